@@ -1,0 +1,1 @@
+//! Sample data, private services and whole-pipeline tests of the mail tools.
