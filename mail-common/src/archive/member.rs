@@ -1,0 +1,309 @@
+//! One entry as tar writes it: POSIX ustar, with pax records for what ustar cannot say.
+//!
+//! Owners are numbers only, so that a restore onto another host does not follow its names. Format:
+//! <https://pubs.opengroup.org/onlinepubs/9799919799/utilities/pax.html>; extended attributes as
+//! `SCHILY.xattr.NAME`, which GNU tar and bsdtar read and write.
+
+use std::io::Write as _;
+use std::ops::Range;
+
+use super::index::{Kind, Stat};
+use crate::relpath::{RelPath, UnsafePath};
+
+/// tar's unit: headers are one block, contents are padded to whole blocks.
+pub const BLOCK_BYTES: usize = 512;
+
+/// What stands before the content of a member.
+#[derive(Clone, Copy, Debug)]
+pub struct MemberHead<'a> {
+    /// The name in the archive.
+    pub path: &'a RelPath,
+    /// What it is.
+    pub kind: Kind,
+    /// Size (for a file: of the content that follows), mode, owner and time.
+    pub stat: &'a Stat,
+    /// Where a symbolic link points.
+    pub link_target: &'a [u8],
+    /// Extended attributes, ACLs among them, by name.
+    pub xattrs: &'a [(Vec<u8>, Vec<u8>)],
+}
+
+impl MemberHead<'_> {
+    /// Appends the header blocks to `tar`.
+    pub fn append_to(&self, tar: &mut Vec<u8>) {
+        let name = self.name();
+        let records = self.pax_records(&name);
+        if !records.is_empty() {
+            let mut header = self.plain_header(b"PaxHeaders/entry");
+            header.set_entry_type(tar::EntryType::XHeader);
+            header.set_size(records.len() as u64);
+            header.set_cksum();
+            tar.extend_from_slice(header.as_bytes());
+            tar.extend_from_slice(&records);
+            pad(tar, records.len() as u64);
+        }
+        let mut header = self.plain_header(&name);
+        header.set_entry_type(match self.kind {
+            Kind::File => tar::EntryType::Regular,
+            Kind::Directory => tar::EntryType::Directory,
+            Kind::Symlink => tar::EntryType::Symlink,
+        });
+        header.set_size(self.content_bytes());
+        copy_cut(&mut header.as_old_mut().linkname, self.link_target);
+        header.set_cksum();
+        tar.extend_from_slice(header.as_bytes());
+    }
+
+    /// Bytes of content that follow the head; only files have any.
+    fn content_bytes(&self) -> u64 {
+        if self.kind == Kind::File { self.stat.size } else { 0 }
+    }
+
+    fn name(&self) -> Vec<u8> {
+        let mut name = self.path.as_bytes().to_vec();
+        if self.kind == Kind::Directory {
+            name.push(b'/');
+        }
+        name
+    }
+
+    fn plain_header(&self, name: &[u8]) -> tar::Header {
+        let mut header = tar::Header::new_ustar();
+        header.set_mode(self.stat.mode);
+        header.set_uid(self.stat.uid.into());
+        header.set_gid(self.stat.gid.into());
+        header.set_mtime(u64::try_from(self.stat.mtime_ns.div_euclid(NANOS)).unwrap_or(0));
+        copy_cut(&mut header.as_old_mut().name, name);
+        header
+    }
+
+    fn pax_records(&self, name: &[u8]) -> Vec<u8> {
+        let mut records = Vec::new();
+        if needs_pax(name) {
+            pax_record(&mut records, b"path", name);
+        }
+        if needs_pax(self.link_target) {
+            pax_record(&mut records, b"linkpath", self.link_target);
+        }
+        if self.stat.mtime_ns % NANOS != 0 || self.stat.mtime_ns < 0 {
+            pax_record(&mut records, b"mtime", decimal_seconds(self.stat.mtime_ns).as_bytes());
+        }
+        for (name, value) in self.xattrs {
+            pax_record(&mut records, &[b"SCHILY.xattr.", &name[..]].concat(), value);
+        }
+        records
+    }
+}
+
+const NANOS: i64 = 1_000_000_000;
+
+fn needs_pax(name: &[u8]) -> bool {
+    // ustar could split a long name at a slash into its prefix field; pax says it in one way for all.
+    name.len() > 100 || !name.is_ascii()
+}
+
+fn copy_cut(field: &mut [u8], value: &[u8]) {
+    let length = value.len().min(field.len());
+    field[..length].copy_from_slice(&value[..length]);
+}
+
+fn decimal_seconds(nanoseconds: i64) -> String {
+    let sign = if nanoseconds < 0 { "-" } else { "" };
+    let magnitude = nanoseconds.unsigned_abs();
+    format!("{sign}{}.{:09}", magnitude / NANOS.unsigned_abs(), magnitude % NANOS.unsigned_abs())
+}
+
+/// Appends `LENGTH KEY=VALUE\n`, where LENGTH counts itself.
+fn pax_record(records: &mut Vec<u8>, key: &[u8], value: &[u8]) {
+    let rest = key.len() + value.len() + 3;
+    let mut digits = 1;
+    while (rest + digits).to_string().len() > digits {
+        digits += 1;
+    }
+    // Writing to a Vec cannot fail.
+    let _ = write!(records, "{} ", rest + digits);
+    records.extend_from_slice(key);
+    records.push(b'=');
+    records.extend_from_slice(value);
+    records.push(b'\n');
+}
+
+/// Appends the zeros that fill the last block of a content of `content_bytes`.
+pub fn pad(tar: &mut Vec<u8>, content_bytes: u64) {
+    tar.resize(tar.len() + padding(content_bytes), 0);
+}
+
+/// How many zeros fill the last block.
+#[must_use]
+pub fn padding(content_bytes: u64) -> usize {
+    let over = (content_bytes % BLOCK_BYTES as u64) as usize;
+    if over == 0 { 0 } else { BLOCK_BYTES - over }
+}
+
+/// Where a member lies in the tar of its frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// The name in the archive.
+    pub path: RelPath,
+    /// Headers, content and padding.
+    pub whole: Range<usize>,
+    /// The content alone.
+    pub content: Range<usize>,
+}
+
+/// Why a frame's tar cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A header is damaged or cut short.
+    #[error("read tar member {number} of the frame")]
+    Header {
+        /// Counted from 1.
+        number: usize,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// The pax records before a member are damaged.
+    #[error("parse the pax records of tar member {number} of the frame")]
+    Pax {
+        /// Counted from 1.
+        number: usize,
+    },
+    /// The name leads out of the tree.
+    #[error("read tar member {number} of the frame")]
+    Path {
+        /// Counted from 1.
+        number: usize,
+        /// The cause.
+        source: UnsafePath,
+    },
+    /// The content goes past the end of the frame.
+    #[error("tar member {number} is cut short: a frame holds whole members")]
+    Cut {
+        /// Counted from 1.
+        number: usize,
+    },
+}
+
+/// The members in the tar of one frame, in order.
+///
+/// # Errors
+/// When it is not a sequence of whole members with safe names.
+pub fn members(tar: &[u8]) -> Result<Vec<Member>, Error> {
+    let mut found = Vec::new();
+    let mut archive = tar::Archive::new(tar);
+    let header_error = |number, source| Error::Header { number, source };
+    let blocks = archive.entries().map_err(|source| header_error(1, source))?.raw(true);
+    let mut start = 0;
+    let mut records: &[u8] = &[];
+    for block in blocks {
+        let number = found.len() + 1;
+        let block = block.map_err(|source| header_error(number, source))?;
+        let (content, end) = extent(&block, tar.len()).ok_or(Error::Cut { number })?;
+        if block.header().entry_type() == tar::EntryType::XHeader {
+            records = &tar[content];
+            continue;
+        }
+        let named = pax_value(records, b"path").map_err(|()| Error::Pax { number })?;
+        let name = named.map_or_else(|| block.header().path_bytes(), Into::into);
+        let path = RelPath::new(name.strip_suffix(b"/").unwrap_or(&name));
+        let path = path.map_err(|source| Error::Path { number, source })?;
+        found.push(Member { path, whole: start..end, content });
+        records = &[];
+        start = end;
+    }
+    Ok(found)
+}
+
+/// The content of a tar block and the end of its padding; `None` when that lies past `limit`.
+fn extent(block: &tar::Entry<'_, &[u8]>, limit: usize) -> Option<(Range<usize>, usize)> {
+    let start = usize::try_from(block.raw_file_position()).ok()?;
+    let content_end = start.checked_add(usize::try_from(block.size()).ok()?)?;
+    let end = content_end.checked_add(padding(block.size()))?;
+    (end <= limit).then_some((start..content_end, end))
+}
+
+/// The value of `key` in pax records, which count their lengths: a value may hold newlines, where the tar crate's own
+/// reader would cut it.
+fn pax_value<'a>(mut records: &'a [u8], key: &[u8]) -> Result<Option<&'a [u8]>, ()> {
+    let mut value = None;
+    while !records.is_empty() {
+        let space = records.iter().position(|&byte| byte == b' ').ok_or(())?;
+        let length: usize = std::str::from_utf8(&records[..space]).map_err(drop)?.parse().map_err(drop)?;
+        let record = records.get(space + 1..length).ok_or(())?;
+        let (pair, [b'\n']) = record.split_at(record.len().checked_sub(1).ok_or(())?) else { return Err(()) };
+        if let Some(found) = pair.strip_prefix(key).and_then(|rest| rest.strip_prefix(b"=")) {
+            value = Some(found);
+        }
+        records = &records[length..];
+    }
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn stat(size: u64, mtime_ns: i64) -> Stat {
+        Stat { size, mode: 0o640, uid: 5000, gid: 5001, mtime_ns, inode: 1, ctime_ns: 1 }
+    }
+
+    fn member(path: &RelPath, content: &[u8], mtime_ns: i64) -> Vec<u8> {
+        let mut tar = Vec::new();
+        let stat = stat(content.len() as u64, mtime_ns);
+        MemberHead { path, kind: Kind::File, stat: &stat, link_target: b"", xattrs: &[] }.append_to(&mut tar);
+        tar.extend_from_slice(content);
+        pad(&mut tar, content.len() as u64);
+        tar
+    }
+
+    fn check_record(key: &str, value: &str, expected: &str) {
+        let mut records = Vec::new();
+        pax_record(&mut records, key.as_bytes(), value.as_bytes());
+        assert_eq!(String::from_utf8(records).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_pax_record_counts_its_own_length() {
+        check_record("a", "", "5 a=\n");
+        check_record("path", "b", "9 path=b\n");
+        check_record("path", "12", "11 path=12\n");
+        check_record("path", "", "8 path=\n");
+        check_record("x", &"y".repeat(93), &format!("99 x={}\n", "y".repeat(93)));
+        check_record("x", &"y".repeat(94), &format!("101 x={}\n", "y".repeat(94)));
+    }
+
+    #[test]
+    fn times_are_exact_on_both_sides_of_1970() {
+        assert_eq!(decimal_seconds(1_700_000_000_000_000_001), "1700000000.000000001");
+        assert_eq!(decimal_seconds(-1_500_000_000), "-1.500000000");
+        assert_eq!(decimal_seconds(-1), "-0.000000001");
+    }
+
+    proptest! {
+        #[test]
+        fn members_are_found_where_they_were_put(
+            files in proptest::collection::vec(
+                (proptest::collection::vec(any::<u8>(), 1..300), proptest::collection::vec(any::<u8>(), 0..2000), any::<i32>()),
+                0..8,
+            )
+        ) {
+            let mut tar = Vec::new();
+            let mut expected = Vec::new();
+            for (name, content, seconds) in &files {
+                let Ok(path) = RelPath::new(name) else { continue };
+                let start = tar.len();
+                tar.extend(member(&path, content, i64::from(*seconds) * NANOS + 7));
+                expected.push((path, start..tar.len(), content.clone()));
+            }
+            let found: Vec<_> =
+                members(&tar).unwrap().into_iter().map(|m| (m.path, m.whole, tar[m.content].to_vec())).collect();
+            prop_assert_eq!(found, expected);
+        }
+
+        #[test]
+        fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..3000)) {
+            let _ = members(&bytes);
+        }
+    }
+}
