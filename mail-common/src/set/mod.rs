@@ -1,5 +1,26 @@
 //! Backup sets: layout, naming, lock, commit.
+//!
+//! A root holds `daily/` and `weekly/` sets. One writer at a time holds the root's lock, builds a set in a hidden
+//! directory and commits it; any number of readers hold locks on single sets.
 
 mod component; // what a set is made of
+mod error; // what can go wrong with sets
+mod id; // daily/2026-11-23, weekly/2026-week-47
+mod layout; // the names in a root, visible and hidden
+mod lock; // one writer to a root, many readers to a set
+mod mount; // whether the disk is there, and how much room it has
+mod retention; // which old sets go
+mod root; // the sets of a root, and `latest`
+mod staging; // a set under construction, and its commit
 
 pub use component::{Component, UnknownComponent};
+pub use error::Error;
+pub use id::{NotASetId, SetId, SetKind};
+pub use layout::{CHECKSUMS, LATEST, LOCK, MANIFEST, Outcome};
+pub use lock::{ExclusiveLock, Holder, LockError, ReadLock, RootLock, try_exclusive};
+pub use mount::{Space, free_space, is_mount_point};
+pub use retention::{
+    Candidate, Force, Refusal, Removal, RetentionInput, RetentionPlan, apply_retention, plan_retention,
+};
+pub use root::{BackupRoot, FoundSet, SetState};
+pub use staging::{CommitAs, Committed, NotRemoved, Staging};

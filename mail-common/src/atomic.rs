@@ -1,0 +1,481 @@
+//! The only module that creates stored files and gives them their names.
+//!
+//! A file is written once: under a name that nobody reads, complete, synced, then renamed. A directory is created
+//! private (0700), a file too (0600), before anything is in it.
+#![expect(clippy::disallowed_methods, reason = "this is the module that the others must use instead")]
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::fs::{CWD, OFlags, RenameFlags};
+use rustix::io::Errno;
+
+use crate::checksum::{Sha256, Sha256Writer};
+
+const BUFFER_BYTES: usize = 256 * 1024;
+const FILE_MODE: u32 = 0o600;
+const DIRECTORY_MODE: u32 = 0o700;
+const TEMPORARY_PREFIX: &str = ".tmp-";
+
+/// A new file under construction, hashed on the way. Dropped without `finish`, it stays as it is: unsynced, and
+/// cleared together with the staging directory that holds it.
+#[derive(Debug)]
+pub struct StoredFile {
+    writer: BufWriter<Sha256Writer<File>>,
+}
+
+/// What was written to a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// Length of the file.
+    pub bytes: u64,
+    /// Digest of its content.
+    pub sha256: Sha256,
+}
+
+/// How a file got its second name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Linked {
+    /// The same inode.
+    HardLink,
+    /// A new inode that shares the data until one of them is written (FICLONE).
+    Reflink,
+    /// A copy of the bytes.
+    Copy,
+}
+
+/// Whether two names changed places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exchanged {
+    /// They did, in one step.
+    Done,
+    /// The file system or the kernel cannot; nothing was changed.
+    Unsupported,
+}
+
+impl StoredFile {
+    /// Creates `path`, which must not exist (not even as a symlink), with mode 0600.
+    ///
+    /// # Errors
+    /// `AlreadyExists` when the name is taken, else as open(2).
+    pub fn create(path: &Path) -> io::Result<Self> {
+        let file = create_new(path)?;
+        Ok(Self { writer: BufWriter::with_capacity(BUFFER_BYTES, Sha256Writer::new(file)) })
+    }
+
+    /// Writes what is buffered and waits until the content is on stable storage. The name is not: sync its directory.
+    ///
+    /// # Errors
+    /// As write(2) and fsync(2).
+    pub fn finish(self) -> io::Result<Stored> {
+        let (stored, file) = self.finish_unsynced()?;
+        file.sync_all()?;
+        Ok(stored)
+    }
+
+    /// As [`finish`](Self::finish), but leaves it to the caller to sync the file, on another thread for example.
+    ///
+    /// # Errors
+    /// As write(2).
+    pub fn finish_unsynced(self) -> io::Result<(Stored, File)> {
+        let writer = self.writer.into_inner().map_err(io::IntoInnerError::into_error)?;
+        let (file, sha256, bytes) = writer.into_parts();
+        Ok((Stored { bytes, sha256 }, file))
+    }
+}
+
+impl Write for StoredFile {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.writer.write(data)
+    }
+
+    fn write_all(&mut self, data: &[u8]) -> io::Result<()> {
+        self.writer.write_all(data)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+}
+
+/// Writes a whole small file so that `path` names either the old content or all of the new one, also after a crash.
+///
+/// # Errors
+/// As the system calls; the temporary file is gone then and `path` is untouched.
+pub fn write_file(path: &Path, bytes: &[u8]) -> io::Result<Stored> {
+    let (temporary, mut file) = with_temporary_name(path, StoredFile::create)?;
+    let written = file
+        .write_all(bytes)
+        .and_then(|()| file.finish())
+        .and_then(|stored| fs::rename(&temporary, path).map(|()| stored));
+    let stored = written.inspect_err(|_| discard(&temporary))?;
+    sync_parent(path)?;
+    Ok(stored)
+}
+
+/// Points the symlink `link` at `target` in one step, whether or not it exists yet.
+///
+/// # Errors
+/// As the system calls, for example when `link` is a directory.
+pub fn replace_symlink(link: &Path, target: &Path) -> io::Result<()> {
+    let (temporary, ()) = with_temporary_name(link, |name| std::os::unix::fs::symlink(target, name))?;
+    fs::rename(&temporary, link).inspect_err(|_| discard(&temporary))?;
+    sync_parent(link)
+}
+
+/// Whether `name` is one that [`write_file`] and [`replace_symlink`] use on the way: what a crash leaves behind.
+#[must_use]
+pub fn is_temporary_name(name: &str) -> bool {
+    name.starts_with(TEMPORARY_PREFIX)
+}
+
+/// Creates one directory, mode 0700.
+///
+/// # Errors
+/// As mkdir(2).
+pub fn create_dir(path: &Path) -> io::Result<()> {
+    DirBuilder::new().mode(DIRECTORY_MODE).create(path)
+}
+
+/// Creates a directory and those above it where they are missing, each with mode 0700.
+///
+/// # Errors
+/// As mkdir(2).
+pub fn create_dir_all(path: &Path) -> io::Result<()> {
+    DirBuilder::new().mode(DIRECTORY_MODE).recursive(true).create(path)
+}
+
+/// Waits until the names in `dir` are on stable storage.
+///
+/// # Errors
+/// As open(2) and fsync(2); a file system that cannot sync directories (EINVAL) is left to itself.
+pub fn sync_dir(dir: &Path) -> io::Result<()> {
+    match File::open(dir)?.sync_all() {
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        result => result,
+    }
+}
+
+/// Syncs the directory that holds `path`.
+///
+/// # Errors
+/// As [`sync_dir`].
+pub fn sync_parent(path: &Path) -> io::Result<()> {
+    sync_dir(parent_of(path))
+}
+
+/// Syncs `dir` and every directory below it, the deepest first. Files are synced by who wrote them.
+///
+/// # Errors
+/// As [`sync_dir`] and readdir(3).
+pub fn sync_tree(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            sync_tree(&entry.path())?;
+        }
+    }
+    sync_dir(dir)
+}
+
+/// Removes whatever `path` names, a directory with all that is in it; nothing there is success. A symlink is removed,
+/// not followed, at every depth.
+///
+/// # Errors
+/// As unlink(2) and rmdir(2).
+pub fn remove_tree(path: &Path) -> io::Result<()> {
+    let removed = match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(error) => Err(error),
+    };
+    match removed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+/// Gives the content of `from` the new name `to`: a hard link; where that cannot be, a reflink; else a copy. The new
+/// content is synced, the name is not.
+///
+/// # Errors
+/// `AlreadyExists` when `to` is taken, `FilesystemLoop` when `from` is a symlink and cannot be linked, else as the
+/// system calls. No half copy stays behind.
+pub fn link_or_copy(from: &Path, to: &Path) -> io::Result<Linked> {
+    match fs::hard_link(from, to) {
+        Ok(()) => Ok(Linked::HardLink),
+        Err(error) if cannot_link(&error) => copy(from, to),
+        Err(error) => Err(error),
+    }
+}
+
+/// Renames `from` to `to`, which must not exist, in one step.
+///
+/// Where the file system has no `RENAME_NOREPLACE` the name is looked up first, so keep other writers away.
+///
+/// # Errors
+/// `AlreadyExists` when `to` is taken, else as rename(2).
+pub fn rename_into_place(from: &Path, to: &Path) -> io::Result<()> {
+    match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        Err(errno) if lacks_flags(errno) => rename_if_absent(from, to),
+        result => Ok(result?),
+    }
+}
+
+/// Lets `a` and `b` change places in one step (`RENAME_EXCHANGE`, rename(2)): at no moment is either name absent.
+///
+/// # Errors
+/// `NotFound` when one of them does not exist, else as rename(2).
+pub fn exchange(a: &Path, b: &Path) -> io::Result<Exchanged> {
+    match rustix::fs::renameat_with(CWD, a, CWD, b, RenameFlags::EXCHANGE) {
+        Ok(()) => Ok(Exchanged::Done),
+        Err(errno) if lacks_flags(errno) => Ok(Exchanged::Unsupported),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+fn create_new(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path)
+}
+
+/// Calls `create` with names beside `path` until one is free. The name does not contain that of `path`, which may
+/// already be as long as a name can be.
+fn with_temporary_name<T>(path: &Path, create: impl Fn(&Path) -> io::Result<T>) -> io::Result<(PathBuf, T)> {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    loop {
+        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let name = parent_of(path).join(format!("{TEMPORARY_PREFIX}{}-{number}", std::process::id()));
+        match create(&name) {
+            // A dead process with the same number left it.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            result => return result.map(|created| (name, created)),
+        }
+    }
+}
+
+/// Removes a temporary file after a failure, which matters more than whether this succeeds.
+fn discard(temporary: &Path) {
+    let _ = fs::remove_file(temporary);
+}
+
+fn parent_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+fn copy(from: &Path, to: &Path) -> io::Result<Linked> {
+    let nofollow = OFlags::NOFOLLOW.bits().cast_signed();
+    let source = OpenOptions::new().read(true).custom_flags(nofollow).open(from)?;
+    let target = create_new(to)?;
+    let copied = copy_content(&source, &target).and_then(|linked| target.sync_all().map(|()| linked));
+    copied.inspect_err(|_| discard(to))
+}
+
+fn copy_content(mut source: &File, mut target: &File) -> io::Result<Linked> {
+    if rustix::fs::ioctl_ficlone(target, source).is_ok() {
+        return Ok(Linked::Reflink);
+    }
+    io::copy(&mut source, &mut target)?;
+    Ok(Linked::Copy)
+}
+
+/// link(2): another file system, no hard links there, too many of them, or not permitted (`protected_hardlinks`).
+fn cannot_link(error: &io::Error) -> bool {
+    let unlinkable = [Errno::XDEV, Errno::PERM, Errno::MLINK, Errno::OPNOTSUPP, Errno::NOSYS];
+    Errno::from_io_error(error).is_some_and(|errno| unlinkable.contains(&errno))
+}
+
+/// rename(2): EINVAL is what a file system says that does not know the flag, ENOSYS a kernel.
+fn lacks_flags(errno: Errno) -> bool {
+    [Errno::INVAL, Errno::NOSYS, Errno::OPNOTSUPP].contains(&errno)
+}
+
+fn rename_if_absent(from: &Path, to: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(to) {
+        Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => fs::rename(from, to),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+    use std::process::Command;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    fn names(dir: &Path) -> Vec<String> {
+        let mut names: Vec<String> =
+            fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_stored_file_is_private_and_knows_its_digest() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        let mut file = StoredFile::create(&path).unwrap();
+        file.write_all(b"abc").unwrap();
+        let stored = file.finish().unwrap();
+        assert_eq!(stored.bytes, 3);
+        // FIPS 180-2, appendix B.1.
+        let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(stored.sha256.to_string(), expected);
+        assert_eq!(mode(&path), 0o600);
+        assert_eq!(StoredFile::create(&path).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+    }
+
+    #[test]
+    fn a_stored_file_does_not_follow_a_symlink() {
+        let dir = tempfile::tempdir().unwrap();
+        symlink(dir.path().join("elsewhere"), dir.path().join("a")).unwrap();
+        assert!(StoredFile::create(&dir.path().join("a")).is_err());
+        assert!(!dir.path().join("elsewhere").exists());
+    }
+
+    #[test]
+    fn write_file_replaces_and_leaves_nothing_beside() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("n".repeat(255));
+        write_file(&path, b"old").unwrap();
+        write_file(&path, b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(names(dir.path()), ["n".repeat(255)]);
+
+        fs::create_dir(dir.path().join("d")).unwrap();
+        assert!(write_file(&dir.path().join("d"), b"x").is_err());
+        assert_eq!(names(dir.path()), ["d".to_owned(), "n".repeat(255)]);
+    }
+
+    #[test]
+    fn a_leftover_with_the_same_temporary_name_is_stepped_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("t");
+        let taken = std::cell::Cell::new(3);
+        let (name, ()) = with_temporary_name(&target, |_| {
+            taken.set(taken.get() - 1);
+            if taken.get() == 0 { Ok(()) } else { Err(io::ErrorKind::AlreadyExists.into()) }
+        })
+        .unwrap();
+        assert!(is_temporary_name(name.file_name().unwrap().to_str().unwrap()));
+    }
+
+    #[test]
+    fn a_symlink_is_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let link = dir.path().join("latest");
+        replace_symlink(&link, Path::new("daily/2026-11-22")).unwrap();
+        replace_symlink(&link, Path::new("daily/2026-11-23")).unwrap();
+        assert_eq!(fs::read_link(&link).unwrap(), Path::new("daily/2026-11-23"));
+        assert_eq!(names(dir.path()), ["latest"]);
+    }
+
+    #[test]
+    fn rename_into_place_never_replaces() {
+        let dir = tempfile::tempdir().unwrap();
+        let (a, b) = (dir.path().join("a"), dir.path().join("b"));
+        for rename in [rename_into_place, rename_if_absent] {
+            fs::create_dir(&a).unwrap();
+            fs::create_dir(&b).unwrap();
+            assert_eq!(rename(&a, &b).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+            fs::remove_dir(&b).unwrap();
+            rename(&a, &b).unwrap();
+            assert_eq!(names(dir.path()), ["b"]);
+            fs::remove_dir(&b).unwrap();
+        }
+    }
+
+    #[test]
+    fn exchange_swaps_directories_and_reports_a_missing_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let (a, b) = (dir.path().join("a"), dir.path().join("b"));
+        create_dir_all(&a.join("was-a")).unwrap();
+        assert_eq!(mode(&a), 0o700);
+        assert_eq!(exchange(&a, &b).unwrap_err().kind(), io::ErrorKind::NotFound);
+        create_dir(&b).unwrap();
+        assert_eq!(exchange(&a, &b).unwrap(), Exchanged::Done);
+        assert!(b.join("was-a").is_dir() && names(&a).is_empty());
+    }
+
+    #[test]
+    fn a_link_shares_the_inode_and_a_copy_does_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let [from, link, copied] = ["from", "link", "copied"].map(|name| dir.path().join(name));
+        write_file(&from, b"content").unwrap();
+        assert_eq!(link_or_copy(&from, &link).unwrap(), Linked::HardLink);
+        assert_eq!(fs::metadata(&link).unwrap().ino(), fs::metadata(&from).unwrap().ino());
+        assert_eq!(link_or_copy(&from, &link).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_ne!(copy(&from, &copied).unwrap(), Linked::HardLink);
+        assert_ne!(fs::metadata(&copied).unwrap().ino(), fs::metadata(&from).unwrap().ino());
+        assert_eq!(fs::read(&copied).unwrap(), b"content");
+        assert_eq!(mode(&copied), 0o600);
+    }
+
+    #[test]
+    fn across_file_systems_the_bytes_are_copied() {
+        let dir = tempfile::tempdir().unwrap();
+        let Ok(other) = tempfile::tempdir_in("/dev/shm") else {
+            eprintln!("skipped: no second file system at /dev/shm");
+            return;
+        };
+        write_file(&dir.path().join("a"), b"content").unwrap();
+        let linked = link_or_copy(&dir.path().join("a"), &other.path().join("a")).unwrap();
+        let device = |path: &Path| fs::metadata(path).unwrap().dev();
+        let expected = if device(dir.path()) == device(other.path()) { Linked::HardLink } else { Linked::Copy };
+        assert_eq!(linked, expected);
+        assert_eq!(fs::read(other.path().join("a")).unwrap(), b"content");
+    }
+
+    #[test]
+    fn remove_tree_does_not_follow_symlinks() {
+        let dir = tempfile::tempdir().unwrap();
+        let [kept, gone, link] = ["kept", "gone", "link"].map(|name| dir.path().join(name));
+        create_dir_all(&kept.join("file")).unwrap();
+        create_dir_all(&gone.join("deep")).unwrap();
+        symlink(&kept, gone.join("deep/out")).unwrap();
+        symlink(&kept, &link).unwrap();
+        for path in [&gone, &link, &dir.path().join("absent")] {
+            remove_tree(path).unwrap();
+        }
+        assert_eq!(names(dir.path()), ["kept"]);
+        assert_eq!(names(&kept), ["file"]);
+    }
+
+    #[test]
+    fn sync_tree_leaves_symlinks_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        create_dir_all(&dir.path().join("a/b")).unwrap();
+        symlink("/nonexistent", dir.path().join("a/dangling")).unwrap();
+        symlink("..", dir.path().join("a/loop")).unwrap();
+        sync_tree(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn a_full_disk_is_an_error_and_not_a_short_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(dir.path()).status();
+        if !mounted.is_ok_and(|status| status.success()) {
+            eprintln!("skipped: mounting a small tmpfs needs root");
+            return;
+        }
+        let content = vec![7; 2 << 20];
+        let whole = write_file(&dir.path().join("a"), &content).map_err(|error| error.kind());
+        let left = names(dir.path());
+        let mut buffered = StoredFile::create(&dir.path().join("b")).unwrap();
+        let buffered = buffered.write_all(&content).and_then(|()| buffered.finish()).map_err(|error| error.kind());
+        Command::new("umount").arg(dir.path()).status().unwrap();
+        assert_eq!(whole, Err(io::ErrorKind::StorageFull));
+        assert!(left.is_empty(), "{left:?}");
+        assert_eq!(buffered, Err(io::ErrorKind::StorageFull));
+    }
+}

@@ -1,0 +1,96 @@
+//! What can go wrong with sets.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::{LockError, SetId};
+
+/// A set, or the root that holds it, could not be found, read or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The backup root cannot be used.
+    #[error("open backup root {path}")]
+    OpenRoot {
+        /// The root.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// `daily/` or `weekly/` cannot be listed.
+    #[error("list the sets in {path}")]
+    ListSets {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The symlink `latest` cannot be read.
+    #[error("read {path}")]
+    ReadLatest {
+        /// The symlink.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The symlink `latest` cannot be replaced.
+    #[error("point {path} at {id}")]
+    SetLatest {
+        /// The symlink.
+        path: PathBuf,
+        /// Where it should lead.
+        id: SetId,
+        /// Why.
+        source: io::Error,
+    },
+    /// An operand names no set.
+    #[error("no set {operand:?}: neither a directory, nor `latest`, nor a name such as daily/2026-11-23 in {root}")]
+    NoSuchSet {
+        /// As given.
+        operand: PathBuf,
+        /// Where it was looked for.
+        root: PathBuf,
+    },
+    /// What a dead run left cannot be cleared.
+    #[error("clear {path}, left by a run that was killed")]
+    ClearLeftover {
+        /// The hidden directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The directory of a new set cannot be made.
+    #[error("create {path}")]
+    CreateStaging {
+        /// The hidden directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A set was to be called complete without the files that make it so.
+    #[error("commit {id}: it has no {missing}")]
+    NotComplete {
+        /// The set.
+        id: SetId,
+        /// The file.
+        missing: &'static str,
+    },
+    /// A set cannot be made visible. The one that was there before still is.
+    #[error("commit {path}")]
+    Commit {
+        /// The name that it should get.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The set that is to be replaced did not stop being read.
+    #[error("replace {path}: still being read after {waited_seconds} s; run again when restore, scan or push is done")]
+    Busy {
+        /// The set.
+        path: PathBuf,
+        /// How long the commit waited.
+        waited_seconds: u64,
+    },
+    /// A set cannot be locked.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+}

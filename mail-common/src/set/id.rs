@@ -1,0 +1,297 @@
+//! The name of a set: what kind of run made it, and for which day or week.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use jiff::ToSpan;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+/// How often sets of a kind are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub enum SetKind {
+    /// One a day: `daily/2026-11-23`.
+    Daily,
+    /// One a week, reading everything anew: `weekly/2026-week-47`.
+    Weekly,
+}
+
+/// The name of a set below the backup root, such as `daily/2026-11-23` or `weekly/2026-week-47`.
+///
+/// Weeks are those of `date +%Y-week-%U`: they start on Sunday, and the days before the first Sunday of a year are its
+/// week 00. Ordered by kind, then by date.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct SetId {
+    kind: SetKind,
+    /// The first day of the period that the set stands for, within its year.
+    date: Date,
+}
+
+/// The text names no set.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("no name of a set: {0:?}; such names are daily/2026-11-23 and weekly/2026-week-47")]
+pub struct NotASetId(String);
+
+impl SetKind {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Daily, Self::Weekly];
+
+    /// The name in records, and the directory below the root.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Daily => "daily",
+            Self::Weekly => "weekly",
+        }
+    }
+}
+
+impl SetId {
+    /// The set of the day, or of the week, that `date` lies in. Years before 0 have no name.
+    #[must_use]
+    pub fn for_date(kind: SetKind, date: Date) -> Self {
+        let date = match kind {
+            SetKind::Daily => date,
+            SetKind::Weekly => start_of_week(date),
+        };
+        Self { kind, date }
+    }
+
+    /// Reads the name of a directory in `daily/` or `weekly/`.
+    ///
+    /// # Errors
+    /// When it is not exactly as [`name`](Self::name) writes it, or there is no such day or week.
+    pub fn parse_name(kind: SetKind, name: &str) -> Result<Self, NotASetId> {
+        let parsed = match kind {
+            SetKind::Daily => parse_day(name),
+            SetKind::Weekly => parse_week(name),
+        };
+        parsed.map(|date| Self { kind, date }).ok_or_else(|| NotASetId(name.to_owned()))
+    }
+
+    /// Daily or weekly.
+    #[must_use]
+    pub fn kind(self) -> SetKind {
+        self.kind
+    }
+
+    /// The day; of a week the Sunday that starts it, of week 00 the first of January.
+    #[must_use]
+    pub fn date(self) -> Date {
+        self.date
+    }
+
+    /// The name of the directory: `2026-11-23` or `2026-week-47`.
+    #[must_use]
+    pub fn name(self) -> String {
+        let (year, date) = (self.date.year(), self.date);
+        match self.kind {
+            SetKind::Daily => format!("{year:04}-{:02}-{:02}", date.month(), date.day()),
+            SetKind::Weekly => format!("{year:04}-week-{:02}", week_of_year(date)),
+        }
+    }
+
+    /// The directory of the set below `root`.
+    #[must_use]
+    pub fn path_below(self, root: &Path) -> PathBuf {
+        root.join(self.kind.name()).join(self.name())
+    }
+}
+
+/// `%U` of strftime(3): the number of Sundays of the year up to and including `date`.
+fn week_of_year(date: Date) -> i16 {
+    let days_since_sunday = i16::from(date.weekday().to_sunday_zero_offset());
+    (date.day_of_year() + 6 - days_since_sunday) / 7
+}
+
+fn start_of_week(date: Date) -> Date {
+    let sunday = date.saturating_sub(i64::from(date.weekday().to_sunday_zero_offset()).days());
+    sunday.max(date.first_of_year())
+}
+
+fn parse_day(name: &str) -> Option<Date> {
+    let [year, month, day] = fields(name, [4, 2, 2])?;
+    Date::new(year, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()
+}
+
+fn parse_week(name: &str) -> Option<Date> {
+    let (year, week) = name.split_once("-week-")?;
+    let ([year], [week]) = (fields(year, [4])?, fields(week, [2])?);
+    let start = match week {
+        0 => Date::new(year, 1, 1).ok()?,
+        _ => first_sunday(year)?.checked_add((i64::from(week - 1) * 7).days()).ok()?,
+    };
+    let exists = start.year() == year && week_of_year(start) == week;
+    exists.then_some(start)
+}
+
+fn first_sunday(year: i16) -> Option<Date> {
+    let seventh = Date::new(year, 1, 7).ok()?;
+    Some(start_of_week(seventh))
+}
+
+/// Numbers of exactly so many digits each, with `-` between them.
+fn fields<const N: usize>(text: &str, widths: [usize; N]) -> Option<[i16; N]> {
+    let mut numbers = [0; N];
+    let mut parts = text.split('-');
+    for (number, width) in numbers.iter_mut().zip(widths) {
+        let part = parts.next()?;
+        let is_number = part.len() == width && part.bytes().all(|b| b.is_ascii_digit());
+        *number = if is_number { part.parse().ok()? } else { return None };
+    }
+    parts.next().is_none().then_some(numbers)
+}
+
+impl fmt::Display for SetKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl fmt::Display for SetId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.kind, self.name())
+    }
+}
+
+impl FromStr for SetId {
+    type Err = NotASetId;
+
+    fn from_str(text: &str) -> Result<Self, NotASetId> {
+        let unnamed = || NotASetId(text.to_owned());
+        let (directory, name) = text.split_once('/').ok_or_else(unnamed)?;
+        let kind = SetKind::ALL.into_iter().find(|kind| kind.name() == directory).ok_or_else(unnamed)?;
+        Self::parse_name(kind, name).map_err(|_| unnamed())
+    }
+}
+
+impl TryFrom<String> for SetId {
+    type Error = NotASetId;
+
+    fn try_from(text: String) -> Result<Self, NotASetId> {
+        text.parse()
+    }
+}
+
+impl From<SetId> for String {
+    fn from(id: SetId) -> Self {
+        id.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::civil::date;
+    use proptest::prelude::*;
+
+    fn check(text: &str, expected: Option<Date>) {
+        assert_eq!(text.parse::<SetId>().ok().map(SetId::date), expected, "{text:?}");
+        if expected.is_some() {
+            assert_eq!(text.parse::<SetId>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn names_are_read_strictly() {
+        check("daily/2026-11-23", Some(date(2026, 11, 23)));
+        check("daily/2024-02-29", Some(date(2024, 2, 29)));
+        check("weekly/2026-week-47", Some(date(2026, 11, 22)));
+        check("weekly/2026-week-00", Some(date(2026, 1, 1)));
+        check("weekly/2026-week-01", Some(date(2026, 1, 4)));
+        check("weekly/2023-week-53", Some(date(2023, 12, 31)));
+        for text in [
+            "",
+            "daily",
+            "daily/",
+            "daily/..",
+            "daily/../weekly/2026-week-47",
+            "daily/2026-02-29",
+            "daily/2026-13-01",
+            "daily/2026-11-23/",
+            "daily/2026-11-23.incomplete",
+            "daily/.2026-11-23.new",
+            "daily/26-11-23",
+            "daily/2026-1-23",
+            "daily/2026-11-23-01",
+            "daily/+026-11-23",
+            "daily/２０２６-11-23",
+            "daily/2026-week-47",
+            "weekly/2026-11-23",
+            "weekly/2026-week-53",
+            "weekly/2023-week-00",
+            "weekly/2026-week-54",
+            "weekly/2026-week-99",
+            "weekly/9999-week-99",
+            "weekly/2026-week--1",
+            "Daily/2026-11-23",
+            "/daily/2026-11-23",
+            " daily/2026-11-23",
+        ] {
+            check(text, None);
+        }
+    }
+
+    /// Frozen from `date -d DAY +%Y-week-%U`.
+    #[test]
+    fn weeks_are_those_of_date_u() {
+        let check = |day: Date, name: &str| assert_eq!(SetId::for_date(SetKind::Weekly, day).name(), name, "{day}");
+        check(date(2026, 1, 1), "2026-week-00");
+        check(date(2026, 1, 3), "2026-week-00");
+        check(date(2026, 1, 4), "2026-week-01");
+        check(date(2026, 11, 21), "2026-week-46");
+        check(date(2026, 11, 22), "2026-week-47");
+        check(date(2026, 11, 28), "2026-week-47");
+        check(date(2026, 12, 31), "2026-week-52");
+        check(date(2023, 1, 1), "2023-week-01");
+        check(date(2023, 12, 31), "2023-week-53");
+        check(date(2028, 1, 1), "2028-week-00");
+        check(date(2028, 12, 31), "2028-week-53");
+    }
+
+    #[test]
+    fn order_is_by_date_within_a_kind() {
+        let mut ids: Vec<SetId> =
+            ["weekly/2026-week-01", "daily/2026-11-23", "weekly/2025-week-52", "daily/2025-12-31", "daily/2026-02-01"]
+                .map(|text| text.parse().unwrap())
+                .into();
+        ids.sort();
+        let text: Vec<String> = ids.iter().map(|id| id.name()).collect();
+        assert_eq!(text, ["2025-12-31", "2026-02-01", "2026-11-23", "2025-week-52", "2026-week-01"]);
+    }
+
+    #[test]
+    fn deserialising_is_checked() {
+        let id: SetId = serde_json::from_str(r#""daily/2026-11-23""#).unwrap();
+        assert_eq!(serde_json::to_string(&id).unwrap(), r#""daily/2026-11-23""#);
+        assert!(serde_json::from_str::<SetId>(r#""daily/../../etc""#).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn what_parses_is_written_back_the_same(text in "(daily|weekly)/[0-9]{4}-(week-[0-9]{2}|[01][0-9]-[0-3][0-9])") {
+            if let Ok(id) = text.parse::<SetId>() {
+                prop_assert_eq!(id.to_string(), text);
+            }
+        }
+
+        #[test]
+        fn any_text_is_read_without_a_panic(text in ".*") {
+            let _ = text.parse::<SetId>();
+        }
+
+        #[test]
+        fn every_day_has_a_set_of_each_kind(year in 0_i16..=9999, day in 1_i16..=366) {
+            let Ok(date) = Date::constant(year, 1, 1).with().day_of_year(day).build() else { return Ok(()) };
+            for kind in SetKind::ALL {
+                let id = SetId::for_date(kind, date);
+                prop_assert_eq!(id.to_string().parse::<SetId>().unwrap(), id);
+                prop_assert!(id.date() <= date && id.date().year() == year);
+            }
+        }
+    }
+}

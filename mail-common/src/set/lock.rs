@@ -1,0 +1,216 @@
+//! Who may do what at the same time: one writer to a root, any number of readers to a set.
+//!
+//! All locks are flock(2): they end with the process, however it ends.
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use jiff::ZonedDateTime;
+use jiff::fmt::temporal::DateTimePrinter;
+use rustix::fs::{FlockOperation, OFlags};
+use rustix::io::Errno;
+
+use super::BackupRoot;
+use super::layout::{CHECKSUMS, LOCK, MANIFEST};
+
+/// A replacement or a removal holds a set for as long as it takes to delete the old tree.
+const READER_PATIENCE: Duration = Duration::from_secs(30);
+const READER_POLL: Duration = Duration::from_millis(10);
+/// Enough for a pid and a time; what is longer was not written by us.
+const HOLDER_MAX_BYTES: u64 = 128;
+
+/// The one writer to a backup root. Dropping it, or dying, lets the next one in.
+#[derive(Debug)]
+pub struct RootLock {
+    _file: File,
+}
+
+/// A reader of a set: while it lives, the set is neither replaced nor removed.
+#[derive(Debug)]
+pub struct ReadLock {
+    _file: File,
+}
+
+/// Nobody reads the set, and nobody can begin to.
+#[derive(Debug)]
+pub struct ExclusiveLock {
+    /// `None` for a directory without any file that a reader could lock.
+    _file: Option<File>,
+}
+
+/// Who holds the lock of a root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Its process.
+    pub pid: u32,
+    /// When it took the lock: RFC 3339, second precision.
+    pub since: String,
+    /// Today, as the holder wrote its time; a time of another day is shown with its date.
+    today: String,
+}
+
+/// A lock was not to be had.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Another run holds the root (exit code 4).
+    #[error("lock held by {}; wait for it to end", holder_text(holder.as_ref()))]
+    Held {
+        /// Who, unless it is just writing that down.
+        holder: Option<Holder>,
+    },
+    /// The set is being read; it can be neither replaced nor removed now.
+    #[error("{path} is being read")]
+    Busy {
+        /// The set.
+        path: PathBuf,
+    },
+    /// The set is being replaced or removed for longer than a reader waits.
+    #[error("{path} is being replaced; try again when the backup is done")]
+    BeingReplaced {
+        /// The set.
+        path: PathBuf,
+    },
+    /// The directory is no set, or no longer one.
+    #[error("no set at {path}: it has neither manifest.jsonl nor checksums.sha256")]
+    NotASet {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The lock file cannot be used.
+    #[error("lock {path}")]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl RootLock {
+    /// Takes the lock of `root` or fails at once, and writes down who has it since when.
+    ///
+    /// # Errors
+    /// [`LockError::Held`] when another process has it, [`LockError::Open`] when the file cannot be made or written.
+    pub fn acquire(root: &BackupRoot, now: &ZonedDateTime) -> Result<Self, LockError> {
+        let path = root.path().join(LOCK);
+        let failed = |source| LockError::Open { path: path.clone(), source };
+        let mut file = open_root_lock(&path).map_err(failed)?;
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => return Err(LockError::Held { holder: read_holder(&mut file, now) }),
+            Err(errno) => return Err(failed(errno.into())),
+        }
+        write_holder(&mut file, now).map_err(failed)?;
+        Ok(Self { _file: file })
+    }
+}
+
+impl ReadLock {
+    /// Locks the set in directory `set` against replacement and removal.
+    ///
+    /// A set that is just being replaced is waited for; it is the new one that is locked then.
+    ///
+    /// # Errors
+    /// [`LockError::NotASet`], [`LockError::BeingReplaced`] after 30 seconds, or [`LockError::Open`].
+    pub fn acquire(set: &Path) -> Result<Self, LockError> {
+        let give_up = Instant::now() + READER_PATIENCE;
+        loop {
+            if let Some(file) = try_shared(set)? {
+                return Ok(Self { _file: file });
+            }
+            if Instant::now() > give_up {
+                return Err(LockError::BeingReplaced { path: set.to_owned() });
+            }
+            thread::sleep(READER_POLL);
+        }
+    }
+}
+
+/// Shuts readers out of the set in directory `set`, or fails at once when there are any.
+///
+/// # Errors
+/// [`LockError::Busy`] when it is being read, [`LockError::Open`] when its file cannot be used.
+pub fn try_exclusive(set: &Path) -> Result<ExclusiveLock, LockError> {
+    let Some((file, path)) = open_lockable(set)? else { return Ok(ExclusiveLock { _file: None }) };
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(ExclusiveLock { _file: Some(file) }),
+        Err(Errno::WOULDBLOCK) => Err(LockError::Busy { path: set.to_owned() }),
+        Err(errno) => Err(LockError::Open { path, source: errno.into() }),
+    }
+}
+
+fn open_root_lock(path: &Path) -> io::Result<File> {
+    let nofollow = OFlags::NOFOLLOW.bits().cast_signed();
+    // Not truncated: it tells who holds the lock.
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(nofollow).open(path)
+}
+
+fn write_holder(file: &mut File, now: &ZonedDateTime) -> io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    writeln!(file, "{} {}", std::process::id(), rfc3339(now))
+}
+
+/// `None` when the holder has not written its line yet.
+fn read_holder(file: &mut File, now: &ZonedDateTime) -> Option<Holder> {
+    let mut line = String::new();
+    file.take(HOLDER_MAX_BYTES).read_to_string(&mut line).ok()?;
+    let (pid, since) = line.trim_end().split_once(' ')?;
+    let is_plain = since.bytes().all(|b| b.is_ascii_digit() || b"-+:.TZ".contains(&b));
+    let holder = Holder { pid: pid.parse().ok()?, since: since.to_owned(), today: now.date().to_string() };
+    is_plain.then_some(holder)
+}
+
+fn rfc3339(time: &ZonedDateTime) -> String {
+    DateTimePrinter::new().precision(Some(0)).timestamp_with_offset_to_string(&time.timestamp(), time.offset())
+}
+
+fn holder_text(holder: Option<&Holder>) -> String {
+    holder.map_or_else(|| "another run".to_owned(), ToString::to_string)
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (date, time) = self.since.split_once('T').unwrap_or((&self.since, ""));
+        let minute = time.get(..5).unwrap_or(time);
+        match date == self.today {
+            true => write!(f, "pid {} since {minute}", self.pid),
+            false => write!(f, "pid {} since {date} {minute}", self.pid),
+        }
+    }
+}
+
+/// A shared lock on the set that `set` names now; `None` when it is, or was just, being replaced.
+fn try_shared(set: &Path) -> Result<Option<File>, LockError> {
+    let Some((file, path)) = open_lockable(set)? else { return Err(LockError::NotASet { path: set.to_owned() }) };
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) {
+        Ok(()) => Ok(still_names(&path, &file).then_some(file)),
+        Err(Errno::WOULDBLOCK) => Ok(None),
+        Err(errno) => Err(LockError::Open { path, source: errno.into() }),
+    }
+}
+
+/// The file that stands for the set in locks: its manifest, or its checksums where an old script made it.
+fn open_lockable(set: &Path) -> Result<Option<(File, PathBuf)>, LockError> {
+    for name in [MANIFEST, CHECKSUMS] {
+        let path = set.join(name);
+        match File::open(&path) {
+            Ok(file) => return Ok(Some((file, path))),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
+            Err(source) => return Err(LockError::Open { path, source }),
+        }
+    }
+    Ok(None)
+}
+
+/// Whether `path` still leads to the file that was locked, and not to that of a newer set.
+fn still_names(path: &Path, file: &File) -> bool {
+    let inode = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    let (Ok(named), Ok(locked)) = (fs::metadata(path), file.metadata()) else { return false };
+    inode(named) == inode(locked)
+}

@@ -1,0 +1,230 @@
+//! The backup root: which sets it holds, and `latest`.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::layout::{CHECKSUMS, Hidden, LATEST, MANIFEST, parse_visible};
+use super::{Error, RootLock, SetId, SetKind};
+use crate::atomic;
+
+/// A directory that holds `daily/`, `weekly/` and `latest`.
+#[derive(Clone, Debug)]
+pub struct BackupRoot {
+    path: PathBuf,
+}
+
+/// A directory with the name of a set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundSet {
+    /// The day or week.
+    pub id: SetId,
+    /// What it is worth.
+    pub state: SetState,
+    /// The directory.
+    pub path: PathBuf,
+}
+
+/// What a directory with the name of a set is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SetState {
+    /// Manifest and checksums are there. Whether it holds every component, its manifest tells.
+    Complete,
+    /// Made by the scripts that these tools replace: checksums, and no manifest.
+    Legacy,
+    /// Without checksums: an old script that was interrupted, a copy that is not done, or damage.
+    Damaged,
+    /// `2026-11-23.incomplete`: what was saved when a component failed.
+    Incomplete,
+}
+
+impl SetState {
+    /// What the directory `set` is worth, by its name and by the files that make a set whole.
+    #[must_use]
+    pub fn of(set: &Path) -> Self {
+        let claims_incomplete = set.extension().is_some_and(|extension| extension == "incomplete");
+        let has = |name| fs::metadata(set.join(name)).is_ok_and(|metadata| metadata.is_file());
+        match (claims_incomplete, has(CHECKSUMS), has(MANIFEST)) {
+            (true, _, _) => Self::Incomplete,
+            (false, true, true) => Self::Complete,
+            (false, true, false) => Self::Legacy,
+            (false, false, _) => Self::Damaged,
+        }
+    }
+}
+
+impl BackupRoot {
+    /// The root at `path`, which must be a directory. What is in it is not looked at yet.
+    ///
+    /// # Errors
+    /// [`Error::OpenRoot`].
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let failed = |source| Error::OpenRoot { path: path.to_owned(), source };
+        match fs::metadata(path).map_err(failed)?.is_dir() {
+            true => Ok(Self { path: path.to_owned() }),
+            false => Err(failed(io::ErrorKind::NotADirectory.into())),
+        }
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the set `id` is, or would be.
+    #[must_use]
+    pub fn set_path(&self, id: SetId) -> PathBuf {
+        id.path_below(&self.path)
+    }
+
+    /// The sets of a kind, the oldest first. Directories with other names, hidden ones and symlinks are not sets; none
+    /// are there before the first backup.
+    ///
+    /// # Errors
+    /// [`Error::ListSets`].
+    pub fn sets(&self, kind: SetKind) -> Result<Vec<FoundSet>, Error> {
+        let mut sets: Vec<FoundSet> = self
+            .directories(kind)?
+            .into_iter()
+            .filter_map(|(name, path)| {
+                let (id, _) = parse_visible(kind, &name)?;
+                Some(FoundSet { id, state: SetState::of(&path), path })
+            })
+            .collect();
+        sets.sort_by_key(|set| (set.id, set.state));
+        Ok(sets)
+    }
+
+    /// The set that `latest` leads to; `None` when there is no such symlink or it leads to no set of this root.
+    ///
+    /// The old scripts wrote an absolute path, which is understood.
+    ///
+    /// # Errors
+    /// [`Error::ReadLatest`].
+    pub fn latest(&self) -> Result<Option<SetId>, Error> {
+        let path = self.path.join(LATEST);
+        let target = match fs::read_link(&path) {
+            Ok(target) => target,
+            // EINVAL (readlink(2)): something that is not a symlink.
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidInput) => {
+                return Ok(None);
+            }
+            Err(source) => return Err(Error::ReadLatest { path, source }),
+        };
+        let id = self.relative(&target).to_str().and_then(|text| text.trim_end_matches('/').parse().ok());
+        Ok(id.filter(|id| self.set_path(*id).is_dir()))
+    }
+
+    /// Lets `latest` lead to the set `id`, atomically.
+    ///
+    /// # Errors
+    /// [`Error::SetLatest`].
+    pub fn set_latest(&self, _: &RootLock, id: SetId) -> Result<(), Error> {
+        let path = self.path.join(LATEST);
+        atomic::replace_symlink(&path, Path::new(&id.to_string())).map_err(|source| Error::SetLatest {
+            path,
+            id,
+            source,
+        })
+    }
+
+    /// The directory that a SET operand means: `latest`, a directory, or a name below this root such as
+    /// `daily/2026-11-23` or `daily/2026-11-23.incomplete`. `latest` is resolved now, so that it does not move while
+    /// the set is in use.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchSet`], or [`Error::ReadLatest`].
+    pub fn resolve(&self, operand: &Path) -> Result<PathBuf, Error> {
+        let path = if operand == Path::new(LATEST) {
+            self.latest()?.map(|id| self.set_path(id))
+        } else if operand.is_dir() {
+            Some(operand.to_owned())
+        } else {
+            self.named(operand)
+        };
+        path.ok_or_else(|| Error::NoSuchSet { operand: operand.to_owned(), root: self.path.clone() })
+    }
+
+    /// Clears what dead runs left: hidden directories under `daily/` and `weekly/`, temporary symlinks in the root. A
+    /// set that was moved aside and has no successor gets its name back first.
+    ///
+    /// Gives the paths of what was cleared or put back, in the order of their names.
+    ///
+    /// # Errors
+    /// [`Error::ListSets`], [`Error::ClearLeftover`].
+    pub fn clear_leftovers(&self, _: &RootLock) -> Result<Vec<PathBuf>, Error> {
+        let mut cleared = Vec::new();
+        for kind in SetKind::ALL {
+            for (name, path) in self.directories(kind)? {
+                let Some((role, visible)) = Hidden::parse(kind, &name) else { continue };
+                clear_leftover(role, &path, &path.with_file_name(visible))
+                    .map_err(|source| Error::ClearLeftover { path: path.clone(), source })?;
+                cleared.push(path);
+            }
+        }
+        for path in self.temporary_symlinks()? {
+            atomic::remove_tree(&path).map_err(|source| Error::ClearLeftover { path: path.clone(), source })?;
+            cleared.push(path);
+        }
+        Ok(cleared)
+    }
+
+    fn named(&self, operand: &Path) -> Option<PathBuf> {
+        let (directory, name) = operand.to_str()?.split_once('/')?;
+        let kind = SetKind::ALL.into_iter().find(|kind| kind.name() == directory)?;
+        parse_visible(kind, name)?;
+        Some(self.path.join(operand)).filter(|path| path.is_dir())
+    }
+
+    /// `target` of a symlink in this root, relative to the root where it is absolute and leads into it.
+    fn relative(&self, target: &Path) -> PathBuf {
+        let canonical = || Some((fs::canonicalize(target).ok()?, fs::canonicalize(&self.path).ok()?));
+        if let Ok(relative) = target.strip_prefix(&self.path) {
+            return relative.to_owned();
+        }
+        match canonical().filter(|_| target.is_absolute()) {
+            Some((target, root)) => target.strip_prefix(root).unwrap_or(&target).to_owned(),
+            None => target.to_owned(),
+        }
+    }
+
+    /// Names and paths of the real directories under `daily/` or `weekly/`, sorted; names that are not UTF-8 are not
+    /// ours.
+    fn directories(&self, kind: SetKind) -> Result<Vec<(String, PathBuf)>, Error> {
+        let path = self.path.join(kind.name());
+        entries_of(&path, fs::FileType::is_dir).map_err(|source| Error::ListSets { path, source })
+    }
+
+    fn temporary_symlinks(&self) -> Result<Vec<PathBuf>, Error> {
+        let entries = entries_of(&self.path, fs::FileType::is_symlink)
+            .map_err(|source| Error::ListSets { path: self.path.clone(), source })?;
+        Ok(entries.into_iter().filter(|(name, _)| atomic::is_temporary_name(name)).map(|(_, path)| path).collect())
+    }
+}
+
+fn entries_of(dir: &Path, wanted: fn(&fs::FileType) -> bool) -> io::Result<Vec<(String, PathBuf)>> {
+    let listing = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        listing => listing?,
+    };
+    let mut entries = Vec::new();
+    for entry in listing {
+        let entry = entry?;
+        if let (true, Ok(name)) = (wanted(&entry.file_type()?), entry.file_name().into_string()) {
+            entries.push((name, entry.path()));
+        }
+    }
+    entries.sort();
+    Ok(entries)
+}
+
+fn clear_leftover(role: Hidden, hidden: &Path, visible: &Path) -> io::Result<()> {
+    let is_only_copy = role == Hidden::Old && fs::symlink_metadata(visible).is_err();
+    if is_only_copy {
+        atomic::rename_into_place(hidden, visible)?;
+    } else {
+        atomic::remove_tree(hidden)?;
+    }
+    atomic::sync_parent(visible)
+}
