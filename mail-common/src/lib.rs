@@ -2,9 +2,25 @@
 //!
 //! It knows nothing of S3, ClamAV, MySQL or Docker, and has no async runtime.
 
-pub mod atomic; // files and directories: created, linked, synced, renamed
-pub mod checksum; // sha256 digests and the files that list them
+
 pub mod relpath; // names inside a set or a mail tree, which cannot escape it
 
-pub mod archive;
-pub mod set; // backup sets: layout, naming, lock, commit // segments, frames and their index
+pub mod checksum; // sha256 digests and the files that list them
+
+pub mod atomic; // files and directories: created, linked, synced, renamed
+
+pub mod archive; // segments, frames and their index
+
+pub mod set; // backup sets: layout, naming, lock, commit
+
+pub mod record; // what the tools tell each other: the wire types
+
+pub mod jsonl; // records as JSON lines, with pass-through of what is not known
+
+pub mod exit; // what a run came to, and its exit code
+
+pub mod report; // stderr: errors, warnings, progress
+
+pub mod interrupt; // SIGTERM and SIGINT end a run cleanly
+
+pub mod tool; // what every tool does before and after its own work

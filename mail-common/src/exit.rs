@@ -1,0 +1,53 @@
+//! What a run came to, and the exit code that says so. Every tool chooses its code here, but mail-check, which
+//! speaks Nagios.
+
+use std::process::ExitCode;
+
+use crate::record::EndStatus;
+
+/// What a run came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// All was done, and the answer is good.
+    Done,
+    /// All was done, and the answer is bad: infected, a mismatch.
+    Bad,
+    /// A part failed and the others were done; the records say which.
+    Partial,
+    /// The command line or the configuration is wrong; nothing was touched.
+    Usage,
+    /// It could not finish.
+    Unfinished,
+    /// Another run holds the lock.
+    Locked,
+}
+
+impl Exit {
+    /// The exit code.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Bad | Self::Partial => 1,
+            Self::Usage => 2,
+            Self::Unfinished => 3,
+            Self::Locked => 4,
+        }
+    }
+
+    /// The status in the `end` record.
+    #[must_use]
+    pub const fn status(self) -> EndStatus {
+        match self {
+            Self::Done => EndStatus::Ok,
+            Self::Bad => EndStatus::Bad,
+            Self::Partial | Self::Usage | Self::Unfinished | Self::Locked => EndStatus::Incomplete,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}

@@ -1,0 +1,354 @@
+//! Records as JSON lines: written one by one, read with what this version does not know kept byte for byte.
+//!
+//! A tool in a pipeline passes on every line it reads, then adds its own, so that the pairs of `begin` and `end` of
+//! several tools are in one stream. Each `begin` needs its `end`: an upstream that ends without it has died.
+
+use std::io::{self, BufRead, Read, Write};
+
+use serde::Deserialize;
+
+use crate::record::{self, Record};
+
+/// The longest line that is read: 16 MiB. More is not a record but damage, or an attack on memory.
+pub const MAX_LINE_BYTES: usize = 16 << 20;
+
+/// Why records could not be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nobody reads the records any more.
+    #[error("write records: the reader has gone away")]
+    Closed(#[source] io::Error),
+    /// The records could not be written.
+    #[error("write records")]
+    Write(#[source] io::Error),
+    /// The stream could not be read.
+    #[error("read records line {line}")]
+    Read {
+        /// The line, from 1.
+        line: u64,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The line is longer than [`MAX_LINE_BYTES`].
+    #[error("read records line {line}: longer than {MAX_LINE_BYTES} bytes")]
+    TooLong {
+        /// The line, from 1.
+        line: u64,
+    },
+    /// The line is not a record, or a record of a known type without what it must have.
+    #[error("read records line {line}")]
+    Malformed {
+        /// The line, from 1.
+        line: u64,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// The records come from a newer tool.
+    #[error("read records line {line}: version {found} is newer than {}; update this tool", record::VERSION)]
+    NewerVersion {
+        /// The line, from 1.
+        line: u64,
+        /// The version found.
+        found: u64,
+    },
+    /// An `end` without its `begin`: the head of the stream is missing.
+    #[error("read records line {line}: `end` of {tool} without its `begin`")]
+    UnmatchedEnd {
+        /// The line, from 1.
+        line: u64,
+        /// The tool that ended.
+        tool: String,
+    },
+    /// The stream holds no run at all: the upstream failed before it began.
+    #[error("read records: no `begin` record; the upstream tool has failed or wrote no records")]
+    NoBegin,
+    /// A tool began and did not end: it died, or the stream was cut.
+    #[error("read records: {tool} has ended without its `end` record; it has died or the stream was cut")]
+    NoEnd {
+        /// The tool.
+        tool: String,
+    },
+}
+
+/// Writes records, each flushed as it is written.
+#[derive(Debug)]
+pub struct RecordWriter<W> {
+    inner: W,
+    buffer: Vec<u8>,
+}
+
+impl<W: Write> RecordWriter<W> {
+    /// Writes to `inner`, which needs no buffer of its own.
+    pub fn new(inner: W) -> Self {
+        Self { inner, buffer: Vec::new() }
+    }
+
+    /// Writes one record.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] or [`Error::Write`].
+    pub fn write(&mut self, record: &Record) -> Result<(), Error> {
+        self.buffer.clear();
+        serde_json::to_writer(&mut self.buffer, record).map_err(|error| Error::Write(error.into()))?;
+        self.put_line()
+    }
+
+    /// Writes a line as it was read.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] or [`Error::Write`].
+    pub fn pass(&mut self, line: &Line) -> Result<(), Error> {
+        self.buffer.clear();
+        self.buffer.extend_from_slice(&line.raw);
+        self.put_line()
+    }
+
+    /// The inner writer, which has everything that was written.
+    pub fn into_inner(self) -> W {
+        self.inner
+    }
+
+    fn put_line(&mut self) -> Result<(), Error> {
+        self.buffer.push(b'\n');
+        let written = self.inner.write_all(&self.buffer).and_then(|()| self.inner.flush());
+        written.map_err(|error| match error.kind() {
+            io::ErrorKind::BrokenPipe => Error::Closed(error),
+            _ => Error::Write(error),
+        })
+    }
+}
+
+/// A line of a stream of records.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Line {
+    /// The line as it was read, without its newline.
+    pub raw: Vec<u8>,
+    /// What it says; `None` when the type is not known to this version.
+    pub record: Option<Record>,
+}
+
+/// Reads records line by line. It ends after the first error, since what follows damage cannot be trusted.
+#[derive(Debug)]
+pub struct RecordReader<R> {
+    inner: R,
+    line: u64,
+    /// A run was seen, whether it has ended or not.
+    begun: bool,
+    /// Tools that have begun and not ended, in order.
+    open: Vec<String>,
+    failed: bool,
+}
+
+impl<R: BufRead> RecordReader<R> {
+    /// Reads from `inner`.
+    pub fn new(inner: R) -> Self {
+        Self { inner, line: 0, begun: false, open: Vec::new(), failed: false }
+    }
+
+    /// To be called at the end of the input: whether it was whole.
+    ///
+    /// # Errors
+    /// [`Error::NoBegin`] when there was no run, [`Error::NoEnd`] when one has not ended.
+    pub fn finish(self) -> Result<(), Error> {
+        match self.open.into_iter().next_back() {
+            Some(tool) => Err(Error::NoEnd { tool }),
+            None if self.begun => Ok(()),
+            None => Err(Error::NoBegin),
+        }
+    }
+
+    /// The number of the last line that was read, from 1.
+    pub fn line(&self) -> u64 {
+        self.line
+    }
+
+    fn read_line(&mut self) -> Result<Option<Line>, Error> {
+        let Some(raw) = self.read_raw()? else { return Ok(None) };
+        let record = parse_line(&raw, self.line)?;
+        match &record {
+            Some(Record::Begin(begin)) => {
+                self.begun = true;
+                self.open.push(begin.tool.clone());
+            }
+            Some(Record::End(end)) => self.close(&end.tool)?,
+            _ => {}
+        }
+        Ok(Some(Line { raw, record }))
+    }
+
+    fn read_raw(&mut self) -> Result<Option<Vec<u8>>, Error> {
+        self.line += 1;
+        let mut raw = Vec::new();
+        let mut limited = self.inner.by_ref().take(MAX_LINE_BYTES as u64 + 1);
+        limited.read_until(b'\n', &mut raw).map_err(|source| Error::Read { line: self.line, source })?;
+        if raw.is_empty() {
+            return Ok(None);
+        }
+        if raw.last() == Some(&b'\n') {
+            raw.pop();
+        } else if raw.len() > MAX_LINE_BYTES {
+            return Err(Error::TooLong { line: self.line });
+        }
+        Ok(Some(raw))
+    }
+
+    fn close(&mut self, tool: &str) -> Result<(), Error> {
+        let Some(index) = self.open.iter().rposition(|open| open == tool) else {
+            return Err(Error::UnmatchedEnd { line: self.line, tool: tool.to_owned() });
+        };
+        self.open.remove(index);
+        Ok(())
+    }
+}
+
+impl<R: BufRead> Iterator for RecordReader<R> {
+    type Item = Result<Line, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let result = self.read_line();
+        self.failed = result.is_err();
+        result.transpose()
+    }
+}
+
+/// What every record has, whatever its type.
+#[derive(Deserialize)]
+struct Envelope {
+    r#type: String,
+}
+
+/// What every `begin` has, whatever its version.
+#[derive(Deserialize)]
+struct Versioned {
+    data: Version,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    v: u64,
+}
+
+fn parse_line(raw: &[u8], line: u64) -> Result<Option<Record>, Error> {
+    let malformed = |source| Error::Malformed { line, source };
+    let envelope: Envelope = serde_json::from_slice(raw).map_err(malformed)?;
+    match envelope.r#type.as_str() {
+        "begin" => refuse_newer(raw, line)?,
+        "artifact" | "verdict" | "transfer" | "restored" | "usage" | "check" | "error" | "end" => {}
+        _ => return Ok(None),
+    }
+    serde_json::from_slice(raw).map(Some).map_err(malformed)
+}
+
+/// Looks at the version before the rest, which a newer version may have changed.
+fn refuse_newer(begin: &[u8], line: u64) -> Result<(), Error> {
+    let versioned: Versioned = serde_json::from_slice(begin).map_err(|source| Error::Malformed { line, source })?;
+    match versioned.data.v {
+        found if found > u64::from(record::VERSION) => Err(Error::NewerVersion { line, found }),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const BEGIN: &str =
+        r#"{"type":"begin","data":{"v":1,"tool":"a","version":"1","host":"h","time":"t","args":[],"new":7}}"#;
+    const END: &str = r#"{"type":"end","data":{"tool":"a","status":"ok","exit":0,"seconds":1,"totals":{}}}"#;
+
+    /// Reads `input`, passes all of it on, and says how it ended.
+    fn pass(input: &[u8]) -> (Vec<u8>, Result<(), Error>) {
+        let mut reader = RecordReader::new(input);
+        let mut writer = RecordWriter::new(Vec::new());
+        let mut failure = None;
+        for line in reader.by_ref() {
+            match line {
+                Ok(line) => writer.pass(&line).unwrap(),
+                Err(error) => failure = Some(error),
+            }
+        }
+        (writer.into_inner(), failure.map_or_else(|| reader.finish(), Err))
+    }
+
+    fn check(input: &str, expected: &str) {
+        let (_, result) = pass(input.as_bytes());
+        let message = result.map_or_else(|error| error.to_string(), |()| "ok".to_owned());
+        assert_eq!(message, expected, "{input}");
+    }
+
+    fn end_of(tool: &str) -> String {
+        END.replace("\"a\"", &format!("\"{tool}\""))
+    }
+
+    fn begin_of(tool: &str) -> String {
+        BEGIN.replace("\"a\"", &format!("\"{tool}\""))
+    }
+
+    #[test]
+    fn every_begin_needs_its_end() {
+        let (a, b, end_a, end_b) = (begin_of("a"), begin_of("b"), end_of("a"), end_of("b"));
+        check(&format!("{a}\n{end_a}\n"), "ok");
+        check(&format!("{a}\n{b}\n{end_a}\n{end_b}"), "ok");
+        check(&format!("{a}\n{a}\n{end_a}\n{end_a}\n"), "ok");
+        let died = "read records: a has ended without its `end` record; it has died or the stream was cut";
+        check(&format!("{a}\n"), died);
+        check(&format!("{a}\n{b}\n{end_b}\n"), died);
+        check(&format!("{a}\n{end_b}\n"), "read records line 2: `end` of b without its `begin`");
+        check("", "read records: no `begin` record; the upstream tool has failed or wrote no records");
+    }
+
+    #[test]
+    fn damage_is_an_error_with_its_line() {
+        check(&format!("{BEGIN}\n{}", &END[..30]), "read records line 2");
+        check(&format!("{BEGIN}\n\n{END}\n"), "read records line 2");
+        check(&format!("{BEGIN}\n[]\n"), "read records line 2");
+        check(r#"{"type":"end","data":{"tool":"a"}}"#, "read records line 1");
+        let newer = BEGIN.replace("\"v\":1", "\"v\":2").replace("\"tool\"", "\"program\"");
+        check(&newer, "read records line 1: version 2 is newer than 1; update this tool");
+    }
+
+    #[test]
+    fn a_line_without_end_does_not_fill_the_memory() {
+        let endless = io::BufReader::new(io::repeat(b' '));
+        let error = RecordReader::new(endless).next().unwrap().unwrap_err();
+        assert!(matches!(error, Error::TooLong { line: 1 }), "{error}");
+    }
+
+    #[test]
+    fn what_is_not_known_is_passed_on_untouched() {
+        let input = format!("{BEGIN}\r\n {{ \"type\" : \"later\", \"x\":[1.0, 1e3] }}\n{END}\n");
+        let (output, result) = pass(input.as_bytes());
+        result.unwrap();
+        assert_eq!(String::from_utf8(output).unwrap(), input);
+        let lines: Vec<Line> = RecordReader::new(input.as_bytes()).map(Result::unwrap).collect();
+        assert!(matches!(lines[0].record, Some(Record::Begin(_))));
+        assert_eq!(lines[1].record, None);
+    }
+
+    #[test]
+    fn a_closed_output_is_an_error_of_its_own() {
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        let line = Line { raw: b"{}".to_vec(), record: None };
+        assert!(matches!(RecordWriter::new(writer).pass(&line), Err(Error::Closed(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn random_bytes_never_panic(input in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let (_, result) = pass(&input);
+            prop_assert!(result.is_err());
+        }
+
+        #[test]
+        fn lines_of_unknown_types_are_passed_on_byte_for_byte(text in "[^\"\\\\\n\r\\p{Cc}]{0,40}", space in " {0,3}") {
+            let input = format!("{space}{{\"data\":\"{text}\",{space}\"type\":\"x{text}\"}}{space}\n");
+            let (output, _) = pass(input.as_bytes());
+            prop_assert_eq!(output, input.into_bytes());
+        }
+    }
+}

@@ -1,0 +1,410 @@
+//! The records that the tools write and read, one JSON object a line: `{"type":"artifact","data":{...}}`.
+//!
+//! Wire types: they have no behaviour, and logic converts them to its own types (`RelPath::try_from(&record.path)`).
+//! Every type here is part of the contract in `schema/records.schema.json`, which a test generates from them.
+//! Paths of roots and targets are UTF-8; a name below them that is not has `path_b64` beside it.
+
+use std::collections::BTreeMap;
+
+use jiff::ZonedDateTime;
+use serde::{Deserialize, Serialize};
+
+use crate::checksum::Sha256;
+use crate::relpath::PathField;
+use crate::set::Component;
+
+/// The version of the records that this code writes, `v` of [`Begin`]; it reads this and older ones.
+pub const VERSION: u32 = 1;
+
+/// A record of a type that this version knows.
+///
+/// A stream may hold records of other types: a reader passes them on as they are, and a validator lets them by.
+/// A record may hold more fields than are listed here; a reader ignores them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", content = "data", rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub enum Record {
+    /// A tool has started; from every tool.
+    Begin(Begin),
+    /// A file of a set has been saved; from mail-backup.
+    Artifact(Artifact),
+    /// A file or a member of it has been scanned, or could not be; from mail-scan.
+    Verdict(Verdict),
+    /// A file of a set is in the store, or came from it; from mail-s3sync.
+    Transfer(Transfer),
+    /// A part of a set has been restored; from mail-restore.
+    Restored(Restored),
+    /// What a store holds and costs; from mail-s3sync.
+    Usage(Usage),
+    /// A check has been made; from mail-check.
+    Check(Check),
+    /// Something failed; from every tool.
+    Error(ErrorRecord),
+    /// A tool has come to its end; from every tool. A stream whose `begin` has no `end` was cut short.
+    End(End),
+}
+
+/// The start of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Begin {
+    /// The version of the records, [`VERSION`].
+    pub v: u32,
+    /// The name of the tool, such as `mail-backup`.
+    pub tool: String,
+    /// Its version.
+    pub version: String,
+    /// The name of the machine.
+    pub host: String,
+    /// When it started: RFC 3339 with the local offset.
+    pub time: String,
+    /// The command line after the tool's name, secrets removed.
+    pub args: Vec<String>,
+    /// The set it works on, relative to the root, such as `daily/2026-11-23`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set: Option<String>,
+    /// The absolute path of the directory that holds the sets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<String>,
+}
+
+/// A file of a committed set: it is at `root`/`set`/`path`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Artifact {
+    /// The absolute path of the directory that holds the sets.
+    pub root: String,
+    /// The set, relative to the root.
+    pub set: String,
+    /// The component that it belongs to.
+    pub component: Component,
+    /// The file, relative to the set.
+    #[serde(flatten)]
+    pub path: PathField,
+    /// Its size.
+    pub bytes: u64,
+    /// Its digest, 64 lower-case hexadecimal digits.
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub sha256: Sha256,
+    /// How many entries it holds: members of an archive, lines of an index, tables of a dump.
+    pub entries: u64,
+    /// The size of what went into it, before compression.
+    pub source_bytes: u64,
+    /// Whether it was linked from an older set, unread.
+    pub reused: bool,
+}
+
+/// What a scanner said of a file, or of a member of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Verdict {
+    /// The absolute path of the directory that holds the sets; absent when `path` is not in a set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<String>,
+    /// The set, relative to the root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set: Option<String>,
+    /// The file, relative to the set where there is one.
+    #[serde(flatten)]
+    pub path: PathField,
+    /// The member of the archive; with replacement characters where its name is not UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member: Option<String>,
+    /// The exact bytes of `member` in base64, present only when the name is not UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member_b64: Option<String>,
+    /// The digest of what was scanned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
+    pub sha256: Option<Sha256>,
+    /// The verdict.
+    pub status: VerdictStatus,
+    /// The name of what was found, when infected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
+    /// Why there is no verdict, when unscanned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The scanner and its signature version.
+    pub engine: String,
+}
+
+/// What a scanner said; what was not scanned is never clean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub enum VerdictStatus {
+    /// Scanned whole, nothing found.
+    Clean,
+    /// A signature matched.
+    Infected,
+    /// Not scanned, or not whole.
+    Unscanned,
+}
+
+/// A file of a set that a store has confirmed, or that came from it and was verified.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Transfer {
+    /// The set, relative to its root.
+    pub set: String,
+    /// The file, relative to the set.
+    #[serde(flatten)]
+    pub path: PathField,
+    /// Its size.
+    pub bytes: u64,
+    /// Its digest, as the store confirmed it or as it was computed on the way down.
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub sha256: Sha256,
+    /// Where it is in the store.
+    pub url: String,
+    /// What was done.
+    pub action: TransferAction,
+    /// Until when the store refuses to delete it: RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locked_until: Option<String>,
+}
+
+/// How a file came to be where it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub enum TransferAction {
+    /// Sent.
+    Uploaded,
+    /// Copied inside the store from an older set.
+    Copied,
+    /// There already, under the same digest.
+    Skipped,
+    /// Fetched and verified.
+    Downloaded,
+}
+
+/// A part of a set that has been restored, or would be.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Restored {
+    /// The component.
+    pub component: Component,
+    /// What was restored: a file of the set or a path inside the component.
+    #[serde(flatten)]
+    pub path: PathField,
+    /// Where it went: an absolute path, or the name of a database.
+    pub target: String,
+    /// How much was written.
+    pub bytes: u64,
+    /// How many files, or tables.
+    pub entries: u64,
+    /// Nothing was written; this is what would have been.
+    pub dry_run: bool,
+}
+
+/// What a store holds below a URL, and what it costs a month.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Usage {
+    /// The bucket and prefix.
+    pub url: String,
+    /// Objects below it.
+    pub objects: u64,
+    /// Their size.
+    pub bytes: u64,
+    /// The price of keeping them, in US dollars a month.
+    pub monthly_usd: f64,
+    /// The same, for each storage class.
+    pub by_storage_class: BTreeMap<String, StorageClassUsage>,
+}
+
+/// What a store holds in one storage class.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct StorageClassUsage {
+    /// Objects of the class.
+    pub objects: u64,
+    /// Their size.
+    pub bytes: u64,
+    /// The price of keeping them, in US dollars a month.
+    pub monthly_usd: f64,
+}
+
+/// The result of one check of the running system.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Check {
+    /// The check, such as `disk`.
+    pub name: String,
+    /// What was checked, such as `/mnt/backup-hdd`.
+    pub target: String,
+    /// The result.
+    pub status: CheckStatus,
+    /// What was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<f64>,
+    /// The unit of `value`, `warning` and `critical`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+    /// From which value on it is a warning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<f64>,
+    /// From which value on it is critical.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub critical: Option<f64>,
+    /// A sentence for people.
+    pub message: String,
+}
+
+/// The result of a check, as Nagios names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub enum CheckStatus {
+    /// As it should be.
+    Ok,
+    /// Somebody should look.
+    Warning,
+    /// Somebody must act.
+    Critical,
+    /// The check could not be made.
+    Unknown,
+}
+
+/// A failure. It changed the exit code.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ErrorRecord {
+    /// The component in which it happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub component: Option<Component>,
+    /// What it happened to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// The exact bytes of `path` in base64, present only when it is not UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path_b64: Option<String>,
+    /// What failed.
+    pub message: String,
+    /// Why, the nearest cause first; may be empty.
+    pub causes: Vec<String>,
+}
+
+/// The end of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct End {
+    /// The name of the tool, as in its `begin`.
+    pub tool: String,
+    /// How it ended.
+    pub status: EndStatus,
+    /// Its exit code.
+    pub exit: u8,
+    /// How long it took.
+    pub seconds: f64,
+    /// What it counted, such as `artifacts`, `bytes` and `errors`.
+    pub totals: BTreeMap<String, u64>,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub enum EndStatus {
+    /// All was done, and the answer is good.
+    Ok,
+    /// All was done, and the answer is bad.
+    Bad,
+    /// Not all was done.
+    Incomplete,
+}
+
+/// `time` as records write it: RFC 3339 to the second, with the offset and without the name of the zone.
+#[must_use]
+pub fn timestamp(time: &ZonedDateTime) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use std::path::Path;
+
+    fn check(record: &Record, expected: serde_json::Value) {
+        assert_eq!(serde_json::to_value(record).unwrap(), expected);
+        assert_eq!(&serde_json::from_value::<Record>(expected).unwrap(), record);
+    }
+
+    #[test]
+    fn records_have_the_documented_shape() {
+        check(
+            &Record::Error(ErrorRecord {
+                component: Some(Component::Mysql),
+                path: None,
+                path_b64: None,
+                message: "connect to the server".into(),
+                causes: vec!["refused".into()],
+            }),
+            json!({"type": "error", "data": {
+                "component": "mysql", "message": "connect to the server", "causes": ["refused"]}}),
+        );
+        check(
+            &Record::Artifact(Artifact {
+                root: "/b".into(),
+                set: "daily/2026-11-23".into(),
+                component: Component::Mailboxes,
+                path: PathField { path: "mailboxes/a/b/0001.tar.zst".into(), path_b64: None },
+                bytes: 5,
+                sha256: Sha256::of(b""),
+                entries: 1,
+                source_bytes: 9,
+                reused: false,
+            }),
+            json!({"type": "artifact", "data": {
+                "root": "/b", "set": "daily/2026-11-23", "component": "mailboxes",
+                "path": "mailboxes/a/b/0001.tar.zst", "bytes": 5,
+                "sha256": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+                "entries": 1, "source_bytes": 9, "reused": false}}),
+        );
+        check(
+            &Record::End(End {
+                tool: "mail-backup".into(),
+                status: EndStatus::Incomplete,
+                exit: 1,
+                seconds: 1.5,
+                totals: BTreeMap::from([("errors".into(), 2)]),
+            }),
+            json!({"type": "end", "data": {
+                "tool": "mail-backup", "status": "incomplete", "exit": 1, "seconds": 1.5, "totals": {"errors": 2}}}),
+        );
+    }
+
+    #[test]
+    fn a_time_has_its_offset_and_no_zone_name() {
+        let tokyo: ZonedDateTime = "2026-11-23T03:00:00.123+09:00[Asia/Tokyo]".parse().unwrap();
+        assert_eq!(timestamp(&tokyo), "2026-11-23T03:00:00+09:00");
+        let utc: ZonedDateTime = "2026-11-23T03:00:00+00:00[UTC]".parse().unwrap();
+        assert_eq!(timestamp(&utc), "2026-11-23T03:00:00+00:00");
+    }
+
+    /// `UPDATE_SCHEMA=1 cargo test -p mail-common schema` rewrites the file after a deliberate change.
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "the schema is a source file of this crate, not a stored file")]
+    fn schema_is_the_one_checked_in() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("schema/records.schema.json");
+        let generated = serde_json::to_string_pretty(&schemars::schema_for!(Record)).unwrap() + "\n";
+        if std::env::var_os("UPDATE_SCHEMA").is_some() {
+            std::fs::write(&file, &generated).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), generated);
+    }
+
+    #[test]
+    fn schema_accepts_what_is_written_and_refuses_what_lacks_a_field() {
+        let schema = serde_json::to_value(schemars::schema_for!(Record)).unwrap();
+        let good = json!({"type": "check", "data": {
+            "name": "disk", "target": "/", "status": "ok", "message": "40 % used", "later": true}});
+        assert!(jsonschema::is_valid(&schema, &good));
+        let bad = json!({"type": "check", "data": {"name": "disk", "target": "/", "status": "fine", "message": ""}});
+        assert!(!jsonschema::is_valid(&schema, &bad));
+        assert!(!jsonschema::is_valid(&schema, &json!({"type": "end", "data": {"tool": "mail-scan"}})));
+    }
+}

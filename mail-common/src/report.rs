@@ -1,0 +1,288 @@
+//! What people see on stderr: errors, warnings and progress, from any thread.
+//!
+//! `error:` changed the exit code, `warning:` did not; neither is ever silenced. Progress bars are drawn only on a
+//! terminal, and lines are printed above them.
+
+use std::error::Error;
+use std::fmt;
+use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// How much is said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verbosity {
+    /// `-q`: errors and warnings.
+    Quiet,
+    /// Progress and a summary too.
+    #[default]
+    Normal,
+    /// `-v`: what is done, step by step, too.
+    Verbose,
+    /// `-vv`: every file too.
+    Detailed,
+}
+
+/// The voice of a run. A clone speaks with the same voice and counts on the same counters.
+#[derive(Clone)]
+pub struct Report(Arc<Inner>);
+
+struct Inner {
+    tool: String,
+    verbosity: Verbosity,
+    style: Style,
+    bars: MultiProgress,
+    output: Mutex<Box<dyn Write + Send>>,
+    errors: AtomicU64,
+    warnings: AtomicU64,
+}
+
+/// Whether `error:` and `warning:` are coloured.
+#[derive(Clone, Copy)]
+enum Style {
+    Plain,
+    Coloured,
+}
+
+impl Report {
+    /// Speaks on stderr; with colour and progress bars when that is a terminal and `NO_COLOR` and `-q` allow.
+    #[must_use]
+    pub fn to_stderr(tool: &str, verbosity: Verbosity) -> Self {
+        let terminal = io::stderr().is_terminal();
+        let bars = match verbosity {
+            Verbosity::Quiet => ProgressDrawTarget::hidden(),
+            // Hides itself when stderr is not a terminal.
+            _ => ProgressDrawTarget::stderr(),
+        };
+        let style = if terminal && colour_is_welcome() { Style::Coloured } else { Style::Plain };
+        Self::new(tool, verbosity, style, bars, Box::new(io::stderr()))
+    }
+
+    /// Speaks, plain, to `output`; for tests.
+    #[must_use]
+    pub fn to_writer(tool: &str, verbosity: Verbosity, output: impl Write + Send + 'static) -> Self {
+        Self::new(tool, verbosity, Style::Plain, ProgressDrawTarget::hidden(), Box::new(output))
+    }
+
+    fn new(
+        tool: &str,
+        verbosity: Verbosity,
+        style: Style,
+        bars: ProgressDrawTarget,
+        output: Box<dyn Write + Send>,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            tool: tool.to_owned(),
+            verbosity,
+            style,
+            bars: MultiProgress::with_draw_target(bars),
+            output: Mutex::new(output),
+            errors: AtomicU64::new(0),
+            warnings: AtomicU64::new(0),
+        }))
+    }
+
+    /// Prints `error` and its causes on one line and counts it.
+    pub fn error(&self, error: &dyn Error) {
+        self.0.errors.fetch_add(1, Ordering::Relaxed);
+        self.print(self.0.style.paint("error:", "1;31"), &chain(error));
+    }
+
+    /// Prints a warning and counts it.
+    pub fn warning(&self, message: impl fmt::Display) {
+        self.0.warnings.fetch_add(1, Ordering::Relaxed);
+        self.print(self.0.style.paint("warning:", "1;33"), &message.to_string());
+    }
+
+    /// Prints the summary of the run, unless `-q`.
+    pub fn summary(&self, message: impl fmt::Display) {
+        self.print_from(Verbosity::Normal, message);
+    }
+
+    /// Prints a step of the work, with `-v`.
+    pub fn info(&self, message: impl fmt::Display) {
+        self.print_from(Verbosity::Verbose, message);
+    }
+
+    /// Prints what is done to one file, with `-vv`.
+    pub fn detail(&self, message: impl fmt::Display) {
+        self.print_from(Verbosity::Detailed, message);
+    }
+
+    /// How many errors were printed.
+    #[must_use]
+    pub fn errors(&self) -> u64 {
+        self.0.errors.load(Ordering::Relaxed)
+    }
+
+    /// How many warnings were printed.
+    #[must_use]
+    pub fn warnings(&self) -> u64 {
+        self.0.warnings.load(Ordering::Relaxed)
+    }
+
+    /// Shows the progress of a piece of work of `total_bytes`, 0 when that is not known yet.
+    #[must_use]
+    pub fn progress(&self, label: &str, total_bytes: u64) -> Progress {
+        let bar = self.0.bars.add(ProgressBar::new(total_bytes));
+        bar.set_style(bar_style());
+        bar.set_prefix(label.to_owned());
+        Progress(bar)
+    }
+
+    /// Runs `write`, which writes to the terminal, while no bar is drawn.
+    pub fn suspend<T>(&self, write: impl FnOnce() -> T) -> T {
+        self.0.bars.suspend(write)
+    }
+
+    fn print_from(&self, least: Verbosity, message: impl fmt::Display) {
+        if self.0.verbosity >= least {
+            self.print(String::new(), &message.to_string());
+        }
+    }
+
+    fn print(&self, label: String, message: &str) {
+        let space = if label.is_empty() { "" } else { " " };
+        let line = format!("{}: {label}{space}{}\n", self.0.tool, printable(message));
+        self.suspend(|| {
+            let mut output = self.0.output.lock().unwrap_or_else(PoisonError::into_inner);
+            // When stderr is closed there is nobody left to tell; the exit code still says it.
+            let _ = output.write_all(line.as_bytes()).and_then(|()| output.flush());
+        });
+    }
+}
+
+impl fmt::Debug for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Report").field("tool", &self.0.tool).field("errors", &self.errors()).finish_non_exhaustive()
+    }
+}
+
+/// The progress of one piece of work; its bar goes away with it.
+#[derive(Debug)]
+pub struct Progress(ProgressBar);
+
+impl Progress {
+    /// So many more bytes are done.
+    pub fn advance(&self, bytes: u64) {
+        self.0.inc(bytes);
+    }
+
+    /// The work turned out to be so many bytes in all.
+    pub fn set_total(&self, bytes: u64) {
+        self.0.set_length(bytes);
+    }
+
+    /// Says what is being worked on.
+    pub fn say(&self, message: &str) {
+        self.0.set_message(printable(message));
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+/// `error` and its causes, joined with `: `.
+#[must_use]
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    for cause in causes(error) {
+        text.push_str(": ");
+        text.push_str(&cause);
+    }
+    text
+}
+
+/// The causes of `error`, the nearest first.
+pub fn causes(error: &dyn Error) -> impl Iterator<Item = String> {
+    std::iter::successors(error.source(), |&cause| cause.source()).map(ToString::to_string)
+}
+
+/// `text` with its control characters escaped: a file name must not move the cursor or forge a line.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() { clean.extend(character.escape_default()) } else { clean.push(character) }
+    }
+    clean
+}
+
+impl Style {
+    fn paint(self, text: &str, code: &str) -> String {
+        match self {
+            Self::Plain => text.to_owned(),
+            Self::Coloured => format!("\x1b[{code}m{text}\x1b[0m"),
+        }
+    }
+}
+
+/// As <https://no-color.org> has it: set and not empty means no.
+fn colour_is_welcome() -> bool {
+    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    !is_set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+fn bar_style() -> ProgressStyle {
+    ProgressStyle::with_template("{prefix:12} [{bar:30}] {bytes:>10}/{total_bytes:10} {bytes_per_sec:>12} {wide_msg}")
+        .expect("the template is a constant")
+        .progress_chars("=> ")
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A place to write to that can be looked at.
+    #[derive(Clone, Debug, Default)]
+    pub(crate) struct Shared(Arc<Mutex<Vec<u8>>>);
+
+    impl Shared {
+        pub(crate) fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    impl Write for Shared {
+        fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(data)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("read \u{1b}[2J{name}")]
+    struct Outer {
+        name: String,
+        source: io::Error,
+    }
+
+    fn said(verbosity: Verbosity) -> String {
+        let shared = Shared::default();
+        let report = Report::to_writer("mail-x", verbosity, shared.clone());
+        report.error(&Outer { name: "a\nb".into(), source: io::Error::other("no such thing") });
+        report.warning("odd");
+        report.summary("sum");
+        report.info("step");
+        report.detail("file");
+        assert_eq!((report.errors(), report.clone().warnings()), (1, 1));
+        shared.text()
+    }
+
+    #[test]
+    fn errors_are_never_silenced_and_cannot_forge_lines() {
+        let quiet = "mail-x: error: read \\u{1b}[2Ja\\nb: no such thing\nmail-x: warning: odd\n";
+        assert_eq!(said(Verbosity::Quiet), quiet);
+        assert_eq!(said(Verbosity::Normal), format!("{quiet}mail-x: sum\n"));
+        assert_eq!(said(Verbosity::Verbose), format!("{quiet}mail-x: sum\nmail-x: step\n"));
+        assert_eq!(said(Verbosity::Detailed), format!("{quiet}mail-x: sum\nmail-x: step\nmail-x: file\n"));
+    }
+}

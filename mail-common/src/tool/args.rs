@@ -1,0 +1,234 @@
+//! Flags that every tool has, and what is printed from the definition of the flags: help, manual page, completions.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{ArgAction, Args, Command, Parser, ValueEnum};
+use clap_complete::Shell;
+
+use crate::exit::Exit;
+use crate::report::Verbosity;
+
+/// Flags that every tool has; to be flattened into its own.
+#[derive(Args, Clone, Debug, Default)]
+pub struct CommonArgs {
+    /// Read settings from FILE (KEY=VALUE lines) [default: /etc/mailserver-backup/config where present]
+    #[arg(long, value_name = "FILE", help_heading = "Common options")]
+    pub config: Option<PathBuf>,
+
+    /// Write records as JSON lines, or as a table for people; auto: a table when stdout is a terminal
+    #[arg(long, value_name = "FORMAT", default_value = "auto", help_heading = "Common options")]
+    pub format: Format,
+
+    /// Print errors and warnings only
+    #[arg(short, long, conflicts_with = "verbose", help_heading = "Common options")]
+    pub quiet: bool,
+
+    /// Print what is done; twice: every file
+    #[arg(short, long, action = ArgAction::Count, help_heading = "Common options")]
+    pub verbose: u8,
+
+    /// Print the manual page or the completions of a shell, and do nothing else
+    #[arg(long, value_name = "WHAT", exclusive = true, hide_short_help = true, help_heading = "Common options")]
+    pub generate: Option<Generate>,
+}
+
+impl CommonArgs {
+    /// How much is said on stderr.
+    #[must_use]
+    pub fn verbosity(&self) -> Verbosity {
+        match (self.quiet, self.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (false, 0) => Verbosity::Normal,
+            (false, 1) => Verbosity::Verbose,
+            (false, _) => Verbosity::Detailed,
+        }
+    }
+}
+
+/// How records are written on stdout.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A table when stdout is a terminal, else JSON lines
+    #[default]
+    Auto,
+    /// JSON lines
+    Jsonl,
+    /// A table
+    Text,
+}
+
+/// What `--generate` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Generate {
+    /// The manual page, in roff
+    Man,
+    /// Completions for bash
+    Bash,
+    /// Completions for zsh
+    Zsh,
+    /// Completions for fish
+    Fish,
+}
+
+/// Parses the command line, whose first element is the name of the program.
+///
+/// # Errors
+/// The exit code to return at once: 0 after `--help`, `--version` or `--generate` (3 when stdout could not be
+/// written), and `usage` after a usage error, which has been printed on stderr.
+pub fn parse<A: Parser>(args: impl IntoIterator<Item = OsString>, usage: ExitCode) -> Result<A, ExitCode> {
+    let matches = A::command().try_get_matches_from(args).map_err(|error| explain(&error, usage))?;
+    if let Ok(Some(what)) = matches.try_get_one::<Generate>("generate") {
+        return Err(printed(generate(A::command(), *what)));
+    }
+    A::from_arg_matches(&matches).map_err(|error| explain(&error.format(&mut A::command()), usage))
+}
+
+/// Prints the manual page or the completions of `command` on stdout.
+///
+/// # Errors
+/// When stdout cannot be written.
+pub fn generate(command: Command, what: Generate) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(&render(command, what)?)?;
+    stdout.flush()
+}
+
+fn render(mut command: Command, what: Generate) -> io::Result<Vec<u8>> {
+    let shell = match what {
+        Generate::Man => return render_manual(command),
+        Generate::Bash => Shell::Bash,
+        Generate::Zsh => Shell::Zsh,
+        Generate::Fish => Shell::Fish,
+    };
+    let name = command.get_name().to_owned();
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut command, name, &mut text);
+    Ok(text)
+}
+
+fn render_manual(command: Command) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    clap_mangen::Man::new(command).render(&mut text)?;
+    Ok(text)
+}
+
+fn explain(error: &clap::Error, usage: ExitCode) -> ExitCode {
+    let result = error.print();
+    if error.use_stderr() { usage } else { printed(result) }
+}
+
+fn printed(result: io::Result<()>) -> ExitCode {
+    match result.and_then(|()| io::stdout().flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => Exit::Unfinished.into(),
+    }
+}
+
+/// Words in the name of a flag or variable that say its value is a secret.
+const SECRET_WORDS: [&str; 8] =
+    ["password", "passwd", "passphrase", "pwd", "secret", "token", "credential", "access-key"];
+
+const REMOVED: &str = "<removed>";
+
+/// The command line after the program's name, as the `begin` record has it: values of flags and variables that look
+/// like secrets are removed, and so are passwords in URLs. No tool takes a secret there; people try all the same.
+#[must_use]
+pub fn visible_args(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Vec<String> {
+    let mut visible: Vec<String> = Vec::new();
+    let mut value_is_secret = false;
+    for arg in args {
+        let arg = arg.as_ref().to_string_lossy();
+        visible.push(if value_is_secret { REMOVED.to_owned() } else { visible_arg(&arg) });
+        value_is_secret = !value_is_secret && arg.starts_with("--") && !arg.contains('=') && is_secret(&arg);
+    }
+    visible
+}
+
+fn visible_arg(arg: &str) -> String {
+    match arg.split_once('=') {
+        Some((name, _)) if is_secret(name) => format!("{name}={REMOVED}"),
+        _ => without_url_password(arg),
+    }
+}
+
+fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase().replace('_', "-");
+    SECRET_WORDS.iter().any(|word| name.contains(word))
+}
+
+/// `scheme://user:password@host` without the password.
+fn without_url_password(arg: &str) -> String {
+    let Some((scheme, rest)) = arg.split_once("://") else { return arg.to_owned() };
+    let authority = rest.split('/').next().unwrap_or(rest);
+    let Some((user_info, _)) = authority.rsplit_once('@') else { return arg.to_owned() };
+    let Some((user, _)) = user_info.split_once(':') else { return arg.to_owned() };
+    format!("{scheme}://{user}:{REMOVED}{}", &rest[user_info.len()..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Parser, Debug)]
+    #[command(name = "mail-x", version = "1.2.3", about = "Does x")]
+    struct XArgs {
+        #[arg(long, required = true)]
+        must: String,
+        #[command(flatten)]
+        common: CommonArgs,
+    }
+
+    const USAGE: u8 = 2;
+
+    fn parsed(args: &str) -> Result<XArgs, ExitCode> {
+        parse(args.split(' ').map(OsString::from), ExitCode::from(USAGE))
+    }
+
+    #[test]
+    fn flags_are_read() {
+        let args = parsed("mail-x --must a -vv --format jsonl --config /c").unwrap();
+        assert_eq!(args.must, "a");
+        assert_eq!(args.common.verbosity(), Verbosity::Detailed);
+        assert_eq!(args.common.format, Format::Jsonl);
+        assert_eq!(args.common.config, Some("/c".into()));
+        assert_eq!(parsed("mail-x --must a -q").unwrap().common.verbosity(), Verbosity::Quiet);
+    }
+
+    #[test]
+    fn help_is_success_and_a_wrong_flag_is_not() {
+        let check = |args: &str, code: u8| {
+            // ExitCode has no equality.
+            assert_eq!(format!("{:?}", parsed(args).unwrap_err()), format!("{:?}", ExitCode::from(code)), "{args}");
+        };
+        check("mail-x --help", 0);
+        check("mail-x --version", 0);
+        check("mail-x --generate man", 0);
+        check("mail-x", USAGE);
+        check("mail-x --must a --no-such-flag", USAGE);
+        check("mail-x --must a -q -v", USAGE);
+    }
+
+    #[test]
+    fn the_manual_and_the_completions_name_the_flags() {
+        for what in [Generate::Man, Generate::Bash, Generate::Zsh, Generate::Fish] {
+            let text = String::from_utf8(render(XArgs::command(), what).unwrap()).unwrap();
+            assert!(text.contains("must"), "{what:?}: {text}");
+        }
+    }
+
+    #[test]
+    fn secrets_do_not_reach_the_records() {
+        let check = |args: &str, expected: &str| {
+            assert_eq!(visible_args(args.split(' ')).join(" "), expected);
+        };
+        check("--daily --component mysql", "--daily --component mysql");
+        check("--mysql-password hunter2 --full", "--mysql-password <removed> --full");
+        check("--api-token=abc x", "--api-token=<removed> x");
+        check("AWS_SECRET_ACCESS_KEY=abc", "AWS_SECRET_ACCESS_KEY=<removed>");
+        check("--to https://u:p@host/b", "--to https://u:<removed>@host/b");
+        check("s3://bucket/a:b@c", "s3://bucket/a:b@c");
+    }
+}

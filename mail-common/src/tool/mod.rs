@@ -1,0 +1,8 @@
+//! What every tool does before and after its own work: flags, help, the `begin` and `end` records.
+
+mod args; // flags that every tool has; help, manual page, completions
+mod session; // the records of a run, from `begin` to `end`
+mod table; // records as people read them
+
+pub use args::{CommonArgs, Format, Generate, generate, parse, visible_args};
+pub use session::{Opening, Session};

@@ -1,0 +1,297 @@
+//! A run from its `begin` record to its `end`: the records on stdout, the report on stderr, and the exit code.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fmt;
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use jiff::ZonedDateTime;
+
+use super::args::{CommonArgs, Format};
+use super::table::Table;
+use crate::exit::Exit;
+use crate::jsonl::{self, Line, RecordWriter};
+use crate::record::{self, Begin, End, ErrorRecord, Record};
+use crate::relpath::{PathField, RelPath};
+use crate::report::{self, Report};
+use crate::set::Component;
+
+/// What the `begin` record says of a run, beside the machine and the version of the records.
+#[derive(Clone, Debug)]
+pub struct Opening {
+    /// The name of the tool.
+    pub tool: &'static str,
+    /// Its version.
+    pub version: &'static str,
+    /// The command line, as [`super::visible_args`] gives it.
+    pub args: Vec<String>,
+    /// When the run started.
+    pub time: ZonedDateTime,
+    /// The set it works on, relative to the root.
+    pub set: Option<String>,
+    /// The directory that holds the sets.
+    pub root: Option<String>,
+}
+
+/// A run that has begun. It is shared by reference between threads, and ends with [`Session::finish`].
+#[derive(Debug)]
+pub struct Session {
+    /// The voice of the run.
+    pub report: Report,
+    begin: Begin,
+    started: Instant,
+    output: Mutex<Output>,
+    errors: Mutex<Vec<ErrorRecord>>,
+}
+
+impl Session {
+    /// Writes the `begin` record to stdout, as JSON or as a line for people.
+    ///
+    /// A stdout that cannot be written does not stop the work; [`Session::finish`] says it by its code.
+    #[must_use]
+    pub fn start(opening: Opening, common: &CommonArgs) -> Self {
+        let report = Report::to_stderr(opening.tool, common.verbosity());
+        let as_table = match common.format {
+            Format::Auto => io::stdout().is_terminal(),
+            Format::Text => true,
+            Format::Jsonl => false,
+        };
+        let stdout: Box<dyn Write + Send> = Box::new(io::stdout());
+        let sink = if as_table { Sink::Text(Table::new(stdout)) } else { Sink::Jsonl(RecordWriter::new(stdout)) };
+        Self::start_with(opening, report, sink)
+    }
+
+    /// The same, with records as JSON to `output` and the rest to `report`; for tests.
+    #[must_use]
+    pub fn start_jsonl(opening: Opening, report: Report, output: impl Write + Send + 'static) -> Self {
+        Self::start_with(opening, report, Sink::Jsonl(RecordWriter::new(Box::new(output))))
+    }
+
+    fn start_with(opening: Opening, report: Report, sink: Sink) -> Self {
+        let session = Self {
+            report,
+            begin: begin_of(opening),
+            started: Instant::now(),
+            output: Mutex::new(Output { sink, failed: false }),
+            errors: Mutex::default(),
+        };
+        session.emit(&Record::Begin(session.begin.clone()));
+        session
+    }
+
+    /// The `begin` record, as it was written.
+    #[must_use]
+    pub fn begin(&self) -> &Begin {
+        &self.begin
+    }
+
+    /// Writes a record.
+    pub fn emit(&self, record: &Record) {
+        self.write(|sink| sink.record(record));
+    }
+
+    /// Passes a line of the upstream on: untouched as JSON, as a row for people when its type is known.
+    pub fn pass(&self, line: &Line) {
+        self.write(|sink| sink.line(line));
+    }
+
+    /// Says on stderr and in the records that something failed. The caller goes on, and ends with the right [`Exit`].
+    pub fn fail(&self, component: Option<Component>, path: Option<&RelPath>, error: &dyn Error) {
+        self.report.error(error);
+        let record = error_record(component, path, error);
+        lock(&self.errors).push(record.clone());
+        self.emit(&Record::Error(record));
+    }
+
+    /// What [`Session::fail`] was told so far, in order.
+    #[must_use]
+    pub fn errors(&self) -> Vec<ErrorRecord> {
+        lock(&self.errors).clone()
+    }
+
+    /// The `end` record of a run that ended now; for the manifest of a set, which is written before the run ends.
+    #[must_use]
+    pub fn end(&self, exit: Exit, totals: BTreeMap<String, u64>) -> End {
+        End {
+            tool: self.begin.tool.clone(),
+            status: exit.status(),
+            exit: exit.code(),
+            seconds: self.started.elapsed().as_millis() as f64 / 1000.0,
+            totals,
+        }
+    }
+
+    /// Writes the `end` record and gives the exit code, which is 3 when stdout could not be written.
+    pub fn finish(self, exit: Exit, totals: BTreeMap<String, u64>) -> ExitCode {
+        self.finish_as(exit, totals).into()
+    }
+
+    fn finish_as(self, exit: Exit, totals: BTreeMap<String, u64>) -> Exit {
+        self.emit(&Record::End(self.end(exit, totals)));
+        self.write(Sink::finish);
+        if lock(&self.output).failed { Exit::Unfinished } else { exit }
+    }
+
+    /// Says once that stdout cannot be written, and writes no more to it.
+    fn write(&self, write: impl FnOnce(&mut Sink) -> Result<(), jsonl::Error>) {
+        let mut output = lock(&self.output);
+        if output.failed {
+            return;
+        }
+        let result = output.put(&self.report, write);
+        drop(output);
+        if let Err(error) = result {
+            self.report.error(&error);
+        }
+    }
+}
+
+/// Where records go.
+#[derive(Debug)]
+struct Output {
+    sink: Sink,
+    failed: bool,
+}
+
+impl Output {
+    fn put(
+        &mut self,
+        report: &Report,
+        write: impl FnOnce(&mut Sink) -> Result<(), jsonl::Error>,
+    ) -> Result<(), jsonl::Error> {
+        let result = match &mut self.sink {
+            Sink::Jsonl(_) => write(&mut self.sink),
+            // The table and the bars may share a terminal.
+            Sink::Text(_) => report.suspend(|| write(&mut self.sink)),
+        };
+        self.failed = result.is_err();
+        result
+    }
+}
+
+/// How records are written.
+enum Sink {
+    Jsonl(RecordWriter<Box<dyn Write + Send>>),
+    Text(Table<Box<dyn Write + Send>>),
+}
+
+impl Sink {
+    fn record(&mut self, record: &Record) -> Result<(), jsonl::Error> {
+        match self {
+            Self::Jsonl(writer) => writer.write(record),
+            Self::Text(table) => table.add(record).map_err(jsonl::Error::Write),
+        }
+    }
+
+    fn line(&mut self, line: &Line) -> Result<(), jsonl::Error> {
+        match (self, &line.record) {
+            (Self::Jsonl(writer), _) => writer.pass(line),
+            (Self::Text(table), Some(record)) => table.add(record).map_err(jsonl::Error::Write),
+            (Self::Text(_), None) => Ok(()),
+        }
+    }
+
+    fn finish(&mut self) -> Result<(), jsonl::Error> {
+        match self {
+            Self::Jsonl(_) => Ok(()),
+            Self::Text(table) => table.flush().map_err(jsonl::Error::Write),
+        }
+    }
+}
+
+impl fmt::Debug for Sink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Jsonl(_) => "Jsonl",
+            Self::Text(_) => "Text",
+        })
+    }
+}
+
+fn begin_of(opening: Opening) -> Begin {
+    Begin {
+        v: record::VERSION,
+        tool: opening.tool.to_owned(),
+        version: opening.version.to_owned(),
+        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        time: record::timestamp(&opening.time),
+        args: opening.args,
+        set: opening.set,
+        root: opening.root,
+    }
+}
+
+fn error_record(component: Option<Component>, path: Option<&RelPath>, error: &dyn Error) -> ErrorRecord {
+    let (path, path_b64) = match path.map(PathField::from) {
+        Some(field) => (Some(field.path), field.path_b64),
+        None => (None, None),
+    };
+    ErrorRecord { component, path, path_b64, message: error.to_string(), causes: report::causes(error).collect() }
+}
+
+/// A thread that panicked while it held the lock has left whole values behind.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jsonl::RecordReader;
+    use crate::report::Verbosity;
+    use crate::report::tests::Shared;
+
+    fn opening() -> Opening {
+        Opening {
+            tool: "mail-x",
+            version: "1.2.3",
+            args: vec!["--daily".into()],
+            time: "2026-11-23T03:00:00+09:00[Asia/Tokyo]".parse().unwrap(),
+            set: None,
+            root: Some("/b".into()),
+        }
+    }
+
+    fn records(output: &Shared) -> Vec<Record> {
+        let text = output.text();
+        let mut reader = RecordReader::new(text.as_bytes());
+        let records = reader.by_ref().map(|line| line.unwrap().record.unwrap()).collect();
+        reader.finish().unwrap();
+        records
+    }
+
+    #[test]
+    fn a_run_has_its_begin_its_errors_and_its_end() {
+        let (output, stderr) = (Shared::default(), Shared::default());
+        let report = Report::to_writer("mail-x", Verbosity::Quiet, stderr.clone());
+        let session = Session::start_jsonl(opening(), report, output.clone());
+        let path = RelPath::new(b"a/\xff").unwrap();
+        session.fail(Some(Component::Ssl), Some(&path), &jsonl::Error::Write(io::Error::other("full")));
+        assert_eq!(session.finish_as(Exit::Partial, BTreeMap::from([("errors".into(), 1)])), Exit::Partial);
+
+        assert_eq!(stderr.text(), "mail-x: error: write records: full\n");
+        let records = records(&output);
+        let [Record::Begin(begin), Record::Error(error), Record::End(end)] = &records[..] else {
+            panic!("{records:?}");
+        };
+        assert_eq!((begin.time.as_str(), begin.root.as_deref()), ("2026-11-23T03:00:00+09:00", Some("/b")));
+        assert!(!begin.host.is_empty());
+        assert_eq!((error.path.as_deref(), error.path_b64.as_deref()), (Some("a/\u{fffd}"), Some("YS//")));
+        assert_eq!((error.message.as_str(), &error.causes[..]), ("write records", &["full".to_owned()][..]));
+        assert_eq!((end.exit, end.status, end.totals["errors"]), (1, record::EndStatus::Incomplete, 1));
+    }
+
+    #[test]
+    fn a_closed_stdout_is_said_once_and_is_no_success() {
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        let stderr = Shared::default();
+        let session =
+            Session::start_jsonl(opening(), Report::to_writer("mail-x", Verbosity::Quiet, stderr.clone()), writer);
+        assert_eq!(session.finish_as(Exit::Done, BTreeMap::new()), Exit::Unfinished);
+        assert_eq!(stderr.text().matches("the reader has gone away").count(), 1, "{}", stderr.text());
+    }
+}

@@ -1,0 +1,303 @@
+//! Records as people read them: rows under a heading, columns as wide as their content, sizes with units.
+
+use std::io::{self, Write};
+
+use crate::record::{
+    Artifact, Begin, Check, CheckStatus, End, EndStatus, ErrorRecord, Record, Restored, Transfer, TransferAction,
+    Usage, Verdict, VerdictStatus,
+};
+use crate::report::printable;
+
+/// So many rows of one kind are held back to size their columns; more come in another table.
+const MAX_ROWS: usize = 500;
+
+/// Collects records of one kind, and writes them as a table once another kind comes.
+#[derive(Debug)]
+pub(super) struct Table<W> {
+    output: W,
+    heading: &'static [Column],
+    rows: Vec<Vec<String>>,
+}
+
+/// The heading of a column, and the side on which its cells are padded.
+#[derive(Clone, Copy, Debug)]
+enum Column {
+    Text(&'static str),
+    Number(&'static str),
+}
+
+impl<W: Write> Table<W> {
+    pub(super) fn new(output: W) -> Self {
+        Self { output, heading: &[], rows: Vec::new() }
+    }
+
+    /// Adds a record; it may not be seen before [`Table::flush`].
+    pub(super) fn add(&mut self, record: &Record) -> io::Result<()> {
+        match row(record) {
+            Row::Cells(heading, cells) => self.add_row(heading, cells),
+            Row::Sentence(text) => {
+                self.flush()?;
+                writeln!(self.output, "{}", printable(&text))?;
+                self.output.flush()
+            }
+            Row::Nothing => Ok(()),
+        }
+    }
+
+    /// Writes what is held back.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        let rows = std::mem::take(&mut self.rows);
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let text = layout(self.heading, &rows);
+        self.output.write_all(text.as_bytes())?;
+        self.output.flush()
+    }
+
+    fn add_row(&mut self, heading: &'static [Column], cells: Vec<String>) -> io::Result<()> {
+        if !std::ptr::eq(self.heading, heading) || self.rows.len() >= MAX_ROWS {
+            self.flush()?;
+        }
+        self.heading = heading;
+        self.rows.push(cells.iter().map(|cell| printable(cell)).collect());
+        Ok(())
+    }
+}
+
+/// How a record is shown.
+enum Row {
+    Cells(&'static [Column], Vec<String>),
+    Sentence(String),
+    /// It is on stderr already.
+    Nothing,
+}
+
+static ARTIFACT: [Column; 6] = [
+    Column::Text("COMPONENT"),
+    Column::Number("SIZE"),
+    Column::Number("SOURCE"),
+    Column::Number("ENTRIES"),
+    Column::Text("HOW"),
+    Column::Text("PATH"),
+];
+static VERDICT: [Column; 3] = [Column::Text("VERDICT"), Column::Text("FOUND"), Column::Text("PATH")];
+static TRANSFER: [Column; 4] =
+    [Column::Text("ACTION"), Column::Number("SIZE"), Column::Text("PATH"), Column::Text("URL")];
+static RESTORED: [Column; 5] = [
+    Column::Text("COMPONENT"),
+    Column::Number("SIZE"),
+    Column::Number("ENTRIES"),
+    Column::Text("PATH"),
+    Column::Text("TARGET"),
+];
+static USAGE: [Column; 4] =
+    [Column::Number("OBJECTS"), Column::Number("SIZE"), Column::Number("USD/MONTH"), Column::Text("URL")];
+static CHECK: [Column; 4] =
+    [Column::Text("STATUS"), Column::Text("CHECK"), Column::Text("TARGET"), Column::Text("MESSAGE")];
+
+fn row(record: &Record) -> Row {
+    match record {
+        Record::Begin(begin) => Row::Sentence(begin_sentence(begin)),
+        Record::Artifact(artifact) => Row::Cells(&ARTIFACT, artifact_cells(artifact)),
+        Record::Verdict(verdict) => Row::Cells(&VERDICT, verdict_cells(verdict)),
+        Record::Transfer(transfer) => Row::Cells(&TRANSFER, transfer_cells(transfer)),
+        Record::Restored(restored) => Row::Cells(&RESTORED, restored_cells(restored)),
+        Record::Usage(usage) => Row::Cells(&USAGE, usage_cells(usage)),
+        Record::Check(check) => Row::Cells(&CHECK, check_cells(check)),
+        Record::Error(ErrorRecord { .. }) => Row::Nothing,
+        Record::End(end) => Row::Sentence(end_sentence(end)),
+    }
+}
+
+fn begin_sentence(begin: &Begin) -> String {
+    let mut text = format!("{} {} on {}, {}", begin.tool, begin.version, begin.host, begin.time);
+    match (&begin.root, &begin.set) {
+        (Some(root), Some(set)) => text.push_str(&format!(": {root}/{set}")),
+        (Some(root), None) => text.push_str(&format!(": {root}")),
+        (None, Some(set)) => text.push_str(&format!(": {set}")),
+        (None, None) => {}
+    }
+    text
+}
+
+fn end_sentence(end: &End) -> String {
+    let status = match end.status {
+        EndStatus::Ok => "ok",
+        EndStatus::Bad => "bad",
+        EndStatus::Incomplete => "incomplete",
+    };
+    let mut text = format!("{}: {status} (exit {}) in {:.1} s", end.tool, end.exit, end.seconds);
+    for (name, count) in &end.totals {
+        let count = if name.ends_with("bytes") { human_size(*count) } else { count.to_string() };
+        text.push_str(&format!(", {name} {count}"));
+    }
+    text
+}
+
+fn artifact_cells(artifact: &Artifact) -> Vec<String> {
+    vec![
+        artifact.component.to_string(),
+        human_size(artifact.bytes),
+        human_size(artifact.source_bytes),
+        artifact.entries.to_string(),
+        if artifact.reused { "reused" } else { "new" }.to_owned(),
+        artifact.path.path.clone(),
+    ]
+}
+
+fn verdict_cells(verdict: &Verdict) -> Vec<String> {
+    let status = match verdict.status {
+        VerdictStatus::Clean => "clean",
+        VerdictStatus::Infected => "INFECTED",
+        VerdictStatus::Unscanned => "UNSCANNED",
+    };
+    let found = verdict.signature.as_ref().or(verdict.reason.as_ref()).cloned().unwrap_or_default();
+    let path = match &verdict.member {
+        Some(member) => format!("{}: {member}", verdict.path.path),
+        None => verdict.path.path.clone(),
+    };
+    vec![status.to_owned(), found, path]
+}
+
+fn transfer_cells(transfer: &Transfer) -> Vec<String> {
+    let action = match transfer.action {
+        TransferAction::Uploaded => "uploaded",
+        TransferAction::Copied => "copied",
+        TransferAction::Skipped => "skipped",
+        TransferAction::Downloaded => "downloaded",
+    };
+    vec![action.to_owned(), human_size(transfer.bytes), transfer.path.path.clone(), transfer.url.clone()]
+}
+
+fn restored_cells(restored: &Restored) -> Vec<String> {
+    let target = match restored.dry_run {
+        true => format!("{} (dry run)", restored.target),
+        false => restored.target.clone(),
+    };
+    vec![
+        restored.component.to_string(),
+        human_size(restored.bytes),
+        restored.entries.to_string(),
+        restored.path.path.clone(),
+        target,
+    ]
+}
+
+fn usage_cells(usage: &Usage) -> Vec<String> {
+    vec![usage.objects.to_string(), human_size(usage.bytes), format!("{:.2}", usage.monthly_usd), usage.url.clone()]
+}
+
+fn check_cells(check: &Check) -> Vec<String> {
+    let status = match check.status {
+        CheckStatus::Ok => "ok",
+        CheckStatus::Warning => "WARNING",
+        CheckStatus::Critical => "CRITICAL",
+        CheckStatus::Unknown => "UNKNOWN",
+    };
+    vec![status.to_owned(), check.name.clone(), check.target.clone(), check.message.clone()]
+}
+
+fn layout(heading: &[Column], rows: &[Vec<String>]) -> String {
+    let titles: Vec<String> = heading.iter().map(|column| column.title().to_owned()).collect();
+    let widths: Vec<usize> = (0..heading.len())
+        .map(|i| rows.iter().chain([&titles]).map(|row| row[i].chars().count()).max().unwrap_or(0))
+        .collect();
+    let mut text = String::new();
+    for row in std::iter::once(&titles).chain(rows) {
+        let cells: Vec<String> =
+            heading.iter().zip(row).zip(&widths).map(|((column, cell), &width)| column.pad(cell, width)).collect();
+        text.push_str(cells.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+impl Column {
+    const fn title(self) -> &'static str {
+        match self {
+            Self::Text(title) | Self::Number(title) => title,
+        }
+    }
+
+    fn pad(self, cell: &str, width: usize) -> String {
+        match self {
+            Self::Text(_) => format!("{cell:width$}"),
+            Self::Number(_) => format!("{cell:>width$}"),
+        }
+    }
+}
+
+/// `bytes` with a binary unit and three digits at most: `0 B`, `1023 B`, `4.2 MiB`.
+fn human_size(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let mut size = bytes as f64 / 1024.0;
+    let mut unit = 0;
+    // 1023.95 would be printed as 1024.0.
+    while size >= 1023.95 && unit + 1 < UNITS.len() {
+        size /= 1024.0;
+        unit += 1;
+    }
+    format!("{size:.1} {}", UNITS[unit])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checksum::Sha256;
+    use crate::relpath::PathField;
+    use crate::set::Component;
+
+    fn artifact(path: &str, bytes: u64, component: Component) -> Record {
+        Record::Artifact(Artifact {
+            root: "/b".into(),
+            set: "daily/2026-11-23".into(),
+            component,
+            path: PathField { path: path.into(), path_b64: None },
+            bytes,
+            sha256: Sha256::of(b""),
+            entries: 12,
+            source_bytes: 2 * bytes,
+            reused: bytes > 1000,
+        })
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        let check = |bytes, expected: &str| assert_eq!(human_size(bytes), expected);
+        check(0, "0 B");
+        check(1023, "1023 B");
+        check(1024, "1.0 KiB");
+        check(1536, "1.5 KiB");
+        check(1024 * 1024 - 1, "1.0 MiB");
+        check(64 << 20, "64.0 MiB");
+        check(u64::MAX, "16.0 EiB");
+    }
+
+    #[test]
+    fn columns_are_as_wide_as_their_content() {
+        let mut output = Vec::new();
+        let mut table = Table::new(&mut output);
+        table.add(&artifact("mysql/a.sql.zst", 900, Component::Mysql)).unwrap();
+        table.add(&artifact("mailboxes/a\u{7}/0001", 2048, Component::Mailboxes)).unwrap();
+        table
+            .add(&Record::End(End {
+                tool: "mail-backup".into(),
+                status: EndStatus::Ok,
+                exit: 0,
+                seconds: 2.04,
+                totals: [("artifacts".to_owned(), 2), ("bytes".to_owned(), 2948)].into(),
+            }))
+            .unwrap();
+        let expected = "\
+COMPONENT     SIZE   SOURCE  ENTRIES  HOW     PATH
+mysql        900 B  1.8 KiB       12  new     mysql/a.sql.zst
+mailboxes  2.0 KiB  4.0 KiB       12  reused  mailboxes/a\\u{7}/0001
+mail-backup: ok (exit 0) in 2.0 s, artifacts 2, bytes 2.9 KiB
+";
+        assert_eq!(String::from_utf8(output).unwrap(), expected);
+    }
+}
