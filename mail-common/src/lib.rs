@@ -2,7 +2,6 @@
 //!
 //! It knows nothing of S3, ClamAV, MySQL or Docker, and has no async runtime.
 
-
 pub mod relpath; // names inside a set or a mail tree, which cannot escape it
 
 pub mod checksum; // sha256 digests and the files that list them

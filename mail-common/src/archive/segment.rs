@@ -77,7 +77,7 @@ impl<W: Write> SegmentWriter<W> {
         &mut self,
         level: i32,
         head: &[u8],
-        content: &mut impl Read,
+        content: &mut dyn Read,
         tail: &[u8],
     ) -> io::Result<FrameSpan> {
         let mut counted = Counted { inner: &mut self.inner, bytes: 0 };

@@ -93,6 +93,17 @@ impl<'lock> Staging<'lock> {
         atomic::link_or_copy(&source_set.join(path.as_path()), &target)
     }
 
+    /// Removes the directory `path` of the set with all in it, to write it anew.
+    ///
+    /// # Errors
+    /// As unlink(2); none when it is not there.
+    pub fn clear(&self, path: &RelPath) -> io::Result<()> {
+        match atomic::remove_tree(&self.path.join(path.as_path())) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            result => result,
+        }
+    }
+
     /// Makes the set visible. The caller has finished every file, `checksums.sha256` as the last one.
     ///
     /// Syncs every directory, then gives the hidden one its name, in one step, in exchange for the set that has it now.

@@ -1,0 +1,152 @@
+//! The command line.
+
+use std::num::{NonZeroU16, NonZeroUsize};
+use std::path::PathBuf;
+
+use clap::Parser;
+use jiff::civil::Date;
+use mail_common::set::{Component, SetKind};
+use mail_common::tool::CommonArgs;
+
+/// Makes a complete backup set of a running mail server.
+///
+/// A set holds the Maildirs, a dump of every database with its accounts, the configuration, the certificates and the
+/// DKIM keys, as files that tar, zstd, sha256sum and mariadb open. Each set is full by itself; what did not change
+/// since the last one is linked, not read again. No service is stopped.
+#[derive(Debug, Parser)]
+#[command(
+    name = "mail-backup",
+    version,
+    after_help = "Exit codes: 0 done; 1 a part failed (the records say which, the set is kept as DATE.incomplete); 2 wrong usage or \
+                  configuration, nothing touched; 3 could not finish; 4 another run holds the lock.",
+    after_long_help = LONG_HELP
+)]
+pub(crate) struct Args {
+    /// Make the set of the day, daily/YYYY-MM-DD (the default)
+    #[arg(long, conflicts_with = "weekly")]
+    pub(crate) daily: bool,
+
+    /// Make the set of the week, weekly/YYYY-week-WW, from a full reading of everything
+    #[arg(long)]
+    pub(crate) weekly: bool,
+
+    /// Save only this: mailboxes (or mail), mysql, config, ssl, dkim, or all; may be repeated
+    ///
+    /// The other parts of the day's set stay as they are. Where the day has no set yet, one is made that holds only
+    /// what was asked for; it is never `latest`, and retention does not count it.
+    #[arg(long, value_name = "COMPONENT", value_parser = parse_components)]
+    pub(crate) component: Vec<Components>,
+
+    /// The date that names the set [default: today]
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub(crate) date: Option<Date>,
+
+    /// Read everything and link nothing, as a weekly set does
+    #[arg(long)]
+    pub(crate) full: bool,
+
+    /// Check everything, print what would be done, write nothing
+    #[arg(long, short = 'n')]
+    pub(crate) dry_run: bool,
+
+    /// Do not remove old sets afterwards
+    #[arg(long, conflicts_with = "prune_only")]
+    pub(crate) no_prune: bool,
+
+    /// Remove old sets, and do nothing else
+    #[arg(long, conflicts_with_all = ["component", "full", "date"])]
+    pub(crate) prune_only: bool,
+
+    /// Remove old sets even when the newest one is suspiciously small
+    #[arg(long)]
+    pub(crate) force: bool,
+
+    /// Where the sets are [BACKUP_ROOT]
+    #[arg(long, value_name = "DIR", help_heading = "Sources and target")]
+    pub(crate) root: Option<PathBuf>,
+
+    /// The mail root, DIR/<domain>/<user>/ [MAIL_DATA_DIR]
+    #[arg(long, value_name = "DIR", help_heading = "Sources and target")]
+    pub(crate) mail_dir: Option<PathBuf>,
+
+    /// Service configuration [CONFIG_DIR]
+    #[arg(long, value_name = "DIR", help_heading = "Sources and target")]
+    pub(crate) config_dir: Option<PathBuf>,
+
+    /// Certificates [SSL_DIR]
+    #[arg(long, value_name = "DIR", help_heading = "Sources and target")]
+    pub(crate) ssl_dir: Option<PathBuf>,
+
+    /// DKIM keys [DKIM_DIR]
+    #[arg(long, value_name = "DIR", help_heading = "Sources and target")]
+    pub(crate) dkim_dir: Option<PathBuf>,
+
+    /// How many directories lead from the mail root to a mailbox, its own counted
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(0..=16), help_heading = "Sources and target")]
+    pub(crate) mailbox_depth: u8,
+
+    /// zstd's level, 1 to 19
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(i32).range(1..=19), help_heading = "Speed")]
+    pub(crate) level: i32,
+
+    /// Frames that are read and compressed at a time [default: one a core]
+    #[arg(long, value_name = "N", help_heading = "Speed")]
+    pub(crate) threads: Option<NonZeroU16>,
+
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+}
+
+const LONG_HELP: &str = "\
+Settings come from flags, then the environment, then --config FILE, then defaults: BACKUP_ROOT, BACKUP_MOUNTPOINT,
+MAILSERVER_ROOT, MAIL_DATA_DIR, CONFIG_DIR, SSL_DIR, DKIM_DIR, DOCKER_COMPOSE_FILE, ENV_FILE, MYSQL_HOST, MYSQL_PORT,
+MYSQL_SOCKET, MYSQL_USER, MYSQL_DATABASES, MYSQL_CONFIG_FILE, DAILY_RETENTION_DAYS, WEEKLY_RETENTION_WEEKS.
+The database password comes from MYSQL_CONFIG_FILE (default ~/.my.cnf) or MYSQL_PWD, never from a flag.
+
+Left out of the mailboxes: the content of Maildir tmp/ directories, and files outside cur/ and new/ named *.lock or
+*.tmp. Sockets, named pipes and devices are named in a warning.
+
+Examples:
+  mail-backup --daily
+  mail-backup --weekly -q
+  mail-backup --component mysql --component config
+  mail-backup --daily | mail-scan - | mail-s3sync push - | mail-check -
+
+Exit codes: 0 done; 1 a part failed (the records say which, the set is kept as DATE.incomplete); 2 wrong usage or
+configuration, nothing touched; 3 could not finish; 4 another run holds the lock.";
+
+/// What a `--component` asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Components {
+    All,
+    One(Component),
+}
+
+fn parse_components(text: &str) -> Result<Components, mail_common::set::UnknownComponent> {
+    match text {
+        "all" => Ok(Components::All),
+        _ => text.parse().map(Components::One),
+    }
+}
+
+impl Args {
+    /// Which kind of set.
+    pub(crate) fn kind(&self) -> SetKind {
+        if self.weekly { SetKind::Weekly } else { SetKind::Daily }
+    }
+
+    /// The components in the order in which they are saved, each once.
+    pub(crate) fn components(&self) -> Vec<Component> {
+        let wants = |component: &Component| {
+            self.component.is_empty()
+                || self.component.iter().any(|asked| matches!(asked, Components::All) || *asked == Components::One(*component))
+        };
+        Component::ALL.into_iter().filter(wants).collect()
+    }
+
+    /// How many threads read and compress.
+    pub(crate) fn threads(&self) -> NonZeroUsize {
+        let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        self.threads.map_or_else(cores, NonZeroUsize::from)
+    }
+}

@@ -1,0 +1,305 @@
+//! Saves one mailbox: lists it, compares it with the last backup, links what is unchanged, packs the rest, and
+//! writes the index.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io;
+
+use mail_common::archive::index::{Kind, LiveEntry};
+use mail_common::relpath::RelPath;
+
+use super::carry::{self, Fates};
+use super::compare::{self, Comparison, Spool, compare};
+use super::context::{Context, Error};
+use super::history::{History, INDEX_NAME};
+use super::listing::{Listing, Missing, Reach};
+use super::output::{CONTROL, Output};
+use super::packing::Packing;
+use super::reindex::{ControlEntries, Kept, write_index};
+use super::reuse::Fate;
+use super::walk::Walk;
+use crate::saved::SavedFile;
+use crate::source::tree::{Look, vanished};
+
+/// How often moved messages are looked for. Each look takes what it finds, so that only what moves during every one
+/// of them is left.
+const LOOKS: usize = 20;
+
+/// A part of the mail tree that has a directory of its own in the set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Unit {
+    /// In the mail tree.
+    pub(crate) path: RelPath,
+    /// In the set.
+    pub(crate) directory: RelPath,
+    pub(crate) reach: Reach,
+}
+
+/// A mailbox as it was saved.
+#[derive(Debug, Default)]
+pub(crate) struct SavedMailbox {
+    pub(crate) files: Vec<SavedFile>,
+    /// What is missing from the set, and why.
+    pub(crate) failed: Vec<(RelPath, io::Error)>,
+    /// What a person should know and what does not make the backup bad.
+    pub(crate) notices: Vec<String>,
+    pub(crate) counts: Counts,
+}
+
+/// Figures of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Messages that were not read again.
+    pub(crate) unchanged: u64,
+    /// Bytes that were read from the live tree.
+    pub(crate) read_bytes: u64,
+    /// Messages that went away while the backup ran.
+    pub(crate) expunged: u64,
+    /// Lock and temporary files, left out by design.
+    pub(crate) scratch_files: u64,
+}
+
+/// Saves `unit`.
+pub(crate) fn save(context: &Context<'_>, unit: &Unit) -> Result<SavedMailbox, Error> {
+    let listing = match Listing::of(context.tree, &unit.path, unit.reach, context.scratch) {
+        Ok(listing) => listing,
+        Err(error) if vanished(&error) => return Ok(SavedMailbox::default()), // Removed since the run began.
+        Err(source) => return Err(Error::List { path: unit.path.clone(), source }),
+    };
+    let mut saved = SavedMailbox::default();
+    let mut history = History::find(context.previous, &unit.directory).unwrap_or_else(|distrust| {
+        saved.notices.push(read_all_notice(unit, &distrust));
+        None
+    });
+    loop {
+        context.check_stop()?;
+        let walk = Walk::new(context.tree, &listing, &unit.path);
+        let comparison = match compare(walk, history.as_ref(), context.now_seconds, context.scratch) {
+            Ok(comparison) => comparison,
+            Err(compare::Error::History(distrust)) => {
+                saved.notices.push(read_all_notice(unit, &distrust));
+                history = None;
+                continue;
+            }
+            Err(compare::Error::Scratch(error)) => return Err(context.scratch_error(error)),
+        };
+        let new_bytes = comparison.messages.values().map(|spool| spool.bytes).sum();
+        let fates = history.as_ref().map(|history| carry::fates(history, &comparison.frames, new_bytes));
+        if let (Some(history), Some(fates)) = (&mut history, &fates) {
+            let damaged = carry::damaged(history, fates);
+            for number in &damaged {
+                saved.notices.push(damaged_notice(unit, history, *number));
+                history.drop_segment(*number);
+            }
+            if !damaged.is_empty() {
+                continue;
+            }
+        }
+        let job = Job { context, unit, listing: &listing, history: history.as_ref() };
+        match job.run(comparison, &fates.unwrap_or_default(), &mut saved) {
+            Ok(()) => return Ok(saved),
+            Err(Error::Rebuild(error)) if history.is_some() => {
+                saved.notices.push(read_all_notice(unit, &error));
+                saved.files.clear();
+                saved.failed.clear();
+                context.staging.clear(&unit.directory).map_err(Error::writing(&unit.directory))?;
+                history = None;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn read_all_notice(unit: &Unit, reason: &dyn std::error::Error) -> String {
+    let causes: String =
+        std::iter::successors(reason.source(), |error| error.source()).map(|e| format!(": {e}")).collect();
+    format!("mailbox {}: reading all of it again, since the last backup is of no use: {reason}{causes}", unit.path)
+}
+
+fn damaged_notice(unit: &Unit, history: &History<'_>, number: u32) -> String {
+    let file = history.segments().get(&number).map(|segment| segment.file.display().to_string()).unwrap_or_default();
+    format!(
+        "mailbox {}: reading messages again, since {file} of the last backup is damaged; check that disk and run \
+         mail-backup --full",
+        unit.path
+    )
+}
+
+/// One attempt at saving a mailbox.
+struct Job<'a> {
+    context: &'a Context<'a>,
+    unit: &'a Unit,
+    listing: &'a Listing,
+    history: Option<&'a History<'a>>,
+}
+
+impl Job<'_> {
+    fn run(&self, comparison: Comparison, fates: &Fates, saved: &mut SavedMailbox) -> Result<(), Error> {
+        saved.counts.unchanged = comparison.unchanged;
+        saved.counts.scratch_files = comparison.scratch_files;
+        saved.notices.extend(
+            comparison
+                .special
+                .iter()
+                .map(|path| format!("{path} is a socket, a named pipe or a device: it is not in the backup")),
+        );
+        if let Some(history) = self.history
+            && comparison.is_unchanged()
+            && self.listing.strays.is_empty()
+        {
+            return self.link_all(history, saved);
+        }
+        self.save_changes(comparison, fates, saved)
+    }
+
+    fn link_all(&self, history: &History<'_>, saved: &mut SavedMailbox) -> Result<(), Error> {
+        for number in history.segments().keys() {
+            saved.files.extend(carry::link(self.context, history, *number)?);
+        }
+        let Some(index) = history.index_artifact() else { return Ok(()) };
+        let path = self.index_path();
+        let linked = self.context.staging.link_from(history.set_directory(), &path);
+        linked.map_err(Error::writing(&path))?;
+        let index = SavedFile::reused(index).map_err(io::Error::other).map_err(Error::writing(&path))?;
+        (self.context.progress)(index.source_bytes);
+        saved.files.push(index);
+        Ok(())
+    }
+
+    fn save_changes(&self, comparison: Comparison, fates: &Fates, saved: &mut SavedMailbox) -> Result<(), Error> {
+        let Comparison { messages, control, control_changed, frames, missing, again, failed, .. } = comparison;
+        let first_new = fates.keys().next_back().map_or(1, |last| last + 1).max(1);
+        let mut output = Output::new(self.context.staging, self.unit.directory.clone(), first_new);
+        let mut moved = HashMap::new();
+        if let Some(history) = self.history {
+            for (number, _) in fates.iter().filter(|(_, fate)| **fate == Fate::Link) {
+                saved.files.extend(carry::link(self.context, history, *number)?);
+            }
+            for wanted in [Fate::Rewrite, Fate::Merge] {
+                for (number, _) in fates.iter().filter(|(_, fate)| **fate == wanted) {
+                    let Some(segment) = history.segments().get(number) else { continue };
+                    if wanted == Fate::Rewrite {
+                        output.switch_to(*number)?;
+                    }
+                    carry::copy(self.context, segment, *number, &frames, &mut output, &mut moved)?;
+                }
+                if wanted == Fate::Rewrite {
+                    output.close()?;
+                }
+            }
+        }
+        let mut packing = Packing::new(self.context, output);
+        packing.failed = failed;
+        packing.search.add(missing.into_iter().chain(self.listing.strays.iter().cloned()));
+        packing.search.add_unclaimed(again);
+        for spool in messages.into_values() {
+            packing.output.set_apart()?;
+            packing.pack_sorted(self.read(spool)?)?;
+        }
+        self.save_late(&mut packing)?;
+        let control = self.save_control(&mut packing, control, control_changed, saved)?;
+        let kept = self.history.map(|history| Kept { history, frames: &frames, moved: &moved, control });
+        self.finish(packing, kept, saved)
+    }
+
+    fn read(
+        &self,
+        spool: Spool,
+    ) -> Result<impl Iterator<Item = Result<LiveEntry, mail_common::archive::index::Error>> + use<>, Error> {
+        spool.read().map_err(|error| self.context.scratch_error(error))
+    }
+
+    /// Finds and saves messages that moved after they were listed.
+    fn save_late(&self, packing: &mut Packing<'_>) -> Result<(), Error> {
+        for _ in 0..LOOKS {
+            if packing.search.is_over() {
+                return Ok(());
+            }
+            self.context.check_stop()?;
+            let now = self.list_now()?;
+            let places = packing.search.look(&now, self.listing).map_err(|error| self.context.scratch_error(error))?;
+            let found = self.look_at(places, &mut packing.search);
+            packing.pack_late(found)?;
+        }
+        let left = packing.search.left();
+        if left > 0 {
+            let message = format!("{left} messages were moved too often to be read; run mail-backup again");
+            packing.failed.push((self.unit.path.clone(), io::Error::other(message)));
+        }
+        Ok(())
+    }
+
+    fn list_now(&self) -> Result<Listing, Error> {
+        let listed = Listing::of(self.context.tree, &self.unit.path, self.unit.reach, self.context.scratch);
+        listed.map_err(|source| Error::List { path: self.unit.path.clone(), source })
+    }
+
+    fn look_at(&self, places: BTreeSet<RelPath>, search: &mut super::late::Search) -> Vec<LiveEntry> {
+        let mut found = Vec::new();
+        for path in places {
+            match self.context.tree.look(&path) {
+                Ok(Look::Savable(kind, stat)) => found.push(LiveEntry { path, kind, stat }),
+                Ok(Look::Special) => {}
+                // It moved on; its unique name is all that is known of it.
+                Err(_) => search.add([Missing { path, inode: 0 }]),
+            }
+        }
+        found
+    }
+
+    fn save_control(
+        &self,
+        packing: &mut Packing<'_>,
+        control: Spool,
+        control_changed: bool,
+        saved: &mut SavedMailbox,
+    ) -> Result<ControlEntries, Error> {
+        let new_directories = self.new_directories(packing);
+        if let Some(history) = self.history
+            && !control_changed
+            && new_directories.is_empty()
+            && let Some(file) = carry::link(self.context, history, CONTROL)?
+        {
+            packing.output.close()?;
+            saved.files.push(file);
+            return Ok(ControlEntries::Kept);
+        }
+        packing.output.switch_to(CONTROL)?;
+        packing.pack_sorted(self.read(control)?)?;
+        packing.pack_late(new_directories)?;
+        Ok(ControlEntries::Replaced)
+    }
+
+    /// Directories of late messages that were made while the backup ran.
+    fn new_directories(&self, packing: &Packing<'_>) -> Vec<LiveEntry> {
+        let above = |path: &RelPath| std::iter::successors(path.parent(), RelPath::parent);
+        let unlisted: BTreeSet<RelPath> = packing
+            .late
+            .iter()
+            .flat_map(|entry| above(&entry.live.path))
+            .filter(|path| path.is_within(&self.unit.path) && !self.listing.lists(path))
+            .collect();
+        let look = |path: RelPath| match self.context.tree.look(&path) {
+            Ok(Look::Savable(Kind::Directory, stat)) => Some(LiveEntry { path, kind: Kind::Directory, stat }),
+            _ => None,
+        };
+        unlisted.into_iter().filter_map(look).collect()
+    }
+
+    fn finish(&self, packing: Packing<'_>, kept: Option<Kept<'_>>, saved: &mut SavedMailbox) -> Result<(), Error> {
+        let Packing { mut output, runs, late, search, failed, unsteady, read_bytes, .. } = packing;
+        output.close()?;
+        saved.files.append(&mut output.saved);
+        saved.files.push(write_index(self.context, self.index_path(), kept, runs, late)?);
+        saved.failed.extend(failed);
+        saved.notices.extend(
+            unsteady.iter().map(|path| format!("{path} changed during each of three readings; the last one is saved")),
+        );
+        saved.counts.read_bytes = read_bytes;
+        saved.counts.expunged = search.expunged;
+        Ok(())
+    }
+
+    fn index_path(&self) -> RelPath {
+        RelPath::new(INDEX_NAME).unwrap_or_else(|_| RelPath::root()).below(&self.unit.directory)
+    }
+}

@@ -1,0 +1,141 @@
+//! The live entries of a mailbox in the order of their paths, each looked at once.
+
+use std::collections::HashSet;
+use std::io;
+use std::os::fd::OwnedFd;
+
+use mail_common::archive::index::{Kind, LiveEntry, Stat};
+use mail_common::relpath::RelPath;
+
+use super::listing::{Listing, Missing};
+use super::maildir::{is_message, is_scratch};
+use super::names::Name;
+use crate::source::tree::{Look, SourceTree, look_at, look_at_open, vanished};
+
+/// What the walk met.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// Something to save.
+    Entry(LiveEntry),
+    /// A message that was listed and is gone.
+    Missing(Missing),
+    /// A message that was met under another name: it was renamed while a busy mailbox was listed.
+    Again(RelPath),
+    /// A file that a program holds only while it works: left out by design.
+    Scratch,
+    /// A socket, a named pipe or a device: cannot be saved.
+    Special(RelPath),
+    /// Something that cannot be looked at.
+    Failed(RelPath, io::Error),
+}
+
+/// Walks `top` and what `listing` has below it.
+pub(crate) struct Walk<'a> {
+    tree: &'a SourceTree,
+    listing: &'a Listing,
+    start: Option<RelPath>,
+    open: Vec<Level<'a>>,
+    /// Inodes of the messages met, kept only where a message may be listed under two names.
+    met: HashSet<u64>,
+}
+
+struct Level<'a> {
+    path: RelPath,
+    /// `None` when the directory went away after it was listed.
+    directory: Option<OwnedFd>,
+    names: Box<dyn Iterator<Item = io::Result<Name>> + 'a>,
+}
+
+impl<'a> Walk<'a> {
+    pub(crate) fn new(tree: &'a SourceTree, listing: &'a Listing, top: &RelPath) -> Self {
+        Self { tree, listing, start: Some(top.clone()), open: Vec::new(), met: HashSet::new() }
+    }
+
+    /// Opens a directory and says what it is.
+    fn enter(&mut self, path: RelPath) -> Option<Step> {
+        let opened = self.tree.open_directory(&path).and_then(|directory| {
+            let look = look_at_open(&directory)?;
+            Ok((directory, look))
+        });
+        let (directory, step) = match opened {
+            Ok((directory, Look::Savable(kind, stat))) => {
+                (Some(directory), Some(Step::Entry(LiveEntry { path: path.clone(), kind, stat })))
+            }
+            Ok((_, Look::Special)) => return Some(Step::Special(path)),
+            // Its messages may have moved with it: they are met below, as missing.
+            Err(error) if vanished(&error) => (None, None),
+            Err(error) => return Some(Step::Failed(path, error)),
+        };
+        if self.listing.lists(&path) {
+            let names = Box::new(self.listing.names(&path));
+            self.open.push(Level { path, directory, names });
+        }
+        step
+    }
+
+    fn visit(&mut self, name: &Name) -> Option<Step> {
+        let level = self.open.last()?;
+        let path = match level.path.child(&name.bytes) {
+            Ok(path) => path,
+            Err(error) => return Some(Step::Failed(level.path.clone(), io::Error::other(error))),
+        };
+        if self.listing.lists(&path) {
+            return self.enter(path);
+        }
+        let looked = match &level.directory {
+            Some(directory) => look_at(directory, &name.bytes[..]),
+            None => Err(io::ErrorKind::NotFound.into()),
+        };
+        match looked {
+            Ok(Look::Savable(Kind::Directory, _)) if self.listing.ends_above(&path) => None,
+            Ok(Look::Savable(_, stat)) if self.is_met_again(&path, &stat) => Some(Step::Again(path)),
+            Ok(Look::Savable(kind, stat)) => Some(found(LiveEntry { path, kind, stat })),
+            Ok(Look::Special) => Some(Step::Special(path)),
+            Err(error) if vanished(&error) => {
+                is_message(&path).then_some(Step::Missing(Missing { path, inode: name.inode }))
+            }
+            Err(error) => Some(Step::Failed(path, error)),
+        }
+    }
+
+    /// Whether this is a message that has one name only, and was already met under another.
+    fn is_met_again(&mut self, path: &RelPath, stat: &Stat) -> bool {
+        if self.listing.is_settled || !is_message(path) {
+            return false;
+        }
+        !self.met.insert(stat.inode) && self.tree.links(path).is_ok_and(|links| links == 1)
+    }
+}
+
+fn found(entry: LiveEntry) -> Step {
+    if entry.kind == Kind::File && !is_message(&entry.path) && is_scratch(&entry.path) {
+        return Step::Scratch;
+    }
+    Step::Entry(entry)
+}
+
+impl Iterator for Walk<'_> {
+    type Item = Step;
+
+    fn next(&mut self) -> Option<Step> {
+        if let Some(top) = self.start.take()
+            && let Some(step) = self.enter(top)
+        {
+            return Some(step);
+        }
+        loop {
+            let level = self.open.last_mut()?;
+            let step = match level.names.next() {
+                Some(Ok(name)) => self.visit(&name),
+                Some(Err(error)) => Some(Step::Failed(level.path.clone(), error)),
+                None => {
+                    self.open.pop();
+                    None
+                }
+            };
+            if step.is_some() {
+                return step;
+            }
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The live trees that are backed up: the mail root, and the directories of configuration and keys.
+
+pub(crate) mod tree; // opens and looks at entries, never through a link
+
+pub(crate) mod pack; // files into the tar of a frame
+
+pub(crate) mod large; // files too large for memory, streamed

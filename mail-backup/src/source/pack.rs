@@ -1,0 +1,142 @@
+//! Reads entries of the live tree into the tar of one frame.
+
+use std::io::{self, Read};
+
+use mail_common::archive::index::{Kind, LiveEntry, Stat};
+use mail_common::archive::member::{MemberHead, pad};
+use mail_common::checksum::Sha256;
+use mail_common::relpath::RelPath;
+
+use super::tree::{Look, SourceTree, is_fresh, look_at_open, vanished, xattrs};
+
+/// A larger file is not read into memory but streamed into a frame of its own.
+pub(crate) const LARGE_BYTES: u64 = 16 << 20;
+
+/// How often a file that changes while it is read is read again.
+const READS: usize = 3;
+
+/// What was read into a frame, and what was not.
+#[derive(Debug, Default)]
+pub(crate) struct Packed {
+    /// In the order of the tar, with the digests of files.
+    pub(crate) entries: Vec<(LiveEntry, Option<Sha256>)>,
+    /// No longer where they were listed.
+    pub(crate) vanished: Vec<LiveEntry>,
+    /// Too large for a frame in memory.
+    pub(crate) large: Vec<LiveEntry>,
+    /// What could not be read.
+    pub(crate) failed: Vec<(RelPath, io::Error)>,
+    /// Files that were changing during all attempts; taken as they were at the last.
+    pub(crate) unsteady: Vec<RelPath>,
+}
+
+/// Appends `entries` to `tar`, reading each file once.
+pub(crate) fn pack(tree: &SourceTree, entries: Vec<LiveEntry>, tar: &mut Vec<u8>) -> Packed {
+    let mut packed = Packed::default();
+    for entry in entries {
+        let start = tar.len();
+        match append(tree, &entry, tar) {
+            Ok(Appended::Whole(entry, digest)) => packed.entries.push((entry, digest)),
+            Ok(Appended::Unsteady(entry, digest)) => {
+                packed.unsteady.push(entry.path.clone());
+                packed.entries.push((entry, digest));
+            }
+            Ok(Appended::Large(entry)) => packed.large.push(entry),
+            Err(error) => {
+                tar.truncate(start);
+                match vanished(&error) {
+                    true => packed.vanished.push(entry),
+                    false => packed.failed.push((entry.path, error)),
+                }
+            }
+        }
+    }
+    packed
+}
+
+/// What one attempt gave.
+enum Appended {
+    Whole(LiveEntry, Option<Sha256>),
+    Unsteady(LiveEntry, Option<Sha256>),
+    Large(LiveEntry),
+}
+
+fn append(tree: &SourceTree, entry: &LiveEntry, tar: &mut Vec<u8>) -> io::Result<Appended> {
+    match entry.kind {
+        Kind::File => append_file(tree, &entry.path, tar),
+        Kind::Directory => append_directory(tree, &entry.path, tar),
+        Kind::Symlink => append_link(tree, entry, tar),
+    }
+}
+
+fn append_directory(tree: &SourceTree, path: &RelPath, tar: &mut Vec<u8>) -> io::Result<Appended> {
+    let directory = tree.open_directory(path)?;
+    let stat = expect(look_at_open(&directory)?, Kind::Directory)?;
+    let xattrs = xattrs(&directory)?;
+    MemberHead { path, kind: Kind::Directory, stat: &stat, link_target: b"", xattrs: &xattrs }.append_to(tar);
+    Ok(Appended::Whole(LiveEntry { path: path.clone(), kind: Kind::Directory, stat: settled(stat) }, None))
+}
+
+fn append_link(tree: &SourceTree, entry: &LiveEntry, tar: &mut Vec<u8>) -> io::Result<Appended> {
+    let target = tree.read_link(&entry.path)?;
+    let head =
+        MemberHead { path: &entry.path, kind: Kind::Symlink, stat: &entry.stat, link_target: &target, xattrs: &[] };
+    head.append_to(tar);
+    Ok(Appended::Whole(entry.clone(), None))
+}
+
+fn append_file(tree: &SourceTree, path: &RelPath, tar: &mut Vec<u8>) -> io::Result<Appended> {
+    let start = tar.len();
+    for _ in 1..READS {
+        match read_file(tree, path, tar)? {
+            Appended::Unsteady(..) => tar.truncate(start),
+            appended => return Ok(appended),
+        }
+    }
+    read_file(tree, path, tar)
+}
+
+/// Appends head and content of a file as one reading gives them.
+fn read_file(tree: &SourceTree, path: &RelPath, tar: &mut Vec<u8>) -> io::Result<Appended> {
+    let mut file = tree.open_file(path)?;
+    let mut stat = expect(look_at_open(&file)?, Kind::File)?;
+    let entry = |stat| LiveEntry { path: path.clone(), kind: Kind::File, stat };
+    if stat.size > LARGE_BYTES {
+        return Ok(Appended::Large(entry(stat)));
+    }
+    let xattrs = xattrs(&file)?;
+    let start = tar.len();
+    let head = MemberHead { path, kind: Kind::File, stat: &stat, link_target: b"", xattrs: &xattrs };
+    head.append_to(tar);
+    let content = tar.len();
+    let read_bytes = (&mut file).take(stat.size).read_to_end(tar)? as u64;
+    let after = expect(look_at_open(&file)?, Kind::File)?;
+    let is_steady = read_bytes == stat.size && after.size == stat.size && after.mtime_ns == stat.mtime_ns;
+    let digest = Some(Sha256::of(&tar[content..]));
+    if read_bytes < stat.size {
+        stat.size = read_bytes;
+        let data = tar.split_off(content);
+        tar.truncate(start);
+        MemberHead { path, kind: Kind::File, stat: &stat, link_target: b"", xattrs: &xattrs }.append_to(tar);
+        tar.extend_from_slice(&data);
+    }
+    pad(tar, read_bytes);
+    Ok(match is_steady {
+        true => Appended::Whole(entry(settled(stat)), digest),
+        // It will be read again the next time, whatever its times say.
+        false => Appended::Unsteady(entry(Stat { ctime_ns: 0, ..stat }), digest),
+    })
+}
+
+/// Something else may have taken the place of what was listed.
+pub(crate) fn expect(look: Look, kind: Kind) -> io::Result<Stat> {
+    match look {
+        Look::Savable(found, stat) if found == kind => Ok(stat),
+        _ => Err(io::ErrorKind::NotFound.into()),
+    }
+}
+
+/// A change time in the tick of the reading is no proof that nothing changed afterwards: it is stored as 0.
+pub(crate) fn settled(stat: Stat) -> Stat {
+    if is_fresh(&stat) { Stat { ctime_ns: 0, ..stat } } else { stat }
+}
