@@ -16,6 +16,10 @@ pub mod record; // what the tools tell each other: the wire types
 
 pub mod jsonl; // records as JSON lines, with pass-through of what is not known
 
+pub mod manifest; // the records that are kept in a set
+
+pub mod config; // settings from the environment, the configuration file and defaults
+
 pub mod exit; // what a run came to, and its exit code
 
 pub mod report; // stderr: errors, warnings, progress

@@ -171,6 +171,7 @@ fn without_url_password(arg: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::CommandFactory;
 
     #[derive(Parser, Debug)]
     #[command(name = "mail-x", version = "1.2.3", about = "Does x")]

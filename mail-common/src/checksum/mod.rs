@@ -1,5 +1,9 @@
 //! SHA-256 digests: the type, a writer that computes one on the way, and the files that `sha256sum -c` reads.
 
+mod list; // the files that `sha256sum -c` reads
+
+pub use list::{ChecksumFile, ParseError};
+
 use std::fmt::{self, Write as _};
 use std::io::{self, Read, Write};
 use std::str::FromStr;
@@ -33,6 +37,18 @@ impl Sha256 {
         io::copy(&mut io::BufReader::with_capacity(256 * 1024, reader), &mut writer)?;
         let (_, digest, bytes) = writer.into_parts();
         Ok((digest, bytes))
+    }
+
+    /// From 64 hexadecimal digits of either case.
+    fn from_hex(text: &[u8]) -> Option<Self> {
+        let mut digest = [0; 32];
+        if text.len() != 64 {
+            return None;
+        }
+        for (byte, pair) in digest.iter_mut().zip(text.chunks_exact(2)) {
+            *byte = hex_value(pair[0])? << 4 | hex_value(pair[1])?;
+        }
+        Some(Self(digest))
     }
 }
 
@@ -90,19 +106,8 @@ impl FromStr for Sha256 {
     type Err = NotADigest;
 
     fn from_str(text: &str) -> Result<Self, NotADigest> {
-        parse_hex(text.as_bytes()).map(Self).ok_or_else(|| NotADigest(text.to_owned()))
+        Self::from_hex(text.as_bytes()).ok_or_else(|| NotADigest(text.to_owned()))
     }
-}
-
-fn parse_hex(text: &[u8]) -> Option<[u8; 32]> {
-    let mut digest = [0; 32];
-    if text.len() != 64 {
-        return None;
-    }
-    for (byte, pair) in digest.iter_mut().zip(text.chunks_exact(2)) {
-        *byte = hex_value(pair[0])? << 4 | hex_value(pair[1])?;
-    }
-    Some(digest)
 }
 
 fn hex_value(digit: u8) -> Option<u8> {

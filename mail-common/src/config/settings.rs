@@ -1,0 +1,261 @@
+//! The settings that the tools share, under the names of the scripts, with their defaults, checked.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use super::{Config, Error, Setting};
+
+/// The settings of every tool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// BACKUP_ROOT: the directory that holds the sets.
+    pub backup_root: PathBuf,
+    /// BACKUP_MOUNTPOINT: what must be mounted before a backup starts, where set.
+    pub backup_mountpoint: Option<PathBuf>,
+    /// MAILSERVER_ROOT: the directory of the mail server, from which the next six come.
+    pub mailserver_root: PathBuf,
+    /// MAIL_DATA_DIR: the root of the Maildirs.
+    pub mail_data_dir: PathBuf,
+    /// CONFIG_DIR: the configuration of the services.
+    pub config_dir: PathBuf,
+    /// SSL_DIR: certificates and their keys.
+    pub ssl_dir: PathBuf,
+    /// DKIM_DIR: signing keys.
+    pub dkim_dir: PathBuf,
+    /// DOCKER_COMPOSE_FILE.
+    pub docker_compose_file: PathBuf,
+    /// ENV_FILE: the environment of the compose file.
+    pub env_file: PathBuf,
+    /// How the database server is reached.
+    pub mysql: MysqlSettings,
+    /// DAILY_RETENTION_DAYS: daily sets are kept so long.
+    pub daily_retention_days: u32,
+    /// WEEKLY_RETENTION_WEEKS: weekly sets are kept so long.
+    pub weekly_retention_weeks: u32,
+    /// S3_BUCKET.
+    pub s3_bucket: Option<String>,
+    /// S3_PREFIX.
+    pub s3_prefix: Option<String>,
+    /// AWS_PROFILE.
+    pub aws_profile: Option<String>,
+    /// AWS_REGION, or else AWS_DEFAULT_REGION.
+    pub aws_region: Option<String>,
+    /// AWS_ENDPOINT_URL.
+    pub aws_endpoint_url: Option<String>,
+    /// CLAMD_ADDRESS: `unix:/path/clamd.sock` or `tcp:host:port`.
+    pub clamd_address: Option<String>,
+    /// ADMIN_EMAIL: who is told.
+    pub admin_email: Option<String>,
+    /// NOTIFICATION_ON_SUCCESS; no by default.
+    pub notification_on_success: bool,
+    /// NOTIFICATION_ON_FAILURE; yes by default.
+    pub notification_on_failure: bool,
+}
+
+/// How the database server is reached; passwords are not here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MysqlSettings {
+    /// MYSQL_HOST.
+    pub host: Option<String>,
+    /// MYSQL_PORT.
+    pub port: Option<u16>,
+    /// MYSQL_SOCKET.
+    pub socket: Option<PathBuf>,
+    /// MYSQL_USER.
+    pub user: Option<String>,
+    /// MYSQL_DATABASES, separated by blanks or commas; empty means all but the system's.
+    pub databases: Vec<String>,
+    /// MYSQL_CONFIG_FILE: `~/.my.cnf` by default, which need not exist; `None` when the user has no home.
+    pub config_file: Option<PathBuf>,
+}
+
+/// Every name that is looked up here.
+pub(super) const NAMES: [&str; 28] = [
+    "BACKUP_ROOT",
+    "BACKUP_MOUNTPOINT",
+    "MAILSERVER_ROOT",
+    "MAIL_DATA_DIR",
+    "CONFIG_DIR",
+    "SSL_DIR",
+    "DKIM_DIR",
+    "DOCKER_COMPOSE_FILE",
+    "ENV_FILE",
+    "MYSQL_HOST",
+    "MYSQL_PORT",
+    "MYSQL_SOCKET",
+    "MYSQL_USER",
+    "MYSQL_DATABASES",
+    "MYSQL_CONFIG_FILE",
+    "DAILY_RETENTION_DAYS",
+    "WEEKLY_RETENTION_WEEKS",
+    "S3_BUCKET",
+    "S3_PREFIX",
+    "AWS_PROFILE",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "AWS_ENDPOINT_URL",
+    "CLAMD_ADDRESS",
+    "ADMIN_EMAIL",
+    "NOTIFICATION_ON_SUCCESS",
+    "NOTIFICATION_ON_FAILURE",
+    "HOME",
+];
+
+const MAILSERVER_ROOT: &str = "/opt/onprem-infra-system/project-root-infra/services/mailserver";
+
+/// The default of `name`, where it has one.
+pub(super) fn default_of(name: &str, config: &Config) -> Option<String> {
+    let below_server = |path: &str| config.get("MAILSERVER_ROOT").map(|root| format!("{}/{path}", root.value));
+    match name {
+        "BACKUP_ROOT" => Some("/mnt/backup-hdd/mailserver".to_owned()),
+        "MAILSERVER_ROOT" => Some(MAILSERVER_ROOT.to_owned()),
+        "MAIL_DATA_DIR" => below_server("data/mail"),
+        "CONFIG_DIR" => below_server("config"),
+        "SSL_DIR" => below_server("data/certbot"),
+        "DKIM_DIR" => below_server("config/opendkim"),
+        "DOCKER_COMPOSE_FILE" => below_server("docker-compose.yml"),
+        "ENV_FILE" => below_server(".env"),
+        "MYSQL_CONFIG_FILE" => config.environment.get("HOME").map(|home| format!("{home}/.my.cnf")),
+        "DAILY_RETENTION_DAYS" => Some("30".to_owned()),
+        "WEEKLY_RETENTION_WEEKS" => Some("12".to_owned()),
+        "NOTIFICATION_ON_SUCCESS" => Some("false".to_owned()),
+        "NOTIFICATION_ON_FAILURE" => Some("true".to_owned()),
+        _ => None,
+    }
+}
+
+impl Settings {
+    /// The settings that `config` gives. Flags come over them, in the tools.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for the first value that cannot be used.
+    pub fn new(config: &Config) -> Result<Self, Error> {
+        let text = |name| text(config, name);
+        let path = |name| PathBuf::from(text(name).unwrap_or_default());
+        Ok(Self {
+            backup_root: path("BACKUP_ROOT"),
+            backup_mountpoint: text("BACKUP_MOUNTPOINT").map(PathBuf::from),
+            mailserver_root: path("MAILSERVER_ROOT"),
+            mail_data_dir: path("MAIL_DATA_DIR"),
+            config_dir: path("CONFIG_DIR"),
+            ssl_dir: path("SSL_DIR"),
+            dkim_dir: path("DKIM_DIR"),
+            docker_compose_file: path("DOCKER_COMPOSE_FILE"),
+            env_file: path("ENV_FILE"),
+            mysql: MysqlSettings::new(config)?,
+            daily_retention_days: retention(config, "DAILY_RETENTION_DAYS")?,
+            weekly_retention_weeks: retention(config, "WEEKLY_RETENTION_WEEKS")?,
+            s3_bucket: text("S3_BUCKET"),
+            s3_prefix: text("S3_PREFIX"),
+            aws_profile: text("AWS_PROFILE"),
+            aws_region: text("AWS_REGION").or_else(|| text("AWS_DEFAULT_REGION")),
+            aws_endpoint_url: text("AWS_ENDPOINT_URL"),
+            clamd_address: text("CLAMD_ADDRESS"),
+            admin_email: text("ADMIN_EMAIL"),
+            notification_on_success: yes_or_no(config, "NOTIFICATION_ON_SUCCESS")?,
+            notification_on_failure: yes_or_no(config, "NOTIFICATION_ON_FAILURE")?,
+        })
+    }
+}
+
+impl MysqlSettings {
+    fn new(config: &Config) -> Result<Self, Error> {
+        let databases = text(config, "MYSQL_DATABASES").unwrap_or_default();
+        let is_separator = |c: char| c.is_whitespace() || c == ',';
+        Ok(Self {
+            host: text(config, "MYSQL_HOST"),
+            port: checked(config, "MYSQL_PORT", "a port from 1 to 65535", |text| {
+                u16::from_str(text).ok().filter(|&port| port > 0)
+            })?,
+            socket: text(config, "MYSQL_SOCKET").map(PathBuf::from),
+            user: text(config, "MYSQL_USER"),
+            databases: databases.split(is_separator).filter(|name| !name.is_empty()).map(str::to_owned).collect(),
+            config_file: text(config, "MYSQL_CONFIG_FILE").map(PathBuf::from),
+        })
+    }
+}
+
+/// The value of `name`; empty is none.
+fn text(config: &Config, name: &str) -> Option<String> {
+    config.get(name).map(|setting| setting.value).filter(|value| !value.is_empty())
+}
+
+fn retention(config: &Config, name: &'static str) -> Result<u32, Error> {
+    let in_range = |text: &str| u32::from_str(text).ok().filter(|number| (1..=36500).contains(number));
+    Ok(checked(config, name, "a whole number from 1 to 36500", in_range)?.unwrap_or_default())
+}
+
+fn yes_or_no(config: &Config, name: &'static str) -> Result<bool, Error> {
+    let read = |text: &str| match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" => Some(true),
+        "false" | "no" | "off" | "0" => Some(false),
+        _ => None,
+    };
+    Ok(checked(config, name, "true or false", read)?.unwrap_or_default())
+}
+
+/// The value of `name` as `read` takes it; `None` when it is not set or empty.
+fn checked<T>(
+    config: &Config,
+    name: &'static str,
+    expected: &'static str,
+    read: impl Fn(&str) -> Option<T>,
+) -> Result<Option<T>, Error> {
+    let Some(Setting { value, source }) = config.get(name).filter(|setting| !setting.value.is_empty()) else {
+        return Ok(None);
+    };
+    match read(&value) {
+        Some(read) => Ok(Some(read)),
+        None => Err(Error::Invalid { name, value, origin: source, expected }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Environment;
+    use std::path::Path;
+
+    fn settings(text: &str) -> Result<Settings, Error> {
+        let environment = Environment::from([("HOME", "/root"), ("MYSQL_USER", "backup")]);
+        Settings::new(&Config::parse(text.as_bytes(), Path::new("/c"), environment)?)
+    }
+
+    #[test]
+    fn paths_come_from_the_root_of_the_server() {
+        let settings = settings("MAILSERVER_ROOT=/srv/mail\nSSL_DIR=/etc/tls\nENV_FILE=").unwrap();
+        let check = |path: &Path, expected: &str| assert_eq!(path, Path::new(expected));
+        check(&settings.backup_root, "/mnt/backup-hdd/mailserver");
+        check(&settings.mail_data_dir, "/srv/mail/data/mail");
+        check(&settings.config_dir, "/srv/mail/config");
+        check(&settings.ssl_dir, "/etc/tls");
+        check(&settings.dkim_dir, "/srv/mail/config/opendkim");
+        check(&settings.docker_compose_file, "/srv/mail/docker-compose.yml");
+        check(&settings.env_file, "/srv/mail/.env");
+        check(&settings.mysql.config_file.unwrap(), "/root/.my.cnf");
+    }
+
+    #[test]
+    fn values_are_read() {
+        let settings = settings(
+            "MYSQL_DATABASES='a, b\tc'\nMYSQL_PORT=3307\nDAILY_RETENTION_DAYS=7\nNOTIFICATION_ON_SUCCESS=Yes\n\
+             AWS_DEFAULT_REGION=ap-northeast-1",
+        )
+        .unwrap();
+        assert_eq!(settings.mysql.databases, ["a", "b", "c"]);
+        assert_eq!((settings.mysql.port, settings.mysql.user.as_deref()), (Some(3307), Some("backup")));
+        assert_eq!((settings.daily_retention_days, settings.weekly_retention_weeks), (7, 12));
+        assert!(settings.notification_on_success && settings.notification_on_failure);
+        assert_eq!(settings.aws_region.as_deref(), Some("ap-northeast-1"));
+    }
+
+    #[test]
+    fn a_wrong_value_is_named_with_its_line() {
+        let check = |text: &str, expected: &str| assert_eq!(settings(text).unwrap_err().to_string(), expected);
+        let whole = "not a whole number from 1 to 36500";
+        check("\nDAILY_RETENTION_DAYS=0", &format!("DAILY_RETENTION_DAYS=\"0\" (/c line 2): {whole}"));
+        check("WEEKLY_RETENTION_WEEKS=-1", &format!("WEEKLY_RETENTION_WEEKS=\"-1\" (/c line 1): {whole}"));
+        check("MYSQL_PORT=70000", "MYSQL_PORT=\"70000\" (/c line 1): not a port from 1 to 65535");
+        check("NOTIFICATION_ON_FAILURE=maybe", "NOTIFICATION_ON_FAILURE=\"maybe\" (/c line 1): not true or false");
+    }
+}

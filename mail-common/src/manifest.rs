@@ -1,0 +1,209 @@
+//! `manifest.jsonl`: the records of the run that made a set, `begin` first and `end` last.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+
+use crate::jsonl::{self, RecordReader, RecordWriter};
+use crate::record::{Artifact, Begin, End, ErrorRecord, Record};
+use crate::relpath::RelPath;
+use crate::set::Component;
+
+/// What a run recorded of the set that it made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Manifest {
+    /// How the run began.
+    pub begin: Begin,
+    /// The files of the set, in the order in which they were recorded.
+    pub artifacts: Vec<Artifact>,
+    /// What failed.
+    pub errors: Vec<ErrorRecord>,
+    /// How the run ended.
+    pub end: End,
+}
+
+/// Why a manifest cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be opened.
+    #[error("open manifest {}", path.display())]
+    Open {
+        /// The manifest.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// A line is damaged or the file was cut; the source says which and how.
+    #[error("read manifest {}", path.display())]
+    Read {
+        /// The manifest.
+        path: PathBuf,
+        /// The cause.
+        source: jsonl::Error,
+    },
+    /// It was written by a newer version.
+    #[error("manifest {} is of version {found}; update this tool", path.display())]
+    NewerVersion {
+        /// The manifest.
+        path: PathBuf,
+        /// Its version.
+        found: u64,
+    },
+    /// The first record is no `begin`.
+    #[error("manifest {} does not start with a `begin` record", path.display())]
+    NoBegin {
+        /// The manifest.
+        path: PathBuf,
+    },
+    /// The last record is no `end`.
+    #[error("manifest {} does not finish with an `end` record", path.display())]
+    NoEnd {
+        /// The manifest.
+        path: PathBuf,
+    },
+}
+
+impl Manifest {
+    /// Reads the manifest at `path`. Records of other types are skipped.
+    ///
+    /// # Errors
+    /// When it cannot be read, is damaged or cut, or is of a newer version.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let file = File::open(path).map_err(|source| Error::Open { path: path.to_owned(), source })?;
+        Self::read_from(BufReader::new(file), path)
+    }
+
+    /// Reads a manifest from `input`; `path` is for messages.
+    ///
+    /// # Errors
+    /// As [`Manifest::read`].
+    pub fn read_from(input: impl BufRead, path: &Path) -> Result<Self, Error> {
+        let path_of = || path.to_owned();
+        let read_error = |source| match source {
+            jsonl::Error::NewerVersion { found, .. } => Error::NewerVersion { path: path_of(), found },
+            jsonl::Error::NoBegin | jsonl::Error::UnmatchedEnd { .. } => Error::NoBegin { path: path_of() },
+            jsonl::Error::NoEnd { .. } => Error::NoEnd { path: path_of() },
+            source => Error::Read { path: path_of(), source },
+        };
+        let mut reader = RecordReader::new(input);
+        let first = reader.next().transpose().map_err(read_error)?;
+        let Some(Record::Begin(begin)) = first.and_then(|line| line.record) else {
+            return Err(Error::NoBegin { path: path_of() });
+        };
+        let (mut artifacts, mut errors, mut end) = (Vec::new(), Vec::new(), None);
+        for line in reader.by_ref() {
+            if end.is_some() {
+                return Err(Error::NoEnd { path: path_of() });
+            }
+            match line.map_err(read_error)?.record {
+                Some(Record::Artifact(artifact)) => artifacts.push(artifact),
+                Some(Record::Error(error)) => errors.push(error),
+                Some(Record::End(last)) => end = Some(last),
+                _ => {}
+            }
+        }
+        reader.finish().map_err(read_error)?;
+        let end = end.ok_or_else(|| Error::NoEnd { path: path_of() })?;
+        Ok(Self { begin, artifacts, errors, end })
+    }
+
+    /// Writes the records: `begin`, artifacts, errors, `end`.
+    ///
+    /// # Errors
+    /// As the writer.
+    pub fn write_to(&self, output: &mut impl Write) -> Result<(), jsonl::Error> {
+        let mut writer = RecordWriter::new(output);
+        writer.write(&Record::Begin(self.begin.clone()))?;
+        for artifact in &self.artifacts {
+            writer.write(&Record::Artifact(artifact.clone()))?;
+        }
+        for error in &self.errors {
+            writer.write(&Record::Error(error.clone()))?;
+        }
+        writer.write(&Record::End(self.end.clone()))
+    }
+
+    /// The artifact at `path`, relative to the set.
+    #[must_use]
+    pub fn artifact(&self, path: &RelPath) -> Option<&Artifact> {
+        self.artifacts.iter().find(|artifact| RelPath::try_from(&artifact.path).is_ok_and(|found| found == *path))
+    }
+
+    /// The components that have an artifact, in the order of [`Component::ALL`].
+    #[must_use]
+    pub fn components(&self) -> Vec<Component> {
+        let is_present = |component: &Component| self.artifacts.iter().any(|a| a.component == *component);
+        Component::ALL.into_iter().filter(is_present).collect()
+    }
+
+    /// The size of all artifacts together.
+    #[must_use]
+    pub fn total_bytes(&self) -> u64 {
+        self.artifacts.iter().fold(0, |sum, artifact| sum.saturating_add(artifact.bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const BEGIN: &str = r#"{"type":"begin","data":{"v":1,"tool":"mail-backup","version":"0.1.0","host":"h","time":"2026-11-23T03:00:00+09:00","args":[]}}"#;
+    const ARTIFACT: &str = r#"{"type":"artifact","data":{"root":"/b","set":"daily/2026-11-23","component":"mysql","path":"mysql/a.sql.zst","bytes":7,"sha256":"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","entries":1,"source_bytes":9,"reused":false}}"#;
+    const ERROR: &str = r#"{"type":"error","data":{"component":"ssl","message":"m","causes":[]}}"#;
+    const END: &str = r#"{"type":"end","data":{"tool":"mail-backup","status":"incomplete","exit":1,"seconds":2.5,"totals":{"bytes":7}}}"#;
+
+    fn read(lines: &[&str]) -> Result<Manifest, Error> {
+        Manifest::read_from(lines.join("\n").as_bytes(), Path::new("/b/manifest.jsonl"))
+    }
+
+    fn check_refused(lines: &[&str], expected: &str) {
+        assert_eq!(crate::report::chain(&read(lines).unwrap_err()), expected);
+    }
+
+    #[test]
+    fn what_is_read_is_written_alike() {
+        let manifest = read(&[BEGIN, ARTIFACT, ERROR, END]).unwrap();
+        let mut written = Vec::new();
+        manifest.write_to(&mut written).unwrap();
+        assert_eq!(String::from_utf8(written).unwrap(), [BEGIN, ARTIFACT, ERROR, END, ""].join("\n"));
+        assert_eq!(manifest.components(), [Component::Mysql]);
+        assert_eq!(manifest.total_bytes(), 7);
+        assert!(manifest.artifact(&"mysql/a.sql.zst".parse().unwrap()).is_some());
+        assert!(manifest.artifact(&"mysql/b.sql.zst".parse().unwrap()).is_none());
+    }
+
+    #[test]
+    fn records_of_later_versions_of_tools_are_skipped() {
+        assert!(read(&[BEGIN, r#"{"type":"later","data":1}"#, END]).is_ok());
+    }
+
+    #[test]
+    fn a_manifest_that_is_not_whole_is_refused() {
+        check_refused(&[], "manifest /b/manifest.jsonl does not start with a `begin` record");
+        check_refused(&[ARTIFACT, END], "manifest /b/manifest.jsonl does not start with a `begin` record");
+        check_refused(&[BEGIN, ARTIFACT], "manifest /b/manifest.jsonl does not finish with an `end` record");
+        check_refused(&[BEGIN, END, ARTIFACT], "manifest /b/manifest.jsonl does not finish with an `end` record");
+        let newer = BEGIN.replace("\"v\":1", "\"v\":2");
+        check_refused(&[&newer, END], "manifest /b/manifest.jsonl is of version 2; update this tool");
+        let damaged = ARTIFACT.replace("\"bytes\":7", "\"bytes\":\"7\"");
+        let message = crate::report::chain(&read(&[BEGIN, &damaged, END]).unwrap_err());
+        assert!(message.starts_with("read manifest /b/manifest.jsonl: read records line 2: invalid type"), "{message}");
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let error = Manifest::read(Path::new("/nonexistent/manifest.jsonl")).unwrap_err();
+        assert_eq!(error.to_string(), "open manifest /nonexistent/manifest.jsonl");
+    }
+
+    proptest! {
+        #[test]
+        fn a_cut_manifest_is_never_taken_for_whole(cut in 0usize..800) {
+            let text = [BEGIN, ARTIFACT, ERROR, END].join("\n");
+            if let Some(part) = text.as_bytes().get(..cut).filter(|part| part.len() < text.len()) {
+                prop_assert!(Manifest::read_from(part, Path::new("m")).is_err());
+            }
+        }
+    }
+}
