@@ -1,0 +1,212 @@
+//! The mysql component: each database as one compressed file of SQL, and the accounts as another.
+
+use std::error::Error as StdError;
+use std::fmt::Write as _;
+use std::io;
+use std::sync::atomic::AtomicBool;
+
+use mail_common::atomic::StoredFile;
+use mail_common::config::{Config, MysqlSettings};
+use mail_common::relpath::RelPath;
+use mail_common::report::Report;
+use mail_common::set::{Component, Staging};
+use zstd::zstd_safe::CParameter;
+
+use crate::mysql::{self, ConnectionSettings, DumpReport, Options, Session};
+use crate::saved::{Content, SavedFile};
+
+/// What the mysql component is asked to do.
+#[derive(Clone, Debug)]
+pub(crate) struct DatabasesPlan {
+    pub(crate) connection: ConnectionSettings,
+    /// By name; empty means all but the system's.
+    pub(crate) wanted: Vec<String>,
+    /// zstd's.
+    level: i32,
+}
+
+/// What was saved of the databases, and what was not.
+#[derive(Debug, Default)]
+pub(crate) struct SavedDatabases {
+    pub(crate) files: Vec<SavedFile>,
+    /// What is missing from the set, by the file in which it should be.
+    pub(crate) failed: Vec<(RelPath, Box<dyn StdError + Send + Sync>)>,
+    pub(crate) notices: Vec<String>,
+    pub(crate) rows: u64,
+}
+
+/// Something that the dump lacks.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Lacking(String);
+
+impl DatabasesPlan {
+    /// Reads how the server is reached: environment and settings over the option file.
+    pub(crate) fn read(
+        config: &Config,
+        settings: &MysqlSettings,
+        level: i32,
+        report: &Report,
+    ) -> Result<Self, mysql::Error> {
+        let mut options = Options::from_environment(|name| config.get(name).map(|setting| setting.value))?;
+        if let Some(path) = &settings.config_file {
+            let file = Options::from_file(path)?;
+            if let Some(warning) = &file.warning {
+                report.warning(warning);
+            }
+            options = options.or(file.options);
+        }
+        let login = config.get("USER").map_or_else(|| "root".to_owned(), |setting| setting.value);
+        Ok(Self { connection: options.settle(&login), wanted: settings.databases.clone(), level })
+    }
+
+    /// Saves every database that is wanted, and the accounts, from one consistent snapshot.
+    ///
+    /// # Errors
+    /// Only when the set cannot be written, or the run is interrupted; the rest is in the result.
+    pub(crate) fn save(
+        &self,
+        staging: &Staging<'_>,
+        stop: &AtomicBool,
+        progress: &dyn Fn(u64),
+    ) -> Result<SavedDatabases, mysql::Error> {
+        let mut saved = SavedDatabases::default();
+        let opened = Session::connect(&self.connection).and_then(|mut session| {
+            let found = mysql::databases(&mut session, &self.wanted)?;
+            Ok((session, found))
+        });
+        let (mut session, found) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                saved.failed.push((directory(), error.into()));
+                return Ok(saved);
+            }
+        };
+        for missing in found.missing {
+            saved.failed.push((directory(), Lacking(missing).into()));
+        }
+        let mut saver = Saver { plan: self, staging, stop, progress, session: &mut session, saved };
+        for database in &found.names {
+            saver.save_database(database)?;
+        }
+        saver.save_accounts()?;
+        Ok(saver.saved)
+    }
+}
+
+struct Saver<'a> {
+    plan: &'a DatabasesPlan,
+    staging: &'a Staging<'a>,
+    stop: &'a AtomicBool,
+    progress: &'a dyn Fn(u64),
+    session: &'a mut Session,
+    saved: SavedDatabases,
+}
+
+type Compressed = zstd::Encoder<'static, StoredFile>;
+
+impl Saver<'_> {
+    fn save_database(&mut self, database: &str) -> Result<(), mysql::Error> {
+        let path = file_of(&file_name(database));
+        let (staging, level) = (self.staging, self.plan.level);
+        let mut rows_before = 0;
+        let progress = &mut |rows: u64| {
+            (self.progress)(rows.saturating_sub(rows_before));
+            rows_before = rows;
+        };
+        let dumped = mysql::dump_database(self.session, database, || open(staging, &path, level), self.stop, progress);
+        self.keep(path, dumped)
+    }
+
+    fn save_accounts(&mut self) -> Result<(), mysql::Error> {
+        let path = file_of("_accounts");
+        let (staging, level) = (self.staging, self.plan.level);
+        let dumped = mysql::dump_accounts(self.session, || open(staging, &path, level), self.stop);
+        self.keep(path, dumped)
+    }
+
+    fn keep(
+        &mut self,
+        path: RelPath,
+        dumped: Result<(Compressed, DumpReport), mysql::Error>,
+    ) -> Result<(), mysql::Error> {
+        let (encoder, report) = match dumped {
+            Ok(dumped) => dumped,
+            Err(error) if error.ends_the_run() => return Err(error),
+            Err(error) => {
+                self.staging.clear(&path).map_err(|source| write_error(&path, source))?;
+                self.saved.failed.push((path, error.into()));
+                return Ok(());
+            }
+        };
+        let stored = encoder.finish().and_then(StoredFile::finish);
+        let stored = stored.map_err(|source| write_error(&path, source))?;
+        let lacking = report.missing.into_iter().map(|what| (path.clone(), Lacking(what).into()));
+        self.saved.failed.extend(lacking);
+        self.saved.notices.extend(report.warnings);
+        self.saved.rows += report.rows;
+        let content = Content { entries: report.tables, source_bytes: report.source_bytes };
+        self.saved.files.push(SavedFile::written(Component::Mysql, path, &stored, content));
+        Ok(())
+    }
+}
+
+fn write_error(path: &RelPath, source: io::Error) -> mysql::Error {
+    mysql::Error::Open { database: path.to_string(), source }
+}
+
+/// Opens the file of a dump, anew when an attempt before it failed. One thread compresses while the rows come in.
+fn open(staging: &Staging<'_>, path: &RelPath, level: i32) -> io::Result<Compressed> {
+    staging.clear(path)?;
+    let mut encoder = zstd::Encoder::new(staging.create_file(path)?, level)?;
+    encoder.set_parameter(CParameter::ChecksumFlag(true))?;
+    encoder.multithread(1)?;
+    Ok(encoder)
+}
+
+fn directory() -> RelPath {
+    RelPath::new("mysql").expect("a plain word is a safe path")
+}
+
+fn file_of(name: &str) -> RelPath {
+    directory().child(format!("{name}.sql.zst").as_bytes()).unwrap_or_else(|_| directory())
+}
+
+/// The name of a database as a file name: what a file name cannot hold, a leading dot, and a leading underscore
+/// (kept for `_accounts`) become %XX.
+fn file_name(database: &str) -> String {
+    let mut name = String::with_capacity(database.len());
+    for (at, char) in database.char_indices() {
+        match char {
+            '/' | '%' | '\0' => {}
+            '.' | '_' if at == 0 => {}
+            _ => {
+                name.push(char);
+                continue;
+            }
+        }
+        // Writing to a String cannot fail.
+        let _ = write!(name, "%{:02X}", u32::from(char));
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(database: &str, expected: &str) {
+        assert_eq!(file_name(database), expected);
+        assert_eq!(file_of(expected).to_string(), format!("mysql/{expected}.sql.zst"));
+    }
+
+    #[test]
+    fn a_database_has_a_file_whatever_its_name() {
+        check("roundcube", "roundcube");
+        check("mail users", "mail users");
+        check("a/b%c", "a%2Fb%25c");
+        check("..", "%2E.");
+        check("_accounts", "%5Faccounts");
+        check("ユーザ", "ユーザ");
+    }
+}

@@ -1,0 +1,238 @@
+//! Decides what a run does, from flags, settings and what is on the disk. It reads, and never writes.
+
+use std::io;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+
+use jiff::ZonedDateTime;
+use mail_common::config::{self, Config, Environment, Settings};
+use mail_common::exit::Exit;
+use mail_common::relpath::RelPath;
+use mail_common::report::Report;
+use mail_common::set::{self, BackupRoot, Component, Force, SetId, SetKind, free_space, is_mount_point};
+use rustix::fs::Access;
+
+use crate::args::Args;
+use crate::databases::DatabasesPlan;
+use crate::mailboxes::MailboxesPlan;
+use crate::mysql;
+use crate::trees::{CopyPlan, TreePlan};
+
+/// Below this a run does not start.
+const LEAST_FREE_BYTES: u64 = 16 << 20;
+
+/// Below this a run does not start.
+const LEAST_FREE_INODES: u64 = 100;
+
+/// Settings and flags, read and checked, before the disk is looked at.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    pub(crate) settings: Settings,
+    pub(crate) root: PathBuf,
+    pub(crate) id: SetId,
+    databases: DatabasesPlan,
+}
+
+/// What a run does.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) root: BackupRoot,
+    pub(crate) id: SetId,
+    pub(crate) dated: Dated,
+    pub(crate) work: Work,
+    /// In the order in which they are saved.
+    pub(crate) components: Vec<Component>,
+    pub(crate) reading: Reading,
+    pub(crate) mailboxes: MailboxesPlan,
+    pub(crate) databases: DatabasesPlan,
+    pub(crate) trees: Vec<TreePlan>,
+    pub(crate) copies: Vec<CopyPlan>,
+    pub(crate) retention: Retention,
+}
+
+/// Where the date of the set comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dated {
+    ByClock,
+    ByFlag,
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// A set.
+    Save,
+    /// To say what would be done.
+    Show,
+    /// Retention alone.
+    Prune,
+}
+
+/// What is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// What has changed since the newest set.
+    Changes,
+    /// Everything, so that one damaged file cannot reach every set.
+    Everything,
+}
+
+/// How long sets are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Retention {
+    pub(crate) wanted: Wanted,
+    pub(crate) daily_days: NonZeroU32,
+    pub(crate) weekly_weeks: NonZeroU32,
+    pub(crate) force: Force,
+}
+
+/// Whether old sets are removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    Yes,
+    No,
+}
+
+/// Why a run does not start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    #[error("read the settings of the database connection")]
+    Database(#[from] mysql::Error),
+    #[error("{mountpoint} is not mounted (BACKUP_MOUNTPOINT); mount the backup disk, nothing was written")]
+    NotMounted { mountpoint: PathBuf },
+    #[error("look at the mount point {mountpoint} (BACKUP_MOUNTPOINT)")]
+    Mountpoint { mountpoint: PathBuf, source: io::Error },
+    #[error("the backup root cannot be used; make the directory once, or name another by --root or BACKUP_ROOT")]
+    Root(#[source] set::Error),
+    #[error("the backup root {root} cannot be written")]
+    NotWritable { root: PathBuf, source: io::Error },
+    #[error("{root} has {free_bytes} bytes free, and a backup needs at least {needed_bytes}; make room or use another disk")]
+    DiskFull { root: PathBuf, free_bytes: u64, needed_bytes: u64 },
+    #[error("{root} has {free_inodes} inodes free, and a backup needs at least {LEAST_FREE_INODES}")]
+    NoInodes { root: PathBuf, free_inodes: u64 },
+    #[error("find out how much is free on {root}")]
+    Space { root: PathBuf, source: io::Error },
+}
+
+impl Error {
+    /// Nothing has been touched, whatever it is; a full disk is no matter of configuration.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::DiskFull { .. } | Self::NoInodes { .. } | Self::Space { .. } => Exit::Unfinished,
+            _ => Exit::Usage,
+        }
+    }
+}
+
+impl Setup {
+    /// Reads the settings.
+    pub(crate) fn read(args: &Args, now: &ZonedDateTime, report: &Report) -> Result<Self, Error> {
+        let config = Config::load(args.common.config.as_deref(), Environment::of_process())?;
+        let settings = Settings::new(&config)?;
+        Ok(Self {
+            root: args.root.clone().unwrap_or_else(|| settings.backup_root.clone()),
+            id: SetId::for_date(args.kind(), args.date.unwrap_or_else(|| now.date())),
+            databases: DatabasesPlan::read(&config, &settings.mysql, args.level, report)?,
+            settings,
+        })
+    }
+
+    /// Looks at the disk and decides.
+    pub(crate) fn plan(self, args: &Args) -> Result<Plan, Error> {
+        let Self { settings, root: root_path, id, databases } = self;
+        check_mounted(settings.backup_mountpoint.as_deref())?;
+        let root = BackupRoot::open(&root_path).map_err(Error::Root)?;
+        let work = work(args);
+        if work == Work::Save {
+            check_room(root.path())?;
+        }
+        let or = |flag: &Option<PathBuf>, setting: PathBuf| flag.clone().unwrap_or(setting);
+        let tree = |component, source, archive: &str| TreePlan {
+            component,
+            source,
+            archive: fixed(archive),
+            level: args.level,
+        };
+        let copy = |source, target: &str| CopyPlan { component: Component::Config, source, target: fixed(target) };
+        Ok(Plan {
+            root,
+            id,
+            dated: if args.date.is_some() { Dated::ByFlag } else { Dated::ByClock },
+            work,
+            components: args.components(),
+            reading: match args.full || id.kind() == SetKind::Weekly {
+                true => Reading::Everything,
+                false => Reading::Changes,
+            },
+            mailboxes: MailboxesPlan {
+                mail_dir: or(&args.mail_dir, settings.mail_data_dir),
+                depth: args.mailbox_depth.into(),
+                level: args.level,
+                threads: args.threads(),
+            },
+            databases,
+            trees: vec![
+                tree(Component::Config, or(&args.config_dir, settings.config_dir), "config/config.tar.zst"),
+                tree(Component::Ssl, or(&args.ssl_dir, settings.ssl_dir), "ssl/certbot.tar.zst"),
+                tree(Component::Dkim, or(&args.dkim_dir, settings.dkim_dir), "dkim/dkim.tar.zst"),
+            ],
+            copies: vec![
+                copy(settings.docker_compose_file, "config/docker-compose.yml"),
+                copy(settings.env_file, "config/env"),
+            ],
+            retention: Retention {
+                wanted: if args.no_prune { Wanted::No } else { Wanted::Yes },
+                daily_days: at_least_one(settings.daily_retention_days),
+                weekly_weeks: at_least_one(settings.weekly_retention_weeks),
+                force: if args.force { Force::Override } else { Force::Refuse },
+            },
+        })
+    }
+}
+
+fn work(args: &Args) -> Work {
+    match (args.dry_run, args.prune_only) {
+        (true, _) => Work::Show,
+        (false, true) => Work::Prune,
+        (false, false) => Work::Save,
+    }
+}
+
+/// A path of the layout.
+fn fixed(path: &str) -> RelPath {
+    RelPath::new(path).expect("the paths of the layout are relative and safe")
+}
+
+/// Settings are checked to be positive.
+fn at_least_one(number: u32) -> NonZeroU32 {
+    NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN)
+}
+
+fn check_mounted(mountpoint: Option<&Path>) -> Result<(), Error> {
+    let Some(mountpoint) = mountpoint.map(Path::to_owned) else { return Ok(()) };
+    match is_mount_point(&mountpoint) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Error::NotMounted { mountpoint }),
+        Err(source) => Err(Error::Mountpoint { mountpoint, source }),
+    }
+}
+
+fn check_room(root: &Path) -> Result<(), Error> {
+    let root = root.to_owned();
+    if let Err(errno) = rustix::fs::access(&root, Access::WRITE_OK | Access::EXEC_OK) {
+        return Err(Error::NotWritable { root, source: errno.into() });
+    }
+    let space = match free_space(&root) {
+        Ok(space) => space,
+        Err(source) => return Err(Error::Space { root, source }),
+    };
+    if space.bytes_free < LEAST_FREE_BYTES {
+        return Err(Error::DiskFull { root, free_bytes: space.bytes_free, needed_bytes: LEAST_FREE_BYTES });
+    }
+    match space.inodes_free {
+        Some(free_inodes) if free_inodes < LEAST_FREE_INODES => Err(Error::NoInodes { root, free_inodes }),
+        _ => Ok(()),
+    }
+}
