@@ -87,13 +87,13 @@ impl Report {
     /// Prints `error` and its causes on one line and counts it.
     pub fn error(&self, error: &dyn Error) {
         self.0.errors.fetch_add(1, Ordering::Relaxed);
-        self.print(self.0.style.paint("error:", "1;31"), &chain(error));
+        self.print(&self.0.style.paint("error:", "1;31"), &chain(error));
     }
 
     /// Prints a warning and counts it.
     pub fn warning(&self, message: impl fmt::Display) {
         self.0.warnings.fetch_add(1, Ordering::Relaxed);
-        self.print(self.0.style.paint("warning:", "1;33"), &message.to_string());
+        self.print(&self.0.style.paint("warning:", "1;33"), &message.to_string());
     }
 
     /// Prints the summary of the run, unless `-q`.
@@ -139,11 +139,11 @@ impl Report {
 
     fn print_from(&self, least: Verbosity, message: impl fmt::Display) {
         if self.0.verbosity >= least {
-            self.print(String::new(), &message.to_string());
+            self.print("", &message.to_string());
         }
     }
 
-    fn print(&self, label: String, message: &str) {
+    fn print(&self, label: &str, message: &str) {
         let space = if label.is_empty() { "" } else { " " };
         let line = format!("{}: {label}{space}{}\n", self.0.tool, printable(message));
         self.suspend(|| {

@@ -55,26 +55,33 @@ enum Quoting {
     Double,
 }
 
+/// Whether a word is behind `export` on its line.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Bare,
+    Exported,
+}
+
 impl Parser<'_> {
     fn file(&mut self) -> Result<(), SyntaxError> {
-        let mut exporting = false;
+        let mut place = Place::Bare;
         while let Some(next) = self.peek() {
             match next {
                 ' ' | '\t' => drop(self.advance()),
                 '\\' if self.rest.starts_with("\\\n") => self.skip(2),
                 '\n' | ';' => {
                     self.advance();
-                    exporting = false;
+                    place = Place::Bare;
                 }
                 '#' => self.skip(self.rest.find('\n').unwrap_or(self.rest.len())),
-                _ => exporting = self.word(exporting.then_some(Exporting))?.is_some() || exporting,
+                _ => place = self.word(place)?,
             }
         }
         Ok(())
     }
 
-    /// Reads an assignment, `export`, or a name behind `export`, which assigns nothing.
-    fn word(&mut self, exporting: Option<Exporting>) -> Result<Option<Exporting>, SyntaxError> {
+    /// Reads an assignment, `export`, or a name behind `export`, which assigns nothing; where that leaves the next word.
+    fn word(&mut self, place: Place) -> Result<Place, SyntaxError> {
         let line = self.line;
         let name = self.name();
         let at_end = self.peek().is_none_or(|next| matches!(next, ' ' | '\t' | '\n' | ';'));
@@ -83,10 +90,10 @@ impl Parser<'_> {
                 self.advance();
                 let value = self.value()?;
                 self.assigned.insert(name, Assignment { value, line });
-                Ok(exporting)
+                Ok(place)
             }
-            _ if name == "export" && at_end => Ok(Some(Exporting)),
-            _ if exporting.is_some() && !name.is_empty() && at_end => Ok(exporting),
+            _ if name == "export" && at_end => Ok(Place::Exported),
+            _ if place == Place::Exported && !name.is_empty() && at_end => Ok(place),
             _ => Err(SyntaxError { line, reason: "not KEY=VALUE; a value with spaces needs quotes" }),
         }
     }
@@ -269,9 +276,6 @@ impl Parser<'_> {
         self.rest = rest;
     }
 }
-
-/// The words up to the end of the line are behind `export`.
-struct Exporting;
 
 #[cfg(test)]
 mod tests {

@@ -34,7 +34,7 @@ impl<W: Write> Table<W> {
     /// Adds a record; it may not be seen before [`Table::flush`].
     pub(super) fn add(&mut self, record: &Record) -> io::Result<()> {
         match row(record) {
-            Row::Cells(heading, cells) => self.add_row(heading, cells),
+            Row::Cells(heading, cells) => self.add_row(heading, &cells),
             Row::Sentence(text) => {
                 self.flush()?;
                 writeln!(self.output, "{}", printable(&text))?;
@@ -55,7 +55,7 @@ impl<W: Write> Table<W> {
         self.output.flush()
     }
 
-    fn add_row(&mut self, heading: &'static [Column], cells: Vec<String>) -> io::Result<()> {
+    fn add_row(&mut self, heading: &'static [Column], cells: &[String]) -> io::Result<()> {
         if !std::ptr::eq(self.heading, heading) || self.rows.len() >= MAX_ROWS {
             self.flush()?;
         }
