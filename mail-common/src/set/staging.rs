@@ -217,12 +217,13 @@ fn swap_by_moving_aside(new: &Path, path: &Path) -> io::Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{Fixture, fill, names};
+    use super::super::fixture::{Fixture, acquire, fill, names};
     use super::super::{ReadLock, SetState};
     use super::*;
     use std::fs;
-    use std::io::Write;
+    use std::io::{BufRead, BufReader, Write};
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    use std::process::{Child, Command, Stdio};
     use std::sync::atomic::{AtomicBool, Ordering};
 
     const NO_PATIENCE: Duration = Duration::ZERO;
@@ -374,6 +375,62 @@ mod tests {
             }
             is_done.store(true, Ordering::Relaxed);
         });
+    }
+
+    /// The child of the next test; by itself it does nothing.
+    #[test]
+    fn commits_until_it_is_killed() {
+        let Ok(root) = std::env::var(KILLED_ROOT) else { return };
+        let root = BackupRoot::open(Path::new(&root)).unwrap();
+        let lock = acquire(&root);
+        for number in 0.. {
+            let staging = Staging::create(&lock, &root, "daily/2026-11-23".parse().unwrap()).unwrap();
+            for name in 0..20 {
+                fill(&staging, &format!("mailboxes/{name}/{number}"));
+            }
+            fill(&staging, MANIFEST);
+            fill(&staging, CHECKSUMS);
+            staging.commit(CommitAs::Complete, NO_PATIENCE).unwrap();
+            if number == 0 {
+                println!("\n{READY}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_run_that_is_killed_at_any_moment_leaves_one_whole_set() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = BackupRoot::open(dir.path()).unwrap();
+        let set = dir.path().join("daily/2026-11-23");
+        for round in 0..40 {
+            let mut process = spawn_committer(dir.path());
+            thread::sleep(Duration::from_micros(round * 1_777));
+            process.kill().unwrap(); // SIGKILL
+            process.wait().unwrap();
+
+            assert!(names(&set).contains(&CHECKSUMS.to_owned()), "round {round}");
+            let boxes: Vec<Vec<String>> = (0..20).map(|name| names(&set.join(format!("mailboxes/{name}")))).collect();
+            assert!(boxes.iter().all(|files| files.len() == 1 && *files == boxes[0]), "round {round}: {boxes:?}");
+            let lock = acquire(&root);
+            root.clear_leftovers(&lock).unwrap();
+            assert_eq!(names(&dir.path().join("daily")), ["2026-11-23"], "round {round}");
+        }
+    }
+
+    const KILLED_ROOT: &str = "MAIL_TEST_COMMITS_UNTIL_KILLED";
+    const READY: &str = "ready";
+
+    /// This test program again, running only the child test.
+    fn spawn_committer(root: &Path) -> Child {
+        let mut process = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "set::staging::tests::commits_until_it_is_killed", "--nocapture"])
+            .env(KILLED_ROOT, root)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap() == READY), "the child did not start");
+        process
     }
 
     #[test]
