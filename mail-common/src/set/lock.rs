@@ -129,12 +129,12 @@ impl ReadLock {
     /// # Errors
     /// [`LockError::NotASet`], [`LockError::BeingReplaced`] after 30 seconds, or [`LockError::Open`].
     pub fn acquire(set: &Path) -> Result<Self, LockError> {
-        let give_up = Instant::now() + READER_PATIENCE;
+        let start = Instant::now();
         loop {
             if let Some(flock) = try_shared(set)? {
                 return Ok(Self { _flock: flock });
             }
-            if Instant::now() > give_up {
+            if start.elapsed() > READER_PATIENCE {
                 return Err(LockError::BeingReplaced { path: set.to_owned() });
             }
             thread::sleep(READER_POLL);

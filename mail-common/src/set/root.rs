@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::layout::{CHECKSUMS, Hidden, LATEST, MANIFEST, parse_visible};
+use super::layout::{CHECKSUMS, Hidden, LATEST, MANIFEST, parse_visible, retire};
 use super::{Error, RootLock, SetId, SetKind};
 use crate::atomic;
 
@@ -88,7 +88,7 @@ impl BackupRoot {
             .directories(kind)?
             .into_iter()
             .filter_map(|(name, path)| {
-                let (id, _) = parse_visible(kind, &name)?;
+                let id = parse_visible(kind, &name)?;
                 Some(FoundSet { id, state: SetState::of(&path), path })
             })
             .collect();
@@ -220,13 +220,11 @@ fn entries_of(dir: &Path, wanted: fn(&fs::FileType) -> bool) -> io::Result<Vec<(
 }
 
 fn clear_leftover(role: Hidden, hidden: &Path, visible: &Path) -> io::Result<()> {
-    let is_only_copy = role == Hidden::Old && fs::symlink_metadata(visible).is_err();
-    if is_only_copy {
-        atomic::rename_into_place(hidden, visible)?;
-    } else {
-        atomic::remove_tree(hidden)?;
+    match role {
+        Hidden::Old if fs::symlink_metadata(visible).is_ok() => retire(hidden, visible),
+        Hidden::Old => atomic::rename_into_place(hidden, visible).and_then(|()| atomic::sync_parent(visible)),
+        Hidden::New | Hidden::Removed => atomic::remove_tree(hidden),
     }
-    atomic::sync_parent(visible)
 }
 
 #[cfg(test)]
