@@ -68,20 +68,10 @@ impl Hidden {
     }
 }
 
-/// The set that a visible directory name stands for, and whether its run was whole.
-pub(super) fn parse_visible(kind: SetKind, name: &str) -> Option<(SetId, Wholeness)> {
-    let (name, wholeness) = match name.strip_suffix(INCOMPLETE_SUFFIX) {
-        Some(stem) => (stem, Wholeness::Incomplete),
-        None => (name, Wholeness::Complete),
-    };
-    SetId::parse_name(kind, name).ok().map(|id| (id, wholeness))
-}
-
-/// What a name claims about a set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wholeness {
-    Complete,
-    Incomplete,
+/// The set that a visible directory name stands for, complete or not.
+pub(super) fn parse_visible(kind: SetKind, name: &str) -> Option<SetId> {
+    let name = name.strip_suffix(INCOMPLETE_SUFFIX).unwrap_or(name);
+    SetId::parse_name(kind, name).ok()
 }
 
 /// Where what was saved of a set is kept when a part of it failed.
@@ -96,14 +86,19 @@ pub(super) fn remove_set(_: &RootLock, set: &Path) -> Outcome {
         Err(LockError::Busy { .. }) => return Outcome::Busy,
         Err(error) => return Outcome::Failed(io::Error::other(error)),
     };
-    let hidden = Hidden::Removed.sibling(set);
-    let removed = atomic::remove_tree(&hidden)
-        .and_then(|()| atomic::rename_into_place(set, &hidden))
-        .and_then(|()| atomic::sync_parent(set))
-        .and_then(|()| atomic::remove_tree(&hidden));
+    let removed = retire(set, set);
     drop(guard); // Only now: a reader that waits for it finds that the set is gone.
     match removed {
         Ok(()) => Outcome::Removed,
         Err(error) => Outcome::Failed(error),
     }
+}
+
+/// Deletes `tree`, which is the directory `set` or was one, under a name that is never taken for a set again.
+pub(super) fn retire(tree: &Path, set: &Path) -> io::Result<()> {
+    let removed = Hidden::Removed.sibling(set);
+    atomic::remove_tree(&removed)?;
+    atomic::rename_into_place(tree, &removed)?;
+    atomic::sync_parent(set)?;
+    atomic::remove_tree(&removed)
 }

@@ -27,20 +27,31 @@ const HOLDER_MAX_BYTES: u64 = 128;
 /// The one writer to a backup root. Dropping it, or dying, lets the next one in.
 #[derive(Debug)]
 pub struct RootLock {
-    _file: File,
+    _flock: Flock,
 }
 
 /// A reader of a set: while it lives, the set is neither replaced nor removed.
 #[derive(Debug)]
 pub struct ReadLock {
-    _file: File,
+    _flock: Flock,
 }
 
 /// Nobody reads the set, and nobody can begin to.
 #[derive(Debug)]
 pub struct ExclusiveLock {
     /// `None` for a directory without any file that a reader could lock.
-    _file: Option<File>,
+    _flock: Option<Flock>,
+}
+
+/// A file with a lock on it.
+#[derive(Debug)]
+struct Flock(File);
+
+impl Drop for Flock {
+    /// Closing is not enough while a child process that is just starting still has a copy of the descriptor (flock(2)).
+    fn drop(&mut self) {
+        let _ = rustix::fs::flock(&self.0, FlockOperation::Unlock);
+    }
 }
 
 /// Who holds the lock of a root.
@@ -106,7 +117,7 @@ impl RootLock {
             Err(errno) => return Err(failed(errno.into())),
         }
         write_holder(&mut file, now).map_err(failed)?;
-        Ok(Self { _file: file })
+        Ok(Self { _flock: Flock(file) })
     }
 }
 
@@ -118,12 +129,12 @@ impl ReadLock {
     /// # Errors
     /// [`LockError::NotASet`], [`LockError::BeingReplaced`] after 30 seconds, or [`LockError::Open`].
     pub fn acquire(set: &Path) -> Result<Self, LockError> {
-        let give_up = Instant::now() + READER_PATIENCE;
+        let start = Instant::now();
         loop {
-            if let Some(file) = try_shared(set)? {
-                return Ok(Self { _file: file });
+            if let Some(flock) = try_shared(set)? {
+                return Ok(Self { _flock: flock });
             }
-            if Instant::now() > give_up {
+            if start.elapsed() > READER_PATIENCE {
                 return Err(LockError::BeingReplaced { path: set.to_owned() });
             }
             thread::sleep(READER_POLL);
@@ -136,9 +147,11 @@ impl ReadLock {
 /// # Errors
 /// [`LockError::Busy`] when it is being read, [`LockError::Open`] when its file cannot be used.
 pub fn try_exclusive(set: &Path) -> Result<ExclusiveLock, LockError> {
-    let Some((file, path)) = open_lockable(set)? else { return Ok(ExclusiveLock { _file: None }) };
+    // NFS grants an exclusive flock only on a file that is open for writing (flock(2)).
+    let read_write = OpenOptions::new().read(true).write(true).clone();
+    let Some((file, path)) = open_lockable(set, &read_write)? else { return Ok(ExclusiveLock { _flock: None }) };
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(ExclusiveLock { _file: Some(file) }),
+        Ok(()) => Ok(ExclusiveLock { _flock: Some(Flock(file)) }),
         Err(Errno::WOULDBLOCK) => Err(LockError::Busy { path: set.to_owned() }),
         Err(errno) => Err(LockError::Open { path, source: errno.into() }),
     }
@@ -186,20 +199,23 @@ impl fmt::Display for Holder {
 }
 
 /// A shared lock on the set that `set` names now; `None` when it is, or was just, being replaced.
-fn try_shared(set: &Path) -> Result<Option<File>, LockError> {
-    let Some((file, path)) = open_lockable(set)? else { return Err(LockError::NotASet { path: set.to_owned() }) };
+fn try_shared(set: &Path) -> Result<Option<Flock>, LockError> {
+    let read_only = OpenOptions::new().read(true).clone();
+    let Some((file, path)) = open_lockable(set, &read_only)? else {
+        return Err(LockError::NotASet { path: set.to_owned() });
+    };
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) {
-        Ok(()) => Ok(still_names(&path, &file).then_some(file)),
+        Ok(()) => Ok(Some(Flock(file)).filter(|locked| still_stands_for(set, &path, &locked.0))),
         Err(Errno::WOULDBLOCK) => Ok(None),
         Err(errno) => Err(LockError::Open { path, source: errno.into() }),
     }
 }
 
 /// The file that stands for the set in locks: its manifest, or its checksums where an old script made it.
-fn open_lockable(set: &Path) -> Result<Option<(File, PathBuf)>, LockError> {
+fn open_lockable(set: &Path, options: &OpenOptions) -> Result<Option<(File, PathBuf)>, LockError> {
     for name in [MANIFEST, CHECKSUMS] {
         let path = set.join(name);
-        match File::open(&path) {
+        match options.open(&path) {
             Ok(file) => return Ok(Some((file, path))),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
             Err(source) => return Err(LockError::Open { path, source }),
@@ -208,9 +224,132 @@ fn open_lockable(set: &Path) -> Result<Option<(File, PathBuf)>, LockError> {
     Ok(None)
 }
 
-/// Whether `path` still leads to the file that was locked, and not to that of a newer set.
-fn still_names(path: &Path, file: &File) -> bool {
+/// Whether the locked `file` at `path` is what stands for the set that `set` names now, and not for one that was just
+/// replaced.
+fn still_stands_for(set: &Path, path: &Path, file: &File) -> bool {
     let inode = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    let is_manifest_missed = path.ends_with(CHECKSUMS) && set.join(MANIFEST).exists();
     let (Ok(named), Ok(locked)) = (fs::metadata(path), file.metadata()) else { return false };
-    inode(named) == inode(locked)
+    inode(named) == inode(locked) && !is_manifest_missed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{Fixture, acquire, flock_held_by_process, now};
+    use super::*;
+    use std::sync::mpsc;
+
+    #[test]
+    fn a_second_writer_is_told_who_holds_the_lock() {
+        let fixture = Fixture::new();
+        let held = RootLock::acquire(&fixture.root, &now("2026-11-23T14:05:09+09:00[+09:00]")).unwrap_err();
+        let pid = std::process::id();
+        assert_eq!(held.to_string(), format!("lock held by pid {pid} since 02:00; wait for it to end"));
+        let held = RootLock::acquire(&fixture.root, &now("2026-11-24T02:00:00+09:00[+09:00]")).unwrap_err();
+        assert_eq!(held.to_string(), format!("lock held by pid {pid} since 2026-11-23 02:00; wait for it to end"));
+        let line = fs::read_to_string(fixture.root.path().join(".lock")).unwrap();
+        assert_eq!(line, format!("{pid} 2026-11-23T02:00:00+09:00\n"));
+    }
+
+    fn empty_root() -> (tempfile::TempDir, BackupRoot) {
+        let dir = tempfile::tempdir().unwrap();
+        let root = BackupRoot::open(dir.path()).unwrap();
+        (dir, root)
+    }
+
+    #[test]
+    fn a_dropped_lock_is_free() {
+        let (_dir, root) = empty_root();
+        for _ in 0..3 {
+            drop(acquire(&root));
+        }
+    }
+
+    #[test]
+    fn the_lock_of_another_process_ends_when_it_is_killed() {
+        let (_dir, root) = empty_root();
+        let mut process = flock_held_by_process(&root.path().join(".lock"), "--exclusive");
+        let held = RootLock::acquire(&root, &now("2026-11-23T03:00:00+09:00[+09:00]"));
+        assert!(matches!(held, Err(LockError::Held { holder: None })));
+        process.kill().unwrap(); // SIGKILL
+        process.wait().unwrap();
+        acquire(&root);
+    }
+
+    #[test]
+    fn garbage_in_the_lock_file_names_nobody() {
+        let fixture = Fixture::new();
+        let path = fixture.root.path().join(".lock");
+        for garbage in [&b""[..], b"812", b"x 2026", b"812 \x1b[31mred", b"\xff\xff 1", &[b'9'; 4096]] {
+            let mut file = OpenOptions::new().write(true).truncate(true).open(&path).unwrap();
+            file.write_all(garbage).unwrap();
+            let held = RootLock::acquire(&fixture.root, &now("2026-11-23T03:00:00+09:00[+09:00]")).unwrap_err();
+            assert_eq!(held.to_string(), "lock held by another run; wait for it to end");
+        }
+    }
+
+    #[test]
+    fn a_lock_file_that_is_a_symlink_is_refused() {
+        let (_dir, root) = empty_root();
+        std::os::unix::fs::symlink("elsewhere", root.path().join(".lock")).unwrap();
+        let error = RootLock::acquire(&root, &now("2026-11-23T03:00:00+09:00[+09:00]")).unwrap_err();
+        assert!(matches!(error, LockError::Open { .. }));
+        assert!(!root.path().join("elsewhere").exists());
+    }
+
+    #[test]
+    fn readers_share_a_set_and_keep_the_writer_out() {
+        let fixture = Fixture::new();
+        let set = fixture.commit("daily/2026-11-23", "one");
+        let readers = [ReadLock::acquire(&set).unwrap(), ReadLock::acquire(&set).unwrap()];
+        assert!(matches!(try_exclusive(&set), Err(LockError::Busy { .. })));
+        drop(readers);
+        try_exclusive(&set).unwrap();
+    }
+
+    #[test]
+    fn a_reader_in_another_process_keeps_the_writer_out_until_it_is_killed() {
+        let fixture = Fixture::new();
+        let set = fixture.commit("daily/2026-11-23", "one");
+        let mut process = flock_held_by_process(&set.join(MANIFEST), "--shared");
+        ReadLock::acquire(&set).unwrap();
+        assert!(matches!(try_exclusive(&set), Err(LockError::Busy { .. })));
+        process.kill().unwrap();
+        process.wait().unwrap();
+        try_exclusive(&set).unwrap();
+    }
+
+    #[test]
+    fn a_set_of_the_old_scripts_is_locked_by_its_checksums() {
+        let fixture = Fixture::new();
+        let set = fixture.commit("daily/2026-11-23", "one");
+        fs::remove_file(set.join(MANIFEST)).unwrap();
+        let reader = ReadLock::acquire(&set).unwrap();
+        assert!(matches!(try_exclusive(&set), Err(LockError::Busy { .. })));
+        drop(reader);
+        fs::remove_file(set.join(CHECKSUMS)).unwrap();
+        assert!(matches!(ReadLock::acquire(&set), Err(LockError::NotASet { .. })));
+        try_exclusive(&set).unwrap();
+    }
+
+    #[test]
+    fn a_reader_waits_for_a_replacement_and_reads_the_new_set() {
+        let fixture = Fixture::new();
+        let set = fixture.commit("daily/2026-11-23", "one");
+        let writer = try_exclusive(&set).unwrap();
+        let (sender, receiver) = mpsc::channel();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let _reader = ReadLock::acquire(&set).unwrap();
+                sender.send(fs::read_to_string(set.join("content")).unwrap()).unwrap();
+            });
+            assert!(receiver.recv_timeout(Duration::from_millis(100)).is_err());
+            let aside = fixture.root.path().join("aside");
+            let newer = fixture.commit("daily/2026-11-24", "two");
+            crate::atomic::rename_into_place(&set, &aside).unwrap();
+            crate::atomic::rename_into_place(&newer, &set).unwrap();
+            drop(writer);
+            assert_eq!(receiver.recv_timeout(Duration::from_secs(10)).unwrap(), "two");
+        });
+    }
 }

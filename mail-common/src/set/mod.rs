@@ -5,6 +5,8 @@
 
 mod component; // what a set is made of
 mod error; // what can go wrong with sets
+#[cfg(test)]
+mod fixture; // roots and sets for the tests of this module
 mod id; // daily/2026-11-23, weekly/2026-week-47
 mod layout; // the names in a root, visible and hidden
 mod lock; // one writer to a root, many readers to a set

@@ -198,3 +198,179 @@ impl fmt::Display for Refusal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{Fixture, names};
+    use super::super::{CommitAs, ReadLock};
+    use super::*;
+    use jiff::ToSpan;
+    use jiff::civil::date;
+    use proptest::prelude::*;
+    use std::time::Duration;
+
+    const NEW: Date = date(2026, 11, 23);
+
+    fn daily(age_days: i64) -> SetId {
+        SetId::for_date(SetKind::Daily, NEW.checked_sub(age_days.days()).unwrap())
+    }
+
+    fn sets(ages_days: impl IntoIterator<Item = i64>, stored_bytes: u64) -> Vec<Candidate> {
+        ages_days.into_iter().map(|age| Candidate { id: daily(age), stored_bytes: Some(stored_bytes) }).collect()
+    }
+
+    fn input(complete: &[Candidate], keep_days: u32) -> RetentionInput<'_> {
+        RetentionInput {
+            complete,
+            incomplete: &[],
+            new: Candidate { id: daily(0), stored_bytes: Some(1000) },
+            keep_periods: NonZeroU32::new(keep_days).unwrap(),
+            force: Force::Refuse,
+        }
+    }
+
+    fn check(ages_days: impl IntoIterator<Item = i64>, keep_days: u32, removed_ages: &[i64]) {
+        let complete = sets(ages_days, 1000);
+        let plan = plan_retention(&input(&complete, keep_days));
+        let expected: Vec<SetId> = removed_ages.iter().map(|age| daily(*age)).collect();
+        assert_eq!((plan.remove, plan.refused), (expected, None));
+    }
+
+    #[test]
+    fn sets_older_than_the_window_go_the_oldest_first() {
+        check(0..=30, 30, &[]);
+        check(0..=31, 30, &[31]);
+        check(0..=35, 30, &[35, 34, 33, 32, 31]);
+        check((1..=35).rev(), 30, &[35, 34, 33, 32, 31]);
+        check([], 30, &[]);
+    }
+
+    #[test]
+    fn the_newest_seven_stay_however_old() {
+        check([100, 101, 102, 103, 104, 105], 30, &[]);
+        check([100, 101, 102, 103, 104, 105, 106, 107], 30, &[107, 106]);
+        check([100, 101, 102], 1, &[102, 101, 100]);
+        check([100, 101, 102], 2, &[102, 101]);
+    }
+
+    #[test]
+    fn weeks_are_counted_in_weeks() {
+        let weekly =
+            |age_weeks: i64| SetId::for_date(SetKind::Weekly, NEW.checked_sub((7 * age_weeks).days()).unwrap());
+        let complete: Vec<Candidate> = (1..=14)
+            .map(|age| Candidate { id: weekly(age), stored_bytes: Some(1000) })
+            .chain(sets([99], 1000))
+            .collect();
+        let new = Candidate { id: weekly(0), stored_bytes: Some(1000) };
+        let plan = plan_retention(&RetentionInput { new, ..input(&complete, 12) });
+        assert_eq!(plan.remove, [weekly(14), weekly(13)]);
+        assert_eq!(plan.keep.len(), 13);
+    }
+
+    #[test]
+    fn a_small_new_set_holds_retention_back_unless_forced() {
+        let check = |new_bytes: u64, force: Force, expected: Option<u64>| {
+            // The median of the last seven is 1000; the older sets are not looked at.
+            let complete = [sets([1, 2, 3], 900), sets([4], 1000), sets([5, 6, 7], 1100), sets(31..40, 9999)].concat();
+            let new = Candidate { id: daily(0), stored_bytes: Some(new_bytes) };
+            let plan = plan_retention(&RetentionInput { new, force, ..input(&complete, 30) });
+            let refused =
+                expected.map(|median_bytes| Refusal::SuspiciouslySmall { stored_bytes: new_bytes, median_bytes });
+            assert_eq!(plan.refused, refused);
+            assert_eq!(plan.remove.len(), if expected.is_some() { 0 } else { 9 });
+        };
+        check(500, Force::Refuse, None);
+        check(499, Force::Refuse, Some(1000));
+        check(0, Force::Refuse, Some(1000));
+        check(499, Force::Override, None);
+    }
+
+    #[test]
+    fn two_sets_or_sets_of_the_old_scripts_are_nothing_to_compare_with() {
+        let legacy = [40, 41, 42, 43].map(|age| Candidate { id: daily(age), stored_bytes: None });
+        let complete = [&sets([1, 2], 1_000_000)[..], &legacy].concat();
+        let plan = plan_retention(&input(&complete, 3));
+        assert_eq!(plan.refused, None);
+        assert_eq!(plan.remove, [daily(43), daily(42), daily(41), daily(40)]);
+    }
+
+    #[test]
+    fn a_clock_set_back_removes_nothing_even_when_forced() {
+        let complete = sets((-400..=-398).chain(0..100), 1000);
+        let plan = plan_retention(&RetentionInput { force: Force::Override, ..input(&complete, 30) });
+        assert_eq!(plan.refused, Some(Refusal::ClockSetBack { latest: daily(-400), new: daily(0) }));
+        assert!(plan.remove.is_empty());
+        assert_eq!(plan.keep.len(), 103);
+        let text = plan.refused.unwrap().to_string();
+        let expected = "daily/2027-12-28 is dated after daily/2026-11-23: the clock may have been set back; no old set \
+                        was removed";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn a_clock_that_jumped_ahead_does_not_cost_the_good_sets() {
+        let complete = sets(1000..1030, 1000);
+        let plan = plan_retention(&input(&complete, 30));
+        assert_eq!(plan.keep.len(), 7);
+        assert!(plan.keep.contains(&daily(1000)) && plan.keep.contains(&daily(1005)));
+    }
+
+    #[test]
+    fn incomplete_sets_go_by_their_age() {
+        let incomplete = [daily(31), daily(30), daily(400), daily(-5)];
+        let plan = plan_retention(&RetentionInput { incomplete: &incomplete, ..input(&[], 30) });
+        assert_eq!(plan.remove_incomplete, [daily(400), daily(31)]);
+        assert_eq!(plan.keep, [daily(0)]);
+    }
+
+    #[test]
+    fn what_is_removed_is_gone_and_what_is_read_stays() {
+        let fixture = Fixture::new();
+        let gone = fixture.commit("daily/2026-10-01", "a");
+        let read = fixture.commit("daily/2026-10-02", "b");
+        let part = fixture.stage("daily/2026-10-03", "c").commit(CommitAs::Incomplete, Duration::ZERO).unwrap().path;
+        let _reader = ReadLock::acquire(&read).unwrap();
+        let ids = ["daily/2026-09-30", "daily/2026-10-01", "daily/2026-10-02"].map(|text| text.parse().unwrap());
+        let plan = RetentionPlan {
+            remove: ids.into(),
+            remove_incomplete: vec!["daily/2026-10-03".parse().unwrap()],
+            ..RetentionPlan::default()
+        };
+        let removals = apply_retention(&fixture.lock, &fixture.root, &plan);
+        let outcome = |path: &std::path::Path| &removals.iter().find(|removal| removal.path == path).unwrap().outcome;
+        assert!(matches!(outcome(&gone.with_file_name("2026-09-30")), Outcome::Failed(_)));
+        assert!(matches!(outcome(&gone), Outcome::Removed));
+        assert!(matches!(outcome(&read), Outcome::Busy));
+        assert!(matches!(outcome(&part), Outcome::Removed));
+        assert_eq!(names(&fixture.root.path().join("daily")), ["2026-10-02"]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_plan_never_costs_too_much(
+            ages in proptest::collection::vec((-3_i64..200, proptest::option::of(0_u64..5000)), 0..60),
+            keep_days in 1_u32..60,
+            is_forced: bool,
+        ) {
+            let complete: Vec<Candidate> =
+                ages.iter().map(|(age, bytes)| Candidate { id: daily(*age), stored_bytes: *bytes }).collect();
+            let force = if is_forced { Force::Override } else { Force::Refuse };
+            let plan = plan_retention(&RetentionInput { force, ..input(&complete, keep_days) });
+
+            let mut all: Vec<SetId> = complete.iter().map(|set| set.id).chain([daily(0)]).collect();
+            all.sort();
+            all.dedup();
+            let mut planned = [plan.remove.clone(), plan.keep.clone()].concat();
+            planned.sort();
+            prop_assert_eq!(&planned, &all, "every set is either kept or removed, once");
+
+            let newest = all.len().saturating_sub(7.min(keep_days as usize));
+            prop_assert!(all[newest..].iter().all(|id| plan.keep.contains(id)), "the newest stay");
+            prop_assert!(plan.keep.contains(&daily(0)), "the new set stays");
+            prop_assert!(plan.remove.is_sorted());
+            prop_assert!(plan.remove.iter().all(|id| *id < daily(i64::from(keep_days))), "the young stay");
+            let has_future = ages.iter().any(|(age, _)| *age < 0);
+            prop_assert!(!has_future || plan.remove.is_empty(), "a clock set back removes nothing");
+        }
+    }
+}

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::layout::{CHECKSUMS, Hidden, LATEST, MANIFEST, parse_visible};
+use super::layout::{CHECKSUMS, Hidden, LATEST, MANIFEST, parse_visible, retire};
 use super::{Error, RootLock, SetId, SetKind};
 use crate::atomic;
 
@@ -88,7 +88,7 @@ impl BackupRoot {
             .directories(kind)?
             .into_iter()
             .filter_map(|(name, path)| {
-                let (id, _) = parse_visible(kind, &name)?;
+                let id = parse_visible(kind, &name)?;
                 Some(FoundSet { id, state: SetState::of(&path), path })
             })
             .collect();
@@ -220,11 +220,144 @@ fn entries_of(dir: &Path, wanted: fn(&fs::FileType) -> bool) -> io::Result<Vec<(
 }
 
 fn clear_leftover(role: Hidden, hidden: &Path, visible: &Path) -> io::Result<()> {
-    let is_only_copy = role == Hidden::Old && fs::symlink_metadata(visible).is_err();
-    if is_only_copy {
-        atomic::rename_into_place(hidden, visible)?;
-    } else {
-        atomic::remove_tree(hidden)?;
+    match role {
+        Hidden::Old if fs::symlink_metadata(visible).is_ok() => retire(hidden, visible),
+        Hidden::Old => atomic::rename_into_place(hidden, visible).and_then(|()| atomic::sync_parent(visible)),
+        Hidden::New | Hidden::Removed => atomic::remove_tree(hidden),
     }
-    atomic::sync_parent(visible)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{Fixture, names};
+    use super::super::{CommitAs, layout::LOCK};
+    use super::*;
+    use std::os::unix::fs::symlink;
+    use std::time::Duration;
+
+    fn found(fixture: &Fixture, kind: SetKind) -> Vec<(String, SetState)> {
+        fixture.root.sets(kind).unwrap().into_iter().map(|set| (set.id.name(), set.state)).collect()
+    }
+
+    #[test]
+    fn a_root_is_a_directory() {
+        let fixture = Fixture::new();
+        for name in ["absent", LOCK] {
+            assert!(matches!(BackupRoot::open(&fixture.root.path().join(name)), Err(Error::OpenRoot { .. })));
+        }
+    }
+
+    #[test]
+    fn sets_are_listed_by_date_and_told_by_their_files() {
+        let fixture = Fixture::new();
+        assert!(found(&fixture, SetKind::Daily).is_empty());
+        fixture.commit("daily/2026-11-23", "new");
+        let legacy = fixture.commit("daily/2026-10-01", "old script");
+        fs::remove_file(legacy.join(MANIFEST)).unwrap();
+        let damaged = fixture.commit("daily/2026-11-02", "damaged");
+        fs::remove_file(damaged.join(CHECKSUMS)).unwrap();
+        fixture.stage("daily/2026-11-23", "part").commit(CommitAs::Incomplete, Duration::ZERO).unwrap();
+        for foreign in [".2026-11-20.new", "2026-11-20x", "lost+found", "2026-week-01", "2026-11-31", "a.incomplete"] {
+            fixture.make(&format!("daily/{foreign}"));
+        }
+        symlink("2026-11-23", fixture.root.path().join("daily/2026-11-24")).unwrap();
+        fixture.make("weekly/2026-week-47");
+        let expected = [
+            ("2026-10-01".to_owned(), SetState::Legacy),
+            ("2026-11-02".to_owned(), SetState::Damaged),
+            ("2026-11-23".to_owned(), SetState::Complete),
+            ("2026-11-23".to_owned(), SetState::Incomplete),
+        ];
+        assert_eq!(found(&fixture, SetKind::Daily), expected);
+        assert_eq!(found(&fixture, SetKind::Weekly), [("2026-week-47".to_owned(), SetState::Damaged)]);
+    }
+
+    #[test]
+    fn latest_leads_to_a_set_of_this_root_or_nowhere() {
+        let fixture = Fixture::new();
+        let set = fixture.commit("daily/2026-11-23", "one");
+        let id: SetId = "daily/2026-11-23".parse().unwrap();
+        let latest = fixture.root.path().join(LATEST);
+        assert_eq!(fixture.root.latest().unwrap(), None);
+        fixture.root.set_latest(&fixture.lock, id).unwrap();
+        assert_eq!(fs::read_link(&latest).unwrap(), Path::new("daily/2026-11-23"));
+        let canonical = fs::canonicalize(&set).unwrap();
+        let check = |target: &Path, expected: Option<SetId>| {
+            fs::remove_file(&latest).unwrap();
+            symlink(target, &latest).unwrap();
+            assert_eq!(fixture.root.latest().unwrap(), expected, "{}", target.display());
+        };
+        check(Path::new("daily/2026-11-23"), Some(id));
+        check(Path::new("daily/2026-11-23/"), Some(id));
+        check(&set, Some(id));
+        check(&canonical, Some(id));
+        check(Path::new("daily/2026-11-22"), None);
+        check(Path::new("../daily/2026-11-23"), None);
+        check(Path::new("/etc"), None);
+        fs::remove_file(&latest).unwrap();
+        fs::create_dir(&latest).unwrap();
+        assert_eq!(fixture.root.latest().unwrap(), None);
+        assert!(matches!(fixture.root.set_latest(&fixture.lock, id), Err(Error::SetLatest { .. })));
+        assert_eq!(names(fixture.root.path()), [".lock", "daily", "latest"]);
+    }
+
+    #[test]
+    fn an_operand_is_latest_or_a_directory_or_a_name() {
+        let fixture = Fixture::new();
+        let set = fixture.commit("daily/2026-11-23", "one");
+        fixture.stage("daily/2026-11-24", "part").commit(CommitAs::Incomplete, Duration::ZERO).unwrap();
+        let resolve = |operand: &str| fixture.root.resolve(Path::new(operand)).ok();
+        assert_eq!(resolve("latest"), None);
+        fixture.root.set_latest(&fixture.lock, "daily/2026-11-23".parse().unwrap()).unwrap();
+        assert_eq!(resolve("latest"), Some(set.clone()));
+        assert_eq!(resolve("daily/2026-11-23"), Some(set.clone()));
+        assert_eq!(resolve(set.to_str().unwrap()), Some(set.clone()));
+        let incomplete = set.with_file_name("2026-11-24.incomplete");
+        assert_eq!(resolve("daily/2026-11-24.incomplete"), Some(incomplete));
+        for operand in ["", "daily/2026-11-22", "daily/../daily/2026-11-23", "2026-11-23", "/nonexistent"] {
+            assert_eq!(resolve(operand), None, "{operand:?}");
+        }
+    }
+
+    #[test]
+    fn leftovers_are_cleared_and_nothing_else() {
+        let fixture = Fixture::new();
+        fixture.commit("daily/2026-11-23", "one");
+        let ours = ["daily/.2026-11-22.removed", "daily/.2026-11-23.incomplete.old", "daily/.2026-11-23.new"];
+        for path in ours.iter().chain(&["weekly/.2026-week-47.new", "daily/.foreign.new", "daily/.2026-11-23.other"]) {
+            fixture.make(&format!("{path}/deep"));
+        }
+        symlink("daily/2026-11-23", fixture.root.path().join(".tmp-1-0")).unwrap();
+        // Moved aside, and its successor has the name: what is left of the old one goes.
+        fixture.make("daily/.2026-11-23.old");
+        let cleared = fixture.root.clear_leftovers(&fixture.lock).unwrap();
+        assert_eq!(cleared.len(), 6);
+        let expected = [".2026-11-23.other", ".foreign.new", "2026-11-23", "2026-11-23.incomplete"];
+        assert_eq!(names(&fixture.root.path().join("daily")), expected);
+        assert!(names(&fixture.root.path().join("weekly")).is_empty());
+        assert_eq!(names(fixture.root.path()), [".lock", "daily", "weekly"]);
+        assert!(fixture.root.clear_leftovers(&fixture.lock).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_set_that_was_moved_aside_gets_its_name_back() {
+        let fixture = Fixture::new();
+        let set = fixture.commit("daily/2026-11-23", "one");
+        atomic::rename_into_place(&set, &Hidden::Old.sibling(&set)).unwrap();
+        fixture.make("daily/.2026-11-23.new");
+        fixture.root.clear_leftovers(&fixture.lock).unwrap();
+        assert_eq!(fs::read_to_string(set.join("content")).unwrap(), "one");
+        assert_eq!(names(&fixture.root.path().join("daily")), ["2026-11-23"]);
+    }
+
+    #[test]
+    fn clearing_does_not_follow_symlinks() {
+        let fixture = Fixture::new();
+        let kept = fixture.make("kept");
+        fs::create_dir(kept.join("file")).unwrap();
+        symlink(&kept, fixture.make("daily/.2026-11-23.new").join("out")).unwrap();
+        symlink(&kept, fixture.root.path().join("daily/.2026-11-24.new")).unwrap();
+        fixture.root.clear_leftovers(&fixture.lock).unwrap();
+        assert_eq!(names(&kept), ["file"]);
+    }
 }
