@@ -275,8 +275,7 @@ impl<W: Write> Dump<'_, W> {
             self.script.comment(&format!("Broken on the server: {}", definition.create))?;
             return Ok(usable?);
         }
-        self.script.statement(&format!("\nDROP VIEW IF EXISTS {}", name(view)))?;
-        Ok(self.script.stored_code(definition)?)
+        Ok(self.script.stored_code(&format!("DROP VIEW IF EXISTS {}", name(view)), definition)?)
     }
 
     fn warn_of_foreign_tables(&mut self, view: &str, definition: &StoredCode, databases: &[String]) {
@@ -301,15 +300,15 @@ impl<W: Write> Dump<'_, W> {
         if definition.create.is_empty() {
             return Err(StepFailure::Hidden);
         }
-        self.script.statement(&format!("\nDROP {} IF EXISTS {}", code.kind.sql(), name(&code.name)))?;
+        let drop = format!("DROP {} IF EXISTS {}", code.kind.sql(), name(&code.name));
         let (_, current) = schema::database_collation(self.session, self.database)?;
         let Some(own) = definition.database_collation.as_ref().filter(|own| **own != current) else {
-            return Ok(self.script.stored_code(&definition)?);
+            return Ok(self.script.stored_code(&drop, &definition)?);
         };
         // Stored code keeps the default collation that its database had then.
         let alter = |collation: &str| format!("ALTER DATABASE {} COLLATE {collation}", name(self.database));
         self.script.statement(&alter(own))?;
-        self.script.stored_code(&definition)?;
+        self.script.stored_code(&drop, &definition)?;
         Ok(self.script.statement(&alter(&current))?)
     }
 

@@ -96,9 +96,10 @@ impl<W: Write> Script<W> {
     ///
     /// The stock client removes comments from what it sends, needs another delimiter, and reads stored code in one
     /// character set although each object may have its own. In a string of the file's character set the text
-    /// arrives whole; the server converts it to that of the object when it runs it.
-    pub(super) fn stored_code(&mut self, code: &StoredCode) -> io::Result<()> {
-        self.statement(&format!("SET @mail_backup_code = {}", readable_literal(&code.create)))?;
+    /// arrives whole; the server converts it to that of the object when it runs it. `drop` removes what has its name,
+    /// under the object's own SQL mode: without Oracle's, DROP PACKAGE is unknown.
+    pub(super) fn stored_code(&mut self, drop: &str, code: &StoredCode) -> io::Result<()> {
+        self.statement(&format!("\nSET @mail_backup_code = {}", readable_literal(&code.create)))?;
         if let Some(zone) = &code.time_zone {
             self.statement(&format!("SET TIME_ZONE = {}", literal(zone)))?;
         }
@@ -109,6 +110,7 @@ impl<W: Write> Script<W> {
         if let Some(mode) = &code.sql_mode {
             self.statement(&format!("SET SQL_MODE = {}", literal(mode)))?;
         }
+        self.statement(drop)?;
         self.statement("EXECUTE IMMEDIATE @mail_backup_code")?;
         self.statement("SET SQL_MODE = 'NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES'")?;
         self.statement("SET TIME_ZONE = '+00:00'")?;
