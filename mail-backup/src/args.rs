@@ -139,7 +139,10 @@ impl Args {
     pub(crate) fn components(&self) -> Vec<Component> {
         let wants = |component: &Component| {
             self.component.is_empty()
-                || self.component.iter().any(|asked| matches!(asked, Components::All) || *asked == Components::One(*component))
+                || self
+                    .component
+                    .iter()
+                    .any(|asked| matches!(asked, Components::All) || *asked == Components::One(*component))
         };
         Component::ALL.into_iter().filter(wants).collect()
     }

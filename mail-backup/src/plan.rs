@@ -108,7 +108,9 @@ pub(crate) enum Error {
     Root(#[source] set::Error),
     #[error("the backup root {root} cannot be written")]
     NotWritable { root: PathBuf, source: io::Error },
-    #[error("{root} has {free_bytes} bytes free, and a backup needs at least {needed_bytes}; make room or use another disk")]
+    #[error(
+        "{root} has {free_bytes} bytes free, and a backup needs at least {needed_bytes}; make room or use another disk"
+    )]
     DiskFull { root: PathBuf, free_bytes: u64, needed_bytes: u64 },
     #[error("{root} has {free_inodes} inodes free, and a backup needs at least {LEAST_FREE_INODES}")]
     NoInodes { root: PathBuf, free_inodes: u64 },

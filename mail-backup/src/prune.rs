@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::io;
 
 use mail_common::manifest::Manifest;
-use mail_common::relpath::RelPath;
 use mail_common::report::Report;
 use mail_common::set::{
     BackupRoot, Candidate, Component, FoundSet, MANIFEST, Outcome, Refusal, RetentionInput, RootLock, SetId, SetKind,
@@ -52,7 +51,13 @@ impl std::fmt::Display for RefusalText {
 }
 
 /// Applies retention to the sets of `kind`, as the newest full set of that kind sees them.
-pub(crate) fn prune(lock: &RootLock, root: &BackupRoot, kind: SetKind, retention: &Retention, report: &Report) -> Pruned {
+pub(crate) fn prune(
+    lock: &RootLock,
+    root: &BackupRoot,
+    kind: SetKind,
+    retention: &Retention,
+    report: &Report,
+) -> Pruned {
     let mut pruned = Pruned::default();
     let sets = match root.sets(kind) {
         Ok(sets) => sets,
@@ -109,9 +114,7 @@ fn full_sets(sets: &[FoundSet]) -> BTreeMap<SetId, FullSet> {
 
 fn full_set(set: &FoundSet) -> Option<FullSet> {
     match set.state {
-        SetState::Legacy => {
-            Some(FullSet { candidate: Candidate { id: set.id, stored_bytes: None }, begun: None })
-        }
+        SetState::Legacy => Some(FullSet { candidate: Candidate { id: set.id, stored_bytes: None }, begun: None }),
         SetState::Complete => {
             let manifest = Manifest::read(&set.path.join(MANIFEST)).ok()?;
             let is_full = is_full(&manifest);
@@ -125,9 +128,4 @@ fn full_set(set: &FoundSet) -> Option<FullSet> {
 /// Whether a set holds all five components.
 pub(crate) fn is_full(manifest: &Manifest) -> bool {
     manifest.components().len() == Component::ALL.len()
-}
-
-/// A path of the set's layout, for records.
-pub(crate) fn set_path(id: SetId) -> Option<RelPath> {
-    id.to_string().parse().ok()
 }

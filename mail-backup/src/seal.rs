@@ -24,11 +24,11 @@ pub(crate) struct Closing<'a> {
     pub(crate) files: &'a [SavedFile],
 }
 
-/// Writes the last three files. Returns the artifact records of the set.
+/// Writes the last three files. Returns the manifest.
 ///
 /// # Errors
 /// When the set cannot be written.
-pub(crate) fn seal(staging: &Staging<'_>, closing: Closing<'_>) -> io::Result<Vec<Artifact>> {
+pub(crate) fn seal(staging: &Staging<'_>, closing: Closing<'_>) -> io::Result<Manifest> {
     let root = closing.begin.root.clone().unwrap_or_default();
     let set = closing.begin.set.clone().unwrap_or_default();
     let artifacts: Vec<Artifact> = closing.files.iter().map(|file| file.record(&root, &set)).collect();
@@ -36,8 +36,7 @@ pub(crate) fn seal(staging: &Staging<'_>, closing: Closing<'_>) -> io::Result<Ve
     let mut digests: Vec<(Sha256, RelPath)> =
         closing.files.iter().map(|file| (file.sha256, file.path.clone())).collect();
     digests.push((write(staging, LOG, log.as_bytes())?, name(LOG)?));
-    let manifest =
-        Manifest { begin: closing.begin, artifacts, errors: closing.errors, end: closing.end };
+    let manifest = Manifest { begin: closing.begin, artifacts, errors: closing.errors, end: closing.end };
     let mut lines = Vec::new();
     manifest.write_to(&mut lines).map_err(io::Error::other)?;
     digests.push((write(staging, MANIFEST, &lines)?, name(MANIFEST)?));
@@ -45,7 +44,7 @@ pub(crate) fn seal(staging: &Staging<'_>, closing: Closing<'_>) -> io::Result<Ve
     let mut checksums = Vec::new();
     ChecksumFile::new(digests).format(&mut checksums)?;
     write(staging, CHECKSUMS, &checksums)?;
-    Ok(manifest.artifacts)
+    Ok(manifest)
 }
 
 fn name(name: &str) -> io::Result<RelPath> {
@@ -88,10 +87,15 @@ fn log(closing: &Closing<'_>) -> String {
     line(format!("{} {} on {}: {set}", begin.tool, begin.version, begin.host));
     line(format!("begun {}, {:.1} s, status {:?}", begin.time, end.seconds, end.status).to_lowercase());
     line(String::new());
-    line(format!("{:<10} {:>8} {:>10} {:>16} {:>16} {:>16}", "component", "files", "entries", "source bytes", "stored bytes", "linked bytes"));
+    line(format!(
+        "{:<10} {:>8} {:>10} {:>16} {:>16} {:>16}",
+        "component", "files", "entries", "source bytes", "stored bytes", "linked bytes"
+    ));
     for (component, sums) in &sums {
         let Sums { files, entries, source_bytes, stored_bytes, reused_bytes } = sums;
-        line(format!("{component:<10} {files:>8} {entries:>10} {source_bytes:>16} {stored_bytes:>16} {reused_bytes:>16}"));
+        line(format!(
+            "{component:<10} {files:>8} {entries:>10} {source_bytes:>16} {stored_bytes:>16} {reused_bytes:>16}"
+        ));
     }
     for error in errors {
         let causes: String = error.causes.iter().map(|cause| format!(": {cause}")).collect();

@@ -6,6 +6,8 @@ pub mod relpath; // names inside a set or a mail tree, which cannot escape it
 
 pub mod checksum; // sha256 digests and the files that list them
 
+pub mod secret; // passwords and keys, which never print themselves
+
 pub mod atomic; // files and directories: created, linked, synced, renamed
 
 pub mod archive; // segments, frames and their index

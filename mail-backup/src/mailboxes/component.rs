@@ -1,8 +1,7 @@
 //! All mailboxes of the mail tree, several side by side.
 
-use std::io;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -52,7 +51,6 @@ pub(crate) fn save_mailboxes(
     let opened = SourceTree::open(&plan.mail_dir);
     let tree = opened.map_err(|source| Error::OpenRoot { path: plan.mail_dir.clone(), source })?;
     let units = units(&tree, plan.depth);
-    let units = units.map_err(|source| Error::OpenRoot { path: plan.mail_dir.clone(), source })?;
     thread::scope(|scope| {
         let pool = FramePool::start(scope, &tree, plan.level, plan.threads.get());
         let context = Context {
@@ -66,7 +64,9 @@ pub(crate) fn save_mailboxes(
             now_seconds: surroundings.now_seconds,
             progress: surroundings.progress,
         };
-        save_side_by_side(&context, &units, plan.threads)
+        let mut saved = save_side_by_side(&context, &units.found, plan.threads)?;
+        saved.push(SavedMailbox { failed: units.failed, ..SavedMailbox::default() });
+        Ok(saved)
     })
 }
 
@@ -92,9 +92,4 @@ fn save_side_by_side(context: &Context<'_>, units: &[Unit], threads: NonZeroUsiz
     let results = results.into_iter().map(|slot| slot.into_inner().unwrap_or_else(PoisonError::into_inner));
     // After an error the units behind it have no result; the error comes before them or ends the collecting.
     results.flatten().collect()
-}
-
-/// The number of entries directly in `directory`, to see that a source is there before the work begins.
-pub(crate) fn check_readable(directory: &Path) -> io::Result<()> {
-    std::fs::read_dir(directory)?.next().transpose().map(drop)
 }

@@ -31,7 +31,7 @@ pub(crate) struct Context<'a> {
 
 /// Why a mailbox, and with it the run, cannot go on.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The mail root cannot be read.
     #[error("read the mail root {path}")]
     OpenRoot {
@@ -45,14 +45,6 @@ pub enum Error {
     Level {
         /// As asked for.
         level: i32,
-        /// The cause.
-        source: io::Error,
-    },
-    /// The tree cannot be listed.
-    #[error("list {path}")]
-    List {
-        /// Relative to the mail root.
-        path: RelPath,
         /// The cause.
         source: io::Error,
     },
@@ -87,7 +79,7 @@ pub enum Error {
     #[error("read the last index again")]
     Reread(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// SIGTERM or SIGINT.
-    #[error("interrupted")]
+    #[error("interrupted by a signal")]
     Interrupted,
     /// A worker thread is gone.
     #[error("a worker of the frame pool ended early")]

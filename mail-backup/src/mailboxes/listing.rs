@@ -45,6 +45,8 @@ pub(crate) struct Listing {
     reach: Reach,
     /// Gone from a listing and not found in another.
     pub(crate) strays: Vec<Missing>,
+    /// Directories that cannot be read.
+    pub(crate) failed: Vec<(RelPath, io::Error)>,
     /// Whether all listings were true at one moment. If not, a message may be listed under two names.
     pub(crate) is_settled: bool,
 }
@@ -71,9 +73,10 @@ impl Listing {
             directories: BTreeMap::new(),
             reach,
             strays: Vec::new(),
+            failed: Vec::new(),
             is_settled: false,
         };
-        listing.list_below(tree, top)?;
+        listing.list_below(tree, top);
         listing.settle(tree)?;
         Ok(listing)
     }
@@ -115,17 +118,16 @@ impl Listing {
         Ok(known)
     }
 
-    fn list_below(&mut self, tree: &SourceTree, top: &RelPath) -> io::Result<()> {
+    fn list_below(&mut self, tree: &SourceTree, top: &RelPath) {
         let mut waiting = vec![top.clone()];
         while let Some(path) = waiting.pop() {
             match self.list_one(tree, &path) {
                 Ok(subdirectories) => waiting.extend(subdirectories),
                 // It went away while its parent was read; the parent will be listed again.
-                Err(error) if vanished(&error) && path != *top => {}
-                Err(error) => return Err(error),
+                Err(error) if vanished(&error) => {}
+                Err(error) => self.failed.push((path, error)),
             }
         }
-        Ok(())
     }
 
     /// Lists one directory and returns those in it that belong to the unit.
@@ -207,7 +209,10 @@ impl Listing {
         let subdirectories = match self.list_one(tree, path) {
             Ok(subdirectories) => subdirectories,
             Err(error) if vanished(&error) => return self.forget(path, moves),
-            Err(error) => return Err(error),
+            Err(error) => {
+                self.failed.push((path.clone(), error));
+                return Ok(());
+            }
         };
         let after = self.directories[path].names;
         if holds_messages(path.name()) {
@@ -220,7 +225,7 @@ impl Listing {
         }
         for child in subdirectories {
             if !self.lists(&child) {
-                self.list_below(tree, &child).or_else(|error| if vanished(&error) { Ok(()) } else { Err(error) })?;
+                self.list_below(tree, &child);
                 self.note_arrivals(&child, moves)?;
             }
         }

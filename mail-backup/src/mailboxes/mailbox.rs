@@ -18,7 +18,7 @@ use super::reindex::{ControlEntries, Kept, write_index};
 use super::reuse::Fate;
 use super::walk::Walk;
 use crate::saved::SavedFile;
-use crate::source::tree::{Look, vanished};
+use crate::source::tree::Look;
 
 /// How often moved messages are looked for. Each look takes what it finds, so that only what moves during every one
 /// of them is left.
@@ -60,11 +60,12 @@ pub(crate) struct Counts {
 
 /// Saves `unit`.
 pub(crate) fn save(context: &Context<'_>, unit: &Unit) -> Result<SavedMailbox, Error> {
-    let listing = match Listing::of(context.tree, &unit.path, unit.reach, context.scratch) {
-        Ok(listing) => listing,
-        Err(error) if vanished(&error) => return Ok(SavedMailbox::default()), // Removed since the run began.
-        Err(source) => return Err(Error::List { path: unit.path.clone(), source }),
-    };
+    let listing = Listing::of(context.tree, &unit.path, unit.reach, context.scratch);
+    let mut listing = listing.map_err(|error| context.scratch_error(error))?;
+    if !listing.lists(&unit.path) && listing.failed.is_empty() {
+        return Ok(SavedMailbox::default()); // Removed since the run began.
+    }
+    let unread = std::mem::take(&mut listing.failed);
     let mut saved = SavedMailbox::default();
     let mut history = History::find(context.previous, &unit.directory).unwrap_or_else(|distrust| {
         saved.notices.push(read_all_notice(unit, &distrust));
@@ -96,7 +97,11 @@ pub(crate) fn save(context: &Context<'_>, unit: &Unit) -> Result<SavedMailbox, E
         }
         let job = Job { context, unit, listing: &listing, history: history.as_ref() };
         match job.run(comparison, &fates.unwrap_or_default(), &mut saved) {
-            Ok(()) => return Ok(saved),
+            Ok(()) => {
+                let named: BTreeSet<RelPath> = saved.failed.iter().map(|(path, _)| path.clone()).collect();
+                saved.failed.extend(unread.into_iter().filter(|(path, _)| !named.contains(path)));
+                return Ok(saved);
+            }
             Err(Error::Rebuild(error)) if history.is_some() => {
                 saved.notices.push(read_all_notice(unit, &error));
                 saved.files.clear();
@@ -230,7 +235,7 @@ impl Job<'_> {
 
     fn list_now(&self) -> Result<Listing, Error> {
         let listed = Listing::of(self.context.tree, &self.unit.path, self.unit.reach, self.context.scratch);
-        listed.map_err(|source| Error::List { path: self.unit.path.clone(), source })
+        listed.map_err(|error| self.context.scratch_error(error))
     }
 
     fn look_at(&self, places: BTreeSet<RelPath>, search: &mut super::late::Search) -> Vec<LiveEntry> {

@@ -35,7 +35,6 @@ pub(crate) struct Built {
 #[derive(Debug)]
 pub(crate) struct Rebuilt {
     pub(crate) frame: Vec<u8>,
-    pub(crate) source_bytes: u64,
 }
 
 /// Why an old frame cannot be used.
@@ -141,20 +140,13 @@ impl Worker<'_> {
         if !matches_index(&members, &old.keep) {
             return Err(RebuildError::Mismatch { path, offset });
         }
-        let source_bytes = self.keep_members(&tar, &members, &old.keep);
+        self.tar.clear();
+        for (member, _) in members.iter().zip(&old.keep).filter(|(_, keep)| **keep) {
+            self.tar.extend_from_slice(&tar[member.whole.clone()]);
+        }
         let frame = self.compressor.compress(&self.tar);
         let frame = frame.map_err(|source| RebuildError::Read { path, offset, source })?;
-        Ok(Rebuilt { frame, source_bytes })
-    }
-
-    fn keep_members(&mut self, tar: &[u8], members: &[Member], keep: &[bool]) -> u64 {
-        self.tar.clear();
-        let mut source_bytes = 0;
-        for (member, _) in members.iter().zip(keep).filter(|(_, keep)| **keep) {
-            self.tar.extend_from_slice(&tar[member.whole.clone()]);
-            source_bytes += member.content.len() as u64;
-        }
-        source_bytes
+        Ok(Rebuilt { frame })
     }
 }
 

@@ -6,3 +6,4 @@ mod table; // records as people read them
 
 pub use args::{CommonArgs, Format, Generate, generate, parse, visible_args};
 pub use session::{Opening, Session};
+pub use table::human_size;

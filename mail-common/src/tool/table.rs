@@ -229,7 +229,9 @@ impl Column {
 }
 
 /// `bytes` with a binary unit and three digits at most: `0 B`, `1023 B`, `4.2 MiB`.
-fn human_size(bytes: u64) -> String {
+/// A size for people, in units of 1024 bytes.
+#[must_use]
+pub fn human_size(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     if bytes < 1024 {
         return format!("{bytes} B");

@@ -1,0 +1,396 @@
+//! Follows the plan: takes the lock, saves the components, commits the set, and removes old ones.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error as StdError;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use jiff::{Timestamp, ZonedDateTime};
+use mail_common::checksum::{ChecksumFile, Sha256};
+use mail_common::exit::Exit;
+use mail_common::interrupt::Interrupt;
+use mail_common::manifest::Manifest;
+use mail_common::record::{ErrorRecord, Record};
+use mail_common::relpath::RelPath;
+use mail_common::set::{
+    self, CHECKSUMS, CommitAs, Component, LockError, MANIFEST, RootLock, SetKind, SetState, Staging,
+};
+use mail_common::tool::{Session, human_size};
+
+use crate::carry_over::{self, CarriedOver};
+use crate::databases::SavedDatabases;
+use crate::mailboxes::{self, SavedMailbox, Surroundings, save_mailboxes};
+use crate::mysql;
+use crate::plan::{Dated, Plan, Reading, Wanted, Work};
+use crate::previous::PreviousSets;
+use crate::prune::{is_full, prune};
+use crate::saved::{Origin, SavedFile};
+use crate::seal::{Closing, seal};
+use crate::show::show;
+use crate::trees::{self, SavedTree, save_copy, save_tree};
+
+/// How long a commit waits for the readers of the set that it replaces.
+const READER_PATIENCE: Duration = Duration::from_secs(15 * 60);
+
+/// Figures for the `end` record.
+pub(crate) type Totals = BTreeMap<String, u64>;
+
+/// Why a run could not finish. The sets that were there are untouched.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    #[error(transparent)]
+    Set(#[from] set::Error),
+    #[error("watch for signals")]
+    Signals(#[source] io::Error),
+    #[error(
+        "the clock says {now}, and {set} was begun later, at {begun}; set the clock, or pass --date to replace that set"
+    )]
+    ClockBehind { now: String, set: String, begun: String },
+    #[error(transparent)]
+    Mailboxes(#[from] mailboxes::Error),
+    #[error(transparent)]
+    Mysql(#[from] mysql::Error),
+    #[error(transparent)]
+    Trees(#[from] trees::Error),
+    #[error(transparent)]
+    CarryOver(#[from] carry_over::Error),
+    #[error("close the set")]
+    Seal(#[source] io::Error),
+    #[error("nothing could be saved; the sets that were there are untouched")]
+    NothingSaved,
+}
+
+impl Error {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Lock(LockError::Held { .. } | LockError::Busy { .. }) | Self::Set(set::Error::Busy { .. }) => {
+                Exit::Locked
+            }
+            Self::ClockBehind { .. } => Exit::Usage,
+            _ => Exit::Unfinished,
+        }
+    }
+}
+
+/// Does what the plan says. What fails is in the records; the exit says what it came to.
+pub(crate) fn execute(plan: &Plan, session: &Session, now: &ZonedDateTime) -> (Exit, Totals) {
+    let done = match plan.work {
+        Work::Show => Ok(show(plan, session)),
+        Work::Prune => prune_only(plan, session, now),
+        Work::Save => save(plan, session, now),
+    };
+    done.unwrap_or_else(|error| {
+        session.fail(None, None, &error);
+        (error.exit(), Totals::new())
+    })
+}
+
+fn prune_only(plan: &Plan, session: &Session, now: &ZonedDateTime) -> Result<(Exit, Totals), Error> {
+    let lock = RootLock::acquire(&plan.root, now)?;
+    let mut totals = Totals::new();
+    let exit = retire(plan, &lock, session, &mut totals);
+    Ok((exit, totals))
+}
+
+/// Removes old sets of the plan's kind.
+fn retire(plan: &Plan, lock: &RootLock, session: &Session, totals: &mut Totals) -> Exit {
+    let pruned = prune(lock, &plan.root, plan.id.kind(), &plan.retention, &session.report);
+    for error in &pruned.failed {
+        session.fail(None, None, error);
+    }
+    totals.insert("removed_sets".to_owned(), pruned.removed);
+    if pruned.failed.is_empty() { Exit::Done } else { Exit::Bad }
+}
+
+fn save(plan: &Plan, session: &Session, now: &ZonedDateTime) -> Result<(Exit, Totals), Error> {
+    let stop = Interrupt::on_signals().map_err(Error::Signals)?.flag();
+    let lock = RootLock::acquire(&plan.root, now)?;
+    for path in plan.root.clear_leftovers(&lock)? {
+        session.report.info(format!("cleared {}, left by a run that was killed", path.display()));
+    }
+    let known = known_sets(plan, session)?;
+    check_clock(plan, &known, now, session)?;
+    let previous = match plan.reading {
+        Reading::Changes => PreviousSets::new(known),
+        Reading::Everything => PreviousSets::default(),
+    };
+    let staging = Staging::create(&lock, &plan.root, plan.id)?;
+    let mut run = Run { plan, session, staging: &staging, previous: &previous, stop, result: RunResult::default() };
+    run.save_components(now.timestamp().as_second())?;
+    let carried = run.carry_over()?;
+    let RunResult { files, notices, totals, failed } = run.result;
+    if files.is_empty() {
+        return Err(Error::NothingSaved);
+    }
+    let commit_as = match failed.is_empty() && carried.errors.is_empty() {
+        true => CommitAs::Complete,
+        false => CommitAs::Incomplete,
+    };
+    commit(plan, &lock, session, staging, Saved { files, notices, totals, carried, commit_as })
+}
+
+/// The complete sets with manifests that can be trusted.
+fn known_sets(plan: &Plan, session: &Session) -> Result<Vec<(std::path::PathBuf, Manifest)>, Error> {
+    let mut known = Vec::new();
+    for kind in SetKind::ALL {
+        for set in plan.root.sets(kind)?.into_iter().filter(|set| set.state == SetState::Complete) {
+            match trusted_manifest(&set.path) {
+                Ok(manifest) => known.push((set.path, manifest)),
+                Err(error) => session.report.warning(format!(
+                    "{} is not used to find what has changed: {}",
+                    set.path.display(),
+                    mail_common::report::chain(&*error)
+                )),
+            }
+        }
+    }
+    Ok(known)
+}
+
+/// The manifest of a set, when it is what the set's checksums say.
+fn trusted_manifest(set: &Path) -> Result<Manifest, Box<dyn StdError>> {
+    let checksums = ChecksumFile::parse(&std::fs::read(set.join(CHECKSUMS))?)?;
+    let (found, _) = Sha256::of_reader(std::fs::File::open(set.join(MANIFEST))?)?;
+    let recorded = checksums.entries().iter().find(|(_, path)| path.as_bytes() == MANIFEST.as_bytes());
+    if recorded.is_none_or(|(digest, _)| *digest != found) {
+        return Err(format!("{MANIFEST} is not what {CHECKSUMS} says").into());
+    }
+    Ok(Manifest::read(&set.join(MANIFEST))?)
+}
+
+/// A clock that was set back must not replace a newer set by an older date.
+fn check_clock(
+    plan: &Plan,
+    known: &[(std::path::PathBuf, Manifest)],
+    now: &ZonedDateTime,
+    session: &Session,
+) -> Result<(), Error> {
+    let begun = |manifest: &Manifest| manifest.begin.time.parse::<Timestamp>().ok();
+    let later = known.iter().filter(|(_, manifest)| begun(manifest).is_some_and(|begun| begun > now.timestamp()));
+    for (path, manifest) in later {
+        let (set, begun) = (path.display().to_string(), manifest.begin.time.clone());
+        if plan.dated == Dated::ByClock && *path == plan.root.set_path(plan.id) {
+            return Err(Error::ClockBehind { now: now.datetime().to_string(), set, begun });
+        }
+        session.report.warning(format!("{set} was begun at {begun}, which is in the future: was the clock set back?"));
+    }
+    Ok(())
+}
+
+/// A run in which the components are saved.
+struct Run<'a> {
+    plan: &'a Plan,
+    session: &'a Session,
+    staging: &'a Staging<'a>,
+    previous: &'a PreviousSets,
+    stop: Arc<AtomicBool>,
+    result: RunResult,
+}
+
+#[derive(Default)]
+struct RunResult {
+    files: Vec<SavedFile>,
+    notices: Vec<String>,
+    totals: Totals,
+    failed: BTreeSet<Component>,
+}
+
+impl Run<'_> {
+    fn save_components(&mut self, now_seconds: i64) -> Result<(), Error> {
+        for component in &self.plan.components {
+            let progress = self.session.report.progress(component.name(), 0);
+            match component {
+                Component::Mailboxes => self.save_mailboxes(now_seconds, &|bytes| progress.advance(bytes))?,
+                Component::Mysql => self.save_databases(&|rows| progress.advance(rows))?,
+                Component::Config | Component::Ssl | Component::Dkim => self.save_trees(*component)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn save_mailboxes(&mut self, now_seconds: i64, progress: &(dyn Fn(u64) + Sync)) -> Result<(), Error> {
+        let surroundings =
+            Surroundings { staging: self.staging, previous: self.previous, stop: &self.stop, now_seconds, progress };
+        let saved = match save_mailboxes(&self.plan.mailboxes, &surroundings) {
+            Err(error @ mailboxes::Error::OpenRoot { .. }) => {
+                self.fail(Component::Mailboxes, None, &error);
+                return Ok(());
+            }
+            saved => saved?,
+        };
+        saved.into_iter().for_each(|mailbox| self.take_mailbox(mailbox));
+        Ok(())
+    }
+
+    fn take_mailbox(&mut self, saved: SavedMailbox) {
+        for (path, error) in saved.failed {
+            let error = Unreadable { path: self.plan.mailboxes.mail_dir.join(path.as_path()), source: error };
+            self.fail(Component::Mailboxes, Some(&path), &error);
+        }
+        self.notice(saved.notices);
+        self.count("messages_unchanged", saved.counts.unchanged);
+        self.count("read_bytes", saved.counts.read_bytes);
+        self.count("messages_expunged_meanwhile", saved.counts.expunged);
+        self.count("scratch_files_left_out", saved.counts.scratch_files);
+        self.result.files.extend(saved.files);
+    }
+
+    fn save_databases(&mut self, progress: &dyn Fn(u64)) -> Result<(), Error> {
+        let SavedDatabases { files, failed, notices, rows } =
+            self.plan.databases.save(self.staging, &self.stop, progress)?;
+        for (path, error) in failed {
+            self.fail(Component::Mysql, Some(&path), &*error);
+        }
+        self.notice(notices);
+        self.count("rows", rows);
+        self.result.files.extend(files);
+        Ok(())
+    }
+
+    fn save_trees(&mut self, component: Component) -> Result<(), Error> {
+        for tree in self.plan.trees.iter().filter(|tree| tree.component == component) {
+            let saved = save_tree(tree, self.staging, &self.stop)?;
+            self.take_tree(component, saved);
+        }
+        for copy in self.plan.copies.iter().filter(|copy| copy.component == component) {
+            let saved = save_copy(copy, self.staging)?;
+            self.take_tree(component, saved);
+        }
+        Ok(())
+    }
+
+    fn take_tree(&mut self, component: Component, saved: SavedTree) {
+        for (path, source) in saved.failed {
+            self.fail(component, None, &Unreadable { path, source });
+        }
+        self.notice(saved.notices);
+        self.result.files.extend(saved.files);
+    }
+
+    fn carry_over(&mut self) -> Result<CarriedOver, Error> {
+        if self.plan.components.len() == Component::ALL.len() {
+            return Ok(CarriedOver::default());
+        }
+        let Some(base) = carry_over::find(&self.plan.root, self.plan.id)? else {
+            return Ok(CarriedOver::default());
+        };
+        Ok(base.carry_over(&self.plan.components, self.staging)?)
+    }
+
+    fn fail(&mut self, component: Component, path: Option<&RelPath>, error: &(dyn StdError + 'static)) {
+        self.session.fail(Some(component), path, error);
+        self.result.failed.insert(component);
+    }
+
+    fn notice(&mut self, notices: Vec<String>) {
+        notices.iter().for_each(|notice| self.session.report.warning(notice));
+        self.result.notices.extend(notices);
+    }
+
+    fn count(&mut self, name: &str, number: u64) {
+        *self.result.totals.entry(name.to_owned()).or_default() += number;
+    }
+}
+
+/// Something of the live system that is not in the set.
+#[derive(Debug, thiserror::Error)]
+#[error("read {path}")]
+struct Unreadable {
+    path: std::path::PathBuf,
+    source: io::Error,
+}
+
+/// What a run has saved, before it is visible.
+struct Saved {
+    files: Vec<SavedFile>,
+    notices: Vec<String>,
+    totals: Totals,
+    carried: CarriedOver,
+    commit_as: CommitAs,
+}
+
+fn commit(
+    plan: &Plan,
+    lock: &RootLock,
+    session: &Session,
+    staging: Staging<'_>,
+    saved: Saved,
+) -> Result<(Exit, Totals), Error> {
+    let Saved { mut files, notices, mut totals, carried, commit_as } = saved;
+    files.extend(carried.files);
+    files.sort_by(|a, b| (a.component, &a.path).cmp(&(b.component, &b.path)));
+    add_sums(&mut totals, &files, session);
+    let exit = match commit_as {
+        CommitAs::Complete => Exit::Done,
+        CommitAs::Incomplete => Exit::Partial,
+    };
+    let mut begin = session.begin().clone();
+    begin.set = Some(match commit_as {
+        CommitAs::Complete => plan.id.to_string(),
+        CommitAs::Incomplete => format!("{}.incomplete", plan.id),
+    });
+    let errors: Vec<ErrorRecord> = session.errors().into_iter().chain(carried.errors).collect();
+    let end = session.end(exit, totals.clone());
+    let closing = Closing { begin, end, errors, notices: &notices, files: &files };
+    let manifest = seal(&staging, closing).map_err(Error::Seal)?;
+    let committed = staging.commit(commit_as, READER_PATIENCE)?;
+    for left in committed.not_removed {
+        session.report.warning(format!("{} is still there: {}", left.path.display(), left.reason));
+    }
+    let is_full = is_full(&manifest);
+    if commit_as == CommitAs::Complete && is_full {
+        point_latest(plan, lock, session)?;
+    }
+    say(session, &committed.path, &totals, exit);
+    manifest.artifacts.into_iter().for_each(|artifact| session.emit(&Record::Artifact(artifact)));
+    if commit_as == CommitAs::Incomplete || !is_full || plan.retention.wanted == Wanted::No {
+        return Ok((exit, totals));
+    }
+    let exit = retire(plan, lock, session, &mut totals);
+    Ok((exit, totals))
+}
+
+fn add_sums(totals: &mut Totals, files: &[SavedFile], session: &Session) {
+    let mut add = |name: &str, number: u64| *totals.entry(name.to_owned()).or_default() += number;
+    for file in files {
+        add("files", 1);
+        add("entries", file.entries);
+        add("source_bytes", file.source_bytes);
+        add("bytes", file.stored_bytes);
+        add("reused_bytes", if file.origin == Origin::Reused { file.stored_bytes } else { 0 });
+    }
+    add("errors", session.report.errors());
+    add("warnings", session.report.warnings());
+}
+
+/// `latest` leads to the set that was made last; a set that was given an older date does not take its place.
+fn point_latest(plan: &Plan, lock: &RootLock, session: &Session) -> Result<(), Error> {
+    if plan.dated == Dated::ByFlag
+        && let Some(latest) = plan.root.latest()?
+        && latest.date() > plan.id.date()
+    {
+        session.report.info(format!("latest still leads to {latest}, which is younger than {}", plan.id));
+        return Ok(());
+    }
+    Ok(plan.root.set_latest(lock, plan.id)?)
+}
+
+fn say(session: &Session, path: &Path, totals: &Totals, exit: Exit) {
+    let total = |name: &str| totals.get(name).copied().unwrap_or(0);
+    let made = match exit {
+        Exit::Done => "made",
+        _ => "some parts failed; what could be saved is in",
+    };
+    session.report.summary(format!(
+        "{made} {}: {} in {} files, {} of them linked from earlier sets",
+        path.display(),
+        human_size(total("bytes")),
+        total("files"),
+        human_size(total("reused_bytes")),
+    ));
+}

@@ -1,0 +1,460 @@
+//! One database as SQL that the stock client loads.
+//!
+//! Order: sequences (defaults use them), tables with rows, placeholders of views (views use each other), routines,
+//! views, triggers (they must not fire while rows load), events. An object that the account may not see, or that is
+//! damaged, is named in [`DumpReport::missing`]; the rest is still saved.
+
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::error::{Cause, Error, Meaning};
+use super::privilege::Privileges;
+use super::schema::{self, CodeName, Objects, Table};
+use super::script::{Script, StoredCode, name};
+use super::session::Session;
+use super::table::{Past, RowFailure, Watch, plan_rows, write_rows};
+
+/// The first, and three more when tables change under it.
+const ATTEMPTS: u32 = 4;
+
+/// Engines whose rows live elsewhere: loading them back would write them twice.
+const ELSEWHERE: [&str; 8] = ["MRG_MyISAM", "MRG_ISAM", "CONNECT", "OQGRAPH", "SPIDER", "VP", "FEDERATED", "SPHINX"];
+
+/// What a dump holds, and what it does not.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct DumpReport {
+    /// Tables saved.
+    pub tables: u64,
+    /// Rows saved, history included; of accounts: users and roles.
+    pub rows: u64,
+    /// Bytes of SQL written.
+    pub source_bytes: u64,
+    /// What could not be saved, and why: each makes the run's answer bad.
+    pub missing: Vec<String>,
+    /// What an administrator should know and the dump does not lack.
+    pub warnings: Vec<String>,
+}
+
+/// Why one attempt ended.
+enum Failure {
+    /// Definitions changed after the snapshot.
+    Changed { object: String, source: Cause },
+    /// No other attempt would help.
+    Fatal(Error),
+}
+
+/// One attempt.
+struct Dump<'a, W> {
+    session: &'a mut Session,
+    database: &'a str,
+    script: Script<W>,
+    watch: Watch<'a>,
+    attempt: u32,
+    report: DumpReport,
+}
+
+/// Writes the database `database` into what `open` gives, and returns that with the report.
+///
+/// The caller finishes and names the file. When tables are altered meanwhile, the dump is taken again in a new
+/// snapshot: then `open` is called again, and must discard what was written. `progress` is told the rows written so
+/// far, about once a megabyte. After [`Error::Stopped`] the session cannot be used any more.
+///
+/// # Errors
+/// When the connection is lost, the output fails, `stop` is set, or tables changed during every attempt.
+pub fn dump_database<W: Write>(
+    session: &mut Session,
+    database: &str,
+    mut open: impl FnMut() -> io::Result<W>,
+    stop: &AtomicBool,
+    progress: &mut dyn FnMut(u64),
+) -> Result<(W, DumpReport), Error> {
+    let mut warnings = Vec::new();
+    for attempt in 1..=ATTEMPTS {
+        let out = open().map_err(|source| Error::Open { database: database.to_owned(), source })?;
+        let watch = Watch { stop, progress: &mut *progress };
+        let failure = match attempt_dump(session, database, out, watch, attempt) {
+            Ok((out, mut report)) => {
+                report.warnings.append(&mut warnings);
+                return Ok((out, report));
+            }
+            Err(failure) => failure,
+        };
+        match failure {
+            Failure::Fatal(error) => return Err(error),
+            Failure::Changed { object, source } if attempt == ATTEMPTS => {
+                return Err(Error::Changing { database: database.to_owned(), object, attempts: ATTEMPTS, source });
+            }
+            Failure::Changed { object, source } => {
+                warnings.push(format!("{object} changed during the dump ({source}): taken again in a later snapshot"));
+                session.renew_snapshot()?;
+            }
+        }
+    }
+    unreachable!("the last attempt returns")
+}
+
+fn attempt_dump<'a, W: Write>(
+    session: &'a mut Session,
+    database: &'a str,
+    out: W,
+    watch: Watch<'a>,
+    attempt: u32,
+) -> Result<(W, DumpReport), Failure> {
+    let title = format!("Database {}, saved by mail-backup. Load it with: mariadb < FILE", name(database));
+    let script = Script::begin(out, &title).map_err(|error| Failure::write(database, error))?;
+    let report = DumpReport::default();
+    let dump = Dump { session, database, script, watch, attempt, report };
+    dump.run()
+}
+
+impl Failure {
+    fn write(database: &str, source: io::Error) -> Self {
+        Self::Fatal(Error::Write { database: database.to_owned(), source })
+    }
+}
+
+impl<W: Write> Dump<'_, W> {
+    fn run(mut self) -> Result<(W, DumpReport), Failure> {
+        let objects = self.begin()?;
+        self.name_unseen(&objects)?;
+        for sequence in &objects.sequences {
+            self.step(&format!("sequence {}", name(sequence)), |dump| dump.sequence(sequence))?;
+        }
+        self.tables(&objects.tables)?;
+        for view in &objects.views {
+            self.step(&format!("columns of view {}", name(view)), |dump| dump.placeholder(view))?;
+        }
+        self.all_code(&objects.routines)?;
+        self.views(&objects.views)?;
+        self.all_code(&objects.triggers)?;
+        self.all_code(&objects.events)?;
+        self.finish()
+    }
+
+    /// Creates the database and lists what is in it.
+    fn begin(&mut self) -> Result<Objects, Failure> {
+        self.check_stop()?;
+        let prologue = self.prologue();
+        let statements = self.must("the database", prologue)?;
+        let written = statements.iter().try_for_each(|statement| self.script.statement(statement));
+        written.map_err(|error| Failure::write(self.database, error))?;
+        let objects = schema::objects(self.session, self.database);
+        self.must("the list of objects", objects)
+    }
+
+    fn prologue(&mut self) -> Result<Vec<String>, Cause> {
+        let quoted = name(self.database);
+        let select = format!("USE {quoted}");
+        self.session.run(&select)?;
+        let create = schema::create_database(self.session, self.database)?;
+        let (character_set, collation) = schema::database_collation(self.session, self.database)?;
+        let alter = format!("ALTER DATABASE {quoted} CHARACTER SET {character_set} COLLATE {collation}");
+        Ok(vec![create, alter, select])
+    }
+
+    /// Names what the server hides from the account in silence.
+    fn name_unseen(&mut self, objects: &Objects) -> Result<(), Failure> {
+        let privileges = Privileges::read(self.session);
+        let privileges = self.must("the account's privileges", privileges)?;
+        let (database, on) = (self.database, name(self.database));
+        if !privileges.on_database("SELECT", database) {
+            self.miss(format!("tables of {on} that the account may not see, if any: grant SELECT on {on}.*"));
+        }
+        if objects.tables.iter().any(|table| !privileges.on_table("TRIGGER", database, &table.name)) {
+            self.miss(format!("triggers of {on}, if any: grant TRIGGER on {on}.*"));
+        }
+        if !privileges.on_database("EVENT", database) {
+            self.miss(format!("events of {on}, if any: grant EVENT on {on}.*"));
+        }
+        if !privileges.sees_routines(database) {
+            self.miss(format!("procedures and functions of {on}, if any: grant SELECT on mysql.proc"));
+        }
+        Ok(())
+    }
+
+    fn sequence(&mut self, sequence: &str) -> Result<(), StepFailure> {
+        let create = schema::create_sequence(self.session, sequence)?;
+        let (next, rounds) = schema::sequence_state(self.session, sequence)?;
+        let quoted = name(sequence);
+        self.script.statement(&format!("\nDROP SEQUENCE IF EXISTS {quoted}"))?;
+        self.script.statement(&create)?;
+        Ok(self.script.statement(&format!("DO SETVAL({quoted}, {next}, 0, {rounds})"))?)
+    }
+
+    fn tables(&mut self, tables: &[Table]) -> Result<(), Failure> {
+        let engines = schema::transactional_engines(self.session);
+        let engines = self.must("the list of engines", engines)?;
+        for table in tables {
+            self.check_stop()?;
+            if !engines.contains(&table.engine) && !table.engine.is_empty() {
+                let (object, engine) = (self.full_name(&table.name), &table.engine);
+                self.warn(format!("{object} is {engine}, which no snapshot covers: its rows are those of the moment"));
+            }
+            self.step(&format!("table {}", self.full_name(&table.name)), |dump| dump.table(table))?;
+        }
+        Ok(())
+    }
+
+    /// The savepoint lets go of the table's metadata lock, so that DDL waits for one table and not for the run.
+    fn table(&mut self, table: &Table) -> Result<(), StepFailure> {
+        self.session.run("SAVEPOINT mail_backup")?;
+        let saved = self.locked_table(table);
+        if !matches!(saved, Err(StepFailure::Write(_) | StepFailure::Stopped)) {
+            self.session.run("ROLLBACK TO SAVEPOINT mail_backup")?;
+        }
+        saved
+    }
+
+    fn locked_table(&mut self, table: &Table) -> Result<(), StepFailure> {
+        let quoted = name(&table.name);
+        // Takes the metadata lock: from here to the savepoint, definition and rows belong together.
+        self.session.run(&format!("SELECT 1 FROM {quoted} LIMIT 0"))?;
+        let create = schema::create_table(self.session, &table.name)?;
+        self.script.statement(&format!("\nDROP TABLE IF EXISTS {quoted}"))?;
+        self.script.statement(&create)?;
+        self.report.tables += 1;
+        if ELSEWHERE.contains(&table.engine.as_str()) {
+            self.warn(format!("{} is {}: its rows live elsewhere", self.full_name(&table.name), table.engine));
+            return Ok(());
+        }
+        self.rows(table)
+    }
+
+    fn rows(&mut self, table: &Table) -> Result<(), StepFailure> {
+        let columns = schema::columns(self.session, self.database, &table.name)?;
+        let plan = plan_rows(&table.name, &columns, table.versioning, self.session.history());
+        match plan.past {
+            Past::None => {}
+            Past::Saved => self.script.statement("SET @@SYSTEM_VERSIONING_INSERT_HISTORY = 1")?,
+            Past::Lost => self.miss(format!(
+                "history of table {}: SQL of this server cannot load it; its current rows are saved",
+                self.full_name(&table.name)
+            )),
+        }
+        let before = self.report.rows;
+        self.report.rows += write_rows(self.session, &plan, &mut self.script, &mut self.watch, before)?;
+        if plan.past == Past::Saved {
+            self.script.statement("SET @@SYSTEM_VERSIONING_INSERT_HISTORY = 0")?;
+        }
+        Ok(())
+    }
+
+    /// A view with the right columns, for other views to be made over until the real one is there.
+    fn placeholder(&mut self, view: &str) -> Result<(), StepFailure> {
+        let columns = schema::columns(self.session, self.database, view)?;
+        let list: Vec<_> = columns.iter().map(|column| format!("1 AS {}", name(&column.name))).collect();
+        if !list.is_empty() {
+            self.script.statement(&format!("\nDROP VIEW IF EXISTS {}", name(view)))?;
+            self.script.statement(&format!("CREATE VIEW {} AS SELECT {}", name(view), list.join(", ")))?;
+        }
+        Ok(())
+    }
+
+    fn views(&mut self, views: &[String]) -> Result<(), Failure> {
+        let databases = schema::visible_databases(self.session);
+        let databases = self.must("the list of databases", databases)?;
+        let mut definitions = Vec::new();
+        for view in views {
+            self.step(&format!("view {}", self.full_name(view)), |dump| {
+                definitions.push((view.clone(), schema::view(dump.session, view)?));
+                Ok(())
+            })?;
+        }
+        for (view, definition) in in_order_of_use(definitions) {
+            self.warn_of_foreign_tables(&view, &definition, &databases);
+            self.step(&format!("view {}", self.full_name(&view)), |dump| dump.view(&view, &definition))?;
+        }
+        Ok(())
+    }
+
+    /// A view over tables that are gone cannot be loaded: it stays as a comment, and is named.
+    fn view(&mut self, view: &str, definition: &StoredCode) -> Result<(), StepFailure> {
+        const INVALID_VIEW: u16 = 1356;
+        let usable = self.session.run(&format!("SHOW COLUMNS FROM {}", name(view)));
+        if let Err(Cause::Server { code: INVALID_VIEW, .. }) = &usable {
+            self.script.comment(&format!("Broken on the server: {}", definition.create))?;
+            return Ok(usable?);
+        }
+        Ok(self.script.stored_code(&format!("DROP VIEW IF EXISTS {}", name(view)), definition)?)
+    }
+
+    fn warn_of_foreign_tables(&mut self, view: &str, definition: &StoredCode, databases: &[String]) {
+        let used =
+            |other: &&String| *other != self.database && definition.create.contains(&format!("{}.", name(other)));
+        let others: Vec<_> = databases.iter().filter(used).map(|other| name(other)).collect();
+        if !others.is_empty() {
+            self.warn(format!("view {} uses {}: load that first", self.full_name(view), others.join(", ")));
+        }
+    }
+
+    fn all_code(&mut self, names: &[CodeName]) -> Result<(), Failure> {
+        for code in names {
+            let object = format!("{} {}", code.kind.sql().to_ascii_lowercase(), self.full_name(&code.name));
+            self.step(&object, |dump| dump.code(code))?;
+        }
+        Ok(())
+    }
+
+    fn code(&mut self, code: &CodeName) -> Result<(), StepFailure> {
+        let definition = schema::code(self.session, code)?;
+        if definition.create.is_empty() {
+            return Err(StepFailure::Hidden);
+        }
+        let drop = format!("DROP {} IF EXISTS {}", code.kind.sql(), name(&code.name));
+        let (_, current) = schema::database_collation(self.session, self.database)?;
+        let Some(own) = definition.database_collation.as_ref().filter(|own| **own != current) else {
+            return Ok(self.script.stored_code(&drop, &definition)?);
+        };
+        // Stored code keeps the default collation that its database had then.
+        let alter = |collation: &str| format!("ALTER DATABASE {} COLLATE {collation}", name(self.database));
+        self.script.statement(&alter(own))?;
+        self.script.stored_code(&drop, &definition)?;
+        Ok(self.script.statement(&alter(&current))?)
+    }
+
+    fn finish(self) -> Result<(W, DumpReport), Failure> {
+        let Self { script, mut report, database, .. } = self;
+        let summary = format!("{} tables, {} rows", report.tables, report.rows);
+        let (out, written_bytes) = script.finish(&summary).map_err(|error| Failure::write(database, error))?;
+        report.source_bytes = written_bytes;
+        Ok((out, report))
+    }
+
+    /// Saves one object. What the account may not see, or the server cannot read, is named and passed over.
+    fn step(&mut self, object: &str, save: impl FnOnce(&mut Self) -> Result<(), StepFailure>) -> Result<(), Failure> {
+        match save(self) {
+            Ok(()) => Ok(()),
+            Err(StepFailure::Read(cause)) if self.is_passed_over(&cause) => {
+                self.miss(format!("{object}: {cause}"));
+                Ok(())
+            }
+            Err(StepFailure::Hidden) => {
+                self.miss(format!("{object}: the account may not see its body; grant SELECT on mysql.proc"));
+                Ok(())
+            }
+            Err(StepFailure::Read(cause)) => Err(self.failure(object, cause)),
+            Err(StepFailure::Write(error)) => Err(Failure::write(self.database, error)),
+            Err(StepFailure::Stopped) => Err(self.stopped()),
+        }
+    }
+
+    /// Something that stays gone in the last attempt is damaged rather than being changed.
+    fn is_passed_over(&self, cause: &Cause) -> bool {
+        match cause.meaning() {
+            Meaning::Withheld => true,
+            Meaning::Gone => self.attempt == ATTEMPTS,
+            Meaning::Changed | Meaning::Lost => false,
+        }
+    }
+
+    /// For what a dump cannot do without.
+    fn must<T>(&self, object: &str, answer: Result<T, Cause>) -> Result<T, Failure> {
+        answer.map_err(|cause| self.failure(object, cause))
+    }
+
+    fn failure(&self, object: &str, source: Cause) -> Failure {
+        let (database, object) = (self.database.to_owned(), object.to_owned());
+        match source.meaning() {
+            Meaning::Changed | Meaning::Gone => Failure::Changed { object, source },
+            Meaning::Lost => Failure::Fatal(Error::Lost { database, object, source }),
+            Meaning::Withheld => Failure::Fatal(Error::List { what: format!("{object} of {database}"), source }),
+        }
+    }
+
+    fn check_stop(&self) -> Result<(), Failure> {
+        if self.watch.stop.load(Ordering::Relaxed) { Err(self.stopped()) } else { Ok(()) }
+    }
+
+    fn stopped(&self) -> Failure {
+        Failure::Fatal(Error::Stopped { database: self.database.to_owned() })
+    }
+
+    fn full_name(&self, object: &str) -> String {
+        format!("{}.{}", name(self.database), name(object))
+    }
+
+    fn miss(&mut self, what: String) {
+        self.report.missing.push(what);
+    }
+
+    fn warn(&mut self, what: String) {
+        self.report.warnings.push(what);
+    }
+}
+
+/// Why one object is not saved.
+enum StepFailure {
+    Read(Cause),
+    Write(io::Error),
+    Stopped,
+    /// The server shows its name but not its text.
+    Hidden,
+}
+
+impl From<Cause> for StepFailure {
+    fn from(cause: Cause) -> Self {
+        Self::Read(cause)
+    }
+}
+
+impl From<io::Error> for StepFailure {
+    fn from(error: io::Error) -> Self {
+        Self::Write(error)
+    }
+}
+
+impl From<RowFailure> for StepFailure {
+    fn from(failure: RowFailure) -> Self {
+        match failure {
+            RowFailure::Read(cause) => Self::Read(cause),
+            RowFailure::Write(error) => Self::Write(error),
+            RowFailure::Stopped => Self::Stopped,
+        }
+    }
+}
+
+/// Puts views after those that they name. A circle, which a column's name can feign, is left to the placeholders.
+fn in_order_of_use(mut rest: Vec<(String, StoredCode)>) -> Vec<(String, StoredCode)> {
+    let mut ordered = Vec::with_capacity(rest.len());
+    while !rest.is_empty() {
+        let names: Vec<_> = rest.iter().map(|(view, _)| name(view)).collect();
+        let is_free = |(view, code): &(String, StoredCode)| {
+            let own = name(view);
+            names.iter().all(|other| *other == own || !body(&code.create).contains(other.as_str()))
+        };
+        let next = rest.iter().position(is_free).unwrap_or(0);
+        ordered.push(rest.remove(next));
+    }
+    ordered
+}
+
+/// The text of a view without its own name.
+fn body(create: &str) -> &str {
+    create.split_once(" AS ").map_or(create, |(_, body)| body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check_order(views: &[(&str, &str)], expected: &[&str]) {
+        let code = |body: &str| StoredCode {
+            create: format!("CREATE VIEW `x` AS {body}"),
+            sql_mode: None,
+            character_set_client: String::new(),
+            collation_connection: String::new(),
+            database_collation: None,
+            time_zone: None,
+        };
+        let views = views.iter().map(|(view, body)| ((*view).to_owned(), code(body))).collect();
+        let order: Vec<_> = in_order_of_use(views).into_iter().map(|(view, _)| view).collect();
+        assert_eq!(order, expected);
+    }
+
+    #[test]
+    fn views_come_after_those_they_use() {
+        check_order(&[], &[]);
+        check_order(&[("a", "select 1 from `b`"), ("b", "select 1 from `c`"), ("c", "select 1")], &["c", "b", "a"]);
+        check_order(&[("a", "select `b`.`x` from `b`"), ("b", "select 1 AS `a`")], &["a", "b"]);
+    }
+}

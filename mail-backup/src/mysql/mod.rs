@@ -1,0 +1,27 @@
+//! The `mysql` component: every database and account of a MariaDB server, as SQL that the stock client loads.
+//!
+//! One connection, one consistent snapshot for all databases of a run. What loads back is identical; what the
+//! account may not see is named in [`DumpReport::missing`]. Nothing here compresses, finishes or names a file.
+
+mod option_file; // ~/.my.cnf: groups, quoting, comments
+pub mod options; // where the server is and who asks: explicit, environment, option file, defaults
+
+mod error; // what can go wrong, on which database and table
+mod session; // the connection, its settings and its snapshot
+
+mod privilege; // what the account may see, from SHOW GRANTS
+mod schema; // what is there: databases, tables, columns, views, triggers, routines, events, sequences
+
+mod value; // one value of the text protocol as SQL
+mod script; // the file being written: quoting, head, foot, stored code
+
+mod accounts; // users, roles and grants
+mod dump; // one database
+mod table; // one table: its definition and its rows
+
+pub use accounts::dump_accounts;
+pub use dump::{DumpReport, dump_database};
+pub use error::{Cause, Error};
+pub use options::{ConnectionSettings, Options};
+pub use schema::{Databases, databases};
+pub use session::Session;

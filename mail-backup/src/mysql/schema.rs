@@ -1,0 +1,285 @@
+//! What a server holds: its databases, and the objects of each with their definitions.
+//!
+//! Names come from information_schema, definitions from SHOW CREATE. Comparisons there ignore case and accents, so
+//! queries that go by database compare bytes as well.
+
+use super::error::{Cause, Error};
+use super::privilege::Privileges;
+use super::script::{StoredCode, literal, name};
+use super::session::Session;
+
+/// The server's own databases, which it makes itself.
+const SYSTEM: [&str; 4] = ["information_schema", "mysql", "performance_schema", "sys"];
+
+/// The databases of a run.
+#[derive(Debug, Default)]
+pub struct Databases {
+    /// Their names, sorted.
+    pub names: Vec<String>,
+    /// Why there may be others that the account cannot see.
+    pub missing: Vec<String>,
+}
+
+/// A table with rows of its own.
+#[derive(Debug)]
+pub(super) struct Table {
+    pub(super) name: String,
+    /// Empty when the server cannot open the table.
+    pub(super) engine: String,
+    pub(super) versioning: Versioning,
+}
+
+/// Whether a table keeps the history of its rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Versioning {
+    None,
+    System,
+}
+
+/// A column, visible or not.
+#[derive(Debug)]
+pub(super) struct Column {
+    pub(super) name: String,
+    /// Such as `varchar`.
+    pub(super) data_type: String,
+    /// Such as `enum('a','b')`.
+    pub(super) column_type: String,
+    /// Empty where the type has none.
+    pub(super) character_set: String,
+    pub(super) origin: Origin,
+}
+
+/// Where the values of a column come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// They are stored.
+    Stored,
+    /// The server computes them.
+    Generated,
+    /// The server keeps the row's period in it.
+    RowPeriod,
+}
+
+/// The kinds of stored code, as SHOW CREATE names them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum CodeKind {
+    Trigger,
+    Event,
+    /// PROCEDURE, FUNCTION, PACKAGE or PACKAGE BODY.
+    Routine(String),
+}
+
+/// Stored code by name.
+#[derive(Clone, Debug)]
+pub(super) struct CodeName {
+    pub(super) kind: CodeKind,
+    pub(super) name: String,
+}
+
+/// Every object of one database.
+#[derive(Debug, Default)]
+pub(super) struct Objects {
+    pub(super) tables: Vec<Table>,
+    pub(super) sequences: Vec<String>,
+    pub(super) views: Vec<String>,
+    pub(super) routines: Vec<CodeName>,
+    pub(super) triggers: Vec<CodeName>,
+    pub(super) events: Vec<CodeName>,
+}
+
+/// The databases named in `wanted`, or all but the system's when it is empty.
+///
+/// # Errors
+/// When a wanted one is not there, or the server does not answer.
+pub fn databases(session: &mut Session, wanted: &[String]) -> Result<Databases, Error> {
+    let visible = visible_databases(session).map_err(|source| Error::List { what: "databases".into(), source })?;
+    if let Some(absent) = wanted.iter().find(|name| !visible.contains(name)) {
+        return Err(Error::NoDatabase { database: absent.clone() });
+    }
+    if !wanted.is_empty() {
+        let names = visible.into_iter().filter(|name| wanted.contains(name)).collect();
+        return Ok(Databases { names, missing: Vec::new() });
+    }
+    let names = visible.into_iter().filter(|name| !SYSTEM.contains(&name.as_str())).collect();
+    let missing = unseen_databases(session).map_err(|source| Error::List { what: "privileges".into(), source })?;
+    Ok(Databases { names, missing })
+}
+
+/// All databases that the account may see, sorted; not the directories that are none (`lost+found`).
+pub(super) fn visible_databases(session: &mut Session) -> Result<Vec<String>, Cause> {
+    let rows = session.texts("SELECT SCHEMA_NAME FROM information_schema.SCHEMATA")?;
+    let mut names: Vec<_> = rows.into_iter().flatten().filter(|name| !name.starts_with("#mysql50#")).collect();
+    names.sort_unstable();
+    Ok(names)
+}
+
+fn unseen_databases(session: &mut Session) -> Result<Vec<String>, Cause> {
+    let privileges = Privileges::read(session)?;
+    let sees_all = privileges.everywhere("SELECT") || privileges.everywhere("SHOW DATABASES");
+    let missing = "databases that the account may not see, if any: grant SHOW DATABASES on *.*, or set MYSQL_DATABASES";
+    Ok(if sees_all { Vec::new() } else { vec![missing.to_owned()] })
+}
+
+/// Lists every object of `database`.
+pub(super) fn objects(session: &mut Session, database: &str) -> Result<Objects, Cause> {
+    let mut objects = Objects::default();
+    let query = format!(
+        "SELECT TABLE_NAME, TABLE_TYPE, ENGINE FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} \
+         ORDER BY BINARY TABLE_NAME",
+        literal(database)
+    );
+    for row in session.texts(&query)? {
+        let [name, kind, engine] = three(row);
+        match kind.as_str() {
+            "VIEW" => objects.views.push(name),
+            "SEQUENCE" => objects.sequences.push(name),
+            "SYSTEM VERSIONED" => objects.tables.push(Table { name, engine, versioning: Versioning::System }),
+            _ => objects.tables.push(Table { name, engine, versioning: Versioning::None }),
+        }
+    }
+    objects.routines = code_names(session, database, "ROUTINE_TYPE, ROUTINE_NAME", "ROUTINE", "ROUTINE_TYPE")?;
+    // In the order in which the server fires them: each is appended to those before it.
+    let order = "BINARY EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, ACTION_ORDER";
+    objects.triggers = code_names(session, database, "'TRIGGER', TRIGGER_NAME", "TRIGGER", order)?;
+    objects.events = code_names(session, database, "'EVENT', EVENT_NAME", "EVENT", "1")?;
+    Ok(objects)
+}
+
+fn code_names(
+    session: &mut Session,
+    database: &str,
+    columns: &str,
+    family: &str,
+    order: &str,
+) -> Result<Vec<CodeName>, Cause> {
+    let query = format!(
+        "SELECT {columns} FROM information_schema.{family}S WHERE {family}_SCHEMA = {database} \
+         AND BINARY {family}_SCHEMA = {database} ORDER BY {order}, BINARY {family}_NAME",
+        database = literal(database)
+    );
+    let code = |row| {
+        let [kind, name, _] = three(row);
+        let kind = match family {
+            "TRIGGER" => CodeKind::Trigger,
+            "EVENT" => CodeKind::Event,
+            _ => CodeKind::Routine(kind),
+        };
+        CodeName { kind, name }
+    };
+    Ok(session.texts(&query)?.into_iter().map(code).collect())
+}
+
+/// The columns of a table or view, in order.
+pub(super) fn columns(session: &mut Session, database: &str, table: &str) -> Result<Vec<Column>, Cause> {
+    let query = format!(
+        "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, CHARACTER_SET_NAME, IS_GENERATED, GENERATION_EXPRESSION \
+         FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = {} AND TABLE_NAME = {} ORDER BY ORDINAL_POSITION",
+        literal(database),
+        literal(table)
+    );
+    Ok(session.texts(&query)?.into_iter().filter_map(column).collect())
+}
+
+fn column(row: Vec<String>) -> Option<Column> {
+    let [name, data_type, column_type, character_set, generated, expression] = row.try_into().ok()?;
+    let origin = match (generated.as_str(), expression.as_str()) {
+        ("ALWAYS", "ROW START" | "ROW END") => Origin::RowPeriod,
+        ("ALWAYS", _) => Origin::Generated,
+        _ => Origin::Stored,
+    };
+    Some(Column { name, data_type, column_type, character_set, origin })
+}
+
+/// The engines whose tables a snapshot covers.
+pub(super) fn transactional_engines(session: &mut Session) -> Result<Vec<String>, Cause> {
+    let query = "SELECT ENGINE FROM information_schema.ENGINES WHERE TRANSACTIONS = 'YES'";
+    Ok(session.texts(query)?.into_iter().flatten().collect())
+}
+
+/// The CREATE statement of a database.
+pub(super) fn create_database(session: &mut Session, database: &str) -> Result<String, Cause> {
+    cell(session, &format!("SHOW CREATE DATABASE IF NOT EXISTS {}", name(database)), 1)
+}
+
+/// The character set and the collation that new tables of a database get.
+pub(super) fn database_collation(session: &mut Session, database: &str) -> Result<(String, String), Cause> {
+    let query = format!(
+        "SELECT DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA \
+         WHERE SCHEMA_NAME = {0} AND BINARY SCHEMA_NAME = {0}",
+        literal(database)
+    );
+    let [character_set, collation, _] = three(session.texts(&query)?.into_iter().next().unwrap_or_default());
+    Ok((character_set, collation))
+}
+
+/// The CREATE statement of a table.
+pub(super) fn create_table(session: &mut Session, table: &str) -> Result<String, Cause> {
+    cell(session, &format!("SHOW CREATE TABLE {}", name(table)), 1)
+}
+
+/// The CREATE statement of a sequence.
+pub(super) fn create_sequence(session: &mut Session, sequence: &str) -> Result<String, Cause> {
+    cell(session, &format!("SHOW CREATE SEQUENCE {}", name(sequence)), 1)
+}
+
+/// The first value that a sequence has not handed out to any cache, and how often it went round.
+pub(super) fn sequence_state(session: &mut Session, sequence: &str) -> Result<(String, String), Cause> {
+    let query = format!("SELECT next_not_cached_value, cycle_count FROM {}", name(sequence));
+    let [next, rounds, _] = three(session.texts(&query)?.into_iter().next().unwrap_or_default());
+    Ok((next, rounds))
+}
+
+/// The definition of a view.
+pub(super) fn view(session: &mut Session, view: &str) -> Result<StoredCode, Cause> {
+    let row = first(session, &format!("SHOW CREATE VIEW {}", name(view)))?;
+    let at = |index: usize| row.get(index).cloned().unwrap_or_default();
+    Ok(StoredCode {
+        create: at(1),
+        sql_mode: None,
+        character_set_client: at(2),
+        collation_connection: at(3),
+        time_zone: None,
+        database_collation: None,
+    })
+}
+
+/// The definition of a trigger, routine or event. Its text is empty when the account may not see it.
+pub(super) fn code(session: &mut Session, code: &CodeName) -> Result<StoredCode, Cause> {
+    let row = first(session, &format!("SHOW CREATE {} {}", code.kind.sql(), name(&code.name)))?;
+    let at = |index: usize| row.get(index).cloned().unwrap_or_default();
+    // An event has its time zone between its mode and its text.
+    let shift = usize::from(code.kind == CodeKind::Event);
+    Ok(StoredCode {
+        sql_mode: Some(at(1)),
+        time_zone: (code.kind == CodeKind::Event).then(|| at(2)),
+        create: at(2 + shift),
+        character_set_client: at(3 + shift),
+        collation_connection: at(4 + shift),
+        database_collation: Some(at(5 + shift)),
+    })
+}
+
+impl CodeKind {
+    /// The keyword in SHOW CREATE and DROP.
+    pub(super) fn sql(&self) -> &str {
+        match self {
+            Self::Trigger => "TRIGGER",
+            Self::Event => "EVENT",
+            Self::Routine(kind) => kind,
+        }
+    }
+}
+
+fn first(session: &mut Session, query: &str) -> Result<Vec<String>, Cause> {
+    Ok(session.texts(query)?.into_iter().next().unwrap_or_default())
+}
+
+fn cell(session: &mut Session, query: &str, index: usize) -> Result<String, Cause> {
+    Ok(first(session, query)?.into_iter().nth(index).unwrap_or_default())
+}
+
+/// A row of up to three cells; absent ones are empty.
+fn three(row: Vec<String>) -> [String; 3] {
+    let mut cells = row.into_iter();
+    std::array::from_fn(|_| cells.next().unwrap_or_default())
+}

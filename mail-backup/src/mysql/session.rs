@@ -1,0 +1,168 @@
+//! The one connection of a run: its settings, its snapshot, one statement a call.
+
+use std::time::Duration;
+
+use ::mysql::prelude::Queryable;
+use ::mysql::{ClientIdentity, Conn, OptsBuilder, QueryResult, SslOpts, Text, Value};
+
+use super::error::{Cause, Error};
+use super::options::{Address, ConnectionSettings, Tls, Verify};
+
+/// The largest packet of the protocol: a row may hold a LONGBLOB.
+const MAX_PACKET_BYTES: usize = 1 << 30;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Makes every answer exact and the same on every server, and lets a slow consumer keep the connection.
+/// One SET a line: a list fails as a whole when one name is unknown.
+const SETTINGS: [&str; 13] = [
+    "SET SESSION sql_mode = ''",
+    "SET NAMES utf8mb4",
+    "SET SESSION time_zone = '+00:00'",
+    "SET SESSION max_statement_time = 0",
+    "SET SESSION net_write_timeout = 3600, net_read_timeout = 3600",
+    "SET SESSION wait_timeout = 86400",
+    "SET SESSION idle_transaction_timeout = 0, idle_readonly_transaction_timeout = 0",
+    // DDL that waits for us must not make us wait for it for a day.
+    "SET SESSION lock_wait_timeout = 300",
+    "SET SESSION sql_quote_show_create = 1",
+    "SET SESSION sql_select_limit = DEFAULT",
+    "SET SESSION sql_big_selects = 1",
+    "SET SESSION group_concat_max_len = 4294967295",
+    "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+];
+
+/// A connection that stands in one consistent snapshot.
+pub struct Session {
+    conn: Conn,
+    history: History,
+}
+
+/// Whether this server's SQL can carry the history of system-versioned tables (MariaDB 10.11 and later).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum History {
+    /// By `system_versioning_insert_history`.
+    Insertable,
+    /// Not at all.
+    Lost,
+}
+
+/// One row of a short answer; `None` is NULL.
+pub(super) type Cells = Vec<Option<Vec<u8>>>;
+
+impl Session {
+    /// Connects, applies the settings and takes the snapshot.
+    ///
+    /// # Errors
+    /// When nobody answers, the account is refused, TLS was asked for and fails, or a setting is refused.
+    pub fn connect(settings: &ConnectionSettings) -> Result<Self, Error> {
+        let conn = Conn::new(driver_options(settings)).map_err(|error| connect_error(settings, error))?;
+        let mut session = Self { conn, history: History::Lost };
+        for statement in SETTINGS {
+            session.prepare(statement)?;
+        }
+        if session.cells("SELECT @@system_versioning_insert_history").is_ok() {
+            session.history = History::Insertable;
+        }
+        session.renew_snapshot()?;
+        Ok(session)
+    }
+
+    /// Leaves the snapshot and takes a new one, of now.
+    pub(super) fn renew_snapshot(&mut self) -> Result<(), Error> {
+        self.prepare("ROLLBACK")?;
+        self.prepare("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+    }
+
+    pub(super) fn history(&self) -> History {
+        self.history
+    }
+
+    /// Runs a statement that gives no rows.
+    pub(super) fn run(&mut self, statement: &str) -> Result<(), Cause> {
+        Ok(self.conn.query_drop(statement)?)
+    }
+
+    /// The rows of a short answer.
+    pub(super) fn cells(&mut self, query: &str) -> Result<Vec<Cells>, Cause> {
+        let mut rows = Vec::new();
+        for row in self.conn.query_iter(query)? {
+            rows.push(row?.unwrap().into_iter().map(bytes_of).collect());
+        }
+        Ok(rows)
+    }
+
+    /// The same as text. All names and definitions are: the session's character set is utf8mb4.
+    pub(super) fn texts(&mut self, query: &str) -> Result<Vec<Vec<String>>, Cause> {
+        let text = |cell: Option<Vec<u8>>| String::from_utf8_lossy(&cell.unwrap_or_default()).into_owned();
+        Ok(self.cells(query)?.into_iter().map(|row| row.into_iter().map(text).collect()).collect())
+    }
+
+    /// The rows of a long answer, as they arrive.
+    pub(super) fn stream(&mut self, query: &str) -> Result<QueryResult<'_, '_, '_, Text>, Cause> {
+        Ok(self.conn.query_iter(query)?)
+    }
+
+    fn prepare(&mut self, statement: &str) -> Result<(), Error> {
+        self.run(statement).map_err(|source| Error::Prepare { statement: statement.to_owned(), source })
+    }
+}
+
+/// The text protocol sends nothing but bytes and NULL.
+fn bytes_of(value: Value) -> Option<Vec<u8>> {
+    match value {
+        Value::Bytes(bytes) => Some(bytes),
+        _ => None,
+    }
+}
+
+fn driver_options(settings: &ConnectionSettings) -> OptsBuilder {
+    let options = OptsBuilder::new()
+        .user(Some(&settings.user))
+        .pass(settings.password.as_ref().map(mail_common::secret::Secret::expose))
+        // Without this a TCP connection to loopback would be exchanged for the server's socket.
+        .prefer_socket(false)
+        .max_allowed_packet(Some(MAX_PACKET_BYTES))
+        .tcp_connect_timeout(Some(CONNECT_TIMEOUT))
+        .tcp_keepalive_time_ms(Some(60_000));
+    match &settings.address {
+        Address::Socket(path) => options.socket(Some(path.to_string_lossy())),
+        Address::Tcp(host, port) => {
+            options.ip_or_hostname(Some(host)).tcp_port(*port).ssl_opts(tls_options(&settings.tls))
+        }
+    }
+}
+
+fn tls_options(tls: &Tls) -> Option<SslOpts> {
+    let Tls::On { authorities, identity, verify } = tls else { return None };
+    let identity = identity.clone().map(|(cert, key)| ClientIdentity::new(cert, key));
+    Some(
+        SslOpts::default()
+            .with_root_cert_path(authorities.clone())
+            .with_client_identity(identity)
+            .with_danger_accept_invalid_certs(*verify == Verify::Nothing)
+            .with_danger_skip_domain_validation(*verify != Verify::ChainAndName),
+    )
+}
+
+fn connect_error(settings: &ConnectionSettings, error: ::mysql::Error) -> Error {
+    let address = settings.address.to_string();
+    let about_tls = is_about_tls(&error);
+    let source = Cause::from(error);
+    match source {
+        // Access denied in its forms, for the account, its host or its authentication plugin.
+        Cause::Server { code: 1044 | 1045 | 1130 | 1251 | 1524 | 1698 | 1820 | 1862 | 4151, .. } => {
+            Error::LogIn { address, user: settings.user.clone(), source }
+        }
+        _ if about_tls => Error::Secure { address, source },
+        _ => Error::Connect { address, source },
+    }
+}
+
+/// The TLS library reports a refused certificate as an I/O error of its own kind.
+fn is_about_tls(error: &::mysql::Error) -> bool {
+    match error {
+        ::mysql::Error::TlsError(_) | ::mysql::Error::DriverError(::mysql::DriverError::TlsNotSupported) => true,
+        ::mysql::Error::IoError(error) => error.kind() == std::io::ErrorKind::InvalidData,
+        _ => false,
+    }
+}

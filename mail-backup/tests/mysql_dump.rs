@@ -1,0 +1,344 @@
+//! The `mysql` component against real servers: what is dumped loads back identical, by the stock client.
+
+#[path = "support/mariadb.rs"]
+mod mariadb;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use mail_backup::mysql::{self, ConnectionSettings, DumpReport, Error, Options, Session};
+use mail_common::secret::Secret;
+use mariadb::MariaDb;
+
+const EVERY_OBJECT: &str = include_str!("fixtures/every_object.sql");
+
+/// Settings for `user` by TCP.
+fn settings(server: &MariaDb, user: &str, password: &str) -> ConnectionSettings {
+    tcp_options(server, user, password).settle("nobody")
+}
+
+fn tcp_options(server: &MariaDb, user: &str, password: &str) -> Options {
+    Options {
+        user: Some(user.into()),
+        password: Some(Secret::new(password)),
+        host: Some("127.0.0.1".into()),
+        port: Some(server.port()),
+        ..Options::default()
+    }
+}
+
+fn root(server: &MariaDb) -> Session {
+    let options = Options { user: Some("root".into()), socket: Some(server.socket()), ..Options::default() };
+    Session::connect(&options.settle("nobody")).unwrap()
+}
+
+fn dump(session: &mut Session, database: &str) -> (Vec<u8>, DumpReport) {
+    mysql::dump_database(session, database, || Ok(Vec::new()), &AtomicBool::new(false), &mut |_| {}).unwrap()
+}
+
+fn last_line(sql: &[u8]) -> String {
+    String::from_utf8_lossy(sql).lines().last().unwrap_or_default().to_owned()
+}
+
+/// The error and its causes, as the tool prints them.
+fn chain(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
+}
+
+/// What a server holds in `database`, by its own words.
+fn facts(server: &MariaDb, database: &str) -> Vec<String> {
+    let list = |query: &str| -> Vec<String> {
+        let prefix = format!("USE `{database}`; SET time_zone='+00:00'; SET NAMES utf8mb4; SET sql_mode='';");
+        server.sql(&format!("{prefix} {query}")).lines().map(str::to_owned).collect()
+    };
+    let names = |query: &str| list(&format!("{query}_SCHEMA = '{database}' ORDER BY 1"));
+    let mut facts = list(&format!("SHOW CREATE DATABASE `{database}`"));
+    let quote = |name: &str| format!("`{}`", name.replace('`', "``"));
+    for table in names(
+        "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_TYPE IN ('BASE TABLE','SYSTEM VERSIONED') AND TABLE",
+    ) {
+        facts.extend(list(&format!("SHOW CREATE TABLE {}; CHECKSUM TABLE {0} EXTENDED", quote(&table))));
+    }
+    for table in
+        names("SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_TYPE = 'SYSTEM VERSIONED' AND TABLE")
+    {
+        let period = if table == "versioned_named" { "s, e" } else { "row_start, row_end" };
+        facts.extend(list(&format!(
+            "SELECT *, {period} FROM {} FOR SYSTEM_TIME ALL ORDER BY 1, {period}",
+            quote(&table)
+        )));
+    }
+    for sequence in names("SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_TYPE = 'SEQUENCE' AND TABLE") {
+        facts.extend(list(&format!("SHOW CREATE SEQUENCE {}; SELECT * FROM {0}", quote(&sequence))));
+    }
+    for view in names("SELECT TABLE_NAME FROM information_schema.VIEWS WHERE TABLE") {
+        facts.extend(list(&format!("SHOW CREATE VIEW {}", quote(&view))));
+    }
+    for routine in
+        names("SELECT CONCAT(ROUTINE_TYPE, ' `', ROUTINE_NAME, '`') FROM information_schema.ROUTINES WHERE ROUTINE")
+    {
+        facts.extend(list(&format!("SHOW CREATE {routine}")));
+    }
+    let trigger_columns = "TRIGGER_NAME, ACTION_ORDER, EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, ACTION_STATEMENT, \
+         SQL_MODE, DEFINER, CHARACTER_SET_CLIENT, COLLATION_CONNECTION, DATABASE_COLLATION";
+    facts.extend(names(&format!("SELECT {trigger_columns} FROM information_schema.TRIGGERS WHERE TRIGGER")));
+    for event in names("SELECT EVENT_NAME FROM information_schema.EVENTS WHERE EVENT") {
+        facts.extend(list(&format!("SHOW CREATE EVENT {}", quote(&event))));
+    }
+    facts
+}
+
+fn assert_equal(left: &[String], right: &[String]) {
+    for (left, right) in left.iter().zip(right) {
+        assert_eq!(left, right);
+    }
+    assert_eq!(left.len(), right.len());
+}
+
+#[test]
+fn every_object_and_type_loads_back_identical() {
+    let source = MariaDb::start(&[]);
+    source.sql(EVERY_OBJECT);
+    let mut session = root(&source);
+    let found = mysql::databases(&mut session, &[]).unwrap();
+    assert_eq!(found.names, ["empty-db", "mail db", "second"]);
+    assert_eq!(found.missing, [""; 0]);
+    let target = MariaDb::start(&[]);
+    for database in &found.names {
+        let (sql, report) = dump(&mut session, database);
+        assert_eq!(report.missing, [""; 0], "{database}");
+        assert_eq!(report.source_bytes, sql.len() as u64);
+        let footer = format!("-- Dump completed by mail-backup: {} tables, {} rows", report.tables, report.rows);
+        assert_eq!(last_line(&sql), footer);
+        target.load(&sql);
+        assert_equal(&facts(&source, database), &facts(&target, database));
+        assert_eq!(source.stock_dump(database), target.stock_dump(database));
+        // Loaded over itself it is the same again.
+        target.load(&sql);
+        assert_equal(&facts(&source, database), &facts(&target, database));
+    }
+}
+
+#[test]
+fn tables_outside_the_snapshot_are_named() {
+    let server = MariaDb::start(&[]);
+    server.sql("CREATE DATABASE d; CREATE TABLE d.m (a INT) ENGINE=MyISAM; CREATE TABLE d.i (a INT)");
+    let (_, report) = dump(&mut root(&server), "d");
+    assert_eq!(report.warnings, ["`d`.`m` is MyISAM, which no snapshot covers: its rows are those of the moment"]);
+    assert_eq!((report.tables, report.rows, report.missing.len()), (2, 0, 0));
+}
+
+#[test]
+fn all_databases_come_from_one_snapshot() {
+    let server = MariaDb::start(&[]);
+    server.sql("CREATE DATABASE a; CREATE DATABASE b; CREATE TABLE a.t (n INT); CREATE TABLE b.t (n INT)");
+    let mut session = root(&server);
+    server.sql("INSERT INTO a.t VALUES (1); INSERT INTO b.t VALUES (1)");
+    assert_eq!(dump(&mut session, "a").1.rows, 0);
+    assert_eq!(dump(&mut session, "b").1.rows, 0);
+}
+
+#[test]
+fn a_wrong_password_names_where_to_set_it_and_hides_it() {
+    let server = MariaDb::start(&[]);
+    server.sql("CREATE USER backup@'%' IDENTIFIED BY 'right'");
+    let error = Session::connect(&settings(&server, "backup", "wr0ng-secret")).err().unwrap();
+    assert!(matches!(error, Error::LogIn { .. }), "{error:?}");
+    let text = chain(&error);
+    assert!(text.contains("backup") && text.contains("MYSQL_PWD") && text.contains("~/.my.cnf"), "{text}");
+    assert!(text.contains("1045") && !text.contains("wr0ng") && !format!("{error:?}").contains("wr0ng"), "{text}");
+    Session::connect(&settings(&server, "backup", "right")).unwrap();
+}
+
+#[test]
+fn a_server_that_is_down_is_named_by_address() {
+    let mut server = MariaDb::start(&[]);
+    server.kill();
+    let error = Session::connect(&settings(&server, "root", "")).err().unwrap();
+    assert!(matches!(error, Error::Connect { .. }), "{error:?}");
+    assert!(chain(&error).contains(&format!("127.0.0.1:{}", server.port())), "{}", chain(&error));
+    let gone = Options { socket: Some(PathBuf::from("/nonexistent/s.sock")), ..Options::default() };
+    let error = Session::connect(&gone.settle("root")).err().unwrap();
+    assert!(chain(&error).contains("/nonexistent/s.sock"), "{}", chain(&error));
+}
+
+#[test]
+fn a_database_that_is_not_there_is_an_error() {
+    let server = MariaDb::start(&[]);
+    let error = mysql::databases(&mut root(&server), &["nowhere".into()]).unwrap_err();
+    assert!(matches!(&error, Error::NoDatabase { database } if database == "nowhere"), "{error:?}");
+}
+
+/// Fills `d.big` with about 40 MB, so that a dump takes a while.
+fn fill(server: &MariaDb) {
+    server.sql(
+        "CREATE DATABASE d; USE d; CREATE TABLE d.big (id INT PRIMARY KEY, t TEXT);
+         INSERT INTO d.big SELECT seq, REPEAT('x', 1000) FROM seq_1_to_40000;",
+    );
+}
+
+/// Dumps `d` and runs `meddle` once, when the first rows are written.
+fn meddle_while_dumping(session: &mut Session, meddle: impl FnOnce()) -> (Result<(Vec<u8>, DumpReport), Error>, u32) {
+    let opened = AtomicU32::new(0);
+    let open = || {
+        opened.fetch_add(1, Ordering::Relaxed);
+        io::Result::Ok(Vec::new())
+    };
+    let mut meddle = Some(meddle);
+    let mut progress = |_| {
+        if let Some(meddle) = meddle.take() {
+            meddle();
+        }
+    };
+    let result = mysql::dump_database(session, "d", open, &AtomicBool::new(false), &mut progress);
+    (result, opened.load(Ordering::Relaxed))
+}
+
+#[test]
+fn a_connection_killed_during_the_dump_names_the_table() {
+    let server = MariaDb::start(&[]);
+    fill(&server);
+    let kill = "SELECT CONCAT('KILL ', ID, ';') FROM information_schema.PROCESSLIST WHERE INFO LIKE '%FROM `big`%' AND ID <> CONNECTION_ID()";
+    let (result, _) = meddle_while_dumping(&mut root(&server), || {
+        let statement = server.sql(kill);
+        assert!(statement.starts_with("KILL"), "{statement:?}");
+        server.sql(&statement);
+    });
+    let error = result.unwrap_err();
+    assert!(matches!(&error, Error::Lost { object, .. } if object == "table `d`.`big`"), "{error:?}");
+}
+
+#[test]
+fn a_server_killed_during_the_dump_names_the_table() {
+    let mut server = MariaDb::start(&[]);
+    fill(&server);
+    let mut session = root(&server);
+    let (result, _) = meddle_while_dumping(&mut session, || server.kill());
+    let error = result.unwrap_err();
+    assert!(matches!(&error, Error::Lost { object, .. } if object == "table `d`.`big`"), "{error:?}");
+}
+
+#[test]
+fn a_table_altered_during_the_dump_makes_it_start_again() {
+    let server = MariaDb::start(&[]);
+    fill(&server);
+    server.sql("CREATE TABLE d.later (a INT); INSERT INTO d.later VALUES (1)");
+    let mut session = root(&server);
+    let (result, opened) = meddle_while_dumping(&mut session, || {
+        server.sql("ALTER TABLE d.later ADD COLUMN b INT NOT NULL DEFAULT 7, FORCE");
+    });
+    let (sql, report) = result.unwrap();
+    assert_eq!(opened, 2);
+    assert!(report.warnings[0].contains("`d`.`later` changed during the dump"), "{:?}", report.warnings);
+    assert_eq!(report.missing, [""; 0]);
+    let target = MariaDb::start(&[]);
+    target.load(&sql);
+    assert_eq!(target.sql("SELECT a, b FROM d.later; SELECT COUNT(*) FROM d.big"), "1\t7\n40000\n");
+}
+
+#[test]
+fn a_table_dropped_during_the_dump_makes_it_start_again() {
+    let server = MariaDb::start(&[]);
+    fill(&server);
+    server.sql("CREATE TABLE d.later (a INT)");
+    let mut session = root(&server);
+    let (result, opened) = meddle_while_dumping(&mut session, || drop(server.sql("DROP TABLE d.later")));
+    let (sql, report) = result.unwrap();
+    assert_eq!((opened, report.tables), (2, 1));
+    assert!(!String::from_utf8_lossy(&sql).contains("`later`"));
+}
+
+#[test]
+fn a_run_that_is_stopped_ends_soon() {
+    let server = MariaDb::start(&[]);
+    fill(&server);
+    let stop = AtomicBool::new(false);
+    let mut rows = 0;
+    let mut progress = |written| {
+        rows = written;
+        stop.store(true, Ordering::Relaxed);
+    };
+    let result = mysql::dump_database(&mut root(&server), "d", || Ok(Vec::new()), &stop, &mut progress);
+    assert!(matches!(result, Err(Error::Stopped { .. })), "{result:?}");
+    assert!(rows < 5000, "{rows}");
+}
+
+#[test]
+fn an_output_that_fails_is_an_error_and_the_session_lives_on() {
+    struct Full;
+    impl io::Write for Full {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::StorageFull.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let server = MariaDb::start(&[]);
+    server.sql("CREATE DATABASE d; CREATE TABLE d.t (a INT); INSERT INTO d.t VALUES (1)");
+    let mut session = root(&server);
+    let error =
+        mysql::dump_database(&mut session, "d", || Ok(Full), &AtomicBool::new(false), &mut |_| {}).err().unwrap();
+    assert!(matches!(error, Error::Write { .. }), "{error:?}");
+    assert_eq!(dump(&mut session, "d").1.rows, 1);
+}
+
+#[test]
+fn what_a_limited_account_may_not_see_is_named() {
+    let server = MariaDb::start(&[]);
+    server.sql(
+        "CREATE DATABASE d; USE d; CREATE TABLE t (a INT); CREATE TABLE hidden (a INT); CREATE VIEW v AS SELECT * FROM t;
+         CREATE TRIGGER tr BEFORE INSERT ON t FOR EACH ROW SET NEW.a = 1; CREATE PROCEDURE p() SELECT 1;
+         CREATE EVENT e ON SCHEDULE EVERY 1 DAY DO SELECT 1;
+         CREATE USER few@'%' IDENTIFIED BY 'x', least@'%' IDENTIFIED BY 'x';
+         GRANT SELECT ON d.t TO few@'%'; GRANT SELECT ON d.v TO few@'%'; GRANT EXECUTE ON d.* TO few@'%';
+         GRANT SELECT, SHOW VIEW, TRIGGER, EVENT ON *.* TO least@'%';",
+    );
+    let mut few = Session::connect(&settings(&server, "few", "x")).unwrap();
+    let found = mysql::databases(&mut few, &[]).unwrap();
+    assert_eq!((found.names, found.missing.len()), (vec!["d".to_owned()], 1));
+    let missing = dump(&mut few, "d").1.missing.join("\n");
+    for wanted in [
+        "tables of `d`",
+        "triggers of `d`",
+        "events of `d`",
+        "procedures and functions",
+        "view `d`.`v`",
+        "procedure `d`.`p`",
+    ] {
+        assert!(missing.contains(wanted), "no {wanted:?} in: {missing}");
+    }
+    let (_, accounts) = mysql::dump_accounts(&mut few, || Ok(Vec::new()), &AtomicBool::new(false)).unwrap();
+    assert!(accounts.missing[0].contains("accounts: "), "{:?}", accounts.missing);
+    let mut least = Session::connect(&settings(&server, "least", "x")).unwrap();
+    let (sql, report) = dump(&mut least, "d");
+    assert_eq!(report.missing, [""; 0]);
+    assert_eq!(sql, dump(&mut root(&server), "d").0);
+}
+
+#[test]
+fn a_view_that_is_broken_is_named_and_kept_as_a_comment() {
+    let server = MariaDb::start(&[]);
+    server.sql("CREATE DATABASE d; CREATE TABLE d.t (a INT); CREATE VIEW d.v AS SELECT a FROM d.t; DROP TABLE d.t");
+    let (sql, report) = dump(&mut root(&server), "d");
+    assert!(report.missing[0].starts_with("view `d`.`v`: "), "{:?}", report.missing);
+    assert!(String::from_utf8_lossy(&sql).contains("-- Broken on the server: CREATE ALGORITHM"));
+    MariaDb::start(&[]).load(&sql);
+}
+
+#[test]
+fn a_row_of_twenty_megabytes_is_read() {
+    let server = MariaDb::start(&["--max-allowed-packet=128M"]);
+    server.sql("SET GLOBAL max_allowed_packet = 134217728");
+    server.sql("CREATE DATABASE d; CREATE TABLE d.t (b LONGBLOB); INSERT INTO d.t VALUES (REPEAT('ab', 10000000))");
+    let (sql, report) = dump(&mut root(&server), "d");
+    assert_eq!((report.rows, report.missing.len()), (1, 0));
+    assert!(sql.len() > 40_000_000);
+}
