@@ -1,1 +1,9 @@
 //! Sample data, private services and whole-pipeline tests of the mail tools.
+
+pub mod maildir; // mail trees: made, aged, changed while a backup runs
+pub mod tree; // what a directory tree is, and how two differ
+
+pub mod mariadb; // a private database server
+
+pub mod run; // a built tool at work
+pub mod schema; // records against the checked-in schema

@@ -16,7 +16,7 @@ use rustix::fs::{FlockOperation, OFlags};
 use rustix::io::Errno;
 
 use super::BackupRoot;
-use super::layout::{CHECKSUMS, LOCK, MANIFEST};
+use super::layout::{CHECKSUMS, Hidden, LOCK, MANIFEST};
 
 /// A replacement or a removal holds a set for as long as it takes to delete the old tree.
 const READER_PATIENCE: Duration = Duration::from_secs(30);
@@ -202,7 +202,9 @@ impl fmt::Display for Holder {
 fn try_shared(set: &Path) -> Result<Option<Flock>, LockError> {
     let read_only = OpenOptions::new().read(true).clone();
     let Some((file, path)) = open_lockable(set, &read_only)? else {
-        return Err(LockError::NotASet { path: set.to_owned() });
+        // Where two names cannot be exchanged, the set is absent for a moment while its successor takes its name.
+        let is_moved_aside = Hidden::Old.sibling(set).exists();
+        return if is_moved_aside { Ok(None) } else { Err(LockError::NotASet { path: set.to_owned() }) };
     };
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) {
         Ok(()) => Ok(Some(Flock(file)).filter(|locked| still_stands_for(set, &path, &locked.0))),
@@ -344,9 +346,10 @@ mod tests {
                 sender.send(fs::read_to_string(set.join("content")).unwrap()).unwrap();
             });
             assert!(receiver.recv_timeout(Duration::from_millis(100)).is_err());
-            let aside = fixture.root.path().join("aside");
+            let aside = Hidden::Old.sibling(&set);
             let newer = fixture.commit("daily/2026-11-24", "two");
             crate::atomic::rename_into_place(&set, &aside).unwrap();
+            thread::sleep(READER_POLL * 3);
             crate::atomic::rename_into_place(&newer, &set).unwrap();
             drop(writer);
             assert_eq!(receiver.recv_timeout(Duration::from_secs(10)).unwrap(), "two");

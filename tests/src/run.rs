@@ -1,0 +1,279 @@
+//! A built tool of this workspace at work: arguments, a clean environment, and what came out.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{Read, Seek, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A tool with its arguments.
+///
+/// It sees nothing of the caller's environment but PATH: HOME is an empty directory and the time zone is UTC.
+#[derive(Debug)]
+pub struct Tool {
+    command: Command,
+    home: TempDir,
+    stdin: Option<Vec<u8>>,
+}
+
+/// What a tool did.
+#[derive(Debug)]
+pub struct Outcome {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// Standard output, as it came.
+    pub stdout: Vec<u8>,
+    /// Standard error.
+    pub stderr: String,
+}
+
+/// A tool that has not ended yet. Dropping it kills it.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    stdout: File,
+    stderr: File,
+    _home: TempDir,
+}
+
+impl Tool {
+    /// The tool called `name`, such as `mail-backup`, from the directory that the running test was built into.
+    ///
+    /// # Panics
+    /// When it is not built; `cargo build --workspace` does that.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        let path = binary(name);
+        let home = tempfile::tempdir().expect("a temporary directory can be made");
+        let mut command = Command::new(path);
+        command.env_clear().env("HOME", home.path()).env("LC_ALL", "C.UTF-8").env("TZ", "UTC");
+        if let Some(search) = std::env::var_os("PATH") {
+            command.env("PATH", search);
+        }
+        Self { command, home, stdin: None }
+    }
+
+    /// Adds an argument.
+    #[must_use]
+    pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
+        self.command.arg(argument);
+        self
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args(mut self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        self.command.args(arguments);
+        self
+    }
+
+    /// Sets a variable of the environment.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Gives it input; without, standard input is `/dev/null`.
+    #[must_use]
+    pub fn stdin(mut self, input: impl Into<Vec<u8>>) -> Self {
+        self.stdin = Some(input.into());
+        self
+    }
+
+    /// For what has no method here: working directory, user, limits.
+    pub fn command(&mut self) -> &mut Command {
+        &mut self.command
+    }
+
+    /// Runs it to its end.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[must_use]
+    pub fn run(self) -> Outcome {
+        self.spawn().wait()
+    }
+
+    /// Starts it. Output goes to files, so that it never waits for a reader.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[must_use]
+    pub fn spawn(mut self) -> Running {
+        let spool = || tempfile::tempfile().expect("a temporary file can be made");
+        let (stdout, stderr) = (spool(), spool());
+        let twin = |file: &File| Stdio::from(file.try_clone().expect("a file can be opened twice"));
+        let stdin = match self.stdin {
+            None => Stdio::null(),
+            Some(input) => {
+                let mut file = spool();
+                file.write_all(&input).expect("a temporary file can be written");
+                file.rewind().expect("a temporary file can be read from its start");
+                file.into()
+            }
+        };
+        let started = self.command.stdin(stdin).stdout(twin(&stdout)).stderr(twin(&stderr)).spawn();
+        let child = started.unwrap_or_else(|e| panic!("start {}: {e}", self.command.get_program().display()));
+        Running { child, stdout, stderr, _home: self.home }
+    }
+}
+
+impl Running {
+    /// The process.
+    #[must_use]
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// Sends a signal; a process that has ended already is left alone.
+    pub fn signal(&mut self, signal: Signal) {
+        if self.child.try_wait().is_ok_and(|status| status.is_none()) {
+            // It may end between the question and the signal; it is not reaped yet, so its number is still its own.
+            let _ = kill_process(self.pid(), signal);
+        }
+    }
+
+    /// Whether it still works.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().is_ok_and(|status| status.is_none())
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    /// When its output cannot be read back.
+    #[must_use]
+    pub fn wait(mut self) -> Outcome {
+        let status = self.child.wait().expect("a child can be waited for");
+        let stdout = read_back(&mut self.stdout);
+        let stderr = String::from_utf8_lossy(&read_back(&mut self.stderr)).into_owned();
+        Outcome { status, stdout, stderr }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.signal(Signal::KILL);
+        // Reaped, whatever it says: nobody is left to tell.
+        let _ = self.child.wait();
+    }
+}
+
+impl Outcome {
+    /// The exit code; for a process ended by a signal, 128 and the signal's number, as shells count.
+    #[must_use]
+    pub fn code(&self) -> i32 {
+        self.status.code().unwrap_or_else(|| 128 + self.status.signal().unwrap_or_default())
+    }
+
+    /// Standard output as text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+
+    /// Standard output as JSON lines.
+    ///
+    /// # Panics
+    /// When a line is not JSON.
+    #[must_use]
+    #[track_caller]
+    pub fn records(&self) -> Vec<Value> {
+        let parse = |line: &str| match serde_json::from_str(line) {
+            Ok(value) => value,
+            Err(e) => panic!("not a record: {e}: {line}\n{}", self.stderr),
+        };
+        self.text().lines().map(parse).collect()
+    }
+
+    /// The `data` of each record of a type.
+    ///
+    /// # Panics
+    /// When a line is not JSON.
+    #[must_use]
+    #[track_caller]
+    pub fn data(&self, kind: &str) -> Vec<Value> {
+        self.records().into_iter().filter(|r| r["type"] == kind).map(|mut r| r["data"].take()).collect()
+    }
+
+    /// Asserts the exit code.
+    ///
+    /// # Panics
+    /// With standard error and the records of type `error` when it is another.
+    #[track_caller]
+    pub fn assert_code(self, expected: i32) -> Self {
+        let errors: Vec<String> =
+            self.text().lines().filter(|line| line.contains("\"type\":\"error\"")).map(str::to_owned).collect();
+        let code = self.code();
+        assert_eq!(code, expected, "exit code; stderr:\n{}\nerror records: {errors:#?}", self.stderr);
+        self
+    }
+
+    /// Asserts that standard error holds `part`.
+    ///
+    /// # Panics
+    /// With standard error when it does not.
+    #[track_caller]
+    pub fn assert_stderr(self, part: &str) -> Self {
+        assert!(self.stderr.contains(part), "no {part:?} in stderr:\n{}", self.stderr);
+        self
+    }
+}
+
+/// Where the built tool called `name` is: `target/<profile>/`, beside the directory of the running test.
+///
+/// # Panics
+/// When it is not there.
+#[must_use]
+pub fn binary(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("a process knows its program");
+    let profile = test.ancestors().find(|dir| dir.file_name().is_some_and(|name| name == "deps"));
+    let profile = profile.and_then(|deps| deps.parent()).or_else(|| test.parent());
+    let path = profile.expect("a program lies in a directory").join(name);
+    assert!(path.is_file(), "{} is not built; run: cargo build --workspace", path.display());
+    path
+}
+
+fn read_back(file: &mut File) -> Vec<u8> {
+    let mut content = Vec::new();
+    file.rewind().expect("output can be read from its start");
+    file.read_to_end(&mut content).expect("output can be read back");
+    content
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Tool {
+        let home = tempfile::tempdir().unwrap();
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script]);
+        Tool { command, home, stdin: None }
+    }
+
+    #[test]
+    fn output_code_and_records_are_kept() {
+        let outcome = shell(r#"cat; echo '{"type":"x","data":{"a":1}}'; echo warning: odd >&2; exit 3"#)
+            .stdin("{\"type\":\"begin\",\"data\":{}}\n")
+            .run()
+            .assert_code(3)
+            .assert_stderr("odd");
+        assert_eq!(outcome.records().len(), 2);
+        assert_eq!(outcome.data("x")[0]["a"], 1);
+    }
+
+    #[test]
+    fn a_signal_ends_it() {
+        let mut running = shell("sleep 60 & wait").spawn();
+        assert!(running.is_running());
+        running.signal(Signal::KILL);
+        assert_eq!(running.wait().code(), 128 + 9);
+    }
+}
