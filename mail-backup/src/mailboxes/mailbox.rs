@@ -173,7 +173,7 @@ impl Job<'_> {
     fn save_changes(&self, comparison: Comparison, fates: &Fates, saved: &mut SavedMailbox) -> Result<(), Error> {
         let Comparison { messages, control, control_changed, frames, missing, again, failed, .. } = comparison;
         let first_new = fates.keys().next_back().map_or(1, |last| last + 1).max(1);
-        let mut output = Output::new(self.context.staging, self.unit.directory.clone(), first_new);
+        let mut output = Output::new(self.context, self.unit.directory.clone(), first_new);
         let mut moved = HashMap::new();
         if let Some(history) = self.history {
             for (number, _) in fates.iter().filter(|(_, fate)| **fate == Fate::Link) {

@@ -15,6 +15,7 @@ use super::context::{Context, Error};
 use super::history::{Distrust, History};
 use super::output::CONTROL;
 use super::packing::Run;
+use super::syncer::hand_over;
 use crate::saved::{Content, SavedFile};
 
 /// What becomes of the control entries of the last index.
@@ -93,7 +94,9 @@ pub(crate) fn write_index(
     }
     let (encoder, entries) = writer.into_parts();
     content.entries = entries;
-    let stored = encoder.finish().and_then(StoredFile::finish).map_err(Error::writing(&path))?;
+    let stored = encoder.finish().and_then(StoredFile::finish_unsynced);
+    let (stored, file) = stored.map_err(Error::writing(&path))?;
+    hand_over(&context.syncing, &path, file)?;
     Ok(SavedFile::written(Component::Mailboxes, path, &stored, content))
 }
 
