@@ -45,11 +45,6 @@ impl MariaDb {
         self.dir.path().join("s.sock")
     }
 
-    /// Files for the server may be put here.
-    pub(super) fn dir(&self) -> &Path {
-        self.dir.path()
-    }
-
     /// Runs `sql` by the stock client as root, with comments kept, and returns what it printed.
     pub(super) fn sql(&self, sql: &str) -> String {
         text(self.client(&["--comments"], sql.as_bytes()))
@@ -78,7 +73,15 @@ impl MariaDb {
     pub(super) fn stock_dump(&self, database: &str) -> String {
         let mut command = Command::new("mariadb-dump");
         command
-            .args(["--no-defaults", "--skip-dump-date", "--skip-comments", "--hex-blob", "--single-transaction", "-uroot", "-S"])
+            .args([
+                "--no-defaults",
+                "--skip-dump-date",
+                "--skip-comments",
+                "--hex-blob",
+                "--single-transaction",
+                "-uroot",
+                "-S",
+            ])
             .arg(self.socket());
         text(pipe(command.args(["--routines", "--triggers", "--events", "--databases", database]), b""))
     }
