@@ -31,11 +31,12 @@ fn tcp_options(server: &MariaDb, user: &str, password: &str) -> Options {
 
 fn root(server: &MariaDb) -> Session {
     let options = Options { user: Some("root".into()), socket: Some(server.socket()), ..Options::default() };
-    Session::connect(&options.settle("nobody")).unwrap()
+    Session::connect(&options.settle("nobody")).expect("root logs in by socket")
 }
 
 fn dump(session: &mut Session, database: &str) -> (Vec<u8>, DumpReport) {
-    mysql::dump_database(session, database, || Ok(Vec::new()), &AtomicBool::new(false), &mut |_| {}).unwrap()
+    mysql::dump_database(session, database, || Ok(Vec::new()), &AtomicBool::new(false), &mut |_| {})
+        .expect("the dump succeeds")
 }
 
 fn last_line(sql: &[u8]) -> String {
@@ -257,6 +258,28 @@ fn a_table_dropped_during_the_dump_makes_it_start_again() {
 }
 
 #[test]
+fn a_table_altered_during_every_attempt_is_an_error() {
+    let server = MariaDb::start(&[]);
+    fill(&server);
+    server.sql("CREATE TABLE d.later (a INT); INSERT INTO d.later VALUES (1)");
+    let (opened, altered) = (AtomicU32::new(0), AtomicU32::new(0));
+    let open = || {
+        opened.fetch_add(1, Ordering::Relaxed);
+        io::Result::Ok(io::sink())
+    };
+    let mut progress = |_| {
+        let attempt = opened.load(Ordering::Relaxed);
+        if altered.swap(attempt, Ordering::Relaxed) != attempt {
+            server.sql("ALTER TABLE d.later FORCE");
+        }
+    };
+    let result = mysql::dump_database(&mut root(&server), "d", open, &AtomicBool::new(false), &mut progress);
+    let error = result.err().unwrap();
+    assert!(matches!(&error, Error::Changing { object, .. } if object == "table `d`.`later`"), "{error:?}");
+    assert_eq!(opened.load(Ordering::Relaxed), 4);
+}
+
+#[test]
 fn a_run_that_is_stopped_ends_soon() {
     let server = MariaDb::start(&[]);
     fill(&server);
@@ -318,6 +341,8 @@ fn what_a_limited_account_may_not_see_is_named() {
     }
     let (_, accounts) = mysql::dump_accounts(&mut few, || Ok(Vec::new()), &AtomicBool::new(false)).unwrap();
     assert!(accounts.missing[0].contains("accounts: "), "{:?}", accounts.missing);
+    let partial = String::from_utf8_lossy(&dump(&mut few, "d").0).into_owned();
+    assert!(partial.contains("CREATE TABLE `t`") && !partial.contains("VIEW"), "{partial}");
     let mut least = Session::connect(&settings(&server, "least", "x")).unwrap();
     let (sql, report) = dump(&mut least, "d");
     assert_eq!(report.missing, [""; 0]);
@@ -331,17 +356,36 @@ fn a_view_that_is_broken_is_named_and_kept_as_a_comment() {
     let (sql, report) = dump(&mut root(&server), "d");
     assert!(report.missing[0].starts_with("view `d`.`v`: "), "{:?}", report.missing);
     assert!(String::from_utf8_lossy(&sql).contains("-- Broken on the server: CREATE ALGORITHM"));
-    MariaDb::start(&[]).load(&sql);
+    let target = MariaDb::start(&[]);
+    target.load(&sql);
+    assert_eq!(target.sql("SHOW TABLES IN d"), "");
+}
+
+#[test]
+fn a_view_over_another_database_says_what_to_load_first() {
+    let server = MariaDb::start(&[]);
+    server.sql("CREATE DATABASE d; CREATE DATABASE e; CREATE TABLE e.t (a INT); CREATE VIEW d.v AS SELECT a FROM e.t");
+    let (_, report) = dump(&mut root(&server), "d");
+    assert_eq!(report.warnings, ["view `d`.`v` uses `e`: load that first"]);
+    assert_eq!(report.missing, [""; 0]);
 }
 
 #[test]
 fn a_row_of_twenty_megabytes_is_read() {
     let server = MariaDb::start(&["--max-allowed-packet=128M"]);
-    server.sql("SET GLOBAL max_allowed_packet = 134217728");
     server.sql("CREATE DATABASE d; CREATE TABLE d.t (b LONGBLOB); INSERT INTO d.t VALUES (REPEAT('ab', 10000000))");
     let (sql, report) = dump(&mut root(&server), "d");
     assert_eq!((report.rows, report.missing.len()), (1, 0));
     assert!(sql.len() > 40_000_000);
+    assert!(
+        report.warnings[0].contains("`d`.`t`") && report.warnings[0].contains("max_allowed_packet"),
+        "{:?}",
+        report.warnings
+    );
+    let target = MariaDb::start(&["--max-allowed-packet=128M"]);
+    let loaded = target.client(&["--max-allowed-packet=128M"], &sql);
+    assert!(loaded.status.success(), "{}", String::from_utf8_lossy(&loaded.stderr));
+    assert_eq!(target.sql("SELECT b = REPEAT('ab', 10000000) FROM d.t"), "1\n");
 }
 
 /// A self-signed certificate for 127.0.0.1, and its key, where `server` can read them.
@@ -354,7 +398,7 @@ fn make_certificate(dir: &std::path::Path) -> (PathBuf, PathBuf) {
         .output()
         .expect("openssl is installed");
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).expect("let the server read its key");
     (cert, key)
 }
 
@@ -435,7 +479,7 @@ const ACCOUNTS: &str = r"
 /// Every account and its grants, as the server says them.
 fn account_facts(server: &MariaDb) -> Vec<String> {
     let list = |query: &str| -> Vec<String> { server.sql(query).lines().map(str::to_owned).collect() };
-    let mut facts = list("SELECT * FROM mysql.roles_mapping ORDER BY 1, 2, 3");
+    let mut facts = list("FLUSH PRIVILEGES; SELECT * FROM mysql.roles_mapping ORDER BY 1, 2, 3");
     let quoted = "CONCAT('`', REPLACE(User, '`', '``'), '`@`', Host, '`')";
     for user in list(&format!(
         "SELECT {quoted} FROM mysql.user WHERE is_role = 'N' AND User <> 'mariadb.sys' AND Host <> @@hostname ORDER BY 1"
@@ -445,6 +489,9 @@ fn account_facts(server: &MariaDb) -> Vec<String> {
     for role in list("SELECT CONCAT('`', User, '`') FROM mysql.user WHERE is_role = 'Y' AND User <> '' ORDER BY 1") {
         facts.extend(list(&format!("SHOW GRANTS FOR {role}")));
     }
+    // GRANT PROXY ON ''@'%' is stored beside the row of the installation, which says the same with an empty host.
+    facts.sort();
+    facts.dedup();
     facts
 }
 
