@@ -72,28 +72,26 @@ pub fn dump_database<W: Write>(
     progress: &mut dyn FnMut(u64),
 ) -> Result<(W, DumpReport), Error> {
     let mut warnings = Vec::new();
-    for attempt in 1..=ATTEMPTS {
+    let mut attempt = 1;
+    loop {
         let out = open().map_err(|source| Error::Open { database: database.to_owned(), source })?;
         let watch = Watch { stop, progress: &mut *progress };
-        let failure = match attempt_dump(session, database, out, watch, attempt) {
+        match attempt_dump(session, database, out, watch, attempt) {
             Ok((out, mut report)) => {
                 report.warnings.append(&mut warnings);
                 return Ok((out, report));
             }
-            Err(failure) => failure,
-        };
-        match failure {
-            Failure::Fatal(error) => return Err(error),
-            Failure::Changed { object, source } if attempt == ATTEMPTS => {
+            Err(Failure::Fatal(error)) => return Err(error),
+            Err(Failure::Changed { object, source }) if attempt == ATTEMPTS => {
                 return Err(Error::Changing { database: database.to_owned(), object, attempts: ATTEMPTS, source });
             }
-            Failure::Changed { object, source } => {
+            Err(Failure::Changed { object, source }) => {
                 warnings.push(format!("{object} changed during the dump ({source}): taken again in a later snapshot"));
                 session.renew_snapshot()?;
+                attempt += 1;
             }
         }
     }
-    unreachable!("the last attempt returns")
 }
 
 fn attempt_dump<'a, W: Write>(
