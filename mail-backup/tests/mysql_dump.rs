@@ -245,6 +245,30 @@ fn a_table_altered_during_the_dump_makes_it_start_again() {
     assert_eq!(target.sql("SELECT a, b FROM d.later; SELECT COUNT(*) FROM d.big"), "1\t7\n40000\n");
 }
 
+/// Changes that the server makes without touching a row must not mix two definitions either.
+#[test]
+fn instant_changes_during_the_dump_leave_it_coherent() {
+    let server = MariaDb::start(&[]);
+    fill(&server);
+    let target = MariaDb::start(&[]);
+    for (change, expected) in [
+        ("ALTER TABLE d.later ADD COLUMN x INT NOT NULL DEFAULT 7 FIRST, ALGORITHM=INSTANT", "7\t1\t2\n"),
+        ("ALTER TABLE d.later DROP COLUMN b, ALGORITHM=INSTANT", "1\n"),
+        ("ALTER TABLE d.later CHANGE a b INT, CHANGE b a INT", "1\t2\n"),
+        ("ALTER TABLE d.later MODIFY b INT FIRST, ALGORITHM=INSTANT", "2\t1\n"),
+        ("TRUNCATE TABLE d.later", ""),
+    ] {
+        server.sql("CREATE OR REPLACE TABLE d.later (a INT, b INT); INSERT INTO d.later VALUES (1, 2)");
+        let (result, _) = meddle_while_dumping(&mut root(&server), || drop(server.sql(change)));
+        let (sql, report) = result.unwrap();
+        assert_eq!(report.missing, [""; 0], "{change}");
+        target.load(&sql);
+        assert_eq!(target.sql("SELECT * FROM d.later"), expected, "{change}");
+        let names = "SELECT GROUP_CONCAT(COLUMN_NAME ORDER BY ORDINAL_POSITION) FROM information_schema.COLUMNS WHERE TABLE_NAME = 'later'";
+        assert_eq!(target.sql(names), server.sql(names), "{change}");
+    }
+}
+
 #[test]
 fn a_table_dropped_during_the_dump_makes_it_start_again() {
     let server = MariaDb::start(&[]);
