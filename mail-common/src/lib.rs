@@ -5,5 +5,5 @@
 pub mod checksum;
 pub mod relpath; // names inside a set or a mail tree, which cannot escape it // sha256 digests and the files that list them
 
-pub mod secret;
-pub mod set; // backup sets: layout, naming, lock, commit // passwords and keys, which never print themselves
+pub mod secret; // passwords and keys, which never print themselves
+pub mod set; // backup sets: layout, naming, lock, commit
