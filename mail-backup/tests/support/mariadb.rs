@@ -45,19 +45,14 @@ impl MariaDb {
         self.dir.path().join("s.sock")
     }
 
-    /// Files for the server may be put here.
-    pub(super) fn dir(&self) -> &Path {
-        self.dir.path()
-    }
-
     /// Runs `sql` by the stock client as root, with comments kept, and returns what it printed.
     pub(super) fn sql(&self, sql: &str) -> String {
-        text(self.client(&["--comments"], sql.as_bytes()))
+        text(&self.client(&["--comments"], sql.as_bytes()))
     }
 
     /// Loads `sql` as an administrator would: `mariadb < FILE`.
     pub(super) fn load(&self, sql: &[u8]) {
-        text(self.client(&[], sql));
+        text(&self.client(&[], sql));
     }
 
     /// Runs the stock client as root with `arguments` and `input`.
@@ -88,7 +83,7 @@ impl MariaDb {
                 "-S",
             ])
             .arg(self.socket());
-        text(pipe(command.args(["--routines", "--triggers", "--events", "--databases", database]), b""))
+        text(&pipe(command.args(["--routines", "--triggers", "--events", "--databases", database]), b""))
     }
 
     /// Ends the server at once, as a power cut would.
@@ -120,7 +115,7 @@ fn install(dir: &Path) {
     command.args(["--innodb-log-file-size=4M", "--innodb-flush-method=nosync"]);
     // Two servers that are installed at the same time must not share temporary tables.
     command.arg(format!("--tmpdir={}", dir.display())).arg(format!("--datadir={}", dir.join("data").display()));
-    text(pipe(&mut command, b""));
+    text(&pipe(&mut command, b""));
 }
 
 fn spawn(dir: &Path, port: u16, extra: &[&str]) -> Child {
@@ -173,7 +168,7 @@ fn pipe(command: &mut Command, input: &[u8]) -> Output {
     })
 }
 
-fn text(output: Output) -> String {
+fn text(output: &Output) -> String {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
