@@ -407,7 +407,7 @@ fn a_row_of_twenty_megabytes_is_read() {
         report.warnings
     );
     let target = MariaDb::start(&["--max-allowed-packet=128M"]);
-    let loaded = target.client(&["--max-allowed-packet=128M"], &sql);
+    let loaded = target.client_with(&["--max-allowed-packet=128M"], &sql);
     assert!(loaded.status.success(), "{}", String::from_utf8_lossy(&loaded.stderr));
     assert_eq!(target.sql("SELECT b = REPEAT('ab', 10000000) FROM d.t"), "1\n");
 }
@@ -554,4 +554,12 @@ fn accounts_that_are_there_keep_their_passwords() {
     let target = MariaDb::start(&[]);
     target.load(&accounts);
     assert_eq!(target.sql("SELECT CURRENT_USER()"), "root@localhost\n");
+}
+
+#[test]
+fn what_no_dump_can_hold_is_named() {
+    let server = MariaDb::start(&[]);
+    server.sql("CREATE SERVER elsewhere FOREIGN DATA WRAPPER mysql OPTIONS (HOST '127.0.0.1', DATABASE 'd', USER 'u')");
+    let (_, report) = mysql::dump_accounts(&mut root(&server), || Ok(Vec::new()), &AtomicBool::new(false)).unwrap();
+    assert_eq!(report.missing, ["server definition elsewhere of mysql is not saved; write its CREATE SERVER down"]);
 }

@@ -90,7 +90,25 @@ fn collect(session: &mut Session, stop: &AtomicBool, report: &mut DumpReport) ->
     if let Err(cause) = collect_plugins(session, &mut statements) {
         pass_over("authentication plugins", &cause, report)?;
     }
+    name_unsaved(session, report)?;
     Ok(statements)
+}
+
+/// What belongs to no database and no account, and is not saved: named, never left out in silence.
+fn name_unsaved(session: &mut Session, report: &mut DumpReport) -> Result<(), Error> {
+    let kinds = [
+        ("loadable function", "SELECT name, dl FROM mysql.func", "CREATE FUNCTION ... SONAME"),
+        ("server definition", "SELECT Server_name, Wrapper FROM mysql.servers", "CREATE SERVER"),
+    ];
+    for (kind, query, statement) in kinds {
+        match session.texts(query) {
+            Ok(rows) => report.missing.extend(
+                rows.iter().map(|row| format!("{kind} {} is not saved; write its {statement} down", row.join(" of "))),
+            ),
+            Err(cause) => pass_over(kind, &cause, report)?,
+        }
+    }
+    Ok(())
 }
 
 /// Names what may not be seen; a lost connection is an error.
