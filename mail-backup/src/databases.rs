@@ -6,7 +6,7 @@ use std::io;
 use std::sync::atomic::AtomicBool;
 
 use mail_common::atomic::StoredFile;
-use mail_common::config::{Config, MysqlSettings};
+use mail_common::config::{Config, MysqlSettings, Source};
 use mail_common::relpath::RelPath;
 use mail_common::report::Report;
 use mail_common::set::{Component, Staging};
@@ -50,6 +50,10 @@ impl DatabasesPlan {
     ) -> Result<Self, mysql::Error> {
         let mut options = Options::from_environment(|name| config.get(name).map(|setting| setting.value))?;
         if let Some(path) = &settings.config_file {
+            let is_named = config.get("MYSQL_CONFIG_FILE").is_some_and(|setting| setting.source != Source::Default);
+            if is_named && !path.exists() {
+                report.warning(format!("{} is not there (MYSQL_CONFIG_FILE)", path.display()));
+            }
             let file = Options::from_file(path)?;
             if let Some(warning) = &file.warning {
                 report.warning(warning);

@@ -20,16 +20,16 @@ use mail_common::set::{
 };
 use mail_common::tool::{Session, human_size};
 
-use crate::carry_over::{self, CarriedOver};
+use crate::carry_over::{self, Base, CarriedOver};
 use crate::databases::SavedDatabases;
 use crate::mailboxes::{self, SavedMailbox, Surroundings, save_mailboxes};
 use crate::mysql;
 use crate::plan::{Dated, Plan, Reading, Wanted, Work};
 use crate::previous::PreviousSets;
-use crate::prune::{is_full, prune};
+use crate::prune::{Newest, is_full, prune};
 use crate::saved::{Origin, SavedFile};
 use crate::seal::{Closing, seal};
-use crate::show::show;
+use crate::show::{show, show_prune};
 use crate::trees::{self, SavedTree, save_copy, save_tree};
 
 /// How long a commit waits for the readers of the set that it replaces.
@@ -71,7 +71,7 @@ impl Error {
             Self::Lock(LockError::Held { .. } | LockError::Busy { .. }) | Self::Set(set::Error::Busy { .. }) => {
                 Exit::Locked
             }
-            Self::ClockBehind { .. } => Exit::Usage,
+            Self::ClockBehind { .. } | Self::CarryOver(carry_over::Error::NotOurs { .. }) => Exit::Usage,
             _ => Exit::Unfinished,
         }
     }
@@ -81,6 +81,7 @@ impl Error {
 pub(crate) fn execute(plan: &Plan, session: &Session, now: &ZonedDateTime) -> (Exit, Totals) {
     let done = match plan.work {
         Work::Show => Ok(show(plan, session)),
+        Work::ShowPrune => Ok(show_prune(plan, session)),
         Work::Prune => prune_only(plan, session, now),
         Work::Save => save(plan, session, now),
     };
@@ -93,13 +94,13 @@ pub(crate) fn execute(plan: &Plan, session: &Session, now: &ZonedDateTime) -> (E
 fn prune_only(plan: &Plan, session: &Session, now: &ZonedDateTime) -> Result<(Exit, Totals), Error> {
     let lock = RootLock::acquire(&plan.root, now)?;
     let mut totals = Totals::new();
-    let exit = retire(plan, &lock, session, &mut totals);
+    let exit = retire(plan, &lock, session, Newest::Dated(plan.id.kind()), &mut totals);
     Ok((exit, totals))
 }
 
-/// Removes old sets of the plan's kind.
-fn retire(plan: &Plan, lock: &RootLock, session: &Session, totals: &mut Totals) -> Exit {
-    let pruned = prune(lock, &plan.root, plan.id.kind(), &plan.retention, &session.report);
+/// Removes old sets.
+fn retire(plan: &Plan, lock: &RootLock, session: &Session, newest: Newest, totals: &mut Totals) -> Exit {
+    let pruned = prune(lock, &plan.root, newest, &plan.retention, &session.report);
     for error in &pruned.failed {
         session.fail(None, None, error);
     }
@@ -119,10 +120,14 @@ fn save(plan: &Plan, session: &Session, now: &ZonedDateTime) -> Result<(Exit, To
         Reading::Changes => PreviousSets::new(known),
         Reading::Everything => PreviousSets::default(),
     };
+    let base = base(plan)?;
     let staging = Staging::create(&lock, &plan.root, plan.id)?;
     let mut run = Run { plan, session, staging: &staging, previous: &previous, stop, result: RunResult::default() };
     run.save_components(now.timestamp().as_second())?;
-    let carried = run.carry_over()?;
+    let carried = match base {
+        Some(base) => base.carry_over(&plan.components, &staging)?,
+        None => CarriedOver::default(),
+    };
     let RunResult { files, notices, totals, failed } = run.result;
     if files.is_empty() {
         return Err(Error::NothingSaved);
@@ -132,6 +137,14 @@ fn save(plan: &Plan, session: &Session, now: &ZonedDateTime) -> Result<(Exit, To
         false => CommitAs::Incomplete,
     };
     commit(plan, &lock, session, staging, Saved { files, notices, totals, carried, commit_as })
+}
+
+/// The day's set, when only parts of it are made anew.
+fn base(plan: &Plan) -> Result<Option<Base>, Error> {
+    match plan.components.len() == Component::ALL.len() {
+        true => Ok(None),
+        false => Ok(carry_over::find(&plan.root, plan.id)?),
+    }
 }
 
 /// The complete sets with manifests that can be trusted.
@@ -241,8 +254,8 @@ impl Run<'_> {
     }
 
     fn save_databases(&mut self, progress: &dyn Fn(u64)) -> Result<(), Error> {
-        let SavedDatabases { files, failed, notices, rows } =
-            self.plan.databases.save(self.staging, &self.stop, progress)?;
+        let Some(databases) = &self.plan.databases else { return Ok(()) };
+        let SavedDatabases { files, failed, notices, rows } = databases.save(self.staging, &self.stop, progress)?;
         for (path, error) in failed {
             self.fail(Component::Mysql, Some(&path), &*error);
         }
@@ -270,16 +283,6 @@ impl Run<'_> {
         }
         self.notice(saved.notices);
         self.result.files.extend(saved.files);
-    }
-
-    fn carry_over(&mut self) -> Result<CarriedOver, Error> {
-        if self.plan.components.len() == Component::ALL.len() {
-            return Ok(CarriedOver::default());
-        }
-        let Some(base) = carry_over::find(&self.plan.root, self.plan.id)? else {
-            return Ok(CarriedOver::default());
-        };
-        Ok(base.carry_over(&self.plan.components, self.staging)?)
     }
 
     fn fail(&mut self, component: Component, path: Option<&RelPath>, error: &(dyn StdError + 'static)) {
@@ -351,7 +354,12 @@ fn commit(
     if commit_as == CommitAs::Incomplete || !is_full || plan.retention.wanted == Wanted::No {
         return Ok((exit, totals));
     }
-    let exit = retire(plan, lock, session, &mut totals);
+    // A set that was given an older date is not the one to count ages from.
+    let newest = match plan.dated {
+        Dated::ByClock => Newest::Made(plan.id),
+        Dated::ByFlag => Newest::Dated(plan.id.kind()),
+    };
+    let exit = retire(plan, lock, session, newest, &mut totals);
     Ok((exit, totals))
 }
 
