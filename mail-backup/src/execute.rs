@@ -22,7 +22,7 @@ use mail_common::tool::{Session, human_size};
 
 use crate::carry_over::{self, Base, CarriedOver};
 use crate::databases::SavedDatabases;
-use crate::mailboxes::{self, SavedMailbox, Surroundings, save_mailboxes};
+use crate::mailboxes::{self, INDEX_NAME, SavedMailbox, Surroundings, save_mailboxes};
 use crate::mysql;
 use crate::plan::{Dated, Plan, Reading, Wanted, Work};
 use crate::previous::PreviousSets;
@@ -123,7 +123,7 @@ fn save(plan: &Plan, session: &Session, now: &ZonedDateTime) -> Result<(Exit, To
     let base = base(plan)?;
     let staging = Staging::create(&lock, &plan.root, plan.id)?;
     let mut run = Run { plan, session, staging: &staging, previous: &previous, stop, result: RunResult::default() };
-    run.save_components(now.timestamp().as_second())?;
+    run.save_components(age_from(plan, now))?;
     let carried = match base {
         Some(base) => base.carry_over(&plan.components, &staging)?,
         None => CarriedOver::default(),
@@ -137,6 +137,15 @@ fn save(plan: &Plan, session: &Session, now: &ZonedDateTime) -> Result<(Exit, To
         false => CommitAs::Incomplete,
     };
     commit(plan, &lock, session, staging, Saved { files, notices, totals, carried, commit_as })
+}
+
+/// The moment from which the age of mail is counted, in seconds since 1970: now, or the end of the day that was given.
+fn age_from(plan: &Plan, now: &ZonedDateTime) -> i64 {
+    let end_of_day = || plan.id.date().tomorrow()?.to_zoned_datetime(now.time_zone().clone());
+    match plan.dated {
+        Dated::ByClock => now.timestamp().as_second(),
+        Dated::ByFlag => end_of_day().map_or_else(|_| now.timestamp(), |end| end.timestamp()).as_second(),
+    }
 }
 
 /// The day's set, when only parts of it are made anew.
@@ -367,8 +376,11 @@ fn add_sums(totals: &mut Totals, files: &[SavedFile], session: &Session) {
     let mut add = |name: &str, number: u64| *totals.entry(name.to_owned()).or_default() += number;
     for file in files {
         add("files", 1);
-        add("entries", file.entries);
-        add("source_bytes", file.source_bytes);
+        // An index lists what its segments hold already.
+        if file.path.name() != INDEX_NAME {
+            add("entries", file.entries);
+            add("source_bytes", file.source_bytes);
+        }
         add("bytes", file.stored_bytes);
         add("reused_bytes", if file.origin == Origin::Reused { file.stored_bytes } else { 0 });
     }

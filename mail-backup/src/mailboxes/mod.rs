@@ -25,4 +25,5 @@ mod component; // all of them
 
 pub(crate) use component::{MailboxesPlan, Surroundings, save_mailboxes};
 pub(crate) use context::Error;
+pub(crate) use history::INDEX_NAME;
 pub(crate) use mailbox::SavedMailbox;
