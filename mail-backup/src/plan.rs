@@ -109,6 +109,8 @@ pub(crate) enum Error {
     Mountpoint { mountpoint: PathBuf, source: io::Error },
     #[error("the backup root cannot be used; make the directory once, or name another by --root or BACKUP_ROOT")]
     Root(#[source] set::Error),
+    #[error("the path of the backup root {root} is not UTF-8, and records are; use another name")]
+    RootName { root: PathBuf },
     #[error("the backup root {root} cannot be written")]
     NotWritable { root: PathBuf, source: io::Error },
     #[error(
@@ -150,6 +152,9 @@ impl Setup {
     /// Looks at the disk and decides.
     pub(crate) fn plan(self, args: &Args) -> Result<Plan, Error> {
         let Self { settings, root: root_path, id, databases } = self;
+        if root_path.to_str().is_none() {
+            return Err(Error::RootName { root: root_path });
+        }
         check_mounted(settings.backup_mountpoint.as_deref())?;
         let root = BackupRoot::open(&root_path).map_err(Error::Root)?;
         let work = work(args);

@@ -72,7 +72,10 @@ pub(crate) fn save_mailboxes(
         let synced = syncer.finish();
         let mut saved = saved?;
         synced?;
-        saved.push(SavedMailbox { failed: units.failed, ..SavedMailbox::default() });
+        let notices = units.links.iter().map(|path| {
+            format!("{path} is a symbolic link: it is saved as a link, and what it leads to only where that lies in the mail root")
+        });
+        saved.push(SavedMailbox { failed: units.failed, notices: notices.collect(), ..SavedMailbox::default() });
         Ok(saved)
     })
 }
