@@ -1,11 +1,9 @@
 //! Follows the plan: takes the lock, saves the components, commits the set, and removes old ones.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::error::Error as StdError;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use jiff::{Timestamp, ZonedDateTime};
@@ -14,23 +12,20 @@ use mail_common::exit::Exit;
 use mail_common::interrupt::Interrupt;
 use mail_common::manifest::Manifest;
 use mail_common::record::{ErrorRecord, Record};
-use mail_common::relpath::RelPath;
 use mail_common::set::{
     self, CHECKSUMS, CommitAs, Component, LockError, MANIFEST, RootLock, SetKind, SetState, Staging,
 };
 use mail_common::tool::{Session, human_size};
 
 use crate::carry_over::{self, Base, CarriedOver};
-use crate::databases::SavedDatabases;
-use crate::mailboxes::{self, INDEX_NAME, SavedMailbox, Surroundings, save_mailboxes};
-use crate::mysql;
+use crate::components::{self, Run, RunResult};
+use crate::mailboxes::INDEX_NAME;
 use crate::plan::{Dated, Plan, Reading, Wanted, Work};
 use crate::previous::PreviousSets;
 use crate::prune::{Newest, is_full, prune};
 use crate::saved::{Origin, SavedFile};
 use crate::seal::{Closing, seal};
 use crate::show::{show, show_prune};
-use crate::trees::{self, SavedTree, save_copy, save_tree};
 
 /// How long a commit waits for the readers of the set that it replaces.
 const READER_PATIENCE: Duration = Duration::from_secs(15 * 60);
@@ -52,11 +47,7 @@ enum Error {
     )]
     ClockBehind { now: String, set: String, begun: String },
     #[error(transparent)]
-    Mailboxes(#[from] mailboxes::Error),
-    #[error(transparent)]
-    Mysql(#[from] mysql::Error),
-    #[error(transparent)]
-    Trees(#[from] trees::Error),
+    Components(#[from] components::Error),
     #[error(transparent)]
     CarryOver(#[from] carry_over::Error),
     #[error("close the set")]
@@ -202,119 +193,6 @@ fn check_clock(
         session.report.warning(format!("{set} was begun at {begun}, which is in the future: was the clock set back?"));
     }
     Ok(())
-}
-
-/// A run in which the components are saved.
-struct Run<'a> {
-    plan: &'a Plan,
-    session: &'a Session,
-    staging: &'a Staging<'a>,
-    previous: &'a PreviousSets,
-    stop: Arc<AtomicBool>,
-    result: RunResult,
-}
-
-#[derive(Default)]
-struct RunResult {
-    files: Vec<SavedFile>,
-    notices: Vec<String>,
-    totals: Totals,
-    failed: BTreeSet<Component>,
-}
-
-impl Run<'_> {
-    fn save_components(&mut self, now_seconds: i64) -> Result<(), Error> {
-        for component in &self.plan.components {
-            let progress = self.session.report.progress(component.name(), 0);
-            match component {
-                Component::Mailboxes => self.save_mailboxes(now_seconds, &|bytes| progress.advance(bytes))?,
-                Component::Mysql => self.save_databases(&|rows| progress.advance(rows))?,
-                Component::Config | Component::Ssl | Component::Dkim => self.save_trees(*component)?,
-            }
-        }
-        Ok(())
-    }
-
-    fn save_mailboxes(&mut self, now_seconds: i64, progress: &(dyn Fn(u64) + Sync)) -> Result<(), Error> {
-        let surroundings =
-            Surroundings { staging: self.staging, previous: self.previous, stop: &self.stop, now_seconds, progress };
-        let saved = match save_mailboxes(&self.plan.mailboxes, &surroundings) {
-            Err(error @ mailboxes::Error::OpenRoot { .. }) => {
-                self.fail(Component::Mailboxes, None, &error);
-                return Ok(());
-            }
-            saved => saved?,
-        };
-        saved.into_iter().for_each(|mailbox| self.take_mailbox(mailbox));
-        Ok(())
-    }
-
-    fn take_mailbox(&mut self, saved: SavedMailbox) {
-        for (path, error) in saved.failed {
-            let error = Unreadable { path: self.plan.mailboxes.mail_dir.join(path.as_path()), source: error };
-            self.fail(Component::Mailboxes, Some(&path), &error);
-        }
-        self.notice(saved.notices);
-        self.count("messages_unchanged", saved.counts.unchanged);
-        self.count("read_bytes", saved.counts.read_bytes);
-        self.count("messages_expunged_meanwhile", saved.counts.expunged);
-        self.count("scratch_files_left_out", saved.counts.scratch_files);
-        self.result.files.extend(saved.files);
-    }
-
-    fn save_databases(&mut self, progress: &dyn Fn(u64)) -> Result<(), Error> {
-        let Some(databases) = &self.plan.databases else { return Ok(()) };
-        let SavedDatabases { files, failed, notices, rows } = databases.save(self.staging, &self.stop, progress)?;
-        for (path, error) in failed {
-            self.fail(Component::Mysql, Some(&path), &*error);
-        }
-        self.notice(notices);
-        self.count("rows", rows);
-        self.result.files.extend(files);
-        Ok(())
-    }
-
-    fn save_trees(&mut self, component: Component) -> Result<(), Error> {
-        for tree in self.plan.trees.iter().filter(|tree| tree.component == component) {
-            let saved = save_tree(tree, self.staging, &self.stop)?;
-            self.take_tree(component, saved);
-        }
-        for copy in self.plan.copies.iter().filter(|copy| copy.component == component) {
-            let saved = save_copy(copy, self.staging)?;
-            self.take_tree(component, saved);
-        }
-        Ok(())
-    }
-
-    fn take_tree(&mut self, component: Component, saved: SavedTree) {
-        for (path, source) in saved.failed {
-            self.fail(component, None, &Unreadable { path, source });
-        }
-        self.notice(saved.notices);
-        self.result.files.extend(saved.files);
-    }
-
-    fn fail(&mut self, component: Component, path: Option<&RelPath>, error: &(dyn StdError + 'static)) {
-        self.session.fail(Some(component), path, error);
-        self.result.failed.insert(component);
-    }
-
-    fn notice(&mut self, notices: Vec<String>) {
-        notices.iter().for_each(|notice| self.session.report.warning(notice));
-        self.result.notices.extend(notices);
-    }
-
-    fn count(&mut self, name: &str, number: u64) {
-        *self.result.totals.entry(name.to_owned()).or_default() += number;
-    }
-}
-
-/// Something of the live system that is not in the set.
-#[derive(Debug, thiserror::Error)]
-#[error("read {path}")]
-struct Unreadable {
-    path: std::path::PathBuf,
-    source: io::Error,
 }
 
 /// What a run has saved, before it is visible.
