@@ -56,6 +56,7 @@ impl Run<'_> {
     /// # Errors
     /// When the set cannot be written, or the run is interrupted. A component that fails is in the result.
     pub(crate) fn save_components(&mut self, now_seconds: i64) -> Result<(), Error> {
+        self.try_database();
         for component in &self.plan.components {
             let progress = self.session.report.progress(component.name(), 0);
             match component {
@@ -65,6 +66,14 @@ impl Run<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Logs in once before the long work, so that a wrong password is known at the beginning of the night.
+    fn try_database(&mut self) {
+        let Some(databases) = &self.plan.databases else { return };
+        if let Err(error) = databases.try_connection() {
+            self.fail(Component::Mysql, None, &error);
+        }
     }
 
     fn save_mailboxes(&mut self, now_seconds: i64, progress: &(dyn Fn(u64) + Sync)) -> Result<(), Error> {
@@ -96,6 +105,9 @@ impl Run<'_> {
 
     fn save_databases(&mut self, progress: &dyn Fn(u64)) -> Result<(), Error> {
         let Some(databases) = &self.plan.databases else { return Ok(()) };
+        if self.result.failed.contains(&Component::Mysql) {
+            return Ok(());
+        }
         let SavedDatabases { files, failed, notices, rows } = databases.save(self.staging, &self.stop, progress)?;
         for (path, error) in failed {
             self.fail(Component::Mysql, Some(&path), &*error);

@@ -64,6 +64,11 @@ impl DatabasesPlan {
         Ok(Self { connection: options.settle(&login), wanted: settings.databases.clone(), level })
     }
 
+    /// Logs in, and leaves.
+    pub(crate) fn try_connection(&self) -> Result<(), mysql::Error> {
+        Session::connect(&self.connection).map(drop)
+    }
+
     /// Saves every database that is wanted, and the accounts, from one consistent snapshot.
     ///
     /// # Errors
