@@ -13,8 +13,8 @@ use rustix::fs::Dir;
 /// Where a set keeps what lies above the mailboxes.
 const ABOVE: &str = "_root";
 
-/// Where it keeps a mailbox that has that very name, at depth 1.
-const MAILBOX_CALLED_ABOVE: &str = "_root.mailbox";
+/// What it adds to the name of a mailbox at depth 1 that has that very name, with or without this.
+const MAILBOX: &[u8] = b".mailbox";
 
 /// The units of a tree, and the directories above mailboxes that cannot be read.
 #[derive(Debug, Default)]
@@ -81,7 +81,16 @@ fn subdirectories(tree: &SourceTree, path: &RelPath) -> io::Result<Vec<Child>> {
 }
 
 fn directory_of(mailbox: &RelPath) -> RelPath {
-    if *mailbox == name(ABOVE) { in_set(MAILBOX_CALLED_ABOVE) } else { mailbox.below(&name("mailboxes")) }
+    let directory = mailbox.below(&name("mailboxes"));
+    if mailbox.depth() > 1 || !is_called_above(mailbox.name()) {
+        return directory;
+    }
+    name("mailboxes").child(&[mailbox.name(), MAILBOX].concat()).unwrap_or(directory)
+}
+
+/// Whether `name` is `_root`, `_root.mailbox`, `_root.mailbox.mailbox` and so on: each moves up by one.
+fn is_called_above(name: &[u8]) -> bool {
+    name == ABOVE.as_bytes() || name.strip_suffix(MAILBOX).is_some_and(is_called_above)
 }
 
 fn in_set(unit: &str) -> RelPath {
