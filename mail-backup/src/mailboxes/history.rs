@@ -22,6 +22,8 @@ pub(crate) struct History<'a> {
     set: &'a PreviousSet,
     index_path: RelPath,
     segments: BTreeMap<u32, OldSegment<'a>>,
+    /// Segments that the records name and that are not there as they were.
+    lost: Vec<PathBuf>,
 }
 
 /// A segment of the earlier set.
@@ -52,15 +54,17 @@ impl<'a> History<'a> {
         let Ok(index_path) = directory.child(INDEX_NAME) else { return Ok(None) };
         let Some(set) = sets.newest_with(&index_path) else { return Ok(None) };
         let mut segments = BTreeMap::new();
+        let mut lost = Vec::new();
         for (path, artifact) in set.files_in(directory) {
+            let Some(number) = segment_number(path.name()) else { continue };
             let file = set.locate(path);
-            if let Some(number) = segment_number(path.name())
-                && set.is_there(artifact, &file)
-            {
+            if set.is_there(artifact, &file) {
                 segments.insert(number, OldSegment { path: path.clone(), file, artifact });
+            } else {
+                lost.push(file);
             }
         }
-        let history = Self { set, index_path, segments };
+        let history = Self { set, index_path, segments, lost };
         history.verify_index()?;
         Ok(Some(history))
     }
@@ -99,6 +103,11 @@ impl<'a> History<'a> {
     /// The segments that are there, by number.
     pub(crate) fn segments(&self) -> &BTreeMap<u32, OldSegment<'a>> {
         &self.segments
+    }
+
+    /// The segments that are missing, or cut short.
+    pub(crate) fn lost(&self) -> &[PathBuf] {
+        &self.lost
     }
 
     /// No longer counts on a segment.

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
+use std::path::Path;
 
 use mail_common::archive::index::{Kind, LiveEntry};
 use mail_common::relpath::RelPath;
@@ -94,10 +95,13 @@ struct Saver<'a> {
 
 impl<'a> Saver<'a> {
     fn find_history(&mut self) -> Option<History<'a>> {
-        History::find(self.context.previous, &self.unit.directory).unwrap_or_else(|distrust| {
+        let history = History::find(self.context.previous, &self.unit.directory).unwrap_or_else(|distrust| {
             self.saved.notices.push(read_all_notice(self.unit, &distrust));
             None
-        })
+        });
+        let lost = history.iter().flat_map(History::lost);
+        self.saved.notices.extend(lost.map(|file| lost_notice(self.unit, file)));
+        history
     }
 
     fn attempt(&mut self, history: &mut Option<History<'a>>) -> Result<Attempt, Error> {
@@ -149,6 +153,15 @@ fn read_all_notice(unit: &Unit, reason: &dyn std::error::Error) -> String {
     let causes: String =
         std::iter::successors(reason.source(), |error| error.source()).map(|e| format!(": {e}")).collect();
     format!("mailbox {}: reading all of it again, since the last backup is of no use: {reason}{causes}", unit.path)
+}
+
+fn lost_notice(unit: &Unit, file: &Path) -> String {
+    format!(
+        "mailbox {}: reading again what was in {} of the last backup, which is missing or has another size; check that \
+         disk and run mail-backup --full",
+        unit.path,
+        file.display()
+    )
 }
 
 fn damaged_notice(unit: &Unit, history: &History<'_>, number: u32) -> String {
