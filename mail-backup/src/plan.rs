@@ -111,6 +111,10 @@ pub(crate) enum Error {
     Root(#[source] set::Error),
     #[error("the path of the backup root {root} is not UTF-8, and records are; use another name")]
     RootName { root: PathBuf },
+    #[error(
+        "the backup root {root} lies in {source_dir}, which is to be saved: each set would hold the ones before it"
+    )]
+    RootInSource { root: PathBuf, source_dir: PathBuf },
     #[error("the backup root {root} cannot be written")]
     NotWritable { root: PathBuf, source: io::Error },
     #[error(
@@ -139,7 +143,7 @@ impl Setup {
         let config = Config::load(args.common.config.as_deref(), Environment::of_process())?;
         let settings = Settings::new(&config)?;
         Ok(Self {
-            root: args.root.clone().unwrap_or_else(|| settings.backup_root.clone()),
+            root: absolute(args.root.clone().unwrap_or_else(|| settings.backup_root.clone())),
             id: SetId::for_date(args.kind(), args.date.unwrap_or_else(|| now.date())),
             databases: match args.components().contains(&Component::Mysql) && !args.prune_only {
                 true => Some(DatabasesPlan::read(&config, &settings.mysql, args.level, report)?),
@@ -158,7 +162,7 @@ impl Setup {
         check_mounted(settings.backup_mountpoint.as_deref())?;
         let root = BackupRoot::open(&root_path).map_err(Error::Root)?;
         let work = work(args);
-        if work == Work::Save {
+        if matches!(work, Work::Save | Work::Show) {
             check_room(root.path())?;
         }
         let or = |flag: &Option<PathBuf>, setting: PathBuf| flag.clone().unwrap_or(setting);
@@ -169,7 +173,7 @@ impl Setup {
             level: args.level,
         };
         let copy = |source, target: &str| CopyPlan { component: Component::Config, source, target: fixed(target) };
-        Ok(Plan {
+        let plan = Plan {
             root,
             id,
             dated: if args.date.is_some() { Dated::ByFlag } else { Dated::ByClock },
@@ -201,8 +205,36 @@ impl Setup {
                 weekly_weeks: at_least_one(settings.weekly_retention_weeks),
                 force: if args.force { Force::Override } else { Force::Refuse },
             },
-        })
+        };
+        plan.check_apart()?;
+        Ok(plan)
     }
+}
+
+impl Plan {
+    /// A root below a directory that is saved would be saved into itself, every day anew.
+    fn check_apart(&self) -> Result<(), Error> {
+        let resolved = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let root = resolved(self.root.path());
+        match self.sources().find(|source| root.starts_with(resolved(source))) {
+            Some(source) => {
+                Err(Error::RootInSource { root: self.root.path().to_owned(), source_dir: source.to_owned() })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The directories that are saved.
+    fn sources(&self) -> impl Iterator<Item = &Path> {
+        let asked = |component: &Component| self.components.contains(component);
+        let mail = Some(&*self.mailboxes.mail_dir).filter(move |_| asked(&Component::Mailboxes));
+        mail.into_iter().chain(self.trees.iter().filter(move |tree| asked(&tree.component)).map(|tree| &*tree.source))
+    }
+}
+
+/// Records name the root for programs that run elsewhere.
+fn absolute(root: PathBuf) -> PathBuf {
+    std::path::absolute(&root).unwrap_or(root)
 }
 
 fn work(args: &Args) -> Work {
