@@ -104,6 +104,15 @@ impl Snapshot {
         self
     }
 
+    /// With each name of a file on its own, where hard links become files.
+    #[must_use]
+    pub fn without_hard_links(mut self) -> Self {
+        for entry in self.0.values_mut() {
+            entry.same_file_as = None;
+        }
+        self
+    }
+
     /// What differs, a line each: `- path` is only here, `+ path` only in `other`, `~ path: what` in both.
     #[must_use]
     pub fn diff(&self, other: &Self) -> Vec<String> {
