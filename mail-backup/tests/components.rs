@@ -1,0 +1,238 @@
+//! Parts of a set: asked for one by one, failing one by one.
+#![expect(clippy::unwrap_used, reason = "a fixture that fails ends the test")]
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use mail_tests::run::Outcome;
+use mail_tests::tree::{Snapshot, snapshot};
+use support::{Server, assert_sums, inode, list_files};
+
+const DATE: &str = "2026-11-23";
+const SET: &str = "daily/2026-11-23";
+const INCOMPLETE: &str = "daily/2026-11-23.incomplete";
+
+/// The directories of components in a set.
+fn parts(set: &Path) -> Vec<String> {
+    let files = list_files(set);
+    let tops: BTreeSet<&Path> = files.iter().filter_map(|path| path.parent()?.iter().next().map(Path::new)).collect();
+    tops.into_iter().map(|path| path.to_str().unwrap().to_owned()).collect()
+}
+
+const ALL: [&str; 5] = ["config", "dkim", "mailboxes", "mysql", "ssl"];
+
+fn run(server: &Server, components: &[&str]) -> Outcome {
+    let asked = components.iter().flat_map(|component| ["--component", component]);
+    server.run(&asked.chain(["--date", DATE]).collect::<Vec<_>>())
+}
+
+/// The component of each error, and how the run ended.
+fn failed(outcome: &Outcome) -> (Vec<String>, String) {
+    let component = |error: serde_json::Value| error["component"].as_str().unwrap_or("none").to_owned();
+    let status = outcome.data("end")[0]["status"].as_str().unwrap().to_owned();
+    (outcome.data("error").into_iter().map(component).collect(), status)
+}
+
+fn inodes(set: &Path, part: &str) -> BTreeSet<(PathBuf, u64)> {
+    let files = list_files(set).into_iter().filter(|path| path.starts_with(part));
+    files.map(|path| (path.clone(), inode(&set.join(path)))).collect()
+}
+
+#[test]
+fn a_set_of_some_parts_is_complete_as_asked_and_never_latest() {
+    let check = |asked: &[&str], expected: &[&str]| {
+        let server = Server::with_one_message().and_database();
+        let outcome = run(&server, asked).assert_code(0);
+        assert_eq!(parts(&server.set(SET)), expected, "{asked:?}");
+        assert_sums(&server.set(SET));
+        assert_eq!(outcome.data("end")[0]["status"], "ok");
+        let whole = expected == ALL;
+        assert_eq!(server.latest(), whole.then(|| SET.to_owned()), "{asked:?}");
+    };
+    check(&["config"], &["config"]);
+    check(&["mail"], &["mailboxes"]);
+    check(&["mailboxes", "mail"], &["mailboxes"]);
+    check(&["dkim", "ssl"], &["dkim", "ssl"]);
+    check(&["mysql"], &["mysql"]);
+    check(&["all"], &ALL);
+    check(&["config", "all"], &ALL);
+    check(&["mailboxes", "mysql", "config", "ssl", "dkim"], &ALL);
+}
+
+#[test]
+fn an_unknown_component_is_a_usage_error() {
+    let server = Server::with_one_message();
+    for name in ["mails", "", "MYSQL", "mysql,config"] {
+        run(&server, &[name]).assert_code(2).assert_stderr("component");
+    }
+    assert_eq!(server.daily(), [""; 0]);
+}
+
+#[test]
+fn a_part_is_refreshed_and_the_others_are_linked() {
+    let server = Server::with_one_message().and_database();
+    run(&server, &[]).assert_code(0);
+    let set = server.set(SET);
+    let before: Vec<_> = ALL.map(|part| inodes(&set, part)).into();
+    support::put(&server.path("config/postfix/main.cf"), b"myhostname = mx2.example.com\n");
+    let outcome = run(&server, &["config"]).assert_code(0);
+    assert_sums(&set);
+    for (part, before) in ALL.iter().zip(before) {
+        let (after, refreshed) = (inodes(&set, part), *part == "config");
+        assert_eq!(after.is_disjoint(&before), refreshed, "{part}");
+        assert_eq!(after == before, !refreshed, "{part}");
+    }
+    for artifact in outcome.data("artifact") {
+        assert_eq!(artifact["reused"], artifact["component"] != "config", "{artifact}");
+    }
+    assert_eq!(outcome.data("artifact").len(), 12, "the records are of the whole set");
+    assert_eq!(server.latest().as_deref(), Some(SET));
+    let restored = tempfile::tempdir().unwrap();
+    support::unpack_archive(&set.join("config/config.tar.zst"), restored.path(), &[]);
+    snapshot(&server.path("config")).assert_same(&snapshot(restored.path()));
+}
+
+#[test]
+fn parts_add_up_to_a_whole_set() {
+    let server = Server::with_one_message().and_database();
+    let mut made = BTreeSet::new();
+    for part in ["ssl", "mysql", "mailboxes", "dkim"] {
+        run(&server, &[part]).assert_code(0);
+        made.insert(part);
+        assert_eq!(parts(&server.set(SET)), made.iter().copied().collect::<Vec<_>>());
+        assert_eq!(server.latest(), None);
+    }
+    run(&server, &["config"]).assert_code(0);
+    assert_eq!(parts(&server.set(SET)), ALL);
+    assert_eq!(server.latest().as_deref(), Some(SET));
+    assert_sums(&server.set(SET));
+}
+
+#[test]
+fn sets_of_some_parts_are_not_counted_by_retention() {
+    let server = Server::with_one_message().and_database();
+    let keep_one =
+        |args: &[&str]| support::checked(server.tool(args).env("DAILY_RETENTION_DAYS", "1").run()).assert_code(0);
+    server.run(&["--date", "2026-11-20", "--no-prune"]).assert_code(0);
+    for date in ["2026-11-21", "2026-11-22", "2026-11-23", "2026-11-24"] {
+        keep_one(&["--component", "config", "--date", date]);
+    }
+    assert_eq!(server.daily(), ["2026-11-20", "2026-11-21", "2026-11-22", "2026-11-23", "2026-11-24"]);
+    assert_eq!(server.latest().as_deref(), Some("daily/2026-11-20"));
+    keep_one(&["--prune-only"]);
+    assert!(server.daily().contains(&"2026-11-20".to_owned()), "the last whole set stays");
+}
+
+#[test]
+fn a_failing_component_does_not_stop_the_others() {
+    let check = |breakage: fn(&Server), component: &str, missing: &str| {
+        let server = Server::with_one_message().and_database();
+        breakage(&server);
+        let outcome = run(&server, &[]).assert_code(1).assert_stderr("error:");
+        assert_eq!(failed(&outcome), (vec![component.to_owned()], "incomplete".to_owned()));
+        assert_eq!(server.daily(), ["2026-11-23.incomplete"]);
+        assert_eq!(server.latest(), None);
+        let set = server.set(INCOMPLETE);
+        assert_sums(&set);
+        let expected: Vec<&str> = ALL.into_iter().filter(|part| *part != missing).collect();
+        assert_eq!(parts(&set), expected, "{component}");
+        let manifest = fs::read_to_string(set.join("manifest.jsonl")).unwrap();
+        assert!(manifest.contains(r#""status":"incomplete""#) && manifest.contains(r#"{"type":"error""#));
+        assert!(manifest.lines().next().unwrap().contains(r#""set":"daily/2026-11-23.incomplete""#), "{manifest}");
+        assert!(fs::read_to_string(set.join("backup.log")).unwrap().contains("error: "));
+    };
+    check(|server| fs::remove_dir_all(server.mail()).unwrap(), "mailboxes", "mailboxes");
+    check(|server| fs::remove_dir_all(server.path("certbot")).unwrap(), "ssl", "ssl");
+    check(|server| fs::remove_dir_all(server.path("config/opendkim")).unwrap(), "dkim", "dkim");
+    check(|server| fs::remove_file(server.path("docker-compose.yml")).unwrap(), "config", "");
+    check(|server| fs::remove_file(server.path(".env")).unwrap(), "config", "");
+    check(no_server_listens, "mysql", "mysql");
+}
+
+#[test]
+fn a_key_that_may_not_be_read_is_named() {
+    let server = Server::empty();
+    let key = server.path("config/opendkim/example.com/mail.private");
+    support::put(&server.path("config/opendkim/KeyTable"), b"mail._domainkey example.com\n");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o000)).unwrap();
+    let outcome = server.run_unprivileged(&["--component", "dkim", "--date", DATE]).assert_code(1);
+    let outcome = outcome.assert_stderr(&format!("{}: Permission denied", key.display()));
+    assert_eq!(failed(&outcome), (vec!["dkim".to_owned()], "incomplete".to_owned()));
+    let set = server.set(INCOMPLETE);
+    let listing = Command::new("tar").args(["--zstd", "-tf", "dkim/dkim.tar.zst"]).current_dir(set).output().unwrap();
+    assert_eq!(String::from_utf8(listing.stdout).unwrap(), "./\nKeyTable\nexample.com/\n");
+}
+
+fn no_server_listens(server: &Server) {
+    let text = "[client]\nuser=root\nhost=127.0.0.1\nport=1\n";
+    support::put(&server.path("home/.my.cnf"), text.as_bytes());
+}
+
+/// The complete set of a day as it is on the disk.
+fn fixed(server: &Server) -> (Snapshot, u64) {
+    (snapshot(&server.set(SET)), inode(&server.set(SET)))
+}
+
+#[test]
+fn a_failure_leaves_the_complete_set_of_the_day_alone() {
+    let server = Server::with_one_message().and_database();
+    run(&server, &[]).assert_code(0);
+    let before = fixed(&server);
+    no_server_listens(&server);
+    for asked in [&[][..], &["mysql", "config"]] {
+        run(&server, asked).assert_code(1);
+        assert_eq!(fixed(&server), before);
+        assert_eq!(server.daily(), ["2026-11-23", "2026-11-23.incomplete"]);
+        assert_eq!(server.latest().as_deref(), Some(SET));
+        assert_sums(&server.set(INCOMPLETE));
+    }
+    server.use_database(server.database.as_ref().unwrap(), "root", "");
+    run(&server, &[]).assert_code(0);
+    assert_eq!(server.daily(), ["2026-11-23"]);
+}
+
+#[test]
+fn an_incomplete_day_is_completed_by_its_missing_part() {
+    let server = Server::with_one_message().and_database();
+    no_server_listens(&server);
+    run(&server, &[]).assert_code(1);
+    server.use_database(server.database.as_ref().unwrap(), "root", "");
+    // Another part does not make it whole: what failed is still missing.
+    let outcome = run(&server, &["config"]).assert_code(1);
+    assert_eq!(outcome.data("end")[0]["status"], "incomplete");
+    assert_eq!(server.daily(), ["2026-11-23.incomplete"]);
+    let outcome = run(&server, &["mysql"]).assert_code(0);
+    assert_eq!(server.daily(), ["2026-11-23"]);
+    assert_eq!(parts(&server.set(SET)), ALL);
+    assert_eq!(server.latest().as_deref(), Some(SET));
+    assert_eq!(outcome.data("artifact").len(), 12);
+    assert_sums(&server.set(SET));
+}
+
+#[test]
+fn when_all_components_fail_nothing_is_left() {
+    let server = Server::with_one_message();
+    for name in ["mail", "certbot"] {
+        fs::remove_dir_all(server.path(name)).unwrap();
+    }
+    let outcome = run(&server, &["mailboxes", "ssl"]).assert_code(3).assert_stderr("nothing could be saved");
+    assert_eq!(outcome.data("error").len(), 3, "one a component, and that nothing was saved");
+    assert_eq!(outcome.data("artifact").len(), 0);
+    assert_eq!(server.daily(), [""; 0]);
+}
+
+#[test]
+fn when_all_components_fail_the_days_set_stays() {
+    let server = Server::with_one_message().and_database();
+    run(&server, &[]).assert_code(0);
+    let before = fixed(&server);
+    no_server_listens(&server);
+    run(&server, &["mysql"]).assert_code(3);
+    assert_eq!(fixed(&server), before);
+    assert_eq!(server.latest().as_deref(), Some(SET));
+}
