@@ -6,39 +6,24 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use mail_tests::maildir::{Ledger, TreePlan, WriterPlan, Writers, generate};
+use mail_tests::maildir::{Ledger, TreePlan, WriterPlan, Writers};
 use mail_tests::run::Tool;
+use mail_tests::server::Server;
 use mail_tests::set::{SavedMessage, assert_checksums, mail_index, mail_members, messages, repeated, unpack_mail};
 use mail_tests::tree::snapshot;
-use tempfile::TempDir;
 
-/// A mail tree and the root of its backups.
-struct Server {
-    mail: TempDir,
-    root: TempDir,
+fn backup(server: &Server, date: &str) -> Tool {
+    server.backup().args(["--component", "mailboxes", "--no-prune", "--date", date])
 }
 
-impl Server {
-    fn new(plan: &TreePlan) -> Self {
-        let (mail, root) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        generate(mail.path(), plan).unwrap();
-        Self { mail, root }
-    }
-
-    fn backup(&self, date: &str) -> Tool {
-        let tool = Tool::new("mail-backup").args(["--component", "mailboxes", "--no-prune", "--date", date]);
-        tool.arg("--root").arg(self.root.path()).arg("--mail-dir").arg(self.mail.path())
-    }
-
-    /// Lets writers work from before a run until after its end.
-    fn backup_while_written(&self, date: &str, flags: &[&str], writers: WriterPlan) -> Ledger {
-        let writers = Writers::start(self.mail.path(), writers);
-        let outcome = self.backup(date).args(flags).run();
-        let ledger = writers.stop();
-        let outcome = outcome.assert_code(0);
-        assert_eq!(outcome.data("end")[0]["status"], "ok");
-        ledger
-    }
+/// Lets writers work from before a run until after its end.
+fn backup_while_written(server: &Server, date: &str, flags: &[&str], writers: WriterPlan) -> Ledger {
+    let writers = Writers::start(&server.mail(), writers);
+    let outcome = backup(server, date).args(flags).run();
+    let ledger = writers.stop();
+    let outcome = outcome.assert_code(0);
+    assert_eq!(outcome.data("end")[0]["status"], "ok");
+    ledger
 }
 
 /// Everything that is promised of a set that was made while the mailbox was at work.
@@ -80,9 +65,9 @@ fn every_message_that_was_there_throughout_is_saved_once() {
             _ => (run, &[]),
         };
         let date = format!("2026-11-{:02}", day + 1);
-        let ledger = server.backup_while_written(&date, flags, busy(run, 1_500));
+        let ledger = backup_while_written(&server, &date, flags, busy(run, 1_500));
         assert!(ledger.changes > 20, "the writers hardly came to work: {} changes", ledger.changes);
-        check(&server.root.path().join("daily").join(&date), &ledger);
+        check(&server.daily(&date), &ledger);
     }
 }
 
@@ -91,13 +76,13 @@ fn a_tree_that_holds_still_again_is_saved_as_it_is() {
     let server = Server::new(&TreePlan { mean_bytes: 2_000, ..TreePlan::new(500, 2, 22) });
     for run in 0..3 {
         let date = format!("2026-11-{:02}", run * 2 + 1);
-        server.backup_while_written(&date, &[], busy(run, 1_500));
+        backup_while_written(&server, &date, &[], busy(run, 1_500));
         // So that no time stamp is as fresh as the run that reads it.
         thread::sleep(Duration::from_millis(30));
-        let source = snapshot(server.mail.path()).without_temporary();
+        let source = snapshot(&server.mail()).without_temporary();
         let date = format!("2026-11-{:02}", run * 2 + 2);
-        server.backup(&date).run().assert_code(0);
-        let unpacked = unpack_mail(&server.root.path().join("daily").join(&date));
+        backup(&server, &date).run().assert_code(0);
+        let unpacked = unpack_mail(&server.daily(&date));
         source.assert_same(&snapshot(unpacked.path()));
     }
 }
