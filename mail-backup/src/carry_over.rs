@@ -32,6 +32,11 @@ pub(crate) enum Error {
     Sets(#[from] set::Error),
     #[error("read the set of the day; run mail-backup without --component to make it anew")]
     Manifest(#[from] manifest::Error),
+    #[error(
+        "{path} is not a set that parts can be added to: it was made by the old scripts, or is damaged; \
+         run mail-backup without --component, or move it away"
+    )]
+    NotOurs { path: PathBuf },
     #[error("take {path} over from the set of the day")]
     Link { path: String, source: io::Error },
 }
@@ -39,6 +44,9 @@ pub(crate) enum Error {
 /// The set of `id`, complete or not; `None` when the day has none.
 pub(crate) fn find(root: &BackupRoot, id: SetId) -> Result<Option<Base>, Error> {
     let sets: Vec<FoundSet> = root.sets(id.kind())?.into_iter().filter(|set| set.id == id).collect();
+    if let Some(other) = sets.iter().find(|set| matches!(set.state, SetState::Legacy | SetState::Damaged)) {
+        return Err(Error::NotOurs { path: other.path.clone() });
+    }
     let in_state = |state| sets.iter().find(move |set| set.state == state);
     let Some(found) = in_state(SetState::Complete).or_else(|| in_state(SetState::Incomplete)) else {
         return Ok(None);

@@ -6,7 +6,7 @@ use std::io;
 use std::sync::atomic::AtomicBool;
 
 use mail_common::atomic::StoredFile;
-use mail_common::config::{Config, MysqlSettings};
+use mail_common::config::{Config, MysqlSettings, Source};
 use mail_common::relpath::RelPath;
 use mail_common::report::Report;
 use mail_common::set::{Component, Staging};
@@ -50,6 +50,10 @@ impl DatabasesPlan {
     ) -> Result<Self, mysql::Error> {
         let mut options = Options::from_environment(|name| config.get(name).map(|setting| setting.value))?;
         if let Some(path) = &settings.config_file {
+            let is_named = config.get("MYSQL_CONFIG_FILE").is_some_and(|setting| setting.source != Source::Default);
+            if is_named && !path.exists() {
+                report.warning(format!("{} is not there (MYSQL_CONFIG_FILE)", path.display()));
+            }
             let file = Options::from_file(path)?;
             if let Some(warning) = &file.warning {
                 report.warning(warning);
@@ -58,6 +62,11 @@ impl DatabasesPlan {
         }
         let login = config.get("USER").map_or_else(|| "root".to_owned(), |setting| setting.value);
         Ok(Self { connection: options.settle(&login), wanted: settings.databases.clone(), level })
+    }
+
+    /// Logs in, and leaves.
+    pub(crate) fn try_connection(&self) -> Result<(), mysql::Error> {
+        Session::connect(&self.connection).map(drop)
     }
 
     /// Saves every database that is wanted, and the accounts, from one consistent snapshot.

@@ -1,11 +1,9 @@
 //! Follows the plan: takes the lock, saves the components, commits the set, and removes old ones.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::error::Error as StdError;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use jiff::{Timestamp, ZonedDateTime};
@@ -14,23 +12,20 @@ use mail_common::exit::Exit;
 use mail_common::interrupt::Interrupt;
 use mail_common::manifest::Manifest;
 use mail_common::record::{ErrorRecord, Record};
-use mail_common::relpath::RelPath;
 use mail_common::set::{
     self, CHECKSUMS, CommitAs, Component, LockError, MANIFEST, RootLock, SetKind, SetState, Staging,
 };
 use mail_common::tool::{Session, human_size};
 
-use crate::carry_over::{self, CarriedOver};
-use crate::databases::SavedDatabases;
-use crate::mailboxes::{self, SavedMailbox, Surroundings, save_mailboxes};
-use crate::mysql;
+use crate::carry_over::{self, Base, CarriedOver};
+use crate::components::{self, Run, RunResult};
+use crate::mailboxes::INDEX_NAME;
 use crate::plan::{Dated, Plan, Reading, Wanted, Work};
 use crate::previous::PreviousSets;
-use crate::prune::{is_full, prune};
+use crate::prune::{Newest, is_full, prune};
 use crate::saved::{Origin, SavedFile};
 use crate::seal::{Closing, seal};
-use crate::show::show;
-use crate::trees::{self, SavedTree, save_copy, save_tree};
+use crate::show::{show, show_prune};
 
 /// How long a commit waits for the readers of the set that it replaces.
 const READER_PATIENCE: Duration = Duration::from_secs(15 * 60);
@@ -52,11 +47,7 @@ enum Error {
     )]
     ClockBehind { now: String, set: String, begun: String },
     #[error(transparent)]
-    Mailboxes(#[from] mailboxes::Error),
-    #[error(transparent)]
-    Mysql(#[from] mysql::Error),
-    #[error(transparent)]
-    Trees(#[from] trees::Error),
+    Components(#[from] components::Error),
     #[error(transparent)]
     CarryOver(#[from] carry_over::Error),
     #[error("close the set")]
@@ -71,7 +62,7 @@ impl Error {
             Self::Lock(LockError::Held { .. } | LockError::Busy { .. }) | Self::Set(set::Error::Busy { .. }) => {
                 Exit::Locked
             }
-            Self::ClockBehind { .. } => Exit::Usage,
+            Self::ClockBehind { .. } | Self::CarryOver(carry_over::Error::NotOurs { .. }) => Exit::Usage,
             _ => Exit::Unfinished,
         }
     }
@@ -81,6 +72,7 @@ impl Error {
 pub(crate) fn execute(plan: &Plan, session: &Session, now: &ZonedDateTime) -> (Exit, Totals) {
     let done = match plan.work {
         Work::Show => Ok(show(plan, session)),
+        Work::ShowPrune => Ok(show_prune(plan, session)),
         Work::Prune => prune_only(plan, session, now),
         Work::Save => save(plan, session, now),
     };
@@ -93,13 +85,13 @@ pub(crate) fn execute(plan: &Plan, session: &Session, now: &ZonedDateTime) -> (E
 fn prune_only(plan: &Plan, session: &Session, now: &ZonedDateTime) -> Result<(Exit, Totals), Error> {
     let lock = RootLock::acquire(&plan.root, now)?;
     let mut totals = Totals::new();
-    let exit = retire(plan, &lock, session, &mut totals);
+    let exit = retire(plan, &lock, session, Newest::Dated(plan.id.kind()), &mut totals);
     Ok((exit, totals))
 }
 
-/// Removes old sets of the plan's kind.
-fn retire(plan: &Plan, lock: &RootLock, session: &Session, totals: &mut Totals) -> Exit {
-    let pruned = prune(lock, &plan.root, plan.id.kind(), &plan.retention, &session.report);
+/// Removes old sets.
+fn retire(plan: &Plan, lock: &RootLock, session: &Session, newest: Newest, totals: &mut Totals) -> Exit {
+    let pruned = prune(lock, &plan.root, newest, &plan.retention, &session.report);
     for error in &pruned.failed {
         session.fail(None, None, error);
     }
@@ -119,10 +111,14 @@ fn save(plan: &Plan, session: &Session, now: &ZonedDateTime) -> Result<(Exit, To
         Reading::Changes => PreviousSets::new(known),
         Reading::Everything => PreviousSets::default(),
     };
+    let base = base(plan)?;
     let staging = Staging::create(&lock, &plan.root, plan.id)?;
     let mut run = Run { plan, session, staging: &staging, previous: &previous, stop, result: RunResult::default() };
-    run.save_components(now.timestamp().as_second())?;
-    let carried = run.carry_over()?;
+    run.save_components(age_from(plan, now))?;
+    let carried = match base {
+        Some(base) => base.carry_over(&plan.components, &staging)?,
+        None => CarriedOver::default(),
+    };
     let RunResult { files, notices, totals, failed } = run.result;
     if files.is_empty() {
         return Err(Error::NothingSaved);
@@ -132,6 +128,23 @@ fn save(plan: &Plan, session: &Session, now: &ZonedDateTime) -> Result<(Exit, To
         false => CommitAs::Incomplete,
     };
     commit(plan, &lock, session, staging, Saved { files, notices, totals, carried, commit_as })
+}
+
+/// The moment from which the age of mail is counted, in seconds since 1970: now, or the end of the day that was given.
+fn age_from(plan: &Plan, now: &ZonedDateTime) -> i64 {
+    let end_of_day = || plan.id.date().tomorrow()?.to_zoned_datetime(now.time_zone().clone());
+    match plan.dated {
+        Dated::ByClock => now.timestamp().as_second(),
+        Dated::ByFlag => end_of_day().map_or_else(|_| now.timestamp(), |end| end.timestamp()).as_second(),
+    }
+}
+
+/// The day's set, when only parts of it are made anew.
+fn base(plan: &Plan) -> Result<Option<Base>, Error> {
+    match plan.components.len() == Component::ALL.len() {
+        true => Ok(None),
+        false => Ok(carry_over::find(&plan.root, plan.id)?),
+    }
 }
 
 /// The complete sets with manifests that can be trusted.
@@ -182,129 +195,6 @@ fn check_clock(
     Ok(())
 }
 
-/// A run in which the components are saved.
-struct Run<'a> {
-    plan: &'a Plan,
-    session: &'a Session,
-    staging: &'a Staging<'a>,
-    previous: &'a PreviousSets,
-    stop: Arc<AtomicBool>,
-    result: RunResult,
-}
-
-#[derive(Default)]
-struct RunResult {
-    files: Vec<SavedFile>,
-    notices: Vec<String>,
-    totals: Totals,
-    failed: BTreeSet<Component>,
-}
-
-impl Run<'_> {
-    fn save_components(&mut self, now_seconds: i64) -> Result<(), Error> {
-        for component in &self.plan.components {
-            let progress = self.session.report.progress(component.name(), 0);
-            match component {
-                Component::Mailboxes => self.save_mailboxes(now_seconds, &|bytes| progress.advance(bytes))?,
-                Component::Mysql => self.save_databases(&|rows| progress.advance(rows))?,
-                Component::Config | Component::Ssl | Component::Dkim => self.save_trees(*component)?,
-            }
-        }
-        Ok(())
-    }
-
-    fn save_mailboxes(&mut self, now_seconds: i64, progress: &(dyn Fn(u64) + Sync)) -> Result<(), Error> {
-        let surroundings =
-            Surroundings { staging: self.staging, previous: self.previous, stop: &self.stop, now_seconds, progress };
-        let saved = match save_mailboxes(&self.plan.mailboxes, &surroundings) {
-            Err(error @ mailboxes::Error::OpenRoot { .. }) => {
-                self.fail(Component::Mailboxes, None, &error);
-                return Ok(());
-            }
-            saved => saved?,
-        };
-        saved.into_iter().for_each(|mailbox| self.take_mailbox(mailbox));
-        Ok(())
-    }
-
-    fn take_mailbox(&mut self, saved: SavedMailbox) {
-        for (path, error) in saved.failed {
-            let error = Unreadable { path: self.plan.mailboxes.mail_dir.join(path.as_path()), source: error };
-            self.fail(Component::Mailboxes, Some(&path), &error);
-        }
-        self.notice(saved.notices);
-        self.count("messages_unchanged", saved.counts.unchanged);
-        self.count("read_bytes", saved.counts.read_bytes);
-        self.count("messages_expunged_meanwhile", saved.counts.expunged);
-        self.count("scratch_files_left_out", saved.counts.scratch_files);
-        self.result.files.extend(saved.files);
-    }
-
-    fn save_databases(&mut self, progress: &dyn Fn(u64)) -> Result<(), Error> {
-        let SavedDatabases { files, failed, notices, rows } =
-            self.plan.databases.save(self.staging, &self.stop, progress)?;
-        for (path, error) in failed {
-            self.fail(Component::Mysql, Some(&path), &*error);
-        }
-        self.notice(notices);
-        self.count("rows", rows);
-        self.result.files.extend(files);
-        Ok(())
-    }
-
-    fn save_trees(&mut self, component: Component) -> Result<(), Error> {
-        for tree in self.plan.trees.iter().filter(|tree| tree.component == component) {
-            let saved = save_tree(tree, self.staging, &self.stop)?;
-            self.take_tree(component, saved);
-        }
-        for copy in self.plan.copies.iter().filter(|copy| copy.component == component) {
-            let saved = save_copy(copy, self.staging)?;
-            self.take_tree(component, saved);
-        }
-        Ok(())
-    }
-
-    fn take_tree(&mut self, component: Component, saved: SavedTree) {
-        for (path, source) in saved.failed {
-            self.fail(component, None, &Unreadable { path, source });
-        }
-        self.notice(saved.notices);
-        self.result.files.extend(saved.files);
-    }
-
-    fn carry_over(&mut self) -> Result<CarriedOver, Error> {
-        if self.plan.components.len() == Component::ALL.len() {
-            return Ok(CarriedOver::default());
-        }
-        let Some(base) = carry_over::find(&self.plan.root, self.plan.id)? else {
-            return Ok(CarriedOver::default());
-        };
-        Ok(base.carry_over(&self.plan.components, self.staging)?)
-    }
-
-    fn fail(&mut self, component: Component, path: Option<&RelPath>, error: &(dyn StdError + 'static)) {
-        self.session.fail(Some(component), path, error);
-        self.result.failed.insert(component);
-    }
-
-    fn notice(&mut self, notices: Vec<String>) {
-        notices.iter().for_each(|notice| self.session.report.warning(notice));
-        self.result.notices.extend(notices);
-    }
-
-    fn count(&mut self, name: &str, number: u64) {
-        *self.result.totals.entry(name.to_owned()).or_default() += number;
-    }
-}
-
-/// Something of the live system that is not in the set.
-#[derive(Debug, thiserror::Error)]
-#[error("read {path}")]
-struct Unreadable {
-    path: std::path::PathBuf,
-    source: io::Error,
-}
-
 /// What a run has saved, before it is visible.
 struct Saved {
     files: Vec<SavedFile>,
@@ -351,7 +241,12 @@ fn commit(
     if commit_as == CommitAs::Incomplete || !is_full || plan.retention.wanted == Wanted::No {
         return Ok((exit, totals));
     }
-    let exit = retire(plan, lock, session, &mut totals);
+    // A set that was given an older date is not the one to count ages from.
+    let newest = match plan.dated {
+        Dated::ByClock => Newest::Made(plan.id),
+        Dated::ByFlag => Newest::Dated(plan.id.kind()),
+    };
+    let exit = retire(plan, lock, session, newest, &mut totals);
     Ok((exit, totals))
 }
 
@@ -359,8 +254,11 @@ fn add_sums(totals: &mut Totals, files: &[SavedFile], session: &Session) {
     let mut add = |name: &str, number: u64| *totals.entry(name.to_owned()).or_default() += number;
     for file in files {
         add("files", 1);
-        add("entries", file.entries);
-        add("source_bytes", file.source_bytes);
+        // An index lists what its segments hold already.
+        if file.path.name() != INDEX_NAME {
+            add("entries", file.entries);
+            add("source_bytes", file.source_bytes);
+        }
         add("bytes", file.stored_bytes);
         add("reused_bytes", if file.origin == Origin::Reused { file.stored_bytes } else { 0 });
     }

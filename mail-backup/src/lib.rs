@@ -12,7 +12,8 @@ pub mod mysql; // every database and account of a MariaDB server, as SQL
 mod databases; // the mysql component of a set
 mod trees; // configuration, certificates, keys
 
-mod execute; // the run: lock, components, commit
+mod execute; // the run: lock, components, commit, retention
+mod components; // one after the other, each with its failures
 mod carry_over; // components of the day's set that were not asked for
 mod seal; // manifest, log, checksums
 mod prune; // retention

@@ -30,7 +30,7 @@ pub(crate) struct Setup {
     pub(crate) settings: Settings,
     pub(crate) root: PathBuf,
     pub(crate) id: SetId,
-    databases: DatabasesPlan,
+    databases: Option<DatabasesPlan>,
 }
 
 /// What a run does.
@@ -44,7 +44,8 @@ pub(crate) struct Plan {
     pub(crate) components: Vec<Component>,
     pub(crate) reading: Reading,
     pub(crate) mailboxes: MailboxesPlan,
-    pub(crate) databases: DatabasesPlan,
+    /// `None` when mysql is not asked for: its option file is not even read then.
+    pub(crate) databases: Option<DatabasesPlan>,
     pub(crate) trees: Vec<TreePlan>,
     pub(crate) copies: Vec<CopyPlan>,
     pub(crate) retention: Retention,
@@ -62,10 +63,12 @@ pub(crate) enum Dated {
 pub(crate) enum Work {
     /// A set.
     Save,
-    /// To say what would be done.
+    /// To say what would be saved.
     Show,
     /// Retention alone.
     Prune,
+    /// To say what retention would remove.
+    ShowPrune,
 }
 
 /// What is read.
@@ -106,6 +109,8 @@ pub(crate) enum Error {
     Mountpoint { mountpoint: PathBuf, source: io::Error },
     #[error("the backup root cannot be used; make the directory once, or name another by --root or BACKUP_ROOT")]
     Root(#[source] set::Error),
+    #[error("the path of the backup root {root} is not UTF-8, and records are; use another name")]
+    RootName { root: PathBuf },
     #[error("the backup root {root} cannot be written")]
     NotWritable { root: PathBuf, source: io::Error },
     #[error(
@@ -136,7 +141,10 @@ impl Setup {
         Ok(Self {
             root: args.root.clone().unwrap_or_else(|| settings.backup_root.clone()),
             id: SetId::for_date(args.kind(), args.date.unwrap_or_else(|| now.date())),
-            databases: DatabasesPlan::read(&config, &settings.mysql, args.level, report)?,
+            databases: match args.components().contains(&Component::Mysql) && !args.prune_only {
+                true => Some(DatabasesPlan::read(&config, &settings.mysql, args.level, report)?),
+                false => None,
+            },
             settings,
         })
     }
@@ -144,6 +152,9 @@ impl Setup {
     /// Looks at the disk and decides.
     pub(crate) fn plan(self, args: &Args) -> Result<Plan, Error> {
         let Self { settings, root: root_path, id, databases } = self;
+        if root_path.to_str().is_none() {
+            return Err(Error::RootName { root: root_path });
+        }
         check_mounted(settings.backup_mountpoint.as_deref())?;
         let root = BackupRoot::open(&root_path).map_err(Error::Root)?;
         let work = work(args);
@@ -196,7 +207,8 @@ impl Setup {
 
 fn work(args: &Args) -> Work {
     match (args.dry_run, args.prune_only) {
-        (true, _) => Work::Show,
+        (true, true) => Work::ShowPrune,
+        (true, false) => Work::Show,
         (false, true) => Work::Prune,
         (false, false) => Work::Save,
     }

@@ -23,7 +23,7 @@ pub(crate) struct PreviousSet {
 impl PreviousSets {
     /// Takes sets with their manifests, in any order.
     pub(crate) fn new(mut found: Vec<(PathBuf, Manifest)>) -> Self {
-        found.sort_by(|(_, a), (_, b)| begun(b).cmp(&begun(a)));
+        found.sort_by_key(|(_, manifest)| std::cmp::Reverse(begun(manifest)));
         Self { sets: found.into_iter().map(|(directory, manifest)| PreviousSet::new(directory, manifest)).collect() }
     }
 

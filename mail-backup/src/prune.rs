@@ -1,13 +1,12 @@
 //! Removes old sets after a success, and says what it did.
 
-use std::collections::BTreeMap;
 use std::io;
 
 use mail_common::manifest::Manifest;
 use mail_common::report::Report;
 use mail_common::set::{
-    BackupRoot, Candidate, Component, FoundSet, MANIFEST, Outcome, Refusal, RetentionInput, RootLock, SetId, SetKind,
-    SetState, apply_retention, plan_retention,
+    BackupRoot, Candidate, Component, FoundSet, MANIFEST, Outcome, Refusal, RetentionInput, RetentionPlan, RootLock,
+    SetId, SetKind, SetState, apply_retention, plan_retention,
 };
 
 use crate::plan::Retention;
@@ -32,14 +31,15 @@ pub(crate) enum Error {
 
 /// A refusal with the way out of it.
 #[derive(Debug)]
-pub(crate) struct RefusalText(Refusal);
+pub(crate) struct RefusalText(pub(crate) Refusal);
 
 impl std::fmt::Display for RefusalText {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.0 {
             Refusal::ClockSetBack { latest, new } => write!(
                 f,
-                "there is a set of a later date ({latest}) than the new one ({new}); set the clock, or remove that set by hand"
+                "there is a set of a later date ({latest}) than the new one ({new}): was the clock set back? Set it right; \
+                 retention goes on when the new sets are the youngest again"
             ),
             Refusal::SuspiciouslySmall { stored_bytes, median_bytes } => write!(
                 f,
@@ -50,36 +50,23 @@ impl std::fmt::Display for RefusalText {
     }
 }
 
-/// Applies retention to the sets of `kind`, as the newest full set of that kind sees them.
+/// Removes what [`plan`] says.
 pub(crate) fn prune(
     lock: &RootLock,
     root: &BackupRoot,
-    kind: SetKind,
+    newest: Newest,
     retention: &Retention,
     report: &Report,
 ) -> Pruned {
     let mut pruned = Pruned::default();
-    let sets = match root.sets(kind) {
-        Ok(sets) => sets,
+    let plan = match plan(root, newest, retention) {
+        Ok(Some(plan)) => plan,
+        Ok(None) => return pruned,
         Err(error) => {
             pruned.failed.push(error.into());
             return pruned;
         }
     };
-    let complete = full_sets(&sets);
-    let Some(new) = newest(&complete) else { return pruned };
-    let incomplete: Vec<SetId> =
-        sets.iter().filter(|set| set.state == SetState::Incomplete).map(|set| set.id).collect();
-    let plan = plan_retention(&RetentionInput {
-        complete: &complete.values().map(|full| full.candidate).collect::<Vec<_>>(),
-        incomplete: &incomplete,
-        new,
-        keep_periods: match kind {
-            SetKind::Daily => retention.daily_days,
-            SetKind::Weekly => retention.weekly_weeks,
-        },
-        force: retention.force,
-    });
     if let Some(refusal) = plan.refused {
         pruned.failed.push(Error::Refused(RefusalText(refusal)));
     }
@@ -97,29 +84,59 @@ pub(crate) fn prune(
     pruned
 }
 
-struct FullSet {
-    candidate: Candidate,
-    begun: Option<jiff::Timestamp>,
+/// The set from whose date ages are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Newest {
+    /// The one that this run made.
+    Made(SetId),
+    /// The one with the latest date of a kind.
+    Dated(SetKind),
 }
 
-/// The set that was made last, by the time in its manifest, not by its name: a clock that was set back shows.
-fn newest(sets: &BTreeMap<SetId, FullSet>) -> Option<Candidate> {
-    sets.values().max_by_key(|set| (set.begun, set.candidate.id)).map(|set| set.candidate)
+impl Newest {
+    fn kind(self) -> SetKind {
+        match self {
+            Self::Made(id) => id.kind(),
+            Self::Dated(kind) => kind,
+        }
+    }
 }
 
-/// Sets that hold every component: ours, and those of the old scripts.
-fn full_sets(sets: &[FoundSet]) -> BTreeMap<SetId, FullSet> {
-    sets.iter().filter_map(|set| Some((set.id, full_set(set)?))).collect()
+/// What retention does to the full sets of the kind of `newest`; `None` when there is none.
+pub(crate) fn plan(
+    root: &BackupRoot,
+    newest: Newest,
+    retention: &Retention,
+) -> Result<Option<RetentionPlan>, mail_common::set::Error> {
+    let kind = newest.kind();
+    let sets = root.sets(kind)?;
+    let complete: Vec<Candidate> = sets.iter().filter_map(full_set).collect();
+    let incomplete: Vec<SetId> =
+        sets.iter().filter(|set| set.state == SetState::Incomplete).map(|set| set.id).collect();
+    let new = match newest {
+        Newest::Made(id) => complete.iter().find(|set| set.id == id),
+        Newest::Dated(_) => complete.iter().max_by_key(|set| set.id),
+    };
+    let Some(new) = new.copied() else { return Ok(None) };
+    Ok(Some(plan_retention(&RetentionInput {
+        complete: &complete,
+        incomplete: &incomplete,
+        new,
+        keep_periods: match kind {
+            SetKind::Daily => retention.daily_days,
+            SetKind::Weekly => retention.weekly_weeks,
+        },
+        force: retention.force,
+    })))
 }
 
-fn full_set(set: &FoundSet) -> Option<FullSet> {
+/// A set that holds every component: ours, or one of the old scripts.
+fn full_set(set: &FoundSet) -> Option<Candidate> {
     match set.state {
-        SetState::Legacy => Some(FullSet { candidate: Candidate { id: set.id, stored_bytes: None }, begun: None }),
+        SetState::Legacy => Some(Candidate { id: set.id, stored_bytes: None }),
         SetState::Complete => {
             let manifest = Manifest::read(&set.path.join(MANIFEST)).ok()?;
-            let is_full = is_full(&manifest);
-            let candidate = Candidate { id: set.id, stored_bytes: Some(manifest.total_bytes()) };
-            is_full.then(|| FullSet { candidate, begun: manifest.begin.time.parse().ok() })
+            is_full(&manifest).then(|| Candidate { id: set.id, stored_bytes: Some(manifest.total_bytes()) })
         }
         SetState::Incomplete | SetState::Damaged => None,
     }

@@ -85,7 +85,8 @@ fn log(closing: &Closing<'_>) -> String {
     };
     let set = begin.set.as_deref().unwrap_or_default();
     line(format!("{} {} on {}: {set}", begin.tool, begin.version, begin.host));
-    line(format!("begun {}, {:.1} s, status {:?}", begin.time, end.seconds, end.status).to_lowercase());
+    let status = format!("{:?}", end.status).to_lowercase();
+    line(format!("begun {}, {:.1} s, status {status}", begin.time, end.seconds));
     line(String::new());
     line(format!(
         "{:<10} {:>8} {:>10} {:>16} {:>16} {:>16}",
@@ -106,7 +107,10 @@ fn log(closing: &Closing<'_>) -> String {
     }
     line(String::new());
     line("Check it with:  sha256sum -c checksums.sha256".to_owned());
-    line("Unpack mail:    for a in mailboxes/*/*/*.tar.zst; do tar -C DIR --zstd -xpf \"$a\"; done".to_owned());
+    line(
+        "Unpack mail:    (find mailboxes -name '*.tar.zst' | sort -r; echo mailboxes/_root/0000.tar.zst) |".to_owned(),
+    );
+    line("                while read -r a; do tar -C NEW_DIR --zstd -xpf \"$a\"; done".to_owned());
     line("Load databases: zstd -dc mysql/NAME.sql.zst | mariadb".to_owned());
     log
 }

@@ -10,6 +10,7 @@ use mail_common::tool::Session;
 use crate::execute::Totals;
 use crate::mysql::{self, Session as Database};
 use crate::plan::{Plan, Reading, Wanted};
+use crate::prune::{self, Newest, RefusalText};
 
 /// A source that is not there.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +47,27 @@ pub(crate) fn show(plan: &Plan, session: &Session) -> (Exit, Totals) {
     (exit, Totals::from([("errors".to_owned(), session.report.errors())]))
 }
 
+/// Says which old sets would be removed.
+pub(crate) fn show_prune(plan: &Plan, session: &Session) -> (Exit, Totals) {
+    let removed = match prune::plan(&plan.root, Newest::Dated(plan.id.kind()), &plan.retention) {
+        Ok(Some(retention)) => {
+            if let Some(refusal) = retention.refused {
+                session.report.warning(format!("nothing would be removed: {}", RefusalText(refusal)));
+            }
+            let sets = retention.remove.iter().map(ToString::to_string);
+            let incomplete = retention.remove_incomplete.iter().map(|id| format!("{id}.incomplete"));
+            sets.chain(incomplete).map(|name| session.report.summary(format!("would remove {name}"))).count()
+        }
+        Ok(None) => 0,
+        Err(error) => {
+            session.fail(None, None, &error);
+            return (Exit::Unfinished, Totals::new());
+        }
+    };
+    session.report.summary(format!("dry run: nothing was removed; {removed} sets would be"));
+    (Exit::Done, Totals::new())
+}
+
 fn complete_sets(plan: &Plan) -> usize {
     let complete =
         |kind| plan.root.sets(kind).map(|sets| sets.iter().filter(|set| set.state == SetState::Complete).count());
@@ -63,8 +85,9 @@ fn show_mailboxes(plan: &Plan, session: &Session) {
 }
 
 fn show_databases(plan: &Plan, session: &Session) {
-    let connected = Database::connect(&plan.databases.connection);
-    let found = connected.and_then(|mut database| mysql::databases(&mut database, &plan.databases.wanted));
+    let Some(databases) = &plan.databases else { return };
+    let connected = Database::connect(&databases.connection);
+    let found = connected.and_then(|mut database| mysql::databases(&mut database, &databases.wanted));
     match found {
         Ok(found) => {
             session.report.summary(format!("mysql: {} and the accounts", found.names.join(", ")));

@@ -154,8 +154,19 @@ fn complaint(path: &[u8]) -> Option<&'static str> {
 }
 
 impl Ord for RelPath {
+    /// By components: as bytes, with the slash before all others, and the root first.
     fn cmp(&self, other: &Self) -> Ordering {
-        self.components().cmp(other.components())
+        match (self.is_root(), other.is_root()) {
+            (false, false) => {}
+            (this, that) => return that.cmp(&this),
+        }
+        let differing = self.0.iter().zip(&other.0).find(|(a, b)| a != b);
+        match differing {
+            None => self.0.len().cmp(&other.0.len()),
+            Some((b'/', _)) => Ordering::Less,
+            Some((_, b'/')) => Ordering::Greater,
+            Some((a, b)) => a.cmp(b),
+        }
     }
 }
 
@@ -274,6 +285,13 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_order_is_that_of_the_components(a in "[a.-]{1,3}(/[a.-]{1,3}){0,3}", b in "[a.-]{1,3}(/[a.-]{1,3}){0,3}") {
+            if let (Ok(a), Ok(b)) = (RelPath::new(&a), RelPath::new(&b)) {
+                prop_assert_eq!(a.cmp(&b), a.components().cmp(b.components()));
+            }
+        }
+
         #[test]
         fn any_bytes_survive_a_record(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
             if let Ok(path) = RelPath::new(&bytes) {

@@ -125,12 +125,14 @@ impl MariaDb {
         command
             .arg("--no-defaults")
             .arg(format!("--datadir={}", dir.join("data").display()))
+            .arg(tmpdir(dir))
             .arg(format!("--socket={}", self.socket().display()))
             .arg(format!("--pid-file={}", dir.join("pid").display()))
             .arg(format!("--log-error={}", log.display()))
             .arg(format!("--port={}", self.port))
             .args(["--bind-address=127.0.0.1", "--skip-log-bin", "--skip-name-resolve"])
-            .args(["--innodb-log-file-size=4M", "--innodb-flush-method=nosync", "--max-allowed-packet=1G"])
+            .args(["--innodb-log-file-size=4M", "--innodb-flush-method=nosync", "--performance-schema=off"])
+            .arg("--max-allowed-packet=1G")
             .args(&self.options)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -150,6 +152,7 @@ impl MariaDb {
         let output = as_mysql("mariadb-install-db")
             .arg("--no-defaults")
             .arg(format!("--datadir={}", dir.join("data").display()))
+            .arg(tmpdir(dir))
             .args(["--auth-root-authentication-method=normal", "--skip-test-db"])
             .args(["--innodb-log-file-size=4M", "--innodb-flush-method=nosync"])
             .output()
@@ -217,7 +220,17 @@ pub fn free_port() -> u16 {
 }
 
 /// Runs `command` with `input`. Both go through files: neither side waits for the other.
-fn fed(command: &mut Command, input: &[u8]) -> Output {
+/// Servers that start at the same time must not share a directory of temporary tables.
+fn tmpdir(dir: &Path) -> String {
+    format!("--tmpdir={}", dir.display())
+}
+
+/// Runs `command` with `input` on its stdin.
+///
+/// # Panics
+/// When it cannot be started.
+#[must_use]
+pub fn fed(command: &mut Command, input: &[u8]) -> Output {
     let spool = |content: &[u8]| -> File {
         let mut file = tempfile::tempfile().expect("a temporary file can be made");
         file.write_all(content).expect("a temporary file can be written");

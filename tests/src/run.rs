@@ -271,7 +271,7 @@ mod tests {
 
     #[test]
     fn a_signal_ends_it() {
-        let mut running = shell("sleep 60 & wait").spawn();
+        let mut running = shell("exec sleep 60").spawn();
         assert!(running.is_running());
         running.signal(Signal::KILL);
         assert_eq!(running.wait().code(), 128 + 9);

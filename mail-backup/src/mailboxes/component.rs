@@ -11,6 +11,7 @@ use mail_common::set::Staging;
 use super::context::{Context, Error};
 use super::mailbox::{SavedMailbox, Unit, save};
 use super::pool::FramePool;
+use super::syncer::Syncer;
 use super::units::units;
 use crate::previous::PreviousSets;
 use crate::source::tree::SourceTree;
@@ -53,7 +54,9 @@ pub(crate) fn save_mailboxes(
     let units = units(&tree, plan.depth);
     thread::scope(|scope| {
         let pool = FramePool::start(scope, &tree, plan.level, plan.threads.get());
+        let syncer = Syncer::start(scope);
         let context = Context {
+            syncing: syncer.queue(),
             tree: &tree,
             staging: surroundings.staging,
             previous: surroundings.previous,
@@ -64,8 +67,15 @@ pub(crate) fn save_mailboxes(
             now_seconds: surroundings.now_seconds,
             progress: surroundings.progress,
         };
-        let mut saved = save_side_by_side(&context, &units.found, plan.threads)?;
-        saved.push(SavedMailbox { failed: units.failed, ..SavedMailbox::default() });
+        let saved = save_side_by_side(&context, &units.found, plan.threads);
+        drop(context);
+        let synced = syncer.finish();
+        let mut saved = saved?;
+        synced?;
+        let notices = units.links.iter().map(|path| {
+            format!("{path} is a symbolic link: it is saved as a link, and what it leads to only where that lies in the mail root")
+        });
+        saved.push(SavedMailbox { failed: units.failed, notices: notices.collect(), ..SavedMailbox::default() });
         Ok(saved)
     })
 }

@@ -9,6 +9,7 @@ use mail_common::relpath::RelPath;
 use mail_common::set::Staging;
 
 use super::pool::{FramePool, RebuildError};
+use super::syncer::SyncQueue;
 use crate::previous::PreviousSets;
 use crate::source::tree::SourceTree;
 
@@ -19,6 +20,8 @@ pub(crate) struct Context<'a> {
     /// What may be linked; empty when everything is read.
     pub(crate) previous: &'a PreviousSets,
     pub(crate) pool: FramePool,
+    /// Where finished files go.
+    pub(crate) syncing: SyncQueue,
     /// For unnamed temporary files.
     pub(crate) scratch: &'a Path,
     pub(crate) stop: &'a AtomicBool,

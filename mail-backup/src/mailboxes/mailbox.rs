@@ -66,51 +66,82 @@ pub(crate) fn save(context: &Context<'_>, unit: &Unit) -> Result<SavedMailbox, E
         return Ok(SavedMailbox::default()); // Removed since the run began.
     }
     let unread = std::mem::take(&mut listing.failed);
-    let mut saved = SavedMailbox::default();
-    let mut history = History::find(context.previous, &unit.directory).unwrap_or_else(|distrust| {
-        saved.notices.push(read_all_notice(unit, &distrust));
-        None
-    });
-    loop {
+    let mut saver = Saver { context, unit, listing, saved: SavedMailbox::default() };
+    let mut history = saver.find_history();
+    while saver.attempt(&mut history)? == Attempt::Again {
         context.check_stop()?;
-        let walk = Walk::new(context.tree, &listing, &unit.path);
-        let comparison = match compare(walk, history.as_ref(), context.now_seconds, context.scratch) {
+    }
+    let mut saved = saver.saved;
+    let named: BTreeSet<RelPath> = saved.failed.iter().map(|(path, _)| path.clone()).collect();
+    saved.failed.extend(unread.into_iter().filter(|(path, _)| !named.contains(path)));
+    Ok(saved)
+}
+
+/// What came of an attempt at saving a mailbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Attempt {
+    Saved,
+    /// The last backup is worth less than it seemed: without it, or without one of its segments, it goes on.
+    Again,
+}
+
+struct Saver<'a> {
+    context: &'a Context<'a>,
+    unit: &'a Unit,
+    listing: Listing,
+    saved: SavedMailbox,
+}
+
+impl<'a> Saver<'a> {
+    fn find_history(&mut self) -> Option<History<'a>> {
+        History::find(self.context.previous, &self.unit.directory).unwrap_or_else(|distrust| {
+            self.saved.notices.push(read_all_notice(self.unit, &distrust));
+            None
+        })
+    }
+
+    fn attempt(&mut self, history: &mut Option<History<'a>>) -> Result<Attempt, Error> {
+        let walk = Walk::new(self.context.tree, &self.listing, &self.unit.path);
+        let comparison = match compare(walk, history.as_ref(), self.context.now_seconds, self.context.scratch) {
             Ok(comparison) => comparison,
-            Err(compare::Error::History(distrust)) => {
-                saved.notices.push(read_all_notice(unit, &distrust));
-                history = None;
-                continue;
-            }
-            Err(compare::Error::Scratch(error)) => return Err(context.scratch_error(error)),
+            Err(compare::Error::History(distrust)) => return Ok(self.do_without(history, &distrust)),
+            Err(compare::Error::Scratch(error)) => return Err(self.context.scratch_error(error)),
         };
-        let new_bytes = comparison.messages.values().map(|spool| spool.bytes).sum();
-        let fates = history.as_ref().map(|history| carry::fates(history, &comparison.frames, new_bytes));
-        if let (Some(history), Some(fates)) = (&mut history, &fates) {
-            let damaged = carry::damaged(history, fates);
-            for number in &damaged {
-                saved.notices.push(damaged_notice(unit, history, *number));
-                history.drop_segment(*number);
-            }
-            if !damaged.is_empty() {
-                continue;
-            }
-        }
-        let job = Job { context, unit, listing: &listing, history: history.as_ref() };
-        match job.run(comparison, &fates.unwrap_or_default(), &mut saved) {
-            Ok(()) => {
-                let named: BTreeSet<RelPath> = saved.failed.iter().map(|(path, _)| path.clone()).collect();
-                saved.failed.extend(unread.into_iter().filter(|(path, _)| !named.contains(path)));
-                return Ok(saved);
-            }
+        let fates = match history {
+            Some(history) => self.fates(history, &comparison)?,
+            None => Some(Fates::new()),
+        };
+        let Some(fates) = fates else { return Ok(Attempt::Again) };
+        let job = Job { context: self.context, unit: self.unit, listing: &self.listing, history: history.as_ref() };
+        match job.run(comparison, &fates, &mut self.saved) {
+            Ok(()) => Ok(Attempt::Saved),
             Err(Error::Rebuild(error)) if history.is_some() => {
-                saved.notices.push(read_all_notice(unit, &error));
-                saved.files.clear();
-                saved.failed.clear();
-                context.staging.clear(&unit.directory).map_err(Error::writing(&unit.directory))?;
-                history = None;
+                self.saved = SavedMailbox { notices: std::mem::take(&mut self.saved.notices), ..Default::default() };
+                let cleared = self.context.staging.clear(&self.unit.directory);
+                cleared.map_err(Error::writing(&self.unit.directory))?;
+                Ok(self.do_without(history, &error))
             }
-            Err(error) => return Err(error),
+            Err(error) => Err(error),
         }
+    }
+
+    /// What becomes of the old segments; `None` when one that is to be copied from turned out to be damaged.
+    fn fates(&mut self, history: &mut History<'a>, comparison: &Comparison) -> Result<Option<Fates>, Error> {
+        let new_bytes = comparison.messages.values().map(|spool| spool.bytes).sum();
+        let fates = carry::fates(history, &comparison.frames, new_bytes);
+        let damaged = carry::damaged(history, &fates);
+        for number in &damaged {
+            self.context.check_stop()?;
+            self.saved.notices.push(damaged_notice(self.unit, history, *number));
+            history.drop_segment(*number);
+        }
+        Ok(damaged.is_empty().then_some(fates))
+    }
+
+    fn do_without(&mut self, history: &mut Option<History<'a>>, reason: &dyn std::error::Error) -> Attempt {
+        self.saved.notices.push(read_all_notice(self.unit, reason));
+        *history = None;
+        Attempt::Again
     }
 }
 
@@ -173,7 +204,7 @@ impl Job<'_> {
     fn save_changes(&self, comparison: Comparison, fates: &Fates, saved: &mut SavedMailbox) -> Result<(), Error> {
         let Comparison { messages, control, control_changed, frames, missing, again, failed, .. } = comparison;
         let first_new = fates.keys().next_back().map_or(1, |last| last + 1).max(1);
-        let mut output = Output::new(self.context.staging, self.unit.directory.clone(), first_new);
+        let mut output = Output::new(self.context, self.unit.directory.clone(), first_new);
         let mut moved = HashMap::new();
         if let Some(history) = self.history {
             for (number, _) in fates.iter().filter(|(_, fate)| **fate == Fate::Link) {

@@ -17,6 +17,7 @@ mod pool; // workers that read and compress frames in parallel
 mod packing; // frames into segments, lines into runs
 mod late; // messages that moved meanwhile
 mod output; // the segments
+mod syncer; // files onto stable storage, in the background
 mod reindex; // the index
 mod mailbox; // one mailbox, start to end
 mod context; // what all of them share
@@ -24,4 +25,5 @@ mod component; // all of them
 
 pub(crate) use component::{MailboxesPlan, Surroundings, save_mailboxes};
 pub(crate) use context::Error;
+pub(crate) use history::INDEX_NAME;
 pub(crate) use mailbox::SavedMailbox;

@@ -8,7 +8,8 @@ use mail_common::atomic::StoredFile;
 use mail_common::relpath::RelPath;
 use mail_common::set::{Component, Staging};
 
-use super::context::Error;
+use super::context::{Context, Error};
+use super::syncer::{SyncQueue, hand_over};
 use crate::saved::{Content, SavedFile};
 
 /// A segment of an older class of age is worth a file of its own from this size.
@@ -20,6 +21,7 @@ pub(crate) const CONTROL: u32 = 0;
 /// The segments of a mailbox that are written in this run.
 pub(crate) struct Output<'a> {
     staging: &'a Staging<'a>,
+    syncing: SyncQueue,
     directory: RelPath,
     open: Option<OpenSegment>,
     next_number: u32,
@@ -42,8 +44,9 @@ pub(crate) struct Frame<'a> {
 
 impl<'a> Output<'a> {
     /// Writes into `directory` of the set; new segments are numbered from `next_number`.
-    pub(crate) fn new(staging: &'a Staging<'a>, directory: RelPath, next_number: u32) -> Self {
-        Self { staging, directory, open: None, next_number, saved: Vec::new() }
+    pub(crate) fn new(context: &Context<'a>, directory: RelPath, next_number: u32) -> Self {
+        let (staging, syncing) = (context.staging, context.syncing.clone());
+        Self { staging, syncing, directory, open: None, next_number, saved: Vec::new() }
     }
 
     /// Appends a frame to the open segment, and opens or closes segments as their size asks.
@@ -96,8 +99,9 @@ impl<'a> Output<'a> {
     /// Finishes the open segment, if any.
     pub(crate) fn close(&mut self) -> Result<(), Error> {
         let Some(segment) = self.open.take() else { return Ok(()) };
-        let stored = segment.writer.finish().and_then(StoredFile::finish);
-        let stored = stored.map_err(|source| Error::Write { path: segment.path.clone(), source })?;
+        let stored = segment.writer.finish().and_then(StoredFile::finish_unsynced);
+        let (stored, file) = stored.map_err(Error::writing(&segment.path))?;
+        hand_over(&self.syncing, &segment.path, file)?;
         self.saved.push(SavedFile::written(Component::Mailboxes, segment.path, &stored, segment.content));
         Ok(())
     }

@@ -15,6 +15,7 @@ use super::context::{Context, Error};
 use super::history::{Distrust, History};
 use super::output::CONTROL;
 use super::packing::Run;
+use super::syncer::hand_over;
 use crate::saved::{Content, SavedFile};
 
 /// What becomes of the control entries of the last index.
@@ -86,14 +87,15 @@ pub(crate) fn write_index(
     sources.push(peekable(late.into_iter().map(Ok)));
     let written = context.staging.create_file(&path).map_err(Error::writing(&path));
     let mut writer = written.and_then(|file| compressed(file, context.level).map_err(Error::writing(&path)))?;
-    let mut content = Content::default();
     while let Some(entry) = next(&mut sources)? {
-        content.source_bytes += entry.live.stat.size;
         writer.write(&entry).map_err(Error::writing(&path))?;
     }
+    let source_bytes = writer.bytes();
     let (encoder, entries) = writer.into_parts();
-    content.entries = entries;
-    let stored = encoder.finish().and_then(StoredFile::finish).map_err(Error::writing(&path))?;
+    let content = Content { entries, source_bytes };
+    let stored = encoder.finish().and_then(StoredFile::finish_unsynced);
+    let (stored, file) = stored.map_err(Error::writing(&path))?;
+    hand_over(&context.syncing, &path, file)?;
     Ok(SavedFile::written(Component::Mailboxes, path, &stored, content))
 }
 

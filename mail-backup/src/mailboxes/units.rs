@@ -20,6 +20,8 @@ const MAILBOX_CALLED_ABOVE: &str = "_root.mailbox";
 #[derive(Debug, Default)]
 pub(crate) struct Units {
     pub(crate) found: Vec<Unit>,
+    /// Symbolic links where a mailbox or a domain could be: saved as links.
+    pub(crate) links: Vec<RelPath>,
     pub(crate) failed: Vec<(RelPath, io::Error)>,
 }
 
@@ -28,7 +30,7 @@ pub(crate) fn units(tree: &SourceTree, depth: usize) -> Units {
     let mut units = Units::default();
     let mut mailboxes = Vec::new();
     if depth > 0 {
-        collect(tree, &RelPath::root(), depth, &mut mailboxes, &mut units.failed);
+        collect(tree, &RelPath::root(), depth, &mut mailboxes, &mut units);
     }
     mailboxes.sort();
     units.found.push(Unit {
@@ -41,41 +43,41 @@ pub(crate) fn units(tree: &SourceTree, depth: usize) -> Units {
     units
 }
 
-fn collect(
-    tree: &SourceTree,
-    path: &RelPath,
-    depth: usize,
-    found: &mut Vec<RelPath>,
-    failed: &mut Vec<(RelPath, io::Error)>,
-) {
+fn collect(tree: &SourceTree, path: &RelPath, depth: usize, found: &mut Vec<RelPath>, units: &mut Units) {
     let children = match subdirectories(tree, path) {
         Ok(children) => children,
         Err(error) if vanished(&error) && !path.is_root() => return, // Removed since its parent was read.
-        Err(error) => return failed.push((path.clone(), error)),
+        Err(error) => return units.failed.push((path.clone(), error)),
     };
     for child in children {
-        match child.depth() == depth {
-            true => found.push(child),
-            false => collect(tree, &child, depth, found, failed),
+        match (child.kind, child.path.depth() == depth) {
+            (Kind::Symlink, _) => units.links.push(child.path),
+            (_, true) => found.push(child.path),
+            (_, false) => collect(tree, &child.path, depth, found, units),
         }
     }
 }
 
-fn subdirectories(tree: &SourceTree, path: &RelPath) -> io::Result<Vec<RelPath>> {
+struct Child {
+    path: RelPath,
+    kind: Kind,
+}
+
+/// The directories and symbolic links in `path`.
+fn subdirectories(tree: &SourceTree, path: &RelPath) -> io::Result<Vec<Child>> {
     let directory = tree.open_directory(path)?;
     let mut children = Vec::new();
     for entry in Dir::read_from(&directory)? {
         let entry = entry?;
         let name = entry.file_name().to_bytes();
-        if name != b"." && name != b".." && is_directory(&directory, name) {
-            children.push(path.child(name).map_err(io::Error::other)?);
+        if name == b"." || name == b".." {
+            continue;
+        }
+        if let Ok(Look::Savable(kind @ (Kind::Directory | Kind::Symlink), _)) = look_at(&directory, name) {
+            children.push(Child { path: path.child(name).map_err(io::Error::other)?, kind });
         }
     }
     Ok(children)
-}
-
-fn is_directory(parent: &std::os::fd::OwnedFd, name: &[u8]) -> bool {
-    matches!(look_at(parent, name), Ok(Look::Savable(Kind::Directory, _)))
 }
 
 fn directory_of(mailbox: &RelPath) -> RelPath {

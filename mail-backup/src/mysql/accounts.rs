@@ -2,7 +2,8 @@
 //!
 //! It loads after the databases, since a grant on a table needs the table, and any number of times. A user that is
 //! already there keeps its credentials: nobody, `root` least of all, is locked out of the server by a restore. The
-//! server's own account, `mariadb.sys`, is left out.
+//! server's own account, `mariadb.sys`, is left out. Who loads it becomes administrator of each role that is new there:
+//! only an administrator of a role can grant it, also when the file is loaded again.
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -73,8 +74,13 @@ fn collect(session: &mut Session, stop: &AtomicBool, report: &mut DumpReport) ->
         if stop.load(Ordering::Relaxed) {
             return Err(Error::Stopped { database: ACCOUNTS.into() });
         }
-        if let Err(cause) = collect_account(session, account, &mut statements) {
-            pass_over(&format!("account {}", account.sql()), &cause, report)?;
+        match collect_account(session, account, &mut statements) {
+            Ok(()) => {}
+            Err(cause) if is_ignored(session, &cause) => report.warnings.push(format!(
+                "account {} is not saved: the server ignores it, since it resolves no host names (skip_name_resolve)",
+                account.sql()
+            )),
+            Err(cause) => pass_over(&format!("account {}", account.sql()), &cause, report)?,
         }
     }
     // Servers before 10.11 have no PUBLIC.
@@ -84,7 +90,25 @@ fn collect(session: &mut Session, stop: &AtomicBool, report: &mut DumpReport) ->
     if let Err(cause) = collect_plugins(session, &mut statements) {
         pass_over("authentication plugins", &cause, report)?;
     }
+    name_unsaved(session, report)?;
     Ok(statements)
+}
+
+/// What belongs to no database and no account, and is not saved: named, never left out in silence.
+fn name_unsaved(session: &mut Session, report: &mut DumpReport) -> Result<(), Error> {
+    let kinds = [
+        ("loadable function", "SELECT name, dl FROM mysql.func", "CREATE FUNCTION ... SONAME"),
+        ("server definition", "SELECT Server_name, Wrapper FROM mysql.servers", "CREATE SERVER"),
+    ];
+    for (kind, query, statement) in kinds {
+        match session.texts(query) {
+            Ok(rows) => report.missing.extend(
+                rows.iter().map(|row| format!("{kind} {} is not saved; write its {statement} down", row.join(" of "))),
+            ),
+            Err(cause) => pass_over(kind, &cause, report)?,
+        }
+    }
+    Ok(())
 }
 
 /// Names what may not be seen; a lost connection is an error.
@@ -95,6 +119,13 @@ fn pass_over(object: &str, cause: &Cause, report: &mut DumpReport) -> Result<(),
     }
     report.missing.push(format!("{object}: {cause}; grant SELECT on mysql.*"));
     Ok(())
+}
+
+/// A server that resolves no names leaves accounts of a host name in its table, but knows nothing of them.
+fn is_ignored(session: &mut Session, cause: &Cause) -> bool {
+    const NO_SUCH_USER: u16 = 1133;
+    let Cause::Server { code: NO_SUCH_USER, .. } = cause else { return false };
+    session.texts("SELECT @@skip_name_resolve").is_ok_and(|rows| rows.concat() == ["1"])
 }
 
 fn accounts(session: &mut Session) -> Result<Vec<Account>, Cause> {
@@ -114,7 +145,7 @@ fn collect_account(session: &mut Session, account: &Account, statements: &mut St
                 .users
                 .push(lines.into_iter().flatten().map(|line| if_absent(&line)).collect::<Vec<_>>().join(";\n"));
         }
-        Account::Role { name: role } => statements.roles.push(create_role(session, role)?),
+        Account::Role { .. } => statements.roles.push(format!("CREATE ROLE IF NOT EXISTS {}", account.sql())),
     }
     statements.add_grants(grants(session, &account.sql())?);
     Ok(())
@@ -123,21 +154,6 @@ fn collect_account(session: &mut Session, account: &Account, statements: &mut St
 fn if_absent(line: &str) -> String {
     line.strip_prefix("CREATE USER ")
         .map_or_else(|| line.to_owned(), |rest| format!("CREATE USER IF NOT EXISTS {rest}"))
-}
-
-/// Whoever makes a role becomes its administrator, unless another is named.
-fn create_role(session: &mut Session, role: &str) -> Result<String, Cause> {
-    let query = format!(
-        "SELECT User, Host FROM mysql.roles_mapping WHERE Role = {} AND Admin_option = 'Y' AND Host <> '' \
-         ORDER BY User, Host LIMIT 1",
-        literal(role)
-    );
-    let admin = session.texts(&query)?.into_iter().next().and_then(|row| <[String; 2]>::try_from(row).ok());
-    let create = format!("CREATE ROLE IF NOT EXISTS {}", name(role));
-    Ok(match admin {
-        Some([user, host]) => format!("{create} WITH ADMIN {}@{}", name(&user), name(&host)),
-        None => create,
-    })
 }
 
 fn grants(session: &mut Session, account: &str) -> Result<Vec<String>, Cause> {

@@ -1,7 +1,7 @@
 //! One database as SQL that the stock client loads.
 //!
-//! Order: sequences (defaults use them), tables with rows, placeholders of views (views use each other), routines,
-//! views, triggers (they must not fire while rows load), events. An object that the account may not see, or that is
+//! Order: sequences (defaults use them), tables with rows, routines, views (which use all of these and each other),
+//! triggers (they must not fire while rows load), events. An object that the account may not see, or that is
 //! damaged, is named in [`DumpReport::missing`]; the rest is still saved.
 
 use std::io::{self, Write};
@@ -12,13 +12,16 @@ use super::privilege::Privileges;
 use super::schema::{self, CodeName, Objects, Table};
 use super::script::{Script, StoredCode, name};
 use super::session::Session;
-use super::table::{Past, RowFailure, Watch, plan_rows, write_rows};
+use super::table::{Past, RowFailure, Rows, Watch, plan_rows, write_rows};
 
 /// The first, and three more when tables change under it.
 const ATTEMPTS: u32 = 4;
 
 /// Engines whose rows live elsewhere: loading them back would write them twice.
 const ELSEWHERE: [&str; 8] = ["MRG_MyISAM", "MRG_ISAM", "CONNECT", "OQGRAPH", "SPIDER", "VP", "FEDERATED", "SPHINX"];
+
+/// What a server and its client accept by default in one statement.
+const DEFAULT_PACKET_BYTES: usize = 16 << 20;
 
 /// What a dump holds, and what it does not.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -69,28 +72,26 @@ pub fn dump_database<W: Write>(
     progress: &mut dyn FnMut(u64),
 ) -> Result<(W, DumpReport), Error> {
     let mut warnings = Vec::new();
-    for attempt in 1..=ATTEMPTS {
+    let mut attempt = 1;
+    loop {
         let out = open().map_err(|source| Error::Open { database: database.to_owned(), source })?;
         let watch = Watch { stop, progress: &mut *progress };
-        let failure = match attempt_dump(session, database, out, watch, attempt) {
+        match attempt_dump(session, database, out, watch, attempt) {
             Ok((out, mut report)) => {
                 report.warnings.append(&mut warnings);
                 return Ok((out, report));
             }
-            Err(failure) => failure,
-        };
-        match failure {
-            Failure::Fatal(error) => return Err(error),
-            Failure::Changed { object, source } if attempt == ATTEMPTS => {
+            Err(Failure::Fatal(error)) => return Err(error),
+            Err(Failure::Changed { object, source }) if attempt == ATTEMPTS => {
                 return Err(Error::Changing { database: database.to_owned(), object, attempts: ATTEMPTS, source });
             }
-            Failure::Changed { object, source } => {
+            Err(Failure::Changed { object, source }) => {
                 warnings.push(format!("{object} changed during the dump ({source}): taken again in a later snapshot"));
                 session.renew_snapshot()?;
+                attempt += 1;
             }
         }
     }
-    unreachable!("the last attempt returns")
 }
 
 fn attempt_dump<'a, W: Write>(
@@ -121,9 +122,6 @@ impl<W: Write> Dump<'_, W> {
             self.step(&format!("sequence {}", name(sequence)), |dump| dump.sequence(sequence))?;
         }
         self.tables(&objects.tables)?;
-        for view in &objects.views {
-            self.step(&format!("columns of view {}", name(view)), |dump| dump.placeholder(view))?;
-        }
         self.all_code(&objects.routines)?;
         self.views(&objects.views)?;
         self.all_code(&objects.triggers)?;
@@ -231,59 +229,75 @@ impl<W: Write> Dump<'_, W> {
                 self.full_name(&table.name)
             )),
         }
-        let before = self.report.rows;
-        self.report.rows += write_rows(self.session, &plan, &mut self.script, &mut self.watch, before)?;
+        let written = write_rows(self.session, &plan, &mut self.script, &mut self.watch, self.report.rows);
         if plan.past == Past::Saved {
             self.script.statement("SET @@SYSTEM_VERSIONING_INSERT_HISTORY = 0")?;
+        }
+        let Rows { rows, longest_bytes } = written?;
+        self.report.rows += rows;
+        if longest_bytes > DEFAULT_PACKET_BYTES {
+            self.warn(format!(
+                "{} has a row of {longest_bytes} bytes of SQL: load it with max_allowed_packet=1G at server and client",
+                self.full_name(&table.name)
+            ));
+        }
+        Ok(())
+    }
+
+    fn views(&mut self, names: &[String]) -> Result<(), Failure> {
+        let databases = schema::visible_databases(self.session);
+        let databases = self.must("the list of databases", databases)?;
+        let mut views = Vec::new();
+        for view in names {
+            self.step(&format!("view {}", self.full_name(view)), |dump| {
+                views.push(dump.read_view(view)?);
+                Ok(())
+            })?;
+        }
+        let written = self.write_views(&in_order_of_use(views), &databases);
+        written.map_err(|error| Failure::write(self.database, error))
+    }
+
+    /// A view over tables that are gone cannot be loaded: it stays as a comment, and is named.
+    fn read_view(&mut self, view: &str) -> Result<View, StepFailure> {
+        const INVALID_VIEW: u16 = 1356;
+        let code = schema::view(self.session, view)?;
+        let usable = self.session.run(&format!("SHOW COLUMNS FROM {}", name(view)));
+        if let Err(cause @ Cause::Server { code: INVALID_VIEW, .. }) = usable {
+            self.script.comment(&format!("Broken on the server: {}", code.create))?;
+            return Err(cause.into());
+        }
+        let columns = schema::columns(self.session, self.database, view)?;
+        let columns = columns.into_iter().map(|column| column.name).collect();
+        Ok(View { name: view.to_owned(), columns, code })
+    }
+
+    fn write_views(&mut self, views: &[View], databases: &[String]) -> io::Result<()> {
+        for view in views {
+            self.placeholder(view)?;
+        }
+        for view in views {
+            self.warn_of_foreign_tables(view, databases);
+            self.script.stored_code(&format!("DROP VIEW IF EXISTS {}", name(&view.name)), &view.code)?;
         }
         Ok(())
     }
 
     /// A view with the right columns, for other views to be made over until the real one is there.
-    fn placeholder(&mut self, view: &str) -> Result<(), StepFailure> {
-        let columns = schema::columns(self.session, self.database, view)?;
-        let list: Vec<_> = columns.iter().map(|column| format!("1 AS {}", name(&column.name))).collect();
-        if !list.is_empty() {
-            self.script.statement(&format!("\nDROP VIEW IF EXISTS {}", name(view)))?;
-            self.script.statement(&format!("CREATE VIEW {} AS SELECT {}", name(view), list.join(", ")))?;
+    fn placeholder(&mut self, view: &View) -> io::Result<()> {
+        let list: Vec<_> = view.columns.iter().map(|column| format!("1 AS {}", name(column))).collect();
+        if list.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        self.script.statement(&format!("\nDROP VIEW IF EXISTS {}", name(&view.name)))?;
+        self.script.statement(&format!("CREATE VIEW {} AS SELECT {}", name(&view.name), list.join(", ")))
     }
 
-    fn views(&mut self, views: &[String]) -> Result<(), Failure> {
-        let databases = schema::visible_databases(self.session);
-        let databases = self.must("the list of databases", databases)?;
-        let mut definitions = Vec::new();
-        for view in views {
-            self.step(&format!("view {}", self.full_name(view)), |dump| {
-                definitions.push((view.clone(), schema::view(dump.session, view)?));
-                Ok(())
-            })?;
-        }
-        for (view, definition) in in_order_of_use(definitions) {
-            self.warn_of_foreign_tables(&view, &definition, &databases);
-            self.step(&format!("view {}", self.full_name(&view)), |dump| dump.view(&view, &definition))?;
-        }
-        Ok(())
-    }
-
-    /// A view over tables that are gone cannot be loaded: it stays as a comment, and is named.
-    fn view(&mut self, view: &str, definition: &StoredCode) -> Result<(), StepFailure> {
-        const INVALID_VIEW: u16 = 1356;
-        let usable = self.session.run(&format!("SHOW COLUMNS FROM {}", name(view)));
-        if let Err(Cause::Server { code: INVALID_VIEW, .. }) = &usable {
-            self.script.comment(&format!("Broken on the server: {}", definition.create))?;
-            return Ok(usable?);
-        }
-        Ok(self.script.stored_code(&format!("DROP VIEW IF EXISTS {}", name(view)), definition)?)
-    }
-
-    fn warn_of_foreign_tables(&mut self, view: &str, definition: &StoredCode, databases: &[String]) {
-        let used =
-            |other: &&String| *other != self.database && definition.create.contains(&format!("{}.", name(other)));
+    fn warn_of_foreign_tables(&mut self, view: &View, databases: &[String]) {
+        let used = |other: &&String| *other != self.database && view.code.create.contains(&format!("{}.", name(other)));
         let others: Vec<_> = databases.iter().filter(used).map(|other| name(other)).collect();
         if !others.is_empty() {
-            self.warn(format!("view {} uses {}: load that first", self.full_name(view), others.join(", ")));
+            self.warn(format!("view {} uses {}: load that first", self.full_name(&view.name), others.join(", ")));
         }
     }
 
@@ -413,14 +427,21 @@ impl From<RowFailure> for StepFailure {
     }
 }
 
+/// A view that can be made again.
+struct View {
+    name: String,
+    columns: Vec<String>,
+    code: StoredCode,
+}
+
 /// Puts views after those that they name. A circle, which a column's name can feign, is left to the placeholders.
-fn in_order_of_use(mut rest: Vec<(String, StoredCode)>) -> Vec<(String, StoredCode)> {
+fn in_order_of_use(mut rest: Vec<View>) -> Vec<View> {
     let mut ordered = Vec::with_capacity(rest.len());
     while !rest.is_empty() {
-        let names: Vec<_> = rest.iter().map(|(view, _)| name(view)).collect();
-        let is_free = |(view, code): &(String, StoredCode)| {
-            let own = name(view);
-            names.iter().all(|other| *other == own || !body(&code.create).contains(other.as_str()))
+        let names: Vec<_> = rest.iter().map(|view| name(&view.name)).collect();
+        let is_free = |view: &View| {
+            let own = name(&view.name);
+            names.iter().all(|other| *other == own || !body(&view.code.create).contains(other.as_str()))
         };
         let next = rest.iter().position(is_free).unwrap_or(0);
         ordered.push(rest.remove(next));
@@ -446,8 +467,10 @@ mod tests {
             database_collation: None,
             time_zone: None,
         };
-        let views = views.iter().map(|(view, body)| ((*view).to_owned(), code(body))).collect();
-        let order: Vec<_> = in_order_of_use(views).into_iter().map(|(view, _)| view).collect();
+        let view =
+            |(view, body): &(&str, &str)| View { name: (*view).to_owned(), columns: Vec::new(), code: code(body) };
+        let order: Vec<_> =
+            in_order_of_use(views.iter().map(view).collect()).into_iter().map(|view| view.name).collect();
         assert_eq!(order, expected);
     }
 

@@ -42,7 +42,8 @@ pub enum Error {
     },
     /// The server is there but refuses the account.
     #[error(
-        "log in to MariaDB at {address} as {user:?}; set user and password in ~/.my.cnf, or MYSQL_USER and MYSQL_PWD"
+        "log in to MariaDB at {address} as {user:?}; set user and password in ~/.my.cnf, or MYSQL_USER and MYSQL_PWD; \
+         an account that requires TLS also needs ssl or ssl-ca in ~/.my.cnf"
     )]
     LogIn {
         /// Socket path, or host and port.

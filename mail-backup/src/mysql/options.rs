@@ -29,7 +29,8 @@ pub struct Options {
     pub port: Option<u16>,
     /// Unix socket.
     pub socket: Option<PathBuf>,
-    /// PEM file of the authorities that the server's certificate must come from. Asks for TLS.
+    /// PEM file of the authorities that the server's certificate must come from. Asks for TLS. A server certificate
+    /// that is marked as an authority itself (`CA:TRUE`) is refused by the TLS library.
     pub ssl_ca: Option<PathBuf>,
     /// PEM file of the client's certificate. Asks for TLS.
     pub ssl_cert: Option<PathBuf>,

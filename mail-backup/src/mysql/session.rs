@@ -158,11 +158,15 @@ fn connect_error(settings: &ConnectionSettings, error: ::mysql::Error) -> Error 
     }
 }
 
-/// The TLS library reports a refused certificate as an I/O error of its own kind.
+/// The TLS library reports a refused certificate as invalid data, of its first read or write.
 fn is_about_tls(error: &::mysql::Error) -> bool {
+    let invalid = |error: &std::io::Error| error.kind() == std::io::ErrorKind::InvalidData;
     match error {
         ::mysql::Error::TlsError(_) | ::mysql::Error::DriverError(::mysql::DriverError::TlsNotSupported) => true,
-        ::mysql::Error::IoError(error) => error.kind() == std::io::ErrorKind::InvalidData,
+        ::mysql::Error::IoError(error) => invalid(error),
+        ::mysql::Error::CodecError(error) => {
+            std::error::Error::source(error).and_then(|source| source.downcast_ref()).is_some_and(invalid)
+        }
         _ => false,
     }
 }

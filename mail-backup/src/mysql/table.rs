@@ -116,28 +116,37 @@ fn is_exact(character_set: &str) -> bool {
     ["utf8mb4", "utf8mb3", "utf8", "latin1", "ascii"].contains(&character_set)
 }
 
-/// Writes all rows and returns how many. `before` rows of the database were written earlier.
+/// What was written of a table.
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    pub(super) rows: u64,
+    /// Of the longest statement.
+    pub(super) longest_bytes: usize,
+}
+
+/// Writes all rows. `before` rows of the database were written earlier.
 pub(super) fn write_rows<W: Write>(
     session: &mut Session,
     plan: &RowPlan,
     script: &mut Script<W>,
     watch: &mut Watch<'_>,
     before: u64,
-) -> Result<u64, RowFailure> {
+) -> Result<Rows, RowFailure> {
     let mut answer = session.stream(&plan.select).map_err(RowFailure::Read)?;
     let notations: Vec<_> = answer.columns().as_ref().iter().map(Notation::of).collect();
     let mut statement = Vec::with_capacity(STATEMENT_BYTES + STATEMENT_BYTES / 4);
-    let mut rows = 0;
+    let mut written = Rows::default();
     for row in &mut answer {
         let row = row.map_err(|error| RowFailure::Read(error.into()))?;
         begin_row(&plan.insert, &mut statement);
         append_row(&row, &notations, &mut statement);
-        rows += 1;
+        written.rows += 1;
         if statement.len() < STATEMENT_BYTES {
             continue;
         }
+        written.longest_bytes = written.longest_bytes.max(statement.len());
         end_statement(script, &mut statement).map_err(RowFailure::Write)?;
-        (watch.progress)(before + rows);
+        (watch.progress)(before + written.rows);
         if watch.stop.load(Ordering::Relaxed) {
             // To drop the answer would read it to its end, which may take an hour.
             std::mem::forget(answer);
@@ -145,8 +154,8 @@ pub(super) fn write_rows<W: Write>(
         }
     }
     end_statement(script, &mut statement).map_err(RowFailure::Write)?;
-    (watch.progress)(before + rows);
-    Ok(rows)
+    (watch.progress)(before + written.rows);
+    Ok(written)
 }
 
 fn begin_row(insert: &str, statement: &mut Vec<u8>) {

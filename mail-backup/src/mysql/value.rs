@@ -83,13 +83,23 @@ const ESCAPES: [u8; 256] = {
 pub(super) fn append_quoted(bytes: &[u8], out: &mut Vec<u8>) {
     out.push(b'\'');
     let mut rest = bytes;
-    while let Some(at) = rest.iter().position(|&b| ESCAPES[usize::from(b)] != 0) {
+    while let Some(at) = first_special(rest) {
         out.extend_from_slice(&rest[..at]);
         out.extend_from_slice(&[b'\\', ESCAPES[usize::from(rest[at])]]);
         rest = &rest[at + 1..];
     }
     out.extend_from_slice(rest);
     out.push(b'\'');
+}
+
+/// Where the first byte is that needs a backslash. Plain blocks are passed over with vector instructions.
+fn first_special(bytes: &[u8]) -> Option<usize> {
+    const BLOCK: usize = 32;
+    let is_suspect = |&b: &u8| (b <= 0x1a) | (b == b'\'') | (b == b'\\');
+    let is_plain = |block: &&[u8]| !block.iter().fold(false, |found, b| found | is_suspect(b));
+    let plain_bytes = BLOCK * bytes.chunks_exact(BLOCK).take_while(is_plain).count();
+    let at = bytes[plain_bytes..].iter().position(|&b| ESCAPES[usize::from(b)] != 0)?;
+    Some(plain_bytes + at)
 }
 
 /// The two digits of each byte.
@@ -142,6 +152,15 @@ mod tests {
         check(T::MYSQL_TYPE_BLOB, 45, Some(b"a'"), r"'a\''");
         check(T::MYSQL_TYPE_VAR_STRING, 45, Some(b""), "''");
         check(T::MYSQL_TYPE_STRING, 45, Some("é\0\n\r\x1a\\'\"`%".as_bytes()), r#"'é\0\n\r\Z\\\'"`%'"#);
+    }
+
+    #[test]
+    fn a_special_byte_is_found_at_any_place() {
+        for (before, after) in (0..100).flat_map(|before| [(before, 0), (before, 40)]) {
+            let (text, tabs) = ("a".repeat(before), "\t".repeat(after));
+            let value = format!("{text}'{tabs}\\");
+            check(ColumnType::MYSQL_TYPE_BLOB, 45, Some(value.as_bytes()), &format!(r"'{text}\'{tabs}\\'"));
+        }
     }
 
     #[test]

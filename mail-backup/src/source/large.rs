@@ -83,8 +83,7 @@ impl<R: Read> Exactly<R> {
         if self.failure.is_none() && !buffer.is_empty() {
             match self.inner.read(buffer) {
                 Ok(0) => {
-                    self.failure =
-                        Some(io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter while it was read"))
+                    self.failure = Some(became_shorter());
                 }
                 Ok(bytes) => return bytes,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => return self.fill(buffer),
@@ -94,4 +93,8 @@ impl<R: Read> Exactly<R> {
         buffer.fill(0);
         buffer.len()
     }
+}
+
+fn became_shorter() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter while it was read")
 }

@@ -1,11 +1,14 @@
 //! Reads entries of the live tree into the tar of one frame.
 
-use std::io::{self, Read};
+use std::fs::File;
+use std::io;
 
 use mail_common::archive::index::{Kind, LiveEntry, Stat};
 use mail_common::archive::member::{MemberHead, pad};
 use mail_common::checksum::Sha256;
 use mail_common::relpath::RelPath;
+use rustix::buffer::spare_capacity;
+use rustix::io::Errno;
 
 use super::tree::{Look, SourceTree, is_fresh, look_at_open, vanished, xattrs};
 
@@ -98,7 +101,7 @@ fn append_file(tree: &SourceTree, path: &RelPath, tar: &mut Vec<u8>) -> io::Resu
 
 /// Appends head and content of a file as one reading gives them.
 fn read_file(tree: &SourceTree, path: &RelPath, tar: &mut Vec<u8>) -> io::Result<Appended> {
-    let mut file = tree.open_file(path)?;
+    let file = tree.open_file(path)?;
     let mut stat = expect(look_at_open(&file)?, Kind::File)?;
     let entry = |stat| LiveEntry { path: path.clone(), kind: Kind::File, stat };
     if stat.size > LARGE_BYTES {
@@ -109,7 +112,7 @@ fn read_file(tree: &SourceTree, path: &RelPath, tar: &mut Vec<u8>) -> io::Result
     let head = MemberHead { path, kind: Kind::File, stat: &stat, link_target: b"", xattrs: &xattrs };
     head.append_to(tar);
     let content = tar.len();
-    let read_bytes = (&mut file).take(stat.size).read_to_end(tar)? as u64;
+    let read_bytes = read_up_to(&file, stat.size, tar)?;
     let after = expect(look_at_open(&file)?, Kind::File)?;
     let is_steady = read_bytes == stat.size && after.size == stat.size && after.mtime_ns == stat.mtime_ns;
     let digest = Some(Sha256::of(&tar[content..]));
@@ -126,6 +129,23 @@ fn read_file(tree: &SourceTree, path: &RelPath, tar: &mut Vec<u8>) -> io::Result
         // It will be read again the next time, whatever its times say.
         false => Appended::Unsteady(entry(Stat { ctime_ns: 0, ..stat }), digest),
     })
+}
+
+/// Appends at most `limit` bytes of `file`, in one call of the kernel where it gives them so. Returns how many.
+fn read_up_to(file: &File, limit: u64, tar: &mut Vec<u8>) -> io::Result<u64> {
+    let start = tar.len();
+    let wanted = usize::try_from(limit).map_err(io::Error::other)?;
+    // One byte more would tell of a file that grew; the second look at its size does.
+    tar.reserve(wanted);
+    while tar.len() < start + wanted {
+        match rustix::io::read(file, spare_capacity(tar)) {
+            Ok(0) => break,
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    tar.truncate(start + wanted);
+    Ok((tar.len() - start) as u64)
 }
 
 /// Something else may have taken the place of what was listed.

@@ -155,12 +155,13 @@ pub struct IndexWriter<W> {
     inner: W,
     line: Vec<u8>,
     entries: u64,
+    bytes: u64,
 }
 
 impl<W: Write> IndexWriter<W> {
     /// Starts with no line.
     pub fn new(inner: W) -> Self {
-        Self { inner, line: Vec::with_capacity(512), entries: 0 }
+        Self { inner, line: Vec::with_capacity(512), entries: 0, bytes: 0 }
     }
 
     /// Writes a line of the index.
@@ -203,7 +204,13 @@ impl<W: Write> IndexWriter<W> {
         serde_json::to_writer(&mut self.line, &line)?;
         self.line.push(b'\n');
         self.entries += 1;
+        self.bytes += self.line.len() as u64;
         self.inner.write_all(&self.line)
+    }
+
+    /// Length of all lines so far, before compression.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// The inner writer and the number of lines.
