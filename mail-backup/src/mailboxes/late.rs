@@ -1,6 +1,6 @@
 //! Finds messages that were listed and then moved: by their unique names, or by their inodes.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io;
 
 use mail_common::relpath::RelPath;
@@ -18,10 +18,18 @@ pub(crate) struct Search {
     looked: BTreeMap<Missing, u8>,
     /// Listed paths that nobody has saved. What is listed elsewhere is saved.
     unclaimed: BTreeSet<RelPath>,
-    /// Unique names of the messages that were found, with their inodes: they are saved since.
-    claimed: HashMap<Vec<u8>, u64>,
+    /// The messages that were found: they are saved since.
+    claimed: HashSet<Identity>,
     /// Not found: expunged while the backup ran.
     pub(crate) expunged: u64,
+}
+
+/// A message under whatever flags and in whatever folder: its unique name and its inode. The name alone is not enough:
+/// a folder that was copied by hand has every name a second time.
+type Identity = (Vec<u8>, u64);
+
+fn identity(missing: &Missing) -> Identity {
+    (unique_name(missing.path.name()).to_vec(), missing.inode)
 }
 
 /// Messages by what stays when they move: the unique name, or, where they are moved by copying, the inode.
@@ -36,7 +44,7 @@ impl Search {
     pub(crate) fn add(&mut self, missing: impl IntoIterator<Item = Missing>) {
         for message in missing {
             self.unclaimed.insert(message.path.clone());
-            self.claimed.remove(unique_name(message.path.name()));
+            self.claimed.remove(&identity(&message));
             self.looked.entry(message).or_insert(0);
         }
     }
@@ -75,30 +83,29 @@ impl Search {
     }
 
     /// Which of `found` are listed where somebody has saved them, or were found before.
-    fn saved(&self, listed: &Listing, found: &Marks) -> io::Result<Marks> {
-        let mut saved =
-            Marks { names: self.claimed.keys().cloned().collect(), inodes: self.claimed.values().copied().collect() };
+    fn saved(&self, listed: &Listing, found: &Marks) -> io::Result<HashSet<Identity>> {
+        let mut saved = self.claimed.clone();
         listed.each_message(|directory, name| {
             let unique = unique_name(&name.bytes);
             let is_found = found.names.contains(unique) || found.inodes.contains(&name.inode);
             if is_found && directory.child(&name.bytes).is_ok_and(|path| !self.unclaimed.contains(&path)) {
-                saved.names.insert(unique.to_vec());
-                saved.inodes.insert(name.inode);
+                saved.insert((unique.to_vec(), name.inode));
             }
         })?;
         Ok(saved)
     }
 
     /// Whether the message at `place` is to be saved; if so, no other place of it is.
-    fn claim(&mut self, place: &Missing, wanted: &Marks, saved: &Marks) -> bool {
-        let unique = unique_name(place.path.name());
-        let is_saved = saved.names.contains(unique) || self.claimed.contains_key(unique);
-        let is_copy_saved = || saved.inodes.contains(&place.inode) || self.claimed.values().any(|i| *i == place.inode);
-        if is_saved || (!wanted.names.contains(unique) && is_copy_saved()) {
+    fn claim(&mut self, place: &Missing, wanted: &Marks, saved: &HashSet<Identity>) -> bool {
+        let identity = identity(place);
+        let is_copy = || saved.iter().chain(&self.claimed).any(|(_, inode)| *inode == place.inode);
+        if saved.contains(&identity)
+            || self.claimed.contains(&identity)
+            || (!wanted.names.contains(&identity.0) && is_copy())
+        {
             return false;
         }
-        self.claimed.insert(unique.to_vec(), place.inode);
-        true
+        self.claimed.insert(identity)
     }
 
     fn settle(&mut self, found: &Marks, is_settled: bool) {
@@ -233,6 +240,18 @@ mod tests {
         check(&mut search, &mailbox.listing(), &listed, &[]);
         assert!(search.is_over());
         assert_eq!(search.expunged, 0);
+    }
+
+    /// As after a folder was copied by hand: the copy has the same unique name, and is another message.
+    #[test]
+    fn a_message_is_found_though_another_folder_has_its_unique_name() {
+        let mailbox = Mailbox::new().with("cur/1.a:2,").with(".Sent/cur/1.a:2,");
+        let listed = mailbox.listing();
+        let mut search = Search::default();
+        search.add([mailbox.missing("cur/1.a:2,")]);
+        mailbox.rename("cur/1.a:2,", "cur/1.a:2,S");
+        check(&mut search, &mailbox.listing(), &listed, &["cur/1.a:2,S"]);
+        assert!(search.is_over());
     }
 
     #[test]

@@ -178,14 +178,14 @@ impl Listing {
     /// Those of `departed` that no listing has. That one arrived somewhere in between says nothing: it may have left
     /// from there, too.
     fn not_listed(&self, mut departed: Vec<Missing>) -> io::Result<Vec<Missing>> {
-        let mut listed = HashSet::new();
-        let wanted: HashSet<&[u8]> = departed.iter().map(|stray| unique_name(stray.path.name())).collect();
+        let wanted: HashSet<u64> = departed.iter().map(|stray| stray.inode).collect();
+        let mut listed: HashSet<(Vec<u8>, u64)> = HashSet::new();
         self.each_message(|_, name| {
-            if wanted.contains(unique_name(&name.bytes)) {
-                listed.insert(unique_name(&name.bytes).to_vec());
+            if wanted.contains(&name.inode) {
+                listed.insert((unique_name(&name.bytes).to_vec(), name.inode));
             }
         })?;
-        departed.retain(|stray| !listed.contains(unique_name(stray.path.name())));
+        departed.retain(|stray| !listed.contains(&(unique_name(stray.path.name()).to_vec(), stray.inode)));
         Ok(departed)
     }
 
@@ -323,7 +323,8 @@ mod tests {
         fs::write(dir.path().join("m/cur/1.a:2,S"), "").unwrap();
         let tree = SourceTree::open(dir.path()).unwrap();
         let listing = Listing::of(&tree, &"m".parse().unwrap(), Reach::Whole, dir.path()).unwrap();
-        let missing = |path: &str| Missing { path: path.parse().unwrap(), inode: 7 };
+        let inode = std::os::unix::fs::MetadataExt::ino(&fs::metadata(dir.path().join("m/cur/1.a:2,S")).unwrap());
+        let missing = |path: &str| Missing { path: path.parse().unwrap(), inode };
         // The second arrived under this name earlier in the same rounds, and left again.
         let departed = vec![missing("m/new/1.a"), missing("m/new/2.b"), missing("m/cur/2.b:2,")];
         assert_eq!(listing.not_listed(departed.clone()).unwrap(), departed[1..]);
