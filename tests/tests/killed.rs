@@ -151,7 +151,7 @@ fn slow_server() -> Server {
 }
 
 fn slow_backup(server: &Server) -> Tool {
-    backup(server, DAY_2).args(["--full", "--level", "19"])
+    backup(server, DAY_2).args(["--full", "--level", "15"])
 }
 
 fn wait_for(what: &str, mut is_there: impl FnMut() -> bool) {
