@@ -100,7 +100,7 @@ fn retire(plan: &Plan, lock: &RootLock, session: &Session, newest: Newest, total
 }
 
 fn save(plan: &Plan, session: &Session, now: &ZonedDateTime) -> Result<(Exit, Totals), Error> {
-    let stop = Interrupt::on_signals().map_err(Error::Signals)?.flag();
+    let interrupt = Interrupt::on_signals().map_err(Error::Signals)?;
     let lock = RootLock::acquire(&plan.root, now)?;
     for path in plan.root.clear_leftovers(&lock)? {
         session.report.info(format!("cleared {}, left by a run that was killed", path.display()));
@@ -112,7 +112,8 @@ fn save(plan: &Plan, session: &Session, now: &ZonedDateTime) -> Result<(Exit, To
         Reading::Everything => PreviousSets::default(),
     };
     let base = base(plan)?;
-    let staging = Staging::create(&lock, &plan.root, plan.id)?;
+    let staging = Staging::create(&lock, &plan.root, plan.id)?.watching(&interrupt);
+    let stop = interrupt.flag();
     let mut run = Run { plan, session, staging: &staging, previous: &previous, stop, result: RunResult::default() };
     run.save_components(age_from(plan, now))?;
     let carried = match base {

@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -33,6 +34,21 @@ impl MariaDb {
     #[must_use]
     pub fn start() -> Self {
         Self::start_with(&[])
+    }
+
+    /// A server that all tests of a program share, while one of them has it.
+    ///
+    /// # Panics
+    /// As [`MariaDb::start`].
+    #[must_use]
+    pub fn shared() -> Arc<Self> {
+        static SHARED: Mutex<Weak<MariaDb>> = Mutex::new(Weak::new());
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.upgrade().unwrap_or_else(|| {
+            let server = Arc::new(Self::start());
+            *shared = Arc::downgrade(&server);
+            server
+        })
     }
 
     /// Starts a server with further options, such as `--require-secure-transport=ON`.

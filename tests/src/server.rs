@@ -3,26 +3,30 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tempfile::TempDir;
 
 use crate::maildir::{TreePlan, generate};
+use crate::mariadb::MariaDb;
 use crate::run::Tool;
 
 /// The files of a mail server, a directory each for mail, configuration, certificates and keys.
 #[derive(Debug)]
 pub struct Server {
     dir: TempDir,
+    database: Option<Arc<MariaDb>>,
 }
 
 impl Server {
-    /// A server with the mail that `plan` says.
+    /// A server without a database, with the mail that `plan` says.
     ///
     /// # Panics
     /// When it cannot be written.
     #[must_use]
     pub fn new(plan: &TreePlan) -> Self {
-        let server = Self { dir: tempfile::tempdir().expect("a temporary directory can be made") };
+        let dir = tempfile::tempdir().expect("a temporary directory can be made");
+        let server = Self { dir, database: None };
         generate(&server.mail(), plan).expect("a mail tree can be made");
         let files = [
             ("config/postfix/main.cf", "myhostname = mx.example.com\n"),
@@ -39,6 +43,12 @@ impl Server {
         }
         fs::create_dir(server.root()).expect("the root can be made");
         server
+    }
+
+    /// With a database, so that a set of it is complete.
+    #[must_use]
+    pub fn with_database(self, database: Arc<MariaDb>) -> Self {
+        Self { database: Some(database), ..self }
     }
 
     /// Everything lies below it.
@@ -59,6 +69,35 @@ impl Server {
         self.dir.path().join("backup")
     }
 
+    /// What `latest` leads to.
+    ///
+    /// # Panics
+    /// When it is no symlink.
+    #[must_use]
+    pub fn latest(&self) -> PathBuf {
+        fs::read_link(self.root().join("latest")).expect("latest is a symlink")
+    }
+
+    /// The names of all sets in `daily/`, sorted.
+    ///
+    /// # Panics
+    /// When the directory cannot be read.
+    #[must_use]
+    pub fn daily_names(&self) -> Vec<String> {
+        names(&self.root().join("daily")).into_iter().filter(|name| !name.starts_with('.')).collect()
+    }
+
+    /// What a run must not leave behind: hidden names anywhere in the root but the lock file.
+    ///
+    /// # Panics
+    /// When a directory cannot be read.
+    #[must_use]
+    pub fn hidden(&self) -> Vec<String> {
+        let dirs = ["", "daily", "weekly"].map(|name| self.root().join(name));
+        let all = dirs.iter().filter(|dir| dir.exists()).flat_map(|dir| names(dir));
+        all.filter(|name| name.starts_with('.') && name != ".lock").collect()
+    }
+
     /// The set `daily/<date>`.
     #[must_use]
     pub fn daily(&self, date: &str) -> PathBuf {
@@ -69,7 +108,7 @@ impl Server {
     #[must_use]
     pub fn settings(&self) -> Vec<(&'static str, PathBuf)> {
         let below = |name: &str| self.dir.path().join(name);
-        vec![
+        let mut settings = vec![
             ("BACKUP_ROOT", self.root()),
             ("MAIL_DATA_DIR", self.mail()),
             ("CONFIG_DIR", below("config")),
@@ -77,7 +116,11 @@ impl Server {
             ("DKIM_DIR", below("opendkim")),
             ("DOCKER_COMPOSE_FILE", below("docker-compose.yml")),
             ("ENV_FILE", below(".env")),
-        ]
+        ];
+        if let Some(database) = &self.database {
+            settings.extend([("MYSQL_SOCKET", database.socket()), ("MYSQL_USER", "root".into())]);
+        }
+        settings
     }
 
     /// `mail-backup` of this server.
@@ -85,4 +128,14 @@ impl Server {
     pub fn backup(&self) -> Tool {
         self.settings().into_iter().fold(Tool::new("mail-backup"), |tool, (name, value)| tool.env(name, value))
     }
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(dir).unwrap_or_else(|e| panic!("read directory {}: {e}", dir.display()));
+    let name = |entry: std::io::Result<fs::DirEntry>| {
+        entry.expect("a directory can be read").file_name().to_string_lossy().into_owned()
+    };
+    let mut names: Vec<String> = entries.map(name).collect();
+    names.sort();
+    names
 }

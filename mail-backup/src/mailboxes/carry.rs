@@ -132,7 +132,7 @@ impl Copier<'_, '_> {
     fn write_next(&mut self) -> Result<(), Error> {
         let Some(Waiting { old, kept, rebuilt }) = self.waiting.pop_front() else { return Ok(()) };
         let frame = match rebuilt {
-            Some(answer) => answer.recv().map_err(|_| Error::WorkerGone)??.frame,
+            Some(answer) => answer.recv().map_err(|_| self.context.no_answer())??.frame,
             None => read_frame(&self.file, span(old))
                 .map_err(|source| read_error(self.segment, old.frame_offset, source))?,
         };

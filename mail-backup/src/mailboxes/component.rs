@@ -53,7 +53,7 @@ pub(crate) fn save_mailboxes(
     let tree = opened.map_err(|source| Error::OpenRoot { path: plan.mail_dir.clone(), source })?;
     let units = units(&tree, plan.depth);
     thread::scope(|scope| {
-        let pool = FramePool::start(scope, &tree, plan.level, plan.threads.get());
+        let pool = FramePool::start(scope, &tree, plan.level, plan.threads.get(), surroundings.stop);
         let syncer = Syncer::start(scope);
         let context = Context {
             syncing: syncer.queue(),

@@ -102,6 +102,11 @@ impl Context<'_> {
         if self.stop.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
     }
 
+    /// Why a worker dropped its work.
+    pub(crate) fn no_answer(&self) -> Error {
+        self.check_stop().err().unwrap_or(Error::WorkerGone)
+    }
+
     /// Names the directory of temporary files in an error.
     pub(crate) fn scratch_error(&self, source: io::Error) -> Error {
         Error::Scratch { path: self.scratch.to_owned(), source }

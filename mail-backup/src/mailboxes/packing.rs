@@ -127,7 +127,7 @@ impl<'a> Packing<'a> {
     /// Writes the frame that has waited longest.
     fn collect(&mut self, lines: &mut Lines<'_>, large: &mut Vec<LiveEntry>) -> Result<(), Error> {
         let Some(answer) = self.waiting.pop_front() else { return Ok(()) };
-        let built = answer.recv().map_err(|_| Error::WorkerGone)?;
+        let built = answer.recv().map_err(|_| self.context.no_answer())?;
         let Built { frame, packed } = built.map_err(|source| self.output.error(source))?;
         let Packed { entries, vanished, large: too_large, failed, unsteady } = packed;
         self.search_for(vanished);

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::Scope;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -15,7 +16,7 @@ use mail_common::archive::segment::{FrameSpan, read_frame};
 use crate::source::pack::{LARGE_BYTES, Packed, pack};
 use crate::source::tree::SourceTree;
 
-/// Gives work to the workers. They end when the last clone is gone.
+/// Gives work to the workers. They end when the last clone is gone; once the run is to stop, they drop what waits.
 #[derive(Clone, Debug)]
 pub(crate) struct FramePool {
     jobs: Sender<Job>,
@@ -69,12 +70,14 @@ impl FramePool {
         tree: &'scope SourceTree,
         level: i32,
         threads: usize,
+        stop: &'scope AtomicBool,
     ) -> io::Result<Self> {
         let (jobs, queue) = bounded::<Job>(threads);
         for _ in 0..threads {
             let queue = queue.clone();
             let mut worker = Worker { tree, compressor: FrameCompressor::new(level)?, tar: Vec::new() };
-            scope.spawn(move || queue.iter().for_each(|job| worker.work(job)));
+            let is_wanted = move |_: &Job| !stop.load(Ordering::Relaxed);
+            scope.spawn(move || queue.iter().filter(is_wanted).for_each(|job| worker.work(job)));
         }
         Ok(Self { jobs, in_flight: threads + 1 })
     }

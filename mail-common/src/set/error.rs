@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::{LockError, SetId};
+use crate::interrupt::Interrupted;
 
 /// A set, or the root that holds it, could not be found, read or changed.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +75,9 @@ pub enum Error {
         /// The file.
         missing: &'static str,
     },
+    /// A signal asked the run to stop before its set was visible.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
     /// A set cannot be made visible. The one that was there before still is.
     #[error("commit {path}")]
     Commit {

@@ -9,6 +9,7 @@ use super::layout::{CHECKSUMS, Hidden, MANIFEST, Outcome, incomplete_path, remov
 use super::lock::{ExclusiveLock, LockError, RootLock, try_exclusive};
 use super::{BackupRoot, Error, SetId};
 use crate::atomic::{self, Exchanged, Linked, StoredFile};
+use crate::interrupt::Interrupt;
 use crate::relpath::RelPath;
 
 const READER_POLL: Duration = Duration::from_millis(50);
@@ -21,6 +22,7 @@ pub struct Staging<'lock> {
     id: SetId,
     /// The hidden directory.
     path: PathBuf,
+    interrupt: Interrupt,
 }
 
 /// What a finished run may call its set.
@@ -58,7 +60,14 @@ impl<'lock> Staging<'lock> {
     pub fn create(lock: &'lock RootLock, root: &BackupRoot, id: SetId) -> Result<Self, Error> {
         let path = Hidden::New.sibling(&root.set_path(id));
         create_below(root.path(), &path).map_err(|source| Error::CreateStaging { path: path.clone(), source })?;
-        Ok(Self { lock, root: root.path().to_owned(), id, path })
+        Ok(Self { lock, root: root.path().to_owned(), id, path, interrupt: Interrupt::default() })
+    }
+
+    /// One whose commit no longer waits for readers once `interrupt` is raised.
+    #[must_use]
+    pub fn watching(mut self, interrupt: &Interrupt) -> Self {
+        self.interrupt = interrupt.clone();
+        self
     }
 
     /// The set that this will be.
@@ -110,7 +119,7 @@ impl<'lock> Staging<'lock> {
     /// One that is being read is waited for up to `patience`, and is deleted once nobody can read it.
     ///
     /// # Errors
-    /// [`Error::NotComplete`], [`Error::Busy`], [`Error::Lock`], [`Error::Commit`]: the new set is gone then, the old one
+    /// [`Error::NotComplete`], [`Error::Busy`], [`Error::Interrupted`], [`Error::Lock`], [`Error::Commit`]: the new set is gone then, the old one
     /// is untouched.
     pub fn commit(self, commit_as: CommitAs, patience: Duration) -> Result<Committed, Error> {
         let path = match commit_as {
@@ -142,7 +151,7 @@ impl<'lock> Staging<'lock> {
     /// Takes the name `path` from the set that has it, and deletes that one. Tells when it could not be deleted.
     fn replace(&self, path: &Path, patience: Duration) -> Result<Option<NotRemoved>, Error> {
         let failed = |source| Error::Commit { path: path.to_owned(), source };
-        let guard = wait_for_readers(path, patience)?;
+        let guard = wait_for_readers(path, patience, &self.interrupt)?;
         let old = match atomic::exchange(&self.path, path).map_err(failed)? {
             Exchanged::Done => sync_exchange(&self.path, path),
             Exchanged::Unsupported => swap_by_moving_aside(&self.path, path),
@@ -200,11 +209,14 @@ fn sync_exchange(hidden: &Path, path: &Path) -> io::Result<PathBuf> {
 }
 
 /// Shuts readers out of the set at `path`, once those that are there have gone.
-fn wait_for_readers(path: &Path, patience: Duration) -> Result<ExclusiveLock, Error> {
+fn wait_for_readers(path: &Path, patience: Duration, interrupt: &Interrupt) -> Result<ExclusiveLock, Error> {
     let start = Instant::now();
     loop {
         match try_exclusive(path) {
-            Err(LockError::Busy { .. }) if start.elapsed() < patience => thread::sleep(READER_POLL),
+            Err(LockError::Busy { .. }) if start.elapsed() < patience => {
+                interrupt.check()?;
+                thread::sleep(READER_POLL);
+            }
             Err(LockError::Busy { path }) => return Err(Error::Busy { path, waited_seconds: patience.as_secs() }),
             result => return Ok(result?),
         }
