@@ -1,26 +1,34 @@
 //! Finds messages that were listed and then moved: by their unique names, or by their inodes.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io;
 
 use mail_common::relpath::RelPath;
 
 use super::listing::{Listing, Missing};
-use super::maildir::{holds_messages, unique_name};
+use super::maildir::unique_name;
 
-/// A message that two looks at the whole mailbox do not find has been expunged.
-const LOOKS: u8 = 2;
+/// A message that so many looks at a busy mailbox do not find has been expunged. Where the mailbox held still while it
+/// was looked through, one look tells.
+const LOOKS: u8 = 3;
 
 /// The messages that are looked for.
 #[derive(Debug, Default)]
 pub(crate) struct Search {
     looked: BTreeMap<Missing, u8>,
-    /// Listed paths that nobody has saved: to find a message there is news.
+    /// Listed paths that nobody has saved. What is listed elsewhere is saved.
     unclaimed: BTreeSet<RelPath>,
-    /// Paths that were already returned.
-    claimed: BTreeSet<RelPath>,
+    /// Unique names of the messages that were found, with their inodes: they are saved since.
+    claimed: HashMap<Vec<u8>, u64>,
     /// Not found: expunged while the backup ran.
     pub(crate) expunged: u64,
+}
+
+/// Messages by what stays when they move: the unique name, or, where they are moved by copying, the inode.
+#[derive(Default)]
+struct Marks {
+    names: HashSet<Vec<u8>>,
+    inodes: HashSet<u64>,
 }
 
 impl Search {
@@ -28,7 +36,7 @@ impl Search {
     pub(crate) fn add(&mut self, missing: impl IntoIterator<Item = Missing>) {
         for message in missing {
             self.unclaimed.insert(message.path.clone());
-            self.claimed.remove(&message.path);
+            self.claimed.remove(unique_name(message.path.name()));
             self.looked.entry(message).or_insert(0);
         }
     }
@@ -48,44 +56,58 @@ impl Search {
         self.looked.len()
     }
 
-    /// Looks once through the whole mailbox. Returns where messages are now that are not saved there already.
-    pub(crate) fn look(&mut self, now: &Listing, listed: &Listing) -> io::Result<BTreeSet<RelPath>> {
-        let mut places = self.places(now)?;
-        let known = listed.known(&places)?;
-        places.retain(|path| !known.contains(path) || self.unclaimed.contains(path));
-        places.retain(|path| self.claimed.insert(path.clone()));
+    /// Looks once through the whole mailbox. Returns where messages are now that are not saved, under whatever name.
+    pub(crate) fn look(&mut self, now: &Listing, listed: &Listing) -> io::Result<Vec<Missing>> {
+        let wanted = self.wanted();
+        let mut places = places(now, &wanted)?;
+        let found = Marks::of(&places);
+        let saved = self.saved(listed, &found)?;
+        self.settle(&found, now.is_settled);
+        // A message under its own name comes before one that shares its inode, which may be a copy of it.
+        places.sort_by_key(|place| !wanted.names.contains(unique_name(place.path.name())));
+        places.retain(|place| self.claim(place, &wanted, &saved));
+        places.sort();
         Ok(places)
     }
 
-    /// Where the looked-for messages are in `now`; those that are nowhere for the second time are given up.
-    fn places(&mut self, now: &Listing) -> io::Result<BTreeSet<RelPath>> {
-        let names: HashSet<&[u8]> = self.looked.keys().map(|missing| unique_name(missing.path.name())).collect();
-        let inodes: HashSet<u64> = self.looked.keys().map(|missing| missing.inode).collect();
-        let mut places = BTreeSet::new();
-        let mut found = Found::default();
-        for directory in now.directories().filter(|path| holds_messages(path.name())) {
-            for name in now.names(directory) {
-                let name = name?;
-                let unique = unique_name(&name.bytes);
-                if !names.contains(unique) && !inodes.contains(&name.inode) {
-                    continue;
-                }
-                found.names.insert(unique.to_vec());
-                found.inodes.insert(name.inode);
-                places.extend(directory.child(&name.bytes));
+    fn wanted(&self) -> Marks {
+        Marks::of(self.looked.keys())
+    }
+
+    /// Which of `found` are listed where somebody has saved them, or were found before.
+    fn saved(&self, listed: &Listing, found: &Marks) -> io::Result<Marks> {
+        let mut saved =
+            Marks { names: self.claimed.keys().cloned().collect(), inodes: self.claimed.values().copied().collect() };
+        listed.each_message(|directory, name| {
+            let unique = unique_name(&name.bytes);
+            let is_found = found.names.contains(unique) || found.inodes.contains(&name.inode);
+            if is_found && directory.child(&name.bytes).is_ok_and(|path| !self.unclaimed.contains(&path)) {
+                saved.names.insert(unique.to_vec());
+                saved.inodes.insert(name.inode);
             }
-        }
-        self.settle(&found);
-        Ok(places)
+        })?;
+        Ok(saved)
     }
 
-    fn settle(&mut self, found: &Found) {
+    /// Whether the message at `place` is to be saved; if so, no other place of it is.
+    fn claim(&mut self, place: &Missing, wanted: &Marks, saved: &Marks) -> bool {
+        let unique = unique_name(place.path.name());
+        let is_saved = saved.names.contains(unique) || self.claimed.contains_key(unique);
+        let is_copy_saved = || saved.inodes.contains(&place.inode) || self.claimed.values().any(|i| *i == place.inode);
+        if is_saved || (!wanted.names.contains(unique) && is_copy_saved()) {
+            return false;
+        }
+        self.claimed.insert(unique.to_vec(), place.inode);
+        true
+    }
+
+    fn settle(&mut self, found: &Marks, is_settled: bool) {
         let mut expunged = 0;
         self.looked.retain(|missing, looks| {
             let is_found =
                 found.names.contains(unique_name(missing.path.name())) || found.inodes.contains(&missing.inode);
             *looks += 1;
-            let is_gone = !is_found && *looks >= LOOKS;
+            let is_gone = !is_found && (is_settled || *looks >= LOOKS);
             expunged += u64::from(is_gone);
             !is_found && !is_gone
         });
@@ -93,8 +115,147 @@ impl Search {
     }
 }
 
-#[derive(Default)]
-struct Found {
-    names: HashSet<Vec<u8>>,
-    inodes: HashSet<u64>,
+/// Where the wanted messages are in `now`.
+fn places(now: &Listing, wanted: &Marks) -> io::Result<Vec<Missing>> {
+    let mut places = Vec::new();
+    now.each_message(|directory, name| {
+        if (wanted.names.contains(unique_name(&name.bytes)) || wanted.inodes.contains(&name.inode))
+            && let Ok(path) = directory.child(&name.bytes)
+        {
+            places.push(Missing { path, inode: name.inode });
+        }
+    })?;
+    Ok(places)
+}
+
+impl Marks {
+    fn of<'a>(messages: impl IntoIterator<Item = &'a Missing>) -> Self {
+        let mut marks = Self::default();
+        for message in messages {
+            marks.names.insert(unique_name(message.path.name()).to_vec());
+            marks.inodes.insert(message.inode);
+        }
+        marks
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "the tests make the mailbox that is looked through")]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::MetadataExt;
+
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::mailboxes::listing::Reach;
+    use crate::source::tree::SourceTree;
+
+    struct Mailbox(TempDir);
+
+    impl Mailbox {
+        fn new() -> Self {
+            let mailbox = Self(tempfile::tempdir().unwrap());
+            for directory in ["cur", "new", "tmp", ".Sent/cur", ".Sent/new", ".Sent/tmp"] {
+                fs::create_dir_all(mailbox.path(directory)).unwrap();
+            }
+            mailbox
+        }
+
+        fn path(&self, name: &str) -> std::path::PathBuf {
+            self.0.path().join("m").join(name)
+        }
+
+        fn with(self, name: &str) -> Self {
+            fs::write(self.path(name), name).unwrap();
+            self
+        }
+
+        fn rename(&self, from: &str, to: &str) {
+            fs::rename(self.path(from), self.path(to)).unwrap();
+        }
+
+        fn listing(&self) -> Listing {
+            let tree = SourceTree::open(self.0.path()).unwrap();
+            Listing::of(&tree, &path(""), Reach::Whole, self.0.path()).unwrap()
+        }
+
+        fn missing(&self, name: &str) -> Missing {
+            Missing { path: path(name), inode: fs::metadata(self.path(name)).unwrap().ino() }
+        }
+    }
+
+    fn path(name: &str) -> RelPath {
+        RelPath::new(if name.is_empty() { "m".to_owned() } else { format!("m/{name}") }).unwrap()
+    }
+
+    fn check(search: &mut Search, now: &Listing, listed: &Listing, expected: &[&str]) {
+        let found: Vec<RelPath> = search.look(now, listed).unwrap().into_iter().map(|missing| missing.path).collect();
+        assert_eq!(found, expected.iter().map(|name| path(name)).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_message_that_moved_is_found_once() {
+        let mailbox = Mailbox::new().with("new/1.a").with("cur/2.b:2,S");
+        let listed = mailbox.listing();
+        let mut search = Search::default();
+        search.add([mailbox.missing("new/1.a")]);
+        mailbox.rename("new/1.a", ".Sent/cur/1.a:2,S");
+        let now = mailbox.listing();
+        check(&mut search, &now, &listed, &[".Sent/cur/1.a:2,S"]);
+        assert!(search.is_over());
+        check(&mut search, &now, &listed, &[]);
+        assert_eq!(search.expunged, 0);
+    }
+
+    #[test]
+    fn a_message_that_moves_on_by_copying_while_it_is_looked_for_is_found() {
+        let mailbox = Mailbox::new().with("new/1.a");
+        let listed = mailbox.listing();
+        let mut search = Search::default();
+        search.add([mailbox.missing("new/1.a")]);
+        mailbox.rename("new/1.a", ".Sent/cur/2.b:2,S");
+        let found = search.look(&mailbox.listing(), &listed).unwrap();
+        mailbox.rename(".Sent/cur/2.b:2,S", "cur/3.c:2,S");
+        search.add(found);
+        check(&mut search, &mailbox.listing(), &listed, &["cur/3.c:2,S"]);
+    }
+
+    #[test]
+    fn a_message_that_was_listed_twice_and_saved_is_not_saved_again() {
+        // As a listing of a busy mailbox has a message that was moved meanwhile.
+        let mailbox = Mailbox::new().with("cur/1.a:2,").with(".Sent/cur/1.a:2,");
+        let listed = mailbox.listing();
+        let mut search = Search::default();
+        search.add([mailbox.missing("cur/1.a:2,")]);
+        fs::remove_file(mailbox.path("cur/1.a:2,")).unwrap();
+        mailbox.rename(".Sent/cur/1.a:2,", ".Sent/cur/1.a:2,S");
+        check(&mut search, &mailbox.listing(), &listed, &[]);
+        assert!(search.is_over());
+        assert_eq!(search.expunged, 0);
+    }
+
+    #[test]
+    fn a_copy_that_is_saved_is_not_saved_again_when_its_original_goes() {
+        let mailbox = Mailbox::new().with("cur/1.a:2,");
+        fs::hard_link(mailbox.path("cur/1.a:2,"), mailbox.path(".Sent/cur/2.b:2,")).unwrap();
+        let listed = mailbox.listing();
+        let mut search = Search::default();
+        search.add([mailbox.missing("cur/1.a:2,")]);
+        fs::remove_file(mailbox.path("cur/1.a:2,")).unwrap();
+        mailbox.rename(".Sent/cur/2.b:2,", ".Sent/cur/2.b:2,S");
+        check(&mut search, &mailbox.listing(), &listed, &[]);
+    }
+
+    #[test]
+    fn one_look_at_a_mailbox_that_held_still_tells_that_a_message_is_expunged() {
+        let mailbox = Mailbox::new().with("cur/1.a:2,");
+        let listed = mailbox.listing();
+        let mut search = Search::default();
+        search.add([mailbox.missing("cur/1.a:2,")]);
+        fs::remove_file(mailbox.path("cur/1.a:2,")).unwrap();
+        check(&mut search, &mailbox.listing(), &listed, &[]);
+        assert!(search.is_over());
+        assert_eq!(search.expunged, 1);
+    }
 }

@@ -43,7 +43,7 @@ pub(crate) struct Listing {
     spool: NameSpool,
     directories: BTreeMap<RelPath, Directory>,
     reach: Reach,
-    /// Gone from a listing and not found in another.
+    /// Gone from a listing and in none at the end: they moved on, or were expunged.
     pub(crate) strays: Vec<Missing>,
     /// Directories that cannot be read.
     pub(crate) failed: Vec<(RelPath, io::Error)>,
@@ -56,13 +56,6 @@ struct Directory {
     names: Names,
     /// The directory's own times before it was listed; `None` when too fresh to tell a later change.
     stamp: Option<Stat>,
-}
-
-/// What changed between two listings of directories.
-#[derive(Default)]
-struct Moves {
-    departed: Vec<Missing>,
-    arrived: HashSet<Vec<u8>>,
 }
 
 impl Listing {
@@ -97,12 +90,7 @@ impl Listing {
         matches!(self.reach, Reach::Above(depth) if path.depth() >= depth)
     }
 
-    /// The directories in the order of their paths.
-    pub(crate) fn directories(&self) -> impl Iterator<Item = &RelPath> {
-        self.directories.keys()
-    }
-
-    /// Those of `paths` that are listed.
+    /// Those of `paths` whose names are listed.
     pub(crate) fn known(&self, paths: &BTreeSet<RelPath>) -> io::Result<HashSet<RelPath>> {
         let parents: BTreeSet<RelPath> = paths.iter().filter_map(RelPath::parent).collect();
         let mut known = HashSet::new();
@@ -167,7 +155,7 @@ impl Listing {
     }
 
     fn settle(&mut self, tree: &SourceTree) -> io::Result<()> {
-        let mut moves = Moves::default();
+        let mut departed = Vec::new();
         for _ in 0..ROUNDS {
             let changed = self.changed(tree);
             if changed.is_empty() {
@@ -178,12 +166,36 @@ impl Listing {
                 std::thread::sleep(TICK);
             }
             for path in changed {
-                self.list_again(tree, &path, &mut moves)?;
+                self.list_again(tree, &path, &mut departed)?;
             }
         }
-        let arrived = moves.arrived;
-        self.strays = moves.departed;
-        self.strays.retain(|stray| !arrived.contains(unique_name(stray.path.name())));
+        if !self.is_settled {
+            self.strays = self.not_listed(departed)?;
+        }
+        Ok(())
+    }
+
+    /// Those of `departed` that no listing has. That one arrived somewhere in between says nothing: it may have left
+    /// from there, too.
+    fn not_listed(&self, mut departed: Vec<Missing>) -> io::Result<Vec<Missing>> {
+        let mut listed = HashSet::new();
+        let wanted: HashSet<&[u8]> = departed.iter().map(|stray| unique_name(stray.path.name())).collect();
+        self.each_message(|_, name| {
+            if wanted.contains(unique_name(&name.bytes)) {
+                listed.insert(unique_name(&name.bytes).to_vec());
+            }
+        })?;
+        departed.retain(|stray| !listed.contains(unique_name(stray.path.name())));
+        Ok(departed)
+    }
+
+    /// Shows every message with its directory.
+    pub(crate) fn each_message(&self, mut show: impl FnMut(&RelPath, &Name)) -> io::Result<()> {
+        for directory in self.directories.keys().filter(|path| holds_messages(path.name())) {
+            for name in self.names(directory) {
+                show(directory, &name?);
+            }
+        }
         Ok(())
     }
 
@@ -202,13 +214,13 @@ impl Listing {
             .collect()
     }
 
-    fn list_again(&mut self, tree: &SourceTree, path: &RelPath, moves: &mut Moves) -> io::Result<()> {
+    fn list_again(&mut self, tree: &SourceTree, path: &RelPath, departed: &mut Vec<Missing>) -> io::Result<()> {
         let Some(before) = self.directories.get(path).map(|directory| directory.names) else {
             return Ok(()); // It went with its parent in this round.
         };
         let subdirectories = match self.list_one(tree, path) {
             Ok(subdirectories) => subdirectories,
-            Err(error) if vanished(&error) => return self.forget(path, moves),
+            Err(error) if vanished(&error) => return self.forget(path, departed),
             Err(error) => {
                 self.failed.push((path.clone(), error));
                 return Ok(());
@@ -216,17 +228,16 @@ impl Listing {
         };
         let after = self.directories[path].names;
         if holds_messages(path.name()) {
-            self.compare(path, before, after, moves)?;
+            self.compare(path, before, after, departed)?;
         }
         let now: HashSet<&RelPath> = subdirectories.iter().collect();
         let gone: Vec<RelPath> = self.children(path).filter(|child| !now.contains(child)).cloned().collect();
         for child in gone {
-            self.forget(&child, moves)?;
+            self.forget(&child, departed)?;
         }
         for child in subdirectories {
             if !self.lists(&child) {
                 self.list_below(tree, &child);
-                self.note_arrivals(&child, moves)?;
             }
         }
         Ok(())
@@ -237,22 +248,13 @@ impl Listing {
     }
 
     /// Drops a directory that is gone, with all below it; its messages may be elsewhere.
-    fn forget(&mut self, path: &RelPath, moves: &mut Moves) -> io::Result<()> {
+    fn forget(&mut self, path: &RelPath, departed: &mut Vec<Missing>) -> io::Result<()> {
         let gone: Vec<RelPath> = self.directories.keys().filter(|key| key.is_within(path)).cloned().collect();
         for path in gone {
             if holds_messages(path.name()) {
-                moves.departed.extend(self.messages(&path)?);
+                departed.extend(self.messages(&path)?);
             }
             self.directories.remove(&path);
-        }
-        Ok(())
-    }
-
-    fn note_arrivals(&self, path: &RelPath, moves: &mut Moves) -> io::Result<()> {
-        for path in self.directories.keys().filter(|key| key.is_within(path) && holds_messages(key.name())) {
-            for name in self.names(path) {
-                moves.arrived.insert(unique_name(&name?.bytes).to_vec());
-            }
         }
         Ok(())
     }
@@ -262,32 +264,19 @@ impl Listing {
         self.names(directory).map(|name| missing(directory, &name?)).collect()
     }
 
-    fn compare(&self, path: &RelPath, before: Names, after: Names, moves: &mut Moves) -> io::Result<()> {
-        let mut old = self.spool.read(before).peekable();
-        let mut new = self.spool.read(after).peekable();
-        loop {
-            let order = match (old.peek(), new.peek()) {
-                (None, None) => return Ok(()),
-                (Some(Ok(old)), Some(Ok(new))) => old.bytes.cmp(&new.bytes),
-                (Some(_), None) => std::cmp::Ordering::Less,
-                (None, Some(_)) => std::cmp::Ordering::Greater,
-                // The error is taken out below.
-                (Some(Err(_)), _) => std::cmp::Ordering::Less,
-                (_, Some(Err(_))) => std::cmp::Ordering::Greater,
-            };
-            if order.is_le()
-                && let Some(name) = old.next().transpose()?
-                && order.is_lt()
-            {
-                moves.departed.push(missing(path, &name)?);
-            }
-            if order.is_ge()
-                && let Some(name) = new.next().transpose()?
-                && order.is_gt()
-            {
-                moves.arrived.insert(unique_name(&name.bytes).to_vec());
+    /// Notes the names of `before` that `after` has not.
+    fn compare(&self, path: &RelPath, before: Names, after: Names, departed: &mut Vec<Missing>) -> io::Result<()> {
+        let mut after = self.spool.read(after).peekable();
+        for name in self.spool.read(before) {
+            let name = name?;
+            while after.next_if(|new| new.as_ref().is_ok_and(|new| new.bytes < name.bytes)).is_some() {}
+            match after.peek() {
+                Some(Ok(new)) if new.bytes == name.bytes => {}
+                Some(Err(_)) => return after.next().transpose().map(drop),
+                _ => departed.push(missing(path, &name)?),
             }
         }
+        Ok(())
     }
 }
 
@@ -316,4 +305,28 @@ fn read_stat(directory: impl AsFd) -> io::Result<Stat> {
 fn stamp(directory: impl AsFd) -> io::Result<Option<Stat>> {
     let stat = read_stat(directory)?;
     Ok((!is_fresh(&stat)).then_some(stat))
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "the tests make the mailbox that is listed")]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_message_that_departed_and_is_listed_nowhere_is_a_stray() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["m/cur", "m/new", "m/tmp"] {
+            fs::create_dir_all(dir.path().join(name)).unwrap();
+        }
+        fs::write(dir.path().join("m/cur/1.a:2,S"), "").unwrap();
+        let tree = SourceTree::open(dir.path()).unwrap();
+        let listing = Listing::of(&tree, &"m".parse().unwrap(), Reach::Whole, dir.path()).unwrap();
+        let missing = |path: &str| Missing { path: path.parse().unwrap(), inode: 7 };
+        // The second arrived under this name earlier in the same rounds, and left again.
+        let departed = vec![missing("m/new/1.a"), missing("m/new/2.b"), missing("m/cur/2.b:2,")];
+        assert_eq!(listing.not_listed(departed.clone()).unwrap(), departed[1..]);
+        assert!(listing.is_settled && listing.strays.is_empty());
+    }
 }

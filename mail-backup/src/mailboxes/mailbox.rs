@@ -282,14 +282,14 @@ impl Job<'_> {
         listed.map_err(|error| self.context.scratch_error(error))
     }
 
-    fn look_at(&self, places: BTreeSet<RelPath>, search: &mut super::late::Search) -> Vec<LiveEntry> {
+    fn look_at(&self, places: Vec<Missing>, search: &mut super::late::Search) -> Vec<LiveEntry> {
         let mut found = Vec::new();
-        for path in places {
-            match self.context.tree.look(&path) {
-                Ok(Look::Savable(kind, stat)) => found.push(LiveEntry { path, kind, stat }),
+        for place in places {
+            match self.context.tree.look(&place.path) {
+                Ok(Look::Savable(kind, stat)) => found.push(LiveEntry { path: place.path, kind, stat }),
                 Ok(Look::Special) => {}
-                // It moved on; its unique name is all that is known of it.
-                Err(_) => search.add([Missing { path, inode: 0 }]),
+                // It moved on, perhaps by copying: its unique name and its inode are what is known of it.
+                Err(_) => search.add([place]),
             }
         }
         found
@@ -302,7 +302,7 @@ impl Job<'_> {
         control_changed: bool,
         saved: &mut SavedMailbox,
     ) -> Result<ControlEntries, Error> {
-        let new_directories = self.new_directories(packing);
+        let new_directories = self.new_directories(packing)?;
         if let Some(history) = self.history
             && !control_changed
             && new_directories.is_empty()
@@ -318,8 +318,8 @@ impl Job<'_> {
         Ok(ControlEntries::Replaced)
     }
 
-    /// Directories of late messages that were made while the backup ran.
-    fn new_directories(&self, packing: &Packing<'_>) -> Vec<LiveEntry> {
+    /// Directories of late messages that were made while the backup ran, beside those that were met in the walk.
+    fn new_directories(&self, packing: &Packing<'_>) -> Result<Vec<LiveEntry>, Error> {
         let above = |path: &RelPath| std::iter::successors(path.parent(), RelPath::parent);
         let unlisted: BTreeSet<RelPath> = packing
             .late
@@ -327,11 +327,12 @@ impl Job<'_> {
             .flat_map(|entry| above(&entry.live.path))
             .filter(|path| path.is_within(&self.unit.path) && !self.listing.lists(path))
             .collect();
+        let met = self.listing.known(&unlisted).map_err(|error| self.context.scratch_error(error))?;
         let look = |path: RelPath| match self.context.tree.look(&path) {
             Ok(Look::Savable(Kind::Directory, stat)) => Some(LiveEntry { path, kind: Kind::Directory, stat }),
             _ => None,
         };
-        unlisted.into_iter().filter_map(look).collect()
+        Ok(unlisted.into_iter().filter(|path| !met.contains(path)).filter_map(look).collect())
     }
 
     fn finish(&self, packing: Packing<'_>, kept: Option<Kept<'_>>, saved: &mut SavedMailbox) -> Result<(), Error> {
