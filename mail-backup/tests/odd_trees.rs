@@ -215,7 +215,8 @@ fn what_programs_hold_while_they_work_is_left_out_and_mail_never_is() {
         file("tmp/17.M1P3.mx");
         file("tmp/deep/17.M1P4.mx");
     }
-    // Not the tmp of a Maildir: it has no cur and new beside it.
+    // Not the tmp of a Maildir: it has no new beside it.
+    server.message("example.com/alice/sieve/cur/b.tmp", b"stop;\n");
     server.message("example.com/alice/sieve/tmp/a.sieve", b"keep;\n");
     let mut left_out = Vec::new();
     for mailbox in ["example.com/alice", "example.com/alice/.Sent", "tmp/tmp", "example.com/tmp"] {
@@ -226,7 +227,7 @@ fn what_programs_hold_while_they_work_is_left_out_and_mail_never_is() {
     let left_out: Vec<&str> = left_out.iter().map(String::as_str).collect();
     let (set, outcome) = check(&server, &[], &left_out);
     let messages = members(&set).into_iter().filter(|name| name.contains("/cur/") || name.contains("/new/")).count();
-    assert_eq!(messages, 8);
+    assert_eq!(messages, 9);
     assert_eq!(outcome.data("end")[0]["totals"]["scratch_files_left_out"], 8);
 }
 
