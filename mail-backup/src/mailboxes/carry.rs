@@ -69,16 +69,17 @@ pub(crate) fn link(context: &Context<'_>, history: &History<'_>, number: u32) ->
     saved.map(Some).map_err(|source| Error::Write { path: segment.path.clone(), source })
 }
 
-/// Copies the frames of `segment` that still hold a message into the open segment of `output`, and notes in `moved`
+/// Copies the frames of a segment that still hold a message into the open segment of `output`, and notes in `moved`
 /// where they are now.
 pub(crate) fn copy(
     context: &Context<'_>,
-    segment: &OldSegment<'_>,
+    history: &History<'_>,
     number: u32,
     frames: &BTreeMap<Location, FrameUse>,
     output: &mut Output<'_>,
     moved: &mut HashMap<Location, Location>,
 ) -> Result<(), Error> {
+    let Some(segment) = history.segments().get(&number) else { return Ok(()) };
     let file = File::open(&segment.file).map_err(|source| read_error(segment, 0, source))?;
     let mut copier = Copier { context, segment, file: Arc::new(file), waiting: VecDeque::new(), output, moved };
     for (location, usage) in frames_of(number, frames).filter(|(_, usage)| usage.kept() > 0) {

@@ -1,15 +1,15 @@
 //! Saves one mailbox: lists it, compares it with the last backup, links what is unchanged, packs the rest, and
 //! writes the index.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::path::Path;
 
-use mail_common::archive::index::{Kind, LiveEntry};
+use mail_common::archive::index::{Kind, LiveEntry, Location};
 use mail_common::relpath::RelPath;
 
 use super::carry::{self, Fates};
-use super::compare::{self, Comparison, Spool, compare};
+use super::compare::{self, Comparison, FrameUse, Spool, compare};
 use super::context::{Context, Error};
 use super::history::{History, INDEX_NAME};
 use super::listing::{Listing, Missing, Reach};
@@ -218,24 +218,7 @@ impl Job<'_> {
         let Comparison { messages, control, control_changed, frames, missing, again, failed, .. } = comparison;
         let first_new = fates.keys().next_back().map_or(1, |last| last + 1).max(1);
         let mut output = Output::new(self.context, self.unit.directory.clone(), first_new);
-        let mut moved = HashMap::new();
-        if let Some(history) = self.history {
-            for (number, _) in fates.iter().filter(|(_, fate)| **fate == Fate::Link) {
-                saved.files.extend(carry::link(self.context, history, *number)?);
-            }
-            for wanted in [Fate::Rewrite, Fate::Merge] {
-                for (number, _) in fates.iter().filter(|(_, fate)| **fate == wanted) {
-                    let Some(segment) = history.segments().get(number) else { continue };
-                    if wanted == Fate::Rewrite {
-                        output.switch_to(*number)?;
-                    }
-                    carry::copy(self.context, segment, *number, &frames, &mut output, &mut moved)?;
-                }
-                if wanted == Fate::Rewrite {
-                    output.close()?;
-                }
-            }
-        }
+        let moved = self.carry_segments(fates, &frames, &mut output, saved)?;
         let mut packing = Packing::new(self.context, output);
         packing.failed = failed;
         packing.search.add(missing.into_iter().chain(self.listing.strays.iter().cloned()));
@@ -248,6 +231,31 @@ impl Job<'_> {
         let control = self.save_control(&mut packing, control, control_changed, saved)?;
         let kept = self.history.map(|history| Kept { history, frames: &frames, moved: &moved, control });
         self.finish(packing, kept, saved)
+    }
+
+    /// Links or copies the old segments. Returns where the frames that were copied are now.
+    fn carry_segments(
+        &self,
+        fates: &Fates,
+        frames: &BTreeMap<Location, FrameUse>,
+        output: &mut Output<'_>,
+        saved: &mut SavedMailbox,
+    ) -> Result<HashMap<Location, Location>, Error> {
+        let mut moved = HashMap::new();
+        let Some(history) = self.history else { return Ok(moved) };
+        let with = |wanted| fates.iter().filter(move |(_, fate)| **fate == wanted).map(|(number, _)| *number);
+        for number in with(Fate::Link) {
+            saved.files.extend(carry::link(self.context, history, number)?);
+        }
+        for number in with(Fate::Rewrite) {
+            output.switch_to(number)?;
+            carry::copy(self.context, history, number, frames, output, &mut moved)?;
+        }
+        output.close()?;
+        for number in with(Fate::Merge) {
+            carry::copy(self.context, history, number, frames, output, &mut moved)?;
+        }
+        Ok(moved)
     }
 
     fn read(
