@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use mail_common::archive::index::{Kind, LiveEntry, Location};
@@ -121,8 +122,7 @@ impl<'a> Saver<'a> {
             Ok(()) => Ok(Attempt::Saved),
             Err(Error::Rebuild(error)) if history.is_some() => {
                 self.saved = SavedMailbox { notices: std::mem::take(&mut self.saved.notices), ..Default::default() };
-                let cleared = self.context.staging.clear(&self.unit.directory);
-                cleared.map_err(Error::writing(&self.unit.directory))?;
+                self.clear_files().map_err(Error::writing(&self.unit.directory))?;
                 Ok(self.do_without(history, &error))
             }
             Err(error) => Err(error),
@@ -140,6 +140,19 @@ impl<'a> Saver<'a> {
             history.drop_segment(*number);
         }
         Ok(damaged.is_empty().then_some(fates))
+    }
+
+    /// Removes the files of this unit from the set under way, and not what lies in directories below: a domain may be
+    /// called `_root`, too.
+    fn clear_files(&self) -> io::Result<()> {
+        for entry in std::fs::read_dir(self.context.staging.path().join(self.unit.directory.as_path()))? {
+            let entry = entry?;
+            if entry.file_type()?.is_file() {
+                let path = self.unit.directory.child(entry.file_name().as_bytes()).map_err(io::Error::other)?;
+                self.context.staging.clear(&path)?;
+            }
+        }
+        Ok(())
     }
 
     fn do_without(&mut self, history: &mut Option<History<'a>>, reason: &dyn std::error::Error) -> Attempt {
