@@ -8,6 +8,7 @@ use std::io::Write as _;
 use std::ops::Range;
 
 use super::index::{Kind, Stat};
+use super::pax;
 use crate::relpath::{RelPath, UnsafePath};
 
 /// tar's unit: headers are one block, contents are padded to whole blocks.
@@ -203,7 +204,7 @@ pub fn members(tar: &[u8]) -> Result<Vec<Member>, Error> {
             records = &tar[content];
             continue;
         }
-        let named = pax_value(records, b"path").map_err(|()| Error::Pax { number })?;
+        let named = pax::value(records, b"path").map_err(|pax::Damaged| Error::Pax { number })?;
         let name = named.map_or_else(|| block.header().path_bytes(), Into::into);
         let path = RelPath::new(name.strip_suffix(b"/").unwrap_or(&name));
         let path = path.map_err(|source| Error::Path { number, source })?;
@@ -220,23 +221,6 @@ fn extent(block: &tar::Entry<'_, &[u8]>, limit: usize) -> Option<(Range<usize>, 
     let content_end = start.checked_add(usize::try_from(block.size()).ok()?)?;
     let end = content_end.checked_add(padding(block.size()))?;
     (end <= limit).then_some((start..content_end, end))
-}
-
-/// The value of `key` in pax records, which count their lengths: a value may hold newlines, where the tar crate's own
-/// reader would cut it.
-fn pax_value<'a>(mut records: &'a [u8], key: &[u8]) -> Result<Option<&'a [u8]>, ()> {
-    let mut value = None;
-    while !records.is_empty() {
-        let space = records.iter().position(|&byte| byte == b' ').ok_or(())?;
-        let length: usize = std::str::from_utf8(&records[..space]).map_err(drop)?.parse().map_err(drop)?;
-        let record = records.get(space + 1..length).ok_or(())?;
-        let (pair, [b'\n']) = record.split_at(record.len().checked_sub(1).ok_or(())?) else { return Err(()) };
-        if let Some(found) = pair.strip_prefix(key).and_then(|rest| rest.strip_prefix(b"=")) {
-            value = Some(found);
-        }
-        records = &records[length..];
-    }
-    Ok(value)
 }
 
 #[cfg(test)]

@@ -6,3 +6,7 @@ pub mod frame; // about 4 MiB of tar, compressed by itself
 pub mod index; // one line for each entry: where it is and what it was
 pub mod member; // one entry as tar writes it
 pub mod segment; // a file of frames that ends as a tar ends
+
+mod pax; // what a tar header cannot say
+pub mod reader; // any tar, member by member, as a stream
+pub mod compression; // zstd, gzip or neither

@@ -68,6 +68,12 @@ impl Hidden {
     }
 }
 
+/// Whether the directory `set` is a hidden sibling of a set: under construction, or on its way out.
+pub(super) fn is_hidden(set: &Path) -> bool {
+    let name = set.file_name().unwrap_or_default().to_string_lossy();
+    SetKind::ALL.into_iter().any(|kind| Hidden::parse(kind, &name).is_some())
+}
+
 /// The set that a visible directory name stands for, complete or not.
 pub(super) fn parse_visible(kind: SetKind, name: &str) -> Option<SetId> {
     let name = name.strip_suffix(INCOMPLETE_SUFFIX).unwrap_or(name);

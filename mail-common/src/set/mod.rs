@@ -8,6 +8,7 @@ mod error; // what can go wrong with sets
 #[cfg(test)]
 mod fixture; // roots and sets for the tests of this module
 mod id; // daily/2026-11-23, weekly/2026-week-47
+mod inventory; // the files of a set, with their digests
 mod layout; // the names in a root, visible and hidden
 mod lock; // one writer to a root, many readers to a set
 mod mount; // whether the disk is there, and how much room it has
@@ -18,6 +19,7 @@ mod staging; // a set under construction, and its commit
 pub use component::{Component, UnknownComponent};
 pub use error::Error;
 pub use id::{NotASetId, SetId, SetKind};
+pub use inventory::{Inventory, InventoryError, Recorded, SetFile};
 pub use layout::{CHECKSUMS, LATEST, LOCK, MANIFEST, Outcome};
 pub use lock::{ExclusiveLock, Holder, LockError, ReadLock, RootLock, try_exclusive};
 pub use mount::{Space, free_space, is_mount_point};
