@@ -8,6 +8,8 @@ pub mod checksum; // sha256 digests and the files that list them
 
 pub mod secret; // passwords and keys, which never print themselves
 
+pub mod xattr; // extended attributes and ACLs of open files
+
 pub mod atomic; // files and directories: created, linked, synced, renamed
 
 pub mod archive; // segments, frames and their index

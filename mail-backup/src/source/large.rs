@@ -7,9 +7,10 @@ use mail_common::archive::index::{Kind, LiveEntry, Stat};
 use mail_common::archive::member::{MemberHead, padding};
 use mail_common::checksum::{Sha256, Sha256Writer};
 use mail_common::relpath::RelPath;
+use mail_common::xattr;
 
 use super::pack::{expect, settled};
-use super::tree::{SourceTree, look_at_open, vanished, xattrs};
+use super::tree::{SourceTree, look_at_open, vanished};
 
 /// What became of a large file, and where its frame went.
 pub(crate) enum Streamed<L> {
@@ -55,7 +56,7 @@ type Opened = (File, Stat, Vec<(Vec<u8>, Vec<u8>)>);
 fn open(tree: &SourceTree, path: &RelPath) -> io::Result<Opened> {
     let file = tree.open_file(path)?;
     let stat = expect(look_at_open(&file)?, Kind::File)?;
-    let xattrs = xattrs(&file)?;
+    let xattrs = xattr::read(&file)?;
     Ok((file, stat, xattrs))
 }
 

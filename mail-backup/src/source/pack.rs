@@ -7,10 +7,11 @@ use mail_common::archive::index::{Kind, LiveEntry, Stat};
 use mail_common::archive::member::{MemberHead, pad};
 use mail_common::checksum::Sha256;
 use mail_common::relpath::RelPath;
+use mail_common::xattr;
 use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 
-use super::tree::{Look, SourceTree, is_fresh, look_at_open, vanished, xattrs};
+use super::tree::{Look, SourceTree, is_fresh, look_at_open, vanished};
 
 /// A larger file is not read into memory but streamed into a frame of its own.
 pub(crate) const LARGE_BYTES: u64 = 16 << 20;
@@ -75,7 +76,7 @@ fn append(tree: &SourceTree, entry: &LiveEntry, tar: &mut Vec<u8>) -> io::Result
 fn append_directory(tree: &SourceTree, path: &RelPath, tar: &mut Vec<u8>) -> io::Result<Appended> {
     let directory = tree.open_directory(path)?;
     let stat = expect(look_at_open(&directory)?, Kind::Directory)?;
-    let xattrs = xattrs(&directory)?;
+    let xattrs = xattr::read(&directory)?;
     MemberHead { path, kind: Kind::Directory, stat: &stat, link_target: b"", xattrs: &xattrs }.append_to(tar);
     Ok(Appended::Whole(LiveEntry { path: path.clone(), kind: Kind::Directory, stat: settled(stat) }, None))
 }
@@ -107,7 +108,7 @@ fn read_file(tree: &SourceTree, path: &RelPath, tar: &mut Vec<u8>) -> io::Result
     if stat.size > LARGE_BYTES {
         return Ok(Appended::Large(entry(stat)));
     }
-    let xattrs = xattrs(&file)?;
+    let xattrs = xattr::read(&file)?;
     let start = tar.len();
     let head = MemberHead { path, kind: Kind::File, stat: &stat, link_target: b"", xattrs: &xattrs };
     head.append_to(tar);

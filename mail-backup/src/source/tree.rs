@@ -107,25 +107,6 @@ fn nanoseconds(seconds: i64, nanoseconds: i64) -> i64 {
     seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds)
 }
 
-/// Extended attributes of an open file or directory, ACLs among them; none where the file system has none.
-pub(crate) fn xattrs(file: impl AsFd) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
-    let mut names = [0; 4096];
-    let length = match rustix::fs::flistxattr(&file, &mut names) {
-        Err(Errno::OPNOTSUPP | Errno::NOSYS) | Ok(0) => return Ok(Vec::new()),
-        result => result?,
-    };
-    let names = names[..length].split(|&byte| byte == 0).filter(|name| !name.is_empty());
-    names.map(|name| Ok((name.to_vec(), xattr(&file, name)?))).collect()
-}
-
-fn xattr(file: impl AsFd, name: &[u8]) -> io::Result<Vec<u8>> {
-    // The kernel's limit on a value (XATTR_SIZE_MAX in limits.h).
-    let mut value = vec![0; 65536];
-    let length = rustix::fs::fgetxattr(file, name, &mut value)?;
-    value.truncate(length);
-    Ok(value)
-}
-
 /// Whether the error says that something is no longer there, or became something else.
 pub(crate) fn vanished(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
