@@ -1,13 +1,14 @@
 //! What an entry has beside its content: mode, owner, modification time and extended attributes.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 
 use mail_common::archive::reader::Head;
-use rustix::fs::{AtFlags, Gid, Mode, Timespec, Timestamps, Uid, XattrFlags};
-use rustix::io::Errno;
+use mail_common::xattr;
+use rustix::fs::{AtFlags, Gid, Mode, Timespec, Timestamps, Uid};
 
 /// Attributes of an entry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,6 +30,9 @@ pub(crate) struct Refused {
     pub(crate) reason: io::Error,
 }
 
+/// An owner to be applied; `None` where the caller may not give files away.
+pub(crate) type Owner = Option<(u32, u32)>;
+
 impl From<Head> for Attributes {
     fn from(head: Head) -> Self {
         let Head { mode, uid, gid, mtime_ns, xattrs, .. } = head;
@@ -37,44 +41,40 @@ impl From<Head> for Attributes {
 }
 
 impl Attributes {
-    /// Those of the file or directory at `path`, which is not followed; extended attributes only where they can be read.
-    pub(crate) fn of(path: &Path) -> io::Result<Self> {
-        let metadata = path.symlink_metadata()?;
+    /// Those of an open file or directory.
+    pub(crate) fn of(file: &File) -> io::Result<Self> {
+        let metadata = file.metadata()?;
         let mtime_ns = metadata.mtime().saturating_mul(NANOS).saturating_add(metadata.mtime_nsec());
         Ok(Self {
             mode: metadata.mode() & 0o7777,
             uid: metadata.uid(),
             gid: metadata.gid(),
             mtime_ns,
-            xattrs: if metadata.is_symlink() { Vec::new() } else { xattrs(path)? },
+            xattrs: xattr::read(file)?,
         })
     }
 
     /// Gives them to an open file or directory. The owner comes first, since a change of it clears bits of the mode, and
     /// the time last.
-    pub(crate) fn apply(&self, file: impl AsFd, owner: Option<(u32, u32)>) -> io::Result<Vec<Refused>> {
-        let file = file.as_fd();
+    pub(crate) fn apply(&self, file: impl AsFd, owner: Owner) -> io::Result<Vec<Refused>> {
         if let Some((uid, gid)) = owner {
-            rustix::fs::fchown(file, Some(user(uid)), Some(group(gid)))?;
+            rustix::fs::fchown(&file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
         }
-        let refused = self.xattrs.iter().filter_map(|(name, value)| set_xattr(file, name, value).err()).collect();
-        rustix::fs::fchmod(file, Mode::from_raw_mode(self.mode))?;
-        rustix::fs::futimens(file, &self.times())?;
+        let set = |(name, value): &(Vec<u8>, Vec<u8>)| xattr::set(&file, name, value).err().map(|e| refused(name, e));
+        let refused = self.xattrs.iter().filter_map(set).collect();
+        rustix::fs::fchmod(&file, Mode::from_raw_mode(self.mode))?;
+        rustix::fs::futimens(&file, &self.times())?;
         Ok(refused)
     }
 
     /// Gives them to the symbolic link `name` in `directory`, which has neither mode nor extended attributes.
-    pub(crate) fn apply_to_link(
-        &self,
-        directory: BorrowedFd<'_>,
-        name: &Path,
-        owner: Option<(u32, u32)>,
-    ) -> io::Result<()> {
-        let nofollow = AtFlags::SYMLINK_NOFOLLOW;
+    pub(crate) fn apply_to_link(&self, directory: BorrowedFd<'_>, name: &[u8], owner: Owner) -> io::Result<()> {
+        let name = std::ffi::OsStr::from_bytes(name);
         if let Some((uid, gid)) = owner {
-            rustix::fs::chownat(directory, name, Some(user(uid)), Some(group(gid)), nofollow)?;
+            let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+            rustix::fs::chownat(directory, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?;
         }
-        Ok(rustix::fs::utimensat(directory, name, &self.times(), nofollow)?)
+        Ok(rustix::fs::utimensat(directory, name, &self.times(), AtFlags::SYMLINK_NOFOLLOW)?)
     }
 
     fn times(&self) -> Timestamps {
@@ -85,25 +85,6 @@ impl Attributes {
 
 const NANOS: i64 = 1_000_000_000;
 
-fn user(uid: u32) -> Uid {
-    Uid::from_raw(uid)
-}
-
-fn group(gid: u32) -> Gid {
-    Gid::from_raw(gid)
-}
-
-fn set_xattr(file: BorrowedFd<'_>, name: &[u8], value: &[u8]) -> Result<(), Refused> {
-    let set = rustix::fs::fsetxattr(file, name, value, XattrFlags::empty());
-    set.map_err(|errno| Refused { name: String::from_utf8_lossy(name).into_owned(), reason: errno.into() })
-}
-
-fn xattrs(path: &Path) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
-    let mut names = [0; 4096];
-    let length = match rustix::fs::lgetxattr_names(path, &mut names) {
-        Err(Errno::OPNOTSUPP | Errno::NOSYS) | Ok(0) => return Ok(Vec::new()),
-        result => result?,
-    };
-    let names = names[..length].split(|&byte| byte == 0).filter(|name| !name.is_empty());
-    names.map(|name| Ok((name.to_vec(), xattr(path, name)?))).collect()
+fn refused(name: &[u8], reason: io::Error) -> Refused {
+    Refused { name: String::from_utf8_lossy(name).into_owned(), reason }
 }

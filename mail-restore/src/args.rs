@@ -1,0 +1,155 @@
+//! The command line.
+
+use std::num::{NonZeroU16, NonZeroUsize};
+use std::path::PathBuf;
+
+use clap::Parser;
+use mail_common::set::Component;
+use mail_common::tool::CommonArgs;
+
+/// Restores a backup set, or any part of it, onto a mail server.
+///
+/// Everything that is used of the set is verified before anything is touched. Trees are built beside their targets and
+/// change places with them in one step; what was there is kept as TARGET.bak.TIME. Databases are dumped to
+/// ROOT/pre-restore/TIME before they are replaced. Any failure puts everything back as it was.
+#[derive(Debug, Parser)]
+#[command(
+    name = "mail-restore",
+    version,
+    after_help = "Exit codes: 0 done; 1 done, and the answer is bad (a dry run found damage, a message is ambiguous); 2 wrong usage \
+                  or configuration, nothing touched; 3 could not finish, everything is as it was; 4 another run holds the lock.",
+    after_long_help = LONG_HELP
+)]
+pub(crate) struct Args {
+    /// The set: a directory, `latest`, or a name in the backup root such as daily/2026-11-23
+    #[arg(long, value_name = "SET", required_unless_present = "records")]
+    pub(crate) from: Option<PathBuf>,
+
+    /// Restore only this: mailboxes (or mail), mysql, config, ssl, dkim, or all; may be repeated
+    #[arg(long, value_name = "COMPONENT", value_parser = parse_components)]
+    pub(crate) component: Vec<Components>,
+
+    /// Restore into DIR/<component>/ instead of onto the mail server; any user may
+    ///
+    /// Databases become DIR/mysql/NAME.sql. Who is not root gets the files as their own, and DIR/<component>.owners, by
+    /// which root gives them their owners later: cd DIR/<component> && setfacl --restore=../<component>.owners
+    #[arg(long, value_name = "DIR")]
+    pub(crate) to: Option<PathBuf>,
+
+    /// Verify everything, print what would be done, write nothing: the monthly restore test
+    #[arg(long, short = 'n')]
+    pub(crate) dry_run: bool,
+
+    /// Create the accounts and grants of the set too; those that exist stay as they are
+    #[arg(long)]
+    pub(crate) accounts: bool,
+
+    /// Refuse unless the records on stdin hold a clean verdict for everything that is used; needs `-`
+    #[arg(long, requires = "records")]
+    pub(crate) require_scan: bool,
+
+    /// `-`: read records from stdin and pass them on; without --from, they name the set
+    #[arg(value_name = "-", value_parser = ["-"])]
+    pub(crate) records: Option<String>,
+
+    /// Add the messages of this mailbox to the live one, which keeps all that it has; may be repeated
+    #[arg(long, value_name = "USER@DOMAIN", help_heading = "Single messages")]
+    pub(crate) mailbox: Vec<String>,
+
+    /// Add the message with this Message-ID; may be repeated
+    #[arg(long, value_name = "ID", help_heading = "Single messages")]
+    pub(crate) message_id: Vec<String>,
+
+    /// Only messages that were delivered at this time or later: YYYY-MM-DD, or RFC 3339
+    #[arg(long, value_name = "TIME", help_heading = "Single messages")]
+    pub(crate) since: Option<String>,
+
+    /// Only messages whose path below the mail root matches, such as 'example.com/alice/.Sent/**'; may be repeated
+    #[arg(long, value_name = "GLOB", help_heading = "Single messages")]
+    pub(crate) path: Vec<String>,
+
+    /// Where the sets are, and where the current databases are dumped before they are replaced [BACKUP_ROOT]
+    #[arg(long, value_name = "DIR", help_heading = "Source and targets")]
+    pub(crate) root: Option<PathBuf>,
+
+    /// The mail root, DIR/<domain>/<user>/ [MAIL_DATA_DIR]
+    #[arg(long, value_name = "DIR", help_heading = "Source and targets")]
+    pub(crate) mail_dir: Option<PathBuf>,
+
+    /// Service configuration [CONFIG_DIR]
+    #[arg(long, value_name = "DIR", help_heading = "Source and targets")]
+    pub(crate) config_dir: Option<PathBuf>,
+
+    /// Certificates [SSL_DIR]
+    #[arg(long, value_name = "DIR", help_heading = "Source and targets")]
+    pub(crate) ssl_dir: Option<PathBuf>,
+
+    /// DKIM keys [DKIM_DIR]
+    #[arg(long, value_name = "DIR", help_heading = "Source and targets")]
+    pub(crate) dkim_dir: Option<PathBuf>,
+
+    /// Files and archives that are worked on at a time [default: one a core]
+    #[arg(long, value_name = "N", help_heading = "Speed")]
+    pub(crate) threads: Option<NonZeroU16>,
+
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+}
+
+const LONG_HELP: &str = "\
+Settings come from flags, then the environment, then --config FILE, then defaults: BACKUP_ROOT, MAILSERVER_ROOT,
+MAIL_DATA_DIR, CONFIG_DIR, SSL_DIR, DKIM_DIR, DOCKER_COMPOSE_FILE, ENV_FILE, MYSQL_HOST, MYSQL_PORT, MYSQL_SOCKET,
+MYSQL_USER, MYSQL_CONFIG_FILE. The database password comes from MYSQL_CONFIG_FILE (default ~/.my.cnf) or MYSQL_PWD, never
+from a flag.
+
+Stop the services that use what is restored, and start them afterwards: containers hold on to the directory that they
+were started with. A restore of single messages needs no stop: Dovecot sees them as new deliveries.
+
+Examples:
+  mail-restore --from latest --dry-run
+  mail-restore --from daily/2026-11-23
+  mail-restore --from latest --component mailboxes --component mysql
+  mail-restore --from latest --to /srv/restored
+  mail-restore --from latest --mailbox alice@example.com --since 2026-11-20
+  mail-restore --from latest --message-id '<1234@example.com>'
+  mail-scan daily/2026-11-23 | mail-restore --from daily/2026-11-23 --require-scan -
+
+Exit codes: 0 done; 1 done, and the answer is bad (a dry run found damage, a message is ambiguous); 2 wrong usage or
+configuration, nothing touched; 3 could not finish, everything is as it was; 4 another run holds the lock.";
+
+/// What a `--component` asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Components {
+    All,
+    One(Component),
+}
+
+fn parse_components(text: &str) -> Result<Components, mail_common::set::UnknownComponent> {
+    match text {
+        "all" => Ok(Components::All),
+        _ => text.parse().map(Components::One),
+    }
+}
+
+impl Args {
+    /// The components that are named, each once, in their order; `None` where all that the set has are meant.
+    pub(crate) fn components(&self) -> Option<Vec<Component>> {
+        if self.component.is_empty() || self.component.contains(&Components::All) {
+            return None;
+        }
+        let is_named = |component: &Component| self.component.contains(&Components::One(*component));
+        Some(Component::ALL.into_iter().filter(is_named).collect())
+    }
+
+    /// Whether single messages are asked for.
+    pub(crate) fn asks_for_messages(&self) -> bool {
+        let lists = [&self.mailbox, &self.message_id, &self.path];
+        self.since.is_some() || lists.iter().any(|list| !list.is_empty())
+    }
+
+    /// How many threads work.
+    pub(crate) fn threads(&self) -> NonZeroUsize {
+        let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        self.threads.map_or_else(cores, NonZeroUsize::from)
+    }
+}

@@ -1,0 +1,66 @@
+//! The dry run: verifies and reads everything as a restore would, says what it would do, and writes nothing.
+
+use mail_common::exit::Exit;
+use mail_common::interrupt::{Interrupt, Interrupted};
+use mail_common::record::Verdict;
+use mail_common::tool::Session;
+
+use crate::build::Builder;
+use crate::examine::examine;
+use crate::execute::{Totals, check_clean, check_digests};
+use crate::place;
+use crate::plan::{Destination, Plan};
+use crate::services;
+use crate::tree::Owners;
+use crate::unpack::{self, Unpacked};
+
+/// Says what would be restored. Bad when something stands against it.
+pub(crate) fn show(
+    plan: &Plan,
+    verdicts: &[Verdict],
+    session: &Session,
+    interrupt: &Interrupt,
+) -> Result<(Exit, Totals), Interrupted> {
+    session.report.summary(format!("dry run of {}: nothing is written", plan.inventory.set.display()));
+    check_clean(plan, verdicts, session);
+    check_digests(plan, session, interrupt)?;
+    let totals = show_trees(plan, session, interrupt)?;
+    if plan.destination == Destination::Live {
+        let services = services::affected(&plan.components).join(" ");
+        session.report.summary(format!("services that would have to be stopped and started: {services}"));
+    }
+    let exit = if session.report.errors() == 0 { Exit::Done } else { Exit::Bad };
+    Ok((exit, totals))
+}
+
+fn show_trees(plan: &Plan, session: &Session, interrupt: &Interrupt) -> Result<Totals, Interrupted> {
+    let mut totals = Totals::new();
+    let source_bytes = plan.used().iter().filter_map(|file| file.recorded).map(|recorded| recorded.source_bytes).sum();
+    let progress = session.report.progress("read", source_bytes);
+    let advance = |bytes| progress.advance(bytes);
+    let builder = Builder {
+        set: &plan.inventory.set,
+        owners: Owners::Apply,
+        threads: plan.threads,
+        interrupt,
+        progress: &advance,
+    };
+    for job in &plan.jobs.trees {
+        match examine(&builder, job) {
+            Ok(parts) => {
+                parts.iter().for_each(|part| place::emit(session, part, &job.target, true));
+                place::add(&mut totals, &parts);
+            }
+            Err(unpack::Error::Interrupted(interrupted)) => return Err(interrupted),
+            Err(error) => session.fail(Some(job.component), None, &error),
+        }
+    }
+    for job in &plan.jobs.files {
+        let bytes = plan.inventory.set.join(job.file.path.as_path()).metadata().map_or(0, |metadata| metadata.len());
+        let unpacked = Unpacked { entries: 1, bytes };
+        let part = crate::build::Built { component: job.component, path: job.file.path.clone(), unpacked };
+        place::emit(session, &part, &job.target, true);
+        place::add(&mut totals, &[part]);
+    }
+    Ok(totals)
+}

@@ -1,0 +1,207 @@
+//! A new file or directory beside its target, and its exchange for what is there.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use mail_common::atomic::{self, Exchanged, StoredFile};
+
+use super::hidden::{Hidden, kept_path};
+
+/// What is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Directory,
+    File,
+}
+
+/// A new thing under construction, mode 0700 or 0600. Dropped without a swap, it is gone.
+#[derive(Debug)]
+pub(crate) struct Staged {
+    target: PathBuf,
+    path: PathBuf,
+    time: String,
+}
+
+/// A new thing that is at its target. Dropped, it stays there.
+#[derive(Debug)]
+pub(crate) struct Swapped {
+    target: PathBuf,
+    hidden: PathBuf,
+    /// Where the old one is; `None` where there was none.
+    kept: Option<PathBuf>,
+}
+
+impl Staged {
+    /// Makes an empty directory or file for `target`, whose leftovers are cleared. `time` names what will be kept.
+    pub(crate) fn create(target: &Path, kind: Kind, time: &str) -> io::Result<Self> {
+        let fresh = Hidden::Fresh.beside(target);
+        match kind {
+            Kind::Directory => atomic::create_dir(&fresh)?,
+            Kind::File => drop(StoredFile::create(&fresh)?.finish()?),
+        }
+        let inode = fs::symlink_metadata(&fresh)?.ino();
+        let path = Hidden::Named { time: time.to_owned(), inode }.beside(target);
+        atomic::rename_into_place(&fresh, &path)?;
+        Ok(Self { target: target.to_owned(), path, time: time.to_owned() })
+    }
+
+    /// Where it is built.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Puts it at its target; what was there is kept beside it.
+    ///
+    /// # Errors
+    /// As rename(2) and fsync(2); the old one is at the target then.
+    pub(crate) fn swap(self) -> io::Result<Swapped> {
+        let hidden = self.path.clone();
+        let kept = match self.target.symlink_metadata() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                atomic::rename_into_place(&hidden, &self.target)?;
+                None
+            }
+            Err(error) => return Err(error),
+            Ok(_) => Some(self.exchange()?),
+        };
+        let swapped = Swapped { target: self.target.clone(), hidden, kept };
+        match atomic::sync_parent(&self.target) {
+            Ok(()) => Ok(swapped),
+            Err(error) => {
+                // Not known to be on stable storage, so not there; the first error says why.
+                let _ = swapped.roll_back();
+                Err(error)
+            }
+        }
+    }
+
+    /// Returns where the old one is now.
+    fn exchange(&self) -> io::Result<PathBuf> {
+        let kept = kept_path(&self.target, &self.time);
+        match atomic::exchange(&self.path, &self.target)? {
+            Exchanged::Done => atomic::rename_into_place(&self.path, &kept).inspect_err(|_| {
+                // Otherwise the old one would be left under a hidden name; the first error says why.
+                let _ = atomic::exchange(&self.path, &self.target);
+            })?,
+            Exchanged::Unsupported => move_aside(&self.path, &self.target, &kept)?,
+        }
+        Ok(kept)
+    }
+}
+
+impl Drop for Staged {
+    /// After a swap nothing is left under this name.
+    fn drop(&mut self) {
+        let _ = atomic::remove_tree(&self.path);
+    }
+}
+
+impl Swapped {
+    /// Where the old one is kept.
+    pub(crate) fn kept(&self) -> Option<&Path> {
+        self.kept.as_deref()
+    }
+
+    /// Puts the old one back, and removes the new one.
+    pub(crate) fn roll_back(self) -> io::Result<()> {
+        match &self.kept {
+            None => atomic::rename_into_place(&self.target, &self.hidden)?,
+            Some(kept) => match atomic::exchange(kept, &self.target)? {
+                Exchanged::Done => atomic::rename_into_place(kept, &self.hidden)?,
+                Exchanged::Unsupported => move_aside(kept, &self.target, &self.hidden)?,
+            },
+        }
+        atomic::sync_parent(&self.target)?;
+        atomic::remove_tree(&self.hidden)
+    }
+}
+
+/// For file systems that cannot exchange two names: for a moment there is nothing at `target`. A process that dies then
+/// is healed by the next run.
+fn move_aside(new: &Path, target: &Path, old_to: &Path) -> io::Result<()> {
+    atomic::rename_into_place(target, old_to)?;
+    atomic::rename_into_place(new, target).inspect_err(|_| {
+        // Should this fail as well, the next run does it; the first error says why.
+        let _ = atomic::rename_into_place(old_to, target);
+    })
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "files of a live system are no stored files")]
+mod tests {
+    use super::*;
+
+    pub(in super::super) fn names(dir: &Path) -> Vec<String> {
+        let name = |entry: io::Result<fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
+        let mut names: Vec<String> = fs::read_dir(dir).unwrap().map(name).collect();
+        names.sort();
+        names
+    }
+
+    fn live() -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("mail");
+        fs::create_dir(&target).unwrap();
+        fs::write(target.join("old"), "").unwrap();
+        (dir, target)
+    }
+
+    fn staged(target: &Path) -> Staged {
+        let staged = Staged::create(target, Kind::Directory, "T").unwrap();
+        fs::write(staged.path().join("new"), "").unwrap();
+        staged
+    }
+
+    #[test]
+    fn the_old_one_is_kept_and_comes_back() {
+        let (dir, target) = live();
+        let swapped = staged(&target).swap().unwrap();
+        assert_eq!(names(&target), ["new"]);
+        assert_eq!(names(dir.path()), ["mail", "mail.bak.T"]);
+        assert_eq!(swapped.kept(), Some(&*dir.path().join("mail.bak.T")));
+        swapped.roll_back().unwrap();
+        assert_eq!(names(&target), ["old"]);
+        assert_eq!(names(dir.path()), ["mail"]);
+    }
+
+    #[test]
+    fn where_nothing_was_nothing_is_kept() {
+        let (dir, _) = live();
+        let target = dir.path().join("ssl");
+        let swapped = staged(&target).swap().unwrap();
+        assert_eq!((names(&target), swapped.kept()), (vec!["new".to_owned()], None));
+        swapped.roll_back().unwrap();
+        assert_eq!(names(dir.path()), ["mail"]);
+    }
+
+    #[test]
+    fn a_file_is_swapped_too() {
+        let (dir, _) = live();
+        let target = dir.path().join("env");
+        fs::write(&target, "old").unwrap();
+        let staged = Staged::create(&target, Kind::File, "T").unwrap();
+        fs::write(staged.path(), "new").unwrap();
+        staged.swap().unwrap();
+        assert_eq!(fs::read_to_string(&target).unwrap(), "new");
+        assert_eq!(fs::read_to_string(dir.path().join("env.bak.T")).unwrap(), "old");
+    }
+
+    #[test]
+    fn what_is_dropped_is_gone() {
+        let (dir, target) = live();
+        drop(staged(&target));
+        assert_eq!(names(dir.path()), ["mail"]);
+        assert_eq!(names(&target), ["old"]);
+    }
+
+    #[test]
+    fn without_an_exchange_the_old_one_is_moved_aside() {
+        let (dir, target) = live();
+        let staged = staged(&target);
+        move_aside(staged.path(), &target, &dir.path().join("mail.bak.T")).unwrap();
+        assert_eq!(names(&target), ["new"]);
+        assert_eq!(names(&dir.path().join("mail.bak.T")), ["old"]);
+    }
+}

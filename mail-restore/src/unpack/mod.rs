@@ -1,0 +1,15 @@
+//! From the files of a set into a tree: archives of these tools and of the old scripts, and the old scripts' plain mail.
+
+mod archive; // the members of one archive, each checked
+mod error; // what can be wrong with an archive, and what can fail
+mod links; // files that had several names
+mod mail; // the mail that the old scripts copied
+mod prefix; // what the old scripts put before the names in their archives
+mod sums; // an index against its segments
+
+pub(crate) use archive::{Archive, Unpacked, examine, unpack};
+pub(crate) use error::Error;
+pub(crate) use links::find_links;
+pub(crate) use mail::{copy_directories, copy_file};
+pub(crate) use prefix::find_prefix;
+pub(crate) use sums::{Sums, sums_of_index};

@@ -1,0 +1,141 @@
+//! Whether files of a set are what its checksums say: all are looked at, in parallel, before anything is touched.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::num::NonZeroUsize;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use mail_common::checksum::{Sha256, Sha256Writer};
+use mail_common::interrupt::{Interrupt, Interrupted};
+use mail_common::relpath::RelPath;
+use mail_common::set::SetFile;
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+
+use crate::pool;
+
+const BUFFER_BYTES: usize = 256 * 1024;
+
+/// A file that is not what it should be.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Damage {
+    #[error("{path} is missing from the set")]
+    Missing { path: RelPath },
+    #[error("{path} is damaged: its sha256 is {found}, and checksums.sha256 says {recorded}")]
+    Digest { path: RelPath, found: Sha256, recorded: Sha256 },
+    #[error("{path} is no regular file")]
+    NoFile { path: RelPath },
+    #[error("read {path}")]
+    Read { path: RelPath, source: io::Error },
+}
+
+impl Damage {
+    /// The file, relative to the set.
+    pub(crate) fn path(&self) -> &RelPath {
+        match self {
+            Self::Missing { path } | Self::Digest { path, .. } | Self::NoFile { path } | Self::Read { path, .. } => {
+                path
+            }
+        }
+    }
+}
+
+/// Opens a file of a set, which may be no link to somewhere else.
+pub(crate) fn open(set: &Path, path: &RelPath) -> Result<File, Damage> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    let opened = OpenOptions::new().read(true).custom_flags(flags).open(set.join(path.as_path()));
+    let file = opened.map_err(|source| match Errno::from_io_error(&source) {
+        Some(Errno::NOENT) => Damage::Missing { path: path.clone() },
+        Some(Errno::LOOP) => Damage::NoFile { path: path.clone() },
+        _ => Damage::Read { path: path.clone(), source },
+    })?;
+    match file.metadata() {
+        Ok(metadata) if metadata.is_file() => Ok(file),
+        Ok(_) => Err(Damage::NoFile { path: path.clone() }),
+        Err(source) => Err(Damage::Read { path: path.clone(), source }),
+    }
+}
+
+/// Reads `files` of the set in directory `set` whole, and gives those that are damaged. `progress` is told the bytes.
+///
+/// # Errors
+/// When a signal asks to stop.
+pub(crate) fn verify(
+    set: &Path,
+    files: &[&SetFile],
+    threads: NonZeroUsize,
+    interrupt: &Interrupt,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<Vec<Damage>, Interrupted> {
+    let buffer = || vec![0; BUFFER_BYTES];
+    let check = |buffer: &mut Vec<u8>, file: &&SetFile| match check(set, file, buffer, interrupt, progress) {
+        Ok(result) => Ok(result.err()),
+        Err(interrupted) => Err(interrupted),
+    };
+    Ok(pool::for_each(threads, files, buffer, check)?.into_iter().flatten().collect())
+}
+
+fn check(
+    set: &Path,
+    file: &SetFile,
+    buffer: &mut [u8],
+    interrupt: &Interrupt,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<Result<(), Damage>, Interrupted> {
+    let mut content = match open(set, &file.path) {
+        Ok(content) => content,
+        Err(damage) => return Ok(Err(damage)),
+    };
+    let read_error = |source| Damage::Read { path: file.path.clone(), source };
+    let mut hasher = Sha256Writer::new(io::sink());
+    loop {
+        interrupt.check()?;
+        match content.read(buffer) {
+            Ok(0) => break,
+            Ok(length) => {
+                if let Err(error) = hasher.write_all(&buffer[..length]) {
+                    return Ok(Err(read_error(error)));
+                }
+                progress(length as u64);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Ok(Err(read_error(error))),
+        }
+    }
+    let (_, found, _) = hasher.into_parts();
+    Ok(match found == file.sha256 {
+        true => Ok(()),
+        false => Err(Damage::Digest { path: file.path.clone(), found, recorded: file.sha256 }),
+    })
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "files of a set as others left them")]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn what_is_damaged_is_named_and_the_rest_is_looked_at() {
+        let set = tempfile::tempdir().unwrap();
+        let file = |name: &str, content: &[u8]| {
+            fs::write(set.path().join(name), content).unwrap();
+            SetFile { path: RelPath::new(name).unwrap(), sha256: Sha256::of(content), component: None, recorded: None }
+        };
+        let files = [file("a", b"a"), file("b", &[5; 700_000]), file("c", b""), file("d", b"d"), file("e", b"e")];
+        let mut damaged = vec![5; 700_000];
+        damaged[699_999] = 4;
+        fs::write(set.path().join("b"), damaged).unwrap();
+        fs::remove_file(set.path().join("c")).unwrap();
+        fs::remove_file(set.path().join("e")).unwrap();
+        std::os::unix::fs::symlink("a", set.path().join("e")).unwrap();
+        let files: Vec<&SetFile> = files.iter().collect();
+        let threads = NonZeroUsize::new(2).unwrap();
+        let found = verify(set.path(), &files, threads, &Interrupt::default(), &|_| {}).unwrap();
+        let text: Vec<String> = found.iter().map(ToString::to_string).collect();
+        assert_eq!(text.len(), 3, "{text:?}");
+        assert!(text[0].starts_with("b is damaged: its sha256 is "));
+        assert_eq!(text[1..], ["c is missing from the set", "e is no regular file"]);
+    }
+}
