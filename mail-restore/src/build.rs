@@ -96,7 +96,7 @@ impl Builder<'_> {
         let is_mail = job.component == Component::Mailboxes && !job.files.is_empty();
         let mail = self.set.join("mail");
         if is_mail {
-            let copied = unpack::copy_directories(&mail, &mut tree.maker());
+            let copied = unpack::copy_frame(&mail, &mut tree.maker());
             copied.map_err(|source| Error::Write {
                 archive: first_name(job),
                 target: tree.path().to_owned(),

@@ -11,6 +11,7 @@ use mail_common::atomic;
 use mail_common::exit::Exit;
 use mail_common::interrupt::{Interrupt, Interrupted};
 use mail_common::record::Verdict;
+use mail_common::relpath::RelPath;
 use mail_common::set::{BackupRoot, LockError, RootLock, SetFile, SetState};
 use mail_common::tool::Session;
 
@@ -147,7 +148,9 @@ fn say_what_is_odd(plan: &Plan, session: &Session) {
         SetState::Legacy => session.report.info(format!("{set} has no manifest: a set of the old scripts")),
         SetState::Incomplete => session.report.warning(format!("{set} is incomplete: a part of that backup failed")),
     }
-    for path in &plan.inventory.unlisted {
+    // A link has no content that a checksum could tell of.
+    let is_link = |path: &&RelPath| plan.inventory.set.join(path.as_path()).is_symlink();
+    for path in plan.inventory.unlisted.iter().filter(|path| !is_link(path)) {
         session.report.warning(format!("{path} is not in checksums.sha256 and is not restored"));
     }
     for path in &plan.jobs.homeless {

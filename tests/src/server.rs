@@ -126,7 +126,17 @@ impl Server {
     /// `mail-backup` of this server.
     #[must_use]
     pub fn backup(&self) -> Tool {
-        self.settings().into_iter().fold(Tool::new("mail-backup"), |tool, (name, value)| tool.env(name, value))
+        self.tool("mail-backup")
+    }
+
+    /// `mail-restore` onto this server.
+    #[must_use]
+    pub fn restore(&self) -> Tool {
+        self.tool("mail-restore")
+    }
+
+    fn tool(&self, name: &str) -> Tool {
+        self.settings().into_iter().fold(Tool::new(name), |tool, (name, value)| tool.env(name, value))
     }
 }
 

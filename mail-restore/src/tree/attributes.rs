@@ -1,6 +1,6 @@
 //! What an entry has beside its content: mode, owner, modification time and extended attributes.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -43,15 +43,18 @@ impl From<Head> for Attributes {
 impl Attributes {
     /// Those of an open file or directory.
     pub(crate) fn of(file: &File) -> io::Result<Self> {
-        let metadata = file.metadata()?;
-        let mtime_ns = metadata.mtime().saturating_mul(NANOS).saturating_add(metadata.mtime_nsec());
-        Ok(Self {
+        Ok(Self { xattrs: xattr::read(file)?, ..Self::of_link(&file.metadata()?) })
+    }
+
+    /// Those that a symbolic link has: no extended ones.
+    pub(crate) fn of_link(metadata: &Metadata) -> Self {
+        Self {
             mode: metadata.mode() & 0o7777,
             uid: metadata.uid(),
             gid: metadata.gid(),
-            mtime_ns,
-            xattrs: xattr::read(file)?,
-        })
+            mtime_ns: metadata.mtime().saturating_mul(NANOS).saturating_add(metadata.mtime_nsec()),
+            xattrs: Vec::new(),
+        }
     }
 
     /// Gives them to an open file or directory. The owner comes first, since a change of it clears bits of the mode, and

@@ -15,23 +15,29 @@ use super::error::Error;
 use crate::tree::{Attributes, Entry, Maker};
 use crate::verify;
 
-/// Makes every directory of `source`, the mail of a set, in the tree; Maildirs have empty ones.
-pub(crate) fn copy_directories(source: &Path, maker: &mut Maker<'_>) -> io::Result<u64> {
+/// Makes every directory and symbolic link of `source`, the mail of a set, in the tree. Maildirs have empty directories,
+/// and neither has a content that a checksum could tell of.
+pub(crate) fn copy_frame(source: &Path, maker: &mut Maker<'_>) -> io::Result<()> {
     let mut waiting = vec![RelPath::root()];
-    let mut count = 0;
     while let Some(directory) = waiting.pop() {
+        let path = source.join(directory.as_path());
         let flags = (OFlags::DIRECTORY | OFlags::NOFOLLOW).bits().cast_signed();
-        let opened = OpenOptions::new().read(true).custom_flags(flags).open(source.join(directory.as_path()))?;
+        let opened = OpenOptions::new().read(true).custom_flags(flags).open(&path)?;
         maker.make(&directory, Entry::Directory, Attributes::of(&opened)?)?;
-        count += 1;
-        for entry in fs::read_dir(source.join(directory.as_path()))? {
+        for entry in fs::read_dir(&path)? {
             let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                waiting.push(directory.child(entry.file_name().as_bytes()).map_err(io::Error::other)?);
+            let child = directory.child(entry.file_name().as_bytes()).map_err(io::Error::other)?;
+            let kind = entry.file_type()?;
+            if kind.is_dir() {
+                waiting.push(child);
+            } else if kind.is_symlink() {
+                let target = fs::read_link(entry.path())?;
+                let attributes = Attributes::of_link(&entry.metadata()?);
+                maker.make(&child, Entry::Symlink(target.as_os_str().as_bytes()), attributes)?;
             }
         }
     }
-    Ok(count)
+    Ok(())
 }
 
 /// Copies `file` of the set to `path` of the tree.

@@ -10,6 +10,6 @@ mod sums; // an index against its segments
 pub(crate) use archive::{Archive, Unpacked, examine, unpack};
 pub(crate) use error::Error;
 pub(crate) use links::find_links;
-pub(crate) use mail::{copy_directories, copy_file};
+pub(crate) use mail::{copy_file, copy_frame};
 pub(crate) use prefix::find_prefix;
 pub(crate) use sums::{Sums, sums_of_index};

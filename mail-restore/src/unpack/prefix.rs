@@ -17,8 +17,8 @@ pub(crate) fn find_prefix(set: &Path, archive: &RelPath, source: &Path) -> Resul
     let damaged = |source| Error::Damaged { archive: archive.clone(), source };
     while let Some(head) = tar.next_member().map_err(damaged)? {
         let path = head.path().map_err(|source| Error::Name { archive: archive.clone(), source })?;
-        // Directories that lead to the prefix may be members too.
-        candidates.retain(|prefix| path.is_within(prefix) || prefix.is_within(&path));
+        // Directories that lead to the prefix may be members too; a root that is one has the names as they are.
+        candidates.retain(|prefix| path.is_within(prefix) || (prefix.is_within(&path) && !path.is_root()));
     }
     Ok(candidates.into_iter().next().unwrap_or_else(RelPath::root))
 }

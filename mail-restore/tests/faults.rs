@@ -1,0 +1,220 @@
+//! What goes wrong around a restore: the disk, other runs, a kill at any moment. The old or the new is at the target, and the
+//! next run cleans up.
+#![expect(clippy::unwrap_used, reason = "a fixture that fails ends the test")]
+
+mod support;
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use mail_tests::tree::{Snapshot, snapshot};
+use rustix::process::Signal;
+use support::{SET, checked, is_root, live, names, restore, restored, saved_server, shell};
+
+/// Another process holds an exclusive lock on `path` until it is dropped.
+struct Holder(Child);
+
+impl Holder {
+    fn of(path: &Path) -> Self {
+        let mut command = Command::new("flock");
+        command.args(["--exclusive", "--no-fork"]).arg(path).args(["sh", "-c", "echo held; exec sleep 120"]);
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "held\n");
+        Self(child)
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A small file system in memory, mounted at a directory until it is dropped. `None`, said visibly, without root.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(at: PathBuf, size: &str) -> Option<Self> {
+        fs::create_dir_all(&at).unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={size},mode=755"), "tmpfs"]).arg(&at);
+        if !is_root() || !mount.status().unwrap().success() {
+            eprintln!("SKIPPED: only root may mount a small file system");
+            return None;
+        }
+        Some(Self(at))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn another_run_at_work_is_named_and_nothing_is_touched() {
+    let (server, _) = saved_server(10);
+    let before = live(&server);
+    let lock = server.root().join(".lock");
+    let holder = Holder::of(&lock);
+    let _ = restore(&server, &[]).assert_code(4).assert_stderr("lock held by");
+    // Into a directory, a backup that is at work disturbs nothing.
+    let to = server.root().with_file_name("backup-to");
+    let _ = restore(&server, &["--to", to.to_str().unwrap()]).assert_code(0);
+    fs::remove_dir_all(&to).unwrap();
+    drop(holder);
+    let holder = Holder::of(server.dir());
+    let _ = restore(&server, &[]).assert_code(4).assert_stderr("another restore is at work");
+    before.assert_same(&live(&server));
+    drop(holder);
+    let _ = restore(&server, &[]).assert_code(0);
+}
+
+#[test]
+fn a_set_that_is_being_restored_is_neither_replaced_nor_removed() {
+    let (server, set) = saved_server(1_000);
+    let to = server.root().with_file_name("backup-to");
+    let mut running = server.restore().args(["--from", SET, "--to"]).arg(&to).spawn();
+    let held = |set: &Path| {
+        let mut flock = Command::new("flock");
+        flock.args(["--exclusive", "--nonblock"]).arg(set.join("manifest.jsonl")).arg("true");
+        !flock.status().unwrap().success()
+    };
+    let start = Instant::now();
+    while !held(&set) {
+        assert!(running.is_running() && start.elapsed() < Duration::from_secs(20), "it never locked the set");
+    }
+    let _ = running.wait().assert_code(0);
+    assert!(!held(&set));
+}
+
+#[test]
+fn a_disk_that_fills_up_half_way_leaves_everything_as_it_was() {
+    let (server, set) = saved_server(400);
+    let Some(disk) = SmallDisk::mount(server.dir().join("small"), "1m") else { return };
+    shell(&disk.0, "mkdir mail; echo old >mail/message");
+    let before = snapshot(&disk.0).without(|path| path == Path::new("."));
+    let run = |from: &Path| {
+        let tool = server.restore().args(["--component", "mail", "--from"]).arg(from);
+        checked(tool.env("MAIL_DATA_DIR", disk.0.join("mail")))
+    };
+    // The manifest tells how much it is.
+    let _ = run(&set).assert_code(3).assert_stderr("make room or use --to on another disk");
+    // Without it, it is seen when it happens.
+    fs::remove_file(set.join("manifest.jsonl")).unwrap();
+    support::seal(&set);
+    let _ = run(&set).assert_code(3).assert_stderr("No space left on device");
+    before.assert_same(&snapshot(&disk.0).without(|path| path == Path::new(".")));
+}
+
+#[test]
+fn a_target_on_a_mount_point_is_refused_with_the_way_out() {
+    let (server, _) = saved_server(5);
+    let Some(disk) = SmallDisk::mount(server.dir().join("mounted"), "8m") else { return };
+    let tool = server.restore().args(["--component", "mail", "--from", SET]).env("MAIL_DATA_DIR", &disk.0);
+    let _ = checked(tool).assert_code(2).assert_stderr("is a mount point").assert_stderr("--to");
+}
+
+#[test]
+fn a_killed_restore_leaves_the_old_or_the_new_and_the_next_one_cleans_up() {
+    const ROUNDS: u32 = 12;
+    let (server, _) = saved_server(300);
+    let saved = restored(&server);
+    let start = Instant::now();
+    let _ = restore(&server, &[]).assert_code(0);
+    let whole_run = start.elapsed();
+    let mut seen = (0, 0);
+    for round in 0..ROUNDS {
+        let change = "rm -rf ./*.bak.* ./.[a-z]*.bak.*; echo changed >mail/example.com/alice/cur/1.changed; echo changed >config/changed";
+        shell(server.dir(), change);
+        let changed = restored(&server);
+        let mut running = server.restore().args(["--from", SET]).spawn();
+        // The exchange comes near the end: most kills do too.
+        thread::sleep(whole_run.mul_f64(1.1 * f64::from(round + 1).sqrt() / f64::from(ROUNDS).sqrt()));
+        running.signal(Signal::KILL);
+        let _ = running.wait();
+        let found = restored(&server);
+        for target in ["mail", "config"] {
+            let part = |tree: &Snapshot| {
+                tree.clone().without(|path| path.components().count() == 1 && !path.starts_with(target))
+            };
+            match part(&found) == part(&changed) {
+                true => seen.0 += 1,
+                false => {
+                    seen.1 += 1;
+                    part(&saved).assert_same(&part(&found));
+                }
+            }
+        }
+        let _ = restore(&server, &[]).assert_code(0);
+        assert!(names(server.dir()).iter().all(|name| !name.contains(".restoring")), "round {round}");
+        saved.assert_same(&restored(&server));
+    }
+    assert!(seen.0 > 0, "no kill came before the exchange: {seen:?}");
+    eprintln!("targets that had the old and the new: {seen:?}");
+}
+
+#[test]
+fn a_signal_stops_it_and_everything_is_as_it_was() {
+    let (server, _) = saved_server(1_500);
+    let before = live(&server);
+    let mut running = server.restore().args(["--from", SET]).spawn();
+    let start = Instant::now();
+    while !names(server.dir()).iter().any(|name| name.starts_with(".mail.restoring")) {
+        assert!(running.is_running() && start.elapsed() < Duration::from_secs(20), "it never began");
+    }
+    running.signal(Signal::TERM);
+    let outcome = running.wait();
+    if outcome.code() == 0 {
+        eprintln!("it was done before the signal came");
+        return;
+    }
+    let _ = outcome.assert_code(3).assert_stderr("interrupted by a signal");
+    before.assert_same(&live(&server));
+}
+
+#[test]
+fn who_may_not_give_files_away_does_not_restore_onto_the_server() {
+    if !is_root() {
+        eprintln!("SKIPPED: only root can become another user");
+        return;
+    }
+    let (server, set) = saved_server(5);
+    shell(server.dir(), "chmod -R a+rX . ; chmod a+rwx .");
+    shell(&set, "chmod -R a+rX ../..");
+    let before = live(&server);
+    let mut tool =
+        server.restore().arg("--from").arg(&set).args(["--component", "mail"]).env("BACKUP_ROOT", "/nonexistent");
+    let plain = tool.command();
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(plain.get_program()).args(plain.get_args());
+    command.env_clear();
+    for (name, value) in plain.get_envs() {
+        command.env(name, value.unwrap_or_default());
+    }
+    *plain = command;
+    let outcome = checked(tool);
+    let _ = outcome.assert_code(3).assert_stderr("Operation not permitted");
+    before.assert_same(&live(&server));
+}
+
+#[test]
+fn at_no_moment_is_there_nothing_at_the_target() {
+    let (server, _) = saved_server(30);
+    let target = server.mail().join("example.com/alice/cur");
+    for _ in 0..5 {
+        let mut running = server.restore().args(["--from", SET]).spawn();
+        while running.is_running() {
+            assert!(target.is_dir(), "the mail was absent for a moment");
+        }
+        let _ = running.wait().assert_code(0);
+    }
+}
