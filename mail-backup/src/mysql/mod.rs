@@ -18,6 +18,7 @@ mod script; // the file being written: quoting, head, foot, stored code
 mod accounts; // users, roles and grants
 mod dump; // one database
 mod table; // one table: its definition and its rows
+pub mod file_name; // where each dump lies in a set
 
 pub use accounts::dump_accounts;
 pub use dump::{DumpReport, dump_database};
