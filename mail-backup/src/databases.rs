@@ -5,13 +5,13 @@ use std::io;
 use std::sync::atomic::AtomicBool;
 
 use mail_common::atomic::StoredFile;
-use mail_common::config::{Config, MysqlSettings, Source};
+use mail_common::config::{Config, MysqlSettings};
 use mail_common::relpath::RelPath;
 use mail_common::report::Report;
 use mail_common::set::{Component, Staging};
 use zstd::zstd_safe::CParameter;
 
-use crate::mysql::{self, ConnectionSettings, DumpReport, Options, Session, file_name};
+use crate::mysql::{self, ConnectionSettings, DumpReport, Session, file_name};
 use crate::saved::{Content, SavedFile};
 
 /// What the mysql component is asked to do.
@@ -47,20 +47,8 @@ impl DatabasesPlan {
         level: i32,
         report: &Report,
     ) -> Result<Self, mysql::Error> {
-        let mut options = Options::from_environment(|name| config.get(name).map(|setting| setting.value))?;
-        if let Some(path) = &settings.config_file {
-            let is_named = config.get("MYSQL_CONFIG_FILE").is_some_and(|setting| setting.source != Source::Default);
-            if is_named && !path.exists() {
-                report.warning(format!("{} is not there (MYSQL_CONFIG_FILE)", path.display()));
-            }
-            let file = Options::from_file(path)?;
-            if let Some(warning) = &file.warning {
-                report.warning(warning);
-            }
-            options = options.or(file.options);
-        }
-        let login = config.get("USER").map_or_else(|| "root".to_owned(), |setting| setting.value);
-        Ok(Self { connection: options.settle(&login), wanted: settings.databases.clone(), level })
+        let connection = ConnectionSettings::from_config(config, settings, report)?;
+        Ok(Self { connection, wanted: settings.databases.clone(), level })
     }
 
     /// Logs in, and leaves.

@@ -6,6 +6,7 @@
 mod option_file; // ~/.my.cnf: groups, quoting, comments
 pub mod options; // where the server is and who asks: explicit, environment, option file, defaults
 
+mod configured; // the same from the settings of a tool
 mod error; // what can go wrong, on which database and table
 mod session; // the connection, its settings and its snapshot
 
@@ -25,4 +26,4 @@ pub use dump::{DumpReport, dump_database};
 pub use error::{Cause, Error};
 pub use options::{ConnectionSettings, Options};
 pub use schema::{Databases, databases};
-pub use session::Session;
+pub use session::{Session, connect};
