@@ -120,6 +120,8 @@ fn every_object_and_type_loads_back_identical() {
         let footer = format!("-- Dump completed by mail-backup: {} tables, {} rows", report.tables, report.rows);
         assert_eq!(last_line(&sql), footer);
         target.load(&sql);
+        let counts = mysql::count_database(&mut root(&target), database).unwrap();
+        assert_eq!((counts.tables, counts.rows), (report.tables, report.rows), "{database}");
         assert_equal(&facts(&source, database), &facts(&target, database));
         assert_eq!(source.stock_dump(database), target.stock_dump(database));
         // Loaded over itself it is the same again.
