@@ -1,18 +1,17 @@
 //! The mysql component: each database as one compressed file of SQL, and the accounts as another.
 
 use std::error::Error as StdError;
-use std::fmt::Write as _;
 use std::io;
 use std::sync::atomic::AtomicBool;
 
 use mail_common::atomic::StoredFile;
-use mail_common::config::{Config, MysqlSettings, Source};
+use mail_common::config::{Config, MysqlSettings};
 use mail_common::relpath::RelPath;
 use mail_common::report::Report;
 use mail_common::set::{Component, Staging};
 use zstd::zstd_safe::CParameter;
 
-use crate::mysql::{self, ConnectionSettings, DumpReport, Options, Session};
+use crate::mysql::{self, ConnectionSettings, DumpReport, Session, file_name};
 use crate::saved::{Content, SavedFile};
 
 /// What the mysql component is asked to do.
@@ -48,20 +47,8 @@ impl DatabasesPlan {
         level: i32,
         report: &Report,
     ) -> Result<Self, mysql::Error> {
-        let mut options = Options::from_environment(|name| config.get(name).map(|setting| setting.value))?;
-        if let Some(path) = &settings.config_file {
-            let is_named = config.get("MYSQL_CONFIG_FILE").is_some_and(|setting| setting.source != Source::Default);
-            if is_named && !path.exists() {
-                report.warning(format!("{} is not there (MYSQL_CONFIG_FILE)", path.display()));
-            }
-            let file = Options::from_file(path)?;
-            if let Some(warning) = &file.warning {
-                report.warning(warning);
-            }
-            options = options.or(file.options);
-        }
-        let login = config.get("USER").map_or_else(|| "root".to_owned(), |setting| setting.value);
-        Ok(Self { connection: options.settle(&login), wanted: settings.databases.clone(), level })
+        let connection = ConnectionSettings::from_config(config, settings, report)?;
+        Ok(Self { connection, wanted: settings.databases.clone(), level })
     }
 
     /// Logs in, and leaves.
@@ -87,12 +74,12 @@ impl DatabasesPlan {
         let (mut session, found) = match opened {
             Ok(opened) => opened,
             Err(error) => {
-                saved.failed.push((directory(), error.into()));
+                saved.failed.push((file_name::directory(), error.into()));
                 return Ok(saved);
             }
         };
         for missing in found.missing {
-            saved.failed.push((directory(), Lacking(missing).into()));
+            saved.failed.push((file_name::directory(), Lacking(missing).into()));
         }
         let mut saver = Saver { plan: self, staging, stop, progress, session: &mut session, saved };
         for database in &found.names {
@@ -116,7 +103,7 @@ type Compressed = zstd::Encoder<'static, StoredFile>;
 
 impl Saver<'_> {
     fn save_database(&mut self, database: &str) -> Result<(), mysql::Error> {
-        let path = file_of(&file_name(database));
+        let path = file_name::of_database(database);
         let (staging, level) = (self.staging, self.plan.level);
         let mut rows_before = 0;
         let progress = &mut |rows: u64| {
@@ -128,7 +115,7 @@ impl Saver<'_> {
     }
 
     fn save_accounts(&mut self) -> Result<(), mysql::Error> {
-        let path = file_of("_accounts");
+        let path = file_name::of_accounts();
         let (staging, level) = (self.staging, self.plan.level);
         let dumped = mysql::dump_accounts(self.session, || open(staging, &path, level), self.stop);
         self.keep(path, dumped)
@@ -171,51 +158,4 @@ fn open(staging: &Staging<'_>, path: &RelPath, level: i32) -> io::Result<Compres
     encoder.set_parameter(CParameter::ChecksumFlag(true))?;
     encoder.multithread(1)?;
     Ok(encoder)
-}
-
-fn directory() -> RelPath {
-    RelPath::new("mysql").expect("a plain word is a safe path")
-}
-
-fn file_of(name: &str) -> RelPath {
-    directory().child(format!("{name}.sql.zst").as_bytes()).unwrap_or_else(|_| directory())
-}
-
-/// The name of a database as a file name: what a file name cannot hold, a leading dot, and a leading underscore
-/// (kept for `_accounts`) become %XX.
-fn file_name(database: &str) -> String {
-    let mut name = String::with_capacity(database.len());
-    for (at, char) in database.char_indices() {
-        match char {
-            '/' | '%' | '\0' => {}
-            '.' | '_' if at == 0 => {}
-            _ => {
-                name.push(char);
-                continue;
-            }
-        }
-        // Writing to a String cannot fail.
-        let _ = write!(name, "%{:02X}", u32::from(char));
-    }
-    name
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(database: &str, expected: &str) {
-        assert_eq!(file_name(database), expected);
-        assert_eq!(file_of(expected).to_string(), format!("mysql/{expected}.sql.zst"));
-    }
-
-    #[test]
-    fn a_database_has_a_file_whatever_its_name() {
-        check("roundcube", "roundcube");
-        check("mail users", "mail users");
-        check("a/b%c", "a%2Fb%25c");
-        check("..", "%2E.");
-        check("_accounts", "%5Faccounts");
-        check("ユーザ", "ユーザ");
-    }
 }

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use mail_backup::mysql::{self, ConnectionSettings, DumpReport, Error, Options, Session};
 use mail_common::secret::Secret;
+use mail_tests::facts::facts;
 use mariadb::MariaDb;
 
 const EVERY_OBJECT: &str = include_str!("fixtures/every_object.sql");
@@ -54,49 +55,6 @@ fn chain(error: &Error) -> String {
     text
 }
 
-/// What a server holds in `database`, by its own words.
-fn facts(server: &MariaDb, database: &str) -> Vec<String> {
-    let list = |query: &str| -> Vec<String> {
-        let prefix = format!("USE `{database}`; SET time_zone='+00:00'; SET NAMES utf8mb4; SET sql_mode='';");
-        server.sql(&format!("{prefix} {query}")).lines().map(str::to_owned).collect()
-    };
-    let names = |query: &str| list(&format!("{query}_SCHEMA = '{database}' ORDER BY 1"));
-    let mut facts = list(&format!("SHOW CREATE DATABASE `{database}`"));
-    let quote = |name: &str| format!("`{}`", name.replace('`', "``"));
-    for table in names(
-        "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_TYPE IN ('BASE TABLE','SYSTEM VERSIONED') AND TABLE",
-    ) {
-        facts.extend(list(&format!("SHOW CREATE TABLE {}; CHECKSUM TABLE {0} EXTENDED", quote(&table))));
-    }
-    for table in
-        names("SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_TYPE = 'SYSTEM VERSIONED' AND TABLE")
-    {
-        let period = if table == "versioned_named" { "s, e" } else { "row_start, row_end" };
-        facts.extend(list(&format!(
-            "SELECT *, {period} FROM {} FOR SYSTEM_TIME ALL ORDER BY 1, {period}",
-            quote(&table)
-        )));
-    }
-    for sequence in names("SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_TYPE = 'SEQUENCE' AND TABLE") {
-        facts.extend(list(&format!("SHOW CREATE SEQUENCE {}; SELECT * FROM {0}", quote(&sequence))));
-    }
-    for view in names("SELECT TABLE_NAME FROM information_schema.VIEWS WHERE TABLE") {
-        facts.extend(list(&format!("SHOW CREATE VIEW {}", quote(&view))));
-    }
-    for routine in
-        names("SELECT CONCAT(ROUTINE_TYPE, ' `', ROUTINE_NAME, '`') FROM information_schema.ROUTINES WHERE ROUTINE")
-    {
-        facts.extend(list(&format!("SHOW CREATE {routine}")));
-    }
-    let trigger_columns = "TRIGGER_NAME, ACTION_ORDER, EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, ACTION_STATEMENT, \
-         SQL_MODE, DEFINER, CHARACTER_SET_CLIENT, COLLATION_CONNECTION, DATABASE_COLLATION";
-    facts.extend(names(&format!("SELECT {trigger_columns} FROM information_schema.TRIGGERS WHERE TRIGGER")));
-    for event in names("SELECT EVENT_NAME FROM information_schema.EVENTS WHERE EVENT") {
-        facts.extend(list(&format!("SHOW CREATE EVENT {}", quote(&event))));
-    }
-    facts
-}
-
 fn assert_equal(left: &[String], right: &[String]) {
     for (left, right) in left.iter().zip(right) {
         assert_eq!(left, right);
@@ -120,6 +78,8 @@ fn every_object_and_type_loads_back_identical() {
         let footer = format!("-- Dump completed by mail-backup: {} tables, {} rows", report.tables, report.rows);
         assert_eq!(last_line(&sql), footer);
         target.load(&sql);
+        let counts = mysql::count_database(&mut root(&target), database).unwrap();
+        assert_eq!((counts.tables, counts.rows), (report.tables, report.rows), "{database}");
         assert_equal(&facts(&source, database), &facts(&target, database));
         assert_eq!(source.stock_dump(database), target.stock_dump(database));
         // Loaded over itself it is the same again.

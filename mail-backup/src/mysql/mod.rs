@@ -6,6 +6,7 @@
 mod option_file; // ~/.my.cnf: groups, quoting, comments
 pub mod options; // where the server is and who asks: explicit, environment, option file, defaults
 
+mod configured; // the same from the settings of a tool
 mod error; // what can go wrong, on which database and table
 mod session; // the connection, its settings and its snapshot
 
@@ -18,10 +19,14 @@ mod script; // the file being written: quoting, head, foot, stored code
 mod accounts; // users, roles and grants
 mod dump; // one database
 mod table; // one table: its definition and its rows
+mod count; // tables and rows that are there, by the rules of a dump
+pub mod file_name; // where each dump lies in a set
 
 pub use accounts::dump_accounts;
+pub use count::{Counts, count_database};
 pub use dump::{DumpReport, dump_database};
 pub use error::{Cause, Error};
 pub use options::{ConnectionSettings, Options};
-pub use schema::{Databases, databases};
-pub use session::Session;
+pub use privilege::Privileges;
+pub use schema::{Databases, databases, is_of_the_server};
+pub use session::{Session, connect};

@@ -5,7 +5,7 @@ use super::session::Session;
 
 /// The grants of the account and its active roles.
 #[derive(Debug, Default)]
-pub(super) struct Privileges(Vec<Grant>);
+pub struct Privileges(Vec<Grant>);
 
 #[derive(Debug, PartialEq, Eq)]
 struct Grant {
@@ -19,18 +19,23 @@ struct Grant {
 
 impl Privileges {
     /// Asks the server.
-    pub(super) fn read(session: &mut Session) -> Result<Self, Cause> {
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn read(session: &mut Session) -> Result<Self, Cause> {
         let rows = session.texts("SHOW GRANTS")?;
         Ok(Self(rows.iter().filter_map(|row| parse_grant(row.first()?)).collect()))
     }
 
     /// Whether `privilege` is held on every database.
-    pub(super) fn everywhere(&self, privilege: &str) -> bool {
+    #[must_use]
+    pub fn everywhere(&self, privilege: &str) -> bool {
         self.0.iter().any(|grant| grant.database == "%" && grant.table.is_none() && grant.has(privilege))
     }
 
-    /// Whether `privilege` is held on all of `database`.
-    pub(super) fn on_database(&self, privilege: &str, database: &str) -> bool {
+    /// Whether `privilege`, in upper case, is held on all of `database`.
+    #[must_use]
+    pub fn on_database(&self, privilege: &str, database: &str) -> bool {
         let covers = |grant: &Grant| grant.table.is_none() && like(&grant.database, database);
         self.0.iter().any(|grant| covers(grant) && grant.has(privilege))
     }

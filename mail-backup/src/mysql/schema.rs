@@ -87,6 +87,12 @@ pub(super) struct Objects {
     pub(super) events: Vec<CodeName>,
 }
 
+/// Whether `database` is one that the server makes itself and no dump holds.
+#[must_use]
+pub fn is_of_the_server(database: &str) -> bool {
+    SYSTEM.iter().any(|name| name.eq_ignore_ascii_case(database))
+}
+
 /// The databases named in `wanted`, or all but the system's when it is empty.
 ///
 /// # Errors
@@ -100,7 +106,7 @@ pub fn databases(session: &mut Session, wanted: &[String]) -> Result<Databases, 
         let names = visible.into_iter().filter(|name| wanted.contains(name)).collect();
         return Ok(Databases { names, missing: Vec::new() });
     }
-    let names = visible.into_iter().filter(|name| !SYSTEM.contains(&name.as_str())).collect();
+    let names = visible.into_iter().filter(|name| !is_of_the_server(name)).collect();
     let missing = unseen_databases(session).map_err(|source| Error::List { what: "privileges".into(), source })?;
     Ok(Databases { names, missing })
 }

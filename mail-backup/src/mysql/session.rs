@@ -55,8 +55,7 @@ impl Session {
     /// # Errors
     /// When nobody answers, the account is refused, TLS was asked for and fails, or a setting is refused.
     pub fn connect(settings: &ConnectionSettings) -> Result<Self, Error> {
-        let conn = Conn::new(driver_options(settings)).map_err(|error| connect_error(settings, error))?;
-        let mut session = Self { conn, history: History::Lost };
+        let mut session = Self { conn: connect(settings)?, history: History::Lost };
         for statement in SETTINGS {
             session.prepare(statement)?;
         }
@@ -107,6 +106,15 @@ impl Session {
     }
 }
 
+/// A connection as the server gives it: no settings, no snapshot. It caches no prepared statement, and a server that
+/// asks for a file of this machine (LOAD DATA LOCAL) gets an empty one.
+///
+/// # Errors
+/// When nobody answers, the account is refused, or TLS was asked for and fails.
+pub fn connect(settings: &ConnectionSettings) -> Result<Conn, Error> {
+    Conn::new(driver_options(settings)).map_err(|error| connect_error(settings, error))
+}
+
 /// The text protocol sends nothing but bytes and NULL.
 fn bytes_of(value: Value) -> Option<Vec<u8>> {
     match value {
@@ -121,6 +129,7 @@ fn driver_options(settings: &ConnectionSettings) -> OptsBuilder {
         .pass(settings.password.as_ref().map(mail_common::secret::Secret::expose))
         // Without this a TCP connection to loopback would be exchanged for the server's socket.
         .prefer_socket(false)
+        .stmt_cache_size(0)
         .max_allowed_packet(Some(MAX_PACKET_BYTES))
         .tcp_connect_timeout(Some(CONNECT_TIMEOUT))
         .tcp_keepalive_time_ms(Some(60_000));

@@ -1,0 +1,192 @@
+//! What can go wrong with databases on their way back, on which file and line, and what to do next.
+
+use std::io;
+use std::path::PathBuf;
+
+use mail_backup::mysql::{self, Cause};
+use mail_common::relpath::RelPath;
+
+use super::statement::ReadError;
+
+/// A failure of the databases' way back. Unless it is [`Error::NotRolledBack`], the server is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Two files for one database.
+    #[error("{first} and {second} both hold database {database}; load the one that you want by hand: zcat FILE | mariadb")]
+    Twice {
+        /// The database.
+        database: String,
+        /// A file of the set.
+        first: RelPath,
+        /// Another.
+        second: RelPath,
+    },
+    /// The set has no accounts, and they were asked for.
+    #[error("the set has no mysql/_accounts.sql.zst; restore without accounts")]
+    NoAccounts,
+    /// A dump cannot be read, or is no dump.
+    #[error("read {file}")]
+    Read {
+        /// The dump.
+        file: RelPath,
+        /// Why.
+        source: ReadError,
+    },
+    /// A dump says what it may not say.
+    #[error("{file} line {line}: {reason}; nothing was loaded")]
+    Refused {
+        /// The dump.
+        file: RelPath,
+        /// In which the statement begins.
+        line: u64,
+        /// Why.
+        reason: String,
+    },
+    /// A dump is not all there.
+    #[error("{file}: {reason}; use another set")]
+    Incomplete {
+        /// The dump.
+        file: RelPath,
+        /// What is missing.
+        reason: String,
+    },
+    /// The server cannot take the longest statement.
+    #[error(
+        "{file} has a statement of {bytes} bytes, and the server takes {limit}; raise it: SET GLOBAL max_allowed_packet=1073741824"
+    )]
+    Packet {
+        /// The dump.
+        file: RelPath,
+        /// Of the statement.
+        bytes: u64,
+        /// The server's max_allowed_packet.
+        limit: u64,
+    },
+    /// No connection.
+    #[error(transparent)]
+    Connect(#[from] mysql::Error),
+    /// The server does not say what is there.
+    #[error("ask the server for {what}")]
+    Ask {
+        /// What.
+        what: &'static str,
+        /// Why.
+        source: Cause,
+    },
+    /// What is there now cannot be saved whole.
+    #[error(
+        "database {database} cannot be saved as it is now: {}; nothing was loaded; give the account what it lacks, or repair or \
+         drop what is broken, then run again",
+        missing.join("; ")
+    )]
+    NotSaved {
+        /// The database.
+        database: String,
+        /// What the dump would lack.
+        missing: Vec<String>,
+    },
+    /// The dump of what is there now failed.
+    #[error("save database {database} as it is now; nothing was loaded")]
+    Save {
+        /// The database, or `accounts`.
+        database: String,
+        /// Why.
+        source: mysql::Error,
+    },
+    /// A file cannot be written.
+    #[error("write {}", path.display())]
+    Write {
+        /// The file or directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A statement failed.
+    #[error("{file} line {line}: {statement}")]
+    Statement {
+        /// The dump.
+        file: RelPath,
+        /// In which the statement begins.
+        line: u64,
+        /// Its first words.
+        statement: String,
+        /// What the server said.
+        source: Cause,
+    },
+    /// The text is in no character set that can be sent.
+    #[error("{file} line {line}: bytes that are no UTF-8, outside of a string; convert the dump with iconv")]
+    NotText {
+        /// The dump.
+        file: RelPath,
+        /// In which the statement begins.
+        line: u64,
+    },
+    /// The database is not made or dropped.
+    #[error("prepare database {database}")]
+    Prepare {
+        /// The database.
+        database: String,
+        /// What the server said.
+        source: Cause,
+    },
+    /// What was loaded is not what the dump holds.
+    #[error("database {database} has {found} after loading, and {file} holds {expected}")]
+    Different {
+        /// The database.
+        database: String,
+        /// The dump.
+        file: RelPath,
+        /// Tables and rows that are there.
+        found: String,
+        /// Tables and rows that the dump's last line names.
+        expected: String,
+    },
+    /// A signal came.
+    #[error("interrupted by a signal")]
+    Interrupted,
+    /// Another part of the restore failed.
+    #[error("{0}")]
+    Elsewhere(String),
+    /// A thread ended by itself.
+    #[error("a thread of the loader panicked")]
+    Panicked,
+    /// Loading failed, and the server is as it was.
+    #[error("the databases were not restored; all of them are as they were before")]
+    RolledBack {
+        /// Why.
+        source: Box<Error>,
+    },
+    /// Loading failed, and so did the way back.
+    #[error(
+        "the databases are not as they were, and could not be rolled back ({failure}); what they were is in {}; when the server \
+         runs again, type: mail-restore --from {0} --component mysql{}",
+        saved.display(),
+        also_drop(new)
+    )]
+    NotRolledBack {
+        /// The dumps of what was there, which are a set.
+        saved: PathBuf,
+        /// Databases that were not there before.
+        new: Vec<String>,
+        /// Why the way back failed.
+        failure: String,
+        /// Why it was taken.
+        source: Box<Error>,
+    },
+}
+
+fn also_drop(new: &[String]) -> String {
+    let drops: Vec<_> = new.iter().map(|name| format!(" DROP DATABASE IF EXISTS `{}`;", name.replace('`', "``"))).collect();
+    if drops.is_empty() { String::new() } else { format!(", and drop what is new:{}", drops.concat()) }
+}
+
+/// An error and its causes on one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
+}

@@ -1,0 +1,231 @@
+//! One dump into the server, over several connections.
+//!
+//! Each connection reads the whole dump by itself and runs what concerns its own tables: reading is far faster than
+//! inserting, no queue grows, and settings of the session hold on every connection. What others depend on is run by
+//! the first connection, when all are as far and have committed. A table is one transaction: InnoDB builds the indexes
+//! of a table that was empty at its end.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use mail_backup::mysql::{Cause, ConnectionSettings};
+
+use super::dump::Dump;
+use super::error::Error;
+use super::gate::{Gate, GivenUp};
+use super::kind::{TableVerb, first_words};
+use super::route::{Action, Route, TableKey};
+use super::server::{Server, name};
+use super::share::Shares;
+use super::source::with_content;
+use super::statement::{Statement, StatementReader};
+use super::survey::{Survey, read};
+use super::text;
+
+/// Who is told of the work, and may end it.
+#[derive(Clone, Copy)]
+pub struct Watch<'a> {
+    /// Set from outside; looked at between two statements.
+    pub stop: &'a AtomicBool,
+    /// Told how many bytes of SQL were loaded since it was told last.
+    pub progress: &'a (dyn Fn(u64) + Sync),
+}
+
+/// A dump that is to be loaded.
+pub(super) struct Load<'a> {
+    pub(super) dump: &'a Dump,
+    pub(super) survey: &'a Survey,
+    pub(super) connection: &'a ConnectionSettings,
+    /// At most so many connections are used.
+    pub(super) connections: usize,
+    pub(super) watch: Watch<'a>,
+}
+
+impl Load<'_> {
+    /// Loads the dump into databases that are gone or empty.
+    pub(super) fn run(&self) -> Result<(), Error> {
+        let connections = self.survey.weights.widest().clamp(1, self.connections.max(1));
+        let (gate, shares) = (Gate::new(connections), self.survey.weights.share(connections));
+        let work = |index| {
+            let end = GiveUpOnDrop(&gate);
+            let result = self.work(index, &gate, &shares);
+            if result.is_ok() {
+                std::mem::forget(end);
+            }
+            result
+        };
+        let results: Vec<_> = thread::scope(|scope| {
+            let work = &work;
+            let threads: Vec<_> = (0..connections).map(|index| scope.spawn(move || work(index))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap_or(Err(Stop::Failed(Error::Panicked)))).collect()
+        });
+        first_failure(results)
+    }
+
+    fn work(&self, index: usize, gate: &Gate, shares: &Shares) -> Result<(), Stop> {
+        let mut server = Server::connect(self.connection)?;
+        if let Some(database) = &self.survey.found.implied {
+            let used = server.run(&format!("USE {}", name(database)));
+            used.map_err(|source| Error::Prepare { database: database.clone(), source })?;
+        }
+        let route = Route::new(self.survey.rules.clone());
+        let worker =
+            Worker { load: self, index, gate, shares, server, route, table: None, stretch: 0, count: 0, awaited: 0 };
+        with_content(&self.dump.file, self.dump.expected_bytes(), |content| {
+            worker.run(&mut StatementReader::new(content))
+        })
+    }
+}
+
+/// Why a connection ended.
+enum Stop {
+    /// By itself.
+    Failed(Error),
+    /// Because another did.
+    GivenUp,
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<GivenUp> for Stop {
+    fn from(_: GivenUp) -> Self {
+        Self::GivenUp
+    }
+}
+
+fn first_failure(results: Vec<Result<(), Stop>>) -> Result<(), Error> {
+    for result in results {
+        if let Err(Stop::Failed(error)) = result {
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+/// Nobody waits for a connection that ended, not even by a panic.
+struct GiveUpOnDrop<'a>(&'a Gate);
+
+impl Drop for GiveUpOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.give_up();
+    }
+}
+
+/// One connection.
+struct Worker<'a> {
+    load: &'a Load<'a>,
+    index: usize,
+    gate: &'a Gate,
+    shares: &'a Shares,
+    server: Server,
+    route: Route,
+    /// The one with rows that are not committed, and the line of the last of them.
+    table: Option<(TableKey, u64)>,
+    stretch: u32,
+    /// Statements that were read.
+    count: u64,
+    /// What the first connection must be done with before the next statement.
+    awaited: u64,
+}
+
+/// The connection that runs what is run alone.
+const FIRST: usize = 0;
+
+impl Worker<'_> {
+    fn run(mut self, reader: &mut StatementReader<super::source::Content>) -> Result<(), Stop> {
+        while let Some(statement) = read(self.load.dump, reader)? {
+            if self.load.watch.stop.load(Ordering::Relaxed) {
+                return Err(Error::Interrupted.into());
+            }
+            self.gate.check()?;
+            let action = self.route.next(&statement);
+            let action = action.map_err(|reason| self.load.dump.refused(statement.line, reason))?;
+            self.act(action, &statement)?;
+            self.count += 1;
+        }
+        self.commit()?;
+        self.gate.reach(self.index, u64::MAX);
+        Ok(())
+    }
+
+    fn act(&mut self, action: Action, statement: &Statement) -> Result<(), Stop> {
+        match action {
+            Action::Nobody => {}
+            Action::Everyone => {
+                self.gate.wait_for(FIRST, self.awaited)?;
+                self.execute(statement)?;
+            }
+            Action::Owner(table, _) if self.shares.owner(self.stretch, &table) != self.index => return Ok(()),
+            Action::Owner(table, verb) => {
+                self.gate.wait_for(FIRST, self.awaited)?;
+                self.table_statement(table, verb, statement)?;
+                self.tell(statement);
+                return Ok(());
+            }
+            Action::Alone => self.alone(statement)?,
+        }
+        if self.index == FIRST {
+            self.tell(statement);
+        }
+        Ok(())
+    }
+
+    fn table_statement(&mut self, table: TableKey, verb: TableVerb, statement: &Statement) -> Result<(), Error> {
+        if verb != TableVerb::Insert {
+            // The server would commit by itself.
+            self.commit()?;
+            return self.execute(statement);
+        }
+        if self.table.as_ref().is_some_and(|(open, _)| *open != table) {
+            self.commit()?;
+        }
+        self.table = Some((table, statement.line));
+        self.execute(statement)
+    }
+
+    fn alone(&mut self, statement: &Statement) -> Result<(), Stop> {
+        self.commit()?;
+        self.gate.reach(self.index, self.count);
+        self.stretch += 1;
+        self.awaited = self.count + 1;
+        if self.index != FIRST {
+            return Ok(());
+        }
+        self.gate.wait_for_all(self.count)?;
+        self.execute(statement)?;
+        self.server.run("COMMIT").map_err(|source| self.failure(statement, source))?;
+        self.gate.reach(FIRST, self.awaited);
+        Ok(())
+    }
+
+    /// Ends the transaction of a table, in which InnoDB may only now find what is wrong with its rows.
+    fn commit(&mut self) -> Result<(), Error> {
+        let Some(((database, table), line)) = self.table.take() else { return Ok(()) };
+        let (file, statement) = (self.load.dump.path.clone(), format!("COMMIT of {database}.{table}"));
+        self.server.run("COMMIT").map_err(|source| Error::Statement { file, line, statement, source })
+    }
+
+    fn execute(&mut self, statement: &Statement) -> Result<(), Error> {
+        let text = text::of(statement)
+            .map_err(|text::NotText| Error::NotText { file: self.load.dump.path.clone(), line: statement.line })?;
+        let done = match statement.has_semicolon {
+            // The driver lets the server run what follows a semicolon.
+            true => self.server.run(&text::as_one_statement(&text, statement.modes)),
+            false => self.server.run(&text),
+        };
+        done.map_err(|source| self.failure(statement, source))
+    }
+
+    fn failure(&self, statement: &Statement, source: Cause) -> Error {
+        let file = self.load.dump.path.clone();
+        Error::Statement { file, line: statement.line, statement: first_words(&statement.text), source }
+    }
+
+    fn tell(&self, statement: &Statement) {
+        (self.load.watch.progress)(statement.text.len() as u64);
+    }
+}
