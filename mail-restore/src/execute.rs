@@ -99,7 +99,7 @@ fn run(plan: &Plan, verdicts: &[Verdict], session: &Session, now: &ZonedDateTime
     if damaged > 0 {
         return Err(Error::Damaged { damaged });
     }
-    Ok((Exit::Done, place::place(plan, session, &interrupt)?))
+    Ok((Exit::Done, place::place(plan, session, &interrupt, now)?))
 }
 
 /// Takes the locks, and clears what killed runs left.

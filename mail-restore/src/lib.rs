@@ -16,6 +16,7 @@ mod swap; // the new in the place of the old, and back
 pub mod databases; // dumps back into a MariaDB server, all or nothing
 pub mod messages; // single messages out of a set, into a live mailbox or a directory
 
+mod dumps; // the databases of a run
 mod services; // who uses what is restored
 mod examine; // archives read to their end, nothing written
 mod show; // the dry run
@@ -49,7 +50,7 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
         Ok(upstream) => upstream,
         Err(error) => return fail(session, &error, Exit::Unfinished),
     };
-    match setup.and_then(|setup| setup.plan(&args, &upstream, &now)) {
+    match setup.and_then(|setup| setup.plan(&args, &upstream, &now, &session.report)) {
         Ok(plan) => {
             let (exit, totals) = execute::execute(&plan, &upstream.verdicts, &session, &now);
             session.finish(exit, totals)

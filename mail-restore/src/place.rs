@@ -5,13 +5,16 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use jiff::ZonedDateTime;
 use mail_common::atomic;
 use mail_common::interrupt::Interrupt;
 use mail_common::record::{Record, Restored};
 use mail_common::relpath::PathField;
+use mail_common::report;
 use mail_common::tool::{Session, human_size};
 
 use crate::build::{Builder, Built, BuiltTree};
+use crate::databases;
 use crate::execute::Totals;
 use crate::jobs::{FileJob, TreeJob};
 use crate::plan::{Destination, Plan};
@@ -34,6 +37,8 @@ pub(crate) enum Error {
     Sync { target: PathBuf, source: io::Error },
     #[error("put the new {} in place: everything is as it was", target.display())]
     Swap { target: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Databases(#[from] databases::Error),
     #[error(
         "{} could not be put back: what was there is {}, move it back by hand", target.display(), kept.display()
     )]
@@ -55,15 +60,37 @@ struct Done {
 }
 
 /// Restores what the plan says.
-pub(crate) fn place(plan: &Plan, session: &Session, interrupt: &Interrupt) -> Result<Totals, Error> {
+///
+/// The databases come between: what takes long and may fail is done before the exchanges, which take a moment.
+pub(crate) fn place(
+    plan: &Plan,
+    session: &Session,
+    interrupt: &Interrupt,
+    now: &ZonedDateTime,
+) -> Result<Totals, Error> {
     let ready = build_all(plan, session, interrupt)?;
-    let done = swap_all(plan, ready)?;
-    Ok(report(plan, session, done))
+    let brought = match &plan.dumps {
+        Some(dumps) => Some(dumps.restore(&plan.root, session, interrupt, now)?),
+        None => None,
+    };
+    let done = match (swap_all(plan, ready), brought) {
+        (Ok(done), brought) => (done, brought),
+        (Err(error), None) => return Err(error),
+        (Err(error), Some(brought)) => {
+            brought.roll_back(&report::chain(&error))?;
+            return Err(error);
+        }
+    };
+    let mut totals = Totals::new();
+    if let Some(brought) = done.1 {
+        brought.report(session, &mut totals);
+    }
+    say_done(plan, session, &done.0, &mut totals);
+    Ok(totals)
 }
 
 fn build_all(plan: &Plan, session: &Session, interrupt: &Interrupt) -> Result<Vec<Ready>, Error> {
-    let source_bytes = plan.used().iter().filter_map(|file| file.recorded).map(|recorded| recorded.source_bytes).sum();
-    let progress = session.report.progress("restore", source_bytes);
+    let progress = session.report.progress("restore", plan.unpacked_bytes());
     let advance = |bytes| progress.advance(bytes);
     let builder = Builder {
         set: &plan.inventory.set,
@@ -186,15 +213,14 @@ fn roll_back(done: Vec<Done>) -> Result<(), Error> {
 }
 
 /// Says what is in place now, and adds it up.
-fn report(plan: &Plan, session: &Session, done: Vec<Done>) -> Totals {
-    let mut totals = Totals::new();
+fn say_done(plan: &Plan, session: &Session, done: &[Done], totals: &mut Totals) {
     let mut kept = Vec::new();
-    for Done { swapped, target, parts } in &done {
+    for Done { swapped, target, parts } in done {
         parts.iter().for_each(|part| emit(session, part, target, false));
-        add(&mut totals, parts);
+        add(totals, parts);
         kept.extend(swapped.kept().map(|path| path.display().to_string()));
     }
-    session.report.summary(summary(&totals, &plan.components.iter().map(|c| c.name()).collect::<Vec<_>>()));
+    session.report.summary(summary(totals, &plan.components.iter().map(|c| c.name()).collect::<Vec<_>>()));
     if !kept.is_empty() {
         session.report.summary(format!("what was there is kept, to be removed when all is well: {}", kept.join(" ")));
     }
@@ -204,7 +230,6 @@ fn report(plan: &Plan, session: &Session, done: Vec<Done>) -> Totals {
             .report
             .summary(format!("restart the services that use it, which hold on to what was there: {services}"));
     }
-    totals
 }
 
 /// Writes the record of what was made of one file of the set.

@@ -10,12 +10,14 @@ use std::path::{Path, PathBuf};
 use jiff::ZonedDateTime;
 use mail_common::config::{self, Config, Environment, Settings};
 use mail_common::exit::Exit;
+use mail_common::report::Report;
 use mail_common::set::{
     self, BackupRoot, Component, Inventory, InventoryError, LockError, ReadLock, SetFile, free_space, is_mount_point,
 };
 use rustix::fs::Access;
 
 use crate::args::Args;
+use crate::dumps::{self, DumpsJob};
 use crate::jobs::{Jobs, TreeJob};
 use crate::places::Places;
 use crate::upstream::Upstream;
@@ -43,6 +45,7 @@ pub(crate) struct Plan {
     pub(crate) destination: Destination,
     pub(crate) components: Vec<Component>,
     pub(crate) jobs: Jobs,
+    pub(crate) dumps: Option<DumpsJob>,
     pub(crate) clearance: Clearance,
     pub(crate) threads: NonZeroUsize,
     /// Names what is kept of what was there.
@@ -96,6 +99,8 @@ pub(crate) enum Error {
     NoComponent { set: PathBuf, component: Component, held: String },
     #[error("{} holds nothing that can be restored", set.display())]
     Empty { set: PathBuf },
+    #[error(transparent)]
+    Dumps(#[from] dumps::PlanError),
     #[error("look at {}", path.display())]
     Look { path: PathBuf, source: io::Error },
     #[error(
@@ -147,7 +152,13 @@ impl Setup {
     }
 
     /// Opens the set, looks at the disk and decides.
-    pub(crate) fn plan(&self, args: &Args, upstream: &Upstream, now: &ZonedDateTime) -> Result<Plan, Error> {
+    pub(crate) fn plan(
+        &self,
+        args: &Args,
+        upstream: &Upstream,
+        now: &ZonedDateTime,
+        report: &Report,
+    ) -> Result<Plan, Error> {
         let set = self.find_set(args.from.as_deref(), upstream)?;
         let reader = ReadLock::acquire(&set)?;
         let inventory = Inventory::read(&set)?;
@@ -159,7 +170,12 @@ impl Setup {
             }
             None => (Destination::Live, Places::live(args, &self.settings)),
         };
+        let dumps = match components.contains(&Component::Mysql) {
+            true => Some(DumpsJob::plan(args, self, &inventory, &destination, report)?),
+            false => None,
+        };
         let plan = Plan {
+            dumps,
             jobs: Jobs::new(&inventory, &components, &places),
             inventory,
             _reader: reader,
@@ -223,9 +239,15 @@ fn absolute(path: &Path) -> Result<PathBuf, Error> {
 }
 
 impl Plan {
-    /// The files of the set that are used, but for the dumps of databases.
+    /// The files of the set that are used.
     pub(crate) fn used(&self) -> Vec<&SetFile> {
-        self.jobs.used()
+        let dumps = self.dumps.iter().flat_map(|dumps| &dumps.files);
+        self.jobs.used().into_iter().chain(dumps).collect()
+    }
+
+    /// Bytes that come out of the archives, as far as that is recorded.
+    pub(crate) fn unpacked_bytes(&self) -> u64 {
+        self.jobs.used().iter().filter_map(|file| file.recorded).map(|recorded| recorded.source_bytes).sum()
     }
 
     /// Everything that changes places, with what it must be.
@@ -242,7 +264,10 @@ impl Plan {
                 Destination::Directory(directory) => check_new(directory, target)?,
             }
         }
-        Ok(())
+        match (&self.destination, self.dumps.as_ref().and_then(DumpsJob::directory)) {
+            (Destination::Directory(directory), Some(target)) => check_new(directory, &target),
+            _ => Ok(()),
+        }
     }
 
     fn check_apart(&self, target: &Path) -> Result<(), Error> {
@@ -264,8 +289,11 @@ impl Plan {
         let mut needs: BTreeMap<u64, Need> = BTreeMap::new();
         let trees = self.jobs.trees.iter().map(|tree| (&*tree.target, need_of_tree(&self.inventory.set, tree)));
         let files = self.jobs.files.iter().map(|job| (&*job.target, need_of_file(&self.inventory.set, &job.file)));
-        for (target, (bytes, entries)) in trees.chain(files) {
-            let place = existing_ancestor(target);
+        let dumps = self.dumps.iter().filter_map(|dumps| Some((dumps.directory()?, dumps)));
+        let dumps = dumps.map(|(directory, dumps)| (directory, sum(&self.inventory.set, &dumps.files)));
+        let placed = trees.chain(files).map(|(target, need)| (target.to_owned(), need));
+        for (target, (bytes, entries)) in placed.chain(dumps) {
+            let place = existing_ancestor(&target);
             let device = fs::metadata(&place).map_err(|source| Error::Look { path: place.clone(), source })?.dev();
             let need = needs.entry(device).or_insert(Need { place, bytes: 0, entries: 0 });
             need.bytes = need.bytes.saturating_add(bytes);
@@ -301,6 +329,10 @@ fn need_of_tree(set: &Path, tree: &TreeJob) -> (u64, u64) {
     let own = tree.archives.iter().chain(tree.files.iter().map(|(file, _)| file)).map(|file| need_of_file(set, file));
     let inner = tree.inner.iter().map(|(_, inner)| need_of_tree(set, inner));
     own.chain(inner).fold((0, 0), |(bytes, entries), (more, others)| (bytes + more, entries + others))
+}
+
+fn sum(set: &Path, files: &[SetFile]) -> (u64, u64) {
+    files.iter().map(|file| need_of_file(set, file)).fold((0, 0), |(bytes, _), (more, _)| (bytes + more, 0))
 }
 
 /// Bytes and entries; of a file without a record its own size, which is less than what it unpacks to.

@@ -24,7 +24,10 @@ pub(crate) fn show(
     session.report.summary(format!("dry run of {}: nothing is written", plan.inventory.set.display()));
     check_clean(plan, verdicts, session);
     check_digests(plan, session, interrupt)?;
-    let totals = show_trees(plan, session, interrupt)?;
+    let mut totals = show_trees(plan, session, interrupt)?;
+    if let Some(dumps) = &plan.dumps {
+        dumps.show(session, interrupt, &mut totals);
+    }
     if plan.destination == Destination::Live {
         let services = services::affected(&plan.components).join(" ");
         session.report.summary(format!("services that would have to be stopped and started: {services}"));
@@ -35,8 +38,7 @@ pub(crate) fn show(
 
 fn show_trees(plan: &Plan, session: &Session, interrupt: &Interrupt) -> Result<Totals, Interrupted> {
     let mut totals = Totals::new();
-    let source_bytes = plan.used().iter().filter_map(|file| file.recorded).map(|recorded| recorded.source_bytes).sum();
-    let progress = session.report.progress("read", source_bytes);
+    let progress = session.report.progress("read", plan.unpacked_bytes());
     let advance = |bytes| progress.advance(bytes);
     let builder = Builder {
         set: &plan.inventory.set,

@@ -1,0 +1,233 @@
+//! The databases of a run: which dumps, where to, and what the records say of them.
+
+use std::path::{Path, PathBuf};
+
+use jiff::ZonedDateTime;
+use mail_backup::mysql::{self, ConnectionSettings};
+use mail_common::interrupt::Interrupt;
+use mail_common::record::{Record, Restored};
+use mail_common::relpath::{PathField, RelPath};
+use mail_common::report::Report;
+use mail_common::set::{Component, Inventory, SetFile};
+use mail_common::tool::{Session, human_size};
+
+use crate::args::Args;
+use crate::databases::{Accounts, Databases, Error, Inspection, Loaded, Target, Watch};
+use crate::execute::Totals;
+use crate::plan::{Destination, Setup};
+
+/// The dumps of a set that a run restores.
+#[derive(Debug)]
+pub(crate) struct DumpsJob {
+    databases: Databases,
+    /// The files of the set that are used.
+    pub(crate) files: Vec<SetFile>,
+    to: To,
+}
+
+/// Where dumps go.
+#[derive(Debug)]
+enum To {
+    Server(Target),
+    /// `DIR`, for `DIR/mysql/NAME.sql`.
+    Directory(PathBuf),
+}
+
+/// Why the databases of a run cannot be planned.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PlanError {
+    #[error("read the settings of the database connection")]
+    Connection(#[from] mysql::Error),
+    #[error(transparent)]
+    Dumps(#[from] Error),
+    #[error(
+        "the backup root {} is not there: the current databases would be saved in it; make the directory, or name another by --root",
+        root.display()
+    )]
+    NoRoot { root: PathBuf },
+}
+
+/// What a run says of one dump.
+struct Said<'a> {
+    path: &'a RelPath,
+    target: String,
+    bytes: u64,
+    tables: u64,
+}
+
+impl DumpsJob {
+    /// Finds the dumps and reads how the server is reached. Accounts are loaded when that is asked for; into a directory
+    /// they come with the rest.
+    pub(crate) fn plan(
+        args: &Args,
+        setup: &Setup,
+        inventory: &Inventory,
+        destination: &Destination,
+        report: &Report,
+    ) -> Result<Self, PlanError> {
+        let databases = match (args.accounts, destination) {
+            (true, _) => Databases::plan(inventory, Accounts::Load)?,
+            (false, Destination::Live) => Databases::plan(inventory, Accounts::Leave)?,
+            (false, Destination::Directory(_)) => match Databases::plan(inventory, Accounts::Load) {
+                Err(Error::NoAccounts) => Databases::plan(inventory, Accounts::Leave)?,
+                planned => planned?,
+            },
+        };
+        let to = match destination {
+            Destination::Directory(directory) => To::Directory(directory.clone()),
+            Destination::Live if !setup.root.is_dir() => return Err(PlanError::NoRoot { root: setup.root.clone() }),
+            Destination::Live => {
+                let connection = ConnectionSettings::from_config(&setup.config, &setup.settings.mysql, report)?;
+                To::Server(Target { connection, connections: args.threads().get().max(2) })
+            }
+        };
+        for ignored in databases.ignored() {
+            report.warning(format!("{ignored} is not restored: it is no dump"));
+        }
+        let files = databases.paths().filter_map(|path| inventory.file(path)).cloned().collect();
+        Ok(Self { databases, files, to })
+    }
+
+    /// The directory that the dumps are unpacked into; `None` for the server.
+    pub(crate) fn directory(&self) -> Option<PathBuf> {
+        match &self.to {
+            To::Server(_) => None,
+            To::Directory(directory) => Some(directory.join(Component::Mysql.name())),
+        }
+    }
+
+    /// Reads every dump to its end, asks the server, and says what would be done.
+    pub(crate) fn show(&self, session: &Session, interrupt: &Interrupt, totals: &mut Totals) {
+        match &self.to {
+            To::Directory(_) => self.show_files(session, totals),
+            To::Server(target) => match self.databases.inspect(target, &interrupt.flag()) {
+                Ok(inspection) => show_inspection(session, &inspection, totals),
+                Err(error) => session.fail(Some(Component::Mysql), None, &error),
+            },
+        }
+    }
+
+    /// What can be known without unpacking: digests are verified, sizes are recorded.
+    fn show_files(&self, session: &Session, totals: &mut Totals) {
+        let directory = self.directory().unwrap_or_default();
+        for file in &self.files {
+            let (bytes, tables) = file.recorded.map_or((0, 0), |recorded| (recorded.source_bytes, recorded.entries));
+            let target = directory.display().to_string();
+            emit(session, &Said { path: &file.path, target, bytes, tables }, Dry::Run, totals);
+        }
+    }
+
+    /// Loads the dumps, or unpacks them. What was loaded can be taken back until it is kept.
+    ///
+    /// # Errors
+    /// When they are not restored; the databases are as they were then, or the error says where what they were is.
+    pub(crate) fn restore(
+        &self,
+        root: &Path,
+        session: &Session,
+        interrupt: &Interrupt,
+        now: &ZonedDateTime,
+    ) -> Result<Brought, Error> {
+        let bytes = self.files.iter().filter_map(|file| file.recorded).map(|recorded| recorded.source_bytes).sum();
+        let progress = session.report.progress("mysql", bytes);
+        let advance = |bytes| progress.advance(bytes);
+        let stop = interrupt.flag();
+        let watch = Watch { stop: &stop, progress: &advance };
+        match &self.to {
+            To::Directory(directory) => Ok(Brought::Files(self.databases.write_sql(directory, watch)?)),
+            To::Server(target) => Ok(Brought::Loaded(self.databases.restore(target, root, now, watch)?)),
+        }
+    }
+}
+
+/// Databases that are where they should be.
+pub(crate) enum Brought {
+    Loaded(Loaded),
+    Files(Vec<crate::databases::WrittenSql>),
+}
+
+impl Brought {
+    /// Takes back what was loaded, since another part of the restore failed with `cause`.
+    pub(crate) fn roll_back(self, cause: &str) -> Result<(), Error> {
+        match self {
+            Self::Loaded(loaded) => loaded.roll_back(cause),
+            Self::Files(_) => Ok(()),
+        }
+    }
+
+    /// Says what was restored.
+    pub(crate) fn report(self, session: &Session, totals: &mut Totals) {
+        match self {
+            Self::Files(files) => {
+                for file in &files {
+                    let target = file.target.display().to_string();
+                    let said = Said { path: &file.path, target, bytes: file.bytes, tables: file.tables };
+                    emit(session, &said, Dry::No, totals);
+                }
+            }
+            Self::Loaded(loaded) => {
+                loaded.warnings().iter().for_each(|warning| session.report.warning(warning));
+                session.report.summary(format!(
+                    "what the databases were is kept: mail-restore --from {} --component mysql brings it back",
+                    loaded.saved().display()
+                ));
+                for dump in loaded.keep() {
+                    let target = target_text(&dump.databases);
+                    let said = Said { path: &dump.path, target, bytes: dump.bytes, tables: dump.tables };
+                    emit(session, &said, Dry::No, totals);
+                }
+            }
+        }
+    }
+}
+
+fn show_inspection(session: &Session, inspection: &Inspection, totals: &mut Totals) {
+    session.report.summary(format!("mysql: MariaDB {}", inspection.server_version));
+    for replaced in &inspection.replaced {
+        let (name, size) = (&replaced.database, human_size(replaced.bytes));
+        session.report.summary(format!("mysql: database {name} would be replaced: {} tables, {size}", replaced.tables));
+    }
+    for new in &inspection.new {
+        session.report.summary(format!("mysql: database {new} would be made"));
+    }
+    inspection.warnings.iter().for_each(|warning| session.report.warning(warning));
+    for privilege in &inspection.lacking {
+        session.fail(Some(Component::Mysql), None, &Lacking(privilege.clone()));
+    }
+    for dump in &inspection.dumps {
+        let target = target_text(&dump.databases);
+        let said = Said { path: &dump.path, target, bytes: dump.bytes, tables: dump.tables };
+        emit(session, &said, Dry::Run, totals);
+    }
+}
+
+/// A privilege without which a restore would fail.
+#[derive(Debug, thiserror::Error)]
+#[error("the database account lacks {0}")]
+struct Lacking(String);
+
+fn target_text(databases: &[String]) -> String {
+    if databases.is_empty() { "accounts".to_owned() } else { databases.join(", ") }
+}
+
+/// Whether it was done.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Dry {
+    Run,
+    No,
+}
+
+fn emit(session: &Session, said: &Said<'_>, dry: Dry, totals: &mut Totals) {
+    session.emit(&Record::Restored(Restored {
+        component: Component::Mysql,
+        path: PathField::from(said.path),
+        target: said.target.clone(),
+        bytes: said.bytes,
+        entries: said.tables,
+        dry_run: dry == Dry::Run,
+    }));
+    let mut add = |name: &str, number: u64| *totals.entry(name.to_owned()).or_default() += number;
+    add("files", 1);
+    add("tables", said.tables);
+    add("bytes", said.bytes);
+}
