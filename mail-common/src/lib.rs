@@ -10,6 +10,8 @@ pub mod secret; // passwords and keys, which never print themselves
 
 pub mod atomic; // files and directories: created, linked, synced, renamed
 
+pub mod maildir; // which file of a mail tree is a message
+
 pub mod archive; // segments, frames and their index
 
 pub mod set; // backup sets: layout, naming, lock, commit
