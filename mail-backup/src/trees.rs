@@ -170,7 +170,7 @@ impl Archiver<'_> {
             self.segment.append(&self.compressor.compress(&tar)?)?;
         }
         self.content.entries += packed.entries.len() as u64;
-        self.content.source_bytes += packed.entries.iter().map(|(live, _)| live.stat.size).sum::<u64>();
+        self.content.source_bytes += packed.entries.iter().map(|entry| entry.live.stat.size).sum::<u64>();
         self.saved.failed.extend(packed.failed.into_iter().map(|(path, error)| (plan.live_path(&path), error)));
         self.saved.notices.extend(packed.unsteady.iter().map(|path| {
             format!("{} changed during each of three readings; the last one is saved", plan.live_path(path).display())
@@ -184,9 +184,9 @@ impl Archiver<'_> {
             segment.append_stream(level, head, content, tail)
         };
         match large::stream(self.tree, path, write)? {
-            Streamed::Whole { live, .. } => {
+            Streamed::Whole { entry, .. } => {
                 self.content.entries += 1;
-                self.content.source_bytes += live.stat.size;
+                self.content.source_bytes += entry.live.stat.size;
             }
             Streamed::Cut(error) | Streamed::Failed(error) => {
                 self.saved.failed.push((self.plan.live_path(path), error));

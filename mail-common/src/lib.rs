@@ -12,6 +12,10 @@ pub mod xattr; // extended attributes and ACLs of open files
 
 pub mod atomic; // files and directories: created, linked, synced, renamed
 
+pub mod maildir; // which file of a mail tree is a message
+
+pub mod message; // the header of a message
+
 pub mod archive; // segments, frames and their index
 
 pub mod set; // backup sets: layout, naming, lock, commit

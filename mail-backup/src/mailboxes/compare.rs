@@ -7,12 +7,12 @@ use std::iter::Peekable;
 use std::path::Path;
 
 use mail_common::archive::index::{IndexEntry, IndexWriter, Kind, LiveEntry, Location, SpoolReader};
+use mail_common::maildir::is_message;
 use mail_common::relpath::RelPath;
 
 use super::age::Age;
 use super::history::{Distrust, History};
 use super::listing::Missing;
-use super::maildir::is_message;
 use super::output::CONTROL;
 use super::walk::Step;
 

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io;
 
+use mail_common::maildir::unique_name;
 use mail_common::relpath::RelPath;
 
 use super::listing::{Listing, Missing};
-use super::maildir::unique_name;
 
 /// A message that so many looks at a busy mailbox do not find has been expunged. Where the mailbox held still while it
 /// was looked through, one look tells.

@@ -10,9 +10,9 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use mail_common::archive::index::{Kind, Stat};
+use mail_common::maildir::{holds_messages, unique_name};
 use mail_common::relpath::RelPath;
 
-use super::maildir::{holds_messages, unique_name};
 use super::names::{Hint, Name, NameSpool, Names};
 use crate::source::tree::{Look, SourceTree, TICK, is_fresh, look_at, look_at_open, vanished};
 

@@ -4,7 +4,7 @@
 //! workers of one frame pool.
 
 mod units; // which mailboxes there are
-mod maildir; // what is a message, what is scratch
+mod maildir; // what is left out
 mod names; // the sorted names of a directory, on disk
 mod listing; // all directories of a mailbox, listed until they hold still
 mod walk; // their entries, in the order of their paths

@@ -17,7 +17,7 @@ use super::output::{Frame, Output};
 use super::pool::Built;
 use crate::saved::Content;
 use crate::source::large::{self, Streamed};
-use crate::source::pack::{LARGE_BYTES, Packed};
+use crate::source::pack::{LARGE_BYTES, Packed, PackedEntry};
 
 /// About what the headers of a member take, for planning the size of a frame.
 const HEAD_BYTES: u64 = 1536;
@@ -137,13 +137,13 @@ impl<'a> Packing<'a> {
         if entries.is_empty() {
             return Ok(());
         }
-        let source_bytes = entries.iter().map(|(live, _)| live.stat.size).sum();
+        let source_bytes = entries.iter().map(|entry| entry.live.stat.size).sum();
         let content = Content { entries: entries.len() as u64, source_bytes };
         let location = self.output.append(&Frame { bytes: &frame, content })?;
         self.read_bytes += source_bytes;
         (self.context.progress)(source_bytes);
-        let indexed = entries.into_iter().map(|(live, sha256)| IndexEntry { live, sha256, location });
-        self.note(indexed, lines).map_err(|error| self.context.scratch_error(error))
+        let lines_of_frame = entries.into_iter().map(|entry| indexed(entry, location));
+        self.note(lines_of_frame, lines).map_err(|error| self.context.scratch_error(error))
     }
 
     fn note(&mut self, entries: impl Iterator<Item = IndexEntry>, lines: &mut Lines<'_>) -> io::Result<()> {
@@ -165,7 +165,7 @@ impl<'a> Packing<'a> {
             output.added(span, Content { entries: 1, source_bytes: stat.size })
         })?;
         match streamed {
-            Streamed::Whole { live, sha256, place } => self.note_streamed(live, sha256, place),
+            Streamed::Whole { entry, place } => self.note_streamed(entry, place),
             Streamed::Cut(error) | Streamed::Failed(error) => self.failed.push((entry.path.clone(), error)),
             Streamed::Vanished => self.search_for([entry.clone()]),
         }
@@ -178,11 +178,16 @@ impl<'a> Packing<'a> {
         self.search.add(messages.map(|entry| Missing { path: entry.path, inode: entry.stat.inode }));
     }
 
-    fn note_streamed(&mut self, live: LiveEntry, sha256: mail_common::checksum::Sha256, location: Location) {
-        self.read_bytes += live.stat.size;
-        (self.context.progress)(live.stat.size);
-        self.late.push(IndexEntry { live, sha256: Some(sha256), location });
+    fn note_streamed(&mut self, entry: PackedEntry, location: Location) {
+        self.read_bytes += entry.live.stat.size;
+        (self.context.progress)(entry.live.stat.size);
+        self.late.push(indexed(entry, location));
     }
+}
+
+fn indexed(entry: PackedEntry, location: Location) -> IndexEntry {
+    let PackedEntry { live, sha256, message_id } = entry;
+    IndexEntry { live, sha256, location, message_id }
 }
 
 fn read_back(lines: IndexWriter<BufWriter<File>>) -> io::Result<Run> {

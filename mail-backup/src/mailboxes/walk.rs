@@ -5,10 +5,11 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use mail_common::archive::index::{Kind, LiveEntry, Stat};
+use mail_common::maildir::is_message;
 use mail_common::relpath::RelPath;
 
 use super::listing::{Listing, Missing};
-use super::maildir::{is_message, is_scratch};
+use super::maildir::is_scratch;
 use super::names::Name;
 use crate::source::tree::{Look, SourceTree, look_at, look_at_open, vanished};
 

@@ -5,18 +5,18 @@ use std::io::{self, Read};
 
 use mail_common::archive::index::{Kind, LiveEntry, Stat};
 use mail_common::archive::member::{MemberHead, padding};
-use mail_common::checksum::{Sha256, Sha256Writer};
+use mail_common::checksum::Sha256Writer;
+use mail_common::message::HEAD_BYTES;
 use mail_common::relpath::RelPath;
 use mail_common::xattr;
 
-use super::pack::{expect, settled};
+use super::pack::{PackedEntry, expect, message_id, settled};
 use super::tree::{SourceTree, look_at_open, vanished};
 
 /// What became of a large file, and where its frame went.
 pub(crate) enum Streamed<L> {
     Whole {
-        live: LiveEntry,
-        sha256: Sha256,
+        entry: PackedEntry,
         place: L,
     },
     /// It became shorter than its header had said, or could not be read on: zeros stand for the rest.
@@ -40,13 +40,21 @@ pub(crate) fn stream<L, E>(
     };
     let mut head = Vec::new();
     MemberHead { path, kind: Kind::File, stat: &stat, link_target: b"", xattrs: &xattrs }.append_to(&mut head);
-    let mut content = Exactly { inner: file, left: stat.size, digest: Sha256Writer::new(io::sink()), failure: None };
+    let mut content = Exactly {
+        inner: file,
+        left: stat.size,
+        start: Vec::with_capacity(HEAD_BYTES),
+        digest: Sha256Writer::new(io::sink()),
+        failure: None,
+    };
     let place = write(&head, &mut content, &vec![0; padding(stat.size)], &stat)?;
     Ok(match content.failure {
         Some(error) => Streamed::Cut(error),
         None => {
+            let message_id = message_id(path, &content.start, stat.size);
             let live = LiveEntry { path: path.clone(), kind: Kind::File, stat: settled(stat) };
-            Streamed::Whole { live, sha256: content.digest.into_parts().1, place }
+            let sha256 = Some(content.digest.into_parts().1);
+            Streamed::Whole { entry: PackedEntry { live, sha256, message_id }, place }
         }
     })
 }
@@ -64,6 +72,8 @@ fn open(tree: &SourceTree, path: &RelPath) -> io::Result<Opened> {
 struct Exactly<R> {
     inner: R,
     left: u64,
+    /// The first bytes, in which a message has its header.
+    start: Vec<u8>,
     digest: Sha256Writer<io::Sink>,
     failure: Option<io::Error>,
 }
@@ -74,6 +84,8 @@ impl<R: Read> Read for Exactly<R> {
         let buffer = &mut buffer[..wanted];
         let given = self.fill(buffer);
         self.left -= given as u64;
+        let kept = given.min(HEAD_BYTES - self.start.len());
+        self.start.extend_from_slice(&buffer[..kept]);
         io::Write::write_all(&mut self.digest, &buffer[..given])?;
         Ok(given)
     }

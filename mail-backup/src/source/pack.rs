@@ -6,6 +6,8 @@ use std::io;
 use mail_common::archive::index::{Kind, LiveEntry, Stat};
 use mail_common::archive::member::{MemberHead, pad};
 use mail_common::checksum::Sha256;
+use mail_common::maildir::is_message;
+use mail_common::message::Head;
 use mail_common::relpath::RelPath;
 use mail_common::xattr;
 use rustix::buffer::spare_capacity;
@@ -22,8 +24,8 @@ const READS: usize = 3;
 /// What was read into a frame, and what was not.
 #[derive(Debug, Default)]
 pub(crate) struct Packed {
-    /// In the order of the tar, with the digests of files.
-    pub(crate) entries: Vec<(LiveEntry, Option<Sha256>)>,
+    /// In the order of the tar.
+    pub(crate) entries: Vec<PackedEntry>,
     /// No longer where they were listed.
     pub(crate) vanished: Vec<LiveEntry>,
     /// Too large for a frame in memory.
@@ -34,16 +36,26 @@ pub(crate) struct Packed {
     pub(crate) unsteady: Vec<RelPath>,
 }
 
+/// An entry as it was read.
+#[derive(Debug)]
+pub(crate) struct PackedEntry {
+    pub(crate) live: LiveEntry,
+    /// Of the content; for files only.
+    pub(crate) sha256: Option<Sha256>,
+    /// For messages only, where it can be told.
+    pub(crate) message_id: Option<String>,
+}
+
 /// Appends `entries` to `tar`, reading each file once.
 pub(crate) fn pack(tree: &SourceTree, entries: Vec<LiveEntry>, tar: &mut Vec<u8>) -> Packed {
     let mut packed = Packed::default();
     for entry in entries {
         let start = tar.len();
         match append(tree, &entry, tar) {
-            Ok(Appended::Whole(entry, digest)) => packed.entries.push((entry, digest)),
-            Ok(Appended::Unsteady(entry, digest)) => {
-                packed.unsteady.push(entry.path.clone());
-                packed.entries.push((entry, digest));
+            Ok(Appended::Whole(entry)) => packed.entries.push(entry),
+            Ok(Appended::Unsteady(entry)) => {
+                packed.unsteady.push(entry.live.path.clone());
+                packed.entries.push(entry);
             }
             Ok(Appended::Large(entry)) => packed.large.push(entry),
             Err(error) => {
@@ -60,8 +72,8 @@ pub(crate) fn pack(tree: &SourceTree, entries: Vec<LiveEntry>, tar: &mut Vec<u8>
 
 /// What one attempt gave.
 enum Appended {
-    Whole(LiveEntry, Option<Sha256>),
-    Unsteady(LiveEntry, Option<Sha256>),
+    Whole(PackedEntry),
+    Unsteady(PackedEntry),
     Large(LiveEntry),
 }
 
@@ -78,7 +90,8 @@ fn append_directory(tree: &SourceTree, path: &RelPath, tar: &mut Vec<u8>) -> io:
     let stat = expect(look_at_open(&directory)?, Kind::Directory)?;
     let xattrs = xattr::read(&directory)?;
     MemberHead { path, kind: Kind::Directory, stat: &stat, link_target: b"", xattrs: &xattrs }.append_to(tar);
-    Ok(Appended::Whole(LiveEntry { path: path.clone(), kind: Kind::Directory, stat: settled(stat) }, None))
+    let live = LiveEntry { path: path.clone(), kind: Kind::Directory, stat: settled(stat) };
+    Ok(Appended::Whole(PackedEntry { live, sha256: None, message_id: None }))
 }
 
 fn append_link(tree: &SourceTree, entry: &LiveEntry, tar: &mut Vec<u8>) -> io::Result<Appended> {
@@ -86,7 +99,7 @@ fn append_link(tree: &SourceTree, entry: &LiveEntry, tar: &mut Vec<u8>) -> io::R
     let head =
         MemberHead { path: &entry.path, kind: Kind::Symlink, stat: &entry.stat, link_target: &target, xattrs: &[] };
     head.append_to(tar);
-    Ok(Appended::Whole(entry.clone(), None))
+    Ok(Appended::Whole(PackedEntry { live: entry.clone(), sha256: None, message_id: None }))
 }
 
 fn append_file(tree: &SourceTree, path: &RelPath, tar: &mut Vec<u8>) -> io::Result<Appended> {
@@ -116,7 +129,8 @@ fn read_file(tree: &SourceTree, path: &RelPath, tar: &mut Vec<u8>) -> io::Result
     let read_bytes = read_up_to(&file, stat.size, tar)?;
     let after = expect(look_at_open(&file)?, Kind::File)?;
     let is_steady = read_bytes == stat.size && after.size == stat.size && after.mtime_ns == stat.mtime_ns;
-    let digest = Some(Sha256::of(&tar[content..]));
+    let sha256 = Some(Sha256::of(&tar[content..]));
+    let message_id = message_id(path, &tar[content..], read_bytes);
     if read_bytes < stat.size {
         stat.size = read_bytes;
         let data = tar.split_off(content);
@@ -126,10 +140,18 @@ fn read_file(tree: &SourceTree, path: &RelPath, tar: &mut Vec<u8>) -> io::Result
     }
     pad(tar, read_bytes);
     Ok(match is_steady {
-        true => Appended::Whole(entry(settled(stat)), digest),
+        true => Appended::Whole(PackedEntry { live: entry(settled(stat)), sha256, message_id }),
         // It will be read again the next time, whatever its times say.
-        false => Appended::Unsteady(entry(Stat { ctime_ns: 0, ..stat }), digest),
+        false => Appended::Unsteady(PackedEntry { live: entry(Stat { ctime_ns: 0, ..stat }), sha256, message_id }),
     })
+}
+
+/// The Message-ID of the file at `path`, which begins with `start`, if it is a message.
+pub(crate) fn message_id(path: &RelPath, start: &[u8], message_bytes: u64) -> Option<String> {
+    if !is_message(path) {
+        return None;
+    }
+    Head::of(start, message_bytes)?.message_id()
 }
 
 /// Appends at most `limit` bytes of `file`, in one call of the kernel where it gives them so. Returns how many.

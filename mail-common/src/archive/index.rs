@@ -74,6 +74,9 @@ pub struct IndexEntry {
     pub sha256: Option<Sha256>,
     /// Where it is.
     pub location: Location,
+    /// The Message-ID of a message, without angle brackets; empty when the message has none. `None` for what is no message
+    /// and for one whose header was not looked at.
+    pub message_id: Option<String>,
 }
 
 /// What is wrong with an index.
@@ -147,6 +150,8 @@ struct IndexLine<'a> {
     frame_bytes: Option<u64>,
     inode: u64,
     ctime_ns: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    message_id: Option<Cow<'a, str>>,
 }
 
 /// Writes index lines, or spool lines of live entries. Compression and digest are the inner writer's.
@@ -169,8 +174,15 @@ impl<W: Write> IndexWriter<W> {
     /// # Errors
     /// As the inner writer.
     pub fn write(&mut self, entry: &IndexEntry) -> io::Result<()> {
-        let place = Some(entry.location);
-        self.write_line(&entry.live, entry.sha256, place)
+        let line = IndexLine {
+            sha256: entry.sha256,
+            segment: Some(entry.location.segment),
+            frame_offset: Some(entry.location.frame_offset),
+            frame_bytes: Some(entry.location.frame_bytes),
+            message_id: entry.message_id.as_deref().map(Cow::Borrowed),
+            ..IndexLine::of(&entry.live)
+        };
+        self.write_line(&line)
     }
 
     /// Writes a line of a spool: an entry that has no place yet.
@@ -178,30 +190,12 @@ impl<W: Write> IndexWriter<W> {
     /// # Errors
     /// As the inner writer.
     pub fn write_live(&mut self, entry: &LiveEntry) -> io::Result<()> {
-        self.write_line(entry, None, None)
+        self.write_line(&IndexLine::of(entry))
     }
 
-    fn write_line(&mut self, live: &LiveEntry, sha256: Option<Sha256>, place: Option<Location>) -> io::Result<()> {
-        let PathField { path, path_b64 } = PathField::from(&live.path);
-        let stat = &live.stat;
-        let line = IndexLine {
-            path: path.into(),
-            path_b64,
-            kind: live.kind,
-            size: stat.size,
-            mode: format!("{:04o}", stat.mode).into(),
-            uid: stat.uid,
-            gid: stat.gid,
-            mtime_ns: stat.mtime_ns,
-            sha256,
-            segment: place.map(|p| p.segment),
-            frame_offset: place.map(|p| p.frame_offset),
-            frame_bytes: place.map(|p| p.frame_bytes),
-            inode: stat.inode,
-            ctime_ns: stat.ctime_ns,
-        };
+    fn write_line(&mut self, line: &IndexLine<'_>) -> io::Result<()> {
         self.line.clear();
-        serde_json::to_writer(&mut self.line, &line)?;
+        serde_json::to_writer(&mut self.line, line)?;
         self.line.push(b'\n');
         self.entries += 1;
         self.bytes += self.line.len() as u64;
@@ -320,7 +314,30 @@ fn parse_live(parsed: IndexLine<'_>, line: u64) -> Result<LiveEntry, Error> {
 }
 
 impl IndexLine<'_> {
-    fn into_entry(self, line: u64) -> Result<IndexEntry, Error> {
+    /// What a line of a spool says.
+    fn of(live: &LiveEntry) -> Self {
+        let PathField { path, path_b64 } = PathField::from(&live.path);
+        let stat = &live.stat;
+        Self {
+            path: path.into(),
+            path_b64,
+            kind: live.kind,
+            size: stat.size,
+            mode: format!("{:04o}", stat.mode).into(),
+            uid: stat.uid,
+            gid: stat.gid,
+            mtime_ns: stat.mtime_ns,
+            sha256: None,
+            segment: None,
+            frame_offset: None,
+            frame_bytes: None,
+            inode: stat.inode,
+            ctime_ns: stat.ctime_ns,
+            message_id: None,
+        }
+    }
+
+    fn into_entry(mut self, line: u64) -> Result<IndexEntry, Error> {
         let missing = |missing| Error::Incomplete { line, missing };
         let location = Location {
             segment: self.segment.ok_or_else(|| missing("segment"))?,
@@ -331,7 +348,8 @@ impl IndexLine<'_> {
             return Err(missing("sha256"));
         }
         let sha256 = self.sha256;
-        Ok(IndexEntry { live: self.into_live(line)?, sha256, location })
+        let message_id = self.message_id.take().map(Cow::into_owned);
+        Ok(IndexEntry { live: self.into_live(line)?, sha256, location, message_id })
     }
 
     fn into_live(self, line: u64) -> Result<LiveEntry, Error> {
@@ -376,6 +394,7 @@ mod tests {
             },
             sha256: Some(Sha256::of(b"hello")),
             location: Location { segment: 1, frame_offset: 0, frame_bytes: 77 },
+            message_id: None,
         }
     }
 
@@ -385,6 +404,30 @@ mod tests {
         writer.write(&entry()).unwrap();
         assert_eq!(String::from_utf8(writer.into_parts().0).unwrap(), format!("{LINE}\n"));
         let back: Vec<_> = IndexReader::new(LINE.as_bytes()).collect::<Result<_, _>>().unwrap();
+        assert_eq!(back, [entry()]);
+    }
+
+    #[test]
+    fn the_line_of_a_message_has_its_message_id() {
+        let check = |id: &str, field: &str| {
+            let line = LINE.replace(r#""ctime_ns":1700000001000000000}"#, field);
+            let entry = IndexEntry { message_id: Some(id.to_owned()), ..entry() };
+            let mut writer = IndexWriter::new(Vec::new());
+            writer.write(&entry).unwrap();
+            assert_eq!(String::from_utf8(writer.into_parts().0).unwrap(), format!("{line}\n"));
+            let back: Vec<_> = IndexReader::new(line.as_bytes()).collect::<Result<_, _>>().unwrap();
+            assert_eq!(back, [entry]);
+        };
+        check("1.a@mx", r#""ctime_ns":1700000001000000000,"message_id":"1.a@mx"}"#);
+        check("", r#""ctime_ns":1700000001000000000,"message_id":""}"#);
+        check("a\"\u{7}@mx", r#""ctime_ns":1700000001000000000,"message_id":"a\"\u0007@mx"}"#);
+    }
+
+    /// Which is why a field can be added: a reader of before passes over it.
+    #[test]
+    fn a_field_of_a_later_version_is_passed_over() {
+        let line = LINE.replace(r#""inode":12,"#, r#""inode":12,"later":{"a":[1]},"#);
+        let back: Vec<_> = IndexReader::new(line.as_bytes()).collect::<Result<_, _>>().unwrap();
         assert_eq!(back, [entry()]);
     }
 

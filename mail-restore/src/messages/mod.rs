@@ -1,1 +1,39 @@
 //! Single messages out of a set: found by mailbox, Message-ID, time or name, and added to a live mailbox or a directory.
+//!
+//! [`find`] says what a [`Query`] means in a set. [`inspect`] reads what was found and writes nothing, for a dry run or a
+//! list to choose from. [`deliver`] adds it to the live mail tree while Dovecot runs, [`write_to`] to a directory.
+//! Nothing here prints: what was done comes back as data.
+
+mod address; // USER@DOMAIN, and where such a mailbox lies
+mod query; // what is asked for
+mod work; // all processors, until a signal comes
+
+mod saved; // the mailboxes of a set, with their verified indices
+mod candidate; // a message of a set
+mod content; // the bytes of messages, each frame read once
+mod scan; // one mailbox looked through
+mod find; // all of them, and what the answer means
+mod subject; // subjects as people read them
+mod inspect; // everything but the writing
+
+mod directory; // directories by descriptor, never through a link
+mod unique_name; // names of messages in a Maildir
+mod keywords; // flags a to z, which mean something else in each folder
+mod present; // what a live mailbox holds already
+mod folder; // a folder of a live mailbox
+mod quota; // maildirsize
+mod outcome; // what became of each message
+mod deliver; // into a live mailbox
+mod write_to; // into a directory
+
+pub use address::{Address, NotAnAddress};
+pub use candidate::{Ambiguous, Candidate, Found, Owner, Place, SavedFile, Selection, Unread};
+pub use content::ContentError;
+pub use deliver::deliver;
+pub use find::find;
+pub use inspect::inspect;
+pub use outcome::{DeliveryError, Failure, Fate, Outcome, Restored, Warning};
+pub use query::{MessageId, NotAMessageId, NotATime, Query, Since};
+pub use scan::Error;
+pub use work::Work;
+pub use write_to::write_to;

@@ -1,0 +1,160 @@
+//! How people name a mailbox, and where it lies below the mail root.
+
+use std::fmt;
+use std::str::FromStr;
+
+use mail_common::relpath::RelPath;
+
+/// What stands for everything that is in no mailbox of its own: the only unit of a set that was made at depth 0.
+const ABOVE: &str = "_root";
+
+/// The name of a mailbox: `USER@DOMAIN` for the directory `DOMAIN/USER`, or the name of its directory where mailboxes lie
+/// directly in the mail root. Upper and lower case are told apart, as the file system does.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Address {
+    text: String,
+}
+
+/// The text names no mailbox.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("no mailbox: {text:?}: {reason}; a mailbox is named USER@DOMAIN")]
+pub struct NotAnAddress {
+    text: String,
+    reason: &'static str,
+}
+
+impl Address {
+    /// Whether the mailbox at `path` has this name. Directories between domain and user (`--mailbox-depth` over 2) are
+    /// not part of it.
+    #[must_use]
+    pub fn names(&self, path: &RelPath) -> bool {
+        if path.is_root() {
+            return self.text == ABOVE;
+        }
+        let mut components = path.components();
+        match (components.next(), components.next_back()) {
+            (Some(domain), Some(user)) => self.parts() == Some((user, domain)),
+            _ => path.as_bytes() == self.text.as_bytes(),
+        }
+    }
+
+    /// Where such a mailbox lies in a tree of which nothing is known.
+    pub(super) fn usual_path(&self) -> Option<RelPath> {
+        match self.parts() {
+            Some((user, domain)) => RelPath::new([domain, b"/", user].concat()).ok(),
+            None => RelPath::new(&self.text).ok(),
+        }
+    }
+
+    fn parts(&self) -> Option<(&[u8], &[u8])> {
+        self.text.rsplit_once('@').map(|(user, domain)| (user.as_bytes(), domain.as_bytes()))
+    }
+
+    /// Whether `other` could have been meant: another case, or one or two letters wrong.
+    pub(super) fn is_like(&self, other: &str) -> bool {
+        let fold = |text: &str| text.to_lowercase().chars().collect::<Vec<char>>();
+        distance(&fold(&self.text), &fold(other)) <= 2
+    }
+}
+
+/// What people call the mailbox at `path`: `USER@DOMAIN`, or the path where it has another depth than two.
+pub(super) fn address_of(path: &RelPath) -> String {
+    if path.is_root() {
+        return ABOVE.to_owned();
+    }
+    let components: Vec<_> = path.components().map(String::from_utf8_lossy).collect();
+    match &components[..] {
+        [domain, .., user] => format!("{user}@{domain}"),
+        _ => path.to_string_lossy(),
+    }
+}
+
+impl FromStr for Address {
+    type Err = NotAnAddress;
+
+    fn from_str(text: &str) -> Result<Self, NotAnAddress> {
+        let refuse = |reason| Err(NotAnAddress { text: text.to_owned(), reason });
+        let is_directory = |name: &str| RelPath::new(name).is_ok_and(|path| !path.is_root());
+        if text.contains('/') {
+            return refuse("it holds a slash");
+        }
+        match text.rsplit_once('@') {
+            Some((user, domain)) if is_directory(user) && is_directory(domain) => Ok(Self { text: text.to_owned() }),
+            Some(_) => refuse("user or domain is missing or no name of a directory"),
+            None if is_directory(text) => Ok(Self { text: text.to_owned() }),
+            None => refuse("it is no name of a directory"),
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// How many letters must be added, left out or changed to make one of the other (Levenshtein).
+fn distance(a: &[char], b: &[char]) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, letter) in a.iter().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, other) in b.iter().enumerate() {
+            let changed = diagonal + usize::from(letter != other);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> RelPath {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn an_address_names_a_directory() {
+        let check = |address: &str, at: &str, expected: bool| {
+            assert_eq!(address.parse::<Address>().unwrap().names(&path(at)), expected, "{address} {at}");
+        };
+        check("alice@example.com", "example.com/alice", true);
+        check("alice@example.com", "alice/example.com", false);
+        check("Alice@example.com", "example.com/alice", false);
+        check("alice@example.com", "example.com/a/alice", true);
+        check("alice@example.com", "alice@example.com", true);
+        check("odd@name@example.com", "example.com/odd@name", true);
+        check("alice", "alice", true);
+        check("alice", "example.com/alice", false);
+        check("_root", ".", true);
+    }
+
+    #[test]
+    fn what_leads_elsewhere_is_refused() {
+        for text in ["", "@", "alice@", "@example.com", "..@example.com", "alice@..", "a/b@c", "..", ".", "/", "a\0@b"]
+        {
+            assert!(text.parse::<Address>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_mailbox_has_one_name() {
+        assert_eq!(address_of(&path("example.com/alice")), "alice@example.com");
+        assert_eq!(address_of(&path("example.com/a/alice")), "alice@example.com");
+        assert_eq!(address_of(&path("alice")), "alice");
+        assert_eq!(address_of(&RelPath::root()), "_root");
+    }
+
+    #[test]
+    fn similar_names_are_known() {
+        let check = |other: &str, expected| {
+            assert_eq!("alice@example.com".parse::<Address>().unwrap().is_like(other), expected, "{other}");
+        };
+        check("Alice@Example.com", true);
+        check("alcie@example.com", true);
+        check("alice@example.con", true);
+        check("bob@example.com", false);
+    }
+}

@@ -1,0 +1,390 @@
+//! Adds messages to a live mailbox while Dovecot runs, by the rules of Maildir: written whole into `tmp/`, then renamed
+//! into `cur/` or `new/` under a name that nobody has.
+//!
+//! No message that is there is touched, and none is added whose content is there already. Killed at any moment, a run
+//! leaves a file in `tmp/`, which Dovecot removes after a while, and perhaps an empty folder.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use mail_common::message::is_packed;
+use mail_common::relpath::RelPath;
+use mail_common::report;
+use rustix::fs::{FlockOperation, Timespec, Timestamps, UTIME_NOW};
+use rustix::io::Errno;
+
+use super::address::address_of;
+use super::candidate::{Candidate, Control, Owner, SavedFile, Selection, folder_name};
+use super::content::{Content, ContentError, read_all, read_small};
+use super::directory::{Directory, Made};
+use super::folder::{Folder, Parent, hand_over};
+use super::keywords::{FILE_MAX_BYTES, Keywords};
+use super::outcome::{DeliveryError, Failure, Fate, Outcome, Restored, Warning};
+use super::present::look_through;
+use super::quota;
+use super::scan::KEYWORDS;
+use super::unique_name::{Namer, Sizes, flagged, flags_of, named};
+use super::work::Work;
+
+/// How long to wait before another run is asked again whether it is done with the mailbox.
+const LOCK_POLL: Duration = Duration::from_millis(20);
+
+/// Adds the messages of `selection` to the mailboxes below `live_root`, each to its folder, with the flags and the time of
+/// delivery that it had. What is missing of a mailbox or a folder is made. `now` is for the names.
+///
+/// # Errors
+/// When the live mail root cannot be opened. What fails later is in the outcome.
+pub fn deliver(
+    selection: &Selection,
+    live_root: &Path,
+    now: Timestamp,
+    work: &Work<'_>,
+) -> Result<Outcome, DeliveryError> {
+    let opened = Directory::open_root(live_root);
+    let root = opened.map_err(|source| DeliveryError::OpenRoot { path: live_root.to_owned(), source })?;
+    let mut by_mailbox: BTreeMap<&RelPath, Vec<&Candidate>> = BTreeMap::new();
+    for candidate in &selection.candidates {
+        by_mailbox.entry(&candidate.mailbox).or_default().push(candidate);
+    }
+    let namer = Namer::new(now);
+    let mut outcome = Outcome::default();
+    for (path, candidates) in by_mailbox {
+        outcome.left += candidates.len();
+        let delivery = Delivery { selection, namer: &namer, work, path };
+        if let Err(error) = delivery.run(&root, &candidates, &mut outcome) {
+            outcome.failures.push(Failure { mailbox: address_of(path), path: None, error });
+        }
+    }
+    outcome.restored.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(outcome)
+}
+
+/// What is added to one mailbox.
+struct Delivery<'a> {
+    selection: &'a Selection,
+    namer: &'a Namer,
+    work: &'a Work<'a>,
+    /// Of the mailbox, relative to the mail root.
+    path: &'a RelPath,
+}
+
+/// The mailbox while it is added to.
+struct Open {
+    directory: Directory,
+    owner: Owner,
+    /// Permission bits of messages.
+    mode: u32,
+}
+
+/// A message that was added.
+struct Added {
+    /// Relative to the live mail root.
+    target: RelPath,
+    dropped: Vec<String>,
+    uncounted: Option<io::Error>,
+}
+
+impl Delivery<'_> {
+    fn run(&self, root: &Directory, candidates: &[&Candidate], outcome: &mut Outcome) -> Result<(), DeliveryError> {
+        if self.work.is_stopped() {
+            return Ok(());
+        }
+        let directory = open_mailbox(root, self.path, &self.selection.control)?;
+        if !self.lock(&directory)? {
+            return Ok(());
+        }
+        let look = |source| DeliveryError::LookThrough { path: self.path.clone(), source };
+        let sizes: BTreeSet<u64> = candidates.iter().map(|candidate| candidate.file.size).collect();
+        let present = look_through(&directory, &sizes).map_err(look)?;
+        let open = Open { owner: directory.owner().map_err(look)?, directory, mode: present.mode };
+        let mut wanted = Vec::new();
+        for candidate in candidates {
+            match present.place_of(candidate.file.sha256) {
+                Some(place) => outcome.note(candidate, place.below(self.path), Fate::Present),
+                None => wanted.push(*candidate),
+            }
+        }
+        self.add(&open, &wanted, outcome)
+    }
+
+    /// Waits until no other run adds to the mailbox; gives up when this one is to end. The lock ends with the descriptor.
+    fn lock(&self, mailbox: &Directory) -> Result<bool, DeliveryError> {
+        while !self.work.is_stopped() {
+            match rustix::fs::flock(mailbox, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(true),
+                Err(Errno::WOULDBLOCK | Errno::INTR) => thread::sleep(LOCK_POLL),
+                Err(errno) => return Err(DeliveryError::Lock { path: self.path.clone(), source: errno.into() }),
+            }
+        }
+        Ok(false)
+    }
+
+    fn add(&self, open: &Open, wanted: &[&Candidate], outcome: &mut Outcome) -> Result<(), DeliveryError> {
+        let folders = self.folders(open, wanted, outcome);
+        let wanted: Vec<(&Candidate, &Target)> = wanted
+            .iter()
+            .filter_map(|candidate| folders.get(&candidate.folder_path()).map(|target| (*candidate, target)))
+            .collect();
+        let files: Vec<&SavedFile> = wanted.iter().map(|(candidate, _)| &candidate.file).collect();
+        let is_full = AtomicBool::new(false);
+        let is_over = || self.work.is_stopped() || is_full.load(Ordering::Relaxed);
+        let answers = read_all(&self.selection.set, &files, is_over, |number, content| {
+            if is_over() {
+                return None;
+            }
+            let added = self.add_one(open, wanted[number].1, files[number], content);
+            if added.as_ref().is_err_and(DeliveryError::is_fatal) {
+                is_full.store(true, Ordering::Relaxed);
+            }
+            Some(added)
+        });
+        for ((candidate, _), answer) in wanted.iter().zip(answers) {
+            match answer.flatten() {
+                Some(Ok(added)) => self.note_added(candidate, added, outcome),
+                Some(Err(error)) => outcome.fail(candidate, error),
+                None => {}
+            }
+        }
+        folders.values().try_for_each(|target| target.folder.sync())
+    }
+
+    fn note_added(&self, candidate: &Candidate, added: Added, outcome: &mut Outcome) {
+        let Added { target, dropped, uncounted } = added;
+        if !dropped.is_empty() {
+            let path = candidate.file.path.clone();
+            outcome.warnings.push(Warning::KeywordsDropped { path, keywords: dropped });
+        }
+        if let Some(error) = uncounted {
+            let warning = Warning::QuotaNotCounted { mailbox: address_of(self.path), reason: error.to_string() };
+            if !outcome.warnings.contains(&warning) {
+                outcome.warnings.push(warning);
+            }
+        }
+        outcome.note(candidate, target, Fate::Added);
+    }
+
+    /// The folders that something is added to, by their paths in the mailbox. One that cannot be had is a failure of its own.
+    fn folders(&self, open: &Open, wanted: &[&Candidate], outcome: &mut Outcome) -> BTreeMap<RelPath, Target> {
+        let mut has_keywords: BTreeMap<RelPath, bool> = BTreeMap::new();
+        for candidate in wanted {
+            let flags = flags_of(candidate.file.path.name());
+            *has_keywords.entry(candidate.folder_path()).or_default() |= flags.iter().any(u8::is_ascii_lowercase);
+        }
+        let mut folders = BTreeMap::new();
+        for (path, has_keywords) in has_keywords {
+            let text = if has_keywords { self.saved_keywords(&path, outcome) } else { Vec::new() };
+            let parent = Parent { mailbox: &open.directory, path: self.path, owner: &open.owner };
+            match Folder::open(parent, &path, &text) {
+                Ok(folder) => {
+                    if folder.made == Made::Now && !path.is_root() {
+                        let (mailbox, folder) = (address_of(self.path), folder_name(&path));
+                        outcome.warnings.push(Warning::FolderMade { mailbox, folder });
+                    }
+                    folders.insert(path, Target { folder, keywords: Keywords::parse(&text) });
+                }
+                Err(error) => outcome.failures.push(Failure { mailbox: address_of(self.path), path: None, error }),
+            }
+        }
+        folders
+    }
+
+    /// The `dovecot-keywords` of a folder in the set; empty where it has none.
+    fn saved_keywords(&self, folder: &RelPath, outcome: &mut Outcome) -> Vec<u8> {
+        let folder = folder.below(self.path);
+        let Some(file) = self.selection.control.keywords.get(&folder) else { return Vec::new() };
+        match read_small(&self.selection.set, file, FILE_MAX_BYTES) {
+            Ok(text) => text,
+            Err(error) => {
+                let path = folder.child(KEYWORDS).unwrap_or(folder);
+                outcome.warnings.push(Warning::KeywordsUnread { path, reason: report::chain(&error) });
+                Vec::new()
+            }
+        }
+    }
+
+    fn add_one(
+        &self,
+        open: &Open,
+        target: &Target,
+        file: &SavedFile,
+        content: Result<Content<'_>, ContentError>,
+    ) -> Result<Added, DeliveryError> {
+        let (content, folder) = (content?, &target.folder);
+        let unique = self.namer.next();
+        let write = |source| DeliveryError::Write { path: folder.path.clone(), source };
+        let mut temporary = folder.tmp.create_file(unique.as_bytes()).map_err(write)?;
+        let added = self.fill(&mut temporary, content, open, file, &write).and_then(|sizes| {
+            let message = Message::of(file, target, &named(&unique, sizes));
+            folder.tmp.move_into(unique.as_bytes(), message.directory, message.name.as_bytes()).map_err(write)?;
+            Ok((message, sizes))
+        });
+        match added {
+            Ok((message, sizes)) => {
+                let uncounted = quota::count(&open.directory, sizes.plain.unwrap_or(file.size)).err();
+                Ok(Added { target: message.path(folder), dropped: message.dropped, uncounted })
+            }
+            Err(error) => {
+                // The failure matters more than whether this succeeds.
+                let _ = folder.tmp.remove_file(unique.as_bytes());
+                Err(error)
+            }
+        }
+    }
+
+    /// Writes the content, gives the file owner, mode and time, and waits until it is on stable storage.
+    fn fill(
+        &self,
+        temporary: &mut File,
+        mut content: Content<'_>,
+        open: &Open,
+        file: &SavedFile,
+        write: &impl Fn(io::Error) -> DeliveryError,
+    ) -> Result<Sizes, DeliveryError> {
+        let mut buffer = vec![0; 128 * 1024];
+        let mut count = Counter::default();
+        loop {
+            let read = content.read(&mut buffer).map_err(ContentError::of(file))?;
+            if read == 0 {
+                break;
+            }
+            temporary.write_all(&buffer[..read]).map_err(write)?;
+            count.add(&buffer[..read]);
+            (self.work.progress)(read as u64);
+        }
+        let finished = hand_over(temporary, &open.owner, open.mode)
+            .and_then(|()| set_time(temporary, file.mtime_ns))
+            .and_then(|()| temporary.sync_all());
+        finished.map_err(write)?;
+        Ok(count.sizes(file.path.name()))
+    }
+}
+
+/// A folder, and what its flags meant when it was saved.
+struct Target {
+    folder: Folder,
+    keywords: Keywords,
+}
+
+/// Where a message goes, and under which name.
+struct Message<'a> {
+    directory: &'a Directory,
+    place: &'static [u8],
+    name: String,
+    dropped: Vec<String>,
+}
+
+impl<'a> Message<'a> {
+    fn of(file: &SavedFile, target: &'a Target, name: &str) -> Self {
+        let folder = &target.folder;
+        if file.path.parent().is_some_and(|parent| parent.name() == b"new") {
+            return Self { directory: &folder.new, place: b"new", name: name.to_owned(), dropped: Vec::new() };
+        }
+        let translated = target.keywords.translate(&flags_of(file.path.name()), &folder.keywords);
+        let name = flagged(name, &translated.flags);
+        Self { directory: &folder.cur, place: b"cur", name, dropped: translated.dropped }
+    }
+
+    fn path(&self, folder: &Folder) -> RelPath {
+        let child = folder.path.child(self.place).and_then(|place| place.child(self.name.as_bytes()));
+        child.unwrap_or_else(|_| folder.path.clone())
+    }
+}
+
+/// Counts a message as it would be on the wire: with CRLF at the end of each line.
+#[derive(Default)]
+struct Counter {
+    bytes: u64,
+    bare_line_ends: u64,
+    last: u8,
+    is_packed: bool,
+}
+
+impl Counter {
+    fn add(&mut self, data: &[u8]) {
+        if self.bytes == 0 {
+            self.is_packed = is_packed(data);
+        }
+        self.bytes += data.len() as u64;
+        for &byte in data {
+            self.bare_line_ends += u64::from(byte == b'\n' && self.last != b'\r');
+            self.last = byte;
+        }
+    }
+
+    /// The sizes for a name. Those of a compressed message are of its plain text, and are in the name that it had.
+    fn sizes(&self, old_name: &[u8]) -> Sizes {
+        match self.is_packed {
+            true => Sizes::of_name(old_name),
+            false => Sizes { plain: Some(self.bytes), wire: Some(self.bytes + self.bare_line_ends) },
+        }
+    }
+}
+
+/// Opens a mailbox. One that is gone is made, whole, for the owner that it had; so are directories above it.
+fn open_mailbox(root: &Directory, path: &RelPath, control: &Control) -> Result<Directory, DeliveryError> {
+    let failed = |source| DeliveryError::Directory { path: path.clone(), source };
+    let mut directory = root.descend(&RelPath::root()).map_err(failed)?;
+    let mut at = RelPath::root();
+    for name in path.components() {
+        at = at.child(name).map_err(|error| failed(io::Error::other(error)))?;
+        let saved = control.owners.get(&at).or_else(|| control.owners.get(path));
+        let owner = saved.copied().map_or_else(|| directory.owner(), Ok).map_err(failed)?;
+        (directory, _) = directory.ensure(name, &owner).map_err(failed)?;
+    }
+    if directory.entries().map_err(failed)?.is_empty() {
+        let owner = directory.owner().map_err(failed)?;
+        Folder::open(Parent { mailbox: &directory, path, owner: &owner }, &RelPath::root(), &[])?;
+    }
+    Ok(directory)
+}
+
+/// Sets the modification time, from which Dovecot has the time of delivery.
+pub(super) fn set_time(file: &File, mtime_ns: i64) -> io::Result<()> {
+    let modified = Timespec { tv_sec: mtime_ns.div_euclid(1_000_000_000), tv_nsec: mtime_ns.rem_euclid(1_000_000_000) };
+    let times = Timestamps { last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_NOW }, last_modification: modified };
+    Ok(rustix::fs::futimens(file, &times)?)
+}
+
+impl Outcome {
+    /// Notes where a message is.
+    pub(super) fn note(&mut self, candidate: &Candidate, target: RelPath, fate: Fate) {
+        self.left -= 1;
+        let SavedFile { path, size, sha256, owner, .. } = candidate.file.clone();
+        self.restored.push(Restored { mailbox: candidate.address(), path, target, size, sha256, owner, fate });
+    }
+
+    /// Notes why a message is nowhere.
+    pub(super) fn fail(&mut self, candidate: &Candidate, error: DeliveryError) {
+        self.left -= 1;
+        let path = Some(candidate.file.path.clone());
+        self.failures.push(Failure { mailbox: candidate.address(), path, error });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(parts: &[&str], old_name: &str, expected: Sizes) {
+        let mut counter = Counter::default();
+        parts.iter().for_each(|part| counter.add(part.as_bytes()));
+        assert_eq!(counter.sizes(old_name.as_bytes()), expected, "{parts:?}");
+    }
+
+    #[test]
+    fn sizes_count_line_ends_as_on_the_wire() {
+        let sizes = |plain, wire| Sizes { plain: Some(plain), wire: Some(wire) };
+        check(&["a\nb\n"], "1.a,S=9,W=9", sizes(4, 6));
+        check(&["a\r\nb\r\n"], "1.a", sizes(6, 6));
+        check(&["a\r", "\nb", "\n"], "1.a", sizes(5, 6));
+        check(&[], "1.a", sizes(0, 0));
+        check(&["BZh91AY"], "1.a,S=900,W=910:2,S", sizes(900, 910));
+        check(&["BZh91AY"], "1.a:2,S", Sizes::default());
+    }
+}

@@ -1,0 +1,112 @@
+//! A folder of a live mailbox, open to be added to; made where there is none.
+
+use std::fs::File;
+use std::io::{self, Write};
+
+use mail_common::relpath::RelPath;
+use rustix::fs::Mode;
+
+use super::candidate::Owner;
+use super::directory::{Directory, Made, give};
+use super::keywords::{FILE_MAX_BYTES, Keywords};
+use super::outcome::DeliveryError;
+use super::scan::KEYWORDS;
+
+/// In Maildir++, what tells a folder from a mailbox.
+const FOLDER_MARK: &[u8] = b"maildirfolder";
+
+/// A folder with its three directories.
+#[derive(Debug)]
+pub(super) struct Folder {
+    /// Relative to the live mail root.
+    pub(super) path: RelPath,
+    pub(super) cur: Directory,
+    pub(super) new: Directory,
+    pub(super) tmp: Directory,
+    /// What its flags a to z mean.
+    pub(super) keywords: Keywords,
+    /// Whether it was there.
+    pub(super) made: Made,
+}
+
+/// Where a folder belongs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Parent<'a> {
+    pub(super) mailbox: &'a Directory,
+    /// Relative to the live mail root.
+    pub(super) path: &'a RelPath,
+    pub(super) owner: &'a Owner,
+}
+
+impl Folder {
+    /// Opens the folder at `path` of a mailbox, or makes what is missing of it. A new one starts with `keywords`, the
+    /// content of its `dovecot-keywords` in the set.
+    pub(super) fn open(parent: Parent<'_>, path: &RelPath, keywords: &[u8]) -> Result<Self, DeliveryError> {
+        let at = path.below(parent.path);
+        Self::try_open(parent, path, keywords).map_err(|source| DeliveryError::Directory { path: at, source })
+    }
+
+    fn try_open(parent: Parent<'_>, path: &RelPath, keywords: &[u8]) -> io::Result<Self> {
+        let Parent { mailbox, owner, .. } = parent;
+        let mut directory = mailbox.descend(&RelPath::root())?;
+        let mut made = Made::Before;
+        for name in path.components() {
+            (directory, made) = directory.ensure(name, owner)?;
+        }
+        // Dovecot looks for new mail in `cur` and `new`: they come last.
+        let (tmp, _) = directory.ensure(b"tmp", owner)?;
+        if made == Made::Now && path.depth() == 1 && path.name().starts_with(b".") {
+            put_small(&tmp, &directory, FOLDER_MARK, b"", owner)?;
+        }
+        let (new, _) = directory.ensure(b"new", owner)?;
+        let (cur, made_cur) = directory.ensure(b"cur", owner)?;
+        if made_cur == Made::Now && !keywords.is_empty() {
+            put_small(&tmp, &directory, KEYWORDS, keywords, owner)?;
+        }
+        let keywords = read_keywords(&directory)?;
+        Ok(Self { path: path.below(parent.path), cur, new, tmp, keywords, made })
+    }
+
+    /// Waits until what was added is on stable storage.
+    pub(super) fn sync(&self) -> Result<(), DeliveryError> {
+        let synced = self.cur.sync().and_then(|()| self.new.sync());
+        synced.map_err(|source| DeliveryError::Sync { path: self.path.clone(), source })
+    }
+}
+
+/// Writes a small file whole, unless there is one.
+fn put_small(tmp: &Directory, target: &Directory, name: &[u8], content: &[u8], owner: &Owner) -> io::Result<()> {
+    let temporary = [b"restore.", name, b".", std::process::id().to_string().as_bytes()].concat();
+    let mut file = tmp.create_file(&temporary)?;
+    let written = file
+        .write_all(content)
+        .and_then(|()| hand_over(&file, owner, 0o600))
+        .and_then(|()| file.sync_all())
+        .and_then(|()| tmp.move_into(&temporary, target, name));
+    match written {
+        Ok(()) => Ok(()),
+        Err(error) => {
+            // The failure matters more than whether this succeeds.
+            let _ = tmp.remove_file(&temporary);
+            if error.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(error) }
+        }
+    }
+}
+
+/// Gives a file its owner and permission bits.
+pub(super) fn hand_over(file: &File, owner: &Owner, mode: u32) -> io::Result<()> {
+    give(file, owner)?;
+    Ok(rustix::fs::fchmod(file, Mode::from_raw_mode(mode))?)
+}
+
+fn read_keywords(folder: &Directory) -> io::Result<Keywords> {
+    match folder.open_file(KEYWORDS) {
+        Ok(file) => {
+            let mut text = Vec::new();
+            io::Read::read_to_end(&mut io::Read::take(file, FILE_MAX_BYTES), &mut text)?;
+            Ok(Keywords::parse(&text))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Keywords::default()),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,53 @@
+//! Everything but the writing: each message is read and checked, and its subject becomes known.
+
+use mail_common::message::{HEAD_BYTES, Head};
+
+use super::candidate::{SavedFile, Selection};
+use super::content::{ContentError, check, read_all};
+use super::outcome::{DeliveryError, Failure};
+use super::subject;
+use super::work::Work;
+
+/// What the header of a message says.
+struct Seen {
+    message_id: Option<String>,
+    subject: Option<String>,
+}
+
+/// Reads every message of `selection` and checks it against its digest; fills in Message-IDs and subjects. Returns what
+/// could not be read. Stopped by a signal, it leaves the rest as it was.
+pub fn inspect(selection: &mut Selection, work: &Work<'_>) -> Vec<Failure> {
+    let files: Vec<&SavedFile> = selection.candidates.iter().map(|candidate| &candidate.file).collect();
+    let answers = read_all(
+        &selection.set,
+        &files,
+        || work.is_stopped(),
+        |number, content| {
+            let file = files[number];
+            check(content?, HEAD_BYTES, work).map(|head| seen(&head, file.size)).map_err(ContentError::of(file))
+        },
+    );
+    let mut failures = Vec::new();
+    for (candidate, answer) in selection.candidates.iter_mut().zip(answers) {
+        match answer {
+            Some(Ok(seen)) => {
+                candidate.message_id = seen.message_id.or(candidate.message_id.take());
+                candidate.subject = seen.subject;
+            }
+            Some(Err(error)) => {
+                let error = DeliveryError::Content(error);
+                failures.push(Failure { mailbox: candidate.address(), path: Some(candidate.file.path.clone()), error });
+            }
+            None => {}
+        }
+    }
+    failures
+}
+
+fn seen(start: &[u8], message_bytes: u64) -> Seen {
+    let head = Head::of(start, message_bytes);
+    Seen {
+        message_id: head.and_then(|head| head.message_id()),
+        subject: head.and_then(|head| head.field("Subject")).map(|value| subject::decode(&value)),
+    }
+}

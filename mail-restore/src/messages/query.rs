@@ -1,0 +1,191 @@
+//! What is asked for: by mailbox, Message-ID, time of delivery and name.
+
+use std::fmt;
+use std::str::FromStr;
+
+use glob::{MatchOptions, Pattern};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use mail_common::message::MESSAGE_ID_MAX_BYTES;
+use mail_common::relpath::RelPath;
+
+use super::address::Address;
+
+/// What a message must be. All kinds that are given must hold; of one kind, any will do. Without any, every message is
+/// meant.
+#[derive(Clone, Debug, Default)]
+pub struct Query {
+    /// In one of these mailboxes.
+    pub mailboxes: Vec<Address>,
+    /// With one of these Message-IDs.
+    pub message_ids: Vec<MessageId>,
+    /// Delivered then or later: the modification time of the file.
+    pub since: Option<Since>,
+    /// With a path, relative to the mail root, that one of these patterns matches. `*` stays within a directory, `**`
+    /// does not.
+    pub paths: Vec<Pattern>,
+}
+
+/// A Message-ID without its angle brackets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageId(String);
+
+/// The text is no Message-ID.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("no Message-ID: {0:?}; it has 1 to {MESSAGE_ID_MAX_BYTES} bytes, such as <1234@mail.example.com>")]
+pub struct NotAMessageId(String);
+
+/// A time from which on messages are meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Since {
+    time: Timestamp,
+    text: String,
+}
+
+/// The text is no time.
+#[derive(Debug, thiserror::Error)]
+#[error("no time: {text:?}; write a date such as 2026-11-23, or a time such as 2026-11-23T08:00:00+09:00")]
+pub struct NotATime {
+    text: String,
+    source: jiff::Error,
+}
+
+impl Query {
+    /// Whether path and time are such as asked for.
+    pub(super) fn wants_file(&self, path: &RelPath, mtime_ns: i64) -> bool {
+        self.since.as_ref().is_none_or(|since| since.is_met(mtime_ns)) && self.wants_path(path)
+    }
+
+    /// Whether a message with this Message-ID is asked for.
+    pub(super) fn wants_id(&self, id: &str) -> bool {
+        self.message_ids.iter().any(|wanted| wanted.0 == id)
+    }
+
+    fn wants_path(&self, path: &RelPath) -> bool {
+        let options = MatchOptions { require_literal_separator: true, ..MatchOptions::default() };
+        self.paths.is_empty() || {
+            let text = path.to_string_lossy();
+            self.paths.iter().any(|pattern| pattern.matches_with(&text, options))
+        }
+    }
+}
+
+impl fmt::Display for Query {
+    /// As on a command line, for messages that say what was searched.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut words: Vec<String> = Vec::new();
+        words.extend(self.mailboxes.iter().map(|address| format!("--mailbox {address}")));
+        words.extend(self.message_ids.iter().map(|id| format!("--message-id <{}>", id.0)));
+        words.extend(self.since.iter().map(|since| format!("--since {}", since.text)));
+        words.extend(self.paths.iter().map(|pattern| format!("--path {pattern}")));
+        match words.is_empty() {
+            true => f.write_str("all messages"),
+            false => f.write_str(&words.join(" ")),
+        }
+    }
+}
+
+impl MessageId {
+    /// The text between the brackets.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for MessageId {
+    type Err = NotAMessageId;
+
+    fn from_str(text: &str) -> Result<Self, NotAMessageId> {
+        let id = text.trim().trim_start_matches('<').trim_end_matches('>').trim();
+        match id.len() {
+            1..=MESSAGE_ID_MAX_BYTES => Ok(Self(id.to_owned())),
+            _ => Err(NotAMessageId(text.to_owned())),
+        }
+    }
+}
+
+impl Since {
+    /// Reads a date, which begins at midnight in `zone`, or an RFC 3339 time.
+    ///
+    /// # Errors
+    /// When it is neither.
+    pub fn parse(text: &str, zone: &TimeZone) -> Result<Self, NotATime> {
+        let date = |text: &str| text.parse::<Date>()?.to_zoned_datetime(zone.clone());
+        let time = match text.len() {
+            0..=10 => date(text).map(|midnight| midnight.timestamp()),
+            _ => text.parse::<Timestamp>(),
+        };
+        let time = time.map_err(|source| NotATime { text: text.to_owned(), source })?;
+        Ok(Self { time, text: text.to_owned() })
+    }
+
+    fn is_met(&self, mtime_ns: i64) -> bool {
+        i128::from(mtime_ns) >= self.time.as_nanosecond()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_id_may_have_its_brackets() {
+        for text in ["1@mx", "<1@mx>", " <1@mx> "] {
+            assert_eq!(text.parse::<MessageId>().unwrap().as_str(), "1@mx");
+        }
+        for text in ["", "<>", " ", &"x".repeat(999)] {
+            assert!(text.parse::<MessageId>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn since_is_a_date_or_a_time() {
+        let check = |text: &str, expected: &str| {
+            let zone = TimeZone::fixed(jiff::tz::offset(9));
+            assert_eq!(Since::parse(text, &zone).unwrap().time.to_string(), expected, "{text}");
+        };
+        check("2026-11-23", "2026-11-22T15:00:00Z");
+        check("2026-11-23T08:00:00+09:00", "2026-11-22T23:00:00Z");
+        check("2026-11-23T08:00:00.5Z", "2026-11-23T08:00:00.5Z");
+        for text in ["", "yesterday", "2026-13-01", "2026-11-23T08:00:00", "23.11.2026"] {
+            assert!(Since::parse(text, &TimeZone::UTC).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_second_itself_is_meant() {
+        let since = Since::parse("2026-11-23T00:00:00Z", &TimeZone::UTC).unwrap();
+        let at = 1_795_392_000_000_000_000;
+        assert!(since.is_met(at) && since.is_met(at + 1) && !since.is_met(at - 1));
+    }
+
+    #[test]
+    fn a_pattern_is_matched_against_the_whole_path() {
+        let check = |pattern: &str, path: &str, expected: bool| {
+            let query = Query { paths: vec![Pattern::new(pattern).unwrap()], ..Query::default() };
+            assert_eq!(query.wants_file(&path.parse().unwrap(), 0), expected, "{pattern} {path}");
+        };
+        check("example.com/alice/cur/*", "example.com/alice/cur/1.a:2,S", true);
+        check("example.com/alice/*", "example.com/alice/cur/1.a:2,S", false);
+        check("example.com/**", "example.com/alice/cur/1.a:2,S", true);
+        check("**/.Sent/**", "example.com/alice/.Sent/cur/1.a:2,S", true);
+        check("*/*/.*/cur/*S*", "example.com/alice/.Sent/cur/1.a:2,S", true);
+        check("**/1.a*", "example.com/alice/cur/1.a:2,S", true);
+        check("alice/cur/*", "example.com/alice/cur/1.a:2,S", false);
+    }
+
+    #[test]
+    fn a_query_says_what_it_asks() {
+        let query = Query {
+            mailboxes: vec!["alice@example.com".parse().unwrap()],
+            message_ids: vec!["<1@mx>".parse().unwrap()],
+            since: Some(Since::parse("2026-11-23", &TimeZone::UTC).unwrap()),
+            paths: vec![Pattern::new("**").unwrap()],
+        };
+        let expected = "--mailbox alice@example.com --message-id <1@mx> --since 2026-11-23 --path **";
+        assert_eq!(query.to_string(), expected);
+        assert_eq!(Query::default().to_string(), "all messages");
+    }
+}

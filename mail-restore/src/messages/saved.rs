@@ -1,0 +1,166 @@
+//! The mailboxes of a set: each with its index, or, in a set of the old scripts, with its files.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Seek};
+use std::sync::Arc;
+
+use mail_common::archive::index::IndexReader;
+use mail_common::checksum::Sha256;
+use mail_common::maildir::is_message;
+use mail_common::relpath::RelPath;
+use mail_common::set::{Component, Inventory, SetFile};
+
+use super::directory::open_below;
+use super::scan::Error;
+
+const INDEX: &str = "index.jsonl.zst";
+const MAILBOXES: &str = "mailboxes";
+/// Where the old scripts kept the mail tree.
+const PLAIN: &str = "mail";
+/// What lies above the mailboxes; at depth 0, all mail.
+const ABOVE: &[u8] = b"_root";
+/// What a mailbox at depth 1 has added that is itself called so.
+const MAILBOX: &[u8] = b".mailbox";
+
+/// A part of the mail tree that a set keeps by itself.
+#[derive(Debug)]
+pub(super) struct Unit<'a> {
+    /// Its directory, relative to the mail root; the root for what lies above the mailboxes.
+    pub(super) path: RelPath,
+    pub(super) source: Source<'a>,
+}
+
+/// Where the entries of a unit are listed.
+#[derive(Debug)]
+pub(super) enum Source<'a> {
+    /// In an index of a directory of the set.
+    Index { directory: Arc<RelPath>, index: &'a SetFile },
+    /// In the set's checksums, as files below `mail/`.
+    Files(Vec<&'a SetFile>),
+}
+
+/// The units of a set, sorted by path.
+pub(super) fn units(inventory: &Inventory) -> Vec<Unit<'_>> {
+    let mut units: Vec<Unit<'_>> = inventory.of_component(Component::Mailboxes).filter_map(indexed).collect();
+    let mut plain: BTreeMap<RelPath, Vec<&SetFile>> = BTreeMap::new();
+    for file in inventory.of_component(Component::Mailboxes) {
+        if let Some(mailbox) = below(&file.path, PLAIN).and_then(|path| plain_mailbox(&path)) {
+            plain.entry(mailbox).or_default().push(file);
+        }
+    }
+    units.extend(plain.into_iter().map(|(path, files)| Unit { path, source: Source::Files(files) }));
+    units.sort_by(|a, b| a.path.cmp(&b.path));
+    units
+}
+
+/// The path of a file of the old scripts, relative to the mail root.
+pub(super) fn plain_path(file: &SetFile) -> Option<RelPath> {
+    below(&file.path, PLAIN)
+}
+
+fn indexed(file: &SetFile) -> Option<Unit<'_>> {
+    if file.path.name() != INDEX.as_bytes() {
+        return None;
+    }
+    let directory = file.path.parent()?;
+    let path = unit_path(&below(&directory, MAILBOXES)?);
+    Some(Unit { path, source: Source::Index { directory: Arc::new(directory), index: file } })
+}
+
+/// Which part of the mail tree a directory below `mailboxes/` holds.
+fn unit_path(directory: &RelPath) -> RelPath {
+    if directory.depth() > 1 {
+        return directory.clone();
+    }
+    let is_above = |name: &[u8]| {
+        let mut rest = name;
+        while let Some(shorter) = rest.strip_suffix(MAILBOX) {
+            rest = shorter;
+        }
+        rest == ABOVE
+    };
+    match directory.name() {
+        ABOVE => RelPath::root(),
+        name if is_above(name) => {
+            let plain = name.strip_suffix(MAILBOX).and_then(|name| RelPath::new(name).ok());
+            plain.unwrap_or_else(|| directory.clone())
+        }
+        _ => directory.clone(),
+    }
+}
+
+/// Domain and user of a file of the old scripts, which knew mailboxes at depth 2 only; less where it lies higher.
+fn plain_mailbox(path: &RelPath) -> Option<RelPath> {
+    let folder = if is_message(path) { path.parent()?.parent()? } else { path.parent()? };
+    let parts: Vec<&[u8]> = folder.components().take(2).collect();
+    match parts.is_empty() {
+        true => Some(RelPath::root()),
+        false => RelPath::new(parts.join(&b'/')).ok(),
+    }
+}
+
+/// `path` relative to the directory `base` of the set.
+fn below(path: &RelPath, base: &str) -> Option<RelPath> {
+    let rest = path.as_bytes().strip_prefix(base.as_bytes())?.strip_prefix(b"/")?;
+    RelPath::new(rest).ok()
+}
+
+/// An index whose digest is the recorded one.
+#[derive(Debug)]
+pub(super) struct VerifiedIndex {
+    file: File,
+    pub(super) path: RelPath,
+}
+
+impl VerifiedIndex {
+    /// Opens an index and hashes it: nothing of it is believed before.
+    pub(super) fn open(inventory: &Inventory, index: &SetFile) -> Result<Self, Error> {
+        let path = index.path.clone();
+        let read = |source| Error::ReadIndex { index: path.clone(), source };
+        let mut file = open_below(&inventory.set, &path).map_err(read)?;
+        let (digest, _) = Sha256::of_reader(&file).map_err(read)?;
+        if digest != index.sha256 {
+            return Err(Error::IndexDigest { index: path });
+        }
+        file.rewind().map_err(read)?;
+        Ok(Self { file, path })
+    }
+
+    /// Its entries, from the first.
+    pub(super) fn entries(&mut self) -> Result<IndexReader<impl io::BufRead + use<'_>>, Error> {
+        let started = self.file.rewind().and_then(|()| IndexReader::open(&self.file));
+        started.map_err(|source| Error::ReadIndex { index: self.path.clone(), source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_of_the_set_stands_for_a_part_of_the_tree() {
+        let check = |directory: &str, expected: &str| {
+            assert_eq!(unit_path(&directory.parse().unwrap()).to_string(), expected, "{directory}");
+        };
+        check("example.com/alice", "example.com/alice");
+        check("_root", ".");
+        check("_root.mailbox", "_root");
+        check("_root.mailbox.mailbox", "_root.mailbox");
+        check("alice.mailbox", "alice.mailbox");
+        check("alice", "alice");
+        check("_root/alice", "_root/alice");
+    }
+
+    #[test]
+    fn files_of_the_old_scripts_belong_to_a_mailbox() {
+        let check = |path: &str, expected: &str| {
+            assert_eq!(plain_mailbox(&path.parse().unwrap()).unwrap().to_string(), expected, "{path}");
+        };
+        check("example.com/alice/cur/1", "example.com/alice");
+        check("example.com/alice/.Sent/cur/1", "example.com/alice");
+        check("example.com/alice/dovecot-keywords", "example.com/alice");
+        check("alice/cur/1", "alice");
+        check("cur/1", ".");
+    }
+}

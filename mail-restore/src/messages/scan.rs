@@ -1,0 +1,415 @@
+//! One mailbox of a set looked through for what a query asks, its index as a stream.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use mail_common::archive::index::{self, IndexEntry, Kind, Location};
+use mail_common::archive::segment::segment_name;
+use mail_common::maildir::is_message;
+use mail_common::message::{HEAD_BYTES, Head};
+use mail_common::relpath::RelPath;
+use mail_common::set::{Inventory, SetFile};
+
+use super::address::address_of;
+use super::candidate::{Candidate, Control, Owner, Place, SavedFile, Unread};
+use super::content::{ContentError, Frame, open_frame};
+use super::directory::open_below;
+use super::query::Query;
+use super::saved::{Source, Unit, VerifiedIndex, plain_path};
+use super::work::{Work, for_each};
+
+/// A control file of Dovecot: what the flags a to z of a folder mean.
+pub(super) const KEYWORDS: &[u8] = b"dovecot-keywords";
+
+/// Why a query has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The set was made without this component.
+    #[error("{} holds no mailboxes; use a set that was made with them", set.display())]
+    NoMailboxes {
+        /// The set.
+        set: PathBuf,
+    },
+    /// A mailbox is not in the set.
+    #[error("no mailbox {address} in {}{}", set.display(), similar_text(similar))]
+    UnknownMailbox {
+        /// As asked for.
+        address: String,
+        /// The set.
+        set: PathBuf,
+        /// Mailboxes that could have been meant.
+        similar: Vec<String>,
+    },
+    /// Nothing in the set is such as asked for.
+    #[error("no message found by {searched} among {messages} in {mailboxes} mailboxes of {}{}", set.display(), unread_text(unread))]
+    NoMatch {
+        /// What was asked.
+        searched: String,
+        /// How many messages were looked at.
+        messages: u64,
+        /// In how many mailboxes.
+        mailboxes: usize,
+        /// The set.
+        set: PathBuf,
+        /// What could not be looked through.
+        unread: Vec<Unread>,
+    },
+    /// An index cannot be read.
+    #[error("read {index} of the set")]
+    ReadIndex {
+        /// In the set.
+        index: RelPath,
+        /// The cause.
+        source: io::Error,
+    },
+    /// An index is not what the checksums say.
+    #[error("{index} is not what the set's checksums say: it is damaged; use another set")]
+    IndexDigest {
+        /// In the set.
+        index: RelPath,
+    },
+    /// An index is damaged.
+    #[error("read {index}; use another set")]
+    Index {
+        /// In the set.
+        index: RelPath,
+        /// The cause.
+        source: index::Error,
+    },
+    /// An index names a file of another mailbox.
+    #[error("{index} names {path}, which is not in its mailbox; use another set")]
+    Foreign {
+        /// In the set.
+        index: RelPath,
+        /// What it names.
+        path: RelPath,
+    },
+    /// SIGTERM or SIGINT.
+    #[error("interrupted by a signal")]
+    Interrupted,
+}
+
+fn similar_text(similar: &[String]) -> String {
+    match similar.is_empty() {
+        true => String::new(),
+        false => format!("; there is {}", similar.join(", ")),
+    }
+}
+
+fn unread_text(unread: &[Unread]) -> String {
+    match unread.len() {
+        0 => String::new(),
+        count => format!("; {count} parts could not be read and may hold it"),
+    }
+}
+
+/// What a look through one unit gave.
+#[derive(Debug, Default)]
+pub(super) struct Scan {
+    pub(super) candidates: Vec<Candidate>,
+    pub(super) unread: Vec<Unread>,
+    pub(super) control: Control,
+    /// Messages that were looked at.
+    pub(super) messages: u64,
+    /// Mailboxes that were met.
+    pub(super) mailboxes: BTreeSet<Arc<RelPath>>,
+}
+
+/// A unit, and the parts of it that are asked for; all of it when there are none.
+pub(super) struct Scope<'a> {
+    pub(super) unit: &'a Unit<'a>,
+    pub(super) within: Vec<RelPath>,
+}
+
+/// Looks through a unit.
+pub(super) fn scan(inventory: &Inventory, scope: &Scope<'_>, query: &Query, work: &Work<'_>) -> Result<Scan, Error> {
+    let mailbox = Arc::new(scope.unit.path.clone());
+    let scanner = Scanner { inventory, scope, query, work, mailbox, scan: Scan::default() };
+    match &scope.unit.source {
+        Source::Index { directory, index } => scanner.read_index(directory, index),
+        Source::Files(files) => scanner.read_files(files),
+    }
+}
+
+struct Scanner<'a> {
+    inventory: &'a Inventory,
+    scope: &'a Scope<'a>,
+    query: &'a Query,
+    work: &'a Work<'a>,
+    /// The path of the unit.
+    mailbox: Arc<RelPath>,
+    scan: Scan,
+}
+
+impl Scanner<'_> {
+    fn read_index(mut self, directory: &Arc<RelPath>, file: &SetFile) -> Result<Scan, Error> {
+        let mut index = VerifiedIndex::open(self.inventory, file)?;
+        let path = index.path.clone();
+        let mut unknown = BTreeSet::new();
+        for entry in index.entries()? {
+            let entry = self.check(entry, &path)?;
+            if self.note_control(&entry, directory) || !self.is_within(&entry.live.path) {
+                continue;
+            }
+            self.count(&entry.live.path);
+            if !self.is_wanted(&entry) {
+                continue;
+            }
+            match (&entry.message_id, self.query.message_ids.is_empty()) {
+                (None, false) => drop(unknown.insert(entry.location)),
+                (Some(id), false) if !self.query.wants_id(id) => {}
+                _ => self.add(entry, directory),
+            }
+        }
+        if !unknown.is_empty() {
+            self.read_unknown(&mut index, directory, &unknown)?;
+        }
+        Ok(self.scan)
+    }
+
+    /// Finds messages whose Message-ID the index does not have: their frames are read, and the index once more.
+    fn read_unknown(
+        &mut self,
+        index: &mut VerifiedIndex,
+        directory: &Arc<RelPath>,
+        unknown: &BTreeSet<Location>,
+    ) -> Result<(), Error> {
+        let found = self.search_frames(directory, unknown)?;
+        if found.is_empty() {
+            return Ok(());
+        }
+        let path = index.path.clone();
+        for entry in index.entries()? {
+            let mut entry = self.check(entry, &path)?;
+            let is_unknown = entry.message_id.is_none() && entry.live.kind == Kind::File;
+            let id = found.get(&entry.live.path).filter(|(location, _)| *location == entry.location);
+            if let Some((_, id)) = id
+                && is_unknown
+                && self.is_wanted(&entry)
+            {
+                entry.message_id = Some(id.clone());
+                self.add(entry, directory);
+            }
+        }
+        Ok(())
+    }
+
+    /// Paths in these frames whose messages have a wanted Message-ID.
+    fn search_frames(
+        &mut self,
+        directory: &Arc<RelPath>,
+        locations: &BTreeSet<Location>,
+    ) -> Result<BTreeMap<RelPath, (Location, String)>, Error> {
+        let locations: Vec<Location> = locations.iter().copied().collect();
+        let answers = for_each(&locations, |location| match self.work.is_stopped() {
+            true => Ok(Vec::new()),
+            false => self.search_frame(directory, *location),
+        });
+        if self.work.is_stopped() {
+            return Err(Error::Interrupted);
+        }
+        let mut found = BTreeMap::new();
+        for (location, answer) in locations.iter().zip(answers) {
+            match answer {
+                Ok(ids) => found.extend(ids.into_iter().map(|(path, id)| (path, (*location, id)))),
+                Err(error) => self.scan.unread.push(self.unread(error)),
+            }
+        }
+        Ok(found)
+    }
+
+    fn search_frame(&self, directory: &RelPath, location: Location) -> Result<Vec<(RelPath, String)>, ContentError> {
+        let segment = segment_name(location.segment).below(directory);
+        let mut found = Vec::new();
+        match open_frame(&self.inventory.set, &segment, location, HEAD_BYTES as u64)? {
+            Frame::Members(members) => {
+                for (path, content) in members.iter() {
+                    found.extend(self.wanted_id(content, content.len() as u64).map(|id| (path.clone(), id)));
+                    (self.work.progress)(content.len() as u64);
+                }
+            }
+            Frame::Streamed(mut stream) => {
+                if let Some((path, size)) = stream.next_member()? {
+                    let mut head = Vec::new();
+                    let read = (&mut stream.tar).take(HEAD_BYTES as u64).read_to_end(&mut head);
+                    let offset = location.frame_offset;
+                    read.map_err(|source| ContentError::Frame { segment, offset, source })?;
+                    found.extend(self.wanted_id(&head, size).map(|id| (path, id)));
+                    (self.work.progress)(head.len() as u64);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn wanted_id(&self, start: &[u8], message_bytes: u64) -> Option<String> {
+        Head::of(start, message_bytes)?.message_id().filter(|id| self.query.wants_id(id))
+    }
+
+    /// An entry of the index, which must lie in its unit.
+    fn check(&self, entry: Result<IndexEntry, index::Error>, index: &RelPath) -> Result<IndexEntry, Error> {
+        if self.work.is_stopped() {
+            return Err(Error::Interrupted);
+        }
+        let entry = entry.map_err(|source| Error::Index { index: index.clone(), source })?;
+        if !entry.live.path.is_within(&self.scope.unit.path) {
+            return Err(Error::Foreign { index: index.clone(), path: entry.live.path });
+        }
+        Ok(entry)
+    }
+
+    /// Notes owners of directories and files of keywords; tells whether the entry is no message.
+    fn note_control(&mut self, entry: &IndexEntry, directory: &Arc<RelPath>) -> bool {
+        let path = &entry.live.path;
+        match entry.live.kind {
+            Kind::Directory => drop(self.scan.control.owners.insert(path.clone(), owner_of(entry))),
+            Kind::File if is_message(path) => return false,
+            Kind::File if path.name() == KEYWORDS => {
+                let folder = path.parent().unwrap_or_else(RelPath::root);
+                self.scan.control.keywords.extend(saved(entry, directory).map(|file| (folder, file)));
+            }
+            Kind::File | Kind::Symlink => {}
+        }
+        true
+    }
+
+    /// Whether a message is asked for, as far as its path and time tell.
+    fn is_wanted(&self, entry: &IndexEntry) -> bool {
+        self.is_within(&entry.live.path) && self.query.wants_file(&entry.live.path, entry.live.stat.mtime_ns)
+    }
+
+    fn is_within(&self, path: &RelPath) -> bool {
+        let within = &self.scope.within;
+        within.is_empty() || within.iter().any(|part| path.is_within(part))
+    }
+
+    fn count(&mut self, path: &RelPath) {
+        self.scan.messages += 1;
+        let mailbox = self.mailbox_of(path);
+        self.scan.mailboxes.insert(mailbox);
+    }
+
+    fn add(&mut self, entry: IndexEntry, directory: &Arc<RelPath>) {
+        let Some(file) = saved(&entry, directory) else { return };
+        self.push(file, entry.message_id);
+    }
+
+    fn push(&mut self, file: SavedFile, message_id: Option<String>) {
+        let mailbox = self.mailbox_of(&file.path);
+        let mailbox = self.scan.mailboxes.get(&mailbox).cloned().unwrap_or(mailbox);
+        self.scan.candidates.push(Candidate { mailbox, file, message_id, subject: None });
+    }
+
+    /// The mailbox of the message at `path`: the unit. What lies above the mailboxes, or is a whole tree in one unit, is told
+    /// apart by its folders: `.Sent` and the like belong to the directory that holds them.
+    fn mailbox_of(&self, path: &RelPath) -> Arc<RelPath> {
+        if !self.mailbox.is_root() {
+            return Arc::clone(&self.mailbox);
+        }
+        let folder = path.parent().and_then(|place| place.parent()).unwrap_or_else(RelPath::root);
+        let is_subfolder = folder.name().starts_with(b".") && !folder.is_root();
+        Arc::new(folder.parent().filter(|_| is_subfolder).unwrap_or(folder))
+    }
+
+    fn unread(&self, error: ContentError) -> Unread {
+        Unread { mailbox: address_of(&self.scope.unit.path), error }
+    }
+
+    fn read_files(mut self, files: &[&SetFile]) -> Result<Scan, Error> {
+        let inventory = self.inventory;
+        let query = self.query;
+        let work = self.work;
+        // Looked at side by side: with Message-IDs asked for, each is opened.
+        let answers = for_each(files, |file| match work.is_stopped() {
+            true => Err(None),
+            false => look(inventory, file, query).map_err(Some),
+        });
+        if work.is_stopped() {
+            return Err(Error::Interrupted);
+        }
+        for answer in answers {
+            match answer {
+                Ok(Plain { file, start }) => self.note_plain(file, start.as_deref()),
+                Err(error) => {
+                    let unread = error.map(|error| self.unread(error));
+                    self.scan.unread.extend(unread);
+                }
+            }
+        }
+        self.scan.candidates.sort_by(|a, b| a.file.path.cmp(&b.file.path));
+        self.note_owner();
+        Ok(self.scan)
+    }
+
+    fn note_plain(&mut self, file: SavedFile, start: Option<&[u8]>) {
+        if !is_message(&file.path) {
+            let folder = file.path.parent().unwrap_or_else(RelPath::root);
+            self.scan.control.keywords.insert(folder, file);
+            return;
+        }
+        self.count(&file.path);
+        if !self.query.wants_file(&file.path, file.mtime_ns) {
+            return;
+        }
+        let id = start.and_then(|start| Head::of(start, file.size)).and_then(|head| head.message_id());
+        if self.query.message_ids.is_empty() || id.as_deref().is_some_and(|id| self.query.wants_id(id)) {
+            self.push(file, id);
+        }
+    }
+
+    /// The owner of the mailbox is that of its copy.
+    fn note_owner(&mut self) {
+        let path = self.inventory.set.join("mail").join(self.scope.unit.path.as_path());
+        if let Ok(metadata) = path.symlink_metadata() {
+            let owner = Owner { uid: metadata.uid(), gid: metadata.gid(), mode: metadata.mode() & 0o7777 };
+            self.scan.control.owners.insert(self.scope.unit.path.clone(), owner);
+        }
+    }
+}
+
+/// A file of the old scripts, with its beginning where a Message-ID is asked for.
+struct Plain {
+    file: SavedFile,
+    start: Option<Vec<u8>>,
+}
+
+fn look(inventory: &Inventory, listed: &SetFile, query: &Query) -> Result<Plain, ContentError> {
+    let failed = |source| ContentError::Open { file: listed.path.clone(), source };
+    let path = plain_path(listed).ok_or_else(|| failed(io::ErrorKind::InvalidInput.into()))?;
+    let opened = open_below(&inventory.set, &listed.path).map_err(failed)?;
+    let metadata = opened.metadata().map_err(failed)?;
+    let file = SavedFile {
+        path,
+        size: metadata.len(),
+        mtime_ns: metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec()),
+        sha256: listed.sha256,
+        owner: Owner { uid: metadata.uid(), gid: metadata.gid(), mode: metadata.mode() & 0o7777 },
+        place: Place::File(listed.path.clone()),
+    };
+    let is_asked = !query.message_ids.is_empty() && query.wants_file(&file.path, file.mtime_ns);
+    let start = is_asked.then(|| {
+        let mut start = Vec::new();
+        opened.take(HEAD_BYTES as u64).read_to_end(&mut start).map(|_| start)
+    });
+    Ok(Plain { file, start: start.transpose().map_err(failed)? })
+}
+
+fn owner_of(entry: &IndexEntry) -> Owner {
+    let stat = &entry.live.stat;
+    Owner { uid: stat.uid, gid: stat.gid, mode: stat.mode & 0o7777 }
+}
+
+/// `None` for an entry without a digest, which is no file.
+fn saved(entry: &IndexEntry, directory: &Arc<RelPath>) -> Option<SavedFile> {
+    Some(SavedFile {
+        path: entry.live.path.clone(),
+        size: entry.live.stat.size,
+        mtime_ns: entry.live.stat.mtime_ns,
+        sha256: entry.sha256?,
+        owner: owner_of(entry),
+        place: Place::Frame { directory: Arc::clone(directory), location: entry.location },
+    })
+}
