@@ -19,6 +19,7 @@ use crate::clearance::refusals;
 use crate::place;
 use crate::plan::{Clearance, Destination, Plan, Work};
 use crate::show;
+use crate::single;
 use crate::swap::{Cleared, Turn, TurnError, clear_leftovers};
 use crate::verify::verify;
 
@@ -49,12 +50,15 @@ pub(crate) enum Error {
     #[error(transparent)]
     Place(#[from] place::Error),
     #[error(transparent)]
+    Single(#[from] single::Error),
+    #[error(transparent)]
     Interrupted(#[from] Interrupted),
 }
 
 impl Error {
     fn exit(&self) -> Exit {
         match self {
+            Self::Single(error) => error.exit(),
             Self::Lock(LockError::Held { .. }) | Self::Turn(TurnError::Taken { .. }) => Exit::Locked,
             _ => Exit::Unfinished,
         }
@@ -83,6 +87,9 @@ pub(crate) fn execute(plan: &Plan, verdicts: &[Verdict], session: &Session, now:
 fn run(plan: &Plan, verdicts: &[Verdict], session: &Session, now: &ZonedDateTime) -> Result<(Exit, Totals), Error> {
     let interrupt = Interrupt::on_signals().map_err(Error::Signals)?;
     say_what_is_odd(plan, session);
+    if let Some(query) = &plan.query {
+        return Ok(single::restore(plan, query, verdicts, session, &interrupt, now)?);
+    }
     if plan.work == Work::Show {
         return Ok(show::show(plan, verdicts, session, &interrupt)?);
     }

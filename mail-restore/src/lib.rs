@@ -17,6 +17,7 @@ pub mod databases; // dumps back into a MariaDB server, all or nothing
 pub mod messages; // single messages out of a set, into a live mailbox or a directory
 
 mod dumps; // the databases of a run
+mod single; // single messages of a run
 mod services; // who uses what is restored
 mod examine; // archives read to their end, nothing written
 mod show; // the dry run

@@ -19,7 +19,9 @@ use rustix::fs::Access;
 use crate::args::Args;
 use crate::dumps::{self, DumpsJob};
 use crate::jobs::{Jobs, TreeJob};
+use crate::messages::Query;
 use crate::places::Places;
+use crate::single::{self, QueryError};
 use crate::upstream::Upstream;
 
 /// What a file takes on a disk beside its content, about.
@@ -44,6 +46,9 @@ pub(crate) struct Plan {
     pub(crate) work: Work,
     pub(crate) destination: Destination,
     pub(crate) components: Vec<Component>,
+    pub(crate) places: Places,
+    /// Single messages; then there are no jobs.
+    pub(crate) query: Option<Query>,
     pub(crate) jobs: Jobs,
     pub(crate) dumps: Option<DumpsJob>,
     pub(crate) clearance: Clearance,
@@ -99,6 +104,8 @@ pub(crate) enum Error {
     NoComponent { set: PathBuf, component: Component, held: String },
     #[error("{} holds nothing that can be restored", set.display())]
     Empty { set: PathBuf },
+    #[error(transparent)]
+    Query(#[from] QueryError),
     #[error(transparent)]
     Dumps(#[from] dumps::PlanError),
     #[error("look at {}", path.display())]
@@ -162,7 +169,11 @@ impl Setup {
         let set = self.find_set(args.from.as_deref(), upstream)?;
         let reader = ReadLock::acquire(&set)?;
         let inventory = Inventory::read(&set)?;
-        let components = components(args, &inventory)?;
+        let query = single::query(args, now.time_zone())?;
+        let components = match query {
+            Some(_) => vec![Component::Mailboxes],
+            None => components(args, &inventory)?,
+        };
         let (destination, places) = match &args.to {
             Some(directory) => {
                 let directory = absolute(directory)?;
@@ -175,8 +186,13 @@ impl Setup {
             false => None,
         };
         let plan = Plan {
+            jobs: match query {
+                Some(_) => Jobs::default(),
+                None => Jobs::new(&inventory, &components, &places),
+            },
             dumps,
-            jobs: Jobs::new(&inventory, &components, &places),
+            places,
+            query,
             inventory,
             _reader: reader,
             root: self.root.clone(),
@@ -187,10 +203,8 @@ impl Setup {
             threads: args.threads(),
             time: now.strftime("%Y%m%dT%H%M%S").to_string(),
         };
-        if !args.asks_for_messages() {
-            plan.check_targets()?;
-            plan.check_room()?;
-        }
+        plan.check_targets()?;
+        plan.check_room()?;
         Ok(plan)
     }
 
