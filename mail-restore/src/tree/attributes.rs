@@ -30,6 +30,13 @@ pub(crate) struct Refused {
     pub(crate) reason: io::Error,
 }
 
+/// What an entry is made with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Born {
+    pub(crate) mode: u32,
+    pub(crate) owner: (u32, u32),
+}
+
 /// An owner to be applied; `None` where the caller may not give files away.
 pub(crate) type Owner = Option<(u32, u32)>;
 
@@ -57,15 +64,20 @@ impl Attributes {
         }
     }
 
-    /// Gives them to an open file or directory. The owner comes first, since a change of it clears bits of the mode, and
-    /// the time last.
-    pub(crate) fn apply(&self, file: impl AsFd, owner: Owner) -> io::Result<Vec<Refused>> {
+    /// Gives them to an open file or directory that was made as `born`. The owner comes first, since a change of it clears
+    /// bits of the mode, and the time last. What it was born with is not given again: a call of the kernel saved for each
+    /// message.
+    pub(crate) fn apply(&self, file: impl AsFd, owner: Owner, born: Born) -> io::Result<Vec<Refused>> {
+        let owner = owner.filter(|owner| *owner != born.owner);
         if let Some((uid, gid)) = owner {
             rustix::fs::fchown(&file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
         }
         let set = |(name, value): &(Vec<u8>, Vec<u8>)| xattr::set(&file, name, value).err().map(|e| refused(name, e));
         let refused = self.xattrs.iter().filter_map(set).collect();
-        rustix::fs::fchmod(&file, Mode::from_raw_mode(self.mode))?;
+        // An ACL among the attributes has changed the mode.
+        if self.mode != born.mode || !self.xattrs.is_empty() {
+            rustix::fs::fchmod(&file, Mode::from_raw_mode(self.mode))?;
+        }
         rustix::fs::futimens(&file, &self.times())?;
         Ok(refused)
     }

@@ -7,18 +7,21 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use mail_common::atomic;
 use mail_common::relpath::RelPath;
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::attributes::{Attributes, Refused};
+use super::attributes::{Attributes, Born, Refused};
 use super::owners::Owners;
 
 /// How much of a file is in memory at a time.
 const BUFFER_BYTES: usize = 256 * 1024;
+
+/// Until they get their own mode, directories are the caller's alone.
+const DIRECTORY_MODE: u32 = 0o700;
 
 /// A tree under construction in a directory of its own. Threads make entries in it, each with a [`Maker`].
 #[derive(Debug)]
@@ -26,6 +29,10 @@ pub(crate) struct NewTree {
     path: PathBuf,
     root: OwnedFd,
     owners: Owners,
+    /// Whose new entries are.
+    maker: (u32, u32),
+    /// Permission bits that new entries do not get.
+    umask: u32,
     state: Mutex<State>,
 }
 
@@ -71,7 +78,13 @@ impl NewTree {
     pub(crate) fn open(path: &Path, owners: Owners) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let root = rustix::fs::open(path, flags, Mode::empty())?;
-        Ok(Self { path: path.to_owned(), root, owners, state: Mutex::default() })
+        let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
+        // Whether a file gets its group from the process or, by a mount option or a bit of the mode, from the directory that
+        // it is made in: it is the same one.
+        rustix::fs::fchown(&root, Some(uid), Some(gid))?;
+        rustix::fs::fchmod(&root, Mode::RWXU)?;
+        let maker = (uid.as_raw(), gid.as_raw());
+        Ok(Self { path: path.to_owned(), root, owners, maker, umask: umask(), state: Mutex::default() })
     }
 
     /// The directory.
@@ -107,7 +120,7 @@ impl NewTree {
         deepest_first.sort_by_key(|(path, _)| std::cmp::Reverse(path.depth()));
         for (path, attributes) in deepest_first {
             let directory = self.open_directory(&path)?;
-            self.settle(&path, &attributes, directory.as_fd())?;
+            self.settle(&path, &attributes, directory.as_fd(), DIRECTORY_MODE)?;
         }
         let State { refused, unapplied, .. } = std::mem::take(&mut *self.state());
         let sentence = |(name, (count, reason)): (String, (u64, String))| {
@@ -124,9 +137,10 @@ impl NewTree {
         Ok(rustix::fs::linkat(&from, first.name(), &to, path.name(), AtFlags::empty())?)
     }
 
-    /// Gives an entry its attributes, and notes what cannot be given.
-    fn settle(&self, path: &RelPath, attributes: &Attributes, file: BorrowedFd<'_>) -> io::Result<()> {
-        let refused = attributes.apply(file, self.owners.owner(attributes))?;
+    /// Gives an entry that was made with `mode` its attributes, and notes what cannot be given.
+    fn settle(&self, path: &RelPath, attributes: &Attributes, file: BorrowedFd<'_>, mode: u32) -> io::Result<()> {
+        let born = Born { mode, owner: self.maker };
+        let refused = attributes.apply(file, self.owners.owner(attributes), born)?;
         self.note(path, attributes, refused);
         Ok(())
     }
@@ -200,12 +214,13 @@ impl Maker<'_> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut buffer = std::mem::take(&mut self.buffer);
         let parent = self.parent_of(path)?;
-        let mode = Mode::RUSR | Mode::WUSR;
-        let file = File::from(rustix::fs::openat(parent, path.name(), flags, mode)?);
+        // Nobody else can reach it before it is whole: the tree's own directory is the caller's alone.
+        let mode = attributes.mode & 0o777;
+        let file = File::from(rustix::fs::openat(parent, path.name(), flags, Mode::from_raw_mode(mode))?);
         let copied = copy(content, &file, &mut buffer);
         self.buffer = buffer;
         let bytes = copied?;
-        self.tree.settle(path, attributes, file.as_fd())?;
+        self.tree.settle(path, attributes, file.as_fd(), mode & !self.tree.umask)?;
         Ok(bytes)
     }
 
@@ -232,6 +247,16 @@ impl Maker<'_> {
         }
         Ok(self.parent.as_ref().map_or(self.tree.root.as_fd(), |(_, directory)| directory.as_fd()))
     }
+}
+
+/// That of the process; it can only be read by setting it, so once and for a moment.
+fn umask() -> u32 {
+    static UMASK: OnceLock<u32> = OnceLock::new();
+    *UMASK.get_or_init(|| {
+        let umask = rustix::process::umask(Mode::RWXG | Mode::RWXO);
+        rustix::process::umask(umask);
+        umask.as_raw_mode()
+    })
 }
 
 fn open_or_make(directory: BorrowedFd<'_>, name: &[u8]) -> io::Result<OwnedFd> {
