@@ -40,6 +40,10 @@ pub(crate) struct Args {
     #[arg(long, short = 'n')]
     pub(crate) dry_run: bool,
 
+    /// Verify the digests of all that would be used, several files at a time, and do nothing else
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) verify: bool,
+
     /// Create the accounts and grants of the set too; those that exist stay as they are
     #[arg(long)]
     pub(crate) accounts: bool,
@@ -106,6 +110,7 @@ Stop the services that use what is restored, and start them afterwards: containe
 were started with. A restore of single messages needs no stop: Dovecot sees them as new deliveries.
 
 Examples:
+  mail-restore --from latest --verify
   mail-restore --from latest --dry-run
   mail-restore --from daily/2026-11-23
   mail-restore --from latest --component mailboxes --component mysql

@@ -90,8 +90,10 @@ fn run(plan: &Plan, verdicts: &[Verdict], session: &Session, now: &ZonedDateTime
     if let Some(query) = &plan.query {
         return Ok(single::restore(plan, query, verdicts, session, &interrupt, now)?);
     }
-    if plan.work == Work::Show {
-        return Ok(show::show(plan, verdicts, session, &interrupt)?);
+    match plan.work {
+        Work::Show => return Ok(show::show(plan, verdicts, session, &interrupt)?),
+        Work::Verify => return Ok(show::verify(plan, verdicts, session, &interrupt)?),
+        Work::Restore => {}
     }
     if let Destination::Directory(directory) = &plan.destination {
         let made = atomic::create_dir_all(directory);
@@ -188,6 +190,7 @@ pub(crate) fn check_digests(plan: &Plan, session: &Session, interrupt: &Interrup
     Ok(damaged.len() as u64)
 }
 
-fn total_bytes(set: &Path, files: &[&SetFile]) -> u64 {
+/// The size of files of a set.
+pub(crate) fn total_bytes(set: &Path, files: &[&SetFile]) -> u64 {
     files.iter().map(|file| fs::metadata(set.join(file.path.as_path())).map_or(0, |metadata| metadata.len())).sum()
 }

@@ -63,6 +63,8 @@ pub(crate) enum Work {
     Restore,
     /// To verify everything and say what would be restored.
     Show,
+    /// To verify digests and nothing else.
+    Verify,
 }
 
 /// Where to.
@@ -196,15 +198,17 @@ impl Setup {
             inventory,
             _reader: reader,
             root: self.root.clone(),
-            work: if args.dry_run { Work::Show } else { Work::Restore },
+            work: work(args),
             destination,
             components,
             clearance: if args.require_scan { Clearance::Scan } else { Clearance::Digest },
             threads: args.threads(),
             time: now.strftime("%Y%m%dT%H%M%S").to_string(),
         };
-        plan.check_targets()?;
-        plan.check_room()?;
+        if plan.work != Work::Verify {
+            plan.check_targets()?;
+            plan.check_room()?;
+        }
         Ok(plan)
     }
 
@@ -217,6 +221,14 @@ impl Setup {
         };
         // Not through `latest`, which may be pointed elsewhere while the set is in use.
         found.canonicalize().map_err(|source| Error::Look { path: found.clone(), source })
+    }
+}
+
+fn work(args: &Args) -> Work {
+    match (args.dry_run, args.verify) {
+        (true, _) => Work::Show,
+        (false, true) => Work::Verify,
+        (false, false) => Work::Restore,
     }
 }
 

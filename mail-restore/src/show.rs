@@ -1,13 +1,13 @@
-//! The dry run: verifies and reads everything as a restore would, says what it would do, and writes nothing.
+//! What writes nothing. The dry run: verifies and reads everything as a restore would, says what it would do, and writes nothing.
 
 use mail_common::exit::Exit;
 use mail_common::interrupt::{Interrupt, Interrupted};
 use mail_common::record::Verdict;
-use mail_common::tool::Session;
+use mail_common::tool::{Session, human_size};
 
 use crate::build::Builder;
 use crate::examine::examine;
-use crate::execute::{Totals, check_clean, check_digests};
+use crate::execute::{Totals, check_clean, check_digests, total_bytes};
 use crate::place;
 use crate::plan::{Destination, Plan};
 use crate::services;
@@ -34,6 +34,22 @@ pub(crate) fn show(
     }
     let exit = if session.report.errors() == 0 { Exit::Done } else { Exit::Bad };
     Ok((exit, totals))
+}
+
+/// Verifies what would be used, and nothing else. Bad when a file is not what it should be.
+pub(crate) fn verify(
+    plan: &Plan,
+    verdicts: &[Verdict],
+    session: &Session,
+    interrupt: &Interrupt,
+) -> Result<(Exit, Totals), Interrupted> {
+    let refused = check_clean(plan, verdicts, session);
+    let damaged = check_digests(plan, session, interrupt)?;
+    let files = plan.used();
+    let bytes = total_bytes(&plan.inventory.set, &files);
+    session.report.summary(format!("verified {} files, {}: {damaged} are damaged", files.len(), human_size(bytes)));
+    let exit = if refused + damaged == 0 { Exit::Done } else { Exit::Bad };
+    Ok((exit, Totals::from([("files".to_owned(), files.len() as u64), ("bytes".to_owned(), bytes)])))
 }
 
 fn show_trees(plan: &Plan, session: &Session, interrupt: &Interrupt) -> Result<Totals, Interrupted> {

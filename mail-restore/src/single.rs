@@ -33,6 +33,8 @@ pub(crate) enum QueryError {
     Time(#[from] NotATime),
     #[error("no pattern: {text:?}")]
     Pattern { text: String, source: glob::PatternError },
+    #[error("single messages are verified as they are read; leave out --verify, or use --dry-run")]
+    Verify,
     #[error("--mailbox, --message-id, --since and --path are about mailboxes; leave out --component, or name mailboxes alone")]
     OtherComponents,
 }
@@ -69,6 +71,9 @@ impl Error {
 pub(crate) fn query(args: &Args, zone: &TimeZone) -> Result<Option<Query>, QueryError> {
     if !args.asks_for_messages() {
         return Ok(None);
+    }
+    if args.verify {
+        return Err(QueryError::Verify);
     }
     if args.components().is_some_and(|components| components != [Component::Mailboxes]) {
         return Err(QueryError::OtherComponents);

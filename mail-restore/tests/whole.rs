@@ -202,3 +202,17 @@ fn a_target_that_is_a_link_stays_one() {
     assert_eq!(fs::read_link(server.mail()).unwrap(), Path::new("elsewhere"));
     before.without_dir_times().assert_same(&mail(&real).without_dir_times());
 }
+
+#[test]
+fn verify_looks_at_digests_and_at_nothing_else() {
+    let (server, set) = saved_server(20);
+    let before = snapshot(server.dir());
+    let _ = restore(&server, &["--verify"]).assert_code(0).assert_stderr("0 are damaged");
+    // Where it would be restored to does not matter.
+    let _ = checked(server.restore().args(["--from", SET, "--verify"]).env("MAIL_DATA_DIR", "/no/such/place")).assert_code(0);
+    before.assert_same(&snapshot(server.dir()));
+    support::flip(&set.join("dkim/dkim.tar.zst"), -1);
+    let _ = restore(&server, &["--verify"]).assert_code(1).assert_stderr("dkim/dkim.tar.zst is damaged");
+    let _ = restore(&server, &["--verify", "--component", "ssl"]).assert_code(0);
+    let _ = restore(&server, &["--verify", "--mailbox", "alice@example.com"]).assert_code(2);
+}

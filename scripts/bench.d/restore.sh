@@ -1,0 +1,78 @@
+# shellcheck shell=bash
+# Sourced by scripts/bench. The way back: everything, verification, one message.
+# Globals: MESSAGES MAILBOXES ROUNDS from the command line; WORK BIN SOURCE.
+
+bench_restore() {
+    local programs program
+    mapfile -t programs < <(installed restic rustic)
+    make_tree "$MESSAGES" "$MAILBOXES" 33000
+    for program in mail-backup "${programs[@]}"; do
+        reset "$program"
+        save "$program" 1
+    done
+    SET=$(find "$WORK/repo/mail-backup/daily" -mindepth 1 -maxdepth 1 -type d)
+    # What is read is in the cache, as right after a backup.
+    find "$SET" -type f -print0 | xargs -0 cat >/dev/null
+    bench_restore_all mail-restore tar "${programs[@]}" cp
+    bench_verify
+    bench_one_message
+}
+
+# bench_restore_all PROGRAM...: all mail into an empty directory.
+bench_restore_all() {
+    local program round row="restore everything, $MESSAGES messages"
+    for ((round = 1; round <= ROUNDS; round++)); do
+        for program in "$@"; do
+            mkdir "$WORK/restored"
+            restore_command_of "$program"
+            measure "$row" "$program" "${COMMAND[@]}"
+            rm -rf "$WORK/restored"
+        done
+    done
+    report "$row" "$@"
+}
+
+# restore_command_of PROGRAM: sets COMMAND to what restores all mail into WORK/restored.
+restore_command_of() {
+    case $1 in
+        mail-restore) COMMAND=("$BIN/mail-restore" --config "$WORK/bench.conf" --from "$SET" --to "$WORK/restored" -q --format jsonl) ;;
+        tar)
+            # shellcheck disable=SC2016 # expanded by the inner shell
+            COMMAND=(bash -c 'find "$1" -name "*.tar.zst" -print0 | sort -rz |
+                xargs -0 -n 1 tar -C "$2" --zstd -xpf' bash "$SET/mailboxes" "$WORK/restored")
+            ;;
+        restic) COMMAND=(restic restore latest --quiet --target "$WORK/restored") ;;
+        rustic) COMMAND=(rustic restore --no-progress --log-level error latest "$WORK/restored") ;;
+        cp) COMMAND=(cp -a "$SOURCE" "$WORK/restored/mail") ;;
+    esac
+}
+
+bench_verify() {
+    local round row="verify a set"
+    for ((round = 1; round <= ROUNDS; round++)); do
+        measure "$row" mail-restore "$BIN/mail-restore" --config "$WORK/bench.conf" --from "$SET" --verify -q --format jsonl
+        # shellcheck disable=SC2016 # expanded by the inner shell
+        measure "$row" sha256sum bash -c 'cd "$1" && sha256sum --quiet -c checksums.sha256' bash "$SET"
+    done
+    report "$row" mail-restore sha256sum
+}
+
+# The message in the middle of the largest mailbox: by its Message-ID in the whole set, and by tar, told the mailbox.
+bench_one_message() {
+    local round mailbox path id row="one message out of the set"
+    mailbox=$(du -s "$SOURCE"/*/* | sort -rn | head -n 1 | cut -f2)
+    path=$(find "$mailbox" -path '*/cur/*' -type f | sort | sed -n "$((MESSAGES / MAILBOXES / 2))p")
+    id=$(grep -im1 '^message-id:' "$path" | sed 's/^[^<]*<\([^>]*\)>.*/\1/')
+    for ((round = 1; round <= ROUNDS; round++)); do
+        rm -rf "$WORK/one"
+        measure "$row" mail-restore "$BIN/mail-restore" --config "$WORK/bench.conf" --from "$SET" --message-id "$id" \
+            --to "$WORK/one" -q --format jsonl
+        rm -rf "$WORK/one"
+        mkdir "$WORK/one"
+        # shellcheck disable=SC2016 # expanded by the inner shell
+        measure "$row" tar bash -c 'for archive in "$1"/[0-9]*.tar.zst; do
+                tar -C "$2" --zstd -xf "$archive" "$3" 2>/dev/null || true
+            done; test -n "$(find "$2" -type f)"' bash "$SET/mailboxes/${mailbox#"$SOURCE"/}" "$WORK/one" "${path#"$SOURCE"/}"
+    done
+    report "$row" mail-restore tar
+}
