@@ -7,6 +7,7 @@ pub mod server; // the files of a mail server, and where its backups go
 
 pub mod mariadb; // a private database server
 pub mod facts; // what a database server holds
+pub mod dovecot; // a private IMAP server
 
 pub mod run; // a built tool at work
 pub mod schema; // records against the checked-in schema

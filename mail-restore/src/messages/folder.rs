@@ -39,8 +39,8 @@ pub(super) struct Parent<'a> {
 }
 
 impl Folder {
-    /// Opens the folder at `path` of a mailbox, or makes what is missing of it. A new one starts with `keywords`, the
-    /// content of its `dovecot-keywords` in the set.
+    /// Opens the folder at `path` of a mailbox, or makes what is missing of it. One without messages and without a
+    /// `dovecot-keywords` gets `keywords`, its content in the set.
     pub(super) fn open(parent: Parent<'_>, path: &RelPath, keywords: &[u8]) -> Result<Self, DeliveryError> {
         let at = path.below(parent.path);
         Self::try_open(parent, path, keywords).map_err(|source| DeliveryError::Directory { path: at, source })
@@ -59,8 +59,9 @@ impl Folder {
             put_small(&tmp, &directory, FOLDER_MARK, b"", owner)?;
         }
         let (new, _) = directory.ensure(b"new", owner)?;
-        let (cur, made_cur) = directory.ensure(b"cur", owner)?;
-        if made_cur == Made::Now && !keywords.is_empty() {
+        let (cur, _) = directory.ensure(b"cur", owner)?;
+        // Where there is no message, no flag has a meaning yet.
+        if !keywords.is_empty() && cur.entries()?.is_empty() && new.entries()?.is_empty() {
             put_small(&tmp, &directory, KEYWORDS, keywords, owner)?;
         }
         let keywords = read_keywords(&directory)?;
