@@ -15,7 +15,7 @@ use std::thread;
 use std::time::Duration;
 
 use mail_common::set::Inventory;
-use mail_restore::messages::{self, Fate, Found, Query, Work, find, inspect, write_to};
+use mail_restore::messages::{self, Fate, Found, Query, Work, find, inspect, preview, write_to};
 use mail_tests::tree::{Kind, snapshot};
 use messages_support::{
     Site, assert_clean, by_id, by_mailbox, deliver, failures, fates, forge_index, is_root, message, put, stamp, work,
@@ -112,7 +112,7 @@ fn an_index_that_lies_is_found_out() {
 
 #[test]
 fn a_frame_that_unpacks_to_more_than_it_may_is_refused() {
-    // 64 GiB of zeros in some MiB, first told and then untold: nothing of it may be kept.
+    // 1 GiB of zeros in some KiB, first told and then untold.
     for told in [true, false] {
         let site = sample();
         let bomb = bomb(told);
@@ -399,7 +399,16 @@ fn a_dry_run_reads_everything_and_writes_nothing() {
     let mut selection = site.choose(&Query::default());
     assert!(inspect(&mut selection, &work()).is_empty());
     assert!(selection.candidates.iter().all(|candidate| candidate.subject.is_some()));
+    let outcome = preview(&selection, &site.mail(), &work()).unwrap();
+    let sent = "example.com/alice/.Sent/cur/2.b:2,S".to_owned();
+    assert_eq!(fates(&outcome), [(Fate::Present, sent), (Fate::Added, "example.com/alice".to_owned())]);
+    assert_clean(&outcome);
     before.assert_same(&snapshot(&site.mail()));
+    let nowhere = tempfile::tempdir().unwrap();
+    let outcome = preview(&selection, nowhere.path(), &work()).unwrap();
+    assert!(outcome.restored.iter().all(|restored| restored.fate == Fate::Added), "{outcome:?}");
+    assert!(matches!(&outcome.warnings[..], [messages::Warning::FolderMade { folder, .. }] if folder == "Sent"));
+    assert_eq!(fs::read_dir(nowhere.path()).unwrap().count(), 0);
     damage(&site, "example.com/alice", 100);
     let failures = inspect(&mut selection, &work());
     assert_eq!(failures.len(), 2, "{failures:?}");

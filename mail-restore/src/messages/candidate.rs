@@ -74,7 +74,7 @@ pub struct Selection {
     pub(super) set: PathBuf,
     /// The messages.
     pub candidates: Vec<Candidate>,
-    /// What could not be looked through for a Message-ID.
+    /// What could not be looked through. A message in it may be one that was asked for: the answer is not whole.
     pub unread: Vec<Unread>,
     pub(super) control: Control,
 }
@@ -149,6 +149,17 @@ pub(super) fn folder_name(path: &RelPath) -> String {
     match path.is_root() {
         true => "INBOX".to_owned(),
         false => path.to_string_lossy().trim_start_matches('.').to_owned(),
+    }
+}
+
+impl Selection {
+    /// The messages of each mailbox, by its path.
+    pub(super) fn by_mailbox(&self) -> BTreeMap<&RelPath, Vec<&Candidate>> {
+        let mut mailboxes: BTreeMap<&RelPath, Vec<&Candidate>> = BTreeMap::new();
+        for candidate in &self.candidates {
+            mailboxes.entry(&candidate.mailbox).or_default().push(candidate);
+        }
+        mailboxes
     }
 }
 

@@ -48,13 +48,9 @@ pub fn deliver(
 ) -> Result<Outcome, DeliveryError> {
     let opened = Directory::open_root(live_root);
     let root = opened.map_err(|source| DeliveryError::OpenRoot { path: live_root.to_owned(), source })?;
-    let mut by_mailbox: BTreeMap<&RelPath, Vec<&Candidate>> = BTreeMap::new();
-    for candidate in &selection.candidates {
-        by_mailbox.entry(&candidate.mailbox).or_default().push(candidate);
-    }
     let namer = Namer::new(now);
     let mut outcome = Outcome::default();
-    for (path, candidates) in by_mailbox {
+    for (path, candidates) in selection.by_mailbox() {
         outcome.left += candidates.len();
         let delivery = Delivery { selection, namer: &namer, work, path };
         if let Err(error) = delivery.run(&root, &candidates, &mut outcome) {
@@ -68,7 +64,7 @@ pub fn deliver(
 /// What is added to one mailbox.
 struct Delivery<'a> {
     selection: &'a Selection,
-    namer: &'a Namer,
+    namer: &'a Namer<'a>,
     work: &'a Work<'a>,
     /// Of the mailbox, relative to the mail root.
     path: &'a RelPath,

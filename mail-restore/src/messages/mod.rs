@@ -1,7 +1,7 @@
 //! Single messages out of a set: found by mailbox, Message-ID, time or name, and added to a live mailbox or a directory.
 //!
-//! [`find`] says what a [`Query`] means in a set. [`inspect`] reads what was found and writes nothing, for a dry run or a
-//! list to choose from. [`deliver`] adds it to the live mail tree while Dovecot runs, [`write_to`] to a directory.
+//! [`find`] says what a [`Query`] means in a set. [`inspect`] reads what was found and [`preview`] looks where it would go,
+//! for a dry run or a list to choose from; neither writes. [`deliver`] adds it to the live mail tree while Dovecot runs, [`write_to`] to a directory.
 //! Nothing here prints: what was done comes back as data.
 
 mod address; // USER@DOMAIN, and where such a mailbox lies
@@ -24,6 +24,7 @@ mod folder; // a folder of a live mailbox
 mod quota; // maildirsize
 mod outcome; // what became of each message
 mod deliver; // into a live mailbox
+mod preview; // what that would do
 mod write_to; // into a directory
 
 pub use address::{Address, NotAnAddress};
@@ -33,6 +34,7 @@ pub use deliver::deliver;
 pub use find::find;
 pub use inspect::inspect;
 pub use outcome::{DeliveryError, Failure, Fate, Outcome, Restored, Warning};
+pub use preview::preview;
 pub use query::{MessageId, NotAMessageId, NotATime, Query, Since};
 pub use scan::Error;
 pub use work::Work;

@@ -8,12 +8,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use jiff::Timestamp;
 use mail_common::maildir::unique_name;
 
+/// Counts all names of this process.
+static COUNTER: AtomicU64 = AtomicU64::new(0);
+
 /// Makes names that nobody else makes: by time, process, a counter and the host.
 #[derive(Debug)]
-pub(super) struct Namer {
+pub(super) struct Namer<'a> {
     prefix: String,
     host: String,
-    counter: AtomicU64,
+    counter: &'a AtomicU64,
 }
 
 /// The sizes in a name.
@@ -25,18 +28,18 @@ pub(super) struct Sizes {
     pub(super) wire: Option<u64>,
 }
 
-impl Namer {
+impl<'a> Namer<'a> {
     /// A namer for this process on this host.
     pub(super) fn new(now: Timestamp) -> Self {
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        Self::with(now, std::process::id(), &host)
+        Self::with(now, std::process::id(), &host, &COUNTER)
     }
 
-    fn with(now: Timestamp, pid: u32, host: &str) -> Self {
+    fn with(now: Timestamp, pid: u32, host: &str, counter: &'a AtomicU64) -> Self {
         // Slash and colon have a meaning in a name, the comma has one to Dovecot.
         let host = host.replace('/', "\\057").replace(':', "\\072").replace(',', "\\054");
         let micros = now.subsec_microsecond();
-        Self { prefix: format!("{}.M{micros}P{pid}", now.as_second()), host, counter: AtomicU64::new(0) }
+        Self { prefix: format!("{}.M{micros}P{pid}", now.as_second()), host, counter }
     }
 
     /// The next name, without sizes and flags.
@@ -88,7 +91,8 @@ mod tests {
 
     #[test]
     fn names_are_as_dovecot_makes_them() {
-        let namer = Namer::with("2026-11-23T03:00:00.123456Z".parse().unwrap(), 77, "mx,1/a:b");
+        let counter = AtomicU64::new(0);
+        let namer = Namer::with("2026-11-23T03:00:00.123456Z".parse().unwrap(), 77, "mx,1/a:b", &counter);
         let (first, second) = (namer.next(), namer.next());
         assert_eq!(first, "1795402800.M123456P77Q0.mx\\0541\\057a\\072b");
         assert_eq!(second, "1795402800.M123456P77Q1.mx\\0541\\057a\\072b");

@@ -1,0 +1,75 @@
+//! What a delivery would do, looked up and not done: nothing is written, made or locked.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::Path;
+
+use mail_common::relpath::RelPath;
+
+use super::address::address_of;
+use super::candidate::{Candidate, Selection, folder_name};
+use super::directory::Directory;
+use super::outcome::{DeliveryError, Failure, Fate, Outcome, Warning};
+use super::present::look_through;
+use super::work::Work;
+
+/// Says for each message of `selection` whether it is in the live mailbox already, or to which folder it would be added.
+///
+/// # Errors
+/// When the live mail root cannot be opened. What fails later is in the outcome.
+pub fn preview(selection: &Selection, live_root: &Path, work: &Work<'_>) -> Result<Outcome, DeliveryError> {
+    let opened = Directory::open_root(live_root);
+    let root = opened.map_err(|source| DeliveryError::OpenRoot { path: live_root.to_owned(), source })?;
+    let mut outcome = Outcome::default();
+    for (path, candidates) in selection.by_mailbox() {
+        outcome.left += candidates.len();
+        if work.is_stopped() {
+            continue;
+        }
+        if let Err(error) = look(&root, path, &candidates, &mut outcome) {
+            outcome.failures.push(Failure { mailbox: address_of(path), path: None, error });
+        }
+    }
+    outcome.restored.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(outcome)
+}
+
+fn look(
+    root: &Directory,
+    path: &RelPath,
+    candidates: &[&Candidate],
+    outcome: &mut Outcome,
+) -> Result<(), DeliveryError> {
+    let mailbox =
+        existing(root.descend(path)).map_err(|source| DeliveryError::Directory { path: path.clone(), source })?;
+    let sizes: BTreeSet<u64> = candidates.iter().map(|candidate| candidate.file.size).collect();
+    let present = mailbox.as_ref().map(|mailbox| look_through(mailbox, &sizes)).transpose();
+    let present = present.map_err(|source| DeliveryError::LookThrough { path: path.clone(), source })?;
+    let mut folders = BTreeSet::new();
+    for candidate in candidates {
+        match present.as_ref().and_then(|present| present.place_of(candidate.file.sha256)) {
+            Some(place) => outcome.note(candidate, place.below(path), Fate::Present),
+            None => {
+                outcome.note(candidate, candidate.folder_directory(), Fate::Added);
+                folders.insert(candidate.folder_path());
+            }
+        }
+    }
+    for folder in folders.into_iter().filter(|folder| !folder.is_root()) {
+        let opened = mailbox.as_ref().map(|mailbox| existing(mailbox.descend(&folder))).transpose();
+        let at = |source| DeliveryError::Directory { path: folder.below(path), source };
+        if opened.map_err(at)?.flatten().is_none() {
+            let (mailbox, folder) = (address_of(path), folder_name(&folder));
+            outcome.warnings.push(Warning::FolderMade { mailbox, folder });
+        }
+    }
+    Ok(())
+}
+
+/// A directory that is not there is no error here: it would be made.
+fn existing(opened: io::Result<Directory>) -> io::Result<Option<Directory>> {
+    match opened {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        opened => opened.map(Some),
+    }
+}
