@@ -48,4 +48,3 @@ pub fn facts(server: &MariaDb, database: &str) -> Vec<String> {
     }
     facts
 }
-

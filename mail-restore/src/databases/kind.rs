@@ -341,7 +341,8 @@ mod tests {
     #[test]
     fn tables_have_statements_of_their_own() {
         let table = |verb| Kind::Table(verb, named("t"));
-        let inserts = ["INSERT INTO `t` VALUES (1)", "insert ignore into t (a, `b)`) values (')')", "REPLACE INTO `t` VALUES(1)"];
+        let inserts =
+            ["INSERT INTO `t` VALUES (1)", "insert ignore into t (a, `b)`) values (')')", "REPLACE INTO `t` VALUES(1)"];
         check(&inserts, &table(TableVerb::Insert));
         check(&["CREATE TABLE `t` (a INT)", "CREATE TABLE IF NOT EXISTS t(a INT)"], &table(TableVerb::Create));
         check(&["DROP TABLE IF EXISTS `t`"], &table(TableVerb::Drop));
@@ -374,7 +375,10 @@ mod tests {
     #[test]
     fn databases_are_named() {
         check(&["USE `a b`"], &Kind::Use("a b".into()));
-        let create = ["CREATE DATABASE /*!32312 IF NOT EXISTS*/ `d` /*!40100 DEFAULT CHARACTER SET latin1 */", "create schema d"];
+        let create = [
+            "CREATE DATABASE /*!32312 IF NOT EXISTS*/ `d` /*!40100 DEFAULT CHARACTER SET latin1 */",
+            "create schema d",
+        ];
         check(&create, &Kind::Database(DatabaseVerb::Create, "d".into()));
         check(&["/*!40000 DROP DATABASE IF EXISTS `d`*/"], &Kind::Database(DatabaseVerb::Drop, "d".into()));
         check(&["ALTER DATABASE `d` COLLATE x"], &Kind::Database(DatabaseVerb::Alter, "d".into()));
@@ -385,15 +389,25 @@ mod tests {
         check(&["SET NAMES utf8mb4", "/*!40101 SET @a=@@B, B='x' */", "SET @x = 'GLOBAL'"], &Kind::Session);
         check(&[r"SET @mail_backup_code = 'it\'s \\ \0'"], &Kind::Code(b"it's \\ \0".to_vec()));
         check(&["EXECUTE IMMEDIATE @mail_backup_code"], &Kind::RunCode);
-        check(&["LOCK TABLES `t` WRITE", "UNLOCK TABLES", "COMMIT", "START TRANSACTION", "BEGIN", "SET autocommit=0"], &Kind::Superfluous);
+        check(
+            &["LOCK TABLES `t` WRITE", "UNLOCK TABLES", "COMMIT", "START TRANSACTION", "BEGIN", "SET autocommit=0"],
+            &Kind::Superfluous,
+        );
     }
 
     #[test]
     fn what_concerns_the_server_is_told_apart() {
         for text in [
-            "GRANT ALL ON *.* TO x", "CREATE USER x", "SET GLOBAL a=1", "SET @a=1, @@GLOBAL.b=2", "SET PASSWORD = 'x'",
-            "FLUSH PRIVILEGES", "CHANGE MASTER TO MASTER_LOG_FILE='x'", "CREATE FUNCTION f RETURNS STRING SONAME 'x.so'",
-            "INSTALL PLUGIN x SONAME 'y'", "SET DEFAULT ROLE x",
+            "GRANT ALL ON *.* TO x",
+            "CREATE USER x",
+            "SET GLOBAL a=1",
+            "SET @a=1, @@GLOBAL.b=2",
+            "SET PASSWORD = 'x'",
+            "FLUSH PRIVILEGES",
+            "CHANGE MASTER TO MASTER_LOG_FILE='x'",
+            "CREATE FUNCTION f RETURNS STRING SONAME 'x.so'",
+            "INSTALL PLUGIN x SONAME 'y'",
+            "SET DEFAULT ROLE x",
         ] {
             assert!(matches!(of(text), Kind::Server(_)), "{text}: {:?}", of(text));
         }
@@ -402,11 +416,29 @@ mod tests {
     #[test]
     fn what_no_dump_says_is_foreign() {
         for text in [
-            "LOAD DATA LOCAL INFILE '/etc/passwd' INTO TABLE t", "SELECT 1 INTO OUTFILE '/x'", "SELECT SETVAL(a, 1) INTO @x",
-            "SHUTDOWN", "KILL 1", "CALL p()", "DELETE FROM t", "UPDATE t SET a=1", "RENAME TABLE a TO b.c", "EXECUTE IMMEDIATE @x",
-            "EXECUTE IMMEDIATE 'DROP DATABASE x'", "PREPARE s FROM 'x'", "SET STATEMENT a=1 FOR DROP DATABASE x",
-            "BEGIN NOT ATOMIC DROP DATABASE x", "DROP TABLE a, other.b", "ALTER TABLE a RENAME TO other.a", "ALTER TABLE a DISABLE KEYS, RENAME TO other.a", "HANDLER t OPEN",
-            "INSERT INTO t SELECT * FROM other.t", "CREATE INDEX i ON other.t (a)", "DROP USER x", "'x'", "",
+            "LOAD DATA LOCAL INFILE '/etc/passwd' INTO TABLE t",
+            "SELECT 1 INTO OUTFILE '/x'",
+            "SELECT SETVAL(a, 1) INTO @x",
+            "SHUTDOWN",
+            "KILL 1",
+            "CALL p()",
+            "DELETE FROM t",
+            "UPDATE t SET a=1",
+            "RENAME TABLE a TO b.c",
+            "EXECUTE IMMEDIATE @x",
+            "EXECUTE IMMEDIATE 'DROP DATABASE x'",
+            "PREPARE s FROM 'x'",
+            "SET STATEMENT a=1 FOR DROP DATABASE x",
+            "BEGIN NOT ATOMIC DROP DATABASE x",
+            "DROP TABLE a, other.b",
+            "ALTER TABLE a RENAME TO other.a",
+            "ALTER TABLE a DISABLE KEYS, RENAME TO other.a",
+            "HANDLER t OPEN",
+            "INSERT INTO t SELECT * FROM other.t",
+            "CREATE INDEX i ON other.t (a)",
+            "DROP USER x",
+            "'x'",
+            "",
         ] {
             assert!(matches!(of(text), Kind::Foreign(_)), "{text}: {:?}", of(text));
         }

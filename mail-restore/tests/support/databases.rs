@@ -125,8 +125,7 @@ pub(crate) fn target(server: &MariaDb) -> Target {
 pub(crate) fn dump(server: &MariaDb, database: &str) -> Vec<u8> {
     let mut session = Session::connect(&target(server).connection).unwrap();
     let never = AtomicBool::new(false);
-    let (sql, report) =
-        mysql::dump_database(&mut session, database, || Ok(Vec::new()), &never, &mut |_| {}).unwrap();
+    let (sql, report) = mysql::dump_database(&mut session, database, || Ok(Vec::new()), &never, &mut |_| {}).unwrap();
     assert_eq!(report.missing, [""; 0]);
     sql
 }
