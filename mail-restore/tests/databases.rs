@@ -99,7 +99,10 @@ fn the_caller_may_go_back_later() {
 #[test]
 fn stock_dumps_load_as_the_stock_client_loads_them() {
     let source = with_every_object();
-    let options = ["--single-transaction", "--routines", "--triggers", "--events", "--hex-blob"];
+    // The stock dump does not switch the constraint off, locks a table without the sequence in its default, and loses
+    // the history: rows would be as old as their loading.
+    source.sql("USE `mail db`; DELETE FROM checked WHERE n < 0; DROP TABLE versioned, versioned_named, versioned_part");
+    let options = ["--single-transaction", "--skip-add-locks", "--routines", "--triggers", "--events", "--hex-blob"];
     let everything = [&options[..], &["--databases"], &EVERY_DATABASE].concat();
     let sql = stock_dump(&source, &everything);
     let expected = MariaDb::start();

@@ -62,8 +62,8 @@ pub(super) struct Named {
 const CODE_VARIABLE: &str = "mail_backup_code";
 
 /// What may follow the first executable comment of a statement that consists of several.
-const CONTINUATIONS: [&str; 9] =
-    ["DEFINER", "SQL", "VIEW", "TRIGGER", "EVENT", "PROCEDURE", "FUNCTION", "ALGORITHM", "PACKAGE"];
+const CONTINUATIONS: [&str; 10] =
+    ["DEFINER", "SQL", "VIEW", "TRIGGER", "EVENT", "PROCEDURE", "FUNCTION", "ALGORITHM", "PACKAGE", "WITH"];
 
 /// The kinds of objects that others may depend on.
 const OBJECTS: [&str; 7] = ["VIEW", "TRIGGER", "PROCEDURE", "FUNCTION", "EVENT", "SEQUENCE", "PACKAGE"];
@@ -117,13 +117,19 @@ fn has_one_meaning(statement: &Statement, run: &Kind) -> bool {
     if has_code_outside && !matches!(run, Kind::Code(_)) {
         return begins_outside(text, *modes) && *run == Kind::read(text, Reading::Skip, *modes);
     }
-    let mut is_start = false;
+    let mut before = Token::Symbol(b' ');
     let mut comments = 0;
     Tokens::new(text, Reading::Run, *modes).all(|token| {
-        let is_good = !is_start || comments == 1 || CONTINUATIONS.iter().any(|word| token.is_word(word));
-        is_start = token == Token::Open;
-        comments += u32::from(is_start);
-        is_good || token == Token::Close
+        let follows = |words: &[&str]| words.iter().any(|word| token.is_word(word));
+        let is_good = match before {
+            Token::Open if comments > 1 => token == Token::Close || follows(&CONTINUATIONS),
+            // WITH CHECK OPTION goes on, while WITH and a name would begin a query.
+            Token::Word(_) if before.is_word("WITH") && comments > 1 => follows(&["CASCADED", "LOCAL", "CHECK"]),
+            _ => true,
+        };
+        comments += u32::from(token == Token::Open);
+        before = token;
+        is_good
     })
 }
 
@@ -357,7 +363,7 @@ mod tests {
             "CREATE TABLE v (a INT) SELECT 1",
             "DROP VIEW IF EXISTS `v`",
             "/*!50001 DROP VIEW IF EXISTS `v`*/",
-            "/*!50001 CREATE ALGORITHM=UNDEFINED */ /*!50013 DEFINER=`r`@`h` SQL SECURITY DEFINER */ /*!50001 VIEW `v` AS select 1 */",
+            "/*!50001 CREATE ALGORITHM=UNDEFINED */ /*!50013 DEFINER=`r`@`h` SQL SECURITY DEFINER */ /*!50001 VIEW `v` AS select 1 */ /*!50002 WITH CASCADED CHECK OPTION */",
             "/*!50003 CREATE*/ /*!50017 DEFINER=`r`@`h`*/ /*!50003 TRIGGER v BEFORE INSERT ON t FOR EACH ROW SET NEW.a = 1 */",
             "CREATE DEFINER=`r`@`h` PROCEDURE `v`() SELECT 1",
             "CREATE OR REPLACE AGGREGATE FUNCTION IF NOT EXISTS v (x INT) RETURNS INT RETURN 1",
@@ -451,6 +457,7 @@ mod tests {
             "/*!999999 SET @x=1, */ /*!40000 DROP DATABASE y */",
             "INSERT INTO /*!999999 t VALUES (1) -- */ other.t VALUES (1)",
             "DROP TABLE /*!999999 t */ /*!40000 x */",
+            "/*!999999 DROP VIEW */ /*!40000 WITH x AS (SELECT 1) SELECT * FROM x INTO OUTFILE '/x' */",
             "CREATE DATABASE /*!999999 a */ b",
         ] {
             assert!(matches!(of(text), Kind::Foreign(_)), "{text}: {:?}", of(text));
