@@ -37,7 +37,8 @@ pub(super) struct Before {
 
 /// Saves those of `databases` that are there, and the accounts, into `<root>/pre-restore/<now>`.
 ///
-/// When anything would be missing, nothing is left behind.
+/// When anything would be missing, nothing is left behind. What a killed run left under construction goes: the caller
+/// holds the lock of the root.
 pub(super) fn save(
     connection: &ConnectionSettings,
     databases: &BTreeSet<String>,
@@ -51,6 +52,7 @@ pub(super) fn save(
     let mut session = Session::connect(connection)?;
     let all = mysql::databases(&mut session, &[])?.names;
     let existing: BTreeSet<_> = all.into_iter().filter(|name| databases.contains(name)).collect();
+    write_at(&parent, || clear_unfinished(&parent))?;
     write_at(&hidden, || atomic::create_dir_all(&hidden.join("mysql")))?;
     let saver = Saver { session, hidden: hidden.clone(), stop, sums: Vec::new(), warnings: Vec::new() };
     let saved = saver.run(&existing, accounts).and_then(|warnings| {
@@ -61,9 +63,25 @@ pub(super) fn save(
         // The failure is reported; what is left is hidden and harms nobody.
         let _ = atomic::remove_tree(&hidden);
     })?;
-    let inventory = Inventory::read(&dir)
-        .map_err(|error| Error::Write { path: dir.clone(), source: io::Error::other(error) })?;
+    let inventory =
+        Inventory::read(&dir).map_err(|error| Error::Write { path: dir.clone(), source: io::Error::other(error) })?;
     Ok(Before { dir, existing, dumps: Dumps::of(&inventory), warnings })
+}
+
+fn clear_unfinished(parent: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(parent) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        let is_unfinished = name.to_str().is_some_and(|name| name.starts_with('.') && name.ends_with(".new"));
+        if is_unfinished {
+            atomic::remove_tree(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn write_at<T>(path: &Path, write: impl FnOnce() -> io::Result<T>) -> Result<T, Error> {

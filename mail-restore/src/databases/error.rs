@@ -12,7 +12,9 @@ use super::statement::ReadError;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Two files for one database.
-    #[error("{first} and {second} both hold database {database}; load the one that you want by hand: zcat FILE | mariadb")]
+    #[error(
+        "{first} and {second} both hold database {database}; load the one that you want by hand: zcat FILE | mariadb"
+    )]
     Twice {
         /// The database.
         database: String,
@@ -176,7 +178,8 @@ pub enum Error {
 }
 
 fn also_drop(new: &[String]) -> String {
-    let drops: Vec<_> = new.iter().map(|name| format!(" DROP DATABASE IF EXISTS `{}`;", name.replace('`', "``"))).collect();
+    let drops: Vec<_> =
+        new.iter().map(|name| format!(" DROP DATABASE IF EXISTS `{}`;", name.replace('`', "``"))).collect();
     if drops.is_empty() { String::new() } else { format!(", and drop what is new:{}", drops.concat()) }
 }
 

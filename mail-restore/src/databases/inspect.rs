@@ -13,8 +13,21 @@ use super::survey::Footer;
 
 /// What must be held on a database to save it, drop it, and load it with every kind of object.
 const NEEDED: [&str; 15] = [
-    "SELECT", "INSERT", "CREATE", "DROP", "ALTER", "INDEX", "REFERENCES", "CREATE VIEW", "SHOW VIEW", "CREATE ROUTINE",
-    "ALTER ROUTINE", "EXECUTE", "EVENT", "TRIGGER", "DELETE",
+    "SELECT",
+    "INSERT",
+    "CREATE",
+    "DROP",
+    "ALTER",
+    "INDEX",
+    "REFERENCES",
+    "CREATE VIEW",
+    "SHOW VIEW",
+    "CREATE ROUTINE",
+    "ALTER ROUTINE",
+    "EXECUTE",
+    "EVENT",
+    "TRIGGER",
+    "DELETE",
 ];
 
 /// What would be done.

@@ -62,8 +62,8 @@ pub(super) struct Named {
 const CODE_VARIABLE: &str = "mail_backup_code";
 
 /// What may follow the first executable comment of a statement that consists of several.
-const CONTINUATIONS: [&str; 9] =
-    ["DEFINER", "SQL", "VIEW", "TRIGGER", "EVENT", "PROCEDURE", "FUNCTION", "ALGORITHM", "PACKAGE"];
+const CONTINUATIONS: [&str; 10] =
+    ["DEFINER", "SQL", "VIEW", "TRIGGER", "EVENT", "PROCEDURE", "FUNCTION", "ALGORITHM", "PACKAGE", "WITH"];
 
 /// The kinds of objects that others may depend on.
 const OBJECTS: [&str; 7] = ["VIEW", "TRIGGER", "PROCEDURE", "FUNCTION", "EVENT", "SEQUENCE", "PACKAGE"];
@@ -117,13 +117,19 @@ fn has_one_meaning(statement: &Statement, run: &Kind) -> bool {
     if has_code_outside && !matches!(run, Kind::Code(_)) {
         return begins_outside(text, *modes) && *run == Kind::read(text, Reading::Skip, *modes);
     }
-    let mut is_start = false;
+    let mut before = Token::Symbol(b' ');
     let mut comments = 0;
     Tokens::new(text, Reading::Run, *modes).all(|token| {
-        let is_good = !is_start || comments == 1 || CONTINUATIONS.iter().any(|word| token.is_word(word));
-        is_start = token == Token::Open;
-        comments += u32::from(is_start);
-        is_good || token == Token::Close
+        let follows = |words: &[&str]| words.iter().any(|word| token.is_word(word));
+        let is_good = match before {
+            Token::Open if comments > 1 => token == Token::Close || follows(&CONTINUATIONS),
+            // WITH CHECK OPTION goes on, while WITH and a name would begin a query.
+            Token::Word(_) if before.is_word("WITH") && comments > 1 => follows(&["CASCADED", "LOCAL", "CHECK"]),
+            _ => true,
+        };
+        comments += u32::from(token == Token::Open);
+        before = token;
+        is_good
     })
 }
 
@@ -341,7 +347,8 @@ mod tests {
     #[test]
     fn tables_have_statements_of_their_own() {
         let table = |verb| Kind::Table(verb, named("t"));
-        let inserts = ["INSERT INTO `t` VALUES (1)", "insert ignore into t (a, `b)`) values (')')", "REPLACE INTO `t` VALUES(1)"];
+        let inserts =
+            ["INSERT INTO `t` VALUES (1)", "insert ignore into t (a, `b)`) values (')')", "REPLACE INTO `t` VALUES(1)"];
         check(&inserts, &table(TableVerb::Insert));
         check(&["CREATE TABLE `t` (a INT)", "CREATE TABLE IF NOT EXISTS t(a INT)"], &table(TableVerb::Create));
         check(&["DROP TABLE IF EXISTS `t`"], &table(TableVerb::Drop));
@@ -356,7 +363,7 @@ mod tests {
             "CREATE TABLE v (a INT) SELECT 1",
             "DROP VIEW IF EXISTS `v`",
             "/*!50001 DROP VIEW IF EXISTS `v`*/",
-            "/*!50001 CREATE ALGORITHM=UNDEFINED */ /*!50013 DEFINER=`r`@`h` SQL SECURITY DEFINER */ /*!50001 VIEW `v` AS select 1 */",
+            "/*!50001 CREATE ALGORITHM=UNDEFINED */ /*!50013 DEFINER=`r`@`h` SQL SECURITY DEFINER */ /*!50001 VIEW `v` AS select 1 */ /*!50002 WITH CASCADED CHECK OPTION */",
             "/*!50003 CREATE*/ /*!50017 DEFINER=`r`@`h`*/ /*!50003 TRIGGER v BEFORE INSERT ON t FOR EACH ROW SET NEW.a = 1 */",
             "CREATE DEFINER=`r`@`h` PROCEDURE `v`() SELECT 1",
             "CREATE OR REPLACE AGGREGATE FUNCTION IF NOT EXISTS v (x INT) RETURNS INT RETURN 1",
@@ -374,7 +381,10 @@ mod tests {
     #[test]
     fn databases_are_named() {
         check(&["USE `a b`"], &Kind::Use("a b".into()));
-        let create = ["CREATE DATABASE /*!32312 IF NOT EXISTS*/ `d` /*!40100 DEFAULT CHARACTER SET latin1 */", "create schema d"];
+        let create = [
+            "CREATE DATABASE /*!32312 IF NOT EXISTS*/ `d` /*!40100 DEFAULT CHARACTER SET latin1 */",
+            "create schema d",
+        ];
         check(&create, &Kind::Database(DatabaseVerb::Create, "d".into()));
         check(&["/*!40000 DROP DATABASE IF EXISTS `d`*/"], &Kind::Database(DatabaseVerb::Drop, "d".into()));
         check(&["ALTER DATABASE `d` COLLATE x"], &Kind::Database(DatabaseVerb::Alter, "d".into()));
@@ -385,15 +395,25 @@ mod tests {
         check(&["SET NAMES utf8mb4", "/*!40101 SET @a=@@B, B='x' */", "SET @x = 'GLOBAL'"], &Kind::Session);
         check(&[r"SET @mail_backup_code = 'it\'s \\ \0'"], &Kind::Code(b"it's \\ \0".to_vec()));
         check(&["EXECUTE IMMEDIATE @mail_backup_code"], &Kind::RunCode);
-        check(&["LOCK TABLES `t` WRITE", "UNLOCK TABLES", "COMMIT", "START TRANSACTION", "BEGIN", "SET autocommit=0"], &Kind::Superfluous);
+        check(
+            &["LOCK TABLES `t` WRITE", "UNLOCK TABLES", "COMMIT", "START TRANSACTION", "BEGIN", "SET autocommit=0"],
+            &Kind::Superfluous,
+        );
     }
 
     #[test]
     fn what_concerns_the_server_is_told_apart() {
         for text in [
-            "GRANT ALL ON *.* TO x", "CREATE USER x", "SET GLOBAL a=1", "SET @a=1, @@GLOBAL.b=2", "SET PASSWORD = 'x'",
-            "FLUSH PRIVILEGES", "CHANGE MASTER TO MASTER_LOG_FILE='x'", "CREATE FUNCTION f RETURNS STRING SONAME 'x.so'",
-            "INSTALL PLUGIN x SONAME 'y'", "SET DEFAULT ROLE x",
+            "GRANT ALL ON *.* TO x",
+            "CREATE USER x",
+            "SET GLOBAL a=1",
+            "SET @a=1, @@GLOBAL.b=2",
+            "SET PASSWORD = 'x'",
+            "FLUSH PRIVILEGES",
+            "CHANGE MASTER TO MASTER_LOG_FILE='x'",
+            "CREATE FUNCTION f RETURNS STRING SONAME 'x.so'",
+            "INSTALL PLUGIN x SONAME 'y'",
+            "SET DEFAULT ROLE x",
         ] {
             assert!(matches!(of(text), Kind::Server(_)), "{text}: {:?}", of(text));
         }
@@ -402,11 +422,29 @@ mod tests {
     #[test]
     fn what_no_dump_says_is_foreign() {
         for text in [
-            "LOAD DATA LOCAL INFILE '/etc/passwd' INTO TABLE t", "SELECT 1 INTO OUTFILE '/x'", "SELECT SETVAL(a, 1) INTO @x",
-            "SHUTDOWN", "KILL 1", "CALL p()", "DELETE FROM t", "UPDATE t SET a=1", "RENAME TABLE a TO b.c", "EXECUTE IMMEDIATE @x",
-            "EXECUTE IMMEDIATE 'DROP DATABASE x'", "PREPARE s FROM 'x'", "SET STATEMENT a=1 FOR DROP DATABASE x",
-            "BEGIN NOT ATOMIC DROP DATABASE x", "DROP TABLE a, other.b", "ALTER TABLE a RENAME TO other.a", "ALTER TABLE a DISABLE KEYS, RENAME TO other.a", "HANDLER t OPEN",
-            "INSERT INTO t SELECT * FROM other.t", "CREATE INDEX i ON other.t (a)", "DROP USER x", "'x'", "",
+            "LOAD DATA LOCAL INFILE '/etc/passwd' INTO TABLE t",
+            "SELECT 1 INTO OUTFILE '/x'",
+            "SELECT SETVAL(a, 1) INTO @x",
+            "SHUTDOWN",
+            "KILL 1",
+            "CALL p()",
+            "DELETE FROM t",
+            "UPDATE t SET a=1",
+            "RENAME TABLE a TO b.c",
+            "EXECUTE IMMEDIATE @x",
+            "EXECUTE IMMEDIATE 'DROP DATABASE x'",
+            "PREPARE s FROM 'x'",
+            "SET STATEMENT a=1 FOR DROP DATABASE x",
+            "BEGIN NOT ATOMIC DROP DATABASE x",
+            "DROP TABLE a, other.b",
+            "ALTER TABLE a RENAME TO other.a",
+            "ALTER TABLE a DISABLE KEYS, RENAME TO other.a",
+            "HANDLER t OPEN",
+            "INSERT INTO t SELECT * FROM other.t",
+            "CREATE INDEX i ON other.t (a)",
+            "DROP USER x",
+            "'x'",
+            "",
         ] {
             assert!(matches!(of(text), Kind::Foreign(_)), "{text}: {:?}", of(text));
         }
@@ -419,6 +457,7 @@ mod tests {
             "/*!999999 SET @x=1, */ /*!40000 DROP DATABASE y */",
             "INSERT INTO /*!999999 t VALUES (1) -- */ other.t VALUES (1)",
             "DROP TABLE /*!999999 t */ /*!40000 x */",
+            "/*!999999 DROP VIEW */ /*!40000 WITH x AS (SELECT 1) SELECT * FROM x INTO OUTFILE '/x' */",
             "CREATE DATABASE /*!999999 a */ b",
         ] {
             assert!(matches!(of(text), Kind::Foreign(_)), "{text}: {:?}", of(text));

@@ -102,7 +102,13 @@ impl Databases {
     /// # Errors
     /// [`Error::RolledBack`] and [`Error::NotRolledBack`] say what became of the databases; after any other error,
     /// nothing was touched.
-    pub fn restore(&self, target: &Target, root: &Path, now: &ZonedDateTime, watch: Watch<'_>) -> Result<Loaded, Error> {
+    pub fn restore(
+        &self,
+        target: &Target,
+        root: &Path,
+        now: &ZonedDateTime,
+        watch: Watch<'_>,
+    ) -> Result<Loaded, Error> {
         restore::restore(target, &self.survey(watch.stop)?, (root, now), watch)
     }
 

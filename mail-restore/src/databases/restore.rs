@@ -58,6 +58,7 @@ struct Undo {
     before: Before,
     saved: Vec<(Dump, Survey)>,
     touched: BTreeSet<String>,
+    /// Those that were there, once others may have been made.
     accounts: Option<AccountNames>,
 }
 
@@ -87,7 +88,6 @@ impl Loaded {
     }
 
     /// Keeps what was loaded. What was there before stays in [`Loaded::saved`].
-    #[must_use]
     pub fn keep(self) -> Vec<Restored> {
         self.results
     }
@@ -112,18 +112,13 @@ pub(super) fn restore(
     let all = || surveyed.dumps.iter().chain(&surveyed.accounts);
     let packet_bytes = server.packet_bytes()?;
     all().try_for_each(|(dump, survey)| check_packet(packet_bytes, dump, survey))?;
-    let accounts = match surveyed.accounts {
-        Some(_) => Some(AccountNames::read(&mut server)?),
-        None => None,
-    };
-    let asked = if accounts.is_some() { Accounts::Load } else { Accounts::Leave };
-    let before =
-        before::save(&target.connection, &databases(&surveyed.dumps), asked, (root, now), watch.stop)?;
+    let asked = if surveyed.accounts.is_some() { Accounts::Load } else { Accounts::Leave };
+    let before = before::save(&target.connection, &databases(&surveyed.dumps), asked, (root, now), watch.stop)?;
     let saved = survey_all(&before.dumps.databases, watch.stop)?;
     saved.iter().try_for_each(|(dump, survey)| check_packet(packet_bytes, dump, survey))?;
     let mut warnings: Vec<_> = all().flat_map(|(dump, survey)| survey.warnings(dump)).collect();
     warnings.extend_from_slice(&before.warnings);
-    let mut undo = Undo { target: target.clone(), before, saved, touched: BTreeSet::new(), accounts };
+    let mut undo = Undo { target: target.clone(), before, saved, touched: BTreeSet::new(), accounts: None };
     match load_all(&mut server, surveyed, &mut undo, watch) {
         Ok(results) => Ok(Loaded { results, undo, warnings }),
         Err(cause) => Err(undo.back_from(cause)),
@@ -160,6 +155,7 @@ fn load_all(
         results.push(load_one(&undo.target, dump, survey, watch)?);
     }
     if let Some((dump, survey)) = &surveyed.accounts {
+        undo.accounts = Some(AccountNames::read(server)?);
         results.push(load_one(&undo.target, dump, survey, watch)?);
     }
     Ok(results)

@@ -86,7 +86,7 @@ impl Route {
             Kind::Use(database) => self.select(database),
             Kind::Database(verb, database) => self.database_statement(verb, database),
             Kind::Superfluous => Ok(Action::Nobody),
-            Kind::Server(words) => self.server_statement(words),
+            Kind::Server(words) => self.server_statement(&words),
             Kind::Session => Ok(Action::Everyone),
             _ if self.database.as_deref().is_some_and(is_of_the_server) => Ok(Action::Nobody),
             Kind::Code(code) => self.code(&code),
@@ -131,7 +131,7 @@ impl Route {
         }
     }
 
-    fn server_statement(&mut self, words: String) -> Result<Action, Refusal> {
+    fn server_statement(&mut self, words: &str) -> Result<Action, Refusal> {
         match self.rules {
             Rules::Stock(_) => {
                 self.found.passed_over.insert(format!("statement {words}"));
@@ -259,8 +259,7 @@ mod tests {
         let table = |verb| Action::Owner(("d".into(), "t".into()), verb);
         let (create, insert) = (table(TableVerb::Create), table(TableVerb::Insert));
         let everyone = Action::Everyone;
-        let expected =
-            [everyone.clone(), Action::Alone, everyone.clone(), create, insert, everyone, Action::Alone];
+        let expected = [everyone.clone(), Action::Alone, everyone.clone(), create, insert, everyone, Action::Alone];
         assert_eq!(actions, expected);
         assert_eq!((found.databases, found.created, found.tables), (set(&["d"]), set(&["d"]), 1));
         assert!(found.mentioned.contains("e"));

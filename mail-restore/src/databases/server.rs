@@ -6,8 +6,8 @@ use mail_backup::mysql::{self, Cause, ConnectionSettings};
 
 use super::error::Error;
 
-/// Lets a long load keep its connection, and InnoDB build its indexes at the end of each table. One SET a line: a list
-/// fails as a whole when one name is unknown.
+/// Lets a long load keep its connection, and tables come in any order. One SET a line: a list fails as a whole when one
+/// name is unknown.
 const SETTINGS: [&str; 9] = [
     "SET NAMES utf8mb4",
     "SET SESSION max_statement_time = 0",
@@ -29,7 +29,9 @@ impl Server {
     pub(super) fn connect(settings: &ConnectionSettings) -> Result<Self, Error> {
         let mut server = Self { conn: mysql::connect(settings)? };
         for statement in SETTINGS {
-            server.run(statement).map_err(|source| mysql::Error::Prepare { statement: statement.to_owned(), source })?;
+            server
+                .run(statement)
+                .map_err(|source| mysql::Error::Prepare { statement: statement.to_owned(), source })?;
         }
         Ok(server)
     }

@@ -3,10 +3,10 @@
 use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 
 use mail_common::atomic::{self, StoredFile};
 use mail_common::relpath::RelPath;
-use std::sync::atomic::Ordering;
 
 use super::dump::Dump;
 use super::error::Error;
@@ -36,11 +36,14 @@ pub(super) fn write(dump: &Dump, dir: &Path, watch: Watch<'_>) -> Result<Written
     atomic::create_dir_all(dir).map_err(failed)?;
     atomic::remove_tree(&hidden).map_err(failed)?;
     let written = with_content(&dump.file, dump.expected_bytes(), |content| copy(dump, content, &hidden, watch));
-    let bytes = written.inspect_err(|_| {
+    let named = written.and_then(|bytes| {
+        atomic::rename_into_place(&hidden, &target).and_then(|()| atomic::sync_dir(dir)).map_err(failed)?;
+        Ok(bytes)
+    });
+    let bytes = named.inspect_err(|_| {
         // The failure is reported; what is left is hidden and written anew the next time.
         let _ = fs::remove_file(&hidden);
     })?;
-    atomic::rename_into_place(&hidden, &target).and_then(|()| atomic::sync_dir(dir)).map_err(failed)?;
     let tables = dump.recorded.map_or(0, |recorded| recorded.entries);
     Ok(WrittenSql { path: dump.path.clone(), target, bytes, tables })
 }

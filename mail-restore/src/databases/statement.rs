@@ -20,14 +20,35 @@ const LOOK_AHEAD_BYTES: usize = 64;
 
 /// Commands of the stock client that are no SQL.
 const CLIENT_COMMANDS: [&str; 25] = [
-    "charset", "clear", "connect", "edit", "ego", "exit", "go", "nopager", "notee", "nowarning", "pager", "print",
-    "prompt", "quit", "rehash", "sandbox", "source", "status", "system", "tee", "warnings", "costs", "resetconnection",
-    "query_attributes", "ssl_session_data_print",
+    "charset",
+    "clear",
+    "connect",
+    "edit",
+    "ego",
+    "exit",
+    "go",
+    "nopager",
+    "notee",
+    "nowarning",
+    "pager",
+    "print",
+    "prompt",
+    "quit",
+    "rehash",
+    "sandbox",
+    "source",
+    "status",
+    "system",
+    "tee",
+    "warnings",
+    "costs",
+    "resetconnection",
+    "query_attributes",
+    "ssl_session_data_print",
 ];
 
 /// By which newer dumps keep old clients from running commands.
-const SANDBOX: [&[u8]; 2] =
-    [b"/*!999999\\- enable the sandbox mode */", b"/*M!999999\\- enable the sandbox mode */"];
+const SANDBOX: [&[u8]; 2] = [b"/*!999999\\- enable the sandbox mode */", b"/*M!999999\\- enable the sandbox mode */"];
 
 /// One statement, without its delimiter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,8 +106,13 @@ pub enum ReadError {
 enum State {
     Code,
     /// Between two of this byte, the first of them at `from`.
-    Quoted { quote: u8, from: usize },
-    LineComment { from: usize },
+    Quoted {
+        quote: u8,
+        from: usize,
+    },
+    LineComment {
+        from: usize,
+    },
     BlockComment,
 }
 
@@ -581,7 +607,8 @@ mod tests {
 
     #[test]
     fn commands_of_the_client_are_refused() {
-        for text in ["\\! rm -rf /\n", "A;\nsystem id;", "SOURCE /etc/passwd;", "A \\. /etc/passwd\n;", "tee /x", "?;"] {
+        for text in ["\\! rm -rf /\n", "A;\nsystem id;", "SOURCE /etc/passwd;", "A \\. /etc/passwd\n;", "tee /x", "?;"]
+        {
             check_refused(text, "is a command of the client");
         }
         check_refused("A;\n\nB\n\\! id\n;", r#"line 4: "\\!""#);

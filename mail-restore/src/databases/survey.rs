@@ -71,11 +71,7 @@ impl Survey {
         if survey.footer == Footer::Accounts { Ok(survey) } else { Err(no_last_line(dump)) }
     }
 
-    fn of(
-        dump: &Dump,
-        stop: &AtomicBool,
-        rules: impl FnOnce(&str) -> Result<Rules, Error>,
-    ) -> Result<Self, Error> {
+    fn of(dump: &Dump, stop: &AtomicBool, rules: impl FnOnce(&str) -> Result<Rules, Error>) -> Result<Self, Error> {
         with_content(&dump.file, dump.expected_bytes(), |content| {
             let mut reader = StatementReader::new(content);
             let mut next = read(dump, &mut reader)?;
@@ -125,10 +121,8 @@ fn database_rules(dump: &Dump, title: &str) -> Result<Rules, Error> {
 
 fn check_recorded(dump: &Dump, counts: TablesAndRows) -> Result<(), Error> {
     match dump.recorded {
-        Some(recorded) if recorded.entries != counts.tables => Err(dump.incomplete(format!(
-            "its last line says {} tables, and the manifest {}",
-            counts.tables, recorded.entries
-        ))),
+        Some(recorded) if recorded.entries != counts.tables => Err(dump
+            .incomplete(format!("its last line says {} tables, and the manifest {}", counts.tables, recorded.entries))),
         _ => Ok(()),
     }
 }
