@@ -17,8 +17,8 @@ use crate::args::Args;
 use crate::clearance::refusals;
 use crate::execute::Totals;
 use crate::messages::{
-    self, Candidate, DeliveryError, Fate, Found, NotAMessageId, NotATime, NotAnAddress, Outcome, Query, Selection, Since,
-    Work,
+    self, Candidate, DeliveryError, Fate, Found, NotAMessageId, NotATime, NotAnAddress, Outcome, Query, Selection,
+    Since, Work,
 };
 use crate::plan::{Clearance, Destination, Plan, Work as Wanted};
 
@@ -35,7 +35,9 @@ pub(crate) enum QueryError {
     Pattern { text: String, source: glob::PatternError },
     #[error("single messages are verified as they are read; leave out --verify, or use --dry-run")]
     Verify,
-    #[error("--mailbox, --message-id, --since and --path are about mailboxes; leave out --component, or name mailboxes alone")]
+    #[error(
+        "--mailbox, --message-id, --since and --path are about mailboxes; leave out --component, or name mailboxes alone"
+    )]
     OtherComponents,
 }
 
@@ -51,9 +53,13 @@ pub(crate) enum Error {
         message_ids.join(", ")
     )]
     Ambiguous { message_ids: Vec<String> },
-    #[error("{refused} files are not known to be clean; nothing was restored: scan the set, or leave out --require-scan")]
+    #[error(
+        "{refused} files are not known to be clean; nothing was restored: scan the set, or leave out --require-scan"
+    )]
     NotClean { refused: usize },
-    #[error("interrupted by a signal: {left} messages were not reached; run again, and those that are there are left alone")]
+    #[error(
+        "interrupted by a signal: {left} messages were not reached; run again, and those that are there are left alone"
+    )]
     Left { left: usize },
 }
 
@@ -78,9 +84,8 @@ pub(crate) fn query(args: &Args, zone: &TimeZone) -> Result<Option<Query>, Query
     if args.components().is_some_and(|components| components != [Component::Mailboxes]) {
         return Err(QueryError::OtherComponents);
     }
-    let pattern = |text: &String| {
-        Pattern::new(text).map_err(|source| QueryError::Pattern { text: text.clone(), source })
-    };
+    let pattern =
+        |text: &String| Pattern::new(text).map_err(|source| QueryError::Pattern { text: text.clone(), source });
     Ok(Some(Query {
         mailboxes: args.mailbox.iter().map(|text| text.parse()).collect::<Result<_, NotAnAddress>>()?,
         message_ids: args.message_id.iter().map(|text| text.parse()).collect::<Result<_, NotAMessageId>>()?,
@@ -105,7 +110,7 @@ pub(crate) fn restore(
     let mut selection = match messages::find(&plan.inventory, query, &work)? {
         Found::Chosen(selection) => selection,
         Found::Ambiguous(mut ambiguous) => {
-            show(ambiguous.inspectable(), plan, session, &work);
+            list(ambiguous.inspectable(), plan, session, &work);
             return Err(Error::Ambiguous { message_ids: ambiguous.message_ids });
         }
     };
@@ -114,7 +119,7 @@ pub(crate) fn restore(
     }
     check_clean(plan, &selection, verdicts, session)?;
     if plan.work == Wanted::Show {
-        return Ok(show(&mut selection, plan, session, &work));
+        return show(&mut selection, plan, session, &work);
     }
     let outcome = match &plan.destination {
         Destination::Live => messages::deliver(&selection, &plan.places.mail, now.timestamp(), &work)?,
@@ -139,10 +144,27 @@ fn check_clean(plan: &Plan, selection: &Selection, verdicts: &[Verdict], session
     }
 }
 
-/// Reads what was found and lists it; nothing is written.
-fn show(selection: &mut Selection, plan: &Plan, session: &Session, work: &Work<'_>) -> (Exit, Totals) {
-    let failures = messages::inspect(selection, work);
-    for failure in &failures {
+/// Lists what was found, and says what is there already; nothing is written.
+fn show(selection: &mut Selection, plan: &Plan, session: &Session, work: &Work<'_>) -> Result<(Exit, Totals), Error> {
+    let mut totals = list(selection, plan, session, work);
+    if plan.destination == Destination::Live {
+        let preview = messages::preview(selection, &plan.places.mail, work)?;
+        preview.warnings.iter().for_each(|warning| session.report.warning(warning));
+        for failure in &preview.failures {
+            session.fail(Some(Component::Mailboxes), failure.path.as_ref(), &failure.error);
+        }
+        for restored in preview.restored.iter().filter(|restored| restored.fate == Fate::Present) {
+            session.report.summary(format!("{} is there already: {}", restored.path, restored.target));
+            count(&mut totals, "present", 1);
+        }
+    }
+    let exit = if session.report.errors() == 0 { Exit::Done } else { Exit::Bad };
+    Ok((exit, totals))
+}
+
+/// Reads what was found and lists it, for who has to choose.
+fn list(selection: &mut Selection, plan: &Plan, session: &Session, work: &Work<'_>) -> Totals {
+    for failure in messages::inspect(selection, work) {
         session.fail(Some(Component::Mailboxes), failure.path.as_ref(), &failure.error);
     }
     let root = target_root(plan);
@@ -154,8 +176,7 @@ fn show(selection: &mut Selection, plan: &Plan, session: &Session, work: &Work<'
         count(&mut totals, "messages", 1);
         count(&mut totals, "bytes", candidate.file.size);
     }
-    let exit = if session.report.errors() == 0 { Exit::Done } else { Exit::Bad };
-    (exit, totals)
+    totals
 }
 
 /// A message for who has to choose.

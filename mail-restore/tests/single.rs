@@ -58,6 +58,9 @@ fn a_dry_run_lists_what_would_be_added() {
     let outcome = outcome.assert_stderr("<lost@mx.example.com>");
     assert_eq!(outcome.data("restored").len(), 1);
     assert_eq!(outcome.data("restored")[0]["dry_run"], true);
+    let there = ["--mailbox", "bob@example.com", "--dry-run"];
+    let totals = &restore(&server, &there).assert_code(0).data("end")[0]["totals"];
+    assert_eq!(totals["present"], totals["messages"]);
     before.assert_same(&live(&server));
 }
 
@@ -112,7 +115,8 @@ fn into_a_directory_messages_keep_their_names() {
 fn what_is_not_there_is_said() {
     let (server, _) = server_that_lost_one();
     let before = snapshot(server.dir());
-    let check = |args: &[&str], code: i32, says: &str| drop(restore(&server, args).assert_code(code).assert_stderr(says));
+    let check =
+        |args: &[&str], code: i32, says: &str| drop(restore(&server, args).assert_code(code).assert_stderr(says));
     check(&["--message-id", "nobody@nowhere"], 1, "no message found by");
     check(&["--mailbox", "Alice@example.com"], 2, "there is alice@example.com");
     check(&["--mailbox", "alice"], 2, "alice");

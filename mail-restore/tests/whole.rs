@@ -209,7 +209,8 @@ fn verify_looks_at_digests_and_at_nothing_else() {
     let before = snapshot(server.dir());
     let _ = restore(&server, &["--verify"]).assert_code(0).assert_stderr("0 are damaged");
     // Where it would be restored to does not matter.
-    let _ = checked(server.restore().args(["--from", SET, "--verify"]).env("MAIL_DATA_DIR", "/no/such/place")).assert_code(0);
+    let _ = checked(server.restore().args(["--from", SET, "--verify"]).env("MAIL_DATA_DIR", "/no/such/place"))
+        .assert_code(0);
     before.assert_same(&snapshot(server.dir()));
     support::flip(&set.join("dkim/dkim.tar.zst"), -1);
     let _ = restore(&server, &["--verify"]).assert_code(1).assert_stderr("dkim/dkim.tar.zst is damaged");

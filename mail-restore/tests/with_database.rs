@@ -72,7 +72,10 @@ fn a_database_that_cannot_be_loaded_leaves_the_trees_alone() {
     let (server, database) = saved();
     let set = server.root().join("daily/2026-11-23");
     // Its last lines are missing, and its checksums were made anew over that.
-    support::shell(&set, "zstd -dcq mysql/mailserver.sql.zst | head -n -3 | zstd -q -o new; mv new mysql/mailserver.sql.zst; rm manifest.jsonl");
+    support::shell(
+        &set,
+        "zstd -dcq mysql/mailserver.sql.zst | head -n -3 | zstd -q -o new; mv new mysql/mailserver.sql.zst; rm manifest.jsonl",
+    );
     support::seal(&set);
     database.sql("DELETE FROM mailserver.users WHERE id = 1");
     let before = live(&server);
@@ -108,7 +111,8 @@ fn a_tree_that_cannot_be_put_in_place_takes_the_databases_back() {
 fn into_a_directory_databases_are_plain_sql() {
     let (server, database) = saved();
     let to = server.dir().join("to");
-    let _ = checked(server.restore().args(["--from", "latest", "--component", "mysql", "--to"]).arg(&to)).assert_code(0);
+    let _ =
+        checked(server.restore().args(["--from", "latest", "--component", "mysql", "--to"]).arg(&to)).assert_code(0);
     assert_eq!(names(&to.join("mysql")), ["_accounts.sql", "mailserver.sql"]);
     let expected = support::shell(&server.root(), "zstd -dcq latest/mysql/mailserver.sql.zst");
     assert_eq!(fs::read_to_string(to.join("mysql/mailserver.sql")).unwrap(), expected);

@@ -1,10 +1,12 @@
 //! Work on all processors, until it is done or a signal comes.
 
+use std::convert::Infallible;
 use std::fmt;
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+
+use crate::pool;
 
 /// What every piece of work is told.
 #[derive(Clone, Copy)]
@@ -30,27 +32,9 @@ impl fmt::Debug for Work<'_> {
 
 /// Calls `each` with every item, on all processors. The answers come in the order of the items.
 pub(super) fn for_each<T: Sync, R: Send>(items: &[T], each: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let threads = thread::available_parallelism().map_or(1, usize::from).min(items.len());
-    if threads <= 1 {
-        return items.iter().map(each).collect();
-    }
-    let next = AtomicUsize::new(0);
-    let answers = Mutex::new(Vec::with_capacity(items.len()));
-    thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                loop {
-                    let number = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(item) = items.get(number) else { break };
-                    let answer = each(item);
-                    answers.lock().unwrap_or_else(PoisonError::into_inner).push((number, answer));
-                }
-            });
-        }
-    });
-    let mut answers = answers.into_inner().unwrap_or_else(PoisonError::into_inner);
-    answers.sort_unstable_by_key(|(number, _)| *number);
-    answers.into_iter().map(|(_, answer)| answer).collect()
+    let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let answers = pool::for_each(threads, items, || (), |(), item| Ok::<R, Infallible>(each(item)));
+    answers.unwrap_or_else(|never| match never {})
 }
 
 #[cfg(test)]
