@@ -66,13 +66,14 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
 const TOOL: &str = "mail-restore";
 
 fn opening(command_line: &[OsString], args: &Args, now: &ZonedDateTime, setup: Option<&Setup>) -> Opening {
+    let (root, set) = setup.map(|setup| setup.names(args.from.as_deref())).unwrap_or_default();
     Opening {
         tool: TOOL,
         version: env!("CARGO_PKG_VERSION"),
         args: tool::visible_args(command_line.iter().skip(1)),
         time: now.clone(),
-        set: args.from.as_ref().map(|set| set.to_string_lossy().into_owned()),
-        root: setup.map(|setup| setup.root.to_string_lossy().into_owned()),
+        set,
+        root,
     }
 }
 

@@ -160,6 +160,16 @@ impl Setup {
         Ok(Self { config, settings, root })
     }
 
+    /// Root and set as the `begin` record has them: the set relative to the root where it lies below it, else by itself.
+    pub(crate) fn names(&self, from: Option<&Path>) -> (Option<String>, Option<String>) {
+        let text = |path: &Path| Some(path.to_string_lossy().into_owned());
+        let Some(set) = from.and_then(|from| self.resolve(from).ok()) else { return (text(&self.root), None) };
+        match self.root.canonicalize().ok().and_then(|root| set.strip_prefix(root).map(Path::to_owned).ok()) {
+            Some(below) => (text(&self.root), text(&below)),
+            None => (None, text(&set)),
+        }
+    }
+
     /// Opens the set, looks at the disk and decides.
     pub(crate) fn plan(
         &self,
@@ -168,7 +178,10 @@ impl Setup {
         now: &ZonedDateTime,
         report: &Report,
     ) -> Result<Plan, Error> {
-        let set = self.find_set(args.from.as_deref(), upstream)?;
+        let set = match &args.from {
+            Some(operand) => self.resolve(operand)?,
+            None => set_of_records(upstream)?,
+        };
         let reader = ReadLock::acquire(&set)?;
         let inventory = Inventory::read(&set)?;
         let query = single::query(args, now.time_zone())?;
@@ -212,14 +225,13 @@ impl Setup {
         Ok(plan)
     }
 
-    fn find_set(&self, from: Option<&Path>, upstream: &Upstream) -> Result<PathBuf, Error> {
-        let Some(operand) = from else { return set_of_records(upstream) };
+    /// The directory that a SET operand means. Not through `latest`, which may be pointed elsewhere while the set is in use.
+    fn resolve(&self, operand: &Path) -> Result<PathBuf, Error> {
         let found = match BackupRoot::open(&self.root) {
             Ok(root) => root.resolve(operand)?,
             Err(_) if operand.is_dir() => operand.to_owned(),
             Err(source) => return Err(Error::Root { root: self.root.clone(), operand: operand.to_owned(), source }),
         };
-        // Not through `latest`, which may be pointed elsewhere while the set is in use.
         found.canonicalize().map_err(|source| Error::Look { path: found.clone(), source })
     }
 }

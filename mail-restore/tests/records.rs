@@ -99,6 +99,21 @@ fn a_stream_without_its_end_is_no_scan() {
 }
 
 #[test]
+fn the_begin_record_names_the_set_below_its_root() {
+    let (server, set) = saved_server(1);
+    let begin =
+        |from: &Path| checked(server.restore().arg("--verify").arg("--from").arg(from)).data("begin")[0].clone();
+    for from in [Path::new(SET), &set] {
+        let begin = begin(from);
+        assert_eq!((begin["root"].as_str(), begin["set"].as_str()), (server.root().to_str(), Some(SET)));
+    }
+    let copy = server.dir().join("copy");
+    support::shell(server.dir(), &format!("cp -a {} copy", set.display()));
+    let begin = begin(&copy);
+    assert_eq!((begin["root"].as_str(), begin["set"].as_str()), (None, copy.to_str()));
+}
+
+#[test]
 fn the_command_line_is_explained() {
     let (server, _) = saved_server(1);
     let run = |args: &[&str]| server.restore().args(args).run();

@@ -60,7 +60,7 @@ bench_verify() {
 # The message in the middle of the largest mailbox: by its Message-ID in the whole set, and by tar, told the mailbox.
 bench_one_message() {
     local round mailbox path id row="one message out of the set"
-    mailbox=$(du -s "$SOURCE"/*/* | sort -rn | head -n 1 | cut -f2)
+    mailbox=$(du -s "$SOURCE"/*/* | sort -rn | sed -n 1p | cut -f2)
     path=$(find "$mailbox" -path '*/cur/*' -type f | sort | sed -n "$((MESSAGES / MAILBOXES / 2))p")
     id=$(grep -im1 '^message-id:' "$path" | sed 's/^[^<]*<\([^>]*\)>.*/\1/')
     for ((round = 1; round <= ROUNDS; round++)); do
