@@ -12,9 +12,11 @@ use mail_common::set::{Component, Inventory, SetFile};
 use mail_common::tool::{Session, human_size};
 
 use crate::args::Args;
-use crate::databases::{Accounts, Databases, Error, Inspection, Loaded, Target, Watch};
+use crate::build::Built;
+use crate::databases::{Accounts, Databases, Error, Inspection, Loaded, Target, Watch, WrittenSql};
 use crate::execute::Totals;
 use crate::plan::{Destination, Setup};
+use crate::unpack::Unpacked;
 
 /// The dumps of a set that a run restores.
 #[derive(Debug)]
@@ -29,7 +31,7 @@ pub(crate) struct DumpsJob {
 #[derive(Debug)]
 enum To {
     Server(Target),
-    /// `DIR`, for `DIR/mysql/NAME.sql`.
+    /// `DIR/mysql`, as plain SQL.
     Directory(PathBuf),
 }
 
@@ -74,7 +76,7 @@ impl DumpsJob {
             },
         };
         let to = match destination {
-            Destination::Directory(directory) => To::Directory(directory.clone()),
+            Destination::Directory(directory) => To::Directory(directory.join(Component::Mysql.name())),
             Destination::Live if !setup.root.is_dir() => return Err(PlanError::NoRoot { root: setup.root.clone() }),
             Destination::Live => {
                 let connection = ConnectionSettings::from_config(&setup.config, &setup.settings.mysql, report)?;
@@ -89,17 +91,17 @@ impl DumpsJob {
     }
 
     /// The directory that the dumps are unpacked into; `None` for the server.
-    pub(crate) fn directory(&self) -> Option<PathBuf> {
+    pub(crate) fn directory(&self) -> Option<&Path> {
         match &self.to {
             To::Server(_) => None,
-            To::Directory(directory) => Some(directory.join(Component::Mysql.name())),
+            To::Directory(directory) => Some(directory),
         }
     }
 
     /// Reads every dump to its end, asks the server, and says what would be done.
     pub(crate) fn show(&self, session: &Session, interrupt: &Interrupt, totals: &mut Totals) {
         match &self.to {
-            To::Directory(_) => self.show_files(session, totals),
+            To::Directory(directory) => self.show_files(directory, session, totals),
             To::Server(target) => match self.databases.inspect(target, &interrupt.flag()) {
                 Ok(inspection) => show_inspection(session, &inspection, totals),
                 Err(error) => session.fail(Some(Component::Mysql), None, &error),
@@ -108,8 +110,7 @@ impl DumpsJob {
     }
 
     /// What can be known without unpacking: digests are verified, sizes are recorded.
-    fn show_files(&self, session: &Session, totals: &mut Totals) {
-        let directory = self.directory().unwrap_or_default();
+    fn show_files(&self, directory: &Path, session: &Session, totals: &mut Totals) {
         for file in &self.files {
             let (bytes, tables) = file.recorded.map_or((0, 0), |recorded| (recorded.source_bytes, recorded.entries));
             let target = directory.display().to_string();
@@ -117,67 +118,56 @@ impl DumpsJob {
         }
     }
 
-    /// Loads the dumps, or unpacks them. What was loaded can be taken back until it is kept.
+    /// Loads the dumps, where they go to a server. What was loaded can be taken back until it is kept.
     ///
     /// # Errors
     /// When they are not restored; the databases are as they were then, or the error says where what they were is.
-    pub(crate) fn restore(
+    pub(crate) fn load(
         &self,
         root: &Path,
         session: &Session,
         interrupt: &Interrupt,
         now: &ZonedDateTime,
-    ) -> Result<Brought, Error> {
-        let bytes = self.files.iter().filter_map(|file| file.recorded).map(|recorded| recorded.source_bytes).sum();
-        let progress = session.report.progress("mysql", bytes);
+    ) -> Result<Option<Loaded>, Error> {
+        let To::Server(target) = &self.to else { return Ok(None) };
+        let progress = session.report.progress("mysql", self.source_bytes());
         let advance = |bytes| progress.advance(bytes);
-        let stop = interrupt.flag();
-        let watch = Watch { stop: &stop, progress: &advance };
-        match &self.to {
-            To::Directory(directory) => Ok(Brought::Files(self.databases.write_sql(directory, watch)?)),
-            To::Server(target) => Ok(Brought::Loaded(self.databases.restore(target, root, now, watch)?)),
-        }
+        let watch = Watch { stop: &interrupt.flag(), progress: &advance };
+        self.databases.restore(target, root, now, watch).map(Some)
+    }
+
+    /// Unpacks the dumps into the empty directory `path`.
+    ///
+    /// # Errors
+    /// When one cannot be read or written; what is in `path` is to be thrown away then.
+    pub(crate) fn unpack(&self, path: &Path, session: &Session, interrupt: &Interrupt) -> Result<Vec<Built>, Error> {
+        let progress = session.report.progress("mysql", self.source_bytes());
+        let advance = |bytes| progress.advance(bytes);
+        let written = self.databases.write_sql(path, Watch { stop: &interrupt.flag(), progress: &advance })?;
+        let built = |file: WrittenSql| Built {
+            component: Component::Mysql,
+            path: file.path,
+            unpacked: Unpacked { entries: file.tables, bytes: file.bytes },
+        };
+        Ok(written.into_iter().map(built).collect())
+    }
+
+    fn source_bytes(&self) -> u64 {
+        self.files.iter().filter_map(|file| file.recorded).map(|recorded| recorded.source_bytes).sum()
     }
 }
 
-/// Databases that are where they should be.
-pub(crate) enum Brought {
-    Loaded(Loaded),
-    Files(Vec<crate::databases::WrittenSql>),
-}
-
-impl Brought {
-    /// Takes back what was loaded, since another part of the restore failed with `cause`.
-    pub(crate) fn roll_back(self, cause: &str) -> Result<(), Error> {
-        match self {
-            Self::Loaded(loaded) => loaded.roll_back(cause),
-            Self::Files(_) => Ok(()),
-        }
-    }
-
-    /// Says what was restored.
-    pub(crate) fn report(self, session: &Session, totals: &mut Totals) {
-        match self {
-            Self::Files(files) => {
-                for file in &files {
-                    let target = file.target.display().to_string();
-                    let said = Said { path: &file.path, target, bytes: file.bytes, tables: file.tables };
-                    emit(session, &said, Dry::No, totals);
-                }
-            }
-            Self::Loaded(loaded) => {
-                loaded.warnings().iter().for_each(|warning| session.report.warning(warning));
-                session.report.summary(format!(
-                    "what the databases were is kept: mail-restore --from {} --component mysql brings it back",
-                    loaded.saved().display()
-                ));
-                for dump in loaded.keep() {
-                    let target = target_text(&dump.databases);
-                    let said = Said { path: &dump.path, target, bytes: dump.bytes, tables: dump.tables };
-                    emit(session, &said, Dry::No, totals);
-                }
-            }
-        }
+/// Says what was loaded, which stays.
+pub(crate) fn report(loaded: Loaded, session: &Session, totals: &mut Totals) {
+    loaded.warnings().iter().for_each(|warning| session.report.warning(warning));
+    session.report.summary(format!(
+        "what the databases were is kept: mail-restore --from {} --component mysql brings it back",
+        loaded.saved().display()
+    ));
+    for dump in loaded.keep() {
+        let target = target_text(&dump.databases);
+        let said = Said { path: &dump.path, target, bytes: dump.bytes, tables: dump.tables };
+        emit(session, &said, Dry::No, totals);
     }
 }
 

@@ -15,6 +15,7 @@ use mail_common::tool::{Session, human_size};
 
 use crate::build::{Builder, Built, BuiltTree};
 use crate::databases;
+use crate::dumps;
 use crate::execute::Totals;
 use crate::jobs::{FileJob, TreeJob};
 use crate::plan::{Destination, Plan};
@@ -69,24 +70,25 @@ pub(crate) fn place(
     now: &ZonedDateTime,
 ) -> Result<Totals, Error> {
     let ready = build_all(plan, session, interrupt)?;
-    let brought = match &plan.dumps {
-        Some(dumps) => Some(dumps.restore(&plan.root, session, interrupt, now)?),
+    let loaded = match &plan.dumps {
+        Some(dumps) => dumps.load(&plan.root, session, interrupt, now)?,
         None => None,
     };
-    let done = match (swap_all(plan, ready), brought) {
-        (Ok(done), brought) => (done, brought),
-        (Err(error), None) => return Err(error),
-        (Err(error), Some(brought)) => {
-            brought.roll_back(&report::chain(&error))?;
-            return Err(error);
-        }
-    };
     let mut totals = Totals::new();
-    if let Some(brought) = done.1 {
-        brought.report(session, &mut totals);
+    match (swap_all(plan, ready), loaded) {
+        (Ok(done), loaded) => {
+            if let Some(loaded) = loaded {
+                dumps::report(loaded, session, &mut totals);
+            }
+            say_done(plan, session, &done, &mut totals);
+            Ok(totals)
+        }
+        (Err(error), None) => Err(error),
+        (Err(error), Some(loaded)) => {
+            loaded.roll_back(&report::chain(&error))?;
+            Err(error)
+        }
     }
-    say_done(plan, session, &done.0, &mut totals);
-    Ok(totals)
 }
 
 fn build_all(plan: &Plan, session: &Session, interrupt: &Interrupt) -> Result<Vec<Ready>, Error> {
@@ -108,6 +110,12 @@ fn build_all(plan: &Plan, session: &Session, interrupt: &Interrupt) -> Result<Ve
     }
     for job in &plan.jobs.files {
         ready.push(build_file(job, plan)?);
+    }
+    if let Some((dumps, target)) = plan.dumps.as_ref().and_then(|dumps| Some((dumps, dumps.directory()?))) {
+        let staged = Staged::create(target, Kind::Directory, &plan.time);
+        let staged = staged.map_err(|source| Error::Stage { target: target.to_owned(), source })?;
+        let parts = dumps.unpack(staged.path(), session, interrupt)?;
+        ready.push(Ready { staged, target: target.to_owned(), parts });
     }
     Ok(ready)
 }

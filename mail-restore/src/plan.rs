@@ -291,7 +291,9 @@ impl Plan {
     /// Everything that changes places, with what it must be.
     pub(crate) fn targets(&self) -> Vec<(&Path, &'static str)> {
         let trees = self.jobs.trees.iter().map(|tree| (&*tree.target, "directory"));
-        trees.chain(self.jobs.files.iter().map(|job| (&*job.target, "file"))).collect()
+        let files = self.jobs.files.iter().map(|job| (&*job.target, "file"));
+        let sql = self.dumps.iter().filter_map(DumpsJob::directory).map(|target| (target, "directory"));
+        trees.chain(files).chain(sql).collect()
     }
 
     fn check_targets(&self) -> Result<(), Error> {
@@ -302,10 +304,7 @@ impl Plan {
                 Destination::Directory(directory) => check_new(directory, target)?,
             }
         }
-        match (&self.destination, self.dumps.as_ref().and_then(DumpsJob::directory)) {
-            (Destination::Directory(directory), Some(target)) => check_new(directory, &target),
-            _ => Ok(()),
-        }
+        Ok(())
     }
 
     fn check_apart(&self, target: &Path) -> Result<(), Error> {
@@ -329,9 +328,8 @@ impl Plan {
         let files = self.jobs.files.iter().map(|job| (&*job.target, need_of_file(&self.inventory.set, &job.file)));
         let dumps = self.dumps.iter().filter_map(|dumps| Some((dumps.directory()?, dumps)));
         let dumps = dumps.map(|(directory, dumps)| (directory, sum(&self.inventory.set, &dumps.files)));
-        let placed = trees.chain(files).map(|(target, need)| (target.to_owned(), need));
-        for (target, (bytes, entries)) in placed.chain(dumps) {
-            let place = existing_ancestor(&target);
+        for (target, (bytes, entries)) in trees.chain(files).chain(dumps) {
+            let place = existing_ancestor(target);
             let device = fs::metadata(&place).map_err(|source| Error::Look { path: place.clone(), source })?.dev();
             let need = needs.entry(device).or_insert(Need { place, bytes: 0, entries: 0 });
             need.bytes = need.bytes.saturating_add(bytes);

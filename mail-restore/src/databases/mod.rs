@@ -112,13 +112,12 @@ impl Databases {
         restore::restore(target, &self.survey(watch.stop)?, (root, now), watch)
     }
 
-    /// Writes every dump as `dir/mysql/<name>.sql`. `watch` is told of bytes written.
+    /// Writes every dump as `dir/<name>.sql`. `watch` is told of bytes written.
     ///
     /// # Errors
     /// When a dump cannot be read, or its file is there or cannot be written.
     pub fn write_sql(&self, dir: &Path, watch: Watch<'_>) -> Result<Vec<WrittenSql>, Error> {
-        let dir = dir.join("mysql");
-        self.all().map(|dump| sql_files::write(dump, &dir, watch)).collect()
+        self.all().map(|dump| sql_files::write(dump, dir, watch)).collect()
     }
 
     fn all(&self) -> impl Iterator<Item = &Dump> {
