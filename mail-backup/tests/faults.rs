@@ -12,6 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use mail_tests::held::{HeldLock, SmallDisk};
 use mail_tests::run::Outcome;
 use mail_tests::tree::{Snapshot, snapshot};
 use support::{Server, assert_sums, capture, checked, forge_manifest, is_root, list_files, members, put, succeed};
@@ -23,55 +24,6 @@ const SET: &str = "daily/2026-11-23";
 /// The backup root but for the lock, whose content is of the last writer.
 fn sets(server: &Server) -> Snapshot {
     snapshot(&server.root()).without(|path| path == Path::new(".lock")).without_dir_times()
-}
-
-/// Another process holds a lock on `file`, shared, until it is dropped.
-struct Reader(Child);
-
-impl Reader {
-    fn of(file: &Path) -> Self {
-        let mut command = Command::new("flock");
-        command.args(["--shared", "--no-fork"]).arg(file).args(["sh", "-c", "echo held; exec sleep 120"]);
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        assert_eq!(line, "held\n");
-        Self(child)
-    }
-}
-
-impl Drop for Reader {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// A small file system in memory, mounted at a directory until it is dropped. `None`, said visibly, without root.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn mount(at: PathBuf, size: &str) -> Option<Self> {
-        fs::create_dir_all(&at).unwrap();
-        let mut command = Command::new("mount");
-        let mounted = is_root()
-            && command
-                .args(["-t", "tmpfs", "-o", &format!("size={size},mode=700"), "tmpfs"])
-                .arg(&at)
-                .status()
-                .unwrap()
-                .success();
-        if !mounted {
-            eprintln!("SKIPPED: only root may mount a small file system");
-        }
-        mounted.then_some(Self(at))
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
-    }
 }
 
 #[test]
@@ -184,7 +136,7 @@ fn a_second_run_at_the_same_time() {
     let args = [&MAIL[..], &DATE].concat();
     server.run(&args).assert_code(0);
     // The first run waits for the reader of the set that it replaces, with the lock in its hands.
-    let reader = Reader::of(&server.set(SET).join("manifest.jsonl"));
+    let reader = HeldLock::shared(&server.set(SET).join("manifest.jsonl"));
     let first = server.tool(&args).spawn();
     let pid = first.pid().as_raw_nonzero().to_string();
     let deadline = Instant::now() + Duration::from_secs(30);
@@ -416,7 +368,7 @@ fn old_sets_go_after_a_success() {
 #[test]
 fn a_set_that_is_being_read_is_left_alone() {
     let server = with_days(4);
-    let reader = Reader::of(&server.set("daily").join(day(1)).join("manifest.jsonl"));
+    let reader = HeldLock::shared(&server.set("daily").join(day(1)).join("manifest.jsonl"));
     prune(&server, "1", &[]).assert_code(0).assert_stderr("is being read");
     assert_eq!(server.daily(), [day(1), day(2), day(3)]);
     assert_sums(&server.set("daily").join(day(1)));

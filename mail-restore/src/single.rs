@@ -125,7 +125,7 @@ pub(crate) fn restore(
         Destination::Live => messages::deliver(&selection, &plan.places.mail, now.timestamp(), &work)?,
         Destination::Directory(directory) => messages::write_to(&selection, directory, &work)?,
     };
-    report(plan, session, outcome)
+    report(plan, session, &outcome)
 }
 
 /// Every segment that holds a message must have been found clean, where that is asked for.
@@ -189,7 +189,7 @@ fn sentence(candidate: &Candidate) -> String {
     format!("{address} {folder} {time} {size}{} {subject}: {}", id.unwrap_or_default(), candidate.file.path)
 }
 
-fn report(plan: &Plan, session: &Session, outcome: Outcome) -> Result<(Exit, Totals), Error> {
+fn report(plan: &Plan, session: &Session, outcome: &Outcome) -> Result<(Exit, Totals), Error> {
     let root = target_root(plan);
     let mut totals = Totals::new();
     for restored in &outcome.restored {

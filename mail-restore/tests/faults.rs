@@ -1,77 +1,32 @@
 //! What goes wrong around a restore: the disk, other runs, a kill at any moment. The old or the new is at the target, and the
 //! next run cleans up.
-#![expect(clippy::unwrap_used, reason = "a fixture that fails ends the test")]
 
 mod support;
 
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use mail_tests::held::{HeldLock, SmallDisk};
 use mail_tests::tree::{Snapshot, snapshot};
 use rustix::process::Signal;
 use support::{SET, checked, is_root, live, names, restore, restored, saved_server, shell};
-
-/// Another process holds an exclusive lock on `path` until it is dropped.
-struct Holder(Child);
-
-impl Holder {
-    fn of(path: &Path) -> Self {
-        let mut command = Command::new("flock");
-        command.args(["--exclusive", "--no-fork"]).arg(path).args(["sh", "-c", "echo held; exec sleep 120"]);
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        assert_eq!(line, "held\n");
-        Self(child)
-    }
-}
-
-impl Drop for Holder {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// A small file system in memory, mounted at a directory until it is dropped. `None`, said visibly, without root.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn mount(at: PathBuf, size: &str) -> Option<Self> {
-        fs::create_dir_all(&at).unwrap();
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", &format!("size={size},mode=755"), "tmpfs"]).arg(&at);
-        if !is_root() || !mount.status().unwrap().success() {
-            eprintln!("SKIPPED: only root may mount a small file system");
-            return None;
-        }
-        Some(Self(at))
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
-    }
-}
 
 #[test]
 fn another_run_at_work_is_named_and_nothing_is_touched() {
     let (server, _) = saved_server(10);
     let before = live(&server);
     let lock = server.root().join(".lock");
-    let holder = Holder::of(&lock);
+    let holder = HeldLock::exclusive(&lock);
     let _ = restore(&server, &[]).assert_code(4).assert_stderr("lock held by");
     // Into a directory, a backup that is at work disturbs nothing.
     let to = server.root().with_file_name("backup-to");
     let _ = restore(&server, &["--to", to.to_str().unwrap()]).assert_code(0);
     fs::remove_dir_all(&to).unwrap();
     drop(holder);
-    let holder = Holder::of(server.dir());
+    let holder = HeldLock::exclusive(server.dir());
     let _ = restore(&server, &[]).assert_code(4).assert_stderr("another restore is at work");
     before.assert_same(&live(&server));
     drop(holder);
@@ -100,11 +55,11 @@ fn a_set_that_is_being_restored_is_neither_replaced_nor_removed() {
 fn a_disk_that_fills_up_half_way_leaves_everything_as_it_was() {
     let (server, set) = saved_server(400);
     let Some(disk) = SmallDisk::mount(server.dir().join("small"), "1m") else { return };
-    shell(&disk.0, "mkdir mail; echo old >mail/message");
-    let before = snapshot(&disk.0).without(|path| path == Path::new("."));
+    shell(disk.path(), "mkdir mail; echo old >mail/message");
+    let before = snapshot(disk.path()).without(|path| path == Path::new("."));
     let run = |from: &Path| {
         let tool = server.restore().args(["--component", "mail", "--from"]).arg(from);
-        checked(tool.env("MAIL_DATA_DIR", disk.0.join("mail")))
+        checked(tool.env("MAIL_DATA_DIR", disk.path().join("mail")))
     };
     // The manifest tells how much it is.
     let _ = run(&set).assert_code(3).assert_stderr("make room or use --to on another disk");
@@ -112,14 +67,14 @@ fn a_disk_that_fills_up_half_way_leaves_everything_as_it_was() {
     fs::remove_file(set.join("manifest.jsonl")).unwrap();
     support::seal(&set);
     let _ = run(&set).assert_code(3).assert_stderr("No space left on device");
-    before.assert_same(&snapshot(&disk.0).without(|path| path == Path::new(".")));
+    before.assert_same(&snapshot(disk.path()).without(|path| path == Path::new(".")));
 }
 
 #[test]
 fn a_target_on_a_mount_point_is_refused_with_the_way_out() {
     let (server, _) = saved_server(5);
     let Some(disk) = SmallDisk::mount(server.dir().join("mounted"), "8m") else { return };
-    let tool = server.restore().args(["--component", "mail", "--from", SET]).env("MAIL_DATA_DIR", &disk.0);
+    let tool = server.restore().args(["--component", "mail", "--from", SET]).env("MAIL_DATA_DIR", disk.path());
     let _ = checked(tool).assert_code(2).assert_stderr("is a mount point").assert_stderr("--to");
 }
 

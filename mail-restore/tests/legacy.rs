@@ -1,6 +1,5 @@
 //! Sets of the old scripts: plain mail, gzip archives, no manifest.
 #![expect(clippy::unwrap_used, reason = "a fixture that fails ends the test")]
-#![expect(clippy::disallowed_methods, reason = "sample files are not stored files")]
 
 mod support;
 

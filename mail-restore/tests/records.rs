@@ -1,6 +1,5 @@
 //! Records: what comes down the pipeline is passed on, and what a scanner said is believed only for what it saw.
 #![expect(clippy::unwrap_used, reason = "a fixture that fails ends the test")]
-#![expect(clippy::disallowed_methods, reason = "sample files are not stored files")]
 
 mod support;
 

@@ -1,6 +1,5 @@
 //! Single messages by the command line: found, listed, added, refused.
 #![expect(clippy::unwrap_used, reason = "a fixture that fails ends the test")]
-#![expect(clippy::disallowed_methods, reason = "sample files are not stored files")]
 
 mod support;
 

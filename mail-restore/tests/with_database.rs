@@ -1,6 +1,4 @@
 //! Whole sets with their databases: all or nothing, trees and databases together.
-#![expect(clippy::unwrap_used, reason = "a fixture that fails ends the test")]
-#![expect(clippy::disallowed_methods, reason = "sample files are not stored files")]
 
 mod support;
 

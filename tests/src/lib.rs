@@ -9,5 +9,6 @@ pub mod mariadb; // a private database server
 pub mod facts; // what a database server holds
 pub mod dovecot; // a private IMAP server
 
+pub mod held; // a lock, a small disk
 pub mod run; // a built tool at work
 pub mod schema; // records against the checked-in schema

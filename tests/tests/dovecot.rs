@@ -1,6 +1,4 @@
 //! A real Dovecot opens what was restored and sees what it saw before.
-#![expect(clippy::disallowed_methods, reason = "sample trees are not stored files")]
-#![expect(clippy::unwrap_used, reason = "a fixture that fails ends the test")]
 
 use std::fs;
 

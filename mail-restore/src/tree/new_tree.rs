@@ -300,6 +300,7 @@ fn fill(content: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a file of somebody else")]
 mod tests {
     use super::*;
     use std::fs;
