@@ -1,4 +1,9 @@
 //! The command line.
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    rustdoc::invalid_html_tags,
+    reason = "doc comments of flags are their help: plain text"
+)]
 
 use std::num::{NonZeroU16, NonZeroUsize};
 use std::path::PathBuf;

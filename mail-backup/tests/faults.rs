@@ -5,17 +5,17 @@
 mod support;
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use mail_tests::held::{HeldLock, SmallDisk};
 use mail_tests::run::Outcome;
 use mail_tests::tree::{Snapshot, snapshot};
-use support::{Server, assert_sums, capture, checked, forge_manifest, is_root, list_files, members, put, succeed};
+use support::{Server, assert_sums, capture, checked, forge_manifest, list_files, members, put, succeed};
 
 const MAIL: [&str; 2] = ["--component", "mailboxes"];
 const DATE: [&str; 2] = ["--date", "2026-11-23"];
