@@ -6,6 +6,8 @@ pub mod set; // what a backup set is to tar, zstd and sha256sum
 pub mod server; // the files of a mail server, and where its backups go
 
 pub mod mariadb; // a private database server
+pub mod s3; // private S3 servers
+pub mod proxy; // faults between a program and a server
 
 pub mod run; // a built tool at work
 pub mod schema; // records against the checked-in schema
