@@ -12,6 +12,8 @@ use crate::encryption::Recipient;
 use crate::location::Location;
 use crate::pull::Mailbox;
 use crate::remote::SetName;
+use crate::store::LockMode;
+use crate::store::s3::{AddressingStyle, encode_uri_strict};
 
 /// Copies backup sets to an S3 bucket or another directory, proves them there, and brings them back.
 ///
@@ -72,6 +74,30 @@ pub(crate) struct PushArgs {
     /// Encrypt every file to this public key of age (age1...); may be repeated
     #[arg(long, value_name = "RECIPIENT")]
     pub(crate) encrypt_to: Vec<Recipient>,
+
+    /// Lock every object for so many days (S3 Object Lock); never shortens a lock
+    #[arg(long, value_name = "DAYS", value_parser = parse_days, help_heading = "Objects")]
+    pub(crate) lock_days: Option<NonZeroU32>,
+
+    /// Who may end the lock early
+    #[arg(long, value_name = "MODE", requires = "lock_days", default_value = "compliance", help_heading = "Objects")]
+    pub(crate) lock_mode: LockMode,
+
+    /// The storage class, such as STANDARD_IA or GLACIER_IR
+    #[arg(long, value_name = "CLASS", help_heading = "Objects")]
+    pub(crate) storage_class: Option<String>,
+
+    /// Encryption by the store: AES256 or aws:kms
+    #[arg(long, value_name = "KIND", value_parser = ["AES256", "aws:kms"], help_heading = "Objects")]
+    pub(crate) sse: Option<String>,
+
+    /// The key of AWS KMS
+    #[arg(long, value_name = "KEY", requires = "sse", help_heading = "Objects")]
+    pub(crate) sse_kms_key_id: Option<String>,
+
+    /// A tag of every object; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_tag, help_heading = "Objects")]
+    pub(crate) tag: Vec<String>,
 
     #[command(flatten)]
     pub(crate) store: StoreArgs,
@@ -164,16 +190,43 @@ pub(crate) struct StoreArgs {
     /// At most so many bytes a second, all together; K, M and G stand for 1024, 1024^2, 1024^3
     #[arg(long, value_name = "RATE", value_parser = parse_rate, help_heading = "Store")]
     pub(crate) limit_rate: Option<NonZeroU64>,
+
+    /// The profile in ~/.aws/config and ~/.aws/credentials [AWS_PROFILE]
+    #[arg(long, value_name = "PROFILE", help_heading = "Store")]
+    pub(crate) profile: Option<String>,
+
+    /// The region of the bucket [AWS_REGION, AWS_DEFAULT_REGION, the profile; us-east-1]
+    #[arg(long, value_name = "REGION", help_heading = "Store")]
+    pub(crate) region: Option<String>,
+
+    /// Another store that speaks S3: http://host:port [AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL]
+    #[arg(long, value_name = "URL", value_parser = parse_endpoint, help_heading = "Store")]
+    pub(crate) endpoint_url: Option<String>,
+
+    /// Where requests have the name of the bucket
+    #[arg(long, value_name = "STYLE", default_value = "auto", help_heading = "Store")]
+    pub(crate) addressing: AddressingStyle,
+
+    /// Give a request up, and try again, when nothing has moved for so long
+    #[arg(long, value_name = "SECONDS", default_value = "60", help_heading = "Store")]
+    pub(crate) timeout: NonZeroU16,
+
+    /// Try a request so often, with growing waits of random length in between
+    #[arg(long, value_name = "N", default_value = "10", help_heading = "Store")]
+    pub(crate) attempts: NonZeroU16,
 }
 
 const LONG_HELP: &str = "\
-Settings come from flags, then the environment, then --config FILE: BACKUP_ROOT, S3_BUCKET, S3_PREFIX,
-S3_PRICES (such as 'STANDARD=0.023 GLACIER_IR=0.004', US dollars for a GB and month).
+Settings come from flags, then the environment, then --config FILE: BACKUP_ROOT, S3_BUCKET, S3_PREFIX, AWS_PROFILE,
+AWS_REGION, AWS_DEFAULT_REGION, AWS_ENDPOINT_URL, and S3_PRICES (such as 'STANDARD=0.023 GLACIER_IR=0.004', US dollars
+for a GB and month). Credentials come from where the AWS command line takes them: AWS_ACCESS_KEY_ID and
+AWS_SECRET_ACCESS_KEY, a web identity, the profile (keys, a role, a process), the container, the instance.
 
 Examples:
   mail-s3sync push                                          today's set
   mail-s3sync push --set weekly/2026-week-47 --to file:///mnt/offsite
   mail-backup --daily | mail-s3sync push -
+  mail-s3sync push --to s3://bucket/mail --lock-days 30 --storage-class GLACIER_IR
   mail-s3sync list
   mail-s3sync verify --deep
   mail-s3sync pull --latest --to /srv/restore
@@ -197,6 +250,23 @@ fn parse_rate(text: &str) -> Result<NonZeroU64, String> {
     };
     let number: u64 = digits.parse().map_err(|_| wrong())?;
     number.checked_mul(1 << shift).and_then(NonZeroU64::new).ok_or_else(wrong)
+}
+
+/// The endpoint without a slash at its end.
+pub(crate) fn parse_endpoint(text: &str) -> Result<String, &'static str> {
+    let is_url =
+        ["http://", "https://"].iter().any(|scheme| text.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()));
+    if is_url { Ok(text.trim_end_matches('/').to_owned()) } else { Err("not a URL such as https://host:port") }
+}
+
+/// A tag, escaped as the header wants it.
+fn parse_tag(text: &str) -> Result<String, &'static str> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => {
+            Ok(format!("{}={}", encode_uri_strict(name), encode_uri_strict(value)))
+        }
+        _ => Err("not NAME=VALUE"),
+    }
 }
 
 /// A number of days that a date can be moved by.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use age::x25519;
-use mail_common::checksum::{Sha256, Sha256Writer};
+use mail_common::checksum::Sha256Writer;
 
 use crate::store::{Body, LocalError};
 
@@ -104,8 +104,8 @@ impl Recipients {
 impl Identities {
     /// Reads the keys in the file at `path`.
     pub(crate) fn read(path: &Path) -> Result<Self, Error> {
-        let text = fs::read_to_string(path)
-            .map_err(|source| Error::ReadIdentities { path: path.to_owned(), source })?;
+        let text =
+            fs::read_to_string(path).map_err(|source| Error::ReadIdentities { path: path.to_owned(), source })?;
         let keys: Vec<x25519::Identity> = text.lines().filter_map(|line| line.trim().parse().ok()).collect();
         match keys.is_empty() {
             true => Err(Error::NoIdentities { path: path.to_owned() }),
@@ -118,7 +118,6 @@ impl Identities {
         let decryptor = age::Decryptor::new(encrypted).map_err(Error::NoKey)?;
         decryptor.decrypt(self.0.iter().map(|key| key as &dyn age::Identity)).map_err(Error::NoKey)
     }
-
 }
 
 impl std::fmt::Debug for Identities {
@@ -130,6 +129,7 @@ impl std::fmt::Debug for Identities {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mail_common::checksum::Sha256;
 
     fn encrypted(to: &x25519::Identity, content: &[u8]) -> Vec<u8> {
         let recipients = Recipients::new(&[Recipient(to.to_public())]).unwrap();

@@ -59,9 +59,8 @@ pub(crate) fn execute(plan: &Plan, session: &Session, now: &ZonedDateTime) -> (E
         Work::Push { what, .. } => push(plan, session, what, now, &mut totals),
         Work::Pull { which, .. } => pull(plan, session, *which, &mut totals),
         Work::Verify { which, depth } => verify(plan, session, *which, *depth, &mut totals),
-        Work::List => {
-            list::list(&*plan.store, &plan.location, session, plan.jobs, now.timestamp(), &mut totals).map_err(Error::from)
-        }
+        Work::List => list::list(&*plan.store, &plan.location, session, plan.jobs, now.timestamp(), &mut totals)
+            .map_err(Error::from),
         Work::Usage(prices) => {
             usage::usage(&*plan.store, &plan.location, session, prices, &mut totals).map_err(Error::from)
         }
@@ -103,14 +102,14 @@ fn from_records(session: &Session, verdicts: Verdicts) -> Result<Option<Vec<Path
 }
 
 fn push_set(plan: &Plan, session: &Session, directory: &Path, totals: &mut Totals) -> Result<Exit, Error> {
-    let Work::Push { recipients, .. } = &plan.work else { return Ok(Exit::Done) };
+    let Work::Push { recipients, lock, .. } = &plan.work else { return Ok(Exit::Done) };
     let push = Push {
         store: &*plan.store,
         location: &plan.location,
         session,
         interrupt: &plan.interrupt,
         jobs: plan.jobs,
-        lock: None,
+        lock: *lock,
         recipients: recipients.as_ref(),
     };
     let local = LocalSet::open(directory, &session.report).map_err(push::Error::Local)?;

@@ -4,6 +4,7 @@ mod args; // the command line
 mod location; // s3://bucket/prefix, file:///directory
 mod plan; // what is to be done: reads, never writes
 
+mod credentials; // from where AWS users expect them
 mod store; // objects in a bucket or a directory, behind one trait
 mod remote; // sets as a store holds them
 mod encryption; // to public keys, as `age` does it

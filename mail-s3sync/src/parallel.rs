@@ -9,7 +9,9 @@ pub(crate) fn each_in_parallel<T: Sync, R: Send>(threads: usize, items: &[T], wo
     let next = AtomicUsize::new(0);
     let results: Mutex<Vec<(usize, R)>> = Mutex::new(Vec::with_capacity(items.len()));
     let worker = || {
-        while let Some((at, item)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, items.get(at)?))) {
+        while let Some((at, item)) =
+            Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, items.get(at)?)))
+        {
             let result = work(item);
             results.lock().unwrap_or_else(PoisonError::into_inner).push((at, result));
         }

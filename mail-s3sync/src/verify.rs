@@ -125,7 +125,8 @@ impl Verify<'_> {
         }
         let manifest = Manifest::read_from(&manifest[..], Path::new(&url))
             .map_err(|source| Error::Manifest { url: url.clone(), source })?;
-        let size = |artifact: &mail_common::record::Artifact| Some((RelPath::try_from(&artifact.path).ok()?, artifact.bytes));
+        let size =
+            |artifact: &mail_common::record::Artifact| Some((RelPath::try_from(&artifact.path).ok()?, artifact.bytes));
         Ok(manifest.artifacts.iter().filter_map(size).collect())
     }
 

@@ -55,7 +55,8 @@ fn a_set_is_pushed_listed_verified_and_pulled_as_it_is() {
         assert_eq!(verified.data("end")[0]["totals"]["verified"], 7);
     }
     let to = root.path().join("pulled");
-    let pulled = root.tool().args(["pull", "--latest", "--from", &root.file_url(), "--to"]).arg(&to).run().assert_code(0);
+    let pulled =
+        root.tool().args(["pull", "--latest", "--from", &root.file_url(), "--to"]).arg(&to).run().assert_code(0);
     assert_eq!(actions(&pulled), [0, 0, 0, 7]);
     assert_eq!(tree(&to), tree(&set));
     assert_eq!(fs::metadata(to.join("manifest.jsonl")).unwrap().mode() & 0o777, 0o600);
@@ -106,7 +107,8 @@ fn a_set_that_was_made_anew_replaces_the_one_in_the_store() {
     let pushed = root.push_to_file(DAY_1).run().assert_code(0).assert_stderr("not part of the set");
     assert_eq!(actions(&pushed), [3, 0, 4, 0]);
     let to = root.path().join("pulled");
-    let _ = root.tool().args(["pull", "--date", DAY_1, "--from", &root.file_url(), "--to"]).arg(&to).run().assert_code(0);
+    let _ =
+        root.tool().args(["pull", "--date", DAY_1, "--from", &root.file_url(), "--to"]).arg(&to).run().assert_code(0);
     assert_eq!(tree(&to), tree(&set));
 }
 

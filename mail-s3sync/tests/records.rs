@@ -1,5 +1,4 @@
 //! `push -`: the set that records on standard input name.
-#![expect(clippy::disallowed_methods, reason = "sample files are not stored files")]
 #![expect(clippy::unwrap_used, reason = "a test that fails ends")]
 
 mod support;
@@ -17,14 +16,19 @@ fn stream(root: &SampleRoot, verdicts: [&str; 2]) -> String {
     let manifest = fs::read_to_string(set.join("manifest.jsonl")).unwrap();
     let mut lines: Vec<String> = manifest.lines().map(str::to_owned).collect();
     lines.insert(1, r#"{"type":"future",  "data": 1.50 }"#.to_owned());
-    lines.push(r#"{"type":"begin","data":{"v":1,"tool":"mail-scan","version":"0","host":"mx","time":"t","args":[]}}"#.into());
+    lines.push(
+        r#"{"type":"begin","data":{"v":1,"tool":"mail-scan","version":"0","host":"mx","time":"t","args":[]}}"#.into(),
+    );
     for ((path, _), status) in FILES.iter().zip(verdicts) {
         let verdict = json!({"type": "verdict", "data": {
             "set": format!("daily/{DAY_1}"), "path": path, "status": status, "engine": "clamd"}});
         lines.push(verdict.to_string());
     }
-    lines.push(json!({"type": "end", "data": {
-        "tool": "mail-scan", "status": "ok", "exit": 0, "seconds": 1.0, "totals": {}}}).to_string());
+    lines.push(
+        json!({"type": "end", "data": {
+        "tool": "mail-scan", "status": "ok", "exit": 0, "seconds": 1.0, "totals": {}}})
+        .to_string(),
+    );
     lines.join("\n") + "\n"
 }
 
@@ -69,7 +73,8 @@ fn only_a_set_that_is_proven_clean_passes_require_clean() {
     for (verdicts, code) in [(["clean", "clean"], 0), (["infected", "clean"], 1), (["clean", "unscanned"], 1)] {
         let root = SampleRoot::new();
         let input = stream(&root, verdicts);
-        let push = |input| root.tool().args(["push", "-", "--require-clean", "--to", &root.file_url()]).stdin(input).run();
+        let push =
+            |input| root.tool().args(["push", "-", "--require-clean", "--to", &root.file_url()]).stdin(input).run();
         let _ = push(input).assert_code(code);
         assert_eq!(tree(&root.store()).is_empty(), code != 0);
     }

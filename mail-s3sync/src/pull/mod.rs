@@ -118,7 +118,8 @@ impl Pull<'_> {
     fn fetch_all(&self, name: SetName, to: &Path, files: &[&Entry], totals: &mut Totals) -> Result<bool, Error> {
         let progress = self.session.report.progress("pull", 0);
         let results = each_in_parallel(self.jobs, files, |entry| {
-            let result = self.interrupt.check().map_err(Error::from).and_then(|()| self.fetch(name, to, entry, &progress));
+            let result =
+                self.interrupt.check().map_err(Error::from).and_then(|()| self.fetch(name, to, entry, &progress));
             if let Ok((action, bytes)) = result {
                 self.session.emit(&self.record(name, entry, action, bytes));
             }
@@ -162,8 +163,10 @@ impl Pull<'_> {
 fn split<'a>(contents: &'a Contents, wanted: &Wanted) -> (Vec<&'a Entry>, Vec<&'a Entry>) {
     let is_beside = |entry: &&Entry| contents.encrypted.is_some() && !entry.is_encrypted();
     let entries = || contents.entries.iter().filter(move |entry| !is_beside(entry));
-    let closing = |name: &'static str| entries().find(move |entry| plain_path(&entry.path).as_bytes() == name.as_bytes());
-    let is_closing = |entry: &Entry| [MANIFEST, CHECKSUMS].iter().any(|name| plain_path(&entry.path).as_bytes() == name.as_bytes());
+    let closing =
+        |name: &'static str| entries().find(move |entry| plain_path(&entry.path).as_bytes() == name.as_bytes());
+    let is_closing =
+        |entry: &Entry| [MANIFEST, CHECKSUMS].iter().any(|name| plain_path(&entry.path).as_bytes() == name.as_bytes());
     let files = entries().filter(|entry| !is_closing(entry) && wanted.holds(&plain_path(&entry.path))).collect();
     (files, [MANIFEST, CHECKSUMS].into_iter().filter_map(closing).collect())
 }

@@ -15,7 +15,8 @@ use crate::remote::{AGE, path_of};
 
 /// What stands for the checksums of a set while files of it are replaced: it lists nothing, so nothing is there.
 pub(super) fn marker(time: &str) -> Vec<u8> {
-    format!("# mail-s3sync is replacing this set since {time}; it is complete again when this line is gone\n").into_bytes()
+    format!("# mail-s3sync is replacing this set since {time}; it is complete again when this line is gone\n")
+        .into_bytes()
 }
 
 /// The manifest beside an encrypted set: the records of `own`, with the names, sizes and digests of what is stored,

@@ -8,7 +8,7 @@ use mail_common::interrupt::Interrupted;
 use super::local;
 use crate::encryption;
 use crate::remote;
-use crate::store::{Cause, LocalError, StoreError};
+use crate::store::{LocalError, StoreError};
 
 /// A set, or a file of it, was not pushed.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +22,8 @@ pub(crate) enum Error {
     Key(#[source] StoreError),
     #[error("{} has no manifest, since it was made by the old scripts; only sets of mail-backup can be encrypted", set.display())]
     NoManifest { set: PathBuf },
+    #[error("{url} has no Object Lock, so that --lock-days cannot be kept; it is switched on when a bucket is made")]
+    NoObjectLock { url: String },
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -49,12 +51,13 @@ impl Error {
     /// What a run that ended so came to.
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Local(local::Error::Lock(_) | local::Error::Name { .. }) | Self::NoManifest { .. } => Exit::Usage,
+            Self::Local(local::Error::Lock(_) | local::Error::Name { .. })
+            | Self::NoManifest { .. }
+            | Self::NoObjectLock { .. } => Exit::Usage,
             Self::Local(_) | Self::File(_) => Exit::Bad,
             Self::LookFirst(remote::Error::Store(error)) if error.is_configuration() => Exit::Usage,
-            Self::Store(StoreError { cause: Cause::Local(_), .. }) | Self::Encrypt(encryption::Error::Local(_)) => {
-                Exit::Bad
-            }
+            Self::Store(error) if error.is_local_damage() => Exit::Bad,
+            Self::Encrypt(encryption::Error::Local(_)) => Exit::Bad,
             Self::LookFirst(_)
             | Self::Key(_)
             | Self::Store(_)

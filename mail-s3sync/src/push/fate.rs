@@ -50,8 +50,10 @@ pub(super) fn decide(
     keeps_marks: bool,
 ) -> Vec<(Item, Fate)> {
     let contents = remote.contents.iter().filter(|contents| is_for(contents, recipients));
-    let entries: HashMap<&str, &Entry> =
-        contents.flat_map(|contents| &contents.entries).filter_map(|entry| Some((entry.path.as_text()?, entry))).collect();
+    let entries: HashMap<&str, &Entry> = contents
+        .flat_map(|contents| &contents.entries)
+        .filter_map(|entry| Some((entry.path.as_text()?, entry)))
+        .collect();
     let decide_one = |item: &Item| {
         let Some(listed) = remote.listed.get(&item.stored_path) else { return Fate::Send };
         let is_encrypted = recipients.is_some();

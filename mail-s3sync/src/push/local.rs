@@ -68,7 +68,8 @@ impl LocalSet {
         let parsed = ChecksumFile::parse(&checksums).map_err(|source| InventoryError::Checksums { path, source })?;
         let listed: BTreeMap<RelPath, Sha256> =
             parsed.entries().iter().map(|(sha256, path)| (path.clone(), *sha256)).collect();
-        let files = listed.into_iter().map(|(path, sha256)| file(&inventory, path, sha256)).collect::<Result<_, _>>()?;
+        let files =
+            listed.into_iter().map(|(path, sha256)| file(&inventory, path, sha256)).collect::<Result<_, _>>()?;
         Ok(Self { name: name(directory, &inventory)?, files, checksums, directory: directory.to_owned(), _lock: lock })
     }
 

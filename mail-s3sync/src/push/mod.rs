@@ -90,7 +90,7 @@ impl Push<'_> {
             self.keep(&work, totals)?;
             return Ok(Exit::Done);
         }
-        self.check_protection().map_err(Error::LookFirst)?;
+        self.check_protection()?;
         let sources = self.sources(&work).map_err(Error::LookFirst)?;
         self.mark(&work)?;
         let done = self.transfer_all(&work, &sources, totals)?;
@@ -128,7 +128,7 @@ impl Push<'_> {
         };
         let Some(text) = stored_path.as_text() else {
             let url = self.location.url_of(&file.path.to_string_lossy());
-            return Err(Error::Key(StoreError { doing: "write", url, cause: Cause::KeyNotText }));
+            return Err(Error::Key(StoreError::new("write", url, Cause::KeyNotText)));
         };
         Ok(Item {
             path: file.path.clone(),
@@ -187,7 +187,8 @@ impl Push<'_> {
             });
             extended.into_iter().collect::<Result<Vec<()>, Error>>()?;
             // The mark on the checksums says until when everything is locked; they are the same, put again.
-            let checksums = work.remote.contents.as_ref().map(|contents| contents.checksums.clone()).unwrap_or_default();
+            let checksums =
+                work.remote.contents.as_ref().map(|contents| contents.checksums.clone()).unwrap_or_default();
             self.put_own(work.local, CHECKSUMS, Body::of_bytes(CHECKSUMS, checksums))?;
         }
         for done in &done {
@@ -200,8 +201,10 @@ impl Push<'_> {
     }
 
     /// Asks the bucket how it protects what it holds, and says what it lacks.
-    fn check_protection(&self) -> Result<(), remote::Error> {
-        let protection = self.store.protection();
+    fn check_protection(&self) -> Result<(), Error> {
+        let Some(protection) = self.store.protection().map_err(|error| Error::LookFirst(error.into()))? else {
+            return Ok(());
+        };
         let report = &self.session.report;
         let say = |what: &str, is_on: Option<bool>| match is_on {
             Some(is_on) => report.info(format!("{what}: {}", if is_on { "on" } else { "off" })),
@@ -211,6 +214,9 @@ impl Push<'_> {
         say("versioning", protection.versioning);
         say("default encryption", protection.encryption);
         if protection.object_lock == Some(false) {
+            if self.lock.is_some() {
+                return Err(Error::NoObjectLock { url: self.location.to_string() });
+            }
             report.warning(format!(
                 "{} has no Object Lock: who has the keys can delete the backups; see the README on how to set up a bucket",
                 self.location
@@ -221,8 +227,12 @@ impl Push<'_> {
 
     /// Earlier objects that the store can copy. A weekly set is to stand for itself, also on the disk.
     fn sources(&self, work: &Work<'_>) -> Result<Sources, remote::Error> {
-        let needed: HashSet<Sha256> =
-            work.fates.iter().filter(|(_, fate)| !matches!(fate, Fate::There(_))).map(|(item, _)| item.sha256).collect();
+        let needed: HashSet<Sha256> = work
+            .fates
+            .iter()
+            .filter(|(_, fate)| !matches!(fate, Fate::There(_)))
+            .map(|(item, _)| item.sha256)
+            .collect();
         let is_weekly = work.local.name.id().kind() == mail_common::set::SetKind::Weekly;
         if needed.is_empty() || (is_weekly && self.store.copies_share_storage()) {
             return Ok(Sources::new());
@@ -309,9 +319,7 @@ impl Push<'_> {
                 let checksums = closing::encrypted_checksums(&manifest, done);
                 (Some(Body::of_bytes(MANIFEST, manifest)), checksums)
             }
-            (_, Some(own)) => {
-                (Some(Body::open(&own.location, own.sha256, Some(own.bytes))?), local.checksums.clone())
-            }
+            (_, Some(own)) => (Some(Body::open(&own.location, own.sha256, Some(own.bytes))?), local.checksums.clone()),
             (_, None) => (None, local.checksums.clone()),
         };
         for (name, body) in [(MANIFEST, manifest), (CHECKSUMS, Some(Body::of_bytes(CHECKSUMS, checksums)))] {

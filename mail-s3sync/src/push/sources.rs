@@ -37,7 +37,8 @@ pub(crate) fn find(
         if sources.len() == needed.len() {
             break;
         }
-        let still_needed: HashSet<Sha256> = needed.iter().filter(|sha256| !sources.contains_key(*sha256)).copied().collect();
+        let still_needed: HashSet<Sha256> =
+            needed.iter().filter(|sha256| !sources.contains_key(*sha256)).copied().collect();
         for found in each_in_parallel(jobs, group, |name| read(store, *name, &still_needed, recipients)) {
             if let Some(set) = found? {
                 add(&mut sources, &set, needed, recipients);

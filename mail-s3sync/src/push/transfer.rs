@@ -6,7 +6,7 @@ use mail_common::record::TransferAction;
 use super::fate::Fate;
 use super::sources::Source;
 use super::{Done, Error, Item, Push};
-use crate::store::{Attributes, Body, Cause, Confirmed, Found, Marks};
+use crate::store::{Attributes, Body, Confirmed, Found, Marks};
 
 impl Push<'_> {
     /// Sees to it that the store has the file under `key`.
@@ -53,7 +53,7 @@ impl Push<'_> {
         let attributes = self.attributes(item, source.stored);
         let copied = match self.store.copy(&source.object, key, &attributes) {
             // Whatever it was, sending is the other way to the same end.
-            Err(error) if !matches!(error.cause, Cause::Interrupted(_)) => {
+            Err(error) if !error.is_interruption() => {
                 self.session.report.info(format!("sent instead: {}", mail_common::report::chain(&error)));
                 None
             }
@@ -84,14 +84,7 @@ impl Push<'_> {
         Attributes { marks, lock: self.lock }
     }
 
-    fn done(
-        &self,
-        item: &Item,
-        bytes: u64,
-        stored: Sha256,
-        confirmed: Confirmed,
-        action: TransferAction,
-    ) -> Done {
+    fn done(&self, item: &Item, bytes: u64, stored: Sha256, confirmed: Confirmed, action: TransferAction) -> Done {
         Done { item: item.clone(), bytes, stored, etag: confirmed.etag, action }
     }
 }

@@ -54,15 +54,8 @@ pub(crate) fn survey(store: &dyn ObjectStore, jobs: usize) -> Result<Vec<Surveye
 
 fn survey_one(store: &dyn ObjectStore, name: SetName) -> Result<Surveyed, Error> {
     let prefix = name.prefix();
-    let mut set = Surveyed {
-        name,
-        objects: 0,
-        bytes: 0,
-        modified: Timestamp::MIN,
-        contents: None,
-        missing: 0,
-        damage: None,
-    };
+    let mut set =
+        Surveyed { name, objects: 0, bytes: 0, modified: Timestamp::MIN, contents: None, missing: 0, damage: None };
     let mut there = HashSet::new();
     store.list(&prefix, &mut |object| {
         set.objects += 1;

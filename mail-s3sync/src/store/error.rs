@@ -13,7 +13,7 @@ pub(crate) struct StoreError {
     pub(crate) doing: &'static str,
     pub(crate) url: String,
     #[source]
-    pub(crate) cause: Cause,
+    pub(crate) cause: Box<Cause>,
 }
 
 /// Why a request was not done.
@@ -24,8 +24,12 @@ pub(crate) enum Cause {
     Local(#[from] LocalError),
     #[error("there is no such bucket; check the name, and the endpoint and region it is in")]
     NoSuchBucket,
-    #[error("the store refuses the credentials ({code}: {message}); check the access key, its secret and its session token")]
+    #[error(
+        "the store refuses the credentials ({code}: {message}); check the access key, its secret and its session token"
+    )]
     BadCredentials { code: String, message: String },
+    #[error("no credentials to use")]
+    Credentials(#[source] crate::credentials::Error),
     #[error("the clock of this machine and that of the store differ too much ({message}); set the clock right")]
     ClockSkew { message: String },
     #[error("not allowed ({message}); {hint}")]
@@ -48,11 +52,26 @@ pub(crate) enum Cause {
 }
 
 impl StoreError {
+    pub(crate) fn new(doing: &'static str, url: String, cause: Cause) -> Self {
+        Self { doing, url, cause: Box::new(cause) }
+    }
+
+    /// The file on this machine is damaged; the store is not to blame.
+    pub(crate) fn is_local_damage(&self) -> bool {
+        matches!(*self.cause, Cause::Local(_))
+    }
+
+    /// A signal came.
+    pub(crate) fn is_interruption(&self) -> bool {
+        matches!(*self.cause, Cause::Interrupted(_))
+    }
+
     /// Whether any other request would fail alike, so that there is no use in going on.
     pub(crate) fn is_fatal(&self) -> bool {
-        match &self.cause {
+        match &*self.cause {
             Cause::NoSuchBucket
             | Cause::BadCredentials { .. }
+            | Cause::Credentials(_)
             | Cause::ClockSkew { .. }
             | Cause::Denied { .. }
             | Cause::Interrupted(_) => true,
@@ -69,8 +88,8 @@ impl StoreError {
     /// Whether it is the settings that are wrong, and not the world.
     pub(crate) fn is_configuration(&self) -> bool {
         matches!(
-            self.cause,
-            Cause::NoSuchBucket | Cause::BadCredentials { .. } | Cause::Denied { .. }
+            *self.cause,
+            Cause::NoSuchBucket | Cause::BadCredentials { .. } | Cause::Credentials(_) | Cause::Denied { .. }
         )
     }
 }

@@ -52,7 +52,7 @@ impl FileStore {
     }
 
     fn error(&self, doing: &'static str, key: &str, cause: Cause) -> StoreError {
-        StoreError { doing, url: format!("file://{}/{key}", self.directory.display()), cause }
+        StoreError::new(doing, format!("file://{}/{key}", self.directory.display()), cause)
     }
 
     /// Where an object is. A key cannot lead out of the directory.
@@ -141,7 +141,8 @@ impl ObjectStore for FileStore {
     }
 
     fn copy(&self, source: &Listed, key: &str, _: &Attributes) -> Result<Option<Confirmed>, StoreError> {
-        let unchanged = |metadata: &fs::Metadata| metadata.len() == source.bytes && modified(metadata) == source.modified;
+        let unchanged =
+            |metadata: &fs::Metadata| metadata.len() == source.bytes && modified(metadata) == source.modified;
         let copied = self.path_of(&source.key).map_err(Cause::Io).and_then(|from| {
             if !fs::metadata(&from).is_ok_and(|metadata| unchanged(&metadata)) {
                 return Ok(None);
@@ -164,8 +165,8 @@ impl ObjectStore for FileStore {
         true
     }
 
-    fn protection(&self) -> Protection {
-        Protection::default()
+    fn protection(&self) -> Result<Option<Protection>, StoreError> {
+        Ok(None)
     }
 
     fn billed(&self, prefix: &str, each: &mut dyn FnMut(Billed)) -> Result<(), StoreError> {

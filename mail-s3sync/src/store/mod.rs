@@ -4,14 +4,18 @@
 //! store's answer. Nothing here deletes an object.
 
 mod body; // what is put: read once, withheld when it is not what it should be
+#[cfg(test)]
+mod conformance; // what each implementation must do
 mod error; // what can go wrong with a request
 mod file; // a directory
 mod limit; // how fast bytes may flow
+pub(crate) mod s3; // a bucket
 
 pub(crate) use body::{Body, LocalError};
 pub(crate) use error::{Cause, StoreError};
 pub(crate) use file::FileStore;
 pub(crate) use limit::Limit;
+pub(crate) use s3::S3Store;
 
 use std::fmt::Debug;
 use std::io::Read;
@@ -49,8 +53,8 @@ pub(crate) trait ObjectStore: Debug + Send + Sync {
     /// Whether a copy is the same bytes on the same disk, so that damage to one damages the other.
     fn copies_share_storage(&self) -> bool;
 
-    /// How the place protects what it holds.
-    fn protection(&self) -> Protection;
+    /// How the place protects what it holds; `None` where that is not its business.
+    fn protection(&self) -> Result<Option<Protection>, StoreError>;
 
     /// Calls `each` for everything below `prefix` that costs money: all versions, and parts of unfinished uploads.
     fn billed(&self, prefix: &str, each: &mut dyn FnMut(Billed)) -> Result<(), StoreError>;

@@ -4,5 +4,6 @@
 #![expect(clippy::unwrap_used, reason = "a fixture that fails ends the test")]
 
 mod sample; // a backup root with sets
+mod bucket; // the tool with a bucket of a private server
 
 pub(crate) use sample::{DAY_1, DAY_2, SampleRoot, Tree, assert_sums, tree};

@@ -125,7 +125,12 @@ fn sha256sum(set: &Path) -> BTreeMap<String, String> {
 pub(crate) fn assert_sums(set: &Path) {
     let mut command = Command::new("sha256sum");
     let output = command.args(["--quiet", "--strict", "-c", "checksums.sha256"]).current_dir(set).output().unwrap();
-    assert!(output.status.success(), "{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 /// All files below `directory`, hidden ones too.
