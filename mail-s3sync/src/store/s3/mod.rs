@@ -27,7 +27,7 @@ use mail_common::interrupt::Interrupt;
 use rusoto_core::{Client, Region};
 use rusoto_s3::{
     GetBucketEncryptionRequest, GetBucketVersioningRequest, GetObjectLockConfigurationRequest,
-    GetObjectRetentionRequest, HeadObjectRequest, ObjectLockRetention, PutObjectRetentionRequest, S3, S3Client,
+    HeadObjectRequest, ObjectLockRetention, PutObjectRetentionRequest, S3, S3Client,
 };
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
@@ -183,12 +183,9 @@ impl Bucket {
     }
 
     async fn extend_lock(&self, key: &str, lock: Lock) -> Result<(), Cause> {
-        let key = self.full(key);
-        let ask = || GetObjectRetentionRequest { bucket: self.name.clone(), key: key.clone(), ..Default::default() };
-        let current = self.attempt(Patience::Full, || self.client.get_object_retention(ask())).await?;
-        // Where reading is not allowed, the store itself refuses to shorten a lock.
-        let until = current.ok().and_then(|answer| answer.retention?.retain_until_date?.parse::<Timestamp>().ok());
-        if until.is_some_and(|until| until >= lock.until) {
+        // Where reading a lock is not allowed, the store itself refuses to shorten one.
+        let found = self.look(key).await?;
+        if found.and_then(|found| found.locked_until).is_some_and(|until| until >= lock.until) {
             return Ok(());
         }
         let retention = ObjectLockRetention {
@@ -197,7 +194,7 @@ impl Bucket {
         };
         let put = || PutObjectRetentionRequest {
             bucket: self.name.clone(),
-            key: key.clone(),
+            key: self.full(key),
             retention: Some(retention.clone()),
             ..Default::default()
         };
