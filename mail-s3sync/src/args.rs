@@ -84,7 +84,7 @@ pub(crate) struct PushArgs {
     pub(crate) lock_mode: LockMode,
 
     /// The storage class, such as STANDARD_IA or GLACIER_IR
-    #[arg(long, value_name = "CLASS", help_heading = "Objects")]
+    #[arg(long, value_name = "CLASS", value_parser = parse_storage_class, help_heading = "Objects")]
     pub(crate) storage_class: Option<String>,
 
     /// Encryption by the store: AES256 or aws:kms
@@ -259,6 +259,17 @@ pub(crate) fn parse_endpoint(text: &str) -> Result<String, &'static str> {
     if is_url { Ok(text.trim_end_matches('/').to_owned()) } else { Err("not a URL such as https://host:port") }
 }
 
+/// A class whose objects can be read at once: the checksums of a set have to be.
+fn parse_storage_class(text: &str) -> Result<String, &'static str> {
+    match text {
+        "GLACIER" | "DEEP_ARCHIVE" => Err(
+            "objects of this class cannot be read before they are restored; use GLACIER_IR, or a lifecycle rule for \
+                 objects over 1 MB",
+        ),
+        _ => Ok(text.to_owned()),
+    }
+}
+
 /// A tag, escaped as the header wants it.
 fn parse_tag(text: &str) -> Result<String, &'static str> {
     match text.split_once('=') {
@@ -282,6 +293,18 @@ mod tests {
     #[test]
     fn the_definition_is_sound() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_class_that_cannot_be_read_back_is_refused() {
+        assert!(parse_storage_class("DEEP_ARCHIVE").is_err() && parse_storage_class("GLACIER").is_err());
+        assert_eq!(parse_storage_class("GLACIER_IR").as_deref(), Ok("GLACIER_IR"));
+    }
+
+    #[test]
+    fn tags_are_escaped() {
+        assert_eq!(parse_tag("a b=c/d&e").as_deref(), Ok("a%20b=c%2Fd%26e"));
+        assert!(parse_tag("=x").is_err() && parse_tag("x").is_err());
     }
 
     #[test]

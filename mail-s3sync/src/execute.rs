@@ -3,10 +3,11 @@
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-use jiff::ZonedDateTime;
+use jiff::{SignedDuration, ZonedDateTime};
 use mail_common::exit::Exit;
 use mail_common::jsonl;
 use mail_common::report;
+use mail_common::set::SetKind;
 use mail_common::tool::{Session, human_size};
 
 use crate::plan::{Plan, Verdicts, What, Which, Work};
@@ -82,10 +83,12 @@ fn push(plan: &Plan, session: &Session, what: &What, now: &ZonedDateTime, totals
             None => return Ok(Exit::Bad),
         },
     };
-    clear_stale(plan, session, now);
     let mut exit = Exit::Done;
     for set in &sets {
         exit = worse(exit, push_set(plan, session, set, totals)?);
+    }
+    if totals.contains_key("uploaded") {
+        clear_stale(plan, session, now);
     }
     Ok(exit)
 }
@@ -129,16 +132,16 @@ fn push_set(plan: &Plan, session: &Session, directory: &Path, totals: &mut Total
     Ok(exit)
 }
 
-/// Drops what uploads of runs that died have left for a day. It is only tidiness: a store that does not allow it is
-/// as good.
+/// Drops what uploads of runs that died have left below the sets for a day. It is only tidiness: a store that does not
+/// allow it is as good.
 fn clear_stale(plan: &Plan, session: &Session, now: &ZonedDateTime) {
-    let a_day = jiff::SignedDuration::from_hours(24);
-    let before = now.timestamp().saturating_sub(a_day);
-    let cleared = before.map_err(|_| None).and_then(|before| plan.store.abort_stale("", before).map_err(Some));
-    match cleared {
-        Ok(0) | Err(None) => {}
-        Ok(count) => session.report.info(format!("dropped {count} unfinished uploads of runs that died")),
-        Err(Some(error)) => session.report.info(format!("unfinished uploads stay: {}", report::chain(&error))),
+    let Ok(before) = now.timestamp().checked_sub(SignedDuration::from_hours(24)) else { return };
+    for kind in SetKind::ALL {
+        match plan.store.abort_stale(&format!("{kind}/"), before) {
+            Ok(0) => {}
+            Ok(count) => session.report.info(format!("dropped {count} unfinished {kind} uploads of runs that died")),
+            Err(error) => session.report.info(format!("unfinished uploads stay: {}", report::chain(&error))),
+        }
     }
 }
 

@@ -31,6 +31,8 @@ use crate::store::limit::PIECE_BYTES;
 const FAST_PIECE_BYTES: usize = 256 * 1024;
 const WATCH_EVERY: Duration = Duration::from_millis(100);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// In base64.
+const MD5_OF_NOTHING: &str = "1B2M2Y8AsgTpgAmY7PhCfg==";
 /// The store assembles or copies before it answers: gigabytes take minutes.
 const LONG_WORK_FACTOR: u32 = 10;
 
@@ -92,6 +94,9 @@ impl Dispatcher {
     async fn send(self, mut request: SignedRequest) -> Result<HttpResponse, HttpDispatchError> {
         let expected = answer::expected(&request);
         let payload = take_payload(&mut request).await?;
+        if matches!(payload, Payload::Nothing) {
+            add_md5_of_nothing(&mut request);
+        }
         if let Some(addressing) = &self.addressing {
             addressing.rewrite(&mut request);
         }
@@ -220,6 +225,14 @@ impl Payload {
                 Some(SignedRequestPayload::Stream(ByteStream::new_with_size(nothing, bytes.len())))
             }
         };
+    }
+}
+
+/// A request with a lock must have a digest of its body, also where there is none: rusoto has no field for it.
+fn add_md5_of_nothing(request: &mut SignedRequest) {
+    if request.headers().contains_key("x-amz-object-lock-mode") {
+        request.remove_header("content-md5");
+        request.add_header("content-md5", MD5_OF_NOTHING);
     }
 }
 

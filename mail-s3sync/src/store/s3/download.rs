@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures::StreamExt;
@@ -103,7 +104,12 @@ impl ObjectReader {
         while self.position < self.end {
             let broken = match self.stream.as_mut() {
                 Some(stream) => match stream.next().await {
-                    Some(Ok(piece)) if !piece.is_empty() => return Ok(Some(self.take(piece))),
+                    Some(Ok(piece)) if !piece.is_empty() => {
+                        if let Some(limit) = &self.bucket.limit {
+                            tokio::time::sleep(limit.reserve(piece.len(), Instant::now())).await;
+                        }
+                        return Ok(Some(self.take(piece)));
+                    }
                     Some(Ok(_)) => continue,
                     Some(Err(error)) => error,
                     None => io::ErrorKind::UnexpectedEof.into(),

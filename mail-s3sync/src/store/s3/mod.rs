@@ -19,15 +19,15 @@ pub(crate) use host::AddressingStyle;
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use mail_common::interrupt::Interrupt;
 use rusoto_core::{Client, Region};
 use rusoto_s3::{
-    GetBucketEncryptionRequest, GetBucketVersioningRequest, GetObjectLockConfigurationRequest,
-    HeadObjectRequest, ObjectLockRetention, PutObjectRetentionRequest, S3, S3Client,
+    GetBucketEncryptionRequest, GetBucketVersioningRequest, GetObjectLockConfigurationRequest, HeadObjectRequest,
+    ObjectLockRetention, PutObjectRetentionRequest, S3, S3Client,
 };
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
@@ -107,6 +107,9 @@ struct Bucket {
     prefix: String,
     interrupt: Interrupt,
     attempts: u32,
+    limit: Option<Arc<Limit>>,
+    /// Uploads in parts that have begun and not ended: key in the bucket, and id.
+    unfinished: Mutex<Vec<(String, String)>>,
     writing: Writing,
     sizes: Sizes,
     /// Parts in memory, all files together.
@@ -120,7 +123,7 @@ impl S3Store {
         let region = Region::Custom { name: config.region, endpoint: config.endpoint };
         let signer = Arc::new(Signer::none());
         let addressing = Addressing::new(config.addressing, &config.bucket, config.endpoint_is_given);
-        let dispatcher = Dispatcher::new(Arc::clone(&signer), config.timeout, config.limit, addressing);
+        let dispatcher = Dispatcher::new(Arc::clone(&signer), config.timeout, config.limit.clone(), addressing);
         let bucket = Bucket {
             client: S3Client::new_with_client(Client::new_not_signing(dispatcher), region),
             keys,
@@ -129,6 +132,8 @@ impl S3Store {
             prefix: config.prefix,
             interrupt,
             attempts: config.attempts.max(1),
+            limit: config.limit,
+            unfinished: Mutex::default(),
             writing: config.writing,
             sizes: config.sizes,
             parts: Arc::new(Semaphore::new(config.jobs.max(1) * upload::PARTS_PER_JOB)),
@@ -152,7 +157,10 @@ impl S3Store {
         let result = self.runtime.block_on(async {
             tokio::select! {
                 result = work => result,
-                interrupted = interrupted => interrupted,
+                interrupted = interrupted => {
+                    upload::abort_unfinished(&self.bucket, key).await;
+                    interrupted
+                }
             }
         });
         result.map_err(|cause| StoreError::new(doing, self.bucket.url(key), cause))
@@ -179,6 +187,14 @@ impl Bucket {
             })),
             Err(failure) if failure.is_not_found() => Ok(None),
             Err(failure) => Err(failure.cause()),
+        }
+    }
+
+    /// Some stores leave the lock of an upload out, in silence: it is looked at, and put on where it is missing.
+    async fn confirm_lock(&self, key: &str, attributes: &Attributes) -> Result<(), Cause> {
+        match attributes.lock {
+            Some(lock) => self.extend_lock(key, lock).await,
+            None => Ok(()),
         }
     }
 
@@ -246,11 +262,21 @@ impl ObjectStore for S3Store {
     }
 
     fn put(&self, key: &str, body: Body, attributes: &Attributes) -> Result<Confirmed, StoreError> {
-        self.wait("write", key, upload::put(&self.bucket, key, body, attributes))
+        self.wait("write", key, async {
+            let confirmed = upload::put(&self.bucket, key, body, attributes).await?;
+            self.bucket.confirm_lock(key, attributes).await?;
+            Ok(confirmed)
+        })
     }
 
     fn copy(&self, source: &Listed, key: &str, attributes: &Attributes) -> Result<Option<Confirmed>, StoreError> {
-        self.wait("copy to", key, self.bucket.copy(source, key, attributes))
+        self.wait("copy to", key, async {
+            let confirmed = self.bucket.copy(source, key, attributes).await?;
+            if confirmed.is_some() {
+                self.bucket.confirm_lock(key, attributes).await?;
+            }
+            Ok(confirmed)
+        })
     }
 
     fn extend_lock(&self, key: &str, lock: Lock) -> Result<(), StoreError> {

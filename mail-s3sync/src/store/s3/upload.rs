@@ -1,6 +1,7 @@
 //! Content into the bucket: at once, or in parts that travel side by side.
 
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -22,6 +23,8 @@ use crate::store::{Attributes, Body, Cause, Confirmed, LocalError};
 
 /// Pieces in memory for each file that is sent at a time.
 pub(super) const PARTS_PER_JOB: usize = 2;
+/// After a signal.
+const ABORT_PATIENCE: Duration = Duration::from_secs(1);
 /// S3 takes no more.
 const MAX_PARTS: u64 = 10_000;
 /// A key of KMS, or of the customer, makes an ETag that says nothing of the content.
@@ -94,7 +97,9 @@ impl Bucket {
         };
         let answer = self.attempt(Patience::Full, || self.client.create_multipart_upload(request())).await?;
         let id = answer.map_err(Failure::cause)?.upload_id;
-        id.ok_or_else(|| Cause::Odd("an upload without its id".to_owned()))
+        let id = id.ok_or_else(|| Cause::Odd("an upload without its id".to_owned()))?;
+        unfinished(self).push((self.full(key), id.clone()));
+        Ok(id)
     }
 }
 
@@ -195,6 +200,7 @@ impl Upload {
             },
             Err(failure) => return Err(failure.cause()),
         };
+        self.forget();
         match expected {
             Some(expected) => confirm(etag, &expected, parts[0].encryption.as_deref()),
             None => Ok(Confirmed { etag }),
@@ -218,7 +224,27 @@ impl Upload {
         };
         // The failure before it matters more than this one.
         let _ = self.bucket.client.abort_multipart_upload(request).await;
+        self.forget();
     }
+
+    fn forget(&self) {
+        unfinished(&self.bucket).retain(|(_, id)| *id != self.id);
+    }
+}
+
+/// Aborts what a signal has stopped half-way; waits a moment, and no longer.
+pub(super) async fn abort_unfinished(bucket: &Arc<Bucket>, key: &str) {
+    let full = bucket.full(key);
+    let stopped: Vec<_> = unfinished(bucket).iter().filter(|(key, _)| *key == full).cloned().collect();
+    for (key, id) in stopped {
+        let upload = Upload { bucket: Arc::clone(bucket), key, id };
+        // Where even that takes too long, a later push or the lifecycle rule does it.
+        let _ = tokio::time::timeout(ABORT_PATIENCE, upload.abort()).await;
+    }
+}
+
+fn unfinished(bucket: &Bucket) -> MutexGuard<'_, Vec<(String, String)>> {
+    bucket.unfinished.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Reads on this thread; what is in flight goes on by itself.
