@@ -206,13 +206,18 @@ impl Push<'_> {
             return Ok(());
         };
         let report = &self.session.report;
-        let say = |what: &str, is_on: Option<bool>| match is_on {
-            Some(is_on) => report.info(format!("{what}: {}", if is_on { "on" } else { "off" })),
-            None => report.info(format!("{what}: the store did not say")),
+        let state = |is_on: Option<bool>| match is_on {
+            Some(true) => "on",
+            Some(false) => "off",
+            None => "unknown (the store does not say)",
         };
-        say("Object Lock", protection.object_lock);
-        say("versioning", protection.versioning);
-        say("default encryption", protection.encryption);
+        report.summary(format!(
+            "{}: Object Lock {}, versioning {}, default encryption {}",
+            self.location,
+            state(protection.object_lock),
+            state(protection.versioning),
+            state(protection.encryption),
+        ));
         if protection.object_lock == Some(false) {
             if self.lock.is_some() {
                 return Err(Error::NoObjectLock { url: self.location.to_string() });

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use mail_common::checksum::{Sha256, Sha256Writer};
 
+use super::Buffers;
+
 /// Content of a known size and digest.
 ///
 /// It is given out in pieces. The last one comes only when all together have the digest; an upload without its last
@@ -76,15 +78,31 @@ impl Body {
         if self.left == 0 {
             return Ok(None);
         }
-        let size = most.min(usize::try_from(self.left).unwrap_or(most));
-        let mut piece = vec![0; size];
-        self.reader.read_exact(&mut piece).map_err(|source| self.read_failed(source))?;
-        self.hasher.write_all(&piece).map_err(|source| self.read_failed(source))?;
-        self.left -= size as u64;
-        if self.left == 0 {
-            self.check()?;
-        }
+        let mut piece = vec![0; self.size_of_next(most)];
+        self.fill(&mut piece)?;
         Ok(Some(piece.into()))
+    }
+
+    /// As [`Body::next`], in memory that is used again.
+    pub(crate) fn next_in(&mut self, buffers: &Buffers, most: usize) -> Result<Option<Bytes>, LocalError> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        let mut block = buffers.take(self.size_of_next(most));
+        self.fill(&mut block.content)?;
+        Ok(Some(block.share()))
+    }
+
+    fn size_of_next(&self, most: usize) -> usize {
+        most.min(usize::try_from(self.left).unwrap_or(most))
+    }
+
+    /// Reads and hashes; after the last piece, checks the whole.
+    fn fill(&mut self, piece: &mut [u8]) -> Result<(), LocalError> {
+        self.reader.read_exact(piece).map_err(|source| self.read_failed(source))?;
+        self.hasher.write_all(piece).map_err(|source| self.read_failed(source))?;
+        self.left -= piece.len() as u64;
+        if self.left == 0 { self.check() } else { Ok(()) }
     }
 
     /// All of it at once.

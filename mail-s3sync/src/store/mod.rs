@@ -3,6 +3,7 @@
 //! A store is shared by threads, and its methods block. A put or a copy that gives `Ok` has been confirmed from the
 //! store's answer. Nothing here deletes an object.
 
+mod buffers; // memory for pieces, used again and again
 mod body; // what is put: read once, withheld when it is not what it should be
 #[cfg(test)]
 mod conformance; // what each implementation must do
@@ -12,6 +13,7 @@ mod limit; // how fast bytes may flow
 pub(crate) mod s3; // a bucket
 
 pub(crate) use body::{Body, LocalError};
+pub(crate) use buffers::Buffers;
 pub(crate) use error::{Cause, StoreError};
 pub(crate) use file::FileStore;
 pub(crate) use limit::Limit;

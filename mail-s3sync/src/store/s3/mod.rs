@@ -33,7 +33,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
 
 use super::{
-    Attributes, Billed, Body, Cause, Confirmed, Download, Found, Limit, Listed, Lock, ObjectStore, Protection,
+    Attributes, Billed, Body, Buffers, Cause, Confirmed, Download, Found, Limit, Listed, Lock, ObjectStore, Protection,
     StoreError,
 };
 use crate::credentials::Keys;
@@ -80,6 +80,7 @@ pub(crate) struct Writing {
 pub(crate) struct Sizes {
     /// The most that is put at once.
     pub(crate) whole_bytes: u64,
+    /// S3 takes no less than 5 MiB; more only costs memory.
     pub(crate) part_bytes: u64,
     /// The most that is copied at once; AWS allows 5 GiB.
     pub(crate) whole_copy_bytes: u64,
@@ -88,7 +89,7 @@ pub(crate) struct Sizes {
 
 impl Default for Sizes {
     fn default() -> Self {
-        Self { whole_bytes: 16 << 20, part_bytes: 8 << 20, whole_copy_bytes: 5 << 30, copy_part_bytes: 1 << 30 }
+        Self { whole_bytes: 16 << 20, part_bytes: 5 << 20, whole_copy_bytes: 5 << 30, copy_part_bytes: 1 << 30 }
     }
 }
 
@@ -114,6 +115,7 @@ struct Bucket {
     sizes: Sizes,
     /// Parts in memory, all files together.
     parts: Arc<Semaphore>,
+    buffers: Buffers,
 }
 
 impl S3Store {
@@ -136,7 +138,8 @@ impl S3Store {
             unfinished: Mutex::default(),
             writing: config.writing,
             sizes: config.sizes,
-            parts: Arc::new(Semaphore::new(config.jobs.max(1) * upload::PARTS_PER_JOB)),
+            parts: Arc::new(Semaphore::new(upload::pieces(config.jobs, &config.sizes))),
+            buffers: Buffers::default(),
         };
         Ok(Self { runtime, bucket: Arc::new(bucket) })
     }

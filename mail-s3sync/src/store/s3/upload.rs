@@ -18,11 +18,11 @@ use tokio::task::JoinSet;
 
 use super::attempt::Patience;
 use super::failure::Failure;
-use super::{Bucket, marks};
-use crate::store::{Attributes, Body, Cause, Confirmed, LocalError};
+use super::{Bucket, Sizes, marks};
+use crate::store::{Attributes, Body, Cause, Confirmed};
 
 /// Pieces in memory for each file that is sent at a time.
-pub(super) const PARTS_PER_JOB: usize = 2;
+const PARTS_PER_JOB: usize = 2;
 /// After a signal.
 const ABORT_PATIENCE: Duration = Duration::from_secs(1);
 /// S3 takes no more.
@@ -38,9 +38,8 @@ pub(super) async fn put(
     attributes: &Attributes,
 ) -> Result<Confirmed, Cause> {
     if body.bytes() <= bucket.sizes.whole_bytes {
-        // Two pieces, since it may be twice as large as a part.
-        let permits = u32::try_from(PARTS_PER_JOB).unwrap_or(1);
-        let _permit = acquire(bucket, permits).await?;
+        let pieces = body.bytes().div_ceil(bucket.sizes.part_bytes).max(1);
+        let _permit = acquire(bucket, u32::try_from(pieces).unwrap_or(u32::MAX)).await?;
         return bucket.put_whole(key, body.whole()?, attributes).await;
     }
     let upload =
@@ -50,6 +49,12 @@ pub(super) async fn put(
         upload.abort().await;
     }
     result
+}
+
+/// How many pieces may be in memory: enough for the jobs, and for the largest file that is put at once.
+pub(super) fn pieces(jobs: usize, sizes: &Sizes) -> usize {
+    let largest = usize::try_from(sizes.whole_bytes.div_ceil(sizes.part_bytes)).unwrap_or(usize::MAX);
+    (jobs.max(1) * PARTS_PER_JOB).max(largest)
 }
 
 async fn acquire(bucket: &Bucket, permits: u32) -> Result<OwnedSemaphorePermit, Cause> {
@@ -133,11 +138,13 @@ impl Upload {
     /// Reads, hashes and sends, all at the same time; the last part only when the whole is what it should be.
     async fn send(&self, mut body: Body) -> Result<Confirmed, Cause> {
         let part_bytes = part_bytes(body.bytes(), self.bucket.sizes.part_bytes);
+        let part_bytes = usize::try_from(part_bytes).unwrap_or(usize::MAX);
         let mut tasks = JoinSet::new();
         let mut parts = Vec::new();
         for number in 1.. {
             let permit = acquire(&self.bucket, 1).await?;
-            let Some(piece) = next_piece(&mut body, part_bytes)? else { break };
+            // Read on this thread; what is in flight goes on by itself.
+            let Some(piece) = body.next_in(&self.bucket.buffers, part_bytes)? else { break };
             let upload = self.clone();
             tasks.spawn(async move {
                 let part = upload.send_part(number, piece).await;
@@ -247,11 +254,6 @@ fn unfinished(bucket: &Bucket) -> MutexGuard<'_, Vec<(String, String)>> {
     bucket.unfinished.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Reads on this thread; what is in flight goes on by itself.
-fn next_piece(body: &mut Body, part_bytes: u64) -> Result<Option<Bytes>, LocalError> {
-    body.next(usize::try_from(part_bytes).unwrap_or(usize::MAX))
-}
-
 /// So large that the whole has no more parts than are allowed.
 fn part_bytes(bytes: u64, least: u64) -> u64 {
     least.max(bytes.div_ceil(MAX_PARTS))
@@ -308,6 +310,13 @@ mod tests {
         assert!(check(Some("aa"), None) && check(Some("aa"), Some("AES256")));
         assert!(!check(Some("bb"), None) && !check(None, None) && !check(Some("bb"), Some("AES256")));
         assert!(check(Some("bb"), Some("aws:kms")) && !check(None, Some("aws:kms")));
+    }
+
+    #[test]
+    fn the_largest_file_that_is_put_at_once_finds_room_with_one_job() {
+        let sizes = Sizes::default();
+        let needed = sizes.whole_bytes.div_ceil(sizes.part_bytes);
+        assert!(pieces(1, &sizes) as u64 >= needed && pieces(4, &sizes) as u64 * sizes.part_bytes <= 48 << 20);
     }
 
     #[test]
