@@ -34,6 +34,8 @@ pub enum Record {
     Transfer(Transfer),
     /// A part of a set has been restored; from mail-restore.
     Restored(Restored),
+    /// A set in a store; from mail-s3sync.
+    Set(StoredSet),
     /// What a store holds and costs; from mail-s3sync.
     Usage(Usage),
     /// A check has been made; from mail-check.
@@ -197,6 +199,34 @@ pub struct Restored {
     pub entries: u64,
     /// Nothing was written; this is what would have been.
     pub dry_run: bool,
+}
+
+/// A set in a store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct StoredSet {
+    /// The set, relative to the store's root.
+    pub set: String,
+    /// Where it is in the store.
+    pub url: String,
+    /// Objects below it.
+    pub objects: u64,
+    /// Their size.
+    pub bytes: u64,
+    /// Whether every file that its checksums list is there; false while it is being pushed, and of a set of which a
+    /// part had failed.
+    pub complete: bool,
+    /// How many files that its checksums list are not there.
+    pub missing: u64,
+    /// Whether it has to be decrypted.
+    pub encrypted: bool,
+    /// When its newest object was stored: RFC 3339.
+    pub stored: String,
+    /// How long ago that is.
+    pub age_seconds: u64,
+    /// Until when the store refuses to delete its checksums: RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locked_until: Option<String>,
 }
 
 /// What a store holds below a URL, and what it costs a month.

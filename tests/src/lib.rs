@@ -8,6 +8,8 @@ pub mod server; // the files of a mail server, and where its backups go
 pub mod mariadb; // a private database server
 pub mod facts; // what a database server holds
 pub mod dovecot; // a private IMAP server
+pub mod s3; // private S3 servers
+pub mod proxy; // faults between a program and a server
 
 pub mod held; // a lock, a small disk
 pub mod run; // a built tool at work

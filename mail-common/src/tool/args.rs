@@ -15,19 +15,19 @@ use crate::report::Verbosity;
 #[derive(Args, Clone, Debug, Default)]
 pub struct CommonArgs {
     /// Read settings from FILE (KEY=VALUE lines) [default: /etc/mailserver-backup/config where present]
-    #[arg(long, value_name = "FILE", help_heading = "Common options")]
+    #[arg(long, value_name = "FILE", global = true, help_heading = "Common options")]
     pub config: Option<PathBuf>,
 
     /// Write records as JSON lines, or as a table for people; auto: a table when stdout is a terminal
-    #[arg(long, value_name = "FORMAT", default_value = "auto", help_heading = "Common options")]
+    #[arg(long, value_name = "FORMAT", default_value = "auto", global = true, help_heading = "Common options")]
     pub format: Format,
 
     /// Print errors and warnings only
-    #[arg(short, long, conflicts_with = "verbose", help_heading = "Common options")]
+    #[arg(short, long, conflicts_with = "verbose", global = true, help_heading = "Common options")]
     pub quiet: bool,
 
     /// Print what is done; twice: every file
-    #[arg(short, long, action = ArgAction::Count, help_heading = "Common options")]
+    #[arg(short, long, action = ArgAction::Count, global = true, help_heading = "Common options")]
     pub verbose: u8,
 
     /// Print the manual page or the completions of a shell, and do nothing else

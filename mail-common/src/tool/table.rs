@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use crate::record::{
-    Artifact, Begin, Check, CheckStatus, End, EndStatus, ErrorRecord, Record, Restored, Transfer, TransferAction,
+    Artifact, Begin, Check, CheckStatus, End, EndStatus, ErrorRecord, Record, Restored, StoredSet, Transfer, TransferAction,
     Usage, Verdict, VerdictStatus,
 };
 use crate::report::printable;
@@ -91,6 +91,14 @@ static RESTORED: [Column; 5] = [
     Column::Text("PATH"),
     Column::Text("TARGET"),
 ];
+static SET: [Column; 6] = [
+    Column::Text("SET"),
+    Column::Text("STATUS"),
+    Column::Number("OBJECTS"),
+    Column::Number("SIZE"),
+    Column::Number("AGE"),
+    Column::Text("LOCKED UNTIL"),
+];
 static USAGE: [Column; 4] =
     [Column::Number("OBJECTS"), Column::Number("SIZE"), Column::Number("USD/MONTH"), Column::Text("URL")];
 static CHECK: [Column; 4] =
@@ -103,6 +111,7 @@ fn row(record: &Record) -> Row {
         Record::Verdict(verdict) => Row::Cells(&VERDICT, verdict_cells(verdict)),
         Record::Transfer(transfer) => Row::Cells(&TRANSFER, transfer_cells(transfer)),
         Record::Restored(restored) => Row::Cells(&RESTORED, restored_cells(restored)),
+        Record::Set(set) => Row::Cells(&SET, set_cells(set)),
         Record::Usage(usage) => Row::Cells(&USAGE, usage_cells(usage)),
         Record::Check(check) => Row::Cells(&CHECK, check_cells(check)),
         Record::Error(ErrorRecord { .. }) => Row::Nothing,
@@ -182,6 +191,28 @@ fn restored_cells(restored: &Restored) -> Vec<String> {
         restored.path.path.clone(),
         target,
     ]
+}
+
+fn set_cells(set: &StoredSet) -> Vec<String> {
+    let status = match (set.complete, set.encrypted) {
+        (true, true) => "complete, encrypted",
+        (true, false) => "complete",
+        (false, _) => "NOT COMPLETE",
+    };
+    vec![
+        set.set.clone(),
+        status.to_owned(),
+        set.objects.to_string(),
+        human_size(set.bytes),
+        human_age(set.age_seconds),
+        set.locked_until.clone().unwrap_or_else(|| "-".to_owned()),
+    ]
+}
+
+/// Days and hours, or hours and minutes.
+fn human_age(seconds: u64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    if days > 0 { format!("{days} d {hours} h") } else { format!("{hours} h {minutes} min") }
 }
 
 fn usage_cells(usage: &Usage) -> Vec<String> {

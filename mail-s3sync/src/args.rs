@@ -1,0 +1,316 @@
+//! The command line.
+
+use std::num::{NonZeroU16, NonZeroU32, NonZeroU64};
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+use jiff::civil::Date;
+use mail_common::set::{Component, UnknownComponent};
+use mail_common::tool::CommonArgs;
+
+use crate::encryption::Recipient;
+use crate::location::Location;
+use crate::pull::Mailbox;
+use crate::remote::SetName;
+use crate::store::LockMode;
+use crate::store::s3::{AddressingStyle, encode_uri_strict};
+
+/// Copies backup sets to an S3 bucket or another directory, proves them there, and brings them back.
+///
+/// Files are compared by sha256, never by time. What the store already has under the same digest is not sent again.
+/// A set is there once its checksums are, which come last. Nothing is ever deleted.
+#[derive(Debug, Parser)]
+#[command(
+    name = "mail-s3sync",
+    version,
+    after_help = "Exit codes: 0 done; 1 a file failed, or the answer is bad (the records say which); 2 wrong usage or \
+                  configuration, nothing touched; 3 could not finish.",
+    after_long_help = LONG_HELP
+)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Send a set: files first, in parallel, its manifest and checksums last
+    Push(PushArgs),
+    /// Bring a set back, or a part of it; each file is verified before it has its name
+    Pull(PullArgs),
+    /// Compare a set in the store with its own digests and sizes
+    Verify(VerifyArgs),
+    /// Show the sets in the store: size, age, complete or not, locked until
+    List(ListArgs),
+    /// Say how much is stored, all versions and unfinished uploads too, and what it costs a month
+    Usage(UsageArgs),
+}
+
+#[derive(ClapArgs, Debug)]
+pub(crate) struct PushArgs {
+    /// Take the set from records on standard input, and pass them on
+    #[arg(value_name = "-", value_parser = ["-"], conflicts_with_all = ["set", "date"])]
+    pub(crate) records: Option<String>,
+
+    /// The set: a directory, latest, or a name under the backup root such as weekly/2026-week-47
+    #[arg(long, value_name = "SET", conflicts_with = "date")]
+    pub(crate) set: Option<PathBuf>,
+
+    /// The daily set of this date [default: today]
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub(crate) date: Option<Date>,
+
+    /// Where to: s3://bucket/prefix or file:///directory [S3_BUCKET and S3_PREFIX]
+    #[arg(long, value_name = "URL")]
+    pub(crate) to: Option<Location>,
+
+    /// With -: push only when there is a clean verdict for every file of the set
+    #[arg(long, requires = "records", conflicts_with_all = ["set", "date"])]
+    pub(crate) require_clean: bool,
+
+    /// Encrypt every file to this public key of age (age1...); may be repeated
+    #[arg(long, value_name = "RECIPIENT")]
+    pub(crate) encrypt_to: Vec<Recipient>,
+
+    /// Lock every object for so many days (S3 Object Lock); never shortens a lock
+    #[arg(long, value_name = "DAYS", value_parser = parse_days, help_heading = "Objects")]
+    pub(crate) lock_days: Option<NonZeroU32>,
+
+    /// Who may end the lock early
+    #[arg(long, value_name = "MODE", requires = "lock_days", default_value = "compliance", help_heading = "Objects")]
+    pub(crate) lock_mode: LockMode,
+
+    /// The storage class, such as STANDARD_IA or GLACIER_IR
+    #[arg(long, value_name = "CLASS", value_parser = parse_storage_class, help_heading = "Objects")]
+    pub(crate) storage_class: Option<String>,
+
+    /// Encryption by the store: AES256 or aws:kms
+    #[arg(long, value_name = "KIND", value_parser = ["AES256", "aws:kms"], help_heading = "Objects")]
+    pub(crate) sse: Option<String>,
+
+    /// The key of AWS KMS
+    #[arg(long, value_name = "KEY", requires = "sse", help_heading = "Objects")]
+    pub(crate) sse_kms_key_id: Option<String>,
+
+    /// A tag of every object; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_tag, help_heading = "Objects")]
+    pub(crate) tag: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
+#[derive(ClapArgs, Debug)]
+pub(crate) struct PullArgs {
+    /// The directory that the files of the set go into
+    #[arg(long, value_name = "DIR")]
+    pub(crate) to: PathBuf,
+
+    /// Only this: mailboxes (or mail), mysql, config, ssl, dkim; may be repeated
+    #[arg(long, value_name = "COMPONENT", value_parser = parse_component)]
+    pub(crate) component: Vec<Component>,
+
+    /// Only this mailbox; may be repeated
+    #[arg(long, value_name = "USER@DOMAIN")]
+    pub(crate) mailbox: Vec<Mailbox>,
+
+    /// The private key that an encrypted set is decrypted with, as age-keygen writes it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) identity: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) which: WhichArgs,
+
+    #[command(flatten)]
+    pub(crate) from: FromArgs,
+}
+
+#[derive(ClapArgs, Debug)]
+pub(crate) struct VerifyArgs {
+    /// Read everything, instead of asking the store for the digests that the push has recorded
+    #[arg(long)]
+    pub(crate) deep: bool,
+
+    #[command(flatten)]
+    pub(crate) which: WhichArgs,
+
+    #[command(flatten)]
+    pub(crate) from: FromArgs,
+}
+
+#[derive(ClapArgs, Debug)]
+pub(crate) struct ListArgs {
+    #[command(flatten)]
+    pub(crate) from: FromArgs,
+}
+
+#[derive(ClapArgs, Debug)]
+pub(crate) struct UsageArgs {
+    #[command(flatten)]
+    pub(crate) from: FromArgs,
+}
+
+/// Which set in the store.
+#[derive(ClapArgs, Debug)]
+pub(crate) struct WhichArgs {
+    /// The daily set of this date
+    #[arg(long, value_name = "YYYY-MM-DD", conflicts_with_all = ["set", "latest"])]
+    pub(crate) date: Option<Date>,
+
+    /// The set of this name, such as weekly/2026-week-47
+    #[arg(long, value_name = "NAME", conflicts_with = "latest")]
+    pub(crate) set: Option<SetName>,
+
+    /// The newest complete set (the default)
+    #[arg(long)]
+    pub(crate) latest: bool,
+}
+
+/// The store that is read.
+#[derive(ClapArgs, Debug)]
+pub(crate) struct FromArgs {
+    /// Where the sets are: s3://bucket/prefix or file:///directory [S3_BUCKET and S3_PREFIX]
+    #[arg(long, value_name = "URL")]
+    pub(crate) from: Option<Location>,
+
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
+/// How the store is spoken to.
+#[derive(ClapArgs, Clone, Debug)]
+pub(crate) struct StoreArgs {
+    /// Requests and files at a time
+    #[arg(long, value_name = "N", default_value = "4", help_heading = "Store")]
+    pub(crate) jobs: NonZeroU16,
+
+    /// At most so many bytes a second, all together; K, M and G stand for 1024, 1024^2, 1024^3
+    #[arg(long, value_name = "RATE", value_parser = parse_rate, help_heading = "Store")]
+    pub(crate) limit_rate: Option<NonZeroU64>,
+
+    /// The profile in ~/.aws/config and ~/.aws/credentials [AWS_PROFILE]
+    #[arg(long, value_name = "PROFILE", help_heading = "Store")]
+    pub(crate) profile: Option<String>,
+
+    /// The region of the bucket [AWS_REGION, AWS_DEFAULT_REGION, the profile; us-east-1]
+    #[arg(long, value_name = "REGION", help_heading = "Store")]
+    pub(crate) region: Option<String>,
+
+    /// Another store that speaks S3: http://host:port [AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL]
+    #[arg(long, value_name = "URL", value_parser = parse_endpoint, help_heading = "Store")]
+    pub(crate) endpoint_url: Option<String>,
+
+    /// Where requests have the name of the bucket
+    #[arg(long, value_name = "STYLE", default_value = "auto", help_heading = "Store")]
+    pub(crate) addressing: AddressingStyle,
+
+    /// Give a request up, and try again, when nothing has moved for so long
+    #[arg(long, value_name = "SECONDS", default_value = "60", help_heading = "Store")]
+    pub(crate) timeout: NonZeroU16,
+
+    /// Try a request so often, with growing waits of random length in between
+    #[arg(long, value_name = "N", default_value = "10", help_heading = "Store")]
+    pub(crate) attempts: NonZeroU16,
+}
+
+const LONG_HELP: &str = "\
+Settings come from flags, then the environment, then --config FILE: BACKUP_ROOT, S3_BUCKET, S3_PREFIX, AWS_PROFILE,
+AWS_REGION, AWS_DEFAULT_REGION, AWS_ENDPOINT_URL, and S3_PRICES (such as 'STANDARD=0.023 GLACIER_IR=0.004', US dollars
+for a GB and month). Credentials come from where the AWS command line takes them: AWS_ACCESS_KEY_ID and
+AWS_SECRET_ACCESS_KEY, a web identity, the profile (keys, a role, a process), the container, the instance.
+
+Examples:
+  mail-s3sync push                                          today's set
+  mail-s3sync push --set weekly/2026-week-47 --to file:///mnt/offsite
+  mail-backup --daily | mail-s3sync push -
+  mail-s3sync push --to s3://bucket/mail --lock-days 30 --storage-class GLACIER_IR
+  mail-s3sync list
+  mail-s3sync verify --deep
+  mail-s3sync pull --latest --to /srv/restore
+  mail-s3sync pull --date 2026-11-23 --mailbox alice@example.com --to /srv/alice
+
+Exit codes: 0 done; 1 a file failed, or the answer is bad (the records say which); 2 wrong usage or configuration,
+nothing touched; 3 could not finish.";
+
+fn parse_component(text: &str) -> Result<Component, UnknownComponent> {
+    text.parse()
+}
+
+/// A number of bytes with an optional unit.
+fn parse_rate(text: &str) -> Result<NonZeroU64, String> {
+    let wrong = || "not a rate: write bytes a second, such as 500K or 2M".to_owned();
+    let (digits, shift) = match text.as_bytes().last().map(u8::to_ascii_uppercase) {
+        Some(b'K') => (&text[..text.len() - 1], 10),
+        Some(b'M') => (&text[..text.len() - 1], 20),
+        Some(b'G') => (&text[..text.len() - 1], 30),
+        _ => (text, 0),
+    };
+    let number: u64 = digits.parse().map_err(|_| wrong())?;
+    number.checked_mul(1 << shift).and_then(NonZeroU64::new).ok_or_else(wrong)
+}
+
+/// The endpoint without a slash at its end.
+pub(crate) fn parse_endpoint(text: &str) -> Result<String, &'static str> {
+    let is_url =
+        ["http://", "https://"].iter().any(|scheme| text.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()));
+    if is_url { Ok(text.trim_end_matches('/').to_owned()) } else { Err("not a URL such as https://host:port") }
+}
+
+/// A class whose objects can be read at once: the checksums of a set have to be.
+fn parse_storage_class(text: &str) -> Result<String, &'static str> {
+    match text {
+        "GLACIER" | "DEEP_ARCHIVE" => Err(
+            "objects of this class cannot be read before they are restored; use GLACIER_IR, or a lifecycle rule for \
+                 objects over 1 MB",
+        ),
+        _ => Ok(text.to_owned()),
+    }
+}
+
+/// A tag, escaped as the header wants it.
+fn parse_tag(text: &str) -> Result<String, &'static str> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => {
+            Ok(format!("{}={}", encode_uri_strict(name), encode_uri_strict(value)))
+        }
+        _ => Err("not NAME=VALUE"),
+    }
+}
+
+/// A number of days that a date can be moved by.
+pub(crate) fn parse_days(text: &str) -> Result<NonZeroU32, String> {
+    text.parse().ok().filter(|days: &NonZeroU32| days.get() <= 36_500).ok_or_else(|| "not 1 to 36500 days".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_class_that_cannot_be_read_back_is_refused() {
+        assert!(parse_storage_class("DEEP_ARCHIVE").is_err() && parse_storage_class("GLACIER").is_err());
+        assert_eq!(parse_storage_class("GLACIER_IR").as_deref(), Ok("GLACIER_IR"));
+    }
+
+    #[test]
+    fn tags_are_escaped() {
+        assert_eq!(parse_tag("a b=c/d&e").as_deref(), Ok("a%20b=c%2Fd%26e"));
+        assert!(parse_tag("=x").is_err() && parse_tag("x").is_err());
+    }
+
+    #[test]
+    fn rates_are_read() {
+        let rate = |text: &str| parse_rate(text).ok().map(NonZeroU64::get);
+        assert_eq!([rate("10"), rate("500k"), rate("2M")], [Some(10), Some(512_000), Some(2_097_152)]);
+        assert_eq!([rate("0"), rate("M"), rate("2T"), rate("99999999999G"), rate("é")], [None; 5]);
+    }
+}

@@ -1,0 +1,156 @@
+//! One file: into a hidden file beside its place, verified, then under its name.
+//!
+//! The hidden file is named for what it should become, so that the next pull goes on where this one stopped.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufReader, Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use mail_common::atomic;
+use mail_common::checksum::{Sha256, Sha256Writer};
+use mail_common::record::TransferAction;
+use mail_common::report::Progress;
+use rustix::fs::{FlockOperation, OFlags};
+use rustix::io::Errno;
+
+use super::{Error, Pull};
+use crate::encryption::Identities;
+use crate::place::put_in_place;
+use crate::remote::{Entry, SetName, plain_path};
+
+/// So often is a file fetched that comes with another digest.
+const ATTEMPTS: u32 = 3;
+const COPY_BYTES: usize = 256 * 1024;
+
+impl Pull<'_> {
+    /// Sees to it that the file is there, and gives its size.
+    pub(super) fn fetch(
+        &self,
+        name: SetName,
+        to: &Path,
+        entry: &Entry,
+        progress: &Progress,
+    ) -> Result<(TransferAction, u64), Error> {
+        let path = to.join(plain_path(&entry.path).as_path());
+        progress.say(&entry.path.to_string_lossy());
+        if let Some(bytes) = bytes_if_there(&path, entry.plain) {
+            return Ok((TransferAction::Skipped, bytes));
+        }
+        let key = format!("{name}/{}", entry.path);
+        let failed = |path: &Path, source| Error::Write { path: path.to_owned(), source };
+        let parent = path.parent().unwrap_or(to);
+        atomic::create_dir_all(parent).map_err(|source| failed(parent, source))?;
+        let hidden = parent.join(hidden_name(entry));
+        let mut file = open_locked(&hidden)?;
+        self.download(&key, &mut file, &hidden, entry.stored, progress)?;
+        let finished = match (entry.is_encrypted(), self.identities) {
+            (true, Some(identities)) => decrypt(&mut file, &hidden, entry, identities)?,
+            _ => hidden.clone(),
+        };
+        put_in_place(&finished, &path).map_err(|source| failed(&path, source))?;
+        atomic::remove_tree(&hidden).map_err(|source| failed(&hidden, source))?;
+        let bytes = std::fs::metadata(&path).map_err(|source| failed(&path, source))?.len();
+        Ok((TransferAction::Downloaded, bytes))
+    }
+
+    /// Fills the hidden file until it has the digest, and syncs it.
+    fn download(
+        &self,
+        key: &str,
+        file: &mut File,
+        hidden: &Path,
+        expected: Sha256,
+        progress: &Progress,
+    ) -> Result<(), Error> {
+        let failed = |source| Error::Write { path: hidden.to_owned(), source };
+        let mut found = expected;
+        for _ in 0..ATTEMPTS {
+            file.rewind().map_err(failed)?;
+            // What an interrupted pull has left is hashed again, not trusted.
+            let mut hasher = Sha256Writer::new(io::sink());
+            io::copy(file, &mut hasher).map_err(failed)?;
+            self.append(key, file, &mut hasher, hidden, progress)?;
+            found = hasher.into_parts().1;
+            if found == expected {
+                return file.sync_all().map_err(failed);
+            }
+            file.set_len(0).map_err(failed)?;
+        }
+        Err(Error::Damaged { url: self.location.url_of(key), times: ATTEMPTS, expected, found })
+    }
+
+    /// Appends what is not in the file yet.
+    fn append(
+        &self,
+        key: &str,
+        file: &mut File,
+        hasher: &mut Sha256Writer<io::Sink>,
+        hidden: &Path,
+        progress: &Progress,
+    ) -> Result<(), Error> {
+        let url = || self.location.url_of(key);
+        let missing = || Error::Missing { url: url() };
+        let from = hasher.bytes();
+        let mut download = self.store.get(key, from)?.ok_or_else(missing)?;
+        let mut buffer = vec![0; COPY_BYTES];
+        loop {
+            self.interrupt.check()?;
+            let read = match download.reader.read(&mut buffer) {
+                Ok(0) => return Ok(()),
+                Ok(read) => read,
+                Err(source) => {
+                    self.interrupt.check()?;
+                    return Err(Error::Read { url: url(), source });
+                }
+            };
+            hasher.write_all(&buffer[..read]).expect("a sink takes everything");
+            file.write_all(&buffer[..read]).map_err(|source| Error::Write { path: hidden.to_owned(), source })?;
+            progress.advance(read as u64);
+        }
+    }
+}
+
+fn bytes_if_there(path: &Path, expected: Sha256) -> Option<u64> {
+    let metadata = std::fs::symlink_metadata(path).ok()?;
+    let (sha256, bytes) = Sha256::of_reader(File::open(path).ok().filter(|_| metadata.is_file())?).ok()?;
+    (sha256 == expected).then_some(bytes)
+}
+
+/// A temporary name, the same for the same file with the same content.
+fn hidden_name(entry: &Entry) -> String {
+    let what = [entry.path.as_bytes(), entry.stored.to_string().as_bytes()].concat();
+    format!(".tmp-pull-{}", &Sha256::of(&what).to_string()[..32])
+}
+
+/// Opens or makes the hidden file, and shuts out another pull.
+fn open_locked(path: &Path) -> Result<File, Error> {
+    let failed = |source| Error::Write { path: path.to_owned(), source };
+    let nofollow = OFlags::NOFOLLOW.bits().cast_signed();
+    let options = OpenOptions::new().read(true).append(true).create(true).mode(0o600).custom_flags(nofollow).clone();
+    let file = options.open(path).map_err(failed)?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(Errno::WOULDBLOCK) => Err(Error::Busy { path: path.to_owned() }),
+        Err(errno) => Err(failed(errno.into())),
+    }
+}
+
+/// Decrypts the hidden file into another one, whose digest is that of the file in the set.
+fn decrypt(file: &mut File, hidden: &Path, entry: &Entry, identities: &Identities) -> Result<PathBuf, Error> {
+    let mut path = hidden.as_os_str().to_owned();
+    path.push("-plain");
+    let path = PathBuf::from(path);
+    let failed = |source| Error::Write { path: path.clone(), source };
+    file.rewind().map_err(failed)?;
+    atomic::remove_tree(&path).map_err(failed)?;
+    let mut reader = identities.decrypt(BufReader::new(&*file))?;
+    let mut plain = atomic::StoredFile::create(&path).map_err(failed)?;
+    io::copy(&mut reader, &mut plain).map_err(failed)?;
+    let stored = plain.finish().map_err(failed)?;
+    if stored.sha256 == entry.plain {
+        return Ok(path);
+    }
+    atomic::remove_tree(&path).map_err(failed)?;
+    Err(Error::Damaged { url: entry.path.to_string(), times: 1, expected: entry.plain, found: stored.sha256 })
+}

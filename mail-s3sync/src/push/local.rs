@@ -1,0 +1,108 @@
+//! The set that is pushed, as it is on this machine.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use mail_common::checksum::{ChecksumFile, Sha256};
+use mail_common::relpath::RelPath;
+use mail_common::report::Report;
+use mail_common::set::{CHECKSUMS, Component, Inventory, InventoryError, LockError, MANIFEST, NotASetId, ReadLock};
+
+use crate::remote::SetName;
+
+/// A set that nobody replaces or removes while this lives.
+#[derive(Debug)]
+pub(crate) struct LocalSet {
+    pub(crate) name: SetName,
+    /// What its checksums list: everything but they themselves.
+    pub(crate) files: Vec<LocalFile>,
+    /// Its checksums, as they are.
+    pub(crate) checksums: Vec<u8>,
+    pub(crate) directory: PathBuf,
+    _lock: ReadLock,
+}
+
+/// A file of the set.
+#[derive(Clone, Debug)]
+pub(crate) struct LocalFile {
+    pub(crate) path: RelPath,
+    pub(crate) location: PathBuf,
+    pub(crate) sha256: Sha256,
+    pub(crate) bytes: u64,
+    pub(crate) component: Option<Component>,
+}
+
+/// A directory cannot be pushed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    #[error(transparent)]
+    Inventory(#[from] InventoryError),
+    #[error("{} has no name of a set", directory.display())]
+    Name { directory: PathBuf, source: NotASetId },
+    #[error("{} is damaged: {count} files that its checksums list are missing, such as {example}; use another set", set.display())]
+    Missing { set: PathBuf, count: usize, example: RelPath },
+    #[error("{} is damaged: it has {found} bytes, and the manifest says {expected}; use another set", path.display())]
+    Size { path: PathBuf, expected: u64, found: u64 },
+    #[error("read {}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+}
+
+impl LocalSet {
+    /// Locks and reads the set in `directory`. Nothing of the content of its files is read.
+    pub(crate) fn open(directory: &Path, report: &Report) -> Result<Self, Error> {
+        let lock = ReadLock::acquire(directory)?;
+        let inventory = Inventory::read(directory)?;
+        if let Some(example) = inventory.missing.first() {
+            let count = inventory.missing.len();
+            return Err(Error::Missing { set: directory.to_owned(), count, example: example.clone() });
+        }
+        for path in &inventory.unlisted {
+            report.warning(format!("{path} in {} is in no checksums and is not pushed", directory.display()));
+        }
+        let path = directory.join(CHECKSUMS);
+        let checksums = fs::read(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
+        let parsed = ChecksumFile::parse(&checksums).map_err(|source| InventoryError::Checksums { path, source })?;
+        let listed: BTreeMap<RelPath, Sha256> =
+            parsed.entries().iter().map(|(sha256, path)| (path.clone(), *sha256)).collect();
+        let files =
+            listed.into_iter().map(|(path, sha256)| file(&inventory, path, sha256)).collect::<Result<_, _>>()?;
+        Ok(Self { name: name(directory, &inventory)?, files, checksums, directory: directory.to_owned(), _lock: lock })
+    }
+
+    /// The file called `name`.
+    pub(crate) fn file(&self, name: &str) -> Option<&LocalFile> {
+        self.files.iter().find(|file| file.path.as_bytes() == name.as_bytes())
+    }
+
+    /// The manifest; sets of the old scripts have none.
+    pub(crate) fn manifest(&self) -> Option<&LocalFile> {
+        self.file(MANIFEST)
+    }
+}
+
+fn file(inventory: &Inventory, path: RelPath, sha256: Sha256) -> Result<LocalFile, Error> {
+    let location = inventory.set.join(path.as_path());
+    let metadata = fs::symlink_metadata(&location);
+    let bytes = metadata.map_err(|source| Error::Read { path: location.clone(), source })?.len();
+    let listed = inventory.file(&path);
+    if let Some(expected) = listed.and_then(|file| file.recorded).map(|recorded| recorded.bytes)
+        && expected != bytes
+    {
+        return Err(Error::Size { path: location, expected, found: bytes });
+    }
+    Ok(LocalFile { component: listed.and_then(|file| file.component), path, location, sha256, bytes })
+}
+
+/// By its directory, and where that was renamed by its manifest.
+fn name(directory: &Path, inventory: &Inventory) -> Result<SetName, Error> {
+    let absolute = fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned());
+    let recorded = inventory.manifest.as_ref().and_then(|manifest| manifest.begin.set.as_deref()?.parse().ok());
+    match (SetName::of_directory(&absolute), recorded) {
+        (Ok(name), _) | (Err(_), Some(name)) => Ok(name),
+        (Err(source), None) => Err(Error::Name { directory: directory.to_owned(), source }),
+    }
+}

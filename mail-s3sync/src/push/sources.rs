@@ -1,0 +1,86 @@
+//! What earlier sets in the store already hold, so that the store can copy it by itself.
+
+use std::collections::{HashMap, HashSet};
+
+use mail_common::checksum::Sha256;
+
+use crate::parallel::each_in_parallel;
+use crate::remote::{Contents, Error, RemoteSet, SetName, list, names};
+use crate::store::{Listed, ObjectStore};
+
+/// Objects by the digest of the file in the set, with the digest of what is stored.
+pub(crate) type Sources = HashMap<Sha256, Source>;
+
+/// An object that holds what is needed.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    pub(crate) object: Listed,
+    pub(crate) stored: Sha256,
+}
+
+/// Where the `needed` digests are in the store: in `target` as it is, else in the newest sets that have them. Only what
+/// a push has confirmed counts, and only what is encrypted to the same `recipients`.
+pub(crate) fn find(
+    store: &dyn ObjectStore,
+    jobs: usize,
+    target: &RemoteSet,
+    needed: &HashSet<Sha256>,
+    recipients: Option<&str>,
+) -> Result<Sources, Error> {
+    let mut sources = Sources::new();
+    add(&mut sources, target, needed, recipients);
+    let mut others: Vec<SetName> = names(store)?;
+    others.retain(|name| *name != target.name);
+    // The newest has nearly everything, as a rule; then the rest is asked at once.
+    let (newest, older) = others.split_at(others.len().min(1));
+    for group in [newest, older] {
+        if sources.len() == needed.len() {
+            break;
+        }
+        let still_needed: HashSet<Sha256> =
+            needed.iter().filter(|sha256| !sources.contains_key(*sha256)).copied().collect();
+        for found in each_in_parallel(jobs, group, |name| read(store, *name, &still_needed, recipients)) {
+            if let Some(set) = found? {
+                add(&mut sources, &set, needed, recipients);
+            }
+        }
+    }
+    Ok(sources)
+}
+
+/// A set that has some of what is needed. One whose checksums are damaged is of no use, and no obstacle.
+fn read(
+    store: &dyn ObjectStore,
+    name: SetName,
+    needed: &HashSet<Sha256>,
+    recipients: Option<&str>,
+) -> Result<Option<RemoteSet>, Error> {
+    let contents = match Contents::read(store, name) {
+        Err(Error::Store(error)) => return Err(error.into()),
+        contents => contents.ok().flatten(),
+    };
+    let is_useful = |contents: &Contents| {
+        is_for(contents, recipients) && contents.entries.iter().any(|entry| needed.contains(&entry.plain))
+    };
+    match contents.filter(is_useful) {
+        Some(contents) => Ok(Some(RemoteSet { name, listed: list(store, name)?, contents: Some(contents) })),
+        None => Ok(None),
+    }
+}
+
+fn add(sources: &mut Sources, set: &RemoteSet, needed: &HashSet<Sha256>, recipients: Option<&str>) {
+    let Some(contents) = set.contents.as_ref().filter(|contents| is_for(contents, recipients)) else { return };
+    for entry in contents.entries.iter().filter(|entry| needed.contains(&entry.plain)) {
+        if recipients.is_some() == entry.is_encrypted()
+            && let Some(object) = set.confirmed(entry)
+        {
+            let source = || Source { object: object.clone(), stored: entry.stored };
+            sources.entry(entry.plain).or_insert_with(source);
+        }
+    }
+}
+
+/// Whether the set can be read by exactly those to whom this push encrypts.
+pub(crate) fn is_for(contents: &Contents, recipients: Option<&str>) -> bool {
+    contents.encrypted.as_ref().map(|encrypted| encrypted.recipients.as_str()) == recipients
+}

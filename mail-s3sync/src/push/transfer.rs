@@ -1,0 +1,90 @@
+//! One file: found in the store, copied inside it, or sent.
+
+use mail_common::checksum::Sha256;
+use mail_common::record::TransferAction;
+
+use super::fate::Fate;
+use super::sources::Source;
+use super::{Done, Error, Item, Push};
+use crate::store::{Attributes, Body, Confirmed, Found, Marks};
+
+impl Push<'_> {
+    /// Sees to it that the store has the file under `key`.
+    pub(super) fn transfer(&self, item: &Item, fate: &Fate, key: &str, source: Option<&Source>) -> Result<Done, Error> {
+        let found = match fate {
+            Fate::There(_) => fate.done(item),
+            Fate::Ask => self.ask(item, key)?,
+            Fate::Send => None,
+        };
+        if let Some(done) = found {
+            if let Some(lock) = self.lock {
+                self.store.extend_lock(key, lock)?;
+            }
+            return Ok(done);
+        }
+        let copied = match source {
+            Some(source) => self.copy(item, key, source)?,
+            None => None,
+        };
+        match copied {
+            Some(done) => Ok(done),
+            None => self.upload(item, key),
+        }
+    }
+
+    /// What an interrupted push has left under that key, when it is the file.
+    fn ask(&self, item: &Item, key: &str) -> Result<Option<Done>, Error> {
+        let Some(Found { bytes, marks, .. }) = self.store.look(key)? else { return Ok(None) };
+        let is_same = match self.recipients {
+            Some(recipients) => {
+                marks.plain_sha256 == Some(item.sha256) && marks.recipients.as_deref() == Some(recipients.text())
+            }
+            None => marks.sha256 == Some(item.sha256) && bytes == item.bytes,
+        };
+        let done = |stored| self.done(item, bytes, stored, Confirmed { etag: None }, TransferAction::Skipped);
+        Ok(marks.sha256.filter(|_| is_same).map(done))
+    }
+
+    /// Lets the store copy the file; `None` when the source is not what it was, or the store cannot.
+    fn copy(&self, item: &Item, key: &str, source: &Source) -> Result<Option<Done>, Error> {
+        if self.recipients.is_none() && source.object.bytes != item.bytes {
+            return Ok(None);
+        }
+        let attributes = self.attributes(item, source.stored);
+        let copied = match self.store.copy(&source.object, key, &attributes) {
+            // Whatever it was, sending is the other way to the same end.
+            Err(error) if !error.is_interruption() => {
+                self.session.report.info(format!("sent instead: {}", mail_common::report::chain(&error)));
+                None
+            }
+            copied => copied?,
+        };
+        let bytes = source.object.bytes;
+        Ok(copied.map(|confirmed| self.done(item, bytes, source.stored, confirmed, TransferAction::Copied)))
+    }
+
+    fn upload(&self, item: &Item, key: &str) -> Result<Done, Error> {
+        let plain = Body::open(&item.file.location, item.sha256, Some(item.bytes))?;
+        let body = match self.recipients {
+            Some(recipients) => recipients.encrypt(&item.file.location, plain)?.body,
+            None => plain,
+        };
+        let (bytes, stored) = (body.bytes(), body.sha256());
+        let confirmed = self.store.put(key, body, &self.attributes(item, stored))?;
+        Ok(self.done(item, bytes, stored, confirmed, TransferAction::Uploaded))
+    }
+
+    fn attributes(&self, item: &Item, stored: Sha256) -> Attributes {
+        let marks = Marks {
+            sha256: Some(stored),
+            plain_sha256: self.recipients.map(|_| item.sha256),
+            recipients: self.recipients.map(|recipients| recipients.text().to_owned()),
+            locked_until: None,
+        };
+        Attributes { marks, lock: self.lock }
+    }
+
+    fn done(&self, item: &Item, bytes: u64, stored: Sha256, confirmed: Confirmed, action: TransferAction) -> Done {
+        Done { item: item.clone(), bytes, stored, etag: confirmed.etag, action }
+    }
+}

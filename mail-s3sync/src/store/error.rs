@@ -1,0 +1,95 @@
+//! What can go wrong with a request to a store.
+
+use std::io;
+
+use mail_common::interrupt::Interrupted;
+
+use super::LocalError;
+
+/// A request that was not done: on what, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("{doing} {url}")]
+pub(crate) struct StoreError {
+    pub(crate) doing: &'static str,
+    pub(crate) url: String,
+    #[source]
+    pub(crate) cause: Box<Cause>,
+}
+
+/// Why a request was not done.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Cause {
+    /// The file to send is not what the set says.
+    #[error(transparent)]
+    Local(#[from] LocalError),
+    #[error("there is no such bucket; check the name, and the endpoint and region it is in")]
+    NoSuchBucket,
+    #[error(
+        "the store refuses the credentials ({code}: {message}); check the access key, its secret and its session token"
+    )]
+    BadCredentials { code: String, message: String },
+    #[error("no credentials to use")]
+    Credentials(#[source] crate::credentials::Error),
+    #[error("the clock of this machine and that of the store differ too much ({message}); set the clock right")]
+    ClockSkew { message: String },
+    #[error("not allowed ({message}); {hint}")]
+    Denied { message: String, hint: &'static str },
+    #[error("the store answered {status} {code}: {message}")]
+    Refused { status: u16, code: String, message: String },
+    #[error("the store's answer makes no sense: {0}")]
+    Odd(String),
+    /// The connection, or a time-out.
+    #[error("{0}")]
+    Transport(String),
+    #[error("the store has confirmed {found}, and {expected} was sent")]
+    Unconfirmed { expected: String, found: String },
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
+    #[error("the key is not UTF-8, and keys must be; rename the mailbox or the file")]
+    KeyNotText,
+}
+
+impl StoreError {
+    pub(crate) fn new(doing: &'static str, url: String, cause: Cause) -> Self {
+        Self { doing, url, cause: Box::new(cause) }
+    }
+
+    /// The file on this machine is damaged; the store is not to blame.
+    pub(crate) fn is_local_damage(&self) -> bool {
+        matches!(*self.cause, Cause::Local(_))
+    }
+
+    /// A signal came.
+    pub(crate) fn is_interruption(&self) -> bool {
+        matches!(*self.cause, Cause::Interrupted(_))
+    }
+
+    /// Whether any other request would fail alike, so that there is no use in going on.
+    pub(crate) fn is_fatal(&self) -> bool {
+        match &*self.cause {
+            Cause::NoSuchBucket
+            | Cause::BadCredentials { .. }
+            | Cause::Credentials(_)
+            | Cause::ClockSkew { .. }
+            | Cause::Denied { .. }
+            | Cause::Interrupted(_) => true,
+            Cause::Io(error) => error.kind() == io::ErrorKind::StorageFull,
+            Cause::Local(_)
+            | Cause::Refused { .. }
+            | Cause::Odd(_)
+            | Cause::Transport(_)
+            | Cause::Unconfirmed { .. }
+            | Cause::KeyNotText => false,
+        }
+    }
+
+    /// Whether it is the settings that are wrong, and not the world.
+    pub(crate) fn is_configuration(&self) -> bool {
+        matches!(
+            *self.cause,
+            Cause::NoSuchBucket | Cause::BadCredentials { .. } | Cause::Credentials(_) | Cause::Denied { .. }
+        )
+    }
+}

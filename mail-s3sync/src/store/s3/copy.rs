@@ -1,0 +1,129 @@
+//! A copy inside the bucket, of exactly the object that was listed.
+
+use std::sync::Arc;
+
+use rusoto_core::signature::encode_uri_path;
+use rusoto_s3::{CopyObjectRequest, S3, UploadPartCopyRequest};
+
+use super::attempt::Patience;
+use super::failure::Failure;
+use super::upload::{OPAQUE_ENCRYPTION, Part, Upload, unquoted};
+use super::{Bucket, marks};
+use crate::store::{Attributes, Cause, Confirmed, Listed};
+
+impl Bucket {
+    /// `None` when the source is gone, or is another object by now.
+    pub(super) async fn copy(
+        self: &Arc<Self>,
+        source: &Listed,
+        key: &str,
+        attributes: &Attributes,
+    ) -> Result<Option<Confirmed>, Cause> {
+        let copied = match source.bytes > self.sizes.whole_copy_bytes {
+            true => self.copy_in_parts(source, key, attributes).await?,
+            false => self.copy_whole(source, key, attributes).await?,
+        };
+        match copied {
+            Ok(confirmed) => Ok(confirmed),
+            Err(failure) if failure.is_not_found() || failure.is_precondition() => Ok(None),
+            Err(failure) => Err(failure.cause()),
+        }
+    }
+
+    /// The source as the header wants it.
+    fn copy_source(&self, source: &Listed) -> String {
+        format!("{}/{}", self.name, encode_uri_path(&self.full(&source.key)))
+    }
+
+    async fn copy_whole(
+        &self,
+        source: &Listed,
+        key: &str,
+        attributes: &Attributes,
+    ) -> Result<Result<Option<Confirmed>, Failure>, Cause> {
+        let request = || CopyObjectRequest {
+            bucket: self.name.clone(),
+            key: self.full(key),
+            copy_source: self.copy_source(source),
+            copy_source_if_match: quoted(source),
+            metadata: Some(marks::write(&attributes.marks)),
+            metadata_directive: Some("REPLACE".to_owned()),
+            object_lock_mode: attributes.lock.map(|lock| lock.mode.name().to_owned()),
+            object_lock_retain_until_date: attributes.lock.map(|lock| lock.until.to_string()),
+            storage_class: self.writing.storage_class.clone(),
+            server_side_encryption: self.writing.encryption.clone(),
+            ssekms_key_id: self.writing.kms_key.clone(),
+            tagging: self.writing.tags.clone(),
+            tagging_directive: self.writing.tags.as_ref().map(|_| "REPLACE".to_owned()),
+            ..Default::default()
+        };
+        let answer = self.attempt(Patience::Full, || self.client.copy_object(request())).await?;
+        Ok(answer.and_then(|answer| {
+            let etag = answer.copy_object_result.and_then(|result| result.e_tag);
+            let etag = etag.ok_or_else(|| Failure::Transport("a copy without its ETag".to_owned()))?;
+            let etag = unquoted(&etag);
+            let is_same = is_copy(source.etag.as_deref(), &etag, answer.server_side_encryption.as_deref());
+            Ok(is_same.then_some(Confirmed { etag: Some(etag) }))
+        }))
+    }
+
+    async fn copy_in_parts(
+        self: &Arc<Self>,
+        source: &Listed,
+        key: &str,
+        attributes: &Attributes,
+    ) -> Result<Result<Option<Confirmed>, Failure>, Cause> {
+        let id = self.create(key, attributes).await?;
+        let upload = Upload { bucket: Arc::clone(self), key: self.full(key), id };
+        let parts = self.copy_parts(&upload, source).await;
+        let completed = match parts {
+            Ok(Ok(parts)) => upload.complete(parts).await.map(|confirmed| Ok(Some(confirmed))),
+            Ok(Err(failure)) => Ok(Err(failure)),
+            Err(cause) => Err(cause),
+        };
+        if !matches!(completed, Ok(Ok(_))) {
+            upload.abort().await;
+        }
+        completed
+    }
+
+    async fn copy_parts(&self, upload: &Upload, source: &Listed) -> Result<Result<Vec<Part>, Failure>, Cause> {
+        let mut parts = Vec::new();
+        let mut start = 0;
+        while start < source.bytes {
+            let end = source.bytes.min(start + self.sizes.copy_part_bytes);
+            let number = i64::try_from(parts.len() + 1).unwrap_or(i64::MAX);
+            let request = || UploadPartCopyRequest {
+                bucket: self.name.clone(),
+                key: upload.key.clone(),
+                upload_id: upload.id.clone(),
+                part_number: number,
+                copy_source: self.copy_source(source),
+                copy_source_if_match: quoted(source),
+                copy_source_range: Some(format!("bytes={start}-{}", end - 1)),
+                ..Default::default()
+            };
+            let copied = self.attempt(Patience::Full, || self.client.upload_part_copy(request())).await?;
+            let etag = match copied {
+                Ok(answer) => answer.copy_part_result.and_then(|result| result.e_tag),
+                Err(failure) => return Ok(Err(failure)),
+            };
+            let etag = etag.ok_or_else(|| Cause::Odd("a copied part without its ETag".to_owned()))?;
+            parts.push(Part::copied(number, &etag));
+            start = end;
+        }
+        Ok(Ok(parts))
+    }
+}
+
+/// Whether the ETag of a copy fits that of its source, for stores that do not compare it themselves. One of parts, and
+/// one under a key of KMS, says nothing of the content.
+fn is_copy(source: Option<&str>, copy: &str, encryption: Option<&str>) -> bool {
+    let is_opaque =
+        |etag: &str| etag.contains('-') || encryption.is_some_and(|kind| kind.starts_with(OPAQUE_ENCRYPTION));
+    source.is_none_or(|source| source == copy || is_opaque(source) || is_opaque(copy))
+}
+
+fn quoted(source: &Listed) -> Option<String> {
+    source.etag.as_ref().map(|etag| format!("\"{etag}\""))
+}

@@ -1,0 +1,180 @@
+//! Content out of the bucket. A connection that breaks off is taken up again where it was, of the same object.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use rusoto_core::ByteStream;
+use rusoto_s3::{GetObjectOutput, GetObjectRequest, S3};
+use tokio::runtime::Handle;
+
+use super::attempt::Patience;
+use super::upload::unquoted;
+use super::{Bucket, INTERRUPT_POLL, attempt, marks};
+use crate::store::{Cause, Download, Found, Marks};
+
+/// So often a download is taken up again without a single byte in between.
+const MAX_BREAKS: u32 = 10;
+
+/// Opens an object from the byte `from` on.
+pub(super) async fn open(
+    bucket: &Arc<Bucket>,
+    handle: &Handle,
+    key: &str,
+    from: u64,
+) -> Result<Option<Download>, Cause> {
+    let Some(answer) = bucket.get(key, from, None).await? else { return Ok(None) };
+    let opened = match answer {
+        Opened::AtEnd => {
+            let found = Found { bytes: from, marks: Marks::default(), locked_until: None };
+            return Ok(Some(Download { found, reader: Box::new(io::empty()) }));
+        }
+        Opened::Content(answer) => answer,
+    };
+    let left = attempt::bytes(opened.content_length)?;
+    let is_range = opened.content_range.is_some();
+    let found = Found {
+        bytes: if is_range { from + left } else { left },
+        marks: marks::read(opened.metadata.as_ref()),
+        locked_until: opened.object_lock_retain_until_date.clone().and_then(|until| until.parse().ok()),
+    };
+    let mut reader = ObjectReader {
+        bucket: Arc::clone(bucket),
+        handle: handle.clone(),
+        key: key.to_owned(),
+        etag: opened.e_tag.as_deref().map(unquoted),
+        position: if is_range { from } else { 0 },
+        end: found.bytes,
+        skip_to: from,
+        stream: opened.body,
+        piece: Bytes::new(),
+        breaks: 0,
+    };
+    // Some stores answer a range with the whole.
+    reader.skip_to = if is_range { 0 } else { from };
+    Ok(Some(Download { found, reader: Box::new(reader) }))
+}
+
+/// What a GET came to.
+enum Opened {
+    Content(Box<GetObjectOutput>),
+    /// There is no byte from there on.
+    AtEnd,
+}
+
+impl Bucket {
+    async fn get(&self, key: &str, from: u64, etag: Option<&str>) -> Result<Option<Opened>, Cause> {
+        let request = || GetObjectRequest {
+            bucket: self.name.clone(),
+            key: self.full(key),
+            range: (from > 0).then(|| format!("bytes={from}-")),
+            if_match: etag.map(|etag| format!("\"{etag}\"")),
+            ..Default::default()
+        };
+        match self.attempt(Patience::Full, || self.client.get_object(request())).await? {
+            Ok(answer) => Ok(Some(Opened::Content(Box::new(answer)))),
+            Err(failure) if failure.is_not_found() => Ok(None),
+            Err(failure) if failure.is_beyond_end() => Ok(Some(Opened::AtEnd)),
+            Err(failure) => Err(failure.cause()),
+        }
+    }
+}
+
+/// Reads an object to its end.
+struct ObjectReader {
+    bucket: Arc<Bucket>,
+    handle: Handle,
+    key: String,
+    etag: Option<String>,
+    /// Of the next byte that comes.
+    position: u64,
+    end: u64,
+    /// What comes before is not wanted.
+    skip_to: u64,
+    stream: Option<ByteStream>,
+    piece: Bytes,
+    breaks: u32,
+}
+
+impl ObjectReader {
+    /// The next piece; `None` at the end.
+    async fn next_piece(&mut self) -> io::Result<Option<Bytes>> {
+        while self.position < self.end {
+            let broken = match self.stream.as_mut() {
+                Some(stream) => match stream.next().await {
+                    Some(Ok(piece)) if !piece.is_empty() => {
+                        if let Some(limit) = &self.bucket.limit {
+                            tokio::time::sleep(limit.reserve(piece.len(), Instant::now())).await;
+                        }
+                        return Ok(Some(self.take(piece)));
+                    }
+                    Some(Ok(_)) => continue,
+                    Some(Err(error)) => error,
+                    None => io::ErrorKind::UnexpectedEof.into(),
+                },
+                None => io::ErrorKind::UnexpectedEof.into(),
+            };
+            self.breaks += 1;
+            if self.breaks > MAX_BREAKS {
+                return Err(broken);
+            }
+            self.reopen().await?;
+        }
+        Ok(None)
+    }
+
+    fn take(&mut self, mut piece: Bytes) -> Bytes {
+        // More than was announced is not part of the object.
+        piece.truncate(usize::try_from(self.end - self.position).unwrap_or(usize::MAX));
+        self.breaks = 0;
+        let start = self.position;
+        self.position += piece.len() as u64;
+        let unwanted = self.skip_to.saturating_sub(start).min(piece.len() as u64);
+        piece.split_off(usize::try_from(unwanted).unwrap_or(piece.len()))
+    }
+
+    async fn reopen(&mut self) -> io::Result<()> {
+        let opened = self.bucket.get(&self.key, self.position, self.etag.as_deref()).await;
+        match opened.map_err(io::Error::other)? {
+            Some(Opened::Content(answer)) => {
+                let is_range = answer.content_range.is_some();
+                self.skip_to = self.skip_to.max(if is_range { 0 } else { self.position });
+                self.position = if is_range { self.position } else { 0 };
+                self.stream = answer.body;
+                Ok(())
+            }
+            Some(Opened::AtEnd) | None => Err(io::Error::other("the object was replaced while it was read")),
+        }
+    }
+
+    async fn next_or_interrupted(&mut self) -> io::Result<Option<Bytes>> {
+        let bucket = Arc::clone(&self.bucket);
+        let interrupted = async {
+            loop {
+                bucket.interrupt.check().map_err(io::Error::other)?;
+                tokio::time::sleep(INTERRUPT_POLL).await;
+            }
+        };
+        tokio::select! {
+            piece = self.next_piece() => piece,
+            interrupted = interrupted => interrupted,
+        }
+    }
+}
+
+impl Read for ObjectReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.piece.is_empty() {
+            let handle = self.handle.clone();
+            match handle.block_on(self.next_or_interrupted())? {
+                Some(piece) => self.piece = piece,
+                None => return Ok(0),
+            }
+        }
+        let size = buffer.len().min(self.piece.len());
+        buffer[..size].copy_from_slice(&self.piece.split_to(size));
+        Ok(size)
+    }
+}

@@ -1,0 +1,150 @@
+//! What a failed request means: whether to try again, and what to tell people.
+
+use std::fmt::Debug;
+
+use rusoto_core::RusotoError;
+use rusoto_core::request::BufferedHttpResponse;
+
+use crate::store::Cause;
+
+/// A request that failed, once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// The store has answered.
+    Answer { status: u16, code: String, message: String },
+    /// It has not, or what came makes no sense.
+    Transport(String),
+}
+
+/// What to do about a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Remedy {
+    TryAgain,
+    /// With other keys.
+    RenewKeys,
+    GiveUp,
+}
+
+impl Failure {
+    pub(super) fn new<E: std::error::Error + Debug + 'static>(error: RusotoError<E>) -> Self {
+        match error {
+            RusotoError::Unknown(answer) => Self::of_answer(&answer),
+            // A variant is called as the code, and holds the message.
+            RusotoError::Service(error) => {
+                let name = format!("{error:?}");
+                let code = name.split(['(', ' ']).next().unwrap_or_default().to_owned();
+                Self::Answer { status: 404, code, message: error.to_string() }
+            }
+            error => Self::Transport(error.to_string()),
+        }
+    }
+
+    fn of_answer(answer: &BufferedHttpResponse) -> Self {
+        let text = String::from_utf8_lossy(&answer.body);
+        let element = |name: &str| {
+            let rest = text.split_once(&format!("<{name}>"))?.1;
+            Some(unescaped(rest.split_once(&format!("</{name}>"))?.0))
+        };
+        Self::Answer {
+            status: answer.status.as_u16(),
+            code: element("Code").unwrap_or_default(),
+            message: element("Message").unwrap_or_default(),
+        }
+    }
+
+    pub(super) fn has_code(&self, expected: &str) -> bool {
+        matches!(self, Self::Answer { code, .. } if code == expected)
+    }
+
+    /// Nothing is there under the key. A HEAD has no document that could say so.
+    pub(super) fn is_not_found(&self) -> bool {
+        matches!(self, Self::Answer { status: 404, code, .. } if code != "NoSuchBucket")
+    }
+
+    /// The object is not the one that was meant.
+    pub(super) fn is_precondition(&self) -> bool {
+        matches!(self, Self::Answer { status: 412, .. })
+    }
+
+    /// The object has no byte there.
+    pub(super) fn is_beyond_end(&self) -> bool {
+        matches!(self, Self::Answer { status: 416, .. })
+    }
+
+    pub(super) fn remedy(&self) -> Remedy {
+        let Self::Answer { status, code, .. } = self else { return Remedy::TryAgain };
+        match (status, code.as_str()) {
+            (_, "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired") => Remedy::RenewKeys,
+            // Corrupted or cut on the way; nothing was stored.
+            (_, "BadDigest" | "IncompleteBody" | "RequestTimeout" | "XAmzContentSHA256Mismatch") => Remedy::TryAgain,
+            (_, "OperationAborted" | "ConditionalRequestConflict") => Remedy::TryAgain,
+            (501 | 505, _) => Remedy::GiveUp,
+            (408 | 429 | 500.., _) => Remedy::TryAgain,
+            _ => Remedy::GiveUp,
+        }
+    }
+
+    pub(super) fn cause(self) -> Cause {
+        let (status, code, message) = match self {
+            Self::Transport(message) => return Cause::Transport(message),
+            Self::Answer { status, code, message } => (status, code, message),
+        };
+        match (status, code.as_str()) {
+            (_, "NoSuchBucket") => Cause::NoSuchBucket,
+            (_, "RequestTimeTooSkewed") => Cause::ClockSkew { message },
+            (
+                _,
+                "InvalidAccessKeyId"
+                | "SignatureDoesNotMatch"
+                | "InvalidToken"
+                | "ExpiredToken"
+                | "ExpiredTokenException"
+                | "TokenRefreshRequired"
+                | "InvalidSecurity"
+                | "AuthorizationHeaderMalformed",
+            ) => Cause::BadCredentials { code, message },
+            (403 | 401, _) => {
+                let message = if message.is_empty() { format!("{status} {code}") } else { message };
+                Cause::Denied { message, hint: "see the README for what the policy of these keys must allow" }
+            }
+            _ => Cause::Refused { status, code, message },
+        }
+    }
+}
+
+fn unescaped(text: &str) -> String {
+    let pairs = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&#39;", "'"), ("&amp;", "&")];
+    pairs.iter().fold(text.to_owned(), |text, (escaped, plain)| text.replace(escaped, plain))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, code: &str) -> Failure {
+        Failure::Answer { status, code: code.to_owned(), message: "m".to_owned() }
+    }
+
+    #[test]
+    fn what_may_pass_is_tried_again() {
+        let check = |failure: Failure, expected| assert_eq!(failure.remedy(), expected, "{failure:?}");
+        for status in [408, 429, 500, 502, 503, 504] {
+            check(answer(status, ""), Remedy::TryAgain);
+        }
+        check(answer(400, "BadDigest"), Remedy::TryAgain);
+        check(answer(400, "ExpiredToken"), Remedy::RenewKeys);
+        check(Failure::Transport("reset".to_owned()), Remedy::TryAgain);
+        for (status, code) in [(403, "AccessDenied"), (404, "NoSuchBucket"), (400, "InvalidArgument"), (501, "")] {
+            check(answer(status, code), Remedy::GiveUp);
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_settings_is_told_apart() {
+        assert!(matches!(answer(404, "NoSuchBucket").cause(), Cause::NoSuchBucket));
+        assert!(matches!(answer(403, "SignatureDoesNotMatch").cause(), Cause::BadCredentials { .. }));
+        assert!(matches!(answer(403, "RequestTimeTooSkewed").cause(), Cause::ClockSkew { .. }));
+        assert!(matches!(answer(403, "AccessDenied").cause(), Cause::Denied { .. }));
+        assert!(matches!(answer(400, "InvalidArgument").cause(), Cause::Refused { status: 400, .. }));
+    }
+}

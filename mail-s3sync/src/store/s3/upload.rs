@@ -1,0 +1,327 @@
+//! Content into the bucket: at once, or in parts that travel side by side.
+
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+use futures::stream;
+use md5::{Digest, Md5};
+use rusoto_core::ByteStream;
+use rusoto_s3::{
+    AbortMultipartUploadRequest, CompleteMultipartUploadRequest, CompletedMultipartUpload, CompletedPart,
+    CreateMultipartUploadRequest, HeadObjectRequest, PutObjectRequest, S3, UploadPartRequest,
+};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::JoinSet;
+
+use super::attempt::Patience;
+use super::failure::Failure;
+use super::{Bucket, Sizes, marks};
+use crate::store::{Attributes, Body, Cause, Confirmed};
+
+/// Pieces in memory for each file that is sent at a time.
+const PARTS_PER_JOB: usize = 2;
+/// After a signal.
+const ABORT_PATIENCE: Duration = Duration::from_secs(1);
+/// S3 takes no more.
+const MAX_PARTS: u64 = 10_000;
+/// A key of KMS, or of the customer, makes an ETag that says nothing of the content.
+pub(super) const OPAQUE_ENCRYPTION: &str = "aws:kms";
+
+/// Stores `body`, and compares what the store says that it has.
+pub(super) async fn put(
+    bucket: &Arc<Bucket>,
+    key: &str,
+    body: Body,
+    attributes: &Attributes,
+) -> Result<Confirmed, Cause> {
+    if body.bytes() <= bucket.sizes.whole_bytes {
+        let pieces = body.bytes().div_ceil(bucket.sizes.part_bytes).max(1);
+        let _permit = acquire(bucket, u32::try_from(pieces).unwrap_or(u32::MAX)).await?;
+        return bucket.put_whole(key, body.whole()?, attributes).await;
+    }
+    let upload =
+        Upload { bucket: Arc::clone(bucket), key: bucket.full(key), id: bucket.create(key, attributes).await? };
+    let result = upload.send(body).await;
+    if result.is_err() {
+        upload.abort().await;
+    }
+    result
+}
+
+/// How many pieces may be in memory: enough for the jobs, and for the largest file that is put at once.
+pub(super) fn pieces(jobs: usize, sizes: &Sizes) -> usize {
+    let largest = usize::try_from(sizes.whole_bytes.div_ceil(sizes.part_bytes)).unwrap_or(usize::MAX);
+    (jobs.max(1) * PARTS_PER_JOB).max(largest)
+}
+
+async fn acquire(bucket: &Bucket, permits: u32) -> Result<OwnedSemaphorePermit, Cause> {
+    let acquired = Arc::clone(&bucket.parts).acquire_many_owned(permits).await;
+    acquired.map_err(|_| Cause::Odd("the store is closed".to_owned()))
+}
+
+impl Bucket {
+    async fn put_whole(&self, key: &str, content: Bytes, attributes: &Attributes) -> Result<Confirmed, Cause> {
+        let md5 = Md5::digest(&content);
+        let request = || PutObjectRequest {
+            bucket: self.name.clone(),
+            key: self.full(key),
+            body: Some(stream_of(&content)),
+            content_length: i64::try_from(content.len()).ok(),
+            content_md5: Some(BASE64.encode(md5)),
+            metadata: Some(marks::write(&attributes.marks)),
+            object_lock_mode: attributes.lock.map(|lock| lock.mode.name().to_owned()),
+            object_lock_retain_until_date: attributes.lock.map(|lock| lock.until.to_string()),
+            storage_class: self.writing.storage_class.clone(),
+            server_side_encryption: self.writing.encryption.clone(),
+            ssekms_key_id: self.writing.kms_key.clone(),
+            tagging: self.writing.tags.clone(),
+            ..Default::default()
+        };
+        let answer =
+            self.attempt(Patience::Full, || self.client.put_object(request())).await?.map_err(Failure::cause)?;
+        let etag = answer.e_tag.map(|etag| unquoted(&etag));
+        confirm(etag, &hex(&md5), answer.server_side_encryption.as_deref())
+    }
+
+    /// Begins an upload in parts.
+    pub(super) async fn create(&self, key: &str, attributes: &Attributes) -> Result<String, Cause> {
+        let request = || CreateMultipartUploadRequest {
+            bucket: self.name.clone(),
+            key: self.full(key),
+            metadata: Some(marks::write(&attributes.marks)),
+            object_lock_mode: attributes.lock.map(|lock| lock.mode.name().to_owned()),
+            object_lock_retain_until_date: attributes.lock.map(|lock| lock.until.to_string()),
+            storage_class: self.writing.storage_class.clone(),
+            server_side_encryption: self.writing.encryption.clone(),
+            ssekms_key_id: self.writing.kms_key.clone(),
+            tagging: self.writing.tags.clone(),
+            ..Default::default()
+        };
+        let answer = self.attempt(Patience::Full, || self.client.create_multipart_upload(request())).await?;
+        let id = answer.map_err(Failure::cause)?.upload_id;
+        let id = id.ok_or_else(|| Cause::Odd("an upload without its id".to_owned()))?;
+        unfinished(self).push((self.full(key), id.clone()));
+        Ok(id)
+    }
+}
+
+/// An upload in parts that has begun.
+#[derive(Clone)]
+pub(super) struct Upload {
+    pub(super) bucket: Arc<Bucket>,
+    /// In the bucket.
+    pub(super) key: String,
+    pub(super) id: String,
+}
+
+/// A part that the store has confirmed.
+#[derive(Clone, Debug)]
+pub(super) struct Part {
+    pub(super) number: i64,
+    pub(super) etag: String,
+    /// `None` where the store computed it from what it had.
+    md5: Option<[u8; 16]>,
+    encryption: Option<String>,
+}
+
+impl Part {
+    /// A part that the store has copied by itself.
+    pub(super) fn copied(number: i64, etag: &str) -> Self {
+        Self { number, etag: unquoted(etag), md5: None, encryption: None }
+    }
+}
+
+impl Upload {
+    /// Reads, hashes and sends, all at the same time; the last part only when the whole is what it should be.
+    async fn send(&self, mut body: Body) -> Result<Confirmed, Cause> {
+        let part_bytes = part_bytes(body.bytes(), self.bucket.sizes.part_bytes);
+        let part_bytes = usize::try_from(part_bytes).unwrap_or(usize::MAX);
+        let mut tasks = JoinSet::new();
+        let mut parts = Vec::new();
+        for number in 1.. {
+            let permit = acquire(&self.bucket, 1).await?;
+            // Read on this thread; what is in flight goes on by itself.
+            let Some(piece) = body.next_in(&self.bucket.buffers, part_bytes)? else { break };
+            let upload = self.clone();
+            tasks.spawn(async move {
+                let part = upload.send_part(number, piece).await;
+                drop(permit);
+                part
+            });
+            // What has failed already is not waited for.
+            while let Some(part) = tasks.try_join_next() {
+                parts.push(part.map_err(|error| Cause::Odd(error.to_string()))??);
+            }
+        }
+        while let Some(part) = tasks.join_next().await {
+            parts.push(part.map_err(|error| Cause::Odd(error.to_string()))??);
+        }
+        self.complete(parts).await
+    }
+
+    async fn send_part(&self, number: i64, content: Bytes) -> Result<Part, Cause> {
+        let md5 = Md5::digest(&content);
+        let request = || UploadPartRequest {
+            bucket: self.bucket.name.clone(),
+            key: self.key.clone(),
+            upload_id: self.id.clone(),
+            part_number: number,
+            body: Some(stream_of(&content)),
+            content_length: i64::try_from(content.len()).ok(),
+            content_md5: Some(BASE64.encode(md5)),
+            ..Default::default()
+        };
+        let sent = self.bucket.attempt(Patience::Full, || self.bucket.client.upload_part(request())).await?;
+        let answer = sent.map_err(Failure::cause)?;
+        let encryption = answer.server_side_encryption;
+        let confirmed = confirm(answer.e_tag.map(|etag| unquoted(&etag)), &hex(&md5), encryption.as_deref())?;
+        let etag = confirmed.etag.ok_or_else(|| Cause::Odd("a part without its ETag".to_owned()))?;
+        Ok(Part { number, etag, md5: Some(md5.into()), encryption })
+    }
+
+    /// Lets the store make one object of the parts.
+    pub(super) async fn complete(&self, mut parts: Vec<Part>) -> Result<Confirmed, Cause> {
+        parts.sort_by_key(|part| part.number);
+        let completed = parts
+            .iter()
+            .map(|part| CompletedPart { e_tag: Some(format!("\"{}\"", part.etag)), part_number: Some(part.number) });
+        let list = CompletedMultipartUpload { parts: Some(completed.collect()) };
+        let request = || CompleteMultipartUploadRequest {
+            bucket: self.bucket.name.clone(),
+            key: self.key.clone(),
+            upload_id: self.id.clone(),
+            multipart_upload: Some(list.clone()),
+            ..Default::default()
+        };
+        let expected = etag_of_parts(&parts);
+        let answer = self.bucket.attempt(Patience::Full, || self.bucket.client.complete_multipart_upload(request()));
+        let etag = match answer.await? {
+            Ok(answer) => answer.e_tag.map(|etag| unquoted(&etag)),
+            // The first attempt may have succeeded and its answer was lost.
+            Err(failure) if failure.has_code("NoSuchUpload") => match self.etag_there().await? {
+                Some(etag) if expected.as_ref() == Some(&etag) => Some(etag),
+                _ => return Err(failure.cause()),
+            },
+            Err(failure) => return Err(failure.cause()),
+        };
+        self.forget();
+        match expected {
+            Some(expected) => confirm(etag, &expected, parts[0].encryption.as_deref()),
+            None => Ok(Confirmed { etag }),
+        }
+    }
+
+    async fn etag_there(&self) -> Result<Option<String>, Cause> {
+        let bucket = &self.bucket;
+        let request = || HeadObjectRequest { bucket: bucket.name.clone(), key: self.key.clone(), ..Default::default() };
+        let answer = bucket.attempt(Patience::Full, || bucket.client.head_object(request())).await?;
+        Ok(answer.ok().and_then(|answer| answer.e_tag).map(|etag| unquoted(&etag)))
+    }
+
+    /// Lets the store drop the parts. Where that is not allowed, the bucket's lifecycle rule does it.
+    pub(super) async fn abort(&self) {
+        let request = AbortMultipartUploadRequest {
+            bucket: self.bucket.name.clone(),
+            key: self.key.clone(),
+            upload_id: self.id.clone(),
+            ..Default::default()
+        };
+        // The failure before it matters more than this one.
+        let _ = self.bucket.client.abort_multipart_upload(request).await;
+        self.forget();
+    }
+
+    fn forget(&self) {
+        unfinished(&self.bucket).retain(|(_, id)| *id != self.id);
+    }
+}
+
+/// Aborts what a signal has stopped half-way; waits a moment, and no longer.
+pub(super) async fn abort_unfinished(bucket: &Arc<Bucket>, key: &str) {
+    let full = bucket.full(key);
+    let stopped: Vec<_> = unfinished(bucket).iter().filter(|(key, _)| *key == full).cloned().collect();
+    for (key, id) in stopped {
+        let upload = Upload { bucket: Arc::clone(bucket), key, id };
+        // Where even that takes too long, a later push or the lifecycle rule does it.
+        let _ = tokio::time::timeout(ABORT_PATIENCE, upload.abort()).await;
+    }
+}
+
+fn unfinished(bucket: &Bucket) -> MutexGuard<'_, Vec<(String, String)>> {
+    bucket.unfinished.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// So large that the whole has no more parts than are allowed.
+fn part_bytes(bytes: u64, least: u64) -> u64 {
+    least.max(bytes.div_ceil(MAX_PARTS))
+}
+
+/// Compares the ETag with the one that was computed here. With keys of KMS it is opaque, and Content-MD5 was checked.
+fn confirm(etag: Option<String>, expected: &str, encryption: Option<&str>) -> Result<Confirmed, Cause> {
+    let is_opaque = encryption.is_some_and(|encryption| encryption.starts_with(OPAQUE_ENCRYPTION));
+    match etag {
+        Some(found) if found == expected || is_opaque => Ok(Confirmed { etag: Some(found) }),
+        Some(found) => Err(Cause::Unconfirmed { expected: expected.to_owned(), found }),
+        None => Err(Cause::Unconfirmed { expected: expected.to_owned(), found: "nothing".to_owned() }),
+    }
+}
+
+/// The MD5 of the MD5s of the parts, and how many they are.
+fn etag_of_parts(parts: &[Part]) -> Option<String> {
+    let digests: Vec<[u8; 16]> = parts.iter().map(|part| part.md5).collect::<Option<_>>()?;
+    Some(format!("{}-{}", hex(&Md5::digest(digests.concat())), digests.len()))
+}
+
+/// One piece, shared between attempts.
+fn stream_of(content: &Bytes) -> ByteStream {
+    let piece = content.clone();
+    ByteStream::new_with_size(stream::once(async move { Ok(piece) }), content.len())
+}
+
+pub(super) fn unquoted(etag: &str) -> String {
+    etag.trim_start_matches("W/").trim_matches('"').to_owned()
+}
+
+fn hex(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_etag_of_parts_is_that_of_s3() {
+        // From `aws s3 cp` of 10 MiB of zeroes with parts of 5 MiB.
+        let md5 = Md5::digest(vec![0; 5 << 20]);
+        let part = |number| Part { number, etag: hex(&md5), md5: Some(md5.into()), encryption: None };
+        let concatenated = [md5.as_slice(), md5.as_slice()].concat();
+        let expected = format!("{}-2", hex(&Md5::digest(concatenated)));
+        assert_eq!(etag_of_parts(&[part(1), part(2)]), Some(expected));
+        assert_eq!(etag_of_parts(&[part(1), Part::copied(2, "\"x\"")]), None);
+    }
+
+    #[test]
+    fn only_the_computed_etag_confirms() {
+        let check = |etag: Option<&str>, encryption| confirm(etag.map(str::to_owned), "aa", encryption).is_ok();
+        assert!(check(Some("aa"), None) && check(Some("aa"), Some("AES256")));
+        assert!(!check(Some("bb"), None) && !check(None, None) && !check(Some("bb"), Some("AES256")));
+        assert!(check(Some("bb"), Some("aws:kms")) && !check(None, Some("aws:kms")));
+    }
+
+    #[test]
+    fn the_largest_file_that_is_put_at_once_finds_room_with_one_job() {
+        let sizes = Sizes::default();
+        let needed = sizes.whole_bytes.div_ceil(sizes.part_bytes);
+        assert!(pieces(1, &sizes) as u64 >= needed && pieces(4, &sizes) as u64 * sizes.part_bytes <= 48 << 20);
+    }
+
+    #[test]
+    fn parts_are_not_too_many() {
+        assert_eq!(part_bytes(100 << 20, 8 << 20), 8 << 20);
+        assert!(part_bytes(1 << 40, 8 << 20) * MAX_PARTS >= 1 << 40);
+    }
+}

@@ -1,0 +1,233 @@
+//! A bad network and a moody store: a real server behind a proxy that does harm.
+#![expect(clippy::unwrap_used, reason = "a test that fails ends")]
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mail_tests::proxy::{Fault, Proxy, Request};
+use mail_tests::run::{Outcome, Tool};
+use mail_tests::s3::{ROLE, S3Server};
+use rustix::process::Signal;
+use support::{DAY_1, SampleRoot, tree};
+
+/// A server, a proxy before it, and a set whose large file goes up in four parts.
+struct Scene {
+    root: SampleRoot,
+    server: Arc<S3Server>,
+    proxy: Proxy,
+    bucket: String,
+}
+
+impl Scene {
+    fn new(bucket: &str) -> Self {
+        let server = S3Server::shared();
+        server.make_bucket(bucket);
+        let root = SampleRoot::new();
+        let large: Vec<u8> =
+            (0..18_u32 << 18).flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+        let names: Vec<String> = (0..20).map(|number| format!("mailboxes/a/b/{number:04}.tar.zst")).collect();
+        let mut files: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), name.as_bytes())).collect();
+        files.push(("mysql/large.sql.zst", &large));
+        root.make_daily(DAY_1, &files);
+        let proxy = Proxy::start(server.port(), |_| Fault::None);
+        Self { root, server, proxy, bucket: format!("s3://{bucket}") }
+    }
+
+    fn push(&self) -> Tool {
+        let push = self.root.push_to_s3(&self.server, &self.proxy.endpoint(), DAY_1, &self.bucket);
+        push.args(["--timeout", "2"])
+    }
+
+    /// The set as it comes back, past the proxy, is the one that was pushed.
+    #[track_caller]
+    fn check_whole(&self) {
+        let to = tempfile::tempdir().unwrap();
+        let tool = self.root.s3_tool(&self.server, &self.server.endpoint());
+        let _ = tool.args(["pull", "--from", &self.bucket, "--to"]).arg(to.path()).run().assert_code(0);
+        assert!(tree(to.path()) == tree(&self.root.set(&format!("daily/{DAY_1}"))));
+    }
+
+    fn complete_sets(&self) -> usize {
+        let tool = self.root.s3_tool(&self.server, &self.server.endpoint());
+        let sets = tool.args(["list", "--from", &self.bucket]).run().assert_code(0).data("set");
+        sets.iter().filter(|set| set["complete"] == true).count()
+    }
+
+    fn clear(&self) {
+        let _ = self.server.aws_ok(&["s3", "rm", "--quiet", "--recursive", &self.bucket]);
+    }
+}
+
+fn is_put(request: &Request) -> bool {
+    request.method == "PUT" && request.body_bytes > 0
+}
+
+#[test]
+fn a_push_gets_through_whatever_the_network_does() {
+    let scene = Scene::new("through");
+    type Rule = fn(&Request) -> Fault;
+    let rules: [(&str, Rule); 7] = [
+        ("busy", |request| if request.number % 5 == 2 { Fault::Answer(503, "SlowDown") } else { Fault::None }),
+        ("cut", |request| if is_put(request) && request.number % 5 == 2 { Fault::CutRequest } else { Fault::None }),
+        ("lost answers", |request| if request.number % 6 == 3 { Fault::LoseAnswer } else { Fault::None }),
+        (
+            "corrupted",
+            |request| if is_put(request) && request.number % 4 == 1 { Fault::CorruptRequest } else { Fault::None },
+        ),
+        (
+            "stalled",
+            |request| if request.number == 7 || request.number == 20 { Fault::StallRequest } else { Fault::None },
+        ),
+        ("errors under 200", |request| match request.target.contains("uploadId") && request.method == "POST" {
+            true if request.number % 2 == 0 => Fault::Body("<Error><Code>InternalError</Code></Error>"),
+            _ => Fault::None,
+        }),
+        ("cut documents", |request| match request.target.contains("list-type") && request.number < 2 {
+            true => Fault::Body("<ListBucketResult><IsTruncated>false</IsTruncated><Contents>"),
+            false => Fault::None,
+        }),
+    ];
+    for (name, rule) in rules {
+        scene.clear();
+        scene.proxy.set_rule(rule);
+        let outcome = scene.push().run();
+        assert_eq!(outcome.code(), 0, "{name}: {}", outcome.stderr);
+        scene.check_whole();
+    }
+}
+
+#[test]
+fn a_pull_gets_through_and_takes_nothing_that_is_damaged() {
+    let scene = Scene::new("back");
+    let _ = scene.push().run().assert_code(0);
+    type Rule = fn(&Request) -> Fault;
+    let large = |request: &Request| request.target.contains("large.sql.zst");
+    let rules: [(&str, Rule); 4] = [
+        ("busy", |request| if request.number % 5 == 2 { Fault::Answer(503, "SlowDown") } else { Fault::None }),
+        ("cut", |request| if request.number % 5 == 3 { Fault::CutAnswer } else { Fault::None }),
+        ("stalled", |request| if request.number == 9 { Fault::StallAnswer } else { Fault::None }),
+        ("corrupted", |request| if request.number % 4 == 3 { Fault::CorruptAnswer } else { Fault::None }),
+    ];
+    let pull = |to: &std::path::Path| {
+        let tool = scene.root.s3_tool(&scene.server, &scene.proxy.endpoint());
+        tool.args(["pull", "--date", DAY_1, "--from", &scene.bucket, "--timeout", "2", "--to"]).arg(to).run()
+    };
+    let set = scene.root.set(&format!("daily/{DAY_1}"));
+    for (name, rule) in rules {
+        // The first request is for the checksums, of which a damaged copy cannot be told from a damaged set.
+        scene
+            .proxy
+            .set_rule(move |request| if request.target.contains("checksums") { Fault::None } else { rule(request) });
+        let to = tempfile::tempdir().unwrap();
+        let outcome = pull(to.path());
+        assert_eq!(outcome.code(), 0, "{name}: {}", outcome.stderr);
+        assert!(tree(to.path()) == tree(&set), "{name}");
+    }
+    // Always: what is damaged never gets its name, and the rest does.
+    scene.proxy.set_rule(move |request| if large(request) { Fault::CorruptAnswer } else { Fault::None });
+    let to = tempfile::tempdir().unwrap();
+    let _ = pull(to.path()).assert_code(1).assert_stderr("came damaged 3 times");
+    assert!(!to.path().join("mysql/large.sql.zst").exists() && !to.path().join("checksums.sha256").exists());
+    assert!(to.path().join("mailboxes/a/b/0000.tar.zst").exists());
+}
+
+#[test]
+fn what_cannot_be_helped_is_said_and_nothing_is_claimed() {
+    let scene = Scene::new("helpless");
+    let check = |rule: fn(&Request) -> Fault, code: i32, part: &str| {
+        scene.proxy.set_rule(rule);
+        let _ = scene.push().args(["--attempts", "3"]).run().assert_code(code).assert_stderr(part);
+        assert_eq!(scene.complete_sets(), 0, "{part}");
+    };
+    check(|_| Fault::Body("<html><body>Please log in</body></html>"), 3, "html");
+    check(|_| Fault::Body("<ListBucketResult><IsTruncated>"), 3, "ListBucketResult");
+    check(|_| Fault::Answer(403, "RequestTimeTooSkewed"), 3, "set the clock right");
+    check(|_| Fault::Answer(503, "SlowDown"), 3, "503 SlowDown");
+    check(|request| if is_put(request) { Fault::CorruptRequest } else { Fault::None }, 1, "BadDigest");
+    check(|request| if is_put(request) { Fault::StallRequest } else { Fault::None }, 1, "nothing has moved for 2 s");
+    check(|request| if is_put(request) { Fault::Answer(403, "AccessDenied") } else { Fault::None }, 3, "not allowed");
+    check(|request| if is_put(request) { Fault::Answer(400, "ExpiredToken") } else { Fault::None }, 3, "ExpiredToken");
+    scene.proxy.set_rule(|request| match request.target.contains("daily") && request.method == "PUT" {
+        true if request.target.contains("checksums") => Fault::Answer(500, "InternalError"),
+        _ => Fault::None,
+    });
+    let _ = scene.push().args(["--attempts", "2"]).run().assert_code(3);
+    assert_eq!(scene.complete_sets(), 0, "everything is there but the checksums");
+}
+
+#[test]
+fn a_role_that_may_not_delete_and_a_token_that_expires_are_no_obstacle() {
+    let scene = Scene::new("role");
+    let keys = scene.server.environment();
+    let config = scene.root.path().join("config");
+    let text = format!(
+        "[profile keys]\naws_access_key_id={}\naws_secret_access_key={}\n[profile role]\nrole_arn={ROLE}\nsource_profile=keys\n",
+        keys[0].1, keys[1].1
+    );
+    mail_common::atomic::write_file(&config, text.as_bytes()).unwrap();
+    scene.proxy.set_rule(|request| match request.method.as_str() {
+        "DELETE" => Fault::Answer(403, "AccessDenied"),
+        "PUT" if request.number == 12 => Fault::Answer(400, "ExpiredToken"),
+        _ => Fault::None,
+    });
+    let push = || {
+        let tool = scene.root.tool().env("AWS_CONFIG_FILE", &config).env("AWS_ENDPOINT_URL", scene.proxy.endpoint());
+        tool.args(["push", "--profile", "role", "--date", DAY_1, "--to", &scene.bucket]).run()
+    };
+    let _ = push().assert_code(0);
+    let asked = scene.proxy.seen().iter().filter(|request| request.method == "POST" && request.target == "/").count();
+    assert_eq!(asked, 2, "STS was asked again");
+    scene.check_whole();
+}
+
+#[test]
+fn a_killed_push_is_never_a_set_and_the_next_one_completes_it() {
+    let scene = Scene::new("killed");
+    let mut killed = 0;
+    for round in 0..6 {
+        let mut running = scene.push().args(["--limit-rate", "8M"]).spawn();
+        std::thread::sleep(Duration::from_millis(120 + 350 * round));
+        killed += usize::from(running.is_running());
+        running.signal(Signal::KILL);
+        let outcome = running.wait();
+        if outcome.code() != 0 {
+            assert_eq!(scene.complete_sets(), 0, "round {round}");
+        }
+    }
+    assert!(killed >= 3, "{killed} pushes were killed at work");
+    let _ = scene.push().run().assert_code(0);
+    scene.check_whole();
+    // A set that was made anew replaces it: half of both is no set.
+    let set = scene.root.set(&format!("daily/{DAY_1}"));
+    let large: Vec<u8> = tree(&set)["mysql/large.sql.zst"].iter().map(|byte| byte ^ 1).collect();
+    scene.root.make_daily(DAY_1, &[("mysql/large.sql.zst", &large), ("dkim/dkim.tar.zst", b"keys")]);
+    let mut running = scene.push().args(["--limit-rate", "4M"]).spawn();
+    std::thread::sleep(Duration::from_millis(2500));
+    assert!(running.is_running());
+    running.signal(Signal::KILL);
+    let _ = running.wait();
+    assert_eq!(scene.complete_sets(), 0);
+    let _ = scene.push().run().assert_code(0);
+    scene.check_whole();
+}
+
+#[test]
+fn pushes_at_once_and_pushes_that_are_asked_to_stop_do_no_harm() {
+    let scene = Scene::new("at-once");
+    let running: Vec<_> = (0..3).map(|_| scene.push().spawn()).collect();
+    let outcomes: Vec<Outcome> = running.into_iter().map(mail_tests::run::Running::wait).collect();
+    assert!(outcomes.iter().any(|outcome| outcome.code() == 0), "{outcomes:?}");
+    scene.check_whole();
+    scene.clear();
+    let mut running = scene.push().args(["--limit-rate", "4M"]).spawn();
+    std::thread::sleep(Duration::from_millis(1500));
+    running.signal(Signal::TERM);
+    let asked = std::time::Instant::now();
+    let _ = running.wait().assert_code(3).assert_stderr("interrupted by a signal");
+    assert!(asked.elapsed() < Duration::from_secs(3));
+    assert_eq!(scene.complete_sets(), 0);
+    let _ = scene.push().run().assert_code(0);
+    scene.check_whole();
+}

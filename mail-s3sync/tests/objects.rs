@@ -1,0 +1,66 @@
+//! What every object gets: storage class, encryption by the store, tags. And what costs money.
+
+mod support;
+
+use mail_tests::s3::S3Server;
+use serde_json::Value;
+use support::{DAY_1, DAY_2, SampleRoot};
+
+#[test]
+fn objects_are_as_they_were_asked_for_also_when_copied() {
+    let server = S3Server::moto();
+    server.make_bucket("mail");
+    let _ = server.aws_ok(&[
+        "s3api",
+        "put-bucket-versioning",
+        "--bucket",
+        "mail",
+        "--versioning-configuration",
+        "Status=Enabled",
+    ]);
+    let root = SampleRoot::new();
+    let large = vec![7; 17 << 20];
+    let files: [(&str, &[u8]); 2] = [("mysql/large.sql.zst", &large), ("dkim/dkim.tar.zst", b"keys")];
+    for date in [DAY_1, DAY_2] {
+        root.make_daily(date, &files);
+        let push = root.push_to_s3(&server, &server.endpoint(), date, "s3://mail");
+        let push = push.args(["--storage-class", "STANDARD_IA", "--sse", "AES256", "--tag", "kind=mail + more"]);
+        let outcome = push.args(["--tag", "set=a/b"]).run().assert_code(0);
+        let copied = outcome.data("transfer").iter().filter(|transfer| transfer["action"] == "copied").count();
+        assert_eq!(copied, if date == DAY_1 { 0 } else { 3 });
+        for path in ["mysql/large.sql.zst", "dkim/dkim.tar.zst", "checksums.sha256"] {
+            let key = format!("daily/{date}/{path}");
+            let ask = |what: &str| -> Value {
+                let text = server.aws_ok(&["s3api", what, "--bucket", "mail", "--key", &key, "--output", "json"]);
+                serde_json::from_str(&text).unwrap()
+            };
+            let head = ask("head-object");
+            assert_eq!(
+                (&head["StorageClass"], &head["ServerSideEncryption"]),
+                (&"STANDARD_IA".into(), &"AES256".into())
+            );
+            let tags = ask("get-object-tagging")["TagSet"].to_string();
+            assert!(tags.contains("mail + more") && tags.contains("a/b"), "{tags}");
+        }
+    }
+    // A version that was replaced, and parts of an upload that never ended, cost as much as the rest.
+    let usage = || {
+        let tool = root.s3_tool(&server, &server.endpoint()).env("S3_PRICES", "STANDARD_IA=1024");
+        tool.args(["usage", "--from", "s3://mail"]).run().assert_code(0).data("usage").remove(0)
+    };
+    let before = usage();
+    assert_eq!(before["objects"], 10);
+    let expected = before["bytes"].as_u64().unwrap() as f64 / f64::from(1 << 20);
+    assert!((before["monthly_usd"].as_f64().unwrap() - expected).abs() < 0.001);
+    let file = root.set(&format!("daily/{DAY_1}")).join("mysql/large.sql.zst");
+    let file = file.to_str().unwrap();
+    let _ = server.aws_ok(&["s3", "cp", "--quiet", file, &format!("s3://mail/daily/{DAY_1}/dkim/dkim.tar.zst")]);
+    let begun =
+        server.aws_ok(&["s3api", "create-multipart-upload", "--bucket", "mail", "--key", "x", "--output", "json"]);
+    let id = serde_json::from_str::<Value>(&begun).unwrap()["UploadId"].as_str().unwrap().to_owned();
+    let part = ["s3api", "upload-part", "--bucket", "mail", "--key", "x", "--part-number", "1", "--upload-id", &id];
+    let _ = server.aws_ok(&[&part[..], &["--body", file]].concat());
+    let after = usage();
+    assert_eq!(after["objects"], 12);
+    assert_eq!(after["bytes"].as_u64().unwrap() - before["bytes"].as_u64().unwrap(), 2 * (17 << 20));
+}
