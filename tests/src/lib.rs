@@ -6,6 +6,7 @@ pub mod set; // what a backup set is to tar, zstd and sha256sum
 pub mod server; // the files of a mail server, and where its backups go
 
 pub mod mariadb; // a private database server
+pub mod clamd; // a private scanner
 
 pub mod run; // a built tool at work
 pub mod schema; // records against the checked-in schema
