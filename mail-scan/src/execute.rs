@@ -1,0 +1,241 @@
+//! The run: records of the upstream, the clamds and their proof, the cache, then readers and workers side by side.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::OnceLock;
+use std::sync::atomic::AtomicU64;
+use std::thread;
+
+use crossbeam_channel::{Receiver, bounded, select};
+use jiff::{Timestamp, ZonedDateTime};
+use mail_common::checksum::Sha256;
+use mail_common::exit::Exit;
+use mail_common::interrupt::Interrupt;
+use mail_common::record::timestamp;
+use mail_common::tool::{Session, human_size};
+
+use crate::args::Scanner;
+use crate::budget::Budget;
+use crate::cache::{Cache, Found};
+use crate::checks;
+use crate::clamd::{Patience, Pool, PoolError, SpawnError, Spawned};
+use crate::content::Content;
+use crate::examine::examine;
+use crate::file;
+use crate::item::Item;
+use crate::outcome::Outcome;
+use crate::packing::Packing;
+use crate::plan::{Operand, Plan, addresses};
+use crate::quarantine::{Quarantine, QuarantineError};
+use crate::run::Run;
+use crate::source::{Outlet, Upstream, feed_artifacts, feed_path, feed_set, read_records};
+use crate::totals::{Totals, get};
+use crate::unpack::{Piece, unpack};
+
+/// Content that is in memory at a time, waiting to be scanned or being scanned.
+const MEMORY_BYTES: u64 = 64 << 20;
+
+/// So many items wait at most.
+const QUEUE: usize = 64;
+
+/// A clamd that is started for the run is this many times as wide as the machine: it waits for its own files too.
+const SPAWNED_THREADS_A_CORE: usize = 2;
+
+/// Why a run could not begin its work.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error("watch for signals")]
+    Signals(#[source] io::Error),
+    #[error("start a private clamd")]
+    Spawn(#[from] SpawnError),
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+    #[error(transparent)]
+    Quarantine(#[from] QuarantineError),
+}
+
+/// Does what the plan says.
+pub(crate) fn execute(plan: &Plan, session: &Session, now: &ZonedDateTime) -> (Exit, BTreeMap<String, u64>) {
+    // First of all, and whatever happens then: who comes after this tool waits for them.
+    let upstream = plan.operands.contains(&Operand::Records).then(|| read_records(io::stdin().lock(), session));
+    let mut outcome = Outcome::of_upstream(upstream.as_ref(), session);
+    let totals = match scan_all(plan, session, now, &upstream.unwrap_or_default(), &mut outcome) {
+        Ok(totals) => totals,
+        Err(error) => {
+            session.fail(None, None, &error);
+            outcome.could_not_finish();
+            Totals::default()
+        }
+    };
+    let exit = outcome.exit(&totals, session);
+    let mut numbers = totals.numbers();
+    numbers.insert("errors".to_owned(), session.errors().len() as u64);
+    numbers.insert("warnings".to_owned(), session.report.warnings());
+    say(session, &totals, exit);
+    (exit, numbers)
+}
+
+fn scan_all(
+    plan: &Plan,
+    session: &Session,
+    now: &ZonedDateTime,
+    upstream: &Upstream,
+    outcome: &mut Outcome,
+) -> Result<Totals, Error> {
+    let interrupt = Interrupt::on_signals().map_err(Error::Signals)?;
+    let quarantine = plan.quarantine.as_deref().map(|dir| Quarantine::open(dir, timestamp(now))).transpose()?;
+    let wants_spawn = plan.scanners.contains(&Scanner::Spawn);
+    let threads = plan.jobs.unwrap_or(SPAWNED_THREADS_A_CORE * plan.cores) + 2;
+    let spawned = wants_spawn.then(|| Spawned::start(threads, &interrupt)).transpose()?;
+    let mut at = addresses(&plan.scanners);
+    at.extend(spawned.iter().map(Spawned::address));
+    let patience =
+        Patience { connect: plan.connect_patience, reply: plan.reply_patience, interrupt: interrupt.clone() };
+    let (pool, unreachable) = Pool::open(&at, &patience)?;
+    for error in unreachable {
+        session.report.warning(format!("{}; the others do its work", mail_common::report::chain(&error)));
+    }
+    for (address, introduction) in pool.introductions() {
+        checks::tell(session, address, &introduction, now.timestamp());
+    }
+    let cache = open_cache(plan, session, &pool, now.timestamp());
+    let run = Run {
+        session,
+        pool: &pool,
+        cache: cache.as_ref(),
+        identities: pool.identities(),
+        quarantine: quarantine.as_ref(),
+        budget: Budget::new(MEMORY_BYTES),
+        max_bytes: plan.max_bytes,
+        interrupt,
+        totals: Totals::default(),
+        progress: session.report.progress("scan", 0),
+        printed: AtomicU64::new(0),
+        window_bytes: OnceLock::new(),
+    };
+    work(plan, &run, upstream, outcome);
+    if run.interrupt.check().is_err() {
+        outcome.interrupted(session);
+    } else if pool.is_lost() {
+        outcome.lost_clamd(session);
+    }
+    let totals = run.totals;
+    if let Some(Err(error)) = cache.map(Cache::finish) {
+        session.report.warning(format!("the cache was not written: {error}"));
+    }
+    Ok(totals)
+}
+
+/// The cache, where it can be used; without one everything is scanned, which is only slower.
+fn open_cache(plan: &Plan, session: &Session, pool: &Pool, now: Timestamp) -> Option<Cache> {
+    let path = plan.cache.as_deref()?;
+    let tells_version = pool.introductions().all(|(_, shown)| shown.version.signatures.is_some());
+    if !tells_version {
+        session
+            .report
+            .info("nothing is cached: clamd does not say which signatures it has, so that a change would not be seen");
+        return None;
+    }
+    match Cache::open(path, &pool.identities(), now.as_second()) {
+        Ok((cache, Found::Usable)) => Some(cache),
+        Ok((cache, Found::Rebuilt)) => {
+            session.report.warning(format!("the cache {} was damaged, and is begun anew", path.display()));
+            Some(cache)
+        }
+        Err(error) => {
+            session.report.warning(mail_common::report::chain(&error));
+            None
+        }
+    }
+}
+
+/// Readers unpack, workers scan, and the caller's thread finds what there is to be scanned.
+fn work(plan: &Plan, run: &Run<'_>, upstream: &Upstream, outcome: &mut Outcome) {
+    let jobs = plan.jobs.unwrap_or_else(|| run.pool.jobs(plan.cores));
+    run.session.report.info(format!("{jobs} contents are scanned at a time"));
+    let (files, files_to_scan) = bounded::<Item>(QUEUE);
+    let (packed, packed_to_read) = bounded::<(Item, Packing)>(QUEUE);
+    let (pieces, pieces_to_scan) = bounded::<Piece>(QUEUE);
+    thread::scope(|scope| {
+        for number in 0..jobs {
+            let (files, pieces) = (files_to_scan.clone(), pieces_to_scan.clone());
+            scope.spawn(move || scan_items(plan, run, number, &files, &pieces));
+        }
+        for _ in 0..plan.cores.min(jobs) {
+            let (packed, pieces) = (packed_to_read.clone(), pieces.clone());
+            scope.spawn(move || {
+                for (item, packing) in packed {
+                    unpack(run, item, packing, &pieces);
+                }
+            });
+        }
+        drop((files_to_scan, pieces_to_scan, packed_to_read, pieces));
+        feed(plan, run, upstream, &Outlet { files, packed }, outcome);
+    });
+}
+
+fn feed(plan: &Plan, run: &Run<'_>, upstream: &Upstream, outlet: &Outlet, outcome: &mut Outcome) {
+    for operand in &plan.operands {
+        let ended = match operand {
+            Operand::Path(path) => feed_path(run, path, outlet).is_err(),
+            Operand::Records => feed_artifacts(run, &upstream.artifacts, outlet).is_err(),
+            Operand::Set(set) => match feed_set(run, set, outlet) {
+                Ok(()) => false,
+                Err(crate::source::SetError::Closed(_)) => true,
+                Err(error) => {
+                    run.session.fail(None, None, &error);
+                    outcome.could_not_finish();
+                    false
+                }
+            },
+        };
+        if ended {
+            return;
+        }
+    }
+}
+
+/// One worker, until there are no more files and no more pieces.
+fn scan_items(plan: &Plan, run: &Run<'_>, number: usize, files: &Receiver<Item>, pieces: &Receiver<Piece>) {
+    let mut worker = run.pool.worker(number, plan.cores);
+    let (mut files, mut pieces) = (files.clone(), pieces.clone());
+    let (mut more_files, mut more_pieces) = (true, true);
+    while more_files || more_pieces {
+        select! {
+            recv(files) -> item => match item {
+                Ok(item) => file::scan(run, &mut worker, item),
+                Err(_) => (more_files, files) = (false, crossbeam_channel::never()),
+            },
+            recv(pieces) -> piece => match piece {
+                Ok(piece) => scan_piece(run, &mut worker, piece),
+                Err(_) => (more_pieces, pieces) = (false, crossbeam_channel::never()),
+            },
+        }
+    }
+}
+
+fn scan_piece(run: &Run<'_>, worker: &mut crate::clamd::Worker<'_>, piece: Piece) {
+    let Piece { artifact, part, content, taken } = piece;
+    let sha256 = Sha256::of(&content);
+    let content = Content::Memory(content);
+    let finding = examine(run, worker, &content, sha256);
+    drop((content, taken));
+    artifact.settle(run, &part, finding);
+}
+
+fn say(session: &Session, totals: &Totals, exit: Exit) {
+    let verdict = match exit {
+        Exit::Done => "everything was scanned and is clean",
+        Exit::Bad => "INFECTED",
+        _ => "not everything was scanned",
+    };
+    session.report.summary(format!(
+        "{verdict}: {} files and {} members, {}; {} infected, {} not scanned, {} known from earlier runs",
+        get(&totals.files),
+        get(&totals.members),
+        human_size(get(&totals.bytes)),
+        get(&totals.infected) + get(&totals.infected_members),
+        get(&totals.unscanned) + get(&totals.unscanned_members),
+        get(&totals.cached),
+    ));
+}
