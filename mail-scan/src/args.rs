@@ -33,6 +33,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDR", help_heading = "Scanner")]
     pub(crate) clamd: Vec<Scanner>,
 
+    /// The signatures of the clamd that spawn starts [default: those of the system's clamd]
+    #[arg(long, value_name = "DIR", help_heading = "Scanner")]
+    pub(crate) signatures: Option<PathBuf>,
+
     /// Contents that are scanned at a time [default: what the clamds have threads for]
     #[arg(long, value_name = "N", help_heading = "Scanner")]
     pub(crate) jobs: Option<NonZeroU16>,

@@ -86,7 +86,7 @@ fn scan_all(
     let quarantine = plan.quarantine.as_deref().map(|dir| Quarantine::open(dir, timestamp(now))).transpose()?;
     let wants_spawn = plan.scanners.contains(&Scanner::Spawn);
     let threads = plan.jobs.unwrap_or(SPAWNED_THREADS_A_CORE * plan.cores) + 2;
-    let spawned = wants_spawn.then(|| Spawned::start(threads, &interrupt)).transpose()?;
+    let spawned = wants_spawn.then(|| Spawned::start(plan.signatures.as_deref(), threads, &interrupt)).transpose()?;
     let mut at = addresses(&plan.scanners);
     at.extend(spawned.iter().map(Spawned::address));
     let patience =

@@ -13,6 +13,7 @@ use crate::content::Content;
 use crate::examine::examine;
 use crate::item::{Finding, Item, Look, Opened};
 use crate::maildir;
+use crate::quarantine::Taken;
 use crate::run::Run;
 use crate::totals::add;
 
@@ -113,7 +114,10 @@ fn read(mut file: File, look: Look) -> io::Result<(Content, Sha256)> {
 fn conclude(run: &Run<'_>, item: &Item, look: Look, mut finding: Finding) {
     if let (Some(quarantine), Verdict::Infected(_)) = (run.quarantine, &finding.verdict) {
         match quarantine.take(item, look, &finding) {
-            Ok(note) => finding.note = Some(note),
+            Ok(taken) => {
+                add(&run.totals.quarantined, u64::from(matches!(taken, Taken::Moved(_))));
+                finding.note = Some(taken.to_string());
+            }
             Err(error) => run.session.fail(None, None, &error),
         }
     }

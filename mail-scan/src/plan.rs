@@ -20,6 +20,8 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct Plan {
     pub(crate) operands: Vec<Operand>,
     pub(crate) scanners: Vec<Scanner>,
+    /// Those of a clamd that is started, where not the system's.
+    pub(crate) signatures: Option<PathBuf>,
     /// Contents at a time, where that is asked for.
     pub(crate) jobs: Option<usize>,
     pub(crate) cores: usize,
@@ -89,6 +91,7 @@ impl Plan {
         Ok(Self {
             operands,
             scanners: scanners(args, settings.clamd_address.as_deref())?,
+            signatures: args.signatures.clone(),
             jobs: args.jobs.map(|jobs| usize::from(jobs.get())),
             cores: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
             connect_patience: CONNECT_PATIENCE,

@@ -24,6 +24,15 @@ pub(crate) struct Quarantine {
     time: String,
 }
 
+/// What became of an infected file.
+#[derive(Debug)]
+pub(crate) enum Taken {
+    /// It is there now.
+    Moved(PathBuf),
+    /// It is where it was, and why.
+    Left(&'static str),
+}
+
 /// Why an infected message is still where it was.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum QuarantineError {
@@ -62,12 +71,12 @@ impl Quarantine {
     }
 
     /// Moves the infected message out and says where to; what is no message of a live Maildir stays, which is said too.
-    pub(crate) fn take(&self, item: &Item, look: Look, finding: &Finding) -> Result<String, QuarantineError> {
+    pub(crate) fn take(&self, item: &Item, look: Look, finding: &Finding) -> Result<Taken, QuarantineError> {
         if item.place.set.is_some() || !maildir::is_message(&item.file) || is_in_set(&item.file) {
-            return Ok("left where it is: no message of a live Maildir".to_owned());
+            return Ok(Taken::Left("no message of a live Maildir"));
         }
         let (Verdict::Infected(signature), Some(sha256)) = (&finding.verdict, finding.sha256) else {
-            return Ok("left where it is: it was not read whole".to_owned());
+            return Ok(Taken::Left("it was not read whole"));
         };
         let file = self.still_there(&item.file, look)?;
         let target = self.dir.join(format!("{sha256}.{}", file_stem(&file)));
@@ -75,7 +84,7 @@ impl Quarantine {
         self.write_note(&note, &file, signature, sha256, finding)?;
         let failed = |source| QuarantineError::Move { file: file.clone(), source };
         move_out(&file, &target, sha256).map_err(failed)?;
-        Ok(format!("moved to {}", target.display()))
+        Ok(Taken::Moved(target))
     }
 
     /// The path where the file is that was scanned: its flags may have changed since.
@@ -114,6 +123,15 @@ impl Quarantine {
         let text = text.map_err(|error| failed(error.into()))?;
         atomic::write_file(note, &text).map_err(failed)?;
         Ok(())
+    }
+}
+
+impl std::fmt::Display for Taken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Moved(target) => write!(f, "moved to {}", target.display()),
+            Self::Left(why) => write!(f, "left where it is: {why}"),
+        }
     }
 }
 

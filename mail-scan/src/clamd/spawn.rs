@@ -53,10 +53,10 @@ pub(crate) enum SpawnError {
 }
 
 impl Spawned {
-    /// Starts clamd with `threads` and waits until it listens.
-    pub(crate) fn start(threads: usize, interrupt: &Interrupt) -> Result<Self, SpawnError> {
+    /// Starts clamd with `threads` and these signatures, or else those of the system, and waits until it listens.
+    pub(crate) fn start(signatures: Option<&Path>, threads: usize, interrupt: &Interrupt) -> Result<Self, SpawnError> {
         let program = program().ok_or(SpawnError::NoProgram)?;
-        let signatures = signature_dir();
+        let signatures = signatures.map_or_else(signature_dir, Path::to_owned);
         if !has_signatures(&signatures) {
             return Err(SpawnError::NoSignatures { dir: signatures });
         }
