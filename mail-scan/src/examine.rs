@@ -9,9 +9,10 @@ use mail_common::report::chain;
 use crate::cache::Known;
 use crate::clamd::{Answer, Verdict, Worker};
 use crate::content::{Content, MEMORY_MAX_BYTES};
+use crate::encrypted;
 use crate::item::Finding;
 use crate::message::{Envelope, HEAD_BYTES};
-use crate::packing::{Layer, MAGIC_BYTES};
+use crate::packing::Layer;
 use crate::run::Run;
 use crate::totals::add;
 
@@ -25,19 +26,17 @@ pub(crate) fn examine(run: &Run<'_>, worker: &mut Worker<'_>, content: &Content,
     if let Some(known) = run.known(sha256) {
         return of_known(known, content, sha256, engine());
     }
-    let answer = match unpacked(content) {
-        Ok(Unpacked::NotPacked) => worker.scan(content),
-        Ok(Unpacked::Content(inner)) => worker.scan(&inner),
-        Ok(Unpacked::Impossible(reason)) => {
-            return Finding { sha256: Some(sha256), ..Finding::unscanned(reason, &engine()) };
-        }
-        Err(error) => {
-            let reason = format!("it begins as zstd and cannot be unpacked: {}", chain(&error));
-            return Finding { sha256: Some(sha256), ..Finding::unscanned(reason, &engine()) };
-        }
+    let unscanned = |reason| Finding { sha256: Some(sha256), ..Finding::unscanned(reason, &engine()) };
+    let inner = match unpacked(content) {
+        Ok(Unpacked::NotPacked) => None,
+        Ok(Unpacked::Content(inner)) => Some(inner),
+        Ok(Unpacked::Impossible(reason)) => return unscanned(reason),
+        Err(error) => return unscanned(format!("it begins as zstd and cannot be unpacked: {}", chain(&error))),
     };
+    let shown = inner.as_ref().unwrap_or(content);
+    let answer = believed(worker.scan(shown), shown);
     remember(run, &answer, sha256);
-    let envelope = envelope_of(&answer.verdict, content);
+    let envelope = envelope_of(&answer.verdict, shown);
     Finding {
         verdict: answer.verdict,
         sha256: Some(sha256),
@@ -45,6 +44,19 @@ pub(crate) fn examine(run: &Run<'_>, worker: &mut Worker<'_>, content: &Content,
         note: None,
         envelope,
     }
+}
+
+/// The answer, but for the OK of a clamd that keeps silent about what is encrypted.
+fn believed(answer: Answer, content: &Content) -> Answer {
+    if answer.verdict != Verdict::Clean || answer.by.names_encrypted {
+        return answer;
+    }
+    let reason = match content.to_memory() {
+        Ok(Some(memory)) => encrypted::find(&memory).map(|what| format!("encrypted: {what}")),
+        Ok(None) => None,
+        Err(error) => Some(format!("it cannot be read again: {}", chain(&error))),
+    };
+    Answer { verdict: reason.map_or(Verdict::Clean, Verdict::Unscanned), ..answer }
 }
 
 fn of_known(known: Known, content: &Content, sha256: Sha256, engine: String) -> Finding {
@@ -81,8 +93,7 @@ enum Unpacked {
 }
 
 fn unpacked(content: &Content) -> io::Result<Unpacked> {
-    let head = content.head(MAGIC_BYTES)?;
-    match Layer::of_head(&head) {
+    match Layer::of_head(content.magic()) {
         None => return Ok(Unpacked::NotPacked),
         Some(Layer::Lz4) => {
             return Ok(Unpacked::Impossible(

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use crate::content::Content;
 use crate::examine::examine;
 use crate::item::{Finding, Item, Look, Opened};
 use crate::maildir;
+use crate::packing::MAGIC_BYTES;
 use crate::quarantine::Taken;
 use crate::run::Run;
 use crate::totals::add;
@@ -24,7 +26,10 @@ const ATTEMPTS: usize = 3;
 const TICK: Duration = Duration::from_secs(1);
 
 /// Up to this size a file that has just changed is copied.
-const SMALL_BYTES: u64 = 1 << 20;
+const COPY_MAX_BYTES: u64 = 16 << 20;
+
+/// Up to this size the digest is computed of one piece.
+const SMALL_BYTES: usize = 256 << 10;
 
 #[derive(Debug, thiserror::Error)]
 enum Error {
@@ -72,12 +77,16 @@ fn attempt(run: &Run<'_>, worker: &mut Worker<'_>, item: &Item, file: File, look
         run.progress.advance(look.bytes);
         return Ok(Some(Finding::unscanned(reason, &run.pool.engine())));
     }
-    if !run.pool.allows(look.bytes) {
+    if run.pool.refuses(look.bytes) {
         let reason = format!("{} bytes are more than clamd looks into (MaxFileSize, MaxScanSize)", look.bytes);
         run.progress.advance(look.bytes);
         return Ok(Some(Finding::unscanned(reason, &run.pool.engine())));
     }
-    let (content, sha256) = read(file, look)?;
+    let (content, sha256) = match read(file, look) {
+        // It has become shorter.
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        read => read?,
+    };
     run.progress.advance(look.bytes);
     if let Some(expected) = item.expected.filter(|expected| *expected != sha256) {
         let error = Error::Digest { place: item.place.to_string(), found: sha256, expected };
@@ -88,27 +97,36 @@ fn attempt(run: &Run<'_>, worker: &mut Worker<'_>, item: &Item, file: File, look
     let finding = examine(run, worker, &content, sha256);
     let held_still = match &content {
         Content::Memory(_) => true,
-        Content::File(file, _) => Look::at(file)? == look,
+        Content::File { file, .. } => Look::at(file)? == look,
     };
     Ok(held_still.then_some(finding))
 }
 
-/// The content and its digest. A file that changed a moment ago may change again without a trace: it is copied where that is no
-/// matter, and else left alone until its times tell.
+/// The content and its digest. A file that changed a moment ago may change again without a trace: it is copied, and what was read is
+/// what is scanned, whatever becomes of it.
 fn read(mut file: File, look: Look) -> io::Result<(Content, Sha256)> {
-    let is_fresh = look.age() < TICK;
-    if look.bytes <= SMALL_BYTES {
-        let mut content = Vec::with_capacity(usize::try_from(look.bytes).unwrap_or(0) + 1);
+    if look.age() < TICK && look.bytes <= COPY_MAX_BYTES {
+        let mut content = Vec::new();
         file.read_to_end(&mut content)?;
         let sha256 = Sha256::of(&content);
-        let content = if is_fresh { Content::Memory(content) } else { Content::File(file, look.bytes) };
-        return Ok((content, sha256));
+        return Ok((Content::Memory(content), sha256));
     }
-    if is_fresh {
-        std::thread::sleep(TICK);
-    }
-    let (sha256, _) = Sha256::of_reader(&file)?;
-    Ok((Content::File(file, look.bytes), sha256))
+    let (sha256, magic) = match usize::try_from(look.bytes) {
+        Ok(bytes) if bytes <= SMALL_BYTES => {
+            let mut content = vec![0; bytes];
+            file.read_exact(&mut content)?;
+            let sha256 = Sha256::of(&content);
+            content.truncate(MAGIC_BYTES);
+            (sha256, content)
+        }
+        _ => {
+            let (sha256, _) = Sha256::of_reader(&file)?;
+            let mut magic = vec![0; MAGIC_BYTES];
+            file.read_exact_at(&mut magic, 0)?;
+            (sha256, magic)
+        }
+    };
+    Ok((Content::File { file, bytes: look.bytes, magic }, sha256))
 }
 
 fn conclude(run: &Run<'_>, item: &Item, look: Look, mut finding: Finding) {

@@ -14,6 +14,7 @@ mod source; // where files come from: paths, sets, records
 
 mod budget; // how much is in memory at a time
 mod content; // what is shown to clamd: memory or a file
+mod encrypted; // archives with a password, where clamd keeps silent about them
 mod run; // what threads share, and how verdicts are told
 mod examine; // from a content to what was found in it
 mod artifact; // a packed file: one verdict from many pieces

@@ -19,6 +19,9 @@ use crate::totals::{Totals, add, get};
 /// So many findings are printed; all are in the records.
 const PRINTED_MAX: u64 = 50;
 
+/// The number of files is drawn so often.
+const SAID_EVERY: u64 = 64;
+
 /// The sizes in which large texts are scanned, the best first.
 const WINDOWS_BYTES: [u64; 5] = [16 << 20, 8 << 20, 4 << 20, 1 << 20, 256 << 10];
 
@@ -82,7 +85,10 @@ impl Run<'_> {
         add(&self.totals.files, 1);
         self.print(&item.place.to_string(), finding);
         self.session.emit(&Record::Verdict(finding.record(&item.place, None)));
-        self.progress.say(&format!("{} files", get(&self.totals.files)));
+        let files = get(&self.totals.files);
+        if files % SAID_EVERY == 1 {
+            self.progress.say(&format!("{files} files"));
+        }
     }
 
     fn print(&self, what: &str, finding: &Finding) {
@@ -115,7 +121,7 @@ impl Run<'_> {
     /// How large the windows are in which large texts are scanned: what every clamd looks into.
     pub(crate) fn window_bytes(&self) -> u64 {
         *self.window_bytes.get_or_init(|| {
-            let fits = |bytes: &u64| self.pool.allows(*bytes);
+            let fits = |bytes: &u64| !self.pool.is_in_doubt(*bytes);
             WINDOWS_BYTES.into_iter().find(fits).unwrap_or(WINDOWS_BYTES[WINDOWS_BYTES.len() - 1])
         })
     }

@@ -74,10 +74,7 @@ pub(crate) fn unpack(run: &Run<'_>, item: Item, packing: Packing, pieces: &Sende
 fn known(run: &Run<'_>, item: &Item, packing: Packing) -> Option<Finding> {
     let expected = item.expected?;
     let Some(Known::Clean(note)) = run.cache?.lookup(packing.cache_key(expected)) else { return None };
-    let Ok(Opened::File(file, look)) = item.open() else { return None };
-    if run.leaves_out(look.bytes).is_some() {
-        return None;
-    }
+    let Ok(Opened::File(file, _)) = item.open() else { return None };
     let (found, bytes) = Sha256::of_reader(file).ok()?;
     if found != expected {
         return None;

@@ -22,13 +22,13 @@ median() {
         sort -n | awk '{ v[NR] = $1 } END { print (v[int((NR + 1) / 2)] + v[int(NR / 2) + 1]) / 2 }'
 }
 
-# report ROW PROGRAM...: a table; the ratio is mail-backup's time to the program's.
+# report ROW PROGRAM...: a table; the ratio is our tool's time (that of OURS, mail-backup by default) to the program's.
 report() {
     local row=$1 program ours seconds kilobytes
     shift
-    ours=$(median "$row" mail-backup 3)
+    ours=$(median "$row" "${OURS:-mail-backup}" 3)
     printf '\n%s (median of %s)\n  %-16s %9s %8s %6s\n' "$row" \
-        "$(grep -cF "$row"$'\tmail-backup\t' "$RESULTS")" program seconds peak-MB ratio
+        "$(grep -cF "$row"$'\t'"${OURS:-mail-backup}"$'\t' "$RESULTS")" program seconds peak-MB ratio
     for program in "$@"; do
         seconds=$(median "$row" "$program" 3)
         kilobytes=$(median "$row" "$program" 4)

@@ -33,7 +33,7 @@ impl Limits {
     ///
     /// # Errors
     /// As `finds`; nothing is learnt then.
-    pub(crate) fn allow<E>(&self, bytes: u64, finds: impl FnOnce(&[u8]) -> Result<bool, E>) -> Result<bool, E> {
+    pub(crate) fn allow<E>(&self, bytes: u64, finds: impl Fn(&[u8]) -> Result<bool, E>) -> Result<bool, E> {
         // Held while clamd is asked, so that it is asked once.
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if bytes <= known.seen_bytes {
@@ -42,13 +42,20 @@ impl Limits {
         if bytes >= known.unseen_bytes.min(SAMPLE_MAX_BYTES) {
             return Ok(false);
         }
-        let Ok(sample) = sample::padded_eicar(bytes) else { return Ok(false) };
-        let found = finds(&sample)?;
-        match found {
-            true => known.seen_bytes = bytes,
-            false => known.unseen_bytes = bytes,
+        // Rounded up first, so that files of growing sizes do not each ask anew.
+        let rounded = bytes.next_power_of_two();
+        for size in [rounded, bytes] {
+            if size >= known.unseen_bytes.min(SAMPLE_MAX_BYTES) {
+                continue;
+            }
+            let Ok(sample) = sample::padded_eicar(size) else { return Ok(false) };
+            if finds(&sample)? {
+                known.seen_bytes = size;
+                return Ok(true);
+            }
+            known.unseen_bytes = size;
         }
-        Ok(found)
+        Ok(false)
     }
 }
 
@@ -68,11 +75,14 @@ mod tests {
             })
         };
         assert_eq!((allow(1000), asked.get()), (Ok(true), 1));
+        assert_eq!((allow(1024), asked.get()), (Ok(true), 1));
         assert_eq!((allow(4_000_000), asked.get()), (Ok(true), 2));
         assert_eq!((allow(3_000_000), asked.get()), (Ok(true), 2));
-        assert_eq!((allow(6_000_000), asked.get()), (Ok(false), 3));
-        assert_eq!((allow(7_000_000), asked.get()), (Ok(false), 3));
-        assert_eq!((allow(10 << 30), asked.get()), (Ok(false), 3));
+        // Neither 8 MiB nor that.
+        assert_eq!((allow(6_000_000), asked.get()), (Ok(false), 4));
+        assert_eq!((allow(4_900_000), asked.get()), (Ok(true), 5));
+        assert_eq!((allow(7_000_000), asked.get()), (Ok(false), 5));
+        assert_eq!((allow(10 << 30), asked.get()), (Ok(false), 5));
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use mail_common::report::chain;
+
 use super::server::{Introduction, Server, ServerError, Trouble};
 use super::session::Session;
 use super::{Address, Patience, Verdict};
@@ -40,6 +42,8 @@ struct Member {
     server: Server,
     /// Since when it has not answered.
     silent_since: Mutex<Option<Instant>>,
+    /// Why it did not answer last.
+    trouble: Mutex<Option<String>>,
 }
 
 /// Why there is nothing to scan with.
@@ -78,7 +82,9 @@ impl Pool {
         let (mut members, mut unreachable) = (Vec::new(), Vec::new());
         for address in addresses {
             match Server::introduce(address.clone(), patience.clone()) {
-                Ok(server) => members.push(Member { server, silent_since: Mutex::default() }),
+                Ok(server) => {
+                    members.push(Member { server, silent_since: Mutex::default(), trouble: Mutex::default() })
+                }
                 Err(error) if error.is_blind() => return Err(PoolError::Blind(error)),
                 Err(error) => unreachable.push(error),
             }
@@ -123,9 +129,14 @@ impl Pool {
         self.lost.load(Ordering::Relaxed)
     }
 
-    /// Whether one of them looks into the whole of a content of `bytes`.
-    pub(crate) fn allows(&self, bytes: u64) -> bool {
-        self.members.iter().any(|member| member.server.allows(bytes).unwrap_or(false))
+    /// Whether all of them do not look into the whole of a content of `bytes`. One that does not answer now may do so later.
+    pub(crate) fn refuses(&self, bytes: u64) -> bool {
+        self.members.iter().all(|member| matches!(member.server.allows(bytes), Ok(false)))
+    }
+
+    /// Whether one of them does not look into the whole of a content of `bytes`.
+    pub(crate) fn is_in_doubt(&self, bytes: u64) -> bool {
+        self.members.iter().any(|member| matches!(member.server.allows(bytes), Ok(false)))
     }
 
     /// The worker of that number, on a machine with `cores`; each clamd is the first choice of as many as it has jobs.
@@ -163,7 +174,8 @@ impl Member {
         }
     }
 
-    fn fell_silent(&self) {
+    fn fell_silent(&self, why: &str) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.to_owned());
         let mut silent_since = self.silent_since.lock().unwrap_or_else(PoisonError::into_inner);
         silent_since.get_or_insert_with(Instant::now);
     }
@@ -211,9 +223,12 @@ impl Worker<'_> {
             let member = &self.pool.members[index];
             match member.is_ready() {
                 Ok(true) => {}
-                Ok(false) => continue,
+                Ok(false) => {
+                    trouble = member.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                    continue;
+                }
                 Err(error) => {
-                    trouble = Some(mail_common::report::chain(&error));
+                    trouble = Some(chain(&error));
                     continue;
                 }
             }
@@ -223,13 +238,14 @@ impl Worker<'_> {
                 Ok(verdict) => return Round::Answered(Answer { verdict, by }),
                 // No fault of clamd.
                 Err(error @ Trouble::Content(_)) => {
-                    let verdict = Verdict::Unscanned(mail_common::report::chain(&error));
+                    let verdict = Verdict::Unscanned(chain(&error));
                     return Round::Answered(Answer { verdict, by });
                 }
                 Err(error) => {
                     *attempts += usize::from(!matches!(error, Trouble::Connect(_)));
-                    trouble = Some(mail_common::report::chain(&error));
-                    member.fell_silent();
+                    let why = chain(&error);
+                    member.fell_silent(&why);
+                    trouble = Some(why);
                 }
             }
         }

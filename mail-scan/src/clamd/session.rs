@@ -31,7 +31,6 @@ impl Session {
     /// Asks for the file behind `descriptor`; gives the number of the question and the reply, which is empty where clamd closed
     /// the connection. After an error the session is of no use.
     pub(crate) fn ask(&mut self, descriptor: impl AsFd, patience: &Patience) -> io::Result<(u64, Vec<u8>)> {
-        self.stream.write_all(b"zFILDES\0")?;
         self.send_descriptor(descriptor)?;
         self.questions += 1;
         Ok((self.questions, self.read_reply(patience)?))
@@ -44,8 +43,8 @@ impl Session {
         if !control.push(SendAncillaryMessage::ScmRights(&descriptors)) {
             return Err(ErrorKind::OutOfMemory.into());
         }
-        // clamd(8): at least one dummy character carries it.
-        rustix::net::sendmsg(&self.stream, &[IoSlice::new(b"\0")], &mut control, SendFlags::NOSIGNAL)?;
+        // clamd(8): it may come with the command, and a dummy character after that. So few bytes go at once, or not at all.
+        rustix::net::sendmsg(&self.stream, &[IoSlice::new(b"zFILDES\0\0")], &mut control, SendFlags::NOSIGNAL)?;
         Ok(())
     }
 

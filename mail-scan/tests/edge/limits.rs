@@ -105,6 +105,25 @@ fn encrypted_archives_are_not_clean() {
 }
 
 #[test]
+fn a_password_is_seen_where_clamd_keeps_silent_about_it() {
+    let bench = Bench::with(Clamd::start_with(""));
+    bench.put("secret.zip", encrypted_zip());
+    bench.put("mail", mail_with(&encrypted_zip(), ""));
+    bench.put("clean", mail_with(b"harmless", ""));
+    bench.shell("tar -cf all.tar clean mail; zstd -q --rm all.tar");
+    let outcome = bench.scan(bench.dir()).assert_code(1);
+    let expected = [
+        "all.tar.zst unscanned",
+        "all.tar.zst: mail unscanned",
+        "clean clean",
+        "mail unscanned",
+        "secret.zip unscanned",
+    ];
+    assert_eq!(verdicts(&outcome, bench.dir()), expected);
+    assert_unscanned(&verdict_on(&outcome, "/mail"), "encrypted: a zip archive with a password");
+}
+
+#[test]
 fn a_clamd_that_keeps_silent_is_named() {
     let bench = Bench::with(Clamd::start_with(""));
     bench.put("file", "harmless");
