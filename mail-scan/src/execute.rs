@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
 use std::thread;
 
-use crossbeam_channel::{Receiver, bounded, select};
+use crossbeam_channel::{Receiver, bounded};
 use jiff::{Timestamp, ZonedDateTime};
 use mail_common::checksum::Sha256;
 use mail_common::exit::Exit;
@@ -18,7 +18,7 @@ use crate::args::Scanner;
 use crate::budget::Budget;
 use crate::cache::{Cache, Found};
 use crate::checks;
-use crate::clamd::{Patience, Pool, PoolError, SpawnError, Spawned};
+use crate::clamd::{Patience, Pool, PoolError, SpawnError, Spawned, Worker};
 use crate::content::Content;
 use crate::examine::examine;
 use crate::file;
@@ -30,12 +30,13 @@ use crate::quarantine::{Quarantine, QuarantineError};
 use crate::run::Run;
 use crate::source::{Outlet, Upstream, feed_artifacts, feed_path, feed_set, read_records};
 use crate::totals::{Totals, get};
-use crate::unpack::{Piece, unpack};
+use crate::unpack::unpack;
+use crate::work::{Job, Piece};
 
 /// Content that is in memory at a time, waiting to be scanned or being scanned.
 const MEMORY_BYTES: u64 = 64 << 20;
 
-/// So many items wait at most.
+/// So many jobs wait at most.
 const QUEUE: usize = 64;
 
 /// A clamd that is started for the run is this many times as wide as the machine: it waits for its own files too.
@@ -153,33 +154,29 @@ fn open_cache(plan: &Plan, session: &Session, pool: &Pool, now: Timestamp) -> Op
 fn work(plan: &Plan, run: &Run<'_>, upstream: &Upstream, outcome: &mut Outcome) {
     let jobs = plan.jobs.unwrap_or_else(|| run.pool.jobs(plan.cores));
     run.session.report.info(format!("{jobs} contents are scanned at a time"));
-    let (files, files_to_scan) = bounded::<Item>(QUEUE);
+    let (work, work_to_do) = bounded::<Job>(QUEUE);
     let (packed, packed_to_read) = bounded::<(Item, Packing)>(QUEUE);
-    let (pieces, pieces_to_scan) = bounded::<Piece>(QUEUE);
     thread::scope(|scope| {
         for number in 0..jobs {
-            let (files, pieces) = (files_to_scan.clone(), pieces_to_scan.clone());
-            scope.spawn(move || scan_items(plan, run, number, &files, &pieces));
+            let work_to_do = work_to_do.clone();
+            scope.spawn(move || scan_all_of(plan, run, number, work_to_do));
         }
         for _ in 0..plan.cores.min(jobs) {
-            let (packed, pieces) = (packed_to_read.clone(), pieces.clone());
-            scope.spawn(move || {
-                for (item, packing) in packed {
-                    unpack(run, item, packing, &pieces);
-                }
-            });
+            let (packed, pieces) = (packed_to_read.clone(), work.clone());
+            scope.spawn(move || packed.into_iter().for_each(|(item, packing)| unpack(run, item, packing, &pieces)));
         }
-        drop((files_to_scan, pieces_to_scan, packed_to_read, pieces));
-        feed(plan, run, upstream, &Outlet { files, packed }, outcome);
+        // Who still holds these would be waited for in vain.
+        drop((work_to_do, packed_to_read));
+        feed(plan, run, upstream, Outlet::new(work, packed), outcome);
     });
 }
 
-fn feed(plan: &Plan, run: &Run<'_>, upstream: &Upstream, outlet: &Outlet, outcome: &mut Outcome) {
+fn feed(plan: &Plan, run: &Run<'_>, upstream: &Upstream, mut outlet: Outlet, outcome: &mut Outcome) {
     for operand in &plan.operands {
         let ended = match operand {
-            Operand::Path(path) => feed_path(run, path, outlet).is_err(),
-            Operand::Records => feed_artifacts(run, &upstream.artifacts, outlet).is_err(),
-            Operand::Set(set) => match feed_set(run, set, outlet) {
+            Operand::Path(path) => feed_path(run, path, &mut outlet).is_err(),
+            Operand::Records => feed_artifacts(run, &upstream.artifacts, &mut outlet).is_err(),
+            Operand::Set(set) => match feed_set(run, set, &mut outlet) {
                 Ok(()) => false,
                 Err(crate::source::SetError::Closed(_)) => true,
                 Err(error) => {
@@ -193,28 +190,22 @@ fn feed(plan: &Plan, run: &Run<'_>, upstream: &Upstream, outlet: &Outlet, outcom
             return;
         }
     }
+    // Whoever would take it has gone only when the run is ending.
+    let _ = outlet.flush();
 }
 
-/// One worker, until there are no more files and no more pieces.
-fn scan_items(plan: &Plan, run: &Run<'_>, number: usize, files: &Receiver<Item>, pieces: &Receiver<Piece>) {
+/// One worker, until there is no more work.
+fn scan_all_of(plan: &Plan, run: &Run<'_>, number: usize, work: Receiver<Job>) {
     let mut worker = run.pool.worker(number, plan.cores);
-    let (mut files, mut pieces) = (files.clone(), pieces.clone());
-    let (mut more_files, mut more_pieces) = (true, true);
-    while more_files || more_pieces {
-        select! {
-            recv(files) -> item => match item {
-                Ok(item) => file::scan(run, &mut worker, item),
-                Err(_) => (more_files, files) = (false, crossbeam_channel::never()),
-            },
-            recv(pieces) -> piece => match piece {
-                Ok(piece) => scan_piece(run, &mut worker, piece),
-                Err(_) => (more_pieces, pieces) = (false, crossbeam_channel::never()),
-            },
+    for job in work {
+        match job {
+            Job::Files(items) => items.into_iter().for_each(|item| file::scan(run, &mut worker, item)),
+            Job::Piece(piece) => scan_piece(run, &mut worker, piece),
         }
     }
 }
 
-fn scan_piece(run: &Run<'_>, worker: &mut crate::clamd::Worker<'_>, piece: Piece) {
+fn scan_piece(run: &Run<'_>, worker: &mut Worker<'_>, piece: Piece) {
     let Piece { artifact, part, content, taken } = piece;
     let sha256 = Sha256::of(&content);
     let content = Content::Memory(content);

@@ -17,6 +17,7 @@ mod content; // what is shown to clamd: memory or a file
 mod encrypted; // archives with a password, where clamd keeps silent about them
 mod run; // what threads share, and how verdicts are told
 mod examine; // from a content to what was found in it
+mod work; // what is handed to the workers
 mod artifact; // a packed file: one verdict from many pieces
 mod unpack; // packed files, read from beginning to end
 mod file; // files as they are

@@ -21,21 +21,13 @@ use crate::item::{Finding, Item, Opened};
 use crate::packing::{Inner, Packing, inner_of};
 use crate::run::Run;
 use crate::totals::add;
+use crate::work::{Job, Piece};
 
 /// What is read at a time to be thrown away.
 const DRAIN_BYTES: usize = 128 << 10;
 
 /// Pieces are this much larger than what is new in them: a signature that lies across two of them is whole in one.
 const OVERLAP_SHARE: u64 = 16;
-
-/// A piece on its way to a worker.
-#[derive(Debug)]
-pub(crate) struct Piece {
-    pub(crate) artifact: Arc<Artifact>,
-    pub(crate) part: Part,
-    pub(crate) content: Vec<u8>,
-    pub(crate) taken: Taken,
-}
 
 /// Why a file was not read to its end.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +47,7 @@ pub(crate) enum Error {
 }
 
 /// Reads `item`, sends its pieces to `pieces`, and closes it.
-pub(crate) fn unpack(run: &Run<'_>, item: Item, packing: Packing, pieces: &Sender<Piece>) {
+pub(crate) fn unpack(run: &Run<'_>, item: Item, packing: Packing, pieces: &Sender<Job>) {
     if let Some(finding) = known(run, &item, packing) {
         return run.tell(&item, &finding);
     }
@@ -86,7 +78,7 @@ fn known(run: &Run<'_>, item: &Item, packing: Packing) -> Option<Finding> {
     Some(Finding { verdict: Verdict::Clean, sha256: Some(found), note, ..unscanned })
 }
 
-fn read(run: &Run<'_>, artifact: &Arc<Artifact>, pieces: &Sender<Piece>) -> Result<Sha256, Error> {
+fn read(run: &Run<'_>, artifact: &Arc<Artifact>, pieces: &Sender<Job>) -> Result<Sha256, Error> {
     let item = &artifact.item;
     let place = || item.place.to_string();
     let file = match item.open().map_err(|source| Error::Read { place: place(), source })? {
@@ -110,7 +102,7 @@ fn read(run: &Run<'_>, artifact: &Arc<Artifact>, pieces: &Sender<Piece>) -> Resu
 struct Unpacker<'a, 'b> {
     run: &'a Run<'b>,
     artifact: &'a Arc<Artifact>,
-    pieces: &'a Sender<Piece>,
+    pieces: &'a Sender<Job>,
 }
 
 impl Unpacker<'_, '_> {
@@ -208,7 +200,7 @@ impl Unpacker<'_, '_> {
         self.artifact.send(&part);
         let piece = Piece { artifact: Arc::clone(self.artifact), part, content, taken };
         // The workers end only after the readers.
-        self.pieces.send(piece).map_err(|_| Interrupted)?;
+        self.pieces.send(Job::Piece(piece)).map_err(|_| Interrupted)?;
         Ok(())
     }
 

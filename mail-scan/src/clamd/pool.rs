@@ -83,7 +83,7 @@ impl Pool {
         for address in addresses {
             match Server::introduce(address.clone(), patience.clone()) {
                 Ok(server) => {
-                    members.push(Member { server, silent_since: Mutex::default(), trouble: Mutex::default() })
+                    members.push(Member { server, silent_since: Mutex::default(), trouble: Mutex::default() });
                 }
                 Err(error) if error.is_blind() => return Err(PoolError::Blind(error)),
                 Err(error) => unreachable.push(error),

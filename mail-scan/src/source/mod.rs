@@ -8,24 +8,29 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crossbeam_channel::Sender;
+use mail_common::archive::compression::Compression;
 use mail_common::relpath::PathField;
 
 use crate::item::{Item, Place};
 use crate::packing::{Inner, Packing};
-use mail_common::archive::compression::Compression;
+use crate::work::{FILES_A_JOB, Job};
 
 pub(crate) use records::{Upstream, read_records};
+
+/// Larger files are not handed over together: somebody else could scan them.
+const BYTES_A_JOB: u64 = 1 << 20;
 
 /// Texts up to this size are scanned like any other file.
 const TEXT_WHOLE_BYTES: u64 = 16 << 20;
 
 /// Where sources send what they find.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Outlet {
-    /// Files that are scanned as they are.
-    pub(crate) files: Sender<Item>,
-    /// Files that are unpacked.
-    pub(crate) packed: Sender<(Item, Packing)>,
+    work: Sender<Job>,
+    packed: Sender<(Item, Packing)>,
+    /// Files that go with the next ones.
+    waiting: Vec<Item>,
+    waiting_bytes: u64,
 }
 
 /// Nobody takes items any more: the run is ending.
@@ -34,16 +39,35 @@ pub(crate) struct Outlet {
 pub(crate) struct Closed;
 
 impl Outlet {
+    /// Plain files go to `work`, the others to who unpacks them.
+    pub(crate) fn new(work: Sender<Job>, packed: Sender<(Item, Packing)>) -> Self {
+        Self { work, packed, waiting: Vec::new(), waiting_bytes: 0 }
+    }
+
     /// Sends `item` of `bytes` to who can scan it.
-    fn send(&self, item: Item, packing: Packing, bytes: u64) -> Result<(), Closed> {
+    fn send(&mut self, item: Item, packing: Packing, bytes: u64) -> Result<(), Closed> {
         let is_plain = match (packing.compression, packing.inner) {
             (Compression::None, Inner::Whole) => true,
             (Compression::None, Inner::Text) => bytes <= TEXT_WHOLE_BYTES,
             _ => false,
         };
-        match is_plain {
-            true => self.files.send(item).map_err(|_| Closed),
-            false => self.packed.send((item, packing)).map_err(|_| Closed),
+        if !is_plain {
+            return self.packed.send((item, packing)).map_err(|_| Closed);
+        }
+        self.waiting.push(item);
+        self.waiting_bytes += bytes;
+        match self.waiting.len() >= FILES_A_JOB || self.waiting_bytes >= BYTES_A_JOB {
+            true => self.flush(),
+            false => Ok(()),
+        }
+    }
+
+    /// Sends what waits.
+    pub(crate) fn flush(&mut self) -> Result<(), Closed> {
+        self.waiting_bytes = 0;
+        match std::mem::take(&mut self.waiting) {
+            waiting if waiting.is_empty() => Ok(()),
+            waiting => self.work.send(Job::Files(waiting)).map_err(|_| Closed),
         }
     }
 }

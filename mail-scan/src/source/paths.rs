@@ -21,7 +21,7 @@ struct ListError {
 }
 
 /// Sends every file at or below `path`. What cannot be listed is told as not scanned.
-pub(crate) fn feed_path(run: &Run<'_>, path: &Path, outlet: &Outlet) -> Result<(), Closed> {
+pub(crate) fn feed_path(run: &Run<'_>, path: &Path, outlet: &mut Outlet) -> Result<(), Closed> {
     for entry in WalkDir::new(path) {
         if run.interrupt.check().is_err() {
             return Err(Closed);
@@ -35,12 +35,11 @@ pub(crate) fn feed_path(run: &Run<'_>, path: &Path, outlet: &Outlet) -> Result<(
     Ok(())
 }
 
-fn feed_file(entry: &DirEntry, outlet: &Outlet) -> Result<(), Closed> {
+fn feed_file(entry: &DirEntry, outlet: &mut Outlet) -> Result<(), Closed> {
     let file = entry.path().to_owned();
     let item = Item { place: place_of(&file), file, expected: None, _guard: None };
     let packing = packing_of(&item);
-    // Only what may be a large text has to be looked at here.
-    let bytes = if packing == Packing::PLAIN { 0 } else { entry.metadata().map_or(0, |metadata| metadata.len()) };
+    let bytes = entry.metadata().map_or(0, |metadata| metadata.len());
     outlet.send(item, packing, bytes)
 }
 

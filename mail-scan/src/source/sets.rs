@@ -34,7 +34,7 @@ pub(crate) enum SetError {
 }
 
 /// Sends every file of a set, held against replacement. A file that is listed and not there is told as not scanned.
-pub(crate) fn feed_set(run: &Run<'_>, operand: &SetOperand, outlet: &Outlet) -> Result<(), SetError> {
+pub(crate) fn feed_set(run: &Run<'_>, operand: &SetOperand, outlet: &mut Outlet) -> Result<(), SetError> {
     let set = &operand.dir;
     let guard = hold(set)?;
     let inventory = Inventory::read(set).map_err(|source| SetError::Inventory { set: set.clone(), source })?;
@@ -67,7 +67,7 @@ pub(crate) fn feed_set(run: &Run<'_>, operand: &SetOperand, outlet: &Outlet) -> 
 }
 
 /// Sends artifacts as their records name them; those of one set come together, and hold it.
-pub(crate) fn feed_artifacts(run: &Run<'_>, artifacts: &[Artifact], outlet: &Outlet) -> Result<(), Closed> {
+pub(crate) fn feed_artifacts(run: &Run<'_>, artifacts: &[Artifact], outlet: &mut Outlet) -> Result<(), Closed> {
     run.progress.set_total(artifacts.iter().map(|artifact| artifact.bytes).sum());
     for of_one_set in artifacts.chunk_by(|a, b| (&a.root, &a.set) == (&b.root, &b.set)) {
         let guard = guard_of(&of_one_set[0]);
@@ -91,7 +91,7 @@ pub(crate) fn feed_artifacts(run: &Run<'_>, artifacts: &[Artifact], outlet: &Out
     Ok(())
 }
 
-fn send(run: &Run<'_>, item: Item, path: &RelPath, outlet: &Outlet) -> Result<(), Closed> {
+fn send(run: &Run<'_>, item: Item, path: &RelPath, outlet: &mut Outlet) -> Result<(), Closed> {
     run.interrupt.check().map_err(|_| Closed)?;
     let packing = match maildir::lies_in_place(&item.file) {
         // The old scripts saved messages as they are.
