@@ -1,4 +1,4 @@
-//! One content, from its bytes to what was found in it: known already, unpacked where clamd does not, shown to clamd.
+//! Contents, from their bytes to what was found in them: known already, unpacked where clamd does not, shown to clamd.
 
 use std::io::{self, Read};
 
@@ -7,7 +7,7 @@ use mail_common::checksum::Sha256;
 use mail_common::report::chain;
 
 use crate::cache::Known;
-use crate::clamd::{Answer, Verdict, Worker};
+use crate::clamd::{Answer, Introduction, Verdict, Worker};
 use crate::content::{Content, MEMORY_MAX_BYTES};
 use crate::encrypted;
 use crate::item::Finding;
@@ -16,33 +16,64 @@ use crate::packing::Layer;
 use crate::run::Run;
 use crate::totals::add;
 
-/// Finds out what is in `content`, whose digest is `sha256`.
-pub(crate) fn examine(run: &Run<'_>, worker: &mut Worker<'_>, content: &Content, sha256: Sha256) -> Finding {
+/// A content that clamd is to be asked for.
+struct Question<'a> {
+    content: &'a Content,
+    /// What is in it, where clamd does not unpack it.
+    inner: Option<Content>,
+    sha256: Sha256,
+}
+
+enum Prepared<'a> {
+    /// Nobody has to be asked.
+    Found(Finding),
+    Ask(Question<'a>),
+}
+
+/// Finds out what is in each of `contents`, which have these digests, in order.
+pub(crate) fn examine(run: &Run<'_>, worker: &mut Worker<'_>, contents: &[(Content, Sha256)]) -> Vec<Finding> {
+    let prepared: Vec<Prepared<'_>> = contents.iter().map(|(content, sha256)| prepare(run, content, *sha256)).collect();
+    let questions = prepared.iter().filter_map(|prepared| match prepared {
+        Prepared::Ask(question) => Some(question.shown()),
+        Prepared::Found(_) => None,
+    });
+    let mut answers = worker.scan_all(&questions.collect::<Vec<_>>()).into_iter();
+    let mut finding = |prepared| match prepared {
+        Prepared::Found(finding) => Some(finding),
+        Prepared::Ask(question) => answers.next().map(|answer| question.conclude(run, answer)),
+    };
+    let no_answer = || Finding::unscanned("it was not asked for", &run.pool.engine());
+    prepared.into_iter().map(|prepared| finding(prepared).unwrap_or_else(no_answer)).collect()
+}
+
+fn prepare<'a>(run: &Run<'_>, content: &'a Content, sha256: Sha256) -> Prepared<'a> {
     add(&run.totals.bytes, content.bytes());
     let engine = || run.pool.engine();
+    let unscanned = |reason| Prepared::Found(Finding { sha256: Some(sha256), ..Finding::unscanned(reason, &engine()) });
     if let Some(reason) = run.leaves_out(content.bytes()) {
-        return Finding { sha256: Some(sha256), ..Finding::unscanned(reason, &engine()) };
+        return unscanned(reason);
     }
     if let Some(known) = run.known(sha256) {
-        return of_known(known, content, sha256, engine());
+        return Prepared::Found(of_known(known, content, sha256, engine()));
     }
-    let unscanned = |reason| Finding { sha256: Some(sha256), ..Finding::unscanned(reason, &engine()) };
-    let inner = match unpacked(content) {
-        Ok(Unpacked::NotPacked) => None,
-        Ok(Unpacked::Content(inner)) => Some(inner),
-        Ok(Unpacked::Impossible(reason)) => return unscanned(reason),
-        Err(error) => return unscanned(format!("it begins as zstd and cannot be unpacked: {}", chain(&error))),
-    };
-    let shown = inner.as_ref().unwrap_or(content);
-    let answer = believed(worker.scan(shown), shown);
-    remember(run, &answer, sha256);
-    let envelope = envelope_of(&answer.verdict, shown);
-    Finding {
-        verdict: answer.verdict,
-        sha256: Some(sha256),
-        engine: answer.by.version.text.clone(),
-        note: None,
-        envelope,
+    match unpacked(content) {
+        Ok(Unpacked::NotPacked) => Prepared::Ask(Question { content, inner: None, sha256 }),
+        Ok(Unpacked::Content(inner)) => Prepared::Ask(Question { content, inner: Some(inner), sha256 }),
+        Ok(Unpacked::Impossible(reason)) => unscanned(reason),
+        Err(error) => unscanned(format!("it begins as zstd and cannot be unpacked: {}", chain(&error))),
+    }
+}
+
+impl Question<'_> {
+    fn shown(&self) -> &Content {
+        self.inner.as_ref().unwrap_or(self.content)
+    }
+
+    fn conclude(&self, run: &Run<'_>, answer: Answer) -> Finding {
+        let Answer { verdict, by } = believed(answer, self.shown());
+        remember(run, &verdict, &by, self.sha256);
+        let envelope = envelope_of(&verdict, self.shown());
+        Finding { verdict, sha256: Some(self.sha256), engine: by.version.text.clone(), note: None, envelope }
     }
 }
 
@@ -76,13 +107,16 @@ fn envelope_of(verdict: &Verdict, content: &Content) -> Envelope {
     }
 }
 
-fn remember(run: &Run<'_>, answer: &Answer, sha256: Sha256) {
-    let known = match &answer.verdict {
+fn remember(run: &Run<'_>, verdict: &Verdict, by: &Introduction, sha256: Sha256) {
+    if run.cache.is_none() {
+        return;
+    }
+    let known = match verdict {
         Verdict::Clean => Known::Clean(None),
         Verdict::Infected(name) => Known::Infected(name.clone()),
         Verdict::Unscanned(_) => return,
     };
-    run.remember(&answer.by.identity(), sha256, known);
+    run.remember(&by.identity(), sha256, known);
 }
 
 /// A content without the layer of compression that clamd does not open.

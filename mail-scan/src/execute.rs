@@ -199,19 +199,25 @@ fn scan_all_of(plan: &Plan, run: &Run<'_>, number: usize, work: Receiver<Job>) {
     let mut worker = run.pool.worker(number, plan.cores);
     for job in work {
         match job {
-            Job::Files(items) => items.into_iter().for_each(|item| file::scan(run, &mut worker, item)),
-            Job::Piece(piece) => scan_piece(run, &mut worker, piece),
+            Job::Files(items) => file::scan_all(run, &mut worker, items),
+            Job::Pieces(pieces) => scan_pieces(run, &mut worker, pieces),
         }
     }
 }
 
-fn scan_piece(run: &Run<'_>, worker: &mut Worker<'_>, piece: Piece) {
-    let Piece { artifact, part, content, taken } = piece;
-    let sha256 = Sha256::of(&content);
-    let content = Content::Memory(content);
-    let finding = examine(run, worker, &content, sha256);
-    drop((content, taken));
-    artifact.settle(run, &part, finding);
+fn scan_pieces(run: &Run<'_>, worker: &mut Worker<'_>, pieces: Vec<Piece>) {
+    let (mut origins, mut contents) = (Vec::new(), Vec::new());
+    for Piece { artifact, part, content, taken } in pieces {
+        origins.push((artifact, part, taken));
+        let sha256 = Sha256::of(&content);
+        contents.push((Content::Memory(content), sha256));
+    }
+    let findings = examine(run, worker, &contents);
+    drop(contents);
+    for ((artifact, part, taken), finding) in origins.into_iter().zip(findings) {
+        drop(taken);
+        artifact.settle(run, &part, finding);
+    }
 }
 
 fn say(session: &Session, totals: &Totals, exit: Exit) {

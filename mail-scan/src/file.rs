@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use mail_common::checksum::Sha256;
@@ -39,67 +38,104 @@ enum Error {
     Digest { place: String, found: Sha256, expected: Sha256 },
 }
 
-/// Scans `item` and tells what was found.
-pub(crate) fn scan(run: &Run<'_>, worker: &mut Worker<'_>, mut item: Item) {
+/// A file that was read, to be shown to clamd.
+struct Ready {
+    item: Item,
+    look: Look,
+}
+
+/// Scans `items` and tells what was found in each.
+pub(crate) fn scan_all(run: &Run<'_>, worker: &mut Worker<'_>, mut items: Vec<Item>) {
     for _ in 0..ATTEMPTS {
-        let opened = match item.open() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound && item.place.set.is_none() => {
-                // Mail is flagged and filed while it is scanned.
-                match maildir::find_again(&item.file) {
-                    Some(file) => item = renamed(item, file),
-                    None => return add(&run.totals.vanished, 1),
-                }
-                continue;
-            }
-            opened => opened,
-        };
-        match opened {
-            Ok(Opened::NoFile(what)) => return no_file(run, &item, what),
-            Err(source) => return fail(run, &item, source),
-            Ok(Opened::File(file, look)) => match attempt(run, worker, &item, file, look) {
-                Ok(Some(finding)) => return conclude(run, &item, look, finding),
-                Ok(None) => {}
-                Err(source) => return fail(run, &item, source),
-            },
+        items = attempt(run, worker, items);
+        if items.is_empty() {
+            return;
         }
     }
-    run.tell(&item, &Finding::unscanned("it changed each time it was scanned", &run.pool.engine()));
+    for item in items {
+        run.tell(&item, &Finding::unscanned("it changed each time it was scanned", &run.pool.engine()));
+    }
 }
 
-fn renamed(item: Item, file: PathBuf) -> Item {
-    let place = crate::source::place_of(&file);
-    Item { file, place, ..item }
+/// One attempt; gives back those that changed meanwhile.
+fn attempt(run: &Run<'_>, worker: &mut Worker<'_>, items: Vec<Item>) -> Vec<Item> {
+    let (mut ready, mut contents, mut changed) = (Vec::new(), Vec::new(), Vec::new());
+    for item in items {
+        let Some((item, file, look)) = open(run, item) else { continue };
+        match read(file, look) {
+            Ok((content, sha256)) if is_as_expected(run, &item, sha256) => {
+                run.progress.advance(look.bytes);
+                ready.push(Ready { item, look });
+                contents.push((content, sha256));
+            }
+            Ok(_) => {}
+            // It has become shorter.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => changed.push(item),
+            Err(source) => fail(run, &item, source),
+        }
+    }
+    let findings = examine(run, worker, &contents);
+    for ((Ready { item, look }, (content, _)), finding) in ready.into_iter().zip(contents).zip(findings) {
+        match holds_still(&content, look) {
+            true => conclude(run, &item, look, finding),
+            false => changed.push(item),
+        }
+    }
+    changed
 }
 
-/// One attempt; `None` when the file changed meanwhile.
-fn attempt(run: &Run<'_>, worker: &mut Worker<'_>, item: &Item, file: File, look: Look) -> io::Result<Option<Finding>> {
-    if let Some(reason) = run.leaves_out(look.bytes) {
-        run.progress.advance(look.bytes);
-        return Ok(Some(Finding::unscanned(reason, &run.pool.engine())));
+/// Opens what is to be scanned; `None` where that is told already.
+fn open(run: &Run<'_>, mut item: Item) -> Option<(Item, File, Look)> {
+    let mut opened = item.open();
+    // Mail is flagged and filed while it is scanned.
+    for _ in 0..ATTEMPTS {
+        let is_gone = opened.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+        if !is_gone || item.place.set.is_some() {
+            break;
+        }
+        let Some(file) = maildir::find_again(&item.file) else {
+            add(&run.totals.vanished, 1);
+            return None;
+        };
+        item = Item { place: crate::source::place_of(&file), file, ..item };
+        opened = item.open();
     }
-    if run.pool.refuses(look.bytes) {
-        let reason = format!("{} bytes are more than clamd looks into (MaxFileSize, MaxScanSize)", look.bytes);
-        run.progress.advance(look.bytes);
-        return Ok(Some(Finding::unscanned(reason, &run.pool.engine())));
+    match opened {
+        Err(source) => fail(run, &item, source),
+        Ok(Opened::NoFile(what)) => no_file(run, &item, what),
+        Ok(Opened::File(file, look)) => match left_out(run, look.bytes) {
+            None => return Some((item, file, look)),
+            Some(reason) => {
+                run.progress.advance(look.bytes);
+                run.tell(&item, &Finding::unscanned(reason, &run.pool.engine()));
+            }
+        },
     }
-    let (content, sha256) = match read(file, look) {
-        // It has become shorter.
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-        read => read?,
-    };
-    run.progress.advance(look.bytes);
-    if let Some(expected) = item.expected.filter(|expected| *expected != sha256) {
-        let error = Error::Digest { place: item.place.to_string(), found: sha256, expected };
-        run.session.fail(None, None, &error);
-        let finding = Finding::unscanned(chain(&error), &run.pool.engine());
-        return Ok(Some(Finding { sha256: Some(sha256), ..finding }));
-    }
-    let finding = examine(run, worker, &content, sha256);
-    let held_still = match &content {
+    None
+}
+
+/// Why a file of `bytes` is not even read.
+fn left_out(run: &Run<'_>, bytes: u64) -> Option<String> {
+    let too_large = || format!("{bytes} bytes are more than clamd looks into (MaxFileSize, MaxScanSize)");
+    run.leaves_out(bytes).or_else(|| run.pool.refuses(bytes).then(too_large))
+}
+
+/// Whether a file of a set is what was saved; else that is told.
+fn is_as_expected(run: &Run<'_>, item: &Item, found: Sha256) -> bool {
+    let Some(expected) = item.expected.filter(|expected| *expected != found) else { return true };
+    let error = Error::Digest { place: item.place.to_string(), found, expected };
+    run.session.fail(None, None, &error);
+    let finding = Finding::unscanned(chain(&error), &run.pool.engine());
+    run.tell(item, &Finding { sha256: Some(found), ..finding });
+    false
+}
+
+/// Whether what clamd was shown is what the digest was computed of.
+fn holds_still(content: &Content, look: Look) -> bool {
+    match content {
         Content::Memory(_) => true,
-        Content::File { file, .. } => Look::at(file)? == look,
-    };
-    Ok(held_still.then_some(finding))
+        Content::File { file, .. } => Look::at(file).is_ok_and(|now| now == look),
+    }
 }
 
 /// The content and its digest. A file that changed a moment ago may change again without a trace: it is copied, and what was read is

@@ -21,7 +21,7 @@ use crate::item::{Finding, Item, Opened};
 use crate::packing::{Inner, Packing, inner_of};
 use crate::run::Run;
 use crate::totals::add;
-use crate::work::{Job, Piece};
+use crate::work::{BYTES_A_JOB, CONTENTS_A_JOB, Job, Piece};
 
 /// What is read at a time to be thrown away.
 const DRAIN_BYTES: usize = 128 << 10;
@@ -86,7 +86,8 @@ fn read(run: &Run<'_>, artifact: &Arc<Artifact>, pieces: &Sender<Job>) -> Result
         Opened::NoFile(what) => return Err(Error::NoFile { place: place(), what }),
     };
     let mut source = Hashing::new(run, file);
-    let unpacked = Unpacker { run, artifact, pieces }.unpack(&mut source);
+    let mut unpacker = Unpacker { run, artifact, outlet: pieces, waiting: Vec::new(), waiting_bytes: 0 };
+    let unpacked = unpacker.unpack(&mut source).and(unpacker.flush());
     // Whatever came of it, the digest tells first: what is not as it was saved need not unpack.
     let found = source.finish().map_err(|source| Error::Read { place: place(), source });
     if let (Ok(found), Some(expected)) = (&found, item.expected)
@@ -102,11 +103,14 @@ fn read(run: &Run<'_>, artifact: &Arc<Artifact>, pieces: &Sender<Job>) -> Result
 struct Unpacker<'a, 'b> {
     run: &'a Run<'b>,
     artifact: &'a Arc<Artifact>,
-    pieces: &'a Sender<Job>,
+    outlet: &'a Sender<Job>,
+    /// Pieces that go with the next ones.
+    waiting: Vec<Piece>,
+    waiting_bytes: u64,
 }
 
 impl Unpacker<'_, '_> {
-    fn unpack(&self, source: &mut Hashing<'_>) -> Result<(), Error> {
+    fn unpack(&mut self, source: &mut Hashing<'_>) -> Result<(), Error> {
         let Packing { compression, inner } = self.artifact.packing;
         let mut content = compression.reader(source).map_err(|source| self.damaged(source))?;
         match inner {
@@ -116,7 +120,7 @@ impl Unpacker<'_, '_> {
         }
     }
 
-    fn members(&self, content: &mut (dyn Read + Send)) -> Result<(), Error> {
+    fn members(&mut self, content: &mut (dyn Read + Send)) -> Result<(), Error> {
         let failed = |source| Error::Tar { place: self.artifact.item.place.to_string(), source };
         let mut archive = TarReader::new(content);
         while let Some(head) = archive.next_member().map_err(failed)? {
@@ -142,13 +146,13 @@ impl Unpacker<'_, '_> {
     }
 
     /// One content in one piece, or refused.
-    fn whole(&self, member: Option<&[u8]>, content: &mut dyn Read) -> Result<(), Error> {
+    fn whole(&mut self, member: Option<&[u8]>, content: &mut dyn Read) -> Result<(), Error> {
         let part = part(member, None);
         let limit = self.run.max_bytes.unwrap_or(MEMORY_MAX_BYTES).min(MEMORY_MAX_BYTES);
         let mut bytes = Vec::new();
         content.take(limit + 1).read_to_end(&mut bytes).map_err(|source| self.damaged(source))?;
         if bytes.len() as u64 <= limit {
-            let taken = self.run.budget.take(bytes.len() as u64);
+            let taken = self.take(bytes.len() as u64)?;
             return self.send(part, bytes, taken);
         }
         let rest = drain(content).map_err(|source| self.damaged(source))?;
@@ -160,13 +164,13 @@ impl Unpacker<'_, '_> {
     }
 
     /// Text of any length, in windows that overlap; what fits into one is scanned whole.
-    fn text(&self, member: Option<&[u8]>, content: &mut dyn Read) -> Result<(), Error> {
+    fn text(&mut self, member: Option<&[u8]>, content: &mut dyn Read) -> Result<(), Error> {
         let window = self.run.window_bytes();
         let overlap = usize::try_from(window / OVERLAP_SHARE).unwrap_or(usize::MAX);
         let (mut offset, mut carried) = (0, Vec::new());
         loop {
             self.run.interrupt.check()?;
-            let taken = self.run.budget.take(window);
+            let taken = self.take(window)?;
             let mut bytes: Vec<u8> = carried;
             let before = bytes.len();
             let room = window - before as u64;
@@ -193,15 +197,34 @@ impl Unpacker<'_, '_> {
         }
     }
 
-    fn send(&self, part: Part, content: Vec<u8>, taken: Taken) -> Result<(), Error> {
+    fn send(&mut self, part: Part, content: Vec<u8>, taken: Taken) -> Result<(), Error> {
         if part.window.is_some() {
             add(&self.run.totals.windows, 1);
         }
         self.artifact.send(&part);
-        let piece = Piece { artifact: Arc::clone(self.artifact), part, content, taken };
-        // The workers end only after the readers.
-        self.pieces.send(Job::Piece(piece)).map_err(|_| Interrupted)?;
-        Ok(())
+        self.waiting_bytes += content.len() as u64;
+        self.waiting.push(Piece { artifact: Arc::clone(self.artifact), part, content, taken });
+        match self.waiting.len() >= CONTENTS_A_JOB || self.waiting_bytes >= BYTES_A_JOB {
+            true => self.flush(),
+            false => Ok(()),
+        }
+    }
+
+    /// Takes room for a content. A large one may have to wait until all others are scanned, so none of them may wait here.
+    fn take(&mut self, bytes: u64) -> Result<Taken, Error> {
+        if bytes > BYTES_A_JOB {
+            self.flush()?;
+        }
+        Ok(self.run.budget.take(bytes))
+    }
+
+    /// Hands over what waits. The workers end only after the readers.
+    fn flush(&mut self) -> Result<(), Error> {
+        self.waiting_bytes = 0;
+        match std::mem::take(&mut self.waiting) {
+            waiting if waiting.is_empty() => Ok(()),
+            waiting => Ok(self.outlet.send(Job::Pieces(waiting)).map_err(|_| Interrupted)?),
+        }
     }
 
     fn damaged(&self, source: io::Error) -> Error {

@@ -189,6 +189,21 @@ enum Round {
 }
 
 impl Worker<'_> {
+    /// The verdicts on `contents`, in order. The clamd that is asked first is asked for all of them at a time.
+    pub(crate) fn scan_all(&mut self, contents: &[&Content]) -> Vec<Answer> {
+        let member = &self.pool.members[self.home];
+        let by = member.server.introduction();
+        let at_once = match contents.len() > 1 && matches!(member.is_ready(), Ok(true)) {
+            true => member.server.scan_all(&mut self.sessions[self.home], contents),
+            false => vec![None; contents.len()],
+        };
+        let answer = |(content, verdict): (&&Content, Option<Verdict>)| match verdict {
+            Some(verdict @ (Verdict::Clean | Verdict::Infected(_))) => Answer { verdict, by: Arc::clone(&by) },
+            Some(Verdict::Unscanned(_)) | None => self.scan(content),
+        };
+        contents.iter().zip(at_once).map(answer).collect()
+    }
+
     /// The verdict on `content`. It is unscanned when all clamds together did not answer for long, or to three attempts.
     pub(crate) fn scan(&mut self, content: &Content) -> Answer {
         let (start, mut attempts, mut reason) = (Instant::now(), 0, None);

@@ -63,6 +63,12 @@ pub(crate) fn parse(reply: &[u8], subject: Subject) -> Result<Verdict, NoVerdict
     }
 }
 
+/// The number of the question that a reply of a session answers.
+pub(crate) fn number(reply: &[u8]) -> Option<u64> {
+    let digits = reply.split(|&byte| byte == b':').next()?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
 /// What follows `stream: ` or `7: fd[12]: `.
 fn without_subject(text: &str, subject: Subject) -> Option<&str> {
     match subject {

@@ -127,6 +127,16 @@ impl Server {
         }
     }
 
+    /// Asks for several small contents at a time, where that saves waiting. What has no answer then is to be asked for by itself.
+    pub(crate) fn scan_all(&self, session: &mut Option<Session>, contents: &[&Content]) -> Vec<Option<Verdict>> {
+        let largest = contents.iter().map(|content| content.bytes()).max().unwrap_or(0);
+        let is_quick = self.introduction().way == Way::Descriptor && matches!(self.allows(largest), Ok(true));
+        match is_quick {
+            true => ask_for_all(Dial { address: &self.address, patience: &self.patience }, session, contents),
+            false => vec![None; contents.len()],
+        }
+    }
+
     /// Whether clamd looks into the whole of a file of that size.
     pub(crate) fn allows(&self, bytes: u64) -> Result<bool, Trouble> {
         self.limits.allow(bytes.max(LEAST_BYTES), |sample| self.finds(sample))
@@ -254,8 +264,12 @@ fn failed(error: io::Error) -> Trouble {
 fn ask_by_descriptor(dial: Dial<'_>, session: &mut Option<Session>, content: &Content) -> Result<Verdict, Trouble> {
     let Address::Unix(path) = dial.address else { return Err(NoVerdict::Empty.into()) };
     let descriptor = content.descriptor().map_err(Trouble::Content)?;
+    let ask = |session: &mut Session| -> io::Result<(u64, Vec<u8>)> {
+        let number = session.ask(&descriptor)?;
+        Ok((number, session.reply(dial.patience)?))
+    };
     if let Some(old) = session {
-        match old.ask(&descriptor, dial.patience) {
+        match ask(old) {
             Ok((number, reply)) if !reply.is_empty() => {
                 return Ok(reply::parse(&reply, Subject::Descriptor(number))?);
             }
@@ -265,8 +279,48 @@ fn ask_by_descriptor(dial: Dial<'_>, session: &mut Option<Session>, content: &Co
         }
     }
     let new = session.insert(Session::open(path, dial.patience).map_err(Trouble::Connect)?);
-    let (number, reply) = new.ask(&descriptor, dial.patience).map_err(Trouble::Ask)?;
+    let (number, reply) = ask(new).map_err(Trouble::Ask)?;
     Ok(reply::parse(&reply, Subject::Descriptor(number))?)
+}
+
+/// Asks for all of `contents` before it waits for the first reply. Replies come in any order; after one that is none, the rest is
+/// without an answer, and the session at its end.
+fn ask_for_all(dial: Dial<'_>, session: &mut Option<Session>, contents: &[&Content]) -> Vec<Option<Verdict>> {
+    let mut verdicts = vec![None; contents.len()];
+    if ask_in_one_go(dial, session, contents, &mut verdicts).is_err() {
+        *session = None;
+    }
+    verdicts
+}
+
+fn ask_in_one_go(
+    dial: Dial<'_>,
+    session: &mut Option<Session>,
+    contents: &[&Content],
+    verdicts: &mut [Option<Verdict>],
+) -> Result<(), Trouble> {
+    let Address::Unix(path) = dial.address else { return Err(NoVerdict::Empty.into()) };
+    let session = match session {
+        Some(session) => session,
+        None => session.insert(Session::open(path, dial.patience).map_err(Trouble::Connect)?),
+    };
+    let mut numbers = Vec::with_capacity(contents.len());
+    for content in contents {
+        let descriptor = content.descriptor().map_err(Trouble::Content)?;
+        numbers.push(session.ask(&descriptor).map_err(Trouble::Ask)?);
+    }
+    for _ in contents {
+        let reply = session.reply(dial.patience).map_err(Trouble::Ask)?;
+        let number = reply::number(&reply).ok_or(NoVerdict::Empty)?;
+        let at = numbers.iter().position(|asked| *asked == number).ok_or(NoVerdict::Empty)?;
+        let verdict = reply::parse(&reply, Subject::Descriptor(number))?;
+        // One answer to a question: a second one would be for another.
+        if verdicts[at].replace(verdict).is_some() {
+            verdicts[at] = None;
+            return Err(NoVerdict::Empty.into());
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -13,11 +13,13 @@ use super::connection::{Patience, connect_unix, read_patiently, set_unix_timeout
 
 const REPLY_MAX_BYTES: usize = 4096;
 
-/// A session: one question at a time, many questions a connection.
+/// A session: many questions a connection, several of them at a time.
 #[derive(Debug)]
 pub(crate) struct Session {
     stream: UnixStream,
     questions: u64,
+    /// What has come of a reply that is not whole yet.
+    received: Vec<u8>,
 }
 
 impl Session {
@@ -25,15 +27,38 @@ impl Session {
         let mut stream = connect_unix(path, patience)?;
         set_unix_timeouts(&stream, patience.reply)?;
         stream.write_all(b"zIDSESSION\0")?;
-        Ok(Self { stream, questions: 0 })
+        Ok(Self { stream, questions: 0, received: Vec::new() })
     }
 
-    /// Asks for the file behind `descriptor`; gives the number of the question and the reply, which is empty where clamd closed
-    /// the connection. After an error the session is of no use.
-    pub(crate) fn ask(&mut self, descriptor: impl AsFd, patience: &Patience) -> io::Result<(u64, Vec<u8>)> {
+    /// Asks for the file behind `descriptor`; gives the number of the question.
+    ///
+    /// # Errors
+    /// After an error the session is of no use.
+    pub(crate) fn ask(&mut self, descriptor: impl AsFd) -> io::Result<u64> {
         self.send_descriptor(descriptor)?;
         self.questions += 1;
-        Ok((self.questions, self.read_reply(patience)?))
+        Ok(self.questions)
+    }
+
+    /// The next reply, to any of the questions, with its NUL; what there is of it where clamd closed the connection.
+    ///
+    /// # Errors
+    /// After an error the session is of no use.
+    pub(crate) fn reply(&mut self, patience: &Patience) -> io::Result<Vec<u8>> {
+        let mut buffer = [0; 1024];
+        loop {
+            if let Some(end) = self.received.iter().position(|&byte| byte == 0) {
+                let rest = self.received.split_off(end + 1);
+                return Ok(std::mem::replace(&mut self.received, rest));
+            }
+            if self.received.len() >= REPLY_MAX_BYTES {
+                return Ok(std::mem::take(&mut self.received));
+            }
+            match read_patiently(&mut self.stream, &mut buffer, patience)? {
+                0 => return Ok(std::mem::take(&mut self.received)),
+                length => self.received.extend_from_slice(&buffer[..length]),
+            }
+        }
     }
 
     fn send_descriptor(&self, descriptor: impl AsFd) -> io::Result<()> {
@@ -46,17 +71,5 @@ impl Session {
         // clamd(8): it may come with the command, and a dummy character after that. So few bytes go at once, or not at all.
         rustix::net::sendmsg(&self.stream, &[IoSlice::new(b"zFILDES\0\0")], &mut control, SendFlags::NOSIGNAL)?;
         Ok(())
-    }
-
-    fn read_reply(&mut self, patience: &Patience) -> io::Result<Vec<u8>> {
-        let mut reply = Vec::new();
-        let mut buffer = [0; 512];
-        while reply.last() != Some(&0) && reply.len() < REPLY_MAX_BYTES {
-            match read_patiently(&mut self.stream, &mut buffer, patience)? {
-                0 => break,
-                length => reply.extend_from_slice(&buffer[..length]),
-            }
-        }
-        Ok(reply)
     }
 }

@@ -13,12 +13,9 @@ use mail_common::relpath::PathField;
 
 use crate::item::{Item, Place};
 use crate::packing::{Inner, Packing};
-use crate::work::{FILES_A_JOB, Job};
+use crate::work::{BYTES_A_JOB, CONTENTS_A_JOB, Job};
 
 pub(crate) use records::{Upstream, read_records};
-
-/// Larger files are not handed over together: somebody else could scan them.
-const BYTES_A_JOB: u64 = 1 << 20;
 
 /// Texts up to this size are scanned like any other file.
 const TEXT_WHOLE_BYTES: u64 = 16 << 20;
@@ -56,7 +53,7 @@ impl Outlet {
         }
         self.waiting.push(item);
         self.waiting_bytes += bytes;
-        match self.waiting.len() >= FILES_A_JOB || self.waiting_bytes >= BYTES_A_JOB {
+        match self.waiting.len() >= CONTENTS_A_JOB || self.waiting_bytes >= BYTES_A_JOB {
             true => self.flush(),
             false => Ok(()),
         }

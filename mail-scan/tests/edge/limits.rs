@@ -75,6 +75,18 @@ fn a_huge_sparse_file_is_named_at_once() {
 }
 
 #[test]
+fn contents_larger_than_the_memory_for_all_are_scanned_one_by_one() {
+    let bench = Bench::new();
+    // Three members that are more than all contents together may take, between small ones.
+    bench.shell(
+        "for i in 1 2 3; do head -c 70000000 /dev/zero > large$i; echo $i > small$i; done
+        for i in 1 2; do tar -c small* large* small* | zstd -q > $i.tar.zst; done; rm small* large*",
+    );
+    let outcome = bench.scan(bench.dir()).assert_code(0);
+    assert_eq!(verdicts(&outcome, bench.dir()), ["1.tar.zst clean", "2.tar.zst clean"]);
+}
+
+#[test]
 fn a_limit_on_purpose_is_reported() {
     let bench = Bench::new();
     bench.put("large", vec![b'x'; 3000]);
