@@ -36,7 +36,7 @@ pub enum Record {
     Restored(Restored),
     /// What a store holds and costs; from mail-s3sync.
     Usage(Usage),
-    /// A check has been made; from mail-check.
+    /// A check has been made; from mail-check, and from mail-scan of its scanners.
     Check(Check),
     /// Something failed; from every tool.
     Error(ErrorRecord),

@@ -37,7 +37,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR", help_heading = "Scanner")]
     pub(crate) signatures: Option<PathBuf>,
 
-    /// Contents that are scanned at a time [default: what the clamds have threads for]
+    /// Workers that show contents to clamd, each several small ones at a time [default: what the clamds have threads for]
     #[arg(long, value_name = "N", help_heading = "Scanner")]
     pub(crate) jobs: Option<NonZeroU16>,
 

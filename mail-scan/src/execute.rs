@@ -153,7 +153,7 @@ fn open_cache(plan: &Plan, session: &Session, pool: &Pool, now: Timestamp) -> Op
 /// Readers unpack, workers scan, and the caller's thread finds what there is to be scanned.
 fn work(plan: &Plan, run: &Run<'_>, upstream: &Upstream, outcome: &mut Outcome) {
     let jobs = plan.jobs.unwrap_or_else(|| run.pool.jobs(plan.cores));
-    run.session.report.info(format!("{jobs} contents are scanned at a time"));
+    run.session.report.info(format!("{jobs} workers show contents to clamd"));
     let (work, work_to_do) = bounded::<Job>(QUEUE);
     let (packed, packed_to_read) = bounded::<(Item, Packing)>(QUEUE);
     thread::scope(|scope| {

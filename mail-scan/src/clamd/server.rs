@@ -45,10 +45,11 @@ pub(crate) struct Introduction {
 }
 
 impl Introduction {
-    /// What a verdict depends on, beside the content: a verdict of another identity is not used again.
+    /// What a verdict depends on, beside the content: a verdict of another identity is not used again. The number is that of this
+    /// program's own rules: what it unpacks, and what it does not believe.
     pub(crate) fn identity(&self) -> String {
         let Self { version, names_encrypted, names_limits, .. } = self;
-        format!("{}; encrypted {names_encrypted}; limits {names_limits}", version.text)
+        format!("1; {}; encrypted {names_encrypted}; limits {names_limits}", version.text)
     }
 }
 
