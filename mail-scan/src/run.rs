@@ -23,7 +23,7 @@ const PRINTED_MAX: u64 = 50;
 const SAID_EVERY: u64 = 64;
 
 /// The sizes in which large texts are scanned, the best first.
-const WINDOWS_BYTES: [u64; 5] = [16 << 20, 8 << 20, 4 << 20, 1 << 20, 256 << 10];
+const WINDOWS_BYTES: [u64; 4] = [4 << 20, 2 << 20, 1 << 20, 256 << 10];
 
 /// What the threads of a run share.
 #[derive(Debug)]

@@ -10,6 +10,7 @@ bench_scan() {
     fi
     clamd_start "$WORK/clamd" "DisableCache yes" "AlertEncrypted yes" "AlertExceedsMax yes"
     local scan=("$BIN/mail-scan" --config "$WORK/bench.conf" --clamd "unix:$WORK/clamd/clamd.sock" -q --format jsonl)
+    # shellcheck disable=SC2034 # report compares with it
     OURS=mail-scan
 
     row="scan of $count messages"
@@ -39,5 +40,6 @@ bench_scan() {
     done
     report "$row" mail-scan mail-scan-tree
     clamd_stop
+    # shellcheck disable=SC2034
     OURS=mail-backup
 }

@@ -18,7 +18,7 @@ use crate::work::{BYTES_A_JOB, CONTENTS_A_JOB, Job};
 pub(crate) use records::{Upstream, read_records};
 
 /// Texts up to this size are scanned like any other file.
-const TEXT_WHOLE_BYTES: u64 = 16 << 20;
+const TEXT_WHOLE_BYTES: u64 = 256 << 10;
 
 /// Where sources send what they find.
 #[derive(Debug)]
