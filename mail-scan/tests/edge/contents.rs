@@ -193,6 +193,23 @@ fn messages_that_are_flagged_meanwhile_are_all_scanned() {
     assert_eq!(total(&outcome, "vanished"), 0);
 }
 
+#[test]
+fn a_large_file_that_never_holds_still_is_not_clean_and_a_small_one_is_scanned_as_read() {
+    let bench = Bench::new();
+    let (large, small) = (bench.put("large", vec![b'x'; 20 << 20]), bench.put("small", "x"));
+    let mut running = bench.tool().arg(bench.dir()).spawn();
+    while running.is_running() {
+        for path in [&large, &small] {
+            let mut file = fs::File::options().append(true).open(path).unwrap();
+            std::io::Write::write_all(&mut file, b"x").unwrap();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    let outcome = running.wait().assert_code(1);
+    assert_eq!(verdicts(&outcome, bench.dir()), ["large unscanned", "small clean"]);
+    assert_eq!(verdict_on(&outcome, "large")["reason"], "it changed each time it was scanned");
+}
+
 fn flag_all(cur: &Path, flags: &str) {
     for entry in fs::read_dir(cur).unwrap().flatten() {
         let name = entry.file_name().into_string().unwrap();
