@@ -12,6 +12,7 @@ use mail_common::checksum::Sha256;
 use mail_common::exit::Exit;
 use mail_common::interrupt::Interrupt;
 use mail_common::record::timestamp;
+use mail_common::report::chain;
 use mail_common::tool::{Session, human_size};
 
 use crate::args::Scanner;
@@ -85,17 +86,8 @@ fn scan_all(
 ) -> Result<Totals, Error> {
     let interrupt = Interrupt::on_signals().map_err(Error::Signals)?;
     let quarantine = plan.quarantine.as_deref().map(|dir| Quarantine::open(dir, timestamp(now))).transpose()?;
-    let wants_spawn = plan.scanners.contains(&Scanner::Spawn);
-    let threads = plan.jobs.unwrap_or(SPAWNED_THREADS_A_CORE * plan.cores) + 2;
-    let spawned = wants_spawn.then(|| Spawned::start(plan.signatures.as_deref(), threads, &interrupt)).transpose()?;
-    let mut at = addresses(&plan.scanners);
-    at.extend(spawned.iter().map(Spawned::address));
-    let patience =
-        Patience { connect: plan.connect_patience, reply: plan.reply_patience, interrupt: interrupt.clone() };
-    let (pool, unreachable) = Pool::open(&at, &patience)?;
-    for error in unreachable {
-        session.report.warning(format!("{}; the others do its work", mail_common::report::chain(&error)));
-    }
+    // Kept to the end: dropping it stops the clamd that was started.
+    let (_spawned, pool) = reach_clamds(plan, session, &interrupt)?;
     for (address, introduction) in pool.introductions() {
         checks::tell(session, address, &introduction, now.timestamp());
     }
@@ -127,6 +119,21 @@ fn scan_all(
     Ok(totals)
 }
 
+/// The clamds of the run, introduced and proved; one of them is started for it where that is asked for.
+fn reach_clamds(plan: &Plan, session: &Session, interrupt: &Interrupt) -> Result<(Option<Spawned>, Pool), Error> {
+    let wants_spawn = plan.scanners.contains(&Scanner::Spawn);
+    let threads = plan.jobs.unwrap_or(SPAWNED_THREADS_A_CORE * plan.cores) + 2;
+    let spawned = wants_spawn.then(|| Spawned::start(plan.signatures.as_deref(), threads, interrupt)).transpose()?;
+    let mut at = addresses(&plan.scanners);
+    at.extend(spawned.iter().map(Spawned::address));
+    let (connect, reply) = (plan.connect_patience, plan.reply_patience);
+    let (pool, unreachable) = Pool::open(&at, &Patience { connect, reply, interrupt: interrupt.clone() })?;
+    for error in unreachable {
+        session.report.warning(format!("{}; the others do its work", chain(&error)));
+    }
+    Ok((spawned, pool))
+}
+
 /// The cache, where it can be used; without one everything is scanned, which is only slower.
 fn open_cache(plan: &Plan, session: &Session, pool: &Pool, now: Timestamp) -> Option<Cache> {
     let path = plan.cache.as_deref()?;
@@ -144,7 +151,7 @@ fn open_cache(plan: &Plan, session: &Session, pool: &Pool, now: Timestamp) -> Op
             Some(cache)
         }
         Err(error) => {
-            session.report.warning(mail_common::report::chain(&error));
+            session.report.warning(chain(&error));
             None
         }
     }

@@ -1,6 +1,7 @@
 //! One clamd: introduced before it is believed, then asked.
 
 use std::io::{self, ErrorKind, Read, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -87,6 +88,8 @@ pub(crate) struct Server {
     pub(crate) address: Address,
     patience: Patience,
     limits: Limits,
+    /// It takes descriptors of memory, and not of files.
+    refuses_files: AtomicBool,
     introduction: RwLock<Arc<Introduction>>,
 }
 
@@ -101,7 +104,8 @@ impl Server {
     /// Reaches the clamd at `address` and proves that it finds what it must.
     pub(crate) fn introduce(address: Address, patience: Patience) -> Result<Self, ServerError> {
         let introduction = Arc::new(introduction_of(&address, &patience)?);
-        let server = Self { address, patience, limits: Limits::unknown(), introduction: RwLock::new(introduction) };
+        let (limits, refuses_files) = (Limits::unknown(), AtomicBool::new(false));
+        let server = Self { address, patience, limits, refuses_files, introduction: RwLock::new(introduction) };
         server.check_depth()?;
         Ok(server)
     }
@@ -131,7 +135,8 @@ impl Server {
     /// Asks for several small contents at a time, where that saves waiting. What has no answer then is to be asked for by itself.
     pub(crate) fn scan_all(&self, session: &mut Option<Session>, contents: &[&Content]) -> Vec<Option<Verdict>> {
         let largest = contents.iter().map(|content| content.bytes()).max().unwrap_or(0);
-        let is_quick = self.introduction().way == Way::Descriptor && matches!(self.allows(largest), Ok(true));
+        let takes_all = !self.refuses_files.load(Ordering::Relaxed) && self.introduction().way == Way::Descriptor;
+        let is_quick = takes_all && matches!(self.allows(largest), Ok(true));
         match is_quick {
             true => ask_for_all(Dial { address: &self.address, patience: &self.patience }, session, contents),
             false => vec![None; contents.len()],
@@ -146,13 +151,36 @@ impl Server {
     fn ask(&self, session: &mut Option<Session>, content: &Content) -> Result<Verdict, Trouble> {
         let dial = Dial { address: &self.address, patience: &self.patience };
         let answer = match self.introduction().way {
-            Way::Descriptor => ask_by_descriptor(dial, session, content),
+            Way::Descriptor => self.ask_by_any_descriptor(dial, session, content),
             Way::Stream => ask_by_stream(dial, content),
         };
         if answer.is_err() {
             *session = None;
         }
         answer
+    }
+
+    /// By the descriptor of a file, or of a copy in memory: AppArmor lets clamd have descriptors of such files only as its profile
+    /// names. Once that is found out, no file is tried any more.
+    fn ask_by_any_descriptor(
+        &self,
+        dial: Dial<'_>,
+        session: &mut Option<Session>,
+        content: &Content,
+    ) -> Result<Verdict, Trouble> {
+        let is_file = matches!(content, Content::File { .. });
+        if !is_file || !self.refuses_files.load(Ordering::Relaxed) {
+            match ask_by_descriptor(dial, session, content) {
+                Err(Trouble::NoVerdict(_)) if is_file => *session = None,
+                answer => return answer,
+            }
+        }
+        let Some(memory) = content.to_memory().map_err(Trouble::Content)? else {
+            return Ok(Verdict::Unscanned(format!("{} bytes are more than is copied for clamd", content.bytes())));
+        };
+        let verdict = ask_by_descriptor(dial, session, &Content::Memory(memory.into_owned()))?;
+        self.refuses_files.store(true, Ordering::Relaxed);
+        Ok(verdict)
     }
 
     fn finds(&self, sample: &[u8]) -> Result<bool, Trouble> {

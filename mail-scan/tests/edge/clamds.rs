@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::meddler::{Meddler, Mischief};
 use crate::support::{Bench, put, tool, total, verdict_on, verdicts};
+use crate::warden;
 
 /// Connections that an introduction over TCP takes.
 const INTRODUCTION: usize = 10;
@@ -197,6 +198,26 @@ fn a_signal_ends_a_run_that_waits_for_clamd() {
     assert!(start.elapsed() < Duration::from_secs(10));
     if waits {
         assert_eq!(outcome.assert_code(3).data("end")[0]["exit"], 3);
+    }
+}
+
+#[test]
+fn a_clamd_that_may_not_have_descriptors_of_files_gets_copies() {
+    let bench = Bench::new();
+    let address = warden::stand_before(&bench.clamd.unix(), &bench.path("warden.sock"));
+    for number in 0..40 {
+        bench.put(&format!("mail/{number}"), format!("harmless {number}"));
+    }
+    bench.put("mail/bad", eicar());
+    // Files that have just changed are copied anyway.
+    thread::sleep(Duration::from_millis(1100));
+    let scan = |more: &[&str]| {
+        tool(&[&address]).args(["--no-cache", "--timeout", "5"]).args(more).arg(bench.path("mail")).run()
+    };
+    for outcome in [scan(&[]), scan(&["--jobs", "1"])] {
+        let outcome = outcome.assert_code(1);
+        assert!(outcome.text().contains("by descriptor"));
+        assert_eq!((total(&outcome, "clean"), total(&outcome, "infected"), total(&outcome, "unscanned")), (40, 1, 0));
     }
 }
 

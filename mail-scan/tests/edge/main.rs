@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a fixture that fails ends the test")]
 
 mod support; // a clamd, a directory, a scan, and its verdicts
+mod warden; // a proxy that keeps descriptors of files back
 mod meddler; // a proxy before clamd that breaks what it passes on
 
 mod contents; // EICAR wherever it can lie, and what is no file
