@@ -56,6 +56,10 @@ fn prepare<'a>(run: &Run<'_>, content: &'a Content, sha256: Sha256) -> Prepared<
     if let Some(known) = run.known(sha256) {
         return Prepared::Found(of_known(known, content, sha256, engine()));
     }
+    if run.seen.contains(sha256) {
+        add(&run.totals.repeated, 1);
+        return Prepared::Found(of_known(Known::Clean(None), content, sha256, engine()));
+    }
     match unpacked(content) {
         Ok(Unpacked::NotPacked) => Prepared::Ask(Question { content, inner: None, sha256 }),
         Ok(Unpacked::Content(inner)) => Prepared::Ask(Question { content, inner: Some(inner), sha256 }),
@@ -72,6 +76,9 @@ impl Question<'_> {
     fn conclude(&self, run: &Run<'_>, answer: Answer) -> Finding {
         let Answer { verdict, by } = believed(answer, self.shown());
         remember(run, &verdict, &by, self.sha256);
+        if verdict == Verdict::Clean {
+            run.seen.add(self.sha256);
+        }
         let envelope = envelope_of(&verdict, self.shown());
         Finding { verdict, sha256: Some(self.sha256), engine: by.version.text.clone(), note: None, envelope }
     }

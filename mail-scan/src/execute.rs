@@ -29,6 +29,7 @@ use crate::packing::Packing;
 use crate::plan::{Operand, Plan, addresses};
 use crate::quarantine::{Quarantine, QuarantineError};
 use crate::run::Run;
+use crate::seen::Seen;
 use crate::source::{Outlet, Upstream, feed_artifacts, feed_path, feed_set, read_records};
 use crate::totals::{Totals, get};
 use crate::unpack::unpack;
@@ -100,6 +101,7 @@ fn scan_all(
         quarantine: quarantine.as_ref(),
         budget: Budget::new(MEMORY_BYTES),
         max_bytes: plan.max_bytes,
+        seen: Seen::default(),
         interrupt,
         totals: Totals::default(),
         progress: session.report.progress("scan", 0),

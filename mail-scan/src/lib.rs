@@ -5,6 +5,7 @@ mod plan; // what is to be scanned, and with what: reads, never writes
 
 mod clamd; // the scanner: reached, proved, asked
 mod cache; // verdicts of earlier runs
+mod seen; // contents that were clean in this run
 
 mod item; // a file to be scanned, and how records name it
 mod maildir; // messages, whose names change

@@ -14,6 +14,7 @@ use crate::cache::{Cache, Known};
 use crate::clamd::{Pool, Verdict};
 use crate::item::{Finding, Item};
 use crate::quarantine::Quarantine;
+use crate::seen::Seen;
 use crate::totals::{Totals, add, get};
 
 /// So many findings are printed; all are in the records.
@@ -36,6 +37,7 @@ pub(crate) struct Run<'a> {
     pub(crate) quarantine: Option<&'a Quarantine>,
     pub(crate) budget: Budget,
     pub(crate) max_bytes: Option<u64>,
+    pub(crate) seen: Seen,
     pub(crate) interrupt: Interrupt,
     pub(crate) totals: Totals,
     pub(crate) progress: Progress,

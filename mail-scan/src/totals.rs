@@ -31,6 +31,7 @@ totals! {
     windows: "Pieces in which contents were scanned that are too large for one.",
     bytes: "Bytes of content that have been looked at, unpacked.",
     cached: "Contents whose verdict was known from an earlier run.",
+    repeated: "Contents that had been found clean in the same run.",
     vanished: "Files that were gone before they could be read.",
     no_files: "Pipes, sockets and devices: they hold nothing.",
     quarantined: "Messages that were moved out.",

@@ -219,6 +219,19 @@ fn flag_all(cur: &Path, flags: &str) {
 }
 
 #[test]
+fn equal_contents_are_shown_once_and_each_has_its_verdict() {
+    let bench = Bench::new();
+    for number in 0..100 {
+        bench.put(&format!("same{number}"), "the same");
+        bench.put(&format!("bad{number}"), eicar());
+    }
+    let outcome = bench.tool().args(["--jobs", "1"]).arg(bench.dir()).run().assert_code(1);
+    assert_eq!((total(&outcome, "clean"), total(&outcome, "infected")), (100, 100));
+    // Those that were asked for at the same time as the first are not among them; infected ones never are.
+    assert!((80..100).contains(&total(&outcome, "repeated")), "{}", total(&outcome, "repeated"));
+}
+
+#[test]
 fn verdicts_are_those_of_clamdscan() {
     let samples = Path::new("/usr/share/clamav-testfiles");
     assert!(samples.is_dir(), "install clamav-testfiles");
