@@ -20,7 +20,7 @@ use redb::{
 type Key = &'static [u8];
 type Value = &'static [u8];
 
-/// When which table was last used: seconds since 1970 by its name.
+/// When which table was last written: seconds since 1970 by its name.
 const USED: TableDefinition<'static, &str, i64> = TableDefinition::new("used");
 
 /// Tables of older signatures are dropped; so many stay, for sites that scan with clamds of several kinds.
@@ -139,7 +139,10 @@ impl Cache {
     /// When the database cannot be written.
     pub(crate) fn finish(self) -> Result<(), Box<redb::Error>> {
         let batch = std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
-        self.write(batch).map_err(Box::new)
+        match batch.is_empty() {
+            true => Ok(()),
+            false => self.write(batch).map_err(Box::new),
+        }
     }
 
     #[expect(clippy::result_large_err, reason = "the error of redb as it is, once a batch")]
@@ -193,20 +196,18 @@ fn open_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 
+/// Drops the tables that were not used for longest, where there are more than are kept. A database that needs no change is not
+/// written: that would wait for the disk.
 #[expect(clippy::result_large_err, reason = "the error of redb as it is, once a run")]
 fn drop_old_tables(database: &Database, current: &[String]) -> Result<(), redb::Error> {
+    let surplus = surplus_tables(database, current)?;
+    if surplus.is_empty() {
+        return Ok(());
+    }
     let write = database.begin_write()?;
     {
         let mut used = write.open_table(USED)?;
-        let mut others: Vec<(i64, String)> = Vec::new();
-        for entry in used.iter()? {
-            let (name, seconds) = entry?;
-            others.push((seconds.value(), name.value().to_owned()));
-        }
-        others.retain(|(_, name)| !current.contains(name));
-        others.sort();
-        let surplus = (others.len() + current.len()).saturating_sub(TABLES_KEPT).min(others.len());
-        for (_, name) in others.drain(..surplus) {
+        for name in &surplus {
             used.remove(name.as_str())?;
             if let Some(table) = write.list_tables()?.find(|table| table.name() == name) {
                 write.delete_table(table)?;
@@ -214,6 +215,23 @@ fn drop_old_tables(database: &Database, current: &[String]) -> Result<(), redb::
         }
     }
     Ok(write.commit()?)
+}
+
+#[expect(clippy::result_large_err, reason = "the error of redb as it is, once a run")]
+fn surplus_tables(database: &Database, current: &[String]) -> Result<Vec<String>, redb::Error> {
+    let used = match database.begin_read()?.open_table(USED) {
+        Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+        used => used?,
+    };
+    let mut others: Vec<(i64, String)> = Vec::new();
+    for entry in used.iter()? {
+        let (name, seconds) = entry?;
+        others.push((seconds.value(), name.value().to_owned()));
+    }
+    others.retain(|(_, name)| !current.contains(name));
+    others.sort();
+    others.truncate((others.len() + current.len()).saturating_sub(TABLES_KEPT));
+    Ok(others.into_iter().map(|(_, name)| name).collect())
 }
 
 fn format(known: &Known) -> Vec<u8> {

@@ -24,6 +24,9 @@ const ATTEMPTS: usize = 3;
 /// Within the tick of a clock a file may change without a trace of it.
 const TICK: Duration = Duration::from_secs(1);
 
+/// Larger files are not even read where clamd would not look into them.
+const READ_FREELY_BYTES: u64 = 16 << 20;
+
 /// Up to this size a file that has just changed is copied.
 const COPY_MAX_BYTES: u64 = 16 << 20;
 
@@ -117,7 +120,9 @@ fn open(run: &Run<'_>, mut item: Item) -> Option<(Item, File, Look)> {
 /// Why a file of `bytes` is not even read.
 fn left_out(run: &Run<'_>, bytes: u64) -> Option<String> {
     let too_large = || format!("{bytes} bytes are more than clamd looks into (MaxFileSize, MaxScanSize)");
-    run.leaves_out(bytes).or_else(|| run.pool.refuses(bytes).then(too_large))
+    // clamd is not asked about sizes that may be known from an earlier run.
+    let is_refused = || bytes > READ_FREELY_BYTES && run.pool.refuses(bytes);
+    run.leaves_out(bytes).or_else(|| is_refused().then(too_large))
 }
 
 /// Whether a file of a set is what was saved; else that is told.
