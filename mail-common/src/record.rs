@@ -38,7 +38,7 @@ pub enum Record {
     Set(StoredSet),
     /// What a store holds and costs; from mail-s3sync.
     Usage(Usage),
-    /// A check has been made; from mail-check.
+    /// A check has been made; from mail-check, and from mail-scan of its scanners.
     Check(Check),
     /// Something failed; from every tool.
     Error(ErrorRecord),
@@ -124,9 +124,16 @@ pub struct Verdict {
     /// The name of what was found, when infected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<String>,
-    /// Why there is no verdict, when unscanned.
+    /// Why there is no verdict, when unscanned; else what there is to say of how it was scanned, where it lies, or what was
+    /// done with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The Message-ID of an infected message, as its header has it, control characters escaped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message_id: Option<String>,
+    /// The subject of an infected message, decoded, control characters escaped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
     /// The scanner and its signature version.
     pub engine: String,
 }

@@ -215,12 +215,20 @@ pub struct PathField {
     pub path_b64: Option<String>,
 }
 
+impl PathField {
+    /// Any name, such as an absolute path or the name of a tar member, as records write it.
+    #[must_use]
+    pub fn of_bytes(name: &[u8]) -> Self {
+        match std::str::from_utf8(name) {
+            Ok(text) => Self { path: text.to_owned(), path_b64: None },
+            Err(_) => Self { path: String::from_utf8_lossy(name).into_owned(), path_b64: Some(BASE64.encode(name)) },
+        }
+    }
+}
+
 impl From<&RelPath> for PathField {
     fn from(path: &RelPath) -> Self {
-        match std::str::from_utf8(&path.0) {
-            Ok(text) => Self { path: text.to_owned(), path_b64: None },
-            Err(_) => Self { path: path.to_string_lossy(), path_b64: Some(BASE64.encode(&path.0)) },
-        }
+        Self::of_bytes(&path.0)
     }
 }
 

@@ -10,6 +10,7 @@ pub mod facts; // what a database server holds
 pub mod dovecot; // a private IMAP server
 pub mod s3; // private S3 servers
 pub mod proxy; // faults between a program and a server
+pub mod clamd; // a private scanner
 
 pub mod held; // a lock, a small disk
 pub mod run; // a built tool at work

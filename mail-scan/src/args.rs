@@ -1,0 +1,137 @@
+//! The command line.
+
+use std::num::{NonZeroU16, NonZeroU32};
+use std::path::PathBuf;
+
+use clap::Parser;
+use mail_common::tool::CommonArgs;
+
+use crate::clamd::{Address, UnknownAddress};
+
+/// Shows every byte that would be restored to ClamAV, or names it as not seen.
+///
+/// Scans files and directories, backup sets (those of the old scripts too), or what the records on stdin name. Archives, dumps and
+/// compressed files are unpacked on the way, with nothing on disk, since clamd does not open zstd. Every file gets one verdict: clean,
+/// infected, or unscanned with the reason. "Not scanned" is never "clean".
+#[derive(Debug, Parser)]
+#[command(
+    name = "mail-scan",
+    version,
+    after_help = "Exit codes: 0 everything was scanned and is clean; 1 infected, or something was not scanned; 2 wrong usage or \
+                  configuration; 3 could not finish: no clamd, a clamd that does not find EICAR, the upstream died.",
+    after_long_help = LONG_HELP
+)]
+pub(crate) struct Args {
+    /// A file or directory; a set (a directory, latest, daily/2026-11-23); or - for the records of another tool on stdin
+    #[arg(required = true, value_name = "PATH|SET|-")]
+    pub(crate) operands: Vec<PathBuf>,
+
+    /// unix:/path/clamd.sock, tcp:host:port, or spawn to start one for this run; may be repeated [CLAMD_ADDRESS]
+    ///
+    /// Several share the work, and what one fails at the others are asked. Without it: CLAMD_ADDRESS (several are separated by
+    /// blanks), else the usual sockets, else tcp:127.0.0.1:3310.
+    #[arg(long, value_name = "ADDR", help_heading = "Scanner")]
+    pub(crate) clamd: Vec<Scanner>,
+
+    /// The signatures of the clamd that spawn starts [default: those of the system's clamd]
+    #[arg(long, value_name = "DIR", help_heading = "Scanner")]
+    pub(crate) signatures: Option<PathBuf>,
+
+    /// Workers that show contents to clamd, each several small ones at a time [default: what the clamds have threads for]
+    #[arg(long, value_name = "N", help_heading = "Scanner")]
+    pub(crate) jobs: Option<NonZeroU16>,
+
+    /// How long clamd may take for one content
+    #[arg(long, value_name = "SECONDS", default_value = "180", help_heading = "Scanner")]
+    pub(crate) timeout: NonZeroU32,
+
+    /// Leave out, and report as unscanned, contents larger than this, such as 20M
+    #[arg(long, value_name = "BYTES", value_parser = parse_size, help_heading = "Scanner")]
+    pub(crate) max_size: Option<u64>,
+
+    /// Keep verdicts in FILE, so that what has not changed is not sent again [default: ~/.cache/mail-scan/verdicts.redb]
+    #[arg(long, value_name = "FILE", conflicts_with = "no_cache", help_heading = "Cache")]
+    pub(crate) cache: Option<PathBuf>,
+
+    /// Scan everything, and remember nothing
+    #[arg(long, help_heading = "Cache")]
+    pub(crate) no_cache: bool,
+
+    /// Move infected messages of live Maildirs to DIR, each with a note beside it; nothing is taken out of a set
+    #[arg(long, value_name = "DIR")]
+    pub(crate) quarantine: Option<PathBuf>,
+
+    /// Where the sets are, for operands such as latest [BACKUP_ROOT]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) root: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+}
+
+const LONG_HELP: &str = "\
+Settings come from flags, then the environment, then --config FILE, then defaults: BACKUP_ROOT, CLAMD_ADDRESS.
+
+Before work each clamd answers PING, and finds the EICAR test file alone, in an archive and in a message; else nothing is scanned.
+
+Examples:
+  mail-scan latest
+  mail-scan /srv/mailserver/data/mail --quarantine /var/quarantine
+  mail-scan daily/2026-11-23 --clamd tcp:av1:3310 --clamd tcp:av2:3310
+  mail-backup --daily | mail-scan - | mail-s3sync push - | mail-check -
+  mail-scan latest | mail-restore --from latest --require-scan -
+
+Exit codes: 0 everything was scanned and is clean; 1 infected, or something was not scanned; 2 wrong usage or configuration; 3 could
+not finish: no clamd, a clamd that does not find EICAR, the upstream died.";
+
+/// What a `--clamd` names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Scanner {
+    /// One that listens there.
+    At(Address),
+    /// One that is started for the run.
+    Spawn,
+}
+
+impl std::str::FromStr for Scanner {
+    type Err = UnknownAddress;
+
+    fn from_str(text: &str) -> Result<Self, UnknownAddress> {
+        match text {
+            "spawn" => Ok(Self::Spawn),
+            _ => text.parse().map(Self::At),
+        }
+    }
+}
+
+/// A number of bytes, with K, M or G for units of 1024.
+fn parse_size(text: &str) -> Result<u64, String> {
+    let (digits, unit) = match text.trim_end_matches(['k', 'K', 'm', 'M', 'g', 'G']) {
+        digits if digits.len() == text.len() => (digits, 1),
+        digits if digits.len() + 1 == text.len() => match text.as_bytes()[digits.len()].to_ascii_uppercase() {
+            b'K' => (digits, 1 << 10),
+            b'M' => (digits, 1 << 20),
+            _ => (digits, 1 << 30),
+        },
+        _ => return Err("not a number of bytes, such as 1000, 500K, 20M or 1G".to_owned()),
+    };
+    let number: Option<u64> = digits.parse().ok().and_then(|number: u64| number.checked_mul(unit));
+    number.filter(|bytes| *bytes > 0).ok_or_else(|| "not a number of bytes, such as 1000, 500K, 20M or 1G".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_units() {
+        let check = |text: &str, expected: Option<u64>| assert_eq!(parse_size(text).ok(), expected, "{text}");
+        check("1000", Some(1000));
+        check("500K", Some(500 << 10));
+        check("20m", Some(20 << 20));
+        check("1G", Some(1 << 30));
+        for wrong in ["", "0", "M", "1MM", "1T", "-1", "99999999999G", "1.5M"] {
+            check(wrong, None);
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! A packed file whose pieces are scanned side by side: its verdict comes once it is read whole and every piece has one.
+
+use std::sync::{Mutex, PoisonError};
+
+use mail_common::checksum::Sha256;
+
+use crate::cache::Known;
+use crate::clamd::Verdict;
+use crate::item::{Finding, Item};
+use crate::message::Envelope;
+use crate::packing::Packing;
+use crate::run::Run;
+
+/// A file that is being scanned in pieces.
+#[derive(Debug)]
+pub(crate) struct Artifact {
+    pub(crate) item: Item,
+    pub(crate) packing: Packing,
+    state: Mutex<State>,
+}
+
+/// What a piece is of its file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    /// The member of the archive; `None` where the file is one content.
+    pub(crate) member: Option<Vec<u8>>,
+    /// Which of the windows of a content it is; `None` where it is whole.
+    pub(crate) window: Option<Window>,
+}
+
+/// A part of a content that is too large for one piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Window {
+    pub(crate) offset: u64,
+    pub(crate) bytes: u64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    pending: u64,
+    pieces: u64,
+    windows: u64,
+    infected: u64,
+    unscanned: u64,
+    /// The first signature that was found, and where it lies in a file that is one content.
+    signature: Option<(String, Option<String>)>,
+    first_reason: Option<String>,
+    envelope: Option<Envelope>,
+    /// What the reader of the file came to.
+    read: Option<Result<Sha256, String>>,
+}
+
+impl Artifact {
+    pub(crate) fn new(item: Item, packing: Packing) -> Self {
+        Self { item, packing, state: Mutex::default() }
+    }
+
+    /// A piece goes to a worker.
+    pub(crate) fn send(&self, part: &Part) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.pending += 1;
+        state.pieces += u64::from(part.window.is_none_or(|window| window.offset == 0));
+        state.windows += u64::from(part.window.is_some());
+    }
+
+    /// A piece that was sent has a verdict.
+    pub(crate) fn settle(&self, run: &Run<'_>, part: &Part, finding: Finding) {
+        let finding = self.note(part, finding);
+        if let Some(member) = &part.member {
+            run.tell_member(&self.item, member, &finding);
+        }
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.pending -= 1;
+        state.add(part, finding);
+        self.conclude(run, &mut state);
+    }
+
+    /// A piece is not sent at all: it is unscanned.
+    pub(crate) fn refuse(&self, run: &Run<'_>, part: &Part, reason: String) {
+        self.send(part);
+        self.settle(run, part, Finding::unscanned(reason, &run.pool.engine()));
+    }
+
+    /// The reader has come to the end of the file, or why it has not.
+    pub(crate) fn close(&self, run: &Run<'_>, read: Result<Sha256, String>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.read = Some(read);
+        self.conclude(run, &mut state);
+    }
+
+    fn note(&self, part: &Part, finding: Finding) -> Finding {
+        let Some(Window { offset, bytes }) = part.window.filter(|_| finding.verdict != Verdict::Clean) else {
+            return finding;
+        };
+        Finding { note: Some(format!("found in its bytes {offset} to {}", offset + bytes)), ..finding }
+    }
+
+    fn conclude(&self, run: &Run<'_>, state: &mut State) {
+        if state.pending > 0 || state.read.is_none() {
+            return;
+        }
+        let finding = state.finding(run, run.window_bytes.get().copied());
+        if let (Verdict::Clean, Some(sha256), Some(identity)) =
+            (&finding.verdict, finding.sha256, run.common_identity())
+        {
+            run.remember(&identity, self.packing.cache_key(sha256), Known::Clean(finding.note.clone()));
+        }
+        run.tell(&self.item, &finding);
+    }
+}
+
+impl State {
+    fn add(&mut self, part: &Part, finding: Finding) {
+        match finding.verdict {
+            Verdict::Clean => {}
+            Verdict::Infected(signature) => {
+                self.infected += 1;
+                let note = finding.note.filter(|_| part.member.is_none());
+                self.signature.get_or_insert((signature, note));
+                if part.member.is_none() {
+                    self.envelope.get_or_insert(finding.envelope);
+                }
+            }
+            Verdict::Unscanned(reason) => {
+                self.unscanned += 1;
+                self.first_reason.get_or_insert(reason);
+            }
+        }
+    }
+
+    /// The verdict on the file. What is damaged or was not read to its end is never clean; an infection outweighs that.
+    fn finding(&mut self, run: &Run<'_>, window_bytes: Option<u64>) -> Finding {
+        let sha256 = self.read.as_ref().and_then(|read| read.as_ref().ok().copied());
+        let failure = self.read.take().and_then(Result::err);
+        let (verdict, note) = match (self.signature.take(), failure, self.first_reason.take()) {
+            (Some((signature, place)), failure, _) => {
+                let note =
+                    failure.or(place).or_else(|| (self.pieces > 1).then(|| self.count("infected", self.infected)));
+                (Verdict::Infected(signature), note)
+            }
+            (None, Some(failure), _) => (Verdict::Unscanned(failure), None),
+            (None, None, Some(reason)) if self.pieces <= 1 => (Verdict::Unscanned(reason), None),
+            (None, None, Some(reason)) => {
+                (Verdict::Unscanned(format!("{}: {reason}", self.count("not scanned", self.unscanned))), None)
+            }
+            (None, None, None) => (Verdict::Clean, self.windows_note(window_bytes)),
+        };
+        let engine = run.pool.engine();
+        Finding { verdict, sha256, engine, note, envelope: self.envelope.take().unwrap_or_default() }
+    }
+
+    fn count(&self, what: &str, number: u64) -> String {
+        format!("{number} of {} members {what}", self.pieces)
+    }
+
+    fn windows_note(&self, window_bytes: Option<u64>) -> Option<String> {
+        let bytes = window_bytes.filter(|_| self.windows > 0)?;
+        Some(format!("scanned in {} overlapping windows of {bytes} bytes", self.windows))
+    }
+}

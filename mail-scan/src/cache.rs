@@ -1,0 +1,351 @@
+//! Verdicts of earlier runs, so that what has not changed is not sent again.
+//!
+//! An embedded database: a table for each identity of a clamd (engine, signatures, what it reports), and in it a verdict for each
+//! digest. Other signatures, other table: everything is scanned again. It is a cache: lost, damaged or in use, nothing is wrong.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use mail_common::atomic;
+use mail_common::checksum::Sha256;
+use redb::{
+    Database, DatabaseError, ReadOnlyTable, ReadableTable, StorageError, TableDefinition, TableError, TableHandle,
+};
+
+type Key = &'static [u8];
+type Value = &'static [u8];
+
+/// When which table was last written: seconds since 1970 by its name.
+const USED: TableDefinition<'static, &str, i64> = TableDefinition::new("used");
+
+/// Tables of older signatures are dropped; so many stay, for sites that scan with clamds of several kinds.
+const TABLES_KEPT: usize = 4;
+
+const MEMORY_BYTES: usize = 32 << 20;
+
+/// So many verdicts are written at a time.
+const BATCH: usize = 20_000;
+
+/// A verdict that can be used again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Known {
+    /// Nothing was found; with what there is to say of how it was scanned.
+    Clean(Option<String>),
+    /// The name of what was found.
+    Infected(String),
+}
+
+/// An open cache.
+pub(crate) struct Cache {
+    database: Database,
+    tables: BTreeMap<String, Option<ReadOnlyTable<Key, Value>>>,
+    pending: Mutex<Vec<(String, Sha256, Known)>>,
+    seconds: i64,
+}
+
+/// How a cache was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// As it was left, or not there yet.
+    Usable,
+    /// It was damaged, and is begun anew.
+    Rebuilt,
+}
+
+/// Why there is no cache.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CacheError {
+    #[error("the cache {} is in use by another run; this run scans without one", path.display())]
+    InUse { path: PathBuf },
+    #[error("open the cache {}", path.display())]
+    Open { path: PathBuf, source: io::Error },
+    #[error("use the cache {}", path.display())]
+    Use { path: PathBuf, source: Box<redb::Error> },
+}
+
+impl std::fmt::Debug for Cache {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cache").field("identities", &self.tables.keys()).finish_non_exhaustive()
+    }
+}
+
+impl Cache {
+    /// Opens or makes the cache at `path` for verdicts of these identities. A damaged one is begun anew.
+    pub(crate) fn open(path: &Path, identities: &[String], seconds: i64) -> Result<(Self, Found), CacheError> {
+        let io_failed = |source| CacheError::Open { path: path.to_owned(), source };
+        if let Some(parent) = path.parent() {
+            atomic::create_dir_all(parent).map_err(io_failed)?;
+        }
+        match open_whole(path) {
+            Ok(database) => Ok((Self::prepare(database, path, identities, seconds)?, Found::Usable)),
+            Err(OpenFailure::InUse) => Err(CacheError::InUse { path: path.to_owned() }),
+            Err(OpenFailure::Io(source)) => Err(io_failed(source)),
+            Err(OpenFailure::Damaged) => {
+                std::fs::remove_file(path).map_err(io_failed)?;
+                let database = open_whole(path).map_err(|_| io_failed(io::Error::other("it cannot be made anew")))?;
+                Ok((Self::prepare(database, path, identities, seconds)?, Found::Rebuilt))
+            }
+        }
+    }
+
+    fn prepare(database: Database, path: &Path, identities: &[String], seconds: i64) -> Result<Self, CacheError> {
+        let used = |source: redb::Error| CacheError::Use { path: path.to_owned(), source: Box::new(source) };
+        drop_old_tables(&database, identities).map_err(used)?;
+        let mut tables = BTreeMap::new();
+        let read = database.begin_read().map_err(|error| used(error.into()))?;
+        for identity in identities {
+            let table = match read.open_table(TableDefinition::<Key, Value>::new(identity)) {
+                Ok(table) => Some(table),
+                Err(TableError::TableDoesNotExist(_)) => None,
+                Err(error) => return Err(used(error.into())),
+            };
+            tables.insert(identity.clone(), table);
+        }
+        Ok(Self { database, tables, pending: Mutex::default(), seconds })
+    }
+
+    /// What was found under this digest when the run began. A cache that cannot be read knows nothing.
+    pub(crate) fn lookup(&self, digest: Sha256) -> Option<Known> {
+        let key = digest.to_string();
+        self.tables.values().flatten().find_map(|table| parse(table.get(key.as_bytes()).ok()??.value()))
+    }
+
+    /// Remembers a verdict of a clamd of this identity.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub(crate) fn remember(&self, identity: &str, digest: Sha256, known: Known) -> Result<(), Box<redb::Error>> {
+        if !self.tables.contains_key(identity) {
+            return Ok(());
+        }
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        pending.push((identity.to_owned(), digest, known));
+        if pending.len() < BATCH {
+            return Ok(());
+        }
+        let batch = std::mem::take(&mut *pending);
+        drop(pending);
+        self.write(batch).map_err(Box::new)
+    }
+
+    /// Writes what is left.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub(crate) fn finish(self) -> Result<(), Box<redb::Error>> {
+        let batch = std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
+        match batch.is_empty() {
+            true => Ok(()),
+            false => self.write(batch).map_err(Box::new),
+        }
+    }
+
+    #[expect(clippy::result_large_err, reason = "the error of redb as it is, once a batch")]
+    fn write(&self, mut batch: Vec<(String, Sha256, Known)>) -> Result<(), redb::Error> {
+        // In the order of their keys: pages are written once.
+        batch.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
+        let write = self.database.begin_write()?;
+        {
+            let mut used = write.open_table(USED)?;
+            for identity in self.tables.keys() {
+                used.insert(identity.as_str(), self.seconds)?;
+                let mut table = write.open_table(TableDefinition::<Key, Value>::new(identity))?;
+                for (_, digest, known) in batch.iter().filter(|(of, ..)| of == identity) {
+                    table.insert(digest.to_string().as_bytes(), format(known).as_slice())?;
+                }
+            }
+        }
+        Ok(write.commit()?)
+    }
+}
+
+enum OpenFailure {
+    InUse,
+    Damaged,
+    Io(io::Error),
+}
+
+/// Opens the database and verifies every checksum in it.
+fn open_whole(path: &Path) -> Result<Database, OpenFailure> {
+    let file = open_file(path).map_err(OpenFailure::Io)?;
+    // The file is not to be trusted, and the crate may meet what it takes for impossible.
+    let opened = catch_unwind(AssertUnwindSafe(|| {
+        let mut database = Database::builder().set_cache_size(MEMORY_BYTES).create_file(file)?;
+        database.check_integrity()?;
+        Ok(database)
+    }));
+    match opened {
+        Ok(Ok(database)) => Ok(database),
+        Ok(Err(DatabaseError::DatabaseAlreadyOpen)) => Err(OpenFailure::InUse),
+        Ok(Err(DatabaseError::Storage(StorageError::Io(error)))) if !is_damage(&error) => Err(OpenFailure::Io(error)),
+        Ok(Err(_)) | Err(_) => Err(OpenFailure::Damaged),
+    }
+}
+
+/// Cut short, or no database at all.
+fn is_damage(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
+}
+
+fn open_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+}
+
+/// Drops the tables that were not used for longest, where there are more than are kept. A database that needs no change is not
+/// written: that would wait for the disk.
+#[expect(clippy::result_large_err, reason = "the error of redb as it is, once a run")]
+fn drop_old_tables(database: &Database, current: &[String]) -> Result<(), redb::Error> {
+    let surplus = surplus_tables(database, current)?;
+    if surplus.is_empty() {
+        return Ok(());
+    }
+    let write = database.begin_write()?;
+    {
+        let mut used = write.open_table(USED)?;
+        for name in &surplus {
+            used.remove(name.as_str())?;
+            if let Some(table) = write.list_tables()?.find(|table| table.name() == name) {
+                write.delete_table(table)?;
+            }
+        }
+    }
+    Ok(write.commit()?)
+}
+
+#[expect(clippy::result_large_err, reason = "the error of redb as it is, once a run")]
+fn surplus_tables(database: &Database, current: &[String]) -> Result<Vec<String>, redb::Error> {
+    let used = match database.begin_read()?.open_table(USED) {
+        Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+        used => used?,
+    };
+    let mut others: Vec<(i64, String)> = Vec::new();
+    for entry in used.iter()? {
+        let (name, seconds) = entry?;
+        others.push((seconds.value(), name.value().to_owned()));
+    }
+    others.retain(|(_, name)| !current.contains(name));
+    others.sort();
+    others.truncate((others.len() + current.len()).saturating_sub(TABLES_KEPT));
+    Ok(others.into_iter().map(|(_, name)| name).collect())
+}
+
+fn format(known: &Known) -> Vec<u8> {
+    let (letter, text) = match known {
+        Known::Clean(text) => (b'C', text.as_deref().unwrap_or("")),
+        Known::Infected(name) => (b'I', name.as_str()),
+    };
+    [&[letter], text.as_bytes()].concat()
+}
+
+fn parse(value: &[u8]) -> Option<Known> {
+    let (letter, text) = value.split_first()?;
+    let text = std::str::from_utf8(text).ok()?.to_owned();
+    match letter {
+        b'C' => Some(Known::Clean(Some(text).filter(|text| !text.is_empty()))),
+        b'I' => Some(Known::Infected(text)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a damaged cache is made here")]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    const ENGINES: [&str; 2] = ["ClamAV 1/1", "ClamAV 1/2"];
+
+    fn open(path: &Path, identities: &[&str]) -> (Cache, Found) {
+        let identities: Vec<String> = identities.iter().map(ToString::to_string).collect();
+        Cache::open(path, &identities, 7).unwrap()
+    }
+
+    fn digest(number: u32) -> Sha256 {
+        Sha256::of(&number.to_le_bytes())
+    }
+
+    fn filled(path: &Path, entries: u32) {
+        let (cache, _) = open(path, &ENGINES[..1]);
+        for number in 0..entries {
+            cache.remember(ENGINES[0], digest(number), Known::Clean(None)).unwrap();
+        }
+        cache.finish().unwrap();
+    }
+
+    #[test]
+    fn verdicts_are_kept_for_their_engine_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("deep/verdicts");
+        let (cache, found) = open(&path, &ENGINES[..1]);
+        assert_eq!((found, cache.lookup(digest(1))), (Found::Usable, None));
+        let windows = Known::Clean(Some("in 3 windows".into()));
+        cache.remember(ENGINES[0], digest(1), Known::Infected("Eicar".into())).unwrap();
+        cache.remember(ENGINES[0], digest(2), windows.clone()).unwrap();
+        cache.remember(ENGINES[1], digest(3), Known::Clean(None)).unwrap();
+        cache.finish().unwrap();
+        let (cache, _) = open(&path, &ENGINES[..1]);
+        assert_eq!(cache.lookup(digest(1)), Some(Known::Infected("Eicar".into())));
+        assert_eq!((cache.lookup(digest(2)), cache.lookup(digest(3))), (Some(windows), None));
+        drop(cache);
+        assert_eq!(open(&path, &ENGINES[1..]).0.lookup(digest(1)), None);
+        assert_eq!(open(&path, &ENGINES).0.lookup(digest(1)), Some(Known::Infected("Eicar".into())));
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn tables_of_old_signatures_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("verdicts");
+        for day in 0..10 {
+            let identity = format!("day {day}");
+            let (cache, _) = Cache::open(&path, std::slice::from_ref(&identity), day).unwrap();
+            cache.remember(&identity, digest(1), Known::Clean(None)).unwrap();
+            cache.finish().unwrap();
+        }
+        let kept = |day| open(&path, &[&format!("day {day}")]).0.lookup(digest(1)).is_some();
+        assert_eq!((kept(9), kept(7), kept(5), kept(0)), (true, true, false, false));
+    }
+
+    #[test]
+    fn a_second_run_is_told_that_the_cache_is_in_use() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("verdicts");
+        let (_first, _) = open(&path, &ENGINES);
+        assert!(matches!(Cache::open(&path, &[], 7), Err(CacheError::InUse { .. })));
+    }
+
+    #[test]
+    fn damage_anywhere_never_makes_a_verdict() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("verdicts");
+        filled(&path, 2000);
+        let whole = std::fs::read(&path).unwrap();
+        let mut rebuilt = 0;
+        for (round, at) in (0..whole.len()).step_by(whole.len() / 80).enumerate() {
+            let mut damaged = whole.clone();
+            match round % 3 {
+                0 => damaged.truncate(at),
+                1 => damaged[at..(at + 512).min(whole.len())].fill(0xa5),
+                _ => damaged[at] ^= 1,
+            }
+            std::fs::write(&path, &damaged).unwrap();
+            let (cache, found) = open(&path, &ENGINES[..1]);
+            rebuilt += u32::from(found == Found::Rebuilt);
+            // What is still known is true; what never was is not.
+            for number in (0..2000).step_by(97) {
+                assert!(matches!(cache.lookup(digest(number)), None | Some(Known::Clean(None))), "damage at {at}");
+            }
+            assert_eq!(cache.lookup(digest(5000)), None);
+            cache.remember(ENGINES[0], digest(5000), Known::Clean(None)).unwrap();
+            cache.finish().unwrap();
+        }
+        assert!(rebuilt > 20, "{rebuilt}");
+        std::fs::write(&path, b"no database").unwrap();
+        assert_eq!(open(&path, &ENGINES).1, Found::Rebuilt);
+    }
+}

@@ -1,0 +1,94 @@
+//! Up to which size clamd looks into a file. Over its limits it says OK in silence, so each size is tried once before it is
+//! believed, with a sample of that size which must be found.
+
+use std::sync::{Mutex, PoisonError};
+
+use super::sample;
+
+/// No clamd takes more (clamd.conf(5): MaxFileSize).
+const NEVER_BYTES: u64 = 2 << 30;
+
+/// Samples are made in memory.
+const SAMPLE_MAX_BYTES: u64 = 256 << 20;
+
+/// What is known of the limits of one clamd.
+#[derive(Debug)]
+pub(crate) struct Limits(Mutex<Known>);
+
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    /// A sample of this size was found.
+    seen_bytes: u64,
+    /// A sample of this size was not.
+    unseen_bytes: u64,
+}
+
+impl Limits {
+    /// Nothing is known yet.
+    pub(crate) fn unknown() -> Self {
+        Self(Mutex::new(Known { seen_bytes: 0, unseen_bytes: NEVER_BYTES }))
+    }
+
+    /// Whether clamd looks into the whole of a file of `bytes`; asks it with `finds` where that is not known yet.
+    ///
+    /// # Errors
+    /// As `finds`; nothing is learnt then.
+    pub(crate) fn allow<E>(&self, bytes: u64, finds: impl Fn(&[u8]) -> Result<bool, E>) -> Result<bool, E> {
+        // Held while clamd is asked, so that it is asked once.
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if bytes <= known.seen_bytes {
+            return Ok(true);
+        }
+        if bytes >= known.unseen_bytes.min(SAMPLE_MAX_BYTES) {
+            return Ok(false);
+        }
+        // Rounded up first, so that files of growing sizes do not each ask anew.
+        let rounded = bytes.next_power_of_two();
+        for size in [rounded, bytes] {
+            if size >= known.unseen_bytes.min(SAMPLE_MAX_BYTES) {
+                continue;
+            }
+            let Ok(sample) = sample::padded_eicar(size) else { return Ok(false) };
+            if finds(&sample)? {
+                known.seen_bytes = size;
+                return Ok(true);
+            }
+            known.unseen_bytes = size;
+        }
+        Ok(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    #[test]
+    fn each_size_is_tried_once() {
+        let (limits, asked) = (Limits::unknown(), Cell::new(0));
+        let allow = |bytes| {
+            limits.allow::<()>(bytes, |sample| {
+                asked.set(asked.get() + 1);
+                assert!(sample.len() as u64 >= bytes);
+                Ok(sample.len() < 5_000_000)
+            })
+        };
+        assert_eq!((allow(1000), asked.get()), (Ok(true), 1));
+        assert_eq!((allow(1024), asked.get()), (Ok(true), 1));
+        assert_eq!((allow(4_000_000), asked.get()), (Ok(true), 2));
+        assert_eq!((allow(3_000_000), asked.get()), (Ok(true), 2));
+        // Neither 8 MiB nor that.
+        assert_eq!((allow(6_000_000), asked.get()), (Ok(false), 4));
+        assert_eq!((allow(4_900_000), asked.get()), (Ok(true), 5));
+        assert_eq!((allow(7_000_000), asked.get()), (Ok(false), 5));
+        assert_eq!((allow(10 << 30), asked.get()), (Ok(false), 5));
+    }
+
+    #[test]
+    fn a_failed_question_teaches_nothing() {
+        let limits = Limits::unknown();
+        assert_eq!(limits.allow(1000, |_| Err("gone")), Err("gone"));
+        assert_eq!(limits.allow::<()>(1000, |_| Ok(true)), Ok(true));
+    }
+}

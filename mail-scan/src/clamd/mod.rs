@@ -1,0 +1,20 @@
+//! clamd: where it is, how it is asked, what it says, and how far it can be believed.
+
+mod address; // unix:/path, tcp:host:port
+mod connection; // a stream that never waits for ever
+mod reply; // what clamd says: only an exact OK is clean
+mod session; // files by descriptor, over a unix socket
+mod sample; // what is sent to learn what clamd does: EICAR and others
+mod version; // engine, signatures and their age
+mod limits; // up to which size clamd looks into a file
+mod server; // one clamd: introduced, asked, tried again
+mod pool; // several of them: work is spread, the dead are replaced
+mod spawn; // a private clamd
+
+pub(crate) use address::{Address, UnknownAddress, usual_address};
+pub(crate) use connection::Patience;
+pub(crate) use pool::{Answer, Pool, PoolError, Worker};
+pub(crate) use reply::Verdict;
+pub(crate) use server::{Introduction, Way};
+pub(crate) use spawn::{SpawnError, Spawned};
+pub(crate) use version::Version;

@@ -1,0 +1,175 @@
+//! What clamd says of a file. Only the exact `OK` of the question that was asked is clean.
+
+use mail_common::report::printable;
+
+/// Names of signatures and reasons are quoted in records up to this length.
+const QUOTE_MAX_CHARS: usize = 300;
+
+/// What a scan came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Nothing was found.
+    Clean,
+    /// The name of what was found.
+    Infected(String),
+    /// Why there is no verdict; asking again would not help.
+    Unscanned(String),
+}
+
+/// A reply that says nothing of the file.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub(crate) enum NoVerdict {
+    /// clamd ended, or closed the connection.
+    #[error("clamd closed the connection without an answer")]
+    Empty,
+    /// It says that something failed.
+    #[error("clamd says: {0}")]
+    Refused(String),
+    /// It is no reply of clamd.
+    #[error("not an answer of clamd: {0:?}")]
+    Unknown(String),
+}
+
+/// How the file was named in the question, which comes back before the verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Subject {
+    /// `stream: ...`
+    Stream,
+    /// `7: fd[12]: ...`, the seventh question of a session.
+    Descriptor(u64),
+}
+
+/// Reads a reply, with or without its terminator.
+pub(crate) fn parse(reply: &[u8], subject: Subject) -> Result<Verdict, NoVerdict> {
+    if reply.is_empty() {
+        return Err(NoVerdict::Empty);
+    }
+    let plain = reply.strip_suffix(b"\0").or_else(|| reply.strip_suffix(b"\n")).unwrap_or(reply);
+    let unknown = || NoVerdict::Unknown(quote(plain));
+    let text = std::str::from_utf8(plain).map_err(|_| unknown())?;
+    let said = match without_subject(text, subject) {
+        Some(said) => said,
+        // A refusal does not always name the subject.
+        None if text.ends_with("ERROR") || text == "COMMAND READ TIMED OUT" => {
+            return refusal(text);
+        }
+        None => return Err(unknown()),
+    };
+    match said.strip_suffix(" FOUND") {
+        _ if said == "OK" => Ok(Verdict::Clean),
+        Some(name) if is_name(name) => Ok(found(name)),
+        None if said.ends_with("ERROR") => refusal(said),
+        _ => Err(unknown()),
+    }
+}
+
+/// The number of the question that a reply of a session answers.
+pub(crate) fn number(reply: &[u8]) -> Option<u64> {
+    let digits = reply.split(|&byte| byte == b':').next()?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// What follows `stream: ` or `7: fd[12]: `.
+fn without_subject(text: &str, subject: Subject) -> Option<&str> {
+    match subject {
+        Subject::Stream => text.strip_prefix("stream: "),
+        Subject::Descriptor(number) => {
+            let rest = text.strip_prefix(&format!("{number}: fd["))?;
+            let (descriptor, said) = rest.split_once("]: ")?;
+            descriptor.bytes().all(|byte| byte.is_ascii_digit()).then_some(said)
+        }
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && !name.chars().any(char::is_control)
+}
+
+/// Where clamd is told to report what it could not look into, it does so by the name of a finding.
+fn found(name: &str) -> Verdict {
+    if name.starts_with("Heuristics.Limits.Exceeded") {
+        return Verdict::Unscanned(format!("a limit of clamd ended the scan: {}", quote(name.as_bytes())));
+    }
+    if name.starts_with("Heuristics.Encrypted") {
+        return Verdict::Unscanned(format!("encrypted: {}", quote(name.as_bytes())));
+    }
+    Verdict::Infected(quote(name.as_bytes()))
+}
+
+fn refusal(text: &str) -> Result<Verdict, NoVerdict> {
+    match text.contains("size limit exceeded") {
+        true => Ok(Verdict::Unscanned("larger than clamd's StreamMaxLength".to_owned())),
+        false => Err(NoVerdict::Refused(quote(text.as_bytes()))),
+    }
+}
+
+fn quote(text: &[u8]) -> String {
+    let clean = printable(&String::from_utf8_lossy(text));
+    clean.chars().take(QUOTE_MAX_CHARS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn check(reply: &str, subject: Subject, expected: &Result<Verdict, NoVerdict>) {
+        assert_eq!(&parse(reply.as_bytes(), subject), expected, "{reply:?}");
+    }
+
+    fn infected(name: &str) -> Result<Verdict, NoVerdict> {
+        Ok(Verdict::Infected(name.to_owned()))
+    }
+
+    #[test]
+    fn replies_of_clamd_are_understood() {
+        let (stream, third) = (Subject::Stream, Subject::Descriptor(3));
+        check("stream: OK\0", stream, &Ok(Verdict::Clean));
+        check("3: fd[12]: OK\0", third, &Ok(Verdict::Clean));
+        check("stream: Eicar-Test-Signature FOUND\0", stream, &infected("Eicar-Test-Signature"));
+        check("3: fd[9]: Win.Test.EICAR_HDB-1 FOUND\0", third, &infected("Win.Test.EICAR_HDB-1"));
+        let limit = "a limit of clamd ended the scan: Heuristics.Limits.Exceeded.MaxFileSize";
+        check("stream: Heuristics.Limits.Exceeded.MaxFileSize FOUND\0", stream, &Ok(Verdict::Unscanned(limit.into())));
+        let encrypted = "encrypted: Heuristics.Encrypted.Zip";
+        check("stream: Heuristics.Encrypted.Zip FOUND\0", stream, &Ok(Verdict::Unscanned(encrypted.into())));
+        let size = Verdict::Unscanned("larger than clamd's StreamMaxLength".into());
+        check("INSTREAM size limit exceeded. ERROR\0", stream, &Ok(size));
+        let refused = |text: &str| Err(NoVerdict::Refused(text.to_owned()));
+        check("COMMAND READ TIMED OUT\n", stream, &refused("COMMAND READ TIMED OUT"));
+        check("stream: Can't allocate memory ERROR\0", stream, &refused("Can't allocate memory ERROR"));
+    }
+
+    #[test]
+    fn nothing_else_is_clean() {
+        check("", Subject::Stream, &Err(NoVerdict::Empty));
+        for odd in [
+            "OK\0",
+            "stream: OK OK\0",
+            "stream:OK\0",
+            "STREAM: OK\0",
+            "stream: ok\0",
+            "stream: OK\0\0",
+            " stream: OK\0",
+            "3: fd[12]: OK\0",
+            "fd[12]: OK\0",
+            "stream:  FOUND\0",
+            "PONG\0",
+            "HTTP/1.1 200 OK\r\n",
+        ] {
+            let parsed = parse(odd.as_bytes(), Subject::Stream);
+            assert!(matches!(parsed, Err(NoVerdict::Unknown(_))), "{odd:?}: {parsed:?}");
+        }
+        for odd in ["4: fd[12]: OK\0", "3: fd[x]: OK\0", "3: OK\0", "stream: OK\0"] {
+            let parsed = parse(odd.as_bytes(), Subject::Descriptor(3));
+            assert!(matches!(parsed, Err(NoVerdict::Unknown(_))), "{odd:?}: {parsed:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn random_bytes_are_never_clean(reply in proptest::collection::vec(any::<u8>(), 0..80)) {
+            prop_assert_ne!(parse(&reply, Subject::Stream), Ok(Verdict::Clean));
+            prop_assert_ne!(parse(&reply, Subject::Descriptor(1)), Ok(Verdict::Clean));
+        }
+    }
+}

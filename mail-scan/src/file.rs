@@ -1,0 +1,198 @@
+//! A file that is not packed: its digest, what clamd says of it, and whether it held still meanwhile.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
+use std::time::Duration;
+
+use mail_common::checksum::Sha256;
+use mail_common::report::chain;
+
+use crate::clamd::{Verdict, Worker};
+use crate::content::Content;
+use crate::examine::examine;
+use crate::item::{Finding, Item, Look, Opened};
+use crate::maildir;
+use crate::packing::MAGIC_BYTES;
+use crate::quarantine::Taken;
+use crate::run::Run;
+use crate::totals::add;
+
+/// A file that changes is read again so often.
+const ATTEMPTS: usize = 3;
+
+/// Within the tick of a clock a file may change without a trace of it.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Larger files are not even read where clamd would not look into them.
+const READ_FREELY_BYTES: u64 = 16 << 20;
+
+/// Up to this size a file that has just changed is copied.
+const COPY_MAX_BYTES: u64 = 16 << 20;
+
+/// Up to this size the digest is computed of one piece.
+const SMALL_BYTES: usize = 256 << 10;
+
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error("read {place}")]
+    Read { place: String, source: io::Error },
+    #[error("{place} is not what its set has on record: its digest is {found}, not {expected}; use another set")]
+    Digest { place: String, found: Sha256, expected: Sha256 },
+}
+
+/// A file that was read, to be shown to clamd.
+struct Ready {
+    item: Item,
+    look: Look,
+}
+
+/// Scans `items` and tells what was found in each.
+pub(crate) fn scan_all(run: &Run<'_>, worker: &mut Worker<'_>, mut items: Vec<Item>) {
+    for _ in 0..ATTEMPTS {
+        items = attempt(run, worker, items);
+        if items.is_empty() {
+            return;
+        }
+    }
+    for item in items {
+        run.tell(&item, &Finding::unscanned("it changed each time it was scanned", &run.pool.engine()));
+    }
+}
+
+/// One attempt; gives back those that changed meanwhile.
+fn attempt(run: &Run<'_>, worker: &mut Worker<'_>, items: Vec<Item>) -> Vec<Item> {
+    let (mut ready, mut contents, mut changed) = (Vec::new(), Vec::new(), Vec::new());
+    for item in items {
+        let Some((item, file, look)) = open(run, item) else { continue };
+        match read(file, look) {
+            Ok((content, sha256)) if is_as_expected(run, &item, sha256) => {
+                run.progress.advance(look.bytes);
+                ready.push(Ready { item, look });
+                contents.push((content, sha256));
+            }
+            Ok(_) => {}
+            // It has become shorter.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => changed.push(item),
+            Err(source) => fail(run, &item, source),
+        }
+    }
+    let findings = examine(run, worker, &contents);
+    for ((Ready { item, look }, (content, _)), finding) in ready.into_iter().zip(contents).zip(findings) {
+        match holds_still(&content, look) {
+            true => conclude(run, &item, look, finding),
+            false => changed.push(item),
+        }
+    }
+    changed
+}
+
+/// Opens what is to be scanned; `None` where that is told already.
+fn open(run: &Run<'_>, mut item: Item) -> Option<(Item, File, Look)> {
+    let mut opened = item.open();
+    // Mail is flagged and filed while it is scanned.
+    for _ in 0..ATTEMPTS {
+        let is_gone = opened.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+        if !is_gone || item.place.set.is_some() {
+            break;
+        }
+        let Some(file) = maildir::find_again(&item.file) else {
+            add(&run.totals.vanished, 1);
+            return None;
+        };
+        item = Item { place: crate::source::place_of(&file), file, ..item };
+        opened = item.open();
+    }
+    match opened {
+        Err(source) => fail(run, &item, source),
+        Ok(Opened::NoFile(what)) => no_file(run, &item, what),
+        Ok(Opened::File(file, look)) => match left_out(run, look.bytes) {
+            None => return Some((item, file, look)),
+            Some(reason) => {
+                run.progress.advance(look.bytes);
+                run.tell(&item, &Finding::unscanned(reason, &run.pool.engine()));
+            }
+        },
+    }
+    None
+}
+
+/// Why a file of `bytes` is not even read.
+fn left_out(run: &Run<'_>, bytes: u64) -> Option<String> {
+    let too_large = || format!("{bytes} bytes are more than clamd looks into (MaxFileSize, MaxScanSize)");
+    // clamd is not asked about sizes that may be known from an earlier run.
+    let is_refused = || bytes > READ_FREELY_BYTES && run.pool.refuses(bytes);
+    run.leaves_out(bytes).or_else(|| is_refused().then(too_large))
+}
+
+/// Whether a file of a set is what was saved; else that is told.
+fn is_as_expected(run: &Run<'_>, item: &Item, found: Sha256) -> bool {
+    let Some(expected) = item.expected.filter(|expected| *expected != found) else { return true };
+    let error = Error::Digest { place: item.place.to_string(), found, expected };
+    run.session.fail(None, None, &error);
+    let finding = Finding::unscanned(chain(&error), &run.pool.engine());
+    run.tell(item, &Finding { sha256: Some(found), ..finding });
+    false
+}
+
+/// Whether what clamd was shown is what the digest was computed of.
+fn holds_still(content: &Content, look: Look) -> bool {
+    match content {
+        Content::Memory(_) => true,
+        Content::File { file, .. } => Look::at(file).is_ok_and(|now| now == look),
+    }
+}
+
+/// The content and its digest. A file that changed a moment ago may change again without a trace: it is copied, and what was read is
+/// what is scanned, whatever becomes of it.
+fn read(mut file: File, look: Look) -> io::Result<(Content, Sha256)> {
+    if look.age() < TICK && look.bytes <= COPY_MAX_BYTES {
+        let mut content = Vec::new();
+        file.read_to_end(&mut content)?;
+        let sha256 = Sha256::of(&content);
+        return Ok((Content::Memory(content), sha256));
+    }
+    let (sha256, magic) = match usize::try_from(look.bytes) {
+        Ok(bytes) if bytes <= SMALL_BYTES => {
+            let mut content = vec![0; bytes];
+            file.read_exact(&mut content)?;
+            let sha256 = Sha256::of(&content);
+            content.truncate(MAGIC_BYTES);
+            (sha256, content)
+        }
+        _ => {
+            let (sha256, _) = Sha256::of_reader(&file)?;
+            let mut magic = vec![0; MAGIC_BYTES];
+            file.read_exact_at(&mut magic, 0)?;
+            (sha256, magic)
+        }
+    };
+    Ok((Content::File { file, bytes: look.bytes, magic }, sha256))
+}
+
+fn conclude(run: &Run<'_>, item: &Item, look: Look, mut finding: Finding) {
+    if let (Some(quarantine), Verdict::Infected(_)) = (run.quarantine, &finding.verdict) {
+        match quarantine.take(item, look, &finding) {
+            Ok(taken) => {
+                add(&run.totals.quarantined, u64::from(matches!(taken, Taken::Moved(_))));
+                finding.note = Some(taken.to_string());
+            }
+            Err(error) => run.session.fail(None, None, &error),
+        }
+    }
+    run.tell(item, &finding);
+}
+
+fn no_file(run: &Run<'_>, item: &Item, what: &str) {
+    if item.place.set.is_some() {
+        return run.tell(item, &Finding::unscanned(format!("it is {what}, no file"), &run.pool.engine()));
+    }
+    add(&run.totals.no_files, 1);
+    run.session.report.warning(format!("{} is {what}: there is nothing in it to be scanned", item.place));
+}
+
+fn fail(run: &Run<'_>, item: &Item, source: io::Error) {
+    let error = Error::Read { place: item.place.to_string(), source };
+    run.session.fail(None, None, &error);
+    run.tell(item, &Finding::unscanned(chain(&error), &run.pool.engine()));
+}

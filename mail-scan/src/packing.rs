@@ -1,0 +1,143 @@
+//! How a file is packed, by its name and the bytes that it begins with; and how what it holds is shown to clamd.
+
+use mail_common::archive::compression::Compression;
+use mail_common::checksum::Sha256;
+
+const ZSTD_MAGIC: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
+const LZ4_MAGICS: [&[u8]; 2] = [&[0x04, 0x22, 0x4d, 0x18], b"Dovecot-LZ4\x0d\x2a\x9b\xc5"];
+
+/// So many bytes tell what something is.
+pub(crate) const MAGIC_BYTES: usize = 16;
+
+/// What is inside, once it is unpacked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Inner {
+    /// A tar: its members are scanned one by one.
+    Archive,
+    /// Text without a structure that a scanner would have to know, such as a dump: what is too large for one piece is scanned
+    /// in windows.
+    Text,
+    /// One content, which is scanned in one piece or not at all.
+    Whole,
+}
+
+/// How a file is packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Packing {
+    pub(crate) compression: Compression,
+    pub(crate) inner: Inner,
+}
+
+impl Packing {
+    pub(crate) const PLAIN: Self = Self { compression: Compression::None, inner: Inner::Whole };
+
+    /// What the name says.
+    pub(crate) fn of_name(name: &[u8]) -> Self {
+        let compression = Compression::of_name(name);
+        let stem = match compression {
+            Compression::None => name,
+            _ if name.ends_with(b".tgz") => return Self { compression, inner: Inner::Archive },
+            Compression::Zstd | Compression::Gzip => stem(name),
+        };
+        Self { compression, inner: inner_of(stem) }
+    }
+
+    /// The same, where the file does begin as its name says; else it is a plain one.
+    pub(crate) fn of_name_and_head(name: &[u8], head: &[u8]) -> Self {
+        let packing = Self::of_name(name);
+        let is_so = match packing.compression {
+            Compression::None => true,
+            Compression::Zstd => head.starts_with(ZSTD_MAGIC),
+            Compression::Gzip => head.starts_with(GZIP_MAGIC),
+        };
+        if is_so { packing } else { Self::PLAIN }
+    }
+
+    /// Under which digest the cache knows a file with the digest `sha256` that was unpacked so.
+    pub(crate) fn cache_key(self, sha256: Sha256) -> Sha256 {
+        Sha256::of(format!("{:?} {:?} {sha256}", self.compression, self.inner).as_bytes())
+    }
+}
+
+/// What is inside a file of this name, once it is unpacked.
+pub(crate) fn inner_of(name: &[u8]) -> Inner {
+    let ends = |suffix: &[u8]| name.to_ascii_lowercase().ends_with(suffix);
+    if ends(b".tar") {
+        return Inner::Archive;
+    }
+    match [&b".sql"[..], b".jsonl", b".log", b".csv"].iter().any(|suffix| ends(suffix)) {
+        true => Inner::Text,
+        false => Inner::Whole,
+    }
+}
+
+/// What clamd does not unpack by itself: mail that Dovecot has compressed, for example.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Layer {
+    /// zstd, which is unpacked before it is shown to clamd.
+    Zstd,
+    /// lz4, which is not.
+    Lz4,
+}
+
+impl Layer {
+    pub(crate) fn of_head(head: &[u8]) -> Option<Self> {
+        if head.starts_with(ZSTD_MAGIC) {
+            return Some(Self::Zstd);
+        }
+        LZ4_MAGICS.iter().any(|magic| head.starts_with(magic)).then_some(Self::Lz4)
+    }
+}
+
+fn stem(name: &[u8]) -> &[u8] {
+    let dot = name.iter().rposition(|&byte| byte == b'.').unwrap_or(name.len());
+    &name[..dot]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_tell() {
+        let check = |name: &str, compression, inner| {
+            assert_eq!(Packing::of_name(name.as_bytes()), Packing { compression, inner }, "{name}");
+        };
+        check("0001.tar.zst", Compression::Zstd, Inner::Archive);
+        check("config.tar.gz", Compression::Gzip, Inner::Archive);
+        check("config.tgz", Compression::Gzip, Inner::Archive);
+        check("plain.tar", Compression::None, Inner::Archive);
+        check("mailserver.sql.zst", Compression::Zstd, Inner::Text);
+        check("mailserver.sql.gz", Compression::Gzip, Inner::Text);
+        check("index.jsonl.zst", Compression::Zstd, Inner::Text);
+        check("docker-compose.yml", Compression::None, Inner::Whole);
+        check("photo.gz", Compression::Gzip, Inner::Whole);
+        check("1766.M15P1.mx,S=90:2,S", Compression::None, Inner::Whole);
+    }
+
+    #[test]
+    fn what_does_not_begin_as_its_name_says_is_plain() {
+        assert_eq!(Packing::of_name_and_head(b"a.tar.gz", b"From: x"), Packing::PLAIN);
+        assert_eq!(Packing::of_name_and_head(b"a.zst", &[0x28, 0xb5, 0x2f, 0xfd, 0]), Packing::of_name(b"a.zst"));
+        assert_eq!(Packing::of_name_and_head(b"a.sql", b""), Packing::of_name(b"a.sql"));
+    }
+
+    #[test]
+    fn one_digest_has_a_key_for_each_way_to_unpack() {
+        let digest = Sha256::of(b"x");
+        let keys = ["a.tar.zst", "a.sql.zst", "a.zst", "a.tar.gz"]
+            .map(|name| Packing::of_name(name.as_bytes()).cache_key(digest));
+        for (at, key) in keys.iter().enumerate() {
+            assert!(!keys[at + 1..].contains(key) && *key != digest);
+        }
+    }
+
+    #[test]
+    fn layers_are_known_by_their_magic() {
+        assert_eq!(Layer::of_head(&[0x28, 0xb5, 0x2f, 0xfd]), Some(Layer::Zstd));
+        assert_eq!(Layer::of_head(b"Dovecot-LZ4\x0d\x2a\x9b\xc5rest"), Some(Layer::Lz4));
+        assert_eq!(Layer::of_head(b"From: a"), None);
+        assert_eq!(Layer::of_head(b""), None);
+    }
+}

@@ -1,0 +1,48 @@
+//! What a run counts.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+macro_rules! totals {
+    ($($name:ident: $what:literal,)*) => {
+        /// Counters that threads share; their names are those in the `end` record.
+        #[derive(Debug, Default)]
+        pub(crate) struct Totals {
+            $(#[doc = $what] pub(crate) $name: AtomicU64,)*
+        }
+
+        impl Totals {
+            /// The numbers by name.
+            pub(crate) fn numbers(&self) -> BTreeMap<String, u64> {
+                [$((stringify!($name).to_owned(), self.$name.load(Ordering::Relaxed)),)*].into()
+            }
+        }
+    };
+}
+
+totals! {
+    files: "Files that have a verdict.",
+    clean: "Of these, clean ones.",
+    infected: "Of these, infected ones.",
+    unscanned: "Of these, those that were not scanned, or not whole.",
+    members: "Members of archives that were looked at.",
+    infected_members: "Of these, infected ones.",
+    unscanned_members: "Of these, those that were not scanned, or not whole.",
+    windows: "Pieces in which contents were scanned that are too large for one.",
+    bytes: "Bytes of content that have been looked at, unpacked.",
+    cached: "Contents whose verdict was known from an earlier run.",
+    repeated: "Contents that had been found clean in the same run.",
+    vanished: "Files that were gone before they could be read.",
+    no_files: "Pipes, sockets and devices: they hold nothing.",
+    quarantined: "Messages that were moved out.",
+}
+
+/// Adds to a counter.
+pub(crate) fn add(counter: &AtomicU64, number: u64) {
+    counter.fetch_add(number, Ordering::Relaxed);
+}
+
+/// Reads a counter.
+pub(crate) fn get(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
+}

@@ -1,0 +1,269 @@
+//! Reads a packed file from beginning to end, and sends what it holds to the workers, piece by piece, with nothing on disk.
+//!
+//! The digest is computed on the way, of the very bytes that were unpacked.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use crossbeam_channel::Sender;
+use mail_common::archive::reader::{self, MemberKind, TarReader};
+use mail_common::checksum::{Sha256, Sha256Writer};
+use mail_common::interrupt::Interrupted;
+use mail_common::report::chain;
+
+use crate::artifact::{Artifact, Part, Window};
+use crate::budget::Taken;
+use crate::cache::Known;
+use crate::clamd::Verdict;
+use crate::content::MEMORY_MAX_BYTES;
+use crate::item::{Finding, Item, Opened};
+use crate::packing::{Inner, Packing, inner_of};
+use crate::run::Run;
+use crate::totals::add;
+use crate::work::{BYTES_A_JOB, CONTENTS_A_JOB, Job, Piece};
+
+/// What is read at a time to be thrown away.
+const DRAIN_BYTES: usize = 128 << 10;
+
+/// Pieces are this much larger than what is new in them: a signature that lies across two of them is whole in one.
+const OVERLAP_SHARE: u64 = 16;
+
+/// Why a file was not read to its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("read {place}")]
+    Read { place: String, source: io::Error },
+    #[error("{place} is {what}, no file")]
+    NoFile { place: String, what: &'static str },
+    #[error("unpack {place}: it is damaged or cut short")]
+    Unpack { place: String, source: io::Error },
+    #[error("unpack {place}: it is damaged or cut short")]
+    Tar { place: String, source: reader::Error },
+    #[error("{place} is not what its set has on record: its digest is {found}, not {expected}; use another set")]
+    Digest { place: String, found: Sha256, expected: Sha256 },
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
+}
+
+/// Reads `item`, sends its pieces to `pieces`, and closes it.
+pub(crate) fn unpack(run: &Run<'_>, item: Item, packing: Packing, pieces: &Sender<Job>) {
+    if let Some(finding) = known(run, &item, packing) {
+        return run.tell(&item, &finding);
+    }
+    let artifact = Arc::new(Artifact::new(item, packing));
+    let read = read(run, &artifact, pieces).map_err(|error| {
+        let reason = chain(&error);
+        if !matches!(error, Error::Interrupted(_)) {
+            run.session.fail(None, None, &error);
+        }
+        reason
+    });
+    artifact.close(run, read);
+}
+
+/// The verdict of an earlier run, where the file still is what it was: it is read to compute its digest, and not unpacked.
+fn known(run: &Run<'_>, item: &Item, packing: Packing) -> Option<Finding> {
+    let expected = item.expected?;
+    let Some(Known::Clean(note)) = run.cache?.lookup(packing.cache_key(expected)) else { return None };
+    let Ok(Opened::File(file, _)) = item.open() else { return None };
+    let (found, bytes) = Sha256::of_reader(file).ok()?;
+    if found != expected {
+        return None;
+    }
+    run.progress.advance(bytes);
+    add(&run.totals.bytes, bytes);
+    add(&run.totals.cached, 1);
+    let unscanned = Finding::unscanned("", &run.pool.engine());
+    Some(Finding { verdict: Verdict::Clean, sha256: Some(found), note, ..unscanned })
+}
+
+fn read(run: &Run<'_>, artifact: &Arc<Artifact>, pieces: &Sender<Job>) -> Result<Sha256, Error> {
+    let item = &artifact.item;
+    let place = || item.place.to_string();
+    let file = match item.open().map_err(|source| Error::Read { place: place(), source })? {
+        Opened::File(file, _) => file,
+        Opened::NoFile(what) => return Err(Error::NoFile { place: place(), what }),
+    };
+    let mut source = Hashing::new(run, file);
+    let mut unpacker = Unpacker { run, artifact, outlet: pieces, waiting: Vec::new(), waiting_bytes: 0 };
+    let unpacked = unpacker.unpack(&mut source).and(unpacker.flush());
+    // Whatever came of it, the digest tells first: what is not as it was saved need not unpack.
+    let found = source.finish().map_err(|source| Error::Read { place: place(), source });
+    if let (Ok(found), Some(expected)) = (&found, item.expected)
+        && *found != expected
+        && !matches!(unpacked, Err(Error::Interrupted(_)))
+    {
+        return Err(Error::Digest { place: place(), found: *found, expected });
+    }
+    unpacked.and(found)
+}
+
+/// Takes one file apart.
+struct Unpacker<'a, 'b> {
+    run: &'a Run<'b>,
+    artifact: &'a Arc<Artifact>,
+    outlet: &'a Sender<Job>,
+    /// Pieces that go with the next ones.
+    waiting: Vec<Piece>,
+    waiting_bytes: u64,
+}
+
+impl Unpacker<'_, '_> {
+    fn unpack(&mut self, source: &mut Hashing<'_>) -> Result<(), Error> {
+        let Packing { compression, inner } = self.artifact.packing;
+        let mut content = compression.reader(source).map_err(|source| self.damaged(source))?;
+        match inner {
+            Inner::Archive => self.members(&mut content),
+            Inner::Text => self.text(None, &mut content),
+            Inner::Whole => self.whole(None, &mut content),
+        }
+    }
+
+    fn members(&mut self, content: &mut (dyn Read + Send)) -> Result<(), Error> {
+        let failed = |source| Error::Tar { place: self.artifact.item.place.to_string(), source };
+        let mut archive = TarReader::new(content);
+        while let Some(head) = archive.next_member().map_err(failed)? {
+            self.run.interrupt.check()?;
+            if head.kind != MemberKind::File {
+                continue;
+            }
+            add(&self.run.totals.members, 1);
+            let name = Some(head.name.as_slice());
+            if let Some(reason) = self.run.leaves_out(head.size) {
+                self.artifact.refuse(self.run, &part(name, None), reason);
+            } else if inner_of(&head.name) == Inner::Text && head.size > self.run.window_bytes() {
+                self.text(name, &mut archive)?;
+            } else if head.size > MEMORY_MAX_BYTES {
+                let reason = format!("{} bytes are more than is looked into in one piece", head.size);
+                self.artifact.refuse(self.run, &part(name, None), reason);
+            } else {
+                self.whole(name, &mut archive)?;
+            }
+        }
+        archive.finish().map_err(failed)?;
+        Ok(())
+    }
+
+    /// One content in one piece, or refused.
+    fn whole(&mut self, member: Option<&[u8]>, content: &mut dyn Read) -> Result<(), Error> {
+        let part = part(member, None);
+        let limit = self.run.max_bytes.unwrap_or(MEMORY_MAX_BYTES).min(MEMORY_MAX_BYTES);
+        let mut bytes = Vec::new();
+        content.take(limit + 1).read_to_end(&mut bytes).map_err(|source| self.damaged(source))?;
+        if bytes.len() as u64 <= limit {
+            let taken = self.take(bytes.len() as u64)?;
+            return self.send(part, bytes, taken);
+        }
+        let rest = drain(content).map_err(|source| self.damaged(source))?;
+        let total = bytes.len() as u64 + rest;
+        let reason = self.run.leaves_out(total);
+        let reason = reason.unwrap_or_else(|| format!("{total} bytes are more than is looked into in one piece"));
+        self.artifact.refuse(self.run, &part, reason);
+        Ok(())
+    }
+
+    /// Text of any length, in windows that overlap; what fits into one is scanned whole.
+    fn text(&mut self, member: Option<&[u8]>, content: &mut dyn Read) -> Result<(), Error> {
+        let window = self.run.window_bytes();
+        let overlap = usize::try_from(window / OVERLAP_SHARE).unwrap_or(usize::MAX);
+        let (mut offset, mut carried) = (0, Vec::new());
+        loop {
+            self.run.interrupt.check()?;
+            let taken = self.take(window)?;
+            let mut bytes: Vec<u8> = carried;
+            let before = bytes.len();
+            let room = window - before as u64;
+            let new = content.take(room).read_to_end(&mut bytes).map_err(|source| self.damaged(source))?;
+            let total = offset + bytes.len() as u64;
+            if let Some(reason) = self.run.leaves_out(total) {
+                drain(content).map_err(|source| self.damaged(source))?;
+                self.artifact.refuse(self.run, &part(member, None), reason);
+                return Ok(());
+            }
+            if new == 0 && offset > 0 {
+                return Ok(());
+            }
+            let is_last = (new as u64) < room;
+            carried = if is_last { Vec::new() } else { bytes[bytes.len() - overlap..].to_vec() };
+            let next = total - carried.len() as u64;
+            let whole = is_last && offset == 0;
+            let window = (!whole).then_some(Window { offset, bytes: bytes.len() as u64 });
+            self.send(part(member, window), bytes, taken)?;
+            if is_last {
+                return Ok(());
+            }
+            offset = next;
+        }
+    }
+
+    fn send(&mut self, part: Part, content: Vec<u8>, taken: Taken) -> Result<(), Error> {
+        if part.window.is_some() {
+            add(&self.run.totals.windows, 1);
+        }
+        self.artifact.send(&part);
+        self.waiting_bytes += content.len() as u64;
+        self.waiting.push(Piece { artifact: Arc::clone(self.artifact), part, content, taken });
+        match self.waiting.len() >= CONTENTS_A_JOB || self.waiting_bytes >= BYTES_A_JOB {
+            true => self.flush(),
+            false => Ok(()),
+        }
+    }
+
+    /// Takes room for a content. A large one may have to wait until all others are scanned, so none of them may wait here.
+    fn take(&mut self, bytes: u64) -> Result<Taken, Error> {
+        if bytes > BYTES_A_JOB {
+            self.flush()?;
+        }
+        Ok(self.run.budget.take(bytes))
+    }
+
+    /// Hands over what waits. The workers end only after the readers.
+    fn flush(&mut self) -> Result<(), Error> {
+        self.waiting_bytes = 0;
+        match std::mem::take(&mut self.waiting) {
+            waiting if waiting.is_empty() => Ok(()),
+            waiting => Ok(self.outlet.send(Job::Pieces(waiting)).map_err(|_| Interrupted)?),
+        }
+    }
+
+    fn damaged(&self, source: io::Error) -> Error {
+        Error::Unpack { place: self.artifact.item.place.to_string(), source }
+    }
+}
+
+fn part(member: Option<&[u8]>, window: Option<Window>) -> Part {
+    Part { member: member.map(<[u8]>::to_vec), window }
+}
+
+fn drain(content: &mut dyn Read) -> io::Result<u64> {
+    io::copy(&mut io::BufReader::with_capacity(DRAIN_BYTES, content), &mut io::sink())
+}
+
+/// A file whose digest is computed while it is read.
+struct Hashing<'a> {
+    file: File,
+    digest: Sha256Writer<io::Sink>,
+    run: &'a Run<'a>,
+}
+
+impl<'a> Hashing<'a> {
+    fn new(run: &'a Run<'a>, file: File) -> Self {
+        Self { file, digest: Sha256Writer::new(io::sink()), run }
+    }
+
+    /// Reads what is left and gives the digest of all of it.
+    fn finish(mut self) -> io::Result<Sha256> {
+        drain(&mut self)?;
+        Ok(self.digest.into_parts().1)
+    }
+}
+
+impl Read for Hashing<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.file.read(buffer)?;
+        io::Write::write_all(&mut self.digest, &buffer[..length])?;
+        self.run.progress.advance(length as u64);
+        Ok(length)
+    }
+}

@@ -1,0 +1,109 @@
+//! Verdicts of earlier runs: used while nothing changed, and never where something did.
+
+use std::fs;
+use std::time::SystemTime;
+
+use mail_tests::clamd::{Clamd, eicar};
+use mail_tests::run::Tool;
+
+use crate::support::{Bench, DAY, backed_up, infected_mail, put, some_message, tool, total, verdicts};
+
+fn now() -> i64 {
+    i64::try_from(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs()).unwrap()
+}
+
+fn dated() -> Clamd {
+    Clamd::start_dated("AlertEncrypted yes\nAlertExceedsMax yes\n", 100, now())
+}
+
+fn cached(bench: &Bench) -> Tool {
+    tool(&[&bench.clamd.unix()]).arg("--cache").arg(bench.path("cache/verdicts")).arg(bench.path("mail"))
+}
+
+fn filled(clamd: Clamd) -> Bench {
+    let bench = Bench::with(clamd);
+    for number in 0..50 {
+        bench.put(&format!("mail/{number}"), format!("Subject: {number}\r\n\r\nhello\r\n"));
+    }
+    bench.put("mail/bad", infected_mail());
+    bench
+}
+
+#[test]
+fn what_has_not_changed_is_not_sent_again() {
+    let bench = filled(dated());
+    let first = cached(&bench).run().assert_code(1);
+    assert_eq!(total(&first, "cached"), 0);
+    let second = cached(&bench).run().assert_code(1);
+    assert_eq!(total(&second, "cached"), 51);
+    assert_eq!(verdicts(&second, bench.dir()), verdicts(&first, bench.dir()));
+    // What changed is sent, and only that.
+    bench.put("mail/7", eicar());
+    let third = cached(&bench).run().assert_code(1);
+    assert_eq!((total(&third, "cached"), total(&third, "infected")), (50, 2));
+    let without = tool(&[&bench.clamd.unix()]).arg("--no-cache").arg(bench.path("mail")).run().assert_code(1);
+    assert_eq!(total(&without, "cached"), 0);
+}
+
+#[test]
+fn other_signatures_scan_everything_again() {
+    let mut bench = filled(dated());
+    let _ = cached(&bench).run().assert_code(1);
+    bench.clamd.kill();
+    bench.clamd.date_signatures(101, now());
+    bench.clamd.resume();
+    assert_eq!(total(&cached(&bench).run().assert_code(1), "cached"), 0);
+    assert_eq!(total(&cached(&bench).run().assert_code(1), "cached"), 51);
+}
+
+#[test]
+fn without_a_version_of_signatures_nothing_is_remembered() {
+    let bench = filled(Clamd::start());
+    for _ in 0..2 {
+        assert_eq!(total(&cached(&bench).run().assert_code(1), "cached"), 0);
+    }
+}
+
+#[test]
+fn a_damaged_cache_is_begun_anew() {
+    let bench = filled(dated());
+    let first = cached(&bench).run().assert_code(1);
+    let cache = bench.path("cache/verdicts");
+    let mut bytes = fs::read(&cache).unwrap();
+    let half = bytes.len() / 2;
+    bytes.truncate(half);
+    fs::write(&cache, &bytes).unwrap();
+    let second = cached(&bench).run().assert_code(1).assert_stderr("was damaged, and is begun anew");
+    assert_eq!(verdicts(&second, bench.dir()), verdicts(&first, bench.dir()));
+    assert_eq!(total(&cached(&bench).run().assert_code(1), "cached"), 51);
+}
+
+#[test]
+fn two_runs_at_once_come_to_the_same() {
+    let bench = filled(dated());
+    for number in 100..400 {
+        bench.put(&format!("mail/{number}"), format!("Subject: {number}\r\n\r\nhello\r\n").repeat(40));
+    }
+    let (one, two) = (cached(&bench).spawn(), cached(&bench).spawn());
+    let (one, two) = (one.wait().assert_code(1), two.wait().assert_code(1));
+    assert_eq!(verdicts(&one, bench.dir()), verdicts(&two, bench.dir()));
+    let outcome = cached(&bench).run().assert_code(1);
+    assert_eq!(total(&outcome, "cached"), 351);
+}
+
+#[test]
+fn an_artifact_that_was_clean_is_read_and_not_unpacked_again() {
+    let clamd = dated();
+    let server = backed_up(200, |mail| drop(put(&some_message(mail), infected_mail())));
+    let cache = server.dir().join("cache");
+    let scan = || tool(&[&clamd.unix()]).arg("--cache").arg(&cache).arg(server.daily(DAY)).run();
+    let first = scan().assert_code(1);
+    let second = scan().assert_code(1);
+    assert_eq!(verdicts(&second, server.dir()), verdicts(&first, server.dir()));
+    // Only the archive with the infected message was unpacked.
+    assert!(total(&second, "members") < total(&first, "members"));
+    // A digest that is known does not vouch for another file.
+    put(&server.daily(DAY).join("config/config.tar.zst"), "other");
+    let outcome = scan().assert_code(1).assert_stderr("is not what its set has on record");
+    assert_eq!(total(&outcome, "unscanned"), 1);
+}

@@ -1,0 +1,295 @@
+//! A clamd that is absent, hung, blind, killed, or one of several.
+
+use std::fs;
+use std::net::TcpListener;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use mail_tests::clamd::{Clamd, eicar};
+use mail_tests::run::Outcome;
+use rustix::process::{Signal, kill_process};
+use serde_json::Value;
+
+use crate::meddler::{Meddler, Mischief};
+use crate::support::{Bench, put, tool, total, verdict_on, verdicts};
+use crate::warden;
+
+/// Connections that an introduction over TCP takes.
+const INTRODUCTION: usize = 10;
+
+#[track_caller]
+fn assert_refused(outcome: Outcome, message: &str) {
+    let outcome = outcome.assert_code(3).assert_stderr(message);
+    assert_eq!(outcome.data("verdict"), Vec::<Value>::new());
+    assert_eq!(outcome.data("end")[0]["status"], "incomplete");
+}
+
+#[test]
+fn without_a_clamd_nothing_is_clean() {
+    let dir = tempfile::tempdir().unwrap();
+    put(&dir.path().join("file"), "harmless");
+    let none = format!("unix:{}/no.sock", dir.path().display());
+    assert_refused(tool(&[&none]).arg(dir.path()).run(), "no clamd can be used; start one");
+    assert_refused(tool(&["tcp:127.0.0.1:1"]).arg(dir.path()).run(), "cannot be reached");
+}
+
+#[test]
+fn a_clamd_that_says_nothing_is_given_up() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("tcp:{}", silent.local_addr().unwrap());
+    let dir = tempfile::tempdir().unwrap();
+    put(&dir.path().join("file"), "harmless");
+    let start = Instant::now();
+    assert_refused(tool(&[&address]).args(["--timeout", "1"]).arg(dir.path()).run(), "no answer for 1 seconds");
+    assert!(start.elapsed() < Duration::from_secs(20));
+    let bench = Bench::new();
+    bench.put("file", "harmless");
+    let outcome = tool(&[&address, &bench.clamd.unix()]).args(["--no-cache", "--timeout", "1"]).arg(bench.dir()).run();
+    let outcome = outcome.assert_code(0).assert_stderr("the others do its work");
+    assert_eq!(verdicts(&outcome, bench.dir()), ["file clean"]);
+}
+
+#[test]
+fn a_clamd_that_finds_nothing_is_no_scanner() {
+    let blind = Clamd::start();
+    put(&blind.signatures().join("test.ndb"), "Other:0:*:6162636465666768696a6b6c6d\n");
+    let mut blind = blind;
+    blind.kill();
+    blind.resume();
+    let bench = Bench::new();
+    bench.put("file", eicar());
+    assert_refused(tool(&[&blind.unix()]).arg(bench.dir()).run(), "does not find the EICAR test file: a scanner");
+    assert_refused(tool(&[&bench.clamd.unix(), &blind.tcp()]).arg(bench.dir()).run(), "does not find the EICAR");
+    for (setting, how) in [("ScanArchive no\n", "in an archive"), ("ScanMail no\n", "in the attachment of a message")] {
+        let clamd = Clamd::start_with(setting);
+        assert_refused(tool(&[&clamd.unix()]).arg(bench.dir()).run(), how);
+    }
+}
+
+#[test]
+fn another_service_is_no_clamd() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("tcp:{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            let _ = std::io::Read::read(&mut client, &mut [0; 64]);
+            let _ = std::io::Write::write_all(&mut client, b"220 mx.example.com ESMTP OK\r\n");
+        }
+    });
+    let dir = tempfile::tempdir().unwrap();
+    assert_refused(tool(&[&address]).arg(dir.path()).run(), "is no clamd");
+}
+
+/// Scans 40 files through a proxy that breaks connections after the introduction and some of the files.
+fn scan_with(mischief: Mischief) -> Outcome {
+    let bench = Bench::new();
+    for number in 0..40 {
+        bench.put(&format!("{number}"), format!("harmless {number}"));
+    }
+    let meddler = Meddler::before(&bench.clamd.tcp());
+    meddler.after(INTRODUCTION + 8, mischief);
+    let outcome =
+        tool(&[&meddler.address()]).args(["--no-cache", "--timeout", "1", "--jobs", "2"]).arg(bench.dir()).run();
+    assert!(meddler.connections() > INTRODUCTION + 8);
+    outcome
+}
+
+#[test]
+fn no_broken_answer_is_clean() {
+    for (mischief, reason) in [
+        (Mischief::Cut, "closed the connection without an answer"),
+        (Mischief::Hang, "no answer for 1 seconds"),
+        (Mischief::Nonsense, "not an answer of clamd"),
+    ] {
+        let outcome = scan_with(mischief);
+        let found = outcome.data("verdict");
+        assert_eq!(found.len(), 40, "{mischief:?}");
+        let unscanned: Vec<&Value> = found.iter().filter(|verdict| verdict["status"] != "clean").collect();
+        assert!((30..40).contains(&unscanned.len()), "{mischief:?}: {}", unscanned.len());
+        let has_reason = |verdict: &&Value| verdict["reason"].as_str().unwrap().contains(reason);
+        assert!(unscanned.iter().all(has_reason), "{mischief:?}: {unscanned:#?}");
+        assert!([1, 3].contains(&outcome.code()), "{mischief:?}: {}", outcome.code());
+        assert_eq!(outcome.data("end")[0]["status"], "incomplete");
+    }
+}
+
+#[test]
+fn what_one_clamd_fails_at_another_does() {
+    let bench = Bench::new();
+    for number in 0..60 {
+        bench.put(&format!("{number}"), format!("harmless {number}"));
+    }
+    bench.put("bad", eicar());
+    let other = Clamd::start();
+    let meddler = Meddler::before(&other.tcp());
+    meddler.after(INTRODUCTION + 5, Mischief::Cut);
+    let clamds = [&*meddler.address(), &bench.clamd.unix()];
+    let outcome = tool(&clamds).args(["--no-cache", "--timeout", "5"]).arg(bench.dir()).run().assert_code(1);
+    assert_eq!((total(&outcome, "clean"), total(&outcome, "infected"), total(&outcome, "unscanned")), (60, 1, 0));
+    assert!(meddler.connections() > INTRODUCTION + 5, "the other was not used");
+}
+
+#[test]
+fn a_clamd_that_is_restarted_is_waited_for() {
+    let mut bench = Bench::new();
+    for number in 0..300 {
+        bench.put(&format!("{number}"), format!("Subject: {number}\r\n\r\nhello\r\n").repeat(200));
+    }
+    // Held, so that it is killed in the middle of the work.
+    let tool = bench.tool().args(["--jobs", "2", "--timeout", "60"]).arg(bench.dir());
+    let running = tool.spawn();
+    while !bench.clamd.log().contains("Eicar-Test-Signature") {
+        thread::sleep(Duration::from_millis(5));
+    }
+    thread::sleep(Duration::from_millis(200));
+    bench.clamd.kill();
+    thread::sleep(Duration::from_millis(500));
+    bench.clamd.resume();
+    let outcome = running.wait().assert_code(0);
+    assert_eq!(total(&outcome, "clean"), 300);
+}
+
+#[test]
+fn a_clamd_that_is_killed_for_good_leaves_nothing_clean_that_was_not_scanned() {
+    let mut bench = Bench::new();
+    for number in 0..3000 {
+        bench.put(&format!("{number}"), format!("Subject: {number}\r\n\r\nhello\r\n").repeat(50));
+    }
+    let running = bench.tool().args(["--jobs", "2", "--timeout", "2"]).arg(bench.dir()).spawn();
+    while !bench.clamd.log().contains("Eicar-Test-Signature") {
+        thread::sleep(Duration::from_millis(5));
+    }
+    thread::sleep(Duration::from_millis(150));
+    bench.clamd.kill();
+    let outcome = running.wait().assert_code(3).assert_stderr("no clamd answered any more");
+    assert_eq!(total(&outcome, "clean") + total(&outcome, "unscanned"), 3000);
+    assert!(total(&outcome, "unscanned") > 0);
+    assert!(outcome.stderr.lines().count() < 100, "every file on a line of its own");
+}
+
+#[test]
+fn a_clamd_with_few_threads_scans_all_the_same() {
+    let bench = Bench::with(Clamd::start_with("MaxThreads 1\nMaxQueue 2\n"));
+    for number in 0..50 {
+        bench.put(&format!("{number}"), format!("harmless {number}"));
+    }
+    for address in [bench.clamd.unix(), bench.clamd.tcp()] {
+        let outcome = tool(&[&address]).args(["--no-cache", "--jobs", "12"]).arg(bench.dir()).run().assert_code(0);
+        assert_eq!(total(&outcome, "clean"), 50);
+    }
+}
+
+#[test]
+fn a_signal_ends_a_run_that_waits_for_clamd() {
+    let bench = Bench::new();
+    bench.put("file", "harmless");
+    let mut running = bench.tool().arg(bench.dir()).spawn();
+    while !bench.clamd.log().contains("Eicar-Test-Signature") && running.is_running() {
+        thread::sleep(Duration::from_millis(1));
+    }
+    kill_process(bench.clamd.pid(), Signal::STOP).unwrap();
+    thread::sleep(Duration::from_millis(100));
+    let waits = running.is_running();
+    running.signal(Signal::TERM);
+    let start = Instant::now();
+    let outcome = running.wait();
+    kill_process(bench.clamd.pid(), Signal::CONT).unwrap();
+    assert!(start.elapsed() < Duration::from_secs(10));
+    if waits {
+        assert_eq!(outcome.assert_code(3).data("end")[0]["exit"], 3);
+    }
+}
+
+#[test]
+fn a_clamd_that_may_not_have_descriptors_of_files_gets_copies() {
+    let bench = Bench::new();
+    let address = warden::stand_before(&bench.clamd.unix(), &bench.path("warden.sock"));
+    for number in 0..40 {
+        bench.put(&format!("mail/{number}"), format!("harmless {number}"));
+    }
+    bench.put("mail/bad", eicar());
+    // Files that have just changed are copied anyway.
+    thread::sleep(Duration::from_millis(1100));
+    let scan = |more: &[&str]| {
+        tool(&[&address]).args(["--no-cache", "--timeout", "5"]).args(more).arg(bench.path("mail")).run()
+    };
+    for outcome in [scan(&[]), scan(&["--jobs", "1"])] {
+        let outcome = outcome.assert_code(1);
+        assert!(outcome.text().contains("by descriptor"));
+        assert_eq!((total(&outcome, "clean"), total(&outcome, "infected"), total(&outcome, "unscanned")), (40, 1, 0));
+    }
+}
+
+#[test]
+fn old_signatures_are_a_warning_and_no_failure() {
+    let day = 86_400;
+    let now = jiff_now();
+    for (age_days, status) in [(1, "ok"), (30, "warning")] {
+        let bench = Bench::with(Clamd::start_dated("", 27_000, now - age_days * day));
+        bench.put("file", "harmless");
+        let outcome = bench.scan(bench.dir()).assert_code(0);
+        let check = outcome.data("check").into_iter().find(|check| check["name"] == "clamd-signatures").unwrap();
+        assert_eq!(check["status"], status);
+        assert_eq!(outcome.stderr.contains("days old; run freshclam"), status == "warning", "{}", outcome.stderr);
+        assert!(verdict_on(&outcome, "file")["engine"].as_str().unwrap().contains("/27000/"));
+    }
+}
+
+fn jiff_now() -> i64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    i64::try_from(now.as_secs()).unwrap()
+}
+
+#[test]
+fn a_private_clamd_is_started_and_stopped() {
+    let bench = Bench::new();
+    bench.put("file/bad", eicar());
+    let signatures = bench.clamd.signatures();
+    let spawn = || tool(&["spawn"]).arg("--no-cache").arg("--signatures").arg(&signatures).arg(bench.path("file"));
+    let outcome = spawn().run().assert_code(1);
+    assert_eq!(verdicts(&outcome, &bench.path("file")), ["bad infected"]);
+    let check = &outcome.data("check")[0];
+    let socket = check["target"].as_str().unwrap().strip_prefix("unix:").unwrap().to_owned();
+    assert!(fs::symlink_metadata(&socket).is_err(), "{socket} is still there");
+    let holders = Command::new("pgrep").args(["-f", &socket.replace("clamd.sock", "clamd.conf")]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&holders.stdout), "");
+    let missing = tool(&["spawn"]).arg("--signatures").arg(bench.path("file")).arg(bench.path("file")).run();
+    assert_refused(missing, "there are no signatures in");
+}
+
+#[test]
+fn a_private_clamd_ends_with_a_run_that_is_killed() {
+    let bench = Bench::new();
+    for number in 0..2000 {
+        bench.put(&format!("{number}"), format!("Subject: {number}\r\n\r\nhello\r\n").repeat(50));
+    }
+    let tool = tool(&["spawn"]).arg("--no-cache").arg("--signatures").arg(bench.clamd.signatures());
+    let mut running = tool.arg(bench.dir()).spawn();
+    let mut clamd = String::new();
+    while clamd.is_empty() && running.is_running() {
+        thread::sleep(Duration::from_millis(2));
+        clamd = children(running.pid());
+    }
+    thread::sleep(Duration::from_millis(300));
+    assert!(running.is_running() && is_alive(&clamd), "it was over before it could be killed");
+    running.signal(Signal::KILL);
+    let _ = running.wait();
+    let start = Instant::now();
+    while is_alive(&clamd) {
+        assert!(start.elapsed() < Duration::from_secs(10), "clamd is left behind");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// The numbers of the child processes of `pid`.
+fn children(pid: rustix::process::Pid) -> String {
+    let output = Command::new("pgrep").args(["-P", &pid.as_raw_nonzero().to_string()]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// Whether a process works; one that has ended and was not waited for does not.
+fn is_alive(pid: &str) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().next()).is_some_and(|state| state != "Z")
+}

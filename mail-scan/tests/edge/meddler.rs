@@ -1,0 +1,98 @@
+//! A TCP proxy before clamd: it passes all on until it is told to break something.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+/// What it does to connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Mischief {
+    /// Passes everything on.
+    None,
+    /// Takes the stream and closes without a reply, as a clamd that is killed.
+    Cut,
+    /// Takes the stream and never answers.
+    Hang,
+    /// Answers what is nearly an OK.
+    Nonsense,
+}
+
+/// A proxy on loopback; its threads end with the test's process.
+pub(crate) struct Meddler {
+    port: u16,
+    mischief: Arc<AtomicU8>,
+    after: Arc<AtomicUsize>,
+    seen: Arc<AtomicUsize>,
+}
+
+impl Meddler {
+    /// Before the clamd at `target` (`tcp:host:port`), passing everything on for now.
+    pub(crate) fn before(target: &str) -> Self {
+        let target = target.strip_prefix("tcp:").unwrap().to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let meddler = Self {
+            port: listener.local_addr().unwrap().port(),
+            mischief: Arc::default(),
+            after: Arc::new(AtomicUsize::new(usize::MAX)),
+            seen: Arc::default(),
+        };
+        let (mischief, after, seen) = (meddler.mischief.clone(), meddler.after.clone(), meddler.seen.clone());
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let is_late = seen.fetch_add(1, Ordering::SeqCst) >= after.load(Ordering::SeqCst);
+                let mischief = if is_late { mischief.load(Ordering::SeqCst) } else { Mischief::None as u8 };
+                let target = target.clone();
+                thread::spawn(move || serve(client, &target, mischief));
+            }
+        });
+        meddler
+    }
+
+    pub(crate) fn address(&self) -> String {
+        format!("tcp:127.0.0.1:{}", self.port)
+    }
+
+    /// How many connections there were.
+    pub(crate) fn connections(&self) -> usize {
+        self.seen.load(Ordering::SeqCst)
+    }
+
+    /// Lets so many more connections pass, then does this.
+    pub(crate) fn after(&self, connections: usize, mischief: Mischief) {
+        self.mischief.store(mischief as u8, Ordering::SeqCst);
+        self.after.store(self.connections() + connections, Ordering::SeqCst);
+    }
+}
+
+fn serve(mut client: TcpStream, target: &str, mischief: u8) {
+    match mischief {
+        1 => {
+            let mut some = [0; 64];
+            let _ = client.read(&mut some);
+            let _ = client.shutdown(Shutdown::Both);
+        }
+        2 => thread::sleep(Duration::from_secs(600)),
+        3 => {
+            let mut some = [0; 1 << 16];
+            let _ = client.read(&mut some);
+            let _ = client.write_all(b"stream: OK, or so\0");
+        }
+        _ => pass_on(client, target),
+    }
+}
+
+fn pass_on(client: TcpStream, target: &str) {
+    let Ok(clamd) = TcpStream::connect(target) else { return };
+    let (mut from_client, mut to_clamd) = (client.try_clone().unwrap(), clamd.try_clone().unwrap());
+    thread::spawn(move || {
+        let _ = io::copy(&mut from_client, &mut to_clamd);
+        let _ = to_clamd.shutdown(Shutdown::Write);
+    });
+    let (mut from_clamd, mut to_client) = (clamd, client);
+    let _ = io::copy(&mut from_clamd, &mut to_client);
+    let _ = to_client.shutdown(Shutdown::Both);
+}

@@ -1,0 +1,96 @@
+//! Infected messages of live Maildirs are moved out; nothing else is touched.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use mail_tests::clamd::eicar;
+use serde_json::Value;
+
+use crate::support::{Bench, DAY, backed_up, infected_mail, put, sha256, some_message, tool, total, verdict_on};
+
+fn names(dir: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+fn maildir(bench: &Bench) -> PathBuf {
+    for name in ["cur", "new", "tmp"] {
+        fs::create_dir_all(bench.path(&format!("box/{name}"))).unwrap();
+    }
+    bench.put("box/cur/1.good:2,S", "Subject: x\r\n\r\nhello\r\n");
+    bench.put("box/cur/2.bad,S=9:2,RS", infected_mail());
+    bench.put("box/attachment", eicar());
+    bench.path("box")
+}
+
+#[test]
+fn an_infected_message_is_moved_out_with_a_note() {
+    let bench = Bench::new();
+    let maildir = maildir(&bench);
+    let digest = sha256(&maildir.join("cur/2.bad,S=9:2,RS"));
+    let quarantine = bench.path("quarantine");
+    let outcome = bench.tool().arg("--quarantine").arg(&quarantine).arg(&maildir).run().assert_code(1);
+    assert_eq!(names(&maildir.join("cur")), ["1.good:2,S"]);
+    let moved = format!("{digest}.2.bad,S=9");
+    assert_eq!(names(&quarantine), [moved.clone(), format!("{moved}.json")]);
+    assert_eq!(sha256(&quarantine.join(&moved)), digest);
+    assert_eq!(fs::metadata(quarantine.join(&moved)).unwrap().permissions().mode() & 0o777, 0o600);
+    let note: Value = serde_json::from_slice(&fs::read(quarantine.join(format!("{moved}.json"))).unwrap()).unwrap();
+    assert_eq!(note["path"], maildir.join("cur/2.bad,S=9:2,RS").to_str().unwrap());
+    assert_eq!(
+        (note["signature"].as_str(), note["subject"].as_str()),
+        (Some("Eicar-Test-Signature.UNOFFICIAL"), Some("invoice"))
+    );
+    let verdict = verdict_on(&outcome, "2.bad,S=9:2,RS");
+    assert_eq!(verdict["reason"], format!("moved to {}", quarantine.join(&moved).display()));
+    assert_eq!(total(&outcome, "quarantined"), 1);
+    // What is no message stays, and that is said.
+    assert!(maildir.join("attachment").exists());
+    assert!(verdict_on(&outcome, "attachment")["reason"].as_str().unwrap().contains("left where it is"));
+    bench.scan(maildir.join("cur")).assert_code(0);
+}
+
+#[test]
+fn on_another_file_system_it_is_moved_too() {
+    let bench = Bench::new();
+    let maildir = maildir(&bench);
+    let memory = tempfile::tempdir_in("/dev/shm").unwrap();
+    let _ = bench.tool().arg("--quarantine").arg(memory.path()).arg(&maildir).run().assert_code(1);
+    assert_eq!(names(&maildir.join("cur")), ["1.good:2,S"]);
+    assert_eq!(names(memory.path()).len(), 2);
+}
+
+#[test]
+fn nothing_is_taken_out_of_a_set() {
+    let bench = Bench::new();
+    let server = backed_up(20, |mail| drop(put(&some_message(mail), infected_mail())));
+    let set = server.daily(DAY);
+    // A mail tree inside a set, as the old scripts left it.
+    for name in ["cur", "new", "tmp"] {
+        fs::create_dir_all(set.join(format!("mail/box/{name}"))).unwrap();
+    }
+    let message = put(&set.join("mail/box/cur/1.bad"), infected_mail());
+    let before = mail_tests::tree::snapshot(&set);
+    for operand in [set.clone(), set.join("mail")] {
+        let quarantine = bench.path("quarantine");
+        let scan = tool(&[&bench.clamd.unix()]).arg("--no-cache").arg("--quarantine").arg(&quarantine).arg(operand);
+        let outcome = scan.run().assert_code(1);
+        assert_eq!(total(&outcome, "quarantined"), 0);
+        assert!(names(&quarantine).is_empty());
+    }
+    assert!(message.exists());
+    before.assert_same(&mail_tests::tree::snapshot(&set));
+}
+
+#[test]
+fn a_message_that_cannot_be_moved_is_an_error_and_stays() {
+    let bench = Bench::new();
+    let maildir = maildir(&bench);
+    let quarantine = bench.put("in-the-way", "a file");
+    let outcome = bench.tool().arg("--quarantine").arg(&quarantine).arg(&maildir).run();
+    let _ = outcome.assert_code(3).assert_stderr("make the quarantine");
+    assert_eq!(names(&maildir.join("cur")).len(), 2);
+}
