@@ -95,6 +95,8 @@ mod tests {
             status,
             signature: Some("Eicar".into()),
             reason: Some("too large".into()),
+            message_id: None,
+            subject: None,
             engine: "ClamAV".into(),
         }
     }

@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 
 use crate::record::{
-    Artifact, Begin, Check, CheckStatus, End, EndStatus, ErrorRecord, Record, Restored, StoredSet, Transfer, TransferAction,
-    Usage, Verdict, VerdictStatus,
+    Artifact, Begin, Check, CheckStatus, End, EndStatus, ErrorRecord, Record, Restored, StoredSet, Transfer,
+    TransferAction, Usage, Verdict, VerdictStatus,
 };
 use crate::report::printable;
 
