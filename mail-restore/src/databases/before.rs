@@ -48,7 +48,7 @@ pub(super) fn save(
 ) -> Result<Before, Error> {
     let parent = root.join(DIRECTORY);
     let time = now.strftime("%Y-%m-%dT%H%M%S").to_string();
-    let (hidden, dir) = (parent.join(format!(".{time}.new")), parent.join(time));
+    let (hidden, dir) = (parent.join(format!(".{time}.new")), first_free(&parent, &time));
     let mut session = Session::connect(connection)?;
     let all = mysql::databases(&mut session, &[])?.names;
     let existing: BTreeSet<_> = all.into_iter().filter(|name| databases.contains(name)).collect();
@@ -66,6 +66,13 @@ pub(super) fn save(
     let inventory =
         Inventory::read(&dir).map_err(|error| Error::Write { path: dir.clone(), source: io::Error::other(error) })?;
     Ok(Before { dir, existing, dumps: Dumps::of(&inventory), warnings })
+}
+
+/// `parent/time`, or with `-2`, `-3` and so on behind it where a restore of the same second has that name.
+fn first_free(parent: &Path, time: &str) -> PathBuf {
+    let numbered = |number: u32| parent.join(format!("{time}-{number}"));
+    let is_free = |path: &PathBuf| path.symlink_metadata().is_err();
+    std::iter::once(parent.join(time)).chain((2..).map(numbered)).find(is_free).unwrap_or_else(|| parent.join(time))
 }
 
 fn clear_unfinished(parent: &Path) -> io::Result<()> {
