@@ -12,7 +12,7 @@ use mail_tests::s3::{ROLE, S3Server};
 use rustix::process::Signal;
 use support::{DAY_1, SampleRoot, tree};
 
-/// A server, a proxy before it, and a set whose large file goes up in four parts.
+/// A server, a proxy before it, and a set whose large file goes up in three parts.
 struct Scene {
     root: SampleRoot,
     server: Arc<S3Server>,

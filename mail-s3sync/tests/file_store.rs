@@ -155,6 +155,22 @@ fn damage_in_the_store_is_found_and_the_next_push_heals_it() {
 }
 
 #[test]
+fn damaged_checksums_in_the_store_are_healed_too() {
+    let root = SampleRoot::new();
+    let set = root.make_daily(DAY_1, &FILES);
+    let stored = root.store().join("daily").join(DAY_1);
+    for garbage in [&b"not a digest\n"[..], b"\xff\x00", b""] {
+        let _ = root.push_to_file(DAY_1).run().assert_code(0);
+        fs::write(stored.join("checksums.sha256"), garbage).unwrap();
+        let listed = root.tool().args(["list", "--from", &root.file_url()]).run();
+        assert_eq!(listed.data("set")[0]["complete"], false, "{}", listed.stderr);
+        let _ = root.push_to_file(DAY_1).run().assert_code(0);
+        assert_eq!(tree(&stored), tree(&set));
+        assert_eq!(complete_sets(&root).len(), 1);
+    }
+}
+
+#[test]
 fn a_part_of_a_set_is_pulled() {
     let root = SampleRoot::new();
     root.make_daily(DAY_1, &FILES);

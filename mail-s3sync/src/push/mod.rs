@@ -29,7 +29,7 @@ use mail_common::tool::Session;
 use crate::encryption::Recipients;
 use crate::location::Location;
 use crate::parallel::each_in_parallel;
-use crate::remote::{self, AsText, RemoteSet};
+use crate::remote::{self, AsText, RemoteSet, SetName};
 use crate::store::{Attributes, Body, Cause, Listed, Lock, Marks, ObjectStore, StoreError};
 use fate::Fate;
 use local::LocalFile;
@@ -83,7 +83,7 @@ struct Work<'a> {
 impl Push<'_> {
     /// Pushes a set. `Partial` when a file could not be sent: the others were, and the set is not closed.
     pub(crate) fn push(&self, local: &LocalSet, totals: &mut Totals) -> Result<Exit, Error> {
-        let remote = RemoteSet::read(self.store, local.name).map_err(Error::LookFirst)?;
+        let remote = self.look_at_remote(local.name).map_err(Error::LookFirst)?;
         let work = self.plan(local, remote)?;
         self.warn_of_strangers(&work);
         if self.is_unchanged(&work) {
@@ -100,6 +100,17 @@ impl Push<'_> {
         self.confirm(local, &done)?;
         self.close(local, &done, totals)?;
         Ok(Exit::Done)
+    }
+
+    /// What is there. A set whose checksums are damaged says nothing of itself, and is to be healed.
+    fn look_at_remote(&self, name: SetName) -> Result<RemoteSet, remote::Error> {
+        match RemoteSet::read(self.store, name) {
+            Err(error) if error.is_damage() => {
+                self.session.report.warning(format!("{}; it is pushed anew", mail_common::report::chain(&error)));
+                Ok(RemoteSet { name, listed: remote::list(self.store, name)?, contents: None })
+            }
+            read => read,
+        }
     }
 
     fn recipients_text(&self) -> Option<&str> {

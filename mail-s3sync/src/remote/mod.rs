@@ -68,6 +68,16 @@ pub(crate) enum Error {
     Manifest { url: String, reason: String },
 }
 
+impl Error {
+    /// Whether what is stored is wrong, and not the way to it.
+    pub(crate) fn is_damage(&self) -> bool {
+        match self {
+            Self::Store(_) | Self::Read { .. } => false,
+            Self::Checksums { .. } | Self::Digest { .. } | Self::Manifest { .. } => true,
+        }
+    }
+}
+
 impl RemoteSet {
     /// What is in the store under `name`: one listing, and the checksums where there are any.
     pub(crate) fn read(store: &dyn ObjectStore, name: SetName) -> Result<Self, Error> {

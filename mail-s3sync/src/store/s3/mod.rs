@@ -80,7 +80,7 @@ pub(crate) struct Writing {
 pub(crate) struct Sizes {
     /// The most that is put at once.
     pub(crate) whole_bytes: u64,
-    /// S3 takes no less than 5 MiB; more only costs memory.
+    /// S3 takes no less than 5 MiB; so many are in memory for each file at a time as `upload` says.
     pub(crate) part_bytes: u64,
     /// The most that is copied at once; AWS allows 5 GiB.
     pub(crate) whole_copy_bytes: u64,
@@ -89,7 +89,7 @@ pub(crate) struct Sizes {
 
 impl Default for Sizes {
     fn default() -> Self {
-        Self { whole_bytes: 16 << 20, part_bytes: 5 << 20, whole_copy_bytes: 5 << 30, copy_part_bytes: 1 << 30 }
+        Self { whole_bytes: 16 << 20, part_bytes: 8 << 20, whole_copy_bytes: 5 << 30, copy_part_bytes: 1 << 30 }
     }
 }
 

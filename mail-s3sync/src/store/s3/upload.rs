@@ -316,7 +316,7 @@ mod tests {
     fn the_largest_file_that_is_put_at_once_finds_room_with_one_job() {
         let sizes = Sizes::default();
         let needed = sizes.whole_bytes.div_ceil(sizes.part_bytes);
-        assert!(pieces(1, &sizes) as u64 >= needed && pieces(4, &sizes) as u64 * sizes.part_bytes <= 48 << 20);
+        assert!(pieces(1, &sizes) as u64 >= needed && pieces(4, &sizes) as u64 * sizes.part_bytes <= 64 << 20);
     }
 
     #[test]
