@@ -33,7 +33,7 @@ installed() {
 versions() {
     local program
     {
-        "$BIN/$OURS" --version
+        "$BIN/mail-backup" --version | sed 's/^mail-backup/mail tools/'
         zstd --version | grep -o 'v[0-9.]*' | sed 's/^/zstd /'
         for program in restic rustic borg; do
             if command -v "$program" >/dev/null; then

@@ -57,22 +57,32 @@ bench_verify() {
     report "$row" mail-restore sha256sum
 }
 
-# The message in the middle of the largest mailbox: by its Message-ID in the whole set, and by tar, told the mailbox.
+# The message in the middle of the largest mailbox: by its Message-ID, and by tar, which needs its name; both are told the mailbox,
+# or neither is.
 bench_one_message() {
-    local round mailbox path id row="one message out of the set"
+    local mailbox path id address
     mailbox=$(du -s "$SOURCE"/*/* | sort -rn | sed -n 1p | cut -f2)
     path=$(find "$mailbox" -path '*/cur/*' -type f | sort | sed -n "$((MESSAGES / MAILBOXES / 2))p")
     id=$(grep -im1 '^message-id:' "$path" | sed 's/^[^<]*<\([^>]*\)>.*/\1/')
+    address=$(basename "$mailbox")@$(basename "$(dirname "$mailbox")")
+    one_message "one message out of its mailbox" "$SET/mailboxes/${mailbox#"$SOURCE"/}" --mailbox "$address" --message-id "$id"
+    one_message "one message out of the set" "$SET/mailboxes" --message-id "$id"
+}
+
+# one_message ROW ARCHIVES OPTION...: with these options of ours, and by tar out of the archives below ARCHIVES.
+one_message() {
+    local round row=$1 archives=$2
+    shift 2
     for ((round = 1; round <= ROUNDS; round++)); do
         rm -rf "$WORK/one"
-        measure "$row" mail-restore "$BIN/mail-restore" --config "$WORK/bench.conf" --from "$SET" --message-id "$id" \
-            --to "$WORK/one" -q --format jsonl
+        measure "$row" mail-restore "$BIN/mail-restore" --config "$WORK/bench.conf" --from "$SET" "$@" --to "$WORK/one" -q \
+            --format jsonl
         rm -rf "$WORK/one"
         mkdir "$WORK/one"
         # shellcheck disable=SC2016 # expanded by the inner shell
-        measure "$row" tar bash -c 'for archive in "$1"/[0-9]*.tar.zst; do
+        measure "$row" tar bash -c 'find "$1" -name "[0-9]*.tar.zst" | while IFS= read -r archive; do
                 tar -C "$2" --zstd -xf "$archive" "$3" 2>/dev/null || true
-            done; test -n "$(find "$2" -type f)"' bash "$SET/mailboxes/${mailbox#"$SOURCE"/}" "$WORK/one" "${path#"$SOURCE"/}"
+            done; test -n "$(find "$2" -type f)"' bash "$archives" "$WORK/one" "${path#"$SOURCE"/}"
     done
     report "$row" mail-restore tar
 }
