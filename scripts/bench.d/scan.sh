@@ -38,5 +38,4 @@ bench_scan() {
     done
     report "$row" mail-scan mail-scan-tree
     clamd_stop
-    # shellcheck disable=SC2034
 }
