@@ -90,7 +90,7 @@ pub(crate) enum Clearance {
 pub(crate) enum Error {
     #[error(transparent)]
     Config(#[from] config::Error),
-    #[error("the backup root {} cannot be used, and the set {} is not a directory", root.display(), operand.display())]
+    #[error("the backup root {} cannot be used, and the set {} is not a directory; name the root by --root or BACKUP_ROOT", root.display(), operand.display())]
     Root { root: PathBuf, operand: PathBuf, source: set::Error },
     #[error(transparent)]
     Set(#[from] set::Error),
