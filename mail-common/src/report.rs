@@ -229,9 +229,11 @@ fn colour_is_welcome() -> bool {
 }
 
 fn bar_style() -> ProgressStyle {
-    ProgressStyle::with_template("{prefix:12} [{bar:30}] {bytes:>10}/{total_bytes:10} {bytes_per_sec:>12} {eta:>5} {wide_msg}")
-        .expect("the template is a constant")
-        .progress_chars("=> ")
+    ProgressStyle::with_template(
+        "{prefix:12} [{bar:30}] {bytes:>10}/{total_bytes:10} {bytes_per_sec:>12} {eta:>5} {wide_msg}",
+    )
+    .expect("the template is a constant")
+    .progress_chars("=> ")
 }
 
 #[cfg(test)]
