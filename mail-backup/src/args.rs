@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use clap::Parser;
 use jiff::civil::Date;
 use mail_common::set::{Component, SetKind};
-use mail_common::tool::CommonArgs;
+use mail_common::tool::{CommonArgs, ComponentArg};
 
 /// Makes a complete backup set of a running mail server.
 ///
@@ -39,8 +39,8 @@ pub(crate) struct Args {
     ///
     /// The other parts of the day's set stay as they are. Where the day has no set yet, one is made that holds only
     /// what was asked for; it is never `latest`, and retention does not count it.
-    #[arg(long, value_name = "COMPONENT", value_parser = parse_components)]
-    pub(crate) component: Vec<Components>,
+    #[arg(long, value_name = "COMPONENT")]
+    pub(crate) component: Vec<ComponentArg>,
 
     /// The date that names the set [default: today]
     #[arg(long, value_name = "YYYY-MM-DD")]
@@ -120,20 +120,6 @@ Examples:
 Exit codes: 0 done; 1 a part failed (the records say which, the set is kept as DATE.incomplete); 2 wrong usage or
 configuration, nothing touched; 3 could not finish; 4 another run holds the lock.";
 
-/// What a `--component` asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Components {
-    All,
-    One(Component),
-}
-
-fn parse_components(text: &str) -> Result<Components, mail_common::set::UnknownComponent> {
-    match text {
-        "all" => Ok(Components::All),
-        _ => text.parse().map(Components::One),
-    }
-}
-
 impl Args {
     /// Which kind of set.
     pub(crate) fn kind(&self) -> SetKind {
@@ -142,14 +128,7 @@ impl Args {
 
     /// The components in the order in which they are saved, each once.
     pub(crate) fn components(&self) -> Vec<Component> {
-        let wants = |component: &Component| {
-            self.component.is_empty()
-                || self
-                    .component
-                    .iter()
-                    .any(|asked| matches!(asked, Components::All) || *asked == Components::One(*component))
-        };
-        Component::ALL.into_iter().filter(wants).collect()
+        ComponentArg::named(&self.component).unwrap_or_else(|| Component::ALL.to_vec())
     }
 
     /// How many threads read and compress.

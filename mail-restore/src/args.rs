@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use mail_common::set::Component;
-use mail_common::tool::CommonArgs;
+use mail_common::tool::{CommonArgs, ComponentArg};
 
 /// Restores a backup set, or any part of it, onto a mail server.
 ///
@@ -31,8 +31,8 @@ pub(crate) struct Args {
     pub(crate) from: Option<PathBuf>,
 
     /// Restore only this: mailboxes (or mail), mysql, config, ssl, dkim, or all; may be repeated
-    #[arg(long, value_name = "COMPONENT", value_parser = parse_components)]
-    pub(crate) component: Vec<Components>,
+    #[arg(long, value_name = "COMPONENT")]
+    pub(crate) component: Vec<ComponentArg>,
 
     /// Restore into DIR/<component>/ instead of onto the mail server; any user may
     ///
@@ -127,28 +127,10 @@ Examples:
 Exit codes: 0 done; 1 done, and the answer is bad (a dry run found damage, a message is ambiguous); 2 wrong usage or
 configuration, nothing touched; 3 could not finish, everything is as it was; 4 another run holds the lock.";
 
-/// What a `--component` asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Components {
-    All,
-    One(Component),
-}
-
-fn parse_components(text: &str) -> Result<Components, mail_common::set::UnknownComponent> {
-    match text {
-        "all" => Ok(Components::All),
-        _ => text.parse().map(Components::One),
-    }
-}
-
 impl Args {
     /// The components that are named, each once, in their order; `None` where all that the set has are meant.
     pub(crate) fn components(&self) -> Option<Vec<Component>> {
-        if self.component.is_empty() || self.component.contains(&Components::All) {
-            return None;
-        }
-        let is_named = |component: &Component| self.component.contains(&Components::One(*component));
-        Some(Component::ALL.into_iter().filter(is_named).collect())
+        ComponentArg::named(&self.component)
     }
 
     /// Whether single messages are asked for.
