@@ -83,17 +83,18 @@ fn a_killed_restore_leaves_the_old_or_the_new_and_the_next_one_cleans_up() {
     const ROUNDS: u32 = 12;
     let (server, _) = saved_server(300);
     let saved = restored(&server);
-    let start = Instant::now();
-    let _ = restore(&server, &[]).assert_code(0);
-    let whole_run = start.elapsed();
     let mut seen = (0, 0);
     for round in 0..ROUNDS {
         let change = "rm -rf ./*.bak.* ./.[a-z]*.bak.*; echo changed >mail/example.com/alice/cur/1.changed; echo changed >config/changed";
         shell(server.dir(), change);
         let changed = restored(&server);
         let mut running = server.restore().args(["--from", SET]).spawn();
-        // The exchange comes near the end: most kills do too.
-        thread::sleep(whole_run.mul_f64(1.1 * f64::from(round + 1).sqrt() / f64::from(ROUNDS).sqrt()));
+        // From the moment at which the new tree is begun: the first kill is sure to come before its exchange.
+        let start = Instant::now();
+        while running.is_running() && !names(server.dir()).iter().any(|name| name.starts_with(".mail.restoring")) {
+            assert!(start.elapsed() < Duration::from_secs(20), "it never began");
+        }
+        thread::sleep(Duration::from_millis(u64::from(round * round)));
         running.signal(Signal::KILL);
         let _ = running.wait();
         let found = restored(&server);
