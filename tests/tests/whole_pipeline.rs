@@ -30,7 +30,12 @@ impl Site {
         let database = Arc::new(MariaDb::start());
         database.sql("CREATE DATABASE mailserver; CREATE TABLE mailserver.users (id INT); INSERT INTO mailserver.users VALUES (7)");
         let plan = TreePlan { mean_bytes: 2_000, ..TreePlan::new(MESSAGES, 3, 91) };
-        Self { server: Server::new(&plan).with_database(Arc::clone(&database)), database, clamd: Clamd::start() }
+        let server = Server::new(&plan).with_database(Arc::clone(&database));
+        for place in ["offsite", "offsite-clean"] {
+            // As with the backup root, a place that is not there may be one that is not mounted.
+            fs::create_dir(server.dir().join(place)).expect("a directory can be made");
+        }
+        Self { server, database, clamd: Clamd::start() }
     }
 
     fn copy(&self) -> PathBuf {
@@ -121,8 +126,11 @@ fn one_infected_message_is_named_held_back_and_not_restored() {
     before.assert_same(&snapshot(&site.server.mail()));
 
     // It is still the backup, and leaves the house; unless only what is clean may.
-    let _ = records(&site.run("mail-scan latest -q | mail-s3sync push --set latest --to file://$COPY -q"), 0);
-    let held = site.run("mail-scan latest -q | mail-s3sync push - --require-clean --to file://$COPY-clean -q");
+    let manifest = "mail-scan - -q <\"$BACKUP_ROOT/latest/manifest.jsonl\"";
+    let pushed = site.run(&format!("{manifest} | mail-s3sync push - --to file://$COPY -q"));
+    assert_eq!(pushed.status.code(), Some(1), "a find is no success: {}", String::from_utf8_lossy(&pushed.stderr));
+    assert!(site.copy().join("daily").exists());
+    let held = site.run(&format!("{manifest} | mail-s3sync push - --require-clean --to file://$COPY-clean -q"));
     assert_ne!(held.status.code(), Some(0));
     assert!(!site.copy().with_file_name("offsite-clean").join("daily").exists());
 }

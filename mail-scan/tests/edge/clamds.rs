@@ -271,7 +271,7 @@ fn a_private_clamd_ends_with_a_run_that_is_killed() {
         thread::sleep(Duration::from_millis(2));
         clamd = children(running.pid());
     }
-    thread::sleep(Duration::from_millis(300));
+    thread::sleep(Duration::from_millis(50));
     assert!(running.is_running() && is_alive(&clamd), "it was over before it could be killed");
     running.signal(Signal::KILL);
     let _ = running.wait();
