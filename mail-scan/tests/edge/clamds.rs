@@ -271,6 +271,8 @@ fn a_private_clamd_ends_with_a_run_that_is_killed() {
         thread::sleep(Duration::from_millis(2));
         clamd = children(running.pid());
     }
+    // It stands still while clamd comes up, so that it is not over before it is killed.
+    running.signal(Signal::STOP);
     thread::sleep(Duration::from_millis(300));
     assert!(running.is_running() && is_alive(&clamd), "it was over before it could be killed");
     running.signal(Signal::KILL);
