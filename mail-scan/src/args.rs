@@ -26,7 +26,7 @@ pub(crate) struct Args {
     #[arg(required = true, value_name = "PATH|SET|-")]
     pub(crate) operands: Vec<PathBuf>,
 
-    /// unix:/path/clamd.sock, tcp:host:port, or spawn to start one for this run; may be repeated [CLAMD_ADDRESS]
+    /// unix:/path/clamd.sock, tcp:host:port, or spawn to start one for this run; may be repeated (CLAMD_ADDRESS)
     ///
     /// Several share the work, and what one fails at the others are asked. Without it: CLAMD_ADDRESS (several are separated by
     /// blanks), else the usual sockets, else tcp:127.0.0.1:3310.
@@ -61,7 +61,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     pub(crate) quarantine: Option<PathBuf>,
 
-    /// Where the sets are, for operands such as latest [BACKUP_ROOT]
+    /// Where the sets are, for operands such as latest (BACKUP_ROOT)
     #[arg(long, value_name = "DIR")]
     pub(crate) root: Option<PathBuf>,
 

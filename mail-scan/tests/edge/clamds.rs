@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -271,14 +272,29 @@ fn a_private_clamd_ends_with_a_run_that_is_killed() {
         thread::sleep(Duration::from_millis(2));
         clamd = children(running.pid());
     }
-    thread::sleep(Duration::from_millis(50));
+    // It stands still while clamd comes up, so that it is not over before it is killed.
+    running.signal(Signal::STOP);
+    thread::sleep(Duration::from_millis(300));
     assert!(running.is_running() && is_alive(&clamd), "it was over before it could be killed");
+    let command_line = fs::read_to_string(format!("/proc/{clamd}/cmdline")).unwrap();
+    let config = command_line.split('\0').find(|word| word.ends_with("/clamd.conf")).unwrap();
+    // What a killed run leaves behind is a small directory.
+    let _left = Directory(Path::new(config).parent().unwrap().to_owned());
     running.signal(Signal::KILL);
     let _ = running.wait();
     let start = Instant::now();
     while is_alive(&clamd) {
         assert!(start.elapsed() < Duration::from_secs(10), "clamd is left behind");
         thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A directory that goes with the test.
+struct Directory(PathBuf);
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
