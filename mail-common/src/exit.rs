@@ -1,9 +1,8 @@
-//! What a run came to, and the exit code that says so. Every tool chooses its code here, but mail-check, which
-//! speaks Nagios.
+//! What a run came to, and the exit code that says so. Every tool chooses its code here; mail-check speaks Nagios.
 
 use std::process::ExitCode;
 
-use crate::record::EndStatus;
+use crate::record::{CheckStatus, EndStatus};
 
 /// What a run came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +19,8 @@ pub enum Exit {
     Unfinished,
     /// Another run holds the lock.
     Locked,
+    /// The worst of what mail-check found; nothing else uses it.
+    Checked(CheckStatus),
 }
 
 impl Exit {
@@ -32,6 +33,10 @@ impl Exit {
             Self::Usage => 2,
             Self::Unfinished => 3,
             Self::Locked => 4,
+            Self::Checked(CheckStatus::Ok) => 0,
+            Self::Checked(CheckStatus::Warning) => 1,
+            Self::Checked(CheckStatus::Critical) => 2,
+            Self::Checked(CheckStatus::Unknown) => 3,
         }
     }
 
@@ -39,9 +44,11 @@ impl Exit {
     #[must_use]
     pub const fn status(self) -> EndStatus {
         match self {
-            Self::Done => EndStatus::Ok,
-            Self::Bad => EndStatus::Bad,
-            Self::Partial | Self::Usage | Self::Unfinished | Self::Locked => EndStatus::Incomplete,
+            Self::Done | Self::Checked(CheckStatus::Ok) => EndStatus::Ok,
+            Self::Bad | Self::Checked(CheckStatus::Warning | CheckStatus::Critical) => EndStatus::Bad,
+            Self::Partial | Self::Usage | Self::Unfinished | Self::Locked | Self::Checked(CheckStatus::Unknown) => {
+                EndStatus::Incomplete
+            }
         }
     }
 }

@@ -1,0 +1,17 @@
+//! The checks. Each group gathers facts and judges them in pure functions, and owns its section of the file of checks.
+
+pub(crate) mod resources; // processors, memory, disks, time
+
+use std::sync::Arc;
+
+use crate::context::Context;
+use crate::group::Group;
+use crate::probe::Probe;
+
+/// The checks of a group; none when nothing is configured for it.
+pub(crate) fn probes(group: Group, context: &Arc<Context>) -> Vec<Probe> {
+    match group {
+        Group::Resources => resources::probes(context),
+        _ => Vec::new(),
+    }
+}

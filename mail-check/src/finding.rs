@@ -1,0 +1,135 @@
+//! What a check found, as the logic has it; the record is made of it at the end.
+
+use mail_common::record::Check;
+pub(crate) use mail_common::record::CheckStatus as Status;
+
+use crate::limits::{Ceiling, Floor};
+
+/// What a check found of one target.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Finding {
+    /// The check, such as `disk`.
+    pub(crate) name: String,
+    /// What was checked, such as `/mnt/backup-hdd`.
+    pub(crate) target: String,
+    pub(crate) status: Status,
+    pub(crate) measure: Option<Measure>,
+    /// A sentence for people: what is wrong, and what to do next.
+    pub(crate) message: String,
+}
+
+/// What was measured, and its limits.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Measure {
+    pub(crate) value: f64,
+    /// Such as `percent`, `seconds`, `days`, `bytes`.
+    pub(crate) unit: &'static str,
+    pub(crate) warning: Option<f64>,
+    pub(crate) critical: Option<f64>,
+}
+
+impl Finding {
+    pub(crate) fn new(
+        status: Status,
+        name: impl Into<String>,
+        target: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self { name: name.into(), target: target.into(), status, measure: None, message: message.into() }
+    }
+
+    pub(crate) fn ok(name: impl Into<String>, target: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::new(Status::Ok, name, target, message)
+    }
+
+    pub(crate) fn warning(name: impl Into<String>, target: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::new(Status::Warning, name, target, message)
+    }
+
+    pub(crate) fn critical(name: impl Into<String>, target: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::new(Status::Critical, name, target, message)
+    }
+
+    pub(crate) fn unknown(name: impl Into<String>, target: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::new(Status::Unknown, name, target, message)
+    }
+
+    /// Adds what was measured, and judges it by `limits`: the status becomes the worse of the two.
+    pub(crate) fn under(mut self, value: f64, unit: &'static str, limits: Ceiling) -> Self {
+        self.status = worse(self.status, limits.judge(value));
+        self.measure =
+            Some(Measure { value: rounded(value), unit, warning: limits.warning, critical: limits.critical });
+        self
+    }
+
+    /// As [`Finding::under`], where small values are bad.
+    pub(crate) fn above(mut self, value: f64, unit: &'static str, limits: Floor) -> Self {
+        self.status = worse(self.status, limits.judge(value));
+        self.measure =
+            Some(Measure { value: rounded(value), unit, warning: limits.warning, critical: limits.critical });
+        self
+    }
+
+    /// Adds what was measured, without limits.
+    pub(crate) fn measured(mut self, value: f64, unit: &'static str) -> Self {
+        self.measure = Some(Measure { value: rounded(value), unit, warning: None, critical: None });
+        self
+    }
+}
+
+impl From<&Finding> for Check {
+    fn from(finding: &Finding) -> Self {
+        let measure = finding.measure.as_ref();
+        Self {
+            name: finding.name.clone(),
+            target: finding.target.clone(),
+            status: finding.status,
+            value: measure.map(|measure| measure.value),
+            unit: measure.map(|measure| measure.unit.to_owned()),
+            warning: measure.and_then(|measure| measure.warning),
+            critical: measure.and_then(|measure| measure.critical),
+            message: finding.message.clone(),
+        }
+    }
+}
+
+/// The worse of two: critical, then warning, then unknown, as the monitoring plugins order them.
+pub(crate) fn worse(a: Status, b: Status) -> Status {
+    if severity(a) >= severity(b) { a } else { b }
+}
+
+fn severity(status: Status) -> u8 {
+    match status {
+        Status::Ok => 0,
+        Status::Unknown => 1,
+        Status::Warning => 2,
+        Status::Critical => 3,
+    }
+}
+
+/// To three decimals: records are read by people too.
+fn rounded(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_is_critical_then_warning_then_unknown() {
+        assert_eq!(worse(Status::Critical, Status::Warning), Status::Critical);
+        assert_eq!(worse(Status::Unknown, Status::Warning), Status::Warning);
+        assert_eq!(worse(Status::Ok, Status::Unknown), Status::Unknown);
+    }
+
+    #[test]
+    fn a_measure_judges_and_is_in_the_record() {
+        let finding = Finding::ok("disk", "/", "80 % used").under(80.0, "percent", Ceiling::new(80.0, 95.0));
+        let check = Check::from(&finding);
+        assert_eq!((check.status, check.value, check.critical), (Status::Warning, Some(80.0), Some(95.0)));
+        // What is already worse stays so.
+        let down = Finding::critical("imap", "host", "down").under(0.1, "seconds", Ceiling::new(5.0, 10.0));
+        assert_eq!(down.status, Status::Critical);
+    }
+}

@@ -1,0 +1,107 @@
+//! Which checks are made: reads settings, and begins none.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::ZonedDateTime;
+use mail_common::config::{self, Config, Environment, Settings as ServerSettings};
+
+use crate::args::Args;
+use crate::checks;
+use crate::context::Context;
+use crate::finding::Finding;
+use crate::group::{Group, Operand, OperandError, parse_operands};
+use crate::probe::Probe;
+use crate::settings::{Settings, SettingsError};
+use crate::state::StateDir;
+
+/// What is to be done.
+pub(crate) struct Plan {
+    /// Whether records of other tools are read from stdin, and judged.
+    pub(crate) reads_records: bool,
+    pub(crate) probes: Vec<Probe>,
+    /// Groups that were not asked for by name and have nothing to check.
+    pub(crate) left_out: Vec<Group>,
+}
+
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PlanError {
+    #[error(transparent)]
+    Operands(#[from] OperandError),
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    #[error("no home directory, so nowhere to keep what the next run needs; name a directory with --state")]
+    NoState,
+}
+
+impl Plan {
+    pub(crate) fn new(args: &Args, now: &ZonedDateTime) -> Result<Self, PlanError> {
+        let operands = parse_operands(&args.operands)?;
+        let context = Arc::new(new_context(args, now)?);
+        let mut plan = Self { reads_records: false, probes: Vec::new(), left_out: Vec::new() };
+        for operand in &operands {
+            plan.add(operand, &context);
+        }
+        Ok(plan)
+    }
+
+    fn add(&mut self, operand: &Operand, context: &Arc<Context>) {
+        match operand {
+            Operand::Records => self.reads_records = true,
+            Operand::Set(_) => {}
+            Operand::Group(group) => {
+                let probes = checks::probes(*group, context);
+                self.probes.extend(if probes.is_empty() { vec![not_configured(*group)] } else { probes });
+            }
+            Operand::All => {
+                for group in Group::ALL {
+                    let probes = checks::probes(group, context);
+                    if probes.is_empty() {
+                        self.left_out.push(group);
+                    }
+                    self.probes.extend(probes);
+                }
+            }
+        }
+    }
+}
+
+/// Who asks for a check by name is told that there is none.
+fn not_configured(group: Group) -> Probe {
+    let name = group.name();
+    Probe::new(name, "configuration", Duration::from_secs(1), move || {
+        let message = format!("nothing to check; see [{name}] in mail-check --print-config");
+        vec![Finding::unknown(name, "configuration", message)]
+    })
+}
+
+fn new_context(args: &Args, now: &ZonedDateTime) -> Result<Context, PlanError> {
+    let environment = Environment::of_process();
+    let state = state_dir(args, &environment)?;
+    let server = ServerSettings::new(&Config::load(args.common.config.as_deref(), environment)?)?;
+    Ok(Context {
+        now: now.clone(),
+        settings: Settings::load(args.checks.as_deref())?,
+        root: args.root.clone().unwrap_or_else(|| server.backup_root.clone()),
+        server,
+        state,
+        timeout: Duration::from_secs(args.timeout.get().into()),
+    })
+}
+
+fn state_dir(args: &Args, environment: &Environment) -> Result<StateDir, PlanError> {
+    if let Some(dir) = &args.state {
+        return Ok(StateDir::new(dir));
+    }
+    if rustix::process::geteuid().is_root() {
+        return Ok(StateDir::new("/var/lib/mail-check"));
+    }
+    let base = environment.get("XDG_STATE_HOME").map(PathBuf::from);
+    let home = || environment.get("HOME").map(|home| PathBuf::from(home).join(".local/state"));
+    let base = base.or_else(home).ok_or(PlanError::NoState)?;
+    Ok(StateDir::new(base.join("mail-check")))
+}
