@@ -71,7 +71,7 @@ mod tests {
         let text = EXAMPLE.concat();
         let lines = text.lines().map(|line| {
             let bare = markers.iter().find_map(|marker| line.strip_prefix(marker));
-            bare.filter(|bare| !bare.starts_with([' ', '#']) || bare.is_empty()).unwrap_or(line)
+            bare.filter(|bare| !bare.starts_with([' ', '#', ':']) || bare.is_empty()).unwrap_or(line)
         });
         lines.collect::<Vec<_>>().join("\n")
     }
