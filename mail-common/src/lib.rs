@@ -32,6 +32,8 @@ pub mod exit; // what a run came to, and its exit code
 
 pub mod report; // stderr: errors, warnings, progress
 
+pub mod pool; // several threads at many things
+
 pub mod interrupt; // SIGTERM and SIGINT end a run cleanly
 
 pub mod tool; // what every tool does before and after its own work

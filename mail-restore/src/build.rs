@@ -9,9 +9,9 @@ use mail_common::relpath::RelPath;
 use mail_common::set::{Component, SetFile};
 
 use crate::jobs::TreeJob;
-use crate::pool;
 use crate::tree::{Attributes, Lacking, NewTree, Owners};
 use crate::unpack::{self, Archive, Error, Unpacked};
+use mail_common::pool;
 
 /// What every tree of a run is built with.
 #[derive(Clone, Copy)]

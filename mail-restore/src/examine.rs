@@ -7,8 +7,8 @@ use mail_common::relpath::RelPath;
 
 use crate::build::{Builder, Built};
 use crate::jobs::TreeJob;
-use crate::pool;
 use crate::unpack::{self, Archive, Error, Sums, Unpacked};
+use mail_common::pool;
 
 /// Sums of segments, by index and number.
 type Indexed = BTreeMap<RelPath, BTreeMap<u32, Sums>>;

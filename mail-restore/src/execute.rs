@@ -21,7 +21,7 @@ use crate::plan::{Clearance, Destination, Plan, Work};
 use crate::show;
 use crate::single;
 use crate::swap::{Cleared, Turn, TurnError, clear_leftovers};
-use crate::verify::verify;
+use mail_common::set::verify::verify;
 
 /// Figures for the `end` record.
 pub(crate) type Totals = BTreeMap<String, u64>;

@@ -6,8 +6,6 @@ mod places; // where the parts of a set go
 mod jobs; // which file of a set becomes what
 mod plan; // what is to be done: reads, never writes
 
-mod pool; // several threads at many things
-mod verify; // digests, before anything is touched
 mod clearance; // what a scanner said of what is used
 mod tree; // a new tree, made entry by entry
 mod unpack; // archives into a tree

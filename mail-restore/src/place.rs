@@ -23,7 +23,7 @@ use crate::services;
 use crate::swap::{Kind, Staged, Swapped};
 use crate::tree::{Lacking, Owners, acl_text};
 use crate::unpack::{self, Unpacked};
-use crate::verify;
+use mail_common::set::verify;
 
 /// Why nothing was put in place. What was there is there.
 #[derive(Debug, thiserror::Error)]

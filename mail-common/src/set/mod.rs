@@ -15,6 +15,7 @@ mod mount; // whether the disk is there, and how much room it has
 mod retention; // which old sets go
 mod root; // the sets of a root, and `latest`
 mod staging; // a set under construction, and its commit
+pub mod verify; // whether the files of a set are what its checksums say
 
 pub use component::{Component, UnknownComponent};
 pub use error::Error;

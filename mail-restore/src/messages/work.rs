@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use crate::pool;
+use mail_common::pool;
 
 /// What every piece of work is told.
 #[derive(Clone, Copy)]

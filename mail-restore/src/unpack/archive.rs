@@ -16,7 +16,7 @@ use super::error::Error;
 use super::prefix;
 use super::sums::Sums;
 use crate::tree::{Attributes, Entry, Maker};
-use crate::verify;
+use mail_common::set::verify;
 
 const BUFFER_BYTES: usize = 256 * 1024;
 

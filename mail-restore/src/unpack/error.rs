@@ -7,7 +7,7 @@ use mail_common::archive::{index, reader};
 use mail_common::interrupt::Interrupted;
 use mail_common::relpath::{RelPath, UnsafePath};
 
-use crate::verify::Damage;
+use mail_common::set::verify::Damage;
 
 /// An archive was not unpacked. Nothing outside the tree under construction was touched.
 #[derive(Debug, thiserror::Error)]

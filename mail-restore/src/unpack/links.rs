@@ -9,7 +9,7 @@ use mail_common::relpath::RelPath;
 use mail_common::set::SetFile;
 
 use super::error::Error;
-use crate::verify;
+use mail_common::set::verify;
 
 /// The first name of a file, and another one.
 pub(crate) type Links = Vec<(RelPath, RelPath)>;

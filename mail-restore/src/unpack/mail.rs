@@ -13,7 +13,7 @@ use rustix::fs::OFlags;
 use super::archive::Unpacked;
 use super::error::Error;
 use crate::tree::{Attributes, Entry, Maker};
-use crate::verify;
+use mail_common::set::verify;
 
 /// Makes every directory and symbolic link of `source`, the mail of a set, in the tree. Maildirs have empty directories,
 /// and neither has a content that a checksum could tell of.

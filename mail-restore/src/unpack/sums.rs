@@ -8,7 +8,7 @@ use mail_common::checksum::Sha256;
 use mail_common::relpath::RelPath;
 
 use super::error::Error;
-use crate::verify;
+use mail_common::set::verify;
 
 /// The sum of entries: how many, and of the digests of what they are. Equal entries come to equal sums in any order; that
 /// others do is as unlikely as any chance of 128 bits.

@@ -6,33 +6,55 @@ use std::num::NonZeroUsize;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use mail_common::checksum::{Sha256, Sha256Writer};
-use mail_common::interrupt::{Interrupt, Interrupted};
-use mail_common::relpath::RelPath;
-use mail_common::set::SetFile;
+use super::SetFile;
+use crate::checksum::{Sha256, Sha256Writer};
+use crate::interrupt::{Interrupt, Interrupted};
+use crate::pool;
+use crate::relpath::RelPath;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
-
-use crate::pool;
 
 const BUFFER_BYTES: usize = 256 * 1024;
 
 /// A file that is not what it should be.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Damage {
+pub enum Damage {
+    /// It is not there.
     #[error("{path} is missing from the set")]
-    Missing { path: RelPath },
+    Missing {
+        /// The file, relative to the set.
+        path: RelPath,
+    },
+    /// Its content is another.
     #[error("{path} is damaged: its sha256 is {found}, and checksums.sha256 says {recorded}")]
-    Digest { path: RelPath, found: Sha256, recorded: Sha256 },
+    Digest {
+        /// The file, relative to the set.
+        path: RelPath,
+        /// What it has.
+        found: Sha256,
+        /// What it should have.
+        recorded: Sha256,
+    },
+    /// A link, a directory or something else stands there.
     #[error("{path} is no regular file")]
-    NoFile { path: RelPath },
+    NoFile {
+        /// The file, relative to the set.
+        path: RelPath,
+    },
+    /// It cannot be read.
     #[error("read {path}")]
-    Read { path: RelPath, source: io::Error },
+    Read {
+        /// The file, relative to the set.
+        path: RelPath,
+        /// The cause.
+        source: io::Error,
+    },
 }
 
 impl Damage {
     /// The file, relative to the set.
-    pub(crate) fn path(&self) -> &RelPath {
+    #[must_use]
+    pub fn path(&self) -> &RelPath {
         match self {
             Self::Missing { path } | Self::Digest { path, .. } | Self::NoFile { path } | Self::Read { path, .. } => {
                 path
@@ -42,7 +64,10 @@ impl Damage {
 }
 
 /// Opens a file of a set, which may be no link to somewhere else.
-pub(crate) fn open(set: &Path, path: &RelPath) -> Result<File, Damage> {
+///
+/// # Errors
+/// Every [`Damage`] but that of its content.
+pub fn open(set: &Path, path: &RelPath) -> Result<File, Damage> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
     let opened = OpenOptions::new().read(true).custom_flags(flags).open(set.join(path.as_path()));
     let file = opened.map_err(|source| match Errno::from_io_error(&source) {
@@ -61,7 +86,7 @@ pub(crate) fn open(set: &Path, path: &RelPath) -> Result<File, Damage> {
 ///
 /// # Errors
 /// When a signal asks to stop.
-pub(crate) fn verify(
+pub fn verify(
     set: &Path,
     files: &[&SetFile],
     threads: NonZeroUsize,

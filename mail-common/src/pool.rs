@@ -10,7 +10,7 @@ use std::thread;
 ///
 /// # Errors
 /// The failure of the first item in order that failed; items after it may not have been worked on.
-pub(crate) fn for_each<'a, T: Sync, S, R: Send, E: Send>(
+pub fn for_each<'a, T: Sync, S, R: Send, E: Send>(
     threads: NonZeroUsize,
     items: &'a [T],
     start: impl Fn() -> S + Sync,
