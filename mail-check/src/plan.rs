@@ -52,7 +52,7 @@ impl Plan {
     fn add(&mut self, operand: &Operand, context: &Arc<Context>) {
         match operand {
             Operand::Records => self.reads_records = true,
-            Operand::Set(_) => {}
+            Operand::Set(set) => self.probes.push(checks::set::probe(set, context)),
             Operand::Group(group) => {
                 let probes = checks::probes(*group, context);
                 self.probes.extend(if probes.is_empty() { vec![not_configured(*group)] } else { probes });

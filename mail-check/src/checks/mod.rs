@@ -1,6 +1,7 @@
 //! The checks. Each group gathers facts and judges them in pure functions, and owns its section of the file of checks.
 
 pub(crate) mod resources; // processors, memory, disks, time
+pub(crate) mod set; // whether a backup set is as it was made
 
 use std::sync::Arc;
 

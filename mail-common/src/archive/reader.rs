@@ -150,6 +150,11 @@ impl<R: Read> TarReader<R> {
         Self { inner, members: 0, content_bytes: 0, padding_bytes: 0, ended: false }
     }
 
+    /// What it reads from; nothing is read ahead of what a member needs.
+    pub fn get_ref(&self) -> &R {
+        &self.inner
+    }
+
     /// The head of the next member; what was not read of the last content is skipped. `None` at the end mark.
     ///
     /// # Errors

@@ -1,0 +1,110 @@
+//! `set DIR`: whether a backup set is as it was made, and can be restored from: digests, archives, indexes, dumps.
+//!
+//! Every file is read once, to its end. Digests tell damage since the backup; archives, indexes and dumps are read as a restore would
+//! read them, which tells what was wrong from the beginning.
+
+mod content; // a file read to its end: its digest, and what is in it
+mod frames; // a segment frame by frame
+mod mailbox; // an index against its segments
+mod problem; // what can be wrong
+mod units; // which files are looked at together
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use mail_common::pool;
+use mail_common::set::{BackupRoot, Inventory, ReadLock, SetState};
+use mail_common::tool::human_size;
+
+use self::problem::Problem;
+use self::units::{Unit, units_of};
+use crate::context::Context;
+use crate::finding::Finding;
+use crate::probe::Probe;
+
+/// Terabytes on one disk take hours.
+const WITHIN: Duration = Duration::from_secs(12 * 3600);
+
+/// So many problems are told, and the others counted.
+const TOLD: usize = 5;
+
+/// What was found in a set.
+struct Facts {
+    state: SetState,
+    files: u64,
+    bytes: u64,
+    unlisted: Vec<String>,
+    problems: Vec<Problem>,
+}
+
+pub(crate) fn probe(operand: &Path, context: &Arc<Context>) -> Probe {
+    let (operand, context) = (operand.to_owned(), Arc::clone(context));
+    let target = operand.display().to_string();
+    Probe::new("set", target, WITHIN, move || vec![check(&operand, &context)])
+}
+
+fn check(operand: &Path, context: &Context) -> Finding {
+    let target = operand.display().to_string();
+    match set_of(operand, context).and_then(|set| examine(&set)) {
+        Ok(facts) => judge(&target, &facts),
+        Err(problem) => Finding::critical("set", target, problem.to_string()),
+    }
+}
+
+fn set_of(operand: &Path, context: &Context) -> Result<PathBuf, Problem> {
+    // A root that is not there leaves directories, which may be elsewhere.
+    match BackupRoot::open(&context.root) {
+        Ok(root) => Ok(root.resolve(operand)?),
+        Err(_) if operand.is_dir() => Ok(operand.to_owned()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn examine(set: &Path) -> Result<Facts, Problem> {
+    let lock = ReadLock::acquire(set)?;
+    let inventory = Inventory::read(set)?;
+    let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let units = units_of(&inventory);
+    let read = |(): &mut (), unit: &Unit<'_>| Ok::<_, std::convert::Infallible>(unit.read(set));
+    let Ok(results) = pool::for_each(threads, &units, || (), read);
+    drop(lock);
+    let mut facts = Facts {
+        state: inventory.state,
+        files: inventory.files.len() as u64,
+        bytes: 0,
+        unlisted: inventory.unlisted.iter().map(ToString::to_string).collect(),
+        problems: Vec::new(),
+    };
+    for (bytes, problems) in results {
+        facts.bytes += bytes;
+        facts.problems.extend(problems);
+    }
+    Ok(facts)
+}
+
+fn judge(target: &str, facts: &Facts) -> Finding {
+    let bytes = facts.bytes as f64;
+    if !facts.problems.is_empty() {
+        let told: Vec<String> = facts.problems.iter().take(TOLD).map(Problem::sentence).collect();
+        let more = facts.problems.len() - told.len();
+        let rest = if more > 0 { format!("; and {more} more") } else { String::new() };
+        let message = format!("{}{rest}; restore from another set, and look at the disk", told.join("; "));
+        return Finding::critical("set", target, message).measured(bytes, "bytes");
+    }
+    let whole =
+        format!("{} files, {}: digests, archives, indexes and dumps are whole", facts.files, human_size(facts.bytes));
+    let finding = match (facts.state, facts.unlisted.first()) {
+        (SetState::Incomplete, _) => {
+            Finding::warning("set", target, format!("{whole}, but a part of the backup had failed: see its backup.log"))
+        }
+        (_, Some(file)) => {
+            let count = facts.unlisted.len();
+            Finding::warning("set", target, format!("{whole}, but {count} files are not of this set, such as {file}"))
+        }
+        _ => Finding::ok("set", target, whole),
+    };
+    finding.measured(bytes, "bytes")
+}
