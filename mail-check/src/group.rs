@@ -112,18 +112,18 @@ fn parse_group(word: &OsStr) -> Result<Group, OperandError> {
 mod tests {
     use super::*;
 
-    fn check(words: &str, expected: Result<Vec<Operand>, OperandError>) {
+    fn check(words: &str, expected: &Result<Vec<Operand>, OperandError>) {
         let words: Vec<&str> = words.split_whitespace().collect();
-        assert_eq!(parse_operands(&words), expected, "{words:?}");
+        assert_eq!(&parse_operands(&words), expected, "{words:?}");
     }
 
     #[test]
     fn operands_are_groups_sets_and_stdin() {
-        check("", Ok(vec![Operand::All]));
-        check("s3 tls s3", Ok(vec![Operand::Group(Group::S3), Operand::Group(Group::Tls)]));
-        check("set latest -", Ok(vec![Operand::Set("latest".into()), Operand::Records]));
-        check("set set set tls", Ok(vec![Operand::Set("set".into()), Operand::Set("tls".into())]));
-        check("backups set", Err(OperandError::NoDirectory));
-        check("disks", Err(OperandError::Unknown { name: "disks".to_owned() }));
+        check("", &Ok(vec![Operand::All]));
+        check("s3 tls s3", &Ok(vec![Operand::Group(Group::S3), Operand::Group(Group::Tls)]));
+        check("set latest -", &Ok(vec![Operand::Set("latest".into()), Operand::Records]));
+        check("set set set tls", &Ok(vec![Operand::Set("set".into()), Operand::Set("tls".into())]));
+        check("backups set", &Err(OperandError::NoDirectory));
+        check("disks", &Err(OperandError::Unknown { name: "disks".to_owned() }));
     }
 }

@@ -1,6 +1,7 @@
 //! The checks. Each group gathers facts and judges them in pure functions, and owns its section of the file of checks.
 
 pub(crate) mod resources; // processors, memory, disks, time
+pub(crate) mod backups; // whether there are sets, young and complete
 pub(crate) mod set; // whether a backup set is as it was made
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use crate::probe::Probe;
 pub(crate) fn probes(group: Group, context: &Arc<Context>) -> Vec<Probe> {
     match group {
         Group::Resources => resources::probes(context),
+        Group::Backups => backups::probes(context),
         _ => Vec::new(),
     }
 }

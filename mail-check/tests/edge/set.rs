@@ -92,7 +92,7 @@ fn an_index_that_does_not_fit_its_segments_is_found() {
     let edit = |script: &'static str| {
         move |set: &Path| {
             let rewrite = format!(
-                "cd mailboxes/example.com/alice; zstd -dcq index.jsonl.zst | {script} | zstd -qf -o index.jsonl.zst"
+                "cd mailboxes/example.com/alice; zstd -dq --rm index.jsonl.zst -o plain; {script} plain | zstd -q -o index.jsonl.zst; rm plain"
             );
             shell(set, &rewrite);
             seal(set);

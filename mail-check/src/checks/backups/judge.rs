@@ -1,0 +1,273 @@
+//! From what the root holds to findings.
+
+use jiff::{Timestamp, ZonedDateTime};
+use mail_common::set::{SetKind, SetState, Space};
+use mail_common::tool::human_size;
+
+use super::Settings;
+use super::sets::{Contents, Facts, Set};
+use crate::finding::{Finding, Status};
+use crate::limits::Ceiling;
+use crate::settings::Span;
+
+/// With fewer sets before it, the size of the newest says nothing.
+const COMPARED_AT_LEAST: usize = 3;
+
+/// A clock may be so far ahead.
+const AHEAD_SECONDS: i64 = 300;
+
+pub(super) fn judge(facts: &Facts, settings: &Settings, now: &ZonedDateTime) -> Vec<Finding> {
+    let now = now.timestamp();
+    let mut findings = vec![age(&facts.daily, SetKind::Daily, settings, now)];
+    if settings.weekly {
+        findings.push(weekly_age(facts, settings, now));
+    }
+    findings.extend(failed_since(&facts.daily));
+    findings.extend(facts.daily.iter().find(|set| is_whole(set)).map(|set| components(set, settings)));
+    findings.extend(size(&facts.daily, settings));
+    findings.push(room(facts, settings));
+    findings
+}
+
+/// Everything that it was to hold is there.
+fn is_whole(set: &Set) -> bool {
+    let recorded_well =
+        set.contents.as_ref().is_none_or(|contents| contents.status == mail_common::record::EndStatus::Ok);
+    set.damage.is_none() && recorded_well && matches!(set.state, SetState::Complete | SetState::Legacy)
+}
+
+/// It holds every component too; which those of the old scripts do, nobody recorded.
+fn is_full(set: &Set, settings: &Settings) -> bool {
+    is_whole(set) && missing(set, settings).is_empty()
+}
+
+fn missing(set: &Set, settings: &Settings) -> Vec<String> {
+    let Some(contents) = &set.contents else { return Vec::new() };
+    let missing = settings.components.iter().filter(|component| !contents.components.contains(component));
+    missing.map(ToString::to_string).collect()
+}
+
+fn age(sets: &[Set], kind: SetKind, settings: &Settings, now: Timestamp) -> Finding {
+    let target = kind.name();
+    let max = match kind {
+        SetKind::Daily => settings.daily_max_age,
+        SetKind::Weekly => settings.weekly_max_age,
+    };
+    let Some(newest) = sets.iter().find(|set| is_full(set, settings)) else {
+        let message = format!("there is no {target} set with every component; run mail-backup --{target}");
+        return Finding::critical("backup", target, message);
+    };
+    let Some(done) = newest.done else {
+        return Finding::unknown("backup", target, format!("nothing tells when {} was made", newest.id));
+    };
+    let seconds = now.as_second() - done.as_second();
+    if seconds < -AHEAD_SECONDS {
+        let message = format!("{} was made in the future, at {done}; set the clock", newest.id);
+        return Finding::warning("backup", target, message);
+    }
+    let age = Span::seconds(seconds.max(0).cast_unsigned());
+    let message = match age > max {
+        true => format!("the newest complete {target} set, {}, is {age} old; see the log of mail-backup", newest.id),
+        false => format!("{} is complete and {age} old", newest.id),
+    };
+    // At its limit it is not late yet.
+    let limits = Ceiling::critical((max.as_seconds() + 1.0) / 3600.0);
+    Finding::ok("backup", target, message).under(age.as_seconds() / 3600.0, "hours", limits)
+}
+
+/// Nobody has a weekly set in the first week.
+fn weekly_age(facts: &Facts, settings: &Settings, now: Timestamp) -> Finding {
+    let is_young = |set: &Set| {
+        set.done
+            .is_some_and(|done| ((now.as_second() - done.as_second()) as f64) < settings.weekly_max_age.as_seconds())
+    };
+    if facts.weekly.is_empty() && !facts.daily.is_empty() && facts.daily.iter().all(is_young) {
+        return Finding::ok("backup", "weekly", "there is no weekly set yet, and none was due");
+    }
+    age(&facts.weekly, SetKind::Weekly, settings, now)
+}
+
+/// Sets that are newer than the newest good one, and are not good.
+fn failed_since(daily: &[Set]) -> Option<Finding> {
+    let failed = daily.first().filter(|set| !is_whole(set))?;
+    let reason = match (&failed.damage, &failed.contents) {
+        (Some(damage), _) => damage.clone(),
+        (None, Some(contents)) if !contents.errors.is_empty() => contents.errors.join("; "),
+        _ => "it has no checksums: it was interrupted, or is damaged".to_owned(),
+    };
+    let target = failed.id.to_string();
+    Some(Finding::critical("backup", target, format!("the newest backup is not whole: {reason}")))
+}
+
+/// A set of a run with `--component` is no fault; that there is no full one is told by its age.
+fn components(set: &Set, settings: &Settings) -> Finding {
+    let target = set.id.to_string();
+    let message = match (&set.contents, missing(set, settings)) {
+        (None, _) => "made by the old script, which kept no list".to_owned(),
+        (Some(_), missing) if missing.is_empty() => "every component is there".to_owned(),
+        (Some(_), missing) => format!("without {}, as was asked for; no full backup", missing.join(", ")),
+    };
+    Finding::ok("backup-components", target, message)
+}
+
+/// The newest set beside the median of the seven before it.
+fn size(daily: &[Set], settings: &Settings) -> Option<Finding> {
+    let mut good = daily.iter().filter(|set| is_full(set, settings));
+    let newest = good.next()?;
+    let bytes = newest.contents.as_ref()?.bytes;
+    let mut earlier: Vec<u64> = good.filter_map(|set| set.contents.as_ref()).map(|contents| contents.bytes).collect();
+    if earlier.len() < COMPARED_AT_LEAST {
+        return Some(Finding::ok("backup-size", newest.id.to_string(), format!("{} in all", human_size(bytes))));
+    }
+    earlier.sort_unstable();
+    let median = earlier[earlier.len() / 2];
+    let percent = bytes.abs_diff(median) as f64 * 100.0 / median.max(1) as f64;
+    let direction = if bytes < median { "smaller" } else { "larger" };
+    let message =
+        format!("{}, {percent:.0} % {direction} than those before it ({})", human_size(bytes), human_size(median));
+    Some(Finding::ok("backup-size", newest.id.to_string(), message).under(percent, "percent", settings.size_change))
+}
+
+/// What a daily set takes is what the larger ones of the last took: one that has begun anew is larger than usual, and comes again.
+fn room(facts: &Facts, settings: &Settings) -> Finding {
+    let Some(space) = facts.space else {
+        return Finding::unknown("backup-space", &facts.root, "nothing tells how much room there is");
+    };
+    let news: Vec<&Contents> = facts.daily.iter().filter_map(|set| set.contents.as_ref()).collect();
+    match needed_bytes(&news) {
+        Some(needed) => judge_room(&facts.root, space, needed, settings),
+        None => Finding::ok("backup-space", &facts.root, format!("{} are left", human_size(space.bytes_free))),
+    }
+}
+
+/// The mean of what was new in sets that linked something; else the size of the newest.
+fn needed_bytes(sets: &[&Contents]) -> Option<u64> {
+    let linked: Vec<u64> = sets.iter().filter(|set| set.new_bytes < set.bytes).map(|set| set.new_bytes).collect();
+    match linked.len() {
+        0 => sets.first().map(|set| set.bytes),
+        count => Some(linked.iter().sum::<u64>() / count as u64),
+    }
+}
+
+fn judge_room(root: &str, space: Space, needed: u64, settings: &Settings) -> Finding {
+    let sets = space.bytes_free as f64 / needed.max(1) as f64;
+    let message = format!(
+        "{} are left, room for {:.0} more daily sets of {}",
+        human_size(space.bytes_free),
+        sets.floor(),
+        human_size(needed)
+    );
+    let finding = Finding::ok("backup-space", root, message).above(sets.floor(), "sets", settings.room);
+    match finding.status {
+        Status::Ok => finding,
+        _ => Finding { message: format!("{}; lower DAILY_RETENTION_DAYS or add a disk", finding.message), ..finding },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mail_common::record::EndStatus;
+    use mail_common::set::{Component, SetId};
+
+    const NOW: &str = "2026-11-23T12:00:00+00:00[UTC]";
+
+    /// A daily set that was done so many hours ago.
+    fn set(day: i8, hours_ago: i64, bytes: u64) -> Set {
+        let now: ZonedDateTime = NOW.parse().unwrap();
+        let contents = Contents {
+            status: EndStatus::Ok,
+            components: Component::ALL.to_vec(),
+            bytes,
+            new_bytes: bytes / 10,
+            errors: Vec::new(),
+        };
+        Set {
+            id: SetId::for_date(SetKind::Daily, jiff::civil::date(2026, 11, day)),
+            state: SetState::Complete,
+            done: Some(Timestamp::from_second(now.timestamp().as_second() - hours_ago * 3600).unwrap()),
+            contents: Some(contents),
+            damage: None,
+        }
+    }
+
+    fn found(daily: Vec<Set>, free: u64) -> Vec<Finding> {
+        let space = Space { bytes_free: free, bytes_total: free * 2, inodes_free: None };
+        let facts = Facts { daily, weekly: Vec::new(), root: "/b".to_owned(), space: Some(space) };
+        judge(&facts, &Settings::default(), &NOW.parse().unwrap())
+    }
+
+    #[track_caller]
+    fn check(findings: &[Finding], name: &str, target: &str, status: Status, part: &str) {
+        let found = findings.iter().find(|finding| finding.name == name && finding.target == target);
+        let found = found.unwrap_or_else(|| panic!("no {name} {target} in {findings:?}"));
+        assert!(found.status == status && found.message.contains(part), "{found:?}");
+    }
+
+    #[test]
+    fn a_young_whole_set_is_ok_and_an_old_one_is_critical() {
+        check(&found(vec![set(23, 9, 100)], 1000), "backup", "daily", Status::Ok, "complete and 9 h old");
+        check(&found(vec![set(22, 26, 100)], 1000), "backup", "daily", Status::Ok, "1 d 2 h old");
+        check(&found(vec![set(22, 27, 100)], 1000), "backup", "daily", Status::Critical, "see the log of mail-backup");
+        check(&found(Vec::new(), 1000), "backup", "daily", Status::Critical, "no daily set with every component");
+        check(&found(vec![set(24, -9, 100)], 1000), "backup", "daily", Status::Warning, "in the future");
+    }
+
+    #[test]
+    fn a_weekly_set_is_due_after_a_week() {
+        check(&found(vec![set(23, 9, 100)], 1000), "backup", "weekly", Status::Ok, "none was due");
+        let longer = vec![set(23, 9, 100), set(14, 9 * 24, 100)];
+        check(&found(longer, 1000), "backup", "weekly", Status::Critical, "no weekly set with every component");
+    }
+
+    #[test]
+    fn a_backup_that_failed_last_night_is_critical_although_the_one_before_is_young() {
+        let mut failed = set(23, 1, 100);
+        failed.state = SetState::Incomplete;
+        let contents = failed.contents.as_mut().unwrap();
+        contents.status = EndStatus::Incomplete;
+        contents.errors.push("connect to the database".to_owned());
+        let findings = found(vec![failed, set(22, 20, 100)], 1000);
+        check(&findings, "backup", "daily", Status::Ok, "20 h old");
+        check(&findings, "backup", "daily/2026-11-23", Status::Critical, "connect to the database");
+    }
+
+    #[test]
+    fn a_set_without_a_component_is_no_full_backup() {
+        let mut partial = set(23, 1, 100);
+        partial.contents.as_mut().unwrap().components.retain(|component| *component != Component::Mysql);
+        let findings = found(vec![partial.clone(), set(22, 20, 100)], 1000);
+        check(&findings, "backup", "daily", Status::Ok, "2026-11-22 is complete");
+        check(&findings, "backup-components", "daily/2026-11-23", Status::Ok, "without mysql");
+        check(&found(vec![partial], 1000), "backup", "daily", Status::Critical, "with every component");
+    }
+
+    #[test]
+    fn a_set_of_an_unlikely_size_is_named() {
+        let with = |bytes| vec![set(23, 1, bytes), set(22, 25, 100), set(21, 49, 110), set(20, 73, 90)];
+        let size = |bytes, status, part: &str| {
+            check(&found(with(bytes), 100_000), "backup-size", "daily/2026-11-23", status, part);
+        };
+        size(51, Status::Ok, "49 % smaller");
+        size(49, Status::Warning, "51 % smaller");
+        size(5, Status::Critical, "95 % smaller");
+        size(160, Status::Warning, "60 % larger");
+        check(
+            &found(vec![set(23, 1, 5), set(22, 25, 100)], 1000),
+            "backup-size",
+            "daily/2026-11-23",
+            Status::Ok,
+            "in all",
+        );
+    }
+
+    #[test]
+    fn room_is_counted_in_sets() {
+        let room = |free, status, part: &str| {
+            check(&found(vec![set(23, 1, 100)], free), "backup-space", "/b", status, part);
+        };
+        room(70, Status::Ok, "room for 7 more");
+        room(69, Status::Warning, "room for 6 more");
+        room(19, Status::Critical, "room for 1 more");
+    }
+}

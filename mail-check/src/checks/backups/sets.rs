@@ -1,0 +1,94 @@
+//! What the backup root holds.
+
+use std::fs;
+use std::path::Path;
+
+use jiff::Timestamp;
+use mail_common::manifest::Manifest;
+use mail_common::record::EndStatus;
+use mail_common::set::{
+    self, BackupRoot, CHECKSUMS, Component, FoundSet, MANIFEST, SetId, SetKind, SetState, Space, free_space,
+};
+
+/// So many of the newest daily sets are looked into: the newest, and the seven that it is compared with.
+const LOOKED_INTO: usize = 8;
+
+/// What a backup root holds.
+#[derive(Debug)]
+pub(super) struct Facts {
+    pub(super) daily: Vec<Set>,
+    pub(super) weekly: Vec<Set>,
+    pub(super) root: String,
+    pub(super) space: Option<Space>,
+}
+
+/// A set, the newest of its kind first.
+#[derive(Clone, Debug)]
+pub(super) struct Set {
+    pub(super) id: SetId,
+    pub(super) state: SetState,
+    /// When it was done; `None` when nothing tells.
+    pub(super) done: Option<Timestamp>,
+    /// What its run recorded; `None` for the old scripts, and for sets that were not looked into.
+    pub(super) contents: Option<Contents>,
+    /// Why its manifest cannot be read.
+    pub(super) damage: Option<String>,
+}
+
+/// What a run recorded of its set.
+#[derive(Clone, Debug)]
+pub(super) struct Contents {
+    pub(super) status: EndStatus,
+    pub(super) components: Vec<Component>,
+    /// Size of its files.
+    pub(super) bytes: u64,
+    /// Size of those that were not linked from an earlier set.
+    pub(super) new_bytes: u64,
+    pub(super) errors: Vec<String>,
+}
+
+pub(super) fn gather(root: &Path) -> Result<Facts, set::Error> {
+    let backups = BackupRoot::open(root)?;
+    Ok(Facts {
+        daily: newest_first(backups.sets(SetKind::Daily)?, LOOKED_INTO),
+        weekly: newest_first(backups.sets(SetKind::Weekly)?, 1),
+        root: root.display().to_string(),
+        space: free_space(root).ok(),
+    })
+}
+
+fn newest_first(sets: Vec<FoundSet>, looked_into: usize) -> Vec<Set> {
+    sets.into_iter().rev().enumerate().map(|(number, found)| look_into(&found, number < looked_into)).collect()
+}
+
+fn look_into(found: &FoundSet, read_manifest: bool) -> Set {
+    let (contents, damage) = match found.state {
+        SetState::Complete | SetState::Incomplete if read_manifest => read(&found.path),
+        _ => (None, None),
+    };
+    Set { id: found.id, state: found.state, done: done(found), contents, damage }
+}
+
+/// The checksums are written last of all.
+fn done(found: &FoundSet) -> Option<Timestamp> {
+    let modified = fs::metadata(found.path.join(CHECKSUMS)).and_then(|metadata| metadata.modified()).ok()?;
+    Timestamp::try_from(modified).ok()
+}
+
+fn read(set: &Path) -> (Option<Contents>, Option<String>) {
+    match Manifest::read(&set.join(MANIFEST)) {
+        Ok(manifest) => (Some(contents(&manifest)), None),
+        Err(error) => (None, Some(mail_common::report::chain(&error))),
+    }
+}
+
+fn contents(manifest: &Manifest) -> Contents {
+    let new = manifest.artifacts.iter().filter(|artifact| !artifact.reused);
+    Contents {
+        status: manifest.end.status,
+        components: manifest.components(),
+        bytes: manifest.total_bytes(),
+        new_bytes: new.map(|artifact| artifact.bytes).sum(),
+        errors: manifest.errors.iter().map(|error| error.message.clone()).collect(),
+    }
+}
