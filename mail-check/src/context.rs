@@ -17,6 +17,8 @@ pub(crate) struct Context {
     pub(crate) settings: Settings,
     /// Where the server's parts are.
     pub(crate) server: ServerSettings,
+    /// The file that `server` was read from, where one was named; other tools are given it too.
+    pub(crate) config_file: Option<PathBuf>,
     /// The directory that holds the sets.
     pub(crate) root: PathBuf,
     /// What is kept from run to run.

@@ -1,6 +1,7 @@
 //! The run: records of other tools are judged, checks are made, and what they found is told.
 
 use std::collections::BTreeMap;
+use std::io;
 
 use mail_common::exit::Exit;
 use mail_common::record::{Check, Record};
@@ -9,6 +10,7 @@ use mail_common::tool::Session;
 use crate::finding::{Finding, Status, worse};
 use crate::plan::Plan;
 use crate::probe::run_all;
+use crate::stream::{self, Facts};
 
 /// Does what the plan says.
 pub(crate) fn execute(plan: Plan, session: &Session) -> (Exit, BTreeMap<String, u64>) {
@@ -16,6 +18,9 @@ pub(crate) fn execute(plan: Plan, session: &Session) -> (Exit, BTreeMap<String, 
         session.report.info(format!("{} is left out: nothing is configured for it", group.name()));
     }
     let mut findings = Vec::new();
+    if plan.reads_records {
+        findings = judge_records(session);
+    }
     run_all(plan.probes, |finding| {
         session.emit(&Record::Check(Check::from(&finding)));
         findings.push(finding);
@@ -23,6 +28,17 @@ pub(crate) fn execute(plan: Plan, session: &Session) -> (Exit, BTreeMap<String, 
     say(session, &findings);
     let worst = worst_of(&findings);
     (Exit::Checked(worst), totals(&findings, session))
+}
+
+/// Judges what comes on stdin while it is passed on. Checks that others made count as if they were made here, and are not told again.
+fn judge_records(session: &Session) -> Vec<Finding> {
+    let facts = Facts::read(io::stdin().lock(), |line| session.pass(line));
+    let mut findings = stream::judge(&facts);
+    for finding in &findings {
+        session.emit(&Record::Check(Check::from(finding)));
+    }
+    findings.extend(facts.checks.iter().map(Finding::from));
+    findings
 }
 
 /// Nothing checked is unknown, never ok.

@@ -93,6 +93,13 @@ impl From<&Finding> for Check {
     }
 }
 
+/// A check that another run made; limits and value stay in its record.
+impl From<&Check> for Finding {
+    fn from(check: &Check) -> Self {
+        Self::new(check.status, &check.name, &check.target, &check.message)
+    }
+}
+
 /// The worse of two: critical, then warning, then unknown, as the monitoring plugins order them.
 pub(crate) fn worse(a: Status, b: Status) -> Status {
     if severity(a) >= severity(b) { a } else { b }

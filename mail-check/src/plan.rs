@@ -86,6 +86,7 @@ fn new_context(args: &Args, now: &ZonedDateTime) -> Result<Context, PlanError> {
     Ok(Context {
         now: now.clone(),
         settings: Settings::load(args.checks.as_deref())?,
+        config_file: args.common.config.clone(),
         root: args.root.clone().unwrap_or_else(|| server.backup_root.clone()),
         server,
         state,

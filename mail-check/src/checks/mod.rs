@@ -2,6 +2,8 @@
 
 pub(crate) mod resources; // processors, memory, disks, time
 pub(crate) mod backups; // whether there are sets, young and complete
+pub(crate) mod scans; // what the newest scan found
+pub(crate) mod s3; // the copy elsewhere
 pub(crate) mod set; // whether a backup set is as it was made
 
 use std::sync::Arc;
@@ -15,6 +17,8 @@ pub(crate) fn probes(group: Group, context: &Arc<Context>) -> Vec<Probe> {
     match group {
         Group::Resources => resources::probes(context),
         Group::Backups => backups::probes(context),
+        Group::Scans => scans::probes(context),
+        Group::S3 => s3::probes(context),
         _ => Vec::new(),
     }
 }

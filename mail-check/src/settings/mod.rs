@@ -16,13 +16,14 @@ use serde::Deserialize;
 
 pub(crate) use duration::Span;
 
-use crate::checks::{backups, resources};
+use crate::checks::{backups, resources, s3, scans};
 
 /// The file that is read when no other is named, where it is present.
 const DEFAULT_PATH: &str = "/etc/mailserver-backup/check.toml";
 
 /// The sections of `--print-config`, in order.
-const EXAMPLE: [&str; 3] = [include_str!("head.toml"), resources::EXAMPLE, backups::EXAMPLE];
+const EXAMPLE: [&str; 5] =
+    [include_str!("head.toml"), resources::EXAMPLE, backups::EXAMPLE, scans::EXAMPLE, s3::EXAMPLE];
 
 /// What the file of checks says. Every section may be left out.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -30,6 +31,8 @@ const EXAMPLE: [&str; 3] = [include_str!("head.toml"), resources::EXAMPLE, backu
 pub(crate) struct Settings {
     pub(crate) resources: resources::Settings,
     pub(crate) backups: backups::Settings,
+    pub(crate) scans: scans::Settings,
+    pub(crate) s3: s3::Settings,
 }
 
 /// Why the file of checks cannot be used.

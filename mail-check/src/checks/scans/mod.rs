@@ -1,0 +1,135 @@
+//! `scans`: whether the newest scan is young, saw everything, and found nothing.
+
+use std::fs::File;
+use std::io::{self, BufReader};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use crate::context::Context;
+use crate::finding::{Finding, worse};
+use crate::limits::Ceiling;
+use crate::probe::Probe;
+use crate::settings::Span;
+use crate::stream::{self, Facts, Run};
+
+/// Its section of `--print-config`.
+pub(crate) const EXAMPLE: &str = include_str!("example.toml");
+
+/// `[scans]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Settings {
+    pub(crate) records: Option<PathBuf>,
+    max_age: Span,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { records: None, max_age: Span::hours(26) }
+    }
+}
+
+pub(crate) fn probes(context: &Arc<Context>) -> Vec<Probe> {
+    let Some(records) = context.settings.scans.records.clone() else { return Vec::new() };
+    let target = records.display().to_string();
+    let context = Arc::clone(context);
+    vec![Probe::new("scan", target, context.timeout, move || check(&records, &context))]
+}
+
+fn check(records: &Path, context: &Context) -> Vec<Finding> {
+    let target = records.display().to_string();
+    match read(records) {
+        Ok(facts) => judge(&target, &facts, context.settings.scans.max_age, context.now.timestamp()),
+        Err(error) => vec![Finding::unknown("scan", target, format!("the records cannot be read: {error}"))],
+    }
+}
+
+fn read(records: &Path) -> io::Result<Facts> {
+    Ok(Facts::read(BufReader::new(File::open(records)?), |_| {}))
+}
+
+/// What was found, each by itself, and the scan as a whole.
+fn judge(target: &str, facts: &Facts, max_age: Span, now: Timestamp) -> Vec<Finding> {
+    let Some(run) = facts.last_run("mail-scan") else {
+        let why = facts.broken.as_deref().unwrap_or("they hold no run of mail-scan");
+        return vec![Finding::unknown("scan", target, format!("the records tell of no scan: {why}"))];
+    };
+    let mut findings: Vec<Finding> = stream::judge(facts)
+        .into_iter()
+        .filter(|finding| ["infected", "unscanned"].contains(&&*finding.name))
+        .collect();
+    findings.insert(0, judge_run(target, run, facts, max_age, now));
+    findings
+}
+
+fn judge_run(target: &str, run: &Run, facts: &Facts, max_age: Span, now: Timestamp) -> Finding {
+    let Some(begun) = run.begun() else {
+        return Finding::unknown("scan", target, format!("the scan began at {:?}, which is no time", run.begin.time));
+    };
+    let age = Span::seconds((now.as_second() - begun.as_second()).max(0).cast_unsigned());
+    let finding = match &run.end {
+        None => Finding::unknown("scan", target, format!("the scan that began {age} ago has not ended, or has died")),
+        Some(end) if end.exit == 0 => Finding::ok("scan", target, format!("all was scanned and clean, {age} ago")),
+        Some(end) if facts.infected > 0 => {
+            let message = format!("{} infected, {} not scanned, {age} ago", facts.infected, facts.unscanned);
+            Finding::critical("scan", target, message).measured(f64::from(end.exit), "exit")
+        }
+        Some(_) if facts.unscanned > 0 && facts.errors == 0 => {
+            Finding::warning("scan", target, format!("{} not scanned, {age} ago", facts.unscanned))
+        }
+        Some(end) => {
+            let why = facts.errors_first.first().map_or("see its records", String::as_str);
+            Finding::critical("scan", target, format!("the scan failed (exit {}), {age} ago: {why}", end.exit))
+        }
+    };
+    let limits = Ceiling::critical((max_age.as_seconds() + 1.0) / 3600.0);
+    let message = match age > max_age {
+        true => format!("{}; nothing was scanned since, see the log of mail-scan", finding.message),
+        false => finding.message.clone(),
+    };
+    let status = finding.status;
+    let aged = Finding { message, ..finding }.under(age.as_seconds() / 3600.0, "hours", limits);
+    Finding { status: worse(status, aged.status), ..aged }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::finding::Status;
+
+    const BEGIN: &str = r#"{"type":"begin","data":{"v":1,"tool":"mail-scan","version":"1","host":"mx","time":"2026-11-23T05:00:00+00:00","args":[]}}"#;
+
+    fn end(exit: u8) -> String {
+        format!(
+            r#"{{"type":"end","data":{{"tool":"mail-scan","status":"bad","exit":{exit},"seconds":1,"totals":{{}}}}}}"#
+        )
+    }
+
+    fn verdict(status: &str) -> String {
+        format!(r#"{{"type":"verdict","data":{{"path":"/m/1","status":"{status}","engine":"e"}}}}"#)
+    }
+
+    #[track_caller]
+    fn check(lines: &[&str], hour: i8, status: Status, part: &str) {
+        let text = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+        let now = jiff::civil::date(2026, 11, 24).at(hour, 0, 0, 0).in_tz("UTC").unwrap().timestamp();
+        let findings = judge("/r", &Facts::read(text.as_bytes(), |_| {}), Span::hours(26), now);
+        let found = &findings[0];
+        assert!(found.status == status && found.message.contains(part), "{found:?}");
+    }
+
+    #[test]
+    fn a_scan_is_judged_by_its_age_and_by_what_it_saw() {
+        let (clean, infected, unscanned) = (verdict("clean"), verdict("infected"), verdict("unscanned"));
+        check(&[BEGIN, &clean, &end(0)], 4, Status::Ok, "23 h ago");
+        check(&[BEGIN, &clean, &end(0)], 8, Status::Critical, "nothing was scanned since");
+        check(&[BEGIN, &infected, &end(1)], 4, Status::Critical, "1 infected");
+        check(&[BEGIN, &unscanned, &end(1)], 4, Status::Warning, "1 not scanned");
+        check(&[BEGIN, &end(3)], 4, Status::Critical, "the scan failed (exit 3)");
+        check(&[BEGIN, &clean], 4, Status::Unknown, "has died");
+        check(&[], 4, Status::Unknown, "tell of no scan");
+    }
+}

@@ -1,0 +1,155 @@
+//! What a stream of records says: how each tool ended, what was found, what is stored.
+
+use std::io::BufRead;
+
+use jiff::Timestamp;
+use mail_common::jsonl::{Line, RecordReader};
+use mail_common::record::{Begin, Check, End, ErrorRecord, Record, StoredSet, Usage, Verdict, VerdictStatus};
+use mail_common::report::chain;
+
+/// So many of a kind are told one by one; all are counted.
+pub(crate) const TOLD: usize = 20;
+
+/// What a stream says. Where a tool ran several times, what is found and stored is that of all its runs.
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    /// In the order in which they began.
+    pub(crate) runs: Vec<Run>,
+    pub(crate) infected: u64,
+    /// The first of them.
+    pub(crate) infected_first: Vec<Infected>,
+    pub(crate) unscanned: u64,
+    pub(crate) unscanned_first: Vec<String>,
+    pub(crate) errors: u64,
+    pub(crate) errors_first: Vec<String>,
+    pub(crate) sets: Vec<StoredSet>,
+    pub(crate) usages: Vec<Usage>,
+    /// Checks that others made.
+    pub(crate) checks: Vec<Check>,
+    /// Why the stream cannot be trusted to be whole.
+    pub(crate) broken: Option<String>,
+}
+
+/// A run of a tool.
+#[derive(Clone, Debug)]
+pub(crate) struct Run {
+    pub(crate) begin: Begin,
+    /// `None`: it has died.
+    pub(crate) end: Option<End>,
+}
+
+/// What a scanner found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Infected {
+    /// The member of an archive, else the file: a name that is the same tomorrow.
+    pub(crate) what: String,
+    /// Where it lies.
+    pub(crate) place: String,
+    pub(crate) signature: String,
+    pub(crate) message_id: Option<String>,
+    pub(crate) subject: Option<String>,
+}
+
+impl Run {
+    /// When it began; `None` when that cannot be read.
+    pub(crate) fn begun(&self) -> Option<Timestamp> {
+        self.begin.time.parse().ok()
+    }
+}
+
+impl Facts {
+    /// Reads `input` to its end, and shows each line to `pass` as it comes.
+    pub(crate) fn read(input: impl BufRead, mut pass: impl FnMut(&Line)) -> Self {
+        let mut facts = Self::default();
+        let mut reader = RecordReader::new(input);
+        for line in reader.by_ref() {
+            match line {
+                Ok(line) => {
+                    pass(&line);
+                    if let Some(record) = line.record {
+                        facts.add(record);
+                    }
+                }
+                Err(error) => {
+                    facts.broken = Some(chain(&error));
+                    return facts;
+                }
+            }
+        }
+        facts.broken = reader.finish().err().map(|error| chain(&error));
+        facts
+    }
+
+    /// The last run of `tool`.
+    pub(crate) fn last_run(&self, tool: &str) -> Option<&Run> {
+        self.runs.iter().rev().find(|run| run.begin.tool == tool)
+    }
+
+    fn add(&mut self, record: Record) {
+        match record {
+            Record::Begin(begin) => self.runs.push(Run { begin, end: None }),
+            Record::End(end) => self.end(end),
+            Record::Verdict(verdict) => self.verdict(&verdict),
+            Record::Error(error) => self.error(&error),
+            Record::Set(set) => self.sets.push(set),
+            Record::Usage(usage) => self.usages.push(usage),
+            Record::Check(check) => self.checks.push(check),
+            Record::Artifact(_) | Record::Transfer(_) | Record::Restored(_) => {}
+        }
+    }
+
+    /// An `end` is of the last run of its tool that has none.
+    fn end(&mut self, end: End) {
+        let open = self.runs.iter_mut().rev().find(|run| run.end.is_none() && run.begin.tool == end.tool);
+        if let Some(run) = open {
+            run.end = Some(end);
+        }
+    }
+
+    fn verdict(&mut self, verdict: &Verdict) {
+        let what = verdict.member.as_ref().unwrap_or(&verdict.path.path).clone();
+        match verdict.status {
+            VerdictStatus::Clean => {}
+            VerdictStatus::Infected => {
+                self.infected += 1;
+                if self.infected_first.len() < TOLD {
+                    self.infected_first.push(infected(verdict, what));
+                }
+            }
+            VerdictStatus::Unscanned => {
+                self.unscanned += 1;
+                if self.unscanned_first.len() < TOLD {
+                    let reason = verdict.reason.as_deref().unwrap_or("no reason given");
+                    self.unscanned_first.push(format!("{what} ({reason})"));
+                }
+            }
+        }
+    }
+
+    fn error(&mut self, error: &ErrorRecord) {
+        self.errors += 1;
+        if self.errors_first.len() < TOLD {
+            let causes = error.causes.iter().map(|cause| format!(": {cause}")).collect::<String>();
+            self.errors_first.push(format!("{}{causes}", error.message));
+        }
+    }
+}
+
+fn infected(verdict: &Verdict, what: String) -> Infected {
+    let path = &verdict.path.path;
+    let file = match (&verdict.root, &verdict.set) {
+        (Some(root), Some(set)) => format!("{root}/{set}/{path}"),
+        _ => path.clone(),
+    };
+    let place = match &verdict.member {
+        Some(member) => format!("{file}: {member}"),
+        None => file,
+    };
+    Infected {
+        what,
+        place,
+        signature: verdict.signature.clone().unwrap_or_else(|| "no name".to_owned()),
+        message_id: verdict.message_id.clone(),
+        subject: verdict.subject.clone(),
+    }
+}

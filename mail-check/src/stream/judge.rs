@@ -1,0 +1,157 @@
+//! From what a stream says to findings: a failed backup, an infected message, an upload that is not whole.
+
+use mail_common::record::{End, EndStatus};
+
+use super::facts::{Facts, Infected, Run, TOLD};
+use crate::finding::{Finding, Status};
+
+/// One finding for each run and each infected file, and one each for what was not scanned and for a stream that is cut.
+pub(crate) fn judge(facts: &Facts) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = facts.runs.iter().map(|run| judge_run(run, facts)).collect();
+    findings.extend(facts.infected_first.iter().map(judge_infected));
+    if facts.infected > TOLD as u64 {
+        let message = format!("{} infected in all; the first {TOLD} are named", facts.infected);
+        findings.push(Finding::critical("infected", "others", message));
+    }
+    if facts.unscanned > 0 {
+        let message =
+            format!("{} not scanned: {}", facts.unscanned, shortened(&facts.unscanned_first, facts.unscanned));
+        findings.push(Finding::warning("unscanned", "stream", message).measured(facts.unscanned as f64, "files"));
+    }
+    if let Some(why) = &facts.broken {
+        let message = format!("{why}; what it did is not known");
+        findings.push(Finding::unknown("stream", "stdin", message));
+    }
+    findings
+}
+
+/// Alerts go by name and target: these are the same tomorrow, while the set is another.
+fn judge_run(run: &Run, facts: &Facts) -> Finding {
+    let (tool, host) = (run.begin.tool.as_str(), run.begin.host.as_str());
+    let about = run.begin.set.as_ref().map(|set| format!("{set}: ")).unwrap_or_default();
+    let Some(end) = &run.end else {
+        return Finding::unknown(tool, host, format!("{about}it has ended without its end record"));
+    };
+    let message = match end.exit {
+        0 => format!("{about}done in {:.0} s", end.seconds),
+        4 => format!("{about}another run held the lock"),
+        exit if facts.errors > 0 => {
+            format!("{about}exit code {exit}: {}", shortened(&facts.errors_first, facts.errors))
+        }
+        exit => format!("{about}exit code {exit}: {}", words_of(end)),
+    };
+    Finding::new(status_of(end, facts), tool, host, message).measured(end.seconds, "seconds")
+}
+
+/// A scan that found something has done its work: what it found is judged by itself.
+fn status_of(end: &End, facts: &Facts) -> Status {
+    match (end.tool.as_str(), end.exit) {
+        (_, 0) => Status::Ok,
+        (_, 4) => Status::Warning,
+        ("mail-check", 1) => Status::Warning,
+        ("mail-check", 3) => Status::Unknown,
+        ("mail-scan", 1) if facts.infected == 0 && facts.errors == 0 => Status::Warning,
+        _ => Status::Critical,
+    }
+}
+
+fn words_of(end: &End) -> &'static str {
+    match end.status {
+        EndStatus::Ok => "it says that all is well",
+        EndStatus::Bad => "all was done, and the answer is bad",
+        EndStatus::Incomplete => "not all was done",
+    }
+}
+
+fn judge_infected(infected: &Infected) -> Finding {
+    let mut message = format!("{} in {}", infected.signature, infected.place);
+    if let Some(id) = &infected.message_id {
+        message.push_str(&format!(", message {id}"));
+    }
+    if let Some(subject) = &infected.subject {
+        message.push_str(&format!(", subject {subject:?}"));
+    }
+    Finding::critical("infected", &infected.what, message)
+}
+
+/// The first three, and how many more.
+fn shortened(first: &[String], count: u64) -> String {
+    const SHOWN: usize = 3;
+    let shown = first.iter().take(SHOWN).cloned().collect::<Vec<_>>().join("; ");
+    match count.saturating_sub(SHOWN as u64) {
+        0 => shown,
+        more => format!("{shown}; and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn begin(tool: &str) -> String {
+        format!(
+            r#"{{"type":"begin","data":{{"v":1,"tool":"{tool}","version":"1","host":"mx","time":"2026-11-23T03:00:00+09:00","args":[],"set":"daily/2026-11-23"}}}}"#
+        )
+    }
+
+    fn end(tool: &str, exit: u8) -> String {
+        let status = if exit == 0 { "ok" } else { "bad" };
+        format!(
+            r#"{{"type":"end","data":{{"tool":"{tool}","status":"{status}","exit":{exit},"seconds":9,"totals":{{}}}}}}"#
+        )
+    }
+
+    const INFECTED: &str = r#"{"type":"verdict","data":{"root":"/b","set":"daily/2026-11-23","path":"m/0001.tar.zst","member":"a/cur/1","status":"infected","signature":"Eicar","subject":"hi","engine":"e"}}"#;
+    const UNSCANNED: &str =
+        r#"{"type":"verdict","data":{"path":"/x.zip","status":"unscanned","reason":"encrypted","engine":"e"}}"#;
+    const ERROR: &str = r#"{"type":"error","data":{"message":"dump","causes":["gone"]}}"#;
+
+    #[track_caller]
+    fn check(lines: &[&str], expected: &[(&str, &str, Status)]) {
+        let text = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+        let findings = judge(&Facts::read(text.as_bytes(), |_| {}));
+        let found: Vec<(&str, &str, Status)> =
+            findings.iter().map(|f| (f.name.as_str(), f.target.as_str(), f.status)).collect();
+        assert_eq!(found, expected, "{findings:#?}");
+    }
+
+    #[test]
+    fn each_run_is_judged_by_how_it_ended() {
+        let (backup, scan) = (begin("mail-backup"), begin("mail-scan"));
+        let good = [&*scan, &*backup, &end("mail-backup", 0), &end("mail-scan", 0)].map(str::to_owned);
+        let good: Vec<&str> = good.iter().map(String::as_str).collect();
+        check(&good, &[("mail-scan", "mx", Status::Ok), ("mail-backup", "mx", Status::Ok)]);
+        check(&[&backup, ERROR, &end("mail-backup", 1)], &[("mail-backup", "mx", Status::Critical)]);
+        check(&[&backup, &end("mail-backup", 4)], &[("mail-backup", "mx", Status::Warning)]);
+        let died = [("mail-backup", "mx", Status::Unknown), ("stream", "stdin", Status::Unknown)];
+        check(&[&backup], &died);
+    }
+
+    #[test]
+    fn what_a_scan_found_is_named() {
+        let scan = begin("mail-scan");
+        check(
+            &[&scan, INFECTED, &end("mail-scan", 1)],
+            &[("mail-scan", "mx", Status::Critical), ("infected", "a/cur/1", Status::Critical)],
+        );
+        check(
+            &[&scan, UNSCANNED, &end("mail-scan", 1)],
+            &[("mail-scan", "mx", Status::Warning), ("unscanned", "stream", Status::Warning)],
+        );
+    }
+
+    #[test]
+    fn a_stream_that_is_no_stream_is_unknown() {
+        check(&["not json"], &[("stream", "stdin", Status::Unknown)]);
+        check(&[], &[("stream", "stdin", Status::Unknown)]);
+    }
+
+    #[test]
+    fn thousands_of_hits_are_counted_and_twenty_named() {
+        let lines: Vec<String> = (0..5000).map(|number| INFECTED.replace("cur/1", &format!("cur/{number}"))).collect();
+        let text = format!("{}\n{}\n{}\n", begin("mail-scan"), lines.join("\n"), end("mail-scan", 1));
+        let findings = judge(&Facts::read(text.as_bytes(), |_| {}));
+        assert_eq!(findings.len(), 22);
+        assert!(findings[21].message.starts_with("5000 infected in all"), "{}", findings[21].message);
+    }
+}
