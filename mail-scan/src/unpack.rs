@@ -116,7 +116,7 @@ impl Unpacker<'_, '_> {
         match inner {
             Inner::Archive => self.members(&mut content),
             Inner::Text => self.text(None, &mut content),
-            Inner::Whole => self.whole(None, &mut content),
+            Inner::Whole => self.whole(&mut content),
         }
     }
 
@@ -138,16 +138,24 @@ impl Unpacker<'_, '_> {
                 let reason = format!("{} bytes are more than is looked into in one piece", head.size);
                 self.artifact.refuse(self.run, &part(name, None), reason);
             } else {
-                self.whole(name, &mut archive)?;
+                self.member(&head.name, head.size, &mut archive)?;
             }
         }
         archive.finish().map_err(failed)?;
         Ok(())
     }
 
-    /// One content in one piece, or refused.
-    fn whole(&mut self, member: Option<&[u8]>, content: &mut dyn Read) -> Result<(), Error> {
-        let part = part(member, None);
+    /// A member that may be in memory, once there is room for it.
+    fn member(&mut self, name: &[u8], size: u64, archive: &mut impl Read) -> Result<(), Error> {
+        let taken = self.take(size)?;
+        let mut bytes = Vec::new();
+        archive.read_to_end(&mut bytes).map_err(|source| self.damaged(source))?;
+        self.send(part(Some(name), None), bytes, taken)
+    }
+
+    /// One content of a length that nobody knows before, in one piece, or refused.
+    fn whole(&mut self, content: &mut dyn Read) -> Result<(), Error> {
+        let part = part(None, None);
         let limit = self.run.max_bytes.unwrap_or(MEMORY_MAX_BYTES).min(MEMORY_MAX_BYTES);
         let mut bytes = Vec::new();
         content.take(limit + 1).read_to_end(&mut bytes).map_err(|source| self.damaged(source))?;

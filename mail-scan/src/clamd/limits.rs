@@ -23,10 +23,17 @@ struct Known {
     unseen_bytes: u64,
 }
 
+const NOTHING: Known = Known { seen_bytes: 0, unseen_bytes: NEVER_BYTES };
+
 impl Limits {
     /// Nothing is known yet.
     pub(crate) fn unknown() -> Self {
-        Self(Mutex::new(Known { seen_bytes: 0, unseen_bytes: NEVER_BYTES }))
+        Self(Mutex::new(NOTHING))
+    }
+
+    /// What was known was of another clamd: its limits may be others.
+    pub(crate) fn forget(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = NOTHING;
     }
 
     /// Whether clamd looks into the whole of a file of `bytes`; asks it with `finds` where that is not known yet.
@@ -83,6 +90,14 @@ mod tests {
         assert_eq!((allow(4_900_000), asked.get()), (Ok(true), 5));
         assert_eq!((allow(7_000_000), asked.get()), (Ok(false), 5));
         assert_eq!((allow(10 << 30), asked.get()), (Ok(false), 5));
+    }
+
+    #[test]
+    fn another_clamd_is_asked_anew() {
+        let limits = Limits::unknown();
+        assert_eq!(limits.allow::<()>(1 << 20, |_| Ok(true)), Ok(true));
+        limits.forget();
+        assert_eq!(limits.allow::<()>(1 << 20, |_| Ok(false)), Ok(false));
     }
 
     #[test]

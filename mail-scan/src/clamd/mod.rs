@@ -9,6 +9,7 @@ mod version; // engine, signatures and their age
 mod limits; // up to which size clamd looks into a file
 mod server; // one clamd: introduced, asked, tried again
 mod pool; // several of them: work is spread, the dead are replaced
+mod work_dir; // where a private clamd works
 mod spawn; // a private clamd
 
 pub(crate) use address::{Address, UnknownAddress, usual_address};

@@ -110,11 +110,12 @@ impl Server {
         Ok(server)
     }
 
-    /// Proves it again, after it did not answer: another may have taken its place.
+    /// Proves it again, after it did not answer: another may have taken its place, with other limits.
     pub(crate) fn introduce_again(&self) -> Result<(), ServerError> {
         let introduction = introduction_of(&self.address, &self.patience)?;
         *self.introduction.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(introduction);
-        Ok(())
+        self.limits.forget();
+        self.check_depth()
     }
 
     pub(crate) fn introduction(&self) -> Arc<Introduction> {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -10,11 +10,10 @@ use std::time::{Duration, Instant};
 
 use mail_common::atomic;
 use mail_common::interrupt::Interrupt;
-use mail_common::set::free_space;
 use rustix::process::{Pid, Signal, kill_process};
-use tempfile::TempDir;
 
 use super::Address;
+use super::work_dir::WorkDir;
 
 const PROGRAM_DIRS: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/usr/bin"];
 const SYSTEM_CONFIGS: [&str; 3] = ["/etc/clamav/clamd.conf", "/etc/clamd.d/scan.conf", "/etc/clamd.conf"];
@@ -25,14 +24,11 @@ const ACCOUNTS: [&str; 2] = ["clamav", "clamscan"];
 const READY_WITHIN: Duration = Duration::from_secs(180);
 const STOPPED_WITHIN: Duration = Duration::from_secs(10);
 
-/// clamd writes parts of what it unpacks; in memory where there is so much of it.
-const MEMORY_FREE_BYTES: u64 = 2 << 30;
-
 /// A clamd that was started by this run. Dropping it stops it.
 #[derive(Debug)]
 pub(crate) struct Spawned {
     process: Child,
-    dir: TempDir,
+    dir: WorkDir,
 }
 
 /// Why no clamd could be started.
@@ -60,7 +56,7 @@ impl Spawned {
         if !has_signatures(&signatures) {
             return Err(SpawnError::NoSignatures { dir: signatures });
         }
-        let dir = work_dir().map_err(|source| SpawnError::Prepare { path: std::env::temp_dir(), source })?;
+        let dir = WorkDir::new().map_err(|source| SpawnError::Prepare { path: std::env::temp_dir(), source })?;
         let prepare = |source| SpawnError::Prepare { path: dir.path().to_owned(), source };
         let account = account();
         let config = config(dir.path(), &signatures, threads);
@@ -157,17 +153,6 @@ fn has_signatures(dir: &Path) -> bool {
             [".cvd", ".cld", ".cud", ".ndb", ".hdb", ".hsb", ".ldb"].iter().any(|suffix| name.ends_with(suffix))
         })
     })
-}
-
-fn work_dir() -> io::Result<TempDir> {
-    let builder =
-        || tempfile::Builder::new().prefix("mail-scan-").permissions(fs::Permissions::from_mode(0o700)).to_owned();
-    let memory = Path::new("/dev/shm");
-    let is_roomy = free_space(memory).is_ok_and(|space| space.bytes_free >= MEMORY_FREE_BYTES);
-    if is_roomy && let Ok(dir) = builder().tempdir_in(memory) {
-        return Ok(dir);
-    }
-    builder().tempdir()
 }
 
 /// Whom clamd works as when root starts it: hostile files are not for root to parse.

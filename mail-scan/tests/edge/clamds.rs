@@ -2,12 +2,12 @@
 
 use std::fs;
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use mail_tests::clamd::{Clamd, eicar};
+use mail_tests::clamd::{Clamd, MARKER, eicar};
 use mail_tests::run::Outcome;
 use rustix::process::{Signal, kill_process};
 use serde_json::Value;
@@ -152,6 +152,30 @@ fn a_clamd_that_is_restarted_is_waited_for() {
 }
 
 #[test]
+fn a_clamd_that_comes_back_with_lower_limits_is_not_believed_beyond_them() {
+    let mut bench = Bench::with(Clamd::start_with("MaxFileSize 8M\nAlertExceedsMax no\n"));
+    let large = [vec![b'x'; 3 << 20], MARKER.as_bytes().to_vec()].concat();
+    bench.put("first", &large);
+    for number in 0..400 {
+        bench.put(&format!("between/{number}"), format!("Subject: {number}\r\n\r\nhello\r\n").repeat(200));
+    }
+    bench.put("last", [&large[..], b"-"].concat());
+    let operands = ["first", "between", "last"].map(|name| bench.path(name));
+    let running = bench.tool().args(["--jobs", "1", "--timeout", "60"]).args(&operands).spawn();
+    while !bench.clamd.log().contains("Local.Test.Marker") {
+        thread::sleep(Duration::from_millis(2));
+    }
+    bench.clamd.kill();
+    let config = fs::read_to_string(bench.clamd.config_file()).unwrap();
+    put(&bench.clamd.config_file(), config.replace("MaxFileSize 8M", "MaxFileSize 1M"));
+    thread::sleep(Duration::from_millis(500));
+    bench.clamd.resume();
+    let outcome = running.wait().assert_code(1);
+    assert_eq!(verdict_on(&outcome, "/first")["status"], "infected");
+    assert_eq!(verdict_on(&outcome, "/last")["status"], "unscanned");
+}
+
+#[test]
 fn a_clamd_that_is_killed_for_good_leaves_nothing_clean_that_was_not_scanned() {
     let mut bench = Bench::new();
     for number in 0..3000 {
@@ -278,8 +302,7 @@ fn a_private_clamd_ends_with_a_run_that_is_killed() {
     assert!(running.is_running() && is_alive(&clamd), "it was over before it could be killed");
     let command_line = fs::read_to_string(format!("/proc/{clamd}/cmdline")).unwrap();
     let config = command_line.split('\0').find(|word| word.ends_with("/clamd.conf")).unwrap();
-    // What a killed run leaves behind is a small directory.
-    let _left = Directory(Path::new(config).parent().unwrap().to_owned());
+    let left = Path::new(config).parent().unwrap().to_owned();
     running.signal(Signal::KILL);
     let _ = running.wait();
     let start = Instant::now();
@@ -287,15 +310,12 @@ fn a_private_clamd_ends_with_a_run_that_is_killed() {
         assert!(start.elapsed() < Duration::from_secs(10), "clamd is left behind");
         thread::sleep(Duration::from_millis(20));
     }
-}
-
-/// A directory that goes with the test.
-struct Directory(PathBuf);
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
+    // The small directory that a killed run leaves goes with the next.
+    assert!(left.is_dir());
+    bench.put("file/harmless", "hello");
+    let next = self::tool(&["spawn"]).arg("--no-cache").arg("--signatures").arg(bench.clamd.signatures());
+    let _ = next.arg(bench.path("file")).run().assert_code(0);
+    assert!(!left.exists(), "{} is still there", left.display());
 }
 
 /// The numbers of the child processes of `pid`.
