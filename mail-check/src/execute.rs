@@ -32,7 +32,7 @@ pub(crate) fn execute(plan: Plan, session: &Session) -> (Exit, BTreeMap<String, 
 
 /// Judges what comes on stdin while it is passed on. Checks that others made count as if they were made here, and are not told again.
 fn judge_records(session: &Session) -> Vec<Finding> {
-    let facts = Facts::read(io::stdin().lock(), |line| session.pass(line));
+    let facts = Facts::pass(session, io::stdin().lock());
     let mut findings = stream::judge(&facts);
     for finding in &findings {
         session.emit(&Record::Check(Check::from(finding)));

@@ -2,7 +2,7 @@
 
 use std::io::BufRead;
 
-use mail_common::jsonl::{self, RecordReader};
+use mail_common::jsonl;
 use mail_common::record::{Artifact, Record, Verdict};
 use mail_common::tool::Session;
 
@@ -27,17 +27,11 @@ impl Upstream {
     /// When a line is damaged, or a tool has ended without its `end` record.
     pub(crate) fn read(input: impl BufRead, session: &Session) -> Result<Self, jsonl::Error> {
         let mut upstream = Self::default();
-        let mut reader = RecordReader::new(input);
-        for line in reader.by_ref() {
-            let line = line?;
-            session.pass(&line);
-            match line.record {
-                Some(Record::Artifact(artifact)) => upstream.artifacts.push(artifact),
-                Some(Record::Verdict(verdict)) => upstream.verdicts.push(verdict),
-                _ => {}
-            }
-        }
-        reader.finish()?;
+        session.pass_all(input, |record| match record {
+            Record::Artifact(artifact) => upstream.artifacts.push(artifact),
+            Record::Verdict(verdict) => upstream.verdicts.push(verdict),
+            _ => {}
+        })?;
         Ok(upstream)
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
-use mail_common::jsonl::{self, RecordReader};
+use mail_common::jsonl;
 use mail_common::record::{Artifact, Record, Verdict, VerdictStatus};
 use mail_common::tool::Session;
 
@@ -31,17 +31,11 @@ impl Upstream {
     /// Reads to the end, passing every line on.
     pub(crate) fn read(input: impl BufRead, session: &Session) -> Result<Self, jsonl::Error> {
         let mut upstream = Self::default();
-        let mut reader = RecordReader::new(input);
-        for line in reader.by_ref() {
-            let line = line?;
-            session.pass(&line);
-            match line.record {
-                Some(Record::Artifact(artifact)) => upstream.add_artifact(artifact),
-                Some(Record::Verdict(verdict)) => upstream.add_verdict(verdict),
-                _ => {}
-            }
-        }
-        reader.finish()?;
+        session.pass_all(input, |record| match record {
+            Record::Artifact(artifact) => upstream.add_artifact(artifact),
+            Record::Verdict(verdict) => upstream.add_verdict(verdict),
+            _ => {}
+        })?;
         Ok(upstream)
     }
 

@@ -147,6 +147,19 @@ fn a_pull_gets_through_and_takes_nothing_that_is_damaged() {
 }
 
 #[test]
+fn a_pull_keeps_to_its_rate() {
+    let scene = Scene::new("rate");
+    let _ = scene.push().run().assert_code(0);
+    let to = tempfile::tempdir().unwrap();
+    let tool = scene.root.s3_tool(&scene.server, &scene.server.endpoint());
+    let pull = tool.args(["pull", "--latest", "--from", &scene.bucket, "--limit-rate", "8M", "--to"]).arg(to.path());
+    let start = std::time::Instant::now();
+    let _ = pull.run().assert_code(0);
+    // 18 MiB; a machine that is busy can only be slower.
+    assert!(start.elapsed() > Duration::from_secs(2), "{:?}", start.elapsed());
+}
+
+#[test]
 fn what_cannot_be_helped_is_said_and_nothing_is_claimed() {
     let scene = Scene::new("helpless");
     let check = |rule: fn(&Request) -> Fault, code: i32, part: &str| {
@@ -234,6 +247,7 @@ fn pushes_at_once_and_pushes_that_are_asked_to_stop_do_no_harm() {
     assert!(outcomes.iter().any(|outcome| outcome.code() == 0), "{outcomes:?}");
     scene.check_whole();
     scene.clear();
+    scene.proxy.set_rule(|_| Fault::None);
     let mut running = scene.push().args(["--limit-rate", "4M"]).spawn();
     std::thread::sleep(Duration::from_millis(1500));
     running.signal(Signal::TERM);
@@ -241,6 +255,11 @@ fn pushes_at_once_and_pushes_that_are_asked_to_stop_do_no_harm() {
     let _ = running.wait().assert_code(3).assert_stderr("interrupted by a signal");
     assert!(asked.elapsed() < Duration::from_secs(3));
     assert_eq!(scene.complete_sets(), 0);
+    // The parts of the large file cost nothing from now on.
+    let seen = scene.proxy.seen();
+    assert!(seen.iter().any(|request| request.method == "DELETE" && request.target.contains("uploadId")));
+    let left = scene.server.aws_ok(&["s3api", "list-multipart-uploads", "--bucket", "at-once", "--output", "json"]);
+    assert!(!left.contains("UploadId"), "{left}");
     let _ = scene.push().run().assert_code(0);
     scene.check_whole();
 }

@@ -64,3 +64,21 @@ fn objects_are_as_they_were_asked_for_also_when_copied() {
     assert_eq!(after["objects"], 12);
     assert_eq!(after["bytes"].as_u64().unwrap() - before["bytes"].as_u64().unwrap(), 2 * (17 << 20));
 }
+
+#[test]
+fn a_key_of_kms_is_named_to_the_store() {
+    let server = S3Server::moto();
+    server.make_bucket("mail");
+    let root = SampleRoot::new();
+    let large = vec![7; 17 << 20];
+    root.make_daily(DAY_1, &[("mysql/large.sql.zst", &large), ("dkim/dkim.tar.zst", b"keys")]);
+    const KEY: &str = "arn:aws:kms:us-east-1:123456789012:key/00000000-0000-0000-0000-000000000001";
+    let push = root.push_to_s3(&server, &server.endpoint(), DAY_1, "s3://mail");
+    let _ = push.args(["--sse", "aws:kms", "--sse-kms-key-id", KEY]).run().assert_code(0);
+    for path in ["mysql/large.sql.zst", "dkim/dkim.tar.zst", "checksums.sha256"] {
+        let key = format!("daily/{DAY_1}/{path}");
+        let head = server.aws_ok(&["s3api", "head-object", "--bucket", "mail", "--key", &key, "--output", "json"]);
+        let head: Value = serde_json::from_str(&head).unwrap();
+        assert_eq!((&head["ServerSideEncryption"], &head["SSEKMSKeyId"]), (&"aws:kms".into(), &KEY.into()), "{path}");
+    }
+}

@@ -3,9 +3,10 @@
 use std::io::BufRead;
 
 use jiff::Timestamp;
-use mail_common::jsonl::{Line, RecordReader};
+use mail_common::jsonl::RecordReader;
 use mail_common::record::{Begin, Check, End, ErrorRecord, Record, StoredSet, Usage, Verdict, VerdictStatus};
 use mail_common::report::chain;
+use mail_common::tool::Session;
 
 /// So many of a kind are told one by one; all are counted.
 pub(crate) const TOLD: usize = 20;
@@ -58,18 +59,13 @@ impl Run {
 }
 
 impl Facts {
-    /// Reads `input` to its end, and shows each line to `pass` as it comes.
-    pub(crate) fn read(input: impl BufRead, mut pass: impl FnMut(&Line)) -> Self {
+    /// Reads `input` to its end.
+    pub(crate) fn read(input: impl BufRead) -> Self {
         let mut facts = Self::default();
         let mut reader = RecordReader::new(input);
         for line in reader.by_ref() {
             match line {
-                Ok(line) => {
-                    pass(&line);
-                    if let Some(record) = line.record {
-                        facts.add(record);
-                    }
-                }
+                Ok(line) => line.record.into_iter().for_each(|record| facts.add(record)),
                 Err(error) => {
                     facts.broken = Some(chain(&error));
                     return facts;
@@ -77,6 +73,14 @@ impl Facts {
             }
         }
         facts.broken = reader.finish().err().map(|error| chain(&error));
+        facts
+    }
+
+    /// Reads `upstream` to its end, and passes all of it on.
+    pub(crate) fn pass(session: &Session, upstream: impl BufRead) -> Self {
+        let mut facts = Self::default();
+        let passed = session.pass_all(upstream, |record| facts.add(record));
+        facts.broken = passed.err().map(|error| chain(&error));
         facts
     }
 

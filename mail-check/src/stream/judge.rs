@@ -109,7 +109,7 @@ mod tests {
     #[track_caller]
     fn check(lines: &[&str], expected: &[(&str, &str, Status)]) {
         let text = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
-        let findings = judge(&Facts::read(text.as_bytes(), |_| {}));
+        let findings = judge(&Facts::read(text.as_bytes()));
         let found: Vec<(&str, &str, Status)> =
             findings.iter().map(|f| (f.name.as_str(), f.target.as_str(), f.status)).collect();
         assert_eq!(found, expected, "{findings:#?}");
@@ -150,7 +150,7 @@ mod tests {
     fn thousands_of_hits_are_counted_and_twenty_named() {
         let lines: Vec<String> = (0..5000).map(|number| INFECTED.replace("cur/1", &format!("cur/{number}"))).collect();
         let text = format!("{}\n{}\n{}\n", begin("mail-scan"), lines.join("\n"), end("mail-scan", 1));
-        let findings = judge(&Facts::read(text.as_bytes(), |_| {}));
+        let findings = judge(&Facts::read(text.as_bytes()));
         assert_eq!(findings.len(), 22);
         assert!(findings[21].message.starts_with("5000 infected in all"), "{}", findings[21].message);
     }

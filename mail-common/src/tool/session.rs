@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -13,7 +13,7 @@ use jiff::ZonedDateTime;
 use super::args::{CommonArgs, Format};
 use super::table::Table;
 use crate::exit::Exit;
-use crate::jsonl::{self, Line, RecordWriter};
+use crate::jsonl::{self, Line, RecordReader, RecordWriter};
 use crate::record::{self, Begin, End, ErrorRecord, Record};
 use crate::relpath::{PathField, RelPath};
 use crate::report::{self, Report};
@@ -93,9 +93,22 @@ impl Session {
         self.write(|sink| sink.record(record));
     }
 
-    /// Passes a line of the upstream on: untouched as JSON, as a row for people when its type is known.
-    pub fn pass(&self, line: &Line) {
-        self.write(|sink| sink.line(line));
+    /// Passes the records of the upstream on to their end, in order, each before `take` sees what it says. As JSON a line
+    /// is untouched; for people it is a row when its type is known.
+    ///
+    /// # Errors
+    /// A damaged line, or an upstream that ended without its `end` record. What came before was passed on and taken; it
+    /// is for the caller to decide whether that is worth anything.
+    pub fn pass_all(&self, upstream: impl BufRead, mut take: impl FnMut(Record)) -> Result<(), jsonl::Error> {
+        let mut reader = RecordReader::new(upstream);
+        for line in reader.by_ref() {
+            let line = line?;
+            self.write(|sink| sink.line(&line));
+            if let Some(record) = line.record {
+                take(record);
+            }
+        }
+        reader.finish()
     }
 
     /// Says on stderr and in the records that something failed. The caller goes on, and ends with the right [`Exit`].
@@ -240,7 +253,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jsonl::RecordReader;
     use crate::report::Verbosity;
     use crate::report::tests::Shared;
 
@@ -282,6 +294,40 @@ mod tests {
         assert_eq!((error.path.as_deref(), error.path_b64.as_deref()), (Some("a/\u{fffd}"), Some("YS//")));
         assert_eq!((error.message.as_str(), &error.causes[..]), ("write records", &["full".to_owned()][..]));
         assert_eq!((end.exit, end.status, end.totals["errors"]), (1, record::EndStatus::Incomplete, 1));
+    }
+
+    /// What of `upstream` came out between `begin` and `end`, the tools whose end was taken, and how it ended.
+    fn pass_all(upstream: &str) -> (String, Vec<String>, Result<(), jsonl::Error>) {
+        let output = Shared::default();
+        let report = Report::to_writer("mail-x", Verbosity::Quiet, Shared::default());
+        let session = Session::start_jsonl(opening(), report, output.clone());
+        let begin = output.text();
+        let mut ended = Vec::new();
+        let result = session.pass_all(upstream.as_bytes(), |record| {
+            assert!(output.text().contains(r#""tool":"a""#), "a record is passed on before it is taken");
+            if let Record::End(end) = record {
+                ended.push(end.tool);
+            }
+        });
+        (output.text()[begin.len()..].to_owned(), ended, result)
+    }
+
+    #[test]
+    fn the_upstream_is_passed_on_and_taken_as_far_as_it_is_whole() {
+        let begin = r#"{"type":"begin","data":{"v":1,"tool":"a","version":"1","host":"h","time":"t","args":[]}}"#;
+        let end = r#"{"type":"end","data":{"tool":"a","status":"ok","exit":0,"seconds":1,"totals":{}}}"#;
+        let whole = format!("{begin}\n {{\"type\":\"later\",  \"x\":1e3}}\n{end}\n");
+        let (passed, ended, result) = pass_all(&whole);
+        assert_eq!((passed, ended), (whole, vec!["a".to_owned()]));
+        result.unwrap();
+
+        let (passed, ended, result) = pass_all(&format!("{begin}\n"));
+        assert_eq!((passed, ended), (format!("{begin}\n"), vec![]));
+        assert!(matches!(result, Err(jsonl::Error::NoEnd { tool }) if tool == "a"));
+
+        let (passed, ended, result) = pass_all(&format!("{begin}\n{end}\ndamage\n{end}\n"));
+        assert_eq!((passed, ended), (format!("{begin}\n{end}\n"), vec!["a".to_owned()]));
+        assert!(matches!(result, Err(jsonl::Error::Malformed { line: 3, .. })));
     }
 
     #[test]

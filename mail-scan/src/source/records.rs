@@ -2,7 +2,7 @@
 
 use std::io::BufRead;
 
-use mail_common::jsonl::{self, RecordReader};
+use mail_common::jsonl;
 use mail_common::record::{Artifact, Record};
 use mail_common::tool::Session;
 
@@ -19,23 +19,12 @@ pub(crate) struct Upstream {
 
 /// Reads `input` to its end and passes all of it on.
 pub(crate) fn read_records(input: impl BufRead, session: &Session) -> Upstream {
-    let mut reader = RecordReader::new(input);
     let mut upstream = Upstream::default();
-    for line in reader.by_ref() {
-        let line = match line {
-            Ok(line) => line,
-            Err(error) => {
-                upstream.broken = Some(error);
-                return upstream;
-            }
-        };
-        session.pass(&line);
-        match line.record {
-            Some(Record::Artifact(artifact)) => upstream.artifacts.push(artifact),
-            Some(Record::End(end)) if end.exit != 0 => upstream.failed.push((end.tool, end.exit)),
-            _ => {}
-        }
-    }
-    upstream.broken = reader.finish().err();
+    let passed = session.pass_all(input, |record| match record {
+        Record::Artifact(artifact) => upstream.artifacts.push(artifact),
+        Record::End(end) if end.exit != 0 => upstream.failed.push((end.tool, end.exit)),
+        _ => {}
+    });
+    upstream.broken = passed.err();
     upstream
 }

@@ -138,7 +138,7 @@ mod tests {
 
     fn found(lines: &[String]) -> Vec<Finding> {
         let text = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
-        let source = Source { name: "r".to_owned(), facts: Facts::read(text.as_bytes(), |_| {}) };
+        let source = Source { name: "r".to_owned(), facts: Facts::read(text.as_bytes()) };
         let settings = Settings { locked_for: Some(Span::days(20)), ..Settings::default() };
         judge(&[source], &settings, NOW.parse().unwrap())
     }

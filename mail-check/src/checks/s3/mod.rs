@@ -94,7 +94,7 @@ fn check(context: &Context) -> Vec<Finding> {
 
 fn read(path: &Path) -> Result<Source, SourceError> {
     let file = File::open(path).map_err(|source| SourceError::Read { path: path.to_owned(), source })?;
-    Ok(Source { name: path.display().to_string(), facts: Facts::read(BufReader::new(file), |_| {}) })
+    Ok(Source { name: path.display().to_string(), facts: Facts::read(BufReader::new(file)) })
 }
 
 /// Its exit code is in its records.
@@ -107,5 +107,5 @@ fn ask(settings: &Settings, what: &str, context: &Context) -> Result<Source, Sou
         args.extend(["--config".to_owned(), config.display().to_string()]);
     }
     let answer = command::run(&settings.program, &args, ASK_WITHIN)?;
-    Ok(Source { name: format!("{} {what}", settings.program), facts: Facts::read(answer.stdout.as_bytes(), |_| {}) })
+    Ok(Source { name: format!("{} {what}", settings.program), facts: Facts::read(answer.stdout.as_bytes()) })
 }

@@ -48,7 +48,7 @@ fn check(records: &Path, context: &Context) -> Vec<Finding> {
 }
 
 fn read(records: &Path) -> io::Result<Facts> {
-    Ok(Facts::read(BufReader::new(File::open(records)?), |_| {}))
+    Ok(Facts::read(BufReader::new(File::open(records)?)))
 }
 
 /// What was found, each by itself, and the scan as a whole.
@@ -116,7 +116,7 @@ mod tests {
     fn check(lines: &[&str], hour: i8, status: Status, part: &str) {
         let text = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
         let now = jiff::civil::date(2026, 11, 24).at(hour, 0, 0, 0).in_tz("UTC").unwrap().timestamp();
-        let findings = judge("/r", &Facts::read(text.as_bytes(), |_| {}), Span::hours(26), now);
+        let findings = judge("/r", &Facts::read(text.as_bytes()), Span::hours(26), now);
         let found = &findings[0];
         assert!(found.status == status && found.message.contains(part), "{found:?}");
     }

@@ -6,14 +6,15 @@
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt, stream};
 use http::header::LOCATION;
+use http::uri::Scheme;
 use http::{HeaderName, HeaderValue};
-use hyper::client::HttpConnector;
+use hyper::client::{HttpConnector, ResponseFuture};
 use hyper::{Body, Request, Response};
 use hyper_tls::HttpsConnector;
 use rusoto_core::request::{DispatchSignedRequestFuture, HttpResponse};
@@ -39,7 +40,10 @@ const LONG_WORK_FACTOR: u32 = 10;
 /// Sends requests.
 #[derive(Clone)]
 pub(crate) struct Dispatcher {
-    http: hyper::Client<HttpsConnector<HttpConnector>>,
+    connector: HttpConnector,
+    plain: hyper::Client<HttpConnector>,
+    /// Made for the first `https` request: reading the system's certificates takes longer than a push of nothing new.
+    secure: Arc<OnceLock<hyper::Client<HttpsConnector<HttpConnector>>>>,
     signer: Arc<Signer>,
     /// So long may nothing move.
     patience: Duration,
@@ -87,8 +91,17 @@ impl Dispatcher {
         connector.enforce_http(false);
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(patience.min(CONNECT_TIMEOUT)));
-        let http = hyper::Client::builder().build(HttpsConnector::new_with_connector(connector));
-        Self { http, signer, patience, limit, addressing }
+        let plain = hyper::Client::builder().build(connector.clone());
+        Self { connector, plain, secure: Arc::default(), signer, patience, limit, addressing }
+    }
+
+    fn request(&self, request: Request<Body>) -> ResponseFuture {
+        // What is not plain by its own word is never sent without TLS.
+        if request.uri().scheme() == Some(&Scheme::HTTP) {
+            return self.plain.request(request);
+        }
+        let connect = || HttpsConnector::new_with_connector(self.connector.clone());
+        self.secure.get_or_init(|| hyper::Client::builder().build(connect())).request(request)
     }
 
     async fn send(self, mut request: SignedRequest) -> Result<HttpResponse, HttpDispatchError> {
@@ -119,7 +132,7 @@ impl Dispatcher {
         let request = to_hyper(request, self.body(payload, &moved))?;
         let is_long = request.method() == http::Method::POST || request.headers().contains_key("x-amz-copy-source");
         let patience = if is_long { self.patience * LONG_WORK_FACTOR } else { self.patience };
-        self.watch(self.http.request(request), &moved, patience).await
+        self.watch(self.request(request), &moved, patience).await
     }
 
     /// The payload in pieces; each tells that something moved.
