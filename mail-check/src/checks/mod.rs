@@ -2,6 +2,7 @@
 
 pub(crate) mod resources; // processors, memory, disks, time
 pub(crate) mod containers; // services of the compose project
+pub(crate) mod credentials; // age, modes and owners of secrets
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ pub(crate) fn probes(group: Group, context: &Arc<Context>) -> Vec<Probe> {
     match group {
         Group::Resources => resources::probes(context),
         Group::Containers => containers::probes(context),
+        Group::Credentials => credentials::probes(context),
         _ => Vec::new(),
     }
 }

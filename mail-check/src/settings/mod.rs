@@ -16,14 +16,15 @@ use serde::Deserialize;
 
 pub(crate) use duration::Span;
 
-use crate::checks::{containers, resources};
+use crate::checks::{containers, credentials, resources};
 use crate::docker;
 
 /// The file that is read when no other is named, where it is present.
 const DEFAULT_PATH: &str = "/etc/mailserver-backup/check.toml";
 
 /// The sections of `--print-config`, in order.
-const EXAMPLE: [&str; 4] = [include_str!("head.toml"), resources::EXAMPLE, docker::EXAMPLE, containers::EXAMPLE];
+const EXAMPLE: [&str; 5] =
+    [include_str!("head.toml"), resources::EXAMPLE, docker::EXAMPLE, containers::EXAMPLE, credentials::EXAMPLE];
 
 /// What the file of checks says. Every section may be left out.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -32,6 +33,7 @@ pub(crate) struct Settings {
     pub(crate) resources: resources::Settings,
     pub(crate) docker: docker::Settings,
     pub(crate) containers: containers::Settings,
+    pub(crate) credentials: credentials::Settings,
 }
 
 /// Why the file of checks cannot be used.

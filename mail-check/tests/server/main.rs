@@ -3,4 +3,5 @@
 #![expect(clippy::disallowed_methods, reason = "files of a test are not stored files")]
 
 mod containers; // on a private Docker daemon
+mod credentials; // on files
 mod support; // a directory, a file of checks, what was found
