@@ -3,6 +3,7 @@
 pub(crate) mod resources; // processors, memory, disks, time
 pub(crate) mod containers; // services of the compose project
 pub(crate) mod credentials; // age, modes and owners of secrets
+pub(crate) mod users; // the database of users against mailboxes and sets
 
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ pub(crate) fn probes(group: Group, context: &Arc<Context>) -> Vec<Probe> {
         Group::Resources => resources::probes(context),
         Group::Containers => containers::probes(context),
         Group::Credentials => credentials::probes(context),
+        Group::Users => users::probes(context),
         _ => Vec::new(),
     }
 }

@@ -16,15 +16,21 @@ use serde::Deserialize;
 
 pub(crate) use duration::Span;
 
-use crate::checks::{containers, credentials, resources};
+use crate::checks::{containers, credentials, resources, users};
 use crate::docker;
 
 /// The file that is read when no other is named, where it is present.
 const DEFAULT_PATH: &str = "/etc/mailserver-backup/check.toml";
 
 /// The sections of `--print-config`, in order.
-const EXAMPLE: [&str; 5] =
-    [include_str!("head.toml"), resources::EXAMPLE, docker::EXAMPLE, containers::EXAMPLE, credentials::EXAMPLE];
+const EXAMPLE: [&str; 6] = [
+    include_str!("head.toml"),
+    resources::EXAMPLE,
+    docker::EXAMPLE,
+    containers::EXAMPLE,
+    credentials::EXAMPLE,
+    users::EXAMPLE,
+];
 
 /// What the file of checks says. Every section may be left out.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -34,6 +40,7 @@ pub(crate) struct Settings {
     pub(crate) docker: docker::Settings,
     pub(crate) containers: containers::Settings,
     pub(crate) credentials: credentials::Settings,
+    pub(crate) users: users::Settings,
 }
 
 /// Why the file of checks cannot be used.

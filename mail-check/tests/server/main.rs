@@ -4,4 +4,5 @@
 
 mod containers; // on a private Docker daemon
 mod credentials; // on files
+mod users; // on a private MariaDB
 mod support; // a directory, a file of checks, what was found
