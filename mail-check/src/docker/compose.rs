@@ -31,6 +31,9 @@ pub(crate) enum ComposeError {
     Syntax { path: PathBuf, line: usize, reason: &'static str },
 }
 
+/// The line, from 1, and what is wrong with it.
+type Unread = (usize, &'static str);
+
 /// A line with something on it.
 struct Line<'a> {
     number: usize,
@@ -65,7 +68,7 @@ impl ComposeFile {
     }
 }
 
-fn parse(text: &str) -> Result<(Option<String>, Vec<Service>), (usize, &'static str)> {
+fn parse(text: &str) -> Result<(Option<String>, Vec<Service>), Unread> {
     let lines = lines(text)?;
     let name = lines.iter().find(|line| line.indent == 0 && line.key == "name");
     let name = name.map(|line| unquote(line.value)).filter(|name| !name.is_empty() && !name.contains('$'));
@@ -79,7 +82,7 @@ fn parse(text: &str) -> Result<(Option<String>, Vec<Service>), (usize, &'static 
 }
 
 /// `block` is what is indented under `services:`.
-fn services(block: &[&Line<'_>]) -> Result<Vec<Service>, (usize, &'static str)> {
+fn services(block: &[&Line<'_>]) -> Result<Vec<Service>, Unread> {
     let depth = block.first().map_or(0, |line| line.indent);
     let mut services: Vec<Service> = Vec::new();
     let mut key_depth = None;
@@ -100,7 +103,7 @@ fn services(block: &[&Line<'_>]) -> Result<Vec<Service>, (usize, &'static str)> 
     if services.is_empty() { Err((1, "`services` has no service")) } else { Ok(services) }
 }
 
-fn new_service(line: &Line<'_>) -> Result<Service, (usize, &'static str)> {
+fn new_service(line: &Line<'_>) -> Result<Service, Unread> {
     let name = unquote(line.key);
     match (name, line.value) {
         ("" | "<<", _) | (_, "-") => Err((line.number, "not the name of a service")),
@@ -125,7 +128,7 @@ impl Service {
 }
 
 /// Lines that say something, without comments and the text of block scalars. A line that is no `key: value` has all of it as key.
-fn lines(text: &str) -> Result<Vec<Line<'_>>, (usize, &'static str)> {
+fn lines(text: &str) -> Result<Vec<Line<'_>>, Unread> {
     let mut lines: Vec<Line<'_>> = Vec::new();
     let mut scalar_indent = None;
     for (index, raw) in text.lines().enumerate() {
@@ -188,7 +191,7 @@ fn unquote(text: &str) -> &str {
 mod tests {
     use super::*;
 
-    fn wanted(text: &str) -> Result<Vec<String>, (usize, &'static str)> {
+    fn wanted(text: &str) -> Result<Vec<String>, Unread> {
         let (name, services) = parse(text)?;
         Ok(ComposeFile { name, directory: String::new(), services }.wanted())
     }

@@ -197,6 +197,7 @@ fn socket_path(configured: Option<&str>, host: Option<&str>) -> Result<PathBuf, 
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
     use std::os::unix::net::UnixListener;
     use std::time::Instant;
 
@@ -236,6 +237,29 @@ mod tests {
         let error = Docker::connect(&path, Duration::from_millis(200)).unwrap_err();
         assert!(matches!(error, DockerError::Silent { .. }), "{error}");
         assert!(begun.elapsed() < Duration::from_secs(20));
+    }
+
+    #[test]
+    fn one_that_is_no_docker_is_told_from_one_that_refuses() {
+        let check = |answer: &'static str, expected: &str| {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("d.sock");
+            let listener = UnixListener::bind(&path).unwrap();
+            std::thread::spawn(move || {
+                for client in listener.incoming() {
+                    let mut client = client.unwrap();
+                    // Whoever only knocks is gone before it is answered.
+                    let _ = client.read(&mut [0; 4096]);
+                    let _ = client.write_all(answer.as_bytes());
+                }
+            });
+            let error = Docker::connect(&path, Duration::from_secs(20)).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        };
+        check("220 mx.example.com ESMTP\r\n", "an answer that cannot be used");
+        check("HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n<html>\n", "an answer that cannot be used");
+        let broken = "HTTP/1.1 500 Oops\r\nContent-Length: 20\r\n\r\n{\"message\":\"broken\"}";
+        check(broken, "Docker says 500: broken");
     }
 
     #[test]

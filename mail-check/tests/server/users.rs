@@ -151,7 +151,7 @@ fn serve(answer: Option<&'static str>) -> String {
         while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
         match answer {
             Some(status) => {
-                write!(client, "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap()
+                write!(client, "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
             }
             None => thread::sleep(Duration::from_secs(600)),
         }
