@@ -94,7 +94,7 @@ impl Docker {
             format!("--label=com.docker.compose.service={service}"),
             "--label=com.docker.compose.oneoff=False".to_owned(),
         ];
-        let mut arguments = vec!["run", "--detach", "--network=none", "--name", &name];
+        let mut arguments = vec!["run", "--detach", "--pull=never", "--network=none", "--name", &name];
         arguments.extend(labels.iter().map(String::as_str));
         arguments.extend(options);
         arguments.extend([IMAGE, "/bin/busybox", "sh", "-c", script]);
