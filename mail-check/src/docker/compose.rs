@@ -25,8 +25,8 @@ struct Service {
 /// Why a compose file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ComposeError {
-    #[error("{} cannot be read: {source}; set DOCKER_COMPOSE_FILE, or `project` in [docker] and `services` in [containers]", path.display())]
-    Read { path: PathBuf, source: io::Error },
+    #[error("{} cannot be read: {cause}; set DOCKER_COMPOSE_FILE, or `project` in [docker] and `services` in [containers]", path.display())]
+    Read { path: PathBuf, cause: io::Error },
     #[error("{} line {line}: {reason}; name the services with `services` in [containers]", path.display())]
     Syntax { path: PathBuf, line: usize, reason: &'static str },
 }
@@ -44,7 +44,7 @@ struct Line<'a> {
 
 impl ComposeFile {
     pub(crate) fn read(path: &Path) -> Result<Self, ComposeError> {
-        let read = |source| ComposeError::Read { path: path.to_owned(), source };
+        let read = |cause| ComposeError::Read { path: path.to_owned(), cause };
         let text = std::fs::read_to_string(path).map_err(read)?;
         let directory =
             path.canonicalize().map_err(read)?.parent().and_then(Path::file_name).unwrap_or_default().to_owned();

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Why the daemon gives no answer.
+/// Why the daemon gives no answer: whole sentences, since a finding has one message.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DockerError {
     #[error("there is no Docker socket at {}; is Docker installed and started? (systemctl status docker)", socket.display())]
@@ -13,8 +13,8 @@ pub(crate) enum DockerError {
     Denied { socket: PathBuf },
     #[error("nobody listens at the Docker socket {}; see systemctl status docker", socket.display())]
     Refused { socket: PathBuf },
-    #[error("the Docker socket {} cannot be opened: {source}", socket.display())]
-    Open { socket: PathBuf, source: io::Error },
+    #[error("the Docker socket {} cannot be opened: {cause}", socket.display())]
+    Open { socket: PathBuf, cause: io::Error },
     #[error("{address} is no unix socket; name one with `socket` in [docker]")]
     NotASocket { address: String },
     #[error("{what}: Docker at {} gave no answer within {} s; see journalctl -u docker", socket.display(), within.as_secs_f64())]
@@ -22,8 +22,8 @@ pub(crate) enum DockerError {
     /// The daemon refuses; its words.
     #[error("{what}: Docker says {status}: {words}")]
     Refuses { what: String, status: u16, words: String },
-    #[error("{what}: Docker at {} gave an answer that cannot be used: {}", socket.display(), source)]
-    Garbage { socket: PathBuf, what: String, source: Box<bollard::errors::Error> },
+    #[error("{what}: Docker at {} gave an answer that cannot be used: {cause}", socket.display())]
+    Garbage { socket: PathBuf, what: String, cause: Box<bollard::errors::Error> },
     #[error("service {service} of the compose project {project} has no container; see docker compose ps --all")]
     NoContainer { project: String, service: String },
     #[error("no runtime for the Docker client")]
@@ -37,7 +37,7 @@ impl DockerError {
             io::ErrorKind::NotFound => Self::Absent { socket },
             io::ErrorKind::PermissionDenied => Self::Denied { socket },
             io::ErrorKind::ConnectionRefused => Self::Refused { socket },
-            _ => Self::Open { socket, source },
+            _ => Self::Open { socket, cause: source },
         }
     }
 
@@ -51,7 +51,7 @@ impl DockerError {
             bollard::errors::Error::DockerResponseServerError { status_code, message } => {
                 Self::Refuses { what, status: status_code, words: message.trim().to_owned() }
             }
-            source => Self::Garbage { socket: socket.to_owned(), what, source: Box::new(source) },
+            source => Self::Garbage { socket: socket.to_owned(), what, cause: Box::new(source) },
         }
     }
 }
