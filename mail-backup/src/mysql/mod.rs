@@ -29,4 +29,4 @@ pub use error::{Cause, Error};
 pub use options::{ConnectionSettings, Options};
 pub use privilege::Privileges;
 pub use schema::{Databases, databases, is_of_the_server};
-pub use session::{Session, connect};
+pub use session::{Session, connect, connect_within};

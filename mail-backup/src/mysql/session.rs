@@ -115,6 +115,18 @@ pub fn connect(settings: &ConnectionSettings) -> Result<Conn, Error> {
     Conn::new(driver_options(settings)).map_err(|error| connect_error(settings, error))
 }
 
+/// As [`connect`], where connecting, and each answer after that, takes no longer than `within`.
+///
+/// # Errors
+/// As [`connect`], and when the server does not answer in time.
+pub fn connect_within(settings: &ConnectionSettings, within: Duration) -> Result<Conn, Error> {
+    let options = driver_options(settings)
+        .tcp_connect_timeout(Some(within))
+        .read_timeout(Some(within))
+        .write_timeout(Some(within));
+    Conn::new(options).map_err(|error| connect_error(settings, error))
+}
+
 /// The text protocol sends nothing but bytes and NULL.
 fn bytes_of(value: Value) -> Option<Vec<u8>> {
     match value {

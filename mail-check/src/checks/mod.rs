@@ -1,9 +1,12 @@
 //! The checks. Each group gathers facts and judges them in pure functions, and owns its section of the file of checks.
 
 pub(crate) mod resources; // processors, memory, disks, time
+pub(crate) mod containers; // services of the compose project
 pub(crate) mod backups; // whether there are sets, young and complete
 pub(crate) mod scans; // what the newest scan found
 pub(crate) mod s3; // the copy elsewhere
+pub(crate) mod credentials; // age, modes and owners of secrets
+pub(crate) mod users; // the database of users against mailboxes and sets
 pub(crate) mod set; // whether a backup set is as it was made
 
 use std::sync::Arc;
@@ -16,9 +19,12 @@ use crate::probe::Probe;
 pub(crate) fn probes(group: Group, context: &Arc<Context>) -> Vec<Probe> {
     match group {
         Group::Resources => resources::probes(context),
+        Group::Containers => containers::probes(context),
         Group::Backups => backups::probes(context),
         Group::Scans => scans::probes(context),
         Group::S3 => s3::probes(context),
+        Group::Credentials => credentials::probes(context),
+        Group::Users => users::probes(context),
         _ => Vec::new(),
     }
 }

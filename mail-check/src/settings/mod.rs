@@ -16,23 +16,37 @@ use serde::Deserialize;
 
 pub(crate) use duration::Span;
 
-use crate::checks::{backups, resources, s3, scans};
+use crate::checks::{backups, containers, credentials, resources, s3, scans, users};
+use crate::docker;
 
 /// The file that is read when no other is named, where it is present.
 const DEFAULT_PATH: &str = "/etc/mailserver-backup/check.toml";
 
 /// The sections of `--print-config`, in order.
-const EXAMPLE: [&str; 5] =
-    [include_str!("head.toml"), resources::EXAMPLE, backups::EXAMPLE, scans::EXAMPLE, s3::EXAMPLE];
+const EXAMPLE: [&str; 9] = [
+    include_str!("head.toml"),
+    resources::EXAMPLE,
+    docker::EXAMPLE,
+    containers::EXAMPLE,
+    backups::EXAMPLE,
+    scans::EXAMPLE,
+    s3::EXAMPLE,
+    credentials::EXAMPLE,
+    users::EXAMPLE,
+];
 
 /// What the file of checks says. Every section may be left out.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Settings {
     pub(crate) resources: resources::Settings,
+    pub(crate) docker: docker::Settings,
+    pub(crate) containers: containers::Settings,
     pub(crate) backups: backups::Settings,
     pub(crate) scans: scans::Settings,
     pub(crate) s3: s3::Settings,
+    pub(crate) credentials: credentials::Settings,
+    pub(crate) users: users::Settings,
 }
 
 /// Why the file of checks cannot be used.

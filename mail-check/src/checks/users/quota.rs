@@ -1,0 +1,182 @@
+//! How much of their quota users have used: by `maildirsize` where the mailbox counts itself, else by its messages.
+//!
+//! The format is that of Maildir++: a line of limits, then the size and the number of messages of each change.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::Instant;
+
+use mail_common::maildir::holds_messages;
+use mail_common::tool::human_size;
+
+use super::accounts::User;
+use super::compare::names;
+use super::mailboxes::Mailboxes;
+use crate::finding::{Finding, Status};
+use crate::limits::Ceiling;
+
+/// Dovecot's homes hold the Maildir one directory below.
+const MAX_DEPTH: usize = 8;
+
+/// What a user with a quota has used; why, where that is not known.
+#[derive(Debug)]
+pub(super) struct Used {
+    email: String,
+    quota_bytes: u64,
+    used_bytes: Result<u64, String>,
+}
+
+/// Of every user that has a quota and a mailbox. What is not measured by the `deadline` is not known.
+pub(super) fn measure(users: &[User], mailboxes: &Mailboxes, deadline: Instant) -> Vec<Used> {
+    let with_quota = users.iter().filter_map(|user| Some((user, user.quota_bytes?, mailboxes.get(&user.email)?)));
+    let used = with_quota.map(|(user, quota_bytes, mailbox)| {
+        let counted = counted(&mailbox.path).map_or_else(|| sum(&mailbox.path, deadline, 0), Ok);
+        let used_bytes = counted.map_err(|error| error.to_string());
+        Used { email: user.email.clone(), quota_bytes, used_bytes }
+    });
+    used.collect()
+}
+
+pub(super) fn judge(database: &str, used: &[Used], limits: Ceiling) -> Finding {
+    let unknown: Vec<&Used> = used.iter().filter(|used| used.used_bytes.is_err()).collect();
+    let mut known: Vec<(f64, &Used, u64)> = used
+        .iter()
+        .filter_map(|used| Some((used, *used.used_bytes.as_ref().ok()?)))
+        .map(|(used, bytes)| (bytes as f64 * 100.0 / used.quota_bytes as f64, used, bytes))
+        .collect();
+    known.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let over: Vec<&str> = known
+        .iter()
+        .filter(|(percent, ..)| limits.judge(*percent) != Status::Ok)
+        .map(|(_, used, _)| used.email.as_str())
+        .collect();
+    let words = match (known.first(), over.is_empty()) {
+        (None, _) => "no user has a quota and a mailbox".to_owned(),
+        (Some((percent, used, bytes)), true) => {
+            let (bytes, quota) = (human_size(*bytes), human_size(used.quota_bytes));
+            format!("the fullest mailbox is that of {}: {percent:.0} % ({bytes} of {quota})", used.email)
+        }
+        (Some(_), false) => {
+            format!(
+                "{} users are at the limit of their quota, and mail to them bounces soon: {}",
+                over.len(),
+                names(&over)
+            )
+        }
+    };
+    let doubt = unknown.first().map(|first| {
+        let why = first.used_bytes.as_ref().err().map_or("", String::as_str);
+        format!("; {} are not measured, {}: {why}", unknown.len(), first.email)
+    });
+    let status = if doubt.is_some() { Status::Unknown } else { Status::Ok };
+    let finding = Finding::new(status, "user-quota", database, format!("{words}{}", doubt.unwrap_or_default()));
+    match known.first() {
+        Some((percent, ..)) => finding.under(*percent, "percent", limits),
+        None => finding,
+    }
+}
+
+/// What `maildirsize` says; `None` where it is not there or not to be understood.
+fn counted(mailbox: &Path) -> Option<u64> {
+    let text =
+        ["maildirsize", "Maildir/maildirsize"].iter().find_map(|name| fs::read_to_string(mailbox.join(name)).ok())?;
+    parse_maildirsize(&text)
+}
+
+fn parse_maildirsize(text: &str) -> Option<u64> {
+    let changes = text.lines().skip(1).filter(|line| !line.trim().is_empty());
+    let sizes = changes.map(|line| line.split_whitespace().next()?.parse::<i64>().ok());
+    let total = sizes.sum::<Option<i64>>()?;
+    text.lines().next().filter(|line| line.split(',').all(is_limit))?;
+    u64::try_from(total).ok()
+}
+
+/// `1000S` or `50C`.
+fn is_limit(text: &str) -> bool {
+    text.trim().strip_suffix(['S', 'C']).is_some_and(|number| number.parse::<u64>().is_ok())
+}
+
+/// The bytes of all messages.
+fn sum(directory: &Path, deadline: Instant, depth: usize) -> io::Result<u64> {
+    let mut total = 0;
+    let is_mail = directory.file_name().is_some_and(|name| holds_messages(name.as_encoded_bytes()));
+    for entry in fs::read_dir(directory)? {
+        if Instant::now() > deadline {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "it has too many messages to be counted in time"));
+        }
+        let entry = entry?;
+        if is_mail {
+            total += size_of(&entry)?;
+        } else if depth < MAX_DEPTH && entry.file_type()?.is_dir() {
+            total += sum(&entry.path(), deadline, depth + 1)?;
+        }
+    }
+    Ok(total)
+}
+
+/// By `,S=` in the name, else by the file. One that is gone by now was moved or deleted.
+fn size_of(entry: &fs::DirEntry) -> io::Result<u64> {
+    if let Some(size) = entry.file_name().to_str().and_then(size_in_name) {
+        return Ok(size);
+    }
+    match entry.metadata() {
+        Ok(metadata) => Ok(if metadata.is_file() { metadata.len() } else { 0 }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(error),
+    }
+}
+
+fn size_in_name(name: &str) -> Option<u64> {
+    let (_, after) = name.split_once(",S=")?;
+    after.split([',', ':']).next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn maildirsize_is_a_sum() {
+        assert_eq!(parse_maildirsize("1000S,5C\n300 2\n-100 -1\n 50 1\n"), Some(250));
+        assert_eq!(parse_maildirsize("1000S\n"), Some(0));
+        for broken in ["", "damaged", "\n300 2\n", "1000S\nx 1\n", "1000S\n-5 1\n"] {
+            assert_eq!(parse_maildirsize(broken), None, "{broken:?}");
+        }
+    }
+
+    #[test]
+    fn a_size_is_in_the_name() {
+        assert_eq!(size_in_name("1.M2P3.mx,S=400,W=410:2,S"), Some(400));
+        assert_eq!(size_in_name("1.M2P3.mx,S=400"), Some(400));
+        assert_eq!(size_in_name("1.M2P3.mx:2,S"), None);
+    }
+
+    #[test]
+    fn the_fullest_is_judged_and_what_is_not_known_is_unknown() {
+        let used = |email: &str, used_bytes: Result<u64, &str>| Used {
+            email: email.to_owned(),
+            quota_bytes: 1000,
+            used_bytes: used_bytes.map_err(str::to_owned),
+        };
+        let check = |all: &[Used], expected, words: &str| {
+            let finding = judge("db", all, Ceiling::new(90.0, 100.0));
+            assert_eq!(finding.status, expected, "{}", finding.message);
+            assert!(finding.message.contains(words), "{}", finding.message);
+        };
+        check(&[], Status::Ok, "no user has a quota");
+        check(&[used("a", Ok(100)), used("b", Ok(899))], Status::Ok, "that of b: 90 %");
+        check(&[used("a", Ok(900)), used("b", Ok(10))], Status::Warning, "1 users are at the limit");
+        check(&[used("a", Ok(900)), used("b", Ok(1000))], Status::Critical, ": b, a");
+        check(&[used("a", Ok(1)), used("b", Err("slow"))], Status::Unknown, "1 are not measured, b: slow");
+        check(&[used("a", Ok(1000)), used("b", Err("slow"))], Status::Critical, "a; 1 are not measured");
+    }
+
+    #[test]
+    fn counting_ends_at_the_deadline() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("cur/x")).unwrap();
+        let error = sum(dir.path(), Instant::now() - std::time::Duration::from_secs(1), 0).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+}
