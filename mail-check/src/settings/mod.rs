@@ -16,19 +16,20 @@ use serde::Deserialize;
 
 pub(crate) use duration::Span;
 
-use crate::checks::resources;
+use crate::checks::{logs, resources};
 
 /// The file that is read when no other is named, where it is present.
 const DEFAULT_PATH: &str = "/etc/mailserver-backup/check.toml";
 
 /// The sections of `--print-config`, in order.
-const EXAMPLE: [&str; 2] = [include_str!("head.toml"), resources::EXAMPLE];
+const EXAMPLE: [&str; 3] = [include_str!("head.toml"), resources::EXAMPLE, logs::EXAMPLE];
 
 /// What the file of checks says. Every section may be left out.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Settings {
     pub(crate) resources: resources::Settings,
+    pub(crate) logs: logs::Settings,
 }
 
 /// Why the file of checks cannot be used.
