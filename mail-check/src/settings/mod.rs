@@ -17,17 +17,19 @@ use serde::Deserialize;
 pub(crate) use duration::Span;
 
 use crate::checks::{logs, resources};
+use crate::docker;
 
 /// The file that is read when no other is named, where it is present.
 const DEFAULT_PATH: &str = "/etc/mailserver-backup/check.toml";
 
 /// The sections of `--print-config`, in order.
-const EXAMPLE: [&str; 3] = [include_str!("head.toml"), resources::EXAMPLE, logs::EXAMPLE];
+const EXAMPLE: [&str; 4] = [include_str!("head.toml"), docker::EXAMPLE, resources::EXAMPLE, logs::EXAMPLE];
 
 /// What the file of checks says. Every section may be left out.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Settings {
+    pub(crate) docker: docker::Settings,
     pub(crate) resources: resources::Settings,
     pub(crate) logs: logs::Settings,
 }

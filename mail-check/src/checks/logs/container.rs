@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use super::Facts;
 use super::follow::Note;
@@ -14,8 +14,14 @@ use super::tally::Tally;
 use crate::context::Context;
 use crate::docker::{ComposeError, Docker, DockerError, LogLine, project};
 
-/// So much of the past is looked at on the first run, and when the container is another.
+/// So much of the past is looked at on the first run.
 const FIRST_LOOK: SignedDuration = SignedDuration::from_hours(1);
+
+/// So much is held in memory at once.
+const PART_BYTES: usize = 8 << 20;
+
+const ANOTHER: &str =
+    "the container is another than at the last run; what the old one wrote at its end is gone with it";
 
 /// Why a container cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -39,20 +45,31 @@ pub(super) fn read(
     let docker = Docker::of(context, left)?;
     let container = docker.service(&project(context)?, service)?;
     let now = context.now.timestamp();
-    let earlier = memory.container.as_ref().filter(|told| told.id == container.id).map(|told| told.time);
-    let since = earlier.unwrap_or(now.saturating_sub(FIRST_LOOK).unwrap_or(now));
-    let logs = docker.logs(&container.id, since, context.settings.logs.max_bytes)?;
-    let block = block_of(&logs.lines);
-    reader.read(&block, tally);
-    let mut facts = Facts { read_bytes: block.len() as u64, ..Facts::default() };
-    if earlier.is_none() {
-        facts.notes.push(Note::FirstLook { bytes: facts.read_bytes });
+    let earlier = memory.container.take();
+    let now = context.now.timestamp();
+    let first_look = now.saturating_sub(FIRST_LOOK).unwrap_or(now);
+    let mut since = earlier.as_ref().and_then(Told::time).unwrap_or(first_look);
+    let mut facts = Facts::default();
+    loop {
+        let logs = docker.logs(&container.id, since, PART_BYTES)?;
+        let block = block_of(&logs.lines);
+        reader.read(&block, tally);
+        facts.read_bytes += block.len() as u64;
+        since = logs.lines.last().map_or(since, |line| line.time);
+        if !logs.cut || logs.lines.is_empty() {
+            break;
+        }
+        if facts.read_bytes >= context.settings.logs.max_bytes || Instant::now() >= deadline {
+            facts.notes.push(Note::Cut);
+            break;
+        }
     }
-    if logs.cut {
-        facts.notes.push(Note::Cut);
+    match earlier {
+        None => facts.notes.push(Note::FirstLook { bytes: facts.read_bytes }),
+        Some(told) if told.id != container.id => facts.remarks.push(ANOTHER.to_owned()),
+        Some(_) => {}
     }
-    let time: Timestamp = logs.lines.last().map_or(since, |line| line.time);
-    memory.container = Some(Told { id: container.id, time });
+    memory.container = Some(Told::new(container.id, since));
     Ok(facts)
 }
 

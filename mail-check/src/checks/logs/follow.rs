@@ -92,7 +92,8 @@ pub(super) struct Bounds {
 
 /// Opens a log. One that is a pipe or a device does not hang.
 pub(super) fn open(path: &Path) -> Result<Opened, FollowError> {
-    let opened = OpenOptions::new().read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed()).open(path);
+    let opened =
+        OpenOptions::new().read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed()).open(path);
     let file = opened.map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => FollowError::Absent,
         io::ErrorKind::PermissionDenied => FollowError::Denied,

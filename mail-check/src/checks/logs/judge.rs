@@ -68,10 +68,22 @@ fn rate_of(topic: Topic, settings: &Settings) -> Rate {
 
 fn words_of(topic: Topic) -> Words {
     let (name, what, next) = match topic {
-        Topic::Bounced => ("log-bounced", "messages bounced", "see that the addresses exist and that the domain is on no block list"),
-        Topic::Deferred => ("log-deferred", "deliveries were deferred", "see postqueue -p, and try again with postqueue -f"),
-        Topic::AuthFailures => ("log-auth-failures", "logins failed", "block the addresses (fail2ban), or mend the password of a user's device"),
-        Topic::LmtpFailures => ("log-lmtp-failures", "deliveries to mailboxes failed", "see that Dovecot runs, and look at disk, quota and permissions"),
+        Topic::Bounced => {
+            ("log-bounced", "messages bounced", "see that the addresses exist and that the domain is on no block list")
+        }
+        Topic::Deferred => {
+            ("log-deferred", "deliveries were deferred", "see postqueue -p, and try again with postqueue -f")
+        }
+        Topic::AuthFailures => (
+            "log-auth-failures",
+            "logins failed",
+            "block the addresses (fail2ban), or mend the password of a user's device",
+        ),
+        Topic::LmtpFailures => (
+            "log-lmtp-failures",
+            "deliveries to mailboxes failed",
+            "see that Dovecot runs, and look at disk, quota and permissions",
+        ),
         Topic::Http4xx => ("log-http-4xx", "requests were refused", "see who asks, and for what"),
         Topic::Http5xx => ("log-http-5xx", "requests failed", "see the log of the application behind"),
         Topic::Admin => ("log-admin", "changes came by the administration pages", "make sure that they were yours"),
@@ -169,7 +181,10 @@ mod tests {
         let resumed = Tally::resumed([(Topic::Bounced, Hour { text: "Nov 25 08".into(), count: 12 })]);
         let findings = judge(&source(Kind::Postfix), &Settings::default(), &resumed);
         assert_eq!(status(&findings, "log-bounced"), Status::Warning);
-        assert_eq!(findings[0].message.split(": ").next().unwrap().split(';').next().unwrap(), "0 messages bounced since the last run, 12 in the hour of Nov 25 08");
+        assert_eq!(
+            findings[0].message.split(": ").next().unwrap().split(';').next().unwrap(),
+            "0 messages bounced since the last run, 12 in the hour of Nov 25 08"
+        );
         let settings: Settings = toml::from_str("bounced = { per_run = { critical = 2 } }").unwrap();
         let findings = judge(&source(Kind::Postfix), &settings, &tally(Topic::Bounced, 2, ""));
         assert_eq!(status(&findings, "log-bounced"), Status::Critical);

@@ -27,7 +27,8 @@ pub(super) struct Memory {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Told {
     pub(super) id: String,
-    pub(super) time: Timestamp,
+    /// RFC 3339, in UTC.
+    time: String,
 }
 
 /// The last hour of a topic.
@@ -42,6 +43,16 @@ struct Counted {
 /// Under which name it is kept.
 pub(super) fn name(source: &Source) -> String {
     format!("log-{}", source.name)
+}
+
+impl Told {
+    pub(super) fn new(id: String, time: Timestamp) -> Self {
+        Self { id, time: time.to_string() }
+    }
+
+    pub(super) fn time(&self) -> Option<Timestamp> {
+        self.time.parse().ok()
+    }
 }
 
 impl Memory {

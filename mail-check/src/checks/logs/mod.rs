@@ -79,12 +79,13 @@ fn check(source: &Source, context: &Context) -> Vec<Finding> {
     let now_seconds = context.now.timestamp().as_second();
     let mut tally = earlier.resume(source, settings, now_seconds);
     let mut memory = earlier.clone();
-    let read = Reader::new(source, settings).map_err(|error| error.to_string()).and_then(|reader| match &source.place {
-        Place::File(_) => read_file(source, context, deadline, &reader, &mut memory, &mut tally).map_err(|error| error.to_string()),
-        Place::Container(service) => {
-            container::read(service, context, deadline, &reader, &mut memory, &mut tally).map_err(|error| error.to_string())
-        }
-    });
+    let read =
+        Reader::new(source, settings).map_err(|error| error.to_string()).and_then(|reader| match &source.place {
+            Place::File(_) => read_file(source, context, deadline, &reader, &mut memory, &mut tally)
+                .map_err(|error| error.to_string()),
+            Place::Container(service) => container::read(service, context, deadline, &reader, &mut memory, &mut tally)
+                .map_err(|error| error.to_string()),
+        });
     let mut facts = match read {
         Ok(facts) => facts,
         Err(why) => return vec![unreadable(source, &earlier, &why)],
@@ -141,7 +142,10 @@ fn unreadable(source: &Source, earlier: &Memory, why: &str) -> Finding {
         (true, Place::File(path)) => Finding::critical(
             "log",
             &source.name,
-            format!("{} was there at the last run and is gone; have its service open it again (postfix reload, doveadm log reopen, nginx -s reopen)", path.display()),
+            format!(
+                "{} was there at the last run and is gone; have its service open it again (postfix reload, doveadm log reopen, nginx -s reopen)",
+                path.display()
+            ),
         ),
         (_, Place::File(path)) => Finding::unknown("log", &source.name, format!("{}: {why}", path.display())),
         (_, Place::Container(service)) => Finding::unknown("log", &source.name, format!("{service}: {why}")),
@@ -164,11 +168,17 @@ fn judge_log(source: &Source, facts: &Facts) -> Finding {
         && silent >= limit.duration()
     {
         let since = Span::seconds(silent.as_secs());
-        add(Status::Warning, &format!("nothing was written to it for {since}; see that its service runs and logs there"));
+        add(
+            Status::Warning,
+            &format!("nothing was written to it for {since}; see that its service runs and logs there"),
+        );
     }
     let size = facts.size.unwrap_or_default();
     if size >= source.max_size {
-        add(Status::Warning, &format!("it has grown to {} and was not rotated; see /etc/logrotate.d", human_size(size)));
+        add(
+            Status::Warning,
+            &format!("it has grown to {} and was not rotated; see /etc/logrotate.d", human_size(size)),
+        );
     }
     let finding = Finding::new(status, "log", &source.name, message);
     match facts.size {
@@ -183,10 +193,15 @@ fn told(note: &Note) -> (Status, String) {
         Note::FirstLook { bytes } => {
             (Status::Ok, format!("this was the first look, at the last {} only", human_size(*bytes)))
         }
-        Note::Rotated { old } => (Status::Ok, format!("it was rotated, and the rest of {} was read too", old.display())),
+        Note::Rotated { old } => {
+            (Status::Ok, format!("it was rotated, and the rest of {} was read too", old.display()))
+        }
         Note::Compressed { old } => {
             let next = "let logrotate delay compression (delaycompress)";
-            (Status::Unknown, format!("it was rotated, and the rest of {} is not read: it is compressed; {next}", old.display()))
+            (
+                Status::Unknown,
+                format!("it was rotated, and the rest of {} is not read: it is compressed; {next}", old.display()),
+            )
         }
         Note::Lost => {
             let what = "it was emptied or replaced, and the old file is not found";

@@ -161,7 +161,10 @@ impl Pattern {
     pub(super) fn rate(&self) -> Rate {
         let limit = |count: u64| count as f64;
         let warning = self.warning.or(if self.critical.is_none() { Some(1) } else { None });
-        Rate { per_hour: Some(Ceiling { warning: warning.map(limit), critical: self.critical.map(limit) }), per_run: None }
+        Rate {
+            per_hour: Some(Ceiling { warning: warning.map(limit), critical: self.critical.map(limit) }),
+            per_run: None,
+        }
     }
 }
 
@@ -225,8 +228,10 @@ mod tests {
 
     #[test]
     fn a_pattern_without_limits_warns_of_each_line() {
-        let settings: Settings =
-            toml::from_str("[[pattern]]\nname = \"p\"\nsource = \"a\"\nregex = \"x\"").unwrap();
-        assert_eq!(settings.pattern[0].rate().per_hour, Some(Ceiling::warning(1.0)).map(|c| Ceiling { critical: None, ..c }));
+        let settings: Settings = toml::from_str("[[pattern]]\nname = \"p\"\nsource = \"a\"\nregex = \"x\"").unwrap();
+        assert_eq!(
+            settings.pattern[0].rate().per_hour,
+            Some(Ceiling::warning(1.0)).map(|c| Ceiling { critical: None, ..c })
+        );
     }
 }

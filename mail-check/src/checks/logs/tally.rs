@@ -84,7 +84,8 @@ impl Counter {
     pub(super) fn top(&self, most: usize) -> Vec<String> {
         let mut reasons: Vec<_> = self.reasons.iter().collect();
         reasons.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
-        let mut top: Vec<String> = reasons.iter().take(most).map(|(reason, count)| format!("{count}x {reason}")).collect();
+        let mut top: Vec<String> =
+            reasons.iter().take(most).map(|(reason, count)| format!("{count}x {reason}")).collect();
         if reasons.len() > most {
             top.push(format!("and {} more", reasons.len() - most));
         }
@@ -131,7 +132,10 @@ fn hour_of(line: &[u8]) -> String {
     let begin = head.windows(5).position(is_bracket).map_or(0, |at| at + 2);
     let head = &head[begin..];
     let is_time = |w: &[u8]| w[2] == b':' && w[5] == b':' && [0, 1, 3, 4, 6, 7].iter().all(|&i| w[i].is_ascii_digit());
-    let Some(at) = head.windows(8).position(is_time) else { return String::new() };
+    // The year of a request's time ends just before its hour.
+    let is_begin = |at: &usize| *at == 0 || !head[at - 1].is_ascii_digit();
+    let times = head.windows(8).enumerate().filter(|(_, window)| is_time(window)).map(|(at, _)| at);
+    let Some(at) = times.into_iter().find(is_begin) else { return String::new() };
     let day = &head[at.saturating_sub(12)..at + 2];
     let day = day.rsplit(|byte| *byte == b'[').next().unwrap_or(day);
     String::from_utf8_lossy(day).trim().to_owned()
@@ -161,14 +165,22 @@ mod tests {
         }
         let counter = tally.counter(Topic::Bounced);
         assert_eq!((counter.new, counter.busiest().count), (3, 6));
-        assert_eq!(tally.last_hours().collect::<Vec<_>>(), [(Topic::Bounced, Hour { text: "Nov 25 08".into(), count: 1 })]);
+        assert_eq!(
+            tally.last_hours().collect::<Vec<_>>(),
+            [(Topic::Bounced, Hour { text: "Nov 25 08".into(), count: 1 })]
+        );
     }
 
     #[test]
     fn reasons_are_bounded() {
         let mut tally = Tally::default();
         for number in 0..5000 {
-            tally.count(Topic::Deferred, 1, format!("Nov {number} 08:00:00").as_bytes(), &format!("{number}{}", "é".repeat(300)));
+            tally.count(
+                Topic::Deferred,
+                1,
+                format!("Nov {number} 08:00:00").as_bytes(),
+                &format!("{number}{}", "é".repeat(300)),
+            );
         }
         let counter = tally.counter(Topic::Deferred);
         assert_eq!(counter.new, 5000);

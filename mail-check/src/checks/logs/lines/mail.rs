@@ -15,7 +15,11 @@ pub(super) fn events(line: &[u8]) -> Vec<Event<'_>> {
 }
 
 fn failed_delivery(line: &[u8], topic: Topic, at: usize) -> Vec<Event<'_>> {
-    let why = || reason(line[at..].trim_ascii().strip_prefix(b"(").map_or(&line[at..], |why| why.strip_suffix(b")").unwrap_or(why)));
+    let why = || {
+        reason(
+            line[at..].trim_ascii().strip_prefix(b"(").map_or(&line[at..], |why| why.strip_suffix(b")").unwrap_or(why)),
+        )
+    };
     let mut events = vec![Event { topic, times: 1, reason: why() }];
     if after(line, b"/lmtp[").is_some() {
         events.push(Event { topic: Topic::LmtpFailures, times: 1, reason: why() });
@@ -37,7 +41,8 @@ fn auth_failure(line: &[u8]) -> Option<Event<'_>> {
             (number(&line[at..]), &line[from..])
         }
     };
-    let end = address.iter().position(|byte| !(byte.is_ascii_hexdigit() || b".:".contains(byte))).unwrap_or(address.len());
+    let end =
+        address.iter().position(|byte| !(byte.is_ascii_hexdigit() || b".:".contains(byte))).unwrap_or(address.len());
     Some(Event { topic: Topic::AuthFailures, times, reason: reason(&address[..end]) })
 }
 
