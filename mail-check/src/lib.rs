@@ -13,6 +13,7 @@ mod state; // what is kept from run to run
 mod command; // programs of the system, bounded in time
 mod docker; // the Docker daemon, asked over its socket
 mod checks; // the checks, a module a group
+mod diagnose; // from what checks find to the likely cause
 
 mod execute; // the run
 

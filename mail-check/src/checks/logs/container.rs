@@ -44,7 +44,6 @@ pub(super) fn read(
     let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
     let docker = Docker::of(context, left)?;
     let container = docker.service(&project(context)?, service)?;
-    let now = context.now.timestamp();
     let earlier = memory.container.take();
     let now = context.now.timestamp();
     let first_look = now.saturating_sub(FIRST_LOOK).unwrap_or(now);
