@@ -58,7 +58,7 @@ impl Level {
 
 impl Rule {
     fn explains(&self, scenario: Scenario, finding: &Finding) -> bool {
-        let message = finding.message.to_lowercase();
+        let message = evidence(finding).to_lowercase();
         let is_so = match self.when {
             When::Critical => finding.status == Status::Critical,
             When::Bad => is_bad(finding),
@@ -68,6 +68,14 @@ impl Rule {
             && (self.scenarios.is_empty() || self.scenarios.contains(&scenario))
             && self.names.contains(&&*finding.name)
             && (self.says.is_empty() || self.says.iter().any(|words| message.contains(words)))
+    }
+}
+
+/// What was seen, without the advice at the end of what logs tell: its words are no symptoms.
+fn evidence(finding: &Finding) -> &str {
+    match finding.message.rsplit_once("; ") {
+        Some((seen, _)) if finding.name.starts_with("log-") => seen,
+        _ => &finding.message,
     }
 }
 

@@ -136,6 +136,17 @@ fn each_cause_is_told_from_its_symptoms() {
 }
 
 #[test]
+fn advice_is_no_symptom() {
+    let words = "1 deliveries to mailboxes failed: 1x Connection refused by private/dovecot; look at quota and permission denied";
+    check(
+        Scenario::Receive,
+        &[(Status::Warning, "log-lmtp-failures", "mail", words)],
+        Status::Critical,
+        &["does not reach Dovecot"],
+    );
+}
+
+#[test]
 fn nothing_wrong_is_ok_only_when_every_step_was_made() {
     check(Scenario::Send, &[(Status::Ok, "submission", "mx", "fine")], Status::Ok, &["every step was made", "SPF"]);
     let partly = [(Status::Ok, "disk", "/", "fine"), (Status::Unknown, "docker", "configuration", "not checked")];

@@ -182,13 +182,10 @@ fn first_look(current: Opened, most: u64) -> Course {
 fn rotated(current: Opened, earlier: &Position) -> Result<Course, FollowError> {
     let Siblings { mut plain, compressed } = siblings(&current)?;
     plain.sort_by_key(|log| log.modified);
-    let mut old = None;
-    for (number, log) in plain.iter().enumerate() {
-        let is_copy = earlier.offset > 0 && earlier.continues_in(log)?;
-        if is_copy || earlier.is_in(log)? {
-            old = Some(number);
-        }
-    }
+    let old = position_of(&plain, |log| earlier.is_in(log))?;
+    // The copy of a file that was truncated has an inode of its own.
+    let copy = || position_of(&plain, |log| Ok(earlier.offset > 0 && earlier.continues_in(log)?));
+    let old = if old.is_some() { old } else { copy()? };
     let Some(old) = old else { return Ok(without_old(current, earlier, compressed)) };
     let begun = plain.split_off(old);
     let note = Note::Rotated { old: begun[0].path.clone() };
@@ -198,6 +195,16 @@ fn rotated(current: Opened, earlier: &Position) -> Result<Course, FollowError> {
         pieces.push(Piece::whole_from(current, 0));
     }
     Ok(Course { pieces, notes: vec![note] })
+}
+
+/// The newest that is so.
+fn position_of(logs: &[Opened], is_so: impl Fn(&Opened) -> io::Result<bool>) -> io::Result<Option<usize>> {
+    for (number, log) in logs.iter().enumerate().rev() {
+        if is_so(log)? {
+            return Ok(Some(number));
+        }
+    }
+    Ok(None)
 }
 
 fn without_old(current: Opened, earlier: &Position, compressed: Option<PathBuf>) -> Course {
