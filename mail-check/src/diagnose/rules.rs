@@ -13,7 +13,7 @@ enum Level {
 }
 
 /// A cause, and the finding that gives it away.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Rule {
     /// None: all.
     scenarios: &'static [Scenario],

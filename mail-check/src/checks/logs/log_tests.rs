@@ -1,7 +1,7 @@
 use super::*;
 use settings::Kind;
 
-fn judged(facts: Facts) -> (Status, String) {
+fn judged(facts: &Facts) -> (Status, String) {
     let source = Source {
         name: "mail".into(),
         kind: Kind::Postfix,
@@ -9,14 +9,14 @@ fn judged(facts: Facts) -> (Status, String) {
         silent: Some(Span::hours(1)),
         max_size: 1000,
     };
-    let finding = judge_log(&source, &facts);
+    let finding = judge_log(&source, facts);
     (finding.status, finding.message)
 }
 
 #[test]
 fn what_was_not_read_is_unknown_and_what_was_not_rotated_a_warning() {
     let check = |facts: Facts, expected: Status, part: &str| {
-        let (status, message) = judged(facts);
+        let (status, message) = judged(&facts);
         assert_eq!(status, expected, "{message}");
         assert!(message.contains(part), "{message}");
     };

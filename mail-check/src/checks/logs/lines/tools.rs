@@ -18,7 +18,7 @@ pub(super) fn events(line: &[u8]) -> Vec<Event<'_>> {
 fn is_said_by_a_tool(line: &[u8]) -> bool {
     let Some(at) = memchr::memmem::find(line, b"error: ") else { return false };
     let head = line[..at].trim_ascii_end();
-    let word = head.rsplit(|byte| byte.is_ascii_whitespace()).next().unwrap_or(head);
+    let word = head.rsplit(u8::is_ascii_whitespace).next().unwrap_or(head);
     head.is_empty() || (word.starts_with(b"mail-") && word.ends_with(b":"))
 }
 
