@@ -1,7 +1,9 @@
 //! The checks. Each group gathers facts and judges them in pure functions, and owns its section of the file of checks.
 
 pub(crate) mod resources; // processors, memory, disks, time
+pub(crate) mod containers; // services of the compose project
 pub(crate) mod logs; // what the services wrote since the last run
+pub(crate) mod credentials; // age, modes and owners of secrets
 
 use std::sync::Arc;
 
@@ -13,7 +15,9 @@ use crate::probe::Probe;
 pub(crate) fn probes(group: Group, context: &Arc<Context>) -> Vec<Probe> {
     match group {
         Group::Resources => resources::probes(context),
+        Group::Containers => containers::probes(context),
         Group::Logs => logs::probes(context),
+        Group::Credentials => credentials::probes(context),
         _ => Vec::new(),
     }
 }

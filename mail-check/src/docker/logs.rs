@@ -12,7 +12,7 @@ const MAX_LINE_BYTES: usize = 64 << 10;
 /// What a container said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Logs {
-    /// stdout and stderr, in the order of the daemon.
+    /// stdout and stderr, by time: the daemon takes them from two pipes, and may write a line before one that is a moment older.
     pub(crate) lines: Vec<LogLine>,
     /// There is more than was asked for: ask again from the last line's time.
     pub(crate) cut: bool,
@@ -47,7 +47,9 @@ impl Docker {
                 break;
             }
         }
-        Ok(lines.logs)
+        let mut logs = lines.logs;
+        logs.lines.sort_by_key(|line| line.time);
+        Ok(logs)
     }
 }
 

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bollard::query_parameters::{InspectContainerOptions, ListContainersOptionsBuilder};
+use futures::future::join_all;
 use serde::Deserialize;
 use tokio::net::UnixStream;
 use tokio::runtime::{Builder, Runtime};
@@ -25,7 +26,7 @@ pub(crate) use container::{Container, Details, Health, Image, State};
 pub(crate) use error::DockerError;
 pub(crate) use exec::Output;
 pub(crate) use logs::{LogLine, Logs};
-pub(crate) use stats::Usage;
+pub(crate) use stats::{CpuTime, Usage};
 
 use crate::context::Context;
 
@@ -110,19 +111,28 @@ impl Docker {
     /// # Errors
     /// When the daemon does not answer, and when there is no such container.
     pub(crate) fn inspect(&self, container: &str) -> Result<Details, DockerError> {
-        let answer = self.call(
-            &format!("inspect {container}"),
-            self.client.inspect_container(container, None::<InspectContainerOptions>),
-        )?;
-        Ok(Details::read(answer))
+        self.runtime.block_on(self.details(container))
     }
 
-    /// An image, by id or name.
-    ///
-    /// # Errors
-    /// When the daemon does not answer, and when there is no such image.
-    pub(crate) fn image(&self, image: &str) -> Result<Image, DockerError> {
-        Ok(Image::read(self.call(&format!("inspect image {image}"), self.client.inspect_image(image))?))
+    /// As [`Docker::inspect`], with the image, for each of the containers, all asked at once: one that Docker cannot look at does
+    /// not hold the others up.
+    pub(crate) fn inspect_all(&self, containers: &[&str]) -> Vec<Result<(Details, Image), DockerError>> {
+        let both = async |container: &str| {
+            let details = self.details(container).await?;
+            let image = self.image_of(&details.image_id).await?;
+            Ok((details, image))
+        };
+        self.runtime.block_on(join_all(containers.iter().map(|container| both(container))))
+    }
+
+    async fn details(&self, container: &str) -> Result<Details, DockerError> {
+        let request = self.client.inspect_container(container, None::<InspectContainerOptions>);
+        Ok(Details::read(self.answer(self.within, &format!("inspect {container}"), request).await?))
+    }
+
+    async fn image_of(&self, image: &str) -> Result<Image, DockerError> {
+        let request = self.client.inspect_image(image);
+        Ok(Image::read(self.answer(self.within, &format!("inspect image {image}"), request).await?))
     }
 
     fn call<T>(
@@ -139,7 +149,16 @@ impl Docker {
         what: &str,
         request: impl Future<Output = Result<T, bollard::errors::Error>>,
     ) -> Result<T, DockerError> {
-        match self.runtime.block_on(async { timeout(within, request).await }) {
+        self.runtime.block_on(self.answer(within, what, request))
+    }
+
+    async fn answer<T>(
+        &self,
+        within: Duration,
+        what: &str,
+        request: impl Future<Output = Result<T, bollard::errors::Error>>,
+    ) -> Result<T, DockerError> {
+        match timeout(within, request).await {
             Ok(answer) => answer.map_err(|source| DockerError::of(&self.socket, what, source)),
             Err(_) => Err(DockerError::silent(&self.socket, what, within)),
         }
@@ -181,6 +200,8 @@ mod tests {
     use std::os::unix::net::UnixListener;
     use std::time::Instant;
 
+    use jiff::Timestamp;
+
     use super::*;
 
     #[test]
@@ -215,5 +236,53 @@ mod tests {
         let error = Docker::connect(&path, Duration::from_millis(200)).unwrap_err();
         assert!(matches!(error, DockerError::Silent { .. }), "{error}");
         assert!(begun.elapsed() < Duration::from_secs(20));
+    }
+
+    #[test]
+    fn logs_and_programs_of_containers() {
+        let daemon = mail_tests::docker::Docker::start();
+        let script = "echo one; sleep 0.1; echo two >&2; exec sleep 600";
+        let plain = daemon.service("p", "plain", &[], script);
+        let tty = daemon.service("p", "tty", &["--tty"], script);
+        daemon.service("p", "gone", &[], "exit 3");
+        daemon.wait("p-gone", "{{.State.Status}}", "exited");
+        let docker = Docker::connect(&daemon.socket(), Duration::from_secs(60)).unwrap();
+        let names: Vec<(String, bool)> =
+            docker.list("p").unwrap().into_iter().map(|container| (container.service, container.running)).collect();
+        assert_eq!(names, [("gone".to_owned(), false), ("plain".to_owned(), true), ("tty".to_owned(), true)]);
+        assert_eq!(docker.inspect("p-gone").unwrap().exit_code, 3);
+        assert!(docker.inspect(&tty).unwrap().tty);
+        for name in [&plain, &tty] {
+            let all = loop {
+                let logs = docker.logs(name, Timestamp::UNIX_EPOCH, 1000).unwrap();
+                if logs.lines.len() > 1 {
+                    break logs;
+                }
+                std::thread::sleep(Duration::from_millis(50));
+            };
+            let texts: Vec<&str> = all.lines.iter().map(|line| line.text.as_str()).collect();
+            assert_eq!((texts, all.cut), (vec!["one", "two"], false), "{name}");
+            let last = all.lines.last().unwrap().time;
+            assert_eq!(docker.logs(name, last, 1000).unwrap(), Logs::default());
+            let cut = docker.logs(name, Timestamp::UNIX_EPOCH, 4).unwrap();
+            assert_eq!((cut.lines.len(), cut.cut), (1, true));
+            assert_eq!(docker.logs(name, cut.lines[0].time, 1000).unwrap().lines, all.lines[1..]);
+        }
+        let argv = ["/bin/busybox", "sh", "-c", "echo out; echo err >&2; exit 5"];
+        let output = docker.exec(&plain, &argv, Duration::from_secs(60)).unwrap();
+        let expected = Output { exit_code: 5, stdout: "out\n".to_owned(), stderr: "err\n".to_owned() };
+        assert_eq!(output, expected);
+        let hangs = docker.exec(&plain, &["/bin/busybox", "sleep", "600"], Duration::from_millis(300)).unwrap_err();
+        assert!(
+            matches!(&hangs, DockerError::Silent { .. })
+                && hangs.to_string().starts_with("run /bin/busybox in p-plain"),
+            "{hangs}"
+        );
+        let stopped = docker.exec("p-gone", &argv, Duration::from_secs(60)).unwrap_err();
+        assert!(matches!(stopped, DockerError::Refuses { status: 409, .. }), "{stopped}");
+        let absent = docker.inspect("nobody").unwrap_err().to_string();
+        assert!(absent.starts_with("inspect nobody: Docker says 404"), "{absent}");
+        assert!(matches!(docker.service("p", "none"), Err(DockerError::NoContainer { .. })));
+        assert_eq!(docker.service("p", "plain").unwrap().name, plain);
     }
 }

@@ -1,9 +1,12 @@
 //! What a container uses.
 
+use std::time::Duration;
+
 use bollard::models::{ContainerCpuStats, ContainerMemoryStats, ContainerStatsResponse};
 use bollard::query_parameters::StatsOptionsBuilder;
 use futures::future::join_all;
 use futures::{StreamExt, pin_mut};
+use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use super::{Docker, DockerError};
@@ -11,31 +14,39 @@ use super::{Docker, DockerError};
 /// What a container uses. `None` where the daemon does not say, as for one that has just ended.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Usage {
-    /// Of one processor, over a second or two: 200 is two processors.
-    pub(crate) cpu_percent: Option<f64>,
+    pub(crate) cpu: Option<CpuTime>,
     /// Without the file cache that can be given up, as `docker stats` has it.
     pub(crate) memory_bytes: Option<u64>,
     /// What it may use: the machine's memory where it has no limit.
     pub(crate) memory_limit_bytes: Option<u64>,
 }
 
+/// Counters that only grow: how busy a container was is the difference of two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CpuTime {
+    /// Of the container.
+    pub(crate) used_nanoseconds: u64,
+    /// Of all processors of the machine together, busy or not.
+    pub(crate) passed_nanoseconds: u64,
+}
+
 impl Docker {
-    /// What each of the containers uses. They are asked at the same time, since each answer takes the daemon two seconds.
-    pub(crate) fn stats(&self, containers: &[&str]) -> Vec<Result<Usage, DockerError>> {
-        let asked = containers.iter().map(|container| self.usage(container));
+    /// What each of the containers uses, all asked at once; together they may take `within`.
+    pub(crate) fn usage(&self, containers: &[&str], within: Duration) -> Vec<Result<Usage, DockerError>> {
+        let asked = containers.iter().map(|container| self.usage_of(container, within));
         self.runtime.block_on(join_all(asked))
     }
 
-    async fn usage(&self, container: &str) -> Result<Usage, DockerError> {
+    async fn usage_of(&self, container: &str, within: Duration) -> Result<Usage, DockerError> {
         let what = format!("measure {container}");
-        let options = StatsOptionsBuilder::new().stream(false).one_shot(false).build();
+        let options = StatsOptionsBuilder::new().stream(false).one_shot(true).build();
         let answers = self.client.stats(container, Some(options));
         pin_mut!(answers);
-        match timeout(self.within, answers.next()).await {
+        match timeout(within, answers.next()).await {
             Ok(Some(Ok(answer))) => Ok(Usage::read(&answer)),
             Ok(Some(Err(source))) => Err(DockerError::of(&self.socket, &what, source)),
-            Ok(None) => Ok(Usage { cpu_percent: None, memory_bytes: None, memory_limit_bytes: None }),
-            Err(_) => Err(DockerError::silent(&self.socket, &what, self.within)),
+            Ok(None) => Ok(Usage { cpu: None, memory_bytes: None, memory_limit_bytes: None }),
+            Err(_) => Err(DockerError::silent(&self.socket, &what, within)),
         }
     }
 }
@@ -44,19 +55,27 @@ impl Usage {
     fn read(answer: &ContainerStatsResponse) -> Self {
         let memory = answer.memory_stats.as_ref();
         Self {
-            cpu_percent: answer.cpu_stats.as_ref().zip(answer.precpu_stats.as_ref()).and_then(cpu_percent),
+            cpu: answer.cpu_stats.as_ref().and_then(CpuTime::read),
             memory_bytes: memory.and_then(memory_bytes),
             memory_limit_bytes: memory.and_then(|memory| memory.limit).filter(|limit| *limit > 0),
         }
     }
 }
 
-fn cpu_percent((now, earlier): (&ContainerCpuStats, &ContainerCpuStats)) -> Option<f64> {
-    let used = |stats: &ContainerCpuStats| stats.cpu_usage.as_ref()?.total_usage;
-    let used_nanoseconds = used(now)?.checked_sub(used(earlier)?)?;
-    let passed_nanoseconds = now.system_cpu_usage?.checked_sub(earlier.system_cpu_usage?).filter(|time| *time > 0)?;
-    let processors = f64::from(now.online_cpus.filter(|count| *count > 0)?);
-    Some(used_nanoseconds as f64 / passed_nanoseconds as f64 * processors * 100.0)
+impl CpuTime {
+    fn read(stats: &ContainerCpuStats) -> Option<Self> {
+        let used_nanoseconds = stats.cpu_usage.as_ref()?.total_usage?;
+        // A container that has ended has a figure of zero here.
+        let passed_nanoseconds = stats.system_cpu_usage.filter(|time| *time > 0)?;
+        Some(Self { used_nanoseconds, passed_nanoseconds })
+    }
+
+    /// Percent of all processors since `earlier`; `None` when those are counters of another boot or of no time ago.
+    pub(crate) fn percent_since(self, earlier: Self) -> Option<f64> {
+        let used = self.used_nanoseconds.checked_sub(earlier.used_nanoseconds)?;
+        let passed = self.passed_nanoseconds.checked_sub(earlier.passed_nanoseconds).filter(|time| *time > 0)?;
+        Some(used as f64 * 100.0 / passed as f64)
+    }
 }
 
 /// `inactive_file` is of cgroup v2, `total_inactive_file` of v1.
@@ -73,16 +92,15 @@ mod tests {
 
     use super::*;
 
-    fn cpu(total: u64, system: u64) -> ContainerCpuStats {
-        let cpu_usage = Some(ContainerCpuUsage { total_usage: Some(total), ..Default::default() });
-        ContainerCpuStats { cpu_usage, system_cpu_usage: Some(system), online_cpus: Some(4), ..Default::default() }
-    }
-
     #[test]
-    fn percent_is_of_one_processor() {
-        assert_eq!(cpu_percent((&cpu(1_500, 8_000), &cpu(1_000, 4_000))), Some(50.0));
-        assert_eq!(cpu_percent((&cpu(1_000, 8_000), &cpu(1_500, 4_000))), None);
-        assert_eq!(cpu_percent((&cpu(1, 1), &ContainerCpuStats::default())), None);
+    fn percent_is_of_all_processors_between_two_moments() {
+        let time = |used_nanoseconds, passed_nanoseconds| CpuTime { used_nanoseconds, passed_nanoseconds };
+        assert_eq!(time(1_500, 8_000).percent_since(time(1_000, 4_000)), Some(12.5));
+        assert_eq!(time(1_000, 8_000).percent_since(time(1_500, 4_000)), None);
+        assert_eq!(time(1_000, 4_000).percent_since(time(1_000, 4_000)), None);
+        assert_eq!(CpuTime::read(&ContainerCpuStats::default()), None);
+        let ended = ContainerCpuUsage { total_usage: Some(0), ..Default::default() };
+        assert_eq!(CpuTime::read(&ContainerCpuStats { cpu_usage: Some(ended), ..Default::default() }), None);
     }
 
     #[test]

@@ -16,22 +16,31 @@ use serde::Deserialize;
 
 pub(crate) use duration::Span;
 
-use crate::checks::{logs, resources};
+use crate::checks::{containers, credentials, logs, resources};
 use crate::docker;
 
 /// The file that is read when no other is named, where it is present.
 const DEFAULT_PATH: &str = "/etc/mailserver-backup/check.toml";
 
 /// The sections of `--print-config`, in order.
-const EXAMPLE: [&str; 4] = [include_str!("head.toml"), docker::EXAMPLE, resources::EXAMPLE, logs::EXAMPLE];
+const EXAMPLE: [&str; 6] = [
+    include_str!("head.toml"),
+    resources::EXAMPLE,
+    docker::EXAMPLE,
+    containers::EXAMPLE,
+    logs::EXAMPLE,
+    credentials::EXAMPLE,
+];
 
 /// What the file of checks says. Every section may be left out.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Settings {
-    pub(crate) docker: docker::Settings,
     pub(crate) resources: resources::Settings,
+    pub(crate) docker: docker::Settings,
+    pub(crate) containers: containers::Settings,
     pub(crate) logs: logs::Settings,
+    pub(crate) credentials: credentials::Settings,
 }
 
 /// Why the file of checks cannot be used.
