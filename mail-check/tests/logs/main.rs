@@ -6,4 +6,5 @@ mod support; // a directory of logs, a run, and its checks
 
 mod files; // files that grow, are rotated, vanish
 mod containers; // what containers wrote
+mod servers; // what a real Postfix and Dovecot write
 mod diagnose; // from symptoms to the cause

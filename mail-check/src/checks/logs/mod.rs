@@ -137,7 +137,8 @@ fn open_while_rotated(path: &std::path::Path) -> Result<Opened, FollowError> {
 
 /// A log that was there and is gone is critical: what is written now goes where nobody looks.
 fn unreadable(source: &Source, earlier: &Memory, why: &str) -> Finding {
-    let was_there = earlier.position.is_some() && matches!(&source.place, Place::File(path) if !path.exists());
+    let was_there = earlier.position.is_some()
+        && matches!(&source.place, Place::File(path) if matches!(path.try_exists(), Ok(false)));
     match (was_there, &source.place) {
         (true, Place::File(path)) => Finding::critical(
             "log",
