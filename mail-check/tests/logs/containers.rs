@@ -1,6 +1,6 @@
 use mail_tests::docker::Docker;
 
-use crate::support::Logs;
+use crate::support::{Logs, wait_for};
 
 const PROJECT: &str = "mail-logs";
 
@@ -26,16 +26,11 @@ fn a_container_is_read_on_from_its_last_line() {
     logs.run().assert("log", "unknown", "dovecot");
     let id = docker.service(PROJECT, "dovecot", &[], WRITER);
     docker.wait(&id, "{{.State.Running}}", "true");
-    // Its first line may take a moment.
-    while !docker.docker(&["logs", &id]).contains("hello") {
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    wait_for("hello", || docker.docker(&["logs", &id]));
     logs.run().assert("log", "ok", "first look").assert("log-auth-failures", "ok", "3x 198.51.100.7");
     logs.run().assert("log-auth-failures", "ok", "0 logins failed since the last run, 3 in the hour");
     docker.docker(&["exec", &id, "/bin/busybox", "touch", "/go"]);
-    while !docker.docker(&["logs", &id]).contains("198.51.100.8") {
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    wait_for("198.51.100.8", || docker.docker(&["logs", &id]));
     logs.run().assert("log-auth-failures", "ok", "2 logins failed since the last run, 5 in the hour");
     docker.remove(PROJECT);
     logs.run().assert("log", "unknown", "dovecot");

@@ -1,12 +1,11 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mail_tests::mail_server::{Half, MailServer};
 
-use crate::support::{Checks, Logs};
+use crate::support::{Checks, Logs, wait_for};
 
 fn configured(server: &MailServer) -> Logs {
     let logs = Logs::new("");
@@ -34,14 +33,6 @@ fn log_in_wrongly(server: &MailServer) {
     let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
     (&stream).write_all(b"a LOGIN bob@example.org wrong\r\n").unwrap();
     assert!(lines.any(|line| line.unwrap().starts_with("a NO")));
-}
-
-fn wait_for(words: &str, log: impl Fn() -> String) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !log().contains(words) {
-        assert!(Instant::now() < deadline, "no {words:?} in {}", log());
-        thread::sleep(Duration::from_millis(20));
-    }
 }
 
 #[test]

@@ -4,6 +4,8 @@ use std::fs;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use mail_tests::run::{Outcome, Tool};
 use mail_tests::schema::Schema;
@@ -77,5 +79,15 @@ impl Checks {
         assert_eq!(check["status"], status, "{check:#}");
         assert!(check["message"].as_str().unwrap().contains(part), "no {part:?} in {check:#}");
         self
+    }
+}
+
+/// Waits until a log holds `words`.
+#[track_caller]
+pub(crate) fn wait_for(words: &str, log: impl Fn() -> String) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !log().contains(words) {
+        assert!(Instant::now() < deadline, "no {words:?} in {}", log());
+        thread::sleep(Duration::from_millis(20));
     }
 }

@@ -106,3 +106,47 @@ fn reason(text: &[u8]) -> Cow<'_, str> {
     let text = text.trim().replace(|c: char| c.is_control(), " ");
     Cow::Owned(ADDRESS.replace_all(&text, "<...>").into_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::settings::Place;
+    use super::*;
+
+    /// Pieces of lines of interest, and bytes that are none.
+    fn rubbish() -> impl Strategy<Value = Vec<u8>> {
+        let words = prop::sample::select(vec![
+            "status=deferred",
+            " (",
+            "]: SASL ",
+            "authentication failed",
+            "(auth failed, ",
+            " rip=",
+            "lmtp(",
+            ": save failed ",
+            "\"GET /admin?",
+            "\" 500",
+            "[ERROR] ",
+            "error: ",
+            "08:00:00",
+            " [25/",
+            "\n",
+        ]);
+        let word = words.prop_map(|word| word.as_bytes().to_vec());
+        let piece = prop_oneof![word, prop::collection::vec(any::<u8>(), 0..6)];
+        prop::collection::vec(piece, 0..30).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_a_reader_panic(block in rubbish()) {
+            let settings = Settings::default();
+            for kind in [Kind::Postfix, Kind::Dovecot, Kind::Nginx, Kind::InboundApi, Kind::Tools] {
+                let source =
+                    Source { name: "s".into(), kind, place: Place::File("/l".into()), silent: None, max_size: 1 };
+                Reader::new(&source, &settings).unwrap().read(&block, &mut Tally::default());
+            }
+        }
+    }
+}
