@@ -71,6 +71,12 @@ impl Checks {
         Self { outcome, found }
     }
 
+    /// Only the checks of one target: sources are read side by side, so their order is any.
+    pub(crate) fn about(mut self, target: &str) -> Self {
+        self.found.retain(|check| check["target"] == target);
+        self
+    }
+
     /// Asserts the status of the first check of that name, and that its message has `part`.
     #[track_caller]
     pub(crate) fn assert(&self, name: &str, status: &str, part: &str) -> &Self {
