@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use clap::Parser;
 use mail_common::tool::CommonArgs;
 
+use crate::diagnose::Scenario;
+
 /// Tells the truth about a mail server before a user does.
 ///
 /// Makes checks, or judges the records of the other tools, and speaks Nagios: each check is ok, warning, critical or unknown, and so is
@@ -30,6 +32,10 @@ pub(crate) struct Args {
     /// The file of checks, see --print-config [default: /etc/mailserver-backup/check.toml where present]
     #[arg(long, value_name = "FILE")]
     pub(crate) checks: Option<PathBuf>,
+
+    /// Look for the cause of a trouble, step by step, and end with the likely one and the next command
+    #[arg(long, value_name = "TROUBLE", conflicts_with = "operands")]
+    pub(crate) diagnose: Option<Scenario>,
 
     /// Print a commented file of checks to start from, and do nothing else
     #[arg(long)]
@@ -60,6 +66,7 @@ Examples:
   mail-check
   mail-check resources backups
   mail-check set /mnt/backup-hdd/mailserver/daily/2026-11-23
+  mail-check --diagnose receive
   mail-check --print-config > /etc/mailserver-backup/check.toml
   mail-backup --daily | mail-scan - | mail-s3sync push - | mail-check -
 

@@ -25,6 +25,12 @@ pub(crate) fn execute(plan: Plan, session: &Session) -> (Exit, BTreeMap<String, 
         session.emit(&Record::Check(Check::from(&finding)));
         findings.push(finding);
     });
+    if let Some(diagnosis) = plan.diagnosis {
+        diagnosis.run(|finding| {
+            session.emit(&Record::Check(Check::from(finding)));
+            findings.push(finding.clone());
+        });
+    }
     say(session, &findings);
     let worst = worst_of(&findings);
     (Exit::Checked(worst), totals(&findings, session))

@@ -14,6 +14,7 @@ mod command; // programs of the system, bounded in time
 mod stream; // records of the other tools, judged
 mod docker; // the Docker daemon, asked over its socket
 mod checks; // the checks, a module a group
+mod diagnose; // from what checks find to the likely cause
 
 mod execute; // the run
 

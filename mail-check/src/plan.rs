@@ -10,6 +10,7 @@ use mail_common::config::{self, Config, Environment, Settings as ServerSettings}
 use crate::args::Args;
 use crate::checks;
 use crate::context::Context;
+use crate::diagnose::Diagnosis;
 use crate::finding::Finding;
 use crate::group::{Group, Operand, OperandError, parse_operands};
 use crate::probe::Probe;
@@ -21,6 +22,8 @@ pub(crate) struct Plan {
     /// Whether records of other tools are read from stdin, and judged.
     pub(crate) reads_records: bool,
     pub(crate) probes: Vec<Probe>,
+    /// The steps to the cause of a trouble.
+    pub(crate) diagnosis: Option<Diagnosis>,
     /// Groups that were not asked for by name and have nothing to check.
     pub(crate) left_out: Vec<Group>,
 }
@@ -41,8 +44,15 @@ pub(crate) enum PlanError {
 impl Plan {
     pub(crate) fn new(args: &Args, now: &ZonedDateTime) -> Result<Self, PlanError> {
         let operands = parse_operands(&args.operands)?;
-        let context = Arc::new(new_context(args, now)?);
-        let mut plan = Self { reads_records: false, probes: Vec::new(), left_out: Vec::new() };
+        let mut plan = Self { reads_records: false, probes: Vec::new(), diagnosis: None, left_out: Vec::new() };
+        let mut context = new_context(args, now)?;
+        if let Some(scenario) = args.diagnose {
+            // It looks at what there is, not at what is new, and takes nothing away from the next check.
+            context.state = StateDir::forgetful();
+            plan.diagnosis = Some(Diagnosis::new(scenario, &Arc::new(context)));
+            return Ok(plan);
+        }
+        let context = Arc::new(context);
         for operand in &operands {
             plan.add(operand, &context);
         }

@@ -10,9 +10,9 @@ use mail_common::atomic;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// The directory of state files; made when something is first kept.
+/// The directory of state files; made when something is first kept. Without one, each run is the first and the last.
 #[derive(Clone, Debug)]
-pub(crate) struct StateDir(PathBuf);
+pub(crate) struct StateDir(Option<PathBuf>);
 
 /// What was kept.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,12 +35,17 @@ pub(crate) struct StateError {
 
 impl StateDir {
     pub(crate) fn new(path: impl Into<PathBuf>) -> Self {
-        Self(path.into())
+        Self(Some(path.into()))
+    }
+
+    /// Knows of no earlier run, and keeps nothing.
+    pub(crate) const fn forgetful() -> Self {
+        Self(None)
     }
 
     /// What was kept under `name`.
     pub(crate) fn load<T: DeserializeOwned>(&self, name: &str) -> Kept<T> {
-        let path = self.path(name);
+        let Some(path) = self.path(name) else { return Kept::Nothing };
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Kept::Nothing,
@@ -54,16 +59,16 @@ impl StateDir {
 
     /// Keeps `value` under `name`, in the place of what was there.
     pub(crate) fn keep(&self, name: &str, value: &impl Serialize) -> Result<(), StateError> {
-        let path = self.path(name);
+        let (Some(dir), Some(path)) = (&self.0, self.path(name)) else { return Ok(()) };
         let failed = |source| StateError { path: path.clone(), source };
         let bytes = serde_json::to_vec(value).map_err(|error| failed(error.into()))?;
-        atomic::create_dir_all(&self.0).map_err(failed)?;
+        atomic::create_dir_all(dir).map_err(failed)?;
         atomic::write_file(&path, &bytes).map_err(failed)?;
         Ok(())
     }
 
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.join(Path::new(name).with_extension("json"))
+    fn path(&self, name: &str) -> Option<PathBuf> {
+        Some(self.0.as_ref()?.join(Path::new(name).with_extension("json")))
     }
 }
 
@@ -91,5 +96,7 @@ mod tests {
         assert_eq!(state.load("a"), Kept::There(vec![3]));
         let Kept::Damaged(why) = state.load::<String>("a") else { panic!("it is no string") };
         assert!(why.contains("a.json"), "{why}");
+        StateDir::forgetful().keep("a", &vec![1]).unwrap();
+        assert_eq!(StateDir::forgetful().load::<Vec<u32>>("a"), Kept::Nothing);
     }
 }

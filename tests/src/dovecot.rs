@@ -17,8 +17,8 @@ use crate::mariadb::free_port;
 const READY_WITHIN: Duration = Duration::from_secs(30);
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// Where root runs the tests, mail belongs to this user of every system: Dovecot serves no mail of root's.
-const MAIL_USER: &str = "mail";
-const PASSWORD: &str = "secret";
+pub(crate) const MAIL_USER: &str = "mail";
+pub(crate) const PASSWORD: &str = "secret";
 
 /// A running Dovecot: IMAP for `USER@DOMAIN` over the Maildir `DOMAIN/USER` of a tree.
 #[derive(Debug)]
@@ -100,12 +100,7 @@ impl Dovecot {
     /// When that is refused.
     #[must_use]
     pub fn imap(&self, user: &str) -> Imap {
-        let stream = TcpStream::connect(("127.0.0.1", self.port)).expect("dovecot listens");
-        stream.set_read_timeout(Some(ANSWER_WITHIN)).expect("a socket has a time limit");
-        let mut session = Imap { stream: BufReader::new(stream), commands: 0 };
-        session.line();
-        session.command(&format!("LOGIN {user} {PASSWORD}"));
-        session
+        Imap::login(self.port, user)
     }
 }
 
@@ -126,6 +121,15 @@ impl Drop for Dovecot {
 }
 
 impl Imap {
+    pub(crate) fn login(port: u16, user: &str) -> Self {
+        let stream = TcpStream::connect(("127.0.0.1", port)).expect("dovecot listens");
+        stream.set_read_timeout(Some(ANSWER_WITHIN)).expect("a socket has a time limit");
+        let mut session = Self { stream: BufReader::new(stream), commands: 0 };
+        session.line();
+        session.command(&format!("LOGIN {user} {PASSWORD}"));
+        session
+    }
+
     /// Gives a command and returns the untagged lines of its answer.
     ///
     /// # Panics
@@ -201,13 +205,13 @@ fn own_name(option: &str) -> String {
 }
 
 /// Servers lie in a directory that is not in everybody's PATH.
-fn program(name: &str) -> PathBuf {
+pub(crate) fn program(name: &str) -> PathBuf {
     let candidates =
         ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin"].map(|dir| Path::new(dir).join(name));
     candidates.into_iter().find(|path| path.exists()).unwrap_or_else(|| name.into())
 }
 
-fn write(path: &Path, text: &str) {
+pub(crate) fn write(path: &Path, text: &str) {
     let written = fs::OpenOptions::new().write(true).create(true).truncate(true).open(path);
     written.and_then(|mut file| file.write_all(text.as_bytes())).expect("a configuration can be written");
 }

@@ -8,6 +8,9 @@ pub mod server; // the files of a mail server, and where its backups go
 pub mod mariadb; // a private database server
 pub mod facts; // what a database server holds
 pub mod dovecot; // a private IMAP server
+pub mod certificate; // certificates with chosen names and dates
+pub mod mail_server; // a private Postfix with Dovecot behind it
+pub mod talker; // a server that does not keep to its protocol
 pub mod s3; // private S3 servers
 pub mod proxy; // faults between a program and a server
 pub mod clamd; // a private scanner

@@ -2,6 +2,7 @@
 
 pub(crate) mod resources; // processors, memory, disks, time
 pub(crate) mod containers; // services of the compose project
+pub(crate) mod logs; // what the services wrote since the last run
 pub(crate) mod backups; // whether there are sets, young and complete
 pub(crate) mod scans; // what the newest scan found
 pub(crate) mod s3; // the copy elsewhere
@@ -20,6 +21,7 @@ pub(crate) fn probes(group: Group, context: &Arc<Context>) -> Vec<Probe> {
     match group {
         Group::Resources => resources::probes(context),
         Group::Containers => containers::probes(context),
+        Group::Logs => logs::probes(context),
         Group::Backups => backups::probes(context),
         Group::Scans => scans::probes(context),
         Group::S3 => s3::probes(context),

@@ -16,18 +16,19 @@ use serde::Deserialize;
 
 pub(crate) use duration::Span;
 
-use crate::checks::{backups, containers, credentials, resources, s3, scans, users};
+use crate::checks::{backups, containers, credentials, logs, resources, s3, scans, users};
 use crate::docker;
 
 /// The file that is read when no other is named, where it is present.
 const DEFAULT_PATH: &str = "/etc/mailserver-backup/check.toml";
 
 /// The sections of `--print-config`, in order.
-const EXAMPLE: [&str; 9] = [
+const EXAMPLE: [&str; 10] = [
     include_str!("head.toml"),
     resources::EXAMPLE,
     docker::EXAMPLE,
     containers::EXAMPLE,
+    logs::EXAMPLE,
     backups::EXAMPLE,
     scans::EXAMPLE,
     s3::EXAMPLE,
@@ -42,6 +43,7 @@ pub(crate) struct Settings {
     pub(crate) resources: resources::Settings,
     pub(crate) docker: docker::Settings,
     pub(crate) containers: containers::Settings,
+    pub(crate) logs: logs::Settings,
     pub(crate) backups: backups::Settings,
     pub(crate) scans: scans::Settings,
     pub(crate) s3: s3::Settings,

@@ -1,0 +1,82 @@
+//! What the container of a service wrote, since the last line that was read.
+//!
+//! Each line has the daemon's time stamp; that of the last one is where the next run reads on.
+
+use std::time::{Duration, Instant};
+
+use jiff::SignedDuration;
+
+use super::Facts;
+use super::follow::Note;
+use super::lines::Reader;
+use super::memory::{Memory, Told};
+use super::tally::Tally;
+use crate::context::Context;
+use crate::docker::{ComposeError, Docker, DockerError, LogLine, project};
+
+/// So much of the past is looked at on the first run.
+const FIRST_LOOK: SignedDuration = SignedDuration::from_hours(1);
+
+/// So much is held in memory at once.
+const PART_BYTES: usize = 8 << 20;
+
+const ANOTHER: &str =
+    "the container is another than at the last run; what the old one wrote at its end is gone with it";
+
+/// Why a container cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ContainerError {
+    #[error(transparent)]
+    Docker(#[from] DockerError),
+    #[error(transparent)]
+    Compose(#[from] ComposeError),
+}
+
+/// Reads the container of `service`.
+pub(super) fn read(
+    service: &str,
+    context: &Context,
+    deadline: Instant,
+    reader: &Reader<'_>,
+    memory: &mut Memory,
+    tally: &mut Tally,
+) -> Result<Facts, ContainerError> {
+    let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+    let docker = Docker::of(context, left)?;
+    let container = docker.service(&project(context)?, service)?;
+    let earlier = memory.container.take();
+    let now = context.now.timestamp();
+    let first_look = now.saturating_sub(FIRST_LOOK).unwrap_or(now);
+    let mut since = earlier.as_ref().and_then(Told::time).unwrap_or(first_look);
+    let mut facts = Facts::default();
+    loop {
+        let logs = docker.logs(&container.id, since, PART_BYTES)?;
+        let block = block_of(&logs.lines);
+        reader.read(&block, tally);
+        facts.read_bytes += block.len() as u64;
+        since = logs.lines.last().map_or(since, |line| line.time);
+        if !logs.cut || logs.lines.is_empty() {
+            break;
+        }
+        if facts.read_bytes >= context.settings.logs.max_bytes || Instant::now() >= deadline {
+            facts.notes.push(Note::Cut);
+            break;
+        }
+    }
+    match earlier {
+        None => facts.notes.push(Note::FirstLook { bytes: facts.read_bytes }),
+        Some(told) if told.id != container.id => facts.remarks.push(ANOTHER.to_owned()),
+        Some(_) => {}
+    }
+    memory.container = Some(Told::new(container.id, since));
+    Ok(facts)
+}
+
+fn block_of(lines: &[LogLine]) -> Vec<u8> {
+    let mut block = Vec::new();
+    for line in lines {
+        block.extend_from_slice(line.text.as_ref());
+        block.push(b'\n');
+    }
+    block
+}

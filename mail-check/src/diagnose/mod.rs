@@ -1,0 +1,120 @@
+//! `--diagnose`: what an operating guide's trouble-shooting does, in its order, and what it means.
+
+mod dkim; // whether there are keys to sign with
+mod rules; // from findings to the likely cause
+mod steps; // what is looked at, in order
+
+use std::sync::Arc;
+
+use clap::ValueEnum;
+
+use crate::checks;
+use crate::context::Context;
+use crate::finding::Finding;
+use crate::probe::{Probe, run_all};
+
+use steps::{Step, Subject};
+
+/// What does not work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Scenario {
+    /// Mail does not arrive
+    Receive,
+    /// Mail does not go out
+    Send,
+    /// Users cannot log in
+    Auth,
+    /// A container does not run as it should
+    Container,
+}
+
+/// Steps to be made.
+pub(crate) struct Diagnosis {
+    scenario: Scenario,
+    steps: Vec<(&'static Step, Vec<Probe>)>,
+}
+
+impl Scenario {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Receive => "receive",
+            Self::Send => "send",
+            Self::Auth => "auth",
+            Self::Container => "container",
+        }
+    }
+}
+
+impl Diagnosis {
+    /// Plans the steps; each group is checked once, when its first step is made.
+    pub(crate) fn new(scenario: Scenario, context: &Arc<Context>) -> Self {
+        let mut begun: Vec<Subject> = Vec::new();
+        let steps = steps::of(scenario).iter().map(|step| {
+            let is_new = !begun.contains(&step.subject);
+            begun.push(step.subject);
+            (step, if is_new { probes(step.subject, context) } else { Vec::new() })
+        });
+        Self { scenario, steps: steps.collect() }
+    }
+
+    /// Makes the steps, and tells what each found as soon as it is made; the last that is told is the diagnosis.
+    pub(crate) fn run(self, mut tell: impl FnMut(&Finding)) {
+        let mut unused: Vec<Finding> = Vec::new();
+        let mut told: Vec<Finding> = Vec::new();
+        for (step, probes) in self.steps {
+            run_all(probes, |finding| unused.push(finding));
+            let (mine, others) = unused.into_iter().partition(|finding| step.is_about(finding));
+            unused = others;
+            let was_told = told.iter().any(|finding| step.is_about(finding));
+            let mine: Vec<Finding> = mine;
+            let mine = if mine.is_empty() && !was_told { vec![step.not_made()] } else { mine };
+            mine.iter().for_each(&mut tell);
+            told.extend(mine);
+        }
+        tell(&rules::diagnose(self.scenario, &told));
+    }
+}
+
+fn probes(subject: Subject, context: &Arc<Context>) -> Vec<Probe> {
+    match subject {
+        Subject::Group(group) => checks::probes(group, context),
+        Subject::DkimKeys => vec![dkim::probe(context)],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::finding::Status;
+    use std::time::Duration;
+
+    fn run(scenario: Scenario, found: Vec<Finding>) -> Vec<Finding> {
+        let mut found = Some(found);
+        let steps = steps::of(scenario).iter().map(|step| {
+            let findings = found.take();
+            let probe = |findings| Probe::new("x", "x", Duration::from_secs(9), move || findings);
+            (step, findings.map(probe).into_iter().collect())
+        });
+        let mut told = Vec::new();
+        Diagnosis { scenario, steps: steps.collect() }.run(|finding| told.push(finding.clone()));
+        told
+    }
+
+    #[test]
+    fn steps_are_told_in_their_order_each_finding_once_and_the_diagnosis_last() {
+        let found = ["mailflow", "queue", "smtp", "disk", "no-step"].map(|name| Finding::ok(name, "t", "fine"));
+        let told = run(Scenario::Receive, found.into());
+        let made: Vec<&str> =
+            told.iter().filter(|finding| finding.target != "configuration").map(|finding| &*finding.name).collect();
+        assert_eq!(made, ["disk", "smtp", "queue", "mailflow", "diagnosis"]);
+    }
+
+    #[test]
+    fn a_step_that_cannot_be_made_is_unknown_and_so_is_the_diagnosis() {
+        for scenario in Scenario::value_variants() {
+            let told = run(*scenario, Vec::new());
+            assert_eq!(told.len(), steps::of(*scenario).len() + 1);
+            assert!(told.iter().all(|finding| finding.status == Status::Unknown), "{told:?}");
+        }
+    }
+}
