@@ -13,6 +13,10 @@ mod state; // what is kept from run to run
 mod command; // programs of the system, bounded in time
 mod checks; // the checks, a module a group
 
+mod prometheus; // --prometheus: metrics
+mod report; // --report: a page
+mod notify; // --notify: who is told what
+
 mod execute; // the run
 
 use std::collections::BTreeMap;

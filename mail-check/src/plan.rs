@@ -12,6 +12,7 @@ use crate::checks;
 use crate::context::Context;
 use crate::finding::Finding;
 use crate::group::{Group, Operand, OperandError, parse_operands};
+use crate::notify::{Notifier, NotifyError};
 use crate::probe::Probe;
 use crate::settings::{Settings, SettingsError};
 use crate::state::StateDir;
@@ -23,6 +24,11 @@ pub(crate) struct Plan {
     pub(crate) probes: Vec<Probe>,
     /// Groups that were not asked for by name and have nothing to check.
     pub(crate) left_out: Vec<Group>,
+    /// What is done with what was found.
+    pub(crate) prometheus: Option<PathBuf>,
+    pub(crate) report: Option<PathBuf>,
+    pub(crate) notifier: Option<Notifier>,
+    pub(crate) context: Arc<Context>,
 }
 
 /// Why there is no plan.
@@ -34,6 +40,8 @@ pub(crate) enum PlanError {
     Config(#[from] config::Error),
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    #[error(transparent)]
+    Notify(#[from] NotifyError),
     #[error("no home directory, so nowhere to keep what the next run needs; name a directory with --state")]
     NoState,
 }
@@ -42,7 +50,19 @@ impl Plan {
     pub(crate) fn new(args: &Args, now: &ZonedDateTime) -> Result<Self, PlanError> {
         let operands = parse_operands(&args.operands)?;
         let context = Arc::new(new_context(args, now)?);
-        let mut plan = Self { reads_records: false, probes: Vec::new(), left_out: Vec::new() };
+        let notifier = args.notify.then(|| {
+            let environment = Environment::of_process();
+            Notifier::new(&context.settings.notify, &context.server, &environment)
+        });
+        let mut plan = Self {
+            reads_records: false,
+            probes: Vec::new(),
+            left_out: Vec::new(),
+            prometheus: args.prometheus.clone(),
+            report: args.report.clone(),
+            notifier: notifier.transpose()?,
+            context: Arc::clone(&context),
+        };
         for operand in &operands {
             plan.add(operand, &context);
         }

@@ -17,18 +17,21 @@ use serde::Deserialize;
 pub(crate) use duration::Span;
 
 use crate::checks::resources;
+use crate::{notify, report};
 
 /// The file that is read when no other is named, where it is present.
 const DEFAULT_PATH: &str = "/etc/mailserver-backup/check.toml";
 
 /// The sections of `--print-config`, in order.
-const EXAMPLE: [&str; 2] = [include_str!("head.toml"), resources::EXAMPLE];
+const EXAMPLE: [&str; 4] = [include_str!("head.toml"), resources::EXAMPLE, report::EXAMPLE, notify::EXAMPLE];
 
 /// What the file of checks says. Every section may be left out.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Settings {
     pub(crate) resources: resources::Settings,
+    pub(crate) report: report::Settings,
+    pub(crate) notify: notify::Settings,
 }
 
 /// Why the file of checks cannot be used.
