@@ -39,12 +39,11 @@ pub(crate) const EXAMPLE: &str = include_str!("example.toml");
 /// The name of its findings, and of what it keeps.
 const NAME: &str = "notify";
 
-/// One attempt to send, and how often it is made.
-const WITHIN: Duration = Duration::from_secs(10);
+/// How often sending is tried, and the pause between.
 const ATTEMPTS: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(500);
-/// All channels at once have so long; what comes later is told again.
-const PATIENCE: Duration = Duration::from_secs(40);
+/// What all attempts of a channel may take beyond their own time-outs: a conversation has several steps.
+const GRACE: Duration = Duration::from_secs(10);
 
 /// Who is told, and when.
 #[derive(Clone, Debug)]
@@ -52,6 +51,8 @@ pub(crate) struct Notifier {
     channels: Vec<Channel>,
     ping: Option<Ping>,
     rules: Rules,
+    /// One attempt may take so long.
+    within: Duration,
     /// Whether alerts go by mail, and whether good runs do (NOTIFICATION_ON_FAILURE, NOTIFICATION_ON_SUCCESS).
     mails_failure: bool,
     mails_success: bool,
@@ -107,8 +108,8 @@ pub(crate) enum SendError {
     Mail(#[from] MailError),
     #[error(transparent)]
     Http(#[from] HttpError),
-    #[error("no answer within {} s", PATIENCE.as_secs())]
-    Hung,
+    #[error("no answer within {} s", within.as_secs_f64())]
+    Hung { within: Duration },
 }
 
 /// What telling came to.
@@ -140,12 +141,12 @@ impl Notifier {
             let way = Way::Webhook(hook.template, Url::new(&section, url)?);
             channels.push(Channel { name: hook.name.clone(), way });
         }
-        let ping = settings.ping.as_ref().map(|ping| Ping::new(ping, environment)).transpose()?;
+        let ping = settings.ping.as_ref().map(|ping| Ping::new(ping, settings.timeout(), environment)).transpose()?;
         if channels.is_empty() && ping.is_none() {
             return Err(NotifyError::Nobody);
         }
         let (mails_failure, mails_success) = (server.notification_on_failure, server.notification_on_success);
-        Ok(Self { channels, ping, rules: settings.rules(), mails_failure, mails_success })
+        Ok(Self { channels, ping, rules: settings.rules(), within: settings.timeout(), mails_failure, mails_success })
     }
 
     /// Tells the dead-man switch that a run begins, beside it.
@@ -159,7 +160,7 @@ impl Notifier {
         if self.channels.is_empty() {
             return outcome;
         }
-        let lock = match state.lock(NAME, 2 * PATIENCE) {
+        let lock = match state.lock(NAME, 2 * self.patience()) {
             Ok(lock) => lock,
             Err(error) => {
                 outcome.fail("state", error.into());
@@ -214,17 +215,22 @@ impl Notifier {
         observe(memory, own, &self.rules)
     }
 
+    /// All channels at once have so long; what comes later is told again.
+    fn patience(&self) -> Duration {
+        (self.within + PAUSE) * ATTEMPTS + GRACE
+    }
+
     /// All channels at once; who hangs does not keep the others waiting.
     fn send_all(
         &self,
         occasion: Occasion<'_>,
         news: Vec<(String, Vec<Event>)>,
     ) -> Vec<(String, Vec<Event>, Result<(), SendError>)> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.patience();
         let mut started = Vec::new();
         for (name, events) in news {
             let Some(channel) = self.channels.iter().find(|channel| channel.name == name) else { continue };
-            let attempt = errand(&channel.way, occasion, &events);
+            let attempt = errand(&channel.way, occasion, &events, self.within);
             let (sender, receiver) = mpsc::channel();
             // Nobody listens any more when it comes too late.
             thread::spawn(move || sender.send(retrying(attempt, SendError::is_lasting)));
@@ -234,7 +240,9 @@ impl Notifier {
             .recv_timeout(deadline.saturating_duration_since(Instant::now()))
         {
             Ok(result) => result,
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Err(SendError::Hung),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                Err(SendError::Hung { within: self.patience() })
+            }
         };
         started.into_iter().map(|(name, events, receiver)| (name, events, wait(receiver))).collect()
     }
@@ -243,7 +251,8 @@ impl Notifier {
     pub(crate) fn end(&self, begun: Begun, occasion: Occasion<'_>, state: &StateDir) -> Outcome {
         let mut outcome = Outcome::default();
         let Some(ping) = &self.ping else { return outcome };
-        let started = begun.0.map_or(Ok(()), |thread| thread.join().unwrap_or(Err(SendError::Hung)));
+        let started =
+            begun.0.map_or(Ok(()), |thread| thread.join().unwrap_or(Err(SendError::Hung { within: self.patience() })));
         let ended = ping.end(occasion);
         match started.and(ended) {
             Ok(()) => outcome.findings.push(Finding::ok(NAME, "ping", "the dead-man switch knows of this run")),
@@ -258,7 +267,7 @@ impl Notifier {
         if self.channels.is_empty() {
             return Ok(());
         }
-        let _lock = state.lock(NAME, 2 * PATIENCE)?;
+        let _lock = state.lock(NAME, 2 * self.patience())?;
         let sight = Sight { findings, answered: &[], now: occasion.now.timestamp().as_second() };
         let memory = observe(load(state).0, sight, &self.rules);
         Ok(state.keep(NAME, &memory)?)
@@ -270,17 +279,22 @@ impl Notifier {
 pub(crate) struct Begun(Option<thread::JoinHandle<Result<(), SendError>>>);
 
 /// One attempt to tell `events`, which can be made again.
-fn errand(way: &Way, occasion: Occasion<'_>, events: &[Event]) -> Box<dyn Fn() -> Result<(), SendError> + Send> {
+fn errand(
+    way: &Way,
+    occasion: Occasion<'_>,
+    events: &[Event],
+    within: Duration,
+) -> Box<dyn Fn() -> Result<(), SendError> + Send> {
     let letter = letter::write(occasion, events);
     let (host, nanoseconds) = (occasion.host.to_owned(), occasion.now.timestamp().as_nanosecond());
     match way {
         Way::Webhook(template, url) => {
             let (url, post) = (url.clone(), webhook::post(*template, occasion, &letter, events));
-            Box::new(move || Ok(http::send(&url, &post, WITHIN)?))
+            Box::new(move || Ok(http::send(&url, &post, within)?))
         }
         Way::Mail(mail) => {
             let mail = mail.clone();
-            Box::new(move || Ok(mail.send(&letter, Stamp { host: &host, nanoseconds }, WITHIN)?))
+            Box::new(move || Ok(mail.send(&letter, Stamp { host: &host, nanoseconds }, within)?))
         }
     }
 }
@@ -290,7 +304,7 @@ impl SendError {
         match self {
             Self::Mail(error) => error.is_lasting(),
             Self::Http(error) => error.is_lasting(),
-            Self::Hung => true,
+            Self::Hung { .. } => true,
         }
     }
 }

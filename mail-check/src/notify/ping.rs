@@ -1,12 +1,14 @@
 //! A dead-man switch, as healthchecks.io has it: it alerts when runs cease, or fail.
 
+use std::time::Duration;
+
 use mail_common::config::Environment;
 
 use super::http::{self, Post, Url};
 use super::letter::Occasion;
 use super::secrets::secret;
 use super::settings::{PingEnd, PingSettings};
-use super::{NotifyError, SendError, WITHIN, retrying, webhook};
+use super::{NotifyError, SendError, retrying, webhook};
 use crate::finding::Status;
 
 const SECTION: &str = "[notify.ping]";
@@ -16,18 +18,23 @@ const SECTION: &str = "[notify.ping]";
 pub(crate) struct Ping {
     url: Url,
     end: PingEnd,
+    within: Duration,
 }
 
 impl Ping {
-    pub(crate) fn new(settings: &PingSettings, environment: &Environment) -> Result<Self, NotifyError> {
+    pub(crate) fn new(
+        settings: &PingSettings,
+        within: Duration,
+        environment: &Environment,
+    ) -> Result<Self, NotifyError> {
         let (file, variable) = (settings.url_file.as_deref(), settings.url_env.as_deref());
         let url = secret(SECTION, "url", file, variable, environment)?;
-        Ok(Self { url: Url::new(SECTION, url)?, end: settings.end })
+        Ok(Self { url: Url::new(SECTION, url)?, end: settings.end, within })
     }
 
     pub(crate) fn start(&self) -> Result<(), SendError> {
         let empty = Post { content_type: "text/plain; charset=utf-8", headers: Vec::new(), body: String::new() };
-        send(&self.url.below("start"), &empty)
+        self.send(&self.url.below("start"), &empty)
     }
 
     pub(crate) fn end(&self, occasion: Occasion<'_>) -> Result<(), SendError> {
@@ -37,10 +44,10 @@ impl Ping {
             PingEnd::Fail if is_bad => self.url.below("fail"),
             PingEnd::Fail => self.url.clone(),
         };
-        send(&url, &webhook::summary(occasion))
+        self.send(&url, &webhook::summary(occasion))
     }
-}
 
-fn send(url: &Url, post: &Post) -> Result<(), SendError> {
-    retrying(|| Ok(http::send(url, post, WITHIN)?), SendError::is_lasting)
+    fn send(&self, url: &Url, post: &Post) -> Result<(), SendError> {
+        retrying(|| Ok(http::send(url, post, self.within)?), SendError::is_lasting)
+    }
 }

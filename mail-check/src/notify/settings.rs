@@ -18,6 +18,7 @@ pub(crate) struct Settings {
     flap_changes: NonZeroU32,
     flap_within: Span,
     forget: Span,
+    timeout: Span,
     pub(super) mail: Option<MailSettings>,
     pub(super) webhook: Vec<WebhookSettings>,
     pub(super) ping: Option<PingSettings>,
@@ -119,6 +120,7 @@ impl Default for Settings {
             flap_changes: NonZeroU32::MIN.saturating_add(3),
             flap_within: Span::hours(1),
             forget: Span::days(8),
+            timeout: Span::seconds(10),
             mail: None,
             webhook: Vec::new(),
             ping: None,
@@ -127,6 +129,11 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// How long one attempt to tell somebody may take.
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout.duration()
+    }
+
     pub(super) fn rules(&self) -> Rules {
         Rules {
             after_runs: self.after.get(),
