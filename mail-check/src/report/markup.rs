@@ -41,6 +41,7 @@ pub(super) fn size(bytes: u64) -> String {
 /// A length of time, as `4 min 10 s`.
 pub(super) fn duration(seconds: f64) -> String {
     match seconds {
+        moment if moment > 0.0 && moment < 0.95 => format!("{:.0} ms", moment * 1000.0),
         short if short < 10.0 => format!("{short:.1} s"),
         long => crate::settings::Span::seconds(long.round() as u64).to_string(),
     }
@@ -62,6 +63,9 @@ mod tests {
     fn numbers_are_short() {
         let sizes = [0, 999, 1000, 9_949, 9_960, 999_400, 999_600, 1_234_567_890].map(size);
         assert_eq!(sizes, ["0 B", "999 B", "1.0 kB", "9.9 kB", "10 kB", "999 kB", "1.0 MB", "1.2 GB"]);
-        assert_eq!([0.34, 9.9, 61.4, 3600.0].map(duration), ["0.3 s", "9.9 s", "1 min 1 s", "1 h"]);
+        assert_eq!(
+            [0.0, 0.04, 0.97, 9.9, 61.4, 3600.0].map(duration),
+            ["0.0 s", "40 ms", "1.0 s", "9.9 s", "1 min 1 s", "1 h"]
+        );
     }
 }

@@ -87,7 +87,7 @@ impl Page<'_> {
                 };
                 let _ = write!(
                     page,
-                    "<tr>{head}<td>{}</td><td>{}</td><td class=\"number\">{}</td><td>{}</td></tr>",
+                    "<tr>{head}<td>{}</td><td class=\"target\">{}</td><td class=\"number\">{}</td><td>{}</td></tr>",
                     badge(class(finding.status), word(finding.status)),
                     Text(&finding.target),
                     finding.measure.as_ref().map(measured).unwrap_or_default(),
@@ -167,7 +167,7 @@ fn grouped(findings: &[Finding]) -> Vec<(&str, Vec<&Finding>)> {
     groups
 }
 
-/// `91 % <small>of 80 / 95</small>`.
+/// `91 %<small>warning 80 %, critical 95 %</small>`.
 fn measured(measure: &Measure) -> String {
     let number = |value: f64| match measure.unit {
         "bytes" => size(value.max(0.0) as u64),
@@ -355,3 +355,7 @@ fn class(status: Status) -> &'static str {
         Status::Unknown => "unknown",
     }
 }
+
+#[cfg(test)]
+#[path = "page_tests.rs"]
+mod tests;
