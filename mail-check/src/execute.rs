@@ -11,7 +11,7 @@ use mail_common::report::chain;
 use mail_common::tool::Session;
 
 use crate::context::Context;
-use crate::finding::{Finding, Status, worse};
+use crate::finding::{Finding, Status, word, worse};
 use crate::notify::{Begun, Key, Notifier, Occasion, Outcome};
 use crate::plan::Plan;
 use crate::probe::run_all;
@@ -133,12 +133,7 @@ fn count(findings: &[Finding], status: Status) -> u64 {
 
 /// One line, as Nagios shows it.
 fn say(session: &Session, findings: &[Finding]) {
-    let word = match worst_of(findings) {
-        Status::Ok => "OK",
-        Status::Warning => "WARNING",
-        Status::Critical => "CRITICAL",
-        Status::Unknown => "UNKNOWN",
-    };
+    let word = word(worst_of(findings));
     session.report.summary(format!(
         "{word}: {} checks, {} critical, {} warning, {} unknown",
         findings.len(),

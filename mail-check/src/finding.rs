@@ -112,6 +112,16 @@ pub(crate) fn worst_by_target(findings: &[Finding]) -> Vec<&Finding> {
     worst.into_values().collect()
 }
 
+/// As it is shown to people.
+pub(crate) fn word(status: Status) -> &'static str {
+    match status {
+        Status::Ok => "OK",
+        Status::Warning => "WARNING",
+        Status::Critical => "CRITICAL",
+        Status::Unknown => "UNKNOWN",
+    }
+}
+
 /// How bad it is, for sorting: the larger the worse.
 pub(crate) fn severity(status: Status) -> u8 {
     match status {

@@ -104,6 +104,15 @@ fn what_could_not_be_told_is_told_later_also_when_it_is_over() {
 }
 
 #[test]
+fn a_recovery_that_was_missed_and_is_over_is_no_news() {
+    let (mut memory, events) = run(Memory::default(), &[Status::Critical], 0, &RULES);
+    memory.delivered(CHANNEL, &events, 0);
+    let (mut memory, events) = run(memory, &[Status::Ok], 60, &RULES);
+    memory.missed(CHANNEL, &events, 60);
+    assert_eq!(run(memory, &[Status::Critical], 120, &RULES).1, []);
+}
+
+#[test]
 fn each_channel_has_its_own_memory_and_is_not_told_of_itself() {
     let findings = [Finding::critical("notify", "mail", "no route"), finding(Status::Warning)];
     let sight = Sight { findings: &findings, answered: &[], now: 0 };

@@ -8,7 +8,7 @@ use mail_common::report::printable;
 
 use super::decide::{Event, Kind};
 use super::memory::Moment;
-use crate::finding::{Finding, Status, severity, worst_by_target};
+use crate::finding::{Finding, Status, severity, word, worst_by_target};
 
 /// What a letter is about.
 #[derive(Clone, Copy, Debug)]
@@ -131,15 +131,6 @@ fn moment(moment: Moment, now: &ZonedDateTime) -> String {
     let then = then.to_zoned_datetime(zone);
     let format = if then.date() == now.date() { "%H:%M" } else { "%Y-%m-%d %H:%M" };
     then.strftime(format).to_string()
-}
-
-pub(crate) fn word(status: Status) -> &'static str {
-    match status {
-        Status::Ok => "OK",
-        Status::Warning => "WARNING",
-        Status::Critical => "CRITICAL",
-        Status::Unknown => "UNKNOWN",
-    }
 }
 
 #[cfg(test)]

@@ -202,7 +202,7 @@ impl Notifier {
             match result {
                 Ok(()) => {
                     memory.delivered(&name, &events, now);
-                    outcome.findings.push(Finding::ok(NAME, &name, format!("told {} changes", events.len())));
+                    outcome.findings.push(Finding::ok(NAME, &name, told(events.len())));
                 }
                 Err(source) => {
                     memory.missed(&name, &events, now);
@@ -314,6 +314,14 @@ impl Outcome {
         let message = mail_common::report::chain(&failure);
         self.findings.push(Finding::critical(NAME, target, message));
         self.failures.push(failure);
+    }
+}
+
+fn told(news: usize) -> String {
+    match news {
+        0 => "the summary was sent".to_owned(),
+        1 => "one change was told".to_owned(),
+        several => format!("{several} changes were told"),
     }
 }
 

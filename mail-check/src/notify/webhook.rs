@@ -5,9 +5,9 @@ use serde_json::json;
 
 use super::decide::{Event, Kind};
 use super::http::Post;
-use super::letter::{Letter, Occasion, word};
+use super::letter::{Letter, Occasion};
 use super::settings::Template;
-use crate::finding::{Finding, Status};
+use crate::finding::{Finding, Status, word};
 
 /// Discord refuses more than 2000 characters; Slack and ntfy cut.
 const DISCORD_CHARACTERS: usize = 1900;

@@ -11,7 +11,7 @@ use super::history::{Backup, DAYS, Day, History};
 use super::markup::{Text, duration, size};
 use super::plot::{Bar, plot};
 use super::streams::{Copies, MAX_SHOWN, RunOf, Scan, Stream};
-use crate::finding::{Finding, Measure, Status, severity};
+use crate::finding::{Finding, Measure, Status, severity, word};
 use crate::notify::Occasion;
 
 const STYLE: &str = include_str!("style.css");
@@ -336,15 +336,6 @@ fn note(page: &mut String, problem: Option<&str>) {
 /// Words and colour: who sees no colours reads the same.
 fn badge(class: &str, word: &str) -> String {
     format!("<span class=\"badge {class}\">{word}</span>")
-}
-
-fn word(status: Status) -> &'static str {
-    match status {
-        Status::Ok => "OK",
-        Status::Warning => "WARNING",
-        Status::Critical => "CRITICAL",
-        Status::Unknown => "UNKNOWN",
-    }
 }
 
 fn class(status: Status) -> &'static str {
