@@ -35,7 +35,7 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) print_config: bool,
 
-    /// Tell people, by the channels of [notify], what has changed since they were told last
+    /// Tell people, by the channels in the file of checks, what has changed since they were told last
     ///
     /// Once when a check becomes bad and once when it is well again; what stays bad, once a day. Who could not be told is told by the next
     /// run, and that is critical.

@@ -132,7 +132,7 @@ fn copies() -> Copies {
     }
 }
 
-/// To look at it: `SAMPLE_PAGE=/tmp/page.html cargo test -p mail-check a_page_has`; the picture in the documentation is of it.
+/// To look at it: `SAMPLE_PAGE=page.html cargo test -p mail-check a_page_has`; the picture in the documentation is of it.
 #[test]
 fn a_page_has_the_worst_first_and_marks_the_days_without_a_whole_set() {
     let now: ZonedDateTime = "2026-11-25T08:12:00+09:00[Asia/Tokyo]".parse().unwrap();
