@@ -34,12 +34,31 @@ pub(crate) struct Args {
     pub(crate) checks: Option<PathBuf>,
 
     /// Look for the cause of a trouble, step by step, and end with the likely one and the next command
-    #[arg(long, value_name = "TROUBLE", conflicts_with = "operands")]
+    #[arg(long, value_name = "TROUBLE", conflicts_with_all = ["operands", "notify", "prometheus", "report"])]
     pub(crate) diagnose: Option<Scenario>,
 
     /// Print a commented file of checks to start from, and do nothing else
     #[arg(long)]
     pub(crate) print_config: bool,
+
+    /// Tell people, by the channels in the file of checks, what has changed since they were told last
+    ///
+    /// Once when a check becomes bad and once when it is well again; what stays bad, once a day. Who could not be told is told by the next
+    /// run, and that is critical.
+    #[arg(long)]
+    pub(crate) notify: bool,
+
+    /// Write what was found as metrics, for the textfile collector of Prometheus
+    ///
+    /// FILE is replaced in one step and holds this run alone: lines of a crontab that check different things each need a file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) prometheus: Option<PathBuf>,
+
+    /// Write a page with what was found, thirty days of backups, and the last scan and copy
+    ///
+    /// FILE is replaced in one step, needs no network, and can be read by its owner and group only: it holds names of users.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
 
     /// How long a check may take, unless its settings give it more
     #[arg(long, value_name = "SECONDS", default_value = "10")]
@@ -67,6 +86,8 @@ Examples:
   mail-check resources backups
   mail-check set /mnt/backup-hdd/mailserver/daily/2026-11-23
   mail-check --diagnose receive
+  mail-check --notify -q
+  mail-check --prometheus /var/lib/node_exporter/mail.prom --report /var/www/status/mail.html
   mail-check --print-config > /etc/mailserver-backup/check.toml
   mail-backup --daily | mail-scan - | mail-s3sync push - | mail-check -
 

@@ -1,7 +1,7 @@
 //! Programs of the system, run with a bound on their time and on what they may say.
 
 use std::ffi::OsStr;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
@@ -33,10 +33,29 @@ pub(crate) enum CommandError {
 
 /// Runs `program`, in English and with nothing on its stdin, and gives what it said, whatever its exit status.
 pub(crate) fn run(program: &str, args: &[impl AsRef<OsStr>], within: Duration) -> Result<Answer, CommandError> {
+    run_with(program, args, None, within)
+}
+
+/// As [`output`], with `input` on the program's stdin.
+pub(crate) fn feed(
+    program: &str,
+    args: &[impl AsRef<OsStr>],
+    input: Vec<u8>,
+    within: Duration,
+) -> Result<String, CommandError> {
+    succeeded(program, run_with(program, args, Some(input), within)?)
+}
+
+fn run_with(
+    program: &str,
+    args: &[impl AsRef<OsStr>],
+    input: Option<Vec<u8>>,
+    within: Duration,
+) -> Result<Answer, CommandError> {
     let started = Command::new(program)
         .args(args)
         .env("LC_ALL", "C")
-        .stdin(Stdio::null())
+        .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn();
@@ -45,6 +64,10 @@ pub(crate) fn run(program: &str, args: &[impl AsRef<OsStr>], within: Duration) -
         _ => CommandError::Run { program: program.to_owned(), source },
     })?;
     let deadline = Instant::now() + within;
+    if let (Some(mut stdin), Some(input)) = (child.stdin.take(), input) {
+        // A program that does not want all of it says by its exit status whether that is an error.
+        thread::spawn(move || stdin.write_all(&input));
+    }
     let (stdout, stderr) = (collect(child.stdout.take()), collect(child.stderr.take()));
     let answer = wait(&mut child, deadline, &stdout, &stderr);
     if answer.is_none() {
@@ -60,7 +83,10 @@ pub(crate) fn run(program: &str, args: &[impl AsRef<OsStr>], within: Duration) -
 
 /// As [`run`], where every exit status but 0 is an error.
 pub(crate) fn output(program: &str, args: &[impl AsRef<OsStr>], within: Duration) -> Result<String, CommandError> {
-    let answer = run(program, args, within)?;
+    succeeded(program, run(program, args, within)?)
+}
+
+fn succeeded(program: &str, answer: Answer) -> Result<String, CommandError> {
     if answer.status.success() {
         return Ok(answer.stdout);
     }
@@ -119,6 +145,14 @@ mod tests {
         assert_eq!(failed, "sh failed (exit status: 3): broken");
         let absent = output("no-such-program", &["x"], LONG).unwrap_err().to_string();
         assert_eq!(absent, "no-such-program is not installed");
+    }
+
+    #[test]
+    fn a_program_is_fed_whether_it_eats_or_not() {
+        let much = vec![b'x'; 1 << 20];
+        assert_eq!(feed("wc", &["-c"], much.clone(), LONG).unwrap().trim(), "1048576");
+        let refused = feed("sh", &["-c", "exec 0<&-; echo full >&2; exit 75"], much, LONG).unwrap_err().to_string();
+        assert_eq!(refused, "sh failed (exit status: 75): full");
     }
 
     #[test]

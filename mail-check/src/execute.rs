@@ -2,26 +2,31 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::time::Instant;
 
 use mail_common::exit::Exit;
 use mail_common::record::{Check, Record};
 use mail_common::tool::Session;
 
-use crate::finding::{Finding, Status, worse};
+use crate::finding::{Finding, Status, word, worst_of};
+use crate::notify::Notifier;
 use crate::plan::Plan;
 use crate::probe::run_all;
 use crate::stream::{self, Facts};
+use crate::told::Told;
 
 /// Does what the plan says.
 pub(crate) fn execute(plan: Plan, session: &Session) -> (Exit, BTreeMap<String, u64>) {
     for group in plan.left_out {
         session.report.info(format!("{} is left out: nothing is configured for it", group.name()));
     }
+    let begun = plan.notifier.as_ref().map(Notifier::begin);
+    let started = Instant::now();
     let mut findings = Vec::new();
     if plan.reads_records {
         findings = judge_records(session);
     }
-    run_all(plan.probes, |finding| {
+    let answered = run_all(plan.probes, |finding| {
         session.emit(&Record::Check(Check::from(&finding)));
         findings.push(finding);
     });
@@ -31,6 +36,17 @@ pub(crate) fn execute(plan: Plan, session: &Session) -> (Exit, BTreeMap<String, 
             findings.push(finding.clone());
         });
     }
+    let mut told = Told { session, findings, context: &plan.context };
+    if let Some(path) = &plan.prometheus {
+        told.metrics(path, started.elapsed());
+    }
+    if let Some(path) = &plan.report {
+        told.page(path);
+    }
+    if let (Some(notifier), Some(begun)) = (&plan.notifier, begun) {
+        told.people(notifier, begun, answered);
+    }
+    let findings = told.findings;
     say(session, &findings);
     let worst = worst_of(&findings);
     (Exit::Checked(worst), totals(&findings, session))
@@ -45,11 +61,6 @@ fn judge_records(session: &Session) -> Vec<Finding> {
     }
     findings.extend(facts.checks.iter().map(Finding::from));
     findings
-}
-
-/// Nothing checked is unknown, never ok.
-fn worst_of(findings: &[Finding]) -> Status {
-    findings.iter().map(|finding| finding.status).reduce(worse).unwrap_or(Status::Unknown)
 }
 
 fn totals(findings: &[Finding], session: &Session) -> BTreeMap<String, u64> {
@@ -72,12 +83,7 @@ fn count(findings: &[Finding], status: Status) -> u64 {
 
 /// One line, as Nagios shows it.
 fn say(session: &Session, findings: &[Finding]) {
-    let word = match worst_of(findings) {
-        Status::Ok => "OK",
-        Status::Warning => "WARNING",
-        Status::Critical => "CRITICAL",
-        Status::Unknown => "UNKNOWN",
-    };
+    let word = word(worst_of(findings));
     session.report.summary(format!(
         "{word}: {} checks, {} critical, {} warning, {} unknown",
         findings.len(),

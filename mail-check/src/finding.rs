@@ -1,5 +1,7 @@
 //! What a check found, as the logic has it; the record is made of it at the end.
 
+use std::collections::BTreeMap;
+
 use mail_common::record::Check;
 pub(crate) use mail_common::record::CheckStatus as Status;
 
@@ -105,7 +107,35 @@ pub(crate) fn worse(a: Status, b: Status) -> Status {
     if severity(a) >= severity(b) { a } else { b }
 }
 
-fn severity(status: Status) -> u8 {
+/// The worst of all; nothing checked is unknown, never ok.
+pub(crate) fn worst_of(findings: &[Finding]) -> Status {
+    findings.iter().map(|finding| finding.status).reduce(worse).unwrap_or(Status::Unknown)
+}
+
+/// Each target of each check once, with the worst that was found of it.
+pub(crate) fn worst_by_target(findings: &[Finding]) -> Vec<&Finding> {
+    let mut worst: BTreeMap<(&str, &str), &Finding> = BTreeMap::new();
+    for finding in findings {
+        let known = worst.entry((&finding.name, &finding.target)).or_insert(finding);
+        if severity(finding.status) > severity(known.status) {
+            *known = finding;
+        }
+    }
+    worst.into_values().collect()
+}
+
+/// As it is shown to people.
+pub(crate) fn word(status: Status) -> &'static str {
+    match status {
+        Status::Ok => "OK",
+        Status::Warning => "WARNING",
+        Status::Critical => "CRITICAL",
+        Status::Unknown => "UNKNOWN",
+    }
+}
+
+/// How bad it is, for sorting: the larger the worse.
+pub(crate) fn severity(status: Status) -> u8 {
     match status {
         Status::Ok => 0,
         Status::Unknown => 1,

@@ -16,6 +16,11 @@ mod docker; // the Docker daemon, asked over its socket
 mod checks; // the checks, a module a group
 mod diagnose; // from what checks find to the likely cause
 
+mod prometheus; // --prometheus: metrics
+mod report; // --report: a page
+mod notify; // --notify: who is told what
+mod told; // what is done with what was found
+
 mod execute; // the run
 
 use std::collections::BTreeMap;

@@ -13,6 +13,7 @@ use crate::context::Context;
 use crate::diagnose::Diagnosis;
 use crate::finding::Finding;
 use crate::group::{Group, Operand, OperandError, parse_operands};
+use crate::notify::{Notifier, NotifyError};
 use crate::probe::Probe;
 use crate::settings::{Settings, SettingsError};
 use crate::state::StateDir;
@@ -26,6 +27,11 @@ pub(crate) struct Plan {
     pub(crate) diagnosis: Option<Diagnosis>,
     /// Groups that were not asked for by name and have nothing to check.
     pub(crate) left_out: Vec<Group>,
+    /// What is done with what was found.
+    pub(crate) prometheus: Option<PathBuf>,
+    pub(crate) report: Option<PathBuf>,
+    pub(crate) notifier: Option<Notifier>,
+    pub(crate) context: Arc<Context>,
 }
 
 /// Why there is no plan.
@@ -37,6 +43,8 @@ pub(crate) enum PlanError {
     Config(#[from] config::Error),
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    #[error(transparent)]
+    Notify(#[from] NotifyError),
     #[error("no home directory, so nowhere to keep what the next run needs; name a directory with --state")]
     NoState,
 }
@@ -44,15 +52,29 @@ pub(crate) enum PlanError {
 impl Plan {
     pub(crate) fn new(args: &Args, now: &ZonedDateTime) -> Result<Self, PlanError> {
         let operands = parse_operands(&args.operands)?;
-        let mut plan = Self { reads_records: false, probes: Vec::new(), diagnosis: None, left_out: Vec::new() };
         let mut context = new_context(args, now)?;
-        if let Some(scenario) = args.diagnose {
+        if args.diagnose.is_some() {
             // It looks at what there is, not at what is new, and takes nothing away from the next check.
             context.state = StateDir::forgetful();
-            plan.diagnosis = Some(Diagnosis::new(scenario, &Arc::new(context)));
-            return Ok(plan);
         }
         let context = Arc::new(context);
+        let notifier = args.notify.then(|| {
+            let environment = Environment::of_process();
+            Notifier::new(&context.settings.notify, &context.server, &environment)
+        });
+        let mut plan = Self {
+            reads_records: false,
+            probes: Vec::new(),
+            diagnosis: args.diagnose.map(|scenario| Diagnosis::new(scenario, &context)),
+            left_out: Vec::new(),
+            prometheus: args.prometheus.clone(),
+            report: args.report.clone(),
+            notifier: notifier.transpose()?,
+            context: Arc::clone(&context),
+        };
+        if plan.diagnosis.is_some() {
+            return Ok(plan);
+        }
         for operand in &operands {
             plan.add(operand, &context);
         }

@@ -39,8 +39,10 @@ struct Started {
 
 /// Makes all checks at once, and hands over what each found as soon as it is known.
 ///
-/// A check that does not answer in time is unknown; its thread is left behind, and ends with the process.
-pub(crate) fn run_all(probes: Vec<Probe>, mut tell: impl FnMut(Finding)) {
+/// A check that does not answer in time is unknown; its thread is left behind, and ends with the process. The names and targets of those
+/// that answered are given back.
+pub(crate) fn run_all(probes: Vec<Probe>, mut tell: impl FnMut(Finding)) -> Vec<(&'static str, String)> {
+    let mut answered = Vec::new();
     let (sender, answers) = mpsc::channel();
     let mut started: Vec<Started> =
         probes.into_iter().enumerate().map(|(number, probe)| start(number, probe, &sender)).collect();
@@ -51,11 +53,13 @@ pub(crate) fn run_all(probes: Vec<Probe>, mut tell: impl FnMut(Finding)) {
             Ok((number, _)) if started[number].answered => {}
             Ok((number, findings)) => {
                 started[number].answered = true;
+                answered.push((started[number].name, started[number].target.clone()));
                 findings.into_iter().for_each(&mut tell);
             }
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => give_up(&mut started, &mut tell),
         }
     }
+    answered
 }
 
 fn start(number: usize, probe: Probe, sender: &Sender<(usize, Vec<Finding>)>) -> Started {
@@ -105,8 +109,10 @@ mod tests {
         let mut told = Vec::new();
         let begun = Instant::now();
         let probes = vec![answer("hangs", hour), answer("slow", Duration::from_millis(50)), bug];
-        run_all(probes, |finding| told.push((finding.target, finding.status, finding.message)));
+        let mut answered = run_all(probes, |finding| told.push((finding.target, finding.status, finding.message)));
         assert!(begun.elapsed() < Duration::from_secs(30));
+        answered.sort();
+        assert_eq!(answered, [("x", "bug".to_owned()), ("x", "slow".to_owned())]);
         told.sort_by(|a, b| a.0.cmp(&b.0));
         assert_eq!(
             told,

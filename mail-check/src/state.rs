@@ -2,13 +2,20 @@
 //!
 //! A file that is damaged counts as absent, and says so: a check then begins anew, as on its first run.
 
-use std::fs;
+use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use mail_common::atomic;
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+const LOCK_POLL: Duration = Duration::from_millis(20);
 
 /// The directory of state files; made when something is first kept. Without one, each run is the first and the last.
 #[derive(Clone, Debug)]
@@ -31,6 +38,28 @@ pub(crate) enum Kept<T> {
 pub(crate) struct StateError {
     path: PathBuf,
     source: io::Error,
+}
+
+/// No other run has what this one locked.
+#[derive(Debug)]
+pub(crate) struct StateLock(Option<File>);
+
+/// A lock was not to be had.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LockError {
+    #[error("lock {}", path.display())]
+    Open { path: PathBuf, source: io::Error },
+    #[error("another run has held {} for over {} s", path.display(), patience.as_secs_f64())]
+    Held { path: PathBuf, patience: Duration },
+}
+
+impl Drop for StateLock {
+    /// Closing is not enough while a child process that is just starting still has a copy of the descriptor (flock(2)).
+    fn drop(&mut self) {
+        if let Some(file) = &self.0 {
+            let _ = rustix::fs::flock(file, FlockOperation::Unlock);
+        }
+    }
 }
 
 impl StateDir {
@@ -67,6 +96,24 @@ impl StateDir {
         Ok(())
     }
 
+    /// Keeps other runs out until the guard is dropped; waits no longer than `patience`. Where nothing is kept, nobody is kept out.
+    pub(crate) fn lock(&self, name: &str, patience: Duration) -> Result<StateLock, LockError> {
+        let Some(dir) = &self.0 else { return Ok(StateLock(None)) };
+        let path = dir.join(name).with_extension("lock");
+        let failed = |source| LockError::Open { path: path.clone(), source };
+        atomic::create_dir_all(dir).map_err(failed)?;
+        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path).map_err(failed)?;
+        let deadline = Instant::now() + patience;
+        loop {
+            match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(StateLock(Some(file))),
+                Err(Errno::WOULDBLOCK) if Instant::now() < deadline => thread::sleep(LOCK_POLL),
+                Err(Errno::WOULDBLOCK) => return Err(LockError::Held { path, patience }),
+                Err(errno) => return Err(failed(errno.into())),
+            }
+        }
+    }
+
     fn path(&self, name: &str) -> Option<PathBuf> {
         Some(self.0.as_ref()?.join(Path::new(name).with_extension("json")))
     }
@@ -98,5 +145,16 @@ mod tests {
         assert!(why.contains("a.json"), "{why}");
         StateDir::forgetful().keep("a", &vec![1]).unwrap();
         assert_eq!(StateDir::forgetful().load::<Vec<u32>>("a"), Kept::Nothing);
+    }
+
+    #[test]
+    fn a_lock_is_waited_for_within_bounds() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::new(dir.path());
+        let held = state.lock("notify", Duration::ZERO).unwrap();
+        let refused = state.lock("notify", Duration::from_millis(60)).unwrap_err();
+        assert!(matches!(refused, LockError::Held { .. }), "{refused}");
+        drop(held);
+        state.lock("notify", Duration::ZERO).unwrap();
     }
 }

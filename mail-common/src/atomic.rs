@@ -4,9 +4,9 @@
 //! private (0700), a file too (0600), before anything is in it.
 #![expect(clippy::disallowed_methods, reason = "this is the module that the others must use instead")]
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -106,9 +106,18 @@ impl Write for StoredFile {
 /// # Errors
 /// As the system calls; the temporary file is gone then and `path` is untouched.
 pub fn write_file(path: &Path, bytes: &[u8]) -> io::Result<Stored> {
+    write_file_for(path, bytes, FILE_MODE)
+}
+
+/// As [`write_file`], with permission bits of its own, whatever the umask: for files that other users read.
+///
+/// # Errors
+/// As [`write_file`].
+pub fn write_file_for(path: &Path, bytes: &[u8], mode: u32) -> io::Result<Stored> {
     let (temporary, mut file) = with_temporary_name(path, StoredFile::create)?;
     let written = file
         .write_all(bytes)
+        .and_then(|()| fs::set_permissions(&temporary, Permissions::from_mode(mode)))
         .and_then(|()| file.finish())
         .and_then(|stored| fs::rename(&temporary, path).map(|()| stored));
     let stored = written.inspect_err(|_| discard(&temporary))?;
@@ -306,7 +315,7 @@ fn rename_if_absent(from: &Path, to: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+    use std::os::unix::fs::{MetadataExt, symlink};
     use std::process::Command;
 
     fn mode(path: &Path) -> u32 {
@@ -355,6 +364,18 @@ mod tests {
         fs::create_dir(dir.path().join("d")).unwrap();
         assert!(write_file(&dir.path().join("d"), b"x").is_err());
         assert_eq!(names(dir.path()), ["d".to_owned(), "n".repeat(255)]);
+    }
+
+    #[test]
+    fn a_file_for_others_has_the_mode_that_was_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("metrics");
+        write_file(&path, b"old").unwrap();
+        write_file_for(&path, b"new", 0o644).unwrap();
+        assert_eq!((fs::read(&path).unwrap(), mode(&path)), (b"new".to_vec(), 0o644));
+        write_file(&path, b"private again").unwrap();
+        assert_eq!(mode(&path), 0o600);
+        assert_eq!(names(dir.path()), ["metrics"]);
     }
 
     #[test]

@@ -17,13 +17,13 @@ use serde::Deserialize;
 pub(crate) use duration::Span;
 
 use crate::checks::{backups, containers, credentials, logs, resources, s3, scans, users};
-use crate::docker;
+use crate::{docker, notify, report};
 
 /// The file that is read when no other is named, where it is present.
 const DEFAULT_PATH: &str = "/etc/mailserver-backup/check.toml";
 
 /// The sections of `--print-config`, in order.
-const EXAMPLE: [&str; 10] = [
+const EXAMPLE: [&str; 12] = [
     include_str!("head.toml"),
     resources::EXAMPLE,
     docker::EXAMPLE,
@@ -34,6 +34,8 @@ const EXAMPLE: [&str; 10] = [
     s3::EXAMPLE,
     credentials::EXAMPLE,
     users::EXAMPLE,
+    report::EXAMPLE,
+    notify::EXAMPLE,
 ];
 
 /// What the file of checks says. Every section may be left out.
@@ -49,6 +51,8 @@ pub(crate) struct Settings {
     pub(crate) s3: s3::Settings,
     pub(crate) credentials: credentials::Settings,
     pub(crate) users: users::Settings,
+    pub(crate) report: report::Settings,
+    pub(crate) notify: notify::Settings,
 }
 
 /// Why the file of checks cannot be used.

@@ -1,0 +1,152 @@
+//! Requests that carry alerts: bounded in time, and silent about their URL, which is a secret.
+
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use mail_common::secret::Secret;
+use rustls::crypto::ring;
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::{Agent, http};
+
+/// An address to send to.
+#[derive(Clone, Debug)]
+pub(crate) struct Url(Secret);
+
+/// What is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Post {
+    pub(crate) content_type: &'static str,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: String,
+}
+
+/// Why a request was not accepted. What it says holds nothing of the URL.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HttpError {
+    #[error("the receiver answered with status {0}")]
+    Status(u16),
+    #[error("no answer within {} s", within.as_secs_f64())]
+    TimedOut { within: Duration },
+    #[error("the name of the receiver cannot be resolved")]
+    Unresolved,
+    #[error("reach the receiver: {0}")]
+    Io(std::io::ErrorKind),
+    #[error("TLS with the receiver: {0}")]
+    Tls(String),
+    #[error("the request failed ({0})")]
+    Other(&'static str),
+}
+
+/// It is no address.
+#[derive(Debug, thiserror::Error)]
+#[error("what is given for {section} is no URL of http or https")]
+pub(crate) struct NoUrl {
+    section: String,
+}
+
+impl Url {
+    pub(crate) fn new(section: &str, secret: Secret) -> Result<Self, NoUrl> {
+        let uri: Option<http::Uri> = secret.expose().parse().ok();
+        let is_web = |uri: &http::Uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some();
+        match uri.is_some_and(|uri| is_web(&uri)) {
+            true => Ok(Self(secret)),
+            false => Err(NoUrl { section: section.to_owned() }),
+        }
+    }
+
+    /// The same with `/word` at the end of its path.
+    pub(crate) fn below(&self, word: &str) -> Self {
+        let text = self.0.expose();
+        let (path, query) = text.split_at(text.find('?').unwrap_or(text.len()));
+        Self(Secret::new(format!("{}/{word}{query}", path.trim_end_matches('/'))))
+    }
+}
+
+impl HttpError {
+    /// Whether trying again in a moment is of no use.
+    pub(crate) fn is_lasting(&self) -> bool {
+        match self {
+            Self::Status(status) => *status < 500 && !matches!(status, 408 | 425 | 429),
+            Self::Tls(_) => true,
+            _ => false,
+        }
+    }
+}
+
+/// Sends `post`; only an answer of 2xx is success. A redirection is none: what follows it would be sent without its body.
+pub(crate) fn send(url: &Url, post: &Post, within: Duration) -> Result<(), HttpError> {
+    let mut request = agent(within).post(url.0.expose()).content_type(post.content_type);
+    for (name, value) in &post.headers {
+        request = request.header(*name, value);
+    }
+    match request.send(&post.body) {
+        Ok(response) if response.status().is_success() => Ok(()),
+        Ok(response) => Err(HttpError::Status(response.status().as_u16())),
+        Err(error) => Err(without_url(&error, within)),
+    }
+}
+
+fn agent(within: Duration) -> Agent {
+    let tls = TlsConfig::builder()
+        .root_certs(ROOTS.clone())
+        .unversioned_rustls_crypto_provider(Arc::new(ring::default_provider()))
+        .build();
+    Agent::config_builder()
+        .tls_config(tls)
+        .timeout_global(Some(within))
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .user_agent(concat!("mail-check/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .new_agent()
+}
+
+/// The authorities that the machine trusts. Those that cannot be read are not trusted.
+static ROOTS: LazyLock<RootCerts> = LazyLock::new(|| {
+    let native = rustls_native_certs::load_native_certs().certs;
+    native.iter().map(|certificate| Certificate::from_der(certificate).to_owned()).collect::<Vec<_>>().into()
+});
+
+fn without_url(error: &ureq::Error, within: Duration) -> HttpError {
+    match error {
+        ureq::Error::Timeout(_) => HttpError::TimedOut { within },
+        ureq::Error::HostNotFound => HttpError::Unresolved,
+        ureq::Error::Io(error) => match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            Some(error) => HttpError::Tls(error.to_string()),
+            None => HttpError::Io(error.kind()),
+        },
+        ureq::Error::Rustls(error) => HttpError::Tls(error.to_string()),
+        ureq::Error::Tls(what) => HttpError::Tls((*what).to_owned()),
+        ureq::Error::ConnectionFailed => HttpError::Io(std::io::ErrorKind::ConnectionRefused),
+        ureq::Error::Protocol(_) => HttpError::Other("the answer is no HTTP"),
+        _ => HttpError::Other("see the settings of the proxy and the URL"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> Result<Url, NoUrl> {
+        Url::new("[notify.ping]", Secret::new(text))
+    }
+
+    #[test]
+    fn words_go_to_the_end_of_the_path() {
+        let check = |text: &str, expected: &str| {
+            assert_eq!(url(text).unwrap().below("start").0.expose(), expected);
+        };
+        check("https://hc.example.com/key", "https://hc.example.com/key/start");
+        check("https://hc.example.com/key/?create=1", "https://hc.example.com/key/start?create=1");
+    }
+
+    #[test]
+    fn what_is_no_url_is_refused_without_being_shown() {
+        for text in ["hooks.example.com/secret", "ftp://example.com/secret", "https:///secret", "two words secret"] {
+            let error = url(text).unwrap_err().to_string();
+            assert_eq!(error, "what is given for [notify.ping] is no URL of http or https");
+        }
+        assert!(!format!("{:?}", url("https://example.com/secret")).contains("secret"));
+    }
+}

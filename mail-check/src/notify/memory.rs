@@ -1,0 +1,102 @@
+//! What is kept between runs: how each check stands, and what each channel was told of it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::finding::{Finding, Status};
+
+/// Moments are seconds since 1970.
+pub(crate) type Moment = i64;
+
+/// All that is kept.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Memory {
+    pub(crate) checks: Vec<Standing>,
+    /// By the name of the channel.
+    pub(crate) channels: BTreeMap<String, Vec<Told>>,
+}
+
+/// Which check of which target.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Key {
+    pub(crate) name: String,
+    pub(crate) target: String,
+}
+
+/// How a check stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Standing {
+    pub(crate) key: Key,
+    /// The status that has held for long enough.
+    pub(crate) status: Status,
+    pub(crate) since: Moment,
+    /// What the last run found, since when, and how many runs in a row.
+    pub(crate) found: Status,
+    pub(crate) found_since: Moment,
+    pub(crate) found_runs: u32,
+    pub(crate) seen: Moment,
+    /// When what was found changed, as far back as flapping is looked for.
+    pub(crate) changes: Vec<Moment>,
+    pub(crate) flapping: bool,
+    pub(crate) message: String,
+}
+
+/// What a channel was told of a check.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Told {
+    pub(crate) key: Key,
+    pub(crate) status: Status,
+    pub(crate) at: Moment,
+    pub(crate) flapping: bool,
+    /// A status worse than the one that was told; it could not be told, because the channel failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) missed: Option<Status>,
+}
+
+impl Key {
+    pub(crate) fn of(finding: &Finding) -> Self {
+        Self { name: finding.name.clone(), target: finding.target.clone() }
+    }
+}
+
+impl Standing {
+    /// Of a check that was never made before: nothing holds yet, so that a bad status is news and a good one is not.
+    pub(crate) fn new(finding: &Finding, now: Moment) -> Self {
+        Self {
+            key: Key::of(finding),
+            status: Status::Ok,
+            since: now,
+            found: finding.status,
+            found_since: now,
+            found_runs: 0,
+            seen: now,
+            changes: Vec::new(),
+            flapping: false,
+            message: finding.message.clone(),
+        }
+    }
+}
+
+impl Told {
+    /// Who was told nothing believes that all is well.
+    pub(crate) fn nothing(key: Key, now: Moment) -> Self {
+        Self { key, status: Status::Ok, at: now, flapping: false, missed: None }
+    }
+}
+
+impl Memory {
+    pub(crate) fn told(&self, channel: &str, key: &Key) -> Option<&Told> {
+        self.channels.get(channel)?.iter().find(|told| told.key == *key)
+    }
+
+    /// What `channel` was told of `key`, to be changed.
+    pub(crate) fn told_mut(&mut self, channel: &str, key: &Key, now: Moment) -> &mut Told {
+        let all = self.channels.entry(channel.to_owned()).or_default();
+        let index = all.iter().position(|told| told.key == *key).unwrap_or_else(|| {
+            all.push(Told::nothing(key.clone(), now));
+            all.len() - 1
+        });
+        &mut all[index]
+    }
+}

@@ -1,0 +1,53 @@
+//! A dead-man switch, as healthchecks.io has it: it alerts when runs cease, or fail.
+
+use std::time::Duration;
+
+use mail_common::config::Environment;
+
+use super::http::{self, Post, Url};
+use super::letter::Occasion;
+use super::secrets::secret;
+use super::settings::{PingEnd, PingSettings};
+use super::{NotifyError, SendError, retrying, webhook};
+use crate::finding::Status;
+
+const SECTION: &str = "[notify.ping]";
+
+/// Where the switch is, and how it is told of the end.
+#[derive(Clone, Debug)]
+pub(crate) struct Ping {
+    url: Url,
+    end: PingEnd,
+    within: Duration,
+}
+
+impl Ping {
+    pub(crate) fn new(
+        settings: &PingSettings,
+        within: Duration,
+        environment: &Environment,
+    ) -> Result<Self, NotifyError> {
+        let (file, variable) = (settings.url_file.as_deref(), settings.url_env.as_deref());
+        let url = secret(SECTION, "url", file, variable, environment)?;
+        Ok(Self { url: Url::new(SECTION, url)?, end: settings.end, within })
+    }
+
+    pub(crate) fn start(&self) -> Result<(), SendError> {
+        let empty = Post { content_type: "text/plain; charset=utf-8", headers: Vec::new(), body: String::new() };
+        self.send(&self.url.below("start"), &empty)
+    }
+
+    pub(crate) fn end(&self, occasion: Occasion<'_>) -> Result<(), SendError> {
+        let is_bad = matches!(occasion.worst, Status::Critical | Status::Unknown);
+        let url = match self.end {
+            PingEnd::ExitCode => self.url.below(&mail_common::exit::Exit::Checked(occasion.worst).code().to_string()),
+            PingEnd::Fail if is_bad => self.url.below("fail"),
+            PingEnd::Fail => self.url.clone(),
+        };
+        self.send(&url, &webhook::summary(occasion))
+    }
+
+    fn send(&self, url: &Url, post: &Post) -> Result<(), SendError> {
+        retrying(|| Ok(http::send(url, post, self.within)?), SendError::is_lasting)
+    }
+}

@@ -1,0 +1,166 @@
+//! `--prometheus FILE`: what this run found, in the text format of the textfile collector.
+//!
+//! The format: <https://prometheus.io/docs/instrumenting/exposition_formats/>. The file holds the findings of one run, so that two
+//! lines of a crontab that check different things write two files.
+
+use std::fmt::{self, Write};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use mail_common::atomic;
+
+use crate::finding::{Finding, Status, worst_by_target};
+
+/// The collector runs as another user.
+const MODE: u32 = 0o644;
+
+/// What the metrics say of the run itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Run {
+    /// When it began, in seconds since 1970.
+    pub(crate) began_seconds: i64,
+    pub(crate) elapsed_seconds: f64,
+    pub(crate) worst: Status,
+}
+
+/// The file could not be replaced.
+#[derive(Debug, thiserror::Error)]
+#[error("write metrics to {}; the collector still sees those of an earlier run", path.display())]
+pub(crate) struct MetricsError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+/// Replaces `path` in one step.
+pub(crate) fn write(path: &Path, findings: &[Finding], run: Run) -> Result<(), MetricsError> {
+    let text = render(findings, run);
+    let written = atomic::write_file_for(path, text.as_bytes(), MODE);
+    written.map(drop).map_err(|source| MetricsError { path: path.to_owned(), source })
+}
+
+fn render(findings: &[Finding], run: Run) -> String {
+    let findings = worst_by_target(findings);
+    let mut text = String::new();
+    let statuses = findings.iter().map(|finding| (labels(finding), code(finding.status)));
+    family(&mut text, "mail_check_status", "Result of a check: 0 ok, 1 warning, 2 critical, 3 unknown.", statuses);
+    let values = measured(&findings, |measure| Some(measure.value));
+    family(&mut text, "mail_check_value", "What a check measured.", values);
+    let warnings = measured(&findings, |measure| measure.warning);
+    family(&mut text, "mail_check_warning_limit", "From which value on it is a warning.", warnings);
+    let criticals = measured(&findings, |measure| measure.critical);
+    family(&mut text, "mail_check_critical_limit", "From which value on it is critical.", criticals);
+    let alone = |value: f64| std::iter::once((String::new(), value));
+    family(&mut text, "mail_check_worst", "The worst result of the run, as mail_check_status.", alone(code(run.worst)));
+    let began = alone(run.began_seconds as f64);
+    family(&mut text, "mail_check_last_run_timestamp_seconds", "When the run began, in seconds since 1970.", began);
+    let elapsed = alone(run.elapsed_seconds);
+    family(&mut text, "mail_check_duration_seconds", "How long the checks took.", elapsed);
+    text
+}
+
+/// A metric with its samples; nothing at all when there is none.
+fn family(text: &mut String, name: &str, help: &str, samples: impl Iterator<Item = (String, f64)>) {
+    let mut samples = samples.peekable();
+    if samples.peek().is_none() {
+        return;
+    }
+    // Writing to a string cannot fail.
+    let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n");
+    for (labels, value) in samples {
+        let _ = writeln!(text, "{name}{labels} {}", Number(value));
+    }
+}
+
+fn measured(
+    findings: &[&Finding],
+    pick: impl Fn(&crate::finding::Measure) -> Option<f64>,
+) -> impl Iterator<Item = (String, f64)> {
+    let samples = findings.iter().filter_map(|finding| {
+        let measure = finding.measure.as_ref()?;
+        let unit = escape(measure.unit);
+        Some((format!("{{{},unit=\"{unit}\"}}", pairs(finding)), pick(measure)?))
+    });
+    samples.collect::<Vec<_>>().into_iter()
+}
+
+fn labels(finding: &Finding) -> String {
+    format!("{{{}}}", pairs(finding))
+}
+
+fn pairs(finding: &Finding) -> String {
+    format!("check=\"{}\",target=\"{}\"", escape(&finding.name), escape(&finding.target))
+}
+
+/// The value of a label, as the format wants it: backslash, quote and newline are escaped.
+fn escape(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+fn code(status: Status) -> f64 {
+    match status {
+        Status::Ok => 0.0,
+        Status::Warning => 1.0,
+        Status::Critical => 2.0,
+        Status::Unknown => 3.0,
+    }
+}
+
+/// A number as the format wants it.
+struct Number(f64);
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            value if value.is_nan() => f.write_str("NaN"),
+            value if value.is_infinite() => f.write_str(if value > 0.0 { "+Inf" } else { "-Inf" }),
+            value => write!(f, "{value}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::Ceiling;
+
+    const RUN: Run = Run { began_seconds: 1_795_000_000, elapsed_seconds: 1.25, worst: Status::Critical };
+
+    #[test]
+    fn findings_become_samples_in_order() {
+        let findings = [
+            Finding::ok("disk", "/", "fine").under(81.5, "percent", Ceiling::new(80.0, 95.0)),
+            Finding::critical("container", "a\"b\\c\nd", "down"),
+            Finding::ok("container", "a\"b\\c\nd", "the same twice: one sample, and the worse"),
+        ];
+        let expected = r#"# HELP mail_check_status Result of a check: 0 ok, 1 warning, 2 critical, 3 unknown.
+# TYPE mail_check_status gauge
+mail_check_status{check="container",target="a\"b\\c\nd"} 2
+mail_check_status{check="disk",target="/"} 1
+# HELP mail_check_value What a check measured.
+# TYPE mail_check_value gauge
+mail_check_value{check="disk",target="/",unit="percent"} 81.5
+# HELP mail_check_warning_limit From which value on it is a warning.
+# TYPE mail_check_warning_limit gauge
+mail_check_warning_limit{check="disk",target="/",unit="percent"} 80
+# HELP mail_check_critical_limit From which value on it is critical.
+# TYPE mail_check_critical_limit gauge
+mail_check_critical_limit{check="disk",target="/",unit="percent"} 95
+# HELP mail_check_worst The worst result of the run, as mail_check_status.
+# TYPE mail_check_worst gauge
+mail_check_worst 2
+# HELP mail_check_last_run_timestamp_seconds When the run began, in seconds since 1970.
+# TYPE mail_check_last_run_timestamp_seconds gauge
+mail_check_last_run_timestamp_seconds 1795000000
+# HELP mail_check_duration_seconds How long the checks took.
+# TYPE mail_check_duration_seconds gauge
+mail_check_duration_seconds 1.25
+"#;
+        assert_eq!(render(&findings, RUN), expected);
+    }
+
+    #[test]
+    fn numbers_that_are_none_have_their_own_words() {
+        let words = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e21].map(|value| Number(value).to_string());
+        assert_eq!(words, ["NaN", "+Inf", "-Inf", "1000000000000000000000"]);
+    }
+}

@@ -1,0 +1,114 @@
+//! The sets of thirty days, as their manifests tell.
+
+use std::path::Path;
+
+use jiff::ToSpan;
+use jiff::civil::Date;
+use mail_common::manifest::Manifest;
+use mail_common::record::EndStatus;
+use mail_common::report::chain;
+use mail_common::set::{BackupRoot, FoundSet, MANIFEST, SetKind, SetState};
+
+/// So many days are shown, today among them.
+pub(super) const DAYS: usize = 30;
+
+/// What there is of each day, the oldest first; or why it cannot be seen.
+pub(super) struct History {
+    pub(super) days: Vec<Day>,
+    pub(super) problem: Option<String>,
+}
+
+/// A day with its daily and weekly sets.
+pub(super) struct Day {
+    pub(super) date: Date,
+    pub(super) sets: Vec<Backup>,
+}
+
+/// A set.
+pub(super) struct Backup {
+    /// Such as `daily/2026-11-23`.
+    pub(super) name: String,
+    pub(super) kind: SetKind,
+    pub(super) state: SetState,
+    /// What its manifest tells; a set of the old scripts has none.
+    pub(super) run: Option<Run>,
+    /// What is wrong with it.
+    pub(super) problem: Option<String>,
+}
+
+/// The run that made a set.
+pub(super) struct Run {
+    pub(super) seconds: f64,
+    pub(super) total_bytes: u64,
+    /// Of which these were written anew, and not linked from an earlier set.
+    pub(super) new_bytes: u64,
+    pub(super) components: Vec<&'static str>,
+}
+
+impl Backup {
+    pub(super) fn is_whole(&self) -> bool {
+        self.problem.is_none() && matches!(self.state, SetState::Complete | SetState::Legacy)
+    }
+}
+
+/// Reads manifests and nothing else: that a set is as it was made, `mail-check set` says.
+pub(super) fn read(root: &Path, today: Date) -> History {
+    let (sets, problem) = match find(root) {
+        Ok(sets) => (sets, None),
+        Err(error) => (Vec::new(), Some(chain(&error))),
+    };
+    let days = (0..DAYS).rev().map(|ago| {
+        let date = today.saturating_sub((ago as i64).days());
+        let of_day = sets.iter().filter(|set| set.id.date() == date);
+        Day { date, sets: of_day.map(backup).collect() }
+    });
+    History { days: days.collect(), problem }
+}
+
+fn find(root: &Path) -> Result<Vec<FoundSet>, mail_common::set::Error> {
+    let root = BackupRoot::open(root)?;
+    let mut sets = root.sets(SetKind::Daily)?;
+    sets.extend(root.sets(SetKind::Weekly)?);
+    Ok(sets)
+}
+
+fn backup(set: &FoundSet) -> Backup {
+    let (run, unread) = match set.state {
+        SetState::Complete | SetState::Incomplete => match Manifest::read(&set.path.join(MANIFEST)) {
+            Ok(manifest) => (Some(run(&manifest)), problem_of(&manifest)),
+            Err(error) => (None, Some(chain(&error))),
+        },
+        SetState::Legacy | SetState::Damaged => (None, None),
+    };
+    let problem = match set.state {
+        SetState::Complete => unread,
+        SetState::Legacy => None,
+        SetState::Incomplete => unread.or_else(|| Some("a part failed".to_owned())),
+        SetState::Damaged => Some("it has no checksums: interrupted or damaged".to_owned()),
+    };
+    let name = match set.state {
+        SetState::Incomplete => format!("{}.incomplete", set.id),
+        _ => set.id.to_string(),
+    };
+    Backup { name, kind: set.id.kind(), state: set.state, run, problem }
+}
+
+fn problem_of(manifest: &Manifest) -> Option<String> {
+    match (manifest.errors.first(), manifest.end.status) {
+        (_, EndStatus::Ok) => None,
+        (Some(error), _) => Some(error.message.clone()),
+        (None, _) => Some("the run did not end well".to_owned()),
+    }
+}
+
+fn run(manifest: &Manifest) -> Run {
+    let sum = |is_wanted: fn(bool) -> bool| -> u64 {
+        manifest.artifacts.iter().filter(|artifact| is_wanted(artifact.reused)).map(|artifact| artifact.bytes).sum()
+    };
+    Run {
+        seconds: manifest.end.seconds,
+        total_bytes: sum(|_| true),
+        new_bytes: sum(|reused| !reused),
+        components: manifest.components().into_iter().map(mail_common::set::Component::name).collect(),
+    }
+}

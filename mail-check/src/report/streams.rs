@@ -1,0 +1,200 @@
+//! The newest of what other tools wrote down: records that were appended to a file, run after run.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufReader};
+use std::path::Path;
+
+use mail_common::jsonl::{self, RecordReader};
+use mail_common::record::{EndStatus, Record, StoredSet, Usage, Verdict, VerdictStatus};
+use mail_common::report::chain;
+
+/// So much bad news is shown; the rest is counted.
+pub(super) const MAX_SHOWN: usize = 20;
+
+/// What mail-s3sync can be asked for.
+const COMMANDS: [&str; 5] = ["push", "pull", "verify", "list", "usage"];
+
+/// What a file holds.
+pub(super) struct Stream<T> {
+    pub(super) newest: Option<T>,
+    /// Why there is nothing, or why there may be something newer.
+    pub(super) problem: Option<String>,
+}
+
+/// A run that has ended, or has not.
+#[derive(Default)]
+pub(super) struct RunOf<T> {
+    pub(super) began: String,
+    pub(super) status: Option<EndStatus>,
+    pub(super) seconds: f64,
+    pub(super) facts: T,
+}
+
+/// What a scan found.
+#[derive(Default)]
+pub(super) struct Scan {
+    pub(super) set: Option<String>,
+    pub(super) clean: u64,
+    pub(super) infected: u64,
+    pub(super) unscanned: u64,
+    /// The first of those that are not clean.
+    pub(super) shown: Vec<Verdict>,
+}
+
+/// What is known of the copy elsewhere, each from the newest run that tells it.
+#[derive(Default)]
+pub(super) struct Copies {
+    pub(super) push: Option<RunOf<Push>>,
+    pub(super) sets: Option<RunOf<Vec<StoredSet>>>,
+    pub(super) usage: Option<RunOf<Vec<Usage>>>,
+}
+
+/// What was sent.
+#[derive(Default)]
+pub(super) struct Push {
+    pub(super) set: Option<String>,
+    pub(super) files: u64,
+    pub(super) bytes: u64,
+    pub(super) by_action: BTreeMap<&'static str, u64>,
+    pub(super) locked_until: Option<String>,
+    pub(super) errors: u64,
+}
+
+/// The file cannot be used, or not to its end.
+#[derive(Debug, thiserror::Error)]
+enum StreamError {
+    #[error("there are no records yet; see [report] in mail-check --print-config")]
+    Absent,
+    #[error("it cannot be read")]
+    Open(#[source] io::Error),
+    #[error("what follows is not shown")]
+    Damaged(#[source] jsonl::Error),
+}
+
+/// The newest scan in `path`.
+pub(super) fn newest_scan(path: &Path) -> Stream<RunOf<Scan>> {
+    let mut newest: Option<RunOf<Scan>> = None;
+    let read = each(path, |record| match record {
+        Record::Begin(begin) if begin.tool == "mail-scan" => {
+            newest = Some(RunOf { began: begin.time, ..RunOf::default() });
+            if let Some(run) = &mut newest {
+                run.facts.set = begin.set;
+            }
+        }
+        Record::Verdict(verdict) => {
+            if let Some(run) = &mut newest {
+                run.facts.count(verdict);
+            }
+        }
+        Record::End(end) if end.tool == "mail-scan" => finish(newest.as_mut(), end.status, end.seconds),
+        _ => {}
+    });
+    Stream { newest, problem: problem(path, read) }
+}
+
+/// The newest push, list and usage in `path`.
+pub(super) fn newest_copy(path: &Path) -> Stream<Copies> {
+    let mut copies = Copies::default();
+    let mut command = String::new();
+    let read = each(path, |record| match record {
+        Record::Begin(begin) if begin.tool == "mail-s3sync" => {
+            command = begin.args.into_iter().find(|arg| COMMANDS.contains(&arg.as_str())).unwrap_or_default();
+            copies.begin(&command, begin.time, begin.set);
+        }
+        Record::Transfer(transfer) => {
+            if let Some(run) = copies.push.as_mut().filter(|_| command == "push") {
+                run.facts.count(transfer);
+            }
+        }
+        Record::Set(set) => copies.sets.iter_mut().for_each(|run| run.facts.push(set.clone())),
+        Record::Usage(usage) => copies.usage.iter_mut().for_each(|run| run.facts.push(usage.clone())),
+        Record::Error(_) => {
+            if let Some(run) = copies.push.as_mut().filter(|_| command == "push") {
+                run.facts.errors += 1;
+            }
+        }
+        Record::End(end) if end.tool == "mail-s3sync" => {
+            copies.end(&command, end.status, end.seconds);
+            command.clear();
+        }
+        _ => {}
+    });
+    let is_empty = copies.push.is_none() && copies.sets.is_none() && copies.usage.is_none();
+    Stream { newest: (!is_empty).then_some(copies), problem: problem(path, read) }
+}
+
+impl Scan {
+    fn count(&mut self, verdict: Verdict) {
+        match verdict.status {
+            VerdictStatus::Clean => self.clean += 1,
+            VerdictStatus::Infected => self.infected += 1,
+            VerdictStatus::Unscanned => self.unscanned += 1,
+        }
+        if verdict.status != VerdictStatus::Clean && self.shown.len() < MAX_SHOWN {
+            self.shown.push(verdict);
+        }
+    }
+}
+
+impl Push {
+    fn count(&mut self, transfer: mail_common::record::Transfer) {
+        use mail_common::record::TransferAction as Action;
+        let action = match transfer.action {
+            Action::Uploaded => "uploaded",
+            Action::Copied => "copied",
+            Action::Skipped => "skipped",
+            Action::Downloaded => "downloaded",
+        };
+        *self.by_action.entry(action).or_default() += 1;
+        self.files += 1;
+        self.bytes += transfer.bytes;
+        self.set.get_or_insert(transfer.set);
+        self.locked_until = transfer.locked_until.or(self.locked_until.take());
+    }
+}
+
+impl Copies {
+    fn begin(&mut self, command: &str, began: String, set: Option<String>) {
+        match command {
+            "push" => {
+                self.push = Some(RunOf { began, facts: Push { set, ..Push::default() }, ..RunOf::default() });
+            }
+            "list" => self.sets = Some(RunOf { began, ..RunOf::default() }),
+            "usage" => self.usage = Some(RunOf { began, ..RunOf::default() }),
+            _ => {}
+        }
+    }
+
+    fn end(&mut self, command: &str, status: EndStatus, seconds: f64) {
+        match command {
+            "push" => finish(self.push.as_mut(), status, seconds),
+            "list" => finish(self.sets.as_mut(), status, seconds),
+            "usage" => finish(self.usage.as_mut(), status, seconds),
+            _ => {}
+        }
+    }
+}
+
+fn finish<T>(run: Option<&mut RunOf<T>>, status: EndStatus, seconds: f64) {
+    if let Some(run) = run {
+        (run.status, run.seconds) = (Some(status), seconds);
+    }
+}
+
+/// Hands over each record that is known, as far as the file can be read.
+fn each(path: &Path, mut see: impl FnMut(Record)) -> Result<(), StreamError> {
+    let file = File::open(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => StreamError::Absent,
+        _ => StreamError::Open(error),
+    })?;
+    for line in RecordReader::new(BufReader::new(file)) {
+        let line = line.map_err(StreamError::Damaged)?;
+        line.record.into_iter().for_each(&mut see);
+    }
+    Ok(())
+}
+
+fn problem(path: &Path, read: Result<(), StreamError>) -> Option<String> {
+    read.err().map(|error| format!("{}: {}", path.display(), chain(&error)))
+}
