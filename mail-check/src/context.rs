@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::ZonedDateTime;
-use mail_common::config::Settings as ServerSettings;
+use mail_common::config::{Config, Settings as ServerSettings};
 
 use crate::settings::Settings;
 use crate::state::StateDir;
@@ -15,6 +15,8 @@ pub(crate) struct Context {
     pub(crate) now: ZonedDateTime,
     /// The file of checks.
     pub(crate) settings: Settings,
+    /// What the environment and the server's configuration say, by name.
+    pub(crate) config: Config,
     /// Where the server's parts are.
     pub(crate) server: ServerSettings,
     /// The directory that holds the sets.

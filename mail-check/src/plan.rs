@@ -82,11 +82,13 @@ fn not_configured(group: Group) -> Probe {
 fn new_context(args: &Args, now: &ZonedDateTime) -> Result<Context, PlanError> {
     let environment = Environment::of_process();
     let state = state_dir(args, &environment)?;
-    let server = ServerSettings::new(&Config::load(args.common.config.as_deref(), environment)?)?;
+    let config = Config::load(args.common.config.as_deref(), environment)?;
+    let server = ServerSettings::new(&config)?;
     Ok(Context {
         now: now.clone(),
         settings: Settings::load(args.checks.as_deref())?,
         root: args.root.clone().unwrap_or_else(|| server.backup_root.clone()),
+        config,
         server,
         state,
         timeout: Duration::from_secs(args.timeout.get().into()),

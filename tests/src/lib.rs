@@ -14,6 +14,7 @@ pub mod talker; // a server that does not keep to its protocol
 pub mod s3; // private S3 servers
 pub mod proxy; // faults between a program and a server
 pub mod clamd; // a private scanner
+pub mod docker; // a private Docker daemon
 
 pub mod held; // a lock, a small disk
 pub mod run; // a built tool at work

@@ -232,7 +232,7 @@ impl MailServer {
             (Some(group), _) => kill_process_group(group, Signal::CONT).expect("it is ours"),
             (None, Half::Postfix) => self.run_postfix("start"),
             (None, Half::Dovecot) => {
-                self.run(Command::new(program("dovecot")).arg("-c").arg(self.path("dc/dovecot.conf")))
+                self.run(Command::new(program("dovecot")).arg("-c").arg(self.path("dc/dovecot.conf")));
             }
         }
         let start = Instant::now();

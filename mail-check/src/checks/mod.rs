@@ -1,6 +1,7 @@
 //! The checks. Each group gathers facts and judges them in pure functions, and owns its section of the file of checks.
 
 pub(crate) mod resources; // processors, memory, disks, time
+pub(crate) mod containers; // services of the compose project
 
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use crate::probe::Probe;
 pub(crate) fn probes(group: Group, context: &Arc<Context>) -> Vec<Probe> {
     match group {
         Group::Resources => resources::probes(context),
+        Group::Containers => containers::probes(context),
         _ => Vec::new(),
     }
 }

@@ -16,19 +16,22 @@ use serde::Deserialize;
 
 pub(crate) use duration::Span;
 
-use crate::checks::resources;
+use crate::checks::{containers, resources};
+use crate::docker;
 
 /// The file that is read when no other is named, where it is present.
 const DEFAULT_PATH: &str = "/etc/mailserver-backup/check.toml";
 
 /// The sections of `--print-config`, in order.
-const EXAMPLE: [&str; 2] = [include_str!("head.toml"), resources::EXAMPLE];
+const EXAMPLE: [&str; 4] = [include_str!("head.toml"), resources::EXAMPLE, docker::EXAMPLE, containers::EXAMPLE];
 
 /// What the file of checks says. Every section may be left out.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Settings {
     pub(crate) resources: resources::Settings,
+    pub(crate) docker: docker::Settings,
+    pub(crate) containers: containers::Settings,
 }
 
 /// Why the file of checks cannot be used.

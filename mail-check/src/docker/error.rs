@@ -1,0 +1,57 @@
+//! Why the Docker daemon gives no answer, and what to do next.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Why the daemon gives no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DockerError {
+    #[error("there is no Docker socket at {}; is Docker installed and started? (systemctl status docker)", socket.display())]
+    Absent { socket: PathBuf },
+    #[error("the Docker socket {} may not be opened; run as root or as a member of the group docker", socket.display())]
+    Denied { socket: PathBuf },
+    #[error("nobody listens at the Docker socket {}; see systemctl status docker", socket.display())]
+    Refused { socket: PathBuf },
+    #[error("the Docker socket {} cannot be opened: {source}", socket.display())]
+    Open { socket: PathBuf, source: io::Error },
+    #[error("{address} is no unix socket; name one with `socket` in [docker]")]
+    NotASocket { address: String },
+    #[error("{what}: Docker at {} gave no answer within {} s; see journalctl -u docker", socket.display(), within.as_secs_f64())]
+    Silent { socket: PathBuf, what: String, within: Duration },
+    /// The daemon refuses; its words.
+    #[error("{what}: Docker says {status}: {words}")]
+    Refuses { what: String, status: u16, words: String },
+    #[error("{what}: Docker at {} gave an answer that cannot be used: {}", socket.display(), source)]
+    Garbage { socket: PathBuf, what: String, source: Box<bollard::errors::Error> },
+    #[error("service {service} of the compose project {project} has no container; see docker compose ps --all")]
+    NoContainer { project: String, service: String },
+    #[error("no runtime for the Docker client")]
+    Runtime(#[source] io::Error),
+}
+
+impl DockerError {
+    pub(super) fn at_the_door(socket: &Path, source: io::Error) -> Self {
+        let socket = socket.to_owned();
+        match source.kind() {
+            io::ErrorKind::NotFound => Self::Absent { socket },
+            io::ErrorKind::PermissionDenied => Self::Denied { socket },
+            io::ErrorKind::ConnectionRefused => Self::Refused { socket },
+            _ => Self::Open { socket, source },
+        }
+    }
+
+    pub(super) fn silent(socket: &Path, what: &str, within: Duration) -> Self {
+        Self::Silent { socket: socket.to_owned(), what: what.to_owned(), within }
+    }
+
+    pub(super) fn of(socket: &Path, what: &str, source: bollard::errors::Error) -> Self {
+        let what = what.to_owned();
+        match source {
+            bollard::errors::Error::DockerResponseServerError { status_code, message } => {
+                Self::Refuses { what, status: status_code, words: message.trim().to_owned() }
+            }
+            source => Self::Garbage { socket: socket.to_owned(), what, source: Box::new(source) },
+        }
+    }
+}
