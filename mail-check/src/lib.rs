@@ -11,6 +11,7 @@ mod limits; // from which value on it is a warning
 mod probe; // checks, side by side, each bounded in time
 mod state; // what is kept from run to run
 mod command; // programs of the system, bounded in time
+mod net; // servers, asked over a socket
 mod docker; // the Docker daemon, asked over its socket
 mod checks; // the checks, a module a group
 
