@@ -2,6 +2,8 @@
 
 pub(crate) mod resources; // processors, memory, disks, time
 pub(crate) mod containers; // services of the compose project
+pub(crate) mod services; // each answers as its protocol says
+pub(crate) mod tls; // certificates, on disk and as they are served
 
 use std::sync::Arc;
 
@@ -14,6 +16,8 @@ pub(crate) fn probes(group: Group, context: &Arc<Context>) -> Vec<Probe> {
     match group {
         Group::Resources => resources::probes(context),
         Group::Containers => containers::probes(context),
+        Group::Services => services::probes(context),
+        Group::Tls => tls::probes(context),
         _ => Vec::new(),
     }
 }

@@ -15,4 +15,4 @@ pub(crate) use certificate::Certificate;
 pub(crate) use error::NetError;
 pub(crate) use line::Line;
 pub(crate) use place::Place;
-pub(crate) use tls::{Peer, Trust};
+pub(crate) use tls::{Doubt, Peer, Trust};

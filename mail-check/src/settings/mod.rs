@@ -16,14 +16,21 @@ use serde::Deserialize;
 
 pub(crate) use duration::Span;
 
-use crate::checks::{containers, resources};
+use crate::checks::{containers, resources, services, tls};
 use crate::docker;
 
 /// The file that is read when no other is named, where it is present.
 const DEFAULT_PATH: &str = "/etc/mailserver-backup/check.toml";
 
 /// The sections of `--print-config`, in order.
-const EXAMPLE: [&str; 4] = [include_str!("head.toml"), resources::EXAMPLE, docker::EXAMPLE, containers::EXAMPLE];
+const EXAMPLE: [&str; 6] = [
+    include_str!("head.toml"),
+    resources::EXAMPLE,
+    docker::EXAMPLE,
+    containers::EXAMPLE,
+    services::EXAMPLE,
+    tls::EXAMPLE,
+];
 
 /// What the file of checks says. Every section may be left out.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -32,6 +39,8 @@ pub(crate) struct Settings {
     pub(crate) resources: resources::Settings,
     pub(crate) docker: docker::Settings,
     pub(crate) containers: containers::Settings,
+    pub(crate) services: services::Settings,
+    pub(crate) tls: tls::Settings,
 }
 
 /// Why the file of checks cannot be used.
