@@ -3,6 +3,7 @@
 pub(crate) mod resources; // processors, memory, disks, time
 pub(crate) mod containers; // services of the compose project
 pub(crate) mod services; // each answers as its protocol says
+pub(crate) mod mailflow; // the round trip of a message
 pub(crate) mod tls; // certificates, on disk and as they are served
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ pub(crate) fn probes(group: Group, context: &Arc<Context>) -> Vec<Probe> {
         Group::Resources => resources::probes(context),
         Group::Containers => containers::probes(context),
         Group::Services => services::probes(context),
+        Group::Mailflow => mailflow::probes(context),
         Group::Tls => tls::probes(context),
         _ => Vec::new(),
     }

@@ -16,19 +16,20 @@ use serde::Deserialize;
 
 pub(crate) use duration::Span;
 
-use crate::checks::{containers, resources, services, tls};
+use crate::checks::{containers, mailflow, resources, services, tls};
 use crate::docker;
 
 /// The file that is read when no other is named, where it is present.
 const DEFAULT_PATH: &str = "/etc/mailserver-backup/check.toml";
 
 /// The sections of `--print-config`, in order.
-const EXAMPLE: [&str; 6] = [
+const EXAMPLE: [&str; 7] = [
     include_str!("head.toml"),
     resources::EXAMPLE,
     docker::EXAMPLE,
     containers::EXAMPLE,
     services::EXAMPLE,
+    mailflow::EXAMPLE,
     tls::EXAMPLE,
 ];
 
@@ -40,6 +41,7 @@ pub(crate) struct Settings {
     pub(crate) docker: docker::Settings,
     pub(crate) containers: containers::Settings,
     pub(crate) services: services::Settings,
+    pub(crate) mailflow: mailflow::Settings,
     pub(crate) tls: tls::Settings,
 }
 
