@@ -13,6 +13,8 @@ use super::tls::{Peer, Trust};
 
 /// More header lines than this are no answer.
 const MAX_HEADERS: usize = 200;
+/// Of a longer body the beginning is read.
+const MAX_COUNTED_BYTES: usize = 64 << 10;
 
 /// `http://host[:port]/path` or `https://...`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -36,6 +38,15 @@ pub(crate) struct Answer {
     /// The beginning, as it came.
     pub(crate) body: String,
     pub(crate) peer: Option<Peer>,
+}
+
+/// How the body ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Body {
+    Empty,
+    Bytes(usize),
+    /// When the server closes.
+    Rest,
 }
 
 /// What is asked.
@@ -87,15 +98,30 @@ pub(crate) fn ask(url: &Url, request: &Request<'_>, trust: &Trust, within: Durat
     line.send(written(url, request).as_bytes())?;
     let first = line.read_line("an HTTP status line")?;
     let Some(status) = status_of(&first) else { return Err(line.garbage("an HTTP status line", &first)) };
-    let mut headers = 0;
-    while !line.read_line("an HTTP header")?.is_empty() {
-        headers += 1;
-        if headers > MAX_HEADERS {
-            return Err(line.garbage("an HTTP answer", "headers without an end"));
+    let body = match body_of(&mut line, status)? {
+        Body::Empty => Vec::new(),
+        Body::Bytes(bytes) if bytes <= MAX_COUNTED_BYTES => line.read_exact(bytes, "the page")?,
+        Body::Bytes(_) | Body::Rest => line.read_rest("the page")?,
+    };
+    let body = String::from_utf8_lossy(&body).into_owned();
+    Ok(Answer { status, body, peer: line.peer().cloned() })
+}
+
+/// Reads the headers, and tells how long the body is (RFC 9112, 6.3).
+fn body_of(line: &mut Line, status: u16) -> Result<Body, NetError> {
+    let mut body = Body::Rest;
+    for _ in 0..MAX_HEADERS {
+        let header = line.read_line("an HTTP header")?;
+        match header.split_once(':') {
+            None if header.is_empty() && matches!(status, 204 | 304) => return Ok(Body::Empty),
+            None if header.is_empty() => return Ok(body),
+            Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
+                body = value.trim().parse().map_or(Body::Rest, Body::Bytes);
+            }
+            _ => {}
         }
     }
-    let body = String::from_utf8_lossy(&line.read_rest("the page")?).into_owned();
-    Ok(Answer { status, body, peer: line.peer().cloned() })
+    Err(line.garbage("an HTTP answer", "headers without an end"))
 }
 
 /// HTTP/1.0: the server closes at the end, and sends no chunks.

@@ -59,11 +59,6 @@ impl Line {
         Ok(Self { place, within, stream, peer: Some(peer) })
     }
 
-    /// Where it goes.
-    pub(crate) fn place(&self) -> &Place {
-        &self.place
-    }
-
     /// Who is at the other end; `None` in the clear.
     pub(crate) fn peer(&self) -> Option<&Peer> {
         self.peer.as_ref()

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use mail_tests::certificate::Certificate;
+use mail_tests::docker::Docker;
 use mail_tests::mail_server::{Half, MailServer};
 use mail_tests::talker::{Manner, Talker};
 
@@ -148,4 +149,30 @@ fn certificates_that_users_cannot_trust_are_critical() {
     let nobody = format!("[services]\n{CALM}\nname = 'mail.test'\nimaps = ['127.0.0.1:{port}']\n");
     bench.check("services", &nobody).assert("imaps", &target, "critical", "no authority that this machine trusts");
     bench.check("services", &trusted).assert("imaps", &target, "ok", "it answers");
+}
+
+#[test]
+fn postfix_in_a_container_is_asked_there() {
+    let (docker, bench) = (Docker::start(), Bench::new());
+    bench.put("mail-server/docker-compose.yml", "name: post\nservices:\n  mta:\n    image: mail-test\n");
+    let waiting = r#"{"queue_id": "4abc", "arrival_time": 1000, "recipients": [{"address": "b@y", "delay_reason": "x refused"}]}"#;
+    let script = format!(
+        "printf '#!/bin/sh\necho myhostname = mail.test; echo mydomain = test; echo relayhost =\n' >/bin/postconf\n\
+         printf '#!/bin/sh\ncat /queue\n' >/bin/postqueue\nchmod 755 /bin/postconf /bin/postqueue\n\
+         echo '{waiting}' >/queue\nexec sleep 600"
+    );
+    let container = docker.service("post", "mta", &[], &script);
+    docker.docker(&["exec", &container, "sh", "-c", "until [ -s /queue ]; do sleep 0.01; done"]);
+    let settings = |service: &str| {
+        let postfix =
+            format!("[services.postfix]\ncontainer = '{service}'\nmyhostname = 'other.test'\nrelayhost = ''\n");
+        format!("[docker]\nsocket = {:?}\n{postfix}", docker.socket())
+    };
+    let found = bench.check("services", &settings("mta"));
+    found.assert("postfix-config", "myhostname", "warning", "\"mail.test\", not \"other.test\"");
+    found.assert("postfix-config", "relayhost", "ok", "relayhost is");
+    found.assert("queue", "oldest", "critical", "4abc").assert("queue", "oldest", "critical", "x refused");
+    found.assert("queue", "length", "ok", "1 messages wait");
+    let absent = bench.check("services", &settings("nobody"));
+    absent.assert("queue", "postfix", "unknown", "nobody").assert("postfix-config", "postfix", "unknown", "nobody");
 }
