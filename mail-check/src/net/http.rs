@@ -51,7 +51,7 @@ enum Body {
 
 /// What is asked.
 #[derive(Clone, Debug)]
-pub(crate) enum Request<'a> {
+enum Request<'a> {
     Get,
     /// With header lines (`Name: value`) and a body.
     Post {
@@ -89,12 +89,33 @@ impl fmt::Display for Url {
     }
 }
 
-/// Asks; all of it may take `within`.
-pub(crate) fn ask(url: &Url, request: &Request<'_>, trust: &Trust, within: Duration) -> Result<Answer, NetError> {
-    let mut line = Line::connect(&url.place, within)?;
-    if url.secure {
-        line = line.protect(trust, url.place.host())?;
+/// Fetches a page, whatever is to be said against the server's certificate; all of it may take `within`.
+pub(crate) fn get(url: &Url, trust: &Trust, within: Duration) -> Result<Answer, NetError> {
+    ask(connect(url, trust, within)?, url, &Request::Get)
+}
+
+/// Posts `body` with header lines (`Name: value`), unless there is an `objection` to who would be told them.
+pub(crate) fn post(
+    url: &Url,
+    headers: &[String],
+    body: &str,
+    trust: &Trust,
+    objection: impl Fn(&Peer) -> Option<String>,
+    within: Duration,
+) -> Result<Answer, NetError> {
+    let line = connect(url, trust, within)?;
+    match line.peer().and_then(objection) {
+        Some(reason) => Err(NetError::Tls { place: url.place.clone(), reason }),
+        None => ask(line, url, &Request::Post { headers, body }),
     }
+}
+
+fn connect(url: &Url, trust: &Trust, within: Duration) -> Result<Line, NetError> {
+    let line = Line::connect(&url.place, within)?;
+    if url.secure { line.protect(trust, url.place.host()) } else { Ok(line) }
+}
+
+fn ask(mut line: Line, url: &Url, request: &Request<'_>) -> Result<Answer, NetError> {
     line.send(written(url, request).as_bytes())?;
     let first = line.read_line("an HTTP status line")?;
     let Some(status) = status_of(&first) else { return Err(line.garbage("an HTTP status line", &first)) };

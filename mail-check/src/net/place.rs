@@ -1,6 +1,7 @@
 //! Where a server listens: `host:port`, `tcp:host:port` or `unix:/path`.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -26,6 +27,12 @@ impl Place {
             Self::Tcp { host, .. } => host.trim_start_matches('[').trim_end_matches(']'),
             Self::Unix(_) => "localhost",
         }
+    }
+
+    /// Whether what is said to it stays on this machine.
+    pub(crate) fn is_local(&self) -> bool {
+        let is_loopback = |host: &str| host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
+        matches!(self, Self::Unix(_)) || self.host() == "localhost" || is_loopback(self.host())
     }
 }
 
@@ -67,6 +74,13 @@ impl fmt::Display for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_stays_on_this_machine_is_local() {
+        let is_local = |text: &str| text.parse::<Place>().unwrap().is_local();
+        assert!(["unix:/s", "localhost:1", "127.0.0.9:1", "[::1]:1"].into_iter().all(is_local));
+        assert!(!["10.0.0.1:1", "mail.example.com:1", "localhost.evil.test:1"].into_iter().any(is_local));
+    }
 
     #[test]
     fn addresses_are_read() {

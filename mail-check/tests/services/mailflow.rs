@@ -103,3 +103,14 @@ fn the_inbound_api_is_a_way_of_its_own() {
     let lost = bench.check("mailflow", &inbound(accepting.port()));
     lost.assert("mailflow", "inbound", "critical", "was accepted and has not come within 3 s");
 }
+
+#[test]
+fn a_token_is_not_told_to_who_cannot_be_trusted() {
+    let (server, stranger, bench) = (MailServer::start(), MailServer::start(), Bench::new());
+    let url = format!("https://127.0.0.1:{}/inbound", stranger.ports().imaps);
+    let headers = bench.put("headers", "Authorization: Bearer secret-token\n");
+    let inbound = format!("[mailflow.inbound]\nurl = '{url}'\nheaders_file = {headers:?}\nbody = '{{id}}'\n");
+    let found = bench.check("mailflow", &format!("{}{inbound}", settings(&server, &bench, CALM)));
+    found.assert("mailflow", "inbound", "critical", "its certificate is not trusted");
+    found.assert("mailflow", "submission", "ok", "came through in");
+}

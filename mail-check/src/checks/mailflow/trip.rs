@@ -10,10 +10,10 @@ use super::settings::{Api, Complete, Door, Protocol, Route};
 use crate::checks::services::reasons_of;
 use crate::checks::tls::Judge;
 use crate::context::Context;
-use crate::net::http::{self, Request};
+use crate::net::http;
 use crate::net::imap::Imap;
 use crate::net::smtp::{Hello, Smtp};
-use crate::net::{Line, NetError, Trust};
+use crate::net::{Line, NetError, Peer, Trust};
 
 /// The header that marks a probe message, with its id.
 const HEADER: &str = "X-Mail-Check";
@@ -103,10 +103,10 @@ fn open_mailbox(settings: &Complete, password: &Secret, context: &Context, trust
         Protocol::Imaps => Imap::open(line.protect(trust, name).map_err(said)?).map_err(said)?,
         _ => {
             let mut session = Imap::open(line).map_err(said)?;
-            if session.offers("STARTTLS").map_err(said)? {
-                session.start_tls(trust, name).map_err(said)?
-            } else {
-                session
+            match session.offers("STARTTLS").map_err(said)? {
+                true => session.start_tls(trust, name).map_err(said)?,
+                false if place.is_local() => session,
+                false => return Err(format!("{place} offers no STARTTLS for the password; use imaps://")),
             }
         }
     };
@@ -179,13 +179,11 @@ fn message(id: &str, settings: &Complete, context: &Context) -> String {
 fn post(api: &Api, id: &str, settings: &Complete, context: &Context, trust: &Trust) -> Result<String, String> {
     let headers = api.headers()?;
     let body = api.body.replace("{id}", id).replace("{from}", &settings.from).replace("{to}", &settings.user);
-    let request = Request::Post { headers: &headers, body: &body };
-    let answer = http::ask(&api.url, &request, trust, context.timeout).map_err(|error| error.to_string())?;
-    let objection = answer.peer.as_ref().and_then(|peer| Judge::of_url(context, api.url.place.host()).objection(peer));
-    match objection {
-        Some(why) => Err(format!("{}: {why}", api.url)),
-        None if (200..300).contains(&answer.status) => Ok(String::new()),
-        None => Err(format!("{} answers with status {}; see its log", api.url, answer.status)),
+    let objection = |peer: &Peer| Judge::of_url(context, api.url.place.host()).objection(peer);
+    let answer = http::post(&api.url, &headers, &body, trust, objection, context.timeout);
+    match answer.map_err(|error| error.to_string())?.status {
+        200..300 => Ok(String::new()),
+        status => Err(format!("{} answers with status {status}; see its log", api.url)),
     }
 }
 

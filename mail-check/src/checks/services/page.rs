@@ -10,7 +10,7 @@ use crate::checks::tls::Judge;
 use crate::context::Context;
 use crate::finding::Finding;
 use crate::limits::Ceiling;
-use crate::net::http::{self, Answer, Request, Url};
+use crate::net::http::{self, Answer, Url};
 use crate::probe::Probe;
 
 /// `[[services.http]]`
@@ -31,7 +31,7 @@ pub(super) fn probe(page: Page, context: &Arc<Context>, trust: &Shared) -> Probe
     let (context, trust) = (Arc::clone(context), Arc::clone(trust));
     Probe::new("http", page.url.to_string(), context.timeout, move || {
         let begun = Instant::now();
-        let answer = http::ask(&page.url, &Request::Get, &trust, most_of(context.timeout));
+        let answer = http::get(&page.url, &trust, most_of(context.timeout));
         let (seconds, limits) = (begun.elapsed().as_secs_f64(), context.settings.services.response);
         let target = page.url.to_string();
         vec![match answer {

@@ -9,7 +9,7 @@ use super::judge::Judge;
 use crate::checks::services::{Kind, converse};
 use crate::context::Context;
 use crate::finding::{Finding, Status};
-use crate::net::http::{self, Request, Url};
+use crate::net::http::{self, Url};
 use crate::net::{Certificate, NetError, Peer, Place, Trust};
 use crate::probe::Probe;
 
@@ -30,7 +30,7 @@ impl Shown {
     fn see(&self, context: &Context, trust: &Trust, within: Duration) -> Result<Option<Peer>, NetError> {
         match self {
             Self::Mail(kind, place) => converse(*kind, place, trust, context.settings.services.name_at(place), within),
-            Self::Page(url) => http::ask(url, &Request::Get, trust, within).map(|answer| answer.peer),
+            Self::Page(url) => http::get(url, trust, within).map(|answer| answer.peer),
         }
     }
 
