@@ -12,6 +12,7 @@ mod probe; // checks, side by side, each bounded in time
 mod state; // what is kept from run to run
 mod command; // programs of the system, bounded in time
 mod stream; // records of the other tools, judged
+mod net; // servers, asked over a socket
 mod docker; // the Docker daemon, asked over its socket
 mod checks; // the checks, a module a group
 mod diagnose; // from what checks find to the likely cause

@@ -232,7 +232,7 @@ impl MailServer {
             (Some(group), _) => kill_process_group(group, Signal::CONT).expect("it is ours"),
             (None, Half::Postfix) => self.run_postfix("start"),
             (None, Half::Dovecot) => {
-                self.run(Command::new(program("dovecot")).arg("-c").arg(self.path("dc/dovecot.conf")))
+                self.run(Command::new(program("dovecot")).arg("-c").arg(self.path("dc/dovecot.conf")));
             }
         }
         let start = Instant::now();
@@ -326,6 +326,7 @@ fn give(path: &Path, owner: &str) {
     assert!(given.success(), "{} can be given to {owner}", path.display());
 }
 
+/// Logins that are refused are answered at once: without the penalty, each address would wait longer for each.
 fn dovecot_conf(dir: &Path, ports: Ports) -> String {
     let dir = dir.display();
     let Ports { imap, imaps, pop3, pop3s, lmtp, .. } = ports;
@@ -333,7 +334,8 @@ fn dovecot_conf(dir: &Path, ports: Ports) -> String {
         "base_dir = {dir}/run\nstate_dir = {dir}/run\ninstance_name = test-{imap}\nlog_path = {dir}/dovecot.log\n\
          listen = 127.0.0.1\nprotocols = imap pop3 lmtp\nssl = yes\nssl_cert = <{dir}/cert.pem\n\
          ssl_key = <{dir}/key.pem\ndisable_plaintext_auth = no\nauth_mechanisms = plain login\n\
-         auth_failure_delay = 0\nlogin_trusted_networks = 127.0.0.0/8\n\
+         auth_failure_delay = 0\n\
+         service anvil {{\n  unix_listener anvil-auth-penalty {{\n    mode = 0\n  }}\n}}\n\
          mail_location = maildir:{dir}/vhosts/%d/%n\nmail_uid = {MAIL_USER}\nmail_gid = {MAIL_USER}\n\
          first_valid_uid = 1\nfirst_valid_gid = 1\n\
          passdb {{\n  driver = passwd-file\n  args = username_format=%u {dir}/dc/users\n}}\n\

@@ -24,8 +24,7 @@ use tokio::time::timeout;
 pub(crate) use compose::{ComposeError, ComposeFile};
 pub(crate) use container::{Container, Details, Health, Image, State};
 pub(crate) use error::DockerError;
-pub(crate) use exec::Output;
-pub(crate) use logs::{LogLine, Logs};
+pub(crate) use logs::LogLine;
 pub(crate) use stats::{CpuTime, Usage};
 
 use crate::context::Context;
@@ -106,16 +105,8 @@ impl Docker {
         best.ok_or_else(|| DockerError::NoContainer { project: project.to_owned(), service: service.to_owned() })
     }
 
-    /// Everything that is known of a container, by id or name.
-    ///
-    /// # Errors
-    /// When the daemon does not answer, and when there is no such container.
-    pub(crate) fn inspect(&self, container: &str) -> Result<Details, DockerError> {
-        self.runtime.block_on(self.details(container))
-    }
-
-    /// As [`Docker::inspect`], with the image, for each of the containers, all asked at once: one that Docker cannot look at does
-    /// not hold the others up.
+    /// Everything that is known of each of the containers and its image, by id or name, all asked at once: one that Docker cannot look
+    /// at does not hold the others up.
     pub(crate) fn inspect_all(&self, containers: &[&str]) -> Vec<Result<(Details, Image), DockerError>> {
         let both = async |container: &str| {
             let details = self.details(container).await?;
@@ -205,6 +196,10 @@ mod tests {
 
     use super::*;
 
+    fn details(docker: &Docker, container: &str) -> Result<Details, DockerError> {
+        docker.inspect_all(&[container]).remove(0).map(|(details, _)| details)
+    }
+
     #[test]
     fn the_socket_is_the_configured_one_then_that_of_the_environment() {
         let check = |configured, host, expected: &str| {
@@ -274,8 +269,8 @@ mod tests {
         let names: Vec<(String, bool)> =
             docker.list("p").unwrap().into_iter().map(|container| (container.service, container.running)).collect();
         assert_eq!(names, [("gone".to_owned(), false), ("plain".to_owned(), true), ("tty".to_owned(), true)]);
-        assert_eq!(docker.inspect("p-gone").unwrap().exit_code, 3);
-        assert!(docker.inspect(&tty).unwrap().tty);
+        assert_eq!(details(&docker, "p-gone").unwrap().exit_code, 3);
+        assert!(details(&docker, &tty).unwrap().tty);
         for name in [&plain, &tty] {
             let all = loop {
                 let logs = docker.logs(name, Timestamp::UNIX_EPOCH, 1000).unwrap();
@@ -287,14 +282,14 @@ mod tests {
             let texts: Vec<&str> = all.lines.iter().map(|line| line.text.as_str()).collect();
             assert_eq!((texts, all.cut), (vec!["one", "two"], false), "{name}");
             let last = all.lines.last().unwrap().time;
-            assert_eq!(docker.logs(name, last, 1000).unwrap(), Logs::default());
+            assert_eq!(docker.logs(name, last, 1000).unwrap(), logs::Logs::default());
             let cut = docker.logs(name, Timestamp::UNIX_EPOCH, 4).unwrap();
             assert_eq!((cut.lines.len(), cut.cut), (1, true));
             assert_eq!(docker.logs(name, cut.lines[0].time, 1000).unwrap().lines, all.lines[1..]);
         }
         let argv = ["/bin/busybox", "sh", "-c", "echo out; echo err >&2; exit 5"];
         let output = docker.exec(&plain, &argv, Duration::from_secs(60)).unwrap();
-        let expected = Output { exit_code: 5, stdout: "out\n".to_owned(), stderr: "err\n".to_owned() };
+        let expected = exec::Output { exit_code: 5, stdout: "out\n".to_owned(), stderr: "err\n".to_owned() };
         assert_eq!(output, expected);
         let hangs = docker.exec(&plain, &["/bin/busybox", "sleep", "600"], Duration::from_millis(300)).unwrap_err();
         assert!(
@@ -304,7 +299,7 @@ mod tests {
         );
         let stopped = docker.exec("p-gone", &argv, Duration::from_secs(60)).unwrap_err();
         assert!(matches!(stopped, DockerError::Refuses { status: 409, .. }), "{stopped}");
-        let absent = docker.inspect("nobody").unwrap_err().to_string();
+        let absent = details(&docker, "nobody").unwrap_err().to_string();
         assert!(absent.starts_with("inspect nobody: Docker says 404"), "{absent}");
         assert!(matches!(docker.service("p", "none"), Err(DockerError::NoContainer { .. })));
         assert_eq!(docker.service("p", "plain").unwrap().name, plain);

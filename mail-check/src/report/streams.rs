@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use mail_common::jsonl::{self, RecordReader};
 use mail_common::record::{EndStatus, Record, StoredSet, Usage, Verdict, VerdictStatus};
@@ -64,7 +64,7 @@ pub(super) struct Push {
 /// The file cannot be used, or not to its end.
 #[derive(Debug, thiserror::Error)]
 enum StreamError {
-    #[error("there are no records yet; see [report] in mail-check --print-config")]
+    #[error("there are no records yet")]
     Absent,
     #[error("it cannot be read")]
     Open(#[source] io::Error),
@@ -72,8 +72,9 @@ enum StreamError {
     Damaged(#[source] jsonl::Error),
 }
 
-/// The newest scan in `path`.
-pub(super) fn newest_scan(path: &Path) -> Stream<RunOf<Scan>> {
+/// The newest scan in `path`, where one is named.
+pub(super) fn newest_scan(path: Option<&Path>) -> Stream<RunOf<Scan>> {
+    let Some(path) = path else { return Stream { newest: None, problem: Some(unnamed("scans")) } };
     let mut newest: Option<RunOf<Scan>> = None;
     let read = each(path, |record| match record {
         Record::Begin(begin) if begin.tool == "mail-scan" => {
@@ -93,11 +94,24 @@ pub(super) fn newest_scan(path: &Path) -> Stream<RunOf<Scan>> {
     Stream { newest, problem: problem(path, read) }
 }
 
-/// The newest push, list and usage in `path`.
-pub(super) fn newest_copy(path: &Path) -> Stream<Copies> {
+/// The newest push, list and usage in `paths`; of two files the later one is believed.
+pub(super) fn newest_copy(paths: &[PathBuf]) -> Stream<Copies> {
     let mut copies = Copies::default();
+    let mut problems = Vec::new();
+    for path in paths {
+        problems.extend(problem(path, add_copies(path, &mut copies)));
+    }
+    if paths.is_empty() {
+        problems.push(unnamed("s3"));
+    }
+    let is_empty = copies.push.is_none() && copies.sets.is_none() && copies.usage.is_none();
+    let problem = (!problems.is_empty()).then(|| problems.join("; "));
+    Stream { newest: (!is_empty).then_some(copies), problem }
+}
+
+fn add_copies(path: &Path, copies: &mut Copies) -> Result<(), StreamError> {
     let mut command = String::new();
-    let read = each(path, |record| match record {
+    each(path, |record| match record {
         Record::Begin(begin) if begin.tool == "mail-s3sync" => {
             command = begin.args.into_iter().find(|arg| COMMANDS.contains(&arg.as_str())).unwrap_or_default();
             copies.begin(&command, begin.time, begin.set);
@@ -119,9 +133,11 @@ pub(super) fn newest_copy(path: &Path) -> Stream<Copies> {
             command.clear();
         }
         _ => {}
-    });
-    let is_empty = copies.push.is_none() && copies.sets.is_none() && copies.usage.is_none();
-    Stream { newest: (!is_empty).then_some(copies), problem: problem(path, read) }
+    })
+}
+
+fn unnamed(section: &str) -> String {
+    format!("no records are named; see [{section}] in mail-check --print-config")
 }
 
 impl Scan {

@@ -16,25 +16,27 @@ use serde::Deserialize;
 
 pub(crate) use duration::Span;
 
-use crate::checks::{backups, containers, credentials, logs, resources, s3, scans, users};
-use crate::{docker, notify, report};
+use crate::checks::{backups, containers, credentials, logs, mailflow, resources, s3, scans, services, tls, users};
+use crate::{docker, notify};
 
 /// The file that is read when no other is named, where it is present.
 const DEFAULT_PATH: &str = "/etc/mailserver-backup/check.toml";
 
 /// The sections of `--print-config`, in order.
-const EXAMPLE: [&str; 12] = [
+const EXAMPLE: [&str; 14] = [
     include_str!("head.toml"),
     resources::EXAMPLE,
     docker::EXAMPLE,
     containers::EXAMPLE,
+    services::EXAMPLE,
+    mailflow::EXAMPLE,
     logs::EXAMPLE,
     backups::EXAMPLE,
     scans::EXAMPLE,
     s3::EXAMPLE,
+    tls::EXAMPLE,
     credentials::EXAMPLE,
     users::EXAMPLE,
-    report::EXAMPLE,
     notify::EXAMPLE,
 ];
 
@@ -45,13 +47,15 @@ pub(crate) struct Settings {
     pub(crate) resources: resources::Settings,
     pub(crate) docker: docker::Settings,
     pub(crate) containers: containers::Settings,
+    pub(crate) services: services::Settings,
+    pub(crate) mailflow: mailflow::Settings,
     pub(crate) logs: logs::Settings,
     pub(crate) backups: backups::Settings,
     pub(crate) scans: scans::Settings,
     pub(crate) s3: s3::Settings,
+    pub(crate) tls: tls::Settings,
     pub(crate) credentials: credentials::Settings,
     pub(crate) users: users::Settings,
-    pub(crate) report: report::Settings,
     pub(crate) notify: notify::Settings,
 }
 

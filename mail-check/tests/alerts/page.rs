@@ -32,7 +32,7 @@ fn opened(page: &Path) -> (String, String) {
 /// A page of a machine with these records of a scan and of a copy.
 fn page(machine: &Machine, root: &Path, scans: &str, s3: &str) -> std::path::PathBuf {
     let (scans, s3) = (machine.put("scan.jsonl", scans), machine.put("s3.jsonl", s3));
-    let text = format!("[report]\nscans = \"{}\"\ns3 = \"{}\"\n", scans.display(), s3.display());
+    let text = format!("[scans]\nrecords = {scans:?}\n[s3]\nrecords = [{s3:?}]\n");
     let file = machine.put("report.html", "old");
     let tool = machine.tool(Disk::Warning).arg("--report").arg(&file).arg("--root").arg(root);
     let checks = machine.path("check.toml");

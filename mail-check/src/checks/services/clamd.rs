@@ -1,0 +1,112 @@
+//! clamd: whether it answers, and how old its signatures are.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
+use super::{answered, down, most_of};
+use crate::context::Context;
+use crate::finding::Finding;
+use crate::limits::Ceiling;
+use crate::net::{Line, NetError, Place};
+use crate::probe::Probe;
+
+pub(super) fn probes(context: &Arc<Context>) -> Vec<Probe> {
+    let mut places = context.settings.services.clamd.clone();
+    let mut probes = Vec::new();
+    match context.server.clamd_address.as_deref().map(str::parse::<Place>) {
+        Some(Ok(place)) if !places.contains(&place) => places.push(place),
+        Some(Err(error)) => {
+            let message = format!("CLAMD_ADDRESS: {error}");
+            probes.push(Probe::new("clamd", "CLAMD_ADDRESS", context.timeout, move || {
+                vec![Finding::unknown("clamd", "CLAMD_ADDRESS", message)]
+            }));
+        }
+        _ => {}
+    }
+    probes.extend(places.into_iter().map(|place| probe(place, context)));
+    probes
+}
+
+fn probe(place: Place, context: &Arc<Context>) -> Probe {
+    let context = Arc::clone(context);
+    Probe::new("clamd", place.to_string(), context.timeout, move || {
+        let (settings, target) = (&context.settings.services, place.to_string());
+        let begun = Instant::now();
+        let each = most_of(context.timeout) / 2;
+        let pong = ask(&place, b"zPING\0", each);
+        let seconds = begun.elapsed().as_secs_f64();
+        let first = match pong {
+            Ok(reply) if reply == "PONG" => answered(("clamd", &target), seconds, settings.response),
+            Ok(reply) => down(
+                ("clamd", &target),
+                format!("it answers PING with {reply:?}, not PONG"),
+                seconds,
+                settings.response,
+            ),
+            Err(error) => return vec![down(("clamd", &target), error, seconds, settings.response)],
+        };
+        let version = ask(&place, b"zVERSION\0", each);
+        let now = context.now.timestamp();
+        vec![first, judge_signatures(&target, version.map_err(|error| error.to_string()), now, settings.signatures)]
+    })
+}
+
+fn ask(place: &Place, command: &[u8], within: Duration) -> Result<String, NetError> {
+    let mut line = Line::connect(place, within)?;
+    line.send(command)?;
+    let reply = line.read_until(0, "a reply of clamd")?;
+    let text = String::from_utf8_lossy(&reply);
+    Ok(mail_common::report::printable(text.trim_end_matches('\0').trim()))
+}
+
+fn judge_signatures(target: &str, version: Result<String, String>, now: Timestamp, limits: Ceiling) -> Finding {
+    const NAME: &str = "clamd-signatures";
+    let version = match version {
+        Ok(version) => version,
+        Err(error) => return Finding::unknown(NAME, target, error),
+    };
+    let Some(made) = version.splitn(3, '/').nth(2).and_then(parse_date) else {
+        let message = format!("{version:?} does not tell how old the signatures are; run freshclam");
+        return Finding::unknown(NAME, target, message);
+    };
+    let days = (now.as_second() - made.as_second()) as f64 / 86_400.0;
+    let mut finding =
+        Finding::ok(NAME, target, format!("the signatures are {days:.1} days old")).under(days, "days", limits);
+    if finding.status != crate::finding::Status::Ok {
+        finding.message += "; new malware is not found: see the log of freshclam";
+    }
+    finding
+}
+
+/// clamd writes its local time without the zone; a day more or less does not matter here.
+fn parse_date(text: &str) -> Option<Timestamp> {
+    let squeezed = text.split_ascii_whitespace().collect::<Vec<_>>().join(" ");
+    let time = DateTime::strptime("%a %b %d %H:%M:%S %Y", squeezed).ok()?;
+    // Without signatures that tell, clamd may name the year 1970.
+    time.to_zoned_datetime(TimeZone::UTC).ok().map(|zoned| zoned.timestamp()).filter(|time| time.as_second() > 86_400)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::finding::Status;
+
+    #[test]
+    fn the_age_of_signatures_is_judged() {
+        let now: Timestamp = "2026-11-09T00:00:00Z".parse().unwrap();
+        let check = |version: Result<&str, &str>, expected: Status| {
+            let version = version.map(str::to_owned).map_err(str::to_owned);
+            let finding = judge_signatures("x", version, now, Ceiling::warning(7.0));
+            assert_eq!(finding.status, expected, "{finding:?}");
+        };
+        check(Ok("ClamAV 1.4.6/1/Sun Nov  8 00:00:00 2026"), Status::Ok);
+        check(Ok("ClamAV 1.4.6/1/Sun Nov  1 00:00:00 2026"), Status::Warning);
+        check(Ok("ClamAV 1.4.6/1/Thu Jan  1 00:00:00 1970"), Status::Unknown);
+        check(Ok("ClamAV 1.4.6"), Status::Unknown);
+        check(Err("it hangs"), Status::Unknown);
+    }
+}

@@ -1,0 +1,18 @@
+//! Servers asked over TCP or a unix socket: bounded in time and in what they may say.
+
+mod place; // where a server listens
+mod error; // what can go wrong, said whole
+mod timed; // a socket with a deadline
+mod line; // a conversation in lines
+mod tls; // protection, whose certificate is read also where it does not verify
+mod certificate; // what a certificate says
+
+pub(crate) mod http; // one request
+pub(crate) mod imap; // a mailbox, as a mail program reads it
+pub(crate) mod smtp; // mail, handed in
+
+pub(crate) use certificate::Certificate;
+pub(crate) use error::NetError;
+pub(crate) use line::Line;
+pub(crate) use place::Place;
+pub(crate) use tls::{Doubt, Peer, Trust};
