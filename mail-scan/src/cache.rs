@@ -145,6 +145,16 @@ impl Cache {
         }
     }
 
+    /// Forgets all that is known of the clamds of this run.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub(crate) fn forget(self) -> Result<(), Box<redb::Error>> {
+        let Self { database, tables, .. } = self;
+        let names: Vec<String> = tables.into_keys().collect();
+        drop_tables(&database, &names).map_err(Box::new)
+    }
+
     #[expect(clippy::result_large_err, reason = "the error of redb as it is, once a batch")]
     fn write(&self, mut batch: Vec<(String, Sha256, Known)>) -> Result<(), redb::Error> {
         // In the order of their keys: pages are written once.
@@ -200,14 +210,18 @@ fn open_file(path: &Path) -> io::Result<File> {
 /// written: that would wait for the disk.
 #[expect(clippy::result_large_err, reason = "the error of redb as it is, once a run")]
 fn drop_old_tables(database: &Database, current: &[String]) -> Result<(), redb::Error> {
-    let surplus = surplus_tables(database, current)?;
-    if surplus.is_empty() {
-        return Ok(());
+    match surplus_tables(database, current)? {
+        surplus if surplus.is_empty() => Ok(()),
+        surplus => drop_tables(database, &surplus),
     }
+}
+
+#[expect(clippy::result_large_err, reason = "the error of redb as it is, once a run")]
+fn drop_tables(database: &Database, names: &[String]) -> Result<(), redb::Error> {
     let write = database.begin_write()?;
     {
         let mut used = write.open_table(USED)?;
-        for name in &surplus {
+        for name in names {
             used.remove(name.as_str())?;
             if let Some(table) = write.list_tables()?.find(|table| table.name() == name) {
                 write.delete_table(table)?;
@@ -295,6 +309,19 @@ mod tests {
         assert_eq!(open(&path, &ENGINES[1..]).0.lookup(digest(1)), None);
         assert_eq!(open(&path, &ENGINES).0.lookup(digest(1)), Some(Known::Infected("Eicar".into())));
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn what_is_forgotten_is_not_known() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("verdicts");
+        filled(&path, 10);
+        let (cache, _) = open(&path, &ENGINES[..1]);
+        assert_eq!(cache.lookup(digest(1)), Some(Known::Clean(None)));
+        cache.remember(ENGINES[0], digest(20), Known::Clean(None)).unwrap();
+        cache.forget().unwrap();
+        let (cache, found) = open(&path, &ENGINES[..1]);
+        assert_eq!((found, cache.lookup(digest(1)), cache.lookup(digest(20))), (Found::Usable, None, None));
     }
 
     #[test]

@@ -109,16 +109,32 @@ fn scan_all(
         window_bytes: OnceLock::new(),
     };
     work(plan, &run, upstream, outcome);
-    if run.interrupt.check().is_err() {
-        outcome.interrupted(session);
-    } else if pool.is_lost() {
-        outcome.lost_clamd(session);
-    }
+    let is_believed = end(&run, outcome);
     let totals = run.totals;
-    if let Some(Err(error)) = cache.map(Cache::finish) {
+    let written = cache.map(|cache| if is_believed { cache.finish() } else { cache.forget() });
+    if let Some(Err(error)) = written {
         session.report.warning(format!("the cache was not written: {error}"));
     }
     Ok(totals)
+}
+
+/// How the work ended. False where the clamds cannot be believed any more, and nobody knows since when.
+fn end(run: &Run<'_>, outcome: &mut Outcome) -> bool {
+    if run.interrupt.check().is_err() {
+        outcome.interrupted(run.session);
+        return true;
+    }
+    if run.pool.is_lost() {
+        outcome.lost_clamd(run.session);
+        return true;
+    }
+    match run.pool.prove_to_the_end() {
+        Ok(()) => true,
+        Err(error) => {
+            outcome.disbelieved(run.session, error);
+            false
+        }
+    }
 }
 
 /// The clamds of the run, introduced and proved; one of them is started for it where that is asked for.

@@ -129,6 +129,22 @@ impl Pool {
         self.lost.load(Ordering::Relaxed)
     }
 
+    /// Proves at the end of a run that what was said in it can be believed, by those that still answer.
+    ///
+    /// # Errors
+    /// When one of them has become blind, wholly or in part: nobody knows since when.
+    pub(crate) fn prove_to_the_end(&self) -> Result<(), ServerError> {
+        let answers = |member: &&Member| member.silent_since.lock().unwrap_or_else(PoisonError::into_inner).is_none();
+        for member in self.members.iter().filter(answers) {
+            match member.server.prove_to_the_end() {
+                Err(error) if error.is_blind() => return Err(error),
+                // One that has ended meanwhile had been proved before.
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Whether all of them do not look into the whole of a content of `bytes`. One that does not answer now may do so later.
     pub(crate) fn refuses(&self, bytes: u64) -> bool {
         self.members.iter().all(|member| matches!(member.server.allows(bytes), Ok(false)))

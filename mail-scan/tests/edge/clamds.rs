@@ -132,6 +132,42 @@ fn what_one_clamd_fails_at_another_does() {
 }
 
 #[test]
+fn a_clamd_that_is_replaced_by_a_lesser_one_is_not_believed() {
+    let bench = Bench::new();
+    for number in 0..20 {
+        // Over the limit of the lesser clamd, which says OK in silence.
+        bench.put(&format!("{number}"), [eicar(), format!("{number}").into_bytes(), vec![b' '; 300_000]].concat());
+    }
+    let lesser = Clamd::start_with("AlertEncrypted yes\nMaxFileSize 200K\n");
+    let blind = Clamd::start();
+    put(&blind.signatures().join("test.ndb"), "Other:0:*:6162636465666768696a6b6c6d\n");
+    let mut blind = blind;
+    blind.kill();
+    blind.resume();
+    for (other, why) in [(&lesser, "keeps silent now about what it named"), (&blind, "does not find the EICAR")] {
+        let meddler = Meddler::between(&bench.clamd.tcp(), &other.tcp());
+        meddler.after(INTRODUCTION + 5, Mischief::Other);
+        let outcome = tool(&[&meddler.address()]).args(["--no-cache", "--jobs", "1"]).arg(bench.dir()).run();
+        let outcome =
+            outcome.assert_code(3).assert_stderr("what was called clean is not to be believed").assert_stderr(why);
+        assert!(total(&outcome, "clean") > 0 && total(&outcome, "infected") > 0, "{}", outcome.stderr);
+    }
+}
+
+#[test]
+fn a_clamd_whose_limits_are_lowered_is_not_believed() {
+    let bench = Bench::with(Clamd::start_with(""));
+    for number in 0..20 {
+        bench.put(&format!("{number}"), [eicar(), format!("{number}").into_bytes(), vec![b' '; 300_000]].concat());
+    }
+    let lesser = Clamd::start_with("MaxFileSize 200K\n");
+    let meddler = Meddler::between(&bench.clamd.tcp(), &lesser.tcp());
+    meddler.after(INTRODUCTION + 5, Mischief::Other);
+    let outcome = tool(&[&meddler.address()]).args(["--no-cache", "--jobs", "1"]).arg(bench.dir()).run();
+    let _ = outcome.assert_code(3).assert_stderr("no longer looks into contents as large");
+}
+
+#[test]
 fn a_clamd_that_is_restarted_is_waited_for() {
     let mut bench = Bench::new();
     for number in 0..300 {
