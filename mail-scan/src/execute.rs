@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Mutex, OnceLock};
 use std::thread;
 
 use crossbeam_channel::{Receiver, bounded};
@@ -100,6 +100,7 @@ fn scan_all(
         identities: pool.identities(),
         quarantine: quarantine.as_ref(),
         budget: Budget::new(MEMORY_BYTES),
+        unpacking: Mutex::default(),
         max_bytes: plan.max_bytes,
         seen: Seen::default(),
         interrupt,

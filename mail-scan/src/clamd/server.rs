@@ -50,7 +50,7 @@ impl Introduction {
     /// program's own rules: what it unpacks, and what it does not believe.
     pub(crate) fn identity(&self) -> String {
         let Self { version, names_encrypted, names_limits, .. } = self;
-        format!("1; {}; encrypted {names_encrypted}; limits {names_limits}", version.text)
+        format!("2; {}; encrypted {names_encrypted}; limits {names_limits}", version.text)
     }
 }
 

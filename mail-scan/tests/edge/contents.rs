@@ -58,6 +58,32 @@ PY
 }
 
 #[test]
+fn zstd_is_opened_however_it_begins_and_however_often() {
+    let bench = Bench::new();
+    bench.put("raw", infected_mail());
+    // A frame to be skipped comes first, as pzstd writes it.
+    bench.shell(
+        r#"
+        skip() { printf '\x50\x2a\x4d\x18\x04\x00\x00\x00\x01\x02\x03\x04'; }
+        mkdir -p box/cur deep; zstd -q raw
+        { skip; cat raw.zst; } > box/cur/skip:2,S
+        cp box/cur/skip:2,S skip.zst; tar -cf deep/all.tar raw; { skip; zstd -qc deep/all.tar; } > all.tar.zst
+        zstd -qc raw.zst > box/cur/twice; zstd -qc box/cur/twice > box/cur/thrice
+        cp raw.zst many; for i in 1 2 3 4 5 6; do zstd -qc many > more; mv more many; done
+        head -c 3000000 /dev/zero | zstd -qc > box/cur/large-and-clean
+        { cat raw; head -c 3000000 /dev/zero; } | zstd -qc > box/cur/large
+        rm -r raw raw.zst deep
+        "#,
+    );
+    let outcome = bench.scan(bench.dir()).assert_code(1);
+    let mut expected = vec!["all.tar.zst infected", "all.tar.zst: raw infected", "box/cur/large infected"];
+    expected.extend(["box/cur/large-and-clean clean", "box/cur/skip:2,S infected"]);
+    expected.extend(["box/cur/thrice infected", "box/cur/twice infected", "many unscanned", "skip.zst infected"]);
+    assert_eq!(verdicts(&outcome, bench.dir()), expected);
+    assert_eq!(verdict_on(&outcome, "many")["reason"], "compressed with zstd again and again");
+}
+
+#[test]
 fn the_same_is_found_over_tcp() {
     let bench = Bench::new();
     bench.put("plain.com", eicar());
