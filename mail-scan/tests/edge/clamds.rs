@@ -102,6 +102,7 @@ fn no_broken_answer_is_clean() {
         (Mischief::Cut, "closed the connection without an answer"),
         (Mischief::Hang, "no answer for 1 seconds"),
         (Mischief::Nonsense, "not an answer of clamd"),
+        (Mischief::Drip, "no answer for 1 seconds"),
     ] {
         let outcome = scan_with(mischief);
         let found = outcome.data("verdict");
@@ -113,6 +114,20 @@ fn no_broken_answer_is_clean() {
         assert!([1, 3].contains(&outcome.code()), "{mischief:?}: {}", outcome.code());
         assert_eq!(outcome.data("end")[0]["status"], "incomplete");
     }
+}
+
+#[test]
+fn a_clamd_that_takes_a_little_at_a_time_is_given_up() {
+    let bench = Bench::new();
+    // At the pace of the proxy it would take some minutes.
+    bench.put("large", vec![b'x'; 90 << 20]);
+    let meddler = Meddler::before(&bench.clamd.tcp());
+    meddler.after(INTRODUCTION - 1, Mischief::Sip);
+    let start = Instant::now();
+    let outcome = tool(&[&meddler.address()]).args(["--no-cache", "--timeout", "2"]).arg(bench.dir()).run();
+    assert!(start.elapsed() < Duration::from_secs(60), "it was waited for");
+    assert_eq!(verdict_on(&outcome, "large")["status"], "unscanned");
+    assert!([1, 3].contains(&outcome.code()));
 }
 
 #[test]

@@ -21,7 +21,14 @@ pub(crate) enum Mischief {
     Nonsense,
     /// Passes on to the other clamd, as if that had taken the place of the first.
     Other,
+    /// Takes the stream and answers a byte at a time, for ever.
+    Drip,
+    /// Takes the stream a little at a time.
+    Sip,
 }
+
+/// Until the next byte, or the next bytes.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// A proxy on loopback; its threads end with the test's process.
 pub(crate) struct Meddler {
@@ -87,6 +94,17 @@ fn serve(mut client: TcpStream, target: &str, mischief: u8) {
             let mut some = [0; 1 << 16];
             let _ = client.read(&mut some);
             let _ = client.write_all(b"stream: OK, or so\0");
+        }
+        5 => {
+            let _ = client.read(&mut [0; 1 << 16]);
+            while client.write_all(b"s").is_ok() {
+                thread::sleep(PAUSE);
+            }
+        }
+        6 => {
+            while client.read(&mut [0; 1 << 16]).is_ok_and(|length| length > 0) {
+                thread::sleep(PAUSE);
+            }
         }
         _ => pass_on(client, target),
     }
