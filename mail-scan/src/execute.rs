@@ -17,7 +17,7 @@ use mail_common::tool::{Session, human_size};
 
 use crate::args::Scanner;
 use crate::budget::Budget;
-use crate::cache::{Cache, Found};
+use crate::cache::{Cache, Found, aside};
 use crate::checks;
 use crate::clamd::{Patience, Pool, PoolError, SpawnError, Spawned, Worker};
 use crate::content::Content;
@@ -37,6 +37,9 @@ use crate::work::{Job, Piece};
 
 /// Content that is in memory at a time, waiting to be scanned or being scanned.
 const MEMORY_BYTES: u64 = 64 << 20;
+
+/// However many threads the clamds have.
+const JOBS_MAX: usize = 512;
 
 /// So many jobs wait at most.
 const QUEUE: usize = 64;
@@ -169,6 +172,11 @@ fn open_cache(plan: &Plan, session: &Session, pool: &Pool, now: Timestamp) -> Op
             session.report.warning(format!("the cache {} was damaged, and is begun anew", path.display()));
             Some(cache)
         }
+        Ok((cache, Found::SetAside)) => {
+            let (path, aside) = (path.display(), aside(path));
+            session.report.warning(format!("{path} is no cache: it is {} now, and a cache is begun", aside.display()));
+            Some(cache)
+        }
         Err(error) => {
             session.report.warning(chain(&error));
             None
@@ -178,7 +186,7 @@ fn open_cache(plan: &Plan, session: &Session, pool: &Pool, now: Timestamp) -> Op
 
 /// Readers unpack, workers scan, and the caller's thread finds what there is to be scanned.
 fn work(plan: &Plan, run: &Run<'_>, upstream: &Upstream, outcome: &mut Outcome) {
-    let jobs = plan.jobs.unwrap_or_else(|| run.pool.jobs(plan.cores));
+    let jobs = plan.jobs.unwrap_or_else(|| run.pool.jobs(plan.cores)).min(JOBS_MAX);
     run.session.report.info(format!("{jobs} workers show contents to clamd"));
     let (work, work_to_do) = bounded::<Job>(QUEUE);
     let (packed, packed_to_read) = bounded::<(Item, Packing)>(QUEUE);
@@ -248,6 +256,7 @@ fn scan_pieces(run: &Run<'_>, worker: &mut Worker<'_>, pieces: Vec<Piece>) {
 
 fn say(session: &Session, totals: &Totals, exit: Exit) {
     let verdict = match exit {
+        Exit::Done if get(&totals.files) == 0 => "there was nothing to be scanned",
         Exit::Done => "everything was scanned and is clean",
         Exit::Bad => "INFECTED",
         _ => "not everything was scanned",
