@@ -22,15 +22,21 @@ struct ListError {
 
 /// Sends every file at or below `path`. What cannot be listed is told as not scanned.
 pub(crate) fn feed_path(run: &Run<'_>, path: &Path, outlet: &mut Outlet) -> Result<(), Closed> {
+    let mut is_empty = true;
     for entry in WalkDir::new(path) {
         if run.interrupt.check().is_err() {
             return Err(Closed);
         }
         match entry {
-            Ok(entry) if entry.file_type().is_dir() || entry.file_type().is_symlink() => {}
+            Ok(entry) if entry.file_type().is_dir() || entry.file_type().is_symlink() => continue,
             Ok(entry) => feed_file(&entry, outlet)?,
             Err(error) => tell_unlisted(run, path, error),
         }
+        is_empty = false;
+    }
+    if is_empty {
+        // A disk that is not mounted looks so.
+        run.session.report.warning(format!("there is no file in {}: nothing is scanned there", place_of(path)));
     }
     Ok(())
 }

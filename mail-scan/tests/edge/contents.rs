@@ -160,6 +160,36 @@ fn pipes_sockets_devices_and_links_are_not_waited_for() {
 }
 
 #[test]
+fn an_empty_directory_is_named() {
+    let bench = Bench::new();
+    bench.shell("mkdir -p mail/cur full; echo hello > full/file");
+    let outcome = bench.tool().args([bench.path("mail"), bench.path("full")]).run().assert_code(0);
+    let _ = outcome.assert_stderr("there is no file in").assert_stderr("/mail: nothing is scanned there");
+    let _ = bench.scan(bench.path("mail")).assert_code(0).assert_stderr("there was nothing to be scanned: 0 files");
+}
+
+#[test]
+fn a_pipe_is_not_opened() {
+    let bench = Bench::new();
+    bench.shell("mkfifo pipe packed.tar.zst");
+    // Whoever writes to a pipe waits until somebody opens it to read.
+    let open = |name: &str| {
+        Command::new("sh").args(["-c", "exec 3>\"$0\"; echo open >\"$0.open\""]).arg(bench.path(name)).spawn().unwrap()
+    };
+    let mut writers = [open("pipe"), open("packed.tar.zst")];
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    let outcome = bench.scan(bench.dir()).assert_code(0);
+    assert_eq!(total(&outcome, "no_files"), 2);
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    let is_open = ["pipe", "packed.tar.zst"].map(|name| bench.path(&format!("{name}.open")).exists());
+    for writer in &mut writers {
+        writer.kill().unwrap();
+        writer.wait().unwrap();
+    }
+    assert_eq!(is_open, [false, false]);
+}
+
+#[test]
 fn what_cannot_be_read_is_named_and_not_clean() {
     let bench = Bench::new();
     fs::set_permissions(bench.dir(), fs::Permissions::from_mode(0o755)).unwrap();
