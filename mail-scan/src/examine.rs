@@ -126,9 +126,10 @@ fn believed(answer: Answer, content: &Content) -> Answer {
     if answer.verdict != Verdict::Clean || answer.by.names_encrypted {
         return answer;
     }
-    let reason = match content.to_memory() {
-        Ok(Some(memory)) => encrypted::find(&memory).map(|what| format!("encrypted: {what}")),
-        Ok(None) => None,
+    // The beginning tells of an archive that is too large for memory.
+    let memory = content.to_memory().and_then(|memory| memory.map_or_else(|| content.head(HEAD_BYTES), Ok));
+    let reason = match memory {
+        Ok(memory) => encrypted::find(&memory).map(|what| format!("encrypted: {what}")),
         Err(error) => Some(format!("it cannot be read again: {}", chain(&error))),
     };
     Answer { verdict: reason.map_or(Verdict::Clean, Verdict::Unscanned), ..answer }
