@@ -30,7 +30,7 @@ use crate::plan::{Operand, Plan, addresses};
 use crate::quarantine::{Quarantine, QuarantineError};
 use crate::run::Run;
 use crate::seen::Seen;
-use crate::source::{Outlet, Upstream, feed_artifacts, feed_path, feed_set, read_records};
+use crate::source::{Listed, Outlet, Upstream, feed_artifacts, feed_changed, feed_path, feed_set, read_records};
 use crate::totals::{Totals, get};
 use crate::unpack::unpack;
 use crate::work::{Job, Piece};
@@ -40,6 +40,9 @@ const MEMORY_BYTES: u64 = 64 << 20;
 
 /// However many threads the clamds have.
 const JOBS_MAX: usize = 512;
+
+/// So often a tree that changes is looked through again; each time there is less to be found.
+const ROUNDS_MAX: usize = 20;
 
 /// So many jobs wait at most.
 const QUEUE: usize = 64;
@@ -106,13 +109,16 @@ fn scan_all(
         unpacking: Mutex::default(),
         max_bytes: plan.max_bytes,
         seen: Seen::default(),
+        listed: Listed::default(),
         interrupt,
         totals: Totals::default(),
         progress: session.report.progress("scan", 0),
         printed: AtomicU64::new(0),
         window_bytes: OnceLock::new(),
     };
-    work(plan, &run, upstream, outcome);
+    session.report.info(format!("{} workers show contents to clamd", jobs(plan, &pool)));
+    work(plan, &run, |outlet| feed(plan, &run, upstream, outlet, outcome));
+    follow_moves(plan, &run);
     let is_believed = end(&run, outcome);
     let totals = run.totals;
     let written = cache.map(|cache| if is_believed { cache.finish() } else { cache.forget() });
@@ -184,10 +190,26 @@ fn open_cache(plan: &Plan, session: &Session, pool: &Pool, now: Timestamp) -> Op
     }
 }
 
-/// Readers unpack, workers scan, and the caller's thread finds what there is to be scanned.
-fn work(plan: &Plan, run: &Run<'_>, upstream: &Upstream, outcome: &mut Outcome) {
-    let jobs = plan.jobs.unwrap_or_else(|| run.pool.jobs(plan.cores)).min(JOBS_MAX);
-    run.session.report.info(format!("{jobs} workers show contents to clamd"));
+/// Scans what was moved in a live tree while it was scanned, until nothing was.
+fn follow_moves(plan: &Plan, run: &Run<'_>) {
+    for _ in 0..ROUNDS_MAX {
+        let changed = run.listed.changed();
+        if changed.is_empty() || run.interrupt.check().is_err() || run.pool.is_lost() {
+            return;
+        }
+        // A run that is ending says so by itself.
+        work(plan, run, |mut outlet| drop(feed_changed(run, &changed, &mut outlet)));
+    }
+    run.session.report.warning("mail is moved on and on: what was moved at last may not have been scanned");
+}
+
+fn jobs(plan: &Plan, pool: &Pool) -> usize {
+    plan.jobs.unwrap_or_else(|| pool.jobs(plan.cores)).min(JOBS_MAX)
+}
+
+/// Readers unpack, workers scan, and `feed` finds, on the caller's thread, what there is to be scanned.
+fn work(plan: &Plan, run: &Run<'_>, feed: impl FnOnce(Outlet)) {
+    let jobs = jobs(plan, run.pool);
     let (work, work_to_do) = bounded::<Job>(QUEUE);
     let (packed, packed_to_read) = bounded::<(Item, Packing)>(QUEUE);
     thread::scope(|scope| {
@@ -201,7 +223,7 @@ fn work(plan: &Plan, run: &Run<'_>, upstream: &Upstream, outcome: &mut Outcome) 
         }
         // Who still holds these would be waited for in vain.
         drop((work_to_do, packed_to_read));
-        feed(plan, run, upstream, Outlet::new(work, packed), outcome);
+        feed(Outlet::new(work, packed));
     });
 }
 

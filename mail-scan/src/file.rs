@@ -99,6 +99,7 @@ fn open(run: &Run<'_>, mut item: Item) -> Option<(Item, File, Look)> {
         }
         let Some(file) = maildir::find_again(&item.file) else {
             add(&run.totals.vanished, 1);
+            item.identity.into_iter().for_each(|identity| run.listed.lose(identity));
             return None;
         };
         item = Item { place: crate::source::place_of(&file), file, ..item };

@@ -14,6 +14,7 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 
 use crate::clamd::Verdict;
 use crate::message::Envelope;
+use crate::source::Identity;
 
 /// How records name a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub(crate) struct Item {
     /// Where it is.
     pub(crate) file: PathBuf,
     pub(crate) place: Place,
+    /// Which file was found there in a live tree.
+    pub(crate) identity: Option<Identity>,
     /// The digest that its set has on record.
     pub(crate) expected: Option<Sha256>,
     /// While it lives, the set is neither replaced nor removed.

@@ -231,7 +231,7 @@ mod tests {
         }
         let file = dir.join("box/cur/1.a:2,");
         fs::write(&file, "bad").unwrap();
-        let item = Item { place: place_of(&file), file, expected: None, _guard: None };
+        let item = Item { place: place_of(&file), file, identity: None, expected: None, _guard: None };
         let Opened::File(_, look) = item.open().unwrap() else { panic!("it is a file") };
         let verdict = Verdict::Infected("Eicar".to_owned());
         let finding = Finding { verdict, sha256: Some(Sha256::of(b"bad")), ..Finding::unscanned("", "ClamAV") };

@@ -15,6 +15,7 @@ use crate::clamd::{Pool, Verdict};
 use crate::item::{Finding, Item};
 use crate::quarantine::Quarantine;
 use crate::seen::Seen;
+use crate::source::Listed;
 use crate::totals::{Totals, add, get};
 
 /// So many findings are printed; all are in the records.
@@ -40,6 +41,7 @@ pub(crate) struct Run<'a> {
     pub(crate) unpacking: Mutex<()>,
     pub(crate) max_bytes: Option<u64>,
     pub(crate) seen: Seen,
+    pub(crate) listed: Listed,
     pub(crate) interrupt: Interrupt,
     pub(crate) totals: Totals,
     pub(crate) progress: Progress,

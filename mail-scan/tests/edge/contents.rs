@@ -9,6 +9,7 @@ use std::process::Command;
 
 use mail_tests::clamd::{Clamd, MARKER, eicar};
 use mail_tests::run::binary;
+use rustix::process::{Signal, kill_process};
 
 use crate::support::{Bench, infected_mail, mail_with, sha256, total, verdict_on, verdicts};
 
@@ -247,6 +248,43 @@ fn messages_that_are_flagged_meanwhile_are_all_scanned() {
     seen.dedup();
     assert_eq!(seen.len() as u64 + total(&outcome, "vanished"), messages);
     assert_eq!(total(&outcome, "vanished"), 0);
+}
+
+#[test]
+fn a_message_that_is_moved_to_a_folder_that_was_listed_is_scanned() {
+    let bench = Bench::new();
+    let operands = ["first", "second", "third"].map(|name| bench.path(name));
+    for operand in &operands {
+        for name in ["cur", "tmp", "new"] {
+            fs::create_dir_all(operand.join(name)).unwrap();
+        }
+    }
+    // More than may wait for a worker.
+    for number in 0..4000 {
+        bench.put(&format!("second/cur/{number}.a:2,"), format!("Subject: {number}\r\n\r\nhello\r\n"));
+    }
+    bench.put("third/cur/1.bad:2,", infected_mail());
+    let mut running = bench.tool().args(["--jobs", "1"]).args(&operands).spawn();
+    // Found alone, in an archive, in a message: then the work begins.
+    while bench.clamd.log().matches("Eicar-Test-Signature").count() < 3 && running.is_running() {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    kill_process(bench.clamd.pid(), Signal::STOP).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    // The first folder has been listed, and of the second not all has been taken.
+    fs::create_dir(bench.path("first/.Junk")).unwrap();
+    for folder in ["first/.Junk/cur", "first/.Junk/new", "first/.Junk/tmp"] {
+        fs::create_dir(bench.path(folder)).unwrap();
+    }
+    let copy = bench.path("first/.Junk/cur/2.bad:2,");
+    fs::copy(bench.path("third/cur/1.bad:2,"), &copy).unwrap();
+    fs::rename(bench.path("third/cur/1.bad:2,"), bench.path("first/cur/1.bad:2,S")).unwrap();
+    kill_process(bench.clamd.pid(), Signal::CONT).unwrap();
+    let outcome = running.wait().assert_code(1);
+    for name in ["first/cur/1.bad:2,S", "first/.Junk/cur/2.bad:2,"] {
+        assert_eq!(verdict_on(&outcome, name)["status"], "infected");
+    }
+    assert_eq!((total(&outcome, "files"), total(&outcome, "infected")), (4002, 2));
 }
 
 #[test]
