@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::num::{NonZeroU16, NonZeroU32};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::Parser;
@@ -38,8 +38,8 @@ pub(crate) struct Args {
     pub(crate) signatures: Option<PathBuf>,
 
     /// Workers that show contents to clamd, each several small ones at a time [default: what the clamds have threads for]
-    #[arg(long, value_name = "N", help_heading = "Scanner")]
-    pub(crate) jobs: Option<NonZeroU16>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512), help_heading = "Scanner")]
+    pub(crate) jobs: Option<u16>,
 
     /// How long clamd may take for one content
     #[arg(long, value_name = "SECONDS", default_value = "180", help_heading = "Scanner")]

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -19,6 +19,9 @@ use redb::{
 
 type Key = &'static [u8];
 type Value = &'static [u8];
+
+/// The first bytes of a database (the design document of redb).
+const REDB_MAGIC: &[u8; 4] = b"redb";
 
 /// When which table was last written: seconds since 1970 by its name.
 const USED: TableDefinition<'static, &str, i64> = TableDefinition::new("used");
@@ -55,6 +58,8 @@ pub(crate) enum Found {
     Usable,
     /// It was damaged, and is begun anew.
     Rebuilt,
+    /// It was none, and was set aside.
+    SetAside,
 }
 
 /// Why there is no cache.
@@ -86,9 +91,9 @@ impl Cache {
             Err(OpenFailure::InUse) => Err(CacheError::InUse { path: path.to_owned() }),
             Err(OpenFailure::Io(source)) => Err(io_failed(source)),
             Err(OpenFailure::Damaged) => {
-                std::fs::remove_file(path).map_err(io_failed)?;
+                let found = clear_away(path).map_err(io_failed)?;
                 let database = open_whole(path).map_err(|_| io_failed(io::Error::other("it cannot be made anew")))?;
-                Ok((Self::prepare(database, path, identities, seconds)?, Found::Rebuilt))
+                Ok((Self::prepare(database, path, identities, seconds)?, found))
             }
         }
     }
@@ -145,6 +150,16 @@ impl Cache {
         }
     }
 
+    /// Forgets all that is known of the clamds of this run.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub(crate) fn forget(self) -> Result<(), Box<redb::Error>> {
+        let Self { database, tables, .. } = self;
+        let names: Vec<String> = tables.into_keys().collect();
+        drop_tables(&database, &names).map_err(Box::new)
+    }
+
     #[expect(clippy::result_large_err, reason = "the error of redb as it is, once a batch")]
     fn write(&self, mut batch: Vec<(String, Sha256, Known)>) -> Result<(), redb::Error> {
         // In the order of their keys: pages are written once.
@@ -162,6 +177,28 @@ impl Cache {
         }
         Ok(write.commit()?)
     }
+}
+
+/// Where a file is put that is no cache: a wrong name on the command line destroys nothing.
+pub(crate) fn aside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".damaged");
+    name.into()
+}
+
+/// Makes room for a new cache; what does not begin as one is kept.
+fn clear_away(path: &Path) -> io::Result<Found> {
+    if begins_as_cache(path) {
+        std::fs::remove_file(path)?;
+        return Ok(Found::Rebuilt);
+    }
+    atomic::rename_into_place(path, &aside(path))?;
+    Ok(Found::SetAside)
+}
+
+fn begins_as_cache(path: &Path) -> bool {
+    let mut head = [0; REDB_MAGIC.len()];
+    File::open(path).and_then(|mut file| file.read_exact(&mut head)).is_ok() && head == REDB_MAGIC[..]
 }
 
 enum OpenFailure {
@@ -200,14 +237,18 @@ fn open_file(path: &Path) -> io::Result<File> {
 /// written: that would wait for the disk.
 #[expect(clippy::result_large_err, reason = "the error of redb as it is, once a run")]
 fn drop_old_tables(database: &Database, current: &[String]) -> Result<(), redb::Error> {
-    let surplus = surplus_tables(database, current)?;
-    if surplus.is_empty() {
-        return Ok(());
+    match surplus_tables(database, current)? {
+        surplus if surplus.is_empty() => Ok(()),
+        surplus => drop_tables(database, &surplus),
     }
+}
+
+#[expect(clippy::result_large_err, reason = "the error of redb as it is, once a run")]
+fn drop_tables(database: &Database, names: &[String]) -> Result<(), redb::Error> {
     let write = database.begin_write()?;
     {
         let mut used = write.open_table(USED)?;
-        for name in &surplus {
+        for name in names {
             used.remove(name.as_str())?;
             if let Some(table) = write.list_tables()?.find(|table| table.name() == name) {
                 write.delete_table(table)?;
@@ -298,6 +339,38 @@ mod tests {
     }
 
     #[test]
+    fn what_is_forgotten_is_not_known() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("verdicts");
+        filled(&path, 10);
+        let (cache, _) = open(&path, &ENGINES[..1]);
+        assert_eq!(cache.lookup(digest(1)), Some(Known::Clean(None)));
+        cache.remember(ENGINES[0], digest(20), Known::Clean(None)).unwrap();
+        cache.forget().unwrap();
+        let (cache, found) = open(&path, &ENGINES[..1]);
+        assert_eq!((found, cache.lookup(digest(1)), cache.lookup(digest(20))), (Found::Usable, None, None));
+    }
+
+    #[test]
+    fn a_file_that_never_was_a_cache_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("dump.sql");
+        std::fs::write(&path, "INSERT INTO mail").unwrap();
+        assert_eq!(open(&path, &ENGINES).1, Found::SetAside);
+        assert_eq!(std::fs::read(aside(&path)).unwrap(), b"INSERT INTO mail");
+        // Nor does a cache that is damaged later take its place.
+        filled(&path, 2000);
+        let whole = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+        assert_eq!(open(&path, &ENGINES).1, Found::Rebuilt);
+        assert_eq!(std::fs::read(aside(&path)).unwrap(), b"INSERT INTO mail");
+        // Another one is not taken for a cache while there is no name for it.
+        std::fs::write(&path, "UPDATE mail").unwrap();
+        assert!(Cache::open(&path, &[], 7).is_err());
+        assert_eq!(std::fs::read(&path).unwrap(), b"UPDATE mail");
+    }
+
+    #[test]
     fn tables_of_old_signatures_go() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("verdicts");
@@ -335,7 +408,7 @@ mod tests {
             }
             std::fs::write(&path, &damaged).unwrap();
             let (cache, found) = open(&path, &ENGINES[..1]);
-            rebuilt += u32::from(found == Found::Rebuilt);
+            rebuilt += u32::from(found != Found::Usable);
             // What is still known is true; what never was is not.
             for number in (0..2000).step_by(97) {
                 assert!(matches!(cache.lookup(digest(number)), None | Some(Known::Clean(None))), "damage at {at}");
@@ -345,7 +418,8 @@ mod tests {
             cache.finish().unwrap();
         }
         assert!(rebuilt > 20, "{rebuilt}");
+        let _ = std::fs::remove_file(aside(&path));
         std::fs::write(&path, b"no database").unwrap();
-        assert_eq!(open(&path, &ENGINES).1, Found::Rebuilt);
+        assert_eq!(open(&path, &ENGINES).1, Found::SetAside);
     }
 }

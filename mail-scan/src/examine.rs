@@ -1,6 +1,7 @@
 //! Contents, from their bytes to what was found in them: known already, unpacked where clamd does not, shown to clamd.
 
 use std::io::{self, Read};
+use std::sync::PoisonError;
 
 use mail_common::archive::compression::Compression;
 use mail_common::checksum::Sha256;
@@ -12,9 +13,13 @@ use crate::content::{Content, MEMORY_MAX_BYTES};
 use crate::encrypted;
 use crate::item::Finding;
 use crate::message::{Envelope, HEAD_BYTES};
-use crate::packing::Layer;
+use crate::packing::{Layer, compression_of_head};
 use crate::run::Run;
 use crate::totals::add;
+use crate::work::BYTES_A_JOB;
+
+/// What is compressed more often is not looked into.
+const LAYERS_MAX: usize = 4;
 
 /// A content that clamd is to be asked for.
 struct Question<'a> {
@@ -28,6 +33,8 @@ enum Prepared<'a> {
     /// Nobody has to be asked.
     Found(Finding),
     Ask(Question<'a>),
+    /// It may be large once it is unpacked: it is asked for alone.
+    Alone,
 }
 
 /// Finds out what is in each of `contents`, which have these digests, in order.
@@ -35,23 +42,25 @@ pub(crate) fn examine(run: &Run<'_>, worker: &mut Worker<'_>, contents: &[(Conte
     let prepared: Vec<Prepared<'_>> = contents.iter().map(|(content, sha256)| prepare(run, content, *sha256)).collect();
     let questions = prepared.iter().filter_map(|prepared| match prepared {
         Prepared::Ask(question) => Some(question.shown()),
-        Prepared::Found(_) => None,
+        Prepared::Found(_) | Prepared::Alone => None,
     });
     let mut answers = worker.scan_all(&questions.collect::<Vec<_>>()).into_iter();
-    let mut finding = |prepared| match prepared {
-        Prepared::Found(finding) => Some(finding),
-        Prepared::Ask(question) => answers.next().map(|answer| question.conclude(run, answer)),
+    let mut finding = |(prepared, (content, sha256)): (_, &(Content, Sha256))| match prepared {
+        Prepared::Found(finding) => finding,
+        Prepared::Ask(question) => match answers.next() {
+            Some(answer) => question.conclude(run, answer),
+            None => Finding::unscanned("it was not asked for", &run.pool.engine()),
+        },
+        Prepared::Alone => examine_alone(run, worker, content, *sha256),
     };
-    let no_answer = || Finding::unscanned("it was not asked for", &run.pool.engine());
-    prepared.into_iter().map(|prepared| finding(prepared).unwrap_or_else(no_answer)).collect()
+    prepared.into_iter().zip(contents).map(&mut finding).collect()
 }
 
 fn prepare<'a>(run: &Run<'_>, content: &'a Content, sha256: Sha256) -> Prepared<'a> {
     add(&run.totals.bytes, content.bytes());
     let engine = || run.pool.engine();
-    let unscanned = |reason| Prepared::Found(Finding { sha256: Some(sha256), ..Finding::unscanned(reason, &engine()) });
     if let Some(reason) = run.leaves_out(content.bytes()) {
-        return unscanned(reason);
+        return Prepared::Found(unscanned(run, sha256, reason));
     }
     if let Some(known) = run.known(sha256) {
         return Prepared::Found(of_known(known, content, sha256, engine()));
@@ -60,12 +69,40 @@ fn prepare<'a>(run: &Run<'_>, content: &'a Content, sha256: Sha256) -> Prepared<
         add(&run.totals.repeated, 1);
         return Prepared::Found(of_known(Known::Clean(None), content, sha256, engine()));
     }
-    match unpacked(content) {
+    match unpacked(content, BYTES_A_JOB) {
         Ok(Unpacked::NotPacked) => Prepared::Ask(Question { content, inner: None, sha256 }),
         Ok(Unpacked::Content(inner)) => Prepared::Ask(Question { content, inner: Some(inner), sha256 }),
-        Ok(Unpacked::Impossible(reason)) => unscanned(reason),
-        Err(error) => unscanned(format!("it begins as zstd and cannot be unpacked: {}", chain(&error))),
+        Ok(Unpacked::TooLarge) => Prepared::Alone,
+        Ok(Unpacked::Impossible(reason)) => Prepared::Found(unscanned(run, sha256, reason.to_owned())),
+        Err(error) => Prepared::Found(unscanned(run, sha256, not_unpacked(&error))),
     }
+}
+
+/// Of what is large once it is unpacked there is one in memory at a time, whoever asks for it.
+fn examine_alone(run: &Run<'_>, worker: &mut Worker<'_>, content: &Content, sha256: Sha256) -> Finding {
+    let _alone = run.unpacking.lock().unwrap_or_else(PoisonError::into_inner);
+    match unpacked(content, MEMORY_MAX_BYTES) {
+        Ok(Unpacked::NotPacked) => unscanned(run, sha256, "it changed while it was scanned".to_owned()),
+        Ok(Unpacked::Content(inner)) => {
+            let question = Question { content, inner: Some(inner), sha256 };
+            let answer = worker.scan(question.shown());
+            question.conclude(run, answer)
+        }
+        Ok(Unpacked::TooLarge) => {
+            let reason = format!("compressed with zstd, it is or unpacks to more than {MEMORY_MAX_BYTES} bytes");
+            unscanned(run, sha256, reason)
+        }
+        Ok(Unpacked::Impossible(reason)) => unscanned(run, sha256, reason.to_owned()),
+        Err(error) => unscanned(run, sha256, not_unpacked(&error)),
+    }
+}
+
+fn unscanned(run: &Run<'_>, sha256: Sha256, reason: String) -> Finding {
+    Finding { sha256: Some(sha256), ..Finding::unscanned(reason, &run.pool.engine()) }
+}
+
+fn not_unpacked(error: &io::Error) -> String {
+    format!("it begins as zstd and cannot be unpacked: {}", chain(error))
 }
 
 impl Question<'_> {
@@ -89,9 +126,10 @@ fn believed(answer: Answer, content: &Content) -> Answer {
     if answer.verdict != Verdict::Clean || answer.by.names_encrypted {
         return answer;
     }
-    let reason = match content.to_memory() {
-        Ok(Some(memory)) => encrypted::find(&memory).map(|what| format!("encrypted: {what}")),
-        Ok(None) => None,
+    // The beginning tells of an archive that is too large for memory.
+    let memory = content.to_memory().and_then(|memory| memory.map_or_else(|| content.head(HEAD_BYTES), Ok));
+    let reason = match memory {
+        Ok(memory) => encrypted::find(&memory).map(|what| format!("encrypted: {what}")),
         Err(error) => Some(format!("it cannot be read again: {}", chain(&error))),
     };
     Answer { verdict: reason.map_or(Verdict::Clean, Verdict::Unscanned), ..answer }
@@ -109,9 +147,20 @@ fn of_known(known: Known, content: &Content, sha256: Sha256, engine: String) -> 
 /// Of an infected message; of others nobody asks.
 fn envelope_of(verdict: &Verdict, content: &Content) -> Envelope {
     match verdict {
-        Verdict::Infected(_) => content.head(HEAD_BYTES).map(|head| Envelope::of(&head)).unwrap_or_default(),
+        Verdict::Infected(_) => message_head(content).map(|head| Envelope::of(&head)).unwrap_or_default(),
         Verdict::Clean | Verdict::Unscanned(_) => Envelope::default(),
     }
+}
+
+/// How the message begins, where Dovecot has compressed it too.
+fn message_head(content: &Content) -> io::Result<Vec<u8>> {
+    let head = content.head(HEAD_BYTES)?;
+    let mut plain = Vec::new();
+    let mut unpacked = compression_of_head(&head).reader(&*head)?.take(HEAD_BYTES as u64);
+    // It is cut, so that the end of it cannot be unpacked.
+    let _ = unpacked.read_to_end(&mut plain);
+    drop(unpacked);
+    Ok(plain)
 }
 
 fn remember(run: &Run<'_>, verdict: &Verdict, by: &Introduction, sha256: Sha256) {
@@ -126,32 +175,36 @@ fn remember(run: &Run<'_>, verdict: &Verdict, by: &Introduction, sha256: Sha256)
     run.remember(&by.identity(), sha256, known);
 }
 
-/// A content without the layer of compression that clamd does not open.
+/// A content without the layers of compression that clamd does not open.
 enum Unpacked {
     NotPacked,
     Content(Content),
-    Impossible(String),
+    /// It is, or becomes, larger than it may.
+    TooLarge,
+    Impossible(&'static str),
 }
 
-fn unpacked(content: &Content) -> io::Result<Unpacked> {
-    match Layer::of_head(content.magic()) {
-        None => return Ok(Unpacked::NotPacked),
-        Some(Layer::Lz4) => {
-            return Ok(Unpacked::Impossible(
-                "compressed with lz4, which clamd does not open, nor does this tool".into(),
-            ));
+fn unpacked(content: &Content, limit_bytes: u64) -> io::Result<Unpacked> {
+    let mut inner: Option<Content> = None;
+    for _ in 0..=LAYERS_MAX {
+        let outer = inner.as_ref().unwrap_or(content);
+        match Layer::of_head(outer.magic()) {
+            None => return Ok(inner.map_or(Unpacked::NotPacked, Unpacked::Content)),
+            Some(Layer::Lz4) => {
+                return Ok(Unpacked::Impossible("compressed with lz4, which clamd does not open, nor does this tool"));
+            }
+            Some(Layer::Zstd) => {}
         }
-        Some(Layer::Zstd) => {}
+        if outer.bytes() > limit_bytes {
+            return Ok(Unpacked::TooLarge);
+        }
+        let packed = outer.head(usize::try_from(limit_bytes).unwrap_or(usize::MAX))?;
+        let mut plain = Vec::new();
+        Compression::Zstd.reader(&*packed)?.take(limit_bytes + 1).read_to_end(&mut plain)?;
+        if plain.len() as u64 > limit_bytes {
+            return Ok(Unpacked::TooLarge);
+        }
+        inner = Some(Content::Memory(plain));
     }
-    let Some(packed) = content.to_memory()? else {
-        return Ok(Unpacked::Impossible("compressed with zstd, and too large to be unpacked in memory".into()));
-    };
-    let mut inner = Vec::new();
-    Compression::Zstd.reader(&*packed)?.take(MEMORY_MAX_BYTES + 1).read_to_end(&mut inner)?;
-    if inner.len() as u64 > MEMORY_MAX_BYTES {
-        return Ok(Unpacked::Impossible(format!(
-            "compressed with zstd, it unpacks to more than {MEMORY_MAX_BYTES} bytes"
-        )));
-    }
-    Ok(Unpacked::Content(Content::Memory(inner)))
+    Ok(Unpacked::Impossible("compressed with zstd again and again"))
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Mutex, OnceLock};
 use std::thread;
 
 use crossbeam_channel::{Receiver, bounded};
@@ -17,7 +17,7 @@ use mail_common::tool::{Session, human_size};
 
 use crate::args::Scanner;
 use crate::budget::Budget;
-use crate::cache::{Cache, Found};
+use crate::cache::{Cache, Found, aside};
 use crate::checks;
 use crate::clamd::{Patience, Pool, PoolError, SpawnError, Spawned, Worker};
 use crate::content::Content;
@@ -30,13 +30,19 @@ use crate::plan::{Operand, Plan, addresses};
 use crate::quarantine::{Quarantine, QuarantineError};
 use crate::run::Run;
 use crate::seen::Seen;
-use crate::source::{Outlet, Upstream, feed_artifacts, feed_path, feed_set, read_records};
+use crate::source::{Listed, Outlet, Upstream, feed_artifacts, feed_changed, feed_path, feed_set, read_records};
 use crate::totals::{Totals, get};
 use crate::unpack::unpack;
 use crate::work::{Job, Piece};
 
 /// Content that is in memory at a time, waiting to be scanned or being scanned.
 const MEMORY_BYTES: u64 = 64 << 20;
+
+/// However many threads the clamds have.
+const JOBS_MAX: usize = 512;
+
+/// So often a tree that changes is looked through again; each time there is less to be found.
+const ROUNDS_MAX: usize = 20;
 
 /// So many jobs wait at most.
 const QUEUE: usize = 64;
@@ -100,25 +106,45 @@ fn scan_all(
         identities: pool.identities(),
         quarantine: quarantine.as_ref(),
         budget: Budget::new(MEMORY_BYTES),
+        unpacking: Mutex::default(),
         max_bytes: plan.max_bytes,
         seen: Seen::default(),
+        listed: Listed::default(),
         interrupt,
         totals: Totals::default(),
         progress: session.report.progress("scan", 0),
         printed: AtomicU64::new(0),
         window_bytes: OnceLock::new(),
     };
-    work(plan, &run, upstream, outcome);
-    if run.interrupt.check().is_err() {
-        outcome.interrupted(session);
-    } else if pool.is_lost() {
-        outcome.lost_clamd(session);
-    }
+    session.report.info(format!("{} workers show contents to clamd", jobs(plan, &pool)));
+    work(plan, &run, |outlet| feed(plan, &run, upstream, outlet, outcome));
+    follow_moves(plan, &run);
+    let is_believed = end(&run, outcome);
     let totals = run.totals;
-    if let Some(Err(error)) = cache.map(Cache::finish) {
+    let written = cache.map(|cache| if is_believed { cache.finish() } else { cache.forget() });
+    if let Some(Err(error)) = written {
         session.report.warning(format!("the cache was not written: {error}"));
     }
     Ok(totals)
+}
+
+/// How the work ended. False where the clamds cannot be believed any more, and nobody knows since when.
+fn end(run: &Run<'_>, outcome: &mut Outcome) -> bool {
+    if run.interrupt.check().is_err() {
+        outcome.interrupted(run.session);
+        return true;
+    }
+    if run.pool.is_lost() {
+        outcome.lost_clamd(run.session);
+        return true;
+    }
+    match run.pool.prove_to_the_end() {
+        Ok(()) => true,
+        Err(error) => {
+            outcome.disbelieved(run.session, error);
+            false
+        }
+    }
 }
 
 /// The clamds of the run, introduced and proved; one of them is started for it where that is asked for.
@@ -152,6 +178,11 @@ fn open_cache(plan: &Plan, session: &Session, pool: &Pool, now: Timestamp) -> Op
             session.report.warning(format!("the cache {} was damaged, and is begun anew", path.display()));
             Some(cache)
         }
+        Ok((cache, Found::SetAside)) => {
+            let (path, aside) = (path.display(), aside(path));
+            session.report.warning(format!("{path} is no cache: it is {} now, and a cache is begun", aside.display()));
+            Some(cache)
+        }
         Err(error) => {
             session.report.warning(chain(&error));
             None
@@ -159,10 +190,26 @@ fn open_cache(plan: &Plan, session: &Session, pool: &Pool, now: Timestamp) -> Op
     }
 }
 
-/// Readers unpack, workers scan, and the caller's thread finds what there is to be scanned.
-fn work(plan: &Plan, run: &Run<'_>, upstream: &Upstream, outcome: &mut Outcome) {
-    let jobs = plan.jobs.unwrap_or_else(|| run.pool.jobs(plan.cores));
-    run.session.report.info(format!("{jobs} workers show contents to clamd"));
+/// Scans what was moved in a live tree while it was scanned, until nothing was.
+fn follow_moves(plan: &Plan, run: &Run<'_>) {
+    for _ in 0..ROUNDS_MAX {
+        let changed = run.listed.changed();
+        if changed.is_empty() || run.interrupt.check().is_err() || run.pool.is_lost() {
+            return;
+        }
+        // A run that is ending says so by itself.
+        work(plan, run, |mut outlet| drop(feed_changed(run, &changed, &mut outlet)));
+    }
+    run.session.report.warning("mail is moved on and on: what was moved at last may not have been scanned");
+}
+
+fn jobs(plan: &Plan, pool: &Pool) -> usize {
+    plan.jobs.unwrap_or_else(|| pool.jobs(plan.cores)).min(JOBS_MAX)
+}
+
+/// Readers unpack, workers scan, and `feed` finds, on the caller's thread, what there is to be scanned.
+fn work(plan: &Plan, run: &Run<'_>, feed: impl FnOnce(Outlet)) {
+    let jobs = jobs(plan, run.pool);
     let (work, work_to_do) = bounded::<Job>(QUEUE);
     let (packed, packed_to_read) = bounded::<(Item, Packing)>(QUEUE);
     thread::scope(|scope| {
@@ -176,7 +223,7 @@ fn work(plan: &Plan, run: &Run<'_>, upstream: &Upstream, outcome: &mut Outcome) 
         }
         // Who still holds these would be waited for in vain.
         drop((work_to_do, packed_to_read));
-        feed(plan, run, upstream, Outlet::new(work, packed), outcome);
+        feed(Outlet::new(work, packed));
     });
 }
 
@@ -231,6 +278,7 @@ fn scan_pieces(run: &Run<'_>, worker: &mut Worker<'_>, pieces: Vec<Piece>) {
 
 fn say(session: &Session, totals: &Totals, exit: Exit) {
     let verdict = match exit {
+        Exit::Done if get(&totals.files) == 0 => "there was nothing to be scanned",
         Exit::Done => "everything was scanned and is clean",
         Exit::Bad => "INFECTED",
         _ => "not everything was scanned",

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
+use std::thread;
 use std::time::Duration;
 
 use mail_common::checksum::Sha256;
@@ -98,6 +99,7 @@ fn open(run: &Run<'_>, mut item: Item) -> Option<(Item, File, Look)> {
         }
         let Some(file) = maildir::find_again(&item.file) else {
             add(&run.totals.vanished, 1);
+            item.identity.into_iter().for_each(|identity| run.listed.lose(identity));
             return None;
         };
         item = Item { place: crate::source::place_of(&file), file, ..item };
@@ -144,9 +146,12 @@ fn holds_still(content: &Content, look: Look) -> bool {
 }
 
 /// The content and its digest. A file that changed a moment ago may change again without a trace: it is copied, and what was read is
-/// what is scanned, whatever becomes of it.
+/// what is scanned, whatever becomes of it. For a large one the tick is waited for.
 fn read(mut file: File, look: Look) -> io::Result<(Content, Sha256)> {
-    if look.age() < TICK && look.bytes <= COPY_MAX_BYTES {
+    let age = look.age();
+    if age < TICK && look.bytes > COPY_MAX_BYTES {
+        thread::sleep(TICK - age);
+    } else if age < TICK {
         let mut content = Vec::new();
         file.read_to_end(&mut content)?;
         let sha256 = Sha256::of(&content);

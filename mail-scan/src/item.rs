@@ -10,10 +10,11 @@ use mail_common::checksum::Sha256;
 use mail_common::record::{self, VerdictStatus};
 use mail_common::relpath::PathField;
 use mail_common::set::ReadLock;
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 
 use crate::clamd::Verdict;
 use crate::message::Envelope;
+use crate::source::Identity;
 
 /// How records name a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub(crate) struct Item {
     /// Where it is.
     pub(crate) file: PathBuf,
     pub(crate) place: Place,
+    /// Which file was found there in a live tree.
+    pub(crate) identity: Option<Identity>,
     /// The digest that its set has on record.
     pub(crate) expected: Option<Sha256>,
     /// While it lives, the set is neither replaced nor removed.
@@ -67,22 +70,31 @@ pub(crate) struct Look {
 }
 
 impl Item {
-    /// Opens it, never through a link and without waiting for the other end of a pipe.
+    /// Opens it where it is a file, and nothing else: to open a device may set it off, and a pipe's writer waits for a reader.
     pub(crate) fn open(&self) -> io::Result<Opened> {
+        let stat = rustix::fs::statat(CWD, &self.file, AtFlags::SYMLINK_NOFOLLOW)?;
+        if let Some(what) = other_than_file(&stat) {
+            return Ok(Opened::NoFile(what));
+        }
+        // It may have been replaced since.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = match rustix::fs::open(&self.file, flags, Mode::empty()) {
             Err(rustix::io::Errno::LOOP) => return Ok(Opened::NoFile("a symbolic link")),
-            // open(2): a socket, or a device without a driver.
-            Err(rustix::io::Errno::NXIO) => return Ok(Opened::NoFile("a socket")),
             file => File::from(file?),
         };
         let stat = rustix::fs::fstat(&file)?;
-        Ok(match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => Opened::File(file, Look::of(&stat)),
-            FileType::Directory => Opened::NoFile("a directory"),
-            FileType::Fifo => Opened::NoFile("a named pipe"),
-            _ => Opened::NoFile("a device"),
-        })
+        Ok(other_than_file(&stat).map_or_else(|| Opened::File(file, Look::of(&stat)), Opened::NoFile))
+    }
+}
+
+fn other_than_file(stat: &rustix::fs::Stat) -> Option<&'static str> {
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => None,
+        FileType::Symlink => Some("a symbolic link"),
+        FileType::Directory => Some("a directory"),
+        FileType::Fifo => Some("a named pipe"),
+        FileType::Socket => Some("a socket"),
+        _ => Some("a device"),
     }
 }
 

@@ -1,9 +1,10 @@
 //! What must be known of a Maildir: where messages lie, and that their names change.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+
+use mail_common::maildir::{holds_messages, unique_name};
 
 const PLACES: [&str; 2] = ["cur", "new"];
 
@@ -15,8 +16,7 @@ pub(crate) fn is_message(path: &Path) -> bool {
 
 /// Whether the name of its directory says that `path` is a message: what its own name ends in means nothing then.
 pub(crate) fn lies_in_place(path: &Path) -> bool {
-    let directory = path.parent().and_then(Path::file_name);
-    PLACES.iter().any(|place| directory == Some(OsStr::new(place)))
+    path.parent().and_then(Path::file_name).is_some_and(|directory| holds_messages(directory.as_bytes()))
 }
 
 /// Where a message is now that was at `path` a moment ago: its flags, or `new` and `cur`, change its path, and the part of its name
@@ -25,21 +25,15 @@ pub(crate) fn find_again(path: &Path) -> Option<PathBuf> {
     if !lies_in_place(path) {
         return None;
     }
-    let unique = unique_name(path.file_name()?);
+    let unique = unique_name(path.file_name()?.as_bytes());
     PLACES.iter().find_map(|place| {
         let entries = fs::read_dir(folder_of(path)?.join(place)).ok()?;
-        entries.flatten().find(|entry| unique_name(&entry.file_name()) == unique).map(|entry| entry.path())
+        entries.flatten().find(|entry| unique_name(entry.file_name().as_bytes()) == unique).map(|entry| entry.path())
     })
 }
 
 fn folder_of(path: &Path) -> Option<&Path> {
     path.parent()?.parent()
-}
-
-fn unique_name(name: &OsStr) -> Vec<u8> {
-    let bytes = name.as_bytes();
-    let end = bytes.iter().position(|&byte| byte == b':').unwrap_or(bytes.len());
-    bytes[..end].to_vec()
 }
 
 #[cfg(test)]

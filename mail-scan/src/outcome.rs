@@ -4,6 +4,7 @@ use mail_common::exit::Exit;
 use mail_common::report::chain;
 use mail_common::tool::Session;
 
+use crate::clamd::ServerError;
 use crate::source::Upstream;
 use crate::totals::{Totals, get};
 
@@ -23,6 +24,8 @@ enum Failure {
     Nothing,
     #[error("interrupted by a signal: what has no verdict was not scanned")]
     Interrupted,
+    #[error("what was called clean is not to be believed")]
+    Disbelieved(#[source] ServerError),
     #[error("no clamd answered any more: what has no clean verdict was not scanned; start clamd and run again")]
     Lost,
 }
@@ -53,6 +56,11 @@ impl Outcome {
 
     pub(crate) fn lost_clamd(&mut self, session: &Session) {
         self.fail(session, &Failure::Lost, Exit::Unfinished);
+    }
+
+    /// A clamd could not prove at the end what it had proved before.
+    pub(crate) fn disbelieved(&mut self, session: &Session, error: ServerError) {
+        self.fail(session, &Failure::Disbelieved(error), Exit::Unfinished);
     }
 
     /// The exit code: 0 only when everything was scanned and clean.

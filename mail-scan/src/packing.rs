@@ -3,7 +3,12 @@
 use mail_common::archive::compression::Compression;
 use mail_common::checksum::Sha256;
 
-const ZSTD_MAGIC: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+/// After the first byte, which is 0x28, or less in old versions of the format (RFC 8878, 3.1.1; lib/legacy of zstd).
+const ZSTD_MAGIC: &[u8] = &[0xb5, 0x2f, 0xfd];
+
+/// After the first byte, 0x50 to 0x5f: a frame to be skipped, with which a file may begin as well (RFC 8878, 3.1.2).
+const SKIPPABLE_MAGIC: &[u8] = &[0x2a, 0x4d, 0x18];
+
 const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
 const LZ4_MAGICS: [&[u8]; 2] = [&[0x04, 0x22, 0x4d, 0x18], b"Dovecot-LZ4\x0d\x2a\x9b\xc5"];
 
@@ -48,8 +53,7 @@ impl Packing {
         let packing = Self::of_name(name);
         let is_so = match packing.compression {
             Compression::None => true,
-            Compression::Zstd => head.starts_with(ZSTD_MAGIC),
-            Compression::Gzip => head.starts_with(GZIP_MAGIC),
+            Compression::Zstd | Compression::Gzip => compression_of_head(head) == packing.compression,
         };
         if is_so { packing } else { Self::PLAIN }
     }
@@ -57,6 +61,16 @@ impl Packing {
     /// Under which digest the cache knows a file with the digest `sha256` that was unpacked so.
     pub(crate) fn cache_key(self, sha256: Sha256) -> Sha256 {
         Sha256::of(format!("{:?} {:?} {sha256}", self.compression, self.inner).as_bytes())
+    }
+}
+
+/// How a content is compressed that begins so.
+pub(crate) fn compression_of_head(head: &[u8]) -> Compression {
+    match head {
+        [0x1e | 0x22..=0x28, rest @ ..] if rest.starts_with(ZSTD_MAGIC) => Compression::Zstd,
+        [0x50..=0x5f, rest @ ..] if rest.starts_with(SKIPPABLE_MAGIC) => Compression::Zstd,
+        _ if head.starts_with(GZIP_MAGIC) => Compression::Gzip,
+        _ => Compression::None,
     }
 }
 
@@ -83,7 +97,7 @@ pub(crate) enum Layer {
 
 impl Layer {
     pub(crate) fn of_head(head: &[u8]) -> Option<Self> {
-        if head.starts_with(ZSTD_MAGIC) {
+        if compression_of_head(head) == Compression::Zstd {
             return Some(Self::Zstd);
         }
         LZ4_MAGICS.iter().any(|magic| head.starts_with(magic)).then_some(Self::Lz4)
@@ -136,6 +150,9 @@ mod tests {
     #[test]
     fn layers_are_known_by_their_magic() {
         assert_eq!(Layer::of_head(&[0x28, 0xb5, 0x2f, 0xfd]), Some(Layer::Zstd));
+        assert_eq!(Layer::of_head(&[0x27, 0xb5, 0x2f, 0xfd]), Some(Layer::Zstd), "version 0.7");
+        assert_eq!(Layer::of_head(&[0x5e, 0x2a, 0x4d, 0x18]), Some(Layer::Zstd), "a frame to be skipped");
+        assert_eq!(Layer::of_head(b"P*M is text"), None);
         assert_eq!(Layer::of_head(b"Dovecot-LZ4\x0d\x2a\x9b\xc5rest"), Some(Layer::Lz4));
         assert_eq!(Layer::of_head(b"From: a"), None);
         assert_eq!(Layer::of_head(b""), None);

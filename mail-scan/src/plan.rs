@@ -92,7 +92,7 @@ impl Plan {
             operands,
             scanners: scanners(args, settings.clamd_address.as_deref())?,
             signatures: args.signatures.clone(),
-            jobs: args.jobs.map(|jobs| usize::from(jobs.get())),
+            jobs: args.jobs.map(usize::from),
             cores: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
             connect_patience: CONNECT_PATIENCE,
             reply_patience: Duration::from_secs(args.timeout.get().into()),

@@ -1,7 +1,7 @@
 //! What the threads of a run share, and how verdicts are told.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 use mail_common::checksum::Sha256;
 use mail_common::interrupt::Interrupt;
@@ -15,6 +15,7 @@ use crate::clamd::{Pool, Verdict};
 use crate::item::{Finding, Item};
 use crate::quarantine::Quarantine;
 use crate::seen::Seen;
+use crate::source::Listed;
 use crate::totals::{Totals, add, get};
 
 /// So many findings are printed; all are in the records.
@@ -36,8 +37,11 @@ pub(crate) struct Run<'a> {
     pub(crate) identities: Vec<String>,
     pub(crate) quarantine: Option<&'a Quarantine>,
     pub(crate) budget: Budget,
+    /// Held while a content is in memory that is large once it is unpacked.
+    pub(crate) unpacking: Mutex<()>,
     pub(crate) max_bytes: Option<u64>,
     pub(crate) seen: Seen,
+    pub(crate) listed: Listed,
     pub(crate) interrupt: Interrupt,
     pub(crate) totals: Totals,
     pub(crate) progress: Progress,

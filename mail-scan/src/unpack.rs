@@ -66,13 +66,12 @@ pub(crate) fn unpack(run: &Run<'_>, item: Item, packing: Packing, pieces: &Sende
 fn known(run: &Run<'_>, item: &Item, packing: Packing) -> Option<Finding> {
     let expected = item.expected?;
     let Some(Known::Clean(note)) = run.cache?.lookup(packing.cache_key(expected)) else { return None };
-    let Ok(Opened::File(file, _)) = item.open() else { return None };
-    let (found, bytes) = Sha256::of_reader(file).ok()?;
+    let Ok(Opened::File(file, look)) = item.open() else { return None };
+    let found = Hashing::new(run, file).finish().ok()?;
     if found != expected {
         return None;
     }
-    run.progress.advance(bytes);
-    add(&run.totals.bytes, bytes);
+    add(&run.totals.bytes, look.bytes);
     add(&run.totals.cached, 1);
     let unscanned = Finding::unscanned("", &run.pool.engine());
     Some(Finding { verdict: Verdict::Clean, sha256: Some(found), note, ..unscanned })
@@ -90,9 +89,10 @@ fn read(run: &Run<'_>, artifact: &Arc<Artifact>, pieces: &Sender<Job>) -> Result
     let unpacked = unpacker.unpack(&mut source).and(unpacker.flush());
     // Whatever came of it, the digest tells first: what is not as it was saved need not unpack.
     let found = source.finish().map_err(|source| Error::Read { place: place(), source });
+    // A signal ends every read of the file: nothing is wrong with it.
+    run.interrupt.check()?;
     if let (Ok(found), Some(expected)) = (&found, item.expected)
         && *found != expected
-        && !matches!(unpacked, Err(Error::Interrupted(_)))
     {
         return Err(Error::Digest { place: place(), found: *found, expected });
     }
@@ -269,6 +269,7 @@ impl<'a> Hashing<'a> {
 
 impl Read for Hashing<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.run.interrupt.check().map_err(io::Error::other)?;
         let length = self.file.read(buffer)?;
         io::Write::write_all(&mut self.digest, &buffer[..length])?;
         self.run.progress.advance(length as u64);

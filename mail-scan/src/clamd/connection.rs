@@ -32,10 +32,25 @@ const QUEUE_POLL: Duration = Duration::from_millis(5);
 pub(crate) struct Patience {
     /// Until it takes a connection.
     pub(crate) connect: Duration,
-    /// Until it says something, or takes more data.
+    /// From the question to the end of the answer, sending included.
     pub(crate) reply: Duration,
     /// What ends every wait.
     pub(crate) interrupt: Interrupt,
+}
+
+impl Patience {
+    /// Whether a question that was begun at `start` may go on.
+    ///
+    /// # Errors
+    /// `TimedOut` when it took too long, another once a signal has asked the run to end.
+    fn go_on(&self, start: Instant) -> io::Result<()> {
+        self.interrupt.check().map_err(io::Error::other)?;
+        if start.elapsed() < self.reply {
+            return Ok(());
+        }
+        let seconds = self.reply.as_secs_f32();
+        Err(io::Error::new(ErrorKind::TimedOut, format!("no answer for {seconds} seconds")))
+    }
 }
 
 /// Opens connections to one clamd.
@@ -50,6 +65,7 @@ pub(crate) struct Dial<'a> {
 pub(crate) struct Connection {
     socket: Socket,
     patience: Patience,
+    start: Instant,
     outgoing: Vec<u8>,
     write_failure: Option<io::Error>,
     received_bytes: usize,
@@ -74,6 +90,7 @@ impl TransportProtocol for Dial<'_> {
         Ok(Connection {
             socket,
             patience: self.patience.clone(),
+            start: Instant::now(),
             outgoing: Vec::new(),
             write_failure: None,
             received_bytes: 0,
@@ -87,7 +104,7 @@ impl Connection {
     fn send(&mut self) {
         let outgoing = std::mem::take(&mut self.outgoing);
         if self.write_failure.is_none() {
-            self.write_failure = self.socket.write_all(&outgoing).err();
+            self.write_failure = write_patiently(&mut self.socket, &outgoing, &self.patience, self.start).err();
         }
         self.outgoing = outgoing;
         self.outgoing.clear();
@@ -116,7 +133,7 @@ impl Read for Connection {
         if self.complete || self.received_bytes >= REPLY_MAX_BYTES {
             return Ok(0);
         }
-        let length = match read_patiently(&mut self.socket, buffer, &self.patience) {
+        let length = match read_patiently(&mut self.socket, buffer, &self.patience, self.start) {
             // Nothing came: what failed before is the reason.
             Ok(0) | Err(_) if self.received_bytes == 0 && self.write_failure.is_some() => {
                 return Err(self.write_failure.take().unwrap_or_else(|| ErrorKind::BrokenPipe.into()));
@@ -129,22 +146,37 @@ impl Read for Connection {
     }
 }
 
-/// Reads once something is there; fails with `TimedOut` when nothing comes, and with `Interrupted` no more than once a
-/// signal has asked the run to end.
-pub(super) fn read_patiently(socket: &mut impl Read, buffer: &mut [u8], patience: &Patience) -> io::Result<usize> {
-    let start = Instant::now();
+/// Reads once something is there, while the question that was begun at `start` may go on.
+pub(super) fn read_patiently(
+    socket: &mut impl Read,
+    buffer: &mut [u8],
+    patience: &Patience,
+    start: Instant,
+) -> io::Result<usize> {
     loop {
+        patience.go_on(start)?;
         match socket.read(buffer) {
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) if is_to_be_tried_again(&error) => {}
             result => return result,
         }
-        patience.interrupt.check().map_err(io::Error::other)?;
-        if start.elapsed() >= patience.reply {
-            let seconds = patience.reply.as_secs_f32();
-            return Err(io::Error::new(ErrorKind::TimedOut, format!("no answer for {seconds} seconds")));
+    }
+}
+
+fn write_patiently(socket: &mut Socket, mut data: &[u8], patience: &Patience, start: Instant) -> io::Result<()> {
+    while !data.is_empty() {
+        patience.go_on(start)?;
+        match socket.write(data) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(length) => data = &data[length..],
+            Err(error) if is_to_be_tried_again(&error) => {}
+            Err(error) => return Err(error),
         }
     }
+    Ok(())
+}
+
+fn is_to_be_tried_again(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
 }
 
 impl Socket {
@@ -152,17 +184,17 @@ impl Socket {
         match self {
             Self::Tcp(stream) => {
                 stream.set_read_timeout(Some(SLICE.min(reply)))?;
-                stream.set_write_timeout(Some(reply))?;
+                stream.set_write_timeout(Some(SLICE.min(reply)))?;
                 stream.set_nodelay(true)
             }
             Self::Unix(stream) => set_unix_timeouts(stream, reply),
         }
     }
 
-    fn write_all(&mut self, data: &[u8]) -> io::Result<()> {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Tcp(stream) => stream.write_all(data),
-            Self::Unix(stream) => stream.write_all(data),
+            Self::Tcp(stream) => stream.write(data),
+            Self::Unix(stream) => stream.write(data),
         }
     }
 }
@@ -178,7 +210,7 @@ impl Read for Socket {
 
 pub(super) fn set_unix_timeouts(stream: &UnixStream, reply: Duration) -> io::Result<()> {
     stream.set_read_timeout(Some(SLICE.min(reply)))?;
-    stream.set_write_timeout(Some(reply))
+    stream.set_write_timeout(Some(SLICE.min(reply)))
 }
 
 fn connect_tcp(place: &str, within: Duration) -> io::Result<TcpStream> {

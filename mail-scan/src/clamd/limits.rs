@@ -36,6 +36,11 @@ impl Limits {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = NOTHING;
     }
 
+    /// The largest size that clamd is known to look into.
+    pub(crate) fn seen_bytes(&self) -> u64 {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).seen_bytes
+    }
+
     /// Whether clamd looks into the whole of a file of `bytes`; asks it with `finds` where that is not known yet.
     ///
     /// # Errors

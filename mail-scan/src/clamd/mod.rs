@@ -16,6 +16,6 @@ pub(crate) use address::{Address, UnknownAddress, usual_address};
 pub(crate) use connection::Patience;
 pub(crate) use pool::{Answer, Pool, PoolError, Worker};
 pub(crate) use reply::Verdict;
-pub(crate) use server::{Introduction, Way};
+pub(crate) use server::{Introduction, ServerError, Way};
 pub(crate) use spawn::{SpawnError, Spawned};
 pub(crate) use version::Version;

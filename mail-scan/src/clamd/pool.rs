@@ -40,6 +40,8 @@ pub(crate) struct Pool {
 #[derive(Debug)]
 struct Member {
     server: Server,
+    /// It has not answered; looked at first, so that those who ask one that answers do not wait for each other.
+    is_silent: AtomicBool,
     /// Since when it has not answered.
     silent_since: Mutex<Option<Instant>>,
     /// Why it did not answer last.
@@ -83,7 +85,7 @@ impl Pool {
         for address in addresses {
             match Server::introduce(address.clone(), patience.clone()) {
                 Ok(server) => {
-                    members.push(Member { server, silent_since: Mutex::default(), trouble: Mutex::default() });
+                    members.push(Member::new(server));
                 }
                 Err(error) if error.is_blind() => return Err(PoolError::Blind(error)),
                 Err(error) => unreachable.push(error),
@@ -129,6 +131,22 @@ impl Pool {
         self.lost.load(Ordering::Relaxed)
     }
 
+    /// Proves at the end of a run that what was said in it can be believed, by those that still answer.
+    ///
+    /// # Errors
+    /// When one of them has become blind, wholly or in part: nobody knows since when.
+    pub(crate) fn prove_to_the_end(&self) -> Result<(), ServerError> {
+        let answers = |member: &&Member| !member.is_silent.load(Ordering::Acquire);
+        for member in self.members.iter().filter(answers) {
+            match member.server.prove_to_the_end() {
+                Err(error) if error.is_blind() => return Err(error),
+                // One that has ended meanwhile had been proved before.
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Whether all of them do not look into the whole of a content of `bytes`. One that does not answer now may do so later.
     pub(crate) fn refuses(&self, bytes: u64) -> bool {
         self.members.iter().all(|member| matches!(member.server.allows(bytes), Ok(false)))
@@ -149,6 +167,11 @@ impl Pool {
 }
 
 impl Member {
+    fn new(server: Server) -> Self {
+        let (is_silent, silent_since, trouble) = (AtomicBool::new(false), Mutex::default(), Mutex::default());
+        Self { server, is_silent, silent_since, trouble }
+    }
+
     fn jobs(&self, cores: usize) -> usize {
         let threads = self.server.introduction().threads.unwrap_or(USUAL_THREADS);
         let spared = threads.saturating_sub(SPARED_THREADS).max(1);
@@ -161,6 +184,9 @@ impl Member {
 
     /// Whether it is worth a question now. One that was silent introduces itself again first; meanwhile others do not wait for it.
     fn is_ready(&self) -> Result<bool, ServerError> {
+        if !self.is_silent.load(Ordering::Acquire) {
+            return Ok(true);
+        }
         let Ok(mut silent_since) = self.silent_since.try_lock() else { return Ok(false) };
         match *silent_since {
             None => Ok(true),
@@ -169,6 +195,7 @@ impl Member {
                 *silent_since = Some(Instant::now());
                 self.server.introduce_again()?;
                 *silent_since = None;
+                self.is_silent.store(false, Ordering::Release);
                 Ok(true)
             }
         }
@@ -178,6 +205,7 @@ impl Member {
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.to_owned());
         let mut silent_since = self.silent_since.lock().unwrap_or_else(PoisonError::into_inner);
         silent_since.get_or_insert_with(Instant::now);
+        self.is_silent.store(true, Ordering::Release);
     }
 }
 

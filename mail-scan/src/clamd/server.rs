@@ -50,7 +50,7 @@ impl Introduction {
     /// program's own rules: what it unpacks, and what it does not believe.
     pub(crate) fn identity(&self) -> String {
         let Self { version, names_encrypted, names_limits, .. } = self;
-        format!("1; {}; encrypted {names_encrypted}; limits {names_limits}", version.text)
+        format!("2; {}; encrypted {names_encrypted}; limits {names_limits}", version.text)
     }
 }
 
@@ -67,6 +67,8 @@ pub(crate) enum ServerError {
         "clamd at {address} does not find the EICAR test file{how}: a scanner that finds nothing is no scanner; {advice}"
     )]
     Blind { address: Address, how: &'static str, advice: &'static str },
+    #[error("clamd at {address} was replaced or set otherwise during the run, and {what}; run again")]
+    Changed { address: Address, what: &'static str },
 }
 
 /// Why a question got no answer. It may get one elsewhere, or later.
@@ -96,7 +98,7 @@ pub(crate) struct Server {
 impl ServerError {
     /// Whether the clamd is there and cannot be trusted, which is worse than not being there.
     pub(crate) fn is_blind(&self) -> bool {
-        matches!(self, Self::Blind { .. })
+        matches!(self, Self::Blind { .. } | Self::Changed { .. })
     }
 }
 
@@ -116,6 +118,23 @@ impl Server {
         *self.introduction.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(introduction);
         self.limits.forget();
         self.check_depth()
+    }
+
+    /// Proves at the end of a run that what it said in it could be believed: it still finds what it must, looks into as large contents
+    /// as before, and names what it named.
+    pub(crate) fn prove_to_the_end(&self) -> Result<(), ServerError> {
+        let (before, seen_bytes) = (self.introduction(), self.limits.seen_bytes());
+        self.introduce_again()?;
+        let changed = |what| Err(ServerError::Changed { address: self.address.clone(), what });
+        let now = self.introduction();
+        if (before.names_encrypted && !now.names_encrypted) || (before.names_limits && !now.names_limits) {
+            return changed("keeps silent now about what it named before");
+        }
+        let trouble = |source| ServerError::Trouble { address: self.address.clone(), source };
+        match self.allows(seen_bytes).map_err(trouble)? {
+            true => Ok(()),
+            false => changed("no longer looks into contents as large as those it was shown"),
+        }
     }
 
     pub(crate) fn introduction(&self) -> Arc<Introduction> {

@@ -6,6 +6,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::Instant;
 
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 
@@ -45,7 +46,7 @@ impl Session {
     /// # Errors
     /// After an error the session is of no use.
     pub(crate) fn reply(&mut self, patience: &Patience) -> io::Result<Vec<u8>> {
-        let mut buffer = [0; 1024];
+        let (mut buffer, start) = ([0; 1024], Instant::now());
         loop {
             if let Some(end) = self.received.iter().position(|&byte| byte == 0) {
                 let rest = self.received.split_off(end + 1);
@@ -54,7 +55,7 @@ impl Session {
             if self.received.len() >= REPLY_MAX_BYTES {
                 return Ok(std::mem::take(&mut self.received));
             }
-            match read_patiently(&mut self.stream, &mut buffer, patience)? {
+            match read_patiently(&mut self.stream, &mut buffer, patience, start)? {
                 0 => return Ok(std::mem::take(&mut self.received)),
                 length => self.received.extend_from_slice(&buffer[..length]),
             }

@@ -1,6 +1,7 @@
 //! Where files that are to be scanned come from: directories, sets, the records of another tool.
 
 mod paths; // files and directories
+mod listed; // what was found of them, since they change meanwhile
 mod records; // artifacts that another tool has named
 mod sets; // sets, ours and those of the old scripts
 
@@ -69,7 +70,8 @@ impl Outlet {
     }
 }
 
-pub(crate) use paths::feed_path;
+pub(crate) use listed::{Identity, Listed};
+pub(crate) use paths::{feed_changed, feed_path};
 pub(crate) use sets::{SetError, feed_artifacts, feed_set};
 
 /// How records name a file that is in no set: by its absolute path.

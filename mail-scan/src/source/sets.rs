@@ -106,6 +106,7 @@ fn item(root: &str, set: &str, path: &RelPath, expected: Option<Sha256>, guard: 
     Item {
         file: Path::new(root).join(set).join(path.as_path()),
         place: Place { set: Some((root.to_owned(), set.to_owned())), path: PathField::from(path) },
+        identity: None,
         expected,
         _guard: guard,
     }
@@ -138,6 +139,6 @@ fn tell_missing(run: &Run<'_>, item: &Item) {
 
 fn tell_refused(run: &Run<'_>, artifact: &Artifact, error: &SetError) {
     let place = Place { set: Some((artifact.root.clone(), artifact.set.clone())), path: artifact.path.clone() };
-    let item = Item { file: PathBuf::new(), place, expected: None, _guard: None };
+    let item = Item { file: PathBuf::new(), place, identity: None, expected: None, _guard: None };
     run.tell(&item, &Finding::unscanned(chain(error), &run.pool.engine()));
 }

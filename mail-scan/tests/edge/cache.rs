@@ -46,6 +46,23 @@ fn what_has_not_changed_is_not_sent_again() {
 }
 
 #[test]
+fn a_compressed_message_that_is_known_is_named_as_before() {
+    let bench = Bench::with(dated());
+    bench.put("raw", infected_mail());
+    bench.shell("mkdir -p mail/cur; zstd -qc raw > mail/cur/zstd; gzip -c raw > mail/cur/gzip");
+    for cached_before in [0, 2] {
+        let outcome = cached(&bench).run().assert_code(1);
+        assert_eq!(total(&outcome, "cached"), cached_before);
+        for verdict in outcome.data("verdict") {
+            assert_eq!(
+                (verdict["message_id"].as_str(), verdict["subject"].as_str()),
+                (Some("<bad@example.com>"), Some("invoice"))
+            );
+        }
+    }
+}
+
+#[test]
 fn other_signatures_scan_everything_again() {
     let mut bench = filled(dated());
     let _ = cached(&bench).run().assert_code(1);

@@ -102,6 +102,7 @@ fn no_broken_answer_is_clean() {
         (Mischief::Cut, "closed the connection without an answer"),
         (Mischief::Hang, "no answer for 1 seconds"),
         (Mischief::Nonsense, "not an answer of clamd"),
+        (Mischief::Drip, "no answer for 1 seconds"),
     ] {
         let outcome = scan_with(mischief);
         let found = outcome.data("verdict");
@@ -113,6 +114,20 @@ fn no_broken_answer_is_clean() {
         assert!([1, 3].contains(&outcome.code()), "{mischief:?}: {}", outcome.code());
         assert_eq!(outcome.data("end")[0]["status"], "incomplete");
     }
+}
+
+#[test]
+fn a_clamd_that_takes_a_little_at_a_time_is_given_up() {
+    let bench = Bench::new();
+    // At the pace of the proxy it would take some minutes.
+    bench.put("large", vec![b'x'; 90 << 20]);
+    let meddler = Meddler::before(&bench.clamd.tcp());
+    meddler.after(INTRODUCTION - 1, Mischief::Sip);
+    let start = Instant::now();
+    let outcome = tool(&[&meddler.address()]).args(["--no-cache", "--timeout", "2"]).arg(bench.dir()).run();
+    assert!(start.elapsed() < Duration::from_secs(60), "it was waited for");
+    assert_eq!(verdict_on(&outcome, "large")["status"], "unscanned");
+    assert!([1, 3].contains(&outcome.code()));
 }
 
 #[test]
@@ -129,6 +144,42 @@ fn what_one_clamd_fails_at_another_does() {
     let outcome = tool(&clamds).args(["--no-cache", "--timeout", "5"]).arg(bench.dir()).run().assert_code(1);
     assert_eq!((total(&outcome, "clean"), total(&outcome, "infected"), total(&outcome, "unscanned")), (60, 1, 0));
     assert!(meddler.connections() > INTRODUCTION + 5, "the other was not used");
+}
+
+#[test]
+fn a_clamd_that_is_replaced_by_a_lesser_one_is_not_believed() {
+    let bench = Bench::new();
+    for number in 0..20 {
+        // Over the limit of the lesser clamd, which says OK in silence.
+        bench.put(&format!("{number}"), [eicar(), format!("{number}").into_bytes(), vec![b' '; 300_000]].concat());
+    }
+    let lesser = Clamd::start_with("AlertEncrypted yes\nMaxFileSize 200K\n");
+    let blind = Clamd::start();
+    put(&blind.signatures().join("test.ndb"), "Other:0:*:6162636465666768696a6b6c6d\n");
+    let mut blind = blind;
+    blind.kill();
+    blind.resume();
+    for (other, why) in [(&lesser, "keeps silent now about what it named"), (&blind, "does not find the EICAR")] {
+        let meddler = Meddler::between(&bench.clamd.tcp(), &other.tcp());
+        meddler.after(INTRODUCTION + 5, Mischief::Other);
+        let outcome = tool(&[&meddler.address()]).args(["--no-cache", "--jobs", "1"]).arg(bench.dir()).run();
+        let outcome =
+            outcome.assert_code(3).assert_stderr("what was called clean is not to be believed").assert_stderr(why);
+        assert!(total(&outcome, "clean") > 0 && total(&outcome, "infected") > 0, "{}", outcome.stderr);
+    }
+}
+
+#[test]
+fn a_clamd_whose_limits_are_lowered_is_not_believed() {
+    let bench = Bench::with(Clamd::start_with(""));
+    for number in 0..20 {
+        bench.put(&format!("{number}"), [eicar(), format!("{number}").into_bytes(), vec![b' '; 300_000]].concat());
+    }
+    let lesser = Clamd::start_with("MaxFileSize 200K\n");
+    let meddler = Meddler::between(&bench.clamd.tcp(), &lesser.tcp());
+    meddler.after(INTRODUCTION + 5, Mischief::Other);
+    let outcome = tool(&[&meddler.address()]).args(["--no-cache", "--jobs", "1"]).arg(bench.dir()).run();
+    let _ = outcome.assert_code(3).assert_stderr("no longer looks into contents as large");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::process::Command;
 
 use mail_tests::clamd::{Clamd, MARKER, eicar};
 use mail_tests::run::binary;
+use rustix::process::{Signal, kill_process};
 
 use crate::support::{Bench, infected_mail, mail_with, sha256, total, verdict_on, verdicts};
 
@@ -55,6 +56,32 @@ PY
     for name in ["raw/plain.com", "packed/all.tar.zst", "raw/clean"] {
         assert_eq!(verdict_on(&outcome, name)["sha256"], sha256(&bench.path(name)), "{name}");
     }
+}
+
+#[test]
+fn zstd_is_opened_however_it_begins_and_however_often() {
+    let bench = Bench::new();
+    bench.put("raw", infected_mail());
+    // A frame to be skipped comes first, as pzstd writes it.
+    bench.shell(
+        r#"
+        skip() { printf '\x50\x2a\x4d\x18\x04\x00\x00\x00\x01\x02\x03\x04'; }
+        mkdir -p box/cur deep; zstd -q raw
+        { skip; cat raw.zst; } > box/cur/skip:2,S
+        cp box/cur/skip:2,S skip.zst; tar -cf deep/all.tar raw; { skip; zstd -qc deep/all.tar; } > all.tar.zst
+        zstd -qc raw.zst > box/cur/twice; zstd -qc box/cur/twice > box/cur/thrice
+        cp raw.zst many; for i in 1 2 3 4 5 6; do zstd -qc many > more; mv more many; done
+        head -c 3000000 /dev/zero | zstd -qc > box/cur/large-and-clean
+        { cat raw; head -c 3000000 /dev/zero; } | zstd -qc > box/cur/large
+        rm -r raw raw.zst deep
+        "#,
+    );
+    let outcome = bench.scan(bench.dir()).assert_code(1);
+    let mut expected = vec!["all.tar.zst infected", "all.tar.zst: raw infected", "box/cur/large infected"];
+    expected.extend(["box/cur/large-and-clean clean", "box/cur/skip:2,S infected"]);
+    expected.extend(["box/cur/thrice infected", "box/cur/twice infected", "many unscanned", "skip.zst infected"]);
+    assert_eq!(verdicts(&outcome, bench.dir()), expected);
+    assert_eq!(verdict_on(&outcome, "many")["reason"], "compressed with zstd again and again");
 }
 
 #[test]
@@ -134,6 +161,36 @@ fn pipes_sockets_devices_and_links_are_not_waited_for() {
 }
 
 #[test]
+fn an_empty_directory_is_named() {
+    let bench = Bench::new();
+    bench.shell("mkdir -p mail/cur full; echo hello > full/file");
+    let outcome = bench.tool().args([bench.path("mail"), bench.path("full")]).run().assert_code(0);
+    let _ = outcome.assert_stderr("there is no file in").assert_stderr("/mail: nothing is scanned there");
+    let _ = bench.scan(bench.path("mail")).assert_code(0).assert_stderr("there was nothing to be scanned: 0 files");
+}
+
+#[test]
+fn a_pipe_is_not_opened() {
+    let bench = Bench::new();
+    bench.shell("mkfifo pipe packed.tar.zst");
+    // Whoever writes to a pipe waits until somebody opens it to read.
+    let open = |name: &str| {
+        Command::new("sh").args(["-c", "exec 3>\"$0\"; echo open >\"$0.open\""]).arg(bench.path(name)).spawn().unwrap()
+    };
+    let mut writers = [open("pipe"), open("packed.tar.zst")];
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    let outcome = bench.scan(bench.dir()).assert_code(0);
+    assert_eq!(total(&outcome, "no_files"), 2);
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    let is_open = ["pipe", "packed.tar.zst"].map(|name| bench.path(&format!("{name}.open")).exists());
+    for writer in &mut writers {
+        writer.kill().unwrap();
+        writer.wait().unwrap();
+    }
+    assert_eq!(is_open, [false, false]);
+}
+
+#[test]
 fn what_cannot_be_read_is_named_and_not_clean() {
     let bench = Bench::new();
     fs::set_permissions(bench.dir(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -191,6 +248,43 @@ fn messages_that_are_flagged_meanwhile_are_all_scanned() {
     seen.dedup();
     assert_eq!(seen.len() as u64 + total(&outcome, "vanished"), messages);
     assert_eq!(total(&outcome, "vanished"), 0);
+}
+
+#[test]
+fn a_message_that_is_moved_to_a_folder_that_was_listed_is_scanned() {
+    let bench = Bench::new();
+    let operands = ["first", "second", "third"].map(|name| bench.path(name));
+    for operand in &operands {
+        for name in ["cur", "tmp", "new"] {
+            fs::create_dir_all(operand.join(name)).unwrap();
+        }
+    }
+    // More than may wait for a worker.
+    for number in 0..4000 {
+        bench.put(&format!("second/cur/{number}.a:2,"), format!("Subject: {number}\r\n\r\nhello\r\n"));
+    }
+    bench.put("third/cur/1.bad:2,", infected_mail());
+    let mut running = bench.tool().args(["--jobs", "1"]).args(&operands).spawn();
+    // Found alone, in an archive, in a message: then the work begins.
+    while bench.clamd.log().matches("Eicar-Test-Signature").count() < 3 && running.is_running() {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    kill_process(bench.clamd.pid(), Signal::STOP).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    // The first folder has been listed, and of the second not all has been taken.
+    fs::create_dir(bench.path("first/.Junk")).unwrap();
+    for folder in ["first/.Junk/cur", "first/.Junk/new", "first/.Junk/tmp"] {
+        fs::create_dir(bench.path(folder)).unwrap();
+    }
+    let copy = bench.path("first/.Junk/cur/2.bad:2,");
+    fs::copy(bench.path("third/cur/1.bad:2,"), &copy).unwrap();
+    fs::rename(bench.path("third/cur/1.bad:2,"), bench.path("first/cur/1.bad:2,S")).unwrap();
+    kill_process(bench.clamd.pid(), Signal::CONT).unwrap();
+    let outcome = running.wait().assert_code(1);
+    for name in ["first/cur/1.bad:2,S", "first/.Junk/cur/2.bad:2,"] {
+        assert_eq!(verdict_on(&outcome, name)["status"], "infected");
+    }
+    assert_eq!((total(&outcome, "files"), total(&outcome, "infected")), (4002, 2));
 }
 
 #[test]

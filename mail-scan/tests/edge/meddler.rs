@@ -19,7 +19,16 @@ pub(crate) enum Mischief {
     Hang,
     /// Answers what is nearly an OK.
     Nonsense,
+    /// Passes on to the other clamd, as if that had taken the place of the first.
+    Other,
+    /// Takes the stream and answers a byte at a time, for ever.
+    Drip,
+    /// Takes the stream a little at a time.
+    Sip,
 }
+
+/// Until the next byte, or the next bytes.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// A proxy on loopback; its threads end with the test's process.
 pub(crate) struct Meddler {
@@ -32,7 +41,12 @@ pub(crate) struct Meddler {
 impl Meddler {
     /// Before the clamd at `target` (`tcp:host:port`), passing everything on for now.
     pub(crate) fn before(target: &str) -> Self {
-        let target = target.strip_prefix("tcp:").unwrap().to_owned();
+        Self::between(target, target)
+    }
+
+    /// The same, with another clamd for [`Mischief::Other`].
+    pub(crate) fn between(target: &str, other: &str) -> Self {
+        let [target, other] = [target, other].map(|address| address.strip_prefix("tcp:").unwrap().to_owned());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let meddler = Self {
             port: listener.local_addr().unwrap().port(),
@@ -45,7 +59,7 @@ impl Meddler {
             for client in listener.incoming().flatten() {
                 let is_late = seen.fetch_add(1, Ordering::SeqCst) >= after.load(Ordering::SeqCst);
                 let mischief = if is_late { mischief.load(Ordering::SeqCst) } else { Mischief::None as u8 };
-                let target = target.clone();
+                let target = if mischief == Mischief::Other as u8 { other.clone() } else { target.clone() };
                 thread::spawn(move || serve(client, &target, mischief));
             }
         });
@@ -80,6 +94,17 @@ fn serve(mut client: TcpStream, target: &str, mischief: u8) {
             let mut some = [0; 1 << 16];
             let _ = client.read(&mut some);
             let _ = client.write_all(b"stream: OK, or so\0");
+        }
+        5 => {
+            let _ = client.read(&mut [0; 1 << 16]);
+            while client.write_all(b"s").is_ok() {
+                thread::sleep(PAUSE);
+            }
+        }
+        6 => {
+            while client.read(&mut [0; 1 << 16]).is_ok_and(|length| length > 0) {
+                thread::sleep(PAUSE);
+            }
         }
         _ => pass_on(client, target),
     }

@@ -54,6 +54,31 @@ fn an_infected_message_is_moved_out_with_a_note() {
 }
 
 #[test]
+fn equal_messages_of_two_folders_are_both_moved_out() {
+    let bench = Bench::new();
+    let maildir = maildir(&bench);
+    for copy in ["copy", "another"] {
+        bench.shell(&format!("cp -a box {copy}"));
+    }
+    let quarantine = bench.path("quarantine");
+    let outcome = bench.tool().arg("--quarantine").arg(&quarantine).args([&maildir, &bench.path("copy")]).run();
+    let outcome = outcome.assert_code(1);
+    assert_eq!(total(&outcome, "quarantined"), 2);
+    // One more on another day.
+    let again = bench.tool().arg("--quarantine").arg(&quarantine).arg(bench.path("another")).run().assert_code(1);
+    assert_eq!((total(&again, "quarantined"), names(&quarantine).len()), (1, 6));
+    let mut places: Vec<String> = Vec::new();
+    for name in names(&quarantine).iter().filter(|name| name.ends_with(".json")) {
+        let note: Value = serde_json::from_slice(&fs::read(quarantine.join(name)).unwrap()).unwrap();
+        assert!(quarantine.join(name.strip_suffix(".json").unwrap()).exists(), "{name}");
+        places.push(note["path"].as_str().unwrap().to_owned());
+    }
+    places.sort();
+    let expected = ["another", "box", "copy"].map(|name| bench.path(&format!("{name}/cur/2.bad,S=9:2,RS")));
+    assert_eq!(places, expected.map(|path| path.to_str().unwrap().to_owned()));
+}
+
+#[test]
 fn on_another_file_system_it_is_moved_too() {
     let bench = Bench::new();
     let maildir = maildir(&bench);
@@ -74,7 +99,9 @@ fn nothing_is_taken_out_of_a_set() {
     }
     let message = put(&set.join("mail/box/cur/1.bad"), infected_mail());
     let before = mail_tests::tree::snapshot(&set);
-    for operand in [set.clone(), set.join("mail")] {
+    // Links lead there, in the middle of a path too.
+    std::os::unix::fs::symlink(set.join("mail"), bench.path("link")).unwrap();
+    for operand in [set.clone(), set.join("mail"), bench.path("link"), bench.path("link/box")] {
         let quarantine = bench.path("quarantine");
         let scan = tool(&[&bench.clamd.unix()]).arg("--no-cache").arg("--quarantine").arg(&quarantine).arg(operand);
         let outcome = scan.run().assert_code(1);

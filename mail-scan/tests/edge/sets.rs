@@ -170,6 +170,27 @@ fn a_set_is_held_while_it_is_scanned() {
 }
 
 #[test]
+fn a_signal_ends_the_reading_of_a_large_artifact() {
+    let bench = Bench::new();
+    let dump = bench.put("set/mysql/mailserver.sql.gz", "");
+    // To read it to its end takes minutes.
+    fs::File::options().write(true).open(&dump).unwrap().set_len(1 << 40).unwrap();
+    bench.put("set/checksums.sha256", format!("{}  mysql/mailserver.sql.gz\n", "0".repeat(64)));
+    let mut running = bench.tool().arg(bench.path("set")).spawn();
+    let read_bytes = |pid: rustix::process::Pid| -> Option<u64> {
+        let io = fs::read_to_string(format!("/proc/{}/io", pid.as_raw_nonzero())).ok()?;
+        io.lines().find_map(|line| line.strip_prefix("rchar: "))?.parse().ok()
+    };
+    while running.is_running() && read_bytes(running.pid()).is_none_or(|bytes| bytes < 64 << 20) {
+        thread::sleep(Duration::from_millis(5));
+    }
+    running.signal(Signal::TERM);
+    let outcome = running.wait().assert_code(3).assert_stderr("interrupted by a signal");
+    assert_eq!(verdict_on(&outcome, "mailserver.sql.gz")["reason"], "interrupted by a signal");
+    assert_eq!(outcome.data("error").len(), 1, "nothing is wrong with it");
+}
+
+#[test]
 fn what_is_no_set_is_refused() {
     let clamd = Clamd::start();
     let server = backed_up(5, |_| {});
