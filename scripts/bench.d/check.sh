@@ -47,9 +47,11 @@ stack_stop() {
 # Mail for both users, a set, its scan, its copy.
 stack_data() {
     local dir=$1 user
-    mkdir -p "$dir"/server/{config/opendkim,data/certbot} "$dir/backup" "$dir/store"
+    mkdir -p "$dir"/server/{config/opendkim/keys,data/certbot/live/mail.test} "$dir/backup" "$dir/store"
     chmod 700 "$dir/backup"
     install -m 600 /dev/null "$dir/server/.env"
+    install -m 600 /dev/null "$dir/server/config/opendkim/keys/mail.private"
+    install -m 600 /dev/null "$dir/server/data/certbot/live/mail.test/privkey.pem"
     for user in alice bob; do
         printf 'Subject: hello\n\nhello\n' | sendmail -C "$POSTFIX" -f bob@example.org "$user@example.org"
     done
