@@ -17,7 +17,7 @@ use redb::{
     Database, DatabaseError, ReadOnlyTable, ReadableTable, StorageError, TableDefinition, TableError, TableHandle,
 };
 
-type Key = &'static [u8];
+type StoredKey = &'static [u8];
 type Value = &'static [u8];
 
 /// The first bytes of a database (the design document of redb).
@@ -43,11 +43,16 @@ pub(crate) enum Known {
     Infected(String),
 }
 
+/// What a verdict is on. Whoever sends mail chooses contents, and so their digests: none of them may be the key of a file that was
+/// unpacked, and vouch for it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Key(String);
+
 /// An open cache.
 pub(crate) struct Cache {
     database: Database,
-    tables: BTreeMap<String, Option<ReadOnlyTable<Key, Value>>>,
-    pending: Mutex<Vec<(String, Sha256, Known)>>,
+    tables: BTreeMap<String, Option<ReadOnlyTable<StoredKey, Value>>>,
+    pending: Mutex<Vec<(String, Key, Known)>>,
     seconds: i64,
 }
 
@@ -79,6 +84,18 @@ impl std::fmt::Debug for Cache {
     }
 }
 
+impl Key {
+    /// A content as it was shown to clamd, or before zstd was unpacked.
+    pub(crate) fn of_content(digest: Sha256) -> Self {
+        Self(digest.to_string())
+    }
+
+    /// All that is in a file that was unpacked in this way.
+    pub(crate) fn of_unpacked(how: &str, digest: Sha256) -> Self {
+        Self(format!("{digest} {how}"))
+    }
+}
+
 impl Cache {
     /// Opens or makes the cache at `path` for verdicts of these identities. A damaged one is begun anew.
     pub(crate) fn open(path: &Path, identities: &[String], seconds: i64) -> Result<(Self, Found), CacheError> {
@@ -104,7 +121,7 @@ impl Cache {
         let mut tables = BTreeMap::new();
         let read = database.begin_read().map_err(|error| used(error.into()))?;
         for identity in identities {
-            let table = match read.open_table(TableDefinition::<Key, Value>::new(identity)) {
+            let table = match read.open_table(TableDefinition::<StoredKey, Value>::new(identity)) {
                 Ok(table) => Some(table),
                 Err(TableError::TableDoesNotExist(_)) => None,
                 Err(error) => return Err(used(error.into())),
@@ -114,22 +131,21 @@ impl Cache {
         Ok(Self { database, tables, pending: Mutex::default(), seconds })
     }
 
-    /// What was found under this digest when the run began. A cache that cannot be read knows nothing.
-    pub(crate) fn lookup(&self, digest: Sha256) -> Option<Known> {
-        let key = digest.to_string();
-        self.tables.values().flatten().find_map(|table| parse(table.get(key.as_bytes()).ok()??.value()))
+    /// What was found under this key when the run began. A cache that cannot be read knows nothing.
+    pub(crate) fn lookup(&self, key: &Key) -> Option<Known> {
+        self.tables.values().flatten().find_map(|table| parse(table.get(key.0.as_bytes()).ok()??.value()))
     }
 
     /// Remembers a verdict of a clamd of this identity.
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub(crate) fn remember(&self, identity: &str, digest: Sha256, known: Known) -> Result<(), Box<redb::Error>> {
+    pub(crate) fn remember(&self, identity: &str, key: Key, known: Known) -> Result<(), Box<redb::Error>> {
         if !self.tables.contains_key(identity) {
             return Ok(());
         }
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        pending.push((identity.to_owned(), digest, known));
+        pending.push((identity.to_owned(), key, known));
         if pending.len() < BATCH {
             return Ok(());
         }
@@ -161,17 +177,17 @@ impl Cache {
     }
 
     #[expect(clippy::result_large_err, reason = "the error of redb as it is, once a batch")]
-    fn write(&self, mut batch: Vec<(String, Sha256, Known)>) -> Result<(), redb::Error> {
+    fn write(&self, mut batch: Vec<(String, Key, Known)>) -> Result<(), redb::Error> {
         // In the order of their keys: pages are written once.
-        batch.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
+        batch.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
         let write = self.database.begin_write()?;
         {
             let mut used = write.open_table(USED)?;
             for identity in self.tables.keys() {
                 used.insert(identity.as_str(), self.seconds)?;
-                let mut table = write.open_table(TableDefinition::<Key, Value>::new(identity))?;
-                for (_, digest, known) in batch.iter().filter(|(of, ..)| of == identity) {
-                    table.insert(digest.to_string().as_bytes(), format(known).as_slice())?;
+                let mut table = write.open_table(TableDefinition::<StoredKey, Value>::new(identity))?;
+                for (_, key, known) in batch.iter().filter(|(of, ..)| of == identity) {
+                    table.insert(key.0.as_bytes(), format(known).as_slice())?;
                 }
             }
         }
@@ -306,14 +322,14 @@ mod tests {
         Cache::open(path, &identities, 7).unwrap()
     }
 
-    fn digest(number: u32) -> Sha256 {
-        Sha256::of(&number.to_le_bytes())
+    fn key(number: u32) -> Key {
+        Key::of_content(Sha256::of(&number.to_le_bytes()))
     }
 
     fn filled(path: &Path, entries: u32) {
         let (cache, _) = open(path, &ENGINES[..1]);
         for number in 0..entries {
-            cache.remember(ENGINES[0], digest(number), Known::Clean(None)).unwrap();
+            cache.remember(ENGINES[0], key(number), Known::Clean(None)).unwrap();
         }
         cache.finish().unwrap();
     }
@@ -323,18 +339,18 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("deep/verdicts");
         let (cache, found) = open(&path, &ENGINES[..1]);
-        assert_eq!((found, cache.lookup(digest(1))), (Found::Usable, None));
+        assert_eq!((found, cache.lookup(&key(1))), (Found::Usable, None));
         let windows = Known::Clean(Some("in 3 windows".into()));
-        cache.remember(ENGINES[0], digest(1), Known::Infected("Eicar".into())).unwrap();
-        cache.remember(ENGINES[0], digest(2), windows.clone()).unwrap();
-        cache.remember(ENGINES[1], digest(3), Known::Clean(None)).unwrap();
+        cache.remember(ENGINES[0], key(1), Known::Infected("Eicar".into())).unwrap();
+        cache.remember(ENGINES[0], key(2), windows.clone()).unwrap();
+        cache.remember(ENGINES[1], key(3), Known::Clean(None)).unwrap();
         cache.finish().unwrap();
         let (cache, _) = open(&path, &ENGINES[..1]);
-        assert_eq!(cache.lookup(digest(1)), Some(Known::Infected("Eicar".into())));
-        assert_eq!((cache.lookup(digest(2)), cache.lookup(digest(3))), (Some(windows), None));
+        assert_eq!(cache.lookup(&key(1)), Some(Known::Infected("Eicar".into())));
+        assert_eq!((cache.lookup(&key(2)), cache.lookup(&key(3))), (Some(windows), None));
         drop(cache);
-        assert_eq!(open(&path, &ENGINES[1..]).0.lookup(digest(1)), None);
-        assert_eq!(open(&path, &ENGINES).0.lookup(digest(1)), Some(Known::Infected("Eicar".into())));
+        assert_eq!(open(&path, &ENGINES[1..]).0.lookup(&key(1)), None);
+        assert_eq!(open(&path, &ENGINES).0.lookup(&key(1)), Some(Known::Infected("Eicar".into())));
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     }
 
@@ -344,11 +360,11 @@ mod tests {
         let path = dir.path().join("verdicts");
         filled(&path, 10);
         let (cache, _) = open(&path, &ENGINES[..1]);
-        assert_eq!(cache.lookup(digest(1)), Some(Known::Clean(None)));
-        cache.remember(ENGINES[0], digest(20), Known::Clean(None)).unwrap();
+        assert_eq!(cache.lookup(&key(1)), Some(Known::Clean(None)));
+        cache.remember(ENGINES[0], key(20), Known::Clean(None)).unwrap();
         cache.forget().unwrap();
         let (cache, found) = open(&path, &ENGINES[..1]);
-        assert_eq!((found, cache.lookup(digest(1)), cache.lookup(digest(20))), (Found::Usable, None, None));
+        assert_eq!((found, cache.lookup(&key(1)), cache.lookup(&key(20))), (Found::Usable, None, None));
     }
 
     #[test]
@@ -377,10 +393,10 @@ mod tests {
         for day in 0..10 {
             let identity = format!("day {day}");
             let (cache, _) = Cache::open(&path, std::slice::from_ref(&identity), day).unwrap();
-            cache.remember(&identity, digest(1), Known::Clean(None)).unwrap();
+            cache.remember(&identity, key(1), Known::Clean(None)).unwrap();
             cache.finish().unwrap();
         }
-        let kept = |day| open(&path, &[&format!("day {day}")]).0.lookup(digest(1)).is_some();
+        let kept = |day| open(&path, &[&format!("day {day}")]).0.lookup(&key(1)).is_some();
         assert_eq!((kept(9), kept(7), kept(5), kept(0)), (true, true, false, false));
     }
 
@@ -411,10 +427,10 @@ mod tests {
             rebuilt += u32::from(found != Found::Usable);
             // What is still known is true; what never was is not.
             for number in (0..2000).step_by(97) {
-                assert!(matches!(cache.lookup(digest(number)), None | Some(Known::Clean(None))), "damage at {at}");
+                assert!(matches!(cache.lookup(&key(number)), None | Some(Known::Clean(None))), "damage at {at}");
             }
-            assert_eq!(cache.lookup(digest(5000)), None);
-            cache.remember(ENGINES[0], digest(5000), Known::Clean(None)).unwrap();
+            assert_eq!(cache.lookup(&key(5000)), None);
+            cache.remember(ENGINES[0], key(5000), Known::Clean(None)).unwrap();
             cache.finish().unwrap();
         }
         assert!(rebuilt > 20, "{rebuilt}");

@@ -7,7 +7,7 @@ use mail_common::archive::compression::Compression;
 use mail_common::checksum::Sha256;
 use mail_common::report::chain;
 
-use crate::cache::Known;
+use crate::cache::{Key, Known};
 use crate::clamd::{Answer, Introduction, Verdict, Worker};
 use crate::content::{Content, MEMORY_MAX_BYTES};
 use crate::encrypted;
@@ -172,7 +172,7 @@ fn remember(run: &Run<'_>, verdict: &Verdict, by: &Introduction, sha256: Sha256)
         Verdict::Infected(name) => Known::Infected(name.clone()),
         Verdict::Unscanned(_) => return,
     };
-    run.remember(&by.identity(), sha256, known);
+    run.remember(&by.identity(), Key::of_content(sha256), known);
 }
 
 /// A content without the layers of compression that clamd does not open.

@@ -3,6 +3,8 @@
 use mail_common::archive::compression::Compression;
 use mail_common::checksum::Sha256;
 
+use crate::cache::Key;
+
 /// After the first byte, which is 0x28, or less in old versions of the format (RFC 8878, 3.1.1; lib/legacy of zstd).
 const ZSTD_MAGIC: &[u8] = &[0xb5, 0x2f, 0xfd];
 
@@ -58,9 +60,9 @@ impl Packing {
         if is_so { packing } else { Self::PLAIN }
     }
 
-    /// Under which digest the cache knows a file with the digest `sha256` that was unpacked so.
-    pub(crate) fn cache_key(self, sha256: Sha256) -> Sha256 {
-        Sha256::of(format!("{:?} {:?} {sha256}", self.compression, self.inner).as_bytes())
+    /// Under which key the cache knows a file with the digest `sha256` that was unpacked so.
+    pub(crate) fn cache_key(self, sha256: Sha256) -> Key {
+        Key::of_unpacked(&format!("{:?} {:?}", self.compression, self.inner), sha256)
     }
 }
 
@@ -143,7 +145,7 @@ mod tests {
         let keys = ["a.tar.zst", "a.sql.zst", "a.zst", "a.tar.gz"]
             .map(|name| Packing::of_name(name.as_bytes()).cache_key(digest));
         for (at, key) in keys.iter().enumerate() {
-            assert!(!keys[at + 1..].contains(key) && *key != digest);
+            assert!(!keys[at + 1..].contains(key) && *key != Key::of_content(digest));
         }
     }
 

@@ -10,7 +10,7 @@ use mail_common::report::Progress;
 use mail_common::tool::Session;
 
 use crate::budget::Budget;
-use crate::cache::{Cache, Known};
+use crate::cache::{Cache, Key, Known};
 use crate::clamd::{Pool, Verdict};
 use crate::item::{Finding, Item};
 use crate::quarantine::Quarantine;
@@ -132,9 +132,9 @@ impl Run<'_> {
         })
     }
 
-    /// What an earlier run found under `digest`.
+    /// What an earlier run found in the content that has this digest.
     pub(crate) fn known(&self, digest: Sha256) -> Option<Known> {
-        let known = self.cache?.lookup(digest)?;
+        let known = self.cache?.lookup(&Key::of_content(digest))?;
         add(&self.totals.cached, 1);
         Some(known)
     }
@@ -147,9 +147,9 @@ impl Run<'_> {
     }
 
     /// Remembers what a clamd of `identity` said. A cache that cannot be written is said once, at the end.
-    pub(crate) fn remember(&self, identity: &str, digest: Sha256, known: Known) {
+    pub(crate) fn remember(&self, identity: &str, key: Key, known: Known) {
         if let Some(cache) = self.cache
-            && let Err(error) = cache.remember(identity, digest, known)
+            && let Err(error) = cache.remember(identity, key, known)
         {
             self.session.report.warning(format!("the cache cannot be written: {error}"));
         }

@@ -65,7 +65,7 @@ pub(crate) fn unpack(run: &Run<'_>, item: Item, packing: Packing, pieces: &Sende
 /// The verdict of an earlier run, where the file still is what it was: it is read to compute its digest, and not unpacked.
 fn known(run: &Run<'_>, item: &Item, packing: Packing) -> Option<Finding> {
     let expected = item.expected?;
-    let Some(Known::Clean(note)) = run.cache?.lookup(packing.cache_key(expected)) else { return None };
+    let Some(Known::Clean(note)) = run.cache?.lookup(&packing.cache_key(expected)) else { return None };
     let Ok(Opened::File(file, look)) = item.open() else { return None };
     let found = Hashing::new(run, file).finish().ok()?;
     if found != expected {

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use mail_tests::clamd::{Clamd, eicar};
 use mail_tests::run::Tool;
 
-use crate::support::{Bench, DAY, backed_up, infected_mail, put, some_message, tool, total, verdicts};
+use crate::support::{Bench, DAY, backed_up, infected_mail, put, sha256, some_message, tool, total, verdicts};
 
 fn now() -> i64 {
     i64::try_from(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs()).unwrap()
@@ -60,6 +60,23 @@ fn a_compressed_message_that_is_known_is_named_as_before() {
             );
         }
     }
+}
+
+#[test]
+fn no_message_vouches_for_an_artifact() {
+    let bench = Bench::with(dated());
+    bench.put("x.com", eicar());
+    bench.shell("mkdir -p set/config; tar -c x.com | zstd -q > set/config/config.tar.zst; rm x.com");
+    bench.shell("cd set; sha256sum config/config.tar.zst > checksums.sha256");
+    let digest = sha256(&bench.path("set/config/config.tar.zst"));
+    // The words under which the cache might know it, as the content of harmless messages.
+    for (number, words) in ["Zstd Archive D", "D Zstd Archive"].iter().enumerate() {
+        bench.put(&format!("mail/{number}"), words.replace('D', &digest));
+    }
+    let _ = cached(&bench).run().assert_code(0);
+    let set = tool(&[&bench.clamd.unix()]).arg("--cache").arg(bench.path("cache/verdicts")).arg(bench.path("set"));
+    let expected = ["config/config.tar.zst infected", "config/config.tar.zst: x.com infected"];
+    assert_eq!(verdicts(&set.run().assert_code(1), bench.dir()), expected);
 }
 
 #[test]

@@ -251,6 +251,27 @@ fn messages_that_are_flagged_meanwhile_are_all_scanned() {
 }
 
 #[test]
+fn messages_that_are_expunged_meanwhile_are_counted_and_no_failure() {
+    let bench = Bench::new();
+    for number in 0..3000 {
+        bench.put(&format!("box/cur/{number}.a:2,"), format!("Subject: {number}\r\n\r\nhello\r\n"));
+    }
+    let mut running = bench.tool().args(["--jobs", "1"]).arg(bench.path("box")).spawn();
+    while bench.clamd.log().matches("Eicar-Test-Signature").count() < 3 && running.is_running() {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    kill_process(bench.clamd.pid(), Signal::STOP).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    // Some wait for a worker now.
+    fs::remove_dir_all(bench.path("box/cur")).unwrap();
+    kill_process(bench.clamd.pid(), Signal::CONT).unwrap();
+    let outcome = running.wait().assert_code(0);
+    assert!(total(&outcome, "vanished") > 0, "{}", outcome.stderr);
+    assert!(total(&outcome, "clean") + total(&outcome, "vanished") <= 3000);
+    assert_eq!(total(&outcome, "unscanned"), 0);
+}
+
+#[test]
 fn a_message_that_is_moved_to_a_folder_that_was_listed_is_scanned() {
     let bench = Bench::new();
     let operands = ["first", "second", "third"].map(|name| bench.path(name));
