@@ -8,6 +8,8 @@ use std::os::unix::fs::FileExt;
 
 use rustix::fs::MemfdFlags;
 
+use crate::item::Look;
+
 /// The largest content that is held in memory to be scanned in one piece.
 pub(crate) const MEMORY_MAX_BYTES: u64 = 128 << 20;
 
@@ -19,7 +21,8 @@ pub(crate) enum Content {
     /// A file that is open.
     File {
         file: File,
-        bytes: u64,
+        /// How it looked before its digest was computed.
+        look: Look,
         /// Its first bytes, which tell what it is.
         magic: Vec<u8>,
     },
@@ -36,7 +39,15 @@ impl Content {
     pub(crate) fn bytes(&self) -> u64 {
         match self {
             Self::Memory(content) => content.len() as u64,
-            Self::File { bytes, .. } => *bytes,
+            Self::File { look, .. } => look.bytes,
+        }
+    }
+
+    /// Whether what clamd was shown is what the digest was computed of.
+    pub(crate) fn holds_still(&self) -> bool {
+        match self {
+            Self::Memory(_) => true,
+            Self::File { file, look, .. } => Look::at(file).is_ok_and(|now| now == *look),
         }
     }
 
@@ -52,8 +63,8 @@ impl Content {
     pub(crate) fn head(&self, limit: usize) -> io::Result<Cow<'_, [u8]>> {
         match self {
             Self::Memory(content) => Ok(content[..limit.min(content.len())].into()),
-            Self::File { file, bytes, .. } => {
-                let mut head = vec![0; limit.min(usize::try_from(*bytes).unwrap_or(limit))];
+            Self::File { file, look, .. } => {
+                let mut head = vec![0; limit.min(usize::try_from(look.bytes).unwrap_or(limit))];
                 file.read_exact_at(&mut head, 0)?;
                 Ok(head.into())
             }

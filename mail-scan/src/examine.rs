@@ -112,9 +112,9 @@ impl Question<'_> {
 
     fn conclude(&self, run: &Run<'_>, answer: Answer) -> Finding {
         let Answer { verdict, by } = believed(answer, self.shown());
-        remember(run, &verdict, &by, self.sha256);
-        if verdict == Verdict::Clean {
-            run.seen.add(self.sha256);
+        // Of a file that changed meanwhile clamd has seen other bytes than those of the digest.
+        if self.content.holds_still() {
+            remember(run, &verdict, &by, self.sha256);
         }
         let envelope = envelope_of(&verdict, self.shown());
         Finding { verdict, sha256: Some(self.sha256), engine: by.version.text.clone(), note: None, envelope }
@@ -163,7 +163,11 @@ fn message_head(content: &Content) -> io::Result<Vec<u8>> {
     Ok(plain)
 }
 
+/// For the rest of the run, and for others.
 fn remember(run: &Run<'_>, verdict: &Verdict, by: &Introduction, sha256: Sha256) {
+    if *verdict == Verdict::Clean {
+        run.seen.add(sha256);
+    }
     if run.cache.is_none() {
         return;
     }

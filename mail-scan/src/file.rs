@@ -80,7 +80,7 @@ fn attempt(run: &Run<'_>, worker: &mut Worker<'_>, items: Vec<Item>) -> Vec<Item
     }
     let findings = examine(run, worker, &contents);
     for ((Ready { item, look }, (content, _)), finding) in ready.into_iter().zip(contents).zip(findings) {
-        match holds_still(&content, look) {
+        match content.holds_still() {
             true => conclude(run, &item, look, finding),
             false => changed.push(item),
         }
@@ -137,14 +137,6 @@ fn is_as_expected(run: &Run<'_>, item: &Item, found: Sha256) -> bool {
     false
 }
 
-/// Whether what clamd was shown is what the digest was computed of.
-fn holds_still(content: &Content, look: Look) -> bool {
-    match content {
-        Content::Memory(_) => true,
-        Content::File { file, .. } => Look::at(file).is_ok_and(|now| now == look),
-    }
-}
-
 /// The content and its digest. A file that changed a moment ago may change again without a trace: it is copied, and what was read is
 /// what is scanned, whatever becomes of it. For a large one the tick is waited for.
 fn read(mut file: File, look: Look) -> io::Result<(Content, Sha256)> {
@@ -172,7 +164,7 @@ fn read(mut file: File, look: Look) -> io::Result<(Content, Sha256)> {
             (sha256, magic)
         }
     };
-    Ok((Content::File { file, bytes: look.bytes, magic }, sha256))
+    Ok((Content::File { file, look, magic }, sha256))
 }
 
 fn conclude(run: &Run<'_>, item: &Item, look: Look, mut finding: Finding) {

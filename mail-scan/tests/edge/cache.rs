@@ -1,11 +1,13 @@
 //! Verdicts of earlier runs: used while nothing changed, and never where something did.
 
 use std::fs;
-use std::time::SystemTime;
+use std::thread;
+use std::time::{Duration, SystemTime};
 
 use mail_tests::clamd::{Clamd, eicar};
 use mail_tests::run::Tool;
 
+use crate::meddler::{Meddler, Mischief};
 use crate::support::{Bench, DAY, backed_up, infected_mail, put, sha256, some_message, tool, total, verdicts};
 
 fn now() -> i64 {
@@ -60,6 +62,35 @@ fn a_compressed_message_that_is_known_is_named_as_before() {
             );
         }
     }
+}
+
+#[test]
+fn what_changed_before_clamd_saw_it_is_not_remembered() {
+    let bench = Bench::with(dated());
+    let bad = |number: u32| [eicar(), number.to_string().into_bytes()].concat();
+    for number in 0..5 {
+        bench.put(&format!("mail/{number}"), bad(number));
+    }
+    // Files that have just changed are copied.
+    thread::sleep(Duration::from_millis(1100));
+    let meddler = Meddler::before(&bench.clamd.tcp());
+    meddler.after(8, Mischief::Late);
+    let cache = bench.path("verdicts");
+    let scan = |clamd: &str| tool(&[clamd]).args(["--jobs", "1"]).arg("--cache").arg(&cache).arg(bench.path("mail"));
+    let mut running = scan(&meddler.address()).spawn();
+    // The digests of all are computed before the first of them is shown.
+    while meddler.connections() < 10 && running.is_running() {
+        thread::sleep(Duration::from_millis(1));
+    }
+    for number in 0..5 {
+        fs::write(bench.path(&format!("mail/{number}")), vec![b'x'; bad(number).len()]).unwrap();
+    }
+    let first = running.wait();
+    assert!(total(&first, "clean") > 0, "nothing was changed in time");
+    for number in 0..5 {
+        fs::write(bench.path(&format!("mail/{number}")), bad(number)).unwrap();
+    }
+    assert_eq!(total(&scan(&bench.clamd.tcp()).run().assert_code(1), "infected"), 5);
 }
 
 #[test]

@@ -51,13 +51,27 @@ fn a_clamd_that_says_nothing_is_given_up() {
     assert_eq!(verdicts(&outcome, bench.dir()), ["file clean"]);
 }
 
+/// A clamd with signatures, of which none finds EICAR.
+fn blind() -> Clamd {
+    let mut clamd = Clamd::start();
+    put(&clamd.signatures().join("test.ndb"), "Other:0:*:6162636465666768696a6b6c6d\n");
+    clamd.kill();
+    clamd.resume();
+    clamd
+}
+
+/// A directory with EICAR twenty times, in contents that a clamd with `MaxFileSize 200K` says OK to in silence.
+fn with_large_eicar(clamd: Clamd) -> Bench {
+    let bench = Bench::with(clamd);
+    for number in 0..20 {
+        bench.put(&format!("{number}"), [eicar(), format!("{number}").into_bytes(), vec![b' '; 300_000]].concat());
+    }
+    bench
+}
+
 #[test]
 fn a_clamd_that_finds_nothing_is_no_scanner() {
-    let blind = Clamd::start();
-    put(&blind.signatures().join("test.ndb"), "Other:0:*:6162636465666768696a6b6c6d\n");
-    let mut blind = blind;
-    blind.kill();
-    blind.resume();
+    let blind = blind();
     let bench = Bench::new();
     bench.put("file", eicar());
     assert_refused(tool(&[&blind.unix()]).arg(bench.dir()).run(), "does not find the EICAR test file: a scanner");
@@ -148,17 +162,9 @@ fn what_one_clamd_fails_at_another_does() {
 
 #[test]
 fn a_clamd_that_is_replaced_by_a_lesser_one_is_not_believed() {
-    let bench = Bench::new();
-    for number in 0..20 {
-        // Over the limit of the lesser clamd, which says OK in silence.
-        bench.put(&format!("{number}"), [eicar(), format!("{number}").into_bytes(), vec![b' '; 300_000]].concat());
-    }
+    let bench = with_large_eicar(Clamd::start());
     let lesser = Clamd::start_with("AlertEncrypted yes\nMaxFileSize 200K\n");
-    let blind = Clamd::start();
-    put(&blind.signatures().join("test.ndb"), "Other:0:*:6162636465666768696a6b6c6d\n");
-    let mut blind = blind;
-    blind.kill();
-    blind.resume();
+    let blind = blind();
     for (other, why) in [(&lesser, "keeps silent now about what it named"), (&blind, "does not find the EICAR")] {
         let meddler = Meddler::between(&bench.clamd.tcp(), &other.tcp());
         meddler.after(INTRODUCTION + 5, Mischief::Other);
@@ -171,10 +177,7 @@ fn a_clamd_that_is_replaced_by_a_lesser_one_is_not_believed() {
 
 #[test]
 fn a_clamd_whose_limits_are_lowered_is_not_believed() {
-    let bench = Bench::with(Clamd::start_with(""));
-    for number in 0..20 {
-        bench.put(&format!("{number}"), [eicar(), format!("{number}").into_bytes(), vec![b' '; 300_000]].concat());
-    }
+    let bench = with_large_eicar(Clamd::start_with(""));
     let lesser = Clamd::start_with("MaxFileSize 200K\n");
     let meddler = Meddler::between(&bench.clamd.tcp(), &lesser.tcp());
     meddler.after(INTRODUCTION + 5, Mischief::Other);

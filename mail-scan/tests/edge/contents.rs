@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 use mail_tests::clamd::{Clamd, MARKER, eicar};
-use mail_tests::run::binary;
+use mail_tests::run::{Running, binary};
 use rustix::process::{Signal, kill_process};
 
 use crate::support::{Bench, infected_mail, mail_with, sha256, total, verdict_on, verdicts};
@@ -250,6 +250,16 @@ fn messages_that_are_flagged_meanwhile_are_all_scanned() {
     assert_eq!(total(&outcome, "vanished"), 0);
 }
 
+/// Stops the clamd once the work has begun, and waits until nothing goes on any more.
+fn stop_in_the_middle(bench: &Bench, running: &mut Running) {
+    // Found alone, in an archive, in a message: then the work begins.
+    while bench.clamd.log().matches("Eicar-Test-Signature").count() < 3 && running.is_running() {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    kill_process(bench.clamd.pid(), Signal::STOP).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(500));
+}
+
 #[test]
 fn messages_that_are_expunged_meanwhile_are_counted_and_no_failure() {
     let bench = Bench::new();
@@ -257,11 +267,7 @@ fn messages_that_are_expunged_meanwhile_are_counted_and_no_failure() {
         bench.put(&format!("box/cur/{number}.a:2,"), format!("Subject: {number}\r\n\r\nhello\r\n"));
     }
     let mut running = bench.tool().args(["--jobs", "1"]).arg(bench.path("box")).spawn();
-    while bench.clamd.log().matches("Eicar-Test-Signature").count() < 3 && running.is_running() {
-        std::thread::sleep(std::time::Duration::from_millis(1));
-    }
-    kill_process(bench.clamd.pid(), Signal::STOP).unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    stop_in_the_middle(&bench, &mut running);
     // Some wait for a worker now.
     fs::remove_dir_all(bench.path("box/cur")).unwrap();
     kill_process(bench.clamd.pid(), Signal::CONT).unwrap();
@@ -286,12 +292,7 @@ fn a_message_that_is_moved_to_a_folder_that_was_listed_is_scanned() {
     }
     bench.put("third/cur/1.bad:2,", infected_mail());
     let mut running = bench.tool().args(["--jobs", "1"]).args(&operands).spawn();
-    // Found alone, in an archive, in a message: then the work begins.
-    while bench.clamd.log().matches("Eicar-Test-Signature").count() < 3 && running.is_running() {
-        std::thread::sleep(std::time::Duration::from_millis(1));
-    }
-    kill_process(bench.clamd.pid(), Signal::STOP).unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(500));
+    stop_in_the_middle(&bench, &mut running);
     // The first folder has been listed, and of the second not all has been taken.
     fs::create_dir(bench.path("first/.Junk")).unwrap();
     for folder in ["first/.Junk/cur", "first/.Junk/new", "first/.Junk/tmp"] {

@@ -25,6 +25,8 @@ pub(crate) enum Mischief {
     Drip,
     /// Takes the stream a little at a time.
     Sip,
+    /// Passes everything on after a while.
+    Late,
 }
 
 /// Until the next byte, or the next bytes.
@@ -105,6 +107,10 @@ fn serve(mut client: TcpStream, target: &str, mischief: u8) {
             while client.read(&mut [0; 1 << 16]).is_ok_and(|length| length > 0) {
                 thread::sleep(PAUSE);
             }
+        }
+        7 => {
+            thread::sleep(2 * PAUSE);
+            pass_on(client, target);
         }
         _ => pass_on(client, target),
     }
