@@ -122,9 +122,9 @@ check host imap with address 127.0.0.1
 check host page with address 127.0.0.1
   if failed port $PAGE protocol http request "/ping" with timeout 5 seconds then alert
 check host database with address 127.0.0.1
-  if failed unixsocket $MYSQL_SOCKET protocol mysql with timeout 5 seconds then alert
+  if failed port $MYSQL protocol mysql with timeout 5 seconds then alert
 check host clamd with address 127.0.0.1
-  if failed unixsocket $CLAMD protocol clamav with timeout 5 seconds then alert
+  if failed port $CLAMD_PORT protocol clamav with timeout 5 seconds then alert
 check filesystem root with path /
   if space usage > 98% then alert
 check file backup with path $set/checksums.sha256

@@ -78,7 +78,7 @@ impl Stack {
         fs::write(
             dir.join("addresses"),
             format!(
-                "SMTP={}\nSUBMISSION={}\nIMAP={}\nIMAPS={}\nPAGE={}\nMYSQL={}\nMYSQL_SOCKET={}\nCLAMD={}\nDOCKER={}\nCA={}\nCERTIFICATE={}\nPOSTFIX={}\nLOG={}\n",
+                "SMTP={}\nSUBMISSION={}\nIMAP={}\nIMAPS={}\nPAGE={}\nMYSQL={}\nMYSQL_SOCKET={}\nCLAMD={}\nCLAMD_PORT={}\nDOCKER={}\nCA={}\nCERTIFICATE={}\nPOSTFIX={}\nLOG={}\n",
                 ports.smtp,
                 ports.submission,
                 ports.imap,
@@ -87,6 +87,7 @@ impl Stack {
                 self.database.port(),
                 self.database.socket().display(),
                 self.clamd.unix().trim_start_matches("unix:"),
+                self.clamd.tcp().trim_start_matches("tcp:127.0.0.1:"),
                 self.docker.socket().display(),
                 self.mail.authority().display(),
                 self.mail.certificate().display(),

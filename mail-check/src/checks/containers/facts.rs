@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::docker::{Container, Details, Docker, DockerError, Image, Usage};
 
 /// The time between two measurements where there is none of an earlier run.
-const BETWEEN: Duration = Duration::from_secs(1);
+const BETWEEN: Duration = Duration::from_millis(500);
 
 /// What Docker says of the project.
 #[derive(Debug)]
