@@ -3,8 +3,14 @@
 use std::io::BufRead;
 
 use mail_common::jsonl;
-use mail_common::record::{Artifact, Record, Verdict};
+use mail_common::record::{Artifact, Record, Verdict, VerdictStatus};
 use mail_common::tool::Session;
+
+/// Whose verdicts they are.
+const SCANNER: &str = "mail-scan";
+
+/// Its exit codes after which its verdicts count: all is clean, or something is not.
+const FINISHED: [u8; 2] = [0, 1];
 
 /// What the records say.
 #[derive(Debug, Default)]
@@ -27,12 +33,25 @@ impl Upstream {
     /// When a line is damaged, or a tool has ended without its `end` record.
     pub(crate) fn read(input: impl BufRead, session: &Session) -> Result<Self, jsonl::Error> {
         let mut upstream = Self::default();
+        let mut unfinished = None;
         session.pass_all(input, |record| match record {
             Record::Artifact(artifact) => upstream.artifacts.push(artifact),
             Record::Verdict(verdict) => upstream.verdicts.push(verdict),
+            Record::End(end) if end.tool == SCANNER && !FINISHED.contains(&end.exit) => unfinished = Some(end.exit),
             _ => {}
         })?;
+        if let Some(exit) = unfinished {
+            upstream.believe_nothing_clean(exit);
+        }
         Ok(upstream)
+    }
+
+    /// A scan that could not finish may have lost its belief in a scanner after it had said clean.
+    fn believe_nothing_clean(&mut self, exit: u8) {
+        for verdict in self.verdicts.iter_mut().filter(|verdict| verdict.status == VerdictStatus::Clean) {
+            verdict.status = VerdictStatus::Unscanned;
+            verdict.reason = Some(format!("{SCANNER} could not finish (exit code {exit}); scan it again"));
+        }
     }
 
     /// The sets that artifacts and verdicts name, each once.

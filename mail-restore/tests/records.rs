@@ -84,6 +84,17 @@ fn what_is_not_known_to_be_clean_is_refused() {
 }
 
 #[test]
+fn a_scan_that_could_not_finish_makes_nothing_clean() {
+    let (server, set) = saved_server(10);
+    let before = live(&server);
+    let mut records = scanned(&server, &set, |verdict| Some(verdict.clone()));
+    records.last_mut().unwrap()["data"]["exit"] = json!(3);
+    let outcome = run(&server, &lines(&records), &["--require-scan"]).assert_code(3);
+    let _ = outcome.assert_stderr("mail-scan could not finish (exit code 3)");
+    before.assert_same(&live(&server));
+}
+
+#[test]
 fn a_stream_without_its_end_is_no_scan() {
     let (server, set) = saved_server(5);
     let before = live(&server);

@@ -16,6 +16,8 @@ pub(crate) struct Upstream {
     artifacts: Vec<Artifact>,
     /// By set and path; the worst of all that was said.
     verdicts: BTreeMap<(String, String), VerdictStatus>,
+    /// The scanner could not finish: what it called clean is not proven so.
+    scan_is_unfinished: bool,
 }
 
 /// An artifact is not proven clean.
@@ -34,6 +36,8 @@ impl Upstream {
         session.pass_all(input, |record| match record {
             Record::Artifact(artifact) => upstream.add_artifact(artifact),
             Record::Verdict(verdict) => upstream.add_verdict(verdict),
+            // 0: all is clean; 1: something is not. After anything else a scanner may no longer be believed.
+            Record::End(end) if end.tool == "mail-scan" && end.exit > 1 => upstream.scan_is_unfinished = true,
             _ => {}
         })?;
         Ok(upstream)
@@ -43,6 +47,7 @@ impl Upstream {
     pub(crate) fn not_clean(&self) -> Vec<NotClean> {
         let complaint = |artifact: &Artifact| {
             let what = match self.verdicts.get(&(artifact.set.clone(), artifact.path.path.clone())) {
+                Some(VerdictStatus::Clean) if self.scan_is_unfinished => "of a scan that could not finish",
                 Some(VerdictStatus::Clean) => return None,
                 Some(VerdictStatus::Infected) => "infected",
                 Some(VerdictStatus::Unscanned) => "unscanned",

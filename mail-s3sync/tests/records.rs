@@ -86,4 +86,13 @@ fn only_a_set_that_is_proven_clean_passes_require_clean() {
         one_verdict.iter().enumerate().filter(|(at, _)| *at != dropped).map(|(_, line)| format!("{line}\n")).collect();
     let outcome = root.tool().args(["push", "-", "--require-clean", "--to", &root.file_url()]).stdin(input).run();
     let _ = outcome.assert_code(1).assert_stderr("without a verdict");
+    // The last line is the end of the scan: it lost its belief in a scanner.
+    let root = SampleRoot::new();
+    let input = stream(&root, ["clean", "clean"]);
+    let (others, end) = input.trim_end().rsplit_once('\n').unwrap();
+    let unfinished = format!("{others}\n{}\n", end.replace("\"exit\":0", "\"exit\":3"));
+    assert_ne!(unfinished, input);
+    let outcome = root.tool().args(["push", "-", "--require-clean", "--to", &root.file_url()]).stdin(unfinished).run();
+    let _ = outcome.assert_code(1).assert_stderr("of a scan that could not finish");
+    assert!(tree(&root.store()).is_empty());
 }
