@@ -97,7 +97,7 @@ fn a_clean_day_is_saved_scanned_copied_lost_and_brought_back() {
     fs::remove_dir_all(site.server.root()).expect("a disk can be lost");
     fs::create_dir(site.server.root()).expect("a new disk can be had");
     let back = site.run(
-        "set=$(mktemp -d \"$HOME/back.XXXXXX\") && mail-s3sync pull --latest --from file://$COPY --to \"$set\" -q >/dev/null && \
+        "set=$HOME/back && mkdir \"$set\" && mail-s3sync pull --latest --from file://$COPY --to \"$set\" -q >/dev/null && \
          mail-scan \"$set\" -q | mail-restore --from \"$set\" --require-scan - -q",
     );
     let said = records(&back, 0);
