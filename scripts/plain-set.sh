@@ -34,7 +34,8 @@ if [ -d "$work/parts/mailboxes" ]; then
 fi
 if [ -d "$work/parts/mysql" ]; then
     mkdir "$work/mysql"
-    find "$work/parts/mysql" -name '*.sql' -exec gzip {} +
+    # The old script saved no accounts.
+    find "$work/parts/mysql" -name '*.sql' ! -name '_accounts.sql' -exec gzip {} +
     mv "$work"/parts/mysql/*.gz "$work/mysql/"
 fi
 if [ -d "$work/parts/config" ]; then

@@ -18,4 +18,5 @@ pub mod docker; // a private Docker daemon
 
 pub mod held; // a lock, a small disk
 pub mod run; // a built tool at work
+pub mod host; // a host with everything installed and configured, as cron sees it
 pub mod schema; // records against the checked-in schema
