@@ -11,5 +11,6 @@ set -euo pipefail
 . "$(dirname "$(readlink -f "$0")")/lib/job.sh"
 
 usage "$@"
-job_begin BACKUP "$(setting LOG_FILE "$HOME/.mailserver-backup.log")" backup
+log_file=$(setting LOG_FILE "$HOME/.mailserver-backup.log")
+job_begin BACKUP "$log_file" backup
 run_and_tell mail-backup "$@"

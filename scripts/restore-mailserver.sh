@@ -8,8 +8,9 @@
 # and says what would be done. --skip-scan is for a host that has no ClamAV yet: what it restores was not scanned.
 # Settings: those of mail-restore, and COMPOSE ("docker compose", docker-compose, or none), COMPOSE_DATABASE (the service that is not
 # stopped: mariadb), CHECK_WAIT (how many seconds the services have to become well: 120). Log: ~/.mailserver-restore.log.
-# Exit status: 0 restored, and all is well; 1 restored, and the checks afterwards are not all well; 2 wrong usage, nothing was
-# touched; 3 not restored, everything is as it was; 4 another run is at work.
+# Exit status: 0 restored, and all that is configured to be checked is well; 1 the set is damaged or not clean, and nothing was touched, or it
+# is restored and the checks afterwards are not all well: the last lines say which; 2 wrong usage, nothing was touched; 3 not
+# restored, everything is as it was; 4 another run is at work.
 # shellcheck disable=SC2317 # functions are called by step and logged
 set -euo pipefail
 # shellcheck source=scripts/lib/job.sh
@@ -71,7 +72,7 @@ check() {
         groups=(services mailflow)
     fi
     while true; do
-        mail-check "${groups[@]}" "${JOB_FLAGS[@]}" --format jsonl -q >"$JOB_DIR/checks" || true
+        mail-check "${groups[@]}" "${CHECK_FLAGS[@]}" --format jsonl -q >"$JOB_DIR/checks" || true
         if grep -q '"type":"end"' "$JOB_DIR/checks" && ! not_well | grep -qv '"target":"configuration"'; then
             return 0
         elif [ "$SECONDS" -ge "$until" ]; then

@@ -3,6 +3,9 @@
 #
 # A script says `usage "$@"` and `job_begin COMPONENT LOG NAME`, runs its tools by `logged`, and ends with `job_end STATUS`.
 
+# A setting that cannot be read ends the script, also where it is asked for inside a substitution.
+shopt -s inherit_errexit
+
 # Cron's search path is short, and the tools may have been installed beside these scripts.
 PATH=${PATH:-/usr/bin:/bin}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin
 PATH=$PATH:$(readlink -m "${BASH_SOURCE[0]}/../../../../../bin")
@@ -14,6 +17,7 @@ export PATH HOME
 
 # The name that the old scripts had for it.
 CONFIG=${S3_CONFIG_FILE:-/etc/mailserver-backup/config}
+CHECKS=$(dirname "$CONFIG")/check.toml
 
 # usage ARGUMENTS: the head of the script is its help.
 usage() {
@@ -38,10 +42,14 @@ job_begin() {
     fi
     JOB_DIR=$(mktemp -d)
     trap 'rm -rf "$JOB_DIR"' EXIT
-    # What tools are told beside their own flags.
-    JOB_FLAGS=()
+    # What tools are told beside their own flags, where the configuration is not in its usual place.
+    JOB_FLAGS=() CHECK_FLAGS=()
     if [ -n "${S3_CONFIG_FILE:-}" ]; then
         JOB_FLAGS=(--config "$CONFIG")
+        CHECK_FLAGS=("${JOB_FLAGS[@]}")
+        if [ -e "$CHECKS" ]; then
+            CHECK_FLAGS+=(--checks "$CHECKS")
+        fi
     fi
 }
 
@@ -130,9 +138,9 @@ logged() {
     local status=0 child reader
     exec 3> >(trap '' INT TERM HUP && log_messages)
     reader=$!
-    # A process group of its own, so that a signal to this script ends every part of a pipeline, and is waited for.
+    # A process group of its own: a signal to this script ends the tool, and what it still has to say is waited for.
     set -m
-    "$@" </dev/null 2>&3 3>&- &
+    { trap : INT TERM HUP && "$@"; } </dev/null 2>&3 3>&- &
     child=$!
     set +m
     exec 3>&-
@@ -161,7 +169,7 @@ needs() {
 recorded() {
     local codes
     # tee reads on when its disk is full: the job is worth more than its records.
-    "$@" "${JOB_FLAGS[@]}" --format jsonl | tee "$JOB_DIR/records" >/dev/null
+    "$@" "${JOB_FLAGS[@]}" --format jsonl | (trap '' INT TERM HUP && exec tee "$JOB_DIR/records" >/dev/null)
     codes=("${PIPESTATUS[@]}")
     return "$((codes[0] == 0 && codes[1] != 0 ? 1 : codes[0]))"
 }
@@ -175,19 +183,21 @@ keep_records() {
     fi
 }
 
-# tell: those who want to know are told when the job went wrong, or is well again. Fails when they could not be.
+# tell: those who want to know are told when the job went wrong, or is well again. Whether they could be is in the log, and in cron's mail;
+# the job's status is its own.
 tell() {
-    if [ -z "$(setting ADMIN_EMAIL '')" ] && ! grep -qs '^\[*notify' "$(dirname "$CONFIG")/check.toml"; then
+    if [ -z "${ADMIN_EMAIL:-}" ] && ! grep -qsE '^[[:space:]]*(export[[:space:]]+)?ADMIN_EMAIL=.' "$CONFIG" &&
+        ! grep -qs '^\[*notify\.' "$CHECKS"; then
         log INFO "$JOB_COMPONENT" "nobody is told how it went: set ADMIN_EMAIL in $CONFIG"
     elif ! command -v mail-check >/dev/null; then
         log WARN "$JOB_COMPONENT" "nobody is told how it went: mail-check is not installed"
     else
-        logged judge
+        logged judge || true
     fi
 }
 
 judge() {
-    mail-check - --notify -q "${JOB_FLAGS[@]}" <"$JOB_DIR/records" >/dev/null
+    mail-check - --notify -q "${CHECK_FLAGS[@]}" <"$JOB_DIR/records" >/dev/null
 }
 
 # run_and_tell TOOL...: logs it, keeps its records, tells who wants to know, and ends the job.
@@ -199,8 +209,7 @@ run_and_tell() {
     # Wrong usage has no records, and a trial is no news.
     if [ -s "$JOB_DIR/records" ] && [[ " $* " != *" --dry-run "* ]]; then
         keep_records
-        # What mail-check finds bad in records of a job that ended well is still no success.
-        tell || status=$((status == 0 ? 1 : status))
+        tell
     fi
     job_end "$status"
 }

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The image of every container: `/bin/busybox`, and `/bin/sh` for health checks.
-const IMAGE: &str = "mail-test";
+pub const IMAGE: &str = "mail-test";
 
 /// A running daemon.
 #[derive(Debug)]

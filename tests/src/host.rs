@@ -40,11 +40,19 @@ impl Host {
     #[must_use]
     pub fn new(messages: u64) -> Self {
         let database = Arc::new(MariaDb::start());
-        database.sql("CREATE DATABASE mailserver; CREATE TABLE mailserver.users (id INT); INSERT INTO mailserver.users VALUES (7)");
+        // An account that the server ignores would be warned of each night.
+        database.sql(
+            "CREATE DATABASE mailserver; CREATE TABLE mailserver.users (id INT); INSERT INTO mailserver.users VALUES (7);
+             EXECUTE IMMEDIATE CONCAT('DROP USER IF EXISTS root@', QUOTE(@@hostname))",
+        );
         let plan = TreePlan { mean_bytes: 2_000, ..TreePlan::new(messages, 3, 91) };
         let server = Server::new(&plan).with_database(Arc::clone(&database));
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs());
-        let clamd = Clamd::start_dated("", SIGNATURES_VERSION, i64::try_from(now).unwrap_or(0));
+        let clamd = Clamd::start_dated(
+            "AlertEncrypted yes\nAlertExceedsMax yes\n",
+            SIGNATURES_VERSION,
+            i64::try_from(now).unwrap_or(0),
+        );
         let host = Self { server, database, clamd };
         host.install();
         host.configure(&[]);

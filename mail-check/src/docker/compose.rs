@@ -68,6 +68,17 @@ impl ComposeFile {
     }
 }
 
+/// The name that the `.env` file gives the project, which comes before the compose file's; none when it cannot be read.
+pub(super) fn project_of_env_file(path: &Path) -> Option<String> {
+    project_in(&std::fs::read_to_string(path).ok()?)
+}
+
+fn project_in(env_file: &str) -> Option<String> {
+    let values = env_file.lines().filter_map(|line| line.trim().strip_prefix("COMPOSE_PROJECT_NAME="));
+    let name = unquote(values.last()?.trim());
+    (!name.is_empty()).then(|| name.to_owned())
+}
+
 fn parse(text: &str) -> Result<(Option<String>, Vec<Service>), Unread> {
     let lines = lines(text)?;
     let name = lines.iter().find(|line| line.indent == 0 && line.key == "name");
@@ -234,6 +245,15 @@ mod tests {
         check(Some("post"), "x", "post");
         assert_eq!(parse("name: \"post\"\nservices:\n  a:\n").unwrap().0.as_deref(), Some("post"));
         assert_eq!(parse("name: ${P}\nservices:\n  a:\n").unwrap().0, None);
+    }
+
+    #[test]
+    fn the_env_file_names_the_project() {
+        let check = |text: &str, expected: Option<&str>| assert_eq!(project_in(text).as_deref(), expected, "{text}");
+        check("DOMAIN=example.com\n", None);
+        check("# COMPOSE_PROJECT_NAME=no\nCOMPOSE_PROJECT_NAME=\n", None);
+        check("A=1\nCOMPOSE_PROJECT_NAME=\"post\"\n", Some("post"));
+        check("COMPOSE_PROJECT_NAME=one\n  COMPOSE_PROJECT_NAME='two'\n", Some("two"));
     }
 
     proptest::proptest! {

@@ -163,7 +163,10 @@ impl Docker {
 pub(crate) fn project(context: &Context) -> Result<String, ComposeError> {
     match &context.settings.docker.project {
         Some(project) => Ok(project.clone()),
-        None => Ok(ComposeFile::read(&context.server.docker_compose_file)?.project()),
+        None => match compose::project_of_env_file(&context.server.env_file) {
+            Some(project) => Ok(project),
+            None => Ok(ComposeFile::read(&context.server.docker_compose_file)?.project()),
+        },
     }
 }
 

@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 
 use mail_tests::clamd::eicar;
 use mail_tests::host::{Host, ended_with};
@@ -24,15 +23,14 @@ use Kind::{New, Old};
 
 struct Site {
     host: Host,
-    s3: Arc<S3Server>,
+    s3: S3Server,
     prefix: String,
 }
 
 impl Site {
     fn new(prefix: &str) -> Self {
-        let s3 = S3Server::shared();
-        // Another test may have made it.
-        let _ = s3.aws().args(["s3api", "create-bucket", "--bucket", BUCKET]).output();
+        let s3 = S3Server::moto();
+        s3.make_bucket(BUCKET);
         let site = Self { host: Host::new(MESSAGES), s3, prefix: prefix.to_owned() };
         site.host.configure(&[("S3_BUCKET", BUCKET), ("S3_PREFIX", prefix), ("COMPOSE", "none"), ("CHECK_WAIT", "5")]);
         site
@@ -50,7 +48,10 @@ impl Site {
             }
             command = bash;
         }
-        command.envs(self.s3.environment()).env("AWS", program("aws")).env("CLAMD_CONFIG", self.host.clamd.config_file());
+        command
+            .envs(self.s3.environment())
+            .env("AWS", program("aws"))
+            .env("CLAMD_CONFIG", self.host.clamd.config_file());
         command
     }
 
@@ -143,7 +144,8 @@ fn backup_new_sync_new() {
 fn the_new_scan_finds_what_the_old_one_could_not_see() {
     for (backup, old_finds) in [(Old, 1), (New, 0)] {
         let site = Site::new("infected");
-        fs::write(site.host.server.mail().join("example.com/alice/cur/1763900000.M7P7.mx:2,S"), eicar()).expect("mail comes in");
+        fs::write(site.host.server.mail().join("example.com/alice/cur/1763900000.M7P7.mx:2,S"), eicar())
+            .expect("mail comes in");
         ended_with(&mut site.script("backup-mailserver.sh", backup), 0);
         let set = site.host.server.daily(&today(&site));
         ended_with(site.script("scan-before-restore.sh", Old).arg(&set), old_finds);
