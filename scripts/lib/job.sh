@@ -43,6 +43,7 @@ job_begin() {
     JOB_DIR=$(mktemp -d)
     trap 'rm -rf "$JOB_DIR"' EXIT
     # What tools are told beside their own flags, where the configuration is not in its usual place.
+    local state
     JOB_FLAGS=() CHECK_FLAGS=()
     if [ -n "${S3_CONFIG_FILE:-}" ]; then
         JOB_FLAGS=(--config "$CONFIG")
@@ -50,6 +51,10 @@ job_begin() {
         if [ -e "$CHECKS" ]; then
             CHECK_FLAGS+=(--checks "$CHECKS")
         fi
+    fi
+    state=$(setting CHECK_STATE '')
+    if [ -n "$state" ]; then
+        CHECK_FLAGS+=(--state "$state")
     fi
 }
 

@@ -97,7 +97,8 @@ impl Host {
         let own = self.server.settings();
         let own = own.iter().map(|(name, value)| format!("{name}=\"{}\"\n", value.display()));
         let more = more.iter().map(|(name, value)| format!("export {name}='{value}'\n"));
-        let scanner = format!("CLAMD_ADDRESS={}\n", self.clamd.unix());
+        let state = self.server.dir().join("state");
+        let scanner = format!("CLAMD_ADDRESS={}\nCHECK_STATE={}\n", self.clamd.unix(), state.display());
         fs::write(self.config(), own.chain(more).chain([scanner]).collect::<String>()).expect("it can be written");
     }
 

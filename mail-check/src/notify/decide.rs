@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::memory::{Key, Memory, Moment, Standing, Told};
 use crate::finding::{Finding, Status, severity, worst_by_target};
+use crate::stream;
 
 /// What a clock may be wrong by, and runs may overtake each other by.
 const SLACK_SECONDS: i64 = 600;
@@ -81,8 +82,8 @@ pub(crate) fn decide(
 /// `memory` after what was seen.
 pub(crate) fn observe(mut memory: Memory, sight: Sight<'_>, rules: &Rules) -> Memory {
     set_back(&mut memory, sight.now);
-    let silent: Vec<Finding> = silent_before(&memory, sight);
-    for finding in worst_by_target(sight.findings).into_iter().chain(&silent) {
+    let over: Vec<Finding> = silent_before(&memory, sight).into_iter().chain(settled(&memory, sight)).collect();
+    for finding in worst_by_target(sight.findings).into_iter().chain(&over) {
         let key = Key::of(finding);
         let index = memory.checks.iter().position(|known| known.key == key).unwrap_or_else(|| {
             memory.checks.push(Standing::new(finding, sight.now));
@@ -117,6 +118,15 @@ fn silent_before(memory: &Memory, sight: Sight<'_>) -> Vec<Finding> {
     let found: BTreeSet<Key> = sight.findings.iter().map(Key::of).collect();
     let over = sight.answered.iter().filter(|key| !found.contains(key)).filter(is_bad);
     over.map(|key| Finding::ok(&key.name, &key.target, "the check gives an answer again")).collect()
+}
+
+/// A file that is infected has a check while it is, and none when it is gone: the next whole scan settles it.
+fn settled(memory: &Memory, sight: Sight<'_>) -> Vec<Finding> {
+    let names = stream::settled(sight.findings);
+    let found: BTreeSet<Key> = sight.findings.iter().map(Key::of).collect();
+    let bad = memory.checks.iter().filter(|known| known.found != Status::Ok).map(|known| &known.key);
+    let over = bad.filter(|key| names.contains(&key.name.as_str()) && !found.contains(key));
+    over.map(|key| Finding::ok(&key.name, &key.target, "no longer so in the newest run")).collect()
 }
 
 fn update(known: &mut Standing, finding: &Finding, now: Moment, rules: &Rules) {

@@ -54,6 +54,41 @@ fn a_change_is_told_once() {
 }
 
 #[test]
+fn what_is_told_only_while_it_is_bad_recovers_with_the_next_whole_scan() {
+    let infected = |target: &str| Finding::critical("infected", target, "Eicar");
+    let scan = |status| Finding::new(status, "mail-scan", "mx", "done");
+    let cut = Finding::unknown("stream", "stdin", "cut");
+    let nights: [(&[Finding], &str); 6] = [
+        (
+            &[scan(Status::Critical), infected("a"), infected("b")],
+            "infected a Problem, infected b Problem, mail-scan mx Problem",
+        ),
+        // What could not finish says nothing of what it did not find.
+        (&[scan(Status::Unknown), cut], "infected a -"),
+        (&[Finding::ok("mail-backup", "mx", "done")], "stream stdin Recovery"),
+        (&[scan(Status::Critical), infected("b")], "mail-scan mx Problem, infected a Recovery"),
+        (&[scan(Status::Ok)], "infected b Recovery, mail-scan mx Recovery"),
+        (&[scan(Status::Ok)], ""),
+    ];
+    let mut memory = Memory::default();
+    for (number, (findings, expected)) in nights.into_iter().enumerate() {
+        let now = number as i64 * DAY;
+        let rules = Rules { remind: Duration::ZERO, ..RULES };
+        let sight = Sight { findings, answered: &[], now };
+        let (after, mut news) = decide(memory, sight, &[CHANNEL.to_owned()], &rules);
+        memory = after;
+        let events = news.pop().map(|(_, events)| events).unwrap_or_default();
+        memory.delivered(CHANNEL, &events, now);
+        let told: Vec<String> =
+            events.iter().map(|e| format!("{} {} {:?}", e.key.name, e.key.target, e.kind)).collect();
+        match expected.strip_suffix(" -") {
+            Some(not_told) => assert!(!told.iter().any(|event| event.starts_with(not_told)), "{told:?}"),
+            None => assert_eq!(told.join(", "), expected),
+        }
+    }
+}
+
+#[test]
 fn a_change_must_hold() {
     let rules = Rules { after_runs: 2, ..RULES };
     check(&rules, 30 * MINUTE, "occcooc", "- - Problem - - Recovery -");

@@ -25,6 +25,19 @@ pub(crate) fn judge(facts: &Facts) -> Vec<Finding> {
     findings
 }
 
+/// Names of checks that are made only while something is bad, and that this run would have made: without them, that is over.
+pub(crate) fn settled(findings: &[Finding]) -> Vec<&'static str> {
+    let ended = |tool: &str| findings.iter().any(|finding| finding.name == tool && finding.status != Status::Unknown);
+    let mut names = Vec::new();
+    if ended("mail-scan") {
+        names.extend(["infected", "unscanned"]);
+    }
+    if ["mail-backup", "mail-scan", "mail-s3sync", "mail-restore"].into_iter().any(ended) {
+        names.push("stream");
+    }
+    names
+}
+
 /// Alerts go by name and target: these are the same tomorrow, while the set is another.
 fn judge_run(run: &Run, facts: &Facts) -> Finding {
     let (tool, host) = (run.begin.tool.as_str(), run.begin.host.as_str());

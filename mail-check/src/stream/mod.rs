@@ -4,4 +4,4 @@ mod facts; // what a stream says
 mod judge; // from what it says to findings
 
 pub(crate) use facts::{Facts, Run};
-pub(crate) use judge::judge;
+pub(crate) use judge::{judge, settled};
