@@ -225,6 +225,32 @@ fn an_installation_that_was_cut_short_can_be_removed() {
     assert!(!site.prefix().exists(), "left: {:?}", site.files());
 }
 
+/// A release build would take minutes here: what stands for cargo says how it was called, and gives the tools of this build.
+#[test]
+fn tools_that_are_not_built_are_built_first() {
+    let site = Site::new();
+    let (target, stand_in) = (site.dir.path().join("target"), site.dir.path().join("bin"));
+    fs::create_dir(&stand_in).expect("a directory can be made");
+    let script = format!(
+        "#!/bin/sh\necho \"$@\"\nmkdir -p {0} && ln -s {1} {0}/release\n",
+        target.display(),
+        bin_dir().display()
+    );
+    executable(&stand_in.join("cargo"), &script);
+    let path = format!("{}:/usr/bin:/bin", stand_in.display());
+    let install =
+        || site.tool(&repository().join("scripts/install")).env("CARGO_TARGET_DIR", &target).env("PATH", &path);
+    let outcome = install().run().assert_code(0);
+    assert!(
+        outcome.text().contains("build --release --locked --package=mail-backup --package=mail-restore"),
+        "{}",
+        outcome.text()
+    );
+    assert!(site.prefix().join("bin/mail-check").is_file());
+    fs::remove_file(stand_in.join("cargo")).expect("it is ours");
+    let _ = install().run().assert_code(0);
+}
+
 #[test]
 fn wrong_usage_is_told_and_touches_nothing() {
     let site = Site::new();

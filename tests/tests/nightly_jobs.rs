@@ -112,6 +112,25 @@ fn the_units_that_alert_can_run_sendmail() {
     assert!(all.contains(&"ReadWritePaths=/var".to_owned()));
 }
 
+/// Two templates, since systemd does not say how a unit ended to one that both settings start.
+#[test]
+fn the_end_of_each_night_job_is_reported() {
+    let backup = "mail-backup-.service.d/common.conf";
+    for (unit, common) in [
+        ("mail-backup-daily.service", backup),
+        ("mail-backup-weekly.service", backup),
+        ("mail-s3sync.service", "mail-s3sync.service"),
+        ("mail-scan.service", "mail-scan.service"),
+    ] {
+        let all = settings(unit, common);
+        for (setting, word) in [("OnFailure", "failed"), ("OnSuccess", "well")] {
+            assert!(all.contains(&format!("{setting}=mail-check-{word}@%N.service")), "{unit}: {setting}");
+            let template = text(&format!("scripts/systemd/mail-check-{word}@.service"));
+            assert!(template.contains(&format!("report-unit {word} %i\n")), "{template}");
+        }
+    }
+}
+
 /// The end of a unit, told by mail-check through a sendmail that keeps what it gets.
 struct Reports {
     dir: TempDir,
