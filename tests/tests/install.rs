@@ -127,6 +127,22 @@ fn what_is_not_its_own_stays() {
 }
 
 #[test]
+fn a_script_of_the_same_name_that_is_somebodys_is_not_replaced() {
+    let site = Site::new();
+    let source = site.source();
+    fs::create_dir_all(site.prefix().join("sbin")).expect("a directory can be made");
+    let theirs = site.prefix().join("sbin/slow.sh");
+    executable(&theirs, "#!/bin/sh\necho theirs\n");
+    let _ = site.install_from(&source, &[]).assert_code(1).assert_stderr("Move it away first");
+    assert_eq!(site.files(), ["sbin", "sbin/slow.sh"]);
+    assert_eq!(Tool::program(&theirs).run().text(), "theirs\n");
+    fs::remove_file(&theirs).expect("it is ours");
+    let _ = site.install_from(&source, &[]).assert_code(0);
+    let _ = site.install_from(&source, &[]).assert_code(0);
+    assert_eq!(Tool::program(&theirs).run().text(), "old\n");
+}
+
+#[test]
 fn what_a_new_version_has_no_more_goes_with_the_upgrade() {
     let site = Site::new();
     let source = site.source();
