@@ -64,7 +64,12 @@ impl Site {
             assert!(copied.expect("cp runs").success());
         }
         executable(&source.join("scripts/slow.sh"), SLOW);
-        fs::write(source.join("scripts/lib/slow.sh"), "answer() { echo \"$1\"; }\n").expect("a script can be written");
+        // What a script sources, what that reads, and what has nothing to do with it.
+        let answer = "answer() { cat \"$(dirname \"$(readlink -f \"$0\")\")/lib/words/$1.txt\"; }\n";
+        fs::create_dir(source.join("scripts/lib/words")).expect("a directory can be made");
+        for (name, text) in [("slow.sh", answer), ("words/old.txt", "old\n"), ("else.sh", "exit 5\n")] {
+            fs::write(source.join("scripts/lib").join(name), text).expect("a script can be written");
+        }
         source
     }
 }
@@ -150,10 +155,11 @@ fn what_a_new_version_has_no_more_goes_with_the_upgrade() {
     let link = site.prefix().join("sbin/slow.sh");
     let outcome = Tool::program(&link).run().assert_code(0);
     assert_eq!(outcome.text(), "old\n", "a script finds what it sources from the directory that its link leads to");
+    assert!(!site.prefix().join("lib/mail-tools/scripts/lib/else.sh").exists(), "no script needs it");
     fs::remove_file(source.join("scripts/slow.sh")).expect("it can be removed");
     let _ = site.install_from(&source, &[]).assert_code(0);
     let files = site.files();
-    assert!(!files.iter().any(|file| file.contains("slow")), "{files:#?}");
+    assert!(!files.iter().any(|file| file.contains("slow") || file.contains("words/old")), "{files:#?}");
     assert!(fs::symlink_metadata(link).is_err());
 }
 
