@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -48,7 +48,21 @@ impl Tool {
     /// When it is not built; `cargo build --workspace` does that.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        let path = binary(name);
+        Self::program(&binary(name))
+    }
+
+    /// A script of `scripts/`, such as `install`.
+    #[must_use]
+    pub fn script(name: &str) -> Self {
+        Self::program(&repository().join("scripts").join(name))
+    }
+
+    /// Any program by its path.
+    ///
+    /// # Panics
+    /// When there is no temporary directory.
+    #[must_use]
+    pub fn program(path: &Path) -> Self {
         let home = tempfile::tempdir().expect("a temporary directory can be made");
         let mut command = Command::new(path);
         command.env_clear().env("HOME", home.path()).env("LC_ALL", "C.UTF-8").env("TZ", "UTC");
@@ -226,6 +240,15 @@ impl Outcome {
     }
 }
 
+/// The top directory of this workspace.
+///
+/// # Panics
+/// When this crate lies in no directory.
+#[must_use]
+pub fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the workspace")
+}
+
 /// Where the built tool called `name` is: `target/<profile>/`, beside the directory of the running test.
 ///
 /// # Panics
@@ -252,10 +275,7 @@ mod tests {
     use super::*;
 
     fn shell(script: &str) -> Tool {
-        let home = tempfile::tempdir().unwrap();
-        let mut command = Command::new("/bin/sh");
-        command.args(["-c", script]);
-        Tool { command, home, stdin: None }
+        Tool::program(Path::new("/bin/sh")).args(["-c", script])
     }
 
     #[test]

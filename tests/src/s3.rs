@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
@@ -188,6 +188,20 @@ impl S3Server {
         let output = self.aws().args(args).output().expect("the AWS command line starts");
         assert!(output.status.success(), "aws {args:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// From now on moto asks the policies of its users about each request; before, it lets everybody do everything.
+    ///
+    /// # Panics
+    /// When this is no moto.
+    pub fn enforce_policies(&self) {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("the server listens");
+        let request = "POST /moto-api/reset-auth HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\n\
+                       Content-Length: 1\r\nConnection: close\r\n\r\n0";
+        stream.write_all(request.as_bytes()).expect("the server listens");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("the server answers");
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     }
 
     /// Makes a bucket.
