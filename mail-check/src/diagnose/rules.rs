@@ -42,9 +42,9 @@ impl Level {
     fn words(self) -> &'static str {
         match self {
             Self::Critical => "Critical, recover within 1 hour",
-            Self::High => "High, recover within 4 hours",
-            Self::Medium => "Medium, recover within 1 day",
-            Self::Low => "Low, recover within 1 week",
+            Self::High => "High, recover within 2 hours",
+            Self::Medium => "Medium, recover within 4 hours",
+            Self::Low => "Low, recover within 24 hours",
         }
     }
 

@@ -52,7 +52,7 @@ fn each_cause_is_told_from_its_symptoms() {
             Receive,
             &[(Critical, "container", "postfix", "unhealthy: probe failed")],
             Critical,
-            &["health check fails", "within 4 hours"],
+            &["health check fails", "within 2 hours"],
         ),
         (
             Receive,
@@ -71,7 +71,7 @@ fn each_cause_is_told_from_its_symptoms() {
             Receive,
             &[(Warning, "log-lmtp-failures", "mail", "2x INBOX: Quota exceeded")],
             Warning,
-            &["over their quota", "within 1 day"],
+            &["over their quota", "within 4 hours"],
         ),
         (Receive, &[(Warning, "mailflow", "probe", "no message within 60 s")], Critical, &["does not arrive in time"]),
         (Send, &[(Warning, "log-deferred", "mail", REFUSED)], Critical, &["the way out is closed"]),
@@ -85,7 +85,7 @@ fn each_cause_is_told_from_its_symptoms() {
             Send,
             &[(Warning, "log-deferred", "mail", "1x Greylisted, try again")],
             Warning,
-            &["Level: Low, recover within 1 week"],
+            &["Level: Low, recover within 24 hours"],
         ),
         (
             Send,

@@ -72,6 +72,17 @@ fn what_is_not_of_the_set_is_named() {
 }
 
 #[test]
+fn links_of_a_set_of_the_old_scripts_are_of_the_set() {
+    let old = |set: &Path| {
+        shell(set, "mkdir -p mail/example.com/alice; ln -s sieve/main.sieve mail/example.com/alice/.dovecot.sieve");
+        seal(set);
+    };
+    check(old, "ok", "whole");
+    let link = |set: &Path| drop(shell(set, "ln -s backup.log link"));
+    check(link, "warning", "such as link");
+}
+
+#[test]
 fn checksums_that_were_made_over_damage_do_not_hide_it() {
     let after = |script: &'static str| {
         move |set: &Path| {
