@@ -136,7 +136,7 @@ impl Host {
         for dir in ["", "lib"] {
             let entries = fs::read_dir(source.join(dir)).expect("the scripts are there");
             for path in entries.map(|entry| entry.expect("a directory can be read").path()) {
-                if path.extension().is_some_and(|extension| extension == "sh") {
+                if path.extension().is_some_and(|extension| extension == "sh") || path.ends_with("drill") {
                     let name = path.file_name().expect("a file has a name");
                     fs::copy(&path, self.scripts().join(dir).join(name)).expect("a script can be copied");
                 }

@@ -1,0 +1,123 @@
+//! The disaster drill: it passes when everything comes back, says so in numbers, and fails when anything does not.
+#![expect(clippy::disallowed_methods, reason = "what a test spoils is not a stored file")]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use mail_tests::host::{Host, ended_with};
+use mail_tests::tree::snapshot;
+
+fn host() -> Host {
+    let host = Host::new(120);
+    fs::create_dir(host.server.dir().join("tmp")).expect("a directory can be made");
+    // MariaDB and Dovecot are other users.
+    for dir in [host.server.dir(), &host.server.dir().join("tmp")] {
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o711)).expect("it can be opened");
+    }
+    ended_with(host.script("backup-mailserver.sh").arg("--daily"), 0);
+    host
+}
+
+fn drill(host: &Host, arguments: &[&str]) -> Command {
+    let mut command = host.script("drill");
+    command.args(arguments).env("TMPDIR", host.server.dir().join("tmp")).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    command
+}
+
+fn words(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Neither files nor processes stay.
+fn assert_clean(host: &Host) {
+    let tmp = host.server.dir().join("tmp");
+    assert_eq!(fs::read_dir(&tmp).expect("it is there").count(), 0);
+    let processes = ended_with(Command::new("ps").args(["-eo", "args"]), 0);
+    let mine = tmp.display().to_string();
+    assert!(!words(&processes).lines().any(|line| line.contains(&mine)), "{}", words(&processes));
+}
+
+#[test]
+fn a_good_set_comes_back_and_is_counted() {
+    let host = host();
+    let before = snapshot(host.server.dir().join("mail").as_path());
+    let said = words(&ended_with(&mut drill(&host, &[]), 0));
+    assert!(said.contains("messages   120 in the set, as many restored, and as many shown by Dovecot"), "{said}");
+    assert!(said.contains("databases  loaded, 1 tables"), "{said}");
+    assert!(said.contains("RTO        0 h 00 min") && said.contains("within 4 h"), "{said}");
+    assert!(said.contains("RPO        0 h 00 min") && said.contains("within 26 h"), "{said}");
+    assert!(said.ends_with("drill      passed\n"), "{said}");
+    assert!(host.log(".mailserver-drill.log").contains("[INFO] [DRILL] drill: passed"));
+    before.assert_same(&snapshot(host.server.dir().join("mail").as_path()));
+    assert_clean(&host);
+}
+
+#[test]
+fn a_copy_elsewhere_comes_back_too_and_its_way_counts() {
+    let host = host();
+    let store = host.server.dir().join("offsite");
+    fs::create_dir(&store).expect("a directory can be made");
+    let url = format!("file://{}", store.display());
+    ended_with(host.script("sync-to-s3.sh").args(["--to", &url]), 0);
+    fs::remove_dir_all(host.server.root()).expect("a disk can be lost");
+    let said = words(&ended_with(&mut drill(&host, &["--remote", &url]), 0));
+    assert!(said.starts_with(&format!("pulled     the newest whole set of {url}")), "{said}");
+    assert!(said.contains("120 in the set"), "{said}");
+    assert_clean(&host);
+}
+
+#[test]
+fn an_old_set_and_a_slow_restore_do_not_pass() {
+    let host = host();
+    let said = words(&ended_with(drill(&host, &[]).env("RPO_HOURS", "-1"), 1));
+    assert!(said.contains("RPO        NOT AS IT SHOULD BE"), "{said}");
+    let said = words(&ended_with(drill(&host, &[]).env("RTO_HOURS", "-1"), 1));
+    assert!(said.contains("RTO        NOT AS IT SHOULD BE") && !said.contains("passed"), "{said}");
+    assert_clean(&host);
+}
+
+#[test]
+fn a_damaged_set_does_not_pass() {
+    let host = host();
+    let set = host.server.root().join(host.server.latest());
+    let archive = set.join("dkim/dkim.tar.zst");
+    let mut bytes = fs::read(&archive).expect("it is there");
+    bytes[30] ^= 4;
+    fs::write(&archive, bytes).expect("it can be damaged");
+    ended_with(&mut drill(&host, &[]), 3);
+    assert!(host.log(".mailserver-drill.log").contains("the exercise cannot go on"));
+    assert_clean(&host);
+}
+
+/// A set that is what its checksums say, and does not hold what its index says.
+#[test]
+fn messages_that_the_index_promises_and_nobody_sees_do_not_pass() {
+    let host = host();
+    let set = host.server.root().join(host.server.latest());
+    // An old set, whose checksums were made over mail that Dovecot cannot show: a message in a directory that is no folder.
+    let old = host.server.dir().join("old");
+    ended_with(&mut host.bash(&format!("plain-set.sh {} {}", set.display(), old.display())), 0);
+    let lost = old.join("mail/example.com/alice/no folder/cur");
+    fs::create_dir_all(&lost).expect("a directory can be made");
+    fs::write(lost.join("1763900000.M7P7.mx:2,S"), "Subject: lost\n\nlost\n").expect("it can be written");
+    let seal = "find . -type f ! -name checksums.sha256 -printf '%P\\0' | sort -z | xargs -0 sha256sum >checksums.sha256.new; mv checksums.sha256.new checksums.sha256";
+    ended_with(host.bash(seal).current_dir(&old), 0);
+    let said = words(&ended_with(&mut drill(&host, &["--from", &old.display().to_string()]), 1));
+    assert!(
+        said.contains("messages   NOT AS IT SHOULD BE: 121 in the set, 121 restored, 120 shown by Dovecot"),
+        "{said}"
+    );
+    assert!(Path::new(&old).exists());
+    assert_clean(&host);
+}
+
+#[test]
+fn wrong_usage_is_told() {
+    let host = host();
+    ended_with(&mut drill(&host, &["--no-such-flag"]), 2);
+    ended_with(&mut drill(&host, &["--from", "daily/2020-01-01"]), 2);
+    ended_with(&mut drill(&host, &["--help"]), 0);
+    assert_clean(&host);
+}
