@@ -34,6 +34,7 @@ job_begin() {
     JOB_COMPONENT=$1
     JOB_LOG=$2
     JOB_NAME=$3
+    JOB_LEVEL=$(setting LOG_LEVEL INFO)
     # Log and records name users.
     umask 077
     if ! { : >>"$JOB_LOG"; } 2>/dev/null; then
@@ -102,12 +103,18 @@ unquoted() {
     printf '%s\n' "$value"
 }
 
-# log LEVEL COMPONENT MESSAGE: into the log. A terminal sees all of it, cron's mail only what is wrong.
+# log LEVEL COMPONENT MESSAGE: into the log, and errors into JOB_ERRORS too, where a script names one. A terminal sees all of it, cron's mail only what is wrong.
 log() {
     local line
     printf -v line '[%(%F %T)T] [%s] [%s] %s' -1 "$1" "$2" "$3"
     # Names of files come from outside.
     line=${line//[[:cntrl:]]/?}
+    case $JOB_LEVEL/$1 in
+        WARN*/INFO | ERROR/INFO | ERROR/WARN) return 0 ;;
+    esac
+    if [ "$1" = ERROR ] && [ -n "${JOB_ERRORS:-}" ]; then
+        printf '%s\n' "$line" >>"$JOB_ERRORS" || true
+    fi
     printf '%s\n' "$line" >>"$JOB_LOG" || echo "warning: the log $JOB_LOG cannot be written" >&2
     # A line of a crontab may append to the same file.
     if [ /dev/stderr -ef "$JOB_LOG" ] || { [ "$1" = INFO ] && [ ! -t 2 ]; }; then

@@ -245,6 +245,17 @@ fn a_log_that_cannot_be_written_does_not_stop_the_backup() {
 }
 
 #[test]
+fn errors_have_a_log_of_their_own_and_the_level_leaves_lines_out() {
+    let host = host();
+    ended_with(host.script("backup-mailserver.sh").env("LOG_LEVEL", "WARN"), 0);
+    assert_eq!(host.log(".mailserver-backup.log"), "", "nothing was wrong");
+    assert_eq!(host.log(".mailserver-backup-error.log"), "");
+    ended_with(host.script("backup-mailserver.sh").arg("--no-such-flag"), 2);
+    let errors = host.log(".mailserver-backup-error.log");
+    assert!(errors.lines().count() == 2 && errors.lines().all(|line| line.contains("[ERROR] [BACKUP]")), "{errors}");
+}
+
+#[test]
 fn records_are_kept_where_mail_check_looks_for_them() {
     let host = host();
     let records = host.server.dir().join("records");
