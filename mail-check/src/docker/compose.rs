@@ -74,8 +74,8 @@ pub(super) fn project_of_env_file(path: &Path) -> Option<String> {
 }
 
 fn project_in(env_file: &str) -> Option<String> {
-    let values = env_file.lines().filter_map(|line| line.trim().strip_prefix("COMPOSE_PROJECT_NAME="));
-    let name = unquote(values.last()?.trim());
+    let mut values = env_file.lines().filter_map(|line| line.trim().strip_prefix("COMPOSE_PROJECT_NAME="));
+    let name = unquote(values.next_back()?.trim());
     (!name.is_empty()).then(|| name.to_owned())
 }
 

@@ -82,9 +82,9 @@ fn today(site: &Site) -> String {
 fn check(backup: Kind, sync: Kind) {
     let site = Site::new(&format!("{backup:?}-{sync:?}").to_lowercase());
     let mail = snapshot(&site.host.server.mail()).without_temporary();
-    ended_with(&mut site.script("backup-mailserver.sh", backup).arg("--daily"), 0);
+    ended_with(site.script("backup-mailserver.sh", backup).arg("--daily"), 0);
     let date = today(&site);
-    ended_with(&mut site.script("sync-to-s3.sh", sync).args(["--date", &date]), 0);
+    ended_with(site.script("sync-to-s3.sh", sync).args(["--date", &date]), 0);
     let down = site.down(&date);
     for scan in [Old, New] {
         ended_with(site.script("scan-before-restore.sh", scan).arg(&down), 0);
