@@ -103,7 +103,8 @@ unquoted() {
     printf '%s\n' "$value"
 }
 
-# log LEVEL COMPONENT MESSAGE: into the log, and errors into JOB_ERRORS too, where a script names one. A terminal sees all of it, cron's mail only what is wrong.
+# log LEVEL COMPONENT MESSAGE: into the log, and errors into JOB_ERRORS too, where a script names one. A terminal sees all of it,
+# cron's mail only what is wrong.
 log() {
     local line
     printf -v line '[%(%F %T)T] [%s] [%s] %s' -1 "$1" "$2" "$3"
@@ -180,10 +181,15 @@ needs() {
 # recorded TOOL...: runs it with its records in JOB_DIR/records. Its status is the tool's.
 recorded() {
     local codes
+    # Both statuses are looked at below; this runs in a shell of its own.
+    set +e
     # tee reads on when its disk is full: the job is worth more than its records.
     "$@" "${JOB_FLAGS[@]}" --format jsonl | (trap '' INT TERM HUP && exec tee "$JOB_DIR/records" >/dev/null)
     codes=("${PIPESTATUS[@]}")
-    return "$((codes[0] == 0 && codes[1] != 0 ? 1 : codes[0]))"
+    if [ "${codes[1]}" -ne 0 ]; then
+        echo "warning: the records could not be written to $JOB_DIR" >&2
+    fi
+    return "${codes[0]}"
 }
 
 # keep_records: where `mail-check scans s3` and its report look for them, if there is such a place.
