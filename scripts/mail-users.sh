@@ -135,8 +135,8 @@ check_machine() {
         command -v "$program" >/dev/null || die 2 "$program is not installed or not in PATH; apt-get install $program"
     done
     # A pipe of ours would take the number of a closed one.
-    { true <&0; } 2>/dev/null || exec </dev/null
-    { true >&1; } 2>/dev/null || die 2 "standard output is closed; the results have no place to go"
+    { true 3<&0; } 2>/dev/null || exec </dev/null
+    { true 3>&1; } 2>/dev/null || die 2 "standard output is closed; the results have no place to go"
 }
 
 # --- the API ---------------------------------------------------------------------------------------------------------
@@ -196,7 +196,7 @@ fetch() {
     while ((page <= MAX_PAGES)); do
         call GET "$path"
         check_list "$path"
-        mapfile -t lines < <(printf '%s' "$answer" | jq -r --arg collection "$collection" --argjson page "$page" \
+        mapfile -t lines < <(printf '%s' "$answer" | jq -rs --arg collection "$collection" --argjson page "$page" \
             --argjson had "${#items[@]}" --from-file "$lib/items.jq" 2>/dev/null)
         wait $! || lines=()
         ((${#lines[@]} > 0)) || die 3 "the answer of $url$path is not JSON (a login page?); see --url and --token-file"
@@ -288,7 +288,8 @@ print_items() { ((${#items[@]} == 0)) || printf '%s\n' "${items[@]}"; }
 
 # settle VERDICT ACTION LABEL STATUS MESSAGE BODY ANSWER: prints a line of output and sets verdict; see result.jq.
 settle() {
-    local IFS=$US result fields="$*"
+    local IFS=$US result fields
+    fields="$*"
     printf '%s\n' "${fields//[$'\r\n']/ }" >&"$to_judge" || die 3 "jq ended before all was done"
     IFS=' ' read -r verdict result <&"$from_judge" || die 3 "jq ended before all was done"
     printf '%s\n' "$result" || die 3 "a result cannot be written; not tried: $((${#rows[@]} - settled - 1)) of ${#rows[@]}"

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -48,7 +48,16 @@ impl Tool {
     /// When it is not built; `cargo build --workspace` does that.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        let path = binary(name);
+        Self::of(&binary(name))
+    }
+
+    /// The script called `name` of `scripts/`.
+    #[must_use]
+    pub fn script(name: &str) -> Self {
+        Self::of(&Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("scripts").join(name))
+    }
+
+    fn of(path: &Path) -> Self {
         let home = tempfile::tempdir().expect("a temporary directory can be made");
         let mut command = Command::new(path);
         command.env_clear().env("HOME", home.path()).env("LC_ALL", "C.UTF-8").env("TZ", "UTC");
