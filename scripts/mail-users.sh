@@ -57,9 +57,9 @@ parse_options() {
     timeout=30 dry_run="" force=""
     operands=()
     while (($# > 0)); do
-        if [[ $1 == --*=* ]]; then
-            set -- "${1%%=*}" "${1#*=}" "${@:2}"
-        fi
+        case $1 in
+            --url=* | --token-file=* | --timeout=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" ;;
+        esac
         case $1 in
             --url | --token-file | --timeout) take_value "$@" && shift ;;
             --dry-run) dry_run=yes ;;
@@ -121,6 +121,7 @@ read_token() {
     token=""
     [[ -n $token_file ]] || return 0
     [[ -f $token_file && -r $token_file ]] || usage_error "the token file cannot be read: $token_file"
+    [[ $(stat -Lc %a "$token_file") == *00 ]] || warn "others can read the token file; chmod 600 $token_file"
     token=$(<"$token_file")
     [[ $token =~ ^[[:graph:]]+$ ]] || usage_error "the token file holds no token, or more than one word: $token_file"
     if [[ ${auth_header,,} == authorization ]]; then
@@ -134,6 +135,7 @@ check_machine() {
     for program in curl jq; do
         command -v "$program" >/dev/null || die 2 "$program is not installed or not in PATH; apt-get install $program"
     done
+    [[ -r $lib/result.jq ]] || die 2 "its programs for jq are not in $lib; install the script with all of lib/mail-users"
     # A pipe of ours would take the number of a closed one.
     { true 3<&0; } 2>/dev/null || exec </dev/null
     { true 3>&1; } 2>/dev/null || die 2 "standard output is closed; the results have no place to go"
@@ -264,25 +266,30 @@ to_rows() {
 index() {
     local key id label
     fetch "$collection"
-    declare -gA id_of=() key_of=() label_of=()
+    declare -gA id_of=() key_of=() label_of=() is_twice=()
     while IFS=$US read -r key id label; do
-        [[ $key != '!' ]] || die 3 "$url/api/$collection has entries without \"id\" or \"$field\""
+        [[ -n $id ]] || die 3 "$url/api/$collection has entries whose \"id\" or \"$field\" is missing or of no use"
+        [[ ${id_of[$key]-$id} == "$id" ]] || is_twice[$key]=yes
         id_of[$key]=$id
         key_of[$id]=$key
         label_of[$id]=$label
-    done < <(print_items | jq -r --arg field "$field" --from-file "$lib/index.jq")
-    count_users_of_domains
+    done < <(to_index)
+    wait $! || die 3 "the list of $collection cannot be read"
 }
 
-count_users_of_domains() {
-    local email
+# users_in becomes the number of users of each domain.
+count_users() {
+    local field=email email
     declare -gA users_in=()
-    [[ $command == delete-domain && -z $force ]] || return 0
     fetch users
-    while read -r email; do
+    while IFS=$US read -r email _; do
+        [[ $email == *@?* ]] || die 3 "$url/api/users has entries whose \"id\" or \"email\" is missing or of no use"
         users_in[${email##*@}]=$((${users_in[${email##*@}]-0} + 1))
-    done < <(print_items | jq -r '.email? | strings | ascii_downcase')
+    done < <(to_index)
+    wait $! || die 3 "the list of users cannot be read"
 }
+
+to_index() { print_items | jq -r --arg field "$field" --from-file "$lib/index.jq" 2>/dev/null; }
 
 print_items() { ((${#items[@]} == 0)) || printf '%s\n' "${items[@]}"; }
 
@@ -334,6 +341,10 @@ add() {
 }
 
 change() {
+    if [[ -n $key && -n ${is_twice[$key]-} ]]; then
+        settle failed failed "$label" 0 "more than one differs from this only in capitals; give an id" "" ""
+        return
+    fi
     id=${id:-${id_of[$key]-}}
     if [[ -n $id && -n ${label_of[$id]-} ]]; then
         label=${label_of[$id]}
@@ -353,7 +364,7 @@ change() {
 
 # delete KEY. What becomes of the users of a deleted domain is for the API to say; here they are not deleted by accident.
 delete() {
-    if [[ $command == delete-domain ]] && ((${users_in[$1]-0} > 0)); then
+    if [[ $command == delete-domain && -z $force ]] && ((${users_in[$1]-0} > 0)); then
         settle failed failed "$label" 0 "still has users: ${users_in[$1]}; delete them first, or give --force" "" ""
         return
     fi
@@ -387,6 +398,7 @@ main() {
         *)
             read_input
             index
+            [[ $command != delete-domain || -n $force ]] || count_users
             change_all
             [[ -z $has_failed ]] || exit 1
             ;;

@@ -1,5 +1,9 @@
 # Items to KEY US ID US LABEL, for look-ups; "!" for one that cannot be looked up.
-if (.[$field] | type == "string" and . != "") and (.id | (type == "string" and . != "") or type == "number") then
+
+# A number that jq may have rounded would be the id of another.
+def is_id: if type == "number" then . == floor and fabs < 9007199254740992 else type == "string" and . != "" end;
+
+if (.[$field] | type == "string" and . != "") and (.id | is_id) then
   [ (.[$field] | ascii_downcase | explode | map(if . < 32 then 63 else . end) | implode),
     (.id | tostring | @uri),
     ({id, ($field): .[$field]} | tojson) ]

@@ -16,8 +16,11 @@ def key_fault:
   elif $field == "email" then if is_email then "" else "not an e-mail address" end
   elif is_host then ""
   else "not the name of a domain; one that is not ASCII is written in its xn-- form" end;
+# A number that jq may have rounded would be the id of another.
 def id_fault:
-  if type == "number" or (type == "string" and . != "" and (has_control | not)) then "" else "\"id\" is no number or text" end;
+  if type == "number" and . == floor and fabs < 9007199254740992 then ""
+  elif type == "string" and . != "" and (has_control | not) then ""
+  else "\"id\" is no whole number (below 2^53) and no text" end;
 def password_fault:
   if type != "string" then "no \"password\", or it is no text"
   elif . == "" then "the password is empty"

@@ -113,6 +113,19 @@ fn domains_are_added_listed_and_deleted() {
 }
 
 #[test]
+fn of_two_that_differ_in_capitals_none_is_taken_for_the_other() {
+    let api = UserApi::start(Lists::Array);
+    api.put_user(7, "alice@example.com");
+    api.put_user(8, "Alice@example.com");
+    api.put_user(9, "bob@example.com");
+    let deleted = users(&api, &["delete", "alice@example.com", "bob@example.com"]).run().assert_code(1);
+    assert_eq!(actions(&deleted), ["alice@example.com failed", "bob@example.com deleted"]);
+    let deleted = users(&api, &["delete"]).stdin(r#"{"id":8}"#).run().assert_code(0);
+    assert_eq!(actions(&deleted), ["Alice@example.com deleted"]);
+    assert_eq!(api.users()[0]["id"], 7);
+}
+
+#[test]
 fn a_domain_with_users_stays_until_it_is_forced() {
     let api = UserApi::start(Lists::Array);
     api.put_user(7, "Alice@EXAMPLE.com");

@@ -139,6 +139,21 @@ fn an_address_is_checked() {
 }
 
 #[test]
+fn an_id_is_checked() {
+    let api = UserApi::start(Lists::Array);
+    let input = "{\"id\":null}\n{\"id\":1.5}\n{\"id\":9007199254740993}\n{\"id\":{\"password\":\"hunter2\"}}\n{\"id\":\"\"}\n{\"id\":\"a\\u0007\"}";
+    let outcome = users(&api, &["delete"]).stdin(input).run().assert_code(1);
+    assert_eq!(outcome.records().len(), 6);
+    for result in outcome.records() {
+        assert!(
+            result["message"].as_str().unwrap().contains("\"id\" is no whole number (below 2^53) and no text"),
+            "{result}"
+        );
+    }
+    assert!(!outcome.text().contains("hunter2"));
+}
+
+#[test]
 fn operands_are_checked() {
     let api = UserApi::start(Lists::Array);
     let outcome = users(&api, &["delete", "a@b\nc@d", "--", "-x@example.com"]).run().assert_code(1);

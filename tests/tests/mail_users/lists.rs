@@ -90,8 +90,27 @@ fn what_is_no_list_of_users_is_refused() {
     check("delete", "[] []", "is not JSON");
     check("delete", "", "is not JSON");
     check("delete", "[{\"id\":1}", "is not JSON");
-    check("delete", r#"[{"id":1,"name":"a"}]"#, "entries without \"id\" or \"email\"");
-    check("delete", r#"[{"email":"a@example.com"}]"#, "entries without \"id\" or \"email\"");
-    check("delete", r#"[{"id":{},"email":"a@example.com"}]"#, "entries without \"id\" or \"email\"");
-    check("delete", r#"[{"id":1,"email":""}]"#, "entries without \"id\" or \"email\"");
+    check("delete", r#"[{"id":1,"name":"a"}]"#, "entries whose \"id\" or \"email\" is missing");
+    check("delete", r#"[{"email":"a@example.com"}]"#, "entries whose \"id\" or \"email\" is missing");
+    check("delete", r#"[{"id":{},"email":"a@example.com"}]"#, "entries whose \"id\" or \"email\" is missing");
+    check("delete", r#"[{"id":1.5,"email":"a@example.com"}]"#, "entries whose \"id\" or \"email\" is missing");
+    // 2^53 + 1, which jq before 1.7 takes for 2^53.
+    check(
+        "delete",
+        r#"[{"id":9007199254740993,"email":"a@example.com"}]"#,
+        "entries whose \"id\" or \"email\" is missing",
+    );
+    check("delete", r#"[{"id":1,"email":""}]"#, "entries whose \"id\" or \"email\" is missing");
+}
+
+#[test]
+fn a_domain_whose_users_cannot_be_counted_stays() {
+    for users_of in [r#"[{"id":1,"name":"a"}]"#, r#"[{"id":1,"email":"no address"}]"#, r#"[{"id":1,"email":"a@"}]"#] {
+        let api = UserApi::start(Lists::Array);
+        let answer = move |path: &str| (path == "/api/users").then(|| Fault::Answer(200, "", users_of.to_owned()));
+        api.set_rule(move |request| answer(&request.path));
+        let _ =
+            users(&api, &["delete-domain", "example.com"]).run().assert_code(3).assert_stderr("/api/users has entries");
+        assert_eq!(api.domains(), ["example.com"]);
+    }
 }

@@ -9,6 +9,8 @@ use mail_tests::user_api::{Lists, UserApi};
 
 use crate::support::{lines, users};
 
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/mail-users.sh");
+
 fn script() -> Tool {
     Tool::script("mail-users.sh")
 }
@@ -28,6 +30,7 @@ fn wrong_usage_ends_with_2_and_touches_nothing() {
     check(&["domains", "b"], "domains takes no operand");
     check(&["add", "a@b.c", "d@e.f"], "add takes one address");
     check(&["add", "--password", "x"], "no such option: --password");
+    check(&["delete", "--force=no", "a@b.c"], "no such option: --force=no");
     check(&["-x", "list"], "no such option: -x");
     check(&["list", "--url"], "--url needs a value");
     check(&["list", "--url", ""], "--url needs a value");
@@ -96,7 +99,7 @@ fn flags_may_come_anywhere_and_beat_the_environment() {
 fn a_missing_program_is_named() {
     for missing in ["curl", "jq"] {
         let path = tempfile::tempdir().unwrap();
-        for program in ["bash", "curl", "jq", "dirname", "readlink", "tr", "sed", "date", "sleep"] {
+        for program in ["bash", "curl", "jq", "dirname", "readlink", "stat", "tr"] {
             if program != missing {
                 symlink(format!("/usr/bin/{program}"), path.path().join(program)).unwrap();
             }
@@ -110,12 +113,22 @@ fn a_missing_program_is_named() {
 }
 
 #[test]
+fn a_script_without_its_parts_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let copy = dir.path().join("mail-users.sh");
+    std::fs::copy(SCRIPT, &copy).unwrap();
+    let output = Command::new(&copy).args(["delete", "a@example.com"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("its programs for jq are not in"));
+}
+
+#[test]
 fn it_works_through_a_link_and_in_a_bare_environment() {
     let api = UserApi::start(Lists::Array);
     api.put_user(7, "alice@example.com");
     let dir = tempfile::tempdir().unwrap();
     let link = dir.path().join("users");
-    symlink(concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/mail-users.sh"), &link).unwrap();
+    symlink(SCRIPT, &link).unwrap();
     let mut command = Command::new(&link);
     command.env_clear().env("PATH", "/usr/bin:/bin").current_dir("/").args(["list", "--url", &api.url()]);
     let output = command.stdin(Stdio::null()).output().unwrap();
@@ -125,9 +138,8 @@ fn it_works_through_a_link_and_in_a_bare_environment() {
 
 /// The script in a shell that closes or redirects its descriptors.
 fn shell(api: &UserApi, words: &str) -> std::process::Output {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/mail-users.sh");
     let mut command = Command::new("bash");
-    command.args(["-c", &format!("'{script}' {words}")]).env("USERMGMT_URL", api.url());
+    command.args(["-c", &format!("'{SCRIPT}' {words}")]).env("USERMGMT_URL", api.url());
     command.stdin(Stdio::null()).output().unwrap()
 }
 
@@ -150,12 +162,10 @@ fn closed_descriptors_are_survived_or_named() {
 #[test]
 fn results_that_cannot_be_written_stop_it() {
     let api = UserApi::start(Lists::Array);
-    let mut tool = users(&api, &["add"]).stdin(lines(0..5));
     let full = File::options().write(true).open("/dev/full").unwrap();
-    let script = tool.command().get_program().to_owned();
     let input = tempfile::tempdir().unwrap();
     std::fs::write(input.path().join("lines"), lines(0..5)).unwrap();
-    let output = Command::new(script)
+    let output = Command::new(SCRIPT)
         .args(["add", "--url", &api.url()])
         .stdin(File::open(input.path().join("lines")).unwrap())
         .stdout(full)
@@ -170,7 +180,7 @@ fn results_that_cannot_be_written_stop_it() {
 #[test]
 fn on_a_terminal_the_password_is_asked_for_and_not_shown() {
     let api = UserApi::start(Lists::Array);
-    let command = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/mail-users.sh add a@example.com");
+    let command = format!("{SCRIPT} add a@example.com");
     let dir = tempfile::tempdir().unwrap();
     // A terminal of util-linux; the pause lets the script turn its echo off.
     let typing =

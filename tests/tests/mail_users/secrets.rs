@@ -167,6 +167,16 @@ fn a_token_that_cannot_be_one_is_refused() {
 }
 
 #[test]
+fn a_token_that_others_can_read_is_warned_of() {
+    let api = UserApi::start(Lists::Array);
+    let (_dir, file) = token_file(TOKEN);
+    let list = || users(&api, &["list", "--token-file", &file]).run().assert_code(0);
+    assert_eq!(list().stderr, "");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+    let _ = list().assert_stderr("warning: others can read the token file");
+}
+
+#[test]
 fn a_configuration_of_curl_is_not_read() {
     let api = UserApi::start(Lists::Array);
     let home = tempfile::tempdir().unwrap();
