@@ -36,12 +36,14 @@ def judged:
   else judged("ok"; .action; says) end;
 
 # An answer may repeat the password, in more spellings than can be cut out: then nothing of it is shown.
-def spellings: [., (tojson | .[1:-1]), @uri, @html, (@html | split("&quot;") | join("&#34;"))];
+def without_entities:
+  reduce (["&quot;", "\""], ["&#34;", "\""], ["&#39;", "'"], ["&#x27;", "'"], ["&apos;", "'"], ["&lt;", "<"], ["&gt;", ">"],
+    ["&amp;", "&"]) as [$entity, $character] (.; split($entity) | join($character));
 def longest_word: [scan("[A-Za-z0-9]{4,}")] | max_by(length) // "";
 def repeats($secret):
-  . as $text
-  | any($secret | spellings[]; . as $spelling | $text | contains($spelling))
-    or ($secret | longest_word | ascii_downcase | . != "" and (. as $word | $text | ascii_downcase | contains($word)));
+  [., without_entities] as $texts
+  | any(($secret | ., (tojson | .[1:-1]), @uri) as $spelling | $texts[] | contains($spelling); .)
+    or ($secret | longest_word | ascii_downcase | . != "" and (. as $word | $texts[0] | ascii_downcase | contains($word)));
 def message:
   (.body | if type == "object" then .password // "" else "" end) as $secret
   | if .words == "" and .action == "exists" then "exists already; nothing was changed"

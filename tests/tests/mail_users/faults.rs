@@ -53,6 +53,7 @@ fn it_stops_where_nothing_more_can_be_expected() {
         let added = tool.run().assert_code(3).assert_stderr("not tried: 2 of 4");
         assert_eq!(actions(&added), ["user0@example.com added", "user1@example.com failed"]);
         let last = &added.records()[1];
+        assert_eq!(added.stderr.lines().count(), 1, "{}", added.stderr);
         assert_eq!(last["status"], json!(status), "{last}");
         assert!(last["message"].as_str().unwrap().contains(words), "{last}");
         assert_eq!(api.password("user2@example.com"), None);
