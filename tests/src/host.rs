@@ -5,7 +5,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -13,7 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::clamd::Clamd;
 use crate::maildir::TreePlan;
 use crate::mariadb::MariaDb;
-use crate::run::binary;
+use crate::run::{binary, repository};
 use crate::server::Server;
 
 /// The tools, as they are installed.
@@ -148,7 +148,7 @@ impl Host {
 /// The project's `scripts/`.
 #[must_use]
 pub fn sources() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("scripts")
+    repository().join("scripts")
 }
 
 /// Runs a command and asserts its exit status, with all that it said when it is another.

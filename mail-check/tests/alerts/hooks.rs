@@ -2,10 +2,11 @@
 
 use std::thread;
 
+use mail_tests::receiver::closed_port;
 use serde_json::Value;
 
 use crate::http::{Answer, Web};
-use crate::receiver::{Identity, closed_port};
+use crate::identity::Identity;
 use crate::support::{Disk, Machine, notified, secret};
 
 fn hook(machine: Machine, template: &str, url: &str) -> Machine {

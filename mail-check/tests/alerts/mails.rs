@@ -3,7 +3,9 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use crate::receiver::{Identity, closed_port};
+use mail_tests::receiver::closed_port;
+
+use crate::identity::Identity;
 use crate::smtp::{MailServer, Manner};
 use crate::support::{Disk, Machine, notified};
 

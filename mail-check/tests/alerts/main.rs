@@ -2,9 +2,9 @@
 #![expect(clippy::disallowed_methods, reason = "sample files are not stored files")]
 #![expect(clippy::unwrap_used, reason = "a fixture that fails ends the test")]
 
-mod receiver; // servers that keep what they get, and misbehave
-mod http; // one that speaks HTTP
-mod smtp; // one that speaks SMTP
+mod identity; // certificates of servers
+mod http; // a server that keeps requests
+mod smtp; // one that keeps messages
 mod support; // a machine to check, and its settings
 
 mod mails; // by sendmail and SMTP

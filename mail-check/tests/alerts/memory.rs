@@ -2,10 +2,11 @@
 
 use std::fs;
 
+use mail_tests::http::Request;
+use mail_tests::receiver::closed_port;
 use serde_json::Value;
 
-use crate::http::{Answer, Request, Web};
-use crate::receiver::closed_port;
+use crate::http::{Answer, Web};
 use crate::support::{Disk, Machine, notified};
 
 fn machine(url: &str, more: &str) -> Machine {

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use mail_tests::receiver::{Kept, Receiver, Talk};
 use rustls::ServerConfig;
 
-use crate::receiver::{Identity, Kept, Receiver, Talk, secured};
+use crate::identity::{Identity, secured};
 
 /// How it behaves.
 #[derive(Clone)]

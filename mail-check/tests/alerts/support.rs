@@ -7,8 +7,6 @@ use mail_tests::schema::Schema;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::receiver::write;
-
 /// How the space of `/` is judged.
 #[derive(Clone, Copy)]
 pub(crate) enum Disk {
@@ -84,4 +82,9 @@ pub(crate) fn notified(outcome: &Outcome, target: &str) -> Value {
 /// A file with a secret in it, for a setting that ends in `_file`.
 pub(crate) fn secret(dir: &Path, name: &str, text: &str) -> String {
     write(&dir.join(name), format!("{text}\n")).display().to_string()
+}
+
+fn write(path: &Path, text: impl AsRef<[u8]>) -> PathBuf {
+    std::fs::write(path, text).unwrap();
+    path.to_owned()
 }
