@@ -9,6 +9,7 @@ use std::process::Command;
 use mail_tests::host::{Host, ended_with, sources};
 use mail_tests::run::binary;
 use mail_tests::s3::S3Server;
+use mail_tests::user_api::{Lists, UserApi};
 
 const BUCKET: &str = "documents";
 
@@ -77,6 +78,8 @@ fn run(texts: &[String]) {
     assert!(!texts.is_empty());
     let s3 = S3Server::moto();
     s3.make_locked_bucket(BUCKET);
+    let users = UserApi::start(Lists::Array);
+    users.put_user(1, "old@old.example");
     let host = Host::new(80);
     let site = host.server.dir();
     let prefix = site.join("prefix");
@@ -93,7 +96,11 @@ fn run(texts: &[String]) {
     let mut bash = host.bash(NAMESPACE);
     let path = format!("{0}/bin:{0}/sbin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", prefix.display());
     bash.env("PATH", path).env_remove("S3_CONFIG_FILE").env("SITE", site).env("MAIL", host.server.mail());
-    bash.env("S3_BUCKET", BUCKET).env("S3_PREFIX", "mailserver").env("COMPOSE", "none").envs(s3.environment());
+    bash.env("S3_BUCKET", BUCKET)
+        .env("S3_PREFIX", "mailserver")
+        .env("COMPOSE", "none")
+        .env("USERMGMT_URL", users.url())
+        .envs(s3.environment());
     let mut unshare = Command::new("unshare");
     unshare.args(["--mount", "--propagation", "private", "--"]).arg(bash.get_program()).args(bash.get_args());
     unshare.env_clear().current_dir(site).stdin(std::process::Stdio::null());
