@@ -53,6 +53,19 @@ fn a_tool_that_is_missing_is_named_and_nothing_is_touched() {
 }
 
 #[test]
+fn a_restore_needs_its_scanner_and_its_checks_before_it_touches_anything() {
+    for tool in ["mail-scan", "mail-check"] {
+        let host = host();
+        ended_with(&mut host.script("backup-mailserver.sh"), 0);
+        fs::remove_file(host.bin().join(tool)).expect("the tool was installed");
+        let before = snapshot(&host.server.mail());
+        ended_with(host.script("restore-mailserver.sh").args(["--from", "latest"]), 2);
+        assert!(host.log(".mailserver-restore.log").contains(&format!("{tool} is not installed")));
+        before.assert_same(&snapshot(&host.server.mail()));
+    }
+}
+
+#[test]
 fn alerts_that_nobody_can_send_are_missed_aloud() {
     let host = host();
     host.configure(&[("ADMIN_EMAIL", "admin@example.net")]);
