@@ -12,8 +12,12 @@ mariadb_start() {
     fi
     become+=(env -i "HOME=$dir" PATH=/usr/sbin:/usr/bin:/sbin:/bin)
     if [ ! -d "$dir/data/mysql" ]; then
-        "${become[@]}" mariadb-install-db --no-defaults --datadir="$dir/data" --skip-test-db \
-            --auth-root-authentication-method=normal --innodb-log-file-size=4M >"$dir/install.log" 2>&1
+        # --force: a fresh container may not know its own name.
+        if ! "${become[@]}" mariadb-install-db --no-defaults --force --datadir="$dir/data" --skip-test-db \
+            --auth-root-authentication-method=normal --innodb-log-file-size=4M >"$dir/install.log" 2>&1; then
+            cat "$dir/install.log" >&2
+            return 1
+        fi
     fi
     # The socket is enough: no port can be taken by another.
     "${become[@]}" mariadbd --no-defaults --datadir="$dir/data" --socket="$dir/s.sock" --pid-file="$dir/pid" \
@@ -27,7 +31,7 @@ mariadb_start() {
         fi
         sleep 0.05
     done
-    cat "$dir/err.log" >&2
+    cat "$dir/install.log" "$dir/err.log" >&2
     return 1
 }
 

@@ -166,7 +166,7 @@ impl MariaDb {
             std::os::unix::fs::chown(dir, Some(uid), Some(gid)).expect("root may give a directory away");
         }
         let output = as_mysql("mariadb-install-db")
-            .arg("--no-defaults")
+            .args(["--no-defaults", "--force"])
             .arg(format!("--datadir={}", dir.join("data").display()))
             .arg(tmpdir(dir))
             .args(["--auth-root-authentication-method=normal", "--skip-test-db"])
