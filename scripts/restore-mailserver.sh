@@ -71,9 +71,9 @@ check() {
     if [ ${#COMPOSE_PROGRAM[@]} -eq 0 ]; then
         groups=(services mailflow)
     fi
-    while true; do
-        mail-check "${groups[@]}" "${CHECK_FLAGS[@]}" --format jsonl -q >"$JOB_DIR/checks" || true
-        if grep -q '"type":"end"' "$JOB_DIR/checks" && ! not_well | grep -qv '"target":"configuration"'; then
+    until mail-check "${groups[@]}" "${CHECK_FLAGS[@]}" --format jsonl -q >"$JOB_DIR/checks"; do
+        # A mail-check that could not even begin found nothing bad, and is not well.
+        if not_well | grep -q . && ! not_well | grep -qv '"target":"configuration"'; then
             return 0
         elif [ "$SECONDS" -ge "$until" ]; then
             return 1
@@ -83,7 +83,7 @@ check() {
 }
 
 not_well() {
-    grep '"type":"check"' "$JOB_DIR/checks" | grep -v '"status":"ok"'
+    grep '"type":"check"' "$JOB_DIR/checks" | grep -v '"status":"ok"' || true
 }
 
 # What is not well, or is not configured and so was not checked, in the words of mail-check.

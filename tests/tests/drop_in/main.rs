@@ -4,4 +4,5 @@
 mod combinations; // old and new scripts side by side
 mod faults; // missing tools, wrong flags, signals, cron's environment, logs
 mod new_machine; // everything onto a machine that has nothing
+mod mail_flow; // a message through what was restored
 mod services; // the compose services around a restore
