@@ -8,7 +8,7 @@ use std::fs;
 use std::fs::File;
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
@@ -49,6 +49,7 @@ pub struct S3Server {
     dir: TempDir,
     port: u16,
     process: Child,
+    scheme: &'static str,
 }
 
 impl S3Server {
@@ -105,6 +106,21 @@ impl S3Server {
         Self::start(temporary(), port, command)
     }
 
+    /// Starts moto with TLS, with this certificate and its key.
+    ///
+    /// # Panics
+    /// As [`S3Server::seaweedfs`].
+    #[must_use]
+    pub fn moto_over_tls(certificate: &Path, key: &Path) -> Self {
+        let port = free_ports(&[0]);
+        let mut command = Command::new(program("moto_server"));
+        command.args(["-H", "127.0.0.1", "-p", &port.to_string(), "--ssl", "--ssl-cert"]).arg(certificate);
+        command.arg("--ssl-key").arg(key);
+        let mut server = Self::start(temporary(), port, command);
+        server.scheme = "https";
+        server
+    }
+
     /// A SeaweedFS that all tests of a program share, while one of them has it.
     ///
     /// # Panics
@@ -126,7 +142,7 @@ impl S3Server {
         command.env("TMPDIR", dir.path()).env("HOME", dir.path()).current_dir(dir.path());
         let process = command.stdin(Stdio::null()).stdout(log).stderr(twin).spawn();
         let process = process.unwrap_or_else(|e| panic!("start {}: {e}", command.get_program().display()));
-        let server = Self { dir, port, process };
+        let server = Self { dir, port, process, scheme: "http" };
         server.wait_until(|| TcpStream::connect(("127.0.0.1", port)).is_ok());
         server
     }
@@ -149,7 +165,7 @@ impl S3Server {
     /// Where it listens.
     #[must_use]
     pub fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("{}://127.0.0.1:{}", self.scheme, self.port)
     }
 
     /// Its port on 127.0.0.1.

@@ -21,6 +21,7 @@ const CONTAINER_ENDPOINT: &str = "http://169.254.170.2";
 pub(crate) struct Profile {
     pub(crate) region: Option<String>,
     pub(crate) endpoint_url: Option<String>,
+    pub(crate) ca_bundle: Option<String>,
 }
 
 /// A variable by its name.
@@ -43,8 +44,8 @@ pub(crate) fn choose(given: Option<&str>, variables: Variables<'_>) -> Result<(S
         return Err(Error::NoProfile(name));
     }
     let setting = |key: &str| settings.get(key).cloned();
-    let endpoint_url = setting("endpoint_url");
-    let profile = Profile { region: setting("region"), endpoint_url };
+    let profile =
+        Profile { region: setting("region"), endpoint_url: setting("endpoint_url"), ca_bundle: setting("ca_bundle") };
     if given.is_none()
         && let Some(source) = from_variables(variables)?
     {

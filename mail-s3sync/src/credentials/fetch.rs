@@ -83,7 +83,7 @@ async fn assume_with_token(role: &Role, token_file: &Path, sts: &StsEndpoint) ->
 
 fn client(sts: &StsEndpoint, signer: Signer) -> StsClient {
     let region = Region::Custom { name: sts.region.clone(), endpoint: sts.endpoint.clone() };
-    let dispatcher = Dispatcher::new(Arc::new(signer), sts.timeout, None, None);
+    let dispatcher = Dispatcher::new(Arc::new(signer), sts.timeout, sts.trust.clone());
     StsClient::new_with_client(Client::new_not_signing(dispatcher), region)
 }
 

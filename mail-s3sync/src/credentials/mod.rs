@@ -17,6 +17,8 @@ use mail_common::secret::Secret;
 use rusoto_core::credential::AwsCredentials;
 use tokio::sync::Mutex;
 
+use crate::store::s3::Trust;
+
 /// So long before they expire are keys renewed.
 const RENEW_BEFORE: SignedDuration = SignedDuration::from_mins(5);
 
@@ -90,6 +92,7 @@ pub(crate) struct StsEndpoint {
     pub(crate) region: String,
     pub(crate) endpoint: String,
     pub(crate) timeout: Duration,
+    pub(crate) trust: Trust,
 }
 
 impl Keys {

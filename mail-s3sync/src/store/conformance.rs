@@ -10,7 +10,7 @@ use mail_common::interrupt::Interrupt;
 use mail_common::secret::Secret;
 use mail_tests::s3::{ADMIN, S3Server};
 
-use super::s3::{AddressingStyle, S3Config, Sizes, Writing};
+use super::s3::{AddressingStyle, S3Config, Sizes, Trust, Writing};
 use super::{Attributes, Body, Cause, FileStore, Listed, LocalError, Lock, LockMode, Marks, ObjectStore, S3Store};
 use crate::credentials::{Credentials, Keys, Source, StsEndpoint};
 
@@ -21,7 +21,8 @@ const SIZES: Sizes =
 fn bucket(server: &S3Server, name: &str) -> S3Store {
     let keys = Credentials { access_key: ADMIN.0.to_owned(), secret: Secret::new(ADMIN.1), token: None, expires: None };
     let timeout = Duration::from_secs(20);
-    let sts = StsEndpoint { region: "us-east-1".to_owned(), endpoint: server.endpoint(), timeout };
+    let sts =
+        StsEndpoint { region: "us-east-1".to_owned(), endpoint: server.endpoint(), timeout, trust: Trust::System };
     let config = S3Config {
         bucket: name.to_owned(),
         prefix: "pre fix/".to_owned(),
@@ -29,6 +30,7 @@ fn bucket(server: &S3Server, name: &str) -> S3Store {
         endpoint: server.endpoint(),
         endpoint_is_given: true,
         addressing: AddressingStyle::Auto,
+        trust: Trust::System,
         timeout,
         attempts: 5,
         jobs: 2,

@@ -41,6 +41,9 @@ pub(crate) enum Cause {
     /// The connection, or a time-out.
     #[error("{0}")]
     Transport(String),
+    /// The store is not who it should be.
+    #[error("{0}")]
+    Distrust(String),
     #[error("the store has confirmed {found}, and {expected} was sent")]
     Unconfirmed { expected: String, found: String },
     #[error(transparent)]
@@ -74,6 +77,7 @@ impl StoreError {
             | Cause::Credentials(_)
             | Cause::ClockSkew { .. }
             | Cause::Denied { .. }
+            | Cause::Distrust(_)
             | Cause::Interrupted(_) => true,
             Cause::Io(error) => error.kind() == io::ErrorKind::StorageFull,
             Cause::Local(_)
@@ -89,7 +93,11 @@ impl StoreError {
     pub(crate) fn is_configuration(&self) -> bool {
         matches!(
             *self.cause,
-            Cause::NoSuchBucket | Cause::BadCredentials { .. } | Cause::Credentials(_) | Cause::Denied { .. }
+            Cause::NoSuchBucket
+                | Cause::BadCredentials { .. }
+                | Cause::Credentials(_)
+                | Cause::Denied { .. }
+                | Cause::Distrust(_)
         )
     }
 }

@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use rusoto_core::RusotoError;
 use rusoto_core::request::BufferedHttpResponse;
 
+use super::tls;
 use crate::store::Cause;
 
 /// A request that failed, once.
@@ -14,6 +15,8 @@ pub(super) enum Failure {
     Answer { status: u16, code: String, message: String },
     /// It has not, or what came makes no sense.
     Transport(String),
+    /// It is not who it should be.
+    Distrust(String),
 }
 
 /// What to do about a failure.
@@ -34,6 +37,9 @@ impl Failure {
                 let name = format!("{error:?}");
                 let code = name.split(['(', ' ']).next().unwrap_or_default().to_owned();
                 Self::Answer { status: 404, code, message: error.to_string() }
+            }
+            RusotoError::HttpDispatch(error) if tls::is_distrust(&error.to_string()) => {
+                Self::Distrust(error.to_string())
             }
             error => Self::Transport(error.to_string()),
         }
@@ -72,7 +78,11 @@ impl Failure {
     }
 
     pub(super) fn remedy(&self) -> Remedy {
-        let Self::Answer { status, code, .. } = self else { return Remedy::TryAgain };
+        let (status, code) = match self {
+            Self::Transport(_) => return Remedy::TryAgain,
+            Self::Distrust(_) => return Remedy::GiveUp,
+            Self::Answer { status, code, .. } => (status, code),
+        };
         match (status, code.as_str()) {
             (_, "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired") => Remedy::RenewKeys,
             // Corrupted or cut on the way; nothing was stored.
@@ -87,6 +97,7 @@ impl Failure {
     pub(super) fn cause(self) -> Cause {
         let (status, code, message) = match self {
             Self::Transport(message) => return Cause::Transport(message),
+            Self::Distrust(message) => return Cause::Distrust(message),
             Self::Answer { status, code, message } => (status, code, message),
         };
         match (status, code.as_str()) {

@@ -12,10 +12,12 @@ mod failure; // what a failed request means
 mod host; // the bucket in the path or in the host
 mod listing; // keys, versions, unfinished uploads
 mod marks; // what we write beside the content
+mod tls; // whose certificates are trusted
 mod upload; // content, whole or in parts
 
 pub(crate) use dispatch::{Dispatcher, Signer};
 pub(crate) use host::AddressingStyle;
+pub(crate) use tls::{BundleError, Trust};
 
 use std::fmt;
 use std::io;
@@ -56,6 +58,7 @@ pub(crate) struct S3Config {
     pub(crate) endpoint: String,
     pub(crate) endpoint_is_given: bool,
     pub(crate) addressing: AddressingStyle,
+    pub(crate) trust: Trust,
     pub(crate) timeout: Duration,
     /// So often a request is tried.
     pub(crate) attempts: u32,
@@ -125,7 +128,9 @@ impl S3Store {
         let region = Region::Custom { name: config.region, endpoint: config.endpoint };
         let signer = Arc::new(Signer::none());
         let addressing = Addressing::new(config.addressing, &config.bucket, config.endpoint_is_given);
-        let dispatcher = Dispatcher::new(Arc::clone(&signer), config.timeout, config.limit.clone(), addressing);
+        let dispatcher = Dispatcher::new(Arc::clone(&signer), config.timeout, config.trust)
+            .limited(config.limit.clone())
+            .addressed(addressing);
         let bucket = Bucket {
             client: S3Client::new_with_client(Client::new_not_signing(dispatcher), region),
             keys,
