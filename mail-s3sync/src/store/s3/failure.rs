@@ -1,6 +1,6 @@
 //! What a failed request means: whether to try again, and what to tell people.
 
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 
 use rusoto_core::RusotoError;
 use rusoto_core::request::BufferedHttpResponse;
@@ -10,7 +10,7 @@ use crate::store::Cause;
 
 /// A request that failed, once.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// The store has answered.
     Answer { status: u16, code: String, message: String },
     /// It has not, or what came makes no sense.
@@ -119,6 +119,15 @@ impl Failure {
                 Cause::Denied { message, hint: "see the README for what the policy of these keys must allow" }
             }
             _ => Cause::Refused { status, code, message },
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answer { status, code, message } => write!(f, "{status} {code}: {message}"),
+            Self::Transport(message) | Self::Distrust(message) => f.write_str(message),
         }
     }
 }

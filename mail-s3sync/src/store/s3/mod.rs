@@ -15,7 +15,9 @@ mod marks; // what we write beside the content
 mod tls; // whose certificates are trusted
 mod upload; // content, whole or in parts
 
+pub(crate) use attempt::persist;
 pub(crate) use dispatch::{Dispatcher, Signer};
+pub(crate) use failure::Failure;
 pub(crate) use host::AddressingStyle;
 pub(crate) use tls::{BundleError, Trust};
 
@@ -40,7 +42,6 @@ use super::{
 };
 use crate::credentials::Keys;
 use attempt::Patience;
-use failure::Failure;
 use host::Addressing;
 
 /// Threads that move bytes; files are read and hashed elsewhere.
