@@ -1,6 +1,6 @@
 //! Decides what a run does, from flags and settings. It opens the store, and writes nothing.
 
-use std::num::{NonZeroU32, NonZeroU64};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +31,7 @@ const DEFAULT_REGION: &str = "us-east-1";
 pub(crate) struct Plan {
     pub(crate) location: Location,
     pub(crate) store: Box<dyn ObjectStore>,
-    pub(crate) jobs: usize,
+    pub(crate) jobs: NonZeroUsize,
     pub(crate) interrupt: Interrupt,
     pub(crate) work: Work,
 }
@@ -126,7 +126,7 @@ impl Plan {
         let work = Work::new(command, &config, &settings, now)?;
         let interrupt = Interrupt::on_signals().map_err(Error::Signals)?;
         let store = open(&location, command, &config, &interrupt)?;
-        Ok(Self { location, store, jobs: usize::from(store_args.jobs.get()), interrupt, work })
+        Ok(Self { location, store, jobs: store_args.jobs, interrupt, work })
     }
 }
 
@@ -155,7 +155,7 @@ impl Work {
             Command::Pull(args) => Self::Pull {
                 which: Which::new(&args.which),
                 to: std::path::absolute(&args.to).unwrap_or_else(|_| args.to.clone()),
-                wanted: Wanted { components: args.component.clone(), mailboxes: args.mailbox.clone() },
+                wanted: Wanted::new(&args.component, &args.mailbox),
                 identities: args.identity.as_deref().map(Identities::read).transpose()?,
             },
             Command::Verify(args) => {
@@ -225,7 +225,7 @@ fn open(
                 trust: connection.trust,
                 timeout: timeout(args),
                 attempts: u32::from(args.attempts.get()),
-                jobs: usize::from(args.jobs.get()),
+                jobs: args.jobs.get(),
                 limit,
                 writing: writing(command),
                 sizes: Sizes::default(),

@@ -1,10 +1,11 @@
 //! What earlier sets in the store already hold, so that the store can copy it by itself.
 
 use std::collections::{HashMap, HashSet};
+use std::num::NonZeroUsize;
 
 use mail_common::checksum::Sha256;
+use mail_common::pool;
 
-use crate::parallel::each_in_parallel;
 use crate::remote::{Contents, Error, RemoteSet, SetName, list, names};
 use crate::store::{Listed, ObjectStore};
 
@@ -22,7 +23,7 @@ pub(crate) struct Source {
 /// a push has confirmed counts, and only what is encrypted to the same `recipients`.
 pub(crate) fn find(
     store: &dyn ObjectStore,
-    jobs: usize,
+    jobs: NonZeroUsize,
     target: &RemoteSet,
     needed: &HashSet<Sha256>,
     recipients: Option<&str>,
@@ -39,11 +40,8 @@ pub(crate) fn find(
         }
         let still_needed: HashSet<Sha256> =
             needed.iter().filter(|sha256| !sources.contains_key(*sha256)).copied().collect();
-        for found in each_in_parallel(jobs, group, |name| read(store, *name, &still_needed, recipients)) {
-            if let Some(set) = found? {
-                add(&mut sources, &set, needed, recipients);
-            }
-        }
+        let found = pool::for_each(jobs, group, || (), |(), name| read(store, *name, &still_needed, recipients))?;
+        found.iter().flatten().for_each(|set| add(&mut sources, set, needed, recipients));
     }
     Ok(sources)
 }
@@ -56,14 +54,16 @@ fn read(
     recipients: Option<&str>,
 ) -> Result<Option<RemoteSet>, Error> {
     let contents = match Contents::read(store, name) {
-        Err(Error::Store(error)) => return Err(error.into()),
-        contents => contents.ok().flatten(),
+        Err(error) if error.is_damage() => None,
+        contents => contents?,
     };
     let is_useful = |contents: &Contents| {
         is_for(contents, recipients) && contents.entries.iter().any(|entry| needed.contains(&entry.plain))
     };
     match contents.filter(is_useful) {
-        Some(contents) => Ok(Some(RemoteSet { name, listed: list(store, name)?, contents: Some(contents) })),
+        Some(contents) => {
+            Ok(Some(RemoteSet { name, listed: list(store, name)?, contents: Some(contents), damage: None }))
+        }
         None => Ok(None),
     }
 }

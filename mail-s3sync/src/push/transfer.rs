@@ -34,14 +34,14 @@ impl Push<'_> {
 
     /// What an interrupted push has left under that key, when it is the file.
     fn ask(&self, item: &Item, key: &str) -> Result<Option<Done>, Error> {
-        let Some(Found { bytes, marks, .. }) = self.store.look(key)? else { return Ok(None) };
+        let Some(Found { bytes, etag, marks, .. }) = self.store.look(key)? else { return Ok(None) };
         let is_same = match self.recipients {
             Some(recipients) => {
                 marks.plain_sha256 == Some(item.sha256) && marks.recipients.as_deref() == Some(recipients.text())
             }
             None => marks.sha256 == Some(item.sha256) && bytes == item.bytes,
         };
-        let done = |stored| self.done(item, bytes, stored, Confirmed { etag: None }, TransferAction::Skipped);
+        let done = |stored| self.done(item, bytes, stored, Confirmed { etag }, TransferAction::Skipped);
         Ok(marks.sha256.filter(|_| is_same).map(done))
     }
 

@@ -27,6 +27,9 @@ use mail_common::checksum::Sha256;
 
 /// A place that keeps objects under keys, which are UTF-8 and do not begin with a slash.
 pub(crate) trait ObjectStore: Debug + Send + Sync {
+    /// The URL of an object, or of what keys begin with, for people and records.
+    fn url(&self, key: &str) -> String;
+
     /// Calls `each` for every object whose key begins with `prefix`, in no particular order.
     fn list(&self, prefix: &str, each: &mut dyn FnMut(Listed)) -> Result<(), StoreError>;
 
@@ -91,6 +94,7 @@ pub(crate) struct Marks {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Found {
     pub(crate) bytes: u64,
+    pub(crate) etag: Option<String>,
     pub(crate) marks: Marks,
     /// The store itself refuses to delete it until then.
     pub(crate) locked_until: Option<Timestamp>,

@@ -191,6 +191,7 @@ impl Bucket {
         match self.attempt(Patience::Full, || self.client.head_object(request())).await? {
             Ok(answer) => Ok(Some(Found {
                 bytes: attempt::bytes(answer.content_length)?,
+                etag: answer.e_tag.as_deref().map(upload::unquoted),
                 marks: marks::read(answer.metadata.as_ref()),
                 locked_until: answer.object_lock_retain_until_date.and_then(|until| until.parse().ok()),
             })),
@@ -254,6 +255,10 @@ impl Bucket {
 }
 
 impl ObjectStore for S3Store {
+    fn url(&self, key: &str) -> String {
+        self.bucket.url(key)
+    }
+
     fn list(&self, prefix: &str, each: &mut dyn FnMut(Listed)) -> Result<(), StoreError> {
         self.wait("list", prefix, self.bucket.list(prefix, each))
     }
