@@ -116,28 +116,41 @@ fn a_pull_gets_through_and_takes_nothing_that_is_damaged() {
     };
     let set = scene.root.set(&format!("daily/{DAY_1}"));
     for (name, rule) in rules {
-        // The first request is for the checksums, of which a damaged copy cannot be told from a damaged set.
-        scene
-            .proxy
-            .set_rule(move |request| if request.target.contains("checksums") { Fault::None } else { rule(request) });
+        scene.proxy.set_rule(rule);
         let to = tempfile::tempdir().unwrap();
         let outcome = pull(to.path());
         assert_eq!(outcome.code(), 0, "{name}: {}", outcome.stderr);
         assert!(tree(to.path()) == tree(&set), "{name}");
     }
-    // Every file comes damaged once.
-    let seen = Mutex::new(HashSet::new());
-    scene.proxy.set_rule(move |request| {
-        let is_first = seen.lock().unwrap().insert((request.method.clone(), request.target.clone()));
-        if is_first && request.method == "GET" && request.target.contains("tar.zst") {
-            Fault::CorruptAnswer
-        } else {
-            Fault::None
-        }
-    });
+    // Everything comes damaged once: the checksums too, which carry their own digest.
+    let damage_once = || {
+        let seen = Mutex::new(HashSet::new());
+        scene.proxy.set_rule(move |request| {
+            let is_object = request.method == "GET" && !request.target.contains("list-type");
+            match is_object && seen.lock().unwrap().insert(request.target.clone()) {
+                true => Fault::CorruptAnswer,
+                false => Fault::None,
+            }
+        });
+    };
+    damage_once();
     let to = tempfile::tempdir().unwrap();
     let _ = pull(to.path()).assert_code(0);
     assert!(tree(to.path()) == tree(&set), "corrupted");
+    damage_once();
+    let tool = scene.root.s3_tool(&scene.server, &scene.proxy.endpoint());
+    let _ = tool.args(["verify", "--deep", "--date", DAY_1, "--from", &scene.bucket]).run().assert_code(0);
+    damage_once();
+    let again = scene.push().run().assert_code(0);
+    assert!(again.data("transfer").iter().all(|transfer| transfer["action"] == "skipped"), "{}", again.stderr);
+    // Nor is a set called good whose checksums never come as they were put.
+    scene.proxy.set_rule(|request| match request.target.contains("checksums") {
+        true => Fault::CorruptAnswer,
+        false => Fault::None,
+    });
+    let to = tempfile::tempdir().unwrap();
+    let _ = pull(to.path()).assert_code(1).assert_stderr("checksums.sha256: its sha256 is");
+    assert!(tree(to.path()).is_empty());
     // Always: what is damaged never gets its name, and the rest does.
     scene.proxy.set_rule(move |request| if large(request) { Fault::CorruptAnswer } else { Fault::None });
     let to = tempfile::tempdir().unwrap();

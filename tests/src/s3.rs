@@ -24,8 +24,11 @@ const SEAWEED_PORTS: [u16; 8] = [0, 1, 2, 3, 10, 11, 12, 13];
 pub const ADMIN: (&str, &str) = ("AKIATESTADMIN", "test-admin-secret");
 /// The account that may read and list.
 pub const READER: (&str, &str) = ("AKIATESTREAD", "test-read-secret");
-/// A role that STS of SeaweedFS gives to who asks.
+/// A role that STS of SeaweedFS gives to who asks. It may do everything.
 pub const ROLE: &str = "arn:aws:iam::123456789012:role/BackupRole";
+/// One that may do no more than the README says that a mail server's key needs: it may neither delete nor abort, which
+/// SeaweedFS would take for a part of putting.
+pub const UPLOAD_ROLE: &str = "arn:aws:iam::123456789012:role/UploadRole";
 
 const IDENTITIES: &str = r#"{"identities":[
  {"name":"admin","credentials":[{"accessKey":"AKIATESTADMIN","secretKey":"test-admin-secret"}],
@@ -39,9 +42,19 @@ const ROLES: &str = r#"{
  "policy":{"defaultEffect":"Deny","storeType":"memory"},
  "roles":[{"roleName":"BackupRole","roleArn":"arn:aws:iam::123456789012:role/BackupRole",
   "trustPolicy":{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"*"},
-  "Action":["sts:AssumeRole"]}]},"attachedPolicies":["AllowAll"]}],
+  "Action":["sts:AssumeRole"]}]},"attachedPolicies":["AllowAll"]},
+  {"roleName":"UploadRole","roleArn":"arn:aws:iam::123456789012:role/UploadRole",
+  "trustPolicy":{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"*"},
+  "Action":["sts:AssumeRole"]}]},"attachedPolicies":["Upload"]}],
  "policies":[{"name":"AllowAll","document":{"Version":"2012-10-17",
-  "Statement":[{"Effect":"Allow","Action":["s3:*"],"Resource":["*"]}]}}],"providers":[]}"#;
+  "Statement":[{"Effect":"Allow","Action":["s3:*"],"Resource":["*"]}]}},
+  {"name":"Upload","document":{"Version":"2012-10-17","Statement":[
+   {"Effect":"Allow","Resource":["arn:aws:s3:::*"],"Action":["s3:ListBucket","s3:GetBucketObjectLockConfiguration",
+    "s3:GetBucketVersioning","s3:GetEncryptionConfiguration"]},
+   {"Effect":"Allow","Resource":["arn:aws:s3:::*/*"],"Action":["s3:PutObject","s3:GetObject",
+    "s3:PutObjectRetention","s3:GetObjectRetention"]},
+   {"Effect":"Deny","Resource":["*"],"Action":["s3:AbortMultipartUpload","s3:ListBucketMultipartUploads"]}]}}],
+ "providers":[]}"#;
 
 /// A running server.
 #[derive(Debug)]

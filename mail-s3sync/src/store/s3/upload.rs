@@ -295,12 +295,11 @@ mod tests {
 
     #[test]
     fn an_etag_of_parts_is_that_of_s3() {
-        // From `aws s3 cp` of 10 MiB of zeroes with parts of 5 MiB.
+        // From `aws s3 cp` of 10 MiB of zeroes with parts of 5 MiB; `openssl dgst -md5` says the same.
         let md5 = Md5::digest(vec![0; 5 << 20]);
         let part = |number| Part { number, etag: hex(&md5), md5: Some(md5.into()), encryption: None };
-        let concatenated = [md5.as_slice(), md5.as_slice()].concat();
-        let expected = format!("{}-2", hex(&Md5::digest(concatenated)));
-        assert_eq!(etag_of_parts(&[part(1), part(2)]), Some(expected));
+        let expected = "a7d414b9133d6483d9a1c4e04e856e3b-2";
+        assert_eq!(etag_of_parts(&[part(1), part(2)]).as_deref(), Some(expected));
         assert_eq!(etag_of_parts(&[part(1), Part::copied(2, "\"x\"")]), None);
     }
 
