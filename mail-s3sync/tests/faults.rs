@@ -4,6 +4,7 @@
 mod support;
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use mail_tests::proxy::{Fault, Proxy, Request};
 use mail_tests::run::{Outcome, Tool};
 use mail_tests::s3::{ROLE, S3Server};
 use rustix::process::Signal;
-use support::{DAY_1, SampleRoot, tree};
+use support::{DAY_1, SampleRoot, Tree, tree};
 
 /// A server, a proxy before it, and a set whose large file goes up in three parts.
 struct Scene {
@@ -44,10 +45,24 @@ impl Scene {
     /// The set as it comes back, past the proxy, is the one that was pushed.
     #[track_caller]
     fn check_whole(&self) {
+        assert!(self.complete_tree() == Some(tree(&self.set())));
+    }
+
+    /// The directory of the set.
+    fn set(&self) -> PathBuf {
+        self.root.set(&format!("daily/{DAY_1}"))
+    }
+
+    /// What comes back of the set, where one is listed as complete.
+    #[track_caller]
+    fn complete_tree(&self) -> Option<Tree> {
+        if self.complete_sets() == 0 {
+            return None;
+        }
         let to = tempfile::tempdir().unwrap();
         let tool = self.root.s3_tool(&self.server, &self.server.endpoint());
         let _ = tool.args(["pull", "--from", &self.bucket, "--to"]).arg(to.path()).run().assert_code(0);
-        assert!(tree(to.path()) == tree(&self.root.set(&format!("daily/{DAY_1}"))));
+        Some(tree(to.path()))
     }
 
     fn complete_sets(&self) -> usize {
@@ -114,7 +129,7 @@ fn a_pull_gets_through_and_takes_nothing_that_is_damaged() {
         let tool = scene.root.s3_tool(&scene.server, &scene.proxy.endpoint());
         tool.args(["pull", "--date", DAY_1, "--from", &scene.bucket, "--timeout", "2", "--to"]).arg(to).run()
     };
-    let set = scene.root.set(&format!("daily/{DAY_1}"));
+    let set = scene.set();
     for (name, rule) in rules {
         scene.proxy.set_rule(rule);
         let to = tempfile::tempdir().unwrap();
@@ -239,7 +254,7 @@ fn a_killed_push_is_never_a_set_and_the_next_one_completes_it() {
     let _ = scene.push().run().assert_code(0);
     scene.check_whole();
     // A set that was made anew replaces it: half of both is no set.
-    let set = scene.root.set(&format!("daily/{DAY_1}"));
+    let set = scene.set();
     let large: Vec<u8> = tree(&set)["mysql/large.sql.zst"].iter().map(|byte| byte ^ 1).collect();
     scene.root.make_daily(DAY_1, &[("mysql/large.sql.zst", &large), ("dkim/dkim.tar.zst", b"keys")]);
     let mut running = scene.push().args(["--limit-rate", "4M"]).spawn();
@@ -250,6 +265,48 @@ fn a_killed_push_is_never_a_set_and_the_next_one_completes_it() {
     assert_eq!(scene.complete_sets(), 0);
     let _ = scene.push().run().assert_code(0);
     scene.check_whole();
+}
+
+/// Each round replaces the set by one that shares half of its files, and is killed anywhere on the way. What is listed as
+/// complete then is all of the old one or all of the new one.
+#[test]
+fn a_push_that_is_killed_at_random_leaves_the_old_set_the_new_one_or_none() {
+    let seed = fastrand::u64(..);
+    println!("seed {seed}: put it into the line above to have the same moments again");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let scene = Scene::new("random");
+    let small: Vec<String> = (0..20).map(|number| format!("mailboxes/a/b/{number:04}.tar.zst")).collect();
+    let mut large = vec![0; 17 << 20];
+    let _ = scene.push().run().assert_code(0);
+    let mut old = tree(&scene.set());
+    let (mut killed, mut found) = (0, [0; 3]);
+    for round in 0..12 {
+        random.fill(&mut large[round << 20..][..1 << 20]);
+        let contents: Vec<String> =
+            (0..20).map(|number| format!("{number} of {}", if number % 2 == 0 { 0 } else { round })).collect();
+        let mut files: Vec<(&str, &[u8])> =
+            small.iter().zip(&contents).map(|(name, content)| (name.as_str(), content.as_bytes())).collect();
+        files.push(("mysql/large.sql.zst", &large));
+        let new = tree(&scene.root.make_daily(DAY_1, &files));
+        let mut running = scene.push().args(["--limit-rate", "24M"]).spawn();
+        std::thread::sleep(Duration::from_millis(random.u64(..1100)));
+        killed += usize::from(running.is_running());
+        running.signal(Signal::KILL);
+        let _ = running.wait();
+        found[match scene.complete_tree() {
+            None => 0,
+            Some(there) if there == old => 1,
+            Some(there) => {
+                assert!(there == new, "round {round}: half of both is called a set");
+                2
+            }
+        }] += 1;
+        let _ = scene.push().run().assert_code(0);
+        scene.check_whole();
+        old = new;
+    }
+    println!("{killed} of 12 killed at work; then there was no set, the old one, the new one: {found:?}");
+    assert!(killed >= 6 && found[0] >= 1, "{killed} {found:?}");
 }
 
 #[test]
