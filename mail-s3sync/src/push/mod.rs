@@ -7,6 +7,7 @@ mod closing; // the manifest and the checksums, which make a set of the files
 mod error; // why a set was not pushed
 mod fate; // what is to be done with a file
 mod local; // the set on this machine
+mod protect; // how the bucket protects it, and locks
 mod sources; // what earlier sets in the store already hold
 mod tell; // records and counts
 mod tidy; // what runs that died have left
@@ -14,6 +15,7 @@ mod transfer; // one file
 
 pub(crate) use error::Error;
 pub(crate) use local::LocalSet;
+pub(crate) use protect::lock_end;
 
 use std::collections::HashSet;
 use std::num::NonZeroUsize;
@@ -22,7 +24,6 @@ use jiff::{Timestamp, ZonedDateTime};
 use mail_common::checksum::Sha256;
 use mail_common::exit::Exit;
 use mail_common::interrupt::Interrupt;
-use mail_common::pool;
 use mail_common::record::{TransferAction, timestamp};
 use mail_common::relpath::RelPath;
 use mail_common::report::{self, Progress};
@@ -37,6 +38,7 @@ use crate::store::{Attributes, Body, Cause, Listed, Lock, Marks, ObjectStore, St
 use crate::totals::Totals;
 use fate::Fate;
 use local::LocalFile;
+use protect::already_locked;
 use sources::Sources;
 
 /// Where to push, and how.
@@ -200,11 +202,11 @@ impl Push<'_> {
             Some(_) => contents.entries.len() == work.fates.len() + 1,
             None => contents.checksums == work.local.checksums,
         };
-        let manifest = work.remote.listed.get(MANIFEST).map(|listed| listed.bytes);
-        let same_manifest = match (self.recipients, work.local.manifest()) {
-            (Some(_), _) => manifest.is_some(),
-            (None, own) => manifest == own.map(|file| file.bytes),
-        };
+        let same_manifest = contents.entry(MANIFEST).is_none_or(|entry| {
+            let own = work.local.manifest().filter(|_| self.recipients.is_none());
+            let listed = work.remote.confirmed(entry);
+            listed.is_some_and(|listed| own.is_none_or(|own| own.bytes == listed.bytes))
+        });
         contents.is_confirmed && same_list && same_manifest && work.fates.iter().all(is_there)
     }
 
@@ -219,56 +221,6 @@ impl Push<'_> {
         }
         for name in [MANIFEST, CHECKSUMS] {
             self.tell_own_skipped(work, name, totals);
-        }
-        Ok(())
-    }
-
-    /// Locks every object of a set that is there.
-    fn lock_longer(&self, work: &Work<'_>, lock: Lock) -> Result<(), Error> {
-        self.check_protection()?;
-        let own = [MANIFEST, CHECKSUMS].into_iter().filter(|name| work.remote.listed.contains_key(*name));
-        let files = work.fates.iter().map(|(item, _)| item.stored_path.as_str());
-        let paths: Vec<&str> = files.chain(own).collect();
-        pool::for_each(
-            self.jobs,
-            &paths,
-            || (),
-            |(), path| {
-                self.interrupt.check()?;
-                Ok::<(), Error>(self.store.extend_lock(&work.key(path), lock)?)
-            },
-        )?;
-        // The mark on the checksums says until when everything is locked; they are the same, put again.
-        let checksums = work.remote.contents.as_ref().map(|contents| contents.checksums.clone()).unwrap_or_default();
-        self.put_own(work, CHECKSUMS, Body::of_bytes(CHECKSUMS, checksums))
-    }
-
-    /// Asks the bucket how it protects what it holds, and says what it lacks.
-    fn check_protection(&self) -> Result<(), Error> {
-        let Some(protection) = self.store.protection().map_err(|error| Error::LookFirst(error.into()))? else {
-            return Ok(());
-        };
-        let report = &self.session.report;
-        let state = |is_on: Option<bool>| match is_on {
-            Some(true) => "on",
-            Some(false) => "off",
-            None => "unknown (the store does not say)",
-        };
-        report.summary(format!(
-            "{}: Object Lock {}, versioning {}, default encryption {}",
-            self.location,
-            state(protection.object_lock),
-            state(protection.versioning),
-            state(protection.encryption),
-        ));
-        if protection.object_lock == Some(false) {
-            if self.lock.is_some() {
-                return Err(Error::NoObjectLock { url: self.location.to_string() });
-            }
-            report.warning(format!(
-                "{} has no Object Lock: who has the keys can delete the backups; see the README on how to set up a bucket",
-                self.location
-            ));
         }
         Ok(())
     }
@@ -403,29 +355,4 @@ fn is_as_confirmed(listed: &Listed, done: &Done) -> bool {
         _ => true,
     };
     listed.bytes == done.bytes && same_etag
-}
-
-/// Until when the push that closed the set has locked all of it.
-fn already_locked(work: &Work<'_>) -> Option<Timestamp> {
-    work.remote.contents.as_ref().and_then(|contents| contents.locked_until)
-}
-
-/// When a lock of so many days ends: with the day, so that pushing again on the same day asks for nothing new.
-pub(crate) fn lock_end(now: Timestamp, days: u32) -> Timestamp {
-    const DAY_SECONDS: i64 = 86_400;
-    let day = now.as_second().div_euclid(DAY_SECONDS) + i64::from(days) + 1;
-    Timestamp::from_second(day.saturating_mul(DAY_SECONDS)).unwrap_or(Timestamp::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_lock_ends_with_the_day_and_is_never_shorter_than_asked_for() {
-        let check = |now: &str, days, end: &str| assert_eq!(lock_end(now.parse().unwrap(), days).to_string(), end);
-        check("2026-11-23T00:00:00Z", 1, "2026-11-25T00:00:00Z");
-        check("2026-11-23T23:59:59Z", 1, "2026-11-25T00:00:00Z");
-        check("2026-11-23T04:00:00Z", 30, "2026-12-24T00:00:00Z");
-    }
 }

@@ -33,7 +33,8 @@ pub(crate) struct Encrypted {
 }
 
 impl Entry {
-    pub(super) fn plain((sha256, path): &(Sha256, RelPath)) -> Self {
+    /// A file that is stored as it is in the set.
+    pub(crate) fn plain((sha256, path): &(Sha256, RelPath)) -> Self {
         Self { path: path.clone(), stored: *sha256, plain: *sha256, plain_bytes: None }
     }
 

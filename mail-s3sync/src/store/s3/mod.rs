@@ -12,6 +12,7 @@ mod failure; // what a failed request means
 mod host; // the bucket in the path or in the host
 mod listing; // keys, versions, unfinished uploads
 mod marks; // what we write beside the content
+mod request; // what all requests that make an object have
 mod tls; // whose certificates are trusted
 mod upload; // content, whole or in parts
 

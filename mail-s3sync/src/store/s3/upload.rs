@@ -18,7 +18,8 @@ use tokio::task::JoinSet;
 
 use super::attempt::Patience;
 use super::failure::Failure;
-use super::{Bucket, Sizes, marks};
+use super::request::new_object;
+use super::{Bucket, Sizes};
 use crate::store::{Attributes, Body, Cause, Confirmed};
 
 /// Pieces in memory for each file that is sent at a time.
@@ -66,19 +67,10 @@ impl Bucket {
     async fn put_whole(&self, key: &str, content: Bytes, attributes: &Attributes) -> Result<Confirmed, Cause> {
         let md5 = Md5::digest(&content);
         let request = || PutObjectRequest {
-            bucket: self.name.clone(),
-            key: self.full(key),
             body: Some(stream_of(&content)),
             content_length: i64::try_from(content.len()).ok(),
             content_md5: Some(BASE64.encode(md5)),
-            metadata: Some(marks::write(&attributes.marks)),
-            object_lock_mode: attributes.lock.map(|lock| lock.mode.name().to_owned()),
-            object_lock_retain_until_date: attributes.lock.map(|lock| lock.until.to_string()),
-            storage_class: self.writing.storage_class.clone(),
-            server_side_encryption: self.writing.encryption.clone(),
-            ssekms_key_id: self.writing.kms_key.clone(),
-            tagging: self.writing.tags.clone(),
-            ..Default::default()
+            ..new_object!(PutObjectRequest, self, key, attributes)
         };
         let answer =
             self.attempt(Patience::Full, || self.client.put_object(request())).await?.map_err(Failure::cause)?;
@@ -88,18 +80,7 @@ impl Bucket {
 
     /// Begins an upload in parts.
     pub(super) async fn create(&self, key: &str, attributes: &Attributes) -> Result<String, Cause> {
-        let request = || CreateMultipartUploadRequest {
-            bucket: self.name.clone(),
-            key: self.full(key),
-            metadata: Some(marks::write(&attributes.marks)),
-            object_lock_mode: attributes.lock.map(|lock| lock.mode.name().to_owned()),
-            object_lock_retain_until_date: attributes.lock.map(|lock| lock.until.to_string()),
-            storage_class: self.writing.storage_class.clone(),
-            server_side_encryption: self.writing.encryption.clone(),
-            ssekms_key_id: self.writing.kms_key.clone(),
-            tagging: self.writing.tags.clone(),
-            ..Default::default()
-        };
+        let request = || new_object!(CreateMultipartUploadRequest, self, key, attributes);
         let answer = self.attempt(Patience::Full, || self.client.create_multipart_upload(request())).await?;
         let id = answer.map_err(Failure::cause)?.upload_id;
         let id = id.ok_or_else(|| Cause::Odd("an upload without its id".to_owned()))?;
