@@ -158,6 +158,12 @@ fn a_pull_gets_through_and_takes_nothing_that_is_damaged() {
     damage_once();
     let again = scene.push().run().assert_code(0);
     assert!(again.data("transfer").iter().all(|transfer| transfer["action"] == "skipped"), "{}", again.stderr);
+    scene.proxy.set_rule(|request| match request.target.contains("0007") {
+        true => Fault::Answer(403, "InvalidObjectState"),
+        false => Fault::None,
+    });
+    let to = tempfile::tempdir().unwrap();
+    let _ = pull(to.path()).assert_code(1).assert_stderr("0007.tar.zst: the object is archived");
     // Nor is a set called good whose checksums never come as they were put.
     scene.proxy.set_rule(|request| match request.target.contains("checksums") {
         true => Fault::CorruptAnswer,

@@ -34,6 +34,8 @@ pub(crate) enum Cause {
     ClockSkew { message: String },
     #[error("not allowed ({message}); {hint}")]
     Denied { message: String, hint: &'static str },
+    #[error("the object is archived: have the store restore it first (aws s3api restore-object), or use another set")]
+    Archived,
     #[error("the store answered {status} {code}: {message}")]
     Refused { status: u16, code: String, message: String },
     #[error("the store's answer makes no sense: {0}")]
@@ -81,6 +83,7 @@ impl StoreError {
             | Cause::Interrupted(_) => true,
             Cause::Io(error) => error.kind() == io::ErrorKind::StorageFull,
             Cause::Local(_)
+            | Cause::Archived
             | Cause::Refused { .. }
             | Cause::Odd(_)
             | Cause::Transport(_)

@@ -36,7 +36,8 @@ impl Failure {
             RusotoError::Service(error) => {
                 let name = format!("{error:?}");
                 let code = name.split(['(', ' ']).next().unwrap_or_default().to_owned();
-                Self::Answer { status: 404, code, message: error.to_string() }
+                let status = if code.starts_with("NoSuch") { 404 } else { 403 };
+                Self::Answer { status, code, message: error.to_string() }
             }
             RusotoError::HttpDispatch(error) if tls::is_distrust(&error.to_string()) => {
                 Self::Distrust(error.to_string())
@@ -103,6 +104,7 @@ impl Failure {
         match (status, code.as_str()) {
             (_, "NoSuchBucket") => Cause::NoSuchBucket,
             (_, "RequestTimeTooSkewed") => Cause::ClockSkew { message },
+            (_, "InvalidObjectState" | "ObjectNotInActiveTierError") => Cause::Archived,
             (
                 _,
                 "InvalidAccessKeyId"
@@ -140,6 +142,7 @@ fn unescaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rusoto_s3::GetObjectError;
 
     fn answer(status: u16, code: &str) -> Failure {
         Failure::Answer { status, code: code.to_owned(), message: "m".to_owned() }
@@ -157,6 +160,14 @@ mod tests {
         for (status, code) in [(403, "AccessDenied"), (404, "NoSuchBucket"), (400, "InvalidArgument"), (501, "")] {
             check(answer(status, code), Remedy::GiveUp);
         }
+    }
+
+    #[test]
+    fn an_archived_object_is_not_a_missing_one() {
+        let failure = |error| Failure::new(RusotoError::Service(error));
+        let archived = failure(GetObjectError::InvalidObjectState("m".to_owned()));
+        assert!(!archived.is_not_found() && matches!(archived.cause(), Cause::Archived));
+        assert!(failure(GetObjectError::NoSuchKey("m".to_owned())).is_not_found());
     }
 
     #[test]
