@@ -5,6 +5,7 @@ mod support;
 
 use std::collections::HashSet;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -76,6 +77,10 @@ impl Scene {
     }
 }
 
+fn is_list(request: &Request) -> bool {
+    request.target.contains("list-type")
+}
+
 fn is_put(request: &Request) -> bool {
     request.method == "PUT" && request.body_bytes > 0
 }
@@ -100,7 +105,7 @@ fn a_push_gets_through_whatever_the_network_does() {
             true if request.number % 2 == 0 => Fault::Body("<Error><Code>InternalError</Code></Error>"),
             _ => Fault::None,
         }),
-        ("cut documents", |request| match request.target.contains("list-type") && request.number < 2 {
+        ("cut documents", |request| match is_list(request) && request.number < 2 {
             true => Fault::Body("<ListBucketResult><IsTruncated>false</IsTruncated><Contents>"),
             false => Fault::None,
         }),
@@ -215,6 +220,70 @@ fn what_cannot_be_helped_is_said_and_nothing_is_claimed() {
     });
     let _ = scene.push().args(["--attempts", "2"]).run().assert_code(3);
     assert_eq!(scene.complete_sets(), 0, "everything is there but the checksums");
+}
+
+#[test]
+fn a_listing_that_fails_is_never_an_empty_one() {
+    let scene = Scene::new("listing");
+    let _ = scene.push().run().assert_code(0);
+    const HALF: &str = "<ListBucketResult><IsTruncated>true</IsTruncated>\
+                        <NextContinuationToken>next</NextContinuationToken></ListBucketResult>";
+    fn is_of_objects(request: &Request) -> bool {
+        is_list(request) && !request.target.contains("delimiter")
+    }
+    let rules: [fn(&Request) -> Fault; 3] = [
+        |request| if is_list(request) { Fault::Answer(403, "AccessDenied") } else { Fault::None },
+        |request| if is_of_objects(request) { Fault::Answer(403, "AccessDenied") } else { Fault::None },
+        |request| match is_of_objects(request) {
+            true if request.target.contains("continuation-token") => Fault::Answer(500, "InternalError"),
+            true => Fault::Body(HALF),
+            false => Fault::None,
+        },
+    ];
+    for rule in rules {
+        scene.proxy.set_rule(rule);
+        let pushed = scene.push().args(["--attempts", "2"]).run();
+        assert!([2, 3].contains(&pushed.code()), "{}", pushed.stderr);
+        assert!(!scene.proxy.seen().iter().any(|request| request.method == "PUT"), "{}", pushed.stderr);
+        for command in ["list", "verify", "pull"] {
+            let tool = scene.root.s3_tool(&scene.server, &scene.proxy.endpoint()).arg(command);
+            let tool = tool.args(["--attempts", "2", "--from", &scene.bucket]);
+            let to = tempfile::tempdir().unwrap();
+            let outcome = if command == "pull" { tool.arg("--to").arg(to.path()).run() } else { tool.run() };
+            assert!([2, 3].contains(&outcome.code()), "{command}: {}", outcome.stderr);
+            assert_eq!(outcome.data("set").len(), 0, "{command}");
+        }
+    }
+    scene.check_whole();
+}
+
+#[test]
+fn what_changes_between_its_confirmation_and_the_closing_is_found() {
+    let scene = Scene::new("changed");
+    let meddle = |args: &'static [&'static str]| {
+        let (server, lists) = (Arc::clone(&scene.server), AtomicUsize::new(0));
+        scene.proxy.set_rule(move |request| {
+            // The first listing is of what is there, the last one of what has come.
+            if is_list(request) && request.target.contains("2026-11-23") && lists.fetch_add(1, Ordering::Relaxed) == 1 {
+                let _ = server.aws_ok(args);
+            }
+            Fault::None
+        });
+        let _ = scene.push().run().assert_code(3).assert_stderr("0007.tar.zst is not what was confirmed a moment ago");
+        assert_eq!(scene.complete_sets(), 0);
+    };
+    // Another file of the same size, and none at all.
+    meddle(&[
+        "s3",
+        "cp",
+        "--quiet",
+        "s3://changed/daily/2026-11-23/mailboxes/a/b/0008.tar.zst",
+        "s3://changed/daily/2026-11-23/mailboxes/a/b/0007.tar.zst",
+    ]);
+    meddle(&["s3", "rm", "--quiet", "s3://changed/daily/2026-11-23/mailboxes/a/b/0007.tar.zst"]);
+    scene.proxy.set_rule(|_| Fault::None);
+    let _ = scene.push().run().assert_code(0);
+    scene.check_whole();
 }
 
 #[test]
