@@ -127,6 +127,10 @@ fn a_locked_set_cannot_be_deleted() {
     let _ = push(DAY_1, "s3://open", &["--lock-days", "2"]).assert_code(2).assert_stderr("no Object Lock");
     assert_eq!(server.aws_ok(&["s3", "ls", "s3://open"]), "");
 
+    // Also when the set is there already.
+    let _ = push(DAY_1, "s3://open", &[]).assert_code(0);
+    let _ = push(DAY_1, "s3://open", &["--lock-days", "2"]).assert_code(2).assert_stderr("no Object Lock");
+
     let first = push(DAY_1, "s3://mail", &["--lock-days", "2"]).assert_code(0);
     let until = first.data("transfer")[0]["locked_until"].as_str().unwrap().to_owned();
     assert!(!first.stderr.contains("no Object Lock"), "{}", first.stderr);
@@ -160,8 +164,9 @@ fn a_locked_set_cannot_be_deleted() {
     for path in ["mysql/large.sql.zst", "dkim/dkim.tar.zst", "manifest.jsonl", "checksums.sha256"] {
         assert_eq!(locked(&format!("daily/{DAY_1}/{path}")), later, "{path}");
     }
-    let _ = push(DAY_1, "s3://mail", &["--lock-days", "1"]).assert_code(0);
+    let shorter = push(DAY_1, "s3://mail", &["--lock-days", "1"]).assert_code(0);
     assert_eq!(locked(&format!("daily/{DAY_1}/dkim/dkim.tar.zst")), later);
+    assert!(shorter.data("transfer").iter().all(|transfer| transfer["locked_until"] == later.as_str()));
 }
 
 #[test]
