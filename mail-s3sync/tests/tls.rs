@@ -77,6 +77,10 @@ fn an_authority_of_ones_own_is_named_as_the_aws_command_line_has_it() {
     let other = Authority::new(&scene.root.path().join("other")).file();
     scene.assert_refused(scene.push().env("AWS_CA_BUNDLE", &other).env("SSL_CERT_FILE", &own), &["AWS_CA_BUNDLE"]);
     scene.assert_refused(scene.push().env("AWS_CA_BUNDLE", &other).env("AWS_CONFIG_FILE", &config), &["AWS_CA_BUNDLE"]);
+    let damaged = scene.root.path().join("damaged.pem");
+    let text = fs::read_to_string(&own).unwrap().replace("MII", "");
+    mail_common::atomic::write_file(&damaged, text.as_bytes()).unwrap();
+    scene.assert_refused(scene.push().env("AWS_CA_BUNDLE", &damaged), &["AWS_CA_BUNDLE", "is damaged"]);
     // Several in one file.
     let both = scene.root.path().join("both.pem");
     let text = [other.clone(), own].map(|file| fs::read_to_string(file).unwrap()).concat();

@@ -110,11 +110,11 @@ impl Dispatcher {
         if request.uri().scheme() == Some(&Scheme::HTTP) {
             return Ok(self.plain.request(request));
         }
-        let connect = || self.trust.connector(self.connector.clone()).map_err(|error| error.to_string());
+        let connect = || self.trust.connector(self.connector.clone());
         let secure = self.secure.get_or_init(|| Ok(hyper::Client::builder().build(connect()?)));
         match secure {
             Ok(client) => Ok(client.request(request)),
-            Err(reason) => Err(HttpDispatchError::new(format!("TLS cannot be used: {reason}"))),
+            Err(reason) => Err(HttpDispatchError::new(reason.clone())),
         }
     }
 

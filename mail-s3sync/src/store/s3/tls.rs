@@ -11,8 +11,9 @@ use native_tls::{Certificate, TlsConnector};
 
 /// What every certificate in PEM begins with.
 const PEM_BEGIN: &[u8] = b"-----BEGIN ";
-/// A complaint that trying again cannot help begins so.
+/// What trying again cannot help begins with one of these.
 const NOT_TRUSTED: &str = "the certificate of ";
+const UNUSABLE: &str = "TLS cannot be used";
 
 /// Whose certificates are trusted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,16 +46,23 @@ impl Trust {
     }
 
     /// Connects by `http`, and then speaks TLS.
-    pub(super) fn connector(&self, http: HttpConnector) -> Result<HttpsConnector<HttpConnector>, native_tls::Error> {
+    pub(super) fn connector(&self, http: HttpConnector) -> Result<HttpsConnector<HttpConnector>, String> {
         let mut builder = TlsConnector::builder();
         if let Self::Bundle(pem) = self {
             builder.disable_built_in_roots(true);
-            for certificate in Certificate::stack_from_pem(pem)? {
+            let damaged = ": a certificate in the file that AWS_CA_BUNDLE or ca_bundle names is damaged";
+            let certificates = Certificate::stack_from_pem(pem).map_err(|error| unusable(damaged, &error))?;
+            for certificate in certificates {
                 builder.add_root_certificate(certificate);
             }
         }
-        Ok(HttpsConnector::from((http, builder.build()?.into())))
+        let tls = builder.build().map_err(|error| unusable("", &error))?;
+        Ok(HttpsConnector::from((http, tls.into())))
     }
+}
+
+fn unusable(why: &str, error: &native_tls::Error) -> String {
+    format!("{UNUSABLE}{why} ({})", reason(&error.to_string()))
 }
 
 /// What to say of a request to `host` that failed because of TLS; `None` when it was something else.
@@ -66,9 +74,9 @@ pub(super) fn complaint(error: &hyper::Error, host: &str) -> Option<String> {
     })
 }
 
-/// Whether `message` is a [`complaint`] that will be the same next time.
+/// Whether `message`, of this module, will be the same next time.
 pub(super) fn is_distrust(message: &str) -> bool {
-    message.starts_with(NOT_TRUSTED)
+    [NOT_TRUSTED, UNUSABLE].iter().any(|start| message.starts_with(start))
 }
 
 /// Why the certificate was refused, which stands behind the text of OpenSSL in parentheses.
