@@ -88,9 +88,7 @@ fn the_life_of_a_set_in_a_bucket() {
     assert_eq!(usage["objects"], 14);
     assert_eq!(usage["by_storage_class"]["STANDARD"]["objects"], 14);
 
-    // Damage that a listing does not show, done by another program: the same size. Not in the second of the closing, since
-    // the times of a listing are in seconds.
-    std::thread::sleep(std::time::Duration::from_millis(1100));
+    // Damage that a listing does not show, done by another program: the same size.
     let dkim = format!("{URL}/daily/{DAY_2}/dkim/dkim.tar.zst");
     let other = root.path().join("down/dkim/dkim.tar.zst");
     let _ = server.aws_ok(&["s3", "cp", "--quiet", other.to_str().unwrap(), &dkim]);

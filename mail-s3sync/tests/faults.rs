@@ -13,7 +13,7 @@ use mail_tests::proxy::{Fault, Proxy, Request};
 use mail_tests::run::{Outcome, Tool};
 use mail_tests::s3::{ROLE, S3Server};
 use rustix::process::Signal;
-use support::{DAY_1, SampleRoot, Tree, tree};
+use support::{DAY_1, DAY_2, SampleRoot, Tree, tree};
 
 /// A server, a proxy before it, and a set whose large file goes up in three parts.
 struct Scene {
@@ -284,6 +284,39 @@ fn what_changes_between_its_confirmation_and_the_closing_is_found() {
     scene.proxy.set_rule(|_| Fault::None);
     let _ = scene.push().run().assert_code(0);
     scene.check_whole();
+}
+
+#[test]
+fn what_is_written_while_the_set_is_closed_is_neither_kept_nor_copied() {
+    let scene = Scene::new("window");
+    let server = Arc::clone(&scene.server);
+    // After the last look at the objects, and before the closing: no time tells, and the size is the same.
+    scene.proxy.set_rule(move |request| {
+        if request.method == "PUT" && request.target.ends_with("checksums.sha256") {
+            let [from, to] = ["0008", "0007"].map(|n| format!("s3://window/daily/{DAY_1}/mailboxes/a/b/{n}.tar.zst"));
+            let _ = server.aws_ok(&["s3", "cp", "--quiet", &from, &to]);
+        }
+        Fault::None
+    });
+    let _ = scene.push().run().assert_code(0);
+    scene.proxy.set_rule(|_| Fault::None);
+    let actions = |outcome: &Outcome| {
+        let transfers = outcome.data("transfer");
+        ["uploaded", "copied", "skipped"].map(|action| transfers.iter().filter(|t| t["action"] == action).count())
+    };
+    // The next day has the same files: that one is sent, and the others are copied, after a question for each.
+    let today = tree(&scene.set());
+    let files = today.iter().filter(|(path, _)| path.contains('/'));
+    let files: Vec<(&str, &[u8])> = files.map(|(path, content)| (path.as_str(), content.as_slice())).collect();
+    let tomorrow = scene.root.make_daily(DAY_2, &files);
+    let push = scene.root.push_to_s3(&scene.server, &scene.proxy.endpoint(), DAY_2, &scene.bucket);
+    assert_eq!(actions(&push.run().assert_code(0)), [3, 21, 0]);
+    assert!(scene.complete_tree() == Some(tree(&tomorrow)), "the newest is that of the next day");
+    // And the first day is healed.
+    assert_eq!(actions(&scene.push().run().assert_code(0)), [3, 0, 21]);
+    assert_eq!(actions(&scene.push().run().assert_code(0)), [0, 0, 24]);
+    let deep = scene.root.s3_tool(&scene.server, &scene.server.endpoint());
+    let _ = deep.args(["verify", "--deep", "--date", DAY_1, "--from", &scene.bucket]).run().assert_code(0);
 }
 
 #[test]

@@ -80,7 +80,7 @@ mod tests {
 
     use super::*;
     use crate::push::local::LocalFile;
-    use crate::remote::{Contents, Encrypted};
+    use crate::remote::{Contents, Encrypted, seal};
 
     const CLOSED: i64 = 100;
 
@@ -93,9 +93,14 @@ mod tests {
 
     /// A set that was closed with `dkim/a` of one byte, which was stored `at` that second.
     fn remote(at: i64) -> RemoteSet {
+        sealed(at, None)
+    }
+
+    /// As [`remote`], with a seal.
+    fn sealed(at: i64, recorded: Option<Sha256>) -> RemoteSet {
         let listed = |key: &str, bytes, at| {
             let modified = Timestamp::from_second(at).unwrap();
-            (key.to_owned(), Listed { key: key.to_owned(), bytes, etag: None, modified })
+            (key.to_owned(), Listed { key: key.to_owned(), bytes, etag: Some("e".to_owned()), modified })
         };
         let entry = Entry::plain(&(Sha256::of(b"a"), "dkim/a".parse().unwrap()));
         let contents = Contents {
@@ -106,13 +111,10 @@ mod tests {
             is_confirmed: true,
             locked_until: None,
             checksums_locked_until: None,
+            seal: recorded,
         };
-        RemoteSet {
-            name: "daily/2026-11-23".parse().unwrap(),
-            listed: [listed("checksums.sha256", 1, CLOSED), listed("dkim/a", 1, at)].into(),
-            contents: Some(contents),
-            damage: None,
-        }
+        let listed = [listed("checksums.sha256", 1, CLOSED), listed("dkim/a", 1, at)].into();
+        RemoteSet::new("daily/2026-11-23".parse().unwrap(), listed, Some(contents), None)
     }
 
     #[track_caller]
@@ -134,6 +136,12 @@ mod tests {
         check(b"a", &others, "Ask");
         others.listed.clear();
         check(b"a", &others, "Send");
+    }
+
+    #[test]
+    fn a_seal_tells_more_than_times() {
+        check(b"a", &sealed(CLOSED + 1, seal([("dkim/a", Some("e"))])), "There");
+        check(b"a", &sealed(CLOSED - 1, seal([("dkim/a", Some("other"))])), "Ask");
     }
 
     #[test]

@@ -33,8 +33,8 @@ use mail_common::tool::Session;
 use crate::encryption::Recipients;
 use crate::location::Location;
 use crate::parallel::each_until_fatal;
-use crate::remote::{self, AsText, RemoteSet, SetName};
-use crate::store::{Attributes, Body, Cause, Listed, Lock, Marks, ObjectStore, StoreError};
+use crate::remote::{self, AsText, RemoteSet, SetName, seal};
+use crate::store::{Attributes, Body, Cause, Confirmed, Listed, Lock, Marks, ObjectStore, StoreError};
 use crate::totals::Totals;
 use fate::Fate;
 use local::LocalFile;
@@ -316,21 +316,38 @@ impl Push<'_> {
             (_, Some(own)) => (Some(Body::open(&own.location, own.sha256, Some(own.bytes))?), local.checksums.clone()),
             (_, None) => (None, local.checksums.clone()),
         };
-        for (name, body) in [(MANIFEST, manifest), (CHECKSUMS, Some(Body::of_bytes(CHECKSUMS, checksums)))] {
-            if let Some(body) = body {
-                let found = (body.bytes(), body.sha256());
-                self.put_own(work, name, body)?;
-                self.tell_own(work, name, found, totals);
-            }
-        }
+        let mut etags: Vec<(&str, Option<&str>)> =
+            done.iter().map(|done| (done.item.stored_path.as_str(), done.etag.as_deref())).collect();
+        let put_manifest = |body| self.put_and_tell(work, MANIFEST, body, Marks::default(), totals);
+        let manifest = manifest.map(put_manifest).transpose()?;
+        etags.extend(manifest.as_ref().map(|confirmed| (MANIFEST, confirmed.etag.as_deref())));
+        let marks = self.closing_marks(seal(etags));
+        self.put_and_tell(work, CHECKSUMS, Body::of_bytes(CHECKSUMS, checksums), marks, totals)?;
         Ok(())
     }
 
-    fn put_own(&self, work: &Work<'_>, name: &str, body: Body) -> Result<(), Error> {
-        let locked_until = self.lock.filter(|_| name == CHECKSUMS).map(|lock| lock.until);
-        let marks = Marks { sha256: Some(body.sha256()), locked_until, ..Marks::default() };
-        self.store.put(&work.key(name), body, &Attributes { marks, lock: self.lock })?;
-        Ok(())
+    fn put_and_tell(
+        &self,
+        work: &Work<'_>,
+        name: &str,
+        body: Body,
+        marks: Marks,
+        totals: &mut Totals,
+    ) -> Result<Confirmed, Error> {
+        let found = (body.bytes(), body.sha256());
+        let confirmed = self.put_own(work, name, body, marks)?;
+        self.tell_own(work, name, found, totals);
+        Ok(confirmed)
+    }
+
+    fn put_own(&self, work: &Work<'_>, name: &str, body: Body, marks: Marks) -> Result<Confirmed, Error> {
+        let marks = Marks { sha256: Some(body.sha256()), ..marks };
+        Ok(self.store.put(&work.key(name), body, &Attributes { marks, lock: self.lock })?)
+    }
+
+    /// What the checksums say of the other objects.
+    fn closing_marks(&self, seal: Option<Sha256>) -> Marks {
+        Marks { locked_until: self.lock.map(|lock| lock.until), seal, ..Marks::default() }
     }
 }
 

@@ -54,8 +54,10 @@ impl Push<'_> {
             },
         )?;
         // The mark on the checksums says until when everything is locked; they are the same, put again.
-        let checksums = work.remote.contents.as_ref().map(|contents| contents.checksums.clone()).unwrap_or_default();
-        self.put_own(work, CHECKSUMS, Body::of_bytes(CHECKSUMS, checksums))
+        let Some(contents) = &work.remote.contents else { return Ok(()) };
+        let checksums = Body::of_bytes(CHECKSUMS, contents.checksums.clone());
+        self.put_own(work, CHECKSUMS, checksums, self.closing_marks(contents.seal))?;
+        Ok(())
     }
 }
 

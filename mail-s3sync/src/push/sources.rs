@@ -17,10 +17,12 @@ pub(crate) type Sources = HashMap<Sha256, Source>;
 pub(crate) struct Source {
     pub(crate) object: Listed,
     pub(crate) stored: Sha256,
+    /// Whether that is what the push which closed its set has confirmed; else the store has to be asked.
+    pub(crate) is_confirmed: bool,
 }
 
-/// Where the `needed` digests are in the store: in `target` as it is, else in the newest sets that have them. Only what
-/// a push has confirmed counts, and only what is encrypted to the same `recipients`.
+/// Where the `needed` digests are in the store: in `target` as it is, else in the newest sets that have them. Only sets
+/// that a push has closed count, and only what is encrypted to the same `recipients`.
 pub(crate) fn find(
     store: &dyn ObjectStore,
     jobs: NonZeroUsize,
@@ -61,20 +63,20 @@ fn read(
         is_for(contents, recipients) && contents.entries.iter().any(|entry| needed.contains(&entry.plain))
     };
     match contents.filter(is_useful) {
-        Some(contents) => {
-            Ok(Some(RemoteSet { name, listed: list(store, name)?, contents: Some(contents), damage: None }))
-        }
+        Some(contents) => Ok(Some(RemoteSet::new(name, list(store, name)?, Some(contents), None))),
         None => Ok(None),
     }
 }
 
 fn add(sources: &mut Sources, set: &RemoteSet, needed: &HashSet<Sha256>, recipients: Option<&str>) {
-    let Some(contents) = set.contents.as_ref().filter(|contents| is_for(contents, recipients)) else { return };
+    let closed_by_push = set.contents.as_ref().filter(|contents| contents.is_confirmed);
+    let Some(contents) = closed_by_push.filter(|contents| is_for(contents, recipients)) else { return };
     for entry in contents.entries.iter().filter(|entry| needed.contains(&entry.plain)) {
         if recipients.is_some() == entry.is_encrypted()
-            && let Some(object) = set.confirmed(entry)
+            && let Some(object) = set.object(entry)
         {
-            let source = || Source { object: object.clone(), stored: entry.stored };
+            let is_confirmed = set.confirmed(entry).is_some();
+            let source = || Source { object: object.clone(), stored: entry.stored, is_confirmed };
             sources.entry(entry.plain).or_insert_with(source);
         }
     }

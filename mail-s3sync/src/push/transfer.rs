@@ -50,6 +50,9 @@ impl Push<'_> {
         if self.recipients.is_none() && source.object.bytes != item.bytes {
             return Ok(None);
         }
+        if !source.is_confirmed && !self.is_marked(source)? {
+            return Ok(None);
+        }
         let attributes = self.attributes(item, source.stored);
         let copied = match self.store.copy(&source.object, key, &attributes) {
             // Whatever it was, sending is the other way to the same end.
@@ -61,6 +64,12 @@ impl Push<'_> {
         };
         let bytes = source.object.bytes;
         Ok(copied.map(|confirmed| self.done(item, bytes, source.stored, confirmed, TransferAction::Copied)))
+    }
+
+    /// Whether the store says of the source what the checksums of its set say.
+    fn is_marked(&self, source: &Source) -> Result<bool, Error> {
+        let found = self.store.look(&source.object.key)?;
+        Ok(found.is_some_and(|found| found.marks.sha256 == Some(source.stored) && found.etag == source.object.etag))
     }
 
     fn upload(&self, item: &Item, key: &str) -> Result<Done, Error> {
@@ -79,7 +88,7 @@ impl Push<'_> {
             sha256: Some(stored),
             plain_sha256: self.recipients.map(|_| item.sha256),
             recipients: self.recipients.map(|recipients| recipients.text().to_owned()),
-            locked_until: None,
+            ..Marks::default()
         };
         Attributes { marks, lock: self.lock }
     }

@@ -5,6 +5,7 @@
 
 mod entries; // what the checksums of a set list, and the digests before encryption
 mod error; // what is stored is not what it should be
+mod seal; // whether the objects are those that were confirmed
 mod name; // daily/2026-11-23, daily/2026-11-23.incomplete
 mod small; // checksums and manifests, read whole
 mod survey; // every set below a prefix
@@ -12,6 +13,7 @@ mod survey; // every set below a prefix
 pub(crate) use entries::{AGE, Encrypted, Entry, path_of};
 pub(crate) use error::Error;
 pub(crate) use name::SetName;
+pub(crate) use seal::{Seal, seal};
 pub(crate) use small::{Small, read_small};
 pub(crate) use survey::{Surveyed, names, survey};
 
@@ -34,6 +36,7 @@ pub(crate) struct RemoteSet {
     pub(crate) contents: Option<Contents>,
     /// Why what it says of itself cannot be used.
     pub(crate) damage: Option<Error>,
+    seal: Seal,
 }
 
 /// What a set says of itself.
@@ -53,6 +56,8 @@ pub(crate) struct Contents {
     pub(crate) locked_until: Option<Timestamp>,
     /// Until when the store refuses to delete the checksums.
     pub(crate) checksums_locked_until: Option<Timestamp>,
+    /// Which objects the push has confirmed.
+    pub(crate) seal: Option<Sha256>,
 }
 
 impl RemoteSet {
@@ -64,22 +69,44 @@ impl RemoteSet {
             Some(Err(error)) if error.is_damage() => (None, Some(error)),
             Some(contents) => (contents?, None),
         };
-        Ok(Self { name, listed, contents, damage })
+        Ok(Self::new(name, listed, contents, damage))
     }
 
-    /// The object of an entry, when the push that closed the set has confirmed it and it was not written since.
+    /// What was read of a set.
+    pub(crate) fn new(
+        name: SetName,
+        listed: HashMap<String, Listed>,
+        contents: Option<Contents>,
+        damage: Option<Error>,
+    ) -> Self {
+        let entries = contents.iter().flat_map(|contents| &contents.entries);
+        let paths = entries.map(|entry| entry.path.as_text().unwrap_or_default());
+        let etags = paths.map(|path| (path, listed.get(path).and_then(|listed| listed.etag.as_deref())));
+        let seal = Seal::of(contents.as_ref().and_then(|contents| contents.seal), etags);
+        Self { name, listed, contents, damage, seal }
+    }
+
+    /// The object of an entry, when it is the one that the push which closed the set has confirmed.
     pub(crate) fn confirmed(&self, entry: &Entry) -> Option<&Listed> {
         let closed = self.listed.get(CHECKSUMS)?.modified;
-        let listed = self.listed.get(entry.path.as_text()?)?;
-        let is_confirmed = self.contents.as_ref().is_some_and(|contents| contents.is_confirmed);
-        (is_confirmed && listed.modified <= closed).then_some(listed)
+        let listed = self.object(entry)?;
+        let is_old = match self.seal {
+            Seal::Absent => listed.modified <= closed,
+            Seal::Whole => true,
+            Seal::Broken => false,
+        };
+        (self.contents.as_ref()?.is_confirmed && is_old).then_some(listed)
+    }
+
+    /// What has the name of an entry, whatever it is.
+    pub(crate) fn object(&self, entry: &Entry) -> Option<&Listed> {
+        self.listed.get(entry.path.as_text()?)
     }
 
     /// How many files the checksums list that are not there.
     pub(crate) fn missing(&self) -> usize {
         let entries = self.contents.iter().flat_map(|contents| &contents.entries);
-        let is_there = |entry: &&Entry| entry.path.as_text().is_some_and(|path| self.listed.contains_key(path));
-        entries.filter(|entry| !is_there(entry)).count()
+        entries.filter(|entry| self.object(entry).is_none()).count()
     }
 
     /// Whether it can be restored as a whole.
@@ -112,6 +139,7 @@ impl Contents {
             is_confirmed: !store.keeps_marks() || found.marks.sha256.is_some(),
             locked_until: found.marks.locked_until,
             checksums_locked_until: found.locked_until,
+            seal: found.marks.seal,
         }))
     }
 

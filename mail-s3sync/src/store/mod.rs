@@ -88,6 +88,8 @@ pub(crate) struct Marks {
     pub(crate) recipients: Option<String>,
     /// Until when every object of the set is locked; only with its checksums.
     pub(crate) locked_until: Option<Timestamp>,
+    /// Of every other object of the set, the ETag that was confirmed; only with its checksums.
+    pub(crate) seal: Option<Sha256>,
 }
 
 /// An object that was asked for by its key.
