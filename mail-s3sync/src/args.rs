@@ -190,7 +190,7 @@ pub(crate) struct StoreArgs {
     #[arg(long, value_name = "RATE", value_parser = parse_rate, help_heading = "Store")]
     pub(crate) limit_rate: Option<NonZeroU64>,
 
-    /// The profile in ~/.aws/config and ~/.aws/credentials [AWS_PROFILE]
+    /// The profile in ~/.aws/config and ~/.aws/credentials [AWS_PROFILE, else default]
     #[arg(long, value_name = "PROFILE", help_heading = "Store")]
     pub(crate) profile: Option<String>,
 

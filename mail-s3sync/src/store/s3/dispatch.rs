@@ -2,7 +2,7 @@
 //!
 //! rusoto's own dispatcher has no time-outs, hangs on a cut XML document, takes a page of HTML for an empty listing,
 //! and panics on odd headers. This one signs the request (after rewriting it), sends it piece by piece, watches that
-//! something moves, follows a redirect to another region's host, and lets [`answer`](super::answer) check what comes.
+//! something moves, follows a redirect to another region's host, and lets [`answer`] check what comes.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
