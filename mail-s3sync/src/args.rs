@@ -1,12 +1,11 @@
 //! The command line.
 
-use std::num::{NonZeroU16, NonZeroU32, NonZeroU64};
+use std::num::{NonZeroU16, NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use jiff::civil::Date;
-use mail_common::set::{Component, UnknownComponent};
-use mail_common::tool::CommonArgs;
+use mail_common::tool::{CommonArgs, ComponentArg};
 
 use crate::encryption::Recipient;
 use crate::location::Location;
@@ -109,9 +108,9 @@ pub(crate) struct PullArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) to: PathBuf,
 
-    /// Only this: mailboxes (or mail), mysql, config, ssl, dkim; may be repeated
-    #[arg(long, value_name = "COMPONENT", value_parser = parse_component)]
-    pub(crate) component: Vec<Component>,
+    /// Only this: mailboxes (or mail), mysql, config, ssl, dkim, all; may be repeated
+    #[arg(long, value_name = "COMPONENT")]
+    pub(crate) component: Vec<ComponentArg>,
 
     /// Only this mailbox; may be repeated
     #[arg(long, value_name = "USER@DOMAIN")]
@@ -183,15 +182,15 @@ pub(crate) struct FromArgs {
 /// How the store is spoken to.
 #[derive(ClapArgs, Clone, Debug)]
 pub(crate) struct StoreArgs {
-    /// Requests and files at a time
-    #[arg(long, value_name = "N", default_value = "4", help_heading = "Store")]
-    pub(crate) jobs: NonZeroU16,
+    /// Requests and files at a time, 1 to 128; each takes up to 16 MiB of memory
+    #[arg(long, value_name = "N", default_value = "4", value_parser = parse_jobs, help_heading = "Store")]
+    pub(crate) jobs: NonZeroUsize,
 
     /// At most so many bytes a second, all together; K, M and G stand for 1024, 1024^2, 1024^3
     #[arg(long, value_name = "RATE", value_parser = parse_rate, help_heading = "Store")]
     pub(crate) limit_rate: Option<NonZeroU64>,
 
-    /// The profile in ~/.aws/config and ~/.aws/credentials [AWS_PROFILE]
+    /// The profile in ~/.aws/config and ~/.aws/credentials [AWS_PROFILE, else default]
     #[arg(long, value_name = "PROFILE", help_heading = "Store")]
     pub(crate) profile: Option<String>,
 
@@ -221,6 +220,7 @@ Settings come from flags, then the environment, then --config FILE: BACKUP_ROOT,
 AWS_REGION, AWS_DEFAULT_REGION, AWS_ENDPOINT_URL, and S3_PRICES (such as 'STANDARD=0.023 GLACIER_IR=0.004', US dollars
 for a GB and month). Credentials come from where the AWS command line takes them: AWS_ACCESS_KEY_ID and
 AWS_SECRET_ACCESS_KEY, a web identity, the profile (keys, a role, a process), the container, the instance.
+Authorities of your own: AWS_CA_BUNDLE, or ca_bundle of the profile (these alone are trusted then), or SSL_CERT_FILE.
 
 Examples:
   mail-s3sync push                                          today's set
@@ -235,8 +235,9 @@ Examples:
 Exit codes: 0 done; 1 a file failed, or the answer is bad (the records say which); 2 wrong usage or configuration,
 nothing touched; 3 could not finish.";
 
-fn parse_component(text: &str) -> Result<Component, UnknownComponent> {
-    text.parse()
+/// More threads than that only wait for each other.
+fn parse_jobs(text: &str) -> Result<NonZeroUsize, &'static str> {
+    text.parse().ok().filter(|jobs: &NonZeroUsize| jobs.get() <= 128).ok_or("not 1 to 128")
 }
 
 /// A number of bytes with an optional unit.
@@ -299,6 +300,12 @@ mod tests {
     fn a_class_that_cannot_be_read_back_is_refused() {
         assert!(parse_storage_class("DEEP_ARCHIVE").is_err() && parse_storage_class("GLACIER").is_err());
         assert_eq!(parse_storage_class("GLACIER_IR").as_deref(), Ok("GLACIER_IR"));
+    }
+
+    #[test]
+    fn jobs_are_bounded() {
+        assert_eq!(parse_jobs("128").map(NonZeroUsize::get), Ok(128));
+        assert!(["0", "129", "65536", "-1", "x"].iter().all(|text| parse_jobs(text).is_err()));
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub(crate) struct EncryptedFile {
 /// Encryption, or its way back, failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    #[error("encrypt {}", path.display())]
+    #[error("encrypt {} into a temporary file in {}", path.display(), std::env::temp_dir().display())]
     Encrypt { path: PathBuf, source: io::Error },
     #[error("decrypt: none of the keys in the identity file fits, or the file is damaged")]
     NoKey(#[source] age::DecryptError),

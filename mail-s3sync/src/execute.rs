@@ -3,18 +3,18 @@
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-use jiff::{SignedDuration, ZonedDateTime};
+use jiff::{Timestamp, ZonedDateTime};
 use mail_common::exit::Exit;
 use mail_common::jsonl;
 use mail_common::report;
-use mail_common::set::SetKind;
-use mail_common::tool::{Session, human_size};
+use mail_common::tool::Session;
 
 use crate::plan::{Plan, Verdicts, What, Which, Work};
 use crate::pull::{self, Pull};
-use crate::push::{self, LocalSet, Push, Totals};
+use crate::push::{self, LocalSet, Push};
 use crate::remote::{self, RemoteSet, SetName, names};
 use crate::store::StoreError;
+use crate::totals::Totals;
 use crate::upstream::Upstream;
 use crate::verify::{self, Verify};
 use crate::{list, usage};
@@ -31,13 +31,17 @@ pub(crate) enum Error {
     #[error(transparent)]
     Remote(#[from] remote::Error),
     #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
     Upstream(#[from] jsonl::Error),
     #[error("the records name no set; the tool before this one has made none")]
     NoSet,
     #[error("{url} holds no complete set; see `mail-s3sync list`")]
     NoCompleteSet { url: String },
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        Self::Remote(error.into())
+    }
 }
 
 impl Error {
@@ -46,8 +50,8 @@ impl Error {
             Self::Push(error) => error.exit(),
             Self::Pull(error) => error.exit(),
             Self::Verify(error) => error.exit(),
-            Self::Remote(remote::Error::Store(error)) | Self::Store(error) if error.is_configuration() => Exit::Usage,
-            Self::Remote(_) | Self::Store(_) | Self::Upstream(_) | Self::NoSet => Exit::Unfinished,
+            Self::Remote(error) => error.exit(),
+            Self::Upstream(_) | Self::NoSet => Exit::Unfinished,
             Self::NoCompleteSet { .. } => Exit::Bad,
         }
     }
@@ -55,27 +59,26 @@ impl Error {
 
 /// Does what the plan says.
 pub(crate) fn execute(plan: &Plan, session: &Session, now: &ZonedDateTime) -> (Exit, Totals) {
-    let mut totals = Totals::new();
+    let mut totals = Totals::default();
     let result = match &plan.work {
-        Work::Push { what, .. } => push(plan, session, what, now, &mut totals),
+        Work::Push { what, .. } => push(plan, session, what, now.timestamp(), &mut totals),
         Work::Pull { which, .. } => pull(plan, session, *which, &mut totals),
         Work::Verify { which, depth } => verify(plan, session, *which, *depth, &mut totals),
-        Work::List => list::list(&*plan.store, &plan.location, session, plan.jobs, now.timestamp(), &mut totals)
-            .map_err(Error::from),
+        Work::List => list::list(&*plan.store, plan.jobs, now.timestamp(), session, &mut totals).map_err(Error::from),
         Work::Usage(prices) => {
-            usage::usage(&*plan.store, &plan.location, session, prices, &mut totals).map_err(Error::from)
+            usage::usage(&*plan.store, &plan.location, prices, session, &mut totals).map_err(Error::from)
         }
     };
     let exit = result.unwrap_or_else(|error| {
         session.fail(None, None, &error);
         error.exit()
     });
-    totals.insert("errors".to_owned(), session.report.errors());
-    totals.insert("warnings".to_owned(), session.report.warnings());
+    totals.add("errors", session.report.errors());
+    totals.add("warnings", session.report.warnings());
     (exit, totals)
 }
 
-fn push(plan: &Plan, session: &Session, what: &What, now: &ZonedDateTime, totals: &mut Totals) -> Result<Exit, Error> {
+fn push(plan: &Plan, session: &Session, what: &What, now: Timestamp, totals: &mut Totals) -> Result<Exit, Error> {
     let sets = match what {
         What::Set(directory) => vec![directory.clone()],
         What::Records(verdicts) => match from_records(session, *verdicts)? {
@@ -85,10 +88,10 @@ fn push(plan: &Plan, session: &Session, what: &What, now: &ZonedDateTime, totals
     };
     let mut exit = Exit::Done;
     for set in &sets {
-        exit = worse(exit, push_set(plan, session, set, totals)?);
-    }
-    if totals.contains_key("uploaded") {
-        clear_stale(plan, session, now);
+        let mut of_set = Totals::default();
+        let pushed = push_set(plan, session, set, now, &mut of_set);
+        totals.merge(&of_set);
+        exit = worse(exit, pushed?);
     }
     Ok(exit)
 }
@@ -104,7 +107,13 @@ fn from_records(session: &Session, verdicts: Verdicts) -> Result<Option<Vec<Path
     Ok(not_clean.is_empty().then(|| upstream.sets.into_iter().collect()))
 }
 
-fn push_set(plan: &Plan, session: &Session, directory: &Path, totals: &mut Totals) -> Result<Exit, Error> {
+fn push_set(
+    plan: &Plan,
+    session: &Session,
+    directory: &Path,
+    now: Timestamp,
+    totals: &mut Totals,
+) -> Result<Exit, Error> {
     let Work::Push { recipients, lock, .. } = &plan.work else { return Ok(Exit::Done) };
     let push = Push {
         store: &*plan.store,
@@ -112,6 +121,7 @@ fn push_set(plan: &Plan, session: &Session, directory: &Path, totals: &mut Total
         session,
         interrupt: &plan.interrupt,
         jobs: plan.jobs,
+        now,
         lock: *lock,
         recipients: recipients.as_ref(),
     };
@@ -120,36 +130,21 @@ fn push_set(plan: &Plan, session: &Session, directory: &Path, totals: &mut Total
         session.report.warning(format!("{}: a part of this set had failed when it was made", local.name));
     }
     let exit = push.push(&local, totals)?;
-    let total = |name: &str| totals.get(name).copied().unwrap_or(0);
     session.report.summary(format!(
         "{} {}: {} sent, {} copied there, {} already there",
         if exit == Exit::Done { "pushed" } else { "not complete:" },
-        plan.location.url_of(&local.name.to_string()),
-        human_size(total("uploaded_bytes")),
-        human_size(total("copied_bytes")),
-        human_size(total("skipped_bytes")),
+        plan.store.url(&local.name.to_string()),
+        totals.size("uploaded_bytes"),
+        totals.size("copied_bytes"),
+        totals.size("skipped_bytes"),
     ));
     Ok(exit)
-}
-
-/// Drops what uploads of runs that died have left below the sets for a day. It is only tidiness: a store that does not
-/// allow it is as good.
-fn clear_stale(plan: &Plan, session: &Session, now: &ZonedDateTime) {
-    let Ok(before) = now.timestamp().checked_sub(SignedDuration::from_hours(24)) else { return };
-    for kind in SetKind::ALL {
-        match plan.store.abort_stale(&format!("{kind}/"), before) {
-            Ok(0) => {}
-            Ok(count) => session.report.info(format!("dropped {count} unfinished {kind} uploads of runs that died")),
-            Err(error) => session.report.info(format!("unfinished uploads stay: {}", report::chain(&error))),
-        }
-    }
 }
 
 fn pull(plan: &Plan, session: &Session, which: Which, totals: &mut Totals) -> Result<Exit, Error> {
     let Work::Pull { to, wanted, identities, .. } = &plan.work else { return Ok(Exit::Done) };
     let pull = Pull {
         store: &*plan.store,
-        location: &plan.location,
         session,
         interrupt: &plan.interrupt,
         jobs: plan.jobs,
@@ -157,13 +152,12 @@ fn pull(plan: &Plan, session: &Session, which: Which, totals: &mut Totals) -> Re
     };
     let name = find(plan, session, which)?;
     let exit = pull.pull(name, to, wanted, totals)?;
-    let total = |name: &str| totals.get(name).copied().unwrap_or(0);
     session.report.summary(format!(
         "{} {name} in {}: {} fetched, {} already there",
         if exit == Exit::Done { "pulled" } else { "not complete:" },
         to.display(),
-        human_size(total("downloaded_bytes")),
-        human_size(total("skipped_bytes")),
+        totals.size("downloaded_bytes"),
+        totals.size("skipped_bytes"),
     ));
     Ok(exit)
 }
@@ -176,17 +170,10 @@ fn verify(
     totals: &mut Totals,
 ) -> Result<Exit, Error> {
     let name = find(plan, session, which)?;
-    let verify = Verify {
-        store: &*plan.store,
-        location: &plan.location,
-        session,
-        interrupt: &plan.interrupt,
-        jobs: plan.jobs,
-        depth,
-    };
+    let verify = Verify { store: &*plan.store, session, interrupt: &plan.interrupt, jobs: plan.jobs, depth };
     let exit = verify.verify(name, totals)?;
-    let total = |name: &str| totals.get(name).copied().unwrap_or(0);
-    session.report.summary(format!("{name}: {} files are as recorded, {} are not", total("verified"), total("failed")));
+    let (good, bad) = (totals.get("verified"), totals.get("failed"));
+    session.report.summary(format!("{name}: {good} files are as recorded, {bad} are not"));
     Ok(exit)
 }
 
@@ -196,11 +183,11 @@ fn find(plan: &Plan, session: &Session, which: Which) -> Result<SetName, Error> 
         return Ok(name);
     }
     for name in names(&*plan.store)? {
-        match RemoteSet::read(&*plan.store, name) {
-            Ok(set) if set.is_complete() => return Ok(name),
-            Ok(_) => session.report.warning(format!("{name} is newer and not complete")),
-            Err(remote::Error::Store(error)) => return Err(error.into()),
-            Err(error) => session.report.warning(format!("{name} is newer and damaged: {}", report::chain(&error))),
+        let set = RemoteSet::read(&*plan.store, name)?;
+        match set.damage {
+            None if set.is_complete() => return Ok(name),
+            None => session.report.warning(format!("{name} is newer and not complete")),
+            Some(damage) => session.report.warning(format!("{name} is newer and damaged: {}", report::chain(&damage))),
         }
     }
     Err(Error::NoCompleteSet { url: plan.location.to_string() })

@@ -9,6 +9,7 @@ mod store; // objects in a bucket or a directory, behind one trait
 mod remote; // sets as a store holds them
 mod encryption; // to public keys, as `age` does it
 mod parallel; // work on many things by a few threads
+mod totals; // what a run counts
 mod place; // how a finished file gets its name
 
 mod execute; // the run
@@ -42,7 +43,7 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     match plan {
         Ok(plan) => {
             let (exit, totals) = execute::execute(&plan, &session, &now);
-            session.finish(exit, totals)
+            session.finish(exit, totals.into())
         }
         Err(error) => {
             session.fail(None, None, &error);

@@ -36,14 +36,6 @@ impl Location {
         let slash = if prefix.is_empty() { "" } else { "/" };
         Ok(Self::Bucket { bucket: bucket.to_owned(), prefix: format!("{prefix}{slash}") })
     }
-
-    /// The URL of an object, for people and records.
-    pub(crate) fn url_of(&self, key: &str) -> String {
-        match self {
-            Self::Bucket { bucket, prefix } => format!("s3://{bucket}/{prefix}{key}"),
-            Self::Directory(directory) => format!("file://{}/{key}", directory.display()),
-        }
-    }
 }
 
 impl FromStr for Location {
@@ -65,7 +57,10 @@ impl FromStr for Location {
 
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.url_of("").trim_end_matches('/'))
+        match self {
+            Self::Bucket { bucket, prefix } => f.write_str(format!("s3://{bucket}/{prefix}").trim_end_matches('/')),
+            Self::Directory(directory) => write!(f, "file://{}", directory.display()),
+        }
     }
 }
 
@@ -90,11 +85,5 @@ mod tests {
         check("s3://bucket/a/../b", Err("prefix"));
         check("file://disk", Err("absolute"));
         check("/mnt/disk", Err("neither"));
-    }
-
-    #[test]
-    fn an_object_is_below_the_prefix() {
-        assert_eq!("s3://bucket/a/".parse::<Location>().unwrap().url_of("daily/x"), "s3://bucket/a/daily/x");
-        assert_eq!("file:///d".parse::<Location>().unwrap().url_of("daily/x"), "file:///d/daily/x");
     }
 }

@@ -1,39 +1,47 @@
-//! Work on many things by a few threads.
+//! Work on many things by a few threads, some of which may fail without harm to the others.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::convert::Infallible;
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Does `work` on every item with so many threads at most, and gives the results in the order of the items.
-pub(crate) fn each_in_parallel<T: Sync, R: Send>(threads: usize, items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let next = AtomicUsize::new(0);
-    let results: Mutex<Vec<(usize, R)>> = Mutex::new(Vec::with_capacity(items.len()));
-    let worker = || {
-        while let Some((at, item)) =
-            Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, items.get(at)?)))
-        {
-            let result = work(item);
-            results.lock().unwrap_or_else(PoisonError::into_inner).push((at, result));
+use mail_common::pool;
+
+/// Does `work` on every item with so many threads at most, and gives the results in the order of the items. Once a
+/// result `is_fatal`, nothing more is begun: `None` stands for what was not.
+pub(crate) fn each_until_fatal<T: Sync, R: Send, E: Send>(
+    threads: NonZeroUsize,
+    items: &[T],
+    is_fatal: impl Fn(&E) -> bool + Sync,
+    work: impl Fn(&T) -> Result<R, E> + Sync,
+) -> Vec<Option<Result<R, E>>> {
+    let is_over = AtomicBool::new(false);
+    let each = |(): &mut (), item| {
+        if is_over.load(Ordering::Relaxed) {
+            return Ok::<_, Infallible>(None);
         }
+        let result = work(item);
+        is_over.fetch_or(result.as_ref().err().is_some_and(&is_fatal), Ordering::Relaxed);
+        Ok(Some(result))
     };
-    std::thread::scope(|scope| {
-        for _ in 0..threads.min(items.len()) {
-            scope.spawn(worker);
-        }
-    });
-    let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
-    results.sort_by_key(|(at, _)| *at);
-    results.into_iter().map(|(_, result)| result).collect()
+    match pool::for_each(threads, items, || (), each) {
+        Ok(results) => results,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const THREE: NonZeroUsize = NonZeroUsize::new(3).expect("three is not zero");
+
     #[test]
-    fn results_come_in_the_order_of_the_items() {
-        let items: Vec<u32> = (0..100).collect();
-        assert_eq!(each_in_parallel(7, &items, |item| item * 2), items.iter().map(|item| item * 2).collect::<Vec<_>>());
-        assert!(each_in_parallel(3, &[] as &[u32], |item| *item).is_empty());
+    fn a_failure_is_a_result_and_a_fatal_one_is_the_end() {
+        let items: Vec<u32> = (0..1000).collect();
+        let work = |item: &u32| if item % 10 == 3 { Err(*item) } else { Ok(*item) };
+        let all = each_until_fatal(THREE, &items, |_| false, work);
+        assert!(items.iter().zip(&all).all(|(item, result)| *result == Some(work(item))));
+        let begun = each_until_fatal(THREE, &items, |item| *item == 13, work);
+        assert_eq!((begun[3], begun[13]), (Some(Err(3)), Some(Err(13))));
+        assert!(begun.last().is_some_and(Option::is_none) && begun[..13].iter().all(Option::is_some));
     }
 }

@@ -1,7 +1,7 @@
 //! Decides what a run does, from flags and settings. It opens the store, and writes nothing.
 
-use std::num::{NonZeroU32, NonZeroU64};
-use std::path::PathBuf;
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::location::{Location, NotALocation};
 use crate::pull::Wanted;
 use crate::push::lock_end;
 use crate::remote::SetName;
-use crate::store::s3::{S3Config, Sizes, Writing};
+use crate::store::s3::{BundleError, S3Config, Sizes, Trust, Writing};
 use crate::store::{FileStore, Limit, Lock, ObjectStore, S3Store, StoreError};
 use crate::usage::{NotPrices, Prices, S3_PRICES};
 use crate::verify::Depth;
@@ -31,7 +31,7 @@ const DEFAULT_REGION: &str = "us-east-1";
 pub(crate) struct Plan {
     pub(crate) location: Location,
     pub(crate) store: Box<dyn ObjectStore>,
-    pub(crate) jobs: usize,
+    pub(crate) jobs: NonZeroUsize,
     pub(crate) interrupt: Interrupt,
     pub(crate) work: Work,
 }
@@ -92,6 +92,8 @@ pub(crate) enum Error {
     NotForDirectories { flag: &'static str },
     #[error("find credentials")]
     Credentials(#[from] credentials::Error),
+    #[error(transparent)]
+    Trust(#[from] BundleError),
     #[error("{url:?} is {reason}")]
     Endpoint { url: String, reason: &'static str },
     #[error("start the threads of the S3 store")]
@@ -124,7 +126,7 @@ impl Plan {
         let work = Work::new(command, &config, &settings, now)?;
         let interrupt = Interrupt::on_signals().map_err(Error::Signals)?;
         let store = open(&location, command, &config, &interrupt)?;
-        Ok(Self { location, store, jobs: usize::from(store_args.jobs.get()), interrupt, work })
+        Ok(Self { location, store, jobs: store_args.jobs, interrupt, work })
     }
 }
 
@@ -153,7 +155,7 @@ impl Work {
             Command::Pull(args) => Self::Pull {
                 which: Which::new(&args.which),
                 to: std::path::absolute(&args.to).unwrap_or_else(|_| args.to.clone()),
-                wanted: Wanted { components: args.component.clone(), mailboxes: args.mailbox.clone() },
+                wanted: Wanted::new(&args.component, &args.mailbox),
                 identities: args.identity.as_deref().map(Identities::read).transpose()?,
             },
             Command::Verify(args) => {
@@ -220,9 +222,10 @@ fn open(
                 endpoint: connection.endpoint,
                 endpoint_is_given: connection.endpoint_is_given,
                 addressing: args.addressing,
+                trust: connection.trust,
                 timeout: timeout(args),
                 attempts: u32::from(args.attempts.get()),
-                jobs: usize::from(args.jobs.get()),
+                jobs: args.jobs.get(),
                 limit,
                 writing: writing(command),
                 sizes: Sizes::default(),
@@ -267,6 +270,7 @@ struct Connection {
     region: String,
     endpoint: String,
     endpoint_is_given: bool,
+    trust: Trust,
 }
 
 impl Connection {
@@ -280,16 +284,20 @@ impl Connection {
         let given = args.endpoint_url.clone().or_else(|| setting("AWS_ENDPOINT_URL_S3")).or_else(|| for_all.clone());
         let given = given.map(checked).transpose()?;
         let sts = setting("AWS_ENDPOINT_URL_STS").or(for_all).map(checked).transpose()?;
+        let bundle = setting("AWS_CA_BUNDLE").or(profile.ca_bundle);
+        let trust = bundle.map(|path| Trust::read(Path::new(&path))).transpose()?.unwrap_or_default();
         let sts_endpoint = StsEndpoint {
             endpoint: sts.unwrap_or_else(|| format!("https://sts.{region}.amazonaws.com")),
             region: region.clone(),
             timeout: timeout(args),
+            trust: trust.clone(),
         };
         Ok(Self {
             keys: Keys::new(source, sts_endpoint),
             endpoint_is_given: given.is_some(),
             endpoint: given.unwrap_or_else(|| format!("https://s3.{region}.amazonaws.com")),
             region,
+            trust,
         })
     }
 }

@@ -10,8 +10,8 @@ use mail_common::record::{Record, StorageClassUsage, Usage};
 use mail_common::tool::Session;
 
 use crate::location::Location;
-use crate::push::Totals;
 use crate::store::{ObjectStore, StoreError};
+use crate::totals::Totals;
 
 /// The setting with the prices.
 pub(crate) const S3_PRICES: &str = "S3_PRICES";
@@ -69,8 +69,8 @@ impl FromStr for Prices {
 pub(crate) fn usage(
     store: &dyn ObjectStore,
     location: &Location,
-    session: &Session,
     prices: &Prices,
+    session: &Session,
     totals: &mut Totals,
 ) -> Result<Exit, StoreError> {
     let mut sums: BTreeMap<String, (u64, u64)> = BTreeMap::new();
@@ -96,7 +96,8 @@ pub(crate) fn usage(
         monthly_usd: cents(by_class.values().map(|class| class.monthly_usd).sum()),
         by_storage_class: by_class,
     };
-    totals.extend([("objects".to_owned(), usage.objects), ("bytes".to_owned(), usage.bytes)]);
+    totals.add("objects", usage.objects);
+    totals.add("bytes", usage.bytes);
     session.emit(&Record::Usage(usage));
     Ok(Exit::Done)
 }

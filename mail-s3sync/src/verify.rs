@@ -2,30 +2,29 @@
 //! reading everything. Nothing is taken for good because nobody complained.
 
 use std::collections::HashMap;
-use std::io::Read;
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 use mail_common::checksum::Sha256;
 use mail_common::exit::Exit;
-use mail_common::interrupt::Interrupt;
+use mail_common::interrupt::{Interrupt, Interrupted};
 use mail_common::manifest::{self, Manifest};
+use mail_common::record::Artifact;
 use mail_common::relpath::RelPath;
 use mail_common::set::MANIFEST;
 use mail_common::tool::Session;
 
-use crate::location::Location;
-use crate::parallel::each_in_parallel;
-use crate::push::Totals;
-use crate::remote::{self, AsText, Entry, RemoteSet, SetName, read_whole};
+use crate::parallel::each_until_fatal;
+use crate::remote::{self, AsText, Contents, Entry, RemoteSet, SetName, read_small};
 use crate::store::{ObjectStore, StoreError};
+use crate::totals::Totals;
 
 /// What is verified, and how.
 pub(crate) struct Verify<'a> {
     pub(crate) store: &'a dyn ObjectStore,
-    pub(crate) location: &'a Location,
     pub(crate) session: &'a Session,
     pub(crate) interrupt: &'a Interrupt,
-    pub(crate) jobs: usize,
+    pub(crate) jobs: NonZeroUsize,
     pub(crate) depth: Depth,
 }
 
@@ -43,49 +42,52 @@ pub(crate) enum Depth {
 pub(crate) enum Error {
     #[error(transparent)]
     Remote(#[from] remote::Error),
-    #[error(transparent)]
-    Store(#[from] StoreError),
     #[error("{url} is no set, or a push of it has not ended")]
     NoSet { url: String },
     #[error("read {url}")]
     Manifest { url: String, source: manifest::Error },
-    #[error("{url} is missing")]
-    Missing { url: String },
-    #[error("{url} has {found} bytes, and the manifest says {expected}")]
+    #[error("{url} has {found} bytes, and the manifest says {expected}; push the set again, or use another")]
     Size { url: String, expected: u64, found: u64 },
-    #[error("{url}: its sha256 is {found}, and the set says {expected}")]
-    Digest { url: String, expected: Sha256, found: Sha256 },
     #[error("{url} was put there by another program, which recorded no sha256: not proven; `verify --deep` reads it")]
     NoDigest { url: String },
-    #[error("read {url}")]
-    Read { url: String, source: std::io::Error },
     #[error(transparent)]
-    Interrupted(#[from] mail_common::interrupt::Interrupted),
+    Interrupted(#[from] Interrupted),
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        Self::Remote(error.into())
+    }
 }
 
 impl Error {
     /// What a run that ended so came to.
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Remote(remote::Error::Store(error)) | Self::Store(error) if error.is_configuration() => Exit::Usage,
-            Self::Remote(remote::Error::Store(_)) | Self::Store(_) | Self::Read { .. } | Self::Interrupted(_) => {
-                Exit::Unfinished
-            }
-            _ => Exit::Bad,
+            Self::Remote(error) => error.exit(),
+            Self::NoSet { .. } | Self::Manifest { .. } | Self::Size { .. } | Self::NoDigest { .. } => Exit::Bad,
+            Self::Interrupted(_) => Exit::Unfinished,
         }
     }
 }
+
+/// Sizes by path, as the manifest has them.
+type Sizes = HashMap<RelPath, u64>;
 
 impl Verify<'_> {
     /// Verifies the set `name`: `Bad` when a file is not what it should be.
     pub(crate) fn verify(&self, name: SetName, totals: &mut Totals) -> Result<Exit, Error> {
         let set = RemoteSet::read(self.store, name)?;
-        let url = self.location.url_of(&name.to_string());
-        let Some(contents) = &set.contents else { return Err(Error::NoSet { url }) };
-        let sizes = self.sizes(&set)?;
+        if let Some(damage) = set.damage {
+            return Err(damage.into());
+        }
+        let no_set = || Error::NoSet { url: self.store.url(&name.to_string()) };
+        let contents = set.contents.as_ref().ok_or_else(no_set)?;
+        let sizes = self.sizes(name, contents)?;
         let total = set.listed.values().map(|listed| listed.bytes).sum();
         let progress = self.session.report.progress("verify", if self.depth == Depth::Deep { total } else { 0 });
-        let results: Vec<Result<u64, Error>> = each_in_parallel(self.jobs, &contents.entries, |entry| {
+        let is_fatal = |error: &Error| error.exit() != Exit::Bad;
+        let results = each_until_fatal(self.jobs, &contents.entries, is_fatal, |entry| {
             self.interrupt.check()?;
             progress.say(&entry.path.to_string_lossy());
             let bytes = self.check(&set, entry, &sizes)?;
@@ -95,13 +97,14 @@ impl Verify<'_> {
         let mut exit = Exit::Done;
         for (entry, result) in contents.entries.iter().zip(results) {
             match result {
-                Ok(bytes) => {
-                    *totals.entry("verified".to_owned()).or_default() += 1;
-                    *totals.entry("verified_bytes".to_owned()).or_default() += bytes;
+                None => {}
+                Some(Ok(bytes)) => {
+                    totals.add("verified", 1);
+                    totals.add("verified_bytes", bytes);
                 }
-                Err(error) if error.exit() != Exit::Bad => return Err(error),
-                Err(error) => {
-                    *totals.entry("failed".to_owned()).or_default() += 1;
+                Some(Err(error)) if is_fatal(&error) => return Err(error),
+                Some(Err(error)) => {
+                    totals.add("failed", 1);
                     self.session.fail(None, Some(&entry.path), &error);
                     exit = Exit::Bad;
                 }
@@ -111,68 +114,53 @@ impl Verify<'_> {
     }
 
     /// The sizes in the manifest, which is compared with its digest first. Sets of the old scripts have none.
-    fn sizes(&self, set: &RemoteSet) -> Result<HashMap<RelPath, u64>, Error> {
-        let key = format!("{}/{MANIFEST}", set.name);
-        let Some(download) = self.store.get(&key, 0)? else { return Ok(HashMap::new()) };
-        let manifest = read_whole(&key, download)?;
-        let url = self.location.url_of(&key);
-        let entries = set.contents.iter().flat_map(|contents| &contents.entries);
-        if let Some(entry) = entries.into_iter().find(|entry| entry.path.as_bytes() == MANIFEST.as_bytes()) {
-            let found = Sha256::of(&manifest);
-            if found != entry.stored {
-                return Err(Error::Digest { url, expected: entry.stored, found });
-            }
-        }
-        let manifest = Manifest::read_from(&manifest[..], Path::new(&url))
+    fn sizes(&self, name: SetName, contents: &Contents) -> Result<Sizes, Error> {
+        let Some(entry) = contents.entry(MANIFEST) else { return Ok(Sizes::new()) };
+        let key = format!("{name}/{MANIFEST}");
+        let Some(manifest) = read_small(self.store, &key, Some(entry.stored))? else { return Ok(Sizes::new()) };
+        let url = self.store.url(&key);
+        let manifest = Manifest::read_from(&manifest.content[..], Path::new(&url))
             .map_err(|source| Error::Manifest { url: url.clone(), source })?;
-        let size =
-            |artifact: &mail_common::record::Artifact| Some((RelPath::try_from(&artifact.path).ok()?, artifact.bytes));
+        let size = |artifact: &Artifact| Some((RelPath::try_from(&artifact.path).ok()?, artifact.bytes));
         Ok(manifest.artifacts.iter().filter_map(size).collect())
     }
 
     /// Verifies a file and gives its size.
-    fn check(&self, set: &RemoteSet, entry: &Entry, sizes: &HashMap<RelPath, u64>) -> Result<u64, Error> {
+    fn check(&self, set: &RemoteSet, entry: &Entry, sizes: &Sizes) -> Result<u64, Error> {
         let key = format!("{}/{}", set.name, entry.path);
-        let url = || self.location.url_of(&key);
-        let listed = entry.path.as_text().and_then(|path| set.listed.get(path));
-        let listed = listed.ok_or_else(|| Error::Missing { url: url() })?;
+        let url = || self.store.url(&key);
+        let missing = || remote::Error::Missing { url: url() };
+        let listed = entry.path.as_text().and_then(|path| set.listed.get(path)).ok_or_else(missing)?;
         if let Some(expected) = sizes.get(&entry.path).copied().filter(|expected| *expected != listed.bytes) {
             return Err(Error::Size { url: url(), expected, found: listed.bytes });
         }
         let (found, bytes) = match self.depth {
-            Depth::Recorded => self.recorded(&key)?,
-            Depth::Deep => self.read(&key)?,
+            Depth::Recorded => self.recorded(&key)?.ok_or_else(missing)?,
+            Depth::Deep => self.read(&key, entry.stored)?.ok_or_else(missing)?,
         };
         match found == entry.stored {
             true => Ok(bytes),
-            false => Err(Error::Digest { url: url(), expected: entry.stored, found }),
+            false => Err(remote::Error::Digest { url: url(), expected: entry.stored, found }.into()),
         }
     }
 
-    fn recorded(&self, key: &str) -> Result<(Sha256, u64), Error> {
-        let url = || self.location.url_of(key);
-        let found = self.store.look(key)?.ok_or_else(|| Error::Missing { url: url() })?;
-        let sha256 = found.marks.sha256.ok_or_else(|| Error::NoDigest { url: url() })?;
-        Ok((sha256, found.bytes))
+    fn recorded(&self, key: &str) -> Result<Option<(Sha256, u64)>, Error> {
+        let Some(found) = self.store.look(key)? else { return Ok(None) };
+        let sha256 = found.marks.sha256.ok_or_else(|| Error::NoDigest { url: self.store.url(key) })?;
+        Ok(Some((sha256, found.bytes)))
     }
 
-    fn read(&self, key: &str) -> Result<(Sha256, u64), Error> {
-        let url = || self.location.url_of(key);
-        let download = self.store.get(key, 0)?.ok_or_else(|| Error::Missing { url: url() })?;
-        let reader = Checked { inner: download.reader, interrupt: self.interrupt };
-        Sha256::of_reader(reader).map_err(|source| Error::Read { url: url(), source })
+    /// Reads a file; once more when it came otherwise than expected, as it does when it was damaged on the way.
+    fn read(&self, key: &str, expected: Sha256) -> Result<Option<(Sha256, u64)>, Error> {
+        match self.read_once(key)? {
+            Some((found, _)) if found != expected => self.read_once(key),
+            read => Ok(read),
+        }
     }
-}
 
-/// A reader that stops when the run is asked to.
-struct Checked<'a> {
-    inner: Box<dyn Read + Send>,
-    interrupt: &'a Interrupt,
-}
-
-impl Read for Checked<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        self.interrupt.check().map_err(std::io::Error::other)?;
-        self.inner.read(buffer)
+    fn read_once(&self, key: &str) -> Result<Option<(Sha256, u64)>, Error> {
+        let Some(download) = self.store.get(key, 0)? else { return Ok(None) };
+        let failed = |source| remote::Error::Read { url: self.store.url(key), source };
+        Ok(Some(Sha256::of_reader(download.reader).map_err(failed)?))
     }
 }

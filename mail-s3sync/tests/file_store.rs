@@ -138,6 +138,8 @@ fn damage_in_the_store_is_found_and_the_next_push_heals_it() {
     let stored = root.store().join("daily").join(DAY_1);
     let verify = || root.tool().args(["verify", "--date", DAY_1, "--from", &root.file_url()]).run();
     let check = |change: &dyn Fn(), part: &str| {
+        // The time of a file moves in steps of some milliseconds: what comes in the same step is not seen.
+        std::thread::sleep(std::time::Duration::from_millis(50));
         change();
         let outcome = verify().assert_code(1).assert_stderr(part);
         assert_eq!(outcome.data("end")[0]["status"], "bad");
@@ -152,6 +154,20 @@ fn damage_in_the_store_is_found_and_the_next_push_heals_it() {
     check(&|| fs::remove_file(stored.join(FILES[3].0)).unwrap(), "missing");
     check(&|| fs::write(stored.join(FILES[3].0), b"tab").unwrap(), "3 bytes");
     check(&|| fs::write(stored.join(FILES[3].0), b"TABLES").unwrap(), "sha256");
+}
+
+#[test]
+fn a_manifest_that_another_program_has_replaced_is_put_again() {
+    let root = SampleRoot::new();
+    let set = root.make_daily(DAY_1, &FILES);
+    let _ = root.push_to_file(DAY_1).run().assert_code(0);
+    let stored = root.store().join("daily").join(DAY_1);
+    let size = fs::metadata(stored.join("manifest.jsonl")).unwrap().len();
+    // As above.
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    fs::write(stored.join("manifest.jsonl"), vec![b' '; usize::try_from(size).unwrap()]).unwrap();
+    assert_eq!(actions(&root.push_to_file(DAY_1).run().assert_code(0)), [2, 0, 6, 0]);
+    assert_eq!(tree(&stored), tree(&set));
 }
 
 #[test]
@@ -211,6 +227,31 @@ fn a_pull_goes_on_where_it_stopped() {
 }
 
 #[test]
+fn a_pull_over_another_set_is_neither_until_it_is_whole() {
+    let root = SampleRoot::new();
+    let mut files = FILES;
+    for date in [DAY_1, DAY_2] {
+        root.make_daily(date, &files);
+        let _ = root.push_to_file(date).run().assert_code(0);
+        files[3].1 = b"tables of the next day";
+    }
+    let to = root.path().join("pulled");
+    let pull =
+        |date: &str| root.tool().args(["pull", "--date", date, "--from", &root.file_url(), "--to"]).arg(&to).run();
+    let _ = pull(DAY_1).assert_code(0);
+    assert_sums(&to);
+    let stored = root.store().join("daily").join(DAY_2).join(FILES[3].0);
+    let good = fs::read(&stored).unwrap();
+    fs::write(&stored, b"TABLES OF THE NEXT DAY").unwrap();
+    let _ = pull(DAY_2).assert_code(1).assert_stderr("came damaged");
+    assert!(!to.join("checksums.sha256").exists(), "it is not the first set any more, nor the second");
+    fs::write(&stored, good).unwrap();
+    let _ = pull(DAY_2).assert_code(0);
+    assert_sums(&to);
+    assert_eq!(tree(&to), tree(&root.set(&format!("daily/{DAY_2}"))));
+}
+
+#[test]
 fn names_of_every_kind_survive() {
     let root = SampleRoot::new();
     let names = [
@@ -218,6 +259,7 @@ fn names_of_every_kind_survive() {
         "mailboxes/a b/c+d%20e/0001.tar.zst",
         "mailboxes/x/new\nline/0001.tar.zst",
         "mailboxes/x/back\\slash&=?#;:@$,'\"<>/0001.tar.zst",
+        "config/secrets.age",
     ];
     let files = names.map(|name| (name, name.as_bytes()));
     let set = root.make_daily(DAY_1, &files);

@@ -2,6 +2,7 @@
 
 mod support;
 
+use mail_tests::proxy::{Fault, Proxy};
 use mail_tests::s3::S3Server;
 use serde_json::Value;
 use support::{DAY_1, DAY_2, SampleRoot};
@@ -63,6 +64,29 @@ fn objects_are_as_they_were_asked_for_also_when_copied() {
     let after = usage();
     assert_eq!(after["objects"], 12);
     assert_eq!(after["bytes"].as_u64().unwrap() - before["bytes"].as_u64().unwrap(), 2 * (17 << 20));
+}
+
+#[test]
+fn parts_that_a_run_has_left_are_dropped_by_the_next_day_also_when_nothing_is_new() {
+    let server = S3Server::moto();
+    server.make_bucket("mail");
+    let root = SampleRoot::new();
+    root.make_daily(DAY_1, &[("dkim/dkim.tar.zst", b"keys")]);
+    let proxy = Proxy::start(server.port(), |_| Fault::None);
+    let push = |clock: &str| {
+        proxy.set_rule(|_| Fault::None);
+        let push = root.push_to_s3(&server, &proxy.endpoint(), DAY_1, "s3://mail").arg("-v").clock(clock);
+        let _ = push.run().assert_code(0);
+        proxy.seen().len()
+    };
+    let _ = push("+0");
+    let key = format!("daily/{DAY_1}/mysql/killed.sql.zst");
+    let _ = server.aws_ok(&["s3api", "create-multipart-upload", "--bucket", "mail", "--key", &key]);
+    let left = || server.aws_ok(&["s3api", "list-multipart-uploads", "--bucket", "mail", "--output", "json"]);
+    assert_eq!(push("+20h"), 2, "within the day a push of what is there is one listing and one object");
+    assert!(left().contains("killed"));
+    assert!(push("+50h") > 2);
+    assert!(!left().contains("killed"), "{}", left());
 }
 
 #[test]

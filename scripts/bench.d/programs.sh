@@ -33,7 +33,12 @@ installed() {
 versions() {
     local program
     {
-        "$BIN/mail-backup" --version | sed 's/^mail-backup/mail tools/'
+        for program in mail-backup mail-s3sync; do
+            if [ -x "$BIN/$program" ]; then
+                "$BIN/$program" --version | sed "s/^$program/mail tools/"
+                break
+            fi
+        done
         zstd --version | grep -o 'v[0-9.]*' | sed 's/^/zstd /'
         for program in restic rustic borg; do
             if command -v "$program" >/dev/null; then

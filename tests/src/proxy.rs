@@ -48,6 +48,8 @@ pub struct Request {
     pub method: String,
     /// Path and query, as sent.
     pub target: String,
+    /// Its head, as sent.
+    pub head: String,
     /// The length of its body.
     pub body_bytes: u64,
 }
@@ -213,7 +215,8 @@ impl Shared {
         let mut seen = lock(&self.seen);
         let target = head.first_line().split(' ').nth(1).unwrap_or_default().to_owned();
         let body_bytes = if let Length::Known(bytes) = head.body { bytes } else { 0 };
-        let request = Request { number: seen.len(), method: head.method().to_owned(), target, body_bytes };
+        let (number, method) = (seen.len(), head.method().to_owned());
+        let request = Request { number, method, target, head: head.text.clone(), body_bytes };
         seen.push(request.clone());
         drop(seen);
         let rule = Arc::clone(&lock(&self.rule));

@@ -100,6 +100,19 @@ impl Tool {
         self
     }
 
+    /// Lets the tool see a clock that is off by `offset`, such as `+3d` or `-2h` (faketime(1)). Only what it takes for the
+    /// time of day: nothing runs faster or slower.
+    ///
+    /// # Panics
+    /// When faketime is not installed (`scripts/test` installs it).
+    #[must_use]
+    pub fn clock(self, offset: &str) -> Self {
+        let library = Command::new("faketime").args(["-f", "+0", "printenv", "LD_PRELOAD"]).output();
+        let library = String::from_utf8(library.expect("faketime runs").stdout).expect("a path of the system is text");
+        let tool = self.env("LD_PRELOAD", library.trim()).env("FAKETIME", offset);
+        tool.env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+    }
+
     /// For what has no method here: working directory, user, limits.
     pub fn command(&mut self) -> &mut Command {
         &mut self.command

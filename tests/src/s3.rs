@@ -8,7 +8,7 @@ use std::fs;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
@@ -24,8 +24,11 @@ const SEAWEED_PORTS: [u16; 8] = [0, 1, 2, 3, 10, 11, 12, 13];
 pub const ADMIN: (&str, &str) = ("AKIATESTADMIN", "test-admin-secret");
 /// The account that may read and list.
 pub const READER: (&str, &str) = ("AKIATESTREAD", "test-read-secret");
-/// A role that STS of SeaweedFS gives to who asks.
+/// A role that STS of SeaweedFS gives to who asks. It may do everything.
 pub const ROLE: &str = "arn:aws:iam::123456789012:role/BackupRole";
+/// One that may do no more than the README says that a mail server's key needs: it may neither delete nor abort, which
+/// SeaweedFS would take for a part of putting.
+pub const UPLOAD_ROLE: &str = "arn:aws:iam::123456789012:role/UploadRole";
 
 const IDENTITIES: &str = r#"{"identities":[
  {"name":"admin","credentials":[{"accessKey":"AKIATESTADMIN","secretKey":"test-admin-secret"}],
@@ -39,9 +42,19 @@ const ROLES: &str = r#"{
  "policy":{"defaultEffect":"Deny","storeType":"memory"},
  "roles":[{"roleName":"BackupRole","roleArn":"arn:aws:iam::123456789012:role/BackupRole",
   "trustPolicy":{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"*"},
-  "Action":["sts:AssumeRole"]}]},"attachedPolicies":["AllowAll"]}],
+  "Action":["sts:AssumeRole"]}]},"attachedPolicies":["AllowAll"]},
+  {"roleName":"UploadRole","roleArn":"arn:aws:iam::123456789012:role/UploadRole",
+  "trustPolicy":{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"*"},
+  "Action":["sts:AssumeRole"]}]},"attachedPolicies":["Upload"]}],
  "policies":[{"name":"AllowAll","document":{"Version":"2012-10-17",
-  "Statement":[{"Effect":"Allow","Action":["s3:*"],"Resource":["*"]}]}}],"providers":[]}"#;
+  "Statement":[{"Effect":"Allow","Action":["s3:*"],"Resource":["*"]}]}},
+  {"name":"Upload","document":{"Version":"2012-10-17","Statement":[
+   {"Effect":"Allow","Resource":["arn:aws:s3:::*"],"Action":["s3:ListBucket","s3:GetBucketObjectLockConfiguration",
+    "s3:GetBucketVersioning","s3:GetEncryptionConfiguration"]},
+   {"Effect":"Allow","Resource":["arn:aws:s3:::*/*"],"Action":["s3:PutObject","s3:GetObject",
+    "s3:PutObjectRetention","s3:GetObjectRetention"]},
+   {"Effect":"Deny","Resource":["*"],"Action":["s3:AbortMultipartUpload","s3:ListBucketMultipartUploads"]}]}}],
+ "providers":[]}"#;
 
 /// A running server.
 #[derive(Debug)]
@@ -49,6 +62,7 @@ pub struct S3Server {
     dir: TempDir,
     port: u16,
     process: Child,
+    scheme: &'static str,
 }
 
 impl S3Server {
@@ -105,6 +119,21 @@ impl S3Server {
         Self::start(temporary(), port, command)
     }
 
+    /// Starts moto with TLS, with this certificate and its key.
+    ///
+    /// # Panics
+    /// As [`S3Server::seaweedfs`].
+    #[must_use]
+    pub fn moto_over_tls(certificate: &Path, key: &Path) -> Self {
+        let port = free_ports(&[0]);
+        let mut command = Command::new(program("moto_server"));
+        command.args(["-H", "127.0.0.1", "-p", &port.to_string(), "--ssl", "--ssl-cert"]).arg(certificate);
+        command.arg("--ssl-key").arg(key);
+        let mut server = Self::start(temporary(), port, command);
+        server.scheme = "https";
+        server
+    }
+
     /// A SeaweedFS that all tests of a program share, while one of them has it.
     ///
     /// # Panics
@@ -126,7 +155,7 @@ impl S3Server {
         command.env("TMPDIR", dir.path()).env("HOME", dir.path()).current_dir(dir.path());
         let process = command.stdin(Stdio::null()).stdout(log).stderr(twin).spawn();
         let process = process.unwrap_or_else(|e| panic!("start {}: {e}", command.get_program().display()));
-        let server = Self { dir, port, process };
+        let server = Self { dir, port, process, scheme: "http" };
         server.wait_until(|| TcpStream::connect(("127.0.0.1", port)).is_ok());
         server
     }
@@ -149,7 +178,7 @@ impl S3Server {
     /// Where it listens.
     #[must_use]
     pub fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("{}://127.0.0.1:{}", self.scheme, self.port)
     }
 
     /// Its port on 127.0.0.1.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use mail_common::secret::Secret;
 
 use super::ini::Ini;
-use super::{Credentials, Error, Role, Source};
+use super::{Authorization, Credentials, Error, Role, Source};
 
 const DEFAULT_PROFILE: &str = "default";
 const SESSION_NAME: &str = "mail-s3sync";
@@ -21,6 +21,7 @@ const CONTAINER_ENDPOINT: &str = "http://169.254.170.2";
 pub(crate) struct Profile {
     pub(crate) region: Option<String>,
     pub(crate) endpoint_url: Option<String>,
+    pub(crate) ca_bundle: Option<String>,
 }
 
 /// A variable by its name.
@@ -43,8 +44,8 @@ pub(crate) fn choose(given: Option<&str>, variables: Variables<'_>) -> Result<(S
         return Err(Error::NoProfile(name));
     }
     let setting = |key: &str| settings.get(key).cloned();
-    let endpoint_url = setting("endpoint_url");
-    let profile = Profile { region: setting("region"), endpoint_url };
+    let profile =
+        Profile { region: setting("region"), endpoint_url: setting("endpoint_url"), ca_bundle: setting("ca_bundle") };
     if given.is_none()
         && let Some(source) = from_variables(variables)?
     {
@@ -58,7 +59,10 @@ pub(crate) fn choose(given: Option<&str>, variables: Variables<'_>) -> Result<(S
                 reason: "it has neither keys nor a role nor a process".into(),
             });
         }
-        None => from_surroundings(variables)?,
+        None => match from_container(variables) {
+            Some(source) => source,
+            None => from_instance(variables)?,
+        },
     };
     Ok((source, profile))
 }
@@ -83,20 +87,18 @@ fn from_variables(variables: Variables<'_>) -> Result<Option<Source>, Error> {
     Ok(Some(Source::WebIdentity { token_file: token_file.into(), role }))
 }
 
-/// A container's, or an instance's.
-fn from_surroundings(variables: Variables<'_>) -> Result<Source, Error> {
+/// A container's, where there is one.
+fn from_container(variables: Variables<'_>) -> Option<Source> {
     let relative =
         variables("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI").map(|path| format!("{CONTAINER_ENDPOINT}{path}"));
-    if let Some(url) = relative.or_else(|| variables("AWS_CONTAINER_CREDENTIALS_FULL_URI")) {
-        let authorization = match variables("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE").map(PathBuf::from) {
-            Some(path) => {
-                let text = std::fs::read_to_string(&path).map_err(|source| Error::Read { path, source })?;
-                Some(Secret::new(text.trim()))
-            }
-            None => variables("AWS_CONTAINER_AUTHORIZATION_TOKEN").map(Secret::new),
-        };
-        return Ok(Source::Container { url, authorization });
-    }
+    let url = relative.or_else(|| variables("AWS_CONTAINER_CREDENTIALS_FULL_URI"))?;
+    let file = variables("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE").map(|path| Authorization::File(path.into()));
+    let token = || variables("AWS_CONTAINER_AUTHORIZATION_TOKEN").map(|token| Authorization::Token(Secret::new(token)));
+    Some(Source::Container { url, authorization: file.or_else(token) })
+}
+
+/// An instance's, unless nobody is to ask for them.
+fn from_instance(variables: Variables<'_>) -> Result<Source, Error> {
     if variables("AWS_EC2_METADATA_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
         return Err(Error::Incomplete(
             "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile in ~/.aws/credentials",
@@ -154,7 +156,8 @@ impl Files {
             (Some(source), _) if source == name => own_source(&settings, &wrong)?,
             (Some(source), _) => self.source(source, variables, roles_left - 1)?,
             (None, Some("Environment")) => from_variables(variables)?,
-            (None, Some("Ec2InstanceMetadata" | "EcsContainer")) => Some(from_surroundings(variables)?),
+            (None, Some("EcsContainer")) => from_container(variables),
+            (None, Some("Ec2InstanceMetadata")) => Some(from_instance(variables)?),
             (None, Some(_)) => return Err(wrong("credential_source is not one that is known")),
             (None, None) => return Err(wrong("role_arn without source_profile, credential_source or a token file")),
         };
@@ -220,7 +223,7 @@ mod tests {
         assert_eq!(chosen(None, ["", ""], &[]), Ok(Source::Instance { endpoint: INSTANCE_ENDPOINT.to_owned() }));
         let container = [("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/x"), ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "t")];
         let url = format!("{CONTAINER_ENDPOINT}/x");
-        let authorization = Some(Secret::new("t"));
+        let authorization = Some(Authorization::Token(Secret::new("t")));
         assert_eq!(chosen(None, ["", ""], &container), Ok(Source::Container { url, authorization }));
     }
 
@@ -230,7 +233,8 @@ mod tests {
                       [profile again]\nrole_arn=arn:s\nsource_profile=backup\n[profile ring]\nrole_arn=a\n\
                       source_profile=ring2\n[profile ring2]\nrole_arn=a\nsource_profile=ring\n\
                       [profile printed]\ncredential_process=/bin/keys --json\n[profile web]\nrole_arn=arn:w\n\
-                      web_identity_token_file=/t\n";
+                      web_identity_token_file=/t\n[profile here]\nrole_arn=arn:h\n\
+                      credential_source=Ec2InstanceMetadata\n[profile there]\nrole_arn=a\ncredential_source=EcsContainer\n";
         let role = |arn: &str, external_id: Option<&str>, duration_seconds| Role {
             arn: arn.to_owned(),
             session_name: SESSION_NAME.to_owned(),
@@ -244,6 +248,11 @@ mod tests {
         assert_eq!(chosen(Some("again"), [config, KEYS], &[]), Ok(again));
         assert_eq!(chosen(Some("web"), [config, KEYS], &[]), Ok(web));
         assert_eq!(chosen(Some("printed"), [config, KEYS], &[]), Ok(Source::Process("/bin/keys --json".into())));
+        let instance = Source::Instance { endpoint: INSTANCE_ENDPOINT.to_owned() };
+        let here = Source::Role { source: Box::new(instance), role: role("arn:h", None, None) };
+        let container = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/x");
+        assert_eq!(chosen(Some("here"), [config, KEYS], &[container]), Ok(here), "a container beside it is not asked");
+        assert!(chosen(Some("there"), [config, KEYS], &[]).unwrap_err().contains("has no keys"));
         assert!(chosen(Some("ring"), [config, KEYS], &[]).unwrap_err().contains("lead to one another"));
     }
 

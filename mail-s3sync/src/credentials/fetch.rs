@@ -9,15 +9,16 @@ use hyper::body::HttpBody;
 use hyper::{Body, Request};
 use jiff::Timestamp;
 use mail_common::secret::Secret;
-use rusoto_core::{Client, Region, RusotoError};
+use rusoto_core::{Client, Region};
 use rusoto_sts::{AssumeRoleRequest, AssumeRoleWithWebIdentityRequest, Sts, StsClient};
 use serde_json::Value;
 
-use super::{Credentials, Error, Role, Source, StsEndpoint};
-use crate::store::s3::{Dispatcher, Signer};
+use super::{Authorization, Credentials, Error, Role, Source, StsEndpoint};
+use crate::store::s3::{Dispatcher, Failure, Signer, persist};
 
 /// A metadata service is next door, or not there.
 const METADATA_TIMEOUT: Duration = Duration::from_secs(2);
+const STS_ATTEMPTS: u32 = 4;
 const METADATA_MAX_BYTES: usize = 64 * 1024;
 const INSTANCE_PATH: &str = "/latest/meta-data/iam/security-credentials/";
 
@@ -33,7 +34,8 @@ pub(super) async fn fetch(source: &Source, sts: &StsEndpoint) -> Result<Credenti
         }
         Source::WebIdentity { token_file, role } => assume_with_token(role, token_file, sts).await,
         Source::Container { url, authorization } => {
-            let headers: Vec<_> = authorization.iter().map(|token| ("authorization", token.expose())).collect();
+            let token = authorization.as_ref().map(read_authorization).transpose()?;
+            let headers: Vec<_> = token.iter().map(|token| ("authorization", token.expose())).collect();
             let answer = ask("GET", url, &headers).await?;
             parse(&answer).map_err(|reason| Error::Metadata { url: url.clone(), reason })
         }
@@ -41,14 +43,32 @@ pub(super) async fn fetch(source: &Source, sts: &StsEndpoint) -> Result<Credenti
     }
 }
 
+/// What is in a file may have been renewed since it was last read.
+fn read_authorization(authorization: &Authorization) -> Result<Secret, Error> {
+    match authorization {
+        Authorization::Token(token) => Ok(token.clone()),
+        Authorization::File(path) => read_token(path),
+    }
+}
+
+fn read_token(path: &Path) -> Result<Secret, Error> {
+    let text = std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    Ok(Secret::new(text.trim()))
+}
+
 /// The program's command line is split by the shell, as the AWS command line does.
 async fn run_process(command: String) -> Result<Credentials, Error> {
     let program = command.split_whitespace().next().unwrap_or_default().to_owned();
     let failed = |reason: String| Error::Process { program: program.clone(), reason };
-    let run =
-        move || Command::new("/bin/sh").arg("-c").arg(command).stdin(Stdio::null()).stderr(Stdio::inherit()).output();
-    let output = tokio::task::spawn_blocking(run).await.map_err(|error| failed(error.to_string()))?;
-    let output = output.map_err(|error| failed(error.to_string()))?;
+    let (sender, ended) = tokio::sync::oneshot::channel();
+    // On a thread that nobody waits for: a run that is asked to stop does not wait for a program that asks back.
+    std::thread::spawn(move || {
+        let output =
+            Command::new("/bin/sh").arg("-c").arg(command).stdin(Stdio::null()).stderr(Stdio::inherit()).output();
+        // Nobody listens any more when the run was asked to stop.
+        let _ = sender.send(output);
+    });
+    let output = ended.await.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))?;
     if !output.status.success() {
         return Err(failed(format!("it ended with {}", output.status)));
     }
@@ -63,36 +83,34 @@ async fn assume_role(role: &Role, keys: &Credentials, sts: &StsEndpoint) -> Resu
         duration_seconds: role.duration_seconds,
         ..AssumeRoleRequest::default()
     };
-    let answer = client(sts, Signer::fixed(keys.clone())).assume_role(request).await;
+    let client = client(sts, Signer::fixed(keys.clone()));
+    let answer = persist(STS_ATTEMPTS, || client.assume_role(request.clone())).await;
     from_sts(role, answer.map(|answer| answer.credentials))
 }
 
 async fn assume_with_token(role: &Role, token_file: &Path, sts: &StsEndpoint) -> Result<Credentials, Error> {
     // The token in the file is renewed by others: it is read each time.
-    let token =
-        std::fs::read_to_string(token_file).map_err(|source| Error::Read { path: token_file.to_owned(), source })?;
+    let token = read_token(token_file)?;
     let request = AssumeRoleWithWebIdentityRequest {
         role_arn: role.arn.clone(),
         role_session_name: role.session_name.clone(),
-        web_identity_token: token.trim().to_owned(),
+        web_identity_token: token.expose().to_owned(),
         ..AssumeRoleWithWebIdentityRequest::default()
     };
-    let answer = client(sts, Signer::none()).assume_role_with_web_identity(request).await;
+    let client = client(sts, Signer::none());
+    let answer = persist(STS_ATTEMPTS, || client.assume_role_with_web_identity(request.clone())).await;
     from_sts(role, answer.map(|answer| answer.credentials))
 }
 
 fn client(sts: &StsEndpoint, signer: Signer) -> StsClient {
     let region = Region::Custom { name: sts.region.clone(), endpoint: sts.endpoint.clone() };
-    let dispatcher = Dispatcher::new(Arc::new(signer), sts.timeout, None, None);
+    let dispatcher = Dispatcher::new(Arc::new(signer), sts.timeout, sts.trust.clone());
     StsClient::new_with_client(Client::new_not_signing(dispatcher), region)
 }
 
-fn from_sts<E: std::error::Error + 'static>(
-    role: &Role,
-    answer: Result<Option<rusoto_sts::Credentials>, RusotoError<E>>,
-) -> Result<Credentials, Error> {
+fn from_sts(role: &Role, answer: Result<Option<rusoto_sts::Credentials>, Failure>) -> Result<Credentials, Error> {
     let failed = |reason: String| Error::Role { arn: role.arn.clone(), reason };
-    let answer = answer.map_err(|error| failed(sts_reason(error)))?;
+    let answer = answer.map_err(|failure| failed(failure.to_string()))?;
     let keys = answer.ok_or_else(|| failed("the answer has no credentials".to_owned()))?;
     Ok(Credentials {
         access_key: keys.access_key_id,
@@ -100,18 +118,6 @@ fn from_sts<E: std::error::Error + 'static>(
         token: Some(Secret::new(keys.session_token)),
         expires: keys.expiration.parse().ok(),
     })
-}
-
-/// The message of STS; of an answer that rusoto does not know, its first part.
-fn sts_reason<E: std::error::Error + 'static>(error: RusotoError<E>) -> String {
-    match error {
-        RusotoError::Unknown(answer) => {
-            let text = String::from_utf8_lossy(&answer.body).into_owned();
-            let message = text.split("<Message>").nth(1).and_then(|rest| rest.split("</Message>").next());
-            format!("{}: {}", answer.status, message.unwrap_or_default())
-        }
-        error => error.to_string(),
-    }
 }
 
 /// IMDSv2: a session token first, then the name of the role, then its keys.
@@ -149,11 +155,7 @@ async fn ask(method: &str, url: &str, headers: &[(&str, &str)]) -> Result<Vec<u8
         if status.is_success() { Ok(content) } else { Err(failed(format!("it answered {status}"))) }
     };
     let in_time = tokio::time::timeout(METADATA_TIMEOUT, answered).await;
-    in_time.unwrap_or_else(|_| {
-        Err(failed(
-            "no answer; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile in ~/.aws/credentials".into(),
-        ))
-    })
+    in_time.unwrap_or_else(|_| Err(failed("no answer".to_owned())))
 }
 
 /// Keys as JSON, as programs and metadata services print them.

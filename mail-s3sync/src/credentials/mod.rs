@@ -17,6 +17,8 @@ use mail_common::secret::Secret;
 use rusoto_core::credential::AwsCredentials;
 use tokio::sync::Mutex;
 
+use crate::store::s3::Trust;
+
 /// So long before they expire are keys renewed.
 const RENEW_BEFORE: SignedDuration = SignedDuration::from_mins(5);
 
@@ -41,9 +43,17 @@ pub(crate) enum Source {
     /// STS gives them for a token in a file.
     WebIdentity { token_file: PathBuf, role: Role },
     /// A service beside the container.
-    Container { url: String, authorization: Option<Secret> },
+    Container { url: String, authorization: Option<Authorization> },
     /// The metadata service of an EC2 instance, version 2.
     Instance { endpoint: String },
+}
+
+/// What a container shows to the service beside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Authorization {
+    Token(Secret),
+    /// Others renew what is in it: it is read each time.
+    File(PathBuf),
 }
 
 /// A role that STS is asked for.
@@ -72,7 +82,10 @@ pub(crate) enum Error {
     Process { program: String, reason: String },
     #[error("assume role {arn}: {reason}")]
     Role { arn: String, reason: String },
-    #[error("ask {url} for credentials: {reason}")]
+    #[error(
+        "ask {url} for credentials: {reason}; where keys do not come from there, set AWS_ACCESS_KEY_ID and \
+         AWS_SECRET_ACCESS_KEY, or a profile in ~/.aws/credentials"
+    )]
     Metadata { url: String, reason: String },
 }
 
@@ -90,6 +103,7 @@ pub(crate) struct StsEndpoint {
     pub(crate) region: String,
     pub(crate) endpoint: String,
     pub(crate) timeout: Duration,
+    pub(crate) trust: Trust,
 }
 
 impl Keys {

@@ -17,7 +17,7 @@ use rustix::io::Errno;
 use super::{Error, Pull};
 use crate::encryption::Identities;
 use crate::place::put_in_place;
-use crate::remote::{Entry, SetName, plain_path};
+use crate::remote::{self, Entry, SetName};
 
 /// So often is a file fetched that comes with another digest.
 const ATTEMPTS: u32 = 3;
@@ -32,15 +32,14 @@ impl Pull<'_> {
         entry: &Entry,
         progress: &Progress,
     ) -> Result<(TransferAction, u64), Error> {
-        let path = to.join(plain_path(&entry.path).as_path());
+        let path = to.join(entry.plain_path().as_path());
         progress.say(&entry.path.to_string_lossy());
         if let Some(bytes) = bytes_if_there(&path, entry.plain) {
             return Ok((TransferAction::Skipped, bytes));
         }
         let key = format!("{name}/{}", entry.path);
-        let failed = |path: &Path, source| Error::Write { path: path.to_owned(), source };
         let parent = path.parent().unwrap_or(to);
-        atomic::create_dir_all(parent).map_err(|source| failed(parent, source))?;
+        atomic::create_dir_all(parent).map_err(Error::write(parent))?;
         let hidden = parent.join(hidden_name(entry));
         let mut file = open_locked(&hidden)?;
         self.download(&key, &mut file, &hidden, entry.stored, progress)?;
@@ -48,9 +47,9 @@ impl Pull<'_> {
             (true, Some(identities)) => decrypt(&mut file, &hidden, entry, identities)?,
             _ => hidden.clone(),
         };
-        put_in_place(&finished, &path).map_err(|source| failed(&path, source))?;
-        atomic::remove_tree(&hidden).map_err(|source| failed(&hidden, source))?;
-        let bytes = std::fs::metadata(&path).map_err(|source| failed(&path, source))?.len();
+        put_in_place(&finished, &path).map_err(Error::write(&path))?;
+        atomic::remove_tree(&hidden).map_err(Error::write(&hidden))?;
+        let bytes = std::fs::metadata(&path).map_err(Error::write(&path))?.len();
         Ok((TransferAction::Downloaded, bytes))
     }
 
@@ -63,21 +62,21 @@ impl Pull<'_> {
         expected: Sha256,
         progress: &Progress,
     ) -> Result<(), Error> {
-        let failed = |source| Error::Write { path: hidden.to_owned(), source };
+        let failed = Error::write(hidden);
         let mut found = expected;
         for _ in 0..ATTEMPTS {
-            file.rewind().map_err(failed)?;
+            file.rewind().map_err(&failed)?;
             // What an interrupted pull has left is hashed again, not trusted.
             let mut hasher = Sha256Writer::new(io::sink());
-            io::copy(file, &mut hasher).map_err(failed)?;
+            io::copy(file, &mut hasher).map_err(&failed)?;
             self.append(key, file, &mut hasher, hidden, progress)?;
             found = hasher.into_parts().1;
             if found == expected {
-                return file.sync_all().map_err(failed);
+                return file.sync_all().map_err(&failed);
             }
-            file.set_len(0).map_err(failed)?;
+            file.set_len(0).map_err(&failed)?;
         }
-        Err(Error::Damaged { url: self.location.url_of(key), times: ATTEMPTS, expected, found })
+        Err(Error::Damaged { url: self.store.url(key), times: ATTEMPTS, expected, found })
     }
 
     /// Appends what is not in the file yet.
@@ -89,29 +88,27 @@ impl Pull<'_> {
         hidden: &Path,
         progress: &Progress,
     ) -> Result<(), Error> {
-        let url = || self.location.url_of(key);
-        let missing = || Error::Missing { url: url() };
-        let from = hasher.bytes();
-        let mut download = self.store.get(key, from)?.ok_or_else(missing)?;
+        let url = || self.store.url(key);
+        let missing = || remote::Error::Missing { url: url() };
+        let mut download = self.store.get(key, hasher.bytes())?.ok_or_else(missing)?;
         let mut buffer = vec![0; COPY_BYTES];
         loop {
+            let read = download.reader.read(&mut buffer);
+            // A reader ends with an error of its own when a signal comes.
             self.interrupt.check()?;
-            let read = match download.reader.read(&mut buffer) {
-                Ok(0) => return Ok(()),
-                Ok(read) => read,
-                Err(source) => {
-                    self.interrupt.check()?;
-                    return Err(Error::Read { url: url(), source });
-                }
-            };
+            let read = read.map_err(|source| remote::Error::Read { url: url(), source })?;
+            if read == 0 {
+                return Ok(());
+            }
             hasher.write_all(&buffer[..read]).expect("a sink takes everything");
-            file.write_all(&buffer[..read]).map_err(|source| Error::Write { path: hidden.to_owned(), source })?;
+            file.write_all(&buffer[..read]).map_err(Error::write(hidden))?;
             progress.advance(read as u64);
         }
     }
 }
 
-fn bytes_if_there(path: &Path, expected: Sha256) -> Option<u64> {
+/// The size of the file at `path`, when it has that digest.
+pub(super) fn bytes_if_there(path: &Path, expected: Sha256) -> Option<u64> {
     let metadata = std::fs::symlink_metadata(path).ok()?;
     let (sha256, bytes) = Sha256::of_reader(File::open(path).ok().filter(|_| metadata.is_file())?).ok()?;
     (sha256 == expected).then_some(bytes)
@@ -125,10 +122,10 @@ fn hidden_name(entry: &Entry) -> String {
 
 /// Opens or makes the hidden file, and shuts out another pull.
 fn open_locked(path: &Path) -> Result<File, Error> {
-    let failed = |source| Error::Write { path: path.to_owned(), source };
+    let failed = Error::write(path);
     let nofollow = OFlags::NOFOLLOW.bits().cast_signed();
     let options = OpenOptions::new().read(true).append(true).create(true).mode(0o600).custom_flags(nofollow).clone();
-    let file = options.open(path).map_err(failed)?;
+    let file = options.open(path).map_err(&failed)?;
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
         Err(Errno::WOULDBLOCK) => Err(Error::Busy { path: path.to_owned() }),
@@ -141,16 +138,16 @@ fn decrypt(file: &mut File, hidden: &Path, entry: &Entry, identities: &Identitie
     let mut path = hidden.as_os_str().to_owned();
     path.push("-plain");
     let path = PathBuf::from(path);
-    let failed = |source| Error::Write { path: path.clone(), source };
-    file.rewind().map_err(failed)?;
-    atomic::remove_tree(&path).map_err(failed)?;
+    let failed = Error::write(&path);
+    file.rewind().map_err(&failed)?;
+    atomic::remove_tree(&path).map_err(&failed)?;
     let mut reader = identities.decrypt(BufReader::new(&*file))?;
-    let mut plain = atomic::StoredFile::create(&path).map_err(failed)?;
-    io::copy(&mut reader, &mut plain).map_err(failed)?;
-    let stored = plain.finish().map_err(failed)?;
+    let mut plain = atomic::StoredFile::create(&path).map_err(&failed)?;
+    io::copy(&mut reader, &mut plain).map_err(&failed)?;
+    let stored = plain.finish().map_err(&failed)?;
     if stored.sha256 == entry.plain {
-        return Ok(path);
+        return Ok(path.clone());
     }
-    atomic::remove_tree(&path).map_err(failed)?;
+    atomic::remove_tree(&path).map_err(&failed)?;
     Err(Error::Damaged { url: entry.path.to_string(), times: 1, expected: entry.plain, found: stored.sha256 })
 }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use mail_common::relpath::RelPath;
 use mail_common::set::Component;
+use mail_common::tool::ComponentArg;
 
 /// Components and mailboxes; everything when there are none.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +27,15 @@ pub(crate) struct Mailbox {
 pub(crate) struct NotAMailbox(String);
 
 impl Wanted {
+    /// What was asked for; everything when that is nothing in particular, or `all`.
+    pub(crate) fn new(components: &[ComponentArg], mailboxes: &[Mailbox]) -> Self {
+        match ComponentArg::named(components) {
+            Some(components) => Self { components, mailboxes: mailboxes.to_vec() },
+            None if components.is_empty() => Self { components: Vec::new(), mailboxes: mailboxes.to_vec() },
+            None => Self::default(),
+        }
+    }
+
     /// Whether nothing is left out.
     pub(crate) fn is_everything(&self) -> bool {
         self.components.is_empty() && self.mailboxes.is_empty()
@@ -104,6 +114,13 @@ mod tests {
         check(&wanted, "mysql", false);
         check(&wanted, "backup.log", false);
         check(&Wanted::default(), "backup.log", true);
+    }
+
+    #[test]
+    fn all_is_everything_whatever_else_is_named() {
+        let alice = ["alice@example.com".parse().unwrap()];
+        assert!(Wanted::new(&[ComponentArg::All], &alice).is_everything() && Wanted::new(&[], &[]).is_everything());
+        assert!(!Wanted::new(&[], &alice).is_everything());
     }
 
     #[test]

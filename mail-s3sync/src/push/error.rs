@@ -55,11 +55,10 @@ impl Error {
             | Self::NoManifest { .. }
             | Self::NoObjectLock { .. } => Exit::Usage,
             Self::Local(_) | Self::File(_) => Exit::Bad,
-            Self::LookFirst(remote::Error::Store(error)) if error.is_configuration() => Exit::Usage,
+            Self::LookFirst(error) => error.exit(),
             Self::Store(error) if error.is_local_damage() => Exit::Bad,
             Self::Encrypt(encryption::Error::Local(_)) => Exit::Bad,
-            Self::LookFirst(_)
-            | Self::Key(_)
+            Self::Key(_)
             | Self::Store(_)
             | Self::Encrypt(_)
             | Self::Changed { .. }

@@ -70,3 +70,91 @@ pub(super) fn decide(
     };
     items.into_iter().map(|item| (item.clone(), decide_one(&item))).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use jiff::Timestamp;
+    use mail_common::checksum::Sha256;
+
+    use super::*;
+    use crate::push::local::LocalFile;
+    use crate::remote::{Contents, Encrypted, seal};
+
+    const CLOSED: i64 = 100;
+
+    fn item(path: &str, content: &[u8], stored_path: &str) -> Item {
+        let path: mail_common::relpath::RelPath = path.parse().unwrap();
+        let (sha256, bytes) = (Sha256::of(content), content.len() as u64);
+        let file = LocalFile { path: path.clone(), location: PathBuf::new(), sha256, bytes, component: None };
+        Item { path, stored_path: stored_path.to_owned(), file, bytes, sha256 }
+    }
+
+    /// A set that was closed with `dkim/a` of one byte, which was stored `at` that second.
+    fn remote(at: i64) -> RemoteSet {
+        sealed(at, None)
+    }
+
+    /// As [`remote`], with a seal.
+    fn sealed(at: i64, recorded: Option<Sha256>) -> RemoteSet {
+        let listed = |key: &str, bytes, at| {
+            let modified = Timestamp::from_second(at).unwrap();
+            (key.to_owned(), Listed { key: key.to_owned(), bytes, etag: Some("e".to_owned()), modified })
+        };
+        let entry = Entry::plain(&(Sha256::of(b"a"), "dkim/a".parse().unwrap()));
+        let contents = Contents {
+            checksums: Vec::new(),
+            sha256: Sha256::of(b""),
+            entries: vec![entry],
+            encrypted: None,
+            is_confirmed: true,
+            locked_until: None,
+            checksums_locked_until: None,
+            seal: recorded,
+        };
+        let listed = [listed("checksums.sha256", 1, CLOSED), listed("dkim/a", 1, at)].into();
+        RemoteSet::new("daily/2026-11-23".parse().unwrap(), listed, Some(contents), None)
+    }
+
+    #[track_caller]
+    fn check(content: &[u8], remote: &RemoteSet, expected: &str) {
+        let fate = decide(vec![item("dkim/a", content, "dkim/a")], remote, None, true).remove(0).1;
+        assert!(format!("{fate:?}").starts_with(expected), "{fate:?}");
+    }
+
+    #[test]
+    fn only_what_was_confirmed_and_not_written_since_is_there() {
+        check(b"a", &remote(CLOSED), "There");
+        check(b"a", &remote(CLOSED + 1), "Ask");
+        check(b"b", &remote(CLOSED), "Ask");
+        check(b"ab", &remote(CLOSED), "Send");
+        let mut others = remote(CLOSED);
+        others.contents.as_mut().unwrap().is_confirmed = false;
+        check(b"a", &others, "Ask");
+        others.contents = None;
+        check(b"a", &others, "Ask");
+        others.listed.clear();
+        check(b"a", &others, "Send");
+    }
+
+    #[test]
+    fn a_seal_tells_more_than_times() {
+        check(b"a", &sealed(CLOSED + 1, seal([("dkim/a", Some("e"))])), "There");
+        check(b"a", &sealed(CLOSED - 1, seal([("dkim/a", Some("other"))])), "Ask");
+    }
+
+    #[test]
+    fn what_is_encrypted_is_known_by_its_digest_before_and_for_the_same_readers_alone() {
+        let mut remote = remote(CLOSED);
+        let contents = remote.contents.as_mut().unwrap();
+        contents.encrypted = Some(Encrypted { recipients: "age1x".to_owned() });
+        contents.entries[0].plain = Sha256::of(b"plain");
+        let fate = |recipients, keeps_marks| {
+            let items = vec![item("dkim/a", b"plain", "dkim/a")];
+            format!("{:?}", decide(items, &remote, Some(recipients), keeps_marks).remove(0).1)
+        };
+        assert!(fate("age1x", true).starts_with("There"));
+        assert_eq!([fate("age1y", true), fate("age1y", false)], ["Ask", "Send"]);
+    }
+}

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use mail_common::checksum::{ChecksumFile, Sha256};
@@ -11,6 +10,7 @@ use mail_common::report::Report;
 use mail_common::set::{CHECKSUMS, Component, Inventory, InventoryError, LockError, MANIFEST, NotASetId, ReadLock};
 
 use crate::remote::SetName;
+use crate::store::LocalError;
 
 /// A set that nobody replaces or removes while this lives.
 #[derive(Debug)]
@@ -45,10 +45,8 @@ pub(crate) enum Error {
     Name { directory: PathBuf, source: NotASetId },
     #[error("{} is damaged: {count} files that its checksums list are missing, such as {example}; use another set", set.display())]
     Missing { set: PathBuf, count: usize, example: RelPath },
-    #[error("{} is damaged: it has {found} bytes, and the manifest says {expected}; use another set", path.display())]
-    Size { path: PathBuf, expected: u64, found: u64 },
-    #[error("read {}", path.display())]
-    Read { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    File(#[from] LocalError),
 }
 
 impl LocalSet {
@@ -64,7 +62,7 @@ impl LocalSet {
             report.warning(format!("{path} in {} is in no checksums and is not pushed", directory.display()));
         }
         let path = directory.join(CHECKSUMS);
-        let checksums = fs::read(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
+        let checksums = fs::read(&path).map_err(|source| LocalError::Read { path: path.clone(), source })?;
         let parsed = ChecksumFile::parse(&checksums).map_err(|source| InventoryError::Checksums { path, source })?;
         let listed: BTreeMap<RelPath, Sha256> =
             parsed.entries().iter().map(|(sha256, path)| (path.clone(), *sha256)).collect();
@@ -87,12 +85,12 @@ impl LocalSet {
 fn file(inventory: &Inventory, path: RelPath, sha256: Sha256) -> Result<LocalFile, Error> {
     let location = inventory.set.join(path.as_path());
     let metadata = fs::symlink_metadata(&location);
-    let bytes = metadata.map_err(|source| Error::Read { path: location.clone(), source })?.len();
+    let bytes = metadata.map_err(|source| LocalError::Read { path: location.clone(), source })?.len();
     let listed = inventory.file(&path);
     if let Some(expected) = listed.and_then(|file| file.recorded).map(|recorded| recorded.bytes)
         && expected != bytes
     {
-        return Err(Error::Size { path: location, expected, found: bytes });
+        return Err(LocalError::Size { path: location, expected, found: bytes }.into());
     }
     Ok(LocalFile { component: listed.and_then(|file| file.component), path, location, sha256, bytes })
 }

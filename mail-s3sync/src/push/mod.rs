@@ -7,36 +7,39 @@ mod closing; // the manifest and the checksums, which make a set of the files
 mod error; // why a set was not pushed
 mod fate; // what is to be done with a file
 mod local; // the set on this machine
+mod protect; // how the bucket protects it, and locks
 mod sources; // what earlier sets in the store already hold
+mod tell; // records and counts
+mod tidy; // what runs that died have left
 mod transfer; // one file
 
 pub(crate) use error::Error;
 pub(crate) use local::LocalSet;
+pub(crate) use protect::lock_end;
 
-use std::collections::{BTreeMap, HashSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::HashSet;
+use std::num::NonZeroUsize;
 
 use jiff::{Timestamp, ZonedDateTime};
 use mail_common::checksum::Sha256;
 use mail_common::exit::Exit;
 use mail_common::interrupt::Interrupt;
-use mail_common::record::{Record, Transfer, TransferAction, timestamp};
-use mail_common::relpath::{PathField, RelPath};
-use mail_common::report::Progress;
-use mail_common::set::{CHECKSUMS, MANIFEST};
+use mail_common::record::{TransferAction, timestamp};
+use mail_common::relpath::RelPath;
+use mail_common::report::{self, Progress};
+use mail_common::set::{CHECKSUMS, MANIFEST, SetKind};
 use mail_common::tool::Session;
 
 use crate::encryption::Recipients;
 use crate::location::Location;
-use crate::parallel::each_in_parallel;
-use crate::remote::{self, AsText, RemoteSet, SetName};
-use crate::store::{Attributes, Body, Cause, Listed, Lock, Marks, ObjectStore, StoreError};
+use crate::parallel::each_until_fatal;
+use crate::remote::{self, AsText, RemoteSet, SetName, seal};
+use crate::store::{Attributes, Body, Cause, Confirmed, Listed, Lock, Marks, ObjectStore, StoreError};
+use crate::totals::Totals;
 use fate::Fate;
 use local::LocalFile;
+use protect::already_locked;
 use sources::Sources;
-
-/// What is counted, for the `end` record.
-pub(crate) type Totals = BTreeMap<String, u64>;
 
 /// Where to push, and how.
 pub(crate) struct Push<'a> {
@@ -44,7 +47,8 @@ pub(crate) struct Push<'a> {
     pub(crate) location: &'a Location,
     pub(crate) session: &'a Session,
     pub(crate) interrupt: &'a Interrupt,
-    pub(crate) jobs: usize,
+    pub(crate) jobs: NonZeroUsize,
+    pub(crate) now: Timestamp,
     pub(crate) lock: Option<Lock>,
     pub(crate) recipients: Option<&'a Recipients>,
 }
@@ -78,39 +82,62 @@ struct Work<'a> {
     local: &'a LocalSet,
     remote: RemoteSet,
     fates: Vec<(Item, Fate)>,
+    /// Until when every object of the set will be locked.
+    locked_until: Option<Timestamp>,
+}
+
+impl Work<'_> {
+    /// The key of what has the name `path` in the set.
+    fn key(&self, path: &str) -> String {
+        format!("{}/{path}", self.local.name)
+    }
+
+    /// When the set in the store was closed.
+    fn closed(&self) -> Option<Timestamp> {
+        self.remote.listed.get(CHECKSUMS).map(|listed| listed.modified)
+    }
 }
 
 impl Push<'_> {
     /// Pushes a set. `Partial` when a file could not be sent: the others were, and the set is not closed.
     pub(crate) fn push(&self, local: &LocalSet, totals: &mut Totals) -> Result<Exit, Error> {
         let remote = self.look_at_remote(local.name).map_err(Error::LookFirst)?;
-        let work = self.plan(local, remote)?;
+        let mut work = self.plan(local, remote)?;
         self.warn_of_strangers(&work);
         if self.is_unchanged(&work) {
+            work.locked_until = work.locked_until.max(already_locked(&work));
             self.keep(&work, totals)?;
+            if self.is_untidied(&work) {
+                self.tidy();
+            }
             return Ok(Exit::Done);
         }
+        let exit = self.send(&work, totals)?;
+        self.tidy();
+        Ok(exit)
+    }
+
+    /// Sends what is not there, and closes the set when all of it is.
+    fn send(&self, work: &Work<'_>, totals: &mut Totals) -> Result<Exit, Error> {
         self.check_protection()?;
-        let sources = self.sources(&work).map_err(Error::LookFirst)?;
-        self.mark(&work)?;
-        let done = self.transfer_all(&work, &sources, totals)?;
+        let sources = self.sources(work).map_err(Error::LookFirst)?;
+        self.mark(work)?;
+        let done = self.transfer_all(work, &sources, totals)?;
         if done.len() < work.fates.len() {
             return Ok(Exit::Partial);
         }
-        self.confirm(local, &done)?;
-        self.close(local, &done, totals)?;
+        self.confirm(work, &done)?;
+        self.close(work, &done, totals)?;
         Ok(Exit::Done)
     }
 
     /// What is there. A set whose checksums are damaged says nothing of itself, and is to be healed.
     fn look_at_remote(&self, name: SetName) -> Result<RemoteSet, remote::Error> {
-        match RemoteSet::read(self.store, name) {
-            Err(error) if error.is_damage() => {
-                self.session.report.warning(format!("{}; it is pushed anew", mail_common::report::chain(&error)));
-                Ok(RemoteSet { name, listed: remote::list(self.store, name)?, contents: None })
-            }
-            read => read,
+        let remote = RemoteSet::read(self.store, name)?;
+        if let Some(damage) = &remote.damage {
+            self.session.report.warning(format!("{}; it is pushed anew", report::chain(damage)));
         }
+        Ok(remote)
     }
 
     fn recipients_text(&self) -> Option<&str> {
@@ -129,7 +156,7 @@ impl Push<'_> {
         // The largest first: the small ones fill up the time that the last large one takes.
         items.sort_by_key(|item| std::cmp::Reverse(item.bytes));
         let fates = fate::decide(items, &remote, self.recipients_text(), self.store.keeps_marks());
-        Ok(Work { local, remote, fates })
+        Ok(Work { local, remote, fates, locked_until: self.lock.map(|lock| lock.until) })
     }
 
     fn item(&self, file: &LocalFile) -> Result<Item, Error> {
@@ -138,7 +165,7 @@ impl Push<'_> {
             None => file.path.clone(),
         };
         let Some(text) = stored_path.as_text() else {
-            let url = self.location.url_of(&file.path.to_string_lossy());
+            let url = self.store.url(&file.path.to_string_lossy());
             return Err(Error::Key(StoreError::new("write", url, Cause::KeyNotText)));
         };
         Ok(Item {
@@ -160,7 +187,7 @@ impl Push<'_> {
             self.session.report.warning(format!(
                 "{} holds {} objects that are not part of the set, such as {example}; `pull` leaves them out, and they \
                  can be deleted",
-                self.location.url_of(&work.local.name.to_string()),
+                self.store.url(&work.local.name.to_string()),
                 strangers.len(),
             ));
         }
@@ -175,68 +202,25 @@ impl Push<'_> {
             Some(_) => contents.entries.len() == work.fates.len() + 1,
             None => contents.checksums == work.local.checksums,
         };
-        let manifest = work.remote.listed.get(MANIFEST).map(|listed| listed.bytes);
-        let same_manifest = match (self.recipients, work.local.manifest()) {
-            (Some(_), _) => manifest.is_some(),
-            (None, own) => manifest == own.map(|file| file.bytes),
-        };
+        let same_manifest = contents.entry(MANIFEST).is_none_or(|entry| {
+            let own = work.local.manifest().filter(|_| self.recipients.is_none());
+            let listed = work.remote.confirmed(entry);
+            listed.is_some_and(|listed| own.is_none_or(|own| own.bytes == listed.bytes))
+        });
         contents.is_confirmed && same_list && same_manifest && work.fates.iter().all(is_there)
     }
 
     /// Says that everything is there, and locks it for longer where that is asked for.
     fn keep(&self, work: &Work<'_>, totals: &mut Totals) -> Result<(), Error> {
-        let locked_until = work.remote.contents.as_ref().and_then(|contents| contents.locked_until);
         let done: Vec<Done> = work.fates.iter().filter_map(|(item, fate)| fate.done(item)).collect();
-        let longer = self.lock.filter(|lock| locked_until.is_none_or(|until| until < lock.until));
-        if let Some(lock) = longer {
-            let own = [MANIFEST, CHECKSUMS].into_iter().filter(|name| work.remote.listed.contains_key(*name));
-            let paths: Vec<String> =
-                done.iter().map(|done| done.item.stored_path.clone()).chain(own.map(str::to_owned)).collect();
-            let extended = each_in_parallel(self.jobs, &paths, |path| {
-                self.interrupt.check().map_err(Error::Interrupted)?;
-                Ok(self.store.extend_lock(&self.key(work.local, path), lock)?)
-            });
-            extended.into_iter().collect::<Result<Vec<()>, Error>>()?;
-            // The mark on the checksums says until when everything is locked; they are the same, put again.
-            let checksums =
-                work.remote.contents.as_ref().map(|contents| contents.checksums.clone()).unwrap_or_default();
-            self.put_own(work.local, CHECKSUMS, Body::of_bytes(CHECKSUMS, checksums))?;
+        if let Some(lock) = self.lock.filter(|lock| already_locked(work).is_none_or(|until| until < lock.until)) {
+            self.lock_longer(work, lock)?;
         }
         for done in &done {
-            self.tell(work.local, done, totals);
+            self.tell(work, done, totals);
         }
         for name in [MANIFEST, CHECKSUMS] {
             self.tell_own_skipped(work, name, totals);
-        }
-        Ok(())
-    }
-
-    /// Asks the bucket how it protects what it holds, and says what it lacks.
-    fn check_protection(&self) -> Result<(), Error> {
-        let Some(protection) = self.store.protection().map_err(|error| Error::LookFirst(error.into()))? else {
-            return Ok(());
-        };
-        let report = &self.session.report;
-        let state = |is_on: Option<bool>| match is_on {
-            Some(true) => "on",
-            Some(false) => "off",
-            None => "unknown (the store does not say)",
-        };
-        report.summary(format!(
-            "{}: Object Lock {}, versioning {}, default encryption {}",
-            self.location,
-            state(protection.object_lock),
-            state(protection.versioning),
-            state(protection.encryption),
-        ));
-        if protection.object_lock == Some(false) {
-            if self.lock.is_some() {
-                return Err(Error::NoObjectLock { url: self.location.to_string() });
-            }
-            report.warning(format!(
-                "{} has no Object Lock: who has the keys can delete the backups; see the README on how to set up a bucket",
-                self.location
-            ));
         }
         Ok(())
     }
@@ -249,7 +233,7 @@ impl Push<'_> {
             .filter(|(_, fate)| !matches!(fate, Fate::There(_)))
             .map(|(item, _)| item.sha256)
             .collect();
-        let is_weekly = work.local.name.id().kind() == mail_common::set::SetKind::Weekly;
+        let is_weekly = work.local.name.id().kind() == SetKind::Weekly;
         if needed.is_empty() || (is_weekly && self.store.copies_share_storage()) {
             return Ok(Sources::new());
         }
@@ -264,8 +248,7 @@ impl Push<'_> {
         }
         let time = timestamp(&ZonedDateTime::now());
         let marker = Body::of_bytes(CHECKSUMS, closing::marker(&time));
-        let key = self.key(work.local, CHECKSUMS);
-        self.store.put(&key, marker, &Attributes::default())?;
+        self.store.put(&work.key(CHECKSUMS), marker, &Attributes::default())?;
         Ok(())
     }
 
@@ -273,27 +256,22 @@ impl Push<'_> {
     fn transfer_all(&self, work: &Work<'_>, sources: &Sources, totals: &mut Totals) -> Result<Vec<Done>, Error> {
         let total = work.fates.iter().map(|(item, _)| item.bytes).sum();
         let progress = self.session.report.progress("push", total);
-        let is_over = AtomicBool::new(false);
-        let results = each_in_parallel(self.jobs, &work.fates, |(item, fate)| {
-            if is_over.load(Ordering::Relaxed) {
-                return None;
-            }
-            let result = self.transfer_one(work, sources, item, fate, &progress);
-            let is_fatal = result.as_ref().err().is_some_and(Error::is_fatal);
-            is_over.fetch_or(is_fatal, Ordering::Relaxed);
-            Some(result)
+        let results = each_until_fatal(self.jobs, &work.fates, Error::is_fatal, |(item, fate)| {
+            self.transfer_one(work, sources, item, fate, &progress)
         });
         let mut done = Vec::new();
         let mut fatal = None;
         for ((item, _), result) in work.fates.iter().zip(results) {
             match result {
                 None => {}
-                Some(Ok(one)) => done.push(one),
+                Some(Ok(one)) => {
+                    totals.add_transfer(one.action, one.bytes);
+                    done.push(one);
+                }
                 Some(Err(error)) if error.is_fatal() => fatal = Some(error),
                 Some(Err(error)) => self.session.fail(item.file.component, Some(&item.path), &error),
             }
         }
-        done.iter().for_each(|done| count(done, totals));
         fatal.map_or(Ok(done), Err)
     }
 
@@ -307,27 +285,27 @@ impl Push<'_> {
     ) -> Result<Done, Error> {
         self.interrupt.check()?;
         progress.say(&item.stored_path);
-        let key = self.key(work.local, &item.stored_path);
-        let done = self.transfer(item, fate, &key, sources.get(&item.sha256))?;
+        let done = self.transfer(item, fate, &work.key(&item.stored_path), sources.get(&item.sha256))?;
         progress.advance(item.bytes);
-        self.session.emit(&self.record(work.local, &done));
+        self.session.emit(&self.record(work, &done));
         Ok(done)
     }
 
     /// Whether the store lists every file as it was confirmed; only then is the set closed.
-    fn confirm(&self, local: &LocalSet, done: &[Done]) -> Result<(), Error> {
-        let listed = remote::list(self.store, local.name)?;
+    fn confirm(&self, work: &Work<'_>, done: &[Done]) -> Result<(), Error> {
+        let listed = remote::list(self.store, work.local.name)?;
         for done in done {
             let path = &done.item.stored_path;
             if !listed.get(path).is_some_and(|listed| is_as_confirmed(listed, done)) {
-                return Err(Error::Changed { url: self.location.url_of(&self.key(local, path)) });
+                return Err(Error::Changed { url: self.store.url(&work.key(path)) });
             }
         }
         Ok(())
     }
 
-    fn close(&self, local: &LocalSet, done: &[Done], totals: &mut Totals) -> Result<(), Error> {
+    fn close(&self, work: &Work<'_>, done: &[Done], totals: &mut Totals) -> Result<(), Error> {
         self.interrupt.check()?;
+        let local = work.local;
         let (manifest, checksums) = match (self.recipients, local.manifest()) {
             (Some(recipients), Some(own)) => {
                 let own = Body::open(&own.location, own.sha256, Some(own.bytes))?.whole()?;
@@ -338,75 +316,38 @@ impl Push<'_> {
             (_, Some(own)) => (Some(Body::open(&own.location, own.sha256, Some(own.bytes))?), local.checksums.clone()),
             (_, None) => (None, local.checksums.clone()),
         };
-        for (name, body) in [(MANIFEST, manifest), (CHECKSUMS, Some(Body::of_bytes(CHECKSUMS, checksums)))] {
-            if let Some(body) = body {
-                let (bytes, sha256) = (body.bytes(), body.sha256());
-                self.put_own(local, name, body)?;
-                self.tell_own(local, name, bytes, sha256, TransferAction::Uploaded, totals);
-            }
-        }
+        let mut etags: Vec<(&str, Option<&str>)> =
+            done.iter().map(|done| (done.item.stored_path.as_str(), done.etag.as_deref())).collect();
+        let put_manifest = |body| self.put_and_tell(work, MANIFEST, body, Marks::default(), totals);
+        let manifest = manifest.map(put_manifest).transpose()?;
+        etags.extend(manifest.as_ref().map(|confirmed| (MANIFEST, confirmed.etag.as_deref())));
+        let marks = self.closing_marks(seal(etags));
+        self.put_and_tell(work, CHECKSUMS, Body::of_bytes(CHECKSUMS, checksums), marks, totals)?;
         Ok(())
     }
 
-    fn put_own(&self, local: &LocalSet, name: &str, body: Body) -> Result<(), Error> {
-        let locked_until = self.lock.filter(|_| name == CHECKSUMS).map(|lock| lock.until);
-        let marks = Marks { sha256: Some(body.sha256()), locked_until, ..Marks::default() };
-        self.store.put(&self.key(local, name), body, &Attributes { marks, lock: self.lock })?;
-        Ok(())
-    }
-
-    fn key(&self, local: &LocalSet, path: &str) -> String {
-        format!("{}/{path}", local.name)
-    }
-
-    fn tell(&self, local: &LocalSet, done: &Done, totals: &mut Totals) {
-        self.session.emit(&self.record(local, done));
-        count(done, totals);
-    }
-
-    fn tell_own_skipped(&self, work: &Work<'_>, name: &str, totals: &mut Totals) {
-        let Some((contents, listed)) = work.remote.contents.as_ref().zip(work.remote.listed.get(name)) else { return };
-        let in_list = contents.entries.iter().find(|entry| entry.path.as_bytes() == name.as_bytes());
-        let sha256 = in_list.map_or(contents.sha256, |entry| entry.stored);
-        self.tell_own(work.local, name, listed.bytes, sha256, TransferAction::Skipped, totals);
-    }
-
-    fn tell_own(
+    fn put_and_tell(
         &self,
-        local: &LocalSet,
+        work: &Work<'_>,
         name: &str,
-        bytes: u64,
-        sha256: Sha256,
-        action: TransferAction,
+        body: Body,
+        marks: Marks,
         totals: &mut Totals,
-    ) {
-        let path = PathField { path: name.to_owned(), path_b64: None };
-        self.session.emit(&self.transfer_record(local, path, bytes, sha256, action));
-        add(totals, action, bytes);
+    ) -> Result<Confirmed, Error> {
+        let found = (body.bytes(), body.sha256());
+        let confirmed = self.put_own(work, name, body, marks)?;
+        self.tell_own(work, name, found, totals);
+        Ok(confirmed)
     }
 
-    fn record(&self, local: &LocalSet, done: &Done) -> Record {
-        let path = PathField { path: done.item.stored_path.clone(), path_b64: None };
-        self.transfer_record(local, path, done.bytes, done.stored, done.action)
+    fn put_own(&self, work: &Work<'_>, name: &str, body: Body, marks: Marks) -> Result<Confirmed, Error> {
+        let marks = Marks { sha256: Some(body.sha256()), ..marks };
+        Ok(self.store.put(&work.key(name), body, &Attributes { marks, lock: self.lock })?)
     }
 
-    fn transfer_record(
-        &self,
-        local: &LocalSet,
-        path: PathField,
-        bytes: u64,
-        sha256: Sha256,
-        action: TransferAction,
-    ) -> Record {
-        Record::Transfer(Transfer {
-            set: local.name.to_string(),
-            bytes,
-            sha256,
-            url: self.location.url_of(&self.key(local, &path.path)),
-            path,
-            action,
-            locked_until: self.lock.map(|lock| lock.until.to_string()),
-        })
+    /// What the checksums say of the other objects.
+    fn closing_marks(&self, seal: Option<Sha256>) -> Marks {
+        Marks { locked_until: self.lock.map(|lock| lock.until), seal, ..Marks::default() }
     }
 }
 
@@ -431,39 +372,4 @@ fn is_as_confirmed(listed: &Listed, done: &Done) -> bool {
         _ => true,
     };
     listed.bytes == done.bytes && same_etag
-}
-
-fn count(done: &Done, totals: &mut Totals) {
-    add(totals, done.action, done.bytes);
-}
-
-fn add(totals: &mut Totals, action: TransferAction, bytes: u64) {
-    let name = match action {
-        TransferAction::Uploaded => "uploaded",
-        TransferAction::Copied => "copied",
-        TransferAction::Skipped => "skipped",
-        TransferAction::Downloaded => "downloaded",
-    };
-    *totals.entry(name.to_owned()).or_default() += 1;
-    *totals.entry(format!("{name}_bytes")).or_default() += bytes;
-}
-
-/// When a lock of so many days ends: with the day, so that pushing again on the same day asks for nothing new.
-pub(crate) fn lock_end(now: Timestamp, days: u32) -> Timestamp {
-    const DAY_SECONDS: i64 = 86_400;
-    let day = now.as_second().div_euclid(DAY_SECONDS) + i64::from(days) + 1;
-    Timestamp::from_second(day.saturating_mul(DAY_SECONDS)).unwrap_or(Timestamp::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_lock_ends_with_the_day_and_is_never_shorter_than_asked_for() {
-        let check = |now: &str, days, end: &str| assert_eq!(lock_end(now.parse().unwrap(), days).to_string(), end);
-        check("2026-11-23T00:00:00Z", 1, "2026-11-25T00:00:00Z");
-        check("2026-11-23T23:59:59Z", 1, "2026-11-25T00:00:00Z");
-        check("2026-11-23T04:00:00Z", 30, "2026-12-24T00:00:00Z");
-    }
 }

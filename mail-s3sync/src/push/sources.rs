@@ -1,10 +1,11 @@
 //! What earlier sets in the store already hold, so that the store can copy it by itself.
 
 use std::collections::{HashMap, HashSet};
+use std::num::NonZeroUsize;
 
 use mail_common::checksum::Sha256;
+use mail_common::pool;
 
-use crate::parallel::each_in_parallel;
 use crate::remote::{Contents, Error, RemoteSet, SetName, list, names};
 use crate::store::{Listed, ObjectStore};
 
@@ -16,13 +17,15 @@ pub(crate) type Sources = HashMap<Sha256, Source>;
 pub(crate) struct Source {
     pub(crate) object: Listed,
     pub(crate) stored: Sha256,
+    /// Whether that is what the push which closed its set has confirmed; else the store has to be asked.
+    pub(crate) is_confirmed: bool,
 }
 
-/// Where the `needed` digests are in the store: in `target` as it is, else in the newest sets that have them. Only what
-/// a push has confirmed counts, and only what is encrypted to the same `recipients`.
+/// Where the `needed` digests are in the store: in `target` as it is, else in the newest sets that have them. Only sets
+/// that a push has closed count, and only what is encrypted to the same `recipients`.
 pub(crate) fn find(
     store: &dyn ObjectStore,
-    jobs: usize,
+    jobs: NonZeroUsize,
     target: &RemoteSet,
     needed: &HashSet<Sha256>,
     recipients: Option<&str>,
@@ -39,11 +42,8 @@ pub(crate) fn find(
         }
         let still_needed: HashSet<Sha256> =
             needed.iter().filter(|sha256| !sources.contains_key(*sha256)).copied().collect();
-        for found in each_in_parallel(jobs, group, |name| read(store, *name, &still_needed, recipients)) {
-            if let Some(set) = found? {
-                add(&mut sources, &set, needed, recipients);
-            }
-        }
+        let found = pool::for_each(jobs, group, || (), |(), name| read(store, *name, &still_needed, recipients))?;
+        found.iter().flatten().for_each(|set| add(&mut sources, set, needed, recipients));
     }
     Ok(sources)
 }
@@ -56,25 +56,27 @@ fn read(
     recipients: Option<&str>,
 ) -> Result<Option<RemoteSet>, Error> {
     let contents = match Contents::read(store, name) {
-        Err(Error::Store(error)) => return Err(error.into()),
-        contents => contents.ok().flatten(),
+        Err(error) if error.is_damage() => None,
+        contents => contents?,
     };
     let is_useful = |contents: &Contents| {
         is_for(contents, recipients) && contents.entries.iter().any(|entry| needed.contains(&entry.plain))
     };
     match contents.filter(is_useful) {
-        Some(contents) => Ok(Some(RemoteSet { name, listed: list(store, name)?, contents: Some(contents) })),
+        Some(contents) => Ok(Some(RemoteSet::new(name, list(store, name)?, Some(contents), None))),
         None => Ok(None),
     }
 }
 
 fn add(sources: &mut Sources, set: &RemoteSet, needed: &HashSet<Sha256>, recipients: Option<&str>) {
-    let Some(contents) = set.contents.as_ref().filter(|contents| is_for(contents, recipients)) else { return };
+    let closed_by_push = set.contents.as_ref().filter(|contents| contents.is_confirmed);
+    let Some(contents) = closed_by_push.filter(|contents| is_for(contents, recipients)) else { return };
     for entry in contents.entries.iter().filter(|entry| needed.contains(&entry.plain)) {
         if recipients.is_some() == entry.is_encrypted()
-            && let Some(object) = set.confirmed(entry)
+            && let Some(object) = set.object(entry)
         {
-            let source = || Source { object: object.clone(), stored: entry.stored };
+            let is_confirmed = set.confirmed(entry).is_some();
+            let source = || Source { object: object.clone(), stored: entry.stored, is_confirmed };
             sources.entry(entry.plain).or_insert_with(source);
         }
     }

@@ -34,20 +34,23 @@ impl Push<'_> {
 
     /// What an interrupted push has left under that key, when it is the file.
     fn ask(&self, item: &Item, key: &str) -> Result<Option<Done>, Error> {
-        let Some(Found { bytes, marks, .. }) = self.store.look(key)? else { return Ok(None) };
+        let Some(Found { bytes, etag, marks, .. }) = self.store.look(key)? else { return Ok(None) };
         let is_same = match self.recipients {
             Some(recipients) => {
                 marks.plain_sha256 == Some(item.sha256) && marks.recipients.as_deref() == Some(recipients.text())
             }
             None => marks.sha256 == Some(item.sha256) && bytes == item.bytes,
         };
-        let done = |stored| self.done(item, bytes, stored, Confirmed { etag: None }, TransferAction::Skipped);
+        let done = |stored| self.done(item, bytes, stored, Confirmed { etag }, TransferAction::Skipped);
         Ok(marks.sha256.filter(|_| is_same).map(done))
     }
 
     /// Lets the store copy the file; `None` when the source is not what it was, or the store cannot.
     fn copy(&self, item: &Item, key: &str, source: &Source) -> Result<Option<Done>, Error> {
         if self.recipients.is_none() && source.object.bytes != item.bytes {
+            return Ok(None);
+        }
+        if !source.is_confirmed && !self.is_marked(source)? {
             return Ok(None);
         }
         let attributes = self.attributes(item, source.stored);
@@ -61,6 +64,12 @@ impl Push<'_> {
         };
         let bytes = source.object.bytes;
         Ok(copied.map(|confirmed| self.done(item, bytes, source.stored, confirmed, TransferAction::Copied)))
+    }
+
+    /// Whether the store says of the source what the checksums of its set say.
+    fn is_marked(&self, source: &Source) -> Result<bool, Error> {
+        let found = self.store.look(&source.object.key)?;
+        Ok(found.is_some_and(|found| found.marks.sha256 == Some(source.stored) && found.etag == source.object.etag))
     }
 
     fn upload(&self, item: &Item, key: &str) -> Result<Done, Error> {
@@ -79,7 +88,7 @@ impl Push<'_> {
             sha256: Some(stored),
             plain_sha256: self.recipients.map(|_| item.sha256),
             recipients: self.recipients.map(|recipients| recipients.text().to_owned()),
-            locked_until: None,
+            ..Marks::default()
         };
         Attributes { marks, lock: self.lock }
     }

@@ -33,20 +33,21 @@ pub(crate) struct Encrypted {
 }
 
 impl Entry {
-    pub(super) fn plain((sha256, path): &(Sha256, RelPath)) -> Self {
+    /// A file that is stored as it is in the set.
+    pub(crate) fn plain((sha256, path): &(Sha256, RelPath)) -> Self {
         Self { path: path.clone(), stored: *sha256, plain: *sha256, plain_bytes: None }
+    }
+
+    /// The name of the file in the set. One that is not encrypted may end in `.age` all the same.
+    pub(crate) fn plain_path(&self) -> RelPath {
+        let plain = self.path.as_bytes().strip_suffix(AGE.as_bytes()).filter(|_| self.is_encrypted());
+        plain.and_then(|plain| RelPath::new(plain).ok()).unwrap_or_else(|| self.path.clone())
     }
 
     /// Whether this file alone is encrypted: the manifest and the checksums beside the set are not.
     pub(crate) fn is_encrypted(&self) -> bool {
         self.plain_bytes.is_some()
     }
-}
-
-/// The name of the file before it was encrypted.
-pub(crate) fn plain_path(stored: &RelPath) -> RelPath {
-    let plain = stored.as_bytes().strip_suffix(AGE.as_bytes()).and_then(|plain| RelPath::new(plain).ok());
-    plain.unwrap_or_else(|| stored.clone())
 }
 
 /// Takes the digests from before the encryption out of the manifest of an encrypted set.
@@ -102,9 +103,13 @@ mod tests {
 
     #[test]
     fn names_lose_only_that_ending() {
-        let check = |stored: &str, plain: &str| assert_eq!(plain_path(&stored.parse().unwrap()).to_string(), plain);
-        check("a/b.tar.zst.age", "a/b.tar.zst");
-        check("a/b.tar.zst", "a/b.tar.zst");
-        check(".age", ".age");
+        let check = |stored: &str, plain_bytes: Option<u64>, plain: &str| {
+            let entry = Entry { plain_bytes, ..Entry::plain(&(Sha256::of(b""), stored.parse().unwrap())) };
+            assert_eq!(entry.plain_path().to_string(), plain);
+        };
+        check("a/b.tar.zst.age", Some(1), "a/b.tar.zst");
+        check("a/b.tar.zst", None, "a/b.tar.zst");
+        check("config/secrets.age", None, "config/secrets.age");
+        check(".age", Some(1), ".age");
     }
 }

@@ -4,25 +4,27 @@
 //! checksums are, which come last; and it is complete while every file that they list is there.
 
 mod entries; // what the checksums of a set list, and the digests before encryption
+mod error; // what is stored is not what it should be
+mod seal; // whether the objects are those that were confirmed
 mod name; // daily/2026-11-23, daily/2026-11-23.incomplete
+mod small; // checksums and manifests, read whole
 mod survey; // every set below a prefix
 
-pub(crate) use entries::{AGE, Encrypted, Entry, path_of, plain_path};
+pub(crate) use entries::{AGE, Encrypted, Entry, path_of};
+pub(crate) use error::Error;
 pub(crate) use name::SetName;
+pub(crate) use seal::{Seal, seal};
+pub(crate) use small::{Small, read_small};
 pub(crate) use survey::{Surveyed, names, survey};
 
 use std::collections::HashMap;
-use std::io::Read;
 
 use jiff::Timestamp;
-use mail_common::checksum::{self, ChecksumFile, Sha256};
+use mail_common::checksum::{ChecksumFile, Sha256};
 use mail_common::relpath::RelPath;
 use mail_common::set::{CHECKSUMS, MANIFEST};
 
-use crate::store::{Download, Listed, ObjectStore, StoreError};
-
-/// More is no list of digests: 10 million files of a set of the old scripts have less.
-const LIST_MAX_BYTES: u64 = 1 << 30;
+use crate::store::{Listed, ObjectStore, StoreError};
 
 /// A set in a store.
 #[derive(Debug)]
@@ -30,8 +32,11 @@ pub(crate) struct RemoteSet {
     pub(crate) name: SetName,
     /// Its objects, by path in the set.
     pub(crate) listed: HashMap<String, Listed>,
-    /// What it says of itself; `None` while it is being pushed.
+    /// What it says of itself; `None` while it is being pushed, and when that is damaged.
     pub(crate) contents: Option<Contents>,
+    /// Why what it says of itself cannot be used.
+    pub(crate) damage: Option<Error>,
+    seal: Seal,
 }
 
 /// What a set says of itself.
@@ -51,61 +56,62 @@ pub(crate) struct Contents {
     pub(crate) locked_until: Option<Timestamp>,
     /// Until when the store refuses to delete the checksums.
     pub(crate) checksums_locked_until: Option<Timestamp>,
-}
-
-/// What a store holds is not what it should be.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error("read {url}")]
-    Read { url: String, source: std::io::Error },
-    #[error("read {url}: it is not what it should be; push the set again")]
-    Checksums { url: String, source: checksum::ParseError },
-    #[error("{url} is not what {CHECKSUMS} says; push the set again")]
-    Digest { url: String },
-    #[error("read {url}: {reason}; push the set again")]
-    Manifest { url: String, reason: String },
-}
-
-impl Error {
-    /// Whether what is stored is wrong, and not the way to it.
-    pub(crate) fn is_damage(&self) -> bool {
-        match self {
-            Self::Store(_) | Self::Read { .. } => false,
-            Self::Checksums { .. } | Self::Digest { .. } | Self::Manifest { .. } => true,
-        }
-    }
+    /// Which objects the push has confirmed.
+    pub(crate) seal: Option<Sha256>,
 }
 
 impl RemoteSet {
     /// What is in the store under `name`: one listing, and the checksums where there are any.
     pub(crate) fn read(store: &dyn ObjectStore, name: SetName) -> Result<Self, Error> {
         let listed = list(store, name)?;
-        let contents = match listed.contains_key(CHECKSUMS) {
-            true => Contents::read(store, name)?,
-            false => None,
+        let (contents, damage) = match listed.contains_key(CHECKSUMS).then(|| Contents::read(store, name)) {
+            None => (None, None),
+            Some(Err(error)) if error.is_damage() => (None, Some(error)),
+            Some(contents) => (contents?, None),
         };
-        Ok(Self { name, listed, contents })
+        Ok(Self::new(name, listed, contents, damage))
     }
 
-    /// The object of an entry, when the push that closed the set has confirmed it and it was not written since.
+    /// What was read of a set.
+    pub(crate) fn new(
+        name: SetName,
+        listed: HashMap<String, Listed>,
+        contents: Option<Contents>,
+        damage: Option<Error>,
+    ) -> Self {
+        let entries = contents.iter().flat_map(|contents| &contents.entries);
+        let paths = entries.map(|entry| entry.path.as_text().unwrap_or_default());
+        let etags = paths.map(|path| (path, listed.get(path).and_then(|listed| listed.etag.as_deref())));
+        let seal = Seal::of(contents.as_ref().and_then(|contents| contents.seal), etags);
+        Self { name, listed, contents, damage, seal }
+    }
+
+    /// The object of an entry, when it is the one that the push which closed the set has confirmed.
     pub(crate) fn confirmed(&self, entry: &Entry) -> Option<&Listed> {
         let closed = self.listed.get(CHECKSUMS)?.modified;
-        let listed = self.listed.get(entry.path.as_text()?)?;
-        let is_confirmed = self.contents.as_ref().is_some_and(|contents| contents.is_confirmed);
-        (is_confirmed && listed.modified <= closed).then_some(listed)
+        let listed = self.object(entry)?;
+        let is_old = match self.seal {
+            Seal::Absent => listed.modified <= closed,
+            Seal::Whole => true,
+            Seal::Broken => false,
+        };
+        (self.contents.as_ref()?.is_confirmed && is_old).then_some(listed)
     }
 
-    /// The files that the checksums list and that are not there.
-    pub(crate) fn missing(&self) -> Vec<&RelPath> {
-        let entries = self.contents.iter().flat_map(|contents| &contents.entries).map(|entry| &entry.path);
-        entries.filter(|path| path.as_text().is_none_or(|path| !self.listed.contains_key(path))).collect()
+    /// What has the name of an entry, whatever it is.
+    pub(crate) fn object(&self, entry: &Entry) -> Option<&Listed> {
+        self.listed.get(entry.path.as_text()?)
+    }
+
+    /// How many files the checksums list that are not there.
+    pub(crate) fn missing(&self) -> usize {
+        let entries = self.contents.iter().flat_map(|contents| &contents.entries);
+        entries.filter(|entry| self.object(entry).is_none()).count()
     }
 
     /// Whether it can be restored as a whole.
     pub(crate) fn is_complete(&self) -> bool {
-        !self.name.is_incomplete() && self.contents.is_some() && self.missing().is_empty()
+        !self.name.is_incomplete() && self.contents.is_some() && self.missing() == 0
     }
 }
 
@@ -114,11 +120,9 @@ impl Contents {
     /// under way.
     pub(crate) fn read(store: &dyn ObjectStore, name: SetName) -> Result<Option<Self>, Error> {
         let key = format!("{name}/{CHECKSUMS}");
-        let Some(download) = store.get(&key, 0)? else { return Ok(None) };
-        let found = download.found.clone();
-        let checksums = read_whole(&key, download)?;
-        let sha256 = Sha256::of(&checksums);
-        let parsed = ChecksumFile::parse(&checksums).map_err(|source| Error::Checksums { url: key, source })?;
+        let Some(Small { found, content, sha256 }) = read_small(store, &key, None)? else { return Ok(None) };
+        let parsed =
+            ChecksumFile::parse(&content).map_err(|source| Error::Checksums { url: store.url(&key), source })?;
         if parsed.entries().is_empty() {
             return Ok(None);
         }
@@ -128,14 +132,20 @@ impl Contents {
             false => None,
         };
         Ok(Some(Self {
-            checksums,
+            checksums: content,
             sha256,
             entries,
             encrypted,
-            is_confirmed: !store.keeps_marks() || found.marks.sha256 == Some(sha256),
+            is_confirmed: !store.keeps_marks() || found.marks.sha256.is_some(),
             locked_until: found.marks.locked_until,
             checksums_locked_until: found.locked_until,
+            seal: found.marks.seal,
         }))
+    }
+
+    /// The file called `name`, as it is stored.
+    pub(crate) fn entry(&self, name: &str) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.path.as_bytes() == name.as_bytes())
     }
 }
 
@@ -166,24 +176,12 @@ pub(crate) fn list(store: &dyn ObjectStore, name: SetName) -> Result<HashMap<Str
     Ok(listed)
 }
 
-/// All of a small object.
-pub(crate) fn read_whole(key: &str, download: Download) -> Result<Vec<u8>, Error> {
-    let failed = |source| Error::Read { url: key.to_owned(), source };
-    let mut content = Vec::new();
-    download.reader.take(LIST_MAX_BYTES).read_to_end(&mut content).map_err(failed)?;
-    if content.len() as u64 != download.found.bytes {
-        return Err(failed(std::io::ErrorKind::UnexpectedEof.into()));
-    }
-    Ok(content)
-}
-
 fn read_encrypted(store: &dyn ObjectStore, name: SetName, entries: &mut [Entry]) -> Result<Encrypted, Error> {
     let key = format!("{name}/{MANIFEST}");
-    let missing = || Error::Digest { url: key.clone() };
-    let manifest = read_whole(&key, store.get(&key, 0)?.ok_or_else(missing)?)?;
+    let failed = |reason| Error::Manifest { url: store.url(&key), reason };
     let expected = entries.iter().find(|entry| entry.path.as_bytes() == MANIFEST.as_bytes());
-    if expected.is_none_or(|entry| entry.stored != Sha256::of(&manifest)) {
-        return Err(missing());
-    }
-    entries::read_encrypted(&manifest, entries).map_err(|reason| Error::Manifest { url: key, reason })
+    let expected = expected.ok_or_else(|| failed("the checksums do not list it".to_owned()))?.stored;
+    let missing = || Error::Missing { url: store.url(&key) };
+    let manifest = read_small(store, &key, Some(expected))?.ok_or_else(missing)?;
+    entries::read_encrypted(&manifest.content, entries).map_err(failed)
 }

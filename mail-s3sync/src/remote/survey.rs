@@ -1,16 +1,15 @@
 //! Every set below a prefix: what is there, and how much of it.
 
-use std::collections::BTreeMap;
-use std::collections::HashSet;
+use std::num::NonZeroUsize;
 
 use jiff::Timestamp;
-use mail_common::set::{CHECKSUMS, SetKind};
+use mail_common::pool;
+use mail_common::set::SetKind;
 
-use super::{AsText, Contents, Error, SetName};
-use crate::parallel::each_in_parallel;
+use super::{Error, RemoteSet, SetName};
 use crate::store::{ObjectStore, StoreError};
 
-/// What is known of a set without its content.
+/// What is known of a set without its files.
 #[derive(Debug)]
 pub(crate) struct Surveyed {
     pub(crate) name: SetName,
@@ -18,18 +17,15 @@ pub(crate) struct Surveyed {
     pub(crate) bytes: u64,
     /// When its newest object was stored.
     pub(crate) modified: Timestamp,
-    pub(crate) contents: Option<Contents>,
+    /// Whether it can be restored as a whole.
+    pub(crate) is_complete: bool,
     /// Files that its checksums list and that are not there.
     pub(crate) missing: u64,
-    /// Its checksums cannot be read.
+    pub(crate) is_encrypted: bool,
+    /// Until when the store refuses to delete its checksums.
+    pub(crate) locked_until: Option<Timestamp>,
+    /// Its checksums cannot be used.
     pub(crate) damage: Option<Error>,
-}
-
-impl Surveyed {
-    /// Whether it can be restored as a whole.
-    pub(crate) fn is_complete(&self) -> bool {
-        !self.name.is_incomplete() && self.contents.is_some() && self.missing == 0
-    }
 }
 
 /// The names of the sets in the store, the newest first; complete or not.
@@ -44,35 +40,25 @@ pub(crate) fn names(store: &dyn ObjectStore) -> Result<Vec<SetName>, StoreError>
 }
 
 /// All sets, by name. Each costs a listing of its objects and a reading of its checksums.
-pub(crate) fn survey(store: &dyn ObjectStore, jobs: usize) -> Result<Vec<Surveyed>, Error> {
-    let names: Vec<SetName> = names(store)?;
-    let surveyed = each_in_parallel(jobs, &names, |name| survey_one(store, *name));
-    let surveyed: Result<BTreeMap<SetName, Surveyed>, Error> =
-        surveyed.into_iter().map(|set| set.map(|set| (set.name, set))).collect();
-    Ok(surveyed?.into_values().collect())
+pub(crate) fn survey(store: &dyn ObjectStore, jobs: NonZeroUsize) -> Result<Vec<Surveyed>, Error> {
+    let mut names = names(store)?;
+    names.sort();
+    pool::for_each(jobs, &names, || (), |(), name| RemoteSet::read(store, *name).map(Surveyed::from))
 }
 
-fn survey_one(store: &dyn ObjectStore, name: SetName) -> Result<Surveyed, Error> {
-    let prefix = name.prefix();
-    let mut set =
-        Surveyed { name, objects: 0, bytes: 0, modified: Timestamp::MIN, contents: None, missing: 0, damage: None };
-    let mut there = HashSet::new();
-    store.list(&prefix, &mut |object| {
-        set.objects += 1;
-        set.bytes += object.bytes;
-        set.modified = set.modified.max(object.modified);
-        there.extend(object.key.strip_prefix(&prefix).map(str::to_owned));
-    })?;
-    if !there.contains(CHECKSUMS) {
-        return Ok(set);
+impl From<RemoteSet> for Surveyed {
+    fn from(set: RemoteSet) -> Self {
+        let contents = set.contents.as_ref();
+        Self {
+            name: set.name,
+            objects: set.listed.len() as u64,
+            bytes: set.listed.values().map(|object| object.bytes).sum(),
+            modified: set.listed.values().map(|object| object.modified).max().unwrap_or(Timestamp::MIN),
+            is_complete: set.is_complete(),
+            missing: set.missing() as u64,
+            is_encrypted: contents.is_some_and(|contents| contents.encrypted.is_some()),
+            locked_until: contents.and_then(|contents| contents.checksums_locked_until),
+            damage: set.damage,
+        }
     }
-    match Contents::read(store, name) {
-        Ok(contents) => set.contents = contents,
-        Err(Error::Store(error)) => return Err(error.into()),
-        Err(error) => set.damage = Some(error),
-    }
-    let listed = set.contents.iter().flat_map(|contents| &contents.entries);
-    let is_missing = |path: Option<&str>| path.is_none_or(|path| !there.contains(path));
-    set.missing = listed.filter(|entry| is_missing(entry.path.as_text())).count() as u64;
-    Ok(set)
 }

@@ -5,12 +5,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use mail_common::atomic::StoredFile;
 use mail_common::checksum::Sha256;
 use mail_common::interrupt::Interrupt;
 use mail_common::secret::Secret;
 use mail_tests::s3::{ADMIN, S3Server};
 
-use super::s3::{AddressingStyle, S3Config, Sizes, Writing};
+use super::s3::{AddressingStyle, S3Config, Sizes, Trust, Writing};
 use super::{Attributes, Body, Cause, FileStore, Listed, LocalError, Lock, LockMode, Marks, ObjectStore, S3Store};
 use crate::credentials::{Credentials, Keys, Source, StsEndpoint};
 
@@ -21,7 +22,8 @@ const SIZES: Sizes =
 fn bucket(server: &S3Server, name: &str) -> S3Store {
     let keys = Credentials { access_key: ADMIN.0.to_owned(), secret: Secret::new(ADMIN.1), token: None, expires: None };
     let timeout = Duration::from_secs(20);
-    let sts = StsEndpoint { region: "us-east-1".to_owned(), endpoint: server.endpoint(), timeout };
+    let sts =
+        StsEndpoint { region: "us-east-1".to_owned(), endpoint: server.endpoint(), timeout, trust: Trust::System };
     let config = S3Config {
         bucket: name.to_owned(),
         prefix: "pre fix/".to_owned(),
@@ -29,6 +31,7 @@ fn bucket(server: &S3Server, name: &str) -> S3Store {
         endpoint: server.endpoint(),
         endpoint_is_given: true,
         addressing: AddressingStyle::Auto,
+        trust: Trust::System,
         timeout,
         attempts: 5,
         jobs: 2,
@@ -42,11 +45,15 @@ fn bucket(server: &S3Server, name: &str) -> S3Store {
 #[test]
 fn a_directory_conforms() {
     let directory = tempfile::tempdir().unwrap();
-    conforms(
-        &FileStore::open(directory.path(), None, Interrupt::default()).unwrap(),
-        &[NEWLINE, BACKSLASH],
-        IfMatch::Honoured,
-    );
+    let store = FileStore::open(directory.path(), None, Interrupt::default()).unwrap();
+    conforms(&store, &[NEWLINE, BACKSLASH], IfMatch::Honoured);
+    // What a killed run leaves is a file with a temporary name.
+    let left = directory.path().join("b/.tmp-1-put-0");
+    StoredFile::create(&left).unwrap().finish().unwrap();
+    assert_eq!(keys(&store, "b/"), ["b/one", "b/two"]);
+    assert_eq!(store.abort_stale("b/", in_hours(-1)).unwrap(), 0);
+    assert_eq!(store.abort_stale("b/", in_hours(1)).unwrap(), 1);
+    assert!(!left.exists() && directory.path().join("b/one").exists());
 }
 
 #[test]
@@ -57,6 +64,7 @@ fn seaweedfs_conforms() {
     // It takes a backslash for a slash.
     conforms(&store, &[NEWLINE], IfMatch::Honoured);
     locks(&store);
+    only_uploads_that_nobody_goes_on_with_are_dropped(&store, &server);
 }
 
 #[test]
@@ -67,6 +75,7 @@ fn moto_conforms() {
     // Its web server knows no path with a newline, and it copies whatever is there by now.
     conforms(&store, &[BACKSLASH], IfMatch::Ignored);
     locks(&store);
+    only_uploads_that_nobody_goes_on_with_are_dropped(&store, &server);
 }
 
 const NEWLINE: &str = "n/new\nline";
@@ -106,6 +115,14 @@ fn list(store: &dyn ObjectStore, prefix: &str) -> Vec<Listed> {
     listed
 }
 
+fn keys(store: &dyn ObjectStore, prefix: &str) -> Vec<String> {
+    list(store, prefix).into_iter().map(|object| object.key).collect()
+}
+
+fn in_hours(hours: i64) -> Timestamp {
+    Timestamp::now() + SignedDuration::from_hours(hours)
+}
+
 /// Content that no two pieces of are alike.
 fn content(bytes: u32) -> Vec<u8> {
     (0..bytes / 4).flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes()).collect()
@@ -140,7 +157,7 @@ fn names_survive(store: &dyn ObjectStore, odd_names: &[&str]) {
     }
     let mut expected = names;
     expected.sort_unstable();
-    assert_eq!(list(store, "n/").into_iter().map(|object| object.key).collect::<Vec<_>>(), expected);
+    assert_eq!(keys(store, "n/"), expected);
     for source in list(store, "n/") {
         let copy = source.key.replacen("n/", "m/", 1);
         assert!(store.copy(&source, &copy, &Attributes::default()).unwrap().is_some(), "{copy:?}");
@@ -166,10 +183,9 @@ fn listings_are_by_prefix(store: &dyn ObjectStore) {
     for key in ["daily/1/a", "daily/1/b/c", "daily/2/a", "dailyx/1"] {
         put(store, key, b"x");
     }
-    let keys = |prefix: &str| list(store, prefix).into_iter().map(|object| object.key).collect::<Vec<_>>();
-    assert_eq!(keys("daily/"), ["daily/1/a", "daily/1/b/c", "daily/2/a"]);
-    assert_eq!(keys("daily/1/"), ["daily/1/a", "daily/1/b/c"]);
-    assert_eq!(keys("daily/3/"), [""; 0]);
+    assert_eq!(keys(store, "daily/"), ["daily/1/a", "daily/1/b/c", "daily/2/a"]);
+    assert_eq!(keys(store, "daily/1/"), ["daily/1/a", "daily/1/b/c"]);
+    assert_eq!(keys(store, "daily/3/"), [""; 0]);
     let mut directories = store.directories("daily/").unwrap();
     directories.sort();
     assert_eq!(directories, ["1", "2"]);
@@ -216,7 +232,28 @@ fn everything_is_billed(store: &dyn ObjectStore) {
     };
     store.billed("b/", count).unwrap();
     assert_eq!((objects, bytes), (2, 12));
-    assert_eq!(store.abort_stale("", Timestamp::now() - SignedDuration::from_hours(24)).unwrap(), 0);
+}
+
+fn only_uploads_that_nobody_goes_on_with_are_dropped(store: &dyn ObjectStore, server: &S3Server) {
+    let at = ["--bucket", "conformance", "--key", "pre fix/daily/u/large"];
+    let begun = server
+        .aws_ok(&[&["s3api", "create-multipart-upload", "--output", "text", "--query", "UploadId"], &at[..]].concat());
+    let begun_before = after_a_second();
+    let part = tempfile::NamedTempFile::new().unwrap();
+    let upload = ["--upload-id", begun.trim(), "--part-number", "1", "--body", part.path().to_str().unwrap()];
+    let _ = server.aws_ok(&[&["s3api", "upload-part"], &at[..], &upload].concat());
+    assert_eq!(store.abort_stale("daily/", begun_before).unwrap(), 0, "a part came later");
+    assert_eq!(store.abort_stale("weekly/", in_hours(1)).unwrap(), 0, "it lies elsewhere");
+    assert_eq!(store.abort_stale("daily/", in_hours(1)).unwrap(), 1);
+    assert_eq!(store.abort_stale("daily/", in_hours(1)).unwrap(), 0, "it is gone");
+}
+
+/// A time that what was before is before, and what comes is after, though stores count in seconds.
+fn after_a_second() -> Timestamp {
+    std::thread::sleep(Duration::from_millis(1100));
+    let time = Timestamp::now();
+    std::thread::sleep(Duration::from_millis(1100));
+    time
 }
 
 fn locks(store: &dyn ObjectStore) {

@@ -34,6 +34,8 @@ pub(crate) enum Cause {
     ClockSkew { message: String },
     #[error("not allowed ({message}); {hint}")]
     Denied { message: String, hint: &'static str },
+    #[error("the object is archived: have the store restore it first (aws s3api restore-object), or use another set")]
+    Archived,
     #[error("the store answered {status} {code}: {message}")]
     Refused { status: u16, code: String, message: String },
     #[error("the store's answer makes no sense: {0}")]
@@ -41,6 +43,9 @@ pub(crate) enum Cause {
     /// The connection, or a time-out.
     #[error("{0}")]
     Transport(String),
+    /// The store is not who it should be.
+    #[error("{0}")]
+    Distrust(String),
     #[error("the store has confirmed {found}, and {expected} was sent")]
     Unconfirmed { expected: String, found: String },
     #[error(transparent)]
@@ -74,9 +79,11 @@ impl StoreError {
             | Cause::Credentials(_)
             | Cause::ClockSkew { .. }
             | Cause::Denied { .. }
+            | Cause::Distrust(_)
             | Cause::Interrupted(_) => true,
             Cause::Io(error) => error.kind() == io::ErrorKind::StorageFull,
             Cause::Local(_)
+            | Cause::Archived
             | Cause::Refused { .. }
             | Cause::Odd(_)
             | Cause::Transport(_)
@@ -89,7 +96,11 @@ impl StoreError {
     pub(crate) fn is_configuration(&self) -> bool {
         matches!(
             *self.cause,
-            Cause::NoSuchBucket | Cause::BadCredentials { .. } | Cause::Credentials(_) | Cause::Denied { .. }
+            Cause::NoSuchBucket
+                | Cause::BadCredentials { .. }
+                | Cause::Credentials(_)
+                | Cause::Denied { .. }
+                | Cause::Distrust(_)
         )
     }
 }

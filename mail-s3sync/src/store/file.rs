@@ -52,7 +52,7 @@ impl FileStore {
     }
 
     fn error(&self, doing: &'static str, key: &str, cause: Cause) -> StoreError {
-        StoreError::new(doing, format!("file://{}/{key}", self.directory.display()), cause)
+        StoreError::new(doing, self.url(key), cause)
     }
 
     /// Where an object is. A key cannot lead out of the directory.
@@ -94,6 +94,10 @@ impl FileStore {
 }
 
 impl ObjectStore for FileStore {
+    fn url(&self, key: &str) -> String {
+        format!("file://{}/{key}", self.directory.display())
+    }
+
     fn list(&self, prefix: &str, each: &mut dyn FnMut(Listed)) -> Result<(), StoreError> {
         let walked = walk(&self.directory, prefix, &mut |key, metadata| {
             each(Listed { key, bytes: metadata.len(), etag: None, modified: modified(metadata) });
@@ -126,7 +130,7 @@ impl ObjectStore for FileStore {
         });
         match opened {
             Ok((bytes, file)) => {
-                let found = Found { bytes, marks: Marks::default(), locked_until: None };
+                let found = Found { bytes, etag: None, marks: Marks::default(), locked_until: None };
                 let reader = LimitedReader { file, limit: self.limit.clone(), interrupt: self.interrupt.clone() };
                 Ok(Some(Download { found, reader: Box::new(reader) }))
             }

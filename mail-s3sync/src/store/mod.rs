@@ -27,6 +27,9 @@ use mail_common::checksum::Sha256;
 
 /// A place that keeps objects under keys, which are UTF-8 and do not begin with a slash.
 pub(crate) trait ObjectStore: Debug + Send + Sync {
+    /// The URL of an object, or of what keys begin with, for people and records.
+    fn url(&self, key: &str) -> String;
+
     /// Calls `each` for every object whose key begins with `prefix`, in no particular order.
     fn list(&self, prefix: &str, each: &mut dyn FnMut(Listed)) -> Result<(), StoreError>;
 
@@ -85,12 +88,15 @@ pub(crate) struct Marks {
     pub(crate) recipients: Option<String>,
     /// Until when every object of the set is locked; only with its checksums.
     pub(crate) locked_until: Option<Timestamp>,
+    /// Of every other object of the set, the ETag that was confirmed; only with its checksums.
+    pub(crate) seal: Option<Sha256>,
 }
 
 /// An object that was asked for by its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Found {
     pub(crate) bytes: u64,
+    pub(crate) etag: Option<String>,
     pub(crate) marks: Marks,
     /// The store itself refuses to delete it until then.
     pub(crate) locked_until: Option<Timestamp>,

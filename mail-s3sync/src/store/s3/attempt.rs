@@ -65,6 +65,26 @@ impl Bucket {
     }
 }
 
+/// Makes a request that needs no keys but its own, so often at most, while trying again can help.
+pub(crate) async fn persist<T, E, F>(most: u32, mut request: impl FnMut() -> F) -> Result<T, Failure>
+where
+    E: std::error::Error + Debug + 'static,
+    F: Future<Output = Result<T, RusotoError<E>>>,
+{
+    let mut attempt = 0;
+    loop {
+        let failure = match request().await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => Failure::new(error),
+        };
+        attempt += 1;
+        if attempt >= most || failure.remedy() != Remedy::TryAgain {
+            return Err(failure);
+        }
+        tokio::time::sleep(wait(attempt, fastrand::f64())).await;
+    }
+}
+
 /// Full jitter: anything up to twice the wait before, from 0.1 s on, and never more than 20 s.
 fn wait(attempt: u32, random: f64) -> Duration {
     let longest = FIRST_WAIT.saturating_mul(1 << attempt.min(16)).min(LONGEST_WAIT);

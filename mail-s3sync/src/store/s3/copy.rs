@@ -5,10 +5,11 @@ use std::sync::Arc;
 use rusoto_core::signature::encode_uri_path;
 use rusoto_s3::{CopyObjectRequest, S3, UploadPartCopyRequest};
 
+use super::Bucket;
 use super::attempt::Patience;
 use super::failure::Failure;
+use super::request::new_object;
 use super::upload::{OPAQUE_ENCRYPTION, Part, Upload, unquoted};
-use super::{Bucket, marks};
 use crate::store::{Attributes, Cause, Confirmed, Listed};
 
 impl Bucket {
@@ -42,20 +43,11 @@ impl Bucket {
         attributes: &Attributes,
     ) -> Result<Result<Option<Confirmed>, Failure>, Cause> {
         let request = || CopyObjectRequest {
-            bucket: self.name.clone(),
-            key: self.full(key),
             copy_source: self.copy_source(source),
             copy_source_if_match: quoted(source),
-            metadata: Some(marks::write(&attributes.marks)),
             metadata_directive: Some("REPLACE".to_owned()),
-            object_lock_mode: attributes.lock.map(|lock| lock.mode.name().to_owned()),
-            object_lock_retain_until_date: attributes.lock.map(|lock| lock.until.to_string()),
-            storage_class: self.writing.storage_class.clone(),
-            server_side_encryption: self.writing.encryption.clone(),
-            ssekms_key_id: self.writing.kms_key.clone(),
-            tagging: self.writing.tags.clone(),
             tagging_directive: self.writing.tags.as_ref().map(|_| "REPLACE".to_owned()),
-            ..Default::default()
+            ..new_object!(CopyObjectRequest, self, key, attributes)
         };
         let answer = self.attempt(Patience::Full, || self.client.copy_object(request())).await?;
         Ok(answer.and_then(|answer| {

@@ -2,7 +2,7 @@
 //!
 //! rusoto's own dispatcher has no time-outs, hangs on a cut XML document, takes a page of HTML for an empty listing,
 //! and panics on odd headers. This one signs the request (after rewriting it), sends it piece by piece, watches that
-//! something moves, follows a redirect to another region's host, and lets [`answer`](super::answer) check what comes.
+//! something moves, follows a redirect to another region's host, and lets [`answer`] check what comes.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,8 +22,9 @@ use rusoto_core::signature::{SignedRequest, SignedRequestPayload};
 use rusoto_core::{ByteStream, DispatchSignedRequest, HttpDispatchError};
 use tokio::time::{sleep, timeout};
 
-use super::answer;
 use super::host::Addressing;
+use super::tls::Trust;
+use super::{answer, tls};
 use crate::credentials::Credentials;
 use crate::store::Limit;
 use crate::store::limit::PIECE_BYTES;
@@ -37,13 +38,17 @@ const MD5_OF_NOTHING: &str = "1B2M2Y8AsgTpgAmY7PhCfg==";
 /// The store assembles or copies before it answers: gigabytes take minutes.
 const LONG_WORK_FACTOR: u32 = 10;
 
+type SecureClient = hyper::Client<HttpsConnector<HttpConnector>>;
+
 /// Sends requests.
 #[derive(Clone)]
 pub(crate) struct Dispatcher {
     connector: HttpConnector,
     plain: hyper::Client<HttpConnector>,
-    /// Made for the first `https` request: reading the system's certificates takes longer than a push of nothing new.
-    secure: Arc<OnceLock<hyper::Client<HttpsConnector<HttpConnector>>>>,
+    /// Made for the first `https` request: reading the certificates of authorities takes longer than a push of nothing
+    /// new.
+    secure: Arc<OnceLock<Result<SecureClient, String>>>,
+    trust: Trust,
     signer: Arc<Signer>,
     /// So long may nothing move.
     patience: Duration,
@@ -80,28 +85,37 @@ impl Signer {
 }
 
 impl Dispatcher {
-    /// A dispatcher with its own connections.
-    pub(crate) fn new(
-        signer: Arc<Signer>,
-        patience: Duration,
-        limit: Option<Arc<Limit>>,
-        addressing: Option<Addressing>,
-    ) -> Self {
+    /// A dispatcher with its own connections, on which nothing may stand still for longer than `patience`.
+    pub(crate) fn new(signer: Arc<Signer>, patience: Duration, trust: Trust) -> Self {
         let mut connector = HttpConnector::new();
         connector.enforce_http(false);
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(patience.min(CONNECT_TIMEOUT)));
         let plain = hyper::Client::builder().build(connector.clone());
-        Self { connector, plain, secure: Arc::default(), signer, patience, limit, addressing }
+        Self { connector, plain, secure: Arc::default(), trust, signer, patience, limit: None, addressing: None }
     }
 
-    fn request(&self, request: Request<Body>) -> ResponseFuture {
+    /// Sends no faster than `limit`.
+    pub(super) fn limited(self, limit: Option<Arc<Limit>>) -> Self {
+        Self { limit, ..self }
+    }
+
+    /// Rewrites requests as `addressing` says.
+    pub(super) fn addressed(self, addressing: Option<Addressing>) -> Self {
+        Self { addressing, ..self }
+    }
+
+    fn request(&self, request: Request<Body>) -> Result<ResponseFuture, HttpDispatchError> {
         // What is not plain by its own word is never sent without TLS.
         if request.uri().scheme() == Some(&Scheme::HTTP) {
-            return self.plain.request(request);
+            return Ok(self.plain.request(request));
         }
-        let connect = || HttpsConnector::new_with_connector(self.connector.clone());
-        self.secure.get_or_init(|| hyper::Client::builder().build(connect())).request(request)
+        let connect = || self.trust.connector(self.connector.clone());
+        let secure = self.secure.get_or_init(|| Ok(hyper::Client::builder().build(connect()?)));
+        match secure {
+            Ok(client) => Ok(client.request(request)),
+            Err(reason) => Err(HttpDispatchError::new(reason.clone())),
+        }
     }
 
     async fn send(self, mut request: SignedRequest) -> Result<HttpResponse, HttpDispatchError> {
@@ -132,7 +146,13 @@ impl Dispatcher {
         let request = to_hyper(request, self.body(payload, &moved))?;
         let is_long = request.method() == http::Method::POST || request.headers().contains_key("x-amz-copy-source");
         let patience = if is_long { self.patience * LONG_WORK_FACTOR } else { self.patience };
-        self.watch(self.request(request), &moved, patience).await
+        let host = request.uri().host().unwrap_or_default().to_owned();
+        self.watch(self.request(request)?, &moved, patience).await.map_err(|error| match error {
+            Halt::Failed(error) => {
+                HttpDispatchError::new(tls::complaint(&error, &host).unwrap_or_else(|| chain(&error)))
+            }
+            Halt::Still => HttpDispatchError::new(format!("nothing has moved for {} s", patience.as_secs_f64())),
+        })
     }
 
     /// The payload in pieces; each tells that something moved.
@@ -154,20 +174,12 @@ impl Dispatcher {
     }
 
     /// Waits for the head of the answer for as long as something moves.
-    async fn watch(
-        &self,
-        answer: hyper::client::ResponseFuture,
-        moved: &Moved,
-        patience: Duration,
-    ) -> Result<Response<Body>, HttpDispatchError> {
+    async fn watch(&self, answer: ResponseFuture, moved: &Moved, patience: Duration) -> Result<Response<Body>, Halt> {
         tokio::pin!(answer);
         loop {
             match timeout(WATCH_EVERY, &mut answer).await {
-                Ok(answer) => return answer.map_err(|error| HttpDispatchError::new(chain(&error))),
-                Err(_) if moved.still_for() > patience => {
-                    let seconds = patience.as_secs_f64();
-                    return Err(HttpDispatchError::new(format!("nothing has moved for {seconds} s")));
-                }
+                Ok(answer) => return answer.map_err(Halt::Failed),
+                Err(_) if moved.still_for() > patience => return Err(Halt::Still),
                 Err(_) => {}
             }
         }
@@ -178,6 +190,12 @@ impl DispatchSignedRequest for Dispatcher {
     fn dispatch(&self, request: SignedRequest, _: Option<Duration>) -> DispatchSignedRequestFuture {
         Box::pin(self.clone().send(request))
     }
+}
+
+/// Why no answer came.
+enum Halt {
+    Failed(hyper::Error),
+    Still,
 }
 
 /// When something was last sent.

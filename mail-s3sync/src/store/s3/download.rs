@@ -28,7 +28,7 @@ pub(super) async fn open(
     let Some(answer) = bucket.get(key, from, None).await? else { return Ok(None) };
     let opened = match answer {
         Opened::AtEnd => {
-            let found = Found { bytes: from, marks: Marks::default(), locked_until: None };
+            let found = Found { bytes: from, etag: None, marks: Marks::default(), locked_until: None };
             return Ok(Some(Download { found, reader: Box::new(io::empty()) }));
         }
         Opened::Content(answer) => answer,
@@ -37,6 +37,7 @@ pub(super) async fn open(
     let is_range = opened.content_range.is_some();
     let found = Found {
         bytes: if is_range { from + left } else { left },
+        etag: opened.e_tag.as_deref().map(unquoted),
         marks: marks::read(opened.metadata.as_ref()),
         locked_until: opened.object_lock_retain_until_date.clone().and_then(|until| until.parse().ok()),
     };
@@ -44,7 +45,7 @@ pub(super) async fn open(
         bucket: Arc::clone(bucket),
         handle: handle.clone(),
         key: key.to_owned(),
-        etag: opened.e_tag.as_deref().map(unquoted),
+        etag: found.etag.clone(),
         position: if is_range { from } else { 0 },
         end: found.bytes,
         skip_to: from,

@@ -1,19 +1,22 @@
 //! What a failed request means: whether to try again, and what to tell people.
 
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 
 use rusoto_core::RusotoError;
 use rusoto_core::request::BufferedHttpResponse;
 
+use super::tls;
 use crate::store::Cause;
 
 /// A request that failed, once.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// The store has answered.
     Answer { status: u16, code: String, message: String },
     /// It has not, or what came makes no sense.
     Transport(String),
+    /// It is not who it should be.
+    Distrust(String),
 }
 
 /// What to do about a failure.
@@ -33,7 +36,11 @@ impl Failure {
             RusotoError::Service(error) => {
                 let name = format!("{error:?}");
                 let code = name.split(['(', ' ']).next().unwrap_or_default().to_owned();
-                Self::Answer { status: 404, code, message: error.to_string() }
+                let status = if code.starts_with("NoSuch") { 404 } else { 403 };
+                Self::Answer { status, code, message: error.to_string() }
+            }
+            RusotoError::HttpDispatch(error) if tls::is_distrust(&error.to_string()) => {
+                Self::Distrust(error.to_string())
             }
             error => Self::Transport(error.to_string()),
         }
@@ -72,7 +79,11 @@ impl Failure {
     }
 
     pub(super) fn remedy(&self) -> Remedy {
-        let Self::Answer { status, code, .. } = self else { return Remedy::TryAgain };
+        let (status, code) = match self {
+            Self::Transport(_) => return Remedy::TryAgain,
+            Self::Distrust(_) => return Remedy::GiveUp,
+            Self::Answer { status, code, .. } => (status, code),
+        };
         match (status, code.as_str()) {
             (_, "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired") => Remedy::RenewKeys,
             // Corrupted or cut on the way; nothing was stored.
@@ -87,11 +98,13 @@ impl Failure {
     pub(super) fn cause(self) -> Cause {
         let (status, code, message) = match self {
             Self::Transport(message) => return Cause::Transport(message),
+            Self::Distrust(message) => return Cause::Distrust(message),
             Self::Answer { status, code, message } => (status, code, message),
         };
         match (status, code.as_str()) {
             (_, "NoSuchBucket") => Cause::NoSuchBucket,
             (_, "RequestTimeTooSkewed") => Cause::ClockSkew { message },
+            (_, "InvalidObjectState" | "ObjectNotInActiveTierError") => Cause::Archived,
             (
                 _,
                 "InvalidAccessKeyId"
@@ -112,6 +125,15 @@ impl Failure {
     }
 }
 
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answer { status, code, message } => write!(f, "{status} {code}: {message}"),
+            Self::Transport(message) | Self::Distrust(message) => f.write_str(message),
+        }
+    }
+}
+
 fn unescaped(text: &str) -> String {
     let pairs = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&#39;", "'"), ("&amp;", "&")];
     pairs.iter().fold(text.to_owned(), |text, (escaped, plain)| text.replace(escaped, plain))
@@ -120,6 +142,7 @@ fn unescaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rusoto_s3::GetObjectError;
 
     fn answer(status: u16, code: &str) -> Failure {
         Failure::Answer { status, code: code.to_owned(), message: "m".to_owned() }
@@ -137,6 +160,14 @@ mod tests {
         for (status, code) in [(403, "AccessDenied"), (404, "NoSuchBucket"), (400, "InvalidArgument"), (501, "")] {
             check(answer(status, code), Remedy::GiveUp);
         }
+    }
+
+    #[test]
+    fn an_archived_object_is_not_a_missing_one() {
+        let failure = |error| Failure::new(RusotoError::Service(error));
+        let archived = failure(GetObjectError::InvalidObjectState("m".to_owned()));
+        assert!(!archived.is_not_found() && matches!(archived.cause(), Cause::Archived));
+        assert!(failure(GetObjectError::NoSuchKey("m".to_owned())).is_not_found());
     }
 
     #[test]

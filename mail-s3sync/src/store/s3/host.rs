@@ -8,9 +8,9 @@ pub(crate) enum AddressingStyle {
     /// In the host with AWS, in the path with --endpoint-url
     #[default]
     Auto,
-    /// https://host/bucket/key
+    /// host/bucket/key
     Path,
-    /// https://bucket.host/key
+    /// bucket.host/key
     Virtual,
 }
 

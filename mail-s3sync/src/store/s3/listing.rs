@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use rusoto_core::signature::decode_uri;
 use rusoto_s3::{
     AbortMultipartUploadRequest, ListMultipartUploadsRequest, ListObjectVersionsRequest, ListObjectsV2Output,
-    ListObjectsV2Request, ListPartsRequest, MultipartUpload, S3,
+    ListObjectsV2Request, ListPartsRequest, MultipartUpload, Part, S3,
 };
 
 use super::Bucket;
@@ -22,7 +22,7 @@ impl Bucket {
     pub(super) async fn list(&self, prefix: &str, each: &mut dyn FnMut(Listed)) -> Result<(), Cause> {
         let mut token = None;
         loop {
-            let page = self.page(prefix, None, token).await?;
+            let page = self.page(prefix, None, token.as_deref()).await?;
             let is_escaped = page.encoding_type.as_deref() == Some(ESCAPED);
             for object in page.contents.unwrap_or_default() {
                 let key = self.own_key(object.key, is_escaped)?;
@@ -38,7 +38,7 @@ impl Bucket {
                     modified: modified.ok_or_else(|| odd("an object without its time"))?,
                 });
             }
-            token = next(page.is_truncated, page.next_continuation_token)?;
+            token = next(page.is_truncated, token.as_ref(), page.next_continuation_token)?;
             if token.is_none() {
                 return Ok(());
             }
@@ -49,14 +49,14 @@ impl Bucket {
         let mut names = Vec::new();
         let mut token = None;
         loop {
-            let page = self.page(prefix, Some("/"), token).await?;
+            let page = self.page(prefix, Some("/"), token.as_deref()).await?;
             let is_escaped = page.encoding_type.as_deref() == Some(ESCAPED);
             for common in page.common_prefixes.unwrap_or_default() {
                 let key = self.own_key(common.prefix, is_escaped)?;
                 let name = key.strip_prefix(prefix).ok_or_else(|| odd("a prefix that was not asked for"))?;
                 names.push(name.trim_end_matches('/').to_owned());
             }
-            token = next(page.is_truncated, page.next_continuation_token)?;
+            token = next(page.is_truncated, token.as_ref(), page.next_continuation_token)?;
             if token.is_none() {
                 return Ok(names);
             }
@@ -67,14 +67,14 @@ impl Bucket {
         &self,
         prefix: &str,
         delimiter: Option<&str>,
-        token: Option<String>,
+        token: Option<&str>,
     ) -> Result<ListObjectsV2Output, Cause> {
         let request = || ListObjectsV2Request {
             bucket: self.name.clone(),
             prefix: Some(self.full(prefix)),
             delimiter: delimiter.map(str::to_owned),
             encoding_type: Some(ESCAPED.to_owned()),
-            continuation_token: token.clone(),
+            continuation_token: token.map(str::to_owned),
             ..Default::default()
         };
         self.attempt(Patience::Full, || self.client.list_objects_v2(request())).await?.map_err(Failure::cause)
@@ -89,13 +89,14 @@ impl Bucket {
     }
 
     pub(super) async fn billed(&self, prefix: &str, each: &mut dyn FnMut(Billed)) -> Result<(), Cause> {
-        let (mut key_marker, mut version_marker) = (None, None);
+        let mut marker = None;
         loop {
+            let (key_marker, version_id_marker) = marker.clone().unzip();
             let request = || ListObjectVersionsRequest {
                 bucket: self.name.clone(),
                 prefix: Some(self.full(prefix)),
-                key_marker: Option::clone(&key_marker),
-                version_id_marker: Option::clone(&version_marker),
+                key_marker: key_marker.clone(),
+                version_id_marker: version_id_marker.clone().flatten(),
                 ..Default::default()
             };
             let page = self.attempt(Patience::Full, || self.client.list_object_versions(request())).await?;
@@ -104,27 +105,25 @@ impl Bucket {
                 let storage_class = version.storage_class.unwrap_or_else(|| STANDARD.to_owned());
                 each(Billed { bytes: attempt::bytes(version.size)?, storage_class });
             }
-            if page.is_truncated != Some(true) {
+            let following = page.next_key_marker.map(|key| (key, page.next_version_id_marker));
+            marker = next(page.is_truncated, marker.as_ref(), following)?;
+            if marker.is_none() {
                 break;
-            }
-            (key_marker, version_marker) = (page.next_key_marker, page.next_version_id_marker);
-            if key_marker.is_none() {
-                return Err(odd("a listing that goes on without saying where"));
             }
         }
         for upload in self.uploads(prefix).await? {
             let storage_class = upload.storage_class.clone().unwrap_or_else(|| STANDARD.to_owned());
-            for bytes in self.part_sizes(&upload).await? {
-                each(Billed { bytes, storage_class: storage_class.clone() });
+            for part in self.parts(&upload).await? {
+                each(Billed { bytes: attempt::bytes(part.size)?, storage_class: storage_class.clone() });
             }
         }
         Ok(())
     }
 
-    /// The sizes of the parts that an unfinished upload has.
-    async fn part_sizes(&self, upload: &MultipartUpload) -> Result<Vec<u64>, Cause> {
+    /// The parts that an unfinished upload has.
+    async fn parts(&self, upload: &MultipartUpload) -> Result<Vec<Part>, Cause> {
         let (Some(key), Some(id)) = (&upload.key, &upload.upload_id) else { return Ok(Vec::new()) };
-        let mut sizes = Vec::new();
+        let mut parts = Vec::new();
         let mut marker: Option<i64> = None;
         loop {
             let request = || ListPartsRequest {
@@ -137,47 +136,49 @@ impl Bucket {
             let page = match self.attempt(Patience::Full, || self.client.list_parts(request())).await? {
                 Ok(page) => page,
                 // It has ended meanwhile.
-                Err(failure) if failure.is_not_found() => return Ok(sizes),
+                Err(failure) if failure.is_not_found() => return Ok(parts),
                 Err(failure) => return Err(failure.cause()),
             };
-            for part in page.parts.unwrap_or_default() {
-                sizes.push(attempt::bytes(part.size)?);
-            }
-            match (page.is_truncated, page.next_part_number_marker) {
-                (Some(true), Some(next)) if Some(next) != marker => marker = Some(next),
-                _ => return Ok(sizes),
+            parts.extend(page.parts.unwrap_or_default());
+            marker = next(page.is_truncated, marker.as_ref(), page.next_part_number_marker)?;
+            if marker.is_none() {
+                return Ok(parts);
             }
         }
     }
 
     async fn uploads(&self, prefix: &str) -> Result<Vec<MultipartUpload>, Cause> {
-        let (mut uploads, mut key_marker, mut id_marker) = (Vec::new(), None, None);
+        let (mut uploads, mut marker) = (Vec::new(), None);
         loop {
+            let (key_marker, upload_id_marker) = marker.clone().unzip();
             let request = || ListMultipartUploadsRequest {
                 bucket: self.name.clone(),
                 prefix: Some(self.full(prefix)),
-                key_marker: Option::clone(&key_marker),
-                upload_id_marker: Option::clone(&id_marker),
+                key_marker: key_marker.clone(),
+                upload_id_marker: upload_id_marker.clone().flatten(),
                 ..Default::default()
             };
             let page = self.attempt(Patience::Full, || self.client.list_multipart_uploads(request())).await?;
             let page = page.map_err(Failure::cause)?;
             uploads.extend(page.uploads.unwrap_or_default());
-            if page.is_truncated != Some(true) || page.next_key_marker.is_none() {
+            let following = page.next_key_marker.map(|key| (key, page.next_upload_id_marker));
+            marker = next(page.is_truncated, marker.as_ref(), following)?;
+            if marker.is_none() {
                 return Ok(uploads);
             }
-            (key_marker, id_marker) = (page.next_key_marker, page.next_upload_id_marker);
         }
     }
 
-    /// Drops unfinished uploads below the sets that were begun before `before`.
+    /// Drops unfinished uploads to which nothing was added since `before`. A large file over a slow line may take days.
     pub(super) async fn abort_stale(&self, prefix: &str, before: Timestamp) -> Result<usize, Cause> {
-        let is_stale = |upload: &MultipartUpload| {
-            let begun = upload.initiated.as_deref().and_then(|time| time.parse::<Timestamp>().ok());
-            begun.is_some_and(|begun| begun < before)
+        let is_old = |time: Option<&String>| {
+            time.and_then(|time| time.parse::<Timestamp>().ok()).is_some_and(|time| time < before)
         };
         let mut aborted = 0;
-        for upload in self.uploads(prefix).await?.into_iter().filter(is_stale) {
+        for upload in self.uploads(prefix).await?.into_iter().filter(|upload| is_old(upload.initiated.as_ref())) {
+            if !self.parts(&upload).await?.iter().all(|part| is_old(part.last_modified.as_ref())) {
+                continue;
+            }
             let (Some(key), Some(upload_id)) = (upload.key, upload.upload_id) else { continue };
             let request = || AbortMultipartUploadRequest {
                 bucket: self.name.clone(),
@@ -193,12 +194,17 @@ impl Bucket {
     }
 }
 
-/// Where the next page begins; `None` after the last.
-fn next(is_truncated: Option<bool>, token: Option<String>) -> Result<Option<String>, Cause> {
-    match (is_truncated, token) {
-        (Some(true), None) => Err(odd("a listing that goes on without saying where")),
-        (Some(true), token) => Ok(token),
-        _ => Ok(None),
+/// Where the page after this one begins, which began at `current`; `None` after the last.
+fn next<T: PartialEq>(
+    is_truncated: Option<bool>,
+    current: Option<&T>,
+    following: Option<T>,
+) -> Result<Option<T>, Cause> {
+    match following {
+        _ if is_truncated != Some(true) => Ok(None),
+        None => Err(odd("a listing that goes on without saying where")),
+        following if following.as_ref() == current => Err(odd("a listing that goes on where it was")),
+        following => Ok(following),
     }
 }
 
@@ -209,4 +215,18 @@ fn odd(what: &str) -> Cause {
 /// As in a form: a plus is a blank.
 fn unescaped(key: &str) -> String {
     decode_uri(&key.replace('+', "%20"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listing_ends_where_it_says_and_not_before() {
+        assert_eq!(next(Some(true), Some(&1), Some(2)).unwrap(), Some(2));
+        assert_eq!(next(Some(false), Some(&1), Some(2)).unwrap(), None);
+        assert_eq!(next(None, None::<&u8>, None).unwrap(), None);
+        assert!(next(Some(true), Some(&1), None).is_err(), "cut off");
+        assert!(next(Some(true), Some(&2), Some(2)).is_err(), "round and round");
+    }
 }

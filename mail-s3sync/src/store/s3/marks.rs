@@ -8,6 +8,7 @@ const SHA256: &str = "sha256";
 const PLAIN_SHA256: &str = "plain-sha256";
 const RECIPIENTS: &str = "age-recipients";
 const LOCKED_UNTIL: &str = "set-locked-until";
+const SEAL: &str = "set-etags-sha256";
 
 /// As metadata.
 pub(super) fn write(marks: &Marks) -> HashMap<String, String> {
@@ -16,6 +17,7 @@ pub(super) fn write(marks: &Marks) -> HashMap<String, String> {
         (PLAIN_SHA256, marks.plain_sha256.map(|sha256| sha256.to_string())),
         (RECIPIENTS, marks.recipients.clone()),
         (LOCKED_UNTIL, marks.locked_until.map(|until| until.to_string())),
+        (SEAL, marks.seal.map(|seal| seal.to_string())),
     ];
     texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text?))).collect()
 }
@@ -31,6 +33,7 @@ pub(super) fn read(metadata: Option<&HashMap<String, String>>) -> Marks {
         plain_sha256: text(PLAIN_SHA256).and_then(|text| text.parse().ok()),
         recipients: text(RECIPIENTS).map(str::to_owned),
         locked_until: text(LOCKED_UNTIL).and_then(|text| text.parse().ok()),
+        seal: text(SEAL).and_then(|text| text.parse().ok()),
     }
 }
 
@@ -46,6 +49,7 @@ mod tests {
             plain_sha256: Some(Sha256::of(b"b")),
             recipients: Some("age1x age1y".into()),
             locked_until: Some("2026-12-24T00:00:00Z".parse().unwrap()),
+            seal: Some(Sha256::of(b"c")),
         };
         let upper = write(&marks).into_iter().map(|(name, value)| (name.to_uppercase(), value)).collect();
         assert_eq!(read(Some(&upper)), marks);

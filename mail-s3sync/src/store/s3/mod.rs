@@ -12,10 +12,15 @@ mod failure; // what a failed request means
 mod host; // the bucket in the path or in the host
 mod listing; // keys, versions, unfinished uploads
 mod marks; // what we write beside the content
+mod request; // what all requests that make an object have
+mod tls; // whose certificates are trusted
 mod upload; // content, whole or in parts
 
+pub(crate) use attempt::persist;
 pub(crate) use dispatch::{Dispatcher, Signer};
+pub(crate) use failure::Failure;
 pub(crate) use host::AddressingStyle;
+pub(crate) use tls::{BundleError, Trust};
 
 use std::fmt;
 use std::io;
@@ -38,7 +43,6 @@ use super::{
 };
 use crate::credentials::Keys;
 use attempt::Patience;
-use failure::Failure;
 use host::Addressing;
 
 /// Threads that move bytes; files are read and hashed elsewhere.
@@ -56,6 +60,7 @@ pub(crate) struct S3Config {
     pub(crate) endpoint: String,
     pub(crate) endpoint_is_given: bool,
     pub(crate) addressing: AddressingStyle,
+    pub(crate) trust: Trust,
     pub(crate) timeout: Duration,
     /// So often a request is tried.
     pub(crate) attempts: u32,
@@ -125,7 +130,9 @@ impl S3Store {
         let region = Region::Custom { name: config.region, endpoint: config.endpoint };
         let signer = Arc::new(Signer::none());
         let addressing = Addressing::new(config.addressing, &config.bucket, config.endpoint_is_given);
-        let dispatcher = Dispatcher::new(Arc::clone(&signer), config.timeout, config.limit.clone(), addressing);
+        let dispatcher = Dispatcher::new(Arc::clone(&signer), config.timeout, config.trust)
+            .limited(config.limit.clone())
+            .addressed(addressing);
         let bucket = Bucket {
             client: S3Client::new_with_client(Client::new_not_signing(dispatcher), region),
             keys,
@@ -185,6 +192,7 @@ impl Bucket {
         match self.attempt(Patience::Full, || self.client.head_object(request())).await? {
             Ok(answer) => Ok(Some(Found {
                 bytes: attempt::bytes(answer.content_length)?,
+                etag: answer.e_tag.as_deref().map(upload::unquoted),
                 marks: marks::read(answer.metadata.as_ref()),
                 locked_until: answer.object_lock_retain_until_date.and_then(|until| until.parse().ok()),
             })),
@@ -248,6 +256,10 @@ impl Bucket {
 }
 
 impl ObjectStore for S3Store {
+    fn url(&self, key: &str) -> String {
+        self.bucket.url(key)
+    }
+
     fn list(&self, prefix: &str, each: &mut dyn FnMut(Listed)) -> Result<(), StoreError> {
         self.wait("list", prefix, self.bucket.list(prefix, each))
     }
