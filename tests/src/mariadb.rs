@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::fs::File;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::Write;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
@@ -228,20 +229,26 @@ fn mysql_account() -> (u32, u32) {
     (numbers.next().expect("passwd has a user number"), numbers.next().expect("passwd has a group number"))
 }
 
-/// A port that was free a moment ago.
+/// A port that was free a moment ago, below those that the kernel gives to clients: no connection takes it meanwhile.
+///
+/// # Panics
+/// When there is none.
 #[must_use]
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-    listener.local_addr().expect("a listener has an address").port()
+    const PORTS: std::ops::Range<u16> = 10_000..32_000;
+    // Another number in each process, and each time.
+    let random = RandomState::new().build_hasher().finish();
+    let start = usize::try_from(random % PORTS.len() as u64).expect("it is less than a u16");
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    PORTS.cycle().skip(start).take(PORTS.len()).find(is_free).expect("loopback has a free port")
 }
 
-/// Runs `command` with `input`. Both go through files: neither side waits for the other.
 /// Servers that start at the same time must not share a directory of temporary tables.
 fn tmpdir(dir: &Path) -> String {
     format!("--tmpdir={}", dir.display())
 }
 
-/// Runs `command` with `input` on its stdin.
+/// Runs `command` with `input` on its stdin. All goes through files: neither side waits for the other.
 ///
 /// # Panics
 /// When it cannot be started.
