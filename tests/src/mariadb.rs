@@ -9,7 +9,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -229,18 +230,21 @@ fn mysql_account() -> (u32, u32) {
     (numbers.next().expect("passwd has a user number"), numbers.next().expect("passwd has a group number"))
 }
 
-/// A port that was free a moment ago, below those that the kernel gives to clients: no connection takes it meanwhile.
+/// A port that was free a moment ago, below those that the kernel gives to clients: no connection takes it meanwhile. A process gets
+/// none twice, since a server may ask for several before it takes one.
 ///
 /// # Panics
 /// When there is none.
 #[must_use]
 pub fn free_port() -> u16 {
-    const PORTS: std::ops::Range<u16> = 10_000..32_000;
-    // Another number in each process, and each time.
-    let random = RandomState::new().build_hasher().finish();
-    let start = usize::try_from(random % PORTS.len() as u64).expect("it is less than a u16");
-    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
-    PORTS.cycle().skip(start).take(PORTS.len()).find(is_free).expect("loopback has a free port")
+    const PORTS: std::ops::Range<u16> = 10_000..20_000;
+    static NEXT: OnceLock<AtomicUsize> = OnceLock::new();
+    // Each process begins elsewhere.
+    let random = || usize::try_from(RandomState::new().build_hasher().finish() % 10_000).expect("it is small");
+    let next = NEXT.get_or_init(|| AtomicUsize::new(random()));
+    let numbers = (0..PORTS.len()).map(|_| next.fetch_add(1, Ordering::Relaxed) % PORTS.len());
+    let mut ports = numbers.map(|number| PORTS.start + u16::try_from(number).expect("it is less than a range of u16"));
+    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("loopback has a free port")
 }
 
 /// Servers that start at the same time must not share a directory of temporary tables.

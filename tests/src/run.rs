@@ -3,13 +3,16 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read, Seek, Write};
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
+
+/// The user and the group of nobody, on every system.
+const NOBODY: u32 = 65_534;
 
 /// A tool with its arguments.
 ///
@@ -90,6 +93,29 @@ impl Tool {
     #[must_use]
     pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
+        self
+    }
+
+    /// As a user who may do nothing that root may, where root runs the tests. The program is copied: a checkout may lie where others may
+    /// not look.
+    ///
+    /// # Panics
+    /// When it cannot be copied.
+    #[must_use]
+    pub fn as_nobody(mut self) -> Self {
+        if !rustix::process::geteuid().is_root() {
+            return self;
+        }
+        let program = PathBuf::from(self.command.get_program());
+        let copy = self.home.path().join(program.file_name().expect("a program has a name"));
+        std::fs::copy(&program, &copy).unwrap_or_else(|e| panic!("copy {}: {e}", program.display()));
+        std::os::unix::fs::chown(self.home.path(), Some(NOBODY), Some(NOBODY)).expect("root gives away what it likes");
+        let mut command = Command::new(copy);
+        command.args(self.command.get_args()).env_clear().uid(NOBODY).gid(NOBODY).current_dir("/");
+        for (name, value) in self.command.get_envs() {
+            command.env(name, value.unwrap_or_default());
+        }
+        self.command = command;
         self
     }
 

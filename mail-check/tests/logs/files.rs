@@ -66,11 +66,7 @@ fn a_log_that_may_not_be_read_is_unknown() {
     logs.append("mail.log", BOUNCED);
     fs::set_permissions(logs.path("mail.log"), fs::Permissions::from_mode(0o000)).unwrap();
     fs::set_permissions(logs.path(""), fs::Permissions::from_mode(0o777)).unwrap();
-    let mut tool = logs.tool(&["logs"]);
-    if rustix::process::geteuid().is_root() {
-        std::os::unix::process::CommandExt::uid(tool.command(), 65_534);
-    }
-    Checks::of(tool.run()).assert("log", "unknown", "permission denied");
+    Checks::of(logs.tool(&["logs"]).as_nobody().run()).assert("log", "unknown", "permission denied");
 }
 
 #[test]

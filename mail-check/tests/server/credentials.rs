@@ -2,7 +2,6 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -134,8 +133,7 @@ fn what_cannot_be_read_is_unknown() {
         fs::create_dir_all(bench.path(path)).unwrap();
         chmod(&bench.path(path), mode);
     }
-    let mut tool = bench.tool("credentials", "[credentials]\n");
-    tool.command().uid(65534).gid(65534);
+    let tool = bench.tool("credentials", "[credentials]\n").as_nobody();
     let dkim = target(&bench, "mail-server/config/opendkim");
     Found::of(tool).assert("file-mode", &dkim, "unknown", "opendkim/keys cannot be looked at: Permission denied");
 }
