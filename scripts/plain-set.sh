@@ -41,8 +41,12 @@ fi
 if [ -d "$work/parts/config" ]; then
     mkdir "$work/config"
     # The old script had these two beside its archive.
-    mv -n "$work/parts/config/docker-compose.yml" "$work/config/" || true
-    mv -n "$work/parts/config/env" "$work/config/.env" || true
+    if [ -e "$work/parts/config/docker-compose.yml" ]; then
+        mv "$work/parts/config/docker-compose.yml" "$work/config/"
+    fi
+    if [ -e "$work/parts/config/env" ]; then
+        mv "$work/parts/config/env" "$work/config/.env"
+    fi
 fi
 archived config config.tar.gz
 archived ssl certbot.tar.gz
