@@ -25,14 +25,16 @@ pub(crate) fn judge(facts: &Facts) -> Vec<Finding> {
     findings
 }
 
-/// Names of checks that are made only while something is bad, and that this run would have made: without them, that is over.
+/// Names of checks that are made only while something is bad, and that this run would have made: without them, that is over. Only a scan
+/// of all of it that found nothing can say so: one that could not finish has not looked.
 pub(crate) fn settled(findings: &[Finding]) -> Vec<&'static str> {
-    let ended = |tool: &str| findings.iter().any(|finding| finding.name == tool && finding.status != Status::Unknown);
+    let is_any = |tool: &str, fits: fn(Status) -> bool| findings.iter().any(|f| f.name == tool && fits(f.status));
     let mut names = Vec::new();
-    if ended("mail-scan") {
+    if is_any("mail-scan", |status| status == Status::Ok) {
         names.extend(["infected", "unscanned"]);
     }
-    if ["mail-backup", "mail-scan", "mail-s3sync", "mail-restore"].into_iter().any(ended) {
+    let tools = ["mail-backup", "mail-scan", "mail-s3sync", "mail-restore"];
+    if tools.into_iter().any(|tool| is_any(tool, |status| status != Status::Unknown)) {
         names.push("stream");
     }
     names
