@@ -15,9 +15,10 @@ use mail_common::tool::{CommonArgs, ComponentArg};
 
 /// Makes a complete backup set of a running mail server.
 ///
-/// A set holds the Maildirs, a dump of every database with its accounts, the configuration, the certificates and the
-/// DKIM keys, as files that tar, zstd, sha256sum and mariadb open. Each set is full by itself; what did not change
-/// since the last one is linked, not read again. No service is stopped.
+/// A set holds the Maildirs, a dump of every database with its accounts, the configuration, the
+/// certificates and the DKIM keys, as files that tar, zstd, sha256sum and mariadb open. Each set is
+/// full by itself; what did not change since the last one is linked, not read again. No service is
+/// stopped.
 #[derive(Debug, Parser)]
 #[command(
     name = "mail-backup",
@@ -37,8 +38,8 @@ pub(crate) struct Args {
 
     /// Save only this: mailboxes (or mail), mysql, config, ssl, dkim, or all; may be repeated
     ///
-    /// The other parts of the day's set stay as they are. Where the day has no set yet, one is made that holds only
-    /// what was asked for; it is never `latest`, and retention does not count it.
+    /// The other parts of the day's set stay as they are. Where the day has no set yet, one is made
+    /// that holds only what was asked for; it is never `latest`, and retention does not count it.
     #[arg(long, value_name = "COMPONENT")]
     pub(crate) component: Vec<ComponentArg>,
 
@@ -123,7 +124,11 @@ configuration, nothing touched; 3 could not finish; 4 another run holds the lock
 impl Args {
     /// Which kind of set.
     pub(crate) fn kind(&self) -> SetKind {
-        if self.weekly { SetKind::Weekly } else { SetKind::Daily }
+        if self.weekly {
+            SetKind::Weekly
+        } else {
+            SetKind::Daily
+        }
     }
 
     /// The components in the order in which they are saved, each once.

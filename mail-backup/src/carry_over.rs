@@ -43,28 +43,65 @@ pub(crate) enum Error {
 
 /// The set of `id`, complete or not; `None` when the day has none.
 pub(crate) fn find(root: &BackupRoot, id: SetId) -> Result<Option<Base>, Error> {
-    let sets: Vec<FoundSet> = root.sets(id.kind())?.into_iter().filter(|set| set.id == id).collect();
-    if let Some(other) = sets.iter().find(|set| matches!(set.state, SetState::Legacy | SetState::Damaged)) {
-        return Err(Error::NotOurs { path: other.path.clone() });
+    let sets: Vec<FoundSet> = root
+        .sets(id.kind())?
+        .into_iter()
+        .filter(|set| set.id == id)
+        .collect();
+    if let Some(other) = sets
+        .iter()
+        .find(|set| matches!(set.state, SetState::Legacy | SetState::Damaged))
+    {
+        return Err(Error::NotOurs {
+            path: other.path.clone(),
+        });
     }
     let in_state = |state| sets.iter().find(move |set| set.state == state);
-    let Some(found) = in_state(SetState::Complete).or_else(|| in_state(SetState::Incomplete)) else {
+    let Some(found) = in_state(SetState::Complete).or_else(|| in_state(SetState::Incomplete))
+    else {
         return Ok(None);
     };
-    Ok(Some(Base { manifest: Manifest::read(&found.path.join(MANIFEST))?, directory: found.path.clone() }))
+    Ok(Some(Base {
+        manifest: Manifest::read(&found.path.join(MANIFEST))?,
+        directory: found.path.clone(),
+    }))
 }
 
 impl Base {
     /// Links every file that does not belong to one of `asked` into the set under way.
-    pub(crate) fn carry_over(self, asked: &[Component], staging: &Staging<'_>) -> Result<CarriedOver, Error> {
+    pub(crate) fn carry_over(
+        self,
+        asked: &[Component],
+        staging: &Staging<'_>,
+    ) -> Result<CarriedOver, Error> {
         let mut carried = CarriedOver::default();
-        for artifact in self.manifest.artifacts.iter().filter(|artifact| !asked.contains(&artifact.component)) {
-            let link_error = |source| Error::Link { path: artifact.path.path.clone(), source };
-            let path = RelPath::try_from(&artifact.path).map_err(io::Error::other).map_err(link_error)?;
-            staging.link_from(&self.directory, &path).map_err(link_error)?;
-            carried.files.push(SavedFile::reused(artifact).map_err(io::Error::other).map_err(link_error)?);
+        for artifact in self
+            .manifest
+            .artifacts
+            .iter()
+            .filter(|artifact| !asked.contains(&artifact.component))
+        {
+            let link_error = |source| Error::Link {
+                path: artifact.path.path.clone(),
+                source,
+            };
+            let path = RelPath::try_from(&artifact.path)
+                .map_err(io::Error::other)
+                .map_err(link_error)?;
+            staging
+                .link_from(&self.directory, &path)
+                .map_err(link_error)?;
+            carried.files.push(
+                SavedFile::reused(artifact)
+                    .map_err(io::Error::other)
+                    .map_err(link_error)?,
+            );
         }
-        let is_left = |error: &ErrorRecord| error.component.is_some_and(|component| !asked.contains(&component));
+        let is_left = |error: &ErrorRecord| {
+            error
+                .component
+                .is_some_and(|component| !asked.contains(&component))
+        };
         carried.errors = self.manifest.errors.into_iter().filter(is_left).collect();
         Ok(carried)
     }

@@ -54,31 +54,48 @@ impl Run<'_> {
     /// Saves the components of the plan, one after the other.
     ///
     /// # Errors
-    /// When the set cannot be written, or the run is interrupted. A component that fails is in the result.
+    /// When the set cannot be written, or the run is interrupted. A component that fails is in the
+    /// result.
     pub(crate) fn save_components(&mut self, now_seconds: i64) -> Result<(), Error> {
         self.try_database();
         for component in &self.plan.components {
             let progress = self.session.report.progress(component.name(), 0);
             match component {
-                Component::Mailboxes => self.save_mailboxes(now_seconds, &|bytes| progress.advance(bytes))?,
+                Component::Mailboxes => {
+                    self.save_mailboxes(now_seconds, &|bytes| progress.advance(bytes))?
+                }
                 Component::Mysql => self.save_databases(&|rows| progress.advance(rows))?,
-                Component::Config | Component::Ssl | Component::Dkim => self.save_trees(*component)?,
+                Component::Config | Component::Ssl | Component::Dkim => {
+                    self.save_trees(*component)?
+                }
             }
         }
         Ok(())
     }
 
-    /// Logs in once before the long work, so that a wrong password is known at the beginning of the night.
+    /// Logs in once before the long work, so that a wrong password is known at the beginning of the
+    /// night.
     fn try_database(&mut self) {
-        let Some(databases) = &self.plan.databases else { return };
+        let Some(databases) = &self.plan.databases else {
+            return;
+        };
         if let Err(error) = databases.try_connection() {
             self.fail(Component::Mysql, None, &error);
         }
     }
 
-    fn save_mailboxes(&mut self, now_seconds: i64, progress: &(dyn Fn(u64) + Sync)) -> Result<(), Error> {
-        let surroundings =
-            Surroundings { staging: self.staging, previous: self.previous, stop: &self.stop, now_seconds, progress };
+    fn save_mailboxes(
+        &mut self,
+        now_seconds: i64,
+        progress: &(dyn Fn(u64) + Sync),
+    ) -> Result<(), Error> {
+        let surroundings = Surroundings {
+            staging: self.staging,
+            previous: self.previous,
+            stop: &self.stop,
+            now_seconds,
+            progress,
+        };
         let saved = match save_mailboxes(&self.plan.mailboxes, &surroundings) {
             Err(error @ mailboxes::Error::OpenRoot { .. }) => {
                 self.fail(Component::Mailboxes, None, &error);
@@ -86,13 +103,18 @@ impl Run<'_> {
             }
             saved => saved?,
         };
-        saved.into_iter().for_each(|mailbox| self.take_mailbox(mailbox));
+        saved
+            .into_iter()
+            .for_each(|mailbox| self.take_mailbox(mailbox));
         Ok(())
     }
 
     fn take_mailbox(&mut self, saved: SavedMailbox) {
         for (path, error) in saved.failed {
-            let error = Unreadable { path: self.plan.mailboxes.mail_dir.join(path.as_path()), source: error };
+            let error = Unreadable {
+                path: self.plan.mailboxes.mail_dir.join(path.as_path()),
+                source: error,
+            };
             self.fail(Component::Mailboxes, Some(&path), &error);
         }
         self.notice(saved.notices);
@@ -104,11 +126,18 @@ impl Run<'_> {
     }
 
     fn save_databases(&mut self, progress: &dyn Fn(u64)) -> Result<(), Error> {
-        let Some(databases) = &self.plan.databases else { return Ok(()) };
+        let Some(databases) = &self.plan.databases else {
+            return Ok(());
+        };
         if self.result.failed.contains(&Component::Mysql) {
             return Ok(());
         }
-        let SavedDatabases { files, failed, notices, rows } = databases.save(self.staging, &self.stop, progress)?;
+        let SavedDatabases {
+            files,
+            failed,
+            notices,
+            rows,
+        } = databases.save(self.staging, &self.stop, progress)?;
         for (path, error) in failed {
             self.fail(Component::Mysql, Some(&path), &*error);
         }
@@ -119,11 +148,21 @@ impl Run<'_> {
     }
 
     fn save_trees(&mut self, component: Component) -> Result<(), Error> {
-        for tree in self.plan.trees.iter().filter(|tree| tree.component == component) {
+        for tree in self
+            .plan
+            .trees
+            .iter()
+            .filter(|tree| tree.component == component)
+        {
             let saved = save_tree(tree, self.staging, &self.stop)?;
             self.take_tree(component, saved);
         }
-        for copy in self.plan.copies.iter().filter(|copy| copy.component == component) {
+        for copy in self
+            .plan
+            .copies
+            .iter()
+            .filter(|copy| copy.component == component)
+        {
             let saved = save_copy(copy, self.staging)?;
             self.take_tree(component, saved);
         }
@@ -138,13 +177,20 @@ impl Run<'_> {
         self.result.files.extend(saved.files);
     }
 
-    fn fail(&mut self, component: Component, path: Option<&RelPath>, error: &(dyn StdError + 'static)) {
+    fn fail(
+        &mut self,
+        component: Component,
+        path: Option<&RelPath>,
+        error: &(dyn StdError + 'static),
+    ) {
         self.session.fail(Some(component), path, error);
         self.result.failed.insert(component);
     }
 
     fn notice(&mut self, notices: Vec<String>) {
-        notices.iter().for_each(|notice| self.session.report.warning(notice));
+        notices
+            .iter()
+            .for_each(|notice| self.session.report.warning(notice));
         self.result.notices.extend(notices);
     }
 

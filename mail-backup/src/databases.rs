@@ -48,7 +48,11 @@ impl DatabasesPlan {
         report: &Report,
     ) -> Result<Self, mysql::Error> {
         let connection = ConnectionSettings::from_config(config, settings, report)?;
-        Ok(Self { connection, wanted: settings.databases.clone(), level })
+        Ok(Self {
+            connection,
+            wanted: settings.databases.clone(),
+            level,
+        })
     }
 
     /// Logs in, and leaves.
@@ -79,9 +83,18 @@ impl DatabasesPlan {
             }
         };
         for missing in found.missing {
-            saved.failed.push((file_name::directory(), Lacking(missing).into()));
+            saved
+                .failed
+                .push((file_name::directory(), Lacking(missing).into()));
         }
-        let mut saver = Saver { plan: self, staging, stop, progress, session: &mut session, saved };
+        let mut saver = Saver {
+            plan: self,
+            staging,
+            stop,
+            progress,
+            session: &mut session,
+            saved,
+        };
         for database in &found.names {
             saver.save_database(database)?;
         }
@@ -110,7 +123,13 @@ impl Saver<'_> {
             (self.progress)(rows.saturating_sub(rows_before));
             rows_before = rows;
         };
-        let dumped = mysql::dump_database(self.session, database, || open(staging, &path, level), self.stop, progress);
+        let dumped = mysql::dump_database(
+            self.session,
+            database,
+            || open(staging, &path, level),
+            self.stop,
+            progress,
+        );
         self.keep(path, dumped)
     }
 
@@ -130,28 +149,42 @@ impl Saver<'_> {
             Ok(dumped) => dumped,
             Err(error) if error.ends_the_run() => return Err(error),
             Err(error) => {
-                self.staging.clear(&path).map_err(|source| write_error(&path, source))?;
+                self.staging
+                    .clear(&path)
+                    .map_err(|source| write_error(&path, source))?;
                 self.saved.failed.push((path, error.into()));
                 return Ok(());
             }
         };
         let stored = encoder.finish().and_then(StoredFile::finish);
         let stored = stored.map_err(|source| write_error(&path, source))?;
-        let lacking = report.missing.into_iter().map(|what| (path.clone(), Lacking(what).into()));
+        let lacking = report
+            .missing
+            .into_iter()
+            .map(|what| (path.clone(), Lacking(what).into()));
         self.saved.failed.extend(lacking);
         self.saved.notices.extend(report.warnings);
         self.saved.rows += report.rows;
-        let content = Content { entries: report.tables, source_bytes: report.source_bytes };
-        self.saved.files.push(SavedFile::written(Component::Mysql, path, &stored, content));
+        let content = Content {
+            entries: report.tables,
+            source_bytes: report.source_bytes,
+        };
+        self.saved
+            .files
+            .push(SavedFile::written(Component::Mysql, path, &stored, content));
         Ok(())
     }
 }
 
 fn write_error(path: &RelPath, source: io::Error) -> mysql::Error {
-    mysql::Error::Open { database: path.to_string(), source }
+    mysql::Error::Open {
+        database: path.to_string(),
+        source,
+    }
 }
 
-/// Opens the file of a dump, anew when an attempt before it failed. One thread compresses while the rows come in.
+/// Opens the file of a dump, anew when an attempt before it failed. One thread compresses while the
+/// rows come in.
 fn open(staging: &Staging<'_>, path: &RelPath, level: i32) -> io::Result<Compressed> {
     staging.clear(path)?;
     let mut encoder = zstd::Encoder::new(staging.create_file(path)?, level)?;

@@ -45,7 +45,11 @@ enum Error {
     #[error(
         "the clock says {now}, and {set} was begun later, at {begun}; set the clock, or pass --date to replace that set"
     )]
-    ClockBehind { now: String, set: String, begun: String },
+    ClockBehind {
+        now: String,
+        set: String,
+        begun: String,
+    },
     #[error(transparent)]
     Components(#[from] components::Error),
     #[error(transparent)]
@@ -59,10 +63,11 @@ enum Error {
 impl Error {
     fn exit(&self) -> Exit {
         match self {
-            Self::Lock(LockError::Held { .. } | LockError::Busy { .. }) | Self::Set(set::Error::Busy { .. }) => {
-                Exit::Locked
+            Self::Lock(LockError::Held { .. } | LockError::Busy { .. })
+            | Self::Set(set::Error::Busy { .. }) => Exit::Locked,
+            Self::ClockBehind { .. } | Self::CarryOver(carry_over::Error::NotOurs { .. }) => {
+                Exit::Usage
             }
-            Self::ClockBehind { .. } | Self::CarryOver(carry_over::Error::NotOurs { .. }) => Exit::Usage,
             _ => Exit::Unfinished,
         }
     }
@@ -82,28 +87,51 @@ pub(crate) fn execute(plan: &Plan, session: &Session, now: &ZonedDateTime) -> (E
     })
 }
 
-fn prune_only(plan: &Plan, session: &Session, now: &ZonedDateTime) -> Result<(Exit, Totals), Error> {
+fn prune_only(
+    plan: &Plan,
+    session: &Session,
+    now: &ZonedDateTime,
+) -> Result<(Exit, Totals), Error> {
     let lock = RootLock::acquire(&plan.root, now)?;
     let mut totals = Totals::new();
-    let exit = retire(plan, &lock, session, Newest::Dated(plan.id.kind()), &mut totals);
+    let exit = retire(
+        plan,
+        &lock,
+        session,
+        Newest::Dated(plan.id.kind()),
+        &mut totals,
+    );
     Ok((exit, totals))
 }
 
 /// Removes old sets.
-fn retire(plan: &Plan, lock: &RootLock, session: &Session, newest: Newest, totals: &mut Totals) -> Exit {
+fn retire(
+    plan: &Plan,
+    lock: &RootLock,
+    session: &Session,
+    newest: Newest,
+    totals: &mut Totals,
+) -> Exit {
     let pruned = prune(lock, &plan.root, newest, &plan.retention, &session.report);
     for error in &pruned.failed {
         session.fail(None, None, error);
     }
     totals.insert("removed_sets".to_owned(), pruned.removed);
-    if pruned.failed.is_empty() { Exit::Done } else { Exit::Bad }
+    if pruned.failed.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Bad
+    }
 }
 
 fn save(plan: &Plan, session: &Session, now: &ZonedDateTime) -> Result<(Exit, Totals), Error> {
     let interrupt = Interrupt::on_signals().map_err(Error::Signals)?;
     let lock = RootLock::acquire(&plan.root, now)?;
     for path in plan.root.clear_leftovers(&lock)? {
-        session.report.info(format!("cleared {}, left by a run that was killed", path.display()));
+        session.report.info(format!(
+            "cleared {}, left by a run that was killed",
+            path.display()
+        ));
     }
     let known = known_sets(plan, session)?;
     check_clock(plan, &known, now, session)?;
@@ -114,13 +142,25 @@ fn save(plan: &Plan, session: &Session, now: &ZonedDateTime) -> Result<(Exit, To
     let base = base(plan)?;
     let staging = Staging::create(&lock, &plan.root, plan.id)?.watching(&interrupt);
     let stop = interrupt.flag();
-    let mut run = Run { plan, session, staging: &staging, previous: &previous, stop, result: RunResult::default() };
+    let mut run = Run {
+        plan,
+        session,
+        staging: &staging,
+        previous: &previous,
+        stop,
+        result: RunResult::default(),
+    };
     run.save_components(age_from(plan, now))?;
     let carried = match base {
         Some(base) => base.carry_over(&plan.components, &staging)?,
         None => CarriedOver::default(),
     };
-    let RunResult { files, notices, totals, failed } = run.result;
+    let RunResult {
+        files,
+        notices,
+        totals,
+        failed,
+    } = run.result;
     if files.is_empty() {
         return Err(Error::NothingSaved);
     }
@@ -128,15 +168,35 @@ fn save(plan: &Plan, session: &Session, now: &ZonedDateTime) -> Result<(Exit, To
         true => CommitAs::Complete,
         false => CommitAs::Incomplete,
     };
-    commit(plan, &lock, session, staging, Saved { files, notices, totals, carried, commit_as })
+    commit(
+        plan,
+        &lock,
+        session,
+        staging,
+        Saved {
+            files,
+            notices,
+            totals,
+            carried,
+            commit_as,
+        },
+    )
 }
 
-/// The moment from which the age of mail is counted, in seconds since 1970: now, or the end of the day that was given.
+/// The moment from which the age of mail is counted, in seconds since 1970: now, or the end of the
+/// day that was given.
 fn age_from(plan: &Plan, now: &ZonedDateTime) -> i64 {
-    let end_of_day = || plan.id.date().tomorrow()?.to_zoned_datetime(now.time_zone().clone());
+    let end_of_day = || {
+        plan.id
+            .date()
+            .tomorrow()?
+            .to_zoned_datetime(now.time_zone().clone())
+    };
     match plan.dated {
         Dated::ByClock => now.timestamp().as_second(),
-        Dated::ByFlag => end_of_day().map_or_else(|_| now.timestamp(), |end| end.timestamp()).as_second(),
+        Dated::ByFlag => end_of_day()
+            .map_or_else(|_| now.timestamp(), |end| end.timestamp())
+            .as_second(),
     }
 }
 
@@ -149,10 +209,18 @@ fn base(plan: &Plan) -> Result<Option<Base>, Error> {
 }
 
 /// The complete sets with manifests that can be trusted.
-fn known_sets(plan: &Plan, session: &Session) -> Result<Vec<(std::path::PathBuf, Manifest)>, Error> {
+fn known_sets(
+    plan: &Plan,
+    session: &Session,
+) -> Result<Vec<(std::path::PathBuf, Manifest)>, Error> {
     let mut known = Vec::new();
     for kind in SetKind::ALL {
-        for set in plan.root.sets(kind)?.into_iter().filter(|set| set.state == SetState::Complete) {
+        for set in plan
+            .root
+            .sets(kind)?
+            .into_iter()
+            .filter(|set| set.state == SetState::Complete)
+        {
             match trusted_manifest(&set.path) {
                 Ok(manifest) => known.push((set.path, manifest)),
                 Err(error) => session.report.warning(format!(
@@ -170,7 +238,10 @@ fn known_sets(plan: &Plan, session: &Session) -> Result<Vec<(std::path::PathBuf,
 fn trusted_manifest(set: &Path) -> Result<Manifest, Box<dyn StdError>> {
     let checksums = ChecksumFile::parse(&std::fs::read(set.join(CHECKSUMS))?)?;
     let (found, _) = Sha256::of_reader(std::fs::File::open(set.join(MANIFEST))?)?;
-    let recorded = checksums.entries().iter().find(|(_, path)| path.as_bytes() == MANIFEST.as_bytes());
+    let recorded = checksums
+        .entries()
+        .iter()
+        .find(|(_, path)| path.as_bytes() == MANIFEST.as_bytes());
     if recorded.is_none_or(|(digest, _)| *digest != found) {
         return Err(format!("{MANIFEST} is not what {CHECKSUMS} says").into());
     }
@@ -185,13 +256,21 @@ fn check_clock(
     session: &Session,
 ) -> Result<(), Error> {
     let begun = |manifest: &Manifest| manifest.begin.time.parse::<Timestamp>().ok();
-    let later = known.iter().filter(|(_, manifest)| begun(manifest).is_some_and(|begun| begun > now.timestamp()));
+    let later = known
+        .iter()
+        .filter(|(_, manifest)| begun(manifest).is_some_and(|begun| begun > now.timestamp()));
     for (path, manifest) in later {
         let (set, begun) = (path.display().to_string(), manifest.begin.time.clone());
         if plan.dated == Dated::ByClock && *path == plan.root.set_path(plan.id) {
-            return Err(Error::ClockBehind { now: now.datetime().to_string(), set, begun });
+            return Err(Error::ClockBehind {
+                now: now.datetime().to_string(),
+                set,
+                begun,
+            });
         }
-        session.report.warning(format!("{set} was begun at {begun}, which is in the future: was the clock set back?"));
+        session.report.warning(format!(
+            "{set} was begun at {begun}, which is in the future: was the clock set back?"
+        ));
     }
     Ok(())
 }
@@ -212,7 +291,13 @@ fn commit(
     staging: Staging<'_>,
     saved: Saved,
 ) -> Result<(Exit, Totals), Error> {
-    let Saved { mut files, notices, mut totals, carried, commit_as } = saved;
+    let Saved {
+        mut files,
+        notices,
+        mut totals,
+        carried,
+        commit_as,
+    } = saved;
     files.extend(carried.files);
     files.sort_by(|a, b| (a.component, &a.path).cmp(&(b.component, &b.path)));
     add_sums(&mut totals, &files, session);
@@ -227,18 +312,31 @@ fn commit(
     });
     let errors: Vec<ErrorRecord> = session.errors().into_iter().chain(carried.errors).collect();
     let end = session.end(exit, totals.clone());
-    let closing = Closing { begin, end, errors, notices: &notices, files: &files };
+    let closing = Closing {
+        begin,
+        end,
+        errors,
+        notices: &notices,
+        files: &files,
+    };
     let manifest = seal(&staging, closing).map_err(Error::Seal)?;
     let committed = staging.commit(commit_as, READER_PATIENCE)?;
     for left in committed.not_removed {
-        session.report.warning(format!("{} is still there: {}", left.path.display(), left.reason));
+        session.report.warning(format!(
+            "{} is still there: {}",
+            left.path.display(),
+            left.reason
+        ));
     }
     let is_full = is_full(&manifest);
     if commit_as == CommitAs::Complete && is_full {
         point_latest(plan, lock, session)?;
     }
     say(session, &committed.path, &totals, exit);
-    manifest.artifacts.into_iter().for_each(|artifact| session.emit(&Record::Artifact(artifact)));
+    manifest
+        .artifacts
+        .into_iter()
+        .for_each(|artifact| session.emit(&Record::Artifact(artifact)));
     if commit_as == CommitAs::Incomplete || !is_full || plan.retention.wanted == Wanted::No {
         return Ok((exit, totals));
     }
@@ -261,19 +359,30 @@ fn add_sums(totals: &mut Totals, files: &[SavedFile], session: &Session) {
             add("source_bytes", file.source_bytes);
         }
         add("bytes", file.stored_bytes);
-        add("reused_bytes", if file.origin == Origin::Reused { file.stored_bytes } else { 0 });
+        add(
+            "reused_bytes",
+            if file.origin == Origin::Reused {
+                file.stored_bytes
+            } else {
+                0
+            },
+        );
     }
     add("errors", session.report.errors());
     add("warnings", session.report.warnings());
 }
 
-/// `latest` leads to the set that was made last; a set that was given an older date does not take its place.
+/// `latest` leads to the set that was made last; a set that was given an older date does not take
+/// its place.
 fn point_latest(plan: &Plan, lock: &RootLock, session: &Session) -> Result<(), Error> {
     if plan.dated == Dated::ByFlag
         && let Some(latest) = plan.root.latest()?
         && latest.date() > plan.id.date()
     {
-        session.report.info(format!("latest still leads to {latest}, which is younger than {}", plan.id));
+        session.report.info(format!(
+            "latest still leads to {latest}, which is younger than {}",
+            plan.id
+        ));
         return Ok(());
     }
     Ok(plan.root.set_latest(lock, plan.id)?)

@@ -38,7 +38,10 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     };
     let now = ZonedDateTime::now();
     let setup = Setup::read(&args, &now, &Report::to_stderr(TOOL, Verbosity::Normal));
-    let session = Session::start(opening(&command_line, &now, setup.as_ref().ok()), &args.common);
+    let session = Session::start(
+        opening(&command_line, &now, setup.as_ref().ok()),
+        &args.common,
+    );
     match setup.and_then(|setup| setup.plan(&args)) {
         Ok(plan) => {
             let (exit, totals) = execute::execute(&plan, &session, &now);

@@ -1,4 +1,5 @@
-//! Decides what a run does, from flags, settings and what is on the disk. It reads, and never writes.
+//! Decides what a run does, from flags, settings and what is on the disk. It reads, and never
+//! writes.
 
 use std::io;
 use std::num::NonZeroU32;
@@ -9,7 +10,9 @@ use mail_common::config::{self, Config, Environment, Settings};
 use mail_common::exit::Exit;
 use mail_common::relpath::RelPath;
 use mail_common::report::Report;
-use mail_common::set::{self, BackupRoot, Component, Force, SetId, SetKind, free_space, is_mount_point};
+use mail_common::set::{
+    self, BackupRoot, Component, Force, SetId, SetKind, free_space, is_mount_point,
+};
 use rustix::fs::Access;
 
 use crate::args::Args;
@@ -103,11 +106,18 @@ pub(crate) enum Error {
     Config(#[from] config::Error),
     #[error("read the settings of the database connection")]
     Database(#[from] mysql::Error),
-    #[error("{mountpoint} is not mounted (BACKUP_MOUNTPOINT); mount the backup disk, nothing was written")]
+    #[error(
+        "{mountpoint} is not mounted (BACKUP_MOUNTPOINT); mount the backup disk, nothing was written"
+    )]
     NotMounted { mountpoint: PathBuf },
     #[error("look at the mount point {mountpoint} (BACKUP_MOUNTPOINT)")]
-    Mountpoint { mountpoint: PathBuf, source: io::Error },
-    #[error("the backup root cannot be used; make the directory once, or name another by --root or BACKUP_ROOT")]
+    Mountpoint {
+        mountpoint: PathBuf,
+        source: io::Error,
+    },
+    #[error(
+        "the backup root cannot be used; make the directory once, or name another by --root or BACKUP_ROOT"
+    )]
     Root(#[source] set::Error),
     #[error("the path of the backup root {root} is not UTF-8, and records are; use another name")]
     RootName { root: PathBuf },
@@ -120,8 +130,14 @@ pub(crate) enum Error {
     #[error(
         "{root} has {free_bytes} bytes free, and a backup needs at least {needed_bytes}; make room or use another disk"
     )]
-    DiskFull { root: PathBuf, free_bytes: u64, needed_bytes: u64 },
-    #[error("{root} has {free_inodes} inodes free, and a backup needs at least {LEAST_FREE_INODES}")]
+    DiskFull {
+        root: PathBuf,
+        free_bytes: u64,
+        needed_bytes: u64,
+    },
+    #[error(
+        "{root} has {free_inodes} inodes free, and a backup needs at least {LEAST_FREE_INODES}"
+    )]
     NoInodes { root: PathBuf, free_inodes: u64 },
     #[error("find out how much is free on {root}")]
     Space { root: PathBuf, source: io::Error },
@@ -143,10 +159,19 @@ impl Setup {
         let config = Config::load(args.common.config.as_deref(), Environment::of_process())?;
         let settings = Settings::new(&config)?;
         Ok(Self {
-            root: absolute(args.root.clone().unwrap_or_else(|| settings.backup_root.clone())),
+            root: absolute(
+                args.root
+                    .clone()
+                    .unwrap_or_else(|| settings.backup_root.clone()),
+            ),
             id: SetId::for_date(args.kind(), args.date.unwrap_or_else(|| now.date())),
             databases: match args.components().contains(&Component::Mysql) && !args.prune_only {
-                true => Some(DatabasesPlan::read(&config, &settings.mysql, args.level, report)?),
+                true => Some(DatabasesPlan::read(
+                    &config,
+                    &settings.mysql,
+                    args.level,
+                    report,
+                )?),
                 false => None,
             },
             settings,
@@ -155,7 +180,12 @@ impl Setup {
 
     /// Looks at the disk and decides.
     pub(crate) fn plan(self, args: &Args) -> Result<Plan, Error> {
-        let Self { settings, root: root_path, id, databases } = self;
+        let Self {
+            settings,
+            root: root_path,
+            id,
+            databases,
+        } = self;
         if root_path.to_str().is_none() {
             return Err(Error::RootName { root: root_path });
         }
@@ -172,11 +202,19 @@ impl Setup {
             archive: fixed(archive),
             level: args.level,
         };
-        let copy = |source, target: &str| CopyPlan { component: Component::Config, source, target: fixed(target) };
+        let copy = |source, target: &str| CopyPlan {
+            component: Component::Config,
+            source,
+            target: fixed(target),
+        };
         let plan = Plan {
             root,
             id,
-            dated: if args.date.is_some() { Dated::ByFlag } else { Dated::ByClock },
+            dated: if args.date.is_some() {
+                Dated::ByFlag
+            } else {
+                Dated::ByClock
+            },
             work,
             components: args.components(),
             reading: match args.full || id.kind() == SetKind::Weekly {
@@ -191,19 +229,39 @@ impl Setup {
             },
             databases,
             trees: vec![
-                tree(Component::Config, or(&args.config_dir, settings.config_dir), "config/config.tar.zst"),
-                tree(Component::Ssl, or(&args.ssl_dir, settings.ssl_dir), "ssl/certbot.tar.zst"),
-                tree(Component::Dkim, or(&args.dkim_dir, settings.dkim_dir), "dkim/dkim.tar.zst"),
+                tree(
+                    Component::Config,
+                    or(&args.config_dir, settings.config_dir),
+                    "config/config.tar.zst",
+                ),
+                tree(
+                    Component::Ssl,
+                    or(&args.ssl_dir, settings.ssl_dir),
+                    "ssl/certbot.tar.zst",
+                ),
+                tree(
+                    Component::Dkim,
+                    or(&args.dkim_dir, settings.dkim_dir),
+                    "dkim/dkim.tar.zst",
+                ),
             ],
             copies: vec![
                 copy(settings.docker_compose_file, "config/docker-compose.yml"),
                 copy(settings.env_file, "config/env"),
             ],
             retention: Retention {
-                wanted: if args.no_prune { Wanted::No } else { Wanted::Yes },
+                wanted: if args.no_prune {
+                    Wanted::No
+                } else {
+                    Wanted::Yes
+                },
                 daily_days: at_least_one(settings.daily_retention_days),
                 weekly_weeks: at_least_one(settings.weekly_retention_weeks),
-                force: if args.force { Force::Override } else { Force::Refuse },
+                force: if args.force {
+                    Force::Override
+                } else {
+                    Force::Refuse
+                },
             },
         };
         plan.check_apart()?;
@@ -216,10 +274,14 @@ impl Plan {
     fn check_apart(&self) -> Result<(), Error> {
         let resolved = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let root = resolved(self.root.path());
-        match self.sources().find(|source| root.starts_with(resolved(source))) {
-            Some(source) => {
-                Err(Error::RootInSource { root: self.root.path().to_owned(), source_dir: source.to_owned() })
-            }
+        match self
+            .sources()
+            .find(|source| root.starts_with(resolved(source)))
+        {
+            Some(source) => Err(Error::RootInSource {
+                root: self.root.path().to_owned(),
+                source_dir: source.to_owned(),
+            }),
             None => Ok(()),
         }
     }
@@ -228,7 +290,12 @@ impl Plan {
     fn sources(&self) -> impl Iterator<Item = &Path> {
         let asked = |component: &Component| self.components.contains(component);
         let mail = Some(&*self.mailboxes.mail_dir).filter(move |_| asked(&Component::Mailboxes));
-        mail.into_iter().chain(self.trees.iter().filter(move |tree| asked(&tree.component)).map(|tree| &*tree.source))
+        mail.into_iter().chain(
+            self.trees
+                .iter()
+                .filter(move |tree| asked(&tree.component))
+                .map(|tree| &*tree.source),
+        )
     }
 }
 
@@ -257,7 +324,9 @@ fn at_least_one(number: u32) -> NonZeroU32 {
 }
 
 fn check_mounted(mountpoint: Option<&Path>) -> Result<(), Error> {
-    let Some(mountpoint) = mountpoint.map(Path::to_owned) else { return Ok(()) };
+    let Some(mountpoint) = mountpoint.map(Path::to_owned) else {
+        return Ok(());
+    };
     match is_mount_point(&mountpoint) {
         Ok(true) => Ok(()),
         Ok(false) => Err(Error::NotMounted { mountpoint }),
@@ -268,17 +337,26 @@ fn check_mounted(mountpoint: Option<&Path>) -> Result<(), Error> {
 fn check_room(root: &Path) -> Result<(), Error> {
     let root = root.to_owned();
     if let Err(errno) = rustix::fs::access(&root, Access::WRITE_OK | Access::EXEC_OK) {
-        return Err(Error::NotWritable { root, source: errno.into() });
+        return Err(Error::NotWritable {
+            root,
+            source: errno.into(),
+        });
     }
     let space = match free_space(&root) {
         Ok(space) => space,
         Err(source) => return Err(Error::Space { root, source }),
     };
     if space.bytes_free < LEAST_FREE_BYTES {
-        return Err(Error::DiskFull { root, free_bytes: space.bytes_free, needed_bytes: LEAST_FREE_BYTES });
+        return Err(Error::DiskFull {
+            root,
+            free_bytes: space.bytes_free,
+            needed_bytes: LEAST_FREE_BYTES,
+        });
     }
     match space.inodes_free {
-        Some(free_inodes) if free_inodes < LEAST_FREE_INODES => Err(Error::NoInodes { root, free_inodes }),
+        Some(free_inodes) if free_inodes < LEAST_FREE_INODES => {
+            Err(Error::NoInodes { root, free_inodes })
+        }
         _ => Ok(()),
     }
 }

@@ -24,7 +24,12 @@ impl PreviousSets {
     /// Takes sets with their manifests, in any order.
     pub(crate) fn new(mut found: Vec<(PathBuf, Manifest)>) -> Self {
         found.sort_by_key(|(_, manifest)| std::cmp::Reverse(begun(manifest)));
-        Self { sets: found.into_iter().map(|(directory, manifest)| PreviousSet::new(directory, manifest)).collect() }
+        Self {
+            sets: found
+                .into_iter()
+                .map(|(directory, manifest)| PreviousSet::new(directory, manifest))
+                .collect(),
+        }
     }
 
     /// The newest set that has the file `path`.
@@ -41,7 +46,10 @@ fn begun(manifest: &Manifest) -> Option<jiff::Timestamp> {
 impl PreviousSet {
     pub(crate) fn new(directory: PathBuf, manifest: Manifest) -> Self {
         let named = |artifact: Artifact| Some((RelPath::try_from(&artifact.path).ok()?, artifact));
-        Self { directory, files: manifest.artifacts.into_iter().filter_map(named).collect() }
+        Self {
+            directory,
+            files: manifest.artifacts.into_iter().filter_map(named).collect(),
+        }
     }
 
     /// The record of a file.
@@ -51,8 +59,13 @@ impl PreviousSet {
 
     /// The files directly in `directory`.
     pub(crate) fn files_in(&self, directory: &RelPath) -> Vec<(&RelPath, &Artifact)> {
-        let below = self.files.range(directory.clone()..).take_while(|(path, _)| path.is_within(directory));
-        below.filter(|(path, _)| path.parent().is_some_and(|parent| parent == *directory)).collect()
+        let below = self
+            .files
+            .range(directory.clone()..)
+            .take_while(|(path, _)| path.is_within(directory));
+        below
+            .filter(|(path, _)| path.parent().is_some_and(|parent| parent == *directory))
+            .collect()
     }
 
     /// Where a file lies.
@@ -62,6 +75,7 @@ impl PreviousSet {
 
     /// Whether the file still has the size that its record says.
     pub(crate) fn is_there(&self, artifact: &Artifact, path: &Path) -> bool {
-        std::fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.len() == artifact.bytes)
+        std::fs::symlink_metadata(path)
+            .is_ok_and(|found| found.is_file() && found.len() == artifact.bytes)
     }
 }

@@ -5,8 +5,8 @@ use std::io;
 use mail_common::manifest::Manifest;
 use mail_common::report::Report;
 use mail_common::set::{
-    BackupRoot, Candidate, Component, FoundSet, MANIFEST, Outcome, Refusal, RetentionInput, RetentionPlan, RootLock,
-    SetId, SetKind, SetState, apply_retention, plan_retention,
+    BackupRoot, Candidate, Component, FoundSet, MANIFEST, Outcome, Refusal, RetentionInput,
+    RetentionPlan, RootLock, SetId, SetKind, SetState, apply_retention, plan_retention,
 };
 
 use crate::plan::Retention;
@@ -26,7 +26,10 @@ pub(crate) enum Error {
     #[error("old sets were not removed: {0}")]
     Refused(RefusalText),
     #[error("remove {path}")]
-    Remove { path: std::path::PathBuf, source: io::Error },
+    Remove {
+        path: std::path::PathBuf,
+        source: io::Error,
+    },
 }
 
 /// A refusal with the way out of it.
@@ -41,7 +44,10 @@ impl std::fmt::Display for RefusalText {
                 "there is a set of a later date ({latest}) than the new one ({new}): was the clock set back? Set it right; \
                  retention goes on when the new sets are the youngest again"
             ),
-            Refusal::SuspiciouslySmall { stored_bytes, median_bytes } => write!(
+            Refusal::SuspiciouslySmall {
+                stored_bytes,
+                median_bytes,
+            } => write!(
                 f,
                 "the new set has {stored_bytes} bytes, under half of the usual {median_bytes}; look at it, and if it is \
                  right run mail-backup --prune-only --force"
@@ -77,7 +83,10 @@ pub(crate) fn prune(
                 report.info(format!("removed {}", path.display()));
                 pruned.removed += 1;
             }
-            Outcome::Busy => report.warning(format!("{} is being read: it is removed the next time", path.display())),
+            Outcome::Busy => report.warning(format!(
+                "{} is being read: it is removed the next time",
+                path.display()
+            )),
             Outcome::Failed(source) => pruned.failed.push(Error::Remove { path, source }),
         }
     }
@@ -111,13 +120,18 @@ pub(crate) fn plan(
     let kind = newest.kind();
     let sets = root.sets(kind)?;
     let complete: Vec<Candidate> = sets.iter().filter_map(full_set).collect();
-    let incomplete: Vec<SetId> =
-        sets.iter().filter(|set| set.state == SetState::Incomplete).map(|set| set.id).collect();
+    let incomplete: Vec<SetId> = sets
+        .iter()
+        .filter(|set| set.state == SetState::Incomplete)
+        .map(|set| set.id)
+        .collect();
     let new = match newest {
         Newest::Made(id) => complete.iter().find(|set| set.id == id),
         Newest::Dated(_) => complete.iter().max_by_key(|set| set.id),
     };
-    let Some(new) = new.copied() else { return Ok(None) };
+    let Some(new) = new.copied() else {
+        return Ok(None);
+    };
     Ok(Some(plan_retention(&RetentionInput {
         complete: &complete,
         incomplete: &incomplete,
@@ -133,10 +147,16 @@ pub(crate) fn plan(
 /// A set that holds every component: ours, or one of the old scripts.
 fn full_set(set: &FoundSet) -> Option<Candidate> {
     match set.state {
-        SetState::Legacy => Some(Candidate { id: set.id, stored_bytes: None }),
+        SetState::Legacy => Some(Candidate {
+            id: set.id,
+            stored_bytes: None,
+        }),
         SetState::Complete => {
             let manifest = Manifest::read(&set.path.join(MANIFEST)).ok()?;
-            is_full(&manifest).then(|| Candidate { id: set.id, stored_bytes: Some(manifest.total_bytes()) })
+            is_full(&manifest).then(|| Candidate {
+                id: set.id,
+                stored_bytes: Some(manifest.total_bytes()),
+            })
         }
         SetState::Incomplete | SetState::Damaged => None,
     }

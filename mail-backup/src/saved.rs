@@ -43,7 +43,12 @@ pub(crate) struct Content {
 
 impl SavedFile {
     /// A file that this run has written.
-    pub(crate) fn written(component: Component, path: RelPath, stored: &Stored, content: Content) -> Self {
+    pub(crate) fn written(
+        component: Component,
+        path: RelPath,
+        stored: &Stored,
+        content: Content,
+    ) -> Self {
         Self {
             component,
             path,

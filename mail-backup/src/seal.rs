@@ -31,12 +31,24 @@ pub(crate) struct Closing<'a> {
 pub(crate) fn seal(staging: &Staging<'_>, closing: Closing<'_>) -> io::Result<Manifest> {
     let root = closing.begin.root.clone().unwrap_or_default();
     let set = closing.begin.set.clone().unwrap_or_default();
-    let artifacts: Vec<Artifact> = closing.files.iter().map(|file| file.record(&root, &set)).collect();
+    let artifacts: Vec<Artifact> = closing
+        .files
+        .iter()
+        .map(|file| file.record(&root, &set))
+        .collect();
     let log = log(&closing);
-    let mut digests: Vec<(Sha256, RelPath)> =
-        closing.files.iter().map(|file| (file.sha256, file.path.clone())).collect();
+    let mut digests: Vec<(Sha256, RelPath)> = closing
+        .files
+        .iter()
+        .map(|file| (file.sha256, file.path.clone()))
+        .collect();
     digests.push((write(staging, LOG, log.as_bytes())?, name(LOG)?));
-    let manifest = Manifest { begin: closing.begin, artifacts, errors: closing.errors, end: closing.end };
+    let manifest = Manifest {
+        begin: closing.begin,
+        artifacts,
+        errors: closing.errors,
+        end: closing.end,
+    };
     let mut lines = Vec::new();
     manifest.write_to(&mut lines).map_err(io::Error::other)?;
     digests.push((write(staging, MANIFEST, &lines)?, name(MANIFEST)?));
@@ -68,7 +80,13 @@ struct Sums {
 }
 
 fn log(closing: &Closing<'_>) -> String {
-    let Closing { begin, end, errors, notices, files } = closing;
+    let Closing {
+        begin,
+        end,
+        errors,
+        notices,
+        files,
+    } = closing;
     let mut sums: BTreeMap<Component, Sums> = BTreeMap::new();
     for file in *files {
         let sums = sums.entry(file.component).or_default();
@@ -76,7 +94,11 @@ fn log(closing: &Closing<'_>) -> String {
         sums.entries += file.entries;
         sums.source_bytes += file.source_bytes;
         sums.stored_bytes += file.stored_bytes;
-        sums.reused_bytes += if file.origin == Origin::Reused { file.stored_bytes } else { 0 };
+        sums.reused_bytes += if file.origin == Origin::Reused {
+            file.stored_bytes
+        } else {
+            0
+        };
     }
     let mut log = String::new();
     let mut line = |text: String| {
@@ -84,22 +106,38 @@ fn log(closing: &Closing<'_>) -> String {
         let _ = writeln!(log, "{text}");
     };
     let set = begin.set.as_deref().unwrap_or_default();
-    line(format!("{} {} on {}: {set}", begin.tool, begin.version, begin.host));
+    line(format!(
+        "{} {} on {}: {set}",
+        begin.tool, begin.version, begin.host
+    ));
     let status = format!("{:?}", end.status).to_lowercase();
-    line(format!("begun {}, {:.1} s, status {status}", begin.time, end.seconds));
+    line(format!(
+        "begun {}, {:.1} s, status {status}",
+        begin.time, end.seconds
+    ));
     line(String::new());
     line(format!(
         "{:<10} {:>8} {:>10} {:>16} {:>16} {:>16}",
         "component", "files", "entries", "source bytes", "stored bytes", "linked bytes"
     ));
     for (component, sums) in &sums {
-        let Sums { files, entries, source_bytes, stored_bytes, reused_bytes } = sums;
+        let Sums {
+            files,
+            entries,
+            source_bytes,
+            stored_bytes,
+            reused_bytes,
+        } = sums;
         line(format!(
             "{component:<10} {files:>8} {entries:>10} {source_bytes:>16} {stored_bytes:>16} {reused_bytes:>16}"
         ));
     }
     for error in errors {
-        let causes: String = error.causes.iter().map(|cause| format!(": {cause}")).collect();
+        let causes: String = error
+            .causes
+            .iter()
+            .map(|cause| format!(": {cause}"))
+            .collect();
         line(format!("error: {}{causes}", error.message));
     }
     for notice in *notices {

@@ -1,6 +1,7 @@
 //! The components that are small trees of files: configuration, certificates, DKIM keys.
 //!
-//! Each becomes one archive, read whole every time. What cannot be read is named; the rest is saved.
+//! Each becomes one archive, read whole every time. What cannot be read is named; the rest is
+//! saved.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -58,7 +59,11 @@ pub(crate) enum Error {
 }
 
 /// Saves a directory as one archive.
-pub(crate) fn save_tree(plan: &TreePlan, staging: &Staging<'_>, stop: &AtomicBool) -> Result<SavedTree, Error> {
+pub(crate) fn save_tree(
+    plan: &TreePlan,
+    staging: &Staging<'_>,
+    stop: &AtomicBool,
+) -> Result<SavedTree, Error> {
     let mut saved = SavedTree::default();
     let tree = match SourceTree::open(&plan.source) {
         Ok(tree) => tree,
@@ -68,7 +73,10 @@ pub(crate) fn save_tree(plan: &TreePlan, staging: &Staging<'_>, stop: &AtomicBoo
         }
     };
     let entries = list(plan, &tree, &mut saved);
-    let write = |source| Error::Write { path: plan.archive.clone(), source };
+    let write = |source| Error::Write {
+        path: plan.archive.clone(),
+        source,
+    };
     let mut archiver = Archiver {
         plan,
         tree: &tree,
@@ -89,7 +97,11 @@ pub(crate) fn save_tree(plan: &TreePlan, staging: &Staging<'_>, stop: &AtomicBoo
 impl TreePlan {
     /// A path of the archive in the live system.
     fn live_path(&self, path: &RelPath) -> PathBuf {
-        if path.is_root() { self.source.clone() } else { self.source.join(path.as_path()) }
+        if path.is_root() {
+            self.source.clone()
+        } else {
+            self.source.join(path.as_path())
+        }
     }
 }
 
@@ -107,9 +119,10 @@ fn list(plan: &TreePlan, tree: &SourceTree, saved: &mut SavedTree) -> Vec<LiveEn
         };
         match look(plan, tree, &path) {
             Ok(Some(entry)) => entries.push(entry),
-            Ok(None) => saved
-                .notices
-                .push(format!("{} is a socket, a named pipe or a device: it is not in the backup", path.display())),
+            Ok(None) => saved.notices.push(format!(
+                "{} is a socket, a named pipe or a device: it is not in the backup",
+                path.display()
+            )),
             // A file that went away was replaced or removed by its program.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => saved.failed.push((path, error)),
@@ -119,8 +132,15 @@ fn list(plan: &TreePlan, tree: &SourceTree, saved: &mut SavedTree) -> Vec<LiveEn
 }
 
 fn look(plan: &TreePlan, tree: &SourceTree, path: &Path) -> io::Result<Option<LiveEntry>> {
-    let below = path.strip_prefix(&plan.source).map_err(io::Error::other)?.to_owned();
-    let path = if below.as_os_str().is_empty() { Ok(RelPath::root()) } else { RelPath::try_from(below) };
+    let below = path
+        .strip_prefix(&plan.source)
+        .map_err(io::Error::other)?
+        .to_owned();
+    let path = if below.as_os_str().is_empty() {
+        Ok(RelPath::root())
+    } else {
+        RelPath::try_from(below)
+    };
     let path = path.map_err(io::Error::other)?;
     Ok(match tree.look(&path)? {
         Look::Savable(kind, stat) => Some(LiveEntry { path, kind, stat }),
@@ -170,12 +190,29 @@ impl Archiver<'_> {
             self.segment.append(&self.compressor.compress(&tar)?)?;
         }
         self.content.entries += packed.entries.len() as u64;
-        self.content.source_bytes += packed.entries.iter().map(|entry| entry.live.stat.size).sum::<u64>();
-        self.saved.failed.extend(packed.failed.into_iter().map(|(path, error)| (plan.live_path(&path), error)));
-        self.saved.notices.extend(packed.unsteady.iter().map(|path| {
-            format!("{} changed during each of three readings; the last one is saved", plan.live_path(path).display())
-        }));
-        packed.large.iter().try_for_each(|entry| self.stream(&entry.path))
+        self.content.source_bytes += packed
+            .entries
+            .iter()
+            .map(|entry| entry.live.stat.size)
+            .sum::<u64>();
+        self.saved.failed.extend(
+            packed
+                .failed
+                .into_iter()
+                .map(|(path, error)| (plan.live_path(&path), error)),
+        );
+        self.saved
+            .notices
+            .extend(packed.unsteady.iter().map(|path| {
+                format!(
+                    "{} changed during each of three readings; the last one is saved",
+                    plan.live_path(path).display()
+                )
+            }));
+        packed
+            .large
+            .iter()
+            .try_for_each(|entry| self.stream(&entry.path))
     }
 
     fn stream(&mut self, path: &RelPath) -> io::Result<()> {
@@ -199,7 +236,12 @@ impl Archiver<'_> {
     fn finish(self) -> io::Result<SavedTree> {
         let mut saved = self.saved;
         let stored = self.segment.finish()?.finish()?;
-        saved.files.push(SavedFile::written(self.plan.component, self.plan.archive.clone(), &stored, self.content));
+        saved.files.push(SavedFile::written(
+            self.plan.component,
+            self.plan.archive.clone(),
+            &stored,
+            self.content,
+        ));
         Ok(saved)
     }
 }
@@ -218,8 +260,19 @@ pub(crate) fn save_copy(plan: &CopyPlan, staging: &Staging<'_>) -> Result<SavedT
         io::Write::write_all(&mut file, &content)?;
         file.finish()
     });
-    let stored = written.map_err(|source| Error::Write { path: plan.target.clone(), source })?;
-    let content = Content { entries: 1, source_bytes: content.len() as u64 };
-    saved.files.push(SavedFile::written(plan.component, plan.target.clone(), &stored, content));
+    let stored = written.map_err(|source| Error::Write {
+        path: plan.target.clone(),
+        source,
+    })?;
+    let content = Content {
+        entries: 1,
+        source_bytes: content.len() as u64,
+    };
+    saved.files.push(SavedFile::written(
+        plan.component,
+        plan.target.clone(),
+        &stored,
+        content,
+    ));
     Ok(saved)
 }

@@ -20,27 +20,45 @@ const INCOMPLETE: &str = "daily/2026-11-23.incomplete";
 /// The directories of components in a set.
 fn parts(set: &Path) -> Vec<String> {
     let files = list_files(set);
-    let tops: BTreeSet<&Path> = files.iter().filter_map(|path| path.parent()?.iter().next().map(Path::new)).collect();
-    tops.into_iter().map(|path| path.to_str().unwrap().to_owned()).collect()
+    let tops: BTreeSet<&Path> = files
+        .iter()
+        .filter_map(|path| path.parent()?.iter().next().map(Path::new))
+        .collect();
+    tops.into_iter()
+        .map(|path| path.to_str().unwrap().to_owned())
+        .collect()
 }
 
 const ALL: [&str; 5] = ["config", "dkim", "mailboxes", "mysql", "ssl"];
 
 fn run(server: &Server, components: &[&str]) -> Outcome {
-    let asked = components.iter().flat_map(|component| ["--component", component]);
+    let asked = components
+        .iter()
+        .flat_map(|component| ["--component", component]);
     server.run(&asked.chain(["--date", DATE]).collect::<Vec<_>>())
 }
 
 /// The component of each error, and how the run ended.
 fn failed(outcome: &Outcome) -> (Vec<String>, String) {
-    let component = |error: serde_json::Value| error["component"].as_str().unwrap_or("none").to_owned();
-    let status = outcome.data("end")[0]["status"].as_str().unwrap().to_owned();
-    (outcome.data("error").into_iter().map(component).collect(), status)
+    let component =
+        |error: serde_json::Value| error["component"].as_str().unwrap_or("none").to_owned();
+    let status = outcome.data("end")[0]["status"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    (
+        outcome.data("error").into_iter().map(component).collect(),
+        status,
+    )
 }
 
 fn inodes(set: &Path, part: &str) -> BTreeSet<(PathBuf, u64)> {
-    let files = list_files(set).into_iter().filter(|path| path.starts_with(part));
-    files.map(|path| (path.clone(), inode(&set.join(path)))).collect()
+    let files = list_files(set)
+        .into_iter()
+        .filter(|path| path.starts_with(part));
+    files
+        .map(|path| (path.clone(), inode(&set.join(path))))
+        .collect()
 }
 
 #[test]
@@ -68,7 +86,9 @@ fn a_set_of_some_parts_is_complete_as_asked_and_never_latest() {
 fn an_unknown_component_is_a_usage_error() {
     let server = Server::with_one_message();
     for name in ["mails", "", "MYSQL", "mysql,config"] {
-        run(&server, &[name]).assert_code(2).assert_stderr("component");
+        run(&server, &[name])
+            .assert_code(2)
+            .assert_stderr("component");
     }
     assert_eq!(server.daily(), [""; 0]);
 }
@@ -79,7 +99,10 @@ fn a_part_is_refreshed_and_the_others_are_linked() {
     run(&server, &[]).assert_code(0);
     let set = server.set(SET);
     let before: Vec<_> = ALL.map(|part| inodes(&set, part)).into();
-    support::put(&server.path("config/postfix/main.cf"), b"myhostname = mx2.example.com\n");
+    support::put(
+        &server.path("config/postfix/main.cf"),
+        b"myhostname = mx2.example.com\n",
+    );
     let outcome = run(&server, &["config"]).assert_code(0);
     assert_sums(&set);
     for (part, before) in ALL.iter().zip(before) {
@@ -88,9 +111,17 @@ fn a_part_is_refreshed_and_the_others_are_linked() {
         assert_eq!(after == before, !refreshed, "{part}");
     }
     for artifact in outcome.data("artifact") {
-        assert_eq!(artifact["reused"], artifact["component"] != "config", "{artifact}");
+        assert_eq!(
+            artifact["reused"],
+            artifact["component"] != "config",
+            "{artifact}"
+        );
     }
-    assert_eq!(outcome.data("artifact").len(), 12, "the records are of the whole set");
+    assert_eq!(
+        outcome.data("artifact").len(),
+        12,
+        "the records are of the whole set"
+    );
     assert_eq!(server.latest().as_deref(), Some(SET));
     let restored = tempfile::tempdir().unwrap();
     support::unpack_archive(&set.join("config/config.tar.zst"), restored.path(), &[]);
@@ -104,7 +135,10 @@ fn parts_add_up_to_a_whole_set() {
     for part in ["ssl", "mysql", "mailboxes", "dkim"] {
         run(&server, &[part]).assert_code(0);
         made.insert(part);
-        assert_eq!(parts(&server.set(SET)), made.iter().copied().collect::<Vec<_>>());
+        assert_eq!(
+            parts(&server.set(SET)),
+            made.iter().copied().collect::<Vec<_>>()
+        );
         assert_eq!(server.latest(), None);
     }
     run(&server, &["config"]).assert_code(0);
@@ -116,16 +150,31 @@ fn parts_add_up_to_a_whole_set() {
 #[test]
 fn sets_of_some_parts_are_not_counted_by_retention() {
     let server = Server::with_one_message().and_database();
-    let keep_one =
-        |args: &[&str]| support::checked(server.tool(args).env("DAILY_RETENTION_DAYS", "1").run()).assert_code(0);
-    server.run(&["--date", "2026-11-20", "--no-prune"]).assert_code(0);
+    let keep_one = |args: &[&str]| {
+        support::checked(server.tool(args).env("DAILY_RETENTION_DAYS", "1").run()).assert_code(0)
+    };
+    server
+        .run(&["--date", "2026-11-20", "--no-prune"])
+        .assert_code(0);
     for date in ["2026-11-21", "2026-11-22", "2026-11-23", "2026-11-24"] {
         keep_one(&["--component", "config", "--date", date]);
     }
-    assert_eq!(server.daily(), ["2026-11-20", "2026-11-21", "2026-11-22", "2026-11-23", "2026-11-24"]);
+    assert_eq!(
+        server.daily(),
+        [
+            "2026-11-20",
+            "2026-11-21",
+            "2026-11-22",
+            "2026-11-23",
+            "2026-11-24"
+        ]
+    );
     assert_eq!(server.latest().as_deref(), Some("daily/2026-11-20"));
     keep_one(&["--prune-only"]);
-    assert!(server.daily().contains(&"2026-11-20".to_owned()), "the last whole set stays");
+    assert!(
+        server.daily().contains(&"2026-11-20".to_owned()),
+        "the last whole set stays"
+    );
 }
 
 #[test]
@@ -134,7 +183,10 @@ fn a_failing_component_does_not_stop_the_others() {
         let server = Server::with_one_message().and_database();
         breakage(&server);
         let outcome = run(&server, &[]).assert_code(1).assert_stderr("error:");
-        assert_eq!(failed(&outcome), (vec![component.to_owned()], "incomplete".to_owned()));
+        assert_eq!(
+            failed(&outcome),
+            (vec![component.to_owned()], "incomplete".to_owned())
+        );
         assert_eq!(server.daily(), ["2026-11-23.incomplete"]);
         assert_eq!(server.latest(), None);
         let set = server.set(INCOMPLETE);
@@ -142,15 +194,49 @@ fn a_failing_component_does_not_stop_the_others() {
         let expected: Vec<&str> = ALL.into_iter().filter(|part| *part != missing).collect();
         assert_eq!(parts(&set), expected, "{component}");
         let manifest = fs::read_to_string(set.join("manifest.jsonl")).unwrap();
-        assert!(manifest.contains(r#""status":"incomplete""#) && manifest.contains(r#"{"type":"error""#));
-        assert!(manifest.lines().next().unwrap().contains(r#""set":"daily/2026-11-23.incomplete""#), "{manifest}");
-        assert!(fs::read_to_string(set.join("backup.log")).unwrap().contains("error: "));
+        assert!(
+            manifest.contains(r#""status":"incomplete""#)
+                && manifest.contains(r#"{"type":"error""#)
+        );
+        assert!(
+            manifest
+                .lines()
+                .next()
+                .unwrap()
+                .contains(r#""set":"daily/2026-11-23.incomplete""#),
+            "{manifest}"
+        );
+        assert!(
+            fs::read_to_string(set.join("backup.log"))
+                .unwrap()
+                .contains("error: ")
+        );
     };
-    check(|server| fs::remove_dir_all(server.mail()).unwrap(), "mailboxes", "mailboxes");
-    check(|server| fs::remove_dir_all(server.path("certbot")).unwrap(), "ssl", "ssl");
-    check(|server| fs::remove_dir_all(server.path("config/opendkim")).unwrap(), "dkim", "dkim");
-    check(|server| fs::remove_file(server.path("docker-compose.yml")).unwrap(), "config", "");
-    check(|server| fs::remove_file(server.path(".env")).unwrap(), "config", "");
+    check(
+        |server| fs::remove_dir_all(server.mail()).unwrap(),
+        "mailboxes",
+        "mailboxes",
+    );
+    check(
+        |server| fs::remove_dir_all(server.path("certbot")).unwrap(),
+        "ssl",
+        "ssl",
+    );
+    check(
+        |server| fs::remove_dir_all(server.path("config/opendkim")).unwrap(),
+        "dkim",
+        "dkim",
+    );
+    check(
+        |server| fs::remove_file(server.path("docker-compose.yml")).unwrap(),
+        "config",
+        "",
+    );
+    check(
+        |server| fs::remove_file(server.path(".env")).unwrap(),
+        "config",
+        "",
+    );
     check(no_server_listens, "mysql", "mysql");
 }
 
@@ -158,14 +244,29 @@ fn a_failing_component_does_not_stop_the_others() {
 fn a_key_that_may_not_be_read_is_named() {
     let server = Server::empty();
     let key = server.path("config/opendkim/example.com/mail.private");
-    support::put(&server.path("config/opendkim/KeyTable"), b"mail._domainkey example.com\n");
+    support::put(
+        &server.path("config/opendkim/KeyTable"),
+        b"mail._domainkey example.com\n",
+    );
     fs::set_permissions(&key, fs::Permissions::from_mode(0o000)).unwrap();
-    let outcome = server.run_unprivileged(&["--component", "dkim", "--date", DATE]).assert_code(1);
+    let outcome = server
+        .run_unprivileged(&["--component", "dkim", "--date", DATE])
+        .assert_code(1);
     let outcome = outcome.assert_stderr(&format!("{}: Permission denied", key.display()));
-    assert_eq!(failed(&outcome), (vec!["dkim".to_owned()], "incomplete".to_owned()));
+    assert_eq!(
+        failed(&outcome),
+        (vec!["dkim".to_owned()], "incomplete".to_owned())
+    );
     let set = server.set(INCOMPLETE);
-    let listing = Command::new("tar").args(["--zstd", "-tf", "dkim/dkim.tar.zst"]).current_dir(set).output().unwrap();
-    assert_eq!(String::from_utf8(listing.stdout).unwrap(), "./\nKeyTable\nexample.com/\n");
+    let listing = Command::new("tar")
+        .args(["--zstd", "-tf", "dkim/dkim.tar.zst"])
+        .current_dir(set)
+        .output()
+        .unwrap();
+    assert_eq!(
+        String::from_utf8(listing.stdout).unwrap(),
+        "./\nKeyTable\nexample.com/\n"
+    );
 }
 
 fn no_server_listens(server: &Server) {
@@ -220,8 +321,14 @@ fn when_all_components_fail_nothing_is_left() {
     for name in ["mail", "certbot"] {
         fs::remove_dir_all(server.path(name)).unwrap();
     }
-    let outcome = run(&server, &["mailboxes", "ssl"]).assert_code(3).assert_stderr("nothing could be saved");
-    assert_eq!(outcome.data("error").len(), 3, "one a component, and that nothing was saved");
+    let outcome = run(&server, &["mailboxes", "ssl"])
+        .assert_code(3)
+        .assert_stderr("nothing could be saved");
+    assert_eq!(
+        outcome.data("error").len(),
+        3,
+        "one a component, and that nothing was saved"
+    );
     assert_eq!(outcome.data("artifact").len(), 0);
     assert_eq!(server.daily(), [""; 0]);
 }

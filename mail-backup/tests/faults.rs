@@ -1,5 +1,6 @@
-//! What goes wrong around a backup: the disk, the clock, another run, the reader of the records, the person at the
-//! keyboard. Each has its exit code and its message, and no set that was there is touched.
+//! What goes wrong around a backup: the disk, the clock, another run, the reader of the records,
+//! the person at the keyboard. Each has its exit code and its message, and no set that was there is
+//! touched.
 #![expect(clippy::unwrap_used, reason = "a fixture that fails ends the test")]
 
 mod support;
@@ -15,7 +16,9 @@ use std::time::{Duration, Instant};
 use mail_tests::held::{HeldLock, SmallDisk};
 use mail_tests::run::Outcome;
 use mail_tests::tree::{Snapshot, snapshot};
-use support::{Server, assert_sums, capture, checked, forge_manifest, list_files, members, put, succeed};
+use support::{
+    Server, assert_sums, capture, checked, forge_manifest, list_files, members, put, succeed,
+};
 
 const MAIL: [&str; 2] = ["--component", "mailboxes"];
 const DATE: [&str; 2] = ["--date", "2026-11-23"];
@@ -23,17 +26,36 @@ const SET: &str = "daily/2026-11-23";
 
 /// The backup root but for the lock, whose content is of the last writer.
 fn sets(server: &Server) -> Snapshot {
-    snapshot(&server.root()).without(|path| path == Path::new(".lock")).without_dir_times()
+    snapshot(&server.root())
+        .without(|path| path == Path::new(".lock"))
+        .without_dir_times()
 }
 
 #[test]
 fn the_disk_must_be_mounted_where_that_is_asked_for() {
     let server = Server::with_one_message();
-    let run = |mountpoint: &Path| checked(server.tool(&MAIL).env("BACKUP_MOUNTPOINT", mountpoint).run());
-    run(&server.root()).assert_code(2).assert_stderr("is not mounted (BACKUP_MOUNTPOINT)");
-    run(&server.path("nowhere")).assert_code(2).assert_stderr("BACKUP_MOUNTPOINT");
-    assert_eq!(fs::read_dir(server.root()).unwrap().count(), 0, "not even a lock");
-    let Some(_disk) = SmallDisk::mount(server.root(), "32m") else { return };
+    let run = |mountpoint: &Path| {
+        checked(
+            server
+                .tool(&MAIL)
+                .env("BACKUP_MOUNTPOINT", mountpoint)
+                .run(),
+        )
+    };
+    run(&server.root())
+        .assert_code(2)
+        .assert_stderr("is not mounted (BACKUP_MOUNTPOINT)");
+    run(&server.path("nowhere"))
+        .assert_code(2)
+        .assert_stderr("BACKUP_MOUNTPOINT");
+    assert_eq!(
+        fs::read_dir(server.root()).unwrap().count(),
+        0,
+        "not even a lock"
+    );
+    let Some(_disk) = SmallDisk::mount(server.root(), "32m") else {
+        return;
+    };
     run(&server.root()).assert_code(0);
 }
 
@@ -55,9 +77,15 @@ fn the_root_must_not_lie_in_what_is_saved() {
     let check = |root: &str, component: &str, code: i32| {
         let root = server.path(root);
         fs::create_dir_all(&root).unwrap();
-        let outcome = server.run(&["--root", root.to_str().unwrap(), "--component", component]).assert_code(code);
+        let outcome = server
+            .run(&["--root", root.to_str().unwrap(), "--component", component])
+            .assert_code(code);
         let made = fs::read_dir(&root).unwrap().count();
-        assert_eq!((code == 2, made == 0), (outcome.stderr.contains("which is to be saved"), code == 2), "{made}");
+        assert_eq!(
+            (code == 2, made == 0),
+            (outcome.stderr.contains("which is to be saved"), code == 2),
+            "{made}"
+        );
         fs::remove_dir_all(root).unwrap();
     };
     check("mail/backup", "mailboxes", 2);
@@ -78,7 +106,12 @@ fn a_relative_root_is_recorded_as_absolute() {
     let outcome = checked(tool.run()).assert_code(0);
     let root = server.root().to_str().unwrap().to_owned();
     assert_eq!(outcome.data("begin")[0]["root"], root);
-    assert!(outcome.data("artifact").iter().all(|artifact| artifact["root"] == root));
+    assert!(
+        outcome
+            .data("artifact")
+            .iter()
+            .all(|artifact| artifact["root"] == root)
+    );
     assert_sums(&server.set(SET));
 }
 
@@ -86,26 +119,36 @@ fn a_relative_root_is_recorded_as_absolute() {
 fn the_root_must_be_writable() {
     let server = Server::with_one_message();
     fs::set_permissions(server.root(), fs::Permissions::from_mode(0o555)).unwrap();
-    server.run_unprivileged(&MAIL).assert_code(2).assert_stderr("cannot be written");
+    server
+        .run_unprivileged(&MAIL)
+        .assert_code(2)
+        .assert_stderr("cannot be written");
     assert_eq!(fs::read_dir(server.root()).unwrap().count(), 0);
 }
 
 #[test]
 fn a_disk_that_is_full_before_the_run() {
     let server = Server::with_one_message();
-    let Some(_disk) = SmallDisk::mount(server.root(), "40m") else { return };
+    let Some(_disk) = SmallDisk::mount(server.root(), "40m") else {
+        return;
+    };
     server.run(&[&MAIL[..], &DATE].concat()).assert_code(0);
     let ballast = capture(Command::new("head").args(["-c", "30000000", "/dev/zero"]));
     put(&server.root().join("ballast"), &ballast);
     let before = sets(&server);
-    server.run(&[&MAIL[..], &["--date", "2026-11-24"]].concat()).assert_code(3).assert_stderr("bytes free");
+    server
+        .run(&[&MAIL[..], &["--date", "2026-11-24"]].concat())
+        .assert_code(3)
+        .assert_stderr("bytes free");
     before.assert_same(&sets(&server));
 }
 
 #[test]
 fn a_disk_that_fills_during_the_run() {
     let server = Server::with_one_message();
-    let Some(_disk) = SmallDisk::mount(server.root(), "24m") else { return };
+    let Some(_disk) = SmallDisk::mount(server.root(), "24m") else {
+        return;
+    };
     let run = |date| server.run(&[&MAIL[..], &["--date", date]].concat());
     run("2026-11-23").assert_code(0);
     let noise = capture(Command::new("head").args(["-c", "30000000", "/dev/urandom"]));
@@ -115,15 +158,24 @@ fn a_disk_that_fills_during_the_run() {
     let before = sets(&server);
     // A second run is no worse than the first: nothing of it is in the way.
     for date in ["2026-11-24", "2026-11-23"] {
-        let outcome = run(date).assert_code(3).assert_stderr("No space left on device");
+        let outcome = run(date)
+            .assert_code(3)
+            .assert_stderr("No space left on device");
         assert_eq!(outcome.data("artifact").len(), 0);
         before.assert_same(&sets(&server));
     }
     let large = server.message("example.com/alice/cur/large.M1P1.mx:2,S", &noise);
     for number in 0..10 {
-        fs::remove_file(server.mail().join(format!("example.com/alice/cur/{number}.M1P1.mx:2,S"))).unwrap();
+        fs::remove_file(
+            server
+                .mail()
+                .join(format!("example.com/alice/cur/{number}.M1P1.mx:2,S")),
+        )
+        .unwrap();
     }
-    run("2026-11-24").assert_code(3).assert_stderr("No space left on device");
+    run("2026-11-24")
+        .assert_code(3)
+        .assert_stderr("No space left on device");
     before.assert_same(&sets(&server));
     fs::remove_file(large).unwrap();
     run("2026-11-24").assert_code(0);
@@ -140,13 +192,23 @@ fn a_second_run_at_the_same_time() {
     let first = server.tool(&args).spawn();
     let pid = first.pid().as_raw_nonzero().to_string();
     let deadline = Instant::now() + Duration::from_secs(30);
-    while !fs::read_to_string(server.root().join(".lock")).unwrap().starts_with(&format!("{pid} ")) {
+    while !fs::read_to_string(server.root().join(".lock"))
+        .unwrap()
+        .starts_with(&format!("{pid} "))
+    {
         assert!(Instant::now() < deadline, "the first run takes the lock");
         thread::sleep(Duration::from_millis(5));
     }
     for more in [&["--date", "2026-11-24"][..], &["--prune-only"]] {
-        let args = if more[0] == "--date" { [&MAIL[..], more].concat() } else { more.to_vec() };
-        let second = server.run(&args).assert_code(4).assert_stderr(&format!("lock held by pid {pid} since "));
+        let args = if more[0] == "--date" {
+            [&MAIL[..], more].concat()
+        } else {
+            more.to_vec()
+        };
+        let second = server
+            .run(&args)
+            .assert_code(4)
+            .assert_stderr(&format!("lock held by pid {pid} since "));
         assert_eq!(second.data("end")[0]["exit"], 4);
     }
     drop(reader);
@@ -161,17 +223,31 @@ const PASSWORD: &str = "correct horse battery staple";
 fn a_wrong_database_password_is_said_and_never_shown() {
     let server = Server::with_one_message().and_database();
     server.use_database(server.database.as_ref().unwrap(), "nobody", PASSWORD);
-    let outcome = server.run(&["-vv", "--date", "2026-11-23"]).assert_code(1).assert_stderr("Access denied");
+    let outcome = server
+        .run(&["-vv", "--date", "2026-11-23"])
+        .assert_code(1)
+        .assert_stderr("Access denied");
     assert_eq!(outcome.data("error")[0]["component"], "mysql");
     assert_nowhere(&server, &outcome);
-    let by_environment = server.tool(&["-vv", "--date", "2026-11-24"]).env("MYSQL_PWD", PASSWORD).run();
+    let by_environment = server
+        .tool(&["-vv", "--date", "2026-11-24"])
+        .env("MYSQL_PWD", PASSWORD)
+        .run();
     assert_nowhere(&server, &checked(by_environment).assert_code(1));
 }
 
 #[track_caller]
 fn assert_nowhere(server: &Server, outcome: &Outcome) {
-    assert!(!outcome.text().contains(PASSWORD) && !outcome.stderr.contains(PASSWORD), "{}", outcome.stderr);
-    let found = Command::new("grep").args(["-rlF", PASSWORD]).arg(server.root()).output().unwrap();
+    assert!(
+        !outcome.text().contains(PASSWORD) && !outcome.stderr.contains(PASSWORD),
+        "{}",
+        outcome.stderr
+    );
+    let found = Command::new("grep")
+        .args(["-rlF", PASSWORD])
+        .arg(server.root())
+        .output()
+        .unwrap();
     assert_eq!(String::from_utf8(found.stdout).unwrap(), "");
 }
 
@@ -182,11 +258,20 @@ fn a_secret_on_the_command_line_is_in_no_record() {
     let outcome = server.run(&["--password", PASSWORD]).assert_code(2);
     assert!(!outcome.text().contains(PASSWORD));
     let root = format!("mysql://root:{}@db/", PASSWORD.replace(' ', "-"));
-    let outcome = server.run(&[MAIL[0], MAIL[1], "--dkim-dir", &root]).assert_code(0);
+    let outcome = server
+        .run(&[MAIL[0], MAIL[1], "--dkim-dir", &root])
+        .assert_code(0);
     let args = outcome.data("begin")[0]["args"].to_string();
     assert!(!args.contains("horse"), "{args}");
-    let manifest = list_files(&server.root()).into_iter().find(|path| path.ends_with("manifest.jsonl")).unwrap();
-    assert!(!fs::read_to_string(server.root().join(manifest)).unwrap().contains("horse"));
+    let manifest = list_files(&server.root())
+        .into_iter()
+        .find(|path| path.ends_with("manifest.jsonl"))
+        .unwrap();
+    assert!(
+        !fs::read_to_string(server.root().join(manifest))
+            .unwrap()
+            .contains("horse")
+    );
 }
 
 #[test]
@@ -196,7 +281,11 @@ fn a_closed_stdout_is_an_error_and_the_set_is_made() {
         let mut tool = server.tool(&[&MAIL[..], &["--date", date]].concat());
         let command = tool.command();
         let mut shell = Command::new("bash");
-        shell.args(["-c", script, "bash"]).arg(command.get_program()).args(command.get_args()).env_clear();
+        shell
+            .args(["-c", script, "bash"])
+            .arg(command.get_program())
+            .args(command.get_args())
+            .env_clear();
         for (name, value) in command.get_envs() {
             shell.env(name, value.unwrap_or_default());
         }
@@ -208,7 +297,10 @@ fn a_closed_stdout_is_an_error_and_the_set_is_made() {
     };
     // Closed before the first record, after the first, and full.
     check("2026-11-23", r#"set -o pipefail; { sleep 0.3; "$@"; } | :"#);
-    check("2026-11-24", r#"set -o pipefail; { "$@" || exit; } | { read -r; exec <&-; sleep 0.5; }"#);
+    check(
+        "2026-11-24",
+        r#"set -o pipefail; { "$@" || exit; } | { read -r; exec <&-; sleep 0.5; }"#,
+    );
     check("2026-11-25", r#""$@" > /dev/full"#);
 }
 
@@ -217,16 +309,25 @@ fn a_clock_that_was_set_back_replaces_nothing() {
     let server = Server::with_one_message();
     server.run(&MAIL).assert_code(0);
     let today = server.daily().remove(0);
-    forge_manifest(&server.set("daily").join(&today), r#"1s/"time":"[^"]*"/"time":"2099-01-01T00:00:00+00:00"/"#);
+    forge_manifest(
+        &server.set("daily").join(&today),
+        r#"1s/"time":"[^"]*"/"time":"2099-01-01T00:00:00+00:00"/"#,
+    );
     let before = sets(&server);
-    server.run(&MAIL).assert_code(2).assert_stderr("2099-01-01T00:00:00+00:00").assert_stderr("set the clock");
+    server
+        .run(&MAIL)
+        .assert_code(2)
+        .assert_stderr("2099-01-01T00:00:00+00:00")
+        .assert_stderr("set the clock");
     before.assert_same(&sets(&server));
     // Another day is made, with a warning; the date of the set itself can be insisted on.
     server
         .run(&[&MAIL[..], &["--date", "2026-01-01"]].concat())
         .assert_code(0)
         .assert_stderr("was the clock set back?");
-    server.run(&[&MAIL[..], &["--date", &today]].concat()).assert_code(0);
+    server
+        .run(&[&MAIL[..], &["--date", &today]].concat())
+        .assert_code(0);
 }
 
 #[test]
@@ -248,7 +349,10 @@ fn wrong_command_lines_touch_nothing() {
     check(&["--threads", "-1"], "-1");
     check(&["--mailbox-depth", "-1"], "-1");
     check(&["--mailbox-depth", "99"], "--mailbox-depth");
-    check(&["--prune-only", "--component", "mail"], "cannot be used with");
+    check(
+        &["--prune-only", "--component", "mail"],
+        "cannot be used with",
+    );
     check(&["--prune-only", "--no-prune"], "cannot be used with");
     check(&["operand"], "operand");
     check(&["--format", "xml"], "xml");
@@ -280,9 +384,24 @@ fn flags_go_over_the_environment_over_the_file() {
     for name in ["by flag", "by environment", "by file"] {
         fs::create_dir(server.path(name)).unwrap();
     }
-    put(&config, format!("export BACKUP_ROOT='{}' # the disk\n", server.path("by file").display()).as_bytes());
+    put(
+        &config,
+        format!(
+            "export BACKUP_ROOT='{}' # the disk\n",
+            server.path("by file").display()
+        )
+        .as_bytes(),
+    );
     let run = |name: &str, flags: &[&str], environment: Option<&str>| {
-        let mut tool = server.tool(&[&["--config", config.to_str().unwrap()][..], &MAIL, &DATE, flags].concat());
+        let mut tool = server.tool(
+            &[
+                &["--config", config.to_str().unwrap()][..],
+                &MAIL,
+                &DATE,
+                flags,
+            ]
+            .concat(),
+        );
         match environment {
             Some(root) => tool.command().env("BACKUP_ROOT", server.path(root)),
             None => tool.command().env_remove("BACKUP_ROOT"),
@@ -295,7 +414,11 @@ fn flags_go_over_the_environment_over_the_file() {
     let flag = server.path("by flag");
     run("by file", &[], None);
     run("by environment", &[], Some("by environment"));
-    run("by flag", &["--root", flag.to_str().unwrap()], Some("by environment"));
+    run(
+        "by flag",
+        &["--root", flag.to_str().unwrap()],
+        Some("by environment"),
+    );
 }
 
 #[test]
@@ -308,10 +431,22 @@ fn a_dry_run_writes_nothing() {
         before.0.assert_same(&snapshot(&server.root()));
         before.1.assert_same(&snapshot(&server.path("home")));
     };
-    check(&["--dry-run", "--date", "2026-11-23"], 0, "daily/2026-11-23");
-    check(&["--dry-run", "--date", "2026-11-23"], 0, "mysql: mailserver");
+    check(
+        &["--dry-run", "--date", "2026-11-23"],
+        0,
+        "daily/2026-11-23",
+    );
+    check(
+        &["--dry-run", "--date", "2026-11-23"],
+        0,
+        "mysql: mailserver",
+    );
     server.run(&DATE).assert_code(0);
-    check(&["-n", "--weekly", "--date", "2026-11-23"], 0, "weekly/2026-week-47");
+    check(
+        &["-n", "--weekly", "--date", "2026-11-23"],
+        0,
+        "weekly/2026-week-47",
+    );
     check(&["-n", "--prune-only"], 0, "dry run");
     fs::remove_dir_all(server.path("certbot")).unwrap();
     check(&["-n", "--date", "2026-11-24"], 1, "certbot");
@@ -321,12 +456,20 @@ fn a_dry_run_writes_nothing() {
 fn a_dry_run_says_it_when_the_root_cannot_be_written() {
     let server = Server::with_one_message();
     fs::set_permissions(server.root(), fs::Permissions::from_mode(0o555)).unwrap();
-    server.run_unprivileged(&[&["-n"][..], &MAIL].concat()).assert_code(2).assert_stderr("cannot be written");
+    server
+        .run_unprivileged(&[&["-n"][..], &MAIL].concat())
+        .assert_code(2)
+        .assert_stderr("cannot be written");
 }
 
 /// The day `number` days after 2026-10-01, by `date`.
 fn day(number: u32) -> String {
-    let text = capture(Command::new("date").args(["-u", "-d", &format!("2026-10-01 + {number} days"), "+%Y-%m-%d"]));
+    let text = capture(Command::new("date").args([
+        "-u",
+        "-d",
+        &format!("2026-10-01 + {number} days"),
+        "+%Y-%m-%d",
+    ]));
     String::from_utf8(text).unwrap().trim_end().to_owned()
 }
 
@@ -334,14 +477,21 @@ fn day(number: u32) -> String {
 fn with_days(days: u32) -> Server {
     let server = Server::with_one_message().and_database();
     for number in 0..days {
-        server.run(&["--no-prune", "--date", &day(number)]).assert_code(0);
+        server
+            .run(&["--no-prune", "--date", &day(number)])
+            .assert_code(0);
     }
     assert_eq!(server.daily().len(), days as usize);
     server
 }
 
 fn prune(server: &Server, days: &str, args: &[&str]) -> Outcome {
-    checked(server.tool(&[&["--prune-only"][..], args].concat()).env("DAILY_RETENTION_DAYS", days).run())
+    checked(
+        server
+            .tool(&[&["--prune-only"][..], args].concat())
+            .env("DAILY_RETENTION_DAYS", days)
+            .run(),
+    )
 }
 
 #[test]
@@ -369,7 +519,9 @@ fn old_sets_go_after_a_success() {
 fn a_set_that_is_being_read_is_left_alone() {
     let server = with_days(4);
     let reader = HeldLock::shared(&server.set("daily").join(day(1)).join("manifest.jsonl"));
-    prune(&server, "1", &[]).assert_code(0).assert_stderr("is being read");
+    prune(&server, "1", &[])
+        .assert_code(0)
+        .assert_stderr("is being read");
     assert_eq!(server.daily(), [day(1), day(2), day(3)]);
     assert_sums(&server.set("daily").join(day(1)));
     drop(reader);
@@ -383,15 +535,25 @@ fn a_suspiciously_small_set_holds_retention_back() {
     let noise = capture(Command::new("head").args(["-c", "1000000", "/dev/urandom"]));
     let large = server.message("example.com/alice/cur/17.M1P1.mx:2,S", &noise);
     for number in 0..4 {
-        server.run(&["--no-prune", "--date", &day(number)]).assert_code(0);
+        server
+            .run(&["--no-prune", "--date", &day(number)])
+            .assert_code(0);
     }
     fs::remove_file(large).unwrap();
     let run = |args: &[&str]| checked(server.tool(args).env("DAILY_RETENTION_DAYS", "2").run());
-    let outcome = run(&["--date", &day(4)]).assert_code(1).assert_stderr("under half");
+    let outcome = run(&["--date", &day(4)])
+        .assert_code(1)
+        .assert_stderr("under half");
     assert_eq!(outcome.data("end")[0]["status"], "bad");
     assert_eq!(server.daily(), (0..=4).map(day).collect::<Vec<_>>());
-    assert_eq!(server.latest(), Some(format!("daily/{}", day(4))), "the set itself is made");
-    run(&["--prune-only"]).assert_code(1).assert_stderr("--force");
+    assert_eq!(
+        server.latest(),
+        Some(format!("daily/{}", day(4))),
+        "the set itself is made"
+    );
+    run(&["--prune-only"])
+        .assert_code(1)
+        .assert_stderr("--force");
     run(&["--prune-only", "--force"]).assert_code(0);
     assert_eq!(server.daily(), [day(2), day(3), day(4)]);
 }
@@ -416,7 +578,12 @@ fn weekly_sets_have_their_own_retention() {
     let run = |number: u32, more: &[&str]| {
         let date = day(number);
         let tool = server.tool(&[&["--weekly", "--date", &date][..], more].concat());
-        checked(tool.env("WEEKLY_RETENTION_WEEKS", "2").env("DAILY_RETENTION_DAYS", "1").run()).assert_code(0)
+        checked(
+            tool.env("WEEKLY_RETENTION_WEEKS", "2")
+                .env("DAILY_RETENTION_DAYS", "1")
+                .run(),
+        )
+        .assert_code(0)
     };
     // 2026-10-01 is in week 39 of the Sundays of 2026.
     for week in 0..4 {
@@ -434,12 +601,29 @@ fn weekly_sets_have_their_own_retention() {
 #[test]
 fn strange_things_in_the_root_are_left_alone() {
     let server = with_days(3);
-    for name in ["daily/notes", "daily/2026-13-01", "daily/2026-10-01.bak", "lost+found", "daily/.hidden"] {
-        put(&server.root().join(name).join("file"), b"of the administrator\n");
+    for name in [
+        "daily/notes",
+        "daily/2026-13-01",
+        "daily/2026-10-01.bak",
+        "lost+found",
+        "daily/.hidden",
+    ] {
+        put(
+            &server.root().join(name).join("file"),
+            b"of the administrator\n",
+        );
     }
     std::os::unix::fs::symlink("2026-10-01", server.set("daily/2026-09-01")).unwrap();
     prune(&server, "1", &[]).assert_code(0);
-    let expected = [".hidden", "2026-09-01", "2026-10-01.bak", "2026-10-02", "2026-10-03", "2026-13-01", "notes"];
+    let expected = [
+        ".hidden",
+        "2026-09-01",
+        "2026-10-01.bak",
+        "2026-10-02",
+        "2026-10-03",
+        "2026-13-01",
+        "notes",
+    ];
     assert_eq!(server.daily(), expected);
     assert!(server.root().join("lost+found/file").exists());
 }
@@ -447,7 +631,11 @@ fn strange_things_in_the_root_are_left_alone() {
 #[test]
 fn what_a_killed_run_left_is_cleared() {
     let server = Server::with_one_message();
-    for name in ["daily/.2026-11-22.new", "daily/.2026-11-21.removed", "weekly/.2026-week-47.new"] {
+    for name in [
+        "daily/.2026-11-22.new",
+        "daily/.2026-11-21.removed",
+        "weekly/.2026-week-47.new",
+    ] {
         put(&server.root().join(name).join("mailboxes/half"), b"half");
     }
     server.run(&[&MAIL[..], &DATE].concat()).assert_code(0);
@@ -460,7 +648,11 @@ fn manual_page_and_completions() {
     let server = Server::empty();
     let check = |what: &str, expected: &str| {
         let outcome = server.tool(&["--generate", what]).run().assert_code(0);
-        assert!(outcome.text().contains(expected) && outcome.stderr.is_empty(), "{}", outcome.stderr);
+        assert!(
+            outcome.text().contains(expected) && outcome.stderr.is_empty(),
+            "{}",
+            outcome.stderr
+        );
         outcome
     };
     let bash = server.path("completions");
@@ -474,5 +666,12 @@ fn manual_page_and_completions() {
     for part in ["--component", "Exit codes:", "BACKUP_ROOT", "MYSQL_PWD"] {
         assert!(help.contains(part), "no {part:?} in the help");
     }
-    assert!(server.tool(&["--version"]).run().assert_code(0).text().starts_with("mail-backup "));
+    assert!(
+        server
+            .tool(&["--version"])
+            .run()
+            .assert_code(0)
+            .text()
+            .starts_with("mail-backup ")
+    );
 }

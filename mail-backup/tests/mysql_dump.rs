@@ -1,4 +1,5 @@
-//! The `mysql` component against real servers: what is dumped loads back identical, by the stock client.
+//! The `mysql` component against real servers: what is dumped loads back identical, by the stock
+//! client.
 
 #[path = "support/mariadb.rs"]
 mod mariadb;
@@ -31,17 +32,31 @@ fn tcp_options(server: &MariaDb, user: &str, password: &str) -> Options {
 }
 
 fn root(server: &MariaDb) -> Session {
-    let options = Options { user: Some("root".into()), socket: Some(server.socket()), ..Options::default() };
+    let options = Options {
+        user: Some("root".into()),
+        socket: Some(server.socket()),
+        ..Options::default()
+    };
     Session::connect(&options.settle("nobody")).expect("root logs in by socket")
 }
 
 fn dump(session: &mut Session, database: &str) -> (Vec<u8>, DumpReport) {
-    mysql::dump_database(session, database, || Ok(Vec::new()), &AtomicBool::new(false), &mut |_| {})
-        .expect("the dump succeeds")
+    mysql::dump_database(
+        session,
+        database,
+        || Ok(Vec::new()),
+        &AtomicBool::new(false),
+        &mut |_| {},
+    )
+    .expect("the dump succeeds")
 }
 
 fn last_line(sql: &[u8]) -> String {
-    String::from_utf8_lossy(sql).lines().last().unwrap_or_default().to_owned()
+    String::from_utf8_lossy(sql)
+        .lines()
+        .last()
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// The error and its causes, as the tool prints them.
@@ -75,11 +90,18 @@ fn every_object_and_type_loads_back_identical() {
         let (sql, report) = dump(&mut session, database);
         assert_eq!(report.missing, [""; 0], "{database}");
         assert_eq!(report.source_bytes, sql.len() as u64);
-        let footer = format!("-- Dump completed by mail-backup: {} tables, {} rows", report.tables, report.rows);
+        let footer = format!(
+            "-- Dump completed by mail-backup: {} tables, {} rows",
+            report.tables, report.rows
+        );
         assert_eq!(last_line(&sql), footer);
         target.load(&sql);
         let counts = mysql::count_database(&mut root(&target), database).unwrap();
-        assert_eq!((counts.tables, counts.rows), (report.tables, report.rows), "{database}");
+        assert_eq!(
+            (counts.tables, counts.rows),
+            (report.tables, report.rows),
+            "{database}"
+        );
         assert_equal(&facts(&source, database), &facts(&target, database));
         assert_eq!(source.stock_dump(database), target.stock_dump(database));
         // Loaded over itself it is the same again.
@@ -91,16 +113,25 @@ fn every_object_and_type_loads_back_identical() {
 #[test]
 fn tables_outside_the_snapshot_are_named() {
     let server = MariaDb::start(&[]);
-    server.sql("CREATE DATABASE d; CREATE TABLE d.m (a INT) ENGINE=MyISAM; CREATE TABLE d.i (a INT)");
+    server
+        .sql("CREATE DATABASE d; CREATE TABLE d.m (a INT) ENGINE=MyISAM; CREATE TABLE d.i (a INT)");
     let (_, report) = dump(&mut root(&server), "d");
-    assert_eq!(report.warnings, ["`d`.`m` is MyISAM, which no snapshot covers: its rows are those of the moment"]);
-    assert_eq!((report.tables, report.rows, report.missing.len()), (2, 0, 0));
+    assert_eq!(
+        report.warnings,
+        ["`d`.`m` is MyISAM, which no snapshot covers: its rows are those of the moment"]
+    );
+    assert_eq!(
+        (report.tables, report.rows, report.missing.len()),
+        (2, 0, 0)
+    );
 }
 
 #[test]
 fn all_databases_come_from_one_snapshot() {
     let server = MariaDb::start(&[]);
-    server.sql("CREATE DATABASE a; CREATE DATABASE b; CREATE TABLE a.t (n INT); CREATE TABLE b.t (n INT)");
+    server.sql(
+        "CREATE DATABASE a; CREATE DATABASE b; CREATE TABLE a.t (n INT); CREATE TABLE b.t (n INT)",
+    );
     let mut session = root(&server);
     server.sql("INSERT INTO a.t VALUES (1); INSERT INTO b.t VALUES (1)");
     assert_eq!(dump(&mut session, "a").1.rows, 0);
@@ -111,11 +142,19 @@ fn all_databases_come_from_one_snapshot() {
 fn a_wrong_password_names_where_to_set_it_and_hides_it() {
     let server = MariaDb::start(&[]);
     server.sql("CREATE USER backup@'%' IDENTIFIED BY 'right'");
-    let error = Session::connect(&settings(&server, "backup", "wr0ng-secret")).err().unwrap();
+    let error = Session::connect(&settings(&server, "backup", "wr0ng-secret"))
+        .err()
+        .unwrap();
     assert!(matches!(error, Error::LogIn { .. }), "{error:?}");
     let text = chain(&error);
-    assert!(text.contains("backup") && text.contains("MYSQL_PWD") && text.contains("~/.my.cnf"), "{text}");
-    assert!(text.contains("1045") && !text.contains("wr0ng") && !format!("{error:?}").contains("wr0ng"), "{text}");
+    assert!(
+        text.contains("backup") && text.contains("MYSQL_PWD") && text.contains("~/.my.cnf"),
+        "{text}"
+    );
+    assert!(
+        text.contains("1045") && !text.contains("wr0ng") && !format!("{error:?}").contains("wr0ng"),
+        "{text}"
+    );
     Session::connect(&settings(&server, "backup", "right")).unwrap();
 }
 
@@ -123,19 +162,35 @@ fn a_wrong_password_names_where_to_set_it_and_hides_it() {
 fn a_server_that_is_down_is_named_by_address() {
     let mut server = MariaDb::start(&[]);
     server.kill();
-    let error = Session::connect(&settings(&server, "root", "")).err().unwrap();
+    let error = Session::connect(&settings(&server, "root", ""))
+        .err()
+        .unwrap();
     assert!(matches!(error, Error::Connect { .. }), "{error:?}");
-    assert!(chain(&error).contains(&format!("127.0.0.1:{}", server.port())), "{}", chain(&error));
-    let gone = Options { socket: Some(PathBuf::from("/nonexistent/s.sock")), ..Options::default() };
+    assert!(
+        chain(&error).contains(&format!("127.0.0.1:{}", server.port())),
+        "{}",
+        chain(&error)
+    );
+    let gone = Options {
+        socket: Some(PathBuf::from("/nonexistent/s.sock")),
+        ..Options::default()
+    };
     let error = Session::connect(&gone.settle("root")).err().unwrap();
-    assert!(chain(&error).contains("/nonexistent/s.sock"), "{}", chain(&error));
+    assert!(
+        chain(&error).contains("/nonexistent/s.sock"),
+        "{}",
+        chain(&error)
+    );
 }
 
 #[test]
 fn a_database_that_is_not_there_is_an_error() {
     let server = MariaDb::start(&[]);
     let error = mysql::databases(&mut root(&server), &["nowhere".into()]).unwrap_err();
-    assert!(matches!(&error, Error::NoDatabase { database } if database == "nowhere"), "{error:?}");
+    assert!(
+        matches!(&error, Error::NoDatabase { database } if database == "nowhere"),
+        "{error:?}"
+    );
 }
 
 /// Fills `d.big` with about 40 MB, so that a dump takes a while.
@@ -147,7 +202,10 @@ fn fill(server: &MariaDb) {
 }
 
 /// Dumps `d` and runs `meddle` once, when the first rows are written.
-fn meddle_while_dumping(session: &mut Session, meddle: impl FnOnce()) -> (Result<(Vec<u8>, DumpReport), Error>, u32) {
+fn meddle_while_dumping(
+    session: &mut Session,
+    meddle: impl FnOnce(),
+) -> (Result<(Vec<u8>, DumpReport), Error>, u32) {
     let opened = AtomicU32::new(0);
     let open = || {
         opened.fetch_add(1, Ordering::Relaxed);
@@ -174,7 +232,10 @@ fn a_connection_killed_during_the_dump_names_the_table() {
         server.sql(&statement);
     });
     let error = result.unwrap_err();
-    assert!(matches!(&error, Error::Lost { object, .. } if object == "table `d`.`big`"), "{error:?}");
+    assert!(
+        matches!(&error, Error::Lost { object, .. } if object == "table `d`.`big`"),
+        "{error:?}"
+    );
 }
 
 #[test]
@@ -184,7 +245,10 @@ fn a_server_killed_during_the_dump_names_the_table() {
     let mut session = root(&server);
     let (result, _) = meddle_while_dumping(&mut session, || server.kill());
     let error = result.unwrap_err();
-    assert!(matches!(&error, Error::Lost { object, .. } if object == "table `d`.`big`"), "{error:?}");
+    assert!(
+        matches!(&error, Error::Lost { object, .. } if object == "table `d`.`big`"),
+        "{error:?}"
+    );
 }
 
 #[test]
@@ -198,11 +262,18 @@ fn a_table_altered_during_the_dump_makes_it_start_again() {
     });
     let (sql, report) = result.unwrap();
     assert_eq!(opened, 2);
-    assert!(report.warnings[0].contains("`d`.`later` changed during the dump"), "{:?}", report.warnings);
+    assert!(
+        report.warnings[0].contains("`d`.`later` changed during the dump"),
+        "{:?}",
+        report.warnings
+    );
     assert_eq!(report.missing, [""; 0]);
     let target = MariaDb::start(&[]);
     target.load(&sql);
-    assert_eq!(target.sql("SELECT a, b FROM d.later; SELECT COUNT(*) FROM d.big"), "1\t7\n40000\n");
+    assert_eq!(
+        target.sql("SELECT a, b FROM d.later; SELECT COUNT(*) FROM d.big"),
+        "1\t7\n40000\n"
+    );
 }
 
 /// Changes that the server makes without touching a row must not mix two definitions either.
@@ -212,13 +283,27 @@ fn instant_changes_during_the_dump_leave_it_coherent() {
     fill(&server);
     let target = MariaDb::start(&[]);
     for (change, expected) in [
-        ("ALTER TABLE d.later ADD COLUMN x INT NOT NULL DEFAULT 7 FIRST, ALGORITHM=INSTANT", "7\t1\t2\n"),
-        ("ALTER TABLE d.later DROP COLUMN b, ALGORITHM=INSTANT", "1\n"),
-        ("ALTER TABLE d.later CHANGE a b INT, CHANGE b a INT", "1\t2\n"),
-        ("ALTER TABLE d.later MODIFY b INT FIRST, ALGORITHM=INSTANT", "2\t1\n"),
+        (
+            "ALTER TABLE d.later ADD COLUMN x INT NOT NULL DEFAULT 7 FIRST, ALGORITHM=INSTANT",
+            "7\t1\t2\n",
+        ),
+        (
+            "ALTER TABLE d.later DROP COLUMN b, ALGORITHM=INSTANT",
+            "1\n",
+        ),
+        (
+            "ALTER TABLE d.later CHANGE a b INT, CHANGE b a INT",
+            "1\t2\n",
+        ),
+        (
+            "ALTER TABLE d.later MODIFY b INT FIRST, ALGORITHM=INSTANT",
+            "2\t1\n",
+        ),
         ("TRUNCATE TABLE d.later", ""),
     ] {
-        server.sql("CREATE OR REPLACE TABLE d.later (a INT, b INT); INSERT INTO d.later VALUES (1, 2)");
+        server.sql(
+            "CREATE OR REPLACE TABLE d.later (a INT, b INT); INSERT INTO d.later VALUES (1, 2)",
+        );
         let (result, _) = meddle_while_dumping(&mut root(&server), || drop(server.sql(change)));
         let (sql, report) = result.unwrap();
         assert_eq!(report.missing, [""; 0], "{change}");
@@ -235,7 +320,8 @@ fn a_table_dropped_during_the_dump_makes_it_start_again() {
     fill(&server);
     server.sql("CREATE TABLE d.later (a INT)");
     let mut session = root(&server);
-    let (result, opened) = meddle_while_dumping(&mut session, || drop(server.sql("DROP TABLE d.later")));
+    let (result, opened) =
+        meddle_while_dumping(&mut session, || drop(server.sql("DROP TABLE d.later")));
     let (sql, report) = result.unwrap();
     assert_eq!((opened, report.tables), (2, 1));
     assert!(!String::from_utf8_lossy(&sql).contains("`later`"));
@@ -257,9 +343,18 @@ fn a_table_altered_during_every_attempt_is_an_error() {
             server.sql("ALTER TABLE d.later FORCE");
         }
     };
-    let result = mysql::dump_database(&mut root(&server), "d", open, &AtomicBool::new(false), &mut progress);
+    let result = mysql::dump_database(
+        &mut root(&server),
+        "d",
+        open,
+        &AtomicBool::new(false),
+        &mut progress,
+    );
     let error = result.err().unwrap();
-    assert!(matches!(&error, Error::Changing { object, .. } if object == "table `d`.`later`"), "{error:?}");
+    assert!(
+        matches!(&error, Error::Changing { object, .. } if object == "table `d`.`later`"),
+        "{error:?}"
+    );
     assert_eq!(opened.load(Ordering::Relaxed), 4);
 }
 
@@ -273,7 +368,13 @@ fn a_run_that_is_stopped_ends_soon() {
         rows = written;
         stop.store(true, Ordering::Relaxed);
     };
-    let result = mysql::dump_database(&mut root(&server), "d", || Ok(Vec::new()), &stop, &mut progress);
+    let result = mysql::dump_database(
+        &mut root(&server),
+        "d",
+        || Ok(Vec::new()),
+        &stop,
+        &mut progress,
+    );
     assert!(matches!(result, Err(Error::Stopped { .. })), "{result:?}");
     assert!(rows < 5000, "{rows}");
 }
@@ -292,8 +393,15 @@ fn an_output_that_fails_is_an_error_and_the_session_lives_on() {
     let server = MariaDb::start(&[]);
     server.sql("CREATE DATABASE d; CREATE TABLE d.t (a INT); INSERT INTO d.t VALUES (1)");
     let mut session = root(&server);
-    let error =
-        mysql::dump_database(&mut session, "d", || Ok(Full), &AtomicBool::new(false), &mut |_| {}).err().unwrap();
+    let error = mysql::dump_database(
+        &mut session,
+        "d",
+        || Ok(Full),
+        &AtomicBool::new(false),
+        &mut |_| {},
+    )
+    .err()
+    .unwrap();
     assert!(matches!(error, Error::Write { .. }), "{error:?}");
     assert_eq!(dump(&mut session, "d").1.rows, 1);
 }
@@ -311,7 +419,10 @@ fn what_a_limited_account_may_not_see_is_named() {
     );
     let mut few = Session::connect(&settings(&server, "few", "x")).unwrap();
     let found = mysql::databases(&mut few, &[]).unwrap();
-    assert_eq!((found.names, found.missing.len()), (vec!["d".to_owned()], 1));
+    assert_eq!(
+        (found.names, found.missing.len()),
+        (vec!["d".to_owned()], 1)
+    );
     let missing = dump(&mut few, "d").1.missing.join("\n");
     for wanted in [
         "tables of `d`",
@@ -323,10 +434,18 @@ fn what_a_limited_account_may_not_see_is_named() {
     ] {
         assert!(missing.contains(wanted), "no {wanted:?} in: {missing}");
     }
-    let (_, accounts) = mysql::dump_accounts(&mut few, || Ok(Vec::new()), &AtomicBool::new(false)).unwrap();
-    assert!(accounts.missing[0].contains("accounts: "), "{:?}", accounts.missing);
+    let (_, accounts) =
+        mysql::dump_accounts(&mut few, || Ok(Vec::new()), &AtomicBool::new(false)).unwrap();
+    assert!(
+        accounts.missing[0].contains("accounts: "),
+        "{:?}",
+        accounts.missing
+    );
     let partial = String::from_utf8_lossy(&dump(&mut few, "d").0).into_owned();
-    assert!(partial.contains("CREATE TABLE `t`") && !partial.contains("VIEW"), "{partial}");
+    assert!(
+        partial.contains("CREATE TABLE `t`") && !partial.contains("VIEW"),
+        "{partial}"
+    );
     let mut least = Session::connect(&settings(&server, "least", "x")).unwrap();
     let (sql, report) = dump(&mut least, "d");
     assert_eq!(report.missing, [""; 0]);
@@ -338,7 +457,11 @@ fn a_view_that_is_broken_is_named_and_kept_as_a_comment() {
     let server = MariaDb::start(&[]);
     server.sql("CREATE DATABASE d; CREATE TABLE d.t (a INT); CREATE VIEW d.v AS SELECT a FROM d.t; DROP TABLE d.t");
     let (sql, report) = dump(&mut root(&server), "d");
-    assert!(report.missing[0].starts_with("view `d`.`v`: "), "{:?}", report.missing);
+    assert!(
+        report.missing[0].starts_with("view `d`.`v`: "),
+        "{:?}",
+        report.missing
+    );
     assert!(String::from_utf8_lossy(&sql).contains("-- Broken on the server: CREATE ALGORITHM"));
     let target = MariaDb::start(&[]);
     target.load(&sql);
@@ -368,21 +491,48 @@ fn a_row_of_twenty_megabytes_is_read() {
     );
     let target = MariaDb::start(&["--max-allowed-packet=128M"]);
     let loaded = target.client_with(&["--max-allowed-packet=128M"], &sql);
-    assert!(loaded.status.success(), "{}", String::from_utf8_lossy(&loaded.stderr));
-    assert_eq!(target.sql("SELECT b = REPEAT('ab', 10000000) FROM d.t"), "1\n");
+    assert!(
+        loaded.status.success(),
+        "{}",
+        String::from_utf8_lossy(&loaded.stderr)
+    );
+    assert_eq!(
+        target.sql("SELECT b = REPEAT('ab', 10000000) FROM d.t"),
+        "1\n"
+    );
 }
 
 /// A self-signed certificate for 127.0.0.1, and its key, where `server` can read them.
 fn make_certificate(dir: &std::path::Path) -> (PathBuf, PathBuf) {
     let (cert, key) = (dir.join("cert.pem"), dir.join("key.pem"));
     let made = std::process::Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"])
-        .args(["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"])
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=127.0.0.1",
+        ])
+        .args([
+            "-addext",
+            "subjectAltName=IP:127.0.0.1",
+            "-addext",
+            "basicConstraints=critical,CA:FALSE",
+        ])
         .args([&"-out".into(), &cert, &"-keyout".into(), &key])
         .output()
         .expect("openssl is installed");
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).expect("let the server read its key");
+    assert!(
+        made.status.success(),
+        "{}",
+        String::from_utf8_lossy(&made.stderr)
+    );
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644))
+        .expect("let the server read its key");
     (cert, key)
 }
 
@@ -391,24 +541,50 @@ fn tls_is_used_when_asked_for_and_checked_as_asked() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     let (cert, key) = make_certificate(dir.path());
-    let server = MariaDb::start(&[&format!("--ssl-cert={}", cert.display()), &format!("--ssl-key={}", key.display())]);
+    let server = MariaDb::start(&[
+        &format!("--ssl-cert={}", cert.display()),
+        &format!("--ssl-key={}", key.display()),
+    ]);
     server.sql("CREATE USER s@'%' IDENTIFIED BY 'x' REQUIRE SSL; GRANT ALL ON *.* TO s@'%'");
     let connect = |options: Options| Session::connect(&options.settle("nobody"));
     let plain = tcp_options(&server, "s", "x");
     assert!(matches!(connect(plain.clone()), Err(Error::LogIn { .. })));
-    let mut secure = connect(Options { ssl: Some(true), ..plain.clone() }).unwrap();
+    let mut secure = connect(Options {
+        ssl: Some(true),
+        ..plain.clone()
+    })
+    .unwrap();
     assert_eq!(mysql::databases(&mut secure, &[]).unwrap().missing, [""; 0]);
-    connect(Options { ssl_ca: Some(cert.clone()), ..plain.clone() }).unwrap();
-    connect(Options { ssl_ca: Some(cert), ssl_verify_server_cert: Some(true), ..plain.clone() }).unwrap();
-    let unknown = connect(Options { ssl_verify_server_cert: Some(true), ..plain });
-    assert!(matches!(unknown, Err(Error::Secure { .. })), "{:?}", unknown.err());
+    connect(Options {
+        ssl_ca: Some(cert.clone()),
+        ..plain.clone()
+    })
+    .unwrap();
+    connect(Options {
+        ssl_ca: Some(cert),
+        ssl_verify_server_cert: Some(true),
+        ..plain.clone()
+    })
+    .unwrap();
+    let unknown = connect(Options {
+        ssl_verify_server_cert: Some(true),
+        ..plain
+    });
+    assert!(
+        matches!(unknown, Err(Error::Secure { .. })),
+        "{:?}",
+        unknown.err()
+    );
 }
 
 #[test]
 fn tls_that_the_server_does_not_offer_is_an_error() {
     let server = MariaDb::start(&["--skip-ssl"]);
     server.sql("CREATE USER s@'%' IDENTIFIED BY 'x'");
-    let options = Options { ssl: Some(true), ..tcp_options(&server, "s", "x") };
+    let options = Options {
+        ssl: Some(true),
+        ..tcp_options(&server, "s", "x")
+    };
     let error = Session::connect(&options.settle("nobody")).err().unwrap();
     assert!(matches!(error, Error::Secure { .. }), "{error:?}");
 }
@@ -418,7 +594,9 @@ fn an_ed25519_account_logs_in() {
     let server = MariaDb::start(&[]);
     server.sql("INSTALL SONAME 'auth_ed25519'; CREATE USER e@'%' IDENTIFIED VIA ed25519 USING PASSWORD('pässword')");
     Session::connect(&settings(&server, "e", "pässword")).unwrap();
-    let error = Session::connect(&settings(&server, "e", "other")).err().unwrap();
+    let error = Session::connect(&settings(&server, "e", "other"))
+        .err()
+        .unwrap();
     assert!(matches!(error, Error::LogIn { .. }), "{error:?}");
 }
 
@@ -427,8 +605,10 @@ fn an_option_file_logs_in_and_the_environment_overrides_it() {
     let server = MariaDb::start(&[]);
     server.sql(r"CREATE USER 'from file'@'%' IDENTIFIED BY 'p#\'1', env@'%' IDENTIFIED BY 'p2'");
     let file = tempfile::NamedTempFile::new().unwrap();
-    let text =
-        format!("[client]\nuser = 'from file'\npassword = \"p#'1\" # quoted\nhost=127.0.0.1\nport={}\n", server.port());
+    let text = format!(
+        "[client]\nuser = 'from file'\npassword = \"p#'1\" # quoted\nhost=127.0.0.1\nport={}\n",
+        server.port()
+    );
     io::Write::write_all(&mut file.as_file(), text.as_bytes()).unwrap();
     let read = Options::from_file(file.path()).unwrap();
     assert_eq!(read.warning, None);
@@ -438,10 +618,18 @@ fn an_option_file_logs_in_and_the_environment_overrides_it() {
         "MYSQL_PWD" => Some("p2".to_owned()),
         _ => None,
     };
-    let options = Options::from_environment(environment).unwrap().or(read.options);
+    let options = Options::from_environment(environment)
+        .unwrap()
+        .or(read.options);
     Session::connect(&options.settle("nobody")).unwrap();
     std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(0o644)).unwrap();
-    assert!(Options::from_file(file.path()).unwrap().warning.unwrap().contains("chmod 600"));
+    assert!(
+        Options::from_file(file.path())
+            .unwrap()
+            .warning
+            .unwrap()
+            .contains("chmod 600")
+    );
 }
 
 const ACCOUNTS: &str = r"
@@ -462,18 +650,24 @@ const ACCOUNTS: &str = r"
 
 /// Every account and its grants, as the server says them.
 fn account_facts(server: &MariaDb) -> Vec<String> {
-    let list = |query: &str| -> Vec<String> { server.sql(query).lines().map(str::to_owned).collect() };
+    let list =
+        |query: &str| -> Vec<String> { server.sql(query).lines().map(str::to_owned).collect() };
     let mut facts = list("FLUSH PRIVILEGES; SELECT * FROM mysql.roles_mapping ORDER BY 1, 2, 3");
     let quoted = "CONCAT('`', REPLACE(User, '`', '``'), '`@`', Host, '`')";
     for user in list(&format!(
         "SELECT {quoted} FROM mysql.user WHERE is_role = 'N' AND User <> 'mariadb.sys' AND Host <> @@hostname ORDER BY 1"
     )) {
-        facts.extend(list(&format!("SHOW CREATE USER {user}; SHOW GRANTS FOR {user}")));
+        facts.extend(list(&format!(
+            "SHOW CREATE USER {user}; SHOW GRANTS FOR {user}"
+        )));
     }
-    for role in list("SELECT CONCAT('`', User, '`') FROM mysql.user WHERE is_role = 'Y' AND User <> '' ORDER BY 1") {
+    for role in list(
+        "SELECT CONCAT('`', User, '`') FROM mysql.user WHERE is_role = 'Y' AND User <> '' ORDER BY 1",
+    ) {
         facts.extend(list(&format!("SHOW GRANTS FOR {role}")));
     }
-    // GRANT PROXY ON ''@'%' is stored beside the row of the installation, which says the same with an empty host.
+    // GRANT PROXY ON ''@'%' is stored beside the row of the installation, which says the same with
+    // an empty host.
     facts.sort();
     facts.dedup();
     facts
@@ -485,15 +679,24 @@ fn accounts_load_back_with_their_logins_and_grants() {
     source.sql(ACCOUNTS);
     let mut session = root(&source);
     let database = dump(&mut session, "mail_db").0;
-    let (accounts, report) = mysql::dump_accounts(&mut session, || Ok(Vec::new()), &AtomicBool::new(false)).unwrap();
+    let (accounts, report) =
+        mysql::dump_accounts(&mut session, || Ok(Vec::new()), &AtomicBool::new(false)).unwrap();
     assert_eq!(report.missing, [""; 0]);
-    assert!(last_line(&accounts).starts_with("-- Dump completed by mail-backup: "), "{}", last_line(&accounts));
+    assert!(
+        last_line(&accounts).starts_with("-- Dump completed by mail-backup: "),
+        "{}",
+        last_line(&accounts)
+    );
     let target = MariaDb::start(&[]);
     target.load(&database);
     target.load(&accounts);
     assert_equal(&account_facts(&source), &account_facts(&target));
     Session::connect(&settings(&target, "plain", "plain pw")).unwrap();
-    let ed = Options { host: None, socket: Some(target.socket()), ..tcp_options(&target, "ed", "ed pw") };
+    let ed = Options {
+        host: None,
+        socket: Some(target.socket()),
+        ..tcp_options(&target, "ed", "ed pw")
+    };
     Session::connect(&ed.settle("nobody")).unwrap();
     target.load(&accounts);
     assert_equal(&account_facts(&source), &account_facts(&target));
@@ -510,7 +713,8 @@ fn accounts_that_are_there_keep_their_passwords() {
         ..Options::default()
     };
     let mut session = Session::connect(&options.settle("nobody")).unwrap();
-    let (accounts, _) = mysql::dump_accounts(&mut session, || Ok(Vec::new()), &AtomicBool::new(false)).unwrap();
+    let (accounts, _) =
+        mysql::dump_accounts(&mut session, || Ok(Vec::new()), &AtomicBool::new(false)).unwrap();
     let target = MariaDb::start(&[]);
     target.load(&accounts);
     assert_eq!(target.sql("SELECT CURRENT_USER()"), "root@localhost\n");
@@ -520,6 +724,14 @@ fn accounts_that_are_there_keep_their_passwords() {
 fn what_no_dump_can_hold_is_named() {
     let server = MariaDb::start(&[]);
     server.sql("CREATE SERVER elsewhere FOREIGN DATA WRAPPER mysql OPTIONS (HOST '127.0.0.1', DATABASE 'd', USER 'u')");
-    let (_, report) = mysql::dump_accounts(&mut root(&server), || Ok(Vec::new()), &AtomicBool::new(false)).unwrap();
-    assert_eq!(report.missing, ["server definition elsewhere of mysql is not saved; write its CREATE SERVER down"]);
+    let (_, report) = mysql::dump_accounts(
+        &mut root(&server),
+        || Ok(Vec::new()),
+        &AtomicBool::new(false),
+    )
+    .unwrap();
+    assert_eq!(
+        report.missing,
+        ["server definition elsewhere of mysql is not saved; write its CREATE SERVER down"]
+    );
 }

@@ -1,5 +1,5 @@
-//! Mail trees as they are found in the field: odd names, odd entries, odd depths. What can be saved comes back exactly;
-//! what cannot is named.
+//! Mail trees as they are found in the field: odd names, odd entries, odd depths. What can be saved
+//! comes back exactly; what cannot is named.
 #![expect(clippy::unwrap_used, reason = "a fixture that fails ends the test")]
 
 mod support;
@@ -14,15 +14,19 @@ use std::process::{Command, Stdio};
 
 use mail_tests::run::Outcome;
 use mail_tests::tree::snapshot;
-use support::{Server, SetDir, assert_sums, capture, is_root, members, succeed, unpack_mail, unpack_mail_with};
+use support::{
+    Server, SetDir, assert_sums, capture, is_root, members, succeed, unpack_mail, unpack_mail_with,
+};
 
 const DATE: &str = "2026-11-23";
 
-/// Saves the mail of `server`, twice: read, then linked. Both sets restore to the source without `left_out`.
+/// Saves the mail of `server`, twice: read, then linked. Both sets restore to the source without
+/// `left_out`.
 #[track_caller]
 fn check(server: &Server, options: &[&str], left_out: &[&str]) -> (SetDir, Outcome) {
     support::settle();
-    let expected = snapshot(&server.mail()).without(|path| left_out.iter().any(|name| path == Path::new(name)));
+    let expected = snapshot(&server.mail())
+        .without(|path| left_out.iter().any(|name| path == Path::new(name)));
     // Names of one file are files of their own in a set.
     let expected = expected.without_hard_links();
     let (set, outcome) = server.save_mail(DATE, options);
@@ -55,7 +59,11 @@ fn names_of_every_kind() {
         b"-rf",
         b".hidden",
     ];
-    for mailbox in [&b"example.com/alice"[..], b"spa ce\n.example/b\\o\xe9b", "example.jp/ユーザ".as_bytes()] {
+    for mailbox in [
+        &b"example.com/alice"[..],
+        b"spa ce\n.example/b\\o\xe9b",
+        "example.jp/ユーザ".as_bytes(),
+    ] {
         server.maildir(bytes(mailbox));
         for name in names {
             let path = Path::new(bytes(mailbox)).join("cur").join(bytes(name));
@@ -64,9 +72,18 @@ fn names_of_every_kind() {
     }
     let (set, outcome) = check(&server, &[], &[]);
     let escaped = fs::read(set.join("checksums.sha256")).unwrap();
-    let lines = escaped.split(|&byte| byte == b'\n').filter(|line| line.first() == Some(&b'\\')).count();
-    assert_eq!(lines, 3, "the three files of the mailbox with newline and backslash are escaped");
-    let with_bytes = outcome.data("artifact").into_iter().filter(|artifact| artifact["path_b64"].is_string());
+    let lines = escaped
+        .split(|&byte| byte == b'\n')
+        .filter(|line| line.first() == Some(&b'\\'))
+        .count();
+    assert_eq!(
+        lines, 3,
+        "the three files of the mailbox with newline and backslash are escaped"
+    );
+    let with_bytes = outcome
+        .data("artifact")
+        .into_iter()
+        .filter(|artifact| artifact["path_b64"].is_string());
     assert_eq!(with_bytes.count(), 3, "and their names are not UTF-8");
 }
 
@@ -75,10 +92,19 @@ fn deep_folders_with_long_paths() {
     let server = Server::empty();
     let mut mailbox = PathBuf::from("example.com/alice");
     for depth in 0..12 {
-        mailbox.push(format!(".Folder of depth {depth:02} with a name of some length"));
+        mailbox.push(format!(
+            ".Folder of depth {depth:02} with a name of some length"
+        ));
         server.maildir(&mailbox);
-        server.message(mailbox.join("cur/17.M1P1.mx:2,"), format!("Subject: {depth}\n\n").as_bytes());
-        symlink("x".repeat(40 * depth + 1), server.mail().join(&mailbox).join("link")).unwrap();
+        server.message(
+            mailbox.join("cur/17.M1P1.mx:2,"),
+            format!("Subject: {depth}\n\n").as_bytes(),
+        );
+        symlink(
+            "x".repeat(40 * depth + 1),
+            server.mail().join(&mailbox).join("link"),
+        )
+        .unwrap();
     }
     assert!(mailbox.as_os_str().len() > 500);
     check(&server, &[], &[]);
@@ -89,10 +115,15 @@ fn names_and_targets_about_as_long_as_a_header_field() {
     let server = Server::with_one_message();
     let alice = Path::new("example.com/alice");
     for length in 96..=104 {
-        let name = |kind: &str| format!("{kind}{}", "x".repeat(length - "example.com/alice/f".len()));
+        let name =
+            |kind: &str| format!("{kind}{}", "x".repeat(length - "example.com/alice/f".len()));
         server.message(alice.join(name("f")), b"a file\n");
         fs::create_dir(server.mail().join(alice).join(name("d"))).unwrap();
-        symlink("y".repeat(length), server.mail().join(alice).join(name("l"))).unwrap();
+        symlink(
+            "y".repeat(length),
+            server.mail().join(alice).join(name("l")),
+        )
+        .unwrap();
     }
     check(&server, &[], &[]);
 }
@@ -101,10 +132,25 @@ fn names_and_targets_about_as_long_as_a_header_field() {
 fn sizes_about_those_of_blocks_frames_and_large_files() {
     let server = Server::with_one_message();
     let mib = 1 << 20;
-    for size in [0, 1, 511, 512, 513, 1024, 4 * mib - 512, 4 * mib, 4 * mib + 1, 16 * mib, 16 * mib + 1, 16 * mib + 512]
-    {
+    for size in [
+        0,
+        1,
+        511,
+        512,
+        513,
+        1024,
+        4 * mib - 512,
+        4 * mib,
+        4 * mib + 1,
+        16 * mib,
+        16 * mib + 1,
+        16 * mib + 512,
+    ] {
         let content = [&vec![b'x'; size / 2][..], &vec![b'y'; size - size / 2]].concat();
-        server.message(format!("example.com/alice/cur/{size}.M1P1.mx:2,S"), &content);
+        server.message(
+            format!("example.com/alice/cur/{size}.M1P1.mx:2,S"),
+            &content,
+        );
     }
     check(&server, &[], &[]);
 }
@@ -113,8 +159,15 @@ fn sizes_about_those_of_blocks_frames_and_large_files() {
 fn owners_and_modes_of_every_kind() {
     let server = Server::with_one_message();
     for mode in [0o4755, 0o2644, 0o1666, 0o400, 0o000] {
-        let path = server.message(format!("example.com/alice/cur/{mode:o}.M1P1.mx:2,S"), b"a message\n");
-        fs::set_permissions(path, fs::Permissions::from_mode(if is_root() { mode } else { mode | 0o400 })).unwrap();
+        let path = server.message(
+            format!("example.com/alice/cur/{mode:o}.M1P1.mx:2,S"),
+            b"a message\n",
+        );
+        fs::set_permissions(
+            path,
+            fs::Permissions::from_mode(if is_root() { mode } else { mode | 0o400 }),
+        )
+        .unwrap();
     }
     if !is_root() {
         eprintln!("SKIPPED: only root may give files away");
@@ -122,9 +175,14 @@ fn owners_and_modes_of_every_kind() {
     }
     // Octal digits of a header field end at 2097151.
     for owner in [1, 65_534, 2_097_151, 2_097_152, 4_294_967_294] {
-        let path = server.message(format!("example.com/alice/cur/{owner}.M1P1.mx:2,S"), b"a message\n");
+        let path = server.message(
+            format!("example.com/alice/cur/{owner}.M1P1.mx:2,S"),
+            b"a message\n",
+        );
         std::os::unix::fs::lchown(path, Some(owner), Some(owner - 1)).unwrap();
-        let link = server.mail().join(format!("example.com/alice/link-{owner}"));
+        let link = server
+            .mail()
+            .join(format!("example.com/alice/link-{owner}"));
         symlink("nowhere", &link).unwrap();
         std::os::unix::fs::lchown(link, Some(owner), Some(owner)).unwrap();
     }
@@ -150,32 +208,58 @@ fn links_are_kept_and_never_followed() {
     symlink(&outside, server.mail().join("example.com/mallory")).unwrap();
     symlink("nowhere/at/all", server.mail().join("example.com/dangling")).unwrap();
     symlink(&outside, server.mail().join("elsewhere.example")).unwrap();
-    symlink("../../../../outside/cur", server.mail().join("example.com/alice/.Linked")).unwrap();
-    symlink("../new", server.mail().join("example.com/alice/cur/18.M1P1.mx:2,S")).unwrap();
+    symlink(
+        "../../../../outside/cur",
+        server.mail().join("example.com/alice/.Linked"),
+    )
+    .unwrap();
+    symlink(
+        "../new",
+        server.mail().join("example.com/alice/cur/18.M1P1.mx:2,S"),
+    )
+    .unwrap();
     let (set, _) = check(&server, &[], &[]);
     assert!(!set.join("mailboxes/example.com/mallory").exists());
     let names = members(&set);
-    assert!(!names.iter().any(|name| name.contains("17.M1P1")), "{names:?}");
+    assert!(
+        !names.iter().any(|name| name.contains("17.M1P1")),
+        "{names:?}"
+    );
 }
 
 #[test]
 fn each_name_of_a_hard_link_is_a_whole_message() {
     let server = Server::with_one_message();
     server.maildir("example.com/bob");
-    let first = server.message("example.com/bob/cur/18.M1P1.mx:2,S", b"Subject: to many\n\n");
+    let first = server.message(
+        "example.com/bob/cur/18.M1P1.mx:2,S",
+        b"Subject: to many\n\n",
+    );
     fs::hard_link(&first, server.mail().join("example.com/bob/new/18.M1P2.mx")).unwrap();
-    fs::hard_link(&first, server.mail().join("example.com/alice/new/18.M1P3.mx")).unwrap();
+    fs::hard_link(
+        &first,
+        server.mail().join("example.com/alice/new/18.M1P3.mx"),
+    )
+    .unwrap();
     let (set, _) = check(&server, &[], &[]);
     let bob = capture(
-        Command::new("tar").args(["--zstd", "-xOf", "mailboxes/example.com/bob/0001.tar.zst"]).current_dir(&set),
+        Command::new("tar")
+            .args(["--zstd", "-xOf", "mailboxes/example.com/bob/0001.tar.zst"])
+            .current_dir(&set),
     );
-    assert_eq!(String::from_utf8(bob).unwrap(), "Subject: to many\n\nSubject: to many\n\n");
+    assert_eq!(
+        String::from_utf8(bob).unwrap(),
+        "Subject: to many\n\nSubject: to many\n\n"
+    );
 }
 
 #[test]
 fn a_sparse_file_of_a_gibibyte() {
     let server = Server::with_one_message();
-    let path = server.message("example.com/alice/cur/18.M1P1.mx:2,S", b"Subject: holes\n\n");
+    let path = server.message(
+        "example.com/alice/cur/18.M1P1.mx:2,S",
+        b"Subject: holes\n\n",
+    );
     let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
     file.set_len(1 << 30).unwrap();
     let (set, _) = server.save_mail(DATE, &[]);
@@ -183,12 +267,20 @@ fn a_sparse_file_of_a_gibibyte() {
     assert!(stored < 1 << 20, "{stored} bytes for a hole");
     let script = r#"for a in mailboxes/example.com/alice/000[1-9].tar.zst; do
         tar --zstd -xOf "$a" example.com/alice/cur/18.M1P1.mx:2,S 2>/dev/null | cmp - "$0" && exit 0; done; exit 1"#;
-    let compared = Command::new("sh").args(["-c", script]).arg(&path).current_dir(&set).stderr(Stdio::null()).status();
+    let compared = Command::new("sh")
+        .args(["-c", script])
+        .arg(&path)
+        .current_dir(&set)
+        .stderr(Stdio::null())
+        .status();
     assert!(compared.unwrap().success());
 }
 
 fn list_bytes(set: &Path) -> u64 {
-    support::list_files(set).iter().map(|path| fs::metadata(set.join(path)).unwrap().len()).sum()
+    support::list_files(set)
+        .iter()
+        .map(|path| fs::metadata(set.join(path)).unwrap().len())
+        .sum()
 }
 
 #[test]
@@ -196,7 +288,10 @@ fn a_message_of_forty_megabytes_among_small_ones() {
     let server = Server::with_one_message();
     let noise = capture(Command::new("head").args(["-c", "40000000", "/dev/urandom"]));
     server.message("example.com/alice/cur/18.M1P1.mx:2,S", &noise);
-    server.message("example.com/alice/cur/19.M1P1.mx:2,S", b"Subject: after it\n\n");
+    server.message(
+        "example.com/alice/cur/19.M1P1.mx:2,S",
+        b"Subject: after it\n\n",
+    );
     let (_, outcome) = check(&server, &[], &[]);
     assert_eq!(outcome.data("end")[0]["totals"]["errors"], 0);
 }
@@ -204,9 +299,15 @@ fn a_message_of_forty_megabytes_among_small_ones() {
 #[test]
 fn what_programs_hold_while_they_work_is_left_out_and_mail_never_is() {
     let server = Server::empty();
-    for mailbox in ["example.com/alice", "example.com/alice/.Sent", "tmp/tmp", "example.com/tmp"] {
+    for mailbox in [
+        "example.com/alice",
+        "example.com/alice/.Sent",
+        "tmp/tmp",
+        "example.com/tmp",
+    ] {
         server.maildir(mailbox);
-        let file = |name: &str| drop(server.message(Path::new(mailbox).join(name), name.as_bytes()));
+        let file =
+            |name: &str| drop(server.message(Path::new(mailbox).join(name), name.as_bytes()));
         file("cur/17.M1P1.mx.lock");
         file("new/17.M1P2.mx.tmp");
         file("dovecot-uidlist");
@@ -219,16 +320,32 @@ fn what_programs_hold_while_they_work_is_left_out_and_mail_never_is() {
     server.message("example.com/alice/sieve/cur/b.tmp", b"stop;\n");
     server.message("example.com/alice/sieve/tmp/a.sieve", b"keep;\n");
     let mut left_out = Vec::new();
-    for mailbox in ["example.com/alice", "example.com/alice/.Sent", "tmp/tmp", "example.com/tmp"] {
-        for name in ["dovecot-uidlist.lock", "dovecot.index.tmp", "tmp/17.M1P3.mx", "tmp/deep"] {
+    for mailbox in [
+        "example.com/alice",
+        "example.com/alice/.Sent",
+        "tmp/tmp",
+        "example.com/tmp",
+    ] {
+        for name in [
+            "dovecot-uidlist.lock",
+            "dovecot.index.tmp",
+            "tmp/17.M1P3.mx",
+            "tmp/deep",
+        ] {
             left_out.push(format!("{mailbox}/{name}"));
         }
     }
     let left_out: Vec<&str> = left_out.iter().map(String::as_str).collect();
     let (set, outcome) = check(&server, &[], &left_out);
-    let messages = members(&set).into_iter().filter(|name| name.contains("/cur/") || name.contains("/new/")).count();
+    let messages = members(&set)
+        .into_iter()
+        .filter(|name| name.contains("/cur/") || name.contains("/new/"))
+        .count();
     assert_eq!(messages, 9);
-    assert_eq!(outcome.data("end")[0]["totals"]["scratch_files_left_out"], 8);
+    assert_eq!(
+        outcome.data("end")[0]["totals"]["scratch_files_left_out"],
+        8
+    );
 }
 
 #[test]
@@ -236,20 +353,46 @@ fn extended_attributes_and_acls() {
     let server = Server::with_one_message();
     let mail = server.mail();
     let message = mail.join("example.com/alice/cur/1767225600.M1P1.mx,S=14:2,S");
-    let supported = Command::new("setfattr").args(["-n", "user.probe", "-v", "x"]).arg(&mail).status().unwrap();
+    let supported = Command::new("setfattr")
+        .args(["-n", "user.probe", "-v", "x"])
+        .arg(&mail)
+        .status()
+        .unwrap();
     if !supported.success() {
-        return eprintln!("skipped: the file system of the temporary directory has no extended attributes");
+        return eprintln!(
+            "skipped: the file system of the temporary directory has no extended attributes"
+        );
     }
-    succeed(Command::new("setfattr").args(["-n", "user.mail.seen", "-v", "0sAAoNPf8="]).arg(&message));
-    succeed(Command::new("setfattr").args(["-n", "user.empty"]).arg(mail.join("example.com")));
-    succeed(Command::new("setfacl").args(["-m", "u:65534:r--"]).arg(&message));
-    succeed(Command::new("setfacl").args(["-d", "-m", "g:65534:rwx"]).arg(mail.join("example.com/alice/cur")));
+    succeed(
+        Command::new("setfattr")
+            .args(["-n", "user.mail.seen", "-v", "0sAAoNPf8="])
+            .arg(&message),
+    );
+    succeed(
+        Command::new("setfattr")
+            .args(["-n", "user.empty"])
+            .arg(mail.join("example.com")),
+    );
+    succeed(
+        Command::new("setfacl")
+            .args(["-m", "u:65534:r--"])
+            .arg(&message),
+    );
+    succeed(
+        Command::new("setfacl")
+            .args(["-d", "-m", "g:65534:rwx"])
+            .arg(mail.join("example.com/alice/cur")),
+    );
     support::settle();
     let (set, _) = server.save_mail(DATE, &[]);
     let restored = tempfile::tempdir().unwrap();
     unpack_mail_with(&set, restored.path(), &["--xattrs", "--xattrs-include=*"]);
     let expected = snapshot(&mail);
-    let kept = expected.entries().values().filter(|entry| !entry.xattrs.is_empty()).count();
+    let kept = expected
+        .entries()
+        .values()
+        .filter(|entry| !entry.xattrs.is_empty())
+        .count();
     assert_eq!(kept, 4, "the test has set attributes on four entries");
     expected.assert_same(&snapshot(restored.path()));
 }
@@ -266,10 +409,21 @@ fn times_before_1970_and_long_from_now() {
         ("6", "2200-01-01 00:00:00.123456789"),
     ];
     for (number, time) in times {
-        let path = server.message(format!("example.com/alice/cur/{number}.M1P1.mx:2,S"), time.as_bytes());
-        succeed(Command::new("touch").args(["-d", &format!("{time} UTC")]).arg(&path));
+        let path = server.message(
+            format!("example.com/alice/cur/{number}.M1P1.mx:2,S"),
+            time.as_bytes(),
+        );
+        succeed(
+            Command::new("touch")
+                .args(["-d", &format!("{time} UTC")])
+                .arg(&path),
+        );
     }
-    succeed(Command::new("touch").args(["-d", "1960-02-29 12:00:00.25 UTC"]).arg(server.mail().join("example.com")));
+    succeed(
+        Command::new("touch")
+            .args(["-d", "1960-02-29 12:00:00.25 UTC"])
+            .arg(server.mail().join("example.com")),
+    );
     check(&server, &[], &[]);
 }
 
@@ -277,14 +431,26 @@ fn times_before_1970_and_long_from_now() {
 fn pipes_and_sockets_are_named_in_a_warning() {
     let server = Server::with_one_message();
     let alice = server.mail().join("example.com/alice");
-    succeed(Command::new("mkfifo").arg(alice.join("pipe")).arg(server.mail().join("fifo of the root")));
+    succeed(
+        Command::new("mkfifo")
+            .arg(alice.join("pipe"))
+            .arg(server.mail().join("fifo of the root")),
+    );
     let _listener = std::os::unix::net::UnixListener::bind(alice.join("cur/socket")).unwrap();
-    let left_out = ["example.com/alice/pipe", "example.com/alice/cur/socket", "fifo of the root"];
+    let left_out = [
+        "example.com/alice/pipe",
+        "example.com/alice/cur/socket",
+        "fifo of the root",
+    ];
     let (set, outcome) = check(&server, &[], &left_out);
     let log = fs::read_to_string(set.join("backup.log")).unwrap();
     for name in left_out {
         let warning = format!("warning: {name} is a socket, a named pipe or a device");
-        assert!(outcome.stderr.contains(&warning) && log.contains(&warning), "{warning}:\n{}\n{log}", outcome.stderr);
+        assert!(
+            outcome.stderr.contains(&warning) && log.contains(&warning),
+            "{warning}:\n{}\n{log}",
+            outcome.stderr
+        );
     }
 }
 
@@ -294,12 +460,29 @@ fn files_above_the_mailboxes() {
     server.message("README", b"of the root\n");
     server.message("example.com/aliases", b"of the domain\n");
     server.message("example.com/cur", b"a file with the name of a directory\n");
-    fs::set_permissions(server.mail().join("example.com"), fs::Permissions::from_mode(0o2750)).unwrap();
+    fs::set_permissions(
+        server.mail().join("example.com"),
+        fs::Permissions::from_mode(0o2750),
+    )
+    .unwrap();
     let (set, _) = check(&server, &[], &[]);
-    let above = capture(Command::new("tar").args(["--zstd", "-tf", "mailboxes/_root/0000.tar.zst"]).current_dir(set));
+    let above = capture(
+        Command::new("tar")
+            .args(["--zstd", "-tf", "mailboxes/_root/0000.tar.zst"])
+            .current_dir(set),
+    );
     let mut names: Vec<&str> = std::str::from_utf8(&above).unwrap().lines().collect();
     names.sort_unstable();
-    assert_eq!(names, ["./", "README", "example.com/", "example.com/aliases", "example.com/cur"]);
+    assert_eq!(
+        names,
+        [
+            "./",
+            "README",
+            "example.com/",
+            "example.com/aliases",
+            "example.com/cur"
+        ]
+    );
 }
 
 #[test]
@@ -308,7 +491,10 @@ fn mailboxes_of_other_depths() {
         let server = Server::empty();
         for mailbox in mailboxes {
             server.maildir(mailbox);
-            server.message(Path::new(mailbox).join("cur/17.M1P1.mx:2,S"), mailbox.as_bytes());
+            server.message(
+                Path::new(mailbox).join("cur/17.M1P1.mx:2,S"),
+                mailbox.as_bytes(),
+            );
             server.message(Path::new(mailbox).join("subscriptions"), b"V\t2\n");
         }
         let (set, _) = check(&server, &["--mailbox-depth", depth], &[]);
@@ -323,13 +509,27 @@ fn mailboxes_of_other_depths() {
     };
     check_depth("0", &["."], &["_root"]);
     check_depth("0", &["example.com/alice"], &["_root"]);
-    check_depth("1", &["alice", "_root"], &["_root", "_root.mailbox", "alice"]);
+    check_depth(
+        "1",
+        &["alice", "_root"],
+        &["_root", "_root.mailbox", "alice"],
+    );
     check_depth("1", &["example.com/alice"], &["_root", "example.com"]);
-    check_depth("2", &["_root/alice", "_root/_root"], &["_root", "_root/_root", "_root/alice"]);
+    check_depth(
+        "2",
+        &["_root/alice", "_root/_root"],
+        &["_root", "_root/_root", "_root/alice"],
+    );
     check_depth(
         "3",
         &["example.com/a/alice", "example.com/b"],
-        &["_root", "example.com/a/alice", "example.com/b/cur", "example.com/b/new", "example.com/b/tmp"],
+        &[
+            "_root",
+            "example.com/a/alice",
+            "example.com/b/cur",
+            "example.com/b/new",
+            "example.com/b/tmp",
+        ],
     );
 }
 
@@ -338,7 +538,10 @@ fn two_mailboxes_never_share_a_directory_of_the_set() {
     let server = Server::empty();
     for mailbox in ["_root", "_root.mailbox", "_root.mailbox.mailbox"] {
         server.maildir(mailbox);
-        server.message(Path::new(mailbox).join("cur/17.M1P1.mx:2,S"), mailbox.as_bytes());
+        server.message(
+            Path::new(mailbox).join("cur/17.M1P1.mx:2,S"),
+            mailbox.as_bytes(),
+        );
     }
     check(&server, &["--mailbox-depth", "1"], &[]);
 }
@@ -348,7 +551,10 @@ fn what_cannot_be_read_is_named_and_the_set_is_kept_apart() {
     let server = Server::with_one_message();
     let file = server.message("example.com/alice/cur/18.M1P1.mx:2,S", b"unreadable\n");
     server.maildir("example.com/alice/.Closed");
-    server.message("example.com/alice/.Closed/cur/19.M1P1.mx:2,S", b"out of reach\n");
+    server.message(
+        "example.com/alice/.Closed/cur/19.M1P1.mx:2,S",
+        b"out of reach\n",
+    );
     let dir = server.mail().join("example.com/alice/.Closed");
     server.save_mail(DATE, &[]);
     for path in [&file, &dir] {
@@ -364,16 +570,32 @@ fn what_cannot_be_read_is_named_and_the_set_is_kept_apart() {
         .map(|error| (error["path"].as_str().unwrap_or_default().to_owned(), error))
         .collect();
     let named: Vec<&str> = errors.keys().map(String::as_str).collect();
-    assert_eq!(named, ["example.com/alice/.Closed", "example.com/alice/cur/18.M1P1.mx:2,S"], "{errors:#?}");
+    assert_eq!(
+        named,
+        [
+            "example.com/alice/.Closed",
+            "example.com/alice/cur/18.M1P1.mx:2,S"
+        ],
+        "{errors:#?}"
+    );
     for error in errors.values() {
         assert_eq!(error["component"], "mailboxes");
-        assert!(error["causes"][0].as_str().unwrap().contains("ermission denied"), "{error}");
+        assert!(
+            error["causes"][0]
+                .as_str()
+                .unwrap()
+                .contains("ermission denied"),
+            "{error}"
+        );
     }
     assert_eq!(outcome.data("end")[0]["status"], "incomplete");
     assert_eq!(server.daily(), [DATE, "2026-11-24.incomplete"]);
     let kept = server.set("daily/2026-11-24.incomplete");
     assert_sums(&kept);
-    assert_eq!(members(&kept), ["example.com/alice/cur/1767225600.M1P1.mx,S=14:2,S"]);
+    assert_eq!(
+        members(&kept),
+        ["example.com/alice/cur/1767225600.M1P1.mx,S=14:2,S"]
+    );
     for artifact in outcome.data("artifact") {
         assert_eq!(artifact["set"], "daily/2026-11-24.incomplete");
     }
@@ -383,10 +605,20 @@ fn what_cannot_be_read_is_named_and_the_set_is_kept_apart() {
 fn an_unreadable_mail_root_is_named() {
     let server = Server::with_one_message();
     fs::set_permissions(server.mail(), fs::Permissions::from_mode(0o000)).unwrap();
-    let args = ["--component", "mailboxes", "--component", "config", "--date", DATE];
+    let args = [
+        "--component",
+        "mailboxes",
+        "--component",
+        "config",
+        "--date",
+        DATE,
+    ];
     let outcome = server.run_unprivileged(&args);
     fs::set_permissions(server.mail(), fs::Permissions::from_mode(0o755)).unwrap();
-    let outcome = outcome.assert_code(1).assert_stderr("error:").assert_stderr("read the mail root");
+    let outcome = outcome
+        .assert_code(1)
+        .assert_stderr("error:")
+        .assert_stderr("read the mail root");
     assert_eq!(outcome.data("error")[0]["component"], "mailboxes");
     assert_eq!(server.daily(), [format!("{DATE}.incomplete")]);
 }

@@ -1,4 +1,5 @@
-//! What a set is on the disk: layout, modes, digests, records, and that the stock programs open all of it.
+//! What a set is on the disk: layout, modes, digests, records, and that the stock programs open all
+//! of it.
 #![expect(clippy::unwrap_used, reason = "a fixture that fails ends the test")]
 
 mod support;
@@ -11,7 +12,9 @@ use std::process::Command;
 use mail_tests::mariadb::MariaDb;
 use mail_tests::tree::snapshot;
 use serde_json::Value;
-use support::{Server, assert_sums, capture, inode, list_files, sha256, succeed, unpack_archive, unpack_mail};
+use support::{
+    Server, assert_sums, capture, inode, list_files, sha256, succeed, unpack_archive, unpack_mail,
+};
 
 /// A set of five components, of a server with one message.
 const LAYOUT: &str = "\
@@ -35,16 +38,24 @@ ssl/certbot.tar.zst
 #[test]
 fn a_set_has_the_documented_layout() {
     let server = Server::with_one_message().and_database();
-    server.run(&["--daily", "--date", "2026-11-23"]).assert_code(0);
+    server
+        .run(&["--daily", "--date", "2026-11-23"])
+        .assert_code(0);
     let set = server.set("daily/2026-11-23");
-    let files =
-        capture(Command::new("sh").args(["-c", "find . -type f -printf '%P\\n' | LC_ALL=C sort"]).current_dir(&set));
+    let files = capture(
+        Command::new("sh")
+            .args(["-c", "find . -type f -printf '%P\\n' | LC_ALL=C sort"])
+            .current_dir(&set),
+    );
     assert_eq!(String::from_utf8(files).unwrap(), LAYOUT);
     let odd_modes = capture(
         Command::new("find")
             .arg(&set)
             .args(["(", "-type", "d", "!", "-perm", "700", ")", "-o"])
-            .args(["(", "-type", "f", "!", "-perm", "600", ")", "-o", "!", "-type", "d", "!", "-type", "f"]),
+            .args([
+                "(", "-type", "f", "!", "-perm", "600", ")", "-o", "!", "-type", "d", "!", "-type",
+                "f",
+            ]),
     );
     assert_eq!(String::from_utf8(odd_modes).unwrap(), "");
     assert_eq!(server.latest().as_deref(), Some("daily/2026-11-23"));
@@ -58,9 +69,15 @@ fn records_are_true() {
     let outcome = server.run(&["--date", "2026-11-23"]).assert_code(0);
     let set = server.set("daily/2026-11-23");
     let manifest = fs::read_to_string(set.join("manifest.jsonl")).unwrap();
-    let records: Vec<Value> = manifest.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let records: Vec<Value> = manifest
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     mail_tests::schema::Schema::open().assert_valid(&records);
-    let kinds: Vec<&str> = records.iter().map(|record| record["type"].as_str().unwrap()).collect();
+    let kinds: Vec<&str> = records
+        .iter()
+        .map(|record| record["type"].as_str().unwrap())
+        .collect();
     let mut expected = vec!["artifact"; 12];
     expected.insert(0, "begin");
     expected.push("end");
@@ -71,15 +88,29 @@ fn records_are_true() {
     assert_eq!(begin["root"], server.root().to_str().unwrap());
     assert_eq!(records[13]["data"]["status"], "ok");
     let of_stdout: Vec<Value> = outcome.data("artifact");
-    let of_manifest: Vec<&Value> = records[1..13].iter().map(|record| &record["data"]).collect();
+    let of_manifest: Vec<&Value> = records[1..13]
+        .iter()
+        .map(|record| &record["data"])
+        .collect();
     assert_eq!(of_stdout.iter().collect::<Vec<_>>(), of_manifest);
     for artifact in &of_stdout {
         let path = set.join(artifact["path"].as_str().unwrap());
-        assert_eq!(artifact["bytes"], fs::metadata(&path).unwrap().len(), "{}", path.display());
+        assert_eq!(
+            artifact["bytes"],
+            fs::metadata(&path).unwrap().len(),
+            "{}",
+            path.display()
+        );
         assert_eq!(artifact["sha256"], sha256(&path), "{}", path.display());
     }
     let log = fs::read_to_string(set.join("backup.log")).unwrap();
-    for part in ["daily/2026-11-23", "status ok", "mailboxes", "mysql", "sha256sum -c"] {
+    for part in [
+        "daily/2026-11-23",
+        "status ok",
+        "mailboxes",
+        "mysql",
+        "sha256sum -c",
+    ] {
         assert!(log.contains(part), "no {part:?} in the log:\n{log}");
     }
 }
@@ -100,7 +131,9 @@ fn the_log_says_how_to_unpack_everything() {
     server.message("README", b"a file of the mail root\n");
     let (set, _) = server.save_mail("2026-11-23", &[]);
     let log = fs::read_to_string(set.join("backup.log")).unwrap();
-    let (_, command) = log.split_once("Unpack mail:").expect("the log names a command");
+    let (_, command) = log
+        .split_once("Unpack mail:")
+        .expect("the log names a command");
     let (command, _) = command.split_once("Load databases:").unwrap();
     let restored = tempfile::tempdir().unwrap();
     let command = command.replace("NEW_DIR", restored.path().to_str().unwrap());
@@ -111,9 +144,26 @@ fn the_log_says_how_to_unpack_everything() {
 #[test]
 fn tar_gives_configuration_certificates_and_keys_back() {
     let server = Server::empty();
-    std::os::unix::fs::symlink("privkey1.pem", server.path("certbot/conf/live/mx/privkey.pem")).unwrap();
-    fs::set_permissions(server.path("certbot/conf/live"), fs::Permissions::from_mode(0o700)).unwrap();
-    let args = ["--component", "config", "--component", "ssl", "--component", "dkim", "--date", "2026-11-23"];
+    std::os::unix::fs::symlink(
+        "privkey1.pem",
+        server.path("certbot/conf/live/mx/privkey.pem"),
+    )
+    .unwrap();
+    fs::set_permissions(
+        server.path("certbot/conf/live"),
+        fs::Permissions::from_mode(0o700),
+    )
+    .unwrap();
+    let args = [
+        "--component",
+        "config",
+        "--component",
+        "ssl",
+        "--component",
+        "dkim",
+        "--date",
+        "2026-11-23",
+    ];
     server.run(&args).assert_code(0);
     let set = server.set("daily/2026-11-23");
     let check = |archive: &str, source: &str| {
@@ -124,8 +174,14 @@ fn tar_gives_configuration_certificates_and_keys_back() {
     check("config/config.tar.zst", "config");
     check("ssl/certbot.tar.zst", "certbot");
     check("dkim/dkim.tar.zst", "config/opendkim");
-    for (copy, source) in [("config/docker-compose.yml", "docker-compose.yml"), ("config/env", ".env")] {
-        assert_eq!(fs::read(set.join(copy)).unwrap(), fs::read(server.path(source)).unwrap());
+    for (copy, source) in [
+        ("config/docker-compose.yml", "docker-compose.yml"),
+        ("config/env", ".env"),
+    ] {
+        assert_eq!(
+            fs::read(set.join(copy)).unwrap(),
+            fs::read(server.path(source)).unwrap()
+        );
     }
     assert_sums(&set);
 }
@@ -139,29 +195,46 @@ fn mariadb_loads_the_dump() {
         "CREATE DATABASE `web-mail`; CREATE TABLE `web-mail`.t (a INT PRIMARY KEY, b BLOB);
                   INSERT INTO `web-mail`.t VALUES (1, x'00270a0d5c'), (2, NULL)",
     );
-    let facts =
-        || database.sql("USE `web-mail`; CHECKSUM TABLE t; SHOW CREATE TABLE t; SELECT a, HEX(b) FROM t ORDER BY a");
+    let facts = || {
+        database.sql("USE `web-mail`; CHECKSUM TABLE t; SHOW CREATE TABLE t; SELECT a, HEX(b) FROM t ORDER BY a")
+    };
     let before = facts();
-    let run = server.tool(&["--component", "mysql", "--date", "2026-11-23"]).env("MYSQL_DATABASES", "web-mail").run();
+    let run = server
+        .tool(&["--component", "mysql", "--date", "2026-11-23"])
+        .env("MYSQL_DATABASES", "web-mail")
+        .run();
     assert_eq!(run.assert_code(0).data("artifact").len(), 2);
     let set = server.set("daily/2026-11-23");
     assert_sums(&set);
     database.sql("DROP DATABASE `web-mail`");
-    let sql = capture(Command::new("zstd").args(["-dcq", "mysql/web-mail.sql.zst"]).current_dir(&set));
+    let sql = capture(
+        Command::new("zstd")
+            .args(["-dcq", "mysql/web-mail.sql.zst"])
+            .current_dir(&set),
+    );
     database.load("", &sql);
     assert_eq!(facts(), before);
     database.sql("DROP DATABASE `web-mail`");
-    succeed(Command::new("zstd").args(["-tq", "mysql/_accounts.sql.zst"]).current_dir(&set));
+    succeed(
+        Command::new("zstd")
+            .args(["-tq", "mysql/_accounts.sql.zst"])
+            .current_dir(&set),
+    );
 }
 
 #[test]
 fn weeks_have_the_names_that_date_gives_them() {
     let server = Server::with_one_message();
-    // The first days of a year before its Sunday, a year that begins on Sunday, an ordinary day, the last of a year.
+    // The first days of a year before its Sunday, a year that begins on Sunday, an ordinary day,
+    // the last of a year.
     for date in ["2026-01-01", "2023-01-01", "2026-11-23", "2028-12-31"] {
-        server.run(&["--weekly", "--component", "mailboxes", "--date", date]).assert_code(0);
+        server
+            .run(&["--weekly", "--component", "mailboxes", "--date", date])
+            .assert_code(0);
         let name = capture(Command::new("date").args(["-d", date, "+%Y-week-%U"]));
-        let set = server.set("weekly").join(String::from_utf8(name).unwrap().trim_end());
+        let set = server
+            .set("weekly")
+            .join(String::from_utf8(name).unwrap().trim_end());
         assert_sums(&set);
     }
     assert_eq!(fs::read_dir(server.set("weekly")).unwrap().count(), 4);
@@ -170,11 +243,15 @@ fn weeks_have_the_names_that_date_gives_them() {
 #[test]
 fn a_set_is_of_today_unless_a_date_is_given() {
     let server = Server::with_one_message();
-    let today = || String::from_utf8(capture(Command::new("date").args(["-u", "+%Y-%m-%d"]))).unwrap();
+    let today =
+        || String::from_utf8(capture(Command::new("date").args(["-u", "+%Y-%m-%d"]))).unwrap();
     let before = today();
     server.run(&["--component", "mailboxes"]).assert_code(0);
     let made = server.daily();
-    assert!([before, today()].iter().any(|day| made == [day.trim_end()]), "{made:?}");
+    assert!(
+        [before, today()].iter().any(|day| made == [day.trim_end()]),
+        "{made:?}"
+    );
 }
 
 #[test]
@@ -183,7 +260,10 @@ fn a_second_run_of_the_day_replaces_the_set() {
     let set = server.set("daily/2026-11-23");
     server.run(&["--date", "2026-11-23"]).assert_code(0);
     let (first, directory) = (sha256(&set.join("manifest.jsonl")), inode(&set));
-    server.message("example.com/alice/new/1767225700.M1P2.mx", b"Subject: two\n\n");
+    server.message(
+        "example.com/alice/new/1767225700.M1P2.mx",
+        b"Subject: two\n\n",
+    );
     server.run(&["--date", "2026-11-23"]).assert_code(0);
     assert_ne!(sha256(&set.join("manifest.jsonl")), first);
     assert_ne!(inode(&set), directory);
@@ -207,9 +287,20 @@ fn unchanged_segments_are_linked_unless_everything_is_read() {
     let (first, _) = server.save_mail("2026-11-23", &[]);
     let (linked, _) = server.save_mail("2026-11-24", &[]);
     let (full, _) = server.save_mail("2026-11-25", &["--full"]);
-    server.run(&["--weekly", "--component", "mailboxes", "--date", "2026-11-25"]).assert_code(0);
+    server
+        .run(&[
+            "--weekly",
+            "--component",
+            "mailboxes",
+            "--date",
+            "2026-11-25",
+        ])
+        .assert_code(0);
     let weekly = server.set("weekly/2026-week-47");
-    let mail: Vec<_> = list_files(&first).into_iter().filter(|path| path.starts_with("mailboxes")).collect();
+    let mail: Vec<_> = list_files(&first)
+        .into_iter()
+        .filter(|path| path.starts_with("mailboxes"))
+        .collect();
     assert!(mail.len() > 6, "{mail:?}");
     for path in &mail {
         let of = |set: &Path| inode(&set.join(path));
@@ -228,7 +319,10 @@ fn unchanged_segments_are_linked_unless_everything_is_read() {
 fn a_set_stands_by_itself() {
     let server = Server::with_mail(200, 2);
     let (first, _) = server.save_mail("2026-11-23", &[]);
-    server.message("example.com/alice/new/1767225700.M1P2.mx", b"Subject: two\n\n");
+    server.message(
+        "example.com/alice/new/1767225700.M1P2.mx",
+        b"Subject: two\n\n",
+    );
     let (second, _) = server.save_mail("2026-11-24", &[]);
     fs::remove_dir_all(&first).unwrap();
     assert_sums(&second);
@@ -242,9 +336,24 @@ fn a_set_stands_by_itself() {
 #[test]
 fn a_terminal_gets_a_table() {
     let server = Server::with_one_message();
-    let outcome = server.tool(&["--component", "mailboxes", "--format", "text", "--date", "2026-11-23"]).run();
+    let outcome = server
+        .tool(&[
+            "--component",
+            "mailboxes",
+            "--format",
+            "text",
+            "--date",
+            "2026-11-23",
+        ])
+        .run();
     let text = outcome.assert_code(0).text();
-    assert!(text.contains("mailboxes/example.com/alice/0001.tar.zst") && !text.contains('{'), "{text}");
-    let quiet = server.tool(&["--component", "mailboxes", "-q", "--date", "2026-11-24"]).run().assert_code(0);
+    assert!(
+        text.contains("mailboxes/example.com/alice/0001.tar.zst") && !text.contains('{'),
+        "{text}"
+    );
+    let quiet = server
+        .tool(&["--component", "mailboxes", "-q", "--date", "2026-11-24"])
+        .run()
+        .assert_code(0);
     assert_eq!(quiet.stderr, "");
 }

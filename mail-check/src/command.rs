@@ -28,11 +28,20 @@ pub(crate) enum CommandError {
     #[error("{program} gave no answer within {} s", within.as_secs_f64())]
     TimedOut { program: String, within: Duration },
     #[error("{program} failed ({status}): {}", words.trim())]
-    Failed { program: String, status: ExitStatus, words: String },
+    Failed {
+        program: String,
+        status: ExitStatus,
+        words: String,
+    },
 }
 
-/// Runs `program`, in English and with nothing on its stdin, and gives what it said, whatever its exit status.
-pub(crate) fn run(program: &str, args: &[impl AsRef<OsStr>], within: Duration) -> Result<Answer, CommandError> {
+/// Runs `program`, in English and with nothing on its stdin, and gives what it said, whatever its
+/// exit status.
+pub(crate) fn run(
+    program: &str,
+    args: &[impl AsRef<OsStr>],
+    within: Duration,
+) -> Result<Answer, CommandError> {
     run_with(program, args, None, within)
 }
 
@@ -55,13 +64,22 @@ fn run_with(
     let started = Command::new(program)
         .args(args)
         .env("LC_ALL", "C")
-        .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
+        .stdin(if input.is_some() {
+            Stdio::piped()
+        } else {
+            Stdio::null()
+        })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn();
     let mut child = started.map_err(|source| match source.kind() {
-        io::ErrorKind::NotFound => CommandError::Absent { program: program.to_owned() },
-        _ => CommandError::Run { program: program.to_owned(), source },
+        io::ErrorKind::NotFound => CommandError::Absent {
+            program: program.to_owned(),
+        },
+        _ => CommandError::Run {
+            program: program.to_owned(),
+            source,
+        },
     })?;
     let deadline = Instant::now() + within;
     if let (Some(mut stdin), Some(input)) = (child.stdin.take(), input) {
@@ -76,13 +94,23 @@ fn run_with(
         let _ = child.wait();
     }
     match answer {
-        Some(answer) => answer.map_err(|source| CommandError::Run { program: program.to_owned(), source }),
-        None => Err(CommandError::TimedOut { program: program.to_owned(), within }),
+        Some(answer) => answer.map_err(|source| CommandError::Run {
+            program: program.to_owned(),
+            source,
+        }),
+        None => Err(CommandError::TimedOut {
+            program: program.to_owned(),
+            within,
+        }),
     }
 }
 
 /// As [`run`], where every exit status but 0 is an error.
-pub(crate) fn output(program: &str, args: &[impl AsRef<OsStr>], within: Duration) -> Result<String, CommandError> {
+pub(crate) fn output(
+    program: &str,
+    args: &[impl AsRef<OsStr>],
+    within: Duration,
+) -> Result<String, CommandError> {
     succeeded(program, run(program, args, within)?)
 }
 
@@ -90,8 +118,16 @@ fn succeeded(program: &str, answer: Answer) -> Result<String, CommandError> {
     if answer.status.success() {
         return Ok(answer.stdout);
     }
-    let words = if answer.stderr.trim().is_empty() { answer.stdout } else { answer.stderr };
-    Err(CommandError::Failed { program: program.to_owned(), status: answer.status, words })
+    let words = if answer.stderr.trim().is_empty() {
+        answer.stdout
+    } else {
+        answer.stderr
+    };
+    Err(CommandError::Failed {
+        program: program.to_owned(),
+        status: answer.status,
+        words,
+    })
 }
 
 /// `None` when the deadline passes first.
@@ -101,16 +137,23 @@ fn wait(
     stdout: &Receiver<String>,
     stderr: &Receiver<String>,
 ) -> Option<io::Result<Answer>> {
-    let rest =
-        |receiver: &Receiver<String>| match receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            Ok(text) => Some(text),
-            Err(RecvTimeoutError::Disconnected) => Some(String::new()),
-            Err(RecvTimeoutError::Timeout) => None,
-        };
+    let rest = |receiver: &Receiver<String>| match receiver
+        .recv_timeout(deadline.saturating_duration_since(Instant::now()))
+    {
+        Ok(text) => Some(text),
+        Err(RecvTimeoutError::Disconnected) => Some(String::new()),
+        Err(RecvTimeoutError::Timeout) => None,
+    };
     let (stdout, stderr) = (rest(stdout)?, rest(stderr)?);
     loop {
         match child.try_wait() {
-            Ok(Some(status)) => return Some(Ok(Answer { status, stdout, stderr })),
+            Ok(Some(status)) => {
+                return Some(Ok(Answer {
+                    status,
+                    stdout,
+                    stderr,
+                }));
+            }
             Err(error) => return Some(Err(error)),
             Ok(None) if Instant::now() >= deadline => return None,
             // It has closed its output, and ends within moments.
@@ -140,18 +183,35 @@ mod tests {
 
     #[test]
     fn what_a_program_says_comes_back() {
-        assert_eq!(output("sh", &["-c", "echo a; echo b >&2"], LONG).unwrap(), "a\n");
-        let failed = output("sh", &["-c", "echo broken >&2; exit 3"], LONG).unwrap_err().to_string();
+        assert_eq!(
+            output("sh", &["-c", "echo a; echo b >&2"], LONG).unwrap(),
+            "a\n"
+        );
+        let failed = output("sh", &["-c", "echo broken >&2; exit 3"], LONG)
+            .unwrap_err()
+            .to_string();
         assert_eq!(failed, "sh failed (exit status: 3): broken");
-        let absent = output("no-such-program", &["x"], LONG).unwrap_err().to_string();
+        let absent = output("no-such-program", &["x"], LONG)
+            .unwrap_err()
+            .to_string();
         assert_eq!(absent, "no-such-program is not installed");
     }
 
     #[test]
     fn a_program_is_fed_whether_it_eats_or_not() {
         let much = vec![b'x'; 1 << 20];
-        assert_eq!(feed("wc", &["-c"], much.clone(), LONG).unwrap().trim(), "1048576");
-        let refused = feed("sh", &["-c", "exec 0<&-; echo full >&2; exit 75"], much, LONG).unwrap_err().to_string();
+        assert_eq!(
+            feed("wc", &["-c"], much.clone(), LONG).unwrap().trim(),
+            "1048576"
+        );
+        let refused = feed(
+            "sh",
+            &["-c", "exec 0<&-; echo full >&2; exit 75"],
+            much,
+            LONG,
+        )
+        .unwrap_err()
+        .to_string();
         assert_eq!(refused, "sh failed (exit status: 75): full");
     }
 

@@ -18,7 +18,10 @@ use crate::told::Told;
 /// Does what the plan says.
 pub(crate) fn execute(plan: Plan, session: &Session) -> (Exit, BTreeMap<String, u64>) {
     for group in plan.left_out {
-        session.report.info(format!("{} is left out: nothing is configured for it", group.name()));
+        session.report.info(format!(
+            "{} is left out: nothing is configured for it",
+            group.name()
+        ));
     }
     let begun = plan.notifier.as_ref().map(Notifier::begin);
     let started = Instant::now();
@@ -36,7 +39,11 @@ pub(crate) fn execute(plan: Plan, session: &Session) -> (Exit, BTreeMap<String, 
             findings.push(finding.clone());
         });
     }
-    let mut told = Told { session, findings, context: &plan.context };
+    let mut told = Told {
+        session,
+        findings,
+        context: &plan.context,
+    };
     if let Some(path) = &plan.prometheus {
         told.metrics(path, started.elapsed());
     }
@@ -52,7 +59,8 @@ pub(crate) fn execute(plan: Plan, session: &Session) -> (Exit, BTreeMap<String, 
     (Exit::Checked(worst), totals(&findings, session))
 }
 
-/// Judges what comes on stdin while it is passed on. Checks that others made count as if they were made here, and are not told again.
+/// Judges what comes on stdin while it is passed on. Checks that others made count as if they were
+/// made here, and are not told again.
 fn judge_records(session: &Session) -> Vec<Finding> {
     let facts = Facts::pass(session, io::stdin().lock());
     let mut findings = stream::judge(&facts);
@@ -70,15 +78,20 @@ fn totals(findings: &[Finding], session: &Session) -> BTreeMap<String, u64> {
         ("critical", Status::Critical),
         ("unknown", Status::Unknown),
     ];
-    let mut totals: BTreeMap<String, u64> =
-        statuses.iter().map(|(name, status)| ((*name).to_owned(), count(findings, *status))).collect();
+    let mut totals: BTreeMap<String, u64> = statuses
+        .iter()
+        .map(|(name, status)| ((*name).to_owned(), count(findings, *status)))
+        .collect();
     totals.insert("checks".to_owned(), findings.len() as u64);
     totals.insert("errors".to_owned(), session.errors().len() as u64);
     totals
 }
 
 fn count(findings: &[Finding], status: Status) -> u64 {
-    findings.iter().filter(|finding| finding.status == status).count() as u64
+    findings
+        .iter()
+        .filter(|finding| finding.status == status)
+        .count() as u64
 }
 
 /// One line, as Nagios shows it.

@@ -37,44 +37,79 @@ impl Finding {
         target: impl Into<String>,
         message: impl Into<String>,
     ) -> Self {
-        Self { name: name.into(), target: target.into(), status, measure: None, message: message.into() }
+        Self {
+            name: name.into(),
+            target: target.into(),
+            status,
+            measure: None,
+            message: message.into(),
+        }
     }
 
-    pub(crate) fn ok(name: impl Into<String>, target: impl Into<String>, message: impl Into<String>) -> Self {
+    pub(crate) fn ok(
+        name: impl Into<String>,
+        target: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Self {
         Self::new(Status::Ok, name, target, message)
     }
 
-    pub(crate) fn warning(name: impl Into<String>, target: impl Into<String>, message: impl Into<String>) -> Self {
+    pub(crate) fn warning(
+        name: impl Into<String>,
+        target: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Self {
         Self::new(Status::Warning, name, target, message)
     }
 
-    pub(crate) fn critical(name: impl Into<String>, target: impl Into<String>, message: impl Into<String>) -> Self {
+    pub(crate) fn critical(
+        name: impl Into<String>,
+        target: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Self {
         Self::new(Status::Critical, name, target, message)
     }
 
-    pub(crate) fn unknown(name: impl Into<String>, target: impl Into<String>, message: impl Into<String>) -> Self {
+    pub(crate) fn unknown(
+        name: impl Into<String>,
+        target: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Self {
         Self::new(Status::Unknown, name, target, message)
     }
 
     /// Adds what was measured, and judges it by `limits`: the status becomes the worse of the two.
     pub(crate) fn under(mut self, value: f64, unit: &'static str, limits: Ceiling) -> Self {
         self.status = worse(self.status, limits.judge(value));
-        self.measure =
-            Some(Measure { value: rounded(value), unit, warning: limits.warning, critical: limits.critical });
+        self.measure = Some(Measure {
+            value: rounded(value),
+            unit,
+            warning: limits.warning,
+            critical: limits.critical,
+        });
         self
     }
 
     /// As [`Finding::under`], where small values are bad.
     pub(crate) fn above(mut self, value: f64, unit: &'static str, limits: Floor) -> Self {
         self.status = worse(self.status, limits.judge(value));
-        self.measure =
-            Some(Measure { value: rounded(value), unit, warning: limits.warning, critical: limits.critical });
+        self.measure = Some(Measure {
+            value: rounded(value),
+            unit,
+            warning: limits.warning,
+            critical: limits.critical,
+        });
         self
     }
 
     /// Adds what was measured, without limits.
     pub(crate) fn measured(mut self, value: f64, unit: &'static str) -> Self {
-        self.measure = Some(Measure { value: rounded(value), unit, warning: None, critical: None });
+        self.measure = Some(Measure {
+            value: rounded(value),
+            unit,
+            warning: None,
+            critical: None,
+        });
         self
     }
 }
@@ -109,14 +144,20 @@ pub(crate) fn worse(a: Status, b: Status) -> Status {
 
 /// The worst of all; nothing checked is unknown, never ok.
 pub(crate) fn worst_of(findings: &[Finding]) -> Status {
-    findings.iter().map(|finding| finding.status).reduce(worse).unwrap_or(Status::Unknown)
+    findings
+        .iter()
+        .map(|finding| finding.status)
+        .reduce(worse)
+        .unwrap_or(Status::Unknown)
 }
 
 /// Each target of each check once, with the worst that was found of it.
 pub(crate) fn worst_by_target(findings: &[Finding]) -> Vec<&Finding> {
     let mut worst: BTreeMap<(&str, &str), &Finding> = BTreeMap::new();
     for finding in findings {
-        let known = worst.entry((&finding.name, &finding.target)).or_insert(finding);
+        let known = worst
+            .entry((&finding.name, &finding.target))
+            .or_insert(finding);
         if severity(finding.status) > severity(known.status) {
             *known = finding;
         }
@@ -162,11 +203,19 @@ mod tests {
 
     #[test]
     fn a_measure_judges_and_is_in_the_record() {
-        let finding = Finding::ok("disk", "/", "80 % used").under(80.0, "percent", Ceiling::new(80.0, 95.0));
+        let finding =
+            Finding::ok("disk", "/", "80 % used").under(80.0, "percent", Ceiling::new(80.0, 95.0));
         let check = Check::from(&finding);
-        assert_eq!((check.status, check.value, check.critical), (Status::Warning, Some(80.0), Some(95.0)));
+        assert_eq!(
+            (check.status, check.value, check.critical),
+            (Status::Warning, Some(80.0), Some(95.0))
+        );
         // What is already worse stays so.
-        let down = Finding::critical("imap", "host", "down").under(0.1, "seconds", Ceiling::new(5.0, 10.0));
+        let down = Finding::critical("imap", "host", "down").under(
+            0.1,
+            "seconds",
+            Ceiling::new(5.0, 10.0),
+        );
         assert_eq!(down.status, Status::Critical);
     }
 }

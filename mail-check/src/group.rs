@@ -105,7 +105,9 @@ pub(crate) fn parse_operands(words: &[impl AsRef<OsStr>]) -> Result<Vec<Operand>
 
 fn parse_group(word: &OsStr) -> Result<Group, OperandError> {
     let group = Group::ALL.into_iter().find(|group| word == group.name());
-    group.ok_or_else(|| OperandError::Unknown { name: word.to_string_lossy().into_owned() })
+    group.ok_or_else(|| OperandError::Unknown {
+        name: word.to_string_lossy().into_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -120,10 +122,24 @@ mod tests {
     #[test]
     fn operands_are_groups_sets_and_stdin() {
         check("", &Ok(vec![Operand::All]));
-        check("s3 tls s3", &Ok(vec![Operand::Group(Group::S3), Operand::Group(Group::Tls)]));
-        check("set latest -", &Ok(vec![Operand::Set("latest".into()), Operand::Records]));
-        check("set set set tls", &Ok(vec![Operand::Set("set".into()), Operand::Set("tls".into())]));
+        check(
+            "s3 tls s3",
+            &Ok(vec![Operand::Group(Group::S3), Operand::Group(Group::Tls)]),
+        );
+        check(
+            "set latest -",
+            &Ok(vec![Operand::Set("latest".into()), Operand::Records]),
+        );
+        check(
+            "set set set tls",
+            &Ok(vec![Operand::Set("set".into()), Operand::Set("tls".into())]),
+        );
         check("backups set", &Err(OperandError::NoDirectory));
-        check("disks", &Err(OperandError::Unknown { name: "disks".to_owned() }));
+        check(
+            "disks",
+            &Err(OperandError::Unknown {
+                name: "disks".to_owned(),
+            }),
+        );
     }
 }

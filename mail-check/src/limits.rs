@@ -31,29 +31,42 @@ struct Pair {
 /// Why a pair of limits is none.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LimitsError {
-    #[error("a limit needs `warning`, `critical` or both, such as {{ warning = 80, critical = 95 }}")]
+    #[error(
+        "a limit needs `warning`, `critical` or both, such as {{ warning = 80, critical = 95 }}"
+    )]
     Empty,
     #[error("a limit must be a number of 0 or more")]
     NotANumber,
     #[error("`critical` ({critical}) must not be below `warning` ({warning})")]
     Reversed { warning: f64, critical: f64 },
-    #[error("`critical` ({critical}) must not be above `warning` ({warning}): here small values are bad")]
+    #[error(
+        "`critical` ({critical}) must not be above `warning` ({warning}): here small values are bad"
+    )]
     ReversedFloor { warning: f64, critical: f64 },
 }
 
 impl Ceiling {
     pub(crate) const fn new(warning: f64, critical: f64) -> Self {
-        Self { warning: Some(warning), critical: Some(critical) }
+        Self {
+            warning: Some(warning),
+            critical: Some(critical),
+        }
     }
 
     /// A warning, never critical.
     pub(crate) const fn warning(warning: f64) -> Self {
-        Self { warning: Some(warning), critical: None }
+        Self {
+            warning: Some(warning),
+            critical: None,
+        }
     }
 
     /// Critical, with no warning before.
     pub(crate) const fn critical(critical: f64) -> Self {
-        Self { warning: None, critical: Some(critical) }
+        Self {
+            warning: None,
+            critical: Some(critical),
+        }
     }
 
     pub(crate) fn judge(self, value: f64) -> Status {
@@ -67,7 +80,10 @@ impl Ceiling {
 
 impl Floor {
     pub(crate) const fn new(warning: f64, critical: f64) -> Self {
-        Self { warning: Some(warning), critical: Some(critical) }
+        Self {
+            warning: Some(warning),
+            critical: Some(critical),
+        }
     }
 
     pub(crate) fn judge(self, value: f64) -> Status {
@@ -84,7 +100,9 @@ impl TryFrom<Pair> for Ceiling {
 
     fn try_from(pair: Pair) -> Result<Self, LimitsError> {
         match pair.checked()? {
-            (Some(warning), Some(critical)) if critical < warning => Err(LimitsError::Reversed { warning, critical }),
+            (Some(warning), Some(critical)) if critical < warning => {
+                Err(LimitsError::Reversed { warning, critical })
+            }
             (warning, critical) => Ok(Self { warning, critical }),
         }
     }
@@ -107,7 +125,12 @@ impl Pair {
     fn checked(self) -> Result<(Option<f64>, Option<f64>), LimitsError> {
         match (self.warning, self.critical) {
             (None, None) => Err(LimitsError::Empty),
-            (warning, critical) if [warning, critical].into_iter().flatten().all(|v| v.is_finite() && v >= 0.0) => {
+            (warning, critical)
+                if [warning, critical]
+                    .into_iter()
+                    .flatten()
+                    .all(|v| v.is_finite() && v >= 0.0) =>
+            {
                 Ok((warning, critical))
             }
             _ => Err(LimitsError::NotANumber),
@@ -127,22 +150,38 @@ mod tests {
 
     #[test]
     fn a_limit_itself_is_over_a_ceiling_and_not_under_a_floor() {
-        let file: File = toml::from_str("high = { warning = 80, critical = 95.5 }\nlow = { warning = 30 }").unwrap();
+        let file: File =
+            toml::from_str("high = { warning = 80, critical = 95.5 }\nlow = { warning = 30 }")
+                .unwrap();
         let (high, low) = (file.high.unwrap(), file.low.unwrap());
         assert_eq!(
             [79.9, 80.0, 95.4, 95.5].map(|value| high.judge(value)),
-            [Status::Ok, Status::Warning, Status::Warning, Status::Critical]
+            [
+                Status::Ok,
+                Status::Warning,
+                Status::Warning,
+                Status::Critical
+            ]
         );
-        assert_eq!([30.0, 29.9, 0.0].map(|value| low.judge(value)), [Status::Ok, Status::Warning, Status::Warning]);
+        assert_eq!(
+            [30.0, 29.9, 0.0].map(|value| low.judge(value)),
+            [Status::Ok, Status::Warning, Status::Warning]
+        );
     }
 
     #[test]
     fn limits_that_make_no_sense_are_refused_with_their_line() {
         let check = |text: &str, expected: &str| {
             let error = toml::from_str::<File>(text).unwrap_err().to_string();
-            assert!(error.contains(expected) && error.contains("line 1"), "{text}: {error}");
+            assert!(
+                error.contains(expected) && error.contains("line 1"),
+                "{text}: {error}"
+            );
         };
-        check("high = { warning = 95, critical = 80 }", "must not be below");
+        check(
+            "high = { warning = 95, critical = 80 }",
+            "must not be below",
+        );
         check("low = { warning = 5, critical = 30 }", "must not be above");
         check("high = {}", "needs `warning`");
         check("high = { warning = -1 }", "0 or more");

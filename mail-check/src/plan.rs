@@ -45,7 +45,9 @@ pub(crate) enum PlanError {
     Settings(#[from] SettingsError),
     #[error(transparent)]
     Notify(#[from] NotifyError),
-    #[error("no home directory, so nowhere to keep what the next run needs; name a directory with --state")]
+    #[error(
+        "no home directory, so nowhere to keep what the next run needs; name a directory with --state"
+    )]
     NoState,
 }
 
@@ -54,7 +56,8 @@ impl Plan {
         let operands = parse_operands(&args.operands)?;
         let mut context = new_context(args, now)?;
         if args.diagnose.is_some() {
-            // It looks at what there is, not at what is new, and takes nothing away from the next check.
+            // It looks at what there is, not at what is new, and takes nothing away from the next
+            // check.
             context.state = StateDir::forgetful();
         }
         let context = Arc::new(context);
@@ -65,7 +68,9 @@ impl Plan {
         let mut plan = Self {
             reads_records: false,
             probes: Vec::new(),
-            diagnosis: args.diagnose.map(|scenario| Diagnosis::new(scenario, &context)),
+            diagnosis: args
+                .diagnose
+                .map(|scenario| Diagnosis::new(scenario, &context)),
             left_out: Vec::new(),
             prometheus: args.prometheus.clone(),
             report: args.report.clone(),
@@ -87,7 +92,11 @@ impl Plan {
             Operand::Set(set) => self.probes.push(checks::set::probe(set, context)),
             Operand::Group(group) => {
                 let probes = checks::probes(*group, context);
-                self.probes.extend(if probes.is_empty() { vec![not_configured(*group)] } else { probes });
+                self.probes.extend(if probes.is_empty() {
+                    vec![not_configured(*group)]
+                } else {
+                    probes
+                });
             }
             Operand::All => {
                 for group in Group::ALL {
@@ -120,7 +129,10 @@ fn new_context(args: &Args, now: &ZonedDateTime) -> Result<Context, PlanError> {
         now: now.clone(),
         settings: Settings::load(args.checks.as_deref())?,
         config_file: args.common.config.clone(),
-        root: args.root.clone().unwrap_or_else(|| server.backup_root.clone()),
+        root: args
+            .root
+            .clone()
+            .unwrap_or_else(|| server.backup_root.clone()),
         config,
         server,
         state,
@@ -136,7 +148,11 @@ fn state_dir(args: &Args, environment: &Environment) -> Result<StateDir, PlanErr
         return Ok(StateDir::new("/var/lib/mail-check"));
     }
     let base = environment.get("XDG_STATE_HOME").map(PathBuf::from);
-    let home = || environment.get("HOME").map(|home| PathBuf::from(home).join(".local/state"));
+    let home = || {
+        environment
+            .get("HOME")
+            .map(|home| PathBuf::from(home).join(".local/state"))
+    };
     let base = base.or_else(home).ok_or(PlanError::NoState)?;
     Ok(StateDir::new(base.join("mail-check")))
 }

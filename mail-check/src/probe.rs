@@ -1,4 +1,5 @@
-//! Checks, side by side: each in a thread of its own and bounded in time, so that none waits for another.
+//! Checks, side by side: each in a thread of its own and bounded in time, so that none waits for
+//! another.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,7 +25,12 @@ impl Probe {
         within: Duration,
         work: impl FnOnce() -> Vec<Finding> + Send + 'static,
     ) -> Self {
-        Self { name, target: target.into(), within, work: Box::new(work) }
+        Self {
+            name,
+            target: target.into(),
+            within,
+            work: Box::new(work),
+        }
     }
 }
 
@@ -39,15 +45,26 @@ struct Started {
 
 /// Makes all checks at once, and hands over what each found as soon as it is known.
 ///
-/// A check that does not answer in time is unknown; its thread is left behind, and ends with the process. The names and targets of those
-/// that answered are given back.
-pub(crate) fn run_all(probes: Vec<Probe>, mut tell: impl FnMut(Finding)) -> Vec<(&'static str, String)> {
+/// A check that does not answer in time is unknown; its thread is left behind, and ends with the
+/// process. The names and targets of those that answered are given back.
+pub(crate) fn run_all(
+    probes: Vec<Probe>,
+    mut tell: impl FnMut(Finding),
+) -> Vec<(&'static str, String)> {
     let mut answered = Vec::new();
     let (sender, answers) = mpsc::channel();
-    let mut started: Vec<Started> =
-        probes.into_iter().enumerate().map(|(number, probe)| start(number, probe, &sender)).collect();
+    let mut started: Vec<Started> = probes
+        .into_iter()
+        .enumerate()
+        .map(|(number, probe)| start(number, probe, &sender))
+        .collect();
     drop(sender);
-    while let Some(deadline) = started.iter().filter(|probe| !probe.answered).map(|probe| probe.deadline).min() {
+    while let Some(deadline) = started
+        .iter()
+        .filter(|probe| !probe.answered)
+        .map(|probe| probe.deadline)
+        .min()
+    {
         match answers.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             // What comes too late was told as unknown already.
             Ok((number, _)) if started[number].answered => {}
@@ -56,29 +73,55 @@ pub(crate) fn run_all(probes: Vec<Probe>, mut tell: impl FnMut(Finding)) -> Vec<
                 answered.push((started[number].name, started[number].target.clone()));
                 findings.into_iter().for_each(&mut tell);
             }
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => give_up(&mut started, &mut tell),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                give_up(&mut started, &mut tell)
+            }
         }
     }
     answered
 }
 
 fn start(number: usize, probe: Probe, sender: &Sender<(usize, Vec<Finding>)>) -> Started {
-    let Probe { name, target, within, work } = probe;
+    let Probe {
+        name,
+        target,
+        within,
+        work,
+    } = probe;
     let (about, sender) = (target.clone(), sender.clone());
     let spawned = thread::Builder::new().name(name.to_owned()).spawn(move || {
-        let findings = catch_unwind(AssertUnwindSafe(work))
-            .unwrap_or_else(|panic| vec![Finding::unknown(name, about, format!("a bug: {}", words_of(&*panic)))]);
+        let findings = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+            vec![Finding::unknown(
+                name,
+                about,
+                format!("a bug: {}", words_of(&*panic)),
+            )]
+        });
         // Nobody listens any more when it comes too late.
         let _ = sender.send((number, findings));
     });
     // A thread that cannot be had is a check that gives no answer, at once.
-    let deadline = Instant::now() + if spawned.is_ok() { within } else { Duration::ZERO };
-    Started { name, target, within, deadline, answered: false }
+    let deadline = Instant::now()
+        + if spawned.is_ok() {
+            within
+        } else {
+            Duration::ZERO
+        };
+    Started {
+        name,
+        target,
+        within,
+        deadline,
+        answered: false,
+    }
 }
 
 fn give_up(started: &mut [Started], tell: &mut impl FnMut(Finding)) {
     let now = Instant::now();
-    for probe in started.iter_mut().filter(|probe| !probe.answered && probe.deadline <= now) {
+    for probe in started
+        .iter_mut()
+        .filter(|probe| !probe.answered && probe.deadline <= now)
+    {
         probe.answered = true;
         let message = format!("no answer within {} s", probe.within.as_secs_f64());
         tell(Finding::unknown(probe.name, probe.target.clone(), message));
@@ -87,7 +130,9 @@ fn give_up(started: &mut [Started], tell: &mut impl FnMut(Finding)) {
 
 fn words_of(panic: &(dyn Any + Send)) -> String {
     let words = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    words.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "it panicked".to_owned())
+    words
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "it panicked".to_owned())
 }
 
 #[cfg(test)]
@@ -108,17 +153,34 @@ mod tests {
         let bug = Probe::new("x", "bug", hour, || panic!("broken"));
         let mut told = Vec::new();
         let begun = Instant::now();
-        let probes = vec![answer("hangs", hour), answer("slow", Duration::from_millis(50)), bug];
-        let mut answered = run_all(probes, |finding| told.push((finding.target, finding.status, finding.message)));
+        let probes = vec![
+            answer("hangs", hour),
+            answer("slow", Duration::from_millis(50)),
+            bug,
+        ];
+        let mut answered = run_all(probes, |finding| {
+            told.push((finding.target, finding.status, finding.message))
+        });
         assert!(begun.elapsed() < Duration::from_secs(30));
         answered.sort();
-        assert_eq!(answered, [("x", "bug".to_owned()), ("x", "slow".to_owned())]);
+        assert_eq!(
+            answered,
+            [("x", "bug".to_owned()), ("x", "slow".to_owned())]
+        );
         told.sort_by(|a, b| a.0.cmp(&b.0));
         assert_eq!(
             told,
             [
-                ("bug".to_owned(), Status::Unknown, "a bug: broken".to_owned()),
-                ("hangs".to_owned(), Status::Unknown, "no answer within 0.4 s".to_owned()),
+                (
+                    "bug".to_owned(),
+                    Status::Unknown,
+                    "a bug: broken".to_owned()
+                ),
+                (
+                    "hangs".to_owned(),
+                    Status::Unknown,
+                    "no answer within 0.4 s".to_owned()
+                ),
                 ("slow".to_owned(), Status::Ok, "fine".to_owned()),
             ]
         );

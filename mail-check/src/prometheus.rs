@@ -1,7 +1,7 @@
 //! `--prometheus FILE`: what this run found, in the text format of the textfile collector.
 //!
-//! The format: <https://prometheus.io/docs/instrumenting/exposition_formats/>. The file holds the findings of one run, so that two
-//! lines of a crontab that check different things write two files.
+//! The format: <https://prometheus.io/docs/instrumenting/exposition_formats/>. The file holds the
+//! findings of one run, so that two lines of a crontab that check different things write two files.
 
 use std::fmt::{self, Write};
 use std::io;
@@ -35,26 +35,66 @@ pub(crate) struct MetricsError {
 pub(crate) fn write(path: &Path, findings: &[Finding], run: Run) -> Result<(), MetricsError> {
     let text = render(findings, run);
     let written = atomic::write_file_for(path, text.as_bytes(), MODE);
-    written.map(drop).map_err(|source| MetricsError { path: path.to_owned(), source })
+    written.map(drop).map_err(|source| MetricsError {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn render(findings: &[Finding], run: Run) -> String {
     let findings = worst_by_target(findings);
     let mut text = String::new();
-    let statuses = findings.iter().map(|finding| (labels(finding), code(finding.status)));
-    family(&mut text, "mail_check_status", "Result of a check: 0 ok, 1 warning, 2 critical, 3 unknown.", statuses);
+    let statuses = findings
+        .iter()
+        .map(|finding| (labels(finding), code(finding.status)));
+    family(
+        &mut text,
+        "mail_check_status",
+        "Result of a check: 0 ok, 1 warning, 2 critical, 3 unknown.",
+        statuses,
+    );
     let values = measured(&findings, |measure| Some(measure.value));
-    family(&mut text, "mail_check_value", "What a check measured.", values);
+    family(
+        &mut text,
+        "mail_check_value",
+        "What a check measured.",
+        values,
+    );
     let warnings = measured(&findings, |measure| measure.warning);
-    family(&mut text, "mail_check_warning_limit", "From which value on it is a warning.", warnings);
+    family(
+        &mut text,
+        "mail_check_warning_limit",
+        "From which value on it is a warning.",
+        warnings,
+    );
     let criticals = measured(&findings, |measure| measure.critical);
-    family(&mut text, "mail_check_critical_limit", "From which value on it is critical.", criticals);
+    family(
+        &mut text,
+        "mail_check_critical_limit",
+        "From which value on it is critical.",
+        criticals,
+    );
     let alone = |value: f64| std::iter::once((String::new(), value));
-    family(&mut text, "mail_check_worst", "The worst result of the run, as mail_check_status.", alone(code(run.worst)));
+    family(
+        &mut text,
+        "mail_check_worst",
+        "The worst result of the run, as mail_check_status.",
+        alone(code(run.worst)),
+    );
     let began = alone(run.began_seconds as f64);
-    family(&mut text, "mail_check_last_run_timestamp_seconds", "When the run began, in seconds since 1970.", began);
+    family(
+        &mut text,
+        "mail_check_last_run_timestamp_seconds",
+        "When the run began, in seconds since 1970.",
+        began,
+    );
     let elapsed = alone(run.elapsed_seconds);
-    family(&mut text, "mail_check_duration_seconds", "How long the checks took.", elapsed);
+    family(
+        &mut text,
+        "mail_check_duration_seconds",
+        "How long the checks took.",
+        elapsed,
+    );
     text
 }
 
@@ -78,7 +118,10 @@ fn measured(
     let samples = findings.iter().filter_map(|finding| {
         let measure = finding.measure.as_ref()?;
         let unit = escape(measure.unit);
-        Some((format!("{{{},unit=\"{unit}\"}}", pairs(finding)), pick(measure)?))
+        Some((
+            format!("{{{},unit=\"{unit}\"}}", pairs(finding)),
+            pick(measure)?,
+        ))
     });
     samples.collect::<Vec<_>>().into_iter()
 }
@@ -88,12 +131,18 @@ fn labels(finding: &Finding) -> String {
 }
 
 fn pairs(finding: &Finding) -> String {
-    format!("check=\"{}\",target=\"{}\"", escape(&finding.name), escape(&finding.target))
+    format!(
+        "check=\"{}\",target=\"{}\"",
+        escape(&finding.name),
+        escape(&finding.target)
+    )
 }
 
 /// The value of a label, as the format wants it: backslash, quote and newline are escaped.
 fn escape(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+    text.replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
 }
 
 fn code(status: Status) -> f64 {
@@ -123,14 +172,22 @@ mod tests {
     use super::*;
     use crate::limits::Ceiling;
 
-    const RUN: Run = Run { began_seconds: 1_795_000_000, elapsed_seconds: 1.25, worst: Status::Critical };
+    const RUN: Run = Run {
+        began_seconds: 1_795_000_000,
+        elapsed_seconds: 1.25,
+        worst: Status::Critical,
+    };
 
     #[test]
     fn findings_become_samples_in_order() {
         let findings = [
             Finding::ok("disk", "/", "fine").under(81.5, "percent", Ceiling::new(80.0, 95.0)),
             Finding::critical("container", "a\"b\\c\nd", "down"),
-            Finding::ok("container", "a\"b\\c\nd", "the same twice: one sample, and the worse"),
+            Finding::ok(
+                "container",
+                "a\"b\\c\nd",
+                "the same twice: one sample, and the worse",
+            ),
         ];
         let expected = r#"# HELP mail_check_status Result of a check: 0 ok, 1 warning, 2 critical, 3 unknown.
 # TYPE mail_check_status gauge
@@ -160,7 +217,8 @@ mail_check_duration_seconds 1.25
 
     #[test]
     fn numbers_that_are_none_have_their_own_words() {
-        let words = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e21].map(|value| Number(value).to_string());
+        let words = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e21]
+            .map(|value| Number(value).to_string());
         assert_eq!(words, ["NaN", "+Inf", "-Inf", "1000000000000000000000"]);
     }
 }

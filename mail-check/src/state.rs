@@ -1,6 +1,7 @@
 //! What is kept from run to run: small JSON files in one directory, each replaced in one step.
 //!
-//! A file that is damaged counts as absent, and says so: a check then begins anew, as on its first run.
+//! A file that is damaged counts as absent, and says so: a check then begins anew, as on its first
+//! run.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -17,7 +18,8 @@ use serde::de::DeserializeOwned;
 
 const LOCK_POLL: Duration = Duration::from_millis(20);
 
-/// The directory of state files; made when something is first kept. Without one, each run is the first and the last.
+/// The directory of state files; made when something is first kept. Without one, each run is the
+/// first and the last.
 #[derive(Clone, Debug)]
 pub(crate) struct StateDir(Option<PathBuf>);
 
@@ -54,7 +56,8 @@ pub(crate) enum LockError {
 }
 
 impl Drop for StateLock {
-    /// Closing is not enough while a child process that is just starting still has a copy of the descriptor (flock(2)).
+    /// Closing is not enough while a child process that is just starting still has a copy of the
+    /// descriptor (flock(2)).
     fn drop(&mut self) {
         if let Some(file) = &self.0 {
             let _ = rustix::fs::flock(file, FlockOperation::Unlock);
@@ -74,7 +77,9 @@ impl StateDir {
 
     /// What was kept under `name`.
     pub(crate) fn load<T: DeserializeOwned>(&self, name: &str) -> Kept<T> {
-        let Some(path) = self.path(name) else { return Kept::Nothing };
+        let Some(path) = self.path(name) else {
+            return Kept::Nothing;
+        };
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Kept::Nothing,
@@ -88,21 +93,37 @@ impl StateDir {
 
     /// Keeps `value` under `name`, in the place of what was there.
     pub(crate) fn keep(&self, name: &str, value: &impl Serialize) -> Result<(), StateError> {
-        let (Some(dir), Some(path)) = (&self.0, self.path(name)) else { return Ok(()) };
-        let failed = |source| StateError { path: path.clone(), source };
+        let (Some(dir), Some(path)) = (&self.0, self.path(name)) else {
+            return Ok(());
+        };
+        let failed = |source| StateError {
+            path: path.clone(),
+            source,
+        };
         let bytes = serde_json::to_vec(value).map_err(|error| failed(error.into()))?;
         atomic::create_dir_all(dir).map_err(failed)?;
         atomic::write_file(&path, &bytes).map_err(failed)?;
         Ok(())
     }
 
-    /// Keeps other runs out until the guard is dropped; waits no longer than `patience`. Where nothing is kept, nobody is kept out.
+    /// Keeps other runs out until the guard is dropped; waits no longer than `patience`. Where
+    /// nothing is kept, nobody is kept out.
     pub(crate) fn lock(&self, name: &str, patience: Duration) -> Result<StateLock, LockError> {
-        let Some(dir) = &self.0 else { return Ok(StateLock(None)) };
+        let Some(dir) = &self.0 else {
+            return Ok(StateLock(None));
+        };
         let path = dir.join(name).with_extension("lock");
-        let failed = |source| LockError::Open { path: path.clone(), source };
+        let failed = |source| LockError::Open {
+            path: path.clone(),
+            source,
+        };
         atomic::create_dir_all(dir).map_err(failed)?;
-        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path).map_err(failed)?;
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(failed)?;
         let deadline = Instant::now() + patience;
         loop {
             match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
@@ -115,7 +136,11 @@ impl StateDir {
     }
 
     fn path(&self, name: &str) -> Option<PathBuf> {
-        Some(self.0.as_ref()?.join(Path::new(name).with_extension("json")))
+        Some(
+            self.0
+                .as_ref()?
+                .join(Path::new(name).with_extension("json")),
+        )
     }
 }
 
@@ -141,7 +166,9 @@ mod tests {
         state.keep("a", &vec![1, 2]).unwrap();
         state.keep("a", &vec![3]).unwrap();
         assert_eq!(state.load("a"), Kept::There(vec![3]));
-        let Kept::Damaged(why) = state.load::<String>("a") else { panic!("it is no string") };
+        let Kept::Damaged(why) = state.load::<String>("a") else {
+            panic!("it is no string")
+        };
         assert!(why.contains("a.json"), "{why}");
         StateDir::forgetful().keep("a", &vec![1]).unwrap();
         assert_eq!(StateDir::forgetful().load::<Vec<u32>>("a"), Kept::Nothing);

@@ -1,4 +1,5 @@
-//! What is done with what was found: metrics, a page, alerts. What cannot be told is a finding, too.
+//! What is done with what was found: metrics, a page, alerts. What cannot be told is a finding,
+//! too.
 
 use std::error::Error;
 use std::path::Path;
@@ -36,9 +37,19 @@ impl Told<'_> {
         self.written("report", path, written.err());
     }
 
-    pub(crate) fn people(&mut self, notifier: &Notifier, begun: Begun, answered: Vec<(&'static str, String)>) {
-        let answered: Vec<Key> =
-            answered.into_iter().map(|(name, target)| Key { name: name.to_owned(), target }).collect();
+    pub(crate) fn people(
+        &mut self,
+        notifier: &Notifier,
+        begun: Begun,
+        answered: Vec<(&'static str, String)>,
+    ) {
+        let answered: Vec<Key> = answered
+            .into_iter()
+            .map(|(name, target)| Key {
+                name: name.to_owned(),
+                target,
+            })
+            .collect();
         let outcome = notifier.tell(self.occasion(), &answered, &self.context.state);
         self.add(outcome);
         // The switch is told last: it knows whether the others could be told.
@@ -59,7 +70,11 @@ impl Told<'_> {
     fn written(&mut self, name: &str, path: &Path, error: Option<impl Error>) {
         if let Some(error) = error {
             self.session.fail(None, None, &error);
-            self.found(Finding::critical(name, path.display().to_string(), chain(&error)));
+            self.found(Finding::critical(
+                name,
+                path.display().to_string(),
+                chain(&error),
+            ));
         }
     }
 
@@ -67,7 +82,10 @@ impl Told<'_> {
         for failure in &outcome.failures {
             self.session.fail(None, None, failure);
         }
-        outcome.findings.into_iter().for_each(|finding| self.found(finding));
+        outcome
+            .findings
+            .into_iter()
+            .for_each(|finding| self.found(finding));
     }
 
     fn found(&mut self, finding: Finding) {

@@ -1,8 +1,11 @@
 //! The only module that creates stored files and gives them their names.
 //!
-//! A file is written once: under a name that nobody reads, complete, synced, then renamed. A directory is created
-//! private (0700), a file too (0600), before anything is in it.
-#![expect(clippy::disallowed_methods, reason = "this is the module that the others must use instead")]
+//! A file is written once: under a name that nobody reads, complete, synced, then renamed. A
+//! directory is created private (0700), a file too (0600), before anything is in it.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is the module that the others must use instead"
+)]
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, BufWriter, Write};
@@ -20,8 +23,8 @@ const FILE_MODE: u32 = 0o600;
 const DIRECTORY_MODE: u32 = 0o700;
 const TEMPORARY_PREFIX: &str = ".tmp-";
 
-/// A new file under construction, hashed on the way. Dropped without `finish`, it stays as it is: unsynced, and
-/// cleared together with the staging directory that holds it.
+/// A new file under construction, hashed on the way. Dropped without `finish`, it stays as it is:
+/// unsynced, and cleared together with the staging directory that holds it.
 #[derive(Debug)]
 pub struct StoredFile {
     writer: BufWriter<Sha256Writer<File>>,
@@ -63,10 +66,13 @@ impl StoredFile {
     /// `AlreadyExists` when the name is taken, else as open(2).
     pub fn create(path: &Path) -> io::Result<Self> {
         let file = create_new(path)?;
-        Ok(Self { writer: BufWriter::with_capacity(BUFFER_BYTES, Sha256Writer::new(file)) })
+        Ok(Self {
+            writer: BufWriter::with_capacity(BUFFER_BYTES, Sha256Writer::new(file)),
+        })
     }
 
-    /// Writes what is buffered and waits until the content is on stable storage. The name is not: sync its directory.
+    /// Writes what is buffered and waits until the content is on stable storage. The name is not:
+    /// sync its directory.
     ///
     /// # Errors
     /// As write(2) and fsync(2).
@@ -76,12 +82,16 @@ impl StoredFile {
         Ok(stored)
     }
 
-    /// As [`finish`](Self::finish), but leaves it to the caller to sync the file, on another thread for example.
+    /// As [`finish`](Self::finish), but leaves it to the caller to sync the file, on another thread
+    /// for example.
     ///
     /// # Errors
     /// As write(2).
     pub fn finish_unsynced(self) -> io::Result<(Stored, File)> {
-        let writer = self.writer.into_inner().map_err(io::IntoInnerError::into_error)?;
+        let writer = self
+            .writer
+            .into_inner()
+            .map_err(io::IntoInnerError::into_error)?;
         let (file, sha256, bytes) = writer.into_parts();
         Ok((Stored { bytes, sha256 }, file))
     }
@@ -101,7 +111,8 @@ impl Write for StoredFile {
     }
 }
 
-/// Writes a whole small file so that `path` names either the old content or all of the new one, also after a crash.
+/// Writes a whole small file so that `path` names either the old content or all of the new one,
+/// also after a crash.
 ///
 /// # Errors
 /// As the system calls; the temporary file is gone then and `path` is untouched.
@@ -109,7 +120,8 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> io::Result<Stored> {
     write_file_for(path, bytes, FILE_MODE)
 }
 
-/// As [`write_file`], with permission bits of its own, whatever the umask: for files that other users read.
+/// As [`write_file`], with permission bits of its own, whatever the umask: for files that other
+/// users read.
 ///
 /// # Errors
 /// As [`write_file`].
@@ -130,12 +142,14 @@ pub fn write_file_for(path: &Path, bytes: &[u8], mode: u32) -> io::Result<Stored
 /// # Errors
 /// As the system calls, for example when `link` is a directory.
 pub fn replace_symlink(link: &Path, target: &Path) -> io::Result<()> {
-    let (temporary, ()) = with_temporary_name(link, |name| std::os::unix::fs::symlink(target, name))?;
+    let (temporary, ()) =
+        with_temporary_name(link, |name| std::os::unix::fs::symlink(target, name))?;
     fs::rename(&temporary, link).inspect_err(|_| discard(&temporary))?;
     sync_parent(link)
 }
 
-/// Whether `name` is one that [`write_file`] and [`replace_symlink`] use on the way: what a crash leaves behind.
+/// Whether `name` is one that [`write_file`] and [`replace_symlink`] use on the way: what a crash
+/// leaves behind.
 #[must_use]
 pub fn is_temporary_name(name: &str) -> bool {
     name.starts_with(TEMPORARY_PREFIX)
@@ -154,7 +168,10 @@ pub fn create_dir(path: &Path) -> io::Result<()> {
 /// # Errors
 /// As mkdir(2).
 pub fn create_dir_all(path: &Path) -> io::Result<()> {
-    DirBuilder::new().mode(DIRECTORY_MODE).recursive(true).create(path)
+    DirBuilder::new()
+        .mode(DIRECTORY_MODE)
+        .recursive(true)
+        .create(path)
 }
 
 /// Waits until the names in `dir` are on stable storage.
@@ -190,8 +207,8 @@ pub fn sync_tree(dir: &Path) -> io::Result<()> {
     sync_dir(dir)
 }
 
-/// Removes whatever `path` names, a directory with all that is in it; nothing there is success. A symlink is removed,
-/// not followed, at every depth.
+/// Removes whatever `path` names, a directory with all that is in it; nothing there is success. A
+/// symlink is removed, not followed, at every depth.
 ///
 /// # Errors
 /// As unlink(2) and rmdir(2).
@@ -207,12 +224,12 @@ pub fn remove_tree(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Gives the content of `from` the new name `to`: a hard link; where that cannot be, a reflink; else a copy. The new
-/// content is synced, the name is not.
+/// Gives the content of `from` the new name `to`: a hard link; where that cannot be, a reflink;
+/// else a copy. The new content is synced, the name is not.
 ///
 /// # Errors
-/// `AlreadyExists` when `to` is taken, `FilesystemLoop` when `from` is a symlink and cannot be linked, else as the
-/// system calls. No half copy stays behind.
+/// `AlreadyExists` when `to` is taken, `FilesystemLoop` when `from` is a symlink and cannot be
+/// linked, else as the system calls. No half copy stays behind.
 pub fn link_or_copy(from: &Path, to: &Path) -> io::Result<Linked> {
     match fs::hard_link(from, to) {
         Ok(()) => Ok(Linked::HardLink),
@@ -223,7 +240,8 @@ pub fn link_or_copy(from: &Path, to: &Path) -> io::Result<Linked> {
 
 /// Renames `from` to `to`, which must not exist, in one step.
 ///
-/// Where the file system has no `RENAME_NOREPLACE` the name is looked up first, so keep other writers away.
+/// Where the file system has no `RENAME_NOREPLACE` the name is looked up first, so keep other
+/// writers away.
 ///
 /// # Errors
 /// `AlreadyExists` when `to` is taken, else as rename(2).
@@ -234,7 +252,8 @@ pub fn rename_into_place(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-/// Lets `a` and `b` change places in one step (`RENAME_EXCHANGE`, rename(2)): at no moment is either name absent.
+/// Lets `a` and `b` change places in one step (`RENAME_EXCHANGE`, rename(2)): at no moment is
+/// either name absent.
 ///
 /// # Errors
 /// `NotFound` when one of them does not exist, else as rename(2).
@@ -247,16 +266,24 @@ pub fn exchange(a: &Path, b: &Path) -> io::Result<Exchanged> {
 }
 
 fn create_new(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path)
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(FILE_MODE)
+        .open(path)
 }
 
-/// Calls `create` with names beside `path` until one is free. The name does not contain that of `path`, which may
-/// already be as long as a name can be.
-fn with_temporary_name<T>(path: &Path, create: impl Fn(&Path) -> io::Result<T>) -> io::Result<(PathBuf, T)> {
+/// Calls `create` with names beside `path` until one is free. The name does not contain that of
+/// `path`, which may already be as long as a name can be.
+fn with_temporary_name<T>(
+    path: &Path,
+    create: impl Fn(&Path) -> io::Result<T>,
+) -> io::Result<(PathBuf, T)> {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
     loop {
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-        let name = parent_of(path).join(format!("{TEMPORARY_PREFIX}{}-{number}", std::process::id()));
+        let name =
+            parent_of(path).join(format!("{TEMPORARY_PREFIX}{}-{number}", std::process::id()));
         match create(&name) {
             // A dead process with the same number left it.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -279,9 +306,13 @@ fn parent_of(path: &Path) -> &Path {
 
 fn copy(from: &Path, to: &Path) -> io::Result<Linked> {
     let nofollow = OFlags::NOFOLLOW.bits().cast_signed();
-    let source = OpenOptions::new().read(true).custom_flags(nofollow).open(from)?;
+    let source = OpenOptions::new()
+        .read(true)
+        .custom_flags(nofollow)
+        .open(from)?;
     let target = create_new(to)?;
-    let copied = copy_content(&source, &target).and_then(|linked| target.sync_all().map(|()| linked));
+    let copied =
+        copy_content(&source, &target).and_then(|linked| target.sync_all().map(|()| linked));
     copied.inspect_err(|_| discard(to))
 }
 
@@ -293,9 +324,16 @@ fn copy_content(mut source: &File, mut target: &File) -> io::Result<Linked> {
     Ok(Linked::Copy)
 }
 
-/// link(2): another file system, no hard links there, too many of them, or not permitted (`protected_hardlinks`).
+/// link(2): another file system, no hard links there, too many of them, or not permitted
+/// (`protected_hardlinks`).
 fn cannot_link(error: &io::Error) -> bool {
-    let unlinkable = [Errno::XDEV, Errno::PERM, Errno::MLINK, Errno::OPNOTSUPP, Errno::NOSYS];
+    let unlinkable = [
+        Errno::XDEV,
+        Errno::PERM,
+        Errno::MLINK,
+        Errno::OPNOTSUPP,
+        Errno::NOSYS,
+    ];
     Errno::from_io_error(error).is_some_and(|errno| unlinkable.contains(&errno))
 }
 
@@ -323,8 +361,10 @@ mod tests {
     }
 
     fn names(dir: &Path) -> Vec<String> {
-        let mut names: Vec<String> =
-            fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<String> = fs::read_dir(dir)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         names
     }
@@ -341,7 +381,10 @@ mod tests {
         let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(stored.sha256.to_string(), expected);
         assert_eq!(mode(&path), 0o600);
-        assert_eq!(StoredFile::create(&path).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(
+            StoredFile::create(&path).unwrap_err().kind(),
+            io::ErrorKind::AlreadyExists
+        );
     }
 
     #[test]
@@ -372,7 +415,10 @@ mod tests {
         let path = dir.path().join("metrics");
         write_file(&path, b"old").unwrap();
         write_file_for(&path, b"new", 0o644).unwrap();
-        assert_eq!((fs::read(&path).unwrap(), mode(&path)), (b"new".to_vec(), 0o644));
+        assert_eq!(
+            (fs::read(&path).unwrap(), mode(&path)),
+            (b"new".to_vec(), 0o644)
+        );
         write_file(&path, b"private again").unwrap();
         assert_eq!(mode(&path), 0o600);
         assert_eq!(names(dir.path()), ["metrics"]);
@@ -385,10 +431,16 @@ mod tests {
         let taken = std::cell::Cell::new(3);
         let (name, ()) = with_temporary_name(&target, |_| {
             taken.set(taken.get() - 1);
-            if taken.get() == 0 { Ok(()) } else { Err(io::ErrorKind::AlreadyExists.into()) }
+            if taken.get() == 0 {
+                Ok(())
+            } else {
+                Err(io::ErrorKind::AlreadyExists.into())
+            }
         })
         .unwrap();
-        assert!(is_temporary_name(name.file_name().unwrap().to_str().unwrap()));
+        assert!(is_temporary_name(
+            name.file_name().unwrap().to_str().unwrap()
+        ));
     }
 
     #[test]
@@ -408,7 +460,10 @@ mod tests {
         for rename in [rename_into_place, rename_if_absent] {
             fs::create_dir(&a).unwrap();
             fs::create_dir(&b).unwrap();
-            assert_eq!(rename(&a, &b).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+            assert_eq!(
+                rename(&a, &b).unwrap_err().kind(),
+                io::ErrorKind::AlreadyExists
+            );
             fs::remove_dir(&b).unwrap();
             rename(&a, &b).unwrap();
             assert_eq!(names(dir.path()), ["b"]);
@@ -422,7 +477,10 @@ mod tests {
         let (a, b) = (dir.path().join("a"), dir.path().join("b"));
         create_dir_all(&a.join("was-a")).unwrap();
         assert_eq!(mode(&a), 0o700);
-        assert_eq!(exchange(&a, &b).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(
+            exchange(&a, &b).unwrap_err().kind(),
+            io::ErrorKind::NotFound
+        );
         create_dir(&b).unwrap();
         assert_eq!(exchange(&a, &b).unwrap(), Exchanged::Done);
         assert!(b.join("was-a").is_dir() && names(&a).is_empty());
@@ -434,10 +492,19 @@ mod tests {
         let [from, link, copied] = ["from", "link", "copied"].map(|name| dir.path().join(name));
         write_file(&from, b"content").unwrap();
         assert_eq!(link_or_copy(&from, &link).unwrap(), Linked::HardLink);
-        assert_eq!(fs::metadata(&link).unwrap().ino(), fs::metadata(&from).unwrap().ino());
-        assert_eq!(link_or_copy(&from, &link).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(
+            fs::metadata(&link).unwrap().ino(),
+            fs::metadata(&from).unwrap().ino()
+        );
+        assert_eq!(
+            link_or_copy(&from, &link).unwrap_err().kind(),
+            io::ErrorKind::AlreadyExists
+        );
         assert_ne!(copy(&from, &copied).unwrap(), Linked::HardLink);
-        assert_ne!(fs::metadata(&copied).unwrap().ino(), fs::metadata(&from).unwrap().ino());
+        assert_ne!(
+            fs::metadata(&copied).unwrap().ino(),
+            fs::metadata(&from).unwrap().ino()
+        );
         assert_eq!(fs::read(&copied).unwrap(), b"content");
         assert_eq!(mode(&copied), 0o600);
     }
@@ -452,7 +519,11 @@ mod tests {
         write_file(&dir.path().join("a"), b"content").unwrap();
         let linked = link_or_copy(&dir.path().join("a"), &other.path().join("a")).unwrap();
         let device = |path: &Path| fs::metadata(path).unwrap().dev();
-        let expected = if device(dir.path()) == device(other.path()) { Linked::HardLink } else { Linked::Copy };
+        let expected = if device(dir.path()) == device(other.path()) {
+            Linked::HardLink
+        } else {
+            Linked::Copy
+        };
         assert_eq!(linked, expected);
         assert_eq!(fs::read(other.path().join("a")).unwrap(), b"content");
     }
@@ -484,7 +555,10 @@ mod tests {
     #[test]
     fn a_full_disk_is_an_error_and_not_a_short_file() {
         let dir = tempfile::tempdir().unwrap();
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(dir.path()).status();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"])
+            .arg(dir.path())
+            .status();
         if !mounted.is_ok_and(|status| status.success()) {
             eprintln!("skipped: mounting a small tmpfs needs root");
             return;
@@ -493,7 +567,10 @@ mod tests {
         let whole = write_file(&dir.path().join("a"), &content).map_err(|error| error.kind());
         let left = names(dir.path());
         let mut buffered = StoredFile::create(&dir.path().join("b")).unwrap();
-        let buffered = buffered.write_all(&content).and_then(|()| buffered.finish()).map_err(|error| error.kind());
+        let buffered = buffered
+            .write_all(&content)
+            .and_then(|()| buffered.finish())
+            .map_err(|error| error.kind());
         Command::new("umount").arg(dir.path()).status().unwrap();
         assert_eq!(whole, Err(io::ErrorKind::StorageFull));
         assert!(left.is_empty(), "{left:?}");

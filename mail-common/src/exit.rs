@@ -1,4 +1,5 @@
-//! What a run came to, and the exit code that says so. Every tool chooses its code here; mail-check speaks Nagios.
+//! What a run came to, and the exit code that says so. Every tool chooses its code here; mail-check
+//! speaks Nagios.
 
 use std::process::ExitCode;
 
@@ -45,10 +46,14 @@ impl Exit {
     pub const fn status(self) -> EndStatus {
         match self {
             Self::Done | Self::Checked(CheckStatus::Ok) => EndStatus::Ok,
-            Self::Bad | Self::Checked(CheckStatus::Warning | CheckStatus::Critical) => EndStatus::Bad,
-            Self::Partial | Self::Usage | Self::Unfinished | Self::Locked | Self::Checked(CheckStatus::Unknown) => {
-                EndStatus::Incomplete
+            Self::Bad | Self::Checked(CheckStatus::Warning | CheckStatus::Critical) => {
+                EndStatus::Bad
             }
+            Self::Partial
+            | Self::Usage
+            | Self::Unfinished
+            | Self::Locked
+            | Self::Checked(CheckStatus::Unknown) => EndStatus::Incomplete,
         }
     }
 }

@@ -17,8 +17,8 @@ pub struct Interrupt(Arc<AtomicBool>);
 pub struct Interrupted;
 
 impl Interrupt {
-    /// One that watches for SIGTERM and SIGINT from now on. After the first, the next one kills as it would without
-    /// this.
+    /// One that watches for SIGTERM and SIGINT from now on. After the first, the next one kills as
+    /// it would without this.
     ///
     /// # Errors
     /// When the handlers cannot be installed.
@@ -43,7 +43,11 @@ impl Interrupt {
     /// # Errors
     /// [`Interrupted`] once a signal came.
     pub fn check(&self) -> Result<(), Interrupted> {
-        if self.0.load(Ordering::Relaxed) { Err(Interrupted) } else { Ok(()) }
+        if self.0.load(Ordering::Relaxed) {
+            Err(Interrupted)
+        } else {
+            Ok(())
+        }
     }
 }
 

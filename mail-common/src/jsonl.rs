@@ -1,7 +1,9 @@
-//! Records as JSON lines: written one by one, read with what this version does not know kept byte for byte.
+//! Records as JSON lines: written one by one, read with what this version does not know kept byte
+//! for byte.
 //!
-//! A tool in a pipeline passes on every line it reads, then adds its own, so that the pairs of `begin` and `end` of
-//! several tools are in one stream. Each `begin` needs its `end`: an upstream that ends without it has died.
+//! A tool in a pipeline passes on every line it reads, then adds its own, so that the pairs of
+//! `begin` and `end` of several tools are in one stream. Each `begin` needs its `end`: an upstream
+//! that ends without it has died.
 
 use std::io::{self, BufRead, Read, Write};
 
@@ -44,7 +46,10 @@ pub enum Error {
         source: serde_json::Error,
     },
     /// The records come from a newer tool.
-    #[error("read records line {line}: version {found} is newer than {}; update this tool", record::VERSION)]
+    #[error(
+        "read records line {line}: version {found} is newer than {}; update this tool",
+        record::VERSION
+    )]
     NewerVersion {
         /// The line, from 1.
         line: u64,
@@ -63,7 +68,9 @@ pub enum Error {
     #[error("read records: no `begin` record; the upstream tool has failed or wrote no records")]
     NoBegin,
     /// A tool began and did not end: it died, or the stream was cut.
-    #[error("read records: {tool} has ended without its `end` record; it has died or the stream was cut")]
+    #[error(
+        "read records: {tool} has ended without its `end` record; it has died or the stream was cut"
+    )]
     NoEnd {
         /// The tool.
         tool: String,
@@ -80,7 +87,10 @@ pub struct RecordWriter<W> {
 impl<W: Write> RecordWriter<W> {
     /// Writes to `inner`, which needs no buffer of its own.
     pub fn new(inner: W) -> Self {
-        Self { inner, buffer: Vec::new() }
+        Self {
+            inner,
+            buffer: Vec::new(),
+        }
     }
 
     /// Writes one record.
@@ -89,7 +99,8 @@ impl<W: Write> RecordWriter<W> {
     /// [`Error::Closed`] or [`Error::Write`].
     pub fn write(&mut self, record: &Record) -> Result<(), Error> {
         self.buffer.clear();
-        serde_json::to_writer(&mut self.buffer, record).map_err(|error| Error::Write(error.into()))?;
+        serde_json::to_writer(&mut self.buffer, record)
+            .map_err(|error| Error::Write(error.into()))?;
         self.put_line()
     }
 
@@ -110,7 +121,10 @@ impl<W: Write> RecordWriter<W> {
 
     fn put_line(&mut self) -> Result<(), Error> {
         self.buffer.push(b'\n');
-        let written = self.inner.write_all(&self.buffer).and_then(|()| self.inner.flush());
+        let written = self
+            .inner
+            .write_all(&self.buffer)
+            .and_then(|()| self.inner.flush());
         written.map_err(|error| match error.kind() {
             io::ErrorKind::BrokenPipe => Error::Closed(error),
             _ => Error::Write(error),
@@ -127,7 +141,8 @@ pub struct Line {
     pub record: Option<Record>,
 }
 
-/// Reads records line by line. It ends after the first error, since what follows damage cannot be trusted.
+/// Reads records line by line. It ends after the first error, since what follows damage cannot be
+/// trusted.
 #[derive(Debug)]
 pub struct RecordReader<R> {
     inner: R,
@@ -142,7 +157,13 @@ pub struct RecordReader<R> {
 impl<R: BufRead> RecordReader<R> {
     /// Reads from `inner`.
     pub fn new(inner: R) -> Self {
-        Self { inner, line: 0, begun: false, open: Vec::new(), failed: false }
+        Self {
+            inner,
+            line: 0,
+            begun: false,
+            open: Vec::new(),
+            failed: false,
+        }
     }
 
     /// To be called at the end of the input: whether it was whole.
@@ -163,7 +184,9 @@ impl<R: BufRead> RecordReader<R> {
     }
 
     fn read_line(&mut self) -> Result<Option<Line>, Error> {
-        let Some(raw) = self.read_raw()? else { return Ok(None) };
+        let Some(raw) = self.read_raw()? else {
+            return Ok(None);
+        };
         let record = parse_line(&raw, self.line)?;
         match &record {
             Some(Record::Begin(begin)) => {
@@ -180,7 +203,12 @@ impl<R: BufRead> RecordReader<R> {
         self.line += 1;
         let mut raw = Vec::new();
         let mut limited = self.inner.by_ref().take(MAX_LINE_BYTES as u64 + 1);
-        limited.read_until(b'\n', &mut raw).map_err(|source| Error::Read { line: self.line, source })?;
+        limited
+            .read_until(b'\n', &mut raw)
+            .map_err(|source| Error::Read {
+                line: self.line,
+                source,
+            })?;
         if raw.is_empty() {
             return Ok(None);
         }
@@ -194,7 +222,10 @@ impl<R: BufRead> RecordReader<R> {
 
     fn close(&mut self, tool: &str) -> Result<(), Error> {
         let Some(index) = self.open.iter().rposition(|open| open == tool) else {
-            return Err(Error::UnmatchedEnd { line: self.line, tool: tool.to_owned() });
+            return Err(Error::UnmatchedEnd {
+                line: self.line,
+                tool: tool.to_owned(),
+            });
         };
         self.open.remove(index);
         Ok(())
@@ -236,7 +267,8 @@ fn parse_line(raw: &[u8], line: u64) -> Result<Option<Record>, Error> {
     let envelope: Envelope = serde_json::from_slice(raw).map_err(malformed)?;
     match envelope.r#type.as_str() {
         "begin" => refuse_newer(raw, line)?,
-        "artifact" | "verdict" | "transfer" | "restored" | "set" | "usage" | "check" | "error" | "end" => {}
+        "artifact" | "verdict" | "transfer" | "restored" | "set" | "usage" | "check" | "error"
+        | "end" => {}
         _ => return Ok(None),
     }
     serde_json::from_slice(raw).map(Some).map_err(malformed)
@@ -244,7 +276,8 @@ fn parse_line(raw: &[u8], line: u64) -> Result<Option<Record>, Error> {
 
 /// Looks at the version before the rest, which a newer version may have changed.
 fn refuse_newer(begin: &[u8], line: u64) -> Result<(), Error> {
-    let versioned: Versioned = serde_json::from_slice(begin).map_err(|source| Error::Malformed { line, source })?;
+    let versioned: Versioned =
+        serde_json::from_slice(begin).map_err(|source| Error::Malformed { line, source })?;
     match versioned.data.v {
         found if found > u64::from(record::VERSION) => Err(Error::NewerVersion { line, found }),
         _ => Ok(()),
@@ -256,9 +289,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const BEGIN: &str =
-        r#"{"type":"begin","data":{"v":1,"tool":"a","version":"1","host":"h","time":"t","args":[],"new":7}}"#;
-    const END: &str = r#"{"type":"end","data":{"tool":"a","status":"ok","exit":0,"seconds":1,"totals":{}}}"#;
+    const BEGIN: &str = r#"{"type":"begin","data":{"v":1,"tool":"a","version":"1","host":"h","time":"t","args":[],"new":7}}"#;
+    const END: &str =
+        r#"{"type":"end","data":{"tool":"a","status":"ok","exit":0,"seconds":1,"totals":{}}}"#;
 
     /// Reads `input`, passes all of it on, and says how it ended.
     fn pass(input: &[u8]) -> (Vec<u8>, Result<(), Error>) {
@@ -271,7 +304,10 @@ mod tests {
                 Err(error) => failure = Some(error),
             }
         }
-        (writer.into_inner(), failure.map_or_else(|| reader.finish(), Err))
+        (
+            writer.into_inner(),
+            failure.map_or_else(|| reader.finish(), Err),
+        )
     }
 
     fn check(input: &str, expected: &str) {
@@ -294,11 +330,18 @@ mod tests {
         check(&format!("{a}\n{end_a}\n"), "ok");
         check(&format!("{a}\n{b}\n{end_a}\n{end_b}"), "ok");
         check(&format!("{a}\n{a}\n{end_a}\n{end_a}\n"), "ok");
-        let died = "read records: a has ended without its `end` record; it has died or the stream was cut";
+        let died =
+            "read records: a has ended without its `end` record; it has died or the stream was cut";
         check(&format!("{a}\n"), died);
         check(&format!("{a}\n{b}\n{end_b}\n"), died);
-        check(&format!("{a}\n{end_b}\n"), "read records line 2: `end` of b without its `begin`");
-        check("", "read records: no `begin` record; the upstream tool has failed or wrote no records");
+        check(
+            &format!("{a}\n{end_b}\n"),
+            "read records line 2: `end` of b without its `begin`",
+        );
+        check(
+            "",
+            "read records: no `begin` record; the upstream tool has failed or wrote no records",
+        );
     }
 
     #[test]
@@ -306,9 +349,17 @@ mod tests {
         check(&format!("{BEGIN}\n{}", &END[..30]), "read records line 2");
         check(&format!("{BEGIN}\n\n{END}\n"), "read records line 2");
         check(&format!("{BEGIN}\n[]\n"), "read records line 2");
-        check(r#"{"type":"end","data":{"tool":"a"}}"#, "read records line 1");
-        let newer = BEGIN.replace("\"v\":1", "\"v\":2").replace("\"tool\"", "\"program\"");
-        check(&newer, "read records line 1: version 2 is newer than 1; update this tool");
+        check(
+            r#"{"type":"end","data":{"tool":"a"}}"#,
+            "read records line 1",
+        );
+        let newer = BEGIN
+            .replace("\"v\":1", "\"v\":2")
+            .replace("\"tool\"", "\"program\"");
+        check(
+            &newer,
+            "read records line 1: version 2 is newer than 1; update this tool",
+        );
     }
 
     #[test]
@@ -324,7 +375,9 @@ mod tests {
         let (output, result) = pass(input.as_bytes());
         result.unwrap();
         assert_eq!(String::from_utf8(output).unwrap(), input);
-        let lines: Vec<Line> = RecordReader::new(input.as_bytes()).map(Result::unwrap).collect();
+        let lines: Vec<Line> = RecordReader::new(input.as_bytes())
+            .map(Result::unwrap)
+            .collect();
         assert!(matches!(lines[0].record, Some(Record::Begin(_))));
         assert_eq!(lines[1].record, None);
     }
@@ -333,8 +386,14 @@ mod tests {
     fn a_closed_output_is_an_error_of_its_own() {
         let (reader, writer) = io::pipe().unwrap();
         drop(reader);
-        let line = Line { raw: b"{}".to_vec(), record: None };
-        assert!(matches!(RecordWriter::new(writer).pass(&line), Err(Error::Closed(_))));
+        let line = Line {
+            raw: b"{}".to_vec(),
+            record: None,
+        };
+        assert!(matches!(
+            RecordWriter::new(writer).pass(&line),
+            Err(Error::Closed(_))
+        ));
     }
 
     proptest! {

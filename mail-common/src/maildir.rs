@@ -1,6 +1,8 @@
-//! What Maildir means: which file is a message, and which part of its name stays when its flags change.
+//! What Maildir means: which file is a message, and which part of its name stays when its flags
+//! change.
 //!
-//! <https://cr.yp.to/proto/maildir.html>, <https://doc.dovecot.org/2.3/admin_manual/mailbox_formats/maildir/>.
+//! <https://cr.yp.to/proto/maildir.html>,
+//! <https://doc.dovecot.org/2.3/admin_manual/mailbox_formats/maildir/>.
 
 use crate::relpath::RelPath;
 
@@ -13,7 +15,8 @@ pub fn holds_messages(directory_name: &[u8]) -> bool {
 /// Whether a file at `path` is a message: it lies in a `cur` or `new`.
 #[must_use]
 pub fn is_message(path: &RelPath) -> bool {
-    path.parent().is_some_and(|directory| holds_messages(directory.name()))
+    path.parent()
+        .is_some_and(|directory| holds_messages(directory.name()))
 }
 
 /// The part of a message's name that stays the same when it is flagged or moved: before `:2,`.
@@ -35,10 +38,26 @@ mod tests {
 
     #[test]
     fn messages_and_unique_names() {
-        check("example.com/alice/cur/1.M2P3.mx,S=4:2,FS", true, "1.M2P3.mx,S=4");
-        check("example.com/alice/new/1.M2P3.mx.lock", true, "1.M2P3.mx.lock");
-        check("example.com/alice/.Sent/cur/1.M2P3.mx:2,", true, "1.M2P3.mx");
+        check(
+            "example.com/alice/cur/1.M2P3.mx,S=4:2,FS",
+            true,
+            "1.M2P3.mx,S=4",
+        );
+        check(
+            "example.com/alice/new/1.M2P3.mx.lock",
+            true,
+            "1.M2P3.mx.lock",
+        );
+        check(
+            "example.com/alice/.Sent/cur/1.M2P3.mx:2,",
+            true,
+            "1.M2P3.mx",
+        );
         check("example.com/alice/tmp/1.M2P3.mx", false, "1.M2P3.mx");
-        check("example.com/alice/dovecot-uidlist", false, "dovecot-uidlist");
+        check(
+            "example.com/alice/dovecot-uidlist",
+            false,
+            "dovecot-uidlist",
+        );
     }
 }

@@ -69,7 +69,10 @@ impl Manifest {
     /// # Errors
     /// When it cannot be read, is damaged or cut, or is of a newer version.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let file = File::open(path).map_err(|source| Error::Open { path: path.to_owned(), source })?;
+        let file = File::open(path).map_err(|source| Error::Open {
+            path: path.to_owned(),
+            source,
+        })?;
         Self::read_from(BufReader::new(file), path)
     }
 
@@ -80,10 +83,18 @@ impl Manifest {
     pub fn read_from(input: impl BufRead, path: &Path) -> Result<Self, Error> {
         let path_of = || path.to_owned();
         let read_error = |source| match source {
-            jsonl::Error::NewerVersion { found, .. } => Error::NewerVersion { path: path_of(), found },
-            jsonl::Error::NoBegin | jsonl::Error::UnmatchedEnd { .. } => Error::NoBegin { path: path_of() },
+            jsonl::Error::NewerVersion { found, .. } => Error::NewerVersion {
+                path: path_of(),
+                found,
+            },
+            jsonl::Error::NoBegin | jsonl::Error::UnmatchedEnd { .. } => {
+                Error::NoBegin { path: path_of() }
+            }
             jsonl::Error::NoEnd { .. } => Error::NoEnd { path: path_of() },
-            source => Error::Read { path: path_of(), source },
+            source => Error::Read {
+                path: path_of(),
+                source,
+            },
         };
         let mut reader = RecordReader::new(input);
         let first = reader.next().transpose().map_err(read_error)?;
@@ -104,7 +115,12 @@ impl Manifest {
         }
         reader.finish().map_err(read_error)?;
         let end = end.ok_or_else(|| Error::NoEnd { path: path_of() })?;
-        Ok(Self { begin, artifacts, errors, end })
+        Ok(Self {
+            begin,
+            artifacts,
+            errors,
+            end,
+        })
     }
 
     /// Writes the records: `begin`, artifacts, errors, `end`.
@@ -126,20 +142,25 @@ impl Manifest {
     /// The artifact at `path`, relative to the set.
     #[must_use]
     pub fn artifact(&self, path: &RelPath) -> Option<&Artifact> {
-        self.artifacts.iter().find(|artifact| RelPath::try_from(&artifact.path).is_ok_and(|found| found == *path))
+        self.artifacts
+            .iter()
+            .find(|artifact| RelPath::try_from(&artifact.path).is_ok_and(|found| found == *path))
     }
 
     /// The components that have an artifact, in the order of [`Component::ALL`].
     #[must_use]
     pub fn components(&self) -> Vec<Component> {
-        let is_present = |component: &Component| self.artifacts.iter().any(|a| a.component == *component);
+        let is_present =
+            |component: &Component| self.artifacts.iter().any(|a| a.component == *component);
         Component::ALL.into_iter().filter(is_present).collect()
     }
 
     /// The size of all artifacts together.
     #[must_use]
     pub fn total_bytes(&self) -> u64 {
-        self.artifacts.iter().fold(0, |sum, artifact| sum.saturating_add(artifact.bytes))
+        self.artifacts
+            .iter()
+            .fold(0, |sum, artifact| sum.saturating_add(artifact.bytes))
     }
 }
 
@@ -166,11 +187,22 @@ mod tests {
         let manifest = read(&[BEGIN, ARTIFACT, ERROR, END]).unwrap();
         let mut written = Vec::new();
         manifest.write_to(&mut written).unwrap();
-        assert_eq!(String::from_utf8(written).unwrap(), [BEGIN, ARTIFACT, ERROR, END, ""].join("\n"));
+        assert_eq!(
+            String::from_utf8(written).unwrap(),
+            [BEGIN, ARTIFACT, ERROR, END, ""].join("\n")
+        );
         assert_eq!(manifest.components(), [Component::Mysql]);
         assert_eq!(manifest.total_bytes(), 7);
-        assert!(manifest.artifact(&"mysql/a.sql.zst".parse().unwrap()).is_some());
-        assert!(manifest.artifact(&"mysql/b.sql.zst".parse().unwrap()).is_none());
+        assert!(
+            manifest
+                .artifact(&"mysql/a.sql.zst".parse().unwrap())
+                .is_some()
+        );
+        assert!(
+            manifest
+                .artifact(&"mysql/b.sql.zst".parse().unwrap())
+                .is_none()
+        );
     }
 
     #[test]
@@ -180,21 +212,43 @@ mod tests {
 
     #[test]
     fn a_manifest_that_is_not_whole_is_refused() {
-        check_refused(&[], "manifest /b/manifest.jsonl does not start with a `begin` record");
-        check_refused(&[ARTIFACT, END], "manifest /b/manifest.jsonl does not start with a `begin` record");
-        check_refused(&[BEGIN, ARTIFACT], "manifest /b/manifest.jsonl does not finish with an `end` record");
-        check_refused(&[BEGIN, END, ARTIFACT], "manifest /b/manifest.jsonl does not finish with an `end` record");
+        check_refused(
+            &[],
+            "manifest /b/manifest.jsonl does not start with a `begin` record",
+        );
+        check_refused(
+            &[ARTIFACT, END],
+            "manifest /b/manifest.jsonl does not start with a `begin` record",
+        );
+        check_refused(
+            &[BEGIN, ARTIFACT],
+            "manifest /b/manifest.jsonl does not finish with an `end` record",
+        );
+        check_refused(
+            &[BEGIN, END, ARTIFACT],
+            "manifest /b/manifest.jsonl does not finish with an `end` record",
+        );
         let newer = BEGIN.replace("\"v\":1", "\"v\":2");
-        check_refused(&[&newer, END], "manifest /b/manifest.jsonl is of version 2; update this tool");
+        check_refused(
+            &[&newer, END],
+            "manifest /b/manifest.jsonl is of version 2; update this tool",
+        );
         let damaged = ARTIFACT.replace("\"bytes\":7", "\"bytes\":\"7\"");
         let message = crate::report::chain(&read(&[BEGIN, &damaged, END]).unwrap_err());
-        assert!(message.starts_with("read manifest /b/manifest.jsonl: read records line 2: invalid type"), "{message}");
+        assert!(
+            message
+                .starts_with("read manifest /b/manifest.jsonl: read records line 2: invalid type"),
+            "{message}"
+        );
     }
 
     #[test]
     fn a_missing_file_is_named() {
         let error = Manifest::read(Path::new("/nonexistent/manifest.jsonl")).unwrap_err();
-        assert_eq!(error.to_string(), "open manifest /nonexistent/manifest.jsonl");
+        assert_eq!(
+            error.to_string(),
+            "open manifest /nonexistent/manifest.jsonl"
+        );
     }
 
     proptest! {

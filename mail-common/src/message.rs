@@ -1,6 +1,8 @@
-//! The header of a message (RFC 5322), as far as the tools look into it: fields by name, and the Message-ID.
+//! The header of a message (RFC 5322), as far as the tools look into it: fields by name, and the
+//! Message-ID.
 //!
-//! Mail is as it is: a field may be folded, repeated, in any case or not UTF-8, and nothing of that is an error.
+//! Mail is as it is: a field may be folded, repeated, in any case or not UTF-8, and nothing of that
+//! is an error.
 
 use std::borrow::Cow;
 
@@ -10,10 +12,16 @@ pub const HEAD_BYTES: usize = 64 * 1024;
 /// A longer Message-ID is not kept: RFC 5322 allows no longer line.
 pub const MESSAGE_ID_MAX_BYTES: usize = 998;
 
-/// How the files begin that Dovecot's mail_compress and mail_crypt write in place of plain messages: gzip, bzip2, xz,
-/// zstd, lz4, encrypted.
-const PACKED_MAGIC: [&[u8]; 6] =
-    [b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"Dovecot-LZ4\x0d\x2a\x9b\xc5", b"CRYPTED\x03\x07"];
+/// How the files begin that Dovecot's mail_compress and mail_crypt write in place of plain
+/// messages: gzip, bzip2, xz, zstd, lz4, encrypted.
+const PACKED_MAGIC: [&[u8]; 6] = [
+    b"\x1f\x8b",
+    b"BZh",
+    b"\xfd7zXZ\0",
+    b"\x28\xb5\x2f\xfd",
+    b"Dovecot-LZ4\x0d\x2a\x9b\xc5",
+    b"CRYPTED\x03\x07",
+];
 
 /// The header section of a message.
 #[derive(Clone, Copy, Debug)]
@@ -30,8 +38,9 @@ enum Extent {
 }
 
 impl<'a> Head<'a> {
-    /// The header of a message of `message_bytes` that begins with `start`, of which the first [`HEAD_BYTES`] are looked
-    /// at. `None` where the file is compressed or encrypted, and so shows no header.
+    /// The header of a message of `message_bytes` that begins with `start`, of which the first
+    /// [`HEAD_BYTES`] are looked at. `None` where the file is compressed or encrypted, and so shows
+    /// no header.
     #[must_use]
     pub fn of(start: &'a [u8], message_bytes: u64) -> Option<Self> {
         if is_packed(start) {
@@ -39,13 +48,23 @@ impl<'a> Head<'a> {
         }
         let start = &start[..start.len().min(HEAD_BYTES)];
         Some(match header_end(start) {
-            Some(end) => Self { fields: &start[..end], extent: Extent::Whole },
-            None if start.len() as u64 >= message_bytes => Self { fields: start, extent: Extent::Whole },
-            None => Self { fields: start, extent: Extent::Cut },
+            Some(end) => Self {
+                fields: &start[..end],
+                extent: Extent::Whole,
+            },
+            None if start.len() as u64 >= message_bytes => Self {
+                fields: start,
+                extent: Extent::Whole,
+            },
+            None => Self {
+                fields: start,
+                extent: Extent::Cut,
+            },
         })
     }
 
-    /// The value of the first field of this name, in any case, unfolded and without white space around it.
+    /// The value of the first field of this name, in any case, unfolded and without white space
+    /// around it.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<Cow<'a, [u8]>> {
         let mut rest = self.fields;
@@ -60,8 +79,9 @@ impl<'a> Head<'a> {
         None
     }
 
-    /// The Message-ID without angle brackets; empty when the message has none. `None` when that cannot be told: the header
-    /// goes beyond what is looked at, or the value is longer than [`MESSAGE_ID_MAX_BYTES`].
+    /// The Message-ID without angle brackets; empty when the message has none. `None` when that
+    /// cannot be told: the header goes beyond what is looked at, or the value is longer than
+    /// [`MESSAGE_ID_MAX_BYTES`].
     #[must_use]
     pub fn message_id(&self) -> Option<String> {
         match self.field("Message-ID") {
@@ -83,7 +103,9 @@ pub fn is_packed(start: &[u8]) -> bool {
 /// What stands between the first `<` and the `>` after it; all of it where there are none.
 fn within_brackets(value: &[u8]) -> &[u8] {
     let position = |bytes: &[u8], wanted| bytes.iter().position(|&byte| byte == wanted);
-    let Some(open) = position(value, b'<') else { return value };
+    let Some(open) = position(value, b'<') else {
+        return value;
+    };
     let inner = &value[open + 1..];
     inner[..position(inner, b'>').unwrap_or(inner.len())].trim_ascii()
 }
@@ -101,7 +123,9 @@ fn header_end(start: &[u8]) -> Option<usize> {
 
 /// The length of the first line, its end included; `None` when it does not end.
 fn line_bytes(text: &[u8]) -> Option<usize> {
-    text.iter().position(|&byte| byte == b'\n').map(|end| end + 1)
+    text.iter()
+        .position(|&byte| byte == b'\n')
+        .map(|end| end + 1)
 }
 
 /// The length of the first field with the lines that continue it; `None` when nothing is left.
@@ -115,10 +139,14 @@ fn field_bytes(fields: &[u8]) -> Option<usize> {
     }
 }
 
-/// The value of a field if it has this name. Blanks before the colon are obsolete and are met (RFC 5322, 4.5).
+/// The value of a field if it has this name. Blanks before the colon are obsolete and are met (RFC
+/// 5322, 4.5).
 fn value_of<'a>(field: &'a [u8], name: &str) -> Option<&'a [u8]> {
     let colon = field.iter().position(|&byte| byte == b':')?;
-    field[..colon].trim_ascii_end().eq_ignore_ascii_case(name.as_bytes()).then_some(&field[colon + 1..])
+    field[..colon]
+        .trim_ascii_end()
+        .eq_ignore_ascii_case(name.as_bytes())
+        .then_some(&field[colon + 1..])
 }
 
 fn unfolded(value: &[u8]) -> Cow<'_, [u8]> {
@@ -126,7 +154,12 @@ fn unfolded(value: &[u8]) -> Cow<'_, [u8]> {
     if !value.contains(&b'\n') {
         return value.into();
     }
-    value.iter().copied().filter(|byte| !b"\r\n".contains(byte)).collect::<Vec<u8>>().into()
+    value
+        .iter()
+        .copied()
+        .filter(|byte| !b"\r\n".contains(byte))
+        .collect::<Vec<u8>>()
+        .into()
 }
 
 #[cfg(test)]
@@ -139,19 +172,29 @@ mod tests {
     }
 
     fn check(message: &str, expected: &str) {
-        assert_eq!(id(message.as_bytes()).as_deref(), Some(expected), "{message:?}");
+        assert_eq!(
+            id(message.as_bytes()).as_deref(),
+            Some(expected),
+            "{message:?}"
+        );
     }
 
     #[test]
     fn the_message_id_is_found_however_it_is_written() {
         check("From: a\nMessage-ID: <1@mx>\n\nbody\n", "1@mx");
         check("From: a\r\nMESSAGE-id : <1@mx>\r\n\r\nbody\r\n", "1@mx");
-        check("Message-ID:\r\n <long.one@mx>\r\nFrom: a\r\n\r\n", "long.one@mx");
+        check(
+            "Message-ID:\r\n <long.one@mx>\r\nFrom: a\r\n\r\n",
+            "long.one@mx",
+        );
         check("Message-ID: <a\n\tb@mx>\n\n", "a\tb@mx");
         check("Message-ID: (remark) < 1@mx > x\n\n", "1@mx");
         check("Message-ID: 1@mx  \n\n", "1@mx");
         check("Message-ID: <1@mx\n\n", "1@mx");
-        check("Message-ID: <first@mx>\nMessage-ID: <second@mx>\n\n", "first@mx");
+        check(
+            "Message-ID: <first@mx>\nMessage-ID: <second@mx>\n\n",
+            "first@mx",
+        );
         check("From the mbox of old\nMessage-ID: <1@mx>\n\n", "1@mx");
         check("Message-ID: <1@mx>", "1@mx");
     }
@@ -181,11 +224,23 @@ mod tests {
         assert_eq!(id(&long(999)), None);
         // A header that does not end within what is looked at.
         let filler = "X: y\n".repeat(HEAD_BYTES / 5 + 1);
-        assert_eq!(id(format!("{filler}Message-ID: <1@mx>\n\n").as_bytes()), None);
+        assert_eq!(
+            id(format!("{filler}Message-ID: <1@mx>\n\n").as_bytes()),
+            None
+        );
         check(&format!("Message-ID: <1@mx>\n{filler}\n"), "1@mx");
         // A field that is cut by the end of what was read.
-        assert_eq!(Head::of(b"Message-ID: <1@", 500).unwrap().message_id(), None);
-        for packed in [&b"\x1f\x8b\x08"[..], b"BZh91AY", b"\xfd7zXZ\0\0", b"\x28\xb5\x2f\xfd\x04", b"CRYPTED\x03\x07"] {
+        assert_eq!(
+            Head::of(b"Message-ID: <1@", 500).unwrap().message_id(),
+            None
+        );
+        for packed in [
+            &b"\x1f\x8b\x08"[..],
+            b"BZh91AY",
+            b"\xfd7zXZ\0\0",
+            b"\x28\xb5\x2f\xfd\x04",
+            b"CRYPTED\x03\x07",
+        ] {
             assert_eq!(id(packed), None);
         }
     }

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-/// Lets `threads` threads take `items` one after the other. `start` makes what a thread has for itself, `work` does one
-/// item with it.
+/// Lets `threads` threads take `items` one after the other. `start` makes what a thread has for
+/// itself, `work` does one item with it.
 ///
 /// # Errors
 /// The failure of the first item in order that failed; items after it may not have been worked on.
@@ -26,7 +26,10 @@ pub fn for_each<'a, T: Sync, S, R: Send, E: Send>(
             let Some(item) = items.get(at) else { break };
             let result = work(&mut own, item);
             is_failed.fetch_or(result.is_err(), Ordering::Relaxed);
-            results.lock().unwrap_or_else(PoisonError::into_inner).push((at, result));
+            results
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push((at, result));
         }
     };
     thread::scope(|scope| {
@@ -51,7 +54,10 @@ mod tests {
         let items: Vec<u32> = (0..100).collect();
         let doubled = for_each(THREE, &items, || (), |(), item| Ok::<_, ()>(item * 2)).unwrap();
         assert_eq!(doubled, (0..200).step_by(2).collect::<Vec<_>>());
-        assert_eq!(for_each(THREE, &[] as &[u32], || (), |(), item| Ok::<_, ()>(*item)), Ok(Vec::new()));
+        assert_eq!(
+            for_each(THREE, &[] as &[u32], || (), |(), item| Ok::<_, ()>(*item)),
+            Ok(Vec::new())
+        );
     }
 
     #[test]

@@ -1,8 +1,10 @@
-//! The records that the tools write and read, one JSON object a line: `{"type":"artifact","data":{...}}`.
+//! The records that the tools write and read, one JSON object a line:
+//! `{"type":"artifact","data":{...}}`.
 //!
-//! Wire types: they have no behaviour, and logic converts them to its own types (`RelPath::try_from(&record.path)`).
-//! Every type here is part of the contract in `schema/records.schema.json`, which a test generates from them.
-//! Paths of roots and targets are UTF-8; a name below them that is not has `path_b64` beside it.
+//! Wire types: they have no behaviour, and logic converts them to its own types
+//! (`RelPath::try_from(&record.path)`). Every type here is part of the contract in
+//! `schema/records.schema.json`, which a test generates from them. Paths of roots and targets are
+//! UTF-8; a name below them that is not has `path_b64` beside it.
 
 use std::collections::BTreeMap;
 
@@ -13,13 +15,14 @@ use crate::checksum::Sha256;
 use crate::relpath::PathField;
 use crate::set::Component;
 
-/// The version of the records that this code writes, `v` of [`Begin`]; it reads this and older ones.
+/// The version of the records that this code writes, `v` of [`Begin`]; it reads this and older
+/// ones.
 pub const VERSION: u32 = 1;
 
 /// A record of a type that this version knows.
 ///
-/// A stream may hold records of other types: a reader passes them on as they are, and a validator lets them by.
-/// A record may hold more fields than are listed here; a reader ignores them.
+/// A stream may hold records of other types: a reader passes them on as they are, and a validator
+/// lets them by. A record may hold more fields than are listed here; a reader ignores them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "data", rename_all = "lowercase")]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -42,7 +45,8 @@ pub enum Record {
     Check(Check),
     /// Something failed; from every tool.
     Error(ErrorRecord),
-    /// A tool has come to its end; from every tool. A stream whose `begin` has no `end` was cut short.
+    /// A tool has come to its end; from every tool. A stream whose `begin` has no `end` was cut
+    /// short.
     End(End),
 }
 
@@ -124,8 +128,8 @@ pub struct Verdict {
     /// The name of what was found, when infected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<String>,
-    /// Why there is no verdict, when unscanned; else what there is to say of how it was scanned, where it lies, or what was
-    /// done with it.
+    /// Why there is no verdict, when unscanned; else what there is to say of how it was scanned,
+    /// where it lies, or what was done with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The Message-ID of an infected message, as its header has it, control characters escaped.
@@ -220,8 +224,8 @@ pub struct StoredSet {
     pub objects: u64,
     /// Their size.
     pub bytes: u64,
-    /// Whether every file that its checksums list is there; false while it is being pushed, and of a set of which a
-    /// part had failed.
+    /// Whether every file that its checksums list is there; false while it is being pushed, and of
+    /// a set of which a part had failed.
     pub complete: bool,
     /// How many files that its checksums list are not there.
     pub missing: u64,
@@ -353,7 +357,8 @@ pub enum EndStatus {
     Incomplete,
 }
 
-/// `time` as records write it: RFC 3339 to the second, with the offset and without the name of the zone.
+/// `time` as records write it: RFC 3339 to the second, with the offset and without the name of the
+/// zone.
 #[must_use]
 pub fn timestamp(time: &ZonedDateTime) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
@@ -388,7 +393,10 @@ mod tests {
                 root: "/b".into(),
                 set: "daily/2026-11-23".into(),
                 component: Component::Mailboxes,
-                path: PathField { path: "mailboxes/a/b/0001.tar.zst".into(), path_b64: None },
+                path: PathField {
+                    path: "mailboxes/a/b/0001.tar.zst".into(),
+                    path_b64: None,
+                },
                 bytes: 5,
                 sha256: Sha256::of(b""),
                 entries: 1,
@@ -422,12 +430,17 @@ mod tests {
         assert_eq!(timestamp(&utc), "2026-11-23T03:00:00+00:00");
     }
 
-    /// `UPDATE_SCHEMA=1 cargo test -p mail-common schema` rewrites the file after a deliberate change.
+    /// `UPDATE_SCHEMA=1 cargo test -p mail-common schema` rewrites the file after a deliberate
+    /// change.
     #[test]
-    #[expect(clippy::disallowed_methods, reason = "the schema is a source file of this crate, not a stored file")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the schema is a source file of this crate, not a stored file"
+    )]
     fn schema_is_the_one_checked_in() {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("schema/records.schema.json");
-        let generated = serde_json::to_string_pretty(&schemars::schema_for!(Record)).unwrap() + "\n";
+        let generated =
+            serde_json::to_string_pretty(&schemars::schema_for!(Record)).unwrap() + "\n";
         if std::env::var_os("UPDATE_SCHEMA").is_some() {
             std::fs::write(&file, &generated).unwrap();
         }
@@ -442,6 +455,9 @@ mod tests {
         assert!(jsonschema::is_valid(&schema, &good));
         let bad = json!({"type": "check", "data": {"name": "disk", "target": "/", "status": "fine", "message": ""}});
         assert!(!jsonschema::is_valid(&schema, &bad));
-        assert!(!jsonschema::is_valid(&schema, &json!({"type": "end", "data": {"tool": "mail-scan"}})));
+        assert!(!jsonschema::is_valid(
+            &schema,
+            &json!({"type": "end", "data": {"tool": "mail-scan"}})
+        ));
     }
 }

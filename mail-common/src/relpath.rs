@@ -1,7 +1,8 @@
 //! A path relative to some root, which cannot lead out of it.
 //!
-//! Bytes, not text: a Maildir holds names that are not UTF-8. Ordered component by component, which is the order
-//! of a depth-first walk over sorted directories, so that a walk and an index can be read side by side.
+//! Bytes, not text: a Maildir holds names that are not UTF-8. Ordered component by component, which
+//! is the order of a depth-first walk over sorted directories, so that a walk and an index can be
+//! read side by side.
 
 use std::cmp::Ordering;
 use std::ffi::OsStr;
@@ -35,7 +36,10 @@ impl RelPath {
         let bytes = path.as_ref();
         match complaint(bytes) {
             None => Ok(Self(bytes.into())),
-            Some(reason) => Err(UnsafePath { path: String::from_utf8_lossy(bytes).into_owned(), reason }),
+            Some(reason) => Err(UnsafePath {
+                path: String::from_utf8_lossy(bytes).into_owned(),
+                reason,
+            }),
         }
     }
 
@@ -128,7 +132,11 @@ impl RelPath {
     /// Whether this is `directory` itself or lies in it.
     #[must_use]
     pub fn is_within(&self, directory: &Self) -> bool {
-        directory.is_root() || self.0.strip_prefix(&*directory.0).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+        directory.is_root()
+            || self
+                .0
+                .strip_prefix(&*directory.0)
+                .is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
     }
 }
 
@@ -145,12 +153,13 @@ fn complaint(path: &[u8]) -> Option<&'static str> {
     if path.contains(&0) {
         return Some("it holds a NUL");
     }
-    path.split(|&b| b == b'/').find_map(|component| match component {
-        b"" => Some("it has an empty component"),
-        b"." => Some("it has a `.` component"),
-        b".." => Some("it has a `..` component"),
-        _ => None,
-    })
+    path.split(|&b| b == b'/')
+        .find_map(|component| match component {
+            b"" => Some("it has an empty component"),
+            b"." => Some("it has a `.` component"),
+            b".." => Some("it has a `..` component"),
+            _ => None,
+        })
 }
 
 impl Ord for RelPath {
@@ -204,7 +213,8 @@ impl TryFrom<PathBuf> for RelPath {
     }
 }
 
-/// A path as records write it: text, and the exact bytes beside it where the text is lossy. Flatten it into a record.
+/// A path as records write it: text, and the exact bytes beside it where the text is lossy. Flatten
+/// it into a record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PathField {
@@ -220,8 +230,14 @@ impl PathField {
     #[must_use]
     pub fn of_bytes(name: &[u8]) -> Self {
         match std::str::from_utf8(name) {
-            Ok(text) => Self { path: text.to_owned(), path_b64: None },
-            Err(_) => Self { path: String::from_utf8_lossy(name).into_owned(), path_b64: Some(BASE64.encode(name)) },
+            Ok(text) => Self {
+                path: text.to_owned(),
+                path_b64: None,
+            },
+            Err(_) => Self {
+                path: String::from_utf8_lossy(name).into_owned(),
+                path_b64: Some(BASE64.encode(name)),
+            },
         }
     }
 }
@@ -236,10 +252,13 @@ impl TryFrom<&PathField> for RelPath {
     type Error = UnsafePath;
 
     fn try_from(field: &PathField) -> Result<Self, UnsafePath> {
-        let Some(encoded) = &field.path_b64 else { return Self::new(&field.path) };
-        let bytes = BASE64
-            .decode(encoded)
-            .map_err(|_| UnsafePath { path: encoded.clone(), reason: "path_b64 is not base64" })?;
+        let Some(encoded) = &field.path_b64 else {
+            return Self::new(&field.path);
+        };
+        let bytes = BASE64.decode(encoded).map_err(|_| UnsafePath {
+            path: encoded.clone(),
+            reason: "path_b64 is not base64",
+        })?;
         Self::new(bytes)
     }
 }
@@ -250,7 +269,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn check(input: &str, expected: Option<&'static str>) {
-        assert_eq!(RelPath::new(input).err().map(|e| e.reason), expected, "{input:?}");
+        assert_eq!(
+            RelPath::new(input).err().map(|e| e.reason),
+            expected,
+            "{input:?}"
+        );
     }
 
     #[test]
@@ -271,11 +294,15 @@ mod tests {
 
     #[test]
     fn a_directory_comes_before_its_content_and_its_content_before_longer_names() {
-        let mut paths: Vec<RelPath> =
-            ["cur-x", "cur/2", "cur", "b", ".", "cur/1/z", "cur/1"].map(|p| p.parse().unwrap()).into();
+        let mut paths: Vec<RelPath> = ["cur-x", "cur/2", "cur", "b", ".", "cur/1/z", "cur/1"]
+            .map(|p| p.parse().unwrap())
+            .into();
         paths.sort();
         let text: Vec<String> = paths.iter().map(ToString::to_string).collect();
-        assert_eq!(text, [".", "b", "cur", "cur/1", "cur/1/z", "cur/2", "cur-x"]);
+        assert_eq!(
+            text,
+            [".", "b", "cur", "cur/1", "cur/1/z", "cur/2", "cur-x"]
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What people see on stderr: errors, warnings and progress, from any thread.
 //!
-//! `error:` changed the exit code, `warning:` did not; neither is ever silenced. Progress bars are drawn only on a
-//! terminal, and lines are printed above them.
+//! `error:` changed the exit code, `warning:` did not; neither is ever silenced. Progress bars are
+//! drawn only on a terminal, and lines are printed above them.
 
 use std::error::Error;
 use std::fmt;
@@ -47,7 +47,8 @@ enum Style {
 }
 
 impl Report {
-    /// Speaks on stderr; with colour and progress bars when that is a terminal and `NO_COLOR` and `-q` allow.
+    /// Speaks on stderr; with colour and progress bars when that is a terminal and `NO_COLOR` and
+    /// `-q` allow.
     #[must_use]
     pub fn to_stderr(tool: &str, verbosity: Verbosity) -> Self {
         let terminal = io::stderr().is_terminal();
@@ -56,14 +57,28 @@ impl Report {
             // Hides itself when stderr is not a terminal.
             _ => ProgressDrawTarget::stderr(),
         };
-        let style = if terminal && colour_is_welcome() { Style::Coloured } else { Style::Plain };
+        let style = if terminal && colour_is_welcome() {
+            Style::Coloured
+        } else {
+            Style::Plain
+        };
         Self::new(tool, verbosity, style, bars, Box::new(io::stderr()))
     }
 
     /// Speaks, plain, to `output`; for tests.
     #[must_use]
-    pub fn to_writer(tool: &str, verbosity: Verbosity, output: impl Write + Send + 'static) -> Self {
-        Self::new(tool, verbosity, Style::Plain, ProgressDrawTarget::hidden(), Box::new(output))
+    pub fn to_writer(
+        tool: &str,
+        verbosity: Verbosity,
+        output: impl Write + Send + 'static,
+    ) -> Self {
+        Self::new(
+            tool,
+            verbosity,
+            Style::Plain,
+            ProgressDrawTarget::hidden(),
+            Box::new(output),
+        )
     }
 
     fn new(
@@ -93,7 +108,10 @@ impl Report {
     /// Prints a warning and counts it.
     pub fn warning(&self, message: impl fmt::Display) {
         self.0.warnings.fetch_add(1, Ordering::Relaxed);
-        self.print(&self.0.style.paint("warning:", "1;33"), &message.to_string());
+        self.print(
+            &self.0.style.paint("warning:", "1;33"),
+            &message.to_string(),
+        );
     }
 
     /// Prints the summary of the run, unless `-q`.
@@ -149,14 +167,19 @@ impl Report {
         self.suspend(|| {
             let mut output = self.0.output.lock().unwrap_or_else(PoisonError::into_inner);
             // When stderr is closed there is nobody left to tell; the exit code still says it.
-            let _ = output.write_all(line.as_bytes()).and_then(|()| output.flush());
+            let _ = output
+                .write_all(line.as_bytes())
+                .and_then(|()| output.flush());
         });
     }
 }
 
 impl fmt::Debug for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Report").field("tool", &self.0.tool).field("errors", &self.errors()).finish_non_exhaustive()
+        f.debug_struct("Report")
+            .field("tool", &self.0.tool)
+            .field("errors", &self.errors())
+            .finish_non_exhaustive()
     }
 }
 
@@ -203,12 +226,17 @@ pub fn causes(error: &dyn Error) -> impl Iterator<Item = String> {
     std::iter::successors(error.source(), |&cause| cause.source()).map(ToString::to_string)
 }
 
-/// `text` with its control characters escaped: a file name must not move the cursor or forge a line.
+/// `text` with its control characters escaped: a file name must not move the cursor or forge a
+/// line.
 #[must_use]
 pub fn printable(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     for character in text.chars() {
-        if character.is_control() { clean.extend(character.escape_default()) } else { clean.push(character) }
+        if character.is_control() {
+            clean.extend(character.escape_default())
+        } else {
+            clean.push(character)
+        }
     }
     clean
 }
@@ -270,7 +298,10 @@ pub(crate) mod tests {
     fn said(verbosity: Verbosity) -> String {
         let shared = Shared::default();
         let report = Report::to_writer("mail-x", verbosity, shared.clone());
-        report.error(&Outer { name: "a\nb".into(), source: io::Error::other("no such thing") });
+        report.error(&Outer {
+            name: "a\nb".into(),
+            source: io::Error::other("no such thing"),
+        });
         report.warning("odd");
         report.summary("sum");
         report.info("step");
@@ -284,7 +315,13 @@ pub(crate) mod tests {
         let quiet = "mail-x: error: read \\u{1b}[2Ja\\nb: no such thing\nmail-x: warning: odd\n";
         assert_eq!(said(Verbosity::Quiet), quiet);
         assert_eq!(said(Verbosity::Normal), format!("{quiet}mail-x: sum\n"));
-        assert_eq!(said(Verbosity::Verbose), format!("{quiet}mail-x: sum\nmail-x: step\n"));
-        assert_eq!(said(Verbosity::Detailed), format!("{quiet}mail-x: sum\nmail-x: step\nmail-x: file\n"));
+        assert_eq!(
+            said(Verbosity::Verbose),
+            format!("{quiet}mail-x: sum\nmail-x: step\n")
+        );
+        assert_eq!(
+            said(Verbosity::Detailed),
+            format!("{quiet}mail-x: sum\nmail-x: step\nmail-x: file\n")
+        );
     }
 }

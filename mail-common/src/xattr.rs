@@ -23,8 +23,12 @@ pub fn read(file: impl AsFd) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
     };
     let mut names = vec![0; NAMES_MAX_BYTES.max(length)];
     let length = rustix::fs::flistxattr(&file, &mut names)?;
-    let names = names[..length].split(|&byte| byte == 0).filter(|name| !name.is_empty());
-    names.map(|name| Ok((name.to_vec(), value(&file, name)?))).collect()
+    let names = names[..length]
+        .split(|&byte| byte == 0)
+        .filter(|name| !name.is_empty());
+    names
+        .map(|name| Ok((name.to_vec(), value(&file, name)?)))
+        .collect()
 }
 
 /// Gives `file` the attribute `name`.
@@ -32,7 +36,12 @@ pub fn read(file: impl AsFd) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
 /// # Errors
 /// As fsetxattr(2): the file system has none, or the caller may not set this one.
 pub fn set(file: impl AsFd, name: &[u8], value: &[u8]) -> io::Result<()> {
-    Ok(rustix::fs::fsetxattr(file, name, value, XattrFlags::empty())?)
+    Ok(rustix::fs::fsetxattr(
+        file,
+        name,
+        value,
+        XattrFlags::empty(),
+    )?)
 }
 
 fn value(file: impl AsFd, name: &[u8]) -> io::Result<Vec<u8>> {
@@ -50,7 +59,11 @@ mod tests {
     fn what_was_set_is_read() {
         let file = tempfile::tempfile_in(".").unwrap();
         if let Err(error) = set(&file, b"user.note", b"a\0b") {
-            assert_eq!(Errno::from_io_error(&error), Some(Errno::OPNOTSUPP), "{error}");
+            assert_eq!(
+                Errno::from_io_error(&error),
+                Some(Errno::OPNOTSUPP),
+                "{error}"
+            );
             assert_eq!(read(&file).unwrap(), []);
             return;
         }
@@ -58,6 +71,12 @@ mod tests {
         let mut found = read(&file).unwrap();
         found.retain(|(name, _)| name.starts_with(b"user."));
         found.sort();
-        assert_eq!(found, [(b"user.empty".to_vec(), Vec::new()), (b"user.note".to_vec(), b"a\0b".to_vec())]);
+        assert_eq!(
+            found,
+            [
+                (b"user.empty".to_vec(), Vec::new()),
+                (b"user.note".to_vec(), b"a\0b".to_vec())
+            ]
+        );
     }
 }

@@ -14,9 +14,10 @@ use mail_common::tool::{CommonArgs, ComponentArg};
 
 /// Restores a backup set, or any part of it, onto a mail server.
 ///
-/// Everything that is used of the set is verified before anything is touched. Trees are built beside their targets and
-/// change places with them in one step; what was there is kept as TARGET.bak.TIME. Databases are dumped to
-/// ROOT/pre-restore/TIME before they are replaced. Any failure puts everything back as it was.
+/// Everything that is used of the set is verified before anything is touched. Trees are built
+/// beside their targets and change places with them in one step; what was there is kept as
+/// TARGET.bak.TIME. Databases are dumped to ROOT/pre-restore/TIME before they are replaced. Any
+/// failure puts everything back as it was.
 #[derive(Debug, Parser)]
 #[command(
     name = "mail-restore",
@@ -36,8 +37,9 @@ pub(crate) struct Args {
 
     /// Restore into DIR/<component>/ instead of onto the mail server; any user may
     ///
-    /// Databases become DIR/mysql/NAME.sql. Who is not root gets the files as their own, and DIR/<component>.owners, by
-    /// which root gives them their owners later: cd DIR/<component> && setfacl --restore=../<component>.owners
+    /// Databases become DIR/mysql/NAME.sql. Who is not root gets the files as their own, and
+    /// DIR/<component>.owners, by which root gives them their owners later: cd DIR/<component> &&
+    /// setfacl --restore=../<component>.owners
     #[arg(long, value_name = "DIR")]
     pub(crate) to: Option<PathBuf>,
 
@@ -53,7 +55,8 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) accounts: bool,
 
-    /// Refuse unless the records on stdin hold a clean verdict for everything that is used; needs `-`
+    /// Refuse unless the records on stdin hold a clean verdict for everything that is used; needs
+    /// `-`
     #[arg(long, requires = "records")]
     pub(crate) require_scan: bool,
 
@@ -61,7 +64,8 @@ pub(crate) struct Args {
     #[arg(value_name = "-", value_parser = ["-"])]
     pub(crate) records: Option<String>,
 
-    /// Add the messages of this mailbox to the live one, which keeps all that it has; may be repeated
+    /// Add the messages of this mailbox to the live one, which keeps all that it has; may be
+    /// repeated
     #[arg(long, value_name = "USER@DOMAIN", help_heading = "Single messages")]
     pub(crate) mailbox: Vec<String>,
 
@@ -73,11 +77,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TIME", help_heading = "Single messages")]
     pub(crate) since: Option<String>,
 
-    /// Only messages whose path below the mail root matches, such as 'example.com/alice/.Sent/**'; may be repeated
+    /// Only messages whose path below the mail root matches, such as 'example.com/alice/.Sent/**';
+    /// may be repeated
     #[arg(long, value_name = "GLOB", help_heading = "Single messages")]
     pub(crate) path: Vec<String>,
 
-    /// Where the sets are, and where the current databases are dumped before they are replaced [BACKUP_ROOT]
+    /// Where the sets are, and where the current databases are dumped before they are replaced
+    /// [BACKUP_ROOT]
     #[arg(long, value_name = "DIR", help_heading = "Source and targets")]
     pub(crate) root: Option<PathBuf>,
 
@@ -128,7 +134,8 @@ Exit codes: 0 done; 1 done, and the answer is bad (a dry run found damage, a mes
 configuration, nothing touched; 3 could not finish, everything is as it was; 4 another run holds the lock.";
 
 impl Args {
-    /// The components that are named, each once, in their order; `None` where all that the set has are meant.
+    /// The components that are named, each once, in their order; `None` where all that the set has
+    /// are meant.
     pub(crate) fn components(&self) -> Option<Vec<Component>> {
         ComponentArg::named(&self.component)
     }

@@ -44,9 +44,14 @@ impl Builder<'_> {
     /// Builds the tree of `job` in the empty directory `path`.
     ///
     /// # Errors
-    /// At the first file that cannot be used or written; what is in `path` is to be thrown away then.
+    /// At the first file that cannot be used or written; what is in `path` is to be thrown away
+    /// then.
     pub(crate) fn build(&self, job: &TreeJob, path: &Path) -> Result<BuiltTree, Error> {
-        let failed = |source| Error::Write { archive: first_name(job), target: path.to_owned(), source };
+        let failed = |source| Error::Write {
+            archive: first_name(job),
+            target: path.to_owned(),
+            source,
+        };
         let tree = NewTree::open(path, self.owners).map_err(failed)?;
         let mut built = BuiltTree::default();
         built.parts.extend(self.unpack_archives(job, &tree)?);
@@ -65,7 +70,10 @@ impl Builder<'_> {
             built.parts.extend(of_inner.parts);
             built.lacking.add(at, of_inner.lacking);
         }
-        built.lacking.add(&RelPath::root(), tree.finish(root_attributes(job)).map_err(failed)?);
+        built.lacking.add(
+            &RelPath::root(),
+            tree.finish(root_attributes(job)).map_err(failed)?,
+        );
         Ok(built)
     }
 
@@ -77,9 +85,17 @@ impl Builder<'_> {
             || tree.maker(),
             |maker, file| {
                 let prefix = self.prefix(job, file)?;
-                let archive = Archive { set: self.set, file, prefix: &prefix };
+                let archive = Archive {
+                    set: self.set,
+                    file,
+                    prefix: &prefix,
+                };
                 let unpacked = unpack::unpack(archive, maker, self.interrupt, self.progress)?;
-                Ok(Built { component: job.component, path: file.path.clone(), unpacked })
+                Ok(Built {
+                    component: job.component,
+                    path: file.path.clone(),
+                    unpacked,
+                })
             },
         )
     }
@@ -111,7 +127,11 @@ impl Builder<'_> {
                 self.interrupt.check()?;
                 let unpacked = unpack::copy_file(self.set, file, path, maker)?;
                 (self.progress)(unpacked.bytes);
-                Ok(Built { component: job.component, path: file.path.clone(), unpacked })
+                Ok(Built {
+                    component: job.component,
+                    path: file.path.clone(),
+                    unpacked,
+                })
             },
         )
     }
@@ -122,18 +142,24 @@ fn by_size<'a>(set: &Path, archives: &'a [SetFile]) -> Vec<&'a SetFile> {
     let mut archives: Vec<&SetFile> = archives.iter().collect();
     let size = |file: &&SetFile| match file.recorded {
         Some(recorded) => recorded.source_bytes,
-        None => set.join(file.path.as_path()).metadata().map_or(0, |metadata| metadata.len()),
+        None => set
+            .join(file.path.as_path())
+            .metadata()
+            .map_or(0, |metadata| metadata.len()),
     };
     archives.sort_by_cached_key(|file| std::cmp::Reverse(size(file)));
     archives
 }
 
-/// What the root of the tree gets where no archive says it: the attributes of the directory that it replaces.
+/// What the root of the tree gets where no archive says it: the attributes of the directory that it
+/// replaces.
 fn root_attributes(job: &TreeJob) -> Option<Attributes> {
     Attributes::of(&File::open(&job.target).ok()?).ok()
 }
 
 /// For errors that concern no single file.
 fn first_name(job: &TreeJob) -> RelPath {
-    job.used().next().map_or_else(RelPath::root, |file| file.path.clone())
+    job.used()
+        .next()
+        .map_or_else(RelPath::root, |file| file.path.clone())
 }

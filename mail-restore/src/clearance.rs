@@ -1,4 +1,5 @@
-//! Whether a scanner has found every file clean that is to be used. What it did not see is not clean.
+//! Whether a scanner has found every file clean that is to be used. What it did not see is not
+//! clean.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -34,8 +35,8 @@ impl Refusal {
     }
 }
 
-/// Which of `files` of the set in directory `set` are not clean by `verdicts`. The worst verdict on a file or a member of
-/// it counts; only one on the file itself, with its digest, makes it clean.
+/// Which of `files` of the set in directory `set` are not clean by `verdicts`. The worst verdict on
+/// a file or a member of it counts; only one on the file itself, with its digest, makes it clean.
 pub(crate) fn refusals(set: &Path, files: &[&SetFile], verdicts: &[Verdict]) -> Vec<Refusal> {
     let mut of_file: HashMap<RelPath, Vec<&Verdict>> = HashMap::new();
     for verdict in verdicts.iter().filter(|verdict| is_of(set, verdict)) {
@@ -44,28 +45,41 @@ pub(crate) fn refusals(set: &Path, files: &[&SetFile], verdicts: &[Verdict]) -> 
         }
     }
     let none = Vec::new();
-    files.iter().filter_map(|file| refusal(file, of_file.get(&file.path).unwrap_or(&none))).collect()
+    files
+        .iter()
+        .filter_map(|file| refusal(file, of_file.get(&file.path).unwrap_or(&none)))
+        .collect()
 }
 
 fn refusal(file: &SetFile, verdicts: &[&Verdict]) -> Option<Refusal> {
     let path = file.path.clone();
     let with = |status| verdicts.iter().find(|verdict| verdict.status == status);
     if let Some(verdict) = with(VerdictStatus::Infected) {
-        return Some(Refusal::Infected { path, signature: verdict.signature.clone().unwrap_or_default() });
+        return Some(Refusal::Infected {
+            path,
+            signature: verdict.signature.clone().unwrap_or_default(),
+        });
     }
     if let Some(verdict) = with(VerdictStatus::Unscanned) {
-        return Some(Refusal::Unscanned { path, reason: verdict.reason.clone().unwrap_or_default() });
+        return Some(Refusal::Unscanned {
+            path,
+            reason: verdict.reason.clone().unwrap_or_default(),
+        });
     }
     match verdicts.iter().find(|verdict| verdict.member.is_none()) {
         None => Some(Refusal::NoVerdict { path }),
-        Some(verdict) if verdict.sha256 != Some(file.sha256) => Some(Refusal::OtherContent { path }),
+        Some(verdict) if verdict.sha256 != Some(file.sha256) => {
+            Some(Refusal::OtherContent { path })
+        }
         Some(_) => None,
     }
 }
 
 /// Whether a verdict is on the set in directory `set`.
 fn is_of(set: &Path, verdict: &Verdict) -> bool {
-    let Some(name) = set_of(verdict) else { return false };
+    let Some(name) = set_of(verdict) else {
+        return false;
+    };
     let named = Path::new(name.root).join(name.set);
     let resolved = |path: &Path| path.canonicalize().ok();
     named == set || resolved(&named).is_some_and(|named| Some(named) == resolved(set))
@@ -81,14 +95,22 @@ mod tests {
 
     fn file() -> SetFile {
         let path = RelPath::new("dkim/dkim.tar.zst").unwrap();
-        SetFile { path, sha256: Sha256::of(b"dkim"), component: None, recorded: None }
+        SetFile {
+            path,
+            sha256: Sha256::of(b"dkim"),
+            component: None,
+            recorded: None,
+        }
     }
 
     fn verdict(status: VerdictStatus) -> Verdict {
         Verdict {
             root: Some("/b".into()),
             set: Some("daily/2026-11-23".into()),
-            path: PathField { path: "dkim/dkim.tar.zst".into(), path_b64: None },
+            path: PathField {
+                path: "dkim/dkim.tar.zst".into(),
+                path_b64: None,
+            },
             member: None,
             member_b64: None,
             sha256: Some(Sha256::of(b"dkim")),
@@ -103,7 +125,11 @@ mod tests {
 
     fn check(verdicts: &[Verdict], expected: Option<Refusal>) {
         let found = refusals(Path::new(SET), &[&file()], verdicts);
-        assert_eq!(found, expected.into_iter().collect::<Vec<_>>(), "{verdicts:?}");
+        assert_eq!(
+            found,
+            expected.into_iter().collect::<Vec<_>>(),
+            "{verdicts:?}"
+        );
     }
 
     #[test]
@@ -113,18 +139,66 @@ mod tests {
         let none = Some(Refusal::NoVerdict { path: path.clone() });
         check(std::slice::from_ref(&clean), None);
         check(&[], none.clone());
-        check(&[Verdict { member: Some("a".into()), ..clean.clone() }], none.clone());
-        check(&[Verdict { set: Some("daily/2026-11-22".into()), ..clean.clone() }], none.clone());
-        check(&[Verdict { root: None, ..clean.clone() }], none.clone());
-        check(&[Verdict { path: PathField { path: "other".into(), path_b64: None }, ..clean.clone() }], none);
+        check(
+            &[Verdict {
+                member: Some("a".into()),
+                ..clean.clone()
+            }],
+            none.clone(),
+        );
+        check(
+            &[Verdict {
+                set: Some("daily/2026-11-22".into()),
+                ..clean.clone()
+            }],
+            none.clone(),
+        );
+        check(
+            &[Verdict {
+                root: None,
+                ..clean.clone()
+            }],
+            none.clone(),
+        );
+        check(
+            &[Verdict {
+                path: PathField {
+                    path: "other".into(),
+                    path_b64: None,
+                },
+                ..clean.clone()
+            }],
+            none,
+        );
         let other = Some(Refusal::OtherContent { path: path.clone() });
-        check(&[Verdict { sha256: Some(Sha256::of(b"x")), ..clean.clone() }], other.clone());
-        check(&[Verdict { sha256: None, ..clean.clone() }], other);
-        let infected = Verdict { member: Some("cur/1".into()), ..verdict(VerdictStatus::Infected) };
-        let refusal = Refusal::Infected { path: path.clone(), signature: "Eicar".into() };
+        check(
+            &[Verdict {
+                sha256: Some(Sha256::of(b"x")),
+                ..clean.clone()
+            }],
+            other.clone(),
+        );
+        check(
+            &[Verdict {
+                sha256: None,
+                ..clean.clone()
+            }],
+            other,
+        );
+        let infected = Verdict {
+            member: Some("cur/1".into()),
+            ..verdict(VerdictStatus::Infected)
+        };
+        let refusal = Refusal::Infected {
+            path: path.clone(),
+            signature: "Eicar".into(),
+        };
         check(&[clean.clone(), infected.clone()], Some(refusal.clone()));
         check(&[infected, clean.clone()], Some(refusal));
-        let unscanned = Refusal::Unscanned { path, reason: "too large".into() };
+        let unscanned = Refusal::Unscanned {
+            path,
+            reason: "too large".into(),
+        };
         check(&[clean, verdict(VerdictStatus::Unscanned)], Some(unscanned));
     }
 }

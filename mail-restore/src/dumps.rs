@@ -58,8 +58,8 @@ struct Said<'a> {
 }
 
 impl DumpsJob {
-    /// Finds the dumps and reads how the server is reached. Accounts are loaded when that is asked for; into a directory
-    /// they come with the rest.
+    /// Finds the dumps and reads how the server is reached. Accounts are loaded when that is asked
+    /// for; into a directory they come with the rest.
     pub(crate) fn plan(
         args: &Args,
         setup: &Setup,
@@ -70,24 +70,44 @@ impl DumpsJob {
         let databases = match (args.accounts, destination) {
             (true, _) => Databases::plan(inventory, Accounts::Load)?,
             (false, Destination::Live) => Databases::plan(inventory, Accounts::Leave)?,
-            (false, Destination::Directory(_)) => match Databases::plan(inventory, Accounts::Load) {
-                Err(Error::NoAccounts) => Databases::plan(inventory, Accounts::Leave)?,
-                planned => planned?,
-            },
+            (false, Destination::Directory(_)) => {
+                match Databases::plan(inventory, Accounts::Load) {
+                    Err(Error::NoAccounts) => Databases::plan(inventory, Accounts::Leave)?,
+                    planned => planned?,
+                }
+            }
         };
         let to = match destination {
-            Destination::Directory(directory) => To::Directory(directory.join(Component::Mysql.name())),
-            Destination::Live if !setup.root.is_dir() => return Err(PlanError::NoRoot { root: setup.root.clone() }),
+            Destination::Directory(directory) => {
+                To::Directory(directory.join(Component::Mysql.name()))
+            }
+            Destination::Live if !setup.root.is_dir() => {
+                return Err(PlanError::NoRoot {
+                    root: setup.root.clone(),
+                });
+            }
             Destination::Live => {
-                let connection = ConnectionSettings::from_config(&setup.config, &setup.settings.mysql, report)?;
-                To::Server(Target { connection, connections: args.threads().get().max(2) })
+                let connection =
+                    ConnectionSettings::from_config(&setup.config, &setup.settings.mysql, report)?;
+                To::Server(Target {
+                    connection,
+                    connections: args.threads().get().max(2),
+                })
             }
         };
         for ignored in databases.ignored() {
             report.warning(format!("{ignored} is not restored: it is no dump"));
         }
-        let files = databases.paths().filter_map(|path| inventory.file(path)).cloned().collect();
-        Ok(Self { databases, files, to })
+        let files = databases
+            .paths()
+            .filter_map(|path| inventory.file(path))
+            .cloned()
+            .collect();
+        Ok(Self {
+            databases,
+            files,
+            to,
+        })
     }
 
     /// The directory that the dumps are unpacked into; `None` for the server.
@@ -112,16 +132,30 @@ impl DumpsJob {
     /// What can be known without unpacking: digests are verified, sizes are recorded.
     fn show_files(&self, directory: &Path, session: &Session, totals: &mut Totals) {
         for file in &self.files {
-            let (bytes, tables) = file.recorded.map_or((0, 0), |recorded| (recorded.source_bytes, recorded.entries));
+            let (bytes, tables) = file
+                .recorded
+                .map_or((0, 0), |recorded| (recorded.source_bytes, recorded.entries));
             let target = directory.display().to_string();
-            emit(session, &Said { path: &file.path, target, bytes, tables }, Dry::Run, totals);
+            emit(
+                session,
+                &Said {
+                    path: &file.path,
+                    target,
+                    bytes,
+                    tables,
+                },
+                Dry::Run,
+                totals,
+            );
         }
     }
 
-    /// Loads the dumps, where they go to a server. What was loaded can be taken back until it is kept.
+    /// Loads the dumps, where they go to a server. What was loaded can be taken back until it is
+    /// kept.
     ///
     /// # Errors
-    /// When they are not restored; the databases are as they were then, or the error says where what they were is.
+    /// When they are not restored; the databases are as they were then, or the error says where
+    /// what they were is.
     pub(crate) fn load(
         &self,
         root: &Path,
@@ -129,10 +163,15 @@ impl DumpsJob {
         interrupt: &Interrupt,
         now: &ZonedDateTime,
     ) -> Result<Option<Loaded>, Error> {
-        let To::Server(target) = &self.to else { return Ok(None) };
+        let To::Server(target) = &self.to else {
+            return Ok(None);
+        };
         let progress = session.report.progress("mysql", self.source_bytes());
         let advance = |bytes| progress.advance(bytes);
-        let watch = Watch { stop: &interrupt.flag(), progress: &advance };
+        let watch = Watch {
+            stop: &interrupt.flag(),
+            progress: &advance,
+        };
         self.databases.restore(target, root, now, watch).map(Some)
     }
 
@@ -140,53 +179,94 @@ impl DumpsJob {
     ///
     /// # Errors
     /// When one cannot be read or written; what is in `path` is to be thrown away then.
-    pub(crate) fn unpack(&self, path: &Path, session: &Session, interrupt: &Interrupt) -> Result<Vec<Built>, Error> {
+    pub(crate) fn unpack(
+        &self,
+        path: &Path,
+        session: &Session,
+        interrupt: &Interrupt,
+    ) -> Result<Vec<Built>, Error> {
         let progress = session.report.progress("mysql", self.source_bytes());
         let advance = |bytes| progress.advance(bytes);
-        let written = self.databases.write_sql(path, Watch { stop: &interrupt.flag(), progress: &advance })?;
+        let written = self.databases.write_sql(
+            path,
+            Watch {
+                stop: &interrupt.flag(),
+                progress: &advance,
+            },
+        )?;
         let built = |file: WrittenSql| Built {
             component: Component::Mysql,
             path: file.path,
-            unpacked: Unpacked { entries: file.tables, bytes: file.bytes },
+            unpacked: Unpacked {
+                entries: file.tables,
+                bytes: file.bytes,
+            },
         };
         Ok(written.into_iter().map(built).collect())
     }
 
     fn source_bytes(&self) -> u64 {
-        self.files.iter().filter_map(|file| file.recorded).map(|recorded| recorded.source_bytes).sum()
+        self.files
+            .iter()
+            .filter_map(|file| file.recorded)
+            .map(|recorded| recorded.source_bytes)
+            .sum()
     }
 }
 
 /// Says what was loaded, which stays.
 pub(crate) fn report(loaded: Loaded, session: &Session, totals: &mut Totals) {
-    loaded.warnings().iter().for_each(|warning| session.report.warning(warning));
+    loaded
+        .warnings()
+        .iter()
+        .for_each(|warning| session.report.warning(warning));
     session.report.summary(format!(
         "what the databases were is kept: mail-restore --from {} --component mysql brings it back",
         loaded.saved().display()
     ));
     for dump in loaded.keep() {
         let target = target_text(&dump.databases);
-        let said = Said { path: &dump.path, target, bytes: dump.bytes, tables: dump.tables };
+        let said = Said {
+            path: &dump.path,
+            target,
+            bytes: dump.bytes,
+            tables: dump.tables,
+        };
         emit(session, &said, Dry::No, totals);
     }
 }
 
 fn show_inspection(session: &Session, inspection: &Inspection, totals: &mut Totals) {
-    session.report.summary(format!("mysql: MariaDB {}", inspection.server_version));
+    session
+        .report
+        .summary(format!("mysql: MariaDB {}", inspection.server_version));
     for replaced in &inspection.replaced {
         let (name, size) = (&replaced.database, human_size(replaced.bytes));
-        session.report.summary(format!("mysql: database {name} would be replaced: {} tables, {size}", replaced.tables));
+        session.report.summary(format!(
+            "mysql: database {name} would be replaced: {} tables, {size}",
+            replaced.tables
+        ));
     }
     for new in &inspection.new {
-        session.report.summary(format!("mysql: database {new} would be made"));
+        session
+            .report
+            .summary(format!("mysql: database {new} would be made"));
     }
-    inspection.warnings.iter().for_each(|warning| session.report.warning(warning));
+    inspection
+        .warnings
+        .iter()
+        .for_each(|warning| session.report.warning(warning));
     for privilege in &inspection.lacking {
         session.fail(Some(Component::Mysql), None, &Lacking(privilege.clone()));
     }
     for dump in &inspection.dumps {
         let target = target_text(&dump.databases);
-        let said = Said { path: &dump.path, target, bytes: dump.bytes, tables: dump.tables };
+        let said = Said {
+            path: &dump.path,
+            target,
+            bytes: dump.bytes,
+            tables: dump.tables,
+        };
         emit(session, &said, Dry::Run, totals);
     }
 }
@@ -197,7 +277,11 @@ fn show_inspection(session: &Session, inspection: &Inspection, totals: &mut Tota
 struct Lacking(String);
 
 fn target_text(databases: &[String]) -> String {
-    if databases.is_empty() { "accounts".to_owned() } else { databases.join(", ") }
+    if databases.is_empty() {
+        "accounts".to_owned()
+    } else {
+        databases.join(", ")
+    }
 }
 
 /// Whether it was done.

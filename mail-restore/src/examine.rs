@@ -1,5 +1,5 @@
-//! Reads every archive of a tree to its end, as a restore would, and writes nothing: members, sizes, and each index against
-//! its segments.
+//! Reads every archive of a tree to its end, as a restore would, and writes nothing: members,
+//! sizes, and each index against its segments.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,10 @@ type Indexed = BTreeMap<RelPath, BTreeMap<u32, Sums>>;
 pub(crate) fn examine(builder: &Builder<'_>, job: &TreeJob) -> Result<Vec<Built>, Error> {
     let mut indexed = Indexed::new();
     for index in &job.indices {
-        indexed.insert(index.path.clone(), unpack::sums_of_index(builder.set, &index.path)?);
+        indexed.insert(
+            index.path.clone(),
+            unpack::sums_of_index(builder.set, &index.path)?,
+        );
     }
     let mut parts = pool::for_each(
         builder.threads,
@@ -28,21 +31,43 @@ pub(crate) fn examine(builder: &Builder<'_>, job: &TreeJob) -> Result<Vec<Built>
         || (),
         |(), file| {
             let prefix = builder.prefix(job, file)?;
-            let archive = Archive { set: builder.set, file, prefix: &prefix };
+            let archive = Archive {
+                set: builder.set,
+                file,
+                prefix: &prefix,
+            };
             let (unpacked, sums) = unpack::examine(archive, builder.interrupt, builder.progress)?;
             if let Some((index, segment)) = job.index_of(file)
-                && indexed.get(&index.path).and_then(|of_index| of_index.get(&segment)) != Some(&sums)
+                && indexed
+                    .get(&index.path)
+                    .and_then(|of_index| of_index.get(&segment))
+                    != Some(&sums)
             {
-                return Err(Error::Index { archive: file.path.clone(), index: index.path.clone() });
+                return Err(Error::Index {
+                    archive: file.path.clone(),
+                    index: index.path.clone(),
+                });
             }
-            Ok(Built { component: job.component, path: file.path.clone(), unpacked })
+            Ok(Built {
+                component: job.component,
+                path: file.path.clone(),
+                unpacked,
+            })
         },
     )?;
     all_segments_are_there(job, &indexed)?;
     for (file, _) in &job.files {
-        let bytes = builder.set.join(file.path.as_path()).metadata().map_or(0, |metadata| metadata.len());
+        let bytes = builder
+            .set
+            .join(file.path.as_path())
+            .metadata()
+            .map_or(0, |metadata| metadata.len());
         let unpacked = Unpacked { entries: 1, bytes };
-        parts.push(Built { component: job.component, path: file.path.clone(), unpacked });
+        parts.push(Built {
+            component: job.component,
+            path: file.path.clone(),
+            unpacked,
+        });
     }
     for (_, inner) in &job.inner {
         parts.extend(examine(builder, inner)?);
@@ -54,7 +79,8 @@ pub(crate) fn examine(builder: &Builder<'_>, job: &TreeJob) -> Result<Vec<Built>
 fn all_segments_are_there(job: &TreeJob, indexed: &Indexed) -> Result<(), Error> {
     for (index, segments) in indexed {
         for number in segments.keys() {
-            let of_segment = |index_path: &RelPath, found: u32| index_path == index && found == *number;
+            let of_segment =
+                |index_path: &RelPath, found: u32| index_path == index && found == *number;
             let is_there = job
                 .archives
                 .iter()
@@ -63,7 +89,10 @@ fn all_segments_are_there(job: &TreeJob, indexed: &Indexed) -> Result<(), Error>
             if !is_there {
                 let name = mail_common::archive::segment::segment_name(*number);
                 let archive = name.below(&index.parent().unwrap_or_else(RelPath::root));
-                return Err(Error::Index { archive, index: index.clone() });
+                return Err(Error::Index {
+                    archive,
+                    index: index.clone(),
+                });
             }
         }
     }

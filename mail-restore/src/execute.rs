@@ -1,5 +1,5 @@
-//! Follows the plan: takes the locks, verifies everything, builds what is new, and puts it in place, or takes all of it
-//! back.
+//! Follows the plan: takes the locks, verifies everything, builds what is new, and puts it in
+//! place, or takes all of it back.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -46,7 +46,10 @@ pub(crate) enum Error {
     )]
     NotClean { refused: u64 },
     #[error("make {}", directory.display())]
-    MakeDirectory { directory: PathBuf, source: io::Error },
+    MakeDirectory {
+        directory: PathBuf,
+        source: io::Error,
+    },
     #[error(transparent)]
     Place(#[from] place::Error),
     #[error(transparent)]
@@ -59,7 +62,9 @@ impl Error {
     fn exit(&self) -> Exit {
         match self {
             Self::Single(error) => error.exit(),
-            Self::Lock(LockError::Held { .. }) | Self::Turn(TurnError::Taken { .. }) => Exit::Locked,
+            Self::Lock(LockError::Held { .. }) | Self::Turn(TurnError::Taken { .. }) => {
+                Exit::Locked
+            }
             _ => Exit::Unfinished,
         }
     }
@@ -73,7 +78,12 @@ struct Locks {
 }
 
 /// Does what the plan says. What fails is in the records; the exit says what it came to.
-pub(crate) fn execute(plan: &Plan, verdicts: &[Verdict], session: &Session, now: &ZonedDateTime) -> (Exit, Totals) {
+pub(crate) fn execute(
+    plan: &Plan,
+    verdicts: &[Verdict],
+    session: &Session,
+    now: &ZonedDateTime,
+) -> (Exit, Totals) {
     let done = run(plan, verdicts, session, now);
     let (exit, mut totals) = done.unwrap_or_else(|error| {
         session.fail(None, None, &error);
@@ -84,11 +94,18 @@ pub(crate) fn execute(plan: &Plan, verdicts: &[Verdict], session: &Session, now:
     (exit, totals)
 }
 
-fn run(plan: &Plan, verdicts: &[Verdict], session: &Session, now: &ZonedDateTime) -> Result<(Exit, Totals), Error> {
+fn run(
+    plan: &Plan,
+    verdicts: &[Verdict],
+    session: &Session,
+    now: &ZonedDateTime,
+) -> Result<(Exit, Totals), Error> {
     let interrupt = Interrupt::on_signals().map_err(Error::Signals)?;
     say_what_is_odd(plan, session);
     if let Some(query) = &plan.query {
-        return Ok(single::restore(plan, query, verdicts, session, &interrupt, now)?);
+        return Ok(single::restore(
+            plan, query, verdicts, session, &interrupt, now,
+        )?);
     }
     match plan.work {
         Work::Show => return Ok(show::show(plan, verdicts, session, &interrupt)?),
@@ -97,7 +114,10 @@ fn run(plan: &Plan, verdicts: &[Verdict], session: &Session, now: &ZonedDateTime
     }
     if let Destination::Directory(directory) = &plan.destination {
         let made = atomic::create_dir_all(directory);
-        made.map_err(|source| Error::MakeDirectory { directory: directory.clone(), source })?;
+        made.map_err(|source| Error::MakeDirectory {
+            directory: directory.clone(),
+            source,
+        })?;
     }
     let _locks = lock(plan, session, now)?;
     let refused = check_clean(plan, verdicts, session);
@@ -118,34 +138,62 @@ fn lock(plan: &Plan, session: &Session, now: &ZonedDateTime) -> Result<Locks, Er
         Destination::Directory(_) => None,
     };
     let targets = plan.targets();
-    let parents: BTreeSet<&Path> = targets.iter().filter_map(|(target, _)| target.parent()).collect();
-    let turns = parents.into_iter().map(Turn::take).collect::<Result<_, _>>()?;
+    let parents: BTreeSet<&Path> = targets
+        .iter()
+        .filter_map(|(target, _)| target.parent())
+        .collect();
+    let turns = parents
+        .into_iter()
+        .map(Turn::take)
+        .collect::<Result<_, _>>()?;
     for (target, _) in targets {
         let cleared = clear_leftovers(target);
-        for cleared in cleared.map_err(|source| Error::Leftovers { target: target.to_owned(), source })? {
+        for cleared in cleared.map_err(|source| Error::Leftovers {
+            target: target.to_owned(),
+            source,
+        })? {
             session.report.warning(leftover_text(&cleared));
         }
     }
-    Ok(Locks { _root: root, _turns: turns })
+    Ok(Locks {
+        _root: root,
+        _turns: turns,
+    })
 }
 
-/// No backup may save what is half restored. Where there is no root, or it cannot be written, no backup can be at work.
+/// No backup may save what is half restored. Where there is no root, or it cannot be written, no
+/// backup can be at work.
 fn lock_root(root: &Path, now: &ZonedDateTime) -> Result<Option<RootLock>, Error> {
-    let Ok(root) = BackupRoot::open(root) else { return Ok(None) };
+    let Ok(root) = BackupRoot::open(root) else {
+        return Ok(None);
+    };
     match RootLock::acquire(&root, now) {
-        Err(LockError::Open { source, .. }) if source.kind() == io::ErrorKind::ReadOnlyFilesystem => Ok(None),
+        Err(LockError::Open { source, .. })
+            if source.kind() == io::ErrorKind::ReadOnlyFilesystem =>
+        {
+            Ok(None)
+        }
         lock => Ok(Some(lock?)),
     }
 }
 
 fn leftover_text(cleared: &Cleared) -> String {
     match cleared {
-        Cleared::Removed(path) => format!("removed {}, left by a restore that was killed", path.display()),
+        Cleared::Removed(path) => format!(
+            "removed {}, left by a restore that was killed",
+            path.display()
+        ),
         Cleared::Kept(path) => {
-            format!("a restore was killed after it was done; what was there before is {}", path.display())
+            format!(
+                "a restore was killed after it was done; what was there before is {}",
+                path.display()
+            )
         }
         Cleared::PutBack(path) => {
-            format!("{} is back, which a restore that was killed had moved aside", path.display())
+            format!(
+                "{} is back, which a restore that was killed had moved aside",
+                path.display()
+            )
         }
     }
 }
@@ -154,16 +202,24 @@ fn say_what_is_odd(plan: &Plan, session: &Session) {
     let set = plan.inventory.set.display();
     match plan.inventory.state {
         SetState::Complete | SetState::Damaged => {}
-        SetState::Legacy => session.report.info(format!("{set} has no manifest: a set of the old scripts")),
-        SetState::Incomplete => session.report.warning(format!("{set} is incomplete: a part of that backup failed")),
+        SetState::Legacy => session
+            .report
+            .info(format!("{set} has no manifest: a set of the old scripts")),
+        SetState::Incomplete => session
+            .report
+            .warning(format!("{set} is incomplete: a part of that backup failed")),
     }
     // A link has no content that a checksum could tell of.
     let is_link = |path: &&RelPath| plan.inventory.set.join(path.as_path()).is_symlink();
     for path in plan.inventory.unlisted.iter().filter(|path| !is_link(path)) {
-        session.report.warning(format!("{path} is not in checksums.sha256 and is not restored"));
+        session.report.warning(format!(
+            "{path} is not in checksums.sha256 and is not restored"
+        ));
     }
     for path in &plan.jobs.homeless {
-        session.report.warning(format!("{path} is not restored: no place is known for it"));
+        session
+            .report
+            .warning(format!("{path} is not restored: no place is known for it"));
     }
 }
 
@@ -173,18 +229,29 @@ pub(crate) fn check_clean(plan: &Plan, verdicts: &[Verdict], session: &Session) 
         return 0;
     }
     let refused = refusals(&plan.inventory.set, &plan.used(), verdicts);
-    refused.iter().for_each(|refusal| session.fail(None, Some(refusal.path()), refusal));
+    refused
+        .iter()
+        .for_each(|refusal| session.fail(None, Some(refusal.path()), refusal));
     refused.len() as u64
 }
 
 /// How many files are not what the checksums say; each is said.
-pub(crate) fn check_digests(plan: &Plan, session: &Session, interrupt: &Interrupt) -> Result<u64, Interrupted> {
+pub(crate) fn check_digests(
+    plan: &Plan,
+    session: &Session,
+    interrupt: &Interrupt,
+) -> Result<u64, Interrupted> {
     let files = plan.used();
     let set = &plan.inventory.set;
     let progress = session.report.progress("verify", total_bytes(set, &files));
-    let damaged = verify(set, &files, plan.threads, interrupt, &|bytes| progress.advance(bytes))?;
+    let damaged = verify(set, &files, plan.threads, interrupt, &|bytes| {
+        progress.advance(bytes)
+    })?;
     for damage in &damaged {
-        let component = plan.inventory.file(damage.path()).and_then(|file| file.component);
+        let component = plan
+            .inventory
+            .file(damage.path())
+            .and_then(|file| file.component);
         session.fail(component, Some(damage.path()), damage);
     }
     Ok(damaged.len() as u64)
@@ -192,5 +259,10 @@ pub(crate) fn check_digests(plan: &Plan, session: &Session, interrupt: &Interrup
 
 /// The size of files of a set.
 pub(crate) fn total_bytes(set: &Path, files: &[&SetFile]) -> u64 {
-    files.iter().map(|file| fs::metadata(set.join(file.path.as_path())).map_or(0, |metadata| metadata.len())).sum()
+    files
+        .iter()
+        .map(|file| {
+            fs::metadata(set.join(file.path.as_path())).map_or(0, |metadata| metadata.len())
+        })
+        .sum()
 }

@@ -59,17 +59,27 @@ impl Jobs {
     /// Every file of the set that is used.
     pub(crate) fn used(&self) -> Vec<&SetFile> {
         let of_trees = self.trees.iter().flat_map(TreeJob::used);
-        of_trees.chain(self.files.iter().map(|job| &job.file)).collect()
+        of_trees
+            .chain(self.files.iter().map(|job| &job.file))
+            .collect()
     }
 
-    fn add_component(&mut self, inventory: &Inventory, component: Component, target: &Path, places: &Places) {
+    fn add_component(
+        &mut self,
+        inventory: &Inventory,
+        component: Component,
+        target: &Path,
+        places: &Places,
+    ) {
         let mut tree = TreeJob::new(component, target);
         for file in inventory.of_component(component) {
             match role(component, &file.path) {
                 Role::Archive => tree.archives.push(file.clone()),
                 Role::Index => tree.indices.push(file.clone()),
                 Role::InTree(path) => tree.files.push((file.clone(), path)),
-                Role::Compose => self.add_file(&mut tree, component, file, places.compose.as_deref()),
+                Role::Compose => {
+                    self.add_file(&mut tree, component, file, places.compose.as_deref())
+                }
                 Role::Env => self.add_file(&mut tree, component, file, places.env.as_deref()),
                 Role::Unknown => self.homeless.push(file.path.clone()),
             }
@@ -79,24 +89,43 @@ impl Jobs {
         }
     }
 
-    fn add_file(&mut self, tree: &mut TreeJob, component: Component, file: &SetFile, target: Option<&Path>) {
+    fn add_file(
+        &mut self,
+        tree: &mut TreeJob,
+        component: Component,
+        file: &SetFile,
+        target: Option<&Path>,
+    ) {
         let in_tree = || RelPath::new(file.path.name());
         match (target, in_tree()) {
-            (Some(target), _) => self.files.push(FileJob { component, file: file.clone(), target: target.to_owned() }),
+            (Some(target), _) => self.files.push(FileJob {
+                component,
+                file: file.clone(),
+                target: target.to_owned(),
+            }),
             (None, Ok(path)) => tree.files.push((file.clone(), path)),
             (None, Err(_)) => self.homeless.push(file.path.clone()),
         }
     }
 
-    /// A tree whose target lies in that of another becomes a part of it: the DKIM keys may lie in the configuration.
+    /// A tree whose target lies in that of another becomes a part of it: the DKIM keys may lie in
+    /// the configuration.
     fn put_inside(&mut self) {
         let mut trees = std::mem::take(&mut self.trees);
         // The outermost come first.
         trees.sort_by_key(|tree| tree.target.components().count());
         for tree in trees {
-            let outer = self.trees.iter_mut().find(|outer| tree.target.starts_with(&outer.target));
-            let below = outer.as_ref().and_then(|outer| tree.target.strip_prefix(&outer.target).ok());
-            match (outer, below.and_then(|path| RelPath::try_from(path.to_owned()).ok())) {
+            let outer = self
+                .trees
+                .iter_mut()
+                .find(|outer| tree.target.starts_with(&outer.target));
+            let below = outer
+                .as_ref()
+                .and_then(|outer| tree.target.strip_prefix(&outer.target).ok());
+            match (
+                outer,
+                below.and_then(|path| RelPath::try_from(path.to_owned()).ok()),
+            ) {
                 (Some(outer), Some(path)) => outer.inner.push((path, tree)),
                 _ => self.trees.push(tree),
             }
@@ -107,12 +136,23 @@ impl Jobs {
 impl TreeJob {
     fn new(component: Component, target: &Path) -> Self {
         let (archives, indices, files, inner) = Default::default();
-        Self { component, target: target.to_owned(), archives, indices, files, inner }
+        Self {
+            component,
+            target: target.to_owned(),
+            archives,
+            indices,
+            files,
+            inner,
+        }
     }
 
     /// Every file of the set that this and the trees in it are made of.
     pub(crate) fn used(&self) -> Box<dyn Iterator<Item = &SetFile> + '_> {
-        let own = self.archives.iter().chain(&self.indices).chain(self.files.iter().map(|(file, _)| file));
+        let own = self
+            .archives
+            .iter()
+            .chain(&self.indices)
+            .chain(self.files.iter().map(|(file, _)| file));
         Box::new(own.chain(self.inner.iter().flat_map(|(_, tree)| tree.used())))
     }
 
@@ -120,7 +160,10 @@ impl TreeJob {
     pub(crate) fn index_of(&self, archive: &SetFile) -> Option<(&SetFile, u32)> {
         let number = segment_number(archive.path.name())?;
         let parent = archive.path.parent();
-        self.indices.iter().find(|index| index.path.parent() == parent).map(|index| (index, number))
+        self.indices
+            .iter()
+            .find(|index| index.path.parent() == parent)
+            .map(|index| (index, number))
     }
 }
 
@@ -138,17 +181,23 @@ fn role(component: Component, path: &RelPath) -> Role {
     let mut parts = path.components();
     // The old scripts copied the mail as it was: whatever its names look like, they are messages.
     if component == Component::Mailboxes && parts.next() == Some(b"mail") {
-        let below = path.as_bytes().strip_prefix(b"mail/").and_then(|rest| RelPath::new(rest).ok());
+        let below = path
+            .as_bytes()
+            .strip_prefix(b"mail/")
+            .and_then(|rest| RelPath::new(rest).ok());
         return below.map_or(Role::Unknown, Role::InTree);
     }
     let name = path.name();
-    let is_archive = [&b".tar.zst"[..], b".tar.gz", b".tgz", b".tar"].iter().any(|suffix| name.ends_with(suffix));
+    let is_archive = [&b".tar.zst"[..], b".tar.gz", b".tgz", b".tar"]
+        .iter()
+        .any(|suffix| name.ends_with(suffix));
     match (component, name) {
         (Component::Mailboxes, INDEX_NAME) => Role::Index,
         _ if is_archive => Role::Archive,
-        (Component::Config, b"docker-compose.yml" | b"docker-compose.yaml" | b"compose.yml" | b"compose.yaml") => {
-            Role::Compose
-        }
+        (
+            Component::Config,
+            b"docker-compose.yml" | b"docker-compose.yaml" | b"compose.yml" | b"compose.yaml",
+        ) => Role::Compose,
         (Component::Config, b"env" | b".env") => Role::Env,
         _ => Role::Unknown,
     }
@@ -162,13 +211,25 @@ mod tests {
 
     fn file(path: &str) -> SetFile {
         let component = path.split('/').next().unwrap().parse().ok();
-        SetFile { path: RelPath::new(path).unwrap(), sha256: Sha256::of(b""), component, recorded: None }
+        SetFile {
+            path: RelPath::new(path).unwrap(),
+            sha256: Sha256::of(b""),
+            component,
+            recorded: None,
+        }
     }
 
     fn inventory(paths: &[&str]) -> Inventory {
         let files = paths.iter().map(|path| file(path)).collect();
         let set = PathBuf::from("/b/daily/2026-11-23");
-        Inventory { set, state: SetState::Complete, manifest: None, files, unlisted: Vec::new(), missing: Vec::new() }
+        Inventory {
+            set,
+            state: SetState::Complete,
+            manifest: None,
+            files,
+            unlisted: Vec::new(),
+            missing: Vec::new(),
+        }
     }
 
     fn places(dkim: &str) -> Places {
@@ -200,13 +261,30 @@ mod tests {
         ]);
         let jobs = Jobs::new(&inventory, &Component::ALL, &places("/srv/config/opendkim"));
         assert_eq!(jobs.trees.len(), 2);
-        let [mail, config] = [Component::Mailboxes, Component::Config]
-            .map(|wanted| jobs.trees.iter().find(|tree| tree.component == wanted).unwrap());
-        assert_eq!(names(&mail.archives), ["mailboxes/a.example/b/0000.tar.zst"]);
-        assert_eq!(mail.index_of(&mail.archives[0]).unwrap(), (&mail.indices[0], 0));
+        let [mail, config] = [Component::Mailboxes, Component::Config].map(|wanted| {
+            jobs.trees
+                .iter()
+                .find(|tree| tree.component == wanted)
+                .unwrap()
+        });
+        assert_eq!(
+            names(&mail.archives),
+            ["mailboxes/a.example/b/0000.tar.zst"]
+        );
+        assert_eq!(
+            mail.index_of(&mail.archives[0]).unwrap(),
+            (&mail.indices[0], 0)
+        );
         let (path, dkim) = &config.inner[0];
-        assert_eq!((path.to_string().as_str(), dkim.component), ("opendkim", Component::Dkim));
-        let targets: Vec<_> = jobs.files.iter().map(|job| job.target.to_str().unwrap()).collect();
+        assert_eq!(
+            (path.to_string().as_str(), dkim.component),
+            ("opendkim", Component::Dkim)
+        );
+        let targets: Vec<_> = jobs
+            .files
+            .iter()
+            .map(|job| job.target.to_str().unwrap())
+            .collect();
         assert_eq!(targets, ["/srv/docker-compose.yml", "/srv/.env"]);
         assert_eq!(jobs.homeless, [RelPath::new("config/notes").unwrap()]);
         assert_eq!(jobs.used().len(), 6);
@@ -216,22 +294,45 @@ mod tests {
     fn what_lies_beside_stays_beside() {
         let inventory = inventory(&["config/config.tar.gz", "dkim/dkim.tar.gz"]);
         let jobs = Jobs::new(&inventory, &Component::ALL, &places("/srv/config-dkim"));
-        assert_eq!(jobs.trees.iter().map(|tree| tree.inner.len()).collect::<Vec<_>>(), [0, 0]);
+        assert_eq!(
+            jobs.trees
+                .iter()
+                .map(|tree| tree.inner.len())
+                .collect::<Vec<_>>(),
+            [0, 0]
+        );
     }
 
     #[test]
     fn mail_of_the_old_scripts_is_mail_whatever_it_is_called() {
-        let inventory = inventory(&["mail/a.example/b/cur/1.tar.gz", "mail/a.example/b/index.jsonl.zst"]);
+        let inventory = inventory(&[
+            "mail/a.example/b/cur/1.tar.gz",
+            "mail/a.example/b/index.jsonl.zst",
+        ]);
         let jobs = Jobs::new(&inventory, &Component::ALL, &places("/srv/dkim"));
-        let paths: Vec<_> = jobs.trees[0].files.iter().map(|(_, path)| path.to_string()).collect();
-        assert_eq!(paths, ["a.example/b/cur/1.tar.gz", "a.example/b/index.jsonl.zst"]);
+        let paths: Vec<_> = jobs.trees[0]
+            .files
+            .iter()
+            .map(|(_, path)| path.to_string())
+            .collect();
+        assert_eq!(
+            paths,
+            ["a.example/b/cur/1.tar.gz", "a.example/b/index.jsonl.zst"]
+        );
     }
 
     #[test]
     fn into_a_directory_the_compose_file_goes_with_the_configuration() {
         let inventory = inventory(&["config/env"]);
-        let jobs = Jobs::new(&inventory, &[Component::Config], &Places::below(Path::new("/to")));
-        assert_eq!((jobs.trees[0].target.to_str(), jobs.files.len()), (Some("/to/config"), 0));
+        let jobs = Jobs::new(
+            &inventory,
+            &[Component::Config],
+            &Places::below(Path::new("/to")),
+        );
+        assert_eq!(
+            (jobs.trees[0].target.to_str(), jobs.files.len()),
+            (Some("/to/config"), 0)
+        );
         assert_eq!(jobs.trees[0].files[0].1.to_string(), "env");
     }
 }

@@ -44,7 +44,10 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     };
     let now = ZonedDateTime::now();
     let setup = Setup::read(&args);
-    let session = Session::start(opening(&command_line, &args, &now, setup.as_ref().ok()), &args.common);
+    let session = Session::start(
+        opening(&command_line, &args, &now, setup.as_ref().ok()),
+        &args.common,
+    );
     let upstream = match read_upstream(&args, &session) {
         Ok(upstream) => upstream,
         Err(error) => return fail(session, &error, Exit::Unfinished),
@@ -63,8 +66,15 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
 
 const TOOL: &str = "mail-restore";
 
-fn opening(command_line: &[OsString], args: &Args, now: &ZonedDateTime, setup: Option<&Setup>) -> Opening {
-    let (root, set) = setup.map(|setup| setup.names(args.from.as_deref())).unwrap_or_default();
+fn opening(
+    command_line: &[OsString],
+    args: &Args,
+    now: &ZonedDateTime,
+    setup: Option<&Setup>,
+) -> Opening {
+    let (root, set) = setup
+        .map(|setup| setup.names(args.from.as_deref()))
+        .unwrap_or_default();
     Opening {
         tool: TOOL,
         version: env!("CARGO_PKG_VERSION"),

@@ -1,5 +1,5 @@
-//! Builds everything that is restored beside its target, then puts all of it in place, one exchange after the other. What
-//! fails at any point takes back what was done before.
+//! Builds everything that is restored beside its target, then puts all of it in place, one exchange
+//! after the other. What fails at any point takes back what was done before.
 
 use std::fs;
 use std::io;
@@ -31,7 +31,10 @@ pub(crate) enum Error {
     #[error("begin {} beside it", target.display())]
     Stage { target: PathBuf, source: io::Error },
     #[error("restore {}: everything is as it was", target.display())]
-    Build { target: PathBuf, source: unpack::Error },
+    Build {
+        target: PathBuf,
+        source: unpack::Error,
+    },
     #[error("write {}", target.display())]
     Write { target: PathBuf, source: io::Error },
     #[error("sync the new {}", target.display())]
@@ -43,7 +46,11 @@ pub(crate) enum Error {
     #[error(
         "{} could not be put back: what was there is {}, move it back by hand", target.display(), kept.display()
     )]
-    RollBack { target: PathBuf, kept: PathBuf, source: io::Error },
+    RollBack {
+        target: PathBuf,
+        kept: PathBuf,
+        source: io::Error,
+    },
 }
 
 /// Something that is ready to be put in place.
@@ -62,7 +69,8 @@ struct Done {
 
 /// Restores what the plan says.
 ///
-/// The databases come between: what takes long and may fail is done before the exchanges, which take a moment.
+/// The databases come between: what takes long and may fail is done before the exchanges, which
+/// take a moment.
 pub(crate) fn place(
     plan: &Plan,
     session: &Session,
@@ -111,16 +119,28 @@ fn build_all(plan: &Plan, session: &Session, interrupt: &Interrupt) -> Result<Ve
     for job in &plan.jobs.files {
         ready.push(build_file(job, plan)?);
     }
-    if let Some((dumps, target)) = plan.dumps.as_ref().and_then(|dumps| Some((dumps, dumps.directory()?))) {
+    if let Some((dumps, target)) = plan
+        .dumps
+        .as_ref()
+        .and_then(|dumps| Some((dumps, dumps.directory()?)))
+    {
         let staged = Staged::create(target, Kind::Directory, &plan.time);
-        let staged = staged.map_err(|source| Error::Stage { target: target.to_owned(), source })?;
+        let staged = staged.map_err(|source| Error::Stage {
+            target: target.to_owned(),
+            source,
+        })?;
         let parts = dumps.unpack(staged.path(), session, interrupt)?;
-        ready.push(Ready { staged, target: target.to_owned(), parts });
+        ready.push(Ready {
+            staged,
+            target: target.to_owned(),
+            parts,
+        });
     }
     Ok(ready)
 }
 
-/// Who is not root cannot give files away: into a directory they become the caller's; the live server would be wrong.
+/// Who is not root cannot give files away: into a directory they become the caller's; the live
+/// server would be wrong.
 fn owners(plan: &Plan) -> Owners {
     match (&plan.destination, rustix::process::geteuid().is_root()) {
         (Destination::Directory(_), false) => Owners::Record,
@@ -128,30 +148,62 @@ fn owners(plan: &Plan) -> Owners {
     }
 }
 
-fn build_tree(builder: &Builder<'_>, job: &TreeJob, plan: &Plan) -> Result<(Ready, Lacking), Error> {
+fn build_tree(
+    builder: &Builder<'_>,
+    job: &TreeJob,
+    plan: &Plan,
+) -> Result<(Ready, Lacking), Error> {
     let target = job.target.clone();
     let staged = Staged::create(&target, Kind::Directory, &plan.time);
-    let staged = staged.map_err(|source| Error::Stage { target: target.clone(), source })?;
+    let staged = staged.map_err(|source| Error::Stage {
+        target: target.clone(),
+        source,
+    })?;
     let built = builder.build(job, staged.path());
-    let BuiltTree { parts, lacking } = built.map_err(|source| Error::Build { target: target.clone(), source })?;
+    let BuiltTree { parts, lacking } = built.map_err(|source| Error::Build {
+        target: target.clone(),
+        source,
+    })?;
     if plan.destination == Destination::Live {
-        sync(staged.path()).map_err(|source| Error::Sync { target: target.clone(), source })?;
+        sync(staged.path()).map_err(|source| Error::Sync {
+            target: target.clone(),
+            source,
+        })?;
     }
-    Ok((Ready { staged, target, parts }, lacking))
+    Ok((
+        Ready {
+            staged,
+            target,
+            parts,
+        },
+        lacking,
+    ))
 }
 
 /// Says what the new tree lacks; owners that could not be given are written beside it.
-fn say_lacking(lacking: &Lacking, job: &TreeJob, plan: &Plan, session: &Session) -> Result<(), Error> {
+fn say_lacking(
+    lacking: &Lacking,
+    job: &TreeJob,
+    plan: &Plan,
+    session: &Session,
+) -> Result<(), Error> {
     for sentence in &lacking.xattrs {
-        session.report.warning(format!("{}: {sentence}", job.component));
+        session
+            .report
+            .warning(format!("{}: {sentence}", job.component));
     }
-    let Destination::Directory(directory) = &plan.destination else { return Ok(()) };
+    let Destination::Directory(directory) = &plan.destination else {
+        return Ok(());
+    };
     if lacking.owners.is_empty() {
         return Ok(());
     }
     let list = directory.join(format!("{}.owners", job.component));
     let written = atomic::write_file(&list, acl_text(&lacking.owners).as_bytes());
-    written.map_err(|source| Error::Write { target: list.clone(), source })?;
+    written.map_err(|source| Error::Write {
+        target: list.clone(),
+        source,
+    })?;
     session.report.warning(format!(
         "owners were not applied, since you are not root; later, as root: cd {} && setfacl --restore={}",
         job.target.display(),
@@ -163,19 +215,38 @@ fn say_lacking(lacking: &Lacking, job: &TreeJob, plan: &Plan, session: &Session)
 /// A file gets the attributes of the one that it replaces; a set has only its content.
 fn build_file(job: &FileJob, plan: &Plan) -> Result<Ready, Error> {
     let target = job.target.clone();
-    let failed = |source| Error::Write { target: target.clone(), source };
+    let failed = |source| Error::Write {
+        target: target.clone(),
+        source,
+    };
     let staged = Staged::create(&target, Kind::File, &plan.time);
-    let staged = staged.map_err(|source| Error::Stage { target: target.clone(), source })?;
+    let staged = staged.map_err(|source| Error::Stage {
+        target: target.clone(),
+        source,
+    })?;
     let content = verify::open(&plan.inventory.set, &job.file.path);
-    let mut content =
-        content.map_err(|damage| Error::Build { target: target.clone(), source: unpack::Error::Open(damage) })?;
-    let mut file = fs::OpenOptions::new().write(true).open(staged.path()).map_err(failed)?;
+    let mut content = content.map_err(|damage| Error::Build {
+        target: target.clone(),
+        source: unpack::Error::Open(damage),
+    })?;
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .open(staged.path())
+        .map_err(failed)?;
     let bytes = io::copy(&mut content, &mut file).map_err(failed)?;
     take_attributes(&target, &file).map_err(failed)?;
     file.sync_all().map_err(failed)?;
     let unpacked = Unpacked { entries: 1, bytes };
-    let parts = vec![Built { component: job.component, path: job.file.path.clone(), unpacked }];
-    Ok(Ready { staged, target, parts })
+    let parts = vec![Built {
+        component: job.component,
+        path: job.file.path.clone(),
+        unpacked,
+    }];
+    Ok(Ready {
+        staged,
+        target,
+        parts,
+    })
 }
 
 fn take_attributes(target: &Path, file: &fs::File) -> io::Result<()> {
@@ -188,7 +259,8 @@ fn take_attributes(target: &Path, file: &fs::File) -> io::Result<()> {
     file.set_permissions(metadata.permissions())
 }
 
-/// Waits until everything on the file system of `path` is on the disk: one call for all files of a tree.
+/// Waits until everything on the file system of `path` is on the disk: one call for all files of a
+/// tree.
 fn sync(path: &Path) -> io::Result<()> {
     Ok(rustix::fs::syncfs(fs::File::open(path)?)?)
 }
@@ -196,13 +268,23 @@ fn sync(path: &Path) -> io::Result<()> {
 /// Puts everything in place, or takes back what was.
 fn swap_all(plan: &Plan, ready: Vec<Ready>) -> Result<Vec<Done>, Error> {
     let mut done = Vec::new();
-    for Ready { staged, target, parts } in ready {
+    for Ready {
+        staged,
+        target,
+        parts,
+    } in ready
+    {
         if let Destination::Directory(_) = plan.destination {
-            // An empty directory that was there already: nothing to keep. Whatever else is wrong, the swap says.
+            // An empty directory that was there already: nothing to keep. Whatever else is wrong,
+            // the swap says.
             let _ = fs::remove_dir(&target);
         }
         match staged.swap() {
-            Ok(swapped) => done.push(Done { swapped, target, parts }),
+            Ok(swapped) => done.push(Done {
+                swapped,
+                target,
+                parts,
+            }),
             Err(source) => {
                 roll_back(done)?;
                 return Err(Error::Swap { target, source });
@@ -213,9 +295,16 @@ fn swap_all(plan: &Plan, ready: Vec<Ready>) -> Result<Vec<Done>, Error> {
 }
 
 fn roll_back(done: Vec<Done>) -> Result<(), Error> {
-    for Done { swapped, target, .. } in done.into_iter().rev() {
+    for Done {
+        swapped, target, ..
+    } in done.into_iter().rev()
+    {
         let kept = swapped.kept().unwrap_or(&target).to_owned();
-        swapped.roll_back().map_err(|source| Error::RollBack { target, kept, source })?;
+        swapped.roll_back().map_err(|source| Error::RollBack {
+            target,
+            kept,
+            source,
+        })?;
     }
     Ok(())
 }
@@ -223,20 +312,33 @@ fn roll_back(done: Vec<Done>) -> Result<(), Error> {
 /// Says what is in place now, and adds it up.
 fn say_done(plan: &Plan, session: &Session, done: &[Done], totals: &mut Totals) {
     let mut kept = Vec::new();
-    for Done { swapped, target, parts } in done {
-        parts.iter().for_each(|part| emit(session, part, target, false));
+    for Done {
+        swapped,
+        target,
+        parts,
+    } in done
+    {
+        parts
+            .iter()
+            .for_each(|part| emit(session, part, target, false));
         add(totals, parts);
         kept.extend(swapped.kept().map(|path| path.display().to_string()));
     }
-    session.report.summary(summary(totals, &plan.components.iter().map(|c| c.name()).collect::<Vec<_>>()));
+    session.report.summary(summary(
+        totals,
+        &plan.components.iter().map(|c| c.name()).collect::<Vec<_>>(),
+    ));
     if !kept.is_empty() {
-        session.report.summary(format!("what was there is kept, to be removed when all is well: {}", kept.join(" ")));
+        session.report.summary(format!(
+            "what was there is kept, to be removed when all is well: {}",
+            kept.join(" ")
+        ));
     }
     if plan.destination == Destination::Live {
         let services = services::affected(&plan.components).join(" ");
-        session
-            .report
-            .summary(format!("restart the services that use it, which hold on to what was there: {services}"));
+        session.report.summary(format!(
+            "restart the services that use it, which hold on to what was there: {services}"
+        ));
     }
 }
 

@@ -22,10 +22,11 @@ pub(crate) struct Places {
 }
 
 impl Places {
-    /// The live mail server: flags over settings. A directory that is a symbolic link is resolved, so that what it leads to
-    /// is replaced and not the link.
+    /// The live mail server: flags over settings. A directory that is a symbolic link is resolved,
+    /// so that what it leads to is replaced and not the link.
     pub(crate) fn live(args: &Args, settings: &Settings) -> Self {
-        let or = |flag: &Option<PathBuf>, setting: &Path| resolved(flag.as_deref().unwrap_or(setting));
+        let or =
+            |flag: &Option<PathBuf>, setting: &Path| resolved(flag.as_deref().unwrap_or(setting));
         Self {
             mail: or(&args.mail_dir, &settings.mail_data_dir),
             config: or(&args.config_dir, &settings.config_dir),

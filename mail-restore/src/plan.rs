@@ -1,4 +1,5 @@
-//! Decides what a run does, from flags, settings, the set and what is on the disk. It reads, and never writes.
+//! Decides what a run does, from flags, settings, the set and what is on the disk. It reads, and
+//! never writes.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,7 +13,8 @@ use mail_common::config::{self, Config, Environment, Settings};
 use mail_common::exit::Exit;
 use mail_common::report::Report;
 use mail_common::set::{
-    self, BackupRoot, Component, Inventory, InventoryError, LockError, ReadLock, SetFile, free_space, is_mount_point,
+    self, BackupRoot, Component, Inventory, InventoryError, LockError, ReadLock, SetFile,
+    free_space, is_mount_point,
 };
 use rustix::fs::Access;
 
@@ -91,7 +93,11 @@ pub(crate) enum Error {
     #[error(transparent)]
     Config(#[from] config::Error),
     #[error("the backup root {} cannot be used, and the set {} is not a directory; name the root by --root or BACKUP_ROOT", root.display(), operand.display())]
-    Root { root: PathBuf, operand: PathBuf, source: set::Error },
+    Root {
+        root: PathBuf,
+        operand: PathBuf,
+        source: set::Error,
+    },
     #[error(transparent)]
     Set(#[from] set::Error),
     #[error("the records name no set; name it by --from")]
@@ -103,7 +109,11 @@ pub(crate) enum Error {
     #[error("this set cannot be restored")]
     Inventory(#[from] InventoryError),
     #[error("{} holds no {component}; it holds {held}", set.display())]
-    NoComponent { set: PathBuf, component: Component, held: String },
+    NoComponent {
+        set: PathBuf,
+        component: Component,
+        held: String,
+    },
     #[error("{} holds nothing that can be restored", set.display())]
     Empty { set: PathBuf },
     #[error(transparent)]
@@ -118,7 +128,10 @@ pub(crate) enum Error {
     )]
     MountPoint { target: PathBuf },
     #[error("{} is not a {wanted}, and would be replaced by one; move it away or name another target", target.display())]
-    OtherKind { target: PathBuf, wanted: &'static str },
+    OtherKind {
+        target: PathBuf,
+        wanted: &'static str,
+    },
     #[error("{} holds the set; it cannot be replaced by what is in it", target.display())]
     SetInTarget { target: PathBuf },
     #[error("{} holds the backup root; it cannot be replaced", target.display())]
@@ -128,23 +141,38 @@ pub(crate) enum Error {
     #[error("{} is not there, and {} is to be restored into it; make the directory first", parent.display(), target.display())]
     NoParent { target: PathBuf, parent: PathBuf },
     #[error("{} cannot be written, and {} is to be restored into it", parent.display(), target.display())]
-    NotWritable { target: PathBuf, parent: PathBuf, source: io::Error },
+    NotWritable {
+        target: PathBuf,
+        parent: PathBuf,
+        source: io::Error,
+    },
     #[error("{} is there already and is not empty; restore into another directory", target.display())]
     NotEmpty { target: PathBuf },
     #[error(
         "{} has {free_bytes} bytes free, and what is restored beside the present state takes {needed_bytes}; make room or use --to on another disk",
         place.display()
     )]
-    NoRoom { place: PathBuf, free_bytes: u64, needed_bytes: u64 },
+    NoRoom {
+        place: PathBuf,
+        free_bytes: u64,
+        needed_bytes: u64,
+    },
     #[error("{} has {free} inodes free, and {needed} files are to be restored", place.display())]
-    NoInodes { place: PathBuf, free: u64, needed: u64 },
+    NoInodes {
+        place: PathBuf,
+        free: u64,
+        needed: u64,
+    },
 }
 
 impl Error {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Lock(LockError::BeingReplaced { .. }) => Exit::Locked,
-            Self::Inventory(_) | Self::NoRoom { .. } | Self::NoInodes { .. } | Self::Look { .. } => Exit::Unfinished,
+            Self::Inventory(_)
+            | Self::NoRoom { .. }
+            | Self::NoInodes { .. }
+            | Self::Look { .. } => Exit::Unfinished,
             _ => Exit::Usage,
         }
     }
@@ -155,16 +183,31 @@ impl Setup {
     pub(crate) fn read(args: &Args) -> Result<Self, Error> {
         let config = Config::load(args.common.config.as_deref(), Environment::of_process())?;
         let settings = Settings::new(&config)?;
-        let root = args.root.clone().unwrap_or_else(|| settings.backup_root.clone());
+        let root = args
+            .root
+            .clone()
+            .unwrap_or_else(|| settings.backup_root.clone());
         let root = std::path::absolute(&root).unwrap_or(root);
-        Ok(Self { config, settings, root })
+        Ok(Self {
+            config,
+            settings,
+            root,
+        })
     }
 
-    /// Root and set as the `begin` record has them: the set relative to the root where it lies below it, else by itself.
+    /// Root and set as the `begin` record has them: the set relative to the root where it lies
+    /// below it, else by itself.
     pub(crate) fn names(&self, from: Option<&Path>) -> (Option<String>, Option<String>) {
         let text = |path: &Path| Some(path.to_string_lossy().into_owned());
-        let Some(set) = from.and_then(|from| self.resolve(from).ok()) else { return (text(&self.root), None) };
-        match self.root.canonicalize().ok().and_then(|root| set.strip_prefix(root).map(Path::to_owned).ok()) {
+        let Some(set) = from.and_then(|from| self.resolve(from).ok()) else {
+            return (text(&self.root), None);
+        };
+        match self
+            .root
+            .canonicalize()
+            .ok()
+            .and_then(|root| set.strip_prefix(root).map(Path::to_owned).ok())
+        {
             Some(below) => (text(&self.root), text(&below)),
             None => (None, text(&set)),
         }
@@ -192,12 +235,21 @@ impl Setup {
         let (destination, places) = match &args.to {
             Some(directory) => {
                 let directory = absolute(directory)?;
-                (Destination::Directory(directory.clone()), Places::below(&directory))
+                (
+                    Destination::Directory(directory.clone()),
+                    Places::below(&directory),
+                )
             }
             None => (Destination::Live, Places::live(args, &self.settings)),
         };
         let dumps = match components.contains(&Component::Mysql) {
-            true => Some(DumpsJob::plan(args, self, &inventory, &destination, report)?),
+            true => Some(DumpsJob::plan(
+                args,
+                self,
+                &inventory,
+                &destination,
+                report,
+            )?),
             false => None,
         };
         let plan = Plan {
@@ -214,7 +266,11 @@ impl Setup {
             work: work(args),
             destination,
             components,
-            clearance: if args.require_scan { Clearance::Scan } else { Clearance::Digest },
+            clearance: if args.require_scan {
+                Clearance::Scan
+            } else {
+                Clearance::Digest
+            },
             threads: args.threads(),
             time: now.strftime("%Y%m%dT%H%M%S").to_string(),
         };
@@ -225,14 +281,24 @@ impl Setup {
         Ok(plan)
     }
 
-    /// The directory that a SET operand means. Not through `latest`, which may be pointed elsewhere while the set is in use.
+    /// The directory that a SET operand means. Not through `latest`, which may be pointed elsewhere
+    /// while the set is in use.
     fn resolve(&self, operand: &Path) -> Result<PathBuf, Error> {
         let found = match BackupRoot::open(&self.root) {
             Ok(root) => root.resolve(operand)?,
             Err(_) if operand.is_dir() => operand.to_owned(),
-            Err(source) => return Err(Error::Root { root: self.root.clone(), operand: operand.to_owned(), source }),
+            Err(source) => {
+                return Err(Error::Root {
+                    root: self.root.clone(),
+                    operand: operand.to_owned(),
+                    source,
+                });
+            }
         };
-        found.canonicalize().map_err(|source| Error::Look { path: found.clone(), source })
+        found.canonicalize().map_err(|source| Error::Look {
+            path: found.clone(),
+            source,
+        })
     }
 }
 
@@ -249,11 +315,15 @@ fn set_of_records(upstream: &Upstream) -> Result<PathBuf, Error> {
         [] => Err(Error::NoSetNamed),
         [one] => {
             let path = Path::new(one.root).join(one.set);
-            path.canonicalize().map_err(|source| Error::Look { path, source })
+            path.canonicalize()
+                .map_err(|source| Error::Look { path, source })
         }
-        several => {
-            Err(Error::SeveralSets { sets: several.iter().map(|name| format!("{}/{}", name.root, name.set)).collect() })
-        }
+        several => Err(Error::SeveralSets {
+            sets: several
+                .iter()
+                .map(|name| format!("{}/{}", name.root, name.set))
+                .collect(),
+        }),
     }
 }
 
@@ -261,19 +331,34 @@ fn components(args: &Args, inventory: &Inventory) -> Result<Vec<Component>, Erro
     let held = inventory.components();
     let set = inventory.set.clone();
     let Some(asked) = args.components() else {
-        return if held.is_empty() { Err(Error::Empty { set }) } else { Ok(held) };
+        return if held.is_empty() {
+            Err(Error::Empty { set })
+        } else {
+            Ok(held)
+        };
     };
     match asked.iter().find(|component| !held.contains(component)) {
         None => Ok(asked),
         Some(component) => {
-            let held = held.iter().map(|component| component.name()).collect::<Vec<_>>().join(", ");
-            Err(Error::NoComponent { set, component: *component, held })
+            let held = held
+                .iter()
+                .map(|component| component.name())
+                .collect::<Vec<_>>()
+                .join(", ");
+            Err(Error::NoComponent {
+                set,
+                component: *component,
+                held,
+            })
         }
     }
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, Error> {
-    std::path::absolute(path).map_err(|source| Error::Look { path: path.to_owned(), source })
+    std::path::absolute(path).map_err(|source| Error::Look {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 impl Plan {
@@ -285,14 +370,27 @@ impl Plan {
 
     /// Bytes that come out of the archives, as far as that is recorded.
     pub(crate) fn unpacked_bytes(&self) -> u64 {
-        self.jobs.used().iter().filter_map(|file| file.recorded).map(|recorded| recorded.source_bytes).sum()
+        self.jobs
+            .used()
+            .iter()
+            .filter_map(|file| file.recorded)
+            .map(|recorded| recorded.source_bytes)
+            .sum()
     }
 
     /// Everything that changes places, with what it must be.
     pub(crate) fn targets(&self) -> Vec<(&Path, &'static str)> {
-        let trees = self.jobs.trees.iter().map(|tree| (&*tree.target, "directory"));
+        let trees = self
+            .jobs
+            .trees
+            .iter()
+            .map(|tree| (&*tree.target, "directory"));
         let files = self.jobs.files.iter().map(|job| (&*job.target, "file"));
-        let sql = self.dumps.iter().filter_map(DumpsJob::directory).map(|target| (target, "directory"));
+        let sql = self
+            .dumps
+            .iter()
+            .filter_map(DumpsJob::directory)
+            .map(|target| (target, "directory"));
         trees.chain(files).chain(sql).collect()
     }
 
@@ -321,17 +419,39 @@ impl Plan {
         }
     }
 
-    /// Everything that is restored is there beside what it replaces for a while, or for as long as that is kept.
+    /// Everything that is restored is there beside what it replaces for a while, or for as long as
+    /// that is kept.
     fn check_room(&self) -> Result<(), Error> {
         let mut needs: BTreeMap<u64, Need> = BTreeMap::new();
-        let trees = self.jobs.trees.iter().map(|tree| (&*tree.target, need_of_tree(&self.inventory.set, tree)));
-        let files = self.jobs.files.iter().map(|job| (&*job.target, need_of_file(&self.inventory.set, &job.file)));
-        let dumps = self.dumps.iter().filter_map(|dumps| Some((dumps.directory()?, dumps)));
-        let dumps = dumps.map(|(directory, dumps)| (directory, sum(&self.inventory.set, &dumps.files)));
+        let trees = self
+            .jobs
+            .trees
+            .iter()
+            .map(|tree| (&*tree.target, need_of_tree(&self.inventory.set, tree)));
+        let files = self
+            .jobs
+            .files
+            .iter()
+            .map(|job| (&*job.target, need_of_file(&self.inventory.set, &job.file)));
+        let dumps = self
+            .dumps
+            .iter()
+            .filter_map(|dumps| Some((dumps.directory()?, dumps)));
+        let dumps =
+            dumps.map(|(directory, dumps)| (directory, sum(&self.inventory.set, &dumps.files)));
         for (target, (bytes, entries)) in trees.chain(files).chain(dumps) {
             let place = existing_ancestor(target);
-            let device = fs::metadata(&place).map_err(|source| Error::Look { path: place.clone(), source })?.dev();
-            let need = needs.entry(device).or_insert(Need { place, bytes: 0, entries: 0 });
+            let device = fs::metadata(&place)
+                .map_err(|source| Error::Look {
+                    path: place.clone(),
+                    source,
+                })?
+                .dev();
+            let need = needs.entry(device).or_insert(Need {
+                place,
+                bytes: 0,
+                entries: 0,
+            });
             need.bytes = need.bytes.saturating_add(bytes);
             need.entries += entries;
         }
@@ -348,78 +468,145 @@ struct Need {
 
 impl Need {
     fn check(self) -> Result<(), Error> {
-        let Self { place, bytes, entries } = self;
-        let space = free_space(&place).map_err(|source| Error::Look { path: place.clone(), source })?;
+        let Self {
+            place,
+            bytes,
+            entries,
+        } = self;
+        let space = free_space(&place).map_err(|source| Error::Look {
+            path: place.clone(),
+            source,
+        })?;
         let needed_bytes = bytes.saturating_add(entries.saturating_mul(BYTES_A_FILE));
         if space.bytes_free < needed_bytes {
-            return Err(Error::NoRoom { place, free_bytes: space.bytes_free, needed_bytes });
+            return Err(Error::NoRoom {
+                place,
+                free_bytes: space.bytes_free,
+                needed_bytes,
+            });
         }
         match space.inodes_free {
-            Some(free) if free < entries => Err(Error::NoInodes { place, free, needed: entries }),
+            Some(free) if free < entries => Err(Error::NoInodes {
+                place,
+                free,
+                needed: entries,
+            }),
             _ => Ok(()),
         }
     }
 }
 
 fn need_of_tree(set: &Path, tree: &TreeJob) -> (u64, u64) {
-    let own = tree.archives.iter().chain(tree.files.iter().map(|(file, _)| file)).map(|file| need_of_file(set, file));
+    let own = tree
+        .archives
+        .iter()
+        .chain(tree.files.iter().map(|(file, _)| file))
+        .map(|file| need_of_file(set, file));
     let inner = tree.inner.iter().map(|(_, inner)| need_of_tree(set, inner));
-    own.chain(inner).fold((0, 0), |(bytes, entries), (more, others)| (bytes + more, entries + others))
+    own.chain(inner)
+        .fold((0, 0), |(bytes, entries), (more, others)| {
+            (bytes + more, entries + others)
+        })
 }
 
 fn sum(set: &Path, files: &[SetFile]) -> (u64, u64) {
-    files.iter().map(|file| need_of_file(set, file)).fold((0, 0), |(bytes, _), (more, _)| (bytes + more, 0))
+    files
+        .iter()
+        .map(|file| need_of_file(set, file))
+        .fold((0, 0), |(bytes, _), (more, _)| (bytes + more, 0))
 }
 
-/// Bytes and entries; of a file without a record its own size, which is less than what it unpacks to.
+/// Bytes and entries; of a file without a record its own size, which is less than what it unpacks
+/// to.
 fn need_of_file(set: &Path, file: &SetFile) -> (u64, u64) {
     match file.recorded {
         Some(recorded) => (recorded.source_bytes, recorded.entries),
-        None => (fs::metadata(set.join(file.path.as_path())).map_or(0, |metadata| metadata.len()), 1),
+        None => (
+            fs::metadata(set.join(file.path.as_path())).map_or(0, |metadata| metadata.len()),
+            1,
+        ),
     }
 }
 
 fn existing_ancestor(path: &Path) -> PathBuf {
-    path.ancestors().skip(1).find(|ancestor| ancestor.exists()).unwrap_or(Path::new("/")).to_owned()
+    path.ancestors()
+        .skip(1)
+        .find(|ancestor| ancestor.exists())
+        .unwrap_or(Path::new("/"))
+        .to_owned()
 }
 
 /// Whether what is at a target of the live server can change places with something new.
 fn check_live(target: &Path, wanted: &'static str) -> Result<(), Error> {
     let owned = || target.to_owned();
-    let parent = target.parent().map(Path::to_owned).ok_or_else(|| Error::MountPoint { target: owned() })?;
+    let parent = target
+        .parent()
+        .map(Path::to_owned)
+        .ok_or_else(|| Error::MountPoint { target: owned() })?;
     if !parent.is_dir() {
-        return Err(Error::NoParent { target: owned(), parent });
+        return Err(Error::NoParent {
+            target: owned(),
+            parent,
+        });
     }
     if let Err(errno) = rustix::fs::access(&parent, Access::WRITE_OK | Access::EXEC_OK) {
-        return Err(Error::NotWritable { target: owned(), parent, source: errno.into() });
+        return Err(Error::NotWritable {
+            target: owned(),
+            parent,
+            source: errno.into(),
+        });
     }
     match target.symlink_metadata() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(source) => return Err(Error::Look { path: owned(), source }),
+        Err(source) => {
+            return Err(Error::Look {
+                path: owned(),
+                source,
+            });
+        }
         Ok(metadata) if metadata.is_dir() != (wanted == "directory") => {
-            return Err(Error::OtherKind { target: owned(), wanted });
+            return Err(Error::OtherKind {
+                target: owned(),
+                wanted,
+            });
         }
         Ok(_) => {}
     }
     match is_mount_point(target) {
         Ok(false) => Ok(()),
         Ok(true) => Err(Error::MountPoint { target: owned() }),
-        Err(source) => Err(Error::Look { path: owned(), source }),
+        Err(source) => Err(Error::Look {
+            path: owned(),
+            source,
+        }),
     }
 }
 
 /// Whether something can be made at `target` in `directory`, which need not be there yet.
 fn check_new(directory: &Path, target: &Path) -> Result<(), Error> {
     let owned = || target.to_owned();
-    let parent = if directory.exists() { directory.to_owned() } else { existing_ancestor(directory) };
+    let parent = if directory.exists() {
+        directory.to_owned()
+    } else {
+        existing_ancestor(directory)
+    };
     if let Err(errno) = rustix::fs::access(&parent, Access::WRITE_OK | Access::EXEC_OK) {
-        return Err(Error::NotWritable { target: owned(), parent, source: errno.into() });
+        return Err(Error::NotWritable {
+            target: owned(),
+            parent,
+            source: errno.into(),
+        });
     }
     match fs::read_dir(target).map(|mut entries| entries.next().is_none()) {
         Ok(true) => Ok(()),
         Ok(false) => Err(Error::NotEmpty { target: owned() }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Err(Error::NotEmpty { target: owned() }),
-        Err(source) => Err(Error::Look { path: owned(), source }),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            Err(Error::NotEmpty { target: owned() })
+        }
+        Err(source) => Err(Error::Look {
+            path: owned(),
+            source,
+        }),
     }
 }

@@ -6,8 +6,21 @@ use mail_common::set::Component;
 pub(crate) fn users_of(component: Component) -> &'static [&'static str] {
     match component {
         Component::Mailboxes => &["dovecot", "postfix"],
-        Component::Mysql => &["dovecot", "inbound-api", "postfix", "roundcube", "user-management"],
-        Component::Config => &["clamav", "dovecot", "nginx", "postfix", "roundcube", "rspamd"],
+        Component::Mysql => &[
+            "dovecot",
+            "inbound-api",
+            "postfix",
+            "roundcube",
+            "user-management",
+        ],
+        Component::Config => &[
+            "clamav",
+            "dovecot",
+            "nginx",
+            "postfix",
+            "roundcube",
+            "rspamd",
+        ],
         Component::Ssl => &["dovecot", "nginx", "postfix"],
         Component::Dkim => &["opendkim", "rspamd"],
     }
@@ -15,7 +28,11 @@ pub(crate) fn users_of(component: Component) -> &'static [&'static str] {
 
 /// The services that use any of `components`, each once, sorted.
 pub(crate) fn affected(components: &[Component]) -> Vec<&'static str> {
-    let mut services: Vec<&str> = components.iter().flat_map(|component| users_of(*component)).copied().collect();
+    let mut services: Vec<&str> = components
+        .iter()
+        .flat_map(|component| users_of(*component))
+        .copied()
+        .collect();
     services.sort_unstable();
     services.dedup();
     services
@@ -27,6 +44,9 @@ mod tests {
 
     #[test]
     fn each_service_is_named_once() {
-        assert_eq!(affected(&[Component::Mailboxes, Component::Ssl]), ["dovecot", "nginx", "postfix"]);
+        assert_eq!(
+            affected(&[Component::Mailboxes, Component::Ssl]),
+            ["dovecot", "nginx", "postfix"]
+        );
     }
 }

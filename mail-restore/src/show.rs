@@ -1,4 +1,5 @@
-//! What writes nothing. The dry run: verifies and reads everything as a restore would, says what it would do, and writes nothing.
+//! What writes nothing. The dry run: verifies and reads everything as a restore would, says what it
+//! would do, and writes nothing.
 
 use mail_common::exit::Exit;
 use mail_common::interrupt::{Interrupt, Interrupted};
@@ -21,7 +22,10 @@ pub(crate) fn show(
     session: &Session,
     interrupt: &Interrupt,
 ) -> Result<(Exit, Totals), Interrupted> {
-    session.report.summary(format!("dry run of {}: nothing is written", plan.inventory.set.display()));
+    session.report.summary(format!(
+        "dry run of {}: nothing is written",
+        plan.inventory.set.display()
+    ));
     check_clean(plan, verdicts, session);
     check_digests(plan, session, interrupt)?;
     let mut totals = show_trees(plan, session, interrupt)?;
@@ -30,9 +34,15 @@ pub(crate) fn show(
     }
     if plan.destination == Destination::Live {
         let services = services::affected(&plan.components).join(" ");
-        session.report.summary(format!("services that would have to be stopped and started: {services}"));
+        session.report.summary(format!(
+            "services that would have to be stopped and started: {services}"
+        ));
     }
-    let exit = if session.report.errors() == 0 { Exit::Done } else { Exit::Bad };
+    let exit = if session.report.errors() == 0 {
+        Exit::Done
+    } else {
+        Exit::Bad
+    };
     Ok((exit, totals))
 }
 
@@ -47,12 +57,30 @@ pub(crate) fn verify(
     let damaged = check_digests(plan, session, interrupt)?;
     let files = plan.used();
     let bytes = total_bytes(&plan.inventory.set, &files);
-    session.report.summary(format!("verified {} files, {}: {damaged} are damaged", files.len(), human_size(bytes)));
-    let exit = if refused + damaged == 0 { Exit::Done } else { Exit::Bad };
-    Ok((exit, Totals::from([("files".to_owned(), files.len() as u64), ("bytes".to_owned(), bytes)])))
+    session.report.summary(format!(
+        "verified {} files, {}: {damaged} are damaged",
+        files.len(),
+        human_size(bytes)
+    ));
+    let exit = if refused + damaged == 0 {
+        Exit::Done
+    } else {
+        Exit::Bad
+    };
+    Ok((
+        exit,
+        Totals::from([
+            ("files".to_owned(), files.len() as u64),
+            ("bytes".to_owned(), bytes),
+        ]),
+    ))
 }
 
-fn show_trees(plan: &Plan, session: &Session, interrupt: &Interrupt) -> Result<Totals, Interrupted> {
+fn show_trees(
+    plan: &Plan,
+    session: &Session,
+    interrupt: &Interrupt,
+) -> Result<Totals, Interrupted> {
     let mut totals = Totals::new();
     let progress = session.report.progress("read", plan.unpacked_bytes());
     let advance = |bytes| progress.advance(bytes);
@@ -66,7 +94,9 @@ fn show_trees(plan: &Plan, session: &Session, interrupt: &Interrupt) -> Result<T
     for job in &plan.jobs.trees {
         match examine(&builder, job) {
             Ok(parts) => {
-                parts.iter().for_each(|part| place::emit(session, part, &job.target, true));
+                parts
+                    .iter()
+                    .for_each(|part| place::emit(session, part, &job.target, true));
                 place::add(&mut totals, &parts);
             }
             Err(unpack::Error::Interrupted(interrupted)) => return Err(interrupted),
@@ -74,9 +104,18 @@ fn show_trees(plan: &Plan, session: &Session, interrupt: &Interrupt) -> Result<T
         }
     }
     for job in &plan.jobs.files {
-        let bytes = plan.inventory.set.join(job.file.path.as_path()).metadata().map_or(0, |metadata| metadata.len());
+        let bytes = plan
+            .inventory
+            .set
+            .join(job.file.path.as_path())
+            .metadata()
+            .map_or(0, |metadata| metadata.len());
         let unpacked = Unpacked { entries: 1, bytes };
-        let part = crate::build::Built { component: job.component, path: job.file.path.clone(), unpacked };
+        let part = crate::build::Built {
+            component: job.component,
+            path: job.file.path.clone(),
+            unpacked,
+        };
         place::emit(session, &part, &job.target, true);
         place::add(&mut totals, &[part]);
     }

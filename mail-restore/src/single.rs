@@ -17,8 +17,8 @@ use crate::args::Args;
 use crate::clearance::refusals;
 use crate::execute::Totals;
 use crate::messages::{
-    self, Candidate, DeliveryError, Fate, Found, NotAMessageId, NotATime, NotAnAddress, Outcome, Query, Selection,
-    Since, Work,
+    self, Candidate, DeliveryError, Fate, Found, NotAMessageId, NotATime, NotAnAddress, Outcome,
+    Query, Selection, Since, Work,
 };
 use crate::plan::{Clearance, Destination, Plan, Work as Wanted};
 
@@ -32,7 +32,10 @@ pub(crate) enum QueryError {
     #[error(transparent)]
     Time(#[from] NotATime),
     #[error("no pattern: {text:?}")]
-    Pattern { text: String, source: glob::PatternError },
+    Pattern {
+        text: String,
+        source: glob::PatternError,
+    },
     #[error("single messages are verified as they are read; leave out --verify, or use --dry-run")]
     Verify,
     #[error(
@@ -67,7 +70,9 @@ impl Error {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Ambiguous { .. } | Self::Find(messages::Error::NoMatch { .. }) => Exit::Bad,
-            Self::Find(messages::Error::UnknownMailbox { .. } | messages::Error::NoMailboxes { .. }) => Exit::Usage,
+            Self::Find(
+                messages::Error::UnknownMailbox { .. } | messages::Error::NoMailboxes { .. },
+            ) => Exit::Usage,
             _ => Exit::Unfinished,
         }
     }
@@ -81,15 +86,34 @@ pub(crate) fn query(args: &Args, zone: &TimeZone) -> Result<Option<Query>, Query
     if args.verify {
         return Err(QueryError::Verify);
     }
-    if args.components().is_some_and(|components| components != [Component::Mailboxes]) {
+    if args
+        .components()
+        .is_some_and(|components| components != [Component::Mailboxes])
+    {
         return Err(QueryError::OtherComponents);
     }
-    let pattern =
-        |text: &String| Pattern::new(text).map_err(|source| QueryError::Pattern { text: text.clone(), source });
+    let pattern = |text: &String| {
+        Pattern::new(text).map_err(|source| QueryError::Pattern {
+            text: text.clone(),
+            source,
+        })
+    };
     Ok(Some(Query {
-        mailboxes: args.mailbox.iter().map(|text| text.parse()).collect::<Result<_, NotAnAddress>>()?,
-        message_ids: args.message_id.iter().map(|text| text.parse()).collect::<Result<_, NotAMessageId>>()?,
-        since: args.since.as_ref().map(|text| Since::parse(text, zone)).transpose()?,
+        mailboxes: args
+            .mailbox
+            .iter()
+            .map(|text| text.parse())
+            .collect::<Result<_, NotAnAddress>>()?,
+        message_ids: args
+            .message_id
+            .iter()
+            .map(|text| text.parse())
+            .collect::<Result<_, NotAMessageId>>()?,
+        since: args
+            .since
+            .as_ref()
+            .map(|text| Since::parse(text, zone))
+            .transpose()?,
         paths: args.path.iter().map(pattern).collect::<Result<_, _>>()?,
     }))
 }
@@ -106,12 +130,17 @@ pub(crate) fn restore(
     let progress = session.report.progress("messages", 0);
     let advance = |bytes| progress.advance(bytes);
     let stop = interrupt.flag();
-    let work = Work { stop: &stop, progress: &advance };
+    let work = Work {
+        stop: &stop,
+        progress: &advance,
+    };
     let mut selection = match messages::find(&plan.inventory, query, &work)? {
         Found::Chosen(selection) => selection,
         Found::Ambiguous(mut ambiguous) => {
             list(ambiguous.inspectable(), plan, session, &work);
-            return Err(Error::Ambiguous { message_ids: ambiguous.message_ids });
+            return Err(Error::Ambiguous {
+                message_ids: ambiguous.message_ids,
+            });
         }
     };
     for unread in &selection.unread {
@@ -122,21 +151,37 @@ pub(crate) fn restore(
         return show(&mut selection, plan, session, &work);
     }
     let outcome = match &plan.destination {
-        Destination::Live => messages::deliver(&selection, &plan.places.mail, now.timestamp(), &work)?,
+        Destination::Live => {
+            messages::deliver(&selection, &plan.places.mail, now.timestamp(), &work)?
+        }
         Destination::Directory(directory) => messages::write_to(&selection, directory, &work)?,
     };
     report(plan, session, &outcome)
 }
 
 /// Every segment that holds a message must have been found clean, where that is asked for.
-fn check_clean(plan: &Plan, selection: &Selection, verdicts: &[Verdict], session: &Session) -> Result<(), Error> {
+fn check_clean(
+    plan: &Plan,
+    selection: &Selection,
+    verdicts: &[Verdict],
+    session: &Session,
+) -> Result<(), Error> {
     if plan.clearance == Clearance::Digest {
         return Ok(());
     }
-    let paths: BTreeSet<RelPath> = selection.candidates.iter().map(|candidate| candidate.file.place.path()).collect();
-    let files: Vec<&SetFile> = paths.iter().filter_map(|path| plan.inventory.file(path)).collect();
+    let paths: BTreeSet<RelPath> = selection
+        .candidates
+        .iter()
+        .map(|candidate| candidate.file.place.path())
+        .collect();
+    let files: Vec<&SetFile> = paths
+        .iter()
+        .filter_map(|path| plan.inventory.file(path))
+        .collect();
     let refused = refusals(&plan.inventory.set, &files, verdicts);
-    refused.iter().for_each(|refusal| session.fail(Some(Component::Mailboxes), Some(refusal.path()), refusal));
+    refused.iter().for_each(|refusal| {
+        session.fail(Some(Component::Mailboxes), Some(refusal.path()), refusal)
+    });
     // A segment that the set does not know has no verdict either.
     match refused.len() + paths.len() - files.len() {
         0 => Ok(()),
@@ -145,34 +190,67 @@ fn check_clean(plan: &Plan, selection: &Selection, verdicts: &[Verdict], session
 }
 
 /// Lists what was found, and says what is there already; nothing is written.
-fn show(selection: &mut Selection, plan: &Plan, session: &Session, work: &Work<'_>) -> Result<(Exit, Totals), Error> {
+fn show(
+    selection: &mut Selection,
+    plan: &Plan,
+    session: &Session,
+    work: &Work<'_>,
+) -> Result<(Exit, Totals), Error> {
     let mut totals = list(selection, plan, session, work);
     if plan.destination == Destination::Live {
         let preview = messages::preview(selection, &plan.places.mail, work)?;
-        preview.warnings.iter().for_each(|warning| session.report.warning(warning));
+        preview
+            .warnings
+            .iter()
+            .for_each(|warning| session.report.warning(warning));
         for failure in &preview.failures {
-            session.fail(Some(Component::Mailboxes), failure.path.as_ref(), &failure.error);
+            session.fail(
+                Some(Component::Mailboxes),
+                failure.path.as_ref(),
+                &failure.error,
+            );
         }
-        for restored in preview.restored.iter().filter(|restored| restored.fate == Fate::Present) {
-            session.report.summary(format!("{} is there already: {}", restored.path, restored.target));
+        for restored in preview
+            .restored
+            .iter()
+            .filter(|restored| restored.fate == Fate::Present)
+        {
+            session.report.summary(format!(
+                "{} is there already: {}",
+                restored.path, restored.target
+            ));
             count(&mut totals, "present", 1);
         }
     }
-    let exit = if session.report.errors() == 0 { Exit::Done } else { Exit::Bad };
+    let exit = if session.report.errors() == 0 {
+        Exit::Done
+    } else {
+        Exit::Bad
+    };
     Ok((exit, totals))
 }
 
 /// Reads what was found and lists it, for who has to choose.
 fn list(selection: &mut Selection, plan: &Plan, session: &Session, work: &Work<'_>) -> Totals {
     for failure in messages::inspect(selection, work) {
-        session.fail(Some(Component::Mailboxes), failure.path.as_ref(), &failure.error);
+        session.fail(
+            Some(Component::Mailboxes),
+            failure.path.as_ref(),
+            &failure.error,
+        );
     }
     let root = target_root(plan);
     let mut totals = Totals::new();
     for candidate in &selection.candidates {
         session.report.summary(sentence(candidate));
         let directory = root.join(candidate.mailbox.as_path());
-        emit(session, &candidate.file.path, &directory, candidate.file.size, Dry::Run);
+        emit(
+            session,
+            &candidate.file.path,
+            &directory,
+            candidate.file.size,
+            Dry::Run,
+        );
         count(&mut totals, "messages", 1);
         count(&mut totals, "bytes", candidate.file.size);
     }
@@ -182,11 +260,26 @@ fn list(selection: &mut Selection, plan: &Plan, session: &Session, work: &Work<'
 /// A message for who has to choose.
 fn sentence(candidate: &Candidate) -> String {
     let time = Timestamp::from_nanosecond(candidate.file.mtime_ns.into()).unwrap_or_default();
-    let time = time.to_zoned_datetime(TimeZone::system()).strftime("%F %T").to_string();
-    let (address, folder, size) = (candidate.address(), candidate.folder(), human_size(candidate.file.size));
-    let id = candidate.message_id.as_deref().filter(|id| !id.is_empty()).map(|id| format!(" <{id}>"));
+    let time = time
+        .to_zoned_datetime(TimeZone::system())
+        .strftime("%F %T")
+        .to_string();
+    let (address, folder, size) = (
+        candidate.address(),
+        candidate.folder(),
+        human_size(candidate.file.size),
+    );
+    let id = candidate
+        .message_id
+        .as_deref()
+        .filter(|id| !id.is_empty())
+        .map(|id| format!(" <{id}>"));
     let subject = candidate.subject.as_deref().unwrap_or("(no subject)");
-    format!("{address} {folder} {time} {size}{} {subject}: {}", id.unwrap_or_default(), candidate.file.path)
+    format!(
+        "{address} {folder} {time} {size}{} {subject}: {}",
+        id.unwrap_or_default(),
+        candidate.file.path
+    )
 }
 
 fn report(plan: &Plan, session: &Session, outcome: &Outcome) -> Result<(Exit, Totals), Error> {
@@ -195,19 +288,35 @@ fn report(plan: &Plan, session: &Session, outcome: &Outcome) -> Result<(Exit, To
     for restored in &outcome.restored {
         match restored.fate {
             Fate::Added => {
-                emit(session, &restored.path, &root.join(restored.target.as_path()), restored.size, Dry::No);
+                emit(
+                    session,
+                    &restored.path,
+                    &root.join(restored.target.as_path()),
+                    restored.size,
+                    Dry::No,
+                );
                 count(&mut totals, "messages", 1);
                 count(&mut totals, "bytes", restored.size);
             }
             Fate::Present => {
-                session.report.info(format!("{} is there already: {}", restored.path, restored.target));
+                session.report.info(format!(
+                    "{} is there already: {}",
+                    restored.path, restored.target
+                ));
                 count(&mut totals, "present", 1);
             }
         }
     }
-    outcome.warnings.iter().for_each(|warning| session.report.warning(warning));
+    outcome
+        .warnings
+        .iter()
+        .for_each(|warning| session.report.warning(warning));
     for failure in &outcome.failures {
-        session.fail(Some(Component::Mailboxes), failure.path.as_ref(), &failure.error);
+        session.fail(
+            Some(Component::Mailboxes),
+            failure.path.as_ref(),
+            &failure.error,
+        );
     }
     let total = |name: &str| totals.get(name).copied().unwrap_or(0);
     session.report.summary(format!(

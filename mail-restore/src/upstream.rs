@@ -1,4 +1,5 @@
-//! The records of the tools before this one in a pipeline: each is passed on as it comes, and what they say is kept.
+//! The records of the tools before this one in a pipeline: each is passed on as it comes, and what
+//! they say is kept.
 
 use std::io::BufRead;
 
@@ -37,7 +38,9 @@ impl Upstream {
         session.pass_all(input, |record| match record {
             Record::Artifact(artifact) => upstream.artifacts.push(artifact),
             Record::Verdict(verdict) => upstream.verdicts.push(verdict),
-            Record::End(end) if end.tool == SCANNER && !FINISHED.contains(&end.exit) => unfinished = Some(end.exit),
+            Record::End(end) if end.tool == SCANNER && !FINISHED.contains(&end.exit) => {
+                unfinished = Some(end.exit)
+            }
             _ => {}
         })?;
         if let Some(exit) = unfinished {
@@ -48,15 +51,24 @@ impl Upstream {
 
     /// A scan that could not finish may have lost its belief in a scanner after it had said clean.
     fn believe_nothing_clean(&mut self, exit: u8) {
-        for verdict in self.verdicts.iter_mut().filter(|verdict| verdict.status == VerdictStatus::Clean) {
+        for verdict in self
+            .verdicts
+            .iter_mut()
+            .filter(|verdict| verdict.status == VerdictStatus::Clean)
+        {
             verdict.status = VerdictStatus::Unscanned;
-            verdict.reason = Some(format!("{SCANNER} could not finish (exit code {exit}); scan it again"));
+            verdict.reason = Some(format!(
+                "{SCANNER} could not finish (exit code {exit}); scan it again"
+            ));
         }
     }
 
     /// The sets that artifacts and verdicts name, each once.
     pub(crate) fn sets(&self) -> Vec<SetName<'_>> {
-        let of_artifacts = self.artifacts.iter().map(|artifact| SetName { root: &artifact.root, set: &artifact.set });
+        let of_artifacts = self.artifacts.iter().map(|artifact| SetName {
+            root: &artifact.root,
+            set: &artifact.set,
+        });
         let of_verdicts = self.verdicts.iter().filter_map(set_of);
         let mut sets = Vec::new();
         for set in of_artifacts.chain(of_verdicts) {
@@ -70,5 +82,8 @@ impl Upstream {
 
 /// The set of a verdict; `None` where what was scanned is in no set.
 pub(crate) fn set_of(verdict: &Verdict) -> Option<SetName<'_>> {
-    Some(SetName { root: verdict.root.as_deref()?, set: verdict.set.as_deref()? })
+    Some(SetName {
+        root: verdict.root.as_deref()?,
+        set: verdict.set.as_deref()?,
+    })
 }

@@ -1,5 +1,5 @@
-//! What goes wrong around a restore: the disk, other runs, a kill at any moment. The old or the new is at the target, and the
-//! next run cleans up.
+//! What goes wrong around a restore: the disk, other runs, a kill at any moment. The old or the new
+//! is at the target, and the next run cleans up.
 
 mod support;
 
@@ -20,14 +20,18 @@ fn another_run_at_work_is_named_and_nothing_is_touched() {
     let before = live(&server);
     let lock = server.root().join(".lock");
     let holder = HeldLock::exclusive(&lock);
-    let _ = restore(&server, &[]).assert_code(4).assert_stderr("lock held by");
+    let _ = restore(&server, &[])
+        .assert_code(4)
+        .assert_stderr("lock held by");
     // Into a directory, a backup that is at work disturbs nothing.
     let to = server.root().with_file_name("backup-to");
     let _ = restore(&server, &["--to", to.to_str().unwrap()]).assert_code(0);
     fs::remove_dir_all(&to).unwrap();
     drop(holder);
     let holder = HeldLock::exclusive(server.dir());
-    let _ = restore(&server, &[]).assert_code(4).assert_stderr("another restore is at work");
+    let _ = restore(&server, &[])
+        .assert_code(4)
+        .assert_stderr("another restore is at work");
     before.assert_same(&live(&server));
     drop(holder);
     let _ = restore(&server, &[]).assert_code(0);
@@ -37,15 +41,25 @@ fn another_run_at_work_is_named_and_nothing_is_touched() {
 fn a_set_that_is_being_restored_is_neither_replaced_nor_removed() {
     let (server, set) = saved_server(1_000);
     let to = server.root().with_file_name("backup-to");
-    let mut running = server.restore().args(["--from", SET, "--to"]).arg(&to).spawn();
+    let mut running = server
+        .restore()
+        .args(["--from", SET, "--to"])
+        .arg(&to)
+        .spawn();
     let held = |set: &Path| {
         let mut flock = Command::new("flock");
-        flock.args(["--exclusive", "--nonblock"]).arg(set.join("manifest.jsonl")).arg("true");
+        flock
+            .args(["--exclusive", "--nonblock"])
+            .arg(set.join("manifest.jsonl"))
+            .arg("true");
         !flock.status().unwrap().success()
     };
     let start = Instant::now();
     while !held(&set) {
-        assert!(running.is_running() && start.elapsed() < Duration::from_secs(20), "it never locked the set");
+        assert!(
+            running.is_running() && start.elapsed() < Duration::from_secs(20),
+            "it never locked the set"
+        );
     }
     let _ = running.wait().assert_code(0);
     assert!(!held(&set));
@@ -54,28 +68,45 @@ fn a_set_that_is_being_restored_is_neither_replaced_nor_removed() {
 #[test]
 fn a_disk_that_fills_up_half_way_leaves_everything_as_it_was() {
     let (server, set) = saved_server(400);
-    let Some(disk) = SmallDisk::mount(server.dir().join("small"), "1m") else { return };
+    let Some(disk) = SmallDisk::mount(server.dir().join("small"), "1m") else {
+        return;
+    };
     shell(disk.path(), "mkdir mail; echo old >mail/message");
     let before = snapshot(disk.path()).without(|path| path == Path::new("."));
     let run = |from: &Path| {
-        let tool = server.restore().args(["--component", "mail", "--from"]).arg(from);
+        let tool = server
+            .restore()
+            .args(["--component", "mail", "--from"])
+            .arg(from);
         checked(tool.env("MAIL_DATA_DIR", disk.path().join("mail")))
     };
     // The manifest tells how much it is.
-    let _ = run(&set).assert_code(3).assert_stderr("make room or use --to on another disk");
+    let _ = run(&set)
+        .assert_code(3)
+        .assert_stderr("make room or use --to on another disk");
     // Without it, it is seen when it happens.
     fs::remove_file(set.join("manifest.jsonl")).unwrap();
     support::seal(&set);
-    let _ = run(&set).assert_code(3).assert_stderr("No space left on device");
+    let _ = run(&set)
+        .assert_code(3)
+        .assert_stderr("No space left on device");
     before.assert_same(&snapshot(disk.path()).without(|path| path == Path::new(".")));
 }
 
 #[test]
 fn a_target_on_a_mount_point_is_refused_with_the_way_out() {
     let (server, _) = saved_server(5);
-    let Some(disk) = SmallDisk::mount(server.dir().join("mounted"), "8m") else { return };
-    let tool = server.restore().args(["--component", "mail", "--from", SET]).env("MAIL_DATA_DIR", disk.path());
-    let _ = checked(tool).assert_code(2).assert_stderr("is a mount point").assert_stderr("--to");
+    let Some(disk) = SmallDisk::mount(server.dir().join("mounted"), "8m") else {
+        return;
+    };
+    let tool = server
+        .restore()
+        .args(["--component", "mail", "--from", SET])
+        .env("MAIL_DATA_DIR", disk.path());
+    let _ = checked(tool)
+        .assert_code(2)
+        .assert_stderr("is a mount point")
+        .assert_stderr("--to");
 }
 
 #[test]
@@ -89,9 +120,14 @@ fn a_killed_restore_leaves_the_old_or_the_new_and_the_next_one_cleans_up() {
         shell(server.dir(), change);
         let changed = restored(&server);
         let mut running = server.restore().args(["--from", SET]).spawn();
-        // From the moment at which the new tree is begun: the first kill is sure to come before its exchange.
+        // From the moment at which the new tree is begun: the first kill is sure to come before its
+        // exchange.
         let start = Instant::now();
-        while running.is_running() && !names(server.dir()).iter().any(|name| name.starts_with(".mail.restoring")) {
+        while running.is_running()
+            && !names(server.dir())
+                .iter()
+                .any(|name| name.starts_with(".mail.restoring"))
+        {
             assert!(start.elapsed() < Duration::from_secs(20), "it never began");
         }
         thread::sleep(Duration::from_millis(u64::from(round * round)));
@@ -100,7 +136,8 @@ fn a_killed_restore_leaves_the_old_or_the_new_and_the_next_one_cleans_up() {
         let found = restored(&server);
         for target in ["mail", "config"] {
             let part = |tree: &Snapshot| {
-                tree.clone().without(|path| path.components().count() == 1 && !path.starts_with(target))
+                tree.clone()
+                    .without(|path| path.components().count() == 1 && !path.starts_with(target))
             };
             match part(&found) == part(&changed) {
                 true => seen.0 += 1,
@@ -111,7 +148,12 @@ fn a_killed_restore_leaves_the_old_or_the_new_and_the_next_one_cleans_up() {
             }
         }
         let _ = restore(&server, &[]).assert_code(0);
-        assert!(names(server.dir()).iter().all(|name| !name.contains(".restoring")), "round {round}");
+        assert!(
+            names(server.dir())
+                .iter()
+                .all(|name| !name.contains(".restoring")),
+            "round {round}"
+        );
         saved.assert_same(&restored(&server));
     }
     assert!(seen.0 > 0, "no kill came before the exchange: {seen:?}");
@@ -124,8 +166,14 @@ fn a_signal_stops_it_and_everything_is_as_it_was() {
     let before = live(&server);
     let mut running = server.restore().args(["--from", SET]).spawn();
     let start = Instant::now();
-    while !names(server.dir()).iter().any(|name| name.starts_with(".mail.restoring")) {
-        assert!(running.is_running() && start.elapsed() < Duration::from_secs(20), "it never began");
+    while !names(server.dir())
+        .iter()
+        .any(|name| name.starts_with(".mail.restoring"))
+    {
+        assert!(
+            running.is_running() && start.elapsed() < Duration::from_secs(20),
+            "it never began"
+        );
     }
     running.signal(Signal::TERM);
     let outcome = running.wait();
@@ -133,7 +181,9 @@ fn a_signal_stops_it_and_everything_is_as_it_was() {
         eprintln!("it was done before the signal came");
         return;
     }
-    let _ = outcome.assert_code(3).assert_stderr("interrupted by a signal");
+    let _ = outcome
+        .assert_code(3)
+        .assert_stderr("interrupted by a signal");
     before.assert_same(&live(&server));
 }
 
@@ -147,10 +197,16 @@ fn who_may_not_give_files_away_does_not_restore_onto_the_server() {
     shell(server.dir(), "chmod -R a+rX . ; chmod a+rwx .");
     shell(&set, "chmod -R a+rX ../..");
     let before = live(&server);
-    let tool =
-        server.restore().arg("--from").arg(&set).args(["--component", "mail"]).env("BACKUP_ROOT", "/nonexistent");
+    let tool = server
+        .restore()
+        .arg("--from")
+        .arg(&set)
+        .args(["--component", "mail"])
+        .env("BACKUP_ROOT", "/nonexistent");
     let outcome = checked(tool.as_nobody());
-    let _ = outcome.assert_code(3).assert_stderr("Operation not permitted");
+    let _ = outcome
+        .assert_code(3)
+        .assert_stderr("Operation not permitted");
     before.assert_same(&live(&server));
 }
 

@@ -1,5 +1,9 @@
-//! Messages given back to a Dovecot that runs: its users see them, with their flags, and lose nothing.
-#![expect(clippy::disallowed_methods, reason = "sample mail is not a stored file")]
+//! Messages given back to a Dovecot that runs: its users see them, with their flags, and lose
+//! nothing.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "sample mail is not a stored file"
+)]
 
 mod messages_support;
 
@@ -11,7 +15,8 @@ use mail_restore::messages::Fate;
 use mail_tests::dovecot::Dovecot;
 use messages_support::{Site, assert_clean, by_id, by_mailbox, message, put};
 
-/// Serves the sample's mail, without the Sieve link of its mailboxes, which Dovecot would take for a folder.
+/// Serves the sample's mail, without the Sieve link of its mailboxes, which Dovecot would take for
+/// a folder.
 fn serve(site: &Site) -> Dovecot {
     for user in ["alice", "bob"] {
         let _ = std::fs::remove_file(site.live("example.com").join(user).join(".dovecot.sieve"));
@@ -24,8 +29,11 @@ fn fetch(dovecot: &Dovecot, user: &str) -> Vec<String> {
     let fields = "mailbox flags date.received size.physical hdr.message-id";
     let text = dovecot.doveadm(&["-f", "tab", "fetch", "-u", user, fields, "ALL"]);
     // What a session is the first to see has nothing to do with the message.
-    let mut lines: Vec<String> =
-        text.lines().skip(1).map(|line| line.replace(" \\Recent", "").replace("\\Recent", "")).collect();
+    let mut lines: Vec<String> = text
+        .lines()
+        .skip(1)
+        .map(|line| line.replace(" \\Recent", "").replace("\\Recent", ""))
+        .collect();
     lines.sort();
     lines
 }
@@ -42,9 +50,21 @@ fn a_deleted_message_appears_in_an_open_imap_session_with_its_flags() {
     site.back_up(&[]);
     let before = fetch(&dovecot, "alice@example.com");
 
-    dovecot.doveadm(&["expunge", "-u", "alice@example.com", "mailbox", "INBOX", "header", "message-id", "two@mx"]);
+    dovecot.doveadm(&[
+        "expunge",
+        "-u",
+        "alice@example.com",
+        "mailbox",
+        "INBOX",
+        "header",
+        "message-id",
+        "two@mx",
+    ]);
     imap.command("NOOP");
-    assert_eq!(imap.command("UID SEARCH HEADER Message-ID two@mx"), ["* SEARCH"]);
+    assert_eq!(
+        imap.command("UID SEARCH HEADER Message-ID two@mx"),
+        ["* SEARCH"]
+    );
 
     let outcome = site.deliver(&by_id("two@mx"));
     assert_clean(&outcome);
@@ -56,7 +76,11 @@ fn a_deleted_message_appears_in_an_open_imap_session_with_its_flags() {
     for flag in ["\\Answered", "\\Flagged", "\\Seen", "$Important"] {
         assert!(flags.contains(flag), "no {flag} in {flags}");
     }
-    assert_eq!(fetch(&dovecot, "alice@example.com"), before, "flags, time and size are as they were");
+    assert_eq!(
+        fetch(&dovecot, "alice@example.com"),
+        before,
+        "flags, time and size are as they were"
+    );
     assert!(!dovecot.log().contains("Error"), "{}", dovecot.log());
 }
 
@@ -71,8 +95,18 @@ fn a_mailbox_that_was_lost_is_back_for_its_user_and_twice_is_once() {
     site.remove("example.com/alice");
     for fate in [Fate::Added, Fate::Present] {
         let outcome = site.deliver(&by_mailbox("alice@example.com"));
-        assert!(outcome.failures.is_empty() && outcome.left == 0, "{:?}", outcome.failures);
-        assert!(outcome.restored.iter().all(|restored| restored.fate == fate), "{fate:?}");
+        assert!(
+            outcome.failures.is_empty() && outcome.left == 0,
+            "{:?}",
+            outcome.failures
+        );
+        assert!(
+            outcome
+                .restored
+                .iter()
+                .all(|restored| restored.fate == fate),
+            "{fate:?}"
+        );
         assert_eq!(fetch(&dovecot, "alice@example.com"), before);
     }
     assert!(!dovecot.log().contains("Error"), "{}", dovecot.log());
@@ -84,7 +118,14 @@ fn mail_that_comes_and_changes_meanwhile_is_kept() {
     let dovecot = serve(&site);
     let saved = fetch(&dovecot, "alice@example.com").len();
     site.back_up(&[]);
-    dovecot.doveadm(&["expunge", "-u", "alice@example.com", "mailbox", "INBOX", "ALL"]);
+    dovecot.doveadm(&[
+        "expunge",
+        "-u",
+        "alice@example.com",
+        "mailbox",
+        "INBOX",
+        "ALL",
+    ]);
     let done = AtomicBool::new(false);
     let delivered = thread::scope(|scope| {
         let deliveries = scope.spawn(|| {
@@ -93,21 +134,47 @@ fn mail_that_comes_and_changes_meanwhile_is_kept() {
                 let mail = String::from_utf8(message(&format!("meanwhile-{count}@mx"))).unwrap();
                 let path = site.server.dir().join("incoming");
                 std::fs::write(&path, mail).unwrap();
-                dovecot.doveadm(&["save", "-u", "alice@example.com", "-m", "INBOX", path.to_str().unwrap()]);
-                dovecot.doveadm(&["flags", "add", "-u", "alice@example.com", "\\Flagged", "mailbox", "INBOX", "ALL"]);
+                dovecot.doveadm(&[
+                    "save",
+                    "-u",
+                    "alice@example.com",
+                    "-m",
+                    "INBOX",
+                    path.to_str().unwrap(),
+                ]);
+                dovecot.doveadm(&[
+                    "flags",
+                    "add",
+                    "-u",
+                    "alice@example.com",
+                    "\\Flagged",
+                    "mailbox",
+                    "INBOX",
+                    "ALL",
+                ]);
                 count += 1;
             }
             count
         });
         let outcome = site.deliver(&by_mailbox("alice@example.com"));
         done.store(true, Ordering::Relaxed);
-        assert!(outcome.failures.is_empty() && outcome.left == 0, "{:?}", outcome.failures);
+        assert!(
+            outcome.failures.is_empty() && outcome.left == 0,
+            "{:?}",
+            outcome.failures
+        );
         deliveries.join().unwrap()
     });
-    let ids: Vec<String> =
-        fetch(&dovecot, "alice@example.com").iter().map(|line| line.rsplit('\t').next().unwrap().to_owned()).collect();
+    let ids: Vec<String> = fetch(&dovecot, "alice@example.com")
+        .iter()
+        .map(|line| line.rsplit('\t').next().unwrap().to_owned())
+        .collect();
     assert_eq!(ids.len(), saved + delivered);
-    assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "each once");
+    assert_eq!(
+        ids.iter().collect::<BTreeSet<_>>().len(),
+        ids.len(),
+        "each once"
+    );
     assert!(!dovecot.log().contains("Error"), "{}", dovecot.log());
 }
 
@@ -116,24 +183,49 @@ fn a_folder_that_is_made_can_be_opened_at_once() {
     let site = Site::with(&[]);
     site.put("example.com/alice/cur/1.a:2,S", &message("one@mx"));
     let dovecot = Dovecot::start(&site.mail());
-    dovecot.doveadm(&["mailbox", "create", "-u", "alice@example.com", "Projects.2025"]);
+    dovecot.doveadm(&[
+        "mailbox",
+        "create",
+        "-u",
+        "alice@example.com",
+        "Projects.2025",
+    ]);
     let mut imap = dovecot.imap("alice@example.com");
     put(&site.mail(), "incoming", &message("two@mx"));
     let incoming = site.live("incoming");
-    dovecot.doveadm(&["save", "-u", "alice@example.com", "-m", "Projects.2025", incoming.to_str().unwrap()]);
+    dovecot.doveadm(&[
+        "save",
+        "-u",
+        "alice@example.com",
+        "-m",
+        "Projects.2025",
+        incoming.to_str().unwrap(),
+    ]);
     imap.command("SELECT Projects.2025");
     imap.command("STORE 1 +FLAGS (\\Seen Urgent)");
     imap.command("LOGOUT");
     site.back_up(&[]);
-    dovecot.doveadm(&["mailbox", "delete", "-u", "alice@example.com", "Projects.2025"]);
+    dovecot.doveadm(&[
+        "mailbox",
+        "delete",
+        "-u",
+        "alice@example.com",
+        "Projects.2025",
+    ]);
     let outcome = site.deliver(&by_id("two@mx"));
     assert!(outcome.failures.is_empty(), "{outcome:?}");
     // A session keeps the list of folders that it has read; the next one reads it anew.
     let mut imap = dovecot.imap("alice@example.com");
     let listed = imap.command("LIST \"\" *");
-    assert!(listed.iter().any(|line| line.ends_with(" Projects.2025")), "{listed:?}");
+    assert!(
+        listed.iter().any(|line| line.ends_with(" Projects.2025")),
+        "{listed:?}"
+    );
     imap.command("SELECT Projects.2025");
     let flags = imap.command("FETCH 1 FLAGS").join("");
-    assert!(flags.contains("\\Seen") && flags.contains("Urgent"), "{flags}");
+    assert!(
+        flags.contains("\\Seen") && flags.contains("Urgent"),
+        "{flags}"
+    );
     assert!(!dovecot.log().contains("Error"), "{}", dovecot.log());
 }

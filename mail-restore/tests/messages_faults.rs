@@ -1,7 +1,10 @@
-//! Sets that are damaged or forged, live trees with traps in them, full disks, signals and kills: an error that names the
-//! message, and never a wrong, lost or foreign file.
+//! Sets that are damaged or forged, live trees with traps in them, full disks, signals and kills:
+//! an error that names the message, and never a wrong, lost or foreign file.
 #![expect(clippy::unwrap_used, reason = "a failing step ends the test")]
-#![expect(clippy::disallowed_methods, reason = "sample mail is not a stored file")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "sample mail is not a stored file"
+)]
 
 mod messages_support;
 
@@ -18,13 +21,17 @@ use mail_common::set::Inventory;
 use mail_restore::messages::{self, Fate, Found, Query, Work, find, inspect, preview, write_to};
 use mail_tests::tree::{Kind, snapshot};
 use messages_support::{
-    Site, assert_clean, by_id, by_mailbox, deliver, failures, fates, forge_index, is_root, message, put, stamp, work,
+    Site, assert_clean, by_id, by_mailbox, deliver, failures, fates, forge_index, is_root, message,
+    put, stamp, work,
 };
 
 const ONE: &str = "example.com/alice/cur/1.a:2,S";
 
 fn sample() -> Site {
-    let site = Site::with(&[(ONE, "one@mx"), ("example.com/alice/.Sent/cur/2.b:2,S", "two@mx")]);
+    let site = Site::with(&[
+        (ONE, "one@mx"),
+        ("example.com/alice/.Sent/cur/2.b:2,S", "two@mx"),
+    ]);
     site.remove(ONE);
     site
 }
@@ -39,20 +46,27 @@ fn damage(site: &Site, mailbox: &str, offset: usize) {
 
 fn only_failure(outcome: &messages::Outcome) -> String {
     assert!(outcome.restored.is_empty(), "{outcome:?}");
-    let [failure] = &failures(outcome)[..] else { panic!("{outcome:?}") };
+    let [failure] = &failures(outcome)[..] else {
+        panic!("{outcome:?}")
+    };
     failure.clone()
 }
 
 #[test]
 fn a_damaged_frame_is_named_and_nothing_is_written() {
     let site = sample();
-    let length = fs::metadata(site.set().join("mailboxes/example.com/alice/0001.tar.zst")).unwrap().len();
+    let length = fs::metadata(site.set().join("mailboxes/example.com/alice/0001.tar.zst"))
+        .unwrap()
+        .len();
     let before = snapshot(&site.mail()).without_dir_times();
     for offset in [0, 20, 100, 200] {
         assert!(offset < usize::try_from(length).unwrap());
         damage(&site, "example.com/alice", offset);
         let failure = only_failure(&site.deliver(&by_id("one@mx")));
-        assert!(failure.contains("mailboxes/example.com/alice/0001.tar.zst"), "byte {offset}: {failure}");
+        assert!(
+            failure.contains("mailboxes/example.com/alice/0001.tar.zst"),
+            "byte {offset}: {failure}"
+        );
         damage(&site, "example.com/alice", offset);
     }
     before.assert_same(&snapshot(&site.mail()).without_dir_times());
@@ -67,19 +81,33 @@ fn only_the_frame_of_the_message_is_read() {
     stamp(&site.live(ONE), 1_700_000_000);
     site.back_up(&[]);
     site.remove(ONE);
-    let wanted = site.choose(&by_id("one@mx")).candidates[0].file.place.clone();
-    let messages::Place::Frame { location, .. } = &wanted else { panic!("{wanted:?}") };
+    let wanted = site.choose(&by_id("one@mx")).candidates[0]
+        .file
+        .place
+        .clone();
+    let messages::Place::Frame { location, .. } = &wanted else {
+        panic!("{wanted:?}")
+    };
     // All other bytes of the segment are destroyed.
     let segment = site.set().join(wanted.path().as_path());
     let mut bytes = fs::read(&segment).unwrap();
-    let (start, end) = (location.frame_offset as usize, (location.frame_offset + location.frame_bytes) as usize);
-    assert!(bytes.len() > end - start + 1_000_000, "the sample has several frames");
+    let (start, end) = (
+        location.frame_offset as usize,
+        (location.frame_offset + location.frame_bytes) as usize,
+    );
+    assert!(
+        bytes.len() > end - start + 1_000_000,
+        "the sample has several frames"
+    );
     bytes[..start].fill(0);
     bytes[end..].fill(0);
     fs::write(&segment, bytes).unwrap();
     let outcome = site.deliver(&by_id("one@mx"));
     assert_clean(&outcome);
-    assert_eq!(fs::read(site.live(&fates(&outcome)[0].1)).unwrap(), message("one@mx"));
+    assert_eq!(
+        fs::read(site.live(&fates(&outcome)[0].1)).unwrap(),
+        message("one@mx")
+    );
 }
 
 #[test]
@@ -88,7 +116,11 @@ fn an_index_that_lies_is_found_out() {
     let check = |change: &dyn Fn(&str) -> String, expected: &str| {
         let site = sample();
         forge_index(&site.set(), "example.com/alice", |line| {
-            if line.contains("/1.a:2,S") { change(line) } else { line.to_owned() }
+            if line.contains("/1.a:2,S") {
+                change(line)
+            } else {
+                line.to_owned()
+            }
         });
         let before = snapshot(&site.mail()).without_dir_times();
         let failure = only_failure(&site.deliver(&by_id("one@mx")));
@@ -100,14 +132,38 @@ fn an_index_that_lies_is_found_out() {
         let end = start + line[start..].find([',', '}']).unwrap();
         format!("{}{to}{}", &line[..start], &line[end..])
     };
-    check(&|line| number(line, "size", "7"), &format!("has {size} bytes in mailboxes/example.com/alice/0001.tar.zst"));
-    check(&|line| number(line, "size", "1099511627776"), "and 1099511627776 by the index");
-    check(&|line| number(line, "sha256", &format!("\"{}\"", "0".repeat(64))), "its sha256 is not the recorded one");
-    check(&|line| number(line, "frame_offset", "9"), "not a zstd frame");
-    check(&|line| number(line, "frame_bytes", "18446744073709551615"), "beyond the end of its segment");
-    check(&|line| number(line, "frame_bytes", "30"), "read the frame at 0");
-    check(&|line| number(line, "segment", "7"), "open mailboxes/example.com/alice/0007.tar.zst");
-    check(&|line| line.replace("/1.a:2,S", "/1.x:2,S"), "where the index has it");
+    check(
+        &|line| number(line, "size", "7"),
+        &format!("has {size} bytes in mailboxes/example.com/alice/0001.tar.zst"),
+    );
+    check(
+        &|line| number(line, "size", "1099511627776"),
+        "and 1099511627776 by the index",
+    );
+    check(
+        &|line| number(line, "sha256", &format!("\"{}\"", "0".repeat(64))),
+        "its sha256 is not the recorded one",
+    );
+    check(
+        &|line| number(line, "frame_offset", "9"),
+        "not a zstd frame",
+    );
+    check(
+        &|line| number(line, "frame_bytes", "18446744073709551615"),
+        "beyond the end of its segment",
+    );
+    check(
+        &|line| number(line, "frame_bytes", "30"),
+        "read the frame at 0",
+    );
+    check(
+        &|line| number(line, "segment", "7"),
+        "open mailboxes/example.com/alice/0007.tar.zst",
+    );
+    check(
+        &|line| line.replace("/1.a:2,S", "/1.x:2,S"),
+        "where the index has it",
+    );
 }
 
 #[test]
@@ -117,7 +173,11 @@ fn a_frame_that_unpacks_to_more_than_it_may_is_refused() {
         let site = sample();
         let bomb = bomb(told);
         let length = bomb.len();
-        fs::write(site.set().join("mailboxes/example.com/alice/0001.tar.zst"), bomb).unwrap();
+        fs::write(
+            site.set().join("mailboxes/example.com/alice/0001.tar.zst"),
+            bomb,
+        )
+        .unwrap();
         forge_index(&site.set(), "example.com/alice", |line| {
             let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
             if line["path"].as_str().unwrap().contains("/1.a") {
@@ -127,7 +187,10 @@ fn a_frame_that_unpacks_to_more_than_it_may_is_refused() {
             line.to_string()
         });
         let failure = only_failure(&site.deliver(&by_id("one@mx")));
-        assert!(failure.contains("mailboxes/example.com/alice/0001.tar.zst"), "{failure}");
+        assert!(
+            failure.contains("mailboxes/example.com/alice/0001.tar.zst"),
+            "{failure}"
+        );
     }
 }
 
@@ -137,7 +200,9 @@ fn bomb(told: bool) -> Vec<u8> {
     header.resize(header.len() + (1 << 30), 0);
     let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
     if told {
-        encoder.set_pledged_src_size(Some(header.len() as u64)).unwrap();
+        encoder
+            .set_pledged_src_size(Some(header.len() as u64))
+            .unwrap();
     }
     std::io::Write::write_all(&mut encoder, &header).unwrap();
     encoder.finish().unwrap()
@@ -146,7 +211,8 @@ fn bomb(told: bool) -> Vec<u8> {
 /// A ustar header, made by hand.
 fn tar_header(name: &str, size: u64) -> Vec<u8> {
     let mut header = vec![0; 512];
-    let mut put = |at: usize, text: &str| header[at..at + text.len()].copy_from_slice(text.as_bytes());
+    let mut put =
+        |at: usize, text: &str| header[at..at + text.len()].copy_from_slice(text.as_bytes());
     put(0, name);
     put(100, "0000600");
     put(108, "0000000");
@@ -170,14 +236,28 @@ fn a_link_in_the_live_tree_leads_nowhere() {
         for name in ["cur", "new", "tmp"] {
             fs::create_dir_all(outside.join(name)).unwrap();
         }
-        let place =
-            if trap.is_empty() { site.live("example.com/alice") } else { site.live("example.com/alice").join(trap) };
+        let place = if trap.is_empty() {
+            site.live("example.com/alice")
+        } else {
+            site.live("example.com/alice").join(trap)
+        };
         fs::remove_dir_all(&place).unwrap();
-        let to = if trap.is_empty() { outside.clone() } else { outside.join(trap) };
+        let to = if trap.is_empty() {
+            outside.clone()
+        } else {
+            outside.join(trap)
+        };
         symlink(to, &place).unwrap();
         let failure = only_failure(&site.deliver(&by_id("one@mx")));
-        assert!(failure.contains("open or make the directory example.com/alice"), "{trap}: {failure}");
-        let found = snapshot(&outside).entries().values().filter(|entry| entry.kind == Kind::File).count();
+        assert!(
+            failure.contains("open or make the directory example.com/alice"),
+            "{trap}: {failure}"
+        );
+        let found = snapshot(&outside)
+            .entries()
+            .values()
+            .filter(|entry| entry.kind == Kind::File)
+            .count();
         assert_eq!(found, 0, "{trap}");
     }
 }
@@ -195,7 +275,13 @@ fn a_link_to_a_file_is_not_written_through() {
     site.remove("example.com/alice/dovecot-keywords");
     let outcome = site.deliver(&by_id("one@mx"));
     assert_eq!(fates(&outcome).len(), 1, "{outcome:?}");
-    assert!(matches!(&outcome.warnings[..], [messages::Warning::QuotaNotCounted { .. }]), "{outcome:?}");
+    assert!(
+        matches!(
+            &outcome.warnings[..],
+            [messages::Warning::QuotaNotCounted { .. }]
+        ),
+        "{outcome:?}"
+    );
     assert_eq!(fs::read(&outside).unwrap(), b"outside");
 }
 
@@ -212,7 +298,10 @@ fn a_full_disk_keeps_what_was_delivered_and_says_what_was_not() {
     let site = Site::new(200, 1);
     site.back_up(&[]);
     let small = tempfile::tempdir().unwrap();
-    let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"]).arg(small.path()).status();
+    let mount = Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"])
+        .arg(small.path())
+        .status();
     if !mount.is_ok_and(|status| status.success()) {
         eprintln!("skipped: mounting a small tmpfs needs root");
         return;
@@ -220,18 +309,42 @@ fn a_full_disk_keeps_what_was_delivered_and_says_what_was_not() {
     let selection = site.choose(&by_mailbox("alice@example.com"));
     let outcome = deliver(&selection, small.path());
     let found = snapshot(small.path());
-    let _ = Command::new("umount").arg("--lazy").arg(small.path()).status();
+    let _ = Command::new("umount")
+        .arg("--lazy")
+        .arg(small.path())
+        .status();
     let outcome = outcome.unwrap();
-    assert!(failures(&outcome).iter().any(|failure| failure.contains("No space left on device")), "{outcome:?}");
-    let done = outcome.restored.len() + outcome.failures.iter().filter(|failure| failure.path.is_some()).count();
+    assert!(
+        failures(&outcome)
+            .iter()
+            .any(|failure| failure.contains("No space left on device")),
+        "{outcome:?}"
+    );
+    let done = outcome.restored.len()
+        + outcome
+            .failures
+            .iter()
+            .filter(|failure| failure.path.is_some())
+            .count();
     assert_eq!(done + outcome.left, selection.candidates.len());
-    assert!(!outcome.restored.is_empty() && outcome.left > 0, "{outcome:?}");
+    assert!(
+        !outcome.restored.is_empty() && outcome.left > 0,
+        "{outcome:?}"
+    );
     for restored in &outcome.restored {
         let entry = &found.entries()[Path::new(&restored.target.to_string())];
-        assert_eq!(entry.sha256.as_deref(), Some(restored.sha256.to_string().as_str()), "{restored:?}");
+        assert_eq!(
+            entry.sha256.as_deref(),
+            Some(restored.sha256.to_string().as_str()),
+            "{restored:?}"
+        );
     }
     let in_tmp = |path: &PathBuf| path.parent().unwrap().ends_with("tmp");
-    assert_eq!(found.entries().keys().filter(|path| in_tmp(path)).count(), 0, "no half message stays");
+    assert_eq!(
+        found.entries().keys().filter(|path| in_tmp(path)).count(),
+        0,
+        "no half message stays"
+    );
 }
 
 #[test]
@@ -242,13 +355,34 @@ fn a_signal_ends_it_between_two_messages() {
     let selection = site.choose(&by_mailbox("alice@example.com"));
     let stop = AtomicBool::new(false);
     let progress = |_: u64| stop.store(true, Ordering::Relaxed);
-    let outcome =
-        messages::deliver(&selection, &site.mail(), jiff::Timestamp::now(), &Work { stop: &stop, progress: &progress });
+    let outcome = messages::deliver(
+        &selection,
+        &site.mail(),
+        jiff::Timestamp::now(),
+        &Work {
+            stop: &stop,
+            progress: &progress,
+        },
+    );
     let outcome = outcome.unwrap();
-    assert!(outcome.left > 0 && outcome.failures.is_empty(), "{outcome:?}");
-    assert_eq!(outcome.left + outcome.restored.len(), selection.candidates.len());
+    assert!(
+        outcome.left > 0 && outcome.failures.is_empty(),
+        "{outcome:?}"
+    );
+    assert_eq!(
+        outcome.left + outcome.restored.len(),
+        selection.candidates.len()
+    );
     // A search is ended too.
-    let error = find(&site.inventory(), &by_id("one@mx"), &Work { stop: &stop, progress: &progress }).unwrap_err();
+    let error = find(
+        &site.inventory(),
+        &by_id("one@mx"),
+        &Work {
+            stop: &stop,
+            progress: &progress,
+        },
+    )
+    .unwrap_err();
     assert_eq!(error.to_string(), "interrupted by a signal");
 }
 
@@ -267,12 +401,19 @@ fn another_run_in_the_mailbox_is_waited_for() {
     });
 }
 
-/// Not a test by itself: what the tests below start as a process of its own, to be killed or to run as another user.
+/// Not a test by itself: what the tests below start as a process of its own, to be killed or to run
+/// as another user.
 #[test]
 fn child() {
-    let Ok(task) = std::env::var("MAIL_RESTORE_CHILD") else { return };
-    let [what, set, target] = &task.split('\n').map(PathBuf::from).collect::<Vec<_>>()[..] else { panic!("{task}") };
-    let Found::Chosen(selection) = find(&Inventory::read(set).unwrap(), &Query::default(), &work()).unwrap() else {
+    let Ok(task) = std::env::var("MAIL_RESTORE_CHILD") else {
+        return;
+    };
+    let [what, set, target] = &task.split('\n').map(PathBuf::from).collect::<Vec<_>>()[..] else {
+        panic!("{task}")
+    };
+    let Found::Chosen(selection) =
+        find(&Inventory::read(set).unwrap(), &Query::default(), &work()).unwrap()
+    else {
         panic!("ambiguous")
     };
     let outcome = match what.to_str().unwrap() {
@@ -283,14 +424,22 @@ fn child() {
 }
 
 fn assert_clean_but_folders(outcome: &messages::Outcome) {
-    assert!(outcome.failures.is_empty() && outcome.left == 0, "{outcome:?}");
+    assert!(
+        outcome.failures.is_empty() && outcome.left == 0,
+        "{outcome:?}"
+    );
 }
 
 fn child_command(program: &Path, what: &str, set: &Path, target: &Path) -> Command {
     let mut command = Command::new(program);
     command.args(["--exact", "child"]);
-    command.env("MAIL_RESTORE_CHILD", format!("{what}\n{}\n{}", set.display(), target.display()));
-    command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+    command.env(
+        "MAIL_RESTORE_CHILD",
+        format!("{what}\n{}\n{}", set.display(), target.display()),
+    );
+    command
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null());
     command
 }
 
@@ -302,16 +451,22 @@ fn killed_at_any_moment_a_run_leaves_whole_messages_and_the_next_one_adds_the_re
     let this = std::env::current_exe().unwrap();
     for kill_after_ms in [0, 5, 15, 30, 60, 90] {
         let live = tempfile::tempdir().unwrap();
-        let mut child = child_command(&this, "deliver", &site.set(), live.path()).spawn().unwrap();
+        let mut child = child_command(&this, "deliver", &site.set(), live.path())
+            .spawn()
+            .unwrap();
         thread::sleep(Duration::from_millis(kill_after_ms));
         child.kill().unwrap();
         child.wait().unwrap();
         let saved = snapshot(&site.mail());
-        let digests: std::collections::BTreeSet<_> =
-            saved.entries().values().filter_map(|entry| entry.sha256.clone()).collect();
+        let digests: std::collections::BTreeSet<_> = saved
+            .entries()
+            .values()
+            .filter_map(|entry| entry.sha256.clone())
+            .collect();
         for (path, entry) in snapshot(live.path()).entries() {
-            let is_message =
-                ["cur", "new"].iter().any(|place| path.parent().is_some_and(|parent| parent.ends_with(place)));
+            let is_message = ["cur", "new"]
+                .iter()
+                .any(|place| path.parent().is_some_and(|parent| parent.ends_with(place)));
             if is_message && entry.kind == Kind::File {
                 assert!(
                     digests.contains(entry.sha256.as_ref().unwrap()),
@@ -325,9 +480,16 @@ fn killed_at_any_moment_a_run_leaves_whole_messages_and_the_next_one_adds_the_re
         assert_eq!(outcome.restored.len(), all);
         let live_messages = snapshot(live.path());
         let count = live_messages.entries().iter().filter(|(path, entry)| {
-            entry.kind == Kind::File && ["cur", "new"].iter().any(|place| path.parent().unwrap().ends_with(place))
+            entry.kind == Kind::File
+                && ["cur", "new"]
+                    .iter()
+                    .any(|place| path.parent().unwrap().ends_with(place))
         });
-        assert_eq!(count.count(), all, "each message once, killed after {kill_after_ms} ms");
+        assert_eq!(
+            count.count(),
+            all,
+            "each message once, killed after {kill_after_ms} ms"
+        );
     }
 }
 
@@ -340,16 +502,35 @@ fn messages_are_written_to_a_directory_under_their_own_names() {
     assert_eq!(
         fates(&outcome),
         [
-            (Fate::Added, "mailboxes/example.com/alice/.Sent/cur/2.b:2,S".to_owned()),
+            (
+                Fate::Added,
+                "mailboxes/example.com/alice/.Sent/cur/2.b:2,S".to_owned()
+            ),
             (Fate::Added, format!("mailboxes/{ONE}")),
         ]
     );
-    assert_eq!(fs::read(to.join("mailboxes").join(ONE)).unwrap(), message("one@mx"));
-    assert_eq!(snapshot(&to).entries().values().filter(|entry| entry.kind == Kind::File).count(), 2);
+    assert_eq!(
+        fs::read(to.join("mailboxes").join(ONE)).unwrap(),
+        message("one@mx")
+    );
+    assert_eq!(
+        snapshot(&to)
+            .entries()
+            .values()
+            .filter(|entry| entry.kind == Kind::File)
+            .count(),
+        2
+    );
     // Again: nothing is written.
     let before = snapshot(&to);
     let again = write_to(&site.choose(&Query::default()), &to, &work()).unwrap();
-    assert!(again.restored.iter().all(|restored| restored.fate == Fate::Present), "{again:?}");
+    assert!(
+        again
+            .restored
+            .iter()
+            .all(|restored| restored.fate == Fate::Present),
+        "{again:?}"
+    );
     before.assert_same(&snapshot(&to));
     // What is another file stays.
     fs::write(to.join("mailboxes").join(ONE), "mine").unwrap();
@@ -364,7 +545,10 @@ fn messages_are_written_to_a_directory_under_their_own_names() {
     fs::create_dir_all(trap.join("mailboxes")).unwrap();
     symlink(site.mail(), trap.join("mailboxes/example.com")).unwrap();
     let failure = only_failure(&write_to(&site.choose(&by_id("one@mx")), &trap, &work()).unwrap());
-    assert!(failure.contains("open or make the directory mailboxes/example.com/alice/cur"), "{failure}");
+    assert!(
+        failure.contains("open or make the directory mailboxes/example.com/alice/cur"),
+        "{failure}"
+    );
     assert!(!site.live(ONE).exists());
 }
 
@@ -381,14 +565,30 @@ fn any_user_may_write_to_a_directory() {
         site.set().display(),
         std::env::current_exe().unwrap().display()
     );
-    assert!(Command::new("sh").args(["-c", &script]).current_dir(dir.path()).status().unwrap().success());
+    assert!(
+        Command::new("sh")
+            .args(["-c", &script])
+            .current_dir(dir.path())
+            .status()
+            .unwrap()
+            .success()
+    );
     let path = |name: &str| dir.path().join(name);
-    let status = child_command(&path("program"), "write", &path("set"), &path("to")).uid(65534).gid(65534).status();
+    let status = child_command(&path("program"), "write", &path("set"), &path("to"))
+        .uid(65534)
+        .gid(65534)
+        .status();
     assert!(status.unwrap().success());
     let written = &snapshot(&path("to"));
     let entry = &written.entries()[&Path::new("mailboxes").join(ONE)];
-    assert_eq!((entry.uid, entry.gid, entry.mode & 0o7777), (65534, 65534, 0o644));
-    assert_eq!(fs::read(path("to/mailboxes").join(ONE)).unwrap(), message("one@mx"));
+    assert_eq!(
+        (entry.uid, entry.gid, entry.mode & 0o7777),
+        (65534, 65534, 0o644)
+    );
+    assert_eq!(
+        fs::read(path("to/mailboxes").join(ONE)).unwrap(),
+        message("one@mx")
+    );
 }
 
 #[test]
@@ -398,16 +598,35 @@ fn a_dry_run_reads_everything_and_writes_nothing() {
     let before = snapshot(&site.mail());
     let mut selection = site.choose(&Query::default());
     assert!(inspect(&mut selection, &work()).is_empty());
-    assert!(selection.candidates.iter().all(|candidate| candidate.subject.is_some()));
+    assert!(
+        selection
+            .candidates
+            .iter()
+            .all(|candidate| candidate.subject.is_some())
+    );
     let outcome = preview(&selection, &site.mail(), &work()).unwrap();
     let sent = "example.com/alice/.Sent/cur/2.b:2,S".to_owned();
-    assert_eq!(fates(&outcome), [(Fate::Present, sent), (Fate::Added, "example.com/alice".to_owned())]);
+    assert_eq!(
+        fates(&outcome),
+        [
+            (Fate::Present, sent),
+            (Fate::Added, "example.com/alice".to_owned())
+        ]
+    );
     assert_clean(&outcome);
     before.assert_same(&snapshot(&site.mail()));
     let nowhere = tempfile::tempdir().unwrap();
     let outcome = preview(&selection, nowhere.path(), &work()).unwrap();
-    assert!(outcome.restored.iter().all(|restored| restored.fate == Fate::Added), "{outcome:?}");
-    assert!(matches!(&outcome.warnings[..], [messages::Warning::FolderMade { folder, .. }] if folder == "Sent"));
+    assert!(
+        outcome
+            .restored
+            .iter()
+            .all(|restored| restored.fate == Fate::Added),
+        "{outcome:?}"
+    );
+    assert!(
+        matches!(&outcome.warnings[..], [messages::Warning::FolderMade { folder, .. }] if folder == "Sent")
+    );
     assert_eq!(fs::read_dir(nowhere.path()).unwrap().count(), 0);
     damage(&site, "example.com/alice", 100);
     let failures = inspect(&mut selection, &work());

@@ -1,6 +1,10 @@
-//! What a query means in a set: by Message-ID, mailbox, time and name, in sets of every age, honest or not.
+//! What a query means in a set: by Message-ID, mailbox, time and name, in sets of every age, honest
+//! or not.
 #![expect(clippy::unwrap_used, reason = "a failing step ends the test")]
-#![expect(clippy::disallowed_methods, reason = "sample mail is not a stored file")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "sample mail is not a stored file"
+)]
 
 mod messages_support;
 
@@ -9,8 +13,8 @@ use std::process::Command;
 
 use mail_restore::messages::{Error, Found, Query, inspect};
 use messages_support::{
-    DATE, Site, by_id, by_mailbox, by_path, digest, forge_index, message, paths, piped, put, replace, since, stamp,
-    work,
+    DATE, Site, by_id, by_mailbox, by_path, digest, forge_index, message, paths, piped, put,
+    replace, since, stamp, work,
 };
 
 const ONE: &str = "example.com/alice/cur/1.a:2,S";
@@ -29,7 +33,9 @@ fn sample() -> Site {
 fn index(site: &Site, unit: &str) -> Vec<serde_json::Value> {
     let path = site.set().join(format!("mailboxes/{unit}/index.jsonl.zst"));
     let text = String::from_utf8(piped(Command::new("zstd").arg("-dc").arg(path), b"")).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 /// As the index of a set of before: nothing says what the Message-IDs are.
@@ -44,17 +50,35 @@ fn forget_ids(site: &Site, unit: &str) {
 #[test]
 fn the_index_has_the_message_id_of_each_message_and_of_nothing_else() {
     let site = Site::new(1, 1);
-    site.put("m.example/a/cur/1.a:2,S", b"Subject: x\r\nMESSAGE-ID:\r\n <folded@mx>\r\n\r\nbody");
-    site.put("m.example/a/cur/2.b:2,S", b"Subject: x\n\nMessage-ID: <body@mx>\n");
-    site.put("m.example/a/cur/3.c:2,S", b"\x1f\x8b\x08 compressed by Dovecot");
-    let large = [&message("large@mx")[..], &b"0123456789abcde\n".repeat((17 << 20) / 16)].concat();
+    site.put(
+        "m.example/a/cur/1.a:2,S",
+        b"Subject: x\r\nMESSAGE-ID:\r\n <folded@mx>\r\n\r\nbody",
+    );
+    site.put(
+        "m.example/a/cur/2.b:2,S",
+        b"Subject: x\n\nMessage-ID: <body@mx>\n",
+    );
+    site.put(
+        "m.example/a/cur/3.c:2,S",
+        b"\x1f\x8b\x08 compressed by Dovecot",
+    );
+    let large = [
+        &message("large@mx")[..],
+        &b"0123456789abcde\n".repeat((17 << 20) / 16),
+    ]
+    .concat();
     site.put("m.example/a/new/4.d", &large);
     site.put("m.example/a/subscriptions", b"Message-ID: <control@mx>\n\n");
     site.back_up(&[]);
     let ids: Vec<_> = index(&site, "m.example/a")
         .into_iter()
         .filter(|line| line["kind"] == "file")
-        .map(|line| (line["path"].as_str().unwrap()["m.example/a/".len()..].to_owned(), line["message_id"].clone()))
+        .map(|line| {
+            (
+                line["path"].as_str().unwrap()["m.example/a/".len()..].to_owned(),
+                line["message_id"].clone(),
+            )
+        })
         .collect();
     let expected = [
         ("cur/1.a:2,S", "folded@mx".into()),
@@ -67,12 +91,26 @@ fn the_index_has_the_message_id_of_each_message_and_of_nothing_else() {
 
     // On the next day what did not change keeps its line, and what is new gets one.
     site.put("m.example/a/cur/5.e:2,S", &message("five@mx"));
-    let _ = site.server.backup().args(["--component", "mailboxes", "--date", "2026-11-24"]).run().assert_code(0);
+    let _ = site
+        .server
+        .backup()
+        .args(["--component", "mailboxes", "--date", "2026-11-24"])
+        .run()
+        .assert_code(0);
     let set = site.server.daily("2026-11-24");
-    let text = piped(Command::new("zstd").arg("-dc").arg(set.join("mailboxes/m.example/a/index.jsonl.zst")), b"");
+    let text = piped(
+        Command::new("zstd")
+            .arg("-dc")
+            .arg(set.join("mailboxes/m.example/a/index.jsonl.zst")),
+        b"",
+    );
     let text = String::from_utf8(text).unwrap();
     for id in ["folded@mx", "large@mx", "five@mx"] {
-        assert_eq!(text.matches(&format!(r#""message_id":"{id}""#)).count(), 1, "{id} in {text}");
+        assert_eq!(
+            text.matches(&format!(r#""message_id":"{id}""#)).count(),
+            1,
+            "{id} in {text}"
+        );
     }
 }
 
@@ -81,23 +119,39 @@ fn a_message_is_found_by_its_message_id() {
     let site = sample();
     let mut selection = site.choose(&by_id("<three@mx>"));
     assert!(inspect(&mut selection, &work()).is_empty());
-    let [candidate] = &selection.candidates[..] else { panic!("{selection:?}") };
+    let [candidate] = &selection.candidates[..] else {
+        panic!("{selection:?}")
+    };
     assert_eq!(candidate.address(), "alice@example.com");
     assert_eq!(candidate.folder(), "Archive.2025");
-    assert_eq!(candidate.file.path.to_string(), "example.com/alice/.Archive.2025/cur/3.c:2,FS");
+    assert_eq!(
+        candidate.file.path.to_string(),
+        "example.com/alice/.Archive.2025/cur/3.c:2,FS"
+    );
     assert_eq!(candidate.file.size, message("three@mx").len() as u64);
     assert_eq!(candidate.message_id.as_deref(), Some("three@mx"));
     assert_eq!(candidate.subject.as_deref(), Some("about three@mx"));
-    assert!(candidate.file.place.to_string().starts_with("mailboxes/example.com/alice/0001.tar.zst at "));
+    assert!(
+        candidate
+            .file
+            .place
+            .to_string()
+            .starts_with("mailboxes/example.com/alice/0001.tar.zst at ")
+    );
 }
 
 #[test]
 fn kinds_are_combined_with_and_and_one_kind_with_or() {
     let site = sample();
-    put(&site.mail(), "example.com/alice/cur/6.f:2,", &message("six@mx"));
+    put(
+        &site.mail(),
+        "example.com/alice/cur/6.f:2,",
+        &message("six@mx"),
+    );
     stamp(&site.live("example.com/alice/cur/6.f:2,"), 1_795_176_000); // 2026-11-20T12:00:00Z
     site.back_up(&[]);
-    let check = |query: &Query, expected: &[&str]| assert_eq!(site.paths(query), expected, "{query}");
+    let check =
+        |query: &Query, expected: &[&str]| assert_eq!(site.paths(query), expected, "{query}");
     let alice = by_mailbox("alice@example.com");
     check(
         &alice,
@@ -109,20 +163,55 @@ fn kinds_are_combined_with_and_and_one_kind_with_or() {
         ],
     );
     let both = Query {
-        mailboxes: ["bob@example.com", "carol@example.net"].map(|a| a.parse().unwrap()).into(),
+        mailboxes: ["bob@example.com", "carol@example.net"]
+            .map(|a| a.parse().unwrap())
+            .into(),
         ..alice.clone()
     };
-    check(&both, &["example.com/bob/cur/4.d:2,", "example.net/carol/cur/5.e:2,"]);
-    check(&Query { since: Some(since("2026-11-20")), ..Query::default() }, &["example.com/alice/cur/6.f:2,"]);
-    check(&Query { since: Some(since("2026-11-20T12:00:00Z")), ..alice.clone() }, &["example.com/alice/cur/6.f:2,"]);
-    check(&by_path("example.com/*/cur/*"), &[ONE, "example.com/alice/cur/6.f:2,", "example.com/bob/cur/4.d:2,"]);
     check(
-        &Query { paths: by_path("**/*S*").paths, ..alice.clone() },
+        &both,
+        &["example.com/bob/cur/4.d:2,", "example.net/carol/cur/5.e:2,"],
+    );
+    check(
+        &Query {
+            since: Some(since("2026-11-20")),
+            ..Query::default()
+        },
+        &["example.com/alice/cur/6.f:2,"],
+    );
+    check(
+        &Query {
+            since: Some(since("2026-11-20T12:00:00Z")),
+            ..alice.clone()
+        },
+        &["example.com/alice/cur/6.f:2,"],
+    );
+    check(
+        &by_path("example.com/*/cur/*"),
+        &[
+            ONE,
+            "example.com/alice/cur/6.f:2,",
+            "example.com/bob/cur/4.d:2,",
+        ],
+    );
+    check(
+        &Query {
+            paths: by_path("**/*S*").paths,
+            ..alice.clone()
+        },
         &["example.com/alice/.Archive.2025/cur/3.c:2,FS", ONE],
     );
-    let ids = Query { message_ids: ["one@mx", "five@mx"].map(|id| id.parse().unwrap()).into(), ..Query::default() };
+    let ids = Query {
+        message_ids: ["one@mx", "five@mx"].map(|id| id.parse().unwrap()).into(),
+        ..Query::default()
+    };
     check(&ids, &[ONE, "example.net/carol/cur/5.e:2,"]);
-    let error = site.find(&Query { since: Some(since("2026-11-20T12:00:01Z")), ..alice }).unwrap_err();
+    let error = site
+        .find(&Query {
+            since: Some(since("2026-11-20T12:00:01Z")),
+            ..alice
+        })
+        .unwrap_err();
     assert_eq!(
         error.to_string(),
         format!(
@@ -135,9 +224,15 @@ fn kinds_are_combined_with_and_and_one_kind_with_or() {
 #[test]
 fn a_message_that_is_not_there_is_an_error_even_if_another_is() {
     let site = sample();
-    let ids = Query { message_ids: ["one@mx", "none@mx"].map(|id| id.parse().unwrap()).into(), ..Query::default() };
+    let ids = Query {
+        message_ids: ["one@mx", "none@mx"].map(|id| id.parse().unwrap()).into(),
+        ..Query::default()
+    };
     let error = site.find(&ids).unwrap_err().to_string();
-    assert!(error.starts_with("no message found by --message-id <none@mx> among 5 in 3 mailboxes"), "{error}");
+    assert!(
+        error.starts_with("no message found by --message-id <none@mx> among 5 in 3 mailboxes"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -145,7 +240,10 @@ fn a_mailbox_that_is_not_there_is_an_error_that_names_similar_ones() {
     let site = sample();
     let check = |address: &str, expected: &str| {
         let error = site.find(&by_mailbox(address)).unwrap_err().to_string();
-        assert_eq!(error, format!("no mailbox {address} in {}{expected}", site.set().display()));
+        assert_eq!(
+            error,
+            format!("no mailbox {address} in {}{expected}", site.set().display())
+        );
     };
     check("Alice@Example.com", "; there is alice@example.com");
     check("bob@example.co", "; there is bob@example.com");
@@ -157,39 +255,77 @@ fn a_message_id_of_several_messages_is_ambiguous() {
     let site = sample();
     site.put("example.com/bob/cur/7.g:2,", &message("one@mx"));
     site.put("example.com/bob/.Sent/cur/8.h:2,", &message("four@mx"));
-    site.put("example.net/carol/new/9.i", &[&message("five@mx")[..], b"more"].concat());
+    site.put(
+        "example.net/carol/new/9.i",
+        &[&message("five@mx")[..], b"more"].concat(),
+    );
     site.back_up(&[]);
     let ambiguous = |query: &Query| match site.find(query).unwrap() {
-        Found::Ambiguous(ambiguous) => (ambiguous.message_ids.clone(), paths(ambiguous.candidates())),
+        Found::Ambiguous(ambiguous) => {
+            (ambiguous.message_ids.clone(), paths(ambiguous.candidates()))
+        }
         Found::Chosen(selection) => panic!("{selection:?}"),
     };
-    let strings = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<String>>();
+    let strings = |texts: &[&str]| {
+        texts
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<String>>()
+    };
     // The same message in two mailboxes; a choice of one is clear.
-    assert_eq!(ambiguous(&by_id("one@mx")), (strings(&["one@mx"]), strings(&[ONE, "example.com/bob/cur/7.g:2,"])));
-    let chosen = Query { mailboxes: by_mailbox("bob@example.com").mailboxes, ..by_id("one@mx") };
+    assert_eq!(
+        ambiguous(&by_id("one@mx")),
+        (
+            strings(&["one@mx"]),
+            strings(&[ONE, "example.com/bob/cur/7.g:2,"])
+        )
+    );
+    let chosen = Query {
+        mailboxes: by_mailbox("bob@example.com").mailboxes,
+        ..by_id("one@mx")
+    };
     assert_eq!(site.paths(&chosen), ["example.com/bob/cur/7.g:2,"]);
     // The same message twice in a mailbox: it is one.
-    assert_eq!(site.paths(&by_id("four@mx")), ["example.com/bob/.Sent/cur/8.h:2,"]);
+    assert_eq!(
+        site.paths(&by_id("four@mx")),
+        ["example.com/bob/.Sent/cur/8.h:2,"]
+    );
     // Two messages of one Message-ID.
     let two = ["example.net/carol/cur/5.e:2,", "example.net/carol/new/9.i"];
-    assert_eq!(ambiguous(&by_id("five@mx")), (strings(&["five@mx"]), strings(&two)));
+    assert_eq!(
+        ambiguous(&by_id("five@mx")),
+        (strings(&["five@mx"]), strings(&two))
+    );
     // One that is clear beside one that is not: only the latter is listed.
-    let ids = Query { message_ids: ["two@mx", "five@mx"].map(|id| id.parse().unwrap()).into(), ..Query::default() };
+    let ids = Query {
+        message_ids: ["two@mx", "five@mx"].map(|id| id.parse().unwrap()).into(),
+        ..Query::default()
+    };
     assert_eq!(ambiguous(&ids).1, two);
 }
 
 #[test]
 fn where_the_index_has_no_message_ids_the_messages_are_read() {
     let site = Site::new(60, 3);
-    let large = [&message("large@mx")[..], &b"0123456789abcde\n".repeat((17 << 20) / 16)].concat();
+    let large = [
+        &message("large@mx")[..],
+        &b"0123456789abcde\n".repeat((17 << 20) / 16),
+    ]
+    .concat();
     site.put("example.com/alice/cur/4.d:2,", &large);
     site.put("example.com/alice/.Sent/cur/5.e:2,S", &message("five@mx"));
     site.back_up(&[]);
     for mailbox in ["example.com/alice", "example.com/bob"] {
         forget_ids(&site, mailbox);
     }
-    assert_eq!(site.paths(&by_id("large@mx")), ["example.com/alice/cur/4.d:2,"]);
-    assert_eq!(site.paths(&by_id("five@mx")), ["example.com/alice/.Sent/cur/5.e:2,S"]);
+    assert_eq!(
+        site.paths(&by_id("large@mx")),
+        ["example.com/alice/cur/4.d:2,"]
+    );
+    assert_eq!(
+        site.paths(&by_id("five@mx")),
+        ["example.com/alice/.Sent/cur/5.e:2,S"]
+    );
     // A frame that cannot be read may hold what is asked for: that is said.
     let segment = site.set().join("mailboxes/example.com/bob/0001.tar.zst");
     let mut bytes = fs::read(&segment).unwrap();
@@ -211,8 +347,7 @@ fn an_index_is_believed_only_when_its_digest_is_right() {
     bytes[middle] ^= 4;
     fs::write(&path, bytes).unwrap();
     let error = site.find(&by_id("one@mx")).unwrap_err();
-    let expected =
-        "mailboxes/example.com/bob/index.jsonl.zst is not what the set's checksums say: it is damaged; use another set";
+    let expected = "mailboxes/example.com/bob/index.jsonl.zst is not what the set's checksums say: it is damaged; use another set";
     assert_eq!(error.to_string(), expected);
     // Of another mailbox nothing is asked.
     assert_eq!(site.paths(&by_mailbox("alice@example.com")).len(), 3);
@@ -222,14 +357,26 @@ fn an_index_is_believed_only_when_its_digest_is_right() {
 fn an_index_that_leads_out_of_its_mailbox_is_refused() {
     let check = |from: &str, to: &str, expected: &str| {
         let site = sample();
-        forge_index(&site.set(), "example.com/bob", |line| line.replace(from, to));
+        forge_index(&site.set(), "example.com/bob", |line| {
+            line.replace(from, to)
+        });
         let error = site.find(&by_mailbox("bob@example.com")).unwrap_err();
         assert_eq!(error.to_string(), expected, "{to}");
     };
     let index = "mailboxes/example.com/bob/index.jsonl.zst";
-    check("example.com/bob/cur/4.d", "../../../etc/cur/4.d", &format!("read {index}; use another set"));
-    check("example.com/bob/cur/4.d", "/etc/cur/4.d", &format!("read {index}; use another set"));
-    let foreign = format!("{index} names example.net/x/cur/4.d:2,, which is not in its mailbox; use another set");
+    check(
+        "example.com/bob/cur/4.d",
+        "../../../etc/cur/4.d",
+        &format!("read {index}; use another set"),
+    );
+    check(
+        "example.com/bob/cur/4.d",
+        "/etc/cur/4.d",
+        &format!("read {index}; use another set"),
+    );
+    let foreign = format!(
+        "{index} names example.net/x/cur/4.d:2,, which is not in its mailbox; use another set"
+    );
     check("example.com/bob/cur/4.d", "example.net/x/cur/4.d", &foreign);
 }
 
@@ -238,26 +385,51 @@ fn a_set_of_the_old_scripts_is_searched_too() {
     let site = sample();
     let set = site.server.root().join("daily/2026-11-22");
     let mail = set.join("mail");
-    for (path, id) in
-        [(ONE, "one@mx"), ("example.com/alice/.Sent/cur/2.b:2,S", "two@mx"), ("example.com/bob/new/3.c", "one@mx")]
-    {
+    for (path, id) in [
+        (ONE, "one@mx"),
+        ("example.com/alice/.Sent/cur/2.b:2,S", "two@mx"),
+        ("example.com/bob/new/3.c", "one@mx"),
+    ] {
         put(&mail, path, &message(id));
     }
     let sums = "find mail -type f -print0 | sort -z | xargs -0 sha256sum > checksums.sha256";
-    assert!(Command::new("sh").args(["-c", sums]).current_dir(&set).status().unwrap().success());
+    assert!(
+        Command::new("sh")
+            .args(["-c", sums])
+            .current_dir(&set)
+            .status()
+            .unwrap()
+            .success()
+    );
     let inventory = mail_common::set::Inventory::read(&set).unwrap();
     let find = |query: &Query| mail_restore::messages::find(&inventory, query, &work());
-    let Ok(Found::Chosen(mut selection)) = find(&by_id("two@mx")) else { panic!("two@mx") };
-    assert_eq!(paths(&selection.candidates), ["example.com/alice/.Sent/cur/2.b:2,S"]);
+    let Ok(Found::Chosen(mut selection)) = find(&by_id("two@mx")) else {
+        panic!("two@mx")
+    };
+    assert_eq!(
+        paths(&selection.candidates),
+        ["example.com/alice/.Sent/cur/2.b:2,S"]
+    );
     assert!(inspect(&mut selection, &work()).is_empty());
     assert_eq!(selection.candidates[0].folder(), "Sent");
-    assert_eq!(selection.candidates[0].subject.as_deref(), Some("about two@mx"));
+    assert_eq!(
+        selection.candidates[0].subject.as_deref(),
+        Some("about two@mx")
+    );
     assert!(matches!(find(&by_id("one@mx")), Ok(Found::Ambiguous(_))));
-    let Ok(Found::Chosen(bob)) = find(&by_mailbox("bob@example.com")) else { panic!("bob") };
+    let Ok(Found::Chosen(bob)) = find(&by_mailbox("bob@example.com")) else {
+        panic!("bob")
+    };
     assert_eq!(paths(&bob.candidates), ["example.com/bob/new/3.c"]);
     // A file that is another than the checksums say is found out when it is read.
-    fs::write(mail.join("example.com/alice/.Sent/cur/2.b:2,S"), message("two@mx").to_ascii_uppercase()).unwrap();
-    let Ok(Found::Chosen(mut selection)) = find(&by_path("**/2.b*")) else { panic!("2.b") };
+    fs::write(
+        mail.join("example.com/alice/.Sent/cur/2.b:2,S"),
+        message("two@mx").to_ascii_uppercase(),
+    )
+    .unwrap();
+    let Ok(Found::Chosen(mut selection)) = find(&by_path("**/2.b*")) else {
+        panic!("2.b")
+    };
     assert_eq!(inspect(&mut selection, &work()).len(), 1);
 }
 
@@ -270,21 +442,40 @@ fn mailboxes_at_other_depths_have_the_names_of_their_directories() {
     assert!(site.find(&by_mailbox("nosuch")).is_err());
     site.back_up(&["--mailbox-depth", "0"]);
     assert_eq!(site.paths(&by_mailbox("solo")), ["solo/cur/1.a:2,"]);
-    assert_eq!(site.paths(&by_mailbox("bob@example.com")), ["example.com/bob/cur/4.d:2,"]);
+    assert_eq!(
+        site.paths(&by_mailbox("bob@example.com")),
+        ["example.com/bob/cur/4.d:2,"]
+    );
     assert_eq!(site.paths(&by_mailbox("_root")).len(), 6);
     let sent = &site.choose(&by_id("three@mx")).candidates[0];
-    assert_eq!((sent.address(), sent.folder()), ("alice@example.com".to_owned(), "Archive.2025".to_owned()));
-    let error = site.find(&by_mailbox("bobo@example.com")).unwrap_err().to_string();
+    assert_eq!(
+        (sent.address(), sent.folder()),
+        ("alice@example.com".to_owned(), "Archive.2025".to_owned())
+    );
+    let error = site
+        .find(&by_mailbox("bobo@example.com"))
+        .unwrap_err()
+        .to_string();
     assert!(error.ends_with("; there is bob@example.com"), "{error}");
 }
 
 #[test]
 fn a_set_without_mailboxes_says_so() {
     let site = sample();
-    let _ = site.server.backup().args(["--component", "config", "--date", "2026-11-25"]).run().assert_code(0);
+    let _ = site
+        .server
+        .backup()
+        .args(["--component", "config", "--date", "2026-11-25"])
+        .run()
+        .assert_code(0);
     let inventory = mail_common::set::Inventory::read(&site.server.daily("2026-11-25")).unwrap();
     let error = mail_restore::messages::find(&inventory, &Query::default(), &work()).unwrap_err();
-    assert!(error.to_string().ends_with("holds no mailboxes; use a set that was made with them"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .ends_with("holds no mailboxes; use a set that was made with them"),
+        "{error}"
+    );
 }
 
 /// The kit itself: what `replace` leaves is a set that agrees with itself.
@@ -293,7 +484,9 @@ fn a_forged_set_agrees_with_itself() {
     let site = sample();
     let index = "mailboxes/example.com/bob/index.jsonl.zst";
     let before = digest(&site.set().join(index));
-    forge_index(&site.set(), "example.com/bob", |line| line.replace("\"mode\":\"", "\"mode\": \""));
+    forge_index(&site.set(), "example.com/bob", |line| {
+        line.replace("\"mode\":\"", "\"mode\": \"")
+    });
     assert_ne!(digest(&site.set().join(index)), before);
     mail_tests::set::assert_checksums(&site.set());
     replace(&site.set(), index, b"x");

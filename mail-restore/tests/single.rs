@@ -11,14 +11,20 @@ use mail_tests::set::messages;
 use mail_tests::tree::snapshot;
 use support::{SET, checked, live, names, put, restore, save, saved_server, shell};
 
-const LOST: &str = "Message-ID: <lost@mx.example.com>\r\nSubject: =?UTF-8?Q?Caf=C3=A9?=\r\n\r\nfound again\r\n";
+const LOST: &str =
+    "Message-ID: <lost@mx.example.com>\r\nSubject: =?UTF-8?Q?Caf=C3=A9?=\r\n\r\nfound again\r\n";
 
 /// A server with a message in a set and not in the mailbox any more; and the message's name.
 fn server_that_lost_one() -> (Server, PathBuf) {
     let (server, _) = saved_server(60);
-    let path = server.mail().join("example.com/alice/.Sent/cur/1763900000.M1P1.mx,S=70:2,FS");
+    let path = server
+        .mail()
+        .join("example.com/alice/.Sent/cur/1763900000.M1P1.mx,S=70:2,FS");
     put(&path, LOST.as_bytes());
-    shell(path.parent().unwrap(), "touch -d 2026-11-20T10:00:00Z 1763900000.*");
+    shell(
+        path.parent().unwrap(),
+        "touch -d 2026-11-20T10:00:00Z 1763900000.*",
+    );
     save(&server);
     fs::remove_file(&path).unwrap();
     (server, path)
@@ -36,11 +42,17 @@ fn one_message_comes_back_by_its_message_id() {
     assert!(target.to_str().unwrap().ends_with(":2,FS"), "{target:?}");
     assert_ne!(target, path);
     assert_eq!(fs::read_to_string(&target).unwrap(), LOST);
-    let modified = shell(Path::new("/"), &format!("stat -c %Y '{}'", target.display()));
+    let modified = shell(
+        Path::new("/"),
+        &format!("stat -c %Y '{}'", target.display()),
+    );
     assert_eq!(modified, "1795168800\n");
     let after = messages(&server.mail());
     assert_eq!(after.len(), before.len() + 1);
-    assert!(before.iter().all(|message| after.contains(message)), "another message was touched");
+    assert!(
+        before.iter().all(|message| after.contains(message)),
+        "another message was touched"
+    );
     // Again: it is there, and nothing is added.
     let again = restore(&server, &["--message-id", "lost@mx.example.com", "-v"]).assert_code(0);
     assert!(again.data("restored").is_empty());
@@ -52,7 +64,15 @@ fn one_message_comes_back_by_its_message_id() {
 fn a_dry_run_lists_what_would_be_added() {
     let (server, _) = server_that_lost_one();
     let before = live(&server);
-    let args = ["--mailbox", "alice@example.com", "--since", "2026-11-20", "--path", "**/.Sent/**", "--dry-run"];
+    let args = [
+        "--mailbox",
+        "alice@example.com",
+        "--since",
+        "2026-11-20",
+        "--path",
+        "**/.Sent/**",
+        "--dry-run",
+    ];
     let outcome = restore(&server, &args).assert_code(0).assert_stderr("Café");
     let outcome = outcome.assert_stderr("<lost@mx.example.com>");
     assert_eq!(outcome.data("restored").len(), 1);
@@ -66,17 +86,36 @@ fn a_dry_run_lists_what_would_be_added() {
 #[test]
 fn an_ambiguous_message_is_listed_and_not_restored() {
     let (server, _) = server_that_lost_one();
-    put(&server.mail().join("example.com/bob/cur/1.other:2,"), b"Message-ID: <lost@mx.example.com>\n\nanother\n");
-    put(&server.mail().join("example.com/alice/.Sent/cur/1763900000.M1P1.mx,S=70:2,FS"), LOST.as_bytes());
+    put(
+        &server.mail().join("example.com/bob/cur/1.other:2,"),
+        b"Message-ID: <lost@mx.example.com>\n\nanother\n",
+    );
+    put(
+        &server
+            .mail()
+            .join("example.com/alice/.Sent/cur/1763900000.M1P1.mx,S=70:2,FS"),
+        LOST.as_bytes(),
+    );
     save(&server);
     let before = live(&server);
     let outcome = restore(&server, &["--message-id", "lost@mx.example.com"]).assert_code(1);
     let outcome = outcome.assert_stderr("does not say which message is meant");
     assert_eq!(outcome.data("restored").len(), 2);
     before.assert_same(&live(&server));
-    let chosen = ["--message-id", "lost@mx.example.com", "--mailbox", "bob@example.com"];
+    let chosen = [
+        "--message-id",
+        "lost@mx.example.com",
+        "--mailbox",
+        "bob@example.com",
+    ];
     fs::remove_file(server.mail().join("example.com/bob/cur/1.other:2,")).unwrap();
-    assert_eq!(restore(&server, &chosen).assert_code(0).data("restored").len(), 1);
+    assert_eq!(
+        restore(&server, &chosen)
+            .assert_code(0)
+            .data("restored")
+            .len(),
+        1
+    );
 }
 
 #[test]
@@ -87,7 +126,10 @@ fn a_mailbox_is_added_to_what_is_there() {
     shell(&mailbox, "rm -r .Archive.2025 cur/*; echo new >new/1.new");
     let _ = restore(&server, &["--mailbox", "alice@example.com"]).assert_code(0);
     let digests = |messages: &[mail_tests::set::SavedMessage]| -> Vec<String> {
-        let mut digests: Vec<String> = messages.iter().map(|message| message.sha256.clone()).collect();
+        let mut digests: Vec<String> = messages
+            .iter()
+            .map(|message| message.sha256.clone())
+            .collect();
         digests.sort();
         digests.dedup();
         digests
@@ -95,7 +137,11 @@ fn a_mailbox_is_added_to_what_is_there() {
     let after = messages(&server.mail());
     let found = digests(&after);
     assert!(digests(&before).iter().all(|digest| found.contains(digest)));
-    assert_eq!(after.len(), before.len() + 2, "something is missing or there twice");
+    assert_eq!(
+        after.len(),
+        before.len() + 2,
+        "something is missing or there twice"
+    );
 }
 
 #[test]
@@ -103,9 +149,21 @@ fn into_a_directory_messages_keep_their_names() {
     let (server, path) = server_that_lost_one();
     let before = live(&server);
     let to = server.root().join("to");
-    let _ = restore(&server, &["--message-id", "lost@mx.example.com", "--to", to.to_str().unwrap()]).assert_code(0);
+    let _ = restore(
+        &server,
+        &[
+            "--message-id",
+            "lost@mx.example.com",
+            "--to",
+            to.to_str().unwrap(),
+        ],
+    )
+    .assert_code(0);
     let below = path.strip_prefix(server.mail()).unwrap();
-    assert_eq!(fs::read_to_string(to.join("mailboxes").join(below)).unwrap(), LOST);
+    assert_eq!(
+        fs::read_to_string(to.join("mailboxes").join(below)).unwrap(),
+        LOST
+    );
     assert_eq!(messages(&to).len(), 1);
     before.assert_same(&live(&server));
 }
@@ -114,15 +172,32 @@ fn into_a_directory_messages_keep_their_names() {
 fn what_is_not_there_is_said() {
     let (server, _) = server_that_lost_one();
     let before = snapshot(server.dir());
-    let check =
-        |args: &[&str], code: i32, says: &str| drop(restore(&server, args).assert_code(code).assert_stderr(says));
-    check(&["--message-id", "nobody@nowhere"], 1, "no message found by");
-    check(&["--mailbox", "Alice@example.com"], 2, "there is alice@example.com");
+    let check = |args: &[&str], code: i32, says: &str| {
+        drop(restore(&server, args).assert_code(code).assert_stderr(says))
+    };
+    check(
+        &["--message-id", "nobody@nowhere"],
+        1,
+        "no message found by",
+    );
+    check(
+        &["--mailbox", "Alice@example.com"],
+        2,
+        "there is alice@example.com",
+    );
     check(&["--mailbox", "alice"], 2, "alice");
     check(&["--mailbox", "../../etc@x"], 2, "etc");
-    check(&["--since", "yesterday"], 2, "write a date such as 2026-11-23");
+    check(
+        &["--since", "yesterday"],
+        2,
+        "write a date such as 2026-11-23",
+    );
     check(&["--path", "***"], 2, "no pattern");
-    check(&["--mailbox", "alice@example.com", "--component", "mysql"], 2, "leave out --component");
+    check(
+        &["--mailbox", "alice@example.com", "--component", "mysql"],
+        2,
+        "leave out --component",
+    );
     before.assert_same(&snapshot(server.dir()));
 }
 
@@ -132,7 +207,14 @@ fn a_message_of_a_segment_that_no_scanner_saw_is_refused() {
     let before = live(&server);
     let begin = r#"{"type":"begin","data":{"v":1,"tool":"mail-scan","version":"1","host":"mx","time":"2026-11-23T05:00:00+09:00","args":[]}}"#;
     let end = r#"{"type":"end","data":{"tool":"mail-scan","status":"ok","exit":0,"seconds":1.0,"totals":{}}}"#;
-    let tool = server.restore().args(["--from", SET, "--message-id", "lost@mx.example.com", "--require-scan", "-"]);
+    let tool = server.restore().args([
+        "--from",
+        SET,
+        "--message-id",
+        "lost@mx.example.com",
+        "--require-scan",
+        "-",
+    ]);
     let outcome = checked(tool.stdin(format!("{begin}\n{end}\n"))).assert_code(3);
     let _ = outcome.assert_stderr("has no verdict");
     before.assert_same(&live(&server));

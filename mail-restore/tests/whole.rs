@@ -1,6 +1,10 @@
-//! Whole sets onto a live server and into a directory: what comes back is what was saved, and what was there is kept.
+//! Whole sets onto a live server and into a directory: what comes back is what was saved, and what
+//! was there is kept.
 #![expect(clippy::unwrap_used, reason = "a fixture that fails ends the test")]
-#![expect(clippy::disallowed_methods, reason = "sample files are not stored files")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "sample files are not stored files"
+)]
 
 mod support;
 
@@ -11,12 +15,19 @@ use std::path::Path;
 use mail_tests::maildir::TreePlan;
 use mail_tests::server::Server;
 use mail_tests::tree::snapshot;
-use support::{SET, TREES, checked, is_root, live, mail, names, put, restore, restored, save, saved_server, shell};
+use support::{
+    SET, TREES, checked, is_root, live, mail, names, put, restore, restored, save, saved_server,
+    shell,
+};
 
 /// What is beside the targets of a server and was not there before.
 fn kept(server: &Server) -> Vec<String> {
-    let mut kept: Vec<String> = names(server.dir()).into_iter().filter(|name| name.contains(".bak.")).collect();
-    kept.iter_mut().for_each(|name| name.truncate(name.find(".bak.").unwrap()));
+    let mut kept: Vec<String> = names(server.dir())
+        .into_iter()
+        .filter(|name| name.contains(".bak."))
+        .collect();
+    kept.iter_mut()
+        .for_each(|name| name.truncate(name.find(".bak.").unwrap()));
     kept
 }
 
@@ -24,39 +35,72 @@ fn kept(server: &Server) -> Vec<String> {
 fn everything_comes_back_and_what_was_there_is_kept() {
     let (server, _) = saved_server(300);
     let before = restored(&server).without_temporary();
-    shell(&server.mail(), "echo later >example.com/alice/cur/1.later; rm -r example.com/bob; chmod 711 example.com");
+    shell(
+        &server.mail(),
+        "echo later >example.com/alice/cur/1.later; rm -r example.com/bob; chmod 711 example.com",
+    );
     put(&server.dir().join("config/postfix/main.cf"), b"changed\n");
     fs::remove_dir_all(server.dir().join("certbot")).unwrap();
     fs::write(server.dir().join(".env"), "DOMAIN=other\n").unwrap();
     let outcome = restore(&server, &[]).assert_code(0);
-    assert_eq!(kept(&server), [".env", "config", "docker-compose.yml", "mail", "opendkim"]);
-    before.assert_same(&restored(&server));
-    let old_mail = names(server.dir()).into_iter().find(|name| name.starts_with("mail.bak.")).unwrap();
     assert_eq!(
-        fs::read_to_string(server.dir().join(old_mail).join("example.com/alice/cur/1.later")).unwrap(),
+        kept(&server),
+        [".env", "config", "docker-compose.yml", "mail", "opendkim"]
+    );
+    before.assert_same(&restored(&server));
+    let old_mail = names(server.dir())
+        .into_iter()
+        .find(|name| name.starts_with("mail.bak."))
+        .unwrap();
+    assert_eq!(
+        fs::read_to_string(
+            server
+                .dir()
+                .join(old_mail)
+                .join("example.com/alice/cur/1.later")
+        )
+        .unwrap(),
         "later\n"
     );
     let records = outcome.data("restored");
     let artifacts = fs::read_to_string(server.root().join(SET).join("manifest.jsonl")).unwrap();
-    let archives = artifacts.lines().filter(|line| line.contains("\"artifact\"") && !line.contains("index.jsonl"));
+    let archives = artifacts
+        .lines()
+        .filter(|line| line.contains("\"artifact\"") && !line.contains("index.jsonl"));
     assert_eq!(records.len(), archives.count());
     assert!(records.iter().all(|record| record["dry_run"] == false));
 }
 
 #[test]
 fn mail_has_its_owners_modes_times_links_and_attributes() {
-    let server = Server::new(&TreePlan { mean_bytes: 2_000, ..TreePlan::new(200, 3, 5) });
+    let server = Server::new(&TreePlan {
+        mean_bytes: 2_000,
+        ..TreePlan::new(200, 3, 5)
+    });
     let mailbox = server.mail().join("example.com/alice");
-    put(&mailbox.join("cur/1700000000.M1.mx,S=9:2,S"), b"linked\r\n\n");
-    fs::hard_link(mailbox.join("cur/1700000000.M1.mx,S=9:2,S"), mailbox.join("cur/1700000000.M2.mx,S=9:2,")).unwrap();
+    put(
+        &mailbox.join("cur/1700000000.M1.mx,S=9:2,S"),
+        b"linked\r\n\n",
+    );
+    fs::hard_link(
+        mailbox.join("cur/1700000000.M1.mx,S=9:2,S"),
+        mailbox.join("cur/1700000000.M2.mx,S=9:2,"),
+    )
+    .unwrap();
     symlink("../cur", mailbox.join("shortcut")).unwrap();
-    put(&mailbox.join("cur/1700000001.M3.mx:2,"), &vec![b'x'; 17 << 20]);
+    put(
+        &mailbox.join("cur/1700000001.M3.mx:2,"),
+        &vec![b'x'; 17 << 20],
+    );
     if is_root() {
         shell(
             &server.mail(),
             "chown -R 5000:5001 example.com; chown -h 7:8 example.com/alice/shortcut; chmod 2750 example.com/alice",
         );
-        shell(&server.mail(), "setfacl -m u:33:r example.com/alice/cur/1700000001.M3.mx:2, || true");
+        shell(
+            &server.mail(),
+            "setfacl -m u:33:r example.com/alice/cur/1700000001.M3.mx:2, || true",
+        );
     }
     save(&server);
     let before = mail(&server.mail());
@@ -70,7 +114,10 @@ fn mail_has_its_owners_modes_times_links_and_attributes() {
 fn one_component_leaves_the_others_alone() {
     let (server, _) = saved_server(30);
     let before = restored(&server);
-    put(&server.dir().join("opendkim/keys/example.com/mail.private"), b"lost\n");
+    put(
+        &server.dir().join("opendkim/keys/example.com/mail.private"),
+        b"lost\n",
+    );
     let _ = restore(&server, &["--component", "dkim"]).assert_code(0);
     before.assert_same(&restored(&server));
 }
@@ -81,26 +128,44 @@ fn keys_within_the_configuration_are_restored_with_it_and_without_it() {
     let keys = server.dir().join("config/opendkim");
     put(&keys.join("keys/mail.private"), b"key\n");
     let env = |tool: mail_tests::run::Tool| tool.env("DKIM_DIR", &keys);
-    let _ = env(server.backup().args(TREES).args(["--date", "2026-11-23"])).run().assert_code(0);
-    for components in [&["--component", "config", "--component", "dkim"][..], &["--component", "dkim"]] {
+    let _ = env(server.backup().args(TREES).args(["--date", "2026-11-23"]))
+        .run()
+        .assert_code(0);
+    for components in [
+        &["--component", "config", "--component", "dkim"][..],
+        &["--component", "dkim"],
+    ] {
         let before = restored(&server);
         put(&keys.join("keys/mail.private"), b"lost\n");
         put(&keys.join("keys/added"), b"later\n");
-        let _ = env(server.restore().args(["--from", SET]).args(components)).run().assert_code(0);
+        let _ = env(server.restore().args(["--from", SET]).args(components))
+            .run()
+            .assert_code(0);
         before.assert_same(&restored(&server));
-        shell(server.dir(), "rm -r *.bak.* .[a-z]*.bak.* config/*.bak.* 2>/dev/null || true");
+        shell(
+            server.dir(),
+            "rm -r *.bak.* .[a-z]*.bak.* config/*.bak.* 2>/dev/null || true",
+        );
     }
 }
 
 #[test]
 fn every_day_of_a_chain_of_incremental_sets_restores() {
-    let server = Server::new(&TreePlan { mean_bytes: 3_000, ..TreePlan::new(400, 3, 9) });
+    let server = Server::new(&TreePlan {
+        mean_bytes: 3_000,
+        ..TreePlan::new(400, 3, 9)
+    });
     for day in 1..5_u32 {
         let date = format!("2026-11-{:02}", 20 + day);
         if day > 1 {
-            mail_tests::maildir::age(&server.mail(), &mail_tests::maildir::DayPlan::new(day, 9)).unwrap();
+            mail_tests::maildir::age(&server.mail(), &mail_tests::maildir::DayPlan::new(day, 9))
+                .unwrap();
         }
-        let _ = server.backup().args(["--component", "mail", "--date", &date]).run().assert_code(0);
+        let _ = server
+            .backup()
+            .args(["--component", "mail", "--date", &date])
+            .run()
+            .assert_code(0);
         let to = server.dir().join(format!("to-{day}"));
         let from = format!("daily/{date}");
         let _ = checked(server.restore().args(["--from", &from, "--dry-run"])).assert_code(0);
@@ -113,15 +178,24 @@ fn every_day_of_a_chain_of_incremental_sets_restores() {
 fn a_directory_gets_each_component_in_one_of_its_own() {
     let (server, _) = saved_server(40);
     let before = live(&server);
-    let to = server.dir().parent().unwrap().join(format!("{}-to", server.dir().file_name().unwrap().to_str().unwrap()));
+    let to = server.dir().parent().unwrap().join(format!(
+        "{}-to",
+        server.dir().file_name().unwrap().to_str().unwrap()
+    ));
     fs::create_dir(&to).unwrap();
     fs::create_dir(to.join("ssl")).unwrap();
     let _ = restore(&server, &["--to", to.to_str().unwrap()]).assert_code(0);
     before.assert_same(&live(&server));
     assert_eq!(names(&to), ["config", "dkim", "mailboxes", "ssl"]);
     mail(&server.mail()).assert_same(&snapshot(&to.join("mailboxes")));
-    assert_eq!(names(&to.join("config")), ["docker-compose.yml", "dovecot", "env", "postfix"]);
-    assert_eq!(fs::read_to_string(to.join("config/env")).unwrap(), "DOMAIN=example.com\n");
+    assert_eq!(
+        names(&to.join("config")),
+        ["docker-compose.yml", "dovecot", "env", "postfix"]
+    );
+    assert_eq!(
+        fs::read_to_string(to.join("config/env")).unwrap(),
+        "DOMAIN=example.com\n"
+    );
     snapshot(&server.dir().join("certbot")).assert_same(&snapshot(&to.join("ssl")));
     // What is there is not mixed with what is restored.
     let refused = restore(&server, &["--to", to.to_str().unwrap()]).assert_code(2);
@@ -135,7 +209,10 @@ fn an_ordinary_user_restores_into_a_directory_and_root_gives_the_owners_later() 
         eprintln!("SKIPPED: only root can become another user");
         return;
     }
-    let server = Server::new(&TreePlan { mean_bytes: 2_000, ..TreePlan::new(40, 2, 3) });
+    let server = Server::new(&TreePlan {
+        mean_bytes: 2_000,
+        ..TreePlan::new(40, 2, 3)
+    });
     shell(
         &server.mail(),
         "chown -R 5000:5001 example.com; touch 'example.com/alice/cur/1.a b\\ü:2,'; chmod 640 example.com/alice/cur/1.*",
@@ -145,34 +222,66 @@ fn an_ordinary_user_restores_into_a_directory_and_root_gives_the_owners_later() 
     fs::set_permissions(place.path(), fs::Permissions::from_mode(0o777)).unwrap();
     // Another user may not read the sets of root, so it gets a copy.
     let copy = place.path().join("copy");
-    shell(place.path(), &format!("cp -a {}/. copy; chown -R 65534:65534 copy", server.root().join(SET).display()));
+    shell(
+        place.path(),
+        &format!(
+            "cp -a {}/. copy; chown -R 65534:65534 copy",
+            server.root().join(SET).display()
+        ),
+    );
     let to = place.path().join("to");
-    let tool = server.restore().arg("--from").arg(&copy).args(["--component", "mail", "--to"]).arg(&to);
-    let _ = checked(tool.as_nobody()).assert_code(0).assert_stderr("setfacl --restore=");
+    let tool = server
+        .restore()
+        .arg("--from")
+        .arg(&copy)
+        .args(["--component", "mail", "--to"])
+        .arg(&to);
+    let _ = checked(tool.as_nobody())
+        .assert_code(0)
+        .assert_stderr("setfacl --restore=");
     let owner = shell(&to, "stat -c %u:%g mailboxes/example.com");
     assert_eq!(owner, "65534:65534\n");
-    shell(&to.join("mailboxes"), "setfacl --restore=../mailboxes.owners");
+    shell(
+        &to.join("mailboxes"),
+        "setfacl --restore=../mailboxes.owners",
+    );
     // setfacl knows no symbolic links; nobody asks for their owners.
-    let without_links = |tree: mail_tests::tree::Snapshot| tree.without(|path| path.ends_with(".dovecot.sieve"));
-    without_links(mail(&server.mail())).assert_same(&without_links(snapshot(&to.join("mailboxes"))));
+    let without_links =
+        |tree: mail_tests::tree::Snapshot| tree.without(|path| path.ends_with(".dovecot.sieve"));
+    without_links(mail(&server.mail()))
+        .assert_same(&without_links(snapshot(&to.join("mailboxes"))));
 }
 
 #[test]
 fn a_dry_run_reads_everything_and_writes_nothing() {
     let (server, _) = saved_server(60);
-    put(&server.mail().join("example.com/alice/cur/1.later"), b"later");
+    put(
+        &server.mail().join("example.com/alice/cur/1.later"),
+        b"later",
+    );
     let before = snapshot(server.dir());
-    let outcome = restore(&server, &["--dry-run"]).assert_code(0).assert_stderr("nothing is written");
+    let outcome = restore(&server, &["--dry-run"])
+        .assert_code(0)
+        .assert_stderr("nothing is written");
     let outcome = outcome.assert_stderr("dovecot");
     before.assert_same(&snapshot(server.dir()));
     let planned = outcome.data("restored");
     assert!(planned.len() > 8 && planned.iter().all(|record| record["dry_run"] == true));
-    let entries =
-        |records: &[serde_json::Value]| -> u64 { records.iter().map(|r| r["entries"].as_u64().unwrap()).sum() };
+    let entries = |records: &[serde_json::Value]| -> u64 {
+        records.iter().map(|r| r["entries"].as_u64().unwrap()).sum()
+    };
     let real = restore(&server, &[]).assert_code(0).data("restored");
     assert_eq!(entries(&planned), entries(&real));
-    let table = server.restore().args(["--from", SET, "--dry-run", "--format", "text"]).run().assert_code(0).text();
-    assert!(table.contains("COMPONENT") && table.contains("(dry run)"), "{table}");
+    let table = server
+        .restore()
+        .args(["--from", SET, "--dry-run", "--format", "text"])
+        .run()
+        .assert_code(0)
+        .text();
+    assert!(
+        table.contains("COMPONENT") && table.contains("(dry run)"),
+        "{table}"
+    );
 }
 
 #[test]
@@ -182,7 +291,11 @@ fn a_second_restore_keeps_what_the_first_put_there() {
         let _ = restore(&server, &["--component", "mail"]).assert_code(0);
     }
     assert_eq!(kept(&server), ["mail", "mail"]);
-    assert!(names(server.dir()).iter().all(|name| !name.contains(".restoring")));
+    assert!(
+        names(server.dir())
+            .iter()
+            .all(|name| !name.contains(".restoring"))
+    );
 }
 
 #[test]
@@ -194,21 +307,35 @@ fn a_target_that_is_a_link_stays_one() {
     let before = mail(&real);
     put(&real.join("example.com/alice/cur/1.later"), b"later");
     let _ = restore(&server, &["--component", "mail"]).assert_code(0);
-    assert_eq!(fs::read_link(server.mail()).unwrap(), Path::new("elsewhere"));
-    before.without_dir_times().assert_same(&mail(&real).without_dir_times());
+    assert_eq!(
+        fs::read_link(server.mail()).unwrap(),
+        Path::new("elsewhere")
+    );
+    before
+        .without_dir_times()
+        .assert_same(&mail(&real).without_dir_times());
 }
 
 #[test]
 fn verify_looks_at_digests_and_at_nothing_else() {
     let (server, set) = saved_server(20);
     let before = snapshot(server.dir());
-    let _ = restore(&server, &["--verify"]).assert_code(0).assert_stderr("0 are damaged");
+    let _ = restore(&server, &["--verify"])
+        .assert_code(0)
+        .assert_stderr("0 are damaged");
     // Where it would be restored to does not matter.
-    let _ = checked(server.restore().args(["--from", SET, "--verify"]).env("MAIL_DATA_DIR", "/no/such/place"))
-        .assert_code(0);
+    let _ = checked(
+        server
+            .restore()
+            .args(["--from", SET, "--verify"])
+            .env("MAIL_DATA_DIR", "/no/such/place"),
+    )
+    .assert_code(0);
     before.assert_same(&snapshot(server.dir()));
     support::flip(&set.join("dkim/dkim.tar.zst"), -1);
-    let _ = restore(&server, &["--verify"]).assert_code(1).assert_stderr("dkim/dkim.tar.zst is damaged");
+    let _ = restore(&server, &["--verify"])
+        .assert_code(1)
+        .assert_stderr("dkim/dkim.tar.zst is damaged");
     let _ = restore(&server, &["--verify", "--component", "ssl"]).assert_code(0);
     let _ = restore(&server, &["--verify", "--mailbox", "alice@example.com"]).assert_code(2);
 }

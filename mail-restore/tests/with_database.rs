@@ -27,7 +27,10 @@ const DAY: [&str; 2] = ["--date", "2026-11-23"];
 fn saved() -> (Server, Arc<MariaDb>) {
     let database = Arc::new(MariaDb::start());
     database.sql(SCHEMA);
-    let plan = TreePlan { mean_bytes: 2_000, ..TreePlan::new(40, 2, 17) };
+    let plan = TreePlan {
+        mean_bytes: 2_000,
+        ..TreePlan::new(40, 2, 17)
+    };
     let server = Server::new(&plan).with_database(Arc::clone(&database));
     let _ = server.backup().args(DAY).run().assert_code(0);
     (server, database)
@@ -49,20 +52,46 @@ fn everything_comes_back_with_its_databases() {
     assert_eq!(users(&database).trim(), "NULL");
     let outcome = checked(server.restore().args(["--from", "latest"])).assert_code(0);
     let of_mysql = |outcome: &mail_tests::run::Outcome| -> Vec<String> {
-        let records = outcome.data("restored").into_iter().filter(|record| record["component"] == "mysql");
-        records.map(|record| format!("{} {} {}", record["path"], record["target"], record["entries"])).collect()
+        let records = outcome
+            .data("restored")
+            .into_iter()
+            .filter(|record| record["component"] == "mysql");
+        records
+            .map(|record| {
+                format!(
+                    "{} {} {}",
+                    record["path"], record["target"], record["entries"]
+                )
+            })
+            .collect()
     };
-    assert_eq!(of_mysql(&outcome), [r#""mysql/mailserver.sql.zst" "mailserver" 1"#]);
+    assert_eq!(
+        of_mysql(&outcome),
+        [r#""mysql/mailserver.sql.zst" "mailserver" 1"#]
+    );
     assert_eq!(of_mysql(&dry), of_mysql(&outcome));
     assert_eq!(users(&database).trim(), "alice@example.com,bob@example.com");
-    assert_eq!(database.sql("SHOW TABLES FROM mailserver").trim(), "names\nusers");
+    assert_eq!(
+        database.sql("SHOW TABLES FROM mailserver").trim(),
+        "names\nusers"
+    );
     assert_eq!(database.sql("SHOW DATABASES LIKE 'other'").trim(), "other");
     assert_eq!(names(&mail), before);
     // What was there is a set, and comes back by the same tool.
     let kept = server.root().join("pre-restore");
     let kept = kept.join(&names(&kept)[0]);
-    let _ = checked(server.restore().arg("--from").arg(&kept).args(["--component", "mysql"])).assert_code(0);
-    assert_eq!(database.sql("SHOW TABLES FROM mailserver").trim(), "later\nnames\nusers");
+    let _ = checked(
+        server
+            .restore()
+            .arg("--from")
+            .arg(&kept)
+            .args(["--component", "mysql"]),
+    )
+    .assert_code(0);
+    assert_eq!(
+        database.sql("SHOW TABLES FROM mailserver").trim(),
+        "later\nnames\nusers"
+    );
 }
 
 #[test]
@@ -77,7 +106,9 @@ fn a_database_that_cannot_be_loaded_leaves_the_trees_alone() {
     support::seal(&set);
     database.sql("DELETE FROM mailserver.users WHERE id = 1");
     let before = live(&server);
-    let _ = checked(server.restore().arg("--from").arg(&set)).assert_code(3).assert_stderr("mysql/mailserver.sql.zst");
+    let _ = checked(server.restore().arg("--from").arg(&set))
+        .assert_code(3)
+        .assert_stderr("mysql/mailserver.sql.zst");
     before.assert_same(&live(&server));
     assert_eq!(users(&database).trim(), "bob@example.com");
 }
@@ -94,38 +125,87 @@ fn a_tree_that_cannot_be_put_in_place_takes_the_databases_back() {
     let target = server.mail();
     let mut running = server.restore().args(["--from", "latest"]).spawn();
     let start = Instant::now();
-    while !names(server.dir()).iter().any(|name| name.starts_with(".mail.restoring")) {
-        assert!(running.is_running() && start.elapsed() < Duration::from_secs(20), "it never began");
+    while !names(server.dir())
+        .iter()
+        .any(|name| name.starts_with(".mail.restoring"))
+    {
+        assert!(
+            running.is_running() && start.elapsed() < Duration::from_secs(20),
+            "it never began"
+        );
     }
-    assert!(Command::new("mount").args(["--bind"]).arg(&target).arg(&target).status().unwrap().success());
+    assert!(
+        Command::new("mount")
+            .args(["--bind"])
+            .arg(&target)
+            .arg(&target)
+            .status()
+            .unwrap()
+            .success()
+    );
     let outcome = running.wait();
-    assert!(Command::new("umount").arg(&target).status().unwrap().success());
-    let _ = outcome.assert_code(3).assert_stderr("everything is as it was");
+    assert!(
+        Command::new("umount")
+            .arg(&target)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let _ = outcome
+        .assert_code(3)
+        .assert_stderr("everything is as it was");
     assert_eq!(users(&database).trim(), "alice@example.com");
-    assert!(names(server.dir()).iter().all(|name| !name.contains(".bak.") && !name.contains(".restoring")));
+    assert!(
+        names(server.dir())
+            .iter()
+            .all(|name| !name.contains(".bak.") && !name.contains(".restoring"))
+    );
 }
 
 #[test]
 fn into_a_directory_databases_are_plain_sql() {
     let (server, database) = saved();
     let to = server.dir().join("to");
-    let _ =
-        checked(server.restore().args(["--from", "latest", "--component", "mysql", "--to"]).arg(&to)).assert_code(0);
-    assert_eq!(names(&to.join("mysql")), ["_accounts.sql", "mailserver.sql"]);
+    let _ = checked(
+        server
+            .restore()
+            .args(["--from", "latest", "--component", "mysql", "--to"])
+            .arg(&to),
+    )
+    .assert_code(0);
+    assert_eq!(
+        names(&to.join("mysql")),
+        ["_accounts.sql", "mailserver.sql"]
+    );
     let expected = support::shell(&server.root(), "zstd -dcq latest/mysql/mailserver.sql.zst");
-    assert_eq!(fs::read_to_string(to.join("mysql/mailserver.sql")).unwrap(), expected);
+    assert_eq!(
+        fs::read_to_string(to.join("mysql/mailserver.sql")).unwrap(),
+        expected
+    );
     assert_eq!(users(&database).trim(), "alice@example.com,bob@example.com");
 }
 
 #[test]
 fn without_a_server_or_a_place_to_save_it_nothing_is_touched() {
     let (server, _database) = saved();
-    let before = snapshot(server.dir()).without(|path| path == std::path::Path::new("backup/.lock"));
+    let before =
+        snapshot(server.dir()).without(|path| path == std::path::Path::new("backup/.lock"));
     let set = server.root().join("daily/2026-11-23");
     let tool = || server.restore().arg("--from").arg(&set);
-    let _ = checked(tool().env("MYSQL_SOCKET", "/nonexistent/s.sock")).assert_code(3).assert_stderr("is it running");
-    let _ = checked(tool().arg("--dry-run").env("MYSQL_SOCKET", "/nonexistent/s.sock")).assert_code(1);
-    let _ = checked(tool().args(["--root", "/nonexistent"])).assert_code(2).assert_stderr("make the directory");
+    let _ = checked(tool().env("MYSQL_SOCKET", "/nonexistent/s.sock"))
+        .assert_code(3)
+        .assert_stderr("is it running");
+    let _ = checked(
+        tool()
+            .arg("--dry-run")
+            .env("MYSQL_SOCKET", "/nonexistent/s.sock"),
+    )
+    .assert_code(1);
+    let _ = checked(tool().args(["--root", "/nonexistent"]))
+        .assert_code(2)
+        .assert_stderr("make the directory");
     let after = snapshot(server.dir()).without(|path| path == std::path::Path::new("backup/.lock"));
-    before.without_dir_times().assert_same(&after.without_dir_times());
+    before
+        .without_dir_times()
+        .assert_same(&after.without_dir_times());
 }

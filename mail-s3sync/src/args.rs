@@ -14,10 +14,11 @@ use crate::remote::SetName;
 use crate::store::LockMode;
 use crate::store::s3::{AddressingStyle, encode_uri_strict};
 
-/// Copies backup sets to an S3 bucket or another directory, proves them there, and brings them back.
+/// Copies backup sets to an S3 bucket or another directory, proves them there, and brings them
+/// back.
 ///
-/// Files are compared by sha256, never by time. What the store already has under the same digest is not sent again.
-/// A set is there once its checksums are, which come last. Nothing is ever deleted.
+/// Files are compared by sha256, never by time. What the store already has under the same digest is
+/// not sent again. A set is there once its checksums are, which come last. Nothing is ever deleted.
 #[derive(Debug, Parser)]
 #[command(
     name = "mail-s3sync",
@@ -79,7 +80,13 @@ pub(crate) struct PushArgs {
     pub(crate) lock_days: Option<NonZeroU32>,
 
     /// Who may end the lock early
-    #[arg(long, value_name = "MODE", requires = "lock_days", default_value = "compliance", help_heading = "Objects")]
+    #[arg(
+        long,
+        value_name = "MODE",
+        requires = "lock_days",
+        default_value = "compliance",
+        help_heading = "Objects"
+    )]
     pub(crate) lock_mode: LockMode,
 
     /// The storage class, such as STANDARD_IA or GLACIER_IR
@@ -203,11 +210,21 @@ pub(crate) struct StoreArgs {
     pub(crate) endpoint_url: Option<String>,
 
     /// Where requests have the name of the bucket
-    #[arg(long, value_name = "STYLE", default_value = "auto", help_heading = "Store")]
+    #[arg(
+        long,
+        value_name = "STYLE",
+        default_value = "auto",
+        help_heading = "Store"
+    )]
     pub(crate) addressing: AddressingStyle,
 
     /// Give a request up, and try again, when nothing has moved for so long
-    #[arg(long, value_name = "SECONDS", default_value = "60", help_heading = "Store")]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value = "60",
+        help_heading = "Store"
+    )]
     pub(crate) timeout: NonZeroU16,
 
     /// Try a request so often, with growing waits of random length in between
@@ -237,7 +254,10 @@ nothing touched; 3 could not finish.";
 
 /// More threads than that only wait for each other.
 fn parse_jobs(text: &str) -> Result<NonZeroUsize, &'static str> {
-    text.parse().ok().filter(|jobs: &NonZeroUsize| jobs.get() <= 128).ok_or("not 1 to 128")
+    text.parse()
+        .ok()
+        .filter(|jobs: &NonZeroUsize| jobs.get() <= 128)
+        .ok_or("not 1 to 128")
 }
 
 /// A number of bytes with an optional unit.
@@ -250,14 +270,23 @@ fn parse_rate(text: &str) -> Result<NonZeroU64, String> {
         _ => (text, 0),
     };
     let number: u64 = digits.parse().map_err(|_| wrong())?;
-    number.checked_mul(1 << shift).and_then(NonZeroU64::new).ok_or_else(wrong)
+    number
+        .checked_mul(1 << shift)
+        .and_then(NonZeroU64::new)
+        .ok_or_else(wrong)
 }
 
 /// The endpoint without a slash at its end.
 pub(crate) fn parse_endpoint(text: &str) -> Result<String, &'static str> {
-    let is_url =
-        ["http://", "https://"].iter().any(|scheme| text.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()));
-    if is_url { Ok(text.trim_end_matches('/').to_owned()) } else { Err("not a URL such as https://host:port") }
+    let is_url = ["http://", "https://"].iter().any(|scheme| {
+        text.strip_prefix(scheme)
+            .is_some_and(|rest| !rest.is_empty())
+    });
+    if is_url {
+        Ok(text.trim_end_matches('/').to_owned())
+    } else {
+        Err("not a URL such as https://host:port")
+    }
 }
 
 /// A class whose objects can be read at once: the checksums of a set have to be.
@@ -274,16 +303,21 @@ fn parse_storage_class(text: &str) -> Result<String, &'static str> {
 /// A tag, escaped as the header wants it.
 fn parse_tag(text: &str) -> Result<String, &'static str> {
     match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => {
-            Ok(format!("{}={}", encode_uri_strict(name), encode_uri_strict(value)))
-        }
+        Some((name, value)) if !name.is_empty() => Ok(format!(
+            "{}={}",
+            encode_uri_strict(name),
+            encode_uri_strict(value)
+        )),
         _ => Err("not NAME=VALUE"),
     }
 }
 
 /// A number of days that a date can be moved by.
 pub(crate) fn parse_days(text: &str) -> Result<NonZeroU32, String> {
-    text.parse().ok().filter(|days: &NonZeroU32| days.get() <= 36_500).ok_or_else(|| "not 1 to 36500 days".to_owned())
+    text.parse()
+        .ok()
+        .filter(|days: &NonZeroU32| days.get() <= 36_500)
+        .ok_or_else(|| "not 1 to 36500 days".to_owned())
 }
 
 #[cfg(test)]
@@ -298,14 +332,23 @@ mod tests {
 
     #[test]
     fn a_class_that_cannot_be_read_back_is_refused() {
-        assert!(parse_storage_class("DEEP_ARCHIVE").is_err() && parse_storage_class("GLACIER").is_err());
-        assert_eq!(parse_storage_class("GLACIER_IR").as_deref(), Ok("GLACIER_IR"));
+        assert!(
+            parse_storage_class("DEEP_ARCHIVE").is_err() && parse_storage_class("GLACIER").is_err()
+        );
+        assert_eq!(
+            parse_storage_class("GLACIER_IR").as_deref(),
+            Ok("GLACIER_IR")
+        );
     }
 
     #[test]
     fn jobs_are_bounded() {
         assert_eq!(parse_jobs("128").map(NonZeroUsize::get), Ok(128));
-        assert!(["0", "129", "65536", "-1", "x"].iter().all(|text| parse_jobs(text).is_err()));
+        assert!(
+            ["0", "129", "65536", "-1", "x"]
+                .iter()
+                .all(|text| parse_jobs(text).is_err())
+        );
     }
 
     #[test]
@@ -317,7 +360,19 @@ mod tests {
     #[test]
     fn rates_are_read() {
         let rate = |text: &str| parse_rate(text).ok().map(NonZeroU64::get);
-        assert_eq!([rate("10"), rate("500k"), rate("2M")], [Some(10), Some(512_000), Some(2_097_152)]);
-        assert_eq!([rate("0"), rate("M"), rate("2T"), rate("99999999999G"), rate("é")], [None; 5]);
+        assert_eq!(
+            [rate("10"), rate("500k"), rate("2M")],
+            [Some(10), Some(512_000), Some(2_097_152)]
+        );
+        assert_eq!(
+            [
+                rate("0"),
+                rate("M"),
+                rate("2T"),
+                rate("99999999999G"),
+                rate("é")
+            ],
+            [None; 5]
+        );
     }
 }

@@ -74,7 +74,10 @@ impl Recipients {
         let mut texts: Vec<String> = keys.iter().map(|key| key.0.to_string()).collect();
         texts.sort();
         texts.dedup();
-        (!keys.is_empty()).then(|| Self { keys: keys.to_vec(), text: texts.join(" ") })
+        (!keys.is_empty()).then(|| Self {
+            keys: keys.to_vec(),
+            text: texts.join(" "),
+        })
     }
 
     /// The keys, sorted, a blank between them.
@@ -82,11 +85,16 @@ impl Recipients {
         &self.text
     }
 
-    /// Encrypts `plain` into an unnamed temporary file, so that its digest is known before it is sent.
+    /// Encrypts `plain` into an unnamed temporary file, so that its digest is known before it is
+    /// sent.
     pub(crate) fn encrypt(&self, name: &Path, mut plain: Body) -> Result<EncryptedFile, Error> {
-        let failed = |source: io::Error| Error::Encrypt { path: name.to_owned(), source };
+        let failed = |source: io::Error| Error::Encrypt {
+            path: name.to_owned(),
+            source,
+        };
         let keys = self.keys.iter().map(|key| &key.0 as &dyn age::Recipient);
-        let encryptor = age::Encryptor::with_recipients(keys).map_err(|error| failed(io::Error::other(error)))?;
+        let encryptor = age::Encryptor::with_recipients(keys)
+            .map_err(|error| failed(io::Error::other(error)))?;
         let spool = Sha256Writer::new(tempfile::tempfile().map_err(failed)?);
         let mut stream = encryptor.wrap_output(spool).map_err(failed)?;
         while let Some(piece) = plain.next(PIECE_BYTES)? {
@@ -97,18 +105,27 @@ impl Recipients {
         }
         let (mut file, sha256, bytes) = stream.finish().map_err(failed)?.into_parts();
         file.rewind().map_err(failed)?;
-        Ok(EncryptedFile { body: Body::new(name, Box::new(file), sha256, bytes) })
+        Ok(EncryptedFile {
+            body: Body::new(name, Box::new(file), sha256, bytes),
+        })
     }
 }
 
 impl Identities {
     /// Reads the keys in the file at `path`.
     pub(crate) fn read(path: &Path) -> Result<Self, Error> {
-        let text =
-            fs::read_to_string(path).map_err(|source| Error::ReadIdentities { path: path.to_owned(), source })?;
-        let keys: Vec<x25519::Identity> = text.lines().filter_map(|line| line.trim().parse().ok()).collect();
+        let text = fs::read_to_string(path).map_err(|source| Error::ReadIdentities {
+            path: path.to_owned(),
+            source,
+        })?;
+        let keys: Vec<x25519::Identity> = text
+            .lines()
+            .filter_map(|line| line.trim().parse().ok())
+            .collect();
         match keys.is_empty() {
-            true => Err(Error::NoIdentities { path: path.to_owned() }),
+            true => Err(Error::NoIdentities {
+                path: path.to_owned(),
+            }),
             false => Ok(Self(keys)),
         }
     }
@@ -116,7 +133,9 @@ impl Identities {
     /// What was encrypted. Its end is checked: a cut file is an error of the reader.
     pub(crate) fn decrypt(&self, encrypted: impl Read) -> Result<impl Read, Error> {
         let decryptor = age::Decryptor::new(encrypted).map_err(Error::NoKey)?;
-        decryptor.decrypt(self.0.iter().map(|key| key as &dyn age::Identity)).map_err(Error::NoKey)
+        decryptor
+            .decrypt(self.0.iter().map(|key| key as &dyn age::Identity))
+            .map_err(Error::NoKey)
     }
 }
 
@@ -133,7 +152,9 @@ mod tests {
 
     fn encrypted(to: &x25519::Identity, content: &[u8]) -> Vec<u8> {
         let recipients = Recipients::new(&[Recipient(to.to_public())]).unwrap();
-        let file = recipients.encrypt(Path::new("x"), Body::of_bytes("x", content)).unwrap();
+        let file = recipients
+            .encrypt(Path::new("x"), Body::of_bytes("x", content))
+            .unwrap();
         file.body.whole().unwrap().to_vec()
     }
 
@@ -144,11 +165,20 @@ mod tests {
             let sent = encrypted(&right, content);
             assert!(content.is_empty() || !sent.windows(content.len()).any(|part| part == content));
             let mut back = Vec::new();
-            Identities(vec![wrong.clone(), right.clone()]).decrypt(&sent[..]).unwrap().read_to_end(&mut back).unwrap();
+            Identities(vec![wrong.clone(), right.clone()])
+                .decrypt(&sent[..])
+                .unwrap()
+                .read_to_end(&mut back)
+                .unwrap();
             assert_eq!(back, content);
-            assert!(matches!(Identities(vec![wrong.clone()]).decrypt(&sent[..]), Err(Error::NoKey(_))));
+            assert!(matches!(
+                Identities(vec![wrong.clone()]).decrypt(&sent[..]),
+                Err(Error::NoKey(_))
+            ));
             let cut = &sent[..sent.len() - 1];
-            let read = Identities(vec![right.clone()]).decrypt(cut).map(Sha256::of_reader);
+            let read = Identities(vec![right.clone()])
+                .decrypt(cut)
+                .map(Sha256::of_reader);
             assert!(!matches!(read, Ok(Ok(_))));
         }
     }
@@ -158,7 +188,10 @@ mod tests {
         let key = x25519::Identity::generate();
         let recipients = Recipients::new(&[Recipient(key.to_public())]).unwrap();
         let damaged = Body::new(Path::new("x"), Box::new(&b"X"[..]), Sha256::of(b"a"), 1);
-        assert!(matches!(recipients.encrypt(Path::new("x"), damaged), Err(Error::Local(LocalError::Digest { .. }))));
+        assert!(matches!(
+            recipients.encrypt(Path::new("x"), damaged),
+            Err(Error::Local(LocalError::Digest { .. }))
+        ));
     }
 
     #[test]

@@ -64,9 +64,17 @@ pub(crate) fn execute(plan: &Plan, session: &Session, now: &ZonedDateTime) -> (E
         Work::Push { what, .. } => push(plan, session, what, now.timestamp(), &mut totals),
         Work::Pull { which, .. } => pull(plan, session, *which, &mut totals),
         Work::Verify { which, depth } => verify(plan, session, *which, *depth, &mut totals),
-        Work::List => list::list(&*plan.store, plan.jobs, now.timestamp(), session, &mut totals).map_err(Error::from),
+        Work::List => list::list(
+            &*plan.store,
+            plan.jobs,
+            now.timestamp(),
+            session,
+            &mut totals,
+        )
+        .map_err(Error::from),
         Work::Usage(prices) => {
-            usage::usage(&*plan.store, &plan.location, prices, session, &mut totals).map_err(Error::from)
+            usage::usage(&*plan.store, &plan.location, prices, session, &mut totals)
+                .map_err(Error::from)
         }
     };
     let exit = result.unwrap_or_else(|error| {
@@ -78,7 +86,13 @@ pub(crate) fn execute(plan: &Plan, session: &Session, now: &ZonedDateTime) -> (E
     (exit, totals)
 }
 
-fn push(plan: &Plan, session: &Session, what: &What, now: Timestamp, totals: &mut Totals) -> Result<Exit, Error> {
+fn push(
+    plan: &Plan,
+    session: &Session,
+    what: &What,
+    now: Timestamp,
+    totals: &mut Totals,
+) -> Result<Exit, Error> {
     let sets = match what {
         What::Set(directory) => vec![directory.clone()],
         What::Records(verdicts) => match from_records(session, *verdicts)? {
@@ -102,9 +116,17 @@ fn from_records(session: &Session, verdicts: Verdicts) -> Result<Option<Vec<Path
     if upstream.sets.is_empty() {
         return Err(Error::NoSet);
     }
-    let not_clean = if verdicts == Verdicts::Required { upstream.not_clean() } else { Vec::new() };
-    not_clean.iter().for_each(|complaint| session.fail(None, None, complaint));
-    Ok(not_clean.is_empty().then(|| upstream.sets.into_iter().collect()))
+    let not_clean = if verdicts == Verdicts::Required {
+        upstream.not_clean()
+    } else {
+        Vec::new()
+    };
+    not_clean
+        .iter()
+        .for_each(|complaint| session.fail(None, None, complaint));
+    Ok(not_clean
+        .is_empty()
+        .then(|| upstream.sets.into_iter().collect()))
 }
 
 fn push_set(
@@ -114,7 +136,12 @@ fn push_set(
     now: Timestamp,
     totals: &mut Totals,
 ) -> Result<Exit, Error> {
-    let Work::Push { recipients, lock, .. } = &plan.work else { return Ok(Exit::Done) };
+    let Work::Push {
+        recipients, lock, ..
+    } = &plan.work
+    else {
+        return Ok(Exit::Done);
+    };
     let push = Push {
         store: &*plan.store,
         location: &plan.location,
@@ -127,12 +154,19 @@ fn push_set(
     };
     let local = LocalSet::open(directory, &session.report).map_err(push::Error::Local)?;
     if local.name.is_incomplete() {
-        session.report.warning(format!("{}: a part of this set had failed when it was made", local.name));
+        session.report.warning(format!(
+            "{}: a part of this set had failed when it was made",
+            local.name
+        ));
     }
     let exit = push.push(&local, totals)?;
     session.report.summary(format!(
         "{} {}: {} sent, {} copied there, {} already there",
-        if exit == Exit::Done { "pushed" } else { "not complete:" },
+        if exit == Exit::Done {
+            "pushed"
+        } else {
+            "not complete:"
+        },
         plan.store.url(&local.name.to_string()),
         totals.size("uploaded_bytes"),
         totals.size("copied_bytes"),
@@ -142,7 +176,15 @@ fn push_set(
 }
 
 fn pull(plan: &Plan, session: &Session, which: Which, totals: &mut Totals) -> Result<Exit, Error> {
-    let Work::Pull { to, wanted, identities, .. } = &plan.work else { return Ok(Exit::Done) };
+    let Work::Pull {
+        to,
+        wanted,
+        identities,
+        ..
+    } = &plan.work
+    else {
+        return Ok(Exit::Done);
+    };
     let pull = Pull {
         store: &*plan.store,
         session,
@@ -154,7 +196,11 @@ fn pull(plan: &Plan, session: &Session, which: Which, totals: &mut Totals) -> Re
     let exit = pull.pull(name, to, wanted, totals)?;
     session.report.summary(format!(
         "{} {name} in {}: {} fetched, {} already there",
-        if exit == Exit::Done { "pulled" } else { "not complete:" },
+        if exit == Exit::Done {
+            "pulled"
+        } else {
+            "not complete:"
+        },
         to.display(),
         totals.size("downloaded_bytes"),
         totals.size("skipped_bytes"),
@@ -170,10 +216,18 @@ fn verify(
     totals: &mut Totals,
 ) -> Result<Exit, Error> {
     let name = find(plan, session, which)?;
-    let verify = Verify { store: &*plan.store, session, interrupt: &plan.interrupt, jobs: plan.jobs, depth };
+    let verify = Verify {
+        store: &*plan.store,
+        session,
+        interrupt: &plan.interrupt,
+        jobs: plan.jobs,
+        depth,
+    };
     let exit = verify.verify(name, totals)?;
     let (good, bad) = (totals.get("verified"), totals.get("failed"));
-    session.report.summary(format!("{name}: {good} files are as recorded, {bad} are not"));
+    session.report.summary(format!(
+        "{name}: {good} files are as recorded, {bad} are not"
+    ));
     Ok(exit)
 }
 
@@ -186,11 +240,18 @@ fn find(plan: &Plan, session: &Session, which: Which) -> Result<SetName, Error> 
         let set = RemoteSet::read(&*plan.store, name)?;
         match set.damage {
             None if set.is_complete() => return Ok(name),
-            None => session.report.warning(format!("{name} is newer and not complete")),
-            Some(damage) => session.report.warning(format!("{name} is newer and damaged: {}", report::chain(&damage))),
+            None => session
+                .report
+                .warning(format!("{name} is newer and not complete")),
+            Some(damage) => session.report.warning(format!(
+                "{name} is newer and damaged: {}",
+                report::chain(&damage)
+            )),
         }
     }
-    Err(Error::NoCompleteSet { url: plan.location.to_string() })
+    Err(Error::NoCompleteSet {
+        url: plan.location.to_string(),
+    })
 }
 
 /// Of two sets, what the run came to.

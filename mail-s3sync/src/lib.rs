@@ -39,7 +39,10 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     };
     let now = ZonedDateTime::now();
     let plan = Plan::new(&args, &now);
-    let session = Session::start(opening(&command_line, &now, plan.as_ref().ok()), &args.common);
+    let session = Session::start(
+        opening(&command_line, &now, plan.as_ref().ok()),
+        &args.common,
+    );
     match plan {
         Ok(plan) => {
             let (exit, totals) = execute::execute(&plan, &session, &now);
@@ -54,7 +57,10 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
 
 fn opening(command_line: &[OsString], now: &ZonedDateTime, plan: Option<&Plan>) -> Opening {
     let pushed = plan.and_then(|plan| match &plan.work {
-        Work::Push { what: What::Set(directory), .. } => remote::SetName::of_directory(directory).ok(),
+        Work::Push {
+            what: What::Set(directory),
+            ..
+        } => remote::SetName::of_directory(directory).ok(),
         _ => None,
     });
     Opening {

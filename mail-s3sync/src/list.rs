@@ -25,12 +25,20 @@ pub(crate) fn list(
         if let Some(damage) = &set.damage {
             session.fail(None, None, damage);
         }
-        session.emit(&Record::Set(stored_set(set, store.url(&set.name.to_string()), now)));
+        session.emit(&Record::Set(stored_set(
+            set,
+            store.url(&set.name.to_string()),
+            now,
+        )));
         totals.add("sets", 1);
         totals.add("complete", u64::from(set.is_complete));
         totals.add("bytes", set.bytes);
     }
-    Ok(if sets.iter().any(|set| set.damage.is_some()) { Exit::Bad } else { Exit::Done })
+    Ok(if sets.iter().any(|set| set.damage.is_some()) {
+        Exit::Bad
+    } else {
+        Exit::Done
+    })
 }
 
 fn stored_set(set: &Surveyed, url: String, now: Timestamp) -> StoredSet {

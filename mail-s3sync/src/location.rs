@@ -24,17 +24,25 @@ pub(crate) struct NotALocation {
 impl Location {
     /// The bucket `bucket`, below `prefix`, which may have slashes at its ends.
     pub(crate) fn bucket(bucket: &str, prefix: &str) -> Result<Self, NotALocation> {
-        let refuse = |reason| NotALocation { text: format!("s3://{bucket}/{prefix}"), reason };
+        let refuse = |reason| NotALocation {
+            text: format!("s3://{bucket}/{prefix}"),
+            reason,
+        };
         let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
         if !(3..=63).contains(&bucket.len()) || !bucket.bytes().all(is_legal) {
-            return Err(refuse("a bucket has 3 to 63 letters, digits, dots and hyphens"));
+            return Err(refuse(
+                "a bucket has 3 to 63 letters, digits, dots and hyphens",
+            ));
         }
         let prefix = prefix.trim_matches('/');
         if prefix.split('/').any(|part| matches!(part, "." | "..")) || prefix.contains("//") {
             return Err(refuse("a prefix has no empty, `.` or `..` part"));
         }
         let slash = if prefix.is_empty() { "" } else { "/" };
-        Ok(Self::Bucket { bucket: bucket.to_owned(), prefix: format!("{prefix}{slash}") })
+        Ok(Self::Bucket {
+            bucket: bucket.to_owned(),
+            prefix: format!("{prefix}{slash}"),
+        })
     }
 }
 
@@ -42,7 +50,10 @@ impl FromStr for Location {
     type Err = NotALocation;
 
     fn from_str(text: &str) -> Result<Self, NotALocation> {
-        let refuse = |reason| NotALocation { text: text.to_owned(), reason };
+        let refuse = |reason| NotALocation {
+            text: text.to_owned(),
+            reason,
+        };
         if let Some(rest) = text.strip_prefix("s3://") {
             let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
             return Self::bucket(bucket, prefix);
@@ -58,7 +69,9 @@ impl FromStr for Location {
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Bucket { bucket, prefix } => f.write_str(format!("s3://{bucket}/{prefix}").trim_end_matches('/')),
+            Self::Bucket { bucket, prefix } => {
+                f.write_str(format!("s3://{bucket}/{prefix}").trim_end_matches('/'))
+            }
             Self::Directory(directory) => write!(f, "file://{}", directory.display()),
         }
     }

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use mail_common::pool;
 
-/// Does `work` on every item with so many threads at most, and gives the results in the order of the items. Once a
-/// result `is_fatal`, nothing more is begun: `None` stands for what was not.
+/// Does `work` on every item with so many threads at most, and gives the results in the order of
+/// the items. Once a result `is_fatal`, nothing more is begun: `None` stands for what was not.
 pub(crate) fn each_until_fatal<T: Sync, R: Send, E: Send>(
     threads: NonZeroUsize,
     items: &[T],
@@ -20,7 +20,10 @@ pub(crate) fn each_until_fatal<T: Sync, R: Send, E: Send>(
             return Ok::<_, Infallible>(None);
         }
         let result = work(item);
-        is_over.fetch_or(result.as_ref().err().is_some_and(&is_fatal), Ordering::Relaxed);
+        is_over.fetch_or(
+            result.as_ref().err().is_some_and(&is_fatal),
+            Ordering::Relaxed,
+        );
         Ok(Some(result))
     };
     match pool::for_each(threads, items, || (), each) {
@@ -37,11 +40,24 @@ mod tests {
     #[test]
     fn a_failure_is_a_result_and_a_fatal_one_is_the_end() {
         let items: Vec<u32> = (0..1000).collect();
-        let work = |item: &u32| if item % 10 == 3 { Err(*item) } else { Ok(*item) };
+        let work = |item: &u32| {
+            if item % 10 == 3 {
+                Err(*item)
+            } else {
+                Ok(*item)
+            }
+        };
         let all = each_until_fatal(THREE, &items, |_| false, work);
-        assert!(items.iter().zip(&all).all(|(item, result)| *result == Some(work(item))));
+        assert!(
+            items
+                .iter()
+                .zip(&all)
+                .all(|(item, result)| *result == Some(work(item)))
+        );
         let begun = each_until_fatal(THREE, &items, |item| *item == 13, work);
         assert_eq!((begun[3], begun[13]), (Some(Err(3)), Some(Err(13))));
-        assert!(begun.last().is_some_and(Option::is_none) && begun[..13].iter().all(Option::is_some));
+        assert!(
+            begun.last().is_some_and(Option::is_none) && begun[..13].iter().all(Option::is_some)
+        );
     }
 }

@@ -39,9 +39,21 @@ pub(crate) struct Plan {
 /// What is asked for.
 #[derive(Debug)]
 pub(crate) enum Work {
-    Push { what: What, recipients: Option<Recipients>, lock: Option<Lock> },
-    Pull { which: Which, to: PathBuf, wanted: Wanted, identities: Option<Identities> },
-    Verify { which: Which, depth: Depth },
+    Push {
+        what: What,
+        recipients: Option<Recipients>,
+        lock: Option<Lock>,
+    },
+    Pull {
+        which: Which,
+        to: PathBuf,
+        wanted: Wanted,
+        identities: Option<Identities>,
+    },
+    Verify {
+        which: Which,
+        depth: Depth,
+    },
     List,
     Usage(Prices),
 }
@@ -126,7 +138,13 @@ impl Plan {
         let work = Work::new(command, &config, &settings, now)?;
         let interrupt = Interrupt::on_signals().map_err(Error::Signals)?;
         let store = open(&location, command, &config, &interrupt)?;
-        Ok(Self { location, store, jobs: store_args.jobs, interrupt, work })
+        Ok(Self {
+            location,
+            store,
+            jobs: store_args.jobs,
+            interrupt,
+            work,
+        })
     }
 }
 
@@ -144,13 +162,25 @@ impl Command {
 }
 
 impl Work {
-    fn new(command: &Command, config: &Config, settings: &Settings, now: &ZonedDateTime) -> Result<Self, Error> {
+    fn new(
+        command: &Command,
+        config: &Config,
+        settings: &Settings,
+        now: &ZonedDateTime,
+    ) -> Result<Self, Error> {
         Ok(match command {
             Command::Push(args) => {
                 let until = |days: NonZeroU32| lock_end(now.timestamp(), days.get());
-                let lock = args.lock_days.map(|days| Lock { mode: args.lock_mode, until: until(days) });
+                let lock = args.lock_days.map(|days| Lock {
+                    mode: args.lock_mode,
+                    until: until(days),
+                });
                 let recipients = Recipients::new(&args.encrypt_to);
-                Self::Push { what: What::new(args, settings, now)?, recipients, lock }
+                Self::Push {
+                    what: What::new(args, settings, now)?,
+                    recipients,
+                    lock,
+                }
             }
             Command::Pull(args) => Self::Pull {
                 which: Which::new(&args.which),
@@ -159,8 +189,15 @@ impl Work {
                 identities: args.identity.as_deref().map(Identities::read).transpose()?,
             },
             Command::Verify(args) => {
-                let depth = if args.deep { Depth::Deep } else { Depth::Recorded };
-                Self::Verify { which: Which::new(&args.which), depth }
+                let depth = if args.deep {
+                    Depth::Deep
+                } else {
+                    Depth::Recorded
+                };
+                Self::Verify {
+                    which: Which::new(&args.which),
+                    depth,
+                }
             }
             Command::List(_) => Self::List,
             Command::Usage(_) => Self::Usage(match config.get(S3_PRICES) {
@@ -174,14 +211,19 @@ impl Work {
 impl What {
     fn new(args: &PushArgs, settings: &Settings, now: &ZonedDateTime) -> Result<Self, Error> {
         if args.records.is_some() {
-            return Ok(Self::Records(if args.require_clean { Verdicts::Required } else { Verdicts::Ignored }));
+            return Ok(Self::Records(if args.require_clean {
+                Verdicts::Required
+            } else {
+                Verdicts::Ignored
+            }));
         }
         // A set that is named by its directory needs no root.
         if let Some(set) = args.set.as_ref().filter(|set| set.is_dir()) {
             return Ok(Self::Set(set.clone()));
         }
         let root = BackupRoot::open(&settings.backup_root)?;
-        let named = SetId::for_date(SetKind::Daily, args.date.unwrap_or_else(|| now.date())).to_string();
+        let named =
+            SetId::for_date(SetKind::Daily, args.date.unwrap_or_else(|| now.date())).to_string();
         let operand = args.set.clone().unwrap_or_else(|| PathBuf::from(named));
         Ok(Self::Set(root.resolve(&operand)?))
     }
@@ -189,14 +231,19 @@ impl What {
 
 impl Which {
     fn new(args: &WhichArgs) -> Self {
-        let by_date = args.date.map(|date| SetId::for_date(SetKind::Daily, date).into());
+        let by_date = args
+            .date
+            .map(|date| SetId::for_date(SetKind::Daily, date).into());
         args.set.or(by_date).map_or(Self::Latest, Self::Named)
     }
 }
 
 fn default_location(settings: &Settings) -> Result<Location, Error> {
     let bucket = settings.s3_bucket.as_deref().ok_or(Error::NoLocation)?;
-    Ok(Location::bucket(bucket, settings.s3_prefix.as_deref().unwrap_or_default())?)
+    Ok(Location::bucket(
+        bucket,
+        settings.s3_prefix.as_deref().unwrap_or_default(),
+    )?)
 }
 
 /// Opens the store. Nothing is asked of it yet.
@@ -207,11 +254,17 @@ fn open(
     interrupt: &Interrupt,
 ) -> Result<Box<dyn ObjectStore>, Error> {
     let (_, args) = command.place();
-    let limit = args.limit_rate.map(NonZeroU64::get).map(Limit::new).map(Arc::new);
+    let limit = args
+        .limit_rate
+        .map(NonZeroU64::get)
+        .map(Limit::new)
+        .map(Arc::new);
     match location {
         Location::Directory(directory) => {
             refuse_bucket_flags(command)?;
-            Ok(Box::new(FileStore::open(directory, limit, interrupt.clone()).map_err(Error::Open)?))
+            Ok(Box::new(
+                FileStore::open(directory, limit, interrupt.clone()).map_err(Error::Open)?,
+            ))
         }
         Location::Bucket { bucket, prefix } => {
             let connection = Connection::new(args, config)?;
@@ -230,14 +283,18 @@ fn open(
                 writing: writing(command),
                 sizes: Sizes::default(),
             };
-            Ok(Box::new(S3Store::open(s3, connection.keys, interrupt.clone()).map_err(Error::Runtime)?))
+            Ok(Box::new(
+                S3Store::open(s3, connection.keys, interrupt.clone()).map_err(Error::Runtime)?,
+            ))
         }
     }
 }
 
 /// What of the flags a directory cannot do is refused, not left out.
 fn refuse_bucket_flags(command: &Command) -> Result<(), Error> {
-    let Command::Push(args) = command else { return Ok(()) };
+    let Command::Push(args) = command else {
+        return Ok(());
+    };
     let given = [
         ("--lock-days", args.lock_days.is_some()),
         ("--storage-class", args.storage_class.is_some()),
@@ -251,7 +308,9 @@ fn refuse_bucket_flags(command: &Command) -> Result<(), Error> {
 }
 
 fn writing(command: &Command) -> Writing {
-    let Command::Push(args) = command else { return Writing::default() };
+    let Command::Push(args) = command else {
+        return Writing::default();
+    };
     Writing {
         storage_class: args.storage_class.clone(),
         encryption: args.sse.clone(),
@@ -275,17 +334,39 @@ struct Connection {
 
 impl Connection {
     fn new(args: &StoreArgs, config: &Config) -> Result<Self, Error> {
-        let setting = |name: &str| config.get(name).map(|setting| setting.value).filter(|value| !value.is_empty());
+        let setting = |name: &str| {
+            config
+                .get(name)
+                .map(|setting| setting.value)
+                .filter(|value| !value.is_empty())
+        };
         let (source, profile) = credentials::choose(args.profile.as_deref(), &setting)?;
-        let region = args.region.clone().or_else(|| setting("AWS_REGION")).or_else(|| setting("AWS_DEFAULT_REGION"));
-        let region = region.or(profile.region).unwrap_or_else(|| DEFAULT_REGION.to_owned());
+        let region = args
+            .region
+            .clone()
+            .or_else(|| setting("AWS_REGION"))
+            .or_else(|| setting("AWS_DEFAULT_REGION"));
+        let region = region
+            .or(profile.region)
+            .unwrap_or_else(|| DEFAULT_REGION.to_owned());
         let for_all = setting("AWS_ENDPOINT_URL").or(profile.endpoint_url);
-        let checked = |url: String| parse_endpoint(&url).map_err(|reason| Error::Endpoint { url, reason });
-        let given = args.endpoint_url.clone().or_else(|| setting("AWS_ENDPOINT_URL_S3")).or_else(|| for_all.clone());
+        let checked =
+            |url: String| parse_endpoint(&url).map_err(|reason| Error::Endpoint { url, reason });
+        let given = args
+            .endpoint_url
+            .clone()
+            .or_else(|| setting("AWS_ENDPOINT_URL_S3"))
+            .or_else(|| for_all.clone());
         let given = given.map(checked).transpose()?;
-        let sts = setting("AWS_ENDPOINT_URL_STS").or(for_all).map(checked).transpose()?;
+        let sts = setting("AWS_ENDPOINT_URL_STS")
+            .or(for_all)
+            .map(checked)
+            .transpose()?;
         let bundle = setting("AWS_CA_BUNDLE").or(profile.ca_bundle);
-        let trust = bundle.map(|path| Trust::read(Path::new(&path))).transpose()?.unwrap_or_default();
+        let trust = bundle
+            .map(|path| Trust::read(Path::new(&path)))
+            .transpose()?
+            .unwrap_or_default();
         let sts_endpoint = StsEndpoint {
             endpoint: sts.unwrap_or_else(|| format!("https://sts.{region}.amazonaws.com")),
             region: region.clone(),

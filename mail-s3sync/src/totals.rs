@@ -29,7 +29,10 @@ impl Totals {
 
     /// All that the other one has counted.
     pub(crate) fn merge(&mut self, other: &Self) {
-        other.0.iter().for_each(|(name, number)| self.add(name, *number));
+        other
+            .0
+            .iter()
+            .for_each(|(name, number)| self.add(name, *number));
     }
 
     /// How many; 0 where nothing was counted.
@@ -61,6 +64,13 @@ mod tests {
             one.add_transfer(TransferAction::Copied, bytes);
             all.merge(&one);
         }
-        assert_eq!((all.get("copied"), all.get("copied_bytes"), all.get("uploaded")), (2, 12, 0));
+        assert_eq!(
+            (
+                all.get("copied"),
+                all.get("copied_bytes"),
+                all.get("uploaded")
+            ),
+            (2, 12, 0)
+        );
     }
 }

@@ -36,8 +36,11 @@ impl Upstream {
         session.pass_all(input, |record| match record {
             Record::Artifact(artifact) => upstream.add_artifact(artifact),
             Record::Verdict(verdict) => upstream.add_verdict(verdict),
-            // 0: all is clean; 1: something is not. After anything else a scanner may no longer be believed.
-            Record::End(end) if end.tool == "mail-scan" && end.exit > 1 => upstream.scan_is_unfinished = true,
+            // 0: all is clean; 1: something is not. After anything else a scanner may no longer be
+            // believed.
+            Record::End(end) if end.tool == "mail-scan" && end.exit > 1 => {
+                upstream.scan_is_unfinished = true
+            }
             _ => {}
         })?;
         Ok(upstream)
@@ -46,26 +49,39 @@ impl Upstream {
     /// The artifacts that no verdict calls clean, or one calls something else.
     pub(crate) fn not_clean(&self) -> Vec<NotClean> {
         let complaint = |artifact: &Artifact| {
-            let what = match self.verdicts.get(&(artifact.set.clone(), artifact.path.path.clone())) {
-                Some(VerdictStatus::Clean) if self.scan_is_unfinished => "of a scan that could not finish",
+            let what = match self
+                .verdicts
+                .get(&(artifact.set.clone(), artifact.path.path.clone()))
+            {
+                Some(VerdictStatus::Clean) if self.scan_is_unfinished => {
+                    "of a scan that could not finish"
+                }
                 Some(VerdictStatus::Clean) => return None,
                 Some(VerdictStatus::Infected) => "infected",
                 Some(VerdictStatus::Unscanned) => "unscanned",
                 None => "without a verdict",
             };
-            Some(NotClean { set: artifact.set.clone(), path: artifact.path.path.clone(), what })
+            Some(NotClean {
+                set: artifact.set.clone(),
+                path: artifact.path.path.clone(),
+                what,
+            })
         };
         self.artifacts.iter().filter_map(complaint).collect()
     }
 
     fn add_artifact(&mut self, artifact: Artifact) {
-        self.sets.insert(Path::new(&artifact.root).join(&artifact.set));
+        self.sets
+            .insert(Path::new(&artifact.root).join(&artifact.set));
         self.artifacts.push(artifact);
     }
 
     fn add_verdict(&mut self, verdict: Verdict) {
         let Some(set) = verdict.set else { return };
-        let worst = self.verdicts.entry((set, verdict.path.path)).or_insert(verdict.status);
+        let worst = self
+            .verdicts
+            .entry((set, verdict.path.path))
+            .or_insert(verdict.status);
         if severity(verdict.status) > severity(*worst) {
             *worst = verdict.status;
         }

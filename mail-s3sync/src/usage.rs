@@ -1,6 +1,8 @@
-//! What a store holds, and what that costs a month: all versions of all objects, and parts of unfinished uploads.
+//! What a store holds, and what that costs a month: all versions of all objects, and parts of
+//! unfinished uploads.
 //!
-//! Requests, traffic, and the least time and size that some storage classes are billed for are not in the estimate.
+//! Requests, traffic, and the least time and size that some storage classes are billed for are not
+//! in the estimate.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -42,7 +44,11 @@ impl Default for Prices {
             ("REDUCED_REDUNDANCY", 0.024),
             ("FILE", 0.0),
         ];
-        Self(prices.map(|(class, price)| (class.to_owned(), price)).into())
+        Self(
+            prices
+                .map(|(class, price)| (class.to_owned(), price))
+                .into(),
+        )
     }
 }
 
@@ -52,7 +58,10 @@ impl FromStr for Prices {
     /// `CLASS=DOLLARS`, separated by blanks or commas; classes that are not named keep their price.
     fn from_str(text: &str) -> Result<Self, NotPrices> {
         let mut prices = Self::default();
-        for word in text.split(|c: char| c.is_whitespace() || c == ',').filter(|word| !word.is_empty()) {
+        for word in text
+            .split(|c: char| c.is_whitespace() || c == ',')
+            .filter(|word| !word.is_empty())
+        {
             let wrong = || NotPrices(word.to_owned());
             let (class, price) = word.split_once('=').ok_or_else(wrong)?;
             let price: f64 = price.parse().map_err(|_| wrong())?;
@@ -83,10 +92,19 @@ pub(crate) fn usage(
         .into_iter()
         .map(|(class, (objects, bytes))| {
             let price = prices.0.get(&class).copied().unwrap_or_else(|| {
-                session.report.warning(format!("no price for storage class {class}; set it in {S3_PRICES}"));
+                session.report.warning(format!(
+                    "no price for storage class {class}; set it in {S3_PRICES}"
+                ));
                 0.0
             });
-            (class, StorageClassUsage { objects, bytes, monthly_usd: cents(bytes as f64 / BILLED_UNIT_BYTES * price) })
+            (
+                class,
+                StorageClassUsage {
+                    objects,
+                    bytes,
+                    monthly_usd: cents(bytes as f64 / BILLED_UNIT_BYTES * price),
+                },
+            )
         })
         .collect();
     let usage = Usage {
@@ -114,7 +132,10 @@ mod tests {
     #[test]
     fn prices_are_read() {
         let prices: Prices = "STANDARD=0.025, MINE=1".parse().unwrap();
-        assert_eq!((prices.0["STANDARD"], prices.0["MINE"], prices.0["GLACIER"]), (0.025, 1.0, 0.0036));
+        assert_eq!(
+            (prices.0["STANDARD"], prices.0["MINE"], prices.0["GLACIER"]),
+            (0.025, 1.0, 0.0036)
+        );
         for text in ["STANDARD", "=1", "A=x", "A=-1", "A=inf"] {
             assert_eq!(text.parse::<Prices>(), Err(NotPrices(text.to_owned())));
         }

@@ -1,5 +1,5 @@
-//! Compares a set in the store with what it says of itself: sizes and digests as the store has them, or, deep, by
-//! reading everything. Nothing is taken for good because nobody complained.
+//! Compares a set in the store with what it says of itself: sizes and digests as the store has
+//! them, or, deep, by reading everything. Nothing is taken for good because nobody complained.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -45,10 +45,21 @@ pub(crate) enum Error {
     #[error("{url} is no set, or a push of it has not ended")]
     NoSet { url: String },
     #[error("read {url}")]
-    Manifest { url: String, source: manifest::Error },
-    #[error("{url} has {found} bytes, and the manifest says {expected}; push the set again, or use another")]
-    Size { url: String, expected: u64, found: u64 },
-    #[error("{url} was put there by another program, which recorded no sha256: not proven; `verify --deep` reads it")]
+    Manifest {
+        url: String,
+        source: manifest::Error,
+    },
+    #[error(
+        "{url} has {found} bytes, and the manifest says {expected}; push the set again, or use another"
+    )]
+    Size {
+        url: String,
+        expected: u64,
+        found: u64,
+    },
+    #[error(
+        "{url} was put there by another program, which recorded no sha256: not proven; `verify --deep` reads it"
+    )]
     NoDigest { url: String },
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
@@ -65,7 +76,10 @@ impl Error {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Remote(error) => error.exit(),
-            Self::NoSet { .. } | Self::Manifest { .. } | Self::Size { .. } | Self::NoDigest { .. } => Exit::Bad,
+            Self::NoSet { .. }
+            | Self::Manifest { .. }
+            | Self::Size { .. }
+            | Self::NoDigest { .. } => Exit::Bad,
             Self::Interrupted(_) => Exit::Unfinished,
         }
     }
@@ -81,11 +95,16 @@ impl Verify<'_> {
         if let Some(damage) = set.damage {
             return Err(damage.into());
         }
-        let no_set = || Error::NoSet { url: self.store.url(&name.to_string()) };
+        let no_set = || Error::NoSet {
+            url: self.store.url(&name.to_string()),
+        };
         let contents = set.contents.as_ref().ok_or_else(no_set)?;
         let sizes = self.sizes(name, contents)?;
         let total = set.listed.values().map(|listed| listed.bytes).sum();
-        let progress = self.session.report.progress("verify", if self.depth == Depth::Deep { total } else { 0 });
+        let progress = self
+            .session
+            .report
+            .progress("verify", if self.depth == Depth::Deep { total } else { 0 });
         let is_fatal = |error: &Error| error.exit() != Exit::Bad;
         let results = each_until_fatal(self.jobs, &contents.entries, is_fatal, |entry| {
             self.interrupt.check()?;
@@ -113,15 +132,26 @@ impl Verify<'_> {
         Ok(exit)
     }
 
-    /// The sizes in the manifest, which is compared with its digest first. Sets of the old scripts have none.
+    /// The sizes in the manifest, which is compared with its digest first. Sets of the old scripts
+    /// have none.
     fn sizes(&self, name: SetName, contents: &Contents) -> Result<Sizes, Error> {
-        let Some(entry) = contents.entry(MANIFEST) else { return Ok(Sizes::new()) };
+        let Some(entry) = contents.entry(MANIFEST) else {
+            return Ok(Sizes::new());
+        };
         let key = format!("{name}/{MANIFEST}");
-        let Some(manifest) = read_small(self.store, &key, Some(entry.stored))? else { return Ok(Sizes::new()) };
+        let Some(manifest) = read_small(self.store, &key, Some(entry.stored))? else {
+            return Ok(Sizes::new());
+        };
         let url = self.store.url(&key);
-        let manifest = Manifest::read_from(&manifest.content[..], Path::new(&url))
-            .map_err(|source| Error::Manifest { url: url.clone(), source })?;
-        let size = |artifact: &Artifact| Some((RelPath::try_from(&artifact.path).ok()?, artifact.bytes));
+        let manifest =
+            Manifest::read_from(&manifest.content[..], Path::new(&url)).map_err(|source| {
+                Error::Manifest {
+                    url: url.clone(),
+                    source,
+                }
+            })?;
+        let size =
+            |artifact: &Artifact| Some((RelPath::try_from(&artifact.path).ok()?, artifact.bytes));
         Ok(manifest.artifacts.iter().filter_map(size).collect())
     }
 
@@ -130,9 +160,21 @@ impl Verify<'_> {
         let key = format!("{}/{}", set.name, entry.path);
         let url = || self.store.url(&key);
         let missing = || remote::Error::Missing { url: url() };
-        let listed = entry.path.as_text().and_then(|path| set.listed.get(path)).ok_or_else(missing)?;
-        if let Some(expected) = sizes.get(&entry.path).copied().filter(|expected| *expected != listed.bytes) {
-            return Err(Error::Size { url: url(), expected, found: listed.bytes });
+        let listed = entry
+            .path
+            .as_text()
+            .and_then(|path| set.listed.get(path))
+            .ok_or_else(missing)?;
+        if let Some(expected) = sizes
+            .get(&entry.path)
+            .copied()
+            .filter(|expected| *expected != listed.bytes)
+        {
+            return Err(Error::Size {
+                url: url(),
+                expected,
+                found: listed.bytes,
+            });
         }
         let (found, bytes) = match self.depth {
             Depth::Recorded => self.recorded(&key)?.ok_or_else(missing)?,
@@ -140,17 +182,27 @@ impl Verify<'_> {
         };
         match found == entry.stored {
             true => Ok(bytes),
-            false => Err(remote::Error::Digest { url: url(), expected: entry.stored, found }.into()),
+            false => Err(remote::Error::Digest {
+                url: url(),
+                expected: entry.stored,
+                found,
+            }
+            .into()),
         }
     }
 
     fn recorded(&self, key: &str) -> Result<Option<(Sha256, u64)>, Error> {
-        let Some(found) = self.store.look(key)? else { return Ok(None) };
-        let sha256 = found.marks.sha256.ok_or_else(|| Error::NoDigest { url: self.store.url(key) })?;
+        let Some(found) = self.store.look(key)? else {
+            return Ok(None);
+        };
+        let sha256 = found.marks.sha256.ok_or_else(|| Error::NoDigest {
+            url: self.store.url(key),
+        })?;
         Ok(Some((sha256, found.bytes)))
     }
 
-    /// Reads a file; once more when it came otherwise than expected, as it does when it was damaged on the way.
+    /// Reads a file; once more when it came otherwise than expected, as it does when it was damaged
+    /// on the way.
     fn read(&self, key: &str, expected: Sha256) -> Result<Option<(Sha256, u64)>, Error> {
         match self.read_once(key)? {
             Some((found, _)) if found != expected => self.read_once(key),
@@ -159,8 +211,13 @@ impl Verify<'_> {
     }
 
     fn read_once(&self, key: &str) -> Result<Option<(Sha256, u64)>, Error> {
-        let Some(download) = self.store.get(key, 0)? else { return Ok(None) };
-        let failed = |source| remote::Error::Read { url: self.store.url(key), source };
+        let Some(download) = self.store.get(key, 0)? else {
+            return Ok(None);
+        };
+        let failed = |source| remote::Error::Read {
+            url: self.store.url(key),
+            source,
+        };
         Ok(Some(Sha256::of_reader(download.reader).map_err(failed)?))
     }
 }

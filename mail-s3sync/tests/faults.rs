@@ -28,18 +28,31 @@ impl Scene {
         let server = S3Server::shared();
         server.make_bucket(bucket);
         let root = SampleRoot::new();
-        let large: Vec<u8> =
-            (0..18_u32 << 18).flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
-        let names: Vec<String> = (0..20).map(|number| format!("mailboxes/a/b/{number:04}.tar.zst")).collect();
-        let mut files: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), name.as_bytes())).collect();
+        let large: Vec<u8> = (0..18_u32 << 18)
+            .flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes())
+            .collect();
+        let names: Vec<String> = (0..20)
+            .map(|number| format!("mailboxes/a/b/{number:04}.tar.zst"))
+            .collect();
+        let mut files: Vec<(&str, &[u8])> = names
+            .iter()
+            .map(|name| (name.as_str(), name.as_bytes()))
+            .collect();
         files.push(("mysql/large.sql.zst", &large));
         root.make_daily(DAY_1, &files);
         let proxy = Proxy::start(server.port(), |_| Fault::None);
-        Self { root, server, proxy, bucket: format!("s3://{bucket}") }
+        Self {
+            root,
+            server,
+            proxy,
+            bucket: format!("s3://{bucket}"),
+        }
     }
 
     fn push(&self) -> Tool {
-        let push = self.root.push_to_s3(&self.server, &self.proxy.endpoint(), DAY_1, &self.bucket);
+        let push = self
+            .root
+            .push_to_s3(&self.server, &self.proxy.endpoint(), DAY_1, &self.bucket);
         push.args(["--timeout", "2"])
     }
 
@@ -62,18 +75,28 @@ impl Scene {
         }
         let to = tempfile::tempdir().unwrap();
         let tool = self.root.s3_tool(&self.server, &self.server.endpoint());
-        let _ = tool.args(["pull", "--from", &self.bucket, "--to"]).arg(to.path()).run().assert_code(0);
+        let _ = tool
+            .args(["pull", "--from", &self.bucket, "--to"])
+            .arg(to.path())
+            .run()
+            .assert_code(0);
         Some(tree(to.path()))
     }
 
     fn complete_sets(&self) -> usize {
         let tool = self.root.s3_tool(&self.server, &self.server.endpoint());
-        let sets = tool.args(["list", "--from", &self.bucket]).run().assert_code(0).data("set");
+        let sets = tool
+            .args(["list", "--from", &self.bucket])
+            .run()
+            .assert_code(0)
+            .data("set");
         sets.iter().filter(|set| set["complete"] == true).count()
     }
 
     fn clear(&self) {
-        let _ = self.server.aws_ok(&["s3", "rm", "--quiet", "--recursive", &self.bucket]);
+        let _ = self
+            .server
+            .aws_ok(&["s3", "rm", "--quiet", "--recursive", &self.bucket]);
     }
 }
 
@@ -90,24 +113,54 @@ fn a_push_gets_through_whatever_the_network_does() {
     let scene = Scene::new("through");
     type Rule = fn(&Request) -> Fault;
     let rules: [(&str, Rule); 7] = [
-        ("busy", |request| if request.number % 5 == 2 { Fault::Answer(503, "SlowDown") } else { Fault::None }),
-        ("cut", |request| if is_put(request) && request.number % 5 == 2 { Fault::CutRequest } else { Fault::None }),
-        ("lost answers", |request| if request.number % 6 == 3 { Fault::LoseAnswer } else { Fault::None }),
-        (
-            "corrupted",
-            |request| if is_put(request) && request.number % 4 == 1 { Fault::CorruptRequest } else { Fault::None },
-        ),
-        (
-            "stalled",
-            |request| if request.number == 7 || request.number == 20 { Fault::StallRequest } else { Fault::None },
-        ),
-        ("errors under 200", |request| match request.target.contains("uploadId") && request.method == "POST" {
-            true if request.number % 2 == 0 => Fault::Body("<Error><Code>InternalError</Code></Error>"),
-            _ => Fault::None,
+        ("busy", |request| {
+            if request.number % 5 == 2 {
+                Fault::Answer(503, "SlowDown")
+            } else {
+                Fault::None
+            }
         }),
-        ("cut documents", |request| match is_list(request) && request.number < 2 {
-            true => Fault::Body("<ListBucketResult><IsTruncated>false</IsTruncated><Contents>"),
-            false => Fault::None,
+        ("cut", |request| {
+            if is_put(request) && request.number % 5 == 2 {
+                Fault::CutRequest
+            } else {
+                Fault::None
+            }
+        }),
+        ("lost answers", |request| {
+            if request.number % 6 == 3 {
+                Fault::LoseAnswer
+            } else {
+                Fault::None
+            }
+        }),
+        ("corrupted", |request| {
+            if is_put(request) && request.number % 4 == 1 {
+                Fault::CorruptRequest
+            } else {
+                Fault::None
+            }
+        }),
+        ("stalled", |request| {
+            if request.number == 7 || request.number == 20 {
+                Fault::StallRequest
+            } else {
+                Fault::None
+            }
+        }),
+        ("errors under 200", |request| {
+            match request.target.contains("uploadId") && request.method == "POST" {
+                true if request.number % 2 == 0 => {
+                    Fault::Body("<Error><Code>InternalError</Code></Error>")
+                }
+                _ => Fault::None,
+            }
+        }),
+        ("cut documents", |request| {
+            match is_list(request) && request.number < 2 {
+                true => Fault::Body("<ListBucketResult><IsTruncated>false</IsTruncated><Contents>"),
+                false => Fault::None,
+            }
         }),
     ];
     for (name, rule) in rules {
@@ -126,13 +179,42 @@ fn a_pull_gets_through_and_takes_nothing_that_is_damaged() {
     type Rule = fn(&Request) -> Fault;
     let large = |request: &Request| request.target.contains("large.sql.zst");
     let rules: [(&str, Rule); 3] = [
-        ("busy", |request| if request.number % 5 == 2 { Fault::Answer(503, "SlowDown") } else { Fault::None }),
-        ("cut", |request| if request.number % 5 == 3 { Fault::CutAnswer } else { Fault::None }),
-        ("stalled", |request| if request.number == 9 { Fault::StallAnswer } else { Fault::None }),
+        ("busy", |request| {
+            if request.number % 5 == 2 {
+                Fault::Answer(503, "SlowDown")
+            } else {
+                Fault::None
+            }
+        }),
+        ("cut", |request| {
+            if request.number % 5 == 3 {
+                Fault::CutAnswer
+            } else {
+                Fault::None
+            }
+        }),
+        ("stalled", |request| {
+            if request.number == 9 {
+                Fault::StallAnswer
+            } else {
+                Fault::None
+            }
+        }),
     ];
     let pull = |to: &std::path::Path| {
         let tool = scene.root.s3_tool(&scene.server, &scene.proxy.endpoint());
-        tool.args(["pull", "--date", DAY_1, "--from", &scene.bucket, "--timeout", "2", "--to"]).arg(to).run()
+        tool.args([
+            "pull",
+            "--date",
+            DAY_1,
+            "--from",
+            &scene.bucket,
+            "--timeout",
+            "2",
+            "--to",
+        ])
+        .arg(to)
+        .run()
     };
     let set = scene.set();
     for (name, rule) in rules {
@@ -159,29 +241,58 @@ fn a_pull_gets_through_and_takes_nothing_that_is_damaged() {
     assert!(tree(to.path()) == tree(&set), "corrupted");
     damage_once();
     let tool = scene.root.s3_tool(&scene.server, &scene.proxy.endpoint());
-    let _ = tool.args(["verify", "--deep", "--date", DAY_1, "--from", &scene.bucket]).run().assert_code(0);
+    let _ = tool
+        .args(["verify", "--deep", "--date", DAY_1, "--from", &scene.bucket])
+        .run()
+        .assert_code(0);
     damage_once();
     let again = scene.push().run().assert_code(0);
-    assert!(again.data("transfer").iter().all(|transfer| transfer["action"] == "skipped"), "{}", again.stderr);
-    scene.proxy.set_rule(|request| match request.target.contains("0007") {
-        true => Fault::Answer(403, "InvalidObjectState"),
-        false => Fault::None,
-    });
+    assert!(
+        again
+            .data("transfer")
+            .iter()
+            .all(|transfer| transfer["action"] == "skipped"),
+        "{}",
+        again.stderr
+    );
+    scene
+        .proxy
+        .set_rule(|request| match request.target.contains("0007") {
+            true => Fault::Answer(403, "InvalidObjectState"),
+            false => Fault::None,
+        });
     let to = tempfile::tempdir().unwrap();
-    let _ = pull(to.path()).assert_code(1).assert_stderr("0007.tar.zst: the object is archived");
+    let _ = pull(to.path())
+        .assert_code(1)
+        .assert_stderr("0007.tar.zst: the object is archived");
     // Nor is a set called good whose checksums never come as they were put.
-    scene.proxy.set_rule(|request| match request.target.contains("checksums") {
-        true => Fault::CorruptAnswer,
-        false => Fault::None,
-    });
+    scene
+        .proxy
+        .set_rule(|request| match request.target.contains("checksums") {
+            true => Fault::CorruptAnswer,
+            false => Fault::None,
+        });
     let to = tempfile::tempdir().unwrap();
-    let _ = pull(to.path()).assert_code(1).assert_stderr("checksums.sha256: its sha256 is");
+    let _ = pull(to.path())
+        .assert_code(1)
+        .assert_stderr("checksums.sha256: its sha256 is");
     assert!(tree(to.path()).is_empty());
     // Always: what is damaged never gets its name, and the rest does.
-    scene.proxy.set_rule(move |request| if large(request) { Fault::CorruptAnswer } else { Fault::None });
+    scene.proxy.set_rule(move |request| {
+        if large(request) {
+            Fault::CorruptAnswer
+        } else {
+            Fault::None
+        }
+    });
     let to = tempfile::tempdir().unwrap();
-    let _ = pull(to.path()).assert_code(1).assert_stderr("came damaged 3 times");
-    assert!(!to.path().join("mysql/large.sql.zst").exists() && !to.path().join("checksums.sha256").exists());
+    let _ = pull(to.path())
+        .assert_code(1)
+        .assert_stderr("came damaged 3 times");
+    assert!(
+        !to.path().join("mysql/large.sql.zst").exists()
+            && !to.path().join("checksums.sha256").exists()
+    );
     assert!(to.path().join("mailboxes/a/b/0000.tar.zst").exists());
 }
 
@@ -191,11 +302,25 @@ fn a_pull_keeps_to_its_rate() {
     let _ = scene.push().run().assert_code(0);
     let to = tempfile::tempdir().unwrap();
     let tool = scene.root.s3_tool(&scene.server, &scene.server.endpoint());
-    let pull = tool.args(["pull", "--latest", "--from", &scene.bucket, "--limit-rate", "8M", "--to"]).arg(to.path());
+    let pull = tool
+        .args([
+            "pull",
+            "--latest",
+            "--from",
+            &scene.bucket,
+            "--limit-rate",
+            "8M",
+            "--to",
+        ])
+        .arg(to.path());
     let start = std::time::Instant::now();
     let _ = pull.run().assert_code(0);
     // 18 MiB; a machine that is busy can only be slower.
-    assert!(start.elapsed() > Duration::from_secs(2), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() > Duration::from_secs(2),
+        "{:?}",
+        start.elapsed()
+    );
 }
 
 #[test]
@@ -203,23 +328,86 @@ fn what_cannot_be_helped_is_said_and_nothing_is_claimed() {
     let scene = Scene::new("helpless");
     let check = |rule: fn(&Request) -> Fault, code: i32, part: &str| {
         scene.proxy.set_rule(rule);
-        let _ = scene.push().args(["--attempts", "3"]).run().assert_code(code).assert_stderr(part);
+        let _ = scene
+            .push()
+            .args(["--attempts", "3"])
+            .run()
+            .assert_code(code)
+            .assert_stderr(part);
         assert_eq!(scene.complete_sets(), 0, "{part}");
     };
-    check(|_| Fault::Body("<html><body>Please log in</body></html>"), 3, "html");
-    check(|_| Fault::Body("<ListBucketResult><IsTruncated>"), 3, "ListBucketResult");
-    check(|_| Fault::Answer(403, "RequestTimeTooSkewed"), 3, "set the clock right");
+    check(
+        |_| Fault::Body("<html><body>Please log in</body></html>"),
+        3,
+        "html",
+    );
+    check(
+        |_| Fault::Body("<ListBucketResult><IsTruncated>"),
+        3,
+        "ListBucketResult",
+    );
+    check(
+        |_| Fault::Answer(403, "RequestTimeTooSkewed"),
+        3,
+        "set the clock right",
+    );
     check(|_| Fault::Answer(503, "SlowDown"), 3, "503 SlowDown");
-    check(|request| if is_put(request) { Fault::CorruptRequest } else { Fault::None }, 1, "BadDigest");
-    check(|request| if is_put(request) { Fault::StallRequest } else { Fault::None }, 1, "nothing has moved for 2 s");
-    check(|request| if is_put(request) { Fault::Answer(403, "AccessDenied") } else { Fault::None }, 3, "not allowed");
-    check(|request| if is_put(request) { Fault::Answer(400, "ExpiredToken") } else { Fault::None }, 3, "ExpiredToken");
-    scene.proxy.set_rule(|request| match request.target.contains("daily") && request.method == "PUT" {
-        true if request.target.contains("checksums") => Fault::Answer(500, "InternalError"),
-        _ => Fault::None,
+    check(
+        |request| {
+            if is_put(request) {
+                Fault::CorruptRequest
+            } else {
+                Fault::None
+            }
+        },
+        1,
+        "BadDigest",
+    );
+    check(
+        |request| {
+            if is_put(request) {
+                Fault::StallRequest
+            } else {
+                Fault::None
+            }
+        },
+        1,
+        "nothing has moved for 2 s",
+    );
+    check(
+        |request| {
+            if is_put(request) {
+                Fault::Answer(403, "AccessDenied")
+            } else {
+                Fault::None
+            }
+        },
+        3,
+        "not allowed",
+    );
+    check(
+        |request| {
+            if is_put(request) {
+                Fault::Answer(400, "ExpiredToken")
+            } else {
+                Fault::None
+            }
+        },
+        3,
+        "ExpiredToken",
+    );
+    scene.proxy.set_rule(|request| {
+        match request.target.contains("daily") && request.method == "PUT" {
+            true if request.target.contains("checksums") => Fault::Answer(500, "InternalError"),
+            _ => Fault::None,
+        }
     });
     let _ = scene.push().args(["--attempts", "2"]).run().assert_code(3);
-    assert_eq!(scene.complete_sets(), 0, "everything is there but the checksums");
+    assert_eq!(
+        scene.complete_sets(),
+        0,
+        "everything is there but the checksums"
+    );
 }
 
 #[test]
@@ -232,10 +420,24 @@ fn a_listing_that_fails_is_never_an_empty_one() {
         is_list(request) && !request.target.contains("delimiter")
     }
     let rules: [fn(&Request) -> Fault; 3] = [
-        |request| if is_list(request) { Fault::Answer(403, "AccessDenied") } else { Fault::None },
-        |request| if is_of_objects(request) { Fault::Answer(403, "AccessDenied") } else { Fault::None },
+        |request| {
+            if is_list(request) {
+                Fault::Answer(403, "AccessDenied")
+            } else {
+                Fault::None
+            }
+        },
+        |request| {
+            if is_of_objects(request) {
+                Fault::Answer(403, "AccessDenied")
+            } else {
+                Fault::None
+            }
+        },
         |request| match is_of_objects(request) {
-            true if request.target.contains("continuation-token") => Fault::Answer(500, "InternalError"),
+            true if request.target.contains("continuation-token") => {
+                Fault::Answer(500, "InternalError")
+            }
             true => Fault::Body(HALF),
             false => Fault::None,
         },
@@ -244,13 +446,32 @@ fn a_listing_that_fails_is_never_an_empty_one() {
         scene.proxy.set_rule(rule);
         let pushed = scene.push().args(["--attempts", "2"]).run();
         assert!([2, 3].contains(&pushed.code()), "{}", pushed.stderr);
-        assert!(!scene.proxy.seen().iter().any(|request| request.method == "PUT"), "{}", pushed.stderr);
+        assert!(
+            !scene
+                .proxy
+                .seen()
+                .iter()
+                .any(|request| request.method == "PUT"),
+            "{}",
+            pushed.stderr
+        );
         for command in ["list", "verify", "pull"] {
-            let tool = scene.root.s3_tool(&scene.server, &scene.proxy.endpoint()).arg(command);
+            let tool = scene
+                .root
+                .s3_tool(&scene.server, &scene.proxy.endpoint())
+                .arg(command);
             let tool = tool.args(["--attempts", "2", "--from", &scene.bucket]);
             let to = tempfile::tempdir().unwrap();
-            let outcome = if command == "pull" { tool.arg("--to").arg(to.path()).run() } else { tool.run() };
-            assert!([2, 3].contains(&outcome.code()), "{command}: {}", outcome.stderr);
+            let outcome = if command == "pull" {
+                tool.arg("--to").arg(to.path()).run()
+            } else {
+                tool.run()
+            };
+            assert!(
+                [2, 3].contains(&outcome.code()),
+                "{command}: {}",
+                outcome.stderr
+            );
             assert_eq!(outcome.data("set").len(), 0, "{command}");
         }
     }
@@ -264,12 +485,19 @@ fn what_changes_between_its_confirmation_and_the_closing_is_found() {
         let (server, lists) = (Arc::clone(&scene.server), AtomicUsize::new(0));
         scene.proxy.set_rule(move |request| {
             // The first listing is of what is there, the last one of what has come.
-            if is_list(request) && request.target.contains("2026-11-23") && lists.fetch_add(1, Ordering::Relaxed) == 1 {
+            if is_list(request)
+                && request.target.contains("2026-11-23")
+                && lists.fetch_add(1, Ordering::Relaxed) == 1
+            {
                 let _ = server.aws_ok(args);
             }
             Fault::None
         });
-        let _ = scene.push().run().assert_code(3).assert_stderr("0007.tar.zst is not what was confirmed a moment ago");
+        let _ = scene
+            .push()
+            .run()
+            .assert_code(3)
+            .assert_stderr("0007.tar.zst is not what was confirmed a moment ago");
         assert_eq!(scene.complete_sets(), 0);
     };
     // Another file of the same size, and none at all.
@@ -280,7 +508,12 @@ fn what_changes_between_its_confirmation_and_the_closing_is_found() {
         "s3://changed/daily/2026-11-23/mailboxes/a/b/0008.tar.zst",
         "s3://changed/daily/2026-11-23/mailboxes/a/b/0007.tar.zst",
     ]);
-    meddle(&["s3", "rm", "--quiet", "s3://changed/daily/2026-11-23/mailboxes/a/b/0007.tar.zst"]);
+    meddle(&[
+        "s3",
+        "rm",
+        "--quiet",
+        "s3://changed/daily/2026-11-23/mailboxes/a/b/0007.tar.zst",
+    ]);
     scene.proxy.set_rule(|_| Fault::None);
     let _ = scene.push().run().assert_code(0);
     scene.check_whole();
@@ -290,10 +523,12 @@ fn what_changes_between_its_confirmation_and_the_closing_is_found() {
 fn what_is_written_while_the_set_is_closed_is_neither_kept_nor_copied() {
     let scene = Scene::new("window");
     let server = Arc::clone(&scene.server);
-    // After the last look at the objects, and before the closing: no time tells, and the size is the same.
+    // After the last look at the objects, and before the closing: no time tells, and the size is
+    // the same.
     scene.proxy.set_rule(move |request| {
         if request.method == "PUT" && request.target.ends_with("checksums.sha256") {
-            let [from, to] = ["0008", "0007"].map(|n| format!("s3://window/daily/{DAY_1}/mailboxes/a/b/{n}.tar.zst"));
+            let [from, to] = ["0008", "0007"]
+                .map(|n| format!("s3://window/daily/{DAY_1}/mailboxes/a/b/{n}.tar.zst"));
             let _ = server.aws_ok(&["s3", "cp", "--quiet", &from, &to]);
         }
         Fault::None
@@ -302,21 +537,33 @@ fn what_is_written_while_the_set_is_closed_is_neither_kept_nor_copied() {
     scene.proxy.set_rule(|_| Fault::None);
     let actions = |outcome: &Outcome| {
         let transfers = outcome.data("transfer");
-        ["uploaded", "copied", "skipped"].map(|action| transfers.iter().filter(|t| t["action"] == action).count())
+        ["uploaded", "copied", "skipped"]
+            .map(|action| transfers.iter().filter(|t| t["action"] == action).count())
     };
-    // The next day has the same files: that one is sent, and the others are copied, after a question for each.
+    // The next day has the same files: that one is sent, and the others are copied, after a
+    // question for each.
     let today = tree(&scene.set());
     let files = today.iter().filter(|(path, _)| path.contains('/'));
-    let files: Vec<(&str, &[u8])> = files.map(|(path, content)| (path.as_str(), content.as_slice())).collect();
+    let files: Vec<(&str, &[u8])> = files
+        .map(|(path, content)| (path.as_str(), content.as_slice()))
+        .collect();
     let tomorrow = scene.root.make_daily(DAY_2, &files);
-    let push = scene.root.push_to_s3(&scene.server, &scene.proxy.endpoint(), DAY_2, &scene.bucket);
+    let push = scene
+        .root
+        .push_to_s3(&scene.server, &scene.proxy.endpoint(), DAY_2, &scene.bucket);
     assert_eq!(actions(&push.run().assert_code(0)), [3, 21, 0]);
-    assert!(scene.complete_tree() == Some(tree(&tomorrow)), "the newest is that of the next day");
+    assert!(
+        scene.complete_tree() == Some(tree(&tomorrow)),
+        "the newest is that of the next day"
+    );
     // And the first day is healed.
     assert_eq!(actions(&scene.push().run().assert_code(0)), [3, 0, 21]);
     assert_eq!(actions(&scene.push().run().assert_code(0)), [0, 0, 24]);
     let deep = scene.root.s3_tool(&scene.server, &scene.server.endpoint());
-    let _ = deep.args(["verify", "--deep", "--date", DAY_1, "--from", &scene.bucket]).run().assert_code(0);
+    let _ = deep
+        .args(["verify", "--deep", "--date", DAY_1, "--from", &scene.bucket])
+        .run()
+        .assert_code(0);
 }
 
 #[test]
@@ -329,17 +576,37 @@ fn a_role_that_may_not_delete_and_a_token_that_expires_are_no_obstacle() {
         keys[0].1, keys[1].1
     );
     mail_common::atomic::write_file(&config, text.as_bytes()).unwrap();
-    scene.proxy.set_rule(|request| match request.method.as_str() {
-        "DELETE" => Fault::Answer(403, "AccessDenied"),
-        "PUT" if request.number == 12 => Fault::Answer(400, "ExpiredToken"),
-        _ => Fault::None,
-    });
+    scene
+        .proxy
+        .set_rule(|request| match request.method.as_str() {
+            "DELETE" => Fault::Answer(403, "AccessDenied"),
+            "PUT" if request.number == 12 => Fault::Answer(400, "ExpiredToken"),
+            _ => Fault::None,
+        });
     let push = || {
-        let tool = scene.root.tool().env("AWS_CONFIG_FILE", &config).env("AWS_ENDPOINT_URL", scene.proxy.endpoint());
-        tool.args(["push", "--profile", "role", "--date", DAY_1, "--to", &scene.bucket]).run()
+        let tool = scene
+            .root
+            .tool()
+            .env("AWS_CONFIG_FILE", &config)
+            .env("AWS_ENDPOINT_URL", scene.proxy.endpoint());
+        tool.args([
+            "push",
+            "--profile",
+            "role",
+            "--date",
+            DAY_1,
+            "--to",
+            &scene.bucket,
+        ])
+        .run()
     };
     let _ = push().assert_code(0);
-    let asked = scene.proxy.seen().iter().filter(|request| request.method == "POST" && request.target == "/").count();
+    let asked = scene
+        .proxy
+        .seen()
+        .iter()
+        .filter(|request| request.method == "POST" && request.target == "/")
+        .count();
     assert_eq!(asked, 2, "STS was asked again");
     scene.check_whole();
 }
@@ -363,8 +630,17 @@ fn a_killed_push_is_never_a_set_and_the_next_one_completes_it() {
     scene.check_whole();
     // A set that was made anew replaces it: half of both is no set.
     let set = scene.set();
-    let large: Vec<u8> = tree(&set)["mysql/large.sql.zst"].iter().map(|byte| byte ^ 1).collect();
-    scene.root.make_daily(DAY_1, &[("mysql/large.sql.zst", &large), ("dkim/dkim.tar.zst", b"keys")]);
+    let large: Vec<u8> = tree(&set)["mysql/large.sql.zst"]
+        .iter()
+        .map(|byte| byte ^ 1)
+        .collect();
+    scene.root.make_daily(
+        DAY_1,
+        &[
+            ("mysql/large.sql.zst", &large),
+            ("dkim/dkim.tar.zst", b"keys"),
+        ],
+    );
     let mut running = scene.push().args(["--limit-rate", "4M"]).spawn();
     std::thread::sleep(Duration::from_millis(2500));
     assert!(running.is_running());
@@ -375,25 +651,31 @@ fn a_killed_push_is_never_a_set_and_the_next_one_completes_it() {
     scene.check_whole();
 }
 
-/// Each round replaces the set by one that shares half of its files, and is killed anywhere on the way. What is listed as
-/// complete then is all of the old one or all of the new one.
+/// Each round replaces the set by one that shares half of its files, and is killed anywhere on the
+/// way. What is listed as complete then is all of the old one or all of the new one.
 #[test]
 fn a_push_that_is_killed_at_random_leaves_the_old_set_the_new_one_or_none() {
     let seed = fastrand::u64(..);
     println!("seed {seed}: put it into the line above to have the same moments again");
     let mut random = fastrand::Rng::with_seed(seed);
     let scene = Scene::new("random");
-    let small: Vec<String> = (0..20).map(|number| format!("mailboxes/a/b/{number:04}.tar.zst")).collect();
+    let small: Vec<String> = (0..20)
+        .map(|number| format!("mailboxes/a/b/{number:04}.tar.zst"))
+        .collect();
     let mut large = vec![0; 17 << 20];
     let _ = scene.push().run().assert_code(0);
     let mut old = tree(&scene.set());
     let (mut killed, mut found) = (0, [0; 3]);
     for round in 0..12 {
         random.fill(&mut large[round << 20..][..1 << 20]);
-        let contents: Vec<String> =
-            (0..20).map(|number| format!("{number} of {}", if number % 2 == 0 { 0 } else { round })).collect();
-        let mut files: Vec<(&str, &[u8])> =
-            small.iter().zip(&contents).map(|(name, content)| (name.as_str(), content.as_bytes())).collect();
+        let contents: Vec<String> = (0..20)
+            .map(|number| format!("{number} of {}", if number % 2 == 0 { 0 } else { round }))
+            .collect();
+        let mut files: Vec<(&str, &[u8])> = small
+            .iter()
+            .zip(&contents)
+            .map(|(name, content)| (name.as_str(), content.as_bytes()))
+            .collect();
         files.push(("mysql/large.sql.zst", &large));
         let new = tree(&scene.root.make_daily(DAY_1, &files));
         let mut running = scene.push().args(["--limit-rate", "24M"]).spawn();
@@ -413,7 +695,9 @@ fn a_push_that_is_killed_at_random_leaves_the_old_set_the_new_one_or_none() {
         scene.check_whole();
         old = new;
     }
-    println!("{killed} of 12 killed at work; then there was no set, the old one, the new one: {found:?}");
+    println!(
+        "{killed} of 12 killed at work; then there was no set, the old one, the new one: {found:?}"
+    );
     assert!(killed >= 6 && found[0] >= 1, "{killed} {found:?}");
 }
 
@@ -421,8 +705,14 @@ fn a_push_that_is_killed_at_random_leaves_the_old_set_the_new_one_or_none() {
 fn pushes_at_once_and_pushes_that_are_asked_to_stop_do_no_harm() {
     let scene = Scene::new("at-once");
     let running: Vec<_> = (0..3).map(|_| scene.push().spawn()).collect();
-    let outcomes: Vec<Outcome> = running.into_iter().map(mail_tests::run::Running::wait).collect();
-    assert!(outcomes.iter().any(|outcome| outcome.code() == 0), "{outcomes:?}");
+    let outcomes: Vec<Outcome> = running
+        .into_iter()
+        .map(mail_tests::run::Running::wait)
+        .collect();
+    assert!(
+        outcomes.iter().any(|outcome| outcome.code() == 0),
+        "{outcomes:?}"
+    );
     scene.check_whole();
     scene.clear();
     scene.proxy.set_rule(|_| Fault::None);
@@ -430,13 +720,26 @@ fn pushes_at_once_and_pushes_that_are_asked_to_stop_do_no_harm() {
     std::thread::sleep(Duration::from_millis(1500));
     running.signal(Signal::TERM);
     let asked = std::time::Instant::now();
-    let _ = running.wait().assert_code(3).assert_stderr("interrupted by a signal");
+    let _ = running
+        .wait()
+        .assert_code(3)
+        .assert_stderr("interrupted by a signal");
     assert!(asked.elapsed() < Duration::from_secs(3));
     assert_eq!(scene.complete_sets(), 0);
     // The parts of the large file cost nothing from now on.
     let seen = scene.proxy.seen();
-    assert!(seen.iter().any(|request| request.method == "DELETE" && request.target.contains("uploadId")));
-    let left = scene.server.aws_ok(&["s3api", "list-multipart-uploads", "--bucket", "at-once", "--output", "json"]);
+    assert!(
+        seen.iter()
+            .any(|request| request.method == "DELETE" && request.target.contains("uploadId"))
+    );
+    let left = scene.server.aws_ok(&[
+        "s3api",
+        "list-multipart-uploads",
+        "--bucket",
+        "at-once",
+        "--output",
+        "json",
+    ]);
     assert!(!left.contains("UploadId"), "{left}");
     let _ = scene.push().run().assert_code(0);
     scene.check_whole();

@@ -1,5 +1,9 @@
-//! Push, pull, verify, list and usage with a directory as the store: the whole logic without a network.
-#![expect(clippy::disallowed_methods, reason = "sample files are not stored files")]
+//! Push, pull, verify, list and usage with a directory as the store: the whole logic without a
+//! network.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "sample files are not stored files"
+)]
 #![expect(clippy::unwrap_used, reason = "a test that fails ends")]
 
 mod support;
@@ -16,7 +20,10 @@ use support::{DAY_1, DAY_2, SampleRoot, assert_sums, tree};
 
 const FILES: [(&str, &[u8]); 5] = [
     ("mailboxes/example.com/alice/0000.tar.zst", b"directories"),
-    ("mailboxes/example.com/alice/0001.tar.zst", b"messages of alice"),
+    (
+        "mailboxes/example.com/alice/0001.tar.zst",
+        b"messages of alice",
+    ),
     ("mailboxes/example.com/bob/0001.tar.zst", b"messages of bob"),
     ("mysql/mailserver.sql.zst", b"tables"),
     ("dkim/dkim.tar.zst", b"keys"),
@@ -26,14 +33,25 @@ const FILES: [(&str, &[u8]); 5] = [
 fn actions(outcome: &Outcome) -> [usize; 4] {
     Schema::open().assert_valid(&outcome.records());
     let transfers = outcome.data("transfer");
-    ["uploaded", "copied", "skipped", "downloaded"]
-        .map(|action| transfers.iter().filter(|transfer| transfer["action"] == action).count())
+    ["uploaded", "copied", "skipped", "downloaded"].map(|action| {
+        transfers
+            .iter()
+            .filter(|transfer| transfer["action"] == action)
+            .count()
+    })
 }
 
 fn complete_sets(root: &SampleRoot) -> Vec<String> {
-    let outcome = root.tool().args(["list", "--from", &root.file_url()]).run().assert_code(0);
+    let outcome = root
+        .tool()
+        .args(["list", "--from", &root.file_url()])
+        .run()
+        .assert_code(0);
     let sets = outcome.data("set");
-    sets.iter().filter(|set| set["complete"] == true).map(|set| set["set"].as_str().unwrap().to_owned()).collect()
+    sets.iter()
+        .filter(|set| set["complete"] == true)
+        .map(|set| set["set"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 #[test]
@@ -43,23 +61,38 @@ fn a_set_is_pushed_listed_verified_and_pulled_as_it_is() {
     let pushed = root.push_to_file(DAY_1).run().assert_code(0);
     assert_eq!(actions(&pushed), [8, 0, 0, 0]);
     // Manifest and checksums come last.
-    let paths: Vec<String> =
-        pushed.data("transfer").iter().map(|transfer| transfer["path"].as_str().unwrap().to_owned()).collect();
+    let paths: Vec<String> = pushed
+        .data("transfer")
+        .iter()
+        .map(|transfer| transfer["path"].as_str().unwrap().to_owned())
+        .collect();
     assert_eq!(paths[6..], ["manifest.jsonl", "checksums.sha256"]);
     let stored = root.store().join("daily").join(DAY_1);
     assert_eq!(tree(&stored), tree(&set));
     assert_sums(&stored);
     assert_eq!(complete_sets(&root), [format!("daily/{DAY_1}")]);
     for deep in [&[][..], &["--deep"]] {
-        let verified = root.tool().args(["verify", "--from", &root.file_url()]).args(deep).run().assert_code(0);
+        let verified = root
+            .tool()
+            .args(["verify", "--from", &root.file_url()])
+            .args(deep)
+            .run()
+            .assert_code(0);
         assert_eq!(verified.data("end")[0]["totals"]["verified"], 7);
     }
     let to = root.path().join("pulled");
-    let pulled =
-        root.tool().args(["pull", "--latest", "--from", &root.file_url(), "--to"]).arg(&to).run().assert_code(0);
+    let pulled = root
+        .tool()
+        .args(["pull", "--latest", "--from", &root.file_url(), "--to"])
+        .arg(&to)
+        .run()
+        .assert_code(0);
     assert_eq!(actions(&pulled), [0, 0, 0, 7]);
     assert_eq!(tree(&to), tree(&set));
-    assert_eq!(fs::metadata(to.join("manifest.jsonl")).unwrap().mode() & 0o777, 0o600);
+    assert_eq!(
+        fs::metadata(to.join("manifest.jsonl")).unwrap().mode() & 0o777,
+        0o600
+    );
 }
 
 #[test]
@@ -67,7 +100,10 @@ fn what_is_there_is_skipped_and_what_an_earlier_set_has_is_copied() {
     let root = SampleRoot::new();
     root.make_daily(DAY_1, &FILES);
     let _ = root.push_to_file(DAY_1).run().assert_code(0);
-    assert_eq!(actions(&root.push_to_file(DAY_1).run().assert_code(0)), [0, 0, 8, 0]);
+    assert_eq!(
+        actions(&root.push_to_file(DAY_1).run().assert_code(0)),
+        [0, 0, 8, 0]
+    );
     let mut files = FILES;
     files[3].1 = b"tables, one row more";
     // A segment that got another number is the same segment.
@@ -77,7 +113,11 @@ fn what_is_there_is_skipped_and_what_an_earlier_set_has_is_copied() {
     // The log is the same too; the table, the manifest and the checksums are new.
     assert_eq!(actions(&next), [3, 5, 0, 0]);
     assert_eq!(tree(&root.store().join("daily").join(DAY_2)), tree(&set));
-    let inode = |date: &str, file: &str| fs::metadata(root.store().join("daily").join(date).join(file)).unwrap().ino();
+    let inode = |date: &str, file: &str| {
+        fs::metadata(root.store().join("daily").join(date).join(file))
+            .unwrap()
+            .ino()
+    };
     assert_eq!(inode(DAY_1, FILES[1].0), inode(DAY_2, files[1].0));
 }
 
@@ -87,10 +127,22 @@ fn a_weekly_set_shares_nothing_with_others_on_the_same_disk() {
     root.make_daily(DAY_1, &FILES);
     let _ = root.push_to_file(DAY_1).run().assert_code(0);
     root.make("weekly/2026-week-47", &FILES);
-    let weekly = root.tool().args(["push", "--set", "weekly/2026-week-47", "--to", &root.file_url()]).run();
+    let weekly = root
+        .tool()
+        .args([
+            "push",
+            "--set",
+            "weekly/2026-week-47",
+            "--to",
+            &root.file_url(),
+        ])
+        .run();
     assert_eq!(actions(&weekly.assert_code(0)), [8, 0, 0, 0]);
     let stored = root.store().join("weekly/2026-week-47");
-    let links = tree(&stored).keys().map(|name| fs::metadata(stored.join(name)).unwrap().nlink()).max();
+    let links = tree(&stored)
+        .keys()
+        .map(|name| fs::metadata(stored.join(name)).unwrap().nlink())
+        .max();
     assert_eq!(links, Some(1));
 }
 
@@ -104,11 +156,19 @@ fn a_set_that_was_made_anew_replaces_the_one_in_the_store() {
     files[1].1 = b"MESSAGES OF ALICE";
     files.remove(2);
     let set = root.make_daily(DAY_1, &files);
-    let pushed = root.push_to_file(DAY_1).run().assert_code(0).assert_stderr("not part of the set");
+    let pushed = root
+        .push_to_file(DAY_1)
+        .run()
+        .assert_code(0)
+        .assert_stderr("not part of the set");
     assert_eq!(actions(&pushed), [3, 0, 4, 0]);
     let to = root.path().join("pulled");
-    let _ =
-        root.tool().args(["pull", "--date", DAY_1, "--from", &root.file_url(), "--to"]).arg(&to).run().assert_code(0);
+    let _ = root
+        .tool()
+        .args(["pull", "--date", DAY_1, "--from", &root.file_url(), "--to"])
+        .arg(&to)
+        .run()
+        .assert_code(0);
     assert_eq!(tree(&to), tree(&set));
 }
 
@@ -124,8 +184,20 @@ fn damage_on_this_side_is_refused_and_the_set_is_not_there() {
         let root = SampleRoot::new();
         damage(&root.make_daily(DAY_1, &FILES));
         let outcome = root.push_to_file(DAY_1).run().assert_code(1);
-        assert!(outcome.stderr.contains("damaged"), "{number}: {}", outcome.stderr);
-        assert!(!root.store().join("daily").join(DAY_1).join(FILES[3].0).exists(), "{number}");
+        assert!(
+            outcome.stderr.contains("damaged"),
+            "{number}: {}",
+            outcome.stderr
+        );
+        assert!(
+            !root
+                .store()
+                .join("daily")
+                .join(DAY_1)
+                .join(FILES[3].0)
+                .exists(),
+            "{number}"
+        );
         assert_eq!(complete_sets(&root), [""; 0], "{number}");
     }
 }
@@ -136,24 +208,44 @@ fn damage_in_the_store_is_found_and_the_next_push_heals_it() {
     let set = root.make_daily(DAY_1, &FILES);
     let _ = root.push_to_file(DAY_1).run().assert_code(0);
     let stored = root.store().join("daily").join(DAY_1);
-    let verify = || root.tool().args(["verify", "--date", DAY_1, "--from", &root.file_url()]).run();
+    let verify = || {
+        root.tool()
+            .args(["verify", "--date", DAY_1, "--from", &root.file_url()])
+            .run()
+    };
     let check = |change: &dyn Fn(), part: &str| {
-        // The time of a file moves in steps of some milliseconds: what comes in the same step is not seen.
+        // The time of a file moves in steps of some milliseconds: what comes in the same step is
+        // not seen.
         std::thread::sleep(std::time::Duration::from_millis(50));
         change();
         let outcome = verify().assert_code(1).assert_stderr(part);
         assert_eq!(outcome.data("end")[0]["status"], "bad");
         let to = tempfile::tempdir().unwrap();
-        let pull = root.tool().args(["pull", "--date", DAY_1, "--from", &root.file_url(), "--to"]).arg(to.path()).run();
+        let pull = root
+            .tool()
+            .args(["pull", "--date", DAY_1, "--from", &root.file_url(), "--to"])
+            .arg(to.path())
+            .run();
         assert_eq!(pull.code(), 1, "{}", pull.stderr);
-        assert!(!to.path().join("checksums.sha256").exists() && !to.path().join(FILES[3].0).exists());
+        assert!(
+            !to.path().join("checksums.sha256").exists() && !to.path().join(FILES[3].0).exists()
+        );
         let _ = root.push_to_file(DAY_1).run().assert_code(0);
         assert_eq!(tree(&stored), tree(&set));
         let _ = verify().assert_code(0);
     };
-    check(&|| fs::remove_file(stored.join(FILES[3].0)).unwrap(), "missing");
-    check(&|| fs::write(stored.join(FILES[3].0), b"tab").unwrap(), "3 bytes");
-    check(&|| fs::write(stored.join(FILES[3].0), b"TABLES").unwrap(), "sha256");
+    check(
+        &|| fs::remove_file(stored.join(FILES[3].0)).unwrap(),
+        "missing",
+    );
+    check(
+        &|| fs::write(stored.join(FILES[3].0), b"tab").unwrap(),
+        "3 bytes",
+    );
+    check(
+        &|| fs::write(stored.join(FILES[3].0), b"TABLES").unwrap(),
+        "sha256",
+    );
 }
 
 #[test]
@@ -165,8 +257,15 @@ fn a_manifest_that_another_program_has_replaced_is_put_again() {
     let size = fs::metadata(stored.join("manifest.jsonl")).unwrap().len();
     // As above.
     std::thread::sleep(std::time::Duration::from_millis(50));
-    fs::write(stored.join("manifest.jsonl"), vec![b' '; usize::try_from(size).unwrap()]).unwrap();
-    assert_eq!(actions(&root.push_to_file(DAY_1).run().assert_code(0)), [2, 0, 6, 0]);
+    fs::write(
+        stored.join("manifest.jsonl"),
+        vec![b' '; usize::try_from(size).unwrap()],
+    )
+    .unwrap();
+    assert_eq!(
+        actions(&root.push_to_file(DAY_1).run().assert_code(0)),
+        [2, 0, 6, 0]
+    );
     assert_eq!(tree(&stored), tree(&set));
 }
 
@@ -179,7 +278,12 @@ fn damaged_checksums_in_the_store_are_healed_too() {
         let _ = root.push_to_file(DAY_1).run().assert_code(0);
         fs::write(stored.join("checksums.sha256"), garbage).unwrap();
         let listed = root.tool().args(["list", "--from", &root.file_url()]).run();
-        assert_eq!(listed.data("set")[0]["complete"], false, "{}", listed.stderr);
+        assert_eq!(
+            listed.data("set")[0]["complete"],
+            false,
+            "{}",
+            listed.stderr
+        );
         let _ = root.push_to_file(DAY_1).run().assert_code(0);
         assert_eq!(tree(&stored), tree(&set));
         assert_eq!(complete_sets(&root).len(), 1);
@@ -193,7 +297,12 @@ fn a_part_of_a_set_is_pulled() {
     let _ = root.push_to_file(DAY_1).run().assert_code(0);
     let check = |flags: &[&str], expected: &[&str]| {
         let to = tempfile::tempdir().unwrap();
-        let pull = root.tool().args(["pull", "--from", &root.file_url(), "--to"]).arg(to.path()).args(flags).run();
+        let pull = root
+            .tool()
+            .args(["pull", "--from", &root.file_url(), "--to"])
+            .arg(to.path())
+            .args(flags)
+            .run();
         let _ = pull.assert_code(0);
         let found: Vec<String> = tree(to.path()).into_keys().collect();
         let mut expected = [&["checksums.sha256", "manifest.jsonl"], expected].concat();
@@ -204,10 +313,26 @@ fn a_part_of_a_set_is_pulled() {
         assert!(command.current_dir(to.path()).status().unwrap().success());
     };
     check(&["--component", "mysql"], &[FILES[3].0]);
-    check(&["--mailbox", "alice@example.com"], &[FILES[0].0, FILES[1].0]);
-    check(&["--mailbox", "bob@example.com", "--component", "dkim"], &[FILES[2].0, FILES[4].0]);
+    check(
+        &["--mailbox", "alice@example.com"],
+        &[FILES[0].0, FILES[1].0],
+    );
+    check(
+        &["--mailbox", "bob@example.com", "--component", "dkim"],
+        &[FILES[2].0, FILES[4].0],
+    );
     let to = root.path().join("nothing");
-    let none = root.tool().args(["pull", "--from", &root.file_url(), "--mailbox", "eve@example.com", "--to"]).arg(&to);
+    let none = root
+        .tool()
+        .args([
+            "pull",
+            "--from",
+            &root.file_url(),
+            "--mailbox",
+            "eve@example.com",
+            "--to",
+        ])
+        .arg(&to);
     let _ = none.run().assert_code(2).assert_stderr("eve@example.com");
     assert!(!to.exists());
 }
@@ -218,7 +343,12 @@ fn a_pull_goes_on_where_it_stopped() {
     let set = root.make_daily(DAY_1, &FILES);
     let _ = root.push_to_file(DAY_1).run().assert_code(0);
     let to = root.path().join("pulled");
-    let pull = || root.tool().args(["pull", "--from", &root.file_url(), "--to"]).arg(&to).run();
+    let pull = || {
+        root.tool()
+            .args(["pull", "--from", &root.file_url(), "--to"])
+            .arg(&to)
+            .run()
+    };
     let _ = pull().assert_code(0);
     fs::remove_file(to.join(FILES[2].0)).unwrap();
     fs::write(to.join(FILES[3].0), b"another file").unwrap();
@@ -236,15 +366,22 @@ fn a_pull_over_another_set_is_neither_until_it_is_whole() {
         files[3].1 = b"tables of the next day";
     }
     let to = root.path().join("pulled");
-    let pull =
-        |date: &str| root.tool().args(["pull", "--date", date, "--from", &root.file_url(), "--to"]).arg(&to).run();
+    let pull = |date: &str| {
+        root.tool()
+            .args(["pull", "--date", date, "--from", &root.file_url(), "--to"])
+            .arg(&to)
+            .run()
+    };
     let _ = pull(DAY_1).assert_code(0);
     assert_sums(&to);
     let stored = root.store().join("daily").join(DAY_2).join(FILES[3].0);
     let good = fs::read(&stored).unwrap();
     fs::write(&stored, b"TABLES OF THE NEXT DAY").unwrap();
     let _ = pull(DAY_2).assert_code(1).assert_stderr("came damaged");
-    assert!(!to.join("checksums.sha256").exists(), "it is not the first set any more, nor the second");
+    assert!(
+        !to.join("checksums.sha256").exists(),
+        "it is not the first set any more, nor the second"
+    );
     fs::write(&stored, good).unwrap();
     let _ = pull(DAY_2).assert_code(0);
     assert_sums(&to);
@@ -265,7 +402,12 @@ fn names_of_every_kind_survive() {
     let set = root.make_daily(DAY_1, &files);
     let _ = root.push_to_file(DAY_1).run().assert_code(0);
     let to = root.path().join("pulled");
-    let _ = root.tool().args(["pull", "--from", &root.file_url(), "--to"]).arg(&to).run().assert_code(0);
+    let _ = root
+        .tool()
+        .args(["pull", "--from", &root.file_url(), "--to"])
+        .arg(&to)
+        .run()
+        .assert_code(0);
     assert_eq!(tree(&to), tree(&set));
     assert_sums(&to);
 }
@@ -275,9 +417,16 @@ fn a_set_is_not_replaced_while_it_is_pushed() {
     let root = SampleRoot::new();
     let big = vec![7; 3 << 20];
     let set = root.make_daily(DAY_1, &[("mysql/big.sql.zst", &big)]);
-    let mut running = root.push_to_file(DAY_1).args(["--limit-rate", "1M"]).spawn();
+    let mut running = root
+        .push_to_file(DAY_1)
+        .args(["--limit-rate", "1M"])
+        .spawn();
     std::thread::sleep(std::time::Duration::from_millis(700));
-    let manifest = fs::File::options().read(true).write(true).open(set.join("manifest.jsonl")).unwrap();
+    let manifest = fs::File::options()
+        .read(true)
+        .write(true)
+        .open(set.join("manifest.jsonl"))
+        .unwrap();
     assert!(rustix::fs::flock(&manifest, FlockOperation::NonBlockingLockExclusive).is_err());
     assert!(running.is_running());
     let _ = running.wait().assert_code(0);
@@ -289,15 +438,28 @@ fn an_interrupted_push_leaves_no_set_and_the_next_one_completes_it() {
     let root = SampleRoot::new();
     let big = vec![7; 3 << 20];
     let set = root.make_daily(DAY_1, &[("mysql/big.sql.zst", &big), FILES[4]]);
-    let mut running = root.push_to_file(DAY_1).args(["--limit-rate", "1M"]).spawn();
+    let mut running = root
+        .push_to_file(DAY_1)
+        .args(["--limit-rate", "1M"])
+        .spawn();
     std::thread::sleep(std::time::Duration::from_millis(700));
     running.signal(rustix::process::Signal::TERM);
-    let _ = running.wait().assert_code(3).assert_stderr("interrupted by a signal");
+    let _ = running
+        .wait()
+        .assert_code(3)
+        .assert_stderr("interrupted by a signal");
     assert_eq!(complete_sets(&root), [""; 0]);
-    let hidden = tree(&root.store()).into_keys().filter(|name| name.contains(".tmp-")).count();
+    let hidden = tree(&root.store())
+        .into_keys()
+        .filter(|name| name.contains(".tmp-"))
+        .count();
     assert_eq!(hidden, 0);
     let outcome = root.push_to_file(DAY_1).run().assert_code(0);
-    assert_eq!(actions(&outcome), [3, 0, 2, 0], "what had arrived is not sent again");
+    assert_eq!(
+        actions(&outcome),
+        [3, 0, 2, 0],
+        "what had arrived is not sent again"
+    );
     assert_eq!(tree(&root.store().join("daily").join(DAY_1)), tree(&set));
 }
 
@@ -317,7 +479,12 @@ fn wrong_usage_touches_nothing() {
     let root = SampleRoot::new();
     root.make_daily(DAY_1, &FILES);
     let check = |args: &[&str], part: &str| {
-        let _ = root.tool().args(args).run().assert_code(2).assert_stderr(part);
+        let _ = root
+            .tool()
+            .args(args)
+            .run()
+            .assert_code(2)
+            .assert_stderr(part);
         assert_eq!(tree(&root.store()).len(), 0);
     };
     let url = root.file_url();
@@ -325,10 +492,30 @@ fn wrong_usage_touches_nothing() {
     check(&["push", "--date", DAY_1], "S3_BUCKET");
     check(&["push", "--date", DAY_2, "--to", &url], "no set");
     check(&["push", "--set", "/etc", "--to", &url], "no set at /etc");
-    check(&["push", "--date", DAY_1, "--to", "file:///not/there"], "mount it");
-    check(&["push", "--date", DAY_1, "--to", &url, "--encrypt-to", "age1wrong"], "not a public key");
-    check(&["push", "--date", DAY_1, "--to", &url, "--require-clean"], "cannot be used");
-    check(&["pull", "--date", DAY_1, "--from", &url, "--to", "/tmp/x"], "no set");
+    check(
+        &["push", "--date", DAY_1, "--to", "file:///not/there"],
+        "mount it",
+    );
+    check(
+        &[
+            "push",
+            "--date",
+            DAY_1,
+            "--to",
+            &url,
+            "--encrypt-to",
+            "age1wrong",
+        ],
+        "not a public key",
+    );
+    check(
+        &["push", "--date", DAY_1, "--to", &url, "--require-clean"],
+        "cannot be used",
+    );
+    check(
+        &["pull", "--date", DAY_1, "--from", &url, "--to", "/tmp/x"],
+        "no set",
+    );
 }
 
 #[test]
@@ -336,10 +523,20 @@ fn usage_counts_and_prices() {
     let root = SampleRoot::new();
     let set = root.make_daily(DAY_1, &FILES);
     let _ = root.push_to_file(DAY_1).run().assert_code(0);
-    let outcome = root.tool().env("S3_PRICES", "FILE=1000000").args(["usage", "--from", &root.file_url()]).run();
+    let outcome = root
+        .tool()
+        .env("S3_PRICES", "FILE=1000000")
+        .args(["usage", "--from", &root.file_url()])
+        .run();
     let usage = &outcome.assert_code(0).data("usage")[0];
     let bytes: usize = tree(&set).values().map(Vec::len).sum();
-    assert_eq!((usage["objects"].as_u64(), usage["bytes"].as_u64()), (Some(8), Some(bytes as u64)));
+    assert_eq!(
+        (usage["objects"].as_u64(), usage["bytes"].as_u64()),
+        (Some(8), Some(bytes as u64))
+    );
     let expected = bytes as f64 / 1_073_741_824.0 * 1e6;
-    assert!((usage["monthly_usd"].as_f64().unwrap() - expected).abs() < 0.001, "{usage} {expected}");
+    assert!(
+        (usage["monthly_usd"].as_f64().unwrap() - expected).abs() < 0.001,
+        "{usage} {expected}"
+    );
 }

@@ -8,7 +8,10 @@ use std::fs;
 use serde_json::{Value, json};
 use support::{DAY_1, SampleRoot, tree};
 
-const FILES: [(&str, &[u8]); 2] = [("mysql/a.sql.zst", b"tables"), ("dkim/dkim.tar.zst", b"keys")];
+const FILES: [(&str, &[u8]); 2] = [
+    ("mysql/a.sql.zst", b"tables"),
+    ("dkim/dkim.tar.zst", b"keys"),
+];
 
 /// The records of mail-backup, with one of a type that is not known, and a verdict of each file.
 fn stream(root: &SampleRoot, verdicts: [&str; 2]) -> String {
@@ -36,22 +39,50 @@ fn stream(root: &SampleRoot, verdicts: [&str; 2]) -> String {
 fn every_line_is_passed_on_untouched_and_the_set_is_pushed() {
     let root = SampleRoot::new();
     let input = stream(&root, ["clean", "infected"]);
-    let outcome = root.tool().args(["push", "-", "--to", &root.file_url()]).stdin(input.clone()).run().assert_code(0);
-    let passed: Vec<String> = outcome.text().lines().skip(1).take(input.lines().count()).map(str::to_owned).collect();
+    let outcome = root
+        .tool()
+        .args(["push", "-", "--to", &root.file_url()])
+        .stdin(input.clone())
+        .run()
+        .assert_code(0);
+    let passed: Vec<String> = outcome
+        .text()
+        .lines()
+        .skip(1)
+        .take(input.lines().count())
+        .map(str::to_owned)
+        .collect();
     assert_eq!(passed.join("\n") + "\n", input);
-    assert_eq!(tree(&root.store().join("daily").join(DAY_1)), tree(&root.set(&format!("daily/{DAY_1}"))));
+    assert_eq!(
+        tree(&root.store().join("daily").join(DAY_1)),
+        tree(&root.set(&format!("daily/{DAY_1}")))
+    );
     let last: Value = outcome.records().pop().unwrap();
-    assert_eq!((&last["data"]["tool"], &last["data"]["exit"]), (&json!("mail-s3sync"), &json!(0)));
+    assert_eq!(
+        (&last["data"]["tool"], &last["data"]["exit"]),
+        (&json!("mail-s3sync"), &json!(0))
+    );
 }
 
 #[test]
 fn an_upstream_that_died_pushes_nothing() {
     let root = SampleRoot::new();
     let input = stream(&root, ["clean", "clean"]);
-    let push = |input: String| root.tool().args(["push", "-", "--to", &root.file_url()]).stdin(input).run();
+    let push = |input: String| {
+        root.tool()
+            .args(["push", "-", "--to", &root.file_url()])
+            .stdin(input)
+            .run()
+    };
     let whole: Vec<&str> = input.lines().collect();
     for lines in [0, 1, 3, whole.len() - 1] {
-        let _ = push(whole[..lines].iter().map(|line| format!("{line}\n")).collect()).assert_code(3);
+        let _ = push(
+            whole[..lines]
+                .iter()
+                .map(|line| format!("{line}\n"))
+                .collect(),
+        )
+        .assert_code(3);
         assert_eq!(tree(&root.store()).len(), 0, "{lines} lines");
     }
     let _ = push("not json\n".to_owned()).assert_code(3);
@@ -62,19 +93,34 @@ fn an_upstream_that_died_pushes_nothing() {
 fn records_without_a_set_are_no_success() {
     let root = SampleRoot::new();
     let input = stream(&root, ["clean", "clean"]);
-    let without: String =
-        input.lines().filter(|line| !line.contains("artifact")).map(|line| format!("{line}\n")).collect();
-    let outcome = root.tool().args(["push", "-", "--to", &root.file_url()]).stdin(without).run();
+    let without: String = input
+        .lines()
+        .filter(|line| !line.contains("artifact"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let outcome = root
+        .tool()
+        .args(["push", "-", "--to", &root.file_url()])
+        .stdin(without)
+        .run();
     let _ = outcome.assert_code(3).assert_stderr("name no set");
 }
 
 #[test]
 fn only_a_set_that_is_proven_clean_passes_require_clean() {
-    for (verdicts, code) in [(["clean", "clean"], 0), (["infected", "clean"], 1), (["clean", "unscanned"], 1)] {
+    for (verdicts, code) in [
+        (["clean", "clean"], 0),
+        (["infected", "clean"], 1),
+        (["clean", "unscanned"], 1),
+    ] {
         let root = SampleRoot::new();
         let input = stream(&root, verdicts);
-        let push =
-            |input| root.tool().args(["push", "-", "--require-clean", "--to", &root.file_url()]).stdin(input).run();
+        let push = |input| {
+            root.tool()
+                .args(["push", "-", "--require-clean", "--to", &root.file_url()])
+                .stdin(input)
+                .run()
+        };
         let _ = push(input).assert_code(code);
         assert_eq!(tree(&root.store()).is_empty(), code != 0);
     }
@@ -82,9 +128,17 @@ fn only_a_set_that_is_proven_clean_passes_require_clean() {
     let input = stream(&root, ["clean", "clean"]);
     let one_verdict: Vec<&str> = input.lines().collect();
     let dropped = one_verdict.len() - 2;
-    let input: String =
-        one_verdict.iter().enumerate().filter(|(at, _)| *at != dropped).map(|(_, line)| format!("{line}\n")).collect();
-    let outcome = root.tool().args(["push", "-", "--require-clean", "--to", &root.file_url()]).stdin(input).run();
+    let input: String = one_verdict
+        .iter()
+        .enumerate()
+        .filter(|(at, _)| *at != dropped)
+        .map(|(_, line)| format!("{line}\n"))
+        .collect();
+    let outcome = root
+        .tool()
+        .args(["push", "-", "--require-clean", "--to", &root.file_url()])
+        .stdin(input)
+        .run();
     let _ = outcome.assert_code(1).assert_stderr("without a verdict");
     // The last line is the end of the scan: it lost its belief in a scanner.
     let root = SampleRoot::new();
@@ -92,7 +146,13 @@ fn only_a_set_that_is_proven_clean_passes_require_clean() {
     let (others, end) = input.trim_end().rsplit_once('\n').unwrap();
     let unfinished = format!("{others}\n{}\n", end.replace("\"exit\":0", "\"exit\":3"));
     assert_ne!(unfinished, input);
-    let outcome = root.tool().args(["push", "-", "--require-clean", "--to", &root.file_url()]).stdin(unfinished).run();
-    let _ = outcome.assert_code(1).assert_stderr("of a scan that could not finish");
+    let outcome = root
+        .tool()
+        .args(["push", "-", "--require-clean", "--to", &root.file_url()])
+        .stdin(unfinished)
+        .run();
+    let _ = outcome
+        .assert_code(1)
+        .assert_stderr("of a scan that could not finish");
     assert!(tree(&root.store()).is_empty());
 }

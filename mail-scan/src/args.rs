@@ -10,9 +10,10 @@ use crate::clamd::{Address, UnknownAddress};
 
 /// Shows every byte that would be restored to ClamAV, or names it as not seen.
 ///
-/// Scans files and directories, backup sets (those of the old scripts too), or what the records on stdin name. Archives, dumps and
-/// compressed files are unpacked on the way, with nothing on disk, since clamd does not open zstd. Every file gets one verdict: clean,
-/// infected, or unscanned with the reason. "Not scanned" is never "clean".
+/// Scans files and directories, backup sets (those of the old scripts too), or what the records on
+/// stdin name. Archives, dumps and compressed files are unpacked on the way, with nothing on disk,
+/// since clamd does not open zstd. Every file gets one verdict: clean, infected, or unscanned with
+/// the reason. "Not scanned" is never "clean".
 #[derive(Debug, Parser)]
 #[command(
     name = "mail-scan",
@@ -22,14 +23,17 @@ use crate::clamd::{Address, UnknownAddress};
     after_long_help = LONG_HELP
 )]
 pub(crate) struct Args {
-    /// A file or directory; a set (a directory, latest, daily/2026-11-23); or - for the records of another tool on stdin
+    /// A file or directory; a set (a directory, latest, daily/2026-11-23); or - for the records of
+    /// another tool on stdin
     #[arg(required = true, value_name = "PATH|SET|-")]
     pub(crate) operands: Vec<PathBuf>,
 
-    /// unix:/path/clamd.sock, tcp:host:port, or spawn to start one for this run; may be repeated (CLAMD_ADDRESS)
+    /// unix:/path/clamd.sock, tcp:host:port, or spawn to start one for this run; may be repeated
+    /// (CLAMD_ADDRESS)
     ///
-    /// Several share the work, and what one fails at the others are asked. Without it: CLAMD_ADDRESS (several are separated by
-    /// blanks), else the usual sockets, else tcp:127.0.0.1:3310.
+    /// Several share the work, and what one fails at the others are asked. Without it:
+    /// CLAMD_ADDRESS (several are separated by blanks), else the usual sockets, else
+    /// tcp:127.0.0.1:3310.
     #[arg(long, value_name = "ADDR", help_heading = "Scanner")]
     pub(crate) clamd: Vec<Scanner>,
 
@@ -37,27 +41,40 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR", help_heading = "Scanner")]
     pub(crate) signatures: Option<PathBuf>,
 
-    /// Workers that show contents to clamd, each several small ones at a time [default: what the clamds have threads for]
+    /// Workers that show contents to clamd, each several small ones at a time [default: what the
+    /// clamds have threads for]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512), help_heading = "Scanner")]
     pub(crate) jobs: Option<u16>,
 
     /// How long clamd may take for one content
-    #[arg(long, value_name = "SECONDS", default_value = "180", help_heading = "Scanner")]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value = "180",
+        help_heading = "Scanner"
+    )]
     pub(crate) timeout: NonZeroU32,
 
     /// Leave out, and report as unscanned, contents larger than this, such as 20M
     #[arg(long, value_name = "BYTES", value_parser = parse_size, help_heading = "Scanner")]
     pub(crate) max_size: Option<u64>,
 
-    /// Keep verdicts in FILE, so that what has not changed is not sent again [default: ~/.cache/mail-scan/verdicts.redb]
-    #[arg(long, value_name = "FILE", conflicts_with = "no_cache", help_heading = "Cache")]
+    /// Keep verdicts in FILE, so that what has not changed is not sent again [default:
+    /// ~/.cache/mail-scan/verdicts.redb]
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with = "no_cache",
+        help_heading = "Cache"
+    )]
     pub(crate) cache: Option<PathBuf>,
 
     /// Scan everything, and remember nothing
     #[arg(long, help_heading = "Cache")]
     pub(crate) no_cache: bool,
 
-    /// Move infected messages of live Maildirs to DIR, each with a note beside it; nothing is taken out of a set
+    /// Move infected messages of live Maildirs to DIR, each with a note beside it; nothing is taken
+    /// out of a set
     #[arg(long, value_name = "DIR")]
     pub(crate) quarantine: Option<PathBuf>,
 
@@ -108,15 +125,22 @@ impl std::str::FromStr for Scanner {
 fn parse_size(text: &str) -> Result<u64, String> {
     let (digits, unit) = match text.trim_end_matches(['k', 'K', 'm', 'M', 'g', 'G']) {
         digits if digits.len() == text.len() => (digits, 1),
-        digits if digits.len() + 1 == text.len() => match text.as_bytes()[digits.len()].to_ascii_uppercase() {
-            b'K' => (digits, 1 << 10),
-            b'M' => (digits, 1 << 20),
-            _ => (digits, 1 << 30),
-        },
+        digits if digits.len() + 1 == text.len() => {
+            match text.as_bytes()[digits.len()].to_ascii_uppercase() {
+                b'K' => (digits, 1 << 10),
+                b'M' => (digits, 1 << 20),
+                _ => (digits, 1 << 30),
+            }
+        }
         _ => return Err("not a number of bytes, such as 1000, 500K, 20M or 1G".to_owned()),
     };
-    let number: Option<u64> = digits.parse().ok().and_then(|number: u64| number.checked_mul(unit));
-    number.filter(|bytes| *bytes > 0).ok_or_else(|| "not a number of bytes, such as 1000, 500K, 20M or 1G".to_owned())
+    let number: Option<u64> = digits
+        .parse()
+        .ok()
+        .and_then(|number: u64| number.checked_mul(unit));
+    number
+        .filter(|bytes| *bytes > 0)
+        .ok_or_else(|| "not a number of bytes, such as 1000, 500K, 20M or 1G".to_owned())
 }
 
 #[cfg(test)]
@@ -125,7 +149,9 @@ mod tests {
 
     #[test]
     fn sizes_have_units() {
-        let check = |text: &str, expected: Option<u64>| assert_eq!(parse_size(text).ok(), expected, "{text}");
+        let check = |text: &str, expected: Option<u64>| {
+            assert_eq!(parse_size(text).ok(), expected, "{text}")
+        };
         check("1000", Some(1000));
         check("500K", Some(500 << 10));
         check("20m", Some(20 << 20));

@@ -1,4 +1,5 @@
-//! A packed file whose pieces are scanned side by side: its verdict comes once it is read whole and every piece has one.
+//! A packed file whose pieces are scanned side by side: its verdict comes once it is read whole and
+//! every piece has one.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -52,7 +53,11 @@ struct State {
 
 impl Artifact {
     pub(crate) fn new(item: Item, packing: Packing) -> Self {
-        Self { item, packing, state: Mutex::default() }
+        Self {
+            item,
+            packing,
+            state: Mutex::default(),
+        }
     }
 
     /// A piece goes to a worker.
@@ -89,10 +94,15 @@ impl Artifact {
     }
 
     fn note(&self, part: &Part, finding: Finding) -> Finding {
-        let Some(Window { offset, bytes }) = part.window.filter(|_| finding.verdict != Verdict::Clean) else {
+        let Some(Window { offset, bytes }) =
+            part.window.filter(|_| finding.verdict != Verdict::Clean)
+        else {
             return finding;
         };
-        Finding { note: Some(format!("found in its bytes {offset} to {}", offset + bytes)), ..finding }
+        Finding {
+            note: Some(format!("found in its bytes {offset} to {}", offset + bytes)),
+            ..finding
+        }
     }
 
     fn conclude(&self, run: &Run<'_>, state: &mut State) {
@@ -103,7 +113,11 @@ impl Artifact {
         if let (Verdict::Clean, Some(sha256), Some(identity)) =
             (&finding.verdict, finding.sha256, run.common_identity())
         {
-            run.remember(&identity, self.packing.cache_key(sha256), Known::Clean(finding.note.clone()));
+            run.remember(
+                &identity,
+                self.packing.cache_key(sha256),
+                Known::Clean(finding.note.clone()),
+            );
         }
         run.tell(&self.item, &finding);
     }
@@ -128,25 +142,40 @@ impl State {
         }
     }
 
-    /// The verdict on the file. What is damaged or was not read to its end is never clean; an infection outweighs that.
+    /// The verdict on the file. What is damaged or was not read to its end is never clean; an
+    /// infection outweighs that.
     fn finding(&mut self, run: &Run<'_>, window_bytes: Option<u64>) -> Finding {
-        let sha256 = self.read.as_ref().and_then(|read| read.as_ref().ok().copied());
+        let sha256 = self
+            .read
+            .as_ref()
+            .and_then(|read| read.as_ref().ok().copied());
         let failure = self.read.take().and_then(Result::err);
         let (verdict, note) = match (self.signature.take(), failure, self.first_reason.take()) {
             (Some((signature, place)), failure, _) => {
-                let note =
-                    failure.or(place).or_else(|| (self.pieces > 1).then(|| self.count("infected", self.infected)));
+                let note = failure
+                    .or(place)
+                    .or_else(|| (self.pieces > 1).then(|| self.count("infected", self.infected)));
                 (Verdict::Infected(signature), note)
             }
             (None, Some(failure), _) => (Verdict::Unscanned(failure), None),
             (None, None, Some(reason)) if self.pieces <= 1 => (Verdict::Unscanned(reason), None),
-            (None, None, Some(reason)) => {
-                (Verdict::Unscanned(format!("{}: {reason}", self.count("not scanned", self.unscanned))), None)
-            }
+            (None, None, Some(reason)) => (
+                Verdict::Unscanned(format!(
+                    "{}: {reason}",
+                    self.count("not scanned", self.unscanned)
+                )),
+                None,
+            ),
             (None, None, None) => (Verdict::Clean, self.windows_note(window_bytes)),
         };
         let engine = run.pool.engine();
-        Finding { verdict, sha256, engine, note, envelope: self.envelope.take().unwrap_or_default() }
+        Finding {
+            verdict,
+            sha256,
+            engine,
+            note,
+            envelope: self.envelope.take().unwrap_or_default(),
+        }
     }
 
     fn count(&self, what: &str, number: u64) -> String {
@@ -155,6 +184,9 @@ impl State {
 
     fn windows_note(&self, window_bytes: Option<u64>) -> Option<String> {
         let bytes = window_bytes.filter(|_| self.windows > 0)?;
-        Some(format!("scanned in {} overlapping windows of {bytes} bytes", self.windows))
+        Some(format!(
+            "scanned in {} overlapping windows of {bytes} bytes",
+            self.windows
+        ))
     }
 }

@@ -22,24 +22,41 @@ pub(crate) struct Taken {
 
 impl Budget {
     pub(crate) fn new(limit_bytes: u64) -> Self {
-        Self(Arc::new(Inner { limit_bytes, taken_bytes: Mutex::new(0), given_back: Condvar::new() }))
+        Self(Arc::new(Inner {
+            limit_bytes,
+            taken_bytes: Mutex::new(0),
+            given_back: Condvar::new(),
+        }))
     }
 
     /// Waits until `bytes` are to be had. What is more than the whole budget is had alone.
     pub(crate) fn take(&self, bytes: u64) -> Taken {
-        let Inner { limit_bytes, taken_bytes, given_back } = &*self.0;
+        let Inner {
+            limit_bytes,
+            taken_bytes,
+            given_back,
+        } = &*self.0;
         let mut taken = taken_bytes.lock().unwrap_or_else(PoisonError::into_inner);
         while *taken > 0 && taken.saturating_add(bytes) > *limit_bytes {
-            taken = given_back.wait(taken).unwrap_or_else(PoisonError::into_inner);
+            taken = given_back
+                .wait(taken)
+                .unwrap_or_else(PoisonError::into_inner);
         }
         *taken = taken.saturating_add(bytes);
-        Taken { budget: self.clone(), bytes }
+        Taken {
+            budget: self.clone(),
+            bytes,
+        }
     }
 }
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        let Inner { taken_bytes, given_back, .. } = &*self.budget.0;
+        let Inner {
+            taken_bytes,
+            given_back,
+            ..
+        } = &*self.budget.0;
         let mut taken = taken_bytes.lock().unwrap_or_else(PoisonError::into_inner);
         *taken = taken.saturating_sub(self.bytes);
         given_back.notify_all();
@@ -61,7 +78,10 @@ mod tests {
                     for bytes in (1..60).chain([300]) {
                         let taken = budget.take(bytes);
                         if bytes <= 100 {
-                            most.fetch_max(now.fetch_add(bytes, Ordering::SeqCst) + bytes, Ordering::SeqCst);
+                            most.fetch_max(
+                                now.fetch_add(bytes, Ordering::SeqCst) + bytes,
+                                Ordering::SeqCst,
+                            );
                             now.fetch_sub(bytes, Ordering::SeqCst);
                         } else {
                             assert_eq!(now.load(Ordering::SeqCst), 0, "what is too large is alone");

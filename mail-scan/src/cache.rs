@@ -1,7 +1,8 @@
 //! Verdicts of earlier runs, so that what has not changed is not sent again.
 //!
-//! An embedded database: a table for each identity of a clamd (engine, signatures, what it reports), and in it a verdict for each
-//! digest. Other signatures, other table: everything is scanned again. It is a cache: lost, damaged or in use, nothing is wrong.
+//! An embedded database: a table for each identity of a clamd (engine, signatures, what it
+//! reports), and in it a verdict for each digest. Other signatures, other table: everything is
+//! scanned again. It is a cache: lost, damaged or in use, nothing is wrong.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -14,7 +15,8 @@ use std::sync::{Mutex, PoisonError};
 use mail_common::atomic;
 use mail_common::checksum::Sha256;
 use redb::{
-    Database, DatabaseError, ReadOnlyTable, ReadableTable, StorageError, TableDefinition, TableError, TableHandle,
+    Database, DatabaseError, ReadOnlyTable, ReadableTable, StorageError, TableDefinition,
+    TableError, TableHandle,
 };
 
 type StoredKey = &'static [u8];
@@ -26,7 +28,8 @@ const REDB_MAGIC: &[u8; 4] = b"redb";
 /// When which table was last written: seconds since 1970 by its name.
 const USED: TableDefinition<'static, &str, i64> = TableDefinition::new("used");
 
-/// Tables of older signatures are dropped; so many stay, for sites that scan with clamds of several kinds.
+/// Tables of older signatures are dropped; so many stay, for sites that scan with clamds of several
+/// kinds.
 const TABLES_KEPT: usize = 4;
 
 const MEMORY_BYTES: usize = 32 << 20;
@@ -43,8 +46,8 @@ pub(crate) enum Known {
     Infected(String),
 }
 
-/// What a verdict is on. Whoever sends mail chooses contents, and so their digests: none of them may be the key of a file that was
-/// unpacked, and vouch for it.
+/// What a verdict is on. Whoever sends mail chooses contents, and so their digests: none of them
+/// may be the key of a file that was unpacked, and vouch for it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key(String);
 
@@ -75,12 +78,17 @@ pub(crate) enum CacheError {
     #[error("open the cache {}", path.display())]
     Open { path: PathBuf, source: io::Error },
     #[error("use the cache {}", path.display())]
-    Use { path: PathBuf, source: Box<redb::Error> },
+    Use {
+        path: PathBuf,
+        source: Box<redb::Error>,
+    },
 }
 
 impl std::fmt::Debug for Cache {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Cache").field("identities", &self.tables.keys()).finish_non_exhaustive()
+        f.debug_struct("Cache")
+            .field("identities", &self.tables.keys())
+            .finish_non_exhaustive()
     }
 }
 
@@ -97,26 +105,48 @@ impl Key {
 }
 
 impl Cache {
-    /// Opens or makes the cache at `path` for verdicts of these identities. A damaged one is begun anew.
-    pub(crate) fn open(path: &Path, identities: &[String], seconds: i64) -> Result<(Self, Found), CacheError> {
-        let io_failed = |source| CacheError::Open { path: path.to_owned(), source };
+    /// Opens or makes the cache at `path` for verdicts of these identities. A damaged one is begun
+    /// anew.
+    pub(crate) fn open(
+        path: &Path,
+        identities: &[String],
+        seconds: i64,
+    ) -> Result<(Self, Found), CacheError> {
+        let io_failed = |source| CacheError::Open {
+            path: path.to_owned(),
+            source,
+        };
         if let Some(parent) = path.parent() {
             atomic::create_dir_all(parent).map_err(io_failed)?;
         }
         match open_whole(path) {
-            Ok(database) => Ok((Self::prepare(database, path, identities, seconds)?, Found::Usable)),
-            Err(OpenFailure::InUse) => Err(CacheError::InUse { path: path.to_owned() }),
+            Ok(database) => Ok((
+                Self::prepare(database, path, identities, seconds)?,
+                Found::Usable,
+            )),
+            Err(OpenFailure::InUse) => Err(CacheError::InUse {
+                path: path.to_owned(),
+            }),
             Err(OpenFailure::Io(source)) => Err(io_failed(source)),
             Err(OpenFailure::Damaged) => {
                 let found = clear_away(path).map_err(io_failed)?;
-                let database = open_whole(path).map_err(|_| io_failed(io::Error::other("it cannot be made anew")))?;
+                let database = open_whole(path)
+                    .map_err(|_| io_failed(io::Error::other("it cannot be made anew")))?;
                 Ok((Self::prepare(database, path, identities, seconds)?, found))
             }
         }
     }
 
-    fn prepare(database: Database, path: &Path, identities: &[String], seconds: i64) -> Result<Self, CacheError> {
-        let used = |source: redb::Error| CacheError::Use { path: path.to_owned(), source: Box::new(source) };
+    fn prepare(
+        database: Database,
+        path: &Path,
+        identities: &[String],
+        seconds: i64,
+    ) -> Result<Self, CacheError> {
+        let used = |source: redb::Error| CacheError::Use {
+            path: path.to_owned(),
+            source: Box::new(source),
+        };
         drop_old_tables(&database, identities).map_err(used)?;
         let mut tables = BTreeMap::new();
         let read = database.begin_read().map_err(|error| used(error.into()))?;
@@ -128,19 +158,32 @@ impl Cache {
             };
             tables.insert(identity.clone(), table);
         }
-        Ok(Self { database, tables, pending: Mutex::default(), seconds })
+        Ok(Self {
+            database,
+            tables,
+            pending: Mutex::default(),
+            seconds,
+        })
     }
 
     /// What was found under this key when the run began. A cache that cannot be read knows nothing.
     pub(crate) fn lookup(&self, key: &Key) -> Option<Known> {
-        self.tables.values().flatten().find_map(|table| parse(table.get(key.0.as_bytes()).ok()??.value()))
+        self.tables
+            .values()
+            .flatten()
+            .find_map(|table| parse(table.get(key.0.as_bytes()).ok()??.value()))
     }
 
     /// Remembers a verdict of a clamd of this identity.
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub(crate) fn remember(&self, identity: &str, key: Key, known: Known) -> Result<(), Box<redb::Error>> {
+    pub(crate) fn remember(
+        &self,
+        identity: &str,
+        key: Key,
+        known: Known,
+    ) -> Result<(), Box<redb::Error>> {
         if !self.tables.contains_key(identity) {
             return Ok(());
         }
@@ -159,7 +202,8 @@ impl Cache {
     /// # Errors
     /// When the database cannot be written.
     pub(crate) fn finish(self) -> Result<(), Box<redb::Error>> {
-        let batch = std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
+        let batch =
+            std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
         match batch.is_empty() {
             true => Ok(()),
             false => self.write(batch).map_err(Box::new),
@@ -171,12 +215,17 @@ impl Cache {
     /// # Errors
     /// When the database cannot be written.
     pub(crate) fn forget(self) -> Result<(), Box<redb::Error>> {
-        let Self { database, tables, .. } = self;
+        let Self {
+            database, tables, ..
+        } = self;
         let names: Vec<String> = tables.into_keys().collect();
         drop_tables(&database, &names).map_err(Box::new)
     }
 
-    #[expect(clippy::result_large_err, reason = "the error of redb as it is, once a batch")]
+    #[expect(
+        clippy::result_large_err,
+        reason = "the error of redb as it is, once a batch"
+    )]
     fn write(&self, mut batch: Vec<(String, Key, Known)>) -> Result<(), redb::Error> {
         // In the order of their keys: pages are written once.
         batch.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
@@ -185,7 +234,8 @@ impl Cache {
             let mut used = write.open_table(USED)?;
             for identity in self.tables.keys() {
                 used.insert(identity.as_str(), self.seconds)?;
-                let mut table = write.open_table(TableDefinition::<StoredKey, Value>::new(identity))?;
+                let mut table =
+                    write.open_table(TableDefinition::<StoredKey, Value>::new(identity))?;
                 for (_, key, known) in batch.iter().filter(|(of, ..)| of == identity) {
                     table.insert(key.0.as_bytes(), format(known).as_slice())?;
                 }
@@ -214,7 +264,10 @@ fn clear_away(path: &Path) -> io::Result<Found> {
 
 fn begins_as_cache(path: &Path) -> bool {
     let mut head = [0; REDB_MAGIC.len()];
-    File::open(path).and_then(|mut file| file.read_exact(&mut head)).is_ok() && head == REDB_MAGIC[..]
+    File::open(path)
+        .and_then(|mut file| file.read_exact(&mut head))
+        .is_ok()
+        && head == REDB_MAGIC[..]
 }
 
 enum OpenFailure {
@@ -228,30 +281,46 @@ fn open_whole(path: &Path) -> Result<Database, OpenFailure> {
     let file = open_file(path).map_err(OpenFailure::Io)?;
     // The file is not to be trusted, and the crate may meet what it takes for impossible.
     let opened = catch_unwind(AssertUnwindSafe(|| {
-        let mut database = Database::builder().set_cache_size(MEMORY_BYTES).create_file(file)?;
+        let mut database = Database::builder()
+            .set_cache_size(MEMORY_BYTES)
+            .create_file(file)?;
         database.check_integrity()?;
         Ok(database)
     }));
     match opened {
         Ok(Ok(database)) => Ok(database),
         Ok(Err(DatabaseError::DatabaseAlreadyOpen)) => Err(OpenFailure::InUse),
-        Ok(Err(DatabaseError::Storage(StorageError::Io(error)))) if !is_damage(&error) => Err(OpenFailure::Io(error)),
+        Ok(Err(DatabaseError::Storage(StorageError::Io(error)))) if !is_damage(&error) => {
+            Err(OpenFailure::Io(error))
+        }
         Ok(Err(_)) | Err(_) => Err(OpenFailure::Damaged),
     }
 }
 
 /// Cut short, or no database at all.
 fn is_damage(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
+    matches!(
+        error.kind(),
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
+    )
 }
 
 fn open_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
 }
 
-/// Drops the tables that were not used for longest, where there are more than are kept. A database that needs no change is not
-/// written: that would wait for the disk.
-#[expect(clippy::result_large_err, reason = "the error of redb as it is, once a run")]
+/// Drops the tables that were not used for longest, where there are more than are kept. A database
+/// that needs no change is not written: that would wait for the disk.
+#[expect(
+    clippy::result_large_err,
+    reason = "the error of redb as it is, once a run"
+)]
 fn drop_old_tables(database: &Database, current: &[String]) -> Result<(), redb::Error> {
     match surplus_tables(database, current)? {
         surplus if surplus.is_empty() => Ok(()),
@@ -259,7 +328,10 @@ fn drop_old_tables(database: &Database, current: &[String]) -> Result<(), redb::
     }
 }
 
-#[expect(clippy::result_large_err, reason = "the error of redb as it is, once a run")]
+#[expect(
+    clippy::result_large_err,
+    reason = "the error of redb as it is, once a run"
+)]
 fn drop_tables(database: &Database, names: &[String]) -> Result<(), redb::Error> {
     let write = database.begin_write()?;
     {
@@ -274,7 +346,10 @@ fn drop_tables(database: &Database, names: &[String]) -> Result<(), redb::Error>
     Ok(write.commit()?)
 }
 
-#[expect(clippy::result_large_err, reason = "the error of redb as it is, once a run")]
+#[expect(
+    clippy::result_large_err,
+    reason = "the error of redb as it is, once a run"
+)]
 fn surplus_tables(database: &Database, current: &[String]) -> Result<Vec<String>, redb::Error> {
     let used = match database.begin_read()?.open_table(USED) {
         Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
@@ -329,7 +404,9 @@ mod tests {
     fn filled(path: &Path, entries: u32) {
         let (cache, _) = open(path, &ENGINES[..1]);
         for number in 0..entries {
-            cache.remember(ENGINES[0], key(number), Known::Clean(None)).unwrap();
+            cache
+                .remember(ENGINES[0], key(number), Known::Clean(None))
+                .unwrap();
         }
         cache.finish().unwrap();
     }
@@ -341,16 +418,26 @@ mod tests {
         let (cache, found) = open(&path, &ENGINES[..1]);
         assert_eq!((found, cache.lookup(&key(1))), (Found::Usable, None));
         let windows = Known::Clean(Some("in 3 windows".into()));
-        cache.remember(ENGINES[0], key(1), Known::Infected("Eicar".into())).unwrap();
+        cache
+            .remember(ENGINES[0], key(1), Known::Infected("Eicar".into()))
+            .unwrap();
         cache.remember(ENGINES[0], key(2), windows.clone()).unwrap();
-        cache.remember(ENGINES[1], key(3), Known::Clean(None)).unwrap();
+        cache
+            .remember(ENGINES[1], key(3), Known::Clean(None))
+            .unwrap();
         cache.finish().unwrap();
         let (cache, _) = open(&path, &ENGINES[..1]);
         assert_eq!(cache.lookup(&key(1)), Some(Known::Infected("Eicar".into())));
-        assert_eq!((cache.lookup(&key(2)), cache.lookup(&key(3))), (Some(windows), None));
+        assert_eq!(
+            (cache.lookup(&key(2)), cache.lookup(&key(3))),
+            (Some(windows), None)
+        );
         drop(cache);
         assert_eq!(open(&path, &ENGINES[1..]).0.lookup(&key(1)), None);
-        assert_eq!(open(&path, &ENGINES).0.lookup(&key(1)), Some(Known::Infected("Eicar".into())));
+        assert_eq!(
+            open(&path, &ENGINES).0.lookup(&key(1)),
+            Some(Known::Infected("Eicar".into()))
+        );
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     }
 
@@ -361,10 +448,15 @@ mod tests {
         filled(&path, 10);
         let (cache, _) = open(&path, &ENGINES[..1]);
         assert_eq!(cache.lookup(&key(1)), Some(Known::Clean(None)));
-        cache.remember(ENGINES[0], key(20), Known::Clean(None)).unwrap();
+        cache
+            .remember(ENGINES[0], key(20), Known::Clean(None))
+            .unwrap();
         cache.forget().unwrap();
         let (cache, found) = open(&path, &ENGINES[..1]);
-        assert_eq!((found, cache.lookup(&key(1)), cache.lookup(&key(20))), (Found::Usable, None, None));
+        assert_eq!(
+            (found, cache.lookup(&key(1)), cache.lookup(&key(20))),
+            (Found::Usable, None, None)
+        );
     }
 
     #[test]
@@ -393,11 +485,21 @@ mod tests {
         for day in 0..10 {
             let identity = format!("day {day}");
             let (cache, _) = Cache::open(&path, std::slice::from_ref(&identity), day).unwrap();
-            cache.remember(&identity, key(1), Known::Clean(None)).unwrap();
+            cache
+                .remember(&identity, key(1), Known::Clean(None))
+                .unwrap();
             cache.finish().unwrap();
         }
-        let kept = |day| open(&path, &[&format!("day {day}")]).0.lookup(&key(1)).is_some();
-        assert_eq!((kept(9), kept(7), kept(5), kept(0)), (true, true, false, false));
+        let kept = |day| {
+            open(&path, &[&format!("day {day}")])
+                .0
+                .lookup(&key(1))
+                .is_some()
+        };
+        assert_eq!(
+            (kept(9), kept(7), kept(5), kept(0)),
+            (true, true, false, false)
+        );
     }
 
     #[test]
@@ -405,7 +507,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("verdicts");
         let (_first, _) = open(&path, &ENGINES);
-        assert!(matches!(Cache::open(&path, &[], 7), Err(CacheError::InUse { .. })));
+        assert!(matches!(
+            Cache::open(&path, &[], 7),
+            Err(CacheError::InUse { .. })
+        ));
     }
 
     #[test]
@@ -427,10 +532,15 @@ mod tests {
             rebuilt += u32::from(found != Found::Usable);
             // What is still known is true; what never was is not.
             for number in (0..2000).step_by(97) {
-                assert!(matches!(cache.lookup(&key(number)), None | Some(Known::Clean(None))), "damage at {at}");
+                assert!(
+                    matches!(cache.lookup(&key(number)), None | Some(Known::Clean(None))),
+                    "damage at {at}"
+                );
             }
             assert_eq!(cache.lookup(&key(5000)), None);
-            cache.remember(ENGINES[0], key(5000), Known::Clean(None)).unwrap();
+            cache
+                .remember(ENGINES[0], key(5000), Known::Clean(None))
+                .unwrap();
             cache.finish().unwrap();
         }
         assert!(rebuilt > 20, "{rebuilt}");

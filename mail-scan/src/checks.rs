@@ -1,4 +1,5 @@
-//! What is said of each clamd before work, as records: which it is, how old its signatures are, what it keeps silent about.
+//! What is said of each clamd before work, as records: which it is, how old its signatures are,
+//! what it keeps silent about.
 
 use jiff::Timestamp;
 use mail_common::record::{Check, CheckStatus, Record};
@@ -11,7 +12,11 @@ const SIGNATURES_MAX_DAYS: f64 = 7.0;
 
 /// Tells what `clamd` at `address` has shown of itself.
 pub(crate) fn tell(session: &Session, address: &Address, clamd: &Introduction, now: Timestamp) {
-    for check in [engine(address, clamd), signatures(address, clamd, now), silence(address, clamd)] {
+    for check in [
+        engine(address, clamd),
+        signatures(address, clamd, now),
+        silence(address, clamd),
+    ] {
         if check.status != CheckStatus::Ok {
             session.report.warning(&check.message);
         }
@@ -21,7 +26,16 @@ pub(crate) fn tell(session: &Session, address: &Address, clamd: &Introduction, n
 
 fn check(name: &str, address: &Address, status: CheckStatus, message: String) -> Check {
     let (value, unit, warning, critical) = (None, None, None, None);
-    Check { name: name.to_owned(), target: address.to_string(), status, value, unit, warning, critical, message }
+    Check {
+        name: name.to_owned(),
+        target: address.to_string(),
+        status,
+        value,
+        unit,
+        warning,
+        critical,
+        message,
+    }
 }
 
 fn engine(address: &Address, clamd: &Introduction) -> Check {
@@ -29,23 +43,36 @@ fn engine(address: &Address, clamd: &Introduction) -> Check {
         Way::Descriptor => "by descriptor",
         Way::Stream => "by stream",
     };
-    let threads = clamd.threads.map_or_else(|| "an unknown number of".to_owned(), |threads| threads.to_string());
-    let message =
-        format!("{} finds EICAR {way}, alone, in an archive and in a message; {threads} threads", clamd.version.text);
+    let threads = clamd.threads.map_or_else(
+        || "an unknown number of".to_owned(),
+        |threads| threads.to_string(),
+    );
+    let message = format!(
+        "{} finds EICAR {way}, alone, in an archive and in a message; {threads} threads",
+        clamd.version.text
+    );
     check("clamd", address, CheckStatus::Ok, message)
 }
 
 fn signatures(address: &Address, clamd: &Introduction, now: Timestamp) -> Check {
     let Some(days) = clamd.version.age_days(now) else {
-        let message = format!("clamd at {address} does not say how old its signatures are: {}", clamd.version.text);
+        let message = format!(
+            "clamd at {address} does not say how old its signatures are: {}",
+            clamd.version.text
+        );
         return check("clamd-signatures", address, CheckStatus::Unknown, message);
     };
     let (status, message) = match days > SIGNATURES_MAX_DAYS {
         true => (
             CheckStatus::Warning,
-            format!("the signatures of clamd at {address} are {days:.0} days old; run freshclam there"),
+            format!(
+                "the signatures of clamd at {address} are {days:.0} days old; run freshclam there"
+            ),
         ),
-        false => (CheckStatus::Ok, format!("the signatures of clamd at {address} are {days:.1} days old")),
+        false => (
+            CheckStatus::Ok,
+            format!("the signatures of clamd at {address} are {days:.1} days old"),
+        ),
     };
     let signatures = check("clamd-signatures", address, status, message);
     Check {
@@ -56,7 +83,8 @@ fn signatures(address: &Address, clamd: &Introduction, now: Timestamp) -> Check 
     }
 }
 
-/// What a clamd says OK to although it has not looked into it. Sizes are found out by trying; these two are not seen from outside.
+/// What a clamd says OK to although it has not looked into it. Sizes are found out by trying; these
+/// two are not seen from outside.
 fn silence(address: &Address, clamd: &Introduction) -> Check {
     let mut silent = Vec::new();
     if !clamd.names_encrypted {
@@ -66,11 +94,14 @@ fn silence(address: &Address, clamd: &Introduction) -> Check {
         silent.push("what lies beyond its limits inside archives (AlertExceedsMax yes)");
     }
     if silent.is_empty() {
-        let message = format!("clamd at {address} names encrypted archives and the limits that it meets");
+        let message =
+            format!("clamd at {address} names encrypted archives and the limits that it meets");
         return check("clamd-silence", address, CheckStatus::Ok, message);
     }
-    let message =
-        format!("clamd at {address} says OK to {}: set what is in brackets in its clamd.conf", silent.join(" and to "));
+    let message = format!(
+        "clamd at {address} says OK to {}: set what is in brackets in its clamd.conf",
+        silent.join(" and to ")
+    );
     check("clamd-silence", address, CheckStatus::Warning, message)
 }
 
@@ -94,8 +125,14 @@ mod tests {
         let address: Address = "tcp:av:3310".parse().unwrap();
         let now: Timestamp = "2026-11-09T12:00:00Z".parse().unwrap();
         let status = |version: &str| signatures(&address, &clamd(version), now).status;
-        assert_eq!(status("ClamAV 1/1/Sun Nov  1 12:00:00 2026"), CheckStatus::Warning);
-        assert_eq!(status("ClamAV 1/1/Mon Nov  2 12:30:00 2026"), CheckStatus::Ok);
+        assert_eq!(
+            status("ClamAV 1/1/Sun Nov  1 12:00:00 2026"),
+            CheckStatus::Warning
+        );
+        assert_eq!(
+            status("ClamAV 1/1/Mon Nov  2 12:30:00 2026"),
+            CheckStatus::Ok
+        );
         assert_eq!(status("ClamAV 1"), CheckStatus::Unknown);
     }
 

@@ -75,7 +75,9 @@ impl Content {
     pub(crate) fn to_memory(&self) -> io::Result<Option<Cow<'_, [u8]>>> {
         match self.bytes() {
             bytes if bytes > MEMORY_MAX_BYTES => Ok(None),
-            bytes => self.head(usize::try_from(bytes).unwrap_or(usize::MAX)).map(Some),
+            bytes => self
+                .head(usize::try_from(bytes).unwrap_or(usize::MAX))
+                .map(Some),
         }
     }
 

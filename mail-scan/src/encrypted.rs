@@ -1,7 +1,9 @@
-//! Archives that nobody can look into without a password. A clamd that is not told to (AlertEncrypted) says OK to them: then they are
-//! looked for here, as files and as attachments in base64.
+//! Archives that nobody can look into without a password. A clamd that is not told to
+//! (AlertEncrypted) says OK to them: then they are looked for here, as files and as attachments in
+//! base64.
 //!
-//! Found are zip archives with an encrypted member, and 7z archives with encrypted names. What lies deeper is not.
+//! Found are zip archives with an encrypted member, and 7z archives with encrypted names. What lies
+//! deeper is not.
 
 use base64::Engine;
 use base64::alphabet;
@@ -29,7 +31,8 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 
 /// What is encrypted in `content`.
 pub(crate) fn find(content: &[u8]) -> Option<&'static str> {
-    of_archive(content).or_else(|| attachments(content).find_map(|attachment| of_archive(&attachment)))
+    of_archive(content)
+        .or_else(|| attachments(content).find_map(|attachment| of_archive(&attachment)))
 }
 
 fn of_archive(content: &[u8]) -> Option<&'static str> {
@@ -40,7 +43,8 @@ fn of_archive(content: &[u8]) -> Option<&'static str> {
     (is_seven && is_encrypted_seven_zip(content)).then_some("a 7z archive with a password")
 }
 
-/// Bit 0 of the general purpose flags, of the first member or of any in the directory (APPNOTE.TXT, 4.4.4).
+/// Bit 0 of the general purpose flags, of the first member or of any in the directory (APPNOTE.TXT,
+/// 4.4.4).
 fn is_encrypted_zip(content: &[u8]) -> bool {
     let flag = |at: usize| content.get(at).is_some_and(|flags| flags & 1 == 1);
     flag(6) || positions(content, ZIP_ENTRY).any(|entry| flag(entry + 8))
@@ -48,22 +52,39 @@ fn is_encrypted_zip(content: &[u8]) -> bool {
 
 /// Its header is at the end, and names the methods unless it is compressed itself.
 fn is_encrypted_seven_zip(content: &[u8]) -> bool {
-    let number = |at: usize| content.get(at..at + 8)?.try_into().ok().map(u64::from_le_bytes);
-    let Some(offset) = number(12).and_then(|offset| usize::try_from(offset).ok()) else { return false };
-    let header = offset.checked_add(32).and_then(|start| content.get(start..)).unwrap_or_default();
+    let number = |at: usize| {
+        content
+            .get(at..at + 8)?
+            .try_into()
+            .ok()
+            .map(u64::from_le_bytes)
+    };
+    let Some(offset) = number(12).and_then(|offset| usize::try_from(offset).ok()) else {
+        return false;
+    };
+    let header = offset
+        .checked_add(32)
+        .and_then(|start| content.get(start..))
+        .unwrap_or_default();
     positions(header, SEVEN_ZIP_AES).next().is_some()
 }
 
 /// The decoded runs of base64 lines of which the first begins as an archive does.
 fn attachments(content: &[u8]) -> impl Iterator<Item = Vec<u8>> {
-    let mut lines = content.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let mut lines = content
+        .split(|&byte| byte == b'\n')
+        .map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     std::iter::from_fn(move || {
         let first = lines.find(|line| BASE64_HEADS.iter().any(|head| line.starts_with(head)))?;
         let mut text = first.to_vec();
         for line in lines.by_ref().take_while(|line| is_base64(line)) {
             text.extend_from_slice(line);
         }
-        text.truncate(text.iter().position(|byte| *byte == b'=').unwrap_or(text.len()));
+        text.truncate(
+            text.iter()
+                .position(|byte| *byte == b'=')
+                .unwrap_or(text.len()),
+        );
         // A last digit that is left over carries no byte.
         text.truncate(text.len() - usize::from(text.len() % 4 == 1));
         Some(LENIENT.decode(&text).unwrap_or_default())
@@ -76,7 +97,11 @@ fn is_base64(line: &[u8]) -> bool {
 }
 
 fn positions<'a>(content: &'a [u8], pattern: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
-    content.windows(pattern.len()).enumerate().filter(move |(_, window)| *window == pattern).map(|(at, _)| at)
+    content
+        .windows(pattern.len())
+        .enumerate()
+        .filter(move |(_, window)| *window == pattern)
+        .map(|(at, _)| at)
 }
 
 #[cfg(test)]
@@ -87,16 +112,40 @@ mod tests {
 
     /// A zip of two members, of which the second has these flags.
     fn zip(flags: u8) -> Vec<u8> {
-        let local = |flags: u8| [&b"PK\x03\x04\x14\x00"[..], &[flags, 0], &[0; 22], b"content"].concat();
-        let entry = |flags: u8| [&b"PK\x01\x02\x14\x03\x14\x00"[..], &[flags, 0], &[0; 36]].concat();
+        let local = |flags: u8| {
+            [
+                &b"PK\x03\x04\x14\x00"[..],
+                &[flags, 0],
+                &[0; 22],
+                b"content",
+            ]
+            .concat()
+        };
+        let entry =
+            |flags: u8| [&b"PK\x01\x02\x14\x03\x14\x00"[..], &[flags, 0], &[0; 36]].concat();
         [local(0), local(flags), entry(0), entry(flags)].concat()
     }
 
     fn mail(attachment: &[u8], newline: &str) -> Vec<u8> {
         let encoded = STANDARD.encode(attachment);
-        let lines: Vec<&str> = encoded.as_bytes().chunks(76).map(|line| std::str::from_utf8(line).unwrap()).collect();
-        let head = ["Subject: x", "", "--b", "Content-Transfer-Encoding: base64", ""].join(newline);
-        format!("{head}{newline}{}{newline}--b--{newline}", lines.join(newline)).into_bytes()
+        let lines: Vec<&str> = encoded
+            .as_bytes()
+            .chunks(76)
+            .map(|line| std::str::from_utf8(line).unwrap())
+            .collect();
+        let head = [
+            "Subject: x",
+            "",
+            "--b",
+            "Content-Transfer-Encoding: base64",
+            "",
+        ]
+        .join(newline);
+        format!(
+            "{head}{newline}{}{newline}--b--{newline}",
+            lines.join(newline)
+        )
+        .into_bytes()
     }
 
     #[test]
@@ -117,7 +166,14 @@ mod tests {
 
     #[test]
     fn encrypted_names_of_a_7z_are_seen() {
-        let mut archive = [SEVEN_ZIP_MAGIC, &[0; 6], &10_u64.to_le_bytes(), &[0; 12], &[7; 10]].concat();
+        let mut archive = [
+            SEVEN_ZIP_MAGIC,
+            &[0; 6],
+            &10_u64.to_le_bytes(),
+            &[0; 12],
+            &[7; 10],
+        ]
+        .concat();
         assert_eq!(find(&archive), None);
         archive.extend_from_slice(&[0x17, 0x06, 0x24, 0x06, 0xf1, 0x07, 0x01, 0x0a]);
         assert_eq!(find(&archive), Some("a 7z archive with a password"));

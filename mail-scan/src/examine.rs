@@ -1,4 +1,5 @@
-//! Contents, from their bytes to what was found in them: known already, unpacked where clamd does not, shown to clamd.
+//! Contents, from their bytes to what was found in them: known already, unpacked where clamd does
+//! not, shown to clamd.
 
 use std::io::{self, Read};
 use std::sync::PoisonError;
@@ -38,8 +39,15 @@ enum Prepared<'a> {
 }
 
 /// Finds out what is in each of `contents`, which have these digests, in order.
-pub(crate) fn examine(run: &Run<'_>, worker: &mut Worker<'_>, contents: &[(Content, Sha256)]) -> Vec<Finding> {
-    let prepared: Vec<Prepared<'_>> = contents.iter().map(|(content, sha256)| prepare(run, content, *sha256)).collect();
+pub(crate) fn examine(
+    run: &Run<'_>,
+    worker: &mut Worker<'_>,
+    contents: &[(Content, Sha256)],
+) -> Vec<Finding> {
+    let prepared: Vec<Prepared<'_>> = contents
+        .iter()
+        .map(|(content, sha256)| prepare(run, content, *sha256))
+        .collect();
     let questions = prepared.iter().filter_map(|prepared| match prepared {
         Prepared::Ask(question) => Some(question.shown()),
         Prepared::Found(_) | Prepared::Alone => None,
@@ -53,7 +61,11 @@ pub(crate) fn examine(run: &Run<'_>, worker: &mut Worker<'_>, contents: &[(Conte
         },
         Prepared::Alone => examine_alone(run, worker, content, *sha256),
     };
-    prepared.into_iter().zip(contents).map(&mut finding).collect()
+    prepared
+        .into_iter()
+        .zip(contents)
+        .map(&mut finding)
+        .collect()
 }
 
 fn prepare<'a>(run: &Run<'_>, content: &'a Content, sha256: Sha256) -> Prepared<'a> {
@@ -70,26 +82,49 @@ fn prepare<'a>(run: &Run<'_>, content: &'a Content, sha256: Sha256) -> Prepared<
         return Prepared::Found(of_known(Known::Clean(None), content, sha256, engine()));
     }
     match unpacked(content, BYTES_A_JOB) {
-        Ok(Unpacked::NotPacked) => Prepared::Ask(Question { content, inner: None, sha256 }),
-        Ok(Unpacked::Content(inner)) => Prepared::Ask(Question { content, inner: Some(inner), sha256 }),
+        Ok(Unpacked::NotPacked) => Prepared::Ask(Question {
+            content,
+            inner: None,
+            sha256,
+        }),
+        Ok(Unpacked::Content(inner)) => Prepared::Ask(Question {
+            content,
+            inner: Some(inner),
+            sha256,
+        }),
         Ok(Unpacked::TooLarge) => Prepared::Alone,
-        Ok(Unpacked::Impossible(reason)) => Prepared::Found(unscanned(run, sha256, reason.to_owned())),
+        Ok(Unpacked::Impossible(reason)) => {
+            Prepared::Found(unscanned(run, sha256, reason.to_owned()))
+        }
         Err(error) => Prepared::Found(unscanned(run, sha256, not_unpacked(&error))),
     }
 }
 
 /// Of what is large once it is unpacked there is one in memory at a time, whoever asks for it.
-fn examine_alone(run: &Run<'_>, worker: &mut Worker<'_>, content: &Content, sha256: Sha256) -> Finding {
+fn examine_alone(
+    run: &Run<'_>,
+    worker: &mut Worker<'_>,
+    content: &Content,
+    sha256: Sha256,
+) -> Finding {
     let _alone = run.unpacking.lock().unwrap_or_else(PoisonError::into_inner);
     match unpacked(content, MEMORY_MAX_BYTES) {
-        Ok(Unpacked::NotPacked) => unscanned(run, sha256, "it changed while it was scanned".to_owned()),
+        Ok(Unpacked::NotPacked) => {
+            unscanned(run, sha256, "it changed while it was scanned".to_owned())
+        }
         Ok(Unpacked::Content(inner)) => {
-            let question = Question { content, inner: Some(inner), sha256 };
+            let question = Question {
+                content,
+                inner: Some(inner),
+                sha256,
+            };
             let answer = worker.scan(question.shown());
             question.conclude(run, answer)
         }
         Ok(Unpacked::TooLarge) => {
-            let reason = format!("compressed with zstd, it is or unpacks to more than {MEMORY_MAX_BYTES} bytes");
+            let reason = format!(
+                "compressed with zstd, it is or unpacks to more than {MEMORY_MAX_BYTES} bytes"
+            );
             unscanned(run, sha256, reason)
         }
         Ok(Unpacked::Impossible(reason)) => unscanned(run, sha256, reason.to_owned()),
@@ -98,7 +133,10 @@ fn examine_alone(run: &Run<'_>, worker: &mut Worker<'_>, content: &Content, sha2
 }
 
 fn unscanned(run: &Run<'_>, sha256: Sha256, reason: String) -> Finding {
-    Finding { sha256: Some(sha256), ..Finding::unscanned(reason, &run.pool.engine()) }
+    Finding {
+        sha256: Some(sha256),
+        ..Finding::unscanned(reason, &run.pool.engine())
+    }
 }
 
 fn not_unpacked(error: &io::Error) -> String {
@@ -117,7 +155,13 @@ impl Question<'_> {
             remember(run, &verdict, &by, self.sha256);
         }
         let envelope = envelope_of(&verdict, self.shown());
-        Finding { verdict, sha256: Some(self.sha256), engine: by.version.text.clone(), note: None, envelope }
+        Finding {
+            verdict,
+            sha256: Some(self.sha256),
+            engine: by.version.text.clone(),
+            note: None,
+            envelope,
+        }
     }
 }
 
@@ -127,12 +171,17 @@ fn believed(answer: Answer, content: &Content) -> Answer {
         return answer;
     }
     // The beginning tells of an archive that is too large for memory.
-    let memory = content.to_memory().and_then(|memory| memory.map_or_else(|| content.head(HEAD_BYTES), Ok));
+    let memory = content
+        .to_memory()
+        .and_then(|memory| memory.map_or_else(|| content.head(HEAD_BYTES), Ok));
     let reason = match memory {
         Ok(memory) => encrypted::find(&memory).map(|what| format!("encrypted: {what}")),
         Err(error) => Some(format!("it cannot be read again: {}", chain(&error))),
     };
-    Answer { verdict: reason.map_or(Verdict::Clean, Verdict::Unscanned), ..answer }
+    Answer {
+        verdict: reason.map_or(Verdict::Clean, Verdict::Unscanned),
+        ..answer
+    }
 }
 
 fn of_known(known: Known, content: &Content, sha256: Sha256, engine: String) -> Finding {
@@ -141,13 +190,21 @@ fn of_known(known: Known, content: &Content, sha256: Sha256, engine: String) -> 
         Known::Infected(name) => (Verdict::Infected(name), None),
     };
     let envelope = envelope_of(&verdict, content);
-    Finding { verdict, sha256: Some(sha256), engine, note, envelope }
+    Finding {
+        verdict,
+        sha256: Some(sha256),
+        engine,
+        note,
+        envelope,
+    }
 }
 
 /// Of an infected message; of others nobody asks.
 fn envelope_of(verdict: &Verdict, content: &Content) -> Envelope {
     match verdict {
-        Verdict::Infected(_) => message_head(content).map(|head| Envelope::of(&head)).unwrap_or_default(),
+        Verdict::Infected(_) => message_head(content)
+            .map(|head| Envelope::of(&head))
+            .unwrap_or_default(),
         Verdict::Clean | Verdict::Unscanned(_) => Envelope::default(),
     }
 }
@@ -156,7 +213,9 @@ fn envelope_of(verdict: &Verdict, content: &Content) -> Envelope {
 fn message_head(content: &Content) -> io::Result<Vec<u8>> {
     let head = content.head(HEAD_BYTES)?;
     let mut plain = Vec::new();
-    let mut unpacked = compression_of_head(&head).reader(&*head)?.take(HEAD_BYTES as u64);
+    let mut unpacked = compression_of_head(&head)
+        .reader(&*head)?
+        .take(HEAD_BYTES as u64);
     // It is cut, so that the end of it cannot be unpacked.
     let _ = unpacked.read_to_end(&mut plain);
     drop(unpacked);
@@ -195,7 +254,9 @@ fn unpacked(content: &Content, limit_bytes: u64) -> io::Result<Unpacked> {
         match Layer::of_head(outer.magic()) {
             None => return Ok(inner.map_or(Unpacked::NotPacked, Unpacked::Content)),
             Some(Layer::Lz4) => {
-                return Ok(Unpacked::Impossible("compressed with lz4, which clamd does not open, nor does this tool"));
+                return Ok(Unpacked::Impossible(
+                    "compressed with lz4, which clamd does not open, nor does this tool",
+                ));
             }
             Some(Layer::Zstd) => {}
         }
@@ -204,7 +265,10 @@ fn unpacked(content: &Content, limit_bytes: u64) -> io::Result<Unpacked> {
         }
         let packed = outer.head(usize::try_from(limit_bytes).unwrap_or(usize::MAX))?;
         let mut plain = Vec::new();
-        Compression::Zstd.reader(&*packed)?.take(limit_bytes + 1).read_to_end(&mut plain)?;
+        Compression::Zstd
+            .reader(&*packed)?
+            .take(limit_bytes + 1)
+            .read_to_end(&mut plain)?;
         if plain.len() as u64 > limit_bytes {
             return Ok(Unpacked::TooLarge);
         }

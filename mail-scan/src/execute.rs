@@ -1,4 +1,5 @@
-//! The run: records of the upstream, the clamds and their proof, the cache, then readers and workers side by side.
+//! The run: records of the upstream, the clamds and their proof, the cache, then readers and
+//! workers side by side.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -30,7 +31,9 @@ use crate::plan::{Operand, Plan, addresses};
 use crate::quarantine::{Quarantine, QuarantineError};
 use crate::run::Run;
 use crate::seen::Seen;
-use crate::source::{Listed, Outlet, Upstream, feed_artifacts, feed_changed, feed_path, feed_set, read_records};
+use crate::source::{
+    Listed, Outlet, Upstream, feed_artifacts, feed_changed, feed_path, feed_set, read_records,
+};
 use crate::totals::{Totals, get};
 use crate::unpack::unpack;
 use crate::work::{Job, Piece};
@@ -47,7 +50,8 @@ const ROUNDS_MAX: usize = 20;
 /// So many jobs wait at most.
 const QUEUE: usize = 64;
 
-/// A clamd that is started for the run is this many times as wide as the machine: it waits for its own files too.
+/// A clamd that is started for the run is this many times as wide as the machine: it waits for its
+/// own files too.
 const SPAWNED_THREADS_A_CORE: usize = 2;
 
 /// Why a run could not begin its work.
@@ -64,11 +68,24 @@ enum Error {
 }
 
 /// Does what the plan says.
-pub(crate) fn execute(plan: &Plan, session: &Session, now: &ZonedDateTime) -> (Exit, BTreeMap<String, u64>) {
+pub(crate) fn execute(
+    plan: &Plan,
+    session: &Session,
+    now: &ZonedDateTime,
+) -> (Exit, BTreeMap<String, u64>) {
     // First of all, and whatever happens then: who comes after this tool waits for them.
-    let upstream = plan.operands.contains(&Operand::Records).then(|| read_records(io::stdin().lock(), session));
+    let upstream = plan
+        .operands
+        .contains(&Operand::Records)
+        .then(|| read_records(io::stdin().lock(), session));
     let mut outcome = Outcome::of_upstream(upstream.as_ref(), session);
-    let totals = match scan_all(plan, session, now, &upstream.unwrap_or_default(), &mut outcome) {
+    let totals = match scan_all(
+        plan,
+        session,
+        now,
+        &upstream.unwrap_or_default(),
+        &mut outcome,
+    ) {
         Ok(totals) => totals,
         Err(error) => {
             session.fail(None, None, &error);
@@ -92,7 +109,11 @@ fn scan_all(
     outcome: &mut Outcome,
 ) -> Result<Totals, Error> {
     let interrupt = Interrupt::on_signals().map_err(Error::Signals)?;
-    let quarantine = plan.quarantine.as_deref().map(|dir| Quarantine::open(dir, timestamp(now))).transpose()?;
+    let quarantine = plan
+        .quarantine
+        .as_deref()
+        .map(|dir| Quarantine::open(dir, timestamp(now)))
+        .transpose()?;
     // Kept to the end: dropping it stops the clamd that was started.
     let (_spawned, pool) = reach_clamds(plan, session, &interrupt)?;
     for (address, introduction) in pool.introductions() {
@@ -116,19 +137,33 @@ fn scan_all(
         printed: AtomicU64::new(0),
         window_bytes: OnceLock::new(),
     };
-    session.report.info(format!("{} workers show contents to clamd", jobs(plan, &pool)));
-    work(plan, &run, |outlet| feed(plan, &run, upstream, outlet, outcome));
+    session.report.info(format!(
+        "{} workers show contents to clamd",
+        jobs(plan, &pool)
+    ));
+    work(plan, &run, |outlet| {
+        feed(plan, &run, upstream, outlet, outcome)
+    });
     follow_moves(plan, &run);
     let is_believed = end(&run, outcome);
     let totals = run.totals;
-    let written = cache.map(|cache| if is_believed { cache.finish() } else { cache.forget() });
+    let written = cache.map(|cache| {
+        if is_believed {
+            cache.finish()
+        } else {
+            cache.forget()
+        }
+    });
     if let Some(Err(error)) = written {
-        session.report.warning(format!("the cache was not written: {error}"));
+        session
+            .report
+            .warning(format!("the cache was not written: {error}"));
     }
     Ok(totals)
 }
 
-/// How the work ended. False where the clamds cannot be believed any more, and nobody knows since when.
+/// How the work ended. False where the clamds cannot be believed any more, and nobody knows since
+/// when.
 fn end(run: &Run<'_>, outcome: &mut Outcome) -> bool {
     if run.interrupt.check().is_err() {
         outcome.interrupted(run.session);
@@ -147,17 +182,33 @@ fn end(run: &Run<'_>, outcome: &mut Outcome) -> bool {
     }
 }
 
-/// The clamds of the run, introduced and proved; one of them is started for it where that is asked for.
-fn reach_clamds(plan: &Plan, session: &Session, interrupt: &Interrupt) -> Result<(Option<Spawned>, Pool), Error> {
+/// The clamds of the run, introduced and proved; one of them is started for it where that is asked
+/// for.
+fn reach_clamds(
+    plan: &Plan,
+    session: &Session,
+    interrupt: &Interrupt,
+) -> Result<(Option<Spawned>, Pool), Error> {
     let wants_spawn = plan.scanners.contains(&Scanner::Spawn);
     let threads = plan.jobs.unwrap_or(SPAWNED_THREADS_A_CORE * plan.cores) + 2;
-    let spawned = wants_spawn.then(|| Spawned::start(plan.signatures.as_deref(), threads, interrupt)).transpose()?;
+    let spawned = wants_spawn
+        .then(|| Spawned::start(plan.signatures.as_deref(), threads, interrupt))
+        .transpose()?;
     let mut at = addresses(&plan.scanners);
     at.extend(spawned.iter().map(Spawned::address));
     let (connect, reply) = (plan.connect_patience, plan.reply_patience);
-    let (pool, unreachable) = Pool::open(&at, &Patience { connect, reply, interrupt: interrupt.clone() })?;
+    let (pool, unreachable) = Pool::open(
+        &at,
+        &Patience {
+            connect,
+            reply,
+            interrupt: interrupt.clone(),
+        },
+    )?;
     for error in unreachable {
-        session.report.warning(format!("{}; the others do its work", chain(&error)));
+        session
+            .report
+            .warning(format!("{}; the others do its work", chain(&error)));
     }
     Ok((spawned, pool))
 }
@@ -165,7 +216,9 @@ fn reach_clamds(plan: &Plan, session: &Session, interrupt: &Interrupt) -> Result
 /// The cache, where it can be used; without one everything is scanned, which is only slower.
 fn open_cache(plan: &Plan, session: &Session, pool: &Pool, now: Timestamp) -> Option<Cache> {
     let path = plan.cache.as_deref()?;
-    let tells_version = pool.introductions().all(|(_, shown)| shown.version.signatures.is_some());
+    let tells_version = pool
+        .introductions()
+        .all(|(_, shown)| shown.version.signatures.is_some());
     if !tells_version {
         session
             .report
@@ -175,12 +228,18 @@ fn open_cache(plan: &Plan, session: &Session, pool: &Pool, now: Timestamp) -> Op
     match Cache::open(path, &pool.identities(), now.as_second()) {
         Ok((cache, Found::Usable)) => Some(cache),
         Ok((cache, Found::Rebuilt)) => {
-            session.report.warning(format!("the cache {} was damaged, and is begun anew", path.display()));
+            session.report.warning(format!(
+                "the cache {} was damaged, and is begun anew",
+                path.display()
+            ));
             Some(cache)
         }
         Ok((cache, Found::SetAside)) => {
             let (path, aside) = (path.display(), aside(path));
-            session.report.warning(format!("{path} is no cache: it is {} now, and a cache is begun", aside.display()));
+            session.report.warning(format!(
+                "{path} is no cache: it is {} now, and a cache is begun",
+                aside.display()
+            ));
             Some(cache)
         }
         Err(error) => {
@@ -198,16 +257,23 @@ fn follow_moves(plan: &Plan, run: &Run<'_>) {
             return;
         }
         // A run that is ending says so by itself.
-        work(plan, run, |mut outlet| drop(feed_changed(run, &changed, &mut outlet)));
+        work(plan, run, |mut outlet| {
+            drop(feed_changed(run, &changed, &mut outlet))
+        });
     }
-    run.session.report.warning("mail is moved on and on: what was moved at last may not have been scanned");
+    run.session
+        .report
+        .warning("mail is moved on and on: what was moved at last may not have been scanned");
 }
 
 fn jobs(plan: &Plan, pool: &Pool) -> usize {
-    plan.jobs.unwrap_or_else(|| pool.jobs(plan.cores)).min(JOBS_MAX)
+    plan.jobs
+        .unwrap_or_else(|| pool.jobs(plan.cores))
+        .min(JOBS_MAX)
 }
 
-/// Readers unpack, workers scan, and `feed` finds, on the caller's thread, what there is to be scanned.
+/// Readers unpack, workers scan, and `feed` finds, on the caller's thread, what there is to be
+/// scanned.
 fn work(plan: &Plan, run: &Run<'_>, feed: impl FnOnce(Outlet)) {
     let jobs = jobs(plan, run.pool);
     let (work, work_to_do) = bounded::<Job>(QUEUE);
@@ -219,7 +285,11 @@ fn work(plan: &Plan, run: &Run<'_>, feed: impl FnOnce(Outlet)) {
         }
         for _ in 0..plan.cores.min(jobs) {
             let (packed, pieces) = (packed_to_read.clone(), work.clone());
-            scope.spawn(move || packed.into_iter().for_each(|(item, packing)| unpack(run, item, packing, &pieces)));
+            scope.spawn(move || {
+                packed
+                    .into_iter()
+                    .for_each(|(item, packing)| unpack(run, item, packing, &pieces))
+            });
         }
         // Who still holds these would be waited for in vain.
         drop((work_to_do, packed_to_read));
@@ -227,7 +297,13 @@ fn work(plan: &Plan, run: &Run<'_>, feed: impl FnOnce(Outlet)) {
     });
 }
 
-fn feed(plan: &Plan, run: &Run<'_>, upstream: &Upstream, mut outlet: Outlet, outcome: &mut Outcome) {
+fn feed(
+    plan: &Plan,
+    run: &Run<'_>,
+    upstream: &Upstream,
+    mut outlet: Outlet,
+    outcome: &mut Outcome,
+) {
     for operand in &plan.operands {
         let ended = match operand {
             Operand::Path(path) => feed_path(run, path, &mut outlet).is_err(),
@@ -263,7 +339,13 @@ fn scan_all_of(plan: &Plan, run: &Run<'_>, number: usize, work: Receiver<Job>) {
 
 fn scan_pieces(run: &Run<'_>, worker: &mut Worker<'_>, pieces: Vec<Piece>) {
     let (mut origins, mut contents) = (Vec::new(), Vec::new());
-    for Piece { artifact, part, content, taken } in pieces {
+    for Piece {
+        artifact,
+        part,
+        content,
+        taken,
+    } in pieces
+    {
         origins.push((artifact, part, taken));
         let sha256 = Sha256::of(&content);
         contents.push((Content::Memory(content), sha256));

@@ -1,4 +1,5 @@
-//! A file that is not packed: its digest, what clamd says of it, and whether it held still meanwhile.
+//! A file that is not packed: its digest, what clamd says of it, and whether it held still
+//! meanwhile.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -38,8 +39,14 @@ const SMALL_BYTES: usize = 256 << 10;
 enum Error {
     #[error("read {place}")]
     Read { place: String, source: io::Error },
-    #[error("{place} is not what its set has on record: its digest is {found}, not {expected}; use another set")]
-    Digest { place: String, found: Sha256, expected: Sha256 },
+    #[error(
+        "{place} is not what its set has on record: its digest is {found}, not {expected}; use another set"
+    )]
+    Digest {
+        place: String,
+        found: Sha256,
+        expected: Sha256,
+    },
 }
 
 /// A file that was read, to be shown to clamd.
@@ -57,7 +64,10 @@ pub(crate) fn scan_all(run: &Run<'_>, worker: &mut Worker<'_>, mut items: Vec<It
         }
     }
     for item in items {
-        run.tell(&item, &Finding::unscanned("it changed each time it was scanned", &run.pool.engine()));
+        run.tell(
+            &item,
+            &Finding::unscanned("it changed each time it was scanned", &run.pool.engine()),
+        );
     }
 }
 
@@ -65,7 +75,9 @@ pub(crate) fn scan_all(run: &Run<'_>, worker: &mut Worker<'_>, mut items: Vec<It
 fn attempt(run: &Run<'_>, worker: &mut Worker<'_>, items: Vec<Item>) -> Vec<Item> {
     let (mut ready, mut contents, mut changed) = (Vec::new(), Vec::new(), Vec::new());
     for item in items {
-        let Some((item, file, look)) = open(run, item) else { continue };
+        let Some((item, file, look)) = open(run, item) else {
+            continue;
+        };
         match read(file, look) {
             Ok((content, sha256)) if is_as_expected(run, &item, sha256) => {
                 run.progress.advance(look.bytes);
@@ -79,7 +91,9 @@ fn attempt(run: &Run<'_>, worker: &mut Worker<'_>, items: Vec<Item>) -> Vec<Item
         }
     }
     let findings = examine(run, worker, &contents);
-    for ((Ready { item, look }, (content, _)), finding) in ready.into_iter().zip(contents).zip(findings) {
+    for ((Ready { item, look }, (content, _)), finding) in
+        ready.into_iter().zip(contents).zip(findings)
+    {
         match content.holds_still() {
             true => conclude(run, &item, look, finding),
             false => changed.push(item),
@@ -93,16 +107,24 @@ fn open(run: &Run<'_>, mut item: Item) -> Option<(Item, File, Look)> {
     let mut opened = item.open();
     // Mail is flagged and filed while it is scanned.
     for _ in 0..ATTEMPTS {
-        let is_gone = opened.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+        let is_gone = opened
+            .as_ref()
+            .is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
         if !is_gone || item.place.set.is_some() {
             break;
         }
         let Some(file) = maildir::find_again(&item.file) else {
             add(&run.totals.vanished, 1);
-            item.identity.into_iter().for_each(|identity| run.listed.lose(identity));
+            item.identity
+                .into_iter()
+                .for_each(|identity| run.listed.lose(identity));
             return None;
         };
-        item = Item { place: crate::source::place_of(&file), file, ..item };
+        item = Item {
+            place: crate::source::place_of(&file),
+            file,
+            ..item
+        };
         opened = item.open();
     }
     match opened {
@@ -121,24 +143,39 @@ fn open(run: &Run<'_>, mut item: Item) -> Option<(Item, File, Look)> {
 
 /// Why a file of `bytes` is not even read.
 fn left_out(run: &Run<'_>, bytes: u64) -> Option<String> {
-    let too_large = || format!("{bytes} bytes are more than clamd looks into (MaxFileSize, MaxScanSize)");
+    let too_large =
+        || format!("{bytes} bytes are more than clamd looks into (MaxFileSize, MaxScanSize)");
     // clamd is not asked about sizes that may be known from an earlier run.
     let is_refused = || bytes > READ_FREELY_BYTES && run.pool.refuses(bytes);
-    run.leaves_out(bytes).or_else(|| is_refused().then(too_large))
+    run.leaves_out(bytes)
+        .or_else(|| is_refused().then(too_large))
 }
 
 /// Whether a file of a set is what was saved; else that is told.
 fn is_as_expected(run: &Run<'_>, item: &Item, found: Sha256) -> bool {
-    let Some(expected) = item.expected.filter(|expected| *expected != found) else { return true };
-    let error = Error::Digest { place: item.place.to_string(), found, expected };
+    let Some(expected) = item.expected.filter(|expected| *expected != found) else {
+        return true;
+    };
+    let error = Error::Digest {
+        place: item.place.to_string(),
+        found,
+        expected,
+    };
     run.session.fail(None, None, &error);
     let finding = Finding::unscanned(chain(&error), &run.pool.engine());
-    run.tell(item, &Finding { sha256: Some(found), ..finding });
+    run.tell(
+        item,
+        &Finding {
+            sha256: Some(found),
+            ..finding
+        },
+    );
     false
 }
 
-/// The content and its digest. A file that changed a moment ago may change again without a trace: it is copied, and what was read is
-/// what is scanned, whatever becomes of it. For a large one the tick is waited for.
+/// The content and its digest. A file that changed a moment ago may change again without a trace:
+/// it is copied, and what was read is what is scanned, whatever becomes of it. For a large one the
+/// tick is waited for.
 fn read(mut file: File, look: Look) -> io::Result<(Content, Sha256)> {
     let age = look.age();
     if age < TICK && look.bytes > COPY_MAX_BYTES {
@@ -171,7 +208,10 @@ fn conclude(run: &Run<'_>, item: &Item, look: Look, mut finding: Finding) {
     if let (Some(quarantine), Verdict::Infected(_)) = (run.quarantine, &finding.verdict) {
         match quarantine.take(item, look, &finding) {
             Ok(taken) => {
-                add(&run.totals.quarantined, u64::from(matches!(taken, Taken::Moved(_))));
+                add(
+                    &run.totals.quarantined,
+                    u64::from(matches!(taken, Taken::Moved(_))),
+                );
                 finding.note = Some(taken.to_string());
             }
             Err(error) => run.session.fail(None, None, &error),
@@ -182,14 +222,23 @@ fn conclude(run: &Run<'_>, item: &Item, look: Look, mut finding: Finding) {
 
 fn no_file(run: &Run<'_>, item: &Item, what: &str) {
     if item.place.set.is_some() {
-        return run.tell(item, &Finding::unscanned(format!("it is {what}, no file"), &run.pool.engine()));
+        return run.tell(
+            item,
+            &Finding::unscanned(format!("it is {what}, no file"), &run.pool.engine()),
+        );
     }
     add(&run.totals.no_files, 1);
-    run.session.report.warning(format!("{} is {what}: there is nothing in it to be scanned", item.place));
+    run.session.report.warning(format!(
+        "{} is {what}: there is nothing in it to be scanned",
+        item.place
+    ));
 }
 
 fn fail(run: &Run<'_>, item: &Item, source: io::Error) {
-    let error = Error::Read { place: item.place.to_string(), source };
+    let error = Error::Read {
+        place: item.place.to_string(),
+        source,
+    };
     run.session.fail(None, None, &error);
     run.tell(item, &Finding::unscanned(chain(&error), &run.pool.engine()));
 }

@@ -70,7 +70,8 @@ pub(crate) struct Look {
 }
 
 impl Item {
-    /// Opens it where it is a file, and nothing else: to open a device may set it off, and a pipe's writer waits for a reader.
+    /// Opens it where it is a file, and nothing else: to open a device may set it off, and a pipe's
+    /// writer waits for a reader.
     pub(crate) fn open(&self) -> io::Result<Opened> {
         let stat = rustix::fs::statat(CWD, &self.file, AtFlags::SYMLINK_NOFOLLOW)?;
         if let Some(what) = other_than_file(&stat) {
@@ -83,7 +84,8 @@ impl Item {
             file => File::from(file?),
         };
         let stat = rustix::fs::fstat(&file)?;
-        Ok(other_than_file(&stat).map_or_else(|| Opened::File(file, Look::of(&stat)), Opened::NoFile))
+        Ok(other_than_file(&stat)
+            .map_or_else(|| Opened::File(file, Look::of(&stat)), Opened::NoFile))
     }
 }
 
@@ -106,12 +108,17 @@ impl Look {
 
     /// How long ago it last changed.
     pub(crate) fn age(self) -> Duration {
-        let changed = u64::try_from(self.ctime_ns).map(Duration::from_nanos).unwrap_or_default();
-        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH + changed).unwrap_or_default()
+        let changed = u64::try_from(self.ctime_ns)
+            .map(Duration::from_nanos)
+            .unwrap_or_default();
+        SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH + changed)
+            .unwrap_or_default()
     }
 
     fn of(stat: &rustix::fs::Stat) -> Self {
-        let nanoseconds = |seconds: i64, rest: u64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
+        let nanoseconds =
+            |seconds: i64, rest: u64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
         Self {
             bytes: u64::try_from(stat.st_size).unwrap_or(0),
             inode: stat.st_ino,
@@ -137,7 +144,11 @@ impl Finding {
     pub(crate) fn record(&self, place: &Place, member: Option<&[u8]>) -> record::Verdict {
         let (status, signature, reason) = match &self.verdict {
             Verdict::Clean => (VerdictStatus::Clean, None, self.note.clone()),
-            Verdict::Infected(signature) => (VerdictStatus::Infected, Some(signature.clone()), self.note.clone()),
+            Verdict::Infected(signature) => (
+                VerdictStatus::Infected,
+                Some(signature.clone()),
+                self.note.clone(),
+            ),
             Verdict::Unscanned(reason) => (VerdictStatus::Unscanned, None, Some(reason.clone())),
         };
         let member = member.map(PathField::of_bytes);

@@ -48,7 +48,10 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     };
     let now = ZonedDateTime::now();
     let plan = Plan::new(&args);
-    let session = Session::start(opening(&command_line, &now, plan.as_ref().ok()), &args.common);
+    let session = Session::start(
+        opening(&command_line, &now, plan.as_ref().ok()),
+        &args.common,
+    );
     match plan {
         Ok(plan) => {
             let (exit, totals) = execute::execute(&plan, &session, &now);

@@ -8,19 +8,27 @@ use mail_common::maildir::{holds_messages, unique_name};
 
 const PLACES: [&str; 2] = ["cur", "new"];
 
-/// Whether `path` is a message: it lies in `cur/` or `new/` of a directory that has both, and `tmp/` (maildir(5)).
+/// Whether `path` is a message: it lies in `cur/` or `new/` of a directory that has both, and
+/// `tmp/` (maildir(5)).
 pub(crate) fn is_message(path: &Path) -> bool {
     lies_in_place(path)
-        && folder_of(path).is_some_and(|folder| ["cur", "new", "tmp"].iter().all(|name| folder.join(name).is_dir()))
+        && folder_of(path).is_some_and(|folder| {
+            ["cur", "new", "tmp"]
+                .iter()
+                .all(|name| folder.join(name).is_dir())
+        })
 }
 
-/// Whether the name of its directory says that `path` is a message: what its own name ends in means nothing then.
+/// Whether the name of its directory says that `path` is a message: what its own name ends in means
+/// nothing then.
 pub(crate) fn lies_in_place(path: &Path) -> bool {
-    path.parent().and_then(Path::file_name).is_some_and(|directory| holds_messages(directory.as_bytes()))
+    path.parent()
+        .and_then(Path::file_name)
+        .is_some_and(|directory| holds_messages(directory.as_bytes()))
 }
 
-/// Where a message is now that was at `path` a moment ago: its flags, or `new` and `cur`, change its path, and the part of its name
-/// before the colon stays.
+/// Where a message is now that was at `path` a moment ago: its flags, or `new` and `cur`, change
+/// its path, and the part of its name before the colon stays.
 pub(crate) fn find_again(path: &Path) -> Option<PathBuf> {
     if !lies_in_place(path) {
         return None;
@@ -28,7 +36,10 @@ pub(crate) fn find_again(path: &Path) -> Option<PathBuf> {
     let unique = unique_name(path.file_name()?.as_bytes());
     PLACES.iter().find_map(|place| {
         let entries = fs::read_dir(folder_of(path)?.join(place)).ok()?;
-        entries.flatten().find(|entry| unique_name(entry.file_name().as_bytes()) == unique).map(|entry| entry.path())
+        entries
+            .flatten()
+            .find(|entry| unique_name(entry.file_name().as_bytes()) == unique)
+            .map(|entry| entry.path())
     })
 }
 
@@ -37,7 +48,10 @@ fn folder_of(path: &Path) -> Option<&Path> {
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "sample files are not stored files")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "sample files are not stored files"
+)]
 mod tests {
     use super::*;
 

@@ -1,4 +1,5 @@
-//! What the header of a message says of it: Message-ID and subject, decoded (RFC 2047) and made safe to print.
+//! What the header of a message says of it: Message-ID and subject, decoded (RFC 2047) and made
+//! safe to print.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -44,8 +45,13 @@ fn fields(message: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
                 value.extend_from_slice(line.trim_ascii());
             }
             _ => {
-                let Some(colon) = line.iter().position(|&byte| byte == b':') else { continue };
-                fields.push((line[..colon].trim_ascii().to_vec(), line[colon + 1..].trim_ascii().to_vec()));
+                let Some(colon) = line.iter().position(|&byte| byte == b':') else {
+                    continue;
+                };
+                fields.push((
+                    line[..colon].trim_ascii().to_vec(),
+                    line[colon + 1..].trim_ascii().to_vec(),
+                ));
             }
         }
     }
@@ -68,7 +74,8 @@ fn decoded(value: &str) -> String {
     text
 }
 
-/// `=?charset?B?...?=` or `=?charset?Q?...?=`; `None` for other words and for character sets that are not known here.
+/// `=?charset?B?...?=` or `=?charset?Q?...?=`; `None` for other words and for character sets that
+/// are not known here.
 fn decoded_word(word: &str) -> Option<String> {
     let mut parts = word.strip_prefix("=?")?.strip_suffix("?=")?.splitn(3, '?');
     let (charset, encoding, data) = (parts.next()?, parts.next()?, parts.next()?);
@@ -105,7 +112,11 @@ fn quoted(data: &str) -> Option<Vec<u8>> {
 /// Without what moves the cursor or turns the direction of writing.
 fn safe(text: &str) -> String {
     let turns = |c: &char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let clean: String = text.chars().filter(|c| !turns(c)).take(VALUE_MAX_CHARS).collect();
+    let clean: String = text
+        .chars()
+        .filter(|c| !turns(c))
+        .take(VALUE_MAX_CHARS)
+        .collect();
     printable(&clean)
 }
 
@@ -115,17 +126,40 @@ mod tests {
     use proptest::prelude::*;
 
     fn check(message: &str, message_id: Option<&str>, subject: Option<&str>) {
-        let expected = Envelope { message_id: message_id.map(str::to_owned), subject: subject.map(str::to_owned) };
+        let expected = Envelope {
+            message_id: message_id.map(str::to_owned),
+            subject: subject.map(str::to_owned),
+        };
         assert_eq!(Envelope::of(message.as_bytes()), expected, "{message:?}");
     }
 
     #[test]
     fn headers_are_read_unfolded_and_decoded() {
-        check("Subject: hi\r\nMessage-ID: <1@x>\r\n\r\nSubject: body\r\n", Some("<1@x>"), Some("hi"));
-        check("message-id:\r\n <1@x>\r\nSUBJECT: a\n\tb\n\n", Some("<1@x>"), Some("a b"));
-        check("Subject: =?UTF-8?B?6KuL5rGC?= =?utf-8?Q?=E6=9B=B8_1?= x\n\n", None, Some("請求書 1 x"));
-        check("Subject: =?ISO-8859-1?Q?M=FCller?=\n\n", None, Some("Müller"));
-        check("Subject: =?ISO-2022-JP?B?GyRC?=\n\n", None, Some("=?ISO-2022-JP?B?GyRC?="));
+        check(
+            "Subject: hi\r\nMessage-ID: <1@x>\r\n\r\nSubject: body\r\n",
+            Some("<1@x>"),
+            Some("hi"),
+        );
+        check(
+            "message-id:\r\n <1@x>\r\nSUBJECT: a\n\tb\n\n",
+            Some("<1@x>"),
+            Some("a b"),
+        );
+        check(
+            "Subject: =?UTF-8?B?6KuL5rGC?= =?utf-8?Q?=E6=9B=B8_1?= x\n\n",
+            None,
+            Some("請求書 1 x"),
+        );
+        check(
+            "Subject: =?ISO-8859-1?Q?M=FCller?=\n\n",
+            None,
+            Some("Müller"),
+        );
+        check(
+            "Subject: =?ISO-2022-JP?B?GyRC?=\n\n",
+            None,
+            Some("=?ISO-2022-JP?B?GyRC?="),
+        );
         check("no header at all", None, None);
         check("\r\nSubject: body\r\n", None, None);
     }
@@ -133,7 +167,11 @@ mod tests {
     #[test]
     fn nothing_moves_the_cursor() {
         check("Subject: a\x1b[2Jb\n\n", None, Some("a\\u{1b}[2Jb"));
-        check("Subject: =?utf-8?B?4oCuZXhlLmZkcA==?=\n\n", None, Some("exe.fdp"));
+        check(
+            "Subject: =?utf-8?B?4oCuZXhlLmZkcA==?=\n\n",
+            None,
+            Some("exe.fdp"),
+        );
         check("Subject: =?utf-8?Q?a=0D=0Ab?=\n\n", None, Some("a\\r\\nb"));
     }
 

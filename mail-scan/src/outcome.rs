@@ -1,4 +1,5 @@
-//! What a run came to, and the exit code for it. It is never better than that of the tool whose records were read.
+//! What a run came to, and the exit code for it. It is never better than that of the tool whose
+//! records were read.
 
 use mail_common::exit::Exit;
 use mail_common::report::chain;
@@ -18,7 +19,9 @@ pub(crate) struct Outcome {
 enum Failure {
     #[error("{0}; what was named before is scanned all the same")]
     Broken(String),
-    #[error("{tool} ended with exit code {code}; what it saved is scanned, and this run does not end better")]
+    #[error(
+        "{tool} ended with exit code {code}; what it saved is scanned, and this run does not end better"
+    )]
     Upstream { tool: String, code: u8 },
     #[error("the records name no artifact: nothing is scanned")]
     Nothing,
@@ -26,7 +29,9 @@ enum Failure {
     Interrupted,
     #[error("what was called clean is not to be believed")]
     Disbelieved(#[source] ServerError),
-    #[error("no clamd answered any more: what has no clean verdict was not scanned; start clamd and run again")]
+    #[error(
+        "no clamd answered any more: what has no clean verdict was not scanned; start clamd and run again"
+    )]
     Lost,
 }
 
@@ -34,9 +39,18 @@ impl Outcome {
     /// Of a run that reads the records of `upstream`, or none. What is wrong with them is said.
     pub(crate) fn of_upstream(upstream: Option<&Upstream>, session: &Session) -> Self {
         let mut outcome = Self { worst: Exit::Done };
-        let Some(upstream) = upstream else { return outcome };
+        let Some(upstream) = upstream else {
+            return outcome;
+        };
         for (tool, code) in &upstream.failed {
-            outcome.fail(session, &Failure::Upstream { tool: tool.clone(), code: *code }, of_code(*code));
+            outcome.fail(
+                session,
+                &Failure::Upstream {
+                    tool: tool.clone(),
+                    code: *code,
+                },
+                of_code(*code),
+            );
         }
         if let Some(error) = &upstream.broken {
             outcome.fail(session, &Failure::Broken(chain(error)), Exit::Unfinished);
@@ -66,7 +80,9 @@ impl Outcome {
     /// The exit code: 0 only when everything was scanned and clean.
     pub(crate) fn exit(&self, totals: &Totals, session: &Session) -> Exit {
         let is_infected = get(&totals.infected) > 0 || get(&totals.infected_members) > 0;
-        let is_part = get(&totals.unscanned) > 0 || !session.errors().is_empty() || self.worst == Exit::Partial;
+        let is_part = get(&totals.unscanned) > 0
+            || !session.errors().is_empty()
+            || self.worst == Exit::Partial;
         match (self.worst, is_infected, is_part) {
             (Exit::Unfinished, _, _) => Exit::Unfinished,
             (_, true, _) => Exit::Bad,
@@ -83,7 +99,12 @@ impl Outcome {
     }
 }
 
-/// A tool that could not finish is not made whole by this one; one whose answer is bad has done its work.
+/// A tool that could not finish is not made whole by this one; one whose answer is bad has done its
+/// work.
 fn of_code(code: u8) -> Exit {
-    if code == Exit::Bad.code() { Exit::Partial } else { Exit::Unfinished }
+    if code == Exit::Bad.code() {
+        Exit::Partial
+    } else {
+        Exit::Unfinished
+    }
 }

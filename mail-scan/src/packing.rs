@@ -1,14 +1,17 @@
-//! How a file is packed, by its name and the bytes that it begins with; and how what it holds is shown to clamd.
+//! How a file is packed, by its name and the bytes that it begins with; and how what it holds is
+//! shown to clamd.
 
 use mail_common::archive::compression::Compression;
 use mail_common::checksum::Sha256;
 
 use crate::cache::Key;
 
-/// After the first byte, which is 0x28, or less in old versions of the format (RFC 8878, 3.1.1; lib/legacy of zstd).
+/// After the first byte, which is 0x28, or less in old versions of the format (RFC 8878, 3.1.1;
+/// lib/legacy of zstd).
 const ZSTD_MAGIC: &[u8] = &[0xb5, 0x2f, 0xfd];
 
-/// After the first byte, 0x50 to 0x5f: a frame to be skipped, with which a file may begin as well (RFC 8878, 3.1.2).
+/// After the first byte, 0x50 to 0x5f: a frame to be skipped, with which a file may begin as well
+/// (RFC 8878, 3.1.2).
 const SKIPPABLE_MAGIC: &[u8] = &[0x2a, 0x4d, 0x18];
 
 const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
@@ -22,8 +25,8 @@ pub(crate) const MAGIC_BYTES: usize = 16;
 pub(crate) enum Inner {
     /// A tar: its members are scanned one by one.
     Archive,
-    /// Text without a structure that a scanner would have to know, such as a dump: what is too large for one piece is scanned
-    /// in windows.
+    /// Text without a structure that a scanner would have to know, such as a dump: what is too
+    /// large for one piece is scanned in windows.
     Text,
     /// One content, which is scanned in one piece or not at all.
     Whole,
@@ -37,17 +40,28 @@ pub(crate) struct Packing {
 }
 
 impl Packing {
-    pub(crate) const PLAIN: Self = Self { compression: Compression::None, inner: Inner::Whole };
+    pub(crate) const PLAIN: Self = Self {
+        compression: Compression::None,
+        inner: Inner::Whole,
+    };
 
     /// What the name says.
     pub(crate) fn of_name(name: &[u8]) -> Self {
         let compression = Compression::of_name(name);
         let stem = match compression {
             Compression::None => name,
-            _ if name.ends_with(b".tgz") => return Self { compression, inner: Inner::Archive },
+            _ if name.ends_with(b".tgz") => {
+                return Self {
+                    compression,
+                    inner: Inner::Archive,
+                };
+            }
             Compression::Zstd | Compression::Gzip => stem(name),
         };
-        Self { compression, inner: inner_of(stem) }
+        Self {
+            compression,
+            inner: inner_of(stem),
+        }
     }
 
     /// The same, where the file does begin as its name says; else it is a plain one.
@@ -55,7 +69,9 @@ impl Packing {
         let packing = Self::of_name(name);
         let is_so = match packing.compression {
             Compression::None => true,
-            Compression::Zstd | Compression::Gzip => compression_of_head(head) == packing.compression,
+            Compression::Zstd | Compression::Gzip => {
+                compression_of_head(head) == packing.compression
+            }
         };
         if is_so { packing } else { Self::PLAIN }
     }
@@ -82,7 +98,10 @@ pub(crate) fn inner_of(name: &[u8]) -> Inner {
     if ends(b".tar") {
         return Inner::Archive;
     }
-    match [&b".sql"[..], b".jsonl", b".log", b".csv"].iter().any(|suffix| ends(suffix)) {
+    match [&b".sql"[..], b".jsonl", b".log", b".csv"]
+        .iter()
+        .any(|suffix| ends(suffix))
+    {
         true => Inner::Text,
         false => Inner::Whole,
     }
@@ -102,12 +121,18 @@ impl Layer {
         if compression_of_head(head) == Compression::Zstd {
             return Some(Self::Zstd);
         }
-        LZ4_MAGICS.iter().any(|magic| head.starts_with(magic)).then_some(Self::Lz4)
+        LZ4_MAGICS
+            .iter()
+            .any(|magic| head.starts_with(magic))
+            .then_some(Self::Lz4)
     }
 }
 
 fn stem(name: &[u8]) -> &[u8] {
-    let dot = name.iter().rposition(|&byte| byte == b'.').unwrap_or(name.len());
+    let dot = name
+        .iter()
+        .rposition(|&byte| byte == b'.')
+        .unwrap_or(name.len());
     &name[..dot]
 }
 
@@ -118,7 +143,11 @@ mod tests {
     #[test]
     fn names_tell() {
         let check = |name: &str, compression, inner| {
-            assert_eq!(Packing::of_name(name.as_bytes()), Packing { compression, inner }, "{name}");
+            assert_eq!(
+                Packing::of_name(name.as_bytes()),
+                Packing { compression, inner },
+                "{name}"
+            );
         };
         check("0001.tar.zst", Compression::Zstd, Inner::Archive);
         check("config.tar.gz", Compression::Gzip, Inner::Archive);
@@ -134,9 +163,18 @@ mod tests {
 
     #[test]
     fn what_does_not_begin_as_its_name_says_is_plain() {
-        assert_eq!(Packing::of_name_and_head(b"a.tar.gz", b"From: x"), Packing::PLAIN);
-        assert_eq!(Packing::of_name_and_head(b"a.zst", &[0x28, 0xb5, 0x2f, 0xfd, 0]), Packing::of_name(b"a.zst"));
-        assert_eq!(Packing::of_name_and_head(b"a.sql", b""), Packing::of_name(b"a.sql"));
+        assert_eq!(
+            Packing::of_name_and_head(b"a.tar.gz", b"From: x"),
+            Packing::PLAIN
+        );
+        assert_eq!(
+            Packing::of_name_and_head(b"a.zst", &[0x28, 0xb5, 0x2f, 0xfd, 0]),
+            Packing::of_name(b"a.zst")
+        );
+        assert_eq!(
+            Packing::of_name_and_head(b"a.sql", b""),
+            Packing::of_name(b"a.sql")
+        );
     }
 
     #[test]
@@ -152,10 +190,21 @@ mod tests {
     #[test]
     fn layers_are_known_by_their_magic() {
         assert_eq!(Layer::of_head(&[0x28, 0xb5, 0x2f, 0xfd]), Some(Layer::Zstd));
-        assert_eq!(Layer::of_head(&[0x27, 0xb5, 0x2f, 0xfd]), Some(Layer::Zstd), "version 0.7");
-        assert_eq!(Layer::of_head(&[0x5e, 0x2a, 0x4d, 0x18]), Some(Layer::Zstd), "a frame to be skipped");
+        assert_eq!(
+            Layer::of_head(&[0x27, 0xb5, 0x2f, 0xfd]),
+            Some(Layer::Zstd),
+            "version 0.7"
+        );
+        assert_eq!(
+            Layer::of_head(&[0x5e, 0x2a, 0x4d, 0x18]),
+            Some(Layer::Zstd),
+            "a frame to be skipped"
+        );
         assert_eq!(Layer::of_head(b"P*M is text"), None);
-        assert_eq!(Layer::of_head(b"Dovecot-LZ4\x0d\x2a\x9b\xc5rest"), Some(Layer::Lz4));
+        assert_eq!(
+            Layer::of_head(b"Dovecot-LZ4\x0d\x2a\x9b\xc5rest"),
+            Some(Layer::Lz4)
+        );
         assert_eq!(Layer::of_head(b"From: a"), None);
         assert_eq!(Layer::of_head(b""), None);
     }

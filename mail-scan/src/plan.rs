@@ -1,4 +1,5 @@
-//! Decides what a run scans, and with what, from flags, settings and what is on the disk. It reads, and never writes.
+//! Decides what a run scans, and with what, from flags, settings and what is on the disk. It reads,
+//! and never writes.
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -61,7 +62,11 @@ pub(crate) enum Error {
     #[error("read CLAMD_ADDRESS")]
     Address(#[source] UnknownAddress),
     #[error("{} is not there, and no set of {} has this name", operand.display(), root.display())]
-    NoSuchOperand { operand: PathBuf, root: PathBuf, source: set::Error },
+    NoSuchOperand {
+        operand: PathBuf,
+        root: PathBuf,
+        source: set::Error,
+    },
     #[error("look at {}", operand.display())]
     Look { operand: PathBuf, source: io::Error },
     #[error("the path of the set {} is not UTF-8, and records are; use another name", dir.display())]
@@ -81,11 +86,27 @@ impl Plan {
     /// Reads settings and looks at the operands.
     pub(crate) fn new(args: &Args) -> Result<Self, Error> {
         let environment = Environment::of_process();
-        let cache = args.cache.clone().or_else(|| default_cache(&environment)).filter(|_| !args.no_cache);
+        let cache = args
+            .cache
+            .clone()
+            .or_else(|| default_cache(&environment))
+            .filter(|_| !args.no_cache);
         let settings = Settings::new(&Config::load(args.common.config.as_deref(), environment)?)?;
-        let root = args.root.clone().unwrap_or_else(|| settings.backup_root.clone());
-        let operands = args.operands.iter().map(|operand| resolve(operand, &root)).collect::<Result<Vec<_>, _>>()?;
-        if operands.iter().filter(|operand| **operand == Operand::Records).count() > 1 {
+        let root = args
+            .root
+            .clone()
+            .unwrap_or_else(|| settings.backup_root.clone());
+        let operands = args
+            .operands
+            .iter()
+            .map(|operand| resolve(operand, &root))
+            .collect::<Result<Vec<_>, _>>()?;
+        if operands
+            .iter()
+            .filter(|operand| **operand == Operand::Records)
+            .count()
+            > 1
+        {
             return Err(Error::RecordsTwice);
         }
         Ok(Self {
@@ -107,20 +128,36 @@ fn scanners(args: &Args, setting: Option<&str>) -> Result<Vec<Scanner>, Error> {
     if !args.clamd.is_empty() {
         return Ok(args.clamd.clone());
     }
-    let words = setting.unwrap_or_default().split(|c: char| c.is_whitespace() || c == ',');
-    let named = words.filter(|word| !word.is_empty()).map(str::parse).collect::<Result<Vec<Scanner>, _>>();
+    let words = setting
+        .unwrap_or_default()
+        .split(|c: char| c.is_whitespace() || c == ',');
+    let named = words
+        .filter(|word| !word.is_empty())
+        .map(str::parse)
+        .collect::<Result<Vec<Scanner>, _>>();
     let named = named.map_err(Error::Address)?;
-    Ok(if named.is_empty() { vec![Scanner::At(usual_address())] } else { named })
+    Ok(if named.is_empty() {
+        vec![Scanner::At(usual_address())]
+    } else {
+        named
+    })
 }
 
-/// `$XDG_CACHE_HOME/mail-scan/verdicts.redb`, by default below `~/.cache`; none for who has no home.
+/// `$XDG_CACHE_HOME/mail-scan/verdicts.redb`, by default below `~/.cache`; none for who has no
+/// home.
 fn default_cache(environment: &Environment) -> Option<PathBuf> {
-    let absolute = |name| environment.get(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let absolute = |name| {
+        environment
+            .get(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
     let base = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
     Some(base.join("mail-scan").join("verdicts.redb"))
 }
 
-/// What an operand means: `-`, `latest`, what is there under that name, or else a set below the root.
+/// What an operand means: `-`, `latest`, what is there under that name, or else a set below the
+/// root.
 fn resolve(operand: &Path, root: &Path) -> Result<Operand, Error> {
     if operand == Path::new("-") {
         return Ok(Operand::Records);
@@ -128,8 +165,14 @@ fn resolve(operand: &Path, root: &Path) -> Result<Operand, Error> {
     if operand != Path::new(LATEST) && operand.symlink_metadata().is_ok() {
         return of_path(operand);
     }
-    let no_such = |source| Error::NoSuchOperand { operand: operand.to_owned(), root: root.to_owned(), source };
-    let dir = BackupRoot::open(root).and_then(|root| root.resolve(operand)).map_err(no_such)?;
+    let no_such = |source| Error::NoSuchOperand {
+        operand: operand.to_owned(),
+        root: root.to_owned(),
+        source,
+    };
+    let dir = BackupRoot::open(root)
+        .and_then(|root| root.resolve(operand))
+        .map_err(no_such)?;
     set_operand(&absolute(&dir)?).map(Operand::Set)
 }
 
@@ -143,26 +186,41 @@ fn of_path(operand: &Path) -> Result<Operand, Error> {
 
 /// Absolute, with the directory that a link leads to in place of the link.
 fn absolute(path: &Path) -> Result<PathBuf, Error> {
-    let failed = |source| Error::Look { operand: path.to_owned(), source };
-    let is_odd = path.is_symlink() || path.components().any(|part| part == std::path::Component::ParentDir);
+    let failed = |source| Error::Look {
+        operand: path.to_owned(),
+        source,
+    };
+    let is_odd = path.is_symlink()
+        || path
+            .components()
+            .any(|part| part == std::path::Component::ParentDir);
     match is_odd {
         true => path.canonicalize().map_err(failed),
         false => std::path::absolute(path).map_err(failed),
     }
 }
 
-/// `ROOT/daily/2026-11-23` is the set `daily/2026-11-23` of ROOT; any other directory is the set of its name in its parent.
+/// `ROOT/daily/2026-11-23` is the set `daily/2026-11-23` of ROOT; any other directory is the set of
+/// its name in its parent.
 fn set_operand(dir: &Path) -> Result<SetOperand, Error> {
-    let unnamed = || Error::SetName { dir: dir.to_owned() };
+    let unnamed = || Error::SetName {
+        dir: dir.to_owned(),
+    };
     let name = dir.file_name().ok_or_else(unnamed)?;
     let parent = dir.parent().ok_or_else(unnamed)?;
-    let kind = SetKind::ALL.into_iter().find(|kind| parent.file_name().is_some_and(|name| name == kind.name()));
+    let kind = SetKind::ALL
+        .into_iter()
+        .find(|kind| parent.file_name().is_some_and(|name| name == kind.name()));
     let (root, set) = match (kind, parent.parent()) {
         (Some(kind), Some(root)) => (root, Path::new(kind.name()).join(name)),
         _ => (parent, PathBuf::from(name)),
     };
     let text = |path: &Path| path.to_str().map(str::to_owned).ok_or_else(unnamed);
-    Ok(SetOperand { dir: dir.to_owned(), root: text(root)?, set: text(&set)? })
+    Ok(SetOperand {
+        dir: dir.to_owned(),
+        root: text(root)?,
+        set: text(&set)?,
+    })
 }
 
 /// The addresses among `scanners`.
@@ -186,10 +244,17 @@ mod tests {
         };
         check("/b/daily/2026-11-23", "/b", "daily/2026-11-23");
         check("/b/weekly/2026-week-47", "/b", "weekly/2026-week-47");
-        check("/b/daily/2026-11-23.incomplete", "/b", "daily/2026-11-23.incomplete");
+        check(
+            "/b/daily/2026-11-23.incomplete",
+            "/b",
+            "daily/2026-11-23.incomplete",
+        );
         check("/srv/restore/one", "/srv/restore", "one");
         check("/one", "/", "one");
-        assert!(matches!(set_operand(Path::new("/")), Err(Error::SetName { .. })));
+        assert!(matches!(
+            set_operand(Path::new("/")),
+            Err(Error::SetName { .. })
+        ));
     }
 
     #[test]
@@ -198,17 +263,30 @@ mod tests {
         let set = root.path().join("daily/2026-11-23");
         std::fs::create_dir_all(&set).unwrap();
         std::os::unix::fs::symlink("daily/2026-11-23", root.path().join(LATEST)).unwrap();
-        let check = |operand: &Path, expected: &Operand| assert_eq!(&resolve(operand, root.path()).unwrap(), expected);
+        let check = |operand: &Path, expected: &Operand| {
+            assert_eq!(&resolve(operand, root.path()).unwrap(), expected)
+        };
         check(Path::new("-"), &Operand::Records);
         // Without checksums it is a directory like any other.
         check(&set, &Operand::Path(set.clone()));
-        std::fs::File::options().create(true).append(true).open(set.join(CHECKSUMS)).unwrap();
+        std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(set.join(CHECKSUMS))
+            .unwrap();
         let named = root.path().to_str().unwrap().to_owned();
-        let expected = Operand::Set(SetOperand { dir: set.clone(), root: named, set: "daily/2026-11-23".into() });
+        let expected = Operand::Set(SetOperand {
+            dir: set.clone(),
+            root: named,
+            set: "daily/2026-11-23".into(),
+        });
         check(&set, &expected);
         check(Path::new("latest"), &expected);
         check(Path::new("daily/2026-11-23"), &expected);
         check(root.path(), &Operand::Path(root.path().to_owned()));
-        assert!(matches!(resolve(Path::new("daily/2026-11-24"), root.path()), Err(Error::NoSuchOperand { .. })));
+        assert!(matches!(
+            resolve(Path::new("daily/2026-11-24"), root.path()),
+            Err(Error::NoSuchOperand { .. })
+        ));
     }
 }

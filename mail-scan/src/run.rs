@@ -76,8 +76,12 @@ impl Run<'_> {
             Verdict::Infected(_) => add(&self.totals.infected_members, 1),
             Verdict::Unscanned(_) => add(&self.totals.unscanned_members, 1),
         }
-        self.print(&format!("{}: {}", item.place, String::from_utf8_lossy(member)), finding);
-        self.session.emit(&Record::Verdict(finding.record(&item.place, Some(member))));
+        self.print(
+            &format!("{}: {}", item.place, String::from_utf8_lossy(member)),
+            finding,
+        );
+        self.session
+            .emit(&Record::Verdict(finding.record(&item.place, Some(member))));
     }
 
     /// Tells the verdict on a whole file.
@@ -90,7 +94,8 @@ impl Run<'_> {
         add(counter, 1);
         add(&self.totals.files, 1);
         self.print(&item.place.to_string(), finding);
-        self.session.emit(&Record::Verdict(finding.record(&item.place, None)));
+        self.session
+            .emit(&Record::Verdict(finding.record(&item.place, None)));
         let files = get(&self.totals.files);
         if files % SAID_EVERY == 1 {
             self.progress.say(&format!("{files} files"));
@@ -110,11 +115,27 @@ impl Run<'_> {
         match &finding.verdict {
             Verdict::Clean => report.detail(format!("clean: {what}")),
             Verdict::Infected(signature) => {
-                let subject = finding.envelope.subject.iter().map(|subject| format!(", subject {subject:?}"));
-                let note = finding.note.iter().map(|note| format!(", {note}")).chain(subject).collect();
-                report.error(&Infected { signature: signature.clone(), what, note });
+                let subject = finding
+                    .envelope
+                    .subject
+                    .iter()
+                    .map(|subject| format!(", subject {subject:?}"));
+                let note = finding
+                    .note
+                    .iter()
+                    .map(|note| format!(", {note}"))
+                    .chain(subject)
+                    .collect();
+                report.error(&Infected {
+                    signature: signature.clone(),
+                    what,
+                    note,
+                });
             }
-            Verdict::Unscanned(reason) => report.error(&Unscanned { what, reason: reason.clone() }),
+            Verdict::Unscanned(reason) => report.error(&Unscanned {
+                what,
+                reason: reason.clone(),
+            }),
         }
     }
 
@@ -128,7 +149,10 @@ impl Run<'_> {
     pub(crate) fn window_bytes(&self) -> u64 {
         *self.window_bytes.get_or_init(|| {
             let fits = |bytes: &u64| !self.pool.is_in_doubt(*bytes);
-            WINDOWS_BYTES.into_iter().find(fits).unwrap_or(WINDOWS_BYTES[WINDOWS_BYTES.len() - 1])
+            WINDOWS_BYTES
+                .into_iter()
+                .find(fits)
+                .unwrap_or(WINDOWS_BYTES[WINDOWS_BYTES.len() - 1])
         })
     }
 
@@ -139,19 +163,28 @@ impl Run<'_> {
         Some(known)
     }
 
-    /// The identity of every clamd, where all have one and the same, and have had it since the run began: what was scanned in pieces is
-    /// remembered under it.
+    /// The identity of every clamd, where all have one and the same, and have had it since the run
+    /// began: what was scanned in pieces is remembered under it.
     pub(crate) fn common_identity(&self) -> Option<String> {
-        let [identity] = &self.identities[..] else { return None };
-        self.pool.identities().iter().all(|now| now == identity).then(|| identity.clone())
+        let [identity] = &self.identities[..] else {
+            return None;
+        };
+        self.pool
+            .identities()
+            .iter()
+            .all(|now| now == identity)
+            .then(|| identity.clone())
     }
 
-    /// Remembers what a clamd of `identity` said. A cache that cannot be written is said once, at the end.
+    /// Remembers what a clamd of `identity` said. A cache that cannot be written is said once, at
+    /// the end.
     pub(crate) fn remember(&self, identity: &str, key: Key, known: Known) {
         if let Some(cache) = self.cache
             && let Err(error) = cache.remember(identity, key, known)
         {
-            self.session.report.warning(format!("the cache cannot be written: {error}"));
+            self.session
+                .report
+                .warning(format!("the cache cannot be written: {error}"));
         }
     }
 }

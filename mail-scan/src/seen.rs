@@ -1,5 +1,5 @@
-//! Contents that were found clean in this run: the same bytes are not shown to clamd again. Maildirs are full of equal small files, and
-//! a message to many is in many mailboxes.
+//! Contents that were found clean in this run: the same bytes are not shown to clamd again.
+//! Maildirs are full of equal small files, and a message to many is in many mailboxes.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -15,7 +15,10 @@ pub(crate) struct Seen(Mutex<HashSet<Sha256>>);
 
 impl Seen {
     pub(crate) fn contains(&self, digest: Sha256) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&digest)
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(&digest)
     }
 
     /// Keeps the digest of a clean content, while there is room.

@@ -1,4 +1,5 @@
-//! Reads a packed file from beginning to end, and sends what it holds to the workers, piece by piece, with nothing on disk.
+//! Reads a packed file from beginning to end, and sends what it holds to the workers, piece by
+//! piece, with nothing on disk.
 //!
 //! The digest is computed on the way, of the very bytes that were unpacked.
 
@@ -26,7 +27,8 @@ use crate::work::{BYTES_A_JOB, CONTENTS_A_JOB, Job, Piece};
 /// What is read at a time to be thrown away.
 const DRAIN_BYTES: usize = 128 << 10;
 
-/// Pieces are this much larger than what is new in them: a signature that lies across two of them is whole in one.
+/// Pieces are this much larger than what is new in them: a signature that lies across two of them
+/// is whole in one.
 const OVERLAP_SHARE: u64 = 16;
 
 /// Why a file was not read to its end.
@@ -39,9 +41,18 @@ pub(crate) enum Error {
     #[error("unpack {place}: it is damaged or cut short")]
     Unpack { place: String, source: io::Error },
     #[error("unpack {place}: it is damaged or cut short")]
-    Tar { place: String, source: reader::Error },
-    #[error("{place} is not what its set has on record: its digest is {found}, not {expected}; use another set")]
-    Digest { place: String, found: Sha256, expected: Sha256 },
+    Tar {
+        place: String,
+        source: reader::Error,
+    },
+    #[error(
+        "{place} is not what its set has on record: its digest is {found}, not {expected}; use another set"
+    )]
+    Digest {
+        place: String,
+        found: Sha256,
+        expected: Sha256,
+    },
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
 }
@@ -62,11 +73,16 @@ pub(crate) fn unpack(run: &Run<'_>, item: Item, packing: Packing, pieces: &Sende
     artifact.close(run, read);
 }
 
-/// The verdict of an earlier run, where the file still is what it was: it is read to compute its digest, and not unpacked.
+/// The verdict of an earlier run, where the file still is what it was: it is read to compute its
+/// digest, and not unpacked.
 fn known(run: &Run<'_>, item: &Item, packing: Packing) -> Option<Finding> {
     let expected = item.expected?;
-    let Some(Known::Clean(note)) = run.cache?.lookup(&packing.cache_key(expected)) else { return None };
-    let Ok(Opened::File(file, look)) = item.open() else { return None };
+    let Some(Known::Clean(note)) = run.cache?.lookup(&packing.cache_key(expected)) else {
+        return None;
+    };
+    let Ok(Opened::File(file, look)) = item.open() else {
+        return None;
+    };
     let found = Hashing::new(run, file).finish().ok()?;
     if found != expected {
         return None;
@@ -74,27 +90,53 @@ fn known(run: &Run<'_>, item: &Item, packing: Packing) -> Option<Finding> {
     add(&run.totals.bytes, look.bytes);
     add(&run.totals.cached, 1);
     let unscanned = Finding::unscanned("", &run.pool.engine());
-    Some(Finding { verdict: Verdict::Clean, sha256: Some(found), note, ..unscanned })
+    Some(Finding {
+        verdict: Verdict::Clean,
+        sha256: Some(found),
+        note,
+        ..unscanned
+    })
 }
 
 fn read(run: &Run<'_>, artifact: &Arc<Artifact>, pieces: &Sender<Job>) -> Result<Sha256, Error> {
     let item = &artifact.item;
     let place = || item.place.to_string();
-    let file = match item.open().map_err(|source| Error::Read { place: place(), source })? {
+    let file = match item.open().map_err(|source| Error::Read {
+        place: place(),
+        source,
+    })? {
         Opened::File(file, _) => file,
-        Opened::NoFile(what) => return Err(Error::NoFile { place: place(), what }),
+        Opened::NoFile(what) => {
+            return Err(Error::NoFile {
+                place: place(),
+                what,
+            });
+        }
     };
     let mut source = Hashing::new(run, file);
-    let mut unpacker = Unpacker { run, artifact, outlet: pieces, waiting: Vec::new(), waiting_bytes: 0 };
+    let mut unpacker = Unpacker {
+        run,
+        artifact,
+        outlet: pieces,
+        waiting: Vec::new(),
+        waiting_bytes: 0,
+    };
     let unpacked = unpacker.unpack(&mut source).and(unpacker.flush());
     // Whatever came of it, the digest tells first: what is not as it was saved need not unpack.
-    let found = source.finish().map_err(|source| Error::Read { place: place(), source });
+    let found = source.finish().map_err(|source| Error::Read {
+        place: place(),
+        source,
+    });
     // A signal ends every read of the file: nothing is wrong with it.
     run.interrupt.check()?;
     if let (Ok(found), Some(expected)) = (&found, item.expected)
         && *found != expected
     {
-        return Err(Error::Digest { place: place(), found: *found, expected });
+        return Err(Error::Digest {
+            place: place(),
+            found: *found,
+            expected,
+        });
     }
     unpacked.and(found)
 }
@@ -112,7 +154,9 @@ struct Unpacker<'a, 'b> {
 impl Unpacker<'_, '_> {
     fn unpack(&mut self, source: &mut Hashing<'_>) -> Result<(), Error> {
         let Packing { compression, inner } = self.artifact.packing;
-        let mut content = compression.reader(source).map_err(|source| self.damaged(source))?;
+        let mut content = compression
+            .reader(source)
+            .map_err(|source| self.damaged(source))?;
         match inner {
             Inner::Archive => self.members(&mut content),
             Inner::Text => self.text(None, &mut content),
@@ -121,7 +165,10 @@ impl Unpacker<'_, '_> {
     }
 
     fn members(&mut self, content: &mut (dyn Read + Send)) -> Result<(), Error> {
-        let failed = |source| Error::Tar { place: self.artifact.item.place.to_string(), source };
+        let failed = |source| Error::Tar {
+            place: self.artifact.item.place.to_string(),
+            source,
+        };
         let mut archive = TarReader::new(content);
         while let Some(head) = archive.next_member().map_err(failed)? {
             self.run.interrupt.check()?;
@@ -135,7 +182,10 @@ impl Unpacker<'_, '_> {
             } else if inner_of(&head.name) == Inner::Text && head.size > self.run.window_bytes() {
                 self.text(name, &mut archive)?;
             } else if head.size > MEMORY_MAX_BYTES {
-                let reason = format!("{} bytes are more than is looked into in one piece", head.size);
+                let reason = format!(
+                    "{} bytes are more than is looked into in one piece",
+                    head.size
+                );
                 self.artifact.refuse(self.run, &part(name, None), reason);
             } else {
                 self.member(&head.name, head.size, &mut archive)?;
@@ -149,16 +199,25 @@ impl Unpacker<'_, '_> {
     fn member(&mut self, name: &[u8], size: u64, archive: &mut impl Read) -> Result<(), Error> {
         let taken = self.take(size)?;
         let mut bytes = Vec::new();
-        archive.read_to_end(&mut bytes).map_err(|source| self.damaged(source))?;
+        archive
+            .read_to_end(&mut bytes)
+            .map_err(|source| self.damaged(source))?;
         self.send(part(Some(name), None), bytes, taken)
     }
 
     /// One content of a length that nobody knows before, in one piece, or refused.
     fn whole(&mut self, content: &mut dyn Read) -> Result<(), Error> {
         let part = part(None, None);
-        let limit = self.run.max_bytes.unwrap_or(MEMORY_MAX_BYTES).min(MEMORY_MAX_BYTES);
+        let limit = self
+            .run
+            .max_bytes
+            .unwrap_or(MEMORY_MAX_BYTES)
+            .min(MEMORY_MAX_BYTES);
         let mut bytes = Vec::new();
-        content.take(limit + 1).read_to_end(&mut bytes).map_err(|source| self.damaged(source))?;
+        content
+            .take(limit + 1)
+            .read_to_end(&mut bytes)
+            .map_err(|source| self.damaged(source))?;
         if bytes.len() as u64 <= limit {
             let taken = self.take(bytes.len() as u64)?;
             return self.send(part, bytes, taken);
@@ -166,7 +225,8 @@ impl Unpacker<'_, '_> {
         let rest = drain(content).map_err(|source| self.damaged(source))?;
         let total = bytes.len() as u64 + rest;
         let reason = self.run.leaves_out(total);
-        let reason = reason.unwrap_or_else(|| format!("{total} bytes are more than is looked into in one piece"));
+        let reason = reason
+            .unwrap_or_else(|| format!("{total} bytes are more than is looked into in one piece"));
         self.artifact.refuse(self.run, &part, reason);
         Ok(())
     }
@@ -182,7 +242,10 @@ impl Unpacker<'_, '_> {
             let mut bytes: Vec<u8> = carried;
             let before = bytes.len();
             let room = window - before as u64;
-            let new = content.take(room).read_to_end(&mut bytes).map_err(|source| self.damaged(source))?;
+            let new = content
+                .take(room)
+                .read_to_end(&mut bytes)
+                .map_err(|source| self.damaged(source))?;
             let total = offset + bytes.len() as u64;
             if let Some(reason) = self.run.leaves_out(total) {
                 drain(content).map_err(|source| self.damaged(source))?;
@@ -193,10 +256,17 @@ impl Unpacker<'_, '_> {
                 return Ok(());
             }
             let is_last = (new as u64) < room;
-            carried = if is_last { Vec::new() } else { bytes[bytes.len() - overlap..].to_vec() };
+            carried = if is_last {
+                Vec::new()
+            } else {
+                bytes[bytes.len() - overlap..].to_vec()
+            };
             let next = total - carried.len() as u64;
             let whole = is_last && offset == 0;
-            let window = (!whole).then_some(Window { offset, bytes: bytes.len() as u64 });
+            let window = (!whole).then_some(Window {
+                offset,
+                bytes: bytes.len() as u64,
+            });
             self.send(part(member, window), bytes, taken)?;
             if is_last {
                 return Ok(());
@@ -211,14 +281,20 @@ impl Unpacker<'_, '_> {
         }
         self.artifact.send(&part);
         self.waiting_bytes += content.len() as u64;
-        self.waiting.push(Piece { artifact: Arc::clone(self.artifact), part, content, taken });
+        self.waiting.push(Piece {
+            artifact: Arc::clone(self.artifact),
+            part,
+            content,
+            taken,
+        });
         match self.waiting.len() >= CONTENTS_A_JOB || self.waiting_bytes >= BYTES_A_JOB {
             true => self.flush(),
             false => Ok(()),
         }
     }
 
-    /// Takes room for a content. A large one may have to wait until all others are scanned, so none of them may wait here.
+    /// Takes room for a content. A large one may have to wait until all others are scanned, so none
+    /// of them may wait here.
     fn take(&mut self, bytes: u64) -> Result<Taken, Error> {
         if bytes > BYTES_A_JOB {
             self.flush()?;
@@ -231,21 +307,33 @@ impl Unpacker<'_, '_> {
         self.waiting_bytes = 0;
         match std::mem::take(&mut self.waiting) {
             waiting if waiting.is_empty() => Ok(()),
-            waiting => Ok(self.outlet.send(Job::Pieces(waiting)).map_err(|_| Interrupted)?),
+            waiting => Ok(self
+                .outlet
+                .send(Job::Pieces(waiting))
+                .map_err(|_| Interrupted)?),
         }
     }
 
     fn damaged(&self, source: io::Error) -> Error {
-        Error::Unpack { place: self.artifact.item.place.to_string(), source }
+        Error::Unpack {
+            place: self.artifact.item.place.to_string(),
+            source,
+        }
     }
 }
 
 fn part(member: Option<&[u8]>, window: Option<Window>) -> Part {
-    Part { member: member.map(<[u8]>::to_vec), window }
+    Part {
+        member: member.map(<[u8]>::to_vec),
+        window,
+    }
 }
 
 fn drain(content: &mut dyn Read) -> io::Result<u64> {
-    io::copy(&mut io::BufReader::with_capacity(DRAIN_BYTES, content), &mut io::sink())
+    io::copy(
+        &mut io::BufReader::with_capacity(DRAIN_BYTES, content),
+        &mut io::sink(),
+    )
 }
 
 /// A file whose digest is computed while it is read.
@@ -257,7 +345,11 @@ struct Hashing<'a> {
 
 impl<'a> Hashing<'a> {
     fn new(run: &'a Run<'a>, file: File) -> Self {
-        Self { file, digest: Sha256Writer::new(io::sink()), run }
+        Self {
+            file,
+            digest: Sha256Writer::new(io::sink()),
+            run,
+        }
     }
 
     /// Reads what is left and gives the digest of all of it.

@@ -1,5 +1,8 @@
 //! Certificates with chosen names and dates, signed by a private authority or by themselves.
-#![expect(clippy::disallowed_methods, reason = "certificates of a test are not stored files")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "certificates of a test are not stored files"
+)]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -35,23 +38,34 @@ impl Default for Certificate {
 }
 
 impl Certificate {
-    /// For names such as `DNS:mail.test` or `IP:127.0.0.1`; valid from yesterday, for ninety days more.
+    /// For names such as `DNS:mail.test` or `IP:127.0.0.1`; valid from yesterday, for ninety days
+    /// more.
     #[must_use]
     pub fn for_names(names: &[&str]) -> Self {
         let names = names.iter().map(|name| (*name).to_owned()).collect();
-        Self { names, days: (-1, 90), signer: Signer::Authority }
+        Self {
+            names,
+            days: (-1, 90),
+            signer: Signer::Authority,
+        }
     }
 
     /// Valid from so many days after now to so many days after now; days before now are negative.
     #[must_use]
     pub fn valid(self, from: i64, to: i64) -> Self {
-        Self { days: (from, to), ..self }
+        Self {
+            days: (from, to),
+            ..self
+        }
     }
 
     /// Signed by nobody else.
     #[must_use]
     pub fn self_signed(self) -> Self {
-        Self { signer: Signer::Itself, ..self }
+        Self {
+            signer: Signer::Itself,
+            ..self
+        }
     }
 }
 
@@ -69,7 +83,9 @@ impl Authority {
         );
         fs::rename(dir.join("privkey.pem"), dir.join("ca.key")).expect("openssl made a key");
         fs::rename(dir.join("out.pem"), dir.join("ca.pem")).expect("openssl made a certificate");
-        Self { dir: dir.to_owned() }
+        Self {
+            dir: dir.to_owned(),
+        }
     }
 
     /// Its own certificate, in PEM: what a client must trust.
@@ -92,7 +108,10 @@ impl Authority {
         );
         fs::write(dir.join("settings"), settings).expect("a file can be written");
         fs::write(dir.join("index"), "").expect("a file can be written");
-        openssl(dir, "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=test");
+        openssl(
+            dir,
+            "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=test",
+        );
         let signer = match wanted.signer {
             Signer::Authority => "-cert ca.pem -keyfile ca.key",
             Signer::Itself => "-selfsign -keyfile privkey.pem",
@@ -101,11 +120,14 @@ impl Authority {
         fs::rename(dir.join("out.pem"), dir.join("request.pem")).expect("openssl made a request");
         openssl(
             dir,
-            &format!("ca -batch -config settings {signer} -in request.pem -notext -startdate {from} -enddate {to}"),
+            &format!(
+                "ca -batch -config settings {signer} -in request.pem -notext -startdate {from} -enddate {to}"
+            ),
         );
         fs::copy(dir.join("out.pem"), certificate).expect("a certificate can be copied");
         fs::copy(dir.join("privkey.pem"), key).expect("a key can be copied");
-        fs::set_permissions(key, fs::Permissions::from_mode(0o600)).expect("a key of ours can be closed");
+        fs::set_permissions(key, fs::Permissions::from_mode(0o600))
+            .expect("a key of ours can be closed");
     }
 }
 
@@ -123,5 +145,9 @@ fn openssl(dir: &Path, arguments: &str) {
         command.args(["-keyout", "privkey.pem"]);
     }
     let output = command.current_dir(dir).output().expect("openssl runs");
-    assert!(output.status.success(), "openssl {arguments}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "openssl {arguments}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }

@@ -1,5 +1,9 @@
-//! A private clamd: temporary directory, own small signatures, unix socket and loopback port, gone when dropped.
-#![expect(clippy::disallowed_methods, reason = "signatures and settings of a test are not stored files")]
+//! A private clamd: temporary directory, own small signatures, unix socket and loopback port, gone
+//! when dropped.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "signatures and settings of a test are not stored files"
+)]
 
 use std::fs;
 use std::io::{Read, Write};
@@ -19,7 +23,11 @@ use crate::mariadb::free_port;
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
 /// The EICAR test file in pieces: no file of this project is a hit.
-const EICAR: [&str; 3] = [r"X5O!P%@AP[4\PZX54(P^)7CC)7}", r"$EICAR-STANDARD-ANTIVIRUS", r"-TEST-FILE!$H+H*"];
+const EICAR: [&str; 3] = [
+    r"X5O!P%@AP[4\PZX54(P^)7CC)7}",
+    r"$EICAR-STANDARD-ANTIVIRUS",
+    r"-TEST-FILE!$H+H*",
+];
 
 /// What the signature `Local.Test.Marker` finds wherever it stands, in the middle of a file too.
 pub const MARKER: &str = "MAIL-TOOLS-TEST-MARKER-4f1d2c9a";
@@ -73,12 +81,20 @@ impl Clamd {
     }
 
     fn prepare(settings: &str) -> Self {
-        let dir = tempfile::Builder::new().prefix("clamd-").tempdir().expect("a temporary directory can be made");
-        let clamd = Self { dir, port: free_port(), server: None };
+        let dir = tempfile::Builder::new()
+            .prefix("clamd-")
+            .tempdir()
+            .expect("a temporary directory can be made");
+        let clamd = Self {
+            dir,
+            port: free_port(),
+            server: None,
+        };
         for name in ["db", "tmp"] {
             fs::create_dir(clamd.path(name)).expect("a directory can be made");
         }
-        fs::write(clamd.path("clamd.conf"), clamd.config(settings)).expect("a configuration can be written");
+        fs::write(clamd.path("clamd.conf"), clamd.config(settings))
+            .expect("a configuration can be written");
         clamd
     }
 
@@ -123,7 +139,9 @@ impl Clamd {
 
     /// Kills it as the kernel does when memory is short.
     pub fn kill(&mut self) {
-        let Some(mut server) = self.server.take() else { return };
+        let Some(mut server) = self.server.take() else {
+            return;
+        };
         // It may have ended by itself, which is what is wanted.
         let _ = kill_process(Pid::from_child(&server), Signal::KILL);
         let _ = server.wait();
@@ -149,17 +167,32 @@ impl Clamd {
     pub fn resume(&mut self) {
         self.give_away();
         let mut command = Command::new("clamd");
-        command.arg("-c").arg(self.path("clamd.conf")).env_clear().env("PATH", "/usr/sbin:/usr/bin").current_dir("/");
+        command
+            .arg("-c")
+            .arg(self.path("clamd.conf"))
+            .env_clear()
+            .env("PATH", "/usr/sbin:/usr/bin")
+            .current_dir("/");
         if let Some((uid, gid)) = account() {
             command.uid(uid).gid(gid);
         }
         let output = fs::File::create(self.path("out.log")).expect("a log can be made");
         let twin = output.try_clone().expect("a file can be opened twice");
-        let started = command.stdin(Stdio::null()).stdout(output).stderr(twin).spawn();
-        self.server = Some(started.unwrap_or_else(|e| panic!("clamd: {e}; install it: apt-get install clamav-daemon")));
+        let started = command
+            .stdin(Stdio::null())
+            .stdout(output)
+            .stderr(twin)
+            .spawn();
+        self.server =
+            Some(started.unwrap_or_else(|e| {
+                panic!("clamd: {e}; install it: apt-get install clamav-daemon")
+            }));
         let start = Instant::now();
         while !self.answers() {
-            let ended = self.server.as_mut().and_then(|server| server.try_wait().ok().flatten());
+            let ended = self
+                .server
+                .as_mut()
+                .and_then(|server| server.try_wait().ok().flatten());
             if ended.is_some() || start.elapsed() > READY_WITHIN {
                 let said = fs::read_to_string(self.path("out.log")).unwrap_or_default();
                 panic!("clamd did not come up ({ended:?}):\n{said}\n{}", self.log());
@@ -169,9 +202,13 @@ impl Clamd {
     }
 
     fn answers(&self) -> bool {
-        let Ok(mut socket) = UnixStream::connect(self.path("clamd.sock")) else { return false };
+        let Ok(mut socket) = UnixStream::connect(self.path("clamd.sock")) else {
+            return false;
+        };
         let mut reply = Vec::new();
-        socket.write_all(b"zPING\0").is_ok() && socket.read_to_end(&mut reply).is_ok() && reply == b"PONG\0"
+        socket.write_all(b"zPING\0").is_ok()
+            && socket.read_to_end(&mut reply).is_ok()
+            && reply == b"PONG\0"
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -194,7 +231,8 @@ impl Clamd {
 
     /// clamd gives its files to nobody but its own account.
     fn give_away(&self) {
-        fs::set_permissions(self.dir.path(), fs::Permissions::from_mode(0o755)).expect("the directory is ours");
+        fs::set_permissions(self.dir.path(), fs::Permissions::from_mode(0o755))
+            .expect("the directory is ours");
         let Some((uid, gid)) = account() else { return };
         for name in ["", "db", "tmp"] {
             chown(self.path(name), Some(uid), Some(gid)).expect("root may give a directory away");
@@ -214,15 +252,32 @@ impl Drop for Clamd {
 
 /// EICAR at the beginning of a file of any kind, and the marker anywhere.
 fn signatures() -> String {
-    let hex = |text: &[u8]| text.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    format!("Eicar-Test-Signature:0:0:{}\nLocal.Test.Marker:0:*:{}\n", hex(&eicar()), hex(MARKER.as_bytes()))
+    let hex = |text: &[u8]| {
+        text.iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<String>()
+    };
+    format!(
+        "Eicar-Test-Signature:0:0:{}\nLocal.Test.Marker:0:*:{}\n",
+        hex(&eicar()),
+        hex(MARKER.as_bytes())
+    )
 }
 
-/// A container of signatures, unsigned, as `sigtool` would build it: a header of 512 bytes, then a `.tar.gz`.
+/// A container of signatures, unsigned, as `sigtool` would build it: a header of 512 bytes, then a
+/// `.tar.gz`.
 fn dated(dir: &Path, signatures: &Path, version: u32, epoch_seconds: i64) -> Vec<u8> {
-    let date = shell(dir, &format!("TZ=UTC LC_ALL=C date -d @{epoch_seconds} '+%d %b %Y %H-%M +0000'"));
-    let date = String::from_utf8(date).expect("date writes text").trim().to_owned();
-    let size = fs::metadata(signatures).expect("signatures were written").len();
+    let date = shell(
+        dir,
+        &format!("TZ=UTC LC_ALL=C date -d @{epoch_seconds} '+%d %b %Y %H-%M +0000'"),
+    );
+    let date = String::from_utf8(date)
+        .expect("date writes text")
+        .trim()
+        .to_owned();
+    let size = fs::metadata(signatures)
+        .expect("signatures were written")
+        .len();
     let sum = String::from_utf8(shell(dir, "sha256sum daily.ndb")).expect("sha256sum writes text");
     let info = format!(
         "ClamAV-VDB:{date}:{version}:2:90:X:X:tests:{epoch_seconds}\ndaily.ndb:{size}:{}\n",
@@ -230,7 +285,10 @@ fn dated(dir: &Path, signatures: &Path, version: u32, epoch_seconds: i64) -> Vec
     );
     fs::write(dir.join("daily.info"), info).expect("a file can be written");
     fs::write(dir.join("COPYING"), "").expect("a file can be written");
-    let tar = shell(dir, "tar --format=ustar -czf - COPYING daily.info daily.ndb");
+    let tar = shell(
+        dir,
+        "tar --format=ustar -czf - COPYING daily.info daily.ndb",
+    );
     fs::write(dir.join("daily.tar.gz"), &tar).expect("a file can be written");
     let md5 = String::from_utf8(shell(dir, "md5sum daily.tar.gz")).expect("md5sum writes text");
     let md5 = md5.split(' ').next().unwrap_or_default();
@@ -239,8 +297,16 @@ fn dated(dir: &Path, signatures: &Path, version: u32, epoch_seconds: i64) -> Vec
 }
 
 fn shell(dir: &Path, script: &str) -> Vec<u8> {
-    let output = Command::new("sh").args(["-c", script]).current_dir(dir).output().expect("sh runs");
-    assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+    let output = Command::new("sh")
+        .args(["-c", script])
+        .current_dir(dir)
+        .output()
+        .expect("sh runs");
+    assert!(
+        output.status.success(),
+        "{script}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     output.stdout
 }
 
@@ -252,7 +318,10 @@ fn account() -> Option<(u32, u32)> {
     let passwd = fs::read_to_string("/etc/passwd").expect("/etc/passwd is readable");
     let line = passwd.lines().find(|line| line.starts_with("clamav:"));
     let line = line.expect("no user `clamav`; install ClamAV: apt-get install clamav-daemon");
-    let mut numbers = line.split(':').skip(2).map(|field| field.parse().expect("passwd has numbers"));
+    let mut numbers = line
+        .split(':')
+        .skip(2)
+        .map(|field| field.parse().expect("passwd has numbers"));
     Some((numbers.next()?, numbers.next()?))
 }
 
@@ -264,7 +333,10 @@ mod tests {
         let file = clamd.path("sample");
         fs::write(&file, content).unwrap();
         let mut command = Command::new("clamdscan");
-        command.args(["--no-summary", "--fdpass", "-c"]).arg(clamd.config_file()).arg(file);
+        command
+            .args(["--no-summary", "--fdpass", "-c"])
+            .arg(clamd.config_file())
+            .arg(file);
         String::from_utf8_lossy(&command.output().unwrap().stdout).into_owned()
     }
 

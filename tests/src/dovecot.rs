@@ -16,7 +16,8 @@ use crate::mariadb::free_port;
 
 const READY_WITHIN: Duration = Duration::from_secs(30);
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
-/// Where root runs the tests, mail belongs to this user of every system: Dovecot serves no mail of root's.
+/// Where root runs the tests, mail belongs to this user of every system: Dovecot serves no mail of
+/// root's.
 pub(crate) const MAIL_USER: &str = "mail";
 pub(crate) const PASSWORD: &str = "secret";
 
@@ -42,18 +43,33 @@ impl Dovecot {
     /// When Dovecot is not installed (`scripts/test` installs it) or does not come up.
     #[must_use]
     pub fn start(mail: &Path) -> Self {
-        let dir = tempfile::Builder::new().prefix("dovecot-").tempdir().expect("a temporary directory can be made");
-        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("a directory of ours can be opened");
+        let dir = tempfile::Builder::new()
+            .prefix("dovecot-")
+            .tempdir()
+            .expect("a temporary directory can be made");
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755))
+            .expect("a directory of ours can be opened");
         if geteuid().is_root() {
             open_the_way(mail);
             give_to_mail_user(mail);
         }
         let port = free_port();
-        write(&dir.path().join("dovecot.conf"), &configuration(dir.path(), mail, port));
+        write(
+            &dir.path().join("dovecot.conf"),
+            &configuration(dir.path(), mail, port),
+        );
         let mut command = Command::new(program("dovecot"));
-        command.arg("-F").arg("-c").arg(dir.path().join("dovecot.conf"));
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let server = command.spawn().unwrap_or_else(|e| panic!("start dovecot (is it installed?): {e}"));
+        command
+            .arg("-F")
+            .arg("-c")
+            .arg(dir.path().join("dovecot.conf"));
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let server = command
+            .spawn()
+            .unwrap_or_else(|e| panic!("start dovecot (is it installed?): {e}"));
         let dovecot = Self { dir, port, server };
         dovecot.wait_until_ready();
         dovecot
@@ -62,16 +78,24 @@ impl Dovecot {
     fn wait_until_ready(&self) {
         let start = Instant::now();
         while !self.greets() {
-            assert!(start.elapsed() < READY_WITHIN, "dovecot does not come up:\n{}", self.log());
+            assert!(
+                start.elapsed() < READY_WITHIN,
+                "dovecot does not come up:\n{}",
+                self.log()
+            );
             thread::sleep(Duration::from_millis(20));
         }
     }
 
     fn greets(&self) -> bool {
-        let Ok(stream) = TcpStream::connect(("127.0.0.1", self.port)) else { return false };
+        let Ok(stream) = TcpStream::connect(("127.0.0.1", self.port)) else {
+            return false;
+        };
         let mut line = String::new();
         let limited = stream.set_read_timeout(Some(Duration::from_secs(5)));
-        limited.is_ok() && BufReader::new(stream).read_line(&mut line).is_ok() && line.starts_with("* OK")
+        limited.is_ok()
+            && BufReader::new(stream).read_line(&mut line).is_ok()
+            && line.starts_with("* OK")
     }
 
     /// What it wrote into its log.
@@ -87,10 +111,18 @@ impl Dovecot {
     #[track_caller]
     pub fn doveadm(&self, arguments: &[&str]) -> String {
         let mut command = Command::new(program("doveadm"));
-        command.arg("-c").arg(self.dir.path().join("dovecot.conf")).args(arguments).stdin(Stdio::null());
+        command
+            .arg("-c")
+            .arg(self.dir.path().join("dovecot.conf"))
+            .args(arguments)
+            .stdin(Stdio::null());
         let output = command.output().expect("doveadm runs");
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "doveadm {arguments:?}: {said}\n{}", self.log());
+        assert!(
+            output.status.success(),
+            "doveadm {arguments:?}: {said}\n{}",
+            self.log()
+        );
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
@@ -106,7 +138,8 @@ impl Dovecot {
 
 impl Drop for Dovecot {
     fn drop(&mut self) {
-        // TERM lets the master end its processes; it is not reaped before, so the number is still its own.
+        // TERM lets the master end its processes; it is not reaped before, so the number is still
+        // its own.
         let _ = kill_process(Pid::from_child(&self.server), Signal::TERM);
         let start = Instant::now();
         while start.elapsed() < Duration::from_secs(10) {
@@ -123,8 +156,13 @@ impl Drop for Dovecot {
 impl Imap {
     pub(crate) fn login(port: u16, user: &str) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", port)).expect("dovecot listens");
-        stream.set_read_timeout(Some(ANSWER_WITHIN)).expect("a socket has a time limit");
-        let mut session = Self { stream: BufReader::new(stream), commands: 0 };
+        stream
+            .set_read_timeout(Some(ANSWER_WITHIN))
+            .expect("a socket has a time limit");
+        let mut session = Self {
+            stream: BufReader::new(stream),
+            commands: 0,
+        };
         session.line();
         session.command(&format!("LOGIN {user} {PASSWORD}"));
         session
@@ -138,7 +176,10 @@ impl Imap {
     pub fn command(&mut self, command: &str) -> Vec<String> {
         self.commands += 1;
         let tag = format!("a{} ", self.commands);
-        self.stream.get_mut().write_all(format!("{tag}{command}\r\n").as_bytes()).expect("dovecot reads");
+        self.stream
+            .get_mut()
+            .write_all(format!("{tag}{command}\r\n").as_bytes())
+            .expect("dovecot reads");
         let mut lines = Vec::new();
         loop {
             let line = self.line();
@@ -161,9 +202,18 @@ impl Imap {
 
 fn configuration(dir: &Path, mail: &Path, port: u16) -> String {
     let (dir, mail) = (dir.display(), mail.display());
-    let user = if geteuid().is_root() { MAIL_USER.to_owned() } else { own_name("-un") };
-    let group = if geteuid().is_root() { MAIL_USER.to_owned() } else { own_name("-gn") };
-    // Without root, all processes run as the one who starts them, and none can change its root directory.
+    let user = if geteuid().is_root() {
+        MAIL_USER.to_owned()
+    } else {
+        own_name("-un")
+    };
+    let group = if geteuid().is_root() {
+        MAIL_USER.to_owned()
+    } else {
+        own_name("-gn")
+    };
+    // Without root, all processes run as the one who starts them, and none can change its root
+    // directory.
     let unprivileged = match geteuid().is_root() {
         true => String::new(),
         false => format!(
@@ -184,9 +234,17 @@ fn configuration(dir: &Path, mail: &Path, port: u16) -> String {
 
 /// Lets Dovecot's users pass through the temporary directories that lead to `mail`.
 fn open_the_way(mail: &Path) {
-    for directory in mail.ancestors().skip(1).take_while(|directory| directory.starts_with(std::env::temp_dir())) {
+    for directory in mail
+        .ancestors()
+        .skip(1)
+        .take_while(|directory| directory.starts_with(std::env::temp_dir()))
+    {
         if directory != std::env::temp_dir() {
-            let mode = fs::metadata(directory).expect("it is there").permissions().mode() | 0o011;
+            let mode = fs::metadata(directory)
+                .expect("it is there")
+                .permissions()
+                .mode()
+                | 0o011;
             fs::set_permissions(directory, fs::Permissions::from_mode(mode))
                 .expect("a directory of ours can be opened");
         }
@@ -195,7 +253,12 @@ fn open_the_way(mail: &Path) {
 
 fn give_to_mail_user(mail: &Path) {
     let owner = format!("{MAIL_USER}:{MAIL_USER}");
-    let given = Command::new("chown").arg("-R").arg(owner).arg(mail).status().expect("chown runs");
+    let given = Command::new("chown")
+        .arg("-R")
+        .arg(owner)
+        .arg(mail)
+        .status()
+        .expect("chown runs");
     assert!(given.success(), "the mail tree can be given to {MAIL_USER}");
 }
 
@@ -206,12 +269,21 @@ fn own_name(option: &str) -> String {
 
 /// Servers lie in a directory that is not in everybody's PATH.
 pub(crate) fn program(name: &str) -> PathBuf {
-    let candidates =
-        ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin"].map(|dir| Path::new(dir).join(name));
-    candidates.into_iter().find(|path| path.exists()).unwrap_or_else(|| name.into())
+    let candidates = ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin"]
+        .map(|dir| Path::new(dir).join(name));
+    candidates
+        .into_iter()
+        .find(|path| path.exists())
+        .unwrap_or_else(|| name.into())
 }
 
 pub(crate) fn write(path: &Path, text: &str) {
-    let written = fs::OpenOptions::new().write(true).create(true).truncate(true).open(path);
-    written.and_then(|mut file| file.write_all(text.as_bytes())).expect("a configuration can be written");
+    let written = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(path);
+    written
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .expect("a configuration can be written");
 }

@@ -34,11 +34,16 @@ impl HeldLock {
 
     fn hold(how: &str, path: &Path) -> Self {
         let mut command = Command::new("flock");
-        command.args([how, "--no-fork"]).arg(path).args(["sh", "-c", "echo held; exec sleep 120"]);
+        command
+            .args([how, "--no-fork"])
+            .arg(path)
+            .args(["sh", "-c", "echo held; exec sleep 120"]);
         let mut child = command.stdout(Stdio::piped()).spawn().expect("flock runs");
         let mut line = String::new();
         let stdout = child.stdout.take().expect("stdout is piped");
-        BufReader::new(stdout).read_line(&mut line).expect("flock says that it has the lock");
+        BufReader::new(stdout)
+            .read_line(&mut line)
+            .expect("flock says that it has the lock");
         assert_eq!(line, "held\n", "{} is locked", path.display());
         Self(child)
     }
@@ -52,7 +57,8 @@ impl Drop for HeldLock {
 }
 
 impl SmallDisk {
-    /// Mounts one of `size`, such as `4m`, at a directory, which is made. `None`, said visibly, without root.
+    /// Mounts one of `size`, such as `4m`, at a directory, which is made. `None`, said visibly,
+    /// without root.
     ///
     /// # Panics
     /// When the directory cannot be made.
@@ -60,8 +66,17 @@ impl SmallDisk {
     pub fn mount(at: PathBuf, size: &str) -> Option<Self> {
         fs::create_dir_all(&at).expect("a directory can be made");
         let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", &format!("size={size},mode=700"), "tmpfs"]).arg(&at);
-        let is_mounted = rustix::process::geteuid().is_root() && mount.status().is_ok_and(|status| status.success());
+        mount
+            .args([
+                "-t",
+                "tmpfs",
+                "-o",
+                &format!("size={size},mode=700"),
+                "tmpfs",
+            ])
+            .arg(&at);
+        let is_mounted = rustix::process::geteuid().is_root()
+            && mount.status().is_ok_and(|status| status.success());
         if !is_mounted {
             eprintln!("SKIPPED: only root may mount a small file system");
         }

@@ -1,6 +1,10 @@
-//! A host as its administrator has it: a mail server's files, database and scanner, the tools and scripts installed below a
-//! prefix, a configuration file, and the bare environment that cron gives.
-#![expect(clippy::disallowed_methods, reason = "what is installed and configured is not a stored file of a set")]
+//! A host as its administrator has it: a mail server's files, database and scanner, the tools and
+//! scripts installed below a prefix, a configuration file, and the bare environment that cron
+//! gives.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "what is installed and configured is not a stored file of a set"
+)]
 
 use std::ffi::OsStr;
 use std::fs;
@@ -17,7 +21,13 @@ use crate::run::{binary, repository};
 use crate::server::Server;
 
 /// The tools, as they are installed.
-pub const TOOLS: [&str; 5] = ["mail-backup", "mail-restore", "mail-scan", "mail-s3sync", "mail-check"];
+pub const TOOLS: [&str; 5] = [
+    "mail-backup",
+    "mail-restore",
+    "mail-scan",
+    "mail-s3sync",
+    "mail-check",
+];
 
 const SIGNATURES_VERSION: u32 = 27_345;
 
@@ -33,7 +43,8 @@ pub struct Host {
 }
 
 impl Host {
-    /// A host with `messages` messages in three mailboxes and one database, and with everything installed.
+    /// A host with `messages` messages in three mailboxes and one database, and with everything
+    /// installed.
     ///
     /// # Panics
     /// When a service does not start, or a file cannot be written.
@@ -45,15 +56,24 @@ impl Host {
             "CREATE DATABASE mailserver; CREATE TABLE mailserver.users (id INT); INSERT INTO mailserver.users VALUES (7);
              EXECUTE IMMEDIATE CONCAT('DROP USER IF EXISTS root@', QUOTE(@@hostname))",
         );
-        let plan = TreePlan { mean_bytes: 2_000, ..TreePlan::new(messages, 3, 91) };
+        let plan = TreePlan {
+            mean_bytes: 2_000,
+            ..TreePlan::new(messages, 3, 91)
+        };
         let server = Server::new(&plan).with_database(Arc::clone(&database));
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs());
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |age| age.as_secs());
         let clamd = Clamd::start_dated(
             "AlertEncrypted yes\nAlertExceedsMax yes\n",
             SIGNATURES_VERSION,
             i64::try_from(now).unwrap_or(0),
         );
-        let host = Self { server, database, clamd };
+        let host = Self {
+            server,
+            database,
+            clamd,
+        };
         host.install();
         host.configure(&[]);
         host
@@ -95,11 +115,23 @@ impl Host {
     /// When it cannot be written.
     pub fn configure(&self, more: &[(&str, &str)]) {
         let own = self.server.settings();
-        let own = own.iter().map(|(name, value)| format!("{name}=\"{}\"\n", value.display()));
-        let more = more.iter().map(|(name, value)| format!("export {name}='{value}'\n"));
+        let own = own
+            .iter()
+            .map(|(name, value)| format!("{name}=\"{}\"\n", value.display()));
+        let more = more
+            .iter()
+            .map(|(name, value)| format!("export {name}='{value}'\n"));
         let state = self.server.dir().join("state");
-        let scanner = format!("CLAMD_ADDRESS={}\nCHECK_STATE={}\n", self.clamd.unix(), state.display());
-        fs::write(self.config(), own.chain(more).chain([scanner]).collect::<String>()).expect("it can be written");
+        let scanner = format!(
+            "CLAMD_ADDRESS={}\nCHECK_STATE={}\n",
+            self.clamd.unix(),
+            state.display()
+        );
+        fs::write(
+            self.config(),
+            own.chain(more).chain([scanner]).collect::<String>(),
+        )
+        .expect("it can be written");
     }
 
     /// One of the installed scripts, as cron would start it.
@@ -113,20 +145,39 @@ impl Host {
     pub fn bash(&self, line: &str) -> Command {
         let mut command = self.command("/bin/bash");
         command.args(["-c", line]);
-        command.env("PATH", format!("{}:{}:/usr/bin:/bin", self.bin().display(), self.scripts().display()));
+        command.env(
+            "PATH",
+            format!(
+                "{}:{}:/usr/bin:/bin",
+                self.bin().display(),
+                self.scripts().display()
+            ),
+        );
         command
     }
 
     fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
-        command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", self.home()).env("LOGNAME", "root");
-        command.env("SHELL", "/bin/sh").env("S3_CONFIG_FILE", self.config()).current_dir(self.server.dir());
+        command
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("HOME", self.home())
+            .env("LOGNAME", "root");
+        command
+            .env("SHELL", "/bin/sh")
+            .env("S3_CONFIG_FILE", self.config())
+            .current_dir(self.server.dir());
         command.stdin(Stdio::null());
         command
     }
 
     fn install(&self) {
-        for dir in [self.home(), self.scripts().join("lib"), self.bin(), self.server.dir().join("etc")] {
+        for dir in [
+            self.home(),
+            self.scripts().join("lib"),
+            self.bin(),
+            self.server.dir().join("etc"),
+        ] {
             fs::create_dir_all(dir).expect("a directory can be made");
         }
         for tool in TOOLS {
@@ -136,9 +187,12 @@ impl Host {
         for dir in ["", "lib"] {
             let entries = fs::read_dir(source.join(dir)).expect("the scripts are there");
             for path in entries.map(|entry| entry.expect("a directory can be read").path()) {
-                if path.extension().is_some_and(|extension| extension == "sh") || path.ends_with("drill") {
+                if path.extension().is_some_and(|extension| extension == "sh")
+                    || path.ends_with("drill")
+                {
                     let name = path.file_name().expect("a file has a name");
-                    fs::copy(&path, self.scripts().join(dir).join(name)).expect("a script can be copied");
+                    fs::copy(&path, self.scripts().join(dir).join(name))
+                        .expect("a script can be copied");
                 }
             }
         }
@@ -157,8 +211,17 @@ pub fn sources() -> PathBuf {
 /// When the status is another, or it cannot be started.
 #[track_caller]
 pub fn ended_with(command: &mut Command, code: i32) -> Output {
-    let output = command.output().unwrap_or_else(|e| panic!("start {}: {e}", command.get_program().display()));
-    let words = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
-    assert_eq!(output.status.code(), Some(code), "{command:?}\n{}\n{}", words[0], words[1]);
+    let output = command
+        .output()
+        .unwrap_or_else(|e| panic!("start {}: {e}", command.get_program().display()));
+    let words =
+        [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    assert_eq!(
+        output.status.code(),
+        Some(code),
+        "{command:?}\n{}\n{}",
+        words[0],
+        words[1]
+    );
     output
 }

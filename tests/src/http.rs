@@ -20,7 +20,10 @@ impl Request {
     pub fn read(stream: &mut impl BufRead) -> Option<Self> {
         let mut line = || {
             let mut text = String::new();
-            stream.read_line(&mut text).ok().filter(|bytes| *bytes > 0)?;
+            stream
+                .read_line(&mut text)
+                .ok()
+                .filter(|bytes| *bytes > 0)?;
             Some(text.trim_end().to_owned())
         };
         let first = line()?;
@@ -30,7 +33,12 @@ impl Request {
         while let Some((name, value)) = line()?.split_once(':') {
             headers.push((name.to_lowercase(), value.trim().to_owned()));
         }
-        let mut request = Self { method, path, headers, body: String::new() };
+        let mut request = Self {
+            method,
+            path,
+            headers,
+            body: String::new(),
+        };
         let bytes: u64 = request.header("content-length").parse().unwrap_or_default();
         stream.take(bytes).read_to_string(&mut request.body).ok()?;
         Some(request)
@@ -39,7 +47,11 @@ impl Request {
     /// The value of a header, or nothing.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
-        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str()).unwrap_or_default()
+        self.headers
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
+            .unwrap_or_default()
     }
 }
 
@@ -53,10 +65,20 @@ mod tests {
             "PUT /api/users/7 HTTP/1.1\r\nX-Key: a:b\r\nContent-Length: 2\r\n\r\n{}GET / HTTP/1.1\r\n".as_bytes();
         let request = Request::read(&mut stream).unwrap();
         assert_eq!(
-            (request.method.as_str(), request.path.as_str(), request.body.as_str()),
+            (
+                request.method.as_str(),
+                request.path.as_str(),
+                request.body.as_str()
+            ),
             ("PUT", "/api/users/7", "{}")
         );
-        assert_eq!((request.header("x-key"), request.header("x-none")), ("a:b", ""));
-        assert!(Request::read(&mut stream).is_none(), "its headers did not end");
+        assert_eq!(
+            (request.header("x-key"), request.header("x-none")),
+            ("a:b", "")
+        );
+        assert!(
+            Request::read(&mut stream).is_none(),
+            "its headers did not end"
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! A private Postfix with Dovecot behind it: all the mail protocols on loopback, gone when dropped.
 //!
-//! Mail comes in by SMTP, goes by LMTP into the Maildir `vhosts/DOMAIN/USER`, and is read by IMAP and POP3. Nothing leaves the machine.
-//! Postfix has to be started by root.
+//! Mail comes in by SMTP, goes by LMTP into the Maildir `vhosts/DOMAIN/USER`, and is read by IMAP
+//! and POP3. Nothing leaves the machine. Postfix has to be started by root.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -21,7 +21,8 @@ use crate::mariadb::free_port;
 
 const READY_WITHIN: Duration = Duration::from_secs(30);
 
-/// A running mail server for `alice@example.org` and `bob@example.org`, who both have [`MailServer::PASSWORD`].
+/// A running mail server for `alice@example.org` and `bob@example.org`, who both have
+/// [`MailServer::PASSWORD`].
 #[derive(Debug)]
 pub struct MailServer {
     dir: TempDir,
@@ -66,7 +67,8 @@ impl MailServer {
     /// Starts one whose certificate is in order: see [`MailServer::authority`].
     ///
     /// # Panics
-    /// When Postfix or Dovecot is not installed (`scripts/test` installs them), does not come up, or root is wanting.
+    /// When Postfix or Dovecot is not installed (`scripts/test` installs them), does not come up,
+    /// or root is wanting.
     #[must_use]
     pub fn start() -> Self {
         Self::start_with(&Certificate::default())
@@ -78,10 +80,20 @@ impl MailServer {
     /// As [`MailServer::start`].
     #[must_use]
     pub fn start_with(certificate: &Certificate) -> Self {
-        assert!(geteuid().is_root(), "a private Postfix has to be started by root");
-        let dir = tempfile::Builder::new().prefix("mail-").tempdir().expect("a temporary directory can be made");
+        assert!(
+            geteuid().is_root(),
+            "a private Postfix has to be started by root"
+        );
+        let dir = tempfile::Builder::new()
+            .prefix("mail-")
+            .tempdir()
+            .expect("a temporary directory can be made");
         let authority = Authority::new(&dir.path().join("authority"));
-        let server = Self { ports: Ports::free(), authority, dir };
+        let server = Self {
+            ports: Ports::free(),
+            authority,
+            dir,
+        };
         server.prepare();
         server.set_certificate(certificate);
         server.run_postfix("check");
@@ -94,12 +106,18 @@ impl MailServer {
         for name in ["pf", "dc", "vhosts", "q", "pfdata", "run"] {
             fs::create_dir(self.path(name)).expect("a directory can be made");
         }
-        fs::set_permissions(self.dir.path(), fs::Permissions::from_mode(0o755)).expect("the directory is ours");
+        fs::set_permissions(self.dir.path(), fs::Permissions::from_mode(0o755))
+            .expect("the directory is ours");
         give(&self.path("pfdata"), "postfix");
         give(&self.path("vhosts"), &format!("{MAIL_USER}:{MAIL_USER}"));
-        let users = format!("alice@example.org:{{PLAIN}}{PASSWORD}::::::\nbob@example.org:{{PLAIN}}{PASSWORD}::::::\n");
+        let users = format!(
+            "alice@example.org:{{PLAIN}}{PASSWORD}::::::\nbob@example.org:{{PLAIN}}{PASSWORD}::::::\n"
+        );
         write(&self.path("dc/users"), &users);
-        write(&self.path("dc/dovecot.conf"), &dovecot_conf(self.dir.path(), self.ports));
+        write(
+            &self.path("dc/dovecot.conf"),
+            &dovecot_conf(self.dir.path(), self.ports),
+        );
         write(&self.path("pf/main.cf"), &main_cf(self.dir.path()));
         write(&self.path("pf/master.cf"), &master_cf(self.ports));
     }
@@ -128,12 +146,14 @@ impl MailServer {
         self.path("key.pem")
     }
 
-    /// Puts another certificate on disk. What runs goes on with the old one until it is stopped and resumed.
+    /// Puts another certificate on disk. What runs goes on with the old one until it is stopped and
+    /// resumed.
     ///
     /// # Panics
     /// With what openssl says when it cannot be made.
     pub fn set_certificate(&self, certificate: &Certificate) {
-        self.authority.issue(certificate, &self.certificate(), &self.key());
+        self.authority
+            .issue(certificate, &self.certificate(), &self.key());
     }
 
     /// The socket on which Dovecot takes mail by LMTP.
@@ -187,8 +207,14 @@ impl MailServer {
     /// When Postfix refuses.
     pub fn set_postfix(&self, parameter: &str) {
         let mut command = Command::new(program("postconf"));
-        command.arg("-c").arg(self.postfix_config()).args(["-e", parameter]);
-        assert!(command.status().expect("postconf runs").success(), "postconf -e {parameter}");
+        command
+            .arg("-c")
+            .arg(self.postfix_config())
+            .args(["-e", parameter]);
+        assert!(
+            command.status().expect("postconf runs").success(),
+            "postconf -e {parameter}"
+        );
         self.run_postfix("reload");
     }
 
@@ -199,12 +225,17 @@ impl MailServer {
     pub fn flush(&self) {
         let mut command = Command::new(program("postqueue"));
         command.arg("-c").arg(self.postfix_config()).arg("-f");
-        assert!(command.status().expect("postqueue runs").success(), "postqueue -f");
+        assert!(
+            command.status().expect("postqueue runs").success(),
+            "postqueue -f"
+        );
     }
 
     /// Ends one half, at once and with all its processes.
     pub fn stop(&self, half: Half) {
-        let Some(group) = self.group(half) else { return };
+        let Some(group) = self.group(half) else {
+            return;
+        };
         // It may have ended by itself, which is what is wanted.
         let _ = kill_process_group(group, Signal::KILL);
         let start = Instant::now();
@@ -214,7 +245,8 @@ impl MailServer {
         let _ = fs::remove_file(self.pid_file(half));
     }
 
-    /// Makes one half hang: the kernel still accepts connections, and nobody answers. [`MailServer::resume`] ends it.
+    /// Makes one half hang: the kernel still accepts connections, and nobody answers.
+    /// [`MailServer::resume`] ends it.
     ///
     /// # Panics
     /// When it does not run.
@@ -223,7 +255,8 @@ impl MailServer {
         kill_process_group(group, Signal::STOP).expect("it is ours");
     }
 
-    /// Starts one half that was stopped, lets go on one that was paused, and waits until it answers.
+    /// Starts one half that was stopped, lets go on one that was paused, and waits until it
+    /// answers.
     ///
     /// # Panics
     /// With its log when it does not come up.
@@ -232,12 +265,20 @@ impl MailServer {
             (Some(group), _) => kill_process_group(group, Signal::CONT).expect("it is ours"),
             (None, Half::Postfix) => self.run_postfix("start"),
             (None, Half::Dovecot) => {
-                self.run(Command::new(program("dovecot")).arg("-c").arg(self.path("dc/dovecot.conf")));
+                self.run(
+                    Command::new(program("dovecot"))
+                        .arg("-c")
+                        .arg(self.path("dc/dovecot.conf")),
+                );
             }
         }
         let start = Instant::now();
         while !self.is_up(half) {
-            assert!(start.elapsed() < READY_WITHIN, "{half:?} does not come up:\n{}", self.logs());
+            assert!(
+                start.elapsed() < READY_WITHIN,
+                "{half:?} does not come up:\n{}",
+                self.logs()
+            );
             thread::sleep(Duration::from_millis(20));
         }
     }
@@ -246,14 +287,23 @@ impl MailServer {
     #[must_use]
     pub fn logs(&self) -> String {
         let read = |path: PathBuf| fs::read_to_string(path).unwrap_or_default();
-        [read(self.path("start.log")), read(self.postfix_log()), read(self.dovecot_log())].concat()
+        [
+            read(self.path("start.log")),
+            read(self.postfix_log()),
+            read(self.dovecot_log()),
+        ]
+        .concat()
     }
 
     fn is_up(&self, half: Half) -> bool {
         match half {
-            Half::Postfix => greets(self.ports.smtp, "220 ") && greets(self.ports.submission, "220 "),
+            Half::Postfix => {
+                greets(self.ports.smtp, "220 ") && greets(self.ports.submission, "220 ")
+            }
             Half::Dovecot => {
-                greets(self.ports.imap, "* OK") && greets(self.ports.pop3, "+OK") && greets(self.ports.lmtp, "220 ")
+                greets(self.ports.imap, "* OK")
+                    && greets(self.ports.pop3, "+OK")
+                    && greets(self.ports.lmtp, "220 ")
             }
         }
     }
@@ -273,17 +323,33 @@ impl MailServer {
     }
 
     fn run_postfix(&self, verb: &str) {
-        self.run(Command::new(program("postfix")).arg("-c").arg(self.postfix_config()).arg(verb));
+        self.run(
+            Command::new(program("postfix"))
+                .arg("-c")
+                .arg(self.postfix_config())
+                .arg(verb),
+        );
     }
 
     /// Servers hold what they are started with: it must not be a pipe that somebody waits for.
     fn run(&self, command: &mut Command) {
-        let log = fs::OpenOptions::new().append(true).create(true).open(self.path("start.log"));
+        let log = fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(self.path("start.log"));
         let log = log.expect("a log can be made");
         let twin = log.try_clone().expect("a file can be opened twice");
-        let status = command.stdin(Stdio::null()).stdout(log).stderr(twin).status();
-        let status =
-            status.unwrap_or_else(|e| panic!("start {} (is it installed?): {e}", command.get_program().display()));
+        let status = command
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(twin)
+            .status();
+        let status = status.unwrap_or_else(|e| {
+            panic!(
+                "start {} (is it installed?): {e}",
+                command.get_program().display()
+            )
+        });
         assert!(status.success(), "{command:?}: {status}\n{}", self.logs());
     }
 
@@ -315,21 +381,42 @@ impl Ports {
 }
 
 fn greets(port: u16, beginning: &str) -> bool {
-    let Ok(stream) = TcpStream::connect(("127.0.0.1", port)) else { return false };
+    let Ok(stream) = TcpStream::connect(("127.0.0.1", port)) else {
+        return false;
+    };
     let mut line = String::new();
     let limited = stream.set_read_timeout(Some(Duration::from_secs(5)));
-    limited.is_ok() && BufReader::new(stream).read_line(&mut line).is_ok() && line.starts_with(beginning)
+    limited.is_ok()
+        && BufReader::new(stream).read_line(&mut line).is_ok()
+        && line.starts_with(beginning)
 }
 
 fn give(path: &Path, owner: &str) {
-    let given = Command::new("chown").arg("-R").arg(owner).arg(path).status().expect("chown runs");
-    assert!(given.success(), "{} can be given to {owner}", path.display());
+    let given = Command::new("chown")
+        .arg("-R")
+        .arg(owner)
+        .arg(path)
+        .status()
+        .expect("chown runs");
+    assert!(
+        given.success(),
+        "{} can be given to {owner}",
+        path.display()
+    );
 }
 
-/// Logins that are refused are answered at once: without the penalty, each address would wait longer for each.
+/// Logins that are refused are answered at once: without the penalty, each address would wait
+/// longer for each.
 fn dovecot_conf(dir: &Path, ports: Ports) -> String {
     let dir = dir.display();
-    let Ports { imap, imaps, pop3, pop3s, lmtp, .. } = ports;
+    let Ports {
+        imap,
+        imaps,
+        pop3,
+        pop3s,
+        lmtp,
+        ..
+    } = ports;
     format!(
         "base_dir = {dir}/run\nstate_dir = {dir}/run\ninstance_name = test-{imap}\nlog_path = {dir}/dovecot.log\n\
          listen = 127.0.0.1\nprotocols = imap pop3 lmtp\nssl = yes\nssl_cert = <{dir}/cert.pem\n\
@@ -370,7 +457,12 @@ fn main_cf(dir: &Path) -> String {
 }
 
 fn master_cf(ports: Ports) -> String {
-    let Ports { smtp, submission, smtps, .. } = ports;
+    let Ports {
+        smtp,
+        submission,
+        smtps,
+        ..
+    } = ports;
     format!(
         "127.0.0.1:{smtp} inet n - n - - smtpd\n\
          127.0.0.1:{submission} inet n - n - - smtpd\n  -o smtpd_tls_security_level=encrypt\n\
@@ -391,7 +483,11 @@ mod tests {
 
     fn send(server: &MailServer, subject: &str) {
         let mut command = Command::new(program("sendmail"));
-        command.arg("-C").arg(server.postfix_config()).args(["-f", "bob@example.org", "alice@example.org"]);
+        command.arg("-C").arg(server.postfix_config()).args([
+            "-f",
+            "bob@example.org",
+            "alice@example.org",
+        ]);
         let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
         let text = format!("Subject: {subject}\n\nhello\n");
         std::io::Write::write_all(child.stdin.as_mut().unwrap(), text.as_bytes()).unwrap();
@@ -408,7 +504,11 @@ mod tests {
     }
 
     fn queued(server: &MailServer) -> String {
-        let output = Command::new(program("postqueue")).arg("-c").arg(server.postfix_config()).arg("-j").output();
+        let output = Command::new(program("postqueue"))
+            .arg("-c")
+            .arg(server.postfix_config())
+            .arg("-j")
+            .output();
         String::from_utf8(output.unwrap().stdout).unwrap()
     }
 
@@ -426,7 +526,9 @@ mod tests {
         server.stop(Half::Dovecot);
         assert!(!greets(server.ports().imap, "* OK"));
         send(&server, "three");
-        wait_for("mail is deferred", &server, || queued(&server).contains("\"delay_reason\""));
+        wait_for("mail is deferred", &server, || {
+            queued(&server).contains("\"delay_reason\"")
+        });
         server.resume(Half::Dovecot);
         server.flush();
         wait_for("the queue is empty", &server, || queued(&server).is_empty());
@@ -435,10 +537,15 @@ mod tests {
     #[test]
     fn a_half_that_is_paused_accepts_and_says_nothing() {
         let server = MailServer::start();
-        for (half, port) in [(Half::Postfix, server.ports().submission), (Half::Dovecot, server.ports().imaps)] {
+        for (half, port) in [
+            (Half::Postfix, server.ports().submission),
+            (Half::Dovecot, server.ports().imaps),
+        ] {
             server.pause(half);
             let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-            stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+            stream
+                .set_read_timeout(Some(Duration::from_millis(300)))
+                .unwrap();
             assert!(BufReader::new(stream).fill_buf().is_err(), "{half:?} hangs");
             server.resume(half);
         }

@@ -59,9 +59,17 @@ impl MariaDb {
     /// As [`MariaDb::start`].
     #[must_use]
     pub fn start_with(options: &[&str]) -> Self {
-        let dir = tempfile::Builder::new().prefix("mariadb-").tempdir().expect("a temporary directory can be made");
+        let dir = tempfile::Builder::new()
+            .prefix("mariadb-")
+            .tempdir()
+            .expect("a temporary directory can be made");
         let options = options.iter().map(ToString::to_string).collect();
-        let mut server = Self { dir, port: free_port(), options, server: None };
+        let mut server = Self {
+            dir,
+            port: free_port(),
+            options,
+            server: None,
+        };
         server.install();
         server.resume();
         server
@@ -95,12 +103,19 @@ impl MariaDb {
     #[must_use]
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
-        // Only the protocol's charset is set: what is stored and shown must not depend on the machine's locale.
-        command.arg("--no-defaults").arg("-uroot").arg("-S").arg(self.socket()).arg("--default-character-set=utf8mb4");
+        // Only the protocol's charset is set: what is stored and shown must not depend on the
+        // machine's locale.
+        command
+            .arg("--no-defaults")
+            .arg("-uroot")
+            .arg("-S")
+            .arg(self.socket())
+            .arg("--default-character-set=utf8mb4");
         command
     }
 
-    /// Runs statements and gives back the rows, tab-separated without headings (`--batch` escapes special bytes).
+    /// Runs statements and gives back the rows, tab-separated without headings (`--batch` escapes
+    /// special bytes).
     ///
     /// # Panics
     /// With the server's message when a statement fails.
@@ -116,9 +131,21 @@ impl MariaDb {
     #[track_caller]
     pub fn load(&self, database: &str, statements: &[u8]) -> String {
         let mut command = self.client();
-        command.args(["--batch", "--skip-column-names", "--binary-mode", "--max-allowed-packet=1G"]);
-        let output = fed(command.args(Some(database).filter(|name| !name.is_empty())), statements);
-        assert!(output.status.success(), "mariadb: {}", String::from_utf8_lossy(&output.stderr));
+        command.args([
+            "--batch",
+            "--skip-column-names",
+            "--binary-mode",
+            "--max-allowed-packet=1G",
+        ]);
+        let output = fed(
+            command.args(Some(database).filter(|name| !name.is_empty())),
+            statements,
+        );
+        assert!(
+            output.status.success(),
+            "mariadb: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
@@ -148,14 +175,24 @@ impl MariaDb {
             .arg(format!("--pid-file={}", dir.join("pid").display()))
             .arg(format!("--log-error={}", log.display()))
             .arg(format!("--port={}", self.port))
-            .args(["--bind-address=127.0.0.1", "--skip-log-bin", "--skip-name-resolve"])
-            .args(["--innodb-log-file-size=4M", "--innodb-flush-method=nosync", "--performance-schema=off"])
+            .args([
+                "--bind-address=127.0.0.1",
+                "--skip-log-bin",
+                "--skip-name-resolve",
+            ])
+            .args([
+                "--innodb-log-file-size=4M",
+                "--innodb-flush-method=nosync",
+                "--performance-schema=off",
+            ])
             .arg("--max-allowed-packet=1G")
             .args(&self.options)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        let server = command.spawn().unwrap_or_else(|e| panic!("start mariadbd: {e}"));
+        let server = command
+            .spawn()
+            .unwrap_or_else(|e| panic!("start mariadbd: {e}"));
         self.server = Some(server);
         self.wait_until_ready(&log);
     }
@@ -165,7 +202,8 @@ impl MariaDb {
         fs::set_permissions(dir, fs::Permissions::from_mode(0o711)).expect("the directory is ours");
         if rustix::process::geteuid().is_root() {
             let (uid, gid) = mysql_account();
-            std::os::unix::fs::chown(dir, Some(uid), Some(gid)).expect("root may give a directory away");
+            std::os::unix::fs::chown(dir, Some(uid), Some(gid))
+                .expect("root may give a directory away");
         }
         let output = as_mysql("mariadb-install-db")
             .args(["--no-defaults", "--force"])
@@ -174,14 +212,23 @@ impl MariaDb {
             .args(["--auth-root-authentication-method=normal", "--skip-test-db"])
             .args(["--innodb-log-file-size=4M", "--innodb-flush-method=nosync"])
             .output()
-            .unwrap_or_else(|e| panic!("mariadb-install-db: {e}; install it: apt-get install mariadb-server"));
-        assert!(output.status.success(), "mariadb-install-db: {}", String::from_utf8_lossy(&output.stderr));
+            .unwrap_or_else(|e| {
+                panic!("mariadb-install-db: {e}; install it: apt-get install mariadb-server")
+            });
+        assert!(
+            output.status.success(),
+            "mariadb-install-db: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 
     fn wait_until_ready(&mut self, log: &Path) {
         let deadline = Instant::now() + READY_WITHIN;
         while !self.answers() {
-            let exited = self.server.as_mut().and_then(|server| server.try_wait().ok().flatten());
+            let exited = self
+                .server
+                .as_mut()
+                .and_then(|server| server.try_wait().ok().flatten());
             if exited.is_some() || Instant::now() > deadline {
                 let text = fs::read_to_string(log).unwrap_or_default();
                 panic!("mariadbd did not come up ({exited:?}):\n{text}");
@@ -191,12 +238,21 @@ impl MariaDb {
     }
 
     fn answers(&self) -> bool {
-        let output = self.command("mariadb-admin").arg("ping").stdout(Stdio::null()).stderr(Stdio::null()).status();
-        output.expect("mariadb-admin is installed with the server").success()
+        let output = self
+            .command("mariadb-admin")
+            .arg("ping")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        output
+            .expect("mariadb-admin is installed with the server")
+            .success()
     }
 
     fn end(&mut self, signal: Signal) {
-        let Some(mut server) = self.server.take() else { return };
+        let Some(mut server) = self.server.take() else {
+            return;
+        };
         let pid = Pid::from_child(&server);
         // It may have ended by itself, which is what is wanted.
         let _ = kill_process(pid, signal);
@@ -214,7 +270,10 @@ impl Drop for MariaDb {
 /// `mariadbd` refuses to run as root, so root becomes `mysql` for it.
 fn as_mysql(program: &str) -> Command {
     let mut command = Command::new(program);
-    command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").current_dir("/");
+    command
+        .env_clear()
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .current_dir("/");
     if rustix::process::geteuid().is_root() {
         let (uid, gid) = mysql_account();
         command.uid(uid).gid(gid);
@@ -226,12 +285,19 @@ fn mysql_account() -> (u32, u32) {
     let passwd = fs::read_to_string("/etc/passwd").expect("/etc/passwd is readable");
     let line = passwd.lines().find(|line| line.starts_with("mysql:"));
     let line = line.expect("no user `mysql`; install MariaDB: apt-get install mariadb-server");
-    let mut numbers = line.split(':').skip(2).map(|field| field.parse().expect("passwd has numbers"));
-    (numbers.next().expect("passwd has a user number"), numbers.next().expect("passwd has a group number"))
+    let mut numbers = line
+        .split(':')
+        .skip(2)
+        .map(|field| field.parse().expect("passwd has numbers"));
+    (
+        numbers.next().expect("passwd has a user number"),
+        numbers.next().expect("passwd has a group number"),
+    )
 }
 
-/// A port that was free a moment ago, below those that the kernel gives to clients: no connection takes it meanwhile. A process gets
-/// none twice, since a server may ask for several before it takes one.
+/// A port that was free a moment ago, below those that the kernel gives to clients: no connection
+/// takes it meanwhile. A process gets none twice, since a server may ask for several before it
+/// takes one.
 ///
 /// # Panics
 /// When there is none.
@@ -240,11 +306,16 @@ pub fn free_port() -> u16 {
     const PORTS: std::ops::Range<u16> = 10_000..20_000;
     static NEXT: OnceLock<AtomicUsize> = OnceLock::new();
     // Each process begins elsewhere.
-    let random = || usize::try_from(RandomState::new().build_hasher().finish() % 10_000).expect("it is small");
+    let random = || {
+        usize::try_from(RandomState::new().build_hasher().finish() % 10_000).expect("it is small")
+    };
     let next = NEXT.get_or_init(|| AtomicUsize::new(random()));
     let numbers = (0..PORTS.len()).map(|_| next.fetch_add(1, Ordering::Relaxed) % PORTS.len());
-    let mut ports = numbers.map(|number| PORTS.start + u16::try_from(number).expect("it is less than a range of u16"));
-    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("loopback has a free port")
+    let mut ports = numbers
+        .map(|number| PORTS.start + u16::try_from(number).expect("it is less than a range of u16"));
+    ports
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("loopback has a free port")
 }
 
 /// Servers that start at the same time must not share a directory of temporary tables.
@@ -252,7 +323,8 @@ fn tmpdir(dir: &Path) -> String {
     format!("--tmpdir={}", dir.display())
 }
 
-/// Runs `command` with `input` on its stdin. All goes through files: neither side waits for the other.
+/// Runs `command` with `input` on its stdin. All goes through files: neither side waits for the
+/// other.
 ///
 /// # Panics
 /// When it cannot be started.
@@ -260,7 +332,8 @@ fn tmpdir(dir: &Path) -> String {
 pub fn fed(command: &mut Command, input: &[u8]) -> Output {
     let spool = |content: &[u8]| -> File {
         let mut file = tempfile::tempfile().expect("a temporary file can be made");
-        file.write_all(content).expect("a temporary file can be written");
+        file.write_all(content)
+            .expect("a temporary file can be written");
         std::io::Seek::rewind(&mut file).expect("a file can be read from its start");
         file
     };

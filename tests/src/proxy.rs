@@ -1,7 +1,7 @@
 //! A proxy for HTTP/1.1 that stands between a program and a server, and does harm on request.
 //!
-//! It knows where a request and its answer begin and end, and no more. Signatures stay valid, since nothing of the
-//! head is changed.
+//! It knows where a request and its answer begin and end, and no more. Signatures stay valid, since
+//! nothing of the head is changed.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -23,7 +23,8 @@ pub enum Fault {
     Answer(u16, &'static str),
     /// It is answered with this, under 200; the server never sees it.
     Body(&'static str),
-    /// The connection is cut in the middle of the request's body, or before the answer where there is none.
+    /// The connection is cut in the middle of the request's body, or before the answer where there
+    /// is none.
     CutRequest,
     /// The server does its work, and the answer is lost.
     LoseAnswer,
@@ -70,14 +71,18 @@ struct Shared {
 }
 
 impl Proxy {
-    /// Starts a proxy before the server at `upstream` on 127.0.0.1, with a rule that chooses the fault of each request.
+    /// Starts a proxy before the server at `upstream` on 127.0.0.1, with a rule that chooses the
+    /// fault of each request.
     ///
     /// # Panics
     /// When it cannot listen.
     #[must_use]
     pub fn start(upstream: u16, rule: impl Fn(&Request) -> Fault + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-        let port = listener.local_addr().expect("a listener has an address").port();
+        let port = listener
+            .local_addr()
+            .expect("a listener has an address")
+            .port();
         let shared = Arc::new(Shared {
             upstream,
             rule: Mutex::new(Arc::new(rule)),
@@ -129,14 +134,17 @@ impl Drop for Proxy {
 
 impl std::fmt::Debug for Proxy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Proxy").field("port", &self.port).finish_non_exhaustive()
+        f.debug_struct("Proxy")
+            .field("port", &self.port)
+            .finish_non_exhaustive()
     }
 }
 
 impl Shared {
     fn serve(&self, client: &TcpStream) {
         let served = TcpStream::connect(("127.0.0.1", self.upstream)).and_then(|server| {
-            let (mut from_client, mut from_server) = (BufReader::new(client), BufReader::new(&server));
+            let (mut from_client, mut from_server) =
+                (BufReader::new(client), BufReader::new(&server));
             while self.exchange(&mut from_client, &mut from_server)? {}
             Ok(())
         });
@@ -146,8 +154,14 @@ impl Shared {
     }
 
     /// One request and its answer; `false` when the connection is over.
-    fn exchange(&self, client: &mut BufReader<&TcpStream>, server: &mut BufReader<&TcpStream>) -> io::Result<bool> {
-        let Some(head) = Head::read(client)? else { return Ok(false) };
+    fn exchange(
+        &self,
+        client: &mut BufReader<&TcpStream>,
+        server: &mut BufReader<&TcpStream>,
+    ) -> io::Result<bool> {
+        let Some(head) = Head::read(client)? else {
+            return Ok(false);
+        };
         let fault = self.fault_of(&head);
         let (mut to_client, mut to_server) = (*client.get_ref(), *server.get_ref());
         match fault {
@@ -186,7 +200,9 @@ impl Shared {
         client: &mut &TcpStream,
     ) -> io::Result<bool> {
         let mut answer = loop {
-            let Some(answer) = Head::read(server)? else { return Ok(false) };
+            let Some(answer) = Head::read(server)? else {
+                return Ok(false);
+            };
             // The continue was sent already.
             if answer.first_line().split(' ').nth(1) != Some("100") {
                 break answer;
@@ -213,10 +229,25 @@ impl Shared {
 
     fn fault_of(&self, head: &Head) -> Fault {
         let mut seen = lock(&self.seen);
-        let target = head.first_line().split(' ').nth(1).unwrap_or_default().to_owned();
-        let body_bytes = if let Length::Known(bytes) = head.body { bytes } else { 0 };
+        let target = head
+            .first_line()
+            .split(' ')
+            .nth(1)
+            .unwrap_or_default()
+            .to_owned();
+        let body_bytes = if let Length::Known(bytes) = head.body {
+            bytes
+        } else {
+            0
+        };
         let (number, method) = (seen.len(), head.method().to_owned());
-        let request = Request { number, method, target, head: head.text.clone(), body_bytes };
+        let request = Request {
+            number,
+            method,
+            target,
+            head: head.text.clone(),
+            body_bytes,
+        };
         seen.push(request.clone());
         drop(seen);
         let rule = Arc::clone(&lock(&self.rule));
@@ -267,10 +298,19 @@ impl Head {
             }
         }
         let text = String::from_utf8_lossy(&raw).into_owned();
-        let mut head = Self { raw, text, body: Length::Known(0) };
-        head.body = match (head.value("transfer-encoding"), head.value("content-length")) {
+        let mut head = Self {
+            raw,
+            text,
+            body: Length::Known(0),
+        };
+        head.body = match (
+            head.value("transfer-encoding"),
+            head.value("content-length"),
+        ) {
             (Some(encoding), _) if encoding.eq_ignore_ascii_case("chunked") => Length::Chunked,
-            (_, length) => Length::Known(length.and_then(|length| length.parse().ok()).unwrap_or(0)),
+            (_, length) => {
+                Length::Known(length.and_then(|length| length.parse().ok()).unwrap_or(0))
+            }
         };
         Ok(Some(head))
     }
@@ -284,8 +324,15 @@ impl Head {
     }
 
     fn value(&self, name: &str) -> Option<&str> {
-        let lines = self.text.lines().skip(1).filter_map(|line| line.split_once(':'));
-        lines.filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).next()
+        let lines = self
+            .text
+            .lines()
+            .skip(1)
+            .filter_map(|line| line.split_once(':'));
+        lines
+            .filter(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.trim())
+            .next()
     }
 
     fn expects_continue(&self) -> bool {
@@ -293,10 +340,16 @@ impl Head {
     }
 
     fn closes(&self) -> bool {
-        self.value("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
+        self.value("connection")
+            .is_some_and(|value| value.eq_ignore_ascii_case("close"))
     }
 
-    fn copy_body(&self, from: &mut impl BufRead, to: &mut impl Write, harm: Harm) -> io::Result<()> {
+    fn copy_body(
+        &self,
+        from: &mut impl BufRead,
+        to: &mut impl Write,
+        harm: Harm,
+    ) -> io::Result<()> {
         match self.body {
             Length::Known(bytes) => copy(from, to, bytes, harm),
             Length::Chunked => loop {
@@ -305,7 +358,12 @@ impl Head {
                 to.write_all(&line)?;
                 let digits = String::from_utf8_lossy(&line);
                 let size = u64::from_str_radix(digits.trim(), 16).map_err(io::Error::other)?;
-                copy(from, to, size + 2, if size == 0 { Harm::None } else { harm })?;
+                copy(
+                    from,
+                    to,
+                    size + 2,
+                    if size == 0 { Harm::None } else { harm },
+                )?;
                 if size == 0 || harm == Harm::Cut {
                     return Ok(());
                 }
@@ -321,7 +379,9 @@ fn copy(from: &mut impl Read, to: &mut impl Write, bytes: u64, harm: Harm) -> io
     let mut buffer = vec![0; COPY_BYTES];
     let end = if harm == Harm::Cut { middle } else { bytes };
     while done < end {
-        let most = usize::try_from(end - done).unwrap_or(COPY_BYTES).min(COPY_BYTES);
+        let most = usize::try_from(end - done)
+            .unwrap_or(COPY_BYTES)
+            .min(COPY_BYTES);
         let read = from.read(&mut buffer[..most])?;
         if read == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -337,14 +397,22 @@ fn copy(from: &mut impl Read, to: &mut impl Write, bytes: u64, harm: Harm) -> io
 
 fn own_answer(fault: &Fault, request: &Head) -> String {
     let (status, body) = match fault {
-        Fault::Answer(status, code) => {
-            (*status, format!("<Error><Code>{code}</Code><Message>as the test wants it</Message></Error>"))
-        }
+        Fault::Answer(status, code) => (
+            *status,
+            format!("<Error><Code>{code}</Code><Message>as the test wants it</Message></Error>"),
+        ),
         Fault::Body(body) => (200, (*body).to_owned()),
         _ => (500, String::new()),
     };
-    let body = if request.method() == "HEAD" { String::new() } else { body };
-    format!("HTTP/1.1 {status} X\r\ncontent-type: text/plain\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+    let body = if request.method() == "HEAD" {
+        String::new()
+    } else {
+        body
+    };
+    format!(
+        "HTTP/1.1 {status} X\r\ncontent-type: text/plain\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

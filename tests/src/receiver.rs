@@ -1,4 +1,5 @@
-//! A server on a free port of this machine, for whatever is said over a connection. It ends with the test.
+//! A server on a free port of this machine, for whatever is said over a connection. It ends with
+//! the test.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -30,7 +31,10 @@ impl Receiver {
     #[must_use]
     pub fn start(talk: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-        let port = listener.local_addr().expect("a listener has an address").port();
+        let port = listener
+            .local_addr()
+            .expect("a listener has an address")
+            .port();
         let stopped = Arc::new(AtomicBool::new(false));
         let (is_stopped, talk) = (Arc::clone(&stopped), Arc::new(talk));
         thread::spawn(move || {
@@ -38,7 +42,9 @@ impl Receiver {
                 if is_stopped.load(Ordering::SeqCst) {
                     return;
                 }
-                stream.set_read_timeout(Some(PATIENCE)).expect("a time-out above zero can be set");
+                stream
+                    .set_read_timeout(Some(PATIENCE))
+                    .expect("a time-out above zero can be set");
                 let talk = Arc::clone(&talk);
                 thread::spawn(move || talk(stream));
             }
@@ -57,7 +63,8 @@ impl Drop for Receiver {
     fn drop(&mut self) {
         self.stopped.store(true, Ordering::SeqCst);
         // Wakes the listener; that it is gone already is as well.
-        let _ = TcpStream::connect(("127.0.0.1", self.port)).map(|stream| stream.shutdown(Shutdown::Both));
+        let _ = TcpStream::connect(("127.0.0.1", self.port))
+            .map(|stream| stream.shutdown(Shutdown::Both));
     }
 }
 
@@ -86,7 +93,10 @@ impl<T> Kept<T> {
 
     /// Keeps `item`.
     pub fn put(&self, item: T) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(item);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(item);
     }
 
     /// All that came since this was asked last.
@@ -103,5 +113,8 @@ impl<T> Kept<T> {
 #[must_use]
 pub fn closed_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-    listener.local_addr().expect("a listener has an address").port()
+    listener
+        .local_addr()
+        .expect("a listener has an address")
+        .port()
 }

@@ -16,7 +16,8 @@ const NOBODY: u32 = 65_534;
 
 /// A tool with its arguments.
 ///
-/// It sees nothing of the caller's environment but PATH: HOME is an empty directory and the time zone is UTC.
+/// It sees nothing of the caller's environment but PATH: HOME is an empty directory and the time
+/// zone is UTC.
 #[derive(Debug)]
 pub struct Tool {
     command: Command,
@@ -45,7 +46,8 @@ pub struct Running {
 }
 
 impl Tool {
-    /// The tool called `name`, such as `mail-backup`, from the directory that the running test was built into.
+    /// The tool called `name`, such as `mail-backup`, from the directory that the running test was
+    /// built into.
     ///
     /// # Panics
     /// When it is not built; `cargo build --workspace` does that.
@@ -68,11 +70,19 @@ impl Tool {
     pub fn program(path: &Path) -> Self {
         let home = tempfile::tempdir().expect("a temporary directory can be made");
         let mut command = Command::new(path);
-        command.env_clear().env("HOME", home.path()).env("LC_ALL", "C.UTF-8").env("TZ", "UTC");
+        command
+            .env_clear()
+            .env("HOME", home.path())
+            .env("LC_ALL", "C.UTF-8")
+            .env("TZ", "UTC");
         if let Some(search) = std::env::var_os("PATH") {
             command.env("PATH", search);
         }
-        Self { command, home, stdin: None }
+        Self {
+            command,
+            home,
+            stdin: None,
+        }
     }
 
     /// Adds an argument.
@@ -96,8 +106,8 @@ impl Tool {
         self
     }
 
-    /// As a user who may do nothing that root may, where root runs the tests. The program is copied: a checkout may lie where others may
-    /// not look.
+    /// As a user who may do nothing that root may, where root runs the tests. The program is
+    /// copied: a checkout may lie where others may not look.
     ///
     /// # Panics
     /// When it cannot be copied.
@@ -107,11 +117,21 @@ impl Tool {
             return self;
         }
         let program = PathBuf::from(self.command.get_program());
-        let copy = self.home.path().join(program.file_name().expect("a program has a name"));
-        std::fs::copy(&program, &copy).unwrap_or_else(|e| panic!("copy {}: {e}", program.display()));
-        std::os::unix::fs::chown(self.home.path(), Some(NOBODY), Some(NOBODY)).expect("root gives away what it likes");
+        let copy = self
+            .home
+            .path()
+            .join(program.file_name().expect("a program has a name"));
+        std::fs::copy(&program, &copy)
+            .unwrap_or_else(|e| panic!("copy {}: {e}", program.display()));
+        std::os::unix::fs::chown(self.home.path(), Some(NOBODY), Some(NOBODY))
+            .expect("root gives away what it likes");
         let mut command = Command::new(copy);
-        command.args(self.command.get_args()).env_clear().uid(NOBODY).gid(NOBODY).current_dir("/");
+        command
+            .args(self.command.get_args())
+            .env_clear()
+            .uid(NOBODY)
+            .gid(NOBODY)
+            .current_dir("/");
         for (name, value) in self.command.get_envs() {
             command.env(name, value.unwrap_or_default());
         }
@@ -126,16 +146,21 @@ impl Tool {
         self
     }
 
-    /// Lets the tool see a clock that is off by `offset`, such as `+3d` or `-2h` (faketime(1)). Only what it takes for the
-    /// time of day: nothing runs faster or slower.
+    /// Lets the tool see a clock that is off by `offset`, such as `+3d` or `-2h` (faketime(1)).
+    /// Only what it takes for the time of day: nothing runs faster or slower.
     ///
     /// # Panics
     /// When faketime is not installed (`scripts/test` installs it).
     #[must_use]
     pub fn clock(self, offset: &str) -> Self {
-        let library = Command::new("faketime").args(["-f", "+0", "printenv", "LD_PRELOAD"]).output();
-        let library = String::from_utf8(library.expect("faketime runs").stdout).expect("a path of the system is text");
-        let tool = self.env("LD_PRELOAD", library.trim()).env("FAKETIME", offset);
+        let library = Command::new("faketime")
+            .args(["-f", "+0", "printenv", "LD_PRELOAD"])
+            .output();
+        let library = String::from_utf8(library.expect("faketime runs").stdout)
+            .expect("a path of the system is text");
+        let tool = self
+            .env("LD_PRELOAD", library.trim())
+            .env("FAKETIME", offset);
         tool.env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
     }
 
@@ -166,14 +191,27 @@ impl Tool {
             None => Stdio::null(),
             Some(input) => {
                 let mut file = spool();
-                file.write_all(&input).expect("a temporary file can be written");
-                file.rewind().expect("a temporary file can be read from its start");
+                file.write_all(&input)
+                    .expect("a temporary file can be written");
+                file.rewind()
+                    .expect("a temporary file can be read from its start");
                 file.into()
             }
         };
-        let started = self.command.stdin(stdin).stdout(twin(&stdout)).stderr(twin(&stderr)).spawn();
-        let child = started.unwrap_or_else(|e| panic!("start {}: {e}", self.command.get_program().display()));
-        Running { child, stdout, stderr, _home: self.home }
+        let started = self
+            .command
+            .stdin(stdin)
+            .stdout(twin(&stdout))
+            .stderr(twin(&stderr))
+            .spawn();
+        let child = started
+            .unwrap_or_else(|e| panic!("start {}: {e}", self.command.get_program().display()));
+        Running {
+            child,
+            stdout,
+            stderr,
+            _home: self.home,
+        }
     }
 }
 
@@ -187,7 +225,8 @@ impl Running {
     /// Sends a signal; a process that has ended already is left alone.
     pub fn signal(&mut self, signal: Signal) {
         if self.child.try_wait().is_ok_and(|status| status.is_none()) {
-            // It may end between the question and the signal; it is not reaped yet, so its number is still its own.
+            // It may end between the question and the signal; it is not reaped yet, so its number
+            // is still its own.
             let _ = kill_process(self.pid(), signal);
         }
     }
@@ -206,7 +245,11 @@ impl Running {
         let status = self.child.wait().expect("a child can be waited for");
         let stdout = read_back(&mut self.stdout);
         let stderr = String::from_utf8_lossy(&read_back(&mut self.stderr)).into_owned();
-        Outcome { status, stdout, stderr }
+        Outcome {
+            status,
+            stdout,
+            stderr,
+        }
     }
 }
 
@@ -219,10 +262,13 @@ impl Drop for Running {
 }
 
 impl Outcome {
-    /// The exit code; for a process ended by a signal, 128 and the signal's number, as shells count.
+    /// The exit code; for a process ended by a signal, 128 and the signal's number, as shells
+    /// count.
     #[must_use]
     pub fn code(&self) -> i32 {
-        self.status.code().unwrap_or_else(|| 128 + self.status.signal().unwrap_or_default())
+        self.status
+            .code()
+            .unwrap_or_else(|| 128 + self.status.signal().unwrap_or_default())
     }
 
     /// Standard output as text.
@@ -252,7 +298,11 @@ impl Outcome {
     #[must_use]
     #[track_caller]
     pub fn data(&self, kind: &str) -> Vec<Value> {
-        self.records().into_iter().filter(|r| r["type"] == kind).map(|mut r| r["data"].take()).collect()
+        self.records()
+            .into_iter()
+            .filter(|r| r["type"] == kind)
+            .map(|mut r| r["data"].take())
+            .collect()
     }
 
     /// Asserts the exit code.
@@ -261,10 +311,18 @@ impl Outcome {
     /// With standard error and the records of type `error` when it is another.
     #[track_caller]
     pub fn assert_code(self, expected: i32) -> Self {
-        let errors: Vec<String> =
-            self.text().lines().filter(|line| line.contains("\"type\":\"error\"")).map(str::to_owned).collect();
+        let errors: Vec<String> = self
+            .text()
+            .lines()
+            .filter(|line| line.contains("\"type\":\"error\""))
+            .map(str::to_owned)
+            .collect();
         let code = self.code();
-        assert_eq!(code, expected, "exit code; stderr:\n{}\nerror records: {errors:#?}", self.stderr);
+        assert_eq!(
+            code, expected,
+            "exit code; stderr:\n{}\nerror records: {errors:#?}",
+            self.stderr
+        );
         self
     }
 
@@ -274,7 +332,11 @@ impl Outcome {
     /// With standard error when it does not.
     #[track_caller]
     pub fn assert_stderr(self, part: &str) -> Self {
-        assert!(self.stderr.contains(part), "no {part:?} in stderr:\n{}", self.stderr);
+        assert!(
+            self.stderr.contains(part),
+            "no {part:?} in stderr:\n{}",
+            self.stderr
+        );
         self
     }
 }
@@ -285,27 +347,39 @@ impl Outcome {
 /// When this crate lies in no directory.
 #[must_use]
 pub fn repository() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the workspace")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the crate lies in the workspace")
 }
 
-/// Where the built tool called `name` is: `target/<profile>/`, beside the directory of the running test.
+/// Where the built tool called `name` is: `target/<profile>/`, beside the directory of the running
+/// test.
 ///
 /// # Panics
 /// When it is not there.
 #[must_use]
 pub fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a process knows its program");
-    let profile = test.ancestors().find(|dir| dir.file_name().is_some_and(|name| name == "deps"));
-    let profile = profile.and_then(|deps| deps.parent()).or_else(|| test.parent());
+    let profile = test
+        .ancestors()
+        .find(|dir| dir.file_name().is_some_and(|name| name == "deps"));
+    let profile = profile
+        .and_then(|deps| deps.parent())
+        .or_else(|| test.parent());
     let path = profile.expect("a program lies in a directory").join(name);
-    assert!(path.is_file(), "{} is not built; run: cargo build --workspace", path.display());
+    assert!(
+        path.is_file(),
+        "{} is not built; run: cargo build --workspace",
+        path.display()
+    );
     path
 }
 
 fn read_back(file: &mut File) -> Vec<u8> {
     let mut content = Vec::new();
     file.rewind().expect("output can be read from its start");
-    file.read_to_end(&mut content).expect("output can be read back");
+    file.read_to_end(&mut content)
+        .expect("output can be read back");
     content
 }
 
@@ -319,11 +393,12 @@ mod tests {
 
     #[test]
     fn output_code_and_records_are_kept() {
-        let outcome = shell(r#"cat; echo '{"type":"x","data":{"a":1}}'; echo warning: odd >&2; exit 3"#)
-            .stdin("{\"type\":\"begin\",\"data\":{}}\n")
-            .run()
-            .assert_code(3)
-            .assert_stderr("odd");
+        let outcome =
+            shell(r#"cat; echo '{"type":"x","data":{"a":1}}'; echo warning: odd >&2; exit 3"#)
+                .stdin("{\"type\":\"begin\",\"data\":{}}\n")
+                .run()
+                .assert_code(3)
+                .assert_stderr("odd");
         assert_eq!(outcome.records().len(), 2);
         assert_eq!(outcome.data("x")[0]["a"], 1);
     }

@@ -1,8 +1,12 @@
 //! Private S3 servers: temporary directory, loopback, free ports, gone when dropped.
 //!
-//! SeaweedFS checks signatures, locks, versions and roles; moto is a second opinion that refuses what AWS refuses.
-//! `scripts/lib/s3.sh` installs both, and the AWS command line, into `s3-venv` in the target directory.
-#![expect(clippy::disallowed_methods, reason = "the configuration of a private server is not a stored file")]
+//! SeaweedFS checks signatures, locks, versions and roles; moto is a second opinion that refuses
+//! what AWS refuses. `scripts/lib/s3.sh` installs both, and the AWS command line, into `s3-venv` in
+//! the target directory.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the configuration of a private server is not a stored file"
+)]
 
 use std::fs;
 use std::fs::File;
@@ -26,8 +30,8 @@ pub const ADMIN: (&str, &str) = ("AKIATESTADMIN", "test-admin-secret");
 pub const READER: (&str, &str) = ("AKIATESTREAD", "test-read-secret");
 /// A role that STS of SeaweedFS gives to who asks. It may do everything.
 pub const ROLE: &str = "arn:aws:iam::123456789012:role/BackupRole";
-/// One that may do no more than the README says that a mail server's key needs: it may neither delete nor abort, which
-/// SeaweedFS would take for a part of putting.
+/// One that may do no more than the README says that a mail server's key needs: it may neither
+/// delete nor abort, which SeaweedFS would take for a part of putting.
 pub const UPLOAD_ROLE: &str = "arn:aws:iam::123456789012:role/UploadRole";
 
 const IDENTITIES: &str = r#"{"identities":[
@@ -79,8 +83,15 @@ impl S3Server {
         let at = |offset: u16| (port + offset).to_string();
         let path = |name: &str| dir.path().join(name).display().to_string();
         let mut command = Command::new(program("weed"));
-        command.arg(format!("-logdir={}", path(""))).args(["server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]);
-        command.arg(format!("-dir={}", path(""))).arg("-master.telemetry=false").arg("-s3");
+        command.arg(format!("-logdir={}", path(""))).args([
+            "server",
+            "-ip=127.0.0.1",
+            "-ip.bind=127.0.0.1",
+        ]);
+        command
+            .arg(format!("-dir={}", path("")))
+            .arg("-master.telemetry=false")
+            .arg("-s3");
         for (flag, offset) in [
             ("s3.port", 0),
             ("master.port", 1),
@@ -93,16 +104,37 @@ impl S3Server {
         ] {
             command.arg(format!("-{flag}={}", at(offset)));
         }
-        command.arg(format!("-s3.config={}", path("s3.json"))).arg(format!("-s3.iam.config={}", path("iam.json")));
-        command.args(["-s3.allowDeleteBucketNotEmpty=false", "-s3.port.iceberg=0", "-s3.port.lance=0"]);
+        command
+            .arg(format!("-s3.config={}", path("s3.json")))
+            .arg(format!("-s3.iam.config={}", path("iam.json")));
+        command.args([
+            "-s3.allowDeleteBucketNotEmpty=false",
+            "-s3.port.iceberg=0",
+            "-s3.port.lance=0",
+        ]);
         command.args(["-master.volumeSizeLimitMB=1024", "-volume.max=200"]);
         let server = Self::start(dir, port, command);
         // It answers before it can store anything.
-        server.wait_until(|| server.aws().args(["s3api", "create-bucket", "--bucket", "ready"]).run_quietly());
+        server.wait_until(|| {
+            server
+                .aws()
+                .args(["s3api", "create-bucket", "--bucket", "ready"])
+                .run_quietly()
+        });
         let file = server.dir.path().join("s3.json");
         server.wait_until(|| {
             let mut put = server.aws();
-            put.args(["s3api", "put-object", "--bucket", "ready", "--key", "k", "--body"]).arg(&file).run_quietly()
+            put.args([
+                "s3api",
+                "put-object",
+                "--bucket",
+                "ready",
+                "--key",
+                "k",
+                "--body",
+            ])
+            .arg(&file)
+            .run_quietly()
         });
         server
     }
@@ -127,7 +159,16 @@ impl S3Server {
     pub fn moto_over_tls(certificate: &Path, key: &Path) -> Self {
         let port = free_ports(&[0]);
         let mut command = Command::new(program("moto_server"));
-        command.args(["-H", "127.0.0.1", "-p", &port.to_string(), "--ssl", "--ssl-cert"]).arg(certificate);
+        command
+            .args([
+                "-H",
+                "127.0.0.1",
+                "-p",
+                &port.to_string(),
+                "--ssl",
+                "--ssl-cert",
+            ])
+            .arg(certificate);
         command.arg("--ssl-key").arg(key);
         let mut server = Self::start(temporary(), port, command);
         server.scheme = "https";
@@ -152,10 +193,23 @@ impl S3Server {
     fn start(dir: TempDir, port: u16, mut command: Command) -> Self {
         let log = File::create(dir.path().join("log")).expect("a log can be made");
         let twin = log.try_clone().expect("a file can be opened twice");
-        command.env("TMPDIR", dir.path()).env("HOME", dir.path()).current_dir(dir.path());
-        let process = command.stdin(Stdio::null()).stdout(log).stderr(twin).spawn();
-        let process = process.unwrap_or_else(|e| panic!("start {}: {e}", command.get_program().display()));
-        let server = Self { dir, port, process, scheme: "http" };
+        command
+            .env("TMPDIR", dir.path())
+            .env("HOME", dir.path())
+            .current_dir(dir.path());
+        let process = command
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(twin)
+            .spawn();
+        let process =
+            process.unwrap_or_else(|e| panic!("start {}: {e}", command.get_program().display()));
+        let server = Self {
+            dir,
+            port,
+            process,
+            scheme: "http",
+        };
         server.wait_until(|| TcpStream::connect(("127.0.0.1", port)).is_ok());
         server
     }
@@ -163,7 +217,11 @@ impl S3Server {
     fn wait_until(&self, mut is_ready: impl FnMut() -> bool) {
         let start = Instant::now();
         while !is_ready() {
-            assert!(start.elapsed() < READY_WITHIN, "the S3 server is not ready:\n{}", self.log());
+            assert!(
+                start.elapsed() < READY_WITHIN,
+                "the S3 server is not ready:\n{}",
+                self.log()
+            );
             thread::sleep(Duration::from_millis(50));
         }
     }
@@ -171,7 +229,8 @@ impl S3Server {
     fn log(&self) -> String {
         let mut text = String::new();
         // What cannot be read cannot be shown; the panic that shows it says enough.
-        let _ = File::open(self.dir.path().join("log")).and_then(|mut log| log.read_to_string(&mut text));
+        let _ = File::open(self.dir.path().join("log"))
+            .and_then(|mut log| log.read_to_string(&mut text));
         text.lines().rev().take(20).collect::<Vec<_>>().join("\n")
     }
 
@@ -203,8 +262,15 @@ impl S3Server {
     #[must_use]
     pub fn aws(&self) -> Command {
         let mut command = Command::new(program("aws"));
-        command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", self.dir.path()).env("LC_ALL", "C.UTF-8");
-        command.envs(self.environment()).args(["--endpoint-url", &self.endpoint()]).stdin(Stdio::null());
+        command
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("HOME", self.dir.path())
+            .env("LC_ALL", "C.UTF-8");
+        command
+            .envs(self.environment())
+            .args(["--endpoint-url", &self.endpoint()])
+            .stdin(Stdio::null());
         command
     }
 
@@ -214,12 +280,21 @@ impl S3Server {
     /// With what it said when it fails.
     #[track_caller]
     pub fn aws_ok(&self, args: &[&str]) -> String {
-        let output = self.aws().args(args).output().expect("the AWS command line starts");
-        assert!(output.status.success(), "aws {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        let output = self
+            .aws()
+            .args(args)
+            .output()
+            .expect("the AWS command line starts");
+        assert!(
+            output.status.success(),
+            "aws {args:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    /// From now on moto asks the policies of its users about each request; before, it lets everybody do everything.
+    /// From now on moto asks the policies of its users about each request; before, it lets
+    /// everybody do everything.
     ///
     /// # Panics
     /// When this is no moto.
@@ -227,9 +302,13 @@ impl S3Server {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("the server listens");
         let request = "POST /moto-api/reset-auth HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\n\
                        Content-Length: 1\r\nConnection: close\r\n\r\n0";
-        stream.write_all(request.as_bytes()).expect("the server listens");
+        stream
+            .write_all(request.as_bytes())
+            .expect("the server listens");
         let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("the server answers");
+        stream
+            .read_to_string(&mut answer)
+            .expect("the server answers");
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     }
 
@@ -246,7 +325,13 @@ impl S3Server {
     /// # Panics
     /// When it cannot.
     pub fn make_locked_bucket(&self, name: &str) {
-        let _ = self.aws_ok(&["s3api", "create-bucket", "--bucket", name, "--object-lock-enabled-for-bucket"]);
+        let _ = self.aws_ok(&[
+            "s3api",
+            "create-bucket",
+            "--bucket",
+            name,
+            "--object-lock-enabled-for-bucket",
+        ]);
     }
 }
 
@@ -268,13 +353,16 @@ trait RunQuietly {
 
 impl RunQuietly for Command {
     fn run_quietly(&mut self) -> bool {
-        self.output().is_ok_and(|output: Output| output.status.success())
+        self.output()
+            .is_ok_and(|output: Output| output.status.success())
     }
 }
 
 /// SeaweedFS puts its sockets into the common temporary directory, named for its ports.
 fn remove_sockets(port: u16) {
-    let Ok(entries) = fs::read_dir("/tmp") else { return };
+    let Ok(entries) = fs::read_dir("/tmp") else {
+        return;
+    };
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         if name.starts_with("seaweedfs-") && name.ends_with(&format!("-{port}.sock")) {
@@ -290,20 +378,31 @@ fn remove_sockets(port: u16) {
 #[must_use]
 pub fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a process knows its program");
-    let found = test.ancestors().map(|dir| dir.join("s3-venv/bin").join(name)).find(|path| path.is_file());
+    let found = test
+        .ancestors()
+        .map(|dir| dir.join("s3-venv/bin").join(name))
+        .find(|path| path.is_file());
     found.unwrap_or_else(|| panic!("{name} is not installed; run: scripts/test"))
 }
 
 fn temporary() -> TempDir {
-    tempfile::Builder::new().prefix("s3-").tempdir().expect("a temporary directory can be made")
+    tempfile::Builder::new()
+        .prefix("s3-")
+        .tempdir()
+        .expect("a temporary directory can be made")
 }
 
-/// A port that is free, and so are those at these distances from it. Below the range from which connections take theirs.
+/// A port that is free, and so are those at these distances from it. Below the range from which
+/// connections take theirs.
 fn free_ports(offsets: &[u16]) -> u16 {
     let mut seed = [0; 2];
-    File::open("/dev/urandom").and_then(|mut random| random.read_exact(&mut seed)).expect("there are random numbers");
+    File::open("/dev/urandom")
+        .and_then(|mut random| random.read_exact(&mut seed))
+        .expect("there are random numbers");
     let start = u16::from_le_bytes(seed) % 10_000;
-    let candidates = (0..10_000_u16).step_by(20).map(|step| 20_000 + (start + step) % 10_000);
+    let candidates = (0..10_000_u16)
+        .step_by(20)
+        .map(|step| 20_000 + (start + step) % 10_000);
     let is_free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
     let mut free = candidates.filter(|base| offsets.iter().all(|offset| is_free(base + offset)));
     free.next().expect("there are free ports")

@@ -1,5 +1,9 @@
-//! A sample mail server on disk, with all that a complete backup set takes, and the root of its backups.
-#![expect(clippy::disallowed_methods, reason = "sample configuration is not a stored file of a set")]
+//! A sample mail server on disk, with all that a complete backup set takes, and the root of its
+//! backups.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "sample configuration is not a stored file of a set"
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,19 +30,32 @@ impl Server {
     #[must_use]
     pub fn new(plan: &TreePlan) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory can be made");
-        let server = Self { dir, database: None };
+        let server = Self {
+            dir,
+            database: None,
+        };
         generate(&server.mail(), plan).expect("a mail tree can be made");
         let files = [
             ("config/postfix/main.cf", "myhostname = mx.example.com\n"),
-            ("config/dovecot/dovecot.conf", "mail_location = maildir:~/\n"),
-            ("certbot/live/mx.example.com/fullchain.pem", "-----BEGIN CERTIFICATE-----\n"),
-            ("opendkim/keys/example.com/mail.private", "-----BEGIN PRIVATE KEY-----\n"),
+            (
+                "config/dovecot/dovecot.conf",
+                "mail_location = maildir:~/\n",
+            ),
+            (
+                "certbot/live/mx.example.com/fullchain.pem",
+                "-----BEGIN CERTIFICATE-----\n",
+            ),
+            (
+                "opendkim/keys/example.com/mail.private",
+                "-----BEGIN PRIVATE KEY-----\n",
+            ),
             ("docker-compose.yml", "services: {}\n"),
             (".env", "DOMAIN=example.com\n"),
         ];
         for (name, text) in files {
             let path = server.dir.path().join(name);
-            fs::create_dir_all(path.parent().expect("it lies in the server's directory")).expect("it can be made");
+            fs::create_dir_all(path.parent().expect("it lies in the server's directory"))
+                .expect("it can be made");
             fs::write(&path, text).expect("a sample file can be written");
         }
         fs::create_dir(server.root()).expect("the root can be made");
@@ -48,7 +65,10 @@ impl Server {
     /// With a database, so that a set of it is complete.
     #[must_use]
     pub fn with_database(self, database: Arc<MariaDb>) -> Self {
-        Self { database: Some(database), ..self }
+        Self {
+            database: Some(database),
+            ..self
+        }
     }
 
     /// Everything lies below it.
@@ -84,7 +104,10 @@ impl Server {
     /// When the directory cannot be read.
     #[must_use]
     pub fn daily_names(&self) -> Vec<String> {
-        names(&self.root().join("daily")).into_iter().filter(|name| !name.starts_with('.')).collect()
+        names(&self.root().join("daily"))
+            .into_iter()
+            .filter(|name| !name.starts_with('.'))
+            .collect()
     }
 
     /// What a run must not leave behind: hidden names anywhere in the root but the lock file.
@@ -94,8 +117,12 @@ impl Server {
     #[must_use]
     pub fn hidden(&self) -> Vec<String> {
         let dirs = ["", "daily", "weekly"].map(|name| self.root().join(name));
-        let all = dirs.iter().filter(|dir| dir.exists()).flat_map(|dir| names(dir));
-        all.filter(|name| name.starts_with('.') && name != ".lock").collect()
+        let all = dirs
+            .iter()
+            .filter(|dir| dir.exists())
+            .flat_map(|dir| names(dir));
+        all.filter(|name| name.starts_with('.') && name != ".lock")
+            .collect()
     }
 
     /// The set `daily/<date>`.
@@ -118,7 +145,10 @@ impl Server {
             ("ENV_FILE", below(".env")),
         ];
         if let Some(database) = &self.database {
-            settings.extend([("MYSQL_SOCKET", database.socket()), ("MYSQL_USER", "root".into())]);
+            settings.extend([
+                ("MYSQL_SOCKET", database.socket()),
+                ("MYSQL_USER", "root".into()),
+            ]);
         }
         settings
     }
@@ -136,14 +166,21 @@ impl Server {
     }
 
     fn tool(&self, name: &str) -> Tool {
-        self.settings().into_iter().fold(Tool::new(name), |tool, (name, value)| tool.env(name, value))
+        self.settings()
+            .into_iter()
+            .fold(Tool::new(name), |tool, (name, value)| tool.env(name, value))
     }
 }
 
 fn names(dir: &Path) -> Vec<String> {
-    let entries = fs::read_dir(dir).unwrap_or_else(|e| panic!("read directory {}: {e}", dir.display()));
+    let entries =
+        fs::read_dir(dir).unwrap_or_else(|e| panic!("read directory {}: {e}", dir.display()));
     let name = |entry: std::io::Result<fs::DirEntry>| {
-        entry.expect("a directory can be read").file_name().to_string_lossy().into_owned()
+        entry
+            .expect("a directory can be read")
+            .file_name()
+            .to_string_lossy()
+            .into_owned()
     };
     let mut names: Vec<String> = entries.map(name).collect();
     names.sort();

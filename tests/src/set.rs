@@ -30,10 +30,17 @@ pub struct SavedMessage {
 #[track_caller]
 pub fn assert_checksums(set: &Path) {
     let mut command = Command::new("sha256sum");
-    command.args(["--check", "--quiet", "--strict", "checksums.sha256"]).current_dir(set);
+    command
+        .args(["--check", "--quiet", "--strict", "checksums.sha256"])
+        .current_dir(set);
     let output = command.output().expect("sha256sum runs");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "sha256sum -c in {}:\n{said}", set.display());
+    let said = String::from_utf8_lossy(&output.stderr).into_owned()
+        + &String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success(),
+        "sha256sum -c in {}:\n{said}",
+        set.display()
+    );
 }
 
 /// The archives under `mailboxes/` of the set, sorted.
@@ -45,7 +52,8 @@ pub fn mail_archives(set: &Path) -> Vec<PathBuf> {
     files_below(&set.join("mailboxes"), ".tar.zst")
 }
 
-/// The member names of all archives of the mailboxes by `tar -t`, sorted, without the slash of directories.
+/// The member names of all archives of the mailboxes by `tar -t`, sorted, without the slash of
+/// directories.
 ///
 /// # Panics
 /// When `tar` does not like one.
@@ -53,12 +61,18 @@ pub fn mail_archives(set: &Path) -> Vec<PathBuf> {
 pub fn mail_members(set: &Path) -> Vec<String> {
     let list = |archive: PathBuf| {
         let mut tar = Command::new("tar");
-        let listed = stdout(tar.args(["--zstd", "--quoting-style=literal", "-tf"]).arg(archive));
+        let listed = stdout(
+            tar.args(["--zstd", "--quoting-style=literal", "-tf"])
+                .arg(archive),
+        );
         String::from_utf8(listed).expect("sample names are UTF-8")
     };
     let mut members: Vec<String> = Vec::new();
     for text in mail_archives(set).into_iter().map(list) {
-        members.extend(text.lines().map(|line| line.trim_end_matches('/').to_owned()));
+        members.extend(
+            text.lines()
+                .map(|line| line.trim_end_matches('/').to_owned()),
+        );
     }
     members.sort();
     members
@@ -72,10 +86,14 @@ pub fn mail_members(set: &Path) -> Vec<String> {
 pub fn mail_index(set: &Path) -> Vec<String> {
     let mut paths = Vec::new();
     for index in files_below(&set.join("mailboxes"), "index.jsonl.zst") {
-        let lines = String::from_utf8(stdout(Command::new("zstd").arg("-dcq").arg(index))).expect("an index is UTF-8");
+        let lines = String::from_utf8(stdout(Command::new("zstd").arg("-dcq").arg(index)))
+            .expect("an index is UTF-8");
         let path = |line: &str| -> String {
             let entry: Value = serde_json::from_str(line).expect("a line of an index is JSON");
-            entry["path"].as_str().expect("an entry has a path").to_owned()
+            entry["path"]
+                .as_str()
+                .expect("an entry has a path")
+                .to_owned()
         };
         paths.extend(lines.lines().map(path));
     }
@@ -83,23 +101,36 @@ pub fn mail_index(set: &Path) -> Vec<String> {
     paths
 }
 
-/// Unpacks all archives of the mailboxes into one directory: messages before directories and control files, since
-/// what is put into a directory later changes its time.
+/// Unpacks all archives of the mailboxes into one directory: messages before directories and
+/// control files, since what is put into a directory later changes its time.
 ///
 /// # Panics
 /// When `tar` does not like one.
 #[must_use]
 pub fn unpack_mail(set: &Path) -> TempDir {
-    // In memory where that can be: ext4 takes long to find inodes for files while many others are being deleted.
+    // In memory where that can be: ext4 takes long to find inodes for files while many others are
+    // being deleted.
     let target = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
     let target = target.expect("a temporary directory can be made");
     let mut archives = mail_archives(set);
     let is_control = |archive: &Path| archive.ends_with("0000.tar.zst");
     archives.sort_by_key(|archive| {
-        (is_control(archive), archive.ancestors().nth(1).is_some_and(|dir| dir.ends_with("_root")))
+        (
+            is_control(archive),
+            archive
+                .ancestors()
+                .nth(1)
+                .is_some_and(|dir| dir.ends_with("_root")),
+        )
     });
     for archive in archives {
-        stdout(Command::new("tar").arg("-C").arg(target.path()).args(["--zstd", "-xpf"]).arg(archive));
+        stdout(
+            Command::new("tar")
+                .arg("-C")
+                .arg(target.path())
+                .args(["--zstd", "-xpf"])
+                .arg(archive),
+        );
     }
     target
 }
@@ -111,13 +142,23 @@ pub fn unpack_mail(set: &Path) -> TempDir {
 #[must_use]
 pub fn messages(dir: &Path) -> Vec<SavedMessage> {
     let paths: Vec<PathBuf> = message_files(dir);
-    let relative = |path: &PathBuf| path.strip_prefix(dir).expect("it was found below").to_owned();
-    let unique = |path: &PathBuf| MessageName::parse(&path.file_name().unwrap_or_default().to_string_lossy()).unique;
+    let relative = |path: &PathBuf| {
+        path.strip_prefix(dir)
+            .expect("it was found below")
+            .to_owned()
+    };
+    let unique = |path: &PathBuf| {
+        MessageName::parse(&path.file_name().unwrap_or_default().to_string_lossy()).unique
+    };
     let digests = file_digests(&paths);
     let mut messages: Vec<SavedMessage> = paths
         .iter()
         .zip(digests)
-        .map(|(path, sha256)| SavedMessage { path: relative(path), unique: unique(path), sha256 })
+        .map(|(path, sha256)| SavedMessage {
+            path: relative(path),
+            unique: unique(path),
+            sha256,
+        })
         .collect();
     messages.sort();
     messages
@@ -134,15 +175,21 @@ pub fn repeated<T: Ord>(items: impl IntoIterator<Item = T>) -> BTreeMap<T, usize
     counts
 }
 
-/// A tree that was renamed while it was saved may have a `cur` without its `new`, so every directory counts.
+/// A tree that was renamed while it was saved may have a `cur` without its `new`, so every
+/// directory counts.
 fn message_files(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut waiting = vec![dir.to_owned()];
     while let Some(dir) = waiting.pop() {
-        let holds_messages = [OsStr::new("cur"), OsStr::new("new")].contains(&dir.file_name().unwrap_or_default());
+        let holds_messages =
+            [OsStr::new("cur"), OsStr::new("new")].contains(&dir.file_name().unwrap_or_default());
         for entry in fs::read_dir(&dir).expect("an unpacked tree can be read") {
             let path = entry.expect("an unpacked tree can be read").path();
-            match path.symlink_metadata().expect("an unpacked tree holds still").is_dir() {
+            match path
+                .symlink_metadata()
+                .expect("an unpacked tree holds still")
+                .is_dir()
+            {
                 true => waiting.push(path),
                 false if holds_messages => found.push(path),
                 false => {}
@@ -156,7 +203,9 @@ fn files_below(dir: &Path, suffix: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut waiting = vec![dir.to_owned()];
     while let Some(dir) = waiting.pop() {
-        for entry in fs::read_dir(&dir).unwrap_or_else(|e| panic!("read directory {}: {e}", dir.display())) {
+        for entry in
+            fs::read_dir(&dir).unwrap_or_else(|e| panic!("read directory {}: {e}", dir.display()))
+        {
             let path = entry.expect("a set can be read").path();
             if path.is_dir() {
                 waiting.push(path);
@@ -173,6 +222,10 @@ fn files_below(dir: &Path, suffix: &str) -> Vec<PathBuf> {
 fn stdout(command: &mut Command) -> Vec<u8> {
     let output = command.stdin(Stdio::null()).output();
     let output = output.unwrap_or_else(|e| panic!("run {}: {e}", command.get_program().display()));
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     output.stdout
 }

@@ -1,4 +1,5 @@
-//! A TCP server that does not keep to its protocol: silent, talking nonsense, slow, endless. Gone when dropped.
+//! A TCP server that does not keep to its protocol: silent, talking nonsense, slow, endless. Gone
+//! when dropped.
 
 use std::io::Write;
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -39,11 +40,24 @@ impl Talker {
     #[must_use]
     pub fn start(manner: Manner) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-        let port = listener.local_addr().expect("a listener has an address").port();
-        let (met, stopped) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+        let port = listener
+            .local_addr()
+            .expect("a listener has an address")
+            .port();
+        let (met, stopped) = (
+            Arc::new(AtomicUsize::new(0)),
+            Arc::new(AtomicBool::new(false)),
+        );
         let (meets, stops) = (Arc::clone(&met), Arc::clone(&stopped));
-        let listener = Some(thread::spawn(move || listen(&listener, &manner, &meets, &stops)));
-        Self { port, met, stopped, listener }
+        let listener = Some(thread::spawn(move || {
+            listen(&listener, &manner, &meets, &stops)
+        }));
+        Self {
+            port,
+            met,
+            stopped,
+            listener,
+        }
     }
 
     /// Where it listens.
@@ -106,7 +120,9 @@ fn talk(mut stream: TcpStream, manner: &Manner, stopped: &AtomicBool) {
                 }
             }
         }
-        Manner::Endless => while !stopped.load(Ordering::SeqCst) && stream.write_all(&[b'x'; 4096]).is_ok() {},
+        Manner::Endless => {
+            while !stopped.load(Ordering::SeqCst) && stream.write_all(&[b'x'; 4096]).is_ok() {}
+        }
     }
 }
 
@@ -119,10 +135,14 @@ mod tests {
     fn heard(manner: Manner) -> Vec<u8> {
         let talker = Talker::start(manner);
         let mut stream = TcpStream::connect(("127.0.0.1", talker.port())).unwrap();
-        stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_millis(300)))
+            .unwrap();
         let mut bytes = Vec::new();
         // A time-out is what ends a connection that stays open.
-        let _ = Read::by_ref(&mut stream).take(100_000).read_to_end(&mut bytes);
+        let _ = Read::by_ref(&mut stream)
+            .take(100_000)
+            .read_to_end(&mut bytes);
         assert_eq!(talker.met(), 1);
         bytes
     }
@@ -132,7 +152,10 @@ mod tests {
         assert_eq!(heard(Manner::Silent), b"");
         assert_eq!(heard(Manner::Says(b"220 x".to_vec())), b"220 x");
         assert_eq!(heard(Manner::Closes(Vec::new())), b"");
-        assert_eq!(heard(Manner::Drips(b"ab".to_vec(), Duration::from_millis(5))), b"ab");
+        assert_eq!(
+            heard(Manner::Drips(b"ab".to_vec(), Duration::from_millis(5))),
+            b"ab"
+        );
         assert_eq!(heard(Manner::Endless).len(), 100_000);
     }
 }

@@ -64,9 +64,17 @@ pub fn snapshot(dir: &Path) -> Snapshot {
     let mut entries = BTreeMap::new();
     let mut first_names = HashMap::new();
     visit(dir, Path::new("."), &mut first_names, &mut entries);
-    let files: Vec<PathBuf> = entries.iter().filter(|(_, e)| e.kind == Kind::File).map(|(p, _)| dir.join(p)).collect();
+    let files: Vec<PathBuf> = entries
+        .iter()
+        .filter(|(_, e)| e.kind == Kind::File)
+        .map(|(p, _)| dir.join(p))
+        .collect();
     let digests = file_digests(&files);
-    for (entry, digest) in entries.values_mut().filter(|e| e.kind == Kind::File).zip(digests) {
+    for (entry, digest) in entries
+        .values_mut()
+        .filter(|e| e.kind == Kind::File)
+        .zip(digests)
+    {
         entry.sha256 = Some(digest);
     }
     Snapshot(entries)
@@ -82,7 +90,11 @@ impl Snapshot {
     /// Without the entries of which `leave_out` says so, and without what lies below them.
     #[must_use]
     pub fn without(mut self, leave_out: impl Fn(&Path) -> bool) -> Self {
-        self.0.retain(|path, _| !path.ancestors().any(|part| !part.as_os_str().is_empty() && leave_out(part)));
+        self.0.retain(|path, _| {
+            !path
+                .ancestors()
+                .any(|part| !part.as_os_str().is_empty() && leave_out(part))
+        });
         self
     }
 
@@ -90,8 +102,14 @@ impl Snapshot {
     #[must_use]
     pub fn without_temporary(self) -> Self {
         self.without(|path| {
-            let in_tmp = path.parent().and_then(Path::file_name).is_some_and(|name| name == "tmp");
-            in_tmp || path.extension().is_some_and(|suffix| suffix == "lock" || suffix == "tmp")
+            let in_tmp = path
+                .parent()
+                .and_then(Path::file_name)
+                .is_some_and(|name| name == "tmp");
+            in_tmp
+                || path
+                    .extension()
+                    .is_some_and(|suffix| suffix == "lock" || suffix == "tmp")
         })
     }
 
@@ -113,7 +131,8 @@ impl Snapshot {
         self
     }
 
-    /// What differs, a line each: `- path` is only here, `+ path` only in `other`, `~ path: what` in both.
+    /// What differs, a line each: `- path` is only here, `+ path` only in `other`, `~ path: what`
+    /// in both.
     #[must_use]
     pub fn diff(&self, other: &Self) -> Vec<String> {
         let mut lines = Vec::new();
@@ -121,7 +140,11 @@ impl Snapshot {
             match other.0.get(path) {
                 None => lines.push(format!("- {}", path.display())),
                 Some(theirs) if theirs != entry => {
-                    lines.push(format!("~ {}: {}", path.display(), entry.differences(theirs)));
+                    lines.push(format!(
+                        "~ {}: {}",
+                        path.display(),
+                        entry.differences(theirs)
+                    ));
                 }
                 Some(_) => {}
             }
@@ -138,8 +161,17 @@ impl Snapshot {
     #[track_caller]
     pub fn assert_same(&self, other: &Self) {
         let lines = self.diff(other);
-        let shown = lines.iter().take(20).map(String::as_str).collect::<Vec<_>>().join("\n");
-        assert!(lines.is_empty(), "{} differences (- expected, + found):\n{shown}", lines.len());
+        let shown = lines
+            .iter()
+            .take(20)
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join("\n");
+        assert!(
+            lines.is_empty(),
+            "{} differences (- expected, + found):\n{shown}",
+            lines.len()
+        );
     }
 }
 
@@ -171,18 +203,59 @@ impl fmt::Display for Snapshot {
 impl Entry {
     fn differences(&self, other: &Self) -> String {
         let fields = [
-            ("kind", format!("{:?}", self.kind), format!("{:?}", other.kind)),
-            ("mode", format!("{:o}", self.mode), format!("{:o}", other.mode)),
-            ("owner", format!("{}:{}", self.uid, self.gid), format!("{}:{}", other.uid, other.gid)),
-            ("size", self.size_bytes.to_string(), other.size_bytes.to_string()),
-            ("mtime", self.mtime_ns.to_string(), other.mtime_ns.to_string()),
-            ("sha256", format!("{:?}", self.sha256), format!("{:?}", other.sha256)),
-            ("target", format!("{:?}", self.target), format!("{:?}", other.target)),
-            ("same file as", format!("{:?}", self.same_file_as), format!("{:?}", other.same_file_as)),
-            ("xattrs", format!("{:?}", self.xattrs), format!("{:?}", other.xattrs)),
+            (
+                "kind",
+                format!("{:?}", self.kind),
+                format!("{:?}", other.kind),
+            ),
+            (
+                "mode",
+                format!("{:o}", self.mode),
+                format!("{:o}", other.mode),
+            ),
+            (
+                "owner",
+                format!("{}:{}", self.uid, self.gid),
+                format!("{}:{}", other.uid, other.gid),
+            ),
+            (
+                "size",
+                self.size_bytes.to_string(),
+                other.size_bytes.to_string(),
+            ),
+            (
+                "mtime",
+                self.mtime_ns.to_string(),
+                other.mtime_ns.to_string(),
+            ),
+            (
+                "sha256",
+                format!("{:?}", self.sha256),
+                format!("{:?}", other.sha256),
+            ),
+            (
+                "target",
+                format!("{:?}", self.target),
+                format!("{:?}", other.target),
+            ),
+            (
+                "same file as",
+                format!("{:?}", self.same_file_as),
+                format!("{:?}", other.same_file_as),
+            ),
+            (
+                "xattrs",
+                format!("{:?}", self.xattrs),
+                format!("{:?}", other.xattrs),
+            ),
         ];
-        let changed = fields.into_iter().filter(|(_, ours, theirs)| ours != theirs);
-        changed.map(|(name, ours, theirs)| format!("{name} {ours} / {theirs}")).collect::<Vec<_>>().join(", ")
+        let changed = fields
+            .into_iter()
+            .filter(|(_, ours, theirs)| ours != theirs);
+        changed
+            .map(|(name, ours, theirs)| format!("{name} {ours} / {theirs}"))
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 }
 
@@ -201,15 +274,33 @@ pub fn file_digests(paths: &[PathBuf]) -> Vec<String> {
         .stdout(Stdio::piped())
         .spawn()
         .expect("xargs runs");
-    let names: Vec<u8> = paths.iter().flat_map(|path| path.as_os_str().as_bytes().iter().copied().chain([0])).collect();
+    let names: Vec<u8> = paths
+        .iter()
+        .flat_map(|path| path.as_os_str().as_bytes().iter().copied().chain([0]))
+        .collect();
     let mut stdin = child.stdin.take().expect("stdin is piped");
     let feeder = thread::spawn(move || stdin.write_all(&names));
     let output = child.wait_with_output().expect("sha256sum runs");
-    feeder.join().expect("the feeder does not panic").expect("xargs reads all names");
-    assert!(output.status.success(), "sha256sum failed: {}", output.status);
-    let digests: Vec<String> =
-        output.stdout.split(|&b| b == 0).filter(|line| !line.is_empty()).map(|line| text(&line[..64])).collect();
-    assert_eq!(digests.len(), paths.len(), "sha256sum answers for every file");
+    feeder
+        .join()
+        .expect("the feeder does not panic")
+        .expect("xargs reads all names");
+    assert!(
+        output.status.success(),
+        "sha256sum failed: {}",
+        output.status
+    );
+    let digests: Vec<String> = output
+        .stdout
+        .split(|&b| b == 0)
+        .filter(|line| !line.is_empty())
+        .map(|line| text(&line[..64]))
+        .collect();
+    assert_eq!(
+        digests.len(),
+        paths.len(),
+        "sha256sum answers for every file"
+    );
     digests
 }
 
@@ -224,11 +315,14 @@ fn visit(
     entries: &mut BTreeMap<PathBuf, Entry>,
 ) {
     let full = root.join(path);
-    let meta = fs::symlink_metadata(&full).unwrap_or_else(|e| panic!("stat {}: {e}", full.display()));
+    let meta =
+        fs::symlink_metadata(&full).unwrap_or_else(|e| panic!("stat {}: {e}", full.display()));
     let kind = kind_of(&meta);
     let mut same_file_as = None;
     if kind != Kind::Dir && meta.nlink() > 1 {
-        let first = first_names.entry((meta.dev(), meta.ino())).or_insert_with(|| path.to_owned());
+        let first = first_names
+            .entry((meta.dev(), meta.ino()))
+            .or_insert_with(|| path.to_owned());
         same_file_as = Some(first.clone()).filter(|first| first != path);
     }
     let entry = Entry {
@@ -239,7 +333,8 @@ fn visit(
         size_bytes: if kind == Kind::File { meta.size() } else { 0 },
         mtime_ns: i128::from(meta.mtime()) * 1_000_000_000 + i128::from(meta.mtime_nsec()),
         sha256: None,
-        target: (kind == Kind::Symlink).then(|| fs::read_link(&full).expect("a symlink can be read")),
+        target: (kind == Kind::Symlink)
+            .then(|| fs::read_link(&full).expect("a symlink can be read")),
         same_file_as,
         xattrs: xattrs(&full),
     };
@@ -247,11 +342,18 @@ fn visit(
     if kind != Kind::Dir {
         return;
     }
-    let listing = fs::read_dir(&full).unwrap_or_else(|e| panic!("read directory {}: {e}", full.display()));
-    let mut names: Vec<OsString> = listing.map(|entry| entry.expect("a directory can be read").file_name()).collect();
+    let listing =
+        fs::read_dir(&full).unwrap_or_else(|e| panic!("read directory {}: {e}", full.display()));
+    let mut names: Vec<OsString> = listing
+        .map(|entry| entry.expect("a directory can be read").file_name())
+        .collect();
     names.sort();
     for name in names {
-        let child = if path == Path::new(".") { PathBuf::from(name) } else { path.join(name) };
+        let child = if path == Path::new(".") {
+            PathBuf::from(name)
+        } else {
+            path.join(name)
+        };
         visit(root, &child, first_names, entries);
     }
 }
@@ -270,11 +372,14 @@ fn kind_of(meta: &fs::Metadata) -> Kind {
 fn xattrs(path: &Path) -> BTreeMap<OsString, Vec<u8>> {
     let mut names = vec![0u8; 65_536];
     let length = llistxattr(path, &mut names[..]).unwrap_or(0);
-    let names = names[..length].split(|&b| b == 0).filter(|name| !name.is_empty());
+    let names = names[..length]
+        .split(|&b| b == 0)
+        .filter(|name| !name.is_empty());
     names
         .map(|name| {
             let mut value = vec![0u8; 65_536];
-            let length = lgetxattr(path, name, &mut value[..]).expect("a listed attribute can be read");
+            let length =
+                lgetxattr(path, name, &mut value[..]).expect("a listed attribute can be read");
             value.truncate(length);
             (OsString::from_vec(name.to_vec()), value)
         })
@@ -282,7 +387,10 @@ fn xattrs(path: &Path) -> BTreeMap<OsString, Vec<u8>> {
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "sample files are not stored files")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "sample files are not stored files"
+)]
 mod tests {
     use super::*;
 
@@ -302,7 +410,11 @@ mod tests {
         };
         let lines = timeless(a.path()).diff(&timeless(b.path()));
         assert_eq!(lines.len(), 3, "{lines:#?}");
-        assert!(lines[0].starts_with("~ changed: size 1 / 2, sha256 "), "{}", lines[0]);
+        assert!(
+            lines[0].starts_with("~ changed: size 1 / 2, sha256 "),
+            "{}",
+            lines[0]
+        );
         assert_eq!(lines[1..], ["- only a", "+ only\nb"]);
     }
 
@@ -313,18 +425,31 @@ mod tests {
         let tree = snapshot(dir.path());
         // FIPS 180-2, appendix B.1.
         let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        assert_eq!(tree.entries()[Path::new("abc")].sha256.as_deref(), Some(expected));
+        assert_eq!(
+            tree.entries()[Path::new("abc")].sha256.as_deref(),
+            Some(expected)
+        );
     }
 
     #[test]
     fn temporary_files_can_be_left_out() {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir_all(dir.path().join("a/tmp/deep")).unwrap();
-        for name in ["a/tmp/1", "a/tmp/deep/2", "a/uidlist.lock", "a/keep", "a/x.tmp"] {
+        for name in [
+            "a/tmp/1",
+            "a/tmp/deep/2",
+            "a/uidlist.lock",
+            "a/keep",
+            "a/x.tmp",
+        ] {
             fs::write(dir.path().join(name), "").unwrap();
         }
         let tree = snapshot(dir.path()).without_temporary();
-        let paths: Vec<_> = tree.entries().keys().map(|path| path.to_str().unwrap()).collect();
+        let paths: Vec<_> = tree
+            .entries()
+            .keys()
+            .map(|path| path.to_str().unwrap())
+            .collect();
         assert_eq!(paths, [".", "a", "a/keep", "a/tmp"]);
     }
 }

@@ -1,5 +1,9 @@
-//! The Debian package: what lintian says of it, what is in it, and its life on a machine, from installation to purge.
-#![expect(clippy::disallowed_methods, reason = "what an administrator changes is not a stored file")]
+//! The Debian package: what lintian says of it, what is in it, and its life on a machine, from
+//! installation to purge.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "what an administrator changes is not a stored file"
+)]
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -23,9 +27,16 @@ impl Package {
         let dir = tempfile::tempdir().expect("a temporary directory can be made");
         let tools = binary("mail-backup");
         let bin_dir = tools.parent().expect("a program lies in a directory");
-        let deb = Tool::script("deb").arg("--output").arg(dir.path().join("out")).arg("--bin-dir").arg(bin_dir);
+        let deb = Tool::script("deb")
+            .arg("--output")
+            .arg(dir.path().join("out"))
+            .arg("--bin-dir")
+            .arg(bin_dir);
         // The bytes are the same with another compression, and sooner there.
-        let built = deb.env("DPKG_DEB_COMPRESSOR_TYPE", "gzip").run().assert_code(0);
+        let built = deb
+            .env("DPKG_DEB_COMPRESSOR_TYPE", "gzip")
+            .run()
+            .assert_code(0);
         let file = PathBuf::from(built.text().trim());
         Self { dir, file }
     }
@@ -36,16 +47,30 @@ impl Package {
 
     /// The same with a higher version.
     fn successor(&self) -> PathBuf {
-        let (tree, file) = (self.dir.path().join("tree"), self.dir.path().join("successor.deb"));
-        let _ = succeed(Command::new("dpkg-deb").arg("-R").arg(&self.file).arg(&tree));
+        let (tree, file) = (
+            self.dir.path().join("tree"),
+            self.dir.path().join("successor.deb"),
+        );
+        let _ = succeed(
+            Command::new("dpkg-deb")
+                .arg("-R")
+                .arg(&self.file)
+                .arg(&tree),
+        );
         let control = tree.join("DEBIAN/control");
         let text = fs::read_to_string(&control).expect("a package has a control file");
         fs::write(&control, text.replace("0.1.0-1", "0.1.0-2")).expect("it is ours");
-        let _ = succeed(Command::new("dpkg-deb").args(["-Znone", "--build"]).arg(tree).arg(&file));
+        let _ = succeed(
+            Command::new("dpkg-deb")
+                .args(["-Znone", "--build"])
+                .arg(tree)
+                .arg(&file),
+        );
         file
     }
 
-    /// dpkg on the empty machine, whose maintainer scripts run outside of it and are told where it is.
+    /// dpkg on the empty machine, whose maintainer scripts run outside of it and are told where it
+    /// is.
     fn dpkg(&self, action: &str, what: &Path) -> Output {
         for directory in ["var/lib/dpkg/info", "var/lib/dpkg/updates", "var/log"] {
             fs::create_dir_all(self.root().join(directory)).expect("a directory can be made");
@@ -69,13 +94,26 @@ impl Package {
     /// Files and links of the machine, those of dpkg itself left out.
     fn files(&self) -> BTreeSet<String> {
         let mut find = Command::new("find");
-        find.arg(self.root()).args(["!", "-type", "d", "!", "-path", "*/var/lib/dpkg/*", "-printf", "%P\n"]);
-        String::from_utf8_lossy(&succeed(&mut find).stdout).lines().map(str::to_owned).collect()
+        find.arg(self.root()).args([
+            "!",
+            "-type",
+            "d",
+            "!",
+            "-path",
+            "*/var/lib/dpkg/*",
+            "-printf",
+            "%P\n",
+        ]);
+        String::from_utf8_lossy(&succeed(&mut find).stdout)
+            .lines()
+            .map(str::to_owned)
+            .collect()
     }
 
     fn write(&self, path: &str, text: &str) {
         let path = self.root().join(path);
-        fs::create_dir_all(path.parent().expect("it lies in a directory")).expect("a directory can be made");
+        fs::create_dir_all(path.parent().expect("it lies in a directory"))
+            .expect("a directory can be made");
         fs::write(path, text).expect("it is ours");
     }
 
@@ -86,25 +124,46 @@ impl Package {
 
 #[track_caller]
 fn succeed(command: &mut Command) -> Output {
-    let output = command.env("LC_ALL", "C.UTF-8").output().expect("it starts");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+    let output = command
+        .env("LC_ALL", "C.UTF-8")
+        .output()
+        .expect("it starts");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned()
+        + &String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{command:?}: {said}");
     output
 }
 
 #[track_caller]
 fn assert_lintian(file: &Path) {
-    let output = succeed(Command::new("lintian").args(["--allow-root", "--fail-on", "error,warning"]).arg(file));
+    let output = succeed(
+        Command::new("lintian")
+            .args(["--allow-root", "--fail-on", "error,warning"])
+            .arg(file),
+    );
     let said = String::from_utf8_lossy(&output.stdout);
-    assert!(!said.lines().any(|line| line.starts_with("E:") || line.starts_with("W:")), "{said}");
+    assert!(
+        !said
+            .lines()
+            .any(|line| line.starts_with("E:") || line.starts_with("W:")),
+        "{said}"
+    );
 }
 
 /// Equal bytes from equal tools: nothing of the time or the person of the build is in it.
 #[track_caller]
 fn assert_reproducible(file: &Path) {
-    let list = succeed(Command::new("dpkg-deb").arg("--contents").arg(file).env("TZ", "UTC"));
+    let list = succeed(
+        Command::new("dpkg-deb")
+            .arg("--contents")
+            .arg(file)
+            .env("TZ", "UTC"),
+    );
     for line in String::from_utf8_lossy(&list.stdout).lines() {
-        assert!(line.contains(" root/root ") && line.contains(DATE), "{line}");
+        assert!(
+            line.contains(" root/root ") && line.contains(DATE),
+            "{line}"
+        );
     }
 }
 
@@ -119,8 +178,16 @@ fn assert_control(file: &Path) {
     for name in ["libc6 (>= 2.", "libssl3", "jq", "zstd"] {
         assert!(depends.contains(name), "{name}: {depends}");
     }
-    let conffiles = succeed(Command::new("dpkg-deb").arg("--info").arg(file).arg("conffiles"));
-    assert_eq!(String::from_utf8_lossy(&conffiles.stdout), "/etc/logrotate.d/mail-tools\n");
+    let conffiles = succeed(
+        Command::new("dpkg-deb")
+            .arg("--info")
+            .arg(file)
+            .arg("conffiles"),
+    );
+    assert_eq!(
+        String::from_utf8_lossy(&conffiles.stdout),
+        "/etc/logrotate.d/mail-tools\n"
+    );
 }
 
 /// Installed, changed by its administrator and by its services, upgraded, removed, purged.
@@ -129,12 +196,17 @@ fn assert_life(package: &Package) {
     package.write("etc/mailserver-backup/config", "BACKUP_ROOT=/mine\n");
     let before = package.files();
     let _ = package.dpkg("--install", &package.file);
-    let version = Tool::program(&package.root().join("usr/bin/mail-backup")).arg("--version").run().assert_code(0);
+    let version = Tool::program(&package.root().join("usr/bin/mail-backup"))
+        .arg("--version")
+        .run()
+        .assert_code(0);
     assert!(version.text().starts_with("mail-backup 0.1.0"));
     let there = package.files();
-    for name in
-        ["usr/share/man/man1/mail-check.1.gz", "usr/lib/systemd/system/mail-scan.timer", "etc/logrotate.d/mail-tools"]
-    {
+    for name in [
+        "usr/share/man/man1/mail-check.1.gz",
+        "usr/lib/systemd/system/mail-scan.timer",
+        "etc/logrotate.d/mail-tools",
+    ] {
         assert!(there.contains(name), "{name}: {there:#?}");
     }
     let switched_on = |files: &BTreeSet<String>| files.iter().any(|file| file.contains(".wants/"));
@@ -145,13 +217,22 @@ fn assert_life(package: &Package) {
     package.write("var/log/mailserver/scan.jsonl", "");
     let _ = package.dpkg("--install", &package.successor());
     assert_eq!(package.read("etc/logrotate.d/mail-tools"), "# mine\n");
-    assert_eq!(package.read("etc/mailserver-backup/config"), "BACKUP_ROOT=/mine\n");
+    assert_eq!(
+        package.read("etc/mailserver-backup/config"),
+        "BACKUP_ROOT=/mine\n"
+    );
 
     let name = Path::new("mail-tools");
     let _ = package.dpkg("--remove", name);
     let kept = package.files();
-    assert!(!kept.iter().any(|file| file.starts_with("usr/")), "{kept:#?}");
-    assert!(kept.contains("etc/logrotate.d/mail-tools") && kept.contains("var/lib/mail-check/notify.json"));
+    assert!(
+        !kept.iter().any(|file| file.starts_with("usr/")),
+        "{kept:#?}"
+    );
+    assert!(
+        kept.contains("etc/logrotate.d/mail-tools")
+            && kept.contains("var/lib/mail-check/notify.json")
+    );
     let _ = package.dpkg("--purge", name);
     assert_eq!(package.files(), before);
 }
@@ -168,9 +249,24 @@ fn the_package_is_clean_and_comes_and_goes_without_a_trace() {
 
 #[test]
 fn wrong_usage_builds_nothing() {
-    let _ = Tool::script("deb").arg("--what").run().assert_code(2).assert_stderr("scripts/deb [--output DIR]");
+    let _ = Tool::script("deb")
+        .arg("--what")
+        .run()
+        .assert_code(2)
+        .assert_stderr("scripts/deb [--output DIR]");
     let dir = tempfile::tempdir().expect("a temporary directory can be made");
-    let deb = Tool::script("deb").arg("--output").arg(dir.path()).args(["--bin-dir", "/nowhere"]).run();
-    let _ = deb.assert_code(1).assert_stderr("--bin-dir /nowhere: not all of");
-    assert!(fs::read_dir(dir.path()).expect("it is ours").next().is_none());
+    let deb = Tool::script("deb")
+        .arg("--output")
+        .arg(dir.path())
+        .args(["--bin-dir", "/nowhere"])
+        .run();
+    let _ = deb
+        .assert_code(1)
+        .assert_stderr("--bin-dir /nowhere: not all of");
+    assert!(
+        fs::read_dir(dir.path())
+            .expect("it is ours")
+            .next()
+            .is_none()
+    );
 }

@@ -1,6 +1,10 @@
-//! The documents keep their word: every `sh` block of the operating guide, and every pipeline of the README, is run from the text, as
-//! root with the paths that it names, on real services. The Japanese guide has the same commands.
-#![expect(clippy::disallowed_methods, reason = "settings are not stored files of a set")]
+//! The documents keep their word: every `sh` block of the operating guide, and every pipeline of
+//! the README, is run from the text, as root with the paths that it names, on real services. The
+//! Japanese guide has the same commands.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "settings are not stored files of a set"
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -57,7 +61,10 @@ fn blocks(text: &str) -> Vec<Block> {
     for line in text.lines() {
         match (line.strip_prefix("```"), is_inside) {
             (Some(language), false) => {
-                blocks.push(Block { language: language.to_owned(), text: String::new() });
+                blocks.push(Block {
+                    language: language.to_owned(),
+                    text: String::new(),
+                });
                 is_inside = true;
             }
             (Some(_), true) => is_inside = false,
@@ -86,7 +93,14 @@ fn run(texts: &[String]) {
     let bin = binary("mail-backup");
     let bin = bin.parent().expect("a program lies in a directory");
     let mut install = Command::new(sources().join("install"));
-    ended_with(install.arg("--prefix").arg(&prefix).arg("--bin-dir").arg(bin), 0);
+    ended_with(
+        install
+            .arg("--prefix")
+            .arg(&prefix)
+            .arg("--bin-dir")
+            .arg(bin),
+        0,
+    );
     write_settings(&host);
     let directory = site.join("blocks");
     fs::create_dir(&directory).expect("a directory can be made");
@@ -94,30 +108,50 @@ fn run(texts: &[String]) {
         fs::write(directory.join(format!("{number:03}")), text).expect("it can be written");
     }
     let mut bash = host.bash(NAMESPACE);
-    let path = format!("{0}/bin:{0}/sbin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", prefix.display());
-    bash.env("PATH", path).env_remove("S3_CONFIG_FILE").env("SITE", site).env("MAIL", host.server.mail());
+    let path = format!(
+        "{0}/bin:{0}/sbin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+        prefix.display()
+    );
+    bash.env("PATH", path)
+        .env_remove("S3_CONFIG_FILE")
+        .env("SITE", site)
+        .env("MAIL", host.server.mail());
     bash.env("S3_BUCKET", BUCKET)
         .env("S3_PREFIX", "mailserver")
         .env("COMPOSE", "none")
         .env("USERMGMT_URL", users.url())
         .envs(s3.environment());
     let mut unshare = Command::new("unshare");
-    unshare.args(["--mount", "--propagation", "private", "--"]).arg(bash.get_program()).args(bash.get_args());
-    unshare.env_clear().current_dir(site).stdin(std::process::Stdio::null());
+    unshare
+        .args(["--mount", "--propagation", "private", "--"])
+        .arg(bash.get_program())
+        .args(bash.get_args());
+    unshare
+        .env_clear()
+        .current_dir(site)
+        .stdin(std::process::Stdio::null());
     for (name, value) in bash.get_envs() {
         if let Some(value) = value {
             unshare.env(name, value);
         }
     }
     let output = unshare.output().expect("unshare starts");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
-/// The configuration, but for the backup root, which is where the documents say; and the file of checks.
+/// The configuration, but for the backup root, which is where the documents say; and the file of
+/// checks.
 fn write_settings(host: &Host) {
     let config = fs::read_to_string(host.config()).expect("it was written");
-    let kept: String =
-        config.lines().filter(|line| !line.starts_with("BACKUP_ROOT=")).map(|line| format!("{line}\n")).collect();
+    let kept: String = config
+        .lines()
+        .filter(|line| !line.starts_with("BACKUP_ROOT="))
+        .map(|line| format!("{line}\n"))
+        .collect();
     fs::write(host.config(), kept).expect("it can be written");
     let checks = "[scans]\nrecords = \"/var/log/mailserver/scan.jsonl\"\n[s3]\nrecords = [\"/var/log/mailserver/push.jsonl\"]\nask = true\n";
     fs::write(checks_of(host), checks).expect("it can be written");
@@ -130,22 +164,35 @@ fn checks_of(host: &Host) -> PathBuf {
 #[test]
 fn the_operating_guide_can_be_typed() {
     let text = document("OPERATIONS.md");
-    let texts: Vec<String> =
-        blocks(&text).into_iter().filter(|block| block.language == "sh").map(|block| block.text).collect();
-    assert!(texts.len() >= 8, "the guide has {} blocks that are run", texts.len());
+    let texts: Vec<String> = blocks(&text)
+        .into_iter()
+        .filter(|block| block.language == "sh")
+        .map(|block| block.text)
+        .collect();
+    assert!(
+        texts.len() >= 8,
+        "the guide has {} blocks that are run",
+        texts.len()
+    );
     run(&texts);
 }
 
-/// A line of a tool into another program, in any `sh` block; what stands for the reader's own names is given the test's.
+/// A line of a tool into another program, in any `sh` block; what stands for the reader's own names
+/// is given the test's.
 #[test]
 fn the_pipelines_of_the_other_documents_run() {
     let mut texts = Vec::new();
     for name in ["README.md", "README.ja.md", "mail-check/README.md"] {
         let text = document(name);
         for block in blocks(&text).iter().filter(|block| block.language == "sh") {
-            let lines = block.text.lines().filter(|line| line.starts_with("mail-") && line.contains(" | "));
+            let lines = block
+                .text
+                .lines()
+                .filter(|line| line.starts_with("mail-") && line.contains(" | "));
             texts.extend(lines.map(|line| {
-                let line = line.replace("s3://bucket/mail", "s3://documents/mailserver").replace(" --notify", "");
+                let line = line
+                    .replace("s3://bucket/mail", "s3://documents/mailserver")
+                    .replace(" --notify", "");
                 format!("SET=$(readlink -f /mnt/backup-hdd/mailserver/latest)\n{line}\n")
             }));
         }
@@ -156,8 +203,17 @@ fn the_pipelines_of_the_other_documents_run() {
 
 /// The commands of a block: comments are in the reader's language.
 fn commands(text: &str) -> Vec<String> {
-    let without_comment = |line: &str| line.split("  #").next().unwrap_or_default().trim_end().to_owned();
-    text.lines().filter(|line| !line.trim_start().starts_with('#')).map(without_comment).collect()
+    let without_comment = |line: &str| {
+        line.split("  #")
+            .next()
+            .unwrap_or_default()
+            .trim_end()
+            .to_owned()
+    };
+    text.lines()
+        .filter(|line| !line.trim_start().starts_with('#'))
+        .map(without_comment)
+        .collect()
 }
 
 #[test]
@@ -165,7 +221,10 @@ fn the_japanese_guide_has_the_same_commands() {
     let (english, japanese) = (document("OPERATIONS.md"), document("OPERATIONS.ja.md"));
     let (english, japanese) = (blocks(&english), blocks(&japanese));
     for (one, other) in english.iter().zip(&japanese) {
-        assert_eq!((&one.language, commands(&one.text)), (&other.language, commands(&other.text)));
+        assert_eq!(
+            (&one.language, commands(&one.text)),
+            (&other.language, commands(&other.text))
+        );
     }
     assert_eq!(english.len(), japanese.len());
 }

@@ -1,5 +1,9 @@
-//! The disaster drill: it passes when everything comes back, says so in numbers, and fails when anything does not.
-#![expect(clippy::disallowed_methods, reason = "what a test spoils is not a stored file")]
+//! The disaster drill: it passes when everything comes back, says so in numbers, and fails when
+//! anything does not.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "what a test spoils is not a stored file"
+)]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -22,7 +26,10 @@ fn host() -> Host {
 
 fn drill(host: &Host, arguments: &[&str]) -> Command {
     let mut command = host.script("drill");
-    command.args(arguments).env("TMPDIR", host.server.dir().join("tmp")).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    command
+        .args(arguments)
+        .env("TMPDIR", host.server.dir().join("tmp"))
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
     command
 }
 
@@ -36,7 +43,11 @@ fn assert_clean(host: &Host) {
     assert_eq!(fs::read_dir(&tmp).expect("it is there").count(), 0);
     let processes = ended_with(Command::new("ps").args(["-eo", "args"]), 0);
     let mine = tmp.display().to_string();
-    assert!(!words(&processes).lines().any(|line| line.contains(&mine)), "{}", words(&processes));
+    assert!(
+        !words(&processes).lines().any(|line| line.contains(&mine)),
+        "{}",
+        words(&processes)
+    );
 }
 
 #[test]
@@ -44,12 +55,24 @@ fn a_good_set_comes_back_and_is_counted() {
     let host = host();
     let before = snapshot(host.server.dir().join("mail").as_path());
     let said = words(&ended_with(&mut drill(&host, &[]), 0));
-    assert!(said.contains("messages   120 in the set, as many restored, and as many shown by Dovecot"), "{said}");
+    assert!(
+        said.contains("messages   120 in the set, as many restored, and as many shown by Dovecot"),
+        "{said}"
+    );
     assert!(said.contains("databases  loaded, 1 tables"), "{said}");
-    assert!(said.contains("RTO        0 h 00 min") && said.contains("within 4 h"), "{said}");
-    assert!(said.contains("RPO        0 h 00 min") && said.contains("within 26 h"), "{said}");
+    assert!(
+        said.contains("RTO        0 h 00 min") && said.contains("within 4 h"),
+        "{said}"
+    );
+    assert!(
+        said.contains("RPO        0 h 00 min") && said.contains("within 26 h"),
+        "{said}"
+    );
     assert!(said.ends_with("drill      passed\n"), "{said}");
-    assert!(host.log(".mailserver-drill.log").contains("[INFO] [DRILL] drill: passed"));
+    assert!(
+        host.log(".mailserver-drill.log")
+            .contains("[INFO] [DRILL] drill: passed")
+    );
     before.assert_same(&snapshot(host.server.dir().join("mail").as_path()));
     assert_clean(&host);
 }
@@ -63,7 +86,10 @@ fn a_copy_elsewhere_comes_back_too_and_its_way_counts() {
     ended_with(host.script("sync-to-s3.sh").args(["--to", &url]), 0);
     fs::remove_dir_all(host.server.root()).expect("a disk can be lost");
     let said = words(&ended_with(&mut drill(&host, &["--remote", &url]), 0));
-    assert!(said.starts_with(&format!("pulled     the newest whole set of {url}")), "{said}");
+    assert!(
+        said.starts_with(&format!("pulled     the newest whole set of {url}")),
+        "{said}"
+    );
     assert!(said.contains("120 in the set"), "{said}");
     assert_clean(&host);
 }
@@ -74,7 +100,10 @@ fn an_old_set_and_a_slow_restore_do_not_pass() {
     let said = words(&ended_with(drill(&host, &[]).env("RPO_HOURS", "-1"), 1));
     assert!(said.contains("RPO        NOT AS IT SHOULD BE"), "{said}");
     let said = words(&ended_with(drill(&host, &[]).env("RTO_HOURS", "-1"), 1));
-    assert!(said.contains("RTO        NOT AS IT SHOULD BE") && !said.contains("passed"), "{said}");
+    assert!(
+        said.contains("RTO        NOT AS IT SHOULD BE") && !said.contains("passed"),
+        "{said}"
+    );
     assert_clean(&host);
 }
 
@@ -87,7 +116,10 @@ fn a_damaged_set_does_not_pass() {
     bytes[30] ^= 4;
     fs::write(&archive, bytes).expect("it can be damaged");
     ended_with(&mut drill(&host, &[]), 3);
-    assert!(host.log(".mailserver-drill.log").contains("the exercise cannot go on"));
+    assert!(
+        host.log(".mailserver-drill.log")
+            .contains("the exercise cannot go on")
+    );
     assert_clean(&host);
 }
 
@@ -96,20 +128,36 @@ fn a_damaged_set_does_not_pass() {
 fn messages_that_the_index_promises_and_nobody_sees_do_not_pass() {
     let host = host();
     let set = host.server.root().join(host.server.latest());
-    // An old set, whose checksums were made over mail that Dovecot cannot show: a message in a directory that is no folder.
+    // An old set, whose checksums were made over mail that Dovecot cannot show: a message in a
+    // directory that is no folder.
     let old = host.server.dir().join("old");
-    ended_with(&mut host.bash(&format!("plain-set.sh {} {}", set.display(), old.display())), 0);
+    ended_with(
+        &mut host.bash(&format!("plain-set.sh {} {}", set.display(), old.display())),
+        0,
+    );
     let lost = old.join("mail/example.com/alice/no folder/cur");
     fs::create_dir_all(&lost).expect("a directory can be made");
-    fs::write(lost.join("1763900000.M7P7.mx:2,S"), "Subject: lost\n\nlost\n").expect("it can be written");
+    fs::write(
+        lost.join("1763900000.M7P7.mx:2,S"),
+        "Subject: lost\n\nlost\n",
+    )
+    .expect("it can be written");
     let seal = "find . -type f ! -name checksums.sha256 -printf '%P\\0' | sort -z | xargs -0 sha256sum >checksums.sha256.new; mv checksums.sha256.new checksums.sha256";
     ended_with(host.bash(seal).current_dir(&old), 0);
-    let said = words(&ended_with(&mut drill(&host, &["--from", &old.display().to_string()]), 1));
+    let said = words(&ended_with(
+        &mut drill(&host, &["--from", &old.display().to_string()]),
+        1,
+    ));
     assert!(
-        said.contains("messages   NOT AS IT SHOULD BE: 121 in the set, 121 restored, 120 shown by Dovecot"),
+        said.contains(
+            "messages   NOT AS IT SHOULD BE: 121 in the set, 121 restored, 120 shown by Dovecot"
+        ),
         "{said}"
     );
-    assert!(said.contains("1 tables, rows not counted"), "nothing is claimed of what no dump says: {said}");
+    assert!(
+        said.contains("1 tables, rows not counted"),
+        "nothing is claimed of what no dump says: {said}"
+    );
     assert!(Path::new(&old).exists());
     assert_clean(&host);
 }

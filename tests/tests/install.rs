@@ -1,5 +1,9 @@
-//! `scripts/install`: what it puts where, that a running job does not notice, and that nothing stays behind.
-#![expect(clippy::disallowed_methods, reason = "files of a pretended older version are not stored files")]
+//! `scripts/install`: what it puts where, that a running job does not notice, and that nothing
+//! stays behind.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "files of a pretended older version are not stored files"
+)]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -10,9 +14,16 @@ use std::process::{Child, Command, Stdio};
 use mail_tests::run::{Outcome, Tool, binary, repository};
 use tempfile::TempDir;
 
-const TOOLS: [&str; 5] = ["mail-backup", "mail-restore", "mail-scan", "mail-s3sync", "mail-check"];
+const TOOLS: [&str; 5] = [
+    "mail-backup",
+    "mail-restore",
+    "mail-scan",
+    "mail-s3sync",
+    "mail-check",
+];
 /// A script that is in the middle of its work while it is installed anew.
-const SLOW: &str = "#!/bin/bash\n. \"$(dirname \"$(readlink -f \"$0\")\")/lib/slow.sh\"\nanswer old\n";
+const SLOW: &str =
+    "#!/bin/bash\n. \"$(dirname \"$(readlink -f \"$0\")\")/lib/slow.sh\"\nanswer old\n";
 
 /// A directory to install into, below one that everybody may enter.
 struct Site {
@@ -39,43 +50,74 @@ impl Site {
     }
 
     fn install_from(&self, source: &Path, flags: &[&str]) -> Outcome {
-        self.tool(&source.join("scripts/install")).arg("--bin-dir").arg(bin_dir()).args(flags).run()
+        self.tool(&source.join("scripts/install"))
+            .arg("--bin-dir")
+            .arg(bin_dir())
+            .args(flags)
+            .run()
     }
 
     fn uninstall(&self) -> Outcome {
-        self.tool(&repository().join("scripts/install")).arg("--uninstall").run()
+        self.tool(&repository().join("scripts/install"))
+            .arg("--uninstall")
+            .run()
     }
 
     /// Everything below the prefix, by its path from there.
     fn files(&self) -> Vec<String> {
-        let output = Command::new("find").arg(self.prefix()).args(["-mindepth", "1", "-printf", "%P\n"]).output();
-        let mut files: Vec<String> =
-            String::from_utf8_lossy(&output.expect("find runs").stdout).lines().map(str::to_owned).collect();
+        let output = Command::new("find")
+            .arg(self.prefix())
+            .args(["-mindepth", "1", "-printf", "%P\n"])
+            .output();
+        let mut files: Vec<String> = String::from_utf8_lossy(&output.expect("find runs").stdout)
+            .lines()
+            .map(str::to_owned)
+            .collect();
         files.sort();
         files
     }
 
-    /// A copy of what the installation reads, to be changed, with a script that other scripts do not have.
+    /// A copy of what the installation reads, to be changed, with a script that other scripts do
+    /// not have.
     fn source(&self) -> PathBuf {
         let source = self.dir.path().join("source");
         fs::create_dir_all(source.join("mail-check")).expect("a directory can be made");
-        for name in ["scripts", "README.md", "CHANGELOG.md", "LICENSE", "mail-check/README.md"] {
-            let copied = Command::new("cp").arg("-r").arg(repository().join(name)).arg(source.join(name)).status();
+        for name in [
+            "scripts",
+            "README.md",
+            "CHANGELOG.md",
+            "LICENSE",
+            "mail-check/README.md",
+        ] {
+            let copied = Command::new("cp")
+                .arg("-r")
+                .arg(repository().join(name))
+                .arg(source.join(name))
+                .status();
             assert!(copied.expect("cp runs").success());
         }
         executable(&source.join("scripts/slow.sh"), SLOW);
         // What a script sources, what that reads, and what has nothing to do with it.
-        let answer = "answer() { cat \"$(dirname \"$(readlink -f \"$0\")\")/lib/words/$1.txt\"; }\n";
+        let answer =
+            "answer() { cat \"$(dirname \"$(readlink -f \"$0\")\")/lib/words/$1.txt\"; }\n";
         fs::create_dir(source.join("scripts/lib/words")).expect("a directory can be made");
-        for (name, text) in [("slow.sh", answer), ("words/old.txt", "old\n"), ("else.sh", "exit 5\n")] {
-            fs::write(source.join("scripts/lib").join(name), text).expect("a script can be written");
+        for (name, text) in [
+            ("slow.sh", answer),
+            ("words/old.txt", "old\n"),
+            ("else.sh", "exit 5\n"),
+        ] {
+            fs::write(source.join("scripts/lib").join(name), text)
+                .expect("a script can be written");
         }
         source
     }
 }
 
 fn bin_dir() -> PathBuf {
-    TOOLS.map(binary)[0].parent().expect("a program lies in a directory").to_owned()
+    TOOLS.map(binary)[0]
+        .parent()
+        .expect("a program lies in a directory")
+        .to_owned()
 }
 
 fn executable(path: &Path, text: &str) {
@@ -88,10 +130,18 @@ fn assert_documented(prefix: &Path, tool: &str) {
     let read = |path: &str| fs::read_to_string(prefix.join(path)).expect("it is installed");
     let page = prefix.join(format!("share/man/man1/{tool}.1.gz"));
     let page = Command::new("zcat").arg(page).output().expect("zcat runs");
-    assert!(String::from_utf8_lossy(&page.stdout).contains(&format!(".TH {tool} 1")), "{page:?}");
+    assert!(
+        String::from_utf8_lossy(&page.stdout).contains(&format!(".TH {tool} 1")),
+        "{page:?}"
+    );
     assert!(read(&format!("share/bash-completion/completions/{tool}")).contains("complete -F"));
-    assert!(read(&format!("share/zsh/site-functions/_{tool}")).starts_with(&format!("#compdef {tool}")));
-    assert!(read(&format!("share/fish/vendor_completions.d/{tool}.fish")).contains(&format!("complete -c {tool}")));
+    assert!(
+        read(&format!("share/zsh/site-functions/_{tool}")).starts_with(&format!("#compdef {tool}"))
+    );
+    assert!(
+        read(&format!("share/fish/vendor_completions.d/{tool}.fish"))
+            .contains(&format!("complete -c {tool}"))
+    );
 }
 
 #[test]
@@ -99,16 +149,33 @@ fn tools_pages_and_completions_are_there_and_nothing_is_left_of_them() {
     let site = Site::new();
     let _ = site.install(&["--with-systemd"]).assert_code(0);
     for tool in TOOLS {
-        let outcome = Tool::program(&site.prefix().join("bin").join(tool)).arg("--version").run().assert_code(0);
+        let outcome = Tool::program(&site.prefix().join("bin").join(tool))
+            .arg("--version")
+            .run()
+            .assert_code(0);
         assert!(outcome.text().starts_with(tool), "{}", outcome.text());
         assert_documented(&site.prefix(), tool);
     }
-    let unit = fs::read_to_string(site.prefix().join("lib/systemd/system/mail-backup-daily.service"));
-    let expected = format!("ExecStart={}/bin/mail-backup --daily", site.prefix().display());
+    let unit = fs::read_to_string(
+        site.prefix()
+            .join("lib/systemd/system/mail-backup-daily.service"),
+    );
+    let expected = format!(
+        "ExecStart={}/bin/mail-backup --daily",
+        site.prefix().display()
+    );
     assert!(unit.expect("units are installed").contains(&expected));
     let files = site.files();
-    for name in ["config.example", "crontab.example", "aws/make-bucket", "check.toml"] {
-        assert!(files.contains(&format!("share/doc/mail-tools/examples/{name}")), "{name}: {files:#?}");
+    for name in [
+        "config.example",
+        "crontab.example",
+        "aws/make-bucket",
+        "check.toml",
+    ] {
+        assert!(
+            files.contains(&format!("share/doc/mail-tools/examples/{name}")),
+            "{name}: {files:#?}"
+        );
     }
 
     // Once more, without asking for units: the same files, units too.
@@ -117,7 +184,10 @@ fn tools_pages_and_completions_are_there_and_nothing_is_left_of_them() {
 
     let _ = site.uninstall().assert_code(0);
     assert!(!site.prefix().exists(), "left: {:?}", site.files());
-    let _ = site.uninstall().assert_code(1).assert_stderr("nothing is installed");
+    let _ = site
+        .uninstall()
+        .assert_code(1)
+        .assert_stderr("nothing is installed");
 }
 
 #[test]
@@ -128,7 +198,16 @@ fn what_is_not_its_own_stays() {
     let own = site.prefix().join("bin/backup-mine");
     executable(&own, "#!/bin/sh\n");
     let _ = site.uninstall().assert_code(0);
-    assert_eq!(site.files(), ["bin", "bin/backup-mine", "share", "share/man", "share/man/man1"]);
+    assert_eq!(
+        site.files(),
+        [
+            "bin",
+            "bin/backup-mine",
+            "share",
+            "share/man",
+            "share/man/man1"
+        ]
+    );
 }
 
 #[test]
@@ -138,7 +217,10 @@ fn a_script_of_the_same_name_that_is_somebodys_is_not_replaced() {
     fs::create_dir_all(site.prefix().join("sbin")).expect("a directory can be made");
     let theirs = site.prefix().join("sbin/slow.sh");
     executable(&theirs, "#!/bin/sh\necho theirs\n");
-    let _ = site.install_from(&source, &[]).assert_code(1).assert_stderr("Move it away first");
+    let _ = site
+        .install_from(&source, &[])
+        .assert_code(1)
+        .assert_stderr("Move it away first");
     assert_eq!(site.files(), ["sbin", "sbin/slow.sh"]);
     assert_eq!(Tool::program(&theirs).run().text(), "theirs\n");
     fs::remove_file(&theirs).expect("it is ours");
@@ -154,12 +236,27 @@ fn what_a_new_version_has_no_more_goes_with_the_upgrade() {
     let _ = site.install_from(&source, &[]).assert_code(0);
     let link = site.prefix().join("sbin/slow.sh");
     let outcome = Tool::program(&link).run().assert_code(0);
-    assert_eq!(outcome.text(), "old\n", "a script finds what it sources from the directory that its link leads to");
-    assert!(!site.prefix().join("lib/mail-tools/scripts/lib/else.sh").exists(), "no script needs it");
+    assert_eq!(
+        outcome.text(),
+        "old\n",
+        "a script finds what it sources from the directory that its link leads to"
+    );
+    assert!(
+        !site
+            .prefix()
+            .join("lib/mail-tools/scripts/lib/else.sh")
+            .exists(),
+        "no script needs it"
+    );
     fs::remove_file(source.join("scripts/slow.sh")).expect("it can be removed");
     let _ = site.install_from(&source, &[]).assert_code(0);
     let files = site.files();
-    assert!(!files.iter().any(|file| file.contains("slow") || file.contains("words/old")), "{files:#?}");
+    assert!(
+        !files
+            .iter()
+            .any(|file| file.contains("slow") || file.contains("words/old")),
+        "{files:#?}"
+    );
     assert!(fs::symlink_metadata(link).is_err());
 }
 
@@ -171,7 +268,11 @@ struct Waiting {
 impl Waiting {
     fn start(program: &Path, args: &[&str]) -> Self {
         let mut command = Command::new(program);
-        command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        command
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
         let child = command.spawn().expect("it starts");
         Self { child }
     }
@@ -185,7 +286,9 @@ impl Waiting {
         let mut line = String::new();
         let stdout = self.child.stdout.as_mut().expect("it is piped");
         // One byte at a time, so that nothing of the rest is taken.
-        BufReader::with_capacity(1, stdout).read_line(&mut line).expect("it says something");
+        BufReader::with_capacity(1, stdout)
+            .read_line(&mut line)
+            .expect("it says something");
         line
     }
 
@@ -214,7 +317,10 @@ fn jobs_that_run_go_on_with_their_old_files() {
     let slow = source.join("scripts/slow.sh");
     // Longer than a shell reads at a time, so that it comes back to its file.
     let padding = "# padding\n".repeat(20_000);
-    executable(&slow, &format!("#!/bin/bash\necho begun\nread -r _\n{padding}echo old\nexit 7\n"));
+    executable(
+        &slow,
+        &format!("#!/bin/bash\necho begun\nread -r _\n{padding}echo old\nexit 7\n"),
+    );
     let _ = site.install_from(&source, &[]).assert_code(0);
 
     let installed = site.prefix().join("bin/mail-scan");
@@ -224,10 +330,19 @@ fn jobs_that_run_go_on_with_their_old_files() {
 
     executable(&slow, &format!("#!/bin/bash\n{padding}echo new\nexit 8\n"));
     let _ = site.install_from(&source, &[]).assert_code(0);
-    assert!(tool.child.try_wait().expect("it can be asked").is_none(), "the tool has gone on");
-    assert_eq!(tool.executable(), format!("{} (deleted)", installed.display()));
+    assert!(
+        tool.child.try_wait().expect("it can be asked").is_none(),
+        "the tool has gone on"
+    );
+    assert_eq!(
+        tool.executable(),
+        format!("{} (deleted)", installed.display())
+    );
     assert_eq!(script.go_on(), (Some(7), "old\n".to_owned()));
-    assert_eq!(Waiting::start(&site.prefix().join("sbin/slow.sh"), &[]).go_on(), (Some(8), "new\n".to_owned()));
+    assert_eq!(
+        Waiting::start(&site.prefix().join("sbin/slow.sh"), &[]).go_on(),
+        (Some(8), "new\n".to_owned())
+    );
 }
 
 #[test]
@@ -240,14 +355,19 @@ fn an_installation_that_was_cut_short_can_be_removed() {
     for tool in &TOOLS[1..] {
         executable(&half.join(tool), "#!/bin/sh\nexit 9\n");
     }
-    let outcome = site.tool(&repository().join("scripts/install")).arg("--bin-dir").arg(&half).run();
+    let outcome = site
+        .tool(&repository().join("scripts/install"))
+        .arg("--bin-dir")
+        .arg(&half)
+        .run();
     assert_ne!(outcome.code(), 0);
     assert!(site.files().contains(&"bin/mail-backup".to_owned()));
     let _ = site.uninstall().assert_code(0);
     assert!(!site.prefix().exists(), "left: {:?}", site.files());
 }
 
-/// A release build would take minutes here: what stands for cargo says how it was called, and gives the tools of this build.
+/// A release build would take minutes here: what stands for cargo says how it was called, and gives
+/// the tools of this build.
 #[test]
 fn tools_that_are_not_built_are_built_first() {
     let site = Site::new();
@@ -260,11 +380,16 @@ fn tools_that_are_not_built_are_built_first() {
     );
     executable(&stand_in.join("cargo"), &script);
     let path = format!("{}:/usr/bin:/bin", stand_in.display());
-    let install =
-        || site.tool(&repository().join("scripts/install")).env("CARGO_TARGET_DIR", &target).env("PATH", &path);
+    let install = || {
+        site.tool(&repository().join("scripts/install"))
+            .env("CARGO_TARGET_DIR", &target)
+            .env("PATH", &path)
+    };
     let outcome = install().run().assert_code(0);
     assert!(
-        outcome.text().contains("build --release --locked --package=mail-backup --package=mail-restore"),
+        outcome
+            .text()
+            .contains("build --release --locked --package=mail-backup --package=mail-restore"),
         "{}",
         outcome.text()
     );
@@ -283,11 +408,19 @@ fn wrong_usage_is_told_and_touches_nothing() {
         &["--prefix", "/a b"],
         &["--uninstall", "--with-systemd"],
     ] {
-        let _ =
-            Tool::script("install").args(flags).run().assert_code(2).assert_stderr("scripts/install [--prefix DIR]");
+        let _ = Tool::script("install")
+            .args(flags)
+            .run()
+            .assert_code(2)
+            .assert_stderr("scripts/install [--prefix DIR]");
     }
-    let outcome = site.tool(&repository().join("scripts/install")).args(["--bin-dir", "/nowhere"]).run();
-    let _ = outcome.assert_code(1).assert_stderr("--bin-dir /nowhere: not all of");
+    let outcome = site
+        .tool(&repository().join("scripts/install"))
+        .args(["--bin-dir", "/nowhere"])
+        .run();
+    let _ = outcome
+        .assert_code(1)
+        .assert_stderr("--bin-dir /nowhere: not all of");
     assert!(!site.prefix().exists());
 }
 
@@ -303,13 +436,25 @@ fn who_may_not_write_there_is_told_to_be_root() {
         executable(&bin.join(tool), "#!/bin/sh\n");
     }
     let mut command = Command::new("setpriv");
-    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(source.join("scripts/install"));
-    command.arg("--prefix").arg(site.prefix()).arg("--bin-dir").arg(bin).current_dir("/");
+    command
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .arg(source.join("scripts/install"));
+    command
+        .arg("--prefix")
+        .arg(site.prefix())
+        .arg("--bin-dir")
+        .arg(bin)
+        .current_dir("/");
     if !rustix::process::geteuid().is_root() {
-        // Nobody but root can become another user; a directory that cannot be written says the same.
+        // Nobody but root can become another user; a directory that cannot be written says the
+        // same.
         fs::set_permissions(site.prefix(), fs::Permissions::from_mode(0o555)).expect("it is ours");
         command = Command::new(source.join("scripts/install"));
-        command.arg("--prefix").arg(site.prefix()).arg("--bin-dir").arg(bin_dir());
+        command
+            .arg("--prefix")
+            .arg(site.prefix())
+            .arg("--bin-dir")
+            .arg(bin_dir());
     }
     let output = command.output().expect("it starts");
     let stderr = String::from_utf8_lossy(&output.stderr);

@@ -1,5 +1,5 @@
-//! A run that is killed at any moment leaves every set whole, and nothing that the next run does not clear. One that
-//! is asked to stop clears up itself.
+//! A run that is killed at any moment leaves every set whole, and nothing that the next run does
+//! not clear. One that is asked to stop clears up itself.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
@@ -24,12 +24,18 @@ const OLD: [&str; 3] = ["2026-09-01", "2026-09-02", "2026-09-03"];
 const KILLS: usize = 105;
 
 fn small_server() -> Server {
-    let plan = TreePlan { mean_bytes: 3_000, ..TreePlan::new(300, 3, 31) };
+    let plan = TreePlan {
+        mean_bytes: 3_000,
+        ..TreePlan::new(300, 3, 31)
+    };
     Server::new(&plan).with_database(MariaDb::shared())
 }
 
 fn backup(server: &Server, date: &str) -> Tool {
-    server.backup().env("DAILY_RETENTION_DAYS", "2").args(["--date", date])
+    server
+        .backup()
+        .env("DAILY_RETENTION_DAYS", "2")
+        .args(["--date", date])
 }
 
 /// What the second day finds.
@@ -50,10 +56,15 @@ impl Case {
         if self != Self::Again {
             fs::remove_dir_all(server.daily(DAY_2)).expect("the last run made it");
             fs::remove_file(server.root().join("latest")).expect("the last run made it");
-            symlink(Path::new("daily").join(DAY_1), server.root().join("latest")).expect("the root is writable");
+            symlink(Path::new("daily").join(DAY_1), server.root().join("latest"))
+                .expect("the root is writable");
         }
         for date in OLD.iter().filter(|_| self == Self::Prune) {
-            let copied = Command::new("cp").arg("-al").arg(server.daily(DAY_1)).arg(server.daily(date)).status();
+            let copied = Command::new("cp")
+                .arg("-al")
+                .arg(server.daily(DAY_1))
+                .arg(server.daily(date))
+                .status();
             assert!(copied.expect("cp runs").success());
         }
     }
@@ -70,7 +81,11 @@ fn kill(server: &Server, mut running: Running, moment: &Moment) -> Outcome {
     match moment {
         Moment::After(delay) => thread::sleep(*delay),
         Moment::AfterCommit(delay) => {
-            let inode = || fs::metadata(server.daily(DAY_2)).map(|metadata| metadata.ino()).ok();
+            let inode = || {
+                fs::metadata(server.daily(DAY_2))
+                    .map(|metadata| metadata.ino())
+                    .ok()
+            };
             let before = inode();
             while inode() == before && running.is_running() {
                 thread::sleep(Duration::from_micros(50));
@@ -85,9 +100,14 @@ fn kill(server: &Server, mut running: Running, moment: &Moment) -> Outcome {
 /// Every set that can be seen is whole, and `latest` leads to one.
 fn check_sets(server: &Server) {
     let names = server.daily_names();
-    assert!(names.iter().any(|name| name == DAY_1), "day 1 is gone: {names:?}");
     assert!(
-        names.iter().all(|name| [DAY_1, DAY_2].contains(&name.as_str()) || OLD.contains(&name.as_str())),
+        names.iter().any(|name| name == DAY_1),
+        "day 1 is gone: {names:?}"
+    );
+    assert!(
+        names
+            .iter()
+            .all(|name| [DAY_1, DAY_2].contains(&name.as_str()) || OLD.contains(&name.as_str())),
         "{names:?}"
     );
     for name in &names {
@@ -117,7 +137,10 @@ fn a_killed_run_harms_no_set_and_the_next_one_clears_up() {
         }
         let case = Case::ALL[round % 3];
         case.prepare(&server);
-        let day = DayPlan { mean_bytes: 3_000, ..DayPlan::new(round as u32 + 1, 33) };
+        let day = DayPlan {
+            mean_bytes: 3_000,
+            ..DayPlan::new(round as u32 + 1, 33)
+        };
         age(&server.mail(), &day).expect("the mail tree is ours");
         let moment = match (round / 3) % 3 {
             // Some of them just before it would have ended, or too late.
@@ -128,16 +151,23 @@ fn a_killed_run_harms_no_set_and_the_next_one_clears_up() {
         let killed = kill(&server, backup(&server, DAY_2).spawn(), &moment).code() == 128 + 9;
         kills += usize::from(killed);
         left_hidden += usize::from(!server.hidden().is_empty());
-        after_commit += usize::from(killed && server.latest().ends_with(DAY_2) && case != Case::Again);
+        after_commit +=
+            usize::from(killed && server.latest().ends_with(DAY_2) && case != Case::Again);
         check_sets(&server);
 
         let started = Instant::now();
         let is_there = || server.daily(DAY_2).join("checksums.sha256").exists();
         let was_there = is_there();
-        assert!(was_there || case != Case::Again, "the set of the day went before its successor came");
+        assert!(
+            was_there || case != Case::Again,
+            "the set of the day went before its successor came"
+        );
         let mut running = backup(&server, DAY_2).spawn();
         while running.is_running() {
-            assert!(is_there() || !was_there, "for a moment there was no set of the day");
+            assert!(
+                is_there() || !was_there,
+                "for a moment there was no set of the day"
+            );
             thread::sleep(Duration::from_micros(50));
         }
         let _ = running.wait().assert_code(0);
@@ -149,14 +179,23 @@ fn a_killed_run_harms_no_set_and_the_next_one_clears_up() {
     }
     assert_eq!(kills, KILLS, "most runs ended before they were killed");
     // Otherwise the moments were not spread over the run.
-    assert!(left_hidden > KILLS / 4 && after_commit > 3, "{left_hidden} with work left, {after_commit} after commit");
+    assert!(
+        left_hidden > KILLS / 4 && after_commit > 3,
+        "{left_hidden} with work left, {after_commit} after commit"
+    );
 }
 
 /// A server with a set of day 1, and so much work that a run is under way for seconds.
 fn slow_server() -> Server {
-    let plan = TreePlan { mean_bytes: 12_000, ..TreePlan::new(3_000, 3, 34) };
+    let plan = TreePlan {
+        mean_bytes: 12_000,
+        ..TreePlan::new(3_000, 3, 34)
+    };
     let server = Server::new(&plan).with_database(MariaDb::shared());
-    let _ = backup(&server, DAY_1).args(["--level", "1"]).run().assert_code(0);
+    let _ = backup(&server, DAY_1)
+        .args(["--level", "1"])
+        .run()
+        .assert_code(0);
     server
 }
 
@@ -167,7 +206,10 @@ fn slow_backup(server: &Server) -> Tool {
 fn wait_for(what: &str, mut is_there: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is_there() {
-        assert!(start.elapsed() < Duration::from_secs(60), "no {what} after a minute");
+        assert!(
+            start.elapsed() < Duration::from_secs(60),
+            "no {what} after a minute"
+        );
         thread::sleep(Duration::from_millis(2));
     }
 }
@@ -178,12 +220,19 @@ fn check_interrupted(server: &Server, mut running: Running, signal: Signal) {
     let asked = Instant::now();
     wait_for("end of the run", || !running.is_running());
     let elapsed = asked.elapsed();
-    let outcome = running.wait().assert_code(3).assert_stderr("interrupted by a signal");
+    let outcome = running
+        .wait()
+        .assert_code(3)
+        .assert_stderr("interrupted by a signal");
     assert!(elapsed < Duration::from_secs(2), "it took {elapsed:?}");
     let records = outcome.records();
     Schema::open().assert_valid(&records);
     assert_eq!(records.last().expect("there is an end")["data"]["exit"], 3);
-    assert!(outcome.data("error")[0].to_string().contains("interrupted by a signal"));
+    assert!(
+        outcome.data("error")[0]
+            .to_string()
+            .contains("interrupted by a signal")
+    );
     assert_eq!(outcome.data("artifact").len(), 0);
     assert_eq!(server.hidden(), [""; 0]);
     check_sets(server);
@@ -211,11 +260,14 @@ fn a_run_that_waits_for_a_reader_can_be_asked_to_stop() {
     for date in [DAY_1, DAY_2] {
         let _ = backup(&server, date).run().assert_code(0);
     }
-    let manifest = fs::File::open(server.daily(DAY_2).join("manifest.jsonl")).expect("a set has a manifest");
+    let manifest =
+        fs::File::open(server.daily(DAY_2).join("manifest.jsonl")).expect("a set has a manifest");
     rustix::fs::flock(&manifest, FlockOperation::LockShared).expect("nobody else locks it");
     let running = backup(&server, DAY_2).spawn();
     let staging = server.root().join("daily").join(format!(".{DAY_2}.new"));
-    wait_for("finished staging", || staging.join("checksums.sha256").exists());
+    wait_for("finished staging", || {
+        staging.join("checksums.sha256").exists()
+    });
     thread::sleep(Duration::from_millis(100));
     check_interrupted(&server, running, Signal::TERM);
 }
@@ -225,8 +277,13 @@ fn a_reader_that_died_is_no_success_and_costs_no_set() {
     let server = small_server();
     let _ = backup(&server, DAY_1).run().assert_code(0);
     let mut command = Command::new("bash");
-    command.args(["-c", "\"$@\" | true; exit ${PIPESTATUS[0]}", "-"]).arg(binary("mail-backup"));
-    command.args(["--date", DAY_2]).env("HOME", server.dir()).envs(server.settings());
+    command
+        .args(["-c", "\"$@\" | true; exit ${PIPESTATUS[0]}", "-"])
+        .arg(binary("mail-backup"));
+    command
+        .args(["--date", DAY_2])
+        .env("HOME", server.dir())
+        .envs(server.settings());
     let output = command.output().expect("bash runs");
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{stderr}");

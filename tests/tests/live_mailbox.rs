@@ -1,5 +1,5 @@
-//! A mailbox that is delivered to, flagged, moved and expunged while it is backed up: every message that was there
-//! the whole time is in the set, once.
+//! A mailbox that is delivered to, flagged, moved and expunged while it is backed up: every message
+//! that was there the whole time is in the set, once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -9,15 +9,24 @@ use std::time::Duration;
 use mail_tests::maildir::{Ledger, TreePlan, WriterPlan, Writers};
 use mail_tests::run::Tool;
 use mail_tests::server::Server;
-use mail_tests::set::{SavedMessage, assert_checksums, mail_index, mail_members, messages, repeated, unpack_mail};
+use mail_tests::set::{
+    SavedMessage, assert_checksums, mail_index, mail_members, messages, repeated, unpack_mail,
+};
 use mail_tests::tree::snapshot;
 
 fn backup(server: &Server, date: &str) -> Tool {
-    server.backup().args(["--component", "mailboxes", "--no-prune", "--date", date])
+    server
+        .backup()
+        .args(["--component", "mailboxes", "--no-prune", "--date", date])
 }
 
 /// Lets writers work from before a run until after its end.
-fn backup_while_written(server: &Server, date: &str, flags: &[&str], writers: WriterPlan) -> Ledger {
+fn backup_while_written(
+    server: &Server,
+    date: &str,
+    flags: &[&str],
+    writers: WriterPlan,
+) -> Ledger {
     let writers = Writers::start(&server.mail(), writers);
     let outcome = backup(server, date).args(flags).run();
     let ledger = writers.stop();
@@ -30,33 +39,64 @@ fn backup_while_written(server: &Server, date: &str, flags: &[&str], writers: Wr
 fn check(set: &Path, ledger: &Ledger) {
     assert_checksums(set);
     let members = mail_members(set);
-    assert_eq!(repeated(&members), BTreeMap::new(), "paths that are in the archives twice");
-    assert_eq!(mail_index(set), members, "the lines of the index and the members of the archives");
+    assert_eq!(
+        repeated(&members),
+        BTreeMap::new(),
+        "paths that are in the archives twice"
+    );
+    assert_eq!(
+        mail_index(set),
+        members,
+        "the lines of the index and the members of the archives"
+    );
     let unpacked = unpack_mail(set);
     let saved = messages(unpacked.path());
-    assert_eq!(repeated(saved.iter().map(|message| &message.unique)), BTreeMap::new(), "messages saved twice");
-    let by_name: BTreeMap<&str, &SavedMessage> = saved.iter().map(|m| (m.unique.as_str(), m)).collect();
+    assert_eq!(
+        repeated(saved.iter().map(|message| &message.unique)),
+        BTreeMap::new(),
+        "messages saved twice"
+    );
+    let by_name: BTreeMap<&str, &SavedMessage> =
+        saved.iter().map(|m| (m.unique.as_str(), m)).collect();
     for (unique, sha256) in &ledger.throughout {
-        let message = by_name.get(unique.as_str()).unwrap_or_else(|| panic!("{unique} is lost"));
+        let message = by_name
+            .get(unique.as_str())
+            .unwrap_or_else(|| panic!("{unique} is lost"));
         assert_eq!(message.sha256, *sha256, "{unique}");
     }
     let mut by_digest: BTreeMap<&str, BTreeSet<&String>> = BTreeMap::new();
     for message in &saved {
-        by_digest.entry(&message.sha256).or_default().insert(&message.unique);
+        by_digest
+            .entry(&message.sha256)
+            .or_default()
+            .insert(&message.unique);
     }
     for (sha256, names) in &ledger.renamed {
-        let found = by_digest.get(sha256.as_str()).unwrap_or_else(|| panic!("the message called {names:?} is lost"));
-        assert!(found.len() == 1 && found.iter().all(|name| names.contains(*name)), "{found:?} of {names:?}");
+        let found = by_digest
+            .get(sha256.as_str())
+            .unwrap_or_else(|| panic!("the message called {names:?} is lost"));
+        assert!(
+            found.len() == 1 && found.iter().all(|name| names.contains(*name)),
+            "{found:?} of {names:?}"
+        );
     }
 }
 
 fn busy(seed: u64, changes_per_second: u32) -> WriterPlan {
-    WriterPlan { seed, threads: 2, changes_per_second, mean_bytes: 2_000 }
+    WriterPlan {
+        seed,
+        threads: 2,
+        changes_per_second,
+        mean_bytes: 2_000,
+    }
 }
 
 #[test]
 fn every_message_that_was_there_throughout_is_saved_once() {
-    let server = Server::new(&TreePlan { mean_bytes: 2_000, ..TreePlan::new(2_000, 1, 21) });
+    let server = Server::new(&TreePlan {
+        mean_bytes: 2_000,
+        ..TreePlan::new(2_000, 1, 21)
+    });
     for run in 0..16 {
         // A first full run, then days of changes; in between a day again, and all read again.
         let (day, flags): (u64, &[&str]) = match run % 4 {
@@ -66,14 +106,21 @@ fn every_message_that_was_there_throughout_is_saved_once() {
         };
         let date = format!("2026-11-{:02}", day + 1);
         let ledger = backup_while_written(&server, &date, flags, busy(run, 1_500));
-        assert!(ledger.changes > 20, "the writers hardly came to work: {} changes", ledger.changes);
+        assert!(
+            ledger.changes > 20,
+            "the writers hardly came to work: {} changes",
+            ledger.changes
+        );
         check(&server.daily(&date), &ledger);
     }
 }
 
 #[test]
 fn a_tree_that_holds_still_again_is_saved_as_it_is() {
-    let server = Server::new(&TreePlan { mean_bytes: 2_000, ..TreePlan::new(500, 2, 22) });
+    let server = Server::new(&TreePlan {
+        mean_bytes: 2_000,
+        ..TreePlan::new(500, 2, 22)
+    });
     for run in 0..3 {
         let date = format!("2026-11-{:02}", run * 2 + 1);
         backup_while_written(&server, &date, &[], busy(run, 1_500));

@@ -1,5 +1,8 @@
 //! `mail-backup` as cron, a shell pipe and an ordinary user run it.
-#![expect(clippy::disallowed_methods, reason = "a configuration is not a stored file of a set")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a configuration is not a stored file of a set"
+)]
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -19,21 +22,30 @@ use serde_json::Value;
 const DAY: &str = "2026-11-23";
 
 fn server(messages: u64) -> Server {
-    let plan = TreePlan { mean_bytes: 4_000, ..TreePlan::new(messages, 3, 41) };
+    let plan = TreePlan {
+        mean_bytes: 4_000,
+        ..TreePlan::new(messages, 3, 41)
+    };
     Server::new(&plan).with_database(MariaDb::shared())
 }
 
 /// The tool with the server's settings in the environment and nothing else.
 fn backup(server: &Server) -> Command {
     let mut command = Command::new(binary("mail-backup"));
-    command.env_clear().envs(server.settings()).args(["--date", DAY]).stdin(Stdio::null());
+    command
+        .env_clear()
+        .envs(server.settings())
+        .args(["--date", DAY])
+        .stdin(Stdio::null());
     command
 }
 
 /// The settings in a file, as the old scripts have them.
 fn write_config(server: &Server) -> std::path::PathBuf {
     let path = server.dir().join("backup.conf");
-    let line = |(name, value): (&str, std::path::PathBuf)| format!("export {name}=\"{}\"\n", value.display());
+    let line = |(name, value): (&str, std::path::PathBuf)| {
+        format!("export {name}=\"{}\"\n", value.display())
+    };
     let lines: String = server.settings().into_iter().map(line).collect();
     fs::write(&path, lines).expect("a configuration can be written");
     path
@@ -42,7 +54,11 @@ fn write_config(server: &Server) -> std::path::PathBuf {
 #[test]
 fn records_come_when_their_facts_are_true() {
     let server = server(1_500);
-    let mut child = backup(&server).args(["-q", "--level", "9"]).stdout(Stdio::piped()).spawn().expect("it starts");
+    let mut child = backup(&server)
+        .args(["-q", "--level", "9"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it starts");
     let mut lines = BufReader::new(child.stdout.take().expect("stdout is piped")).lines();
     let mut next = || -> Option<Value> {
         let line = lines.next()?.expect("a pipe can be read");
@@ -52,7 +68,10 @@ fn records_come_when_their_facts_are_true() {
     let begin = next().expect("there is a first record");
     assert_eq!(begin["type"], "begin");
     assert_eq!(begin["data"]["set"], format!("daily/{DAY}"));
-    assert!(!server.daily(DAY).exists(), "begin came after the work was done");
+    assert!(
+        !server.daily(DAY).exists(),
+        "begin came after the work was done"
+    );
 
     let mut records = vec![begin];
     while let Some(record) = next() {
@@ -60,18 +79,31 @@ fn records_come_when_their_facts_are_true() {
             let data = &record["data"];
             let text = |name: &str| data[name].as_str().expect("an artifact has this field");
             let path = Path::new(text("root")).join(text("set")).join(text("path"));
-            let bytes = fs::metadata(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display())).len();
+            let bytes = fs::metadata(&path)
+                .unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+                .len();
             assert_eq!(data["bytes"], bytes, "{}", path.display());
-            assert!(server.daily(DAY).join("checksums.sha256").exists(), "an artifact came before its set");
+            assert!(
+                server.daily(DAY).join("checksums.sha256").exists(),
+                "an artifact came before its set"
+            );
         }
         records.push(record);
     }
     assert!(child.wait().expect("it ends").success());
     Schema::open().assert_valid(&records);
-    let types: Vec<&str> = records.iter().filter_map(|record| record["type"].as_str()).collect();
-    let [first, artifacts @ .., last] = types.as_slice() else { panic!("{types:?}") };
+    let types: Vec<&str> = records
+        .iter()
+        .filter_map(|record| record["type"].as_str())
+        .collect();
+    let [first, artifacts @ .., last] = types.as_slice() else {
+        panic!("{types:?}")
+    };
     assert_eq!((*first, *last), ("begin", "end"));
-    assert!(artifacts.len() > 10 && artifacts.iter().all(|kind| *kind == "artifact"), "{types:?}");
+    assert!(
+        artifacts.len() > 10 && artifacts.iter().all(|kind| *kind == "artifact"),
+        "{types:?}"
+    );
     assert_eq!(records[records.len() - 1]["data"]["status"], "ok");
 }
 
@@ -90,10 +122,19 @@ fn a_shell_consumer_finds_every_file() {
         wc -l < "$BACKUP_ROOT/list"
     "#;
     let mut command = Command::new("bash");
-    command.args(["-c", script]).arg(binary("mail-backup")).arg(DAY).envs(server.settings());
+    command
+        .args(["-c", script])
+        .arg(binary("mail-backup"))
+        .arg(DAY)
+        .envs(server.settings());
     let output = command.output().expect("bash runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let sums = fs::read_to_string(server.daily(DAY).join("checksums.sha256")).expect("a set has checksums");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let sums = fs::read_to_string(server.daily(DAY).join("checksums.sha256"))
+        .expect("a set has checksums");
     // The manifest and the log are no artifacts.
     let expected = (sums.lines().count() - 2).to_string();
     assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), expected);
@@ -102,14 +143,21 @@ fn a_shell_consumer_finds_every_file() {
 #[test]
 fn under_cron_a_success_is_silent() {
     let server = server(100);
-    // The installer of MariaDB makes an account for the machine's name, which a server that resolves no names ignores;
-    // the tool warns of it.
-    let privileges = "DELETE FROM mysql.global_priv WHERE Host NOT IN ('localhost', '127.0.0.1', '::1')";
+    // The installer of MariaDB makes an account for the machine's name, which a server that
+    // resolves no names ignores; the tool warns of it.
+    let privileges =
+        "DELETE FROM mysql.global_priv WHERE Host NOT IN ('localhost', '127.0.0.1', '::1')";
     MariaDb::shared().sql(&format!("{privileges}; FLUSH PRIVILEGES"));
     let config = write_config(&server);
     let mut command = Command::new("setsid");
-    command.args(["--wait", "env", "-i", "PATH=/usr/bin:/bin"]).arg(binary("mail-backup"));
-    command.args(["--daily", "-q", "--date", DAY, "--config"]).arg(config).current_dir("/").stdin(Stdio::null());
+    command
+        .args(["--wait", "env", "-i", "PATH=/usr/bin:/bin"])
+        .arg(binary("mail-backup"));
+    command
+        .args(["--daily", "-q", "--date", DAY, "--config"])
+        .arg(config)
+        .current_dir("/")
+        .stdin(Stdio::null());
     let output = command.output().expect("setsid runs");
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
     assert_eq!(output.status.code(), Some(0));
@@ -124,14 +172,27 @@ fn an_ordinary_user_backs_up_a_tree_of_its_own() {
     let tool = server.dir().join("mail-backup");
     fs::copy(binary("mail-backup"), &tool).expect("a program can be copied");
     let mut command = Command::new(&tool);
-    command.env_clear().envs(server.settings()).args(["--date", DAY]).stdin(Stdio::null()).current_dir("/");
+    command
+        .env_clear()
+        .envs(server.settings())
+        .args(["--date", DAY])
+        .stdin(Stdio::null())
+        .current_dir("/");
     if rustix::process::geteuid().is_root() {
-        let given = Command::new("chown").args(["-R", "65534:65534"]).arg(server.dir()).status();
+        let given = Command::new("chown")
+            .args(["-R", "65534:65534"])
+            .arg(server.dir())
+            .status();
         assert!(given.expect("chown runs").success());
         command.uid(65_534).gid(65_534);
     }
     let output = command.output().expect("it starts");
-    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     assert_checksums(&server.daily(DAY));
     let source = snapshot(&server.mail()).without_temporary();
     source.assert_same(&snapshot(unpack_mail(&server.daily(DAY)).path()));

@@ -1,5 +1,9 @@
-//! Backup, then restore, is the identity: on random trees, and on a mail server whose Dovecot opens what came back.
-#![expect(clippy::disallowed_methods, reason = "sample trees are not stored files")]
+//! Backup, then restore, is the identity: on random trees, and on a mail server whose Dovecot opens
+//! what came back.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "sample trees are not stored files"
+)]
 #![expect(clippy::unwrap_used, reason = "a fixture that fails ends the test")]
 
 use std::collections::BTreeSet;
@@ -65,15 +69,28 @@ fn node() -> impl Strategy<Value = Node> {
         1 => (0..12_usize).prop_map(NodeKind::Symlink),
         1 => Just(NodeKind::HardLink),
     ];
-    let mode =
-        prop_oneof![Just(0o644), Just(0o600), Just(0o755), Just(0o4711), Just(0o2750), Just(0o1777), Just(0o400)];
+    let mode = prop_oneof![
+        Just(0o644),
+        Just(0o600),
+        Just(0o755),
+        Just(0o4711),
+        Just(0o2750),
+        Just(0o1777),
+        Just(0o400)
+    ];
     let mtime = (-2_000_000_000..4_000_000_000_i64, 0..1_000_000_000_i64);
-    (proptest::collection::vec(0..12_usize, 1..5), kind, mode, mtime).prop_map(|(path, kind, mode, mtime)| Node {
-        path,
+    (
+        proptest::collection::vec(0..12_usize, 1..5),
         kind,
         mode,
         mtime,
-    })
+    )
+        .prop_map(|(path, kind, mode, mtime)| Node {
+            path,
+            kind,
+            mode,
+            mtime,
+        })
 }
 
 /// Makes the tree; what cannot be made because of what is there already is left out.
@@ -81,7 +98,12 @@ fn make(root: &Path, nodes: &[Node]) {
     let mut first_file: Option<PathBuf> = None;
     let mut made = BTreeSet::new();
     for node in nodes {
-        let path: PathBuf = root.join(node.path.iter().map(|number| name(*number)).collect::<PathBuf>());
+        let path: PathBuf = root.join(
+            node.path
+                .iter()
+                .map(|number| name(*number))
+                .collect::<PathBuf>(),
+        );
         let parent = path.parent().unwrap();
         if fs::create_dir_all(parent).is_err() || path.symlink_metadata().is_ok() {
             continue;
@@ -100,8 +122,14 @@ fn make(root: &Path, nodes: &[Node]) {
         made.insert((path.clone(), node.mtime));
     }
     for (path, (seconds, nanoseconds)) in made.iter().rev() {
-        let time = Timespec { tv_sec: *seconds, tv_nsec: *nanoseconds };
-        let times = Timestamps { last_access: time, last_modification: time };
+        let time = Timespec {
+            tv_sec: *seconds,
+            tv_nsec: *nanoseconds,
+        };
+        let times = Timestamps {
+            last_access: time,
+            last_modification: time,
+        };
         rustix::fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW).unwrap();
     }
 }

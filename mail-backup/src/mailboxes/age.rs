@@ -1,8 +1,8 @@
 //! How old a message is, in classes.
 //!
-//! Mail changes where it is young: it is read, flagged, filed and deleted in its first days. A first backup keeps
-//! classes of age in segments of their own, so that the segments of old mail stay as they are, day after day, and
-//! are linked, not written again.
+//! Mail changes where it is young: it is read, flagged, filed and deleted in its first days. A
+//! first backup keeps classes of age in segments of their own, so that the segments of old mail
+//! stay as they are, day after day, and are linked, not written again.
 
 /// A class of age; ordered from the oldest, which is saved first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,7 +20,10 @@ impl Age {
     /// The class of a message that was delivered at `delivered_seconds` since 1970.
     pub(crate) fn of(delivered_seconds: i64, now_seconds: i64) -> Self {
         let age = now_seconds.saturating_sub(delivered_seconds);
-        let class = BOUNDARIES_DAYS.iter().take_while(|days| age < **days * DAY_SECONDS).count();
+        let class = BOUNDARIES_DAYS
+            .iter()
+            .take_while(|days| age < **days * DAY_SECONDS)
+            .count();
         Self(class as u8)
     }
 }
@@ -30,7 +33,11 @@ mod tests {
     use super::*;
 
     fn check(days: i64, class: u8) {
-        assert_eq!(Age::of(2_000_000_000 - days * DAY_SECONDS, 2_000_000_000), Age(class), "{days} days");
+        assert_eq!(
+            Age::of(2_000_000_000 - days * DAY_SECONDS, 2_000_000_000),
+            Age(class),
+            "{days} days"
+        );
     }
 
     #[test]

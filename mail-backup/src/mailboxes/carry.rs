@@ -1,4 +1,5 @@
-//! Carries segments of the last backup into the new set: linked, or written again without what is gone.
+//! Carries segments of the last backup into the new set: linked, or written again without what is
+//! gone.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fs::File;
@@ -20,7 +21,11 @@ use crate::saved::{Content, SavedFile};
 pub(crate) type Fates = BTreeMap<u32, Fate>;
 
 /// Decides, when `new_bytes` of messages are to be saved beside them.
-pub(crate) fn fates(history: &History<'_>, frames: &BTreeMap<Location, FrameUse>, new_bytes: u64) -> Fates {
+pub(crate) fn fates(
+    history: &History<'_>,
+    frames: &BTreeMap<Location, FrameUse>,
+    new_bytes: u64,
+) -> Fates {
     let candidates: Vec<Candidate> = history
         .segments()
         .iter()
@@ -28,10 +33,18 @@ pub(crate) fn fates(history: &History<'_>, frames: &BTreeMap<Location, FrameUse>
         .map(|(number, segment)| candidate(*number, segment, frames))
         .collect();
     let fates = decide(&candidates, new_bytes);
-    candidates.iter().map(|candidate| candidate.number).zip(fates).collect()
+    candidates
+        .iter()
+        .map(|candidate| candidate.number)
+        .zip(fates)
+        .collect()
 }
 
-fn candidate(number: u32, segment: &OldSegment<'_>, frames: &BTreeMap<Location, FrameUse>) -> Candidate {
+fn candidate(
+    number: u32,
+    segment: &OldSegment<'_>,
+    frames: &BTreeMap<Location, FrameUse>,
+) -> Candidate {
     let mut live_bytes = 0;
     let mut is_worn = false;
     for (location, usage) in frames_of(number, frames) {
@@ -45,32 +58,70 @@ fn candidate(number: u32, segment: &OldSegment<'_>, frames: &BTreeMap<Location, 
         (_, true) => Condition::Worn,
         (_, false) => Condition::Whole,
     };
-    Candidate { number, stored_bytes: segment.artifact.bytes, live_bytes, condition }
+    Candidate {
+        number,
+        stored_bytes: segment.artifact.bytes,
+        live_bytes,
+        condition,
+    }
 }
 
-fn frames_of(number: u32, frames: &BTreeMap<Location, FrameUse>) -> impl Iterator<Item = (&Location, &FrameUse)> {
-    let first = Location { segment: number, frame_offset: 0, frame_bytes: 0 };
-    frames.range(first..).take_while(move |(location, _)| location.segment == number)
+fn frames_of(
+    number: u32,
+    frames: &BTreeMap<Location, FrameUse>,
+) -> impl Iterator<Item = (&Location, &FrameUse)> {
+    let first = Location {
+        segment: number,
+        frame_offset: 0,
+        frame_bytes: 0,
+    };
+    frames
+        .range(first..)
+        .take_while(move |(location, _)| location.segment == number)
 }
 
 /// The segments that are to be copied from and are no longer what was recorded.
 pub(crate) fn damaged(history: &History<'_>, fates: &Fates) -> Vec<u32> {
-    let copied = fates.iter().filter(|(_, fate)| matches!(fate, Fate::Rewrite | Fate::Merge));
-    let is_sound = |number: &u32| history.segments().get(number).is_some_and(|s| s.verify().unwrap_or(false));
-    copied.map(|(number, _)| *number).filter(|number| !is_sound(number)).collect()
+    let copied = fates
+        .iter()
+        .filter(|(_, fate)| matches!(fate, Fate::Rewrite | Fate::Merge));
+    let is_sound = |number: &u32| {
+        history
+            .segments()
+            .get(number)
+            .is_some_and(|s| s.verify().unwrap_or(false))
+    };
+    copied
+        .map(|(number, _)| *number)
+        .filter(|number| !is_sound(number))
+        .collect()
 }
 
 /// Links `segment` into the set.
-pub(crate) fn link(context: &Context<'_>, history: &History<'_>, number: u32) -> Result<Option<SavedFile>, Error> {
-    let Some(segment) = history.segments().get(&number) else { return Ok(None) };
+pub(crate) fn link(
+    context: &Context<'_>,
+    history: &History<'_>,
+    number: u32,
+) -> Result<Option<SavedFile>, Error> {
+    let Some(segment) = history.segments().get(&number) else {
+        return Ok(None);
+    };
     let saved = SavedFile::reused(segment.artifact)
         .map_err(std::io::Error::other)
-        .and_then(|saved| context.staging.link_from(history.set_directory(), &segment.path).map(|_| saved));
-    saved.map(Some).map_err(|source| Error::Write { path: segment.path.clone(), source })
+        .and_then(|saved| {
+            context
+                .staging
+                .link_from(history.set_directory(), &segment.path)
+                .map(|_| saved)
+        });
+    saved.map(Some).map_err(|source| Error::Write {
+        path: segment.path.clone(),
+        source,
+    })
 }
 
-/// Copies the frames of a segment that still hold a message into the open segment of `output`, and notes in `moved`
-/// where they are now.
+/// Copies the frames of a segment that still hold a message into the open segment of `output`, and
+/// notes in `moved` where they are now.
 pub(crate) fn copy(
     context: &Context<'_>,
     history: &History<'_>,
@@ -79,9 +130,18 @@ pub(crate) fn copy(
     output: &mut Output<'_>,
     moved: &mut HashMap<Location, Location>,
 ) -> Result<(), Error> {
-    let Some(segment) = history.segments().get(&number) else { return Ok(()) };
+    let Some(segment) = history.segments().get(&number) else {
+        return Ok(());
+    };
     let file = File::open(&segment.file).map_err(|source| read_error(segment, 0, source))?;
-    let mut copier = Copier { context, segment, file: Arc::new(file), waiting: VecDeque::new(), output, moved };
+    let mut copier = Copier {
+        context,
+        segment,
+        file: Arc::new(file),
+        waiting: VecDeque::new(),
+        output,
+        moved,
+    };
     for (location, usage) in frames_of(number, frames).filter(|(_, usage)| usage.kept() > 0) {
         copier.push(*location, usage)?;
     }
@@ -92,7 +152,12 @@ pub(crate) fn copy(
 }
 
 fn read_error(segment: &OldSegment<'_>, offset: u64, source: std::io::Error) -> Error {
-    RebuildError::Read { path: segment.file.clone(), offset, source }.into()
+    RebuildError::Read {
+        path: segment.file.clone(),
+        offset,
+        source,
+    }
+    .into()
 }
 
 struct Copier<'a, 'b> {
@@ -117,7 +182,10 @@ impl Copier<'_, '_> {
         while self.waiting.len() >= self.context.pool.in_flight {
             self.write_next()?;
         }
-        let kept = Content { entries: usage.kept(), source_bytes: usage.kept_bytes };
+        let kept = Content {
+            entries: usage.kept(),
+            source_bytes: usage.kept_bytes,
+        };
         let rebuilt = (!usage.is_clean()).then(|| {
             self.context.pool.rebuild(OldFrame {
                 segment: Arc::clone(&self.file),
@@ -131,18 +199,26 @@ impl Copier<'_, '_> {
     }
 
     fn write_next(&mut self) -> Result<(), Error> {
-        let Some(Waiting { old, kept, rebuilt }) = self.waiting.pop_front() else { return Ok(()) };
+        let Some(Waiting { old, kept, rebuilt }) = self.waiting.pop_front() else {
+            return Ok(());
+        };
         let frame = match rebuilt {
             Some(answer) => answer.recv().map_err(|_| self.context.no_answer())??.frame,
             None => read_frame(&self.file, span(old))
                 .map_err(|source| read_error(self.segment, old.frame_offset, source))?,
         };
-        let new = self.output.append(&Frame { bytes: &frame, content: kept })?;
+        let new = self.output.append(&Frame {
+            bytes: &frame,
+            content: kept,
+        })?;
         self.moved.insert(old, new);
         Ok(())
     }
 }
 
 fn span(location: Location) -> FrameSpan {
-    FrameSpan { offset: location.frame_offset, bytes: location.frame_bytes }
+    FrameSpan {
+        offset: location.frame_offset,
+        bytes: location.frame_bytes,
+    }
 }

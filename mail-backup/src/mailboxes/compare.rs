@@ -1,4 +1,5 @@
-//! The live mailbox beside its last index: what is unchanged and where it lies, what is new, what is gone.
+//! The live mailbox beside its last index: what is unchanged and where it lies, what is new, what
+//! is gone.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -6,7 +7,9 @@ use std::io::{self, BufReader, BufWriter, Seek};
 use std::iter::Peekable;
 use std::path::Path;
 
-use mail_common::archive::index::{IndexEntry, IndexWriter, Kind, LiveEntry, Location, SpoolReader};
+use mail_common::archive::index::{
+    IndexEntry, IndexWriter, Kind, LiveEntry, Location, SpoolReader,
+};
 use mail_common::maildir::is_message;
 use mail_common::relpath::RelPath;
 
@@ -29,7 +32,11 @@ pub(crate) struct Spool {
 impl Spool {
     pub(crate) fn create(scratch: &Path) -> io::Result<Self> {
         let file = BufWriter::with_capacity(64 * 1024, tempfile::tempfile_in(scratch)?);
-        Ok(Self { writer: IndexWriter::new(file), bytes: 0, entries: 0 })
+        Ok(Self {
+            writer: IndexWriter::new(file),
+            bytes: 0,
+            entries: 0,
+        })
     }
 
     pub(crate) fn push(&mut self, entry: &LiveEntry) -> io::Result<()> {
@@ -40,7 +47,12 @@ impl Spool {
 
     /// The entries from the first.
     pub(crate) fn read(self) -> io::Result<SpoolReader<BufReader<File>>> {
-        let mut file = self.writer.into_parts().0.into_inner().map_err(io::IntoInnerError::into_error)?;
+        let mut file = self
+            .writer
+            .into_parts()
+            .0
+            .into_inner()
+            .map_err(io::IntoInnerError::into_error)?;
         file.rewind()?;
         Ok(SpoolReader::new(BufReader::with_capacity(64 * 1024, file)))
     }
@@ -69,7 +81,8 @@ impl FrameUse {
 pub(crate) struct Comparison {
     /// New and changed messages by age; all in the youngest class when there is a last index.
     pub(crate) messages: BTreeMap<Age, Spool>,
-    /// Directories, control files, links: all of them, since they are saved anew when one has changed.
+    /// Directories, control files, links: all of them, since they are saved anew when one has
+    /// changed.
     pub(crate) control: Spool,
     /// Whether one of them is new, changed or gone.
     pub(crate) control_changed: bool,
@@ -107,8 +120,13 @@ pub(crate) fn compare(
     now_seconds: i64,
     scratch: &Path,
 ) -> Result<Comparison, Error> {
-    let mut comparer =
-        Comparer { found: Comparison::new(scratch)?, old: OldEntries::open(history)?, history, now_seconds, scratch };
+    let mut comparer = Comparer {
+        found: Comparison::new(scratch)?,
+        old: OldEntries::open(history)?,
+        history,
+        now_seconds,
+        scratch,
+    };
     for step in walk {
         comparer.take(step)?;
     }
@@ -164,9 +182,18 @@ impl Comparer<'_> {
 
     fn take_entry(&mut self, entry: &LiveEntry) -> Result<(), Error> {
         let old = self.advance_to(&entry.path)?;
-        let unchanged = old.as_ref().is_some_and(|old| self.is_unchanged(old, entry));
+        let unchanged = old
+            .as_ref()
+            .is_some_and(|old| self.is_unchanged(old, entry));
         if let Some(old) = &old {
-            self.note(old, if unchanged { Verdict::Keep } else { Verdict::Drop });
+            self.note(
+                old,
+                if unchanged {
+                    Verdict::Keep
+                } else {
+                    Verdict::Drop
+                },
+            );
         }
         if !is_message_entry(entry) {
             self.found.control_changed |= !unchanged;
@@ -186,12 +213,15 @@ impl Comparer<'_> {
         };
         match self.found.messages.entry(age) {
             std::collections::btree_map::Entry::Occupied(spool) => Ok(spool.into_mut()),
-            std::collections::btree_map::Entry::Vacant(place) => Ok(place.insert(Spool::create(self.scratch)?)),
+            std::collections::btree_map::Entry::Vacant(place) => {
+                Ok(place.insert(Spool::create(self.scratch)?))
+            }
         }
     }
 
     fn is_unchanged(&self, old: &IndexEntry, live: &LiveEntry) -> bool {
-        let is_there = |history: &History<'_>| history.segments().contains_key(&old.location.segment);
+        let is_there =
+            |history: &History<'_>| history.segments().contains_key(&old.location.segment);
         old.live == *live && self.history.is_some_and(is_there)
     }
 
@@ -243,13 +273,20 @@ struct OldEntries<'a>(Option<(&'a History<'a>, Peekable<super::history::Index>)>
 
 impl<'a> OldEntries<'a> {
     fn open(history: Option<&'a History<'a>>) -> Result<Self, Distrust> {
-        let Some(history) = history else { return Ok(Self(None)) };
+        let Some(history) = history else {
+            return Ok(Self(None));
+        };
         Ok(Self(Some((history, history.read_index()?.peekable()))))
     }
 
     fn next(&mut self) -> Result<Option<IndexEntry>, Distrust> {
-        let Some((history, entries)) = &mut self.0 else { return Ok(None) };
-        entries.next().transpose().map_err(|error| history.index_error(error))
+        let Some((history, entries)) = &mut self.0 else {
+            return Ok(None);
+        };
+        entries
+            .next()
+            .transpose()
+            .map_err(|error| history.index_error(error))
     }
 
     /// The next entry that does not come after `path`.

@@ -43,24 +43,36 @@ pub(crate) struct Surroundings<'a> {
 /// Saves every mailbox below the mail root.
 ///
 /// # Errors
-/// When the tree cannot be read at all, or the set cannot be written. A single message that cannot be read is in the
-/// result, not an error.
+/// When the tree cannot be read at all, or the set cannot be written. A single message that cannot
+/// be read is in the result, not an error.
 pub(crate) fn save_mailboxes(
     plan: &MailboxesPlan,
     surroundings: &Surroundings<'_>,
 ) -> Result<Vec<SavedMailbox>, Error> {
     let opened = SourceTree::open(&plan.mail_dir);
-    let tree = opened.map_err(|source| Error::OpenRoot { path: plan.mail_dir.clone(), source })?;
+    let tree = opened.map_err(|source| Error::OpenRoot {
+        path: plan.mail_dir.clone(),
+        source,
+    })?;
     let units = units(&tree, plan.depth);
     thread::scope(|scope| {
-        let pool = FramePool::start(scope, &tree, plan.level, plan.threads.get(), surroundings.stop);
+        let pool = FramePool::start(
+            scope,
+            &tree,
+            plan.level,
+            plan.threads.get(),
+            surroundings.stop,
+        );
         let syncer = Syncer::start(scope);
         let context = Context {
             syncing: syncer.queue(),
             tree: &tree,
             staging: surroundings.staging,
             previous: surroundings.previous,
-            pool: pool.map_err(|source| Error::Level { level: plan.level, source })?,
+            pool: pool.map_err(|source| Error::Level {
+                level: plan.level,
+                source,
+            })?,
             scratch: surroundings.staging.path(),
             stop: surroundings.stop,
             level: plan.level,
@@ -75,23 +87,37 @@ pub(crate) fn save_mailboxes(
         let notices = units.links.iter().map(|path| {
             format!("{path} is a symbolic link: it is saved as a link, and what it leads to only where that lies in the mail root")
         });
-        saved.push(SavedMailbox { failed: units.failed, notices: notices.collect(), ..SavedMailbox::default() });
+        saved.push(SavedMailbox {
+            failed: units.failed,
+            notices: notices.collect(),
+            ..SavedMailbox::default()
+        });
         Ok(saved)
     })
 }
 
-/// Saves `units` on as many threads as there are, in the order of the list; the first error ends all.
-fn save_side_by_side(context: &Context<'_>, units: &[Unit], threads: NonZeroUsize) -> Result<Vec<SavedMailbox>, Error> {
+/// Saves `units` on as many threads as there are, in the order of the list; the first error ends
+/// all.
+fn save_side_by_side(
+    context: &Context<'_>,
+    units: &[Unit],
+    threads: NonZeroUsize,
+) -> Result<Vec<SavedMailbox>, Error> {
     let next = AtomicUsize::new(0);
     let failed = AtomicBool::new(false);
-    let results: Vec<Mutex<Option<Result<SavedMailbox, Error>>>> = units.iter().map(|_| Mutex::new(None)).collect();
+    let results: Vec<Mutex<Option<Result<SavedMailbox, Error>>>> =
+        units.iter().map(|_| Mutex::new(None)).collect();
     let work = || {
         while !failed.load(Ordering::Relaxed) {
             let number = next.fetch_add(1, Ordering::Relaxed);
-            let Some(unit) = units.get(number) else { return };
+            let Some(unit) = units.get(number) else {
+                return;
+            };
             let result = save(context, unit);
             failed.fetch_or(result.is_err(), Ordering::Relaxed);
-            *results[number].lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+            *results[number]
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = Some(result);
         }
     };
     thread::scope(|scope| {
@@ -99,7 +125,10 @@ fn save_side_by_side(context: &Context<'_>, units: &[Unit], threads: NonZeroUsiz
             scope.spawn(work);
         }
     });
-    let results = results.into_iter().map(|slot| slot.into_inner().unwrap_or_else(PoisonError::into_inner));
-    // After an error the units behind it have no result; the error comes before them or ends the collecting.
+    let results = results
+        .into_iter()
+        .map(|slot| slot.into_inner().unwrap_or_else(PoisonError::into_inner));
+    // After an error the units behind it have no result; the error comes before them or ends the
+    // collecting.
     results.flatten().collect()
 }

@@ -99,7 +99,11 @@ impl Error {
 
 impl Context<'_> {
     pub(crate) fn check_stop(&self) -> Result<(), Error> {
-        if self.stop.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
+        if self.stop.load(Ordering::Relaxed) {
+            Err(Error::Interrupted)
+        } else {
+            Ok(())
+        }
     }
 
     /// Why a worker dropped its work.
@@ -109,10 +113,16 @@ impl Context<'_> {
 
     /// Names the directory of temporary files in an error.
     pub(crate) fn scratch_error(&self, source: io::Error) -> Error {
-        Error::Scratch { path: self.scratch.to_owned(), source }
+        Error::Scratch {
+            path: self.scratch.to_owned(),
+            source,
+        }
     }
 
     pub(crate) fn spool_error(&self, source: index::Error) -> Error {
-        Error::Spool { path: self.scratch.to_owned(), source }
+        Error::Spool {
+            path: self.scratch.to_owned(),
+            source,
+        }
     }
 }

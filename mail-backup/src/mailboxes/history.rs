@@ -1,4 +1,5 @@
-//! What the newest earlier set holds of a mailbox: its index and its segments, checked before they are trusted.
+//! What the newest earlier set holds of a mailbox: its index and its segments, checked before they
+//! are trusted.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -49,22 +50,44 @@ pub(crate) enum Distrust {
 pub(crate) const INDEX_NAME: &[u8] = b"index.jsonl.zst";
 
 impl<'a> History<'a> {
-    /// What the newest set with the mailbox at `directory` (in the set) has of it; `None` for a new mailbox.
-    pub(crate) fn find(sets: &'a PreviousSets, directory: &RelPath) -> Result<Option<Self>, Distrust> {
-        let Ok(index_path) = directory.child(INDEX_NAME) else { return Ok(None) };
-        let Some(set) = sets.newest_with(&index_path) else { return Ok(None) };
+    /// What the newest set with the mailbox at `directory` (in the set) has of it; `None` for a new
+    /// mailbox.
+    pub(crate) fn find(
+        sets: &'a PreviousSets,
+        directory: &RelPath,
+    ) -> Result<Option<Self>, Distrust> {
+        let Ok(index_path) = directory.child(INDEX_NAME) else {
+            return Ok(None);
+        };
+        let Some(set) = sets.newest_with(&index_path) else {
+            return Ok(None);
+        };
         let mut segments = BTreeMap::new();
         let mut lost = Vec::new();
         for (path, artifact) in set.files_in(directory) {
-            let Some(number) = segment_number(path.name()) else { continue };
+            let Some(number) = segment_number(path.name()) else {
+                continue;
+            };
             let file = set.locate(path);
             if set.is_there(artifact, &file) {
-                segments.insert(number, OldSegment { path: path.clone(), file, artifact });
+                segments.insert(
+                    number,
+                    OldSegment {
+                        path: path.clone(),
+                        file,
+                        artifact,
+                    },
+                );
             } else {
                 lost.push(file);
             }
         }
-        let history = Self { set, index_path, segments, lost };
+        let history = Self {
+            set,
+            index_path,
+            segments,
+            lost,
+        };
         history.verify_index()?;
         Ok(Some(history))
     }
@@ -72,7 +95,10 @@ impl<'a> History<'a> {
     fn verify_index(&self) -> Result<(), Distrust> {
         let path = self.set.locate(&self.index_path);
         let digest = File::open(&path).and_then(Sha256::of_reader);
-        let (digest, _) = digest.map_err(|source| Distrust::Read { path: path.clone(), source })?;
+        let (digest, _) = digest.map_err(|source| Distrust::Read {
+            path: path.clone(),
+            source,
+        })?;
         match self.set.file(&self.index_path) {
             Some(artifact) if artifact.sha256 == digest => Ok(()),
             _ => Err(Distrust::Changed { path }),
@@ -92,12 +118,17 @@ impl<'a> History<'a> {
     /// Reads the index from its start.
     pub(crate) fn read_index(&self) -> Result<Index, Distrust> {
         let path = self.set.locate(&self.index_path);
-        File::open(&path).and_then(Index::open).map_err(|source| Distrust::Read { path, source })
+        File::open(&path)
+            .and_then(Index::open)
+            .map_err(|source| Distrust::Read { path, source })
     }
 
     /// Names the index in an error of reading it.
     pub(crate) fn index_error(&self, source: index::Error) -> Distrust {
-        Distrust::Parse { path: self.set.locate(&self.index_path), source }
+        Distrust::Parse {
+            path: self.set.locate(&self.index_path),
+            source,
+        }
     }
 
     /// The segments that are there, by number.
@@ -117,8 +148,8 @@ impl<'a> History<'a> {
 }
 
 impl OldSegment<'_> {
-    /// Whether the bytes are still those that were recorded. Frames are copied out of a verified segment only: a new
-    /// checksum must not bless old damage.
+    /// Whether the bytes are still those that were recorded. Frames are copied out of a verified
+    /// segment only: a new checksum must not bless old damage.
     pub(crate) fn verify(&self) -> io::Result<bool> {
         let (digest, _) = Sha256::of_reader(File::open(&self.file)?)?;
         Ok(digest == self.artifact.sha256)

@@ -8,8 +8,8 @@ use mail_common::relpath::RelPath;
 
 use super::listing::{Listing, Missing};
 
-/// A message that so many looks at a busy mailbox do not find has been expunged. Where the mailbox held still while it
-/// was looked through, one look tells.
+/// A message that so many looks at a busy mailbox do not find has been expunged. Where the mailbox
+/// held still while it was looked through, one look tells.
 const LOOKS: u8 = 3;
 
 /// The messages that are looked for.
@@ -24,15 +24,16 @@ pub(crate) struct Search {
     pub(crate) expunged: u64,
 }
 
-/// A message under whatever flags and in whatever folder: its unique name and its inode. The name alone is not enough:
-/// a folder that was copied by hand has every name a second time.
+/// A message under whatever flags and in whatever folder: its unique name and its inode. The name
+/// alone is not enough: a folder that was copied by hand has every name a second time.
 type Identity = (Vec<u8>, u64);
 
 fn identity(missing: &Missing) -> Identity {
     (unique_name(missing.path.name()).to_vec(), missing.inode)
 }
 
-/// Messages by what stays when they move: the unique name, or, where they are moved by copying, the inode.
+/// Messages by what stays when they move: the unique name, or, where they are moved by copying, the
+/// inode.
 #[derive(Default)]
 struct Marks {
     names: HashSet<Vec<u8>>,
@@ -64,14 +65,16 @@ impl Search {
         self.looked.len()
     }
 
-    /// Looks once through the whole mailbox. Returns where messages are now that are not saved, under whatever name.
+    /// Looks once through the whole mailbox. Returns where messages are now that are not saved,
+    /// under whatever name.
     pub(crate) fn look(&mut self, now: &Listing, listed: &Listing) -> io::Result<Vec<Missing>> {
         let wanted = self.wanted();
         let mut places = places(now, &wanted)?;
         let found = Marks::of(&places);
         let saved = self.saved(listed, &found)?;
         self.settle(&found, now.is_settled);
-        // A message under its own name comes before one that shares its inode, which may be a copy of it.
+        // A message under its own name comes before one that shares its inode, which may be a copy
+        // of it.
         places.sort_by_key(|place| !wanted.names.contains(unique_name(place.path.name())));
         places.retain(|place| self.claim(place, &wanted, &saved));
         places.sort();
@@ -88,7 +91,11 @@ impl Search {
         listed.each_message(|directory, name| {
             let unique = unique_name(&name.bytes);
             let is_found = found.names.contains(unique) || found.inodes.contains(&name.inode);
-            if is_found && directory.child(&name.bytes).is_ok_and(|path| !self.unclaimed.contains(&path)) {
+            if is_found
+                && directory
+                    .child(&name.bytes)
+                    .is_ok_and(|path| !self.unclaimed.contains(&path))
+            {
                 saved.insert((unique.to_vec(), name.inode));
             }
         })?;
@@ -98,7 +105,12 @@ impl Search {
     /// Whether the message at `place` is to be saved; if so, no other place of it is.
     fn claim(&mut self, place: &Missing, wanted: &Marks, saved: &HashSet<Identity>) -> bool {
         let identity = identity(place);
-        let is_copy = || saved.iter().chain(&self.claimed).any(|(_, inode)| *inode == place.inode);
+        let is_copy = || {
+            saved
+                .iter()
+                .chain(&self.claimed)
+                .any(|(_, inode)| *inode == place.inode)
+        };
         if saved.contains(&identity)
             || self.claimed.contains(&identity)
             || (!wanted.names.contains(&identity.0) && is_copy())
@@ -111,8 +123,8 @@ impl Search {
     fn settle(&mut self, found: &Marks, is_settled: bool) {
         let mut expunged = 0;
         self.looked.retain(|missing, looks| {
-            let is_found =
-                found.names.contains(unique_name(missing.path.name())) || found.inodes.contains(&missing.inode);
+            let is_found = found.names.contains(unique_name(missing.path.name()))
+                || found.inodes.contains(&missing.inode);
             *looks += 1;
             let is_gone = !is_found && (is_settled || *looks >= LOOKS);
             expunged += u64::from(is_gone);
@@ -129,7 +141,10 @@ fn places(now: &Listing, wanted: &Marks) -> io::Result<Vec<Missing>> {
         if (wanted.names.contains(unique_name(&name.bytes)) || wanted.inodes.contains(&name.inode))
             && let Ok(path) = directory.child(&name.bytes)
         {
-            places.push(Missing { path, inode: name.inode });
+            places.push(Missing {
+                path,
+                inode: name.inode,
+            });
         }
     })?;
     Ok(places)
@@ -139,7 +154,9 @@ impl Marks {
     fn of<'a>(messages: impl IntoIterator<Item = &'a Missing>) -> Self {
         let mut marks = Self::default();
         for message in messages {
-            marks.names.insert(unique_name(message.path.name()).to_vec());
+            marks
+                .names
+                .insert(unique_name(message.path.name()).to_vec());
             marks.inodes.insert(message.inode);
         }
         marks
@@ -147,7 +164,10 @@ impl Marks {
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "the tests make the mailbox that is looked through")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the tests make the mailbox that is looked through"
+)]
 mod tests {
     use std::fs;
     use std::os::unix::fs::MetadataExt;
@@ -188,17 +208,33 @@ mod tests {
         }
 
         fn missing(&self, name: &str) -> Missing {
-            Missing { path: path(name), inode: fs::metadata(self.path(name)).unwrap().ino() }
+            Missing {
+                path: path(name),
+                inode: fs::metadata(self.path(name)).unwrap().ino(),
+            }
         }
     }
 
     fn path(name: &str) -> RelPath {
-        RelPath::new(if name.is_empty() { "m".to_owned() } else { format!("m/{name}") }).unwrap()
+        RelPath::new(if name.is_empty() {
+            "m".to_owned()
+        } else {
+            format!("m/{name}")
+        })
+        .unwrap()
     }
 
     fn check(search: &mut Search, now: &Listing, listed: &Listing, expected: &[&str]) {
-        let found: Vec<RelPath> = search.look(now, listed).unwrap().into_iter().map(|missing| missing.path).collect();
-        assert_eq!(found, expected.iter().map(|name| path(name)).collect::<Vec<_>>());
+        let found: Vec<RelPath> = search
+            .look(now, listed)
+            .unwrap()
+            .into_iter()
+            .map(|missing| missing.path)
+            .collect();
+        assert_eq!(
+            found,
+            expected.iter().map(|name| path(name)).collect::<Vec<_>>()
+        );
     }
 
     #[test]
@@ -242,7 +278,8 @@ mod tests {
         assert_eq!(search.expunged, 0);
     }
 
-    /// As after a folder was copied by hand: the copy has the same unique name, and is another message.
+    /// As after a folder was copied by hand: the copy has the same unique name, and is another
+    /// message.
     #[test]
     fn a_message_is_found_though_another_folder_has_its_unique_name() {
         let mailbox = Mailbox::new().with("cur/1.a:2,").with(".Sent/cur/1.a:2,");

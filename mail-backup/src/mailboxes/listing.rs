@@ -1,8 +1,9 @@
 //! The names of all directories of a mailbox, listed until they hold still.
 //!
-//! A rename during `readdir` can hide a message or show it twice. So every directory that changed after its listing
-//! began is listed again, until for one moment all listings were true together. A mailbox that never holds still for
-//! so long is taken as it is, and what left a listing without arriving in another is looked for by its unique name.
+//! A rename during `readdir` can hide a message or show it twice. So every directory that changed
+//! after its listing began is listed again, until for one moment all listings were true together. A
+//! mailbox that never holds still for so long is taken as it is, and what left a listing without
+//! arriving in another is looked for by its unique name.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io;
@@ -47,20 +48,27 @@ pub(crate) struct Listing {
     pub(crate) strays: Vec<Missing>,
     /// Directories that cannot be read.
     pub(crate) failed: Vec<(RelPath, io::Error)>,
-    /// Whether all listings were true at one moment. If not, a message may be listed under two names.
+    /// Whether all listings were true at one moment. If not, a message may be listed under two
+    /// names.
     pub(crate) is_settled: bool,
 }
 
 #[derive(Debug)]
 struct Directory {
     names: Names,
-    /// The directory's own times before it was listed; `None` when too fresh to tell a later change.
+    /// The directory's own times before it was listed; `None` when too fresh to tell a later
+    /// change.
     stamp: Option<Stat>,
 }
 
 impl Listing {
     /// Lists `top` and everything within `reach` below it.
-    pub(crate) fn of(tree: &SourceTree, top: &RelPath, reach: Reach, scratch: &Path) -> io::Result<Self> {
+    pub(crate) fn of(
+        tree: &SourceTree,
+        top: &RelPath,
+        reach: Reach,
+        scratch: &Path,
+    ) -> io::Result<Self> {
         let mut listing = Self {
             spool: NameSpool::create(scratch)?,
             directories: BTreeMap::new(),
@@ -75,8 +83,14 @@ impl Listing {
     }
 
     /// The names in `directory`, sorted; nothing for one that is not listed.
-    pub(crate) fn names(&self, directory: &RelPath) -> impl Iterator<Item = io::Result<Name>> + use<'_> {
-        let names = self.directories.get(directory).map(|directory| directory.names);
+    pub(crate) fn names(
+        &self,
+        directory: &RelPath,
+    ) -> impl Iterator<Item = io::Result<Name>> + use<'_> {
+        let names = self
+            .directories
+            .get(directory)
+            .map(|directory| directory.names);
         names.into_iter().flat_map(|names| self.spool.read(names))
     }
 
@@ -85,7 +99,8 @@ impl Listing {
         self.directories.contains_key(path)
     }
 
-    /// Whether the directory `path` is a mailbox, and so not of the unit that lies above the mailboxes.
+    /// Whether the directory `path` is a mailbox, and so not of the unit that lies above the
+    /// mailboxes.
     pub(crate) fn ends_above(&self, path: &RelPath) -> bool {
         matches!(self.reach, Reach::Above(depth) if path.depth() >= depth)
     }
@@ -123,7 +138,8 @@ impl Listing {
         let directory = tree.open_directory(path)?;
         let stamp = stamp(&directory)?;
         let names = self.spool.list(&directory)?;
-        self.directories.insert(path.clone(), Directory { names, stamp });
+        self.directories
+            .insert(path.clone(), Directory { names, stamp });
         if self.reach_ends_at(path) {
             return Ok(Vec::new());
         }
@@ -134,7 +150,12 @@ impl Listing {
         matches!(self.reach, Reach::Above(depth) if path.depth() + 1 >= depth)
     }
 
-    fn subdirectories(&self, directory: impl AsFd, path: &RelPath, names: Names) -> io::Result<Vec<RelPath>> {
+    fn subdirectories(
+        &self,
+        directory: impl AsFd,
+        path: &RelPath,
+        names: Names,
+    ) -> io::Result<Vec<RelPath>> {
         let mut found = Vec::new();
         let mut siblings = 0;
         for name in self.spool.read(names) {
@@ -148,7 +169,8 @@ impl Listing {
             }
         }
         if siblings == 2 {
-            // The `tmp` of a Maildir: deliveries under way, not yet mail. The directory itself is kept.
+            // The `tmp` of a Maildir: deliveries under way, not yet mail. The directory itself is
+            // kept.
             found.retain(|child| child.name() != b"tmp");
         }
         Ok(found)
@@ -162,7 +184,10 @@ impl Listing {
                 self.is_settled = true;
                 break;
             }
-            if changed.iter().any(|path| self.directories[path].stamp.is_none()) {
+            if changed
+                .iter()
+                .any(|path| self.directories[path].stamp.is_none())
+            {
                 std::thread::sleep(TICK);
             }
             for path in changed {
@@ -175,8 +200,8 @@ impl Listing {
         Ok(())
     }
 
-    /// Those of `departed` that no listing has. That one arrived somewhere in between says nothing: it may have left
-    /// from there, too.
+    /// Those of `departed` that no listing has. That one arrived somewhere in between says nothing:
+    /// it may have left from there, too.
     fn not_listed(&self, mut departed: Vec<Missing>) -> io::Result<Vec<Missing>> {
         let wanted: HashSet<u64> = departed.iter().map(|stray| stray.inode).collect();
         let mut listed: HashSet<(Vec<u8>, u64)> = HashSet::new();
@@ -185,13 +210,19 @@ impl Listing {
                 listed.insert((unique_name(&name.bytes).to_vec(), name.inode));
             }
         })?;
-        departed.retain(|stray| !listed.contains(&(unique_name(stray.path.name()).to_vec(), stray.inode)));
+        departed.retain(|stray| {
+            !listed.contains(&(unique_name(stray.path.name()).to_vec(), stray.inode))
+        });
         Ok(departed)
     }
 
     /// Shows every message with its directory.
     pub(crate) fn each_message(&self, mut show: impl FnMut(&RelPath, &Name)) -> io::Result<()> {
-        for directory in self.directories.keys().filter(|path| holds_messages(path.name())) {
+        for directory in self
+            .directories
+            .keys()
+            .filter(|path| holds_messages(path.name()))
+        {
             for name in self.names(directory) {
                 show(directory, &name?);
             }
@@ -214,7 +245,12 @@ impl Listing {
             .collect()
     }
 
-    fn list_again(&mut self, tree: &SourceTree, path: &RelPath, departed: &mut Vec<Missing>) -> io::Result<()> {
+    fn list_again(
+        &mut self,
+        tree: &SourceTree,
+        path: &RelPath,
+        departed: &mut Vec<Missing>,
+    ) -> io::Result<()> {
         let Some(before) = self.directories.get(path).map(|directory| directory.names) else {
             return Ok(()); // It went with its parent in this round.
         };
@@ -231,7 +267,11 @@ impl Listing {
             self.compare(path, before, after, departed)?;
         }
         let now: HashSet<&RelPath> = subdirectories.iter().collect();
-        let gone: Vec<RelPath> = self.children(path).filter(|child| !now.contains(child)).cloned().collect();
+        let gone: Vec<RelPath> = self
+            .children(path)
+            .filter(|child| !now.contains(child))
+            .cloned()
+            .collect();
         for child in gone {
             self.forget(&child, departed)?;
         }
@@ -244,12 +284,19 @@ impl Listing {
     }
 
     fn children<'a>(&'a self, path: &'a RelPath) -> impl Iterator<Item = &'a RelPath> {
-        self.directories.keys().filter(move |child| child.parent().is_some_and(|parent| parent == *path))
+        self.directories
+            .keys()
+            .filter(move |child| child.parent().is_some_and(|parent| parent == *path))
     }
 
     /// Drops a directory that is gone, with all below it; its messages may be elsewhere.
     fn forget(&mut self, path: &RelPath, departed: &mut Vec<Missing>) -> io::Result<()> {
-        let gone: Vec<RelPath> = self.directories.keys().filter(|key| key.is_within(path)).cloned().collect();
+        let gone: Vec<RelPath> = self
+            .directories
+            .keys()
+            .filter(|key| key.is_within(path))
+            .cloned()
+            .collect();
         for path in gone {
             if holds_messages(path.name()) {
                 departed.extend(self.messages(&path)?);
@@ -261,15 +308,26 @@ impl Listing {
 
     /// The messages listed in `directory`, as missing.
     pub(crate) fn messages(&self, directory: &RelPath) -> io::Result<Vec<Missing>> {
-        self.names(directory).map(|name| missing(directory, &name?)).collect()
+        self.names(directory)
+            .map(|name| missing(directory, &name?))
+            .collect()
     }
 
     /// Notes the names of `before` that `after` has not.
-    fn compare(&self, path: &RelPath, before: Names, after: Names, departed: &mut Vec<Missing>) -> io::Result<()> {
+    fn compare(
+        &self,
+        path: &RelPath,
+        before: Names,
+        after: Names,
+        departed: &mut Vec<Missing>,
+    ) -> io::Result<()> {
         let mut after = self.spool.read(after).peekable();
         for name in self.spool.read(before) {
             let name = name?;
-            while after.next_if(|new| new.as_ref().is_ok_and(|new| new.bytes < name.bytes)).is_some() {}
+            while after
+                .next_if(|new| new.as_ref().is_ok_and(|new| new.bytes < name.bytes))
+                .is_some()
+            {}
             match after.peek() {
                 Some(Ok(new)) if new.bytes == name.bytes => {}
                 Some(Err(_)) => return after.next().transpose().map(drop),
@@ -282,7 +340,10 @@ impl Listing {
 
 fn missing(directory: &RelPath, name: &Name) -> io::Result<Missing> {
     let path = directory.child(&name.bytes).map_err(io::Error::other)?;
-    Ok(Missing { path, inode: name.inode })
+    Ok(Missing {
+        path,
+        inode: name.inode,
+    })
 }
 
 fn is_directory(parent: impl AsFd, name: &Name) -> bool {
@@ -290,7 +351,10 @@ fn is_directory(parent: impl AsFd, name: &Name) -> bool {
         Hint::Directory => true,
         Hint::Other => false,
         Hint::Unknown => {
-            matches!(look_at(parent, &name.bytes[..]), Ok(Look::Savable(Kind::Directory, _)))
+            matches!(
+                look_at(parent, &name.bytes[..]),
+                Ok(Look::Savable(Kind::Directory, _))
+            )
         }
     }
 }
@@ -308,7 +372,10 @@ fn stamp(directory: impl AsFd) -> io::Result<Option<Stat>> {
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "the tests make the mailbox that is listed")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the tests make the mailbox that is listed"
+)]
 mod tests {
     use std::fs;
 
@@ -323,10 +390,19 @@ mod tests {
         fs::write(dir.path().join("m/cur/1.a:2,S"), "").unwrap();
         let tree = SourceTree::open(dir.path()).unwrap();
         let listing = Listing::of(&tree, &"m".parse().unwrap(), Reach::Whole, dir.path()).unwrap();
-        let inode = std::os::unix::fs::MetadataExt::ino(&fs::metadata(dir.path().join("m/cur/1.a:2,S")).unwrap());
-        let missing = |path: &str| Missing { path: path.parse().unwrap(), inode };
+        let inode = std::os::unix::fs::MetadataExt::ino(
+            &fs::metadata(dir.path().join("m/cur/1.a:2,S")).unwrap(),
+        );
+        let missing = |path: &str| Missing {
+            path: path.parse().unwrap(),
+            inode,
+        };
         // The second arrived under this name earlier in the same rounds, and left again.
-        let departed = vec![missing("m/new/1.a"), missing("m/new/2.b"), missing("m/cur/2.b:2,")];
+        let departed = vec![
+            missing("m/new/1.a"),
+            missing("m/new/2.b"),
+            missing("m/cur/2.b:2,"),
+        ];
         assert_eq!(listing.not_listed(departed.clone()).unwrap(), departed[1..]);
         assert!(listing.is_settled && listing.strays.is_empty());
     }

@@ -1,5 +1,5 @@
-//! Saves one mailbox: lists it, compares it with the last backup, links what is unchanged, packs the rest, and
-//! writes the index.
+//! Saves one mailbox: lists it, compares it with the last backup, links what is unchanged, packs
+//! the rest, and writes the index.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
@@ -22,8 +22,8 @@ use super::walk::Walk;
 use crate::saved::SavedFile;
 use crate::source::tree::Look;
 
-/// How often moved messages are looked for. Each look takes what it finds, so that only what moves during every one
-/// of them is left.
+/// How often moved messages are looked for. Each look takes what it finds, so that only what moves
+/// during every one of them is left.
 const LOOKS: usize = 20;
 
 /// A part of the mail tree that has a directory of its own in the set.
@@ -68,14 +68,21 @@ pub(crate) fn save(context: &Context<'_>, unit: &Unit) -> Result<SavedMailbox, E
         return Ok(SavedMailbox::default()); // Removed since the run began.
     }
     let unread = std::mem::take(&mut listing.failed);
-    let mut saver = Saver { context, unit, listing, saved: SavedMailbox::default() };
+    let mut saver = Saver {
+        context,
+        unit,
+        listing,
+        saved: SavedMailbox::default(),
+    };
     let mut history = saver.find_history();
     while saver.attempt(&mut history)? == Attempt::Again {
         context.check_stop()?;
     }
     let mut saved = saver.saved;
     let named: BTreeSet<RelPath> = saved.failed.iter().map(|(path, _)| path.clone()).collect();
-    saved.failed.extend(unread.into_iter().filter(|(path, _)| !named.contains(path)));
+    saved
+        .failed
+        .extend(unread.into_iter().filter(|(path, _)| !named.contains(path)));
     Ok(saved)
 }
 
@@ -83,7 +90,8 @@ pub(crate) fn save(context: &Context<'_>, unit: &Unit) -> Result<SavedMailbox, E
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Attempt {
     Saved,
-    /// The last backup is worth less than it seemed: without it, or without one of its segments, it goes on.
+    /// The last backup is worth less than it seemed: without it, or without one of its segments, it
+    /// goes on.
     Again,
 }
 
@@ -96,66 +104,109 @@ struct Saver<'a> {
 
 impl<'a> Saver<'a> {
     fn find_history(&mut self) -> Option<History<'a>> {
-        let history = History::find(self.context.previous, &self.unit.directory).unwrap_or_else(|distrust| {
-            self.saved.notices.push(read_all_notice(self.unit, &distrust));
-            None
-        });
+        let history =
+            History::find(self.context.previous, &self.unit.directory).unwrap_or_else(|distrust| {
+                self.saved
+                    .notices
+                    .push(read_all_notice(self.unit, &distrust));
+                None
+            });
         let lost = history.iter().flat_map(History::lost);
-        self.saved.notices.extend(lost.map(|file| lost_notice(self.unit, file)));
+        self.saved
+            .notices
+            .extend(lost.map(|file| lost_notice(self.unit, file)));
         history
     }
 
     fn attempt(&mut self, history: &mut Option<History<'a>>) -> Result<Attempt, Error> {
         let walk = Walk::new(self.context.tree, &self.listing, &self.unit.path);
-        let comparison = match compare(walk, history.as_ref(), self.context.now_seconds, self.context.scratch) {
+        let comparison = match compare(
+            walk,
+            history.as_ref(),
+            self.context.now_seconds,
+            self.context.scratch,
+        ) {
             Ok(comparison) => comparison,
-            Err(compare::Error::History(distrust)) => return Ok(self.do_without(history, &distrust)),
+            Err(compare::Error::History(distrust)) => {
+                return Ok(self.do_without(history, &distrust));
+            }
             Err(compare::Error::Scratch(error)) => return Err(self.context.scratch_error(error)),
         };
         let fates = match history {
             Some(history) => self.fates(history, &comparison)?,
             None => Some(Fates::new()),
         };
-        let Some(fates) = fates else { return Ok(Attempt::Again) };
-        let job = Job { context: self.context, unit: self.unit, listing: &self.listing, history: history.as_ref() };
+        let Some(fates) = fates else {
+            return Ok(Attempt::Again);
+        };
+        let job = Job {
+            context: self.context,
+            unit: self.unit,
+            listing: &self.listing,
+            history: history.as_ref(),
+        };
         match job.run(comparison, &fates, &mut self.saved) {
             Ok(()) => Ok(Attempt::Saved),
             Err(Error::Rebuild(error)) if history.is_some() => {
-                self.saved = SavedMailbox { notices: std::mem::take(&mut self.saved.notices), ..Default::default() };
-                self.clear_files().map_err(Error::writing(&self.unit.directory))?;
+                self.saved = SavedMailbox {
+                    notices: std::mem::take(&mut self.saved.notices),
+                    ..Default::default()
+                };
+                self.clear_files()
+                    .map_err(Error::writing(&self.unit.directory))?;
                 Ok(self.do_without(history, &error))
             }
             Err(error) => Err(error),
         }
     }
 
-    /// What becomes of the old segments; `None` when one that is to be copied from turned out to be damaged.
-    fn fates(&mut self, history: &mut History<'a>, comparison: &Comparison) -> Result<Option<Fates>, Error> {
+    /// What becomes of the old segments; `None` when one that is to be copied from turned out to be
+    /// damaged.
+    fn fates(
+        &mut self,
+        history: &mut History<'a>,
+        comparison: &Comparison,
+    ) -> Result<Option<Fates>, Error> {
         let new_bytes = comparison.messages.values().map(|spool| spool.bytes).sum();
         let fates = carry::fates(history, &comparison.frames, new_bytes);
         let damaged = carry::damaged(history, &fates);
         for number in &damaged {
             self.context.check_stop()?;
-            self.saved.notices.push(damaged_notice(self.unit, history, *number));
+            self.saved
+                .notices
+                .push(damaged_notice(self.unit, history, *number));
             history.drop_segment(*number);
         }
         Ok(damaged.is_empty().then_some(fates))
     }
 
-    /// Removes the files of this unit from the set under way, and not what lies in directories below: a domain may be
-    /// called `_root`, too.
+    /// Removes the files of this unit from the set under way, and not what lies in directories
+    /// below: a domain may be called `_root`, too.
     fn clear_files(&self) -> io::Result<()> {
-        for entry in std::fs::read_dir(self.context.staging.path().join(self.unit.directory.as_path()))? {
+        for entry in std::fs::read_dir(
+            self.context
+                .staging
+                .path()
+                .join(self.unit.directory.as_path()),
+        )? {
             let entry = entry?;
             if entry.file_type()?.is_file() {
-                let path = self.unit.directory.child(entry.file_name().as_bytes()).map_err(io::Error::other)?;
+                let path = self
+                    .unit
+                    .directory
+                    .child(entry.file_name().as_bytes())
+                    .map_err(io::Error::other)?;
                 self.context.staging.clear(&path)?;
             }
         }
         Ok(())
     }
 
-    fn do_without(&mut self, history: &mut Option<History<'a>>, reason: &dyn std::error::Error) -> Attempt {
+    fn do_without(
+        &mut self,
+        history: &mut Option<History<'a>>,
+        reason: &dyn std::error::Error,
+    ) -> Attempt {
         self.saved.notices.push(read_all_notice(self.unit, reason));
         *history = None;
         Attempt::Again
@@ -163,9 +214,13 @@ impl<'a> Saver<'a> {
 }
 
 fn read_all_notice(unit: &Unit, reason: &dyn std::error::Error) -> String {
-    let causes: String =
-        std::iter::successors(reason.source(), |error| error.source()).map(|e| format!(": {e}")).collect();
-    format!("mailbox {}: reading all of it again, since the last backup is of no use: {reason}{causes}", unit.path)
+    let causes: String = std::iter::successors(reason.source(), |error| error.source())
+        .map(|e| format!(": {e}"))
+        .collect();
+    format!(
+        "mailbox {}: reading all of it again, since the last backup is of no use: {reason}{causes}",
+        unit.path
+    )
 }
 
 fn lost_notice(unit: &Unit, file: &Path) -> String {
@@ -178,7 +233,11 @@ fn lost_notice(unit: &Unit, file: &Path) -> String {
 }
 
 fn damaged_notice(unit: &Unit, history: &History<'_>, number: u32) -> String {
-    let file = history.segments().get(&number).map(|segment| segment.file.display().to_string()).unwrap_or_default();
+    let file = history
+        .segments()
+        .get(&number)
+        .map(|segment| segment.file.display().to_string())
+        .unwrap_or_default();
     format!(
         "mailbox {}: reading messages again, since {file} of the last backup is damaged; check that disk and run \
          mail-backup --full",
@@ -195,15 +254,17 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    fn run(&self, comparison: Comparison, fates: &Fates, saved: &mut SavedMailbox) -> Result<(), Error> {
+    fn run(
+        &self,
+        comparison: Comparison,
+        fates: &Fates,
+        saved: &mut SavedMailbox,
+    ) -> Result<(), Error> {
         saved.counts.unchanged = comparison.unchanged;
         saved.counts.scratch_files = comparison.scratch_files;
-        saved.notices.extend(
-            comparison
-                .special
-                .iter()
-                .map(|path| format!("{path} is a socket, a named pipe or a device: it is not in the backup")),
-        );
+        saved.notices.extend(comparison.special.iter().map(|path| {
+            format!("{path} is a socket, a named pipe or a device: it is not in the backup")
+        }));
         if let Some(history) = self.history
             && comparison.is_unchanged()
             && self.listing.strays.is_empty()
@@ -215,26 +276,53 @@ impl Job<'_> {
 
     fn link_all(&self, history: &History<'_>, saved: &mut SavedMailbox) -> Result<(), Error> {
         for number in history.segments().keys() {
-            saved.files.extend(carry::link(self.context, history, *number)?);
+            saved
+                .files
+                .extend(carry::link(self.context, history, *number)?);
         }
-        let Some(index) = history.index_artifact() else { return Ok(()) };
+        let Some(index) = history.index_artifact() else {
+            return Ok(());
+        };
         let path = self.index_path();
-        let linked = self.context.staging.link_from(history.set_directory(), &path);
+        let linked = self
+            .context
+            .staging
+            .link_from(history.set_directory(), &path);
         linked.map_err(Error::writing(&path))?;
-        let index = SavedFile::reused(index).map_err(io::Error::other).map_err(Error::writing(&path))?;
+        let index = SavedFile::reused(index)
+            .map_err(io::Error::other)
+            .map_err(Error::writing(&path))?;
         (self.context.progress)(index.source_bytes);
         saved.files.push(index);
         Ok(())
     }
 
-    fn save_changes(&self, comparison: Comparison, fates: &Fates, saved: &mut SavedMailbox) -> Result<(), Error> {
-        let Comparison { messages, control, control_changed, frames, missing, again, failed, .. } = comparison;
+    fn save_changes(
+        &self,
+        comparison: Comparison,
+        fates: &Fates,
+        saved: &mut SavedMailbox,
+    ) -> Result<(), Error> {
+        let Comparison {
+            messages,
+            control,
+            control_changed,
+            frames,
+            missing,
+            again,
+            failed,
+            ..
+        } = comparison;
         let first_new = fates.keys().next_back().map_or(1, |last| last + 1).max(1);
         let mut output = Output::new(self.context, self.unit.directory.clone(), first_new);
         let moved = self.carry_segments(fates, &frames, &mut output, saved)?;
         let mut packing = Packing::new(self.context, output);
         packing.failed = failed;
-        packing.search.add(missing.into_iter().chain(self.listing.strays.iter().cloned()));
+        packing.search.add(
+            missing
+                .into_iter()
+                .chain(self.listing.strays.iter().cloned()),
+        );
         packing.search.add_unclaimed(again);
         for spool in messages.into_values() {
             packing.output.set_apart()?;
@@ -242,7 +330,12 @@ impl Job<'_> {
         }
         self.save_late(&mut packing)?;
         let control = self.save_control(&mut packing, control, control_changed, saved)?;
-        let kept = self.history.map(|history| Kept { history, frames: &frames, moved: &moved, control });
+        let kept = self.history.map(|history| Kept {
+            history,
+            frames: &frames,
+            moved: &moved,
+            control,
+        });
         self.finish(packing, kept, saved)
     }
 
@@ -255,10 +348,19 @@ impl Job<'_> {
         saved: &mut SavedMailbox,
     ) -> Result<HashMap<Location, Location>, Error> {
         let mut moved = HashMap::new();
-        let Some(history) = self.history else { return Ok(moved) };
-        let with = |wanted| fates.iter().filter(move |(_, fate)| **fate == wanted).map(|(number, _)| *number);
+        let Some(history) = self.history else {
+            return Ok(moved);
+        };
+        let with = |wanted| {
+            fates
+                .iter()
+                .filter(move |(_, fate)| **fate == wanted)
+                .map(|(number, _)| *number)
+        };
         for number in with(Fate::Link) {
-            saved.files.extend(carry::link(self.context, history, number)?);
+            saved
+                .files
+                .extend(carry::link(self.context, history, number)?);
         }
         for number in with(Fate::Rewrite) {
             output.switch_to(number)?;
@@ -274,8 +376,13 @@ impl Job<'_> {
     fn read(
         &self,
         spool: Spool,
-    ) -> Result<impl Iterator<Item = Result<LiveEntry, mail_common::archive::index::Error>> + use<>, Error> {
-        spool.read().map_err(|error| self.context.scratch_error(error))
+    ) -> Result<
+        impl Iterator<Item = Result<LiveEntry, mail_common::archive::index::Error>> + use<>,
+        Error,
+    > {
+        spool
+            .read()
+            .map_err(|error| self.context.scratch_error(error))
     }
 
     /// Finds and saves messages that moved after they were listed.
@@ -286,20 +393,31 @@ impl Job<'_> {
             }
             self.context.check_stop()?;
             let now = self.list_now()?;
-            let places = packing.search.look(&now, self.listing).map_err(|error| self.context.scratch_error(error))?;
+            let places = packing
+                .search
+                .look(&now, self.listing)
+                .map_err(|error| self.context.scratch_error(error))?;
             let found = self.look_at(places, &mut packing.search);
             packing.pack_late(found)?;
         }
         let left = packing.search.left();
         if left > 0 {
-            let message = format!("{left} messages were moved too often to be read; run mail-backup again");
-            packing.failed.push((self.unit.path.clone(), io::Error::other(message)));
+            let message =
+                format!("{left} messages were moved too often to be read; run mail-backup again");
+            packing
+                .failed
+                .push((self.unit.path.clone(), io::Error::other(message)));
         }
         Ok(())
     }
 
     fn list_now(&self) -> Result<Listing, Error> {
-        let listed = Listing::of(self.context.tree, &self.unit.path, self.unit.reach, self.context.scratch);
+        let listed = Listing::of(
+            self.context.tree,
+            &self.unit.path,
+            self.unit.reach,
+            self.context.scratch,
+        );
         listed.map_err(|error| self.context.scratch_error(error))
     }
 
@@ -307,9 +425,14 @@ impl Job<'_> {
         let mut found = Vec::new();
         for place in places {
             match self.context.tree.look(&place.path) {
-                Ok(Look::Savable(kind, stat)) => found.push(LiveEntry { path: place.path, kind, stat }),
+                Ok(Look::Savable(kind, stat)) => found.push(LiveEntry {
+                    path: place.path,
+                    kind,
+                    stat,
+                }),
                 Ok(Look::Special) => {}
-                // It moved on, perhaps by copying: its unique name and its inode are what is known of it.
+                // It moved on, perhaps by copying: its unique name and its inode are what is known
+                // of it.
                 Err(_) => search.add([place]),
             }
         }
@@ -339,7 +462,8 @@ impl Job<'_> {
         Ok(ControlEntries::Replaced)
     }
 
-    /// Directories of late messages that were made while the backup ran, beside those that were met in the walk.
+    /// Directories of late messages that were made while the backup ran, beside those that were met
+    /// in the walk.
     fn new_directories(&self, packing: &Packing<'_>) -> Result<Vec<LiveEntry>, Error> {
         let above = |path: &RelPath| std::iter::successors(path.parent(), RelPath::parent);
         let unlisted: BTreeSet<RelPath> = packing
@@ -348,29 +472,62 @@ impl Job<'_> {
             .flat_map(|entry| above(&entry.live.path))
             .filter(|path| path.is_within(&self.unit.path) && !self.listing.lists(path))
             .collect();
-        let met = self.listing.known(&unlisted).map_err(|error| self.context.scratch_error(error))?;
+        let met = self
+            .listing
+            .known(&unlisted)
+            .map_err(|error| self.context.scratch_error(error))?;
         let look = |path: RelPath| match self.context.tree.look(&path) {
-            Ok(Look::Savable(Kind::Directory, stat)) => Some(LiveEntry { path, kind: Kind::Directory, stat }),
+            Ok(Look::Savable(Kind::Directory, stat)) => Some(LiveEntry {
+                path,
+                kind: Kind::Directory,
+                stat,
+            }),
             _ => None,
         };
-        Ok(unlisted.into_iter().filter(|path| !met.contains(path)).filter_map(look).collect())
+        Ok(unlisted
+            .into_iter()
+            .filter(|path| !met.contains(path))
+            .filter_map(look)
+            .collect())
     }
 
-    fn finish(&self, packing: Packing<'_>, kept: Option<Kept<'_>>, saved: &mut SavedMailbox) -> Result<(), Error> {
-        let Packing { mut output, runs, late, search, failed, unsteady, read_bytes, .. } = packing;
+    fn finish(
+        &self,
+        packing: Packing<'_>,
+        kept: Option<Kept<'_>>,
+        saved: &mut SavedMailbox,
+    ) -> Result<(), Error> {
+        let Packing {
+            mut output,
+            runs,
+            late,
+            search,
+            failed,
+            unsteady,
+            read_bytes,
+            ..
+        } = packing;
         output.close()?;
         saved.files.append(&mut output.saved);
-        saved.files.push(write_index(self.context, self.index_path(), kept, runs, late)?);
+        saved.files.push(write_index(
+            self.context,
+            self.index_path(),
+            kept,
+            runs,
+            late,
+        )?);
         saved.failed.extend(failed);
-        saved.notices.extend(
-            unsteady.iter().map(|path| format!("{path} changed during each of three readings; the last one is saved")),
-        );
+        saved.notices.extend(unsteady.iter().map(|path| {
+            format!("{path} changed during each of three readings; the last one is saved")
+        }));
         saved.counts.read_bytes = read_bytes;
         saved.counts.expunged = search.expunged;
         Ok(())
     }
 
     fn index_path(&self) -> RelPath {
-        RelPath::new(INDEX_NAME).unwrap_or_else(|_| RelPath::root()).below(&self.unit.directory)
+        RelPath::new(INDEX_NAME)
+            .unwrap_or_else(|_| RelPath::root())
+            .below(&self.unit.directory)
     }
 }

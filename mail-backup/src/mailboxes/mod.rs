@@ -1,7 +1,7 @@
 //! The mailboxes: segments of messages, read once, in parallel, linked where nothing changed.
 //!
-//! One mailbox at a time goes through the modules in this order; several mailboxes do so side by side, and share the
-//! workers of one frame pool.
+//! One mailbox at a time goes through the modules in this order; several mailboxes do so side by
+//! side, and share the workers of one frame pool.
 
 mod units; // which mailboxes there are
 mod maildir; // what is left out

@@ -1,5 +1,5 @@
-//! The names in a directory, sorted, in a spool on disk: a folder of a million messages takes no more memory than
-//! one of a hundred.
+//! The names in a directory, sorted, in a spool on disk: a folder of a million messages takes no
+//! more memory than one of a hundred.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -47,7 +47,11 @@ pub(crate) struct NameSpool {
 
 impl NameSpool {
     pub(crate) fn create(scratch: &Path) -> io::Result<Self> {
-        Ok(Self { file: tempfile::tempfile_in(scratch)?, end: 0, scratch: scratch.to_owned() })
+        Ok(Self {
+            file: tempfile::tempfile_in(scratch)?,
+            end: 0,
+            scratch: scratch.to_owned(),
+        })
     }
 
     /// Reads and sorts the names of an open directory; `.` and `..` are left out.
@@ -62,7 +66,11 @@ impl NameSpool {
                 continue;
             }
             run_bytes += bytes.len() + size_of::<Name>();
-            run.push(Name { bytes: bytes.to_vec(), inode: entry.ino(), hint: hint(entry.file_type()) });
+            run.push(Name {
+                bytes: bytes.to_vec(),
+                inode: entry.ino(),
+                hint: hint(entry.file_type()),
+            });
             if run_bytes >= RUN_BYTES {
                 runs.push(self.spill(&mut run)?);
                 run_bytes = 0;
@@ -89,18 +97,33 @@ impl NameSpool {
 
     fn append(&mut self, names: impl Iterator<Item = io::Result<Name>>) -> io::Result<Names> {
         let start = self.end;
-        let mut writer = BufWriter::with_capacity(64 * 1024, At { file: &self.file, offset: start });
+        let mut writer = BufWriter::with_capacity(
+            64 * 1024,
+            At {
+                file: &self.file,
+                offset: start,
+            },
+        );
         for name in names {
             name?.write_to(&mut writer)?;
         }
         writer.flush()?;
         self.end = writer.get_ref().offset;
-        Ok(Names { start, end: self.end })
+        Ok(Names {
+            start,
+            end: self.end,
+        })
     }
 
     /// The names in order.
     pub(crate) fn read(&self, names: Names) -> NameReader<At<'_>> {
-        NameReader::new(At { file: &self.file, offset: names.start }, names.end - names.start)
+        NameReader::new(
+            At {
+                file: &self.file,
+                offset: names.start,
+            },
+            names.end - names.start,
+        )
     }
 }
 
@@ -133,7 +156,11 @@ impl Name {
             h if h == Hint::Other as u8 => Hint::Other,
             _ => Hint::Unknown,
         };
-        Ok(Self { bytes, inode: u64::from_le_bytes(inode), hint })
+        Ok(Self {
+            bytes,
+            inode: u64::from_le_bytes(inode),
+            hint,
+        })
     }
 }
 
@@ -172,7 +199,9 @@ pub(crate) struct NameReader<R> {
 
 impl<R: Read> NameReader<R> {
     fn new(input: R, bytes: u64) -> Self {
-        Self { input: io::BufReader::with_capacity(16 * 1024, input.take(bytes)) }
+        Self {
+            input: io::BufReader::with_capacity(16 * 1024, input.take(bytes)),
+        }
     }
 }
 
@@ -196,7 +225,10 @@ struct Merge {
 
 impl Merge {
     fn new(runs: Vec<NameReader<File>>) -> io::Result<Self> {
-        let mut merge = Self { heads: BinaryHeap::new(), runs };
+        let mut merge = Self {
+            heads: BinaryHeap::new(),
+            runs,
+        };
         for run in 0..merge.runs.len() {
             merge.advance(run)?;
         }
@@ -221,21 +253,29 @@ impl Iterator for Merge {
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "the tests make the directories that are listed")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the tests make the directories that are listed"
+)]
 mod tests {
     use super::*;
 
     fn check(count: usize) {
         let directory = tempfile::tempdir().unwrap();
         let long = "x".repeat(200);
-        let mut expected: Vec<String> = (0..count).map(|i| format!("{}.{long}", (i * 7919) % count)).collect();
+        let mut expected: Vec<String> = (0..count)
+            .map(|i| format!("{}.{long}", (i * 7919) % count))
+            .collect();
         for name in &expected {
             std::fs::write(directory.path().join(name), b"").unwrap();
         }
         expected.sort();
         let mut spool = NameSpool::create(directory.path()).unwrap();
         let names = spool.list(File::open(directory.path()).unwrap()).unwrap();
-        let found: Vec<String> = spool.read(names).map(|n| String::from_utf8(n.unwrap().bytes).unwrap()).collect();
+        let found: Vec<String> = spool
+            .read(names)
+            .map(|n| String::from_utf8(n.unwrap().bytes).unwrap())
+            .collect();
         assert_eq!(found, expected);
     }
 

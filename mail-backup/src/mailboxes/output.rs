@@ -46,13 +46,23 @@ impl<'a> Output<'a> {
     /// Writes into `directory` of the set; new segments are numbered from `next_number`.
     pub(crate) fn new(context: &Context<'a>, directory: RelPath, next_number: u32) -> Self {
         let (staging, syncing) = (context.staging, context.syncing.clone());
-        Self { staging, syncing, directory, open: None, next_number, saved: Vec::new() }
+        Self {
+            staging,
+            syncing,
+            directory,
+            open: None,
+            next_number,
+            saved: Vec::new(),
+        }
     }
 
     /// Appends a frame to the open segment, and opens or closes segments as their size asks.
     pub(crate) fn append(&mut self, frame: &Frame<'_>) -> Result<Location, Error> {
         let segment = self.segment()?;
-        let span = segment.writer.append(frame.bytes).map_err(|source| segment.error(source))?;
+        let span = segment
+            .writer
+            .append(frame.bytes)
+            .map_err(|source| segment.error(source))?;
         self.added(span, frame.content)
     }
 
@@ -65,7 +75,10 @@ impl<'a> Output<'a> {
         tail: &[u8],
     ) -> Result<FrameSpan, Error> {
         let segment = self.segment()?;
-        segment.writer.append_stream(level, head, content, tail).map_err(|source| segment.error(source))
+        segment
+            .writer
+            .append_stream(level, head, content, tail)
+            .map_err(|source| segment.error(source))
     }
 
     /// Notes what the frame at `span` of the open segment holds.
@@ -73,7 +86,11 @@ impl<'a> Output<'a> {
         let segment = self.segment()?;
         segment.content.entries += content.entries;
         segment.content.source_bytes += content.source_bytes;
-        let location = Location { segment: segment.number, frame_offset: span.offset, frame_bytes: span.bytes };
+        let location = Location {
+            segment: segment.number,
+            frame_offset: span.offset,
+            frame_bytes: span.bytes,
+        };
         // Directories and control files have one segment, whatever its size.
         if segment.number != CONTROL && segment.writer.bytes() >= SEGMENT_BYTES {
             self.close()?;
@@ -81,7 +98,8 @@ impl<'a> Output<'a> {
         Ok(location)
     }
 
-    /// From here on, entries belong to another class: they get a segment of their own when the open one is worth it.
+    /// From here on, entries belong to another class: they get a segment of their own when the open
+    /// one is worth it.
     pub(crate) fn set_apart(&mut self) -> Result<(), Error> {
         match &self.open {
             Some(segment) if segment.writer.bytes() >= APART_BYTES => self.close(),
@@ -98,17 +116,30 @@ impl<'a> Output<'a> {
 
     /// Finishes the open segment, if any.
     pub(crate) fn close(&mut self) -> Result<(), Error> {
-        let Some(segment) = self.open.take() else { return Ok(()) };
-        let stored = segment.writer.finish().and_then(StoredFile::finish_unsynced);
+        let Some(segment) = self.open.take() else {
+            return Ok(());
+        };
+        let stored = segment
+            .writer
+            .finish()
+            .and_then(StoredFile::finish_unsynced);
         let (stored, file) = stored.map_err(Error::writing(&segment.path))?;
         hand_over(&self.syncing, &segment.path, file)?;
-        self.saved.push(SavedFile::written(Component::Mailboxes, segment.path, &stored, segment.content));
+        self.saved.push(SavedFile::written(
+            Component::Mailboxes,
+            segment.path,
+            &stored,
+            segment.content,
+        ));
         Ok(())
     }
 
     /// Names the directory of this mailbox in an error of writing.
     pub(crate) fn error(&self, source: io::Error) -> Error {
-        Error::Write { path: self.directory.clone(), source }
+        Error::Write {
+            path: self.directory.clone(),
+            source,
+        }
     }
 
     fn segment(&mut self) -> Result<&mut OpenSegment, Error> {
@@ -126,7 +157,12 @@ impl<'a> Output<'a> {
     fn create(&self, number: u32) -> Result<OpenSegment, Error> {
         let path = segment_name(number).below(&self.directory);
         match self.staging.create_file(&path) {
-            Ok(file) => Ok(OpenSegment { number, path, writer: SegmentWriter::new(file), content: Content::default() }),
+            Ok(file) => Ok(OpenSegment {
+                number,
+                path,
+                writer: SegmentWriter::new(file),
+                content: Content::default(),
+            }),
             Err(source) => Err(Error::Write { path, source }),
         }
     }
@@ -134,6 +170,9 @@ impl<'a> Output<'a> {
 
 impl OpenSegment {
     fn error(&self, source: io::Error) -> Error {
-        Error::Write { path: self.path.clone(), source }
+        Error::Write {
+            path: self.path.clone(),
+            source,
+        }
     }
 }

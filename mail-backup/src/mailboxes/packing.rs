@@ -1,4 +1,5 @@
-//! Turns live entries into frames of segments and lines of the index, with several frames under way at once.
+//! Turns live entries into frames of segments and lines of the index, with several frames under way
+//! at once.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -6,7 +7,9 @@ use std::io::{self, BufReader, BufWriter, Seek};
 
 use crossbeam_channel::Receiver;
 use mail_common::archive::frame::FRAME_TAR_BYTES;
-use mail_common::archive::index::{self, IndexEntry, IndexReader, IndexWriter, LiveEntry, Location};
+use mail_common::archive::index::{
+    self, IndexEntry, IndexReader, IndexWriter, LiveEntry, Location,
+};
 use mail_common::relpath::RelPath;
 
 use super::compare::is_message_entry;
@@ -68,10 +71,12 @@ impl<'a> Packing<'a> {
         &mut self,
         entries: impl Iterator<Item = Result<LiveEntry, index::Error>>,
     ) -> Result<(), Error> {
-        let scratch = tempfile::tempfile_in(self.context.scratch).map_err(|error| self.context.scratch_error(error))?;
+        let scratch = tempfile::tempfile_in(self.context.scratch)
+            .map_err(|error| self.context.scratch_error(error))?;
         let mut lines = IndexWriter::new(BufWriter::with_capacity(64 * 1024, scratch));
         self.pack(entries, &mut Lines::Sorted(&mut lines))?;
-        self.runs.push(read_back(lines).map_err(|error| self.context.scratch_error(error))?);
+        self.runs
+            .push(read_back(lines).map_err(|error| self.context.scratch_error(error))?);
         Ok(())
     }
 
@@ -126,10 +131,18 @@ impl<'a> Packing<'a> {
 
     /// Writes the frame that has waited longest.
     fn collect(&mut self, lines: &mut Lines<'_>, large: &mut Vec<LiveEntry>) -> Result<(), Error> {
-        let Some(answer) = self.waiting.pop_front() else { return Ok(()) };
+        let Some(answer) = self.waiting.pop_front() else {
+            return Ok(());
+        };
         let built = answer.recv().map_err(|_| self.context.no_answer())?;
         let Built { frame, packed } = built.map_err(|source| self.output.error(source))?;
-        let Packed { entries, vanished, large: too_large, failed, unsteady } = packed;
+        let Packed {
+            entries,
+            vanished,
+            large: too_large,
+            failed,
+            unsteady,
+        } = packed;
         self.search_for(vanished);
         self.failed.extend(failed);
         self.unsteady.extend(unsteady);
@@ -138,17 +151,30 @@ impl<'a> Packing<'a> {
             return Ok(());
         }
         let source_bytes = entries.iter().map(|entry| entry.live.stat.size).sum();
-        let content = Content { entries: entries.len() as u64, source_bytes };
-        let location = self.output.append(&Frame { bytes: &frame, content })?;
+        let content = Content {
+            entries: entries.len() as u64,
+            source_bytes,
+        };
+        let location = self.output.append(&Frame {
+            bytes: &frame,
+            content,
+        })?;
         self.read_bytes += source_bytes;
         (self.context.progress)(source_bytes);
         let lines_of_frame = entries.into_iter().map(|entry| indexed(entry, location));
-        self.note(lines_of_frame, lines).map_err(|error| self.context.scratch_error(error))
+        self.note(lines_of_frame, lines)
+            .map_err(|error| self.context.scratch_error(error))
     }
 
-    fn note(&mut self, entries: impl Iterator<Item = IndexEntry>, lines: &mut Lines<'_>) -> io::Result<()> {
+    fn note(
+        &mut self,
+        entries: impl Iterator<Item = IndexEntry>,
+        lines: &mut Lines<'_>,
+    ) -> io::Result<()> {
         match lines {
-            Lines::Sorted(writer) => entries.into_iter().try_for_each(|entry| writer.write(&entry)),
+            Lines::Sorted(writer) => entries
+                .into_iter()
+                .try_for_each(|entry| writer.write(&entry)),
             Lines::Late => {
                 self.late.extend(entries);
                 Ok(())
@@ -160,22 +186,38 @@ impl<'a> Packing<'a> {
     fn stream(&mut self, entry: &LiveEntry) -> Result<(), Error> {
         self.context.check_stop()?;
         let (output, level) = (&mut self.output, self.context.level);
-        let streamed = large::stream(self.context.tree, &entry.path, |head, content, tail, stat| {
-            let span = output.append_stream(level, head, content, tail)?;
-            output.added(span, Content { entries: 1, source_bytes: stat.size })
-        })?;
+        let streamed = large::stream(
+            self.context.tree,
+            &entry.path,
+            |head, content, tail, stat| {
+                let span = output.append_stream(level, head, content, tail)?;
+                output.added(
+                    span,
+                    Content {
+                        entries: 1,
+                        source_bytes: stat.size,
+                    },
+                )
+            },
+        )?;
         match streamed {
             Streamed::Whole { entry, place } => self.note_streamed(entry, place),
-            Streamed::Cut(error) | Streamed::Failed(error) => self.failed.push((entry.path.clone(), error)),
+            Streamed::Cut(error) | Streamed::Failed(error) => {
+                self.failed.push((entry.path.clone(), error))
+            }
             Streamed::Vanished => self.search_for([entry.clone()]),
         }
         Ok(())
     }
 
-    /// Messages that are gone have moved or were expunged; a control file was replaced or removed by its program.
+    /// Messages that are gone have moved or were expunged; a control file was replaced or removed
+    /// by its program.
     fn search_for(&mut self, vanished: impl IntoIterator<Item = LiveEntry>) {
         let messages = vanished.into_iter().filter(is_message_entry);
-        self.search.add(messages.map(|entry| Missing { path: entry.path, inode: entry.stat.inode }));
+        self.search.add(messages.map(|entry| Missing {
+            path: entry.path,
+            inode: entry.stat.inode,
+        }));
     }
 
     fn note_streamed(&mut self, entry: PackedEntry, location: Location) {
@@ -186,12 +228,25 @@ impl<'a> Packing<'a> {
 }
 
 fn indexed(entry: PackedEntry, location: Location) -> IndexEntry {
-    let PackedEntry { live, sha256, message_id } = entry;
-    IndexEntry { live, sha256, location, message_id }
+    let PackedEntry {
+        live,
+        sha256,
+        message_id,
+    } = entry;
+    IndexEntry {
+        live,
+        sha256,
+        location,
+        message_id,
+    }
 }
 
 fn read_back(lines: IndexWriter<BufWriter<File>>) -> io::Result<Run> {
-    let mut file = lines.into_parts().0.into_inner().map_err(io::IntoInnerError::into_error)?;
+    let mut file = lines
+        .into_parts()
+        .0
+        .into_inner()
+        .map_err(io::IntoInnerError::into_error)?;
     file.rewind()?;
     Ok(IndexReader::new(BufReader::with_capacity(64 * 1024, file)))
 }

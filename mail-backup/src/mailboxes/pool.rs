@@ -16,7 +16,8 @@ use mail_common::archive::segment::{FrameSpan, read_frame};
 use crate::source::pack::{LARGE_BYTES, Packed, pack};
 use crate::source::tree::SourceTree;
 
-/// Gives work to the workers. They end when the last clone is gone; once the run is to stop, they drop what waits.
+/// Gives work to the workers. They end when the last clone is gone; once the run is to stop, they
+/// drop what waits.
 #[derive(Clone, Debug)]
 pub(crate) struct FramePool {
     jobs: Sender<Job>,
@@ -42,9 +43,17 @@ pub(crate) struct Rebuilt {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RebuildError {
     #[error("read frame at {offset} of {path}")]
-    Read { path: PathBuf, offset: u64, source: io::Error },
+    Read {
+        path: PathBuf,
+        offset: u64,
+        source: io::Error,
+    },
     #[error("read frame at {offset} of {path}")]
-    Members { path: PathBuf, offset: u64, source: member::Error },
+    Members {
+        path: PathBuf,
+        offset: u64,
+        source: member::Error,
+    },
     #[error("the frame at {offset} of {path} does not hold what its index says")]
     Mismatch { path: PathBuf, offset: u64 },
 }
@@ -75,11 +84,23 @@ impl FramePool {
         let (jobs, queue) = bounded::<Job>(threads);
         for _ in 0..threads {
             let queue = queue.clone();
-            let mut worker = Worker { tree, compressor: FrameCompressor::new(level)?, tar: Vec::new() };
+            let mut worker = Worker {
+                tree,
+                compressor: FrameCompressor::new(level)?,
+                tar: Vec::new(),
+            };
             let is_wanted = move |_: &Job| !stop.load(Ordering::Relaxed);
-            scope.spawn(move || queue.iter().filter(is_wanted).for_each(|job| worker.work(job)));
+            scope.spawn(move || {
+                queue
+                    .iter()
+                    .filter(is_wanted)
+                    .for_each(|job| worker.work(job))
+            });
         }
-        Ok(Self { jobs, in_flight: threads + 1 })
+        Ok(Self {
+            jobs,
+            in_flight: threads + 1,
+        })
     }
 
     /// Asks for a frame of `entries`.
@@ -97,7 +118,8 @@ impl FramePool {
     }
 
     fn give(&self, job: Job) {
-        // Without workers the job is dropped and with it the answer's sender: the receiver sees that.
+        // Without workers the job is dropped and with it the answer's sender: the receiver sees
+        // that.
         drop(self.jobs.send(job));
     }
 }
@@ -122,7 +144,11 @@ impl Worker<'_> {
     fn build(&mut self, entries: Vec<LiveEntry>) -> io::Result<Built> {
         self.tar.clear();
         let packed = pack(self.tree, entries, &mut self.tar);
-        let frame = if packed.entries.is_empty() { Vec::new() } else { self.compressor.compress(&self.tar)? };
+        let frame = if packed.entries.is_empty() {
+            Vec::new()
+        } else {
+            self.compressor.compress(&self.tar)?
+        };
         Ok(Built { frame, packed })
     }
 
@@ -131,14 +157,27 @@ impl Worker<'_> {
         let (path, offset) = (path.clone(), span.offset);
         // A frame holds at least one member, and a member in memory is no larger than this.
         let limit = FRAME_TAR_BYTES + 2 * LARGE_BYTES;
-        let read = read_frame(&old.segment, *span).and_then(|frame| frame::decompress(&frame, limit));
+        let read =
+            read_frame(&old.segment, *span).and_then(|frame| frame::decompress(&frame, limit));
         let tar = match read {
             Ok(tar) => tar,
-            Err(source) => return Err(RebuildError::Read { path, offset, source }),
+            Err(source) => {
+                return Err(RebuildError::Read {
+                    path,
+                    offset,
+                    source,
+                });
+            }
         };
         let members = match member::members(&tar) {
             Ok(members) => members,
-            Err(source) => return Err(RebuildError::Members { path, offset, source }),
+            Err(source) => {
+                return Err(RebuildError::Members {
+                    path,
+                    offset,
+                    source,
+                });
+            }
         };
         if !matches_index(&members, &old.keep) {
             return Err(RebuildError::Mismatch { path, offset });
@@ -148,12 +187,17 @@ impl Worker<'_> {
             self.tar.extend_from_slice(&tar[member.whole.clone()]);
         }
         let frame = self.compressor.compress(&self.tar);
-        let frame = frame.map_err(|source| RebuildError::Read { path, offset, source })?;
+        let frame = frame.map_err(|source| RebuildError::Read {
+            path,
+            offset,
+            source,
+        })?;
         Ok(Rebuilt { frame })
     }
 }
 
-/// The members of a frame are those of the index, one for one: as many, and in the same order, by path.
+/// The members of a frame are those of the index, one for one: as many, and in the same order, by
+/// path.
 fn matches_index(members: &[Member], keep: &[bool]) -> bool {
     members.len() == keep.len() && members.is_sorted_by(|a, b| a.path < b.path)
 }

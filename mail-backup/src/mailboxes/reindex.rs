@@ -1,4 +1,5 @@
-//! Writes the index of the new set: what was kept, where it is now, and what was packed, merged by path.
+//! Writes the index of the new set: what was kept, where it is now, and what was packed, merged by
+//! path.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -48,17 +49,29 @@ impl<'a> Kept<'a> {
         }))
     }
 
-    fn keep(&self, mut entry: IndexEntry, ranks: &mut HashMap<Location, usize>) -> Option<IndexEntry> {
+    fn keep(
+        &self,
+        mut entry: IndexEntry,
+        ranks: &mut HashMap<Location, usize>,
+    ) -> Option<IndexEntry> {
         if entry.location.segment == CONTROL {
             return (self.control == ControlEntries::Kept).then_some(entry);
         }
         let rank = ranks.entry(entry.location).or_insert(0);
-        let is_kept = self.frames.get(&entry.location).and_then(|usage| usage.keep.get(*rank)).copied();
+        let is_kept = self
+            .frames
+            .get(&entry.location)
+            .and_then(|usage| usage.keep.get(*rank))
+            .copied();
         *rank += 1;
         if is_kept != Some(true) {
             return None;
         }
-        entry.location = self.moved.get(&entry.location).copied().unwrap_or(entry.location);
+        entry.location = self
+            .moved
+            .get(&entry.location)
+            .copied()
+            .unwrap_or(entry.location);
         Some(entry)
     }
 }
@@ -82,28 +95,45 @@ pub(crate) fn write_index(
         sources.push(peekable(kept.entries()?));
     }
     for run in runs {
-        sources.push(peekable(run.map(|entry| entry.map_err(|error| context.spool_error(error)))));
+        sources.push(peekable(
+            run.map(|entry| entry.map_err(|error| context.spool_error(error))),
+        ));
     }
     sources.push(peekable(late.into_iter().map(Ok)));
-    let written = context.staging.create_file(&path).map_err(Error::writing(&path));
-    let mut writer = written.and_then(|file| compressed(file, context.level).map_err(Error::writing(&path)))?;
+    let written = context
+        .staging
+        .create_file(&path)
+        .map_err(Error::writing(&path));
+    let mut writer =
+        written.and_then(|file| compressed(file, context.level).map_err(Error::writing(&path)))?;
     while let Some(entry) = next(&mut sources)? {
         writer.write(&entry).map_err(Error::writing(&path))?;
     }
     let source_bytes = writer.bytes();
     let (encoder, entries) = writer.into_parts();
-    let content = Content { entries, source_bytes };
+    let content = Content {
+        entries,
+        source_bytes,
+    };
     let stored = encoder.finish().and_then(StoredFile::finish_unsynced);
     let (stored, file) = stored.map_err(Error::writing(&path))?;
     hand_over(&context.syncing, &path, file)?;
-    Ok(SavedFile::written(Component::Mailboxes, path, &stored, content))
+    Ok(SavedFile::written(
+        Component::Mailboxes,
+        path,
+        &stored,
+        content,
+    ))
 }
 
 fn peekable<'a>(entries: impl Iterator<Item = Result<IndexEntry, Error>> + 'a) -> Entries<'a> {
     (Box::new(entries) as Box<dyn Iterator<Item = _> + 'a>).peekable()
 }
 
-fn compressed(file: StoredFile, level: i32) -> io::Result<IndexWriter<zstd::Encoder<'static, StoredFile>>> {
+fn compressed(
+    file: StoredFile,
+    level: i32,
+) -> io::Result<IndexWriter<zstd::Encoder<'static, StoredFile>>> {
     let mut encoder = zstd::Encoder::new(file, level)?;
     encoder.set_parameter(CParameter::ChecksumFlag(true))?;
     Ok(IndexWriter::new(encoder))
@@ -114,12 +144,18 @@ fn next(sources: &mut [Entries<'_>]) -> Result<Option<IndexEntry>, Error> {
     let mut first: Option<(usize, RelPath)> = None;
     for (number, source) in sources.iter_mut().enumerate() {
         match source.peek() {
-            Some(Ok(entry)) if first.as_ref().is_none_or(|(_, path)| entry.live.path < *path) => {
+            Some(Ok(entry))
+                if first
+                    .as_ref()
+                    .is_none_or(|(_, path)| entry.live.path < *path) =>
+            {
                 first = Some((number, entry.live.path.clone()));
             }
             Some(Err(_)) => return source.next().transpose(),
             _ => {}
         }
     }
-    first.and_then(|(number, _)| sources[number].next()).transpose()
+    first
+        .and_then(|(number, _)| sources[number].next())
+        .transpose()
 }

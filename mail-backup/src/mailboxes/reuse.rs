@@ -1,4 +1,5 @@
-//! Decides what becomes of the segments of the last backup. Pure: it looks at sizes and counts only.
+//! Decides what becomes of the segments of the last backup. Pure: it looks at sizes and counts
+//! only.
 
 use mail_common::archive::segment::SEGMENT_BYTES;
 
@@ -43,12 +44,16 @@ pub(crate) enum Fate {
     Leave,
 }
 
-/// The fate of each candidate, in their order, when `new_bytes` of messages are to be saved beside them.
+/// The fate of each candidate, in their order, when `new_bytes` of messages are to be saved beside
+/// them.
 ///
-/// A worn segment that is small is merged when that is no more work than saving what is new; old mail is not mixed
-/// with new, which will change again tomorrow.
+/// A worn segment that is small is merged when that is no more work than saving what is new; old
+/// mail is not mixed with new, which will change again tomorrow.
 pub(crate) fn decide(candidates: &[Candidate], new_bytes: u64) -> Vec<Fate> {
-    let mut fates: Vec<Fate> = candidates.iter().map(|candidate| alone(candidate, new_bytes)).collect();
+    let mut fates: Vec<Fate> = candidates
+        .iter()
+        .map(|candidate| alone(candidate, new_bytes))
+        .collect();
     for index in surplus(candidates, &fates) {
         fates[index] = Fate::Merge;
     }
@@ -65,12 +70,14 @@ fn alone(candidate: &Candidate, new_bytes: u64) -> Fate {
     }
 }
 
-/// The small segments that are too many: the smallest, each no larger than all before it together, so that a byte is
-/// written again only when its segment grows by half.
+/// The small segments that are too many: the smallest, each no larger than all before it together,
+/// so that a byte is written again only when its segment grows by half.
 fn surplus(candidates: &[Candidate], fates: &[Fate]) -> Vec<usize> {
     let stays = |index: &usize| matches!(fates[*index], Fate::Link | Fate::Rewrite);
     let small = |index: &usize| candidates[*index].live_bytes < SEGMENT_BYTES / 2;
-    let mut indices: Vec<usize> = (0..candidates.len()).filter(|index| stays(index) && small(index)).collect();
+    let mut indices: Vec<usize> = (0..candidates.len())
+        .filter(|index| stays(index) && small(index))
+        .collect();
     if indices.len() <= SMALL_SEGMENTS {
         return Vec::new();
     }
@@ -101,11 +108,19 @@ mod tests {
             _ if live == stored => Condition::Whole,
             _ => Condition::Worn,
         };
-        Candidate { number: 1, stored_bytes: stored * MIB, live_bytes: live * MIB, condition }
+        Candidate {
+            number: 1,
+            stored_bytes: stored * MIB,
+            live_bytes: live * MIB,
+            condition,
+        }
     }
 
     fn check(segments: &[(u64, u64)], new: u64, expected: &[Fate]) {
-        let candidates: Vec<Candidate> = segments.iter().map(|&(stored, live)| segment(stored, live)).collect();
+        let candidates: Vec<Candidate> = segments
+            .iter()
+            .map(|&(stored, live)| segment(stored, live))
+            .collect();
         assert_eq!(decide(&candidates, new * MIB), expected, "{segments:?}");
     }
 

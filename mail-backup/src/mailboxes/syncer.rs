@@ -1,5 +1,5 @@
-//! Brings finished files to stable storage on threads of their own, so that the disk works while the next frames are
-//! made.
+//! Brings finished files to stable storage on threads of their own, so that the disk works while
+//! the next frames are made.
 
 use std::fs::File;
 use std::thread::{Scope, ScopedJoinHandle};
@@ -30,10 +30,14 @@ impl<'scope> Syncer<'scope> {
     pub(crate) fn start(scope: &'scope Scope<'scope, '_>) -> Self {
         let (files, queue) = bounded::<(RelPath, File)>(WAITING);
         let sync = |queue: Receiver<(RelPath, File)>| {
-            let one = |(path, file): (RelPath, File)| file.sync_all().map_err(Error::writing(&path));
+            let one =
+                |(path, file): (RelPath, File)| file.sync_all().map_err(Error::writing(&path));
             queue.iter().map(one).fold(Ok(()), Result::and)
         };
-        let threads = (0..THREADS).map(|_| queue.clone()).map(|queue| scope.spawn(move || sync(queue))).collect();
+        let threads = (0..THREADS)
+            .map(|_| queue.clone())
+            .map(|queue| scope.spawn(move || sync(queue)))
+            .collect();
         Self { files, threads }
     }
 
@@ -48,12 +52,17 @@ impl<'scope> Syncer<'scope> {
     /// The first file that could not be synced.
     pub(crate) fn finish(self) -> Result<(), Error> {
         drop(self.files);
-        let ended = self.threads.into_iter().map(|thread| thread.join().unwrap_or(Err(Error::WorkerGone)));
+        let ended = self
+            .threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or(Err(Error::WorkerGone)));
         ended.fold(Ok(()), Result::and)
     }
 }
 
 /// Hands a file over.
 pub(crate) fn hand_over(queue: &SyncQueue, path: &RelPath, file: File) -> Result<(), Error> {
-    queue.send((path.clone(), file)).map_err(|_| Error::WorkerGone)
+    queue
+        .send((path.clone(), file))
+        .map_err(|_| Error::WorkerGone)
 }

@@ -36,14 +36,28 @@ pub(crate) fn units(tree: &SourceTree, depth: usize) -> Units {
     units.found.push(Unit {
         path: RelPath::root(),
         directory: in_set(ABOVE),
-        reach: if depth == 0 { Reach::Whole } else { Reach::Above(depth) },
+        reach: if depth == 0 {
+            Reach::Whole
+        } else {
+            Reach::Above(depth)
+        },
     });
-    let mailbox = |path: RelPath| Unit { directory: directory_of(&path), path, reach: Reach::Whole };
+    let mailbox = |path: RelPath| Unit {
+        directory: directory_of(&path),
+        path,
+        reach: Reach::Whole,
+    };
     units.found.extend(mailboxes.into_iter().map(mailbox));
     units
 }
 
-fn collect(tree: &SourceTree, path: &RelPath, depth: usize, found: &mut Vec<RelPath>, units: &mut Units) {
+fn collect(
+    tree: &SourceTree,
+    path: &RelPath,
+    depth: usize,
+    found: &mut Vec<RelPath>,
+    units: &mut Units,
+) {
     let children = match subdirectories(tree, path) {
         Ok(children) => children,
         Err(error) if vanished(&error) && !path.is_root() => return, // Removed since its parent was read.
@@ -73,8 +87,13 @@ fn subdirectories(tree: &SourceTree, path: &RelPath) -> io::Result<Vec<Child>> {
         if name == b"." || name == b".." {
             continue;
         }
-        if let Ok(Look::Savable(kind @ (Kind::Directory | Kind::Symlink), _)) = look_at(&directory, name) {
-            children.push(Child { path: path.child(name).map_err(io::Error::other)?, kind });
+        if let Ok(Look::Savable(kind @ (Kind::Directory | Kind::Symlink), _)) =
+            look_at(&directory, name)
+        {
+            children.push(Child {
+                path: path.child(name).map_err(io::Error::other)?,
+                kind,
+            });
         }
     }
     Ok(children)
@@ -85,10 +104,13 @@ fn directory_of(mailbox: &RelPath) -> RelPath {
     if mailbox.depth() > 1 || !is_called_above(mailbox.name()) {
         return directory;
     }
-    name("mailboxes").child(&[mailbox.name(), MAILBOX].concat()).unwrap_or(directory)
+    name("mailboxes")
+        .child(&[mailbox.name(), MAILBOX].concat())
+        .unwrap_or(directory)
 }
 
-/// Whether `name` is `_root`, `_root.mailbox`, `_root.mailbox.mailbox` and so on: each moves up by one.
+/// Whether `name` is `_root`, `_root.mailbox`, `_root.mailbox.mailbox` and so on: each moves up by
+/// one.
 fn is_called_above(name: &[u8]) -> bool {
     name == ABOVE.as_bytes() || name.strip_suffix(MAILBOX).is_some_and(is_called_above)
 }

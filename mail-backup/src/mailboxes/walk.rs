@@ -49,7 +49,13 @@ struct Level<'a> {
 
 impl<'a> Walk<'a> {
     pub(crate) fn new(tree: &'a SourceTree, listing: &'a Listing, top: &RelPath) -> Self {
-        Self { tree, listing, start: Some(top.clone()), open: Vec::new(), met: HashSet::new() }
+        Self {
+            tree,
+            listing,
+            start: Some(top.clone()),
+            open: Vec::new(),
+            met: HashSet::new(),
+        }
     }
 
     /// Opens a directory and says what it is.
@@ -59,9 +65,14 @@ impl<'a> Walk<'a> {
             Ok((directory, look))
         });
         let (directory, step) = match opened {
-            Ok((directory, Look::Savable(kind, stat))) => {
-                (Some(directory), Some(Step::Entry(LiveEntry { path: path.clone(), kind, stat })))
-            }
+            Ok((directory, Look::Savable(kind, stat))) => (
+                Some(directory),
+                Some(Step::Entry(LiveEntry {
+                    path: path.clone(),
+                    kind,
+                    stat,
+                })),
+            ),
             Ok((_, Look::Special)) => return Some(Step::Special(path)),
             // Its messages may have moved with it: they are met below, as missing.
             Err(error) if vanished(&error) => (None, None),
@@ -69,7 +80,11 @@ impl<'a> Walk<'a> {
         };
         if self.listing.lists(&path) {
             let names = Box::new(self.listing.names(&path));
-            self.open.push(Level { path, directory, names });
+            self.open.push(Level {
+                path,
+                directory,
+                names,
+            });
         }
         step
     }
@@ -89,12 +104,15 @@ impl<'a> Walk<'a> {
         };
         match looked {
             Ok(Look::Savable(Kind::Directory, _)) if self.listing.ends_above(&path) => None,
-            Ok(Look::Savable(_, stat)) if self.is_met_again(&path, &stat) => Some(Step::Again(path)),
+            Ok(Look::Savable(_, stat)) if self.is_met_again(&path, &stat) => {
+                Some(Step::Again(path))
+            }
             Ok(Look::Savable(kind, stat)) => Some(found(LiveEntry { path, kind, stat })),
             Ok(Look::Special) => Some(Step::Special(path)),
-            Err(error) if vanished(&error) => {
-                is_message(&path).then_some(Step::Missing(Missing { path, inode: name.inode }))
-            }
+            Err(error) if vanished(&error) => is_message(&path).then_some(Step::Missing(Missing {
+                path,
+                inode: name.inode,
+            })),
             Err(error) => Some(Step::Failed(path, error)),
         }
     }

@@ -1,9 +1,11 @@
-//! The accounts of a server as SQL: users with their hashed credentials, roles, grants, default roles.
+//! The accounts of a server as SQL: users with their hashed credentials, roles, grants, default
+//! roles.
 //!
-//! It loads after the databases, since a grant on a table needs the table, and any number of times. A user that is
-//! already there keeps its credentials: nobody, `root` least of all, is locked out of the server by a restore. The
-//! server's own account, `mariadb.sys`, is left out. Who loads it becomes administrator of each role that is new there:
-//! only an administrator of a role can grant it, also when the file is loaded again.
+//! It loads after the databases, since a grant on a table needs the table, and any number of times.
+//! A user that is already there keeps its credentials: nobody, `root` least of all, is locked out
+//! of the server by a restore. The server's own account, `mariadb.sys`, is left out. Who loads it
+//! becomes administrator of each role that is new there: only an administrator of a role can grant
+//! it, also when the file is loaded again.
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,11 +41,12 @@ struct Statements {
     default_roles: Vec<String>,
 }
 
-/// Writes all accounts into what `open` gives, and returns that with the report, whose `rows` counts users and roles.
+/// Writes all accounts into what `open` gives, and returns that with the report, whose `rows`
+/// counts users and roles.
 ///
 /// # Errors
-/// When the connection is lost, the output fails or `stop` is set. An account that may not be read is in
-/// [`DumpReport::missing`].
+/// When the connection is lost, the output fails or `stop` is set. An account that may not be read
+/// is in [`DumpReport::missing`].
 pub fn dump_accounts<W: Write>(
     session: &mut Session,
     open: impl FnOnce() -> io::Result<W>,
@@ -51,17 +54,27 @@ pub fn dump_accounts<W: Write>(
 ) -> Result<(W, DumpReport), Error> {
     let mut report = DumpReport::default();
     let statements = collect(session, stop, &mut report)?;
-    let out = open().map_err(|source| Error::Open { database: ACCOUNTS.into(), source })?;
+    let out = open().map_err(|source| Error::Open {
+        database: ACCOUNTS.into(),
+        source,
+    })?;
     let (users, roles) = (statements.users.len(), statements.roles.len());
     let summary = format!("{users} users, {roles} roles");
     let (out, written_bytes) =
-        write(out, &statements, &summary).map_err(|source| Error::Write { database: ACCOUNTS.into(), source })?;
+        write(out, &statements, &summary).map_err(|source| Error::Write {
+            database: ACCOUNTS.into(),
+            source,
+        })?;
     report.rows = (users + roles) as u64;
     report.source_bytes = written_bytes;
     Ok((out, report))
 }
 
-fn collect(session: &mut Session, stop: &AtomicBool, report: &mut DumpReport) -> Result<Statements, Error> {
+fn collect(
+    session: &mut Session,
+    stop: &AtomicBool,
+    report: &mut DumpReport,
+) -> Result<Statements, Error> {
     let mut statements = Statements::default();
     let accounts = match accounts(session) {
         Ok(accounts) => accounts,
@@ -72,7 +85,9 @@ fn collect(session: &mut Session, stop: &AtomicBool, report: &mut DumpReport) ->
     };
     for account in &accounts {
         if stop.load(Ordering::Relaxed) {
-            return Err(Error::Stopped { database: ACCOUNTS.into() });
+            return Err(Error::Stopped {
+                database: ACCOUNTS.into(),
+            });
         }
         match collect_account(session, account, &mut statements) {
             Ok(()) => {}
@@ -97,14 +112,25 @@ fn collect(session: &mut Session, stop: &AtomicBool, report: &mut DumpReport) ->
 /// What belongs to no database and no account, and is not saved: named, never left out in silence.
 fn name_unsaved(session: &mut Session, report: &mut DumpReport) -> Result<(), Error> {
     let kinds = [
-        ("loadable function", "SELECT name, dl FROM mysql.func", "CREATE FUNCTION ... SONAME"),
-        ("server definition", "SELECT Server_name, Wrapper FROM mysql.servers", "CREATE SERVER"),
+        (
+            "loadable function",
+            "SELECT name, dl FROM mysql.func",
+            "CREATE FUNCTION ... SONAME",
+        ),
+        (
+            "server definition",
+            "SELECT Server_name, Wrapper FROM mysql.servers",
+            "CREATE SERVER",
+        ),
     ];
     for (kind, query, statement) in kinds {
         match session.texts(query) {
-            Ok(rows) => report.missing.extend(
-                rows.iter().map(|row| format!("{kind} {} is not saved; write its {statement} down", row.join(" of "))),
-            ),
+            Ok(rows) => report.missing.extend(rows.iter().map(|row| {
+                format!(
+                    "{kind} {} is not saved; write its {statement} down",
+                    row.join(" of ")
+                )
+            })),
             Err(cause) => pass_over(kind, &cause, report)?,
         }
     }
@@ -115,21 +141,36 @@ fn name_unsaved(session: &mut Session, report: &mut DumpReport) -> Result<(), Er
 fn pass_over(object: &str, cause: &Cause, report: &mut DumpReport) -> Result<(), Error> {
     if cause.meaning() == Meaning::Lost {
         let (database, object) = (ACCOUNTS.to_owned(), object.to_owned());
-        return Err(Error::Lost { database, object, source: cause.clone() });
+        return Err(Error::Lost {
+            database,
+            object,
+            source: cause.clone(),
+        });
     }
-    report.missing.push(format!("{object}: {cause}; grant SELECT on mysql.*"));
+    report
+        .missing
+        .push(format!("{object}: {cause}; grant SELECT on mysql.*"));
     Ok(())
 }
 
-/// A server that resolves no names leaves accounts of a host name in its table, but knows nothing of them.
+/// A server that resolves no names leaves accounts of a host name in its table, but knows nothing
+/// of them.
 fn is_ignored(session: &mut Session, cause: &Cause) -> bool {
     const NO_SUCH_USER: u16 = 1133;
-    let Cause::Server { code: NO_SUCH_USER, .. } = cause else { return false };
-    session.texts("SELECT @@skip_name_resolve").is_ok_and(|rows| rows.concat() == ["1"])
+    let Cause::Server {
+        code: NO_SUCH_USER, ..
+    } = cause
+    else {
+        return false;
+    };
+    session
+        .texts("SELECT @@skip_name_resolve")
+        .is_ok_and(|rows| rows.concat() == ["1"])
 }
 
 fn accounts(session: &mut Session) -> Result<Vec<Account>, Cause> {
-    let rows = session.texts("SELECT User, Host, is_role FROM mysql.user ORDER BY is_role, User, Host")?;
+    let rows =
+        session.texts("SELECT User, Host, is_role FROM mysql.user ORDER BY is_role, User, Host")?;
     let account = |row: Vec<String>| match <[String; 3]>::try_from(row).ok()? {
         [name, _, role] if role == "Y" => (name != "PUBLIC").then_some(Account::Role { name }),
         [name, host, _] => (name != "mariadb.sys").then_some(Account::User { name, host }),
@@ -137,23 +178,36 @@ fn accounts(session: &mut Session) -> Result<Vec<Account>, Cause> {
     Ok(rows.into_iter().filter_map(account).collect())
 }
 
-fn collect_account(session: &mut Session, account: &Account, statements: &mut Statements) -> Result<(), Cause> {
+fn collect_account(
+    session: &mut Session,
+    account: &Account,
+    statements: &mut Statements,
+) -> Result<(), Cause> {
     match account {
         Account::User { .. } => {
             let lines = session.texts(&format!("SHOW CREATE USER {}", account.sql()))?;
-            statements
-                .users
-                .push(lines.into_iter().flatten().map(|line| if_absent(&line)).collect::<Vec<_>>().join(";\n"));
+            statements.users.push(
+                lines
+                    .into_iter()
+                    .flatten()
+                    .map(|line| if_absent(&line))
+                    .collect::<Vec<_>>()
+                    .join(";\n"),
+            );
         }
-        Account::Role { .. } => statements.roles.push(format!("CREATE ROLE IF NOT EXISTS {}", account.sql())),
+        Account::Role { .. } => statements
+            .roles
+            .push(format!("CREATE ROLE IF NOT EXISTS {}", account.sql())),
     }
     statements.add_grants(grants(session, &account.sql())?);
     Ok(())
 }
 
 fn if_absent(line: &str) -> String {
-    line.strip_prefix("CREATE USER ")
-        .map_or_else(|| line.to_owned(), |rest| format!("CREATE USER IF NOT EXISTS {rest}"))
+    line.strip_prefix("CREATE USER ").map_or_else(
+        || line.to_owned(),
+        |rest| format!("CREATE USER IF NOT EXISTS {rest}"),
+    )
 }
 
 fn grants(session: &mut Session, account: &str) -> Result<Vec<String>, Cause> {
@@ -166,11 +220,21 @@ fn collect_plugins(session: &mut Session, statements: &mut Statements) -> Result
     let query = "SELECT PLUGIN_NAME, PLUGIN_LIBRARY FROM information_schema.PLUGINS \
          WHERE PLUGIN_TYPE = 'AUTHENTICATION' AND PLUGIN_STATUS = 'ACTIVE' AND PLUGIN_LIBRARY IS NOT NULL";
     for row in session.texts(query)? {
-        let Ok([plugin, library]) = <[String; 2]>::try_from(row) else { continue };
+        let Ok([plugin, library]) = <[String; 2]>::try_from(row) else {
+            continue;
+        };
         let via = format!(" VIA {plugin}");
         let or = format!(" OR {plugin}");
-        if statements.users.iter().any(|user| user.contains(&via) || user.contains(&or)) {
-            let install = format!("INSTALL PLUGIN IF NOT EXISTS {} SONAME {}", name(&plugin), literal(&library));
+        if statements
+            .users
+            .iter()
+            .any(|user| user.contains(&via) || user.contains(&or))
+        {
+            let install = format!(
+                "INSTALL PLUGIN IF NOT EXISTS {} SONAME {}",
+                name(&plugin),
+                literal(&library)
+            );
             statements.plugins.push(install);
         }
     }
@@ -210,7 +274,14 @@ impl Statements {
 
     /// In the order in which they load.
     fn in_order(&self) -> [&[String]; 6] {
-        [&self.plugins, &self.users, &self.roles, &self.wide_grants, &self.narrow_grants, &self.default_roles]
+        [
+            &self.plugins,
+            &self.users,
+            &self.roles,
+            &self.wide_grants,
+            &self.narrow_grants,
+            &self.default_roles,
+        ]
     }
 }
 
@@ -220,13 +291,20 @@ fn is_narrow(line: &str) -> bool {
     object.is_some_and(|(object, _)| !object.ends_with(".*") && object.contains('.'))
 }
 
-/// A grant without IDENTIFIED, REQUIRE and limits, which CREATE USER carries: they would change a user that is there.
+/// A grant without IDENTIFIED, REQUIRE and limits, which CREATE USER carries: they would change a
+/// user that is there.
 fn without_credentials(line: &str) -> String {
-    let Some((head, grantee)) = split_outside(line, " TO ") else { return line.to_owned() };
+    let Some((head, grantee)) = split_outside(line, " TO ") else {
+        return line.to_owned();
+    };
     let (grantee, tail) = split_outside(grantee, " ").unwrap_or((grantee, ""));
     let tail = format!(" {}", outside_strings(tail));
-    let option = [" GRANT OPTION", " ADMIN OPTION"].into_iter().find(|option| tail.contains(option));
-    let with = option.map(|option| format!(" WITH{option}")).unwrap_or_default();
+    let option = [" GRANT OPTION", " ADMIN OPTION"]
+        .into_iter()
+        .find(|option| tail.contains(option));
+    let with = option
+        .map(|option| format!(" WITH{option}"))
+        .unwrap_or_default();
     format!("{head} TO {grantee}{with}")
 }
 
@@ -244,8 +322,14 @@ mod tests {
 
     #[test]
     fn grants_keep_their_option_and_lose_their_credentials() {
-        check("GRANT SELECT ON `a b`.* TO `u`@`%`", "GRANT SELECT ON `a b`.* TO `u`@`%`");
-        check("GRANT `r` TO `u v`@`h` WITH ADMIN OPTION", "GRANT `r` TO `u v`@`h` WITH ADMIN OPTION");
+        check(
+            "GRANT SELECT ON `a b`.* TO `u`@`%`",
+            "GRANT SELECT ON `a b`.* TO `u`@`%`",
+        );
+        check(
+            "GRANT `r` TO `u v`@`h` WITH ADMIN OPTION",
+            "GRANT `r` TO `u v`@`h` WITH ADMIN OPTION",
+        );
         check(
             "GRANT ALL PRIVILEGES ON *.* TO `u`@`h` IDENTIFIED BY PASSWORD '*AB' REQUIRE SSL WITH GRANT OPTION",
             "GRANT ALL PRIVILEGES ON *.* TO `u`@`h` WITH GRANT OPTION",
@@ -260,6 +344,8 @@ mod tests {
     fn grants_on_single_objects_come_late() {
         assert!(is_narrow("GRANT SELECT (`a`) ON `d`.`t` TO `u`@`h`"));
         assert!(is_narrow("GRANT EXECUTE ON PROCEDURE `d`.`p` TO `u`@`h`"));
-        assert!(!is_narrow("GRANT SELECT ON `d`.* TO `u`@`h`") && !is_narrow("GRANT `r` TO `u`@`h`"));
+        assert!(
+            !is_narrow("GRANT SELECT ON `d`.* TO `u`@`h`") && !is_narrow("GRANT `r` TO `u`@`h`")
+        );
     }
 }

@@ -1,8 +1,9 @@
 //! One database as SQL that the stock client loads.
 //!
-//! Order: sequences (defaults use them), tables with rows, routines, views (which use all of these and each other),
-//! triggers (they must not fire while rows load), events. An object that the account may not see, or that is
-//! damaged, is named in [`DumpReport::missing`]; the rest is still saved.
+//! Order: sequences (defaults use them), tables with rows, routines, views (which use all of these
+//! and each other), triggers (they must not fire while rows load), events. An object that the
+//! account may not see, or that is damaged, is named in [`DumpReport::missing`]; the rest is still
+//! saved.
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,8 +19,16 @@ use super::table::{Past, RowFailure, Rows, Watch, plan_rows, write_rows};
 const ATTEMPTS: u32 = 4;
 
 /// Engines whose rows live elsewhere: loading them back would write them twice.
-pub(super) const ELSEWHERE: [&str; 8] =
-    ["MRG_MyISAM", "MRG_ISAM", "CONNECT", "OQGRAPH", "SPIDER", "VP", "FEDERATED", "SPHINX"];
+pub(super) const ELSEWHERE: [&str; 8] = [
+    "MRG_MyISAM",
+    "MRG_ISAM",
+    "CONNECT",
+    "OQGRAPH",
+    "SPIDER",
+    "VP",
+    "FEDERATED",
+    "SPHINX",
+];
 
 /// What a server and its client accept by default in one statement.
 const DEFAULT_PACKET_BYTES: usize = 16 << 20;
@@ -59,12 +68,14 @@ struct Dump<'a, W> {
 
 /// Writes the database `database` into what `open` gives, and returns that with the report.
 ///
-/// The caller finishes and names the file. When tables are altered meanwhile, the dump is taken again in a new
-/// snapshot: then `open` is called again, and must discard what was written. `progress` is told the rows written so
-/// far, about once a megabyte. After [`Error::Stopped`] the session cannot be used any more.
+/// The caller finishes and names the file. When tables are altered meanwhile, the dump is taken
+/// again in a new snapshot: then `open` is called again, and must discard what was written.
+/// `progress` is told the rows written so far, about once a megabyte. After [`Error::Stopped`] the
+/// session cannot be used any more.
 ///
 /// # Errors
-/// When the connection is lost, the output fails, `stop` is set, or tables changed during every attempt.
+/// When the connection is lost, the output fails, `stop` is set, or tables changed during every
+/// attempt.
 pub fn dump_database<W: Write>(
     session: &mut Session,
     database: &str,
@@ -75,8 +86,14 @@ pub fn dump_database<W: Write>(
     let mut warnings = Vec::new();
     let mut attempt = 1;
     loop {
-        let out = open().map_err(|source| Error::Open { database: database.to_owned(), source })?;
-        let watch = Watch { stop, progress: &mut *progress };
+        let out = open().map_err(|source| Error::Open {
+            database: database.to_owned(),
+            source,
+        })?;
+        let watch = Watch {
+            stop,
+            progress: &mut *progress,
+        };
         match attempt_dump(session, database, out, watch, attempt) {
             Ok((out, mut report)) => {
                 report.warnings.append(&mut warnings);
@@ -84,10 +101,17 @@ pub fn dump_database<W: Write>(
             }
             Err(Failure::Fatal(error)) => return Err(error),
             Err(Failure::Changed { object, source }) if attempt == ATTEMPTS => {
-                return Err(Error::Changing { database: database.to_owned(), object, attempts: ATTEMPTS, source });
+                return Err(Error::Changing {
+                    database: database.to_owned(),
+                    object,
+                    attempts: ATTEMPTS,
+                    source,
+                });
             }
             Err(Failure::Changed { object, source }) => {
-                warnings.push(format!("{object} changed during the dump ({source}): taken again in a later snapshot"));
+                warnings.push(format!(
+                    "{object} changed during the dump ({source}): taken again in a later snapshot"
+                ));
                 session.renew_snapshot()?;
                 attempt += 1;
             }
@@ -102,16 +126,29 @@ fn attempt_dump<'a, W: Write>(
     watch: Watch<'a>,
     attempt: u32,
 ) -> Result<(W, DumpReport), Failure> {
-    let title = format!("Database {}, saved by mail-backup. Load it with: mariadb < FILE", name(database));
+    let title = format!(
+        "Database {}, saved by mail-backup. Load it with: mariadb < FILE",
+        name(database)
+    );
     let script = Script::begin(out, &title).map_err(|error| Failure::write(database, error))?;
     let report = DumpReport::default();
-    let dump = Dump { session, database, script, watch, attempt, report };
+    let dump = Dump {
+        session,
+        database,
+        script,
+        watch,
+        attempt,
+        report,
+    };
     dump.run()
 }
 
 impl Failure {
     fn write(database: &str, source: io::Error) -> Self {
-        Self::Fatal(Error::Write { database: database.to_owned(), source })
+        Self::Fatal(Error::Write {
+            database: database.to_owned(),
+            source,
+        })
     }
 }
 
@@ -120,7 +157,9 @@ impl<W: Write> Dump<'_, W> {
         let objects = self.begin()?;
         self.name_unseen(&objects)?;
         for sequence in &objects.sequences {
-            self.step(&format!("sequence {}", name(sequence)), |dump| dump.sequence(sequence))?;
+            self.step(&format!("sequence {}", name(sequence)), |dump| {
+                dump.sequence(sequence)
+            })?;
         }
         self.tables(&objects.tables)?;
         self.all_code(&objects.routines)?;
@@ -135,7 +174,9 @@ impl<W: Write> Dump<'_, W> {
         self.check_stop()?;
         let prologue = self.prologue();
         let statements = self.must("the database", prologue)?;
-        let written = statements.iter().try_for_each(|statement| self.script.statement(statement));
+        let written = statements
+            .iter()
+            .try_for_each(|statement| self.script.statement(statement));
         written.map_err(|error| Failure::write(self.database, error))?;
         let objects = schema::objects(self.session, self.database);
         self.must("the list of objects", objects)
@@ -147,7 +188,8 @@ impl<W: Write> Dump<'_, W> {
         self.session.run(&select)?;
         let create = schema::create_database(self.session, self.database)?;
         let (character_set, collation) = schema::database_collation(self.session, self.database)?;
-        let alter = format!("ALTER DATABASE {quoted} CHARACTER SET {character_set} COLLATE {collation}");
+        let alter =
+            format!("ALTER DATABASE {quoted} CHARACTER SET {character_set} COLLATE {collation}");
         Ok(vec![create, alter, select])
     }
 
@@ -157,16 +199,24 @@ impl<W: Write> Dump<'_, W> {
         let privileges = self.must("the account's privileges", privileges)?;
         let (database, on) = (self.database, name(self.database));
         if !privileges.on_database("SELECT", database) {
-            self.miss(format!("tables of {on} that the account may not see, if any: grant SELECT on {on}.*"));
+            self.miss(format!(
+                "tables of {on} that the account may not see, if any: grant SELECT on {on}.*"
+            ));
         }
-        if objects.tables.iter().any(|table| !privileges.on_table("TRIGGER", database, &table.name)) {
+        if objects
+            .tables
+            .iter()
+            .any(|table| !privileges.on_table("TRIGGER", database, &table.name))
+        {
             self.miss(format!("triggers of {on}, if any: grant TRIGGER on {on}.*"));
         }
         if !privileges.on_database("EVENT", database) {
             self.miss(format!("events of {on}, if any: grant EVENT on {on}.*"));
         }
         if !privileges.sees_routines(database) {
-            self.miss(format!("procedures and functions of {on}, if any: grant SELECT on mysql.proc"));
+            self.miss(format!(
+                "procedures and functions of {on}, if any: grant SELECT on mysql.proc"
+            ));
         }
         Ok(())
     }
@@ -175,9 +225,12 @@ impl<W: Write> Dump<'_, W> {
         let create = schema::create_sequence(self.session, sequence)?;
         let (next, rounds) = schema::sequence_state(self.session, sequence)?;
         let quoted = name(sequence);
-        self.script.statement(&format!("\nDROP SEQUENCE IF EXISTS {quoted}"))?;
+        self.script
+            .statement(&format!("\nDROP SEQUENCE IF EXISTS {quoted}"))?;
         self.script.statement(&create)?;
-        Ok(self.script.statement(&format!("DO SETVAL({quoted}, {next}, 0, {rounds})"))?)
+        Ok(self
+            .script
+            .statement(&format!("DO SETVAL({quoted}, {next}, 0, {rounds})"))?)
     }
 
     fn tables(&mut self, tables: &[Table]) -> Result<(), Failure> {
@@ -189,12 +242,15 @@ impl<W: Write> Dump<'_, W> {
                 let (object, engine) = (self.full_name(&table.name), &table.engine);
                 self.warn(format!("{object} is {engine}, which no snapshot covers: its rows are those of the moment"));
             }
-            self.step(&format!("table {}", self.full_name(&table.name)), |dump| dump.table(table))?;
+            self.step(&format!("table {}", self.full_name(&table.name)), |dump| {
+                dump.table(table)
+            })?;
         }
         Ok(())
     }
 
-    /// The savepoint lets go of the table's metadata lock, so that DDL waits for one table and not for the run.
+    /// The savepoint lets go of the table's metadata lock, so that DDL waits for one table and not
+    /// for the run.
     fn table(&mut self, table: &Table) -> Result<(), StepFailure> {
         self.session.run("SAVEPOINT mail_backup")?;
         let saved = self.locked_table(table);
@@ -207,13 +263,19 @@ impl<W: Write> Dump<'_, W> {
     fn locked_table(&mut self, table: &Table) -> Result<(), StepFailure> {
         let quoted = name(&table.name);
         // Takes the metadata lock: from here to the savepoint, definition and rows belong together.
-        self.session.run(&format!("SELECT 1 FROM {quoted} LIMIT 0"))?;
+        self.session
+            .run(&format!("SELECT 1 FROM {quoted} LIMIT 0"))?;
         let create = schema::create_table(self.session, &table.name)?;
-        self.script.statement(&format!("\nDROP TABLE IF EXISTS {quoted}"))?;
+        self.script
+            .statement(&format!("\nDROP TABLE IF EXISTS {quoted}"))?;
         self.script.statement(&create)?;
         self.report.tables += 1;
         if ELSEWHERE.contains(&table.engine.as_str()) {
-            self.warn(format!("{} is {}: its rows live elsewhere", self.full_name(&table.name), table.engine));
+            self.warn(format!(
+                "{} is {}: its rows live elsewhere",
+                self.full_name(&table.name),
+                table.engine
+            ));
             return Ok(());
         }
         self.rows(table)
@@ -221,7 +283,12 @@ impl<W: Write> Dump<'_, W> {
 
     fn rows(&mut self, table: &Table) -> Result<(), StepFailure> {
         let columns = schema::columns(self.session, self.database, &table.name)?;
-        let plan = plan_rows(&table.name, &columns, table.versioning, self.session.history());
+        let plan = plan_rows(
+            &table.name,
+            &columns,
+            table.versioning,
+            self.session.history(),
+        );
         match plan.past {
             Past::None => {}
             Past::Saved => self.script.statement("SET @@SYSTEM_VERSIONING_INSERT_HISTORY = 1")?,
@@ -230,11 +297,21 @@ impl<W: Write> Dump<'_, W> {
                 self.full_name(&table.name)
             )),
         }
-        let written = write_rows(self.session, &plan, &mut self.script, &mut self.watch, self.report.rows);
+        let written = write_rows(
+            self.session,
+            &plan,
+            &mut self.script,
+            &mut self.watch,
+            self.report.rows,
+        );
         if plan.past == Past::Saved {
-            self.script.statement("SET @@SYSTEM_VERSIONING_INSERT_HISTORY = 0")?;
+            self.script
+                .statement("SET @@SYSTEM_VERSIONING_INSERT_HISTORY = 0")?;
         }
-        let Rows { rows, longest_bytes } = written?;
+        let Rows {
+            rows,
+            longest_bytes,
+        } = written?;
         self.report.rows += rows;
         if longest_bytes > DEFAULT_PACKET_BYTES {
             self.warn(format!(
@@ -263,14 +340,26 @@ impl<W: Write> Dump<'_, W> {
     fn read_view(&mut self, view: &str) -> Result<View, StepFailure> {
         const INVALID_VIEW: u16 = 1356;
         let code = schema::view(self.session, view)?;
-        let usable = self.session.run(&format!("SHOW COLUMNS FROM {}", name(view)));
-        if let Err(cause @ Cause::Server { code: INVALID_VIEW, .. }) = usable {
-            self.script.comment(&format!("Broken on the server: {}", code.create))?;
+        let usable = self
+            .session
+            .run(&format!("SHOW COLUMNS FROM {}", name(view)));
+        if let Err(
+            cause @ Cause::Server {
+                code: INVALID_VIEW, ..
+            },
+        ) = usable
+        {
+            self.script
+                .comment(&format!("Broken on the server: {}", code.create))?;
             return Err(cause.into());
         }
         let columns = schema::columns(self.session, self.database, view)?;
         let columns = columns.into_iter().map(|column| column.name).collect();
-        Ok(View { name: view.to_owned(), columns, code })
+        Ok(View {
+            name: view.to_owned(),
+            columns,
+            code,
+        })
     }
 
     fn write_views(&mut self, views: &[View], databases: &[String]) -> io::Result<()> {
@@ -279,32 +368,58 @@ impl<W: Write> Dump<'_, W> {
         }
         for view in views {
             self.warn_of_foreign_tables(view, databases);
-            self.script.stored_code(&format!("DROP VIEW IF EXISTS {}", name(&view.name)), &view.code)?;
+            self.script.stored_code(
+                &format!("DROP VIEW IF EXISTS {}", name(&view.name)),
+                &view.code,
+            )?;
         }
         Ok(())
     }
 
     /// A view with the right columns, for other views to be made over until the real one is there.
     fn placeholder(&mut self, view: &View) -> io::Result<()> {
-        let list: Vec<_> = view.columns.iter().map(|column| format!("1 AS {}", name(column))).collect();
+        let list: Vec<_> = view
+            .columns
+            .iter()
+            .map(|column| format!("1 AS {}", name(column)))
+            .collect();
         if list.is_empty() {
             return Ok(());
         }
-        self.script.statement(&format!("\nDROP VIEW IF EXISTS {}", name(&view.name)))?;
-        self.script.statement(&format!("CREATE VIEW {} AS SELECT {}", name(&view.name), list.join(", ")))
+        self.script
+            .statement(&format!("\nDROP VIEW IF EXISTS {}", name(&view.name)))?;
+        self.script.statement(&format!(
+            "CREATE VIEW {} AS SELECT {}",
+            name(&view.name),
+            list.join(", ")
+        ))
     }
 
     fn warn_of_foreign_tables(&mut self, view: &View, databases: &[String]) {
-        let used = |other: &&String| *other != self.database && view.code.create.contains(&format!("{}.", name(other)));
-        let others: Vec<_> = databases.iter().filter(used).map(|other| name(other)).collect();
+        let used = |other: &&String| {
+            *other != self.database && view.code.create.contains(&format!("{}.", name(other)))
+        };
+        let others: Vec<_> = databases
+            .iter()
+            .filter(used)
+            .map(|other| name(other))
+            .collect();
         if !others.is_empty() {
-            self.warn(format!("view {} uses {}: load that first", self.full_name(&view.name), others.join(", ")));
+            self.warn(format!(
+                "view {} uses {}: load that first",
+                self.full_name(&view.name),
+                others.join(", ")
+            ));
         }
     }
 
     fn all_code(&mut self, names: &[CodeName]) -> Result<(), Failure> {
         for code in names {
-            let object = format!("{} {}", code.kind.sql().to_ascii_lowercase(), self.full_name(&code.name));
+            let object = format!(
+                "{} {}",
+                code.kind.sql().to_ascii_lowercase(),
+                self.full_name(&code.name)
+            );
             self.step(&object, |dump| dump.code(code))?;
         }
         Ok(())
@@ -317,26 +432,43 @@ impl<W: Write> Dump<'_, W> {
         }
         let drop = format!("DROP {} IF EXISTS {}", code.kind.sql(), name(&code.name));
         let (_, current) = schema::database_collation(self.session, self.database)?;
-        let Some(own) = definition.database_collation.as_ref().filter(|own| **own != current) else {
+        let Some(own) = definition
+            .database_collation
+            .as_ref()
+            .filter(|own| **own != current)
+        else {
             return Ok(self.script.stored_code(&drop, &definition)?);
         };
         // Stored code keeps the default collation that its database had then.
-        let alter = |collation: &str| format!("ALTER DATABASE {} COLLATE {collation}", name(self.database));
+        let alter =
+            |collation: &str| format!("ALTER DATABASE {} COLLATE {collation}", name(self.database));
         self.script.statement(&alter(own))?;
         self.script.stored_code(&drop, &definition)?;
         Ok(self.script.statement(&alter(&current))?)
     }
 
     fn finish(self) -> Result<(W, DumpReport), Failure> {
-        let Self { script, mut report, database, .. } = self;
+        let Self {
+            script,
+            mut report,
+            database,
+            ..
+        } = self;
         let summary = format!("{} tables, {} rows", report.tables, report.rows);
-        let (out, written_bytes) = script.finish(&summary).map_err(|error| Failure::write(database, error))?;
+        let (out, written_bytes) = script
+            .finish(&summary)
+            .map_err(|error| Failure::write(database, error))?;
         report.source_bytes = written_bytes;
         Ok((out, report))
     }
 
-    /// Saves one object. What the account may not see, or the server cannot read, is named and passed over.
-    fn step(&mut self, object: &str, save: impl FnOnce(&mut Self) -> Result<(), StepFailure>) -> Result<(), Failure> {
+    /// Saves one object. What the account may not see, or the server cannot read, is named and
+    /// passed over.
+    fn step(
+        &mut self,
+        object: &str,
+        save: impl FnOnce(&mut Self) -> Result<(), StepFailure>,
+    ) -> Result<(), Failure> {
         match save(self) {
             Ok(()) => Ok(()),
             Err(StepFailure::Read(cause)) if self.is_passed_over(&cause) => {
@@ -344,7 +476,9 @@ impl<W: Write> Dump<'_, W> {
                 Ok(())
             }
             Err(StepFailure::Hidden) => {
-                self.miss(format!("{object}: the account may not see its body; grant SELECT on mysql.proc"));
+                self.miss(format!(
+                    "{object}: the account may not see its body; grant SELECT on mysql.proc"
+                ));
                 Ok(())
             }
             Err(StepFailure::Read(cause)) => Err(self.failure(object, cause)),
@@ -371,17 +505,30 @@ impl<W: Write> Dump<'_, W> {
         let (database, object) = (self.database.to_owned(), object.to_owned());
         match source.meaning() {
             Meaning::Changed | Meaning::Gone => Failure::Changed { object, source },
-            Meaning::Lost => Failure::Fatal(Error::Lost { database, object, source }),
-            Meaning::Withheld => Failure::Fatal(Error::List { what: format!("{object} of {database}"), source }),
+            Meaning::Lost => Failure::Fatal(Error::Lost {
+                database,
+                object,
+                source,
+            }),
+            Meaning::Withheld => Failure::Fatal(Error::List {
+                what: format!("{object} of {database}"),
+                source,
+            }),
         }
     }
 
     fn check_stop(&self) -> Result<(), Failure> {
-        if self.watch.stop.load(Ordering::Relaxed) { Err(self.stopped()) } else { Ok(()) }
+        if self.watch.stop.load(Ordering::Relaxed) {
+            Err(self.stopped())
+        } else {
+            Ok(())
+        }
     }
 
     fn stopped(&self) -> Failure {
-        Failure::Fatal(Error::Stopped { database: self.database.to_owned() })
+        Failure::Fatal(Error::Stopped {
+            database: self.database.to_owned(),
+        })
     }
 
     fn full_name(&self, object: &str) -> String {
@@ -435,14 +582,17 @@ struct View {
     code: StoredCode,
 }
 
-/// Puts views after those that they name. A circle, which a column's name can feign, is left to the placeholders.
+/// Puts views after those that they name. A circle, which a column's name can feign, is left to the
+/// placeholders.
 fn in_order_of_use(mut rest: Vec<View>) -> Vec<View> {
     let mut ordered = Vec::with_capacity(rest.len());
     while !rest.is_empty() {
         let names: Vec<_> = rest.iter().map(|view| name(&view.name)).collect();
         let is_free = |view: &View| {
             let own = name(&view.name);
-            names.iter().all(|other| *other == own || !body(&view.code.create).contains(other.as_str()))
+            names
+                .iter()
+                .all(|other| *other == own || !body(&view.code.create).contains(other.as_str()))
         };
         let next = rest.iter().position(is_free).unwrap_or(0);
         ordered.push(rest.remove(next));
@@ -468,17 +618,32 @@ mod tests {
             database_collation: None,
             time_zone: None,
         };
-        let view =
-            |(view, body): &(&str, &str)| View { name: (*view).to_owned(), columns: Vec::new(), code: code(body) };
-        let order: Vec<_> =
-            in_order_of_use(views.iter().map(view).collect()).into_iter().map(|view| view.name).collect();
+        let view = |(view, body): &(&str, &str)| View {
+            name: (*view).to_owned(),
+            columns: Vec::new(),
+            code: code(body),
+        };
+        let order: Vec<_> = in_order_of_use(views.iter().map(view).collect())
+            .into_iter()
+            .map(|view| view.name)
+            .collect();
         assert_eq!(order, expected);
     }
 
     #[test]
     fn views_come_after_those_they_use() {
         check_order(&[], &[]);
-        check_order(&[("a", "select 1 from `b`"), ("b", "select 1 from `c`"), ("c", "select 1")], &["c", "b", "a"]);
-        check_order(&[("a", "select `b`.`x` from `b`"), ("b", "select 1 AS `a`")], &["a", "b"]);
+        check_order(
+            &[
+                ("a", "select 1 from `b`"),
+                ("b", "select 1 from `c`"),
+                ("c", "select 1"),
+            ],
+            &["c", "b", "a"],
+        );
+        check_order(
+            &[("a", "select `b`.`x` from `b`"), ("b", "select 1 AS `a`")],
+            &["a", "b"],
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! What can go wrong with the database, and on which database and table. No message holds a password.
+//! What can go wrong with the database, and on which database and table. No message holds a
+//! password.
 
 use std::io;
 use std::path::PathBuf;
@@ -33,7 +34,9 @@ pub enum Error {
         value: String,
     },
     /// Nobody answers.
-    #[error("connect to MariaDB at {address}; is it running, and are MYSQL_HOST, MYSQL_PORT or MYSQL_SOCKET right?")]
+    #[error(
+        "connect to MariaDB at {address}; is it running, and are MYSQL_HOST, MYSQL_PORT or MYSQL_SOCKET right?"
+    )]
     Connect {
         /// Socket path, or host and port.
         address: String,
@@ -54,7 +57,9 @@ pub enum Error {
         source: Cause,
     },
     /// TLS was asked for and did not come about.
-    #[error("secure the connection to MariaDB at {address}; check ssl, ssl-ca and ssl-verify-server-cert")]
+    #[error(
+        "secure the connection to MariaDB at {address}; check ssl, ssl-ca and ssl-verify-server-cert"
+    )]
     Secure {
         /// Host and port.
         address: String,
@@ -94,7 +99,9 @@ pub enum Error {
         source: Cause,
     },
     /// Tables were changed during every attempt.
-    #[error("dump {database}: {object} was changed during each of {attempts} attempts; dump when no migration runs")]
+    #[error(
+        "dump {database}: {object} was changed during each of {attempts} attempts; dump when no migration runs"
+    )]
     Changing {
         /// The database.
         database: String,
@@ -130,10 +137,14 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether nothing more can be saved, of whatever component: the set cannot be written, or the run is to stop.
+    /// Whether nothing more can be saved, of whatever component: the set cannot be written, or the
+    /// run is to stop.
     #[must_use]
     pub fn ends_the_run(&self) -> bool {
-        matches!(self, Self::Open { .. } | Self::Write { .. } | Self::Stopped { .. })
+        matches!(
+            self,
+            Self::Open { .. } | Self::Write { .. } | Self::Stopped { .. }
+        )
     }
 }
 
@@ -158,7 +169,8 @@ pub enum Cause {
 pub(super) enum Meaning {
     /// Nothing more can be asked: the connection or the query was ended.
     Lost,
-    /// The definition changed after the snapshot, or a lock wait was given up: worth another attempt.
+    /// The definition changed after the snapshot, or a lock wait was given up: worth another
+    /// attempt.
     Changed,
     /// The object is not there any more: worth another attempt, too.
     Gone,
@@ -176,7 +188,8 @@ impl Cause {
                 1053 | 1317 | 1927 | 1969 => Meaning::Lost,
                 // Lock wait, deadlock, table definition changed.
                 1205 | 1213 | 1412 => Meaning::Changed,
-                // Database, column, table, routine or savepoint, kind of object, trigger, event, sequence.
+                // Database, column, table, routine or savepoint, kind of object, trigger, event,
+                // sequence.
                 1049 | 1054 | 1146 | 1305 | 1347 | 1360 | 1539 | 4091 => Meaning::Gone,
                 _ => Meaning::Withheld,
             },
@@ -187,7 +200,10 @@ impl Cause {
 impl From<::mysql::Error> for Cause {
     fn from(error: ::mysql::Error) -> Self {
         match error {
-            ::mysql::Error::MySqlError(error) => Self::Server { code: error.code, message: error.message },
+            ::mysql::Error::MySqlError(error) => Self::Server {
+                code: error.code,
+                message: error.message,
+            },
             ::mysql::Error::IoError(error) => Self::Connection(error.to_string()),
             ::mysql::Error::DriverError(error) => Self::Connection(error.to_string()),
             ::mysql::Error::CodecError(error) => Self::Connection(error.to_string()),

@@ -27,7 +27,8 @@ pub fn of_accounts() -> RelPath {
     file_of("_accounts")
 }
 
-/// The database that the file of this name, without its suffixes, holds; `None` when no database has such a file.
+/// The database that the file of this name, without its suffixes, holds; `None` when no database
+/// has such a file.
 #[must_use]
 pub fn database_of(stem: &str) -> Option<String> {
     let mut name = String::with_capacity(stem.len());
@@ -43,10 +44,13 @@ pub fn database_of(stem: &str) -> Option<String> {
 }
 
 fn file_of(stem: &str) -> RelPath {
-    directory().child(format!("{stem}{SUFFIX}").as_bytes()).unwrap_or_else(|_| directory())
+    directory()
+        .child(format!("{stem}{SUFFIX}").as_bytes())
+        .unwrap_or_else(|_| directory())
 }
 
-/// What a file name cannot hold, a leading dot, and a leading underscore (kept for `_accounts`) become %XX.
+/// What a file name cannot hold, a leading dot, and a leading underscore (kept for `_accounts`)
+/// become %XX.
 fn encode(database: &str) -> String {
     let mut name = String::with_capacity(database.len());
     for (at, char) in database.char_indices() {
@@ -69,7 +73,10 @@ mod tests {
     use super::*;
 
     fn check(database: &str, stem: &str) {
-        assert_eq!(of_database(database).to_string(), format!("mysql/{stem}.sql.zst"));
+        assert_eq!(
+            of_database(database).to_string(),
+            format!("mysql/{stem}.sql.zst")
+        );
         assert_eq!(database_of(stem).as_deref(), Some(database));
     }
 

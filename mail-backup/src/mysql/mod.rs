@@ -1,7 +1,9 @@
-//! The `mysql` component: every database and account of a MariaDB server, as SQL that the stock client loads.
+//! The `mysql` component: every database and account of a MariaDB server, as SQL that the stock
+//! client loads.
 //!
-//! One connection, one consistent snapshot for all databases of a run. What loads back is identical; what the
-//! account may not see is named in [`DumpReport::missing`]. Nothing here compresses, finishes or names a file.
+//! One connection, one consistent snapshot for all databases of a run. What loads back is
+//! identical; what the account may not see is named in [`DumpReport::missing`]. Nothing here
+//! compresses, finishes or names a file.
 
 mod option_file; // ~/.my.cnf: groups, quoting, comments
 pub mod options; // where the server is and who asks: explicit, environment, option file, defaults

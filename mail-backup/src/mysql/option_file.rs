@@ -1,11 +1,18 @@
 //! MariaDB option files (`~/.my.cnf`), as far as a client that dumps needs them.
 //!
-//! The rules are those of the server's documentation, "Configuring MariaDB with Option Files": groups, `key=value`
-//! or a bare `key`, `-` and `_` alike, values in quotes, escapes, `#` and `;` comments. `!include` and `!includedir`
-//! are refused, since a credential file that silently lacks half of itself would mislead.
+//! The rules are those of the server's documentation, "Configuring MariaDB with Option Files":
+//! groups, `key=value` or a bare `key`, `-` and `_` alike, values in quotes, escapes, `#` and `;`
+//! comments. `!include` and `!includedir` are refused, since a credential file that silently lacks
+//! half of itself would mislead.
 
 /// The groups that count, in no order: within a file the later line wins.
-const GROUPS: [&str; 5] = ["client", "client-mariadb", "mariadb-client", "mysqldump", "mariadb-dump"];
+const GROUPS: [&str; 5] = [
+    "client",
+    "client-mariadb",
+    "mariadb-client",
+    "mysqldump",
+    "mariadb-dump",
+];
 
 /// One setting of a group that counts.
 #[derive(Debug, PartialEq, Eq)]
@@ -31,11 +38,21 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Vec<Setting>, BadLine> {
     let mut group_counts = false;
     for (index, raw) in bytes.split(|&b| b == b'\n').enumerate() {
         let line = index + 1;
-        let text = std::str::from_utf8(raw).map_err(|_| BadLine { line, reason: "not UTF-8" })?.trim();
+        let text = std::str::from_utf8(raw)
+            .map_err(|_| BadLine {
+                line,
+                reason: "not UTF-8",
+            })?
+            .trim();
         match text.as_bytes().first() {
             None | Some(b'#' | b';') => {}
             Some(b'[') => group_counts = GROUPS.contains(&group_name(text, line)?),
-            Some(b'!') => return Err(BadLine { line, reason: "!include and !includedir are not supported" }),
+            Some(b'!') => {
+                return Err(BadLine {
+                    line,
+                    reason: "!include and !includedir are not supported",
+                });
+            }
             Some(_) if group_counts => settings.push(parse_setting(text, line)?),
             Some(_) => {}
         }
@@ -44,7 +61,10 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Vec<Setting>, BadLine> {
 }
 
 fn group_name(text: &str, line: usize) -> Result<&str, BadLine> {
-    let end = text.find(']').ok_or(BadLine { line, reason: "a group without its closing bracket" })?;
+    let end = text.find(']').ok_or(BadLine {
+        line,
+        reason: "a group without its closing bracket",
+    })?;
     Ok(text[1..end].trim())
 }
 
@@ -57,7 +77,10 @@ fn parse_setting(text: &str, line: usize) -> Result<Setting, BadLine> {
     let key = key.trim().to_ascii_lowercase().replace('_', "-");
     let key = key.strip_prefix("loose-").unwrap_or(&key).to_owned();
     if key.is_empty() {
-        return Err(BadLine { line, reason: "a value without a name" });
+        return Err(BadLine {
+            line,
+            reason: "a value without a name",
+        });
     }
     Ok(Setting { key, value, line })
 }
@@ -79,7 +102,10 @@ fn without_end_comment(text: &str) -> &str {
 }
 
 fn unquote(value: &str) -> &str {
-    ['"', '\''].into_iter().find_map(|quote| value.strip_prefix(quote)?.strip_suffix(quote)).unwrap_or(value)
+    ['"', '\'']
+        .into_iter()
+        .find_map(|quote| value.strip_prefix(quote)?.strip_suffix(quote))
+        .unwrap_or(value)
 }
 
 /// Replaces `\b \t \n \r \s \\ \" \'`; any other backslash stands for itself.
@@ -111,8 +137,14 @@ mod tests {
 
     fn check(line: &str, expected: (&str, Option<&str>)) {
         let settings = parse(format!("[client]\n{line}\n").as_bytes()).unwrap();
-        let [setting] = &settings[..] else { panic!("{line:?} gave {settings:?}") };
-        assert_eq!((setting.key.as_str(), setting.value.as_deref()), expected, "{line:?}");
+        let [setting] = &settings[..] else {
+            panic!("{line:?} gave {settings:?}")
+        };
+        assert_eq!(
+            (setting.key.as_str(), setting.value.as_deref()),
+            expected,
+            "{line:?}"
+        );
     }
 
     /// The values are what `my_print_defaults --defaults-file=F client` prints for these lines.
@@ -141,7 +173,11 @@ mod tests {
     #[test]
     fn only_the_clients_groups_count() {
         let text = "user=lost\n[mysqld]\nuser=mysql\n[client]\nuser=a\n# c\n; c\n[mysql]\nuser=no\n[mariadb-dump]\r\nuser=b\r\n";
-        let users: Vec<_> = parse(text.as_bytes()).unwrap().into_iter().map(|s| (s.value, s.line)).collect();
+        let users: Vec<_> = parse(text.as_bytes())
+            .unwrap()
+            .into_iter()
+            .map(|s| (s.value, s.line))
+            .collect();
         assert_eq!(users, [(Some("a".into()), 5), (Some("b".into()), 11)]);
     }
 

@@ -1,7 +1,7 @@
 //! Where the server is, who asks, and under what protection.
 //!
-//! Each source gives an [`Options`]; `explicit.or(environment).or(file)` puts them in order of precedence and
-//! [`Options::settle`] adds the defaults.
+//! Each source gives an [`Options`]; `explicit.or(environment).or(file)` puts them in order of
+//! precedence and [`Options::settle`] adds the defaults.
 
 use std::fmt;
 use std::io;
@@ -29,8 +29,9 @@ pub struct Options {
     pub port: Option<u16>,
     /// Unix socket.
     pub socket: Option<PathBuf>,
-    /// PEM file of the authorities that the server's certificate must come from. Asks for TLS. A server certificate
-    /// that is marked as an authority itself (`CA:TRUE`) is refused by the TLS library.
+    /// PEM file of the authorities that the server's certificate must come from. Asks for TLS. A
+    /// server certificate that is marked as an authority itself (`CA:TRUE`) is refused by the TLS
+    /// library.
     pub ssl_ca: Option<PathBuf>,
     /// PEM file of the client's certificate. Asks for TLS.
     pub ssl_cert: Option<PathBuf>,
@@ -110,8 +111,8 @@ pub struct OptionFile {
 }
 
 impl Options {
-    /// What the environment says, by `lookup`: MYSQL_HOST, MYSQL_PORT, MYSQL_SOCKET, MYSQL_USER, MYSQL_PWD.
-    /// An empty variable is an unset one.
+    /// What the environment says, by `lookup`: MYSQL_HOST, MYSQL_PORT, MYSQL_SOCKET, MYSQL_USER,
+    /// MYSQL_PWD. An empty variable is an unset one.
     ///
     /// # Errors
     /// When MYSQL_PORT is no port.
@@ -121,7 +122,9 @@ impl Options {
             user: get("MYSQL_USER"),
             password: get("MYSQL_PWD").map(Secret::new),
             host: get("MYSQL_HOST"),
-            port: get("MYSQL_PORT").map(|text| parse_port("MYSQL_PORT", &text)).transpose()?,
+            port: get("MYSQL_PORT")
+                .map(|text| parse_port("MYSQL_PORT", &text))
+                .transpose()?,
             socket: get("MYSQL_SOCKET").map(PathBuf::from),
             ..Self::default()
         })
@@ -132,10 +135,15 @@ impl Options {
     /// # Errors
     /// When it is there but cannot be read or understood; the error names the line, never its text.
     pub fn from_file(path: &Path) -> Result<OptionFile, Error> {
-        let failed = |source| Error::ReadOptionFile { path: path.to_owned(), source };
+        let failed = |source| Error::ReadOptionFile {
+            path: path.to_owned(),
+            source,
+        };
         let bytes = match std::fs::read(path) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(OptionFile::default()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(OptionFile::default());
+            }
             Err(error) => return Err(failed(error)),
         };
         let mode = std::fs::metadata(path).map_err(failed)?.mode();
@@ -144,7 +152,10 @@ impl Options {
             line: bad.line,
             reason: bad.reason,
         })?;
-        Ok(OptionFile { options, warning: readable_by_others(path, mode) })
+        Ok(OptionFile {
+            options,
+            warning: readable_by_others(path, mode),
+        })
     }
 
     fn parse(bytes: &[u8]) -> Result<Self, option_file::BadLine> {
@@ -163,14 +174,18 @@ impl Options {
             ("user", value) => self.user = value,
             ("password", value) => self.password = value.map(Secret::new),
             ("host", value) => self.host = value,
-            ("port", Some(value)) => self.port = Some(value.parse().map_err(|_| bad("port is not a number"))?),
+            ("port", Some(value)) => {
+                self.port = Some(value.parse().map_err(|_| bad("port is not a number"))?)
+            }
             ("socket", value) => self.socket = value.map(PathBuf::from),
             ("ssl-ca", value) => self.ssl_ca = value.map(PathBuf::from),
             ("ssl-cert", value) => self.ssl_cert = value.map(PathBuf::from),
             ("ssl-key", value) => self.ssl_key = value.map(PathBuf::from),
             ("ssl" | "enable-ssl", value) => self.ssl = Some(is_on(value.as_deref())),
             ("skip-ssl" | "disable-ssl", _) => self.ssl = Some(false),
-            ("ssl-verify-server-cert", value) => self.ssl_verify_server_cert = Some(is_on(value.as_deref())),
+            ("ssl-verify-server-cert", value) => {
+                self.ssl_verify_server_cert = Some(is_on(value.as_deref()))
+            }
             ("skip-ssl-verify-server-cert" | "disable-ssl-verify-server-cert", _) => {
                 self.ssl_verify_server_cert = Some(false);
             }
@@ -181,8 +196,8 @@ impl Options {
 
     /// These options, and those of `weaker` where these are silent.
     ///
-    /// An address is one thing: a source that names a host or a port hides a weaker source's socket, and one that
-    /// names a socket hides a weaker host and port.
+    /// An address is one thing: a source that names a host or a port hides a weaker source's
+    /// socket, and one that names a socket hides a weaker host and port.
     #[must_use]
     pub fn or(self, weaker: Self) -> Self {
         let has_tcp = self.host.is_some() || self.port.is_some();
@@ -197,11 +212,14 @@ impl Options {
             ssl_cert: self.ssl_cert.or(weaker.ssl_cert),
             ssl_key: self.ssl_key.or(weaker.ssl_key),
             ssl: self.ssl.or(weaker.ssl),
-            ssl_verify_server_cert: self.ssl_verify_server_cert.or(weaker.ssl_verify_server_cert),
+            ssl_verify_server_cert: self
+                .ssl_verify_server_cert
+                .or(weaker.ssl_verify_server_cert),
         }
     }
 
-    /// Adds the defaults: `login_name` as user, the Debian socket for no host or `localhost`, else port 3306.
+    /// Adds the defaults: `login_name` as user, the Debian socket for no host or `localhost`, else
+    /// port 3306.
     #[must_use]
     pub fn settle(self, login_name: &str) -> ConnectionSettings {
         ConnectionSettings {
@@ -217,12 +235,18 @@ impl Options {
             Some(host) if !host.is_empty() && host != "localhost" => {
                 Address::Tcp(host.to_owned(), self.port.unwrap_or(DEFAULT_PORT))
             }
-            _ => Address::Socket(self.socket.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_SOCKET))),
+            _ => Address::Socket(
+                self.socket
+                    .clone()
+                    .unwrap_or_else(|| PathBuf::from(DEFAULT_SOCKET)),
+            ),
         }
     }
 
     fn tls(&self) -> Tls {
-        let asked = self.ssl_ca.is_some() || self.ssl_cert.is_some() || self.ssl_verify_server_cert == Some(true);
+        let asked = self.ssl_ca.is_some()
+            || self.ssl_cert.is_some()
+            || self.ssl_verify_server_cert == Some(true);
         if !self.ssl.unwrap_or(asked) {
             return Tls::Off;
         }
@@ -235,12 +259,19 @@ impl Options {
             let key = self.ssl_key.clone().unwrap_or_else(|| cert.clone());
             (cert, key)
         });
-        Tls::On { authorities: self.ssl_ca.clone(), identity, verify }
+        Tls::On {
+            authorities: self.ssl_ca.clone(),
+            identity,
+            verify,
+        }
     }
 }
 
 fn parse_port(name: &'static str, text: &str) -> Result<u16, Error> {
-    text.parse().map_err(|_| Error::BadPort { name, value: text.to_owned() })
+    text.parse().map_err(|_| Error::BadPort {
+        name,
+        value: text.to_owned(),
+    })
 }
 
 /// A bare option is on, as in MariaDB; so is any value that is not a word for off.
@@ -249,8 +280,13 @@ fn is_on(value: Option<&str>) -> bool {
 }
 
 fn readable_by_others(path: &Path, mode: u32) -> Option<String> {
-    (mode & 0o077 != 0)
-        .then(|| format!("{} can be read by others (mode {:04o}); run: chmod 600 {0}", path.display(), mode & 0o7777))
+    (mode & 0o077 != 0).then(|| {
+        format!(
+            "{} can be read by others (mode {:04o}); run: chmod 600 {0}",
+            path.display(),
+            mode & 0o7777
+        )
+    })
 }
 
 #[cfg(test)]
@@ -262,7 +298,12 @@ mod tests {
     }
 
     fn environment(pairs: &[(&str, &str)]) -> Options {
-        let get = |name: &str| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        let get = |name: &str| {
+            pairs
+                .iter()
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| (*value).to_owned())
+        };
         Options::from_environment(get).unwrap()
     }
 
@@ -273,8 +314,15 @@ mod tests {
     #[test]
     fn explicit_over_environment_over_file_over_default() {
         let low = file("[client]\nuser=file\npassword=p1\nhost=h1\nport=1\n");
-        let mid = environment(&[("MYSQL_USER", "env"), ("MYSQL_PWD", "p2"), ("MYSQL_HOST", "h2")]);
-        let high = Options { user: Some("flag".into()), ..Options::default() };
+        let mid = environment(&[
+            ("MYSQL_USER", "env"),
+            ("MYSQL_PWD", "p2"),
+            ("MYSQL_HOST", "h2"),
+        ]);
+        let high = Options {
+            user: Some("flag".into()),
+            ..Options::default()
+        };
         let settings = high.or(mid).or(low).settle("login");
         assert_eq!(settings.user, "flag");
         assert_eq!(settings.password.unwrap().expose(), "p2");
@@ -285,12 +333,24 @@ mod tests {
     #[test]
     fn the_address_of_the_strongest_source_is_used_whole() {
         assert_eq!(address(Options::default()), "/run/mysqld/mysqld.sock");
-        assert_eq!(address(file("[client]\nhost=localhost\nport=3307")), "/run/mysqld/mysqld.sock");
+        assert_eq!(
+            address(file("[client]\nhost=localhost\nport=3307")),
+            "/run/mysqld/mysqld.sock"
+        );
         assert_eq!(address(file("[client]\nsocket=/s\nport=3306")), "/s");
         assert_eq!(address(file("[client]\nhost=127.0.0.1")), "127.0.0.1:3306");
-        assert_eq!(address(environment(&[("MYSQL_HOST", "db")]).or(file("[client]\nsocket=/s"))), "db:3306");
-        assert_eq!(address(environment(&[("MYSQL_SOCKET", "/e")]).or(file("[client]\nhost=db\nport=1"))), "/e");
-        assert_eq!(address(environment(&[("MYSQL_HOST", "")]).or(file("[client]\nhost=db"))), "db:3306");
+        assert_eq!(
+            address(environment(&[("MYSQL_HOST", "db")]).or(file("[client]\nsocket=/s"))),
+            "db:3306"
+        );
+        assert_eq!(
+            address(environment(&[("MYSQL_SOCKET", "/e")]).or(file("[client]\nhost=db\nport=1"))),
+            "/e"
+        );
+        assert_eq!(
+            address(environment(&[("MYSQL_HOST", "")]).or(file("[client]\nhost=db"))),
+            "db:3306"
+        );
     }
 
     #[test]
@@ -303,14 +363,25 @@ mod tests {
             verify,
         };
         assert_eq!(file("[client]\nssl").tls(), on(None, Verify::Nothing));
-        assert_eq!(file("[client]\nssl=1\nssl-verify-server-cert=OFF").tls(), on(None, Verify::Nothing));
-        assert_eq!(file("[client]\nssl_ca=/ca").tls(), on(Some("/ca"), Verify::Chain));
-        assert_eq!(file("[client]\nssl-ca=/ca\nssl-verify-server-cert").tls(), on(Some("/ca"), Verify::ChainAndName));
+        assert_eq!(
+            file("[client]\nssl=1\nssl-verify-server-cert=OFF").tls(),
+            on(None, Verify::Nothing)
+        );
+        assert_eq!(
+            file("[client]\nssl_ca=/ca").tls(),
+            on(Some("/ca"), Verify::Chain)
+        );
+        assert_eq!(
+            file("[client]\nssl-ca=/ca\nssl-verify-server-cert").tls(),
+            on(Some("/ca"), Verify::ChainAndName)
+        );
     }
 
     #[test]
     fn a_bad_port_is_refused_and_secrets_stay_hidden() {
-        let error = Options::from_environment(|name| (name == "MYSQL_PORT").then(|| "x".to_owned())).unwrap_err();
+        let error =
+            Options::from_environment(|name| (name == "MYSQL_PORT").then(|| "x".to_owned()))
+                .unwrap_err();
         assert_eq!(error.to_string(), "MYSQL_PORT is not a port: \"x\"");
         let text = format!("{:?}", file("[client]\npassword=hunter2").settle("x"));
         assert!(!text.contains("hunter2"), "{text}");
@@ -320,6 +391,9 @@ mod tests {
     fn a_file_that_others_may_read_is_named() {
         assert_eq!(readable_by_others(Path::new("/f"), 0o100_600), None);
         let warning = readable_by_others(Path::new("/f"), 0o100_644).unwrap();
-        assert_eq!(warning, "/f can be read by others (mode 0644); run: chmod 600 /f");
+        assert_eq!(
+            warning,
+            "/f can be read by others (mode 0644); run: chmod 600 /f"
+        );
     }
 }

@@ -24,37 +24,53 @@ impl Privileges {
     /// When it does not answer.
     pub fn read(session: &mut Session) -> Result<Self, Cause> {
         let rows = session.texts("SHOW GRANTS")?;
-        Ok(Self(rows.iter().filter_map(|row| parse_grant(row.first()?)).collect()))
+        Ok(Self(
+            rows.iter()
+                .filter_map(|row| parse_grant(row.first()?))
+                .collect(),
+        ))
     }
 
     /// Whether `privilege` is held on every database.
     #[must_use]
     pub fn everywhere(&self, privilege: &str) -> bool {
-        self.0.iter().any(|grant| grant.database == "%" && grant.table.is_none() && grant.has(privilege))
+        self.0
+            .iter()
+            .any(|grant| grant.database == "%" && grant.table.is_none() && grant.has(privilege))
     }
 
     /// Whether `privilege`, in upper case, is held on all of `database`.
     #[must_use]
     pub fn on_database(&self, privilege: &str, database: &str) -> bool {
         let covers = |grant: &Grant| grant.table.is_none() && like(&grant.database, database);
-        self.0.iter().any(|grant| covers(grant) && grant.has(privilege))
+        self.0
+            .iter()
+            .any(|grant| covers(grant) && grant.has(privilege))
     }
 
     /// Whether `privilege` is held on `table`.
     pub(super) fn on_table(&self, privilege: &str, database: &str, table: &str) -> bool {
-        let named = |grant: &Grant| grant.database == database && grant.table.as_deref() == Some(table);
-        self.on_database(privilege, database) || self.0.iter().any(|grant| named(grant) && grant.has(privilege))
+        let named =
+            |grant: &Grant| grant.database == database && grant.table.as_deref() == Some(table);
+        self.on_database(privilege, database)
+            || self
+                .0
+                .iter()
+                .any(|grant| named(grant) && grant.has(privilege))
     }
 
     /// Whether the bodies of the routines of `database` are shown.
     pub(super) fn sees_routines(&self, database: &str) -> bool {
-        self.on_table("SELECT", "mysql", "proc") || self.on_database("SHOW CREATE ROUTINE", database)
+        self.on_table("SELECT", "mysql", "proc")
+            || self.on_database("SHOW CREATE ROUTINE", database)
     }
 }
 
 impl Grant {
     fn has(&self, privilege: &str) -> bool {
-        self.privileges.iter().any(|held| held == privilege || held == "ALL PRIVILEGES")
+        self.privileges
+            .iter()
+            .any(|held| held == privilege || held == "ALL PRIVILEGES")
     }
 }
 
@@ -64,8 +80,15 @@ fn parse_grant(line: &str) -> Option<Grant> {
     let (privileges, rest) = split_outside(rest, " ON ")?;
     let (object, _) = split_outside(rest, " TO ")?;
     let (database, table) = parse_object(object)?;
-    let privileges = split_list(privileges).into_iter().filter(|p| !p.contains('(')).collect();
-    Some(Grant { privileges, database, table })
+    let privileges = split_list(privileges)
+        .into_iter()
+        .filter(|p| !p.contains('('))
+        .collect();
+    Some(Grant {
+        privileges,
+        database,
+        table,
+    })
 }
 
 fn parse_object(object: &str) -> Option<(String, Option<String>)> {
@@ -82,7 +105,12 @@ fn parse_object(object: &str) -> Option<(String, Option<String>)> {
 }
 
 fn unquote_name(quoted: &str) -> Option<String> {
-    Some(quoted.strip_prefix('`')?.strip_suffix('`')?.replace("``", "`"))
+    Some(
+        quoted
+            .strip_prefix('`')?
+            .strip_suffix('`')?
+            .replace("``", "`"),
+    )
 }
 
 /// Splits at the first `separator` that is in neither backticks nor brackets.
@@ -118,7 +146,9 @@ fn like(pattern: &str, text: &str) -> bool {
         match (pattern, text) {
             ([], []) => true,
             ([b'%', rest @ ..], _) => (0..=text.len()).any(|skip| matches(rest, &text[skip..])),
-            ([b'\\', wanted, rest @ ..], [found, tail @ ..]) => wanted == found && matches(rest, tail),
+            ([b'\\', wanted, rest @ ..], [found, tail @ ..]) => {
+                wanted == found && matches(rest, tail)
+            }
             ([b'_', rest @ ..], [_, tail @ ..]) => matches(rest, tail),
             ([wanted, rest @ ..], [found, tail @ ..]) => wanted == found && matches(rest, tail),
             _ => false,
@@ -155,8 +185,13 @@ mod tests {
 
     #[test]
     fn all_privileges_hold_everything() {
-        let held = privileges(&["GRANT ALL PRIVILEGES ON *.* TO `root`@`localhost` WITH GRANT OPTION"]);
-        assert!(held.everywhere("SELECT") && held.on_table("TRIGGER", "a", "b") && held.sees_routines("a"));
+        let held =
+            privileges(&["GRANT ALL PRIVILEGES ON *.* TO `root`@`localhost` WITH GRANT OPTION"]);
+        assert!(
+            held.everywhere("SELECT")
+                && held.on_table("TRIGGER", "a", "b")
+                && held.sees_routines("a")
+        );
     }
 
     proptest::proptest! {

@@ -1,7 +1,7 @@
 //! What a server holds: its databases, and the objects of each with their definitions.
 //!
-//! Names come from information_schema, definitions from SHOW CREATE. Comparisons there ignore case and accents, so
-//! queries that go by database compare bytes as well.
+//! Names come from information_schema, definitions from SHOW CREATE. Comparisons there ignore case
+//! and accents, so queries that go by database compare bytes as well.
 
 use super::error::{Cause, Error};
 use super::privilege::Privileges;
@@ -90,7 +90,9 @@ pub(super) struct Objects {
 /// Whether `database` is one that the server makes itself and no dump holds.
 #[must_use]
 pub fn is_of_the_server(database: &str) -> bool {
-    SYSTEM.iter().any(|name| name.eq_ignore_ascii_case(database))
+    SYSTEM
+        .iter()
+        .any(|name| name.eq_ignore_ascii_case(database))
 }
 
 /// The databases named in `wanted`, or all but the system's when it is empty.
@@ -98,23 +100,45 @@ pub fn is_of_the_server(database: &str) -> bool {
 /// # Errors
 /// When a wanted one is not there, or the server does not answer.
 pub fn databases(session: &mut Session, wanted: &[String]) -> Result<Databases, Error> {
-    let visible = visible_databases(session).map_err(|source| Error::List { what: "databases".into(), source })?;
+    let visible = visible_databases(session).map_err(|source| Error::List {
+        what: "databases".into(),
+        source,
+    })?;
     if let Some(absent) = wanted.iter().find(|name| !visible.contains(name)) {
-        return Err(Error::NoDatabase { database: absent.clone() });
+        return Err(Error::NoDatabase {
+            database: absent.clone(),
+        });
     }
     if !wanted.is_empty() {
-        let names = visible.into_iter().filter(|name| wanted.contains(name)).collect();
-        return Ok(Databases { names, missing: Vec::new() });
+        let names = visible
+            .into_iter()
+            .filter(|name| wanted.contains(name))
+            .collect();
+        return Ok(Databases {
+            names,
+            missing: Vec::new(),
+        });
     }
-    let names = visible.into_iter().filter(|name| !is_of_the_server(name)).collect();
-    let missing = unseen_databases(session).map_err(|source| Error::List { what: "privileges".into(), source })?;
+    let names = visible
+        .into_iter()
+        .filter(|name| !is_of_the_server(name))
+        .collect();
+    let missing = unseen_databases(session).map_err(|source| Error::List {
+        what: "privileges".into(),
+        source,
+    })?;
     Ok(Databases { names, missing })
 }
 
-/// All databases that the account may see, sorted; not the directories that are none (`lost+found`).
+/// All databases that the account may see, sorted; not the directories that are none
+/// (`lost+found`).
 pub(super) fn visible_databases(session: &mut Session) -> Result<Vec<String>, Cause> {
     let rows = session.texts("SELECT SCHEMA_NAME FROM information_schema.SCHEMATA")?;
-    let mut names: Vec<_> = rows.into_iter().flatten().filter(|name| !name.starts_with("#mysql50#")).collect();
+    let mut names: Vec<_> = rows
+        .into_iter()
+        .flatten()
+        .filter(|name| !name.starts_with("#mysql50#"))
+        .collect();
     names.sort_unstable();
     Ok(names)
 }
@@ -123,7 +147,11 @@ fn unseen_databases(session: &mut Session) -> Result<Vec<String>, Cause> {
     let privileges = Privileges::read(session)?;
     let sees_all = privileges.everywhere("SELECT") || privileges.everywhere("SHOW DATABASES");
     let missing = "databases that the account may not see, if any: grant SHOW DATABASES on *.*, or set MYSQL_DATABASES";
-    Ok(if sees_all { Vec::new() } else { vec![missing.to_owned()] })
+    Ok(if sees_all {
+        Vec::new()
+    } else {
+        vec![missing.to_owned()]
+    })
 }
 
 /// Lists every object of `database`.
@@ -139,14 +167,34 @@ pub(super) fn objects(session: &mut Session, database: &str) -> Result<Objects, 
         match kind.as_str() {
             "VIEW" => objects.views.push(name),
             "SEQUENCE" => objects.sequences.push(name),
-            "SYSTEM VERSIONED" => objects.tables.push(Table { name, engine, versioning: Versioning::System }),
-            _ => objects.tables.push(Table { name, engine, versioning: Versioning::None }),
+            "SYSTEM VERSIONED" => objects.tables.push(Table {
+                name,
+                engine,
+                versioning: Versioning::System,
+            }),
+            _ => objects.tables.push(Table {
+                name,
+                engine,
+                versioning: Versioning::None,
+            }),
         }
     }
-    objects.routines = code_names(session, database, "ROUTINE_TYPE, ROUTINE_NAME", "ROUTINE", "ROUTINE_TYPE")?;
+    objects.routines = code_names(
+        session,
+        database,
+        "ROUTINE_TYPE, ROUTINE_NAME",
+        "ROUTINE",
+        "ROUTINE_TYPE",
+    )?;
     // In the order in which the server fires them: each is appended to those before it.
     let order = "BINARY EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, ACTION_ORDER";
-    objects.triggers = code_names(session, database, "'TRIGGER', TRIGGER_NAME", "TRIGGER", order)?;
+    objects.triggers = code_names(
+        session,
+        database,
+        "'TRIGGER', TRIGGER_NAME",
+        "TRIGGER",
+        order,
+    )?;
     objects.events = code_names(session, database, "'EVENT', EVENT_NAME", "EVENT", "1")?;
     Ok(objects)
 }
@@ -176,24 +224,45 @@ fn code_names(
 }
 
 /// The columns of a table or view, in order.
-pub(super) fn columns(session: &mut Session, database: &str, table: &str) -> Result<Vec<Column>, Cause> {
+pub(super) fn columns(
+    session: &mut Session,
+    database: &str,
+    table: &str,
+) -> Result<Vec<Column>, Cause> {
     let query = format!(
         "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, CHARACTER_SET_NAME, IS_GENERATED, GENERATION_EXPRESSION \
          FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = {} AND TABLE_NAME = {} ORDER BY ORDINAL_POSITION",
         literal(database),
         literal(table)
     );
-    Ok(session.texts(&query)?.into_iter().filter_map(column).collect())
+    Ok(session
+        .texts(&query)?
+        .into_iter()
+        .filter_map(column)
+        .collect())
 }
 
 fn column(row: Vec<String>) -> Option<Column> {
-    let [name, data_type, column_type, character_set, generated, expression] = row.try_into().ok()?;
+    let [
+        name,
+        data_type,
+        column_type,
+        character_set,
+        generated,
+        expression,
+    ] = row.try_into().ok()?;
     let origin = match (generated.as_str(), expression.as_str()) {
         ("ALWAYS", "ROW START" | "ROW END") => Origin::RowPeriod,
         ("ALWAYS", _) => Origin::Generated,
         _ => Origin::Stored,
     };
-    Some(Column { name, data_type, column_type, character_set, origin })
+    Some(Column {
+        name,
+        data_type,
+        column_type,
+        character_set,
+        origin,
+    })
 }
 
 /// The engines whose tables a snapshot covers.
@@ -204,17 +273,30 @@ pub(super) fn transactional_engines(session: &mut Session) -> Result<Vec<String>
 
 /// The CREATE statement of a database.
 pub(super) fn create_database(session: &mut Session, database: &str) -> Result<String, Cause> {
-    cell(session, &format!("SHOW CREATE DATABASE IF NOT EXISTS {}", name(database)), 1)
+    cell(
+        session,
+        &format!("SHOW CREATE DATABASE IF NOT EXISTS {}", name(database)),
+        1,
+    )
 }
 
 /// The character set and the collation that new tables of a database get.
-pub(super) fn database_collation(session: &mut Session, database: &str) -> Result<(String, String), Cause> {
+pub(super) fn database_collation(
+    session: &mut Session,
+    database: &str,
+) -> Result<(String, String), Cause> {
     let query = format!(
         "SELECT DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA \
          WHERE SCHEMA_NAME = {0} AND BINARY SCHEMA_NAME = {0}",
         literal(database)
     );
-    let [character_set, collation, _] = three(session.texts(&query)?.into_iter().next().unwrap_or_default());
+    let [character_set, collation, _] = three(
+        session
+            .texts(&query)?
+            .into_iter()
+            .next()
+            .unwrap_or_default(),
+    );
     Ok((character_set, collation))
 }
 
@@ -225,13 +307,29 @@ pub(super) fn create_table(session: &mut Session, table: &str) -> Result<String,
 
 /// The CREATE statement of a sequence.
 pub(super) fn create_sequence(session: &mut Session, sequence: &str) -> Result<String, Cause> {
-    cell(session, &format!("SHOW CREATE SEQUENCE {}", name(sequence)), 1)
+    cell(
+        session,
+        &format!("SHOW CREATE SEQUENCE {}", name(sequence)),
+        1,
+    )
 }
 
 /// The first value that a sequence has not handed out to any cache, and how often it went round.
-pub(super) fn sequence_state(session: &mut Session, sequence: &str) -> Result<(String, String), Cause> {
-    let query = format!("SELECT next_not_cached_value, cycle_count FROM {}", name(sequence));
-    let [next, rounds, _] = three(session.texts(&query)?.into_iter().next().unwrap_or_default());
+pub(super) fn sequence_state(
+    session: &mut Session,
+    sequence: &str,
+) -> Result<(String, String), Cause> {
+    let query = format!(
+        "SELECT next_not_cached_value, cycle_count FROM {}",
+        name(sequence)
+    );
+    let [next, rounds, _] = three(
+        session
+            .texts(&query)?
+            .into_iter()
+            .next()
+            .unwrap_or_default(),
+    );
     Ok((next, rounds))
 }
 
@@ -249,9 +347,13 @@ pub(super) fn view(session: &mut Session, view: &str) -> Result<StoredCode, Caus
     })
 }
 
-/// The definition of a trigger, routine or event. Its text is empty when the account may not see it.
+/// The definition of a trigger, routine or event. Its text is empty when the account may not see
+/// it.
 pub(super) fn code(session: &mut Session, code: &CodeName) -> Result<StoredCode, Cause> {
-    let row = first(session, &format!("SHOW CREATE {} {}", code.kind.sql(), name(&code.name)))?;
+    let row = first(
+        session,
+        &format!("SHOW CREATE {} {}", code.kind.sql(), name(&code.name)),
+    )?;
     let at = |index: usize| row.get(index).cloned().unwrap_or_default();
     // An event has its time zone between its mode and its text.
     let shift = usize::from(code.kind == CodeKind::Event);
@@ -281,7 +383,10 @@ fn first(session: &mut Session, query: &str) -> Result<Vec<String>, Cause> {
 }
 
 fn cell(session: &mut Session, query: &str, index: usize) -> Result<String, Cause> {
-    Ok(first(session, query)?.into_iter().nth(index).unwrap_or_default())
+    Ok(first(session, query)?
+        .into_iter()
+        .nth(index)
+        .unwrap_or_default())
 }
 
 /// A row of up to three cells; absent ones are empty.

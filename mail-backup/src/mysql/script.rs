@@ -4,7 +4,8 @@ use std::io::{self, Write};
 
 use super::value::append_quoted;
 
-/// Makes the loading session read everything exactly, whatever its defaults are, and remembers those.
+/// Makes the loading session read everything exactly, whatever its defaults are, and remembers
+/// those.
 const HEAD: &str = "\
 SET @OLD_SQL_MODE=@@SQL_MODE, SQL_MODE='NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES';
 SET @OLD_CHARACTER_SET_CLIENT=@@CHARACTER_SET_CLIENT, @OLD_CHARACTER_SET_RESULTS=@@CHARACTER_SET_RESULTS;
@@ -53,13 +54,17 @@ pub(super) struct StoredCode {
 impl<W: Write> Script<W> {
     /// Writes the head, with `title` as its first line.
     pub(super) fn begin(out: W, title: &str) -> io::Result<Self> {
-        let mut script = Self { out, written_bytes: 0 };
+        let mut script = Self {
+            out,
+            written_bytes: 0,
+        };
         script.comment(title)?;
         script.text(HEAD)?;
         Ok(script)
     }
 
-    /// Writes the foot. `summary` is the last line, by which a reader knows that nothing was cut off.
+    /// Writes the foot. `summary` is the last line, by which a reader knows that nothing was cut
+    /// off.
     pub(super) fn finish(mut self, summary: &str) -> io::Result<(W, u64)> {
         self.text("\n")?;
         self.text(FOOT)?;
@@ -94,12 +99,16 @@ impl<W: Write> Script<W> {
 
     /// Stored code, run out of a string.
     ///
-    /// The stock client removes comments from what it sends, needs another delimiter, and reads stored code in one
-    /// character set although each object may have its own. In a string of the file's character set the text
-    /// arrives whole; the server converts it to that of the object when it runs it. `drop` removes what has its name,
-    /// under the object's own SQL mode: without Oracle's, DROP PACKAGE is unknown.
+    /// The stock client removes comments from what it sends, needs another delimiter, and reads
+    /// stored code in one character set although each object may have its own. In a string of the
+    /// file's character set the text arrives whole; the server converts it to that of the object
+    /// when it runs it. `drop` removes what has its name, under the object's own SQL mode: without
+    /// Oracle's, DROP PACKAGE is unknown.
     pub(super) fn stored_code(&mut self, drop: &str, code: &StoredCode) -> io::Result<()> {
-        self.statement(&format!("\nSET @mail_backup_code = {}", readable_literal(&code.create)))?;
+        self.statement(&format!(
+            "\nSET @mail_backup_code = {}",
+            readable_literal(&code.create)
+        ))?;
         if let Some(zone) = &code.time_zone {
             self.statement(&format!("SET TIME_ZONE = {}", literal(zone)))?;
         }
@@ -133,7 +142,13 @@ pub(super) fn literal(text: &str) -> String {
 /// A string in quotes that keeps its lines.
 fn readable_literal(text: &str) -> String {
     let escaped = text.replace('\\', "\\\\").replace('\'', "\\'");
-    format!("'{}'", escaped.replace('\0', "\\0").replace('\r', "\\r").replace('\x1a', "\\Z"))
+    format!(
+        "'{}'",
+        escaped
+            .replace('\0', "\\0")
+            .replace('\r', "\\r")
+            .replace('\x1a', "\\Z")
+    )
 }
 
 #[cfg(test)]
@@ -149,8 +164,14 @@ mod tests {
 
     #[test]
     fn a_comment_cannot_be_left() {
-        let mut script = Script { out: Vec::new(), written_bytes: 0 };
+        let mut script = Script {
+            out: Vec::new(),
+            written_bytes: 0,
+        };
         script.comment("a\nDROP DATABASE x;\r--").unwrap();
-        assert_eq!(String::from_utf8(script.out).unwrap(), "-- a\n-- DROP DATABASE x; --\n");
+        assert_eq!(
+            String::from_utf8(script.out).unwrap(),
+            "-- a\n-- DROP DATABASE x; --\n"
+        );
     }
 }

@@ -12,8 +12,8 @@ use super::options::{Address, ConnectionSettings, Tls, Verify};
 const MAX_PACKET_BYTES: usize = 1 << 30;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Makes every answer exact and the same on every server, and lets a slow consumer keep the connection.
-/// One SET a line: a list fails as a whole when one name is unknown.
+/// Makes every answer exact and the same on every server, and lets a slow consumer keep the
+/// connection. One SET a line: a list fails as a whole when one name is unknown.
 const SETTINGS: [&str; 13] = [
     "SET SESSION sql_mode = ''",
     "SET NAMES utf8mb4",
@@ -37,7 +37,8 @@ pub struct Session {
     history: History,
 }
 
-/// Whether this server's SQL can carry the history of system-versioned tables (MariaDB 10.11 and later).
+/// Whether this server's SQL can carry the history of system-versioned tables (MariaDB 10.11 and
+/// later).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum History {
     /// By `system_versioning_insert_history`.
@@ -53,13 +54,20 @@ impl Session {
     /// Connects, applies the settings and takes the snapshot.
     ///
     /// # Errors
-    /// When nobody answers, the account is refused, TLS was asked for and fails, or a setting is refused.
+    /// When nobody answers, the account is refused, TLS was asked for and fails, or a setting is
+    /// refused.
     pub fn connect(settings: &ConnectionSettings) -> Result<Self, Error> {
-        let mut session = Self { conn: connect(settings)?, history: History::Lost };
+        let mut session = Self {
+            conn: connect(settings)?,
+            history: History::Lost,
+        };
         for statement in SETTINGS {
             session.prepare(statement)?;
         }
-        if session.cells("SELECT @@system_versioning_insert_history").is_ok() {
+        if session
+            .cells("SELECT @@system_versioning_insert_history")
+            .is_ok()
+        {
             session.history = History::Insertable;
         }
         session.renew_snapshot()?;
@@ -92,8 +100,13 @@ impl Session {
 
     /// The same as text. All names and definitions are: the session's character set is utf8mb4.
     pub(super) fn texts(&mut self, query: &str) -> Result<Vec<Vec<String>>, Cause> {
-        let text = |cell: Option<Vec<u8>>| String::from_utf8_lossy(&cell.unwrap_or_default()).into_owned();
-        Ok(self.cells(query)?.into_iter().map(|row| row.into_iter().map(text).collect()).collect())
+        let text =
+            |cell: Option<Vec<u8>>| String::from_utf8_lossy(&cell.unwrap_or_default()).into_owned();
+        Ok(self
+            .cells(query)?
+            .into_iter()
+            .map(|row| row.into_iter().map(text).collect())
+            .collect())
     }
 
     /// The rows of a long answer, as they arrive.
@@ -102,12 +115,15 @@ impl Session {
     }
 
     fn prepare(&mut self, statement: &str) -> Result<(), Error> {
-        self.run(statement).map_err(|source| Error::Prepare { statement: statement.to_owned(), source })
+        self.run(statement).map_err(|source| Error::Prepare {
+            statement: statement.to_owned(),
+            source,
+        })
     }
 }
 
-/// A connection as the server gives it: no settings, no snapshot. It caches no prepared statement, and a server that
-/// asks for a file of this machine (LOAD DATA LOCAL) gets an empty one.
+/// A connection as the server gives it: no settings, no snapshot. It caches no prepared statement,
+/// and a server that asks for a file of this machine (LOAD DATA LOCAL) gets an empty one.
 ///
 /// # Errors
 /// When nobody answers, the account is refused, or TLS was asked for and fails.
@@ -138,7 +154,12 @@ fn bytes_of(value: Value) -> Option<Vec<u8>> {
 fn driver_options(settings: &ConnectionSettings) -> OptsBuilder {
     let options = OptsBuilder::new()
         .user(Some(&settings.user))
-        .pass(settings.password.as_ref().map(mail_common::secret::Secret::expose))
+        .pass(
+            settings
+                .password
+                .as_ref()
+                .map(mail_common::secret::Secret::expose),
+        )
         // Without this a TCP connection to loopback would be exchanged for the server's socket.
         .prefer_socket(false)
         .stmt_cache_size(0)
@@ -147,15 +168,25 @@ fn driver_options(settings: &ConnectionSettings) -> OptsBuilder {
         .tcp_keepalive_time_ms(Some(60_000));
     match &settings.address {
         Address::Socket(path) => options.socket(Some(path.to_string_lossy())),
-        Address::Tcp(host, port) => {
-            options.ip_or_hostname(Some(host)).tcp_port(*port).ssl_opts(tls_options(&settings.tls))
-        }
+        Address::Tcp(host, port) => options
+            .ip_or_hostname(Some(host))
+            .tcp_port(*port)
+            .ssl_opts(tls_options(&settings.tls)),
     }
 }
 
 fn tls_options(tls: &Tls) -> Option<SslOpts> {
-    let Tls::On { authorities, identity, verify } = tls else { return None };
-    let identity = identity.clone().map(|(cert, key)| ClientIdentity::new(cert, key));
+    let Tls::On {
+        authorities,
+        identity,
+        verify,
+    } = tls
+    else {
+        return None;
+    };
+    let identity = identity
+        .clone()
+        .map(|(cert, key)| ClientIdentity::new(cert, key));
     Some(
         SslOpts::default()
             .with_root_cert_path(authorities.clone())
@@ -171,9 +202,14 @@ fn connect_error(settings: &ConnectionSettings, error: ::mysql::Error) -> Error 
     let source = Cause::from(error);
     match source {
         // Access denied in its forms, for the account, its host or its authentication plugin.
-        Cause::Server { code: 1044 | 1045 | 1130 | 1251 | 1524 | 1698 | 1820 | 1862 | 4151, .. } => {
-            Error::LogIn { address, user: settings.user.clone(), source }
-        }
+        Cause::Server {
+            code: 1044 | 1045 | 1130 | 1251 | 1524 | 1698 | 1820 | 1862 | 4151,
+            ..
+        } => Error::LogIn {
+            address,
+            user: settings.user.clone(),
+            source,
+        },
         _ if about_tls => Error::Secure { address, source },
         _ => Error::Connect { address, source },
     }
@@ -183,11 +219,12 @@ fn connect_error(settings: &ConnectionSettings, error: ::mysql::Error) -> Error 
 fn is_about_tls(error: &::mysql::Error) -> bool {
     let invalid = |error: &std::io::Error| error.kind() == std::io::ErrorKind::InvalidData;
     match error {
-        ::mysql::Error::TlsError(_) | ::mysql::Error::DriverError(::mysql::DriverError::TlsNotSupported) => true,
+        ::mysql::Error::TlsError(_)
+        | ::mysql::Error::DriverError(::mysql::DriverError::TlsNotSupported) => true,
         ::mysql::Error::IoError(error) => invalid(error),
-        ::mysql::Error::CodecError(error) => {
-            std::error::Error::source(error).and_then(|source| source.downcast_ref()).is_some_and(invalid)
-        }
+        ::mysql::Error::CodecError(error) => std::error::Error::source(error)
+            .and_then(|source| source.downcast_ref())
+            .is_some_and(invalid),
         _ => false,
     }
 }

@@ -53,30 +53,57 @@ pub(super) struct Watch<'a> {
 }
 
 /// Decides how to save the rows of a table of the session's database.
-pub(super) fn plan_rows(table: &str, columns: &[Column], versioning: Versioning, history: History) -> RowPlan {
+pub(super) fn plan_rows(
+    table: &str,
+    columns: &[Column],
+    versioning: Versioning,
+    history: History,
+) -> RowPlan {
     let past = past(columns, versioning, history);
-    let saved: Vec<_> = columns.iter().filter(|column| is_saved(column, past)).collect();
+    let saved: Vec<_> = columns
+        .iter()
+        .filter(|column| is_saved(column, past))
+        .collect();
     let mut targets: Vec<_> = saved.iter().map(|column| name(&column.name)).collect();
     let mut sources: Vec<_> = saved.iter().map(|column| source(column)).collect();
-    if past == Past::Saved && !columns.iter().any(|column| column.origin == Origin::RowPeriod) {
+    if past == Past::Saved
+        && !columns
+            .iter()
+            .any(|column| column.origin == Origin::RowPeriod)
+    {
         targets.extend(["row_start".to_owned(), "row_end".to_owned()]);
         sources.extend(["row_start".to_owned(), "row_end".to_owned()]);
     }
-    let when = if past == Past::Saved { " FOR SYSTEM_TIME ALL" } else { "" };
+    let when = if past == Past::Saved {
+        " FOR SYSTEM_TIME ALL"
+    } else {
+        ""
+    };
     RowPlan {
-        select: format!("SELECT SQL_NO_CACHE {} FROM {}{when}", sources.join(", "), name(table)),
-        insert: format!("INSERT INTO {} ({}) VALUES", name(table), targets.join(", ")),
+        select: format!(
+            "SELECT SQL_NO_CACHE {} FROM {}{when}",
+            sources.join(", "),
+            name(table)
+        ),
+        insert: format!(
+            "INSERT INTO {} ({}) VALUES",
+            name(table),
+            targets.join(", ")
+        ),
         past,
     }
 }
 
 /// A history by transaction number (BIGINT) cannot be inserted on any server.
 fn past(columns: &[Column], versioning: Versioning, history: History) -> Past {
-    let by_transaction = |column: &Column| column.origin == Origin::RowPeriod && column.data_type == "bigint";
+    let by_transaction =
+        |column: &Column| column.origin == Origin::RowPeriod && column.data_type == "bigint";
     match (versioning, history) {
         (Versioning::None, _) => Past::None,
         (Versioning::System, History::Lost) => Past::Lost,
-        (Versioning::System, History::Insertable) if columns.iter().any(by_transaction) => Past::Lost,
+        (Versioning::System, History::Insertable) if columns.iter().any(by_transaction) => {
+            Past::Lost
+        }
         (Versioning::System, History::Insertable) => Past::Saved,
     }
 }
@@ -95,9 +122,14 @@ fn source(column: &Column) -> String {
     match column.data_type.as_str() {
         // A FLOAT prints six digits only; as a double it prints all.
         "float" | "double" => format!("{quoted}+0e0"),
-        // The error value prints as '', like a member that is empty: only the number tells them apart.
-        "enum" | "set" if has_empty_member(&column.column_type) => format!("CAST({quoted} AS UNSIGNED)"),
-        "char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" if !is_exact(&column.character_set) => {
+        // The error value prints as '', like a member that is empty: only the number tells them
+        // apart.
+        "enum" | "set" if has_empty_member(&column.column_type) => {
+            format!("CAST({quoted} AS UNSIGNED)")
+        }
+        "char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext"
+            if !is_exact(&column.character_set) =>
+        {
             format!("CAST({quoted} AS BINARY)")
         }
         _ => quoted,
@@ -181,7 +213,8 @@ fn append_row(row: &::mysql::Row, notations: &[Notation], statement: &mut Vec<u8
     statement.push(b')');
 }
 
-/// Writes the statement, if any. One very large row does not keep its memory for the rest of the table.
+/// Writes the statement, if any. One very large row does not keep its memory for the rest of the
+/// table.
 fn end_statement<W: Write>(script: &mut Script<W>, statement: &mut Vec<u8>) -> io::Result<()> {
     if statement.is_empty() {
         return Ok(());
@@ -208,9 +241,17 @@ mod tests {
         }
     }
 
-    fn check(columns: &[Column], versioning: Versioning, history: History, expected: (&str, &str, Past)) {
+    fn check(
+        columns: &[Column],
+        versioning: Versioning,
+        history: History,
+        expected: (&str, &str, Past),
+    ) {
         let plan = plan_rows("t", columns, versioning, history);
-        assert_eq!((plan.select.as_str(), plan.insert.as_str(), plan.past), expected);
+        assert_eq!(
+            (plan.select.as_str(), plan.insert.as_str(), plan.past),
+            expected
+        );
     }
 
     #[test]
@@ -226,7 +267,11 @@ mod tests {
             &columns,
             Versioning::None,
             History::Lost,
-            (select, "INSERT INTO `t` (`a`, `f```, `e`) VALUES", Past::None),
+            (
+                select,
+                "INSERT INTO `t` (`a`, `f```, `e`) VALUES",
+                Past::None,
+            ),
         );
     }
 
@@ -235,12 +280,28 @@ mod tests {
         let plain = [column("a", "int", Origin::Stored)];
         let select = "SELECT SQL_NO_CACHE `a`, row_start, row_end FROM `t` FOR SYSTEM_TIME ALL";
         let insert = "INSERT INTO `t` (`a`, row_start, row_end) VALUES";
-        check(&plain, Versioning::System, History::Insertable, (select, insert, Past::Saved));
-        let now = ("SELECT SQL_NO_CACHE `a` FROM `t`", "INSERT INTO `t` (`a`) VALUES", Past::Lost);
+        check(
+            &plain,
+            Versioning::System,
+            History::Insertable,
+            (select, insert, Past::Saved),
+        );
+        let now = (
+            "SELECT SQL_NO_CACHE `a` FROM `t`",
+            "INSERT INTO `t` (`a`) VALUES",
+            Past::Lost,
+        );
         check(&plain, Versioning::System, History::Lost, now);
-        let by_transaction =
-            [column("a", "int", Origin::Stored), column("s", "bigint(20) unsigned", Origin::RowPeriod)];
-        check(&by_transaction, Versioning::System, History::Insertable, now);
+        let by_transaction = [
+            column("a", "int", Origin::Stored),
+            column("s", "bigint(20) unsigned", Origin::RowPeriod),
+        ];
+        check(
+            &by_transaction,
+            Versioning::System,
+            History::Insertable,
+            now,
+        );
     }
 
     #[test]

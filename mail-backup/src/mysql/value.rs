@@ -20,8 +20,8 @@ pub(super) enum Notation {
 }
 
 impl Notation {
-    /// That of a column, by its type and character set in the answer's header. The flags lie: JSON, UUID and INET6
-    /// are flagged as binary and are text.
+    /// That of a column, by its type and character set in the answer's header. The flags lie: JSON,
+    /// UUID and INET6 are flagged as binary and are text.
     pub(super) fn of(column: &Column) -> Self {
         Self::by_type(column.column_type(), column.character_set())
     }
@@ -92,13 +92,16 @@ pub(super) fn append_quoted(bytes: &[u8], out: &mut Vec<u8>) {
     out.push(b'\'');
 }
 
-/// Where the first byte is that needs a backslash. Plain blocks are passed over with vector instructions.
+/// Where the first byte is that needs a backslash. Plain blocks are passed over with vector
+/// instructions.
 fn first_special(bytes: &[u8]) -> Option<usize> {
     const BLOCK: usize = 32;
     let is_suspect = |&b: &u8| (b <= 0x1a) | (b == b'\'') | (b == b'\\');
     let is_plain = |block: &&[u8]| !block.iter().fold(false, |found, b| found | is_suspect(b));
     let plain_bytes = BLOCK * bytes.chunks_exact(BLOCK).take_while(is_plain).count();
-    let at = bytes[plain_bytes..].iter().position(|&b| ESCAPES[usize::from(b)] != 0)?;
+    let at = bytes[plain_bytes..]
+        .iter()
+        .position(|&b| ESCAPES[usize::from(b)] != 0)?;
     Some(plain_bytes + at)
 }
 
@@ -143,7 +146,12 @@ mod tests {
         check(T::MYSQL_TYPE_NEWDECIMAL, 63, Some(b"-0.50"), "-0.50");
         check(T::MYSQL_TYPE_DOUBLE, 63, Some(b"1.5e308"), "1.5e308");
         check(T::MYSQL_TYPE_YEAR, 63, Some(b"0000"), "'0000'");
-        check(T::MYSQL_TYPE_TIME, 63, Some(b"-838:59:59.9"), "'-838:59:59.9'");
+        check(
+            T::MYSQL_TYPE_TIME,
+            63,
+            Some(b"-838:59:59.9"),
+            "'-838:59:59.9'",
+        );
         check(T::MYSQL_TYPE_DATE, 63, Some(b"2026-02-31"), "'2026-02-31'");
         check(T::MYSQL_TYPE_BIT, 63, Some(&[1, 0xff]), "0x01FF");
         check(T::MYSQL_TYPE_GEOMETRY, 63, Some(&[0, 0xab]), "0x00AB");
@@ -151,7 +159,12 @@ mod tests {
         check(T::MYSQL_TYPE_BLOB, 63, Some(b"a'"), "0x6127");
         check(T::MYSQL_TYPE_BLOB, 45, Some(b"a'"), r"'a\''");
         check(T::MYSQL_TYPE_VAR_STRING, 45, Some(b""), "''");
-        check(T::MYSQL_TYPE_STRING, 45, Some("é\0\n\r\x1a\\'\"`%".as_bytes()), r#"'é\0\n\r\Z\\\'"`%'"#);
+        check(
+            T::MYSQL_TYPE_STRING,
+            45,
+            Some("é\0\n\r\x1a\\'\"`%".as_bytes()),
+            r#"'é\0\n\r\Z\\\'"`%'"#,
+        );
     }
 
     #[test]
@@ -159,7 +172,12 @@ mod tests {
         for (before, after) in (0..100).flat_map(|before| [(before, 0), (before, 40)]) {
             let (text, tabs) = ("a".repeat(before), "\t".repeat(after));
             let value = format!("{text}'{tabs}\\");
-            check(ColumnType::MYSQL_TYPE_BLOB, 45, Some(value.as_bytes()), &format!(r"'{text}\'{tabs}\\'"));
+            check(
+                ColumnType::MYSQL_TYPE_BLOB,
+                45,
+                Some(value.as_bytes()),
+                &format!(r"'{text}\'{tabs}\\'"),
+            );
         }
     }
 
@@ -167,6 +185,11 @@ mod tests {
     fn every_byte_has_its_two_digits() {
         let all: Vec<u8> = (0..=255).collect();
         let expected: String = all.iter().map(|b| format!("{b:02X}")).collect();
-        check(ColumnType::MYSQL_TYPE_LONG_BLOB, 63, Some(&all), &format!("0x{expected}"));
+        check(
+            ColumnType::MYSQL_TYPE_LONG_BLOB,
+            63,
+            Some(&all),
+            &format!("0x{expected}"),
+        );
     }
 }

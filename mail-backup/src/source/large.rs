@@ -1,4 +1,5 @@
-//! Saves a file that is too large for memory: from the live tree through the compressor into a frame of its own.
+//! Saves a file that is too large for memory: from the live tree through the compressor into a
+//! frame of its own.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -19,7 +20,8 @@ pub(crate) enum Streamed<L> {
         entry: PackedEntry,
         place: L,
     },
-    /// It became shorter than its header had said, or could not be read on: zeros stand for the rest.
+    /// It became shorter than its header had said, or could not be read on: zeros stand for the
+    /// rest.
     Cut(io::Error),
     /// It is no longer where it was; nothing was written.
     Vanished,
@@ -39,7 +41,14 @@ pub(crate) fn stream<L, E>(
         Err(error) => return Ok(Streamed::Failed(error)),
     };
     let mut head = Vec::new();
-    MemberHead { path, kind: Kind::File, stat: &stat, link_target: b"", xattrs: &xattrs }.append_to(&mut head);
+    MemberHead {
+        path,
+        kind: Kind::File,
+        stat: &stat,
+        link_target: b"",
+        xattrs: &xattrs,
+    }
+    .append_to(&mut head);
     let mut content = Exactly {
         inner: file,
         left: stat.size,
@@ -52,9 +61,20 @@ pub(crate) fn stream<L, E>(
         Some(error) => Streamed::Cut(error),
         None => {
             let message_id = message_id(path, &content.start, stat.size);
-            let live = LiveEntry { path: path.clone(), kind: Kind::File, stat: settled(stat) };
+            let live = LiveEntry {
+                path: path.clone(),
+                kind: Kind::File,
+                stat: settled(stat),
+            };
             let sha256 = Some(content.digest.into_parts().1);
-            Streamed::Whole { entry: PackedEntry { live, sha256, message_id }, place }
+            Streamed::Whole {
+                entry: PackedEntry {
+                    live,
+                    sha256,
+                    message_id,
+                },
+                place,
+            }
         }
     })
 }
@@ -68,7 +88,8 @@ fn open(tree: &SourceTree, path: &RelPath) -> io::Result<Opened> {
     Ok((file, stat, xattrs))
 }
 
-/// Gives as many bytes as a header has promised: zeros where the file has no more, so that the tar stays readable.
+/// Gives as many bytes as a header has promised: zeros where the file has no more, so that the tar
+/// stays readable.
 struct Exactly<R> {
     inner: R,
     left: u64,
@@ -80,7 +101,9 @@ struct Exactly<R> {
 
 impl<R: Read> Read for Exactly<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let wanted = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let wanted = buffer
+            .len()
+            .min(usize::try_from(self.left).unwrap_or(usize::MAX));
         let buffer = &mut buffer[..wanted];
         let given = self.fill(buffer);
         self.left -= given as u64;
@@ -99,7 +122,9 @@ impl<R: Read> Exactly<R> {
                     self.failure = Some(became_shorter());
                 }
                 Ok(bytes) => return bytes,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => return self.fill(buffer),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                    return self.fill(buffer);
+                }
                 Err(error) => self.failure = Some(error),
             }
         }
@@ -109,5 +134,8 @@ impl<R: Read> Exactly<R> {
 }
 
 fn became_shorter() -> io::Error {
-    io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter while it was read")
+    io::Error::new(
+        io::ErrorKind::UnexpectedEof,
+        "the file became shorter while it was read",
+    )
 }

@@ -89,17 +89,41 @@ fn append_directory(tree: &SourceTree, path: &RelPath, tar: &mut Vec<u8>) -> io:
     let directory = tree.open_directory(path)?;
     let stat = expect(look_at_open(&directory)?, Kind::Directory)?;
     let xattrs = xattr::read(&directory)?;
-    MemberHead { path, kind: Kind::Directory, stat: &stat, link_target: b"", xattrs: &xattrs }.append_to(tar);
-    let live = LiveEntry { path: path.clone(), kind: Kind::Directory, stat: settled(stat) };
-    Ok(Appended::Whole(PackedEntry { live, sha256: None, message_id: None }))
+    MemberHead {
+        path,
+        kind: Kind::Directory,
+        stat: &stat,
+        link_target: b"",
+        xattrs: &xattrs,
+    }
+    .append_to(tar);
+    let live = LiveEntry {
+        path: path.clone(),
+        kind: Kind::Directory,
+        stat: settled(stat),
+    };
+    Ok(Appended::Whole(PackedEntry {
+        live,
+        sha256: None,
+        message_id: None,
+    }))
 }
 
 fn append_link(tree: &SourceTree, entry: &LiveEntry, tar: &mut Vec<u8>) -> io::Result<Appended> {
     let target = tree.read_link(&entry.path)?;
-    let head =
-        MemberHead { path: &entry.path, kind: Kind::Symlink, stat: &entry.stat, link_target: &target, xattrs: &[] };
+    let head = MemberHead {
+        path: &entry.path,
+        kind: Kind::Symlink,
+        stat: &entry.stat,
+        link_target: &target,
+        xattrs: &[],
+    };
     head.append_to(tar);
-    Ok(Appended::Whole(PackedEntry { live: entry.clone(), sha256: None, message_id: None }))
+    Ok(Appended::Whole(PackedEntry {
+        live: entry.clone(),
+        sha256: None,
+        message_id: None,
+    }))
 }
 
 fn append_file(tree: &SourceTree, path: &RelPath, tar: &mut Vec<u8>) -> io::Result<Appended> {
@@ -117,32 +141,61 @@ fn append_file(tree: &SourceTree, path: &RelPath, tar: &mut Vec<u8>) -> io::Resu
 fn read_file(tree: &SourceTree, path: &RelPath, tar: &mut Vec<u8>) -> io::Result<Appended> {
     let file = tree.open_file(path)?;
     let mut stat = expect(look_at_open(&file)?, Kind::File)?;
-    let entry = |stat| LiveEntry { path: path.clone(), kind: Kind::File, stat };
+    let entry = |stat| LiveEntry {
+        path: path.clone(),
+        kind: Kind::File,
+        stat,
+    };
     if stat.size > LARGE_BYTES {
         return Ok(Appended::Large(entry(stat)));
     }
     let xattrs = xattr::read(&file)?;
     let start = tar.len();
-    let head = MemberHead { path, kind: Kind::File, stat: &stat, link_target: b"", xattrs: &xattrs };
+    let head = MemberHead {
+        path,
+        kind: Kind::File,
+        stat: &stat,
+        link_target: b"",
+        xattrs: &xattrs,
+    };
     head.append_to(tar);
     let content = tar.len();
     let read_bytes = read_up_to(&file, stat.size, tar)?;
     let after = expect(look_at_open(&file)?, Kind::File)?;
-    let is_steady = read_bytes == stat.size && after.size == stat.size && after.mtime_ns == stat.mtime_ns;
+    let is_steady =
+        read_bytes == stat.size && after.size == stat.size && after.mtime_ns == stat.mtime_ns;
     let sha256 = Some(Sha256::of(&tar[content..]));
     let message_id = message_id(path, &tar[content..], read_bytes);
     if read_bytes < stat.size {
         stat.size = read_bytes;
         let data = tar.split_off(content);
         tar.truncate(start);
-        MemberHead { path, kind: Kind::File, stat: &stat, link_target: b"", xattrs: &xattrs }.append_to(tar);
+        MemberHead {
+            path,
+            kind: Kind::File,
+            stat: &stat,
+            link_target: b"",
+            xattrs: &xattrs,
+        }
+        .append_to(tar);
         tar.extend_from_slice(&data);
     }
     pad(tar, read_bytes);
     Ok(match is_steady {
-        true => Appended::Whole(PackedEntry { live: entry(settled(stat)), sha256, message_id }),
+        true => Appended::Whole(PackedEntry {
+            live: entry(settled(stat)),
+            sha256,
+            message_id,
+        }),
         // It will be read again the next time, whatever its times say.
-        false => Appended::Unsteady(PackedEntry { live: entry(Stat { ctime_ns: 0, ..stat }), sha256, message_id }),
+        false => Appended::Unsteady(PackedEntry {
+            live: entry(Stat {
+                ctime_ns: 0,
+                ..stat
+            }),
+            sha256,
+            message_id,
+        }),
     })
 }
 
@@ -154,7 +207,8 @@ pub(crate) fn message_id(path: &RelPath, start: &[u8], message_bytes: u64) -> Op
     Head::of(start, message_bytes)?.message_id()
 }
 
-/// Appends at most `limit` bytes of `file`, in one call of the kernel where it gives them so. Returns how many.
+/// Appends at most `limit` bytes of `file`, in one call of the kernel where it gives them so.
+/// Returns how many.
 fn read_up_to(file: &File, limit: u64, tar: &mut Vec<u8>) -> io::Result<u64> {
     let start = tar.len();
     let wanted = usize::try_from(limit).map_err(io::Error::other)?;
@@ -179,7 +233,15 @@ pub(crate) fn expect(look: Look, kind: Kind) -> io::Result<Stat> {
     }
 }
 
-/// A change time in the tick of the reading is no proof that nothing changed afterwards: it is stored as 0.
+/// A change time in the tick of the reading is no proof that nothing changed afterwards: it is
+/// stored as 0.
 pub(crate) fn settled(stat: Stat) -> Stat {
-    if is_fresh(&stat) { Stat { ctime_ns: 0, ..stat } } else { stat }
+    if is_fresh(&stat) {
+        Stat {
+            ctime_ns: 0,
+            ..stat
+        }
+    } else {
+        stat
+    }
 }

@@ -1,6 +1,7 @@
 //! A live tree: opens and looks at its entries, never through a symbolic link.
 //!
-//! Whoever may write into a mailbox could put a link where a file was; nothing outside the tree is read for it.
+//! Whoever may write into a mailbox could put a link where a file was; nothing outside the tree is
+//! read for it.
 
 use std::fs::File;
 use std::io;
@@ -62,9 +63,12 @@ impl SourceTree {
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
         match rustix::fs::openat2(&self.root, path.as_path(), flags, Mode::empty(), resolve) {
             // Kernels before 5.6, and sandboxes that do not know the call.
-            Err(Errno::NOSYS | Errno::PERM) => {
-                Ok(rustix::fs::openat(&self.root, path.as_path(), flags, Mode::empty())?)
-            }
+            Err(Errno::NOSYS | Errno::PERM) => Ok(rustix::fs::openat(
+                &self.root,
+                path.as_path(),
+                flags,
+                Mode::empty(),
+            )?),
             result => Ok(result?),
         }
     }
@@ -72,7 +76,11 @@ impl SourceTree {
 
 /// Looks at `name` in `directory` without following it.
 pub(crate) fn look_at(directory: impl AsFd, name: impl rustix::path::Arg) -> io::Result<Look> {
-    Ok(classify(&rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?))
+    Ok(classify(&rustix::fs::statat(
+        directory,
+        name,
+        AtFlags::SYMLINK_NOFOLLOW,
+    )?))
 }
 
 /// Looks at what is open.
@@ -87,7 +95,11 @@ fn classify(raw: &rustix::fs::Stat) -> Look {
         FileType::Symlink => Kind::Symlink,
         _ => return Look::Special,
     };
-    let size = if kind == Kind::Directory { 0 } else { u64::try_from(raw.st_size).unwrap_or(0) };
+    let size = if kind == Kind::Directory {
+        0
+    } else {
+        u64::try_from(raw.st_size).unwrap_or(0)
+    };
     Look::Savable(
         kind,
         Stat {
@@ -104,22 +116,34 @@ fn classify(raw: &rustix::fs::Stat) -> Look {
 
 /// Nanoseconds since 1970; saturates in the years 1677 and 2262.
 fn nanoseconds(seconds: i64, nanoseconds: i64) -> i64 {
-    seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds)
+    seconds
+        .saturating_mul(1_000_000_000)
+        .saturating_add(nanoseconds)
 }
 
 /// Whether the error says that something is no longer there, or became something else.
 pub(crate) fn vanished(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
 }
 
-/// A file system's clock ticks coarsely: a change in the tick of a look leaves no trace in the time stamp.
+/// A file system's clock ticks coarsely: a change in the tick of a look leaves no trace in the time
+/// stamp.
 pub(crate) const TICK: Duration = Duration::from_millis(20);
 
 /// Whether `stat` changed so recently that another change could leave the same time.
 pub(crate) fn is_fresh(stat: &Stat) -> bool {
     // A file system that keeps whole seconds has a tick of up to two.
-    let tick = if stat.ctime_ns % 1_000_000_000 == 0 { Duration::from_secs(2) } else { TICK };
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let tick = if stat.ctime_ns % 1_000_000_000 == 0 {
+        Duration::from_secs(2)
+    } else {
+        TICK
+    };
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
     let changed = Duration::from_nanos(u64::try_from(stat.ctime_ns).unwrap_or(0));
     now.saturating_sub(changed) < tick
 }

@@ -1,4 +1,5 @@
-//! A private MariaDB server as the dump tests use it: loaded as an administrator would, compared with the stock dump.
+//! A private MariaDB server as the dump tests use it: loaded as an administrator would, compared
+//! with the stock dump.
 
 use std::ops::{Deref, DerefMut};
 use std::process::{Command, Output};
@@ -16,7 +17,10 @@ impl MariaDb {
 
     /// Runs statements with their comments, which are part of what is compared.
     pub(super) fn sql(&self, sql: &str) -> String {
-        text(&self.client_with(&["--batch", "--skip-column-names", "--comments"], sql.as_bytes()))
+        text(&self.client_with(
+            &["--batch", "--skip-column-names", "--comments"],
+            sql.as_bytes(),
+        ))
     }
 
     /// Loads `sql` as an administrator would: `mariadb < FILE`.
@@ -32,8 +36,19 @@ impl MariaDb {
     /// What the stock dump says of everything, with its date removed.
     pub(super) fn stock_dump(&self, database: &str) -> String {
         let mut command: Command = self.0.command("mariadb-dump");
-        command.args(["--skip-dump-date", "--skip-comments", "--hex-blob", "--single-transaction"]);
-        command.args(["--routines", "--triggers", "--events", "--databases", database]);
+        command.args([
+            "--skip-dump-date",
+            "--skip-comments",
+            "--hex-blob",
+            "--single-transaction",
+        ]);
+        command.args([
+            "--routines",
+            "--triggers",
+            "--events",
+            "--databases",
+            database,
+        ]);
         text(&mariadb::fed(&mut command, b""))
     }
 }
@@ -54,6 +69,10 @@ impl DerefMut for MariaDb {
 
 #[track_caller]
 fn text(output: &Output) -> String {
-    assert!(output.status.success(), "mariadb: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "mariadb: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8_lossy(&output.stdout).into_owned()
 }

@@ -1,4 +1,5 @@
-//! A mail server in a temporary directory: mail, configuration, certificates, keys, and a backup root.
+//! A mail server in a temporary directory: mail, configuration, certificates, keys, and a backup
+//! root.
 
 use std::fs;
 use std::io::Write;
@@ -29,15 +30,36 @@ pub(crate) type SetDir = PathBuf;
 impl Server {
     /// Without mail and database: an empty mail root, and a file in each of the other directories.
     pub(crate) fn empty() -> Self {
-        let dir = tempfile::Builder::new().prefix("server-").tempdir().unwrap();
-        let server = Self { dir, database: None };
+        let dir = tempfile::Builder::new()
+            .prefix("server-")
+            .tempdir()
+            .unwrap();
+        let server = Self {
+            dir,
+            database: None,
+        };
         for name in ["mail", "backup", "home"] {
-            fs::DirBuilder::new().mode(0o755).create(server.path(name)).unwrap();
+            fs::DirBuilder::new()
+                .mode(0o755)
+                .create(server.path(name))
+                .unwrap();
         }
-        put(&server.path("config/postfix/main.cf"), b"myhostname = mx.example.com\n");
-        put(&server.path("config/opendkim/example.com/mail.private"), b"a signing key\n");
-        put(&server.path("certbot/conf/live/mx/privkey1.pem"), b"a certificate key\n");
-        put(&server.path("docker-compose.yml"), b"services:\n  postfix: {}\n");
+        put(
+            &server.path("config/postfix/main.cf"),
+            b"myhostname = mx.example.com\n",
+        );
+        put(
+            &server.path("config/opendkim/example.com/mail.private"),
+            b"a signing key\n",
+        );
+        put(
+            &server.path("certbot/conf/live/mx/privkey1.pem"),
+            b"a certificate key\n",
+        );
+        put(
+            &server.path("docker-compose.yml"),
+            b"services:\n  postfix: {}\n",
+        );
         put(&server.path(".env"), b"TZ=UTC\n");
         server
     }
@@ -46,14 +68,20 @@ impl Server {
     pub(crate) fn with_one_message() -> Self {
         let server = Self::empty();
         server.maildir("example.com/alice");
-        server.message("example.com/alice/cur/1767225600.M1P1.mx,S=14:2,S", b"Subject: one\n\n");
+        server.message(
+            "example.com/alice/cur/1767225600.M1P1.mx,S=14:2,S",
+            b"Subject: one\n\n",
+        );
         server
     }
 
     /// With a sample tree of so many messages in so many mailboxes, and without database.
     pub(crate) fn with_mail(messages: u64, mailboxes: u32) -> Self {
         let server = Self::empty();
-        let plan = TreePlan { mean_bytes: 2_000, ..TreePlan::new(messages, mailboxes, 7) };
+        let plan = TreePlan {
+            mean_bytes: 2_000,
+            ..TreePlan::new(messages, mailboxes, 7)
+        };
         maildir::generate(&server.mail(), &plan).unwrap();
         server
     }
@@ -68,7 +96,10 @@ impl Server {
 
     /// Writes `~/.my.cnf` for `database`.
     pub(crate) fn use_database(&self, database: &MariaDb, user: &str, password: &str) {
-        let text = format!("[client]\nuser={user}\npassword={password}\nsocket={}\n", database.socket().display());
+        let text = format!(
+            "[client]\nuser={user}\npassword={password}\nsocket={}\n",
+            database.socket().display()
+        );
         put(&self.path("home/.my.cnf"), text.as_bytes());
         fs::set_permissions(self.path("home/.my.cnf"), fs::Permissions::from_mode(0o600)).unwrap();
     }
@@ -93,7 +124,9 @@ impl Server {
 
     /// Where `latest` leads to, as it is written.
     pub(crate) fn latest(&self) -> Option<String> {
-        fs::read_link(self.root().join("latest")).ok().map(|target| target.to_str().unwrap().to_owned())
+        fs::read_link(self.root().join("latest"))
+            .ok()
+            .map(|target| target.to_str().unwrap().to_owned())
     }
 
     /// The names in `daily/`, hidden ones too, sorted.
@@ -105,7 +138,11 @@ impl Server {
     pub(crate) fn maildir(&self, mailbox: impl AsRef<Path>) {
         let mailbox = self.mail().join(mailbox);
         for name in ["cur", "new", "tmp"] {
-            fs::DirBuilder::new().recursive(true).mode(0o700).create(mailbox.join(name)).unwrap();
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(mailbox.join(name))
+                .unwrap();
         }
     }
 
@@ -141,10 +178,18 @@ impl Server {
         checked(self.tool(args).run())
     }
 
-    /// Makes the daily set of `date` with the components that need no database, and gives its directory.
+    /// Makes the daily set of `date` with the components that need no database, and gives its
+    /// directory.
     #[track_caller]
     pub(crate) fn save(&self, date: &str, more: &[&str]) -> (SetDir, Outcome) {
-        let args = ["--component", "mailboxes", "--component", "config", "--date", date];
+        let args = [
+            "--component",
+            "mailboxes",
+            "--component",
+            "config",
+            "--date",
+            date,
+        ];
         let outcome = self.run(&[&args[..], more].concat()).assert_code(0);
         (self.set(&format!("daily/{date}")), outcome)
     }
@@ -152,11 +197,14 @@ impl Server {
     /// Makes the daily set of `date` with the mailboxes only, and gives its directory.
     #[track_caller]
     pub(crate) fn save_mail(&self, date: &str, more: &[&str]) -> (SetDir, Outcome) {
-        let outcome = self.run(&[&["--component", "mailboxes", "--date", date], more].concat()).assert_code(0);
+        let outcome = self
+            .run(&[&["--component", "mailboxes", "--date", date], more].concat())
+            .assert_code(0);
         (self.set(&format!("daily/{date}")), outcome)
     }
 
-    /// Runs it without the privileges of root, when this is root: modes count, as for any other user.
+    /// Runs it without the privileges of root, when this is root: modes count, as for any other
+    /// user.
     #[track_caller]
     pub(crate) fn run_unprivileged(&self, args: &[&str]) -> Outcome {
         checked(unprivileged(self.tool(args)).run())
@@ -188,8 +236,12 @@ pub(crate) fn put(path: &Path, content: &[u8]) {
 }
 
 fn names(dir: &Path) -> Vec<String> {
-    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
-    let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let Ok(entries) = fs::read_dir(dir) else {
+        return Vec::new();
+    };
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     names
 }
@@ -201,7 +253,10 @@ fn unprivileged(mut tool: Tool) -> Tool {
     }
     let plain = tool.command();
     let mut command = Command::new("setpriv");
-    command.arg("--bounding-set=-dac_override,-dac_read_search").arg(plain.get_program()).args(plain.get_args());
+    command
+        .arg("--bounding-set=-dac_override,-dac_read_search")
+        .arg(plain.get_program())
+        .args(plain.get_args());
     command.env_clear();
     for (name, value) in plain.get_envs() {
         command.env(name, value.unwrap_or_default());

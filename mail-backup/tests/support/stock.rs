@@ -13,17 +13,28 @@ use std::process::Command;
 /// With its standard error when it fails.
 #[track_caller]
 pub(crate) fn capture(command: &mut Command) -> Vec<u8> {
-    let output = command.output().unwrap_or_else(|e| panic!("run {command:?}: {e}"));
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let output = command
+        .output()
+        .unwrap_or_else(|e| panic!("run {command:?}: {e}"));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     output.stdout
 }
 
 /// Runs `command`, which neither fails nor complains.
 #[track_caller]
 pub(crate) fn succeed(command: &mut Command) {
-    let output = command.output().unwrap_or_else(|e| panic!("run {command:?}: {e}"));
+    let output = command
+        .output()
+        .unwrap_or_else(|e| panic!("run {command:?}: {e}"));
     let complaints = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && complaints.is_empty(), "{command:?}: {complaints}");
+    assert!(
+        output.status.success() && complaints.is_empty(),
+        "{command:?}: {complaints}"
+    );
 }
 
 /// The sha256 of a file in hexadecimal, by `sha256sum`.
@@ -36,15 +47,29 @@ pub(crate) fn sha256(path: &Path) -> String {
 pub(crate) fn assert_sums(set: &Path) {
     let check = ["--check", "--strict", "--quiet", "checksums.sha256"];
     succeed(Command::new("sha256sum").args(check).current_dir(set));
-    let listed = String::from_utf8_lossy(&fs::read(set.join("checksums.sha256")).unwrap()).lines().count();
-    assert_eq!(listed, list_files(set).len() - 1, "files listed in checksums.sha256");
+    let listed = String::from_utf8_lossy(&fs::read(set.join("checksums.sha256")).unwrap())
+        .lines()
+        .count();
+    assert_eq!(
+        listed,
+        list_files(set).len() - 1,
+        "files listed in checksums.sha256"
+    );
 }
 
 /// The files of a set, by `find`, relative to it.
 pub(crate) fn list_files(dir: &Path) -> BTreeSet<PathBuf> {
-    let listing = capture(Command::new("find").args([".", "-type", "f", "-printf", "%P\\0"]).current_dir(dir));
-    let names = listing.split(|&byte| byte == 0).filter(|name| !name.is_empty());
-    names.map(|name| PathBuf::from(std::ffi::OsString::from_vec(name.to_vec()))).collect()
+    let listing = capture(
+        Command::new("find")
+            .args([".", "-type", "f", "-printf", "%P\\0"])
+            .current_dir(dir),
+    );
+    let names = listing
+        .split(|&byte| byte == 0)
+        .filter(|name| !name.is_empty());
+    names
+        .map(|name| PathBuf::from(std::ffi::OsString::from_vec(name.to_vec())))
+        .collect()
 }
 
 /// Unpacks an archive into `dir`.
@@ -52,11 +77,20 @@ pub(crate) fn list_files(dir: &Path) -> BTreeSet<PathBuf> {
 pub(crate) fn unpack_archive(archive: &Path, dir: &Path, options: &[&str]) {
     // tar restores every time, and warns of those before 1970 and in the future.
     let quiet = "--warning=no-timestamp";
-    succeed(Command::new("tar").arg(quiet).args(options).args(["--zstd", "-xpf"]).arg(archive).arg("-C").arg(dir));
+    succeed(
+        Command::new("tar")
+            .arg(quiet)
+            .args(options)
+            .args(["--zstd", "-xpf"])
+            .arg(archive)
+            .arg("-C")
+            .arg(dir),
+    );
 }
 
-/// Unpacks every archive of the mailboxes of `set` into `dir`: segments before directories, deep before shallow, and
-/// what lies above the mailboxes at the end, so that directories get their times when nothing more is put into them.
+/// Unpacks every archive of the mailboxes of `set` into `dir`: segments before directories, deep
+/// before shallow, and what lies above the mailboxes at the end, so that directories get their
+/// times when nothing more is put into them.
 #[track_caller]
 pub(crate) fn unpack_mail(set: &Path, dir: &Path) {
     unpack_mail_with(set, dir, &[]);
@@ -73,33 +107,57 @@ pub(crate) fn unpack_mail_with(set: &Path, dir: &Path, options: &[&str]) {
 
 /// The archives of the mailboxes in the order in which they are unpacked.
 fn archives(set: &Path) -> Vec<PathBuf> {
-    let files = list_files(&set.join("mailboxes")).into_iter().map(|path| set.join("mailboxes").join(path));
-    files.filter(|path| path.as_os_str().as_bytes().ends_with(b".tar.zst")).rev().collect()
+    let files = list_files(&set.join("mailboxes"))
+        .into_iter()
+        .map(|path| set.join("mailboxes").join(path));
+    files
+        .filter(|path| path.as_os_str().as_bytes().ends_with(b".tar.zst"))
+        .rev()
+        .collect()
 }
 
-/// The names of the files (not directories) in all archives of the mailboxes of `set`, sorted; one that is there twice
-/// is named twice.
+/// The names of the files (not directories) in all archives of the mailboxes of `set`, sorted; one
+/// that is there twice is named twice.
 pub(crate) fn members(set: &Path) -> Vec<String> {
     let mut names = Vec::new();
     for archive in archives(set) {
-        let listing = capture(Command::new("tar").args(["--quoting-style=literal", "--zstd", "-tf"]).arg(&archive));
+        let listing = capture(
+            Command::new("tar")
+                .args(["--quoting-style=literal", "--zstd", "-tf"])
+                .arg(&archive),
+        );
         let listing = String::from_utf8(listing).unwrap();
-        names.extend(listing.lines().filter(|name| !name.ends_with('/')).map(str::to_owned));
+        names.extend(
+            listing
+                .lines()
+                .filter(|name| !name.ends_with('/'))
+                .map(str::to_owned),
+        );
     }
     names.sort();
     names
 }
 
 pub(crate) fn inode(path: &Path) -> u64 {
-    fs::symlink_metadata(path).unwrap_or_else(|e| panic!("stat {}: {e}", path.display())).ino()
+    fs::symlink_metadata(path)
+        .unwrap_or_else(|e| panic!("stat {}: {e}", path.display()))
+        .ino()
 }
 
-/// Changes the manifest of a set by `sed`, and the checksums with it, as a program of another version or time would
-/// have written them.
+/// Changes the manifest of a set by `sed`, and the checksums with it, as a program of another
+/// version or time would have written them.
 pub(crate) fn forge_manifest(set: &Path, script: &str) {
-    succeed(Command::new("sed").args(["-i", script, "manifest.jsonl"]).current_dir(set));
+    succeed(
+        Command::new("sed")
+            .args(["-i", script, "manifest.jsonl"])
+            .current_dir(set),
+    );
     let digest = sha256(&set.join("manifest.jsonl"));
     let script = format!("s/^[0-9a-f]*  manifest.jsonl$/{digest}  manifest.jsonl/");
-    succeed(Command::new("sed").args(["-i", &script, "checksums.sha256"]).current_dir(set));
+    succeed(
+        Command::new("sed")
+            .args(["-i", &script, "checksums.sha256"])
+            .current_dir(set),
+    );
     assert_sums(set);
 }

@@ -1,4 +1,5 @@
-//! The checks. Each group gathers facts and judges them in pure functions, and owns its section of the file of checks.
+//! The checks. Each group gathers facts and judges them in pure functions, and owns its section of
+//! the file of checks.
 
 pub(crate) mod resources; // processors, memory, disks, time
 pub(crate) mod containers; // services of the compose project

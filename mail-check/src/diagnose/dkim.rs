@@ -1,4 +1,5 @@
-//! Whether there are keys to sign with: without them mail goes out unsigned, and is refused or taken for spam.
+//! Whether there are keys to sign with: without them mail goes out unsigned, and is refused or
+//! taken for spam.
 
 use std::fs;
 use std::io;
@@ -30,7 +31,11 @@ fn judge(directory: &Path, keys: io::Result<u64>) -> Finding {
             "no *.private key is there, so mail goes out unsigned; make one with opendkim-genkey",
         ),
         Ok(keys) => Finding::ok(NAME, target, format!("{keys} keys to sign with are there")),
-        Err(error) => Finding::unknown(NAME, target, format!("the keys cannot be looked at: {error}; run as root")),
+        Err(error) => Finding::unknown(
+            NAME,
+            target,
+            format!("the keys cannot be looked at: {error}; run as root"),
+        ),
     }
 }
 
@@ -42,14 +47,21 @@ fn count_keys(directory: &Path, depth: u32) -> io::Result<u64> {
         if path.is_dir() && depth > 0 {
             keys += count_keys(&path, depth - 1)?;
         } else if path.extension().is_some_and(|end| end == "private") && path.is_file() {
-            keys += u64::from(fs::read(&path)?.windows(11).any(|words| words == b"PRIVATE KEY"));
+            keys += u64::from(
+                fs::read(&path)?
+                    .windows(11)
+                    .any(|words| words == b"PRIVATE KEY"),
+            );
         }
     }
     Ok(keys)
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "a tree of a test is not stored files")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a tree of a test is not stored files"
+)]
 mod tests {
     use super::*;
     use crate::finding::Status;
@@ -61,7 +73,11 @@ mod tests {
         fs::create_dir_all(dir.path().join("keys/example.org")).unwrap();
         fs::write(dir.path().join("keys/example.org/mail.private"), "").unwrap();
         assert_eq!(status(), Status::Warning);
-        fs::write(dir.path().join("keys/example.org/mail.private"), "-----BEGIN RSA PRIVATE KEY-----\n").unwrap();
+        fs::write(
+            dir.path().join("keys/example.org/mail.private"),
+            "-----BEGIN RSA PRIVATE KEY-----\n",
+        )
+        .unwrap();
         assert_eq!(status(), Status::Ok);
         let absent = Path::new("/nonexistent");
         assert_eq!(judge(absent, count_keys(absent, 1)).status, Status::Unknown);

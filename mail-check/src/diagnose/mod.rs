@@ -52,22 +52,39 @@ impl Diagnosis {
         let steps = steps::of(scenario).iter().map(|step| {
             let is_new = !begun.contains(&step.subject);
             begun.push(step.subject);
-            (step, if is_new { probes(step.subject, context) } else { Vec::new() })
+            (
+                step,
+                if is_new {
+                    probes(step.subject, context)
+                } else {
+                    Vec::new()
+                },
+            )
         });
-        Self { scenario, steps: steps.collect() }
+        Self {
+            scenario,
+            steps: steps.collect(),
+        }
     }
 
-    /// Makes the steps, and tells what each found as soon as it is made; the last that is told is the diagnosis.
+    /// Makes the steps, and tells what each found as soon as it is made; the last that is told is
+    /// the diagnosis.
     pub(crate) fn run(self, mut tell: impl FnMut(&Finding)) {
         let mut unused: Vec<Finding> = Vec::new();
         let mut told: Vec<Finding> = Vec::new();
         for (step, probes) in self.steps {
             run_all(probes, |finding| unused.push(finding));
-            let (mine, others) = unused.into_iter().partition(|finding| step.is_about(finding));
+            let (mine, others) = unused
+                .into_iter()
+                .partition(|finding| step.is_about(finding));
             unused = others;
             let was_told = told.iter().any(|finding| step.is_about(finding));
             let mine: Vec<Finding> = mine;
-            let mine = if mine.is_empty() && !was_told { vec![step.not_made()] } else { mine };
+            let mine = if mine.is_empty() && !was_told {
+                vec![step.not_made()]
+            } else {
+                mine
+            };
             mine.iter().for_each(&mut tell);
             told.extend(mine);
         }
@@ -96,16 +113,24 @@ mod tests {
             (step, findings.map(probe).into_iter().collect())
         });
         let mut told = Vec::new();
-        Diagnosis { scenario, steps: steps.collect() }.run(|finding| told.push(finding.clone()));
+        Diagnosis {
+            scenario,
+            steps: steps.collect(),
+        }
+        .run(|finding| told.push(finding.clone()));
         told
     }
 
     #[test]
     fn steps_are_told_in_their_order_each_finding_once_and_the_diagnosis_last() {
-        let found = ["mailflow", "queue", "smtp", "disk", "no-step"].map(|name| Finding::ok(name, "t", "fine"));
+        let found = ["mailflow", "queue", "smtp", "disk", "no-step"]
+            .map(|name| Finding::ok(name, "t", "fine"));
         let told = run(Scenario::Receive, found.into());
-        let made: Vec<&str> =
-            told.iter().filter(|finding| finding.target != "configuration").map(|finding| &*finding.name).collect();
+        let made: Vec<&str> = told
+            .iter()
+            .filter(|finding| finding.target != "configuration")
+            .map(|finding| &*finding.name)
+            .collect();
         assert_eq!(made, ["disk", "smtp", "queue", "mailflow", "diagnosis"]);
     }
 
@@ -114,7 +139,10 @@ mod tests {
         for scenario in Scenario::value_variants() {
             let told = run(*scenario, Vec::new());
             assert_eq!(told.len(), steps::of(*scenario).len() + 1);
-            assert!(told.iter().all(|finding| finding.status == Status::Unknown), "{told:?}");
+            assert!(
+                told.iter().all(|finding| finding.status == Status::Unknown),
+                "{told:?}"
+            );
         }
     }
 }

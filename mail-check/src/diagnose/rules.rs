@@ -1,4 +1,5 @@
-//! From findings to the likely cause: a table of rules, the most specific and the most fundamental first.
+//! From findings to the likely cause: a table of rules, the most specific and the most fundamental
+//! first.
 
 use super::Scenario;
 use crate::finding::{Finding, Status};
@@ -81,9 +82,16 @@ fn evidence(finding: &Finding) -> &str {
 
 /// The likely cause, its level, and the next command.
 pub(super) fn diagnose(scenario: Scenario, findings: &[Finding]) -> Finding {
-    let explained = RULES.iter().find_map(|rule| Some((rule, findings.iter().find(|f| rule.explains(scenario, f))?)));
+    let explained = RULES
+        .iter()
+        .find_map(|rule| Some((rule, findings.iter().find(|f| rule.explains(scenario, f))?)));
     if let Some((rule, finding)) = explained {
-        let Finding { name, target, message, .. } = finding;
+        let Finding {
+            name,
+            target,
+            message,
+            ..
+        } = finding;
         let filled = |text: &str| text.replace("{target}", target);
         return told(
             scenario,
@@ -93,23 +101,49 @@ pub(super) fn diagnose(scenario: Scenario, findings: &[Finding]) -> Finding {
             &filled(rule.next),
         );
     }
-    match findings.iter().filter(|finding| is_bad(finding)).max_by_key(|finding| finding.status == Status::Critical) {
-        Some(Finding { name, target, message, status, .. }) => {
-            let level = if *status == Status::Critical { Level::High } else { Level::Medium };
-            told(scenario, level, &format!("{name} of {target} is not as it should be"), message, by_hand(scenario))
+    match findings
+        .iter()
+        .filter(|finding| is_bad(finding))
+        .max_by_key(|finding| finding.status == Status::Critical)
+    {
+        Some(Finding {
+            name,
+            target,
+            message,
+            status,
+            ..
+        }) => {
+            let level = if *status == Status::Critical {
+                Level::High
+            } else {
+                Level::Medium
+            };
+            told(
+                scenario,
+                level,
+                &format!("{name} of {target} is not as it should be"),
+                message,
+                by_hand(scenario),
+            )
         }
         None => nothing_bad(scenario, findings),
     }
 }
 
 fn told(scenario: Scenario, level: Level, cause: &str, evidence: &str, next: &str) -> Finding {
-    let message = format!("likely cause: {cause} ({evidence}). Level: {}. Next: {next}", level.words());
+    let message = format!(
+        "likely cause: {cause} ({evidence}). Level: {}. Next: {next}",
+        level.words()
+    );
     Finding::new(level.status(), "diagnosis", scenario.name(), message)
 }
 
 fn nothing_bad(scenario: Scenario, findings: &[Finding]) -> Finding {
-    let unknown: Vec<&str> =
-        findings.iter().filter(|finding| finding.status == Status::Unknown).map(|finding| &*finding.name).collect();
+    let unknown: Vec<&str> = findings
+        .iter()
+        .filter(|finding| finding.status == Status::Unknown)
+        .map(|finding| &*finding.name)
+        .collect();
     let next = by_hand(scenario);
     if unknown.is_empty() {
         return Finding::ok(
@@ -135,7 +169,9 @@ fn by_hand(scenario: Scenario) -> &'static str {
             "dig TXT DOMAIN (SPF), dig TXT SELECTOR._domainkey.DOMAIN; block lists; the headers of a message that arrived"
         }
         Scenario::Auth => "doveadm auth test USER; the settings of the user's device",
-        Scenario::Container => "docker compose logs --tail 100 SERVICE; docker compose config --quiet",
+        Scenario::Container => {
+            "docker compose logs --tail 100 SERVICE; docker compose config --quiet"
+        }
     }
 }
 
@@ -151,7 +187,15 @@ const fn rule(
     level: Level,
     next: &'static str,
 ) -> Rule {
-    Rule { scenarios: &[], names, when, says, cause, level, next }
+    Rule {
+        scenarios: &[],
+        names,
+        when,
+        says,
+        cause,
+        level,
+        next,
+    }
 }
 
 const fn only(scenarios: &'static [Scenario], rule: Rule) -> Rule {

@@ -38,7 +38,9 @@ impl Step {
             Subject::Group(group) => group.name(),
             Subject::DkimKeys => "DKIM_DIR",
         };
-        let message = format!("{what}: not checked, since {section} says nothing of it; look by hand: {by_hand}");
+        let message = format!(
+            "{what}: not checked, since {section} says nothing of it; look by hand: {by_hand}"
+        );
         Finding::unknown(self.names[0], "configuration", message)
     }
 }
@@ -59,7 +61,13 @@ const fn step(
     targets: &'static [&'static str],
     by_hand: &'static str,
 ) -> Step {
-    Step { what, subject: Subject::Group(group), names, targets, by_hand }
+    Step {
+        what,
+        subject: Subject::Group(group),
+        names,
+        targets,
+        by_hand,
+    }
 }
 
 const CERTIFICATES: Step = step(
@@ -69,10 +77,27 @@ const CERTIFICATES: Step = step(
     &[],
     "openssl s_client -connect HOST:993 </dev/null | openssl x509 -noout -enddate",
 );
-const QUEUE: Step = step("the queue and its reasons", Group::Services, &["queue"], &[], "postqueue -p");
-const POSTFIX: Step =
-    step("Postfix's settings", Group::Services, &["postfix-config"], &[], "postconf myhostname mydomain relayhost");
-const DOCKER: Step = step("the Docker daemon", Group::Containers, &["docker"], &[], "systemctl status docker");
+const QUEUE: Step = step(
+    "the queue and its reasons",
+    Group::Services,
+    &["queue"],
+    &[],
+    "postqueue -p",
+);
+const POSTFIX: Step = step(
+    "Postfix's settings",
+    Group::Services,
+    &["postfix-config"],
+    &[],
+    "postconf myhostname mydomain relayhost",
+);
+const DOCKER: Step = step(
+    "the Docker daemon",
+    Group::Containers,
+    &["docker"],
+    &[],
+    "systemctl status docker",
+);
 
 static RECEIVE: [Step; 11] = [
     step(
@@ -82,12 +107,24 @@ static RECEIVE: [Step; 11] = [
         &["docker", "postfix", "dovecot", "mail"],
         "docker compose ps",
     ),
-    step("disk space and inodes", Group::Resources, &["disk", "inodes"], &[], "df -h; df -i"),
+    step(
+        "disk space and inodes",
+        Group::Resources,
+        &["disk", "inodes"],
+        &[],
+        "df -h; df -i",
+    ),
     step("SMTP", Group::Services, &["smtp"], &[], "nc -v HOST 25"),
     CERTIFICATES,
     POSTFIX,
     QUEUE,
-    step("delivery to Dovecot", Group::Services, &["lmtp"], &[], "doveadm service status lmtp"),
+    step(
+        "delivery to Dovecot",
+        Group::Services,
+        &["lmtp"],
+        &[],
+        "doveadm service status lmtp",
+    ),
     step(
         "ClamAV, without which the milter defers mail",
         Group::Services,
@@ -150,7 +187,13 @@ static SEND: [Step; 8] = [
         targets: &[],
         by_hand: "ls -l DKIM_DIR",
     },
-    step("disk space and inodes", Group::Resources, &["disk", "inodes"], &[], "df -h; df -i"),
+    step(
+        "disk space and inodes",
+        Group::Resources,
+        &["disk", "inodes"],
+        &[],
+        "df -h; df -i",
+    ),
 ];
 
 static AUTH: [Step; 4] = [
@@ -161,7 +204,13 @@ static AUTH: [Step; 4] = [
         &[],
         "openssl s_client -connect HOST:993",
     ),
-    step("the database of users", Group::Services, &["mysql", "mysql-connections"], &[], "mariadb-admin ping"),
+    step(
+        "the database of users",
+        Group::Services,
+        &["mysql", "mysql-connections"],
+        &[],
+        "mariadb-admin ping",
+    ),
     step(
         "logins that failed, by address",
         Group::Logs,
@@ -180,7 +229,13 @@ static AUTH: [Step; 4] = [
 
 static CONTAINER: [Step; 4] = [
     DOCKER,
-    step("each container", Group::Containers, &["container"], &[], "docker compose ps -a"),
+    step(
+        "each container",
+        Group::Containers,
+        &["container"],
+        &[],
+        "docker compose ps -a",
+    ),
     step(
         "what containers take",
         Group::Containers,
@@ -191,7 +246,15 @@ static CONTAINER: [Step; 4] = [
     step(
         "the machine",
         Group::Resources,
-        &["cpu", "memory", "swap", "load", "disk", "inodes", "disk-errors"],
+        &[
+            "cpu",
+            "memory",
+            "swap",
+            "load",
+            "disk",
+            "inodes",
+            "disk-errors",
+        ],
         &[],
         "uptime; free -m; df -h",
     ),

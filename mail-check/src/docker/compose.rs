@@ -1,6 +1,8 @@
-//! What a compose file says of services: their names, which of them are wanted, and the name of the project.
+//! What a compose file says of services: their names, which of them are wanted, and the name of the
+//! project.
 //!
-//! Only the block style that compose files are written in is read. What is written in another way is an error, never a service less.
+//! Only the block style that compose files are written in is read. What is written in another way
+//! is an error, never a service less.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -28,7 +30,11 @@ pub(crate) enum ComposeError {
     #[error("{} cannot be read: {cause}; set DOCKER_COMPOSE_FILE, or `project` in [docker] and `services` in [containers]", path.display())]
     Read { path: PathBuf, cause: io::Error },
     #[error("{} line {line}: {reason}; name the services with `services` in [containers]", path.display())]
-    Syntax { path: PathBuf, line: usize, reason: &'static str },
+    Syntax {
+        path: PathBuf,
+        line: usize,
+        reason: &'static str,
+    },
 }
 
 /// The line, from 1, and what is wrong with it.
@@ -44,51 +50,94 @@ struct Line<'a> {
 
 impl ComposeFile {
     pub(crate) fn read(path: &Path) -> Result<Self, ComposeError> {
-        let read = |cause| ComposeError::Read { path: path.to_owned(), cause };
+        let read = |cause| ComposeError::Read {
+            path: path.to_owned(),
+            cause,
+        };
         let text = std::fs::read_to_string(path).map_err(read)?;
-        let directory =
-            path.canonicalize().map_err(read)?.parent().and_then(Path::file_name).unwrap_or_default().to_owned();
+        let directory = path
+            .canonicalize()
+            .map_err(read)?
+            .parent()
+            .and_then(Path::file_name)
+            .unwrap_or_default()
+            .to_owned();
         let parsed = parse(&text);
-        let (name, services) =
-            parsed.map_err(|(line, reason)| ComposeError::Syntax { path: path.to_owned(), line, reason })?;
-        Ok(Self { name, directory: directory.to_string_lossy().into_owned(), services })
+        let (name, services) = parsed.map_err(|(line, reason)| ComposeError::Syntax {
+            path: path.to_owned(),
+            line,
+            reason,
+        })?;
+        Ok(Self {
+            name,
+            directory: directory.to_string_lossy().into_owned(),
+            services,
+        })
     }
 
-    /// The name of the project: `name:`, or else the directory, in the letters that Docker Compose allows.
+    /// The name of the project: `name:`, or else the directory, in the letters that Docker Compose
+    /// allows.
     pub(crate) fn project(&self) -> String {
-        let allowed = |c: &char| c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '_' || *c == '-';
-        let fallback = || self.directory.to_lowercase().chars().filter(allowed).collect::<String>();
-        self.name.clone().unwrap_or_else(|| fallback().trim_start_matches(['_', '-']).to_owned())
+        let allowed =
+            |c: &char| c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '_' || *c == '-';
+        let fallback = || {
+            self.directory
+                .to_lowercase()
+                .chars()
+                .filter(allowed)
+                .collect::<String>()
+        };
+        self.name
+            .clone()
+            .unwrap_or_else(|| fallback().trim_start_matches(['_', '-']).to_owned())
     }
 
     /// The services that should run: those in no profile and with at least one replica.
     pub(crate) fn wanted(&self) -> Vec<String> {
-        let wanted = self.services.iter().filter(|service| !service.in_profile && !service.switched_off);
+        let wanted = self
+            .services
+            .iter()
+            .filter(|service| !service.in_profile && !service.switched_off);
         wanted.map(|service| service.name.clone()).collect()
     }
 }
 
-/// The name that the `.env` file gives the project, which comes before the compose file's; none when it cannot be read.
+/// The name that the `.env` file gives the project, which comes before the compose file's; none
+/// when it cannot be read.
 pub(super) fn project_of_env_file(path: &Path) -> Option<String> {
     project_in(&std::fs::read_to_string(path).ok()?)
 }
 
 fn project_in(env_file: &str) -> Option<String> {
-    let mut values = env_file.lines().filter_map(|line| line.trim().strip_prefix("COMPOSE_PROJECT_NAME="));
+    let mut values = env_file
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("COMPOSE_PROJECT_NAME="));
     let name = unquote(values.next_back()?.trim());
     (!name.is_empty()).then(|| name.to_owned())
 }
 
 fn parse(text: &str) -> Result<(Option<String>, Vec<Service>), Unread> {
     let lines = lines(text)?;
-    let name = lines.iter().find(|line| line.indent == 0 && line.key == "name");
-    let name = name.map(|line| unquote(line.value)).filter(|name| !name.is_empty() && !name.contains('$'));
-    let at = lines.iter().position(|line| line.indent == 0 && line.key == "services");
+    let name = lines
+        .iter()
+        .find(|line| line.indent == 0 && line.key == "name");
+    let name = name
+        .map(|line| unquote(line.value))
+        .filter(|name| !name.is_empty() && !name.contains('$'));
+    let at = lines
+        .iter()
+        .position(|line| line.indent == 0 && line.key == "services");
     let at = at.ok_or((1, "there is no `services:`"))?;
     if !lines[at].value.is_empty() {
-        return Err((lines[at].number, "`services` is not written as an indented block"));
+        return Err((
+            lines[at].number,
+            "`services` is not written as an indented block",
+        ));
     }
-    let block: Vec<&Line<'_>> = lines[at + 1..].iter().take_while(|line| line.indent > 0).collect();
+    let block: Vec<&Line<'_>> = lines[at + 1..]
+        .iter()
+        .take_while(|line| line.indent > 0)
+        .collect();
     Ok((name.map(str::to_owned), services(&block)?))
 }
 
@@ -111,7 +160,11 @@ fn services(block: &[&Line<'_>]) -> Result<Vec<Service>, Unread> {
             service.take(line, key_depth);
         }
     }
-    if services.is_empty() { Err((1, "`services` has no service")) } else { Ok(services) }
+    if services.is_empty() {
+        Err((1, "`services` has no service"))
+    } else {
+        Ok(services)
+    }
 }
 
 fn new_service(line: &Line<'_>) -> Result<Service, Unread> {
@@ -119,10 +172,14 @@ fn new_service(line: &Line<'_>) -> Result<Service, Unread> {
     match (name, line.value) {
         ("" | "<<", _) | (_, "-") => Err((line.number, "not the name of a service")),
         // An anchor is only a name for what follows.
-        (name, value) if value.is_empty() || value.starts_with('&') => {
-            Ok(Service { name: name.to_owned(), ..Service::default() })
-        }
-        _ => Err((line.number, "the service is not written as an indented block")),
+        (name, value) if value.is_empty() || value.starts_with('&') => Ok(Service {
+            name: name.to_owned(),
+            ..Service::default()
+        }),
+        _ => Err((
+            line.number,
+            "the service is not written as an indented block",
+        )),
     }
 }
 
@@ -138,7 +195,8 @@ impl Service {
     }
 }
 
-/// Lines that say something, without comments and the text of block scalars. A line that is no `key: value` has all of it as key.
+/// Lines that say something, without comments and the text of block scalars. A line that is no
+/// `key: value` has all of it as key.
 fn lines(text: &str) -> Result<Vec<Line<'_>>, Unread> {
     let mut lines: Vec<Line<'_>> = Vec::new();
     let mut scalar_indent = None;
@@ -160,7 +218,12 @@ fn lines(text: &str) -> Result<Vec<Line<'_>>, Unread> {
         if is_block_scalar(value) {
             scalar_indent = Some(indent);
         }
-        lines.push(Line { number: index + 1, indent, key, value });
+        lines.push(Line {
+            number: index + 1,
+            indent,
+            key,
+            value,
+        });
     }
     Ok(lines)
 }
@@ -169,12 +232,19 @@ fn key_and_value(content: &str) -> (&str, &str) {
     if let Some(key) = content.strip_suffix(':') {
         return (key.trim_end(), "");
     }
-    content.split_once(": ").map_or((content, "-"), |(key, value)| (key.trim_end(), value.trim()))
+    content
+        .split_once(": ")
+        .map_or((content, "-"), |(key, value)| {
+            (key.trim_end(), value.trim())
+        })
 }
 
 /// `|`, `>`, `|-`, `>2+` and their like.
 fn is_block_scalar(value: &str) -> bool {
-    value.starts_with(['|', '>']) && value[1..].chars().all(|c| matches!(c, '+' | '-' | '0'..='9'))
+    value.starts_with(['|', '>'])
+        && value[1..]
+            .chars()
+            .all(|c| matches!(c, '+' | '-' | '0'..='9'))
 }
 
 /// The line up to a `#` that stands outside quotes, at its start or after a blank.
@@ -195,7 +265,10 @@ fn without_comment(line: &str) -> &str {
 }
 
 fn unquote(text: &str) -> &str {
-    ['"', '\''].into_iter().find_map(|quote| text.strip_prefix(quote)?.strip_suffix(quote)).unwrap_or(text)
+    ['"', '\'']
+        .into_iter()
+        .find_map(|quote| text.strip_prefix(quote)?.strip_suffix(quote))
+        .unwrap_or(text)
 }
 
 #[cfg(test)]
@@ -204,7 +277,12 @@ mod tests {
 
     fn wanted(text: &str) -> Result<Vec<String>, Unread> {
         let (name, services) = parse(text)?;
-        Ok(ComposeFile { name, directory: String::new(), services }.wanted())
+        Ok(ComposeFile {
+            name,
+            directory: String::new(),
+            services,
+        }
+        .wanted())
     }
 
     #[test]
@@ -224,7 +302,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_understood_is_an_error_with_its_line() {
-        let check = |text: &str, line: usize| assert_eq!(wanted(text).unwrap_err().0, line, "{text}");
+        let check =
+            |text: &str, line: usize| assert_eq!(wanted(text).unwrap_err().0, line, "{text}");
         check("services: {a: {image: b}}\n", 1);
         check("services:\n  a: {image: b}\n", 2);
         check("services:\n  - a\n", 2);
@@ -237,23 +316,38 @@ mod tests {
     #[test]
     fn the_project_is_named_as_docker_compose_does() {
         let check = |name: Option<&str>, directory: &str, expected: &str| {
-            let file = ComposeFile { name: name.map(str::to_owned), directory: directory.to_owned(), services: vec![] };
+            let file = ComposeFile {
+                name: name.map(str::to_owned),
+                directory: directory.to_owned(),
+                services: vec![],
+            };
             assert_eq!(file.project(), expected);
         };
         check(None, "Mail.Server", "mailserver");
         check(None, "_mail-server_2", "mail-server_2");
         check(Some("post"), "x", "post");
-        assert_eq!(parse("name: \"post\"\nservices:\n  a:\n").unwrap().0.as_deref(), Some("post"));
+        assert_eq!(
+            parse("name: \"post\"\nservices:\n  a:\n")
+                .unwrap()
+                .0
+                .as_deref(),
+            Some("post")
+        );
         assert_eq!(parse("name: ${P}\nservices:\n  a:\n").unwrap().0, None);
     }
 
     #[test]
     fn the_env_file_names_the_project() {
-        let check = |text: &str, expected: Option<&str>| assert_eq!(project_in(text).as_deref(), expected, "{text}");
+        let check = |text: &str, expected: Option<&str>| {
+            assert_eq!(project_in(text).as_deref(), expected, "{text}")
+        };
         check("DOMAIN=example.com\n", None);
         check("# COMPOSE_PROJECT_NAME=no\nCOMPOSE_PROJECT_NAME=\n", None);
         check("A=1\nCOMPOSE_PROJECT_NAME=\"post\"\n", Some("post"));
-        check("COMPOSE_PROJECT_NAME=one\n  COMPOSE_PROJECT_NAME='two'\n", Some("two"));
+        check(
+            "COMPOSE_PROJECT_NAME=one\n  COMPOSE_PROJECT_NAME='two'\n",
+            Some("two"),
+        );
     }
 
     proptest::proptest! {

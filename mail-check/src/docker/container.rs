@@ -1,8 +1,8 @@
 //! What the daemon knows of a container and of its image.
 
 use bollard::models::{
-    ContainerInspectResponse, ContainerState, ContainerStateStatusEnum, ContainerSummary, ContainerSummaryStateEnum,
-    HealthStatusEnum, ImageInspect,
+    ContainerInspectResponse, ContainerState, ContainerStateStatusEnum, ContainerSummary,
+    ContainerSummaryStateEnum, HealthStatusEnum, ImageInspect,
 };
 use jiff::Timestamp;
 
@@ -80,10 +80,18 @@ impl Container {
     /// `None` for what `docker compose run` has made, and for what belongs to no service.
     pub(super) fn read(summary: ContainerSummary) -> Option<Self> {
         let labels = summary.labels.unwrap_or_default();
-        if labels.get(ONE_OFF_LABEL).is_some_and(|value| value.eq_ignore_ascii_case("true")) {
+        if labels
+            .get(ONE_OFF_LABEL)
+            .is_some_and(|value| value.eq_ignore_ascii_case("true"))
+        {
             return None;
         }
-        let name = summary.names.unwrap_or_default().into_iter().next().unwrap_or_default();
+        let name = summary
+            .names
+            .unwrap_or_default()
+            .into_iter()
+            .next()
+            .unwrap_or_default();
         Some(Self {
             id: summary.id?,
             name: name.trim_start_matches('/').to_owned(),
@@ -130,13 +138,16 @@ impl State {
 
 impl Health {
     fn read(state: &ContainerState) -> Self {
-        let Some(health) = &state.health else { return Self::Unchecked };
+        let Some(health) = &state.health else {
+            return Self::Unchecked;
+        };
         match health.status {
             Some(HealthStatusEnum::STARTING) => Self::Starting,
             Some(HealthStatusEnum::HEALTHY) => Self::Healthy,
-            Some(HealthStatusEnum::UNHEALTHY) => {
-                Self::Unhealthy { failing_streak: unsigned(health.failing_streak), last_output: last_output(health) }
-            }
+            Some(HealthStatusEnum::UNHEALTHY) => Self::Unhealthy {
+                failing_streak: unsigned(health.failing_streak),
+                last_output: last_output(health),
+            },
             _ => Self::Unchecked,
         }
     }
@@ -146,17 +157,25 @@ impl Image {
     pub(super) fn read(answer: ImageInspect) -> Self {
         let created = answer.created.and_then(|text| text.parse().ok());
         let dated = created.filter(|created: &Timestamp| created.as_second() >= FIRST_IMAGE_SECOND);
-        Self { id: answer.id.unwrap_or_default(), created: dated }
+        Self {
+            id: answer.id.unwrap_or_default(),
+            created: dated,
+        }
     }
 }
 
 fn last_output(health: &bollard::models::Health) -> String {
     let last = health.log.as_ref().and_then(|log| log.last());
-    last.and_then(|result| result.output.as_deref()).unwrap_or_default().trim().to_owned()
+    last.and_then(|result| result.output.as_deref())
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
 }
 
 fn unsigned(number: Option<i64>) -> u64 {
-    number.and_then(|number| u64::try_from(number).ok()).unwrap_or_default()
+    number
+        .and_then(|number| u64::try_from(number).ok())
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -166,7 +185,10 @@ mod tests {
     #[test]
     fn an_image_without_a_date_has_none() {
         let check = |created: &str, expected: bool| {
-            let image = Image::read(ImageInspect { created: Some(created.to_owned()), ..Default::default() });
+            let image = Image::read(ImageInspect {
+                created: Some(created.to_owned()),
+                ..Default::default()
+            });
             assert_eq!(image.created.is_some(), expected, "{created}");
         };
         check("2026-01-01T00:00:00.123456789Z", true);
@@ -178,9 +200,16 @@ mod tests {
     #[test]
     fn what_was_run_by_hand_is_no_service() {
         let container = |labels: &[(&str, &str)]| {
-            let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+            let labels = labels
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect();
             let id = Some("1".to_owned());
-            Container::read(ContainerSummary { id, labels: Some(labels), ..Default::default() })
+            Container::read(ContainerSummary {
+                id,
+                labels: Some(labels),
+                ..Default::default()
+            })
         };
         assert!(container(&[(SERVICE_LABEL, "a"), (ONE_OFF_LABEL, "False")]).is_some());
         assert!(container(&[(SERVICE_LABEL, "a"), (ONE_OFF_LABEL, "True")]).is_none());

@@ -18,13 +18,27 @@ pub(crate) enum DockerError {
     #[error("{address} is no unix socket; name one with `socket` in [docker]")]
     NotASocket { address: String },
     #[error("{what}: Docker at {} gave no answer within {} s; see journalctl -u docker", socket.display(), within.as_secs_f64())]
-    Silent { socket: PathBuf, what: String, within: Duration },
+    Silent {
+        socket: PathBuf,
+        what: String,
+        within: Duration,
+    },
     /// The daemon refuses; its words.
     #[error("{what}: Docker says {status}: {words}")]
-    Refuses { what: String, status: u16, words: String },
+    Refuses {
+        what: String,
+        status: u16,
+        words: String,
+    },
     #[error("{what}: Docker at {} gave an answer that cannot be used: {cause}", socket.display())]
-    Garbage { socket: PathBuf, what: String, cause: Box<bollard::errors::Error> },
-    #[error("service {service} of the compose project {project} has no container; see docker compose ps --all")]
+    Garbage {
+        socket: PathBuf,
+        what: String,
+        cause: Box<bollard::errors::Error>,
+    },
+    #[error(
+        "service {service} of the compose project {project} has no container; see docker compose ps --all"
+    )]
     NoContainer { project: String, service: String },
     #[error("no runtime for the Docker client")]
     Runtime(#[source] io::Error),
@@ -37,21 +51,37 @@ impl DockerError {
             io::ErrorKind::NotFound => Self::Absent { socket },
             io::ErrorKind::PermissionDenied => Self::Denied { socket },
             io::ErrorKind::ConnectionRefused => Self::Refused { socket },
-            _ => Self::Open { socket, cause: source },
+            _ => Self::Open {
+                socket,
+                cause: source,
+            },
         }
     }
 
     pub(super) fn silent(socket: &Path, what: &str, within: Duration) -> Self {
-        Self::Silent { socket: socket.to_owned(), what: what.to_owned(), within }
+        Self::Silent {
+            socket: socket.to_owned(),
+            what: what.to_owned(),
+            within,
+        }
     }
 
     pub(super) fn of(socket: &Path, what: &str, source: bollard::errors::Error) -> Self {
         let what = what.to_owned();
         match source {
-            bollard::errors::Error::DockerResponseServerError { status_code, message } => {
-                Self::Refuses { what, status: status_code, words: message.trim().to_owned() }
-            }
-            source => Self::Garbage { socket: socket.to_owned(), what, cause: Box::new(source) },
+            bollard::errors::Error::DockerResponseServerError {
+                status_code,
+                message,
+            } => Self::Refuses {
+                what,
+                status: status_code,
+                words: message.trim().to_owned(),
+            },
+            source => Self::Garbage {
+                socket: socket.to_owned(),
+                what,
+                cause: Box::new(source),
+            },
         }
     }
 }

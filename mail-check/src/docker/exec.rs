@@ -23,18 +23,30 @@ pub(crate) struct Output {
 }
 
 impl Docker {
-    /// Runs a program in a container, as the container's user, and waits for its end. A program that does not end in time is left
-    /// behind: the Engine has no way to stop it.
+    /// Runs a program in a container, as the container's user, and waits for its end. A program
+    /// that does not end in time is left behind: the Engine has no way to stop it.
     ///
     /// # Errors
-    /// When the daemon does not answer, the container does not run, or the program does not end within `within`. A program that is
-    /// not there ends with 126 or 127, as in a shell.
-    pub(crate) fn exec(&self, container: &str, argv: &[&str], within: Duration) -> Result<Output, DockerError> {
-        let what = format!("run {} in {container}", argv.first().copied().unwrap_or_default());
+    /// When the daemon does not answer, the container does not run, or the program does not end
+    /// within `within`. A program that is not there ends with 126 or 127, as in a shell.
+    pub(crate) fn exec(
+        &self,
+        container: &str,
+        argv: &[&str],
+        within: Duration,
+    ) -> Result<Output, DockerError> {
+        let what = format!(
+            "run {} in {container}",
+            argv.first().copied().unwrap_or_default()
+        );
         self.call_within(within, &what, self.executed(container, argv))
     }
 
-    async fn executed(&self, container: &str, argv: &[&str]) -> Result<Output, bollard::errors::Error> {
+    async fn executed(
+        &self,
+        container: &str,
+        argv: &[&str],
+    ) -> Result<Output, bollard::errors::Error> {
         let options = CreateExecOptions {
             attach_stdout: Some(true),
             attach_stderr: Some(true),
@@ -43,7 +55,9 @@ impl Docker {
         };
         let id = self.client.create_exec(container, options).await?.id;
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-        if let StartExecResults::Attached { mut output, .. } = self.client.start_exec(&id, None).await? {
+        if let StartExecResults::Attached { mut output, .. } =
+            self.client.start_exec(&id, None).await?
+        {
             while let Some(part) = output.next().await {
                 match part? {
                     LogOutput::StdErr { message } => keep(&mut stderr, &message),
@@ -52,7 +66,11 @@ impl Docker {
             }
         }
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        Ok(Output { exit_code: self.exit_code(&id).await?, stdout: text(stdout), stderr: text(stderr) })
+        Ok(Output {
+            exit_code: self.exit_code(&id).await?,
+            stdout: text(stdout),
+            stderr: text(stderr),
+        })
     }
 
     async fn exit_code(&self, id: &str) -> Result<i64, bollard::errors::Error> {

@@ -12,7 +12,8 @@ const MAX_LINE_BYTES: usize = 64 << 10;
 /// What a container said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Logs {
-    /// stdout and stderr, by time: the daemon takes them from two pipes, and may write a line before one that is a moment older.
+    /// stdout and stderr, by time: the daemon takes them from two pipes, and may write a line
+    /// before one that is a moment older.
     pub(crate) lines: Vec<LogLine>,
     /// There is more than was asked for: ask again from the last line's time.
     pub(crate) cut: bool,
@@ -27,19 +28,43 @@ pub(crate) struct LogLine {
 }
 
 impl Docker {
-    /// What a container has said after `since`, the oldest first, up to `max_bytes`; of a container with a terminal, too.
+    /// What a container has said after `since`, the oldest first, up to `max_bytes`; of a container
+    /// with a terminal, too.
     ///
     /// # Errors
-    /// When the daemon does not answer in time, when there is no such container, and when its log driver cannot be read.
-    pub(crate) fn logs(&self, container: &str, since: Timestamp, max_bytes: usize) -> Result<Logs, DockerError> {
-        self.call(&format!("read the log of {container}"), self.said(container, since, max_bytes))
+    /// When the daemon does not answer in time, when there is no such container, and when its log
+    /// driver cannot be read.
+    pub(crate) fn logs(
+        &self,
+        container: &str,
+        since: Timestamp,
+        max_bytes: usize,
+    ) -> Result<Logs, DockerError> {
+        self.call(
+            &format!("read the log of {container}"),
+            self.said(container, since, max_bytes),
+        )
     }
 
-    async fn said(&self, container: &str, since: Timestamp, max_bytes: usize) -> Result<Logs, bollard::errors::Error> {
+    async fn said(
+        &self,
+        container: &str,
+        since: Timestamp,
+        max_bytes: usize,
+    ) -> Result<Logs, bollard::errors::Error> {
         // The client knows whole seconds only: what it gives too much is left out by `Lines`.
         let since_second = i32::try_from(since.as_second()).unwrap_or_default().max(0);
-        let options = LogsOptionsBuilder::new().stdout(true).stderr(true).timestamps(true).since(since_second).build();
-        let mut lines = Lines { since, logs: Logs::default(), left_bytes: max_bytes };
+        let options = LogsOptionsBuilder::new()
+            .stdout(true)
+            .stderr(true)
+            .timestamps(true)
+            .since(since_second)
+            .build();
+        let mut lines = Lines {
+            since,
+            logs: Logs::default(),
+            left_bytes: max_bytes,
+        };
         let parts = self.client.logs(container, Some(options));
         pin_mut!(parts);
         while let Some(part) = parts.next().await {
@@ -61,11 +86,14 @@ struct Lines {
 }
 
 impl Lines {
-    /// Takes one line; false when there is no room for it. What has no time is the rest of a line that a terminal broke.
+    /// Takes one line; false when there is no room for it. What has no time is the rest of a line
+    /// that a terminal broke.
     fn take(&mut self, bytes: &[u8]) -> bool {
         let text = String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_LINE_BYTES)]);
         let text = text.trim_end_matches(['\n', '\r']);
-        let Some((time, text)) = split(text) else { return true };
+        let Some((time, text)) = split(text) else {
+            return true;
+        };
         if time <= self.since {
             return true;
         }
@@ -74,7 +102,10 @@ impl Lines {
             return false;
         }
         self.left_bytes -= text.len();
-        self.logs.lines.push(LogLine { time, text: text.to_owned() });
+        self.logs.lines.push(LogLine {
+            time,
+            text: text.to_owned(),
+        });
         true
     }
 }
@@ -92,14 +123,23 @@ mod tests {
     #[test]
     fn lines_after_a_moment_are_kept_until_there_is_no_room() {
         let since = "2026-11-25T08:00:00.5Z".parse().unwrap();
-        let mut lines = Lines { since, logs: Logs::default(), left_bytes: 6 };
+        let mut lines = Lines {
+            since,
+            logs: Logs::default(),
+            left_bytes: 6,
+        };
         assert!(lines.take(b"2026-11-25T08:00:00.4Z old\n"));
         assert!(lines.take(b"2026-11-25T08:00:00.5Z seen\n"));
         assert!(lines.take(b"2026-11-25T08:00:00.500000001Z new\r\n"));
         assert!(lines.take(b"2026-11-25T08:00:01Z\n"));
         assert!(lines.take(b"no time\n"));
         assert!(!lines.take(b"2026-11-25T08:00:02Z too long\n"));
-        let texts: Vec<&str> = lines.logs.lines.iter().map(|line| line.text.as_str()).collect();
+        let texts: Vec<&str> = lines
+            .logs
+            .lines
+            .iter()
+            .map(|line| line.text.as_str())
+            .collect();
         assert_eq!((texts, lines.logs.cut), (vec!["new", ""], true));
     }
 

@@ -1,6 +1,8 @@
-//! The Docker Engine, asked over its unix socket: a synchronous face, where every call is bounded in time.
+//! The Docker Engine, asked over its unix socket: a synchronous face, where every call is bounded
+//! in time.
 //!
-//! The one asynchronous part of this program: a runtime of one thread lives in each [`Docker`], and nobody outside sees it.
+//! The one asynchronous part of this program: a runtime of one thread lives in each [`Docker`], and
+//! nobody outside sees it.
 
 mod compose; // what the compose file says of services
 mod container; // what the daemon knows of a container
@@ -59,7 +61,10 @@ impl Docker {
     /// As [`Docker::connect`], and when DOCKER_HOST names no unix socket.
     pub(crate) fn of(context: &Context, within: Duration) -> Result<Self, DockerError> {
         let host = std::env::var("DOCKER_HOST").ok();
-        Self::connect(&socket_path(context.settings.docker.socket.as_deref(), host.as_deref())?, within)
+        Self::connect(
+            &socket_path(context.settings.docker.socket.as_deref(), host.as_deref())?,
+            within,
+        )
     }
 
     /// The daemon that listens at `socket`. Each call may take `within`.
@@ -67,30 +72,50 @@ impl Docker {
     /// # Errors
     /// When the socket is absent, denied or nobody listens, and when the daemon does not speak.
     pub(crate) fn connect(socket: &Path, within: Duration) -> Result<Self, DockerError> {
-        let runtime = Builder::new_current_thread().enable_all().build().map_err(DockerError::Runtime)?;
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(DockerError::Runtime)?;
         runtime.block_on(async { knock(socket, within).await })?;
         let address = socket.to_string_lossy();
         let seconds = within.as_secs().saturating_add(1);
-        let new = runtime
-            .block_on(async { bollard::Docker::connect_with_unix(&address, seconds, bollard::API_DEFAULT_VERSION) });
+        let new = runtime.block_on(async {
+            bollard::Docker::connect_with_unix(&address, seconds, bollard::API_DEFAULT_VERSION)
+        });
         let unversioned = new.map_err(|source| DockerError::of(socket, "connect", source))?;
-        let negotiated = runtime.block_on(async { timeout(within, unversioned.negotiate_version()).await });
+        let negotiated =
+            runtime.block_on(async { timeout(within, unversioned.negotiate_version()).await });
         let client = match negotiated {
-            Ok(client) => client.map_err(|source| DockerError::of(socket, "ask for its version", source))?,
+            Ok(client) => {
+                client.map_err(|source| DockerError::of(socket, "ask for its version", source))?
+            }
             Err(_) => return Err(DockerError::silent(socket, "ask for its version", within)),
         };
-        Ok(Self { runtime, client, socket: socket.to_owned(), within })
+        Ok(Self {
+            runtime,
+            client,
+            socket: socket.to_owned(),
+            within,
+        })
     }
 
-    /// The containers of a compose project, running or not, by service and name; not those of `docker compose run`.
+    /// The containers of a compose project, running or not, by service and name; not those of
+    /// `docker compose run`.
     ///
     /// # Errors
     /// When the daemon does not answer.
     pub(crate) fn list(&self, project: &str) -> Result<Vec<Container>, DockerError> {
         let filters = HashMap::from([("label", vec![format!("{PROJECT_LABEL}={project}")])]);
-        let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
-        let listed = self.call("list containers", self.client.list_containers(Some(options)))?;
-        let mut containers: Vec<Container> = listed.into_iter().filter_map(Container::read).collect();
+        let options = ListContainersOptionsBuilder::new()
+            .all(true)
+            .filters(&filters)
+            .build();
+        let listed = self.call(
+            "list containers",
+            self.client.list_containers(Some(options)),
+        )?;
+        let mut containers: Vec<Container> =
+            listed.into_iter().filter_map(Container::read).collect();
         containers.sort_by(|a, b| (&a.service, &a.name).cmp(&(&b.service, &b.name)));
         Ok(containers)
     }
@@ -100,30 +125,48 @@ impl Docker {
     /// # Errors
     /// When the daemon does not answer, and when the service has no container.
     pub(crate) fn service(&self, project: &str, service: &str) -> Result<Container, DockerError> {
-        let of_service = self.list(project)?.into_iter().filter(|container| container.service == service);
+        let of_service = self
+            .list(project)?
+            .into_iter()
+            .filter(|container| container.service == service);
         let best = of_service.max_by_key(|container| container.running);
-        best.ok_or_else(|| DockerError::NoContainer { project: project.to_owned(), service: service.to_owned() })
+        best.ok_or_else(|| DockerError::NoContainer {
+            project: project.to_owned(),
+            service: service.to_owned(),
+        })
     }
 
-    /// Everything that is known of each of the containers and its image, by id or name, all asked at once: one that Docker cannot look
-    /// at does not hold the others up.
-    pub(crate) fn inspect_all(&self, containers: &[&str]) -> Vec<Result<(Details, Image), DockerError>> {
+    /// Everything that is known of each of the containers and its image, by id or name, all asked
+    /// at once: one that Docker cannot look at does not hold the others up.
+    pub(crate) fn inspect_all(
+        &self,
+        containers: &[&str],
+    ) -> Vec<Result<(Details, Image), DockerError>> {
         let both = async |container: &str| {
             let details = self.details(container).await?;
             let image = self.image_of(&details.image_id).await?;
             Ok((details, image))
         };
-        self.runtime.block_on(join_all(containers.iter().map(|container| both(container))))
+        self.runtime
+            .block_on(join_all(containers.iter().map(|container| both(container))))
     }
 
     async fn details(&self, container: &str) -> Result<Details, DockerError> {
-        let request = self.client.inspect_container(container, None::<InspectContainerOptions>);
-        Ok(Details::read(self.answer(self.within, &format!("inspect {container}"), request).await?))
+        let request = self
+            .client
+            .inspect_container(container, None::<InspectContainerOptions>);
+        Ok(Details::read(
+            self.answer(self.within, &format!("inspect {container}"), request)
+                .await?,
+        ))
     }
 
     async fn image_of(&self, image: &str) -> Result<Image, DockerError> {
         let request = self.client.inspect_image(image);
-        Ok(Image::read(self.answer(self.within, &format!("inspect image {image}"), request).await?))
+        Ok(Image::read(
+            self.answer(self.within, &format!("inspect image {image}"), request)
+                .await?,
+        ))
     }
 
     fn call<T>(
@@ -185,7 +228,9 @@ fn socket_path(configured: Option<&str>, host: Option<&str>) -> Result<PathBuf, 
     match address.split_once("://") {
         None => Ok(address.into()),
         Some(("unix", path)) => Ok(path.into()),
-        Some(_) => Err(DockerError::NotASocket { address: address.to_owned() }),
+        Some(_) => Err(DockerError::NotASocket {
+            address: address.to_owned(),
+        }),
     }
 }
 
@@ -200,7 +245,10 @@ mod tests {
     use super::*;
 
     fn details(docker: &Docker, container: &str) -> Result<Details, DockerError> {
-        docker.inspect_all(&[container]).remove(0).map(|(details, _)| details)
+        docker
+            .inspect_all(&[container])
+            .remove(0)
+            .map(|(details, _)| details)
     }
 
     #[test]
@@ -212,8 +260,13 @@ mod tests {
         check(None, Some(""), DEFAULT_SOCKET);
         check(None, Some("unix:///run/d.sock"), "/run/d.sock");
         check(Some("/a.sock"), Some("tcp://h:2375"), "/a.sock");
-        let error = socket_path(None, Some("tcp://h:2375")).unwrap_err().to_string();
-        assert!(error.contains("tcp://h:2375") && error.contains("[docker]"), "{error}");
+        let error = socket_path(None, Some("tcp://h:2375"))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("tcp://h:2375") && error.contains("[docker]"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -251,11 +304,19 @@ mod tests {
                     let _ = client.write_all(answer.as_bytes());
                 }
             });
-            let error = Docker::connect(&path, Duration::from_secs(20)).unwrap_err().to_string();
+            let error = Docker::connect(&path, Duration::from_secs(20))
+                .unwrap_err()
+                .to_string();
             assert!(error.contains(expected), "{error}");
         };
-        check("220 mx.example.com ESMTP\r\n", "an answer that cannot be used");
-        check("HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n<html>\n", "an answer that cannot be used");
+        check(
+            "220 mx.example.com ESMTP\r\n",
+            "an answer that cannot be used",
+        );
+        check(
+            "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n<html>\n",
+            "an answer that cannot be used",
+        );
         let broken = "HTTP/1.1 500 Oops\r\nContent-Length: 20\r\n\r\n{\"message\":\"broken\"}";
         check(broken, "Docker says 500: broken");
     }
@@ -269,9 +330,20 @@ mod tests {
         daemon.service("p", "gone", &[], "exit 3");
         daemon.wait("p-gone", "{{.State.Status}}", "exited");
         let docker = Docker::connect(&daemon.socket(), Duration::from_secs(60)).unwrap();
-        let names: Vec<(String, bool)> =
-            docker.list("p").unwrap().into_iter().map(|container| (container.service, container.running)).collect();
-        assert_eq!(names, [("gone".to_owned(), false), ("plain".to_owned(), true), ("tty".to_owned(), true)]);
+        let names: Vec<(String, bool)> = docker
+            .list("p")
+            .unwrap()
+            .into_iter()
+            .map(|container| (container.service, container.running))
+            .collect();
+        assert_eq!(
+            names,
+            [
+                ("gone".to_owned(), false),
+                ("plain".to_owned(), true),
+                ("tty".to_owned(), true)
+            ]
+        );
         assert_eq!(details(&docker, "p-gone").unwrap().exit_code, 3);
         assert!(details(&docker, &tty).unwrap().tty);
         for name in [&plain, &tty] {
@@ -285,26 +357,53 @@ mod tests {
             let texts: Vec<&str> = all.lines.iter().map(|line| line.text.as_str()).collect();
             assert_eq!((texts, all.cut), (vec!["one", "two"], false), "{name}");
             let last = all.lines.last().unwrap().time;
-            assert_eq!(docker.logs(name, last, 1000).unwrap(), logs::Logs::default());
+            assert_eq!(
+                docker.logs(name, last, 1000).unwrap(),
+                logs::Logs::default()
+            );
             let cut = docker.logs(name, Timestamp::UNIX_EPOCH, 4).unwrap();
             assert_eq!((cut.lines.len(), cut.cut), (1, true));
-            assert_eq!(docker.logs(name, cut.lines[0].time, 1000).unwrap().lines, all.lines[1..]);
+            assert_eq!(
+                docker.logs(name, cut.lines[0].time, 1000).unwrap().lines,
+                all.lines[1..]
+            );
         }
         let argv = ["/bin/busybox", "sh", "-c", "echo out; echo err >&2; exit 5"];
         let output = docker.exec(&plain, &argv, Duration::from_secs(60)).unwrap();
-        let expected = exec::Output { exit_code: 5, stdout: "out\n".to_owned(), stderr: "err\n".to_owned() };
+        let expected = exec::Output {
+            exit_code: 5,
+            stdout: "out\n".to_owned(),
+            stderr: "err\n".to_owned(),
+        };
         assert_eq!(output, expected);
-        let hangs = docker.exec(&plain, &["/bin/busybox", "sleep", "600"], Duration::from_millis(300)).unwrap_err();
+        let hangs = docker
+            .exec(
+                &plain,
+                &["/bin/busybox", "sleep", "600"],
+                Duration::from_millis(300),
+            )
+            .unwrap_err();
         assert!(
             matches!(&hangs, DockerError::Silent { .. })
                 && hangs.to_string().starts_with("run /bin/busybox in p-plain"),
             "{hangs}"
         );
-        let stopped = docker.exec("p-gone", &argv, Duration::from_secs(60)).unwrap_err();
-        assert!(matches!(stopped, DockerError::Refuses { status: 409, .. }), "{stopped}");
+        let stopped = docker
+            .exec("p-gone", &argv, Duration::from_secs(60))
+            .unwrap_err();
+        assert!(
+            matches!(stopped, DockerError::Refuses { status: 409, .. }),
+            "{stopped}"
+        );
         let absent = details(&docker, "nobody").unwrap_err().to_string();
-        assert!(absent.starts_with("inspect nobody: Docker says 404"), "{absent}");
-        assert!(matches!(docker.service("p", "none"), Err(DockerError::NoContainer { .. })));
+        assert!(
+            absent.starts_with("inspect nobody: Docker says 404"),
+            "{absent}"
+        );
+        assert!(matches!(
+            docker.service("p", "none"),
+            Err(DockerError::NoContainer { .. })
+        ));
         assert_eq!(docker.service("p", "plain").unwrap().name, plain);
     }
 }

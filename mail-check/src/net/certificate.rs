@@ -22,7 +22,14 @@ impl Certificate {
         let (_, x509) = X509Certificate::from_der(der).ok()?;
         let time = |seconds| Timestamp::from_second(seconds).ok();
         let alternatives = x509.subject_alternative_name().ok().flatten();
-        let names = alternatives.map(|names| names.value.general_names.iter().filter_map(name_of).collect());
+        let names = alternatives.map(|names| {
+            names
+                .value
+                .general_names
+                .iter()
+                .filter_map(name_of)
+                .collect()
+        });
         Some(Self {
             not_before: time(x509.validity().not_before.timestamp())?,
             not_after: time(x509.validity().not_after.timestamp())?,
@@ -36,11 +43,13 @@ impl Certificate {
         (self.not_after.as_second() - now.as_second()) as f64 / 86_400.0
     }
 
-    /// Whether it is for the host `host` (RFC 6125: a wildcard stands for the whole first label, and nothing more).
+    /// Whether it is for the host `host` (RFC 6125: a wildcard stands for the whole first label,
+    /// and nothing more).
     pub(crate) fn covers(&self, host: &str) -> bool {
         self.names.iter().any(|name| {
             let wild = name.strip_prefix("*.").zip(host.split_once('.'));
-            name.eq_ignore_ascii_case(host) || wild.is_some_and(|(base, (_, rest))| base.eq_ignore_ascii_case(rest))
+            name.eq_ignore_ascii_case(host)
+                || wild.is_some_and(|(base, (_, rest))| base.eq_ignore_ascii_case(rest))
         })
     }
 }
@@ -74,7 +83,10 @@ mod tests {
             authority.issue(&wanted, &path, &dir.path().join("key.pem"));
             Certificate::parse(&CertificateDer::from_pem_file(path).unwrap()).unwrap()
         };
-        let signed = read(Wanted::for_names(&["DNS:mail.test", "DNS:*.example.org", "IP:127.0.0.1"]).valid(-3, 20));
+        let signed = read(
+            Wanted::for_names(&["DNS:mail.test", "DNS:*.example.org", "IP:127.0.0.1"])
+                .valid(-3, 20),
+        );
         assert_eq!(signed.names, ["mail.test", "*.example.org", "127.0.0.1"]);
         assert!((signed.days_left(Timestamp::now()) - 20.0).abs() < 0.1);
         assert!(!signed.self_signed);

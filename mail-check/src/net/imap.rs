@@ -1,6 +1,7 @@
 //! A mailbox, as a mail program reads it (RFC 3501, 4315): the few commands that a probe needs.
 //!
-//! The crates for it either need an async runtime, or bound neither lines nor time; and a probe must say which step hung.
+//! The crates for it either need an async runtime, or bound neither lines nor time; and a probe
+//! must say which step hung.
 
 use mail_common::secret::Secret;
 
@@ -40,14 +41,21 @@ impl Imap {
     /// STARTTLS.
     pub(crate) fn start_tls(mut self, trust: &Trust, name: &str) -> Result<Self, NetError> {
         self.command("STARTTLS", &[Part::Text("STARTTLS")])?;
-        Ok(Self { line: self.line.protect(trust, name)?, commands: self.commands })
+        Ok(Self {
+            line: self.line.protect(trust, name)?,
+            commands: self.commands,
+        })
     }
 
     /// Whether the server says that it knows `word`.
     pub(crate) fn offers(&mut self, word: &str) -> Result<bool, NetError> {
         let answers = self.command("CAPABILITY", &[Part::Text("CAPABILITY")])?;
-        let words = answers.iter().filter_map(|answer| answer.strip_prefix("* CAPABILITY "));
-        Ok(words.flat_map(|words| words.split(' ')).any(|known| known.eq_ignore_ascii_case(word)))
+        let words = answers
+            .iter()
+            .filter_map(|answer| answer.strip_prefix("* CAPABILITY "));
+        Ok(words
+            .flat_map(|words| words.split(' '))
+            .any(|known| known.eq_ignore_ascii_case(word)))
     }
 
     pub(crate) fn peer(&self) -> Option<&Peer> {
@@ -59,16 +67,27 @@ impl Imap {
     }
 
     pub(crate) fn login(&mut self, user: &str, password: &Secret) -> Result<(), NetError> {
-        let parts = [Part::Text("LOGIN "), Part::Literal(user), Part::Text(" "), Part::Literal(password.expose())];
+        let parts = [
+            Part::Text("LOGIN "),
+            Part::Literal(user),
+            Part::Text(" "),
+            Part::Literal(password.expose()),
+        ];
         self.command("the login", &parts).map(drop)
     }
 
     pub(crate) fn select(&mut self, mailbox: &str) -> Result<(), NetError> {
-        self.command("SELECT", &[Part::Text("SELECT "), Part::Literal(mailbox)]).map(drop)
+        self.command("SELECT", &[Part::Text("SELECT "), Part::Literal(mailbox)])
+            .map(drop)
     }
 
     /// The messages whose header `name` holds `value`, and that fit `criteria` besides, by UID.
-    pub(crate) fn search(&mut self, criteria: &str, name: &str, value: &str) -> Result<Vec<u32>, NetError> {
+    pub(crate) fn search(
+        &mut self,
+        criteria: &str,
+        name: &str,
+        value: &str,
+    ) -> Result<Vec<u32>, NetError> {
         // NOOP makes the server look for what has come since.
         self.command("NOOP", &[Part::Text("NOOP")])?;
         let head = format!("UID SEARCH {criteria} HEADER {name} ");
@@ -81,10 +100,21 @@ impl Imap {
         if uids.is_empty() {
             return Ok(());
         }
-        let set = uids.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
-        self.command("UID STORE", &[Part::Text(&format!("UID STORE {set} +FLAGS.SILENT (\\Deleted)"))])?;
+        let set = uids
+            .iter()
+            .map(u32::to_string)
+            .collect::<Vec<_>>()
+            .join(",");
+        self.command(
+            "UID STORE",
+            &[Part::Text(&format!(
+                "UID STORE {set} +FLAGS.SILENT (\\Deleted)"
+            ))],
+        )?;
         if self.offers("UIDPLUS")? {
-            return self.command("UID EXPUNGE", &[Part::Text(&format!("UID EXPUNGE {set}"))]).map(drop);
+            return self
+                .command("UID EXPUNGE", &[Part::Text(&format!("UID EXPUNGE {set}"))])
+                .map(drop);
         }
         let marked = self::uids(&self.command("UID SEARCH", &[Part::Text("UID SEARCH DELETED")])?);
         if marked.iter().all(|uid| uids.contains(uid)) {
@@ -179,8 +209,13 @@ fn announced(line: &str) -> Option<usize> {
 }
 
 fn uids(answers: &[String]) -> Vec<u32> {
-    let lists = answers.iter().filter_map(|answer| answer.strip_prefix("* SEARCH"));
-    lists.flat_map(|list| list.split(' ')).filter_map(|uid| uid.parse().ok()).collect()
+    let lists = answers
+        .iter()
+        .filter_map(|answer| answer.strip_prefix("* SEARCH"));
+    lists
+        .flat_map(|list| list.split(' '))
+        .filter_map(|uid| uid.parse().ok())
+        .collect()
 }
 
 #[cfg(test)]
@@ -192,7 +227,11 @@ mod tests {
         assert_eq!(announced("* 1 FETCH (BODY {12}"), Some(12));
         assert_eq!(announced("* OK {x}"), None);
         assert_eq!(announced("* OK"), None);
-        let answers = ["* SEARCH 4 9".to_owned(), "* 3 EXISTS".to_owned(), "* SEARCH".to_owned()];
+        let answers = [
+            "* SEARCH 4 9".to_owned(),
+            "* 3 EXISTS".to_owned(),
+            "* SEARCH".to_owned(),
+        ];
         assert_eq!(uids(&answers), [4, 9]);
     }
 }

@@ -1,4 +1,5 @@
-//! A conversation in lines, in the clear or protected. A line, and all that is read at once, is bounded.
+//! A conversation in lines, in the clear or protected. A line, and all that is read at once, is
+//! bounded.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::time::Duration;
@@ -35,28 +36,53 @@ impl Line {
     /// Connects; the whole conversation may take `within`, unless it is [renewed](Line::renew).
     pub(crate) fn connect(place: &Place, within: Duration) -> Result<Self, NetError> {
         let stream = Stream::Plain(Timed::connect(place, within)?);
-        Ok(Self { place: place.clone(), within, stream: BufReader::new(stream), peer: None })
+        Ok(Self {
+            place: place.clone(),
+            within,
+            stream: BufReader::new(stream),
+            peer: None,
+        })
     }
 
-    /// From now on it is TLS with `name`, a host name or an address. That its certificate does not verify is no error: see [`Line::peer`].
+    /// From now on it is TLS with `name`, a host name or an address. That its certificate does not
+    /// verify is no error: see [`Line::peer`].
     pub(crate) fn protect(self, trust: &Trust, name: &str) -> Result<Self, NetError> {
-        let Self { place, within, stream, .. } = self;
+        let Self {
+            place,
+            within,
+            stream,
+            ..
+        } = self;
         if !stream.buffer().is_empty() {
             // RFC 3207, 6: what was sent before must not be taken for what is protected.
-            return Err(NetError::Tls { place, reason: "it speaks before the handshake".to_owned() });
+            return Err(NetError::Tls {
+                place,
+                reason: "it speaks before the handshake".to_owned(),
+            });
         }
         let Stream::Plain(socket) = stream.into_inner() else {
-            return Err(NetError::Tls { place, reason: "it is protected already".to_owned() });
+            return Err(NetError::Tls {
+                place,
+                reason: "it is protected already".to_owned(),
+            });
         };
-        let (stream, peer) = tls::handshake(socket, trust, name).map_err(|error| match error.kind() {
-            // Alerts and broken records are said by rustls; a plain service answers with what is no record.
-            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => {
-                NetError::Tls { place: place.clone(), reason: "it closed the connection".to_owned() }
-            }
-            _ => NetError::of(&place, "TLS handshake", within, error),
-        })?;
+        let (stream, peer) =
+            tls::handshake(socket, trust, name).map_err(|error| match error.kind() {
+                // Alerts and broken records are said by rustls; a plain service answers with what
+                // is no record.
+                io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => NetError::Tls {
+                    place: place.clone(),
+                    reason: "it closed the connection".to_owned(),
+                },
+                _ => NetError::of(&place, "TLS handshake", within, error),
+            })?;
         let stream = BufReader::new(Stream::Protected(Box::new(stream)));
-        Ok(Self { place, within, stream, peer: Some(peer) })
+        Ok(Self {
+            place,
+            within,
+            stream,
+            peer: Some(peer),
+        })
     }
 
     /// Who is at the other end; `None` in the clear.
@@ -82,25 +108,46 @@ impl Line {
     /// The next line, without its end. `wanted` is what it should be.
     pub(crate) fn read_line(&mut self, wanted: &'static str) -> Result<String, NetError> {
         let bytes = self.read_until(b'\n', wanted)?;
-        Ok(String::from_utf8_lossy(&bytes).trim_end_matches(['\r', '\n']).to_owned())
+        Ok(String::from_utf8_lossy(&bytes)
+            .trim_end_matches(['\r', '\n'])
+            .to_owned())
     }
 
     /// What comes up to and with the byte `end`.
-    pub(crate) fn read_until(&mut self, end: u8, wanted: &'static str) -> Result<Vec<u8>, NetError> {
+    pub(crate) fn read_until(
+        &mut self,
+        end: u8,
+        wanted: &'static str,
+    ) -> Result<Vec<u8>, NetError> {
         let mut bytes = Vec::new();
-        let read = (&mut self.stream).take(MAX_BYTES as u64).read_until(end, &mut bytes);
+        let read = (&mut self.stream)
+            .take(MAX_BYTES as u64)
+            .read_until(end, &mut bytes);
         read.map_err(|error| NetError::of(&self.place, wanted, self.within, error))?;
         match bytes.last() {
             Some(last) if *last == end => Ok(bytes),
-            _ if bytes.len() >= MAX_BYTES => Err(NetError::Endless { place: self.place.clone(), wanted }),
-            _ => Err(NetError::Closed { place: self.place.clone(), wanted }),
+            _ if bytes.len() >= MAX_BYTES => Err(NetError::Endless {
+                place: self.place.clone(),
+                wanted,
+            }),
+            _ => Err(NetError::Closed {
+                place: self.place.clone(),
+                wanted,
+            }),
         }
     }
 
     /// So many bytes.
-    pub(crate) fn read_exact(&mut self, bytes: usize, wanted: &'static str) -> Result<Vec<u8>, NetError> {
+    pub(crate) fn read_exact(
+        &mut self,
+        bytes: usize,
+        wanted: &'static str,
+    ) -> Result<Vec<u8>, NetError> {
         if bytes > MAX_BYTES {
-            return Err(NetError::Endless { place: self.place.clone(), wanted });
+            return Err(NetError::Endless {
+                place: self.place.clone(),
+                wanted,
+            });
         }
         let mut read = vec![0; bytes];
         let done = self.stream.read_exact(&mut read);
@@ -111,7 +158,10 @@ impl Line {
     /// What comes until the other side closes, or as much as is ever read.
     pub(crate) fn read_rest(&mut self, wanted: &'static str) -> Result<Vec<u8>, NetError> {
         let mut bytes = Vec::new();
-        match (&mut self.stream).take(MAX_BYTES as u64).read_to_end(&mut bytes) {
+        match (&mut self.stream)
+            .take(MAX_BYTES as u64)
+            .read_to_end(&mut bytes)
+        {
             Ok(_) => Ok(bytes),
             // Many servers close without the farewell of TLS.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(bytes),
@@ -120,15 +170,26 @@ impl Line {
     }
 
     pub(crate) fn garbage(&self, wanted: &'static str, said: &str) -> NetError {
-        NetError::Garbage { place: self.place.clone(), wanted, said: shown(said) }
+        NetError::Garbage {
+            place: self.place.clone(),
+            wanted,
+            said: shown(said),
+        }
     }
 
     pub(crate) fn refuses(&self, command: &'static str, said: &str) -> NetError {
-        NetError::Refuses { place: self.place.clone(), command, said: shown(said) }
+        NetError::Refuses {
+            place: self.place.clone(),
+            command,
+            said: shown(said),
+        }
     }
 
     pub(crate) fn not_offered(&self, wanted: &'static str) -> NetError {
-        NetError::NotOffered { place: self.place.clone(), wanted }
+        NetError::NotOffered {
+            place: self.place.clone(),
+            wanted,
+        }
     }
 }
 
@@ -176,7 +237,9 @@ mod tests {
         let place: Place = format!("127.0.0.1:{}", talker.port()).parse().unwrap();
         let begun = Instant::now();
         let mut line = Line::connect(&place, Duration::from_millis(300)).unwrap();
-        let said = line.read_line("a greeting").map_err(|error| error.to_string());
+        let said = line
+            .read_line("a greeting")
+            .map_err(|error| error.to_string());
         let text = said.unwrap_or_else(|error| error.replace(&place.to_string(), "X"));
         assert!(text.starts_with(expected), "{text}");
         assert!(begun.elapsed() < Duration::from_secs(20));
@@ -185,16 +248,31 @@ mod tests {
     #[test]
     fn a_line_is_bounded_in_time_and_length() {
         check(Manner::Says(b"220 x\r\nmore".to_vec()), "220 x");
-        check(Manner::Silent, "X hangs: it has not sent a greeting within 0.3 s");
+        check(
+            Manner::Silent,
+            "X hangs: it has not sent a greeting within 0.3 s",
+        );
         check(Manner::Says(b"220 half a line".to_vec()), "X hangs");
-        check(Manner::Drips(vec![b'x'; 1000], Duration::from_millis(20)), "X hangs");
+        check(
+            Manner::Drips(vec![b'x'; 1000], Duration::from_millis(20)),
+            "X hangs",
+        );
         check(Manner::Closes(b"22".to_vec()), "X closed the connection");
         check(Manner::Endless, "X sends more than it may");
     }
 
     #[test]
     fn who_is_not_there_is_named() {
-        let error = Line::connect(&"unix:/nonexistent".parse().unwrap(), Duration::from_secs(5)).unwrap_err();
-        assert!(error.to_string().starts_with("nobody listens at unix:/nonexistent"), "{error}");
+        let error = Line::connect(
+            &"unix:/nonexistent".parse().unwrap(),
+            Duration::from_secs(5),
+        )
+        .unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("nobody listens at unix:/nonexistent"),
+            "{error}"
+        );
     }
 }

@@ -31,7 +31,10 @@ impl Place {
 
     /// Whether what is said to it stays on this machine.
     pub(crate) fn is_local(&self) -> bool {
-        let is_loopback = |host: &str| host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
+        let is_loopback = |host: &str| {
+            host.parse()
+                .is_ok_and(|address: IpAddr| address.is_loopback())
+        };
         matches!(self, Self::Unix(_)) || self.host() == "localhost" || is_loopback(self.host())
     }
 }
@@ -42,15 +45,30 @@ impl FromStr for Place {
     fn from_str(text: &str) -> Result<Self, NoPlace> {
         let none = || NoPlace(text.to_owned());
         if let Some(path) = text.strip_prefix("unix:") {
-            return if path.starts_with('/') { Ok(Self::Unix(path.into())) } else { Err(none()) };
+            return if path.starts_with('/') {
+                Ok(Self::Unix(path.into()))
+            } else {
+                Err(none())
+            };
         }
-        let (host, port) = text.strip_prefix("tcp:").unwrap_or(text).rsplit_once(':').ok_or_else(none)?;
+        let (host, port) = text
+            .strip_prefix("tcp:")
+            .unwrap_or(text)
+            .rsplit_once(':')
+            .ok_or_else(none)?;
         let bracketed = host.starts_with('[') && host.ends_with(']');
-        let port = port.parse().ok().filter(|port| *port > 0).ok_or_else(none)?;
+        let port = port
+            .parse()
+            .ok()
+            .filter(|port| *port > 0)
+            .ok_or_else(none)?;
         if host.is_empty() || host.contains(['/', ' ']) || (host.contains(':') && !bracketed) {
             return Err(none());
         }
-        Ok(Self::Tcp { host: host.to_owned(), port })
+        Ok(Self::Tcp {
+            host: host.to_owned(),
+            port,
+        })
     }
 }
 
@@ -78,8 +96,16 @@ mod tests {
     #[test]
     fn what_stays_on_this_machine_is_local() {
         let is_local = |text: &str| text.parse::<Place>().unwrap().is_local();
-        assert!(["unix:/s", "localhost:1", "127.0.0.9:1", "[::1]:1"].into_iter().all(is_local));
-        assert!(!["10.0.0.1:1", "mail.example.com:1", "localhost.evil.test:1"].into_iter().any(is_local));
+        assert!(
+            ["unix:/s", "localhost:1", "127.0.0.9:1", "[::1]:1"]
+                .into_iter()
+                .all(is_local)
+        );
+        assert!(
+            !["10.0.0.1:1", "mail.example.com:1", "localhost.evil.test:1"]
+                .into_iter()
+                .any(is_local)
+        );
     }
 
     #[test]
@@ -89,11 +115,28 @@ mod tests {
             assert_eq!((place.to_string().as_str(), place.host()), (shown, host));
         };
         check("127.0.0.1:587", "127.0.0.1:587", "127.0.0.1");
-        check("tcp:mail.example.com:25", "mail.example.com:25", "mail.example.com");
+        check(
+            "tcp:mail.example.com:25",
+            "mail.example.com:25",
+            "mail.example.com",
+        );
         check("[::1]:993", "[::1]:993", "::1");
         check("unix:/run/lmtp", "unix:/run/lmtp", "localhost");
-        for wrong in ["", "host", "host:0", ":25", "unix:relative", "::1:25", "http://x:80", "host:99999"] {
-            assert_eq!(wrong.parse::<Place>(), Err(NoPlace(wrong.to_owned())), "{wrong}");
+        for wrong in [
+            "",
+            "host",
+            "host:0",
+            ":25",
+            "unix:relative",
+            "::1:25",
+            "http://x:80",
+            "host:99999",
+        ] {
+            assert_eq!(
+                wrong.parse::<Place>(),
+                Err(NoPlace(wrong.to_owned())),
+                "{wrong}"
+            );
         }
     }
 }

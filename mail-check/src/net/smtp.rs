@@ -1,4 +1,5 @@
-//! SMTP and LMTP as a client speaks them (RFC 5321, 2033, 3207, 4954): greeting, what is offered, TLS, login, one message.
+//! SMTP and LMTP as a client speaks them (RFC 5321, 2033, 3207, 4954): greeting, what is offered,
+//! TLS, login, one message.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -28,7 +29,10 @@ pub(crate) enum Hello {
 impl Smtp {
     /// Waits for the greeting, says hello, and takes down what is offered.
     pub(crate) fn open(line: Line, hello: Hello) -> Result<Self, NetError> {
-        let mut session = Self { line, offers: Vec::new() };
+        let mut session = Self {
+            line,
+            offers: Vec::new(),
+        };
         session.expect("220", "the greeting 220")?;
         session.hello(hello)?;
         Ok(session)
@@ -50,19 +54,31 @@ impl Smtp {
             return Err(self.line.not_offered("STARTTLS"));
         }
         self.command(b"STARTTLS\r\n", "STARTTLS", "220")?;
-        let mut session = Self { line: self.line.protect(trust, name)?, offers: Vec::new() };
+        let mut session = Self {
+            line: self.line.protect(trust, name)?,
+            offers: Vec::new(),
+        };
         session.hello(Hello::Ehlo)?;
         Ok(session)
     }
 
     /// Whether the server said that it knows `word`.
     pub(crate) fn offers(&self, word: &str) -> bool {
-        self.offers.iter().any(|offer| offer.split(' ').next().is_some_and(|first| first.eq_ignore_ascii_case(word)))
+        self.offers.iter().any(|offer| {
+            offer
+                .split(' ')
+                .next()
+                .is_some_and(|first| first.eq_ignore_ascii_case(word))
+        })
     }
 
     /// An error unless it offers AUTH.
     pub(crate) fn require_auth(&self) -> Result<(), NetError> {
-        if self.offers("AUTH") { Ok(()) } else { Err(self.line.not_offered("AUTH")) }
+        if self.offers("AUTH") {
+            Ok(())
+        } else {
+            Err(self.line.not_offered("AUTH"))
+        }
     }
 
     pub(crate) fn peer(&self) -> Option<&Peer> {
@@ -73,16 +89,38 @@ impl Smtp {
     pub(crate) fn login(&mut self, user: &str, password: &Secret) -> Result<(), NetError> {
         self.require_auth()?;
         let token = STANDARD.encode(format!("\0{user}\0{}", password.expose()));
-        self.command(format!("AUTH PLAIN {token}\r\n").as_bytes(), "the login by AUTH PLAIN", "235").map(drop)
+        self.command(
+            format!("AUTH PLAIN {token}\r\n").as_bytes(),
+            "the login by AUTH PLAIN",
+            "235",
+        )
+        .map(drop)
     }
 
     /// Hands in `message`, lines with CRLF; the reply has the name that the queue gave it.
-    pub(crate) fn submit(&mut self, from: &str, to: &str, message: &str) -> Result<String, NetError> {
-        self.command(format!("MAIL FROM:<{from}>\r\n").as_bytes(), "the sender (MAIL FROM)", "250")?;
-        self.command(format!("RCPT TO:<{to}>\r\n").as_bytes(), "the recipient (RCPT TO)", "250")?;
+    pub(crate) fn submit(
+        &mut self,
+        from: &str,
+        to: &str,
+        message: &str,
+    ) -> Result<String, NetError> {
+        self.command(
+            format!("MAIL FROM:<{from}>\r\n").as_bytes(),
+            "the sender (MAIL FROM)",
+            "250",
+        )?;
+        self.command(
+            format!("RCPT TO:<{to}>\r\n").as_bytes(),
+            "the recipient (RCPT TO)",
+            "250",
+        )?;
         self.command(b"DATA\r\n", "DATA", "354")?;
         let stuffed = message.replace("\r\n.", "\r\n..");
-        let reply = self.command(format!("{stuffed}\r\n.\r\n").as_bytes(), "the message", "250")?;
+        let reply = self.command(
+            format!("{stuffed}\r\n.\r\n").as_bytes(),
+            "the message",
+            "250",
+        )?;
         Ok(reply.join(" "))
     }
 
@@ -91,10 +129,21 @@ impl Smtp {
         let _ = self.line.send(b"QUIT\r\n");
     }
 
-    fn command(&mut self, bytes: &[u8], name: &'static str, code: &str) -> Result<Vec<String>, NetError> {
+    fn command(
+        &mut self,
+        bytes: &[u8],
+        name: &'static str,
+        code: &str,
+    ) -> Result<Vec<String>, NetError> {
         self.line.send(bytes)?;
         let (found, lines) = self.reply("a reply")?;
-        if found == code { Ok(lines) } else { Err(self.line.refuses(name, &format!("{found} {}", lines.join(" ")))) }
+        if found == code {
+            Ok(lines)
+        } else {
+            Err(self
+                .line
+                .refuses(name, &format!("{found} {}", lines.join(" "))))
+        }
     }
 
     fn expect(&mut self, code: &str, wanted: &'static str) -> Result<(), NetError> {
@@ -102,7 +151,9 @@ impl Smtp {
         if found == code {
             Ok(())
         } else {
-            Err(self.line.refuses("the connection", &format!("{found} {}", lines.join(" "))))
+            Err(self
+                .line
+                .refuses("the connection", &format!("{found} {}", lines.join(" "))))
         }
     }
 
@@ -111,7 +162,9 @@ impl Smtp {
         let mut lines = Vec::new();
         loop {
             let line = self.line.read_line(wanted)?;
-            let Some((code, last, text)) = split_reply(&line) else { return Err(self.line.garbage(wanted, &line)) };
+            let Some((code, last, text)) = split_reply(&line) else {
+                return Err(self.line.garbage(wanted, &line));
+            };
             lines.push(text.to_owned());
             if last {
                 return Ok((code.to_owned(), lines));
@@ -125,7 +178,9 @@ impl Smtp {
 
 /// Code, whether it is the last line, text.
 fn split_reply(line: &str) -> Option<(&str, bool, &str)> {
-    let code = line.get(..3).filter(|code| code.bytes().all(|byte| byte.is_ascii_digit()))?;
+    let code = line
+        .get(..3)
+        .filter(|code| code.bytes().all(|byte| byte.is_ascii_digit()))?;
     match line.as_bytes().get(3) {
         None => Some((code, true, "")),
         Some(b' ') => Some((code, true, &line[4..])),
@@ -140,8 +195,14 @@ mod tests {
 
     #[test]
     fn replies_are_split() {
-        assert_eq!(split_reply("220 mail ESMTP"), Some(("220", true, "mail ESMTP")));
-        assert_eq!(split_reply("250-PIPELINING"), Some(("250", false, "PIPELINING")));
+        assert_eq!(
+            split_reply("220 mail ESMTP"),
+            Some(("220", true, "mail ESMTP"))
+        );
+        assert_eq!(
+            split_reply("250-PIPELINING"),
+            Some(("250", false, "PIPELINING"))
+        );
         assert_eq!(split_reply("250"), Some(("250", true, "")));
         for wrong in ["", "22", "abc x", "220x", "2ä0 x", "* OK"] {
             assert_eq!(split_reply(wrong), None, "{wrong}");

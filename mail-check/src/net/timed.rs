@@ -29,17 +29,24 @@ impl Timed {
             Place::Unix(path) => UnixStream::connect(path).map(Socket::Unix),
             Place::Tcp { host: _, port } => {
                 let found = (place.host(), *port).to_socket_addrs();
-                let addresses = found.map_err(|source| NetError::Resolve { place: place.clone(), source })?;
+                let addresses = found.map_err(|source| NetError::Resolve {
+                    place: place.clone(),
+                    source,
+                })?;
                 connect_any(addresses, deadline).map(Socket::Tcp)
             }
         };
         let socket = connected.map_err(|source| {
             let place = place.clone();
             match source.kind() {
-                io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => NetError::Refused { place, source },
-                io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
-                    NetError::Silent { place, wanted: "connection", within }
+                io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => {
+                    NetError::Refused { place, source }
                 }
+                io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => NetError::Silent {
+                    place,
+                    wanted: "connection",
+                    within,
+                },
                 _ => NetError::Unreachable { place, source },
             }
         })?;
@@ -57,13 +64,20 @@ impl Timed {
             return Err(io::ErrorKind::TimedOut.into());
         }
         match &self.socket {
-            Socket::Tcp(socket) => socket.set_read_timeout(Some(left)).and(socket.set_write_timeout(Some(left))),
-            Socket::Unix(socket) => socket.set_read_timeout(Some(left)).and(socket.set_write_timeout(Some(left))),
+            Socket::Tcp(socket) => socket
+                .set_read_timeout(Some(left))
+                .and(socket.set_write_timeout(Some(left))),
+            Socket::Unix(socket) => socket
+                .set_read_timeout(Some(left))
+                .and(socket.set_write_timeout(Some(left))),
         }
     }
 }
 
-fn connect_any(addresses: impl Iterator<Item = std::net::SocketAddr>, deadline: Instant) -> io::Result<TcpStream> {
+fn connect_any(
+    addresses: impl Iterator<Item = std::net::SocketAddr>,
+    deadline: Instant,
+) -> io::Result<TcpStream> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in addresses {
         let left = deadline.saturating_duration_since(Instant::now());

@@ -10,8 +10,8 @@ use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
-    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
-    StreamOwned,
+    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootCertStore,
+    SignatureScheme, StreamOwned,
 };
 
 use super::timed::Timed;
@@ -57,13 +57,19 @@ impl Trust {
     pub(crate) fn load(more: Option<&Path>) -> Result<Self, TrustError> {
         let own = more.map(read_file).transpose()?.unwrap_or_default();
         let mut roots = RootCertStore::empty();
-        // A file among the machine's that cannot be read leaves the others; what is missed shows as a doubt.
+        // A file among the machine's that cannot be read leaves the others; what is missed shows as
+        // a doubt.
         let machine = rustls_native_certs::load_native_certs().certs;
         roots.add_parsable_certificates(machine.into_iter().chain(own.iter().cloned()));
         let provider = Arc::new(ring::default_provider());
-        let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
+        let builder =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
         // It cannot be had without any authority: then nobody is trusted.
-        Ok(Self { provider, verifier: builder.build().ok(), own })
+        Ok(Self {
+            provider,
+            verifier: builder.build().ok(),
+            own,
+        })
     }
 
     fn judge(
@@ -77,29 +83,42 @@ impl Trust {
             return None;
         }
         let Some(verifier) = &self.verifier else {
-            return Some(Doubt::Untrusted("this machine trusts no authority; install ca-certificates".to_owned()));
+            return Some(Doubt::Untrusted(
+                "this machine trusts no authority; install ca-certificates".to_owned(),
+            ));
         };
-        verifier.verify_server_cert(chain.0, chain.1, name, &[], now).err().map(Doubt::of)
+        verifier
+            .verify_server_cert(chain.0, chain.1, name, &[], now)
+            .err()
+            .map(Doubt::of)
     }
 }
 
 fn read_file(path: &Path) -> Result<Vec<CertificateDer<'static>>, TrustError> {
-    let failed = |reason: String| TrustError { path: path.to_owned(), reason };
-    let read: Result<Vec<_>, _> =
-        CertificateDer::pem_file_iter(path).map_err(|error| failed(error.to_string()))?.collect();
+    let failed = |reason: String| TrustError {
+        path: path.to_owned(),
+        reason,
+    };
+    let read: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path)
+        .map_err(|error| failed(error.to_string()))?
+        .collect();
     let certificates = read.map_err(|error| failed(error.to_string()))?;
-    if certificates.is_empty() { Err(failed("it holds no certificate".to_owned())) } else { Ok(certificates) }
+    if certificates.is_empty() {
+        Err(failed("it holds no certificate".to_owned()))
+    } else {
+        Ok(certificates)
+    }
 }
 
 impl Doubt {
     fn of(error: Error) -> Self {
         match error {
-            Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
-                Self::Expired
-            }
-            Error::InvalidCertificate(CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. }) => {
-                Self::NotYetValid
-            }
+            Error::InvalidCertificate(
+                CertificateError::Expired | CertificateError::ExpiredContext { .. },
+            ) => Self::Expired,
+            Error::InvalidCertificate(
+                CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
+            ) => Self::NotYetValid,
             Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             ) => Self::WrongName,
@@ -118,23 +137,37 @@ pub(super) fn handshake(
     name: &str,
 ) -> io::Result<(StreamOwned<ClientConnection, Timed>, Peer)> {
     let server_name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
-    let witness = Arc::new(Witness { trust: trust.clone(), doubt: Mutex::new(None) });
+    let witness = Arc::new(Witness {
+        trust: trust.clone(),
+        doubt: Mutex::new(None),
+    });
     let config = ClientConfig::builder_with_provider(Arc::clone(&trust.provider))
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?
         .dangerous()
         .with_custom_certificate_verifier(Arc::clone(&witness) as Arc<dyn ServerCertVerifier>)
         .with_no_client_auth();
-    let mut connection = ClientConnection::new(Arc::new(config), server_name).map_err(io::Error::other)?;
+    let mut connection =
+        ClientConnection::new(Arc::new(config), server_name).map_err(io::Error::other)?;
     while connection.is_handshaking() {
         connection.complete_io(&mut socket)?;
     }
-    let chain = connection.peer_certificates().unwrap_or_default().iter().map(|c| c.clone().into_owned()).collect();
-    let doubt = witness.doubt.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let chain = connection
+        .peer_certificates()
+        .unwrap_or_default()
+        .iter()
+        .map(|c| c.clone().into_owned())
+        .collect();
+    let doubt = witness
+        .doubt
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone();
     Ok((StreamOwned::new(connection, socket), Peer { chain, doubt }))
 }
 
-/// Lets every certificate pass, and remembers what is to be said against it. That the server holds its key is asked of all.
+/// Lets every certificate pass, and remembers what is to be said against it. That the server holds
+/// its key is asked of all.
 #[derive(Debug)]
 struct Witness {
     trust: Trust,
@@ -150,7 +183,9 @@ impl ServerCertVerifier for Witness {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let doubt = self.trust.judge((end_entity, intermediates), server_name, now);
+        let doubt = self
+            .trust
+            .judge((end_entity, intermediates), server_name, now);
         *self.doubt.lock().unwrap_or_else(PoisonError::into_inner) = doubt;
         Ok(ServerCertVerified::assertion())
     }
@@ -184,6 +219,9 @@ impl ServerCertVerifier for Witness {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.trust.provider.signature_verification_algorithms.supported_schemes()
+        self.trust
+            .provider
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }

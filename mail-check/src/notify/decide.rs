@@ -1,7 +1,9 @@
-//! Who is told what: pure. From what was known, what a run found and the time, to what is known now and what each channel is told.
+//! Who is told what: pure. From what was known, what a run found and the time, to what is known now
+//! and what each channel is told.
 //!
-//! A run changes only the checks that it made. A status counts when it was found by `after` runs in a row. What was not made for
-//! `forget` is dropped, and told once more where it had been told as bad.
+//! A run changes only the checks that it made. A status counts when it was found by `after` runs in
+//! a row. What was not made for `forget` is dropped, and told once more where it had been told as
+//! bad.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -73,7 +75,9 @@ pub(crate) fn decide(
     rules: &Rules,
 ) -> (Memory, Vec<(String, Vec<Event>)>) {
     let mut memory = observe(before, sight, rules);
-    let news = channels.iter().map(|channel| (channel.clone(), news_for(channel, &memory, sight, rules)));
+    let news = channels
+        .iter()
+        .map(|channel| (channel.clone(), news_for(channel, &memory, sight, rules)));
     let news: Vec<_> = news.filter(|(_, events)| !events.is_empty()).collect();
     forget(&mut memory, sight.now, channels, rules);
     (memory, news)
@@ -82,13 +86,20 @@ pub(crate) fn decide(
 /// `memory` after what was seen.
 pub(crate) fn observe(mut memory: Memory, sight: Sight<'_>, rules: &Rules) -> Memory {
     set_back(&mut memory, sight.now);
-    let over: Vec<Finding> = silent_before(&memory, sight).into_iter().chain(settled(&memory, sight)).collect();
+    let over: Vec<Finding> = silent_before(&memory, sight)
+        .into_iter()
+        .chain(settled(&memory, sight))
+        .collect();
     for finding in worst_by_target(sight.findings).into_iter().chain(&over) {
         let key = Key::of(finding);
-        let index = memory.checks.iter().position(|known| known.key == key).unwrap_or_else(|| {
-            memory.checks.push(Standing::new(finding, sight.now));
-            memory.checks.len() - 1
-        });
+        let index = memory
+            .checks
+            .iter()
+            .position(|known| known.key == key)
+            .unwrap_or_else(|| {
+                memory.checks.push(Standing::new(finding, sight.now));
+                memory.checks.len() - 1
+            });
         let known = &mut memory.checks[index];
         // A run that began earlier and ended later knows less than what is known already.
         if known.seen <= sight.now {
@@ -107,26 +118,48 @@ fn set_back(memory: &mut Memory, now: Moment) {
         known.found_since = known.found_since.min(now);
         known.changes.retain(|change| *change <= now);
     }
-    for told in memory.channels.values_mut().flatten().filter(|told| told.at > latest) {
+    for told in memory
+        .channels
+        .values_mut()
+        .flatten()
+        .filter(|told| told.at > latest)
+    {
         told.at = now;
     }
 }
 
-/// A check that gave no answer is unknown under its own name; when it answers, and finds nothing of that name, that is over.
+/// A check that gave no answer is unknown under its own name; when it answers, and finds nothing of
+/// that name, that is over.
 fn silent_before(memory: &Memory, sight: Sight<'_>) -> Vec<Finding> {
-    let is_bad = |key: &&Key| memory.checks.iter().any(|known| known.key == **key && known.found != Status::Ok);
+    let is_bad = |key: &&Key| {
+        memory
+            .checks
+            .iter()
+            .any(|known| known.key == **key && known.found != Status::Ok)
+    };
     let found: BTreeSet<Key> = sight.findings.iter().map(Key::of).collect();
-    let over = sight.answered.iter().filter(|key| !found.contains(key)).filter(is_bad);
-    over.map(|key| Finding::ok(&key.name, &key.target, "the check gives an answer again")).collect()
+    let over = sight
+        .answered
+        .iter()
+        .filter(|key| !found.contains(key))
+        .filter(is_bad);
+    over.map(|key| Finding::ok(&key.name, &key.target, "the check gives an answer again"))
+        .collect()
 }
 
-/// A file that is infected has a check while it is, and none when it is gone: the next whole scan settles it.
+/// A file that is infected has a check while it is, and none when it is gone: the next whole scan
+/// settles it.
 fn settled(memory: &Memory, sight: Sight<'_>) -> Vec<Finding> {
     let names = stream::settled(sight.findings);
     let found: BTreeSet<Key> = sight.findings.iter().map(Key::of).collect();
-    let bad = memory.checks.iter().filter(|known| known.found != Status::Ok).map(|known| &known.key);
+    let bad = memory
+        .checks
+        .iter()
+        .filter(|known| known.found != Status::Ok)
+        .map(|known| &known.key);
     let over = bad.filter(|key| names.contains(&key.name.as_str()) && !found.contains(key));
-    over.map(|key| Finding::ok(&key.name, &key.target, "no longer so in the newest run")).collect()
+    over.map(|key| Finding::ok(&key.name, &key.target, "no longer so in the newest run"))
+        .collect()
 }
 
 fn update(known: &mut Standing, finding: &Finding, now: Moment, rules: &Rules) {
@@ -154,13 +187,30 @@ fn update(known: &mut Standing, finding: &Finding, now: Moment, rules: &Rules) {
 fn news_for(channel: &str, memory: &Memory, sight: Sight<'_>, rules: &Rules) -> Vec<Event> {
     let seen: BTreeSet<Key> = sight.findings.iter().map(Key::of).collect();
     // A channel is not told of itself: that it can be told at all is the news.
-    let others = memory.checks.iter().filter(|known| !(known.key.name == super::NAME && known.key.target == channel));
+    let others = memory
+        .checks
+        .iter()
+        .filter(|known| !(known.key.name == super::NAME && known.key.target == channel));
     let news = others.filter_map(|known| {
-        let kind = kind_of(channel, memory, known, seen.contains(&known.key), sight.now, rules)?;
+        let kind = kind_of(
+            channel,
+            memory,
+            known,
+            seen.contains(&known.key),
+            sight.now,
+            rules,
+        )?;
         let told = memory.told(channel, &known.key);
         let was = told.map_or(Status::Ok, |told| told.missed.unwrap_or(told.status));
         let (key, message) = (known.key.clone(), known.message.clone());
-        Some(Event { key, kind, was, status: known.status, since: known.since, message })
+        Some(Event {
+            key,
+            kind,
+            was,
+            status: known.status,
+            since: known.since,
+            message,
+        })
     });
     let mut news: Vec<Event> = news.collect();
     news.sort_by(|a, b| {
@@ -194,9 +244,11 @@ fn kind_of(
         (true, false) => Some(Kind::Flapping),
         (true, true) => reminder(),
         (false, true) => Some(Kind::Steady),
-        (false, false) if known.status != told_status || missed => {
-            Some(if is_bad { Kind::Problem } else { Kind::Recovery })
-        }
+        (false, false) if known.status != told_status || missed => Some(if is_bad {
+            Kind::Problem
+        } else {
+            Kind::Recovery
+        }),
         (false, false) => reminder(),
     }
 }
@@ -211,11 +263,20 @@ fn is_forgotten(known: &Standing, now: Moment, rules: &Rules) -> bool {
     now - known.seen >= seconds(rules.forget)
 }
 
-/// Drops what was not checked for long. What a channel could still not be told of it stays, until it was.
+/// Drops what was not checked for long. What a channel could still not be told of it stays, until
+/// it was.
 fn forget(memory: &mut Memory, now: Moment, channels: &[String], rules: &Rules) {
     let is_owed = |told: &Told| told.status != Status::Ok || told.flapping || told.missed.is_some();
-    let is_waiting = |key: &Key| channels.iter().filter_map(|channel| memory.told(channel, key)).any(is_owed);
-    let gone = memory.checks.iter().filter(|known| is_forgotten(known, now, rules) && !is_waiting(&known.key));
+    let is_waiting = |key: &Key| {
+        channels
+            .iter()
+            .filter_map(|channel| memory.told(channel, key))
+            .any(is_owed)
+    };
+    let gone = memory
+        .checks
+        .iter()
+        .filter(|known| is_forgotten(known, now, rules) && !is_waiting(&known.key));
     let gone: BTreeSet<Key> = gone.map(|known| known.key.clone()).collect();
     memory.checks.retain(|known| !gone.contains(&known.key));
     for told in memory.channels.values_mut() {
@@ -230,7 +291,11 @@ impl Memory {
             let told = self.told_mut(channel, &event.key, now);
             told.at = now;
             told.missed = None;
-            told.status = if event.kind == Kind::Gone { Status::Ok } else { event.status };
+            told.status = if event.kind == Kind::Gone {
+                Status::Ok
+            } else {
+                event.status
+            };
             told.flapping = match event.kind {
                 Kind::Flapping => true,
                 Kind::Reminder => told.flapping,
@@ -239,7 +304,8 @@ impl Memory {
         }
     }
 
-    /// `channel` could not be told `events`. What is worse than all that it knows will be told, also when it is over by then.
+    /// `channel` could not be told `events`. What is worse than all that it knows will be told,
+    /// also when it is over by then.
     pub(crate) fn missed(&mut self, channel: &str, events: &[Event], now: Moment) {
         for event in events.iter().filter(|event| event.kind != Kind::Gone) {
             let told = self.told_mut(channel, &event.key, now);

@@ -20,12 +20,20 @@ fn finding(status: Status) -> Finding {
 
 fn run(memory: Memory, statuses: &[Status], now: Moment, rules: &Rules) -> (Memory, Vec<Event>) {
     let findings: Vec<Finding> = statuses.iter().copied().map(finding).collect();
-    let sight = Sight { findings: &findings, answered: &[], now };
+    let sight = Sight {
+        findings: &findings,
+        answered: &[],
+        now,
+    };
     let (memory, mut news) = decide(memory, sight, &[CHANNEL.to_owned()], rules);
-    (memory, news.pop().map(|(_, events)| events).unwrap_or_default())
+    (
+        memory,
+        news.pop().map(|(_, events)| events).unwrap_or_default(),
+    )
 }
 
-/// Runs five minutes apart, a letter a run: `o` ok, `w` warning, `c` critical, `u` unknown, `-` not checked. What is told, each time.
+/// Runs five minutes apart, a letter a run: `o` ok, `w` warning, `c` critical, `u` unknown, `-` not
+/// checked. What is told, each time.
 fn check(rules: &Rules, step: i64, statuses: &str, expected: &str) {
     let (mut memory, mut told) = (Memory::default(), Vec::new());
     for (number, letter) in statuses.chars().enumerate() {
@@ -40,7 +48,11 @@ fn check(rules: &Rules, step: i64, statuses: &str, expected: &str) {
         let (after, events) = run(memory, statuses, now, rules);
         memory = after;
         memory.delivered(CHANNEL, &events, now);
-        told.push(events.first().map_or("-".to_owned(), |event| format!("{:?}", event.kind)));
+        told.push(
+            events
+                .first()
+                .map_or("-".to_owned(), |event| format!("{:?}", event.kind)),
+        );
     }
     assert_eq!(told.join(" "), expected, "{statuses}");
 }
@@ -63,32 +75,54 @@ fn what_is_told_only_while_it_is_bad_recovers_with_the_next_whole_scan() {
             &[scan(Status::Critical), infected("a"), infected("b")],
             "infected a Problem, infected b Problem, mail-scan mx Problem",
         ),
-        // What could not finish says nothing of what it did not find, whether its end was lost or it said so (exit 3).
-        (&[scan(Status::Unknown), cut], "mail-scan mx Problem, stream stdin Problem"),
-        (&[scan(Status::Critical)], "mail-scan mx Problem, stream stdin Recovery"),
+        // What could not finish says nothing of what it did not find, whether its end was lost or
+        // it said so (exit 3).
+        (
+            &[scan(Status::Unknown), cut],
+            "mail-scan mx Problem, stream stdin Problem",
+        ),
+        (
+            &[scan(Status::Critical)],
+            "mail-scan mx Problem, stream stdin Recovery",
+        ),
         (&[Finding::ok("mail-backup", "mx", "done")], ""),
         (&[scan(Status::Critical), infected("b")], ""),
-        (&[scan(Status::Ok)], "infected a Recovery, infected b Recovery, mail-scan mx Recovery"),
+        (
+            &[scan(Status::Ok)],
+            "infected a Recovery, infected b Recovery, mail-scan mx Recovery",
+        ),
         (&[scan(Status::Ok)], ""),
     ];
     let mut memory = Memory::default();
     for (number, (findings, expected)) in nights.into_iter().enumerate() {
         let now = number as i64 * DAY;
-        let rules = Rules { remind: Duration::ZERO, ..RULES };
-        let sight = Sight { findings, answered: &[], now };
+        let rules = Rules {
+            remind: Duration::ZERO,
+            ..RULES
+        };
+        let sight = Sight {
+            findings,
+            answered: &[],
+            now,
+        };
         let (after, mut news) = decide(memory, sight, &[CHANNEL.to_owned()], &rules);
         memory = after;
         let events = news.pop().map(|(_, events)| events).unwrap_or_default();
         memory.delivered(CHANNEL, &events, now);
-        let told: Vec<String> =
-            events.iter().map(|e| format!("{} {} {:?}", e.key.name, e.key.target, e.kind)).collect();
+        let told: Vec<String> = events
+            .iter()
+            .map(|e| format!("{} {} {:?}", e.key.name, e.key.target, e.kind))
+            .collect();
         assert_eq!(told.join(", "), expected, "night {number}");
     }
 }
 
 #[test]
 fn a_change_must_hold() {
-    let rules = Rules { after_runs: 2, ..RULES };
+    let rules = Rules {
+        after_runs: 2,
+        ..RULES
+    };
     check(&rules, 30 * MINUTE, "occcooc", "- - Problem - - Recovery -");
     check(&rules, 30 * MINUTE, "ocoowwo", "- - - - - Problem -");
 }
@@ -99,16 +133,32 @@ fn what_stays_bad_is_told_again_at_the_interval_and_only_when_it_was_checked() {
     check(&RULES, DAY / 2, "c---c", "Problem - - - Reminder");
     // Once a day, a few minutes early: a reminder all the same.
     check(&RULES, DAY - 3 * MINUTE, "ccc", "Problem Reminder Reminder");
-    check(&Rules { remind: Duration::ZERO, ..RULES }, DAY, "cccc", "Problem - - -");
+    check(
+        &Rules {
+            remind: Duration::ZERO,
+            ..RULES
+        },
+        DAY,
+        "cccc",
+        "Problem - - -",
+    );
 }
 
 #[test]
 fn what_changes_all_the_time_is_told_once_and_again_when_it_is_steady() {
-    check(&RULES, 5 * MINUTE, "ococococ", "- Problem Recovery Problem Recovery Flapping - -");
+    check(
+        &RULES,
+        5 * MINUTE,
+        "ococococ",
+        "- Problem Recovery Problem Recovery Flapping - -",
+    );
     let expected = "- Problem Recovery Problem Recovery Flapping - - - - - - - - - - - Steady -";
     check(&RULES, 5 * MINUTE, "ocococccccccccccccc", expected);
     // It never holds for two runs: it is told as flapping, not kept back.
-    let rules = Rules { after_runs: 2, ..RULES };
+    let rules = Rules {
+        after_runs: 2,
+        ..RULES
+    };
     check(&rules, 5 * MINUTE, "ocococo", "- - - - - Flapping -");
 }
 
@@ -131,7 +181,10 @@ fn what_could_not_be_told_is_told_later_also_when_it_is_over() {
     assert_eq!((events[0].kind, events[0].since), (Kind::Problem, 0));
     drop(still);
     let (mut over, events) = run(memory, &[Status::Ok], 60, &RULES);
-    assert_eq!((events[0].kind, events[0].was, events[0].status), (Kind::Recovery, Status::Critical, Status::Ok));
+    assert_eq!(
+        (events[0].kind, events[0].was, events[0].status),
+        (Kind::Recovery, Status::Critical, Status::Ok)
+    );
     over.delivered(CHANNEL, &events, 60);
     assert_eq!(run(over, &[Status::Ok], 120, &RULES).1, []);
 }
@@ -147,29 +200,60 @@ fn a_recovery_that_was_missed_and_is_over_is_no_news() {
 
 #[test]
 fn each_channel_has_its_own_memory_and_is_not_told_of_itself() {
-    let findings = [Finding::critical("notify", "mail", "no route"), finding(Status::Warning)];
-    let sight = Sight { findings: &findings, answered: &[], now: 0 };
+    let findings = [
+        Finding::critical("notify", "mail", "no route"),
+        finding(Status::Warning),
+    ];
+    let sight = Sight {
+        findings: &findings,
+        answered: &[],
+        now: 0,
+    };
     let channels = ["mail".to_owned(), "ops".to_owned()];
     let (mut memory, news) = decide(Memory::default(), sight, &channels, &RULES);
-    let names = |events: &[Event]| events.iter().map(|event| event.key.name.clone()).collect::<Vec<_>>();
+    let names = |events: &[Event]| {
+        events
+            .iter()
+            .map(|event| event.key.name.clone())
+            .collect::<Vec<_>>()
+    };
     assert_eq!(names(&news[0].1), ["disk"]);
     assert_eq!(names(&news[1].1), ["notify", "disk"]);
     memory.delivered("ops", &news[1].1, 0);
     let (_, news) = decide(memory, Sight { now: 60, ..sight }, &channels, &RULES);
-    assert_eq!(news.iter().map(|(channel, _)| channel.as_str()).collect::<Vec<_>>(), ["mail"]);
+    assert_eq!(
+        news.iter()
+            .map(|(channel, _)| channel.as_str())
+            .collect::<Vec<_>>(),
+        ["mail"]
+    );
 }
 
 #[test]
 fn a_check_that_was_silent_and_answers_is_over() {
     let silent = [Finding::unknown("cpu", "machine", "no answer within 10 s")];
-    let sight = Sight { findings: &silent, answered: &[], now: 0 };
+    let sight = Sight {
+        findings: &silent,
+        answered: &[],
+        now: 0,
+    };
     let (mut memory, news) = decide(Memory::default(), sight, &[CHANNEL.to_owned()], &RULES);
     memory.delivered(CHANNEL, &news[0].1, 0);
-    let answered = [Key { name: "cpu".to_owned(), target: "machine".to_owned() }];
+    let answered = [Key {
+        name: "cpu".to_owned(),
+        target: "machine".to_owned(),
+    }];
     let fine = [Finding::ok("cpu", "processors", "fine")];
-    let sight = Sight { findings: &fine, answered: &answered, now: 60 };
+    let sight = Sight {
+        findings: &fine,
+        answered: &answered,
+        now: 60,
+    };
     let (_, news) = decide(memory, sight, &[CHANNEL.to_owned()], &RULES);
-    assert_eq!(news[0].1.iter().map(|event| event.kind).collect::<Vec<_>>(), [Kind::Recovery]);
+    assert_eq!(
+        news[0].1.iter().map(|event| event.kind).collect::<Vec<_>>(),
+        [Kind::Recovery]
+    );
 }
 
 #[test]
@@ -182,12 +266,16 @@ fn an_overtaken_run_changes_nothing_and_a_clock_that_was_wrong_does_not_last() {
     let (mut memory, events) = run(memory, &[Status::Critical], -10 * DAY, &RULES);
     assert_eq!(events, []);
     memory.delivered(CHANNEL, &events, 0);
-    assert_eq!(run(memory, &[Status::Ok], -10 * DAY + 60, &RULES).1[0].kind, Kind::Recovery);
+    assert_eq!(
+        run(memory, &[Status::Ok], -10 * DAY + 60, &RULES).1[0].kind,
+        Kind::Recovery
+    );
 }
 
 proptest! {
-    /// However statuses come and channels fail: when what holds has held for long and the channel works, the last thing that was told
-    /// is what holds; nothing is told twice within the interval; nothing is told that was not found.
+    /// However statuses come and channels fail: when what holds has held for long and the channel
+    /// works, the last thing that was told is what holds; nothing is told twice within the
+    /// interval; nothing is told that was not found.
     #[test]
     fn every_lasting_change_is_told_once(
         steps in prop::collection::vec((0_u8..4, 1_i64..90, any::<bool>()), 1..60),
@@ -215,7 +303,8 @@ proptest! {
         prop_assert_eq!(known.map_or(Status::Ok, |(_, event)| event.status), last);
         for pair in told.windows(2) {
             let ((earlier, a), (later, b)) = (&pair[0], &pair[1]);
-            // Twice the same in a row: a reminder, or something between the two that could not be told.
+            // Twice the same in a row: a reminder, or something between the two that could not be
+            // told.
             let is_repeated = a.kind == b.kind && a.status == b.status && b.was == b.status;
             prop_assert!(!is_repeated || later - earlier >= DAY - DAY / 100, "{a:?} {b:?}");
         }

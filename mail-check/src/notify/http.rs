@@ -47,10 +47,14 @@ pub(crate) struct NoUrl {
 impl Url {
     pub(crate) fn new(section: &str, secret: Secret) -> Result<Self, NoUrl> {
         let uri: Option<http::Uri> = secret.expose().parse().ok();
-        let is_web = |uri: &http::Uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some();
+        let is_web = |uri: &http::Uri| {
+            matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some()
+        };
         match uri.is_some_and(|uri| is_web(&uri)) {
             true => Ok(Self(secret)),
-            false => Err(NoUrl { section: section.to_owned() }),
+            false => Err(NoUrl {
+                section: section.to_owned(),
+            }),
         }
     }
 
@@ -58,7 +62,10 @@ impl Url {
     pub(crate) fn below(&self, word: &str) -> Self {
         let text = self.0.expose();
         let (path, query) = text.split_at(text.find('?').unwrap_or(text.len()));
-        Self(Secret::new(format!("{}/{word}{query}", path.trim_end_matches('/'))))
+        Self(Secret::new(format!(
+            "{}/{word}{query}",
+            path.trim_end_matches('/')
+        )))
     }
 }
 
@@ -73,9 +80,12 @@ impl HttpError {
     }
 }
 
-/// Sends `post`; only an answer of 2xx is success. A redirection is none: what follows it would be sent without its body.
+/// Sends `post`; only an answer of 2xx is success. A redirection is none: what follows it would be
+/// sent without its body.
 pub(crate) fn send(url: &Url, post: &Post, within: Duration) -> Result<(), HttpError> {
-    let mut request = agent(within).post(url.0.expose()).content_type(post.content_type);
+    let mut request = agent(within)
+        .post(url.0.expose())
+        .content_type(post.content_type);
     for (name, value) in &post.headers {
         request = request.header(*name, value);
     }
@@ -105,14 +115,21 @@ fn agent(within: Duration) -> Agent {
 /// The authorities that the machine trusts. Those that cannot be read are not trusted.
 static ROOTS: LazyLock<RootCerts> = LazyLock::new(|| {
     let native = rustls_native_certs::load_native_certs().certs;
-    native.iter().map(|certificate| Certificate::from_der(certificate).to_owned()).collect::<Vec<_>>().into()
+    native
+        .iter()
+        .map(|certificate| Certificate::from_der(certificate).to_owned())
+        .collect::<Vec<_>>()
+        .into()
 });
 
 fn without_url(error: &ureq::Error, within: Duration) -> HttpError {
     match error {
         ureq::Error::Timeout(_) => HttpError::TimedOut { within },
         ureq::Error::HostNotFound => HttpError::Unresolved,
-        ureq::Error::Io(error) => match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        ureq::Error::Io(error) => match error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<rustls::Error>())
+        {
             Some(error) => HttpError::Tls(error.to_string()),
             None => HttpError::Io(error.kind()),
         },
@@ -137,15 +154,29 @@ mod tests {
         let check = |text: &str, expected: &str| {
             assert_eq!(url(text).unwrap().below("start").0.expose(), expected);
         };
-        check("https://hc.example.com/key", "https://hc.example.com/key/start");
-        check("https://hc.example.com/key/?create=1", "https://hc.example.com/key/start?create=1");
+        check(
+            "https://hc.example.com/key",
+            "https://hc.example.com/key/start",
+        );
+        check(
+            "https://hc.example.com/key/?create=1",
+            "https://hc.example.com/key/start?create=1",
+        );
     }
 
     #[test]
     fn what_is_no_url_is_refused_without_being_shown() {
-        for text in ["hooks.example.com/secret", "ftp://example.com/secret", "https:///secret", "two words secret"] {
+        for text in [
+            "hooks.example.com/secret",
+            "ftp://example.com/secret",
+            "https:///secret",
+            "two words secret",
+        ] {
             let error = url(text).unwrap_err().to_string();
-            assert_eq!(error, "what is given for [notify.ping] is no URL of http or https");
+            assert_eq!(
+                error,
+                "what is given for [notify.ping] is no URL of http or https"
+            );
         }
         assert!(!format!("{:?}", url("https://example.com/secret")).contains("secret"));
     }

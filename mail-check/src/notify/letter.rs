@@ -1,4 +1,5 @@
-//! What people are told, in words that are clear at three in the morning: the worst first, what is new, since when, what to do next.
+//! What people are told, in words that are clear at three in the morning: the worst first, what is
+//! new, since when, what to do next.
 
 use std::fmt::Write;
 
@@ -36,16 +37,32 @@ pub(crate) fn write(occasion: Occasion<'_>, events: &[Event]) -> Letter {
     if let Some(remark) = occasion.remark {
         let _ = write!(body, "\nNote: {}\n", printable(remark));
     }
-    for kind in [Kind::Problem, Kind::Flapping, Kind::Steady, Kind::Recovery, Kind::Reminder, Kind::Gone] {
+    for kind in [
+        Kind::Problem,
+        Kind::Flapping,
+        Kind::Steady,
+        Kind::Recovery,
+        Kind::Reminder,
+        Kind::Gone,
+    ] {
         section(&mut body, kind, events, occasion.now);
     }
     told_before(&mut body, occasion.findings, events);
-    Letter { subject: subject(occasion, events), body }
+    Letter {
+        subject: subject(occasion, events),
+        body,
+    }
 }
 
 /// One line on the whole run.
 pub(crate) fn head(occasion: Occasion<'_>) -> String {
-    let count = |status| occasion.findings.iter().filter(|finding| finding.status == status).count();
+    let count = |status| {
+        occasion
+            .findings
+            .iter()
+            .filter(|finding| finding.status == status)
+            .count()
+    };
     format!(
         "{}, {}: {} checks, {} critical, {} warning, {} unknown.\n",
         printable(occasion.host),
@@ -60,7 +77,11 @@ pub(crate) fn head(occasion: Occasion<'_>) -> String {
 fn subject(occasion: Occasion<'_>, events: &[Event]) -> String {
     let host = printable(occasion.host);
     let Some(first) = events.first() else {
-        return format!("[{}] {host}: {} checks", word(occasion.worst), occasion.findings.len());
+        return format!(
+            "[{}] {host}: {} checks",
+            word(occasion.worst),
+            occasion.findings.len()
+        );
     };
     let what = match first.kind {
         Kind::Problem => "",
@@ -75,7 +96,10 @@ fn subject(occasion: Occasion<'_>, events: &[Event]) -> String {
         several => format!(", and {} more", several - 1),
     };
     let (name, target) = (printable(&first.key.name), printable(&first.key.target));
-    format!("[{}] {host}: {name} {target}{what}{others}", word(first.status))
+    format!(
+        "[{}] {host}: {name} {target}{what}{others}",
+        word(first.status)
+    )
 }
 
 fn section(body: &mut String, kind: Kind, events: &[Event], now: &ZonedDateTime) {
@@ -95,7 +119,12 @@ fn section(body: &mut String, kind: Kind, events: &[Event], now: &ZonedDateTime)
     for event in events {
         let (name, target) = (printable(&event.key.name), printable(&event.key.target));
         let since = moment(event.since, now);
-        let _ = writeln!(body, "  {:8}  {name} {target}, since {since}{}", word(event.status), before(event));
+        let _ = writeln!(
+            body,
+            "  {:8}  {name} {target}, since {since}{}",
+            word(event.status),
+            before(event)
+        );
         let _ = writeln!(body, "            {}", printable(&event.message));
     }
 }
@@ -109,8 +138,11 @@ fn before(event: &Event) -> String {
 
 /// What is bad and no news: who reads this letter alone must not take it for the whole.
 fn told_before(body: &mut String, findings: &[Finding], events: &[Event]) {
-    let is_news =
-        |finding: &Finding| events.iter().any(|e| e.key.name == finding.name && e.key.target == finding.target);
+    let is_news = |finding: &Finding| {
+        events
+            .iter()
+            .any(|e| e.key.name == finding.name && e.key.target == finding.target)
+    };
     let mut bad: Vec<&Finding> = worst_by_target(findings);
     bad.retain(|finding| finding.status != Status::Ok && !is_news(finding));
     bad.sort_by_key(|finding| std::cmp::Reverse(severity(finding.status)));
@@ -127,9 +159,15 @@ fn told_before(body: &mut String, findings: &[Finding], events: &[Event]) {
 /// The time of day where it was today, else with its date.
 fn moment(moment: Moment, now: &ZonedDateTime) -> String {
     let zone: TimeZone = now.time_zone().clone();
-    let Ok(then) = Timestamp::from_second(moment) else { return "an unknown time".to_owned() };
+    let Ok(then) = Timestamp::from_second(moment) else {
+        return "an unknown time".to_owned();
+    };
     let then = then.to_zoned_datetime(zone);
-    let format = if then.date() == now.date() { "%H:%M" } else { "%Y-%m-%d %H:%M" };
+    let format = if then.date() == now.date() {
+        "%H:%M"
+    } else {
+        "%Y-%m-%d %H:%M"
+    };
     then.strftime(format).to_string()
 }
 
@@ -139,9 +177,19 @@ mod tests {
     use crate::notify::memory::Key;
 
     fn event(kind: Kind, was: Status, status: Status, name: &str) -> Event {
-        let key = Key { name: name.to_owned(), target: "tcp://127.0.0.1:993".to_owned() };
+        let key = Key {
+            name: name.to_owned(),
+            target: "tcp://127.0.0.1:993".to_owned(),
+        };
         let message = format!("{name} refused the connection; see docker compose ps dovecot");
-        Event { key, kind, was, status, since: 1_795_576_500, message }
+        Event {
+            key,
+            kind,
+            was,
+            status,
+            since: 1_795_576_500,
+            message,
+        }
     }
 
     #[test]
@@ -152,14 +200,22 @@ mod tests {
             Finding::warning("disk", "/mnt\n/backup", "91 % used; delete something"),
             Finding::ok("cpu", "processors", "fine"),
         ];
-        let occasion =
-            Occasion { host: "mx.example.com", now: &now, findings: &findings, worst: Status::Critical, remark: None };
+        let occasion = Occasion {
+            host: "mx.example.com",
+            now: &now,
+            findings: &findings,
+            worst: Status::Critical,
+            remark: None,
+        };
         let events = [
             event(Kind::Problem, Status::Ok, Status::Critical, "imaps"),
             event(Kind::Recovery, Status::Critical, Status::Ok, "smtp"),
         ];
         let letter = write(occasion, &events);
-        assert_eq!(letter.subject, "[CRITICAL] mx.example.com: imaps tcp://127.0.0.1:993, and 1 more");
+        assert_eq!(
+            letter.subject,
+            "[CRITICAL] mx.example.com: imaps tcp://127.0.0.1:993, and 1 more"
+        );
         let expected = "\
 mx.example.com, 2026-11-25 03:20 +00:00: 3 checks, 1 critical, 1 warning, 0 unknown.
 
@@ -176,9 +232,18 @@ ALSO BAD
             91 % used; delete something
 ";
         assert_eq!(letter.body, expected);
-        let quiet = Occasion { worst: Status::Ok, findings: &[], remark: Some("begun anew"), ..occasion };
+        let quiet = Occasion {
+            worst: Status::Ok,
+            findings: &[],
+            remark: Some("begun anew"),
+            ..occasion
+        };
         let letter = write(quiet, &[]);
         assert_eq!(letter.subject, "[OK] mx.example.com: 0 checks");
-        assert!(letter.body.ends_with("\nNote: begun anew\n"), "{}", letter.body);
+        assert!(
+            letter.body.ends_with("\nNote: begun anew\n"),
+            "{}",
+            letter.body
+        );
     }
 }

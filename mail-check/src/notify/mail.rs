@@ -32,7 +32,12 @@ pub(crate) struct Mail {
 #[derive(Clone, Debug)]
 enum Carrier {
     Program(PathBuf),
-    Smtp { host: String, port: u16, tls: Tls, login: Option<(String, Secret)> },
+    Smtp {
+        host: String,
+        port: u16,
+        tls: Tls,
+        login: Option<(String, Secret)>,
+    },
 }
 
 /// `[notify.mail]` cannot be used.
@@ -62,7 +67,10 @@ pub(crate) enum MailError {
     #[error(transparent)]
     Program(#[from] CommandError),
     #[error("send by {server}")]
-    Smtp { server: String, source: lettre::transport::smtp::Error },
+    Smtp {
+        server: String,
+        source: lettre::transport::smtp::Error,
+    },
 }
 
 impl MailError {
@@ -70,7 +78,9 @@ impl MailError {
         match self {
             Self::Write(_) | Self::Sender(_) | Self::Program(CommandError::Absent { .. }) => true,
             Self::Program(_) => false,
-            Self::Smtp { source, .. } => source.is_permanent() || source.is_client() || source.is_tls(),
+            Self::Smtp { source, .. } => {
+                source.is_permanent() || source.is_client() || source.is_tls()
+            }
         }
     }
 }
@@ -88,29 +98,60 @@ impl Mail {
         server: &ServerSettings,
         environment: &Environment,
     ) -> Result<Self, MailSettingsError> {
-        let admin = server.admin_email.iter().flat_map(|all| all.split([',', ' '])).filter(|one| !one.is_empty());
-        let to = if settings.to.is_empty() { admin.map(str::to_owned).collect() } else { settings.to.clone() };
-        let to = to.iter().map(|text| mailbox(text)).collect::<Result<Vec<_>, _>>()?;
+        let admin = server
+            .admin_email
+            .iter()
+            .flat_map(|all| all.split([',', ' ']))
+            .filter(|one| !one.is_empty());
+        let to = if settings.to.is_empty() {
+            admin.map(str::to_owned).collect()
+        } else {
+            settings.to.clone()
+        };
+        let to = to
+            .iter()
+            .map(|text| mailbox(text))
+            .collect::<Result<Vec<_>, _>>()?;
         if to.is_empty() {
             return Err(MailSettingsError::NoRecipient);
         }
         let from = settings.from.as_deref().map(mailbox).transpose()?;
-        Ok(Self { to, from, carrier: carrier(settings, environment)? })
+        Ok(Self {
+            to,
+            from,
+            carrier: carrier(settings, environment)?,
+        })
     }
 
-    pub(crate) fn send(&self, letter: &Letter, stamp: Stamp<'_>, within: Duration) -> Result<(), MailError> {
+    pub(crate) fn send(
+        &self,
+        letter: &Letter,
+        stamp: Stamp<'_>,
+        within: Duration,
+    ) -> Result<(), MailError> {
         let message = self.message(letter, stamp)?;
         match &self.carrier {
             Carrier::Program(program) => {
                 let recipients = self.to.iter().map(|mailbox| mailbox.email.to_string());
-                let args: Vec<String> = ["-i".to_owned(), "--".to_owned()].into_iter().chain(recipients).collect();
+                let args: Vec<String> = ["-i".to_owned(), "--".to_owned()]
+                    .into_iter()
+                    .chain(recipients)
+                    .collect();
                 // Programs of Unix take lines as Unix has them.
                 let text = String::from_utf8_lossy(&message.formatted()).replace("\r\n", "\n");
                 command::feed(&program.to_string_lossy(), &args, text.into_bytes(), within)?;
                 Ok(())
             }
-            Carrier::Smtp { host, port, tls, login } => {
-                let failed = |source| MailError::Smtp { server: format!("{host}:{port}"), source };
+            Carrier::Smtp {
+                host,
+                port,
+                tls,
+                login,
+            } => {
+                let failed = |source| MailError::Smtp {
+                    server: format!("{host}:{port}"),
+                    source,
+                };
                 let transport = smtp(host, *port, *tls, login.as_ref(), within).map_err(failed)?;
                 transport.send(&message).map(drop).map_err(failed)
             }
@@ -121,14 +162,25 @@ impl Mail {
         let Stamp { host, nanoseconds } = stamp;
         let from = match &self.from {
             Some(from) => from.clone(),
-            None => Mailbox::new(Some("mail-check".to_owned()), format!("mail-check@{host}").parse()?),
+            None => Mailbox::new(
+                Some("mail-check".to_owned()),
+                format!("mail-check@{host}").parse()?,
+            ),
         };
-        let builder = self.to.iter().fold(Message::builder().from(from), |builder, to| builder.to(to.clone()));
+        let builder = self
+            .to
+            .iter()
+            .fold(Message::builder().from(from), |builder, to| {
+                builder.to(to.clone())
+            });
         // RFC 3834: nobody's absence notice answers it.
         let automatic = HeaderName::new_from_ascii_str("Auto-Submitted");
         let message = builder
             .subject(&letter.subject)
-            .message_id(Some(format!("<{nanoseconds}.{}.mail-check@{host}>", std::process::id())))
+            .message_id(Some(format!(
+                "<{nanoseconds}.{}.mail-check@{host}>",
+                std::process::id()
+            )))
             .raw_header(HeaderValue::new(automatic, "auto-generated".to_owned()))
             .header(ContentType::TEXT_PLAIN)
             .body(letter.body.clone())?;
@@ -137,31 +189,54 @@ impl Mail {
 }
 
 fn mailbox(text: &str) -> Result<Mailbox, MailSettingsError> {
-    text.parse().map_err(|source| MailSettingsError::Address { text: text.to_owned(), source })
+    text.parse().map_err(|source| MailSettingsError::Address {
+        text: text.to_owned(),
+        source,
+    })
 }
 
-fn carrier(settings: &MailSettings, environment: &Environment) -> Result<Carrier, MailSettingsError> {
-    let has_login = settings.user.is_some() || settings.password_file.is_some() || settings.password_env.is_some();
+fn carrier(
+    settings: &MailSettings,
+    environment: &Environment,
+) -> Result<Carrier, MailSettingsError> {
+    let has_login = settings.user.is_some()
+        || settings.password_file.is_some()
+        || settings.password_env.is_some();
     let Some(smtp) = &settings.smtp else {
         if settings.tls.is_some() || has_login {
             return Err(MailSettingsError::Mixed);
         }
-        return Ok(Carrier::Program(settings.sendmail.clone().unwrap_or_else(|| SENDMAIL.into())));
+        return Ok(Carrier::Program(
+            settings.sendmail.clone().unwrap_or_else(|| SENDMAIL.into()),
+        ));
     };
     if settings.sendmail.is_some() || has_login && settings.user.is_none() {
         return Err(MailSettingsError::Mixed);
     }
-    let (host, port) = host_and_port(smtp).ok_or_else(|| MailSettingsError::Server(smtp.clone()))?;
+    let (host, port) =
+        host_and_port(smtp).ok_or_else(|| MailSettingsError::Server(smtp.clone()))?;
     let tls = settings.tls.unwrap_or(Tls::Starttls);
     if tls == Tls::None && !is_this_machine(&host) {
         return Err(MailSettingsError::InClear);
     }
     let password = || {
-        let (file, variable) = (settings.password_file.as_deref(), settings.password_env.as_deref());
+        let (file, variable) = (
+            settings.password_file.as_deref(),
+            settings.password_env.as_deref(),
+        );
         secret(SECTION, "password", file, variable, environment)
     };
-    let login = settings.user.clone().map(|user| Ok::<_, SecretError>((user, password()?))).transpose()?;
-    Ok(Carrier::Smtp { host, port, tls, login })
+    let login = settings
+        .user
+        .clone()
+        .map(|user| Ok::<_, SecretError>((user, password()?)))
+        .transpose()?;
+    Ok(Carrier::Smtp {
+        host,
+        port,
+        tls,
+        login,
+    })
 }
 
 fn host_and_port(text: &str) -> Option<(String, u16)> {
@@ -172,7 +247,10 @@ fn host_and_port(text: &str) -> Option<(String, u16)> {
 }
 
 fn is_this_machine(host: &str) -> bool {
-    host == "localhost" || host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+    host == "localhost"
+        || host
+            .parse()
+            .is_ok_and(|address: std::net::IpAddr| address.is_loopback())
 }
 
 fn smtp(
@@ -187,8 +265,13 @@ fn smtp(
         Tls::Starttls => Security::Required(TlsParameters::new_rustls(host.to_owned())?),
         Tls::Immediate => Security::Wrapper(TlsParameters::new_rustls(host.to_owned())?),
     };
-    let builder = SmtpTransport::builder_dangerous(host).port(port).tls(security).timeout(Some(within));
-    let with_login = |(user, password): &(String, Secret)| Credentials::new(user.clone(), password.expose().to_owned());
+    let builder = SmtpTransport::builder_dangerous(host)
+        .port(port)
+        .tls(security)
+        .timeout(Some(within));
+    let with_login = |(user, password): &(String, Secret)| {
+        Credentials::new(user.clone(), password.expose().to_owned())
+    };
     Ok(match login {
         Some(login) => builder.credentials(with_login(login)).build(),
         None => builder.build(),
@@ -215,19 +298,39 @@ mod tests {
         };
         check("smtp = 'mx.example.com'", "host:port");
         check("smtp = 'mx.example.com:0'", "host:port");
-        check("smtp = 'mx.example.com:25'\ntls = 'none'", "this machine only");
-        check("smtp = 'mx.example.com:25'\nsendmail = '/usr/sbin/sendmail'", "either `sendmail` or `smtp`");
+        check(
+            "smtp = 'mx.example.com:25'\ntls = 'none'",
+            "this machine only",
+        );
+        check(
+            "smtp = 'mx.example.com:25'\nsendmail = '/usr/sbin/sendmail'",
+            "either `sendmail` or `smtp`",
+        );
         check("user = 'a'", "go with `smtp`");
         check("smtp = 'a:1'\nuser = 'a'", "password_file or password_env");
-        check("smtp = 'a:1'\nuser = 'a'\npassword_env = 'ABSENT'", "ABSENT");
+        check(
+            "smtp = 'a:1'\nuser = 'a'\npassword_env = 'ABSENT'",
+            "ABSENT",
+        );
         check("to = ['nobody']", "\"nobody\" is no mail address");
-        assert!(matches!(resolve("", ""), Err(MailSettingsError::NoRecipient)));
+        assert!(matches!(
+            resolve("", ""),
+            Err(MailSettingsError::NoRecipient)
+        ));
     }
 
     #[test]
     fn recipients_are_the_administrators_unless_others_are_named() {
-        let to = |mail: &Mail| mail.to.iter().map(|to| to.email.to_string()).collect::<Vec<_>>();
-        assert_eq!(to(&resolve("", "a@example.com, b@example.com").unwrap()), ["a@example.com", "b@example.com"]);
+        let to = |mail: &Mail| {
+            mail.to
+                .iter()
+                .map(|to| to.email.to_string())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            to(&resolve("", "a@example.com, b@example.com").unwrap()),
+            ["a@example.com", "b@example.com"]
+        );
         let mail = resolve(
             "to = ['c@example.com']\nsmtp = '[::1]:25'\ntls = 'none'\nuser = 'u'\npassword_env = 'PASSWORD'",
             "a@example.com",
@@ -240,8 +343,14 @@ mod tests {
     #[test]
     fn a_letter_is_utf_8_and_nobody_answers_it() {
         let mail = resolve("", "a@example.com").unwrap();
-        let letter = Letter { subject: "[OK] ホスト".to_owned(), body: "容量 91 %\n".to_owned() };
-        let stamp = Stamp { host: "mx.example.com", nanoseconds: 7 };
+        let letter = Letter {
+            subject: "[OK] ホスト".to_owned(),
+            body: "容量 91 %\n".to_owned(),
+        };
+        let stamp = Stamp {
+            host: "mx.example.com",
+            nanoseconds: 7,
+        };
         let text = String::from_utf8(mail.message(&letter, stamp).unwrap().formatted()).unwrap();
         for header in [
             "From: mail-check <mail-check@mx.example.com>",
@@ -250,7 +359,10 @@ mod tests {
             "Content-Type: text/plain; charset=utf-8",
             "Date: ",
         ] {
-            assert!(text.lines().any(|line| line.starts_with(header)), "{header} in\n{text}");
+            assert!(
+                text.lines().any(|line| line.starts_with(header)),
+                "{header} in\n{text}"
+            );
         }
         assert!(text.contains(".mail-check@mx.example.com>"), "{text}");
         assert!(text.is_ascii() && text.contains("=?utf-8?b?"), "{text}");

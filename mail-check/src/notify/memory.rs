@@ -56,12 +56,16 @@ pub(crate) struct Told {
 
 impl Key {
     pub(crate) fn of(finding: &Finding) -> Self {
-        Self { name: finding.name.clone(), target: finding.target.clone() }
+        Self {
+            name: finding.name.clone(),
+            target: finding.target.clone(),
+        }
     }
 }
 
 impl Standing {
-    /// Of a check that was never made before: nothing holds yet, so that a bad status is news and a good one is not.
+    /// Of a check that was never made before: nothing holds yet, so that a bad status is news and a
+    /// good one is not.
     pub(crate) fn new(finding: &Finding, now: Moment) -> Self {
         Self {
             key: Key::of(finding),
@@ -81,22 +85,34 @@ impl Standing {
 impl Told {
     /// Who was told nothing believes that all is well.
     pub(crate) fn nothing(key: Key, now: Moment) -> Self {
-        Self { key, status: Status::Ok, at: now, flapping: false, missed: None }
+        Self {
+            key,
+            status: Status::Ok,
+            at: now,
+            flapping: false,
+            missed: None,
+        }
     }
 }
 
 impl Memory {
     pub(crate) fn told(&self, channel: &str, key: &Key) -> Option<&Told> {
-        self.channels.get(channel)?.iter().find(|told| told.key == *key)
+        self.channels
+            .get(channel)?
+            .iter()
+            .find(|told| told.key == *key)
     }
 
     /// What `channel` was told of `key`, to be changed.
     pub(crate) fn told_mut(&mut self, channel: &str, key: &Key, now: Moment) -> &mut Told {
         let all = self.channels.entry(channel.to_owned()).or_default();
-        let index = all.iter().position(|told| told.key == *key).unwrap_or_else(|| {
-            all.push(Told::nothing(key.clone(), now));
-            all.len() - 1
-        });
+        let index = all
+            .iter()
+            .position(|told| told.key == *key)
+            .unwrap_or_else(|| {
+                all.push(Told::nothing(key.clone(), now));
+                all.len() - 1
+            });
         &mut all[index]
     }
 }

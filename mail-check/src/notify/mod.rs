@@ -1,7 +1,7 @@
 //! `--notify`: tells people, once, when a check changes or recovers.
 //!
-//! The memory is locked from its reading to its keeping, so that two runs at once tell nothing twice. What could not be sent is told by
-//! the next run, and is itself a finding.
+//! The memory is locked from its reading to its keeping, so that two runs at once tell nothing
+//! twice. What could not be sent is told by the next run, and is itself a finding.
 
 mod decide; // who is told what: pure
 mod http; // requests, and nothing of their URL
@@ -42,7 +42,8 @@ const NAME: &str = "notify";
 /// How often sending is tried, and the pause between.
 const ATTEMPTS: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(500);
-/// What all attempts of a channel may take beyond their own time-outs: a conversation has several steps.
+/// What all attempts of a channel may take beyond their own time-outs: a conversation has several
+/// steps.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Who is told, and when.
@@ -53,7 +54,8 @@ pub(crate) struct Notifier {
     rules: Rules,
     /// One attempt may take so long.
     within: Duration,
-    /// Whether alerts go by mail, and whether good runs do (NOTIFICATION_ON_FAILURE, NOTIFICATION_ON_SUCCESS).
+    /// Whether alerts go by mail, and whether good runs do (NOTIFICATION_ON_FAILURE,
+    /// NOTIFICATION_ON_SUCCESS).
     mails_failure: bool,
     mails_success: bool,
 }
@@ -126,36 +128,74 @@ impl Notifier {
         environment: &Environment,
     ) -> Result<Self, NotifyError> {
         let mut channels = Vec::new();
-        let is_silent = settings.webhook.is_empty() && settings.ping.is_none() && server.admin_email.is_some();
+        let is_silent =
+            settings.webhook.is_empty() && settings.ping.is_none() && server.admin_email.is_some();
         let by_default = is_silent.then(settings::MailSettings::default);
         if let Some(mail) = settings.mail.as_ref().or(by_default.as_ref()) {
             let way = Way::Mail(Mail::new(mail, server, environment)?);
-            channels.push(Channel { name: "mail".to_owned(), way });
+            channels.push(Channel {
+                name: "mail".to_owned(),
+                way,
+            });
         }
         for hook in &settings.webhook {
             let section = format!("[[notify.webhook]] {}", hook.name);
-            if ["mail", "ping", "state"].contains(&hook.name.as_str()) || channels.iter().any(|c| c.name == hook.name) {
+            if ["mail", "ping", "state"].contains(&hook.name.as_str())
+                || channels.iter().any(|c| c.name == hook.name)
+            {
                 return Err(NotifyError::Name(hook.name.clone()));
             }
-            let url = secret(&section, "url", hook.url_file.as_deref(), hook.url_env.as_deref(), environment)?;
+            let url = secret(
+                &section,
+                "url",
+                hook.url_file.as_deref(),
+                hook.url_env.as_deref(),
+                environment,
+            )?;
             let way = Way::Webhook(hook.template, Url::new(&section, url)?);
-            channels.push(Channel { name: hook.name.clone(), way });
+            channels.push(Channel {
+                name: hook.name.clone(),
+                way,
+            });
         }
-        let ping = settings.ping.as_ref().map(|ping| Ping::new(ping, settings.timeout(), environment)).transpose()?;
+        let ping = settings
+            .ping
+            .as_ref()
+            .map(|ping| Ping::new(ping, settings.timeout(), environment))
+            .transpose()?;
         if channels.is_empty() && ping.is_none() {
             return Err(NotifyError::Nobody);
         }
-        let (mails_failure, mails_success) = (server.notification_on_failure, server.notification_on_success);
-        Ok(Self { channels, ping, rules: settings.rules(), within: settings.timeout(), mails_failure, mails_success })
+        let (mails_failure, mails_success) = (
+            server.notification_on_failure,
+            server.notification_on_success,
+        );
+        Ok(Self {
+            channels,
+            ping,
+            rules: settings.rules(),
+            within: settings.timeout(),
+            mails_failure,
+            mails_success,
+        })
     }
 
     /// Tells the dead-man switch that a run begins, beside it.
     pub(crate) fn begin(&self) -> Begun {
-        Begun(self.ping.clone().map(|ping| thread::spawn(move || ping.start())))
+        Begun(
+            self.ping
+                .clone()
+                .map(|ping| thread::spawn(move || ping.start())),
+        )
     }
 
     /// Tells everybody what is new. `answered` are the checks that answered in time.
-    pub(crate) fn tell(&self, occasion: Occasion<'_>, answered: &[Key], state: &StateDir) -> Outcome {
+    pub(crate) fn tell(
+        &self,
+        occasion: Occasion<'_>,
+        answered: &[Key],
+        state: &StateDir,
+    ) -> Outcome {
         let mut outcome = Outcome::default();
         if self.channels.is_empty() {
             return outcome;
@@ -169,12 +209,21 @@ impl Notifier {
         };
         let (memory, damage) = load(state);
         if let Some(why) = &damage {
-            let message =
-                format!("begun anew, all that is bad is told again: what was told before cannot be read: {why}");
-            outcome.findings.push(Finding::warning(NAME, "state", message));
+            let message = format!(
+                "begun anew, all that is bad is told again: what was told before cannot be read: {why}"
+            );
+            outcome
+                .findings
+                .push(Finding::warning(NAME, "state", message));
         }
-        let remark = outcome.findings.first().map(|finding| finding.message.clone());
-        let occasion = Occasion { remark: remark.as_deref(), ..occasion };
+        let remark = outcome
+            .findings
+            .first()
+            .map(|finding| finding.message.clone());
+        let occasion = Occasion {
+            remark: remark.as_deref(),
+            ..occasion
+        };
         let memory = self.tell_news(memory, occasion, answered, &mut outcome);
         if let Err(error) = state.keep(NAME, &memory) {
             outcome.fail("state", error.into());
@@ -183,17 +232,33 @@ impl Notifier {
         outcome
     }
 
-    fn tell_news(&self, memory: Memory, occasion: Occasion<'_>, answered: &[Key], outcome: &mut Outcome) -> Memory {
+    fn tell_news(
+        &self,
+        memory: Memory,
+        occasion: Occasion<'_>,
+        answered: &[Key],
+        outcome: &mut Outcome,
+    ) -> Memory {
         let now = occasion.now.timestamp().as_second();
-        let names: Vec<String> = self.channels.iter().map(|channel| channel.name.clone()).collect();
-        let sight = Sight { findings: occasion.findings, answered, now };
+        let names: Vec<String> = self
+            .channels
+            .iter()
+            .map(|channel| channel.name.clone())
+            .collect();
+        let sight = Sight {
+            findings: occasion.findings,
+            answered,
+            now,
+        };
         let (mut memory, news) = decide(memory, sight, &names, &self.rules);
         let is_muted = |name: &str| name == "mail" && !self.mails_failure;
-        let (muted, mut news): (Vec<_>, Vec<_>) = news.into_iter().partition(|(name, _)| is_muted(name));
+        let (muted, mut news): (Vec<_>, Vec<_>) =
+            news.into_iter().partition(|(name, _)| is_muted(name));
         for (name, events) in muted {
             memory.delivered(&name, &events, now);
         }
-        let has_mail = names.iter().any(|name| name == "mail") && !news.iter().any(|(name, _)| name == "mail");
+        let has_mail =
+            names.iter().any(|name| name == "mail") && !news.iter().any(|(name, _)| name == "mail");
         if self.mails_success && occasion.worst == Status::Ok && has_mail {
             news.push(("mail".to_owned(), Vec::new()));
         }
@@ -202,16 +267,28 @@ impl Notifier {
             match result {
                 Ok(()) => {
                     memory.delivered(&name, &events, now);
-                    outcome.findings.push(Finding::ok(NAME, &name, told(events.len())));
+                    outcome
+                        .findings
+                        .push(Finding::ok(NAME, &name, told(events.len())));
                 }
                 Err(source) => {
                     memory.missed(&name, &events, now);
-                    outcome.fail(&name.clone(), Failure::Send { channel: name, source });
+                    outcome.fail(
+                        &name.clone(),
+                        Failure::Send {
+                            channel: name,
+                            source,
+                        },
+                    );
                 }
             }
         }
         // A channel that fails is news for the others, in the next run.
-        let own = Sight { findings: &outcome.findings[before..], answered: &[], now };
+        let own = Sight {
+            findings: &outcome.findings[before..],
+            answered: &[],
+            now,
+        };
         observe(memory, own, &self.rules)
     }
 
@@ -229,7 +306,9 @@ impl Notifier {
         let deadline = Instant::now() + self.patience();
         let mut started = Vec::new();
         for (name, events) in news {
-            let Some(channel) = self.channels.iter().find(|channel| channel.name == name) else { continue };
+            let Some(channel) = self.channels.iter().find(|channel| channel.name == name) else {
+                continue;
+            };
             let attempt = errand(&channel.way, occasion, &events, self.within);
             let (sender, receiver) = mpsc::channel();
             // Nobody listens any more when it comes too late.
@@ -241,34 +320,64 @@ impl Notifier {
         {
             Ok(result) => result,
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                Err(SendError::Hung { within: self.patience() })
+                Err(SendError::Hung {
+                    within: self.patience(),
+                })
             }
         };
-        started.into_iter().map(|(name, events, receiver)| (name, events, wait(receiver))).collect()
+        started
+            .into_iter()
+            .map(|(name, events, receiver)| (name, events, wait(receiver)))
+            .collect()
     }
 
-    /// Tells the dead-man switch how the run ended. That it cannot be told is news for the channels, in the next run.
+    /// Tells the dead-man switch how the run ended. That it cannot be told is news for the
+    /// channels, in the next run.
     pub(crate) fn end(&self, begun: Begun, occasion: Occasion<'_>, state: &StateDir) -> Outcome {
         let mut outcome = Outcome::default();
-        let Some(ping) = &self.ping else { return outcome };
-        let started =
-            begun.0.map_or(Ok(()), |thread| thread.join().unwrap_or(Err(SendError::Hung { within: self.patience() })));
+        let Some(ping) = &self.ping else {
+            return outcome;
+        };
+        let started = begun.0.map_or(Ok(()), |thread| {
+            thread.join().unwrap_or(Err(SendError::Hung {
+                within: self.patience(),
+            }))
+        });
         let ended = ping.end(occasion);
         match started.and(ended) {
-            Ok(()) => outcome.findings.push(Finding::ok(NAME, "ping", "the dead-man switch knows of this run")),
-            Err(source) => outcome.fail("ping", Failure::Send { channel: "ping".to_owned(), source }),
+            Ok(()) => outcome.findings.push(Finding::ok(
+                NAME,
+                "ping",
+                "the dead-man switch knows of this run",
+            )),
+            Err(source) => outcome.fail(
+                "ping",
+                Failure::Send {
+                    channel: "ping".to_owned(),
+                    source,
+                },
+            ),
         }
         let kept = self.remember(&outcome.findings, occasion, state);
         outcome.failures.extend(kept.err());
         outcome
     }
 
-    fn remember(&self, findings: &[Finding], occasion: Occasion<'_>, state: &StateDir) -> Result<(), Failure> {
+    fn remember(
+        &self,
+        findings: &[Finding],
+        occasion: Occasion<'_>,
+        state: &StateDir,
+    ) -> Result<(), Failure> {
         if self.channels.is_empty() {
             return Ok(());
         }
         let _lock = state.lock(NAME, 2 * self.patience())?;
-        let sight = Sight { findings, answered: &[], now: occasion.now.timestamp().as_second() };
+        let sight = Sight {
+            findings,
+            answered: &[],
+            now: occasion.now.timestamp().as_second(),
+        };
         let memory = observe(load(state).0, sight, &self.rules);
         Ok(state.keep(NAME, &memory)?)
     }
@@ -286,15 +395,30 @@ fn errand(
     within: Duration,
 ) -> Box<dyn Fn() -> Result<(), SendError> + Send> {
     let letter = letter::write(occasion, events);
-    let (host, nanoseconds) = (occasion.host.to_owned(), occasion.now.timestamp().as_nanosecond());
+    let (host, nanoseconds) = (
+        occasion.host.to_owned(),
+        occasion.now.timestamp().as_nanosecond(),
+    );
     match way {
         Way::Webhook(template, url) => {
-            let (url, post) = (url.clone(), webhook::post(*template, occasion, &letter, events));
+            let (url, post) = (
+                url.clone(),
+                webhook::post(*template, occasion, &letter, events),
+            );
             Box::new(move || Ok(http::send(&url, &post, within)?))
         }
         Way::Mail(mail) => {
             let mail = mail.clone();
-            Box::new(move || Ok(mail.send(&letter, Stamp { host: &host, nanoseconds }, within)?))
+            Box::new(move || {
+                Ok(mail.send(
+                    &letter,
+                    Stamp {
+                        host: &host,
+                        nanoseconds,
+                    },
+                    within,
+                )?)
+            })
         }
     }
 }
@@ -333,7 +457,10 @@ fn load(state: &StateDir) -> (Memory, Option<String>) {
     }
 }
 
-fn retrying<E>(mut attempt: impl FnMut() -> Result<(), E>, is_lasting: impl Fn(&E) -> bool) -> Result<(), E> {
+fn retrying<E>(
+    mut attempt: impl FnMut() -> Result<(), E>,
+    is_lasting: impl Fn(&E) -> bool,
+) -> Result<(), E> {
     for _ in 1..ATTEMPTS {
         match attempt() {
             Err(error) if !is_lasting(&error) => thread::sleep(PAUSE),

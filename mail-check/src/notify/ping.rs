@@ -29,18 +29,30 @@ impl Ping {
     ) -> Result<Self, NotifyError> {
         let (file, variable) = (settings.url_file.as_deref(), settings.url_env.as_deref());
         let url = secret(SECTION, "url", file, variable, environment)?;
-        Ok(Self { url: Url::new(SECTION, url)?, end: settings.end, within })
+        Ok(Self {
+            url: Url::new(SECTION, url)?,
+            end: settings.end,
+            within,
+        })
     }
 
     pub(crate) fn start(&self) -> Result<(), SendError> {
-        let empty = Post { content_type: "text/plain; charset=utf-8", headers: Vec::new(), body: String::new() };
+        let empty = Post {
+            content_type: "text/plain; charset=utf-8",
+            headers: Vec::new(),
+            body: String::new(),
+        };
         self.send(&self.url.below("start"), &empty)
     }
 
     pub(crate) fn end(&self, occasion: Occasion<'_>) -> Result<(), SendError> {
         let is_bad = matches!(occasion.worst, Status::Critical | Status::Unknown);
         let url = match self.end {
-            PingEnd::ExitCode => self.url.below(&mail_common::exit::Exit::Checked(occasion.worst).code().to_string()),
+            PingEnd::ExitCode => self.url.below(
+                &mail_common::exit::Exit::Checked(occasion.worst)
+                    .code()
+                    .to_string(),
+            ),
             PingEnd::Fail if is_bad => self.url.below("fail"),
             PingEnd::Fail => self.url.clone(),
         };
@@ -48,6 +60,9 @@ impl Ping {
     }
 
     fn send(&self, url: &Url, post: &Post) -> Result<(), SendError> {
-        retrying(|| Ok(http::send(url, post, self.within)?), SendError::is_lasting)
+        retrying(
+            || Ok(http::send(url, post, self.within)?),
+            SendError::is_lasting,
+        )
     }
 }

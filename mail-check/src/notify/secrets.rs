@@ -13,7 +13,11 @@ pub(crate) enum SecretError {
     #[error("give either {what}_file or {what}_env in {section} of the file of checks")]
     NotOne { section: String, what: &'static str },
     #[error("read {}, which {section} names", path.display())]
-    Read { section: String, path: PathBuf, source: io::Error },
+    Read {
+        section: String,
+        path: PathBuf,
+        source: io::Error,
+    },
     #[error("{place}, which {section} names, is empty or not set")]
     Empty { section: String, place: String },
 }
@@ -29,10 +33,20 @@ pub(crate) fn secret(
     let section = section.to_owned();
     let (text, place) = match (file, variable) {
         (Some(path), None) => {
-            let failed = |source| SecretError::Read { section: section.clone(), path: path.to_owned(), source };
-            (fs::read_to_string(path).map_err(failed)?, path.display().to_string())
+            let failed = |source| SecretError::Read {
+                section: section.clone(),
+                path: path.to_owned(),
+                source,
+            };
+            (
+                fs::read_to_string(path).map_err(failed)?,
+                path.display().to_string(),
+            )
         }
-        (None, Some(name)) => (environment.get(name).unwrap_or_default().to_owned(), name.to_owned()),
+        (None, Some(name)) => (
+            environment.get(name).unwrap_or_default().to_owned(),
+            name.to_owned(),
+        ),
         _ => return Err(SecretError::NotOne { section, what }),
     };
     match text.trim() {

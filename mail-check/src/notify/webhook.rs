@@ -14,7 +14,12 @@ const DISCORD_CHARACTERS: usize = 1900;
 const OTHERS_CHARACTERS: usize = 3500;
 
 /// The request that tells `events`.
-pub(crate) fn post(template: Template, occasion: Occasion<'_>, letter: &Letter, events: &[Event]) -> Post {
+pub(crate) fn post(
+    template: Template,
+    occasion: Occasion<'_>,
+    letter: &Letter,
+    events: &[Event],
+) -> Post {
     let text = |limit| shortened(&format!("{}\n\n{}", letter.subject, letter.body), limit);
     match template {
         Template::Json => in_json(&records(occasion, letter, events)),
@@ -32,12 +37,19 @@ pub(crate) fn post(template: Template, occasion: Occasion<'_>, letter: &Letter, 
 }
 
 fn in_json(value: &serde_json::Value) -> Post {
-    Post { content_type: "application/json", headers: Vec::new(), body: value.to_string() }
+    Post {
+        content_type: "application/json",
+        headers: Vec::new(),
+        body: value.to_string(),
+    }
 }
 
 /// The checks as the records have them, and beside each what is new of it.
 fn records(occasion: Occasion<'_>, letter: &Letter, events: &[Event]) -> serde_json::Value {
-    let events: Vec<_> = events.iter().map(|event| event_record(occasion, event)).collect();
+    let events: Vec<_> = events
+        .iter()
+        .map(|event| event_record(occasion, event))
+        .collect();
     json!({
         "host": occasion.host,
         "time": occasion.now.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
@@ -48,12 +60,22 @@ fn records(occasion: Occasion<'_>, letter: &Letter, events: &[Event]) -> serde_j
 }
 
 fn event_record(occasion: Occasion<'_>, event: &Event) -> serde_json::Value {
-    let is_it = |finding: &&Finding| finding.name == event.key.name && finding.target == event.key.target;
+    let is_it =
+        |finding: &&Finding| finding.name == event.key.name && finding.target == event.key.target;
     let found = occasion.findings.iter().find(is_it).cloned();
-    let known = || Finding::new(event.status, &event.key.name, &event.key.target, &event.message);
+    let known = || {
+        Finding::new(
+            event.status,
+            &event.key.name,
+            &event.key.target,
+            &event.message,
+        )
+    };
     let mut check = Check::from(&found.unwrap_or_else(known));
     check.status = event.status;
-    let since = jiff::Timestamp::from_second(event.since).map(|since| since.to_string()).unwrap_or_default();
+    let since = jiff::Timestamp::from_second(event.since)
+        .map(|since| since.to_string())
+        .unwrap_or_default();
     json!({ "event": kind_word(event.kind), "was": event.was, "since": since, "check": check })
 }
 
@@ -77,20 +99,39 @@ fn ntfy(letter: &Letter, events: &[Event]) -> Post {
         Status::Unknown => ("4", "question"),
         Status::Ok => ("3", "white_check_mark"),
     };
-    let ascii = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
+    let ascii = |c: char| {
+        if c.is_ascii_graphic() || c == ' ' {
+            c
+        } else {
+            '?'
+        }
+    };
     let title: String = letter.subject.chars().map(ascii).collect();
-    let headers = vec![("Title", title), ("Priority", priority.to_owned()), ("Tags", tag.to_owned())];
-    Post { content_type: "text/plain; charset=utf-8", headers, body: shortened(&letter.body, OTHERS_CHARACTERS) }
+    let headers = vec![
+        ("Title", title),
+        ("Priority", priority.to_owned()),
+        ("Tags", tag.to_owned()),
+    ];
+    Post {
+        content_type: "text/plain; charset=utf-8",
+        headers,
+        body: shortened(&letter.body, OTHERS_CHARACTERS),
+    }
 }
 
 /// <https://api.slack.com/reference/surfaces/formatting#escaping>
 fn slack_escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
 }
 
 fn shortened(text: &str, characters: usize) -> String {
     match text.char_indices().nth(characters) {
-        Some((end, _)) => format!("{}\n[... the rest is too long for this channel]", &text[..end]),
+        Some((end, _)) => format!(
+            "{}\n[... the rest is too long for this channel]",
+            &text[..end]
+        ),
         None => text.to_owned(),
     }
 }
@@ -98,10 +139,24 @@ fn shortened(text: &str, characters: usize) -> String {
 /// What a dead-man switch keeps of a run.
 pub(crate) fn summary(occasion: Occasion<'_>) -> Post {
     let mut body = super::letter::head(occasion);
-    for finding in occasion.findings.iter().filter(|finding| finding.status != Status::Ok) {
-        body.push_str(&format!("{} {} {}: {}\n", word(finding.status), finding.name, finding.target, finding.message));
+    for finding in occasion
+        .findings
+        .iter()
+        .filter(|finding| finding.status != Status::Ok)
+    {
+        body.push_str(&format!(
+            "{} {} {}: {}\n",
+            word(finding.status),
+            finding.name,
+            finding.target,
+            finding.message
+        ));
     }
-    Post { content_type: "text/plain; charset=utf-8", headers: Vec::new(), body: shortened(&body, 10_000) }
+    Post {
+        content_type: "text/plain; charset=utf-8",
+        headers: Vec::new(),
+        body: shortened(&body, 10_000),
+    }
 }
 
 #[cfg(test)]
@@ -111,17 +166,30 @@ mod tests {
 
     fn check(template: Template, expected: &str) {
         let now: jiff::ZonedDateTime = "2026-11-25T03:20:00+00:00[UTC]".parse().unwrap();
-        let findings = [Finding::critical("log", "a<b>&@everyone", "too large").measured(3.5, "bytes")];
-        let occasion = Occasion { host: "mx", now: &now, findings: &findings, worst: Status::Critical, remark: None };
+        let findings =
+            [Finding::critical("log", "a<b>&@everyone", "too large").measured(3.5, "bytes")];
+        let occasion = Occasion {
+            host: "mx",
+            now: &now,
+            findings: &findings,
+            worst: Status::Critical,
+            remark: None,
+        };
         let event = Event {
-            key: Key { name: "log".to_owned(), target: "a<b>&@everyone".to_owned() },
+            key: Key {
+                name: "log".to_owned(),
+                target: "a<b>&@everyone".to_owned(),
+            },
             kind: Kind::Problem,
             was: Status::Ok,
             status: Status::Critical,
             since: 1_795_576_500,
             message: "too large".to_owned(),
         };
-        let letter = Letter { subject: "[CRITICAL] mx: ログ".to_owned(), body: "b <c>".to_owned() };
+        let letter = Letter {
+            subject: "[CRITICAL] mx: ログ".to_owned(),
+            body: "b <c>".to_owned(),
+        };
         let post = post(template, occasion, &letter, &[event]);
         let shown = format!("{:?} {}", post.headers, post.body);
         assert!(shown.contains(expected), "{shown}");
@@ -133,7 +201,10 @@ mod tests {
             Template::Json,
             r#""check":{"message":"too large","name":"log","status":"critical","target":"a<b>&@everyone","unit":"bytes","value":3.5}"#,
         );
-        check(Template::Json, r#""event":"problem","since":"2026-11-25T03:15:00Z","was":"ok""#);
+        check(
+            Template::Json,
+            r#""event":"problem","since":"2026-11-25T03:15:00Z","was":"ok""#,
+        );
         check(Template::Slack, r#"[CRITICAL] mx: ログ\n\nb &lt;c&gt;"#);
         check(Template::Discord, r#""allowed_mentions":{"parse":[]}"#);
         check(

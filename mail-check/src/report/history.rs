@@ -60,9 +60,15 @@ pub(super) fn read(root: &Path, today: Date) -> History {
     let days = (0..DAYS).rev().map(|ago| {
         let date = today.saturating_sub((ago as i64).days());
         let of_day = sets.iter().filter(|set| set.id.date() == date);
-        Day { date, sets: of_day.map(backup).collect() }
+        Day {
+            date,
+            sets: of_day.map(backup).collect(),
+        }
     });
-    History { days: days.collect(), problem }
+    History {
+        days: days.collect(),
+        problem,
+    }
 }
 
 fn find(root: &Path) -> Result<Vec<FoundSet>, mail_common::set::Error> {
@@ -74,7 +80,8 @@ fn find(root: &Path) -> Result<Vec<FoundSet>, mail_common::set::Error> {
 
 fn backup(set: &FoundSet) -> Backup {
     let (run, unread) = match set.state {
-        SetState::Complete | SetState::Incomplete => match Manifest::read(&set.path.join(MANIFEST)) {
+        SetState::Complete | SetState::Incomplete => match Manifest::read(&set.path.join(MANIFEST))
+        {
             Ok(manifest) => (Some(run(&manifest)), problem_of(&manifest)),
             Err(error) => (None, Some(chain(&error))),
         },
@@ -90,7 +97,13 @@ fn backup(set: &FoundSet) -> Backup {
         SetState::Incomplete => format!("{}.incomplete", set.id),
         _ => set.id.to_string(),
     };
-    Backup { name, kind: set.id.kind(), state: set.state, run, problem }
+    Backup {
+        name,
+        kind: set.id.kind(),
+        state: set.state,
+        run,
+        problem,
+    }
 }
 
 fn problem_of(manifest: &Manifest) -> Option<String> {
@@ -103,12 +116,21 @@ fn problem_of(manifest: &Manifest) -> Option<String> {
 
 fn run(manifest: &Manifest) -> Run {
     let sum = |is_wanted: fn(bool) -> bool| -> u64 {
-        manifest.artifacts.iter().filter(|artifact| is_wanted(artifact.reused)).map(|artifact| artifact.bytes).sum()
+        manifest
+            .artifacts
+            .iter()
+            .filter(|artifact| is_wanted(artifact.reused))
+            .map(|artifact| artifact.bytes)
+            .sum()
     };
     Run {
         seconds: manifest.end.seconds,
         total_bytes: sum(|_| true),
         new_bytes: sum(|reused| !reused),
-        components: manifest.components().into_iter().map(mail_common::set::Component::name).collect(),
+        components: manifest
+            .components()
+            .into_iter()
+            .map(mail_common::set::Component::name)
+            .collect(),
     }
 }

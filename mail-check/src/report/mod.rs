@@ -1,6 +1,8 @@
-//! `--report FILE`: one page with what was found, thirty days of backups, and the newest scan and copy.
+//! `--report FILE`: one page with what was found, thirty days of backups, and the newest scan and
+//! copy.
 //!
-//! It holds everything that it needs: no script, no font, no picture from elsewhere, so that it opens without network.
+//! It holds everything that it needs: no script, no font, no picture from elsewhere, so that it
+//! opens without network.
 
 mod history; // the sets of thirty days
 mod markup; // text that is inert in HTML
@@ -16,7 +18,8 @@ use mail_common::atomic;
 use crate::context::Context;
 use crate::notify::Occasion;
 
-/// It holds names of users and subjects of infected mail: for the owner, and for the group that a directory may give it (setgid).
+/// It holds names of users and subjects of infected mail: for the owner, and for the group that a
+/// directory may give it (setgid).
 const MODE: u32 = 0o640;
 
 /// The page could not be replaced.
@@ -28,7 +31,11 @@ pub(crate) struct PageError {
 }
 
 /// Replaces `path` in one step.
-pub(crate) fn write(path: &Path, occasion: Occasion<'_>, context: &Context) -> Result<(), PageError> {
+pub(crate) fn write(
+    path: &Path,
+    occasion: Occasion<'_>,
+    context: &Context,
+) -> Result<(), PageError> {
     let settings = &context.settings;
     let page = page::Page {
         occasion,
@@ -37,5 +44,8 @@ pub(crate) fn write(path: &Path, occasion: Occasion<'_>, context: &Context) -> R
         copy: streams::newest_copy(&settings.s3.records),
     };
     let written = atomic::write_file_for(path, page.render().as_bytes(), MODE);
-    written.map(drop).map_err(|source| PageError { path: path.to_owned(), source })
+    written.map(drop).map_err(|source| PageError {
+        path: path.to_owned(),
+        source,
+    })
 }

@@ -17,7 +17,8 @@ use crate::notify::Occasion;
 const STYLE: &str = include_str!("style.css");
 
 /// Nothing is loaded and nothing is run, whatever a name should contain.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
+const POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
 
 /// All that is on it.
 pub(super) struct Page<'a> {
@@ -54,7 +55,13 @@ impl Page<'_> {
     }
 
     fn head(&self, page: &mut String) {
-        let Occasion { host, now, findings, worst, .. } = self.occasion;
+        let Occasion {
+            host,
+            now,
+            findings,
+            worst,
+            ..
+        } = self.occasion;
         let _ = write!(
             page,
             "<header><span class=\"badge big {}\">{}</span><h1>Mail server {}</h1><p><time datetime=\"{}\">{}</time></p></header>\n\
@@ -65,10 +72,22 @@ impl Page<'_> {
             now.strftime("%Y-%m-%dT%H:%M:%S%:z"),
             now.strftime("%A, %-d %B %Y, %H:%M %:z")
         );
-        for status in [Status::Critical, Status::Warning, Status::Unknown, Status::Ok] {
-            let count = findings.iter().filter(|finding| finding.status == status).count();
+        for status in [
+            Status::Critical,
+            Status::Warning,
+            Status::Unknown,
+            Status::Ok,
+        ] {
+            let count = findings
+                .iter()
+                .filter(|finding| finding.status == status)
+                .count();
             let shown = if count == 0 { "" } else { class(status) };
-            let _ = write!(page, "<li><b class=\"{shown}\">{count}</b>{}</li>", class(status));
+            let _ = write!(
+                page,
+                "<li><b class=\"{shown}\">{count}</b>{}</li>",
+                class(status)
+            );
         }
         page.push_str("</ul>\n");
     }
@@ -82,7 +101,11 @@ impl Page<'_> {
             page.push_str("<tbody>");
             for (number, finding) in findings.iter().enumerate() {
                 let head = match number {
-                    0 => format!("<th scope=\"rowgroup\" rowspan=\"{}\">{}</th>", findings.len(), Text(name)),
+                    0 => format!(
+                        "<th scope=\"rowgroup\" rowspan=\"{}\">{}</th>",
+                        findings.len(),
+                        Text(name)
+                    ),
                     _ => String::new(),
                 };
                 let _ = write!(
@@ -101,11 +124,19 @@ impl Page<'_> {
 
     fn backups(&self, page: &mut String) {
         let days = &self.history.days;
-        let _ = writeln!(page, "<section id=\"backups\"><h2>Backups of {DAYS} days</h2>");
+        let _ = writeln!(
+            page,
+            "<section id=\"backups\"><h2>Backups of {DAYS} days</h2>"
+        );
         note(page, self.history.problem.as_deref());
         page.push_str("<div class=\"two\">");
         let sizes = days.iter().map(size_bar).collect::<Vec<_>>();
-        page.push_str(&plot("Size of daily sets", &sizes, &["kept from before", "new"], |bytes| size(bytes as u64)));
+        page.push_str(&plot(
+            "Size of daily sets",
+            &sizes,
+            &["kept from before", "new"],
+            |bytes| size(bytes as u64),
+        ));
         let times = days.iter().map(time_bar).collect::<Vec<_>>();
         let times = plot("Duration", &times, &["daily"], duration);
         page.push_str(&times.replacen("<figure>", "<figure class=\"times\">", 1));
@@ -128,11 +159,18 @@ impl Page<'_> {
             page.push_str("<dl>");
             row(page, "Result", &scan_result(run));
             row(page, "Began", &Text(&run.began).to_string());
-            row(page, "Set", &Text(scan.set.as_deref().unwrap_or("no set: paths")).to_string());
+            row(
+                page,
+                "Set",
+                &Text(scan.set.as_deref().unwrap_or("no set: paths")).to_string(),
+            );
             row(
                 page,
                 "Files",
-                &format!("{} clean, {} infected, {} not scanned", scan.clean, scan.infected, scan.unscanned),
+                &format!(
+                    "{} clean, {} infected, {} not scanned",
+                    scan.clean, scan.infected, scan.unscanned
+                ),
             );
             row(page, "Duration", &duration(run.seconds));
             page.push_str("</dl>\n");
@@ -161,9 +199,15 @@ fn grouped(findings: &[Finding]) -> Vec<(&str, Vec<&Finding>)> {
     }
     let mut groups: Vec<_> = by_name.into_iter().collect();
     for (_, findings) in &mut groups {
-        findings.sort_by(|a, b| severity(b.status).cmp(&severity(a.status)).then_with(|| a.target.cmp(&b.target)));
+        findings.sort_by(|a, b| {
+            severity(b.status)
+                .cmp(&severity(a.status))
+                .then_with(|| a.target.cmp(&b.target))
+        });
     }
-    groups.sort_by_key(|(_, findings)| Reverse(findings.first().map(|finding| severity(finding.status))));
+    groups.sort_by_key(|(_, findings)| {
+        Reverse(findings.first().map(|finding| severity(finding.status)))
+    });
     groups
 }
 
@@ -179,25 +223,46 @@ fn measured(measure: &Measure) -> String {
         .into_iter()
         .filter_map(|(word, limit)| Some(format!("{word} {}", number(limit?))))
         .collect();
-    let limits = if limits.is_empty() { String::new() } else { format!("<small>{}</small>", limits.join(", ")) };
+    let limits = if limits.is_empty() {
+        String::new()
+    } else {
+        format!("<small>{}</small>", limits.join(", "))
+    };
     format!("{}{limits}", number(measure.value))
 }
 
 fn daily(day: &Day) -> Option<&Backup> {
     let of_day = || day.sets.iter().filter(|set| set.kind == SetKind::Daily);
-    of_day().find(|set| set.is_whole()).or_else(|| of_day().next())
+    of_day()
+        .find(|set| set.is_whole())
+        .or_else(|| of_day().next())
 }
 
 fn size_bar(day: &Day) -> Bar {
     let run = daily(day).and_then(|set| set.run.as_ref());
-    let parts = run.map(|run| vec![(run.total_bytes - run.new_bytes) as f64, run.new_bytes as f64]);
-    let words = run.map(|run| format!("{}, of which {} new", size(run.total_bytes), size(run.new_bytes)));
+    let parts = run.map(|run| {
+        vec![
+            (run.total_bytes - run.new_bytes) as f64,
+            run.new_bytes as f64,
+        ]
+    });
+    let words = run.map(|run| {
+        format!(
+            "{}, of which {} new",
+            size(run.total_bytes),
+            size(run.new_bytes)
+        )
+    });
     bar(day, parts, words)
 }
 
 fn time_bar(day: &Day) -> Bar {
     let run = daily(day).and_then(|set| set.run.as_ref());
-    bar(day, run.map(|run| vec![run.seconds]), run.map(|run| duration(run.seconds)))
+    bar(
+        day,
+        run.map(|run| vec![run.seconds]),
+        run.map(|run| duration(run.seconds)),
+    )
 }
 
 fn bar(day: &Day, parts: Option<Vec<f64>>, words: Option<String>) -> Bar {
@@ -227,12 +292,22 @@ fn day_rows(page: &mut String, day: &Day) {
     }
     for set in &day.sets {
         let status = match set.is_whole() {
-            true => badge("ok", if set.state == SetState::Legacy { "OLD SCRIPT" } else { "WHOLE" }),
+            true => badge(
+                "ok",
+                if set.state == SetState::Legacy {
+                    "OLD SCRIPT"
+                } else {
+                    "WHOLE"
+                },
+            ),
             false => badge("critical", "NOT WHOLE"),
         };
         let run = set.run.as_ref();
         let shown = |show: fn(&super::history::Run) -> String| run.map(show).unwrap_or_default();
-        let what = set.problem.clone().unwrap_or_else(|| shown(|run| run.components.join(", ")));
+        let what = set
+            .problem
+            .clone()
+            .unwrap_or_else(|| shown(|run| run.components.join(", ")));
         let _ = writeln!(
             page,
             "<tr><th scope=\"row\">{date}</th><td>{}</td><td>{status}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
@@ -268,7 +343,9 @@ fn verdicts(page: &mut String, scan: &Scan) {
         if let Some(member) = &verdict.member {
             let _ = write!(file, ": {member}");
         }
-        let why = [&verdict.signature, &verdict.reason, &verdict.subject].into_iter().flatten();
+        let why = [&verdict.signature, &verdict.reason, &verdict.subject]
+            .into_iter()
+            .flatten();
         let why: Vec<&str> = why.map(String::as_str).collect();
         let _ = writeln!(
             page,
@@ -290,24 +367,54 @@ fn copy_rows(page: &mut String, copies: &Copies) {
         let push = &run.facts;
         row(page, "Push", &ending(run));
         row(page, "Began", &Text(&run.began).to_string());
-        row(page, "Set", &Text(push.set.as_deref().unwrap_or("unknown")).to_string());
-        let actions: Vec<String> = push.by_action.iter().map(|(action, count)| format!("{count} {action}")).collect();
-        row(page, "Files", &format!("{} ({}); {}", push.files, size(push.bytes), actions.join(", ")));
+        row(
+            page,
+            "Set",
+            &Text(push.set.as_deref().unwrap_or("unknown")).to_string(),
+        );
+        let actions: Vec<String> = push
+            .by_action
+            .iter()
+            .map(|(action, count)| format!("{count} {action}"))
+            .collect();
+        row(
+            page,
+            "Files",
+            &format!(
+                "{} ({}); {}",
+                push.files,
+                size(push.bytes),
+                actions.join(", ")
+            ),
+        );
         row(page, "Duration", &duration(run.seconds));
-        row(page, "Locked until", &Text(push.locked_until.as_deref().unwrap_or("not locked")).to_string());
+        row(
+            page,
+            "Locked until",
+            &Text(push.locked_until.as_deref().unwrap_or("not locked")).to_string(),
+        );
         if push.errors > 0 {
             row(page, "Errors", &push.errors.to_string());
         }
     }
     if let Some(run) = &copies.sets {
         let whole = run.facts.iter().filter(|set| set.complete).count();
-        let text = format!("{} {whole} of {} sets whole, as of {}", ending(run), run.facts.len(), Text(&run.began));
+        let text = format!(
+            "{} {whole} of {} sets whole, as of {}",
+            ending(run),
+            run.facts.len(),
+            Text(&run.began)
+        );
         row(page, "Stored", &text);
     }
     if let Some(run) = &copies.usage {
         for usage in &run.facts {
-            let text =
-                format!("{:.2} USD a month for {} in {}", usage.monthly_usd, size(usage.bytes), Text(&usage.url));
+            let text = format!(
+                "{:.2} USD a month for {} in {}",
+                usage.monthly_usd,
+                size(usage.bytes),
+                Text(&usage.url)
+            );
             row(page, "Cost", &text);
         }
     }

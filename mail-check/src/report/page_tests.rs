@@ -13,26 +13,36 @@ const GB: u64 = 1_000_000_000;
 fn findings() -> Vec<Finding> {
     let disk = Ceiling::new(70.0, 95.0);
     vec![
-        Finding::ok("cpu", "machine", "the processors were busy 23 % of the last 5 min").under(
-            23.0,
-            "percent",
-            Ceiling::new(80.0, 95.0),
-        ),
+        Finding::ok(
+            "cpu",
+            "machine",
+            "the processors were busy 23 % of the last 5 min",
+        )
+        .under(23.0, "percent", Ceiling::new(80.0, 95.0)),
         Finding::ok("memory", "machine", "61 % of 15.6 GiB memory is used").under(
             61.0,
             "percent",
             Ceiling::new(80.0, 95.0),
         ),
-        Finding::ok("disk", "/", "41 % of the space is used, 118 GiB are left").under(41.2, "percent", disk),
+        Finding::ok("disk", "/", "41 % of the space is used, 118 GiB are left")
+            .under(41.2, "percent", disk),
         Finding::ok(
             "disk",
             "/mnt/backup-hdd",
             "83 % of the space is used, 310 GiB are left; lower DAILY_RETENTION_DAYS or add a disk",
         )
         .under(83.4, "percent", disk),
-        Finding::critical("imaps", "imaps://mx.example.com:993", "connection refused; see docker compose ps dovecot"),
-        Finding::ok("submission", "smtp://mx.example.com:587", "banner, STARTTLS and AUTH are there")
-            .measured(0.04, "seconds"),
+        Finding::critical(
+            "imaps",
+            "imaps://mx.example.com:993",
+            "connection refused; see docker compose ps dovecot",
+        ),
+        Finding::ok(
+            "submission",
+            "smtp://mx.example.com:587",
+            "banner, STARTTLS and AUTH are there",
+        )
+        .measured(0.04, "seconds"),
         Finding::ok("container", "postfix", "running and healthy for 12 d"),
         Finding::critical(
             "container",
@@ -46,7 +56,8 @@ fn findings() -> Vec<Finding> {
             "clock",
             "neither chronyc, timedatectl nor adjtimex says whether the clock is kept; install one",
         ),
-        Finding::ok("certificate", "mx.example.com", "valid until 2027-01-22").measured(58.0, "days"),
+        Finding::ok("certificate", "mx.example.com", "valid until 2027-01-22")
+            .measured(58.0, "days"),
         Finding::ok("backup", "daily/2026-11-25", "complete, 5 h old").measured(5.0, "hours"),
     ]
 }
@@ -57,28 +68,53 @@ fn history() -> History {
         let date = date(2026, 11, 25).saturating_sub((ago as i64).days());
         let is_full = ago % 7 == 3;
         let total_bytes = 9 * GB + (29 - ago) * GB / 12;
-        let new_bytes = if is_full { total_bytes } else { GB / 5 + ago * 7919 % 11 * GB / 25 };
-        let seconds = if is_full { 205.0 } else { 18.0 + (ago * 31 % 13) as f64 * 2.5 };
-        let run =
-            Run { seconds, total_bytes, new_bytes, components: vec!["mailboxes", "mysql", "config", "ssl", "dkim"] };
+        let new_bytes = if is_full {
+            total_bytes
+        } else {
+            GB / 5 + ago * 7919 % 11 * GB / 25
+        };
+        let seconds = if is_full {
+            205.0
+        } else {
+            18.0 + (ago * 31 % 13) as f64 * 2.5
+        };
+        let run = Run {
+            seconds,
+            total_bytes,
+            new_bytes,
+            components: vec!["mailboxes", "mysql", "config", "ssl", "dkim"],
+        };
         let is_failed = ago == 17;
         let set = Backup {
             name: format!("daily/{date}{}", if is_failed { ".incomplete" } else { "" }),
             kind: SetKind::Daily,
-            state: if is_failed { SetState::Incomplete } else { SetState::Complete },
+            state: if is_failed {
+                SetState::Incomplete
+            } else {
+                SetState::Complete
+            },
             run: Some(run),
             problem: is_failed.then(|| "connect to the database server".to_owned()),
         };
-        Day { date, sets: if ago == 9 { Vec::new() } else { vec![set] } }
+        Day {
+            date,
+            sets: if ago == 9 { Vec::new() } else { vec![set] },
+        }
     };
-    History { days: (0..30).rev().map(day).collect(), problem: None }
+    History {
+        days: (0..30).rev().map(day).collect(),
+        problem: None,
+    }
 }
 
 fn scan() -> RunOf<Scan> {
     let verdict = Verdict {
         root: None,
         set: None,
-        path: PathField { path: "mailboxes/example.com/alice/0007.tar.zst".to_owned(), path_b64: None },
+        path: PathField {
+            path: "mailboxes/example.com/alice/0007.tar.zst".to_owned(),
+            path_b64: None,
+        },
         member: Some("example.com/alice/new/1795561200.M1P2.mx".to_owned()),
         member_b64: None,
         sha256: None,
@@ -90,8 +126,19 @@ fn scan() -> RunOf<Scan> {
         engine: "ClamAV 1.4.3".to_owned(),
     };
     let set = Some("daily/2026-11-25".to_owned());
-    let facts = Scan { set, clean: 61_204, infected: 1, unscanned: 0, shown: vec![verdict] };
-    RunOf { began: "2026-11-25T05:00:02+09:00".to_owned(), status: Some(EndStatus::Bad), seconds: 41.3, facts }
+    let facts = Scan {
+        set,
+        clean: 61_204,
+        infected: 1,
+        unscanned: 0,
+        shown: vec![verdict],
+    };
+    RunOf {
+        began: "2026-11-25T05:00:02+09:00".to_owned(),
+        status: Some(EndStatus::Bad),
+        seconds: 41.3,
+        facts,
+    }
 }
 
 fn copies() -> Copies {
@@ -126,13 +173,29 @@ fn copies() -> Copies {
     };
     let ended = Some(EndStatus::Ok);
     Copies {
-        push: Some(RunOf { began: began(), status: ended, seconds: 74.0, facts: push }),
-        sets: Some(RunOf { began: began(), status: ended, seconds: 1.0, facts: sets }),
-        usage: Some(RunOf { began: began(), status: ended, seconds: 1.0, facts: vec![usage] }),
+        push: Some(RunOf {
+            began: began(),
+            status: ended,
+            seconds: 74.0,
+            facts: push,
+        }),
+        sets: Some(RunOf {
+            began: began(),
+            status: ended,
+            seconds: 1.0,
+            facts: sets,
+        }),
+        usage: Some(RunOf {
+            began: began(),
+            status: ended,
+            seconds: 1.0,
+            facts: vec![usage],
+        }),
     }
 }
 
-/// To look at it: `SAMPLE_PAGE=page.html cargo test -p mail-check a_page_has`; the picture in the documentation is of it.
+/// To look at it: `SAMPLE_PAGE=page.html cargo test -p mail-check a_page_has`; the picture in the
+/// documentation is of it.
 #[test]
 fn a_page_has_the_worst_first_and_marks_the_days_without_a_whole_set() {
     let now: ZonedDateTime = "2026-11-25T08:12:00+09:00[Asia/Tokyo]".parse().unwrap();
@@ -146,15 +209,34 @@ fn a_page_has_the_worst_first_and_marks_the_days_without_a_whole_set() {
             remark: None,
         },
         history: history(),
-        scan: Stream { newest: Some(scan()), problem: None },
-        copy: Stream { newest: Some(copies()), problem: None },
+        scan: Stream {
+            newest: Some(scan()),
+            problem: None,
+        },
+        copy: Stream {
+            newest: Some(copies()),
+            problem: None,
+        },
     };
     let text = page.render();
     if let Some(path) = std::env::var_os("SAMPLE_PAGE") {
         mail_common::atomic::write_file(path.as_ref(), text.as_bytes()).unwrap();
     }
-    let heads = ["container", "imaps", "disk", "time-sync", "backup", "certificate", "cpu", "memory", "submission"];
-    let places = heads.map(|name| text.find(&format!(">{name}</th>")).unwrap_or_else(|| panic!("no {name}")));
+    let heads = [
+        "container",
+        "imaps",
+        "disk",
+        "time-sync",
+        "backup",
+        "certificate",
+        "cpu",
+        "memory",
+        "submission",
+    ];
+    let places = heads.map(|name| {
+        text.find(&format!(">{name}</th>"))
+            .unwrap_or_else(|| panic!("no {name}"))
+    });
     assert!(places.is_sorted(), "{places:?}");
     // dovecot before those that run.
     assert!(
@@ -162,7 +244,13 @@ fn a_page_has_the_worst_first_and_marks_the_days_without_a_whole_set() {
             < text.find("<td class=\"target\">mariadb</td>").unwrap()
     );
     assert_eq!(text.matches("<path class=\"miss\"").count(), 2 * 2);
-    assert_eq!((text.matches(">MISSING<").count(), text.matches(">NOT WHOLE<").count()), (1, 1));
+    assert_eq!(
+        (
+            text.matches(">MISSING<").count(),
+            text.matches(">NOT WHOLE<").count()
+        ),
+        (1, 1)
+    );
     assert!(text.contains("Your &lt;b&gt;invoice&lt;/b&gt;") && !text.contains("<b>invoice"));
     assert!(text.contains("83.4 %<small>warning 70 %, critical 95 %</small>"));
 }

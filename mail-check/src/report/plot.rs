@@ -26,7 +26,12 @@ pub(super) struct Bar {
 }
 
 /// A plot of `bars`; `legend` names the parts, and `write` a value of the axis.
-pub(super) fn plot(title: &str, bars: &[Bar], legend: &[&str], write: impl Fn(f64) -> String) -> String {
+pub(super) fn plot(
+    title: &str,
+    bars: &[Bar],
+    legend: &[&str],
+    write: impl Fn(f64) -> String,
+) -> String {
     let height_of = |bar: &Bar| bar.parts.iter().sum::<f64>();
     let top = round_up(bars.iter().map(height_of).fold(0.0, f64::max));
     let mut svg = format!(
@@ -63,10 +68,12 @@ pub(super) fn plot(title: &str, bars: &[Bar], legend: &[&str], write: impl Fn(f6
 }
 
 fn legend_of(legend: &[&str]) -> String {
-    let keys = legend
-        .iter()
-        .enumerate()
-        .map(|(number, name)| format!(" <span class=\"key\"><i class=\"p{number}\"></i>{}</span>", Text(name)));
+    let keys = legend.iter().enumerate().map(|(number, name)| {
+        format!(
+            " <span class=\"key\"><i class=\"p{number}\"></i>{}</span>",
+            Text(name)
+        )
+    });
     let missing = " <span class=\"key\"><i class=\"miss\"></i>missing or failed</span>".to_owned();
     keys.chain([missing]).collect()
 }
@@ -79,16 +86,33 @@ fn axis(svg: &mut String, top: f64, write: impl Fn(f64) -> String) {
     for share in [0.0, 0.5, 1.0] {
         let y = floor() - share * (floor() - TOP);
         let right = WIDTH - RIGHT;
-        let _ = write!(svg, "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{right:.1}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>");
-        let value = if share == 0.0 { "0".to_owned() } else { write(top * share) };
-        let _ =
-            write!(svg, "<text class=\"value\" x=\"{:.1}\" y=\"{:.1}\">{}</text>", LEFT - 6.0, y + 4.0, Text(&value));
+        let _ = write!(
+            svg,
+            "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{right:.1}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>"
+        );
+        let value = if share == 0.0 {
+            "0".to_owned()
+        } else {
+            write(top * share)
+        };
+        let _ = write!(
+            svg,
+            "<text class=\"value\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
+            LEFT - 6.0,
+            y + 4.0,
+            Text(&value)
+        );
     }
 }
 
 fn column(svg: &mut String, bar: &Bar, left: f64, width: f64, top: f64) {
     let mut y = floor();
-    for (number, part) in bar.parts.iter().enumerate().filter(|(_, part)| **part > 0.0) {
+    for (number, part) in bar
+        .parts
+        .iter()
+        .enumerate()
+        .filter(|(_, part)| **part > 0.0)
+    {
         // What is there can be seen, however small.
         let height = (part / top * (floor() - TOP)).max(1.0);
         y -= height;
@@ -101,7 +125,10 @@ fn column(svg: &mut String, bar: &Bar, left: f64, width: f64, top: f64) {
         let (middle, arm) = (left + width / 2.0, 4.0);
         let y = (y - 8.0).max(TOP + arm);
         let (a, b, c, d) = (middle - arm, middle + arm, y - arm, y + arm);
-        let _ = write!(svg, "<path class=\"miss\" d=\"M{a:.1} {c:.1}L{b:.1} {d:.1}M{b:.1} {c:.1}L{a:.1} {d:.1}\"/>");
+        let _ = write!(
+            svg,
+            "<path class=\"miss\" d=\"M{a:.1} {c:.1}L{b:.1} {d:.1}M{b:.1} {c:.1}L{a:.1} {d:.1}\"/>"
+        );
     }
 }
 
@@ -112,7 +139,11 @@ fn round_up(value: f64) -> f64 {
     }
     let power = 10_f64.powf(value.log10().floor());
     let steps = [1.0, 1.2, 1.6, 2.0, 2.4, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0];
-    steps.iter().map(|step| step * power).find(|step| *step >= value).unwrap_or(10.0 * power)
+    steps
+        .iter()
+        .map(|step| step * power)
+        .find(|step| *step >= value)
+        .unwrap_or(10.0 * power)
 }
 
 #[cfg(test)]
@@ -121,17 +152,41 @@ mod tests {
 
     #[test]
     fn the_axis_ends_at_a_round_number() {
-        assert_eq!([0.0, 0.7, 1.0, 61.0, 6_100_000.0, 9.5].map(round_up), [1.0, 0.8, 1.0, 80.0, 8_000_000.0, 10.0]);
+        assert_eq!(
+            [0.0, 0.7, 1.0, 61.0, 6_100_000.0, 9.5].map(round_up),
+            [1.0, 0.8, 1.0, 80.0, 8_000_000.0, 10.0]
+        );
     }
 
     #[test]
     fn a_day_without_a_set_is_marked_and_words_are_escaped() {
         let bars = [
-            Bar { label: "11-22".into(), parts: vec![8.0, 2.0], is_bad: false, words: "<b>10</b>".into() },
-            Bar { label: "11-23".into(), parts: vec![], is_bad: true, words: "no set".into() },
+            Bar {
+                label: "11-22".into(),
+                parts: vec![8.0, 2.0],
+                is_bad: false,
+                words: "<b>10</b>".into(),
+            },
+            Bar {
+                label: "11-23".into(),
+                parts: vec![],
+                is_bad: true,
+                words: "no set".into(),
+            },
         ];
-        let svg = plot("Sizes", &bars, &["kept", "new"], |value| format!("{value} B"));
-        assert_eq!((svg.matches("<path class=\"miss\"").count(), svg.matches("<rect class=\"p").count()), (1, 2));
-        assert!(svg.contains("&lt;b&gt;10&lt;/b&gt;") && svg.contains(">10 B</text>"), "{svg}");
+        let svg = plot("Sizes", &bars, &["kept", "new"], |value| {
+            format!("{value} B")
+        });
+        assert_eq!(
+            (
+                svg.matches("<path class=\"miss\"").count(),
+                svg.matches("<rect class=\"p").count()
+            ),
+            (1, 2)
+        );
+        assert!(
+            svg.contains("&lt;b&gt;10&lt;/b&gt;") && svg.contains(">10 B</text>"),
+            "{svg}"
+        );
     }
 }

@@ -74,11 +74,19 @@ enum StreamError {
 
 /// The newest scan in `path`, where one is named.
 pub(super) fn newest_scan(path: Option<&Path>) -> Stream<RunOf<Scan>> {
-    let Some(path) = path else { return Stream { newest: None, problem: Some(unnamed("scans")) } };
+    let Some(path) = path else {
+        return Stream {
+            newest: None,
+            problem: Some(unnamed("scans")),
+        };
+    };
     let mut newest: Option<RunOf<Scan>> = None;
     let read = each(path, |record| match record {
         Record::Begin(begin) if begin.tool == "mail-scan" => {
-            newest = Some(RunOf { began: begin.time, ..RunOf::default() });
+            newest = Some(RunOf {
+                began: begin.time,
+                ..RunOf::default()
+            });
             if let Some(run) = &mut newest {
                 run.facts.set = begin.set;
             }
@@ -88,10 +96,15 @@ pub(super) fn newest_scan(path: Option<&Path>) -> Stream<RunOf<Scan>> {
                 run.facts.count(verdict);
             }
         }
-        Record::End(end) if end.tool == "mail-scan" => finish(newest.as_mut(), end.status, end.seconds),
+        Record::End(end) if end.tool == "mail-scan" => {
+            finish(newest.as_mut(), end.status, end.seconds)
+        }
         _ => {}
     });
-    Stream { newest, problem: problem(path, read) }
+    Stream {
+        newest,
+        problem: problem(path, read),
+    }
 }
 
 /// The newest push, list and usage in `paths`; of two files the later one is believed.
@@ -106,14 +119,21 @@ pub(super) fn newest_copy(paths: &[PathBuf]) -> Stream<Copies> {
     }
     let is_empty = copies.push.is_none() && copies.sets.is_none() && copies.usage.is_none();
     let problem = (!problems.is_empty()).then(|| problems.join("; "));
-    Stream { newest: (!is_empty).then_some(copies), problem }
+    Stream {
+        newest: (!is_empty).then_some(copies),
+        problem,
+    }
 }
 
 fn add_copies(path: &Path, copies: &mut Copies) -> Result<(), StreamError> {
     let mut command = String::new();
     each(path, |record| match record {
         Record::Begin(begin) if begin.tool == "mail-s3sync" => {
-            command = begin.args.into_iter().find(|arg| COMMANDS.contains(&arg.as_str())).unwrap_or_default();
+            command = begin
+                .args
+                .into_iter()
+                .find(|arg| COMMANDS.contains(&arg.as_str()))
+                .unwrap_or_default();
             copies.begin(&command, begin.time, begin.set);
         }
         Record::Transfer(transfer) => {
@@ -121,8 +141,14 @@ fn add_copies(path: &Path, copies: &mut Copies) -> Result<(), StreamError> {
                 run.facts.count(transfer);
             }
         }
-        Record::Set(set) => copies.sets.iter_mut().for_each(|run| run.facts.push(set.clone())),
-        Record::Usage(usage) => copies.usage.iter_mut().for_each(|run| run.facts.push(usage.clone())),
+        Record::Set(set) => copies
+            .sets
+            .iter_mut()
+            .for_each(|run| run.facts.push(set.clone())),
+        Record::Usage(usage) => copies
+            .usage
+            .iter_mut()
+            .for_each(|run| run.facts.push(usage.clone())),
         Record::Error(_) => {
             if let Some(run) = copies.push.as_mut().filter(|_| command == "push") {
                 run.facts.errors += 1;
@@ -174,10 +200,27 @@ impl Copies {
     fn begin(&mut self, command: &str, began: String, set: Option<String>) {
         match command {
             "push" => {
-                self.push = Some(RunOf { began, facts: Push { set, ..Push::default() }, ..RunOf::default() });
+                self.push = Some(RunOf {
+                    began,
+                    facts: Push {
+                        set,
+                        ..Push::default()
+                    },
+                    ..RunOf::default()
+                });
             }
-            "list" => self.sets = Some(RunOf { began, ..RunOf::default() }),
-            "usage" => self.usage = Some(RunOf { began, ..RunOf::default() }),
+            "list" => {
+                self.sets = Some(RunOf {
+                    began,
+                    ..RunOf::default()
+                })
+            }
+            "usage" => {
+                self.usage = Some(RunOf {
+                    began,
+                    ..RunOf::default()
+                })
+            }
             _ => {}
         }
     }
@@ -212,5 +255,6 @@ fn each(path: &Path, mut see: impl FnMut(Record)) -> Result<(), StreamError> {
 }
 
 fn problem(path: &Path, read: Result<(), StreamError>) -> Option<String> {
-    read.err().map(|error| format!("{}: {}", path.display(), chain(&error)))
+    read.err()
+        .map(|error| format!("{}: {}", path.display(), chain(&error)))
 }

@@ -46,7 +46,9 @@ impl TryFrom<String> for Span {
 
     fn try_from(text: String) -> Result<Self, NoSpan> {
         let unit = text.chars().last().ok_or(NoSpan)?;
-        let number: u64 = text[..text.len() - unit.len_utf8()].parse().map_err(|_| NoSpan)?;
+        let number: u64 = text[..text.len() - unit.len_utf8()]
+            .parse()
+            .map_err(|_| NoSpan)?;
         let seconds = match unit {
             's' => 1,
             'm' => 60,
@@ -54,7 +56,11 @@ impl TryFrom<String> for Span {
             'd' => 86_400,
             _ => return Err(NoSpan),
         };
-        number.checked_mul(seconds).filter(|seconds| *seconds > 0).map(Self::seconds).ok_or(NoSpan)
+        number
+            .checked_mul(seconds)
+            .filter(|seconds| *seconds > 0)
+            .map(Self::seconds)
+            .ok_or(NoSpan)
     }
 }
 
@@ -62,7 +68,12 @@ impl TryFrom<String> for Span {
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.0.as_secs();
-        match (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60) {
+        match (
+            seconds / 86_400,
+            seconds / 3600 % 24,
+            seconds / 60 % 60,
+            seconds % 60,
+        ) {
             (0, 0, 0, s) => write!(f, "{s} s"),
             (0, 0, m, 0) => write!(f, "{m} min"),
             (0, 0, m, s) => write!(f, "{m} min {s} s"),
@@ -81,14 +92,26 @@ mod tests {
     #[test]
     fn spans_have_a_number_and_a_unit() {
         let check = |text: &str, expected: Option<&str>| {
-            let span = Span::try_from(text.to_owned()).ok().map(|span| span.to_string());
+            let span = Span::try_from(text.to_owned())
+                .ok()
+                .map(|span| span.to_string());
             assert_eq!(span.as_deref(), expected, "{text}");
         };
         check("90s", Some("1 min 30 s"));
         check("26h", Some("1 d 2 h"));
         check("8d", Some("8 d"));
         check("10m", Some("10 min"));
-        for wrong in ["", "s", "5", "5w", "0s", "-1h", "1.5h", "99999999999999999999d", "5時"] {
+        for wrong in [
+            "",
+            "s",
+            "5",
+            "5w",
+            "0s",
+            "-1h",
+            "1.5h",
+            "99999999999999999999d",
+            "5時",
+        ] {
             check(wrong, None);
         }
     }

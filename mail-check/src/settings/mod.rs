@@ -1,7 +1,7 @@
 //! The file of checks: what is checked, where, and the limits.
 //!
-//! Each group of checks owns its section, and describes it in an `example.toml` beside its code. In these, `#name = value` is a default,
-//! and `#: name = value` an example of what has none.
+//! Each group of checks owns its section, and describes it in an `example.toml` beside its code. In
+//! these, `#name = value` is a default, and `#: name = value` an example of what has none.
 
 mod duration; // "90s", "26h", "8d"
 
@@ -16,7 +16,9 @@ use serde::Deserialize;
 
 pub(crate) use duration::Span;
 
-use crate::checks::{backups, containers, credentials, logs, mailflow, resources, s3, scans, services, tls, users};
+use crate::checks::{
+    backups, containers, credentials, logs, mailflow, resources, s3, scans, services, tls, users,
+};
 use crate::{docker, notify};
 
 /// The file that is read when no other is named, where it is present.
@@ -66,7 +68,10 @@ pub(crate) enum SettingsError {
     Read { path: PathBuf, source: io::Error },
     /// The cause names the line and shows it.
     #[error("read the file of checks {}: {}", path.display(), source.to_string().trim_end())]
-    Wrong { path: PathBuf, source: Box<toml::de::Error> },
+    Wrong {
+        path: PathBuf,
+        source: Box<toml::de::Error>,
+    },
 }
 
 impl Settings {
@@ -74,17 +79,29 @@ impl Settings {
     pub(crate) fn load(explicit: Option<&Path>) -> Result<Self, SettingsError> {
         let path = explicit.unwrap_or(Path::new(DEFAULT_PATH));
         let text = match fs::read_to_string(path) {
-            Err(error) if explicit.is_none() && error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
-            read => read.map_err(|source| SettingsError::Read { path: path.to_owned(), source })?,
+            Err(error) if explicit.is_none() && error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Self::default());
+            }
+            read => read.map_err(|source| SettingsError::Read {
+                path: path.to_owned(),
+                source,
+            })?,
         };
-        toml::from_str(&text).map_err(|source| SettingsError::Wrong { path: path.to_owned(), source: Box::new(source) })
+        toml::from_str(&text).map_err(|source| SettingsError::Wrong {
+            path: path.to_owned(),
+            source: Box::new(source),
+        })
     }
 }
 
-/// Prints a file of checks to start from: everything in it is a comment, since everything has a default.
+/// Prints a file of checks to start from: everything in it is a comment, since everything has a
+/// default.
 pub(crate) fn print_example() -> ExitCode {
     let mut stdout = io::stdout().lock();
-    match stdout.write_all(EXAMPLE.concat().as_bytes()).and_then(|()| stdout.flush()) {
+    match stdout
+        .write_all(EXAMPLE.concat().as_bytes())
+        .and_then(|()| stdout.flush())
+    {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => Exit::Checked(CheckStatus::Unknown).into(),
     }
@@ -94,12 +111,14 @@ pub(crate) fn print_example() -> ExitCode {
 mod tests {
     use super::*;
 
-    /// The example with its comments taken off: those before settings, and those before `marker` too.
+    /// The example with its comments taken off: those before settings, and those before `marker`
+    /// too.
     fn uncommented(markers: &[&str]) -> String {
         let text = EXAMPLE.concat();
         let lines = text.lines().map(|line| {
             let bare = markers.iter().find_map(|marker| line.strip_prefix(marker));
-            bare.filter(|bare| !bare.starts_with([' ', '#', ':']) || bare.is_empty()).unwrap_or(line)
+            bare.filter(|bare| !bare.starts_with([' ', '#', ':']) || bare.is_empty())
+                .unwrap_or(line)
         });
         lines.collect::<Vec<_>>().join("\n")
     }
@@ -121,9 +140,16 @@ mod tests {
     #[test]
     fn a_mistake_is_named_with_its_line() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        io::Write::write_all(&mut file.as_file(), b"[resources]\n\nmemry = { warning = 1 }\n").unwrap();
+        io::Write::write_all(
+            &mut file.as_file(),
+            b"[resources]\n\nmemry = { warning = 1 }\n",
+        )
+        .unwrap();
         let message = Settings::load(Some(file.path())).unwrap_err().to_string();
-        assert!(message.contains("line 3") && message.contains("memry"), "{message}");
+        assert!(
+            message.contains("line 3") && message.contains("memry"),
+            "{message}"
+        );
         let absent = Settings::load(Some(Path::new("/nonexistent"))).unwrap_err();
         assert!(matches!(absent, SettingsError::Read { .. }));
     }

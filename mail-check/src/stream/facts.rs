@@ -4,14 +4,17 @@ use std::io::BufRead;
 
 use jiff::Timestamp;
 use mail_common::jsonl::RecordReader;
-use mail_common::record::{Begin, Check, End, ErrorRecord, Record, StoredSet, Usage, Verdict, VerdictStatus};
+use mail_common::record::{
+    Begin, Check, End, ErrorRecord, Record, StoredSet, Usage, Verdict, VerdictStatus,
+};
 use mail_common::report::chain;
 use mail_common::tool::Session;
 
 /// So many of a kind are told one by one; all are counted.
 pub(crate) const TOLD: usize = 20;
 
-/// What a stream says. Where a tool ran several times, what is found and stored is that of all its runs.
+/// What a stream says. Where a tool ran several times, what is found and stored is that of all its
+/// runs.
 #[derive(Debug, Default)]
 pub(crate) struct Facts {
     /// In the order in which they began.
@@ -104,14 +107,22 @@ impl Facts {
 
     /// An `end` is of the last run of its tool that has none.
     fn end(&mut self, end: End) {
-        let open = self.runs.iter_mut().rev().find(|run| run.end.is_none() && run.begin.tool == end.tool);
+        let open = self
+            .runs
+            .iter_mut()
+            .rev()
+            .find(|run| run.end.is_none() && run.begin.tool == end.tool);
         if let Some(run) = open {
             run.end = Some(end);
         }
     }
 
     fn verdict(&mut self, verdict: &Verdict) {
-        let what = verdict.member.as_ref().unwrap_or(&verdict.path.path).clone();
+        let what = verdict
+            .member
+            .as_ref()
+            .unwrap_or(&verdict.path.path)
+            .clone();
         match verdict.status {
             VerdictStatus::Clean => {}
             VerdictStatus::Infected => {
@@ -133,7 +144,11 @@ impl Facts {
     fn error(&mut self, error: &ErrorRecord) {
         self.errors += 1;
         if self.errors_first.len() < TOLD {
-            let causes = error.causes.iter().map(|cause| format!(": {cause}")).collect::<String>();
+            let causes = error
+                .causes
+                .iter()
+                .map(|cause| format!(": {cause}"))
+                .collect::<String>();
             self.errors_first.push(format!("{}{causes}", error.message));
         }
     }
@@ -152,7 +167,10 @@ fn infected(verdict: &Verdict, what: String) -> Infected {
     Infected {
         what,
         place,
-        signature: verdict.signature.clone().unwrap_or_else(|| "no name".to_owned()),
+        signature: verdict
+            .signature
+            .clone()
+            .unwrap_or_else(|| "no name".to_owned()),
         message_id: verdict.message_id.clone(),
         subject: verdict.subject.clone(),
     }

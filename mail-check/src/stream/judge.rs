@@ -1,22 +1,33 @@
-//! From what a stream says to findings: a failed backup, an infected message, an upload that is not whole.
+//! From what a stream says to findings: a failed backup, an infected message, an upload that is not
+//! whole.
 
 use mail_common::record::{End, EndStatus};
 
 use super::facts::{Facts, Infected, Run, TOLD};
 use crate::finding::{Finding, Status};
 
-/// One finding for each run and each infected file, and one each for what was not scanned and for a stream that is cut.
+/// One finding for each run and each infected file, and one each for what was not scanned and for a
+/// stream that is cut.
 pub(crate) fn judge(facts: &Facts) -> Vec<Finding> {
     let mut findings: Vec<Finding> = facts.runs.iter().map(|run| judge_run(run, facts)).collect();
     findings.extend(facts.infected_first.iter().map(judge_infected));
     if facts.infected > TOLD as u64 {
-        let message = format!("{} infected in all; the first {TOLD} are named", facts.infected);
+        let message = format!(
+            "{} infected in all; the first {TOLD} are named",
+            facts.infected
+        );
         findings.push(Finding::critical("infected", "others", message));
     }
     if facts.unscanned > 0 {
-        let message =
-            format!("{} not scanned: {}", facts.unscanned, shortened(&facts.unscanned_first, facts.unscanned));
-        findings.push(Finding::warning("unscanned", "stream", message).measured(facts.unscanned as f64, "files"));
+        let message = format!(
+            "{} not scanned: {}",
+            facts.unscanned,
+            shortened(&facts.unscanned_first, facts.unscanned)
+        );
+        findings.push(
+            Finding::warning("unscanned", "stream", message)
+                .measured(facts.unscanned as f64, "files"),
+        );
     }
     if let Some(why) = &facts.broken {
         let message = format!("{why}; what it did is not known");
@@ -25,16 +36,22 @@ pub(crate) fn judge(facts: &Facts) -> Vec<Finding> {
     findings
 }
 
-/// Names of checks that are made only while something is bad, and that this run would have made: without them, that is over. Only a scan
-/// of all of it that found nothing can say so: one that could not finish has not looked.
+/// Names of checks that are made only while something is bad, and that this run would have made:
+/// without them, that is over. Only a scan of all of it that found nothing can say so: one that
+/// could not finish has not looked.
 pub(crate) fn settled(findings: &[Finding]) -> Vec<&'static str> {
-    let is_any = |tool: &str, fits: fn(Status) -> bool| findings.iter().any(|f| f.name == tool && fits(f.status));
+    let is_any = |tool: &str, fits: fn(Status) -> bool| {
+        findings.iter().any(|f| f.name == tool && fits(f.status))
+    };
     let mut names = Vec::new();
     if is_any("mail-scan", |status| status == Status::Ok) {
         names.extend(["infected", "unscanned"]);
     }
     let tools = ["mail-backup", "mail-scan", "mail-s3sync", "mail-restore"];
-    if tools.into_iter().any(|tool| is_any(tool, |status| status != Status::Unknown)) {
+    if tools
+        .into_iter()
+        .any(|tool| is_any(tool, |status| status != Status::Unknown))
+    {
         names.push("stream");
     }
     names
@@ -43,15 +60,27 @@ pub(crate) fn settled(findings: &[Finding]) -> Vec<&'static str> {
 /// Alerts go by name and target: these are the same tomorrow, while the set is another.
 fn judge_run(run: &Run, facts: &Facts) -> Finding {
     let (tool, host) = (run.begin.tool.as_str(), run.begin.host.as_str());
-    let about = run.begin.set.as_ref().map(|set| format!("{set}: ")).unwrap_or_default();
+    let about = run
+        .begin
+        .set
+        .as_ref()
+        .map(|set| format!("{set}: "))
+        .unwrap_or_default();
     let Some(end) = &run.end else {
-        return Finding::unknown(tool, host, format!("{about}it has ended without its end record"));
+        return Finding::unknown(
+            tool,
+            host,
+            format!("{about}it has ended without its end record"),
+        );
     };
     let message = match end.exit {
         0 => format!("{about}done in {:.0} s", end.seconds),
         4 => format!("{about}another run held the lock"),
         exit if facts.errors > 0 => {
-            format!("{about}exit code {exit}: {}", shortened(&facts.errors_first, facts.errors))
+            format!(
+                "{about}exit code {exit}: {}",
+                shortened(&facts.errors_first, facts.errors)
+            )
         }
         exit => format!("{about}exit code {exit}: {}", words_of(end)),
     };
@@ -92,7 +121,12 @@ fn judge_infected(infected: &Infected) -> Finding {
 /// The first three, and how many more.
 fn shortened(first: &[String], count: u64) -> String {
     const SHOWN: usize = 3;
-    let shown = first.iter().take(SHOWN).cloned().collect::<Vec<_>>().join("; ");
+    let shown = first
+        .iter()
+        .take(SHOWN)
+        .cloned()
+        .collect::<Vec<_>>()
+        .join("; ");
     match count.saturating_sub(SHOWN as u64) {
         0 => shown,
         more => format!("{shown}; and {more} more"),
@@ -117,28 +151,53 @@ mod tests {
     }
 
     const INFECTED: &str = r#"{"type":"verdict","data":{"root":"/b","set":"daily/2026-11-23","path":"m/0001.tar.zst","member":"a/cur/1","status":"infected","signature":"Eicar","subject":"hi","engine":"e"}}"#;
-    const UNSCANNED: &str =
-        r#"{"type":"verdict","data":{"path":"/x.zip","status":"unscanned","reason":"encrypted","engine":"e"}}"#;
+    const UNSCANNED: &str = r#"{"type":"verdict","data":{"path":"/x.zip","status":"unscanned","reason":"encrypted","engine":"e"}}"#;
     const ERROR: &str = r#"{"type":"error","data":{"message":"dump","causes":["gone"]}}"#;
 
     #[track_caller]
     fn check(lines: &[&str], expected: &[(&str, &str, Status)]) {
-        let text = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+        let text = lines
+            .iter()
+            .map(|line| format!("{line}\n"))
+            .collect::<String>();
         let findings = judge(&Facts::read(text.as_bytes()));
-        let found: Vec<(&str, &str, Status)> =
-            findings.iter().map(|f| (f.name.as_str(), f.target.as_str(), f.status)).collect();
+        let found: Vec<(&str, &str, Status)> = findings
+            .iter()
+            .map(|f| (f.name.as_str(), f.target.as_str(), f.status))
+            .collect();
         assert_eq!(found, expected, "{findings:#?}");
     }
 
     #[test]
     fn each_run_is_judged_by_how_it_ended() {
         let (backup, scan) = (begin("mail-backup"), begin("mail-scan"));
-        let good = [&*scan, &*backup, &end("mail-backup", 0), &end("mail-scan", 0)].map(str::to_owned);
+        let good = [
+            &*scan,
+            &*backup,
+            &end("mail-backup", 0),
+            &end("mail-scan", 0),
+        ]
+        .map(str::to_owned);
         let good: Vec<&str> = good.iter().map(String::as_str).collect();
-        check(&good, &[("mail-scan", "mx", Status::Ok), ("mail-backup", "mx", Status::Ok)]);
-        check(&[&backup, ERROR, &end("mail-backup", 1)], &[("mail-backup", "mx", Status::Critical)]);
-        check(&[&backup, &end("mail-backup", 4)], &[("mail-backup", "mx", Status::Warning)]);
-        let died = [("mail-backup", "mx", Status::Unknown), ("stream", "stdin", Status::Unknown)];
+        check(
+            &good,
+            &[
+                ("mail-scan", "mx", Status::Ok),
+                ("mail-backup", "mx", Status::Ok),
+            ],
+        );
+        check(
+            &[&backup, ERROR, &end("mail-backup", 1)],
+            &[("mail-backup", "mx", Status::Critical)],
+        );
+        check(
+            &[&backup, &end("mail-backup", 4)],
+            &[("mail-backup", "mx", Status::Warning)],
+        );
+        let died = [
+            ("mail-backup", "mx", Status::Unknown),
+            ("stream", "stdin", Status::Unknown),
+        ];
         check(&[&backup], &died);
     }
 
@@ -147,11 +206,17 @@ mod tests {
         let scan = begin("mail-scan");
         check(
             &[&scan, INFECTED, &end("mail-scan", 1)],
-            &[("mail-scan", "mx", Status::Critical), ("infected", "a/cur/1", Status::Critical)],
+            &[
+                ("mail-scan", "mx", Status::Critical),
+                ("infected", "a/cur/1", Status::Critical),
+            ],
         );
         check(
             &[&scan, UNSCANNED, &end("mail-scan", 1)],
-            &[("mail-scan", "mx", Status::Warning), ("unscanned", "stream", Status::Warning)],
+            &[
+                ("mail-scan", "mx", Status::Warning),
+                ("unscanned", "stream", Status::Warning),
+            ],
         );
     }
 
@@ -163,10 +228,21 @@ mod tests {
 
     #[test]
     fn thousands_of_hits_are_counted_and_twenty_named() {
-        let lines: Vec<String> = (0..5000).map(|number| INFECTED.replace("cur/1", &format!("cur/{number}"))).collect();
-        let text = format!("{}\n{}\n{}\n", begin("mail-scan"), lines.join("\n"), end("mail-scan", 1));
+        let lines: Vec<String> = (0..5000)
+            .map(|number| INFECTED.replace("cur/1", &format!("cur/{number}")))
+            .collect();
+        let text = format!(
+            "{}\n{}\n{}\n",
+            begin("mail-scan"),
+            lines.join("\n"),
+            end("mail-scan", 1)
+        );
         let findings = judge(&Facts::read(text.as_bytes()));
         assert_eq!(findings.len(), 22);
-        assert!(findings[21].message.starts_with("5000 infected in all"), "{}", findings[21].message);
+        assert!(
+            findings[21].message.starts_with("5000 infected in all"),
+            "{}",
+            findings[21].message
+        );
     }
 }

@@ -11,7 +11,9 @@ use crate::support::{Disk, Machine, notified, secret};
 
 fn hook(machine: Machine, template: &str, url: &str) -> Machine {
     let file = secret(machine.path("").as_path(), &format!("{template}-url"), url);
-    machine.with(&format!("[[notify.webhook]]\nname = \"ops\"\ntemplate = \"{template}\"\nurl_file = \"{file}\"\n"))
+    machine.with(&format!(
+        "[[notify.webhook]]\nname = \"ops\"\ntemplate = \"{template}\"\nurl_file = \"{file}\"\n"
+    ))
 }
 
 fn ping(machine: Machine, url: &str, more: &str) -> Machine {
@@ -27,11 +29,18 @@ fn each_template_is_sent_as_its_receiver_wants_it() {
         let run = machine.notify(Disk::Warning).assert_code(1);
         assert_eq!(notified(&run, "ops")["status"], "ok");
         let requests = web.kept.take();
-        assert_eq!((requests.len(), requests[0].path.as_str()), (1, "/hook/secret"), "{template}");
+        assert_eq!(
+            (requests.len(), requests[0].path.as_str()),
+            (1, "/hook/secret"),
+            "{template}"
+        );
         let body: Value = serde_json::from_str(&requests[0].body).unwrap_or_default();
         match template {
             "json" => {
-                assert_eq!((&body["status"], &body["events"][0]["event"]), (&"warning".into(), &"problem".into()));
+                assert_eq!(
+                    (&body["status"], &body["events"][0]["event"]),
+                    (&"warning".into(), &"problem".into())
+                );
                 let check = &body["events"][0]["check"];
                 assert_eq!(
                     (&check["name"], &check["status"], &check["unit"]),
@@ -40,11 +49,20 @@ fn each_template_is_sent_as_its_receiver_wants_it() {
                 let record = serde_json::json!({ "type": "check", "data": check });
                 mail_tests::schema::Schema::open().assert_valid(&[record]);
             }
-            "slack" => assert!(body["text"].as_str().unwrap().starts_with("[WARNING] "), "{body}"),
+            "slack" => assert!(
+                body["text"].as_str().unwrap().starts_with("[WARNING] "),
+                "{body}"
+            ),
             "discord" => assert!(body["content"].as_str().unwrap().contains("NEW"), "{body}"),
             _ => {
-                assert_eq!((requests[0].header("priority"), requests[0].header("tags")), ("4", "warning"));
-                assert!(requests[0].header("title").starts_with("[WARNING] ") && requests[0].body.contains("NEW"));
+                assert_eq!(
+                    (requests[0].header("priority"), requests[0].header("tags")),
+                    ("4", "warning")
+                );
+                assert!(
+                    requests[0].header("title").starts_with("[WARNING] ")
+                        && requests[0].body.contains("NEW")
+                );
             }
         }
     }
@@ -62,23 +80,49 @@ fn a_receiver_that_fails_for_a_moment_is_tried_again() {
 #[test]
 fn a_receiver_that_does_not_accept_is_critical_and_its_url_stays_secret() {
     let check = |url: &str, expected: &str, attempts: Option<(&Web, usize)>| {
-        let run =
-            hook(Machine::new(""), "json", url).tool(Disk::Warning).args(["--notify", "-vv"]).run().assert_code(2);
-        let message = notified(&run, "ops")["message"].as_str().unwrap().to_owned();
+        let run = hook(Machine::new(""), "json", url)
+            .tool(Disk::Warning)
+            .args(["--notify", "-vv"])
+            .run()
+            .assert_code(2);
+        let message = notified(&run, "ops")["message"]
+            .as_str()
+            .unwrap()
+            .to_owned();
         assert!(message.contains(expected), "{message}");
-        assert!(!run.text().contains("token") && !run.stderr.contains("token"), "{}", run.stderr);
+        assert!(
+            !run.text().contains("token") && !run.stderr.contains("token"),
+            "{}",
+            run.stderr
+        );
         if let Some((web, attempts)) = attempts {
             assert_eq!(web.kept.take().len(), attempts, "{url}");
         }
     };
     let web = |answer| Web::start(answer);
-    let (broken, gone, moved, garbage) =
-        (web(Answer::Status(500)), web(Answer::Status(404)), web(Answer::Status(302)), web(Answer::Garbage));
-    check(&broken.url("http", "/token"), "status 500", Some((&broken, 3)));
+    let (broken, gone, moved, garbage) = (
+        web(Answer::Status(500)),
+        web(Answer::Status(404)),
+        web(Answer::Status(302)),
+        web(Answer::Garbage),
+    );
+    check(
+        &broken.url("http", "/token"),
+        "status 500",
+        Some((&broken, 3)),
+    );
     check(&gone.url("http", "/token"), "status 404", Some((&gone, 1)));
-    check(&moved.url("http", "/token"), "status 302", Some((&moved, 1)));
+    check(
+        &moved.url("http", "/token"),
+        "status 302",
+        Some((&moved, 1)),
+    );
     check(&garbage.url("http", "/token"), "no HTTP", None);
-    check(&format!("http://127.0.0.1:{}/token", closed_port()), "reach the receiver", None);
+    check(
+        &format!("http://127.0.0.1:{}/token", closed_port()),
+        "reach the receiver",
+        None,
+    );
     check("http://nowhere.invalid/token", "receiver", None);
 }
 
@@ -94,11 +138,20 @@ fn a_receiver_that_hangs_keeps_nobody_else_waiting() {
     ));
     let run = machine.notify(Disk::Warning).assert_code(2);
     assert_eq!(notified(&run, "quick")["status"], "ok");
-    assert!(notified(&run, "hung")["message"].as_str().unwrap().contains("no answer within 1 s"));
+    assert!(
+        notified(&run, "hung")["message"]
+            .as_str()
+            .unwrap()
+            .contains("no answer within 1 s")
+    );
     // The next run tells the one of the other.
     let _ = machine.notify(Disk::Warning);
-    let told: Vec<Value> =
-        quick.kept.take().iter().map(|request| serde_json::from_str(&request.body).unwrap()).collect();
+    let told: Vec<Value> = quick
+        .kept
+        .take()
+        .iter()
+        .map(|request| serde_json::from_str(&request.body).unwrap())
+        .collect();
     assert_eq!(told.len(), 2);
     assert_eq!(told[1]["events"][0]["check"]["name"], "notify");
     assert_eq!(told[1]["events"][0]["check"]["target"], "hung");
@@ -109,7 +162,11 @@ fn only_a_certificate_that_is_trusted_and_fits_is_talked_to() {
     let run = |identity: &Identity, trusted: &Identity| {
         let web = Web::start_secured(identity);
         let machine = hook(Machine::new(""), "json", &web.url("https", "/token"));
-        let run = machine.tool(Disk::Warning).arg("--notify").env("SSL_CERT_FILE", trusted.certificate()).run();
+        let run = machine
+            .tool(Disk::Warning)
+            .arg("--notify")
+            .env("SSL_CERT_FILE", trusted.certificate())
+            .run();
         (notified(&run, "ops"), web.kept.take().len())
     };
     let (right, other) = (Identity::new("localhost"), Identity::new("mx.example.com"));
@@ -118,7 +175,10 @@ fn only_a_certificate_that_is_trusted_and_fits_is_talked_to() {
     for (identity, trusted) in [(&right, &other), (&other, &other)] {
         let (finding, count) = run(identity, trusted);
         assert_eq!((&finding["status"], count), (&"critical".into(), 0));
-        assert!(finding["message"].as_str().unwrap().contains("certificate"), "{finding}");
+        assert!(
+            finding["message"].as_str().unwrap().contains("certificate"),
+            "{finding}"
+        );
     }
 }
 
@@ -129,20 +189,44 @@ fn the_switch_is_told_of_the_beginning_and_the_end() {
         let run = ping(Machine::new(""), &web.url("http", "/key?create=1"), more).notify(disk);
         assert_eq!(notified(&run, "ping")["status"], "ok");
         let requests = web.kept.take();
-        assert_eq!(requests.iter().map(|request| request.path.as_str()).collect::<Vec<_>>(), expected);
-        assert!(requests[1].body.contains(" checks, "), "{}", requests[1].body);
+        assert_eq!(
+            requests
+                .iter()
+                .map(|request| request.path.as_str())
+                .collect::<Vec<_>>(),
+            expected
+        );
+        assert!(
+            requests[1].body.contains(" checks, "),
+            "{}",
+            requests[1].body
+        );
     };
     check(Disk::Ok, "", &["/key/start?create=1", "/key?create=1"]);
-    check(Disk::Critical, "", &["/key/start?create=1", "/key/fail?create=1"]);
-    check(Disk::Warning, "end = \"exit-code\"\n", &["/key/start?create=1", "/key/1?create=1"]);
+    check(
+        Disk::Critical,
+        "",
+        &["/key/start?create=1", "/key/fail?create=1"],
+    );
+    check(
+        Disk::Warning,
+        "end = \"exit-code\"\n",
+        &["/key/start?create=1", "/key/1?create=1"],
+    );
 }
 
 #[test]
 fn the_switch_knows_whether_others_could_be_told() {
-    let (web, broken) = (Web::start(Answer::Status(200)), Web::start(Answer::Status(404)));
+    let (web, broken) = (
+        Web::start(Answer::Status(200)),
+        Web::start(Answer::Status(404)),
+    );
     let machine = Machine::new("");
     let dir = machine.path("");
-    let (key, hook) = (secret(&dir, "key", &web.url("http", "/key")), secret(&dir, "hook", &broken.url("http", "/")));
+    let (key, hook) = (
+        secret(&dir, "key", &web.url("http", "/key")),
+        secret(&dir, "hook", &broken.url("http", "/")),
+    );
     let machine = machine.with(&format!(
         "[notify.ping]\nurl_file = \"{key}\"\n[[notify.webhook]]\nname = \"ops\"\ntemplate = \"json\"\nurl_file = \"{hook}\"\n"
     ));
@@ -154,8 +238,13 @@ fn the_switch_knows_whether_others_could_be_told() {
 fn two_runs_at_once_tell_once() {
     let web = Web::start(Answer::Status(200));
     let machine = hook(Machine::new(""), "json", &web.url("http", "/"));
-    let tools: Vec<_> = (0..4).map(|_| machine.tool(Disk::Warning).arg("--notify")).collect();
-    let runs: Vec<_> = tools.into_iter().map(|tool| thread::spawn(move || tool.run())).collect();
+    let tools: Vec<_> = (0..4)
+        .map(|_| machine.tool(Disk::Warning).arg("--notify"))
+        .collect();
+    let runs: Vec<_> = tools
+        .into_iter()
+        .map(|tool| thread::spawn(move || tool.run()))
+        .collect();
     for run in runs {
         let _ = run.join().unwrap().assert_code(1);
     }

@@ -38,7 +38,12 @@ impl Web {
         let keep = kept.clone();
         let receiver = Receiver::start(move |stream| {
             if let Some(stream) = secured(stream, &config) {
-                talk(stream, Answer::Status(200), &keep, &std::sync::atomic::AtomicUsize::new(0));
+                talk(
+                    stream,
+                    Answer::Status(200),
+                    &keep,
+                    &std::sync::atomic::AtomicUsize::new(0),
+                );
             }
         });
         Self { kept, receiver }
@@ -49,9 +54,16 @@ impl Web {
     }
 }
 
-fn talk(stream: impl Talk, answer: Answer, kept: &Kept<Request>, count: &std::sync::atomic::AtomicUsize) {
+fn talk(
+    stream: impl Talk,
+    answer: Answer,
+    kept: &Kept<Request>,
+    count: &std::sync::atomic::AtomicUsize,
+) {
     let mut stream = BufReader::new(stream);
-    let Some(request) = Request::read(&mut stream) else { return };
+    let Some(request) = Request::read(&mut stream) else {
+        return;
+    };
     kept.put(request);
     let number = count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
     let status = match answer {
@@ -66,8 +78,12 @@ fn talk(stream: impl Talk, answer: Answer, kept: &Kept<Request>, count: &std::sy
         Answer::Hang => return thread::sleep(Duration::from_secs(60)),
         Answer::Garbage => return drop(stream.get_mut().write_all(b"SSH-2.0-what\r\n\r\n")),
     };
-    let answer =
-        format!("HTTP/1.1 {status} x\r\nlocation: /elsewhere\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    let answer = format!(
+        "HTTP/1.1 {status} x\r\nlocation: /elsewhere\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+    );
     // Who has gone away needs no answer.
-    let _ = stream.get_mut().write_all(answer.as_bytes()).and_then(|()| stream.get_mut().flush());
+    let _ = stream
+        .get_mut()
+        .write_all(answer.as_bytes())
+        .and_then(|()| stream.get_mut().flush());
 }

@@ -26,12 +26,28 @@ impl Identity {
         );
         std::fs::write(dir.path().join("config"), text).unwrap();
         let made = Command::new("openssl")
-            .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"])
-            .args(["-config", "config", "-keyout", "key.pem", "-out", "cert.pem"])
+            .args([
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:prime256v1",
+                "-nodes",
+                "-days",
+                "2",
+            ])
+            .args([
+                "-config", "config", "-keyout", "key.pem", "-out", "cert.pem",
+            ])
             .current_dir(dir.path())
             .output()
             .unwrap();
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        assert!(
+            made.status.success(),
+            "{}",
+            String::from_utf8_lossy(&made.stderr)
+        );
         Self { dir }
     }
 
@@ -44,7 +60,10 @@ impl Identity {
         let chain = vec![CertificateDer::from_pem_file(read("cert.pem")).unwrap()];
         let key = PrivateKeyDer::from_pem_file(read("key.pem")).unwrap();
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
-        let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+        let config = config
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth();
         Arc::new(config.with_single_cert(chain, key).unwrap())
     }
 }

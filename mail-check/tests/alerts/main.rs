@@ -1,5 +1,9 @@
-//! `mail-check --notify --prometheus --report` at its edge: receivers that keep what they get, a parser of metrics, a browser.
-#![expect(clippy::disallowed_methods, reason = "sample files are not stored files")]
+//! `mail-check --notify --prometheus --report` at its edge: receivers that keep what they get, a
+//! parser of metrics, a browser.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "sample files are not stored files"
+)]
 #![expect(clippy::unwrap_used, reason = "a fixture that fails ends the test")]
 
 mod identity; // certificates of servers

@@ -29,8 +29,19 @@ fn events(requests: &[Request]) -> Vec<String> {
             word(&check["status"])
         )
     };
-    let bodies = requests.iter().map(|request| serde_json::from_str::<Value>(&request.body).unwrap());
-    bodies.flat_map(|body| body["events"].as_array().unwrap().iter().map(event).collect::<Vec<_>>()).collect()
+    let bodies = requests
+        .iter()
+        .map(|request| serde_json::from_str::<Value>(&request.body).unwrap());
+    bodies
+        .flat_map(|body| {
+            body["events"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(event)
+                .collect::<Vec<_>>()
+        })
+        .collect()
 }
 
 #[test]
@@ -46,7 +57,10 @@ fn a_change_is_told_once_and_so_is_the_recovery() {
         (Disk::Ok, None),
     ] {
         let _ = machine.notify(disk);
-        assert_eq!(events(&web.kept.take()), expected.into_iter().collect::<Vec<_>>());
+        assert_eq!(
+            events(&web.kept.take()),
+            expected.into_iter().collect::<Vec<_>>()
+        );
     }
 }
 
@@ -57,11 +71,18 @@ fn what_stays_bad_is_told_again_and_a_run_of_other_checks_changes_nothing() {
     let _ = machine.notify(Disk::Warning);
     let _ = web.kept.take();
     std::thread::sleep(std::time::Duration::from_millis(1100));
-    // Nothing is configured for this group: the only finding is unknown, and news; the disk was not looked at.
+    // Nothing is configured for this group: the only finding is unknown, and news; the disk was not
+    // looked at.
     let checks = machine.path("check.toml");
-    let other = mail_tests::run::Tool::new("mail-check").args(["tls", "--notify", "--checks"]).arg(checks);
+    let other = mail_tests::run::Tool::new("mail-check")
+        .args(["tls", "--notify", "--checks"])
+        .arg(checks);
     let _ = other.arg("--state").arg(machine.path("state")).run();
-    assert!(events(&web.kept.take()).iter().all(|event| !event.contains("disk")));
+    assert!(
+        events(&web.kept.take())
+            .iter()
+            .all(|event| !event.contains("disk"))
+    );
     let _ = machine.notify(Disk::Warning);
     assert_eq!(events(&web.kept.take()), ["reminder disk warning->warning"]);
 }
@@ -104,7 +125,10 @@ fn damage_makes_it_begin_anew_and_say_so() {
         fs::write(&kept, damage).unwrap();
         let run = machine.notify(Disk::Warning).assert_code(1);
         assert_eq!(notified(&run, "state")["status"], "warning");
-        assert!(events(&web.kept.take()).contains(&"problem disk ok->warning".to_owned()), "{damage:?}");
+        assert!(
+            events(&web.kept.take()).contains(&"problem disk ok->warning".to_owned()),
+            "{damage:?}"
+        );
     }
     let _ = machine.notify(Disk::Warning);
     assert!(web.kept.take().is_empty());

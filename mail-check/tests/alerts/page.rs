@@ -1,4 +1,5 @@
-//! `--report`, opened by a browser: what a reader sees, and that nothing runs and nothing is loaded.
+//! `--report`, opened by a browser: what a reader sees, and that nothing runs and nothing is
+//! loaded.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -16,8 +17,19 @@ use crate::support::{Disk, Machine};
 fn opened(page: &Path) -> (String, String) {
     let profile = tempfile::tempdir().unwrap();
     let output = Command::new("chromium")
-        .args(["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"])
-        .args(["--disable-background-networking", "--disable-component-update", "--disable-sync", "--dump-dom"])
+        .args([
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--no-first-run",
+        ])
+        .args([
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--dump-dom",
+        ])
         .args(["--enable-logging=stderr", "--v=0", "--timeout=20000"])
         .arg(format!("--user-data-dir={}", profile.path().display()))
         .arg(format!("file://{}", page.display()))
@@ -31,12 +43,24 @@ fn opened(page: &Path) -> (String, String) {
 
 /// A page of a machine with these records of a scan and of a copy.
 fn page(machine: &Machine, root: &Path, scans: &str, s3: &str) -> std::path::PathBuf {
-    let (scans, s3) = (machine.put("scan.jsonl", scans), machine.put("s3.jsonl", s3));
+    let (scans, s3) = (
+        machine.put("scan.jsonl", scans),
+        machine.put("s3.jsonl", s3),
+    );
     let text = format!("[scans]\nrecords = {scans:?}\n[s3]\nrecords = [{s3:?}]\n");
     let file = machine.put("report.html", "old");
-    let tool = machine.tool(Disk::Warning).arg("--report").arg(&file).arg("--root").arg(root);
+    let tool = machine
+        .tool(Disk::Warning)
+        .arg("--report")
+        .arg(&file)
+        .arg("--root")
+        .arg(root);
     let checks = machine.path("check.toml");
-    fs::write(&checks, format!("{}{text}", fs::read_to_string(&checks).unwrap())).unwrap();
+    fs::write(
+        &checks,
+        format!("{}{text}", fs::read_to_string(&checks).unwrap()),
+    )
+    .unwrap();
     let _ = tool.run().assert_code(1);
     file
 }
@@ -55,9 +79,19 @@ fn end(tool: &str, status: &str, exit: u8) -> String {
 
 #[test]
 fn a_browser_shows_the_checks_and_the_backups_and_has_nothing_to_complain_of() {
-    let server = Server::new(&TreePlan { mean_bytes: 3_000, ..TreePlan::new(40, 3, 5) });
-    let components = ["mailboxes", "config", "ssl", "dkim"].iter().flat_map(|name| ["--component", name]);
-    let _ = server.backup().args(["--daily"]).args(components).run().assert_code(0);
+    let server = Server::new(&TreePlan {
+        mean_bytes: 3_000,
+        ..TreePlan::new(40, 3, 5)
+    });
+    let components = ["mailboxes", "config", "ssl", "dkim"]
+        .iter()
+        .flat_map(|name| ["--component", name]);
+    let _ = server
+        .backup()
+        .args(["--daily"])
+        .args(components)
+        .run()
+        .assert_code(0);
     let scans = [
         begin("mail-scan", ""),
         r#"{"type":"verdict","data":{"path":"a","status":"clean","engine":"x"}}"#.to_owned(),
@@ -76,8 +110,16 @@ fn a_browser_shows_the_checks_and_the_backups_and_has_nothing_to_complain_of() {
         end("mail-s3sync", "ok", 0),
     ];
     let machine = Machine::new("");
-    let file = page(&machine, &server.root(), &format!("{}\n", scans.join("\n")), &format!("{}\n", s3.join("\n")));
-    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o7777, 0o640);
+    let file = page(
+        &machine,
+        &server.root(),
+        &format!("{}\n", scans.join("\n")),
+        &format!("{}\n", s3.join("\n")),
+    );
+    assert_eq!(
+        fs::metadata(&file).unwrap().permissions().mode() & 0o7777,
+        0o640
+    );
     let (dom, said) = opened(&file);
     assert!(!said.contains("CONSOLE"), "{said}");
     for part in [
@@ -103,17 +145,30 @@ fn a_browser_shows_the_checks_and_the_backups_and_has_nothing_to_complain_of() {
 fn a_hostile_subject_neither_runs_nor_loads() {
     let web = Web::start(Answer::Status(200));
     let url = web.url("http", "/stolen");
-    let hostile =
-        format!("<script>document.title='owned';fetch('{url}')</script><img src='{url}' onerror='document.title=1'>");
+    let hostile = format!(
+        "<script>document.title='owned';fetch('{url}')</script><img src='{url}' onerror='document.title=1'>"
+    );
     let verdict = serde_json::json!({ "type": "verdict", "data": {
         "path": hostile, "member": "\"><style>*{background:url(x)}</style>", "status": "infected", "signature": "Eicar",
         "subject": hostile, "engine": "x" } });
-    let scans = format!("{}\n{verdict}\n{}\n", begin("mail-scan", ""), end("mail-scan", "bad", 1));
+    let scans = format!(
+        "{}\n{verdict}\n{}\n",
+        begin("mail-scan", ""),
+        end("mail-scan", "bad", 1)
+    );
     let machine = Machine::new("");
     let file = page(&machine, &machine.path("absent"), &scans, "");
     let (dom, said) = opened(&file);
-    assert!(dom.contains("&lt;script&gt;document.title") && !dom.contains("<script") && !dom.contains("<img"), "{dom}");
-    assert!(!dom.contains("<title>owned") && !said.contains("CONSOLE"), "{said}");
+    assert!(
+        dom.contains("&lt;script&gt;document.title")
+            && !dom.contains("<script")
+            && !dom.contains("<img"),
+        "{dom}"
+    );
+    assert!(
+        !dom.contains("<title>owned") && !said.contains("CONSOLE"),
+        "{said}"
+    );
     assert!(web.kept.take().is_empty());
 }
 
@@ -122,16 +177,31 @@ fn what_cannot_be_read_is_said_and_the_rest_is_there() {
     let machine = Machine::new("");
     let scans = format!("{}\nno record\n", begin("mail-scan", ""));
     let text = fs::read_to_string(page(&machine, &machine.path("absent"), &scans, "")).unwrap();
-    for part in ["NOT ENDED", "scan.jsonl: what follows is not shown: read records line 2", "absent", ">disk</th>"] {
+    for part in [
+        "NOT ENDED",
+        "scan.jsonl: what follows is not shown: read records line 2",
+        "absent",
+        ">disk</th>",
+    ] {
         assert!(text.contains(part), "no {part:?} in\n{text}");
     }
-    assert!(!text.contains("http://") && !text.contains("https://"), "{text}");
+    assert!(
+        !text.contains("http://") && !text.contains("https://"),
+        "{text}"
+    );
 }
 
 #[test]
 fn a_page_that_cannot_be_written_is_critical() {
     let machine = Machine::new("");
-    let tool: Tool = machine.tool(Disk::Ok).arg("--report").arg(machine.path("absent/report.html"));
+    let tool: Tool = machine
+        .tool(Disk::Ok)
+        .arg("--report")
+        .arg(machine.path("absent/report.html"));
     let run = tool.run().assert_code(2).assert_stderr("write the page");
-    assert!(run.data("check").iter().any(|check| check["name"] == "report" && check["status"] == "critical"));
+    assert!(
+        run.data("check")
+            .iter()
+            .any(|check| check["name"] == "report" && check["status"] == "critical")
+    );
 }

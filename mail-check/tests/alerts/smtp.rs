@@ -79,12 +79,17 @@ fn serve(stream: TcpStream, manner: &Manner, kept: &Kept<Letter>) {
 /// Whether the client wants TLS now.
 fn talk(stream: impl Talk, manner: &Manner, is_secured: bool, kept: &Kept<Letter>) -> bool {
     let mut stream = BufReader::new(stream);
-    let mut letter = Letter { is_secured, ..Letter::default() };
+    let mut letter = Letter {
+        is_secured,
+        ..Letter::default()
+    };
     let offers_tls = matches!(manner, Manner::Starttls(_)) && !is_secured;
     let is_greeted = matches!(manner, Manner::Starttls(_)) && is_secured;
     let say = |stream: &mut BufReader<_>, text: &str| {
         let stream: &mut dyn Write = BufReader::get_mut(stream);
-        let _ = stream.write_all(text.as_bytes()).and_then(|()| stream.flush());
+        let _ = stream
+            .write_all(text.as_bytes())
+            .and_then(|()| stream.flush());
     };
     if !is_greeted {
         say(&mut stream, "220 mx.example.net ESMTP\r\n");

@@ -24,12 +24,18 @@ pub(crate) struct Machine {
 impl Machine {
     /// With this `[notify]`.
     pub(crate) fn new(notify: &str) -> Self {
-        Self { dir: tempfile::tempdir().unwrap(), notify: notify.to_owned() }
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+            notify: notify.to_owned(),
+        }
     }
 
     /// The same with other settings: what was kept stays.
     pub(crate) fn with(self, notify: &str) -> Self {
-        Self { notify: notify.to_owned(), ..self }
+        Self {
+            notify: notify.to_owned(),
+            ..self
+        }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -75,13 +81,20 @@ impl Machine {
 pub(crate) fn notified(outcome: &Outcome, target: &str) -> Value {
     let is_it = |check: &Value| check["name"] == "notify" && check["target"] == target;
     let found: Vec<Value> = outcome.data("check").into_iter().filter(is_it).collect();
-    assert_eq!(found.len(), 1, "findings of notify {target}: {found:#?}\n{}", outcome.stderr);
+    assert_eq!(
+        found.len(),
+        1,
+        "findings of notify {target}: {found:#?}\n{}",
+        outcome.stderr
+    );
     found.into_iter().next().unwrap()
 }
 
 /// A file with a secret in it, for a setting that ends in `_file`.
 pub(crate) fn secret(dir: &Path, name: &str, text: &str) -> String {
-    write(&dir.join(name), format!("{text}\n")).display().to_string()
+    write(&dir.join(name), format!("{text}\n"))
+        .display()
+        .to_string()
 }
 
 fn write(path: &Path, text: impl AsRef<[u8]>) -> PathBuf {

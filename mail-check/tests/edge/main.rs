@@ -1,6 +1,9 @@
 //! `mail-check` at its edge: the built program, real services and sets, its records and exit codes.
 #![expect(clippy::unwrap_used, reason = "a fixture that fails ends the test")]
-#![expect(clippy::disallowed_methods, reason = "sample files are not stored files")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "sample files are not stored files"
+)]
 
 mod support; // running it, and reading what it found
 

@@ -27,11 +27,23 @@ fn a_container_is_read_on_from_its_last_line() {
     let id = docker.service(PROJECT, "dovecot", &[], WRITER);
     docker.wait(&id, "{{.State.Running}}", "true");
     wait_for("hello", || docker.docker(&["logs", &id]));
-    logs.run().assert("log", "ok", "first look").assert("log-auth-failures", "ok", "3x 198.51.100.7");
-    logs.run().assert("log-auth-failures", "ok", "0 logins failed since the last run, 3 in the hour");
+    logs.run().assert("log", "ok", "first look").assert(
+        "log-auth-failures",
+        "ok",
+        "3x 198.51.100.7",
+    );
+    logs.run().assert(
+        "log-auth-failures",
+        "ok",
+        "0 logins failed since the last run, 3 in the hour",
+    );
     docker.docker(&["exec", &id, "/bin/busybox", "touch", "/go"]);
     wait_for("198.51.100.8", || docker.docker(&["logs", &id]));
-    logs.run().assert("log-auth-failures", "ok", "2 logins failed since the last run, 5 in the hour");
+    logs.run().assert(
+        "log-auth-failures",
+        "ok",
+        "2 logins failed since the last run, 5 in the hour",
+    );
     docker.remove(PROJECT);
     logs.run().assert("log", "unknown", "dovecot");
 }
@@ -39,5 +51,6 @@ fn a_container_is_read_on_from_its_last_line() {
 #[test]
 fn a_daemon_that_is_not_there_is_unknown() {
     let logs = configured(std::path::Path::new("/nonexistent/docker.sock"));
-    logs.run().assert("log", "unknown", "/nonexistent/docker.sock");
+    logs.run()
+        .assert("log", "unknown", "/nonexistent/docker.sock");
 }

@@ -9,7 +9,9 @@ fn events_are_counted_since_the_last_run_and_stay_for_their_hour() {
     let logs = Logs::new("");
     logs.append("mail.log", &BOUNCED.repeat(4));
     let first = logs.run();
-    first.assert("log", "ok", "first look").assert("log-bounced", "ok", "4 messages bounced");
+    first
+        .assert("log", "ok", "first look")
+        .assert("log-bounced", "ok", "4 messages bounced");
     assert_eq!(first.outcome.code(), 0);
     logs.append("mail.log", &BOUNCED.repeat(6));
     logs.append("mail.log", NOT_DELIVERED);
@@ -23,7 +25,11 @@ fn events_are_counted_since_the_last_run_and_stay_for_their_hour() {
         .assert("log-deferred", "ok", "1x connect to mail.test[private/dovecot-lmtp]: Connection refused")
         .assert("log-lmtp-failures", "warning", "see that Dovecot runs");
     assert_eq!(second.outcome.code(), 1);
-    logs.run().assert("log-bounced", "warning", "0 messages bounced since the last run, 10 in the hour");
+    logs.run().assert(
+        "log-bounced",
+        "warning",
+        "0 messages bounced since the last run, 10 in the hour",
+    );
 }
 
 #[test]
@@ -32,16 +38,30 @@ fn rotation_loses_nothing_and_compression_is_named() {
     logs.append("mail.log", BOUNCED);
     logs.run();
     logs.append("mail.log", BOUNCED);
-    let moved = Command::new("mv").arg(logs.path("mail.log")).arg(logs.path("mail.log.1")).status().unwrap();
+    let moved = Command::new("mv")
+        .arg(logs.path("mail.log"))
+        .arg(logs.path("mail.log.1"))
+        .status()
+        .unwrap();
     assert!(moved.success());
-    logs.append("mail.log", &format!("Nov 25 08:00:00 mx postfix/master[1]: reload\n{BOUNCED}"));
-    logs.run().assert("log", "ok", "mail.log.1 was read too").assert("log-bounced", "ok", "2 messages bounced");
+    logs.append(
+        "mail.log",
+        &format!("Nov 25 08:00:00 mx postfix/master[1]: reload\n{BOUNCED}"),
+    );
+    logs.run()
+        .assert("log", "ok", "mail.log.1 was read too")
+        .assert("log-bounced", "ok", "2 messages bounced");
     logs.run();
-    let zipped = Command::new("gzip").arg(logs.path("mail.log")).status().unwrap();
+    let zipped = Command::new("gzip")
+        .arg(logs.path("mail.log"))
+        .status()
+        .unwrap();
     assert!(zipped.success());
     fs::copy(logs.path("mail.log.gz"), logs.path("mail.log.2.gz")).unwrap();
     logs.append("mail.log", NOT_DELIVERED);
-    logs.run().assert("log", "unknown", "mail.log.2.gz is not read").assert("log-deferred", "ok", "1 deliveries");
+    logs.run()
+        .assert("log", "unknown", "mail.log.2.gz is not read")
+        .assert("log-deferred", "ok", "1 deliveries");
 }
 
 #[test]
@@ -66,7 +86,11 @@ fn a_log_that_may_not_be_read_is_unknown() {
     logs.append("mail.log", BOUNCED);
     fs::set_permissions(logs.path("mail.log"), fs::Permissions::from_mode(0o000)).unwrap();
     fs::set_permissions(logs.path(""), fs::Permissions::from_mode(0o777)).unwrap();
-    Checks::of(logs.tool(&["logs"]).as_nobody().run()).assert("log", "unknown", "permission denied");
+    Checks::of(logs.tool(&["logs"]).as_nobody().run()).assert(
+        "log",
+        "unknown",
+        "permission denied",
+    );
 }
 
 #[test]
@@ -75,7 +99,9 @@ fn a_damaged_state_begins_anew_and_says_so() {
     logs.append("mail.log", BOUNCED);
     logs.run();
     fs::write(logs.path("state/log-mail.json"), "{\"position\": 7").unwrap();
-    logs.run().assert("log", "ok", "begun anew").assert("log-bounced", "ok", "1 messages bounced");
+    logs.run()
+        .assert("log", "ok", "begun anew")
+        .assert("log-bounced", "ok", "1 messages bounced");
     logs.run().assert("log-bounced", "ok", "0 messages bounced");
 }
 
@@ -85,7 +111,9 @@ fn a_state_that_cannot_be_kept_is_told_and_the_events_are_told_again() {
     logs.append("mail.log", BOUNCED);
     fs::write(logs.path("state"), "a file").unwrap();
     for _ in 0..2 {
-        logs.run().assert("log", "warning", "the next run will not know").assert("log-bounced", "ok", "1 messages");
+        logs.run()
+            .assert("log", "warning", "the next run will not know")
+            .assert("log-bounced", "ok", "1 messages");
     }
 }
 
@@ -98,9 +126,15 @@ fn runs_at_once_do_not_break_each_other_and_nothing_is_told_twice_as_much() {
     let running: Vec<_> = (0..6).map(|_| logs.tool(&["logs"]).spawn()).collect();
     for run in running {
         // Six in the hour, whoever read them first.
-        Checks::of(run.wait()).assert("log", "ok", "").assert("log-bounced", "ok", "6 in the hour");
+        Checks::of(run.wait())
+            .assert("log", "ok", "")
+            .assert("log-bounced", "ok", "6 in the hour");
     }
-    logs.run().assert("log-bounced", "ok", "0 messages bounced since the last run, 6 in the hour");
+    logs.run().assert(
+        "log-bounced",
+        "ok",
+        "0 messages bounced since the last run, 6 in the hour",
+    );
 }
 
 #[test]
@@ -110,7 +144,9 @@ fn more_than_a_run_reads_is_named_and_the_newest_is_read() {
     logs.run();
     logs.append("mail.log", &BOUNCED.repeat(1000));
     logs.append("mail.log", NOT_DELIVERED);
-    logs.run().assert("log", "unknown", "are not read; run more often").assert("log-deferred", "ok", "1 deliveries");
+    logs.run()
+        .assert("log", "unknown", "are not read; run more often")
+        .assert("log-deferred", "ok", "1 deliveries");
 }
 
 #[test]
@@ -124,19 +160,29 @@ fn a_log_that_grew_too_large_or_fell_silent_is_a_warning() {
     logs.run().assert("log", "ok", "");
     logs.append("mail.log", BOUNCED);
     logs.run().assert("log", "warning", "was not rotated");
-    let aged = Command::new("touch").args(["-d", "3 hours ago"]).arg(&log).status().unwrap();
+    let aged = Command::new("touch")
+        .args(["-d", "3 hours ago"])
+        .arg(&log)
+        .status()
+        .unwrap();
     assert!(aged.success());
-    logs.run().assert("log", "warning", "nothing was written to it for 3 h");
+    logs.run()
+        .assert("log", "warning", "nothing was written to it for 3 h");
 }
 
 #[test]
 fn own_patterns_administration_and_errors_of_tools_are_found() {
     let logs = Logs::new("");
     let source = |name: &str, kind: &str| {
-        format!("[[logs.source]]\nname = \"{name}\"\nkind = \"{kind}\"\nfile = {:?}\n", logs.path(name))
+        format!(
+            "[[logs.source]]\nname = \"{name}\"\nkind = \"{kind}\"\nfile = {:?}\n",
+            logs.path(name)
+        )
     };
     let pattern = |name: &str, source: &str| {
-        format!("[[logs.pattern]]\nname = \"{name}\"\nsource = \"{source}\"\nregex = 'user \\d+ left'\ncritical = 2\n")
+        format!(
+            "[[logs.pattern]]\nname = \"{name}\"\nsource = \"{source}\"\nregex = 'user \\d+ left'\ncritical = 2\n"
+        )
     };
     logs.configure(&format!(
         "{}{}{}{}",
@@ -145,20 +191,38 @@ fn own_patterns_administration_and_errors_of_tools_are_found() {
         pattern("left", "web"),
         pattern("nowhere", "wbe")
     ));
-    let request =
-        |what: &str| format!("192.0.2.9 - - [25/Nov/2026:08:00:01 +0000] \"{what} HTTP/2.0\" 200 2 \"-\" \"-\"\n");
+    let request = |what: &str| {
+        format!(
+            "192.0.2.9 - - [25/Nov/2026:08:00:01 +0000] \"{what} HTTP/2.0\" 200 2 \"-\" \"-\"\n"
+        )
+    };
     logs.append("web", &request("DELETE /admin/users/7?token=s3cret"));
     logs.append("web", "user 1 left\nuser 2 left\nuser x left\n");
-    logs.append("tools", "[2026-11-25 03:00:09] [ERROR] [MYSQL] dump failed\nmail-backup: warning: x\n");
-    let checks = logs.run();
-    checks.assert("log-admin", "warning", "1x 200 DELETE /admin/users/7 by 192.0.2.9").assert(
-        "log-tools",
-        "warning",
-        "[MYSQL] dump failed",
+    logs.append(
+        "tools",
+        "[2026-11-25 03:00:09] [ERROR] [MYSQL] dump failed\nmail-backup: warning: x\n",
     );
+    let checks = logs.run();
+    checks
+        .assert(
+            "log-admin",
+            "warning",
+            "1x 200 DELETE /admin/users/7 by 192.0.2.9",
+        )
+        .assert("log-tools", "warning", "[MYSQL] dump failed");
     assert!(!checks.outcome.text().contains("s3cret"));
-    let status = |target: &str| checks.found.iter().find(|check| check["target"] == target).unwrap()["status"].clone();
-    assert_eq!((status("left"), status("nowhere")), ("critical".into(), "unknown".into()));
+    let status = |target: &str| {
+        checks
+            .found
+            .iter()
+            .find(|check| check["target"] == target)
+            .unwrap()["status"]
+            .clone()
+    };
+    assert_eq!(
+        (status("left"), status("nowhere")),
+        ("critical".into(), "unknown".into())
+    );
 }
 
 #[test]
@@ -166,12 +230,16 @@ fn binary_rubbish_and_a_line_of_megabytes_do_no_harm() {
     let logs = Logs::new("");
     logs.append("mail.log", BOUNCED);
     logs.run();
-    let rubbish: Vec<u8> = (0..3_000_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 23) as u8).collect();
+    let rubbish: Vec<u8> = (0..3_000_000_u32)
+        .map(|n| (n.wrapping_mul(2_654_435_761) >> 23) as u8)
+        .collect();
     let mut log = fs::read(logs.path("mail.log")).unwrap();
     log.extend_from_slice(&rubbish);
     log.extend_from_slice(&[b'x'; 4 << 20]);
     log.push(b'\n');
     log.extend_from_slice(BOUNCED.as_bytes());
     fs::write(logs.path("mail.log"), log).unwrap();
-    logs.run().assert("log", "ok", "").assert("log-bounced", "ok", "1 messages bounced");
+    logs.run()
+        .assert("log", "ok", "")
+        .assert("log-bounced", "ok", "1 messages bounced");
 }

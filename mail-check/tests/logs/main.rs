@@ -1,5 +1,8 @@
 //! `mail-check logs` and `--diagnose` at their edge: real files that are rotated, real containers.
-#![expect(clippy::disallowed_methods, reason = "sample logs are not stored files")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "sample logs are not stored files"
+)]
 #![expect(clippy::unwrap_used, reason = "a fixture that fails ends the test")]
 
 mod support; // a directory of logs, a run, and its checks

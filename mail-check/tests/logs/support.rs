@@ -31,9 +31,13 @@ pub(crate) struct Checks {
 impl Logs {
     /// One source, `mail`, of kind postfix; `more` is added to the file of checks.
     pub(crate) fn new(more: &str) -> Self {
-        let logs = Self { dir: tempfile::tempdir().unwrap() };
+        let logs = Self {
+            dir: tempfile::tempdir().unwrap(),
+        };
         let log = logs.path("mail.log");
-        logs.configure(&format!("{more}\n[[logs.source]]\nname = \"mail\"\nkind = \"postfix\"\nfile = {log:?}\n"));
+        logs.configure(&format!(
+            "{more}\n[[logs.source]]\nname = \"mail\"\nkind = \"postfix\"\nfile = {log:?}\n"
+        ));
         logs
     }
 
@@ -43,18 +47,23 @@ impl Logs {
 
     pub(crate) fn configure(&self, checks: &str) {
         // Other tests load the machine, and its disks are as they are.
-        let resources =
-            "[resources]\nload_per_core = { warning = 1000 }\ndisk = { warning = 101 }\ninodes = { warning = 101 }\n";
+        let resources = "[resources]\nload_per_core = { warning = 1000 }\ndisk = { warning = 101 }\ninodes = { warning = 101 }\n";
         fs::write(self.path("check.toml"), format!("{resources}{checks}")).unwrap();
     }
 
     pub(crate) fn append(&self, name: &str, text: &str) {
-        let mut file = OpenOptions::new().append(true).create(true).open(self.path(name)).unwrap();
+        let mut file = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(self.path(name))
+            .unwrap();
         file.write_all(text.as_bytes()).unwrap();
     }
 
     pub(crate) fn tool(&self, args: &[&str]) -> Tool {
-        let tool = Tool::new("mail-check").arg("--state").arg(self.path("state"));
+        let tool = Tool::new("mail-check")
+            .arg("--state")
+            .arg(self.path("state"));
         tool.arg("--checks").arg(self.path("check.toml")).args(args)
     }
 
@@ -81,9 +90,13 @@ impl Checks {
     #[track_caller]
     pub(crate) fn assert(&self, name: &str, status: &str, part: &str) -> &Self {
         let check = self.found.iter().find(|check| check["name"] == name);
-        let check = check.unwrap_or_else(|| panic!("no {name} in {:#?}\n{}", self.found, self.outcome.stderr));
+        let check = check
+            .unwrap_or_else(|| panic!("no {name} in {:#?}\n{}", self.found, self.outcome.stderr));
         assert_eq!(check["status"], status, "{check:#}");
-        assert!(check["message"].as_str().unwrap().contains(part), "no {part:?} in {check:#}");
+        assert!(
+            check["message"].as_str().unwrap().contains(part),
+            "no {part:?} in {check:#}"
+        );
         self
     }
 }

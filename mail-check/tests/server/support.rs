@@ -19,7 +19,9 @@ pub(crate) struct Found(Vec<Value>);
 
 impl Bench {
     pub(crate) fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+        }
     }
 
     pub(crate) fn path(&self, name: impl AsRef<Path>) -> PathBuf {
@@ -34,7 +36,8 @@ impl Bench {
         path
     }
 
-    /// `mail-check GROUP` with the file of checks `settings`; everything of the server is in the bench.
+    /// `mail-check GROUP` with the file of checks `settings`; everything of the server is in the
+    /// bench.
     pub(crate) fn tool(&self, group: &str, settings: &str) -> Tool {
         let checks = self.put("check.toml", settings);
         Tool::new("mail-check")
@@ -53,16 +56,28 @@ impl Bench {
 }
 
 impl Found {
-    /// Runs the tool; its records follow the schema, and its exit code is that of the worst finding.
+    /// Runs the tool; its records follow the schema, and its exit code is that of the worst
+    /// finding.
     #[track_caller]
     pub(crate) fn of(tool: Tool) -> Self {
         let outcome = tool.run();
         Schema::open().assert_valid(&outcome.records());
         let checks = outcome.data("check");
         let any = |status: &str| checks.iter().any(|check| check["status"] == status);
-        let expected = [("critical", 2), ("warning", 1), ("unknown", 3)].into_iter().find(|(status, _)| any(status));
-        assert_eq!(outcome.code(), expected.map_or(0, |(_, code)| code), "{checks:#?}\n{}", outcome.stderr);
-        assert!(!checks.is_empty(), "nothing was checked: {}", outcome.stderr);
+        let expected = [("critical", 2), ("warning", 1), ("unknown", 3)]
+            .into_iter()
+            .find(|(status, _)| any(status));
+        assert_eq!(
+            outcome.code(),
+            expected.map_or(0, |(_, code)| code),
+            "{checks:#?}\n{}",
+            outcome.stderr
+        );
+        assert!(
+            !checks.is_empty(),
+            "nothing was checked: {}",
+            outcome.stderr
+        );
         Self(checks)
     }
 
@@ -70,19 +85,28 @@ impl Found {
     pub(crate) fn troubles(&self) -> Vec<String> {
         let troubles = self.0.iter().filter(|check| check["status"] != "ok");
         let text = |value: &Value| value.as_str().unwrap().to_owned();
-        troubles.map(|check| format!("{} {}", text(&check["name"]), text(&check["target"]))).collect()
+        troubles
+            .map(|check| format!("{} {}", text(&check["name"]), text(&check["target"])))
+            .collect()
     }
 
     pub(crate) fn get(&self, name: &str, target: &str) -> Option<&Value> {
-        self.0.iter().find(|check| check["name"] == name && check["target"] == target)
+        self.0
+            .iter()
+            .find(|check| check["name"] == name && check["target"] == target)
     }
 
     /// Asserts the status of one finding and what its message says.
     #[track_caller]
     pub(crate) fn assert(&self, name: &str, target: &str, status: &str, words: &str) -> &Self {
-        let check = self.get(name, target).unwrap_or_else(|| panic!("no {name} of {target} in {:#?}", self.0));
+        let check = self
+            .get(name, target)
+            .unwrap_or_else(|| panic!("no {name} of {target} in {:#?}", self.0));
         assert_eq!(check["status"], status, "{check:#}");
-        assert!(check["message"].as_str().unwrap().contains(words), "{words:?} is not in {check:#}");
+        assert!(
+            check["message"].as_str().unwrap().contains(words),
+            "{words:?} is not in {check:#}"
+        );
         self
     }
 }

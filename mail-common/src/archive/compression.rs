@@ -1,4 +1,5 @@
-//! Opens what a set holds, whatever it is compressed with: zstd is ours, gzip is that of the old scripts.
+//! Opens what a set holds, whatever it is compressed with: zstd is ours, gzip is that of the old
+//! scripts.
 
 use std::io::{self, BufReader, Read};
 
@@ -28,9 +29,11 @@ impl Compression {
         }
     }
 
-    /// The content of `input`, unpacked as it is read. Several zstd frames or gzip members are one content.
+    /// The content of `input`, unpacked as it is read. Several zstd frames or gzip members are one
+    /// content.
     ///
-    /// Reading fails with `UnexpectedEof` when the compressed stream is cut, and with another error when it is damaged.
+    /// Reading fails with `UnexpectedEof` when the compressed stream is cut, and with another error
+    /// when it is damaged.
     ///
     /// # Errors
     /// When the decompressor cannot be set up.
@@ -64,7 +67,9 @@ mod tests {
 
     #[test]
     fn the_name_tells() {
-        let check = |name: &str, expected| assert_eq!(Compression::of_name(name.as_bytes()), expected, "{name}");
+        let check = |name: &str, expected| {
+            assert_eq!(Compression::of_name(name.as_bytes()), expected, "{name}")
+        };
         check("0001.tar.zst", Compression::Zstd);
         check("config.tar.gz", Compression::Gzip);
         check("config.tgz", Compression::Gzip);
@@ -75,21 +80,31 @@ mod tests {
 
     #[test]
     fn what_was_packed_in_pieces_is_one_content() {
-        let two_frames =
-            [zstd::encode_all(&b"one "[..], 1).unwrap(), zstd::encode_all(&b"two"[..], 1).unwrap()].concat();
+        let two_frames = [
+            zstd::encode_all(&b"one "[..], 1).unwrap(),
+            zstd::encode_all(&b"two"[..], 1).unwrap(),
+        ]
+        .concat();
         assert_eq!(read(Compression::Zstd, &two_frames).unwrap(), b"one two");
-        assert_eq!(read(Compression::Gzip, &[gzip(b"one "), gzip(b"two")].concat()).unwrap(), b"one two");
+        assert_eq!(
+            read(Compression::Gzip, &[gzip(b"one "), gzip(b"two")].concat()).unwrap(),
+            b"one two"
+        );
         assert_eq!(read(Compression::None, b"plain").unwrap(), b"plain");
     }
 
     #[test]
     fn a_cut_stream_is_an_error() {
         let text = b"a message that is long enough to be cut anywhere".repeat(9);
-        for (compression, packed) in
-            [(Compression::Zstd, zstd::encode_all(&text[..], 1).unwrap()), (Compression::Gzip, gzip(&text))]
-        {
+        for (compression, packed) in [
+            (Compression::Zstd, zstd::encode_all(&text[..], 1).unwrap()),
+            (Compression::Gzip, gzip(&text)),
+        ] {
             for length in 1..packed.len() {
-                assert!(read(compression, &packed[..length]).is_err(), "{compression:?} cut at {length}");
+                assert!(
+                    read(compression, &packed[..length]).is_err(),
+                    "{compression:?} cut at {length}"
+                );
             }
         }
     }

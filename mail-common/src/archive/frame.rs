@@ -1,7 +1,7 @@
 //! A frame: whole tar members, about 4 MiB of them, compressed by themselves as one zstd frame.
 //!
-//! Each has its content checksum and its size in its head, so that a frame can be copied into another segment byte
-//! for byte, and one message can be read without reading the rest.
+//! Each has its content checksum and its size in its head, so that a frame can be copied into
+//! another segment byte for byte, and one message can be read without reading the rest.
 
 use std::io;
 
@@ -49,12 +49,18 @@ pub fn decompress(frame: &[u8], limit: u64) -> io::Result<Vec<u8>> {
         .map_err(|_| invalid("not a zstd frame".into()))?
         .ok_or_else(|| invalid("the zstd frame does not tell its size".into()))?;
     if bytes > limit {
-        return Err(invalid(format!("the zstd frame unpacks to {bytes} bytes, more than {limit}")));
+        return Err(invalid(format!(
+            "the zstd frame unpacks to {bytes} bytes, more than {limit}"
+        )));
     }
-    let capacity = usize::try_from(bytes).map_err(|_| invalid(format!("a frame of {bytes} bytes")))?;
+    let capacity =
+        usize::try_from(bytes).map_err(|_| invalid(format!("a frame of {bytes} bytes")))?;
     let tar = zstd::bulk::decompress(frame, capacity)?;
     if tar.len() != capacity {
-        return Err(invalid(format!("the zstd frame holds {} bytes of {bytes}", tar.len())));
+        return Err(invalid(format!(
+            "the zstd frame holds {} bytes of {bytes}",
+            tar.len()
+        )));
     }
     Ok(tar)
 }
@@ -81,7 +87,10 @@ mod tests {
 
     #[test]
     fn a_frame_larger_than_allowed_is_refused() {
-        let frame = FrameCompressor::new(3).unwrap().compress(&vec![0; 1 << 20]).unwrap();
+        let frame = FrameCompressor::new(3)
+            .unwrap()
+            .compress(&vec![0; 1 << 20])
+            .unwrap();
         assert!(decompress(&frame, (1 << 20) - 1).is_err());
         assert!(decompress(&frame, 1 << 20).is_ok());
     }

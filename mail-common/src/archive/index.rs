@@ -1,7 +1,8 @@
 //! The index of a mailbox: a JSON line for each entry, sorted by path, in a zstd stream.
 //!
-//! It tells where each entry lies and how the file looked when it was read, which is how the next run knows what
-//! has not changed. It is read and written as a stream: memory does not grow with the mailbox.
+//! It tells where each entry lies and how the file looked when it was read, which is how the next
+//! run knows what has not changed. It is read and written as a stream: memory does not grow with
+//! the mailbox.
 
 use std::borrow::Cow;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -15,7 +16,8 @@ use crate::relpath::{PathField, RelPath, UnsafePath};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
-    /// A regular file. A hard link is one too, whole in its own right: no message depends on another.
+    /// A regular file. A hard link is one too, whole in its own right: no message depends on
+    /// another.
     File,
     /// A directory.
     Directory,
@@ -38,8 +40,8 @@ pub struct Stat {
     pub mtime_ns: i64,
     /// Inode number.
     pub inode: u64,
-    /// Change time, nanoseconds since 1970; 0 when the file may have changed in the tick in which it was read, so
-    /// that it never counts as unchanged.
+    /// Change time, nanoseconds since 1970; 0 when the file may have changed in the tick in which
+    /// it was read, so that it never counts as unchanged.
     pub ctime_ns: i64,
 }
 
@@ -74,8 +76,8 @@ pub struct IndexEntry {
     pub sha256: Option<Sha256>,
     /// Where it is.
     pub location: Location,
-    /// The Message-ID of a message, without angle brackets; empty when the message has none. `None` for what is no message
-    /// and for one whose header was not looked at.
+    /// The Message-ID of a message, without angle brackets; empty when the message has none. `None`
+    /// for what is no message and for one whose header was not looked at.
     pub message_id: Option<String>,
 }
 
@@ -124,7 +126,8 @@ pub enum Error {
     },
 }
 
-/// The wire form of a line. Without digest and place it is a line of a spool: an entry still to be saved.
+/// The wire form of a line. Without digest and place it is a line of a spool: an entry still to be
+/// saved.
 ///
 /// Flat and borrowed where it can be: this is the hot path of a run in which nothing changed.
 #[derive(Serialize, Deserialize)]
@@ -154,7 +157,8 @@ struct IndexLine<'a> {
     message_id: Option<Cow<'a, str>>,
 }
 
-/// Writes index lines, or spool lines of live entries. Compression and digest are the inner writer's.
+/// Writes index lines, or spool lines of live entries. Compression and digest are the inner
+/// writer's.
 #[derive(Debug)]
 pub struct IndexWriter<W> {
     inner: W,
@@ -166,7 +170,12 @@ pub struct IndexWriter<W> {
 impl<W: Write> IndexWriter<W> {
     /// Starts with no line.
     pub fn new(inner: W) -> Self {
-        Self { inner, line: Vec::with_capacity(512), entries: 0, bytes: 0 }
+        Self {
+            inner,
+            line: Vec::with_capacity(512),
+            entries: 0,
+            bytes: 0,
+        }
     }
 
     /// Writes a line of the index.
@@ -226,21 +235,36 @@ impl<R: Read> IndexReader<BufReader<zstd::Decoder<'static, BufReader<R>>>> {
     /// # Errors
     /// When the decompressor cannot be set up.
     pub fn open(compressed: R) -> io::Result<Self> {
-        Ok(Self::new(BufReader::with_capacity(128 * 1024, zstd::Decoder::new(compressed)?)))
+        Ok(Self::new(BufReader::with_capacity(
+            128 * 1024,
+            zstd::Decoder::new(compressed)?,
+        )))
     }
 }
 
 impl<R: BufRead> IndexReader<R> {
     /// Reads plain lines.
     pub fn new(inner: R) -> Self {
-        Self { lines: Lines::new(inner), last: None }
+        Self {
+            lines: Lines::new(inner),
+            last: None,
+        }
     }
 
     fn read_entry(&mut self) -> Result<Option<IndexEntry>, Error> {
-        let Some(entry) = self.lines.next_line(parse_entry)? else { return Ok(None) };
+        let Some(entry) = self.lines.next_line(parse_entry)? else {
+            return Ok(None);
+        };
         let line = self.lines.number;
-        if self.last.as_ref().is_some_and(|last| *last >= entry.live.path) {
-            return Err(Error::Unsorted { line, path: entry.live.path });
+        if self
+            .last
+            .as_ref()
+            .is_some_and(|last| *last >= entry.live.path)
+        {
+            return Err(Error::Unsorted {
+                line,
+                path: entry.live.path,
+            });
         }
         self.last = Some(entry.live.path.clone());
         Ok(Some(entry))
@@ -283,7 +307,11 @@ struct Lines<R> {
 
 impl<R: BufRead> Lines<R> {
     fn new(inner: R) -> Self {
-        Self { inner, buffer: Vec::with_capacity(512), number: 0 }
+        Self {
+            inner,
+            buffer: Vec::with_capacity(512),
+            number: 0,
+        }
     }
 
     fn next_line<T>(
@@ -293,11 +321,14 @@ impl<R: BufRead> Lines<R> {
         self.buffer.clear();
         self.number += 1;
         let line = self.number;
-        let limited = (&mut self.inner).take(MAX_LINE_BYTES).read_until(b'\n', &mut self.buffer);
+        let limited = (&mut self.inner)
+            .take(MAX_LINE_BYTES)
+            .read_until(b'\n', &mut self.buffer);
         if limited.map_err(|source| Error::Read { line, source })? == 0 {
             return Ok(None);
         }
-        let parsed = serde_json::from_slice(&self.buffer).map_err(|source| Error::Parse { line, source })?;
+        let parsed =
+            serde_json::from_slice(&self.buffer).map_err(|source| Error::Parse { line, source })?;
         convert(parsed, line).map(Some)
     }
 }
@@ -349,13 +380,23 @@ impl IndexLine<'_> {
         }
         let sha256 = self.sha256;
         let message_id = self.message_id.take().map(Cow::into_owned);
-        Ok(IndexEntry { live: self.into_live(line)?, sha256, location, message_id })
+        Ok(IndexEntry {
+            live: self.into_live(line)?,
+            sha256,
+            location,
+            message_id,
+        })
     }
 
     fn into_live(self, line: u64) -> Result<LiveEntry, Error> {
-        let mode =
-            u32::from_str_radix(&self.mode, 8).map_err(|_| Error::Incomplete { line, missing: "an octal mode" })?;
-        let field = PathField { path: self.path.into_owned(), path_b64: self.path_b64 };
+        let mode = u32::from_str_radix(&self.mode, 8).map_err(|_| Error::Incomplete {
+            line,
+            missing: "an octal mode",
+        })?;
+        let field = PathField {
+            path: self.path.into_owned(),
+            path_b64: self.path_b64,
+        };
         let path = RelPath::try_from(&field).map_err(|source| Error::Path { line, source })?;
         let stat = Stat {
             size: self.size,
@@ -366,7 +407,11 @@ impl IndexLine<'_> {
             inode: self.inode,
             ctime_ns: self.ctime_ns,
         };
-        Ok(LiveEntry { path, kind: self.kind, stat })
+        Ok(LiveEntry {
+            path,
+            kind: self.kind,
+            stat,
+        })
     }
 }
 
@@ -393,7 +438,11 @@ mod tests {
                 },
             },
             sha256: Some(Sha256::of(b"hello")),
-            location: Location { segment: 1, frame_offset: 0, frame_bytes: 77 },
+            location: Location {
+                segment: 1,
+                frame_offset: 0,
+                frame_bytes: 77,
+            },
             message_id: None,
         }
     }
@@ -402,8 +451,13 @@ mod tests {
     fn the_line_is_as_frozen_here() {
         let mut writer = IndexWriter::new(Vec::new());
         writer.write(&entry()).unwrap();
-        assert_eq!(String::from_utf8(writer.into_parts().0).unwrap(), format!("{LINE}\n"));
-        let back: Vec<_> = IndexReader::new(LINE.as_bytes()).collect::<Result<_, _>>().unwrap();
+        assert_eq!(
+            String::from_utf8(writer.into_parts().0).unwrap(),
+            format!("{LINE}\n")
+        );
+        let back: Vec<_> = IndexReader::new(LINE.as_bytes())
+            .collect::<Result<_, _>>()
+            .unwrap();
         assert_eq!(back, [entry()]);
     }
 
@@ -411,28 +465,46 @@ mod tests {
     fn the_line_of_a_message_has_its_message_id() {
         let check = |id: &str, field: &str| {
             let line = LINE.replace(r#""ctime_ns":1700000001000000000}"#, field);
-            let entry = IndexEntry { message_id: Some(id.to_owned()), ..entry() };
+            let entry = IndexEntry {
+                message_id: Some(id.to_owned()),
+                ..entry()
+            };
             let mut writer = IndexWriter::new(Vec::new());
             writer.write(&entry).unwrap();
-            assert_eq!(String::from_utf8(writer.into_parts().0).unwrap(), format!("{line}\n"));
-            let back: Vec<_> = IndexReader::new(line.as_bytes()).collect::<Result<_, _>>().unwrap();
+            assert_eq!(
+                String::from_utf8(writer.into_parts().0).unwrap(),
+                format!("{line}\n")
+            );
+            let back: Vec<_> = IndexReader::new(line.as_bytes())
+                .collect::<Result<_, _>>()
+                .unwrap();
             assert_eq!(back, [entry]);
         };
-        check("1.a@mx", r#""ctime_ns":1700000001000000000,"message_id":"1.a@mx"}"#);
+        check(
+            "1.a@mx",
+            r#""ctime_ns":1700000001000000000,"message_id":"1.a@mx"}"#,
+        );
         check("", r#""ctime_ns":1700000001000000000,"message_id":""}"#);
-        check("a\"\u{7}@mx", r#""ctime_ns":1700000001000000000,"message_id":"a\"\u0007@mx"}"#);
+        check(
+            "a\"\u{7}@mx",
+            r#""ctime_ns":1700000001000000000,"message_id":"a\"\u0007@mx"}"#,
+        );
     }
 
     /// Which is why a field can be added: a reader of before passes over it.
     #[test]
     fn a_field_of_a_later_version_is_passed_over() {
         let line = LINE.replace(r#""inode":12,"#, r#""inode":12,"later":{"a":[1]},"#);
-        let back: Vec<_> = IndexReader::new(line.as_bytes()).collect::<Result<_, _>>().unwrap();
+        let back: Vec<_> = IndexReader::new(line.as_bytes())
+            .collect::<Result<_, _>>()
+            .unwrap();
         assert_eq!(back, [entry()]);
     }
 
     fn check(input: &str, expected: &str) {
-        let error = IndexReader::new(input.as_bytes()).find_map(Result::err).expect("an error");
+        let error = IndexReader::new(input.as_bytes())
+            .find_map(Result::err)
+            .expect("an error");
         assert_eq!(error.to_string(), expected, "{input}");
     }
 
@@ -442,12 +514,18 @@ mod tests {
             &format!("{LINE}\n{LINE}\n"),
             "index line 2 is out of order: example.com/alice/cur/1:2,S does not come after the line before it",
         );
-        check(&LINE.replace(r#""segment":1,"#, ""), "index line 1 is incomplete: segment is missing");
+        check(
+            &LINE.replace(r#""segment":1,"#, ""),
+            "index line 1 is incomplete: segment is missing",
+        );
         check(
             &LINE.replace(r#""mode":"0600""#, r#""mode":"rw""#),
             "index line 1 is incomplete: an octal mode is missing",
         );
-        check(&LINE.replace("example.com/alice", "../../etc"), "parse index line 1");
+        check(
+            &LINE.replace("example.com/alice", "../../etc"),
+            "parse index line 1",
+        );
         check(&LINE[..LINE.len() / 2], "parse index line 1");
     }
 

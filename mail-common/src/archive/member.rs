@@ -57,7 +57,11 @@ impl MemberHead<'_> {
 
     /// Bytes of content that follow the head; only files have any.
     fn content_bytes(&self) -> u64 {
-        if self.kind == Kind::File { self.stat.size } else { 0 }
+        if self.kind == Kind::File {
+            self.stat.size
+        } else {
+            0
+        }
     }
 
     fn name(&self) -> Vec<u8> {
@@ -87,7 +91,11 @@ impl MemberHead<'_> {
             pax_record(&mut records, b"linkpath", self.link_target);
         }
         if self.stat.mtime_ns % NANOS != 0 || self.stat.mtime_ns < 0 {
-            pax_record(&mut records, b"mtime", decimal_seconds(self.stat.mtime_ns).as_bytes());
+            pax_record(
+                &mut records,
+                b"mtime",
+                decimal_seconds(self.stat.mtime_ns).as_bytes(),
+            );
         }
         for (name, value) in self.xattrs {
             pax_record(&mut records, &[b"SCHILY.xattr.", &name[..]].concat(), value);
@@ -99,7 +107,8 @@ impl MemberHead<'_> {
 const NANOS: i64 = 1_000_000_000;
 
 fn needs_pax(name: &[u8]) -> bool {
-    // ustar could split a long name at a slash into its prefix field; pax says it in one way for all.
+    // ustar could split a long name at a slash into its prefix field; pax says it in one way for
+    // all.
     name.len() > 100 || !name.is_ascii()
 }
 
@@ -111,7 +120,11 @@ fn copy_cut(field: &mut [u8], value: &[u8]) {
 fn decimal_seconds(nanoseconds: i64) -> String {
     let sign = if nanoseconds < 0 { "-" } else { "" };
     let magnitude = nanoseconds.unsigned_abs();
-    format!("{sign}{}.{:09}", magnitude / NANOS.unsigned_abs(), magnitude % NANOS.unsigned_abs())
+    format!(
+        "{sign}{}.{:09}",
+        magnitude / NANOS.unsigned_abs(),
+        magnitude % NANOS.unsigned_abs()
+    )
 }
 
 /// Appends `LENGTH KEY=VALUE\n`, where LENGTH counts itself.
@@ -193,7 +206,10 @@ pub fn members(tar: &[u8]) -> Result<Vec<Member>, Error> {
     let mut found = Vec::new();
     let mut archive = tar::Archive::new(tar);
     let header_error = |number, source| Error::Header { number, source };
-    let blocks = archive.entries().map_err(|source| header_error(1, source))?.raw(true);
+    let blocks = archive
+        .entries()
+        .map_err(|source| header_error(1, source))?
+        .raw(true);
     let mut start = 0;
     let mut records: &[u8] = &[];
     for block in blocks {
@@ -208,7 +224,11 @@ pub fn members(tar: &[u8]) -> Result<Vec<Member>, Error> {
         let name = named.map_or_else(|| block.header().path_bytes(), Into::into);
         let path = RelPath::new(name.strip_suffix(b"/").unwrap_or(&name));
         let path = path.map_err(|source| Error::Path { number, source })?;
-        found.push(Member { path, whole: start..end, content });
+        found.push(Member {
+            path,
+            whole: start..end,
+            content,
+        });
         records = &[];
         start = end;
     }
@@ -229,13 +249,28 @@ mod tests {
     use proptest::prelude::*;
 
     fn stat(size: u64, mtime_ns: i64) -> Stat {
-        Stat { size, mode: 0o640, uid: 5000, gid: 5001, mtime_ns, inode: 1, ctime_ns: 1 }
+        Stat {
+            size,
+            mode: 0o640,
+            uid: 5000,
+            gid: 5001,
+            mtime_ns,
+            inode: 1,
+            ctime_ns: 1,
+        }
     }
 
     fn member(path: &RelPath, content: &[u8], mtime_ns: i64) -> Vec<u8> {
         let mut tar = Vec::new();
         let stat = stat(content.len() as u64, mtime_ns);
-        MemberHead { path, kind: Kind::File, stat: &stat, link_target: b"", xattrs: &[] }.append_to(&mut tar);
+        MemberHead {
+            path,
+            kind: Kind::File,
+            stat: &stat,
+            link_target: b"",
+            xattrs: &[],
+        }
+        .append_to(&mut tar);
         tar.extend_from_slice(content);
         pad(&mut tar, content.len() as u64);
         tar
@@ -259,7 +294,10 @@ mod tests {
 
     #[test]
     fn times_are_exact_on_both_sides_of_1970() {
-        assert_eq!(decimal_seconds(1_700_000_000_000_000_001), "1700000000.000000001");
+        assert_eq!(
+            decimal_seconds(1_700_000_000_000_000_001),
+            "1700000000.000000001"
+        );
         assert_eq!(decimal_seconds(-1_500_000_000), "-1.500000000");
         assert_eq!(decimal_seconds(-1), "-0.000000001");
     }

@@ -1,6 +1,7 @@
 //! Archives of a backup set: ordinary tar in independent zstd frames, with an index beside them.
 //!
-//! `tar --zstd -xf` opens them. A tool of ours goes to one frame by the index and reads nothing else.
+//! `tar --zstd -xf` opens them. A tool of ours goes to one frame by the index and reads nothing
+//! else.
 
 pub mod frame; // about 4 MiB of tar, compressed by itself
 pub mod index; // one line for each entry: where it is and what it was

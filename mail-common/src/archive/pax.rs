@@ -1,7 +1,8 @@
 //! The extended header records of pax: `LENGTH KEY=VALUE\n`, where LENGTH counts itself.
 //!
-//! They count their lengths, so that a value may hold newlines, where the tar crate's own reader would cut it. Format:
-//! <https://pubs.opengroup.org/onlinepubs/9799919799/utilities/pax.html>, "pax Extended Header".
+//! They count their lengths, so that a value may hold newlines, where the tar crate's own reader
+//! would cut it. Format: <https://pubs.opengroup.org/onlinepubs/9799919799/utilities/pax.html>,
+//! "pax Extended Header".
 
 /// The records are not a sequence of `LENGTH KEY=VALUE\n`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,17 +48,36 @@ mod tests {
     use super::*;
 
     fn check(records: &[u8], expected: &[Result<(&str, &str), Damaged>]) {
-        let expected: Vec<_> = expected.iter().map(|pair| pair.map(|(k, v)| (k.as_bytes(), v.as_bytes()))).collect();
-        assert_eq!(pairs(records).collect::<Vec<_>>(), expected, "{}", String::from_utf8_lossy(records));
+        let expected: Vec<_> = expected
+            .iter()
+            .map(|pair| pair.map(|(k, v)| (k.as_bytes(), v.as_bytes())))
+            .collect();
+        assert_eq!(
+            pairs(records).collect::<Vec<_>>(),
+            expected,
+            "{}",
+            String::from_utf8_lossy(records)
+        );
     }
 
     #[test]
     fn records_count_their_own_length() {
         check(b"", &[]);
         check(b"9 path=a\n", &[Ok(("path", "a"))]);
-        check(b"9 path=a\n13 path=b\nc=\n", &[Ok(("path", "a")), Ok(("path", "b\nc="))]);
+        check(
+            b"9 path=a\n13 path=b\nc=\n",
+            &[Ok(("path", "a")), Ok(("path", "b\nc="))],
+        );
         check(b"9 path=a\nx", &[Ok(("path", "a")), Err(Damaged)]);
-        for damaged in ["9 path=a", "8 path=a\n", "99 path=a\n", " path=a\n", "0 path=a\n", "6 path\n", "-9 path=a\n"] {
+        for damaged in [
+            "9 path=a",
+            "8 path=a\n",
+            "99 path=a\n",
+            " path=a\n",
+            "0 path=a\n",
+            "6 path\n",
+            "-9 path=a\n",
+        ] {
             check(damaged.as_bytes(), &[Err(Damaged)]);
         }
     }

@@ -1,7 +1,8 @@
 //! Reads any tar as a stream, member by member: ours, and what GNU tar and bsdtar write.
 //!
-//! Understood are ustar, pax records and GNU's long names and large numbers. A sparse file or a part of a split archive
-//! is an error, never a member with other content than it had. Nothing is believed of a name: [`Head::path`] checks it.
+//! Understood are ustar, pax records and GNU's long names and large numbers. A sparse file or a
+//! part of a split archive is an error, never a member with other content than it had. Nothing is
+//! believed of a name: [`Head::path`] checks it.
 
 use std::io::{self, Read};
 
@@ -90,7 +91,8 @@ pub enum Error {
 }
 
 impl Head {
-    /// The name, checked: relative to the root of the archive, without `./` before it and a slash behind it.
+    /// The name, checked: relative to the root of the archive, without `./` before it and a slash
+    /// behind it.
     ///
     /// # Errors
     /// When it is absolute or leads out of the tree.
@@ -147,7 +149,13 @@ struct Extension {
 impl<R: Read> TarReader<R> {
     /// Reads plain tar from `inner`.
     pub fn new(inner: R) -> Self {
-        Self { inner, members: 0, content_bytes: 0, padding_bytes: 0, ended: false }
+        Self {
+            inner,
+            members: 0,
+            content_bytes: 0,
+            padding_bytes: 0,
+            ended: false,
+        }
     }
 
     /// What it reads from; nothing is read ahead of what a member needs.
@@ -155,7 +163,8 @@ impl<R: Read> TarReader<R> {
         &self.inner
     }
 
-    /// The head of the next member; what was not read of the last content is skipped. `None` at the end mark.
+    /// The head of the next member; what was not read of the last content is skipped. `None` at the
+    /// end mark.
     ///
     /// # Errors
     /// When the archive is damaged, cut short or of a kind that cannot be read exactly.
@@ -163,8 +172,12 @@ impl<R: Read> TarReader<R> {
         let mut extension = Extension::default();
         loop {
             self.skip_content()?;
-            let Some(header) = self.next_header()? else { return Ok(None) };
-            let size = header.entry_size().map_err(|_| self.damaged("its size is no number"))?;
+            let Some(header) = self.next_header()? else {
+                return Ok(None);
+            };
+            let size = header
+                .entry_size()
+                .map_err(|_| self.damaged("its size is no number"))?;
             match header.entry_type().as_byte() {
                 b'x' => extension.pax = self.extension_data(size)?,
                 b'L' => extension.long_name = Some(without_nul(self.extension_data(size)?)),
@@ -176,19 +189,24 @@ impl<R: Read> TarReader<R> {
         }
     }
 
-    /// Reads on to the end of the input, where nothing but zeros may follow the end mark, and gives the input back. A
-    /// decompressor has verified its checksums then.
+    /// Reads on to the end of the input, where nothing but zeros may follow the end mark, and gives
+    /// the input back. A decompressor has verified its checksums then.
     ///
     /// # Errors
     /// When members are left, other data follows, or the input is damaged.
     pub fn finish(mut self) -> Result<R, Error> {
         if !self.ended {
-            return Err(Error::Cut { members: self.members });
+            return Err(Error::Cut {
+                members: self.members,
+            });
         }
         let mut buffer = [0; 8192];
         let mut bytes = 0;
         loop {
-            let length = self.inner.read(&mut buffer).map_err(|source| self.read_error(source))?;
+            let length = self
+                .inner
+                .read(&mut buffer)
+                .map_err(|source| self.read_error(source))?;
             bytes += length as u64;
             if buffer[..length].iter().any(|&byte| byte != 0) || bytes > TRAILER_MAX_BYTES {
                 return Err(Error::Trailer);
@@ -199,35 +217,76 @@ impl<R: Read> TarReader<R> {
         }
     }
 
-    fn head(&mut self, header: &tar::Header, size: u64, extension: Extension) -> Result<Head, Error> {
+    fn head(
+        &mut self,
+        header: &tar::Header,
+        size: u64,
+        extension: Extension,
+    ) -> Result<Head, Error> {
         self.members += 1;
-        let damaged = |reason| Error::Header { number: self.members, reason };
+        let damaged = |reason| Error::Header {
+            number: self.members,
+            reason,
+        };
         let mut head = Head {
-            name: extension.long_name.unwrap_or_else(|| header.path_bytes().into_owned()),
+            name: extension
+                .long_name
+                .unwrap_or_else(|| header.path_bytes().into_owned()),
             kind: MemberKind::File,
             size,
-            mode: header.mode().map_err(|_| damaged("its mode is no number"))? & 0o7777,
-            uid: header.uid().ok().and_then(owner).ok_or_else(|| damaged("its owner is no number"))?,
-            gid: header.gid().ok().and_then(owner).ok_or_else(|| damaged("its group is no number"))?,
-            mtime_ns: nanoseconds(header.mtime().map_err(|_| damaged("its time is no number"))?),
+            mode: header
+                .mode()
+                .map_err(|_| damaged("its mode is no number"))?
+                & 0o7777,
+            uid: header
+                .uid()
+                .ok()
+                .and_then(owner)
+                .ok_or_else(|| damaged("its owner is no number"))?,
+            gid: header
+                .gid()
+                .ok()
+                .and_then(owner)
+                .ok_or_else(|| damaged("its group is no number"))?,
+            mtime_ns: nanoseconds(
+                header
+                    .mtime()
+                    .map_err(|_| damaged("its time is no number"))?,
+            ),
             xattrs: Vec::new(),
         };
-        let link = header.link_name_bytes().map(std::borrow::Cow::into_owned).unwrap_or_default();
+        let link = header
+            .link_name_bytes()
+            .map(std::borrow::Cow::into_owned)
+            .unwrap_or_default();
         let mut link = extension.long_link.unwrap_or(link);
         for pair in pax::pairs(&extension.pax) {
-            let (key, value) = pair.map_err(|pax::Damaged| damaged("its pax records are damaged"))?;
+            let (key, value) =
+                pair.map_err(|pax::Damaged| damaged("its pax records are damaged"))?;
             apply(&mut head, &mut link, key, value).map_err(damaged)?;
         }
-        let sparse = pax::pairs(&extension.pax).flatten().any(|(key, _)| key.starts_with(b"GNU.sparse."));
+        let sparse = pax::pairs(&extension.pax)
+            .flatten()
+            .any(|(key, _)| key.starts_with(b"GNU.sparse."));
         head.kind = match (header.entry_type().as_byte(), sparse) {
-            (_, true) | (b'S', _) => return Err(Error::Unsupported { number: self.members, what: "a sparse file" }),
+            (_, true) | (b'S', _) => {
+                return Err(Error::Unsupported {
+                    number: self.members,
+                    what: "a sparse file",
+                });
+            }
             (b'0' | b'\0', _) if head.name.ends_with(b"/") => MemberKind::Directory,
             (b'0' | b'\0' | b'7', _) => MemberKind::File,
             (b'1', _) => MemberKind::HardLink(link),
             (b'2', _) => MemberKind::Symlink(link),
             (b'3' | b'4' | b'6', _) => MemberKind::Special,
             (b'5', _) => MemberKind::Directory,
-            _ => return Err(Error::Unsupported { number: self.members, what: "a member of an unknown type" }),
+            _ => {
+                return Err(Error::Unsupported {
+                    number: self.members,
+                    what: "a member of an unknown type",
+                });
+            }
         };
         if head.kind != MemberKind::File {
             head.size = 0;
@@ -244,7 +303,9 @@ impl<R: Read> TarReader<R> {
         let mut block = [0; BLOCK_BYTES];
         match self.inner.read_exact(&mut block) {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                return Err(Error::Cut { members: self.members });
+                return Err(Error::Cut {
+                    members: self.members,
+                });
             }
             result => result.map_err(|source| self.read_error(source))?,
         }
@@ -265,7 +326,8 @@ impl<R: Read> TarReader<R> {
         }
         self.expect_content(size);
         let mut data = Vec::new();
-        self.read_to_end(&mut data).map_err(|source| self.read_error(source))?;
+        self.read_to_end(&mut data)
+            .map_err(|source| self.read_error(source))?;
         Ok(data)
     }
 
@@ -287,18 +349,26 @@ impl<R: Read> TarReader<R> {
     }
 
     fn read_error(&self, source: io::Error) -> Error {
-        Error::Read { number: self.members.max(1), source }
+        Error::Read {
+            number: self.members.max(1),
+            source,
+        }
     }
 
     /// Of the header that comes next.
     fn damaged(&self, reason: &'static str) -> Error {
-        Error::Header { number: self.members + 1, reason }
+        Error::Header {
+            number: self.members + 1,
+            reason,
+        }
     }
 }
 
 impl<R: Read> Read for TarReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let wanted = buffer.len().min(usize::try_from(self.content_bytes).unwrap_or(usize::MAX));
+        let wanted = buffer
+            .len()
+            .min(usize::try_from(self.content_bytes).unwrap_or(usize::MAX));
         if wanted == 0 {
             return Ok(0);
         }
@@ -313,13 +383,26 @@ impl<R: Read> Read for TarReader<R> {
 }
 
 /// Lets a pax record change what the header says.
-fn apply(head: &mut Head, link: &mut Vec<u8>, key: &[u8], value: &[u8]) -> Result<(), &'static str> {
+fn apply(
+    head: &mut Head,
+    link: &mut Vec<u8>,
+    key: &[u8],
+    value: &[u8],
+) -> Result<(), &'static str> {
     match key {
         b"path" => head.name = value.to_vec(),
         b"linkpath" => *link = value.to_vec(),
         b"size" => head.size = decimal(value).ok_or("its size is no number")?,
-        b"uid" => head.uid = decimal(value).and_then(owner).ok_or("its owner is no number")?,
-        b"gid" => head.gid = decimal(value).and_then(owner).ok_or("its group is no number")?,
+        b"uid" => {
+            head.uid = decimal(value)
+                .and_then(owner)
+                .ok_or("its owner is no number")?
+        }
+        b"gid" => {
+            head.gid = decimal(value)
+                .and_then(owner)
+                .ok_or("its group is no number")?
+        }
         b"mtime" => head.mtime_ns = decimal_nanoseconds(value).ok_or("its time is no number")?,
         _ => {
             if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
@@ -331,20 +414,31 @@ fn apply(head: &mut Head, link: &mut Vec<u8>, key: &[u8], value: &[u8]) -> Resul
 }
 
 fn without_nul(mut name: Vec<u8>) -> Vec<u8> {
-    let end = name.iter().position(|&byte| byte == 0).unwrap_or(name.len());
+    let end = name
+        .iter()
+        .position(|&byte| byte == 0)
+        .unwrap_or(name.len());
     name.truncate(end);
     name
 }
 
 /// The sum of a header's bytes, with blanks where the sum itself stands (ustar).
 fn sum(block: &[u8; BLOCK_BYTES]) -> u32 {
-    let byte = |(at, &byte): (usize, &u8)| if (148..156).contains(&at) { 32 } else { u32::from(byte) };
+    let byte = |(at, &byte): (usize, &u8)| {
+        if (148..156).contains(&at) {
+            32
+        } else {
+            u32::from(byte)
+        }
+    };
     block.iter().enumerate().map(byte).sum()
 }
 
 /// The largest number means "nobody in particular" to chown(2), and is no owner.
 fn owner(number: u64) -> Option<u32> {
-    u32::try_from(number).ok().filter(|&owner| owner != u32::MAX)
+    u32::try_from(number)
+        .ok()
+        .filter(|&owner| owner != u32::MAX)
 }
 
 fn nanoseconds(seconds: u64) -> i64 {
@@ -368,7 +462,9 @@ fn decimal_nanoseconds(text: &[u8]) -> Option<i64> {
     if !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    let nanos: i64 = format!("{:0<9}", fraction.get(..9).unwrap_or(fraction)).parse().ok()?;
+    let nanos: i64 = format!("{:0<9}", fraction.get(..9).unwrap_or(fraction))
+        .parse()
+        .ok()?;
     let seconds = decimal(whole.as_bytes())?.try_into().unwrap_or(i64::MAX);
     Some(sign * i64::saturating_mul(seconds, 1_000_000_000).saturating_add(nanos))
 }
@@ -388,7 +484,9 @@ mod tests {
         let mut members = Vec::new();
         while let Some(head) = reader.next_member()? {
             let mut content = Vec::new();
-            reader.read_to_end(&mut content).map_err(|source| Error::Read { number: 0, source })?;
+            reader
+                .read_to_end(&mut content)
+                .map_err(|source| Error::Read { number: 0, source })?;
             members.push((head, content));
         }
         reader.finish()?;
@@ -396,12 +494,25 @@ mod tests {
     }
 
     fn gnu_tar(directory: &Path, options: &[&str]) -> Vec<u8> {
-        let made = Command::new("tar").arg("-C").arg(directory).args(options).arg(".").output().unwrap();
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let made = Command::new("tar")
+            .arg("-C")
+            .arg(directory)
+            .args(options)
+            .arg(".")
+            .output()
+            .unwrap();
+        assert!(
+            made.status.success(),
+            "{}",
+            String::from_utf8_lossy(&made.stderr)
+        );
         made.stdout
     }
 
-    #[expect(clippy::disallowed_methods, reason = "a tree to be packed, not a stored file")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a tree to be packed, not a stored file"
+    )]
     fn sample() -> tempfile::TempDir {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name);
@@ -419,25 +530,58 @@ mod tests {
     fn what_gnu_tar_writes_is_read_in_every_format() {
         let directory = sample();
         for format in ["gnu", "oldgnu", "pax"] {
-            let options = ["-cf", "-", "--sort=name", "--owner=1000", "--group=4294967294", "--mtime=@-1.5"];
-            let tar = gnu_tar(directory.path(), &[&options[..], &["--format", format]].concat());
+            let options = [
+                "-cf",
+                "-",
+                "--sort=name",
+                "--owner=1000",
+                "--group=4294967294",
+                "--mtime=@-1.5",
+            ];
+            let tar = gnu_tar(
+                directory.path(),
+                &[&options[..], &["--format", format]].concat(),
+            );
             let members = read(&tar).unwrap();
             let find = |name: &str| {
-                let found = members.iter().find(|(head, _)| head.path().unwrap().as_bytes() == name.as_bytes());
+                let found = members
+                    .iter()
+                    .find(|(head, _)| head.path().unwrap().as_bytes() == name.as_bytes());
                 found.unwrap_or_else(|| panic!("{format}: {name}"))
             };
             assert_eq!(members.len(), 8, "{format}");
             assert_eq!(find(".").0.kind, MemberKind::Directory);
             assert_eq!(find("cur").0.kind, MemberKind::Directory);
             let (plain, content) = find("cur/plain");
-            assert_eq!((&plain.kind, &content[..], plain.size), (&MemberKind::File, &b"content"[..], 7), "{format}");
+            assert_eq!(
+                (&plain.kind, &content[..], plain.size),
+                (&MemberKind::File, &b"content"[..], 7),
+                "{format}"
+            );
             assert_eq!((plain.uid, plain.gid), (1000, 4_294_967_294), "{format}");
-            assert_eq!(plain.mtime_ns, if format == "pax" { -1_500_000_000 } else { -2_000_000_000 }, "{format}");
+            assert_eq!(
+                plain.mtime_ns,
+                if format == "pax" {
+                    -1_500_000_000
+                } else {
+                    -2_000_000_000
+                },
+                "{format}"
+            );
             assert_eq!(find(&"x".repeat(180)).1, b"long name");
-            assert_eq!(find("link").0.kind, MemberKind::Symlink(b"/somewhere/else".to_vec()));
-            assert_eq!(find("long link").0.kind, MemberKind::Symlink("y".repeat(150).into_bytes()));
+            assert_eq!(
+                find("link").0.kind,
+                MemberKind::Symlink(b"/somewhere/else".to_vec())
+            );
+            assert_eq!(
+                find("long link").0.kind,
+                MemberKind::Symlink("y".repeat(150).into_bytes())
+            );
             let hard_link = &find("zweiter").0;
-            assert_eq!(hard_link.link_path().unwrap(), Some(RelPath::new("cur/plain").unwrap()));
+            assert_eq!(
+                hard_link.link_path().unwrap(),
+                Some(RelPath::new("cur/plain").unwrap())
+            );
             assert_eq!(find("pipe").0.kind, MemberKind::Special);
         }
     }
@@ -445,11 +589,18 @@ mod tests {
     #[test]
     fn a_sparse_file_is_refused_and_not_read_wrong() {
         let directory = tempfile::tempdir().unwrap();
-        let sparse = fs::OpenOptions::new().write(true).create(true).truncate(true).open(directory.path().join("f"));
+        let sparse = fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(directory.path().join("f"));
         sparse.unwrap().set_len(1 << 20).unwrap();
         for format in ["gnu", "pax"] {
             let tar = gnu_tar(directory.path(), &["-cSf", "-", "--format", format]);
-            assert!(matches!(read(&tar), Err(Error::Unsupported { .. })), "{format}");
+            assert!(
+                matches!(read(&tar), Err(Error::Unsupported { .. })),
+                "{format}"
+            );
         }
     }
 
@@ -459,7 +610,11 @@ mod tests {
         // Two zero blocks are the end; the first of them is enough to know it.
         let end = tar.len() - 512;
         for length in (0..end).step_by(97) {
-            assert!(read(&tar[..length]).is_err(), "cut at {length} of {}", tar.len());
+            assert!(
+                read(&tar[..length]).is_err(),
+                "cut at {length} of {}",
+                tar.len()
+            );
         }
         assert!(read(&tar[..end]).is_ok());
     }
@@ -483,14 +638,28 @@ mod tests {
         check("./a/b/", Some("a/b"));
         check("./", Some("."));
         check(".", Some("."));
-        for bad in ["", "/", "//", "/etc/passwd", "..", "../a", "a/../../b", "./../a", "a//b", "a/./b", "././/etc"] {
+        for bad in [
+            "",
+            "/",
+            "//",
+            "/etc/passwd",
+            "..",
+            "../a",
+            "a/../../b",
+            "./../a",
+            "a//b",
+            "a/./b",
+            "././/etc",
+        ] {
             check(bad, None);
         }
     }
 
     #[test]
     fn times_keep_their_nanoseconds() {
-        let check = |text: &str, expected| assert_eq!(decimal_nanoseconds(text.as_bytes()), expected, "{text}");
+        let check = |text: &str, expected| {
+            assert_eq!(decimal_nanoseconds(text.as_bytes()), expected, "{text}")
+        };
         check("1", Some(1_000_000_000));
         check("1.5", Some(1_500_000_000));
         check("-1.5", Some(-1_500_000_000));

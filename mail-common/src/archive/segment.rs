@@ -21,7 +21,8 @@ pub struct FrameSpan {
     pub bytes: u64,
 }
 
-/// The file name of a segment: `0000.tar.zst` holds directories and control files, the others messages.
+/// The file name of a segment: `0000.tar.zst` holds directories and control files, the others
+/// messages.
 ///
 /// # Panics
 /// Never: digits and a suffix are a safe name.
@@ -64,12 +65,16 @@ impl<W: Write> SegmentWriter<W> {
     /// As the inner writer.
     pub fn append(&mut self, frame: &[u8]) -> io::Result<FrameSpan> {
         self.inner.write_all(frame)?;
-        let span = FrameSpan { offset: self.offset, bytes: frame.len() as u64 };
+        let span = FrameSpan {
+            offset: self.offset,
+            bytes: frame.len() as u64,
+        };
         self.offset += span.bytes;
         Ok(span)
     }
 
-    /// Appends a frame of one member that is too large for memory: `head`, then what `content` gives, then `tail`.
+    /// Appends a frame of one member that is too large for memory: `head`, then what `content`
+    /// gives, then `tail`.
     ///
     /// # Errors
     /// As the inner writer and `content`.
@@ -80,14 +85,23 @@ impl<W: Write> SegmentWriter<W> {
         content: &mut dyn Read,
         tail: &[u8],
     ) -> io::Result<FrameSpan> {
-        let mut counted = Counted { inner: &mut self.inner, bytes: 0 };
+        let mut counted = Counted {
+            inner: &mut self.inner,
+            bytes: 0,
+        };
         let mut encoder = zstd::Encoder::new(&mut counted, level)?;
         encoder.set_parameter(CParameter::ChecksumFlag(true))?;
         encoder.write_all(head)?;
-        io::copy(&mut io::BufReader::with_capacity(1 << 20, content), &mut encoder)?;
+        io::copy(
+            &mut io::BufReader::with_capacity(1 << 20, content),
+            &mut encoder,
+        )?;
         encoder.write_all(tail)?;
         encoder.finish()?;
-        let span = FrameSpan { offset: self.offset, bytes: counted.bytes };
+        let span = FrameSpan {
+            offset: self.offset,
+            bytes: counted.bytes,
+        };
         self.offset += span.bytes;
         Ok(span)
     }
@@ -154,14 +168,21 @@ mod tests {
     fn frames_lie_where_their_spans_say_and_the_whole_ends_as_a_tar() {
         let mut compressor = FrameCompressor::new(3).unwrap();
         let mut writer = SegmentWriter::new(Vec::new());
-        let first = writer.append(&compressor.compress(&[1; 512]).unwrap()).unwrap();
-        let second = writer.append_stream(3, &[2; 512], &mut &[3; 600][..], &[0; 424]).unwrap();
+        let first = writer
+            .append(&compressor.compress(&[1; 512]).unwrap())
+            .unwrap();
+        let second = writer
+            .append_stream(3, &[2; 512], &mut &[3; 600][..], &[0; 424])
+            .unwrap();
         assert_eq!(second.offset, first.bytes);
         let segment = writer.finish().unwrap();
         let plain = zstd::decode_all(&segment[..]).unwrap();
         assert_eq!(plain.len(), 512 + 512 + 1024 + 1024);
         assert!(plain[2048..].iter().all(|&byte| byte == 0));
         let frame = &segment[second.offset as usize..][..second.bytes as usize];
-        assert_eq!(zstd::decode_all(frame).unwrap()[..513], [&[2; 512][..], &[3]].concat());
+        assert_eq!(
+            zstd::decode_all(frame).unwrap()[..513],
+            [&[2; 512][..], &[3]].concat()
+        );
     }
 }

@@ -1,7 +1,9 @@
-//! Files as `sha256sum` writes them and `sha256sum -c` reads them (GNU coreutils manual, "md5sum invocation").
+//! Files as `sha256sum` writes them and `sha256sum -c` reads them (GNU coreutils manual, "md5sum
+//! invocation").
 //!
-//! A line is a digest, a space, a space or `*`, and a name. Where the name holds a backslash, a newline or a carriage
-//! return, these are written `\\`, `\n` and `\r`, and the line begins with a backslash.
+//! A line is a digest, a space, a space or `*`, and a name. Where the name holds a backslash, a
+//! newline or a carriage return, these are written `\\`, `\n` and `\r`, and the line begins with a
+//! backslash.
 
 use std::io::{self, Write};
 
@@ -37,8 +39,9 @@ impl ChecksumFile {
         &self.0
     }
 
-    /// Reads `text`. Blank lines and lines that begin with `#` are skipped, and so is a `./` before a name, which
-    /// the scripts wrote. Where `sha256sum -c` would skip a damaged line with a warning, this is an error.
+    /// Reads `text`. Blank lines and lines that begin with `#` are skipped, and so is a `./` before
+    /// a name, which the scripts wrote. Where `sha256sum -c` would skip a damaged line with a
+    /// warning, this is an error.
     ///
     /// # Errors
     /// When a line is none of these, or names a path that is absolute or leads out of the set.
@@ -47,7 +50,10 @@ impl ChecksumFile {
         for (index, line) in text.split(|&byte| byte == b'\n').enumerate() {
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             if !line.is_empty() && line[0] != b'#' {
-                entries.push(parse_line(line).map_err(|reason| ParseError { line: index + 1, reason })?);
+                entries.push(parse_line(line).map_err(|reason| ParseError {
+                    line: index + 1,
+                    reason,
+                })?);
             }
         }
         Ok(Self(entries))
@@ -69,15 +75,21 @@ impl ChecksumFile {
 }
 
 fn parse_line(line: &[u8]) -> Result<(Sha256, RelPath), String> {
-    let (escaped, line) = line.strip_prefix(b"\\").map_or((None, line), |rest| (Some(()), rest));
+    let (escaped, line) = line
+        .strip_prefix(b"\\")
+        .map_or((None, line), |rest| (Some(()), rest));
     let (digest, rest) = line.split_at_checked(DIGEST_DIGITS).ok_or("too short")?;
     let digest = Sha256::from_hex(digest).ok_or("it does not begin with a sha256 digest")?;
-    let name = rest.strip_prefix(b"  ").or_else(|| rest.strip_prefix(b" *")).ok_or("no name after the digest")?;
+    let name = rest
+        .strip_prefix(b"  ")
+        .or_else(|| rest.strip_prefix(b" *"))
+        .ok_or("no name after the digest")?;
     let name = match escaped {
         Some(()) => unescape(name).ok_or("an unknown escape in the name")?,
         None => name.to_vec(),
     };
-    let path = RelPath::new(name.strip_prefix(b"./").unwrap_or(&name)).map_err(|error| error.to_string())?;
+    let path = RelPath::new(name.strip_prefix(b"./").unwrap_or(&name))
+        .map_err(|error| error.to_string())?;
     Ok((digest, path))
 }
 
@@ -99,7 +111,10 @@ fn unescape(name: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn push_line(line: &mut Vec<u8>, digest: Sha256, name: &[u8]) {
-    if name.iter().any(|byte| matches!(byte, b'\\' | b'\n' | b'\r')) {
+    if name
+        .iter()
+        .any(|byte| matches!(byte, b'\\' | b'\n' | b'\r'))
+    {
         line.push(b'\\');
     }
     line.extend_from_slice(digest.to_string().as_bytes());
@@ -123,8 +138,16 @@ mod tests {
     use std::process::Command;
 
     const DIGEST: &str = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881";
-    const ODD_NAMES: [&[u8]; 8] =
-        [b"plain", b"a b", b"a\nb", b"a\\b", b"a\rb", b"a\xffb", b" *lead", b"\\\\\n\r\\n tail "];
+    const ODD_NAMES: [&[u8]; 8] = [
+        b"plain",
+        b"a b",
+        b"a\nb",
+        b"a\\b",
+        b"a\rb",
+        b"a\xffb",
+        b" *lead",
+        b"\\\\\n\r\\n tail ",
+    ];
 
     fn check(line: &str, expected: Result<&[u8], (usize, &str)>) {
         match (ChecksumFile::parse(line.as_bytes()), expected) {
@@ -150,7 +173,10 @@ mod tests {
 
     #[test]
     fn damaged_lines_are_errors_with_their_number() {
-        check(&format!("{DIGEST}  a\n{}  b\n", &DIGEST[1..]), Err((2, "digest")));
+        check(
+            &format!("{DIGEST}  a\n{}  b\n", &DIGEST[1..]),
+            Err((2, "digest")),
+        );
         check(&format!("\\{DIGEST}  a\\q\n"), Err((1, "escape")));
         check(&format!("{DIGEST} a\n"), Err((1, "no name")));
         check(&format!("{DIGEST}  \n"), Err((1, "it is empty")));
@@ -159,7 +185,10 @@ mod tests {
         check("cut", Err((1, "too short")));
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the files of a test are no stored files")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the files of a test are no stored files"
+    )]
     fn odd_files(directory: &Path) -> ChecksumFile {
         let files = ODD_NAMES.map(|name| {
             let path = RelPath::new(name).unwrap();
@@ -175,7 +204,10 @@ mod tests {
         let mut list = tempfile::NamedTempFile::new().unwrap();
         odd_files(directory.path()).format(&mut list).unwrap();
         let mut command = Command::new("sha256sum");
-        command.args(["--check", "--strict", "--quiet"]).arg(list.path()).current_dir(directory.path());
+        command
+            .args(["--check", "--strict", "--quiet"])
+            .arg(list.path())
+            .current_dir(directory.path());
         assert!(command.status().unwrap().success());
     }
 
@@ -184,7 +216,12 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let expected = odd_files(directory.path());
         let names = expected.entries().iter().map(|(_, path)| path.as_path());
-        let output = Command::new("sha256sum").arg("--").args(names).current_dir(directory.path()).output().unwrap();
+        let output = Command::new("sha256sum")
+            .arg("--")
+            .args(names)
+            .current_dir(directory.path())
+            .output()
+            .unwrap();
         assert_eq!(ChecksumFile::parse(&output.stdout).unwrap(), expected);
         let mut written = Vec::new();
         expected.format(&mut written).unwrap();

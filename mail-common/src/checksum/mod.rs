@@ -1,4 +1,5 @@
-//! SHA-256 digests: the type, a writer that computes one on the way, and the files that `sha256sum -c` reads.
+//! SHA-256 digests: the type, a writer that computes one on the way, and the files that `sha256sum
+//! -c` reads.
 
 mod list; // the files that `sha256sum -c` reads
 
@@ -34,7 +35,10 @@ impl Sha256 {
     /// As the reader.
     pub fn of_reader(reader: impl Read) -> io::Result<(Self, u64)> {
         let mut writer = Sha256Writer::new(io::sink());
-        io::copy(&mut io::BufReader::with_capacity(256 * 1024, reader), &mut writer)?;
+        io::copy(
+            &mut io::BufReader::with_capacity(256 * 1024, reader),
+            &mut writer,
+        )?;
         let (_, digest, bytes) = writer.into_parts();
         Ok((digest, bytes))
     }
@@ -63,7 +67,11 @@ pub struct Sha256Writer<W> {
 impl<W: Write> Sha256Writer<W> {
     /// Starts with nothing written.
     pub fn new(inner: W) -> Self {
-        Self { inner, hasher: sha2::Sha256::new(), bytes: 0 }
+        Self {
+            inner,
+            hasher: sha2::Sha256::new(),
+            bytes: 0,
+        }
     }
 
     /// Bytes written so far.
@@ -73,7 +81,11 @@ impl<W: Write> Sha256Writer<W> {
 
     /// The inner writer, the digest of all that it was given, and its length in bytes.
     pub fn into_parts(self) -> (W, Sha256, u64) {
-        (self.inner, Sha256(self.hasher.finalize().into()), self.bytes)
+        (
+            self.inner,
+            Sha256(self.hasher.finalize().into()),
+            self.bytes,
+        )
     }
 }
 
@@ -95,7 +107,10 @@ impl Sha256 {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut hex = [0; 64];
         for (pair, byte) in hex.chunks_exact_mut(2).zip(self.0) {
-            pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+            pair.copy_from_slice(&[
+                DIGITS[usize::from(byte >> 4)],
+                DIGITS[usize::from(byte & 15)],
+            ]);
         }
         hex
     }

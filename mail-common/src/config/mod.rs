@@ -1,7 +1,8 @@
 //! Settings by name: the environment over the configuration file over defaults.
 //!
-//! The file is the one that the scripts sourced, and is read as a shell would read it, but nothing is executed. Values
-//! may be secrets: they are in no `Debug` here, and only settings that cannot be secrets are quoted in errors.
+//! The file is the one that the scripts sourced, and is read as a shell would read it, but nothing
+//! is executed. Values may be secrets: they are in no `Debug` here, and only settings that cannot
+//! be secrets are quoted in errors.
 
 mod settings; // the settings that the tools share, checked
 mod shell; // assignments as a shell reads them
@@ -99,12 +100,15 @@ pub struct Config {
 }
 
 impl Environment {
-    /// That of this process. Where cron or systemd gave no `HOME`, it is the one of the user database.
+    /// That of this process. Where cron or systemd gave no `HOME`, it is the one of the user
+    /// database.
     #[must_use]
     pub fn of_process() -> Self {
         let mut environment = Self::default();
         for (name, value) in std::env::vars_os() {
-            let Ok(name) = name.into_string() else { continue };
+            let Ok(name) = name.into_string() else {
+                continue;
+            };
             match value.into_string() {
                 Ok(value) => drop(environment.variables.insert(name, value)),
                 Err(_) => drop(environment.not_text.insert(name)),
@@ -127,8 +131,13 @@ impl Environment {
 
 impl<const N: usize> From<[(&str, &str); N]> for Environment {
     fn from(variables: [(&str, &str); N]) -> Self {
-        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        Self { variables, not_text: BTreeSet::new() }
+        let variables = variables
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into();
+        Self {
+            variables,
+            not_text: BTreeSet::new(),
+        }
     }
 }
 
@@ -144,7 +153,10 @@ impl Config {
             Err(error) if explicit.is_none() && error.kind() == io::ErrorKind::NotFound => {
                 Self::parse(b"", path, environment)
             }
-            Err(source) => Err(Error::Read { path: path.to_owned(), source }),
+            Err(source) => Err(Error::Read {
+                path: path.to_owned(),
+                source,
+            }),
         }
     }
 
@@ -153,31 +165,57 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn parse(text: &[u8], path: &Path, environment: Environment) -> Result<Self, Error> {
-        if let Some(name) = settings::NAMES.into_iter().find(|&name| environment.not_text.contains(name)) {
-            return Err(Error::NotText { name: name.to_owned() });
+        if let Some(name) = settings::NAMES
+            .into_iter()
+            .find(|&name| environment.not_text.contains(name))
+        {
+            return Err(Error::NotText {
+                name: name.to_owned(),
+            });
         }
         let assigned = shell::parse(text, &environment).map_err(|error| Error::Syntax {
             path: path.to_owned(),
             line: error.line,
             reason: error.reason,
         })?;
-        Ok(Self { environment, path: path.to_owned(), assigned })
+        Ok(Self {
+            environment,
+            path: path.to_owned(),
+            assigned,
+        })
     }
 
-    /// What `name` is set to. A setting that has a default counts as unset while it is empty; another may be set to
-    /// nothing, as `BACKUP_MOUNTPOINT=` in the environment turns off what the file says.
+    /// What `name` is set to. A setting that has a default counts as unset while it is empty;
+    /// another may be set to nothing, as `BACKUP_MOUNTPOINT=` in the environment turns off what the
+    /// file says.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Setting> {
         let default = settings::default_of(name, self);
         let counts = |value: &str| default.is_none() || !value.is_empty();
         if let Some(value) = self.environment.get(name).filter(|value| counts(value)) {
-            return Some(Setting { value: value.to_owned(), source: Source::Environment });
+            return Some(Setting {
+                value: value.to_owned(),
+                source: Source::Environment,
+            });
         }
-        if let Some(assignment) = self.assigned.get(name).filter(|assignment| counts(&assignment.value)) {
-            let source = Source::File { path: self.path.clone(), line: assignment.line };
-            return Some(Setting { value: assignment.value.clone(), source });
+        if let Some(assignment) = self
+            .assigned
+            .get(name)
+            .filter(|assignment| counts(&assignment.value))
+        {
+            let source = Source::File {
+                path: self.path.clone(),
+                line: assignment.line,
+            };
+            return Some(Setting {
+                value: assignment.value.clone(),
+                source,
+            });
         }
-        default.map(|value| Setting { value, source: Source::Default })
+        default.map(|value| Setting {
+            value,
+            source: Source::Default,
+        })
     }
 }
 
@@ -193,7 +231,9 @@ impl fmt::Display for Source {
 
 impl fmt::Debug for Setting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Setting").field("source", &self.source).finish_non_exhaustive()
+        f.debug_struct("Setting")
+            .field("source", &self.source)
+            .finish_non_exhaustive()
     }
 }
 
@@ -205,7 +245,9 @@ impl fmt::Debug for Environment {
 
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Config").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("Config")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
     }
 }
 
@@ -219,12 +261,28 @@ mod tests {
 
     #[test]
     fn environment_over_file_over_default() {
-        let config =
-            config("BACKUP_ROOT=/f\n\nMYSQL_HOST=db", Environment::from([("BACKUP_ROOT", ""), ("MYSQL_HOST", "e")]));
+        let config = config(
+            "BACKUP_ROOT=/f\n\nMYSQL_HOST=db",
+            Environment::from([("BACKUP_ROOT", ""), ("MYSQL_HOST", "e")]),
+        );
         let check = |name, value: &str, source| {
-            assert_eq!(config.get(name), Some(Setting { value: value.to_owned(), source }), "{name}");
+            assert_eq!(
+                config.get(name),
+                Some(Setting {
+                    value: value.to_owned(),
+                    source
+                }),
+                "{name}"
+            );
         };
-        check("BACKUP_ROOT", "/f", Source::File { path: "/c".into(), line: 1 });
+        check(
+            "BACKUP_ROOT",
+            "/f",
+            Source::File {
+                path: "/c".into(),
+                line: 1,
+            },
+        );
         check("MYSQL_HOST", "e", Source::Environment);
         check("DAILY_RETENTION_DAYS", "30", Source::Default);
         assert_eq!(config.get("MYSQL_USER"), None);
@@ -232,14 +290,24 @@ mod tests {
 
     #[test]
     fn what_has_no_default_may_be_set_to_nothing() {
-        let config = config("BACKUP_MOUNTPOINT=/mnt", Environment::from([("BACKUP_MOUNTPOINT", "")]));
+        let config = config(
+            "BACKUP_MOUNTPOINT=/mnt",
+            Environment::from([("BACKUP_MOUNTPOINT", "")]),
+        );
         assert_eq!(config.get("BACKUP_MOUNTPOINT").unwrap().value, "");
     }
 
     #[test]
     fn no_value_is_in_debug() {
-        let config = config("MYSQL_PASSWORD=hunter2", Environment::from([("MYSQL_PWD", "hunter2")]));
-        let text = format!("{config:?} {:?} {:?}", config.get("MYSQL_PASSWORD"), config.environment);
+        let config = config(
+            "MYSQL_PASSWORD=hunter2",
+            Environment::from([("MYSQL_PWD", "hunter2")]),
+        );
+        let text = format!(
+            "{config:?} {:?} {:?}",
+            config.get("MYSQL_PASSWORD"),
+            config.environment
+        );
         assert!(!text.contains("hunter2"), "{text}");
     }
 

@@ -65,7 +65,8 @@ pub struct MysqlSettings {
     pub user: Option<String>,
     /// MYSQL_DATABASES, separated by blanks or commas; empty means all but the system's.
     pub databases: Vec<String>,
-    /// MYSQL_CONFIG_FILE: `~/.my.cnf` by default, which need not exist; `None` when the user has no home.
+    /// MYSQL_CONFIG_FILE: `~/.my.cnf` by default, which need not exist; `None` when the user has no
+    /// home.
     pub config_file: Option<PathBuf>,
 }
 
@@ -105,7 +106,11 @@ const MAILSERVER_ROOT: &str = "/opt/onprem-infra-system/project-root-infra/servi
 
 /// The default of `name`, where it has one.
 pub(super) fn default_of(name: &str, config: &Config) -> Option<String> {
-    let below_server = |path: &str| config.get("MAILSERVER_ROOT").map(|root| format!("{}/{path}", root.value));
+    let below_server = |path: &str| {
+        config
+            .get("MAILSERVER_ROOT")
+            .map(|root| format!("{}/{path}", root.value))
+    };
     match name {
         "BACKUP_ROOT" => Some("/mnt/backup-hdd/mailserver".to_owned()),
         "MAILSERVER_ROOT" => Some(MAILSERVER_ROOT.to_owned()),
@@ -115,7 +120,10 @@ pub(super) fn default_of(name: &str, config: &Config) -> Option<String> {
         "DKIM_DIR" => below_server("config/opendkim"),
         "DOCKER_COMPOSE_FILE" => below_server("docker-compose.yml"),
         "ENV_FILE" => below_server(".env"),
-        "MYSQL_CONFIG_FILE" => config.environment.get("HOME").map(|home| format!("{home}/.my.cnf")),
+        "MYSQL_CONFIG_FILE" => config
+            .environment
+            .get("HOME")
+            .map(|home| format!("{home}/.my.cnf")),
         "DAILY_RETENTION_DAYS" => Some("30".to_owned()),
         "WEEKLY_RETENTION_WEEKS" => Some("12".to_owned()),
         "NOTIFICATION_ON_SUCCESS" => Some("false".to_owned()),
@@ -169,7 +177,11 @@ impl MysqlSettings {
             })?,
             socket: text(config, "MYSQL_SOCKET").map(PathBuf::from),
             user: text(config, "MYSQL_USER"),
-            databases: databases.split(is_separator).filter(|name| !name.is_empty()).map(str::to_owned).collect(),
+            databases: databases
+                .split(is_separator)
+                .filter(|name| !name.is_empty())
+                .map(str::to_owned)
+                .collect(),
             config_file: text(config, "MYSQL_CONFIG_FILE").map(PathBuf::from),
         })
     }
@@ -177,11 +189,18 @@ impl MysqlSettings {
 
 /// The value of `name`; empty is none.
 fn text(config: &Config, name: &str) -> Option<String> {
-    config.get(name).map(|setting| setting.value).filter(|value| !value.is_empty())
+    config
+        .get(name)
+        .map(|setting| setting.value)
+        .filter(|value| !value.is_empty())
 }
 
 fn retention(config: &Config, name: &'static str) -> Result<u32, Error> {
-    let in_range = |text: &str| u32::from_str(text).ok().filter(|number| (1..=36500).contains(number));
+    let in_range = |text: &str| {
+        u32::from_str(text)
+            .ok()
+            .filter(|number| (1..=36500).contains(number))
+    };
     Ok(checked(config, name, "a whole number from 1 to 36500", in_range)?.unwrap_or_default())
 }
 
@@ -201,12 +220,19 @@ fn checked<T>(
     expected: &'static str,
     read: impl Fn(&str) -> Option<T>,
 ) -> Result<Option<T>, Error> {
-    let Some(Setting { value, source }) = config.get(name).filter(|setting| !setting.value.is_empty()) else {
+    let Some(Setting { value, source }) =
+        config.get(name).filter(|setting| !setting.value.is_empty())
+    else {
         return Ok(None);
     };
     match read(&value) {
         Some(read) => Ok(Some(read)),
-        None => Err(Error::Invalid { name, value, origin: source, expected }),
+        None => Err(Error::Invalid {
+            name,
+            value,
+            origin: source,
+            expected,
+        }),
     }
 }
 
@@ -218,7 +244,11 @@ mod tests {
 
     fn settings(text: &str) -> Result<Settings, Error> {
         let environment = Environment::from([("HOME", "/root"), ("MYSQL_USER", "backup")]);
-        Settings::new(&Config::parse(text.as_bytes(), Path::new("/c"), environment)?)
+        Settings::new(&Config::parse(
+            text.as_bytes(),
+            Path::new("/c"),
+            environment,
+        )?)
     }
 
     #[test]
@@ -230,7 +260,10 @@ mod tests {
         check(&settings.config_dir, "/srv/mail/config");
         check(&settings.ssl_dir, "/etc/tls");
         check(&settings.dkim_dir, "/srv/mail/config/opendkim");
-        check(&settings.docker_compose_file, "/srv/mail/docker-compose.yml");
+        check(
+            &settings.docker_compose_file,
+            "/srv/mail/docker-compose.yml",
+        );
         check(&settings.env_file, "/srv/mail/.env");
         check(&settings.mysql.config_file.unwrap(), "/root/.my.cnf");
     }
@@ -243,19 +276,42 @@ mod tests {
         )
         .unwrap();
         assert_eq!(settings.mysql.databases, ["a", "b", "c"]);
-        assert_eq!((settings.mysql.port, settings.mysql.user.as_deref()), (Some(3307), Some("backup")));
-        assert_eq!((settings.daily_retention_days, settings.weekly_retention_weeks), (7, 12));
+        assert_eq!(
+            (settings.mysql.port, settings.mysql.user.as_deref()),
+            (Some(3307), Some("backup"))
+        );
+        assert_eq!(
+            (
+                settings.daily_retention_days,
+                settings.weekly_retention_weeks
+            ),
+            (7, 12)
+        );
         assert!(settings.notification_on_success && settings.notification_on_failure);
         assert_eq!(settings.aws_region.as_deref(), Some("ap-northeast-1"));
     }
 
     #[test]
     fn a_wrong_value_is_named_with_its_line() {
-        let check = |text: &str, expected: &str| assert_eq!(settings(text).unwrap_err().to_string(), expected);
+        let check = |text: &str, expected: &str| {
+            assert_eq!(settings(text).unwrap_err().to_string(), expected)
+        };
         let whole = "not a whole number from 1 to 36500";
-        check("\nDAILY_RETENTION_DAYS=0", &format!("DAILY_RETENTION_DAYS=\"0\" (/c line 2): {whole}"));
-        check("WEEKLY_RETENTION_WEEKS=-1", &format!("WEEKLY_RETENTION_WEEKS=\"-1\" (/c line 1): {whole}"));
-        check("MYSQL_PORT=70000", "MYSQL_PORT=\"70000\" (/c line 1): not a port from 1 to 65535");
-        check("NOTIFICATION_ON_FAILURE=maybe", "NOTIFICATION_ON_FAILURE=\"maybe\" (/c line 1): not true or false");
+        check(
+            "\nDAILY_RETENTION_DAYS=0",
+            &format!("DAILY_RETENTION_DAYS=\"0\" (/c line 2): {whole}"),
+        );
+        check(
+            "WEEKLY_RETENTION_WEEKS=-1",
+            &format!("WEEKLY_RETENTION_WEEKS=\"-1\" (/c line 1): {whole}"),
+        );
+        check(
+            "MYSQL_PORT=70000",
+            "MYSQL_PORT=\"70000\" (/c line 1): not a port from 1 to 65535",
+        );
+        check(
+            "NOTIFICATION_ON_FAILURE=maybe",
+            "NOTIFICATION_ON_FAILURE=\"maybe\" (/c line 1): not true or false",
+        );
     }
 }

@@ -1,7 +1,9 @@
-//! Assignments as a POSIX shell reads them (XCU 2.2 quoting, 2.6.2 parameter expansion), without running anything.
+//! Assignments as a POSIX shell reads them (XCU 2.2 quoting, 2.6.2 parameter expansion), without
+//! running anything.
 //!
-//! `KEY=VALUE` words, several on a line or behind `export`; quotes, backslashes, comments, `~`, `$NAME`, `${NAME}`,
-//! `${NAME:-default}` and `${NAME-default}`. What would need a shell is an error with its line.
+//! `KEY=VALUE` words, several on a line or behind `export`; quotes, backslashes, comments, `~`,
+//! `$NAME`, `${NAME}`, `${NAME:-default}` and `${NAME-default}`. What would need a shell is an
+//! error with its line.
 
 use std::collections::BTreeMap;
 
@@ -30,12 +32,24 @@ pub(super) struct SyntaxError {
 }
 
 /// The last assignment of each name in `text`.
-pub(super) fn parse(text: &[u8], environment: &Environment) -> Result<BTreeMap<String, Assignment>, SyntaxError> {
+pub(super) fn parse(
+    text: &[u8],
+    environment: &Environment,
+) -> Result<BTreeMap<String, Assignment>, SyntaxError> {
     let text = std::str::from_utf8(text).map_err(|error| SyntaxError {
-        line: 1 + text[..error.valid_up_to()].iter().filter(|&&byte| byte == b'\n').count(),
+        line: 1 + text[..error.valid_up_to()]
+            .iter()
+            .filter(|&&byte| byte == b'\n')
+            .count(),
         reason: "not UTF-8",
     })?;
-    let mut parser = Parser { rest: text, line: 1, depth: 0, environment, assigned: BTreeMap::new() };
+    let mut parser = Parser {
+        rest: text,
+        line: 1,
+        depth: 0,
+        environment,
+        assigned: BTreeMap::new(),
+    };
     parser.file()?;
     Ok(parser.assigned)
 }
@@ -80,11 +94,14 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// Reads an assignment, `export`, or a name behind `export`, which assigns nothing; where that leaves the next word.
+    /// Reads an assignment, `export`, or a name behind `export`, which assigns nothing; where that
+    /// leaves the next word.
     fn word(&mut self, place: Place) -> Result<Place, SyntaxError> {
         let line = self.line;
         let name = self.name();
-        let at_end = self.peek().is_none_or(|next| matches!(next, ' ' | '\t' | '\n' | ';'));
+        let at_end = self
+            .peek()
+            .is_none_or(|next| matches!(next, ' ' | '\t' | '\n' | ';'));
         match self.peek() {
             Some('=') if !name.is_empty() => {
                 self.advance();
@@ -94,12 +111,17 @@ impl Parser<'_> {
             }
             _ if name == "export" && at_end => Ok(Place::Exported),
             _ if place == Place::Exported && !name.is_empty() && at_end => Ok(place),
-            _ => Err(SyntaxError { line, reason: "not KEY=VALUE; a value with spaces needs quotes" }),
+            _ => Err(SyntaxError {
+                line,
+                reason: "not KEY=VALUE; a value with spaces needs quotes",
+            }),
         }
     }
 
     fn name(&mut self) -> String {
-        let is_part = |(i, c): &(usize, char)| c.is_ascii_alphabetic() || *c == '_' || (*i > 0 && c.is_ascii_digit());
+        let is_part = |(i, c): &(usize, char)| {
+            c.is_ascii_alphabetic() || *c == '_' || (*i > 0 && c.is_ascii_digit())
+        };
         let length = self.rest.char_indices().take_while(is_part).count();
         let name = self.rest[..length].to_owned();
         self.skip(length);
@@ -131,10 +153,22 @@ impl Parser<'_> {
                 value.extend(self.advance().filter(|&escaped| escaped != '\n'));
                 Ok(())
             }
-            Some('`') => Err(SyntaxError { line, reason: COMMAND }),
-            Some('(' | ')' | '<' | '>' | '|' | '&') => Err(SyntaxError { line, reason: OPERATOR }),
-            Some('\r') => Err(SyntaxError { line, reason: "a carriage return; the file has the line ends of Windows" }),
-            Some('\0') => Err(SyntaxError { line, reason: "a NUL" }),
+            Some('`') => Err(SyntaxError {
+                line,
+                reason: COMMAND,
+            }),
+            Some('(' | ')' | '<' | '>' | '|' | '&') => Err(SyntaxError {
+                line,
+                reason: OPERATOR,
+            }),
+            Some('\r') => Err(SyntaxError {
+                line,
+                reason: "a carriage return; the file has the line ends of Windows",
+            }),
+            Some('\0') => Err(SyntaxError {
+                line,
+                reason: "a NUL",
+            }),
             other => {
                 value.extend(other);
                 Ok(())
@@ -143,7 +177,10 @@ impl Parser<'_> {
     }
 
     fn single_quoted(&mut self, value: &mut String) -> Result<(), SyntaxError> {
-        let end = self.rest.find('\'').ok_or(SyntaxError { line: self.line, reason: UNCLOSED })?;
+        let end = self.rest.find('\'').ok_or(SyntaxError {
+            line: self.line,
+            reason: UNCLOSED,
+        })?;
         value.push_str(&self.rest[..end]);
         self.skip(end + 1);
         Ok(())
@@ -156,9 +193,19 @@ impl Parser<'_> {
                 Some('"') => return Ok(()),
                 Some('\\') => self.escape_in_double_quotes(value, "$`\"\\"),
                 Some('$') => self.expansion(value, Quoting::Double)?,
-                Some('`') => return Err(SyntaxError { line: self.line, reason: COMMAND }),
+                Some('`') => {
+                    return Err(SyntaxError {
+                        line: self.line,
+                        reason: COMMAND,
+                    });
+                }
                 Some(other) => value.push(other),
-                None => return Err(SyntaxError { line, reason: UNCLOSED }),
+                None => {
+                    return Err(SyntaxError {
+                        line,
+                        reason: UNCLOSED,
+                    });
+                }
             }
         }
     }
@@ -174,7 +221,12 @@ impl Parser<'_> {
 
     /// What follows a `$`.
     fn expansion(&mut self, value: &mut String, quoting: Quoting) -> Result<(), SyntaxError> {
-        let error = |reason| Err(SyntaxError { line: self.line, reason });
+        let error = |reason| {
+            Err(SyntaxError {
+                line: self.line,
+                reason,
+            })
+        };
         match self.peek() {
             Some('(') => error(COMMAND),
             Some('{') => {
@@ -199,9 +251,14 @@ impl Parser<'_> {
         let line = self.line;
         let name = self.name();
         let found = self.lookup(&name);
-        let operator = ["}", ":-", "-"].into_iter().find(|operator| self.rest.starts_with(operator));
+        let operator = ["}", ":-", "-"]
+            .into_iter()
+            .find(|operator| self.rest.starts_with(operator));
         let Some(operator) = operator.filter(|_| !name.is_empty() && self.depth < MAX_DEPTH) else {
-            return Err(SyntaxError { line, reason: UNSUPPORTED });
+            return Err(SyntaxError {
+                line,
+                reason: UNSUPPORTED,
+            });
         };
         self.skip(operator.len());
         if operator == "}" {
@@ -211,7 +268,11 @@ impl Parser<'_> {
         self.depth += 1;
         let default = self.default_word(quoting)?;
         self.depth -= 1;
-        value.push_str(&found.filter(|found| operator == "-" || !found.is_empty()).unwrap_or(default));
+        value.push_str(
+            &found
+                .filter(|found| operator == "-" || !found.is_empty())
+                .unwrap_or(default),
+        );
         Ok(())
     }
 
@@ -224,7 +285,12 @@ impl Parser<'_> {
         }
         loop {
             match (self.peek(), quoting) {
-                (None, _) => return Err(SyntaxError { line, reason: UNCLOSED }),
+                (None, _) => {
+                    return Err(SyntaxError {
+                        line,
+                        reason: UNCLOSED,
+                    });
+                }
                 (Some('}'), _) => {
                     self.advance();
                     return Ok(word);
@@ -237,7 +303,8 @@ impl Parser<'_> {
                     self.advance();
                     self.expansion(&mut word, quoting)?;
                 }
-                (Some('`' | '"'), Quoting::Double) | (Some('\\' | '$' | '`' | '"' | '\''), Quoting::Bare) => {
+                (Some('`' | '"'), Quoting::Double)
+                | (Some('\\' | '$' | '`' | '"' | '\''), Quoting::Bare) => {
                     self.piece(&mut word)?;
                 }
                 _ => word.extend(self.advance()),
@@ -248,16 +315,27 @@ impl Parser<'_> {
     /// `~` and `~/...`; the home of another user is not looked up.
     fn tilde(&mut self, value: &mut String) -> Result<(), SyntaxError> {
         self.advance();
-        if !self.peek().is_none_or(|next| matches!(next, '/' | ':' | '}' | ' ' | '\t' | '\n' | ';')) {
-            return Err(SyntaxError { line: self.line, reason: "~ before a name; write the path in full" });
+        if !self
+            .peek()
+            .is_none_or(|next| matches!(next, '/' | ':' | '}' | ' ' | '\t' | '\n' | ';'))
+        {
+            return Err(SyntaxError {
+                line: self.line,
+                reason: "~ before a name; write the path in full",
+            });
         }
         value.push_str(&self.lookup("HOME").unwrap_or_default());
         Ok(())
     }
 
     fn lookup(&self, name: &str) -> Option<String> {
-        let assigned = self.assigned.get(name).map(|assignment| assignment.value.as_str());
-        assigned.or_else(|| self.environment.get(name)).map(str::to_owned)
+        let assigned = self
+            .assigned
+            .get(name)
+            .map(|assignment| assignment.value.as_str());
+        assigned
+            .or_else(|| self.environment.get(name))
+            .map(str::to_owned)
     }
 
     fn peek(&self) -> Option<char> {
@@ -293,7 +371,9 @@ mod tests {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(text.as_bytes()).unwrap();
         let mut command = Command::new("bash");
-        command.args(["-c", r#". "$1"; printf %s "$X""#, "-"]).arg(file.path());
+        command
+            .args(["-c", r#". "$1"; printf %s "$X""#, "-"])
+            .arg(file.path());
         command.env_clear().envs(environment().variables);
         String::from_utf8(command.output().unwrap().stdout).unwrap()
     }
@@ -338,13 +418,21 @@ mod tests {
         ] {
             let found = parse(text.as_bytes(), &environment());
             // `X` alone is a command to bash and an error here.
-            let found = found.map(|assigned| assigned.get("X").map_or_else(String::new, |x| x.value.clone()));
+            let found = found.map(|assigned| {
+                assigned
+                    .get("X")
+                    .map_or_else(String::new, |x| x.value.clone())
+            });
             assert_eq!(found.unwrap_or_default(), bash(text), "{text}");
         }
     }
 
     fn check_refused(text: &str, line: usize, reason: &'static str) {
-        assert_eq!(parse(text.as_bytes(), &environment()).err(), Some(SyntaxError { line, reason }), "{text}");
+        assert_eq!(
+            parse(text.as_bytes(), &environment()).err(),
+            Some(SyntaxError { line, reason }),
+            "{text}"
+        );
     }
 
     #[test]
@@ -363,12 +451,29 @@ mod tests {
         check_refused("\nX='a\n\n", 2, UNCLOSED);
         check_refused("X=\"a", 1, UNCLOSED);
         check_refused("X=${A:-b", 1, UNCLOSED);
-        check_refused("X=a b", 1, "not KEY=VALUE; a value with spaces needs quotes");
-        check_refused("rm -rf /", 1, "not KEY=VALUE; a value with spaces needs quotes");
+        check_refused(
+            "X=a b",
+            1,
+            "not KEY=VALUE; a value with spaces needs quotes",
+        );
+        check_refused(
+            "rm -rf /",
+            1,
+            "not KEY=VALUE; a value with spaces needs quotes",
+        );
         check_refused("1X=a", 1, "not KEY=VALUE; a value with spaces needs quotes");
-        check_refused("X=a\r\nY=b\r\n", 1, "a carriage return; the file has the line ends of Windows");
+        check_refused(
+            "X=a\r\nY=b\r\n",
+            1,
+            "a carriage return; the file has the line ends of Windows",
+        );
         check_refused(&format!("X={}", "${A:-".repeat(10_000)), 1, UNSUPPORTED);
-        assert_eq!(parse(b"A=1\nX=\xff", &environment()).err().map(|error| error.line), Some(2));
+        assert_eq!(
+            parse(b"A=1\nX=\xff", &environment())
+                .err()
+                .map(|error| error.line),
+            Some(2)
+        );
     }
 
     proptest! {

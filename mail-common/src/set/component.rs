@@ -29,7 +29,13 @@ pub struct UnknownComponent(String);
 
 impl Component {
     /// All of them, in the order in which they are saved.
-    pub const ALL: [Self; 5] = [Self::Mailboxes, Self::Mysql, Self::Config, Self::Ssl, Self::Dkim];
+    pub const ALL: [Self; 5] = [
+        Self::Mailboxes,
+        Self::Mysql,
+        Self::Config,
+        Self::Ssl,
+        Self::Dkim,
+    ];
 
     /// The name in records and flags, and the directory in a set.
     #[must_use]
@@ -56,7 +62,10 @@ impl FromStr for Component {
     fn from_str(text: &str) -> Result<Self, UnknownComponent> {
         match text {
             "mail" => Ok(Self::Mailboxes),
-            _ => Self::ALL.into_iter().find(|c| c.name() == text).ok_or_else(|| UnknownComponent(text.to_owned())),
+            _ => Self::ALL
+                .into_iter()
+                .find(|c| c.name() == text)
+                .ok_or_else(|| UnknownComponent(text.to_owned())),
         }
     }
 }

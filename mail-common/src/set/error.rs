@@ -44,7 +44,9 @@ pub enum Error {
         source: io::Error,
     },
     /// An operand names no set.
-    #[error("no set {operand:?}: neither a directory, nor `latest`, nor a name such as daily/2026-11-23 in {root}")]
+    #[error(
+        "no set {operand:?}: neither a directory, nor `latest`, nor a name such as daily/2026-11-23 in {root}"
+    )]
     NoSuchSet {
         /// As given.
         operand: PathBuf,
@@ -87,7 +89,9 @@ pub enum Error {
         source: io::Error,
     },
     /// The set that is to be replaced did not stop being read.
-    #[error("replace {path}: still being read after {waited_seconds} s; run again when restore, scan or push is done")]
+    #[error(
+        "replace {path}: still being read after {waited_seconds} s; run again when restore, scan or push is done"
+    )]
     Busy {
         /// The set.
         path: PathBuf,

@@ -25,10 +25,14 @@ impl Fixture {
         Self::in_directory(tempfile::tempdir().unwrap(), None)
     }
 
-    /// On a file system of 2 MiB; says so and gives `None` where that needs a privilege that is not there.
+    /// On a file system of 2 MiB; says so and gives `None` where that needs a privilege that is not
+    /// there.
     pub(super) fn on_small_tmpfs() -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"]).arg(dir.path()).status();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"])
+            .arg(dir.path())
+            .status();
         if mounted.is_ok_and(|status| status.success()) {
             let path = dir.path().to_owned();
             return Some(Self::in_directory(dir, Some(path)));
@@ -40,10 +44,16 @@ impl Fixture {
     fn in_directory(dir: TempDir, mounted: Option<PathBuf>) -> Self {
         let root = BackupRoot::open(dir.path()).unwrap();
         let lock = acquire(&root);
-        Self { root, lock, mounted, _dir: dir }
+        Self {
+            root,
+            lock,
+            mounted,
+            _dir: dir,
+        }
     }
 
-    /// A staging directory with everything that makes a set complete, and `text` in the file `content`.
+    /// A staging directory with everything that makes a set complete, and `text` in the file
+    /// `content`.
     pub(super) fn stage(&self, id: &str, text: &str) -> Staging<'_> {
         let staging = Staging::create(&self.lock, &self.root, id.parse().unwrap()).unwrap();
         fill(&staging, "content");
@@ -60,7 +70,10 @@ impl Fixture {
 
     /// A complete set with `text` in the file `content`.
     pub(super) fn commit(&self, id: &str, text: &str) -> PathBuf {
-        self.stage(id, text).commit(CommitAs::Complete, Duration::ZERO).unwrap().path
+        self.stage(id, text)
+            .commit(CommitAs::Complete, Duration::ZERO)
+            .unwrap()
+            .path
     }
 
     /// A bare directory below the root.
@@ -75,7 +88,10 @@ impl Drop for Fixture {
     fn drop(&mut self) {
         if let Some(mount_point) = &self.mounted {
             // Lazy: the lock file is still open.
-            let _ = Command::new("umount").arg("--lazy").arg(mount_point).status();
+            let _ = Command::new("umount")
+                .arg("--lazy")
+                .arg(mount_point)
+                .status();
         }
     }
 }
@@ -90,13 +106,19 @@ pub(super) fn acquire(root: &BackupRoot) -> RootLock {
 
 /// An empty file of a set.
 pub(super) fn fill(staging: &Staging<'_>, name: &str) {
-    staging.create_file(&name.parse().unwrap()).unwrap().finish().unwrap();
+    staging
+        .create_file(&name.parse().unwrap())
+        .unwrap()
+        .finish()
+        .unwrap();
 }
 
 /// Everything in `dir`, hidden names too, sorted.
 pub(super) fn names(dir: &Path) -> Vec<String> {
-    let mut names: Vec<String> =
-        fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<String> = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     names
 }
@@ -111,7 +133,9 @@ pub(super) fn flock_held_by_process(file: &Path, mode: &str) -> Child {
         .spawn()
         .unwrap();
     let mut line = String::new();
-    BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    BufReader::new(process.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
     assert_eq!(line, "held\n");
     process
 }

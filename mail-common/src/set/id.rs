@@ -21,8 +21,8 @@ pub enum SetKind {
 
 /// The name of a set below the backup root, such as `daily/2026-11-23` or `weekly/2026-week-47`.
 ///
-/// Weeks are those of `date +%Y-week-%U`: they start on Sunday, and the days before the first Sunday of a year are its
-/// week 00. Ordered by kind, then by date.
+/// Weeks are those of `date +%Y-week-%U`: they start on Sunday, and the days before the first
+/// Sunday of a year are its week 00. Ordered by kind, then by date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct SetId {
@@ -70,7 +70,9 @@ impl SetId {
             SetKind::Daily => parse_day(name),
             SetKind::Weekly => parse_week(name),
         };
-        parsed.map(|date| Self { kind, date }).ok_or_else(|| NotASetId(name.to_owned()))
+        parsed
+            .map(|date| Self { kind, date })
+            .ok_or_else(|| NotASetId(name.to_owned()))
     }
 
     /// Daily or weekly.
@@ -123,7 +125,9 @@ fn parse_week(name: &str) -> Option<Date> {
     let ([year], [week]) = (fields(year, [4])?, fields(week, [2])?);
     let start = match week {
         0 => Date::new(year, 1, 1).ok()?,
-        _ => first_sunday(year)?.checked_add((i64::from(week - 1) * 7).days()).ok()?,
+        _ => first_sunday(year)?
+            .checked_add((i64::from(week - 1) * 7).days())
+            .ok()?,
     };
     let exists = start.year() == year && week_of_year(start) == week;
     exists.then_some(start)
@@ -141,7 +145,11 @@ fn fields<const N: usize>(text: &str, widths: [usize; N]) -> Option<[i16; N]> {
     for (number, width) in numbers.iter_mut().zip(widths) {
         let part = parts.next()?;
         let is_number = part.len() == width && part.bytes().all(|b| b.is_ascii_digit());
-        *number = if is_number { part.parse().ok()? } else { return None };
+        *number = if is_number {
+            part.parse().ok()?
+        } else {
+            return None;
+        };
     }
     parts.next().is_none().then_some(numbers)
 }
@@ -164,7 +172,10 @@ impl FromStr for SetId {
     fn from_str(text: &str) -> Result<Self, NotASetId> {
         let unnamed = || NotASetId(text.to_owned());
         let (directory, name) = text.split_once('/').ok_or_else(unnamed)?;
-        let kind = SetKind::ALL.into_iter().find(|kind| kind.name() == directory).ok_or_else(unnamed)?;
+        let kind = SetKind::ALL
+            .into_iter()
+            .find(|kind| kind.name() == directory)
+            .ok_or_else(unnamed)?;
         Self::parse_name(kind, name).map_err(|_| unnamed())
     }
 }
@@ -190,7 +201,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn check(text: &str, expected: Option<Date>) {
-        assert_eq!(text.parse::<SetId>().ok().map(SetId::date), expected, "{text:?}");
+        assert_eq!(
+            text.parse::<SetId>().ok().map(SetId::date),
+            expected,
+            "{text:?}"
+        );
         if expected.is_some() {
             assert_eq!(text.parse::<SetId>().unwrap().to_string(), text);
         }
@@ -239,7 +254,9 @@ mod tests {
     /// Frozen from `date -d DAY +%Y-week-%U`.
     #[test]
     fn weeks_are_those_of_date_u() {
-        let check = |day: Date, name: &str| assert_eq!(SetId::for_date(SetKind::Weekly, day).name(), name, "{day}");
+        let check = |day: Date, name: &str| {
+            assert_eq!(SetId::for_date(SetKind::Weekly, day).name(), name, "{day}")
+        };
         check(date(2026, 1, 1), "2026-week-00");
         check(date(2026, 1, 3), "2026-week-00");
         check(date(2026, 1, 4), "2026-week-01");
@@ -255,13 +272,27 @@ mod tests {
 
     #[test]
     fn order_is_by_date_within_a_kind() {
-        let mut ids: Vec<SetId> =
-            ["weekly/2026-week-01", "daily/2026-11-23", "weekly/2025-week-52", "daily/2025-12-31", "daily/2026-02-01"]
-                .map(|text| text.parse().unwrap())
-                .into();
+        let mut ids: Vec<SetId> = [
+            "weekly/2026-week-01",
+            "daily/2026-11-23",
+            "weekly/2025-week-52",
+            "daily/2025-12-31",
+            "daily/2026-02-01",
+        ]
+        .map(|text| text.parse().unwrap())
+        .into();
         ids.sort();
         let text: Vec<String> = ids.iter().map(|id| id.name()).collect();
-        assert_eq!(text, ["2025-12-31", "2026-02-01", "2026-11-23", "2025-week-52", "2026-week-01"]);
+        assert_eq!(
+            text,
+            [
+                "2025-12-31",
+                "2026-02-01",
+                "2026-11-23",
+                "2025-week-52",
+                "2026-week-01"
+            ]
+        );
     }
 
     #[test]

@@ -1,7 +1,9 @@
-//! What a set holds: its files with their digests, from its checksums, and what its manifest says of them.
+//! What a set holds: its files with their digests, from its checksums, and what its manifest says
+//! of them.
 //!
-//! Reads sets of these tools, with or without their manifest, and sets of the old scripts: `mail/` as plain files,
-//! `mysql/*.sql.gz`, `config/config.tar.gz`. Nothing of the content of the files is read here.
+//! Reads sets of these tools, with or without their manifest, and sets of the old scripts: `mail/`
+//! as plain files, `mysql/*.sql.gz`, `config/config.tar.gz`. Nothing of the content of the files is
+//! read here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -27,7 +29,8 @@ pub struct Inventory {
     pub state: SetState,
     /// The records of the run that made it; `None` for the old scripts, and where it is lost.
     pub manifest: Option<Manifest>,
-    /// What the checksums list and the set is made of, sorted by path; manifest and log are not among it.
+    /// What the checksums list and the set is made of, sorted by path; manifest and log are not
+    /// among it.
     pub files: Vec<SetFile>,
     /// Files that are there and that the checksums do not list, sorted.
     pub unlisted: Vec<RelPath>,
@@ -129,10 +132,13 @@ impl Inventory {
     /// Reads what the directory `set` says of itself, and looks at which files are there.
     ///
     /// # Errors
-    /// When it is no set, is still being written, or what it says of itself is damaged or contradicts itself.
+    /// When it is no set, is still being written, or what it says of itself is damaged or
+    /// contradicts itself.
     pub fn read(set: &Path) -> Result<Self, InventoryError> {
         if is_hidden(set) {
-            return Err(InventoryError::BeingWritten { set: set.to_owned() });
+            return Err(InventoryError::BeingWritten {
+                set: set.to_owned(),
+            });
         }
         let listed = read_checksums(set)?;
         let manifest = read_manifest(set, &listed)?;
@@ -148,15 +154,29 @@ impl Inventory {
             set: set.to_owned(),
             state: SetState::of(set),
             manifest,
-            files: listed.iter().filter(|(path, _)| !is_own(path)).map(file).collect(),
-            unlisted: found.iter().filter(|path| !listed.contains_key(*path)).cloned().collect(),
-            missing: listed.keys().filter(|path| !found.contains(*path)).cloned().collect(),
+            files: listed
+                .iter()
+                .filter(|(path, _)| !is_own(path))
+                .map(file)
+                .collect(),
+            unlisted: found
+                .iter()
+                .filter(|path| !listed.contains_key(*path))
+                .cloned()
+                .collect(),
+            missing: listed
+                .keys()
+                .filter(|path| !found.contains(*path))
+                .cloned()
+                .collect(),
         })
     }
 
     /// The files of a component, in order.
     pub fn of_component(&self, component: Component) -> impl Iterator<Item = &SetFile> {
-        self.files.iter().filter(move |file| file.component == Some(component))
+        self.files
+            .iter()
+            .filter(move |file| file.component == Some(component))
     }
 
     /// The components that have a file, in the order of [`Component::ALL`].
@@ -169,11 +189,15 @@ impl Inventory {
     /// The file at `path`.
     #[must_use]
     pub fn file(&self, path: &RelPath) -> Option<&SetFile> {
-        self.files.binary_search_by(|file| file.path.cmp(path)).ok().map(|at| &self.files[at])
+        self.files
+            .binary_search_by(|file| file.path.cmp(path))
+            .ok()
+            .map(|at| &self.files[at])
     }
 }
 
-/// To which component a file of a set belongs, by its directory; the old scripts called the mailboxes `mail`.
+/// To which component a file of a set belongs, by its directory; the old scripts called the
+/// mailboxes `mail`.
 fn component_of(path: &RelPath) -> Option<Component> {
     let directory = path.components().next().filter(|_| path.depth() > 1)?;
     std::str::from_utf8(directory).ok()?.parse().ok()
@@ -183,29 +207,52 @@ fn read_checksums(set: &Path) -> Result<BTreeMap<RelPath, Sha256>, InventoryErro
     let path = set.join(CHECKSUMS);
     let text = match fs::read(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(InventoryError::NoChecksums { set: set.to_owned() });
+            return Err(InventoryError::NoChecksums {
+                set: set.to_owned(),
+            });
         }
-        text => text.map_err(|source| InventoryError::Read { path: path.clone(), source })?,
+        text => text.map_err(|source| InventoryError::Read {
+            path: path.clone(),
+            source,
+        })?,
     };
     let parsed = ChecksumFile::parse(&text);
-    let parsed = parsed.map_err(|source| InventoryError::Checksums { path: path.clone(), source })?;
+    let parsed = parsed.map_err(|source| InventoryError::Checksums {
+        path: path.clone(),
+        source,
+    })?;
     let mut listed = BTreeMap::new();
     for (sha256, file) in parsed.entries() {
-        if listed.insert(file.clone(), *sha256).is_some_and(|before| before != *sha256) {
-            return Err(InventoryError::ListedTwice { path, file: file.clone() });
+        if listed
+            .insert(file.clone(), *sha256)
+            .is_some_and(|before| before != *sha256)
+        {
+            return Err(InventoryError::ListedTwice {
+                path,
+                file: file.clone(),
+            });
         }
     }
     Ok(listed)
 }
 
 /// The manifest, where it is there and is what the checksums say.
-fn read_manifest(set: &Path, listed: &BTreeMap<RelPath, Sha256>) -> Result<Option<Manifest>, InventoryError> {
+fn read_manifest(
+    set: &Path,
+    listed: &BTreeMap<RelPath, Sha256>,
+) -> Result<Option<Manifest>, InventoryError> {
     let path = set.join(MANIFEST);
     let file = match fs::File::open(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        file => file.map_err(|source| InventoryError::Read { path: path.clone(), source })?,
+        file => file.map_err(|source| InventoryError::Read {
+            path: path.clone(),
+            source,
+        })?,
     };
-    let (digest, _) = Sha256::of_reader(file).map_err(|source| InventoryError::Read { path: path.clone(), source })?;
+    let (digest, _) = Sha256::of_reader(file).map_err(|source| InventoryError::Read {
+        path: path.clone(),
+        source,
+    })?;
     let name = RelPath::new(MANIFEST).ok();
     if name.and_then(|name| listed.get(&name)) != Some(&digest) {
         return Err(InventoryError::ManifestDigest { path });
@@ -213,7 +260,8 @@ fn read_manifest(set: &Path, listed: &BTreeMap<RelPath, Sha256>) -> Result<Optio
     Ok(Some(Manifest::read(&path)?))
 }
 
-/// What the manifest says of the files; every artifact must be in the checksums, with the same digest.
+/// What the manifest says of the files; every artifact must be in the checksums, with the same
+/// digest.
 fn recorded(
     set: &Path,
     manifest: Option<&Manifest>,
@@ -221,38 +269,57 @@ fn recorded(
 ) -> Result<BTreeMap<RelPath, Recorded>, InventoryError> {
     let mut recorded = BTreeMap::new();
     for artifact in manifest.iter().flat_map(|manifest| &manifest.artifacts) {
-        let path = RelPath::try_from(&artifact.path)
-            .map_err(|source| InventoryError::Path { path: set.join(MANIFEST), source })?;
+        let path = RelPath::try_from(&artifact.path).map_err(|source| InventoryError::Path {
+            path: set.join(MANIFEST),
+            source,
+        })?;
         if listed.get(&path) != Some(&artifact.sha256) {
-            return Err(InventoryError::Disagree { set: set.to_owned(), file: path });
+            return Err(InventoryError::Disagree {
+                set: set.to_owned(),
+                file: path,
+            });
         }
-        let says = Recorded { bytes: artifact.bytes, entries: artifact.entries, source_bytes: artifact.source_bytes };
+        let says = Recorded {
+            bytes: artifact.bytes,
+            entries: artifact.entries,
+            source_bytes: artifact.source_bytes,
+        };
         recorded.insert(path, says);
     }
-    let unknown = |path: &&RelPath| manifest.is_some() && !recorded.contains_key(*path) && !is_own(path);
+    let unknown =
+        |path: &&RelPath| manifest.is_some() && !recorded.contains_key(*path) && !is_own(path);
     match listed.keys().find(unknown) {
-        Some(file) => Err(InventoryError::Disagree { set: set.to_owned(), file: file.clone() }),
+        Some(file) => Err(InventoryError::Disagree {
+            set: set.to_owned(),
+            file: file.clone(),
+        }),
         None => Ok(recorded),
     }
 }
 
 /// Whether a file of a set is about the set, and not of what was saved.
 fn is_own(path: &RelPath) -> bool {
-    [MANIFEST, LOG].iter().any(|name| path.as_bytes() == name.as_bytes())
+    [MANIFEST, LOG]
+        .iter()
+        .any(|name| path.as_bytes() == name.as_bytes())
 }
 
-/// Every file in the set but the checksums. Links and other things that are no files are among them: they are in no
-/// list, and are never followed.
+/// Every file in the set but the checksums. Links and other things that are no files are among
+/// them: they are in no list, and are never followed.
 fn found_files(set: &Path) -> Result<BTreeSet<RelPath>, InventoryError> {
     let mut found = BTreeSet::new();
     let mut directories = vec![RelPath::root()];
     while let Some(directory) = directories.pop() {
         let path = set.join(directory.as_path());
-        let failed = |source| InventoryError::Read { path: path.clone(), source };
+        let failed = |source| InventoryError::Read {
+            path: path.clone(),
+            source,
+        };
         for entry in fs::read_dir(&path).map_err(failed)? {
             let entry = entry.map_err(failed)?;
-            let child =
-                directory.child(entry.file_name().as_bytes()).map_err(|error| failed(io::Error::other(error)))?;
+            let child = directory
+                .child(entry.file_name().as_bytes())
+                .map_err(|error| failed(io::Error::other(error)))?;
             match entry.file_type().map_err(failed)?.is_dir() {
                 true => directories.push(child),
                 false if child.as_bytes() == CHECKSUMS.as_bytes() => {}
@@ -281,7 +348,12 @@ mod tests {
     fn seal(set: &Path, names: &[&str]) {
         let mut file = fs::File::create(set.join(CHECKSUMS)).unwrap();
         for name in names {
-            writeln!(file, "{}  {name}", Sha256::of(&fs::read(set.join(name)).unwrap())).unwrap();
+            writeln!(
+                file,
+                "{}  {name}",
+                Sha256::of(&fs::read(set.join(name)).unwrap())
+            )
+            .unwrap();
         }
     }
 
@@ -290,7 +362,14 @@ mod tests {
         write(set.path(), "mail/example.com/alice/cur/1.a:2,S", b"message");
         write(set.path(), "mysql/mailserver.sql.gz", b"dump");
         write(set.path(), "config/config.tar.gz", b"tar");
-        seal(set.path(), &["mail/example.com/alice/cur/1.a:2,S", "mysql/mailserver.sql.gz", "config/config.tar.gz"]);
+        seal(
+            set.path(),
+            &[
+                "mail/example.com/alice/cur/1.a:2,S",
+                "mysql/mailserver.sql.gz",
+                "config/config.tar.gz",
+            ],
+        );
         set
     }
 
@@ -298,7 +377,17 @@ mod tests {
         let path = (&RelPath::new(path).unwrap()).into();
         let (root, set) = ("/b".to_owned(), "daily/2026-11-23".to_owned());
         let component = Component::Dkim;
-        Artifact { root, set, component, path, bytes: 3, sha256, entries: 2, source_bytes: 9, reused: false }
+        Artifact {
+            root,
+            set,
+            component,
+            path,
+            bytes: 3,
+            sha256,
+            entries: 2,
+            source_bytes: 9,
+            reused: false,
+        }
     }
 
     fn ours(artifacts: Vec<Artifact>) -> TempDir {
@@ -316,10 +405,22 @@ mod tests {
             set: None,
             root: None,
         };
-        let end =
-            End { tool: text("mail-backup"), status: EndStatus::Ok, exit: 0, seconds: 1.0, totals: BTreeMap::new() };
-        let manifest = Manifest { begin, artifacts, errors: Vec::new(), end };
-        manifest.write_to(&mut fs::File::create(set.path().join(MANIFEST)).unwrap()).unwrap();
+        let end = End {
+            tool: text("mail-backup"),
+            status: EndStatus::Ok,
+            exit: 0,
+            seconds: 1.0,
+            totals: BTreeMap::new(),
+        };
+        let manifest = Manifest {
+            begin,
+            artifacts,
+            errors: Vec::new(),
+            end,
+        };
+        manifest
+            .write_to(&mut fs::File::create(set.path().join(MANIFEST)).unwrap())
+            .unwrap();
         seal(set.path(), &["dkim/dkim.tar.zst", "backup.log", MANIFEST]);
         set
     }
@@ -330,43 +431,90 @@ mod tests {
         write(set.path(), "mail/example.com/alice/new/2.b", b"not listed");
         fs::remove_file(set.path().join("config/config.tar.gz")).unwrap();
         let inventory = Inventory::read(set.path()).unwrap();
-        assert_eq!((inventory.state, inventory.manifest.is_none()), (SetState::Legacy, true));
-        let files: Vec<_> = inventory.files.iter().map(|file| (file.path.to_string(), file.component)).collect();
+        assert_eq!(
+            (inventory.state, inventory.manifest.is_none()),
+            (SetState::Legacy, true)
+        );
+        let files: Vec<_> = inventory
+            .files
+            .iter()
+            .map(|file| (file.path.to_string(), file.component))
+            .collect();
         let expected = [
             ("config/config.tar.gz".to_owned(), Some(Component::Config)),
-            ("mail/example.com/alice/cur/1.a:2,S".to_owned(), Some(Component::Mailboxes)),
+            (
+                "mail/example.com/alice/cur/1.a:2,S".to_owned(),
+                Some(Component::Mailboxes),
+            ),
             ("mysql/mailserver.sql.gz".to_owned(), Some(Component::Mysql)),
         ];
         assert_eq!(files, expected);
-        assert_eq!(inventory.missing, [RelPath::new("config/config.tar.gz").unwrap()]);
-        assert_eq!(inventory.unlisted, [RelPath::new("mail/example.com/alice/new/2.b").unwrap()]);
-        assert_eq!(inventory.components(), [Component::Mailboxes, Component::Mysql, Component::Config]);
+        assert_eq!(
+            inventory.missing,
+            [RelPath::new("config/config.tar.gz").unwrap()]
+        );
+        assert_eq!(
+            inventory.unlisted,
+            [RelPath::new("mail/example.com/alice/new/2.b").unwrap()]
+        );
+        assert_eq!(
+            inventory.components(),
+            [Component::Mailboxes, Component::Mysql, Component::Config]
+        );
     }
 
     #[test]
     fn the_manifest_says_more_of_the_files() {
         let set = ours(vec![artifact("dkim/dkim.tar.zst", Sha256::of(b"tar"))]);
         let inventory = Inventory::read(set.path()).unwrap();
-        let file = inventory.file(&RelPath::new("dkim/dkim.tar.zst").unwrap()).unwrap();
-        assert_eq!(file.recorded, Some(Recorded { bytes: 3, entries: 2, source_bytes: 9 }));
-        assert_eq!((inventory.files.len(), inventory.unlisted.len(), inventory.missing.len()), (1, 0, 0));
+        let file = inventory
+            .file(&RelPath::new("dkim/dkim.tar.zst").unwrap())
+            .unwrap();
+        assert_eq!(
+            file.recorded,
+            Some(Recorded {
+                bytes: 3,
+                entries: 2,
+                source_bytes: 9
+            })
+        );
+        assert_eq!(
+            (
+                inventory.files.len(),
+                inventory.unlisted.len(),
+                inventory.missing.len()
+            ),
+            (1, 0, 0)
+        );
     }
 
     #[test]
     fn a_set_that_contradicts_itself_is_refused() {
         let other_digest = ours(vec![artifact("dkim/dkim.tar.zst", Sha256::of(b"other"))]);
-        assert!(matches!(Inventory::read(other_digest.path()), Err(InventoryError::Disagree { .. })));
+        assert!(matches!(
+            Inventory::read(other_digest.path()),
+            Err(InventoryError::Disagree { .. })
+        ));
         let not_recorded = ours(Vec::new());
-        assert!(matches!(Inventory::read(not_recorded.path()), Err(InventoryError::Disagree { .. })));
+        assert!(matches!(
+            Inventory::read(not_recorded.path()),
+            Err(InventoryError::Disagree { .. })
+        ));
         let changed = ours(vec![artifact("dkim/dkim.tar.zst", Sha256::of(b"tar"))]);
         let manifest = fs::read(changed.path().join(MANIFEST)).unwrap();
         write(changed.path(), MANIFEST, &manifest.to_ascii_uppercase());
-        assert!(matches!(Inventory::read(changed.path()), Err(InventoryError::ManifestDigest { .. })));
+        assert!(matches!(
+            Inventory::read(changed.path()),
+            Err(InventoryError::ManifestDigest { .. })
+        ));
         let twice = of_the_scripts();
         let mut checksums = fs::read_to_string(twice.path().join(CHECKSUMS)).unwrap();
         checksums += &format!("{}  config/config.tar.gz\n", Sha256::of(b"other"));
         write(twice.path(), CHECKSUMS, checksums.as_bytes());
-        assert!(matches!(Inventory::read(twice.path()), Err(InventoryError::ListedTwice { .. })));
+        assert!(matches!(
+            Inventory::read(twice.path()),
+            Err(InventoryError::ListedTwice { .. })
+        ));
     }
 
     #[test]
@@ -374,10 +522,19 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let hidden = root.path().join(".2026-11-23.new");
         write(&hidden, CHECKSUMS, b"");
-        assert!(matches!(Inventory::read(&hidden), Err(InventoryError::BeingWritten { .. })));
-        assert!(matches!(Inventory::read(root.path()), Err(InventoryError::NoChecksums { .. })));
+        assert!(matches!(
+            Inventory::read(&hidden),
+            Err(InventoryError::BeingWritten { .. })
+        ));
+        assert!(matches!(
+            Inventory::read(root.path()),
+            Err(InventoryError::NoChecksums { .. })
+        ));
         let damaged = of_the_scripts();
         write(damaged.path(), CHECKSUMS, b"0123  ../../etc/passwd\n");
-        assert!(matches!(Inventory::read(damaged.path()), Err(InventoryError::Checksums { .. })));
+        assert!(matches!(
+            Inventory::read(damaged.path()),
+            Err(InventoryError::Checksums { .. })
+        ));
     }
 }

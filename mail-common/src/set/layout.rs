@@ -1,7 +1,8 @@
 //! The names in a backup root, visible and hidden, and how a set leaves it.
 //!
-//! Hidden siblings belong to the one writer: `.2026-11-23.new` is under construction (or, after an exchange, the old
-//! tree on its way out), `.2026-11-23.old` was moved aside, `.2026-11-23.removed` is being deleted.
+//! Hidden siblings belong to the one writer: `.2026-11-23.new` is under construction (or, after an
+//! exchange, the old tree on its way out), `.2026-11-23.old` was moved aside, `.2026-11-23.removed`
+//! is being deleted.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -63,7 +64,9 @@ impl Hidden {
     /// The role and the visible name of a hidden sibling; `None` for a name that is not ours.
     pub(super) fn parse(kind: SetKind, name: &str) -> Option<(Self, &str)> {
         let rest = name.strip_prefix('.')?;
-        let (role, visible) = Self::ALL.into_iter().find_map(|role| Some((role, rest.strip_suffix(role.suffix())?)))?;
+        let (role, visible) = Self::ALL
+            .into_iter()
+            .find_map(|role| Some((role, rest.strip_suffix(role.suffix())?)))?;
         parse_visible(kind, visible).map(|_| (role, visible))
     }
 }
@@ -71,7 +74,9 @@ impl Hidden {
 /// Whether the directory `set` is a hidden sibling of a set: under construction, or on its way out.
 pub(super) fn is_hidden(set: &Path) -> bool {
     let name = set.file_name().unwrap_or_default().to_string_lossy();
-    SetKind::ALL.into_iter().any(|kind| Hidden::parse(kind, &name).is_some())
+    SetKind::ALL
+        .into_iter()
+        .any(|kind| Hidden::parse(kind, &name).is_some())
 }
 
 /// The set that a visible directory name stands for, complete or not.
@@ -82,10 +87,12 @@ pub(super) fn parse_visible(kind: SetKind, name: &str) -> Option<SetId> {
 
 /// Where what was saved of a set is kept when a part of it failed.
 pub(super) fn incomplete_path(root: &Path, id: SetId) -> PathBuf {
-    root.join(id.kind().name()).join(id.name() + INCOMPLETE_SUFFIX)
+    root.join(id.kind().name())
+        .join(id.name() + INCOMPLETE_SUFFIX)
 }
 
-/// Removes the directory `set` so that it is never visible in part; a set that is being read is left alone.
+/// Removes the directory `set` so that it is never visible in part; a set that is being read is
+/// left alone.
 pub(super) fn remove_set(_: &RootLock, set: &Path) -> Outcome {
     let guard = match try_exclusive(set) {
         Ok(guard) => guard,
@@ -100,7 +107,8 @@ pub(super) fn remove_set(_: &RootLock, set: &Path) -> Outcome {
     }
 }
 
-/// Deletes `tree`, which is the directory `set` or was one, under a name that is never taken for a set again.
+/// Deletes `tree`, which is the directory `set` or was one, under a name that is never taken for a
+/// set again.
 pub(super) fn retire(tree: &Path, set: &Path) -> io::Result<()> {
     let removed = Hidden::Removed.sibling(set);
     atomic::remove_tree(&removed)?;

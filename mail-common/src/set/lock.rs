@@ -48,7 +48,8 @@ pub struct ExclusiveLock {
 struct Flock(File);
 
 impl Drop for Flock {
-    /// Closing is not enough while a child process that is just starting still has a copy of the descriptor (flock(2)).
+    /// Closing is not enough while a child process that is just starting still has a copy of the
+    /// descriptor (flock(2)).
     fn drop(&mut self) {
         let _ = rustix::fs::flock(&self.0, FlockOperation::Unlock);
     }
@@ -109,15 +110,24 @@ impl RootLock {
     /// [`LockError::Held`] when another process has it, [`LockError::Open`] when the file cannot be made or written.
     pub fn acquire(root: &BackupRoot, now: &ZonedDateTime) -> Result<Self, LockError> {
         let path = root.path().join(LOCK);
-        let failed = |source| LockError::Open { path: path.clone(), source };
+        let failed = |source| LockError::Open {
+            path: path.clone(),
+            source,
+        };
         let mut file = open_root_lock(&path).map_err(failed)?;
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => return Err(LockError::Held { holder: read_holder(&mut file, now) }),
+            Err(Errno::WOULDBLOCK) => {
+                return Err(LockError::Held {
+                    holder: read_holder(&mut file, now),
+                });
+            }
             Err(errno) => return Err(failed(errno.into())),
         }
         write_holder(&mut file, now).map_err(failed)?;
-        Ok(Self { _flock: Flock(file) })
+        Ok(Self {
+            _flock: Flock(file),
+        })
     }
 }
 
@@ -135,7 +145,9 @@ impl ReadLock {
                 return Ok(Self { _flock: flock });
             }
             if start.elapsed() > READER_PATIENCE {
-                return Err(LockError::BeingReplaced { path: set.to_owned() });
+                return Err(LockError::BeingReplaced {
+                    path: set.to_owned(),
+                });
             }
             thread::sleep(READER_POLL);
         }
@@ -149,18 +161,34 @@ impl ReadLock {
 pub fn try_exclusive(set: &Path) -> Result<ExclusiveLock, LockError> {
     // NFS grants an exclusive flock only on a file that is open for writing (flock(2)).
     let read_write = OpenOptions::new().read(true).write(true).clone();
-    let Some((file, path)) = open_lockable(set, &read_write)? else { return Ok(ExclusiveLock { _flock: None }) };
+    let Some((file, path)) = open_lockable(set, &read_write)? else {
+        return Ok(ExclusiveLock { _flock: None });
+    };
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(ExclusiveLock { _flock: Some(Flock(file)) }),
-        Err(Errno::WOULDBLOCK) => Err(LockError::Busy { path: set.to_owned() }),
-        Err(errno) => Err(LockError::Open { path, source: errno.into() }),
+        Ok(()) => Ok(ExclusiveLock {
+            _flock: Some(Flock(file)),
+        }),
+        Err(Errno::WOULDBLOCK) => Err(LockError::Busy {
+            path: set.to_owned(),
+        }),
+        Err(errno) => Err(LockError::Open {
+            path,
+            source: errno.into(),
+        }),
     }
 }
 
 fn open_root_lock(path: &Path) -> io::Result<File> {
     let nofollow = OFlags::NOFOLLOW.bits().cast_signed();
     // Not truncated: it tells who holds the lock.
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(nofollow).open(path)
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(nofollow)
+        .open(path)
 }
 
 fn write_holder(file: &mut File, now: &ZonedDateTime) -> io::Result<()> {
@@ -174,13 +202,21 @@ fn read_holder(file: &mut File, now: &ZonedDateTime) -> Option<Holder> {
     let mut line = String::new();
     file.take(HOLDER_MAX_BYTES).read_to_string(&mut line).ok()?;
     let (pid, since) = line.trim_end().split_once(' ')?;
-    let is_plain = since.bytes().all(|b| b.is_ascii_digit() || b"-+:.TZ".contains(&b));
-    let holder = Holder { pid: pid.parse().ok()?, since: since.to_owned(), today: now.date().to_string() };
+    let is_plain = since
+        .bytes()
+        .all(|b| b.is_ascii_digit() || b"-+:.TZ".contains(&b));
+    let holder = Holder {
+        pid: pid.parse().ok()?,
+        since: since.to_owned(),
+        today: now.date().to_string(),
+    };
     is_plain.then_some(holder)
 }
 
 fn rfc3339(time: &ZonedDateTime) -> String {
-    DateTimePrinter::new().precision(Some(0)).timestamp_with_offset_to_string(&time.timestamp(), time.offset())
+    DateTimePrinter::new()
+        .precision(Some(0))
+        .timestamp_with_offset_to_string(&time.timestamp(), time.offset())
 }
 
 fn holder_text(holder: Option<&Holder>) -> String {
@@ -202,36 +238,53 @@ impl fmt::Display for Holder {
 fn try_shared(set: &Path) -> Result<Option<Flock>, LockError> {
     let read_only = OpenOptions::new().read(true).clone();
     let Some((file, path)) = open_lockable(set, &read_only)? else {
-        // Where two names cannot be exchanged, the set is absent for a moment while its successor takes its name.
+        // Where two names cannot be exchanged, the set is absent for a moment while its successor
+        // takes its name.
         let is_moved_aside = Hidden::Old.sibling(set).exists();
-        return if is_moved_aside { Ok(None) } else { Err(LockError::NotASet { path: set.to_owned() }) };
+        return if is_moved_aside {
+            Ok(None)
+        } else {
+            Err(LockError::NotASet {
+                path: set.to_owned(),
+            })
+        };
     };
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) {
         Ok(()) => Ok(Some(Flock(file)).filter(|locked| still_stands_for(set, &path, &locked.0))),
         Err(Errno::WOULDBLOCK) => Ok(None),
-        Err(errno) => Err(LockError::Open { path, source: errno.into() }),
+        Err(errno) => Err(LockError::Open {
+            path,
+            source: errno.into(),
+        }),
     }
 }
 
-/// The file that stands for the set in locks: its manifest, or its checksums where an old script made it.
+/// The file that stands for the set in locks: its manifest, or its checksums where an old script
+/// made it.
 fn open_lockable(set: &Path, options: &OpenOptions) -> Result<Option<(File, PathBuf)>, LockError> {
     for name in [MANIFEST, CHECKSUMS] {
         let path = set.join(name);
         match options.open(&path) {
             Ok(file) => return Ok(Some((file, path))),
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) => {}
             Err(source) => return Err(LockError::Open { path, source }),
         }
     }
     Ok(None)
 }
 
-/// Whether the locked `file` at `path` is what stands for the set that `set` names now, and not for one that was just
-/// replaced.
+/// Whether the locked `file` at `path` is what stands for the set that `set` names now, and not for
+/// one that was just replaced.
 fn still_stands_for(set: &Path, path: &Path, file: &File) -> bool {
     let inode = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
     let is_manifest_missed = path.ends_with(CHECKSUMS) && set.join(MANIFEST).exists();
-    let (Ok(named), Ok(locked)) = (fs::metadata(path), file.metadata()) else { return false };
+    let (Ok(named), Ok(locked)) = (fs::metadata(path), file.metadata()) else {
+        return false;
+    };
     inode(named) == inode(locked) && !is_manifest_missed
 }
 
@@ -244,11 +297,19 @@ mod tests {
     #[test]
     fn a_second_writer_is_told_who_holds_the_lock() {
         let fixture = Fixture::new();
-        let held = RootLock::acquire(&fixture.root, &now("2026-11-23T14:05:09+09:00[+09:00]")).unwrap_err();
+        let held = RootLock::acquire(&fixture.root, &now("2026-11-23T14:05:09+09:00[+09:00]"))
+            .unwrap_err();
         let pid = std::process::id();
-        assert_eq!(held.to_string(), format!("lock held by pid {pid} since 02:00; wait for it to end"));
-        let held = RootLock::acquire(&fixture.root, &now("2026-11-24T02:00:00+09:00[+09:00]")).unwrap_err();
-        assert_eq!(held.to_string(), format!("lock held by pid {pid} since 2026-11-23 02:00; wait for it to end"));
+        assert_eq!(
+            held.to_string(),
+            format!("lock held by pid {pid} since 02:00; wait for it to end")
+        );
+        let held = RootLock::acquire(&fixture.root, &now("2026-11-24T02:00:00+09:00[+09:00]"))
+            .unwrap_err();
+        assert_eq!(
+            held.to_string(),
+            format!("lock held by pid {pid} since 2026-11-23 02:00; wait for it to end")
+        );
         let line = fs::read_to_string(fixture.root.path().join(".lock")).unwrap();
         assert_eq!(line, format!("{pid} 2026-11-23T02:00:00+09:00\n"));
     }
@@ -282,11 +343,26 @@ mod tests {
     fn garbage_in_the_lock_file_names_nobody() {
         let fixture = Fixture::new();
         let path = fixture.root.path().join(".lock");
-        for garbage in [&b""[..], b"812", b"x 2026", b"812 \x1b[31mred", b"\xff\xff 1", &[b'9'; 4096]] {
-            let mut file = OpenOptions::new().write(true).truncate(true).open(&path).unwrap();
+        for garbage in [
+            &b""[..],
+            b"812",
+            b"x 2026",
+            b"812 \x1b[31mred",
+            b"\xff\xff 1",
+            &[b'9'; 4096],
+        ] {
+            let mut file = OpenOptions::new()
+                .write(true)
+                .truncate(true)
+                .open(&path)
+                .unwrap();
             file.write_all(garbage).unwrap();
-            let held = RootLock::acquire(&fixture.root, &now("2026-11-23T03:00:00+09:00[+09:00]")).unwrap_err();
-            assert_eq!(held.to_string(), "lock held by another run; wait for it to end");
+            let held = RootLock::acquire(&fixture.root, &now("2026-11-23T03:00:00+09:00[+09:00]"))
+                .unwrap_err();
+            assert_eq!(
+                held.to_string(),
+                "lock held by another run; wait for it to end"
+            );
         }
     }
 
@@ -294,7 +370,8 @@ mod tests {
     fn a_lock_file_that_is_a_symlink_is_refused() {
         let (_dir, root) = empty_root();
         std::os::unix::fs::symlink("elsewhere", root.path().join(".lock")).unwrap();
-        let error = RootLock::acquire(&root, &now("2026-11-23T03:00:00+09:00[+09:00]")).unwrap_err();
+        let error =
+            RootLock::acquire(&root, &now("2026-11-23T03:00:00+09:00[+09:00]")).unwrap_err();
         assert!(matches!(error, LockError::Open { .. }));
         assert!(!root.path().join("elsewhere").exists());
     }
@@ -303,7 +380,10 @@ mod tests {
     fn readers_share_a_set_and_keep_the_writer_out() {
         let fixture = Fixture::new();
         let set = fixture.commit("daily/2026-11-23", "one");
-        let readers = [ReadLock::acquire(&set).unwrap(), ReadLock::acquire(&set).unwrap()];
+        let readers = [
+            ReadLock::acquire(&set).unwrap(),
+            ReadLock::acquire(&set).unwrap(),
+        ];
         assert!(matches!(try_exclusive(&set), Err(LockError::Busy { .. })));
         drop(readers);
         try_exclusive(&set).unwrap();
@@ -330,7 +410,10 @@ mod tests {
         assert!(matches!(try_exclusive(&set), Err(LockError::Busy { .. })));
         drop(reader);
         fs::remove_file(set.join(CHECKSUMS)).unwrap();
-        assert!(matches!(ReadLock::acquire(&set), Err(LockError::NotASet { .. })));
+        assert!(matches!(
+            ReadLock::acquire(&set),
+            Err(LockError::NotASet { .. })
+        ));
         try_exclusive(&set).unwrap();
     }
 
@@ -343,7 +426,9 @@ mod tests {
         thread::scope(|scope| {
             scope.spawn(|| {
                 let _reader = ReadLock::acquire(&set).unwrap();
-                sender.send(fs::read_to_string(set.join("content")).unwrap()).unwrap();
+                sender
+                    .send(fs::read_to_string(set.join("content")).unwrap())
+                    .unwrap();
             });
             assert!(receiver.recv_timeout(Duration::from_millis(100)).is_err());
             let aside = Hidden::Old.sibling(&set);
@@ -352,7 +437,10 @@ mod tests {
             thread::sleep(READER_POLL * 3);
             crate::atomic::rename_into_place(&newer, &set).unwrap();
             drop(writer);
-            assert_eq!(receiver.recv_timeout(Duration::from_secs(10)).unwrap(), "two");
+            assert_eq!(
+                receiver.recv_timeout(Duration::from_secs(10)).unwrap(),
+                "two"
+            );
         });
     }
 }

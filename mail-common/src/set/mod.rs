@@ -1,7 +1,7 @@
 //! Backup sets: layout, naming, lock, commit.
 //!
-//! A root holds `daily/` and `weekly/` sets. One writer at a time holds the root's lock, builds a set in a hidden
-//! directory and commits it; any number of readers hold locks on single sets.
+//! A root holds `daily/` and `weekly/` sets. One writer at a time holds the root's lock, builds a
+//! set in a hidden directory and commits it; any number of readers hold locks on single sets.
 
 mod component; // what a set is made of
 mod error; // what can go wrong with sets
@@ -25,7 +25,8 @@ pub use layout::{CHECKSUMS, LATEST, LOCK, MANIFEST, Outcome};
 pub use lock::{ExclusiveLock, Holder, LockError, ReadLock, RootLock, try_exclusive};
 pub use mount::{Space, free_space, is_mount_point};
 pub use retention::{
-    Candidate, Force, Refusal, Removal, RetentionInput, RetentionPlan, apply_retention, plan_retention,
+    Candidate, Force, Refusal, Removal, RetentionInput, RetentionPlan, apply_retention,
+    plan_retention,
 };
 pub use root::{BackupRoot, FoundSet, SetState};
 pub use staging::{CommitAs, Committed, NotRemoved, Staging};

@@ -14,11 +14,13 @@ pub struct Space {
     pub bytes_free: u64,
     /// Size of the file system in bytes.
     pub bytes_total: u64,
-    /// Files that can still be made; `None` where the file system does not count them (btrfs, for one, says 0 of 0).
+    /// Files that can still be made; `None` where the file system does not count them (btrfs, for
+    /// one, says 0 of 0).
     pub inodes_free: Option<u64>,
 }
 
-/// Whether something is mounted at `path`, a bind mount included; a symlink is followed, as mountpoint(1) does.
+/// Whether something is mounted at `path`, a bind mount included; a symlink is followed, as
+/// mountpoint(1) does.
 ///
 /// # Errors
 /// As statx(2), for example when `path` does not exist.
@@ -46,7 +48,9 @@ pub fn free_space(path: &Path) -> io::Result<Space> {
 fn mount_root_attribute(path: &Path) -> io::Result<Option<bool>> {
     match rustix::fs::statx(CWD, path, AtFlags::empty(), StatxFlags::BASIC_STATS) {
         Ok(stat) => {
-            let is_known = stat.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT);
+            let is_known = stat
+                .stx_attributes_mask
+                .contains(StatxAttributes::MOUNT_ROOT);
             Ok(is_known.then(|| stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT)))
         }
         Err(rustix::io::Errno::NOSYS) => Ok(None),
@@ -54,8 +58,8 @@ fn mount_root_attribute(path: &Path) -> io::Result<Option<bool>> {
     }
 }
 
-/// The rule before statx(2): another device than the parent, or the parent of itself (`/`). Misses bind mounts within
-/// one file system.
+/// The rule before statx(2): another device than the parent, or the parent of itself (`/`). Misses
+/// bind mounts within one file system.
 fn differs_from_parent(path: &Path) -> io::Result<bool> {
     let (this, parent) = (fs::metadata(path)?, fs::metadata(path.join(".."))?);
     Ok(this.dev() != parent.dev() || this.ino() == parent.ino())
@@ -66,8 +70,18 @@ mod tests {
     use super::*;
 
     fn check(path: &Path, expected: bool) {
-        assert_eq!(is_mount_point(path).unwrap(), expected, "{}", path.display());
-        assert_eq!(differs_from_parent(path).unwrap(), expected, "{} by device", path.display());
+        assert_eq!(
+            is_mount_point(path).unwrap(),
+            expected,
+            "{}",
+            path.display()
+        );
+        assert_eq!(
+            differs_from_parent(path).unwrap(),
+            expected,
+            "{} by device",
+            path.display()
+        );
     }
 
     #[test]
@@ -78,14 +92,30 @@ mod tests {
         let link = dir.path().join("link");
         std::os::unix::fs::symlink("/proc", &link).unwrap();
         assert!(is_mount_point(&link).unwrap());
-        assert_eq!(is_mount_point(&dir.path().join("absent")).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(
+            is_mount_point(&dir.path().join("absent"))
+                .unwrap_err()
+                .kind(),
+            io::ErrorKind::NotFound
+        );
     }
 
     #[test]
     fn space_is_as_df_says() {
         let dir = tempfile::tempdir().unwrap();
-        let output = std::process::Command::new("df").args(["-B1", "--output=size"]).arg(dir.path()).output().unwrap();
-        let size: u64 = String::from_utf8(output.stdout).unwrap().lines().last().unwrap().trim().parse().unwrap();
+        let output = std::process::Command::new("df")
+            .args(["-B1", "--output=size"])
+            .arg(dir.path())
+            .output()
+            .unwrap();
+        let size: u64 = String::from_utf8(output.stdout)
+            .unwrap()
+            .lines()
+            .last()
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap();
         let space = free_space(dir.path()).unwrap();
         assert_eq!(space.bytes_total, size);
         assert!(space.bytes_free <= space.bytes_total);

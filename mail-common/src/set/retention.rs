@@ -9,8 +9,8 @@ use jiff::civil::Date;
 use super::layout::{Outcome, incomplete_path, remove_set};
 use super::{BackupRoot, RootLock, SetId, SetKind};
 
-/// However old, so many of the newest complete sets stay: a clock that jumped, or weeks without a success, must not
-/// cost the good ones.
+/// However old, so many of the newest complete sets stay: a clock that jumped, or weeks without a
+/// success, must not cost the good ones.
 const ALWAYS_KEPT_SETS: usize = 7;
 /// The new set is compared with so many before it ...
 const COMPARED_SETS: usize = 7;
@@ -93,9 +93,10 @@ pub struct Removal {
 
 /// Decides which sets go.
 ///
-/// Those of an age above `keep_periods` do, by the dates in their names, except the newest seven complete sets (or as
-/// many as `keep_periods`, if fewer), the new one counted. Incomplete sets of that age go too. Nothing goes when a set
-/// has a later date than the new one, or when the new one is suspiciously small.
+/// Those of an age above `keep_periods` do, by the dates in their names, except the newest seven
+/// complete sets (or as many as `keep_periods`, if fewer), the new one counted. Incomplete sets of
+/// that age go too. Nothing goes when a set has a later date than the new one, or when the new one
+/// is suspiciously small.
 #[must_use]
 pub fn plan_retention(input: &RetentionInput<'_>) -> RetentionPlan {
     let others = others_newest_first(input);
@@ -111,17 +112,27 @@ pub fn plan_retention(input: &RetentionInput<'_>) -> RetentionPlan {
     let (expired, young): (Vec<_>, Vec<_>) = rest.iter().partition(|set| is_expired(set.id, input));
     RetentionPlan {
         remove: sorted(ids(expired)),
-        remove_incomplete: sorted(input.incomplete.iter().copied().filter(|id| is_expired(*id, input))),
+        remove_incomplete: sorted(
+            input
+                .incomplete
+                .iter()
+                .copied()
+                .filter(|id| is_expired(*id, input)),
+        ),
         keep: oldest_first(ids(protected).chain(ids(young)), input.new.id),
         refused: None,
     }
 }
 
-/// Removes what the plan says, the oldest first. Each set vanishes as a whole; one that is being read stays.
+/// Removes what the plan says, the oldest first. Each set vanishes as a whole; one that is being
+/// read stays.
 #[must_use]
 pub fn apply_retention(lock: &RootLock, root: &BackupRoot, plan: &RetentionPlan) -> Vec<Removal> {
     let complete = plan.remove.iter().map(|id| root.set_path(*id));
-    let incomplete = plan.remove_incomplete.iter().map(|id| incomplete_path(root.path(), *id));
+    let incomplete = plan
+        .remove_incomplete
+        .iter()
+        .map(|id| incomplete_path(root.path(), *id));
     complete
         .chain(incomplete)
         .map(|path| {
@@ -132,7 +143,8 @@ pub fn apply_retention(lock: &RootLock, root: &BackupRoot, plan: &RetentionPlan)
 }
 
 fn others_newest_first(input: &RetentionInput<'_>) -> Vec<Candidate> {
-    let is_other = |set: &&Candidate| set.id.kind() == input.new.id.kind() && set.id != input.new.id;
+    let is_other =
+        |set: &&Candidate| set.id.kind() == input.new.id.kind() && set.id != input.new.id;
     let mut others: Vec<Candidate> = input.complete.iter().filter(is_other).copied().collect();
     others.sort_by_key(|set| std::cmp::Reverse(set.id));
     others.dedup_by_key(|set| set.id);
@@ -142,16 +154,27 @@ fn others_newest_first(input: &RetentionInput<'_>) -> Vec<Candidate> {
 fn refusal(input: &RetentionInput<'_>, others: &[Candidate]) -> Option<Refusal> {
     let new = input.new;
     if let Some(latest) = others.first().filter(|set| set.id > new.id) {
-        return Some(Refusal::ClockSetBack { latest: latest.id, new: new.id });
+        return Some(Refusal::ClockSetBack {
+            latest: latest.id,
+            new: new.id,
+        });
     }
     let (stored_bytes, median_bytes) = (new.stored_bytes?, median_before(others)?);
     let is_small = stored_bytes < median_bytes.div_ceil(2);
-    (is_small && input.force == Force::Refuse).then_some(Refusal::SuspiciouslySmall { stored_bytes, median_bytes })
+    (is_small && input.force == Force::Refuse).then_some(Refusal::SuspiciouslySmall {
+        stored_bytes,
+        median_bytes,
+    })
 }
 
-/// Median size of the newest of `others`; of two in the middle, the smaller. `None` when too few sizes are known.
+/// Median size of the newest of `others`; of two in the middle, the smaller. `None` when too few
+/// sizes are known.
 fn median_before(others: &[Candidate]) -> Option<u64> {
-    let mut sizes: Vec<u64> = others.iter().filter_map(|set| set.stored_bytes).take(COMPARED_SETS).collect();
+    let mut sizes: Vec<u64> = others
+        .iter()
+        .filter_map(|set| set.stored_bytes)
+        .take(COMPARED_SETS)
+        .collect();
     sizes.sort_unstable();
     (sizes.len() >= COMPARED_SETS_AT_LEAST).then(|| sizes[(sizes.len() - 1) / 2])
 }
@@ -163,7 +186,8 @@ fn is_expired(id: SetId, input: &RetentionInput<'_>) -> bool {
         SetKind::Weekly => 7,
     };
     id.kind() == kind
-        && days_between(id.date(), input.new.id.date()) > i64::from(input.keep_periods.get()) * days_per_period
+        && days_between(id.date(), input.new.id.date())
+            > i64::from(input.keep_periods.get()) * days_per_period
 }
 
 fn days_between(from: Date, to: Date) -> i64 {
@@ -188,9 +212,15 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ClockSetBack { latest, new } => {
-                write!(f, "{latest} is dated after {new}: the clock may have been set back; no old set was removed")
+                write!(
+                    f,
+                    "{latest} is dated after {new}: the clock may have been set back; no old set was removed"
+                )
             }
-            Self::SuspiciouslySmall { stored_bytes, median_bytes } => write!(
+            Self::SuspiciouslySmall {
+                stored_bytes,
+                median_bytes,
+            } => write!(
                 f,
                 "the new set has {stored_bytes} bytes, under half the median of the last ones ({median_bytes}); no old \
                  set was removed; look why, then pass --force"
@@ -216,14 +246,23 @@ mod tests {
     }
 
     fn sets(ages_days: impl IntoIterator<Item = i64>, stored_bytes: u64) -> Vec<Candidate> {
-        ages_days.into_iter().map(|age| Candidate { id: daily(age), stored_bytes: Some(stored_bytes) }).collect()
+        ages_days
+            .into_iter()
+            .map(|age| Candidate {
+                id: daily(age),
+                stored_bytes: Some(stored_bytes),
+            })
+            .collect()
     }
 
     fn input(complete: &[Candidate], keep_days: u32) -> RetentionInput<'_> {
         RetentionInput {
             complete,
             incomplete: &[],
-            new: Candidate { id: daily(0), stored_bytes: Some(1000) },
+            new: Candidate {
+                id: daily(0),
+                stored_bytes: Some(1000),
+            },
             keep_periods: NonZeroU32::new(keep_days).unwrap(),
             force: Force::Refuse,
         }
@@ -255,14 +294,27 @@ mod tests {
 
     #[test]
     fn weeks_are_counted_in_weeks() {
-        let weekly =
-            |age_weeks: i64| SetId::for_date(SetKind::Weekly, NEW.checked_sub((7 * age_weeks).days()).unwrap());
+        let weekly = |age_weeks: i64| {
+            SetId::for_date(
+                SetKind::Weekly,
+                NEW.checked_sub((7 * age_weeks).days()).unwrap(),
+            )
+        };
         let complete: Vec<Candidate> = (1..=14)
-            .map(|age| Candidate { id: weekly(age), stored_bytes: Some(1000) })
+            .map(|age| Candidate {
+                id: weekly(age),
+                stored_bytes: Some(1000),
+            })
             .chain(sets([99], 1000))
             .collect();
-        let new = Candidate { id: weekly(0), stored_bytes: Some(1000) };
-        let plan = plan_retention(&RetentionInput { new, ..input(&complete, 12) });
+        let new = Candidate {
+            id: weekly(0),
+            stored_bytes: Some(1000),
+        };
+        let plan = plan_retention(&RetentionInput {
+            new,
+            ..input(&complete, 12)
+        });
         assert_eq!(plan.remove, [weekly(14), weekly(13)]);
         assert_eq!(plan.keep.len(), 13);
     }
@@ -271,11 +323,26 @@ mod tests {
     fn a_small_new_set_holds_retention_back_unless_forced() {
         let check = |new_bytes: u64, force: Force, expected: Option<u64>| {
             // The median of the last seven is 1000; the older sets are not looked at.
-            let complete = [sets([1, 2, 3], 900), sets([4], 1000), sets([5, 6, 7], 1100), sets(31..40, 9999)].concat();
-            let new = Candidate { id: daily(0), stored_bytes: Some(new_bytes) };
-            let plan = plan_retention(&RetentionInput { new, force, ..input(&complete, 30) });
-            let refused =
-                expected.map(|median_bytes| Refusal::SuspiciouslySmall { stored_bytes: new_bytes, median_bytes });
+            let complete = [
+                sets([1, 2, 3], 900),
+                sets([4], 1000),
+                sets([5, 6, 7], 1100),
+                sets(31..40, 9999),
+            ]
+            .concat();
+            let new = Candidate {
+                id: daily(0),
+                stored_bytes: Some(new_bytes),
+            };
+            let plan = plan_retention(&RetentionInput {
+                new,
+                force,
+                ..input(&complete, 30)
+            });
+            let refused = expected.map(|median_bytes| Refusal::SuspiciouslySmall {
+                stored_bytes: new_bytes,
+                median_bytes,
+            });
             assert_eq!(plan.refused, refused);
             assert_eq!(plan.remove.len(), if expected.is_some() { 0 } else { 9 });
         };
@@ -287,7 +354,10 @@ mod tests {
 
     #[test]
     fn two_sets_or_sets_of_the_old_scripts_are_nothing_to_compare_with() {
-        let legacy = [40, 41, 42, 43].map(|age| Candidate { id: daily(age), stored_bytes: None });
+        let legacy = [40, 41, 42, 43].map(|age| Candidate {
+            id: daily(age),
+            stored_bytes: None,
+        });
         let complete = [&sets([1, 2], 1_000_000)[..], &legacy].concat();
         let plan = plan_retention(&input(&complete, 3));
         assert_eq!(plan.refused, None);
@@ -297,8 +367,17 @@ mod tests {
     #[test]
     fn a_clock_set_back_removes_nothing_even_when_forced() {
         let complete = sets((-400..=-398).chain(0..100), 1000);
-        let plan = plan_retention(&RetentionInput { force: Force::Override, ..input(&complete, 30) });
-        assert_eq!(plan.refused, Some(Refusal::ClockSetBack { latest: daily(-400), new: daily(0) }));
+        let plan = plan_retention(&RetentionInput {
+            force: Force::Override,
+            ..input(&complete, 30)
+        });
+        assert_eq!(
+            plan.refused,
+            Some(Refusal::ClockSetBack {
+                latest: daily(-400),
+                new: daily(0)
+            })
+        );
         assert!(plan.remove.is_empty());
         assert_eq!(plan.keep.len(), 103);
         let text = plan.refused.unwrap().to_string();
@@ -318,7 +397,10 @@ mod tests {
     #[test]
     fn incomplete_sets_go_by_their_age() {
         let incomplete = [daily(31), daily(30), daily(400), daily(-5)];
-        let plan = plan_retention(&RetentionInput { incomplete: &incomplete, ..input(&[], 30) });
+        let plan = plan_retention(&RetentionInput {
+            incomplete: &incomplete,
+            ..input(&[], 30)
+        });
         assert_eq!(plan.remove_incomplete, [daily(400), daily(31)]);
         assert_eq!(plan.keep, [daily(0)]);
     }
@@ -328,17 +410,31 @@ mod tests {
         let fixture = Fixture::new();
         let gone = fixture.commit("daily/2026-10-01", "a");
         let read = fixture.commit("daily/2026-10-02", "b");
-        let part = fixture.stage("daily/2026-10-03", "c").commit(CommitAs::Incomplete, Duration::ZERO).unwrap().path;
+        let part = fixture
+            .stage("daily/2026-10-03", "c")
+            .commit(CommitAs::Incomplete, Duration::ZERO)
+            .unwrap()
+            .path;
         let _reader = ReadLock::acquire(&read).unwrap();
-        let ids = ["daily/2026-09-30", "daily/2026-10-01", "daily/2026-10-02"].map(|text| text.parse().unwrap());
+        let ids = ["daily/2026-09-30", "daily/2026-10-01", "daily/2026-10-02"]
+            .map(|text| text.parse().unwrap());
         let plan = RetentionPlan {
             remove: ids.into(),
             remove_incomplete: vec!["daily/2026-10-03".parse().unwrap()],
             ..RetentionPlan::default()
         };
         let removals = apply_retention(&fixture.lock, &fixture.root, &plan);
-        let outcome = |path: &std::path::Path| &removals.iter().find(|removal| removal.path == path).unwrap().outcome;
-        assert!(matches!(outcome(&gone.with_file_name("2026-09-30")), Outcome::Failed(_)));
+        let outcome = |path: &std::path::Path| {
+            &removals
+                .iter()
+                .find(|removal| removal.path == path)
+                .unwrap()
+                .outcome
+        };
+        assert!(matches!(
+            outcome(&gone.with_file_name("2026-09-30")),
+            Outcome::Failed(_)
+        ));
         assert!(matches!(outcome(&gone), Outcome::Removed));
         assert!(matches!(outcome(&read), Outcome::Busy));
         assert!(matches!(outcome(&part), Outcome::Removed));

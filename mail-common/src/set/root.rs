@@ -42,7 +42,9 @@ impl SetState {
     /// What the directory `set` is worth, by its name and by the files that make a set whole.
     #[must_use]
     pub fn of(set: &Path) -> Self {
-        let claims_incomplete = set.extension().is_some_and(|extension| extension == "incomplete");
+        let claims_incomplete = set
+            .extension()
+            .is_some_and(|extension| extension == "incomplete");
         let has = |name| fs::metadata(set.join(name)).is_ok_and(|metadata| metadata.is_file());
         match (claims_incomplete, has(CHECKSUMS), has(MANIFEST)) {
             (true, _, _) => Self::Incomplete,
@@ -59,9 +61,14 @@ impl BackupRoot {
     /// # Errors
     /// [`Error::OpenRoot`].
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let failed = |source| Error::OpenRoot { path: path.to_owned(), source };
+        let failed = |source| Error::OpenRoot {
+            path: path.to_owned(),
+            source,
+        };
         match fs::metadata(path).map_err(failed)?.is_dir() {
-            true => Ok(Self { path: path.to_owned() }),
+            true => Ok(Self {
+                path: path.to_owned(),
+            }),
             false => Err(failed(io::ErrorKind::NotADirectory.into())),
         }
     }
@@ -78,8 +85,8 @@ impl BackupRoot {
         id.path_below(&self.path)
     }
 
-    /// The sets of a kind, the oldest first. Directories with other names, hidden ones and symlinks are not sets; none
-    /// are there before the first backup.
+    /// The sets of a kind, the oldest first. Directories with other names, hidden ones and symlinks
+    /// are not sets; none are there before the first backup.
     ///
     /// # Errors
     /// [`Error::ListSets`].
@@ -89,14 +96,19 @@ impl BackupRoot {
             .into_iter()
             .filter_map(|(name, path)| {
                 let id = parse_visible(kind, &name)?;
-                Some(FoundSet { id, state: SetState::of(&path), path })
+                Some(FoundSet {
+                    id,
+                    state: SetState::of(&path),
+                    path,
+                })
             })
             .collect();
         sets.sort_by_key(|set| (set.id, set.state));
         Ok(sets)
     }
 
-    /// The set that `latest` leads to; `None` when there is no such symlink or it leads to no set of this root.
+    /// The set that `latest` leads to; `None` when there is no such symlink or it leads to no set
+    /// of this root.
     ///
     /// The old scripts wrote an absolute path, which is understood.
     ///
@@ -107,12 +119,20 @@ impl BackupRoot {
         let target = match fs::read_link(&path) {
             Ok(target) => target,
             // EINVAL (readlink(2)): something that is not a symlink.
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidInput) => {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::InvalidInput
+                ) =>
+            {
                 return Ok(None);
             }
             Err(source) => return Err(Error::ReadLatest { path, source }),
         };
-        let id = self.relative(&target).to_str().and_then(|text| text.trim_end_matches('/').parse().ok());
+        let id = self
+            .relative(&target)
+            .to_str()
+            .and_then(|text| text.trim_end_matches('/').parse().ok());
         Ok(id.filter(|id| self.set_path(*id).is_dir()))
     }
 
@@ -122,16 +142,13 @@ impl BackupRoot {
     /// [`Error::SetLatest`].
     pub fn set_latest(&self, _: &RootLock, id: SetId) -> Result<(), Error> {
         let path = self.path.join(LATEST);
-        atomic::replace_symlink(&path, Path::new(&id.to_string())).map_err(|source| Error::SetLatest {
-            path,
-            id,
-            source,
-        })
+        atomic::replace_symlink(&path, Path::new(&id.to_string()))
+            .map_err(|source| Error::SetLatest { path, id, source })
     }
 
-    /// The directory that a SET operand means: `latest`, a directory, or a name below this root such as
-    /// `daily/2026-11-23` or `daily/2026-11-23.incomplete`. `latest` is resolved now, so that it does not move while
-    /// the set is in use.
+    /// The directory that a SET operand means: `latest`, a directory, or a name below this root
+    /// such as `daily/2026-11-23` or `daily/2026-11-23.incomplete`. `latest` is resolved now, so
+    /// that it does not move while the set is in use.
     ///
     /// # Errors
     /// [`Error::NoSuchSet`], or [`Error::ReadLatest`].
@@ -143,11 +160,15 @@ impl BackupRoot {
         } else {
             self.named(operand)
         };
-        path.ok_or_else(|| Error::NoSuchSet { operand: operand.to_owned(), root: self.path.clone() })
+        path.ok_or_else(|| Error::NoSuchSet {
+            operand: operand.to_owned(),
+            root: self.path.clone(),
+        })
     }
 
-    /// Clears what dead runs left: hidden directories under `daily/` and `weekly/`, temporary symlinks in the root. A
-    /// set that was moved aside and has no successor gets its name back first.
+    /// Clears what dead runs left: hidden directories under `daily/` and `weekly/`, temporary
+    /// symlinks in the root. A set that was moved aside and has no successor gets its name back
+    /// first.
     ///
     /// Gives the paths of what was cleared or put back, in the order of their names.
     ///
@@ -157,14 +178,23 @@ impl BackupRoot {
         let mut cleared = Vec::new();
         for kind in SetKind::ALL {
             for (name, path) in self.directories(kind)? {
-                let Some((role, visible)) = Hidden::parse(kind, &name) else { continue };
-                clear_leftover(role, &path, &path.with_file_name(visible))
-                    .map_err(|source| Error::ClearLeftover { path: path.clone(), source })?;
+                let Some((role, visible)) = Hidden::parse(kind, &name) else {
+                    continue;
+                };
+                clear_leftover(role, &path, &path.with_file_name(visible)).map_err(|source| {
+                    Error::ClearLeftover {
+                        path: path.clone(),
+                        source,
+                    }
+                })?;
                 cleared.push(path);
             }
         }
         for path in self.temporary_symlinks()? {
-            atomic::remove_tree(&path).map_err(|source| Error::ClearLeftover { path: path.clone(), source })?;
+            atomic::remove_tree(&path).map_err(|source| Error::ClearLeftover {
+                path: path.clone(),
+                source,
+            })?;
             cleared.push(path);
         }
         Ok(cleared)
@@ -172,14 +202,22 @@ impl BackupRoot {
 
     fn named(&self, operand: &Path) -> Option<PathBuf> {
         let (directory, name) = operand.to_str()?.split_once('/')?;
-        let kind = SetKind::ALL.into_iter().find(|kind| kind.name() == directory)?;
+        let kind = SetKind::ALL
+            .into_iter()
+            .find(|kind| kind.name() == directory)?;
         parse_visible(kind, name)?;
         Some(self.path.join(operand)).filter(|path| path.is_dir())
     }
 
-    /// `target` of a symlink in this root, relative to the root where it is absolute and leads into it.
+    /// `target` of a symlink in this root, relative to the root where it is absolute and leads into
+    /// it.
     fn relative(&self, target: &Path) -> PathBuf {
-        let canonical = || Some((fs::canonicalize(target).ok()?, fs::canonicalize(&self.path).ok()?));
+        let canonical = || {
+            Some((
+                fs::canonicalize(target).ok()?,
+                fs::canonicalize(&self.path).ok()?,
+            ))
+        };
         if let Ok(relative) = target.strip_prefix(&self.path) {
             return relative.to_owned();
         }
@@ -189,17 +227,24 @@ impl BackupRoot {
         }
     }
 
-    /// Names and paths of the real directories under `daily/` or `weekly/`, sorted; names that are not UTF-8 are not
-    /// ours.
+    /// Names and paths of the real directories under `daily/` or `weekly/`, sorted; names that are
+    /// not UTF-8 are not ours.
     fn directories(&self, kind: SetKind) -> Result<Vec<(String, PathBuf)>, Error> {
         let path = self.path.join(kind.name());
         entries_of(&path, fs::FileType::is_dir).map_err(|source| Error::ListSets { path, source })
     }
 
     fn temporary_symlinks(&self) -> Result<Vec<PathBuf>, Error> {
-        let entries = entries_of(&self.path, fs::FileType::is_symlink)
-            .map_err(|source| Error::ListSets { path: self.path.clone(), source })?;
-        Ok(entries.into_iter().filter(|(name, _)| atomic::is_temporary_name(name)).map(|(_, path)| path).collect())
+        let entries =
+            entries_of(&self.path, fs::FileType::is_symlink).map_err(|source| Error::ListSets {
+                path: self.path.clone(),
+                source,
+            })?;
+        Ok(entries
+            .into_iter()
+            .filter(|(name, _)| atomic::is_temporary_name(name))
+            .map(|(_, path)| path)
+            .collect())
     }
 }
 
@@ -222,7 +267,9 @@ fn entries_of(dir: &Path, wanted: fn(&fs::FileType) -> bool) -> io::Result<Vec<(
 fn clear_leftover(role: Hidden, hidden: &Path, visible: &Path) -> io::Result<()> {
     match role {
         Hidden::Old if fs::symlink_metadata(visible).is_ok() => retire(hidden, visible),
-        Hidden::Old => atomic::rename_into_place(hidden, visible).and_then(|()| atomic::sync_parent(visible)),
+        Hidden::Old => {
+            atomic::rename_into_place(hidden, visible).and_then(|()| atomic::sync_parent(visible))
+        }
         Hidden::New | Hidden::Removed => atomic::remove_tree(hidden),
     }
 }
@@ -236,14 +283,23 @@ mod tests {
     use std::time::Duration;
 
     fn found(fixture: &Fixture, kind: SetKind) -> Vec<(String, SetState)> {
-        fixture.root.sets(kind).unwrap().into_iter().map(|set| (set.id.name(), set.state)).collect()
+        fixture
+            .root
+            .sets(kind)
+            .unwrap()
+            .into_iter()
+            .map(|set| (set.id.name(), set.state))
+            .collect()
     }
 
     #[test]
     fn a_root_is_a_directory() {
         let fixture = Fixture::new();
         for name in ["absent", LOCK] {
-            assert!(matches!(BackupRoot::open(&fixture.root.path().join(name)), Err(Error::OpenRoot { .. })));
+            assert!(matches!(
+                BackupRoot::open(&fixture.root.path().join(name)),
+                Err(Error::OpenRoot { .. })
+            ));
         }
     }
 
@@ -256,8 +312,18 @@ mod tests {
         fs::remove_file(legacy.join(MANIFEST)).unwrap();
         let damaged = fixture.commit("daily/2026-11-02", "damaged");
         fs::remove_file(damaged.join(CHECKSUMS)).unwrap();
-        fixture.stage("daily/2026-11-23", "part").commit(CommitAs::Incomplete, Duration::ZERO).unwrap();
-        for foreign in [".2026-11-20.new", "2026-11-20x", "lost+found", "2026-week-01", "2026-11-31", "a.incomplete"] {
+        fixture
+            .stage("daily/2026-11-23", "part")
+            .commit(CommitAs::Incomplete, Duration::ZERO)
+            .unwrap();
+        for foreign in [
+            ".2026-11-20.new",
+            "2026-11-20x",
+            "lost+found",
+            "2026-week-01",
+            "2026-11-31",
+            "a.incomplete",
+        ] {
             fixture.make(&format!("daily/{foreign}"));
         }
         symlink("2026-11-23", fixture.root.path().join("daily/2026-11-24")).unwrap();
@@ -269,7 +335,10 @@ mod tests {
             ("2026-11-23".to_owned(), SetState::Incomplete),
         ];
         assert_eq!(found(&fixture, SetKind::Daily), expected);
-        assert_eq!(found(&fixture, SetKind::Weekly), [("2026-week-47".to_owned(), SetState::Damaged)]);
+        assert_eq!(
+            found(&fixture, SetKind::Weekly),
+            [("2026-week-47".to_owned(), SetState::Damaged)]
+        );
     }
 
     #[test]
@@ -280,12 +349,20 @@ mod tests {
         let latest = fixture.root.path().join(LATEST);
         assert_eq!(fixture.root.latest().unwrap(), None);
         fixture.root.set_latest(&fixture.lock, id).unwrap();
-        assert_eq!(fs::read_link(&latest).unwrap(), Path::new("daily/2026-11-23"));
+        assert_eq!(
+            fs::read_link(&latest).unwrap(),
+            Path::new("daily/2026-11-23")
+        );
         let canonical = fs::canonicalize(&set).unwrap();
         let check = |target: &Path, expected: Option<SetId>| {
             fs::remove_file(&latest).unwrap();
             symlink(target, &latest).unwrap();
-            assert_eq!(fixture.root.latest().unwrap(), expected, "{}", target.display());
+            assert_eq!(
+                fixture.root.latest().unwrap(),
+                expected,
+                "{}",
+                target.display()
+            );
         };
         check(Path::new("daily/2026-11-23"), Some(id));
         check(Path::new("daily/2026-11-23/"), Some(id));
@@ -297,7 +374,10 @@ mod tests {
         fs::remove_file(&latest).unwrap();
         fs::create_dir(&latest).unwrap();
         assert_eq!(fixture.root.latest().unwrap(), None);
-        assert!(matches!(fixture.root.set_latest(&fixture.lock, id), Err(Error::SetLatest { .. })));
+        assert!(matches!(
+            fixture.root.set_latest(&fixture.lock, id),
+            Err(Error::SetLatest { .. })
+        ));
         assert_eq!(names(fixture.root.path()), [".lock", "daily", "latest"]);
     }
 
@@ -305,16 +385,28 @@ mod tests {
     fn an_operand_is_latest_or_a_directory_or_a_name() {
         let fixture = Fixture::new();
         let set = fixture.commit("daily/2026-11-23", "one");
-        fixture.stage("daily/2026-11-24", "part").commit(CommitAs::Incomplete, Duration::ZERO).unwrap();
+        fixture
+            .stage("daily/2026-11-24", "part")
+            .commit(CommitAs::Incomplete, Duration::ZERO)
+            .unwrap();
         let resolve = |operand: &str| fixture.root.resolve(Path::new(operand)).ok();
         assert_eq!(resolve("latest"), None);
-        fixture.root.set_latest(&fixture.lock, "daily/2026-11-23".parse().unwrap()).unwrap();
+        fixture
+            .root
+            .set_latest(&fixture.lock, "daily/2026-11-23".parse().unwrap())
+            .unwrap();
         assert_eq!(resolve("latest"), Some(set.clone()));
         assert_eq!(resolve("daily/2026-11-23"), Some(set.clone()));
         assert_eq!(resolve(set.to_str().unwrap()), Some(set.clone()));
         let incomplete = set.with_file_name("2026-11-24.incomplete");
         assert_eq!(resolve("daily/2026-11-24.incomplete"), Some(incomplete));
-        for operand in ["", "daily/2026-11-22", "daily/../daily/2026-11-23", "2026-11-23", "/nonexistent"] {
+        for operand in [
+            "",
+            "daily/2026-11-22",
+            "daily/../daily/2026-11-23",
+            "2026-11-23",
+            "/nonexistent",
+        ] {
             assert_eq!(resolve(operand), None, "{operand:?}");
         }
     }
@@ -323,8 +415,16 @@ mod tests {
     fn leftovers_are_cleared_and_nothing_else() {
         let fixture = Fixture::new();
         fixture.commit("daily/2026-11-23", "one");
-        let ours = ["daily/.2026-11-22.removed", "daily/.2026-11-23.incomplete.old", "daily/.2026-11-23.new"];
-        for path in ours.iter().chain(&["weekly/.2026-week-47.new", "daily/.foreign.new", "daily/.2026-11-23.other"]) {
+        let ours = [
+            "daily/.2026-11-22.removed",
+            "daily/.2026-11-23.incomplete.old",
+            "daily/.2026-11-23.new",
+        ];
+        for path in ours.iter().chain(&[
+            "weekly/.2026-week-47.new",
+            "daily/.foreign.new",
+            "daily/.2026-11-23.other",
+        ]) {
             fixture.make(&format!("{path}/deep"));
         }
         symlink("daily/2026-11-23", fixture.root.path().join(".tmp-1-0")).unwrap();
@@ -332,11 +432,22 @@ mod tests {
         fixture.make("daily/.2026-11-23.old");
         let cleared = fixture.root.clear_leftovers(&fixture.lock).unwrap();
         assert_eq!(cleared.len(), 6);
-        let expected = [".2026-11-23.other", ".foreign.new", "2026-11-23", "2026-11-23.incomplete"];
+        let expected = [
+            ".2026-11-23.other",
+            ".foreign.new",
+            "2026-11-23",
+            "2026-11-23.incomplete",
+        ];
         assert_eq!(names(&fixture.root.path().join("daily")), expected);
         assert!(names(&fixture.root.path().join("weekly")).is_empty());
         assert_eq!(names(fixture.root.path()), [".lock", "daily", "weekly"]);
-        assert!(fixture.root.clear_leftovers(&fixture.lock).unwrap().is_empty());
+        assert!(
+            fixture
+                .root
+                .clear_leftovers(&fixture.lock)
+                .unwrap()
+                .is_empty()
+        );
     }
 
     #[test]

@@ -14,7 +14,8 @@ use crate::relpath::RelPath;
 
 const READER_POLL: Duration = Duration::from_millis(50);
 
-/// A set under construction: `daily/.2026-11-23.new/`, mode 0700. Dropped without a commit, it is gone.
+/// A set under construction: `daily/.2026-11-23.new/`, mode 0700. Dropped without a commit, it is
+/// gone.
 #[derive(Debug)]
 pub struct Staging<'lock> {
     lock: &'lock RootLock,
@@ -30,7 +31,8 @@ pub struct Staging<'lock> {
 pub enum CommitAs {
     /// `daily/2026-11-23`: everything that was asked for is in it.
     Complete,
-    /// `daily/2026-11-23.incomplete`: a component failed. A complete set of that day stays as it is.
+    /// `daily/2026-11-23.incomplete`: a component failed. A complete set of that day stays as it
+    /// is.
     Incomplete,
 }
 
@@ -53,14 +55,24 @@ pub struct NotRemoved {
 }
 
 impl<'lock> Staging<'lock> {
-    /// Makes the hidden directory for the set `id`, and `daily/` or `weekly/` above it. Clear leftovers before.
+    /// Makes the hidden directory for the set `id`, and `daily/` or `weekly/` above it. Clear
+    /// leftovers before.
     ///
     /// # Errors
     /// [`Error::CreateStaging`], for example when a leftover is in the way.
     pub fn create(lock: &'lock RootLock, root: &BackupRoot, id: SetId) -> Result<Self, Error> {
         let path = Hidden::New.sibling(&root.set_path(id));
-        create_below(root.path(), &path).map_err(|source| Error::CreateStaging { path: path.clone(), source })?;
-        Ok(Self { lock, root: root.path().to_owned(), id, path, interrupt: Interrupt::default() })
+        create_below(root.path(), &path).map_err(|source| Error::CreateStaging {
+            path: path.clone(),
+            source,
+        })?;
+        Ok(Self {
+            lock,
+            root: root.path().to_owned(),
+            id,
+            path,
+            interrupt: Interrupt::default(),
+        })
     }
 
     /// One whose commit no longer waits for readers once `interrupt` is raised.
@@ -92,7 +104,8 @@ impl<'lock> Staging<'lock> {
         StoredFile::create(&path)
     }
 
-    /// Takes over the file `path` of the set in directory `source_set`, by a hard link where that can be.
+    /// Takes over the file `path` of the set in directory `source_set`, by a hard link where that
+    /// can be.
     ///
     /// # Errors
     /// As [`atomic::link_or_copy`] and mkdir(2).
@@ -113,10 +126,12 @@ impl<'lock> Staging<'lock> {
         }
     }
 
-    /// Makes the set visible. The caller has finished every file, `checksums.sha256` as the last one.
+    /// Makes the set visible. The caller has finished every file, `checksums.sha256` as the last
+    /// one.
     ///
-    /// Syncs every directory, then gives the hidden one its name, in one step, in exchange for the set that has it now.
-    /// One that is being read is waited for up to `patience`, and is deleted once nobody can read it.
+    /// Syncs every directory, then gives the hidden one its name, in one step, in exchange for the
+    /// set that has it now. One that is being read is waited for up to `patience`, and is deleted
+    /// once nobody can read it.
     ///
     /// # Errors
     /// [`Error::NotComplete`], [`Error::Busy`], [`Error::Interrupted`], [`Error::Lock`], [`Error::Commit`]: the new set is gone then, the old one
@@ -126,7 +141,10 @@ impl<'lock> Staging<'lock> {
             CommitAs::Complete => self.complete_path()?,
             CommitAs::Incomplete => incomplete_path(&self.root, self.id),
         };
-        let failed = |source| Error::Commit { path: path.clone(), source };
+        let failed = |source| Error::Commit {
+            path: path.clone(),
+            source,
+        };
         atomic::sync_tree(&self.path).map_err(failed)?;
         let mut not_removed = Vec::new();
         match path.symlink_metadata() {
@@ -141,23 +159,34 @@ impl<'lock> Staging<'lock> {
 
     /// The final path, once the files that make a set complete are there.
     fn complete_path(&self) -> Result<PathBuf, Error> {
-        let missing = [MANIFEST, CHECKSUMS].into_iter().find(|name| !self.path.join(name).is_file());
+        let missing = [MANIFEST, CHECKSUMS]
+            .into_iter()
+            .find(|name| !self.path.join(name).is_file());
         match missing {
             None => Ok(self.id.path_below(&self.root)),
-            Some(missing) => Err(Error::NotComplete { id: self.id, missing }),
+            Some(missing) => Err(Error::NotComplete {
+                id: self.id,
+                missing,
+            }),
         }
     }
 
-    /// Takes the name `path` from the set that has it, and deletes that one. Tells when it could not be deleted.
+    /// Takes the name `path` from the set that has it, and deletes that one. Tells when it could
+    /// not be deleted.
     fn replace(&self, path: &Path, patience: Duration) -> Result<Option<NotRemoved>, Error> {
-        let failed = |source| Error::Commit { path: path.to_owned(), source };
+        let failed = |source| Error::Commit {
+            path: path.to_owned(),
+            source,
+        };
         let guard = wait_for_readers(path, patience, &self.interrupt)?;
         let old = match atomic::exchange(&self.path, path).map_err(failed)? {
             Exchanged::Done => sync_exchange(&self.path, path),
             Exchanged::Unsupported => swap_by_moving_aside(&self.path, path),
         }
         .map_err(failed)?;
-        let not_removed = retire(&old, path).err().map(|reason| NotRemoved { path: old, reason });
+        let not_removed = retire(&old, path)
+            .err()
+            .map(|reason| NotRemoved { path: old, reason });
         drop(guard); // Only now: a reader that waits for it finds the new set.
         Ok(not_removed)
     }
@@ -168,7 +197,10 @@ impl<'lock> Staging<'lock> {
         path.symlink_metadata().ok()?;
         match remove_set(self.lock, &path) {
             Outcome::Removed => None,
-            Outcome::Busy => Some(NotRemoved { path, reason: io::Error::other("it is being read") }),
+            Outcome::Busy => Some(NotRemoved {
+                path,
+                reason: io::Error::other("it is being read"),
+            }),
             Outcome::Failed(reason) => Some(NotRemoved { path, reason }),
         }
     }
@@ -209,7 +241,11 @@ fn sync_exchange(hidden: &Path, path: &Path) -> io::Result<PathBuf> {
 }
 
 /// Shuts readers out of the set at `path`, once those that are there have gone.
-fn wait_for_readers(path: &Path, patience: Duration, interrupt: &Interrupt) -> Result<ExclusiveLock, Error> {
+fn wait_for_readers(
+    path: &Path,
+    patience: Duration,
+    interrupt: &Interrupt,
+) -> Result<ExclusiveLock, Error> {
     let start = Instant::now();
     loop {
         match try_exclusive(path) {
@@ -217,14 +253,20 @@ fn wait_for_readers(path: &Path, patience: Duration, interrupt: &Interrupt) -> R
                 interrupt.check()?;
                 thread::sleep(READER_POLL);
             }
-            Err(LockError::Busy { path }) => return Err(Error::Busy { path, waited_seconds: patience.as_secs() }),
+            Err(LockError::Busy { path }) => {
+                return Err(Error::Busy {
+                    path,
+                    waited_seconds: patience.as_secs(),
+                });
+            }
             result => return Ok(result?),
         }
     }
 }
 
-/// For file systems that cannot exchange two names: for a moment the old set has only its hidden name. If the process
-/// dies then, `clear_leftovers` gives it back. Returns where the old set is now.
+/// For file systems that cannot exchange two names: for a moment the old set has only its hidden
+/// name. If the process dies then, `clear_leftovers` gives it back. Returns where the old set is
+/// now.
 fn swap_by_moving_aside(new: &Path, path: &Path) -> io::Result<PathBuf> {
     let aside = Hidden::Old.sibling(path);
     atomic::remove_tree(&aside)?;
@@ -259,8 +301,14 @@ mod tests {
     fn a_set_is_hidden_until_it_is_committed() {
         let fixture = Fixture::new();
         let staging = fixture.stage("daily/2026-11-23", "one");
-        assert_eq!(staging.path(), fixture.root.path().join("daily/.2026-11-23.new"));
-        assert_eq!(fs::metadata(staging.path()).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(
+            staging.path(),
+            fixture.root.path().join("daily/.2026-11-23.new")
+        );
+        assert_eq!(
+            fs::metadata(staging.path()).unwrap().permissions().mode() & 0o777,
+            0o700
+        );
         assert!(fixture.root.sets(staging.id().kind()).unwrap().is_empty());
         let committed = staging.commit(CommitAs::Complete, NO_PATIENCE).unwrap();
         assert_eq!(committed.path, fixture.root.path().join("daily/2026-11-23"));
@@ -290,7 +338,10 @@ mod tests {
             let staging = fixture.stage("daily/2026-11-23", "one");
             fs::remove_file(staging.path().join(missing)).unwrap();
             let error = staging.commit(CommitAs::Complete, NO_PATIENCE).unwrap_err();
-            assert_eq!(error.to_string(), format!("commit daily/2026-11-23: it has no {missing}"));
+            assert_eq!(
+                error.to_string(),
+                format!("commit daily/2026-11-23: it has no {missing}")
+            );
             assert!(names(&fixture.root.path().join("daily")).is_empty());
         }
     }
@@ -326,9 +377,15 @@ mod tests {
     fn an_incomplete_set_that_is_being_read_stays_and_is_told() {
         let fixture = Fixture::new();
         let staging = fixture.stage("daily/2026-11-23", "part");
-        let incomplete = staging.commit(CommitAs::Incomplete, NO_PATIENCE).unwrap().path;
+        let incomplete = staging
+            .commit(CommitAs::Incomplete, NO_PATIENCE)
+            .unwrap()
+            .path;
         let _reader = ReadLock::acquire(&incomplete).unwrap();
-        let committed = fixture.stage("daily/2026-11-23", "one").commit(CommitAs::Complete, NO_PATIENCE).unwrap();
+        let committed = fixture
+            .stage("daily/2026-11-23", "one")
+            .commit(CommitAs::Complete, NO_PATIENCE)
+            .unwrap();
         assert_eq!(committed.not_removed[0].path, incomplete);
         assert_eq!(content(&incomplete), "part");
     }
@@ -338,7 +395,9 @@ mod tests {
         let fixture = Fixture::new();
         let set = fixture.commit("daily/2026-11-23", "one");
         let reader = ReadLock::acquire(&set).unwrap();
-        let busy = fixture.stage("daily/2026-11-23", "two").commit(CommitAs::Complete, Duration::from_millis(120));
+        let busy = fixture
+            .stage("daily/2026-11-23", "two")
+            .commit(CommitAs::Complete, Duration::from_millis(120));
         assert!(matches!(busy, Err(Error::Busy { .. })));
         assert_eq!(content(&set), "one");
         assert_eq!(names(&fixture.root.path().join("daily")), ["2026-11-23"]);
@@ -348,7 +407,10 @@ mod tests {
                 thread::sleep(Duration::from_millis(200));
                 drop(reader);
             });
-            fixture.stage("daily/2026-11-23", "two").commit(CommitAs::Complete, Duration::from_secs(10)).unwrap();
+            fixture
+                .stage("daily/2026-11-23", "two")
+                .commit(CommitAs::Complete, Duration::from_secs(10))
+                .unwrap();
         });
         assert_eq!(content(&set), "two");
     }
@@ -362,7 +424,10 @@ mod tests {
             let watcher = scope.spawn(|| {
                 let mut seen = 0_u64;
                 while !is_done.load(Ordering::Relaxed) {
-                    assert!(set.join(CHECKSUMS).exists(), "the set was absent or in part after {seen} looks");
+                    assert!(
+                        set.join(CHECKSUMS).exists(),
+                        "the set was absent or in part after {seen} looks"
+                    );
                     seen += 1;
                 }
                 seen
@@ -394,7 +459,9 @@ mod tests {
             });
             for number in 1..=100 {
                 let staging = fixture.stage("daily/2026-11-23", &number.to_string());
-                staging.commit(CommitAs::Complete, Duration::from_secs(30)).unwrap();
+                staging
+                    .commit(CommitAs::Complete, Duration::from_secs(30))
+                    .unwrap();
             }
             is_done.store(true, Ordering::Relaxed);
         });
@@ -403,14 +470,21 @@ mod tests {
     /// The child of the next test; by itself it does nothing.
     #[test]
     fn commits_until_it_is_killed() {
-        let Ok(root) = std::env::var(KILLED_ROOT) else { return };
+        let Ok(root) = std::env::var(KILLED_ROOT) else {
+            return;
+        };
         let root = BackupRoot::open(Path::new(&root)).unwrap();
         let lock = acquire(&root);
         for number in 0.. {
-            let staging = Staging::create(&lock, &root, "daily/2026-11-23".parse().unwrap()).unwrap();
+            let staging =
+                Staging::create(&lock, &root, "daily/2026-11-23".parse().unwrap()).unwrap();
             for name in 0..20 {
                 let path = format!("mailboxes/{number}-{name}").parse().unwrap();
-                staging.create_file(&path).unwrap().finish_unsynced().unwrap();
+                staging
+                    .create_file(&path)
+                    .unwrap()
+                    .finish_unsynced()
+                    .unwrap();
             }
             fill(&staging, MANIFEST);
             fill(&staging, CHECKSUMS);
@@ -433,12 +507,18 @@ mod tests {
             process.wait().unwrap();
 
             assert!(names(&set).contains(&CHECKSUMS.to_owned()), "round {round}");
-            let runs: Vec<String> =
-                names(&set.join("mailboxes")).iter().map(|name| name.split_once('-').unwrap().0.to_owned()).collect();
+            let runs: Vec<String> = names(&set.join("mailboxes"))
+                .iter()
+                .map(|name| name.split_once('-').unwrap().0.to_owned())
+                .collect();
             assert_eq!(runs, vec![runs[0].clone(); 20], "round {round}");
             let lock = acquire(&root);
             root.clear_leftovers(&lock).unwrap();
-            assert_eq!(names(&dir.path().join("daily")), ["2026-11-23"], "round {round}");
+            assert_eq!(
+                names(&dir.path().join("daily")),
+                ["2026-11-23"],
+                "round {round}"
+            );
         }
     }
 
@@ -448,13 +528,20 @@ mod tests {
     /// This test program again, running only the child test.
     fn spawn_committer(root: &Path) -> Child {
         let mut process = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "set::staging::tests::commits_until_it_is_killed", "--nocapture"])
+            .args([
+                "--exact",
+                "set::staging::tests::commits_until_it_is_killed",
+                "--nocapture",
+            ])
             .env(KILLED_ROOT, root)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        assert!(lines.any(|line| line.unwrap() == READY), "the child did not start");
+        assert!(
+            lines.any(|line| line.unwrap() == READY),
+            "the child did not start"
+        );
         process
     }
 
@@ -465,7 +552,10 @@ mod tests {
         let staging = fixture.stage("daily/2026-11-23", "two");
         let aside = swap_by_moving_aside(staging.path(), &set).unwrap();
         assert_eq!(aside, fixture.root.path().join("daily/.2026-11-23.old"));
-        assert_eq!((content(&set).as_str(), content(&aside).as_str()), ("two", "one"));
+        assert_eq!(
+            (content(&set).as_str(), content(&aside).as_str()),
+            ("two", "one")
+        );
 
         // The new set is not there: the old one gets its name back.
         assert!(swap_by_moving_aside(&fixture.root.path().join("absent"), &set).is_err());
@@ -478,7 +568,8 @@ mod tests {
         let elsewhere = fixture.root.path().join("elsewhere");
         fs::create_dir_all(elsewhere.join("kept")).unwrap();
         fs::create_dir(fixture.root.path().join("daily")).unwrap();
-        std::os::unix::fs::symlink(&elsewhere, fixture.root.path().join("daily/2026-11-23")).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, fixture.root.path().join("daily/2026-11-23"))
+            .unwrap();
         let set = fixture.commit("daily/2026-11-23", "one");
         assert!(fs::symlink_metadata(&set).unwrap().is_dir());
         assert_eq!(names(&elsewhere), ["kept"]);
@@ -492,25 +583,43 @@ mod tests {
         let mut file = staging.create_file(&odd).unwrap();
         file.write_all(b"segment").unwrap();
         file.finish().unwrap();
-        let old = staging.commit(CommitAs::Complete, NO_PATIENCE).unwrap().path;
+        let old = staging
+            .commit(CommitAs::Complete, NO_PATIENCE)
+            .unwrap()
+            .path;
 
         let staging = fixture.stage("daily/2026-11-23", "two");
         assert_eq!(staging.link_from(&old, &odd).unwrap(), Linked::HardLink);
-        let new = staging.commit(CommitAs::Complete, NO_PATIENCE).unwrap().path;
+        let new = staging
+            .commit(CommitAs::Complete, NO_PATIENCE)
+            .unwrap()
+            .path;
         let inode = |set: &Path| fs::metadata(set.join(odd.as_path())).unwrap().ino();
         assert_eq!(inode(&old), inode(&new));
         fs::remove_dir_all(&old).unwrap();
         assert_eq!(fs::read(new.join(odd.as_path())).unwrap(), b"segment");
-        assert_eq!(fs::metadata(new.join("mailboxes/a b")).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(
+            fs::metadata(new.join("mailboxes/a b"))
+                .unwrap()
+                .permissions()
+                .mode()
+                & 0o777,
+            0o700
+        );
     }
 
     #[test]
     fn a_full_disk_costs_the_new_set_and_not_the_old_one() {
-        let Some(fixture) = Fixture::on_small_tmpfs() else { return };
+        let Some(fixture) = Fixture::on_small_tmpfs() else {
+            return;
+        };
         let set = fixture.commit("daily/2026-11-23", "one");
         let staging = fixture.stage("daily/2026-11-23", "two");
         let mut file = staging.create_file(&"big".parse().unwrap()).unwrap();
-        let error = file.write_all(&vec![7; 4 << 20]).and_then(|()| file.finish().map(|_| ())).unwrap_err();
+        let error = file
+            .write_all(&vec![7; 4 << 20])
+            .and_then(|()| file.finish().map(|_| ()))
+            .unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
         drop(staging);
         assert_eq!(content(&set), "one");

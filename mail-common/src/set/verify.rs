@@ -1,4 +1,5 @@
-//! Whether files of a set are what its checksums say: all are looked at, in parallel, before anything is touched.
+//! Whether files of a set are what its checksums say: all are looked at, in parallel, before
+//! anything is touched.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -56,9 +57,10 @@ impl Damage {
     #[must_use]
     pub fn path(&self) -> &RelPath {
         match self {
-            Self::Missing { path } | Self::Digest { path, .. } | Self::NoFile { path } | Self::Read { path, .. } => {
-                path
-            }
+            Self::Missing { path }
+            | Self::Digest { path, .. }
+            | Self::NoFile { path }
+            | Self::Read { path, .. } => path,
         }
     }
 }
@@ -69,20 +71,30 @@ impl Damage {
 /// Every [`Damage`] but that of its content.
 pub fn open(set: &Path, path: &RelPath) -> Result<File, Damage> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-    let opened = OpenOptions::new().read(true).custom_flags(flags).open(set.join(path.as_path()));
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags)
+        .open(set.join(path.as_path()));
     let file = opened.map_err(|source| match Errno::from_io_error(&source) {
         Some(Errno::NOENT) => Damage::Missing { path: path.clone() },
         Some(Errno::LOOP) => Damage::NoFile { path: path.clone() },
-        _ => Damage::Read { path: path.clone(), source },
+        _ => Damage::Read {
+            path: path.clone(),
+            source,
+        },
     })?;
     match file.metadata() {
         Ok(metadata) if metadata.is_file() => Ok(file),
         Ok(_) => Err(Damage::NoFile { path: path.clone() }),
-        Err(source) => Err(Damage::Read { path: path.clone(), source }),
+        Err(source) => Err(Damage::Read {
+            path: path.clone(),
+            source,
+        }),
     }
 }
 
-/// Reads `files` of the set in directory `set` whole, and gives those that are damaged. `progress` is told the bytes.
+/// Reads `files` of the set in directory `set` whole, and gives those that are damaged. `progress`
+/// is told the bytes.
 ///
 /// # Errors
 /// When a signal asks to stop.
@@ -94,11 +106,16 @@ pub fn verify(
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Vec<Damage>, Interrupted> {
     let buffer = || vec![0; BUFFER_BYTES];
-    let check = |buffer: &mut Vec<u8>, file: &&SetFile| match check(set, file, buffer, interrupt, progress) {
-        Ok(result) => Ok(result.err()),
-        Err(interrupted) => Err(interrupted),
-    };
-    Ok(pool::for_each(threads, files, buffer, check)?.into_iter().flatten().collect())
+    let check =
+        |buffer: &mut Vec<u8>, file: &&SetFile| match check(set, file, buffer, interrupt, progress)
+        {
+            Ok(result) => Ok(result.err()),
+            Err(interrupted) => Err(interrupted),
+        };
+    Ok(pool::for_each(threads, files, buffer, check)?
+        .into_iter()
+        .flatten()
+        .collect())
 }
 
 fn check(
@@ -112,7 +129,10 @@ fn check(
         Ok(content) => content,
         Err(damage) => return Ok(Err(damage)),
     };
-    let read_error = |source| Damage::Read { path: file.path.clone(), source };
+    let read_error = |source| Damage::Read {
+        path: file.path.clone(),
+        source,
+    };
     let mut hasher = Sha256Writer::new(io::sink());
     loop {
         interrupt.check()?;
@@ -131,12 +151,19 @@ fn check(
     let (_, found, _) = hasher.into_parts();
     Ok(match found == file.sha256 {
         true => Ok(()),
-        false => Err(Damage::Digest { path: file.path.clone(), found, recorded: file.sha256 }),
+        false => Err(Damage::Digest {
+            path: file.path.clone(),
+            found,
+            recorded: file.sha256,
+        }),
     })
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "files of a set as others left them")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "files of a set as others left them"
+)]
 mod tests {
     use super::*;
     use std::fs;
@@ -146,9 +173,20 @@ mod tests {
         let set = tempfile::tempdir().unwrap();
         let file = |name: &str, content: &[u8]| {
             fs::write(set.path().join(name), content).unwrap();
-            SetFile { path: RelPath::new(name).unwrap(), sha256: Sha256::of(content), component: None, recorded: None }
+            SetFile {
+                path: RelPath::new(name).unwrap(),
+                sha256: Sha256::of(content),
+                component: None,
+                recorded: None,
+            }
         };
-        let files = [file("a", b"a"), file("b", &[5; 700_000]), file("c", b""), file("d", b"d"), file("e", b"e")];
+        let files = [
+            file("a", b"a"),
+            file("b", &[5; 700_000]),
+            file("c", b""),
+            file("d", b"d"),
+            file("e", b"e"),
+        ];
         let mut damaged = vec![5; 700_000];
         damaged[699_999] = 4;
         fs::write(set.path().join("b"), damaged).unwrap();
@@ -161,6 +199,9 @@ mod tests {
         let text: Vec<String> = found.iter().map(ToString::to_string).collect();
         assert_eq!(text.len(), 3, "{text:?}");
         assert!(text[0].starts_with("b is damaged: its sha256 is "));
-        assert_eq!(text[1..], ["c is missing from the set", "e is no regular file"]);
+        assert_eq!(
+            text[1..],
+            ["c is missing from the set", "e is no regular file"]
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Flags that every tool has, and what is printed from the definition of the flags: help, manual page, completions.
+//! Flags that every tool has, and what is printed from the definition of the flags: help, manual
+//! page, completions.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
@@ -14,16 +15,35 @@ use crate::report::Verbosity;
 /// Flags that every tool has; to be flattened into its own.
 #[derive(Args, Clone, Debug, Default)]
 pub struct CommonArgs {
-    /// Read settings from FILE (KEY=VALUE lines) [default: /etc/mailserver-backup/config where present]
-    #[arg(long, value_name = "FILE", global = true, help_heading = "Common options")]
+    /// Read settings from FILE (KEY=VALUE lines) [default: /etc/mailserver-backup/config where
+    /// present]
+    #[arg(
+        long,
+        value_name = "FILE",
+        global = true,
+        help_heading = "Common options"
+    )]
     pub config: Option<PathBuf>,
 
-    /// Write records as JSON lines, or as a table for people; auto: a table when stdout is a terminal
-    #[arg(long, value_name = "FORMAT", default_value = "auto", global = true, help_heading = "Common options")]
+    /// Write records as JSON lines, or as a table for people; auto: a table when stdout is a
+    /// terminal
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        default_value = "auto",
+        global = true,
+        help_heading = "Common options"
+    )]
     pub format: Format,
 
     /// Print errors and warnings only
-    #[arg(short, long, conflicts_with = "verbose", global = true, help_heading = "Common options")]
+    #[arg(
+        short,
+        long,
+        conflicts_with = "verbose",
+        global = true,
+        help_heading = "Common options"
+    )]
     pub quiet: bool,
 
     /// Print what is done; twice: every file
@@ -31,7 +51,13 @@ pub struct CommonArgs {
     pub verbose: u8,
 
     /// Print the manual page or the completions of a shell, and do nothing else
-    #[arg(long, value_name = "WHAT", exclusive = true, hide_short_help = true, help_heading = "Common options")]
+    #[arg(
+        long,
+        value_name = "WHAT",
+        exclusive = true,
+        hide_short_help = true,
+        help_heading = "Common options"
+    )]
     pub generate: Option<Generate>,
 }
 
@@ -76,10 +102,15 @@ pub enum Generate {
 /// Parses the command line, whose first element is the name of the program.
 ///
 /// # Errors
-/// The exit code to return at once: 0 after `--help`, `--version` or `--generate` (3 when stdout could not be
-/// written), and `usage` after a usage error, which has been printed on stderr.
-pub fn parse<A: Parser>(args: impl IntoIterator<Item = OsString>, usage: ExitCode) -> Result<A, ExitCode> {
-    let matches = A::command().try_get_matches_from(args).map_err(|error| explain(&error, usage))?;
+/// The exit code to return at once: 0 after `--help`, `--version` or `--generate` (3 when stdout
+/// could not be written), and `usage` after a usage error, which has been printed on stderr.
+pub fn parse<A: Parser>(
+    args: impl IntoIterator<Item = OsString>,
+    usage: ExitCode,
+) -> Result<A, ExitCode> {
+    let matches = A::command()
+        .try_get_matches_from(args)
+        .map_err(|error| explain(&error, usage))?;
     if let Ok(Some(what)) = matches.try_get_one::<Generate>("generate") {
         return Err(printed(generate(A::command(), *what)));
     }
@@ -117,7 +148,11 @@ fn render_manual(command: Command) -> io::Result<Vec<u8>> {
 
 fn explain(error: &clap::Error, usage: ExitCode) -> ExitCode {
     let result = error.print();
-    if error.use_stderr() { usage } else { printed(result) }
+    if error.use_stderr() {
+        usage
+    } else {
+        printed(result)
+    }
 }
 
 fn printed(result: io::Result<()>) -> ExitCode {
@@ -128,21 +163,35 @@ fn printed(result: io::Result<()>) -> ExitCode {
 }
 
 /// Words in the name of a flag or variable that say its value is a secret.
-const SECRET_WORDS: [&str; 8] =
-    ["password", "passwd", "passphrase", "pwd", "secret", "token", "credential", "access-key"];
+const SECRET_WORDS: [&str; 8] = [
+    "password",
+    "passwd",
+    "passphrase",
+    "pwd",
+    "secret",
+    "token",
+    "credential",
+    "access-key",
+];
 
 const REMOVED: &str = "<removed>";
 
-/// The command line after the program's name, as the `begin` record has it: values of flags and variables that look
-/// like secrets are removed, and so are passwords in URLs. No tool takes a secret there; people try all the same.
+/// The command line after the program's name, as the `begin` record has it: values of flags and
+/// variables that look like secrets are removed, and so are passwords in URLs. No tool takes a
+/// secret there; people try all the same.
 #[must_use]
 pub fn visible_args(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Vec<String> {
     let mut visible: Vec<String> = Vec::new();
     let mut value_is_secret = false;
     for arg in args {
         let arg = arg.as_ref().to_string_lossy();
-        visible.push(if value_is_secret { REMOVED.to_owned() } else { visible_arg(&arg) });
-        value_is_secret = !value_is_secret && arg.starts_with("--") && !arg.contains('=') && is_secret(&arg);
+        visible.push(if value_is_secret {
+            REMOVED.to_owned()
+        } else {
+            visible_arg(&arg)
+        });
+        value_is_secret =
+            !value_is_secret && arg.starts_with("--") && !arg.contains('=') && is_secret(&arg);
     }
     visible
 }
@@ -161,10 +210,16 @@ fn is_secret(name: &str) -> bool {
 
 /// `scheme://user:password@host` without the password.
 fn without_url_password(arg: &str) -> String {
-    let Some((scheme, rest)) = arg.split_once("://") else { return arg.to_owned() };
+    let Some((scheme, rest)) = arg.split_once("://") else {
+        return arg.to_owned();
+    };
     let authority = rest.split('/').next().unwrap_or(rest);
-    let Some((user_info, _)) = authority.rsplit_once('@') else { return arg.to_owned() };
-    let Some((user, _)) = user_info.split_once(':') else { return arg.to_owned() };
+    let Some((user_info, _)) = authority.rsplit_once('@') else {
+        return arg.to_owned();
+    };
+    let Some((user, _)) = user_info.split_once(':') else {
+        return arg.to_owned();
+    };
     format!("{scheme}://{user}:{REMOVED}{}", &rest[user_info.len()..])
 }
 
@@ -195,14 +250,21 @@ mod tests {
         assert_eq!(args.common.verbosity(), Verbosity::Detailed);
         assert_eq!(args.common.format, Format::Jsonl);
         assert_eq!(args.common.config, Some("/c".into()));
-        assert_eq!(parsed("mail-x --must a -q").unwrap().common.verbosity(), Verbosity::Quiet);
+        assert_eq!(
+            parsed("mail-x --must a -q").unwrap().common.verbosity(),
+            Verbosity::Quiet
+        );
     }
 
     #[test]
     fn help_is_success_and_a_wrong_flag_is_not() {
         let check = |args: &str, code: u8| {
             // ExitCode has no equality.
-            assert_eq!(format!("{:?}", parsed(args).unwrap_err()), format!("{:?}", ExitCode::from(code)), "{args}");
+            assert_eq!(
+                format!("{:?}", parsed(args).unwrap_err()),
+                format!("{:?}", ExitCode::from(code)),
+                "{args}"
+            );
         };
         check("mail-x --help", 0);
         check("mail-x --version", 0);
@@ -226,9 +288,15 @@ mod tests {
             assert_eq!(visible_args(args.split(' ')).join(" "), expected);
         };
         check("--daily --component mysql", "--daily --component mysql");
-        check("--mysql-password hunter2 --full", "--mysql-password <removed> --full");
+        check(
+            "--mysql-password hunter2 --full",
+            "--mysql-password <removed> --full",
+        );
         check("--api-token=abc x", "--api-token=<removed> x");
-        check("AWS_SECRET_ACCESS_KEY=abc", "AWS_SECRET_ACCESS_KEY=<removed>");
+        check(
+            "AWS_SECRET_ACCESS_KEY=abc",
+            "AWS_SECRET_ACCESS_KEY=<removed>",
+        );
         check("--to https://u:p@host/b", "--to https://u:<removed>@host/b");
         check("s3://bucket/a:b@c", "s3://bucket/a:b@c");
     }

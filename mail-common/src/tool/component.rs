@@ -14,13 +14,19 @@ pub enum ComponentArg {
 }
 
 impl ComponentArg {
-    /// The components that are named, each once, in the order of [`Component::ALL`]; `None` where none or all are.
+    /// The components that are named, each once, in the order of [`Component::ALL`]; `None` where
+    /// none or all are.
     #[must_use]
     pub fn named(args: &[Self]) -> Option<Vec<Component>> {
         if args.is_empty() || args.contains(&Self::All) {
             return None;
         }
-        Some(Component::ALL.into_iter().filter(|component| args.contains(&Self::One(*component))).collect())
+        Some(
+            Component::ALL
+                .into_iter()
+                .filter(|component| args.contains(&Self::One(*component)))
+                .collect(),
+        )
     }
 }
 
@@ -42,12 +48,18 @@ mod tests {
     #[test]
     fn components_come_in_order_and_once() {
         let check = |args: &str, expected: Option<&[Component]>| {
-            let args: Vec<ComponentArg> = args.split_whitespace().map(|text| text.parse().unwrap()).collect();
+            let args: Vec<ComponentArg> = args
+                .split_whitespace()
+                .map(|text| text.parse().unwrap())
+                .collect();
             assert_eq!(ComponentArg::named(&args).as_deref(), expected);
         };
         check("", None);
         check("ssl all", None);
-        check("dkim mail mailboxes", Some(&[Component::Mailboxes, Component::Dkim]));
+        check(
+            "dkim mail mailboxes",
+            Some(&[Component::Mailboxes, Component::Dkim]),
+        );
         assert!("mails".parse::<ComponentArg>().is_err());
     }
 }

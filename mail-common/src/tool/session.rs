@@ -1,4 +1,5 @@
-//! A run from its `begin` record to its `end`: the records on stdout, the report on stderr, and the exit code.
+//! A run from its `begin` record to its `end`: the records on stdout, the report on stderr, and the
+//! exit code.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -36,7 +37,8 @@ pub struct Opening {
     pub root: Option<String>,
 }
 
-/// A run that has begun. It is shared by reference between threads, and ends with [`Session::finish`].
+/// A run that has begun. It is shared by reference between threads, and ends with
+/// [`Session::finish`].
 #[derive(Debug)]
 pub struct Session {
     /// The voice of the run.
@@ -50,7 +52,8 @@ pub struct Session {
 impl Session {
     /// Writes the `begin` record to stdout, as JSON or as a line for people.
     ///
-    /// A stdout that cannot be written does not stop the work; [`Session::finish`] says it by its code.
+    /// A stdout that cannot be written does not stop the work; [`Session::finish`] says it by its
+    /// code.
     #[must_use]
     pub fn start(opening: Opening, common: &CommonArgs) -> Self {
         let report = Report::to_stderr(opening.tool, common.verbosity());
@@ -60,14 +63,26 @@ impl Session {
             Format::Jsonl => false,
         };
         let stdout: Box<dyn Write + Send> = Box::new(io::stdout());
-        let sink = if as_table { Sink::Text(Table::new(stdout)) } else { Sink::Jsonl(RecordWriter::new(stdout)) };
+        let sink = if as_table {
+            Sink::Text(Table::new(stdout))
+        } else {
+            Sink::Jsonl(RecordWriter::new(stdout))
+        };
         Self::start_with(opening, report, sink)
     }
 
     /// The same, with records as JSON to `output` and the rest to `report`; for tests.
     #[must_use]
-    pub fn start_jsonl(opening: Opening, report: Report, output: impl Write + Send + 'static) -> Self {
-        Self::start_with(opening, report, Sink::Jsonl(RecordWriter::new(Box::new(output))))
+    pub fn start_jsonl(
+        opening: Opening,
+        report: Report,
+        output: impl Write + Send + 'static,
+    ) -> Self {
+        Self::start_with(
+            opening,
+            report,
+            Sink::Jsonl(RecordWriter::new(Box::new(output))),
+        )
     }
 
     fn start_with(opening: Opening, report: Report, sink: Sink) -> Self {
@@ -75,7 +90,10 @@ impl Session {
             report,
             begin: begin_of(opening),
             started: Instant::now(),
-            output: Mutex::new(Output { sink, failed: false }),
+            output: Mutex::new(Output {
+                sink,
+                failed: false,
+            }),
             errors: Mutex::default(),
         };
         session.emit(&Record::Begin(session.begin.clone()));
@@ -93,13 +111,17 @@ impl Session {
         self.write(|sink| sink.record(record));
     }
 
-    /// Passes the records of the upstream on to their end, in order, each before `take` sees what it says. As JSON a line
-    /// is untouched; for people it is a row when its type is known.
+    /// Passes the records of the upstream on to their end, in order, each before `take` sees what
+    /// it says. As JSON a line is untouched; for people it is a row when its type is known.
     ///
     /// # Errors
-    /// A damaged line, or an upstream that ended without its `end` record. What came before was passed on and taken; it
-    /// is for the caller to decide whether that is worth anything.
-    pub fn pass_all(&self, upstream: impl BufRead, mut take: impl FnMut(Record)) -> Result<(), jsonl::Error> {
+    /// A damaged line, or an upstream that ended without its `end` record. What came before was
+    /// passed on and taken; it is for the caller to decide whether that is worth anything.
+    pub fn pass_all(
+        &self,
+        upstream: impl BufRead,
+        mut take: impl FnMut(Record),
+    ) -> Result<(), jsonl::Error> {
         let mut reader = RecordReader::new(upstream);
         for line in reader.by_ref() {
             let line = line?;
@@ -111,7 +133,8 @@ impl Session {
         reader.finish()
     }
 
-    /// Says on stderr and in the records that something failed. The caller goes on, and ends with the right [`Exit`].
+    /// Says on stderr and in the records that something failed. The caller goes on, and ends with
+    /// the right [`Exit`].
     pub fn fail(&self, component: Option<Component>, path: Option<&RelPath>, error: &dyn Error) {
         self.report.error(error);
         let record = error_record(component, path, error);
@@ -125,7 +148,8 @@ impl Session {
         lock(&self.errors).clone()
     }
 
-    /// The `end` record of a run that ended now; for the manifest of a set, which is written before the run ends.
+    /// The `end` record of a run that ended now; for the manifest of a set, which is written before
+    /// the run ends.
     #[must_use]
     pub fn end(&self, exit: Exit, totals: BTreeMap<String, u64>) -> End {
         End {
@@ -137,7 +161,8 @@ impl Session {
         }
     }
 
-    /// Writes the `end` record and gives the exit code, which is 3 when stdout could not be written.
+    /// Writes the `end` record and gives the exit code, which is 3 when stdout could not be
+    /// written.
     pub fn finish(self, exit: Exit, totals: BTreeMap<String, u64>) -> ExitCode {
         self.finish_as(exit, totals).into()
     }
@@ -145,7 +170,11 @@ impl Session {
     fn finish_as(self, exit: Exit, totals: BTreeMap<String, u64>) -> Exit {
         self.emit(&Record::End(self.end(exit, totals)));
         self.write(Sink::finish);
-        if lock(&self.output).failed { Exit::Unfinished } else { exit }
+        if lock(&self.output).failed {
+            Exit::Unfinished
+        } else {
+            exit
+        }
     }
 
     /// Says once that stdout cannot be written, and writes no more to it.
@@ -229,7 +258,10 @@ fn begin_of(opening: Opening) -> Begin {
         v: record::VERSION,
         tool: opening.tool.to_owned(),
         version: opening.version.to_owned(),
-        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        host: rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned(),
         time: record::timestamp(&opening.time),
         args: opening.args,
         set: opening.set,
@@ -237,12 +269,22 @@ fn begin_of(opening: Opening) -> Begin {
     }
 }
 
-fn error_record(component: Option<Component>, path: Option<&RelPath>, error: &dyn Error) -> ErrorRecord {
+fn error_record(
+    component: Option<Component>,
+    path: Option<&RelPath>,
+    error: &dyn Error,
+) -> ErrorRecord {
     let (path, path_b64) = match path.map(PathField::from) {
         Some(field) => (Some(field.path), field.path_b64),
         None => (None, None),
     };
-    ErrorRecord { component, path, path_b64, message: error.to_string(), causes: report::causes(error).collect() }
+    ErrorRecord {
+        component,
+        path,
+        path_b64,
+        message: error.to_string(),
+        causes: report::causes(error).collect(),
+    }
 }
 
 /// A thread that panicked while it held the lock has left whole values behind.
@@ -270,7 +312,10 @@ mod tests {
     fn records(output: &Shared) -> Vec<Record> {
         let text = output.text();
         let mut reader = RecordReader::new(text.as_bytes());
-        let records = reader.by_ref().map(|line| line.unwrap().record.unwrap()).collect();
+        let records = reader
+            .by_ref()
+            .map(|line| line.unwrap().record.unwrap())
+            .collect();
         reader.finish().unwrap();
         records
     }
@@ -281,22 +326,42 @@ mod tests {
         let report = Report::to_writer("mail-x", Verbosity::Quiet, stderr.clone());
         let session = Session::start_jsonl(opening(), report, output.clone());
         let path = RelPath::new(b"a/\xff").unwrap();
-        session.fail(Some(Component::Ssl), Some(&path), &jsonl::Error::Write(io::Error::other("full")));
-        assert_eq!(session.finish_as(Exit::Partial, BTreeMap::from([("errors".into(), 1)])), Exit::Partial);
+        session.fail(
+            Some(Component::Ssl),
+            Some(&path),
+            &jsonl::Error::Write(io::Error::other("full")),
+        );
+        assert_eq!(
+            session.finish_as(Exit::Partial, BTreeMap::from([("errors".into(), 1)])),
+            Exit::Partial
+        );
 
         assert_eq!(stderr.text(), "mail-x: error: write records: full\n");
         let records = records(&output);
         let [Record::Begin(begin), Record::Error(error), Record::End(end)] = &records[..] else {
             panic!("{records:?}");
         };
-        assert_eq!((begin.time.as_str(), begin.root.as_deref()), ("2026-11-23T03:00:00+09:00", Some("/b")));
+        assert_eq!(
+            (begin.time.as_str(), begin.root.as_deref()),
+            ("2026-11-23T03:00:00+09:00", Some("/b"))
+        );
         assert!(!begin.host.is_empty());
-        assert_eq!((error.path.as_deref(), error.path_b64.as_deref()), (Some("a/\u{fffd}"), Some("YS//")));
-        assert_eq!((error.message.as_str(), &error.causes[..]), ("write records", &["full".to_owned()][..]));
-        assert_eq!((end.exit, end.status, end.totals["errors"]), (1, record::EndStatus::Incomplete, 1));
+        assert_eq!(
+            (error.path.as_deref(), error.path_b64.as_deref()),
+            (Some("a/\u{fffd}"), Some("YS//"))
+        );
+        assert_eq!(
+            (error.message.as_str(), &error.causes[..]),
+            ("write records", &["full".to_owned()][..])
+        );
+        assert_eq!(
+            (end.exit, end.status, end.totals["errors"]),
+            (1, record::EndStatus::Incomplete, 1)
+        );
     }
 
-    /// What of `upstream` came out between `begin` and `end`, the tools whose end was taken, and how it ended.
+    /// What of `upstream` came out between `begin` and `end`, the tools whose end was taken, and
+    /// how it ended.
     fn pass_all(upstream: &str) -> (String, Vec<String>, Result<(), jsonl::Error>) {
         let output = Shared::default();
         let report = Report::to_writer("mail-x", Verbosity::Quiet, Shared::default());
@@ -304,7 +369,10 @@ mod tests {
         let begin = output.text();
         let mut ended = Vec::new();
         let result = session.pass_all(upstream.as_bytes(), |record| {
-            assert!(output.text().contains(r#""tool":"a""#), "a record is passed on before it is taken");
+            assert!(
+                output.text().contains(r#""tool":"a""#),
+                "a record is passed on before it is taken"
+            );
             if let Record::End(end) = record {
                 ended.push(end.tool);
             }
@@ -315,7 +383,8 @@ mod tests {
     #[test]
     fn the_upstream_is_passed_on_and_taken_as_far_as_it_is_whole() {
         let begin = r#"{"type":"begin","data":{"v":1,"tool":"a","version":"1","host":"h","time":"t","args":[]}}"#;
-        let end = r#"{"type":"end","data":{"tool":"a","status":"ok","exit":0,"seconds":1,"totals":{}}}"#;
+        let end =
+            r#"{"type":"end","data":{"tool":"a","status":"ok","exit":0,"seconds":1,"totals":{}}}"#;
         let whole = format!("{begin}\n {{\"type\":\"later\",  \"x\":1e3}}\n{end}\n");
         let (passed, ended, result) = pass_all(&whole);
         assert_eq!((passed, ended), (whole, vec!["a".to_owned()]));
@@ -326,8 +395,14 @@ mod tests {
         assert!(matches!(result, Err(jsonl::Error::NoEnd { tool }) if tool == "a"));
 
         let (passed, ended, result) = pass_all(&format!("{begin}\n{end}\ndamage\n{end}\n"));
-        assert_eq!((passed, ended), (format!("{begin}\n{end}\n"), vec!["a".to_owned()]));
-        assert!(matches!(result, Err(jsonl::Error::Malformed { line: 3, .. })));
+        assert_eq!(
+            (passed, ended),
+            (format!("{begin}\n{end}\n"), vec!["a".to_owned()])
+        );
+        assert!(matches!(
+            result,
+            Err(jsonl::Error::Malformed { line: 3, .. })
+        ));
     }
 
     #[test]
@@ -335,9 +410,20 @@ mod tests {
         let (reader, writer) = io::pipe().unwrap();
         drop(reader);
         let stderr = Shared::default();
-        let session =
-            Session::start_jsonl(opening(), Report::to_writer("mail-x", Verbosity::Quiet, stderr.clone()), writer);
-        assert_eq!(session.finish_as(Exit::Done, BTreeMap::new()), Exit::Unfinished);
-        assert_eq!(stderr.text().matches("the reader has gone away").count(), 1, "{}", stderr.text());
+        let session = Session::start_jsonl(
+            opening(),
+            Report::to_writer("mail-x", Verbosity::Quiet, stderr.clone()),
+            writer,
+        );
+        assert_eq!(
+            session.finish_as(Exit::Done, BTreeMap::new()),
+            Exit::Unfinished
+        );
+        assert_eq!(
+            stderr.text().matches("the reader has gone away").count(),
+            1,
+            "{}",
+            stderr.text()
+        );
     }
 }

@@ -1,10 +1,11 @@
-//! Records as people read them: rows under a heading, columns as wide as their content, sizes with units.
+//! Records as people read them: rows under a heading, columns as wide as their content, sizes with
+//! units.
 
 use std::io::{self, Write};
 
 use crate::record::{
-    Artifact, Begin, Check, CheckStatus, End, EndStatus, ErrorRecord, Record, Restored, StoredSet, Transfer,
-    TransferAction, Usage, Verdict, VerdictStatus,
+    Artifact, Begin, Check, CheckStatus, End, EndStatus, ErrorRecord, Record, Restored, StoredSet,
+    Transfer, TransferAction, Usage, Verdict, VerdictStatus,
 };
 use crate::report::printable;
 
@@ -28,7 +29,11 @@ enum Column {
 
 impl<W: Write> Table<W> {
     pub(super) fn new(output: W) -> Self {
-        Self { output, heading: &[], rows: Vec::new() }
+        Self {
+            output,
+            heading: &[],
+            rows: Vec::new(),
+        }
     }
 
     /// Adds a record; it may not be seen before [`Table::flush`].
@@ -60,7 +65,8 @@ impl<W: Write> Table<W> {
             self.flush()?;
         }
         self.heading = heading;
-        self.rows.push(cells.iter().map(|cell| printable(cell)).collect());
+        self.rows
+            .push(cells.iter().map(|cell| printable(cell)).collect());
         Ok(())
     }
 }
@@ -81,9 +87,17 @@ static ARTIFACT: [Column; 6] = [
     Column::Text("HOW"),
     Column::Text("PATH"),
 ];
-static VERDICT: [Column; 3] = [Column::Text("VERDICT"), Column::Text("FOUND"), Column::Text("PATH")];
-static TRANSFER: [Column; 4] =
-    [Column::Text("ACTION"), Column::Number("SIZE"), Column::Text("PATH"), Column::Text("URL")];
+static VERDICT: [Column; 3] = [
+    Column::Text("VERDICT"),
+    Column::Text("FOUND"),
+    Column::Text("PATH"),
+];
+static TRANSFER: [Column; 4] = [
+    Column::Text("ACTION"),
+    Column::Number("SIZE"),
+    Column::Text("PATH"),
+    Column::Text("URL"),
+];
 static RESTORED: [Column; 5] = [
     Column::Text("COMPONENT"),
     Column::Number("SIZE"),
@@ -99,10 +113,18 @@ static SET: [Column; 6] = [
     Column::Number("AGE"),
     Column::Text("LOCKED UNTIL"),
 ];
-static USAGE: [Column; 4] =
-    [Column::Number("OBJECTS"), Column::Number("SIZE"), Column::Number("USD/MONTH"), Column::Text("URL")];
-static CHECK: [Column; 4] =
-    [Column::Text("STATUS"), Column::Text("CHECK"), Column::Text("TARGET"), Column::Text("MESSAGE")];
+static USAGE: [Column; 4] = [
+    Column::Number("OBJECTS"),
+    Column::Number("SIZE"),
+    Column::Number("USD/MONTH"),
+    Column::Text("URL"),
+];
+static CHECK: [Column; 4] = [
+    Column::Text("STATUS"),
+    Column::Text("CHECK"),
+    Column::Text("TARGET"),
+    Column::Text("MESSAGE"),
+];
 
 fn row(record: &Record) -> Row {
     match record {
@@ -120,7 +142,10 @@ fn row(record: &Record) -> Row {
 }
 
 fn begin_sentence(begin: &Begin) -> String {
-    let mut text = format!("{} {} on {}, {}", begin.tool, begin.version, begin.host, begin.time);
+    let mut text = format!(
+        "{} {} on {}, {}",
+        begin.tool, begin.version, begin.host, begin.time
+    );
     match (&begin.root, &begin.set) {
         (Some(root), Some(set)) => text.push_str(&format!(": {root}/{set}")),
         (Some(root), None) => text.push_str(&format!(": {root}")),
@@ -136,9 +161,16 @@ fn end_sentence(end: &End) -> String {
         EndStatus::Bad => "bad",
         EndStatus::Incomplete => "incomplete",
     };
-    let mut text = format!("{}: {status} (exit {}) in {:.1} s", end.tool, end.exit, end.seconds);
+    let mut text = format!(
+        "{}: {status} (exit {}) in {:.1} s",
+        end.tool, end.exit, end.seconds
+    );
     for (name, count) in &end.totals {
-        let count = if name.ends_with("bytes") { human_size(*count) } else { count.to_string() };
+        let count = if name.ends_with("bytes") {
+            human_size(*count)
+        } else {
+            count.to_string()
+        };
         text.push_str(&format!(", {name} {count}"));
     }
     text
@@ -161,7 +193,12 @@ fn verdict_cells(verdict: &Verdict) -> Vec<String> {
         VerdictStatus::Infected => "INFECTED",
         VerdictStatus::Unscanned => "UNSCANNED",
     };
-    let found = verdict.signature.as_ref().or(verdict.reason.as_ref()).cloned().unwrap_or_default();
+    let found = verdict
+        .signature
+        .as_ref()
+        .or(verdict.reason.as_ref())
+        .cloned()
+        .unwrap_or_default();
     let path = match &verdict.member {
         Some(member) => format!("{}: {member}", verdict.path.path),
         None => verdict.path.path.clone(),
@@ -176,7 +213,12 @@ fn transfer_cells(transfer: &Transfer) -> Vec<String> {
         TransferAction::Skipped => "skipped",
         TransferAction::Downloaded => "downloaded",
     };
-    vec![action.to_owned(), human_size(transfer.bytes), transfer.path.path.clone(), transfer.url.clone()]
+    vec![
+        action.to_owned(),
+        human_size(transfer.bytes),
+        transfer.path.path.clone(),
+        transfer.url.clone(),
+    ]
 }
 
 fn restored_cells(restored: &Restored) -> Vec<String> {
@@ -212,11 +254,20 @@ fn set_cells(set: &StoredSet) -> Vec<String> {
 /// Days and hours, or hours and minutes.
 fn human_age(seconds: u64) -> String {
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
-    if days > 0 { format!("{days} d {hours} h") } else { format!("{hours} h {minutes} min") }
+    if days > 0 {
+        format!("{days} d {hours} h")
+    } else {
+        format!("{hours} h {minutes} min")
+    }
 }
 
 fn usage_cells(usage: &Usage) -> Vec<String> {
-    vec![usage.objects.to_string(), human_size(usage.bytes), format!("{:.2}", usage.monthly_usd), usage.url.clone()]
+    vec![
+        usage.objects.to_string(),
+        human_size(usage.bytes),
+        format!("{:.2}", usage.monthly_usd),
+        usage.url.clone(),
+    ]
 }
 
 fn check_cells(check: &Check) -> Vec<String> {
@@ -226,18 +277,36 @@ fn check_cells(check: &Check) -> Vec<String> {
         CheckStatus::Critical => "CRITICAL",
         CheckStatus::Unknown => "UNKNOWN",
     };
-    vec![status.to_owned(), check.name.clone(), check.target.clone(), check.message.clone()]
+    vec![
+        status.to_owned(),
+        check.name.clone(),
+        check.target.clone(),
+        check.message.clone(),
+    ]
 }
 
 fn layout(heading: &[Column], rows: &[Vec<String>]) -> String {
-    let titles: Vec<String> = heading.iter().map(|column| column.title().to_owned()).collect();
+    let titles: Vec<String> = heading
+        .iter()
+        .map(|column| column.title().to_owned())
+        .collect();
     let widths: Vec<usize> = (0..heading.len())
-        .map(|i| rows.iter().chain([&titles]).map(|row| row[i].chars().count()).max().unwrap_or(0))
+        .map(|i| {
+            rows.iter()
+                .chain([&titles])
+                .map(|row| row[i].chars().count())
+                .max()
+                .unwrap_or(0)
+        })
         .collect();
     let mut text = String::new();
     for row in std::iter::once(&titles).chain(rows) {
-        let cells: Vec<String> =
-            heading.iter().zip(row).zip(&widths).map(|((column, cell), &width)| column.pad(cell, width)).collect();
+        let cells: Vec<String> = heading
+            .iter()
+            .zip(row)
+            .zip(&widths)
+            .map(|((column, cell), &width)| column.pad(cell, width))
+            .collect();
         text.push_str(cells.join("  ").trim_end());
         text.push('\n');
     }
@@ -289,7 +358,10 @@ mod tests {
             root: "/b".into(),
             set: "daily/2026-11-23".into(),
             component,
-            path: PathField { path: path.into(), path_b64: None },
+            path: PathField {
+                path: path.into(),
+                path_b64: None,
+            },
             bytes,
             sha256: Sha256::of(b""),
             entries: 12,
@@ -314,8 +386,16 @@ mod tests {
     fn columns_are_as_wide_as_their_content() {
         let mut output = Vec::new();
         let mut table = Table::new(&mut output);
-        table.add(&artifact("mysql/a.sql.zst", 900, Component::Mysql)).unwrap();
-        table.add(&artifact("mailboxes/a\u{7}/0001", 2048, Component::Mailboxes)).unwrap();
+        table
+            .add(&artifact("mysql/a.sql.zst", 900, Component::Mysql))
+            .unwrap();
+        table
+            .add(&artifact(
+                "mailboxes/a\u{7}/0001",
+                2048,
+                Component::Mailboxes,
+            ))
+            .unwrap();
         table
             .add(&Record::End(End {
                 tool: "mail-backup".into(),

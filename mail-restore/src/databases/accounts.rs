@@ -1,7 +1,8 @@
-//! Accounts, which are loaded on request and after all databases: a grant on a table needs the table.
+//! Accounts, which are loaded on request and after all databases: a grant on a table needs the
+//! table.
 //!
-//! Loading adds: accounts that are there keep their passwords and what they may. The way back drops accounts that are
-//! new; what an account that was there was granted beside, it keeps.
+//! Loading adds: accounts that are there keep their passwords and what they may. The way back drops
+//! accounts that are new; what an account that was there was granted beside, it keeps.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +17,10 @@ impl AccountNames {
     /// Asks the server.
     pub(super) fn read(server: &mut Server) -> Result<Self, Error> {
         let rows = server.rows("SELECT User, Host, is_role FROM mysql.user");
-        let rows = rows.map_err(|source| Error::Ask { what: "its accounts", source })?;
+        let rows = rows.map_err(|source| Error::Ask {
+            what: "its accounts",
+            source,
+        })?;
         let account = |row: Vec<String>| {
             let [user, host, role] = row.try_into().ok()?;
             Some((user, host, role == "Y"))
@@ -32,7 +36,10 @@ impl AccountNames {
                 true => format!("DROP ROLE IF EXISTS {}", name(user)),
                 false => format!("DROP USER IF EXISTS {}@{}", name(user), name(host)),
             };
-            server.run(&statement).map_err(|source| Error::Ask { what: "the end of a new account", source })?;
+            server.run(&statement).map_err(|source| Error::Ask {
+                what: "the end of a new account",
+                source,
+            })?;
         }
         Ok(())
     }
@@ -45,5 +52,8 @@ pub(super) fn database_options(server: &mut Server, database: &str) -> Result<St
          FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = {}",
         literal(database)
     );
-    server.cell(&query).map_err(|source| Error::Ask { what: "the character set of a database", source })
+    server.cell(&query).map_err(|source| Error::Ask {
+        what: "the character set of a database",
+        source,
+    })
 }

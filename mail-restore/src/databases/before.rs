@@ -1,4 +1,5 @@
-//! What the server holds before anything is loaded, saved as a set of its own: `mail-restore --from` loads it again.
+//! What the server holds before anything is loaded, saved as a set of its own: `mail-restore
+//! --from` loads it again.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -37,8 +38,8 @@ pub(super) struct Before {
 
 /// Saves those of `databases` that are there, and the accounts, into `<root>/pre-restore/<now>`.
 ///
-/// When anything would be missing, nothing is left behind. What a killed run left under construction goes: the caller
-/// holds the lock of the root.
+/// When anything would be missing, nothing is left behind. What a killed run left under
+/// construction goes: the caller holds the lock of the root.
 pub(super) fn save(
     connection: &ConnectionSettings,
     databases: &BTreeSet<String>,
@@ -48,31 +49,56 @@ pub(super) fn save(
 ) -> Result<Before, Error> {
     let parent = root.join(DIRECTORY);
     let time = now.strftime("%Y-%m-%dT%H%M%S").to_string();
-    let (hidden, dir) = (parent.join(format!(".{time}.new")), first_free(&parent, &time));
+    let (hidden, dir) = (
+        parent.join(format!(".{time}.new")),
+        first_free(&parent, &time),
+    );
     let mut session = Session::connect(connection)?;
     let all = mysql::databases(&mut session, &[])?.names;
-    let existing: BTreeSet<_> = all.into_iter().filter(|name| databases.contains(name)).collect();
+    let existing: BTreeSet<_> = all
+        .into_iter()
+        .filter(|name| databases.contains(name))
+        .collect();
     write_at(&parent, || clear_unfinished(&parent))?;
     write_at(&hidden, || atomic::create_dir_all(&hidden.join("mysql")))?;
-    let saver = Saver { session, hidden: hidden.clone(), stop, sums: Vec::new(), warnings: Vec::new() };
+    let saver = Saver {
+        session,
+        hidden: hidden.clone(),
+        stop,
+        sums: Vec::new(),
+        warnings: Vec::new(),
+    };
     let saved = saver.run(&existing, accounts).and_then(|warnings| {
-        write_at(&dir, || atomic::rename_into_place(&hidden, &dir).and_then(|()| atomic::sync_parent(&dir)))?;
+        write_at(&dir, || {
+            atomic::rename_into_place(&hidden, &dir).and_then(|()| atomic::sync_parent(&dir))
+        })?;
         Ok(warnings)
     });
     let warnings = saved.inspect_err(|_| {
         // The failure is reported; what is left is hidden and harms nobody.
         let _ = atomic::remove_tree(&hidden);
     })?;
-    let inventory =
-        Inventory::read(&dir).map_err(|error| Error::Write { path: dir.clone(), source: io::Error::other(error) })?;
-    Ok(Before { dir, existing, dumps: Dumps::of(&inventory), warnings })
+    let inventory = Inventory::read(&dir).map_err(|error| Error::Write {
+        path: dir.clone(),
+        source: io::Error::other(error),
+    })?;
+    Ok(Before {
+        dir,
+        existing,
+        dumps: Dumps::of(&inventory),
+        warnings,
+    })
 }
 
-/// `parent/time`, or with `-2`, `-3` and so on behind it where a restore of the same second has that name.
+/// `parent/time`, or with `-2`, `-3` and so on behind it where a restore of the same second has
+/// that name.
 fn first_free(parent: &Path, time: &str) -> PathBuf {
     let numbered = |number: u32| parent.join(format!("{time}-{number}"));
     let is_free = |path: &PathBuf| path.symlink_metadata().is_err();
-    std::iter::once(parent.join(time)).chain((2..).map(numbered)).find(is_free).unwrap_or_else(|| parent.join(time))
+    std::iter::once(parent.join(time))
+        .chain((2..).map(numbered))
+        .find(is_free)
+        .unwrap_or_else(|| parent.join(time))
 }
 
 fn clear_unfinished(parent: &Path) -> io::Result<()> {
@@ -83,7 +109,9 @@ fn clear_unfinished(parent: &Path) -> io::Result<()> {
     for entry in entries {
         let entry = entry?;
         let name = entry.file_name();
-        let is_unfinished = name.to_str().is_some_and(|name| name.starts_with('.') && name.ends_with(".new"));
+        let is_unfinished = name
+            .to_str()
+            .is_some_and(|name| name.starts_with('.') && name.ends_with(".new"));
         if is_unfinished {
             atomic::remove_tree(&entry.path())?;
         }
@@ -92,7 +120,10 @@ fn clear_unfinished(parent: &Path) -> io::Result<()> {
 }
 
 fn write_at<T>(path: &Path, write: impl FnOnce() -> io::Result<T>) -> Result<T, Error> {
-    write().map_err(|source| Error::Write { path: path.to_owned(), source })
+    write().map_err(|source| Error::Write {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 struct Saver<'a> {
@@ -106,7 +137,11 @@ struct Saver<'a> {
 type Compressed = zstd::Encoder<'static, StoredFile>;
 
 impl Saver<'_> {
-    fn run(mut self, databases: &BTreeSet<String>, accounts: Accounts) -> Result<Vec<String>, Error> {
+    fn run(
+        mut self,
+        databases: &BTreeSet<String>,
+        accounts: Accounts,
+    ) -> Result<Vec<String>, Error> {
         for database in databases {
             self.save_database(database)?;
         }
@@ -118,10 +153,19 @@ impl Saver<'_> {
     fn save_database(&mut self, database: &str) -> Result<(), Error> {
         let path = file_name::of_database(database);
         let file = self.hidden.join(path.as_path());
-        let dumped = mysql::dump_database(&mut self.session, database, || open(&file), self.stop, &mut |_| {});
+        let dumped = mysql::dump_database(
+            &mut self.session,
+            database,
+            || open(&file),
+            self.stop,
+            &mut |_| {},
+        );
         let (encoder, report) = dumped.map_err(|source| save_error(database, source))?;
         if !report.missing.is_empty() {
-            return Err(Error::NotSaved { database: database.to_owned(), missing: report.missing });
+            return Err(Error::NotSaved {
+                database: database.to_owned(),
+                missing: report.missing,
+            });
         }
         self.warnings.extend(report.warnings);
         self.keep(path, encoder)
@@ -132,18 +176,32 @@ impl Saver<'_> {
         let path = file_name::of_accounts();
         let file = self.hidden.join(path.as_path());
         let dumped = mysql::dump_accounts(&mut self.session, || open(&file), self.stop);
-        let (encoder, DumpReport { missing, .. }) = dumped.map_err(|source| save_error("accounts", source))?;
+        let (encoder, DumpReport { missing, .. }) =
+            dumped.map_err(|source| save_error("accounts", source))?;
         match accounts {
-            Accounts::Load if missing.iter().any(|what| what.contains("grant SELECT on mysql")) => {
-                return Err(Error::NotSaved { database: "accounts".to_owned(), missing });
+            Accounts::Load
+                if missing
+                    .iter()
+                    .any(|what| what.contains("grant SELECT on mysql")) =>
+            {
+                return Err(Error::NotSaved {
+                    database: "accounts".to_owned(),
+                    missing,
+                });
             }
-            _ => self.warnings.extend(missing.into_iter().map(|what| format!("accounts before the restore: {what}"))),
+            _ => self.warnings.extend(
+                missing
+                    .into_iter()
+                    .map(|what| format!("accounts before the restore: {what}")),
+            ),
         }
         self.keep(path, encoder)
     }
 
     fn keep(&mut self, path: RelPath, encoder: Compressed) -> Result<(), Error> {
-        let stored = write_at(&self.hidden.join(path.as_path()), || encoder.finish().and_then(StoredFile::finish))?;
+        let stored = write_at(&self.hidden.join(path.as_path()), || {
+            encoder.finish().and_then(StoredFile::finish)
+        })?;
         self.sums.push((stored.sha256, path));
         Ok(())
     }
@@ -163,11 +221,15 @@ impl Saver<'_> {
 fn save_error(database: &str, source: mysql::Error) -> Error {
     match source {
         mysql::Error::Stopped { .. } => Error::Interrupted,
-        source => Error::Save { database: database.to_owned(), source },
+        source => Error::Save {
+            database: database.to_owned(),
+            source,
+        },
     }
 }
 
-/// Opens the file of a dump, anew when an attempt before it failed. One thread compresses while the rows come in.
+/// Opens the file of a dump, anew when an attempt before it failed. One thread compresses while the
+/// rows come in.
 fn open(file: &Path) -> io::Result<Compressed> {
     match fs::remove_file(file) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

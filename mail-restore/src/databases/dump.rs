@@ -50,7 +50,9 @@ impl Dumps {
 impl Dump {
     fn of(inventory: &Inventory, file: &SetFile) -> Option<Self> {
         let name = String::from_utf8_lossy(file.path.components().nth(1)?).into_owned();
-        let stem = [".sql.zst", ".sql.gz", ".sql"].iter().find_map(|suffix| name.strip_suffix(suffix))?;
+        let stem = [".sql.zst", ".sql.gz", ".sql"]
+            .iter()
+            .find_map(|suffix| name.strip_suffix(suffix))?;
         let is_direct = file.path.depth() == 2 && !stem.is_empty();
         is_direct.then(|| Self {
             path: file.path.clone(),
@@ -70,10 +72,17 @@ impl Dump {
     }
 
     pub(super) fn refused(&self, line: u64, reason: impl Into<String>) -> Error {
-        Error::Refused { file: self.path.clone(), line, reason: reason.into() }
+        Error::Refused {
+            file: self.path.clone(),
+            line,
+            reason: reason.into(),
+        }
     }
 
     pub(super) fn incomplete(&self, reason: impl Into<String>) -> Error {
-        Error::Incomplete { file: self.path.clone(), reason: reason.into() }
+        Error::Incomplete {
+            file: self.path.clone(),
+            reason: reason.into(),
+        }
     }
 }

@@ -8,7 +8,8 @@ use mail_common::relpath::RelPath;
 
 use super::statement::ReadError;
 
-/// A failure of the databases' way back. Unless it is [`Error::NotRolledBack`], the server is as it was.
+/// A failure of the databases' way back. Unless it is [`Error::NotRolledBack`], the server is as it
+/// was.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Two files for one database.
@@ -116,7 +117,9 @@ pub enum Error {
         source: Cause,
     },
     /// The text is in no character set that can be sent.
-    #[error("{file} line {line}: bytes that are no UTF-8, outside of a string; convert the dump with iconv")]
+    #[error(
+        "{file} line {line}: bytes that are no UTF-8, outside of a string; convert the dump with iconv"
+    )]
     NotText {
         /// The dump.
         file: RelPath,
@@ -178,9 +181,15 @@ pub enum Error {
 }
 
 fn also_drop(new: &[String]) -> String {
-    let drops: Vec<_> =
-        new.iter().map(|name| format!(" DROP DATABASE IF EXISTS `{}`;", name.replace('`', "``"))).collect();
-    if drops.is_empty() { String::new() } else { format!(", and drop what is new:{}", drops.concat()) }
+    let drops: Vec<_> = new
+        .iter()
+        .map(|name| format!(" DROP DATABASE IF EXISTS `{}`;", name.replace('`', "``")))
+        .collect();
+    if drops.is_empty() {
+        String::new()
+    } else {
+        format!(", and drop what is new:{}", drops.concat())
+    }
 }
 
 /// An error and its causes on one line.

@@ -1,4 +1,5 @@
-//! Connections that wait for each other: each says how far it is in the dump, and may wait until others are as far.
+//! Connections that wait for each other: each says how far it is in the dump, and may wait until
+//! others are as far.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -21,8 +22,14 @@ pub(super) struct GivenUp;
 
 impl Gate {
     pub(super) fn new(connections: usize) -> Self {
-        let state = State { done: vec![0; connections], is_given_up: false };
-        Self { state: Mutex::new(state), changed: Condvar::new() }
+        let state = State {
+            done: vec![0; connections],
+            is_given_up: false,
+        };
+        Self {
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+        }
     }
 
     /// The connection is done with `statements` statements.
@@ -49,15 +56,26 @@ impl Gate {
 
     /// Whether somebody did.
     pub(super) fn check(&self) -> Result<(), GivenUp> {
-        if self.lock().is_given_up { Err(GivenUp) } else { Ok(()) }
+        if self.lock().is_given_up {
+            Err(GivenUp)
+        } else {
+            Ok(())
+        }
     }
 
     fn wait(&self, is_reached: impl Fn(&State) -> bool) -> Result<(), GivenUp> {
         let mut state = self.lock();
         while !state.is_given_up && !is_reached(&state) {
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self
+                .changed
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
         }
-        if state.is_given_up { Err(GivenUp) } else { Ok(()) }
+        if state.is_given_up {
+            Err(GivenUp)
+        } else {
+            Ok(())
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -41,7 +41,8 @@ pub struct Inspection {
     pub replaced: Vec<Replaced>,
     /// Databases that are not there.
     pub new: Vec<String>,
-    /// Privileges that the account lacks, as far as `SHOW GRANTS` tells. Not empty: a restore would fail.
+    /// Privileges that the account lacks, as far as `SHOW GRANTS` tells. Not empty: a restore would
+    /// fail.
     pub lacking: Vec<String>,
     /// What an administrator should know.
     pub warnings: Vec<String>,
@@ -80,14 +81,23 @@ pub(super) fn inspect(target: &Target, surveyed: &Surveyed) -> Result<Inspection
     let mut server = Server::connect(&target.connection)?;
     let all: Vec<_> = surveyed.dumps.iter().chain(&surveyed.accounts).collect();
     let packet_bytes = server.packet_bytes()?;
-    all.iter().try_for_each(|(dump, survey)| check_packet(packet_bytes, dump, survey))?;
+    all.iter()
+        .try_for_each(|(dump, survey)| check_packet(packet_bytes, dump, survey))?;
     let touched = databases(&surveyed.dumps);
     let replaced = replaced(&mut server, &touched)?;
-    let new = touched.iter().filter(|name| !replaced.iter().any(|found| found.database == **name)).cloned().collect();
+    let new = touched
+        .iter()
+        .filter(|name| !replaced.iter().any(|found| found.database == **name))
+        .cloned()
+        .collect();
     let server_version = ask(server.cell("SELECT VERSION()"), "its version")?;
     let mut dumps = Vec::new();
     for (dump, survey) in &all {
-        let rows = if let Footer::Counts(counts) = survey.footer { Some(counts.rows) } else { None };
+        let rows = if let Footer::Counts(counts) = survey.footer {
+            Some(counts.rows)
+        } else {
+            None
+        };
         dumps.push(InspectedDump {
             path: dump.path.clone(),
             databases: survey.found.databases.iter().cloned().collect(),
@@ -98,8 +108,18 @@ pub(super) fn inspect(target: &Target, surveyed: &Surveyed) -> Result<Inspection
         });
     }
     let lacking = lacking(&target.connection, &touched)?;
-    let warnings = all.iter().flat_map(|(dump, survey)| survey.warnings(dump)).collect();
-    Ok(Inspection { server_version, dumps, replaced, new, lacking, warnings })
+    let warnings = all
+        .iter()
+        .flat_map(|(dump, survey)| survey.warnings(dump))
+        .collect();
+    Ok(Inspection {
+        server_version,
+        dumps,
+        replaced,
+        new,
+        lacking,
+        warnings,
+    })
 }
 
 fn ask<T>(answer: Result<T, mail_backup::mysql::Cause>, what: &'static str) -> Result<T, Error> {
@@ -119,21 +139,38 @@ fn replaced(server: &mut Server, touched: &BTreeSet<String>) -> Result<Vec<Repla
              WHERE TABLE_SCHEMA = {name}"
         );
         let rows = ask(server.rows(&size), "the size of a database")?;
-        let number = |at: usize| rows.first().and_then(|row| row.get(at)?.parse().ok()).unwrap_or(0);
-        replaced.push(Replaced { database: database.clone(), tables: number(0), bytes: number(1) });
+        let number = |at: usize| {
+            rows.first()
+                .and_then(|row| row.get(at)?.parse().ok())
+                .unwrap_or(0)
+        };
+        replaced.push(Replaced {
+            database: database.clone(),
+            tables: number(0),
+            bytes: number(1),
+        });
     }
     Ok(replaced)
 }
 
-fn lacking(connection: &ConnectionSettings, touched: &BTreeSet<String>) -> Result<Vec<String>, Error> {
+fn lacking(
+    connection: &ConnectionSettings,
+    touched: &BTreeSet<String>,
+) -> Result<Vec<String>, Error> {
     let mut session = Session::connect(connection)?;
     let held = ask(Privileges::read(&mut session), "the account's privileges")?;
     let mut lacking = Vec::new();
     for database in touched {
-        let missing: Vec<_> = NEEDED.into_iter().filter(|privilege| !held.on_database(privilege, database)).collect();
+        let missing: Vec<_> = NEEDED
+            .into_iter()
+            .filter(|privilege| !held.on_database(privilege, database))
+            .collect();
         if !missing.is_empty() {
             let on = super::server::name(database);
-            lacking.push(format!("{} on {on}.*; run: GRANT ALL ON {on}.* TO the account", missing.join(", ")));
+            lacking.push(format!(
+                "{} on {on}.*; run: GRANT ALL ON {on}.* TO the account",
+                missing.join(", ")
+            ));
         }
     }
     Ok(lacking)

@@ -1,7 +1,8 @@
-//! What a statement does, as far as loading must know: whom it concerns, and whether a dump may say it at all.
+//! What a statement does, as far as loading must know: whom it concerns, and whether a dump may say
+//! it at all.
 //!
-//! The list is one of what is allowed. Names of other databases are seen here; what a stored function does when a row
-//! calls it is not.
+//! The list is one of what is allowed. Names of other databases are seen here; what a stored
+//! function does when a row calls it is not.
 
 use super::sql_mode::Modes;
 use super::statement::Statement;
@@ -62,17 +63,36 @@ pub(super) struct Named {
 const CODE_VARIABLE: &str = "mail_backup_code";
 
 /// What may follow the first executable comment of a statement that consists of several.
-const CONTINUATIONS: [&str; 10] =
-    ["DEFINER", "SQL", "VIEW", "TRIGGER", "EVENT", "PROCEDURE", "FUNCTION", "ALGORITHM", "PACKAGE", "WITH"];
+const CONTINUATIONS: [&str; 10] = [
+    "DEFINER",
+    "SQL",
+    "VIEW",
+    "TRIGGER",
+    "EVENT",
+    "PROCEDURE",
+    "FUNCTION",
+    "ALGORITHM",
+    "PACKAGE",
+    "WITH",
+];
 
 /// The kinds of objects that others may depend on.
-const OBJECTS: [&str; 7] = ["VIEW", "TRIGGER", "PROCEDURE", "FUNCTION", "EVENT", "SEQUENCE", "PACKAGE"];
+const OBJECTS: [&str; 7] = [
+    "VIEW",
+    "TRIGGER",
+    "PROCEDURE",
+    "FUNCTION",
+    "EVENT",
+    "SEQUENCE",
+    "PACKAGE",
+];
 
 /// How many words of a statement are quoted in messages.
 const QUOTED_BYTES: usize = 60;
 
 impl Kind {
-    /// That of `statement`. It is the same for servers that run its executable comments and for those that skip them.
+    /// That of `statement`. It is the same for servers that run its executable comments and for
+    /// those that skip them.
     pub(super) fn of(statement: &Statement) -> Self {
         let run = Self::read(&statement.text, Reading::Run, statement.modes);
         let is_plain = memchr::memmem::find(&statement.text, b"/*").is_none();
@@ -86,7 +106,9 @@ impl Kind {
         let mut words = Words(Tokens::new(text, reading, modes));
         let foreign = || Self::Foreign(first_words(text));
         let server = || Self::Server(first_words(text));
-        let Some(Token::Word(verb)) = words.next() else { return foreign() };
+        let Some(Token::Word(verb)) = words.next() else {
+            return foreign();
+        };
         let kind = match verb.to_ascii_uppercase().as_slice() {
             b"INSERT" | b"REPLACE" => words.insert(),
             b"SET" => return set(words, text),
@@ -103,7 +125,8 @@ impl Kind {
             b"LOCK" | b"UNLOCK" | b"COMMIT" => Some(Self::Superfluous),
             b"START" => words.accept("TRANSACTION").then_some(Self::Superfluous),
             b"BEGIN" => words.next().is_none().then_some(Self::Superfluous),
-            b"GRANT" | b"REVOKE" | b"FLUSH" | b"INSTALL" | b"UNINSTALL" | b"CHANGE" | b"ANALYZE" => return server(),
+            b"GRANT" | b"REVOKE" | b"FLUSH" | b"INSTALL" | b"UNINSTALL" | b"CHANGE"
+            | b"ANALYZE" => return server(),
             _ => None,
         };
         kind.unwrap_or_else(foreign)
@@ -124,7 +147,9 @@ fn has_one_meaning(statement: &Statement, run: &Kind) -> bool {
         let is_good = match before {
             Token::Open if comments > 1 => token == Token::Close || follows(&CONTINUATIONS),
             // WITH CHECK OPTION goes on, while WITH and a name would begin a query.
-            Token::Word(_) if before.is_word("WITH") && comments > 1 => follows(&["CASCADED", "LOCAL", "CHECK"]),
+            Token::Word(_) if before.is_word("WITH") && comments > 1 => {
+                follows(&["CASCADED", "LOCAL", "CHECK"])
+            }
             _ => true,
         };
         comments += u32::from(token == Token::Open);
@@ -134,7 +159,10 @@ fn has_one_meaning(statement: &Statement, run: &Kind) -> bool {
 }
 
 fn begins_outside(text: &[u8], modes: Modes) -> bool {
-    !matches!(Tokens::new(text, Reading::Run, modes).next(), Some(Token::Open) | None)
+    !matches!(
+        Tokens::new(text, Reading::Run, modes).next(),
+        Some(Token::Open) | None
+    )
 }
 
 fn set(mut words: Words<'_>, text: &[u8]) -> Kind {
@@ -145,7 +173,9 @@ fn set(mut words: Words<'_>, text: &[u8]) -> Kind {
         return Kind::Foreign(first_words(text));
     }
     let is_server = |word: &Token<'_>| {
-        ["GLOBAL", "PERSIST", "PERSIST_ONLY", "PASSWORD", "ROLE"].iter().any(|name| word.is_word(name))
+        ["GLOBAL", "PERSIST", "PERSIST_ONLY", "PASSWORD", "ROLE"]
+            .iter()
+            .any(|name| word.is_word(name))
     };
     if words.clone().any(|word| is_server(&word)) {
         return Kind::Server(first_words(text));
@@ -162,13 +192,20 @@ fn create(mut words: Words<'_>, text: &[u8]) -> Kind {
         words.next();
     }
     if words.accept("DATABASE") || words.accept("SCHEMA") {
-        return words.name().map_or_else(foreign, |named| Kind::Database(DatabaseVerb::Create, named.name));
+        return words.name().map_or_else(foreign, |named| {
+            Kind::Database(DatabaseVerb::Create, named.name)
+        });
     }
-    if ["USER", "ROLE", "SERVER"].iter().any(|what| words.accept(what)) {
+    if ["USER", "ROLE", "SERVER"]
+        .iter()
+        .any(|what| words.accept(what))
+    {
         return Kind::Server(first_words(text));
     }
     if words.accept("TABLE") {
-        let Some(table) = words.name() else { return foreign() };
+        let Some(table) = words.name() else {
+            return foreign();
+        };
         // With LIKE or SELECT it would depend on others.
         let is_list = words.clone().next() == Some(Token::Symbol(b'('));
         let depends = words.any(|word| word.is_word("SELECT") || word.is_word("LIKE"));
@@ -178,11 +215,17 @@ fn create(mut words: Words<'_>, text: &[u8]) -> Kind {
         };
     }
     // Before the kind stand definer, algorithm, security.
-    let Some(kind) = words.by_ref().take(24).find(|word| OBJECTS.iter().any(|kind| word.is_word(kind))) else {
+    let Some(kind) = words
+        .by_ref()
+        .take(24)
+        .find(|word| OBJECTS.iter().any(|kind| word.is_word(kind)))
+    else {
         return foreign();
     };
     words.accept("BODY");
-    let Some(object) = words.name() else { return foreign() };
+    let Some(object) = words.name() else {
+        return foreign();
+    };
     // A loadable function is code of the server's machine.
     if kind.is_word("FUNCTION") && words.take(6).any(|word| word.is_word("SONAME")) {
         return Kind::Server(first_words(text));
@@ -193,14 +236,21 @@ fn create(mut words: Words<'_>, text: &[u8]) -> Kind {
 fn alter(mut words: Words<'_>, text: &[u8]) -> Kind {
     let foreign = || Kind::Foreign(first_words(text));
     if words.accept("DATABASE") || words.accept("SCHEMA") {
-        return words.name().map_or_else(foreign, |named| Kind::Database(DatabaseVerb::Alter, named.name));
+        return words.name().map_or_else(foreign, |named| {
+            Kind::Database(DatabaseVerb::Alter, named.name)
+        });
     }
     if !words.accept("TABLE") {
         return foreign();
     }
-    let Some(table) = words.name() else { return foreign() };
+    let Some(table) = words.name() else {
+        return foreign();
+    };
     let mut keys = words.clone();
-    if (keys.accept("DISABLE") || keys.accept("ENABLE")) && keys.accept("KEYS") && keys.next().is_none() {
+    if (keys.accept("DISABLE") || keys.accept("ENABLE"))
+        && keys.accept("KEYS")
+        && keys.next().is_none()
+    {
         return Kind::Table(TableVerb::Keys, table);
     }
     match words.any(|word| word.is_word("RENAME") || word.is_word("EXCHANGE")) {
@@ -212,7 +262,9 @@ fn alter(mut words: Words<'_>, text: &[u8]) -> Kind {
 fn drop_object(mut words: Words<'_>, text: &[u8]) -> Kind {
     let foreign = || Kind::Foreign(first_words(text));
     if words.accept("DATABASE") || words.accept("SCHEMA") {
-        return words.name().map_or_else(foreign, |named| Kind::Database(DatabaseVerb::Drop, named.name));
+        return words.name().map_or_else(foreign, |named| {
+            Kind::Database(DatabaseVerb::Drop, named.name)
+        });
     }
     let is_table = words.accept("TABLE");
     if !is_table && !OBJECTS.iter().any(|kind| words.accept(kind)) {
@@ -234,7 +286,9 @@ impl<'a> Iterator for Words<'a> {
     type Item = Token<'a>;
 
     fn next(&mut self) -> Option<Token<'a>> {
-        self.0.by_ref().find(|token| !matches!(token, Token::Open | Token::Close))
+        self.0
+            .by_ref()
+            .find(|token| !matches!(token, Token::Open | Token::Close))
     }
 }
 
@@ -258,11 +312,17 @@ impl Words<'_> {
         let first = self.next()?.name()?;
         let mut ahead = self.clone();
         if ahead.next() != Some(Token::Symbol(b'.')) {
-            return Some(Named { database: None, name: first });
+            return Some(Named {
+                database: None,
+                name: first,
+            });
         }
         let name = ahead.next()?.name()?;
         *self = ahead;
-        Some(Named { database: Some(first), name })
+        Some(Named {
+            database: Some(first),
+            name,
+        })
     }
 
     /// INSERT, with values: with a query it would depend on other tables.
@@ -302,8 +362,9 @@ impl Words<'_> {
 
     /// The value of `@mail_backup_code = '...'`.
     fn code(&mut self) -> Option<Vec<u8>> {
-        let is_code =
-            self.next()? == Token::Symbol(b'@') && self.accept(CODE_VARIABLE) && self.next()? == Token::Symbol(b'=');
+        let is_code = self.next()? == Token::Symbol(b'@')
+            && self.accept(CODE_VARIABLE)
+            && self.next()? == Token::Symbol(b'=');
         match (is_code, self.next()?, self.next()) {
             (true, Token::Text(text), None) => Some(unescaped(text, b'\'', Modes::default())),
             _ => None,
@@ -311,10 +372,13 @@ impl Words<'_> {
     }
 }
 
-/// The beginning of a statement, for messages. It stops at the first value, which nobody else need read.
+/// The beginning of a statement, for messages. It stops at the first value, which nobody else need
+/// read.
 pub(super) fn first_words(text: &[u8]) -> String {
     let end = memchr::memchr3(b'\'', b'"', b'\n', text).unwrap_or(text.len());
-    let text = String::from_utf8_lossy(&text[..end.min(4 * QUOTED_BYTES)]).trim_end().to_owned();
+    let text = String::from_utf8_lossy(&text[..end.min(4 * QUOTED_BYTES)])
+        .trim_end()
+        .to_owned();
     match text.char_indices().nth(QUOTED_BYTES) {
         Some((at, _)) => format!("{}...", &text[..at]),
         None => text,
@@ -327,13 +391,24 @@ mod tests {
 
     fn of(text: &str) -> Kind {
         let text = text.as_bytes().to_vec();
-        Kind::of(&Statement { text, line: 1, has_semicolon: false, modes: Modes::default() })
+        Kind::of(&Statement {
+            text,
+            line: 1,
+            has_semicolon: false,
+            modes: Modes::default(),
+        })
     }
 
     fn named(name: &str) -> Named {
         match name.split_once('.') {
-            Some((database, name)) => Named { database: Some(database.into()), name: name.into() },
-            None => Named { database: None, name: name.into() },
+            Some((database, name)) => Named {
+                database: Some(database.into()),
+                name: name.into(),
+            },
+            None => Named {
+                database: None,
+                name: name.into(),
+            },
         }
     }
 
@@ -347,13 +422,28 @@ mod tests {
     #[test]
     fn tables_have_statements_of_their_own() {
         let table = |verb| Kind::Table(verb, named("t"));
-        let inserts =
-            ["INSERT INTO `t` VALUES (1)", "insert ignore into t (a, `b)`) values (')')", "REPLACE INTO `t` VALUES(1)"];
+        let inserts = [
+            "INSERT INTO `t` VALUES (1)",
+            "insert ignore into t (a, `b)`) values (')')",
+            "REPLACE INTO `t` VALUES(1)",
+        ];
         check(&inserts, &table(TableVerb::Insert));
-        check(&["CREATE TABLE `t` (a INT)", "CREATE TABLE IF NOT EXISTS t(a INT)"], &table(TableVerb::Create));
+        check(
+            &[
+                "CREATE TABLE `t` (a INT)",
+                "CREATE TABLE IF NOT EXISTS t(a INT)",
+            ],
+            &table(TableVerb::Create),
+        );
         check(&["DROP TABLE IF EXISTS `t`"], &table(TableVerb::Drop));
-        check(&["/*!40000 ALTER TABLE `t` DISABLE KEYS */"], &table(TableVerb::Keys));
-        check(&["INSERT INTO `o``d`.t VALUES (1)"], &Kind::Table(TableVerb::Insert, named("o`d.t")));
+        check(
+            &["/*!40000 ALTER TABLE `t` DISABLE KEYS */"],
+            &table(TableVerb::Keys),
+        );
+        check(
+            &["INSERT INTO `o``d`.t VALUES (1)"],
+            &Kind::Table(TableVerb::Insert, named("o`d.t")),
+        );
     }
 
     #[test]
@@ -375,7 +465,10 @@ mod tests {
             "ALTER TABLE v ADD KEY (a)",
         ];
         check(&views, &Kind::Object(named("v")));
-        check(&["CREATE VIEW other.v AS SELECT 1"], &Kind::Object(named("other.v")));
+        check(
+            &["CREATE VIEW other.v AS SELECT 1"],
+            &Kind::Object(named("other.v")),
+        );
     }
 
     #[test]
@@ -386,17 +479,40 @@ mod tests {
             "create schema d",
         ];
         check(&create, &Kind::Database(DatabaseVerb::Create, "d".into()));
-        check(&["/*!40000 DROP DATABASE IF EXISTS `d`*/"], &Kind::Database(DatabaseVerb::Drop, "d".into()));
-        check(&["ALTER DATABASE `d` COLLATE x"], &Kind::Database(DatabaseVerb::Alter, "d".into()));
+        check(
+            &["/*!40000 DROP DATABASE IF EXISTS `d`*/"],
+            &Kind::Database(DatabaseVerb::Drop, "d".into()),
+        );
+        check(
+            &["ALTER DATABASE `d` COLLATE x"],
+            &Kind::Database(DatabaseVerb::Alter, "d".into()),
+        );
     }
 
     #[test]
     fn sessions_and_stored_code() {
-        check(&["SET NAMES utf8mb4", "/*!40101 SET @a=@@B, B='x' */", "SET @x = 'GLOBAL'"], &Kind::Session);
-        check(&[r"SET @mail_backup_code = 'it\'s \\ \0'"], &Kind::Code(b"it's \\ \0".to_vec()));
+        check(
+            &[
+                "SET NAMES utf8mb4",
+                "/*!40101 SET @a=@@B, B='x' */",
+                "SET @x = 'GLOBAL'",
+            ],
+            &Kind::Session,
+        );
+        check(
+            &[r"SET @mail_backup_code = 'it\'s \\ \0'"],
+            &Kind::Code(b"it's \\ \0".to_vec()),
+        );
         check(&["EXECUTE IMMEDIATE @mail_backup_code"], &Kind::RunCode);
         check(
-            &["LOCK TABLES `t` WRITE", "UNLOCK TABLES", "COMMIT", "START TRANSACTION", "BEGIN", "SET autocommit=0"],
+            &[
+                "LOCK TABLES `t` WRITE",
+                "UNLOCK TABLES",
+                "COMMIT",
+                "START TRANSACTION",
+                "BEGIN",
+                "SET autocommit=0",
+            ],
             &Kind::Superfluous,
         );
     }
@@ -415,7 +531,11 @@ mod tests {
             "INSTALL PLUGIN x SONAME 'y'",
             "SET DEFAULT ROLE x",
         ] {
-            assert!(matches!(of(text), Kind::Server(_)), "{text}: {:?}", of(text));
+            assert!(
+                matches!(of(text), Kind::Server(_)),
+                "{text}: {:?}",
+                of(text)
+            );
         }
     }
 
@@ -446,7 +566,11 @@ mod tests {
             "'x'",
             "",
         ] {
-            assert!(matches!(of(text), Kind::Foreign(_)), "{text}: {:?}", of(text));
+            assert!(
+                matches!(of(text), Kind::Foreign(_)),
+                "{text}: {:?}",
+                of(text)
+            );
         }
     }
 
@@ -460,13 +584,23 @@ mod tests {
             "/*!999999 DROP VIEW */ /*!40000 WITH x AS (SELECT 1) SELECT * FROM x INTO OUTFILE '/x' */",
             "CREATE DATABASE /*!999999 a */ b",
         ] {
-            assert!(matches!(of(text), Kind::Foreign(_)), "{text}: {:?}", of(text));
+            assert!(
+                matches!(of(text), Kind::Foreign(_)),
+                "{text}: {:?}",
+                of(text)
+            );
         }
     }
 
     #[test]
     fn messages_quote_the_beginning_and_no_value() {
-        assert_eq!(first_words(b"INSERT INTO t VALUES ('secret')"), "INSERT INTO t VALUES (");
-        assert_eq!(first_words("é".repeat(90).as_bytes()), format!("{}...", "é".repeat(60)));
+        assert_eq!(
+            first_words(b"INSERT INTO t VALUES ('secret')"),
+            "INSERT INTO t VALUES ("
+        );
+        assert_eq!(
+            first_words("é".repeat(90).as_bytes()),
+            format!("{}...", "é".repeat(60))
+        );
     }
 }

@@ -1,11 +1,12 @@
 //! One dump into the server, over several connections.
 //!
-//! Each connection reads the whole dump by itself and runs what concerns its own tables: reading is far faster than
-//! inserting, no queue grows, and settings of the session hold on every connection. What others depend on is run by
-//! the first connection, when all are as far and have committed.
+//! Each connection reads the whole dump by itself and runs what concerns its own tables: reading is
+//! far faster than inserting, no queue grows, and settings of the session hold on every connection.
+//! What others depend on is run by the first connection, when all are as far and have committed.
 //!
-//! A table is loaded in few transactions, the first of one statement: into a table that is empty, InnoDB would collect
-//! all rows of the transaction in files and sort them at its end, which was measured to cost twice the time.
+//! A table is loaded in few transactions, the first of one statement: into a table that is empty,
+//! InnoDB would collect all rows of the transaction in files and sort them at its end, which was
+//! measured to cost twice the time.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -46,8 +47,15 @@ pub(super) struct Load<'a> {
 impl Load<'_> {
     /// Loads the dump into databases that are gone or empty.
     pub(super) fn run(&self) -> Result<(), Error> {
-        let connections = self.survey.weights.widest().clamp(1, self.connections.max(1));
-        let (gate, shares) = (Gate::new(connections), self.survey.weights.share(connections));
+        let connections = self
+            .survey
+            .weights
+            .widest()
+            .clamp(1, self.connections.max(1));
+        let (gate, shares) = (
+            Gate::new(connections),
+            self.survey.weights.share(connections),
+        );
         let work = |index| {
             let end = GiveUpOnDrop(&gate);
             let result = self.work(index, &gate, &shares);
@@ -58,8 +66,13 @@ impl Load<'_> {
         };
         let results: Vec<_> = thread::scope(|scope| {
             let work = &work;
-            let threads: Vec<_> = (0..connections).map(|index| scope.spawn(move || work(index))).collect();
-            threads.into_iter().map(|thread| thread.join().unwrap_or(Err(Stop::Failed(Error::Panicked)))).collect()
+            let threads: Vec<_> = (0..connections)
+                .map(|index| scope.spawn(move || work(index)))
+                .collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap_or(Err(Stop::Failed(Error::Panicked))))
+                .collect()
         });
         first_failure(results)
     }
@@ -68,11 +81,24 @@ impl Load<'_> {
         let mut server = Server::connect(self.connection)?;
         if let Some(database) = &self.survey.found.implied {
             let used = server.run(&format!("USE {}", name(database)));
-            used.map_err(|source| Error::Prepare { database: database.clone(), source })?;
+            used.map_err(|source| Error::Prepare {
+                database: database.clone(),
+                source,
+            })?;
         }
         let route = Route::new(self.survey.rules.clone());
-        let worker =
-            Worker { load: self, index, gate, shares, server, route, filling: None, stretch: 0, count: 0, awaited: 0 };
+        let worker = Worker {
+            load: self,
+            index,
+            gate,
+            shares,
+            server,
+            route,
+            filling: None,
+            stretch: 0,
+            count: 0,
+            awaited: 0,
+        };
         with_content(&self.dump.file, self.dump.expected_bytes(), |content| {
             worker.run(&mut StatementReader::new(content))
         })
@@ -143,7 +169,8 @@ struct Filling {
     pending_bytes: usize,
 }
 
-/// Rows are committed when they are more: what the server must remember of a transaction stays small.
+/// Rows are committed when they are more: what the server must remember of a transaction stays
+/// small.
 const TRANSACTION_BYTES: usize = 64 << 20;
 
 /// The connection that runs what is run alone.
@@ -173,7 +200,9 @@ impl Worker<'_> {
                 self.gate.wait_for(FIRST, self.awaited)?;
                 self.execute(statement)?;
             }
-            Action::Owner(table, _) if self.shares.owner(self.stretch, &table) != self.index => return Ok(()),
+            Action::Owner(table, _) if self.shares.owner(self.stretch, &table) != self.index => {
+                return Ok(());
+            }
             Action::Owner(table, verb) => {
                 self.gate.wait_for(FIRST, self.awaited)?;
                 self.table_statement(table, verb, statement)?;
@@ -188,17 +217,32 @@ impl Worker<'_> {
         Ok(())
     }
 
-    fn table_statement(&mut self, table: TableKey, verb: TableVerb, statement: &Statement) -> Result<(), Error> {
-        let is_same = self.filling.as_ref().is_some_and(|filling| filling.table == table);
+    fn table_statement(
+        &mut self,
+        table: TableKey,
+        verb: TableVerb,
+        statement: &Statement,
+    ) -> Result<(), Error> {
+        let is_same = self
+            .filling
+            .as_ref()
+            .is_some_and(|filling| filling.table == table);
         if verb != TableVerb::Insert || !is_same {
             self.commit()?;
             self.filling = None;
         }
         self.execute(statement)?;
         if verb == TableVerb::Insert {
-            let pending_bytes = self.filling.as_ref().map_or(TRANSACTION_BYTES, |filling| filling.pending_bytes);
+            let pending_bytes = self
+                .filling
+                .as_ref()
+                .map_or(TRANSACTION_BYTES, |filling| filling.pending_bytes);
             let pending_bytes = pending_bytes + statement.text.len();
-            self.filling = Some(Filling { table, line: statement.line, pending_bytes });
+            self.filling = Some(Filling {
+                table,
+                line: statement.line,
+                pending_bytes,
+            });
             if pending_bytes >= TRANSACTION_BYTES {
                 self.commit()?;
             }
@@ -217,26 +261,49 @@ impl Worker<'_> {
         }
         self.gate.wait_for_all(self.count)?;
         self.execute(statement)?;
-        self.server.run("COMMIT").map_err(|source| self.failure(statement, source))?;
+        self.server
+            .run("COMMIT")
+            .map_err(|source| self.failure(statement, source))?;
         self.gate.reach(FIRST, self.awaited);
         Ok(())
     }
 
-    /// Ends the transaction of a table, in which InnoDB may only now find what is wrong with its rows.
+    /// Ends the transaction of a table, in which InnoDB may only now find what is wrong with its
+    /// rows.
     fn commit(&mut self) -> Result<(), Error> {
-        let Some(filling) = self.filling.as_mut().filter(|filling| filling.pending_bytes > 0) else { return Ok(()) };
+        let Some(filling) = self
+            .filling
+            .as_mut()
+            .filter(|filling| filling.pending_bytes > 0)
+        else {
+            return Ok(());
+        };
         filling.pending_bytes = 0;
         let ((database, table), line) = (&filling.table, filling.line);
-        let (file, statement) = (self.load.dump.path.clone(), format!("COMMIT of {database}.{table}"));
-        self.server.run("COMMIT").map_err(|source| Error::Statement { file, line, statement, source })
+        let (file, statement) = (
+            self.load.dump.path.clone(),
+            format!("COMMIT of {database}.{table}"),
+        );
+        self.server
+            .run("COMMIT")
+            .map_err(|source| Error::Statement {
+                file,
+                line,
+                statement,
+                source,
+            })
     }
 
     fn execute(&mut self, statement: &Statement) -> Result<(), Error> {
-        let text = text::of(statement)
-            .map_err(|text::NotText| Error::NotText { file: self.load.dump.path.clone(), line: statement.line })?;
+        let text = text::of(statement).map_err(|text::NotText| Error::NotText {
+            file: self.load.dump.path.clone(),
+            line: statement.line,
+        })?;
         let done = match statement.has_semicolon {
             // The driver lets the server run what follows a semicolon.
-            true => self.server.run(&text::as_one_statement(&text, statement.modes)),
+            true => self
+                .server
+                .run(&text::as_one_statement(&text, statement.modes)),
             false => self.server.run(&text),
         };
         done.map_err(|source| self.failure(statement, source))
@@ -244,7 +311,12 @@ impl Worker<'_> {
 
     fn failure(&self, statement: &Statement, source: Cause) -> Error {
         let file = self.load.dump.path.clone();
-        Error::Statement { file, line: statement.line, statement: first_words(&statement.text), source }
+        Error::Statement {
+            file,
+            line: statement.line,
+            statement: first_words(&statement.text),
+            source,
+        }
     }
 
     fn tell(&self, statement: &Statement) {

@@ -1,7 +1,8 @@
-//! Dumps back into a MariaDB server: the current databases are saved first, and any failure brings them back.
+//! Dumps back into a MariaDB server: the current databases are saved first, and any failure brings
+//! them back.
 //!
-//! A dump is read twice. The first time nothing is touched: what it concerns, whether it may be loaded and whether it
-//! is whole are known before a connection loads anything.
+//! A dump is read twice. The first time nothing is touched: what it concerns, whether it may be
+//! loaded and whether it is whole are known before a connection loads anything.
 
 mod sql_mode; // how a dump's strings are to be read
 mod token; // the words of one statement
@@ -89,7 +90,8 @@ impl Databases {
         &self.dumps.ignored
     }
 
-    /// Finds out what a restore would do: reads every dump to its end, asks the server, writes nothing.
+    /// Finds out what a restore would do: reads every dump to its end, asks the server, writes
+    /// nothing.
     ///
     /// # Errors
     /// When a dump may not be loaded or is not whole, or the server does not answer.
@@ -97,7 +99,8 @@ impl Databases {
         inspect::inspect(target, &self.survey(stop)?)
     }
 
-    /// Loads every dump. What the databases held before is saved in `<root>/pre-restore/<now>`, which is a set.
+    /// Loads every dump. What the databases held before is saved in `<root>/pre-restore/<now>`,
+    /// which is a set.
     ///
     /// # Errors
     /// [`Error::RolledBack`] and [`Error::NotRolledBack`] say what became of the databases; after any other error,
@@ -117,7 +120,9 @@ impl Databases {
     /// # Errors
     /// When a dump cannot be read, or its file is there or cannot be written.
     pub fn write_sql(&self, dir: &Path, watch: Watch<'_>) -> Result<Vec<WrittenSql>, Error> {
-        self.all().map(|dump| sql_files::write(dump, dir, watch)).collect()
+        self.all()
+            .map(|dump| sql_files::write(dump, dir, watch))
+            .collect()
     }
 
     fn all(&self) -> impl Iterator<Item = &Dump> {

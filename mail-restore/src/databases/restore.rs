@@ -42,7 +42,8 @@ pub struct Restored {
     pub rows: u64,
 }
 
-/// Databases that were loaded, and the way back from them. Dropped without [`Loaded::roll_back`], they stay.
+/// Databases that were loaded, and the way back from them. Dropped without [`Loaded::roll_back`],
+/// they stay.
 #[must_use]
 #[derive(Debug)]
 pub struct Loaded {
@@ -97,7 +98,10 @@ impl Loaded {
     /// # Errors
     /// [`Error::NotRolledBack`] with `cause` in its message.
     pub fn roll_back(self, cause: &str) -> Result<(), Error> {
-        self.undo.roll_back().map_err(|failure| self.undo.failed(&failure, Error::Elsewhere(cause.to_owned())))
+        self.undo.roll_back().map_err(|failure| {
+            self.undo
+                .failed(&failure, Error::Elsewhere(cause.to_owned()))
+        })
     }
 }
 
@@ -112,15 +116,39 @@ pub(super) fn restore(
     let all = || surveyed.dumps.iter().chain(&surveyed.accounts);
     let packet_bytes = server.packet_bytes()?;
     all().try_for_each(|(dump, survey)| check_packet(packet_bytes, dump, survey))?;
-    let asked = if surveyed.accounts.is_some() { Accounts::Load } else { Accounts::Leave };
-    let before = before::save(&target.connection, &databases(&surveyed.dumps), asked, (root, now), watch.stop)?;
+    let asked = if surveyed.accounts.is_some() {
+        Accounts::Load
+    } else {
+        Accounts::Leave
+    };
+    let before = before::save(
+        &target.connection,
+        &databases(&surveyed.dumps),
+        asked,
+        (root, now),
+        watch.stop,
+    )?;
     let saved = survey_all(&before.dumps.databases, watch.stop)?;
-    saved.iter().try_for_each(|(dump, survey)| check_packet(packet_bytes, dump, survey))?;
-    let mut warnings: Vec<_> = all().flat_map(|(dump, survey)| survey.warnings(dump)).collect();
+    saved
+        .iter()
+        .try_for_each(|(dump, survey)| check_packet(packet_bytes, dump, survey))?;
+    let mut warnings: Vec<_> = all()
+        .flat_map(|(dump, survey)| survey.warnings(dump))
+        .collect();
     warnings.extend_from_slice(&before.warnings);
-    let mut undo = Undo { target: target.clone(), before, saved, touched: BTreeSet::new(), accounts: None };
+    let mut undo = Undo {
+        target: target.clone(),
+        before,
+        saved,
+        touched: BTreeSet::new(),
+        accounts: None,
+    };
     match load_all(&mut server, surveyed, &mut undo, watch) {
-        Ok(results) => Ok(Loaded { results, undo, warnings }),
+        Ok(results) => Ok(Loaded {
+            results,
+            undo,
+            warnings,
+        }),
         Err(cause) => Err(undo.back_from(cause)),
     }
 }
@@ -135,7 +163,11 @@ pub(super) fn survey_all(dumps: &[Dump], stop: &AtomicBool) -> Result<Vec<(Dump,
 pub(super) fn check_packet(limit: u64, dump: &Dump, survey: &Survey) -> Result<(), Error> {
     const ROOM_BYTES: u64 = 64;
     match survey.longest_bytes + ROOM_BYTES > limit {
-        true => Err(Error::Packet { file: dump.path.clone(), bytes: survey.longest_bytes, limit }),
+        true => Err(Error::Packet {
+            file: dump.path.clone(),
+            bytes: survey.longest_bytes,
+            limit,
+        }),
         false => Ok(()),
     }
 }
@@ -161,17 +193,36 @@ fn load_all(
     Ok(results)
 }
 
-/// Drops `database`, so that afterwards it holds what the dump holds and nothing else, and makes it where the dump
-/// does not: with the character set that it had.
+/// Drops `database`, so that afterwards it holds what the dump holds and nothing else, and makes it
+/// where the dump does not: with the character set that it had.
 fn replace(server: &mut Server, database: &str, survey: &Survey) -> Result<(), Error> {
     let options = database_options(server, database)?;
     server.drop(database)?;
-    if survey.found.created.contains(database) { Ok(()) } else { server.create(database, &options) }
+    if survey.found.created.contains(database) {
+        Ok(())
+    } else {
+        server.create(database, &options)
+    }
 }
 
-fn load_one(target: &Target, dump: &Dump, survey: &Survey, watch: Watch<'_>) -> Result<Restored, Error> {
-    let Target { connection, connections } = target;
-    Load { dump, survey, connection, connections: *connections, watch }.run()?;
+fn load_one(
+    target: &Target,
+    dump: &Dump,
+    survey: &Survey,
+    watch: Watch<'_>,
+) -> Result<Restored, Error> {
+    let Target {
+        connection,
+        connections,
+    } = target;
+    Load {
+        dump,
+        survey,
+        connection,
+        connections: *connections,
+        watch,
+    }
+    .run()?;
     let databases: Vec<_> = survey.found.databases.iter().cloned().collect();
     let counts = count(connection, &databases)?;
     if let (Footer::Counts(expected), [database]) = (survey.footer, &databases[..])
@@ -185,7 +236,13 @@ fn load_one(target: &Target, dump: &Dump, survey: &Survey, watch: Watch<'_>) -> 
         });
     }
     let TablesAndRows { tables, rows } = counts;
-    Ok(Restored { path: dump.path.clone(), databases, bytes: survey.bytes, tables, rows })
+    Ok(Restored {
+        path: dump.path.clone(),
+        databases,
+        bytes: survey.bytes,
+        tables,
+        rows,
+    })
 }
 
 fn count(connection: &ConnectionSettings, databases: &[String]) -> Result<TablesAndRows, Error> {
@@ -206,7 +263,9 @@ impl Undo {
     /// Goes back, and says what became of that.
     fn back_from(self, cause: Error) -> Error {
         match self.roll_back() {
-            Ok(()) => Error::RolledBack { source: Box::new(cause) },
+            Ok(()) => Error::RolledBack {
+                source: Box::new(cause),
+            },
             Err(failure) => self.failed(&failure, cause),
         }
     }
@@ -214,7 +273,11 @@ impl Undo {
     fn failed(&self, failure: &Error, cause: Error) -> Error {
         Error::NotRolledBack {
             saved: self.before.dir.clone(),
-            new: self.touched.difference(&self.before.existing).cloned().collect(),
+            new: self
+                .touched
+                .difference(&self.before.existing)
+                .cloned()
+                .collect(),
             failure: chain(failure),
             source: Box::new(cause),
         }
@@ -230,7 +293,10 @@ impl Undo {
             server.drop(database)?;
         }
         let never = AtomicBool::new(false);
-        let watch = Watch { stop: &never, progress: &|_| {} };
+        let watch = Watch {
+            stop: &never,
+            progress: &|_| {},
+        };
         for (dump, survey) in &self.saved {
             if !survey.found.databases.is_disjoint(&self.touched) {
                 load_one(&self.target, dump, survey, watch)?;

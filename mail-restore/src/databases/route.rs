@@ -1,6 +1,8 @@
-//! What to do with each statement of a dump, one after the other: who runs it, and whether it may be run at all.
+//! What to do with each statement of a dump, one after the other: who runs it, and whether it may
+//! be run at all.
 //!
-//! Reading a dump a second time gives the same answers, so that what was found before loading holds while loading.
+//! Reading a dump a second time gives the same answers, so that what was found before loading holds
+//! while loading.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +18,8 @@ use super::token::{Reading, Token, Tokens};
 pub(super) enum Rules {
     /// One of mail-backup: it concerns this database and no other.
     Ours(String),
-    /// One of `mariadb-dump` or `mysqldump`: it says which databases it concerns, or else it is this one.
+    /// One of `mariadb-dump` or `mysqldump`: it says which databases it concerns, or else it is
+    /// this one.
     Stock(String),
     /// Accounts, as mail-backup saves them.
     Accounts,
@@ -69,7 +72,12 @@ type Refusal = String;
 
 impl Route {
     pub(super) fn new(rules: Rules) -> Self {
-        Self { rules, database: None, has_run_code: false, found: Found::default() }
+        Self {
+            rules,
+            database: None,
+            has_run_code: false,
+            found: Found::default(),
+        }
     }
 
     pub(super) fn into_found(self) -> Found {
@@ -103,10 +111,18 @@ impl Route {
     fn select(&mut self, database: String) -> Result<Action, Refusal> {
         let action = self.concern(&database)?;
         self.database = Some(database);
-        Ok(if action == Action::Nobody { Action::Nobody } else { Action::Everyone })
+        Ok(if action == Action::Nobody {
+            Action::Nobody
+        } else {
+            Action::Everyone
+        })
     }
 
-    fn database_statement(&mut self, verb: DatabaseVerb, database: String) -> Result<Action, Refusal> {
+    fn database_statement(
+        &mut self,
+        verb: DatabaseVerb,
+        database: String,
+    ) -> Result<Action, Refusal> {
         let action = self.concern(&database)?;
         if verb == DatabaseVerb::Create && action != Action::Nobody {
             self.found.created.insert(database);
@@ -117,11 +133,13 @@ impl Route {
     /// Notes that the dump concerns `database`, if it may.
     fn concern(&mut self, database: &str) -> Result<Action, Refusal> {
         match &self.rules {
-            Rules::Ours(own) if own != database => {
-                Err(format!("this is the dump of {own}, and it speaks of another database: {database}"))
-            }
+            Rules::Ours(own) if own != database => Err(format!(
+                "this is the dump of {own}, and it speaks of another database: {database}"
+            )),
             Rules::Stock(_) if is_of_the_server(database) => {
-                self.found.passed_over.insert(format!("database {database}"));
+                self.found
+                    .passed_over
+                    .insert(format!("database {database}"));
                 Ok(Action::Nobody)
             }
             _ => {
@@ -146,13 +164,20 @@ impl Route {
         // Names in it are quoted as the SQL mode asks in which it was made.
         let modes = [Modes::default(), Modes::ansi_quotes()];
         let object = modes.into_iter().find_map(|modes| {
-            let statement = Statement { text: code.to_vec(), line: 0, has_semicolon: false, modes };
+            let statement = Statement {
+                text: code.to_vec(),
+                line: 0,
+                has_semicolon: false,
+                modes,
+            };
             match Kind::of(&statement) {
                 Kind::Object(object) => Some((object, modes)),
                 _ => None,
             }
         });
-        let Some((object, modes)) = object else { return Err(format!("no stored code: {}", first_words(code))) };
+        let Some((object, modes)) = object else {
+            return Err(format!("no stored code: {}", first_words(code)));
+        };
         self.object(&object, code, modes)?;
         Ok(Action::Everyone)
     }
@@ -166,7 +191,10 @@ impl Route {
     fn table(&mut self, verb: TableVerb, table: Named) -> Result<Action, Refusal> {
         let database = self.selected(&table)?;
         if verb == TableVerb::Insert && self.has_run_code {
-            return Err(format!("rows of {} after stored code, which they might call", table.name));
+            return Err(format!(
+                "rows of {} after stored code, which they might call",
+                table.name
+            ));
         }
         self.found.tables += u64::from(verb == TableVerb::Create);
         Ok(Action::Owner((database, table.name), verb))
@@ -183,10 +211,17 @@ impl Route {
                 self.database = Some(database.clone());
                 database
             }
-            (None, _) => return Err(format!("{} comes before a database is selected", object.name)),
+            (None, _) => {
+                return Err(format!(
+                    "{} comes before a database is selected",
+                    object.name
+                ));
+            }
         };
         match &object.database {
-            Some(other) if *other != database => Err(format!("{other}.{} lies in another database", object.name)),
+            Some(other) if *other != database => {
+                Err(format!("{other}.{} lies in another database", object.name))
+            }
             _ => Ok(database),
         }
     }
@@ -194,7 +229,8 @@ impl Route {
 
 fn account_action(kind: &Kind, statement: &Statement) -> Result<Action, Refusal> {
     let mut tokens = Tokens::new(&statement.text, Reading::Run, statement.modes);
-    let words = [tokens.next(), tokens.next()].map(|token| token.and_then(|token| token.name()).unwrap_or_default());
+    let words = [tokens.next(), tokens.next()]
+        .map(|token| token.and_then(|token| token.name()).unwrap_or_default());
     let [verb, object] = words.map(|word| word.to_ascii_uppercase());
     let is_of_accounts = matches!(
         (verb.as_str(), object.as_str()),
@@ -203,7 +239,10 @@ fn account_action(kind: &Kind, statement: &Statement) -> Result<Action, Refusal>
     match kind {
         Kind::Session => Ok(Action::Alone),
         Kind::Server(_) if is_of_accounts => Ok(Action::Alone),
-        _ => Err(format!("accounts are not saved by: {}", first_words(&statement.text))),
+        _ => Err(format!(
+            "accounts are not saved by: {}",
+            first_words(&statement.text)
+        )),
     }
 }
 
@@ -259,9 +298,20 @@ mod tests {
         let table = |verb| Action::Owner(("d".into(), "t".into()), verb);
         let (create, insert) = (table(TableVerb::Create), table(TableVerb::Insert));
         let everyone = Action::Everyone;
-        let expected = [everyone.clone(), Action::Alone, everyone.clone(), create, insert, everyone, Action::Alone];
+        let expected = [
+            everyone.clone(),
+            Action::Alone,
+            everyone.clone(),
+            create,
+            insert,
+            everyone,
+            Action::Alone,
+        ];
         assert_eq!(actions, expected);
-        assert_eq!((found.databases, found.created, found.tables), (set(&["d"]), set(&["d"]), 1));
+        assert_eq!(
+            (found.databases, found.created, found.tables),
+            (set(&["d"]), set(&["d"]), 1)
+        );
         assert!(found.mentioned.contains("e"));
     }
 
@@ -271,13 +321,33 @@ mod tests {
         check_refused(ours(), "USE mysql;", "another database: mysql");
         check_refused(ours(), "CREATE DATABASE e;", "another database: e");
         check_refused(ours(), "USE d; DROP DATABASE e;", "another database: e");
-        check_refused(ours(), "USE d; INSERT INTO e.t VALUES (1);", "e.t lies in another database");
-        check_refused(ours(), "USE d; CREATE VIEW e.v AS SELECT 1;", "e.v lies in another database");
-        check_refused(ours(), "CREATE TABLE t (a INT);", "before a database is selected");
+        check_refused(
+            ours(),
+            "USE d; INSERT INTO e.t VALUES (1);",
+            "e.t lies in another database",
+        );
+        check_refused(
+            ours(),
+            "USE d; CREATE VIEW e.v AS SELECT 1;",
+            "e.v lies in another database",
+        );
+        check_refused(
+            ours(),
+            "CREATE TABLE t (a INT);",
+            "before a database is selected",
+        );
         check_refused(ours(), "USE d; GRANT ALL ON *.* TO x;", "GRANT ALL");
         check_refused(ours(), "USE d; SHUTDOWN;", "SHUTDOWN");
-        check_refused(ours(), "USE d; SET @mail_backup_code = 'DROP DATABASE e';", "no stored code: DROP DATABASE e");
-        check_refused(ours(), "USE d; SET @mail_backup_code = 'CREATE PROCEDURE e.p() SELECT 1';", "another database");
+        check_refused(
+            ours(),
+            "USE d; SET @mail_backup_code = 'DROP DATABASE e';",
+            "no stored code: DROP DATABASE e",
+        );
+        check_refused(
+            ours(),
+            "USE d; SET @mail_backup_code = 'CREATE PROCEDURE e.p() SELECT 1';",
+            "another database",
+        );
         let rows_after = "USE d; EXECUTE IMMEDIATE @mail_backup_code; INSERT INTO t VALUES (f());";
         check_refused(ours(), rows_after, "after stored code");
     }
@@ -286,10 +356,25 @@ mod tests {
     fn a_stock_dump_says_what_it_concerns_or_is_what_its_file_is_called() {
         let (_, found) = go(stock(), "CREATE TABLE t (a INT); INSERT INTO t VALUES (1);").unwrap();
         assert_eq!((found.databases, found.created), (set(&["d"]), set(&[])));
-        let (_, found) = go(stock(), "CREATE DATABASE a; USE a; CREATE TABLE t (a INT); USE b; DROP VIEW v;").unwrap();
-        assert_eq!((found.databases, found.created), (set(&["a", "b"]), set(&["a"])));
-        check_refused(stock(), "USE a; INSERT INTO e.t VALUES (1);", "e.t lies in another database");
-        check_refused(stock(), "LOAD DATA INFILE '/x' INTO TABLE t;", "LOAD DATA INFILE");
+        let (_, found) = go(
+            stock(),
+            "CREATE DATABASE a; USE a; CREATE TABLE t (a INT); USE b; DROP VIEW v;",
+        )
+        .unwrap();
+        assert_eq!(
+            (found.databases, found.created),
+            (set(&["a", "b"]), set(&["a"]))
+        );
+        check_refused(
+            stock(),
+            "USE a; INSERT INTO e.t VALUES (1);",
+            "e.t lies in another database",
+        );
+        check_refused(
+            stock(),
+            "LOAD DATA INFILE '/x' INTO TABLE t;",
+            "LOAD DATA INFILE",
+        );
     }
 
     #[test]
@@ -299,15 +384,27 @@ mod tests {
         let (actions, found) = go(stock(), text).unwrap();
         assert_eq!(actions[..5], [const { Action::Nobody }; 5]);
         assert_eq!(found.databases, set(&["a"]));
-        assert_eq!(found.passed_over, set(&["database mysql", "statement FLUSH PRIVILEGES"]));
+        assert_eq!(
+            found.passed_over,
+            set(&["database mysql", "statement FLUSH PRIVILEGES"])
+        );
     }
 
     #[test]
     fn accounts_are_made_and_nothing_else() {
         let text = "SET NAMES utf8mb4; INSTALL PLUGIN IF NOT EXISTS x SONAME 'y'; CREATE USER IF NOT EXISTS `u`@`h`;
                     CREATE ROLE r; GRANT SELECT ON d.* TO `u`@`h`; SET DEFAULT ROLE r FOR `u`@`h`;";
-        assert_eq!(go(Rules::Accounts, text).unwrap().0, [const { Action::Alone }; 6]);
-        for text in ["USE d;", "DROP USER u;", "SET GLOBAL a=1;", "CREATE TABLE t (a INT);", "CREATE SERVER s;"] {
+        assert_eq!(
+            go(Rules::Accounts, text).unwrap().0,
+            [const { Action::Alone }; 6]
+        );
+        for text in [
+            "USE d;",
+            "DROP USER u;",
+            "SET GLOBAL a=1;",
+            "CREATE TABLE t (a INT);",
+            "CREATE SERVER s;",
+        ] {
             check_refused(Rules::Accounts, text, "accounts are not saved by");
         }
     }

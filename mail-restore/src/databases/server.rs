@@ -6,8 +6,8 @@ use mail_backup::mysql::{self, Cause, ConnectionSettings};
 
 use super::error::Error;
 
-/// Lets a long load keep its connection, and tables come in any order. One SET a line: a list fails as a whole when one
-/// name is unknown.
+/// Lets a long load keep its connection, and tables come in any order. One SET a line: a list fails
+/// as a whole when one name is unknown.
 const SETTINGS: [&str; 9] = [
     "SET NAMES utf8mb4",
     "SET SESSION max_statement_time = 0",
@@ -27,11 +27,16 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) fn connect(settings: &ConnectionSettings) -> Result<Self, Error> {
-        let mut server = Self { conn: mysql::connect(settings)? };
+        let mut server = Self {
+            conn: mysql::connect(settings)?,
+        };
         for statement in SETTINGS {
             server
                 .run(statement)
-                .map_err(|source| mysql::Error::Prepare { statement: statement.to_owned(), source })?;
+                .map_err(|source| mysql::Error::Prepare {
+                    statement: statement.to_owned(),
+                    source,
+                })?;
         }
         Ok(server)
     }
@@ -56,28 +61,45 @@ impl Server {
 
     /// The first cell of a short answer.
     pub(super) fn cell(&mut self, query: &str) -> Result<String, Cause> {
-        Ok(self.rows(query)?.into_iter().flatten().next().unwrap_or_default())
+        Ok(self
+            .rows(query)?
+            .into_iter()
+            .flatten()
+            .next()
+            .unwrap_or_default())
     }
 
     /// The largest statement that the server takes.
     pub(super) fn packet_bytes(&mut self) -> Result<u64, Error> {
         let answer = self.cell("SELECT @@max_allowed_packet");
-        let answer = answer.map_err(|source| Error::Ask { what: "max_allowed_packet", source })?;
+        let answer = answer.map_err(|source| Error::Ask {
+            what: "max_allowed_packet",
+            source,
+        })?;
         Ok(answer.parse().unwrap_or(u64::MAX))
     }
 
     /// Makes a database anew.
     pub(super) fn create(&mut self, database: &str, options: &str) -> Result<(), Error> {
-        self.prepare(database, &format!("CREATE DATABASE {} {options}", name(database)))
+        self.prepare(
+            database,
+            &format!("CREATE DATABASE {} {options}", name(database)),
+        )
     }
 
     /// Drops a database, if it is there.
     pub(super) fn drop(&mut self, database: &str) -> Result<(), Error> {
-        self.prepare(database, &format!("DROP DATABASE IF EXISTS {}", name(database)))
+        self.prepare(
+            database,
+            &format!("DROP DATABASE IF EXISTS {}", name(database)),
+        )
     }
 
     fn prepare(&mut self, database: &str, statement: &str) -> Result<(), Error> {
-        self.run(statement).map_err(|source| Error::Prepare { database: database.to_owned(), source })
+        self.run(statement).map_err(|source| Error::Prepare {
+            database: database.to_owned(),
+            source,
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Which connection loads which table.
 //!
-//! Between two statements that need all others to be idle, tables are independent of each other. The largest goes
-//! first, each to the connection that has least to do.
+//! Between two statements that need all others to be idle, tables are independent of each other.
+//! The largest goes first, each to the connection that has least to do.
 
 use std::collections::HashMap;
 
@@ -28,7 +28,10 @@ impl Weights {
     pub(super) fn share(&self, connections: usize) -> Shares {
         let mut tables: Vec<_> = self.0.iter().collect();
         tables.sort_by(|(left, left_bytes), (right, right_bytes)| {
-            left.0.cmp(&right.0).then(right_bytes.cmp(left_bytes)).then(left.1.cmp(&right.1))
+            left.0
+                .cmp(&right.0)
+                .then(right_bytes.cmp(left_bytes))
+                .then(left.1.cmp(&right.1))
         });
         let mut shares = HashMap::with_capacity(tables.len());
         let (mut stretch, mut load_bytes) = (0, vec![0; connections]);
@@ -36,7 +39,9 @@ impl Weights {
             if key.0 != stretch {
                 (stretch, load_bytes) = (key.0, vec![0; connections]);
             }
-            let least = (0..connections).min_by_key(|connection| load_bytes[*connection]).unwrap_or(0);
+            let least = (0..connections)
+                .min_by_key(|connection| load_bytes[*connection])
+                .unwrap_or(0);
             load_bytes[least] += bytes;
             shares.insert(key.clone(), least);
         }

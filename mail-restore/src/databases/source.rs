@@ -25,13 +25,21 @@ pub(super) struct Content {
 
 /// Gives `work` the content of `file`, which is `expected_bytes` long where that is known.
 ///
-/// Content of another length is an error of the last read, or of the first that goes beyond it: a decompression bomb
-/// stops there.
-pub(super) fn with_content<T>(file: &Path, expected_bytes: Option<u64>, work: impl FnOnce(Content) -> T) -> T {
+/// Content of another length is an error of the last read, or of the first that goes beyond it: a
+/// decompression bomb stops there.
+pub(super) fn with_content<T>(
+    file: &Path,
+    expected_bytes: Option<u64>,
+    work: impl FnOnce(Content) -> T,
+) -> T {
     let (sender, chunks) = bounded(AHEAD);
     thread::scope(|scope| {
         scope.spawn(move || pump(file, expected_bytes, &sender));
-        work(Content { chunks, chunk: Vec::new(), read_bytes: 0 })
+        work(Content {
+            chunks,
+            chunk: Vec::new(),
+            read_bytes: 0,
+        })
     })
 }
 
@@ -43,13 +51,19 @@ fn pump(file: &Path, expected_bytes: Option<u64>, sender: &Sender<Chunk>) {
     }
 }
 
-fn unpack(file: &Path, expected_bytes: Option<u64>, send: &dyn Fn(Chunk) -> bool) -> io::Result<()> {
+fn unpack(
+    file: &Path,
+    expected_bytes: Option<u64>,
+    send: &dyn Fn(Chunk) -> bool,
+) -> io::Result<()> {
     let name = file.file_name().unwrap_or_default().as_encoded_bytes();
     let mut content = Compression::of_name(name).reader(File::open(file)?)?;
     let mut total_bytes = 0;
     loop {
         let mut chunk = Vec::with_capacity(CHUNK_BYTES);
-        (&mut content).take(CHUNK_BYTES as u64).read_to_end(&mut chunk)?;
+        (&mut content)
+            .take(CHUNK_BYTES as u64)
+            .read_to_end(&mut chunk)?;
         total_bytes += chunk.len() as u64;
         let is_end = chunk.is_empty();
         if let Some(expected_bytes) = expected_bytes
@@ -64,7 +78,9 @@ fn unpack(file: &Path, expected_bytes: Option<u64>, send: &dyn Fn(Chunk) -> bool
 }
 
 fn other_length(expected_bytes: u64) -> io::Error {
-    let message = format!("it does not hold the {expected_bytes} bytes that the manifest records; use another set");
+    let message = format!(
+        "it does not hold the {expected_bytes} bytes that the manifest records; use another set"
+    );
     io::Error::new(io::ErrorKind::InvalidData, message)
 }
 
@@ -86,7 +102,10 @@ impl Read for Content {
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "sample files are not stored files")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "sample files are not stored files"
+)]
 mod tests {
     use super::*;
     use std::fs;
@@ -113,9 +132,17 @@ mod tests {
     #[test]
     fn a_bomb_stops_and_a_short_content_is_noticed() {
         let bomb = zstd::encode_all(io::repeat(b' ').take(1 << 28), 1).unwrap();
-        for (content, expected_bytes) in [(&bomb[..], 1000), (&zstd::encode_all(&b"ab"[..], 1).unwrap(), 3)] {
+        for (content, expected_bytes) in [
+            (&bomb[..], 1000),
+            (&zstd::encode_all(&b"ab"[..], 1).unwrap(), 3),
+        ] {
             let error = read("a.sql.zst", content, Some(expected_bytes)).unwrap_err();
-            assert!(error.to_string().contains("bytes that the manifest records"), "{error}");
+            assert!(
+                error
+                    .to_string()
+                    .contains("bytes that the manifest records"),
+                "{error}"
+            );
         }
     }
 
@@ -123,11 +150,21 @@ mod tests {
     fn a_cut_file_is_an_error_and_a_reader_may_leave() {
         let text = b"SELECT 1;\n".repeat(1_000_000);
         let packed = zstd::encode_all(&text[..], 1).unwrap();
-        assert_eq!(read("a.zst", &packed[..packed.len() - 1], None).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        assert_eq!(
+            read("a.zst", &packed[..packed.len() - 1], None)
+                .unwrap_err()
+                .kind(),
+            io::ErrorKind::UnexpectedEof
+        );
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("a"), &text).unwrap();
-        with_content(&dir.path().join("a"), None, |mut content| content.read(&mut [0; 10])).unwrap();
-        let gone = with_content(&dir.path().join("b"), None, |mut content| content.read(&mut [0; 10]));
+        with_content(&dir.path().join("a"), None, |mut content| {
+            content.read(&mut [0; 10])
+        })
+        .unwrap();
+        let gone = with_content(&dir.path().join("b"), None, |mut content| {
+            content.read(&mut [0; 10])
+        });
         assert_eq!(gone.unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }

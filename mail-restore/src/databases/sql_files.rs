@@ -28,16 +28,24 @@ pub struct WrittenSql {
     pub tables: u64,
 }
 
-/// Writes `dump` as `dir/<name>.sql`, which must not exist. It has that name only when it is complete.
+/// Writes `dump` as `dir/<name>.sql`, which must not exist. It has that name only when it is
+/// complete.
 pub(super) fn write(dump: &Dump, dir: &Path, watch: Watch<'_>) -> Result<WrittenSql, Error> {
     let target = dir.join(format!("{}.sql", dump.stem));
     let hidden = dir.join(format!(".{}.sql.new", dump.stem));
-    let failed = |source| Error::Write { path: target.clone(), source };
+    let failed = |source| Error::Write {
+        path: target.clone(),
+        source,
+    };
     atomic::create_dir_all(dir).map_err(failed)?;
     atomic::remove_tree(&hidden).map_err(failed)?;
-    let written = with_content(&dump.file, dump.expected_bytes(), |content| copy(dump, content, &hidden, watch));
+    let written = with_content(&dump.file, dump.expected_bytes(), |content| {
+        copy(dump, content, &hidden, watch)
+    });
     let named = written.and_then(|bytes| {
-        atomic::rename_into_place(&hidden, &target).and_then(|()| atomic::sync_dir(dir)).map_err(failed)?;
+        atomic::rename_into_place(&hidden, &target)
+            .and_then(|()| atomic::sync_dir(dir))
+            .map_err(failed)?;
         Ok(bytes)
     });
     let bytes = named.inspect_err(|_| {
@@ -45,15 +53,25 @@ pub(super) fn write(dump: &Dump, dir: &Path, watch: Watch<'_>) -> Result<Written
         let _ = fs::remove_file(&hidden);
     })?;
     let tables = dump.recorded.map_or(0, |recorded| recorded.entries);
-    Ok(WrittenSql { path: dump.path.clone(), target, bytes, tables })
+    Ok(WrittenSql {
+        path: dump.path.clone(),
+        target,
+        bytes,
+        tables,
+    })
 }
 
 fn copy(dump: &Dump, mut content: Content, hidden: &Path, watch: Watch<'_>) -> Result<u64, Error> {
-    let failed = |source| Error::Write { path: hidden.to_owned(), source };
+    let failed = |source| Error::Write {
+        path: hidden.to_owned(),
+        source,
+    };
     let mut file = StoredFile::create(hidden).map_err(failed)?;
     let mut chunk = vec![0; CHUNK_BYTES];
     loop {
-        let bytes = content.read(&mut chunk).map_err(|source| unreadable(dump, source))?;
+        let bytes = content
+            .read(&mut chunk)
+            .map_err(|source| unreadable(dump, source))?;
         if bytes == 0 {
             return Ok(file.finish().map_err(failed)?.bytes);
         }
@@ -66,5 +84,8 @@ fn copy(dump: &Dump, mut content: Content, hidden: &Path, watch: Watch<'_>) -> R
 }
 
 fn unreadable(dump: &Dump, source: io::Error) -> Error {
-    Error::Read { file: dump.path.clone(), source: source.into() }
+    Error::Read {
+        file: dump.path.clone(),
+        source: source.into(),
+    }
 }

@@ -12,14 +12,21 @@ pub(super) struct Modes {
 
 impl Default for Modes {
     fn default() -> Self {
-        Self { has_backslash_escapes: true, has_ansi_quotes: false, is_utf8: true }
+        Self {
+            has_backslash_escapes: true,
+            has_ansi_quotes: false,
+            is_utf8: true,
+        }
     }
 }
 
 impl Modes {
     /// In which `"` quotes names.
     pub(super) fn ansi_quotes() -> Self {
-        Self { has_ansi_quotes: true, ..Self::default() }
+        Self {
+            has_ansi_quotes: true,
+            ..Self::default()
+        }
     }
 
     /// Whether a backslash makes the next byte text, between two of `quote`.
@@ -50,10 +57,15 @@ impl Modes {
         }
         let mut is_target = true;
         while let Some(token) = tokens.next() {
-            let mut value = || tokens.by_ref().find(|token| !matches!(token, Token::Symbol(b'=' | b':')));
+            let mut value = || {
+                tokens
+                    .by_ref()
+                    .find(|token| !matches!(token, Token::Symbol(b'=' | b':')))
+            };
             if is_target && token.is_word("SQL_MODE") {
                 modes = modes.with_sql_mode(value());
-            } else if is_target && (token.is_word("NAMES") || token.is_word("CHARACTER_SET_CLIENT")) {
+            } else if is_target && (token.is_word("NAMES") || token.is_word("CHARACTER_SET_CLIENT"))
+            {
                 modes.is_utf8 = is_utf8(value());
             }
             match token {
@@ -67,8 +79,20 @@ impl Modes {
 
     fn with_sql_mode(self, value: Option<Token<'_>>) -> Self {
         let value = literal(value);
-        let has = |name: &str| value.split(|&byte| byte == b',').any(|mode| mode.trim_ascii() == name.as_bytes());
-        let with_ansi_quotes = ["ANSI_QUOTES", "ANSI", "ORACLE", "MSSQL", "DB2", "POSTGRESQL", "MAXDB"];
+        let has = |name: &str| {
+            value
+                .split(|&byte| byte == b',')
+                .any(|mode| mode.trim_ascii() == name.as_bytes())
+        };
+        let with_ansi_quotes = [
+            "ANSI_QUOTES",
+            "ANSI",
+            "ORACLE",
+            "MSSQL",
+            "DB2",
+            "POSTGRESQL",
+            "MAXDB",
+        ];
         Self {
             has_backslash_escapes: !has("NO_BACKSLASH_ESCAPES"),
             has_ansi_quotes: with_ansi_quotes.into_iter().any(has),
@@ -98,24 +122,74 @@ mod tests {
 
     #[track_caller]
     fn check(statements: &[&str], has_backslash_escapes: bool, has_ansi_quotes: bool) {
-        let modes = statements.iter().fold(Modes::default(), |modes, statement| modes.after(statement.as_bytes()));
-        assert_eq!(modes, Modes { has_backslash_escapes, has_ansi_quotes, is_utf8: true }, "{statements:?}");
+        let modes = statements
+            .iter()
+            .fold(Modes::default(), |modes, statement| {
+                modes.after(statement.as_bytes())
+            });
+        assert_eq!(
+            modes,
+            Modes {
+                has_backslash_escapes,
+                has_ansi_quotes,
+                is_utf8: true
+            },
+            "{statements:?}"
+        );
     }
 
     #[test]
     fn the_last_mode_that_is_set_holds() {
         check(&[], true, false);
-        check(&["/*!40101 SET @OLD_SQL_MODE=@@SQL_MODE, SQL_MODE='NO_AUTO_VALUE_ON_ZERO' */"], true, false);
-        check(&["SET sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES'"], false, true);
-        check(&["set @@session.sql_mode := \"NO_BACKSLASH_ESCAPES\""], false, false);
-        check(&["SET SESSION sql_mode='PIPES_AS_CONCAT,ORACLE'"], true, true);
-        check(&["SET sql_mode='NO_BACKSLASH_ESCAPES'", "SET @saved_sql_mode = @@sql_mode"], false, false);
-        check(&["SET sql_mode='NO_BACKSLASH_ESCAPES'", "SET sql_mode = @saved_sql_mode"], true, false);
+        check(
+            &["/*!40101 SET @OLD_SQL_MODE=@@SQL_MODE, SQL_MODE='NO_AUTO_VALUE_ON_ZERO' */"],
+            true,
+            false,
+        );
+        check(
+            &["SET sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES'"],
+            false,
+            true,
+        );
+        check(
+            &["set @@session.sql_mode := \"NO_BACKSLASH_ESCAPES\""],
+            false,
+            false,
+        );
+        check(
+            &["SET SESSION sql_mode='PIPES_AS_CONCAT,ORACLE'"],
+            true,
+            true,
+        );
+        check(
+            &[
+                "SET sql_mode='NO_BACKSLASH_ESCAPES'",
+                "SET @saved_sql_mode = @@sql_mode",
+            ],
+            false,
+            false,
+        );
+        check(
+            &[
+                "SET sql_mode='NO_BACKSLASH_ESCAPES'",
+                "SET sql_mode = @saved_sql_mode",
+            ],
+            true,
+            false,
+        );
     }
 
     #[test]
     fn what_is_in_a_string_sets_nothing() {
-        check(&["INSERT INTO `SET` VALUES (SQL_MODE='NO_BACKSLASH_ESCAPES')"], true, false);
-        check(&["SET @code = 'SET sql_mode = ''NO_BACKSLASH_ESCAPES'''"], true, false);
+        check(
+            &["INSERT INTO `SET` VALUES (SQL_MODE='NO_BACKSLASH_ESCAPES')"],
+            true,
+            false,
+        );
+        check(
+            &["SET @code = 'SET sql_mode = ''NO_BACKSLASH_ESCAPES'''"],
+            true,
+            false,
+        );
     }
 }

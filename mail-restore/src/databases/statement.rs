@@ -1,8 +1,9 @@
-//! Statements out of a stream of SQL, cut where the stock client cuts them: by the delimiter that holds, outside of
-//! strings, names and comments. Memory is bounded by the longest statement.
+//! Statements out of a stream of SQL, cut where the stock client cuts them: by the delimiter that
+//! holds, outside of strings, names and comments. Memory is bounded by the longest statement.
 //!
-//! What only a client would do (`\!`, `source`, `system`) is an error, and so is text that servers of different
-//! versions would end in different places. Comments before a statement are skipped, those inside are part of it.
+//! What only a client would do (`\!`, `source`, `system`) is an error, and so is text that servers
+//! of different versions would end in different places. Comments before a statement are skipped,
+//! those inside are part of it.
 
 use std::io::{self, Read};
 
@@ -48,7 +49,10 @@ const CLIENT_COMMANDS: [&str; 25] = [
 ];
 
 /// By which newer dumps keep old clients from running commands.
-const SANDBOX: [&[u8]; 2] = [b"/*!999999\\- enable the sandbox mode */", b"/*M!999999\\- enable the sandbox mode */"];
+const SANDBOX: [&[u8]; 2] = [
+    b"/*!999999\\- enable the sandbox mode */",
+    b"/*M!999999\\- enable the sandbox mode */",
+];
 
 /// One statement, without its delimiter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,7 +88,9 @@ pub enum ReadError {
         what: &'static str,
     },
     /// What the stock client itself would do.
-    #[error("line {line}: {command:?} is a command of the client and no SQL; a dump has none: do not trust this file")]
+    #[error(
+        "line {line}: {command:?} is a command of the client and no SQL; a dump has none: do not trust this file"
+    )]
     ClientCommand {
         /// Where it stands.
         line: u64,
@@ -175,7 +181,8 @@ impl<R: Read> StatementReader<R> {
         self.first_comment.as_deref().unwrap_or_default()
     }
 
-    /// The last comment that stood between statements; after the last statement: the last line of a dump.
+    /// The last comment that stood between statements; after the last statement: the last line of a
+    /// dump.
     pub(super) fn last_comment(&self) -> &str {
         self.last_comment.as_deref().unwrap_or_default()
     }
@@ -191,7 +198,12 @@ impl<R: Read> StatementReader<R> {
         let (end, has_semicolon) = self.find_end()?;
         let text = self.buffer[self.start..self.start + end].to_vec();
         self.consume(end + self.delimiter.len());
-        let statement = Statement { text, line, has_semicolon, modes: self.modes };
+        let statement = Statement {
+            text,
+            line,
+            has_semicolon,
+            modes: self.modes,
+        };
         self.modes = self.modes.after(&statement.text);
         Ok(Some(statement))
     }
@@ -201,7 +213,9 @@ impl<R: Read> StatementReader<R> {
         loop {
             self.ask(LOOK_AHEAD_BYTES)?;
             let head = &self.buffer[self.start..];
-            let Some(&first) = head.first() else { return Ok(false) };
+            let Some(&first) = head.first() else {
+                return Ok(false);
+            };
             if first.is_ascii_whitespace() {
                 self.skip_white_space();
             } else if let Some(sandbox) = SANDBOX.iter().find(|line| head.starts_with(line)) {
@@ -220,12 +234,18 @@ impl<R: Read> StatementReader<R> {
 
     fn skip_white_space(&mut self) {
         let rest = &self.buffer[self.start..];
-        self.consume(rest.iter().position(|byte| !byte.is_ascii_whitespace()).unwrap_or(rest.len()));
+        self.consume(
+            rest.iter()
+                .position(|byte| !byte.is_ascii_whitespace())
+                .unwrap_or(rest.len()),
+        );
     }
 
     fn skip_line_comment(&mut self) -> Result<(), ReadError> {
         let text = self.take_line(self.line, "a comment")?;
-        let text = String::from_utf8_lossy(&text[..text.len().min(512)]).trim_end().to_owned();
+        let text = String::from_utf8_lossy(&text[..text.len().min(512)])
+            .trim_end()
+            .to_owned();
         self.first_comment.get_or_insert_with(|| text.clone());
         // mysqldump ends with an empty comment after the one that tells.
         if text.len() > 2 {
@@ -246,7 +266,10 @@ impl<R: Read> StatementReader<R> {
             // The last byte may be the first of the two.
             self.consume(rest.len().saturating_sub(1));
             if !self.fill()? {
-                return Err(ReadError::Unended { line, what: "a comment" });
+                return Err(ReadError::Unended {
+                    line,
+                    what: "a comment",
+                });
             }
         }
     }
@@ -255,17 +278,26 @@ impl<R: Read> StatementReader<R> {
     fn skip_client_command(&mut self) -> Result<bool, ReadError> {
         let line = self.line;
         let head = &self.buffer[self.start..];
-        let length = head.iter().take_while(|byte| byte.is_ascii_alphabetic() || **byte == b'_').count();
+        let length = head
+            .iter()
+            .take_while(|byte| byte.is_ascii_alphabetic() || **byte == b'_')
+            .count();
         let word = String::from_utf8_lossy(&head[..length]).to_ascii_lowercase();
         if CLIENT_COMMANDS.contains(&word.as_str()) || head[0] == b'?' {
-            let command = if word.is_empty() { "?".to_owned() } else { word };
+            let command = if word.is_empty() {
+                "?".to_owned()
+            } else {
+                word
+            };
             return Err(ReadError::ClientCommand { line, command });
         }
         if word != "delimiter" {
             return Ok(false);
         }
         let text = self.take_line(line, "a DELIMITER line")?;
-        let mut words = text[length..].split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        let mut words = text[length..]
+            .split(u8::is_ascii_whitespace)
+            .filter(|word| !word.is_empty());
         self.set_delimiter(words.next().unwrap_or_default())
             .map_err(|what| ReadError::Ambiguous { line, what })
             .map(|()| true)
@@ -281,13 +313,22 @@ impl<R: Read> StatementReader<R> {
         Ok(())
     }
 
-    /// Where the statement ends, counted from the start, and whether a semicolon stands in its code.
+    /// Where the statement ends, counted from the start, and whether a semicolon stands in its
+    /// code.
     fn find_end(&mut self) -> Result<(usize, bool), ReadError> {
-        let mut scan = Scan { at: 0, state: State::Code, is_executable: false, has_semicolon: false };
+        let mut scan = Scan {
+            at: 0,
+            state: State::Code,
+            is_executable: false,
+            has_semicolon: false,
+        };
         loop {
             if let Step::End = self.scan(&mut scan)? {
                 return match scan.is_executable {
-                    true => Err(ReadError::Unended { line: self.line, what: "an executable comment" }),
+                    true => Err(ReadError::Unended {
+                        line: self.line,
+                        what: "an executable comment",
+                    }),
                     false => Ok((scan.at, scan.has_semicolon)),
                 };
             }
@@ -302,12 +343,16 @@ impl<R: Read> StatementReader<R> {
                     State::Quoted { .. } => "a string or name",
                     State::BlockComment => "a comment",
                 };
-                return Err(ReadError::Unended { line: self.line, what });
+                return Err(ReadError::Unended {
+                    line: self.line,
+                    what,
+                });
             }
         }
     }
 
-    /// Goes on until the statement ends, or until the next byte's meaning depends on what is not read yet.
+    /// Goes on until the statement ends, or until the next byte's meaning depends on what is not
+    /// read yet.
     fn scan(&self, scan: &mut Scan) -> Result<Step, ReadError> {
         let text = &self.buffer[self.start..];
         while scan.at < text.len() {
@@ -332,20 +377,36 @@ impl<R: Read> StatementReader<R> {
     /// Goes to the next byte that means something, and past it.
     fn scan_code(&self, text: &[u8], scan: &mut Scan) -> Result<Step, ReadError> {
         let rest = &text[scan.at..];
-        let plain_bytes = rest.iter().position(|&byte| self.special[usize::from(byte)]).unwrap_or(rest.len());
+        let plain_bytes = rest
+            .iter()
+            .position(|&byte| self.special[usize::from(byte)])
+            .unwrap_or(rest.len());
         scan.at += plain_bytes;
         let rest = &rest[plain_bytes..];
-        let Some(&byte) = rest.first() else { return Ok(Step::More) };
+        let Some(&byte) = rest.first() else {
+            return Ok(Step::More);
+        };
         if rest.starts_with(&self.delimiter) {
             return Ok(Step::End);
         }
-        if rest.len() < self.delimiter.len().max(4) && !self.is_ended && !matches!(byte, b'\'' | b'"' | b'`') {
+        if rest.len() < self.delimiter.len().max(4)
+            && !self.is_ended
+            && !matches!(byte, b'\'' | b'"' | b'`')
+        {
             return Ok(Step::More);
         }
         match byte {
-            b'\'' | b'"' | b'`' => scan.enter(State::Quoted { quote: byte, from: scan.at }, 1),
+            b'\'' | b'"' | b'`' => scan.enter(
+                State::Quoted {
+                    quote: byte,
+                    from: scan.at,
+                },
+                1,
+            ),
             b'#' => scan.enter(State::LineComment { from: scan.at }, 1),
-            b'-' if starts_line_comment(rest) => scan.enter(State::LineComment { from: scan.at }, 2),
+            b'-' if starts_line_comment(rest) => {
+                scan.enter(State::LineComment { from: scan.at }, 2)
+            }
             b'/' if is_executable(rest) && scan.is_executable => {
                 return Err(self.ambiguous("an executable comment inside another"));
             }
@@ -368,7 +429,13 @@ impl<R: Read> StatementReader<R> {
         Ok(Step::More)
     }
 
-    fn scan_quoted(&self, text: &[u8], scan: &mut Scan, quote: u8, from: usize) -> Result<(), ReadError> {
+    fn scan_quoted(
+        &self,
+        text: &[u8],
+        scan: &mut Scan,
+        quote: u8,
+        from: usize,
+    ) -> Result<(), ReadError> {
         let rest = &text[scan.at..];
         let found = match self.modes.backslash_escapes_in(quote) {
             true => memchr::memchr2(quote, b'\\', rest),
@@ -392,7 +459,12 @@ impl<R: Read> StatementReader<R> {
         Ok(())
     }
 
-    fn scan_line_comment(&self, text: &[u8], scan: &mut Scan, from: usize) -> Result<(), ReadError> {
+    fn scan_line_comment(
+        &self,
+        text: &[u8],
+        scan: &mut Scan,
+        from: usize,
+    ) -> Result<(), ReadError> {
         let Some(at) = memchr::memchr(b'\n', &text[scan.at..]) else {
             scan.at = text.len();
             return Ok(());
@@ -403,21 +475,30 @@ impl<R: Read> StatementReader<R> {
         Ok(())
     }
 
-    /// A server that skips an executable comment ends it at the first `*/`, one that runs it does not look in strings.
+    /// A server that skips an executable comment ends it at the first `*/`, one that runs it does
+    /// not look in strings.
     fn check_hidden_end(&self, scan: &Scan, text: &[u8]) -> Result<(), ReadError> {
         match scan.is_executable && memmem::find(text, b"*/").is_some() {
-            true => Err(self.ambiguous("an executable comment ends inside a string, for some servers")),
+            true => {
+                Err(self.ambiguous("an executable comment ends inside a string, for some servers"))
+            }
             false => Ok(()),
         }
     }
 
     fn ambiguous(&self, what: &'static str) -> ReadError {
-        ReadError::Ambiguous { line: self.line, what }
+        ReadError::Ambiguous {
+            line: self.line,
+            what,
+        }
     }
 
     fn client_command(&self, text: &[u8], at: usize) -> ReadError {
         let command = String::from_utf8_lossy(&text[at..text.len().min(at + 2)]).into_owned();
-        ReadError::ClientCommand { line: self.line + newlines(&text[..at]), command }
+        ReadError::ClientCommand {
+            line: self.line + newlines(&text[..at]),
+            command,
+        }
     }
 
     /// Has at least `bytes` bytes ready, unless the text ends before.
@@ -473,7 +554,8 @@ impl<R: Read> StatementReader<R> {
                 read => break read,
             }
         };
-        self.buffer.truncate(kept_bytes + read.as_ref().copied().unwrap_or(0));
+        self.buffer
+            .truncate(kept_bytes + read.as_ref().copied().unwrap_or(0));
         self.is_ended = read? == 0;
         Ok(!self.is_ended)
     }
@@ -496,7 +578,10 @@ fn scan_block_comment(text: &[u8], scan: &mut Scan) {
 
 /// `-- ` or `--` at the end of a line, as the server reads it.
 fn starts_line_comment(text: &[u8]) -> bool {
-    text.starts_with(b"--") && text.get(2).is_none_or(|byte| byte.is_ascii_whitespace() || byte.is_ascii_control())
+    text.starts_with(b"--")
+        && text
+            .get(2)
+            .is_none_or(|byte| byte.is_ascii_whitespace() || byte.is_ascii_control())
 }
 
 /// `/*!` and MariaDB's `/*M!`.
@@ -510,7 +595,9 @@ fn newlines(text: &[u8]) -> u64 {
 
 fn special_bytes(delimiter: u8) -> [bool; 256] {
     let mut special = [false; 256];
-    for byte in [b'\'', b'"', b'`', b'#', b'-', b'/', b'*', b'\\', b';', delimiter] {
+    for byte in [
+        b'\'', b'"', b'`', b'#', b'-', b'/', b'*', b'\\', b';', delimiter,
+    ] {
         special[usize::from(byte)] = true;
     }
     special

@@ -22,7 +22,10 @@ fn read_pieces(text: &[u8], piece: usize) -> Result<Vec<(u64, String)>, String> 
     let mut reader = StatementReader::new(Pieces { text, piece });
     let mut found = Vec::new();
     while let Some(statement) = reader.next().map_err(|error| error.to_string())? {
-        found.push((statement.line, String::from_utf8_lossy(&statement.text).into_owned()));
+        found.push((
+            statement.line,
+            String::from_utf8_lossy(&statement.text).into_owned(),
+        ));
     }
     Ok(found)
 }
@@ -31,7 +34,10 @@ fn read_pieces(text: &[u8], piece: usize) -> Result<Vec<(u64, String)>, String> 
 fn check(text: &str, expected: &[(u64, &str)]) {
     for piece in [1, 2, 3, 7, usize::MAX] {
         let found = read_pieces(text.as_bytes(), piece).unwrap();
-        let found: Vec<_> = found.iter().map(|(line, text)| (*line, text.as_str())).collect();
+        let found: Vec<_> = found
+            .iter()
+            .map(|(line, text)| (*line, text.as_str()))
+            .collect();
         assert_eq!(found, expected, "in pieces of {piece}");
     }
 }
@@ -53,18 +59,30 @@ fn statements_end_at_the_delimiter_outside_of_quotes() {
     let quotes = [r"A ''''", r"B '\''", r"C `\`", r#"D """;""#, "E"];
     let text = quotes.map(|statement| format!("{statement};")).concat();
     check(&text, &quotes.map(|statement| (1, statement)));
-    check("A 'ü\\\\';B '表\n日';C \\N;", &[(1, "A 'ü\\\\'"), (1, "B '表\n日'"), (2, "C \\N")]);
+    check(
+        "A 'ü\\\\';B '表\n日';C \\N;",
+        &[(1, "A 'ü\\\\'"), (1, "B '表\n日'"), (2, "C \\N")],
+    );
 }
 
 #[test]
 fn comments_between_statements_go_and_those_inside_stay() {
-    check("-- it's; one\n# it's; two\n/* it's;\nthree */A;--\n", &[(4, "A")]);
+    check(
+        "-- it's; one\n# it's; two\n/* it's;\nthree */A;--\n",
+        &[(4, "A")],
+    );
     let inside = "A -- it's;\n, b # ';\n /* it's; */ c";
     check(&format!("{inside};B--1;"), &[(1, inside), (3, "B--1")]);
     let executable = ["/*!40101 SET x='*' */", "/*M!100 B */", "A/**/"];
-    let text = format!("{};{};/*+ no */{};", executable[0], executable[1], executable[2]);
+    let text = format!(
+        "{};{};/*+ no */{};",
+        executable[0], executable[1], executable[2]
+    );
     check(&text, &executable.map(|statement| (1, statement)));
-    check("/*!50003 CREATE /* it's */ X */;", &[(1, "/*!50003 CREATE /* it's */ X */")]);
+    check(
+        "/*!50003 CREATE /* it's */ X */;",
+        &[(1, "/*!50003 CREATE /* it's */ X */")],
+    );
     check("/*M!999999\\- enable the sandbox mode */ \nA;", &[(2, "A")]);
     check("/*!999999\\- enable the sandbox mode */ \nA;", &[(2, "A")]);
 }
@@ -80,16 +98,31 @@ fn a_delimiter_line_holds_until_the_next() {
 
 #[test]
 fn the_sql_mode_of_the_dump_decides_what_a_backslash_is() {
-    let statements = ["SET sql_mode='NO_BACKSLASH_ESCAPES'", r"A '\'", "SET sql_mode=''", r"B '\';'"];
+    let statements = [
+        "SET sql_mode='NO_BACKSLASH_ESCAPES'",
+        r"A '\'",
+        "SET sql_mode=''",
+        r"B '\';'",
+    ];
     let text = statements.map(|statement| format!("{statement};")).concat();
     check(&text, &statements.map(|statement| (1, statement)));
     let ansi = ["SET sql_mode='ANSI_QUOTES'", r#"A "\""#];
-    check(&ansi.map(|statement| format!("{statement};")).concat(), &ansi.map(|statement| (1, statement)));
+    check(
+        &ansi.map(|statement| format!("{statement};")).concat(),
+        &ansi.map(|statement| (1, statement)),
+    );
 }
 
 #[test]
 fn commands_of_the_client_are_refused() {
-    for text in ["\\! rm -rf /\n", "A;\nsystem id;", "SOURCE /etc/passwd;", "A \\. /etc/passwd\n;", "tee /x", "?;"] {
+    for text in [
+        "\\! rm -rf /\n",
+        "A;\nsystem id;",
+        "SOURCE /etc/passwd;",
+        "A \\. /etc/passwd\n;",
+        "tee /x",
+        "?;",
+    ] {
         check_refused(text, "is a command of the client");
     }
     check_refused("A;\n\nB\n\\! id\n;", r#"line 4: "\\!""#);
@@ -98,8 +131,14 @@ fn commands_of_the_client_are_refused() {
 
 #[test]
 fn what_servers_would_end_in_different_places_is_refused() {
-    check_refused("/*!999999 SET @x=' */ DROP DATABASE y -- ' */;", "for some servers");
-    check_refused("/*!999999 SET @x=1 -- */ DROP DATABASE y\n */;", "for some servers");
+    check_refused(
+        "/*!999999 SET @x=' */ DROP DATABASE y -- ' */;",
+        "for some servers",
+    );
+    check_refused(
+        "/*!999999 SET @x=1 -- */ DROP DATABASE y\n */;",
+        "for some servers",
+    );
     check_refused("/*!1 A /*!2 B */ C */;", "inside another");
 }
 
@@ -124,9 +163,13 @@ fn a_statement_that_is_too_long_is_refused() {
 
 #[test]
 fn the_first_and_the_last_comment_are_known() {
-    let mut reader = StatementReader::new(&b"\n-- title\n-- more\nA;-- x\nB;\n-- Dump completed\n--\n"[..]);
+    let mut reader =
+        StatementReader::new(&b"\n-- title\n-- more\nA;-- x\nB;\n-- Dump completed\n--\n"[..]);
     while reader.next().unwrap().is_some() {}
-    assert_eq!((reader.first_comment(), reader.last_comment()), ("-- title", "-- Dump completed"));
+    assert_eq!(
+        (reader.first_comment(), reader.last_comment()),
+        ("-- title", "-- Dump completed")
+    );
     let mut reader = StatementReader::new(&b"A;-- x\nB;"[..]);
     while reader.next().unwrap().is_some() {}
     assert_eq!((reader.first_comment(), reader.last_comment()), ("", ""));

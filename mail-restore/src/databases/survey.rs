@@ -1,4 +1,5 @@
-//! A dump read to its end before anything is touched: what it concerns, whether it may be loaded, whether it is whole.
+//! A dump read to its end before anything is touched: what it concerns, whether it may be loaded,
+//! whether it is whole.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -60,7 +61,9 @@ impl Survey {
             _ => {}
         }
         match survey.rules {
-            Rules::Ours(_) if survey.found.databases.is_empty() => Err(dump.incomplete("it makes no database")),
+            Rules::Ours(_) if survey.found.databases.is_empty() => {
+                Err(dump.incomplete("it makes no database"))
+            }
             _ => Ok(survey),
         }
     }
@@ -68,10 +71,18 @@ impl Survey {
     /// Reads `dump`, of the accounts.
     pub(super) fn of_accounts(dump: &Dump, stop: &AtomicBool) -> Result<Self, Error> {
         let survey = Self::of(dump, stop, |_| Ok(Rules::Accounts))?;
-        if survey.footer == Footer::Accounts { Ok(survey) } else { Err(no_last_line(dump)) }
+        if survey.footer == Footer::Accounts {
+            Ok(survey)
+        } else {
+            Err(no_last_line(dump))
+        }
     }
 
-    fn of(dump: &Dump, stop: &AtomicBool, rules: impl FnOnce(&str) -> Result<Rules, Error>) -> Result<Self, Error> {
+    fn of(
+        dump: &Dump,
+        stop: &AtomicBool,
+        rules: impl FnOnce(&str) -> Result<Rules, Error>,
+    ) -> Result<Self, Error> {
         with_content(&dump.file, dump.expected_bytes(), |content| {
             let mut reader = StatementReader::new(content);
             let mut next = read(dump, &mut reader)?;
@@ -80,7 +91,9 @@ impl Survey {
                 if stop.load(Ordering::Relaxed) {
                     return Err(Error::Interrupted);
                 }
-                surveyor.add(&statement).map_err(|reason| dump.refused(statement.line, reason))?;
+                surveyor
+                    .add(&statement)
+                    .map_err(|reason| dump.refused(statement.line, reason))?;
                 next = read(dump, &mut reader)?;
             }
             Ok(surveyor.finish(Footer::parse(reader.last_comment())))
@@ -92,7 +105,9 @@ impl Survey {
         let path = &dump.path;
         let mut warnings: Vec<_> = Vec::new();
         if matches!(self.rules, Rules::Stock(_)) && self.footer != Footer::Stock {
-            warnings.push(format!("{path} does not end with `-- Dump completed`: whether it is whole cannot be told"));
+            warnings.push(format!(
+                "{path} does not end with `-- Dump completed`: whether it is whole cannot be told"
+            ));
         }
         if !self.found.passed_over.is_empty() {
             let what: Vec<_> = self.found.passed_over.iter().take(5).cloned().collect();
@@ -105,8 +120,14 @@ impl Survey {
     }
 }
 
-pub(super) fn read(dump: &Dump, reader: &mut StatementReader<Content>) -> Result<Option<Statement>, Error> {
-    reader.next().map_err(|source| Error::Read { file: dump.path.clone(), source })
+pub(super) fn read(
+    dump: &Dump,
+    reader: &mut StatementReader<Content>,
+) -> Result<Option<Statement>, Error> {
+    reader.next().map_err(|source| Error::Read {
+        file: dump.path.clone(),
+        source,
+    })
 }
 
 /// What the dump is allowed, by its first line. Where there is a manifest, mail-backup wrote it.
@@ -121,8 +142,10 @@ fn database_rules(dump: &Dump, title: &str) -> Result<Rules, Error> {
 
 fn check_recorded(dump: &Dump, counts: TablesAndRows) -> Result<(), Error> {
     match dump.recorded {
-        Some(recorded) if recorded.entries != counts.tables => Err(dump
-            .incomplete(format!("its last line says {} tables, and the manifest {}", counts.tables, recorded.entries))),
+        Some(recorded) if recorded.entries != counts.tables => Err(dump.incomplete(format!(
+            "its last line says {} tables, and the manifest {}",
+            counts.tables, recorded.entries
+        ))),
         _ => Ok(()),
     }
 }
@@ -134,10 +157,16 @@ fn no_last_line(dump: &Dump) -> Error {
 impl Footer {
     fn parse(line: &str) -> Self {
         let Some(summary) = line.strip_prefix("-- Dump completed by mail-backup: ") else {
-            return if line.starts_with("-- Dump completed") { Self::Stock } else { Self::None };
+            return if line.starts_with("-- Dump completed") {
+                Self::Stock
+            } else {
+                Self::None
+            };
         };
         let number = |part: &str, unit: &str| part.strip_suffix(unit)?.parse().ok();
-        let Some((first, second)) = summary.split_once(", ") else { return Self::None };
+        let Some((first, second)) = summary.split_once(", ") else {
+            return Self::None;
+        };
         match (number(first, " tables"), number(second, " rows")) {
             (Some(tables), Some(rows)) => Self::Counts(TablesAndRows { tables, rows }),
             _ if first.ends_with(" users") && second.ends_with(" roles") => Self::Accounts,
@@ -160,7 +189,15 @@ struct Surveyor {
 impl Surveyor {
     fn new(rules: Rules) -> Self {
         let route = Route::new(rules.clone());
-        Self { rules, route, stretch: 0, statements: 0, longest_bytes: 0, bytes: 0, weights: Weights::default() }
+        Self {
+            rules,
+            route,
+            stretch: 0,
+            statements: 0,
+            longest_bytes: 0,
+            bytes: 0,
+            weights: Weights::default(),
+        }
     }
 
     fn add(&mut self, statement: &Statement) -> Result<(), String> {
@@ -177,8 +214,24 @@ impl Surveyor {
     }
 
     fn finish(self, footer: Footer) -> Survey {
-        let Self { rules, route, statements, longest_bytes, bytes, weights, .. } = self;
-        Survey { rules, found: route.into_found(), footer, statements, longest_bytes, bytes, weights }
+        let Self {
+            rules,
+            route,
+            statements,
+            longest_bytes,
+            bytes,
+            weights,
+            ..
+        } = self;
+        Survey {
+            rules,
+            found: route.into_found(),
+            footer,
+            statements,
+            longest_bytes,
+            bytes,
+            weights,
+        }
     }
 }
 
@@ -193,9 +246,18 @@ mod tests {
     #[test]
     fn the_last_line_tells() {
         let counts = |tables, rows| Footer::Counts(TablesAndRows { tables, rows });
-        check("-- Dump completed by mail-backup: 27 tables, 45 rows", counts(27, 45));
-        check("-- Dump completed by mail-backup: 3 users, 1 roles", Footer::Accounts);
-        check("-- Dump completed by mail-backup: 27 tables, 4x rows", Footer::None);
+        check(
+            "-- Dump completed by mail-backup: 27 tables, 45 rows",
+            counts(27, 45),
+        );
+        check(
+            "-- Dump completed by mail-backup: 3 users, 1 roles",
+            Footer::Accounts,
+        );
+        check(
+            "-- Dump completed by mail-backup: 27 tables, 4x rows",
+            Footer::None,
+        );
         check("-- Dump completed by mail-backup: 27 tab", Footer::None);
         check("-- Dump completed on 2026-11-23 12:00:00", Footer::Stock);
         check("-- Dump completed", Footer::Stock);

@@ -1,4 +1,5 @@
-//! A statement as the text that is sent. The driver sends UTF-8; a dump may hold raw bytes in its strings.
+//! A statement as the text that is sent. The driver sends UTF-8; a dump may hold raw bytes in its
+//! strings.
 
 use std::borrow::Cow;
 
@@ -10,15 +11,15 @@ use super::token::{Reading, Token, Tokens};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NotText;
 
-/// The text of `statement`. A string that is no UTF-8 becomes a hexadecimal one: both are bytes to the server, as long
-/// as the dump is read as UTF-8.
+/// The text of `statement`. A string that is no UTF-8 becomes a hexadecimal one: both are bytes to
+/// the server, as long as the dump is read as UTF-8.
 pub(super) fn of(statement: &Statement) -> Result<Cow<'_, str>, NotText> {
     let Statement { text, modes, .. } = statement;
     match std::str::from_utf8(text) {
         Ok(text) => Ok(Cow::Borrowed(text)),
-        Err(_) if modes.is_read_as_utf8() => {
-            String::from_utf8(with_hexadecimal(text, *modes)).map(Cow::Owned).map_err(|_| NotText)
-        }
+        Err(_) if modes.is_read_as_utf8() => String::from_utf8(with_hexadecimal(text, *modes))
+            .map(Cow::Owned)
+            .map_err(|_| NotText),
         Err(_) => Err(NotText),
     }
 }
@@ -46,7 +47,12 @@ fn append_hexadecimal(bytes: &[u8], out: &mut Vec<u8>) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     // The name of a character set may stand right before the quote.
     out.extend_from_slice(b" 0x");
-    out.extend(bytes.iter().flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]));
+    out.extend(bytes.iter().flat_map(|byte| {
+        [
+            DIGITS[usize::from(byte >> 4)],
+            DIGITS[usize::from(byte & 15)],
+        ]
+    }));
 }
 
 /// What stands between two of `quote`, as the server reads it (MariaDB's "String Literals").
@@ -79,7 +85,11 @@ pub(super) fn unescaped(text: &[u8], quote: u8, modes: Modes) -> Vec<u8> {
 /// `text` as a statement that runs it and cannot run a second one beside it.
 pub(super) fn as_one_statement(text: &str, modes: Modes) -> String {
     let doubled = text.replace('\'', "''");
-    let escaped = if modes.backslash_escapes_in(b'\'') { doubled.replace('\\', "\\\\") } else { doubled };
+    let escaped = if modes.backslash_escapes_in(b'\'') {
+        doubled.replace('\\', "\\\\")
+    } else {
+        doubled
+    };
     format!("EXECUTE IMMEDIATE '{escaped}'")
 }
 
@@ -88,7 +98,12 @@ mod tests {
     use super::*;
 
     fn check(text: &[u8], modes: Modes, expected: Result<&str, NotText>) {
-        let statement = Statement { text: text.to_vec(), line: 1, has_semicolon: false, modes };
+        let statement = Statement {
+            text: text.to_vec(),
+            line: 1,
+            has_semicolon: false,
+            modes,
+        };
         assert_eq!(of(&statement).as_deref(), expected.as_deref());
     }
 
@@ -96,19 +111,39 @@ mod tests {
     fn bytes_in_strings_become_hexadecimal() {
         let modes = Modes::default();
         check("A 'ü'".as_bytes(), modes, Ok("A 'ü'"));
-        check(b"A ('x', _binary '\xff\\0\\'''\\%\\n', 'y')", modes, Ok("A ('x', _binary  0xFF0027275C250A, 'y')"));
-        check(b"A '\xff\\'", modes.after(b"SET sql_mode='NO_BACKSLASH_ESCAPES'"), Ok("A  0xFF5C"));
+        check(
+            b"A ('x', _binary '\xff\\0\\'''\\%\\n', 'y')",
+            modes,
+            Ok("A ('x', _binary  0xFF0027275C250A, 'y')"),
+        );
+        check(
+            b"A '\xff\\'",
+            modes.after(b"SET sql_mode='NO_BACKSLASH_ESCAPES'"),
+            Ok("A  0xFF5C"),
+        );
         check(b"A _latin1'\xfc' AS b", modes, Ok("A _latin1 0xFC AS b"));
         check(b"A `\xff`", modes, Err(NotText));
         check(b"A '\xe9'", modes.after(b"SET NAMES latin1"), Err(NotText));
-        check(b"A '\xe9'", modes.after(b"SET NAMES latin1").after(b"/*!40101 SET NAMES 'utf8' */"), Ok("A  0xE9"));
+        check(
+            b"A '\xe9'",
+            modes
+                .after(b"SET NAMES latin1")
+                .after(b"/*!40101 SET NAMES 'utf8' */"),
+            Ok("A  0xE9"),
+        );
     }
 
     #[test]
     fn one_statement_is_quoted_as_the_mode_asks() {
         let modes = Modes::default();
-        assert_eq!(as_one_statement(r"A 'x\n'", modes), r"EXECUTE IMMEDIATE 'A ''x\\n'''");
+        assert_eq!(
+            as_one_statement(r"A 'x\n'", modes),
+            r"EXECUTE IMMEDIATE 'A ''x\\n'''"
+        );
         let modes = modes.after(b"SET sql_mode='NO_BACKSLASH_ESCAPES'");
-        assert_eq!(as_one_statement(r"A '\'", modes), r"EXECUTE IMMEDIATE 'A ''\'''");
+        assert_eq!(
+            as_one_statement(r"A '\'", modes),
+            r"EXECUTE IMMEDIATE 'A ''\'''"
+        );
     }
 }

@@ -56,7 +56,11 @@ pub(super) struct Tokens<'a> {
 
 impl<'a> Tokens<'a> {
     pub(super) fn new(text: &'a [u8], reading: Reading, modes: Modes) -> Self {
-        Self { rest: text, reading, modes }
+        Self {
+            rest: text,
+            reading,
+            modes,
+        }
     }
 
     /// Without the ends of executable comments.
@@ -76,14 +80,22 @@ impl<'a> Tokens<'a> {
     }
 
     fn take_while(&mut self, is_part: impl Fn(u8) -> bool) -> &'a [u8] {
-        self.take(self.rest.iter().position(|&byte| !is_part(byte)).unwrap_or(self.rest.len()))
+        self.take(
+            self.rest
+                .iter()
+                .position(|&byte| !is_part(byte))
+                .unwrap_or(self.rest.len()),
+        )
     }
 
     fn skip_past(&mut self, end: &[u8]) {
-        self.take(memchr::memmem::find(self.rest, end).map_or(self.rest.len(), |at| at + end.len()));
+        self.take(
+            memchr::memmem::find(self.rest, end).map_or(self.rest.len(), |at| at + end.len()),
+        );
     }
 
-    /// A server that skips an executable comment looks for its end, and knows one level of comments inside.
+    /// A server that skips an executable comment looks for its end, and knows one level of comments
+    /// inside.
     fn skip_executable(&mut self) {
         loop {
             let end = memchr::memmem::find(self.rest, b"*/").unwrap_or(self.rest.len());
@@ -103,7 +115,12 @@ impl<'a> Tokens<'a> {
             return None;
         }
         // Fewer than five digits are no version.
-        let digits = self.rest.iter().take(6).take_while(|byte| byte.is_ascii_digit()).count();
+        let digits = self
+            .rest
+            .iter()
+            .take(6)
+            .take_while(|byte| byte.is_ascii_digit())
+            .count();
         self.take(if digits >= 5 { digits } else { 0 });
         Some(Token::Open)
     }
@@ -128,7 +145,9 @@ pub(super) fn quoted_length(text: &[u8], quote: u8, modes: Modes) -> usize {
             true => memchr::memchr2(quote, b'\\', &text[at..]),
             false => memchr::memchr(quote, &text[at..]),
         };
-        let Some(found) = found else { return text.len() };
+        let Some(found) = found else {
+            return text.len();
+        };
         at += found;
         if text[at] == quote && text.get(at + 1) != Some(&quote) {
             return at;
@@ -164,7 +183,9 @@ impl<'a> Iterator for Tokens<'a> {
             self.take_while(|byte| byte.is_ascii_whitespace());
             let rest = self.rest;
             let &first = rest.first()?;
-            let opening = [&b"/*!"[..], b"/*M!"].into_iter().find(|opening| rest.starts_with(opening));
+            let opening = [&b"/*!"[..], b"/*M!"]
+                .into_iter()
+                .find(|opening| rest.starts_with(opening));
             match (first, opening) {
                 (_, Some(opening)) => match self.executable(opening) {
                     Some(token) => return Some(token),
@@ -175,7 +196,9 @@ impl<'a> Iterator for Tokens<'a> {
                     self.skip_past(b"*/");
                 }
                 (b'#', _) => self.skip_past(b"\n"),
-                (b'-', _) if rest.starts_with(b"--") && rest.get(2).is_none_or(|&byte| byte <= b' ') => {
+                (b'-', _)
+                    if rest.starts_with(b"--") && rest.get(2).is_none_or(|&byte| byte <= b' ') =>
+                {
                     self.skip_past(b"\n");
                 }
                 (b'*', _) if rest.starts_with(b"*/") => {
@@ -183,7 +206,9 @@ impl<'a> Iterator for Tokens<'a> {
                     return Some(Token::Close);
                 }
                 (b'\'' | b'"' | b'`', _) => return Some(self.quoted(first)),
-                _ if is_word_byte(first) => return Some(Token::Word(self.take_while(is_word_byte))),
+                _ if is_word_byte(first) => {
+                    return Some(Token::Word(self.take_while(is_word_byte)));
+                }
                 _ => {
                     self.take(1);
                     return Some(Token::Symbol(first));
@@ -206,20 +231,35 @@ mod tests {
             Token::Open => "[".to_owned(),
             Token::Close => "]".to_owned(),
         };
-        Tokens::new(text.as_bytes(), reading, Modes::default()).map(show).collect()
+        Tokens::new(text.as_bytes(), reading, Modes::default())
+            .map(show)
+            .collect()
     }
 
     #[test]
     fn words_names_strings_and_signs() {
         let text = "SET `a``b`.c='it''s \\\\ x', \"y\" -- z\n # q\n /* w */ ü_1";
-        let expected = ["SET", "<a`b>", ".", "c", "=", "'it''s \\\\ x'", ",", "'y'", "ü_1"];
+        let expected = [
+            "SET",
+            "<a`b>",
+            ".",
+            "c",
+            "=",
+            "'it''s \\\\ x'",
+            ",",
+            "'y'",
+            "ü_1",
+        ];
         assert_eq!(texts(text, Reading::Run), expected);
     }
 
     #[test]
     fn executable_comments_are_run_or_skipped() {
         let text = "A /*!50003 B /* c */ D */ /*M!100100 E */ F /*! G */";
-        assert_eq!(texts(text, Reading::Run).join(" "), "A [ B D ] [ E ] F [ G ]");
+        assert_eq!(
+            texts(text, Reading::Run).join(" "),
+            "A [ B D ] [ E ] F [ G ]"
+        );
         assert_eq!(texts(text, Reading::Skip).join(" "), "A F");
     }
 

@@ -5,11 +5,13 @@ use std::str::FromStr;
 
 use mail_common::relpath::RelPath;
 
-/// What stands for everything that is in no mailbox of its own: the only unit of a set that was made at depth 0.
+/// What stands for everything that is in no mailbox of its own: the only unit of a set that was
+/// made at depth 0.
 const ABOVE: &str = "_root";
 
-/// The name of a mailbox: `USER@DOMAIN` for the directory `DOMAIN/USER`, or the name of its directory where mailboxes lie
-/// directly in the mail root. Upper and lower case are told apart, as the file system does.
+/// The name of a mailbox: `USER@DOMAIN` for the directory `DOMAIN/USER`, or the name of its
+/// directory where mailboxes lie directly in the mail root. Upper and lower case are told apart, as
+/// the file system does.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Address {
     text: String,
@@ -24,8 +26,8 @@ pub struct NotAnAddress {
 }
 
 impl Address {
-    /// Whether the mailbox at `path` has this name. Directories between domain and user (`--mailbox-depth` over 2) are
-    /// not part of it.
+    /// Whether the mailbox at `path` has this name. Directories between domain and user
+    /// (`--mailbox-depth` over 2) are not part of it.
     #[must_use]
     pub fn names(&self, path: &RelPath) -> bool {
         if path.is_root() {
@@ -47,7 +49,9 @@ impl Address {
     }
 
     fn parts(&self) -> Option<(&[u8], &[u8])> {
-        self.text.rsplit_once('@').map(|(user, domain)| (user.as_bytes(), domain.as_bytes()))
+        self.text
+            .rsplit_once('@')
+            .map(|(user, domain)| (user.as_bytes(), domain.as_bytes()))
     }
 
     /// Whether `other` could have been meant: another case, or one or two letters wrong.
@@ -57,7 +61,8 @@ impl Address {
     }
 }
 
-/// What people call the mailbox at `path`: `USER@DOMAIN`, or the path where it has another depth than two.
+/// What people call the mailbox at `path`: `USER@DOMAIN`, or the path where it has another depth
+/// than two.
 pub(super) fn address_of(path: &RelPath) -> String {
     if path.is_root() {
         return ABOVE.to_owned();
@@ -73,15 +78,24 @@ impl FromStr for Address {
     type Err = NotAnAddress;
 
     fn from_str(text: &str) -> Result<Self, NotAnAddress> {
-        let refuse = |reason| Err(NotAnAddress { text: text.to_owned(), reason });
+        let refuse = |reason| {
+            Err(NotAnAddress {
+                text: text.to_owned(),
+                reason,
+            })
+        };
         let is_directory = |name: &str| RelPath::new(name).is_ok_and(|path| !path.is_root());
         if text.contains('/') {
             return refuse("it holds a slash");
         }
         match text.rsplit_once('@') {
-            Some((user, domain)) if is_directory(user) && is_directory(domain) => Ok(Self { text: text.to_owned() }),
+            Some((user, domain)) if is_directory(user) && is_directory(domain) => Ok(Self {
+                text: text.to_owned(),
+            }),
             Some(_) => refuse("user or domain is missing or no name of a directory"),
-            None if is_directory(text) => Ok(Self { text: text.to_owned() }),
+            None if is_directory(text) => Ok(Self {
+                text: text.to_owned(),
+            }),
             None => refuse("it is no name of a directory"),
         }
     }
@@ -118,7 +132,11 @@ mod tests {
     #[test]
     fn an_address_names_a_directory() {
         let check = |address: &str, at: &str, expected: bool| {
-            assert_eq!(address.parse::<Address>().unwrap().names(&path(at)), expected, "{address} {at}");
+            assert_eq!(
+                address.parse::<Address>().unwrap().names(&path(at)),
+                expected,
+                "{address} {at}"
+            );
         };
         check("alice@example.com", "example.com/alice", true);
         check("alice@example.com", "alice/example.com", false);
@@ -133,8 +151,19 @@ mod tests {
 
     #[test]
     fn what_leads_elsewhere_is_refused() {
-        for text in ["", "@", "alice@", "@example.com", "..@example.com", "alice@..", "a/b@c", "..", ".", "/", "a\0@b"]
-        {
+        for text in [
+            "",
+            "@",
+            "alice@",
+            "@example.com",
+            "..@example.com",
+            "alice@..",
+            "a/b@c",
+            "..",
+            ".",
+            "/",
+            "a\0@b",
+        ] {
             assert!(text.parse::<Address>().is_err(), "{text:?}");
         }
     }
@@ -142,7 +171,10 @@ mod tests {
     #[test]
     fn a_mailbox_has_one_name() {
         assert_eq!(address_of(&path("example.com/alice")), "alice@example.com");
-        assert_eq!(address_of(&path("example.com/a/alice")), "alice@example.com");
+        assert_eq!(
+            address_of(&path("example.com/a/alice")),
+            "alice@example.com"
+        );
         assert_eq!(address_of(&path("alice")), "alice");
         assert_eq!(address_of(&RelPath::root()), "_root");
     }
@@ -150,7 +182,14 @@ mod tests {
     #[test]
     fn similar_names_are_known() {
         let check = |other: &str, expected| {
-            assert_eq!("alice@example.com".parse::<Address>().unwrap().is_like(other), expected, "{other}");
+            assert_eq!(
+                "alice@example.com"
+                    .parse::<Address>()
+                    .unwrap()
+                    .is_like(other),
+                expected,
+                "{other}"
+            );
         };
         check("Alice@Example.com", true);
         check("alcie@example.com", true);

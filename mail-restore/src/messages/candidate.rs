@@ -74,7 +74,8 @@ pub struct Selection {
     pub(super) set: PathBuf,
     /// The messages.
     pub candidates: Vec<Candidate>,
-    /// What could not be looked through. A message in it may be one that was asked for: the answer is not whole.
+    /// What could not be looked through. A message in it may be one that was asked for: the answer
+    /// is not whole.
     pub unread: Vec<Unread>,
     pub(super) control: Control,
 }
@@ -84,7 +85,8 @@ pub struct Selection {
 pub enum Found {
     /// These messages.
     Chosen(Selection),
-    /// A Message-ID that more than one message has, or one in several mailboxes: nothing is to be done.
+    /// A Message-ID that more than one message has, or one in several mailboxes: nothing is to be
+    /// done.
     Ambiguous(Ambiguous),
 }
 
@@ -127,14 +129,23 @@ impl Candidate {
         let folder = self.folder_directory();
         let below = match self.mailbox.is_root() {
             true => Some(folder.as_bytes()),
-            false => folder.as_bytes().strip_prefix(self.mailbox.as_bytes()).and_then(|rest| rest.strip_prefix(b"/")),
+            false => folder
+                .as_bytes()
+                .strip_prefix(self.mailbox.as_bytes())
+                .and_then(|rest| rest.strip_prefix(b"/")),
         };
-        below.and_then(|path| RelPath::new(path).ok()).unwrap_or_else(RelPath::root)
+        below
+            .and_then(|path| RelPath::new(path).ok())
+            .unwrap_or_else(RelPath::root)
     }
 
     /// The folder's directory, relative to the mail root.
     pub(super) fn folder_directory(&self) -> RelPath {
-        self.file.path.parent().and_then(|place| place.parent()).unwrap_or_else(RelPath::root)
+        self.file
+            .path
+            .parent()
+            .and_then(|place| place.parent())
+            .unwrap_or_else(RelPath::root)
     }
 
     /// The folder's name as Dovecot has it on disk: `INBOX`, `Archive.2025`.
@@ -157,7 +168,10 @@ impl Selection {
     pub(super) fn by_mailbox(&self) -> BTreeMap<&RelPath, Vec<&Candidate>> {
         let mut mailboxes: BTreeMap<&RelPath, Vec<&Candidate>> = BTreeMap::new();
         for candidate in &self.candidates {
-            mailboxes.entry(&candidate.mailbox).or_default().push(candidate);
+            mailboxes
+                .entry(&candidate.mailbox)
+                .or_default()
+                .push(candidate);
         }
         mailboxes
     }
@@ -181,7 +195,10 @@ impl Place {
     #[must_use]
     pub fn path(&self) -> RelPath {
         match self {
-            Self::Frame { directory, location } => segment_name(location.segment).below(directory),
+            Self::Frame {
+                directory,
+                location,
+            } => segment_name(location.segment).below(directory),
             Self::File(path) => path.clone(),
         }
     }
@@ -190,7 +207,9 @@ impl Place {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Frame { location, .. } => write!(f, "{} at {}", self.path(), location.frame_offset),
+            Self::Frame { location, .. } => {
+                write!(f, "{} at {}", self.path(), location.frame_offset)
+            }
             Self::File(path) => path.fmt(f),
         }
     }
@@ -206,18 +225,39 @@ mod tests {
             size: 0,
             mtime_ns: 0,
             sha256: Sha256::of(b""),
-            owner: Owner { uid: 0, gid: 0, mode: 0 },
+            owner: Owner {
+                uid: 0,
+                gid: 0,
+                mode: 0,
+            },
             place: Place::File("mail/x".parse().unwrap()),
         };
         let mailbox = Arc::new(RelPath::new(mailbox).unwrap());
-        assert_eq!(Candidate { mailbox, file, message_id: None, subject: None }.folder(), folder);
+        assert_eq!(
+            Candidate {
+                mailbox,
+                file,
+                message_id: None,
+                subject: None
+            }
+            .folder(),
+            folder
+        );
     }
 
     #[test]
     fn folders_have_their_names() {
         check("example.com/alice", "example.com/alice/cur/1", "INBOX");
-        check("example.com/alice", "example.com/alice/.Archive.2025/new/1", "Archive.2025");
-        check("example.com/alice", "example.com/alice/Work/Old/cur/1", "Work/Old");
+        check(
+            "example.com/alice",
+            "example.com/alice/.Archive.2025/new/1",
+            "Archive.2025",
+        );
+        check(
+            "example.com/alice",
+            "example.com/alice/Work/Old/cur/1",
+            "Work/Old",
+        );
         check(".", "cur/1", "INBOX");
         check(".", ".Sent/cur/1", "Sent");
     }

@@ -1,7 +1,8 @@
-//! The bytes of messages: only their frames are read, each once, and every content is checked against its digest.
+//! The bytes of messages: only their frames are read, each once, and every content is checked
+//! against its digest.
 //!
-//! Neither a frame nor an index is believed: what unpacks to more than it says, is not where it should be, or has
-//! another digest is an error that names the message and its place.
+//! Neither a frame nor an index is believed: what unpacks to more than it says, is not where it
+//! should be, or has another digest is an error that names the message and its place.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -22,7 +23,8 @@ use super::candidate::{Place, SavedFile};
 use super::directory::open_below;
 use super::work::{Work, for_each};
 
-/// The most that a frame unpacks to in memory: about 4 MiB of members, the last of which may have 16 MiB, with room.
+/// The most that a frame unpacks to in memory: about 4 MiB of members, the last of which may have
+/// 16 MiB, with room.
 const FRAME_MAX_BYTES: u64 = FRAME_TAR_BYTES + (32 << 20);
 
 /// The most that stands before the content of a streamed file: its attributes.
@@ -107,12 +109,16 @@ pub enum ContentError {
 impl ContentError {
     /// For `map_err` while a content is read.
     pub(super) fn of(file: &SavedFile) -> impl FnOnce(io::Error) -> Self {
-        |source| Self::Content { message: file.path.clone(), place: file.place.to_string(), source }
+        |source| Self::Content {
+            message: file.path.clone(),
+            place: file.place.to_string(),
+            source,
+        }
     }
 }
 
-/// The content of one message. Its last read fails when the digest is another than recorded, so whoever reads to the end
-/// has the message as it was saved.
+/// The content of one message. Its last read fails when the digest is another than recorded, so
+/// whoever reads to the end has the message as it was saved.
 pub(super) struct Content<'a> {
     inner: Box<dyn Read + 'a>,
     left: u64,
@@ -123,18 +129,30 @@ pub(super) struct Content<'a> {
 impl<'a> Content<'a> {
     fn new(inner: impl Read + 'a, file: &SavedFile) -> Self {
         let digest = Some(Sha256Writer::new(io::sink()));
-        Self { inner: Box::new(inner), left: file.size, digest, expected: file.sha256 }
+        Self {
+            inner: Box::new(inner),
+            left: file.size,
+            digest,
+            expected: file.sha256,
+        }
     }
 }
 
 impl Read for Content<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let wanted = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
-        let Some(mut digest) = self.digest.take() else { return Ok(0) };
+        let wanted = buffer
+            .len()
+            .min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let Some(mut digest) = self.digest.take() else {
+            return Ok(0);
+        };
         if self.left == 0 {
             return match digest.into_parts().1 == self.expected {
                 true => Ok(0),
-                false => Err(io::Error::new(io::ErrorKind::InvalidData, "its sha256 is not the recorded one")),
+                false => Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "its sha256 is not the recorded one",
+                )),
             };
         }
         let read = self.inner.read(&mut buffer[..wanted])?;
@@ -148,8 +166,8 @@ impl Read for Content<'_> {
     }
 }
 
-/// Reads `files` on all processors, each frame once, and gives every content, or why it is not to be had, to `sink`. Once
-/// `is_over`, no further frame is read: what was not reached has no answer.
+/// Reads `files` on all processors, each frame once, and gives every content, or why it is not to
+/// be had, to `sink`. Once `is_over`, no further frame is read: what was not reached has no answer.
 pub(super) fn read_all<R: Send>(
     set: &Path,
     files: &[&SavedFile],
@@ -160,7 +178,9 @@ pub(super) fn read_all<R: Send>(
     let answers = for_each(&groups, |group| {
         let mut answers = Vec::with_capacity(group.len());
         if !is_over() {
-            read_group(set, files, group, &mut |number, content| answers.push((number, sink(number, content))));
+            read_group(set, files, group, &mut |number, content| {
+                answers.push((number, sink(number, content)))
+            });
         }
         answers
     });
@@ -172,14 +192,21 @@ pub(super) fn read_all<R: Send>(
 }
 
 /// Reads one file whole, if it is no larger than `limit`.
-pub(super) fn read_small(set: &Path, file: &SavedFile, limit: u64) -> Result<Vec<u8>, ContentError> {
+pub(super) fn read_small(
+    set: &Path,
+    file: &SavedFile,
+    limit: u64,
+) -> Result<Vec<u8>, ContentError> {
     let mut answer = None;
     read_group(set, &[file], &[0], &mut |_, content| {
         answer = Some(content.and_then(|content| {
             let mut bytes = Vec::new();
             let read = content.take(limit + 1).read_to_end(&mut bytes);
             let read = read.and_then(|length| match length as u64 > limit {
-                true => Err(io::Error::new(io::ErrorKind::InvalidData, "it is too large")),
+                true => Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "it is too large",
+                )),
                 false => Ok(bytes),
             });
             read.map_err(ContentError::of(file))
@@ -196,7 +223,10 @@ fn by_frame(files: &[&SavedFile]) -> Vec<Vec<usize>> {
             Place::Frame { location, .. } => location.frame_offset,
             Place::File(_) => 0,
         };
-        frames.entry((file.place.path(), offset)).or_default().push(number);
+        frames
+            .entry((file.place.path(), offset))
+            .or_default()
+            .push(number);
     }
     frames.into_values().collect()
 }
@@ -209,13 +239,27 @@ fn read_group(set: &Path, files: &[&SavedFile], group: &[usize], sink: Sink<'_>)
         let file = files[number];
         match &file.place {
             Place::File(path) => match open_below(set, path) {
-                Ok(opened) => sink(number, Ok(Content::new(BufReader::with_capacity(128 * 1024, opened), file))),
-                Err(source) => sink(number, Err(ContentError::Open { file: path.clone(), source })),
+                Ok(opened) => sink(
+                    number,
+                    Ok(Content::new(
+                        BufReader::with_capacity(128 * 1024, opened),
+                        file,
+                    )),
+                ),
+                Err(source) => sink(
+                    number,
+                    Err(ContentError::Open {
+                        file: path.clone(),
+                        source,
+                    }),
+                ),
             },
             Place::Frame { location, .. } => {
                 let segment = file.place.path();
                 match open_frame(set, &segment, *location, file.size) {
-                    Ok(Frame::Members(members)) => return read_members(&members, files, group, sink),
+                    Ok(Frame::Members(members)) => {
+                        return read_members(&members, files, group, sink);
+                    }
                     Ok(Frame::Streamed(stream)) => read_streamed(stream, number, file, sink),
                     Err(error) => sink(number, Err(error)),
                 }
@@ -238,7 +282,10 @@ fn read_streamed(mut stream: Stream, number: usize, file: &SavedFile, sink: Sink
 }
 
 fn absent(file: &SavedFile) -> ContentError {
-    ContentError::Absent { message: file.path.clone(), place: file.place.to_string() }
+    ContentError::Absent {
+        message: file.path.clone(),
+        place: file.place.to_string(),
+    }
 }
 
 fn check_size(file: &SavedFile, found: u64) -> Result<(), ContentError> {
@@ -246,7 +293,12 @@ fn check_size(file: &SavedFile, found: u64) -> Result<(), ContentError> {
         return Ok(());
     }
     let (message, place) = (file.path.clone(), file.place.to_string());
-    Err(ContentError::Size { message, place, found, recorded: file.size })
+    Err(ContentError::Size {
+        message,
+        place,
+        found,
+        recorded: file.size,
+    })
 }
 
 /// A frame that was opened.
@@ -273,7 +325,9 @@ pub(super) struct Stream {
 impl Members {
     /// Paths and contents, in the order of the paths.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&RelPath, &[u8])> {
-        self.members.iter().map(|(path, member)| (path, &self.tar[member.content.clone()]))
+        self.members
+            .iter()
+            .map(|(path, member)| (path, &self.tar[member.content.clone()]))
     }
 
     fn content(&self, file: &SavedFile) -> Result<Content<'_>, ContentError> {
@@ -287,8 +341,14 @@ impl Members {
 impl Stream {
     /// The path and size of the file, whose content follows.
     pub(super) fn next_member(&mut self) -> Result<Option<(RelPath, u64)>, ContentError> {
-        let damaged = |source| ContentError::Stream { segment: self.segment.clone(), offset: self.offset, source };
-        let Some(head) = self.tar.next_member().map_err(damaged)? else { return Ok(None) };
+        let damaged = |source| ContentError::Stream {
+            segment: self.segment.clone(),
+            offset: self.offset,
+            source,
+        };
+        let Some(head) = self.tar.next_member().map_err(damaged)? else {
+            return Ok(None);
+        };
         Ok(head.path().ok().map(|path| (path, head.size)))
     }
 
@@ -300,7 +360,8 @@ impl Stream {
     }
 }
 
-/// Opens the frame at `location`. A frame that does not tell its size is unpacked up to `stream_bytes` of content.
+/// Opens the frame at `location`. A frame that does not tell its size is unpacked up to
+/// `stream_bytes` of content.
 pub(super) fn open_frame(
     set: &Path,
     segment: &RelPath,
@@ -308,9 +369,19 @@ pub(super) fn open_frame(
     stream_bytes: u64,
 ) -> Result<Frame, ContentError> {
     let offset = location.frame_offset;
-    let damaged = |source| ContentError::Frame { segment: segment.clone(), offset, source };
-    let file = open_below(set, segment).map_err(|source| ContentError::Open { file: segment.clone(), source })?;
-    let span = FrameSpan { offset, bytes: location.frame_bytes };
+    let damaged = |source| ContentError::Frame {
+        segment: segment.clone(),
+        offset,
+        source,
+    };
+    let file = open_below(set, segment).map_err(|source| ContentError::Open {
+        file: segment.clone(),
+        source,
+    })?;
+    let span = FrameSpan {
+        offset,
+        bytes: location.frame_bytes,
+    };
     match told_bytes(&file, span).map_err(damaged)? {
         Some(_) => {
             let tar = unpack(&file, span).map_err(damaged)?;
@@ -319,14 +390,25 @@ pub(super) fn open_frame(
                 offset,
                 source,
             })?;
-            let members = members.into_iter().map(|member| (member.path.clone(), member)).collect();
+            let members = members
+                .into_iter()
+                .map(|member| (member.path.clone(), member))
+                .collect();
             Ok(Frame::Members(Members { tar, members }))
         }
         None => {
-            let section = Section { file, offset, left: span.bytes };
+            let section = Section {
+                file,
+                offset,
+                left: span.bytes,
+            };
             let decoder = zstd::Decoder::new(section).map_err(damaged)?.single_frame();
             let tar = TarReader::new(decoder.take(stream_bytes.saturating_add(HEAD_MAX_BYTES)));
-            Ok(Frame::Streamed(Stream { tar, segment: segment.clone(), offset }))
+            Ok(Frame::Streamed(Stream {
+                tar,
+                segment: segment.clone(),
+                offset,
+            }))
         }
     }
 }
@@ -334,7 +416,11 @@ pub(super) fn open_frame(
 /// What a frame says that it unpacks to; `None` when it does not. It must lie within its segment.
 fn told_bytes(segment: &File, span: FrameSpan) -> io::Result<Option<u64>> {
     let end = span.offset.checked_add(span.bytes);
-    if end.is_none_or(|end| segment.metadata().is_ok_and(|metadata| end > metadata.len())) {
+    if end.is_none_or(|end| {
+        segment
+            .metadata()
+            .is_ok_and(|metadata| end > metadata.len())
+    }) {
         return Err(invalid("it goes beyond the end of its segment"));
     }
     let mut head = [0; FRAME_HEAD_BYTES];
@@ -364,7 +450,9 @@ pub(super) struct Section {
 
 impl Read for Section {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let wanted = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let wanted = buffer
+            .len()
+            .min(usize::try_from(self.left).unwrap_or(usize::MAX));
         let read = self.file.read_at(&mut buffer[..wanted], self.offset)?;
         self.offset += read as u64;
         self.left -= read as u64;
@@ -373,7 +461,11 @@ impl Read for Section {
 }
 
 /// Copies a content to nowhere, so that it is checked; gives back its first `head_bytes`.
-pub(super) fn check(mut content: Content<'_>, head_bytes: usize, work: &Work<'_>) -> io::Result<Vec<u8>> {
+pub(super) fn check(
+    mut content: Content<'_>,
+    head_bytes: usize,
+    work: &Work<'_>,
+) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     let mut buffer = vec![0; 128 * 1024];
     loop {

@@ -1,8 +1,9 @@
-//! Adds messages to a live mailbox while Dovecot runs, by the rules of Maildir: written whole into `tmp/`, then renamed
-//! into `cur/` or `new/` under a name that nobody has.
+//! Adds messages to a live mailbox while Dovecot runs, by the rules of Maildir: written whole into
+//! `tmp/`, then renamed into `cur/` or `new/` under a name that nobody has.
 //!
-//! No message that is there is touched, and none is added whose content is there already. Killed at any moment, a run
-//! leaves a file in `tmp/`, which Dovecot removes after a while, and perhaps an empty folder.
+//! No message that is there is touched, and none is added whose content is there already. Killed at
+//! any moment, a run leaves a file in `tmp/`, which Dovecot removes after a while, and perhaps an
+//! empty folder.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -35,8 +36,9 @@ use super::work::Work;
 /// How long to wait before another run is asked again whether it is done with the mailbox.
 const LOCK_POLL: Duration = Duration::from_millis(20);
 
-/// Adds the messages of `selection` to the mailboxes below `live_root`, each to its folder, with the flags and the time of
-/// delivery that it had. What is missing of a mailbox or a folder is made. `now` is for the names.
+/// Adds the messages of `selection` to the mailboxes below `live_root`, each to its folder, with
+/// the flags and the time of delivery that it had. What is missing of a mailbox or a folder is
+/// made. `now` is for the names.
 ///
 /// # Errors
 /// When the live mail root cannot be opened. What fails later is in the outcome.
@@ -47,14 +49,26 @@ pub fn deliver(
     work: &Work<'_>,
 ) -> Result<Outcome, DeliveryError> {
     let opened = Directory::open_root(live_root);
-    let root = opened.map_err(|source| DeliveryError::OpenRoot { path: live_root.to_owned(), source })?;
+    let root = opened.map_err(|source| DeliveryError::OpenRoot {
+        path: live_root.to_owned(),
+        source,
+    })?;
     let namer = Namer::new(now);
     let mut outcome = Outcome::default();
     for (path, candidates) in selection.by_mailbox() {
         outcome.left += candidates.len();
-        let delivery = Delivery { selection, namer: &namer, work, path };
+        let delivery = Delivery {
+            selection,
+            namer: &namer,
+            work,
+            path,
+        };
         if let Err(error) = delivery.run(&root, &candidates, &mut outcome) {
-            outcome.failures.push(Failure { mailbox: address_of(path), path: None, error });
+            outcome.failures.push(Failure {
+                mailbox: address_of(path),
+                path: None,
+                error,
+            });
         }
     }
     outcome.restored.sort_by(|a, b| a.path.cmp(&b.path));
@@ -87,7 +101,12 @@ struct Added {
 }
 
 impl Delivery<'_> {
-    fn run(&self, root: &Directory, candidates: &[&Candidate], outcome: &mut Outcome) -> Result<(), DeliveryError> {
+    fn run(
+        &self,
+        root: &Directory,
+        candidates: &[&Candidate],
+        outcome: &mut Outcome,
+    ) -> Result<(), DeliveryError> {
         if self.work.is_stopped() {
             return Ok(());
         }
@@ -95,10 +114,20 @@ impl Delivery<'_> {
         if !self.lock(&directory)? {
             return Ok(());
         }
-        let look = |source| DeliveryError::LookThrough { path: self.path.clone(), source };
-        let sizes: BTreeSet<u64> = candidates.iter().map(|candidate| candidate.file.size).collect();
+        let look = |source| DeliveryError::LookThrough {
+            path: self.path.clone(),
+            source,
+        };
+        let sizes: BTreeSet<u64> = candidates
+            .iter()
+            .map(|candidate| candidate.file.size)
+            .collect();
         let present = look_through(&directory, &sizes).map_err(look)?;
-        let open = Open { owner: directory.owner().map_err(look)?, directory, mode: present.mode };
+        let open = Open {
+            owner: directory.owner().map_err(look)?,
+            directory,
+            mode: present.mode,
+        };
         let mut wanted = Vec::new();
         for candidate in candidates {
             match present.place_of(candidate.file.sha256) {
@@ -109,25 +138,43 @@ impl Delivery<'_> {
         self.add(&open, &wanted, outcome)
     }
 
-    /// Waits until no other run adds to the mailbox; gives up when this one is to end. The lock ends with the descriptor.
+    /// Waits until no other run adds to the mailbox; gives up when this one is to end. The lock
+    /// ends with the descriptor.
     fn lock(&self, mailbox: &Directory) -> Result<bool, DeliveryError> {
         while !self.work.is_stopped() {
             match rustix::fs::flock(mailbox, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => return Ok(true),
                 Err(Errno::WOULDBLOCK | Errno::INTR) => thread::sleep(LOCK_POLL),
-                Err(errno) => return Err(DeliveryError::Lock { path: self.path.clone(), source: errno.into() }),
+                Err(errno) => {
+                    return Err(DeliveryError::Lock {
+                        path: self.path.clone(),
+                        source: errno.into(),
+                    });
+                }
             }
         }
         Ok(false)
     }
 
-    fn add(&self, open: &Open, wanted: &[&Candidate], outcome: &mut Outcome) -> Result<(), DeliveryError> {
+    fn add(
+        &self,
+        open: &Open,
+        wanted: &[&Candidate],
+        outcome: &mut Outcome,
+    ) -> Result<(), DeliveryError> {
         let folders = self.folders(open, wanted, outcome);
         let wanted: Vec<(&Candidate, &Target)> = wanted
             .iter()
-            .filter_map(|candidate| folders.get(&candidate.folder_path()).map(|target| (*candidate, target)))
+            .filter_map(|candidate| {
+                folders
+                    .get(&candidate.folder_path())
+                    .map(|target| (*candidate, target))
+            })
             .collect();
-        let files: Vec<&SavedFile> = wanted.iter().map(|(candidate, _)| &candidate.file).collect();
+        let files: Vec<&SavedFile> = wanted
+            .iter()
+            .map(|(candidate, _)| &candidate.file)
+            .collect();
         let is_full = AtomicBool::new(false);
         let is_over = || self.work.is_stopped() || is_full.load(Ordering::Relaxed);
         let answers = read_all(&self.selection.set, &files, is_over, |number, content| {
@@ -151,13 +198,23 @@ impl Delivery<'_> {
     }
 
     fn note_added(&self, candidate: &Candidate, added: Added, outcome: &mut Outcome) {
-        let Added { target, dropped, uncounted } = added;
+        let Added {
+            target,
+            dropped,
+            uncounted,
+        } = added;
         if !dropped.is_empty() {
             let path = candidate.file.path.clone();
-            outcome.warnings.push(Warning::KeywordsDropped { path, keywords: dropped });
+            outcome.warnings.push(Warning::KeywordsDropped {
+                path,
+                keywords: dropped,
+            });
         }
         if let Some(error) = uncounted {
-            let warning = Warning::QuotaNotCounted { mailbox: address_of(self.path), reason: error.to_string() };
+            let warning = Warning::QuotaNotCounted {
+                mailbox: address_of(self.path),
+                reason: error.to_string(),
+            };
             if !outcome.warnings.contains(&warning) {
                 outcome.warnings.push(warning);
             }
@@ -165,26 +222,53 @@ impl Delivery<'_> {
         outcome.note(candidate, target, Fate::Added);
     }
 
-    /// The folders that something is added to, by their paths in the mailbox. One that cannot be had is a failure of its own.
-    fn folders(&self, open: &Open, wanted: &[&Candidate], outcome: &mut Outcome) -> BTreeMap<RelPath, Target> {
+    /// The folders that something is added to, by their paths in the mailbox. One that cannot be
+    /// had is a failure of its own.
+    fn folders(
+        &self,
+        open: &Open,
+        wanted: &[&Candidate],
+        outcome: &mut Outcome,
+    ) -> BTreeMap<RelPath, Target> {
         let mut has_keywords: BTreeMap<RelPath, bool> = BTreeMap::new();
         for candidate in wanted {
             let flags = flags_of(candidate.file.path.name());
-            *has_keywords.entry(candidate.folder_path()).or_default() |= flags.iter().any(u8::is_ascii_lowercase);
+            *has_keywords.entry(candidate.folder_path()).or_default() |=
+                flags.iter().any(u8::is_ascii_lowercase);
         }
         let mut folders = BTreeMap::new();
         for (path, has_keywords) in has_keywords {
-            let text = if has_keywords { self.saved_keywords(&path, outcome) } else { Vec::new() };
-            let parent = Parent { mailbox: &open.directory, path: self.path, owner: &open.owner };
+            let text = if has_keywords {
+                self.saved_keywords(&path, outcome)
+            } else {
+                Vec::new()
+            };
+            let parent = Parent {
+                mailbox: &open.directory,
+                path: self.path,
+                owner: &open.owner,
+            };
             match Folder::open(parent, &path, &text) {
                 Ok(folder) => {
                     if folder.made == Made::Now && !path.is_root() {
                         let (mailbox, folder) = (address_of(self.path), folder_name(&path));
-                        outcome.warnings.push(Warning::FolderMade { mailbox, folder });
+                        outcome
+                            .warnings
+                            .push(Warning::FolderMade { mailbox, folder });
                     }
-                    folders.insert(path, Target { folder, keywords: Keywords::parse(&text) });
+                    folders.insert(
+                        path,
+                        Target {
+                            folder,
+                            keywords: Keywords::parse(&text),
+                        },
+                    );
                 }
-                Err(error) => outcome.failures.push(Failure { mailbox: address_of(self.path), path: None, error }),
+                Err(error) => outcome.failures.push(Failure {
+                    mailbox: address_of(self.path),
+                    path: None,
+                    error,
+                }),
             }
         }
         folders
@@ -193,12 +277,17 @@ impl Delivery<'_> {
     /// The `dovecot-keywords` of a folder in the set; empty where it has none.
     fn saved_keywords(&self, folder: &RelPath, outcome: &mut Outcome) -> Vec<u8> {
         let folder = folder.below(self.path);
-        let Some(file) = self.selection.control.keywords.get(&folder) else { return Vec::new() };
+        let Some(file) = self.selection.control.keywords.get(&folder) else {
+            return Vec::new();
+        };
         match read_small(&self.selection.set, file, FILE_MAX_BYTES) {
             Ok(text) => text,
             Err(error) => {
                 let path = folder.child(KEYWORDS).unwrap_or(folder);
-                outcome.warnings.push(Warning::KeywordsUnread { path, reason: report::chain(&error) });
+                outcome.warnings.push(Warning::KeywordsUnread {
+                    path,
+                    reason: report::chain(&error),
+                });
                 Vec::new()
             }
         }
@@ -213,17 +302,34 @@ impl Delivery<'_> {
     ) -> Result<Added, DeliveryError> {
         let (content, folder) = (content?, &target.folder);
         let unique = self.namer.next();
-        let write = |source| DeliveryError::Write { path: folder.path.clone(), source };
+        let write = |source| DeliveryError::Write {
+            path: folder.path.clone(),
+            source,
+        };
         let mut temporary = folder.tmp.create_file(unique.as_bytes()).map_err(write)?;
-        let added = self.fill(&mut temporary, content, open, file, &write).and_then(|sizes| {
-            let message = Message::of(file, target, &named(&unique, sizes));
-            folder.tmp.move_into(unique.as_bytes(), message.directory, message.name.as_bytes()).map_err(write)?;
-            Ok((message, sizes))
-        });
+        let added = self
+            .fill(&mut temporary, content, open, file, &write)
+            .and_then(|sizes| {
+                let message = Message::of(file, target, &named(&unique, sizes));
+                folder
+                    .tmp
+                    .move_into(
+                        unique.as_bytes(),
+                        message.directory,
+                        message.name.as_bytes(),
+                    )
+                    .map_err(write)?;
+                Ok((message, sizes))
+            });
         match added {
             Ok((message, sizes)) => {
-                let uncounted = quota::count(&open.directory, sizes.plain.unwrap_or(file.size)).err();
-                Ok(Added { target: message.path(folder), dropped: message.dropped, uncounted })
+                let uncounted =
+                    quota::count(&open.directory, sizes.plain.unwrap_or(file.size)).err();
+                Ok(Added {
+                    target: message.path(folder),
+                    dropped: message.dropped,
+                    uncounted,
+                })
             }
             Err(error) => {
                 // The failure matters more than whether this succeeds.
@@ -233,7 +339,8 @@ impl Delivery<'_> {
         }
     }
 
-    /// Writes the content, gives the file owner, mode and time, and waits until it is on stable storage.
+    /// Writes the content, gives the file owner, mode and time, and waits until it is on stable
+    /// storage.
     fn fill(
         &self,
         temporary: &mut File,
@@ -278,16 +385,35 @@ struct Message<'a> {
 impl<'a> Message<'a> {
     fn of(file: &SavedFile, target: &'a Target, name: &str) -> Self {
         let folder = &target.folder;
-        if file.path.parent().is_some_and(|parent| parent.name() == b"new") {
-            return Self { directory: &folder.new, place: b"new", name: name.to_owned(), dropped: Vec::new() };
+        if file
+            .path
+            .parent()
+            .is_some_and(|parent| parent.name() == b"new")
+        {
+            return Self {
+                directory: &folder.new,
+                place: b"new",
+                name: name.to_owned(),
+                dropped: Vec::new(),
+            };
         }
-        let translated = target.keywords.translate(&flags_of(file.path.name()), &folder.keywords);
+        let translated = target
+            .keywords
+            .translate(&flags_of(file.path.name()), &folder.keywords);
         let name = flagged(name, &translated.flags);
-        Self { directory: &folder.cur, place: b"cur", name, dropped: translated.dropped }
+        Self {
+            directory: &folder.cur,
+            place: b"cur",
+            name,
+            dropped: translated.dropped,
+        }
     }
 
     fn path(&self, folder: &Folder) -> RelPath {
-        let child = folder.path.child(self.place).and_then(|place| place.child(self.name.as_bytes()));
+        let child = folder
+            .path
+            .child(self.place)
+            .and_then(|place| place.child(self.name.as_bytes()));
         child.unwrap_or_else(|_| folder.path.clone())
     }
 }
@@ -313,37 +439,71 @@ impl Counter {
         }
     }
 
-    /// The sizes for a name. Those of a compressed message are of its plain text, and are in the name that it had.
+    /// The sizes for a name. Those of a compressed message are of its plain text, and are in the
+    /// name that it had.
     fn sizes(&self, old_name: &[u8]) -> Sizes {
         match self.is_packed {
             true => Sizes::of_name(old_name),
-            false => Sizes { plain: Some(self.bytes), wire: Some(self.bytes + self.bare_line_ends) },
+            false => Sizes {
+                plain: Some(self.bytes),
+                wire: Some(self.bytes + self.bare_line_ends),
+            },
         }
     }
 }
 
-/// Opens a mailbox. One that is gone is made, whole, for the owner that it had; so are directories above it.
-fn open_mailbox(root: &Directory, path: &RelPath, control: &Control) -> Result<Directory, DeliveryError> {
-    let failed = |source| DeliveryError::Directory { path: path.clone(), source };
+/// Opens a mailbox. One that is gone is made, whole, for the owner that it had; so are directories
+/// above it.
+fn open_mailbox(
+    root: &Directory,
+    path: &RelPath,
+    control: &Control,
+) -> Result<Directory, DeliveryError> {
+    let failed = |source| DeliveryError::Directory {
+        path: path.clone(),
+        source,
+    };
     let mut directory = root.descend(&RelPath::root()).map_err(failed)?;
     let mut at = RelPath::root();
     for name in path.components() {
-        at = at.child(name).map_err(|error| failed(io::Error::other(error)))?;
+        at = at
+            .child(name)
+            .map_err(|error| failed(io::Error::other(error)))?;
         let saved = control.owners.get(&at).or_else(|| control.owners.get(path));
-        let owner = saved.copied().map_or_else(|| directory.owner(), Ok).map_err(failed)?;
+        let owner = saved
+            .copied()
+            .map_or_else(|| directory.owner(), Ok)
+            .map_err(failed)?;
         (directory, _) = directory.ensure(name, &owner).map_err(failed)?;
     }
     if directory.entries().map_err(failed)?.is_empty() {
         let owner = directory.owner().map_err(failed)?;
-        Folder::open(Parent { mailbox: &directory, path, owner: &owner }, &RelPath::root(), &[])?;
+        Folder::open(
+            Parent {
+                mailbox: &directory,
+                path,
+                owner: &owner,
+            },
+            &RelPath::root(),
+            &[],
+        )?;
     }
     Ok(directory)
 }
 
 /// Sets the modification time, from which Dovecot has the time of delivery.
 pub(super) fn set_time(file: &File, mtime_ns: i64) -> io::Result<()> {
-    let modified = Timespec { tv_sec: mtime_ns.div_euclid(1_000_000_000), tv_nsec: mtime_ns.rem_euclid(1_000_000_000) };
-    let times = Timestamps { last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_NOW }, last_modification: modified };
+    let modified = Timespec {
+        tv_sec: mtime_ns.div_euclid(1_000_000_000),
+        tv_nsec: mtime_ns.rem_euclid(1_000_000_000),
+    };
+    let times = Timestamps {
+        last_access: Timespec {
+            tv_sec: 0,
+            tv_nsec: UTIME_NOW,
+        },
+        last_modification: modified,
+    };
     Ok(rustix::fs::futimens(file, &times)?)
 }
 
@@ -351,15 +511,33 @@ impl Outcome {
     /// Notes where a message is.
     pub(super) fn note(&mut self, candidate: &Candidate, target: RelPath, fate: Fate) {
         self.left -= 1;
-        let SavedFile { path, size, sha256, owner, .. } = candidate.file.clone();
-        self.restored.push(Restored { mailbox: candidate.address(), path, target, size, sha256, owner, fate });
+        let SavedFile {
+            path,
+            size,
+            sha256,
+            owner,
+            ..
+        } = candidate.file.clone();
+        self.restored.push(Restored {
+            mailbox: candidate.address(),
+            path,
+            target,
+            size,
+            sha256,
+            owner,
+            fate,
+        });
     }
 
     /// Notes why a message is nowhere.
     pub(super) fn fail(&mut self, candidate: &Candidate, error: DeliveryError) {
         self.left -= 1;
         let path = Some(candidate.file.path.clone());
-        self.failures.push(Failure { mailbox: candidate.address(), path, error });
+        self.failures.push(Failure {
+            mailbox: candidate.address(),
+            path,
+            error,
+        });
     }
 }
 
@@ -375,7 +553,10 @@ mod tests {
 
     #[test]
     fn sizes_count_line_ends_as_on_the_wire() {
-        let sizes = |plain, wire| Sizes { plain: Some(plain), wire: Some(wire) };
+        let sizes = |plain, wire| Sizes {
+            plain: Some(plain),
+            wire: Some(wire),
+        };
         check(&["a\nb\n"], "1.a,S=9,W=9", sizes(4, 6));
         check(&["a\r\nb\r\n"], "1.a", sizes(6, 6));
         check(&["a\r", "\nb", "\n"], "1.a", sizes(5, 6));

@@ -1,7 +1,8 @@
-//! Directories by descriptor: each step is opened without following a link, so that nothing outside is ever reached.
+//! Directories by descriptor: each step is opened without following a link, so that nothing outside
+//! is ever reached.
 //!
-//! Whoever may write into a mailbox could put a link where a directory was, at any moment. A name that is opened in a
-//! directory that is open already cannot lead elsewhere.
+//! Whoever may write into a mailbox could put a link where a directory was, at any moment. A name
+//! that is opened in a directory that is open already cannot lead elsewhere.
 
 use std::fs::File;
 use std::io;
@@ -32,7 +33,9 @@ pub(super) enum Made {
     Before,
 }
 
-const OPEN: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const OPEN: OFlags = OFlags::RDONLY
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
 
 impl Directory {
     /// Opens a directory that the administrator named: links in its path are followed.
@@ -53,7 +56,8 @@ impl Directory {
     /// Opens the directory at `path`, step by step.
     pub(super) fn descend(&self, path: &RelPath) -> io::Result<Self> {
         let start = Self(self.0.try_clone()?);
-        path.components().try_fold(start, |directory, name| directory.open(name))
+        path.components()
+            .try_fold(start, |directory, name| directory.open(name))
     }
 
     /// Opens the directory `name`; makes it for `owner`, and syncs its name, where there is none.
@@ -74,40 +78,56 @@ impl Directory {
 
     /// Whether a run that was killed made this directory and had not given it to its owner yet.
     pub(super) fn is_unfinished(&self, owner: &Owner) -> io::Result<bool> {
-        let is_ours = self.owner()?.uid == rustix::process::geteuid().as_raw() && self.owner()?.uid != owner.uid;
+        let is_ours = self.owner()?.uid == rustix::process::geteuid().as_raw()
+            && self.owner()?.uid != owner.uid;
         Ok(is_ours && self.entries()?.is_empty())
     }
 
     fn give_to(&self, owner: &Owner) -> io::Result<()> {
         give(self, owner)?;
-        Ok(rustix::fs::fchmod(self, Mode::from_raw_mode(owner.mode & 0o7777))?)
+        Ok(rustix::fs::fchmod(
+            self,
+            Mode::from_raw_mode(owner.mode & 0o7777),
+        )?)
     }
 
     /// Opens a regular file for reading; does not wait for the other end of a named pipe.
     pub(super) fn open_file(&self, name: &[u8]) -> io::Result<File> {
-        let file = File::from(rustix::fs::openat(&self.0, name, OPEN | OFlags::NONBLOCK, Mode::empty())?);
+        let file = File::from(rustix::fs::openat(
+            &self.0,
+            name,
+            OPEN | OFlags::NONBLOCK,
+            Mode::empty(),
+        )?);
         match file.metadata()?.is_file() {
             true => Ok(file),
-            false => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")),
+            false => Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "not a regular file",
+            )),
         }
     }
 
     /// Creates a file that is not there, not even as a link, for its owner alone.
     pub(super) fn create_file(&self, name: &[u8]) -> io::Result<File> {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         Ok(rustix::fs::openat(&self.0, name, flags, Mode::RUSR | Mode::WUSR)?.into())
     }
 
     /// Opens a file that is there so that every write goes to its end.
     pub(super) fn append_to(&self, name: &[u8]) -> io::Result<File> {
-        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let flags =
+            OFlags::WRONLY | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         Ok(rustix::fs::openat(&self.0, name, flags, Mode::empty())?.into())
     }
 
-    /// Gives the file `from` of this directory the name `to` in `target`, in one step and never in place of another.
+    /// Gives the file `from` of this directory the name `to` in `target`, in one step and never in
+    /// place of another.
     pub(super) fn move_into(&self, from: &[u8], target: &Self, to: &[u8]) -> io::Result<()> {
         match rustix::fs::renameat_with(&self.0, from, &target.0, to, RenameFlags::NOREPLACE) {
-            // A file system without the flag: a second name, which is never in place of another either.
+            // A file system without the flag: a second name, which is never in place of another
+            // either.
             Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
                 rustix::fs::linkat(&self.0, from, &target.0, to, AtFlags::empty())?;
                 self.remove_file(from)
@@ -122,11 +142,16 @@ impl Directory {
 
     /// What `name` is, itself and not what it leads to.
     pub(super) fn look(&self, name: &[u8]) -> io::Result<Stat> {
-        Ok(rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW)?)
+        Ok(rustix::fs::statat(
+            &self.0,
+            name,
+            AtFlags::SYMLINK_NOFOLLOW,
+        )?)
     }
 
     fn is_link(&self, name: &[u8]) -> bool {
-        self.look(name).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink)
+        self.look(name)
+            .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink)
     }
 
     /// What this directory is.
@@ -136,7 +161,11 @@ impl Directory {
 
     pub(super) fn owner(&self) -> io::Result<Owner> {
         let stat = self.stat()?;
-        Ok(Owner { uid: stat.st_uid, gid: stat.st_gid, mode: stat.st_mode & 0o7777 })
+        Ok(Owner {
+            uid: stat.st_uid,
+            gid: stat.st_gid,
+            mode: stat.st_mode & 0o7777,
+        })
     }
 
     /// All entries, sorted.
@@ -150,7 +179,10 @@ impl Directory {
                     FileType::Unknown => self.look(name).is_ok_and(|stat| is_directory(&stat)),
                     known => known == FileType::Directory,
                 };
-                entries.push(Entry { name: name.to_vec(), is_directory });
+                entries.push(Entry {
+                    name: name.to_vec(),
+                    is_directory,
+                });
             }
         }
         entries.sort_unstable();
@@ -183,13 +215,19 @@ pub(super) fn give(file: impl AsFd, owner: &Owner) -> io::Result<()> {
     if (stat.st_uid, stat.st_gid) == (owner.uid, owner.gid) {
         return Ok(());
     }
-    Ok(rustix::fs::fchown(file, Some(Uid::from_raw(owner.uid)), Some(Gid::from_raw(owner.gid)))?)
+    Ok(rustix::fs::fchown(
+        file,
+        Some(Uid::from_raw(owner.uid)),
+        Some(Gid::from_raw(owner.gid)),
+    )?)
 }
 
 /// Opens a file below the directory `root`.
 pub(super) fn open_below(root: &Path, path: &RelPath) -> io::Result<File> {
     let parent = path.parent().ok_or(Errno::ISDIR)?;
-    Directory::open_root(root)?.descend(&parent)?.open_file(path.name())
+    Directory::open_root(root)?
+        .descend(&parent)?
+        .open_file(path.name())
 }
 
 #[cfg(test)]
@@ -210,7 +248,10 @@ mod tests {
         let tree = dir.path().join("tree");
         let root = Directory::open_root(&tree).unwrap();
         let owner = root.owner().unwrap();
-        assert_eq!(root.open(b"link").unwrap_err().raw_os_error(), Some(Errno::LOOP.raw_os_error()));
+        assert_eq!(
+            root.open(b"link").unwrap_err().raw_os_error(),
+            Some(Errno::LOOP.raw_os_error())
+        );
         assert!(root.ensure(b"link", &owner).is_err());
         assert!(root.descend(&"link/cur".parse().unwrap()).is_err());
         assert!(open_below(&tree, &"link/cur/1".parse().unwrap()).is_err());
@@ -226,7 +267,10 @@ mod tests {
         for name in ["a", "b"] {
             fs::write(dir.path().join(name), name).unwrap();
         }
-        assert_eq!(root.move_into(b"a", &root, b"b").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(
+            root.move_into(b"a", &root, b"b").unwrap_err().kind(),
+            io::ErrorKind::AlreadyExists
+        );
         root.move_into(b"a", &root, b"c").unwrap();
         assert_eq!(fs::read(dir.path().join("b")).unwrap(), b"b");
         assert_eq!(fs::read(dir.path().join("c")).unwrap(), b"a");

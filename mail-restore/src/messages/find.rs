@@ -1,5 +1,5 @@
-//! What a query means in a set: the mailboxes that are asked for, looked through side by side, and what the answers
-//! come to.
+//! What a query means in a set: the mailboxes that are asked for, looked through side by side, and
+//! what the answers come to.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,15 +13,19 @@ use super::saved::{Unit, units};
 use super::scan::{Error, Scan, Scope, scan};
 use super::work::{Work, for_each};
 
-/// Finds the messages of a set that `query` means. Only the indices of the mailboxes that are asked for are read; frames
-/// are read only where a Message-ID is asked for that an index does not have. Nothing is written.
+/// Finds the messages of a set that `query` means. Only the indices of the mailboxes that are asked
+/// for are read; frames are read only where a Message-ID is asked for that an index does not have.
+/// Nothing is written.
 ///
 /// # Errors
-/// When a mailbox is not in the set, no message is such as asked for, or an index is not what it should be.
+/// When a mailbox is not in the set, no message is such as asked for, or an index is not what it
+/// should be.
 pub fn find(inventory: &Inventory, query: &Query, work: &Work<'_>) -> Result<Found, Error> {
     let units = units(inventory);
     if units.is_empty() {
-        return Err(Error::NoMailboxes { set: inventory.set.clone() });
+        return Err(Error::NoMailboxes {
+            set: inventory.set.clone(),
+        });
     }
     let scopes = scopes(inventory, &units, query)?;
     let scans = for_each(&scopes, |scope| scan(inventory, scope, query, work));
@@ -29,23 +33,46 @@ pub fn find(inventory: &Inventory, query: &Query, work: &Work<'_>) -> Result<Fou
     for scan in scans {
         merge(&mut total, scan?);
     }
-    total.candidates.sort_by(|a, b| a.file.path.cmp(&b.file.path));
+    total
+        .candidates
+        .sort_by(|a, b| a.file.path.cmp(&b.file.path));
     check_parts(inventory, &scopes, &total)?;
     judge(inventory, query, total)
 }
 
 /// Which units are asked for.
-fn scopes<'a>(inventory: &Inventory, units: &'a [Unit<'a>], query: &Query) -> Result<Vec<Scope<'a>>, Error> {
+fn scopes<'a>(
+    inventory: &Inventory,
+    units: &'a [Unit<'a>],
+    query: &Query,
+) -> Result<Vec<Scope<'a>>, Error> {
     if query.mailboxes.is_empty() {
-        return Ok(units.iter().map(|unit| Scope { unit, within: Vec::new() }).collect());
+        return Ok(units
+            .iter()
+            .map(|unit| Scope {
+                unit,
+                within: Vec::new(),
+            })
+            .collect());
     }
     // A set that was made at depth 0 has one unit, and every mailbox is a part of it.
     if let [unit] = units
         && unit.path.is_root()
     {
-        let is_whole = query.mailboxes.iter().any(|address| address.names(&unit.path));
-        let parts = query.mailboxes.iter().filter(|_| !is_whole).filter_map(Address::usual_path).collect();
-        return Ok(vec![Scope { unit, within: parts }]);
+        let is_whole = query
+            .mailboxes
+            .iter()
+            .any(|address| address.names(&unit.path));
+        let parts = query
+            .mailboxes
+            .iter()
+            .filter(|_| !is_whole)
+            .filter_map(Address::usual_path)
+            .collect();
+        return Ok(vec![Scope {
+            unit,
+            within: parts,
+        }]);
     }
     for address in &query.mailboxes {
         if !units.iter().any(|unit| address.names(&unit.path)) {
@@ -53,20 +80,43 @@ fn scopes<'a>(inventory: &Inventory, units: &'a [Unit<'a>], query: &Query) -> Re
             return Err(unknown(inventory, address, known));
         }
     }
-    let is_asked = |unit: &&Unit<'_>| query.mailboxes.iter().any(|address| address.names(&unit.path));
-    Ok(units.iter().filter(is_asked).map(|unit| Scope { unit, within: Vec::new() }).collect())
+    let is_asked = |unit: &&Unit<'_>| {
+        query
+            .mailboxes
+            .iter()
+            .any(|address| address.names(&unit.path))
+    };
+    Ok(units
+        .iter()
+        .filter(is_asked)
+        .map(|unit| Scope {
+            unit,
+            within: Vec::new(),
+        })
+        .collect())
 }
 
 fn unknown(inventory: &Inventory, address: &Address, known: impl Iterator<Item = String>) -> Error {
     let similar = known.filter(|name| address.is_like(name)).collect();
-    Error::UnknownMailbox { address: address.to_string(), set: inventory.set.clone(), similar }
+    Error::UnknownMailbox {
+        address: address.to_string(),
+        set: inventory.set.clone(),
+        similar,
+    }
 }
 
 /// A part of a unit that holds nothing is a mailbox that is not there.
 fn check_parts(inventory: &Inventory, scopes: &[Scope<'_>], total: &Scan) -> Result<(), Error> {
     for part in scopes.iter().flat_map(|scope| &scope.within) {
-        let is_there = total.control.owners.keys().any(|directory| directory.is_within(part))
-            || total.mailboxes.iter().any(|mailbox| mailbox.is_within(part));
+        let is_there = total
+            .control
+            .owners
+            .keys()
+            .any(|directory| directory.is_within(part))
+            || total
+                .mailboxes
+                .iter()
+                .any(|mailbox| mailbox.is_within(part));
         if !is_there && let Ok(address) = address_of(part).parse() {
             // Every directory of the tree could be a mailbox.
             let known: BTreeSet<String> = total.control.owners.keys().map(address_of).collect();
@@ -87,44 +137,98 @@ fn merge(total: &mut Scan, scan: Scan) {
 
 /// What was found, if it answers the query and does so clearly.
 fn judge(inventory: &Inventory, query: &Query, total: Scan) -> Result<Found, Error> {
-    let Scan { candidates, unread, control, messages, mailboxes } = total;
-    let ids: BTreeSet<&str> = candidates.iter().filter_map(|candidate| candidate.message_id.as_deref()).collect();
-    let missing: Vec<_> = query.message_ids.iter().filter(|id| !ids.contains(id.as_str())).cloned().collect();
+    let Scan {
+        candidates,
+        unread,
+        control,
+        messages,
+        mailboxes,
+    } = total;
+    let ids: BTreeSet<&str> = candidates
+        .iter()
+        .filter_map(|candidate| candidate.message_id.as_deref())
+        .collect();
+    let missing: Vec<_> = query
+        .message_ids
+        .iter()
+        .filter(|id| !ids.contains(id.as_str()))
+        .cloned()
+        .collect();
     if candidates.is_empty() || !missing.is_empty() {
-        let asked = Query { message_ids: missing, ..query.clone() };
-        let (searched, mailboxes, set) = (asked.to_string(), mailboxes.len(), inventory.set.clone());
-        return Err(Error::NoMatch { searched, messages, mailboxes, set, unread });
+        let asked = Query {
+            message_ids: missing,
+            ..query.clone()
+        };
+        let (searched, mailboxes, set) =
+            (asked.to_string(), mailboxes.len(), inventory.set.clone());
+        return Err(Error::NoMatch {
+            searched,
+            messages,
+            mailboxes,
+            set,
+            unread,
+        });
     }
     let set = inventory.set.clone();
     if query.message_ids.is_empty() {
-        return Ok(Found::Chosen(Selection { set, candidates, unread, control }));
+        return Ok(Found::Chosen(Selection {
+            set,
+            candidates,
+            unread,
+            control,
+        }));
     }
     let (message_ids, candidates) = choose(candidates);
-    let selection = Selection { set, candidates, unread, control };
+    let selection = Selection {
+        set,
+        candidates,
+        unread,
+        control,
+    };
     Ok(match message_ids.is_empty() {
         true => Found::Chosen(selection),
-        false => Found::Ambiguous(Ambiguous { message_ids, selection }),
+        false => Found::Ambiguous(Ambiguous {
+            message_ids,
+            selection,
+        }),
     })
 }
 
-/// The Message-IDs that do not say which message is meant, with their candidates; or else the first message of each.
+/// The Message-IDs that do not say which message is meant, with their candidates; or else the first
+/// message of each.
 fn choose(candidates: Vec<Candidate>) -> (Vec<String>, Vec<Candidate>) {
     let mut by_id: BTreeMap<String, Vec<Candidate>> = BTreeMap::new();
     for candidate in candidates {
-        by_id.entry(candidate.message_id.clone().unwrap_or_default()).or_default().push(candidate);
+        by_id
+            .entry(candidate.message_id.clone().unwrap_or_default())
+            .or_default()
+            .push(candidate);
     }
-    let unclear: Vec<String> =
-        by_id.iter().filter(|(_, candidates)| is_ambiguous(candidates)).map(|(id, _)| id.clone()).collect();
+    let unclear: Vec<String> = by_id
+        .iter()
+        .filter(|(_, candidates)| is_ambiguous(candidates))
+        .map(|(id, _)| id.clone())
+        .collect();
     let mut chosen: Vec<Candidate> = match unclear.is_empty() {
-        true => by_id.into_values().filter_map(|candidates| candidates.into_iter().next()).collect(),
-        false => by_id.into_iter().filter(|(id, _)| unclear.contains(id)).flat_map(|(_, all)| all).collect(),
+        true => by_id
+            .into_values()
+            .filter_map(|candidates| candidates.into_iter().next())
+            .collect(),
+        false => by_id
+            .into_iter()
+            .filter(|(id, _)| unclear.contains(id))
+            .flat_map(|(_, all)| all)
+            .collect(),
     };
     chosen.sort_by(|a, b| a.file.path.cmp(&b.file.path));
     (unclear, chosen)
 }
 
-/// Different contents, or several mailboxes. The same content twice in one mailbox is the same message.
+/// Different contents, or several mailboxes. The same content twice in one mailbox is the same
+/// message.
 fn is_ambiguous(candidates: &[Candidate]) -> bool {
     let key = |candidate: &Candidate| (candidate.file.sha256, RelPath::clone(&candidate.mailbox));
-    candidates.windows(2).any(|pair| key(&pair[0]) != key(&pair[1]))
+    candidates
+        .windows(2)
+        .any(|pair| key(&pair[0]) != key(&pair[1]))
 }

@@ -39,11 +39,16 @@ pub(super) struct Parent<'a> {
 }
 
 impl Folder {
-    /// Opens the folder at `path` of a mailbox, or makes what is missing of it. One without messages and without a
-    /// `dovecot-keywords` gets `keywords`, its content in the set.
-    pub(super) fn open(parent: Parent<'_>, path: &RelPath, keywords: &[u8]) -> Result<Self, DeliveryError> {
+    /// Opens the folder at `path` of a mailbox, or makes what is missing of it. One without
+    /// messages and without a `dovecot-keywords` gets `keywords`, its content in the set.
+    pub(super) fn open(
+        parent: Parent<'_>,
+        path: &RelPath,
+        keywords: &[u8],
+    ) -> Result<Self, DeliveryError> {
         let at = path.below(parent.path);
-        Self::try_open(parent, path, keywords).map_err(|source| DeliveryError::Directory { path: at, source })
+        Self::try_open(parent, path, keywords)
+            .map_err(|source| DeliveryError::Directory { path: at, source })
     }
 
     fn try_open(parent: Parent<'_>, path: &RelPath, keywords: &[u8]) -> io::Result<Self> {
@@ -65,19 +70,41 @@ impl Folder {
             put_small(&tmp, &directory, KEYWORDS, keywords, owner)?;
         }
         let keywords = read_keywords(&directory)?;
-        Ok(Self { path: path.below(parent.path), cur, new, tmp, keywords, made })
+        Ok(Self {
+            path: path.below(parent.path),
+            cur,
+            new,
+            tmp,
+            keywords,
+            made,
+        })
     }
 
     /// Waits until what was added is on stable storage.
     pub(super) fn sync(&self) -> Result<(), DeliveryError> {
         let synced = self.cur.sync().and_then(|()| self.new.sync());
-        synced.map_err(|source| DeliveryError::Sync { path: self.path.clone(), source })
+        synced.map_err(|source| DeliveryError::Sync {
+            path: self.path.clone(),
+            source,
+        })
     }
 }
 
 /// Writes a small file whole, unless there is one.
-fn put_small(tmp: &Directory, target: &Directory, name: &[u8], content: &[u8], owner: &Owner) -> io::Result<()> {
-    let temporary = [b"restore.", name, b".", std::process::id().to_string().as_bytes()].concat();
+fn put_small(
+    tmp: &Directory,
+    target: &Directory,
+    name: &[u8],
+    content: &[u8],
+    owner: &Owner,
+) -> io::Result<()> {
+    let temporary = [
+        b"restore.",
+        name,
+        b".",
+        std::process::id().to_string().as_bytes(),
+    ]
+    .concat();
     let mut file = tmp.create_file(&temporary)?;
     let written = file
         .write_all(content)
@@ -89,7 +116,11 @@ fn put_small(tmp: &Directory, target: &Directory, name: &[u8], content: &[u8], o
         Err(error) => {
             // The failure matters more than whether this succeeds.
             let _ = tmp.remove_file(&temporary);
-            if error.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(error) }
+            if error.kind() == io::ErrorKind::AlreadyExists {
+                Ok(())
+            } else {
+                Err(error)
+            }
         }
     }
 }

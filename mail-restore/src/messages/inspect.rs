@@ -14,17 +14,23 @@ struct Seen {
     subject: Option<String>,
 }
 
-/// Reads every message of `selection` and checks it against its digest; fills in Message-IDs and subjects. Returns what
-/// could not be read. Stopped by a signal, it leaves the rest as it was.
+/// Reads every message of `selection` and checks it against its digest; fills in Message-IDs and
+/// subjects. Returns what could not be read. Stopped by a signal, it leaves the rest as it was.
 pub fn inspect(selection: &mut Selection, work: &Work<'_>) -> Vec<Failure> {
-    let files: Vec<&SavedFile> = selection.candidates.iter().map(|candidate| &candidate.file).collect();
+    let files: Vec<&SavedFile> = selection
+        .candidates
+        .iter()
+        .map(|candidate| &candidate.file)
+        .collect();
     let answers = read_all(
         &selection.set,
         &files,
         || work.is_stopped(),
         |number, content| {
             let file = files[number];
-            check(content?, HEAD_BYTES, work).map(|head| seen(&head, file.size)).map_err(ContentError::of(file))
+            check(content?, HEAD_BYTES, work)
+                .map(|head| seen(&head, file.size))
+                .map_err(ContentError::of(file))
         },
     );
     let mut failures = Vec::new();
@@ -36,7 +42,11 @@ pub fn inspect(selection: &mut Selection, work: &Work<'_>) -> Vec<Failure> {
             }
             Some(Err(error)) => {
                 let error = DeliveryError::Content(error);
-                failures.push(Failure { mailbox: candidate.address(), path: Some(candidate.file.path.clone()), error });
+                failures.push(Failure {
+                    mailbox: candidate.address(),
+                    path: Some(candidate.file.path.clone()),
+                    error,
+                });
             }
             None => {}
         }
@@ -48,6 +58,8 @@ fn seen(start: &[u8], message_bytes: u64) -> Seen {
     let head = Head::of(start, message_bytes);
     Seen {
         message_id: head.and_then(|head| head.message_id()),
-        subject: head.and_then(|head| head.field("Subject")).map(|value| subject::decode(&value)),
+        subject: head
+            .and_then(|head| head.field("Subject"))
+            .map(|value| subject::decode(&value)),
     }
 }

@@ -1,7 +1,8 @@
-//! The flags a to z of a folder stand for keywords, by the folder's `dovecot-keywords`: what `b` is in one folder may be
-//! `d` in another, or the same folder later.
+//! The flags a to z of a folder stand for keywords, by the folder's `dovecot-keywords`: what `b` is
+//! in one folder may be `d` in another, or the same folder later.
 //!
-//! <https://doc.dovecot.org/2.3/admin_manual/mailbox_formats/maildir/>: a line `NUMBER NAME` for each, 0 for `a`.
+//! <https://doc.dovecot.org/2.3/admin_manual/mailbox_formats/maildir/>: a line `NUMBER NAME` for
+//! each, 0 for `a`.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +30,10 @@ impl Keywords {
 
     /// What `flags` of this folder are in the folder of `other`.
     pub(super) fn translate(&self, flags: &[u8], other: &Self) -> Translated {
-        let mut translated = Translated { flags: Vec::new(), dropped: Vec::new() };
+        let mut translated = Translated {
+            flags: Vec::new(),
+            dropped: Vec::new(),
+        };
         for &flag in flags {
             if !flag.is_ascii_lowercase() {
                 translated.flags.push(flag);
@@ -38,7 +42,10 @@ impl Keywords {
             let name = self.0.get(&flag);
             match name.and_then(|name| other.letter(name)) {
                 Some(letter) => translated.flags.push(letter),
-                None => translated.dropped.push(name.cloned().unwrap_or_else(|| char::from(flag).to_string())),
+                None => translated.dropped.push(
+                    name.cloned()
+                        .unwrap_or_else(|| char::from(flag).to_string()),
+                ),
             }
         }
         translated
@@ -46,7 +53,10 @@ impl Keywords {
 
     /// Keywords are compared without regard to case (RFC 3501, 9).
     fn letter(&self, name: &str) -> Option<u8> {
-        self.0.iter().find(|(_, known)| known.eq_ignore_ascii_case(name)).map(|(letter, _)| *letter)
+        self.0
+            .iter()
+            .find(|(_, known)| known.eq_ignore_ascii_case(name))
+            .map(|(letter, _)| *letter)
     }
 }
 
@@ -61,8 +71,8 @@ mod tests {
     use super::*;
 
     fn check(saved: &str, live: &str, flags: &str, expected: &str, dropped: &[&str]) {
-        let translated =
-            Keywords::parse(saved.as_bytes()).translate(flags.as_bytes(), &Keywords::parse(live.as_bytes()));
+        let translated = Keywords::parse(saved.as_bytes())
+            .translate(flags.as_bytes(), &Keywords::parse(live.as_bytes()));
         assert_eq!(String::from_utf8(translated.flags).unwrap(), expected);
         assert_eq!(translated.dropped, dropped);
     }
@@ -71,12 +81,24 @@ mod tests {
     fn a_keyword_keeps_its_name_and_changes_its_letter() {
         let saved = "0 $Forwarded\n1 $Junk\n25 last one\n";
         check(saved, saved, "FSabz", "FSabz", &[]);
-        check(saved, "0 $Junk\n1 NonJunk\n2 $forwarded\n", "FSab", "FSca", &[]);
+        check(
+            saved,
+            "0 $Junk\n1 NonJunk\n2 $forwarded\n",
+            "FSab",
+            "FSca",
+            &[],
+        );
     }
 
     #[test]
     fn what_the_other_folder_has_not_is_named() {
-        check("0 $Forwarded\n1 $Junk\n", "0 $Junk\n", "Sab", "Sa", &["$Forwarded"]);
+        check(
+            "0 $Forwarded\n1 $Junk\n",
+            "0 $Junk\n",
+            "Sab",
+            "Sa",
+            &["$Forwarded"],
+        );
         check("0 $Forwarded\n", "", "Sa", "S", &["$Forwarded"]);
         check("", "0 $Junk\n", "Sa", "S", &["a"]);
     }

@@ -63,7 +63,8 @@ pub struct Failure {
     pub error: DeliveryError,
 }
 
-/// Why a message is not where it should be. Paths are relative to the live mail root, or to the directory of `--to`.
+/// Why a message is not where it should be. Paths are relative to the live mail root, or to the
+/// directory of `--to`.
 #[derive(Debug, thiserror::Error)]
 pub enum DeliveryError {
     /// The set does not give it.
@@ -169,11 +170,20 @@ impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::KeywordsDropped { path, keywords } => {
-                write!(f, "{path}: dropped keywords that its folder does not have: {}", keywords.join(", "))
+                write!(
+                    f,
+                    "{path}: dropped keywords that its folder does not have: {}",
+                    keywords.join(", ")
+                )
             }
-            Self::KeywordsUnread { path, reason } => write!(f, "keywords are dropped, since {path} is lost: {reason}"),
+            Self::KeywordsUnread { path, reason } => {
+                write!(f, "keywords are dropped, since {path} is lost: {reason}")
+            }
             Self::FolderMade { mailbox, folder } => {
-                write!(f, "made folder {folder} of {mailbox}; it may have to be subscribed")
+                write!(
+                    f,
+                    "made folder {folder} of {mailbox}; it may have to be subscribed"
+                )
             }
             Self::QuotaNotCounted { mailbox, reason } => {
                 write!(

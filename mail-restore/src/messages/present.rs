@@ -1,7 +1,8 @@
 //! What a live mailbox holds already, in whatever folder: compared by size first, then by digest.
 //!
-//! Dovecot may move and flag messages meanwhile. A mailbox in which something changed while it was looked through is
-//! looked through again, so that no message is missed because it was being renamed.
+//! Dovecot may move and flag messages meanwhile. A mailbox in which something changed while it was
+//! looked through is looked through again, so that no message is missed because it was being
+//! renamed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
@@ -44,8 +45,13 @@ pub(super) fn look_through(mailbox: &Directory, sizes: &BTreeSet<u64>) -> io::Re
         listing.add(mailbox, &RelPath::root(), sizes)?;
         let digests = digests(mailbox, &listing.files, &mut known)?;
         if round == ROUNDS || (digests.is_whole && listing.is_settled && listing.holds(mailbox)?) {
-            let mode = listing.mode.map_or(MESSAGE_MODE, |mode| (mode & 0o666) | MESSAGE_MODE);
-            return Ok(Present { by_digest: digests.by_digest, mode });
+            let mode = listing
+                .mode
+                .map_or(MESSAGE_MODE, |mode| (mode & 0o666) | MESSAGE_MODE);
+            return Ok(Present {
+                by_digest: digests.by_digest,
+                mode,
+            });
         }
         round += 1;
     }
@@ -71,14 +77,23 @@ struct Listing {
 
 impl Default for Listing {
     fn default() -> Self {
-        Self { files: Vec::new(), read: Vec::new(), mode: None, is_settled: true }
+        Self {
+            files: Vec::new(),
+            read: Vec::new(),
+            mode: None,
+            is_settled: true,
+        }
     }
 }
 
 impl Listing {
     /// Adds the folder at `path` and those in it.
     fn add(&mut self, folder: &Directory, path: &RelPath, sizes: &BTreeSet<u64>) -> io::Result<()> {
-        for entry in folder.entries()?.into_iter().filter(|entry| entry.is_directory && entry.name != b"tmp") {
+        for entry in folder
+            .entries()?
+            .into_iter()
+            .filter(|entry| entry.is_directory && entry.name != b"tmp")
+        {
             let child = path.child(&entry.name).map_err(io::Error::other)?;
             let opened = match folder.open(&entry.name) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -95,7 +110,12 @@ impl Listing {
         Ok(())
     }
 
-    fn add_messages(&mut self, directory: &Directory, path: RelPath, sizes: &BTreeSet<u64>) -> io::Result<()> {
+    fn add_messages(
+        &mut self,
+        directory: &Directory,
+        path: RelPath,
+        sizes: &BTreeSet<u64>,
+    ) -> io::Result<()> {
         let before = times(&directory.stat()?);
         for entry in directory.entries()? {
             let stat = match directory.look(&entry.name) {
@@ -112,7 +132,10 @@ impl Listing {
             self.mode.get_or_insert(stat.st_mode & 0o777);
             if sizes.contains(&size) {
                 let path = path.child(&entry.name).map_err(io::Error::other)?;
-                self.files.push(Listed { path, identity: (stat.st_ino, size, times(&stat).0) });
+                self.files.push(Listed {
+                    path,
+                    identity: (stat.st_ino, size, times(&stat).0),
+                });
             }
         }
         self.read.push((path, before));
@@ -134,9 +157,13 @@ impl Listing {
 
 /// Modification and change time in nanoseconds.
 fn times(stat: &Stat) -> (i64, i64) {
-    let nanoseconds = |seconds: i64, nanoseconds: i64| seconds.saturating_mul(1_000_000_000) + nanoseconds;
+    let nanoseconds =
+        |seconds: i64, nanoseconds: i64| seconds.saturating_mul(1_000_000_000) + nanoseconds;
     let part = |value: u64| i64::try_from(value).unwrap_or(0);
-    (nanoseconds(stat.st_mtime, part(stat.st_mtime_nsec)), nanoseconds(stat.st_ctime, part(stat.st_ctime_nsec)))
+    (
+        nanoseconds(stat.st_mtime, part(stat.st_mtime_nsec)),
+        nanoseconds(stat.st_ctime, part(stat.st_ctime_nsec)),
+    )
 }
 
 struct Digests {
@@ -146,8 +173,15 @@ struct Digests {
 }
 
 /// Hashes on all processors what an earlier round has not.
-fn digests(mailbox: &Directory, files: &[Listed], known: &mut HashMap<(u64, u64, i64), Sha256>) -> io::Result<Digests> {
-    let new: Vec<&Listed> = files.iter().filter(|file| !known.contains_key(&file.identity)).collect();
+fn digests(
+    mailbox: &Directory,
+    files: &[Listed],
+    known: &mut HashMap<(u64, u64, i64), Sha256>,
+) -> io::Result<Digests> {
+    let new: Vec<&Listed> = files
+        .iter()
+        .filter(|file| !known.contains_key(&file.identity))
+        .collect();
     let hashed = for_each(&new, |file| hash(mailbox, &file.path));
     let mut is_whole = true;
     for (file, digest) in new.iter().zip(hashed) {
@@ -160,10 +194,15 @@ fn digests(mailbox: &Directory, files: &[Listed], known: &mut HashMap<(u64, u64,
     let mut by_digest = BTreeMap::new();
     for file in files {
         if let Some(digest) = known.get(&file.identity) {
-            by_digest.entry(*digest).or_insert_with(|| file.path.clone());
+            by_digest
+                .entry(*digest)
+                .or_insert_with(|| file.path.clone());
         }
     }
-    Ok(Digests { by_digest, is_whole })
+    Ok(Digests {
+        by_digest,
+        is_whole,
+    })
 }
 
 fn hash(mailbox: &Directory, path: &RelPath) -> io::Result<Sha256> {
@@ -209,7 +248,11 @@ mod tests {
             ("dovecot-uidlist", "ten"),
         ]);
         let present = look(&dir, &[3, 4, 5]);
-        let place = |content: &str| present.place_of(Sha256::of(content.as_bytes())).map(ToString::to_string);
+        let place = |content: &str| {
+            present
+                .place_of(Sha256::of(content.as_bytes()))
+                .map(ToString::to_string)
+        };
         assert_eq!(place("one").as_deref(), Some("cur/1.a:2,S"));
         assert_eq!(place("two").as_deref(), Some("new/2.b"));
         assert_eq!(place("three").as_deref(), Some(".Archive.2025/cur/3.c:2,"));
@@ -225,7 +268,11 @@ mod tests {
         let dir = mailbox(&[("new/2.b", "two")]);
         symlink(outside.path().join("cur"), dir.path().join("cur")).unwrap();
         symlink(outside.path(), dir.path().join(".Other")).unwrap();
-        symlink(outside.path().join("cur/1.a:2,S"), dir.path().join("new/3.c")).unwrap();
+        symlink(
+            outside.path().join("cur/1.a:2,S"),
+            dir.path().join("new/3.c"),
+        )
+        .unwrap();
         assert_eq!(look(&dir, &[3]).place_of(Sha256::of(b"one")), None);
     }
 
@@ -236,7 +283,12 @@ mod tests {
             let permissions = fs::Permissions::from_mode(mode);
             fs::set_permissions(dir.path().join("cur/1.a:2,S"), permissions).unwrap();
         };
-        for (there, expected) in [(0o600, 0o600), (0o640, 0o640), (0o777, 0o666), (0o400, 0o600)] {
+        for (there, expected) in [
+            (0o600, 0o600),
+            (0o640, 0o640),
+            (0o777, 0o666),
+            (0o400, 0o600),
+        ] {
             set(there);
             assert_eq!(look(&dir, &[]).mode, expected, "{there:o}");
         }

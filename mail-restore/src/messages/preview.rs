@@ -13,13 +13,21 @@ use super::outcome::{DeliveryError, Failure, Fate, Outcome, Warning};
 use super::present::look_through;
 use super::work::Work;
 
-/// Says for each message of `selection` whether it is in the live mailbox already, or to which folder it would be added.
+/// Says for each message of `selection` whether it is in the live mailbox already, or to which
+/// folder it would be added.
 ///
 /// # Errors
 /// When the live mail root cannot be opened. What fails later is in the outcome.
-pub fn preview(selection: &Selection, live_root: &Path, work: &Work<'_>) -> Result<Outcome, DeliveryError> {
+pub fn preview(
+    selection: &Selection,
+    live_root: &Path,
+    work: &Work<'_>,
+) -> Result<Outcome, DeliveryError> {
     let opened = Directory::open_root(live_root);
-    let root = opened.map_err(|source| DeliveryError::OpenRoot { path: live_root.to_owned(), source })?;
+    let root = opened.map_err(|source| DeliveryError::OpenRoot {
+        path: live_root.to_owned(),
+        source,
+    })?;
     let mut outcome = Outcome::default();
     for (path, candidates) in selection.by_mailbox() {
         outcome.left += candidates.len();
@@ -27,7 +35,11 @@ pub fn preview(selection: &Selection, live_root: &Path, work: &Work<'_>) -> Resu
             continue;
         }
         if let Err(error) = look(&root, path, &candidates, &mut outcome) {
-            outcome.failures.push(Failure { mailbox: address_of(path), path: None, error });
+            outcome.failures.push(Failure {
+                mailbox: address_of(path),
+                path: None,
+                error,
+            });
         }
     }
     outcome.restored.sort_by(|a, b| a.path.cmp(&b.path));
@@ -40,14 +52,28 @@ fn look(
     candidates: &[&Candidate],
     outcome: &mut Outcome,
 ) -> Result<(), DeliveryError> {
-    let mailbox =
-        existing(root.descend(path)).map_err(|source| DeliveryError::Directory { path: path.clone(), source })?;
-    let sizes: BTreeSet<u64> = candidates.iter().map(|candidate| candidate.file.size).collect();
-    let present = mailbox.as_ref().map(|mailbox| look_through(mailbox, &sizes)).transpose();
-    let present = present.map_err(|source| DeliveryError::LookThrough { path: path.clone(), source })?;
+    let mailbox = existing(root.descend(path)).map_err(|source| DeliveryError::Directory {
+        path: path.clone(),
+        source,
+    })?;
+    let sizes: BTreeSet<u64> = candidates
+        .iter()
+        .map(|candidate| candidate.file.size)
+        .collect();
+    let present = mailbox
+        .as_ref()
+        .map(|mailbox| look_through(mailbox, &sizes))
+        .transpose();
+    let present = present.map_err(|source| DeliveryError::LookThrough {
+        path: path.clone(),
+        source,
+    })?;
     let mut folders = BTreeSet::new();
     for candidate in candidates {
-        match present.as_ref().and_then(|present| present.place_of(candidate.file.sha256)) {
+        match present
+            .as_ref()
+            .and_then(|present| present.place_of(candidate.file.sha256))
+        {
             Some(place) => outcome.note(candidate, place.below(path), Fate::Present),
             None => {
                 outcome.note(candidate, candidate.folder_directory(), Fate::Added);
@@ -56,11 +82,19 @@ fn look(
         }
     }
     for folder in folders.into_iter().filter(|folder| !folder.is_root()) {
-        let opened = mailbox.as_ref().map(|mailbox| existing(mailbox.descend(&folder))).transpose();
-        let at = |source| DeliveryError::Directory { path: folder.below(path), source };
+        let opened = mailbox
+            .as_ref()
+            .map(|mailbox| existing(mailbox.descend(&folder)))
+            .transpose();
+        let at = |source| DeliveryError::Directory {
+            path: folder.below(path),
+            source,
+        };
         if opened.map_err(at)?.flatten().is_none() {
             let (mailbox, folder) = (address_of(path), folder_name(&folder));
-            outcome.warnings.push(Warning::FolderMade { mailbox, folder });
+            outcome
+                .warnings
+                .push(Warning::FolderMade { mailbox, folder });
         }
     }
     Ok(())

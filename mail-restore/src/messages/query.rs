@@ -12,8 +12,8 @@ use mail_common::relpath::RelPath;
 
 use super::address::Address;
 
-/// What a message must be. All kinds that are given must hold; of one kind, any will do. Without any, every message is
-/// meant.
+/// What a message must be. All kinds that are given must hold; of one kind, any will do. Without
+/// any, every message is meant.
 #[derive(Clone, Debug, Default)]
 pub struct Query {
     /// In one of these mailboxes.
@@ -22,8 +22,8 @@ pub struct Query {
     pub message_ids: Vec<MessageId>,
     /// Delivered then or later: the modification time of the file.
     pub since: Option<Since>,
-    /// With a path, relative to the mail root, that one of these patterns matches. `*` stays within a directory, `**`
-    /// does not.
+    /// With a path, relative to the mail root, that one of these patterns matches. `*` stays within
+    /// a directory, `**` does not.
     pub paths: Vec<Pattern>,
 }
 
@@ -33,7 +33,9 @@ pub struct MessageId(String);
 
 /// The text is no Message-ID.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("no Message-ID: {0:?}; it has 1 to {MESSAGE_ID_MAX_BYTES} bytes, such as <1234@mail.example.com>")]
+#[error(
+    "no Message-ID: {0:?}; it has 1 to {MESSAGE_ID_MAX_BYTES} bytes, such as <1234@mail.example.com>"
+)]
 pub struct NotAMessageId(String);
 
 /// A time from which on messages are meant.
@@ -45,7 +47,9 @@ pub struct Since {
 
 /// The text is no time.
 #[derive(Debug, thiserror::Error)]
-#[error("no time: {text:?}; write a date such as 2026-11-23, or a time such as 2026-11-23T08:00:00+09:00")]
+#[error(
+    "no time: {text:?}; write a date such as 2026-11-23, or a time such as 2026-11-23T08:00:00+09:00"
+)]
 pub struct NotATime {
     text: String,
     source: jiff::Error,
@@ -54,7 +58,10 @@ pub struct NotATime {
 impl Query {
     /// Whether path and time are such as asked for.
     pub(super) fn wants_file(&self, path: &RelPath, mtime_ns: i64) -> bool {
-        self.since.as_ref().is_none_or(|since| since.is_met(mtime_ns)) && self.wants_path(path)
+        self.since
+            .as_ref()
+            .is_none_or(|since| since.is_met(mtime_ns))
+            && self.wants_path(path)
     }
 
     /// Whether a message with this Message-ID is asked for.
@@ -63,10 +70,15 @@ impl Query {
     }
 
     fn wants_path(&self, path: &RelPath) -> bool {
-        let options = MatchOptions { require_literal_separator: true, ..MatchOptions::default() };
+        let options = MatchOptions {
+            require_literal_separator: true,
+            ..MatchOptions::default()
+        };
         self.paths.is_empty() || {
             let text = path.to_string_lossy();
-            self.paths.iter().any(|pattern| pattern.matches_with(&text, options))
+            self.paths
+                .iter()
+                .any(|pattern| pattern.matches_with(&text, options))
         }
     }
 }
@@ -75,9 +87,21 @@ impl fmt::Display for Query {
     /// As on a command line, for messages that say what was searched.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut words: Vec<String> = Vec::new();
-        words.extend(self.mailboxes.iter().map(|address| format!("--mailbox {address}")));
-        words.extend(self.message_ids.iter().map(|id| format!("--message-id <{}>", id.0)));
-        words.extend(self.since.iter().map(|since| format!("--since {}", since.text)));
+        words.extend(
+            self.mailboxes
+                .iter()
+                .map(|address| format!("--mailbox {address}")),
+        );
+        words.extend(
+            self.message_ids
+                .iter()
+                .map(|id| format!("--message-id <{}>", id.0)),
+        );
+        words.extend(
+            self.since
+                .iter()
+                .map(|since| format!("--since {}", since.text)),
+        );
         words.extend(self.paths.iter().map(|pattern| format!("--path {pattern}")));
         match words.is_empty() {
             true => f.write_str("all messages"),
@@ -98,7 +122,11 @@ impl FromStr for MessageId {
     type Err = NotAMessageId;
 
     fn from_str(text: &str) -> Result<Self, NotAMessageId> {
-        let id = text.trim().trim_start_matches('<').trim_end_matches('>').trim();
+        let id = text
+            .trim()
+            .trim_start_matches('<')
+            .trim_end_matches('>')
+            .trim();
         match id.len() {
             1..=MESSAGE_ID_MAX_BYTES => Ok(Self(id.to_owned())),
             _ => Err(NotAMessageId(text.to_owned())),
@@ -117,8 +145,14 @@ impl Since {
             0..=10 => date(text).map(|midnight| midnight.timestamp()),
             _ => text.parse::<Timestamp>(),
         };
-        let time = time.map_err(|source| NotATime { text: text.to_owned(), source })?;
-        Ok(Self { time, text: text.to_owned() })
+        let time = time.map_err(|source| NotATime {
+            text: text.to_owned(),
+            source,
+        })?;
+        Ok(Self {
+            time,
+            text: text.to_owned(),
+        })
     }
 
     fn is_met(&self, mtime_ns: i64) -> bool {
@@ -144,12 +178,22 @@ mod tests {
     fn since_is_a_date_or_a_time() {
         let check = |text: &str, expected: &str| {
             let zone = TimeZone::fixed(jiff::tz::offset(9));
-            assert_eq!(Since::parse(text, &zone).unwrap().time.to_string(), expected, "{text}");
+            assert_eq!(
+                Since::parse(text, &zone).unwrap().time.to_string(),
+                expected,
+                "{text}"
+            );
         };
         check("2026-11-23", "2026-11-22T15:00:00Z");
         check("2026-11-23T08:00:00+09:00", "2026-11-22T23:00:00Z");
         check("2026-11-23T08:00:00.5Z", "2026-11-23T08:00:00.5Z");
-        for text in ["", "yesterday", "2026-13-01", "2026-11-23T08:00:00", "23.11.2026"] {
+        for text in [
+            "",
+            "yesterday",
+            "2026-13-01",
+            "2026-11-23T08:00:00",
+            "23.11.2026",
+        ] {
             assert!(Since::parse(text, &TimeZone::UTC).is_err(), "{text}");
         }
     }
@@ -164,14 +208,33 @@ mod tests {
     #[test]
     fn a_pattern_is_matched_against_the_whole_path() {
         let check = |pattern: &str, path: &str, expected: bool| {
-            let query = Query { paths: vec![Pattern::new(pattern).unwrap()], ..Query::default() };
-            assert_eq!(query.wants_file(&path.parse().unwrap(), 0), expected, "{pattern} {path}");
+            let query = Query {
+                paths: vec![Pattern::new(pattern).unwrap()],
+                ..Query::default()
+            };
+            assert_eq!(
+                query.wants_file(&path.parse().unwrap(), 0),
+                expected,
+                "{pattern} {path}"
+            );
         };
-        check("example.com/alice/cur/*", "example.com/alice/cur/1.a:2,S", true);
-        check("example.com/alice/*", "example.com/alice/cur/1.a:2,S", false);
+        check(
+            "example.com/alice/cur/*",
+            "example.com/alice/cur/1.a:2,S",
+            true,
+        );
+        check(
+            "example.com/alice/*",
+            "example.com/alice/cur/1.a:2,S",
+            false,
+        );
         check("example.com/**", "example.com/alice/cur/1.a:2,S", true);
         check("**/.Sent/**", "example.com/alice/.Sent/cur/1.a:2,S", true);
-        check("*/*/.*/cur/*S*", "example.com/alice/.Sent/cur/1.a:2,S", true);
+        check(
+            "*/*/.*/cur/*S*",
+            "example.com/alice/.Sent/cur/1.a:2,S",
+            true,
+        );
         check("**/1.a*", "example.com/alice/cur/1.a:2,S", true);
         check("alice/cur/*", "example.com/alice/cur/1.a:2,S", false);
     }
@@ -184,7 +247,8 @@ mod tests {
             since: Some(Since::parse("2026-11-23", &TimeZone::UTC).unwrap()),
             paths: vec![Pattern::new("**").unwrap()],
         };
-        let expected = "--mailbox alice@example.com --message-id <1@mx> --since 2026-11-23 --path **";
+        let expected =
+            "--mailbox alice@example.com --message-id <1@mx> --since 2026-11-23 --path **";
         assert_eq!(query.to_string(), expected);
         assert_eq!(Query::default().to_string(), "all messages");
     }

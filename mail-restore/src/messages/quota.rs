@@ -1,7 +1,8 @@
 //! `maildirsize`, in which a mailbox counts its quota: each message that is added appends a line.
 //!
-//! The rule of Maildir++: one write to the end of the file, the size and the number of messages. A mailbox without the
-//! file counts nothing. Dovecot counts every folder and every flag, so this does too.
+//! The rule of Maildir++: one write to the end of the file, the size and the number of messages. A
+//! mailbox without the file counts nothing. Dovecot counts every folder and every flag, so this
+//! does too.
 
 use std::io::{self, Write};
 
@@ -34,6 +35,9 @@ mod tests {
         fs::write(dir.path().join("maildirsize"), "1000000S\n300 2\n").unwrap();
         count(&mailbox, 5).unwrap();
         count(&mailbox, 70).unwrap();
-        assert_eq!(fs::read_to_string(dir.path().join("maildirsize")).unwrap(), "1000000S\n300 2\n5 1\n70 1\n");
+        assert_eq!(
+            fs::read_to_string(dir.path().join("maildirsize")).unwrap(),
+            "1000000S\n300 2\n5 1\n70 1\n"
+        );
     }
 }

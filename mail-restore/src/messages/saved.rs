@@ -35,21 +35,30 @@ pub(super) struct Unit<'a> {
 #[derive(Debug)]
 pub(super) enum Source<'a> {
     /// In an index of a directory of the set.
-    Index { directory: Arc<RelPath>, index: &'a SetFile },
+    Index {
+        directory: Arc<RelPath>,
+        index: &'a SetFile,
+    },
     /// In the set's checksums, as files below `mail/`.
     Files(Vec<&'a SetFile>),
 }
 
 /// The units of a set, sorted by path.
 pub(super) fn units(inventory: &Inventory) -> Vec<Unit<'_>> {
-    let mut units: Vec<Unit<'_>> = inventory.of_component(Component::Mailboxes).filter_map(indexed).collect();
+    let mut units: Vec<Unit<'_>> = inventory
+        .of_component(Component::Mailboxes)
+        .filter_map(indexed)
+        .collect();
     let mut plain: BTreeMap<RelPath, Vec<&SetFile>> = BTreeMap::new();
     for file in inventory.of_component(Component::Mailboxes) {
         if let Some(mailbox) = below(&file.path, PLAIN).and_then(|path| plain_mailbox(&path)) {
             plain.entry(mailbox).or_default().push(file);
         }
     }
-    units.extend(plain.into_iter().map(|(path, files)| Unit { path, source: Source::Files(files) }));
+    units.extend(plain.into_iter().map(|(path, files)| Unit {
+        path,
+        source: Source::Files(files),
+    }));
     units.sort_by(|a, b| a.path.cmp(&b.path));
     units
 }
@@ -65,7 +74,13 @@ fn indexed(file: &SetFile) -> Option<Unit<'_>> {
     }
     let directory = file.path.parent()?;
     let path = unit_path(&below(&directory, MAILBOXES)?);
-    Some(Unit { path, source: Source::Index { directory: Arc::new(directory), index: file } })
+    Some(Unit {
+        path,
+        source: Source::Index {
+            directory: Arc::new(directory),
+            index: file,
+        },
+    })
 }
 
 /// Which part of the mail tree a directory below `mailboxes/` holds.
@@ -83,16 +98,23 @@ fn unit_path(directory: &RelPath) -> RelPath {
     match directory.name() {
         ABOVE => RelPath::root(),
         name if is_above(name) => {
-            let plain = name.strip_suffix(MAILBOX).and_then(|name| RelPath::new(name).ok());
+            let plain = name
+                .strip_suffix(MAILBOX)
+                .and_then(|name| RelPath::new(name).ok());
             plain.unwrap_or_else(|| directory.clone())
         }
         _ => directory.clone(),
     }
 }
 
-/// Domain and user of a file of the old scripts, which knew mailboxes at depth 2 only; less where it lies higher.
+/// Domain and user of a file of the old scripts, which knew mailboxes at depth 2 only; less where
+/// it lies higher.
 fn plain_mailbox(path: &RelPath) -> Option<RelPath> {
-    let folder = if is_message(path) { path.parent()?.parent()? } else { path.parent()? };
+    let folder = if is_message(path) {
+        path.parent()?.parent()?
+    } else {
+        path.parent()?
+    };
     let parts: Vec<&[u8]> = folder.components().take(2).collect();
     match parts.is_empty() {
         true => Some(RelPath::root()),
@@ -102,7 +124,10 @@ fn plain_mailbox(path: &RelPath) -> Option<RelPath> {
 
 /// `path` relative to the directory `base` of the set.
 fn below(path: &RelPath, base: &str) -> Option<RelPath> {
-    let rest = path.as_bytes().strip_prefix(base.as_bytes())?.strip_prefix(b"/")?;
+    let rest = path
+        .as_bytes()
+        .strip_prefix(base.as_bytes())?
+        .strip_prefix(b"/")?;
     RelPath::new(rest).ok()
 }
 
@@ -117,7 +142,10 @@ impl VerifiedIndex {
     /// Opens an index and hashes it: nothing of it is believed before.
     pub(super) fn open(inventory: &Inventory, index: &SetFile) -> Result<Self, Error> {
         let path = index.path.clone();
-        let read = |source| Error::ReadIndex { index: path.clone(), source };
+        let read = |source| Error::ReadIndex {
+            index: path.clone(),
+            source,
+        };
         let mut file = open_below(&inventory.set, &path).map_err(read)?;
         let (digest, _) = Sha256::of_reader(&file).map_err(read)?;
         if digest != index.sha256 {
@@ -129,8 +157,14 @@ impl VerifiedIndex {
 
     /// Its entries, from the first.
     pub(super) fn entries(&mut self) -> Result<IndexReader<impl io::BufRead + use<'_>>, Error> {
-        let started = self.file.rewind().and_then(|()| IndexReader::open(&self.file));
-        started.map_err(|source| Error::ReadIndex { index: self.path.clone(), source })
+        let started = self
+            .file
+            .rewind()
+            .and_then(|()| IndexReader::open(&self.file));
+        started.map_err(|source| Error::ReadIndex {
+            index: self.path.clone(),
+            source,
+        })
     }
 }
 
@@ -141,7 +175,11 @@ mod tests {
     #[test]
     fn a_directory_of_the_set_stands_for_a_part_of_the_tree() {
         let check = |directory: &str, expected: &str| {
-            assert_eq!(unit_path(&directory.parse().unwrap()).to_string(), expected, "{directory}");
+            assert_eq!(
+                unit_path(&directory.parse().unwrap()).to_string(),
+                expected,
+                "{directory}"
+            );
         };
         check("example.com/alice", "example.com/alice");
         check("_root", ".");
@@ -155,7 +193,11 @@ mod tests {
     #[test]
     fn files_of_the_old_scripts_belong_to_a_mailbox() {
         let check = |path: &str, expected: &str| {
-            assert_eq!(plain_mailbox(&path.parse().unwrap()).unwrap().to_string(), expected, "{path}");
+            assert_eq!(
+                plain_mailbox(&path.parse().unwrap()).unwrap().to_string(),
+                expected,
+                "{path}"
+            );
         };
         check("example.com/alice/cur/1", "example.com/alice");
         check("example.com/alice/.Sent/cur/1", "example.com/alice");

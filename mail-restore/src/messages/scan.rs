@@ -125,9 +125,21 @@ pub(super) struct Scope<'a> {
 }
 
 /// Looks through a unit.
-pub(super) fn scan(inventory: &Inventory, scope: &Scope<'_>, query: &Query, work: &Work<'_>) -> Result<Scan, Error> {
+pub(super) fn scan(
+    inventory: &Inventory,
+    scope: &Scope<'_>,
+    query: &Query,
+    work: &Work<'_>,
+) -> Result<Scan, Error> {
     let mailbox = Arc::new(scope.unit.path.clone());
-    let scanner = Scanner { inventory, scope, query, work, mailbox, scan: Scan::default() };
+    let scanner = Scanner {
+        inventory,
+        scope,
+        query,
+        work,
+        mailbox,
+        scan: Scan::default(),
+    };
     match &scope.unit.source {
         Source::Index { directory, index } => scanner.read_index(directory, index),
         Source::Files(files) => scanner.read_files(files),
@@ -170,7 +182,8 @@ impl Scanner<'_> {
         Ok(self.scan)
     }
 
-    /// Finds messages whose Message-ID the index does not have: their frames are read, and the index once more.
+    /// Finds messages whose Message-ID the index does not have: their frames are read, and the
+    /// index once more.
     fn read_unknown(
         &mut self,
         index: &mut VerifiedIndex,
@@ -185,7 +198,9 @@ impl Scanner<'_> {
         for entry in index.entries()? {
             let mut entry = self.check(entry, &path)?;
             let is_unknown = entry.message_id.is_none() && entry.live.kind == Kind::File;
-            let id = found.get(&entry.live.path).filter(|(location, _)| *location == entry.location);
+            let id = found
+                .get(&entry.live.path)
+                .filter(|(location, _)| *location == entry.location);
             if let Some((_, id)) = id
                 && is_unknown
                 && self.is_wanted(&entry)
@@ -221,22 +236,35 @@ impl Scanner<'_> {
         Ok(found)
     }
 
-    fn search_frame(&self, directory: &RelPath, location: Location) -> Result<Vec<(RelPath, String)>, ContentError> {
+    fn search_frame(
+        &self,
+        directory: &RelPath,
+        location: Location,
+    ) -> Result<Vec<(RelPath, String)>, ContentError> {
         let segment = segment_name(location.segment).below(directory);
         let mut found = Vec::new();
         match open_frame(&self.inventory.set, &segment, location, HEAD_BYTES as u64)? {
             Frame::Members(members) => {
                 for (path, content) in members.iter() {
-                    found.extend(self.wanted_id(content, content.len() as u64).map(|id| (path.clone(), id)));
+                    found.extend(
+                        self.wanted_id(content, content.len() as u64)
+                            .map(|id| (path.clone(), id)),
+                    );
                     (self.work.progress)(content.len() as u64);
                 }
             }
             Frame::Streamed(mut stream) => {
                 if let Some((path, size)) = stream.next_member()? {
                     let mut head = Vec::new();
-                    let read = (&mut stream.tar).take(HEAD_BYTES as u64).read_to_end(&mut head);
+                    let read = (&mut stream.tar)
+                        .take(HEAD_BYTES as u64)
+                        .read_to_end(&mut head);
                     let offset = location.frame_offset;
-                    read.map_err(|source| ContentError::Frame { segment, offset, source })?;
+                    read.map_err(|source| ContentError::Frame {
+                        segment,
+                        offset,
+                        source,
+                    })?;
                     found.extend(self.wanted_id(&head, size).map(|id| (path, id)));
                     (self.work.progress)(head.len() as u64);
                 }
@@ -246,17 +274,29 @@ impl Scanner<'_> {
     }
 
     fn wanted_id(&self, start: &[u8], message_bytes: u64) -> Option<String> {
-        Head::of(start, message_bytes)?.message_id().filter(|id| self.query.wants_id(id))
+        Head::of(start, message_bytes)?
+            .message_id()
+            .filter(|id| self.query.wants_id(id))
     }
 
     /// An entry of the index, which must lie in its unit.
-    fn check(&self, entry: Result<IndexEntry, index::Error>, index: &RelPath) -> Result<IndexEntry, Error> {
+    fn check(
+        &self,
+        entry: Result<IndexEntry, index::Error>,
+        index: &RelPath,
+    ) -> Result<IndexEntry, Error> {
         if self.work.is_stopped() {
             return Err(Error::Interrupted);
         }
-        let entry = entry.map_err(|source| Error::Index { index: index.clone(), source })?;
+        let entry = entry.map_err(|source| Error::Index {
+            index: index.clone(),
+            source,
+        })?;
         if !entry.live.path.is_within(&self.scope.unit.path) {
-            return Err(Error::Foreign { index: index.clone(), path: entry.live.path });
+            return Err(Error::Foreign {
+                index: index.clone(),
+                path: entry.live.path,
+            });
         }
         Ok(entry)
     }
@@ -265,11 +305,19 @@ impl Scanner<'_> {
     fn note_control(&mut self, entry: &IndexEntry, directory: &Arc<RelPath>) -> bool {
         let path = &entry.live.path;
         match entry.live.kind {
-            Kind::Directory => drop(self.scan.control.owners.insert(path.clone(), owner_of(entry))),
+            Kind::Directory => drop(
+                self.scan
+                    .control
+                    .owners
+                    .insert(path.clone(), owner_of(entry)),
+            ),
             Kind::File if is_message(path) => return false,
             Kind::File if path.name() == KEYWORDS => {
                 let folder = path.parent().unwrap_or_else(RelPath::root);
-                self.scan.control.keywords.extend(saved(entry, directory).map(|file| (folder, file)));
+                self.scan
+                    .control
+                    .keywords
+                    .extend(saved(entry, directory).map(|file| (folder, file)));
             }
             Kind::File | Kind::Symlink => {}
         }
@@ -278,7 +326,10 @@ impl Scanner<'_> {
 
     /// Whether a message is asked for, as far as its path and time tell.
     fn is_wanted(&self, entry: &IndexEntry) -> bool {
-        self.is_within(&entry.live.path) && self.query.wants_file(&entry.live.path, entry.live.stat.mtime_ns)
+        self.is_within(&entry.live.path)
+            && self
+                .query
+                .wants_file(&entry.live.path, entry.live.stat.mtime_ns)
     }
 
     fn is_within(&self, path: &RelPath) -> bool {
@@ -293,29 +344,48 @@ impl Scanner<'_> {
     }
 
     fn add(&mut self, entry: IndexEntry, directory: &Arc<RelPath>) {
-        let Some(file) = saved(&entry, directory) else { return };
+        let Some(file) = saved(&entry, directory) else {
+            return;
+        };
         self.push(file, entry.message_id);
     }
 
     fn push(&mut self, file: SavedFile, message_id: Option<String>) {
         let mailbox = self.mailbox_of(&file.path);
-        let mailbox = self.scan.mailboxes.get(&mailbox).cloned().unwrap_or(mailbox);
-        self.scan.candidates.push(Candidate { mailbox, file, message_id, subject: None });
+        let mailbox = self
+            .scan
+            .mailboxes
+            .get(&mailbox)
+            .cloned()
+            .unwrap_or(mailbox);
+        self.scan.candidates.push(Candidate {
+            mailbox,
+            file,
+            message_id,
+            subject: None,
+        });
     }
 
-    /// The mailbox of the message at `path`: the unit. What lies above the mailboxes, or is a whole tree in one unit, is told
-    /// apart by its folders: `.Sent` and the like belong to the directory that holds them.
+    /// The mailbox of the message at `path`: the unit. What lies above the mailboxes, or is a whole
+    /// tree in one unit, is told apart by its folders: `.Sent` and the like belong to the directory
+    /// that holds them.
     fn mailbox_of(&self, path: &RelPath) -> Arc<RelPath> {
         if !self.mailbox.is_root() {
             return Arc::clone(&self.mailbox);
         }
-        let folder = path.parent().and_then(|place| place.parent()).unwrap_or_else(RelPath::root);
+        let folder = path
+            .parent()
+            .and_then(|place| place.parent())
+            .unwrap_or_else(RelPath::root);
         let is_subfolder = folder.name().starts_with(b".") && !folder.is_root();
         Arc::new(folder.parent().filter(|_| is_subfolder).unwrap_or(folder))
     }
 
     fn unread(&self, error: ContentError) -> Unread {
-        Unread { mailbox: address_of(&self.scope.unit.path), error }
+        Unread {
+            mailbox: address_of(&self.scope.unit.path),
+            error,
+        }
     }
 
     fn read_files(mut self, files: &[&SetFile]) -> Result<Scan, Error> {
@@ -339,7 +409,9 @@ impl Scanner<'_> {
                 }
             }
         }
-        self.scan.candidates.sort_by(|a, b| a.file.path.cmp(&b.file.path));
+        self.scan
+            .candidates
+            .sort_by(|a, b| a.file.path.cmp(&b.file.path));
         self.note_owner();
         Ok(self.scan)
     }
@@ -354,18 +426,33 @@ impl Scanner<'_> {
         if !self.query.wants_file(&file.path, file.mtime_ns) {
             return;
         }
-        let id = start.and_then(|start| Head::of(start, file.size)).and_then(|head| head.message_id());
-        if self.query.message_ids.is_empty() || id.as_deref().is_some_and(|id| self.query.wants_id(id)) {
+        let id = start
+            .and_then(|start| Head::of(start, file.size))
+            .and_then(|head| head.message_id());
+        if self.query.message_ids.is_empty()
+            || id.as_deref().is_some_and(|id| self.query.wants_id(id))
+        {
             self.push(file, id);
         }
     }
 
     /// The owner of the mailbox is that of its copy.
     fn note_owner(&mut self) {
-        let path = self.inventory.set.join("mail").join(self.scope.unit.path.as_path());
+        let path = self
+            .inventory
+            .set
+            .join("mail")
+            .join(self.scope.unit.path.as_path());
         if let Ok(metadata) = path.symlink_metadata() {
-            let owner = Owner { uid: metadata.uid(), gid: metadata.gid(), mode: metadata.mode() & 0o7777 };
-            self.scan.control.owners.insert(self.scope.unit.path.clone(), owner);
+            let owner = Owner {
+                uid: metadata.uid(),
+                gid: metadata.gid(),
+                mode: metadata.mode() & 0o7777,
+            };
+            self.scan
+                .control
+                .owners
+                .insert(self.scope.unit.path.clone(), owner);
         }
     }
 }
@@ -377,29 +464,49 @@ struct Plain {
 }
 
 fn look(inventory: &Inventory, listed: &SetFile, query: &Query) -> Result<Plain, ContentError> {
-    let failed = |source| ContentError::Open { file: listed.path.clone(), source };
+    let failed = |source| ContentError::Open {
+        file: listed.path.clone(),
+        source,
+    };
     let path = plain_path(listed).ok_or_else(|| failed(io::ErrorKind::InvalidInput.into()))?;
     let opened = open_below(&inventory.set, &listed.path).map_err(failed)?;
     let metadata = opened.metadata().map_err(failed)?;
     let file = SavedFile {
         path,
         size: metadata.len(),
-        mtime_ns: metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec()),
+        mtime_ns: metadata
+            .mtime()
+            .saturating_mul(1_000_000_000)
+            .saturating_add(metadata.mtime_nsec()),
         sha256: listed.sha256,
-        owner: Owner { uid: metadata.uid(), gid: metadata.gid(), mode: metadata.mode() & 0o7777 },
+        owner: Owner {
+            uid: metadata.uid(),
+            gid: metadata.gid(),
+            mode: metadata.mode() & 0o7777,
+        },
         place: Place::File(listed.path.clone()),
     };
     let is_asked = !query.message_ids.is_empty() && query.wants_file(&file.path, file.mtime_ns);
     let start = is_asked.then(|| {
         let mut start = Vec::new();
-        opened.take(HEAD_BYTES as u64).read_to_end(&mut start).map(|_| start)
+        opened
+            .take(HEAD_BYTES as u64)
+            .read_to_end(&mut start)
+            .map(|_| start)
     });
-    Ok(Plain { file, start: start.transpose().map_err(failed)? })
+    Ok(Plain {
+        file,
+        start: start.transpose().map_err(failed)?,
+    })
 }
 
 fn owner_of(entry: &IndexEntry) -> Owner {
     let stat = &entry.live.stat;
-    Owner { uid: stat.uid, gid: stat.gid, mode: stat.mode & 0o7777 }
+    Owner {
+        uid: stat.uid,
+        gid: stat.gid,
+        mode: stat.mode & 0o7777,
+    }
 }
 
 /// `None` for an entry without a digest, which is no file.
@@ -410,6 +517,9 @@ fn saved(entry: &IndexEntry, directory: &Arc<RelPath>) -> Option<SavedFile> {
         mtime_ns: entry.live.stat.mtime_ns,
         sha256: entry.sha256?,
         owner: owner_of(entry),
-        place: Place::Frame { directory: Arc::clone(directory), location: entry.location },
+        place: Place::Frame {
+            directory: Arc::clone(directory),
+            location: entry.location,
+        },
     })
 }

@@ -1,4 +1,5 @@
-//! Subjects as people read them: encoded words (RFC 2047) of UTF-8 and Latin 1 decoded, control characters escaped.
+//! Subjects as people read them: encoded words (RFC 2047) of UTF-8 and Latin 1 decoded, control
+//! characters escaped.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -23,14 +24,21 @@ pub(super) fn decode(value: &[u8]) -> String {
         rest = between_words(after);
     }
     text.extend_from_slice(rest);
-    let text: String = String::from_utf8_lossy(&text).chars().take(MAX_CHARACTERS).collect();
+    let text: String = String::from_utf8_lossy(&text)
+        .chars()
+        .take(MAX_CHARACTERS)
+        .collect();
     printable(&text)
 }
 
 /// White space between two encoded words is not part of the text (RFC 2047, 6.2).
 fn between_words(after: &[u8]) -> &[u8] {
     let next = after.trim_ascii_start();
-    if encoded_word(next).is_some() { next } else { after }
+    if encoded_word(next).is_some() {
+        next
+    } else {
+        after
+    }
 }
 
 /// The UTF-8 of the encoded word that `text` begins with, and what follows it.
@@ -45,10 +53,17 @@ fn encoded_word(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
         _ => return None,
     };
     // A language may follow the charset (RFC 2231, 5).
-    let charset = charset.split(|&byte| byte == b'*').next()?.to_ascii_lowercase();
+    let charset = charset
+        .split(|&byte| byte == b'*')
+        .next()?
+        .to_ascii_lowercase();
     let utf8 = match &charset[..] {
         b"utf-8" | b"utf8" | b"us-ascii" => bytes,
-        b"iso-8859-1" => bytes.into_iter().map(char::from).collect::<String>().into_bytes(),
+        b"iso-8859-1" => bytes
+            .into_iter()
+            .map(char::from)
+            .collect::<String>()
+            .into_bytes(),
         _ => return None,
     };
     Some((utf8, &rest[end + 2..]))
@@ -62,7 +77,11 @@ fn quoted(text: &[u8]) -> Option<Vec<u8>> {
         match (first, after) {
             (b'_', _) => bytes.push(b' '),
             (b'=', [high, low, after @ ..]) => {
-                let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+                let digit = |byte: &u8| {
+                    char::from(*byte)
+                        .to_digit(16)
+                        .and_then(|digit| u8::try_from(digit).ok())
+                };
                 bytes.push(digit(high)? << 4 | digit(low)?);
                 rest = after;
             }
@@ -101,7 +120,10 @@ mod tests {
 
     #[test]
     fn what_cannot_be_decoded_stays_as_it_is() {
-        check("=?iso-2022-jp?B?GyRCRnwbKEI=?=", "=?iso-2022-jp?B?GyRCRnwbKEI=?=");
+        check(
+            "=?iso-2022-jp?B?GyRCRnwbKEI=?=",
+            "=?iso-2022-jp?B?GyRCRnwbKEI=?=",
+        );
         check("=?utf-8?q?broken", "=?utf-8?q?broken");
         check("a =? b", "a =? b");
         check("=?utf-8?q?=ZZ?=", "=?utf-8?q?=ZZ?=");

@@ -26,14 +26,21 @@ impl Work<'_> {
 
 impl fmt::Debug for Work<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Work").field("stop", self.stop).finish_non_exhaustive()
+        f.debug_struct("Work")
+            .field("stop", self.stop)
+            .finish_non_exhaustive()
     }
 }
 
 /// Calls `each` with every item, on all processors. The answers come in the order of the items.
 pub(super) fn for_each<T: Sync, R: Send>(items: &[T], each: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let answers = pool::for_each(threads, items, || (), |(), item| Ok::<R, Infallible>(each(item)));
+    let answers = pool::for_each(
+        threads,
+        items,
+        || (),
+        |(), item| Ok::<R, Infallible>(each(item)),
+    );
     answers.unwrap_or_else(|never| match never {})
 }
 

@@ -1,6 +1,8 @@
-//! Writes messages into a directory, under the names that they had: `DIR/mailboxes/<domain>/<user>/...`.
+//! Writes messages into a directory, under the names that they had:
+//! `DIR/mailboxes/<domain>/<user>/...`.
 //!
-//! Any user may do so. Owners are given by root alone, and are in the outcome for all others. Nothing is overwritten.
+//! Any user may do so. Owners are given by root alone, and are in the outcome for all others.
+//! Nothing is overwritten.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -27,14 +29,29 @@ const MAILBOXES: &[u8] = b"mailboxes";
 ///
 /// # Errors
 /// When the directory cannot be made or opened. What fails later is in the outcome.
-pub fn write_to(selection: &Selection, directory: &Path, work: &Work<'_>) -> Result<Outcome, DeliveryError> {
-    let owner =
-        Owner { uid: rustix::process::geteuid().as_raw(), gid: rustix::process::getegid().as_raw(), mode: 0o700 };
+pub fn write_to(
+    selection: &Selection,
+    directory: &Path,
+    work: &Work<'_>,
+) -> Result<Outcome, DeliveryError> {
+    let owner = Owner {
+        uid: rustix::process::geteuid().as_raw(),
+        gid: rustix::process::getegid().as_raw(),
+        mode: 0o700,
+    };
     let opened = atomic::create_dir_all(directory)
         .and_then(|()| Directory::open_root(directory))
         .and_then(|root| root.ensure(MAILBOXES, &owner));
-    let (root, _) = opened.map_err(|source| DeliveryError::OpenRoot { path: directory.to_owned(), source })?;
-    let export = Export { root, owner, counter: AtomicU64::new(0), work };
+    let (root, _) = opened.map_err(|source| DeliveryError::OpenRoot {
+        path: directory.to_owned(),
+        source,
+    })?;
+    let export = Export {
+        root,
+        owner,
+        counter: AtomicU64::new(0),
+        work,
+    };
     let mut outcome = Outcome::default();
     export.write_all(selection, &mut outcome);
     Ok(outcome)
@@ -52,7 +69,11 @@ struct Export<'a> {
 impl Export<'_> {
     fn write_all(&self, selection: &Selection, outcome: &mut Outcome) {
         outcome.left = selection.candidates.len();
-        let files: Vec<&SavedFile> = selection.candidates.iter().map(|candidate| &candidate.file).collect();
+        let files: Vec<&SavedFile> = selection
+            .candidates
+            .iter()
+            .map(|candidate| &candidate.file)
+            .collect();
         let is_full = AtomicBool::new(false);
         let is_over = || self.work.is_stopped() || is_full.load(Ordering::Relaxed);
         let answers = read_all(&selection.set, &files, is_over, |number, content| {
@@ -77,32 +98,57 @@ impl Export<'_> {
             }
         }
         for path in directories {
-            if let Err(source) = self.root.descend(&path).and_then(|directory| directory.sync()) {
-                let error = DeliveryError::Sync { path: in_directory(&path), source };
-                outcome.failures.push(super::outcome::Failure { mailbox: String::new(), path: None, error });
+            if let Err(source) = self
+                .root
+                .descend(&path)
+                .and_then(|directory| directory.sync())
+            {
+                let error = DeliveryError::Sync {
+                    path: in_directory(&path),
+                    source,
+                };
+                outcome.failures.push(super::outcome::Failure {
+                    mailbox: String::new(),
+                    path: None,
+                    error,
+                });
             }
         }
     }
 
-    fn write_one(&self, file: &SavedFile, content: Result<Content<'_>, ContentError>) -> Result<Fate, DeliveryError> {
+    fn write_one(
+        &self,
+        file: &SavedFile,
+        content: Result<Content<'_>, ContentError>,
+    ) -> Result<Fate, DeliveryError> {
         let content = content?;
         let parent = file.path.parent().unwrap_or_else(RelPath::root);
-        let at = |source| DeliveryError::Directory { path: in_directory(&parent), source };
+        let at = |source| DeliveryError::Directory {
+            path: in_directory(&parent),
+            source,
+        };
         let directory = self.ensure(&parent).map_err(at)?;
         if directory.look(file.path.name()).is_ok() {
             return self.compare(file);
         }
         let number = self.counter.fetch_add(1, Ordering::Relaxed);
         let temporary = format!(".tmp-{}-{number}", std::process::id());
-        let write = |source| DeliveryError::Write { path: in_directory(&parent), source };
+        let write = |source| DeliveryError::Write {
+            path: in_directory(&parent),
+            source,
+        };
         let mut target = directory.create_file(temporary.as_bytes()).map_err(write)?;
-        let written = self.fill(&mut target, content, file, &write).and_then(|()| {
-            let moved = directory.move_into(temporary.as_bytes(), &directory, file.path.name());
-            moved.map_err(|error| match error.kind() {
-                io::ErrorKind::AlreadyExists => DeliveryError::Occupied { path: in_directory(&file.path) },
-                _ => write(error),
-            })
-        });
+        let written = self
+            .fill(&mut target, content, file, &write)
+            .and_then(|()| {
+                let moved = directory.move_into(temporary.as_bytes(), &directory, file.path.name());
+                moved.map_err(|error| match error.kind() {
+                    io::ErrorKind::AlreadyExists => DeliveryError::Occupied {
+                        path: in_directory(&file.path),
+                    },
+                    _ => write(error),
+                })
+            });
         match written {
             Ok(()) => Ok(Fate::Added),
             Err(error) => {
@@ -115,14 +161,18 @@ impl Export<'_> {
 
     fn ensure(&self, path: &RelPath) -> io::Result<Directory> {
         let start = self.root.descend(&RelPath::root())?;
-        path.components().try_fold(start, |directory, name| Ok(directory.ensure(name, &self.owner)?.0))
+        path.components().try_fold(start, |directory, name| {
+            Ok(directory.ensure(name, &self.owner)?.0)
+        })
     }
 
     /// What has the name already may be the message itself, from an earlier run.
     fn compare(&self, file: &SavedFile) -> Result<Fate, DeliveryError> {
         match hash_file(&self.root, &file.path) {
             Ok((digest, _)) if digest == file.sha256 => Ok(Fate::Present),
-            _ => Err(DeliveryError::Occupied { path: in_directory(&file.path) }),
+            _ => Err(DeliveryError::Occupied {
+                path: in_directory(&file.path),
+            }),
         }
     }
 
@@ -142,7 +192,11 @@ impl Export<'_> {
             target.write_all(&buffer[..read]).map_err(write)?;
             (self.work.progress)(read as u64);
         }
-        let owner = if rustix::process::geteuid().is_root() { &file.owner } else { &self.owner };
+        let owner = if rustix::process::geteuid().is_root() {
+            &file.owner
+        } else {
+            &self.owner
+        };
         let finished = hand_over(target, owner, file.owner.mode & 0o777)
             .and_then(|()| set_time(target, file.mtime_ns))
             .and_then(|()| target.sync_all());
@@ -152,5 +206,7 @@ impl Export<'_> {
 
 /// The path below the directory that was asked for.
 fn in_directory(path: &RelPath) -> RelPath {
-    RelPath::new(MAILBOXES).map(|base| path.below(&base)).unwrap_or_else(|_| path.clone())
+    RelPath::new(MAILBOXES)
+        .map(|base| path.below(&base))
+        .unwrap_or_else(|_| path.clone())
 }

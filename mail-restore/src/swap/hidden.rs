@@ -1,6 +1,8 @@
-//! Hidden siblings of a target: `.NAME.restoring`, and `.NAME.restoring.TIME.INODE` once its inode number is known.
+//! Hidden siblings of a target: `.NAME.restoring`, and `.NAME.restoring.TIME.INODE` once its inode
+//! number is known.
 //!
-//! The number is that of the new thing. Whatever else bears the name is the old one, after their exchange.
+//! The number is that of the new thing. Whatever else bears the name is the old one, after their
+//! exchange.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -30,25 +32,49 @@ impl Hidden {
 
     /// What `name` beside `target` is; `None` when it is not ours.
     pub(super) fn parse(target: &Path, name: &[u8]) -> Option<Self> {
-        let rest = name.strip_prefix(b".")?.strip_prefix(name_of(target))?.strip_prefix(INFIX)?;
+        let rest = name
+            .strip_prefix(b".")?
+            .strip_prefix(name_of(target))?
+            .strip_prefix(INFIX)?;
         if rest.is_empty() {
             return Some(Self::Fresh);
         }
-        let (time, inode) = std::str::from_utf8(rest).ok()?.strip_prefix('.')?.split_once('.')?;
+        let (time, inode) = std::str::from_utf8(rest)
+            .ok()?
+            .strip_prefix('.')?
+            .split_once('.')?;
         let is_time = !time.is_empty() && time.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        Some(Self::Named { time: time.to_owned(), inode: inode.parse().ok()? }).filter(|_| is_time)
+        Some(Self::Named {
+            time: time.to_owned(),
+            inode: inode.parse().ok()?,
+        })
+        .filter(|_| is_time)
     }
 }
 
-/// Where the old thing is kept: `TARGET.bak.TIME`, or the first free `TARGET.bak.TIME-2`, `-3` and so on.
+/// Where the old thing is kept: `TARGET.bak.TIME`, or the first free `TARGET.bak.TIME-2`, `-3` and
+/// so on.
 pub(super) fn kept_path(target: &Path, time: &str) -> PathBuf {
     let numbered = |number: u32| {
-        let suffix = if number == 1 { String::new() } else { format!("-{number}") };
-        let name = [name_of(target), b".bak.", time.as_bytes(), suffix.as_bytes()].concat();
+        let suffix = if number == 1 {
+            String::new()
+        } else {
+            format!("-{number}")
+        };
+        let name = [
+            name_of(target),
+            b".bak.",
+            time.as_bytes(),
+            suffix.as_bytes(),
+        ]
+        .concat();
         target.with_file_name(OsString::from_vec(name))
     };
     let is_free = |path: &PathBuf| path.symlink_metadata().is_err();
-    (1..=u32::MAX).map(numbered).find(is_free).unwrap_or_else(|| numbered(1))
+    (1..=u32::MAX)
+        .map(numbered)
+        .find(is_free)
+        .unwrap_or_else(|| numbered(1))
 }
 
 fn name_of(target: &Path) -> &[u8] {
@@ -62,12 +88,25 @@ mod tests {
     #[test]
     fn names_are_read_as_they_are_written() {
         let target = Path::new("/srv/mail.d");
-        for hidden in [Hidden::Fresh, Hidden::Named { time: "20261123T030000".into(), inode: 77 }] {
+        for hidden in [
+            Hidden::Fresh,
+            Hidden::Named {
+                time: "20261123T030000".into(),
+                inode: 77,
+            },
+        ] {
             let path = hidden.beside(target);
-            assert_eq!(Hidden::parse(target, path.file_name().unwrap().as_bytes()), Some(hidden));
+            assert_eq!(
+                Hidden::parse(target, path.file_name().unwrap().as_bytes()),
+                Some(hidden)
+            );
         }
         assert_eq!(
-            Hidden::Named { time: "20261123T030000".into(), inode: 77 }.beside(target),
+            Hidden::Named {
+                time: "20261123T030000".into(),
+                inode: 77
+            }
+            .beside(target),
             Path::new("/srv/.mail.d.restoring.20261123T030000.77")
         );
         let foreign = [

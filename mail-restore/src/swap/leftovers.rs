@@ -1,5 +1,5 @@
-//! What killed runs left beside a target: new things that never got there are removed, old ones are kept under their
-//! visible name, and a target that has nothing gets its old one back.
+//! What killed runs left beside a target: new things that never got there are removed, old ones are
+//! kept under their visible name, and a target that has nothing gets its old one back.
 
 use std::fs;
 use std::io;
@@ -56,7 +56,9 @@ fn clear(target: &Path, hidden: &Hidden, path: PathBuf) -> io::Result<Cleared> {
             atomic::sync_parent(target)?;
             Ok(Cleared::Kept(kept))
         }
-        Hidden::Named { time, .. } if target.symlink_metadata().is_err() && put_back(target, time)? => {
+        Hidden::Named { time, .. }
+            if target.symlink_metadata().is_err() && put_back(target, time)? =>
+        {
             atomic::remove_tree(&path)?;
             Ok(Cleared::PutBack(target.to_owned()))
         }
@@ -67,7 +69,8 @@ fn clear(target: &Path, hidden: &Hidden, path: PathBuf) -> io::Result<Cleared> {
     }
 }
 
-/// Gives back to a target that has nothing what was moved aside at `time`, where the file system cannot exchange names.
+/// Gives back to a target that has nothing what was moved aside at `time`, where the file system
+/// cannot exchange names.
 fn put_back(target: &Path, time: &str) -> io::Result<bool> {
     let mut name = target.file_name().unwrap_or_default().to_owned();
     name.push(format!(".bak.{time}"));
@@ -81,7 +84,10 @@ fn put_back(target: &Path, time: &str) -> io::Result<bool> {
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "what killed runs left is made here")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what killed runs left is made here"
+)]
 mod tests {
     use super::super::staged::{Kind, Staged};
     use super::*;
@@ -101,9 +107,14 @@ mod tests {
     }
 
     fn check(dir: &Path, target: &Path, expected: &Cleared, names: &[&str]) {
-        assert_eq!(clear_leftovers(target).unwrap(), std::slice::from_ref(expected));
-        let mut found: Vec<_> =
-            fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        assert_eq!(
+            clear_leftovers(target).unwrap(),
+            std::slice::from_ref(expected)
+        );
+        let mut found: Vec<_> = fs::read_dir(dir)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
         found.sort();
         assert_eq!(found, names);
         assert_eq!(clear_leftovers(target).unwrap(), []);
@@ -121,7 +132,12 @@ mod tests {
         let (dir, target, hidden) = fixture();
         atomic::exchange(&hidden, &target).unwrap();
         let kept = dir.path().join("mail.bak.T");
-        check(dir.path(), &target, &Cleared::Kept(kept.clone()), &["mail", "mail.bak.T"]);
+        check(
+            dir.path(),
+            &target,
+            &Cleared::Kept(kept.clone()),
+            &["mail", "mail.bak.T"],
+        );
         assert!(target.join("new").exists() && kept.join("old").exists());
     }
 
@@ -129,14 +145,24 @@ mod tests {
     fn an_old_one_that_was_moved_aside_is_put_back() {
         let (dir, target, _) = fixture();
         fs::rename(&target, dir.path().join("mail.bak.T")).unwrap();
-        check(dir.path(), &target, &Cleared::PutBack(target.clone()), &["mail"]);
+        check(
+            dir.path(),
+            &target,
+            &Cleared::PutBack(target.clone()),
+            &["mail"],
+        );
         assert!(target.join("old").exists());
     }
 
     #[test]
     fn what_is_not_ours_stays() {
         let dir = tempfile::tempdir().unwrap();
-        for name in [".mail.restoring.notes", ".other.restoring", "mail.bak.T", ".mail"] {
+        for name in [
+            ".mail.restoring.notes",
+            ".other.restoring",
+            "mail.bak.T",
+            ".mail",
+        ] {
             fs::create_dir(dir.path().join(name)).unwrap();
         }
         assert_eq!(clear_leftovers(&dir.path().join("mail")).unwrap(), []);

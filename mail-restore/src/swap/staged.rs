@@ -34,7 +34,8 @@ pub(crate) struct Swapped {
 }
 
 impl Staged {
-    /// Makes an empty directory or file for `target`, whose leftovers are cleared. `time` names what will be kept.
+    /// Makes an empty directory or file for `target`, whose leftovers are cleared. `time` names
+    /// what will be kept.
     pub(crate) fn create(target: &Path, kind: Kind, time: &str) -> io::Result<Self> {
         let fresh = Hidden::Fresh.beside(target);
         match kind {
@@ -42,9 +43,17 @@ impl Staged {
             Kind::File => drop(StoredFile::create(&fresh)?.finish()?),
         }
         let inode = fs::symlink_metadata(&fresh)?.ino();
-        let path = Hidden::Named { time: time.to_owned(), inode }.beside(target);
+        let path = Hidden::Named {
+            time: time.to_owned(),
+            inode,
+        }
+        .beside(target);
         atomic::rename_into_place(&fresh, &path)?;
-        Ok(Self { target: target.to_owned(), path, time: time.to_owned() })
+        Ok(Self {
+            target: target.to_owned(),
+            path,
+            time: time.to_owned(),
+        })
     }
 
     /// Where it is built.
@@ -66,7 +75,11 @@ impl Staged {
             Err(error) => return Err(error),
             Ok(_) => Some(self.exchange()?),
         };
-        let swapped = Swapped { target: self.target.clone(), hidden, kept };
+        let swapped = Swapped {
+            target: self.target.clone(),
+            hidden,
+            kept,
+        };
         match atomic::sync_parent(&self.target) {
             Ok(()) => Ok(swapped),
             Err(error) => {
@@ -82,7 +95,8 @@ impl Staged {
         let kept = kept_path(&self.target, &self.time);
         match atomic::exchange(&self.path, &self.target)? {
             Exchanged::Done => atomic::rename_into_place(&self.path, &kept).inspect_err(|_| {
-                // Otherwise the old one would be left under a hidden name; the first error says why.
+                // Otherwise the old one would be left under a hidden name; the first error says
+                // why.
                 let _ = atomic::exchange(&self.path, &self.target);
             })?,
             Exchanged::Unsupported => move_aside(&self.path, &self.target, &kept)?,
@@ -118,8 +132,8 @@ impl Swapped {
     }
 }
 
-/// For file systems that cannot exchange two names: for a moment there is nothing at `target`. A process that dies then
-/// is healed by the next run.
+/// For file systems that cannot exchange two names: for a moment there is nothing at `target`. A
+/// process that dies then is healed by the next run.
 fn move_aside(new: &Path, target: &Path, old_to: &Path) -> io::Result<()> {
     atomic::rename_into_place(target, old_to)?;
     atomic::rename_into_place(new, target).inspect_err(|_| {
@@ -129,12 +143,16 @@ fn move_aside(new: &Path, target: &Path, old_to: &Path) -> io::Result<()> {
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "files of a live system are no stored files")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "files of a live system are no stored files"
+)]
 mod tests {
     use super::*;
 
     pub(in super::super) fn names(dir: &Path) -> Vec<String> {
-        let name = |entry: io::Result<fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
+        let name =
+            |entry: io::Result<fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
         let mut names: Vec<String> = fs::read_dir(dir).unwrap().map(name).collect();
         names.sort();
         names
@@ -171,7 +189,10 @@ mod tests {
         let (dir, _) = live();
         let target = dir.path().join("ssl");
         let swapped = staged(&target).swap().unwrap();
-        assert_eq!((names(&target), swapped.kept()), (vec!["new".to_owned()], None));
+        assert_eq!(
+            (names(&target), swapped.kept()),
+            (vec!["new".to_owned()], None)
+        );
         swapped.roll_back().unwrap();
         assert_eq!(names(dir.path()), ["mail"]);
     }
@@ -185,7 +206,10 @@ mod tests {
         fs::write(staged.path(), "new").unwrap();
         staged.swap().unwrap();
         assert_eq!(fs::read_to_string(&target).unwrap(), "new");
-        assert_eq!(fs::read_to_string(dir.path().join("env.bak.T")).unwrap(), "old");
+        assert_eq!(
+            fs::read_to_string(dir.path().join("env.bak.T")).unwrap(),
+            "old"
+        );
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! One restore at a time to a directory: a flock(2) on the directory in which targets are exchanged. It ends with the
-//! process, however it ends.
+//! One restore at a time to a directory: a flock(2) on the directory in which targets are
+//! exchanged. It ends with the process, however it ends.
 
 use std::fs::File;
 use std::io;
@@ -20,20 +20,29 @@ pub(crate) enum TurnError {
     #[error("another restore is at work in {}; wait for it to end", directory.display())]
     Taken { directory: PathBuf },
     #[error("lock {}", directory.display())]
-    Open { directory: PathBuf, source: io::Error },
+    Open {
+        directory: PathBuf,
+        source: io::Error,
+    },
 }
 
 impl Turn {
     /// Takes it, or fails at once.
     pub(crate) fn take(directory: &Path) -> Result<Self, TurnError> {
-        let failed = |source| TurnError::Open { directory: directory.to_owned(), source };
+        let failed = |source| TurnError::Open {
+            directory: directory.to_owned(),
+            source,
+        };
         let opened = File::open(directory).map_err(failed)?;
         match rustix::fs::flock(&opened, FlockOperation::NonBlockingLockExclusive) {
-            // A network file system may not lock what is open for reading; the lock of the backup root remains.
+            // A network file system may not lock what is open for reading; the lock of the backup
+            // root remains.
             Ok(()) | Err(Errno::BADF | Errno::NOLCK | Errno::OPNOTSUPP | Errno::INVAL) => {
                 Ok(Self { _directory: opened })
             }
-            Err(Errno::WOULDBLOCK) => Err(TurnError::Taken { directory: directory.to_owned() }),
+            Err(Errno::WOULDBLOCK) => Err(TurnError::Taken {
+                directory: directory.to_owned(),
+            }),
             Err(errno) => Err(failed(errno.into())),
         }
     }
@@ -47,7 +56,10 @@ mod tests {
     fn a_second_one_is_refused_until_the_first_is_done() {
         let dir = tempfile::tempdir().unwrap();
         let first = Turn::take(dir.path()).unwrap();
-        assert!(matches!(Turn::take(dir.path()), Err(TurnError::Taken { .. })));
+        assert!(matches!(
+            Turn::take(dir.path()),
+            Err(TurnError::Taken { .. })
+        ));
         drop(first);
         Turn::take(dir.path()).unwrap();
     }

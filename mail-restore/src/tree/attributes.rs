@@ -42,15 +42,31 @@ pub(crate) type Owner = Option<(u32, u32)>;
 
 impl From<Head> for Attributes {
     fn from(head: Head) -> Self {
-        let Head { mode, uid, gid, mtime_ns, xattrs, .. } = head;
-        Self { mode, uid, gid, mtime_ns, xattrs }
+        let Head {
+            mode,
+            uid,
+            gid,
+            mtime_ns,
+            xattrs,
+            ..
+        } = head;
+        Self {
+            mode,
+            uid,
+            gid,
+            mtime_ns,
+            xattrs,
+        }
     }
 }
 
 impl Attributes {
     /// Those of an open file or directory.
     pub(crate) fn of(file: &File) -> io::Result<Self> {
-        Ok(Self { xattrs: xattr::read(file)?, ..Self::of_link(&file.metadata()?) })
+        Ok(Self {
+            xattrs: xattr::read(file)?,
+            ..Self::of_link(&file.metadata()?)
+        })
     }
 
     /// Those that a symbolic link has: no extended ones.
@@ -59,20 +75,32 @@ impl Attributes {
             mode: metadata.mode() & 0o7777,
             uid: metadata.uid(),
             gid: metadata.gid(),
-            mtime_ns: metadata.mtime().saturating_mul(NANOS).saturating_add(metadata.mtime_nsec()),
+            mtime_ns: metadata
+                .mtime()
+                .saturating_mul(NANOS)
+                .saturating_add(metadata.mtime_nsec()),
             xattrs: Vec::new(),
         }
     }
 
-    /// Gives them to an open file or directory that was made as `born`. The owner comes first, since a change of it clears
-    /// bits of the mode, and the time last. What it was born with is not given again: a call of the kernel saved for each
-    /// message.
-    pub(crate) fn apply(&self, file: impl AsFd, owner: Owner, born: Born) -> io::Result<Vec<Refused>> {
+    /// Gives them to an open file or directory that was made as `born`. The owner comes first,
+    /// since a change of it clears bits of the mode, and the time last. What it was born with is
+    /// not given again: a call of the kernel saved for each message.
+    pub(crate) fn apply(
+        &self,
+        file: impl AsFd,
+        owner: Owner,
+        born: Born,
+    ) -> io::Result<Vec<Refused>> {
         let owner = owner.filter(|owner| *owner != born.owner);
         if let Some((uid, gid)) = owner {
             rustix::fs::fchown(&file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
         }
-        let set = |(name, value): &(Vec<u8>, Vec<u8>)| xattr::set(&file, name, value).err().map(|e| refused(name, e));
+        let set = |(name, value): &(Vec<u8>, Vec<u8>)| {
+            xattr::set(&file, name, value)
+                .err()
+                .map(|e| refused(name, e))
+        };
         let refused = self.xattrs.iter().filter_map(set).collect();
         // An ACL among the attributes has changed the mode.
         if self.mode != born.mode || !self.xattrs.is_empty() {
@@ -82,24 +110,44 @@ impl Attributes {
         Ok(refused)
     }
 
-    /// Gives them to the symbolic link `name` in `directory`, which has neither mode nor extended attributes.
-    pub(crate) fn apply_to_link(&self, directory: BorrowedFd<'_>, name: &[u8], owner: Owner) -> io::Result<()> {
+    /// Gives them to the symbolic link `name` in `directory`, which has neither mode nor extended
+    /// attributes.
+    pub(crate) fn apply_to_link(
+        &self,
+        directory: BorrowedFd<'_>,
+        name: &[u8],
+        owner: Owner,
+    ) -> io::Result<()> {
         let name = std::ffi::OsStr::from_bytes(name);
         if let Some((uid, gid)) = owner {
             let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
             rustix::fs::chownat(directory, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?;
         }
-        Ok(rustix::fs::utimensat(directory, name, &self.times(), AtFlags::SYMLINK_NOFOLLOW)?)
+        Ok(rustix::fs::utimensat(
+            directory,
+            name,
+            &self.times(),
+            AtFlags::SYMLINK_NOFOLLOW,
+        )?)
     }
 
     fn times(&self) -> Timestamps {
-        let time = Timespec { tv_sec: self.mtime_ns.div_euclid(NANOS), tv_nsec: self.mtime_ns.rem_euclid(NANOS) };
-        Timestamps { last_access: time, last_modification: time }
+        let time = Timespec {
+            tv_sec: self.mtime_ns.div_euclid(NANOS),
+            tv_nsec: self.mtime_ns.rem_euclid(NANOS),
+        };
+        Timestamps {
+            last_access: time,
+            last_modification: time,
+        }
     }
 }
 
 const NANOS: i64 = 1_000_000_000;
 
 fn refused(name: &[u8], reason: io::Error) -> Refused {
-    Refused { name: String::from_utf8_lossy(name).into_owned(), reason }
+    Refused {
+        name: String::from_utf8_lossy(name).into_owned(),
+        reason,
+    }
 }

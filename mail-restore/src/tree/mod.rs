@@ -1,5 +1,5 @@
-//! A directory tree under construction: made entry by entry, never through a symbolic link, with the attributes that
-//! the entries had.
+//! A directory tree under construction: made entry by entry, never through a symbolic link, with
+//! the attributes that the entries had.
 
 mod attributes; // mode, owner, time and extended attributes
 mod new_tree; // entries by path

@@ -1,5 +1,6 @@
-//! Makes the entries of a new tree by their paths. Directories are walked one by one and links never followed, so that no
-//! archive can write outside the tree; no entry is written twice, so that none can be hidden by another.
+//! Makes the entries of a new tree by their paths. Directories are walked one by one and links
+//! never followed, so that no archive can write outside the tree; no entry is written twice, so
+//! that none can be hidden by another.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -23,7 +24,8 @@ const BUFFER_BYTES: usize = 256 * 1024;
 /// Until they get their own mode, directories are the caller's alone.
 const DIRECTORY_MODE: u32 = 0o700;
 
-/// A tree under construction in a directory of its own. Threads make entries in it, each with a [`Maker`].
+/// A tree under construction in a directory of its own. Threads make entries in it, each with a
+/// [`Maker`].
 #[derive(Debug)]
 pub(crate) struct NewTree {
     path: PathBuf,
@@ -60,7 +62,12 @@ impl Lacking {
     /// Adds what the tree at `at` in this one lacks.
     pub(crate) fn add(&mut self, at: &RelPath, other: Self) {
         self.xattrs.extend(other.xattrs);
-        self.owners.extend(other.owners.into_iter().map(|(path, attributes)| (path.below(at), attributes)));
+        self.owners.extend(
+            other
+                .owners
+                .into_iter()
+                .map(|(path, attributes)| (path.below(at), attributes)),
+        );
     }
 }
 
@@ -79,12 +86,19 @@ impl NewTree {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let root = rustix::fs::open(path, flags, Mode::empty())?;
         let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
-        // Whether a file gets its group from the process or, by a mount option or a bit of the mode, from the directory that
-        // it is made in: it is the same one.
+        // Whether a file gets its group from the process or, by a mount option or a bit of the
+        // mode, from the directory that it is made in: it is the same one.
         rustix::fs::fchown(&root, Some(uid), Some(gid))?;
         rustix::fs::fchmod(&root, Mode::RWXU)?;
         let maker = (uid.as_raw(), gid.as_raw());
-        Ok(Self { path: path.to_owned(), root, owners, maker, umask: umask(), state: Mutex::default() })
+        Ok(Self {
+            path: path.to_owned(),
+            root,
+            owners,
+            maker,
+            umask: umask(),
+            state: Mutex::default(),
+        })
     }
 
     /// The directory.
@@ -94,10 +108,15 @@ impl NewTree {
 
     /// One hand that makes entries.
     pub(crate) fn maker(&self) -> Maker<'_> {
-        Maker { tree: self, parent: None, buffer: vec![0; BUFFER_BYTES] }
+        Maker {
+            tree: self,
+            parent: None,
+            buffer: vec![0; BUFFER_BYTES],
+        }
     }
 
-    /// Empties the directory `path`, or makes it, so that another tree can be built in it. Returns where it is.
+    /// Empties the directory `path`, or makes it, so that another tree can be built in it. Returns
+    /// where it is.
     pub(crate) fn clear(&self, path: &RelPath) -> io::Result<PathBuf> {
         let parent = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
         // Every directory above it is a real one, so that its path leads to it and nowhere else.
@@ -105,12 +124,14 @@ impl NewTree {
         let whole = self.path.join(path.as_path());
         atomic::remove_tree(&whole)?;
         atomic::create_dir(&whole)?;
-        self.state().directories.retain(|directory, _| !directory.is_within(path));
+        self.state()
+            .directories
+            .retain(|directory, _| !directory.is_within(path));
         Ok(whole)
     }
 
-    /// Gives the directories their attributes, the deepest first; the root gets those of `root` where no entry was made
-    /// for it. What was not taken is in the result.
+    /// Gives the directories their attributes, the deepest first; the root gets those of `root`
+    /// where no entry was made for it. What was not taken is in the result.
     pub(crate) fn finish(&self, root: Option<Attributes>) -> io::Result<Lacking> {
         let mut directories = std::mem::take(&mut self.state().directories);
         if let Some(root) = root {
@@ -122,24 +143,46 @@ impl NewTree {
             let directory = self.open_directory(&path)?;
             self.settle(&path, &attributes, directory.as_fd(), DIRECTORY_MODE)?;
         }
-        let State { refused, unapplied, .. } = std::mem::take(&mut *self.state());
+        let State {
+            refused, unapplied, ..
+        } = std::mem::take(&mut *self.state());
         let sentence = |(name, (count, reason)): (String, (u64, String))| {
             format!("{count} entries are without their extended attribute {name}: {reason}")
         };
-        Ok(Lacking { xattrs: refused.into_iter().map(sentence).collect(), owners: unapplied })
+        Ok(Lacking {
+            xattrs: refused.into_iter().map(sentence).collect(),
+            owners: unapplied,
+        })
     }
 
-    /// Makes `path`, which is a file already, another name of the file `first`, which is equal to it.
+    /// Makes `path`, which is a file already, another name of the file `first`, which is equal to
+    /// it.
     pub(crate) fn join(&self, first: &RelPath, path: &RelPath) -> io::Result<()> {
-        let parent = |path: &RelPath| self.open_directory(&path.parent().unwrap_or_else(RelPath::root));
+        let parent =
+            |path: &RelPath| self.open_directory(&path.parent().unwrap_or_else(RelPath::root));
         let (from, to) = (parent(first)?, parent(path)?);
         rustix::fs::unlinkat(&to, path.name(), AtFlags::empty())?;
-        Ok(rustix::fs::linkat(&from, first.name(), &to, path.name(), AtFlags::empty())?)
+        Ok(rustix::fs::linkat(
+            &from,
+            first.name(),
+            &to,
+            path.name(),
+            AtFlags::empty(),
+        )?)
     }
 
     /// Gives an entry that was made with `mode` its attributes, and notes what cannot be given.
-    fn settle(&self, path: &RelPath, attributes: &Attributes, file: BorrowedFd<'_>, mode: u32) -> io::Result<()> {
-        let born = Born { mode, owner: self.maker };
+    fn settle(
+        &self,
+        path: &RelPath,
+        attributes: &Attributes,
+        file: BorrowedFd<'_>,
+        mode: u32,
+    ) -> io::Result<()> {
+        let born = Born {
+            mode,
+            owner: self.maker,
+        };
         let refused = attributes.apply(file, self.owners.owner(attributes), born)?;
         self.note(path, attributes, refused);
         Ok(())
@@ -151,10 +194,20 @@ impl NewTree {
         }
         let mut state = self.state();
         for Refused { name, reason } in refused {
-            state.refused.entry(name).or_insert_with(|| (0, reason.to_string())).0 += 1;
+            state
+                .refused
+                .entry(name)
+                .or_insert_with(|| (0, reason.to_string()))
+                .0 += 1;
         }
         if self.owners == Owners::Record {
-            state.unapplied.push((path.clone(), Attributes { xattrs: Vec::new(), ..*attributes }));
+            state.unapplied.push((
+                path.clone(),
+                Attributes {
+                    xattrs: Vec::new(),
+                    ..*attributes
+                },
+            ));
         }
     }
 
@@ -183,12 +236,18 @@ pub(crate) struct Maker<'a> {
 }
 
 impl Maker<'_> {
-    /// Makes one entry; directories above it are made where they are missing. Returns the bytes of a file's content.
+    /// Makes one entry; directories above it are made where they are missing. Returns the bytes of
+    /// a file's content.
     ///
     /// # Errors
-    /// `AlreadyExists` when the tree has an entry of this name, `FilesystemLoop` or `NotADirectory` when a part of the
-    /// path is no directory, else as the system calls.
-    pub(crate) fn make(&mut self, path: &RelPath, entry: Entry<'_>, attributes: Attributes) -> io::Result<u64> {
+    /// `AlreadyExists` when the tree has an entry of this name, `FilesystemLoop` or `NotADirectory`
+    /// when a part of the path is no directory, else as the system calls.
+    pub(crate) fn make(
+        &mut self,
+        path: &RelPath,
+        entry: Entry<'_>,
+        attributes: Attributes,
+    ) -> io::Result<u64> {
         match entry {
             Entry::Directory => self.make_directory(path, attributes).map(|()| 0),
             Entry::File(content) => self.make_file(path, content, &attributes),
@@ -204,27 +263,50 @@ impl Maker<'_> {
 
     fn make_directory(&mut self, path: &RelPath, attributes: Attributes) -> io::Result<()> {
         self.tree.open_directory(path)?;
-        match self.tree.state().directories.insert(path.clone(), attributes) {
+        match self
+            .tree
+            .state()
+            .directories
+            .insert(path.clone(), attributes)
+        {
             None => Ok(()),
             Some(_) => Err(io::ErrorKind::AlreadyExists.into()),
         }
     }
 
-    fn make_file(&mut self, path: &RelPath, content: &mut dyn Read, attributes: &Attributes) -> io::Result<u64> {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    fn make_file(
+        &mut self,
+        path: &RelPath,
+        content: &mut dyn Read,
+        attributes: &Attributes,
+    ) -> io::Result<u64> {
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut buffer = std::mem::take(&mut self.buffer);
         let parent = self.parent_of(path)?;
-        // Nobody else can reach it before it is whole: the tree's own directory is the caller's alone.
+        // Nobody else can reach it before it is whole: the tree's own directory is the caller's
+        // alone.
         let mode = attributes.mode & 0o777;
-        let file = File::from(rustix::fs::openat(parent, path.name(), flags, Mode::from_raw_mode(mode))?);
+        let file = File::from(rustix::fs::openat(
+            parent,
+            path.name(),
+            flags,
+            Mode::from_raw_mode(mode),
+        )?);
         let copied = copy(content, &file, &mut buffer);
         self.buffer = buffer;
         let bytes = copied?;
-        self.tree.settle(path, attributes, file.as_fd(), mode & !self.tree.umask)?;
+        self.tree
+            .settle(path, attributes, file.as_fd(), mode & !self.tree.umask)?;
         Ok(bytes)
     }
 
-    fn make_symlink(&mut self, path: &RelPath, target: &[u8], attributes: &Attributes) -> io::Result<()> {
+    fn make_symlink(
+        &mut self,
+        path: &RelPath,
+        target: &[u8],
+        attributes: &Attributes,
+    ) -> io::Result<()> {
         let owner = self.tree.owners.owner(attributes);
         let parent = self.parent_of(path)?;
         rustix::fs::symlinkat(target, parent, path.name())?;
@@ -232,20 +314,34 @@ impl Maker<'_> {
     }
 
     fn make_hard_link(&mut self, path: &RelPath, target: &RelPath) -> io::Result<()> {
-        let from = self.tree.open_directory(&target.parent().unwrap_or_else(RelPath::root))?;
+        let from = self
+            .tree
+            .open_directory(&target.parent().unwrap_or_else(RelPath::root))?;
         let parent = self.parent_of(path)?;
-        Ok(rustix::fs::linkat(&from, target.name(), parent, path.name(), AtFlags::empty())?)
+        Ok(rustix::fs::linkat(
+            &from,
+            target.name(),
+            parent,
+            path.name(),
+            AtFlags::empty(),
+        )?)
     }
 
     /// The directory that holds `path`, made where it is missing.
     fn parent_of(&mut self, path: &RelPath) -> io::Result<BorrowedFd<'_>> {
         let wanted = path.parent().ok_or(io::ErrorKind::AlreadyExists)?;
-        let is_open = self.parent.as_ref().is_some_and(|(open, _)| *open == wanted);
+        let is_open = self
+            .parent
+            .as_ref()
+            .is_some_and(|(open, _)| *open == wanted);
         if !is_open {
             let directory = self.tree.open_directory(&wanted)?;
             self.parent = Some((wanted, directory));
         }
-        Ok(self.parent.as_ref().map_or(self.tree.root.as_fd(), |(_, directory)| directory.as_fd()))
+        Ok(self
+            .parent
+            .as_ref()
+            .map_or(self.tree.root.as_fd(), |(_, directory)| directory.as_fd()))
     }
 }
 
@@ -268,7 +364,9 @@ fn open_or_make(directory: BorrowedFd<'_>, name: &[u8]) -> io::Result<OwnedFd> {
     }
     match rustix::fs::mkdirat(directory, name, Mode::RWXU) {
         // Another thread was faster.
-        Ok(()) | Err(Errno::EXIST) => Ok(rustix::fs::openat(directory, name, flags, Mode::empty())?),
+        Ok(()) | Err(Errno::EXIST) => {
+            Ok(rustix::fs::openat(directory, name, flags, Mode::empty())?)
+        }
         Err(errno) => Err(errno.into()),
     }
 }
@@ -311,8 +409,17 @@ mod tests {
     }
 
     fn mine(mode: u32) -> Attributes {
-        let process = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-        Attributes { mode, uid: process.0, gid: process.1, mtime_ns: 1_234_567_890_123_456_789, xattrs: Vec::new() }
+        let process = (
+            rustix::process::geteuid().as_raw(),
+            rustix::process::getegid().as_raw(),
+        );
+        Attributes {
+            mode,
+            uid: process.0,
+            gid: process.1,
+            mtime_ns: 1_234_567_890_123_456_789,
+            xattrs: Vec::new(),
+        }
     }
 
     fn tree() -> (tempfile::TempDir, NewTree) {
@@ -330,20 +437,40 @@ mod tests {
         let (dir, tree) = tree();
         let mut maker = tree.maker();
         let content = vec![7; BUFFER_BYTES * 2];
-        assert_eq!(file(&mut maker, "a/b/large", &content).unwrap(), content.len() as u64);
+        assert_eq!(
+            file(&mut maker, "a/b/large", &content).unwrap(),
+            content.len() as u64
+        );
         file(&mut maker, "a/b/empty", b"").unwrap();
-        maker.make(&path("a/b"), Entry::Directory, mine(0o2750)).unwrap();
-        maker.make(&path("a/link"), Entry::Symlink(b"/nowhere"), mine(0o777)).unwrap();
-        maker.make(&path("a/second"), Entry::HardLink(&path("a/b/large")), mine(0)).unwrap();
+        maker
+            .make(&path("a/b"), Entry::Directory, mine(0o2750))
+            .unwrap();
+        maker
+            .make(&path("a/link"), Entry::Symlink(b"/nowhere"), mine(0o777))
+            .unwrap();
+        maker
+            .make(
+                &path("a/second"),
+                Entry::HardLink(&path("a/b/large")),
+                mine(0),
+            )
+            .unwrap();
         assert_eq!(tree.finish(None).unwrap(), Lacking::default());
         let stat = |name: &str| fs::symlink_metadata(dir.path().join(name)).unwrap();
         assert_eq!(fs::read(dir.path().join("a/b/large")).unwrap(), content);
         assert_eq!(stat("a/second").ino(), stat("a/b/large").ino());
         for (name, mode) in [("a/b", 0o2750), ("a/b/empty", 0o640), ("a/b/large", 0o640)] {
             assert_eq!(stat(name).permissions().mode() & 0o7777, mode, "{name}");
-            assert_eq!((stat(name).mtime(), stat(name).mtime_nsec()), (1_234_567_890, 123_456_789), "{name}");
+            assert_eq!(
+                (stat(name).mtime(), stat(name).mtime_nsec()),
+                (1_234_567_890, 123_456_789),
+                "{name}"
+            );
         }
-        assert_eq!(fs::read_link(dir.path().join("a/link")).unwrap(), Path::new("/nowhere"));
+        assert_eq!(
+            fs::read_link(dir.path().join("a/link")).unwrap(),
+            Path::new("/nowhere")
+        );
         assert_eq!(stat("a/link").mtime_nsec(), 123_456_789);
     }
 
@@ -352,14 +479,40 @@ mod tests {
         let outside = tempfile::tempdir().unwrap();
         let (dir, tree) = tree();
         let mut maker = tree.maker();
-        maker.make(&path("out"), Entry::Symlink(outside.path().as_os_str().as_bytes()), mine(0)).unwrap();
+        maker
+            .make(
+                &path("out"),
+                Entry::Symlink(outside.path().as_os_str().as_bytes()),
+                mine(0),
+            )
+            .unwrap();
         assert!(file(&mut maker, "out/file", b"x").is_err());
         assert!(file(&mut maker, "out", b"x").is_err());
-        assert!(maker.make(&path("out"), Entry::Directory, mine(0o700)).is_err());
-        assert!(maker.make(&path("out/new"), Entry::Directory, mine(0o700)).is_err());
-        assert!(maker.make(&path("out/link"), Entry::Symlink(b"x"), mine(0)).is_err());
+        assert!(
+            maker
+                .make(&path("out"), Entry::Directory, mine(0o700))
+                .is_err()
+        );
+        assert!(
+            maker
+                .make(&path("out/new"), Entry::Directory, mine(0o700))
+                .is_err()
+        );
+        assert!(
+            maker
+                .make(&path("out/link"), Entry::Symlink(b"x"), mine(0))
+                .is_err()
+        );
         fs::write(outside.path().join("secret"), b"s").unwrap();
-        assert!(maker.make(&path("stolen"), Entry::HardLink(&path("out/secret")), mine(0)).is_err());
+        assert!(
+            maker
+                .make(
+                    &path("stolen"),
+                    Entry::HardLink(&path("out/secret")),
+                    mine(0)
+                )
+                .is_err()
+        );
         assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 1);
         assert!(!dir.path().join("stolen").exists());
     }
@@ -369,9 +522,16 @@ mod tests {
         let (dir, tree) = tree();
         let mut maker = tree.maker();
         file(&mut maker, "a", b"first").unwrap();
-        assert_eq!(file(&mut maker, "a", b"second").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
-        maker.make(&path("d"), Entry::Directory, mine(0o700)).unwrap();
-        let again = maker.make(&path("d"), Entry::Directory, mine(0o777)).unwrap_err();
+        assert_eq!(
+            file(&mut maker, "a", b"second").unwrap_err().kind(),
+            io::ErrorKind::AlreadyExists
+        );
+        maker
+            .make(&path("d"), Entry::Directory, mine(0o700))
+            .unwrap();
+        let again = maker
+            .make(&path("d"), Entry::Directory, mine(0o777))
+            .unwrap_err();
         assert_eq!(again.kind(), io::ErrorKind::AlreadyExists);
         symlink("a", dir.path().join("planted")).unwrap();
         assert!(file(&mut maker, "planted", b"x").is_err());
@@ -382,9 +542,19 @@ mod tests {
     fn owners_that_cannot_be_given_are_written_down() {
         let dir = tempfile::tempdir().unwrap();
         let tree = NewTree::open(dir.path(), Owners::Record).unwrap();
-        let attributes = Attributes { mode: 0o600, uid: 5000, gid: 5000, ..Attributes::default() };
-        tree.maker().make(&path("f"), Entry::File(&mut &b""[..]), attributes).unwrap();
+        let attributes = Attributes {
+            mode: 0o600,
+            uid: 5000,
+            gid: 5000,
+            ..Attributes::default()
+        };
+        tree.maker()
+            .make(&path("f"), Entry::File(&mut &b""[..]), attributes)
+            .unwrap();
         let unapplied = tree.finish(None).unwrap().owners;
-        assert_eq!((unapplied[0].0.to_string().as_str(), unapplied[0].1.uid), ("f", 5000));
+        assert_eq!(
+            (unapplied[0].0.to_string().as_str(), unapplied[0].1.uid),
+            ("f", 5000)
+        );
     }
 }

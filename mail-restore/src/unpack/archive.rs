@@ -1,5 +1,5 @@
-//! Reads an archive member by member, and checks each before anything is made of it: its name, its kind, and the size of
-//! all against what the manifest says.
+//! Reads an archive member by member, and checks each before anything is made of it: its name, its
+//! kind, and the size of all against what the manifest says.
 
 use std::io::{self, BufReader, Read};
 use std::path::Path;
@@ -51,10 +51,17 @@ pub(crate) fn unpack(
 ) -> Result<Unpacked, Error> {
     let name = &archive.file.path;
     read(archive, interrupt, |path, head, content| {
-        let mut content = Watched { inner: content, failure: None };
+        let mut content = Watched {
+            inner: content,
+            failure: None,
+        };
         let made = make(maker, path, head, &mut content);
         if let Some(source) = content.failure {
-            return Err(Error::Content { archive: name.clone(), member: path.clone(), source });
+            return Err(Error::Content {
+                archive: name.clone(),
+                member: path.clone(),
+                source,
+            });
         }
         let bytes = made.map_err(|source| write_error(name, path, maker, source))?;
         progress(bytes);
@@ -74,7 +81,11 @@ pub(crate) fn examine(
     let name = &archive.file.path;
     let mut sums = Sums::default();
     let unpacked = read(archive, interrupt, |path, head, content| {
-        let failed = |source| Error::Content { archive: name.clone(), member: path.clone(), source };
+        let failed = |source| Error::Content {
+            archive: name.clone(),
+            member: path.clone(),
+            source,
+        };
         match &head.kind {
             MemberKind::File => {
                 let (digest, bytes) = Sha256::of_reader(content).map_err(failed)?;
@@ -93,7 +104,10 @@ pub(crate) fn examine(
 pub(super) fn open(set: &Path, path: &RelPath) -> Result<impl Read, Error> {
     let file = verify::open(set, path)?;
     let decompressed = Compression::of_name(path.as_bytes()).reader(file);
-    let decompressed = decompressed.map_err(|source| Error::Decompress { archive: path.clone(), source })?;
+    let decompressed = decompressed.map_err(|source| Error::Decompress {
+        archive: path.clone(),
+        source,
+    })?;
     Ok(BufReader::with_capacity(BUFFER_BYTES, decompressed))
 }
 
@@ -103,12 +117,18 @@ fn read(
     mut visit: impl FnMut(&RelPath, Head, &mut dyn Read) -> Result<(), Error>,
 ) -> Result<Unpacked, Error> {
     let name = &archive.file.path;
-    let damaged = |source| Error::Damaged { archive: name.clone(), source };
+    let damaged = |source| Error::Damaged {
+        archive: name.clone(),
+        source,
+    };
     let mut tar = TarReader::new(open(archive.set, name)?);
     let mut unpacked = Unpacked::default();
     while let Some(head) = tar.next_member().map_err(damaged)? {
         interrupt.check()?;
-        let path = head.path().map_err(|source| Error::Name { archive: name.clone(), source })?;
+        let path = head.path().map_err(|source| Error::Name {
+            archive: name.clone(),
+            source,
+        })?;
         unpacked.entries += 1;
         unpacked.bytes = unpacked.bytes.saturating_add(head.size);
         archive.check(&path, &head, unpacked)?;
@@ -128,9 +148,11 @@ impl Archive<'_> {
             return Err(Error::Special { archive, member });
         }
         match self.file.recorded {
-            Some(recorded) if so_far.bytes > recorded.source_bytes => {
-                Err(Error::TooLarge { archive, member, recorded_bytes: recorded.source_bytes })
-            }
+            Some(recorded) if so_far.bytes > recorded.source_bytes => Err(Error::TooLarge {
+                archive,
+                member,
+                recorded_bytes: recorded.source_bytes,
+            }),
             _ => Ok(()),
         }
     }
@@ -148,7 +170,10 @@ impl Archive<'_> {
 
     /// A hard link leads to a name in the archive, which has the prefix too.
     fn relative(&self, mut head: Head) -> Result<Head, Error> {
-        let name = |source| Error::Name { archive: self.file.path.clone(), source };
+        let name = |source| Error::Name {
+            archive: self.file.path.clone(),
+            source,
+        };
         if let Some(target) = head.link_path().map_err(name)? {
             let target = prefix::without(&target, self.prefix).unwrap_or(target);
             head.kind = MemberKind::HardLink(target.as_bytes().to_vec());
@@ -157,7 +182,12 @@ impl Archive<'_> {
     }
 }
 
-fn make(maker: &mut Maker<'_>, path: &RelPath, mut head: Head, content: &mut dyn Read) -> io::Result<u64> {
+fn make(
+    maker: &mut Maker<'_>,
+    path: &RelPath,
+    mut head: Head,
+    content: &mut dyn Read,
+) -> io::Result<u64> {
     let kind = std::mem::replace(&mut head.kind, MemberKind::File);
     let attributes = Attributes::from(head);
     match kind {
@@ -177,8 +207,16 @@ fn write_error(archive: &RelPath, member: &RelPath, maker: &Maker<'_>, source: i
     let collides = source.kind() == io::ErrorKind::AlreadyExists
         || Errno::from_io_error(&source).is_some_and(|errno| collisions.contains(&errno));
     match collides {
-        true => Error::Collision { archive: archive.clone(), member: member.clone(), source },
-        false => Error::Write { archive: archive.clone(), target: maker.target(member), source },
+        true => Error::Collision {
+            archive: archive.clone(),
+            member: member.clone(),
+            source,
+        },
+        false => Error::Write {
+            archive: archive.clone(),
+            target: maker.target(member),
+            source,
+        },
     }
 }
 

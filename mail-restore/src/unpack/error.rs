@@ -17,27 +17,62 @@ pub(crate) enum Error {
     #[error("unpack {archive}")]
     Decompress { archive: RelPath, source: io::Error },
     #[error("{archive} is damaged")]
-    Damaged { archive: RelPath, source: reader::Error },
+    Damaged {
+        archive: RelPath,
+        source: reader::Error,
+    },
     #[error("read member {member} of {archive}")]
-    Content { archive: RelPath, member: RelPath, source: io::Error },
-    #[error("{archive} has a member with a name that leads out of the tree; it was not made by these tools")]
-    Name { archive: RelPath, source: UnsafePath },
+    Content {
+        archive: RelPath,
+        member: RelPath,
+        source: io::Error,
+    },
+    #[error(
+        "{archive} has a member with a name that leads out of the tree; it was not made by these tools"
+    )]
+    Name {
+        archive: RelPath,
+        source: UnsafePath,
+    },
     #[error(
         "{archive} has a device or a named pipe, {member}; no backup holds one: unpack it with GNU tar if you trust it"
     )]
     Special { archive: RelPath, member: RelPath },
-    #[error("{archive} unpacks to more than the {recorded_bytes} bytes that its record says, at {member}")]
-    TooLarge { archive: RelPath, member: RelPath, recorded_bytes: u64 },
+    #[error(
+        "{archive} unpacks to more than the {recorded_bytes} bytes that its record says, at {member}"
+    )]
+    TooLarge {
+        archive: RelPath,
+        member: RelPath,
+        recorded_bytes: u64,
+    },
     #[error("{archive} has {found} members, and its record says {recorded}")]
-    Entries { archive: RelPath, found: u64, recorded: u64 },
+    Entries {
+        archive: RelPath,
+        found: u64,
+        recorded: u64,
+    },
     #[error("{archive} is not what {index} says of it")]
     Index { archive: RelPath, index: RelPath },
     #[error("read {index}")]
-    ReadIndex { index: RelPath, source: index::Error },
-    #[error("{archive}: {member} is there twice, or a link or a file stands where a directory must be")]
-    Collision { archive: RelPath, member: RelPath, source: io::Error },
+    ReadIndex {
+        index: RelPath,
+        source: index::Error,
+    },
+    #[error(
+        "{archive}: {member} is there twice, or a link or a file stands where a directory must be"
+    )]
+    Collision {
+        archive: RelPath,
+        member: RelPath,
+        source: io::Error,
+    },
     #[error("write {} from {archive}", target.display())]
-    Write { archive: RelPath, target: PathBuf, source: io::Error },
+    Write {
+        archive: RelPath,
+        target: PathBuf,
+        source: io::Error,
+    },
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
 }

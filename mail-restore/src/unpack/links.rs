@@ -1,5 +1,5 @@
-//! Files that had several names. A set holds each name as a file of its own, so that no message depends on another; the
-//! index has the inode numbers, by which the names become one file again.
+//! Files that had several names. A set holds each name as a file of its own, so that no message
+//! depends on another; the index has the inode numbers, by which the names become one file again.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -14,7 +14,8 @@ use mail_common::set::verify;
 /// The first name of a file, and another one.
 pub(crate) type Links = Vec<(RelPath, RelPath)>;
 
-/// Finds in the indices of a set the names that were one file: the same inode, and nothing that tells them apart.
+/// Finds in the indices of a set the names that were one file: the same inode, and nothing that
+/// tells them apart.
 pub(crate) fn find_links(set: &Path, indices: &[SetFile]) -> Result<Links, Error> {
     let shared = shared_inodes(set, indices)?;
     let mut links = Links::new();
@@ -44,16 +45,30 @@ fn shared_inodes(set: &Path, indices: &[SetFile]) -> Result<Vec<u64>, Error> {
         for_each_file(set, &index.path, |entry| inodes.push(entry.live.stat.inode))?;
     }
     inodes.sort_unstable();
-    let mut shared: Vec<u64> = inodes.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
+    let mut shared: Vec<u64> = inodes
+        .windows(2)
+        .filter(|pair| pair[0] == pair[1])
+        .map(|pair| pair[0])
+        .collect();
     shared.dedup();
     Ok(shared)
 }
 
-fn for_each_file(set: &Path, index: &RelPath, mut visit: impl FnMut(IndexEntry)) -> Result<(), Error> {
+fn for_each_file(
+    set: &Path,
+    index: &RelPath,
+    mut visit: impl FnMut(IndexEntry),
+) -> Result<(), Error> {
     let reader = IndexReader::open(verify::open(set, index)?);
-    let reader = reader.map_err(|source| Error::Decompress { archive: index.clone(), source })?;
+    let reader = reader.map_err(|source| Error::Decompress {
+        archive: index.clone(),
+        source,
+    })?;
     for entry in reader {
-        let entry = entry.map_err(|source| Error::ReadIndex { index: index.clone(), source })?;
+        let entry = entry.map_err(|source| Error::ReadIndex {
+            index: index.clone(),
+            source,
+        })?;
         if entry.live.kind == Kind::File {
             visit(entry);
         }
@@ -61,11 +76,19 @@ fn for_each_file(set: &Path, index: &RelPath, mut visit: impl FnMut(IndexEntry))
     Ok(())
 }
 
-/// A number may be used by another file of another day or disk; then at least the content would differ.
+/// A number may be used by another file of another day or disk; then at least the content would
+/// differ.
 fn is_same(one: &IndexEntry, other: &IndexEntry) -> bool {
     let facts = |entry: &IndexEntry| {
         let stat = entry.live.stat;
-        (entry.sha256, stat.size, stat.mode, stat.uid, stat.gid, stat.mtime_ns)
+        (
+            entry.sha256,
+            stat.size,
+            stat.mode,
+            stat.uid,
+            stat.gid,
+            stat.mtime_ns,
+        )
     };
     facts(one) == facts(other)
 }

@@ -1,4 +1,5 @@
-//! The mail that the old scripts copied: plain files in `mail/`, with the owners, modes and times that the copies have.
+//! The mail that the old scripts copied: plain files in `mail/`, with the owners, modes and times
+//! that the copies have.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -15,25 +16,34 @@ use super::error::Error;
 use crate::tree::{Attributes, Entry, Maker};
 use mail_common::set::verify;
 
-/// Makes every directory and symbolic link of `source`, the mail of a set, in the tree. Maildirs have empty directories,
-/// and neither has a content that a checksum could tell of.
+/// Makes every directory and symbolic link of `source`, the mail of a set, in the tree. Maildirs
+/// have empty directories, and neither has a content that a checksum could tell of.
 pub(crate) fn copy_frame(source: &Path, maker: &mut Maker<'_>) -> io::Result<()> {
     let mut waiting = vec![RelPath::root()];
     while let Some(directory) = waiting.pop() {
         let path = source.join(directory.as_path());
         let flags = (OFlags::DIRECTORY | OFlags::NOFOLLOW).bits().cast_signed();
-        let opened = OpenOptions::new().read(true).custom_flags(flags).open(&path)?;
+        let opened = OpenOptions::new()
+            .read(true)
+            .custom_flags(flags)
+            .open(&path)?;
         maker.make(&directory, Entry::Directory, Attributes::of(&opened)?)?;
         for entry in fs::read_dir(&path)? {
             let entry = entry?;
-            let child = directory.child(entry.file_name().as_bytes()).map_err(io::Error::other)?;
+            let child = directory
+                .child(entry.file_name().as_bytes())
+                .map_err(io::Error::other)?;
             let kind = entry.file_type()?;
             if kind.is_dir() {
                 waiting.push(child);
             } else if kind.is_symlink() {
                 let target = fs::read_link(entry.path())?;
                 let attributes = Attributes::of_link(&entry.metadata()?);
-                maker.make(&child, Entry::Symlink(target.as_os_str().as_bytes()), attributes)?;
+                maker.make(
+                    &child,
+                    Entry::Symlink(target.as_os_str().as_bytes()),
+                    attributes,
+                )?;
             }
         }
     }
@@ -41,7 +51,12 @@ pub(crate) fn copy_frame(source: &Path, maker: &mut Maker<'_>) -> io::Result<()>
 }
 
 /// Copies `file` of the set to `path` of the tree.
-pub(crate) fn copy_file(set: &Path, file: &SetFile, path: &RelPath, maker: &mut Maker<'_>) -> Result<Unpacked, Error> {
+pub(crate) fn copy_file(
+    set: &Path,
+    file: &SetFile,
+    path: &RelPath,
+    maker: &mut Maker<'_>,
+) -> Result<Unpacked, Error> {
     let mut content = verify::open(set, &file.path)?;
     let bytes = copy(&mut content, path, maker).map_err(|source| Error::Write {
         archive: file.path.clone(),

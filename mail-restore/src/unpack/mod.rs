@@ -1,4 +1,5 @@
-//! From the files of a set into a tree: archives of these tools and of the old scripts, and the old scripts' plain mail.
+//! From the files of a set into a tree: archives of these tools and of the old scripts, and the old
+//! scripts' plain mail.
 
 mod archive; // the members of one archive, each checked
 mod error; // what can be wrong with an archive, and what can fail

@@ -1,6 +1,10 @@
-//! What the tests of single messages share: a mail server with a set of it, questions to the set, and forged sets.
+//! What the tests of single messages share: a mail server with a set of it, questions to the set,
+//! and forged sets.
 #![allow(dead_code, reason = "each test file uses a part of it")]
-#![expect(clippy::disallowed_methods, reason = "sample mail is not a stored file")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "sample mail is not a stored file"
+)]
 #![expect(clippy::unwrap_used, reason = "a fixture that fails ends the test")]
 
 use std::fs;
@@ -13,7 +17,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use jiff::tz::TimeZone;
 use mail_common::set::Inventory;
 use mail_restore::messages::{
-    self, Candidate, DeliveryError, Error, Fate, Found, Outcome, Query, Selection, Since, Work, find,
+    self, Candidate, DeliveryError, Error, Fate, Found, Outcome, Query, Selection, Since, Work,
+    find,
 };
 use mail_tests::maildir::TreePlan;
 use mail_tests::server::Server;
@@ -31,7 +36,9 @@ pub(crate) struct Site {
 impl Site {
     /// With a generated tree, and nothing saved yet.
     pub(crate) fn new(messages: u64, mailboxes: u32) -> Self {
-        Self { server: Server::new(&TreePlan::new(messages, mailboxes, 5)) }
+        Self {
+            server: Server::new(&TreePlan::new(messages, mailboxes, 5)),
+        }
     }
 
     /// With these messages, whose contents are made from their subjects, and a set of them.
@@ -60,7 +67,11 @@ impl Site {
     }
 
     pub(crate) fn back_up(&self, arguments: &[&str]) {
-        let tool = self.server.backup().args(["--component", "mailboxes", "--date", DATE]).args(arguments);
+        let tool = self
+            .server
+            .backup()
+            .args(["--component", "mailboxes", "--date", DATE])
+            .args(arguments);
         let _ = tool.run().assert_code(0);
     }
 
@@ -100,20 +111,31 @@ impl Site {
     #[track_caller]
     pub(crate) fn remove(&self, path: &str) {
         let path = self.live(path);
-        if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }.unwrap();
+        if path.is_dir() {
+            fs::remove_dir_all(&path)
+        } else {
+            fs::remove_file(&path)
+        }
+        .unwrap();
     }
 }
 
 /// A message with this Message-ID.
 pub(crate) fn message(id: &str) -> Vec<u8> {
-    format!("From: a@mail.example\nSubject: about {id}\nMessage-ID: <{id}>\n\nThe text of {id}.\n").into_bytes()
+    format!("From: a@mail.example\nSubject: about {id}\nMessage-ID: <{id}>\n\nThe text of {id}.\n")
+        .into_bytes()
 }
 
 pub(crate) fn put(root: &Path, path: &str, content: &[u8]) {
     let path = root.join(path);
     let place = path.parent().unwrap();
-    if let Some(folder) = place.parent().filter(|_| place.ends_with("cur") || place.ends_with("new")) {
-        ["cur", "new", "tmp"].iter().for_each(|name| fs::create_dir_all(folder.join(name)).unwrap());
+    if let Some(folder) = place
+        .parent()
+        .filter(|_| place.ends_with("cur") || place.ends_with("new"))
+    {
+        ["cur", "new", "tmp"]
+            .iter()
+            .for_each(|name| fs::create_dir_all(folder.join(name)).unwrap());
     }
     fs::create_dir_all(place).unwrap();
     fs::File::create(&path).unwrap().write_all(content).unwrap();
@@ -121,14 +143,20 @@ pub(crate) fn put(root: &Path, path: &str, content: &[u8]) {
 }
 
 pub(crate) fn paths(candidates: &[Candidate]) -> Vec<String> {
-    candidates.iter().map(|candidate| candidate.file.path.to_string()).collect()
+    candidates
+        .iter()
+        .map(|candidate| candidate.file.path.to_string())
+        .collect()
 }
 
 static NEVER: AtomicBool = AtomicBool::new(false);
 
 /// Work that nobody stops.
 pub(crate) fn work() -> Work<'static> {
-    Work { stop: &NEVER, progress: &|_| {} }
+    Work {
+        stop: &NEVER,
+        progress: &|_| {},
+    }
 }
 
 pub(crate) fn deliver(selection: &Selection, live: &Path) -> Result<Outcome, DeliveryError> {
@@ -136,15 +164,24 @@ pub(crate) fn deliver(selection: &Selection, live: &Path) -> Result<Outcome, Del
 }
 
 pub(crate) fn by_id(id: &str) -> Query {
-    Query { message_ids: vec![id.parse().unwrap()], ..Query::default() }
+    Query {
+        message_ids: vec![id.parse().unwrap()],
+        ..Query::default()
+    }
 }
 
 pub(crate) fn by_mailbox(address: &str) -> Query {
-    Query { mailboxes: vec![address.parse().unwrap()], ..Query::default() }
+    Query {
+        mailboxes: vec![address.parse().unwrap()],
+        ..Query::default()
+    }
 }
 
 pub(crate) fn by_path(pattern: &str) -> Query {
-    Query { paths: vec![glob::Pattern::new(pattern).unwrap()], ..Query::default() }
+    Query {
+        paths: vec![glob::Pattern::new(pattern).unwrap()],
+        ..Query::default()
+    }
 }
 
 pub(crate) fn since(text: &str) -> Since {
@@ -153,7 +190,11 @@ pub(crate) fn since(text: &str) -> Since {
 
 /// What became of the messages: `added TARGET`, `present TARGET`.
 pub(crate) fn fates(outcome: &Outcome) -> Vec<(Fate, String)> {
-    outcome.restored.iter().map(|restored| (restored.fate, restored.target.to_string())).collect()
+    outcome
+        .restored
+        .iter()
+        .map(|restored| (restored.fate, restored.target.to_string()))
+        .collect()
 }
 
 /// Asserts that all was done, and nothing is to be said.
@@ -166,19 +207,30 @@ pub(crate) fn assert_clean(outcome: &Outcome) {
 
 /// Error and causes of every failure.
 pub(crate) fn failures(outcome: &Outcome) -> Vec<String> {
-    outcome.failures.iter().map(|failure| mail_common::report::chain(&failure.error)).collect()
+    outcome
+        .failures
+        .iter()
+        .map(|failure| mail_common::report::chain(&failure.error))
+        .collect()
 }
 
 pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Changes the lines of an index by `change`, and makes manifest and checksums agree with it: a set as a program of
-/// another version, or an attacker, would have written it.
+/// Changes the lines of an index by `change`, and makes manifest and checksums agree with it: a set
+/// as a program of another version, or an attacker, would have written it.
 pub(crate) fn forge_index(set: &Path, unit: &str, change: impl Fn(&str) -> String) {
     let name = format!("mailboxes/{unit}/index.jsonl.zst");
-    let text = String::from_utf8(piped(Command::new("zstd").arg("-dc").arg(set.join(&name)), b"")).unwrap();
-    let forged = text.lines().map(|line| change(line) + "\n").collect::<String>();
+    let text = String::from_utf8(piped(
+        Command::new("zstd").arg("-dc").arg(set.join(&name)),
+        b"",
+    ))
+    .unwrap();
+    let forged = text
+        .lines()
+        .map(|line| change(line) + "\n")
+        .collect::<String>();
     let packed = piped(Command::new("zstd").arg("-c"), forged.as_bytes());
     replace(set, &name, &packed);
 }
@@ -212,7 +264,11 @@ pub(crate) fn piped(command: &mut Command, input: &[u8]) -> Vec<u8> {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(input).unwrap();
     std::io::Seek::rewind(&mut file).unwrap();
-    let output = command.stdin(Stdio::from(file)).stderr(Stdio::inherit()).output().unwrap();
+    let output = command
+        .stdin(Stdio::from(file))
+        .stderr(Stdio::inherit())
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{command:?}");
     output.stdout
 }
@@ -220,5 +276,10 @@ pub(crate) fn piped(command: &mut Command, input: &[u8]) -> Vec<u8> {
 /// Sets the modification time of a file, in seconds since 1970.
 pub(crate) fn stamp(path: &Path, seconds: i64) {
     let time = UNIX_EPOCH + Duration::from_secs(seconds.unsigned_abs());
-    fs::File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
+    fs::File::options()
+        .write(true)
+        .open(path)
+        .unwrap()
+        .set_modified(time)
+        .unwrap();
 }

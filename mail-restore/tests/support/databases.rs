@@ -14,13 +14,21 @@ use mail_tests::mariadb::{MariaDb, fed};
 use tempfile::TempDir;
 
 /// Every kind of object and type that a dump must carry.
-pub(crate) const EVERY_OBJECT: &str = include_str!("../../../mail-backup/tests/fixtures/every_object.sql");
+pub(crate) const EVERY_OBJECT: &str =
+    include_str!("../../../mail-backup/tests/fixtures/every_object.sql");
 
 /// A server with the databases of [`EVERY_OBJECT`].
 pub(crate) fn with_every_object() -> MariaDb {
     let server = MariaDb::start();
-    let loaded = fed(server.client().args(["--batch", "--comments"]), EVERY_OBJECT.as_bytes());
-    assert!(loaded.status.success(), "{}", String::from_utf8_lossy(&loaded.stderr));
+    let loaded = fed(
+        server.client().args(["--batch", "--comments"]),
+        EVERY_OBJECT.as_bytes(),
+    );
+    assert!(
+        loaded.status.success(),
+        "{}",
+        String::from_utf8_lossy(&loaded.stderr)
+    );
     server
 }
 
@@ -43,7 +51,9 @@ impl Set {
     /// One with our dumps of `databases`.
     pub(crate) fn of(server: &MariaDb, databases: &[&str]) -> Self {
         let set = Self::new();
-        databases.iter().for_each(|database| set.put_dump(server, database));
+        databases
+            .iter()
+            .for_each(|database| set.put_dump(server, database));
         set
     }
 
@@ -68,7 +78,10 @@ impl Set {
     /// Puts our dump of `database` there.
     pub(crate) fn put_dump(&self, server: &MariaDb, database: &str) {
         let path = file_name::of_database(database).to_string();
-        self.put(path.strip_prefix("mysql/").unwrap(), &dump(server, database));
+        self.put(
+            path.strip_prefix("mysql/").unwrap(),
+            &dump(server, database),
+        );
     }
 
     pub(crate) fn plan(&self, accounts: Accounts) -> Databases {
@@ -87,9 +100,16 @@ impl Set {
         connections: usize,
     ) -> Result<Loaded, Error> {
         let never = AtomicBool::new(false);
-        let watch = Watch { stop: &never, progress: &|_| {} };
-        let target = Target { connections, ..target(server) };
-        self.plan(accounts).restore(&target, &self.root(), &ZonedDateTime::now(), watch)
+        let watch = Watch {
+            stop: &never,
+            progress: &|_| {},
+        };
+        let target = Target {
+            connections,
+            ..target(server)
+        };
+        self.plan(accounts)
+            .restore(&target, &self.root(), &ZonedDateTime::now(), watch)
     }
 
     /// The one set of what was there before.
@@ -107,9 +127,15 @@ pub(crate) fn inventory(set: &Path) -> Inventory {
     if !sums.exists() {
         let line = |entry: fs::DirEntry| {
             let name = entry.file_name().into_string().unwrap();
-            format!("{}  mysql/{name}\n", Sha256::of(&fs::read(entry.path()).unwrap()))
+            format!(
+                "{}  mysql/{name}\n",
+                Sha256::of(&fs::read(entry.path()).unwrap())
+            )
         };
-        let lines: String = fs::read_dir(set.join("mysql")).unwrap().map(|entry| line(entry.unwrap())).collect();
+        let lines: String = fs::read_dir(set.join("mysql"))
+            .unwrap()
+            .map(|entry| line(entry.unwrap()))
+            .collect();
         fs::write(sums, lines).unwrap();
     }
     Inventory::read(set).unwrap()
@@ -117,23 +143,45 @@ pub(crate) fn inventory(set: &Path) -> Inventory {
 
 /// Root, by the socket.
 pub(crate) fn target(server: &MariaDb) -> Target {
-    let options = Options { user: Some("root".into()), socket: Some(server.socket()), ..Options::default() };
-    Target { connection: options.settle("nobody"), connections: 2 }
+    let options = Options {
+        user: Some("root".into()),
+        socket: Some(server.socket()),
+        ..Options::default()
+    };
+    Target {
+        connection: options.settle("nobody"),
+        connections: 2,
+    }
 }
 
 /// Our dump of a database.
 pub(crate) fn dump(server: &MariaDb, database: &str) -> Vec<u8> {
     let mut session = Session::connect(&target(server).connection).unwrap();
     let never = AtomicBool::new(false);
-    let (sql, report) = mysql::dump_database(&mut session, database, || Ok(Vec::new()), &never, &mut |_| {}).unwrap();
+    let (sql, report) = mysql::dump_database(
+        &mut session,
+        database,
+        || Ok(Vec::new()),
+        &never,
+        &mut |_| {},
+    )
+    .unwrap();
     assert_eq!(report.missing, [""; 0]);
     sql
 }
 
 /// What `mariadb-dump` says with `arguments`.
 pub(crate) fn stock_dump(server: &MariaDb, arguments: &[&str]) -> Vec<u8> {
-    let output = server.command("mariadb-dump").args(arguments).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = server
+        .command("mariadb-dump")
+        .args(arguments)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     output.stdout
 }
 

@@ -1,6 +1,9 @@
 //! What the tests of `mail-restore` share: a mail server with a set of it, and ways to spoil both.
 #![allow(dead_code, reason = "each test file uses a part of it")]
-#![expect(clippy::disallowed_methods, reason = "sample files are not stored files")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "sample files are not stored files"
+)]
 #![expect(clippy::unwrap_used, reason = "a fixture that fails ends the test")]
 
 use std::fs;
@@ -16,19 +19,35 @@ use mail_tests::tree::{Snapshot, snapshot};
 pub(crate) const SET: &str = "daily/2026-11-23";
 
 /// The components that need no database.
-pub(crate) const TREES: [&str; 8] =
-    ["--component", "mailboxes", "--component", "config", "--component", "ssl", "--component", "dkim"];
+pub(crate) const TREES: [&str; 8] = [
+    "--component",
+    "mailboxes",
+    "--component",
+    "config",
+    "--component",
+    "ssl",
+    "--component",
+    "dkim",
+];
 
 /// A server with so many messages, and the directory of a set of it.
 pub(crate) fn saved_server(messages: u64) -> (Server, PathBuf) {
-    let server = Server::new(&TreePlan { mean_bytes: 3_000, ..TreePlan::new(messages, 4, 11) });
+    let server = Server::new(&TreePlan {
+        mean_bytes: 3_000,
+        ..TreePlan::new(messages, 4, 11)
+    });
     let set = save(&server);
     (server, set)
 }
 
 /// Makes a set of the server without its database.
 pub(crate) fn save(server: &Server) -> PathBuf {
-    let _ = server.backup().args(TREES).args(["--date", "2026-11-23"]).run().assert_code(0);
+    let _ = server
+        .backup()
+        .args(TREES)
+        .args(["--date", "2026-11-23"])
+        .run()
+        .assert_code(0);
     server.root().join(SET)
 }
 
@@ -46,28 +65,36 @@ pub(crate) fn restore(server: &Server, args: &[&str]) -> Outcome {
     checked(server.restore().args(["--from", SET]).args(args))
 }
 
-/// Everything of the live server but the backup root, and the times of the directory in which targets are exchanged: what
-/// a failed restore leaves as it was.
+/// Everything of the live server but the backup root, and the times of the directory in which
+/// targets are exchanged: what a failed restore leaves as it was.
 pub(crate) fn live(server: &Server) -> Snapshot {
     snapshot(server.dir()).without(|path| path == Path::new("backup") || path == Path::new("."))
 }
 
-/// The same after a successful restore: without what is kept, the times of directories, and the two files of which a set
-/// has no times.
+/// The same after a successful restore: without what is kept, the times of directories, and the two
+/// files of which a set has no times.
 pub(crate) fn restored(server: &Server) -> Snapshot {
-    let is_timeless = |path: &Path| [".env", "docker-compose.yml"].iter().any(|name| path == Path::new(name));
+    let is_timeless = |path: &Path| {
+        [".env", "docker-compose.yml"]
+            .iter()
+            .any(|name| path == Path::new(name))
+    };
     let is_kept = |path: &Path| path.to_string_lossy().contains(".bak.");
-    live(server).without(|path| is_kept(path) || is_timeless(path)).without_dir_times()
+    live(server)
+        .without(|path| is_kept(path) || is_timeless(path))
+        .without_dir_times()
 }
 
-/// Mail as a backup has it: without what is only there for a moment, and each name a file of its own.
+/// Mail as a backup has it: without what is only there for a moment, and each name a file of its
+/// own.
 pub(crate) fn mail(dir: &Path) -> Snapshot {
     snapshot(dir).without_temporary()
 }
 
 /// The names in `dir`, sorted.
 pub(crate) fn names(dir: &Path) -> Vec<String> {
-    let name = |entry: std::io::Result<fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
+    let name =
+        |entry: std::io::Result<fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
     let mut names: Vec<String> = fs::read_dir(dir).unwrap().map(name).collect();
     names.sort();
     names
@@ -82,8 +109,16 @@ pub(crate) fn put(path: &Path, content: &[u8]) {
 /// Runs a shell script in `dir`, as an administrator or an old script would.
 #[track_caller]
 pub(crate) fn shell(dir: &Path, script: &str) -> String {
-    let output = Command::new("bash").args(["-euo", "pipefail", "-c", script]).current_dir(dir).output().unwrap();
-    assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+    let output = Command::new("bash")
+        .args(["-euo", "pipefail", "-c", script])
+        .current_dir(dir)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{script}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -100,7 +135,11 @@ pub(crate) fn seal(set: &Path) {
 pub(crate) fn flip(path: &Path, at: i64) {
     let mut content = fs::read(path).unwrap();
     let length = content.len();
-    let index = if at < 0 { length - usize::try_from(-at).unwrap() } else { usize::try_from(at).unwrap() };
+    let index = if at < 0 {
+        length - usize::try_from(-at).unwrap()
+    } else {
+        usize::try_from(at).unwrap()
+    };
     content[index.min(length - 1)] ^= 0x10;
     fs::write(path, content).unwrap();
 }

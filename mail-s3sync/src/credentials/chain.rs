@@ -1,4 +1,5 @@
-//! Which source the keys come from, and what else a profile says. It reads variables and files, and asks nobody.
+//! Which source the keys come from, and what else a profile says. It reads variables and files, and
+//! asks nobody.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -33,8 +34,12 @@ struct Files {
     credentials: Ini,
 }
 
-/// Chooses the source of the keys. A profile that was given by a flag comes before keys in the environment.
-pub(crate) fn choose(given: Option<&str>, variables: Variables<'_>) -> Result<(Source, Profile), Error> {
+/// Chooses the source of the keys. A profile that was given by a flag comes before keys in the
+/// environment.
+pub(crate) fn choose(
+    given: Option<&str>,
+    variables: Variables<'_>,
+) -> Result<(Source, Profile), Error> {
     let files = Files::read(variables)?;
     let from_environment = variables("AWS_PROFILE").or_else(|| variables("AWS_DEFAULT_PROFILE"));
     let named = given.map(str::to_owned).or(from_environment);
@@ -44,8 +49,11 @@ pub(crate) fn choose(given: Option<&str>, variables: Variables<'_>) -> Result<(S
         return Err(Error::NoProfile(name));
     }
     let setting = |key: &str| settings.get(key).cloned();
-    let profile =
-        Profile { region: setting("region"), endpoint_url: setting("endpoint_url"), ca_bundle: setting("ca_bundle") };
+    let profile = Profile {
+        region: setting("region"),
+        endpoint_url: setting("endpoint_url"),
+        ca_bundle: setting("ca_bundle"),
+    };
     if given.is_none()
         && let Some(source) = from_variables(variables)?
     {
@@ -69,50 +77,91 @@ pub(crate) fn choose(given: Option<&str>, variables: Variables<'_>) -> Result<(S
 
 /// Keys, or a web identity, in the environment.
 fn from_variables(variables: Variables<'_>) -> Result<Option<Source>, Error> {
-    match (variables("AWS_ACCESS_KEY_ID"), variables("AWS_SECRET_ACCESS_KEY")) {
+    match (
+        variables("AWS_ACCESS_KEY_ID"),
+        variables("AWS_SECRET_ACCESS_KEY"),
+    ) {
         (Some(access_key), Some(secret)) => {
             let token = variables("AWS_SESSION_TOKEN").map(Secret::new);
             let secret = Secret::new(secret);
-            return Ok(Some(Source::Static(Credentials { access_key, secret, token, expires: None })));
+            return Ok(Some(Source::Static(Credentials {
+                access_key,
+                secret,
+                token,
+                expires: None,
+            })));
         }
-        (Some(_), None) => return Err(Error::Incomplete("AWS_ACCESS_KEY_ID is set and AWS_SECRET_ACCESS_KEY is not")),
-        (None, Some(_)) => return Err(Error::Incomplete("AWS_SECRET_ACCESS_KEY is set and AWS_ACCESS_KEY_ID is not")),
+        (Some(_), None) => {
+            return Err(Error::Incomplete(
+                "AWS_ACCESS_KEY_ID is set and AWS_SECRET_ACCESS_KEY is not",
+            ));
+        }
+        (None, Some(_)) => {
+            return Err(Error::Incomplete(
+                "AWS_SECRET_ACCESS_KEY is set and AWS_ACCESS_KEY_ID is not",
+            ));
+        }
         (None, None) => {}
     }
-    let Some(token_file) = variables("AWS_WEB_IDENTITY_TOKEN_FILE") else { return Ok(None) };
-    let arn = variables("AWS_ROLE_ARN")
-        .ok_or(Error::Incomplete("AWS_WEB_IDENTITY_TOKEN_FILE is set and AWS_ROLE_ARN is not"))?;
-    let session_name = variables("AWS_ROLE_SESSION_NAME").unwrap_or_else(|| SESSION_NAME.to_owned());
-    let role = Role { arn, session_name, external_id: None, duration_seconds: None };
-    Ok(Some(Source::WebIdentity { token_file: token_file.into(), role }))
+    let Some(token_file) = variables("AWS_WEB_IDENTITY_TOKEN_FILE") else {
+        return Ok(None);
+    };
+    let arn = variables("AWS_ROLE_ARN").ok_or(Error::Incomplete(
+        "AWS_WEB_IDENTITY_TOKEN_FILE is set and AWS_ROLE_ARN is not",
+    ))?;
+    let session_name =
+        variables("AWS_ROLE_SESSION_NAME").unwrap_or_else(|| SESSION_NAME.to_owned());
+    let role = Role {
+        arn,
+        session_name,
+        external_id: None,
+        duration_seconds: None,
+    };
+    Ok(Some(Source::WebIdentity {
+        token_file: token_file.into(),
+        role,
+    }))
 }
 
 /// A container's, where there is one.
 fn from_container(variables: Variables<'_>) -> Option<Source> {
-    let relative =
-        variables("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI").map(|path| format!("{CONTAINER_ENDPOINT}{path}"));
+    let relative = variables("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
+        .map(|path| format!("{CONTAINER_ENDPOINT}{path}"));
     let url = relative.or_else(|| variables("AWS_CONTAINER_CREDENTIALS_FULL_URI"))?;
-    let file = variables("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE").map(|path| Authorization::File(path.into()));
-    let token = || variables("AWS_CONTAINER_AUTHORIZATION_TOKEN").map(|token| Authorization::Token(Secret::new(token)));
-    Some(Source::Container { url, authorization: file.or_else(token) })
+    let file = variables("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
+        .map(|path| Authorization::File(path.into()));
+    let token = || {
+        variables("AWS_CONTAINER_AUTHORIZATION_TOKEN")
+            .map(|token| Authorization::Token(Secret::new(token)))
+    };
+    Some(Source::Container {
+        url,
+        authorization: file.or_else(token),
+    })
 }
 
 /// An instance's, unless nobody is to ask for them.
 fn from_instance(variables: Variables<'_>) -> Result<Source, Error> {
-    if variables("AWS_EC2_METADATA_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
+    if variables("AWS_EC2_METADATA_DISABLED")
+        .is_some_and(|value| value.eq_ignore_ascii_case("true"))
+    {
         return Err(Error::Incomplete(
             "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile in ~/.aws/credentials",
         ));
     }
-    let endpoint = variables("AWS_EC2_METADATA_SERVICE_ENDPOINT").unwrap_or_else(|| INSTANCE_ENDPOINT.to_owned());
-    Ok(Source::Instance { endpoint: endpoint.trim_end_matches('/').to_owned() })
+    let endpoint = variables("AWS_EC2_METADATA_SERVICE_ENDPOINT")
+        .unwrap_or_else(|| INSTANCE_ENDPOINT.to_owned());
+    Ok(Source::Instance {
+        endpoint: endpoint.trim_end_matches('/').to_owned(),
+    })
 }
 
 impl Files {
     fn read(variables: Variables<'_>) -> Result<Self, Error> {
         let home = variables("HOME").map(PathBuf::from).unwrap_or_default();
         let path = |variable: &str, name: &str| {
-            variables(variable).map_or_else(|| home.join(".aws").join(name), |path| expand(&path, &home))
+            variables(variable)
+                .map_or_else(|| home.join(".aws").join(name), |path| expand(&path, &home))
         };
         Ok(Self {
             config: Ini::read(&path("AWS_CONFIG_FILE", "config"))?,
@@ -123,8 +172,15 @@ impl Files {
     /// What both files say of a profile; the credentials file comes first.
     fn profile(&self, name: &str) -> BTreeMap<String, String> {
         let mut settings = BTreeMap::new();
-        let in_config = [Some(format!("profile {name}")), (name == DEFAULT_PROFILE).then(|| name.to_owned())];
-        for section in in_config.iter().flatten().filter_map(|name| self.config.section(name)) {
+        let in_config = [
+            Some(format!("profile {name}")),
+            (name == DEFAULT_PROFILE).then(|| name.to_owned()),
+        ];
+        for section in in_config
+            .iter()
+            .flatten()
+            .filter_map(|name| self.config.section(name))
+        {
             settings.extend(section.clone());
         }
         settings.extend(self.credentials.section(name).cloned().unwrap_or_default());
@@ -132,26 +188,48 @@ impl Files {
     }
 
     /// Where the keys of a profile come from; `None` when it does not say.
-    fn source(&self, name: &str, variables: Variables<'_>, roles_left: u32) -> Result<Option<Source>, Error> {
+    fn source(
+        &self,
+        name: &str,
+        variables: Variables<'_>,
+        roles_left: u32,
+    ) -> Result<Option<Source>, Error> {
         let settings = self.profile(name);
-        let wrong = |reason: &str| Error::Profile { profile: name.to_owned(), reason: reason.to_owned() };
-        let Some(arn) = settings.get("role_arn") else { return own_source(&settings, &wrong) };
+        let wrong = |reason: &str| Error::Profile {
+            profile: name.to_owned(),
+            reason: reason.to_owned(),
+        };
+        let Some(arn) = settings.get("role_arn") else {
+            return own_source(&settings, &wrong);
+        };
         let role = Role {
             arn: arn.clone(),
-            session_name: settings.get("role_session_name").cloned().unwrap_or_else(|| SESSION_NAME.to_owned()),
+            session_name: settings
+                .get("role_session_name")
+                .cloned()
+                .unwrap_or_else(|| SESSION_NAME.to_owned()),
             external_id: settings.get("external_id").cloned(),
             duration_seconds: match settings.get("duration_seconds") {
-                Some(text) => Some(text.parse().map_err(|_| wrong("duration_seconds is not a number"))?),
+                Some(text) => Some(
+                    text.parse()
+                        .map_err(|_| wrong("duration_seconds is not a number"))?,
+                ),
                 None => None,
             },
         };
         if let Some(token_file) = settings.get("web_identity_token_file") {
-            return Ok(Some(Source::WebIdentity { token_file: token_file.into(), role }));
+            return Ok(Some(Source::WebIdentity {
+                token_file: token_file.into(),
+                role,
+            }));
         }
         if roles_left == 0 {
             return Err(wrong("roles that lead to one another"));
         }
-        let source = match (settings.get("source_profile"), settings.get("credential_source").map(String::as_str)) {
+        let source = match (
+            settings.get("source_profile"),
+            settings.get("credential_source").map(String::as_str),
+        ) {
             // A profile may assume a role with keys of its own.
             (Some(source), _) if source == name => own_source(&settings, &wrong)?,
             (Some(source), _) => self.source(source, variables, roles_left - 1)?,
@@ -159,58 +237,100 @@ impl Files {
             (None, Some("EcsContainer")) => from_container(variables),
             (None, Some("Ec2InstanceMetadata")) => Some(from_instance(variables)?),
             (None, Some(_)) => return Err(wrong("credential_source is not one that is known")),
-            (None, None) => return Err(wrong("role_arn without source_profile, credential_source or a token file")),
+            (None, None) => {
+                return Err(wrong(
+                    "role_arn without source_profile, credential_source or a token file",
+                ));
+            }
         };
-        let source = source.ok_or_else(|| wrong("its source_profile or credential_source has no keys"))?;
-        Ok(Some(Source::Role { source: Box::new(source), role }))
+        let source =
+            source.ok_or_else(|| wrong("its source_profile or credential_source has no keys"))?;
+        Ok(Some(Source::Role {
+            source: Box::new(source),
+            role,
+        }))
     }
 }
 
 /// Keys in the profile itself, or a program that prints them.
-fn own_source(settings: &BTreeMap<String, String>, wrong: &dyn Fn(&str) -> Error) -> Result<Option<Source>, Error> {
-    match (settings.get("aws_access_key_id"), settings.get("aws_secret_access_key")) {
+fn own_source(
+    settings: &BTreeMap<String, String>,
+    wrong: &dyn Fn(&str) -> Error,
+) -> Result<Option<Source>, Error> {
+    match (
+        settings.get("aws_access_key_id"),
+        settings.get("aws_secret_access_key"),
+    ) {
         (Some(access_key), Some(secret)) => Ok(Some(Source::Static(Credentials {
             access_key: access_key.clone(),
             secret: Secret::new(secret.as_str()),
-            token: settings.get("aws_session_token").map(|token| Secret::new(token.as_str())),
+            token: settings
+                .get("aws_session_token")
+                .map(|token| Secret::new(token.as_str())),
             expires: None,
         }))),
-        (None, None) => Ok(settings.get("credential_process").cloned().map(Source::Process)),
-        _ => Err(wrong("one of aws_access_key_id and aws_secret_access_key is missing")),
+        (None, None) => Ok(settings
+            .get("credential_process")
+            .cloned()
+            .map(Source::Process)),
+        _ => Err(wrong(
+            "one of aws_access_key_id and aws_secret_access_key is missing",
+        )),
     }
 }
 
 fn expand(path: &str, home: &Path) -> PathBuf {
-    path.strip_prefix("~/").map_or_else(|| PathBuf::from(path), |rest| home.join(rest))
+    path.strip_prefix("~/")
+        .map_or_else(|| PathBuf::from(path), |rest| home.join(rest))
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "the files of a test are no stored files")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the files of a test are no stored files"
+)]
 mod tests {
     use super::*;
 
     /// Chooses with these files, and variables from pairs.
-    fn chosen(given: Option<&str>, files: [&str; 2], pairs: &[(&str, &str)]) -> Result<Source, String> {
+    fn chosen(
+        given: Option<&str>,
+        files: [&str; 2],
+        pairs: &[(&str, &str)],
+    ) -> Result<Source, String> {
         let home = tempfile::tempdir().unwrap();
         std::fs::create_dir(home.path().join(".aws")).unwrap();
         for (name, text) in ["config", "credentials"].iter().zip(files) {
             std::fs::write(home.path().join(".aws").join(name), text).unwrap();
         }
         let variables = |name: &str| {
-            let pair = pairs.iter().find(|(pair, _)| *pair == name).map(|(_, value)| (*value).to_owned());
+            let pair = pairs
+                .iter()
+                .find(|(pair, _)| *pair == name)
+                .map(|(_, value)| (*value).to_owned());
             pair.or_else(|| (name == "HOME").then(|| home.path().display().to_string()))
         };
-        choose(given, &variables).map(|(source, _)| source).map_err(|error| error.to_string())
+        choose(given, &variables)
+            .map(|(source, _)| source)
+            .map_err(|error| error.to_string())
     }
 
     fn keys(access_key: &str) -> Source {
         let secret = Secret::new("s=/+");
-        Source::Static(Credentials { access_key: access_key.to_owned(), secret, token: None, expires: None })
+        Source::Static(Credentials {
+            access_key: access_key.to_owned(),
+            secret,
+            token: None,
+            expires: None,
+        })
     }
 
     const KEYS: &str = "[default]\naws_access_key_id=D\naws_secret_access_key=s=/+\n[two]\naws_access_key_id=T\n\
                         aws_secret_access_key=s=/+\n";
-    const ENVIRONMENT: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "E"), ("AWS_SECRET_ACCESS_KEY", "s=/+")];
+    const ENVIRONMENT: [(&str, &str); 2] = [
+        ("AWS_ACCESS_KEY_ID", "E"),
+        ("AWS_SECRET_ACCESS_KEY", "s=/+"),
+    ];
 
     #[test]
     fn the_order_is_that_of_the_aws_command_line() {
@@ -218,13 +338,27 @@ mod tests {
         assert_eq!(chosen(None, ["", KEYS], &ENVIRONMENT), Ok(keys("E")));
         assert_eq!(chosen(None, ["", KEYS], &with_profile), Ok(keys("E")));
         assert_eq!(chosen(Some("two"), ["", KEYS], &ENVIRONMENT), Ok(keys("T")));
-        assert_eq!(chosen(None, ["", KEYS], &[("AWS_PROFILE", "two")]), Ok(keys("T")));
+        assert_eq!(
+            chosen(None, ["", KEYS], &[("AWS_PROFILE", "two")]),
+            Ok(keys("T"))
+        );
         assert_eq!(chosen(None, ["", KEYS], &[]), Ok(keys("D")));
-        assert_eq!(chosen(None, ["", ""], &[]), Ok(Source::Instance { endpoint: INSTANCE_ENDPOINT.to_owned() }));
-        let container = [("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/x"), ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "t")];
+        assert_eq!(
+            chosen(None, ["", ""], &[]),
+            Ok(Source::Instance {
+                endpoint: INSTANCE_ENDPOINT.to_owned()
+            })
+        );
+        let container = [
+            ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/x"),
+            ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "t"),
+        ];
         let url = format!("{CONTAINER_ENDPOINT}/x");
         let authorization = Some(Authorization::Token(Secret::new("t")));
-        assert_eq!(chosen(None, ["", ""], &container), Ok(Source::Container { url, authorization }));
+        assert_eq!(
+            chosen(None, ["", ""], &container),
+            Ok(Source::Container { url, authorization })
+        );
     }
 
     #[test]
@@ -241,19 +375,48 @@ mod tests {
             external_id: external_id.map(str::to_owned),
             duration_seconds,
         };
-        let backup = Source::Role { source: Box::new(keys("T")), role: role("arn:r", Some("x"), Some(900)) };
-        let again = Source::Role { source: Box::new(backup.clone()), role: role("arn:s", None, None) };
-        let web = Source::WebIdentity { token_file: "/t".into(), role: role("arn:w", None, None) };
+        let backup = Source::Role {
+            source: Box::new(keys("T")),
+            role: role("arn:r", Some("x"), Some(900)),
+        };
+        let again = Source::Role {
+            source: Box::new(backup.clone()),
+            role: role("arn:s", None, None),
+        };
+        let web = Source::WebIdentity {
+            token_file: "/t".into(),
+            role: role("arn:w", None, None),
+        };
         assert_eq!(chosen(Some("backup"), [config, KEYS], &[]), Ok(backup));
         assert_eq!(chosen(Some("again"), [config, KEYS], &[]), Ok(again));
         assert_eq!(chosen(Some("web"), [config, KEYS], &[]), Ok(web));
-        assert_eq!(chosen(Some("printed"), [config, KEYS], &[]), Ok(Source::Process("/bin/keys --json".into())));
-        let instance = Source::Instance { endpoint: INSTANCE_ENDPOINT.to_owned() };
-        let here = Source::Role { source: Box::new(instance), role: role("arn:h", None, None) };
+        assert_eq!(
+            chosen(Some("printed"), [config, KEYS], &[]),
+            Ok(Source::Process("/bin/keys --json".into()))
+        );
+        let instance = Source::Instance {
+            endpoint: INSTANCE_ENDPOINT.to_owned(),
+        };
+        let here = Source::Role {
+            source: Box::new(instance),
+            role: role("arn:h", None, None),
+        };
         let container = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/x");
-        assert_eq!(chosen(Some("here"), [config, KEYS], &[container]), Ok(here), "a container beside it is not asked");
-        assert!(chosen(Some("there"), [config, KEYS], &[]).unwrap_err().contains("has no keys"));
-        assert!(chosen(Some("ring"), [config, KEYS], &[]).unwrap_err().contains("lead to one another"));
+        assert_eq!(
+            chosen(Some("here"), [config, KEYS], &[container]),
+            Ok(here),
+            "a container beside it is not asked"
+        );
+        assert!(
+            chosen(Some("there"), [config, KEYS], &[])
+                .unwrap_err()
+                .contains("has no keys")
+        );
+        assert!(
+            chosen(Some("ring"), [config, KEYS], &[])
+                .unwrap_err()
+                .contains("lead to one another")
+        );
     }
 
     #[test]
@@ -263,11 +426,36 @@ mod tests {
             assert!(error.contains(part), "{error}");
         };
         check(Some("nobody"), ["", KEYS], &[], "no profile \"nobody\"");
-        check(None, ["", KEYS], &[("AWS_PROFILE", "nobody")], "no profile \"nobody\"");
-        check(None, ["", KEYS], &[("AWS_ACCESS_KEY_ID", "E")], "AWS_SECRET_ACCESS_KEY is not");
-        check(None, ["", "[default]\naws_access_key_id=D\n"], &[], "missing");
-        check(None, ["[default]\nrole_arn=a\n", ""], &[], "without source_profile");
-        check(None, ["", ""], &[("AWS_EC2_METADATA_DISABLED", "true")], "no credentials");
+        check(
+            None,
+            ["", KEYS],
+            &[("AWS_PROFILE", "nobody")],
+            "no profile \"nobody\"",
+        );
+        check(
+            None,
+            ["", KEYS],
+            &[("AWS_ACCESS_KEY_ID", "E")],
+            "AWS_SECRET_ACCESS_KEY is not",
+        );
+        check(
+            None,
+            ["", "[default]\naws_access_key_id=D\n"],
+            &[],
+            "missing",
+        );
+        check(
+            None,
+            ["[default]\nrole_arn=a\n", ""],
+            &[],
+            "without source_profile",
+        );
+        check(
+            None,
+            ["", ""],
+            &[("AWS_EC2_METADATA_DISABLED", "true")],
+            "no credentials",
+        );
         check(None, ["", "oops\n"], &[], "line 1");
     }
 }

@@ -15,7 +15,10 @@ impl Ini {
         match std::fs::read(path) {
             Ok(text) => Self::parse(&String::from_utf8_lossy(&text), path),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(source) => Err(Error::Read { path: path.to_owned(), source }),
+            Err(source) => Err(Error::Read {
+                path: path.to_owned(),
+                source,
+            }),
         }
     }
 
@@ -24,23 +27,35 @@ impl Ini {
         let mut sections: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
         let mut section = None;
         for (number, line) in text.lines().enumerate() {
-            let wrong = |reason| Error::Syntax { path: path.to_owned(), line: number + 1, reason };
+            let wrong = |reason| Error::Syntax {
+                path: path.to_owned(),
+                line: number + 1,
+                reason,
+            };
             let is_nested = line.starts_with([' ', '\t']);
             let line = line.trim();
             if line.is_empty() || line.starts_with(['#', ';']) {
                 continue;
             }
             if let Some(rest) = line.strip_prefix('[') {
-                let (name, _) = rest.split_once(']').ok_or_else(|| wrong("a section without its `]`"))?;
+                let (name, _) = rest
+                    .split_once(']')
+                    .ok_or_else(|| wrong("a section without its `]`"))?;
                 let name = name.replace(['"', '\''], "").trim().to_owned();
                 sections.entry(name.clone()).or_default();
                 section = Some(name);
             } else if !is_nested {
-                let (name, value) =
-                    line.split_once('=').ok_or_else(|| wrong("neither `name = value` nor a section"))?;
-                let section = section.as_ref().ok_or_else(|| wrong("a setting before the first section"))?;
+                let (name, value) = line
+                    .split_once('=')
+                    .ok_or_else(|| wrong("neither `name = value` nor a section"))?;
+                let section = section
+                    .as_ref()
+                    .ok_or_else(|| wrong("a setting before the first section"))?;
                 let settings = sections.entry(section.clone()).or_default();
-                settings.insert(name.trim().to_ascii_lowercase(), without_comment(value).to_owned());
+                settings.insert(
+                    name.trim().to_ascii_lowercase(),
+                    without_comment(value).to_owned(),
+                );
             }
         }
         Ok(Self(sections))
@@ -54,7 +69,9 @@ impl Ini {
 
 /// A comment begins with a blank and `#` or `;`: a secret may hold either.
 fn without_comment(value: &str) -> &str {
-    let starts = [" #", " ;", "\t#", "\t;"].iter().filter_map(|start| value.find(start));
+    let starts = [" #", " ;", "\t#", "\t;"]
+        .iter()
+        .filter_map(|start| value.find(start));
     value[..starts.min().unwrap_or(value.len())].trim()
 }
 
@@ -72,17 +89,29 @@ mod tests {
         let text = "# top\n[default]\naws_secret_access_key = a/b+c==  # mine\nREGION=x\n[profile \"two\"]\ns3 =\n  \
                     max_queue_size = 1\nrole_arn=arn:aws:iam::1:role/r#1\n";
         let ini = Ini::parse(text, Path::new("/c")).unwrap();
-        assert_eq!(get(&ini, "default", "aws_secret_access_key"), Some("a/b+c=="));
+        assert_eq!(
+            get(&ini, "default", "aws_secret_access_key"),
+            Some("a/b+c==")
+        );
         assert_eq!(get(&ini, "default", "region"), Some("x"));
-        assert_eq!(get(&ini, "profile two", "role_arn"), Some("arn:aws:iam::1:role/r#1"));
+        assert_eq!(
+            get(&ini, "profile two", "role_arn"),
+            Some("arn:aws:iam::1:role/r#1")
+        );
         assert!(get(&ini, "default", "max_queue_size").is_none());
     }
 
     #[test]
     fn damage_is_named_with_its_line_and_shows_no_value() {
         let check = |text: &str, expected: &str| {
-            let error = Ini::parse(text, Path::new("/c")).map(drop).unwrap_err().to_string();
-            assert!(error.contains(expected) && !error.contains("hunter2"), "{error}");
+            let error = Ini::parse(text, Path::new("/c"))
+                .map(drop)
+                .unwrap_err()
+                .to_string();
+            assert!(
+                error.contains(expected) && !error.contains("hunter2"),
+                "{error}"
+            );
         };
         check("[default]\nhunter2\n", "line 2");
         check("secret=hunter2\n", "line 1");

@@ -1,7 +1,7 @@
 //! Credentials, from where AWS users expect them to come, and renewed before they expire.
 //!
-//! The order is that of the AWS command line: environment, web identity, profile (role, keys, process), container,
-//! instance. Secrets are in no `Debug` and in no error.
+//! The order is that of the AWS command line: environment, web identity, profile (role, keys,
+//! process), container, instance. Secrets are in no `Debug` and in no error.
 
 mod chain; // which source it is: reads variables and files, asks nobody
 mod fetch; // keys from a source: processes, STS, metadata services
@@ -43,7 +43,10 @@ pub(crate) enum Source {
     /// STS gives them for a token in a file.
     WebIdentity { token_file: PathBuf, role: Role },
     /// A service beside the container.
-    Container { url: String, authorization: Option<Authorization> },
+    Container {
+        url: String,
+        authorization: Option<Authorization>,
+    },
     /// The metadata service of an EC2 instance, version 2.
     Instance { endpoint: String },
 }
@@ -69,9 +72,16 @@ pub(crate) struct Role {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error("read {}", path.display())]
-    Read { path: PathBuf, source: std::io::Error },
+    Read {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("read {} line {line}: {reason}", path.display())]
-    Syntax { path: PathBuf, line: usize, reason: &'static str },
+    Syntax {
+        path: PathBuf,
+        line: usize,
+        reason: &'static str,
+    },
     #[error("there is no profile {0:?} in ~/.aws/config or ~/.aws/credentials")]
     NoProfile(String),
     #[error("profile {profile:?}: {reason}")]
@@ -109,7 +119,11 @@ pub(crate) struct StsEndpoint {
 impl Keys {
     /// Keys from `source`.
     pub(crate) fn new(source: Source, sts_endpoint: StsEndpoint) -> Self {
-        Self { source, sts_endpoint, current: Mutex::new(None) }
+        Self {
+            source,
+            sts_endpoint,
+            current: Mutex::new(None),
+        }
     }
 
     /// Keys that are good for some minutes yet. A failure is not remembered.
@@ -122,17 +136,24 @@ impl Keys {
         match fetch::fetch(&self.source, &self.sts_endpoint).await {
             Ok(keys) => Ok(current.insert(keys).clone()),
             // The old ones may be good until the last minute.
-            Err(error) => match current.as_ref().filter(|keys| keys.expires.is_some_and(|end| now < end)) {
+            Err(error) => match current
+                .as_ref()
+                .filter(|keys| keys.expires.is_some_and(|end| now < end))
+            {
                 Some(keys) => Ok(keys.clone()),
                 None => Err(error),
             },
         }
     }
 
-    /// The store has called these keys expired: the next ones are fetched anew. Says whether that can help.
+    /// The store has called these keys expired: the next ones are fetched anew. Says whether that
+    /// can help.
     pub(crate) async fn forget(&self, access_key: &str) -> bool {
         let mut current = self.current.lock().await;
-        if current.as_ref().is_some_and(|keys| keys.access_key == access_key) {
+        if current
+            .as_ref()
+            .is_some_and(|keys| keys.access_key == access_key)
+        {
             *current = None;
         }
         !matches!(self.source, Source::Static(_))
@@ -141,7 +162,8 @@ impl Keys {
 
 impl Credentials {
     fn is_stale(&self, now: Timestamp) -> bool {
-        self.expires.is_some_and(|end| end.duration_since(now) < RENEW_BEFORE)
+        self.expires
+            .is_some_and(|end| end.duration_since(now) < RENEW_BEFORE)
     }
 
     /// As rusoto signs with them.

@@ -24,8 +24,15 @@ pub(crate) enum Error {
     NothingWanted { url: String, what: String },
     #[error(transparent)]
     Decrypt(#[from] encryption::Error),
-    #[error("{url} came damaged {times} times: its sha256 is {found}, and the set says {expected}; use another set")]
-    Damaged { url: String, times: u32, expected: Sha256, found: Sha256 },
+    #[error(
+        "{url} came damaged {times} times: its sha256 is {found}, and the set says {expected}; use another set"
+    )]
+    Damaged {
+        url: String,
+        times: u32,
+        expected: Sha256,
+        found: Sha256,
+    },
     #[error("{} is being written by another pull; wait for it", path.display())]
     Busy { path: PathBuf },
     #[error("write {}", path.display())]
@@ -43,7 +50,10 @@ impl From<StoreError> for Error {
 impl Error {
     /// That `path` could not be written.
     pub(super) fn write(path: &Path) -> impl Fn(io::Error) -> Self {
-        move |source| Self::Write { path: path.to_owned(), source }
+        move |source| Self::Write {
+            path: path.to_owned(),
+            source,
+        }
     }
 
     /// Whether there is no use in going on with the other files.
@@ -60,11 +70,15 @@ impl Error {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Remote(error) => error.exit(),
-            Self::NoSet { .. } | Self::NoIdentity { .. } | Self::NothingWanted { .. } => Exit::Usage,
+            Self::NoSet { .. } | Self::NoIdentity { .. } | Self::NothingWanted { .. } => {
+                Exit::Usage
+            }
             // Found out before anything was written.
             Self::Decrypt(encryption::Error::NoKey(_)) => Exit::Usage,
             Self::Damaged { .. } => Exit::Bad,
-            Self::Decrypt(_) | Self::Busy { .. } | Self::Write { .. } | Self::Interrupted(_) => Exit::Unfinished,
+            Self::Decrypt(_) | Self::Busy { .. } | Self::Write { .. } | Self::Interrupted(_) => {
+                Exit::Unfinished
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! One file: into a hidden file beside its place, verified, then under its name.
 //!
-//! The hidden file is named for what it should become, so that the next pull goes on where this one stopped.
+//! The hidden file is named for what it should become, so that the next pull goes on where this one
+//! stopped.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Read, Seek, Write};
@@ -76,7 +77,12 @@ impl Pull<'_> {
             }
             file.set_len(0).map_err(&failed)?;
         }
-        Err(Error::Damaged { url: self.store.url(key), times: ATTEMPTS, expected, found })
+        Err(Error::Damaged {
+            url: self.store.url(key),
+            times: ATTEMPTS,
+            expected,
+            found,
+        })
     }
 
     /// Appends what is not in the file yet.
@@ -100,8 +106,11 @@ impl Pull<'_> {
             if read == 0 {
                 return Ok(());
             }
-            hasher.write_all(&buffer[..read]).expect("a sink takes everything");
-            file.write_all(&buffer[..read]).map_err(Error::write(hidden))?;
+            hasher
+                .write_all(&buffer[..read])
+                .expect("a sink takes everything");
+            file.write_all(&buffer[..read])
+                .map_err(Error::write(hidden))?;
             progress.advance(read as u64);
         }
     }
@@ -110,7 +119,8 @@ impl Pull<'_> {
 /// The size of the file at `path`, when it has that digest.
 pub(super) fn bytes_if_there(path: &Path, expected: Sha256) -> Option<u64> {
     let metadata = std::fs::symlink_metadata(path).ok()?;
-    let (sha256, bytes) = Sha256::of_reader(File::open(path).ok().filter(|_| metadata.is_file())?).ok()?;
+    let (sha256, bytes) =
+        Sha256::of_reader(File::open(path).ok().filter(|_| metadata.is_file())?).ok()?;
     (sha256 == expected).then_some(bytes)
 }
 
@@ -124,17 +134,30 @@ fn hidden_name(entry: &Entry) -> String {
 fn open_locked(path: &Path) -> Result<File, Error> {
     let failed = Error::write(path);
     let nofollow = OFlags::NOFOLLOW.bits().cast_signed();
-    let options = OpenOptions::new().read(true).append(true).create(true).mode(0o600).custom_flags(nofollow).clone();
+    let options = OpenOptions::new()
+        .read(true)
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .custom_flags(nofollow)
+        .clone();
     let file = options.open(path).map_err(&failed)?;
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
-        Err(Errno::WOULDBLOCK) => Err(Error::Busy { path: path.to_owned() }),
+        Err(Errno::WOULDBLOCK) => Err(Error::Busy {
+            path: path.to_owned(),
+        }),
         Err(errno) => Err(failed(errno.into())),
     }
 }
 
 /// Decrypts the hidden file into another one, whose digest is that of the file in the set.
-fn decrypt(file: &mut File, hidden: &Path, entry: &Entry, identities: &Identities) -> Result<PathBuf, Error> {
+fn decrypt(
+    file: &mut File,
+    hidden: &Path,
+    entry: &Entry,
+    identities: &Identities,
+) -> Result<PathBuf, Error> {
     let mut path = hidden.as_os_str().to_owned();
     path.push("-plain");
     let path = PathBuf::from(path);
@@ -149,5 +172,10 @@ fn decrypt(file: &mut File, hidden: &Path, entry: &Entry, identities: &Identitie
         return Ok(path.clone());
     }
     atomic::remove_tree(&path).map_err(&failed)?;
-    Err(Error::Damaged { url: entry.path.to_string(), times: 1, expected: entry.plain, found: stored.sha256 })
+    Err(Error::Damaged {
+        url: entry.path.to_string(),
+        times: 1,
+        expected: entry.plain,
+        found: stored.sha256,
+    })
 }

@@ -34,14 +34,25 @@ pub(crate) struct Pull<'a> {
 }
 
 impl Pull<'_> {
-    /// Brings what is wanted of the set `name` into the directory `to`. `Partial` when a file did not come.
-    pub(crate) fn pull(&self, name: SetName, to: &Path, wanted: &Wanted, totals: &mut Totals) -> Result<Exit, Error> {
+    /// Brings what is wanted of the set `name` into the directory `to`. `Partial` when a file did
+    /// not come.
+    pub(crate) fn pull(
+        &self,
+        name: SetName,
+        to: &Path,
+        wanted: &Wanted,
+        totals: &mut Totals,
+    ) -> Result<Exit, Error> {
         let url = || self.store.url(&name.to_string());
-        let contents = Contents::read(self.store, name)?.ok_or_else(|| Error::NoSet { url: url() })?;
+        let contents =
+            Contents::read(self.store, name)?.ok_or_else(|| Error::NoSet { url: url() })?;
         self.check_identities(name, &contents)?;
         let (files, closing) = split(&contents, wanted);
         if files.is_empty() && !wanted.is_everything() {
-            return Err(Error::NothingWanted { url: url(), what: wanted.to_string() });
+            return Err(Error::NothingWanted {
+                url: url(),
+                what: wanted.to_string(),
+            });
         }
         atomic::create_dir_all(to).map_err(Error::write(to))?;
         open_up(to, &contents)?;
@@ -62,22 +73,40 @@ impl Pull<'_> {
         Ok(Exit::Done)
     }
 
-    /// Whether an encrypted set can be decrypted, found out on the smallest file before the others are fetched.
+    /// Whether an encrypted set can be decrypted, found out on the smallest file before the others
+    /// are fetched.
     fn check_identities(&self, name: SetName, contents: &Contents) -> Result<(), Error> {
-        let Some(encrypted) = &contents.encrypted else { return Ok(()) };
+        let Some(encrypted) = &contents.encrypted else {
+            return Ok(());
+        };
         let Some(identities) = self.identities else {
             let url = self.store.url(&name.to_string());
-            return Err(Error::NoIdentity { url, recipients: encrypted.recipients.clone() });
+            return Err(Error::NoIdentity {
+                url,
+                recipients: encrypted.recipients.clone(),
+            });
         };
-        let Some(entry) = own_checksums(contents) else { return Ok(()) };
-        let sample = read_small(self.store, &format!("{name}/{}", entry.path), Some(entry.stored))?;
+        let Some(entry) = own_checksums(contents) else {
+            return Ok(());
+        };
+        let sample = read_small(
+            self.store,
+            &format!("{name}/{}", entry.path),
+            Some(entry.stored),
+        )?;
         if let Some(sample) = sample {
             drop(identities.decrypt(&sample.content[..])?);
         }
         Ok(())
     }
 
-    fn fetch_all(&self, name: SetName, to: &Path, files: &[&Entry], totals: &mut Totals) -> Result<bool, Error> {
+    fn fetch_all(
+        &self,
+        name: SetName,
+        to: &Path,
+        files: &[&Entry],
+        totals: &mut Totals,
+    ) -> Result<bool, Error> {
         let progress = self.session.report.progress("pull", 0);
         let results = each_until_fatal(self.jobs, files, Error::is_fatal, |entry| {
             self.interrupt.check()?;
@@ -114,25 +143,45 @@ impl Pull<'_> {
     }
 }
 
-/// The files that are wanted, and those that make a set of them, in their order. What stands beside an encrypted set
-/// is not part of it.
+/// The files that are wanted, and those that make a set of them, in their order. What stands beside
+/// an encrypted set is not part of it.
 fn split<'a>(contents: &'a Contents, wanted: &Wanted) -> (Vec<&'a Entry>, Vec<&'a Entry>) {
     let is_beside = |entry: &&Entry| contents.encrypted.is_some() && !entry.is_encrypted();
-    let entries = || contents.entries.iter().filter(move |entry| !is_beside(entry));
+    let entries = || {
+        contents
+            .entries
+            .iter()
+            .filter(move |entry| !is_beside(entry))
+    };
     let is_called = |entry: &Entry, name: &str| entry.plain_path().as_bytes() == name.as_bytes();
     let closing = |name: &'static str| entries().find(move |entry| is_called(entry, name));
-    let is_closing = |entry: &Entry| [MANIFEST, CHECKSUMS].iter().any(|name| is_called(entry, name));
-    let files = entries().filter(|entry| !is_closing(entry) && wanted.holds(&entry.plain_path())).collect();
-    (files, [MANIFEST, CHECKSUMS].into_iter().filter_map(closing).collect())
+    let is_closing = |entry: &Entry| {
+        [MANIFEST, CHECKSUMS]
+            .iter()
+            .any(|name| is_called(entry, name))
+    };
+    let files = entries()
+        .filter(|entry| !is_closing(entry) && wanted.holds(&entry.plain_path()))
+        .collect();
+    (
+        files,
+        [MANIFEST, CHECKSUMS]
+            .into_iter()
+            .filter_map(closing)
+            .collect(),
+    )
 }
 
 /// The checksums of the set itself, where it is encrypted and they are among its files.
 fn own_checksums(contents: &Contents) -> Option<&Entry> {
-    let is_own = |entry: &&Entry| entry.is_encrypted() && entry.plain_path().as_bytes() == CHECKSUMS.as_bytes();
+    let is_own = |entry: &&Entry| {
+        entry.is_encrypted() && entry.plain_path().as_bytes() == CHECKSUMS.as_bytes()
+    };
     contents.entries.iter().find(is_own)
 }
 
-/// Takes the checksums of another set away: while this one is put over it, the directory is neither.
+/// Takes the checksums of another set away: while this one is put over it, the directory is
+/// neither.
 fn open_up(to: &Path, contents: &Contents) -> Result<(), Error> {
     let path = to.join(CHECKSUMS);
     let sha256 = own_checksums(contents).map_or(contents.sha256, |entry| entry.plain);

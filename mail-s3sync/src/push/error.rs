@@ -22,7 +22,9 @@ pub(crate) enum Error {
     Key(#[source] StoreError),
     #[error("{} has no manifest, since it was made by the old scripts; only sets of mail-backup can be encrypted", set.display())]
     NoManifest { set: PathBuf },
-    #[error("{url} has no Object Lock, so that --lock-days cannot be kept; it is switched on when a bucket is made")]
+    #[error(
+        "{url} has no Object Lock, so that --lock-days cannot be kept; it is switched on when a bucket is made"
+    )]
     NoObjectLock { url: String },
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -30,7 +32,9 @@ pub(crate) enum Error {
     File(#[from] LocalError),
     #[error(transparent)]
     Encrypt(#[from] encryption::Error),
-    #[error("{url} is not what was confirmed a moment ago: another program writes there; push again when it is done")]
+    #[error(
+        "{url} is not what was confirmed a moment ago: another program writes there; push again when it is done"
+    )]
     Changed { url: String },
     #[error("write the manifest of the encrypted set")]
     Manifest(#[source] serde_json::Error),

@@ -1,4 +1,5 @@
-//! What is to be done with each file, from one listing and the checksums in the store. Pure: it asks nobody.
+//! What is to be done with each file, from one listing and the checksums in the store. Pure: it
+//! asks nobody.
 
 use std::collections::HashMap;
 
@@ -31,7 +32,9 @@ pub(super) struct Stored {
 impl Fate {
     /// The file, when there is nothing to do.
     pub(super) fn done(&self, item: &Item) -> Option<Done> {
-        let Self::There(stored) = self else { return None };
+        let Self::There(stored) = self else {
+            return None;
+        };
         Some(Done {
             item: item.clone(),
             bytes: stored.object.bytes,
@@ -42,33 +45,47 @@ impl Fate {
     }
 }
 
-/// Decides for each item. `keeps_marks` tells whether the store can say more of an object than its size.
+/// Decides for each item. `keeps_marks` tells whether the store can say more of an object than its
+/// size.
 pub(super) fn decide(
     items: Vec<Item>,
     remote: &RemoteSet,
     recipients: Option<&str>,
     keeps_marks: bool,
 ) -> Vec<(Item, Fate)> {
-    let contents = remote.contents.iter().filter(|contents| is_for(contents, recipients));
+    let contents = remote
+        .contents
+        .iter()
+        .filter(|contents| is_for(contents, recipients));
     let entries: HashMap<&str, &Entry> = contents
         .flat_map(|contents| &contents.entries)
         .filter_map(|entry| Some((entry.path.as_text()?, entry)))
         .collect();
     let decide_one = |item: &Item| {
-        let Some(listed) = remote.listed.get(&item.stored_path) else { return Fate::Send };
+        let Some(listed) = remote.listed.get(&item.stored_path) else {
+            return Fate::Send;
+        };
         let is_encrypted = recipients.is_some();
         if !is_encrypted && listed.bytes != item.bytes {
             return Fate::Send;
         }
-        let entry = entries.get(item.stored_path.as_str()).filter(|entry| entry.plain == item.sha256);
+        let entry = entries
+            .get(item.stored_path.as_str())
+            .filter(|entry| entry.plain == item.sha256);
         match entry.and_then(|entry| Some((entry, remote.confirmed(entry)?))) {
-            Some((entry, object)) => Fate::There(Stored { object: object.clone(), sha256: entry.stored }),
+            Some((entry, object)) => Fate::There(Stored {
+                object: object.clone(),
+                sha256: entry.stored,
+            }),
             // Of an encrypted file the size says nothing, and a directory has no marks to ask for.
             None if is_encrypted && !keeps_marks => Fate::Send,
             None => Fate::Ask,
         }
     };
-    items.into_iter().map(|item| (item.clone(), decide_one(&item))).collect()
+    items
+        .into_iter()
+        .map(|item| (item.clone(), decide_one(&item)))
+        .collect()
 }
 
 #[cfg(test)]
@@ -87,8 +104,20 @@ mod tests {
     fn item(path: &str, content: &[u8], stored_path: &str) -> Item {
         let path: mail_common::relpath::RelPath = path.parse().unwrap();
         let (sha256, bytes) = (Sha256::of(content), content.len() as u64);
-        let file = LocalFile { path: path.clone(), location: PathBuf::new(), sha256, bytes, component: None };
-        Item { path, stored_path: stored_path.to_owned(), file, bytes, sha256 }
+        let file = LocalFile {
+            path: path.clone(),
+            location: PathBuf::new(),
+            sha256,
+            bytes,
+            component: None,
+        };
+        Item {
+            path,
+            stored_path: stored_path.to_owned(),
+            file,
+            bytes,
+            sha256,
+        }
     }
 
     /// A set that was closed with `dkim/a` of one byte, which was stored `at` that second.
@@ -100,7 +129,15 @@ mod tests {
     fn sealed(at: i64, recorded: Option<Sha256>) -> RemoteSet {
         let listed = |key: &str, bytes, at| {
             let modified = Timestamp::from_second(at).unwrap();
-            (key.to_owned(), Listed { key: key.to_owned(), bytes, etag: Some("e".to_owned()), modified })
+            (
+                key.to_owned(),
+                Listed {
+                    key: key.to_owned(),
+                    bytes,
+                    etag: Some("e".to_owned()),
+                    modified,
+                },
+            )
         };
         let entry = Entry::plain(&(Sha256::of(b"a"), "dkim/a".parse().unwrap()));
         let contents = Contents {
@@ -113,13 +150,24 @@ mod tests {
             checksums_locked_until: None,
             seal: recorded,
         };
-        let listed = [listed("checksums.sha256", 1, CLOSED), listed("dkim/a", 1, at)].into();
-        RemoteSet::new("daily/2026-11-23".parse().unwrap(), listed, Some(contents), None)
+        let listed = [
+            listed("checksums.sha256", 1, CLOSED),
+            listed("dkim/a", 1, at),
+        ]
+        .into();
+        RemoteSet::new(
+            "daily/2026-11-23".parse().unwrap(),
+            listed,
+            Some(contents),
+            None,
+        )
     }
 
     #[track_caller]
     fn check(content: &[u8], remote: &RemoteSet, expected: &str) {
-        let fate = decide(vec![item("dkim/a", content, "dkim/a")], remote, None, true).remove(0).1;
+        let fate = decide(vec![item("dkim/a", content, "dkim/a")], remote, None, true)
+            .remove(0)
+            .1;
         assert!(format!("{fate:?}").starts_with(expected), "{fate:?}");
     }
 
@@ -140,19 +188,34 @@ mod tests {
 
     #[test]
     fn a_seal_tells_more_than_times() {
-        check(b"a", &sealed(CLOSED + 1, seal([("dkim/a", Some("e"))])), "There");
-        check(b"a", &sealed(CLOSED - 1, seal([("dkim/a", Some("other"))])), "Ask");
+        check(
+            b"a",
+            &sealed(CLOSED + 1, seal([("dkim/a", Some("e"))])),
+            "There",
+        );
+        check(
+            b"a",
+            &sealed(CLOSED - 1, seal([("dkim/a", Some("other"))])),
+            "Ask",
+        );
     }
 
     #[test]
     fn what_is_encrypted_is_known_by_its_digest_before_and_for_the_same_readers_alone() {
         let mut remote = remote(CLOSED);
         let contents = remote.contents.as_mut().unwrap();
-        contents.encrypted = Some(Encrypted { recipients: "age1x".to_owned() });
+        contents.encrypted = Some(Encrypted {
+            recipients: "age1x".to_owned(),
+        });
         contents.entries[0].plain = Sha256::of(b"plain");
         let fate = |recipients, keeps_marks| {
             let items = vec![item("dkim/a", b"plain", "dkim/a")];
-            format!("{:?}", decide(items, &remote, Some(recipients), keeps_marks).remove(0).1)
+            format!(
+                "{:?}",
+                decide(items, &remote, Some(recipients), keeps_marks)
+                    .remove(0)
+                    .1
+            )
         };
         assert!(fate("age1x", true).starts_with("There"));
         assert_eq!([fate("age1y", true), fate("age1y", false)], ["Ask", "Send"]);

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use mail_common::checksum::{ChecksumFile, Sha256};
 use mail_common::relpath::RelPath;
 use mail_common::report::Report;
-use mail_common::set::{CHECKSUMS, Component, Inventory, InventoryError, LockError, MANIFEST, NotASetId, ReadLock};
+use mail_common::set::{
+    CHECKSUMS, Component, Inventory, InventoryError, LockError, MANIFEST, NotASetId, ReadLock,
+};
 
 use crate::remote::SetName;
 use crate::store::LocalError;
@@ -42,9 +44,16 @@ pub(crate) enum Error {
     #[error(transparent)]
     Inventory(#[from] InventoryError),
     #[error("{} has no name of a set", directory.display())]
-    Name { directory: PathBuf, source: NotASetId },
+    Name {
+        directory: PathBuf,
+        source: NotASetId,
+    },
     #[error("{} is damaged: {count} files that its checksums list are missing, such as {example}; use another set", set.display())]
-    Missing { set: PathBuf, count: usize, example: RelPath },
+    Missing {
+        set: PathBuf,
+        count: usize,
+        example: RelPath,
+    },
     #[error(transparent)]
     File(#[from] LocalError),
 }
@@ -56,24 +65,48 @@ impl LocalSet {
         let inventory = Inventory::read(directory)?;
         if let Some(example) = inventory.missing.first() {
             let count = inventory.missing.len();
-            return Err(Error::Missing { set: directory.to_owned(), count, example: example.clone() });
+            return Err(Error::Missing {
+                set: directory.to_owned(),
+                count,
+                example: example.clone(),
+            });
         }
         for path in &inventory.unlisted {
-            report.warning(format!("{path} in {} is in no checksums and is not pushed", directory.display()));
+            report.warning(format!(
+                "{path} in {} is in no checksums and is not pushed",
+                directory.display()
+            ));
         }
         let path = directory.join(CHECKSUMS);
-        let checksums = fs::read(&path).map_err(|source| LocalError::Read { path: path.clone(), source })?;
-        let parsed = ChecksumFile::parse(&checksums).map_err(|source| InventoryError::Checksums { path, source })?;
-        let listed: BTreeMap<RelPath, Sha256> =
-            parsed.entries().iter().map(|(sha256, path)| (path.clone(), *sha256)).collect();
-        let files =
-            listed.into_iter().map(|(path, sha256)| file(&inventory, path, sha256)).collect::<Result<_, _>>()?;
-        Ok(Self { name: name(directory, &inventory)?, files, checksums, directory: directory.to_owned(), _lock: lock })
+        let checksums = fs::read(&path).map_err(|source| LocalError::Read {
+            path: path.clone(),
+            source,
+        })?;
+        let parsed = ChecksumFile::parse(&checksums)
+            .map_err(|source| InventoryError::Checksums { path, source })?;
+        let listed: BTreeMap<RelPath, Sha256> = parsed
+            .entries()
+            .iter()
+            .map(|(sha256, path)| (path.clone(), *sha256))
+            .collect();
+        let files = listed
+            .into_iter()
+            .map(|(path, sha256)| file(&inventory, path, sha256))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            name: name(directory, &inventory)?,
+            files,
+            checksums,
+            directory: directory.to_owned(),
+            _lock: lock,
+        })
     }
 
     /// The file called `name`.
     pub(crate) fn file(&self, name: &str) -> Option<&LocalFile> {
-        self.files.iter().find(|file| file.path.as_bytes() == name.as_bytes())
+        self.files
+            .iter()
+            .find(|file| file.path.as_bytes() == name.as_bytes())
     }
 
     /// The manifest; sets of the old scripts have none.
@@ -85,22 +118,46 @@ impl LocalSet {
 fn file(inventory: &Inventory, path: RelPath, sha256: Sha256) -> Result<LocalFile, Error> {
     let location = inventory.set.join(path.as_path());
     let metadata = fs::symlink_metadata(&location);
-    let bytes = metadata.map_err(|source| LocalError::Read { path: location.clone(), source })?.len();
+    let bytes = metadata
+        .map_err(|source| LocalError::Read {
+            path: location.clone(),
+            source,
+        })?
+        .len();
     let listed = inventory.file(&path);
-    if let Some(expected) = listed.and_then(|file| file.recorded).map(|recorded| recorded.bytes)
+    if let Some(expected) = listed
+        .and_then(|file| file.recorded)
+        .map(|recorded| recorded.bytes)
         && expected != bytes
     {
-        return Err(LocalError::Size { path: location, expected, found: bytes }.into());
+        return Err(LocalError::Size {
+            path: location,
+            expected,
+            found: bytes,
+        }
+        .into());
     }
-    Ok(LocalFile { component: listed.and_then(|file| file.component), path, location, sha256, bytes })
+    Ok(LocalFile {
+        component: listed.and_then(|file| file.component),
+        path,
+        location,
+        sha256,
+        bytes,
+    })
 }
 
 /// By its directory, and where that was renamed by its manifest.
 fn name(directory: &Path, inventory: &Inventory) -> Result<SetName, Error> {
     let absolute = fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned());
-    let recorded = inventory.manifest.as_ref().and_then(|manifest| manifest.begin.set.as_deref()?.parse().ok());
+    let recorded = inventory
+        .manifest
+        .as_ref()
+        .and_then(|manifest| manifest.begin.set.as_deref()?.parse().ok());
     match (SetName::of_directory(&absolute), recorded) {
         (Ok(name), _) | (Err(_), Some(name)) => Ok(name),
-        (Err(source), None) => Err(Error::Name { directory: directory.to_owned(), source }),
+        (Err(source), None) => Err(Error::Name {
+            directory: directory.to_owned(),
+            source,
+        }),
     }
 }

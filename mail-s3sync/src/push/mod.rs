@@ -1,7 +1,8 @@
-//! Sends a set to a store: what is not there yet first, in parallel; its manifest and checksums last.
+//! Sends a set to a store: what is not there yet first, in parallel; its manifest and checksums
+//! last.
 //!
-//! Until its checksums are there, a set is not. Nothing is deleted, and nothing is taken to be there that the store
-//! has not confirmed by digest.
+//! Until its checksums are there, a set is not. Nothing is deleted, and nothing is taken to be
+//! there that the store has not confirmed by digest.
 
 mod closing; // the manifest and the checksums, which make a set of the files
 mod error; // why a set was not pushed
@@ -34,7 +35,9 @@ use crate::encryption::Recipients;
 use crate::location::Location;
 use crate::parallel::each_until_fatal;
 use crate::remote::{self, AsText, RemoteSet, SetName, seal};
-use crate::store::{Attributes, Body, Cause, Confirmed, Listed, Lock, Marks, ObjectStore, StoreError};
+use crate::store::{
+    Attributes, Body, Cause, Confirmed, Listed, Lock, Marks, ObjectStore, StoreError,
+};
 use crate::totals::Totals;
 use fate::Fate;
 use local::LocalFile;
@@ -94,12 +97,16 @@ impl Work<'_> {
 
     /// When the set in the store was closed.
     fn closed(&self) -> Option<Timestamp> {
-        self.remote.listed.get(CHECKSUMS).map(|listed| listed.modified)
+        self.remote
+            .listed
+            .get(CHECKSUMS)
+            .map(|listed| listed.modified)
     }
 }
 
 impl Push<'_> {
-    /// Pushes a set. `Partial` when a file could not be sent: the others were, and the set is not closed.
+    /// Pushes a set. `Partial` when a file could not be sent: the others were, and the set is not
+    /// closed.
     pub(crate) fn push(&self, local: &LocalSet, totals: &mut Totals) -> Result<Exit, Error> {
         let remote = self.look_at_remote(local.name).map_err(Error::LookFirst)?;
         let mut work = self.plan(local, remote)?;
@@ -131,11 +138,14 @@ impl Push<'_> {
         Ok(Exit::Done)
     }
 
-    /// What is there. A set whose checksums are damaged says nothing of itself, and is to be healed.
+    /// What is there. A set whose checksums are damaged says nothing of itself, and is to be
+    /// healed.
     fn look_at_remote(&self, name: SetName) -> Result<RemoteSet, remote::Error> {
         let remote = RemoteSet::read(self.store, name)?;
         if let Some(damage) = &remote.damage {
-            self.session.report.warning(format!("{}; it is pushed anew", report::chain(damage)));
+            self.session
+                .report
+                .warning(format!("{}; it is pushed anew", report::chain(damage)));
         }
         Ok(remote)
     }
@@ -145,18 +155,35 @@ impl Push<'_> {
     }
 
     fn plan<'b>(&self, local: &'b LocalSet, remote: RemoteSet) -> Result<Work<'b>, Error> {
-        let files = local.files.iter().filter(|file| self.recipients.is_some() || !is_manifest(file));
-        let mut items: Vec<Item> = files.map(|file| self.item(file)).collect::<Result<_, _>>()?;
+        let files = local
+            .files
+            .iter()
+            .filter(|file| self.recipients.is_some() || !is_manifest(file));
+        let mut items: Vec<Item> = files
+            .map(|file| self.item(file))
+            .collect::<Result<_, _>>()?;
         if self.recipients.is_some() {
             if local.manifest().is_none() {
-                return Err(Error::NoManifest { set: local.directory.clone() });
+                return Err(Error::NoManifest {
+                    set: local.directory.clone(),
+                });
             }
             items.push(self.item(&own_checksums(local))?);
         }
         // The largest first: the small ones fill up the time that the last large one takes.
         items.sort_by_key(|item| std::cmp::Reverse(item.bytes));
-        let fates = fate::decide(items, &remote, self.recipients_text(), self.store.keeps_marks());
-        Ok(Work { local, remote, fates, locked_until: self.lock.map(|lock| lock.until) })
+        let fates = fate::decide(
+            items,
+            &remote,
+            self.recipients_text(),
+            self.store.keeps_marks(),
+        );
+        Ok(Work {
+            local,
+            remote,
+            fates,
+            locked_until: self.lock.map(|lock| lock.until),
+        })
     }
 
     fn item(&self, file: &LocalFile) -> Result<Item, Error> {
@@ -177,11 +204,21 @@ impl Push<'_> {
         })
     }
 
-    /// Objects of an earlier set of that name: they are in no checksums any more, and we may not delete.
+    /// Objects of an earlier set of that name: they are in no checksums any more, and we may not
+    /// delete.
     fn warn_of_strangers(&self, work: &Work<'_>) {
-        let ours: HashSet<&str> = work.fates.iter().map(|(item, _)| item.stored_path.as_str()).collect();
+        let ours: HashSet<&str> = work
+            .fates
+            .iter()
+            .map(|(item, _)| item.stored_path.as_str())
+            .collect();
         let is_ours = |path: &str| ours.contains(path) || [CHECKSUMS, MANIFEST].contains(&path);
-        let mut strangers: Vec<&String> = work.remote.listed.keys().filter(|path| !is_ours(path)).collect();
+        let mut strangers: Vec<&String> = work
+            .remote
+            .listed
+            .keys()
+            .filter(|path| !is_ours(path))
+            .collect();
         strangers.sort();
         if let Some(example) = strangers.first() {
             self.session.report.warning(format!(
@@ -195,10 +232,13 @@ impl Push<'_> {
 
     /// Whether the store has this very set, closed.
     fn is_unchanged(&self, work: &Work<'_>) -> bool {
-        let Some(contents) = &work.remote.contents else { return false };
+        let Some(contents) = &work.remote.contents else {
+            return false;
+        };
         let is_there = |(_, fate): &(Item, Fate)| matches!(fate, Fate::There(_));
         let same_list = match self.recipients {
-            // What is encrypted differs each time; that each file is there under its own digest is the same.
+            // What is encrypted differs each time; that each file is there under its own digest is
+            // the same.
             Some(_) => contents.entries.len() == work.fates.len() + 1,
             None => contents.checksums == work.local.checksums,
         };
@@ -212,8 +252,15 @@ impl Push<'_> {
 
     /// Says that everything is there, and locks it for longer where that is asked for.
     fn keep(&self, work: &Work<'_>, totals: &mut Totals) -> Result<(), Error> {
-        let done: Vec<Done> = work.fates.iter().filter_map(|(item, fate)| fate.done(item)).collect();
-        if let Some(lock) = self.lock.filter(|lock| already_locked(work).is_none_or(|until| until < lock.until)) {
+        let done: Vec<Done> = work
+            .fates
+            .iter()
+            .filter_map(|(item, fate)| fate.done(item))
+            .collect();
+        if let Some(lock) = self
+            .lock
+            .filter(|lock| already_locked(work).is_none_or(|until| until < lock.until))
+        {
             self.lock_longer(work, lock)?;
         }
         for done in &done {
@@ -225,7 +272,8 @@ impl Push<'_> {
         Ok(())
     }
 
-    /// Earlier objects that the store can copy. A weekly set is to stand for itself, also on the disk.
+    /// Earlier objects that the store can copy. A weekly set is to stand for itself, also on the
+    /// disk.
     fn sources(&self, work: &Work<'_>) -> Result<Sources, remote::Error> {
         let needed: HashSet<Sha256> = work
             .fates
@@ -237,23 +285,37 @@ impl Push<'_> {
         if needed.is_empty() || (is_weekly && self.store.copies_share_storage()) {
             return Ok(Sources::new());
         }
-        sources::find(self.store, self.jobs, &work.remote, &needed, self.recipients_text())
+        sources::find(
+            self.store,
+            self.jobs,
+            &work.remote,
+            &needed,
+            self.recipients_text(),
+        )
     }
 
     /// Lets no one take a set for complete while files of it are replaced by others.
     fn mark(&self, work: &Work<'_>) -> Result<(), Error> {
-        let Some(contents) = &work.remote.contents else { return Ok(()) };
+        let Some(contents) = &work.remote.contents else {
+            return Ok(());
+        };
         if self.recipients.is_none() && contents.checksums == work.local.checksums {
             return Ok(());
         }
         let time = timestamp(&ZonedDateTime::now());
         let marker = Body::of_bytes(CHECKSUMS, closing::marker(&time));
-        self.store.put(&work.key(CHECKSUMS), marker, &Attributes::default())?;
+        self.store
+            .put(&work.key(CHECKSUMS), marker, &Attributes::default())?;
         Ok(())
     }
 
     /// Sends what is not there. The files that arrived are given back; what failed has been said.
-    fn transfer_all(&self, work: &Work<'_>, sources: &Sources, totals: &mut Totals) -> Result<Vec<Done>, Error> {
+    fn transfer_all(
+        &self,
+        work: &Work<'_>,
+        sources: &Sources,
+        totals: &mut Totals,
+    ) -> Result<Vec<Done>, Error> {
         let total = work.fates.iter().map(|(item, _)| item.bytes).sum();
         let progress = self.session.report.progress("push", total);
         let results = each_until_fatal(self.jobs, &work.fates, Error::is_fatal, |(item, fate)| {
@@ -269,7 +331,10 @@ impl Push<'_> {
                     done.push(one);
                 }
                 Some(Err(error)) if error.is_fatal() => fatal = Some(error),
-                Some(Err(error)) => self.session.fail(item.file.component, Some(&item.path), &error),
+                Some(Err(error)) => {
+                    self.session
+                        .fail(item.file.component, Some(&item.path), &error)
+                }
             }
         }
         fatal.map_or(Ok(done), Err)
@@ -285,7 +350,12 @@ impl Push<'_> {
     ) -> Result<Done, Error> {
         self.interrupt.check()?;
         progress.say(&item.stored_path);
-        let done = self.transfer(item, fate, &work.key(&item.stored_path), sources.get(&item.sha256))?;
+        let done = self.transfer(
+            item,
+            fate,
+            &work.key(&item.stored_path),
+            sources.get(&item.sha256),
+        )?;
         progress.advance(item.bytes);
         self.session.emit(&self.record(work, &done));
         Ok(done)
@@ -296,8 +366,13 @@ impl Push<'_> {
         let listed = remote::list(self.store, work.local.name)?;
         for done in done {
             let path = &done.item.stored_path;
-            if !listed.get(path).is_some_and(|listed| is_as_confirmed(listed, done)) {
-                return Err(Error::Changed { url: self.store.url(&work.key(path)) });
+            if !listed
+                .get(path)
+                .is_some_and(|listed| is_as_confirmed(listed, done))
+            {
+                return Err(Error::Changed {
+                    url: self.store.url(&work.key(path)),
+                });
             }
         }
         Ok(())
@@ -309,20 +384,36 @@ impl Push<'_> {
         let (manifest, checksums) = match (self.recipients, local.manifest()) {
             (Some(recipients), Some(own)) => {
                 let own = Body::open(&own.location, own.sha256, Some(own.bytes))?.whole()?;
-                let manifest = closing::encrypted_manifest(&own, recipients.text(), done).map_err(Error::Manifest)?;
+                let manifest = closing::encrypted_manifest(&own, recipients.text(), done)
+                    .map_err(Error::Manifest)?;
                 let checksums = closing::encrypted_checksums(&manifest, done);
                 (Some(Body::of_bytes(MANIFEST, manifest)), checksums)
             }
-            (_, Some(own)) => (Some(Body::open(&own.location, own.sha256, Some(own.bytes))?), local.checksums.clone()),
+            (_, Some(own)) => (
+                Some(Body::open(&own.location, own.sha256, Some(own.bytes))?),
+                local.checksums.clone(),
+            ),
             (_, None) => (None, local.checksums.clone()),
         };
-        let mut etags: Vec<(&str, Option<&str>)> =
-            done.iter().map(|done| (done.item.stored_path.as_str(), done.etag.as_deref())).collect();
+        let mut etags: Vec<(&str, Option<&str>)> = done
+            .iter()
+            .map(|done| (done.item.stored_path.as_str(), done.etag.as_deref()))
+            .collect();
         let put_manifest = |body| self.put_and_tell(work, MANIFEST, body, Marks::default(), totals);
         let manifest = manifest.map(put_manifest).transpose()?;
-        etags.extend(manifest.as_ref().map(|confirmed| (MANIFEST, confirmed.etag.as_deref())));
+        etags.extend(
+            manifest
+                .as_ref()
+                .map(|confirmed| (MANIFEST, confirmed.etag.as_deref())),
+        );
         let marks = self.closing_marks(seal(etags));
-        self.put_and_tell(work, CHECKSUMS, Body::of_bytes(CHECKSUMS, checksums), marks, totals)?;
+        self.put_and_tell(
+            work,
+            CHECKSUMS,
+            Body::of_bytes(CHECKSUMS, checksums),
+            marks,
+            totals,
+        )?;
         Ok(())
     }
 
@@ -340,14 +431,34 @@ impl Push<'_> {
         Ok(confirmed)
     }
 
-    fn put_own(&self, work: &Work<'_>, name: &str, body: Body, marks: Marks) -> Result<Confirmed, Error> {
-        let marks = Marks { sha256: Some(body.sha256()), ..marks };
-        Ok(self.store.put(&work.key(name), body, &Attributes { marks, lock: self.lock })?)
+    fn put_own(
+        &self,
+        work: &Work<'_>,
+        name: &str,
+        body: Body,
+        marks: Marks,
+    ) -> Result<Confirmed, Error> {
+        let marks = Marks {
+            sha256: Some(body.sha256()),
+            ..marks
+        };
+        Ok(self.store.put(
+            &work.key(name),
+            body,
+            &Attributes {
+                marks,
+                lock: self.lock,
+            },
+        )?)
     }
 
     /// What the checksums say of the other objects.
     fn closing_marks(&self, seal: Option<Sha256>) -> Marks {
-        Marks { locked_until: self.lock.map(|lock| lock.until), seal, ..Marks::default() }
+        Marks {
+            locked_until: self.lock.map(|lock| lock.until),
+            seal,
+            ..Marks::default()
+        }
     }
 }
 

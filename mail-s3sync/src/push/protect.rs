@@ -10,7 +10,11 @@ use crate::store::{Body, Lock};
 impl Push<'_> {
     /// Asks the bucket how it protects what it holds, and says what it lacks.
     pub(super) fn check_protection(&self) -> Result<(), Error> {
-        let Some(protection) = self.store.protection().map_err(|error| Error::LookFirst(error.into()))? else {
+        let Some(protection) = self
+            .store
+            .protection()
+            .map_err(|error| Error::LookFirst(error.into()))?
+        else {
             return Ok(());
         };
         let report = &self.session.report;
@@ -28,7 +32,9 @@ impl Push<'_> {
         ));
         if protection.object_lock == Some(false) {
             if self.lock.is_some() {
-                return Err(Error::NoObjectLock { url: self.location.to_string() });
+                return Err(Error::NoObjectLock {
+                    url: self.location.to_string(),
+                });
             }
             report.warning(format!(
                 "{} has no Object Lock: who has the keys can delete the backups; see the README on how to set up a bucket",
@@ -41,7 +47,9 @@ impl Push<'_> {
     /// Locks every object of a set that is there.
     pub(super) fn lock_longer(&self, work: &Work<'_>, lock: Lock) -> Result<(), Error> {
         self.check_protection()?;
-        let own = [MANIFEST, CHECKSUMS].into_iter().filter(|name| work.remote.listed.contains_key(*name));
+        let own = [MANIFEST, CHECKSUMS]
+            .into_iter()
+            .filter(|name| work.remote.listed.contains_key(*name));
         let files = work.fates.iter().map(|(item, _)| item.stored_path.as_str());
         let paths: Vec<&str> = files.chain(own).collect();
         pool::for_each(
@@ -53,20 +61,32 @@ impl Push<'_> {
                 Ok::<(), Error>(self.store.extend_lock(&work.key(path), lock)?)
             },
         )?;
-        // The mark on the checksums says until when everything is locked; they are the same, put again.
-        let Some(contents) = &work.remote.contents else { return Ok(()) };
+        // The mark on the checksums says until when everything is locked; they are the same, put
+        // again.
+        let Some(contents) = &work.remote.contents else {
+            return Ok(());
+        };
         let checksums = Body::of_bytes(CHECKSUMS, contents.checksums.clone());
-        self.put_own(work, CHECKSUMS, checksums, self.closing_marks(contents.seal))?;
+        self.put_own(
+            work,
+            CHECKSUMS,
+            checksums,
+            self.closing_marks(contents.seal),
+        )?;
         Ok(())
     }
 }
 
 /// Until when the push that closed the set has locked all of it.
 pub(super) fn already_locked(work: &Work<'_>) -> Option<Timestamp> {
-    work.remote.contents.as_ref().and_then(|contents| contents.locked_until)
+    work.remote
+        .contents
+        .as_ref()
+        .and_then(|contents| contents.locked_until)
 }
 
-/// When a lock of so many days ends: with the day, so that pushing again on the same day asks for nothing new.
+/// When a lock of so many days ends: with the day, so that pushing again on the same day asks for
+/// nothing new.
 pub(crate) fn lock_end(now: Timestamp, days: u32) -> Timestamp {
     const DAY_SECONDS: i64 = 86_400;
     let day = now.as_second().div_euclid(DAY_SECONDS) + i64::from(days) + 1;
@@ -79,7 +99,9 @@ mod tests {
 
     #[test]
     fn a_lock_ends_with_the_day_and_is_never_shorter_than_asked_for() {
-        let check = |now: &str, days, end: &str| assert_eq!(lock_end(now.parse().unwrap(), days).to_string(), end);
+        let check = |now: &str, days, end: &str| {
+            assert_eq!(lock_end(now.parse().unwrap(), days).to_string(), end)
+        };
         check("2026-11-23T00:00:00Z", 1, "2026-11-25T00:00:00Z");
         check("2026-11-23T23:59:59Z", 1, "2026-11-25T00:00:00Z");
         check("2026-11-23T04:00:00Z", 30, "2026-12-24T00:00:00Z");

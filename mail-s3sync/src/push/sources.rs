@@ -17,12 +17,14 @@ pub(crate) type Sources = HashMap<Sha256, Source>;
 pub(crate) struct Source {
     pub(crate) object: Listed,
     pub(crate) stored: Sha256,
-    /// Whether that is what the push which closed its set has confirmed; else the store has to be asked.
+    /// Whether that is what the push which closed its set has confirmed; else the store has to be
+    /// asked.
     pub(crate) is_confirmed: bool,
 }
 
-/// Where the `needed` digests are in the store: in `target` as it is, else in the newest sets that have them. Only sets
-/// that a push has closed count, and only what is encrypted to the same `recipients`.
+/// Where the `needed` digests are in the store: in `target` as it is, else in the newest sets that
+/// have them. Only sets that a push has closed count, and only what is encrypted to the same
+/// `recipients`.
 pub(crate) fn find(
     store: &dyn ObjectStore,
     jobs: NonZeroUsize,
@@ -40,15 +42,27 @@ pub(crate) fn find(
         if sources.len() == needed.len() {
             break;
         }
-        let still_needed: HashSet<Sha256> =
-            needed.iter().filter(|sha256| !sources.contains_key(*sha256)).copied().collect();
-        let found = pool::for_each(jobs, group, || (), |(), name| read(store, *name, &still_needed, recipients))?;
-        found.iter().flatten().for_each(|set| add(&mut sources, set, needed, recipients));
+        let still_needed: HashSet<Sha256> = needed
+            .iter()
+            .filter(|sha256| !sources.contains_key(*sha256))
+            .copied()
+            .collect();
+        let found = pool::for_each(
+            jobs,
+            group,
+            || (),
+            |(), name| read(store, *name, &still_needed, recipients),
+        )?;
+        found
+            .iter()
+            .flatten()
+            .for_each(|set| add(&mut sources, set, needed, recipients));
     }
     Ok(sources)
 }
 
-/// A set that has some of what is needed. One whose checksums are damaged is of no use, and no obstacle.
+/// A set that has some of what is needed. One whose checksums are damaged is of no use, and no
+/// obstacle.
 fn read(
     store: &dyn ObjectStore,
     name: SetName,
@@ -60,23 +74,45 @@ fn read(
         contents => contents?,
     };
     let is_useful = |contents: &Contents| {
-        is_for(contents, recipients) && contents.entries.iter().any(|entry| needed.contains(&entry.plain))
+        is_for(contents, recipients)
+            && contents
+                .entries
+                .iter()
+                .any(|entry| needed.contains(&entry.plain))
     };
     match contents.filter(is_useful) {
-        Some(contents) => Ok(Some(RemoteSet::new(name, list(store, name)?, Some(contents), None))),
+        Some(contents) => Ok(Some(RemoteSet::new(
+            name,
+            list(store, name)?,
+            Some(contents),
+            None,
+        ))),
         None => Ok(None),
     }
 }
 
 fn add(sources: &mut Sources, set: &RemoteSet, needed: &HashSet<Sha256>, recipients: Option<&str>) {
-    let closed_by_push = set.contents.as_ref().filter(|contents| contents.is_confirmed);
-    let Some(contents) = closed_by_push.filter(|contents| is_for(contents, recipients)) else { return };
-    for entry in contents.entries.iter().filter(|entry| needed.contains(&entry.plain)) {
+    let closed_by_push = set
+        .contents
+        .as_ref()
+        .filter(|contents| contents.is_confirmed);
+    let Some(contents) = closed_by_push.filter(|contents| is_for(contents, recipients)) else {
+        return;
+    };
+    for entry in contents
+        .entries
+        .iter()
+        .filter(|entry| needed.contains(&entry.plain))
+    {
         if recipients.is_some() == entry.is_encrypted()
             && let Some(object) = set.object(entry)
         {
             let is_confirmed = set.confirmed(entry).is_some();
-            let source = || Source { object: object.clone(), stored: entry.stored, is_confirmed };
+            let source = || Source {
+                object: object.clone(),
+                stored: entry.stored,
+                is_confirmed,
+            };
             sources.entry(entry.plain).or_insert_with(source);
         }
     }
@@ -84,5 +120,9 @@ fn add(sources: &mut Sources, set: &RemoteSet, needed: &HashSet<Sha256>, recipie
 
 /// Whether the set can be read by exactly those to whom this push encrypts.
 pub(crate) fn is_for(contents: &Contents, recipients: Option<&str>) -> bool {
-    contents.encrypted.as_ref().map(|encrypted| encrypted.recipients.as_str()) == recipients
+    contents
+        .encrypted
+        .as_ref()
+        .map(|encrypted| encrypted.recipients.as_str())
+        == recipients
 }

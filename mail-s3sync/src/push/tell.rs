@@ -16,21 +16,43 @@ impl Push<'_> {
 
     /// The record of a file.
     pub(super) fn record(&self, work: &Work<'_>, done: &Done) -> Record {
-        self.transfer_record(work, &done.item.stored_path, (done.bytes, done.stored), done.action)
+        self.transfer_record(
+            work,
+            &done.item.stored_path,
+            (done.bytes, done.stored),
+            done.action,
+        )
     }
 
     /// As [`Push::tell`], of the manifest or the checksums, which have just been put.
-    pub(super) fn tell_own(&self, work: &Work<'_>, name: &str, found: (u64, Sha256), totals: &mut Totals) {
-        self.session.emit(&self.transfer_record(work, name, found, TransferAction::Uploaded));
+    pub(super) fn tell_own(
+        &self,
+        work: &Work<'_>,
+        name: &str,
+        found: (u64, Sha256),
+        totals: &mut Totals,
+    ) {
+        self.session
+            .emit(&self.transfer_record(work, name, found, TransferAction::Uploaded));
         totals.add_transfer(TransferAction::Uploaded, found.0);
     }
 
     /// As [`Push::tell`], of the manifest or the checksums, which were there.
     pub(super) fn tell_own_skipped(&self, work: &Work<'_>, name: &str, totals: &mut Totals) {
-        let Some((contents, listed)) = work.remote.contents.as_ref().zip(work.remote.listed.get(name)) else { return };
-        let sha256 = contents.entry(name).map_or(contents.sha256, |entry| entry.stored);
+        let Some((contents, listed)) = work
+            .remote
+            .contents
+            .as_ref()
+            .zip(work.remote.listed.get(name))
+        else {
+            return;
+        };
+        let sha256 = contents
+            .entry(name)
+            .map_or(contents.sha256, |entry| entry.stored);
         let found = (listed.bytes, sha256);
-        self.session.emit(&self.transfer_record(work, name, found, TransferAction::Skipped));
+        self.session
+            .emit(&self.transfer_record(work, name, found, TransferAction::Skipped));
         totals.add_transfer(TransferAction::Skipped, listed.bytes);
     }
 
@@ -43,7 +65,10 @@ impl Push<'_> {
     ) -> Record {
         Record::Transfer(Transfer {
             set: work.local.name.to_string(),
-            path: PathField { path: path.to_owned(), path_b64: None },
+            path: PathField {
+                path: path.to_owned(),
+                path_b64: None,
+            },
             bytes,
             sha256,
             url: self.store.url(&work.key(path)),

@@ -10,23 +10,32 @@ use super::{Push, Work};
 const STALE_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
 impl Push<'_> {
-    /// Drops what uploads of runs that died have left below the sets. It is only tidiness: a store that does not allow it
-    /// is as good.
+    /// Drops what uploads of runs that died have left below the sets. It is only tidiness: a store
+    /// that does not allow it is as good.
     pub(super) fn tidy(&self) {
-        let Ok(before) = self.now.checked_sub(STALE_AFTER) else { return };
+        let Ok(before) = self.now.checked_sub(STALE_AFTER) else {
+            return;
+        };
         let report = &self.session.report;
         for kind in SetKind::ALL {
             match self.store.abort_stale(&format!("{kind}/"), before) {
                 Ok(0) => {}
-                Ok(count) => report.info(format!("dropped {count} unfinished {kind} uploads of runs that died")),
-                Err(error) => report.info(format!("unfinished uploads stay: {}", report::chain(&error))),
+                Ok(count) => report.info(format!(
+                    "dropped {count} unfinished {kind} uploads of runs that died"
+                )),
+                Err(error) => report.info(format!(
+                    "unfinished uploads stay: {}",
+                    report::chain(&error)
+                )),
             }
         }
     }
 
-    /// Whether [`Push::tidy`] is worth its requests when there is nothing to send. The push that closed the set has done
-    /// it: within a day there is little new to find, and a push of what is there stays at one listing and one object.
+    /// Whether [`Push::tidy`] is worth its requests when there is nothing to send. The push that
+    /// closed the set has done it: within a day there is little new to find, and a push of what is
+    /// there stays at one listing and one object.
     pub(super) fn is_untidied(&self, work: &Work<'_>) -> bool {
-        work.closed().is_some_and(|closed: Timestamp| self.now.duration_since(closed) > STALE_AFTER)
+        work.closed()
+            .is_some_and(|closed: Timestamp| self.now.duration_since(closed) > STALE_AFTER)
     }
 }

@@ -10,7 +10,13 @@ use crate::store::{Attributes, Body, Confirmed, Found, Marks};
 
 impl Push<'_> {
     /// Sees to it that the store has the file under `key`.
-    pub(super) fn transfer(&self, item: &Item, fate: &Fate, key: &str, source: Option<&Source>) -> Result<Done, Error> {
+    pub(super) fn transfer(
+        &self,
+        item: &Item,
+        fate: &Fate,
+        key: &str,
+        source: Option<&Source>,
+    ) -> Result<Done, Error> {
         let found = match fate {
             Fate::There(_) => fate.done(item),
             Fate::Ask => self.ask(item, key)?,
@@ -34,18 +40,33 @@ impl Push<'_> {
 
     /// What an interrupted push has left under that key, when it is the file.
     fn ask(&self, item: &Item, key: &str) -> Result<Option<Done>, Error> {
-        let Some(Found { bytes, etag, marks, .. }) = self.store.look(key)? else { return Ok(None) };
+        let Some(Found {
+            bytes, etag, marks, ..
+        }) = self.store.look(key)?
+        else {
+            return Ok(None);
+        };
         let is_same = match self.recipients {
             Some(recipients) => {
-                marks.plain_sha256 == Some(item.sha256) && marks.recipients.as_deref() == Some(recipients.text())
+                marks.plain_sha256 == Some(item.sha256)
+                    && marks.recipients.as_deref() == Some(recipients.text())
             }
             None => marks.sha256 == Some(item.sha256) && bytes == item.bytes,
         };
-        let done = |stored| self.done(item, bytes, stored, Confirmed { etag }, TransferAction::Skipped);
+        let done = |stored| {
+            self.done(
+                item,
+                bytes,
+                stored,
+                Confirmed { etag },
+                TransferAction::Skipped,
+            )
+        };
         Ok(marks.sha256.filter(|_| is_same).map(done))
     }
 
-    /// Lets the store copy the file; `None` when the source is not what it was, or the store cannot.
+    /// Lets the store copy the file; `None` when the source is not what it was, or the store
+    /// cannot.
     fn copy(&self, item: &Item, key: &str, source: &Source) -> Result<Option<Done>, Error> {
         if self.recipients.is_none() && source.object.bytes != item.bytes {
             return Ok(None);
@@ -57,19 +78,32 @@ impl Push<'_> {
         let copied = match self.store.copy(&source.object, key, &attributes) {
             // Whatever it was, sending is the other way to the same end.
             Err(error) if !error.is_interruption() => {
-                self.session.report.info(format!("sent instead: {}", mail_common::report::chain(&error)));
+                self.session.report.info(format!(
+                    "sent instead: {}",
+                    mail_common::report::chain(&error)
+                ));
                 None
             }
             copied => copied?,
         };
         let bytes = source.object.bytes;
-        Ok(copied.map(|confirmed| self.done(item, bytes, source.stored, confirmed, TransferAction::Copied)))
+        Ok(copied.map(|confirmed| {
+            self.done(
+                item,
+                bytes,
+                source.stored,
+                confirmed,
+                TransferAction::Copied,
+            )
+        }))
     }
 
     /// Whether the store says of the source what the checksums of its set say.
     fn is_marked(&self, source: &Source) -> Result<bool, Error> {
         let found = self.store.look(&source.object.key)?;
-        Ok(found.is_some_and(|found| found.marks.sha256 == Some(source.stored) && found.etag == source.object.etag))
+        Ok(found.is_some_and(|found| {
+            found.marks.sha256 == Some(source.stored) && found.etag == source.object.etag
+        }))
     }
 
     fn upload(&self, item: &Item, key: &str) -> Result<Done, Error> {
@@ -87,13 +121,31 @@ impl Push<'_> {
         let marks = Marks {
             sha256: Some(stored),
             plain_sha256: self.recipients.map(|_| item.sha256),
-            recipients: self.recipients.map(|recipients| recipients.text().to_owned()),
+            recipients: self
+                .recipients
+                .map(|recipients| recipients.text().to_owned()),
             ..Marks::default()
         };
-        Attributes { marks, lock: self.lock }
+        Attributes {
+            marks,
+            lock: self.lock,
+        }
     }
 
-    fn done(&self, item: &Item, bytes: u64, stored: Sha256, confirmed: Confirmed, action: TransferAction) -> Done {
-        Done { item: item.clone(), bytes, stored, etag: confirmed.etag, action }
+    fn done(
+        &self,
+        item: &Item,
+        bytes: u64,
+        stored: Sha256,
+        confirmed: Confirmed,
+        action: TransferAction,
+    ) -> Done {
+        Done {
+            item: item.clone(),
+            bytes,
+            stored,
+            etag: confirmed.etag,
+            action,
+        }
     }
 }

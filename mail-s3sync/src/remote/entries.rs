@@ -1,7 +1,9 @@
-//! What the checksums of a set list; in an encrypted set, with the digests from before the encryption.
+//! What the checksums of a set list; in an encrypted set, with the digests from before the
+//! encryption.
 //!
-//! The manifest beside an encrypted set is a stream of records like any other. Records that describe a file have
-//! `plain_bytes` and `plain_sha256` beside `bytes` and `sha256`, and its `begin` has the `recipients`.
+//! The manifest beside an encrypted set is a stream of records like any other. Records that
+//! describe a file have `plain_bytes` and `plain_sha256` beside `bytes` and `sha256`, and its
+//! `begin` has the `recipients`.
 
 use std::collections::HashMap;
 
@@ -35,13 +37,24 @@ pub(crate) struct Encrypted {
 impl Entry {
     /// A file that is stored as it is in the set.
     pub(crate) fn plain((sha256, path): &(Sha256, RelPath)) -> Self {
-        Self { path: path.clone(), stored: *sha256, plain: *sha256, plain_bytes: None }
+        Self {
+            path: path.clone(),
+            stored: *sha256,
+            plain: *sha256,
+            plain_bytes: None,
+        }
     }
 
     /// The name of the file in the set. One that is not encrypted may end in `.age` all the same.
     pub(crate) fn plain_path(&self) -> RelPath {
-        let plain = self.path.as_bytes().strip_suffix(AGE.as_bytes()).filter(|_| self.is_encrypted());
-        plain.and_then(|plain| RelPath::new(plain).ok()).unwrap_or_else(|| self.path.clone())
+        let plain = self
+            .path
+            .as_bytes()
+            .strip_suffix(AGE.as_bytes())
+            .filter(|_| self.is_encrypted());
+        plain
+            .and_then(|plain| RelPath::new(plain).ok())
+            .unwrap_or_else(|| self.path.clone())
     }
 
     /// Whether this file alone is encrypted: the manifest and the checksums beside the set are not.
@@ -54,7 +67,10 @@ impl Entry {
 pub(super) fn read_encrypted(manifest: &[u8], entries: &mut [Entry]) -> Result<Encrypted, String> {
     let mut encrypted = Encrypted::default();
     let mut digests = HashMap::new();
-    for line in manifest.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
+    for line in manifest
+        .split(|&byte| byte == b'\n')
+        .filter(|line| !line.is_empty())
+    {
         let record: Value = serde_json::from_slice(line).map_err(|error| error.to_string())?;
         let data = &record["data"];
         if let Some(recipients) = data["recipients"].as_str() {
@@ -63,12 +79,19 @@ pub(super) fn read_encrypted(manifest: &[u8], entries: &mut [Entry]) -> Result<E
         if let Some(plain) = data["plain_sha256"].as_str() {
             let path = path_of(data).ok_or("a record without its path")?;
             let sha256: Sha256 = plain.parse().map_err(|_| "a record without its digest")?;
-            let bytes = data["plain_bytes"].as_u64().ok_or("a record without its size")?;
+            let bytes = data["plain_bytes"]
+                .as_u64()
+                .ok_or("a record without its size")?;
             digests.insert(path, (sha256, bytes));
         }
     }
-    for entry in entries.iter_mut().filter(|entry| entry.path.as_bytes().ends_with(AGE.as_bytes())) {
-        let (plain, bytes) = digests.get(&entry.path).ok_or_else(|| format!("no record of {}", entry.path))?;
+    for entry in entries
+        .iter_mut()
+        .filter(|entry| entry.path.as_bytes().ends_with(AGE.as_bytes()))
+    {
+        let (plain, bytes) = digests
+            .get(&entry.path)
+            .ok_or_else(|| format!("no record of {}", entry.path))?;
         (entry.plain, entry.plain_bytes) = (*plain, Some(*bytes));
     }
     Ok(encrypted)
@@ -77,7 +100,11 @@ pub(super) fn read_encrypted(manifest: &[u8], entries: &mut [Entry]) -> Result<E
 /// The path in the data of a record.
 pub(crate) fn path_of(data: &Value) -> Option<RelPath> {
     let text = |name: &str| data[name].as_str().map(str::to_owned);
-    RelPath::try_from(&PathField { path: text("path")?, path_b64: text("path_b64") }).ok()
+    RelPath::try_from(&PathField {
+        path: text("path")?,
+        path_b64: text("path_b64"),
+    })
+    .ok()
 }
 
 #[cfg(test)]
@@ -92,19 +119,31 @@ mod tests {
         let manifest = format!(
             "{}\n{}\n",
             r#"{"type":"begin","data":{"recipients":"age1x"}}"#,
-            format_args!(r#"{{"type":"x","data":{{"path":"dkim/a.age","plain_bytes":7,"plain_sha256":"{plain}"}}}}"#)
+            format_args!(
+                r#"{{"type":"x","data":{{"path":"dkim/a.age","plain_bytes":7,"plain_sha256":"{plain}"}}}}"#
+            )
         );
         let encrypted = read_encrypted(manifest.as_bytes(), &mut entries).unwrap();
         assert_eq!(encrypted.recipients, "age1x");
         assert_eq!((entries[0].plain, entries[0].plain_bytes), (plain, Some(7)));
-        assert_eq!((entries[1].plain, entries[1].is_encrypted()), (stored, false));
-        assert!(read_encrypted(b"{}\n", &mut entries).unwrap_err().contains("no record of dkim/a.age"));
+        assert_eq!(
+            (entries[1].plain, entries[1].is_encrypted()),
+            (stored, false)
+        );
+        assert!(
+            read_encrypted(b"{}\n", &mut entries)
+                .unwrap_err()
+                .contains("no record of dkim/a.age")
+        );
     }
 
     #[test]
     fn names_lose_only_that_ending() {
         let check = |stored: &str, plain_bytes: Option<u64>, plain: &str| {
-            let entry = Entry { plain_bytes, ..Entry::plain(&(Sha256::of(b""), stored.parse().unwrap())) };
+            let entry = Entry {
+                plain_bytes,
+                ..Entry::plain(&(Sha256::of(b""), stored.parse().unwrap()))
+            };
             assert_eq!(entry.plain_path().to_string(), plain);
         };
         check("a/b.tar.zst.age", Some(1), "a/b.tar.zst");

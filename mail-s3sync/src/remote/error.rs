@@ -17,9 +17,16 @@ pub(crate) enum Error {
     #[error("{url} is missing; push the set again, or use another")]
     Missing { url: String },
     #[error("read {url}: it is not what it should be; push the set again")]
-    Checksums { url: String, source: checksum::ParseError },
+    Checksums {
+        url: String,
+        source: checksum::ParseError,
+    },
     #[error("{url}: its sha256 is {found}, and {expected} was recorded; push the set again")]
-    Digest { url: String, expected: Sha256, found: Sha256 },
+    Digest {
+        url: String,
+        expected: Sha256,
+        found: Sha256,
+    },
     #[error("read {url}: {reason}; push the set again")]
     Manifest { url: String, reason: String },
 }
@@ -29,7 +36,10 @@ impl Error {
     pub(crate) fn is_damage(&self) -> bool {
         match self {
             Self::Store(_) | Self::Read { .. } => false,
-            Self::Missing { .. } | Self::Checksums { .. } | Self::Digest { .. } | Self::Manifest { .. } => true,
+            Self::Missing { .. }
+            | Self::Checksums { .. }
+            | Self::Digest { .. }
+            | Self::Manifest { .. } => true,
         }
     }
 

@@ -1,7 +1,8 @@
 //! Sets as a store holds them.
 //!
-//! The keys are those that `aws s3 sync` would give: the name of the set and the path in it. A set is there once its
-//! checksums are, which come last; and it is complete while every file that they list is there.
+//! The keys are those that `aws s3 sync` would give: the name of the set and the path in it. A set
+//! is there once its checksums are, which come last; and it is complete while every file that they
+//! list is there.
 
 mod entries; // what the checksums of a set list, and the digests before encryption
 mod error; // what is stored is not what it should be
@@ -64,7 +65,10 @@ impl RemoteSet {
     /// What is in the store under `name`: one listing, and the checksums where there are any.
     pub(crate) fn read(store: &dyn ObjectStore, name: SetName) -> Result<Self, Error> {
         let listed = list(store, name)?;
-        let (contents, damage) = match listed.contains_key(CHECKSUMS).then(|| Contents::read(store, name)) {
+        let (contents, damage) = match listed
+            .contains_key(CHECKSUMS)
+            .then(|| Contents::read(store, name))
+        {
             None => (None, None),
             Some(Err(error)) if error.is_damage() => (None, Some(error)),
             Some(contents) => (contents?, None),
@@ -81,9 +85,20 @@ impl RemoteSet {
     ) -> Self {
         let entries = contents.iter().flat_map(|contents| &contents.entries);
         let paths = entries.map(|entry| entry.path.as_text().unwrap_or_default());
-        let etags = paths.map(|path| (path, listed.get(path).and_then(|listed| listed.etag.as_deref())));
+        let etags = paths.map(|path| {
+            (
+                path,
+                listed.get(path).and_then(|listed| listed.etag.as_deref()),
+            )
+        });
         let seal = Seal::of(contents.as_ref().and_then(|contents| contents.seal), etags);
-        Self { name, listed, contents, damage, seal }
+        Self {
+            name,
+            listed,
+            contents,
+            damage,
+            seal,
+        }
     }
 
     /// The object of an entry, when it is the one that the push which closed the set has confirmed.
@@ -116,18 +131,30 @@ impl RemoteSet {
 }
 
 impl Contents {
-    /// Reads the checksums of a set, and of an encrypted one the manifest; `None` when there are none, or a push is
-    /// under way.
+    /// Reads the checksums of a set, and of an encrypted one the manifest; `None` when there are
+    /// none, or a push is under way.
     pub(crate) fn read(store: &dyn ObjectStore, name: SetName) -> Result<Option<Self>, Error> {
         let key = format!("{name}/{CHECKSUMS}");
-        let Some(Small { found, content, sha256 }) = read_small(store, &key, None)? else { return Ok(None) };
-        let parsed =
-            ChecksumFile::parse(&content).map_err(|source| Error::Checksums { url: store.url(&key), source })?;
+        let Some(Small {
+            found,
+            content,
+            sha256,
+        }) = read_small(store, &key, None)?
+        else {
+            return Ok(None);
+        };
+        let parsed = ChecksumFile::parse(&content).map_err(|source| Error::Checksums {
+            url: store.url(&key),
+            source,
+        })?;
         if parsed.entries().is_empty() {
             return Ok(None);
         }
         let mut entries: Vec<Entry> = parsed.entries().iter().map(Entry::plain).collect();
-        let encrypted = match entries.iter().any(|entry| entry.path.as_bytes() == OWN_MANIFEST.as_bytes()) {
+        let encrypted = match entries
+            .iter()
+            .any(|entry| entry.path.as_bytes() == OWN_MANIFEST.as_bytes())
+        {
             true => Some(read_encrypted(store, name, &mut entries)?),
             false => None,
         };
@@ -145,11 +172,14 @@ impl Contents {
 
     /// The file called `name`, as it is stored.
     pub(crate) fn entry(&self, name: &str) -> Option<&Entry> {
-        self.entries.iter().find(|entry| entry.path.as_bytes() == name.as_bytes())
+        self.entries
+            .iter()
+            .find(|entry| entry.path.as_bytes() == name.as_bytes())
     }
 }
 
-/// The manifest of an encrypted set as the set has it, encrypted; beside it is one that can be read.
+/// The manifest of an encrypted set as the set has it, encrypted; beside it is one that can be
+/// read.
 const OWN_MANIFEST: &str = "manifest.jsonl.age";
 
 /// The text of a path, where it is some.
@@ -165,7 +195,10 @@ impl AsText for RelPath {
 }
 
 /// The objects of a set, by path in the set.
-pub(crate) fn list(store: &dyn ObjectStore, name: SetName) -> Result<HashMap<String, Listed>, StoreError> {
+pub(crate) fn list(
+    store: &dyn ObjectStore,
+    name: SetName,
+) -> Result<HashMap<String, Listed>, StoreError> {
     let prefix = name.prefix();
     let mut listed = HashMap::new();
     store.list(&prefix, &mut |object| {
@@ -176,12 +209,25 @@ pub(crate) fn list(store: &dyn ObjectStore, name: SetName) -> Result<HashMap<Str
     Ok(listed)
 }
 
-fn read_encrypted(store: &dyn ObjectStore, name: SetName, entries: &mut [Entry]) -> Result<Encrypted, Error> {
+fn read_encrypted(
+    store: &dyn ObjectStore,
+    name: SetName,
+    entries: &mut [Entry],
+) -> Result<Encrypted, Error> {
     let key = format!("{name}/{MANIFEST}");
-    let failed = |reason| Error::Manifest { url: store.url(&key), reason };
-    let expected = entries.iter().find(|entry| entry.path.as_bytes() == MANIFEST.as_bytes());
-    let expected = expected.ok_or_else(|| failed("the checksums do not list it".to_owned()))?.stored;
-    let missing = || Error::Missing { url: store.url(&key) };
+    let failed = |reason| Error::Manifest {
+        url: store.url(&key),
+        reason,
+    };
+    let expected = entries
+        .iter()
+        .find(|entry| entry.path.as_bytes() == MANIFEST.as_bytes());
+    let expected = expected
+        .ok_or_else(|| failed("the checksums do not list it".to_owned()))?
+        .stored;
+    let missing = || Error::Missing {
+        url: store.url(&key),
+    };
     let manifest = read_small(store, &key, Some(expected))?.ok_or_else(missing)?;
     entries::read_encrypted(&manifest.content, entries).map_err(failed)
 }

@@ -1,7 +1,7 @@
 //! What ties a closed set to the very objects that were confirmed.
 //!
-//! The times in a listing cannot tell what another program wrote between the last look at the objects and the closing,
-//! nor in the same second. Their ETags can.
+//! The times in a listing cannot tell what another program wrote between the last look at the
+//! objects and the closing, nor in the same second. Their ETags can.
 
 use std::collections::BTreeMap;
 
@@ -33,11 +33,17 @@ impl Seal {
 }
 
 /// The digest of paths and ETags, whatever their order; `None` when one has no ETag.
-pub(crate) fn seal<'a>(etags: impl IntoIterator<Item = (&'a str, Option<&'a str>)>) -> Option<Sha256> {
-    let etags: BTreeMap<&str, &str> =
-        etags.into_iter().map(|(path, etag)| Some((path, etag?))).collect::<Option<_>>()?;
-    let text: Vec<u8> =
-        etags.iter().flat_map(|(path, etag)| [path.as_bytes(), b"\0", etag.as_bytes(), b"\0"].concat()).collect();
+pub(crate) fn seal<'a>(
+    etags: impl IntoIterator<Item = (&'a str, Option<&'a str>)>,
+) -> Option<Sha256> {
+    let etags: BTreeMap<&str, &str> = etags
+        .into_iter()
+        .map(|(path, etag)| Some((path, etag?)))
+        .collect::<Option<_>>()?;
+    let text: Vec<u8> = etags
+        .iter()
+        .flat_map(|(path, etag)| [path.as_bytes(), b"\0", etag.as_bytes(), b"\0"].concat())
+        .collect();
     Some(Sha256::of(&text))
 }
 
@@ -50,7 +56,11 @@ mod tests {
         let closed = [("dkim/a", Some("1")), ("mysql/b", Some("2"))];
         let recorded = seal(closed);
         let check = |etags: &[(&'static str, Option<&'static str>)], expected| {
-            assert_eq!(Seal::of(recorded, etags.iter().copied()), expected, "{etags:?}");
+            assert_eq!(
+                Seal::of(recorded, etags.iter().copied()),
+                expected,
+                "{etags:?}"
+            );
         };
         check(&closed, Seal::Whole);
         check(&[closed[1], closed[0]], Seal::Whole);
@@ -59,6 +69,9 @@ mod tests {
         check(&closed[..1], Seal::Broken);
         assert_eq!(Seal::of(None, closed), Seal::Absent);
         // As `sha256sum` has it of `dkim/a`, `1`, `mysql/b` and `2`, each with a NUL after it.
-        assert_eq!(recorded.unwrap().to_string(), "c1e41affc1e46f3d0b1c53dfc00a6e97b1b4fbf904226d850cf4b2bd10e9e437");
+        assert_eq!(
+            recorded.unwrap().to_string(),
+            "c1e41affc1e46f3d0b1c53dfc00a6e97b1b4fbf904226d850cf4b2bd10e9e437"
+        );
     }
 }

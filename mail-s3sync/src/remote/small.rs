@@ -20,19 +20,35 @@ pub(crate) struct Small {
     pub(crate) sha256: Sha256,
 }
 
-/// Reads all of an object, which should have the digest `expected`, or else the one that was recorded when it was put.
-/// What was damaged on the way is good the next time; what stays wrong is damaged there. `None` when there is no such
-/// object.
-pub(crate) fn read_small(store: &dyn ObjectStore, key: &str, expected: Option<Sha256>) -> Result<Option<Small>, Error> {
+/// Reads all of an object, which should have the digest `expected`, or else the one that was
+/// recorded when it was put. What was damaged on the way is good the next time; what stays wrong is
+/// damaged there. `None` when there is no such object.
+pub(crate) fn read_small(
+    store: &dyn ObjectStore,
+    key: &str,
+    expected: Option<Sha256>,
+) -> Result<Option<Small>, Error> {
     let mut attempt = 0;
     loop {
-        let Some(download) = store.get(key, 0)? else { return Ok(None) };
-        let small = Small::read(download).map_err(|source| Error::Read { url: store.url(key), source })?;
+        let Some(download) = store.get(key, 0)? else {
+            return Ok(None);
+        };
+        let small = Small::read(download).map_err(|source| Error::Read {
+            url: store.url(key),
+            source,
+        })?;
         attempt += 1;
-        match expected.or(small.found.marks.sha256).filter(|expected| *expected != small.sha256) {
+        match expected
+            .or(small.found.marks.sha256)
+            .filter(|expected| *expected != small.sha256)
+        {
             None => return Ok(Some(small)),
             Some(expected) if attempt == ATTEMPTS => {
-                return Err(Error::Digest { url: store.url(key), expected, found: small.sha256 });
+                return Err(Error::Digest {
+                    url: store.url(key),
+                    expected,
+                    found: small.sha256,
+                });
             }
             Some(_) => {}
         }
@@ -46,6 +62,10 @@ impl Small {
         if content.len() as u64 != download.found.bytes {
             return Err(ErrorKind::UnexpectedEof.into());
         }
-        Ok(Self { found: download.found, sha256: Sha256::of(&content), content })
+        Ok(Self {
+            found: download.found,
+            sha256: Sha256::of(&content),
+            content,
+        })
     }
 }

@@ -33,9 +33,15 @@ pub(crate) fn names(store: &dyn ObjectStore) -> Result<Vec<SetName>, StoreError>
     let mut names: Vec<SetName> = Vec::new();
     for kind in SetKind::ALL {
         let found = store.directories(&format!("{kind}/"))?;
-        names.extend(found.iter().filter_map(|name| format!("{kind}/{name}").parse::<SetName>().ok()));
+        names.extend(
+            found
+                .iter()
+                .filter_map(|name| format!("{kind}/{name}").parse::<SetName>().ok()),
+        );
     }
-    names.sort_by_key(|name| std::cmp::Reverse((name.id().date(), name.id(), !name.is_incomplete())));
+    names.sort_by_key(|name| {
+        std::cmp::Reverse((name.id().date(), name.id(), !name.is_incomplete()))
+    });
     Ok(names)
 }
 
@@ -43,7 +49,12 @@ pub(crate) fn names(store: &dyn ObjectStore) -> Result<Vec<SetName>, StoreError>
 pub(crate) fn survey(store: &dyn ObjectStore, jobs: NonZeroUsize) -> Result<Vec<Surveyed>, Error> {
     let mut names = names(store)?;
     names.sort();
-    pool::for_each(jobs, &names, || (), |(), name| RemoteSet::read(store, *name).map(Surveyed::from))
+    pool::for_each(
+        jobs,
+        &names,
+        || (),
+        |(), name| RemoteSet::read(store, *name).map(Surveyed::from),
+    )
 }
 
 impl From<RemoteSet> for Surveyed {
@@ -53,7 +64,12 @@ impl From<RemoteSet> for Surveyed {
             name: set.name,
             objects: set.listed.len() as u64,
             bytes: set.listed.values().map(|object| object.bytes).sum(),
-            modified: set.listed.values().map(|object| object.modified).max().unwrap_or(Timestamp::MIN),
+            modified: set
+                .listed
+                .values()
+                .map(|object| object.modified)
+                .max()
+                .unwrap_or(Timestamp::MIN),
             is_complete: set.is_complete(),
             missing: set.missing() as u64,
             is_encrypted: contents.is_some_and(|contents| contents.encrypted.is_some()),

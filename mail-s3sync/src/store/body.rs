@@ -11,8 +11,9 @@ use super::Buffers;
 
 /// Content of a known size and digest.
 ///
-/// It is given out in pieces. The last one comes only when all together have the digest; an upload without its last
-/// piece is never complete, so that a damaged file cannot be stored as if it were good.
+/// It is given out in pieces. The last one comes only when all together have the digest; an upload
+/// without its last piece is never complete, so that a damaged file cannot be stored as if it were
+/// good.
 pub(crate) struct Body {
     name: PathBuf,
     reader: Box<dyn Read + Send>,
@@ -28,15 +29,30 @@ pub(crate) enum LocalError {
     #[error("read {}", path.display())]
     Read { path: PathBuf, source: io::Error },
     #[error("{} is damaged: it has {found} bytes, and the set says {expected}; use another set", path.display())]
-    Size { path: PathBuf, expected: u64, found: u64 },
+    Size {
+        path: PathBuf,
+        expected: u64,
+        found: u64,
+    },
     #[error("{} is damaged: its sha256 is {found}, and the set says {expected}; use another set", path.display())]
-    Digest { path: PathBuf, expected: Sha256, found: Sha256 },
+    Digest {
+        path: PathBuf,
+        expected: Sha256,
+        found: Sha256,
+    },
 }
 
 impl Body {
     /// The file at `path`, which should have that digest, and that size where it is known.
-    pub(crate) fn open(path: &Path, sha256: Sha256, bytes: Option<u64>) -> Result<Self, LocalError> {
-        let failed = |source| LocalError::Read { path: path.to_owned(), source };
+    pub(crate) fn open(
+        path: &Path,
+        sha256: Sha256,
+        bytes: Option<u64>,
+    ) -> Result<Self, LocalError> {
+        let failed = |source| LocalError::Read {
+            path: path.to_owned(),
+            source,
+        };
         let file = File::open(path).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
         if !metadata.is_file() {
@@ -45,7 +61,11 @@ impl Body {
         let found = metadata.len();
         match bytes.unwrap_or(found) {
             expected if expected == found => Ok(Self::new(path, Box::new(file), sha256, found)),
-            expected => Err(LocalError::Size { path: path.to_owned(), expected, found }),
+            expected => Err(LocalError::Size {
+                path: path.to_owned(),
+                expected,
+                found,
+            }),
         }
     }
 
@@ -53,13 +73,30 @@ impl Body {
     pub(crate) fn of_bytes(name: &str, content: impl Into<Vec<u8>>) -> Self {
         let content = content.into();
         let (sha256, bytes) = (Sha256::of(&content), content.len() as u64);
-        Self::new(Path::new(name), Box::new(io::Cursor::new(content)), sha256, bytes)
+        Self::new(
+            Path::new(name),
+            Box::new(io::Cursor::new(content)),
+            sha256,
+            bytes,
+        )
     }
 
     /// So many bytes from `reader`, which should have that digest; `name` is for messages.
-    pub(crate) fn new(name: &Path, reader: Box<dyn Read + Send>, sha256: Sha256, bytes: u64) -> Self {
+    pub(crate) fn new(
+        name: &Path,
+        reader: Box<dyn Read + Send>,
+        sha256: Sha256,
+        bytes: u64,
+    ) -> Self {
         let hasher = Sha256Writer::new(io::sink());
-        Self { name: name.to_owned(), reader, hasher, bytes, left: bytes, sha256 }
+        Self {
+            name: name.to_owned(),
+            reader,
+            hasher,
+            bytes,
+            left: bytes,
+            sha256,
+        }
     }
 
     /// The size of the whole.
@@ -72,8 +109,8 @@ impl Body {
         self.sha256
     }
 
-    /// The next piece, of `most` bytes unless it is the last; `None` after that. Empty content is one empty piece to
-    /// whoever asks [`Body::whole`], and none here.
+    /// The next piece, of `most` bytes unless it is the last; `None` after that. Empty content is
+    /// one empty piece to whoever asks [`Body::whole`], and none here.
     pub(crate) fn next(&mut self, most: usize) -> Result<Option<Bytes>, LocalError> {
         if self.left == 0 {
             return Ok(None);
@@ -84,7 +121,11 @@ impl Body {
     }
 
     /// As [`Body::next`], in memory that is used again.
-    pub(crate) fn next_in(&mut self, buffers: &Buffers, most: usize) -> Result<Option<Bytes>, LocalError> {
+    pub(crate) fn next_in(
+        &mut self,
+        buffers: &Buffers,
+        most: usize,
+    ) -> Result<Option<Bytes>, LocalError> {
         if self.left == 0 {
             return Ok(None);
         }
@@ -99,8 +140,12 @@ impl Body {
 
     /// Reads and hashes; after the last piece, checks the whole.
     fn fill(&mut self, piece: &mut [u8]) -> Result<(), LocalError> {
-        self.reader.read_exact(piece).map_err(|source| self.read_failed(source))?;
-        self.hasher.write_all(piece).map_err(|source| self.read_failed(source))?;
+        self.reader
+            .read_exact(piece)
+            .map_err(|source| self.read_failed(source))?;
+        self.hasher
+            .write_all(piece)
+            .map_err(|source| self.read_failed(source))?;
         self.left -= piece.len() as u64;
         if self.left == 0 { self.check() } else { Ok(()) }
     }
@@ -116,10 +161,15 @@ impl Body {
 
     fn read_failed(&self, source: io::Error) -> LocalError {
         match source.kind() {
-            io::ErrorKind::UnexpectedEof => {
-                LocalError::Size { path: self.name.clone(), expected: self.bytes, found: self.hasher.bytes() }
-            }
-            _ => LocalError::Read { path: self.name.clone(), source },
+            io::ErrorKind::UnexpectedEof => LocalError::Size {
+                path: self.name.clone(),
+                expected: self.bytes,
+                found: self.hasher.bytes(),
+            },
+            _ => LocalError::Read {
+                path: self.name.clone(),
+                source,
+            },
         }
     }
 
@@ -129,7 +179,11 @@ impl Body {
         if found == self.sha256 {
             return Ok(());
         }
-        Err(LocalError::Digest { path: self.name.clone(), expected: self.sha256, found })
+        Err(LocalError::Digest {
+            path: self.name.clone(),
+            expected: self.sha256,
+            found,
+        })
     }
 }
 
@@ -145,7 +199,10 @@ mod tests {
     fn pieces_come_in_order_and_end() {
         let mut good = body(b"abcde", Sha256::of(b"abcde"), 5);
         for expected in [Some("ab"), Some("cd"), Some("e"), None] {
-            assert_eq!(good.next(2).unwrap().as_deref(), expected.map(str::as_bytes));
+            assert_eq!(
+                good.next(2).unwrap().as_deref(),
+                expected.map(str::as_bytes)
+            );
         }
     }
 
@@ -154,14 +211,23 @@ mod tests {
         let mut damaged = body(b"abcdX", Sha256::of(b"abcde"), 5);
         assert!(damaged.next(4).unwrap().is_some());
         assert!(matches!(damaged.next(4), Err(LocalError::Digest { .. })));
-        assert!(matches!(body(b"X", Sha256::of(b"a"), 1).whole(), Err(LocalError::Digest { .. })));
-        assert!(matches!(body(b"", Sha256::of(b"a"), 0).whole(), Err(LocalError::Digest { .. })));
+        assert!(matches!(
+            body(b"X", Sha256::of(b"a"), 1).whole(),
+            Err(LocalError::Digest { .. })
+        ));
+        assert!(matches!(
+            body(b"", Sha256::of(b"a"), 0).whole(),
+            Err(LocalError::Digest { .. })
+        ));
     }
 
     #[test]
     fn a_file_that_became_shorter_is_damaged() {
         let mut short = body(b"abc", Sha256::of(b"abcde"), 5);
-        assert!(matches!(short.next(5), Err(LocalError::Size { expected: 5, .. })));
+        assert!(matches!(
+            short.next(5),
+            Err(LocalError::Size { expected: 5, .. })
+        ));
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Memory for pieces of content, used again and again: what large blocks leave behind in the allocator of each thread
-//! would be more than the pieces themselves.
+//! Memory for pieces of content, used again and again: what large blocks leave behind in the
+//! allocator of each thread would be more than the pieces themselves.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,7 +15,10 @@ impl Buffers {
         let free = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut content = free.unwrap_or_default();
         content.resize(bytes, 0);
-        Block { content, home: self.clone() }
+        Block {
+            content,
+            home: self.clone(),
+        }
     }
 }
 
@@ -41,7 +44,11 @@ impl AsRef<[u8]> for Block {
 impl Drop for Block {
     fn drop(&mut self) {
         let content = std::mem::take(&mut self.content);
-        self.home.0.lock().unwrap_or_else(PoisonError::into_inner).push(content);
+        self.home
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(content);
     }
 }
 
@@ -58,9 +65,17 @@ mod tests {
         let second = first.slice(10..20);
         let address = first.as_ptr();
         drop(first);
-        assert_ne!(buffers.take(100).content.as_ptr(), address, "somebody reads it");
+        assert_ne!(
+            buffers.take(100).content.as_ptr(),
+            address,
+            "somebody reads it"
+        );
         assert_eq!(&second[..], [7; 10]);
         drop(second);
-        assert!([buffers.take(50), buffers.take(50)].iter().any(|block| block.content.as_ptr() == address));
+        assert!(
+            [buffers.take(50), buffers.take(50)]
+                .iter()
+                .any(|block| block.content.as_ptr() == address)
+        );
     }
 }

@@ -12,18 +12,34 @@ use mail_common::secret::Secret;
 use mail_tests::s3::{ADMIN, S3Server};
 
 use super::s3::{AddressingStyle, S3Config, Sizes, Trust, Writing};
-use super::{Attributes, Body, Cause, FileStore, Listed, LocalError, Lock, LockMode, Marks, ObjectStore, S3Store};
+use super::{
+    Attributes, Body, Cause, FileStore, Listed, LocalError, Lock, LockMode, Marks, ObjectStore,
+    S3Store,
+};
 use crate::credentials::{Credentials, Keys, Source, StsEndpoint};
 
 /// The least that S3 allows for a part.
-const SIZES: Sizes =
-    Sizes { whole_bytes: 1 << 20, part_bytes: 5 << 20, whole_copy_bytes: 6 << 20, copy_part_bytes: 5 << 20 };
+const SIZES: Sizes = Sizes {
+    whole_bytes: 1 << 20,
+    part_bytes: 5 << 20,
+    whole_copy_bytes: 6 << 20,
+    copy_part_bytes: 5 << 20,
+};
 
 fn bucket(server: &S3Server, name: &str) -> S3Store {
-    let keys = Credentials { access_key: ADMIN.0.to_owned(), secret: Secret::new(ADMIN.1), token: None, expires: None };
+    let keys = Credentials {
+        access_key: ADMIN.0.to_owned(),
+        secret: Secret::new(ADMIN.1),
+        token: None,
+        expires: None,
+    };
     let timeout = Duration::from_secs(20);
-    let sts =
-        StsEndpoint { region: "us-east-1".to_owned(), endpoint: server.endpoint(), timeout, trust: Trust::System };
+    let sts = StsEndpoint {
+        region: "us-east-1".to_owned(),
+        endpoint: server.endpoint(),
+        timeout,
+        trust: Trust::System,
+    };
     let config = S3Config {
         bucket: name.to_owned(),
         prefix: "pre fix/".to_owned(),
@@ -39,7 +55,12 @@ fn bucket(server: &S3Server, name: &str) -> S3Store {
         writing: Writing::default(),
         sizes: SIZES,
     };
-    S3Store::open(config, Keys::new(Source::Static(keys), sts), Interrupt::default()).unwrap()
+    S3Store::open(
+        config,
+        Keys::new(Source::Static(keys), sts),
+        Interrupt::default(),
+    )
+    .unwrap()
 }
 
 #[test]
@@ -98,25 +119,44 @@ fn conforms(store: &dyn ObjectStore, odd_names: &[&str], if_match: IfMatch) {
 }
 
 fn put(store: &dyn ObjectStore, key: &str, content: &[u8]) {
-    let marks = Marks { sha256: Some(Sha256::of(content)), ..Marks::default() };
-    store.put(key, Body::of_bytes(key, content), &Attributes { marks, lock: None }).unwrap();
+    let marks = Marks {
+        sha256: Some(Sha256::of(content)),
+        ..Marks::default()
+    };
+    store
+        .put(
+            key,
+            Body::of_bytes(key, content),
+            &Attributes { marks, lock: None },
+        )
+        .unwrap();
 }
 
 fn get(store: &dyn ObjectStore, key: &str, from: u64) -> Option<Vec<u8>> {
     let mut content = Vec::new();
-    store.get(key, from).unwrap()?.reader.read_to_end(&mut content).unwrap();
+    store
+        .get(key, from)
+        .unwrap()?
+        .reader
+        .read_to_end(&mut content)
+        .unwrap();
     Some(content)
 }
 
 fn list(store: &dyn ObjectStore, prefix: &str) -> Vec<Listed> {
     let mut listed = Vec::new();
-    store.list(prefix, &mut |object| listed.push(object)).unwrap();
+    store
+        .list(prefix, &mut |object| listed.push(object))
+        .unwrap();
     listed.sort_by(|a, b| a.key.cmp(&b.key));
     listed
 }
 
 fn keys(store: &dyn ObjectStore, prefix: &str) -> Vec<String> {
-    list(store, prefix).into_iter().map(|object| object.key).collect()
+    list(store, prefix)
+        .into_iter()
+        .map(|object| object.key)
+        .collect()
 }
 
 fn in_hours(hours: i64) -> Timestamp {
@@ -125,7 +165,9 @@ fn in_hours(hours: i64) -> Timestamp {
 
 /// Content that no two pieces of are alike.
 fn content(bytes: u32) -> Vec<u8> {
-    (0..bytes / 4).flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes()).collect()
+    (0..bytes / 4)
+        .flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes())
+        .collect()
 }
 
 fn what_is_put_comes_back(store: &dyn ObjectStore) {
@@ -133,35 +175,77 @@ fn what_is_put_comes_back(store: &dyn ObjectStore) {
     for bytes in [0, 4, 1 << 20, (1 << 20) + 4, 10 << 20, 12 << 20] {
         let content = content(bytes);
         put(store, "a/object", &content);
-        assert!(get(store, "a/object", 0) == Some(content.clone()), "{bytes}");
+        assert!(
+            get(store, "a/object", 0) == Some(content.clone()),
+            "{bytes}"
+        );
         let found = store.look("a/object").unwrap().unwrap();
-        assert_eq!((found.bytes, found.marks.sha256), (u64::from(bytes), Some(Sha256::of(&content))));
+        assert_eq!(
+            (found.bytes, found.marks.sha256),
+            (u64::from(bytes), Some(Sha256::of(&content)))
+        );
         assert_eq!(list(store, "a/")[0].bytes, u64::from(bytes));
-        for from in [1, u64::from(bytes) / 2, u64::from(bytes), u64::from(bytes) + 5] {
-            let rest = content.get(usize::try_from(from).unwrap()..).unwrap_or_default();
-            assert!(get(store, "a/object", from).as_deref() == Some(rest), "{bytes} from {from}");
+        for from in [
+            1,
+            u64::from(bytes) / 2,
+            u64::from(bytes),
+            u64::from(bytes) + 5,
+        ] {
+            let rest = content
+                .get(usize::try_from(from).unwrap()..)
+                .unwrap_or_default();
+            assert!(
+                get(store, "a/object", from).as_deref() == Some(rest),
+                "{bytes} from {from}"
+            );
         }
     }
     assert!(store.look("a/nothing").unwrap().is_none());
-    assert!(store.get("a/nothing", 0).unwrap().is_none() && store.get("a/nothing", 7).unwrap().is_none());
+    assert!(
+        store.get("a/nothing", 0).unwrap().is_none()
+            && store.get("a/nothing", 7).unwrap().is_none()
+    );
 }
 
 fn names_survive(store: &dyn ObjectStore, odd_names: &[&str]) {
-    let names = ["n/a b", "n/a+b", "n/a%20b", "n/a%2Fb", "n/日本語", "n/quote\"'", "n/tilde~()*!", "n/and&=?#;:@$,<>"];
+    let names = [
+        "n/a b",
+        "n/a+b",
+        "n/a%20b",
+        "n/a%2Fb",
+        "n/日本語",
+        "n/quote\"'",
+        "n/tilde~()*!",
+        "n/and&=?#;:@$,<>",
+    ];
     let names = [&names, odd_names].concat();
     for name in &names {
         put(store, name, name.as_bytes());
     }
     for name in &names {
-        assert_eq!(get(store, name, 0).as_deref(), Some(name.as_bytes()), "{name:?}");
+        assert_eq!(
+            get(store, name, 0).as_deref(),
+            Some(name.as_bytes()),
+            "{name:?}"
+        );
     }
     let mut expected = names;
     expected.sort_unstable();
     assert_eq!(keys(store, "n/"), expected);
     for source in list(store, "n/") {
         let copy = source.key.replacen("n/", "m/", 1);
-        assert!(store.copy(&source, &copy, &Attributes::default()).unwrap().is_some(), "{copy:?}");
-        assert_eq!(get(store, &copy, 0).as_deref(), Some(source.key.as_bytes()), "{copy:?}");
+        assert!(
+            store
+                .copy(&source, &copy, &Attributes::default())
+                .unwrap()
+                .is_some(),
+            "{copy:?}"
+        );
+        assert_eq!(
+            get(store, &copy, 0).as_deref(),
+            Some(source.key.as_bytes()),
+            "{copy:?}"
+        );
     }
 }
 
@@ -170,10 +254,19 @@ fn damaged_content_is_not_stored(store: &dyn ObjectStore) {
         let content = content(bytes);
         let mut other = content.clone();
         *other.last_mut().unwrap() ^= 1;
-        let body =
-            Body::new(Path::new("x"), Box::new(std::io::Cursor::new(other)), Sha256::of(&content), u64::from(bytes));
-        let error = store.put("d/damaged", body, &Attributes::default()).unwrap_err();
-        assert!(matches!(*error.cause, Cause::Local(LocalError::Digest { .. })), "{error:?}");
+        let body = Body::new(
+            Path::new("x"),
+            Box::new(std::io::Cursor::new(other)),
+            Sha256::of(&content),
+            u64::from(bytes),
+        );
+        let error = store
+            .put("d/damaged", body, &Attributes::default())
+            .unwrap_err();
+        assert!(
+            matches!(*error.cause, Cause::Local(LocalError::Digest { .. })),
+            "{error:?}"
+        );
         assert!(store.look("d/damaged").unwrap().is_none());
         assert_eq!(list(store, "d/"), []);
     }
@@ -183,7 +276,10 @@ fn listings_are_by_prefix(store: &dyn ObjectStore) {
     for key in ["daily/1/a", "daily/1/b/c", "daily/2/a", "dailyx/1"] {
         put(store, key, b"x");
     }
-    assert_eq!(keys(store, "daily/"), ["daily/1/a", "daily/1/b/c", "daily/2/a"]);
+    assert_eq!(
+        keys(store, "daily/"),
+        ["daily/1/a", "daily/1/b/c", "daily/2/a"]
+    );
     assert_eq!(keys(store, "daily/1/"), ["daily/1/a", "daily/1/b/c"]);
     assert_eq!(keys(store, "daily/3/"), [""; 0]);
     let mut directories = store.directories("daily/").unwrap();
@@ -198,14 +294,20 @@ fn copies_are_of_what_was_listed(store: &dyn ObjectStore, if_match: IfMatch) {
         let original = content(bytes);
         put(store, "c/source", &original);
         let source = list(store, "c/source").remove(0);
-        let marks = Marks { sha256: Some(Sha256::of(&original)), ..Marks::default() };
+        let marks = Marks {
+            sha256: Some(Sha256::of(&original)),
+            ..Marks::default()
+        };
         let attributes = Attributes { marks, lock: None };
         let copied = store.copy(&source, "c/copy", &attributes).unwrap().unwrap();
         assert!(get(store, "c/copy", 0) == Some(original.clone()));
         let found = store.look("c/copy").unwrap().unwrap();
         assert_eq!(found.marks.sha256, attributes.marks.sha256);
         let listed = list(store, "c/copy").remove(0);
-        assert_eq!((listed.bytes, &listed.etag), (u64::from(bytes), &copied.etag));
+        assert_eq!(
+            (listed.bytes, &listed.etag),
+            (u64::from(bytes), &copied.etag)
+        );
         // Another object of the same size has the name by now.
         let mut other = original.clone();
         other[0] ^= 1;
@@ -218,8 +320,16 @@ fn copies_are_of_what_was_listed(store: &dyn ObjectStore, if_match: IfMatch) {
             assert!(get(store, "c/copy", 0) == Some(original));
         }
     }
-    let gone = Listed { key: "c/gone".into(), bytes: 4, etag: Some("x".into()), modified: Timestamp::now() };
-    assert_eq!(store.copy(&gone, "c/copy", &Attributes::default()).unwrap(), None);
+    let gone = Listed {
+        key: "c/gone".into(),
+        bytes: 4,
+        etag: Some("x".into()),
+        modified: Timestamp::now(),
+    };
+    assert_eq!(
+        store.copy(&gone, "c/copy", &Attributes::default()).unwrap(),
+        None
+    );
 }
 
 fn everything_is_billed(store: &dyn ObjectStore) {
@@ -236,16 +346,47 @@ fn everything_is_billed(store: &dyn ObjectStore) {
 
 fn only_uploads_that_nobody_goes_on_with_are_dropped(store: &dyn ObjectStore, server: &S3Server) {
     let at = ["--bucket", "conformance", "--key", "pre fix/daily/u/large"];
-    let begun = server
-        .aws_ok(&[&["s3api", "create-multipart-upload", "--output", "text", "--query", "UploadId"], &at[..]].concat());
+    let begun = server.aws_ok(
+        &[
+            &[
+                "s3api",
+                "create-multipart-upload",
+                "--output",
+                "text",
+                "--query",
+                "UploadId",
+            ],
+            &at[..],
+        ]
+        .concat(),
+    );
     let begun_before = after_a_second();
     let part = tempfile::NamedTempFile::new().unwrap();
-    let upload = ["--upload-id", begun.trim(), "--part-number", "1", "--body", part.path().to_str().unwrap()];
+    let upload = [
+        "--upload-id",
+        begun.trim(),
+        "--part-number",
+        "1",
+        "--body",
+        part.path().to_str().unwrap(),
+    ];
     let _ = server.aws_ok(&[&["s3api", "upload-part"], &at[..], &upload].concat());
-    assert_eq!(store.abort_stale("daily/", begun_before).unwrap(), 0, "a part came later");
-    assert_eq!(store.abort_stale("weekly/", in_hours(1)).unwrap(), 0, "it lies elsewhere");
+    assert_eq!(
+        store.abort_stale("daily/", begun_before).unwrap(),
+        0,
+        "a part came later"
+    );
+    assert_eq!(
+        store.abort_stale("weekly/", in_hours(1)).unwrap(),
+        0,
+        "it lies elsewhere"
+    );
     assert_eq!(store.abort_stale("daily/", in_hours(1)).unwrap(), 1);
-    assert_eq!(store.abort_stale("daily/", in_hours(1)).unwrap(), 0, "it is gone");
+    assert_eq!(
+        store.abort_stale("daily/", in_hours(1)).unwrap(),
+        0,
+        "it is gone"
+    );
 }
 
 /// A time that what was before is before, and what comes is after, though stores count in seconds.
@@ -258,20 +399,45 @@ fn after_a_second() -> Timestamp {
 
 fn locks(store: &dyn ObjectStore) {
     assert_eq!(store.protection().unwrap().unwrap().object_lock, Some(true));
-    let day = |days: i64| Timestamp::from_second(Timestamp::now().as_second() + days * 86_400).unwrap();
+    let day =
+        |days: i64| Timestamp::from_second(Timestamp::now().as_second() + days * 86_400).unwrap();
     for (key, bytes) in [("l/whole", 4), ("l/parts", 6 << 20)] {
-        let lock = Lock { mode: LockMode::Compliance, until: day(2) };
-        let attributes = Attributes { marks: Marks::default(), lock: Some(lock) };
-        store.put(key, Body::of_bytes(key, content(bytes)), &attributes).unwrap();
+        let lock = Lock {
+            mode: LockMode::Compliance,
+            until: day(2),
+        };
+        let attributes = Attributes {
+            marks: Marks::default(),
+            lock: Some(lock),
+        };
+        store
+            .put(key, Body::of_bytes(key, content(bytes)), &attributes)
+            .unwrap();
         let until = || store.look(key).unwrap().unwrap().locked_until;
         assert_eq!(until(), Some(lock.until));
-        let longer = Lock { until: day(3), ..lock };
+        let longer = Lock {
+            until: day(3),
+            ..lock
+        };
         store.extend_lock(key, longer).unwrap();
         store.extend_lock(key, lock).unwrap();
         assert_eq!(until(), Some(longer.until), "never shorter");
         let source = list(store, key).remove(0);
         let copy = format!("{key}-copy");
-        store.copy(&source, &copy, &Attributes { marks: Marks::default(), lock: Some(longer) }).unwrap().unwrap();
-        assert_eq!(store.look(&copy).unwrap().unwrap().locked_until, Some(longer.until));
+        store
+            .copy(
+                &source,
+                &copy,
+                &Attributes {
+                    marks: Marks::default(),
+                    lock: Some(longer),
+                },
+            )
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            store.look(&copy).unwrap().unwrap().locked_until,
+            Some(longer.until)
+        );
     }
 }

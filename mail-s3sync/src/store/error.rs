@@ -30,14 +30,22 @@ pub(crate) enum Cause {
     BadCredentials { code: String, message: String },
     #[error("no credentials to use")]
     Credentials(#[source] crate::credentials::Error),
-    #[error("the clock of this machine and that of the store differ too much ({message}); set the clock right")]
+    #[error(
+        "the clock of this machine and that of the store differ too much ({message}); set the clock right"
+    )]
     ClockSkew { message: String },
     #[error("not allowed ({message}); {hint}")]
     Denied { message: String, hint: &'static str },
-    #[error("the object is archived: have the store restore it first (aws s3api restore-object), or use another set")]
+    #[error(
+        "the object is archived: have the store restore it first (aws s3api restore-object), or use another set"
+    )]
     Archived,
     #[error("the store answered {status} {code}: {message}")]
-    Refused { status: u16, code: String, message: String },
+    Refused {
+        status: u16,
+        code: String,
+        message: String,
+    },
     #[error("the store's answer makes no sense: {0}")]
     Odd(String),
     /// The connection, or a time-out.
@@ -58,7 +66,11 @@ pub(crate) enum Cause {
 
 impl StoreError {
     pub(crate) fn new(doing: &'static str, url: String, cause: Cause) -> Self {
-        Self { doing, url, cause: Box::new(cause) }
+        Self {
+            doing,
+            url,
+            cause: Box::new(cause),
+        }
     }
 
     /// The file on this machine is damaged; the store is not to blame.

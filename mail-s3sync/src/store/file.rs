@@ -1,7 +1,7 @@
 //! A directory as a store: a mounted disk, or the local half of a test.
 //!
-//! An object is a file, synced and complete before it has its name. The directory is never made: a disk that is not
-//! mounted is an error, and not a place to write to.
+//! An object is a file, synced and complete before it has its name. The directory is never made: a
+//! disk that is not mounted is an error, and not a place to write to.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -18,8 +18,8 @@ use mail_common::relpath::RelPath;
 
 use super::limit::PIECE_BYTES;
 use super::{
-    Attributes, Billed, Body, Cause, Confirmed, Download, Found, Limit, Listed, Lock, Marks, ObjectStore, Protection,
-    StoreError,
+    Attributes, Billed, Body, Cause, Confirmed, Download, Found, Limit, Listed, Lock, Marks,
+    ObjectStore, Protection, StoreError,
 };
 use crate::place::put_in_place;
 
@@ -38,8 +38,16 @@ pub(crate) struct FileStore {
 
 impl FileStore {
     /// The store in `directory`, which must be there.
-    pub(crate) fn open(directory: &Path, limit: Option<Arc<Limit>>, interrupt: Interrupt) -> Result<Self, StoreError> {
-        let store = Self { directory: directory.to_owned(), limit, interrupt };
+    pub(crate) fn open(
+        directory: &Path,
+        limit: Option<Arc<Limit>>,
+        interrupt: Interrupt,
+    ) -> Result<Self, StoreError> {
+        let store = Self {
+            directory: directory.to_owned(),
+            limit,
+            interrupt,
+        };
         match fs::metadata(directory) {
             Ok(metadata) if metadata.is_dir() => Ok(store),
             Ok(_) => Err(store.failed("open", "", io::ErrorKind::NotADirectory.into())),
@@ -63,7 +71,11 @@ impl FileStore {
 
     fn write(&self, temporary: &Path, mut body: Body) -> Result<(), Cause> {
         let mut file = StoredFile::create(temporary)?;
-        let piece_bytes = if self.limit.is_some() { PIECE_BYTES } else { COPY_BYTES };
+        let piece_bytes = if self.limit.is_some() {
+            PIECE_BYTES
+        } else {
+            COPY_BYTES
+        };
         while let Some(piece) = body.next(piece_bytes)? {
             self.interrupt.check()?;
             if let Some(limit) = &self.limit {
@@ -79,7 +91,11 @@ impl FileStore {
     }
 
     /// Lets `make` write a temporary file, and gives it the name of the object.
-    fn publish(&self, key: &str, make: impl FnOnce(&Path) -> Result<(), Cause>) -> Result<(), Cause> {
+    fn publish(
+        &self,
+        key: &str,
+        make: impl FnOnce(&Path) -> Result<(), Cause>,
+    ) -> Result<(), Cause> {
         let path = self.path_of(key)?;
         let parent = path.parent().unwrap_or(&self.directory);
         atomic::create_dir_all(parent)?;
@@ -100,7 +116,12 @@ impl ObjectStore for FileStore {
 
     fn list(&self, prefix: &str, each: &mut dyn FnMut(Listed)) -> Result<(), StoreError> {
         let walked = walk(&self.directory, prefix, &mut |key, metadata| {
-            each(Listed { key, bytes: metadata.len(), etag: None, modified: modified(metadata) });
+            each(Listed {
+                key,
+                bytes: metadata.len(),
+                etag: None,
+                modified: modified(metadata),
+            });
         });
         walked.map_err(|error| self.failed("list", prefix, error))
     }
@@ -109,7 +130,10 @@ impl ObjectStore for FileStore {
         let failed = |error| self.failed("list", prefix, error);
         let mut names = Vec::new();
         for entry in entries(&self.directory.join(prefix)).map_err(failed)? {
-            if let (true, Ok(name)) = (entry.file_type().map_err(failed)?.is_dir(), entry.file_name().into_string()) {
+            if let (true, Ok(name)) = (
+                entry.file_type().map_err(failed)?.is_dir(),
+                entry.file_name().into_string(),
+            ) {
                 names.push(name);
             }
         }
@@ -118,9 +142,19 @@ impl ObjectStore for FileStore {
 
     /// Reads the whole file for its digest: a directory keeps no other proof of it.
     fn look(&self, key: &str) -> Result<Option<Found>, StoreError> {
-        let Some(Download { found, reader }) = self.get(key, 0)? else { return Ok(None) };
-        let (sha256, bytes) = Sha256::of_reader(reader).map_err(|error| self.failed("read", key, error))?;
-        Ok(Some(Found { bytes, marks: Marks { sha256: Some(sha256), ..Marks::default() }, ..found }))
+        let Some(Download { found, reader }) = self.get(key, 0)? else {
+            return Ok(None);
+        };
+        let (sha256, bytes) =
+            Sha256::of_reader(reader).map_err(|error| self.failed("read", key, error))?;
+        Ok(Some(Found {
+            bytes,
+            marks: Marks {
+                sha256: Some(sha256),
+                ..Marks::default()
+            },
+            ..found
+        }))
     }
 
     fn get(&self, key: &str, from: u64) -> Result<Option<Download>, StoreError> {
@@ -130,9 +164,21 @@ impl ObjectStore for FileStore {
         });
         match opened {
             Ok((bytes, file)) => {
-                let found = Found { bytes, etag: None, marks: Marks::default(), locked_until: None };
-                let reader = LimitedReader { file, limit: self.limit.clone(), interrupt: self.interrupt.clone() };
-                Ok(Some(Download { found, reader: Box::new(reader) }))
+                let found = Found {
+                    bytes,
+                    etag: None,
+                    marks: Marks::default(),
+                    locked_until: None,
+                };
+                let reader = LimitedReader {
+                    file,
+                    limit: self.limit.clone(),
+                    interrupt: self.interrupt.clone(),
+                };
+                Ok(Some(Download {
+                    found,
+                    reader: Box::new(reader),
+                }))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(self.failed("read", key, error)),
@@ -141,19 +187,32 @@ impl ObjectStore for FileStore {
 
     fn put(&self, key: &str, body: Body, _: &Attributes) -> Result<Confirmed, StoreError> {
         let published = self.publish(key, |temporary| self.write(temporary, body));
-        published.map(|()| Confirmed { etag: None }).map_err(|cause| self.error("write", key, cause))
+        published
+            .map(|()| Confirmed { etag: None })
+            .map_err(|cause| self.error("write", key, cause))
     }
 
-    fn copy(&self, source: &Listed, key: &str, _: &Attributes) -> Result<Option<Confirmed>, StoreError> {
-        let unchanged =
-            |metadata: &fs::Metadata| metadata.len() == source.bytes && modified(metadata) == source.modified;
-        let copied = self.path_of(&source.key).map_err(Cause::Io).and_then(|from| {
-            if !fs::metadata(&from).is_ok_and(|metadata| unchanged(&metadata)) {
-                return Ok(None);
-            }
-            self.publish(key, |temporary| Ok(atomic::link_or_copy(&from, temporary).map(drop)?))?;
-            Ok(Some(Confirmed { etag: None }))
-        });
+    fn copy(
+        &self,
+        source: &Listed,
+        key: &str,
+        _: &Attributes,
+    ) -> Result<Option<Confirmed>, StoreError> {
+        let unchanged = |metadata: &fs::Metadata| {
+            metadata.len() == source.bytes && modified(metadata) == source.modified
+        };
+        let copied = self
+            .path_of(&source.key)
+            .map_err(Cause::Io)
+            .and_then(|from| {
+                if !fs::metadata(&from).is_ok_and(|metadata| unchanged(&metadata)) {
+                    return Ok(None);
+                }
+                self.publish(key, |temporary| {
+                    Ok(atomic::link_or_copy(&from, temporary).map(drop)?)
+                })?;
+                Ok(Some(Confirmed { etag: None }))
+            });
         copied.map_err(|cause| self.error("copy to", key, cause))
     }
 
@@ -175,7 +234,10 @@ impl ObjectStore for FileStore {
 
     fn billed(&self, prefix: &str, each: &mut dyn FnMut(Billed)) -> Result<(), StoreError> {
         self.list(prefix, &mut |listed| {
-            each(Billed { bytes: listed.bytes, storage_class: STORAGE_CLASS.to_owned() });
+            each(Billed {
+                bytes: listed.bytes,
+                storage_class: STORAGE_CLASS.to_owned(),
+            });
         })
     }
 
@@ -186,8 +248,11 @@ impl ObjectStore for FileStore {
                 stale.push(path.to_owned());
             }
         });
-        let removed = found.and_then(|()| stale.iter().try_for_each(|path| atomic::remove_tree(path)));
-        removed.map(|()| stale.len()).map_err(|error| self.failed("clear", prefix, error))
+        let removed =
+            found.and_then(|()| stale.iter().try_for_each(|path| atomic::remove_tree(path)));
+        removed
+            .map(|()| stale.len())
+            .map_err(|error| self.failed("clear", prefix, error))
     }
 }
 
@@ -201,7 +266,9 @@ struct LimitedReader {
 impl Read for LimitedReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.interrupt.check().map_err(io::Error::other)?;
-        let Some(limit) = &self.limit else { return self.file.read(buffer) };
+        let Some(limit) = &self.limit else {
+            return self.file.read(buffer);
+        };
         let most = buffer.len().min(PIECE_BYTES);
         let read = self.file.read(&mut buffer[..most])?;
         limit.wait(read);
@@ -209,22 +276,36 @@ impl Read for LimitedReader {
     }
 }
 
-/// A name that [`atomic::is_temporary_name`] knows, unlike those of [`atomic`] itself in the same process.
+/// A name that [`atomic::is_temporary_name`] knows, unlike those of [`atomic`] itself in the same
+/// process.
 fn temporary_name() -> String {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
-    format!(".tmp-{}-put-{}", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed))
+    format!(
+        ".tmp-{}-put-{}",
+        std::process::id(),
+        COUNTER.fetch_add(1, Ordering::Relaxed)
+    )
 }
 
 fn is_temporary(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| atomic::is_temporary_name(&name.to_string_lossy()))
+    path.file_name()
+        .is_some_and(|name| atomic::is_temporary_name(&name.to_string_lossy()))
 }
 
 fn modified(metadata: &fs::Metadata) -> Timestamp {
-    metadata.modified().ok().and_then(|time| Timestamp::try_from(time).ok()).unwrap_or(Timestamp::MAX)
+    metadata
+        .modified()
+        .ok()
+        .and_then(|time| Timestamp::try_from(time).ok())
+        .unwrap_or(Timestamp::MAX)
 }
 
 /// The objects below `directory` whose keys begin with `prefix`.
-fn walk(directory: &Path, prefix: &str, each: &mut dyn FnMut(String, &fs::Metadata)) -> io::Result<()> {
+fn walk(
+    directory: &Path,
+    prefix: &str,
+    each: &mut dyn FnMut(String, &fs::Metadata),
+) -> io::Result<()> {
     walk_all(directory, prefix, &mut |path, metadata| {
         let relative = path.strip_prefix(directory).unwrap_or(path);
         if let Ok(key) = std::str::from_utf8(relative.as_os_str().as_bytes())
@@ -237,7 +318,11 @@ fn walk(directory: &Path, prefix: &str, each: &mut dyn FnMut(String, &fs::Metada
 }
 
 /// Every file below the directory part of `prefix`.
-fn walk_all(directory: &Path, prefix: &str, each: &mut dyn FnMut(&Path, &fs::Metadata)) -> io::Result<()> {
+fn walk_all(
+    directory: &Path,
+    prefix: &str,
+    each: &mut dyn FnMut(&Path, &fs::Metadata),
+) -> io::Result<()> {
     let start = prefix.rsplit_once('/').map_or("", |(start, _)| start);
     let mut directories = vec![directory.join(start)];
     while let Some(directory) = directories.pop() {

@@ -16,7 +16,10 @@ pub(crate) struct Limit {
 
 impl Limit {
     pub(crate) fn new(bytes_per_second: u64) -> Self {
-        Self { bytes_per_second: bytes_per_second.max(1), due: Mutex::new(None) }
+        Self {
+            bytes_per_second: bytes_per_second.max(1),
+            due: Mutex::new(None),
+        }
     }
 
     /// How long to wait, from `now`, before so many bytes may flow.
@@ -42,6 +45,9 @@ mod tests {
         let (limit, now) = (Limit::new(1000), Instant::now());
         assert_eq!(limit.reserve(500, now), Duration::ZERO);
         assert_eq!(limit.reserve(500, now), Duration::from_millis(500));
-        assert_eq!(limit.reserve(1, now + Duration::from_secs(5)), Duration::ZERO);
+        assert_eq!(
+            limit.reserve(1, now + Duration::from_secs(5)),
+            Duration::ZERO
+        );
     }
 }

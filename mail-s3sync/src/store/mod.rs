@@ -1,7 +1,7 @@
 //! What a store of objects can do, whatever it is: a bucket, or a directory.
 //!
-//! A store is shared by threads, and its methods block. A put or a copy that gives `Ok` has been confirmed from the
-//! store's answer. Nothing here deletes an object.
+//! A store is shared by threads, and its methods block. A put or a copy that gives `Ok` has been
+//! confirmed from the store's answer. Nothing here deletes an object.
 
 mod buffers; // memory for pieces, used again and again
 mod body; // what is put: read once, withheld when it is not what it should be
@@ -39,17 +39,23 @@ pub(crate) trait ObjectStore: Debug + Send + Sync {
     /// What the store says of an object; `None` when there is none.
     fn look(&self, key: &str) -> Result<Option<Found>, StoreError>;
 
-    /// The content of an object from the byte `from` on, nothing where that is its end or beyond; `None` when there is
-    /// no such object.
+    /// The content of an object from the byte `from` on, nothing where that is its end or beyond;
+    /// `None` when there is no such object.
     fn get(&self, key: &str, from: u64) -> Result<Option<Download>, StoreError>;
 
     /// Stores `body`, and has the store confirm it.
     fn put(&self, key: &str, body: Body, attributes: &Attributes) -> Result<Confirmed, StoreError>;
 
     /// Lets the store copy `source`; `None` when that is not what is there any more.
-    fn copy(&self, source: &Listed, key: &str, attributes: &Attributes) -> Result<Option<Confirmed>, StoreError>;
+    fn copy(
+        &self,
+        source: &Listed,
+        key: &str,
+        attributes: &Attributes,
+    ) -> Result<Option<Confirmed>, StoreError>;
 
-    /// Lets the store refuse to delete the object before the lock ends. A longer lock stays as it is.
+    /// Lets the store refuse to delete the object before the lock ends. A longer lock stays as it
+    /// is.
     fn extend_lock(&self, key: &str, lock: Lock) -> Result<(), StoreError>;
 
     /// Whether it keeps [`Marks`].
@@ -61,10 +67,12 @@ pub(crate) trait ObjectStore: Debug + Send + Sync {
     /// How the place protects what it holds; `None` where that is not its business.
     fn protection(&self) -> Result<Option<Protection>, StoreError>;
 
-    /// Calls `each` for everything below `prefix` that costs money: all versions, and parts of unfinished uploads.
+    /// Calls `each` for everything below `prefix` that costs money: all versions, and parts of
+    /// unfinished uploads.
     fn billed(&self, prefix: &str, each: &mut dyn FnMut(Billed)) -> Result<(), StoreError>;
 
-    /// Drops what uploads that were begun before `before` and never ended have left below `prefix`, and says how many.
+    /// Drops what uploads that were begun before `before` and never ended have left below `prefix`,
+    /// and says how many.
     fn abort_stale(&self, prefix: &str, before: Timestamp) -> Result<usize, StoreError>;
 }
 

@@ -1,5 +1,5 @@
-//! A backup root whose sets are written by hand and closed by `sha256sum`, so that nothing of what is tested takes
-//! part in making them.
+//! A backup root whose sets are written by hand and closed by `sha256sum`, so that nothing of what
+//! is tested takes part in making them.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -69,7 +69,9 @@ impl SampleRoot {
 
     /// `mail-s3sync push` of a daily set to the directory.
     pub(crate) fn push_to_file(&self, date: &str) -> Tool {
-        self.tool().args(["push", "--date", date, "--to"]).arg(self.file_url())
+        self.tool()
+            .args(["push", "--date", date, "--to"])
+            .arg(self.file_url())
     }
 
     pub(crate) fn file_url(&self) -> String {
@@ -111,20 +113,30 @@ fn close(set: &Path, name: &str, files: &[(&str, &[u8])]) {
 /// The digest of each file, by its name.
 fn sha256sum(set: &Path) -> BTreeMap<String, String> {
     let output = Command::new("bash")
-        .args(["-c", "find . -type f -printf '%P\\0' | xargs -0 sha256sum --zero --"])
+        .args([
+            "-c",
+            "find . -type f -printf '%P\\0' | xargs -0 sha256sum --zero --",
+        ])
         .current_dir(set)
         .output()
         .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let lines = text.split('\0').filter(|line| !line.is_empty());
-    lines.map(|line| line.split_once("  ").unwrap()).map(|(sum, name)| (name.to_owned(), sum.to_owned())).collect()
+    lines
+        .map(|line| line.split_once("  ").unwrap())
+        .map(|(sum, name)| (name.to_owned(), sum.to_owned()))
+        .collect()
 }
 
 /// Asserts that `sha256sum` finds every file of the set as its checksums say.
 #[track_caller]
 pub(crate) fn assert_sums(set: &Path) {
     let mut command = Command::new("sha256sum");
-    let output = command.args(["--quiet", "--strict", "-c", "checksums.sha256"]).current_dir(set).output().unwrap();
+    let output = command
+        .args(["--quiet", "--strict", "-c", "checksums.sha256"])
+        .current_dir(set)
+        .output()
+        .unwrap();
     assert!(
         output.status.success(),
         "{}{}",
@@ -144,7 +156,10 @@ pub(crate) fn tree(directory: &Path) -> Tree {
                 directories.push(path);
             } else {
                 let name = path.strip_prefix(directory).unwrap().as_os_str();
-                found.insert(OsStr::to_string_lossy(name).into_owned(), fs::read(&path).unwrap());
+                found.insert(
+                    OsStr::to_string_lossy(name).into_owned(),
+                    fs::read(&path).unwrap(),
+                );
             }
         }
     }

@@ -39,7 +39,11 @@ impl FromStr for Address {
             Some(("tcp", place)) => {
                 let (host, port) = place.rsplit_once(':').ok_or_else(unknown)?;
                 let is_port = port.parse::<u16>().is_ok_and(|port| port > 0);
-                if host.is_empty() || !is_port { Err(unknown()) } else { Ok(Self::Tcp(place.to_owned())) }
+                if host.is_empty() || !is_port {
+                    Err(unknown())
+                } else {
+                    Ok(Self::Tcp(place.to_owned()))
+                }
             }
             _ => Err(unknown()),
         }
@@ -57,8 +61,14 @@ impl fmt::Display for Address {
 
 /// The clamd of this machine: the first of the usual sockets that is there, else the usual port.
 pub(crate) fn usual_address() -> Address {
-    let found = USUAL_SOCKETS.iter().map(Path::new).find(|path| path.exists());
-    found.map_or_else(|| Address::Tcp(USUAL_PORT.to_owned()), |path| Address::Unix(path.to_owned()))
+    let found = USUAL_SOCKETS
+        .iter()
+        .map(Path::new)
+        .find(|path| path.exists());
+    found.map_or_else(
+        || Address::Tcp(USUAL_PORT.to_owned()),
+        |path| Address::Unix(path.to_owned()),
+    )
 }
 
 #[cfg(test)]
@@ -76,9 +86,20 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_refused() {
-        for text in ["", "/run/clamd.sock", "unix:", "unix:relative", "tcp:host", "tcp::3310", "tcp:host:0", "http://x"]
-        {
-            assert_eq!(text.parse::<Address>(), Err(UnknownAddress(text.to_owned())));
+        for text in [
+            "",
+            "/run/clamd.sock",
+            "unix:",
+            "unix:relative",
+            "tcp:host",
+            "tcp::3310",
+            "tcp:host:0",
+            "http://x",
+        ] {
+            assert_eq!(
+                text.parse::<Address>(),
+                Err(UnknownAddress(text.to_owned()))
+            );
         }
     }
 }

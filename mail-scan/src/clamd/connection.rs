@@ -1,6 +1,8 @@
-//! A connection to clamd that never waits for ever, for `clamav-client`, which has no time-outs of its own.
+//! A connection to clamd that never waits for ever, for `clamav-client`, which has no time-outs of
+//! its own.
 //!
-//! It gathers small writes. When clamd refuses a stream it answers and closes: the reply is kept although writing fails.
+//! It gathers small writes. When clamd refuses a stream it answers and closes: the reply is kept
+//! although writing fails.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -49,7 +51,10 @@ impl Patience {
             return Ok(());
         }
         let seconds = self.reply.as_secs_f32();
-        Err(io::Error::new(ErrorKind::TimedOut, format!("no answer for {seconds} seconds")))
+        Err(io::Error::new(
+            ErrorKind::TimedOut,
+            format!("no answer for {seconds} seconds"),
+        ))
     }
 }
 
@@ -104,7 +109,8 @@ impl Connection {
     fn send(&mut self) {
         let outgoing = std::mem::take(&mut self.outgoing);
         if self.write_failure.is_none() {
-            self.write_failure = write_patiently(&mut self.socket, &outgoing, &self.patience, self.start).err();
+            self.write_failure =
+                write_patiently(&mut self.socket, &outgoing, &self.patience, self.start).err();
         }
         self.outgoing = outgoing;
         self.outgoing.clear();
@@ -136,7 +142,10 @@ impl Read for Connection {
         let length = match read_patiently(&mut self.socket, buffer, &self.patience, self.start) {
             // Nothing came: what failed before is the reason.
             Ok(0) | Err(_) if self.received_bytes == 0 && self.write_failure.is_some() => {
-                return Err(self.write_failure.take().unwrap_or_else(|| ErrorKind::BrokenPipe.into()));
+                return Err(self
+                    .write_failure
+                    .take()
+                    .unwrap_or_else(|| ErrorKind::BrokenPipe.into()));
             }
             result => result?,
         };
@@ -162,7 +171,12 @@ pub(super) fn read_patiently(
     }
 }
 
-fn write_patiently(socket: &mut Socket, mut data: &[u8], patience: &Patience, start: Instant) -> io::Result<()> {
+fn write_patiently(
+    socket: &mut Socket,
+    mut data: &[u8],
+    patience: &Patience,
+    start: Instant,
+) -> io::Result<()> {
     while !data.is_empty() {
         patience.go_on(start)?;
         match socket.write(data) {
@@ -176,7 +190,10 @@ fn write_patiently(socket: &mut Socket, mut data: &[u8], patience: &Patience, st
 }
 
 fn is_to_be_tried_again(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
+    matches!(
+        error.kind(),
+        ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
+    )
 }
 
 impl Socket {

@@ -1,5 +1,5 @@
-//! Up to which size clamd looks into a file. Over its limits it says OK in silence, so each size is tried once before it is
-//! believed, with a sample of that size which must be found.
+//! Up to which size clamd looks into a file. Over its limits it says OK in silence, so each size is
+//! tried once before it is believed, with a sample of that size which must be found.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -23,7 +23,10 @@ struct Known {
     unseen_bytes: u64,
 }
 
-const NOTHING: Known = Known { seen_bytes: 0, unseen_bytes: NEVER_BYTES };
+const NOTHING: Known = Known {
+    seen_bytes: 0,
+    unseen_bytes: NEVER_BYTES,
+};
 
 impl Limits {
     /// Nothing is known yet.
@@ -38,14 +41,22 @@ impl Limits {
 
     /// The largest size that clamd is known to look into.
     pub(crate) fn seen_bytes(&self) -> u64 {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).seen_bytes
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .seen_bytes
     }
 
-    /// Whether clamd looks into the whole of a file of `bytes`; asks it with `finds` where that is not known yet.
+    /// Whether clamd looks into the whole of a file of `bytes`; asks it with `finds` where that is
+    /// not known yet.
     ///
     /// # Errors
     /// As `finds`; nothing is learnt then.
-    pub(crate) fn allow<E>(&self, bytes: u64, finds: impl Fn(&[u8]) -> Result<bool, E>) -> Result<bool, E> {
+    pub(crate) fn allow<E>(
+        &self,
+        bytes: u64,
+        finds: impl Fn(&[u8]) -> Result<bool, E>,
+    ) -> Result<bool, E> {
         // Held while clamd is asked, so that it is asked once.
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if bytes <= known.seen_bytes {
@@ -60,7 +71,9 @@ impl Limits {
             if size >= known.unseen_bytes.min(SAMPLE_MAX_BYTES) {
                 continue;
             }
-            let Ok(sample) = sample::padded_eicar(size) else { return Ok(false) };
+            let Ok(sample) = sample::padded_eicar(size) else {
+                return Ok(false);
+            };
             if finds(&sample)? {
                 known.seen_bytes = size;
                 return Ok(true);

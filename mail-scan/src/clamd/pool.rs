@@ -1,4 +1,5 @@
-//! Several clamds: work is spread over them, what one fails at the others are asked, and one that comes back is used again.
+//! Several clamds: work is spread over them, what one fails at the others are asked, and one that
+//! comes back is used again.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,10 +13,12 @@ use super::session::Session;
 use super::{Address, Patience, Verdict};
 use crate::content::Content;
 
-/// A content that so many attempts got no answer for is not tried again: it may be what kills clamd.
+/// A content that so many attempts got no answer for is not tried again: it may be what kills
+/// clamd.
 const ATTEMPTS: usize = 3;
 
-/// While no clamd answers, one that restarts is waited for: with all signatures that takes half a minute.
+/// While no clamd answers, one that restarts is waited for: with all signatures that takes half a
+/// minute.
 const RESTART_PATIENCE: Duration = Duration::from_secs(90);
 
 /// A clamd that did not answer is asked again after so long.
@@ -40,7 +43,8 @@ pub(crate) struct Pool {
 #[derive(Debug)]
 struct Member {
     server: Server,
-    /// It has not answered; looked at first, so that those who ask one that answers do not wait for each other.
+    /// It has not answered; looked at first, so that those who ask one that answers do not wait for
+    /// each other.
     is_silent: AtomicBool,
     /// Since when it has not answered.
     silent_since: Mutex<Option<Instant>>,
@@ -79,8 +83,12 @@ pub(crate) struct Worker<'a> {
 }
 
 impl Pool {
-    /// Introduces all clamds. Those that cannot be reached are given back; one that finds nothing is an error.
-    pub(crate) fn open(addresses: &[Address], patience: &Patience) -> Result<(Self, Vec<ServerError>), PoolError> {
+    /// Introduces all clamds. Those that cannot be reached are given back; one that finds nothing
+    /// is an error.
+    pub(crate) fn open(
+        addresses: &[Address],
+        patience: &Patience,
+    ) -> Result<(Self, Vec<ServerError>), PoolError> {
         let (mut members, mut unreachable) = (Vec::new(), Vec::new());
         for address in addresses {
             match Server::introduce(address.clone(), patience.clone()) {
@@ -95,19 +103,31 @@ impl Pool {
             (true, Some(error)) => Err(PoolError::None(error)),
             (_, last) => {
                 unreachable.extend(last);
-                Ok((Self { members, patience: patience.clone(), lost: AtomicBool::new(false) }, unreachable))
+                Ok((
+                    Self {
+                        members,
+                        patience: patience.clone(),
+                        lost: AtomicBool::new(false),
+                    },
+                    unreachable,
+                ))
             }
         }
     }
 
     /// Each clamd with what it has shown of itself.
     pub(crate) fn introductions(&self) -> impl Iterator<Item = (&Address, Arc<Introduction>)> {
-        self.members.iter().map(|member| (&member.server.address, member.server.introduction()))
+        self.members
+            .iter()
+            .map(|member| (&member.server.address, member.server.introduction()))
     }
 
     /// Who scans: the version of each, every one once.
     pub(crate) fn engine(&self) -> String {
-        let mut versions: Vec<String> = self.introductions().map(|(_, shown)| shown.version.text.clone()).collect();
+        let mut versions: Vec<String> = self
+            .introductions()
+            .map(|(_, shown)| shown.version.text.clone())
+            .collect();
         versions.sort();
         versions.dedup();
         versions.join(", ")
@@ -115,7 +135,10 @@ impl Pool {
 
     /// What verdicts depend on beside the content, of each clamd, every one once.
     pub(crate) fn identities(&self) -> Vec<String> {
-        let mut identities: Vec<String> = self.introductions().map(|(_, shown)| shown.identity()).collect();
+        let mut identities: Vec<String> = self
+            .introductions()
+            .map(|(_, shown)| shown.identity())
+            .collect();
         identities.sort();
         identities.dedup();
         identities
@@ -131,7 +154,8 @@ impl Pool {
         self.lost.load(Ordering::Relaxed)
     }
 
-    /// Proves at the end of a run that what was said in it can be believed, by those that still answer.
+    /// Proves at the end of a run that what was said in it can be believed, by those that still
+    /// answer.
     ///
     /// # Errors
     /// When one of them has become blind, wholly or in part: nobody knows since when.
@@ -147,29 +171,48 @@ impl Pool {
         Ok(())
     }
 
-    /// Whether all of them do not look into the whole of a content of `bytes`. One that does not answer now may do so later.
+    /// Whether all of them do not look into the whole of a content of `bytes`. One that does not
+    /// answer now may do so later.
     pub(crate) fn refuses(&self, bytes: u64) -> bool {
-        self.members.iter().all(|member| matches!(member.server.allows(bytes), Ok(false)))
+        self.members
+            .iter()
+            .all(|member| matches!(member.server.allows(bytes), Ok(false)))
     }
 
     /// Whether one of them does not look into the whole of a content of `bytes`.
     pub(crate) fn is_in_doubt(&self, bytes: u64) -> bool {
-        self.members.iter().any(|member| matches!(member.server.allows(bytes), Ok(false)))
+        self.members
+            .iter()
+            .any(|member| matches!(member.server.allows(bytes), Ok(false)))
     }
 
-    /// The worker of that number, on a machine with `cores`; each clamd is the first choice of as many as it has jobs.
+    /// The worker of that number, on a machine with `cores`; each clamd is the first choice of as
+    /// many as it has jobs.
     pub(crate) fn worker(&self, number: usize, cores: usize) -> Worker<'_> {
-        let mut homes =
-            self.members.iter().enumerate().flat_map(|(at, member)| std::iter::repeat_n(at, member.jobs(cores)));
+        let mut homes = self
+            .members
+            .iter()
+            .enumerate()
+            .flat_map(|(at, member)| std::iter::repeat_n(at, member.jobs(cores)));
         let home = homes.nth(number).unwrap_or(number % self.members.len());
-        Worker { pool: self, home, sessions: self.members.iter().map(|_| None).collect() }
+        Worker {
+            pool: self,
+            home,
+            sessions: self.members.iter().map(|_| None).collect(),
+        }
     }
 }
 
 impl Member {
     fn new(server: Server) -> Self {
-        let (is_silent, silent_since, trouble) = (AtomicBool::new(false), Mutex::default(), Mutex::default());
-        Self { server, is_silent, silent_since, trouble }
+        let (is_silent, silent_since, trouble) =
+            (AtomicBool::new(false), Mutex::default(), Mutex::default());
+        Self {
+            server,
+            is_silent,
+            silent_since,
+            trouble,
+        }
     }
 
     fn jobs(&self, cores: usize) -> usize {
@@ -182,12 +225,15 @@ impl Member {
         }
     }
 
-    /// Whether it is worth a question now. One that was silent introduces itself again first; meanwhile others do not wait for it.
+    /// Whether it is worth a question now. One that was silent introduces itself again first;
+    /// meanwhile others do not wait for it.
     fn is_ready(&self) -> Result<bool, ServerError> {
         if !self.is_silent.load(Ordering::Acquire) {
             return Ok(true);
         }
-        let Ok(mut silent_since) = self.silent_since.try_lock() else { return Ok(false) };
+        let Ok(mut silent_since) = self.silent_since.try_lock() else {
+            return Ok(false);
+        };
         match *silent_since {
             None => Ok(true),
             Some(since) if since.elapsed() < RETRY_AFTER => Ok(false),
@@ -203,7 +249,10 @@ impl Member {
 
     fn fell_silent(&self, why: &str) {
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.to_owned());
-        let mut silent_since = self.silent_since.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut silent_since = self
+            .silent_since
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         silent_since.get_or_insert_with(Instant::now);
         self.is_silent.store(true, Ordering::Release);
     }
@@ -217,22 +266,29 @@ enum Round {
 }
 
 impl Worker<'_> {
-    /// The verdicts on `contents`, in order. The clamd that is asked first is asked for all of them at a time.
+    /// The verdicts on `contents`, in order. The clamd that is asked first is asked for all of them
+    /// at a time.
     pub(crate) fn scan_all(&mut self, contents: &[&Content]) -> Vec<Answer> {
         let member = &self.pool.members[self.home];
         let by = member.server.introduction();
         let at_once = match contents.len() > 1 && matches!(member.is_ready(), Ok(true)) {
-            true => member.server.scan_all(&mut self.sessions[self.home], contents),
+            true => member
+                .server
+                .scan_all(&mut self.sessions[self.home], contents),
             false => vec![None; contents.len()],
         };
         let answer = |(content, verdict): (&&Content, Option<Verdict>)| match verdict {
-            Some(verdict @ (Verdict::Clean | Verdict::Infected(_))) => Answer { verdict, by: Arc::clone(&by) },
+            Some(verdict @ (Verdict::Clean | Verdict::Infected(_))) => Answer {
+                verdict,
+                by: Arc::clone(&by),
+            },
             Some(Verdict::Unscanned(_)) | None => self.scan(content),
         };
         contents.iter().zip(at_once).map(answer).collect()
     }
 
-    /// The verdict on `content`. It is unscanned when all clamds together did not answer for long, or to three attempts.
+    /// The verdict on `content`. It is unscanned when all clamds together did not answer for long,
+    /// or to three attempts.
     pub(crate) fn scan(&mut self, content: &Content) -> Answer {
         let (start, mut attempts, mut reason) = (Instant::now(), 0, None);
         loop {
@@ -250,7 +306,9 @@ impl Worker<'_> {
             if attempts >= ATTEMPTS {
                 return self.unscanned(why);
             }
-            if self.pool.is_lost() || start.elapsed() >= RESTART_PATIENCE.min(self.pool.patience.reply) {
+            if self.pool.is_lost()
+                || start.elapsed() >= RESTART_PATIENCE.min(self.pool.patience.reply)
+            {
                 self.pool.lost.store(true, Ordering::Relaxed);
                 return self.unscanned(why);
             }
@@ -258,7 +316,8 @@ impl Worker<'_> {
         }
     }
 
-    /// Asks each clamd that is worth it until one has a verdict; "unscanned" may be clean or infected for the next one.
+    /// Asks each clamd that is worth it until one has a verdict; "unscanned" may be clean or
+    /// infected for the next one.
     fn round(&mut self, content: &Content, attempts: &mut usize) -> Round {
         let (mut unscanned, mut trouble) = (None, None);
         for offset in 0..self.pool.members.len() {
@@ -267,7 +326,11 @@ impl Worker<'_> {
             match member.is_ready() {
                 Ok(true) => {}
                 Ok(false) => {
-                    trouble = member.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                    trouble = member
+                        .trouble
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .clone();
                     continue;
                 }
                 Err(error) => {
@@ -297,6 +360,9 @@ impl Worker<'_> {
 
     fn unscanned(&self, reason: &str) -> Answer {
         let by = self.pool.members[self.home].server.introduction();
-        Answer { verdict: Verdict::Unscanned(reason.to_owned()), by }
+        Answer {
+            verdict: Verdict::Unscanned(reason.to_owned()),
+            by,
+        }
     }
 }

@@ -44,7 +44,10 @@ pub(crate) fn parse(reply: &[u8], subject: Subject) -> Result<Verdict, NoVerdict
     if reply.is_empty() {
         return Err(NoVerdict::Empty);
     }
-    let plain = reply.strip_suffix(b"\0").or_else(|| reply.strip_suffix(b"\n")).unwrap_or(reply);
+    let plain = reply
+        .strip_suffix(b"\0")
+        .or_else(|| reply.strip_suffix(b"\n"))
+        .unwrap_or(reply);
     let unknown = || NoVerdict::Unknown(quote(plain));
     let text = std::str::from_utf8(plain).map_err(|_| unknown())?;
     let said = match without_subject(text, subject) {
@@ -76,7 +79,10 @@ fn without_subject(text: &str, subject: Subject) -> Option<&str> {
         Subject::Descriptor(number) => {
             let rest = text.strip_prefix(&format!("{number}: fd["))?;
             let (descriptor, said) = rest.split_once("]: ")?;
-            descriptor.bytes().all(|byte| byte.is_ascii_digit()).then_some(said)
+            descriptor
+                .bytes()
+                .all(|byte| byte.is_ascii_digit())
+                .then_some(said)
         }
     }
 }
@@ -88,7 +94,10 @@ fn is_name(name: &str) -> bool {
 /// Where clamd is told to report what it could not look into, it does so by the name of a finding.
 fn found(name: &str) -> Verdict {
     if name.starts_with("Heuristics.Limits.Exceeded") {
-        return Verdict::Unscanned(format!("a limit of clamd ended the scan: {}", quote(name.as_bytes())));
+        return Verdict::Unscanned(format!(
+            "a limit of clamd ended the scan: {}",
+            quote(name.as_bytes())
+        ));
     }
     if name.starts_with("Heuristics.Encrypted") {
         return Verdict::Unscanned(format!("encrypted: {}", quote(name.as_bytes())));
@@ -98,7 +107,9 @@ fn found(name: &str) -> Verdict {
 
 fn refusal(text: &str) -> Result<Verdict, NoVerdict> {
     match text.contains("size limit exceeded") {
-        true => Ok(Verdict::Unscanned("larger than clamd's StreamMaxLength".to_owned())),
+        true => Ok(Verdict::Unscanned(
+            "larger than clamd's StreamMaxLength".to_owned(),
+        )),
         false => Err(NoVerdict::Refused(quote(text.as_bytes()))),
     }
 }
@@ -126,17 +137,41 @@ mod tests {
         let (stream, third) = (Subject::Stream, Subject::Descriptor(3));
         check("stream: OK\0", stream, &Ok(Verdict::Clean));
         check("3: fd[12]: OK\0", third, &Ok(Verdict::Clean));
-        check("stream: Eicar-Test-Signature FOUND\0", stream, &infected("Eicar-Test-Signature"));
-        check("3: fd[9]: Win.Test.EICAR_HDB-1 FOUND\0", third, &infected("Win.Test.EICAR_HDB-1"));
+        check(
+            "stream: Eicar-Test-Signature FOUND\0",
+            stream,
+            &infected("Eicar-Test-Signature"),
+        );
+        check(
+            "3: fd[9]: Win.Test.EICAR_HDB-1 FOUND\0",
+            third,
+            &infected("Win.Test.EICAR_HDB-1"),
+        );
         let limit = "a limit of clamd ended the scan: Heuristics.Limits.Exceeded.MaxFileSize";
-        check("stream: Heuristics.Limits.Exceeded.MaxFileSize FOUND\0", stream, &Ok(Verdict::Unscanned(limit.into())));
+        check(
+            "stream: Heuristics.Limits.Exceeded.MaxFileSize FOUND\0",
+            stream,
+            &Ok(Verdict::Unscanned(limit.into())),
+        );
         let encrypted = "encrypted: Heuristics.Encrypted.Zip";
-        check("stream: Heuristics.Encrypted.Zip FOUND\0", stream, &Ok(Verdict::Unscanned(encrypted.into())));
+        check(
+            "stream: Heuristics.Encrypted.Zip FOUND\0",
+            stream,
+            &Ok(Verdict::Unscanned(encrypted.into())),
+        );
         let size = Verdict::Unscanned("larger than clamd's StreamMaxLength".into());
         check("INSTREAM size limit exceeded. ERROR\0", stream, &Ok(size));
         let refused = |text: &str| Err(NoVerdict::Refused(text.to_owned()));
-        check("COMMAND READ TIMED OUT\n", stream, &refused("COMMAND READ TIMED OUT"));
-        check("stream: Can't allocate memory ERROR\0", stream, &refused("Can't allocate memory ERROR"));
+        check(
+            "COMMAND READ TIMED OUT\n",
+            stream,
+            &refused("COMMAND READ TIMED OUT"),
+        );
+        check(
+            "stream: Can't allocate memory ERROR\0",
+            stream,
+            &refused("Can't allocate memory ERROR"),
+        );
     }
 
     #[test]
@@ -157,11 +192,22 @@ mod tests {
             "HTTP/1.1 200 OK\r\n",
         ] {
             let parsed = parse(odd.as_bytes(), Subject::Stream);
-            assert!(matches!(parsed, Err(NoVerdict::Unknown(_))), "{odd:?}: {parsed:?}");
+            assert!(
+                matches!(parsed, Err(NoVerdict::Unknown(_))),
+                "{odd:?}: {parsed:?}"
+            );
         }
-        for odd in ["4: fd[12]: OK\0", "3: fd[x]: OK\0", "3: OK\0", "stream: OK\0"] {
+        for odd in [
+            "4: fd[12]: OK\0",
+            "3: fd[x]: OK\0",
+            "3: OK\0",
+            "stream: OK\0",
+        ] {
             let parsed = parse(odd.as_bytes(), Subject::Descriptor(3));
-            assert!(matches!(parsed, Err(NoVerdict::Unknown(_))), "{odd:?}: {parsed:?}");
+            assert!(
+                matches!(parsed, Err(NoVerdict::Unknown(_))),
+                "{odd:?}: {parsed:?}"
+            );
         }
     }
 

@@ -1,13 +1,18 @@
-//! What is sent to clamd to learn what it does: harmless files that every scanner is meant to find, or to stumble over.
+//! What is sent to clamd to learn what it does: harmless files that every scanner is meant to find,
+//! or to stumble over.
 
 use std::io::{self, Read};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
-/// The EICAR test file, <https://www.eicar.org/download-anti-malware-testfile/>, in pieces: neither this source nor the program
-/// is a hit.
-const EICAR: [&str; 3] = [r"X5O!P%@AP[4\PZX54(P^)7CC)7}", r"$EICAR-STANDARD-ANTIVIRUS", r"-TEST-FILE!$H+H*"];
+/// The EICAR test file, <https://www.eicar.org/download-anti-malware-testfile/>, in pieces: neither
+/// this source nor the program is a hit.
+const EICAR: [&str; 3] = [
+    r"X5O!P%@AP[4\PZX54(P^)7CC)7}",
+    r"$EICAR-STANDARD-ANTIVIRUS",
+    r"-TEST-FILE!$H+H*",
+];
 
 /// A zip whose one member is encrypted with the classic cipher, in hexadecimal.
 const ENCRYPTED_ZIP: &str = "\
@@ -23,9 +28,11 @@ pub(crate) fn eicar() -> Vec<u8> {
     EICAR.concat().into_bytes()
 }
 
-/// About `bytes` of an archive, with EICAR as its last member: found only where clamd looks into the whole of a file of that size.
+/// About `bytes` of an archive, with EICAR as its last member: found only where clamd looks into
+/// the whole of a file of that size.
 ///
-/// clamd counts what it unpacks too, so that a file that passes has room for one unpacking, as an attachment needs.
+/// clamd counts what it unpacks too, so that a file that passes has room for one unpacking, as an
+/// attachment needs.
 pub(crate) fn padded_eicar(bytes: u64) -> io::Result<Vec<u8>> {
     let capacity = usize::try_from(bytes).map_err(io::Error::other)? + 4096;
     let mut archive = tar::Builder::new(Vec::with_capacity(capacity));
@@ -37,7 +44,11 @@ pub(crate) fn padded_eicar(bytes: u64) -> io::Result<Vec<u8>> {
 /// An encrypted archive.
 pub(crate) fn encrypted() -> Vec<u8> {
     let digits = ENCRYPTED_ZIP.as_bytes();
-    let byte = |pair: &[u8]| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok());
+    let byte = |pair: &[u8]| {
+        std::str::from_utf8(pair)
+            .ok()
+            .and_then(|pair| u8::from_str_radix(pair, 16).ok())
+    };
     digits.chunks(2).filter_map(byte).collect()
 }
 
@@ -64,7 +75,12 @@ pub(crate) fn mail_with_eicar() -> Vec<u8> {
     .into_bytes()
 }
 
-fn append(archive: &mut tar::Builder<Vec<u8>>, name: &str, bytes: u64, content: impl Read) -> io::Result<()> {
+fn append(
+    archive: &mut tar::Builder<Vec<u8>>,
+    name: &str,
+    bytes: u64,
+    content: impl Read,
+) -> io::Result<()> {
     let mut header = tar::Header::new_ustar();
     header.set_size(bytes);
     header.set_mode(0o600);
@@ -79,7 +95,11 @@ mod tests {
     fn the_samples_are_what_they_should_be() {
         assert_eq!(eicar().len(), 68);
         let padded = padded_eicar(1 << 20).unwrap();
-        assert!((1 << 20..(1 << 20) + 4096).contains(&padded.len()), "{}", padded.len());
+        assert!(
+            (1 << 20..(1 << 20) + 4096).contains(&padded.len()),
+            "{}",
+            padded.len()
+        );
         assert!(padded.windows(68).any(|window| window == eicar()));
         assert_eq!(&encrypted()[..4], b"PK\x03\x04");
         assert_eq!(encrypted()[6] & 1, 1, "the flag of encryption");

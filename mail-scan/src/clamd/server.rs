@@ -46,11 +46,20 @@ pub(crate) struct Introduction {
 }
 
 impl Introduction {
-    /// What a verdict depends on, beside the content: a verdict of another identity is not used again. The number is that of this
-    /// program's own rules: what it unpacks, and what it does not believe.
+    /// What a verdict depends on, beside the content: a verdict of another identity is not used
+    /// again. The number is that of this program's own rules: what it unpacks, and what it does not
+    /// believe.
     pub(crate) fn identity(&self) -> String {
-        let Self { version, names_encrypted, names_limits, .. } = self;
-        format!("2; {}; encrypted {names_encrypted}; limits {names_limits}", version.text)
+        let Self {
+            version,
+            names_encrypted,
+            names_limits,
+            ..
+        } = self;
+        format!(
+            "2; {}; encrypted {names_encrypted}; limits {names_limits}",
+            version.text
+        )
     }
 }
 
@@ -66,9 +75,18 @@ pub(crate) enum ServerError {
     #[error(
         "clamd at {address} does not find the EICAR test file{how}: a scanner that finds nothing is no scanner; {advice}"
     )]
-    Blind { address: Address, how: &'static str, advice: &'static str },
-    #[error("clamd at {address} was replaced or set otherwise during the run, and {what}; run again")]
-    Changed { address: Address, what: &'static str },
+    Blind {
+        address: Address,
+        how: &'static str,
+        advice: &'static str,
+    },
+    #[error(
+        "clamd at {address} was replaced or set otherwise during the run, and {what}; run again"
+    )]
+    Changed {
+        address: Address,
+        what: &'static str,
+    },
 }
 
 /// Why a question got no answer. It may get one elsewhere, or later.
@@ -107,30 +125,50 @@ impl Server {
     pub(crate) fn introduce(address: Address, patience: Patience) -> Result<Self, ServerError> {
         let introduction = Arc::new(introduction_of(&address, &patience)?);
         let (limits, refuses_files) = (Limits::unknown(), AtomicBool::new(false));
-        let server = Self { address, patience, limits, refuses_files, introduction: RwLock::new(introduction) };
+        let server = Self {
+            address,
+            patience,
+            limits,
+            refuses_files,
+            introduction: RwLock::new(introduction),
+        };
         server.check_depth()?;
         Ok(server)
     }
 
-    /// Proves it again, after it did not answer: another may have taken its place, with other limits.
+    /// Proves it again, after it did not answer: another may have taken its place, with other
+    /// limits.
     pub(crate) fn introduce_again(&self) -> Result<(), ServerError> {
         let introduction = introduction_of(&self.address, &self.patience)?;
-        *self.introduction.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(introduction);
+        *self
+            .introduction
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Arc::new(introduction);
         self.limits.forget();
         self.check_depth()
     }
 
-    /// Proves at the end of a run that what it said in it could be believed: it still finds what it must, looks into as large contents
-    /// as before, and names what it named.
+    /// Proves at the end of a run that what it said in it could be believed: it still finds what it
+    /// must, looks into as large contents as before, and names what it named.
     pub(crate) fn prove_to_the_end(&self) -> Result<(), ServerError> {
         let (before, seen_bytes) = (self.introduction(), self.limits.seen_bytes());
         self.introduce_again()?;
-        let changed = |what| Err(ServerError::Changed { address: self.address.clone(), what });
+        let changed = |what| {
+            Err(ServerError::Changed {
+                address: self.address.clone(),
+                what,
+            })
+        };
         let now = self.introduction();
-        if (before.names_encrypted && !now.names_encrypted) || (before.names_limits && !now.names_limits) {
+        if (before.names_encrypted && !now.names_encrypted)
+            || (before.names_limits && !now.names_limits)
+        {
             return changed("keeps silent now about what it named before");
         }
-        let trouble = |source| ServerError::Trouble { address: self.address.clone(), source };
+        let trouble = |source| ServerError::Trouble {
+            address: self.address.clone(),
+            source,
+        };
         match self.allows(seen_bytes).map_err(trouble)? {
             true => Ok(()),
             false => changed("no longer looks into contents as large as those it was shown"),
@@ -138,11 +176,20 @@ impl Server {
     }
 
     pub(crate) fn introduction(&self) -> Arc<Introduction> {
-        Arc::clone(&self.introduction.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(
+            &self
+                .introduction
+                .read()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
     }
 
     /// Asks for `content`; `session` is kept between questions.
-    pub(crate) fn scan(&self, session: &mut Option<Session>, content: &Content) -> Result<Verdict, Trouble> {
+    pub(crate) fn scan(
+        &self,
+        session: &mut Option<Session>,
+        content: &Content,
+    ) -> Result<Verdict, Trouble> {
         let bytes = content.bytes();
         match self.allows(bytes)? {
             true => self.ask(session, content),
@@ -152,24 +199,45 @@ impl Server {
         }
     }
 
-    /// Asks for several small contents at a time, where that saves waiting. What has no answer then is to be asked for by itself.
-    pub(crate) fn scan_all(&self, session: &mut Option<Session>, contents: &[&Content]) -> Vec<Option<Verdict>> {
-        let largest = contents.iter().map(|content| content.bytes()).max().unwrap_or(0);
-        let takes_all = !self.refuses_files.load(Ordering::Relaxed) && self.introduction().way == Way::Descriptor;
+    /// Asks for several small contents at a time, where that saves waiting. What has no answer then
+    /// is to be asked for by itself.
+    pub(crate) fn scan_all(
+        &self,
+        session: &mut Option<Session>,
+        contents: &[&Content],
+    ) -> Vec<Option<Verdict>> {
+        let largest = contents
+            .iter()
+            .map(|content| content.bytes())
+            .max()
+            .unwrap_or(0);
+        let takes_all = !self.refuses_files.load(Ordering::Relaxed)
+            && self.introduction().way == Way::Descriptor;
         let is_quick = takes_all && matches!(self.allows(largest), Ok(true));
         match is_quick {
-            true => ask_for_all(Dial { address: &self.address, patience: &self.patience }, session, contents),
+            true => ask_for_all(
+                Dial {
+                    address: &self.address,
+                    patience: &self.patience,
+                },
+                session,
+                contents,
+            ),
             false => vec![None; contents.len()],
         }
     }
 
     /// Whether clamd looks into the whole of a file of that size.
     pub(crate) fn allows(&self, bytes: u64) -> Result<bool, Trouble> {
-        self.limits.allow(bytes.max(LEAST_BYTES), |sample| self.finds(sample))
+        self.limits
+            .allow(bytes.max(LEAST_BYTES), |sample| self.finds(sample))
     }
 
     fn ask(&self, session: &mut Option<Session>, content: &Content) -> Result<Verdict, Trouble> {
-        let dial = Dial { address: &self.address, patience: &self.patience };
+        let dial = Dial {
+            address: &self.address,
+            patience: &self.patience,
+        };
         let answer = match self.introduction().way {
             Way::Descriptor => self.ask_by_any_descriptor(dial, session, content),
             Way::Stream => ask_by_stream(dial, content),
@@ -180,8 +248,8 @@ impl Server {
         answer
     }
 
-    /// By the descriptor of a file, or of a copy in memory: AppArmor lets clamd have descriptors of such files only as its profile
-    /// names. Once that is found out, no file is tried any more.
+    /// By the descriptor of a file, or of a copy in memory: AppArmor lets clamd have descriptors of
+    /// such files only as its profile names. Once that is found out, no file is tried any more.
     fn ask_by_any_descriptor(
         &self,
         dial: Dial<'_>,
@@ -196,7 +264,10 @@ impl Server {
             }
         }
         let Some(memory) = content.to_memory().map_err(Trouble::Content)? else {
-            return Ok(Verdict::Unscanned(format!("{} bytes are more than is copied for clamd", content.bytes())));
+            return Ok(Verdict::Unscanned(format!(
+                "{} bytes are more than is copied for clamd",
+                content.bytes()
+            )));
         };
         let verdict = ask_by_descriptor(dial, session, &Content::Memory(memory.into_owned()))?;
         self.refuses_files.store(true, Ordering::Relaxed);
@@ -205,13 +276,23 @@ impl Server {
 
     fn finds(&self, sample: &[u8]) -> Result<bool, Trouble> {
         let content = Content::Memory(sample.to_vec());
-        Ok(matches!(self.ask(&mut None, &content)?, Verdict::Infected(_)))
+        Ok(matches!(
+            self.ask(&mut None, &content)?,
+            Verdict::Infected(_)
+        ))
     }
 
     /// Proves that it looks into archives and messages.
     fn check_depth(&self) -> Result<(), ServerError> {
-        let trouble = |source| ServerError::Trouble { address: self.address.clone(), source };
-        let blind = |how, advice| ServerError::Blind { address: self.address.clone(), how, advice };
+        let trouble = |source| ServerError::Trouble {
+            address: self.address.clone(),
+            source,
+        };
+        let blind = |how, advice| ServerError::Blind {
+            address: self.address.clone(),
+            how,
+            advice,
+        };
         if !self.allows(LEAST_BYTES).map_err(trouble)? {
             return Err(blind(
                 " in an archive",
@@ -219,16 +300,28 @@ impl Server {
             ));
         }
         if !self.finds(&sample::mail_with_eicar()).map_err(trouble)? {
-            return Err(blind(" in the attachment of a message", "set ScanMail yes in its clamd.conf"));
+            return Err(blind(
+                " in the attachment of a message",
+                "set ScanMail yes in its clamd.conf",
+            ));
         }
         Ok(())
     }
 }
 
 fn introduction_of(address: &Address, patience: &Patience) -> Result<Introduction, ServerError> {
-    let patience = Patience { reply: patience.reply.min(INTRODUCTION_REPLY), ..patience.clone() };
-    let dial = Dial { address, patience: &patience };
-    let reach = |source| ServerError::Reach { address: address.clone(), source };
+    let patience = Patience {
+        reply: patience.reply.min(INTRODUCTION_REPLY),
+        ..patience.clone()
+    };
+    let dial = Dial {
+        address,
+        patience: &patience,
+    };
+    let reach = |source| ServerError::Reach {
+        address: address.clone(),
+        source,
+    };
     let no_clamd = |said: &[u8]| ServerError::NoClamd {
         address: address.clone(),
         said: String::from_utf8_lossy(said).chars().take(60).collect(),
@@ -239,7 +332,10 @@ fn introduction_of(address: &Address, patience: &Patience) -> Result<Introductio
     }
     let version = clamav_client::get_version(dial).map_err(reach)?;
     let version = Version::parse(&version).ok_or_else(|| no_clamd(&version))?;
-    let trouble = |source| ServerError::Trouble { address: address.clone(), source };
+    let trouble = |source| ServerError::Trouble {
+        address: address.clone(),
+        source,
+    };
     let way = way_of(dial)?;
     let ask = |sample: Vec<u8>| {
         let content = Content::Memory(sample);
@@ -263,20 +359,31 @@ fn introduction_of(address: &Address, patience: &Patience) -> Result<Introductio
 fn way_of(dial: Dial<'_>) -> Result<Way, ServerError> {
     let address = || dial.address.clone();
     let eicar = Content::Memory(sample::eicar());
-    if matches!(ask_by_descriptor(dial, &mut None, &eicar), Ok(Verdict::Infected(_))) {
+    if matches!(
+        ask_by_descriptor(dial, &mut None, &eicar),
+        Ok(Verdict::Infected(_))
+    ) {
         return Ok(Way::Descriptor);
     }
     match ask_by_stream(dial, &eicar) {
         Ok(Verdict::Infected(_)) => Ok(Way::Stream),
         Ok(_) => {
             let advice = "are its signatures there? run freshclam";
-            Err(ServerError::Blind { address: address(), how: "", advice })
+            Err(ServerError::Blind {
+                address: address(),
+                how: "",
+                advice,
+            })
         }
-        Err(source) => Err(ServerError::Trouble { address: address(), source }),
+        Err(source) => Err(ServerError::Trouble {
+            address: address(),
+            source,
+        }),
     }
 }
 
-/// `THREADS: live 1  idle 0 max 12 idle-timeout 30` of STATS, whose format clamd(8) does not promise.
+/// `THREADS: live 1  idle 0 max 12 idle-timeout 30` of STATS, whose format clamd(8) does not
+/// promise.
 fn threads_of(dial: Dial<'_>) -> Option<usize> {
     let mut connection = dial.connect().ok()?;
     connection.write_all(b"zSTATS\0").ok()?;
@@ -286,14 +393,22 @@ fn threads_of(dial: Dial<'_>) -> Option<usize> {
 }
 
 fn parse_threads(stats: &str) -> Option<usize> {
-    let line = stats.lines().find_map(|line| line.trim().strip_prefix("THREADS:"))?;
-    let after_max = line.split_ascii_whitespace().skip_while(|word| *word != "max").nth(1)?;
+    let line = stats
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("THREADS:"))?;
+    let after_max = line
+        .split_ascii_whitespace()
+        .skip_while(|word| *word != "max")
+        .nth(1)?;
     after_max.parse().ok().filter(|threads| *threads > 0)
 }
 
 fn ask_by_stream(dial: Dial<'_>, content: &Content) -> Result<Verdict, Trouble> {
     let Some(memory) = content.to_memory().map_err(Trouble::Content)? else {
-        return Ok(Verdict::Unscanned(format!("{} bytes are more than is sent as a stream", content.bytes())));
+        return Ok(Verdict::Unscanned(format!(
+            "{} bytes are more than is sent as a stream",
+            content.bytes()
+        )));
     };
     let reply = clamav_client::scan_buffer(&memory, dial, Some(CHUNK_BYTES)).map_err(failed)?;
     Ok(reply::parse(&reply, Subject::Stream)?)
@@ -301,7 +416,9 @@ fn ask_by_stream(dial: Dial<'_>, content: &Content) -> Result<Verdict, Trouble> 
 
 /// The crate does not tell a refused connection from one that broke.
 fn failed(error: io::Error) -> Trouble {
-    use ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable, NotFound, PermissionDenied};
+    use ErrorKind::{
+        ConnectionRefused, HostUnreachable, NetworkUnreachable, NotFound, PermissionDenied,
+    };
     match error.kind() {
         ConnectionRefused | HostUnreachable | NetworkUnreachable | NotFound | PermissionDenied => {
             Trouble::Connect(error)
@@ -310,8 +427,14 @@ fn failed(error: io::Error) -> Trouble {
     }
 }
 
-fn ask_by_descriptor(dial: Dial<'_>, session: &mut Option<Session>, content: &Content) -> Result<Verdict, Trouble> {
-    let Address::Unix(path) = dial.address else { return Err(NoVerdict::Empty.into()) };
+fn ask_by_descriptor(
+    dial: Dial<'_>,
+    session: &mut Option<Session>,
+    content: &Content,
+) -> Result<Verdict, Trouble> {
+    let Address::Unix(path) = dial.address else {
+        return Err(NoVerdict::Empty.into());
+    };
     let descriptor = content.descriptor().map_err(Trouble::Content)?;
     let ask = |session: &mut Session| -> io::Result<(u64, Vec<u8>)> {
         let number = session.ask(&descriptor)?;
@@ -332,9 +455,13 @@ fn ask_by_descriptor(dial: Dial<'_>, session: &mut Option<Session>, content: &Co
     Ok(reply::parse(&reply, Subject::Descriptor(number))?)
 }
 
-/// Asks for all of `contents` before it waits for the first reply. Replies come in any order; after one that is none, the rest is
-/// without an answer, and the session at its end.
-fn ask_for_all(dial: Dial<'_>, session: &mut Option<Session>, contents: &[&Content]) -> Vec<Option<Verdict>> {
+/// Asks for all of `contents` before it waits for the first reply. Replies come in any order; after
+/// one that is none, the rest is without an answer, and the session at its end.
+fn ask_for_all(
+    dial: Dial<'_>,
+    session: &mut Option<Session>,
+    contents: &[&Content],
+) -> Vec<Option<Verdict>> {
     let mut verdicts = vec![None; contents.len()];
     if ask_in_one_go(dial, session, contents, &mut verdicts).is_err() {
         *session = None;
@@ -348,7 +475,9 @@ fn ask_in_one_go(
     contents: &[&Content],
     verdicts: &mut [Option<Verdict>],
 ) -> Result<(), Trouble> {
-    let Address::Unix(path) = dial.address else { return Err(NoVerdict::Empty.into()) };
+    let Address::Unix(path) = dial.address else {
+        return Err(NoVerdict::Empty.into());
+    };
     let session = match session {
         Some(session) => session,
         None => session.insert(Session::open(path, dial.patience).map_err(Trouble::Connect)?),
@@ -361,7 +490,10 @@ fn ask_in_one_go(
     for _ in contents {
         let reply = session.reply(dial.patience).map_err(Trouble::Ask)?;
         let number = reply::number(&reply).ok_or(NoVerdict::Empty)?;
-        let at = numbers.iter().position(|asked| *asked == number).ok_or(NoVerdict::Empty)?;
+        let at = numbers
+            .iter()
+            .position(|asked| *asked == number)
+            .ok_or(NoVerdict::Empty)?;
         let verdict = reply::parse(&reply, Subject::Descriptor(number))?;
         // One answer to a question: a second one would be for another.
         if verdicts[at].replace(verdict).is_some() {
@@ -378,8 +510,7 @@ mod tests {
 
     #[test]
     fn threads_are_read_from_the_statistics() {
-        let stats =
-            "POOLS: 1\n\nSTATE: VALID PRIMARY\nTHREADS: live 1  idle 0 max 10 idle-timeout 30\nQUEUE: 0 items\n";
+        let stats = "POOLS: 1\n\nSTATE: VALID PRIMARY\nTHREADS: live 1  idle 0 max 10 idle-timeout 30\nQUEUE: 0 items\n";
         assert_eq!(parse_threads(stats), Some(10));
         assert_eq!(parse_threads("THREADS: live 1 max"), None);
         assert_eq!(parse_threads("THREADS: max 0"), None);

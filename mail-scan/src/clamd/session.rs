@@ -1,5 +1,5 @@
-//! Files by descriptor: FILDES inside a session (clamd(8)), over a unix socket. clamd maps the file itself, so that nothing
-//! is copied, and no limit of streams applies.
+//! Files by descriptor: FILDES inside a session (clamd(8)), over a unix socket. clamd maps the file
+//! itself, so that nothing is copied, and no limit of streams applies.
 
 use std::io::{self, ErrorKind, IoSlice, Write};
 use std::mem::MaybeUninit;
@@ -28,7 +28,11 @@ impl Session {
         let mut stream = connect_unix(path, patience)?;
         set_unix_timeouts(&stream, patience.reply)?;
         stream.write_all(b"zIDSESSION\0")?;
-        Ok(Self { stream, questions: 0, received: Vec::new() })
+        Ok(Self {
+            stream,
+            questions: 0,
+            received: Vec::new(),
+        })
     }
 
     /// Asks for the file behind `descriptor`; gives the number of the question.
@@ -41,7 +45,8 @@ impl Session {
         Ok(self.questions)
     }
 
-    /// The next reply, to any of the questions, with its NUL; what there is of it where clamd closed the connection.
+    /// The next reply, to any of the questions, with its NUL; what there is of it where clamd
+    /// closed the connection.
     ///
     /// # Errors
     /// After an error the session is of no use.
@@ -69,8 +74,14 @@ impl Session {
         if !control.push(SendAncillaryMessage::ScmRights(&descriptors)) {
             return Err(ErrorKind::OutOfMemory.into());
         }
-        // clamd(8): it may come with the command, and a dummy character after that. So few bytes go at once, or not at all.
-        rustix::net::sendmsg(&self.stream, &[IoSlice::new(b"zFILDES\0\0")], &mut control, SendFlags::NOSIGNAL)?;
+        // clamd(8): it may come with the command, and a dummy character after that. So few bytes go
+        // at once, or not at all.
+        rustix::net::sendmsg(
+            &self.stream,
+            &[IoSlice::new(b"zFILDES\0\0")],
+            &mut control,
+            SendFlags::NOSIGNAL,
+        )?;
         Ok(())
     }
 }

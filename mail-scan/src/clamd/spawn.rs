@@ -1,4 +1,5 @@
-//! A private clamd from the system's program and signatures, for machines where none runs. It ends with the run.
+//! A private clamd from the system's program and signatures, for machines where none runs. It ends
+//! with the run.
 
 use std::fs;
 use std::io;
@@ -16,7 +17,11 @@ use super::Address;
 use super::work_dir::WorkDir;
 
 const PROGRAM_DIRS: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/usr/bin"];
-const SYSTEM_CONFIGS: [&str; 3] = ["/etc/clamav/clamd.conf", "/etc/clamd.d/scan.conf", "/etc/clamd.conf"];
+const SYSTEM_CONFIGS: [&str; 3] = [
+    "/etc/clamav/clamd.conf",
+    "/etc/clamd.d/scan.conf",
+    "/etc/clamd.conf",
+];
 const SIGNATURES: &str = "/var/lib/clamav";
 const ACCOUNTS: [&str; 2] = ["clamav", "clamscan"];
 
@@ -49,15 +54,26 @@ pub(crate) enum SpawnError {
 }
 
 impl Spawned {
-    /// Starts clamd with `threads` and these signatures, or else those of the system, and waits until it listens.
-    pub(crate) fn start(signatures: Option<&Path>, threads: usize, interrupt: &Interrupt) -> Result<Self, SpawnError> {
+    /// Starts clamd with `threads` and these signatures, or else those of the system, and waits
+    /// until it listens.
+    pub(crate) fn start(
+        signatures: Option<&Path>,
+        threads: usize,
+        interrupt: &Interrupt,
+    ) -> Result<Self, SpawnError> {
         let program = program().ok_or(SpawnError::NoProgram)?;
         let signatures = signatures.map_or_else(signature_dir, Path::to_owned);
         if !has_signatures(&signatures) {
             return Err(SpawnError::NoSignatures { dir: signatures });
         }
-        let dir = WorkDir::new().map_err(|source| SpawnError::Prepare { path: std::env::temp_dir(), source })?;
-        let prepare = |source| SpawnError::Prepare { path: dir.path().to_owned(), source };
+        let dir = WorkDir::new().map_err(|source| SpawnError::Prepare {
+            path: std::env::temp_dir(),
+            source,
+        })?;
+        let prepare = |source| SpawnError::Prepare {
+            path: dir.path().to_owned(),
+            source,
+        };
         let account = account();
         let config = config(dir.path(), &signatures, threads);
         atomic::write_file(&dir.path().join("clamd.conf"), config.as_bytes()).map_err(prepare)?;
@@ -67,7 +83,11 @@ impl Spawned {
         }
         let mut command = command(&program, account);
         command.arg("-c").arg(dir.path().join("clamd.conf"));
-        let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let process = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
         let process = process.map_err(|source| SpawnError::Start { program, source })?;
         let mut spawned = Self { process, dir };
         spawned.wait_until_ready(interrupt)?;
@@ -88,8 +108,15 @@ impl Spawned {
         while std::os::unix::net::UnixStream::connect(self.socket()).is_err() {
             let ended = self.process.try_wait().is_ok_and(|status| status.is_some());
             if ended || start.elapsed() > READY_WITHIN {
-                let how = if ended { "ended" } else { "was not ready in time" };
-                return Err(SpawnError::NotReady { how, said: self.last_words() });
+                let how = if ended {
+                    "ended"
+                } else {
+                    "was not ready in time"
+                };
+                return Err(SpawnError::NotReady {
+                    how,
+                    said: self.last_words(),
+                });
             }
             interrupt.check().map_err(|_| SpawnError::Interrupted)?;
             thread::sleep(Duration::from_millis(20));
@@ -101,7 +128,10 @@ impl Spawned {
         let log = fs::read(self.dir.path().join("clamd.log")).unwrap_or_default();
         let log = String::from_utf8_lossy(&log);
         let errors = log.lines().rfind(|line| line.contains("ERROR"));
-        errors.or_else(|| log.lines().last()).unwrap_or("it wrote no log").to_owned()
+        errors
+            .or_else(|| log.lines().last())
+            .unwrap_or("it wrote no log")
+            .to_owned()
     }
 }
 
@@ -133,15 +163,21 @@ fn config(dir: &Path, signatures: &Path, threads: usize) -> String {
 
 fn program() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let dirs = std::env::split_paths(&path).chain(PROGRAM_DIRS.map(PathBuf::from)).collect::<Vec<_>>();
-    dirs.into_iter().map(|dir| dir.join("clamd")).find(|program| program.is_file())
+    let dirs = std::env::split_paths(&path)
+        .chain(PROGRAM_DIRS.map(PathBuf::from))
+        .collect::<Vec<_>>();
+    dirs.into_iter()
+        .map(|dir| dir.join("clamd"))
+        .find(|program| program.is_file())
 }
 
 /// Where the system's clamd has its signatures.
 fn signature_dir() -> PathBuf {
     let configured = SYSTEM_CONFIGS.iter().find_map(|config| {
         let text = fs::read_to_string(config).ok()?;
-        text.lines().find_map(|line| line.strip_prefix("DatabaseDirectory ")).map(|dir| PathBuf::from(dir.trim()))
+        text.lines()
+            .find_map(|line| line.strip_prefix("DatabaseDirectory "))
+            .map(|dir| PathBuf::from(dir.trim()))
     });
     configured.unwrap_or_else(|| SIGNATURES.into())
 }
@@ -150,7 +186,9 @@ fn has_signatures(dir: &Path) -> bool {
     fs::read_dir(dir).is_ok_and(|entries| {
         entries.flatten().any(|entry| {
             let name = entry.file_name().to_string_lossy().into_owned();
-            [".cvd", ".cld", ".cud", ".ndb", ".hdb", ".hsb", ".ldb"].iter().any(|suffix| name.ends_with(suffix))
+            [".cvd", ".cld", ".cud", ".ndb", ".hdb", ".hsb", ".ldb"]
+                .iter()
+                .any(|suffix| name.ends_with(suffix))
         })
     })
 }
@@ -162,7 +200,9 @@ fn account() -> Option<(u32, u32)> {
     }
     let passwd = fs::read_to_string("/etc/passwd").ok()?;
     ACCOUNTS.iter().find_map(|account| {
-        let line = passwd.lines().find(|line| line.split(':').next() == Some(account))?;
+        let line = passwd
+            .lines()
+            .find(|line| line.split(':').next() == Some(account))?;
         let mut numbers = line.split(':').skip(2).map(str::parse);
         Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
     })
@@ -188,7 +228,10 @@ fn command(program: &Path, account: Option<(u32, u32)>) -> Command {
     }
     let mut command = Command::new(setpriv);
     if let Some((uid, gid)) = account {
-        command.arg(format!("--reuid={uid}")).arg(format!("--regid={gid}")).arg("--clear-groups");
+        command
+            .arg(format!("--reuid={uid}"))
+            .arg(format!("--regid={gid}"))
+            .arg("--clear-groups");
     }
     command.arg("--pdeathsig=TERM").arg("--").arg(program);
     command

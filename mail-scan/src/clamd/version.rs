@@ -20,7 +20,10 @@ impl Version {
     /// Reads the reply; `None` where it is no ClamAV.
     pub(crate) fn parse(reply: &[u8]) -> Option<Self> {
         let reply = reply.strip_suffix(b"\0").unwrap_or(reply);
-        let text: String = printable(std::str::from_utf8(reply).ok()?.trim()).chars().take(MAX_CHARS).collect();
+        let text: String = printable(std::str::from_utf8(reply).ok()?.trim())
+            .chars()
+            .take(MAX_CHARS)
+            .collect();
         if !text.starts_with("ClamAV ") {
             return None;
         }
@@ -39,7 +42,10 @@ fn parse_date(text: &str) -> Option<Timestamp> {
     let squeezed = text.split_ascii_whitespace().collect::<Vec<_>>().join(" ");
     let time = DateTime::strptime("%a %b %d %H:%M:%S %Y", squeezed).ok()?;
     // Without signatures that tell, clamd may name the year 1970.
-    time.to_zoned_datetime(TimeZone::UTC).ok().map(|zoned| zoned.timestamp()).filter(|time| time.as_second() > 86_400)
+    time.to_zoned_datetime(TimeZone::UTC)
+        .ok()
+        .map(|zoned| zoned.timestamp())
+        .filter(|time| time.as_second() > 86_400)
 }
 
 #[cfg(test)]
@@ -50,16 +56,27 @@ mod tests {
     fn versions_are_read() {
         let check = |reply: &[u8], expected: Option<(&str, Option<&str>)>| {
             let version = Version::parse(reply);
-            let found = version.as_ref().map(|v| (v.text.as_str(), v.signatures.map(|time| time.to_string())));
+            let found = version
+                .as_ref()
+                .map(|v| (v.text.as_str(), v.signatures.map(|time| time.to_string())));
             let expected = expected.map(|(text, time)| (text, time.map(str::to_owned)));
             assert_eq!(found, expected);
         };
         let dated = "ClamAV 1.4.6/27345/Wed Jul 15 08:29:54 2026";
-        check(format!("{dated}\0").as_bytes(), Some((dated, Some("2026-07-15T08:29:54Z"))));
+        check(
+            format!("{dated}\0").as_bytes(),
+            Some((dated, Some("2026-07-15T08:29:54Z"))),
+        );
         let padded = "ClamAV 1.4.6/27345/Sun Nov  1 08:29:54 2026";
-        check(padded.as_bytes(), Some((padded, Some("2026-11-01T08:29:54Z"))));
+        check(
+            padded.as_bytes(),
+            Some((padded, Some("2026-11-01T08:29:54Z"))),
+        );
         check(b"ClamAV 1.4.6\0", Some(("ClamAV 1.4.6", None)));
-        check(b"ClamAV 1.4.6/27345/nonsense", Some(("ClamAV 1.4.6/27345/nonsense", None)));
+        check(
+            b"ClamAV 1.4.6/27345/nonsense",
+            Some(("ClamAV 1.4.6/27345/nonsense", None)),
+        );
         check(b"PONG\0", None);
         check(b"", None);
         check(b"ClamAV \xff", None);

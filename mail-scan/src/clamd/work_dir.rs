@@ -1,4 +1,5 @@
-//! The directory of a private clamd: in memory where there is room. What a killed run left there is cleared by the next.
+//! The directory of a private clamd: in memory where there is room. What a killed run left there is
+//! cleared by the next.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -38,7 +39,10 @@ impl WorkDir {
     fn new_in(base: &Path) -> io::Result<Self> {
         clear(base);
         let private = fs::Permissions::from_mode(0o700);
-        let dir = tempfile::Builder::new().prefix(PREFIX).permissions(private).tempdir_in(base)?;
+        let dir = tempfile::Builder::new()
+            .prefix(PREFIX)
+            .permissions(private)
+            .tempdir_in(base)?;
         let lock = open_lock(dir.path(), OpenOptions::new().create_new(true))?;
         rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
         Ok(Self { dir, _lock: lock })
@@ -52,23 +56,34 @@ impl WorkDir {
 /// Removes what runs left behind that are no more. Whatever cannot be removed stays: it is small.
 fn clear(base: &Path) {
     for entry in fs::read_dir(base).into_iter().flatten().flatten() {
-        if entry.file_name().to_string_lossy().starts_with(PREFIX) && is_left_behind(&entry.path()) {
+        if entry.file_name().to_string_lossy().starts_with(PREFIX) && is_left_behind(&entry.path())
+        {
             // Another run may have been faster.
             let _ = fs::remove_dir_all(entry.path());
         }
     }
 }
 
-/// Only the owner of the lock file, which clamd's account has not been given, could have made it so; it is held while a run lives.
+/// Only the owner of the lock file, which clamd's account has not been given, could have made it
+/// so; it is held while a run lives.
 fn is_left_behind(dir: &Path) -> bool {
-    let Ok(lock) = open_lock(dir, &mut OpenOptions::new()) else { return false };
-    let is_ours = lock.metadata().is_ok_and(|metadata| metadata.uid() == rustix::process::geteuid().as_raw());
+    let Ok(lock) = open_lock(dir, &mut OpenOptions::new()) else {
+        return false;
+    };
+    let is_ours = lock
+        .metadata()
+        .is_ok_and(|metadata| metadata.uid() == rustix::process::geteuid().as_raw());
     is_ours && rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok()
 }
 
 fn open_lock(dir: &Path, options: &mut OpenOptions) -> io::Result<File> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-    options.read(true).write(true).mode(0o600).custom_flags(flags).open(dir.join(LOCK))
+    options
+        .read(true)
+        .write(true)
+        .mode(0o600)
+        .custom_flags(flags)
+        .open(dir.join(LOCK))
 }
 
 #[cfg(test)]

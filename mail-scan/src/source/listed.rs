@@ -1,5 +1,6 @@
-//! What was listed of a live tree. A message that is moved meanwhile, from a directory that was not listed yet to one that was, would
-//! be in neither: directories that changed since are listed again, and what was not found before is scanned.
+//! What was listed of a live tree. A message that is moved meanwhile, from a directory that was not
+//! listed yet to one that was, would be in neither: directories that changed since are listed
+//! again, and what was not found before is scanned.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::Metadata;
@@ -9,7 +10,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// Within the tick of the clock of a file system, which is some milliseconds, a directory may change without a trace.
+/// Within the tick of the clock of a file system, which is some milliseconds, a directory may
+/// change without a trace.
 const TICK: Duration = Duration::from_millis(20);
 
 /// The file behind a name: its device and inode, which stay when it is moved.
@@ -33,19 +35,31 @@ struct State {
 
 impl Identity {
     pub(crate) fn of(metadata: &Metadata) -> Self {
-        Self { device: metadata.dev(), inode: metadata.ino() }
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+        }
     }
 }
 
 impl Listed {
     /// `directory` is going to be listed.
     pub(crate) fn add_directory(&self, directory: &Path) {
-        let Ok(metadata) = directory.symlink_metadata() else { return };
-        if metadata.modified().is_ok_and(|time| time.elapsed().is_ok_and(|age| age < TICK)) {
+        let Ok(metadata) = directory.symlink_metadata() else {
+            return;
+        };
+        if metadata
+            .modified()
+            .is_ok_and(|time| time.elapsed().is_ok_and(|age| age < TICK))
+        {
             thread::sleep(TICK);
         }
-        let Some(mtime_ns) = mtime_ns(directory) else { return };
-        self.lock().directories.insert(directory.to_owned(), mtime_ns);
+        let Some(mtime_ns) = mtime_ns(directory) else {
+            return;
+        };
+        self.lock()
+            .directories
+            .insert(directory.to_owned(), mtime_ns);
     }
 
     pub(crate) fn has_directory(&self, directory: &Path) -> bool {
@@ -54,7 +68,11 @@ impl Listed {
 
     /// Adds a file; false where it was found before.
     pub(crate) fn add_file(&self, file: Identity) -> bool {
-        self.lock().files.entry(file.device).or_default().insert(file.inode)
+        self.lock()
+            .files
+            .entry(file.device)
+            .or_default()
+            .insert(file.inode)
     }
 
     /// The file was gone before it could be read: it may be elsewhere.
@@ -67,10 +85,15 @@ impl Listed {
     /// The directories that have changed since they were listed, in order.
     pub(crate) fn changed(&self) -> Vec<PathBuf> {
         let state = self.lock();
-        let has_changed =
-            |(directory, listed): &(&PathBuf, &i128)| mtime_ns(directory).is_some_and(|now| now != **listed);
-        let mut changed: Vec<PathBuf> =
-            state.directories.iter().filter(has_changed).map(|(directory, _)| directory.clone()).collect();
+        let has_changed = |(directory, listed): &(&PathBuf, &i128)| {
+            mtime_ns(directory).is_some_and(|now| now != **listed)
+        };
+        let mut changed: Vec<PathBuf> = state
+            .directories
+            .iter()
+            .filter(has_changed)
+            .map(|(directory, _)| directory.clone())
+            .collect();
         changed.sort();
         changed
     }
@@ -87,7 +110,10 @@ fn mtime_ns(directory: &Path) -> Option<i128> {
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "sample files are not stored files")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "sample files are not stored files"
+)]
 mod tests {
     use super::*;
     use std::fs;
@@ -116,7 +142,8 @@ mod tests {
     fn a_file_is_known_by_another_name_until_it_is_lost() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("a"), "x").unwrap();
-        let identity = |name: &str| Identity::of(&dir.path().join(name).symlink_metadata().unwrap());
+        let identity =
+            |name: &str| Identity::of(&dir.path().join(name).symlink_metadata().unwrap());
         let listed = Listed::default();
         assert!(listed.add_file(identity("a")));
         fs::rename(dir.path().join("a"), dir.path().join("b")).unwrap();

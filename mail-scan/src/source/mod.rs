@@ -39,7 +39,12 @@ pub(crate) struct Closed;
 impl Outlet {
     /// Plain files go to `work`, the others to who unpacks them.
     pub(crate) fn new(work: Sender<Job>, packed: Sender<(Item, Packing)>) -> Self {
-        Self { work, packed, waiting: Vec::new(), waiting_bytes: 0 }
+        Self {
+            work,
+            packed,
+            waiting: Vec::new(),
+            waiting_bytes: 0,
+        }
     }
 
     /// Sends `item` of `bytes` to who can scan it.
@@ -76,5 +81,8 @@ pub(crate) use sets::{SetError, feed_artifacts, feed_set};
 
 /// How records name a file that is in no set: by its absolute path.
 pub(crate) fn place_of(file: &Path) -> Place {
-    Place { set: None, path: PathField::of_bytes(file.as_os_str().as_bytes()) }
+    Place {
+        set: None,
+        path: PathField::of_bytes(file.as_os_str().as_bytes()),
+    }
 }

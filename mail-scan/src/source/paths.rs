@@ -33,7 +33,12 @@ pub(crate) fn feed_path(run: &Run<'_>, path: &Path, outlet: &mut Outlet) -> Resu
                 let metadata = entry.metadata().ok();
                 let identity = metadata.as_ref().map(Identity::of);
                 identity.map(|identity| run.listed.add_file(identity));
-                feed_file(&entry, identity, metadata.map_or(0, |metadata| metadata.len()), outlet)?;
+                feed_file(
+                    &entry,
+                    identity,
+                    metadata.map_or(0, |metadata| metadata.len()),
+                    outlet,
+                )?;
             }
             Err(error) => {
                 is_empty = false;
@@ -43,16 +48,26 @@ pub(crate) fn feed_path(run: &Run<'_>, path: &Path, outlet: &mut Outlet) -> Resu
     }
     if is_empty {
         // A disk that is not mounted looks so.
-        run.session.report.warning(format!("there is no file in {}: nothing is scanned there", place_of(path)));
+        run.session.report.warning(format!(
+            "there is no file in {}: nothing is scanned there",
+            place_of(path)
+        ));
     }
     Ok(())
 }
 
-/// Lists `directories` again, which have changed since they were listed, and sends the files that were not found before.
-pub(crate) fn feed_changed(run: &Run<'_>, directories: &[PathBuf], outlet: &mut Outlet) -> Result<(), Closed> {
+/// Lists `directories` again, which have changed since they were listed, and sends the files that
+/// were not found before.
+pub(crate) fn feed_changed(
+    run: &Run<'_>,
+    directories: &[PathBuf],
+    outlet: &mut Outlet,
+) -> Result<(), Closed> {
     for directory in directories {
         let is_wanted = |entry: &DirEntry| {
-            entry.depth() == 0 || !entry.file_type().is_dir() || !run.listed.has_directory(entry.path())
+            entry.depth() == 0
+                || !entry.file_type().is_dir()
+                || !run.listed.has_directory(entry.path())
         };
         for entry in WalkDir::new(directory).into_iter().filter_entry(is_wanted) {
             run.interrupt.check().map_err(|_| Closed)?;
@@ -61,7 +76,9 @@ pub(crate) fn feed_changed(run: &Run<'_>, directories: &[PathBuf], outlet: &mut 
                 Ok(entry) if entry.file_type().is_symlink() => {}
                 Ok(entry) => {
                     // It is gone again, and may be in another of them.
-                    let Ok(metadata) = entry.metadata() else { continue };
+                    let Ok(metadata) = entry.metadata() else {
+                        continue;
+                    };
                     let identity = Identity::of(&metadata);
                     if run.listed.add_file(identity) {
                         feed_file(&entry, Some(identity), metadata.len(), outlet)?;
@@ -75,16 +92,31 @@ pub(crate) fn feed_changed(run: &Run<'_>, directories: &[PathBuf], outlet: &mut 
     outlet.flush()
 }
 
-fn feed_file(entry: &DirEntry, identity: Option<Identity>, bytes: u64, outlet: &mut Outlet) -> Result<(), Closed> {
+fn feed_file(
+    entry: &DirEntry,
+    identity: Option<Identity>,
+    bytes: u64,
+    outlet: &mut Outlet,
+) -> Result<(), Closed> {
     let file = entry.path().to_owned();
-    let item = Item { place: place_of(&file), file, identity, expected: None, _guard: None };
+    let item = Item {
+        place: place_of(&file),
+        file,
+        identity,
+        expected: None,
+        _guard: None,
+    };
     let packing = packing_of(&item);
     outlet.send(item, packing, bytes)
 }
 
 /// By its name, which says nothing of a message, and by its first bytes.
 fn packing_of(item: &Item) -> Packing {
-    let name = item.file.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
+    let name = item
+        .file
+        .file_name()
+        .map(OsStrExt::as_bytes)
+        .unwrap_or_default();
     if maildir::lies_in_place(&item.file) || Packing::of_name(name) == Packing::PLAIN {
         return Packing::PLAIN;
     }
@@ -103,12 +135,26 @@ fn tell_unlisted(run: &Run<'_>, operand: &Path, error: walkdir::Error) {
         return;
     }
     let place = place_of(&path);
-    let error = ListError { path: place.to_string(), source: error.into() };
+    let error = ListError {
+        path: place.to_string(),
+        source: error.into(),
+    };
     run.session.fail(None, None, &error);
-    let item = Item { file: path, place, identity: None, expected: None, _guard: None };
-    run.tell(&item, &Finding::unscanned(chain(&error), &run.pool.engine()));
+    let item = Item {
+        file: path,
+        place,
+        identity: None,
+        expected: None,
+        _guard: None,
+    };
+    run.tell(
+        &item,
+        &Finding::unscanned(chain(&error), &run.pool.engine()),
+    );
 }
 
 fn is_gone(error: &walkdir::Error) -> bool {
-    error.io_error().is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+    error
+        .io_error()
+        .is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound)
 }

@@ -1,4 +1,5 @@
-//! The records of the tool before this one: passed on, every line, in order; its artifacts are kept, and how it ended.
+//! The records of the tool before this one: passed on, every line, in order; its artifacts are
+//! kept, and how it ended.
 
 use std::io::BufRead;
 

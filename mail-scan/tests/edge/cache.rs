@@ -8,10 +8,18 @@ use mail_tests::clamd::{Clamd, eicar};
 use mail_tests::run::Tool;
 
 use crate::meddler::{Meddler, Mischief};
-use crate::support::{Bench, DAY, backed_up, infected_mail, put, sha256, some_message, tool, total, verdicts};
+use crate::support::{
+    Bench, DAY, backed_up, infected_mail, put, sha256, some_message, tool, total, verdicts,
+};
 
 fn now() -> i64 {
-    i64::try_from(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs()).unwrap()
+    i64::try_from(
+        SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap()
+            .as_secs(),
+    )
+    .unwrap()
 }
 
 fn dated() -> Clamd {
@@ -19,13 +27,19 @@ fn dated() -> Clamd {
 }
 
 fn cached(bench: &Bench) -> Tool {
-    tool(&[&bench.clamd.unix()]).arg("--cache").arg(bench.path("cache/verdicts")).arg(bench.path("mail"))
+    tool(&[&bench.clamd.unix()])
+        .arg("--cache")
+        .arg(bench.path("cache/verdicts"))
+        .arg(bench.path("mail"))
 }
 
 fn filled(clamd: Clamd) -> Bench {
     let bench = Bench::with(clamd);
     for number in 0..50 {
-        bench.put(&format!("mail/{number}"), format!("Subject: {number}\r\n\r\nhello\r\n"));
+        bench.put(
+            &format!("mail/{number}"),
+            format!("Subject: {number}\r\n\r\nhello\r\n"),
+        );
     }
     bench.put("mail/bad", infected_mail());
     bench
@@ -38,12 +52,22 @@ fn what_has_not_changed_is_not_sent_again() {
     assert_eq!(total(&first, "cached"), 0);
     let second = cached(&bench).run().assert_code(1);
     assert_eq!(total(&second, "cached"), 51);
-    assert_eq!(verdicts(&second, bench.dir()), verdicts(&first, bench.dir()));
+    assert_eq!(
+        verdicts(&second, bench.dir()),
+        verdicts(&first, bench.dir())
+    );
     // What changed is sent, and only that.
     bench.put("mail/7", eicar());
     let third = cached(&bench).run().assert_code(1);
-    assert_eq!((total(&third, "cached"), total(&third, "infected")), (50, 2));
-    let without = tool(&[&bench.clamd.unix()]).arg("--no-cache").arg(bench.path("mail")).run().assert_code(1);
+    assert_eq!(
+        (total(&third, "cached"), total(&third, "infected")),
+        (50, 2)
+    );
+    let without = tool(&[&bench.clamd.unix()])
+        .arg("--no-cache")
+        .arg(bench.path("mail"))
+        .run()
+        .assert_code(1);
     assert_eq!(total(&without, "cached"), 0);
 }
 
@@ -76,28 +100,42 @@ fn what_changed_before_clamd_saw_it_is_not_remembered() {
     let meddler = Meddler::before(&bench.clamd.tcp());
     meddler.after(8, Mischief::Late);
     let cache = bench.path("verdicts");
-    let scan = |clamd: &str| tool(&[clamd]).args(["--jobs", "1"]).arg("--cache").arg(&cache).arg(bench.path("mail"));
+    let scan = |clamd: &str| {
+        tool(&[clamd])
+            .args(["--jobs", "1"])
+            .arg("--cache")
+            .arg(&cache)
+            .arg(bench.path("mail"))
+    };
     let mut running = scan(&meddler.address()).spawn();
     // The digests of all are computed before the first of them is shown.
     while meddler.connections() < 10 && running.is_running() {
         thread::sleep(Duration::from_millis(1));
     }
     for number in 0..5 {
-        fs::write(bench.path(&format!("mail/{number}")), vec![b'x'; bad(number).len()]).unwrap();
+        fs::write(
+            bench.path(&format!("mail/{number}")),
+            vec![b'x'; bad(number).len()],
+        )
+        .unwrap();
     }
     let first = running.wait();
     assert!(total(&first, "clean") > 0, "nothing was changed in time");
     for number in 0..5 {
         fs::write(bench.path(&format!("mail/{number}")), bad(number)).unwrap();
     }
-    assert_eq!(total(&scan(&bench.clamd.tcp()).run().assert_code(1), "infected"), 5);
+    assert_eq!(
+        total(&scan(&bench.clamd.tcp()).run().assert_code(1), "infected"),
+        5
+    );
 }
 
 #[test]
 fn no_message_vouches_for_an_artifact() {
     let bench = Bench::with(dated());
     bench.put("x.com", eicar());
-    bench.shell("mkdir -p set/config; tar -c x.com | zstd -q > set/config/config.tar.zst; rm x.com");
+    bench
+        .shell("mkdir -p set/config; tar -c x.com | zstd -q > set/config/config.tar.zst; rm x.com");
     bench.shell("cd set; sha256sum config/config.tar.zst > checksums.sha256");
     let digest = sha256(&bench.path("set/config/config.tar.zst"));
     // The words under which the cache might know it, as the content of harmless messages.
@@ -105,8 +143,14 @@ fn no_message_vouches_for_an_artifact() {
         bench.put(&format!("mail/{number}"), words.replace('D', &digest));
     }
     let _ = cached(&bench).run().assert_code(0);
-    let set = tool(&[&bench.clamd.unix()]).arg("--cache").arg(bench.path("cache/verdicts")).arg(bench.path("set"));
-    let expected = ["config/config.tar.zst infected", "config/config.tar.zst: x.com infected"];
+    let set = tool(&[&bench.clamd.unix()])
+        .arg("--cache")
+        .arg(bench.path("cache/verdicts"))
+        .arg(bench.path("set"));
+    let expected = [
+        "config/config.tar.zst infected",
+        "config/config.tar.zst: x.com infected",
+    ];
     assert_eq!(verdicts(&set.run().assert_code(1), bench.dir()), expected);
 }
 
@@ -138,8 +182,14 @@ fn a_damaged_cache_is_begun_anew() {
     let half = bytes.len() / 2;
     bytes.truncate(half);
     fs::write(&cache, &bytes).unwrap();
-    let second = cached(&bench).run().assert_code(1).assert_stderr("was damaged, and is begun anew");
-    assert_eq!(verdicts(&second, bench.dir()), verdicts(&first, bench.dir()));
+    let second = cached(&bench)
+        .run()
+        .assert_code(1)
+        .assert_stderr("was damaged, and is begun anew");
+    assert_eq!(
+        verdicts(&second, bench.dir()),
+        verdicts(&first, bench.dir())
+    );
     assert_eq!(total(&cached(&bench).run().assert_code(1), "cached"), 51);
 }
 
@@ -147,7 +197,10 @@ fn a_damaged_cache_is_begun_anew() {
 fn two_runs_at_once_come_to_the_same() {
     let bench = filled(dated());
     for number in 100..400 {
-        bench.put(&format!("mail/{number}"), format!("Subject: {number}\r\n\r\nhello\r\n").repeat(40));
+        bench.put(
+            &format!("mail/{number}"),
+            format!("Subject: {number}\r\n\r\nhello\r\n").repeat(40),
+        );
     }
     let (one, two) = (cached(&bench).spawn(), cached(&bench).spawn());
     let (one, two) = (one.wait().assert_code(1), two.wait().assert_code(1));
@@ -161,14 +214,25 @@ fn an_artifact_that_was_clean_is_read_and_not_unpacked_again() {
     let clamd = dated();
     let server = backed_up(200, |mail| drop(put(&some_message(mail), infected_mail())));
     let cache = server.dir().join("cache");
-    let scan = || tool(&[&clamd.unix()]).arg("--cache").arg(&cache).arg(server.daily(DAY)).run();
+    let scan = || {
+        tool(&[&clamd.unix()])
+            .arg("--cache")
+            .arg(&cache)
+            .arg(server.daily(DAY))
+            .run()
+    };
     let first = scan().assert_code(1);
     let second = scan().assert_code(1);
-    assert_eq!(verdicts(&second, server.dir()), verdicts(&first, server.dir()));
+    assert_eq!(
+        verdicts(&second, server.dir()),
+        verdicts(&first, server.dir())
+    );
     // Only the archive with the infected message was unpacked.
     assert!(total(&second, "members") < total(&first, "members"));
     // A digest that is known does not vouch for another file.
     put(&server.daily(DAY).join("config/config.tar.zst"), "other");
-    let outcome = scan().assert_code(1).assert_stderr("is not what its set has on record");
+    let outcome = scan()
+        .assert_code(1)
+        .assert_stderr("is not what its set has on record");
     assert_eq!(total(&outcome, "unscanned"), 1);
 }

@@ -31,8 +31,14 @@ fn without_a_clamd_nothing_is_clean() {
     let dir = tempfile::tempdir().unwrap();
     put(&dir.path().join("file"), "harmless");
     let none = format!("unix:{}/no.sock", dir.path().display());
-    assert_refused(tool(&[&none]).arg(dir.path()).run(), "no clamd can be used; start one");
-    assert_refused(tool(&["tcp:127.0.0.1:1"]).arg(dir.path()).run(), "cannot be reached");
+    assert_refused(
+        tool(&[&none]).arg(dir.path()).run(),
+        "no clamd can be used; start one",
+    );
+    assert_refused(
+        tool(&["tcp:127.0.0.1:1"]).arg(dir.path()).run(),
+        "cannot be reached",
+    );
 }
 
 #[test]
@@ -42,29 +48,52 @@ fn a_clamd_that_says_nothing_is_given_up() {
     let dir = tempfile::tempdir().unwrap();
     put(&dir.path().join("file"), "harmless");
     let start = Instant::now();
-    assert_refused(tool(&[&address]).args(["--timeout", "1"]).arg(dir.path()).run(), "no answer for 1 seconds");
+    assert_refused(
+        tool(&[&address])
+            .args(["--timeout", "1"])
+            .arg(dir.path())
+            .run(),
+        "no answer for 1 seconds",
+    );
     assert!(start.elapsed() < Duration::from_secs(20));
     let bench = Bench::new();
     bench.put("file", "harmless");
-    let outcome = tool(&[&address, &bench.clamd.unix()]).args(["--no-cache", "--timeout", "1"]).arg(bench.dir()).run();
-    let outcome = outcome.assert_code(0).assert_stderr("the others do its work");
+    let outcome = tool(&[&address, &bench.clamd.unix()])
+        .args(["--no-cache", "--timeout", "1"])
+        .arg(bench.dir())
+        .run();
+    let outcome = outcome
+        .assert_code(0)
+        .assert_stderr("the others do its work");
     assert_eq!(verdicts(&outcome, bench.dir()), ["file clean"]);
 }
 
 /// A clamd with signatures, of which none finds EICAR.
 fn blind() -> Clamd {
     let mut clamd = Clamd::start();
-    put(&clamd.signatures().join("test.ndb"), "Other:0:*:6162636465666768696a6b6c6d\n");
+    put(
+        &clamd.signatures().join("test.ndb"),
+        "Other:0:*:6162636465666768696a6b6c6d\n",
+    );
     clamd.kill();
     clamd.resume();
     clamd
 }
 
-/// A directory with EICAR twenty times, in contents that a clamd with `MaxFileSize 200K` says OK to in silence.
+/// A directory with EICAR twenty times, in contents that a clamd with `MaxFileSize 200K` says OK to
+/// in silence.
 fn with_large_eicar(clamd: Clamd) -> Bench {
     let bench = Bench::with(clamd);
     for number in 0..20 {
-        bench.put(&format!("{number}"), [eicar(), format!("{number}").into_bytes(), vec![b' '; 300_000]].concat());
+        bench.put(
+            &format!("{number}"),
+            [
+                eicar(),
+                format!("{number}").into_bytes(),
+                vec![b' '; 300_000],
+            ]
+            .concat(),
+        );
     }
     bench
 }
@@ -74,9 +103,20 @@ fn a_clamd_that_finds_nothing_is_no_scanner() {
     let blind = blind();
     let bench = Bench::new();
     bench.put("file", eicar());
-    assert_refused(tool(&[&blind.unix()]).arg(bench.dir()).run(), "does not find the EICAR test file: a scanner");
-    assert_refused(tool(&[&bench.clamd.unix(), &blind.tcp()]).arg(bench.dir()).run(), "does not find the EICAR");
-    for (setting, how) in [("ScanArchive no\n", "in an archive"), ("ScanMail no\n", "in the attachment of a message")] {
+    assert_refused(
+        tool(&[&blind.unix()]).arg(bench.dir()).run(),
+        "does not find the EICAR test file: a scanner",
+    );
+    assert_refused(
+        tool(&[&bench.clamd.unix(), &blind.tcp()])
+            .arg(bench.dir())
+            .run(),
+        "does not find the EICAR",
+    );
+    for (setting, how) in [
+        ("ScanArchive no\n", "in an archive"),
+        ("ScanMail no\n", "in the attachment of a message"),
+    ] {
         let clamd = Clamd::start_with(setting);
         assert_refused(tool(&[&clamd.unix()]).arg(bench.dir()).run(), how);
     }
@@ -96,7 +136,8 @@ fn another_service_is_no_clamd() {
     assert_refused(tool(&[&address]).arg(dir.path()).run(), "is no clamd");
 }
 
-/// Scans 40 files through a proxy that breaks connections after the introduction and some of the files.
+/// Scans 40 files through a proxy that breaks connections after the introduction and some of the
+/// files.
 fn scan_with(mischief: Mischief) -> Outcome {
     let bench = Bench::new();
     for number in 0..40 {
@@ -104,8 +145,10 @@ fn scan_with(mischief: Mischief) -> Outcome {
     }
     let meddler = Meddler::before(&bench.clamd.tcp());
     meddler.after(INTRODUCTION + 8, mischief);
-    let outcome =
-        tool(&[&meddler.address()]).args(["--no-cache", "--timeout", "1", "--jobs", "2"]).arg(bench.dir()).run();
+    let outcome = tool(&[&meddler.address()])
+        .args(["--no-cache", "--timeout", "1", "--jobs", "2"])
+        .arg(bench.dir())
+        .run();
     assert!(meddler.connections() > INTRODUCTION + 8);
     outcome
 }
@@ -121,11 +164,25 @@ fn no_broken_answer_is_clean() {
         let outcome = scan_with(mischief);
         let found = outcome.data("verdict");
         assert_eq!(found.len(), 40, "{mischief:?}");
-        let unscanned: Vec<&Value> = found.iter().filter(|verdict| verdict["status"] != "clean").collect();
-        assert!((30..40).contains(&unscanned.len()), "{mischief:?}: {}", unscanned.len());
+        let unscanned: Vec<&Value> = found
+            .iter()
+            .filter(|verdict| verdict["status"] != "clean")
+            .collect();
+        assert!(
+            (30..40).contains(&unscanned.len()),
+            "{mischief:?}: {}",
+            unscanned.len()
+        );
         let has_reason = |verdict: &&Value| verdict["reason"].as_str().unwrap().contains(reason);
-        assert!(unscanned.iter().all(has_reason), "{mischief:?}: {unscanned:#?}");
-        assert!([1, 3].contains(&outcome.code()), "{mischief:?}: {}", outcome.code());
+        assert!(
+            unscanned.iter().all(has_reason),
+            "{mischief:?}: {unscanned:#?}"
+        );
+        assert!(
+            [1, 3].contains(&outcome.code()),
+            "{mischief:?}: {}",
+            outcome.code()
+        );
         assert_eq!(outcome.data("end")[0]["status"], "incomplete");
     }
 }
@@ -138,8 +195,14 @@ fn a_clamd_that_takes_a_little_at_a_time_is_given_up() {
     let meddler = Meddler::before(&bench.clamd.tcp());
     meddler.after(INTRODUCTION - 1, Mischief::Sip);
     let start = Instant::now();
-    let outcome = tool(&[&meddler.address()]).args(["--no-cache", "--timeout", "2"]).arg(bench.dir()).run();
-    assert!(start.elapsed() < Duration::from_secs(60), "it was waited for");
+    let outcome = tool(&[&meddler.address()])
+        .args(["--no-cache", "--timeout", "2"])
+        .arg(bench.dir())
+        .run();
+    assert!(
+        start.elapsed() < Duration::from_secs(60),
+        "it was waited for"
+    );
     assert_eq!(verdict_on(&outcome, "large")["status"], "unscanned");
     assert!([1, 3].contains(&outcome.code()));
 }
@@ -155,9 +218,23 @@ fn what_one_clamd_fails_at_another_does() {
     let meddler = Meddler::before(&other.tcp());
     meddler.after(INTRODUCTION + 5, Mischief::Cut);
     let clamds = [&*meddler.address(), &bench.clamd.unix()];
-    let outcome = tool(&clamds).args(["--no-cache", "--timeout", "5"]).arg(bench.dir()).run().assert_code(1);
-    assert_eq!((total(&outcome, "clean"), total(&outcome, "infected"), total(&outcome, "unscanned")), (60, 1, 0));
-    assert!(meddler.connections() > INTRODUCTION + 5, "the other was not used");
+    let outcome = tool(&clamds)
+        .args(["--no-cache", "--timeout", "5"])
+        .arg(bench.dir())
+        .run()
+        .assert_code(1);
+    assert_eq!(
+        (
+            total(&outcome, "clean"),
+            total(&outcome, "infected"),
+            total(&outcome, "unscanned")
+        ),
+        (60, 1, 0)
+    );
+    assert!(
+        meddler.connections() > INTRODUCTION + 5,
+        "the other was not used"
+    );
 }
 
 #[test]
@@ -165,13 +242,25 @@ fn a_clamd_that_is_replaced_by_a_lesser_one_is_not_believed() {
     let bench = with_large_eicar(Clamd::start());
     let lesser = Clamd::start_with("AlertEncrypted yes\nMaxFileSize 200K\n");
     let blind = blind();
-    for (other, why) in [(&lesser, "keeps silent now about what it named"), (&blind, "does not find the EICAR")] {
+    for (other, why) in [
+        (&lesser, "keeps silent now about what it named"),
+        (&blind, "does not find the EICAR"),
+    ] {
         let meddler = Meddler::between(&bench.clamd.tcp(), &other.tcp());
         meddler.after(INTRODUCTION + 5, Mischief::Other);
-        let outcome = tool(&[&meddler.address()]).args(["--no-cache", "--jobs", "1"]).arg(bench.dir()).run();
-        let outcome =
-            outcome.assert_code(3).assert_stderr("what was called clean is not to be believed").assert_stderr(why);
-        assert!(total(&outcome, "clean") > 0 && total(&outcome, "infected") > 0, "{}", outcome.stderr);
+        let outcome = tool(&[&meddler.address()])
+            .args(["--no-cache", "--jobs", "1"])
+            .arg(bench.dir())
+            .run();
+        let outcome = outcome
+            .assert_code(3)
+            .assert_stderr("what was called clean is not to be believed")
+            .assert_stderr(why);
+        assert!(
+            total(&outcome, "clean") > 0 && total(&outcome, "infected") > 0,
+            "{}",
+            outcome.stderr
+        );
     }
 }
 
@@ -181,18 +270,29 @@ fn a_clamd_whose_limits_are_lowered_is_not_believed() {
     let lesser = Clamd::start_with("MaxFileSize 200K\n");
     let meddler = Meddler::between(&bench.clamd.tcp(), &lesser.tcp());
     meddler.after(INTRODUCTION + 5, Mischief::Other);
-    let outcome = tool(&[&meddler.address()]).args(["--no-cache", "--jobs", "1"]).arg(bench.dir()).run();
-    let _ = outcome.assert_code(3).assert_stderr("no longer looks into contents as large");
+    let outcome = tool(&[&meddler.address()])
+        .args(["--no-cache", "--jobs", "1"])
+        .arg(bench.dir())
+        .run();
+    let _ = outcome
+        .assert_code(3)
+        .assert_stderr("no longer looks into contents as large");
 }
 
 #[test]
 fn a_clamd_that_is_restarted_is_waited_for() {
     let mut bench = Bench::new();
     for number in 0..300 {
-        bench.put(&format!("{number}"), format!("Subject: {number}\r\n\r\nhello\r\n").repeat(200));
+        bench.put(
+            &format!("{number}"),
+            format!("Subject: {number}\r\n\r\nhello\r\n").repeat(200),
+        );
     }
     // Held, so that it is killed in the middle of the work.
-    let tool = bench.tool().args(["--jobs", "2", "--timeout", "60"]).arg(bench.dir());
+    let tool = bench
+        .tool()
+        .args(["--jobs", "2", "--timeout", "60"])
+        .arg(bench.dir());
     let running = tool.spawn();
     while !bench.clamd.log().contains("Eicar-Test-Signature") {
         thread::sleep(Duration::from_millis(5));
@@ -211,17 +311,27 @@ fn a_clamd_that_comes_back_with_lower_limits_is_not_believed_beyond_them() {
     let large = [vec![b'x'; 3 << 20], MARKER.as_bytes().to_vec()].concat();
     bench.put("first", &large);
     for number in 0..400 {
-        bench.put(&format!("between/{number}"), format!("Subject: {number}\r\n\r\nhello\r\n").repeat(200));
+        bench.put(
+            &format!("between/{number}"),
+            format!("Subject: {number}\r\n\r\nhello\r\n").repeat(200),
+        );
     }
     bench.put("last", [&large[..], b"-"].concat());
     let operands = ["first", "between", "last"].map(|name| bench.path(name));
-    let running = bench.tool().args(["--jobs", "1", "--timeout", "60"]).args(&operands).spawn();
+    let running = bench
+        .tool()
+        .args(["--jobs", "1", "--timeout", "60"])
+        .args(&operands)
+        .spawn();
     while !bench.clamd.log().contains("Local.Test.Marker") {
         thread::sleep(Duration::from_millis(2));
     }
     bench.clamd.kill();
     let config = fs::read_to_string(bench.clamd.config_file()).unwrap();
-    put(&bench.clamd.config_file(), config.replace("MaxFileSize 8M", "MaxFileSize 1M"));
+    put(
+        &bench.clamd.config_file(),
+        config.replace("MaxFileSize 8M", "MaxFileSize 1M"),
+    );
     thread::sleep(Duration::from_millis(500));
     bench.clamd.resume();
     let outcome = running.wait().assert_code(1);
@@ -233,18 +343,34 @@ fn a_clamd_that_comes_back_with_lower_limits_is_not_believed_beyond_them() {
 fn a_clamd_that_is_killed_for_good_leaves_nothing_clean_that_was_not_scanned() {
     let mut bench = Bench::new();
     for number in 0..3000 {
-        bench.put(&format!("{number}"), format!("Subject: {number}\r\n\r\nhello\r\n").repeat(50));
+        bench.put(
+            &format!("{number}"),
+            format!("Subject: {number}\r\n\r\nhello\r\n").repeat(50),
+        );
     }
-    let running = bench.tool().args(["--jobs", "2", "--timeout", "2"]).arg(bench.dir()).spawn();
+    let running = bench
+        .tool()
+        .args(["--jobs", "2", "--timeout", "2"])
+        .arg(bench.dir())
+        .spawn();
     while !bench.clamd.log().contains("Eicar-Test-Signature") {
         thread::sleep(Duration::from_millis(5));
     }
     thread::sleep(Duration::from_millis(150));
     bench.clamd.kill();
-    let outcome = running.wait().assert_code(3).assert_stderr("no clamd answered any more");
-    assert_eq!(total(&outcome, "clean") + total(&outcome, "unscanned"), 3000);
+    let outcome = running
+        .wait()
+        .assert_code(3)
+        .assert_stderr("no clamd answered any more");
+    assert_eq!(
+        total(&outcome, "clean") + total(&outcome, "unscanned"),
+        3000
+    );
     assert!(total(&outcome, "unscanned") > 0);
-    assert!(outcome.stderr.lines().count() < 100, "every file on a line of its own");
+    assert!(
+        outcome.stderr.lines().count() < 100,
+        "every file on a line of its own"
+    );
 }
 
 #[test]
@@ -254,7 +380,11 @@ fn a_clamd_with_few_threads_scans_all_the_same() {
         bench.put(&format!("{number}"), format!("harmless {number}"));
     }
     for address in [bench.clamd.unix(), bench.clamd.tcp()] {
-        let outcome = tool(&[&address]).args(["--no-cache", "--jobs", "12"]).arg(bench.dir()).run().assert_code(0);
+        let outcome = tool(&[&address])
+            .args(["--no-cache", "--jobs", "12"])
+            .arg(bench.dir())
+            .run()
+            .assert_code(0);
         assert_eq!(total(&outcome, "clean"), 50);
     }
 }
@@ -291,12 +421,23 @@ fn a_clamd_that_may_not_have_descriptors_of_files_gets_copies() {
     // Files that have just changed are copied anyway.
     thread::sleep(Duration::from_millis(1100));
     let scan = |more: &[&str]| {
-        tool(&[&address]).args(["--no-cache", "--timeout", "5"]).args(more).arg(bench.path("mail")).run()
+        tool(&[&address])
+            .args(["--no-cache", "--timeout", "5"])
+            .args(more)
+            .arg(bench.path("mail"))
+            .run()
     };
     for outcome in [scan(&[]), scan(&["--jobs", "1"])] {
         let outcome = outcome.assert_code(1);
         assert!(outcome.text().contains("by descriptor"));
-        assert_eq!((total(&outcome, "clean"), total(&outcome, "infected"), total(&outcome, "unscanned")), (40, 1, 0));
+        assert_eq!(
+            (
+                total(&outcome, "clean"),
+                total(&outcome, "infected"),
+                total(&outcome, "unscanned")
+            ),
+            (40, 1, 0)
+        );
     }
 }
 
@@ -308,15 +449,31 @@ fn old_signatures_are_a_warning_and_no_failure() {
         let bench = Bench::with(Clamd::start_dated("", 27_000, now - age_days * day));
         bench.put("file", "harmless");
         let outcome = bench.scan(bench.dir()).assert_code(0);
-        let check = outcome.data("check").into_iter().find(|check| check["name"] == "clamd-signatures").unwrap();
+        let check = outcome
+            .data("check")
+            .into_iter()
+            .find(|check| check["name"] == "clamd-signatures")
+            .unwrap();
         assert_eq!(check["status"], status);
-        assert_eq!(outcome.stderr.contains("days old; run freshclam"), status == "warning", "{}", outcome.stderr);
-        assert!(verdict_on(&outcome, "file")["engine"].as_str().unwrap().contains("/27000/"));
+        assert_eq!(
+            outcome.stderr.contains("days old; run freshclam"),
+            status == "warning",
+            "{}",
+            outcome.stderr
+        );
+        assert!(
+            verdict_on(&outcome, "file")["engine"]
+                .as_str()
+                .unwrap()
+                .contains("/27000/")
+        );
     }
 }
 
 fn jiff_now() -> i64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap();
     i64::try_from(now.as_secs()).unwrap()
 }
 
@@ -325,15 +482,36 @@ fn a_private_clamd_is_started_and_stopped() {
     let bench = Bench::new();
     bench.put("file/bad", eicar());
     let signatures = bench.clamd.signatures();
-    let spawn = || tool(&["spawn"]).arg("--no-cache").arg("--signatures").arg(&signatures).arg(bench.path("file"));
+    let spawn = || {
+        tool(&["spawn"])
+            .arg("--no-cache")
+            .arg("--signatures")
+            .arg(&signatures)
+            .arg(bench.path("file"))
+    };
     let outcome = spawn().run().assert_code(1);
     assert_eq!(verdicts(&outcome, &bench.path("file")), ["bad infected"]);
     let check = &outcome.data("check")[0];
-    let socket = check["target"].as_str().unwrap().strip_prefix("unix:").unwrap().to_owned();
-    assert!(fs::symlink_metadata(&socket).is_err(), "{socket} is still there");
-    let holders = Command::new("pgrep").args(["-f", &socket.replace("clamd.sock", "clamd.conf")]).output().unwrap();
+    let socket = check["target"]
+        .as_str()
+        .unwrap()
+        .strip_prefix("unix:")
+        .unwrap()
+        .to_owned();
+    assert!(
+        fs::symlink_metadata(&socket).is_err(),
+        "{socket} is still there"
+    );
+    let holders = Command::new("pgrep")
+        .args(["-f", &socket.replace("clamd.sock", "clamd.conf")])
+        .output()
+        .unwrap();
     assert_eq!(String::from_utf8_lossy(&holders.stdout), "");
-    let missing = tool(&["spawn"]).arg("--signatures").arg(bench.path("file")).arg(bench.path("file")).run();
+    let missing = tool(&["spawn"])
+        .arg("--signatures")
+        .arg(bench.path("file"))
+        .arg(bench.path("file"))
+        .run();
     assert_refused(missing, "there are no signatures in");
 }
 
@@ -341,9 +519,15 @@ fn a_private_clamd_is_started_and_stopped() {
 fn a_private_clamd_ends_with_a_run_that_is_killed() {
     let bench = Bench::new();
     for number in 0..2000 {
-        bench.put(&format!("{number}"), format!("Subject: {number}\r\n\r\nhello\r\n").repeat(50));
+        bench.put(
+            &format!("{number}"),
+            format!("Subject: {number}\r\n\r\nhello\r\n").repeat(50),
+        );
     }
-    let tool = tool(&["spawn"]).arg("--no-cache").arg("--signatures").arg(bench.clamd.signatures());
+    let tool = tool(&["spawn"])
+        .arg("--no-cache")
+        .arg("--signatures")
+        .arg(bench.clamd.signatures());
     let mut running = tool.arg(bench.dir()).spawn();
     let mut clamd = String::new();
     while clamd.is_empty() && running.is_running() {
@@ -353,33 +537,51 @@ fn a_private_clamd_ends_with_a_run_that_is_killed() {
     // It stands still while clamd comes up, so that it is not over before it is killed.
     running.signal(Signal::STOP);
     thread::sleep(Duration::from_millis(300));
-    assert!(running.is_running() && is_alive(&clamd), "it was over before it could be killed");
+    assert!(
+        running.is_running() && is_alive(&clamd),
+        "it was over before it could be killed"
+    );
     let command_line = fs::read_to_string(format!("/proc/{clamd}/cmdline")).unwrap();
-    let config = command_line.split('\0').find(|word| word.ends_with("/clamd.conf")).unwrap();
+    let config = command_line
+        .split('\0')
+        .find(|word| word.ends_with("/clamd.conf"))
+        .unwrap();
     let left = Path::new(config).parent().unwrap().to_owned();
     running.signal(Signal::KILL);
     let _ = running.wait();
     let start = Instant::now();
     while is_alive(&clamd) {
-        assert!(start.elapsed() < Duration::from_secs(10), "clamd is left behind");
+        assert!(
+            start.elapsed() < Duration::from_secs(10),
+            "clamd is left behind"
+        );
         thread::sleep(Duration::from_millis(20));
     }
     // The small directory that a killed run leaves goes with the next.
     assert!(left.is_dir());
     bench.put("file/harmless", "hello");
-    let next = self::tool(&["spawn"]).arg("--no-cache").arg("--signatures").arg(bench.clamd.signatures());
+    let next = self::tool(&["spawn"])
+        .arg("--no-cache")
+        .arg("--signatures")
+        .arg(bench.clamd.signatures());
     let _ = next.arg(bench.path("file")).run().assert_code(0);
     assert!(!left.exists(), "{} is still there", left.display());
 }
 
 /// The numbers of the child processes of `pid`.
 fn children(pid: rustix::process::Pid) -> String {
-    let output = Command::new("pgrep").args(["-P", &pid.as_raw_nonzero().to_string()]).output().unwrap();
+    let output = Command::new("pgrep")
+        .args(["-P", &pid.as_raw_nonzero().to_string()])
+        .output()
+        .unwrap();
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 /// Whether a process works; one that has ended and was not waited for does not.
 fn is_alive(pid: &str) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().next()).is_some_and(|state| state != "Z")
+    stat.rsplit(')')
+        .next()
+        .and_then(|rest| rest.split_whitespace().next())
+        .is_some_and(|state| state != "Z")
 }

@@ -41,9 +41,16 @@ PY
     let mut expected: Vec<String> = Vec::new();
     for archive in ["all.tar", "all.tar.gz", "all.tar.zst", "all.tgz"] {
         expected.push(format!("packed/{archive} infected"));
-        expected.extend(["mail", "nested.zip", "plain.com"].map(|m| format!("packed/{archive}: {m} infected")));
+        expected.extend(
+            ["mail", "nested.zip", "plain.com"].map(|m| format!("packed/{archive}: {m} infected")),
+        );
     }
-    for file in ["packed/single.com.zst", "packed/mail.gz", "box/new/2.a.gz", "box/cur/1.compressed-by-dovecot:2,S"] {
+    for file in [
+        "packed/single.com.zst",
+        "packed/mail.gz",
+        "box/new/2.a.gz",
+        "box/cur/1.compressed-by-dovecot:2,S",
+    ] {
         expected.push(format!("{file} infected"));
     }
     expected.extend(["plain.com", "mail", "nested.zip"].map(|name| format!("raw/{name} infected")));
@@ -54,7 +61,11 @@ PY
     let plain = verdict_on(&outcome, "raw/plain.com");
     assert_eq!(plain["signature"], "Eicar-Test-Signature.UNOFFICIAL");
     for name in ["raw/plain.com", "packed/all.tar.zst", "raw/clean"] {
-        assert_eq!(verdict_on(&outcome, name)["sha256"], sha256(&bench.path(name)), "{name}");
+        assert_eq!(
+            verdict_on(&outcome, name)["sha256"],
+            sha256(&bench.path(name)),
+            "{name}"
+        );
     }
 }
 
@@ -77,11 +88,23 @@ fn zstd_is_opened_however_it_begins_and_however_often() {
         "#,
     );
     let outcome = bench.scan(bench.dir()).assert_code(1);
-    let mut expected = vec!["all.tar.zst infected", "all.tar.zst: raw infected", "box/cur/large infected"];
+    let mut expected = vec![
+        "all.tar.zst infected",
+        "all.tar.zst: raw infected",
+        "box/cur/large infected",
+    ];
     expected.extend(["box/cur/large-and-clean clean", "box/cur/skip:2,S infected"]);
-    expected.extend(["box/cur/thrice infected", "box/cur/twice infected", "many unscanned", "skip.zst infected"]);
+    expected.extend([
+        "box/cur/thrice infected",
+        "box/cur/twice infected",
+        "many unscanned",
+        "skip.zst infected",
+    ]);
     assert_eq!(verdicts(&outcome, bench.dir()), expected);
-    assert_eq!(verdict_on(&outcome, "many")["reason"], "compressed with zstd again and again");
+    assert_eq!(
+        verdict_on(&outcome, "many")["reason"],
+        "compressed with zstd again and again"
+    );
 }
 
 #[test]
@@ -91,9 +114,18 @@ fn the_same_is_found_over_tcp() {
     bench.put("mail", infected_mail());
     bench.put("clean", vec![b'x'; 3_000_000]);
     bench.shell("tar -cf all.tar mail clean; zstd -q --rm all.tar");
-    let outcome = crate::support::tool(&[&bench.clamd.tcp()]).arg("--no-cache").arg(bench.dir()).run().assert_code(1);
-    let expected =
-        ["all.tar.zst infected", "all.tar.zst: mail infected", "clean clean", "mail infected", "plain.com infected"];
+    let outcome = crate::support::tool(&[&bench.clamd.tcp()])
+        .arg("--no-cache")
+        .arg(bench.dir())
+        .run()
+        .assert_code(1);
+    let expected = [
+        "all.tar.zst infected",
+        "all.tar.zst: mail infected",
+        "clean clean",
+        "mail infected",
+        "plain.com infected",
+    ];
     assert_eq!(verdicts(&outcome, bench.dir()), expected);
     assert!(outcome.text().contains("by stream"));
 }
@@ -107,7 +139,10 @@ fn what_is_cut_by_a_frame_is_found() {
         rm all.tar mail; zstd -lq two.tar.zst | grep -q '^ *2 '",
     );
     let outcome = bench.scan(bench.dir()).assert_code(1);
-    assert_eq!(verdicts(&outcome, bench.dir()), ["two.tar.zst infected", "two.tar.zst: mail infected"]);
+    assert_eq!(
+        verdicts(&outcome, bench.dir()),
+        ["two.tar.zst infected", "two.tar.zst: mail infected"]
+    );
 }
 
 #[test]
@@ -124,10 +159,18 @@ fn a_row_of_a_large_dump_is_found_across_two_windows() {
     let outcome = bench.scan(bench.dir()).assert_code(1);
     assert_eq!(
         verdicts(&outcome, bench.dir()),
-        ["clean.sql clean", "clean.sql.gz clean", "clean.sql.zst clean", "infected.sql.zst infected"]
+        [
+            "clean.sql clean",
+            "clean.sql.gz clean",
+            "clean.sql.zst clean",
+            "infected.sql.zst infected"
+        ]
     );
     let clean = verdict_on(&outcome, "clean.sql.zst");
-    assert_eq!(clean["reason"], "scanned in 4 overlapping windows of 1048576 bytes");
+    assert_eq!(
+        clean["reason"],
+        "scanned in 4 overlapping windows of 1048576 bytes"
+    );
     let infected = verdict_on(&outcome, "infected.sql.zst");
     assert_eq!(infected["signature"], "Local.Test.Marker.UNOFFICIAL");
     assert_eq!(infected["reason"], "found in its bytes 983040 to 2031616");
@@ -138,7 +181,10 @@ fn an_infected_message_is_named_by_its_header_made_safe() {
     let bench = Bench::new();
     let head = "Message-ID: <a\x1b[2J@example.com>\r\nSubject: =?UTF-8?B?6KuL5rGC5pu4?=\r\n =?UTF-8?Q?=0A1?=\r\n";
     bench.put("mail", mail_with(&eicar(), head));
-    let outcome = bench.scan(bench.path("mail")).assert_code(1).assert_stderr("請求書");
+    let outcome = bench
+        .scan(bench.path("mail"))
+        .assert_code(1)
+        .assert_stderr("請求書");
     let verdict = verdict_on(&outcome, "mail");
     assert_eq!(verdict["message_id"], "<a\\u{1b}[2J@example.com>");
     assert_eq!(verdict["subject"], "請求書\\n1");
@@ -154,7 +200,11 @@ fn pipes_sockets_devices_and_links_are_not_waited_for() {
     symlink(".", bench.path("deep/loop")).unwrap();
     symlink("/etc/passwd", bench.path("deep/link")).unwrap();
     symlink("nowhere", bench.path("deep/dangling")).unwrap();
-    let outcome = bench.scan(bench.dir()).assert_code(0).assert_stderr("a named pipe").assert_stderr("a socket");
+    let outcome = bench
+        .scan(bench.dir())
+        .assert_code(0)
+        .assert_stderr("a named pipe")
+        .assert_stderr("a socket");
     assert_eq!(verdicts(&outcome, bench.dir()), ["deep/file clean"]);
     let devices = u64::from(bench.path("deep/null").exists());
     assert_eq!(total(&outcome, "no_files"), 2 + devices);
@@ -164,9 +214,18 @@ fn pipes_sockets_devices_and_links_are_not_waited_for() {
 fn an_empty_directory_is_named() {
     let bench = Bench::new();
     bench.shell("mkdir -p mail/cur full; echo hello > full/file");
-    let outcome = bench.tool().args([bench.path("mail"), bench.path("full")]).run().assert_code(0);
-    let _ = outcome.assert_stderr("there is no file in").assert_stderr("/mail: nothing is scanned there");
-    let _ = bench.scan(bench.path("mail")).assert_code(0).assert_stderr("there was nothing to be scanned: 0 files");
+    let outcome = bench
+        .tool()
+        .args([bench.path("mail"), bench.path("full")])
+        .run()
+        .assert_code(0);
+    let _ = outcome
+        .assert_stderr("there is no file in")
+        .assert_stderr("/mail: nothing is scanned there");
+    let _ = bench
+        .scan(bench.path("mail"))
+        .assert_code(0)
+        .assert_stderr("there was nothing to be scanned: 0 files");
 }
 
 #[test]
@@ -175,14 +234,19 @@ fn a_pipe_is_not_opened() {
     bench.shell("mkfifo pipe packed.tar.zst");
     // Whoever writes to a pipe waits until somebody opens it to read.
     let open = |name: &str| {
-        Command::new("sh").args(["-c", "exec 3>\"$0\"; echo open >\"$0.open\""]).arg(bench.path(name)).spawn().unwrap()
+        Command::new("sh")
+            .args(["-c", "exec 3>\"$0\"; echo open >\"$0.open\""])
+            .arg(bench.path(name))
+            .spawn()
+            .unwrap()
     };
     let mut writers = [open("pipe"), open("packed.tar.zst")];
     std::thread::sleep(std::time::Duration::from_millis(200));
     let outcome = bench.scan(bench.dir()).assert_code(0);
     assert_eq!(total(&outcome, "no_files"), 2);
     std::thread::sleep(std::time::Duration::from_millis(100));
-    let is_open = ["pipe", "packed.tar.zst"].map(|name| bench.path(&format!("{name}.open")).exists());
+    let is_open =
+        ["pipe", "packed.tar.zst"].map(|name| bench.path(&format!("{name}.open")).exists());
     for writer in &mut writers {
         writer.kill().unwrap();
         writer.wait().unwrap();
@@ -203,7 +267,11 @@ fn what_cannot_be_read_is_named_and_not_clean() {
         fs::set_permissions(bench.path(name), fs::Permissions::from_mode(mode)).unwrap();
     }
     let mut command = Command::new(bench.path("open/mail-scan"));
-    command.args(["--no-cache", "--clamd", &bench.clamd.unix()]).arg(bench.dir()).env_clear().current_dir("/");
+    command
+        .args(["--no-cache", "--clamd", &bench.clamd.unix()])
+        .arg(bench.dir())
+        .env_clear()
+        .current_dir("/");
     if rustix::process::geteuid().is_root() {
         command.uid(65_534).gid(65_534);
     }
@@ -213,10 +281,19 @@ fn what_cannot_be_read_is_named_and_not_clean() {
     let stdout = String::from_utf8_lossy(&output.stdout);
     for name in ["secret", "closed"] {
         let path = format!("\"path\":\"{}/{name}\"", bench.dir().display());
-        let line = stdout.lines().find(|line| line.contains(&path)).unwrap_or_else(|| panic!("no {name}:\n{stdout}"));
-        assert!(line.contains("\"status\":\"unscanned\"") && line.contains("Permission denied"), "{line}");
+        let line = stdout
+            .lines()
+            .find(|line| line.contains(&path))
+            .unwrap_or_else(|| panic!("no {name}:\n{stdout}"));
+        assert!(
+            line.contains("\"status\":\"unscanned\"") && line.contains("Permission denied"),
+            "{line}"
+        );
     }
-    assert!(stdout.contains("\"status\":\"incomplete\",\"exit\":1"), "{stdout}");
+    assert!(
+        stdout.contains("\"status\":\"incomplete\",\"exit\":1"),
+        "{stdout}"
+    );
     fs::set_permissions(bench.path("closed"), fs::Permissions::from_mode(0o755)).unwrap();
 }
 
@@ -228,9 +305,17 @@ fn messages_that_are_flagged_meanwhile_are_all_scanned() {
     }
     let messages = 400;
     for number in 0..messages {
-        bench.put(&format!("box/cur/{number}.a:2,"), format!("Subject: {number}\r\n\r\nhello\r\n"));
+        bench.put(
+            &format!("box/cur/{number}.a:2,"),
+            format!("Subject: {number}\r\n\r\nhello\r\n"),
+        );
     }
-    let mut running = bench.tool().arg("--jobs").arg("1").arg(bench.path("box")).spawn();
+    let mut running = bench
+        .tool()
+        .arg("--jobs")
+        .arg("1")
+        .arg(bench.path("box"))
+        .spawn();
     let mut round = 0;
     while running.is_running() {
         round += 1;
@@ -241,7 +326,13 @@ fn messages_that_are_flagged_meanwhile_are_all_scanned() {
     assert!(round > 1, "nothing was flagged");
     let name = |verdict: &serde_json::Value| {
         let path = verdict["path"].as_str().unwrap().to_owned();
-        path.rsplit('/').next().unwrap().split(':').next().unwrap().to_owned()
+        path.rsplit('/')
+            .next()
+            .unwrap()
+            .split(':')
+            .next()
+            .unwrap()
+            .to_owned()
     };
     let mut seen: Vec<String> = outcome.data("verdict").iter().map(name).collect();
     seen.sort();
@@ -264,9 +355,16 @@ fn stop_in_the_middle(bench: &Bench, running: &mut Running) {
 fn messages_that_are_expunged_meanwhile_are_counted_and_no_failure() {
     let bench = Bench::new();
     for number in 0..3000 {
-        bench.put(&format!("box/cur/{number}.a:2,"), format!("Subject: {number}\r\n\r\nhello\r\n"));
+        bench.put(
+            &format!("box/cur/{number}.a:2,"),
+            format!("Subject: {number}\r\n\r\nhello\r\n"),
+        );
     }
-    let mut running = bench.tool().args(["--jobs", "1"]).arg(bench.path("box")).spawn();
+    let mut running = bench
+        .tool()
+        .args(["--jobs", "1"])
+        .arg(bench.path("box"))
+        .spawn();
     stop_in_the_middle(&bench, &mut running);
     // Some wait for a worker now.
     fs::remove_dir_all(bench.path("box/cur")).unwrap();
@@ -288,7 +386,10 @@ fn a_message_that_is_moved_to_a_folder_that_was_listed_is_scanned() {
     }
     // More than may wait for a worker.
     for number in 0..4000 {
-        bench.put(&format!("second/cur/{number}.a:2,"), format!("Subject: {number}\r\n\r\nhello\r\n"));
+        bench.put(
+            &format!("second/cur/{number}.a:2,"),
+            format!("Subject: {number}\r\n\r\nhello\r\n"),
+        );
     }
     bench.put("third/cur/1.bad:2,", infected_mail());
     let mut running = bench.tool().args(["--jobs", "1"]).args(&operands).spawn();
@@ -300,19 +401,29 @@ fn a_message_that_is_moved_to_a_folder_that_was_listed_is_scanned() {
     }
     let copy = bench.path("first/.Junk/cur/2.bad:2,");
     fs::copy(bench.path("third/cur/1.bad:2,"), &copy).unwrap();
-    fs::rename(bench.path("third/cur/1.bad:2,"), bench.path("first/cur/1.bad:2,S")).unwrap();
+    fs::rename(
+        bench.path("third/cur/1.bad:2,"),
+        bench.path("first/cur/1.bad:2,S"),
+    )
+    .unwrap();
     kill_process(bench.clamd.pid(), Signal::CONT).unwrap();
     let outcome = running.wait().assert_code(1);
     for name in ["first/cur/1.bad:2,S", "first/.Junk/cur/2.bad:2,"] {
         assert_eq!(verdict_on(&outcome, name)["status"], "infected");
     }
-    assert_eq!((total(&outcome, "files"), total(&outcome, "infected")), (4002, 2));
+    assert_eq!(
+        (total(&outcome, "files"), total(&outcome, "infected")),
+        (4002, 2)
+    );
 }
 
 #[test]
 fn a_large_file_that_never_holds_still_is_not_clean_and_a_small_one_is_scanned_as_read() {
     let bench = Bench::new();
-    let (large, small) = (bench.put("large", vec![b'x'; 20 << 20]), bench.put("small", "x"));
+    let (large, small) = (
+        bench.put("large", vec![b'x'; 20 << 20]),
+        bench.put("small", "x"),
+    );
     let mut running = bench.tool().arg(bench.dir()).spawn();
     while running.is_running() {
         for path in [&large, &small] {
@@ -322,8 +433,14 @@ fn a_large_file_that_never_holds_still_is_not_clean_and_a_small_one_is_scanned_a
         std::thread::sleep(std::time::Duration::from_millis(1));
     }
     let outcome = running.wait().assert_code(1);
-    assert_eq!(verdicts(&outcome, bench.dir()), ["large unscanned", "small clean"]);
-    assert_eq!(verdict_on(&outcome, "large")["reason"], "it changed each time it was scanned");
+    assert_eq!(
+        verdicts(&outcome, bench.dir()),
+        ["large unscanned", "small clean"]
+    );
+    assert_eq!(
+        verdict_on(&outcome, "large")["reason"],
+        "it changed each time it was scanned"
+    );
 }
 
 fn flag_all(cur: &Path, flags: &str) {
@@ -341,10 +458,23 @@ fn equal_contents_are_shown_once_and_each_has_its_verdict() {
         bench.put(&format!("same{number}"), "the same");
         bench.put(&format!("bad{number}"), eicar());
     }
-    let outcome = bench.tool().args(["--jobs", "1"]).arg(bench.dir()).run().assert_code(1);
-    assert_eq!((total(&outcome, "clean"), total(&outcome, "infected")), (100, 100));
-    // Those that were asked for at the same time as the first are not among them; infected ones never are.
-    assert!((80..100).contains(&total(&outcome, "repeated")), "{}", total(&outcome, "repeated"));
+    let outcome = bench
+        .tool()
+        .args(["--jobs", "1"])
+        .arg(bench.dir())
+        .run()
+        .assert_code(1);
+    assert_eq!(
+        (total(&outcome, "clean"), total(&outcome, "infected")),
+        (100, 100)
+    );
+    // Those that were asked for at the same time as the first are not among them; infected ones
+    // never are.
+    assert!(
+        (80..100).contains(&total(&outcome, "repeated")),
+        "{}",
+        total(&outcome, "repeated")
+    );
 }
 
 #[test]
@@ -359,16 +489,27 @@ fn verdicts_are_those_of_clamdscan() {
     clamd.resume();
     let bench = Bench::with(clamd);
     let mut command = Command::new("clamdscan");
-    command.args(["--no-summary", "--infected", "--fdpass", "-c"]).arg(bench.clamd.config_file()).arg(samples);
+    command
+        .args(["--no-summary", "--infected", "--fdpass", "-c"])
+        .arg(bench.clamd.config_file())
+        .arg(samples);
     let said = String::from_utf8(command.output().unwrap().stdout).unwrap();
-    let mut expected: Vec<&str> =
-        said.lines().filter(|line| line.ends_with("FOUND")).map(|line| line.split(": ").next().unwrap()).collect();
+    let mut expected: Vec<&str> = said
+        .lines()
+        .filter(|line| line.ends_with("FOUND"))
+        .map(|line| line.split(": ").next().unwrap())
+        .collect();
     expected.sort_unstable();
     assert!(expected.len() > 10, "{said}");
     let outcome = bench.scan(samples).assert_code(1);
-    let infected = outcome.data("verdict").into_iter().filter(|verdict| verdict["status"] == "infected");
-    let mut found: Vec<String> =
-        infected.filter(|v| v["member"].is_null()).map(|v| v["path"].as_str().unwrap().to_owned()).collect();
+    let infected = outcome
+        .data("verdict")
+        .into_iter()
+        .filter(|verdict| verdict["status"] == "infected");
+    let mut found: Vec<String> = infected
+        .filter(|v| v["member"].is_null())
+        .map(|v| v["path"].as_str().unwrap().to_owned())
+        .collect();
     found.sort_unstable();
     assert_eq!(found, expected);
 }

@@ -14,14 +14,23 @@ const ENCRYPTED_ZIP: &str = "504b03040a0009000000911a795d8cb2ebe2130000000700000
     00000000010001002f000000420000000000";
 
 fn encrypted_zip() -> Vec<u8> {
-    let digits: Vec<u32> = ENCRYPTED_ZIP.chars().filter_map(|c| c.to_digit(16)).collect();
-    digits.chunks(2).map(|pair| u8::try_from(pair[0] * 16 + pair[1]).unwrap()).collect()
+    let digits: Vec<u32> = ENCRYPTED_ZIP
+        .chars()
+        .filter_map(|c| c.to_digit(16))
+        .collect();
+    digits
+        .chunks(2)
+        .map(|pair| u8::try_from(pair[0] * 16 + pair[1]).unwrap())
+        .collect()
 }
 
 #[track_caller]
 fn assert_unscanned(verdict: &Value, reason: &str) {
     assert_eq!(verdict["status"], "unscanned", "{verdict}");
-    assert!(verdict["reason"].as_str().unwrap().contains(reason), "{verdict}");
+    assert!(
+        verdict["reason"].as_str().unwrap().contains(reason),
+        "{verdict}"
+    );
 }
 
 /// EICAR, and so much behind it that clamd says OK in silence.
@@ -33,12 +42,18 @@ fn large_eicar(bytes: usize) -> Vec<u8> {
 
 #[test]
 fn what_clamd_skips_in_silence_is_not_clean() {
-    let bench = Bench::with(Clamd::start_with("MaxFileSize 1M\nMaxScanSize 3M\nStreamMaxLength 10M\n"));
+    let bench = Bench::with(Clamd::start_with(
+        "MaxFileSize 1M\nMaxScanSize 3M\nStreamMaxLength 10M\n",
+    ));
     bench.put("large", large_eicar(1_200_000));
     bench.put("small", large_eicar(600_000));
     bench.shell("tar -cf both.tar large small; zstd -q --rm both.tar");
     for address in [bench.clamd.unix(), bench.clamd.tcp()] {
-        let outcome = tool(&[&address]).arg("--no-cache").arg(bench.dir()).run().assert_code(1);
+        let outcome = tool(&[&address])
+            .arg("--no-cache")
+            .arg(bench.dir())
+            .run()
+            .assert_code(1);
         let expected = [
             "both.tar.zst infected",
             "both.tar.zst: large unscanned",
@@ -47,7 +62,10 @@ fn what_clamd_skips_in_silence_is_not_clean() {
             "small infected",
         ];
         assert_eq!(verdicts(&outcome, bench.dir()), expected, "{address}");
-        assert_unscanned(&verdict_on(&outcome, "/large"), "1200000 bytes are more than clamd looks into");
+        assert_unscanned(
+            &verdict_on(&outcome, "/large"),
+            "1200000 bytes are more than clamd looks into",
+        );
     }
 }
 
@@ -56,8 +74,15 @@ fn what_is_over_the_limit_of_streams_is_not_clean() {
     let bench = Bench::with(Clamd::start_with("StreamMaxLength 1M\n"));
     bench.put("large", vec![b'x'; 1_500_000]);
     bench.put("small", vec![b'x'; 500_000]);
-    let outcome = tool(&[&bench.clamd.tcp()]).arg("--no-cache").arg(bench.dir()).run().assert_code(1);
-    assert_eq!(verdicts(&outcome, bench.dir()), ["large unscanned", "small clean"]);
+    let outcome = tool(&[&bench.clamd.tcp()])
+        .arg("--no-cache")
+        .arg(bench.dir())
+        .run()
+        .assert_code(1);
+    assert_eq!(
+        verdicts(&outcome, bench.dir()),
+        ["large unscanned", "small clean"]
+    );
     // By descriptor there is no such limit.
     bench.scan(bench.dir()).assert_code(0);
 }
@@ -65,12 +90,18 @@ fn what_is_over_the_limit_of_streams_is_not_clean() {
 #[test]
 fn a_huge_sparse_file_is_named_at_once() {
     let bench = Bench::new();
-    File::create(bench.path("sparse")).unwrap().set_len(10 << 30).unwrap();
+    File::create(bench.path("sparse"))
+        .unwrap()
+        .set_len(10 << 30)
+        .unwrap();
     bench.put("small", "harmless");
     let start = Instant::now();
     let outcome = bench.scan(bench.dir()).assert_code(1);
     assert!(start.elapsed() < Duration::from_secs(60), "it was read");
-    assert_eq!(verdicts(&outcome, bench.dir()), ["small clean", "sparse unscanned"]);
+    assert_eq!(
+        verdicts(&outcome, bench.dir()),
+        ["small clean", "sparse unscanned"]
+    );
     assert_eq!(outcome.data("end")[0]["status"], "incomplete");
 }
 
@@ -83,7 +114,10 @@ fn contents_larger_than_the_memory_for_all_are_scanned_one_by_one() {
         for i in 1 2; do tar -c small* large* small* | zstd -q > $i.tar.zst; done; rm small* large*",
     );
     let outcome = bench.scan(bench.dir()).assert_code(0);
-    assert_eq!(verdicts(&outcome, bench.dir()), ["1.tar.zst clean", "2.tar.zst clean"]);
+    assert_eq!(
+        verdicts(&outcome, bench.dir()),
+        ["1.tar.zst clean", "2.tar.zst clean"]
+    );
 }
 
 #[test]
@@ -93,7 +127,12 @@ fn a_limit_on_purpose_is_reported() {
     bench.put("small", "x");
     bench.put("dump.sql", "x".repeat(3000));
     bench.shell("tar -cf both.tar large small; zstd -q --rm both.tar; zstd -q --rm dump.sql");
-    let outcome = bench.tool().args(["--max-size", "2K"]).arg(bench.dir()).run().assert_code(1);
+    let outcome = bench
+        .tool()
+        .args(["--max-size", "2K"])
+        .arg(bench.dir())
+        .run()
+        .assert_code(1);
     let expected = [
         "both.tar.zst unscanned",
         "both.tar.zst: large unscanned",
@@ -103,7 +142,10 @@ fn a_limit_on_purpose_is_reported() {
     ];
     assert_eq!(verdicts(&outcome, bench.dir()), expected);
     assert_unscanned(&verdict_on(&outcome, "/large"), "--max-size 2048");
-    assert_unscanned(&verdict_on(&outcome, "both.tar.zst"), "1 of 2 members not scanned");
+    assert_unscanned(
+        &verdict_on(&outcome, "both.tar.zst"),
+        "1 of 2 members not scanned",
+    );
 }
 
 #[test]
@@ -112,8 +154,14 @@ fn encrypted_archives_are_not_clean() {
     bench.put("secret.zip", encrypted_zip());
     bench.put("mail", mail_with(&encrypted_zip(), ""));
     let outcome = bench.scan(bench.dir()).assert_code(1);
-    assert_eq!(verdicts(&outcome, bench.dir()), ["mail unscanned", "secret.zip unscanned"]);
-    assert_unscanned(&verdict_on(&outcome, "mail"), "encrypted: Heuristics.Encrypted.Zip");
+    assert_eq!(
+        verdicts(&outcome, bench.dir()),
+        ["mail unscanned", "secret.zip unscanned"]
+    );
+    assert_unscanned(
+        &verdict_on(&outcome, "mail"),
+        "encrypted: Heuristics.Encrypted.Zip",
+    );
 }
 
 #[test]
@@ -132,16 +180,26 @@ fn a_password_is_seen_where_clamd_keeps_silent_about_it() {
         "secret.zip unscanned",
     ];
     assert_eq!(verdicts(&outcome, bench.dir()), expected);
-    assert_unscanned(&verdict_on(&outcome, "/mail"), "encrypted: a zip archive with a password");
+    assert_unscanned(
+        &verdict_on(&outcome, "/mail"),
+        "encrypted: a zip archive with a password",
+    );
 }
 
 #[test]
 fn a_clamd_that_keeps_silent_is_named() {
     let bench = Bench::with(Clamd::start_with(""));
     bench.put("file", "harmless");
-    let outcome =
-        bench.scan(bench.dir()).assert_code(0).assert_stderr("AlertEncrypted").assert_stderr("AlertExceedsMax");
-    let silence = outcome.data("check").into_iter().find(|check| check["name"] == "clamd-silence").unwrap();
+    let outcome = bench
+        .scan(bench.dir())
+        .assert_code(0)
+        .assert_stderr("AlertEncrypted")
+        .assert_stderr("AlertExceedsMax");
+    let silence = outcome
+        .data("check")
+        .into_iter()
+        .find(|check| check["name"] == "clamd-silence")
+        .unwrap();
     assert_eq!(silence["status"], "warning");
 }
 
@@ -153,7 +211,10 @@ fn what_is_nested_beyond_clamds_depth_is_not_clean() {
         "for i in $(seq 1 60); do tar -cf n $((i - 1)); rm $((i - 1)); mv n $i; done; gzip -c 60 > deep.bin; rm 60",
     );
     let outcome = bench.scan(bench.dir()).assert_code(1);
-    assert_unscanned(&verdict_on(&outcome, "deep.bin"), "Heuristics.Limits.Exceeded");
+    assert_unscanned(
+        &verdict_on(&outcome, "deep.bin"),
+        "Heuristics.Limits.Exceeded",
+    );
 }
 
 #[test]
@@ -169,7 +230,10 @@ fn a_damaged_or_cut_file_is_an_error_and_not_clean() {
     );
     let outcome = bench.scan(bench.dir()).assert_code(1);
     let whole = |verdict: &String| !verdict.contains(": mail");
-    let found: Vec<String> = verdicts(&outcome, bench.dir()).into_iter().filter(whole).collect();
+    let found: Vec<String> = verdicts(&outcome, bench.dir())
+        .into_iter()
+        .filter(whole)
+        .collect();
     let expected = [
         "cut.sql.zst unscanned",
         "cut.tar unscanned",

@@ -1,5 +1,8 @@
 //! `mail-scan` at its edge, with a real clamd that has small signatures of its own.
-#![expect(clippy::disallowed_methods, reason = "sample files are not stored files")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "sample files are not stored files"
+)]
 #![expect(clippy::unwrap_used, reason = "a fixture that fails ends the test")]
 
 mod support; // a clamd, a directory, a scan, and its verdicts

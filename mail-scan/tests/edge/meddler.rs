@@ -48,7 +48,8 @@ impl Meddler {
 
     /// The same, with another clamd for [`Mischief::Other`].
     pub(crate) fn between(target: &str, other: &str) -> Self {
-        let [target, other] = [target, other].map(|address| address.strip_prefix("tcp:").unwrap().to_owned());
+        let [target, other] =
+            [target, other].map(|address| address.strip_prefix("tcp:").unwrap().to_owned());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let meddler = Self {
             port: listener.local_addr().unwrap().port(),
@@ -56,12 +57,24 @@ impl Meddler {
             after: Arc::new(AtomicUsize::new(usize::MAX)),
             seen: Arc::default(),
         };
-        let (mischief, after, seen) = (meddler.mischief.clone(), meddler.after.clone(), meddler.seen.clone());
+        let (mischief, after, seen) = (
+            meddler.mischief.clone(),
+            meddler.after.clone(),
+            meddler.seen.clone(),
+        );
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let is_late = seen.fetch_add(1, Ordering::SeqCst) >= after.load(Ordering::SeqCst);
-                let mischief = if is_late { mischief.load(Ordering::SeqCst) } else { Mischief::None as u8 };
-                let target = if mischief == Mischief::Other as u8 { other.clone() } else { target.clone() };
+                let mischief = if is_late {
+                    mischief.load(Ordering::SeqCst)
+                } else {
+                    Mischief::None as u8
+                };
+                let target = if mischief == Mischief::Other as u8 {
+                    other.clone()
+                } else {
+                    target.clone()
+                };
                 thread::spawn(move || serve(client, &target, mischief));
             }
         });
@@ -80,7 +93,8 @@ impl Meddler {
     /// Lets so many more connections pass, then does this.
     pub(crate) fn after(&self, connections: usize, mischief: Mischief) {
         self.mischief.store(mischief as u8, Ordering::SeqCst);
-        self.after.store(self.connections() + connections, Ordering::SeqCst);
+        self.after
+            .store(self.connections() + connections, Ordering::SeqCst);
     }
 }
 
@@ -104,7 +118,10 @@ fn serve(mut client: TcpStream, target: &str, mischief: u8) {
             }
         }
         6 => {
-            while client.read(&mut [0; 1 << 16]).is_ok_and(|length| length > 0) {
+            while client
+                .read(&mut [0; 1 << 16])
+                .is_ok_and(|length| length > 0)
+            {
                 thread::sleep(PAUSE);
             }
         }
@@ -117,7 +134,9 @@ fn serve(mut client: TcpStream, target: &str, mischief: u8) {
 }
 
 fn pass_on(client: TcpStream, target: &str) {
-    let Ok(clamd) = TcpStream::connect(target) else { return };
+    let Ok(clamd) = TcpStream::connect(target) else {
+        return;
+    };
     let (mut from_client, mut to_clamd) = (client.try_clone().unwrap(), clamd.try_clone().unwrap());
     thread::spawn(move || {
         let _ = io::copy(&mut from_client, &mut to_clamd);

@@ -7,11 +7,15 @@ use std::path::{Path, PathBuf};
 use mail_tests::clamd::eicar;
 use serde_json::Value;
 
-use crate::support::{Bench, DAY, backed_up, infected_mail, put, sha256, some_message, tool, total, verdict_on};
+use crate::support::{
+    Bench, DAY, backed_up, infected_mail, put, sha256, some_message, tool, total, verdict_on,
+};
 
 fn names(dir: &Path) -> Vec<String> {
-    let mut names: Vec<String> =
-        fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<String> = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     names
 }
@@ -32,24 +36,50 @@ fn an_infected_message_is_moved_out_with_a_note() {
     let maildir = maildir(&bench);
     let digest = sha256(&maildir.join("cur/2.bad,S=9:2,RS"));
     let quarantine = bench.path("quarantine");
-    let outcome = bench.tool().arg("--quarantine").arg(&quarantine).arg(&maildir).run().assert_code(1);
+    let outcome = bench
+        .tool()
+        .arg("--quarantine")
+        .arg(&quarantine)
+        .arg(&maildir)
+        .run()
+        .assert_code(1);
     assert_eq!(names(&maildir.join("cur")), ["1.good:2,S"]);
     let moved = format!("{digest}.2.bad,S=9");
     assert_eq!(names(&quarantine), [moved.clone(), format!("{moved}.json")]);
     assert_eq!(sha256(&quarantine.join(&moved)), digest);
-    assert_eq!(fs::metadata(quarantine.join(&moved)).unwrap().permissions().mode() & 0o777, 0o600);
-    let note: Value = serde_json::from_slice(&fs::read(quarantine.join(format!("{moved}.json"))).unwrap()).unwrap();
-    assert_eq!(note["path"], maildir.join("cur/2.bad,S=9:2,RS").to_str().unwrap());
+    assert_eq!(
+        fs::metadata(quarantine.join(&moved))
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o777,
+        0o600
+    );
+    let note: Value =
+        serde_json::from_slice(&fs::read(quarantine.join(format!("{moved}.json"))).unwrap())
+            .unwrap();
+    assert_eq!(
+        note["path"],
+        maildir.join("cur/2.bad,S=9:2,RS").to_str().unwrap()
+    );
     assert_eq!(
         (note["signature"].as_str(), note["subject"].as_str()),
         (Some("Eicar-Test-Signature.UNOFFICIAL"), Some("invoice"))
     );
     let verdict = verdict_on(&outcome, "2.bad,S=9:2,RS");
-    assert_eq!(verdict["reason"], format!("moved to {}", quarantine.join(&moved).display()));
+    assert_eq!(
+        verdict["reason"],
+        format!("moved to {}", quarantine.join(&moved).display())
+    );
     assert_eq!(total(&outcome, "quarantined"), 1);
     // What is no message stays, and that is said.
     assert!(maildir.join("attachment").exists());
-    assert!(verdict_on(&outcome, "attachment")["reason"].as_str().unwrap().contains("left where it is"));
+    assert!(
+        verdict_on(&outcome, "attachment")["reason"]
+            .as_str()
+            .unwrap()
+            .contains("left where it is")
+    );
     bench.scan(maildir.join("cur")).assert_code(0);
 }
 
@@ -61,21 +91,48 @@ fn equal_messages_of_two_folders_are_both_moved_out() {
         bench.shell(&format!("cp -a box {copy}"));
     }
     let quarantine = bench.path("quarantine");
-    let outcome = bench.tool().arg("--quarantine").arg(&quarantine).args([&maildir, &bench.path("copy")]).run();
+    let outcome = bench
+        .tool()
+        .arg("--quarantine")
+        .arg(&quarantine)
+        .args([&maildir, &bench.path("copy")])
+        .run();
     let outcome = outcome.assert_code(1);
     assert_eq!(total(&outcome, "quarantined"), 2);
     // One more on another day.
-    let again = bench.tool().arg("--quarantine").arg(&quarantine).arg(bench.path("another")).run().assert_code(1);
-    assert_eq!((total(&again, "quarantined"), names(&quarantine).len()), (1, 6));
+    let again = bench
+        .tool()
+        .arg("--quarantine")
+        .arg(&quarantine)
+        .arg(bench.path("another"))
+        .run()
+        .assert_code(1);
+    assert_eq!(
+        (total(&again, "quarantined"), names(&quarantine).len()),
+        (1, 6)
+    );
     let mut places: Vec<String> = Vec::new();
-    for name in names(&quarantine).iter().filter(|name| name.ends_with(".json")) {
-        let note: Value = serde_json::from_slice(&fs::read(quarantine.join(name)).unwrap()).unwrap();
-        assert!(quarantine.join(name.strip_suffix(".json").unwrap()).exists(), "{name}");
+    for name in names(&quarantine)
+        .iter()
+        .filter(|name| name.ends_with(".json"))
+    {
+        let note: Value =
+            serde_json::from_slice(&fs::read(quarantine.join(name)).unwrap()).unwrap();
+        assert!(
+            quarantine
+                .join(name.strip_suffix(".json").unwrap())
+                .exists(),
+            "{name}"
+        );
         places.push(note["path"].as_str().unwrap().to_owned());
     }
     places.sort();
-    let expected = ["another", "box", "copy"].map(|name| bench.path(&format!("{name}/cur/2.bad,S=9:2,RS")));
-    assert_eq!(places, expected.map(|path| path.to_str().unwrap().to_owned()));
+    let expected =
+        ["another", "box", "copy"].map(|name| bench.path(&format!("{name}/cur/2.bad,S=9:2,RS")));
+    assert_eq!(
+        places,
+        expected.map(|path| path.to_str().unwrap().to_owned())
+    );
 }
 
 #[test]
@@ -83,7 +140,13 @@ fn on_another_file_system_it_is_moved_too() {
     let bench = Bench::new();
     let maildir = maildir(&bench);
     let memory = tempfile::tempdir_in("/dev/shm").unwrap();
-    let _ = bench.tool().arg("--quarantine").arg(memory.path()).arg(&maildir).run().assert_code(1);
+    let _ = bench
+        .tool()
+        .arg("--quarantine")
+        .arg(memory.path())
+        .arg(&maildir)
+        .run()
+        .assert_code(1);
     assert_eq!(names(&maildir.join("cur")), ["1.good:2,S"]);
     assert_eq!(names(memory.path()).len(), 2);
 }
@@ -101,9 +164,18 @@ fn nothing_is_taken_out_of_a_set() {
     let before = mail_tests::tree::snapshot(&set);
     // Links lead there, in the middle of a path too.
     std::os::unix::fs::symlink(set.join("mail"), bench.path("link")).unwrap();
-    for operand in [set.clone(), set.join("mail"), bench.path("link"), bench.path("link/box")] {
+    for operand in [
+        set.clone(),
+        set.join("mail"),
+        bench.path("link"),
+        bench.path("link/box"),
+    ] {
         let quarantine = bench.path("quarantine");
-        let scan = tool(&[&bench.clamd.unix()]).arg("--no-cache").arg("--quarantine").arg(&quarantine).arg(operand);
+        let scan = tool(&[&bench.clamd.unix()])
+            .arg("--no-cache")
+            .arg("--quarantine")
+            .arg(&quarantine)
+            .arg(operand);
         let outcome = scan.run().assert_code(1);
         assert_eq!(total(&outcome, "quarantined"), 0);
         assert!(names(&quarantine).is_empty());
@@ -117,7 +189,12 @@ fn a_message_that_cannot_be_moved_is_an_error_and_stays() {
     let bench = Bench::new();
     let maildir = maildir(&bench);
     let quarantine = bench.put("in-the-way", "a file");
-    let outcome = bench.tool().arg("--quarantine").arg(&quarantine).arg(&maildir).run();
+    let outcome = bench
+        .tool()
+        .arg("--quarantine")
+        .arg(&quarantine)
+        .arg(&maildir)
+        .run();
     let _ = outcome.assert_code(3).assert_stderr("make the quarantine");
     assert_eq!(names(&maildir.join("cur")).len(), 2);
 }

@@ -13,7 +13,8 @@ use rustix::process::{Signal, kill_process};
 use serde_json::Value;
 
 use crate::support::{
-    Bench, DAY, backed_up, infected_mail, put, sha256, shell, some_message, tool, total, verdict_on, verdicts,
+    Bench, DAY, backed_up, infected_mail, put, sha256, shell, some_message, tool, total,
+    verdict_on, verdicts,
 };
 
 fn scan(clamd: &Clamd, operand: &Path) -> Outcome {
@@ -23,10 +24,18 @@ fn scan(clamd: &Clamd, operand: &Path) -> Outcome {
 /// Each artifact's digest by its path, from the manifest.
 fn artifacts(set: &Path) -> BTreeMap<String, String> {
     let manifest = fs::read_to_string(set.join("manifest.jsonl")).unwrap();
-    let records = manifest.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let records = manifest
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let of = records.filter(|record| record["type"] == "artifact");
-    of.map(|record| (text(&record["data"]["path"]), text(&record["data"]["sha256"]))).collect()
+    of.map(|record| {
+        (
+            text(&record["data"]["path"]),
+            text(&record["data"]["sha256"]),
+        )
+    })
+    .collect()
 }
 
 /// Asserts one verdict without member for each artifact, with its digest and its set.
@@ -36,9 +45,16 @@ fn assert_covers(outcome: &Outcome, root: &Path, set: &str) {
     let verdicts: Vec<Value> = outcome.data("verdict").into_iter().filter(whole).collect();
     let mut found = BTreeMap::new();
     for verdict in &verdicts {
-        assert_eq!((verdict["root"].as_str(), verdict["set"].as_str()), (root.to_str(), Some(set)), "{verdict}");
+        assert_eq!(
+            (verdict["root"].as_str(), verdict["set"].as_str()),
+            (root.to_str(), Some(set)),
+            "{verdict}"
+        );
         let text = |name: &str| verdict[name].as_str().unwrap().to_owned();
-        assert!(found.insert(text("path"), text("sha256")).is_none(), "twice: {verdict}");
+        assert!(
+            found.insert(text("path"), text("sha256")).is_none(),
+            "twice: {verdict}"
+        );
     }
     assert_eq!(found, artifacts(&root.join(set)));
 }
@@ -50,17 +66,32 @@ fn one_infected_message_in_a_set_is_found_and_named() {
     let server = backed_up(600, |mail| {
         let message = some_message(mail);
         put(&message, infected_mail());
-        bad = message.strip_prefix(mail).unwrap().to_str().unwrap().to_owned();
+        bad = message
+            .strip_prefix(mail)
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned();
     });
     let outcome = scan(&clamd, &server.daily(DAY)).assert_code(1);
     assert_covers(&outcome, &server.root(), &format!("daily/{DAY}"));
-    let infected: Vec<Value> = outcome.data("verdict").into_iter().filter(|v| v["status"] != "clean").collect();
+    let infected: Vec<Value> = outcome
+        .data("verdict")
+        .into_iter()
+        .filter(|v| v["status"] != "clean")
+        .collect();
     assert_eq!(infected.len(), 2, "{infected:#?}");
     assert_eq!(
-        (infected[0]["member"].as_str(), infected[0]["message_id"].as_str()),
+        (
+            infected[0]["member"].as_str(),
+            infected[0]["message_id"].as_str()
+        ),
         (Some(&*bad), Some("<bad@example.com>"))
     );
-    assert_eq!((&infected[1]["member"], &infected[1]["path"]), (&Value::Null, &infected[0]["path"]));
+    assert_eq!(
+        (&infected[1]["member"], &infected[1]["path"]),
+        (&Value::Null, &infected[0]["path"])
+    );
     assert!(total(&outcome, "members") >= 600);
     outcome.assert_stderr(&bad);
 }
@@ -72,7 +103,12 @@ fn a_clean_set_is_clean_by_each_of_its_names() {
     let link = server.dir().join("link");
     std::os::unix::fs::symlink(server.daily(DAY), &link).unwrap();
     std::os::unix::fs::symlink(format!("daily/{DAY}"), server.root().join("latest")).unwrap();
-    for operand in [Path::new("latest"), Path::new(&format!("daily/{DAY}")), &server.daily(DAY), &link] {
+    for operand in [
+        Path::new("latest"),
+        Path::new(&format!("daily/{DAY}")),
+        &server.daily(DAY),
+        &link,
+    ] {
         let outcome = tool(&[&clamd.unix()])
             .arg("--no-cache")
             .env("BACKUP_ROOT", server.root())
@@ -91,9 +127,15 @@ fn a_clean_set_is_clean_by_each_of_its_names() {
 #[test]
 fn a_set_of_the_old_scripts_is_scanned() {
     let bench = Bench::new();
-    bench.put("set/mail/example.com/a/cur/1.mx.gz:2,S", "Subject: x\r\n\r\nhello\r\n");
+    bench.put(
+        "set/mail/example.com/a/cur/1.mx.gz:2,S",
+        "Subject: x\r\n\r\nhello\r\n",
+    );
     bench.put("set/mail/example.com/a/cur/2.mx.gz", infected_mail());
-    bench.put("set/mysql/mailserver.sql", format!("INSERT INTO t VALUES ('{MARKER}');\n"));
+    bench.put(
+        "set/mysql/mailserver.sql",
+        format!("INSERT INTO t VALUES ('{MARKER}');\n"),
+    );
     bench.put("set/config/main.cf", eicar());
     bench.shell(
         "cd set; gzip mysql/mailserver.sql; tar -C config --remove-files -czf config/config.tar.gz main.cf
@@ -113,7 +155,10 @@ fn a_set_of_the_old_scripts_is_scanned() {
     let dump = verdict_on(&outcome, "mailserver.sql.gz");
     assert_eq!(
         (dump["set"].as_str(), dump["sha256"].as_str()),
-        (Some("set"), Some(&*sha256(&bench.path("set/mysql/mailserver.sql.gz"))))
+        (
+            Some("set"),
+            Some(&*sha256(&bench.path("set/mysql/mailserver.sql.gz")))
+        )
     );
 }
 
@@ -135,9 +180,18 @@ fn what_is_not_as_it_was_saved_is_not_clean() {
     for path in ["config/config.tar.zst", "config/env"] {
         let verdict = verdict_on(&outcome, path);
         assert_eq!(verdict["status"], "unscanned", "{verdict}");
-        assert!(verdict["reason"].as_str().unwrap().contains("is not what its set has on record"), "{verdict}");
+        assert!(
+            verdict["reason"]
+                .as_str()
+                .unwrap()
+                .contains("is not what its set has on record"),
+            "{verdict}"
+        );
     }
-    assert_eq!(verdict_on(&outcome, "dkim/dkim.tar.zst")["status"], "unscanned");
+    assert_eq!(
+        verdict_on(&outcome, "dkim/dkim.tar.zst")["status"],
+        "unscanned"
+    );
     assert_eq!(verdict_on(&outcome, "config/stray")["status"], "clean");
     assert_eq!(outcome.data("error").len(), 3);
 }
@@ -148,10 +202,19 @@ fn a_set_is_held_while_it_is_scanned() {
     let server = backed_up(30, |_| {});
     let try_lock = || {
         let manifest = server.daily(DAY).join("manifest.jsonl");
-        Command::new("flock").args(["--nonblock", "--exclusive"]).arg(manifest).arg("true").status().unwrap().success()
+        Command::new("flock")
+            .args(["--nonblock", "--exclusive"])
+            .arg(manifest)
+            .arg("true")
+            .status()
+            .unwrap()
+            .success()
     };
     assert!(try_lock());
-    let mut running = tool(&[&clamd.unix()]).arg("--no-cache").arg(server.daily(DAY)).spawn();
+    let mut running = tool(&[&clamd.unix()])
+        .arg("--no-cache")
+        .arg(server.daily(DAY))
+        .spawn();
     while !clamd.log().contains("Eicar-Test-Signature") {
         thread::sleep(Duration::from_millis(1));
     }
@@ -174,19 +237,36 @@ fn a_signal_ends_the_reading_of_a_large_artifact() {
     let bench = Bench::new();
     let dump = bench.put("set/mysql/mailserver.sql.gz", "");
     // To read it to its end takes minutes.
-    fs::File::options().write(true).open(&dump).unwrap().set_len(1 << 40).unwrap();
-    bench.put("set/checksums.sha256", format!("{}  mysql/mailserver.sql.gz\n", "0".repeat(64)));
+    fs::File::options()
+        .write(true)
+        .open(&dump)
+        .unwrap()
+        .set_len(1 << 40)
+        .unwrap();
+    bench.put(
+        "set/checksums.sha256",
+        format!("{}  mysql/mailserver.sql.gz\n", "0".repeat(64)),
+    );
     let mut running = bench.tool().arg(bench.path("set")).spawn();
     let read_bytes = |pid: rustix::process::Pid| -> Option<u64> {
         let io = fs::read_to_string(format!("/proc/{}/io", pid.as_raw_nonzero())).ok()?;
-        io.lines().find_map(|line| line.strip_prefix("rchar: "))?.parse().ok()
+        io.lines()
+            .find_map(|line| line.strip_prefix("rchar: "))?
+            .parse()
+            .ok()
     };
     while running.is_running() && read_bytes(running.pid()).is_none_or(|bytes| bytes < 64 << 20) {
         thread::sleep(Duration::from_millis(5));
     }
     running.signal(Signal::TERM);
-    let outcome = running.wait().assert_code(3).assert_stderr("interrupted by a signal");
-    assert_eq!(verdict_on(&outcome, "mailserver.sql.gz")["reason"], "interrupted by a signal");
+    let outcome = running
+        .wait()
+        .assert_code(3)
+        .assert_stderr("interrupted by a signal");
+    assert_eq!(
+        verdict_on(&outcome, "mailserver.sql.gz")["reason"],
+        "interrupted by a signal"
+    );
     assert_eq!(outcome.data("error").len(), 1, "nothing is wrong with it");
 }
 
@@ -194,10 +274,19 @@ fn a_signal_ends_the_reading_of_a_large_artifact() {
 fn what_is_no_set_is_refused() {
     let clamd = Clamd::start();
     let server = backed_up(5, |_| {});
-    let _ = scan(&clamd, Path::new("daily/2026-01-01")).assert_code(2).assert_stderr("is not there, and no set of");
+    let _ = scan(&clamd, Path::new("daily/2026-01-01"))
+        .assert_code(2)
+        .assert_stderr("is not there, and no set of");
     let hidden = server.root().join("daily/.2026-11-24.new");
-    shell(&server.root(), &format!("cp -a daily/{DAY} daily/.2026-11-24.new"));
-    let _ = scan(&clamd, &hidden).assert_code(3).assert_stderr("is still being written");
+    shell(
+        &server.root(),
+        &format!("cp -a daily/{DAY} daily/.2026-11-24.new"),
+    );
+    let _ = scan(&clamd, &hidden)
+        .assert_code(3)
+        .assert_stderr("is still being written");
     put(&server.daily(DAY).join("checksums.sha256"), "damaged\n");
-    let _ = scan(&clamd, &server.daily(DAY)).assert_code(3).assert_stderr("checksum line 1");
+    let _ = scan(&clamd, &server.daily(DAY))
+        .assert_code(3)
+        .assert_stderr("checksum line 1");
 }

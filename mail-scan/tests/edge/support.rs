@@ -27,7 +27,10 @@ impl Bench {
     }
 
     pub(crate) fn with(clamd: Clamd) -> Self {
-        Self { clamd, dir: tempfile::tempdir().unwrap() }
+        Self {
+            clamd,
+            dir: tempfile::tempdir().unwrap(),
+        }
     }
 
     pub(crate) fn dir(&self) -> &Path {
@@ -59,7 +62,9 @@ impl Bench {
 
 /// `mail-scan` with these clamds.
 pub(crate) fn tool(clamds: &[&str]) -> Tool {
-    clamds.iter().fold(Tool::new("mail-scan"), |tool, clamd| tool.args(["--clamd", clamd]))
+    clamds.iter().fold(Tool::new("mail-scan"), |tool, clamd| {
+        tool.args(["--clamd", clamd])
+    })
 }
 
 pub(crate) fn put(path: &Path, content: impl AsRef<[u8]>) -> PathBuf {
@@ -70,15 +75,27 @@ pub(crate) fn put(path: &Path, content: impl AsRef<[u8]>) -> PathBuf {
 
 #[track_caller]
 pub(crate) fn shell(dir: &Path, script: &str) {
-    let output = Command::new("bash").args(["-euc", script]).current_dir(dir).output().unwrap();
-    assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+    let output = Command::new("bash")
+        .args(["-euc", script])
+        .current_dir(dir)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{script}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 /// A message with `attachment` in base64, as a mail program makes it.
 pub(crate) fn mail_with(attachment: &[u8], head: &str) -> Vec<u8> {
     let dir = tempfile::tempdir().unwrap();
     put(&dir.path().join("a"), attachment);
-    let encoded = Command::new("base64").arg(dir.path().join("a")).output().unwrap().stdout;
+    let encoded = Command::new("base64")
+        .arg(dir.path().join("a"))
+        .output()
+        .unwrap()
+        .stdout;
     let encoded = String::from_utf8(encoded).unwrap();
     format!(
         "From: a@example.com\r\n{head}MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\
@@ -89,7 +106,10 @@ pub(crate) fn mail_with(attachment: &[u8], head: &str) -> Vec<u8> {
 }
 
 pub(crate) fn infected_mail() -> Vec<u8> {
-    mail_with(&eicar(), "Message-ID: <bad@example.com>\r\nSubject: invoice\r\n")
+    mail_with(
+        &eicar(),
+        "Message-ID: <bad@example.com>\r\nSubject: invoice\r\n",
+    )
 }
 
 /// Verdicts as `path[: member] status`, with the path relative to `base`, sorted.
@@ -100,7 +120,10 @@ pub(crate) fn verdicts(outcome: &Outcome, base: &Path) -> Vec<String> {
     let line = |verdict: &Value| {
         let path = verdict["path"].as_str().unwrap();
         let path = path.strip_prefix(&prefix).unwrap_or(path);
-        let member = verdict["member"].as_str().map(|member| format!(": {member}")).unwrap_or_default();
+        let member = verdict["member"]
+            .as_str()
+            .map(|member| format!(": {member}"))
+            .unwrap_or_default();
         format!("{path}{member} {}", verdict["status"].as_str().unwrap())
     };
     let mut lines: Vec<String> = outcome.data("verdict").iter().map(line).collect();
@@ -111,16 +134,25 @@ pub(crate) fn verdicts(outcome: &Outcome, base: &Path) -> Vec<String> {
 /// The one verdict on a whole file whose path ends so.
 #[track_caller]
 pub(crate) fn verdict_on(outcome: &Outcome, path: &str) -> Value {
-    let ends = |verdict: &Value| verdict["path"].as_str().unwrap().ends_with(path) && verdict["member"].is_null();
+    let ends = |verdict: &Value| {
+        verdict["path"].as_str().unwrap().ends_with(path) && verdict["member"].is_null()
+    };
     let found: Vec<Value> = outcome.data("verdict").into_iter().filter(ends).collect();
-    assert_eq!(found.len(), 1, "verdicts on {path}: {found:#?}\n{}", outcome.stderr);
+    assert_eq!(
+        found.len(),
+        1,
+        "verdicts on {path}: {found:#?}\n{}",
+        outcome.stderr
+    );
     found.into_iter().next().unwrap()
 }
 
 #[track_caller]
 pub(crate) fn total(outcome: &Outcome, name: &str) -> u64 {
     let end = outcome.data("end").pop().unwrap();
-    end["totals"][name].as_u64().unwrap_or_else(|| panic!("no total {name}: {end}"))
+    end["totals"][name]
+        .as_u64()
+        .unwrap_or_else(|| panic!("no total {name}: {end}"))
 }
 
 /// The sha256 of a file, by `sha256sum`.
@@ -130,16 +162,29 @@ pub(crate) fn sha256(path: &Path) -> String {
 
 /// A mail server with `messages`, of which `change` makes what it wants, and its set of [`DAY`].
 pub(crate) fn backed_up(messages: u64, change: impl FnOnce(&Path)) -> Server {
-    let server = Server::new(&TreePlan { mean_bytes: 3_000, ..TreePlan::new(messages, 3, 5) });
+    let server = Server::new(&TreePlan {
+        mean_bytes: 3_000,
+        ..TreePlan::new(messages, 3, 5)
+    });
     change(&server.mail());
-    let components = ["mailboxes", "config", "ssl", "dkim"].iter().flat_map(|name| ["--component", name]);
-    let _ = server.backup().args(["--date", DAY]).args(components).run().assert_code(0);
+    let components = ["mailboxes", "config", "ssl", "dkim"]
+        .iter()
+        .flat_map(|name| ["--component", name]);
+    let _ = server
+        .backup()
+        .args(["--date", DAY])
+        .args(components)
+        .run()
+        .assert_code(0);
     server
 }
 
 /// Some message of a mail tree.
 pub(crate) fn some_message(mail: &Path) -> PathBuf {
     let folders = mail_tests::maildir::folders(mail).unwrap();
-    let folder = folders.iter().find(|folder| !folder.messages.is_empty()).unwrap();
+    let folder = folders
+        .iter()
+        .find(|folder| !folder.messages.is_empty())
+        .unwrap();
     folder.path_of(&folder.messages[0])
 }

@@ -1,5 +1,5 @@
-//! A proxy on a unix socket before clamd that keeps the descriptors of files back, and lets those of memory pass, as AppArmor does
-//! for a clamd whose profile does not name the directory.
+//! A proxy on a unix socket before clamd that keeps the descriptors of files back, and lets those
+//! of memory pass, as AppArmor does for a clamd whose profile does not name the directory.
 
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut, Write};
@@ -12,10 +12,12 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags,
 };
 
-/// Listens at `socket` for the clamd at `target` (`unix:/path`); its threads end with the test's process.
+/// Listens at `socket` for the clamd at `target` (`unix:/path`); its threads end with the test's
+/// process.
 pub(crate) fn stand_before(target: &str, socket: &Path) -> String {
     let target = PathBuf::from(target.strip_prefix("unix:").unwrap());
     let listener = UnixListener::bind(socket).unwrap();
@@ -29,7 +31,9 @@ pub(crate) fn stand_before(target: &str, socket: &Path) -> String {
 }
 
 fn pass_on(client: UnixStream, target: &Path) {
-    let Ok(clamd) = UnixStream::connect(target) else { return };
+    let Ok(clamd) = UnixStream::connect(target) else {
+        return;
+    };
     let (to_clamd, from_client) = (clamd.try_clone().unwrap(), client.try_clone().unwrap());
     thread::spawn(move || {
         while let Ok(true) = pass_message(&from_client, &to_clamd) {}
@@ -45,7 +49,13 @@ fn pass_message(from: &UnixStream, to: &UnixStream) -> io::Result<bool> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut data = [0; 1 << 16];
-    let length = rustix::net::recvmsg(from, &mut [IoSliceMut::new(&mut data)], &mut control, RecvFlags::empty())?.bytes;
+    let length = rustix::net::recvmsg(
+        from,
+        &mut [IoSliceMut::new(&mut data)],
+        &mut control,
+        RecvFlags::empty(),
+    )?
+    .bytes;
     let mut descriptors: Vec<OwnedFd> = Vec::new();
     for message in control.drain() {
         if let RecvAncillaryMessage::ScmRights(rights) = message {
@@ -59,7 +69,12 @@ fn pass_message(from: &UnixStream, to: &UnixStream) -> io::Result<bool> {
     if !borrowed.is_empty() {
         assert!(control.push(SendAncillaryMessage::ScmRights(&borrowed)));
     }
-    rustix::net::sendmsg(to, &[IoSlice::new(&data[..length])], &mut control, SendFlags::empty())?;
+    rustix::net::sendmsg(
+        to,
+        &[IoSlice::new(&data[..length])],
+        &mut control,
+        SendFlags::empty(),
+    )?;
     (&mut &*to).flush()?;
     Ok(length > 0)
 }

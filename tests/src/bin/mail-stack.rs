@@ -1,9 +1,15 @@
-//! A whole private mail server on loopback, for benchmarks and for looking around: Postfix, Dovecot, MariaDB, clamd, Docker, a page.
+//! A whole private mail server on loopback, for benchmarks and for looking around: Postfix,
+//! Dovecot, MariaDB, clamd, Docker, a page.
 //!
-//! `mail-stack DIR` writes `DIR/check.toml` and `DIR/backup.conf`, says `ready`, and then does what each line on stdin says: `stop`,
-//! `pause` or `resume` with `postfix` or `dovecot`; `kill` or `resume` with `clamd` or `mariadb`; `lose` or `find`
-//! `mail`; `container-stop` or `container-start` with the name of a service. It answers each with `done`, and everything ends with stdin.
-#![expect(clippy::disallowed_methods, reason = "settings of a private server are not stored files")]
+//! `mail-stack DIR` writes `DIR/check.toml` and `DIR/backup.conf`, says `ready`, and then does what
+//! each line on stdin says: `stop`, `pause` or `resume` with `postfix` or `dovecot`; `kill` or
+//! `resume` with `clamd` or `mariadb`; `lose` or `find` `mail`; `container-stop` or
+//! `container-start` with the name of a service. It answers each with `done`, and everything ends
+//! with stdin.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "settings of a private server are not stored files"
+)]
 
 use std::fs;
 use std::io::{self, BufRead, Write};
@@ -50,7 +56,14 @@ fn main() -> io::Result<()> {
 impl Stack {
     fn start() -> Self {
         let docker = Docker::start();
-        let healthy = ["--health-cmd", "/bin/busybox true", "--health-interval", "1s", "--health-start-period", "0s"];
+        let healthy = [
+            "--health-cmd",
+            "/bin/busybox true",
+            "--health-interval",
+            "1s",
+            "--health-start-period",
+            "0s",
+        ];
         for service in CONTAINERS {
             let name = docker.service(PROJECT, service, &healthy, "while :; do sleep 1; done");
             docker.wait(&name, "{{.State.Health.Status}}", "healthy");
@@ -60,7 +73,9 @@ impl Stack {
             "CREATE DATABASE usermgmt; CREATE TABLE usermgmt.users (email VARCHAR(255), quota BIGINT, enabled BOOL);
              INSERT INTO usermgmt.users VALUES ('alice@example.org', 0, 1), ('bob@example.org', 0, 1);",
         );
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |age| age.as_secs());
+        let now = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .map_or(0, |age| age.as_secs());
         Self {
             mail: MailServer::start(),
             database,
@@ -199,9 +214,12 @@ database = "usermgmt"
             ("stop", _, Some(half)) => self.mail.stop(half),
             ("pause", _, Some(half)) => self.mail.pause(half),
             ("resume", _, Some(half)) => self.mail.resume(half),
-            ("lose", "mail", _) => self.mail.set_postfix("virtual_transport = lmtp:inet:127.0.0.1:1"),
+            ("lose", "mail", _) => self
+                .mail
+                .set_postfix("virtual_transport = lmtp:inet:127.0.0.1:1"),
             ("find", "mail", _) => {
-                self.mail.set_postfix("virtual_transport = lmtp:unix:private/dovecot-lmtp");
+                self.mail
+                    .set_postfix("virtual_transport = lmtp:unix:private/dovecot-lmtp");
                 self.mail.flush();
             }
             ("kill", "clamd", _) => self.clamd.kill(),
@@ -215,7 +233,8 @@ database = "usermgmt"
                 let arguments = [&[verb], time, &[container.as_str()]].concat();
                 let _ = self.docker.docker(&arguments);
                 if verb == "start" {
-                    self.docker.wait(&container, "{{.State.Health.Status}}", "healthy");
+                    self.docker
+                        .wait(&container, "{{.State.Health.Status}}", "healthy");
                 }
             }
             _ => return false,

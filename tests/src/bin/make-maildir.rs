@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use mail_tests::maildir::{DEFAULT_BASE_SECONDS, DEFAULT_MEAN_BYTES, DayPlan, Result, Spread, TreePlan, age, generate};
+use mail_tests::maildir::{
+    DEFAULT_BASE_SECONDS, DEFAULT_MEAN_BYTES, DayPlan, Result, Spread, TreePlan, age, generate,
+};
 
 /// Make a sample Maildir tree, or let a day pass in one.
 ///
@@ -42,7 +44,12 @@ struct Args {
     #[arg(long, value_name = "PERCENT", default_value_t = 0.5, requires = "age")]
     delete: f64,
     /// Messages moved to another folder
-    #[arg(long = "move", value_name = "PERCENT", default_value_t = 0.0, requires = "age")]
+    #[arg(
+        long = "move",
+        value_name = "PERCENT",
+        default_value_t = 0.0,
+        requires = "age"
+    )]
     moves: f64,
     /// Which messages change
     #[arg(long = "where", value_enum, default_value_t = Where::Recent, requires = "age")]
@@ -64,7 +71,10 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+            let cause = error
+                .source()
+                .map(|cause| format!(": {cause}"))
+                .unwrap_or_default();
             eprintln!("error: {error}{cause}");
             ExitCode::FAILURE
         }
@@ -87,7 +97,10 @@ fn make(args: &Args) -> Result<String> {
         base_seconds: args.base_time,
     };
     let totals = generate(&args.dir, &plan)?;
-    Ok(format!("{} messages of {} bytes in {} folders", totals.messages, totals.message_bytes, totals.folders))
+    Ok(format!(
+        "{} messages of {} bytes in {} folders",
+        totals.messages, totals.message_bytes, totals.folders
+    ))
 }
 
 fn pass(args: &Args, day: u32) -> Result<String> {

@@ -1,5 +1,9 @@
-//! One day in the life of a mail tree: deliveries, flags, deletions and moves, the same from the same tree.
-#![expect(clippy::disallowed_methods, reason = "messages are renamed as Dovecot does it, not as a backup set is")]
+//! One day in the life of a mail tree: deliveries, flags, deletions and moves, the same from the
+//! same tree.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "messages are renamed as Dovecot does it, not as a backup set is"
+)]
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -80,7 +84,8 @@ pub struct DayTotals {
 
 /// How many days back are recent, where they hold enough messages.
 const RECENT_DAYS: i64 = 7;
-/// Streams of dice: messages of the tree count from 1, its folders from 2^40, days of change from here.
+/// Streams of dice: messages of the tree count from 1, its folders from 2^40, days of change from
+/// here.
 const DAY_STREAMS: u64 = 1 << 41;
 
 /// Lets a day pass in the tree at `dir`.
@@ -91,7 +96,11 @@ pub fn age(dir: &Path, plan: &DayPlan) -> Result<DayTotals> {
     let mut day = Day::open(dir, plan)?;
     let total: usize = day.folders.iter().map(|folder| folder.messages.len()).sum();
     let share = |percent: f64| (total as f64 * percent / 100.0).round() as usize;
-    let (deletes, moves, flags) = (share(plan.delete_percent), share(plan.move_percent), share(plan.flag_percent));
+    let (deletes, moves, flags) = (
+        share(plan.delete_percent),
+        share(plan.move_percent),
+        share(plan.flag_percent),
+    );
     let mut chosen = day.choose(deletes + moves + flags).into_iter();
     for target in chosen.by_ref().take(deletes) {
         day.delete(&target)?;
@@ -112,7 +121,8 @@ struct Day<'a> {
     plan: &'a DayPlan,
     dice: Dice,
     folders: Vec<Folder>,
-    /// For each message that was there in the morning its folder, so that big folders get more mail.
+    /// For each message that was there in the morning its folder, so that big folders get more
+    /// mail.
     homes: Vec<usize>,
     touched: BTreeSet<usize>,
     totals: DayTotals,
@@ -129,9 +139,20 @@ impl<'a> Day<'a> {
         if folders.is_empty() {
             return Err(Error::NoFolder(dir.to_owned()));
         }
-        let homes = folders.iter().enumerate().flat_map(|(i, f)| std::iter::repeat_n(i, f.messages.len())).collect();
+        let homes = folders
+            .iter()
+            .enumerate()
+            .flat_map(|(i, f)| std::iter::repeat_n(i, f.messages.len()))
+            .collect();
         let dice = Dice::new(plan.seed, DAY_STREAMS + (u64::from(plan.day) << 24));
-        Ok(Self { plan, dice, folders, homes, touched: BTreeSet::new(), totals: DayTotals::default() })
+        Ok(Self {
+            plan,
+            dice,
+            folders,
+            homes,
+            touched: BTreeSet::new(),
+            totals: DayTotals::default(),
+        })
     }
 
     /// The first second of this day.
@@ -143,7 +164,13 @@ impl<'a> Day<'a> {
     fn choose(&mut self, count: usize) -> Vec<Target> {
         let mut all: Vec<(i64, usize, usize)> = Vec::with_capacity(self.homes.len());
         for (f, folder) in self.folders.iter().enumerate() {
-            all.extend(folder.messages.iter().enumerate().map(|(m, message)| (message.name.delivered_seconds(), f, m)));
+            all.extend(
+                folder
+                    .messages
+                    .iter()
+                    .enumerate()
+                    .map(|(m, message)| (message.name.delivered_seconds(), f, m)),
+            );
         }
         // The newest first; equal times in the order of paths.
         all.sort_by_key(|&(seconds, f, m)| (std::cmp::Reverse(seconds), f, m));
@@ -158,8 +185,10 @@ impl<'a> Day<'a> {
             all.swap(i, other);
         }
         all.truncate(count);
-        let target =
-            |(_, folder, m): (i64, usize, usize)| Target { folder, message: self.folders[folder].messages[m].clone() };
+        let target = |(_, folder, m): (i64, usize, usize)| Target {
+            folder,
+            message: self.folders[folder].messages[m].clone(),
+        };
         all.into_iter().map(target).collect()
     }
 
@@ -181,7 +210,10 @@ impl<'a> Day<'a> {
         }
         let folder = *self.dice.pick(&others);
         let flags = target.message.name.flags.clone().unwrap_or_default();
-        let name = MessageName { unique: target.message.name.unique.clone(), flags: Some(flags) };
+        let name = MessageName {
+            unique: target.message.name.unique.clone(),
+            flags: Some(flags),
+        };
         self.rename(target, folder, name)?;
         self.totals.moved += 1;
         Ok(())
@@ -189,7 +221,11 @@ impl<'a> Day<'a> {
 
     /// Marks an unseen message as seen, and changes a random flag of a seen one.
     fn flag(&mut self, target: &Target) -> Result<()> {
-        let flag = if target.message.name.has('S') { *self.dice.pick(&['F', 'R']) } else { 'S' };
+        let flag = if target.message.name.has('S') {
+            *self.dice.pick(&['F', 'R'])
+        } else {
+            'S'
+        };
         self.rename(target, target.folder, target.message.name.toggled(flag))?;
         self.totals.flagged += 1;
         Ok(())
@@ -197,33 +233,69 @@ impl<'a> Day<'a> {
 
     fn rename(&mut self, target: &Target, folder: usize, name: MessageName) -> Result<()> {
         let from = self.folders[target.folder].path_of(&target.message);
-        let to = message_path(&self.folders[folder].path, &Message { place: Place::Cur, name });
+        let to = message_path(
+            &self.folders[folder].path,
+            &Message {
+                place: Place::Cur,
+                name,
+            },
+        );
         fs::rename(&from, &to).map_err(Error::io("rename", &from))?;
         self.touched.extend([target.folder, folder]);
         Ok(())
     }
 
     fn deliver(&mut self, number: u64) -> Result<()> {
-        let mut dice = Dice::new(self.plan.seed, DAY_STREAMS + (u64::from(self.plan.day) << 24) + number);
-        let home = if self.homes.is_empty() { 0 } else { *dice.pick(&self.homes) };
+        let mut dice = Dice::new(
+            self.plan.seed,
+            DAY_STREAMS + (u64::from(self.plan.day) << 24) + number,
+        );
+        let home = if self.homes.is_empty() {
+            0
+        } else {
+            *dice.pick(&self.homes)
+        };
         let mailbox = self.folders[home].mailbox();
-        let folder = self.folders.iter().position(|f| f.path == mailbox).unwrap_or(home);
+        let folder = self
+            .folders
+            .iter()
+            .position(|f| f.path == mailbox)
+            .unwrap_or(home);
         let moment = Moment {
             seconds: self.morning_seconds() + i64::from(dice.below(DAY_SECONDS as u32)),
             nanoseconds: dice.below(1_000_000_000),
         };
-        let mail = message::compose(&mut dice, self.plan.mean_bytes, &address_of(mailbox), moment);
+        let mail = message::compose(
+            &mut dice,
+            self.plan.mean_bytes,
+            &address_of(mailbox),
+            moment,
+        );
         let name = MessageName::unseen(unique_name(moment, number, &mail));
-        write_message(&message_path(&self.folders[folder].path, &Message { place: Place::New, name }), &mail, moment)?;
+        write_message(
+            &message_path(
+                &self.folders[folder].path,
+                &Message {
+                    place: Place::New,
+                    name,
+                },
+            ),
+            &mail,
+            moment,
+        )?;
         self.touched.insert(folder);
         self.totals.delivered += 1;
         self.totals.delivered_bytes += mail.len() as u64;
         Ok(())
     }
 
-    /// Writes the control files of changed folders and dates everything that changed to the day's evening.
+    /// Writes the control files of changed folders and dates everything that changed to the day's
+    /// evening.
     fn finish(mut self) -> Result<DayTotals> {
-        let evening = Moment { seconds: self.morning_seconds() + DAY_SECONDS - 1, nanoseconds: 987_654_321 };
+        let evening = Moment {
+            seconds: self.morning_seconds() + DAY_SECONDS - 1,
+            nanoseconds: 987_654_321,
+        };
         for &folder in &self.touched {
             let path: PathBuf = self.folders[folder].path.clone();
             let now = folders(&path)?;
@@ -234,7 +306,9 @@ impl<'a> Day<'a> {
                 .filter(|message| message.place == Place::Cur)
                 .map(|message| message.name.clone())
                 .collect();
-            seen.sort_by(|a, b| (a.delivered_seconds(), &a.unique).cmp(&(b.delivered_seconds(), &b.unique)));
+            seen.sort_by(|a, b| {
+                (a.delivered_seconds(), &a.unique).cmp(&(b.delivered_seconds(), &b.unique))
+            });
             write_control_files(&path, &seen, evening, &mut self.dice)?;
             for name in ["cur", "new", "tmp", ""] {
                 stamp(&path.join(name), evening)?;
@@ -252,39 +326,74 @@ mod tests {
 
     fn tree_after(plan: &DayPlan) -> (tempfile::TempDir, DayTotals) {
         let dir = tempfile::tempdir().unwrap();
-        generate(dir.path(), &TreePlan { mean_bytes: 2_000, ..TreePlan::new(1_000, 3, 5) }).unwrap();
+        generate(
+            dir.path(),
+            &TreePlan {
+                mean_bytes: 2_000,
+                ..TreePlan::new(1_000, 3, 5)
+            },
+        )
+        .unwrap();
         let totals = age(dir.path(), plan).unwrap();
         (dir, totals)
     }
 
     fn count(dir: &Path) -> usize {
-        folders(dir).unwrap().iter().map(|folder| folder.messages.len()).sum()
+        folders(dir)
+            .unwrap()
+            .iter()
+            .map(|folder| folder.messages.len())
+            .sum()
     }
 
     #[test]
     fn a_day_changes_as_much_as_was_asked_for() {
-        let plan = DayPlan { move_percent: 2.0, ..DayPlan::new(1, 9) };
+        let plan = DayPlan {
+            move_percent: 2.0,
+            ..DayPlan::new(1, 9)
+        };
         let (dir, totals) = tree_after(&plan);
-        let DayTotals { delivered, flagged, deleted, moved, .. } = totals;
+        let DayTotals {
+            delivered,
+            flagged,
+            deleted,
+            moved,
+            ..
+        } = totals;
         assert_eq!((delivered, flagged, deleted, moved), (10, 10, 5, 20));
         assert_eq!(count(dir.path()), 1_005);
     }
 
     #[test]
     fn equal_trees_age_equally() {
-        let plan = DayPlan { move_percent: 2.0, ..DayPlan::new(1, 9) };
+        let plan = DayPlan {
+            move_percent: 2.0,
+            ..DayPlan::new(1, 9)
+        };
         let (one, _) = tree_after(&plan);
         let (two, _) = tree_after(&plan);
-        assert_eq!(snapshot(one.path()).diff(&snapshot(two.path())), Vec::<String>::new());
+        assert_eq!(
+            snapshot(one.path()).diff(&snapshot(two.path())),
+            Vec::<String>::new()
+        );
     }
 
     #[test]
     fn recent_changes_leave_old_mail_alone() {
         let names = |spread| {
-            let (dir, _) = tree_after(&DayPlan { spread, new_percent: 0.0, delete_percent: 3.0, ..DayPlan::new(1, 9) });
+            let (dir, _) = tree_after(&DayPlan {
+                spread,
+                new_percent: 0.0,
+                delete_percent: 3.0,
+                ..DayPlan::new(1, 9)
+            });
             let old = DEFAULT_BASE_SECONDS - 60 * DAY_SECONDS;
             let messages = folders(dir.path()).unwrap();
-            messages.iter().flat_map(|f| &f.messages).filter(|m| m.name.delivered_seconds() < old).count()
+            messages
+                .iter()
+                .flat_map(|f| &f.messages)
+                .filter(|m| m.name.delivered_seconds() < old)
+                .count()
         };
         assert!(names(Spread::Recent) > names(Spread::Uniform));
     }
@@ -300,6 +409,9 @@ mod tests {
     #[test]
     fn an_empty_directory_cannot_age() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(matches!(age(dir.path(), &DayPlan::new(1, 1)), Err(Error::NoFolder(_))));
+        assert!(matches!(
+            age(dir.path(), &DayPlan::new(1, 1)),
+            Err(Error::NoFolder(_))
+        ));
     }
 }

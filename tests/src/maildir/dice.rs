@@ -1,7 +1,9 @@
-//! Random choices that are equal for equal seeds on every machine and with every version of the `rand` crates.
+//! Random choices that are equal for equal seeds on every machine and with every version of the
+//! `rand` crates.
 //!
-//! Only the ChaCha8 key stream comes from outside; ranges and distributions are made here from integers and from
-//! the four IEEE operations, because the `exp` and `ln` of a C library may differ in their last bit.
+//! Only the ChaCha8 key stream comes from outside; ranges and distributions are made here from
+//! integers and from the four IEEE operations, because the `exp` and `ln` of a C library may differ
+//! in their last bit.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -52,7 +54,8 @@ impl Dice {
         weights.len() - 1
     }
 
-    /// A log-normal number: half are under `median`, and 68 % within a factor of two to the `octaves`.
+    /// A log-normal number: half are under `median`, and 68 % within a factor of two to the
+    /// `octaves`.
     pub fn log_normal(&mut self, median: f64, octaves: f64) -> f64 {
         let normal = (0..12).map(|_| self.unit()).sum::<f64>() - 6.0;
         median * exp2(normal * octaves)
@@ -100,7 +103,13 @@ mod tests {
 
     #[test]
     fn powers_of_two() {
-        for (x, expected) in [(0.0, 1.0), (3.0, 8.0), (-2.0, 0.25), (0.5, SQRT_2), (-0.5, FRAC_1_SQRT_2)] {
+        for (x, expected) in [
+            (0.0, 1.0),
+            (3.0, 8.0),
+            (-2.0, 0.25),
+            (0.5, SQRT_2),
+            (-0.5, FRAC_1_SQRT_2),
+        ] {
             assert!((exp2(x) - expected).abs() < 1e-9, "2^{x} = {}", exp2(x));
         }
     }
@@ -108,7 +117,12 @@ mod tests {
     #[test]
     fn log_normal_has_its_median() {
         let mut dice = Dice::new(1, 1);
-        let under = (0..10_000).filter(|_| dice.log_normal(500.0, 1.7) < 500.0).count();
-        assert!((4_800..5_200).contains(&under), "{under} of 10000 under the median");
+        let under = (0..10_000)
+            .filter(|_| dice.log_normal(500.0, 1.7) < 500.0)
+            .count();
+        assert!(
+            (4_800..5_200).contains(&under),
+            "{under} of 10000 under the median"
+        );
     }
 }

@@ -28,7 +28,14 @@ pub enum Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    pub(super) fn io<E: Into<io::Error>>(doing: &'static str, path: &Path) -> impl FnOnce(E) -> Self {
-        move |source| Self::Io { doing, path: path.to_owned(), source: source.into() }
+    pub(super) fn io<E: Into<io::Error>>(
+        doing: &'static str,
+        path: &Path,
+    ) -> impl FnOnce(E) -> Self {
+        move |source| Self::Io {
+            doing,
+            path: path.to_owned(),
+            source: source.into(),
+        }
     }
 }

@@ -1,5 +1,9 @@
-//! Maildir++ folders: finding them with their messages, and the control files that Dovecot keeps in them.
-#![expect(clippy::disallowed_methods, reason = "sample mail is written as Dovecot does it, not as a backup set is")]
+//! Maildir++ folders: finding them with their messages, and the control files that Dovecot keeps in
+//! them.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "sample mail is written as Dovecot does it, not as a backup set is"
+)]
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
@@ -58,18 +62,30 @@ impl Folder {
         message_path(&self.path, message)
     }
 
-    /// The mailbox that this folder belongs to: itself for the inbox, its parent for `.Sent` and the like.
+    /// The mailbox that this folder belongs to: itself for the inbox, its parent for `.Sent` and
+    /// the like.
     #[must_use]
     pub fn mailbox(&self) -> &Path {
-        let is_inbox = !self.path.file_name().unwrap_or_default().as_encoded_bytes().starts_with(b".");
-        if is_inbox { &self.path } else { self.path.parent().unwrap_or(&self.path) }
+        let is_inbox = !self
+            .path
+            .file_name()
+            .unwrap_or_default()
+            .as_encoded_bytes()
+            .starts_with(b".");
+        if is_inbox {
+            &self.path
+        } else {
+            self.path.parent().unwrap_or(&self.path)
+        }
     }
 }
 
 /// The path of a message of the folder at `folder`.
 #[must_use]
 pub fn message_path(folder: &Path, message: &Message) -> PathBuf {
-    folder.join(message.place.name()).join(message.name.to_string())
+    folder
+        .join(message.place.name())
+        .join(message.name.to_string())
 }
 
 /// Every folder under `dir`, sorted by path.
@@ -87,7 +103,11 @@ fn collect_folders(dir: &Path, found: &mut Vec<Folder>) -> Result<()> {
     let mut children = Vec::new();
     for entry in fs::read_dir(dir).map_err(Error::io("read directory", dir))? {
         let entry = entry.map_err(Error::io("read directory", dir))?;
-        if entry.file_type().map_err(Error::io("read type of", &entry.path()))?.is_dir() {
+        if entry
+            .file_type()
+            .map_err(Error::io("read type of", &entry.path()))?
+            .is_dir()
+        {
             children.push(entry.file_name());
         }
     }
@@ -96,9 +116,16 @@ fn collect_folders(dir: &Path, found: &mut Vec<Folder>) -> Result<()> {
         let mut messages = messages_in(dir, Place::Cur)?;
         messages.extend(messages_in(dir, Place::New)?);
         messages.sort();
-        found.push(Folder { path: dir.to_owned(), messages });
+        found.push(Folder {
+            path: dir.to_owned(),
+            messages,
+        });
     }
-    for child in children.iter().filter(|child| !["cur", "new", "tmp"].map(OsStr::new).contains(&child.as_os_str())) {
+    for child in children.iter().filter(|child| {
+        !["cur", "new", "tmp"]
+            .map(OsStr::new)
+            .contains(&child.as_os_str())
+    }) {
         collect_folders(&dir.join(child), found)?;
     }
     Ok(())
@@ -111,7 +138,10 @@ fn messages_in(folder: &Path, place: Place) -> Result<Vec<Message>> {
     for entry in fs::read_dir(&dir).map_err(Error::io("read directory", &dir))? {
         let entry = entry.map_err(Error::io("read directory", &dir))?;
         if let Some(name) = entry.file_name().to_str() {
-            messages.push(Message { place, name: MessageName::parse(name) });
+            messages.push(Message {
+                place,
+                name: MessageName::parse(name),
+            });
         }
     }
     Ok(messages)
@@ -134,7 +164,10 @@ pub fn uidlist<'a>(messages: impl IntoIterator<Item = &'a MessageName>) -> Strin
 ///
 /// # Errors
 /// When it cannot be written.
-pub fn write_uidlist<'a>(folder: &Path, messages: impl IntoIterator<Item = &'a MessageName>) -> Result<()> {
+pub fn write_uidlist<'a>(
+    folder: &Path,
+    messages: impl IntoIterator<Item = &'a MessageName>,
+) -> Result<()> {
     let lock = folder.join("dovecot-uidlist.lock");
     write_file(&lock, uidlist(messages).as_bytes())?;
     let path = folder.join("dovecot-uidlist");
@@ -179,15 +212,30 @@ mod tests {
 
     #[test]
     fn a_uidlist_names_what_is_there() {
-        let names = [MessageName::parse("17.M1P1.mx:2,S"), MessageName::parse("18.M1P1.mx")];
+        let names = [
+            MessageName::parse("17.M1P1.mx:2,S"),
+            MessageName::parse("18.M1P1.mx"),
+        ];
         let text = uidlist(&names);
-        assert_eq!(text, "3 V1700000000 N3 G0123456789abcdef0123456789abcdef\n1 :17.M1P1.mx\n2 :18.M1P1.mx\n");
+        assert_eq!(
+            text,
+            "3 V1700000000 N3 G0123456789abcdef0123456789abcdef\n1 :17.M1P1.mx\n2 :18.M1P1.mx\n"
+        );
     }
 
     #[test]
     fn folders_know_their_mailbox() {
-        let folder = |path: &str| Folder { path: path.into(), messages: Vec::new() };
-        assert_eq!(folder("m/example.com/al").mailbox(), Path::new("m/example.com/al"));
-        assert_eq!(folder("m/example.com/al/.Sent").mailbox(), Path::new("m/example.com/al"));
+        let folder = |path: &str| Folder {
+            path: path.into(),
+            messages: Vec::new(),
+        };
+        assert_eq!(
+            folder("m/example.com/al").mailbox(),
+            Path::new("m/example.com/al")
+        );
+        assert_eq!(
+            folder("m/example.com/al/.Sent").mailbox(),
+            Path::new("m/example.com/al")
+        );
     }
 }

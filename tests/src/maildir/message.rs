@@ -1,7 +1,9 @@
-//! The content of sample messages: text of compressible words, and attachments of incompressible data in base64.
+//! The content of sample messages: text of compressible words, and attachments of incompressible
+//! data in base64.
 //!
-//! Sizes are log-normal with a tail: most messages are a few kilobytes of text, one in seven has an attachment
-//! around a hundred. At the default mean, `zstd -3` makes 1.4 GB of 2.0 GB, as measured on real mail.
+//! Sizes are log-normal with a tail: most messages are a few kilobytes of text, one in seven has an
+//! attachment around a hundred. At the default mean, `zstd -3` makes 1.4 GB of 2.0 GB, as measured
+//! on real mail.
 
 use std::sync::LazyLock;
 
@@ -24,19 +26,28 @@ const ATTACHMENT_OCTAVES: f64 = 1.73;
 const ATTACHMENT_MAX_BYTES: f64 = 10_240_000.0;
 
 const SYLLABLES: [&str; 24] = [
-    "ba", "den", "co", "ri", "ta", "mel", "sun", "fo", "gra", "hi", "jo", "kel", "lan", "mo", "ne", "par", "qui", "ro",
-    "ser", "ti", "ul", "ver", "wen", "zo",
+    "ba", "den", "co", "ri", "ta", "mel", "sun", "fo", "gra", "hi", "jo", "kel", "lan", "mo", "ne",
+    "par", "qui", "ro", "ser", "ti", "ul", "ver", "wen", "zo",
 ];
 
 static VOCABULARY: LazyLock<Vec<String>> = LazyLock::new(|| {
     let mut dice = Dice::new(0, 0);
-    (0..3_000).map(|_| (0..=dice.below(4)).map(|_| *dice.pick(&SYLLABLES)).collect()).collect()
+    (0..3_000)
+        .map(|_| {
+            (0..=dice.below(4))
+                .map(|_| *dice.pick(&SYLLABLES))
+                .collect()
+        })
+        .collect()
 });
 
-/// Writes a message to `to` that was delivered at `delivered`, from a population with this mean size.
+/// Writes a message to `to` that was delivered at `delivered`, from a population with this mean
+/// size.
 #[must_use]
 pub fn compose(dice: &mut Dice, mean_bytes: u32, to: &str, delivered: Moment) -> Vec<u8> {
-    let scale = ((f64::from(mean_bytes) - HEADER_BYTES) / (f64::from(DEFAULT_MEAN_BYTES) - HEADER_BYTES)).max(0.0);
+    let scale = ((f64::from(mean_bytes) - HEADER_BYTES)
+        / (f64::from(DEFAULT_MEAN_BYTES) - HEADER_BYTES))
+        .max(0.0);
     let text_bytes = dice.log_normal(TEXT_MEDIAN_BYTES * scale, TEXT_OCTAVES) as usize;
     let mut mail = Vec::with_capacity(text_bytes + 1_024);
     header(dice, to, delivered, &mut mail);
@@ -45,14 +56,21 @@ pub fn compose(dice: &mut Dice, mean_bytes: u32, to: &str, delivered: Moment) ->
         text(dice, text_bytes, &mut mail);
         return mail;
     }
-    let attached_bytes =
-        dice.log_normal(ATTACHMENT_MEDIAN_BYTES * scale, ATTACHMENT_OCTAVES).min(ATTACHMENT_MAX_BYTES) as usize;
+    let attached_bytes = dice
+        .log_normal(ATTACHMENT_MEDIAN_BYTES * scale, ATTACHMENT_OCTAVES)
+        .min(ATTACHMENT_MAX_BYTES) as usize;
     mail.reserve(attached_bytes + 1_024);
-    mail.extend_from_slice(b"Content-Type: multipart/mixed; boundary=\"=-sample-part\"\n\n--=-sample-part\n");
+    mail.extend_from_slice(
+        b"Content-Type: multipart/mixed; boundary=\"=-sample-part\"\n\n--=-sample-part\n",
+    );
     mail.extend_from_slice(b"Content-Type: text/plain; charset=utf-8\n\n");
     text(dice, text_bytes, &mut mail);
-    mail.extend_from_slice(b"--=-sample-part\nContent-Type: application/pdf; name=\"document.pdf\"\n");
-    mail.extend_from_slice(b"Content-Disposition: attachment\nContent-Transfer-Encoding: base64\n\n");
+    mail.extend_from_slice(
+        b"--=-sample-part\nContent-Type: application/pdf; name=\"document.pdf\"\n",
+    );
+    mail.extend_from_slice(
+        b"Content-Disposition: attachment\nContent-Transfer-Encoding: base64\n\n",
+    );
     attachment(dice, attached_bytes, &mut mail);
     mail.extend_from_slice(b"--=-sample-part--\n");
     mail
@@ -78,7 +96,10 @@ fn header(dice: &mut Dice, to: &str, delivered: Moment, mail: &mut Vec<u8>) {
         format!("From: {from} <{from}@mail.example>"),
         format!("To: {to}"),
         format!("Subject: {}", subject.join(" ")),
-        format!("Message-ID: <{}.{}.{id:08x}@mail.example>", delivered.seconds, delivered.nanoseconds),
+        format!(
+            "Message-ID: <{}.{}.{id:08x}@mail.example>",
+            delivered.seconds, delivered.nanoseconds
+        ),
         "MIME-Version: 1.0".to_owned(),
     ];
     for line in lines {
@@ -112,7 +133,9 @@ fn attachment(dice: &mut Dice, bytes: usize, mail: &mut Vec<u8>) {
     dice.fill(&mut raw);
     let mut line = [0; 76];
     for chunk in raw.chunks(57) {
-        let length = BASE64.encode_slice(chunk, &mut line).expect("57 bytes are 76 in base64");
+        let length = BASE64
+            .encode_slice(chunk, &mut line)
+            .expect("57 bytes are 76 in base64");
         mail.extend_from_slice(&line[..length]);
         mail.push(b'\n');
     }
@@ -123,9 +146,13 @@ mod tests {
     use super::*;
 
     fn mean_of(count: u64, mean_bytes: u32) -> f64 {
-        let moment = Moment { seconds: 1_767_225_600, nanoseconds: 0 };
-        let bytes: usize =
-            (1..=count).map(|n| compose(&mut Dice::new(3, n), mean_bytes, "a@example.com", moment).len()).sum();
+        let moment = Moment {
+            seconds: 1_767_225_600,
+            nanoseconds: 0,
+        };
+        let bytes: usize = (1..=count)
+            .map(|n| compose(&mut Dice::new(3, n), mean_bytes, "a@example.com", moment).len())
+            .sum();
         bytes as f64 / count as f64
     }
 
@@ -134,7 +161,10 @@ mod tests {
         for mean_bytes in [2_000, 33_000] {
             let mean = mean_of(4_000, mean_bytes);
             let ratio = mean / f64::from(mean_bytes);
-            assert!((0.85..1.15).contains(&ratio), "{mean} instead of {mean_bytes}");
+            assert!(
+                (0.85..1.15).contains(&ratio),
+                "{mean} instead of {mean_bytes}"
+            );
         }
     }
 

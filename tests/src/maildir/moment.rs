@@ -25,7 +25,8 @@ impl Moment {
     /// When it is out of the range of dates.
     #[must_use]
     pub fn mail_date(self) -> String {
-        let time = jiff::Timestamp::from_second(self.seconds).expect("sample mail has dates of our time");
+        let time =
+            jiff::Timestamp::from_second(self.seconds).expect("sample mail has dates of our time");
         time.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string()
     }
 }
@@ -33,10 +34,17 @@ impl Moment {
 /// Sets the modification time of the file, directory or symlink at `path`.
 pub(super) fn stamp(path: &Path, moment: Moment) -> Result<()> {
     let times = Timestamps {
-        last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_NOW },
-        last_modification: Timespec { tv_sec: moment.seconds, tv_nsec: moment.nanoseconds.into() },
+        last_access: Timespec {
+            tv_sec: 0,
+            tv_nsec: UTIME_NOW,
+        },
+        last_modification: Timespec {
+            tv_sec: moment.seconds,
+            tv_nsec: moment.nanoseconds.into(),
+        },
     };
-    utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW).map_err(Error::io("set the time of", path))
+    utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)
+        .map_err(Error::io("set the time of", path))
 }
 
 #[cfg(test)]
@@ -45,7 +53,10 @@ mod tests {
 
     #[test]
     fn dates_are_written_as_in_mail() {
-        let moment = Moment { seconds: 1_767_225_600, nanoseconds: 5 };
+        let moment = Moment {
+            seconds: 1_767_225_600,
+            nanoseconds: 5,
+        };
         assert_eq!(moment.mail_date(), "Thu, 01 Jan 2026 00:00:00 +0000");
     }
 }

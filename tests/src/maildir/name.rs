@@ -18,14 +18,20 @@ impl MessageName {
     /// The name of a message that no client has seen.
     #[must_use]
     pub fn unseen(unique: impl Into<String>) -> Self {
-        Self { unique: unique.into(), flags: None }
+        Self {
+            unique: unique.into(),
+            flags: None,
+        }
     }
 
     /// Takes a file name apart.
     #[must_use]
     pub fn parse(name: &str) -> Self {
         match name.split_once(":2,") {
-            Some((unique, flags)) => Self { unique: unique.to_owned(), flags: Some(flags.to_owned()) },
+            Some((unique, flags)) => Self {
+                unique: unique.to_owned(),
+                flags: Some(flags.to_owned()),
+            },
             None => Self::unseen(name),
         }
     }
@@ -39,19 +45,28 @@ impl MessageName {
             flags.push(flag);
         }
         flags.sort_unstable();
-        Self { unique: self.unique.clone(), flags: Some(flags.into_iter().collect()) }
+        Self {
+            unique: self.unique.clone(),
+            flags: Some(flags.into_iter().collect()),
+        }
     }
 
     /// Whether `flag` is set.
     #[must_use]
     pub fn has(&self, flag: char) -> bool {
-        self.flags.as_deref().is_some_and(|flags| flags.contains(flag))
+        self.flags
+            .as_deref()
+            .is_some_and(|flags| flags.contains(flag))
     }
 
     /// The delivery time in the name, in seconds; 0 where the name has none.
     #[must_use]
     pub fn delivered_seconds(&self) -> i64 {
-        self.unique.split('.').next().and_then(|time| time.parse().ok()).unwrap_or(0)
+        self.unique
+            .split('.')
+            .next()
+            .and_then(|time| time.parse().ok())
+            .unwrap_or(0)
     }
 }
 
@@ -82,7 +97,10 @@ mod tests {
 
     #[test]
     fn the_time_of_delivery_is_in_the_name() {
-        assert_eq!(MessageName::parse("1767225600.M1P2.mx:2,S").delivered_seconds(), 1_767_225_600);
+        assert_eq!(
+            MessageName::parse("1767225600.M1P2.mx:2,S").delivered_seconds(),
+            1_767_225_600
+        );
         assert_eq!(MessageName::parse("odd").delivered_seconds(), 0);
     }
 }

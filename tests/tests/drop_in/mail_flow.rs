@@ -1,5 +1,5 @@
-//! A restore is proven by a message: it goes through a real Postfix and Dovecot over the tree that was just restored, or the script says
-//! that it does not.
+//! A restore is proven by a message: it goes through a real Postfix and Dovecot over the tree that
+//! was just restored, or the script says that it does not.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -35,14 +35,29 @@ fn a_message_goes_through_what_was_restored_or_the_restore_says_so() {
     ]);
     ended_with(host.script("backup-mailserver.sh").arg("--daily"), 0);
 
-    ended_with(host.script("restore-mailserver.sh").args(["--from", "latest"]), 0);
+    ended_with(
+        host.script("restore-mailserver.sh")
+            .args(["--from", "latest"]),
+        0,
+    );
     let log = host.log(".mailserver-restore.log");
-    assert!(!log.contains("[CHECK]") && log.ends_with("[INFO] [RESTORE] done\n"), "nothing was left unchecked: {log}");
+    assert!(
+        !log.contains("[CHECK]") && log.ends_with("[INFO] [RESTORE] done\n"),
+        "nothing was left unchecked: {log}"
+    );
 
-    let text = fs::read_to_string(host.config().with_file_name("check.toml")).expect("it was written");
-    fs::write(host.config().with_file_name("check.toml"), format!("{text}no such section\n"))
-        .expect("it can be written");
-    let output = ended_with(host.script("restore-mailserver.sh").args(["--from", "latest"]), 1);
+    let text =
+        fs::read_to_string(host.config().with_file_name("check.toml")).expect("it was written");
+    fs::write(
+        host.config().with_file_name("check.toml"),
+        format!("{text}no such section\n"),
+    )
+    .expect("it can be written");
+    let output = ended_with(
+        host.script("restore-mailserver.sh")
+            .args(["--from", "latest"]),
+        1,
+    );
     assert!(
         String::from_utf8_lossy(&output.stderr).contains("[ERROR] [CHECK] read the file of checks"),
         "a mistake there is no proof"
@@ -50,10 +65,15 @@ fn a_message_goes_through_what_was_restored_or_the_restore_says_so() {
     fs::write(host.config().with_file_name("check.toml"), text).expect("it can be written");
 
     mail.stop(Half::Dovecot);
-    let output = ended_with(host.script("restore-mailserver.sh").args(["--from", "latest"]), 1);
+    let output = ended_with(
+        host.script("restore-mailserver.sh")
+            .args(["--from", "latest"]),
+        1,
+    );
     let words = String::from_utf8_lossy(&output.stderr);
     assert!(
-        words.contains("[CHECK] mailflow: ") && words.contains("latest is restored, and the checks afterwards"),
+        words.contains("[CHECK] mailflow: ")
+            && words.contains("latest is restored, and the checks afterwards"),
         "{words}"
     );
 }

@@ -1,5 +1,9 @@
-//! The scripts that take the places of the old four: alone, together, and when something goes wrong.
-#![expect(clippy::disallowed_methods, reason = "what a test spoils is not a stored file")]
+//! The scripts that take the places of the old four: alone, together, and when something goes
+//! wrong.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "what a test spoils is not a stored file"
+)]
 
 mod combinations; // old and new scripts side by side
 mod faults; // missing tools, wrong flags, signals, cron's environment, logs

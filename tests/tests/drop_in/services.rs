@@ -1,4 +1,5 @@
-//! A restore with real containers: what uses the mail is stopped while it changes places, and started again whatever happens.
+//! A restore with real containers: what uses the mail is stopped while it changes places, and
+//! started again whatever happens.
 
 use std::fs;
 use std::process::Command;
@@ -19,7 +20,11 @@ struct Site {
 impl Site {
     /// Containers that run, with a compose file that Docker Compose itself has started them from.
     fn new(project: &'static str) -> Self {
-        let site = Self { host: Host::new(60), docker: Docker::shared(), project };
+        let site = Self {
+            host: Host::new(60),
+            docker: Docker::shared(),
+            project,
+        };
         let service = |name: &&str| {
             format!(
                 "  {name}:\n    image: {}\n    container_name: {project}-{name}\n    network_mode: none\n    stop_grace_period: 1s\n    \
@@ -27,34 +32,59 @@ impl Site {
                 mail_tests::docker::IMAGE
             )
         };
-        let text = format!("version: '2.4'\nservices:\n{}", SERVICES.iter().map(service).collect::<String>());
-        fs::write(site.host.server.dir().join("docker-compose.yml"), text).expect("it can be written");
-        fs::write(site.host.server.dir().join(".env"), format!("COMPOSE_PROJECT_NAME={project}\n"))
+        let text = format!(
+            "version: '2.4'\nservices:\n{}",
+            SERVICES.iter().map(service).collect::<String>()
+        );
+        fs::write(site.host.server.dir().join("docker-compose.yml"), text)
             .expect("it can be written");
+        fs::write(
+            site.host.server.dir().join(".env"),
+            format!("COMPOSE_PROJECT_NAME={project}\n"),
+        )
+        .expect("it can be written");
         ended_with(&mut site.compose(&["up", "-d"]), 0);
         site.host.configure(&[("CHECK_WAIT", "20")]);
         site
     }
 
     fn compose(&self, arguments: &[&str]) -> Command {
-        let mut command = self.host.bash(&format!("exec docker-compose -f docker-compose.yml {}", arguments.join(" ")));
-        command.env("DOCKER_HOST", format!("unix://{}", self.docker.socket().display()));
+        let mut command = self.host.bash(&format!(
+            "exec docker-compose -f docker-compose.yml {}",
+            arguments.join(" ")
+        ));
+        command.env(
+            "DOCKER_HOST",
+            format!("unix://{}", self.docker.socket().display()),
+        );
         command
     }
 
     fn restore(&self, arguments: &[&str]) -> Command {
         let mut command = self.host.script("restore-mailserver.sh");
-        command.args(arguments).env("DOCKER_HOST", format!("unix://{}", self.docker.socket().display()));
+        command.args(arguments).env(
+            "DOCKER_HOST",
+            format!("unix://{}", self.docker.socket().display()),
+        );
         command
     }
 
     fn started(&self, service: &str) -> String {
-        self.docker.docker(&["inspect", "--format", "{{.State.StartedAt}}", &format!("{}-{service}", self.project)])
+        self.docker.docker(&[
+            "inspect",
+            "--format",
+            "{{.State.StartedAt}}",
+            &format!("{}-{service}", self.project),
+        ])
     }
 
     fn assert_running(&self) {
         for service in SERVICES {
-            self.docker.wait(&format!("{}-{service}", self.project), "{{.State.Status}}", "running");
+            self.docker.wait(
+                &format!("{}-{service}", self.project),
+                "{{.State.Status}}",
+                "running",
+            );
         }
     }
 
@@ -76,21 +106,33 @@ fn services_are_stopped_for_the_swap_and_started_and_the_database_stays() {
     let mail = snapshot(&site.host.server.mail()).without_temporary();
     let before = SERVICES.map(|service| site.started(service));
     fs::remove_dir_all(site.host.server.mail()).expect("mail can be lost");
-    ended_with(&mut site.restore(&["--from", "latest", "--component", "all"]), 0);
+    ended_with(
+        &mut site.restore(&["--from", "latest", "--component", "all"]),
+        0,
+    );
     mail.assert_same(&snapshot(&site.host.server.mail()).without_temporary());
     let after = SERVICES.map(|service| site.started(service));
     assert_ne!(before[0], after[0], "dovecot was started again");
-    assert_eq!(before[1], after[1], "MariaDB restores itself through a connection, and is not stopped");
+    assert_eq!(
+        before[1], after[1],
+        "MariaDB restores itself through a connection, and is not stopped"
+    );
     assert_ne!(before[2], after[2], "postfix was started again");
     site.assert_running();
     let log = site.host.log(".mailserver-restore.log");
-    let at = |words: &str| log.find(words).unwrap_or_else(|| panic!("no {words:?} in\n{log}"));
+    let at = |words: &str| {
+        log.find(words)
+            .unwrap_or_else(|| panic!("no {words:?} in\n{log}"))
+    };
     assert!(at("verifying latest") < at("scanning latest"));
     assert!(at("scanning latest") < at("stopping dovecot postfix"));
     assert!(at("stopping dovecot postfix") < at("restoring latest"));
     assert!(at("restoring latest") < at("starting dovecot postfix"));
     // What nobody configured was not checked, and the log says so.
-    assert!(log.contains("[WARN] [CHECK] mailflow: nothing to check"), "{log}");
+    assert!(
+        log.contains("[WARN] [CHECK] mailflow: nothing to check"),
+        "{log}"
+    );
 }
 
 #[test]
@@ -111,10 +153,17 @@ fn a_restore_that_fails_starts_the_services_and_leaves_the_mail() {
     .expect("a program can be put in the way");
     ended_with(Command::new("chmod").arg("755").arg(&hook), 0);
     let mut restore = site.restore(&["--from", "latest"]);
-    restore.env("PATH", format!("{}:/usr/bin:/bin", site.host.bin().display()));
+    restore.env(
+        "PATH",
+        format!("{}:/usr/bin:/bin", site.host.bin().display()),
+    );
     ended_with(&mut restore, 3);
     mail.assert_same(&snapshot(&site.host.server.mail()));
-    assert_ne!(before, site.started("dovecot"), "it was stopped and started");
+    assert_ne!(
+        before,
+        site.started("dovecot"),
+        "it was stopped and started"
+    );
     site.assert_running();
 }
 
@@ -124,7 +173,12 @@ fn nothing_is_stopped_for_a_trial_or_for_a_set_that_is_damaged() {
     let before = SERVICES.map(|service| site.started(service));
     ended_with(&mut site.restore(&["--from", "latest", "--dry-run"]), 0);
     let set = site.host.server.latest();
-    let dump = site.host.server.root().join(set).join("mysql/mailserver.sql.zst");
+    let dump = site
+        .host
+        .server
+        .root()
+        .join(set)
+        .join("mysql/mailserver.sql.zst");
     let mut bytes = fs::read(&dump).expect("the dump is there");
     bytes[20] ^= 1;
     fs::write(&dump, bytes).expect("it can be damaged");
@@ -147,7 +201,10 @@ fn a_container_that_does_not_come_up_again_is_told() {
     ended_with(Command::new("chmod").arg("755").arg(&hook), 0);
     site.host.configure(&[("CHECK_WAIT", "3")]);
     let mut restore = site.restore(&["--from", "latest"]);
-    restore.env("PATH", format!("{}:/usr/bin:/bin", site.host.bin().display()));
+    restore.env(
+        "PATH",
+        format!("{}:/usr/bin:/bin", site.host.bin().display()),
+    );
     let output = ended_with(&mut restore, 1);
     let words = String::from_utf8_lossy(&output.stderr);
     assert!(

@@ -28,15 +28,26 @@ fn a_password_arrives_as_it_is() {
     let mut bulk = String::new();
     for (number, password) in passwords.iter().enumerate() {
         let email = format!("one{number}@example.com");
-        let _ = users(&api, &["add", &email]).stdin(format!("{password}\n")).run().assert_code(0);
+        let _ = users(&api, &["add", &email])
+            .stdin(format!("{password}\n"))
+            .run()
+            .assert_code(0);
         assert_eq!(api.password(&email).unwrap(), *password);
-        bulk +=
-            &format!("{}\n", serde_json::json!({"email": format!("many{number}@example.com"), "password": password}));
+        bulk += &format!(
+            "{}\n",
+            serde_json::json!({"email": format!("many{number}@example.com"), "password": password})
+        );
     }
-    let _ = users(&api, &["add"]).stdin(bulk.clone()).run().assert_code(0);
+    let _ = users(&api, &["add"])
+        .stdin(bulk.clone())
+        .run()
+        .assert_code(0);
     let _ = users(&api, &["password"]).stdin(bulk).run().assert_code(0);
     for (number, password) in passwords.iter().enumerate() {
-        assert_eq!(api.password(&format!("many{number}@example.com")).unwrap(), *password);
+        assert_eq!(
+            api.password(&format!("many{number}@example.com")).unwrap(),
+            *password
+        );
     }
 }
 
@@ -44,13 +55,19 @@ fn a_password_arrives_as_it_is() {
 fn a_password_that_nobody_could_type_is_refused() {
     let check = |input: &[u8], words: &str| {
         let api = UserApi::start(Lists::Array);
-        let refused = users(&api, &["add", "a@example.com"]).stdin(input).run().assert_code(1);
+        let refused = users(&api, &["add", "a@example.com"])
+            .stdin(input)
+            .run()
+            .assert_code(1);
         let message = result(&refused)["message"].as_str().unwrap().to_owned();
         assert!(message.contains(words), "{message}");
         assert_eq!(api.users().len(), 0);
     };
     check(b"\n", "the password is empty");
-    check(b"windows\r\n", "a control character in the password (a carriage return");
+    check(
+        b"windows\r\n",
+        "a control character in the password (a carriage return",
+    );
     check(b"tab\tbed\n", "a control character");
     check(b"nul\0nul\n", "a control character");
     check(b"nul\0nul", "a control character");
@@ -67,21 +84,48 @@ fn a_broken_line_is_named_with_its_number() {
         let added = users(&api, &["add"]).stdin(input).run().assert_code(1);
         let results = added.records();
         assert_eq!(results[1]["message"], expected, "{line}");
-        assert_eq!((&results[1]["action"], &results[1]["status"]), (&"failed".into(), &serde_json::Value::Null));
+        assert_eq!(
+            (&results[1]["action"], &results[1]["status"]),
+            (&"failed".into(), &serde_json::Value::Null)
+        );
         assert_eq!((results.len(), api.users().len()), (3, 2), "{line}");
-        assert!(!format!("{}{}", added.text(), added.stderr).contains("hunter2"), "{line}");
+        assert!(
+            !format!("{}{}", added.text(), added.stderr).contains("hunter2"),
+            "{line}"
+        );
     };
-    check(r#"{"email":"c@example.com","password":"hunter2""#, "line 3: not a JSON object");
-    check(r#"{"email":"c@example.com","password":"hunter2"} x"#, "line 3: not a JSON object");
+    check(
+        r#"{"email":"c@example.com","password":"hunter2""#,
+        "line 3: not a JSON object",
+    );
+    check(
+        r#"{"email":"c@example.com","password":"hunter2"} x"#,
+        "line 3: not a JSON object",
+    );
     check("hunter2", "line 3: not a JSON object");
     check("null", "line 3: not a JSON object");
     check(r#"["hunter2"]"#, "line 3: not a JSON object");
     check(r#"{"password":"hunter2"}"#, "line 3: no \"email\"");
-    check(r#"{"id":{"x":"hunter2"},"password":"hunter2"}"#, "line 3: no \"email\"");
-    check(r#"{"email":7,"password":"hunter2"}"#, "line 3: no \"email\"");
-    check(r#"{"email":"c@example.com"}"#, "line 3: no \"password\", or it is no text");
-    check(r#"{"email":"c@example.com","password":12345}"#, "line 3: no \"password\", or it is no text");
-    check(r#"{"email":"c@example.com","password":""}"#, "line 3: the password is empty");
+    check(
+        r#"{"id":{"x":"hunter2"},"password":"hunter2"}"#,
+        "line 3: no \"email\"",
+    );
+    check(
+        r#"{"email":7,"password":"hunter2"}"#,
+        "line 3: no \"email\"",
+    );
+    check(
+        r#"{"email":"c@example.com"}"#,
+        "line 3: no \"password\", or it is no text",
+    );
+    check(
+        r#"{"email":"c@example.com","password":12345}"#,
+        "line 3: no \"password\", or it is no text",
+    );
+    check(
+        r#"{"email":"c@example.com","password":""}"#,
+        "line 3: the password is empty",
+    );
     check(
         r#"{"email":"c@example.com","password":"hunter2\u0000"}"#,
         "line 3: a control character in the password (a carriage return: is the file from Windows?)",
@@ -93,13 +137,24 @@ fn an_address_is_checked() {
     let check = |email: &str, is_one: bool| {
         let api = UserApi::start(Lists::Array);
         let line = serde_json::json!({"email": email, "password": "x"}).to_string();
-        let outcome = users(&api, &["add"]).stdin(line).run().assert_code(if is_one { 0 } else { 1 });
-        assert_eq!(result(&outcome)["action"], if is_one { "added" } else { "failed" }, "{email}");
+        let outcome = users(&api, &["add"])
+            .stdin(line)
+            .run()
+            .assert_code(if is_one { 0 } else { 1 });
+        assert_eq!(
+            result(&outcome)["action"],
+            if is_one { "added" } else { "failed" },
+            "{email}"
+        );
         assert_eq!(api.users().len(), usize::from(is_one), "{email}");
     };
-    for email in
-        ["a@example.com", "first.last+tag@mail.example.co", "o'neil_x-1@localhost", "ünï@example.com", "$HOME`id`@b.c"]
-    {
+    for email in [
+        "a@example.com",
+        "first.last+tag@mail.example.co",
+        "o'neil_x-1@localhost",
+        "ünï@example.com",
+        "$HOME`id`@b.c",
+    ] {
         check(email, true);
     }
     let long = format!("{}@example.com", "a".repeat(65));
@@ -146,7 +201,10 @@ fn an_id_is_checked() {
     assert_eq!(outcome.records().len(), 6);
     for result in outcome.records() {
         assert!(
-            result["message"].as_str().unwrap().contains("\"id\" is no whole number (below 2^53) and no text"),
+            result["message"]
+                .as_str()
+                .unwrap()
+                .contains("\"id\" is no whole number (below 2^53) and no text"),
             "{result}"
         );
     }
@@ -156,11 +214,30 @@ fn an_id_is_checked() {
 #[test]
 fn operands_are_checked() {
     let api = UserApi::start(Lists::Array);
-    let outcome = users(&api, &["delete", "a@b\nc@d", "--", "-x@example.com"]).run().assert_code(1);
-    assert_eq!(actions(&outcome), ["a@b\nc@d failed", "-x@example.com missing"]);
-    let outcome =
-        users(&api, &["add-domain", "exa mple.com", "http://example.com", "bücher.example"]).run().assert_code(1);
-    assert!(outcome.records().iter().all(|result| result["action"] == "failed"));
+    let outcome = users(&api, &["delete", "a@b\nc@d", "--", "-x@example.com"])
+        .run()
+        .assert_code(1);
+    assert_eq!(
+        actions(&outcome),
+        ["a@b\nc@d failed", "-x@example.com missing"]
+    );
+    let outcome = users(
+        &api,
+        &[
+            "add-domain",
+            "exa mple.com",
+            "http://example.com",
+            "bücher.example",
+        ],
+    )
+    .run()
+    .assert_code(1);
+    assert!(
+        outcome
+            .records()
+            .iter()
+            .all(|result| result["action"] == "failed")
+    );
     assert_eq!(api.domains(), ["example.com"]);
 }
 
@@ -169,8 +246,11 @@ fn nothing_on_stdin_is_refused() {
     let api = UserApi::start(Lists::Array);
     for command in ["add", "password", "delete", "add-domain", "delete-domain"] {
         for input in ["", "\n", " \n\t\n"] {
-            let outcome =
-                users(&api, &[command]).stdin(input).run().assert_code(2).assert_stderr("standard input is empty");
+            let outcome = users(&api, &[command])
+                .stdin(input)
+                .run()
+                .assert_code(2)
+                .assert_stderr("standard input is empty");
             assert_eq!((outcome.text().as_str(), api.seen().len()), ("", 0));
         }
     }

@@ -17,8 +17,14 @@ fn every_shape_of_a_list_is_read_to_its_end() {
     let check = |lists: Lists, count: usize, requests: usize| {
         let api = filled(lists, count);
         let list = users(&api, &["list"]).run().assert_code(0);
-        let emails: Vec<_> = list.records().iter().map(|user| user["email"].as_str().unwrap().to_owned()).collect();
-        let expected: Vec<_> = (1..=count).map(|number| format!("user{number}@example.com")).collect();
+        let emails: Vec<_> = list
+            .records()
+            .iter()
+            .map(|user| user["email"].as_str().unwrap().to_owned())
+            .collect();
+        let expected: Vec<_> = (1..=count)
+            .map(|number| format!("user{number}@example.com"))
+            .collect();
         assert_eq!(emails, expected, "{lists:?}");
         assert_eq!(api.seen().len(), requests, "{lists:?} {count}");
     };
@@ -37,7 +43,9 @@ fn every_shape_of_a_list_is_read_to_its_end() {
 #[test]
 fn a_user_of_the_last_page_is_found() {
     let api = filled(Lists::Total(2), 5);
-    let deleted = users(&api, &["delete", "user5@example.com"]).run().assert_code(0);
+    let deleted = users(&api, &["delete", "user5@example.com"])
+        .run()
+        .assert_code(0);
     assert_eq!(actions(&deleted), ["user5@example.com deleted"]);
 }
 
@@ -59,21 +67,47 @@ fn pages_that_never_end_or_lead_elsewhere_are_refused() {
     let check = |first: &'static str, words: &str| {
         let api = UserApi::start(Lists::Array);
         api.set_rule(move |_| Some(Fault::Answer(200, "", first.to_owned())));
-        let list = users(&api, &["list"]).run().assert_code(3).assert_stderr(words);
+        let list = users(&api, &["list"])
+            .run()
+            .assert_code(3)
+            .assert_stderr(words);
         assert_eq!(list.text(), "", "{first}");
     };
-    check(r#"{"users":[{"id":1,"email":"a@b"}],"next":"?page=1"}"#, "promises more pages than it has");
-    check(r#"{"users":[{"id":1,"email":"a@b"}],"total":9,"page":1}"#, "promises more pages than it has");
-    check(r#"{"users":[],"total":9}"#, "promises more pages than it has");
-    check(r#"{"users":[{"id":1,"email":"a@b"}],"next":"http://elsewhere.invalid/api/users"}"#, "would be elsewhere");
-    check(r#"{"users":[{"id":1,"email":"a@b"}],"next":"@elsewhere.invalid/"}"#, "would be elsewhere");
+    check(
+        r#"{"users":[{"id":1,"email":"a@b"}],"next":"?page=1"}"#,
+        "promises more pages than it has",
+    );
+    check(
+        r#"{"users":[{"id":1,"email":"a@b"}],"total":9,"page":1}"#,
+        "promises more pages than it has",
+    );
+    check(
+        r#"{"users":[],"total":9}"#,
+        "promises more pages than it has",
+    );
+    check(
+        r#"{"users":[{"id":1,"email":"a@b"}],"next":"http://elsewhere.invalid/api/users"}"#,
+        "would be elsewhere",
+    );
+    check(
+        r#"{"users":[{"id":1,"email":"a@b"}],"next":"@elsewhere.invalid/"}"#,
+        "would be elsewhere",
+    );
 }
 
 #[test]
 fn a_later_page_that_fails_leaves_no_half_list() {
     let api = filled(Lists::NextQuery(2), 5);
-    api.set_rule(|request| request.path.ends_with("page=3").then(|| Fault::Answer(500, "", "{}".to_owned())));
-    let list = users(&api, &["list"]).run().assert_code(3).assert_stderr("/api/users?page=3 answers with 500");
+    api.set_rule(|request| {
+        request
+            .path
+            .ends_with("page=3")
+            .then(|| Fault::Answer(500, "", "{}".to_owned()))
+    });
+    let list = users(&api, &["list"])
+        .run()
+        .assert_code(3)
+        .assert_stderr("/api/users?page=3 answers with 500");
     assert_eq!(list.text(), "");
 }
 
@@ -82,7 +116,10 @@ fn what_is_no_list_of_users_is_refused() {
     let check = |command: &str, body: &'static str, words: &str| {
         let api = UserApi::start(Lists::Array);
         api.set_rule(move |_| Some(Fault::Answer(200, "", body.to_owned())));
-        let _ = users(&api, &[command, "a@example.com"]).run().assert_code(3).assert_stderr(words);
+        let _ = users(&api, &[command, "a@example.com"])
+            .run()
+            .assert_code(3)
+            .assert_stderr(words);
     };
     check("delete", r#"{"error":"no"}"#, "no list of users");
     check("delete", r#"["a@example.com"]"#, "no list of users");
@@ -90,27 +127,55 @@ fn what_is_no_list_of_users_is_refused() {
     check("delete", "[] []", "is not JSON");
     check("delete", "", "is not JSON");
     check("delete", "[{\"id\":1}", "is not JSON");
-    check("delete", r#"[{"id":1,"name":"a"}]"#, "entries whose \"id\" or \"email\" is missing");
-    check("delete", r#"[{"email":"a@example.com"}]"#, "entries whose \"id\" or \"email\" is missing");
-    check("delete", r#"[{"id":{},"email":"a@example.com"}]"#, "entries whose \"id\" or \"email\" is missing");
-    check("delete", r#"[{"id":1.5,"email":"a@example.com"}]"#, "entries whose \"id\" or \"email\" is missing");
+    check(
+        "delete",
+        r#"[{"id":1,"name":"a"}]"#,
+        "entries whose \"id\" or \"email\" is missing",
+    );
+    check(
+        "delete",
+        r#"[{"email":"a@example.com"}]"#,
+        "entries whose \"id\" or \"email\" is missing",
+    );
+    check(
+        "delete",
+        r#"[{"id":{},"email":"a@example.com"}]"#,
+        "entries whose \"id\" or \"email\" is missing",
+    );
+    check(
+        "delete",
+        r#"[{"id":1.5,"email":"a@example.com"}]"#,
+        "entries whose \"id\" or \"email\" is missing",
+    );
     // 2^53 + 1, which jq before 1.7 takes for 2^53.
     check(
         "delete",
         r#"[{"id":9007199254740993,"email":"a@example.com"}]"#,
         "entries whose \"id\" or \"email\" is missing",
     );
-    check("delete", r#"[{"id":1,"email":""}]"#, "entries whose \"id\" or \"email\" is missing");
+    check(
+        "delete",
+        r#"[{"id":1,"email":""}]"#,
+        "entries whose \"id\" or \"email\" is missing",
+    );
 }
 
 #[test]
 fn a_domain_whose_users_cannot_be_counted_stays() {
-    for users_of in [r#"[{"id":1,"name":"a"}]"#, r#"[{"id":1,"email":"no address"}]"#, r#"[{"id":1,"email":"a@"}]"#] {
+    for users_of in [
+        r#"[{"id":1,"name":"a"}]"#,
+        r#"[{"id":1,"email":"no address"}]"#,
+        r#"[{"id":1,"email":"a@"}]"#,
+    ] {
         let api = UserApi::start(Lists::Array);
-        let answer = move |path: &str| (path == "/api/users").then(|| Fault::Answer(200, "", users_of.to_owned()));
+        let answer = move |path: &str| {
+            (path == "/api/users").then(|| Fault::Answer(200, "", users_of.to_owned()))
+        };
         api.set_rule(move |request| answer(&request.path));
-        let _ =
-            users(&api, &["delete-domain", "example.com"]).run().assert_code(3).assert_stderr("/api/users has entries");
+        let _ = users(&api, &["delete-domain", "example.com"])
+            .run()
+            .assert_code(3)
+            .assert_stderr("/api/users has entries");
         assert_eq!(api.domains(), ["example.com"]);
     }
 }

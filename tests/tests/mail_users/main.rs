@@ -1,5 +1,8 @@
 //! `scripts/mail-users.sh` against an API that keeps state and fails on request.
-#![expect(clippy::disallowed_methods, reason = "a token is not a stored file of a set")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a token is not a stored file of a set"
+)]
 #![expect(clippy::unwrap_used, reason = "a fixture that fails ends the test")]
 
 mod support; // the script, and its results

@@ -33,7 +33,9 @@ fn watch(mut running: Running, marks: &[&str]) -> (Sighting, Outcome) {
         for process in fs::read_dir("/proc").unwrap().flatten() {
             for part in ["cmdline", "environ"] {
                 // Not a process, or one that is gone.
-                let Ok(bytes) = fs::read(process.path().join(part)) else { continue };
+                let Ok(bytes) = fs::read(process.path().join(part)) else {
+                    continue;
+                };
                 let text = String::from_utf8_lossy(&bytes).replace('\0', " ");
                 sighting.saw_curl |= part == "cmdline" && text.starts_with("curl ");
                 if marks.iter().any(|mark| text.contains(mark)) {
@@ -70,16 +72,26 @@ fn no_process_shows_a_password_or_the_token() {
         for operand in [Some("alice@example.com"), None] {
             let api = slow();
             let line = json!({"email": "bob@example.com", "password": PASSWORD}).to_string();
-            let mut tool = users(&api, &[command]).args(operand).env("USERMGMT_TOKEN_FILE", &file);
-            tool = tool.stdin(if operand.is_some() { PASSWORD.to_owned() } else { line });
-            // A caller's variables of these names are in the environment of children, if they are not cleared.
+            let mut tool = users(&api, &[command])
+                .args(operand)
+                .env("USERMGMT_TOKEN_FILE", &file);
+            tool = tool.stdin(if operand.is_some() {
+                PASSWORD.to_owned()
+            } else {
+                line
+            });
+            // A caller's variables of these names are in the environment of children, if they are
+            // not cleared.
             for name in [
-                "token", "rows", "body", "reply", "answer", "typed", "fields", "trailer", "before", "lines", "row",
-                "password", "result",
+                "token", "rows", "body", "reply", "answer", "typed", "fields", "trailer", "before",
+                "lines", "row", "password", "result",
             ] {
                 tool = tool.env(name, "caller");
             }
-            let (sighting, outcome) = watch(tool.env("SHELLOPTS", "xtrace:allexport").spawn(), &[MARK, TOKEN]);
+            let (sighting, outcome) = watch(
+                tool.env("SHELLOPTS", "xtrace:allexport").spawn(),
+                &[MARK, TOKEN],
+            );
             assert!(sighting.saw_curl, "nothing was looked at");
             assert_eq!(sighting.leaks, BTreeSet::new());
             assert!(
@@ -99,7 +111,11 @@ fn one_that_did_show_it_would_be_seen() {
     let tool = users(&api, &["delete", "in-arguments@example.com"]).env("SAMPLE", "in-environment");
     let (sighting, _) = watch(tool.spawn(), &["in-arguments", "in-environment"]);
     for part in ["cmdline", "environ"] {
-        assert!(sighting.leaks.iter().any(|leak| leak.starts_with(part)), "{part}: {:?}", sighting.leaks);
+        assert!(
+            sighting.leaks.iter().any(|leak| leak.starts_with(part)),
+            "{part}: {:?}",
+            sighting.leaks
+        );
     }
 }
 
@@ -107,20 +123,34 @@ fn one_that_did_show_it_would_be_seen() {
 fn an_answer_that_repeats_the_password_is_not_shown() {
     let check = |password: &str, words: &str, expected: &str| {
         let api = UserApi::start(Lists::Array);
-        let body = json!({"error": words, "password": password, "user": {"password": password}}).to_string();
-        api.set_rule(move |request| (request.method == "POST").then(|| Fault::Answer(400, "", body.clone())));
-        let added = users(&api, &["add", "a@example.com"]).stdin(password).run().assert_code(1);
+        let body = json!({"error": words, "password": password, "user": {"password": password}})
+            .to_string();
+        api.set_rule(move |request| {
+            (request.method == "POST").then(|| Fault::Answer(400, "", body.clone()))
+        });
+        let added = users(&api, &["add", "a@example.com"])
+            .stdin(password)
+            .run()
+            .assert_code(1);
         assert_eq!(result(&added)["message"], expected, "{words}");
         assert_eq!(added.stderr, "");
     };
     let hidden = "HTTP 400; what the API says repeats the password and is not shown";
-    check(PASSWORD, &format!("password {PASSWORD} is too weak"), hidden);
+    check(
+        PASSWORD,
+        &format!("password {PASSWORD} is too weak"),
+        hidden,
+    );
     check(PASSWORD, "XQ7-HUNTER...", hidden);
     check(PASSWORD, "too weak", "HTTP 400: too weak");
     // One without a word to look for, as itself and as JSON, a URL and HTML write it.
-    for words in
-        ["it is x\"é'&", r#"{"password": "x\"é'&"}"#, "x%22%C3%A9'%26", "x&quot;é&#39;&amp;", "x&#34;é&#39;&amp;"]
-    {
+    for words in [
+        "it is x\"é'&",
+        r#"{"password": "x\"é'&"}"#,
+        "x%22%C3%A9'%26",
+        "x&quot;é&#39;&amp;",
+        "x&#34;é&#39;&amp;",
+    ] {
         check("x\"é'&", words, hidden);
     }
     check("x\"é'&", "too short", "HTTP 400: too short");
@@ -129,7 +159,10 @@ fn an_answer_that_repeats_the_password_is_not_shown() {
 #[test]
 fn a_new_user_that_is_answered_with_its_password_is_shown_without() {
     let api = UserApi::start(Lists::Array);
-    let added = users(&api, &["add", "a@example.com"]).stdin(PASSWORD).run().assert_code(0);
+    let added = users(&api, &["add", "a@example.com"])
+        .stdin(PASSWORD)
+        .run()
+        .assert_code(0);
     assert!(!added.text().contains("hunter"), "{}", added.text());
     let list = users(&api, &["list"]).run().assert_code(0);
     assert_eq!(list.text(), "{\"email\":\"a@example.com\",\"id\":2}\n");
@@ -140,14 +173,18 @@ fn the_token_goes_with_every_request_in_the_header_of_choice() {
     let check = |header: Option<&str>, name: &str, expected: &str| {
         let api = UserApi::start(Lists::Array);
         let (_dir, file) = token_file(&format!("{TOKEN}\n"));
-        let mut tool = users(&api, &["add", "a@example.com", "--token-file", &file]).stdin(PASSWORD);
+        let mut tool =
+            users(&api, &["add", "a@example.com", "--token-file", &file]).stdin(PASSWORD);
         if let Some(header) = header {
             tool = tool.env("USERMGMT_AUTH_HEADER", header);
         }
         let _ = tool.run().assert_code(0);
         let seen = api.seen();
         assert_eq!(seen.len(), 2);
-        assert!(seen.iter().all(|request| request.header(name) == expected), "{seen:#?}");
+        assert!(
+            seen.iter().all(|request| request.header(name) == expected),
+            "{seen:#?}"
+        );
     };
     check(None, "authorization", "Bearer tok-Zz19");
     check(Some("authorization"), "authorization", "Bearer tok-Zz19");
@@ -162,14 +199,21 @@ fn a_token_that_cannot_be_one_is_refused() {
         let _ = tool.run().assert_code(2).assert_stderr("holds no token");
     }
     let tool = Tool::script("mail-users.sh").args(["list", "--token-file", "/nonexistent"]);
-    let _ = tool.run().assert_code(2).assert_stderr("cannot be read: /nonexistent");
+    let _ = tool
+        .run()
+        .assert_code(2)
+        .assert_stderr("cannot be read: /nonexistent");
 }
 
 #[test]
 fn a_token_that_others_can_read_is_warned_of() {
     let api = UserApi::start(Lists::Array);
     let (_dir, file) = token_file(TOKEN);
-    let list = || users(&api, &["list", "--token-file", &file]).run().assert_code(0);
+    let list = || {
+        users(&api, &["list", "--token-file", &file])
+            .run()
+            .assert_code(0)
+    };
     assert_eq!(list().stderr, "");
     fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
     let _ = list().assert_stderr("warning: others can read the token file");
@@ -180,9 +224,15 @@ fn a_configuration_of_curl_is_not_read() {
     let api = UserApi::start(Lists::Array);
     let home = tempfile::tempdir().unwrap();
     let trace = home.path().join("trace");
-    fs::write(home.path().join(".curlrc"), format!("trace-ascii = {}\n", trace.display())).unwrap();
+    fs::write(
+        home.path().join(".curlrc"),
+        format!("trace-ascii = {}\n", trace.display()),
+    )
+    .unwrap();
     let tool = users(&api, &["add", "a@example.com"]).stdin(PASSWORD);
-    let tool = tool.env("HOME", home.path()).env("http_proxy", "http://127.0.0.1:1");
+    let tool = tool
+        .env("HOME", home.path())
+        .env("http_proxy", "http://127.0.0.1:1");
     let _ = tool.run().assert_code(0);
     assert!(!trace.exists());
 }
@@ -190,8 +240,15 @@ fn a_configuration_of_curl_is_not_read() {
 #[test]
 fn unencrypted_roads_are_warned_of() {
     let check = |url: &str, is_warned: bool| {
-        let outcome = Tool::script("mail-users.sh").args(["list", "--timeout", "1", "--url", url]).run();
-        assert_eq!(outcome.stderr.contains("unencrypted"), is_warned, "{url}: {}", outcome.stderr);
+        let outcome = Tool::script("mail-users.sh")
+            .args(["list", "--timeout", "1", "--url", url])
+            .run();
+        assert_eq!(
+            outcome.stderr.contains("unencrypted"),
+            is_warned,
+            "{url}: {}",
+            outcome.stderr
+        );
     };
     check("http://127.0.0.1:1", false);
     check("http://[::1]:1", false);

@@ -23,7 +23,13 @@ pub(super) fn judge(facts: &Facts, settings: &Settings, now: &ZonedDateTime) -> 
         findings.push(weekly_age(facts, settings, now));
     }
     findings.extend(failed_since(&facts.daily));
-    findings.extend(facts.daily.iter().find(|set| is_whole(set)).map(|set| components(set, settings)));
+    findings.extend(
+        facts
+            .daily
+            .iter()
+            .find(|set| is_whole(set))
+            .map(|set| components(set, settings)),
+    );
     findings.extend(size(&facts.daily, settings));
     findings.push(room(facts, settings));
     findings
@@ -31,9 +37,13 @@ pub(super) fn judge(facts: &Facts, settings: &Settings, now: &ZonedDateTime) -> 
 
 /// Everything that it was to hold is there.
 fn is_whole(set: &Set) -> bool {
-    let recorded_well =
-        set.contents.as_ref().is_none_or(|contents| contents.status == mail_common::record::EndStatus::Ok);
-    set.damage.is_none() && recorded_well && matches!(set.state, SetState::Complete | SetState::Legacy)
+    let recorded_well = set
+        .contents
+        .as_ref()
+        .is_none_or(|contents| contents.status == mail_common::record::EndStatus::Ok);
+    set.damage.is_none()
+        && recorded_well
+        && matches!(set.state, SetState::Complete | SetState::Legacy)
 }
 
 /// It holds every component too; which those of the old scripts do, nobody recorded.
@@ -42,8 +52,13 @@ fn is_full(set: &Set, settings: &Settings) -> bool {
 }
 
 fn missing(set: &Set, settings: &Settings) -> Vec<String> {
-    let Some(contents) = &set.contents else { return Vec::new() };
-    let missing = settings.components.iter().filter(|component| !contents.components.contains(component));
+    let Some(contents) = &set.contents else {
+        return Vec::new();
+    };
+    let missing = settings
+        .components
+        .iter()
+        .filter(|component| !contents.components.contains(component));
     missing.map(ToString::to_string).collect()
 }
 
@@ -54,20 +69,31 @@ fn age(sets: &[Set], kind: SetKind, settings: &Settings, now: Timestamp) -> Find
         SetKind::Weekly => settings.weekly_max_age,
     };
     let Some(newest) = sets.iter().find(|set| is_full(set, settings)) else {
-        let message = format!("there is no {target} set with every component; run mail-backup --{target}");
+        let message =
+            format!("there is no {target} set with every component; run mail-backup --{target}");
         return Finding::critical("backup", target, message);
     };
     let Some(done) = newest.done else {
-        return Finding::unknown("backup", target, format!("nothing tells when {} was made", newest.id));
+        return Finding::unknown(
+            "backup",
+            target,
+            format!("nothing tells when {} was made", newest.id),
+        );
     };
     let seconds = now.as_second() - done.as_second();
     if seconds < -AHEAD_SECONDS {
-        let message = format!("{} was made in the future, at {done}; set the clock", newest.id);
+        let message = format!(
+            "{} was made in the future, at {done}; set the clock",
+            newest.id
+        );
         return Finding::warning("backup", target, message);
     }
     let age = Span::seconds(seconds.max(0).cast_unsigned());
     let message = match age > max {
-        true => format!("the newest complete {target} set, {}, is {age} old; see the log of mail-backup", newest.id),
+        true => format!(
+            "the newest complete {target} set, {}, is {age} old; see the log of mail-backup",
+            newest.id
+        ),
         false => format!("{} is complete and {age} old", newest.id),
     };
     // At its limit it is not late yet.
@@ -78,11 +104,16 @@ fn age(sets: &[Set], kind: SetKind, settings: &Settings, now: Timestamp) -> Find
 /// Nobody has a weekly set in the first week.
 fn weekly_age(facts: &Facts, settings: &Settings, now: Timestamp) -> Finding {
     let is_young = |set: &Set| {
-        set.done
-            .is_some_and(|done| ((now.as_second() - done.as_second()) as f64) < settings.weekly_max_age.as_seconds())
+        set.done.is_some_and(|done| {
+            ((now.as_second() - done.as_second()) as f64) < settings.weekly_max_age.as_seconds()
+        })
     };
     if facts.weekly.is_empty() && !facts.daily.is_empty() && facts.daily.iter().all(is_young) {
-        return Finding::ok("backup", "weekly", "there is no weekly set yet, and none was due");
+        return Finding::ok(
+            "backup",
+            "weekly",
+            "there is no weekly set yet, and none was due",
+        );
     }
     age(&facts.weekly, SetKind::Weekly, settings, now)
 }
@@ -96,7 +127,11 @@ fn failed_since(daily: &[Set]) -> Option<Finding> {
         _ => "it has no checksums: it was interrupted, or is damaged".to_owned(),
     };
     let target = failed.id.to_string();
-    Some(Finding::critical("backup", target, format!("the newest backup is not whole: {reason}")))
+    Some(Finding::critical(
+        "backup",
+        target,
+        format!("the newest backup is not whole: {reason}"),
+    ))
 }
 
 /// A set of a run with `--component` is no fault; that there is no full one is told by its age.
@@ -105,7 +140,10 @@ fn components(set: &Set, settings: &Settings) -> Finding {
     let message = match (&set.contents, missing(set, settings)) {
         (None, _) => "made by the old script, which kept no list".to_owned(),
         (Some(_), missing) if missing.is_empty() => "every component is there".to_owned(),
-        (Some(_), missing) => format!("without {}, as was asked for; no full backup", missing.join(", ")),
+        (Some(_), missing) => format!(
+            "without {}, as was asked for; no full backup",
+            missing.join(", ")
+        ),
     };
     Finding::ok("backup-components", target, message)
 }
@@ -115,34 +153,67 @@ fn size(daily: &[Set], settings: &Settings) -> Option<Finding> {
     let mut good = daily.iter().filter(|set| is_full(set, settings));
     let newest = good.next()?;
     let bytes = newest.contents.as_ref()?.bytes;
-    let mut earlier: Vec<u64> = good.filter_map(|set| set.contents.as_ref()).map(|contents| contents.bytes).collect();
+    let mut earlier: Vec<u64> = good
+        .filter_map(|set| set.contents.as_ref())
+        .map(|contents| contents.bytes)
+        .collect();
     if earlier.len() < COMPARED_AT_LEAST {
-        return Some(Finding::ok("backup-size", newest.id.to_string(), format!("{} in all", human_size(bytes))));
+        return Some(Finding::ok(
+            "backup-size",
+            newest.id.to_string(),
+            format!("{} in all", human_size(bytes)),
+        ));
     }
     earlier.sort_unstable();
     let median = earlier[earlier.len() / 2];
     let percent = bytes.abs_diff(median) as f64 * 100.0 / median.max(1) as f64;
     let direction = if bytes < median { "smaller" } else { "larger" };
-    let message =
-        format!("{}, {percent:.0} % {direction} than those before it ({})", human_size(bytes), human_size(median));
-    Some(Finding::ok("backup-size", newest.id.to_string(), message).under(percent, "percent", settings.size_change))
+    let message = format!(
+        "{}, {percent:.0} % {direction} than those before it ({})",
+        human_size(bytes),
+        human_size(median)
+    );
+    Some(
+        Finding::ok("backup-size", newest.id.to_string(), message).under(
+            percent,
+            "percent",
+            settings.size_change,
+        ),
+    )
 }
 
-/// What a daily set takes is what the larger ones of the last took: one that has begun anew is larger than usual, and comes again.
+/// What a daily set takes is what the larger ones of the last took: one that has begun anew is
+/// larger than usual, and comes again.
 fn room(facts: &Facts, settings: &Settings) -> Finding {
     let Some(space) = facts.space else {
-        return Finding::unknown("backup-space", &facts.root, "nothing tells how much room there is");
+        return Finding::unknown(
+            "backup-space",
+            &facts.root,
+            "nothing tells how much room there is",
+        );
     };
-    let news: Vec<&Contents> = facts.daily.iter().filter_map(|set| set.contents.as_ref()).collect();
+    let news: Vec<&Contents> = facts
+        .daily
+        .iter()
+        .filter_map(|set| set.contents.as_ref())
+        .collect();
     match needed_bytes(&news) {
         Some(needed) => judge_room(&facts.root, space, needed, settings),
-        None => Finding::ok("backup-space", &facts.root, format!("{} are left", human_size(space.bytes_free))),
+        None => Finding::ok(
+            "backup-space",
+            &facts.root,
+            format!("{} are left", human_size(space.bytes_free)),
+        ),
     }
 }
 
 /// The mean of what was new in sets that linked something; else the size of the newest.
 fn needed_bytes(sets: &[&Contents]) -> Option<u64> {
-    let linked: Vec<u64> = sets.iter().filter(|set| set.new_bytes < set.bytes).map(|set| set.new_bytes).collect();
+    let linked: Vec<u64> = sets
+        .iter()
+        .filter(|set| set.new_bytes < set.bytes)
+        .map(|set| set.new_bytes)
+        .collect();
     match linked.len() {
         0 => sets.first().map(|set| set.bytes),
         count => Some(linked.iter().sum::<u64>() / count as u64),
@@ -157,10 +228,17 @@ fn judge_room(root: &str, space: Space, needed: u64, settings: &Settings) -> Fin
         sets.floor(),
         human_size(needed)
     );
-    let finding = Finding::ok("backup-space", root, message).above(sets.floor(), "sets", settings.room);
+    let finding =
+        Finding::ok("backup-space", root, message).above(sets.floor(), "sets", settings.room);
     match finding.status {
         Status::Ok => finding,
-        _ => Finding { message: format!("{}; lower DAILY_RETENTION_DAYS or add a disk", finding.message), ..finding },
+        _ => Finding {
+            message: format!(
+                "{}; lower DAILY_RETENTION_DAYS or add a disk",
+                finding.message
+            ),
+            ..finding
+        },
     }
 }
 
@@ -185,39 +263,97 @@ mod tests {
         Set {
             id: SetId::for_date(SetKind::Daily, jiff::civil::date(2026, 11, day)),
             state: SetState::Complete,
-            done: Some(Timestamp::from_second(now.timestamp().as_second() - hours_ago * 3600).unwrap()),
+            done: Some(
+                Timestamp::from_second(now.timestamp().as_second() - hours_ago * 3600).unwrap(),
+            ),
             contents: Some(contents),
             damage: None,
         }
     }
 
     fn found(daily: Vec<Set>, free: u64) -> Vec<Finding> {
-        let space = Space { bytes_free: free, bytes_total: free * 2, inodes_free: None };
-        let facts = Facts { daily, weekly: Vec::new(), root: "/b".to_owned(), space: Some(space) };
+        let space = Space {
+            bytes_free: free,
+            bytes_total: free * 2,
+            inodes_free: None,
+        };
+        let facts = Facts {
+            daily,
+            weekly: Vec::new(),
+            root: "/b".to_owned(),
+            space: Some(space),
+        };
         judge(&facts, &Settings::default(), &NOW.parse().unwrap())
     }
 
     #[track_caller]
     fn check(findings: &[Finding], name: &str, target: &str, status: Status, part: &str) {
-        let found = findings.iter().find(|finding| finding.name == name && finding.target == target);
+        let found = findings
+            .iter()
+            .find(|finding| finding.name == name && finding.target == target);
         let found = found.unwrap_or_else(|| panic!("no {name} {target} in {findings:?}"));
-        assert!(found.status == status && found.message.contains(part), "{found:?}");
+        assert!(
+            found.status == status && found.message.contains(part),
+            "{found:?}"
+        );
     }
 
     #[test]
     fn a_young_whole_set_is_ok_and_an_old_one_is_critical() {
-        check(&found(vec![set(23, 9, 100)], 1000), "backup", "daily", Status::Ok, "complete and 9 h old");
-        check(&found(vec![set(22, 26, 100)], 1000), "backup", "daily", Status::Ok, "1 d 2 h old");
-        check(&found(vec![set(22, 27, 100)], 1000), "backup", "daily", Status::Critical, "see the log of mail-backup");
-        check(&found(Vec::new(), 1000), "backup", "daily", Status::Critical, "no daily set with every component");
-        check(&found(vec![set(24, -9, 100)], 1000), "backup", "daily", Status::Warning, "in the future");
+        check(
+            &found(vec![set(23, 9, 100)], 1000),
+            "backup",
+            "daily",
+            Status::Ok,
+            "complete and 9 h old",
+        );
+        check(
+            &found(vec![set(22, 26, 100)], 1000),
+            "backup",
+            "daily",
+            Status::Ok,
+            "1 d 2 h old",
+        );
+        check(
+            &found(vec![set(22, 27, 100)], 1000),
+            "backup",
+            "daily",
+            Status::Critical,
+            "see the log of mail-backup",
+        );
+        check(
+            &found(Vec::new(), 1000),
+            "backup",
+            "daily",
+            Status::Critical,
+            "no daily set with every component",
+        );
+        check(
+            &found(vec![set(24, -9, 100)], 1000),
+            "backup",
+            "daily",
+            Status::Warning,
+            "in the future",
+        );
     }
 
     #[test]
     fn a_weekly_set_is_due_after_a_week() {
-        check(&found(vec![set(23, 9, 100)], 1000), "backup", "weekly", Status::Ok, "none was due");
+        check(
+            &found(vec![set(23, 9, 100)], 1000),
+            "backup",
+            "weekly",
+            Status::Ok,
+            "none was due",
+        );
         let longer = vec![set(23, 9, 100), set(14, 9 * 24, 100)];
-        check(&found(longer, 1000), "backup", "weekly", Status::Critical, "no weekly set with every component");
+        check(
+            &found(longer, 1000),
+            "backup",
+            "weekly",
+            Status::Critical,
+            "no weekly set with every component",
+        );
     }
 
     #[test]
@@ -229,24 +365,66 @@ mod tests {
         contents.errors.push("connect to the database".to_owned());
         let findings = found(vec![failed, set(22, 20, 100)], 1000);
         check(&findings, "backup", "daily", Status::Ok, "20 h old");
-        check(&findings, "backup", "daily/2026-11-23", Status::Critical, "connect to the database");
+        check(
+            &findings,
+            "backup",
+            "daily/2026-11-23",
+            Status::Critical,
+            "connect to the database",
+        );
     }
 
     #[test]
     fn a_set_without_a_component_is_no_full_backup() {
         let mut partial = set(23, 1, 100);
-        partial.contents.as_mut().unwrap().components.retain(|component| *component != Component::Mysql);
+        partial
+            .contents
+            .as_mut()
+            .unwrap()
+            .components
+            .retain(|component| *component != Component::Mysql);
         let findings = found(vec![partial.clone(), set(22, 20, 100)], 1000);
-        check(&findings, "backup", "daily", Status::Ok, "2026-11-22 is complete");
-        check(&findings, "backup-components", "daily/2026-11-23", Status::Ok, "without mysql");
-        check(&found(vec![partial], 1000), "backup", "daily", Status::Critical, "with every component");
+        check(
+            &findings,
+            "backup",
+            "daily",
+            Status::Ok,
+            "2026-11-22 is complete",
+        );
+        check(
+            &findings,
+            "backup-components",
+            "daily/2026-11-23",
+            Status::Ok,
+            "without mysql",
+        );
+        check(
+            &found(vec![partial], 1000),
+            "backup",
+            "daily",
+            Status::Critical,
+            "with every component",
+        );
     }
 
     #[test]
     fn a_set_of_an_unlikely_size_is_named() {
-        let with = |bytes| vec![set(23, 1, bytes), set(22, 25, 100), set(21, 49, 110), set(20, 73, 90)];
+        let with = |bytes| {
+            vec![
+                set(23, 1, bytes),
+                set(22, 25, 100),
+                set(21, 49, 110),
+                set(20, 73, 90),
+            ]
+        };
         let size = |bytes, status, part: &str| {
-            check(&found(with(bytes), 100_000), "backup-size", "daily/2026-11-23", status, part);
+            check(
+                &found(with(bytes), 100_000),
+                "backup-size",
+                "daily/2026-11-23",
+                status,
+                part,
+            );
         };
         size(51, Status::Ok, "49 % smaller");
         size(49, Status::Warning, "51 % smaller");
@@ -264,7 +442,13 @@ mod tests {
     #[test]
     fn room_is_counted_in_sets() {
         let room = |free, status, part: &str| {
-            check(&found(vec![set(23, 1, 100)], free), "backup-space", "/b", status, part);
+            check(
+                &found(vec![set(23, 1, 100)], free),
+                "backup-space",
+                "/b",
+                status,
+                part,
+            );
         };
         room(70, Status::Ok, "room for 7 more");
         room(69, Status::Warning, "room for 6 more");

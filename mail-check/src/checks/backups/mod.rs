@@ -48,7 +48,9 @@ impl Default for Settings {
 pub(crate) fn probes(context: &Arc<Context>) -> Vec<Probe> {
     let target = context.root.display().to_string();
     let context = Arc::clone(context);
-    vec![Probe::new("backup", target, context.timeout, move || check(&context))]
+    vec![Probe::new("backup", target, context.timeout, move || {
+        check(&context)
+    })]
 }
 
 fn check(context: &Context) -> Vec<Finding> {
@@ -59,7 +61,11 @@ fn check(context: &Context) -> Vec<Finding> {
         Ok(facts) => judge::judge(&facts, &context.settings.backups, &context.now),
         Err(error) => {
             let target = context.root.display().to_string();
-            vec![Finding::critical("backup", target, mail_common::report::chain(&error))]
+            vec![Finding::critical(
+                "backup",
+                target,
+                mail_common::report::chain(&error),
+            )]
         }
     }
 }
@@ -70,9 +76,15 @@ fn not_mounted(context: &Context) -> Option<Finding> {
     let target = mount.display().to_string();
     match mail_common::set::is_mount_point(mount) {
         Ok(true) => None,
-        Ok(false) => Some(Finding::critical("backup", target, "the backup disk is not mounted; mount it, see fstab")),
-        Err(error) => {
-            Some(Finding::critical("backup", target, format!("the backup disk cannot be looked at: {error}")))
-        }
+        Ok(false) => Some(Finding::critical(
+            "backup",
+            target,
+            "the backup disk is not mounted; mount it, see fstab",
+        )),
+        Err(error) => Some(Finding::critical(
+            "backup",
+            target,
+            format!("the backup disk cannot be looked at: {error}"),
+        )),
     }
 }

@@ -7,10 +7,12 @@ use jiff::Timestamp;
 use mail_common::manifest::Manifest;
 use mail_common::record::EndStatus;
 use mail_common::set::{
-    self, BackupRoot, CHECKSUMS, Component, FoundSet, MANIFEST, SetId, SetKind, SetState, Space, free_space,
+    self, BackupRoot, CHECKSUMS, Component, FoundSet, MANIFEST, SetId, SetKind, SetState, Space,
+    free_space,
 };
 
-/// So many of the newest daily sets are looked into: the newest, and the seven that it is compared with.
+/// So many of the newest daily sets are looked into: the newest, and the seven that it is compared
+/// with.
 const LOOKED_INTO: usize = 8;
 
 /// What a backup root holds.
@@ -58,7 +60,11 @@ pub(super) fn gather(root: &Path) -> Result<Facts, set::Error> {
 }
 
 fn newest_first(sets: Vec<FoundSet>, looked_into: usize) -> Vec<Set> {
-    sets.into_iter().rev().enumerate().map(|(number, found)| look_into(&found, number < looked_into)).collect()
+    sets.into_iter()
+        .rev()
+        .enumerate()
+        .map(|(number, found)| look_into(&found, number < looked_into))
+        .collect()
 }
 
 fn look_into(found: &FoundSet, read_manifest: bool) -> Set {
@@ -66,12 +72,20 @@ fn look_into(found: &FoundSet, read_manifest: bool) -> Set {
         SetState::Complete | SetState::Incomplete if read_manifest => read(&found.path),
         _ => (None, None),
     };
-    Set { id: found.id, state: found.state, done: done(found), contents, damage }
+    Set {
+        id: found.id,
+        state: found.state,
+        done: done(found),
+        contents,
+        damage,
+    }
 }
 
 /// The checksums are written last of all.
 fn done(found: &FoundSet) -> Option<Timestamp> {
-    let modified = fs::metadata(found.path.join(CHECKSUMS)).and_then(|metadata| metadata.modified()).ok()?;
+    let modified = fs::metadata(found.path.join(CHECKSUMS))
+        .and_then(|metadata| metadata.modified())
+        .ok()?;
     Timestamp::try_from(modified).ok()
 }
 
@@ -83,12 +97,19 @@ fn read(set: &Path) -> (Option<Contents>, Option<String>) {
 }
 
 fn contents(manifest: &Manifest) -> Contents {
-    let new = manifest.artifacts.iter().filter(|artifact| !artifact.reused);
+    let new = manifest
+        .artifacts
+        .iter()
+        .filter(|artifact| !artifact.reused);
     Contents {
         status: manifest.end.status,
         components: manifest.components(),
         bytes: manifest.total_bytes(),
         new_bytes: new.map(|artifact| artifact.bytes).sum(),
-        errors: manifest.errors.iter().map(|error| error.message.clone()).collect(),
+        errors: manifest
+            .errors
+            .iter()
+            .map(|error| error.message.clone())
+            .collect(),
     }
 }

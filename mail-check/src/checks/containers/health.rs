@@ -16,17 +16,37 @@ const MAX_OUTPUT_CHARS: usize = 200;
 const JUST_SECONDS: u64 = 60;
 
 /// The worst of its containers.
-pub(super) fn judge(service: &Service<'_>, memory: &Memory, settings: &Settings, now: Timestamp) -> Option<Finding> {
+pub(super) fn judge(
+    service: &Service<'_>,
+    memory: &Memory,
+    settings: &Settings,
+    now: Timestamp,
+) -> Option<Finding> {
     let name = service.name;
     if service.containers.is_empty() {
         let message = format!("it has no container; run docker compose up -d {name}");
         return Some(Finding::critical("container", name, message));
     }
-    let findings = service.containers.iter().map(|known| judge_one(name, known, memory, settings, now));
-    findings.reduce(|a, b| if worse(a.status, b.status) == a.status { a } else { b })
+    let findings = service
+        .containers
+        .iter()
+        .map(|known| judge_one(name, known, memory, settings, now));
+    findings.reduce(|a, b| {
+        if worse(a.status, b.status) == a.status {
+            a
+        } else {
+            b
+        }
+    })
 }
 
-fn judge_one(service: &str, known: &Known, memory: &Memory, settings: &Settings, now: Timestamp) -> Finding {
+fn judge_one(
+    service: &str,
+    known: &Known,
+    memory: &Memory,
+    settings: &Settings,
+    now: Timestamp,
+) -> Finding {
     let details = match &known.inspected {
         Ok((details, _)) => details,
         Err(error) => return Finding::unknown("container", service, error.to_string()),
@@ -41,7 +61,11 @@ fn judge_one(service: &str, known: &Known, memory: &Memory, settings: &Settings,
         ),
     };
     let message = format!("{} {words}{again}", known.container.name);
-    Finding::new(status, "container", service, message).under(restarts as f64, "restarts", settings.restarts)
+    Finding::new(status, "container", service, message).under(
+        restarts as f64,
+        "restarts",
+        settings.restarts,
+    )
 }
 
 fn status_of(service: &str, details: &Details, may_end: bool, now: Timestamp) -> (Status, String) {
@@ -55,43 +79,84 @@ fn status_of(service: &str, details: &Details, may_end: bool, now: Timestamp) ->
                 details.restarts,
                 why(details)
             );
-            (Status::Critical, format!("{words}; see docker compose logs {service}"))
-        }
-        State::Paused => (Status::Critical, format!("is paused; run docker compose unpause {service}")),
-        State::Created => {
-            (Status::Critical, format!("was never started{}; run docker compose up -d {service}", why(details)))
-        }
-        State::Exited | State::Dead => {
-            let words = format!("does not run: it ended with exit code {code}{}", why(details));
             (
                 Status::Critical,
-                format!("{words}; see docker compose logs {service}, then docker compose up -d {service}"),
+                format!("{words}; see docker compose logs {service}"),
             )
         }
-        State::Removing => (Status::Critical, format!("is being removed; run docker compose up -d {service}")),
-        State::Unsaid => (Status::Unknown, "is in a state that Docker does not name".to_owned()),
+        State::Paused => (
+            Status::Critical,
+            format!("is paused; run docker compose unpause {service}"),
+        ),
+        State::Created => (
+            Status::Critical,
+            format!(
+                "was never started{}; run docker compose up -d {service}",
+                why(details)
+            ),
+        ),
+        State::Exited | State::Dead => {
+            let words = format!(
+                "does not run: it ended with exit code {code}{}",
+                why(details)
+            );
+            (
+                Status::Critical,
+                format!(
+                    "{words}; see docker compose logs {service}, then docker compose up -d {service}"
+                ),
+            )
+        }
+        State::Removing => (
+            Status::Critical,
+            format!("is being removed; run docker compose up -d {service}"),
+        ),
+        State::Unsaid => (
+            Status::Unknown,
+            "is in a state that Docker does not name".to_owned(),
+        ),
     }
 }
 
 fn of_running(service: &str, details: &Details, now: Timestamp) -> (Status, String) {
-    let age_seconds = details.started.map(|started| now.duration_since(started).as_secs().max(0).unsigned_abs());
-    let since = age_seconds.map_or_else(String::new, |seconds| format!(", for {}", Span::seconds(seconds)));
+    let age_seconds = details
+        .started
+        .map(|started| now.duration_since(started).as_secs().max(0).unsigned_abs());
+    let since = age_seconds.map_or_else(String::new, |seconds| {
+        format!(", for {}", Span::seconds(seconds))
+    });
     // One that ends again and again is seen running now and then.
     if details.restarts > 0 && age_seconds.is_some_and(|seconds| seconds < JUST_SECONDS) {
-        let words = format!("runs{since}, after Docker had to start it again; {} times so far", details.restarts);
-        return (Status::Warning, format!("{words}; see docker compose logs {service}"));
+        let words = format!(
+            "runs{since}, after Docker had to start it again; {} times so far",
+            details.restarts
+        );
+        return (
+            Status::Warning,
+            format!("{words}; see docker compose logs {service}"),
+        );
     }
     match &details.health {
         Health::Healthy => (Status::Ok, format!("runs and is healthy{since}")),
         Health::Unchecked => (Status::Ok, format!("runs; it has no health check{since}")),
-        Health::Starting => (Status::Unknown, format!("runs, and its health check has not answered yet{since}")),
-        Health::Unhealthy { failing_streak, last_output } => {
+        Health::Starting => (
+            Status::Unknown,
+            format!("runs, and its health check has not answered yet{since}"),
+        ),
+        Health::Unhealthy {
+            failing_streak,
+            last_output,
+        } => {
             let said = match last_output.is_empty() {
                 true => "said nothing".to_owned(),
                 false => format!("said: {}", shortened(last_output)),
             };
-            let words = format!("is unhealthy; {failing_streak} probes in a row failed, the last {said}");
-            (Status::Critical, format!("{words}; see docker compose logs {service}"))
+            let words =
+                format!("is unhealthy; {failing_streak} probes in a row failed, the last {said}");
+            (
+                Status::Critical,
+                format!("{words}; see docker compose logs {service}"),
+            )
         }
     }
 }
@@ -136,36 +201,107 @@ mod tests {
 
     fn known(inspected: Result<Details, DockerError>) -> Known {
         let text = |text: &str| text.to_owned();
-        let container = Container { id: text("1"), name: text("p-s-1"), service: text("s"), running: true };
-        let image = Image { id: String::new(), created: None };
-        Known { container, inspected: inspected.map(|details| (details, image)), usage: None }
+        let container = Container {
+            id: text("1"),
+            name: text("p-s-1"),
+            service: text("s"),
+            running: true,
+        };
+        let image = Image {
+            id: String::new(),
+            created: None,
+        };
+        Known {
+            container,
+            inspected: inspected.map(|details| (details, image)),
+            usage: None,
+        }
     }
 
     fn judged(containers: &[Known], settings: &Settings) -> Finding {
-        let service = Service { name: "s", containers: containers.iter().collect() };
-        judge(&service, &Memory::default(), settings, Timestamp::from_second(1100).unwrap()).unwrap()
+        let service = Service {
+            name: "s",
+            containers: containers.iter().collect(),
+        };
+        judge(
+            &service,
+            &Memory::default(),
+            settings,
+            Timestamp::from_second(1100).unwrap(),
+        )
+        .unwrap()
     }
 
     #[test]
     fn each_state_has_its_status_and_says_why() {
-        let settings = Settings { one_shot: vec!["s".to_owned()], ..Settings::default() };
+        let settings = Settings {
+            one_shot: vec!["s".to_owned()],
+            ..Settings::default()
+        };
         let check = |details: Details, status, words: &str| {
             let finding = judged(&[known(Ok(details))], &settings);
             assert_eq!(finding.status, status, "{}", finding.message);
             assert!(finding.message.contains(words), "{}", finding.message);
         };
-        check(details(State::Running, Health::Healthy), Status::Ok, "p-s-1 runs and is healthy, for 1 min 40 s");
-        check(details(State::Running, Health::Unchecked), Status::Ok, "no health check");
-        check(details(State::Running, Health::Starting), Status::Unknown, "not answered yet");
-        let unhealthy = Health::Unhealthy { failing_streak: 3, last_output: format!("a\n b {}", "x".repeat(300)) };
-        check(details(State::Running, unhealthy), Status::Critical, "3 probes in a row failed, the last said: a b xxx");
-        check(details(State::Paused, Health::Healthy), Status::Critical, "unpause s");
-        check(details(State::Restarting, Health::Unchecked), Status::Critical, "started again (exit code 0");
-        check(details(State::Created, Health::Unchecked), Status::Critical, "never started");
-        check(details(State::Dead, Health::Unchecked), Status::Critical, "does not run");
-        check(details(State::Removing, Health::Unchecked), Status::Critical, "removed");
-        check(details(State::Unsaid, Health::Unchecked), Status::Unknown, "does not name");
-        check(details(State::Exited, Health::Unchecked), Status::Ok, "done its work");
+        check(
+            details(State::Running, Health::Healthy),
+            Status::Ok,
+            "p-s-1 runs and is healthy, for 1 min 40 s",
+        );
+        check(
+            details(State::Running, Health::Unchecked),
+            Status::Ok,
+            "no health check",
+        );
+        check(
+            details(State::Running, Health::Starting),
+            Status::Unknown,
+            "not answered yet",
+        );
+        let unhealthy = Health::Unhealthy {
+            failing_streak: 3,
+            last_output: format!("a\n b {}", "x".repeat(300)),
+        };
+        check(
+            details(State::Running, unhealthy),
+            Status::Critical,
+            "3 probes in a row failed, the last said: a b xxx",
+        );
+        check(
+            details(State::Paused, Health::Healthy),
+            Status::Critical,
+            "unpause s",
+        );
+        check(
+            details(State::Restarting, Health::Unchecked),
+            Status::Critical,
+            "started again (exit code 0",
+        );
+        check(
+            details(State::Created, Health::Unchecked),
+            Status::Critical,
+            "never started",
+        );
+        check(
+            details(State::Dead, Health::Unchecked),
+            Status::Critical,
+            "does not run",
+        );
+        check(
+            details(State::Removing, Health::Unchecked),
+            Status::Critical,
+            "removed",
+        );
+        check(
+            details(State::Unsaid, Health::Unchecked),
+            Status::Unknown,
+            "does not name",
+        );
+        check(
+            details(State::Exited, Health::Unchecked),
+            Status::Ok,
+            "done its work",
+        );
         let again = |second| Details {
             restarts: 4,
             started: Timestamp::from_second(second).ok(),
@@ -173,13 +309,24 @@ mod tests {
         };
         check(again(1099), Status::Warning, "4 times so far");
         check(again(1000), Status::Ok, "runs");
-        let failed = Details { exit_code: 137, out_of_memory: true, ..details(State::Exited, Health::Unchecked) };
-        check(failed, Status::Critical, "exit code 137, killed for want of memory");
+        let failed = Details {
+            exit_code: 137,
+            out_of_memory: true,
+            ..details(State::Exited, Health::Unchecked)
+        };
+        check(
+            failed,
+            Status::Critical,
+            "exit code 137, killed for want of memory",
+        );
     }
 
     #[test]
     fn one_that_should_run_and_ended_well_is_still_critical() {
-        let finding = judged(&[known(Ok(details(State::Exited, Health::Unchecked)))], &Settings::default());
+        let finding = judged(
+            &[known(Ok(details(State::Exited, Health::Unchecked)))],
+            &Settings::default(),
+        );
         assert_eq!(finding.status, Status::Critical);
     }
 
@@ -187,9 +334,16 @@ mod tests {
     fn the_worst_container_of_a_service_is_told() {
         let good = || known(Ok(details(State::Running, Health::Healthy)));
         let bad = || known(Ok(details(State::Paused, Health::Healthy)));
-        let lost = || known(Err(DockerError::NotASocket { address: String::new() }));
+        let lost = || {
+            known(Err(DockerError::NotASocket {
+                address: String::new(),
+            }))
+        };
         let settings = Settings::default();
-        assert_eq!(judged(&[good(), bad(), good()], &settings).status, Status::Critical);
+        assert_eq!(
+            judged(&[good(), bad(), good()], &settings).status,
+            Status::Critical
+        );
         assert_eq!(judged(&[good(), lost()], &settings).status, Status::Unknown);
         assert_eq!(judged(&[], &settings).status, Status::Critical);
     }

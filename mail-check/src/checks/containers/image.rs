@@ -11,20 +11,35 @@ const DAY_SECONDS: f64 = 86_400.0;
 
 /// Of the oldest image; nothing where none is known, which is told elsewhere.
 pub(super) fn judge(service: &Service<'_>, settings: &Settings, now: Timestamp) -> Option<Finding> {
-    if settings.ageless.iter().any(|ageless| ageless == service.name) {
+    if settings
+        .ageless
+        .iter()
+        .any(|ageless| ageless == service.name)
+    {
         return None;
     }
-    let known = service.containers.iter().filter_map(|known| known.inspected.as_ref().ok());
+    let known = service
+        .containers
+        .iter()
+        .filter_map(|known| known.inspected.as_ref().ok());
     // What has no date comes first, as the oldest does.
     let (details, image) = known.min_by_key(|(_, image)| image.created)?;
     Some(judge_one(service.name, details, image, settings, now))
 }
 
-fn judge_one(service: &str, details: &Details, image: &Image, settings: &Settings, now: Timestamp) -> Finding {
+fn judge_one(
+    service: &str,
+    details: &Details,
+    image: &Image,
+    settings: &Settings,
+    now: Timestamp,
+) -> Finding {
     let name = &details.image_name;
     let Some(created) = image.created else {
-        let message =
-            format!("the image {name} ({}) has no date; put {service} into `ageless` in [containers]", image.id);
+        let message = format!(
+            "the image {name} ({}) has no date; put {service} into `ageless` in [containers]",
+            image.id
+        );
         return Finding::unknown("image-age", service, message);
     };
     let days = now.duration_since(created).as_secs_f64().max(0.0) / DAY_SECONDS;

@@ -1,4 +1,5 @@
-//! What is kept from run to run: how often each container was started again, and how much it had computed.
+//! What is kept from run to run: how often each container was started again, and how much it had
+//! computed.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,8 @@ use crate::state::{Kept, StateDir, StateError};
 
 const STATE: &str = "containers";
 
-/// Between runs that are this far apart, the time between them is what is judged: a busy second is no trouble.
+/// Between runs that are this far apart, the time between them is what is judged: a busy second is
+/// no trouble.
 const APART_SECONDS: std::ops::RangeInclusive<i64> = 60..=3600;
 
 /// What the last run knew.
@@ -37,29 +39,53 @@ struct Counters {
 impl Memory {
     pub(super) fn load(state: &StateDir) -> Self {
         match state.load(STATE) {
-            Kept::There(stored) => Self { kept: Some(stored), damage: None },
+            Kept::There(stored) => Self {
+                kept: Some(stored),
+                damage: None,
+            },
             Kept::Nothing => Self::default(),
-            Kept::Damaged(why) => Self { kept: None, damage: Some(why) },
+            Kept::Damaged(why) => Self {
+                kept: None,
+                damage: Some(why),
+            },
         }
     }
 
     /// What is known now; of a container that could not be asked, what was known before.
     pub(super) fn renewed(mut self, facts: &Facts, now: Timestamp) -> Stored {
-        let mut earlier = self.kept.take().map(|kept| kept.containers).unwrap_or_default();
+        let mut earlier = self
+            .kept
+            .take()
+            .map(|kept| kept.containers)
+            .unwrap_or_default();
         let counters = facts.containers.iter().filter_map(|known| {
             let id = &known.container.id;
-            let Ok((details, _)) = &known.inspected else { return earlier.remove_entry(id) };
+            let Ok((details, _)) = &known.inspected else {
+                return earlier.remove_entry(id);
+            };
             let usage = known.usage.as_ref().and_then(|usage| usage.as_ref().ok());
-            Some((id.clone(), Counters { restarts: details.restarts, cpu: usage.and_then(|usage| usage.now.cpu) }))
+            Some((
+                id.clone(),
+                Counters {
+                    restarts: details.restarts,
+                    cpu: usage.and_then(|usage| usage.now.cpu),
+                },
+            ))
         });
-        Stored { at_second: now.as_second(), containers: counters.collect() }
+        Stored {
+            at_second: now.as_second(),
+            containers: counters.collect(),
+        }
     }
 
-    /// How often a container was started again since the last run; a first run knows of none. All of a container that is
-    /// new are since then.
+    /// How often a container was started again since the last run; a first run knows of none. All
+    /// of a container that is new are since then.
     pub(super) fn new_restarts(&self, id: &str, restarts: u64) -> u64 {
         let Some(kept) = &self.kept else { return 0 };
-        let earlier = kept.containers.get(id).map_or(0, |counters| counters.restarts);
+        let earlier = kept
+            .containers
+            .get(id)
+            .map_or(0, |counters| counters.restarts);
         restarts.saturating_sub(earlier)
     }
 
@@ -67,14 +93,19 @@ impl Memory {
     pub(super) fn cpu(&self, id: &str, now: Timestamp) -> Option<CpuTime> {
         let kept = self.kept.as_ref()?;
         let is_apart = APART_SECONDS.contains(&(now.as_second() - kept.at_second));
-        kept.containers.get(id).filter(|_| is_apart).and_then(|counters| counters.cpu)
+        kept.containers
+            .get(id)
+            .filter(|_| is_apart)
+            .and_then(|counters| counters.cpu)
     }
 
     /// To be added to a message; empty when all is well.
     pub(super) fn damage(&self) -> String {
         let damage = self.damage.as_ref();
         damage
-            .map(|why| format!("; what the last run kept is damaged, restarts are counted anew: {why}"))
+            .map(|why| {
+                format!("; what the last run kept is damaged, restarts are counted anew: {why}")
+            })
             .unwrap_or_default()
     }
 }
@@ -92,9 +123,18 @@ mod tests {
     use crate::docker::{Container, DockerError};
 
     fn memory() -> Memory {
-        let cpu = Some(CpuTime { used_nanoseconds: 1, passed_nanoseconds: 2 });
+        let cpu = Some(CpuTime {
+            used_nanoseconds: 1,
+            passed_nanoseconds: 2,
+        });
         let containers = BTreeMap::from([("a".to_owned(), Counters { restarts: 3, cpu })]);
-        Memory { kept: Some(Stored { at_second: 1000, containers }), damage: None }
+        Memory {
+            kept: Some(Stored {
+                at_second: 1000,
+                containers,
+            }),
+            damage: None,
+        }
     }
 
     #[test]
@@ -108,18 +148,48 @@ mod tests {
     #[test]
     fn a_container_that_could_not_be_asked_is_not_forgotten() {
         let text = |text: &str| text.to_owned();
-        let container = Container { id: text("a"), name: text("p-s-1"), service: text("s"), running: true };
+        let container = Container {
+            id: text("a"),
+            name: text("p-s-1"),
+            service: text("s"),
+            running: true,
+        };
         let inspected = Err(DockerError::NotASocket { address: text("") });
-        let containers = vec![Known { container, inspected, usage: None }];
-        let facts = Facts { project: text("p"), wanted: vec![], containers };
+        let containers = vec![Known {
+            container,
+            inspected,
+            usage: None,
+        }];
+        let facts = Facts {
+            project: text("p"),
+            wanted: vec![],
+            containers,
+        };
         let renewed = memory().renewed(&facts, Timestamp::from_second(2000).unwrap());
-        assert_eq!(Memory { kept: Some(renewed), damage: None }.new_restarts("a", 3), 0);
+        assert_eq!(
+            Memory {
+                kept: Some(renewed),
+                damage: None
+            }
+            .new_restarts("a", 3),
+            0
+        );
     }
 
     #[test]
     fn counters_are_used_from_a_minute_to_an_hour() {
-        let is_used = |second| memory().cpu("a", Timestamp::from_second(second).unwrap()).is_some();
-        assert_eq!([1030, 1060, 4600, 4601].map(is_used), [false, true, true, false]);
-        assert_eq!(memory().cpu("b", Timestamp::from_second(1100).unwrap()), None);
+        let is_used = |second| {
+            memory()
+                .cpu("a", Timestamp::from_second(second).unwrap())
+                .is_some()
+        };
+        assert_eq!(
+            [1030, 1060, 4600, 4601].map(is_used),
+            [false, true, true, false]
+        );
+        assert_eq!(
+            memory().cpu("b", Timestamp::from_second(1100).unwrap()),
+            None
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! `containers`: every service of the compose project is there, running and healthy, and takes no more than its share.
+//! `containers`: every service of the compose project is there, running and healthy, and takes no
+//! more than its share.
 
 mod facts; // what Docker says of the project
 mod health; // there, running, healthy, not started again and again
@@ -58,25 +59,33 @@ enum Unknown {
     Compose(#[from] ComposeError),
 }
 
-/// One: they are asked for together. None where no compose file was named, none is in the usual place, and no service is named.
+/// One: they are asked for together. None where no compose file was named, none is in the usual
+/// place, and no service is named.
 pub(crate) fn probes(context: &Arc<Context>) -> Vec<Probe> {
     let compose_file_is_named = ["DOCKER_COMPOSE_FILE", "MAILSERVER_ROOT"]
         .into_iter()
         .filter_map(|name| context.config.get(name))
         .any(|setting| setting.source != Source::Default);
     let services = &context.settings.containers.services;
-    if services.is_empty() && !compose_file_is_named && !context.server.docker_compose_file.exists() {
+    if services.is_empty() && !compose_file_is_named && !context.server.docker_compose_file.exists()
+    {
         return Vec::new();
     }
     let within = context.timeout;
     let context = Arc::clone(context);
-    vec![Probe::new("docker", "daemon", within, move || check(&context))]
+    vec![Probe::new("docker", "daemon", within, move || {
+        check(&context)
+    })]
 }
 
 fn check(context: &Context) -> Vec<Finding> {
     match gather(context) {
         Ok(facts) => judge(&facts, context),
-        Err(error) => vec![Finding::unknown("docker", "daemon", format!("no container was checked: {error}"))],
+        Err(error) => vec![Finding::unknown(
+            "docker",
+            "daemon",
+            format!("no container was checked: {error}"),
+        )],
     }
 }
 
@@ -93,17 +102,42 @@ fn gather(context: &Context) -> Result<Facts, Unknown> {
 fn judge(facts: &Facts, context: &Context) -> Vec<Finding> {
     let settings = &context.settings.containers;
     let memory = Memory::load(&context.state);
-    let running = facts.containers.iter().filter(|known| known.container.running).count();
-    let message = format!("Docker answers; {running} containers of the project {} run", facts.project);
-    let mut findings = vec![Finding::ok("docker", "daemon", format!("{message}{}", memory.damage()))];
+    let running = facts
+        .containers
+        .iter()
+        .filter(|known| known.container.running)
+        .count();
+    let message = format!(
+        "Docker answers; {running} containers of the project {} run",
+        facts.project
+    );
+    let mut findings = vec![Finding::ok(
+        "docker",
+        "daemon",
+        format!("{message}{}", memory.damage()),
+    )];
     for service in facts.services() {
-        findings.extend(health::judge(&service, &memory, settings, context.now.timestamp()));
+        findings.extend(health::judge(
+            &service,
+            &memory,
+            settings,
+            context.now.timestamp(),
+        ));
         findings.extend(image::judge(&service, settings, context.now.timestamp()));
         findings.extend(usage::judge(&service, settings));
     }
-    if let Err(error) = memory.renewed(facts, context.now.timestamp()).keep(&context.state) {
-        let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-        findings.push(Finding::unknown("docker", "state", format!("{error}: {cause}")));
+    if let Err(error) = memory
+        .renewed(facts, context.now.timestamp())
+        .keep(&context.state)
+    {
+        let cause = std::error::Error::source(&error)
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        findings.push(Finding::unknown(
+            "docker",
+            "state",
+            format!("{error}: {cause}"),
+        ));
     }
     findings
 }

@@ -25,25 +25,47 @@ pub(super) struct Access {
 
 impl From<&Metadata> for Access {
     fn from(metadata: &Metadata) -> Self {
-        Self { mode: metadata.mode() & 0o7777, uid: metadata.uid() }
+        Self {
+            mode: metadata.mode() & 0o7777,
+            uid: metadata.uid(),
+        }
     }
 }
 
 impl Rule {
     /// What is wrong with a file, and how bad that is; `None` when nothing is.
-    pub(super) fn breach(&self, path: &Path, access: Access, caller: u32) -> Option<(Status, String)> {
-        let modes = self.mode_breach(access.mode).map(|(status, words, wanted)| {
-            let next = format!("run chmod {wanted} {}", path.display());
-            (status, format!("{} {words} (mode {:04o}); {next}", path.display(), access.mode))
-        });
+    pub(super) fn breach(
+        &self,
+        path: &Path,
+        access: Access,
+        caller: u32,
+    ) -> Option<(Status, String)> {
+        let modes = self
+            .mode_breach(access.mode)
+            .map(|(status, words, wanted)| {
+                let next = format!("run chmod {wanted} {}", path.display());
+                (
+                    status,
+                    format!(
+                        "{} {words} (mode {:04o}); {next}",
+                        path.display(),
+                        access.mode
+                    ),
+                )
+            });
         let is_owner = access.uid == 0 || access.uid == caller || self.owners.contains(&access.uid);
         let owner = (!is_owner).then(|| {
             let name = accounts::name(access.uid);
             let next = "change it with chown, or name the owner with `owners` in [credentials]";
-            (Status::Warning, format!("{} belongs to {name}; {next}", path.display()))
+            (
+                Status::Warning,
+                format!("{} belongs to {name}; {next}", path.display()),
+            )
         });
         match (modes, owner) {
-            (Some((a, first)), Some((b, second))) => Some((worse(a, b), format!("{first}; {second}"))),
+            (Some((a, first)), Some((b, second))) => {
+                Some((worse(a, b), format!("{first}; {second}")))
+            }
             (a, b) => a.or(b),
         }
     }
@@ -51,9 +73,13 @@ impl Rule {
     fn mode_breach(&self, mode: u32) -> Option<(Status, &'static str, &'static str)> {
         let wanted = if self.group_may_read { "o=,g-w" } else { "go=" };
         match mode {
-            _ if mode & 0o002 != 0 => Some((Status::Critical, "can be changed by everyone", wanted)),
+            _ if mode & 0o002 != 0 => {
+                Some((Status::Critical, "can be changed by everyone", wanted))
+            }
             _ if mode & 0o005 != 0 => Some((Status::Critical, "can be read by everyone", wanted)),
-            _ if mode & 0o020 != 0 => Some((Status::Warning, "can be changed by its group", wanted)),
+            _ if mode & 0o020 != 0 => {
+                Some((Status::Warning, "can be changed by its group", wanted))
+            }
             _ if mode & 0o050 != 0 && !self.group_may_read => {
                 Some((Status::Warning, "can be read by its group", wanted))
             }
@@ -67,12 +93,22 @@ pub(super) fn judge(path: &Path, looked: io::Result<Metadata>, rule: &Rule) -> F
     let target = path.display().to_string();
     let access = match looked {
         Ok(metadata) => Access::from(&metadata),
-        Err(error) => return Finding::unknown("file-mode", target, format!("it cannot be looked at: {error}")),
+        Err(error) => {
+            return Finding::unknown(
+                "file-mode",
+                target,
+                format!("it cannot be looked at: {error}"),
+            );
+        }
     };
     match rule.breach(path, access, rustix::process::geteuid().as_raw()) {
         Some((status, words)) => Finding::new(status, "file-mode", target, words),
         None => {
-            let message = format!("mode {:04o}, and belongs to {}", access.mode, accounts::name(access.uid));
+            let message = format!(
+                "mode {:04o}, and belongs to {}",
+                access.mode,
+                accounts::name(access.uid)
+            );
             Finding::ok("file-mode", target, message)
         }
     }
@@ -84,11 +120,21 @@ mod tests {
 
     #[test]
     fn modes_and_owners_are_judged() {
-        let strict = Rule { owners: vec![101], group_may_read: false };
-        let shared = Rule { owners: vec![], group_may_read: true };
+        let strict = Rule {
+            owners: vec![101],
+            group_may_read: false,
+        };
+        let shared = Rule {
+            owners: vec![],
+            group_may_read: true,
+        };
         let check = |rule: &Rule, mode, uid, expected: Option<Status>| {
             let breach = rule.breach(Path::new("/k"), Access { mode, uid }, 1000);
-            assert_eq!(breach.as_ref().map(|(status, _)| *status), expected, "{mode:o} {uid} {breach:?}");
+            assert_eq!(
+                breach.as_ref().map(|(status, _)| *status),
+                expected,
+                "{mode:o} {uid} {breach:?}"
+            );
         };
         for good in [0o600, 0o400, 0o700] {
             check(&strict, good, 1000, None);
@@ -108,7 +154,19 @@ mod tests {
 
     #[test]
     fn the_command_to_type_is_in_the_message() {
-        let (_, words) = Rule::default().breach(Path::new("/a/.env"), Access { mode: 0o644, uid: 0 }, 0).unwrap();
-        assert_eq!(words, "/a/.env can be read by everyone (mode 0644); run chmod go= /a/.env");
+        let (_, words) = Rule::default()
+            .breach(
+                Path::new("/a/.env"),
+                Access {
+                    mode: 0o644,
+                    uid: 0,
+                },
+                0,
+            )
+            .unwrap();
+        assert_eq!(
+            words,
+            "/a/.env can be read by everyone (mode 0644); run chmod go= /a/.env"
+        );
     }
 }

@@ -40,8 +40,13 @@ pub(super) enum Age {
 
 /// Since the file was changed last.
 pub(super) fn of_file(path: &Path, looked: io::Result<Metadata>, now: Timestamp) -> Age {
-    match looked.and_then(|metadata| metadata.modified()).map(Timestamp::try_from) {
-        Ok(Ok(changed)) => Age::Days(now.duration_since(changed).as_secs_f64().max(0.0) / DAY_SECONDS),
+    match looked
+        .and_then(|metadata| metadata.modified())
+        .map(Timestamp::try_from)
+    {
+        Ok(Ok(changed)) => {
+            Age::Days(now.duration_since(changed).as_secs_f64().max(0.0) / DAY_SECONDS)
+        }
         Ok(Err(_)) => Age::Unknown(format!("{} has a time that cannot be", path.display())),
         Err(error) => Age::Unknown(format!("{} cannot be looked at: {error}", path.display())),
     }
@@ -56,10 +61,14 @@ pub(super) fn since(created: Day, today: Date) -> Age {
 pub(super) fn judge(target: &str, age: Age, limits: Ceiling) -> Finding {
     match age {
         Age::Days(days) => {
-            let message = format!("last changed {days:.0} days ago; to renew it, make a new secret and store it there");
+            let message = format!(
+                "last changed {days:.0} days ago; to renew it, make a new secret and store it there"
+            );
             Finding::ok("secret-age", target, message).under(days, "days", limits)
         }
-        Age::Unknown(why) => Finding::unknown("secret-age", target, format!("its age is not known: {why}")),
+        Age::Unknown(why) => {
+            Finding::unknown("secret-age", target, format!("its age is not known: {why}"))
+        }
     }
 }
 
@@ -73,13 +82,28 @@ mod tests {
         let limits = Ceiling::warning(90.0);
         let check = |age, expected| assert_eq!(judge("/.env", age, limits).status, expected);
         let day = |text: &str| text.parse::<Date>().unwrap();
-        assert_eq!(since(Day(day("2026-08-27")), day("2026-11-25")), Age::Days(90.0));
-        assert_eq!(since(Day(day("2026-12-01")), day("2026-11-25")), Age::Days(0.0));
-        assert_eq!(Day::try_from("2026-02-30".to_owned()).unwrap_err().to_string(), NoDay.to_string());
+        assert_eq!(
+            since(Day(day("2026-08-27")), day("2026-11-25")),
+            Age::Days(90.0)
+        );
+        assert_eq!(
+            since(Day(day("2026-12-01")), day("2026-11-25")),
+            Age::Days(0.0)
+        );
+        assert_eq!(
+            Day::try_from("2026-02-30".to_owned())
+                .unwrap_err()
+                .to_string(),
+            NoDay.to_string()
+        );
         check(Age::Days(89.9), Status::Ok);
         check(Age::Days(90.0), Status::Warning);
         check(Age::Unknown("lost".to_owned()), Status::Unknown);
-        let lost = of_file(Path::new("/x"), Err(io::ErrorKind::NotFound.into()), Timestamp::UNIX_EPOCH);
+        let lost = of_file(
+            Path::new("/x"),
+            Err(io::ErrorKind::NotFound.into()),
+            Timestamp::UNIX_EPOCH,
+        );
         assert!(matches!(lost, Age::Unknown(why) if why.contains("/x")));
     }
 }

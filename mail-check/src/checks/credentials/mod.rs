@@ -54,7 +54,8 @@ impl Default for Settings {
     }
 }
 
-/// Something that holds secrets, and whether anybody named it: what is only looked for in its usual place may be absent.
+/// Something that holds secrets, and whether anybody named it: what is only looked for in its usual
+/// place may be absent.
 #[derive(Clone, Debug)]
 struct Place {
     path: PathBuf,
@@ -72,23 +73,42 @@ pub(crate) fn probes(context: &Arc<Context>) -> Vec<Probe> {
     probes.extend(aws_probe(context));
     if !probes.is_empty() {
         // It may be a mount that hangs: only its probe touches it.
-        probes
-            .push(probe("file-mode", context.root.clone(), context, |root, context| vec![check_access(root, context)]));
+        probes.push(probe(
+            "file-mode",
+            context.root.clone(),
+            context,
+            |root, context| vec![check_access(root, context)],
+        ));
     }
     probes
 }
 
 fn secret_files(context: &Context) -> Vec<Place> {
     let mut files = vec![place(context, "ENV_FILE", context.server.env_file.clone())];
-    files.extend(context.server.mysql.config_file.clone().map(|path| place(context, "MYSQL_CONFIG_FILE", path)));
-    files.extend(context.settings.credentials.files.iter().map(|path| Place { path: path.clone(), is_named: true }));
+    files.extend(
+        context
+            .server
+            .mysql
+            .config_file
+            .clone()
+            .map(|path| place(context, "MYSQL_CONFIG_FILE", path)),
+    );
+    files.extend(context.settings.credentials.files.iter().map(|path| Place {
+        path: path.clone(),
+        is_named: true,
+    }));
     files
 }
 
 fn key_probes(context: &Arc<Context>) -> Vec<Probe> {
     let server = &context.server;
-    let trees = [("DKIM_DIR", &server.dkim_dir, DKIM_KEYS), ("SSL_DIR", &server.ssl_dir, TLS_KEYS)];
-    let wanted = trees.into_iter().filter(|(name, tree, _)| place(context, name, (*tree).clone()).is_wanted());
+    let trees = [
+        ("DKIM_DIR", &server.dkim_dir, DKIM_KEYS),
+        ("SSL_DIR", &server.ssl_dir, TLS_KEYS),
+    ];
+    let wanted = trees
+        .into_iter()
+        .filter(|(name, tree, _)| place(context, name, (*tree).clone()).is_wanted());
     let check = |(_, tree, patterns): (&str, &PathBuf, &'static [&'static str])| {
         probe("file-mode", tree.clone(), context, move |tree, context| {
             vec![keys::check(tree, patterns, &rule(context))]
@@ -115,16 +135,25 @@ impl Place {
 }
 
 fn place(context: &Context, name: &str, path: PathBuf) -> Place {
-    let is_named = context.config.get(name).is_some_and(|setting| setting.source != Source::Default);
+    let is_named = context
+        .config
+        .get(name)
+        .is_some_and(|setting| setting.source != Source::Default);
     Place { path, is_named }
 }
 
 fn aws_file(context: &Context) -> Option<Place> {
     if let Some(setting) = context.config.get("AWS_SHARED_CREDENTIALS_FILE") {
-        return Some(Place { path: setting.value.into(), is_named: true });
+        return Some(Place {
+            path: setting.value.into(),
+            is_named: true,
+        });
     }
     let home = PathBuf::from(context.config.get("HOME")?.value);
-    Some(Place { path: home.join(".aws/credentials"), is_named: false })
+    Some(Place {
+        path: home.join(".aws/credentials"),
+        is_named: false,
+    })
 }
 
 fn probe(
@@ -135,13 +164,18 @@ fn probe(
 ) -> Probe {
     let within = context.timeout;
     let context = Arc::clone(context);
-    Probe::new(name, path.display().to_string(), within, move || check(&path, &context))
+    Probe::new(name, path.display().to_string(), within, move || {
+        check(&path, &context)
+    })
 }
 
 fn check_file(path: &Path, context: &Context) -> Vec<Finding> {
     let age = age::of_file(path, fs::metadata(path), context.now.timestamp());
     let target = path.display().to_string();
-    vec![age::judge(&target, age, context.settings.credentials.age), check_access(path, context)]
+    vec![
+        age::judge(&target, age, context.settings.credentials.age),
+        check_access(path, context),
+    ]
 }
 
 fn check_aws(path: &Path, context: &Context) -> Vec<Finding> {
@@ -149,14 +183,22 @@ fn check_aws(path: &Path, context: &Context) -> Vec<Finding> {
         Some(created) => age::since(created, context.now.date()),
         None => age::of_file(path, fs::metadata(path), context.now.timestamp()),
     };
-    vec![age::judge(AWS_KEYS, age, context.settings.credentials.age), check_access(path, context)]
+    vec![
+        age::judge(AWS_KEYS, age, context.settings.credentials.age),
+        check_access(path, context),
+    ]
 }
 
 /// Of keys that are in no file, as those of the environment.
 fn check_aws_age(_: &Path, context: &Context) -> Vec<Finding> {
     let settings = &context.settings.credentials;
-    let created = settings.aws_created.map(|created| age::since(created, context.now.date()));
-    created.map(|age| age::judge(AWS_KEYS, age, settings.age)).into_iter().collect()
+    let created = settings
+        .aws_created
+        .map(|created| age::since(created, context.now.date()));
+    created
+        .map(|age| age::judge(AWS_KEYS, age, settings.age))
+        .into_iter()
+        .collect()
 }
 
 fn check_access(path: &Path, context: &Context) -> Finding {
@@ -165,5 +207,8 @@ fn check_access(path: &Path, context: &Context) -> Finding {
 
 fn rule(context: &Context) -> Rule {
     let settings = &context.settings.credentials;
-    Rule { owners: accounts::numbers(&settings.owners), group_may_read: settings.group_may_read }
+    Rule {
+        owners: accounts::numbers(&settings.owners),
+        group_may_read: settings.group_may_read,
+    }
 }

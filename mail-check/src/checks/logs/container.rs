@@ -20,8 +20,7 @@ const FIRST_LOOK: SignedDuration = SignedDuration::from_hours(1);
 /// So much is held in memory at once.
 const PART_BYTES: usize = 8 << 20;
 
-const ANOTHER: &str =
-    "the container is another than at the last run; what the old one wrote at its end is gone with it";
+const ANOTHER: &str = "the container is another than at the last run; what the old one wrote at its end is gone with it";
 
 /// Why a container cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +40,9 @@ pub(super) fn read(
     memory: &mut Memory,
     tally: &mut Tally,
 ) -> Result<Facts, ContainerError> {
-    let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+    let left = deadline
+        .saturating_duration_since(Instant::now())
+        .max(Duration::from_millis(1));
     let docker = Docker::of(context, left)?;
     let container = docker.service(&project(context)?, service)?;
     let earlier = memory.container.take();
@@ -64,7 +65,9 @@ pub(super) fn read(
         }
     }
     match earlier {
-        None => facts.notes.push(Note::FirstLook { bytes: facts.read_bytes }),
+        None => facts.notes.push(Note::FirstLook {
+            bytes: facts.read_bytes,
+        }),
         Some(told) if told.id != container.id => facts.remarks.push(ANOTHER.to_owned()),
         Some(_) => {}
     }

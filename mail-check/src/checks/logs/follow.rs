@@ -1,7 +1,9 @@
-//! Where a log file is read on: its growth, or, when it was rotated, the rest of the old file and then the new one.
+//! Where a log file is read on: its growth, or, when it was rotated, the rest of the old file and
+//! then the new one.
 //!
-//! A place in a file is known by device, inode and offset, and by a digest of the bytes before it: a file that was truncated
-//! and has grown again (logrotate's copytruncate) is not taken for one that only grew, and its copy is found by these bytes.
+//! A place in a file is known by device, inode and offset, and by a digest of the bytes before it:
+//! a file that was truncated and has grown again (logrotate's copytruncate) is not taken for one
+//! that only grew, and its copy is found by these bytes.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -92,8 +94,10 @@ pub(super) struct Bounds {
 
 /// Opens a log. One that is a pipe or a device does not hang.
 pub(super) fn open(path: &Path) -> Result<Opened, FollowError> {
-    let opened =
-        OpenOptions::new().read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed()).open(path);
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed())
+        .open(path);
     let file = opened.map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => FollowError::Absent,
         io::ErrorKind::PermissionDenied => FollowError::Denied,
@@ -103,15 +107,29 @@ pub(super) fn open(path: &Path) -> Result<Opened, FollowError> {
     if !facts.is_file() {
         return Err(FollowError::NotAFile);
     }
-    let (device, inode, size, modified) = (facts.dev(), facts.ino(), facts.len(), facts.modified()?);
-    Ok(Opened { file, path: path.to_owned(), device, inode, size, modified })
+    let (device, inode, size, modified) =
+        (facts.dev(), facts.ino(), facts.len(), facts.modified()?);
+    Ok(Opened {
+        file,
+        path: path.to_owned(),
+        device,
+        inode,
+        size,
+        modified,
+    })
 }
 
 /// Plans how to read `current` from where `earlier` left off.
-pub(super) fn follow(current: Opened, earlier: Option<&Position>, bounds: Bounds) -> Result<Course, FollowError> {
+pub(super) fn follow(
+    current: Opened,
+    earlier: Option<&Position>,
+    bounds: Bounds,
+) -> Result<Course, FollowError> {
     let mut course = match earlier {
         None => first_look(current, bounds.first_look),
-        Some(earlier) if earlier.is_in(&current)? => Course::of(vec![Piece::whole_from(current, earlier.offset)]),
+        Some(earlier) if earlier.is_in(&current)? => {
+            Course::of(vec![Piece::whole_from(current, earlier.offset)])
+        }
         Some(earlier) => rotated(current, earlier)?,
     };
     course.limit(bounds.max_bytes);
@@ -121,7 +139,12 @@ pub(super) fn follow(current: Opened, earlier: Option<&Position>, bounds: Bounds
 impl Position {
     /// The place `offset` in `log`.
     pub(super) fn new(log: &Opened, offset: u64) -> io::Result<Self> {
-        Ok(Self { device: log.device, inode: log.inode, offset, tail: tail(&log.file, offset)? })
+        Ok(Self {
+            device: log.device,
+            inode: log.inode,
+            offset,
+            tail: tail(&log.file, offset)?,
+        })
     }
 
     /// Whether `log` is the file, grown or unchanged.
@@ -137,7 +160,10 @@ impl Position {
 
 impl Course {
     fn of(pieces: Vec<Piece>) -> Self {
-        Self { pieces, notes: Vec::new() }
+        Self {
+            pieces,
+            notes: Vec::new(),
+        }
     }
 
     pub(super) fn bytes(&self) -> u64 {
@@ -162,7 +188,11 @@ impl Course {
 
 impl Piece {
     fn whole_from(log: Opened, from: u64) -> Self {
-        Self { log, from, is_cut: false }
+        Self {
+            log,
+            from,
+            is_cut: false,
+        }
     }
 
     pub(super) fn bytes(&self) -> u64 {
@@ -172,33 +202,63 @@ impl Piece {
 
 fn first_look(current: Opened, most: u64) -> Course {
     let from = current.size.saturating_sub(most);
-    let note = Note::FirstLook { bytes: current.size - from };
-    Course { pieces: vec![Piece { is_cut: from > 0, log: current, from }], notes: vec![note] }
+    let note = Note::FirstLook {
+        bytes: current.size - from,
+    };
+    Course {
+        pieces: vec![Piece {
+            is_cut: from > 0,
+            log: current,
+            from,
+        }],
+        notes: vec![note],
+    }
 }
 
 /// The rest of the old file, those that came between, and the new one.
 ///
-/// The new one is begun when something is in it: until then its writer may still write to the old one.
+/// The new one is begun when something is in it: until then its writer may still write to the old
+/// one.
 fn rotated(current: Opened, earlier: &Position) -> Result<Course, FollowError> {
-    let Siblings { mut plain, compressed } = siblings(&current)?;
+    let Siblings {
+        mut plain,
+        compressed,
+    } = siblings(&current)?;
     plain.sort_by_key(|log| log.modified);
     let old = position_of(&plain, |log| earlier.is_in(log))?;
     // The copy of a file that was truncated has an inode of its own.
-    let copy = || position_of(&plain, |log| Ok(earlier.offset > 0 && earlier.continues_in(log)?));
+    let copy = || {
+        position_of(&plain, |log| {
+            Ok(earlier.offset > 0 && earlier.continues_in(log)?)
+        })
+    };
     let old = if old.is_some() { old } else { copy()? };
-    let Some(old) = old else { return Ok(without_old(current, earlier, compressed)) };
+    let Some(old) = old else {
+        return Ok(without_old(current, earlier, compressed));
+    };
     let begun = plain.split_off(old);
-    let note = Note::Rotated { old: begun[0].path.clone() };
-    let mut pieces: Vec<Piece> = begun.into_iter().map(|log| Piece::whole_from(log, 0)).collect();
+    let note = Note::Rotated {
+        old: begun[0].path.clone(),
+    };
+    let mut pieces: Vec<Piece> = begun
+        .into_iter()
+        .map(|log| Piece::whole_from(log, 0))
+        .collect();
     pieces[0].from = earlier.offset;
     if current.size > 0 {
         pieces.push(Piece::whole_from(current, 0));
     }
-    Ok(Course { pieces, notes: vec![note] })
+    Ok(Course {
+        pieces,
+        notes: vec![note],
+    })
 }
 
 /// The newest that is so.
-fn position_of(logs: &[Opened], is_so: impl Fn(&Opened) -> io::Result<bool>) -> io::Result<Option<usize>> {
+fn position_of(
+    logs: &[Opened],
+    is_so: impl Fn(&Opened) -> io::Result<bool>,
+) -> io::Result<Option<usize>> {
     for (number, log) in logs.iter().enumerate().rev() {
         if is_so(log)? {
             return Ok(Some(number));
@@ -213,8 +273,15 @@ fn without_old(current: Opened, earlier: &Position, compressed: Option<PathBuf>)
         None => Note::Lost,
     };
     // Of a file that holds nothing yet, nothing can have been lost.
-    let notes = if earlier.offset == 0 && earlier.inode == current.inode { Vec::new() } else { vec![note] };
-    Course { pieces: vec![Piece::whole_from(current, 0)], notes }
+    let notes = if earlier.offset == 0 && earlier.inode == current.inode {
+        Vec::new()
+    } else {
+        vec![note]
+    };
+    Course {
+        pieces: vec![Piece::whole_from(current, 0)],
+        notes,
+    }
 }
 
 /// Rotated files of a log.
@@ -226,17 +293,36 @@ struct Siblings {
 
 /// `mail.log.1`, `mail.log-20261125`, `mail.log.2.gz`: as logrotate names them.
 fn siblings(current: &Opened) -> Result<Siblings, FollowError> {
-    let directory = current.path.parent().filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let name = current.path.file_name().unwrap_or_default().as_encoded_bytes();
-    let mut found = Siblings { plain: Vec::new(), compressed: None };
+    let directory = current
+        .path
+        .parent()
+        .filter(|path| !path.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let name = current
+        .path
+        .file_name()
+        .unwrap_or_default()
+        .as_encoded_bytes();
+    let mut found = Siblings {
+        plain: Vec::new(),
+        compressed: None,
+    };
     let mut newest = SystemTime::UNIX_EPOCH;
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
-        match entry.file_name().as_encoded_bytes().strip_prefix(name).map(kind_of) {
+        match entry
+            .file_name()
+            .as_encoded_bytes()
+            .strip_prefix(name)
+            .map(kind_of)
+        {
             // What cannot be opened, or is gone by now, is not the old file.
             Some(Suffix::Plain) => found.plain.extend(open(&entry.path()).ok()),
             Some(Suffix::Compressed) => {
-                let modified = entry.metadata().and_then(|facts| facts.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
+                let modified = entry
+                    .metadata()
+                    .and_then(|facts| facts.modified())
+                    .unwrap_or(SystemTime::UNIX_EPOCH);
                 if modified >= newest {
                     (newest, found.compressed) = (modified, Some(entry.path()));
                 }
@@ -255,7 +341,9 @@ enum Suffix {
 }
 
 fn kind_of(suffix: &[u8]) -> Suffix {
-    let packed = [&b".gz"[..], b".xz", b".bz2", b".zst"].iter().find_map(|end| suffix.strip_suffix(*end));
+    let packed = [&b".gz"[..], b".xz", b".bz2", b".zst"]
+        .iter()
+        .find_map(|end| suffix.strip_suffix(*end));
     let number = packed.unwrap_or(suffix);
     let is_number = matches!(number, [b'.' | b'-', b'0'..=b'9', rest @ ..]
         if rest.iter().all(|byte| byte.is_ascii_digit() || *byte == b'-'));

@@ -22,18 +22,36 @@ struct Words {
 /// A finding for each topic of the source's kind, and each of its patterns.
 pub(super) fn judge(source: &Source, settings: &Settings, tally: &Tally) -> Vec<Finding> {
     let topics = topics_of(source.kind).iter();
-    let mut findings: Vec<Finding> = topics.map(|topic| judge_topic(*topic, &source.name, settings, tally)).collect();
+    let mut findings: Vec<Finding> = topics
+        .map(|topic| judge_topic(*topic, &source.name, settings, tally))
+        .collect();
     for (number, pattern) in patterns_of(source, settings).enumerate() {
         let counter = tally.counter(Topic::Pattern(number));
-        let message = told(&counter, &format!("lines match in {}", source.name), "look at them", REASONS);
-        findings.push(limited("log-pattern", &pattern.name, message, &counter, pattern.rate()));
+        let message = told(
+            &counter,
+            &format!("lines match in {}", source.name),
+            "look at them",
+            REASONS,
+        );
+        findings.push(limited(
+            "log-pattern",
+            &pattern.name,
+            message,
+            &counter,
+            pattern.rate(),
+        ));
     }
     findings
 }
 
 fn topics_of(kind: Kind) -> &'static [Topic] {
     match kind {
-        Kind::Postfix => &[Topic::Bounced, Topic::Deferred, Topic::AuthFailures, Topic::LmtpFailures],
+        Kind::Postfix => &[
+            Topic::Bounced,
+            Topic::Deferred,
+            Topic::AuthFailures,
+            Topic::LmtpFailures,
+        ],
         Kind::Dovecot => &[Topic::AuthFailures, Topic::LmtpFailures],
         Kind::Nginx | Kind::InboundApi => &[Topic::Http4xx, Topic::Http5xx, Topic::Admin],
         Kind::Tools => &[Topic::Tools],
@@ -43,11 +61,17 @@ fn topics_of(kind: Kind) -> &'static [Topic] {
 fn judge_topic(topic: Topic, target: &str, settings: &Settings, tally: &Tally) -> Finding {
     let counter = tally.counter(topic);
     let Words { name, what, next } = words_of(topic);
-    let most = if topic == Topic::Admin { CHANGES } else { REASONS };
+    let most = if topic == Topic::Admin {
+        CHANGES
+    } else {
+        REASONS
+    };
     let message = told(&counter, what, next, most);
     let finding = limited(name, target, message, &counter, rate_of(topic, settings));
     match topic {
-        Topic::Http4xx | Topic::Http5xx => with_share(finding, topic, &counter, settings, tally.requests),
+        Topic::Http4xx | Topic::Http5xx => {
+            with_share(finding, topic, &counter, settings, tally.requests)
+        }
         _ => finding,
     }
 }
@@ -68,12 +92,16 @@ fn rate_of(topic: Topic, settings: &Settings) -> Rate {
 
 fn words_of(topic: Topic) -> Words {
     let (name, what, next) = match topic {
-        Topic::Bounced => {
-            ("log-bounced", "messages bounced", "see that the addresses exist and that the domain is on no block list")
-        }
-        Topic::Deferred => {
-            ("log-deferred", "deliveries were deferred", "see postqueue -p, and try again with postqueue -f")
-        }
+        Topic::Bounced => (
+            "log-bounced",
+            "messages bounced",
+            "see that the addresses exist and that the domain is on no block list",
+        ),
+        Topic::Deferred => (
+            "log-deferred",
+            "deliveries were deferred",
+            "see postqueue -p, and try again with postqueue -f",
+        ),
         Topic::AuthFailures => (
             "log-auth-failures",
             "logins failed",
@@ -84,10 +112,26 @@ fn words_of(topic: Topic) -> Words {
             "deliveries to mailboxes failed",
             "see that Dovecot runs, and look at disk, quota and permissions",
         ),
-        Topic::Http4xx => ("log-http-4xx", "requests were refused", "see who asks, and for what"),
-        Topic::Http5xx => ("log-http-5xx", "requests failed", "see the log of the application behind"),
-        Topic::Admin => ("log-admin", "changes came by the administration pages", "make sure that they were yours"),
-        Topic::Tools => ("log-tools", "errors are in the log", "see what failed, and run it again"),
+        Topic::Http4xx => (
+            "log-http-4xx",
+            "requests were refused",
+            "see who asks, and for what",
+        ),
+        Topic::Http5xx => (
+            "log-http-5xx",
+            "requests failed",
+            "see the log of the application behind",
+        ),
+        Topic::Admin => (
+            "log-admin",
+            "changes came by the administration pages",
+            "make sure that they were yours",
+        ),
+        Topic::Tools => (
+            "log-tools",
+            "errors are in the log",
+            "see what failed, and run it again",
+        ),
         Topic::Pattern(_) => ("log-pattern", "lines match", "look at them"),
     };
     Words { name, what, next }
@@ -98,8 +142,15 @@ fn told(counter: &Counter, what: &str, next: &str, most: usize) -> String {
     if counter.new == 0 && busiest.count == 0 {
         return format!("no {what} since the last run");
     }
-    let hour = if busiest.text.is_empty() { "one hour".to_owned() } else { format!("the hour of {}", busiest.text) };
-    let mut message = format!("{} {what} since the last run, {} in {hour}", counter.new, busiest.count);
+    let hour = if busiest.text.is_empty() {
+        "one hour".to_owned()
+    } else {
+        format!("the hour of {}", busiest.text)
+    };
+    let mut message = format!(
+        "{} {what} since the last run, {} in {hour}",
+        counter.new, busiest.count
+    );
     if counter.new > 0 {
         message = format!("{message}: {}", counter.top(most).join("; "));
     }
@@ -107,18 +158,33 @@ fn told(counter: &Counter, what: &str, next: &str, most: usize) -> String {
 }
 
 fn limited(name: &str, target: &str, message: String, counter: &Counter, rate: Rate) -> Finding {
-    let none = Ceiling { warning: None, critical: None };
+    let none = Ceiling {
+        warning: None,
+        critical: None,
+    };
     let count = counter.busiest().count as f64;
-    let mut finding = Finding::ok(name, target, message).under(count, "an hour", rate.per_hour.unwrap_or(none));
-    let by_run = rate.per_run.map_or(Status::Ok, |limits| limits.judge(counter.new as f64));
+    let mut finding =
+        Finding::ok(name, target, message).under(count, "an hour", rate.per_hour.unwrap_or(none));
+    let by_run = rate
+        .per_run
+        .map_or(Status::Ok, |limits| limits.judge(counter.new as f64));
     finding.status = worse(finding.status, by_run);
     finding
 }
 
 /// Adds the share of all requests, and judges that of failures.
-fn with_share(mut finding: Finding, topic: Topic, counter: &Counter, settings: &Settings, requests: u64) -> Finding {
+fn with_share(
+    mut finding: Finding,
+    topic: Topic,
+    counter: &Counter,
+    settings: &Settings,
+    requests: u64,
+) -> Finding {
     let percent = counter.new as f64 * 100.0 / requests.max(1) as f64;
-    finding.message = format!("{} ({percent:.1} % of {requests} requests)", finding.message);
+    finding.message = format!(
+        "{} ({percent:.1} % of {requests} requests)",
+        finding.message
+    );
     if topic == Topic::Http5xx && requests >= settings.http_least_requests {
         finding.status = worse(finding.status, settings.http_5xx_percent.judge(percent));
     }
@@ -132,7 +198,13 @@ mod tests {
     use super::*;
 
     fn source(kind: Kind) -> Source {
-        Source { name: "s".into(), kind, place: Place::File("/l".into()), silent: None, max_size: 1 }
+        Source {
+            name: "s".into(),
+            kind,
+            place: Place::File("/l".into()),
+            silent: None,
+            max_size: 1,
+        }
     }
 
     fn tally(topic: Topic, times: u64, line: &str) -> Tally {
@@ -142,24 +214,72 @@ mod tests {
     }
 
     fn status(findings: &[Finding], name: &str) -> Status {
-        findings.iter().find(|finding| finding.name == name).unwrap().status
+        findings
+            .iter()
+            .find(|finding| finding.name == name)
+            .unwrap()
+            .status
     }
 
     #[test]
     fn each_topic_has_its_limits() {
         let check = |kind, topic, times, name: &str, expected| {
-            let findings = judge(&source(kind), &Settings::default(), &tally(topic, times, "Nov 25 08:00:00 x"));
+            let findings = judge(
+                &source(kind),
+                &Settings::default(),
+                &tally(topic, times, "Nov 25 08:00:00 x"),
+            );
             assert_eq!(status(&findings, name), expected, "{name} {times}");
             let others = findings.iter().filter(|finding| finding.name != name);
-            assert!(others.into_iter().all(|finding| finding.status == Status::Ok));
+            assert!(
+                others
+                    .into_iter()
+                    .all(|finding| finding.status == Status::Ok)
+            );
         };
         check(Kind::Postfix, Topic::Bounced, 9, "log-bounced", Status::Ok);
-        check(Kind::Postfix, Topic::Bounced, 10, "log-bounced", Status::Warning);
-        check(Kind::Postfix, Topic::Deferred, 200, "log-deferred", Status::Critical);
-        check(Kind::Dovecot, Topic::AuthFailures, 100, "log-auth-failures", Status::Warning);
-        check(Kind::Dovecot, Topic::LmtpFailures, 1, "log-lmtp-failures", Status::Warning);
-        check(Kind::Nginx, Topic::Http4xx, 1000, "log-http-4xx", Status::Warning);
-        check(Kind::InboundApi, Topic::Http5xx, 10, "log-http-5xx", Status::Warning);
+        check(
+            Kind::Postfix,
+            Topic::Bounced,
+            10,
+            "log-bounced",
+            Status::Warning,
+        );
+        check(
+            Kind::Postfix,
+            Topic::Deferred,
+            200,
+            "log-deferred",
+            Status::Critical,
+        );
+        check(
+            Kind::Dovecot,
+            Topic::AuthFailures,
+            100,
+            "log-auth-failures",
+            Status::Warning,
+        );
+        check(
+            Kind::Dovecot,
+            Topic::LmtpFailures,
+            1,
+            "log-lmtp-failures",
+            Status::Warning,
+        );
+        check(
+            Kind::Nginx,
+            Topic::Http4xx,
+            1000,
+            "log-http-4xx",
+            Status::Warning,
+        );
+        check(
+            Kind::InboundApi,
+            Topic::Http5xx,
+            10,
+            "log-http-5xx",
+            Status::Warning,
+        );
         check(Kind::Nginx, Topic::Admin, 1, "log-admin", Status::Warning);
         check(Kind::Tools, Topic::Tools, 1, "log-tools", Status::Warning);
     }
@@ -169,7 +289,13 @@ mod tests {
         let check = |requests, expected| {
             let mut tally = tally(Topic::Http5xx, 6, "");
             tally.requests = requests;
-            assert_eq!(status(&judge(&source(Kind::Nginx), &Settings::default(), &tally), "log-http-5xx"), expected);
+            assert_eq!(
+                status(
+                    &judge(&source(Kind::Nginx), &Settings::default(), &tally),
+                    "log-http-5xx"
+                ),
+                expected
+            );
         };
         check(50, Status::Ok);
         check(100, Status::Warning);
@@ -178,15 +304,33 @@ mod tests {
 
     #[test]
     fn an_hour_that_is_not_over_is_still_told_and_a_limit_by_run_is_its_own() {
-        let resumed = Tally::resumed([(Topic::Bounced, Hour { text: "Nov 25 08".into(), count: 12 })]);
+        let resumed = Tally::resumed([(
+            Topic::Bounced,
+            Hour {
+                text: "Nov 25 08".into(),
+                count: 12,
+            },
+        )]);
         let findings = judge(&source(Kind::Postfix), &Settings::default(), &resumed);
         assert_eq!(status(&findings, "log-bounced"), Status::Warning);
         assert_eq!(
-            findings[0].message.split(": ").next().unwrap().split(';').next().unwrap(),
+            findings[0]
+                .message
+                .split(": ")
+                .next()
+                .unwrap()
+                .split(';')
+                .next()
+                .unwrap(),
             "0 messages bounced since the last run, 12 in the hour of Nov 25 08"
         );
-        let settings: Settings = toml::from_str("bounced = { per_run = { critical = 2 } }").unwrap();
-        let findings = judge(&source(Kind::Postfix), &settings, &tally(Topic::Bounced, 2, ""));
+        let settings: Settings =
+            toml::from_str("bounced = { per_run = { critical = 2 } }").unwrap();
+        let findings = judge(
+            &source(Kind::Postfix),
+            &settings,
+            &tally(Topic::Bounced, 2, ""),
+        );
         assert_eq!(status(&findings, "log-bounced"), Status::Critical);
     }
 }

@@ -1,4 +1,5 @@
-//! What lines mean: blocks of whole lines are searched once, at memory speed, and only lines of interest are looked at.
+//! What lines mean: blocks of whole lines are searched once, at memory speed, and only lines of
+//! interest are looked at.
 
 mod mail; // Postfix and Dovecot
 mod requests; // Nginx and the inbound API
@@ -28,17 +29,27 @@ pub(super) struct Reader<'a> {
 }
 
 /// Only lines with one of these can tell something of mail.
-static MAIL: LazyLock<Regex> =
-    LazyLock::new(|| literals("status=bounced|status=deferred|authentication failed|auth failed, |lmtp\\("));
+static MAIL: LazyLock<Regex> = LazyLock::new(|| {
+    literals("status=bounced|status=deferred|authentication failed|auth failed, |lmtp\\(")
+});
 
 /// Only lines with one of these can tell an error of a tool.
-static TOOLS: LazyLock<Regex> = LazyLock::new(|| literals("\\[ERROR\\]|\\[FATAL\\]|\\[CRITICAL\\]|error: "));
+static TOOLS: LazyLock<Regex> =
+    LazyLock::new(|| literals("\\[ERROR\\]|\\[FATAL\\]|\\[CRITICAL\\]|error: "));
 
 impl<'a> Reader<'a> {
     pub(super) fn new(source: &Source, settings: &'a Settings) -> Result<Self, regex::Error> {
         let patterns: Vec<&str> = patterns_of(source, settings).map(Pattern::regex).collect();
-        let patterns = if patterns.is_empty() { None } else { Some(RegexSet::new(patterns)?) };
-        Ok(Self { kind: source.kind, settings, patterns })
+        let patterns = if patterns.is_empty() {
+            None
+        } else {
+            Some(RegexSet::new(patterns)?)
+        };
+        Ok(Self {
+            kind: source.kind,
+            settings,
+            patterns,
+        })
     }
 
     /// Counts what whole lines tell; they are separated by newlines.
@@ -61,19 +72,31 @@ impl<'a> Reader<'a> {
 }
 
 /// The patterns of a source; [`Topic::Pattern`] has their numbers.
-pub(super) fn patterns_of<'a>(source: &Source, settings: &'a Settings) -> impl Iterator<Item = &'a Pattern> {
-    settings.pattern.iter().filter(move |pattern| pattern.source == source.name)
+pub(super) fn patterns_of<'a>(
+    source: &Source,
+    settings: &'a Settings,
+) -> impl Iterator<Item = &'a Pattern> {
+    settings
+        .pattern
+        .iter()
+        .filter(move |pattern| pattern.source == source.name)
 }
 
 fn literals(text: &str) -> Regex {
     Regex::new(text).expect("the tests compile it")
 }
 
-fn search(interesting: &Regex, block: &[u8], tally: &mut Tally, events: fn(&[u8]) -> Vec<Event<'_>>) {
+fn search(
+    interesting: &Regex,
+    block: &[u8],
+    tally: &mut Tally,
+    events: fn(&[u8]) -> Vec<Event<'_>>,
+) {
     let mut rest = block;
     while let Some(found) = interesting.find(rest) {
         let begin = memchr::memrchr(b'\n', &rest[..found.start()]).map_or(0, |at| at + 1);
-        let end = memchr::memchr(b'\n', &rest[found.end()..]).map_or(rest.len(), |at| found.end() + at);
+        let end =
+            memchr::memchr(b'\n', &rest[found.end()..]).map_or(rest.len(), |at| found.end() + at);
         let line = &rest[begin..end];
         for event in events(line) {
             tally.count(event.topic, event.times, line, &event.reason);
@@ -98,7 +121,8 @@ fn after(line: &[u8], part: &[u8]) -> Option<usize> {
     memchr::memmem::find(line, part).map(|at| at + part.len())
 }
 
-/// `text` for people: nothing unprintable, and no mail address, which would make each reason another.
+/// `text` for people: nothing unprintable, and no mail address, which would make each reason
+/// another.
 fn reason(text: &[u8]) -> Cow<'_, str> {
     static ADDRESS: LazyLock<regex::Regex> =
         LazyLock::new(|| regex::Regex::new("<[^<>]*@[^<>]*>").expect("the tests compile it"));

@@ -1,4 +1,5 @@
-//! What the next run needs to know of a log: how far it was read, and what was counted in the hour that is not over.
+//! What the next run needs to know of a log: how far it was read, and what was counted in the hour
+//! that is not over.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -11,7 +12,8 @@ use super::tally::{Hour, Tally, Topic};
 /// An hour older than this is over.
 const HOUR_SECONDS: i64 = 3600;
 
-/// Kept from run to run, one for each source, in one file, so that two runs at once leave one of the two truths.
+/// Kept from run to run, one for each source, in one file, so that two runs at once leave one of
+/// the two truths.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Memory {
     /// In a file.
@@ -47,7 +49,10 @@ pub(super) fn name(source: &Source) -> String {
 
 impl Told {
     pub(super) fn new(id: String, time: Timestamp) -> Self {
-        Self { id, time: time.to_string() }
+        Self {
+            id,
+            time: time.to_string(),
+        }
     }
 
     pub(super) fn time(&self) -> Option<Timestamp> {
@@ -58,7 +63,8 @@ impl Told {
 impl Memory {
     /// Counters that go on where the last run stopped.
     pub(super) fn resume(&self, source: &Source, settings: &Settings, now_seconds: i64) -> Tally {
-        let is_fresh = |counted: &&Counted| (0..HOUR_SECONDS).contains(&(now_seconds - counted.at_seconds));
+        let is_fresh =
+            |counted: &&Counted| (0..HOUR_SECONDS).contains(&(now_seconds - counted.at_seconds));
         let topics = topics(source, settings);
         Tally::resumed(self.hours.iter().filter(is_fresh).filter_map(|counted| {
             let (topic, _) = topics.iter().find(|(_, name)| *name == counted.topic)?;
@@ -67,13 +73,31 @@ impl Memory {
     }
 
     /// Takes over the last hour of each topic.
-    pub(super) fn remember(&mut self, source: &Source, settings: &Settings, tally: &Tally, now_seconds: i64) {
+    pub(super) fn remember(
+        &mut self,
+        source: &Source,
+        settings: &Settings,
+        tally: &Tally,
+        now_seconds: i64,
+    ) {
         let topics = topics(source, settings);
         let counted = tally.last_hours().filter_map(|(topic, hour)| {
             let (_, name) = topics.iter().find(|(known, _)| *known == topic)?;
-            let before = self.hours.iter().find(|counted| counted.topic == *name).map(|counted| counted.at_seconds);
-            let at_seconds = if tally.counter(topic).new > 0 { now_seconds } else { before.unwrap_or(now_seconds) };
-            Some(Counted { topic: name.clone(), hour, at_seconds })
+            let before = self
+                .hours
+                .iter()
+                .find(|counted| counted.topic == *name)
+                .map(|counted| counted.at_seconds);
+            let at_seconds = if tally.counter(topic).new > 0 {
+                now_seconds
+            } else {
+                before.unwrap_or(now_seconds)
+            };
+            Some(Counted {
+                topic: name.clone(),
+                hour,
+                at_seconds,
+            })
         });
         self.hours = counted.collect();
     }
@@ -92,6 +116,11 @@ fn topics(source: &Source, settings: &Settings) -> Vec<(Topic, String)> {
         (Topic::Tools, "tools"),
     ];
     let own = patterns_of(source, settings).enumerate();
-    let own = own.map(|(number, pattern)| (Topic::Pattern(number), format!("pattern {}", pattern.name)));
-    fixed.into_iter().map(|(topic, name)| (topic, name.to_owned())).chain(own).collect()
+    let own =
+        own.map(|(number, pattern)| (Topic::Pattern(number), format!("pattern {}", pattern.name)));
+    fixed
+        .into_iter()
+        .map(|(topic, name)| (topic, name.to_owned()))
+        .chain(own)
+        .collect()
 }

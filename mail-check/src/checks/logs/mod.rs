@@ -38,16 +38,34 @@ pub(crate) fn probes(context: &Arc<Context>) -> Vec<Probe> {
     let settings = &context.settings.logs;
     let sources = settings.source.0.iter().map(|source| {
         let (context, source) = (Arc::clone(context), source.clone());
-        Probe::new("log", source.name.clone(), context.timeout, move || check(&source, &context))
+        Probe::new("log", source.name.clone(), context.timeout, move || {
+            check(&source, &context)
+        })
     });
     let mut probes: Vec<Probe> = sources.collect();
     for pattern in &settings.pattern {
-        if !settings.source.0.iter().any(|source| source.name == pattern.source) {
-            let (target, source, within) = (pattern.name.clone(), pattern.source.clone(), context.timeout);
-            probes.push(Probe::new("log-pattern", target.clone(), within, move || {
-                let message = format!("no [[logs.source]] is called {source:?}, so it was looked for nowhere");
-                vec![Finding::unknown("log-pattern", target, message)]
-            }));
+        if !settings
+            .source
+            .0
+            .iter()
+            .any(|source| source.name == pattern.source)
+        {
+            let (target, source, within) = (
+                pattern.name.clone(),
+                pattern.source.clone(),
+                context.timeout,
+            );
+            probes.push(Probe::new(
+                "log-pattern",
+                target.clone(),
+                within,
+                move || {
+                    let message = format!(
+                        "no [[logs.source]] is called {source:?}, so it was looked for nowhere"
+                    );
+                    vec![Finding::unknown("log-pattern", target, message)]
+                },
+            ));
         }
     }
     probes
@@ -65,7 +83,8 @@ struct Facts {
     remarks: Vec<String>,
 }
 
-/// Reads, judges, and only then keeps how far it came: what happened may be told twice, but not never.
+/// Reads, judges, and only then keeps how far it came: what happened may be told twice, but not
+/// never.
 fn check(source: &Source, context: &Context) -> Vec<Finding> {
     // What is not read by then is left to the next run, which is better than no answer.
     let begun = Instant::now();
@@ -74,17 +93,25 @@ fn check(source: &Source, context: &Context) -> Vec<Finding> {
     let (earlier, remark) = match context.state.load::<Memory>(&memory::name(source)) {
         Kept::There(memory) => (memory, None),
         Kept::Nothing => (Memory::default(), None),
-        Kept::Damaged(why) => (Memory::default(), Some(format!("begun anew, since what was kept is damaged: {why}"))),
+        Kept::Damaged(why) => (
+            Memory::default(),
+            Some(format!("begun anew, since what was kept is damaged: {why}")),
+        ),
     };
     let now_seconds = context.now.timestamp().as_second();
     let mut tally = earlier.resume(source, settings, now_seconds);
     let mut memory = earlier.clone();
-    let read =
-        Reader::new(source, settings).map_err(|error| error.to_string()).and_then(|reader| match &source.place {
-            Place::File(_) => read_file(source, context, deadline, &reader, &mut memory, &mut tally)
-                .map_err(|error| error.to_string()),
-            Place::Container(service) => container::read(service, context, deadline, &reader, &mut memory, &mut tally)
-                .map_err(|error| error.to_string()),
+    let read = Reader::new(source, settings)
+        .map_err(|error| error.to_string())
+        .and_then(|reader| match &source.place {
+            Place::File(_) => {
+                read_file(source, context, deadline, &reader, &mut memory, &mut tally)
+                    .map_err(|error| error.to_string())
+            }
+            Place::Container(service) => {
+                container::read(service, context, deadline, &reader, &mut memory, &mut tally)
+                    .map_err(|error| error.to_string())
+            }
         });
     let mut facts = match read {
         Ok(facts) => facts,
@@ -94,7 +121,8 @@ fn check(source: &Source, context: &Context) -> Vec<Finding> {
     let mut findings = vec![judge_log(source, &facts)];
     findings.extend(judge::judge(source, settings, &tally));
     memory.remember(source, settings, &tally, now_seconds);
-    // A probe that is late was told as unknown, and its findings are lost: then nothing may be kept.
+    // A probe that is late was told as unknown, and its findings are lost: then nothing may be
+    // kept.
     if begun.elapsed() < context.timeout.mul_f64(0.9)
         && let Err(error) = context.state.keep(&memory::name(source), &memory)
     {
@@ -113,15 +141,29 @@ fn read_file(
     memory: &mut Memory,
     tally: &mut Tally,
 ) -> Result<Facts, FollowError> {
-    let Place::File(path) = &source.place else { return Err(FollowError::NotAFile) };
+    let Place::File(path) = &source.place else {
+        return Err(FollowError::NotAFile);
+    };
     let settings = &context.settings.logs;
-    let bounds = Bounds { max_bytes: settings.max_bytes, first_look: settings.first_look };
+    let bounds = Bounds {
+        max_bytes: settings.max_bytes,
+        first_look: settings.first_look,
+    };
     let log = open_while_rotated(path)?;
-    let (size, silent) = (Some(log.size), SystemTime::now().duration_since(log.modified).ok());
+    let (size, silent) = (
+        Some(log.size),
+        SystemTime::now().duration_since(log.modified).ok(),
+    );
     let course = follow::follow(log, memory.position.as_ref(), bounds)?;
     let read = reading::read(course, deadline, |block| reader.read(block, tally))?;
     memory.position = read.position.or(memory.position.take());
-    Ok(Facts { read_bytes: read.bytes, size, silent, notes: read.notes, remarks: Vec::new() })
+    Ok(Facts {
+        read_bytes: read.bytes,
+        size,
+        silent,
+        notes: read.notes,
+        remarks: Vec::new(),
+    })
 }
 
 /// Between its two steps, a rotation leaves no file of that name.
@@ -148,8 +190,12 @@ fn unreadable(source: &Source, earlier: &Memory, why: &str) -> Finding {
                 path.display()
             ),
         ),
-        (_, Place::File(path)) => Finding::unknown("log", &source.name, format!("{}: {why}", path.display())),
-        (_, Place::Container(service)) => Finding::unknown("log", &source.name, format!("{service}: {why}")),
+        (_, Place::File(path)) => {
+            Finding::unknown("log", &source.name, format!("{}: {why}", path.display()))
+        }
+        (_, Place::Container(service)) => {
+            Finding::unknown("log", &source.name, format!("{service}: {why}"))
+        }
     }
 }
 
@@ -164,26 +210,38 @@ fn judge_log(source: &Source, facts: &Facts) -> Finding {
         let (worst, text) = told(note);
         add(worst, &text);
     }
-    facts.remarks.iter().for_each(|remark| add(Status::Ok, remark));
+    facts
+        .remarks
+        .iter()
+        .for_each(|remark| add(Status::Ok, remark));
     if let (Some(limit), Some(silent)) = (source.silent, facts.silent)
         && silent >= limit.duration()
     {
         let since = Span::seconds(silent.as_secs());
         add(
             Status::Warning,
-            &format!("nothing was written to it for {since}; see that its service runs and logs there"),
+            &format!(
+                "nothing was written to it for {since}; see that its service runs and logs there"
+            ),
         );
     }
     let size = facts.size.unwrap_or_default();
     if size >= source.max_size {
         add(
             Status::Warning,
-            &format!("it has grown to {} and was not rotated; see /etc/logrotate.d", human_size(size)),
+            &format!(
+                "it has grown to {} and was not rotated; see /etc/logrotate.d",
+                human_size(size)
+            ),
         );
     }
     let finding = Finding::new(status, "log", &source.name, message);
     match facts.size {
-        Some(size) => finding.under(size as f64, "bytes", Ceiling::warning(source.max_size as f64)),
+        Some(size) => finding.under(
+            size as f64,
+            "bytes",
+            Ceiling::warning(source.max_size as f64),
+        ),
         None => finding,
     }
 }
@@ -191,34 +249,63 @@ fn judge_log(source: &Source, facts: &Facts) -> Finding {
 /// What was not read is unknown; where nothing is missing it is only said.
 fn told(note: &Note) -> (Status, String) {
     match note {
-        Note::FirstLook { bytes } => {
-            (Status::Ok, format!("this was the first look, at the last {} only", human_size(*bytes)))
-        }
-        Note::Rotated { old } => {
-            (Status::Ok, format!("it was rotated, and the rest of {} was read too", old.display()))
-        }
+        Note::FirstLook { bytes } => (
+            Status::Ok,
+            format!(
+                "this was the first look, at the last {} only",
+                human_size(*bytes)
+            ),
+        ),
+        Note::Rotated { old } => (
+            Status::Ok,
+            format!(
+                "it was rotated, and the rest of {} was read too",
+                old.display()
+            ),
+        ),
         Note::Compressed { old } => {
             let next = "let logrotate delay compression (delaycompress)";
             (
                 Status::Unknown,
-                format!("it was rotated, and the rest of {} is not read: it is compressed; {next}", old.display()),
+                format!(
+                    "it was rotated, and the rest of {} is not read: it is compressed; {next}",
+                    old.display()
+                ),
             )
         }
         Note::Lost => {
             let what = "it was emptied or replaced, and the old file is not found";
-            (Status::Unknown, format!("{what}: what was written to it since the last run is not read"))
+            (
+                Status::Unknown,
+                format!("{what}: what was written to it since the last run is not read"),
+            )
         }
         Note::TooMuch { skipped_bytes } => {
             let next = "run more often, or raise max_bytes";
-            (Status::Unknown, format!("{} before that are not read; {next}", human_size(*skipped_bytes)))
+            (
+                Status::Unknown,
+                format!(
+                    "{} before that are not read; {next}",
+                    human_size(*skipped_bytes)
+                ),
+            )
         }
         Note::Cut => {
             let next = "the next run reads on; run more often, or raise max_bytes";
-            (Status::Unknown, format!("the newest lines are not read yet; {next}"))
+            (
+                Status::Unknown,
+                format!("the newest lines are not read yet; {next}"),
+            )
         }
         Note::Unfinished { left_bytes } => {
             let next = "the next run reads on; raise --timeout";
-            (Status::Unknown, format!("{} are not read yet for lack of time; {next}", human_size(*left_bytes)))
+            (
+                Status::Unknown,
+                format!(
+                    "{} are not read yet for lack of time; {next}",
+                    human_size(*left_bytes)
+                ),
+            )
         }
     }
 }

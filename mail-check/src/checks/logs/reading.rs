@@ -19,20 +19,34 @@ pub(super) struct Read {
 }
 
 /// Reads all pieces, or until `deadline`; `tell` is given blocks of whole lines.
-pub(super) fn read(course: Course, deadline: Instant, mut tell: impl FnMut(&[u8])) -> io::Result<Read> {
+pub(super) fn read(
+    course: Course,
+    deadline: Instant,
+    mut tell: impl FnMut(&[u8]),
+) -> io::Result<Read> {
     let mut left = course.bytes();
-    let mut read = Read { position: None, bytes: 0, notes: course.notes };
+    let mut read = Read {
+        position: None,
+        bytes: 0,
+        notes: course.notes,
+    };
     let last = course.pieces.len().saturating_sub(1);
     let mut buffer = vec![0; BLOCK_BYTES];
     for (number, piece) in course.pieces.iter().enumerate() {
-        let end = if number == last { End::MayGrow } else { End::Final };
+        let end = if number == last {
+            End::MayGrow
+        } else {
+            End::Final
+        };
         let upto = read_piece(piece, end, deadline, &mut buffer, &mut tell)?;
         read.bytes += upto - piece.from;
         read.position = Some(Position::new(&piece.log, upto)?);
         left -= piece.bytes();
         let missing = piece.log.size - upto;
         if Instant::now() >= deadline && (missing > 0 || left > 0) {
-            read.notes.push(Note::Unfinished { left_bytes: missing + left });
+            read.notes.push(Note::Unfinished {
+                left_bytes: missing + left,
+            });
             break;
         }
     }
@@ -67,7 +81,11 @@ fn read_piece(
             None => break,
         };
         let lines = &block[..whole];
-        let begin = if skips_to_newline { memchr::memchr(b'\n', lines).map_or(whole, |at| at + 1) } else { 0 };
+        let begin = if skips_to_newline {
+            memchr::memchr(b'\n', lines).map_or(whole, |at| at + 1)
+        } else {
+            0
+        };
         skips_to_newline = lines.last() != Some(&b'\n') && filled == buffer.len();
         tell(&lines[begin..]);
         offset += whole as u64;
@@ -86,7 +104,10 @@ fn fill(log: &Opened, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
     let want = (log.size - offset).min(buffer.len() as u64) as usize;
     let mut filled = 0;
     while filled < want {
-        match log.file.read_at(&mut buffer[filled..want], offset + filled as u64) {
+        match log
+            .file
+            .read_at(&mut buffer[filled..want], offset + filled as u64)
+        {
             Ok(0) => break,
             Ok(bytes) => filled += bytes,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -136,7 +136,9 @@ impl Default for Settings {
             tools: Rate::per_hour(Ceiling::warning(1.0)),
             http_5xx_percent: Ceiling::new(5.0, 50.0),
             http_least_requests: 100,
-            admin_paths: ["/admin", "/api/admin", "/user-management"].map(str::to_owned).into(),
+            admin_paths: ["/admin", "/api/admin", "/user-management"]
+                .map(str::to_owned)
+                .into(),
             admin_methods: ["POST", "PUT", "PATCH", "DELETE"].map(str::to_owned).into(),
             max_bytes: 256 << 20,
             first_look: 1 << 20,
@@ -148,7 +150,10 @@ impl Default for Settings {
 
 impl Rate {
     const fn per_hour(limits: Ceiling) -> Self {
-        Self { per_hour: Some(limits), per_run: None }
+        Self {
+            per_hour: Some(limits),
+            per_run: None,
+        }
     }
 }
 
@@ -160,9 +165,16 @@ impl Pattern {
     /// A pattern without limits warns of each line.
     pub(super) fn rate(&self) -> Rate {
         let limit = |count: u64| count as f64;
-        let warning = self.warning.or(if self.critical.is_none() { Some(1) } else { None });
+        let warning = self.warning.or(if self.critical.is_none() {
+            Some(1)
+        } else {
+            None
+        });
         Rate {
-            per_hour: Some(Ceiling { warning: warning.map(limit), critical: self.critical.map(limit) }),
+            per_hour: Some(Ceiling {
+                warning: warning.map(limit),
+                critical: self.critical.map(limit),
+            }),
             per_run: None,
         }
     }
@@ -172,7 +184,14 @@ impl TryFrom<SourceTable> for Source {
     type Error = SourceError;
 
     fn try_from(table: SourceTable) -> Result<Self, SourceError> {
-        let SourceTable { name, kind, file, container, silent, max_size } = table;
+        let SourceTable {
+            name,
+            kind,
+            file,
+            container,
+            silent,
+            max_size,
+        } = table;
         let valid = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         if name.is_empty() || !name.chars().all(valid) {
             return Err(SourceError::Name { name });
@@ -182,7 +201,13 @@ impl TryFrom<SourceTable> for Source {
             (None, Some(container)) => Place::Container(container),
             _ => return Err(SourceError::Place { name }),
         };
-        Ok(Self { name, kind, place, silent, max_size: max_size.unwrap_or(GIB) })
+        Ok(Self {
+            name,
+            kind,
+            place,
+            silent,
+            max_size: max_size.unwrap_or(GIB),
+        })
     }
 }
 
@@ -191,8 +216,13 @@ impl TryFrom<Vec<Source>> for Sources {
 
     fn try_from(sources: Vec<Source>) -> Result<Self, SourceError> {
         for (number, source) in sources.iter().enumerate() {
-            if sources[..number].iter().any(|other| other.name == source.name) {
-                return Err(SourceError::Twice { name: source.name.clone() });
+            if sources[..number]
+                .iter()
+                .any(|other| other.name == source.name)
+            {
+                return Err(SourceError::Twice {
+                    name: source.name.clone(),
+                });
             }
         }
         Ok(Self(sources))
@@ -220,18 +250,34 @@ mod tests {
         let source = |rest: &str| format!("[[source]]\nkind = \"nginx\"\n{rest}\n");
         check(&source("name = \"../x\"\nfile = \"/l\""), "letters, digits");
         check(&source("name = \"a\""), "either `file` or `container`");
-        check(&source("name = \"a\"\nfile = \"/l\"\ncontainer = \"b\""), "either `file` or `container`");
-        check(&source("name = \"a\"\nfile = \"/l\"\nsilnt = \"1h\""), "silnt");
-        check(&source("name = \"a\"\nfile = \"/l\"").repeat(2), "two sources are called \"a\"");
-        check("[[pattern]]\nname = \"p\"\nsource = \"a\"\nregex = \"(\"", "unclosed group");
+        check(
+            &source("name = \"a\"\nfile = \"/l\"\ncontainer = \"b\""),
+            "either `file` or `container`",
+        );
+        check(
+            &source("name = \"a\"\nfile = \"/l\"\nsilnt = \"1h\""),
+            "silnt",
+        );
+        check(
+            &source("name = \"a\"\nfile = \"/l\"").repeat(2),
+            "two sources are called \"a\"",
+        );
+        check(
+            "[[pattern]]\nname = \"p\"\nsource = \"a\"\nregex = \"(\"",
+            "unclosed group",
+        );
     }
 
     #[test]
     fn a_pattern_without_limits_warns_of_each_line() {
-        let settings: Settings = toml::from_str("[[pattern]]\nname = \"p\"\nsource = \"a\"\nregex = \"x\"").unwrap();
+        let settings: Settings =
+            toml::from_str("[[pattern]]\nname = \"p\"\nsource = \"a\"\nregex = \"x\"").unwrap();
         assert_eq!(
             settings.pattern[0].rate().per_hour,
-            Some(Ceiling::warning(1.0)).map(|c| Ceiling { critical: None, ..c })
+            Some(Ceiling::warning(1.0)).map(|c| Ceiling {
+                critical: None,
+                ..c
+            })
         );
     }
 }

@@ -52,9 +52,18 @@ pub(super) struct Hour {
 impl Tally {
     /// Begins with what the last run counted in the hour that is not over.
     pub(super) fn resumed(hours: impl IntoIterator<Item = (Topic, Hour)>) -> Self {
-        let counter = |hour| Counter { hours: vec![hour], ..Counter::default() };
-        let counters = hours.into_iter().map(|(topic, hour)| (topic, counter(hour))).collect();
-        Self { counters, requests: 0 }
+        let counter = |hour| Counter {
+            hours: vec![hour],
+            ..Counter::default()
+        };
+        let counters = hours
+            .into_iter()
+            .map(|(topic, hour)| (topic, counter(hour)))
+            .collect();
+        Self {
+            counters,
+            requests: 0,
+        }
     }
 
     pub(super) fn count(&mut self, topic: Topic, times: u64, line: &[u8], reason: &str) {
@@ -70,22 +79,31 @@ impl Tally {
 
     /// The last hour of each topic: the next run goes on counting there.
     pub(super) fn last_hours(&self) -> impl Iterator<Item = (Topic, Hour)> {
-        self.counters.iter().filter_map(|(topic, counter)| Some((*topic, counter.hours.last()?.clone())))
+        self.counters
+            .iter()
+            .filter_map(|(topic, counter)| Some((*topic, counter.hours.last()?.clone())))
     }
 }
 
 impl Counter {
     /// The hour with the most.
     pub(super) fn busiest(&self) -> Hour {
-        self.hours.iter().max_by_key(|hour| hour.count).cloned().unwrap_or_default()
+        self.hours
+            .iter()
+            .max_by_key(|hour| hour.count)
+            .cloned()
+            .unwrap_or_default()
     }
 
     /// The most frequent reasons, such as `3x connection refused`.
     pub(super) fn top(&self, most: usize) -> Vec<String> {
         let mut reasons: Vec<_> = self.reasons.iter().collect();
         reasons.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
-        let mut top: Vec<String> =
-            reasons.iter().take(most).map(|(reason, count)| format!("{count}x {reason}")).collect();
+        let mut top: Vec<String> = reasons
+            .iter()
+            .take(most)
+            .map(|(reason, count)| format!("{count}x {reason}"))
+            .collect();
         if reasons.len() > most {
             top.push(format!("and {} more", reasons.len() - most));
         }
@@ -101,7 +119,10 @@ impl Counter {
         if self.hours.len() >= MAX_KEYS {
             self.hours.remove(0);
         }
-        self.hours.push(Hour { text: text.to_owned(), count: times });
+        self.hours.push(Hour {
+            text: text.to_owned(),
+            count: times,
+        });
     }
 
     fn add_reason(&mut self, reason: &str, times: u64) {
@@ -131,11 +152,19 @@ fn hour_of(line: &[u8]) -> String {
     let is_bracket = |w: &[u8]| w.starts_with(b" [") && w[2].is_ascii_digit() && w[4] == b'/';
     let begin = head.windows(5).position(is_bracket).map_or(0, |at| at + 2);
     let head = &head[begin..];
-    let is_time = |w: &[u8]| w[2] == b':' && w[5] == b':' && [0, 1, 3, 4, 6, 7].iter().all(|&i| w[i].is_ascii_digit());
+    let is_time = |w: &[u8]| {
+        w[2] == b':' && w[5] == b':' && [0, 1, 3, 4, 6, 7].iter().all(|&i| w[i].is_ascii_digit())
+    };
     // The year of a request's time ends just before its hour.
     let is_begin = |at: &usize| *at == 0 || !head[at - 1].is_ascii_digit();
-    let times = head.windows(8).enumerate().filter(|(_, window)| is_time(window)).map(|(at, _)| at);
-    let Some(at) = times.into_iter().find(is_begin) else { return String::new() };
+    let times = head
+        .windows(8)
+        .enumerate()
+        .filter(|(_, window)| is_time(window))
+        .map(|(at, _)| at);
+    let Some(at) = times.into_iter().find(is_begin) else {
+        return String::new();
+    };
     let day = &head[at.saturating_sub(12)..at + 2];
     let day = day.rsplit(|byte| *byte == b'[').next().unwrap_or(day);
     String::from_utf8_lossy(day).trim().to_owned()
@@ -147,11 +176,21 @@ mod tests {
 
     #[test]
     fn the_hour_is_found_in_every_format() {
-        let check = |line: &str, expected: &str| assert_eq!(hour_of(line.as_bytes()), expected, "{line}");
+        let check =
+            |line: &str, expected: &str| assert_eq!(hour_of(line.as_bytes()), expected, "{line}");
         check("Nov 25 08:19:28 mail postfix/smtpd[1]: x", "Nov 25 08");
-        check("2026-11-25T08:19:28.123456+00:00 mail postfix/smtpd[1]: x", "2026-11-25T08");
-        check("1.2.3.4 - - [25/Nov/2026:08:19:28 +0000] \"GET / HTTP/1.1\" 200 1", "25/Nov/2026:08");
-        check("2001:db8::11:22:33 - - [25/Nov/2026:08:19:28 +0000] \"GET /\" 200", "25/Nov/2026:08");
+        check(
+            "2026-11-25T08:19:28.123456+00:00 mail postfix/smtpd[1]: x",
+            "2026-11-25T08",
+        );
+        check(
+            "1.2.3.4 - - [25/Nov/2026:08:19:28 +0000] \"GET / HTTP/1.1\" 200 1",
+            "25/Nov/2026:08",
+        );
+        check(
+            "2001:db8::11:22:33 - - [25/Nov/2026:08:19:28 +0000] \"GET /\" 200",
+            "25/Nov/2026:08",
+        );
         check("[2026-11-25 08:19:28] [ERROR] [MYSQL] x", "2026-11-25 08");
         check("error: no time", "");
         check("", "");
@@ -159,15 +198,31 @@ mod tests {
 
     #[test]
     fn the_busiest_hour_counts_and_goes_on_from_run_to_run() {
-        let mut tally = Tally::resumed([(Topic::Bounced, Hour { text: "Nov 25 07".into(), count: 4 })]);
-        for line in ["Nov 25 07:59:00 x", "Nov 25 08:00:00 x", "Nov 25 07:59:59 late"] {
+        let mut tally = Tally::resumed([(
+            Topic::Bounced,
+            Hour {
+                text: "Nov 25 07".into(),
+                count: 4,
+            },
+        )]);
+        for line in [
+            "Nov 25 07:59:00 x",
+            "Nov 25 08:00:00 x",
+            "Nov 25 07:59:59 late",
+        ] {
             tally.count(Topic::Bounced, 1, line.as_bytes(), "why");
         }
         let counter = tally.counter(Topic::Bounced);
         assert_eq!((counter.new, counter.busiest().count), (3, 6));
         assert_eq!(
             tally.last_hours().collect::<Vec<_>>(),
-            [(Topic::Bounced, Hour { text: "Nov 25 08".into(), count: 1 })]
+            [(
+                Topic::Bounced,
+                Hour {
+                    text: "Nov 25 08".into(),
+                    count: 1
+                }
+            )]
         );
     }
 
@@ -185,7 +240,11 @@ mod tests {
         let counter = tally.counter(Topic::Deferred);
         assert_eq!(counter.new, 5000);
         assert!(counter.reasons.len() <= MAX_KEYS + 1 && counter.hours.len() <= MAX_KEYS);
-        assert!(counter.top(2)[0].starts_with("4000x others"), "{:?}", counter.top(2));
+        assert!(
+            counter.top(2)[0].starts_with("4000x others"),
+            "{:?}",
+            counter.top(2)
+        );
         assert_eq!(counter.top(2)[2], "and 999 more");
     }
 }

@@ -11,11 +11,16 @@ pub(super) fn judge(route: Route, outcome: Outcome, limits: Ceiling) -> Finding 
     let target = route.name();
     match outcome {
         Outcome::Unmade { why } => Finding::unknown(NAME, target, why),
-        Outcome::Failed { step, why } => Finding::critical(NAME, target, format!("{step} failed: {why}")),
+        Outcome::Failed { step, why } => {
+            Finding::critical(NAME, target, format!("{step} failed: {why}"))
+        }
         Outcome::Lost { waited, reason } => {
             let seconds = waited.as_secs_f64();
-            let why = reason.unwrap_or_else(|| "see postqueue -p and the logs of Postfix and Dovecot".to_owned());
-            let message = format!("a message was accepted and has not come within {seconds:.0} s: {why}");
+            let why = reason.unwrap_or_else(|| {
+                "see postqueue -p and the logs of Postfix and Dovecot".to_owned()
+            });
+            let message =
+                format!("a message was accepted and has not come within {seconds:.0} s: {why}");
             Finding::critical(NAME, target, message).under(seconds, "seconds", limits)
         }
         Outcome::Arrived { delay, left_behind } => {
@@ -28,8 +33,15 @@ pub(super) fn judge(route: Route, outcome: Outcome, limits: Ceiling) -> Finding 
             match left_behind {
                 None => finding,
                 Some(why) => {
-                    let message = format!("{}, but it could not be removed from the mailbox: {why}", finding.message);
-                    Finding { status: crate::finding::worse(finding.status, Status::Warning), message, ..finding }
+                    let message = format!(
+                        "{}, but it could not be removed from the mailbox: {why}",
+                        finding.message
+                    );
+                    Finding {
+                        status: crate::finding::worse(finding.status, Status::Warning),
+                        message,
+                        ..finding
+                    }
                 }
             }
         }
@@ -57,12 +69,35 @@ mod tests {
         check(arrived(60, None), Status::Warning, "slow");
         check(arrived(1, Some("denied")), Status::Warning, "denied");
         check(
-            Outcome::Lost { waited: Duration::from_secs(10), reason: Some("refused".to_owned()) },
+            Outcome::Lost {
+                waited: Duration::from_secs(10),
+                reason: Some("refused".to_owned()),
+            },
             Status::Critical,
             "refused",
         );
-        check(Outcome::Lost { waited: Duration::from_secs(301), reason: None }, Status::Critical, "postqueue");
-        check(Outcome::Failed { step: "submission", why: "x".to_owned() }, Status::Critical, "submission failed: x");
-        check(Outcome::Unmade { why: "x".to_owned() }, Status::Unknown, "x");
+        check(
+            Outcome::Lost {
+                waited: Duration::from_secs(301),
+                reason: None,
+            },
+            Status::Critical,
+            "postqueue",
+        );
+        check(
+            Outcome::Failed {
+                step: "submission",
+                why: "x".to_owned(),
+            },
+            Status::Critical,
+            "submission failed: x",
+        );
+        check(
+            Outcome::Unmade {
+                why: "x".to_owned(),
+            },
+            Status::Unknown,
+            "x",
+        );
     }
 }

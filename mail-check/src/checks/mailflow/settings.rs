@@ -123,7 +123,10 @@ impl TryFrom<String> for Door {
             "imaps" => Protocol::Imaps,
             _ => return Err(NoDoor(text)),
         };
-        let place = place.trim_end_matches('/').parse().map_err(|_| NoDoor(text.clone()))?;
+        let place = place
+            .trim_end_matches('/')
+            .parse()
+            .map_err(|_| NoDoor(text.clone()))?;
         Ok(Self { protocol, place })
     }
 }
@@ -135,24 +138,33 @@ impl Settings {
         if self.submit.is_none() && inbound.is_none() {
             return Ok(None);
         }
-        let wanting = |name: &str| format!("[mailflow] needs `{name}`; see mail-check --print-config");
+        let wanting =
+            |name: &str| format!("[mailflow] needs `{name}`; see mail-check --print-config");
         let read = self.read.clone().ok_or_else(|| wanting("read"))?;
         let is_mailbox = matches!(read.protocol, Protocol::Imap | Protocol::Imaps);
-        let is_way_in =
-            self.submit.as_ref().is_none_or(|door| !matches!(door.protocol, Protocol::Imap | Protocol::Imaps));
+        let is_way_in = self
+            .submit
+            .as_ref()
+            .is_none_or(|door| !matches!(door.protocol, Protocol::Imap | Protocol::Imaps));
         if !is_mailbox || !is_way_in {
             return Err("[mailflow] submit is for SMTP, read for IMAP".to_owned());
         }
         let user = self.user.clone().ok_or_else(|| wanting("user"))?;
         let from = self.from.clone().unwrap_or_else(|| user.clone());
-        if [&user, &from].iter().any(|text| text.contains(|c: char| c.is_control() || "<> ".contains(c))) {
+        if [&user, &from]
+            .iter()
+            .any(|text| text.contains(|c: char| c.is_control() || "<> ".contains(c)))
+        {
             return Err("[mailflow] user and from have to be addresses".to_owned());
         }
         Ok(Some(Complete {
             submit: self.submit.clone(),
             read,
             user,
-            password_file: self.password_file.clone().ok_or_else(|| wanting("password_file"))?,
+            password_file: self
+                .password_file
+                .clone()
+                .ok_or_else(|| wanting("password_file"))?,
             from,
             mailbox: self.mailbox.clone(),
             delay: self.delay,
@@ -161,11 +173,22 @@ impl Settings {
     }
 
     fn inbound(&self) -> Result<Option<Api>, String> {
-        let Inbound { url, headers_file, body } = self.inbound.clone();
+        let Inbound {
+            url,
+            headers_file,
+            body,
+        } = self.inbound.clone();
         match (url, body) {
             (None, None) => Ok(None),
-            (Some(url), Some(body)) => Ok(Some(Api { url, headers_file, body })),
-            _ => Err("[mailflow.inbound] needs `url` and `body`; see mail-check --print-config".to_owned()),
+            (Some(url), Some(body)) => Ok(Some(Api {
+                url,
+                headers_file,
+                body,
+            })),
+            _ => Err(
+                "[mailflow.inbound] needs `url` and `body`; see mail-check --print-config"
+                    .to_owned(),
+            ),
         }
     }
 }
@@ -173,10 +196,14 @@ impl Settings {
 impl Complete {
     pub(super) fn routes(&self) -> Vec<Route> {
         let submission = self.submit.as_ref().map(|_| Route::Submission);
-        submission.into_iter().chain(self.inbound.as_ref().map(|_| Route::Inbound)).collect()
+        submission
+            .into_iter()
+            .chain(self.inbound.as_ref().map(|_| Route::Inbound))
+            .collect()
     }
 
-    /// How long is waited for the message: to the critical limit, or the warning where there is none.
+    /// How long is waited for the message: to the critical limit, or the warning where there is
+    /// none.
     pub(super) fn wait(&self) -> Duration {
         let seconds = self.delay.critical.or(self.delay.warning).unwrap_or(300.0);
         Duration::try_from_secs_f64(seconds).unwrap_or(Duration::from_secs(300))
@@ -191,14 +218,27 @@ impl Complete {
 impl Api {
     /// Header lines, secrets among them.
     pub(super) fn headers(&self) -> Result<Vec<String>, String> {
-        let text = self.headers_file.as_deref().map(|path| read(path, "headers_file")).transpose()?;
+        let text = self
+            .headers_file
+            .as_deref()
+            .map(|path| read(path, "headers_file"))
+            .transpose()?;
         let lines = text.unwrap_or_default();
-        Ok(lines.lines().filter(|line| line.contains(':')).map(|line| line.trim().to_owned()).collect())
+        Ok(lines
+            .lines()
+            .filter(|line| line.contains(':'))
+            .map(|line| line.trim().to_owned())
+            .collect())
     }
 }
 
 fn read(path: &Path, name: &str) -> Result<String, String> {
-    fs::read_to_string(path).map_err(|error| format!("[mailflow] {name} {} cannot be read: {error}", path.display()))
+    fs::read_to_string(path).map_err(|error| {
+        format!(
+            "[mailflow] {name} {} cannot be read: {error}",
+            path.display()
+        )
+    })
 }
 
 #[cfg(test)]
@@ -217,13 +257,26 @@ mod tests {
         };
         assert!(complete("").unwrap().is_none());
         check("submit = 'submission://h:587'", "`read`");
-        check("submit = 'submission://h:587'\nread = 'imaps://h:993'", "`user`");
-        check("submit = 'imaps://h:587'\nread = 'imaps://h:993'", "submit is for SMTP");
-        check("submit = 'smtps://h:465'\nread = 'imaps://h:993'\nuser = 'a b'", "have to be addresses");
+        check(
+            "submit = 'submission://h:587'\nread = 'imaps://h:993'",
+            "`user`",
+        );
+        check(
+            "submit = 'imaps://h:587'\nread = 'imaps://h:993'",
+            "submit is for SMTP",
+        );
+        check(
+            "submit = 'smtps://h:465'\nread = 'imaps://h:993'\nuser = 'a b'",
+            "have to be addresses",
+        );
         check("[inbound]\nurl = 'http://h/'", "`url` and `body`");
-        let all = "submit = 'smtps://h:465'\nread = 'imap://h:143'\nuser = 'a@b'\npassword_file = '/p'";
+        let all =
+            "submit = 'smtps://h:465'\nread = 'imap://h:143'\nuser = 'a@b'\npassword_file = '/p'";
         let settings = complete(all).unwrap().unwrap();
-        assert_eq!((settings.from.as_str(), settings.wait().as_secs()), ("a@b", 300));
+        assert_eq!(
+            (settings.from.as_str(), settings.wait().as_secs()),
+            ("a@b", 300)
+        );
         assert!(toml::from_str::<Settings>("read = 'pop3://h:1'").is_err());
     }
 }

@@ -68,7 +68,8 @@ fn travel(
     context: &Context,
     trust: &Trust,
 ) -> Result<Outcome, Failure> {
-    let mut mailbox = open_mailbox(settings, password, context, trust).map_err(at("reading the probe mailbox"))?;
+    let mut mailbox = open_mailbox(settings, password, context, trust)
+        .map_err(at("reading the probe mailbox"))?;
     let id = new_id(context, route);
     let begun = Instant::now();
     let reply = hand_in(route, &id, settings, password, context, trust)?;
@@ -77,24 +78,42 @@ fn travel(
     let delay = begun.elapsed();
     if found.is_empty() {
         let reason = reasons_of(context, &settings.user, &reply);
-        return Ok(Outcome::Lost { waited: delay, reason });
+        return Ok(Outcome::Lost {
+            waited: delay,
+            reason,
+        });
     }
     let removed = clear(&mut mailbox, &found, context);
     mailbox.logout();
-    Ok(Outcome::Arrived { delay, left_behind: removed.err().map(|error| error.to_string()) })
+    Ok(Outcome::Arrived {
+        delay,
+        left_behind: removed.err().map(|error| error.to_string()),
+    })
 }
 
 fn at<E: std::fmt::Display>(step: &'static str) -> impl FnOnce(E) -> Failure {
-    move |error| Failure { step, why: error.to_string() }
+    move |error| Failure {
+        step,
+        why: error.to_string(),
+    }
 }
 
 /// Unique among runs, and with its time in it.
 fn new_id(context: &Context, route: Route) -> String {
     let nanoseconds = context.now.timestamp().as_nanosecond();
-    format!("{PREFIX}{nanoseconds}-{}-{}", std::process::id(), route.name())
+    format!(
+        "{PREFIX}{nanoseconds}-{}-{}",
+        std::process::id(),
+        route.name()
+    )
 }
 
-fn open_mailbox(settings: &Complete, password: &Secret, context: &Context, trust: &Trust) -> Result<Imap, String> {
+fn open_mailbox(
+    settings: &Complete,
+    password: &Secret,
+    context: &Context,
+    trust: &Trust,
+) -> Result<Imap, String> {
     let Door { protocol, place } = &settings.read;
     let name = context.settings.services.name_at(place);
     let said = |error: NetError| error.to_string();
@@ -106,11 +125,18 @@ fn open_mailbox(settings: &Complete, password: &Secret, context: &Context, trust
             match session.offers("STARTTLS").map_err(said)? {
                 true => session.start_tls(trust, name).map_err(said)?,
                 false if place.is_local() => session,
-                false => return Err(format!("{place} offers no STARTTLS for the password; use imaps://")),
+                false => {
+                    return Err(format!(
+                        "{place} offers no STARTTLS for the password; use imaps://"
+                    ));
+                }
             }
         }
     };
-    if let Some(why) = session.peer().and_then(|peer| Judge::of(context, place.host()).objection(peer)) {
+    if let Some(why) = session
+        .peer()
+        .and_then(|peer| Judge::of(context, place.host()).objection(peer))
+    {
         // A password is not told to who may be anybody.
         return Err(format!("{place}: {why}"));
     }
@@ -132,8 +158,13 @@ fn hand_in(
         (Route::Submission, Some(door), _) => {
             submit(door, id, settings, password, context, trust).map_err(at("submission"))
         }
-        (Route::Inbound, _, Some(api)) => post(api, id, settings, context, trust).map_err(at("the inbound API")),
-        _ => Err(Failure { step: "configuration", why: "this way in is not configured".to_owned() }),
+        (Route::Inbound, _, Some(api)) => {
+            post(api, id, settings, context, trust).map_err(at("the inbound API"))
+        }
+        _ => Err(Failure {
+            step: "configuration",
+            why: "this way in is not configured".to_owned(),
+        }),
     }
 }
 
@@ -151,24 +182,39 @@ fn submit(
     let line = Line::connect(place, context.timeout).map_err(said)?;
     let mut session = match protocol {
         Protocol::Smtps => Smtp::open(line.protect(trust, name).map_err(said)?, Hello::Ehlo),
-        Protocol::Submission => Smtp::open(line, Hello::Ehlo).and_then(|session| session.start_tls(trust, name)),
+        Protocol::Submission => {
+            Smtp::open(line, Hello::Ehlo).and_then(|session| session.start_tls(trust, name))
+        }
         _ => Smtp::open(line, Hello::Ehlo),
     }
     .map_err(said)?;
-    if let Some(why) = session.peer().and_then(|peer| Judge::of(context, place.host()).objection(peer)) {
+    if let Some(why) = session
+        .peer()
+        .and_then(|peer| Judge::of(context, place.host()).objection(peer))
+    {
         return Err(format!("{place}: {why}"));
     }
     if *protocol != Protocol::Smtp {
         session.login(&settings.user, password).map_err(said)?;
     }
-    let reply = session.submit(&settings.from, &settings.user, &message(id, settings, context)).map_err(said)?;
+    let reply = session
+        .submit(
+            &settings.from,
+            &settings.user,
+            &message(id, settings, context),
+        )
+        .map_err(said)?;
     session.quit();
     Ok(reply)
 }
 
 fn message(id: &str, settings: &Complete, context: &Context) -> String {
     let (from, to) = (&settings.from, &settings.user);
-    let date = context.now.with_time_zone(TimeZone::UTC).strftime("%a, %d %b %Y %H:%M:%S +0000").to_string();
+    let date = context
+        .now
+        .with_time_zone(TimeZone::UTC)
+        .strftime("%a, %d %b %Y %H:%M:%S +0000")
+        .to_string();
     format!(
         "From: <{from}>\r\nTo: <{to}>\r\nSubject: mail-check probe\r\nDate: {date}\r\nMessage-ID: <{id}@mail-check.invalid>\r\n\
          {HEADER}: {id}\r\nAuto-Submitted: auto-generated\r\nPrecedence: bulk\r\nMIME-Version: 1.0\r\n\
@@ -176,14 +222,27 @@ fn message(id: &str, settings: &Complete, context: &Context) -> String {
     )
 }
 
-fn post(api: &Api, id: &str, settings: &Complete, context: &Context, trust: &Trust) -> Result<String, String> {
+fn post(
+    api: &Api,
+    id: &str,
+    settings: &Complete,
+    context: &Context,
+    trust: &Trust,
+) -> Result<String, String> {
     let headers = api.headers()?;
-    let body = api.body.replace("{id}", id).replace("{from}", &settings.from).replace("{to}", &settings.user);
+    let body = api
+        .body
+        .replace("{id}", id)
+        .replace("{from}", &settings.from)
+        .replace("{to}", &settings.user);
     let objection = |peer: &Peer| Judge::of_url(context, api.url.place.host()).objection(peer);
     let answer = http::post(&api.url, &headers, &body, trust, objection, context.timeout);
     match answer.map_err(|error| error.to_string())?.status {
         200..300 => Ok(String::new()),
-        status => Err(format!("{} answers with status {status}; see its log", api.url)),
+        status => Err(format!(
+            "{} answers with status {status}; see its log",
+            api.url
+        )),
     }
 }
 
@@ -217,13 +276,15 @@ fn clear(mailbox: &mut Imap, found: &[u32], context: &Context) -> Result<(), Net
     mailbox.remove(&old)
 }
 
-/// The messages of runs that are over, as SEARCH says it: to the second (RFC 5032), or else to the day.
+/// The messages of runs that are over, as SEARCH says it: to the second (RFC 5032), or else to the
+/// day.
 fn stale(knows_seconds: bool, context: &Context) -> String {
     if knows_seconds {
         return format!("UNDELETED OLDER {STALE_SECONDS}");
     }
     let now = context.now.timestamp();
     let before = jiff::Timestamp::from_second(now.as_second() - STALE_SECONDS).unwrap_or(now);
-    let day = jiff::ZonedDateTime::new(before, context.now.time_zone().clone()).strftime("%d-%b-%Y");
+    let day =
+        jiff::ZonedDateTime::new(before, context.now.time_zone().clone()).strftime("%d-%b-%Y");
     format!("UNDELETED BEFORE {day}")
 }

@@ -15,14 +15,28 @@ struct Keeper {
 
 /// In the order in which they are asked; the first that knows is believed.
 const KEEPERS: [Keeper; 3] = [
-    Keeper { program: "chronyc", args: &["-n", "tracking"], read: chrony },
-    Keeper { program: "timedatectl", args: &["show", "--property=NTPSynchronized", "--value"], read: systemd },
-    Keeper { program: "adjtimex", args: &["--print"], read: kernel },
+    Keeper {
+        program: "chronyc",
+        args: &["-n", "tracking"],
+        read: chrony,
+    },
+    Keeper {
+        program: "timedatectl",
+        args: &["show", "--property=NTPSynchronized", "--value"],
+        read: systemd,
+    },
+    Keeper {
+        program: "adjtimex",
+        args: &["--print"],
+        read: kernel,
+    },
 ];
 
 pub(crate) fn check(context: &Context) -> Vec<Finding> {
     let within = context.timeout / 4;
-    let answer = KEEPERS.iter().find_map(|keeper| ask(keeper, within).map(|kept| (keeper.program, kept)));
+    let answer = KEEPERS
+        .iter()
+        .find_map(|keeper| ask(keeper, within).map(|kept| (keeper.program, kept)));
     vec![judge(answer)]
 }
 
@@ -34,9 +48,14 @@ fn ask(keeper: &Keeper, within: Duration) -> Option<bool> {
 
 fn judge(answer: Option<(&str, bool)>) -> Finding {
     match answer {
-        Some((program, true)) => Finding::ok("time-sync", "clock", format!("the clock is kept, says {program}")),
+        Some((program, true)) => Finding::ok(
+            "time-sync",
+            "clock",
+            format!("the clock is kept, says {program}"),
+        ),
         Some((program, false)) => {
-            let message = format!("the clock is not kept, says {program}; see timedatectl timesync-status");
+            let message =
+                format!("the clock is not kept, says {program}; see timedatectl timesync-status");
             Finding::warning("time-sync", "clock", message)
         }
         None => {
@@ -48,7 +67,9 @@ fn judge(answer: Option<(&str, bool)>) -> Finding {
 }
 
 fn chrony(text: &str) -> Option<bool> {
-    let status = text.lines().find_map(|line| line.strip_prefix("Leap status"))?;
+    let status = text
+        .lines()
+        .find_map(|line| line.strip_prefix("Leap status"))?;
     Some(!status.contains("Not synchronised"))
 }
 
@@ -63,7 +84,9 @@ fn systemd(text: &str) -> Option<bool> {
 /// STA_UNSYNC of adjtimex(2).
 fn kernel(text: &str) -> Option<bool> {
     const STA_UNSYNC: u32 = 0x40;
-    let status = text.lines().find_map(|line| line.trim().strip_prefix("status:"))?;
+    let status = text
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("status:"))?;
     let status: u32 = status.trim().split(' ').next()?.parse().ok()?;
     Some(status & STA_UNSYNC == 0)
 }
@@ -75,10 +98,16 @@ mod tests {
 
     #[test]
     fn each_program_is_understood() {
-        assert_eq!(chrony("Reference ID : 1\nLeap status     : Normal\n"), Some(true));
+        assert_eq!(
+            chrony("Reference ID : 1\nLeap status     : Normal\n"),
+            Some(true)
+        );
         assert_eq!(chrony("Leap status     : Not synchronised\n"), Some(false));
         assert_eq!(chrony("506 Cannot talk to daemon\n"), None);
-        assert_eq!((systemd("yes\n"), systemd("no\n"), systemd("")), (Some(true), Some(false), None));
+        assert_eq!(
+            (systemd("yes\n"), systemd("no\n"), systemd("")),
+            (Some(true), Some(false), None)
+        );
         assert_eq!(kernel("         mode: 0\n       status: 64\n"), Some(false));
         assert_eq!(kernel("       status: 8193\n"), Some(true));
     }

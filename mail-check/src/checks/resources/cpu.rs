@@ -13,7 +13,8 @@ use crate::limits::Ceiling;
 /// Where the counters of the last run are kept.
 const STATE: &str = "cpu";
 
-/// Between runs that are this far apart, the time between them is what is judged: a busy second is no trouble.
+/// Between runs that are this far apart, the time between them is what is judged: a busy second is
+/// no trouble.
 const APART_SECONDS: std::ops::RangeInclusive<i64> = 60..=3600;
 
 /// Counters of all processors since boot, in ticks.
@@ -33,7 +34,11 @@ pub(crate) fn check(context: &Context) -> Vec<Finding> {
             let _ = context.state.keep(STATE, &now);
             judge(earlier, now, context.settings.resources.cpu)
         }
-        Err(error) => Finding::unknown("cpu", "machine", format!("/proc/stat cannot be read: {error}")),
+        Err(error) => Finding::unknown(
+            "cpu",
+            "machine",
+            format!("/proc/stat cannot be read: {error}"),
+        ),
     };
     vec![finding]
 }
@@ -62,7 +67,11 @@ fn read(at_second: i64) -> ProcResult<Counters> {
         + time.irq.unwrap_or(0)
         + time.softirq.unwrap_or(0)
         + time.steal.unwrap_or(0);
-    Ok(Counters { at_second, busy, total: busy + waiting })
+    Ok(Counters {
+        at_second,
+        busy,
+        total: busy + waiting,
+    })
 }
 
 fn judge(earlier: Counters, now: Counters, limits: Ceiling) -> Finding {
@@ -80,9 +89,17 @@ mod tests {
 
     #[test]
     fn busy_is_judged_between_two_runs() {
-        let earlier = Counters { at_second: 0, busy: 1000, total: 5000 };
+        let earlier = Counters {
+            at_second: 0,
+            busy: 1000,
+            total: 5000,
+        };
         let check = |busy: u64, expected| {
-            let now = Counters { at_second: 300, busy: 1000 + busy, total: 6000 };
+            let now = Counters {
+                at_second: 300,
+                busy: 1000 + busy,
+                total: 6000,
+            };
             let finding = judge(earlier, now, Ceiling::new(80.0, 95.0));
             assert_eq!(finding.status, expected, "{}", finding.message);
         };
@@ -93,7 +110,11 @@ mod tests {
 
     #[test]
     fn counters_of_another_boot_are_not_used() {
-        let ahead = Counters { at_second: 0, busy: u64::MAX / 2, total: u64::MAX / 2 + 1 };
+        let ahead = Counters {
+            at_second: 0,
+            busy: u64::MAX / 2,
+            total: u64::MAX / 2 + 1,
+        };
         let (earlier, now) = measure(300, Some(ahead)).unwrap();
         assert_eq!((earlier.at_second, now.at_second), (300, 301));
     }

@@ -26,11 +26,22 @@ struct Usage {
 /// A probe for each file system; one that names what is wrong where they cannot be listed.
 pub(crate) fn probes(context: &Arc<Context>) -> Vec<Probe> {
     let settings = &context.settings.resources;
-    let mounts = if settings.mounts.is_empty() { mounts_with_disk() } else { Ok(settings.mounts.clone()) };
+    let mounts = if settings.mounts.is_empty() {
+        mounts_with_disk()
+    } else {
+        Ok(settings.mounts.clone())
+    };
     match mounts {
-        Ok(mounts) => mounts.into_iter().map(|mount| probe(mount, context)).collect(),
+        Ok(mounts) => mounts
+            .into_iter()
+            .map(|mount| probe(mount, context))
+            .collect(),
         Err(why) => vec![Probe::new("disk", "all", context.timeout, move || {
-            vec![Finding::unknown("disk", "all", format!("the mounts cannot be listed: {why}"))]
+            vec![Finding::unknown(
+                "disk",
+                "all",
+                format!("the mounts cannot be listed: {why}"),
+            )]
         })],
     }
 }
@@ -39,14 +50,20 @@ fn probe(mount: PathBuf, context: &Arc<Context>) -> Probe {
     let within = context.timeout;
     let context = Arc::clone(context);
     let target = mount.display().to_string();
-    Probe::new("disk", target, within, move || check(&mount, &context.settings.resources))
+    Probe::new("disk", target, within, move || {
+        check(&mount, &context.settings.resources)
+    })
 }
 
 fn check(mount: &Path, settings: &Settings) -> Vec<Finding> {
     match usage(mount) {
         Ok(usage) => judge(&mount.display().to_string(), usage, settings),
         Err(error) => {
-            vec![Finding::unknown("disk", mount.display().to_string(), format!("it cannot be looked at: {error}"))]
+            vec![Finding::unknown(
+                "disk",
+                mount.display().to_string(),
+                format!("it cannot be looked at: {error}"),
+            )]
         }
     }
 }
@@ -64,14 +81,27 @@ fn usage(mount: &Path) -> rustix::io::Result<Usage> {
 
 /// Percent as df(1) has it: of what users may have.
 fn judge(mount: &str, usage: Usage, settings: &Settings) -> Vec<Finding> {
-    let percent = usage.used_bytes as f64 * 100.0 / (usage.used_bytes + usage.available_bytes).max(1) as f64;
-    let message = format!("{percent:.0} % of the space is used, {} are left", human_size(usage.available_bytes));
-    let mut findings = vec![Finding::ok("disk", mount, message).under(percent, "percent", settings.disk)];
+    let percent =
+        usage.used_bytes as f64 * 100.0 / (usage.used_bytes + usage.available_bytes).max(1) as f64;
+    let message = format!(
+        "{percent:.0} % of the space is used, {} are left",
+        human_size(usage.available_bytes)
+    );
+    let mut findings =
+        vec![Finding::ok("disk", mount, message).under(percent, "percent", settings.disk)];
     // btrfs and others make inodes as they need them, and say 0.
     if usage.inodes > 0 {
-        let percent = usage.inodes.saturating_sub(usage.free_inodes) as f64 * 100.0 / usage.inodes as f64;
-        let message = format!("{percent:.0} % of the inodes are used, {} are left", usage.free_inodes);
-        findings.push(Finding::ok("inodes", mount, message).under(percent, "percent", settings.inodes));
+        let percent =
+            usage.inodes.saturating_sub(usage.free_inodes) as f64 * 100.0 / usage.inodes as f64;
+        let message = format!(
+            "{percent:.0} % of the inodes are used, {} are left",
+            usage.free_inodes
+        );
+        findings.push(Finding::ok("inodes", mount, message).under(
+            percent,
+            "percent",
+            settings.inodes,
+        ));
     }
     findings
 }
@@ -84,7 +114,10 @@ fn mounts_with_disk() -> Result<Vec<PathBuf>, procfs::ProcError> {
 fn select(mounts: impl Iterator<Item = MountInfo>) -> Vec<PathBuf> {
     let mut selected: Vec<(String, PathBuf)> = Vec::new();
     for mount in mounts.filter(holds_data) {
-        match selected.iter_mut().find(|(device, _)| *device == mount.majmin) {
+        match selected
+            .iter_mut()
+            .find(|(device, _)| *device == mount.majmin)
+        {
             Some((_, point)) if mount.mount_point.as_os_str().len() < point.as_os_str().len() => {
                 *point = mount.mount_point;
             }
@@ -111,9 +144,16 @@ mod tests {
     #[test]
     fn space_and_inodes_are_judged_apart() {
         let check = |used: u64, free_inodes: u64, expected: [Status; 2]| {
-            let usage = Usage { used_bytes: used, available_bytes: 100 - used, inodes: 100, free_inodes };
-            let statuses: Vec<Status> =
-                judge("/", usage, &Settings::default()).iter().map(|finding| finding.status).collect();
+            let usage = Usage {
+                used_bytes: used,
+                available_bytes: 100 - used,
+                inodes: 100,
+                free_inodes,
+            };
+            let statuses: Vec<Status> = judge("/", usage, &Settings::default())
+                .iter()
+                .map(|finding| finding.status)
+                .collect();
             assert_eq!(statuses, expected, "{used} {free_inodes}");
         };
         check(69, 31, [Status::Ok, Status::Ok]);
@@ -134,6 +174,9 @@ mod tests {
             "27 20 0:8 / /mnt/nas rw - nfs4 nas:/backup rw",
         ];
         let mounts = lines.iter().map(|line| MountInfo::from_line(line).unwrap());
-        assert_eq!(select(mounts), ["/", "/srv/mail", "/mnt/nas"].map(PathBuf::from));
+        assert_eq!(
+            select(mounts),
+            ["/", "/srv/mail", "/mnt/nas"].map(PathBuf::from)
+        );
     }
 }

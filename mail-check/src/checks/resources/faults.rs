@@ -1,4 +1,5 @@
-//! What the kernel knows of broken disks: errors of file systems, of devices, and RAID arrays that lack a disk.
+//! What the kernel knows of broken disks: errors of file systems, of devices, and RAID arrays that
+//! lack a disk.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -45,7 +46,10 @@ fn counts(dir: &Path, file: &str) -> BTreeMap<String, u64> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     let count = |entry: fs::DirEntry| {
         let text = fs::read_to_string(entry.path().join(file)).ok()?;
-        Some((entry.file_name().to_string_lossy().into_owned(), parse_count(text.trim())?))
+        Some((
+            entry.file_name().to_string_lossy().into_owned(),
+            parse_count(text.trim())?,
+        ))
     };
     entries.filter_map(count).collect()
 }
@@ -59,36 +63,66 @@ fn parse_count(text: &str) -> Option<u64> {
 
 fn judge(facts: &Facts, earlier: &BTreeMap<String, u64>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for (device, errors) in facts.file_system_errors.iter().filter(|(_, errors)| **errors > 0) {
-        let message = format!("the file system has {errors} errors; unmount it and run e2fsck /dev/{device}");
-        findings.push(Finding::critical("disk-errors", device, message).measured(*errors as f64, "errors"));
+    for (device, errors) in facts
+        .file_system_errors
+        .iter()
+        .filter(|(_, errors)| **errors > 0)
+    {
+        let message =
+            format!("the file system has {errors} errors; unmount it and run e2fsck /dev/{device}");
+        findings.push(
+            Finding::critical("disk-errors", device, message).measured(*errors as f64, "errors"),
+        );
     }
-    for (array, missing) in facts.missing_disks.iter().filter(|(_, missing)| **missing > 0) {
+    for (array, missing) in facts
+        .missing_disks
+        .iter()
+        .filter(|(_, missing)| **missing > 0)
+    {
         let message = format!("the array lacks {missing} disks; see mdadm --detail /dev/{array}");
-        findings.push(Finding::critical("disk-errors", array, message).measured(*missing as f64, "disks"));
+        findings.push(
+            Finding::critical("disk-errors", array, message).measured(*missing as f64, "disks"),
+        );
     }
     for (device, errors) in &facts.device_errors {
         let new = errors.saturating_sub(earlier.get(device).copied().unwrap_or(*errors));
         if new > 0 {
-            let message = format!("{new} errors of the disk since the last run; see smartctl -a /dev/{device}");
-            findings.push(Finding::warning("disk-errors", device, message).measured(new as f64, "errors"));
+            let message = format!(
+                "{new} errors of the disk since the last run; see smartctl -a /dev/{device}"
+            );
+            findings.push(
+                Finding::warning("disk-errors", device, message).measured(new as f64, "errors"),
+            );
         }
     }
     if findings.is_empty() {
-        findings.push(Finding::ok("disk-errors", "machine", "the kernel counts no new errors of disks"));
+        findings.push(Finding::ok(
+            "disk-errors",
+            "machine",
+            "the kernel counts no new errors of disks",
+        ));
     }
     findings
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "a tree of a test is not stored files")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a tree of a test is not stored files"
+)]
 mod tests {
     use super::*;
     use crate::finding::Status;
 
     fn found(facts: &Facts, earlier: &[(&str, u64)]) -> Vec<(String, Status)> {
-        let earlier = earlier.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
-        judge(facts, &earlier).into_iter().map(|finding| (finding.target, finding.status)).collect()
+        let earlier = earlier
+            .iter()
+            .map(|(name, count)| ((*name).to_owned(), *count))
+            .collect();
+        judge(facts, &earlier)
+            .into_iter()
+            .map(|finding| (finding.target, finding.status))
+            .collect()
     }
 
     #[test]
@@ -105,12 +139,18 @@ mod tests {
             fs::write(path, count).unwrap();
         }
         let facts = gather(sys.path());
-        let broken = [("sdb1".to_owned(), Status::Critical), ("md0".to_owned(), Status::Critical)];
+        let broken = [
+            ("sdb1".to_owned(), Status::Critical),
+            ("md0".to_owned(), Status::Critical),
+        ];
         assert_eq!(found(&facts, &[("sda", 31)]), broken);
         // A disk that is new counts from now on.
         assert_eq!(found(&facts, &[]), broken);
         let grown = found(&facts, &[("sda", 30)]);
         assert_eq!(grown.last(), Some(&("sda".to_owned(), Status::Warning)));
-        assert_eq!(found(&Facts::default(), &[]), [("machine".to_owned(), Status::Ok)]);
+        assert_eq!(
+            found(&Facts::default(), &[]),
+            [("machine".to_owned(), Status::Ok)]
+        );
     }
 }

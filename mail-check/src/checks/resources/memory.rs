@@ -12,10 +12,18 @@ pub(crate) fn check(context: &Context) -> Vec<Finding> {
     let mut findings = match Meminfo::current() {
         Ok(info) => vec![
             // MemAvailable is there since Linux 3.14.
-            judge_memory(info.mem_total, info.mem_available.unwrap_or(info.mem_free), settings.memory),
+            judge_memory(
+                info.mem_total,
+                info.mem_available.unwrap_or(info.mem_free),
+                settings.memory,
+            ),
             judge_swap(info.swap_total, info.swap_free, settings.swap),
         ],
-        Err(error) => vec![Finding::unknown("memory", "machine", format!("/proc/meminfo cannot be read: {error}"))],
+        Err(error) => vec![Finding::unknown(
+            "memory",
+            "machine",
+            format!("/proc/meminfo cannot be read: {error}"),
+        )],
     };
     findings.push(load(settings));
     findings
@@ -24,7 +32,10 @@ pub(crate) fn check(context: &Context) -> Vec<Finding> {
 /// What programs could still get counts as free, caches among it.
 fn judge_memory(total: u64, available: u64, limits: Ceiling) -> Finding {
     let percent = percent_used(total, available);
-    let message = format!("{percent:.0} % of {} memory is used", mail_common::tool::human_size(total));
+    let message = format!(
+        "{percent:.0} % of {} memory is used",
+        mail_common::tool::human_size(total)
+    );
     Finding::ok("memory", "machine", message).under(percent, "percent", limits)
 }
 
@@ -33,7 +44,10 @@ fn judge_swap(total: u64, free: u64, limits: Ceiling) -> Finding {
         return Finding::ok("swap", "machine", "there is no swap");
     }
     let percent = percent_used(total, free);
-    let message = format!("{percent:.0} % of {} swap is used", mail_common::tool::human_size(total));
+    let message = format!(
+        "{percent:.0} % of {} swap is used",
+        mail_common::tool::human_size(total)
+    );
     Finding::ok("swap", "machine", message).under(percent, "percent", limits)
 }
 
@@ -41,7 +55,11 @@ fn load(settings: &Settings) -> Finding {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     match LoadAverage::current() {
         Ok(load) => judge_load(f64::from(load.five), cores, settings.load_per_core),
-        Err(error) => Finding::unknown("load", "machine", format!("/proc/loadavg cannot be read: {error}")),
+        Err(error) => Finding::unknown(
+            "load",
+            "machine",
+            format!("/proc/loadavg cannot be read: {error}"),
+        ),
     }
 }
 
@@ -67,7 +85,13 @@ mod tests {
         assert_eq!(judge_memory(1000, 0, limits).status, Status::Critical);
         assert_eq!(judge_swap(0, 0, limits).status, Status::Ok);
         assert_eq!(judge_swap(100, 4, limits).status, Status::Critical);
-        assert_eq!(judge_load(7.9, 4, Ceiling::new(2.0, 5.0)).status, Status::Ok);
-        assert_eq!(judge_load(8.0, 4, Ceiling::new(2.0, 5.0)).status, Status::Warning);
+        assert_eq!(
+            judge_load(7.9, 4, Ceiling::new(2.0, 5.0)).status,
+            Status::Ok
+        );
+        assert_eq!(
+            judge_load(8.0, 4, Ceiling::new(2.0, 5.0)).status,
+            Status::Warning
+        );
     }
 }

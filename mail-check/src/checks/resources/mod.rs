@@ -62,7 +62,11 @@ pub(crate) fn probes(context: &Arc<Context>) -> Vec<Probe> {
     probes
 }
 
-fn probe(name: &'static str, context: &Arc<Context>, check: fn(&Context) -> Vec<crate::finding::Finding>) -> Probe {
+fn probe(
+    name: &'static str,
+    context: &Arc<Context>,
+    check: fn(&Context) -> Vec<crate::finding::Finding>,
+) -> Probe {
     let within = context.timeout;
     let context = Arc::clone(context);
     Probe::new(name, "machine", within, move || check(&context))

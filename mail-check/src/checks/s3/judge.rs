@@ -12,9 +12,17 @@ use crate::stream::{Facts, Run};
 const TOOL: &str = "mail-s3sync";
 
 pub(super) fn judge(sources: &[Source], settings: &Settings, now: Timestamp) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = sources.iter().filter_map(|source| judge_run(source, now)).collect();
-    let sets: Vec<&StoredSet> = sources.iter().flat_map(|source| last_sets(&source.facts)).collect();
-    let lists = sources.iter().any(|source| source.facts.runs.iter().any(is_list));
+    let mut findings: Vec<Finding> = sources
+        .iter()
+        .filter_map(|source| judge_run(source, now))
+        .collect();
+    let sets: Vec<&StoredSet> = sources
+        .iter()
+        .flat_map(|source| last_sets(&source.facts))
+        .collect();
+    let lists = sources
+        .iter()
+        .any(|source| source.facts.runs.iter().any(is_list));
     match newest_complete(&sets) {
         Some(newest) => findings.extend(judge_set(newest, settings, now)),
         None if lists => {
@@ -26,7 +34,12 @@ pub(super) fn judge(sources: &[Source], settings: &Settings, now: Timestamp) -> 
             findings.push(Finding::unknown("offsite", "newest", message));
         }
     }
-    findings.extend(sources.iter().filter_map(|source| source.facts.usages.last()).map(|usage| cost(usage, settings)));
+    findings.extend(
+        sources
+            .iter()
+            .filter_map(|source| source.facts.usages.last())
+            .map(|usage| cost(usage, settings)),
+    );
     findings
 }
 
@@ -47,28 +60,58 @@ fn last_sets(facts: &Facts) -> Vec<&StoredSet> {
 
 fn newest_complete<'a>(sets: &[&'a StoredSet]) -> Option<&'a StoredSet> {
     let stored = |set: &&StoredSet| set.stored.parse::<Timestamp>().ok();
-    sets.iter().filter(|set| set.complete && stored(set).is_some()).max_by_key(|set| stored(set)).copied()
+    sets.iter()
+        .filter(|set| set.complete && stored(set).is_some())
+        .max_by_key(|set| stored(set))
+        .copied()
 }
 
 /// How the last run in the source went; a source without one says so.
 fn judge_run(source: &Source, now: Timestamp) -> Option<Finding> {
     let Some(run) = source.facts.last_run(TOOL) else {
-        let why = source.facts.broken.as_deref().unwrap_or("they hold no run of it");
-        return Some(Finding::unknown("offsite", &source.name, format!("no records of mail-s3sync: {why}")));
+        let why = source
+            .facts
+            .broken
+            .as_deref()
+            .unwrap_or("they hold no run of it");
+        return Some(Finding::unknown(
+            "offsite",
+            &source.name,
+            format!("no records of mail-s3sync: {why}"),
+        ));
     };
-    let did = run.begin.args.iter().find(|arg| !arg.starts_with('-')).map_or(TOOL, String::as_str);
+    let did = run
+        .begin
+        .args
+        .iter()
+        .find(|arg| !arg.starts_with('-'))
+        .map_or(TOOL, String::as_str);
     let ago = run.begun().map_or_else(String::new, |begun| {
         let seconds = (now.as_second() - begun.as_second()).max(0).cast_unsigned();
         format!(" {} ago", Span::seconds(seconds))
     });
     let failed = |status, words: String| Some(Finding::new(status, "offsite", &source.name, words));
     match &run.end {
-        Some(end) if end.exit == 0 => Some(Finding::ok("offsite", &source.name, format!("{did} went well{ago}"))),
+        Some(end) if end.exit == 0 => Some(Finding::ok(
+            "offsite",
+            &source.name,
+            format!("{did} went well{ago}"),
+        )),
         Some(end) => {
-            let why = source.facts.errors_first.first().map_or("see its records", String::as_str);
-            failed(Status::Critical, format!("{did} failed{ago} (exit {}): {why}", end.exit))
+            let why = source
+                .facts
+                .errors_first
+                .first()
+                .map_or("see its records", String::as_str);
+            failed(
+                Status::Critical,
+                format!("{did} failed{ago} (exit {}): {why}", end.exit),
+            )
         }
-        None => failed(Status::Unknown, format!("{did}{ago} has not ended, or has died")),
+        None => failed(
+            Status::Unknown,
+            format!("{did}{ago} has not ended, or has died"),
+        ),
     }
 }
 
@@ -80,10 +123,20 @@ fn judge_set(newest: &StoredSet, settings: &Settings, now: Timestamp) -> Vec<Fin
 
 fn age(newest: &StoredSet, max: Span, now: Timestamp) -> Finding {
     // It parses: it was chosen by it.
-    let stored = newest.stored.parse::<Timestamp>().unwrap_or(Timestamp::UNIX_EPOCH);
-    let age = Span::seconds((now.as_second() - stored.as_second()).max(0).cast_unsigned());
+    let stored = newest
+        .stored
+        .parse::<Timestamp>()
+        .unwrap_or(Timestamp::UNIX_EPOCH);
+    let age = Span::seconds(
+        (now.as_second() - stored.as_second())
+            .max(0)
+            .cast_unsigned(),
+    );
     let message = match age > max {
-        true => format!("the newest complete set, {}, is {age} old; see the log of mail-s3sync push", newest.set),
+        true => format!(
+            "the newest complete set, {}, is {age} old; see the log of mail-s3sync push",
+            newest.set
+        ),
         false => format!("{} is complete, stored {age} ago", newest.set),
     };
     let limits = Ceiling::critical((max.as_seconds() + 1.0) / 3600.0);
@@ -91,25 +144,41 @@ fn age(newest: &StoredSet, max: Span, now: Timestamp) -> Finding {
 }
 
 fn lock(newest: &StoredSet, wanted: Span, now: Timestamp) -> Finding {
-    let until = newest.locked_until.as_deref().and_then(|text| text.parse::<Timestamp>().ok());
+    let until = newest
+        .locked_until
+        .as_deref()
+        .and_then(|text| text.parse::<Timestamp>().ok());
     let Some(until) = until else {
-        let message =
-            format!("{} is not locked: whoever has the keys can delete it; push with --lock-days", newest.set);
+        let message = format!(
+            "{} is not locked: whoever has the keys can delete it; push with --lock-days",
+            newest.set
+        );
         return Finding::critical("offsite-lock", "newest", message);
     };
     let seconds = until.as_second() - now.as_second();
     let days = seconds as f64 / 86_400.0;
     let message = format!("{} is locked until {until}, {days:.0} days", newest.set);
     match (seconds as f64) < wanted.as_seconds() {
-        true => Finding::warning("offsite-lock", "newest", format!("{message}, and should be for {wanted}")),
+        true => Finding::warning(
+            "offsite-lock",
+            "newest",
+            format!("{message}, and should be for {wanted}"),
+        ),
         false => Finding::ok("offsite-lock", "newest", message),
     }
     .measured(days, "days")
 }
 
 fn cost(usage: &Usage, settings: &Settings) -> Finding {
-    let message = format!("{} objects cost {:.2} US dollars a month", usage.objects, usage.monthly_usd);
-    Finding::ok("offsite-cost", &usage.url, message).under(usage.monthly_usd, "usd", settings.monthly_usd)
+    let message = format!(
+        "{} objects cost {:.2} US dollars a month",
+        usage.objects, usage.monthly_usd
+    );
+    Finding::ok("offsite-cost", &usage.url, message).under(
+        usage.monthly_usd,
+        "usd",
+        settings.monthly_usd,
+    )
 }
 
 #[cfg(test)]
@@ -137,18 +206,32 @@ mod tests {
     }
 
     fn found(lines: &[String]) -> Vec<Finding> {
-        let text = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
-        let source = Source { name: "r".to_owned(), facts: Facts::read(text.as_bytes()) };
-        let settings = Settings { locked_for: Some(Span::days(20)), ..Settings::default() };
+        let text = lines
+            .iter()
+            .map(|line| format!("{line}\n"))
+            .collect::<String>();
+        let source = Source {
+            name: "r".to_owned(),
+            facts: Facts::read(text.as_bytes()),
+        };
+        let settings = Settings {
+            locked_for: Some(Span::days(20)),
+            ..Settings::default()
+        };
         judge(&[source], &settings, NOW.parse().unwrap())
     }
 
     #[track_caller]
     fn check(lines: &[String], name: &str, target: &str, status: Status, part: &str) {
         let findings = found(lines);
-        let found = findings.iter().find(|finding| finding.name == name && finding.target == target);
+        let found = findings
+            .iter()
+            .find(|finding| finding.name == name && finding.target == target);
         let found = found.unwrap_or_else(|| panic!("no {name} {target} in {findings:#?}"));
-        assert!(found.status == status && found.message.contains(part), "{found:?}");
+        assert!(
+            found.status == status && found.message.contains(part),
+            "{found:?}"
+        );
     }
 
     fn list(sets: &[String]) -> Vec<String> {
@@ -158,19 +241,65 @@ mod tests {
     #[test]
     fn the_newest_complete_set_is_judged() {
         let old = set("daily/2026-11-22", true, "2026-11-22T04:00:00Z", "");
-        let new = set("daily/2026-11-24", true, "2026-11-24T04:00:00Z", r#","locked_until":"2026-12-24T04:00:00Z""#);
+        let new = set(
+            "daily/2026-11-24",
+            true,
+            "2026-11-24T04:00:00Z",
+            r#","locked_until":"2026-12-24T04:00:00Z""#,
+        );
         let half = set("daily/2026-11-24", false, "2026-11-24T04:00:00Z", "");
-        check(&list(&[old.clone(), new.clone()]), "offsite", "newest", Status::Ok, "daily/2026-11-24 is complete");
-        check(&list(&[old.clone(), new]), "offsite-lock", "newest", Status::Ok, "30 days");
-        check(&list(&[old.clone(), half]), "offsite", "newest", Status::Critical, "daily/2026-11-22, is 2 d 5 h old");
-        check(&list(&[old]), "offsite-lock", "newest", Status::Critical, "is not locked");
-        check(&list(&[]), "offsite", "newest", Status::Critical, "no complete set");
+        check(
+            &list(&[old.clone(), new.clone()]),
+            "offsite",
+            "newest",
+            Status::Ok,
+            "daily/2026-11-24 is complete",
+        );
+        check(
+            &list(&[old.clone(), new]),
+            "offsite-lock",
+            "newest",
+            Status::Ok,
+            "30 days",
+        );
+        check(
+            &list(&[old.clone(), half]),
+            "offsite",
+            "newest",
+            Status::Critical,
+            "daily/2026-11-22, is 2 d 5 h old",
+        );
+        check(
+            &list(&[old]),
+            "offsite-lock",
+            "newest",
+            Status::Critical,
+            "is not locked",
+        );
+        check(
+            &list(&[]),
+            "offsite",
+            "newest",
+            Status::Critical,
+            "no complete set",
+        );
     }
 
     #[test]
     fn a_lock_that_ends_soon_is_a_warning() {
-        let soon = set("daily/2026-11-24", true, "2026-11-24T04:00:00Z", r#","locked_until":"2026-12-01T04:00:00Z""#);
-        check(&list(&[soon]), "offsite-lock", "newest", Status::Warning, "should be for 20 d");
+        let soon = set(
+            "daily/2026-11-24",
+            true,
+            "2026-11-24T04:00:00Z",
+            r#","locked_until":"2026-12-01T04:00:00Z""#,
+        );
+        check(
+            &list(&[soon]),
+            "offsite-lock",
+            "newest",
+            Status::Warning,
+            "should be for 20 d",
+        );
     }
 
     #[test]
@@ -183,9 +312,27 @@ mod tests {
             Status::Critical,
             "push failed 1 h ago (exit 3): access denied",
         );
-        check(&[begin("push")], "offsite", "r", Status::Unknown, "has died");
-        check(&[begin("push"), end(0)], "offsite", "newest", Status::Unknown, "nothing tells what the store holds");
-        check(&[], "offsite", "r", Status::Unknown, "no records of mail-s3sync");
+        check(
+            &[begin("push")],
+            "offsite",
+            "r",
+            Status::Unknown,
+            "has died",
+        );
+        check(
+            &[begin("push"), end(0)],
+            "offsite",
+            "newest",
+            Status::Unknown,
+            "nothing tells what the store holds",
+        );
+        check(
+            &[],
+            "offsite",
+            "r",
+            Status::Unknown,
+            "no records of mail-s3sync",
+        );
     }
 
     #[test]
@@ -197,6 +344,12 @@ mod tests {
             [begin("usage"), usage, end(0)]
         };
         check(&usage(4.99), "offsite-cost", "s3://b", Status::Ok, "4.99");
-        check(&usage(5.0), "offsite-cost", "s3://b", Status::Warning, "5.00");
+        check(
+            &usage(5.0),
+            "offsite-cost",
+            "s3://b",
+            Status::Warning,
+            "5.00",
+        );
     }
 }

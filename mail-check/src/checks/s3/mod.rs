@@ -1,4 +1,5 @@
-//! `s3`: whether the newest copy elsewhere is complete, young, locked long enough, and what all of them cost.
+//! `s3`: whether the newest copy elsewhere is complete, young, locked long enough, and what all of
+//! them cost.
 
 mod judge; // from records to findings
 
@@ -61,7 +62,10 @@ struct Source {
 #[derive(Debug, thiserror::Error)]
 enum SourceError {
     #[error("read the records {}", path.display())]
-    Read { path: PathBuf, source: std::io::Error },
+    Read {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error(transparent)]
     Ask(#[from] CommandError),
 }
@@ -71,21 +75,35 @@ pub(crate) fn probes(context: &Arc<Context>) -> Vec<Probe> {
     if settings.records.is_empty() && !settings.ask {
         return Vec::new();
     }
-    let within = if settings.ask { ASK_WITHIN * 2 } else { context.timeout };
+    let within = if settings.ask {
+        ASK_WITHIN * 2
+    } else {
+        context.timeout
+    };
     let context = Arc::clone(context);
-    vec![Probe::new("offsite", "store", within, move || check(&context))]
+    vec![Probe::new("offsite", "store", within, move || {
+        check(&context)
+    })]
 }
 
 fn check(context: &Context) -> Vec<Finding> {
     let settings = &context.settings.s3;
     let (mut sources, mut findings) = (Vec::new(), Vec::new());
-    let asked = if settings.ask { &["list", "usage"][..] } else { &[] };
+    let asked = if settings.ask {
+        &["list", "usage"][..]
+    } else {
+        &[]
+    };
     let files = settings.records.iter().map(|path| read(path));
     let answers = asked.iter().map(|what| ask(settings, what, context));
     for source in files.chain(answers) {
         match source {
             Ok(source) => sources.push(source),
-            Err(error) => findings.push(Finding::unknown("offsite", "store", mail_common::report::chain(&error))),
+            Err(error) => findings.push(Finding::unknown(
+                "offsite",
+                "store",
+                mail_common::report::chain(&error),
+            )),
         }
     }
     findings.extend(judge::judge(&sources, settings, context.now.timestamp()));
@@ -93,13 +111,24 @@ fn check(context: &Context) -> Vec<Finding> {
 }
 
 fn read(path: &Path) -> Result<Source, SourceError> {
-    let file = File::open(path).map_err(|source| SourceError::Read { path: path.to_owned(), source })?;
-    Ok(Source { name: path.display().to_string(), facts: Facts::read(BufReader::new(file)) })
+    let file = File::open(path).map_err(|source| SourceError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(Source {
+        name: path.display().to_string(),
+        facts: Facts::read(BufReader::new(file)),
+    })
 }
 
 /// Its exit code is in its records.
 fn ask(settings: &Settings, what: &str, context: &Context) -> Result<Source, SourceError> {
-    let mut args = vec![what.to_owned(), "--format".to_owned(), "jsonl".to_owned(), "-q".to_owned()];
+    let mut args = vec![
+        what.to_owned(),
+        "--format".to_owned(),
+        "jsonl".to_owned(),
+        "-q".to_owned(),
+    ];
     if let Some(from) = &settings.from {
         args.extend(["--from".to_owned(), from.clone()]);
     }
@@ -107,5 +136,8 @@ fn ask(settings: &Settings, what: &str, context: &Context) -> Result<Source, Sou
         args.extend(["--config".to_owned(), config.display().to_string()]);
     }
     let answer = command::run(&settings.program, &args, ASK_WITHIN)?;
-    Ok(Source { name: format!("{} {what}", settings.program), facts: Facts::read(answer.stdout.as_bytes()) })
+    Ok(Source {
+        name: format!("{} {what}", settings.program),
+        facts: Facts::read(answer.stdout.as_bytes()),
+    })
 }

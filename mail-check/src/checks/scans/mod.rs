@@ -28,22 +28,38 @@ pub(crate) struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { records: None, max_age: Span::hours(26) }
+        Self {
+            records: None,
+            max_age: Span::hours(26),
+        }
     }
 }
 
 pub(crate) fn probes(context: &Arc<Context>) -> Vec<Probe> {
-    let Some(records) = context.settings.scans.records.clone() else { return Vec::new() };
+    let Some(records) = context.settings.scans.records.clone() else {
+        return Vec::new();
+    };
     let target = records.display().to_string();
     let context = Arc::clone(context);
-    vec![Probe::new("scan", target, context.timeout, move || check(&records, &context))]
+    vec![Probe::new("scan", target, context.timeout, move || {
+        check(&records, &context)
+    })]
 }
 
 fn check(records: &Path, context: &Context) -> Vec<Finding> {
     let target = records.display().to_string();
     match read(records) {
-        Ok(facts) => judge(&target, &facts, context.settings.scans.max_age, context.now.timestamp()),
-        Err(error) => vec![Finding::unknown("scan", target, format!("the records cannot be read: {error}"))],
+        Ok(facts) => judge(
+            &target,
+            &facts,
+            context.settings.scans.max_age,
+            context.now.timestamp(),
+        ),
+        Err(error) => vec![Finding::unknown(
+            "scan",
+            target,
+            format!("the records cannot be read: {error}"),
+        )],
     }
 }
 
@@ -54,8 +70,15 @@ fn read(records: &Path) -> io::Result<Facts> {
 /// What was found, each by itself, and the scan as a whole.
 fn judge(target: &str, facts: &Facts, max_age: Span, now: Timestamp) -> Vec<Finding> {
     let Some(run) = facts.last_run("mail-scan") else {
-        let why = facts.broken.as_deref().unwrap_or("they hold no run of mail-scan");
-        return vec![Finding::unknown("scan", target, format!("the records tell of no scan: {why}"))];
+        let why = facts
+            .broken
+            .as_deref()
+            .unwrap_or("they hold no run of mail-scan");
+        return vec![Finding::unknown(
+            "scan",
+            target,
+            format!("the records tell of no scan: {why}"),
+        )];
     };
     let mut findings: Vec<Finding> = stream::judge(facts)
         .into_iter()
@@ -67,32 +90,62 @@ fn judge(target: &str, facts: &Facts, max_age: Span, now: Timestamp) -> Vec<Find
 
 fn judge_run(target: &str, run: &Run, facts: &Facts, max_age: Span, now: Timestamp) -> Finding {
     let Some(begun) = run.begun() else {
-        return Finding::unknown("scan", target, format!("the scan began at {:?}, which is no time", run.begin.time));
+        return Finding::unknown(
+            "scan",
+            target,
+            format!("the scan began at {:?}, which is no time", run.begin.time),
+        );
     };
     let age = Span::seconds((now.as_second() - begun.as_second()).max(0).cast_unsigned());
     let finding = match &run.end {
-        None => Finding::unknown("scan", target, format!("the scan that began {age} ago has not ended, or has died")),
-        Some(end) if end.exit == 0 => Finding::ok("scan", target, format!("all was scanned and clean, {age} ago")),
+        None => Finding::unknown(
+            "scan",
+            target,
+            format!("the scan that began {age} ago has not ended, or has died"),
+        ),
+        Some(end) if end.exit == 0 => Finding::ok(
+            "scan",
+            target,
+            format!("all was scanned and clean, {age} ago"),
+        ),
         Some(end) if facts.infected > 0 => {
-            let message = format!("{} infected, {} not scanned, {age} ago", facts.infected, facts.unscanned);
+            let message = format!(
+                "{} infected, {} not scanned, {age} ago",
+                facts.infected, facts.unscanned
+            );
             Finding::critical("scan", target, message).measured(f64::from(end.exit), "exit")
         }
-        Some(_) if facts.unscanned > 0 && facts.errors == 0 => {
-            Finding::warning("scan", target, format!("{} not scanned, {age} ago", facts.unscanned))
-        }
+        Some(_) if facts.unscanned > 0 && facts.errors == 0 => Finding::warning(
+            "scan",
+            target,
+            format!("{} not scanned, {age} ago", facts.unscanned),
+        ),
         Some(end) => {
-            let why = facts.errors_first.first().map_or("see its records", String::as_str);
-            Finding::critical("scan", target, format!("the scan failed (exit {}), {age} ago: {why}", end.exit))
+            let why = facts
+                .errors_first
+                .first()
+                .map_or("see its records", String::as_str);
+            Finding::critical(
+                "scan",
+                target,
+                format!("the scan failed (exit {}), {age} ago: {why}", end.exit),
+            )
         }
     };
     let limits = Ceiling::critical((max_age.as_seconds() + 1.0) / 3600.0);
     let message = match age > max_age {
-        true => format!("{}; nothing was scanned since, see the log of mail-scan", finding.message),
+        true => format!(
+            "{}; nothing was scanned since, see the log of mail-scan",
+            finding.message
+        ),
         false => finding.message.clone(),
     };
     let status = finding.status;
     let aged = Finding { message, ..finding }.under(age.as_seconds() / 3600.0, "hours", limits);
-    Finding { status: worse(status, aged.status), ..aged }
+    Finding {
+        status: worse(status, aged.status),
+        ..aged
+    }
 }
 
 #[cfg(test)]
@@ -114,21 +167,52 @@ mod tests {
 
     #[track_caller]
     fn check(lines: &[&str], hour: i8, status: Status, part: &str) {
-        let text = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
-        let now = jiff::civil::date(2026, 11, 24).at(hour, 0, 0, 0).in_tz("UTC").unwrap().timestamp();
+        let text = lines
+            .iter()
+            .map(|line| format!("{line}\n"))
+            .collect::<String>();
+        let now = jiff::civil::date(2026, 11, 24)
+            .at(hour, 0, 0, 0)
+            .in_tz("UTC")
+            .unwrap()
+            .timestamp();
         let findings = judge("/r", &Facts::read(text.as_bytes()), Span::hours(26), now);
         let found = &findings[0];
-        assert!(found.status == status && found.message.contains(part), "{found:?}");
+        assert!(
+            found.status == status && found.message.contains(part),
+            "{found:?}"
+        );
     }
 
     #[test]
     fn a_scan_is_judged_by_its_age_and_by_what_it_saw() {
-        let (clean, infected, unscanned) = (verdict("clean"), verdict("infected"), verdict("unscanned"));
+        let (clean, infected, unscanned) =
+            (verdict("clean"), verdict("infected"), verdict("unscanned"));
         check(&[BEGIN, &clean, &end(0)], 4, Status::Ok, "23 h ago");
-        check(&[BEGIN, &clean, &end(0)], 8, Status::Critical, "nothing was scanned since");
-        check(&[BEGIN, &infected, &end(1)], 4, Status::Critical, "1 infected");
-        check(&[BEGIN, &unscanned, &end(1)], 4, Status::Warning, "1 not scanned");
-        check(&[BEGIN, &end(3)], 4, Status::Critical, "the scan failed (exit 3)");
+        check(
+            &[BEGIN, &clean, &end(0)],
+            8,
+            Status::Critical,
+            "nothing was scanned since",
+        );
+        check(
+            &[BEGIN, &infected, &end(1)],
+            4,
+            Status::Critical,
+            "1 infected",
+        );
+        check(
+            &[BEGIN, &unscanned, &end(1)],
+            4,
+            Status::Warning,
+            "1 not scanned",
+        );
+        check(
+            &[BEGIN, &end(3)],
+            4,
+            Status::Critical,
+            "the scan failed (exit 3)",
+        );
         check(&[BEGIN, &clean], 4, Status::Unknown, "has died");
         check(&[], 4, Status::Unknown, "tell of no scan");
     }

@@ -17,13 +17,21 @@ use crate::probe::Probe;
 pub(super) fn probes(context: &Arc<Context>) -> Vec<Probe> {
     let mut places = context.settings.services.clamd.clone();
     let mut probes = Vec::new();
-    match context.server.clamd_address.as_deref().map(str::parse::<Place>) {
+    match context
+        .server
+        .clamd_address
+        .as_deref()
+        .map(str::parse::<Place>)
+    {
         Some(Ok(place)) if !places.contains(&place) => places.push(place),
         Some(Err(error)) => {
             let message = format!("CLAMD_ADDRESS: {error}");
-            probes.push(Probe::new("clamd", "CLAMD_ADDRESS", context.timeout, move || {
-                vec![Finding::unknown("clamd", "CLAMD_ADDRESS", message)]
-            }));
+            probes.push(Probe::new(
+                "clamd",
+                "CLAMD_ADDRESS",
+                context.timeout,
+                move || vec![Finding::unknown("clamd", "CLAMD_ADDRESS", message)],
+            ));
         }
         _ => {}
     }
@@ -40,7 +48,9 @@ fn probe(place: Place, context: &Arc<Context>) -> Probe {
         let pong = ask(&place, b"zPING\0", each);
         let seconds = begun.elapsed().as_secs_f64();
         let first = match pong {
-            Ok(reply) if reply == "PONG" => answered(("clamd", &target), seconds, settings.response),
+            Ok(reply) if reply == "PONG" => {
+                answered(("clamd", &target), seconds, settings.response)
+            }
             Ok(reply) => down(
                 ("clamd", &target),
                 format!("it answers PING with {reply:?}, not PONG"),
@@ -51,7 +61,15 @@ fn probe(place: Place, context: &Arc<Context>) -> Probe {
         };
         let version = ask(&place, b"zVERSION\0", each);
         let now = context.now.timestamp();
-        vec![first, judge_signatures(&target, version.map_err(|error| error.to_string()), now, settings.signatures)]
+        vec![
+            first,
+            judge_signatures(
+                &target,
+                version.map_err(|error| error.to_string()),
+                now,
+                settings.signatures,
+            ),
+        ]
     })
 }
 
@@ -60,22 +78,34 @@ fn ask(place: &Place, command: &[u8], within: Duration) -> Result<String, NetErr
     line.send(command)?;
     let reply = line.read_until(0, "a reply of clamd")?;
     let text = String::from_utf8_lossy(&reply);
-    Ok(mail_common::report::printable(text.trim_end_matches('\0').trim()))
+    Ok(mail_common::report::printable(
+        text.trim_end_matches('\0').trim(),
+    ))
 }
 
-fn judge_signatures(target: &str, version: Result<String, String>, now: Timestamp, limits: Ceiling) -> Finding {
+fn judge_signatures(
+    target: &str,
+    version: Result<String, String>,
+    now: Timestamp,
+    limits: Ceiling,
+) -> Finding {
     const NAME: &str = "clamd-signatures";
     let version = match version {
         Ok(version) => version,
         Err(error) => return Finding::unknown(NAME, target, error),
     };
     let Some(made) = version.splitn(3, '/').nth(2).and_then(parse_date) else {
-        let message = format!("{version:?} does not tell how old the signatures are; run freshclam");
+        let message =
+            format!("{version:?} does not tell how old the signatures are; run freshclam");
         return Finding::unknown(NAME, target, message);
     };
     let days = (now.as_second() - made.as_second()) as f64 / 86_400.0;
-    let mut finding =
-        Finding::ok(NAME, target, format!("the signatures are {days:.1} days old")).under(days, "days", limits);
+    let mut finding = Finding::ok(
+        NAME,
+        target,
+        format!("the signatures are {days:.1} days old"),
+    )
+    .under(days, "days", limits);
     if finding.status != crate::finding::Status::Ok {
         finding.message += "; new malware is not found: see the log of freshclam";
     }
@@ -87,7 +117,10 @@ fn parse_date(text: &str) -> Option<Timestamp> {
     let squeezed = text.split_ascii_whitespace().collect::<Vec<_>>().join(" ");
     let time = DateTime::strptime("%a %b %d %H:%M:%S %Y", squeezed).ok()?;
     // Without signatures that tell, clamd may name the year 1970.
-    time.to_zoned_datetime(TimeZone::UTC).ok().map(|zoned| zoned.timestamp()).filter(|time| time.as_second() > 86_400)
+    time.to_zoned_datetime(TimeZone::UTC)
+        .ok()
+        .map(|zoned| zoned.timestamp())
+        .filter(|time| time.as_second() > 86_400)
 }
 
 #[cfg(test)]
@@ -104,8 +137,14 @@ mod tests {
             assert_eq!(finding.status, expected, "{finding:?}");
         };
         check(Ok("ClamAV 1.4.6/1/Sun Nov  8 00:00:00 2026"), Status::Ok);
-        check(Ok("ClamAV 1.4.6/1/Sun Nov  1 00:00:00 2026"), Status::Warning);
-        check(Ok("ClamAV 1.4.6/1/Thu Jan  1 00:00:00 1970"), Status::Unknown);
+        check(
+            Ok("ClamAV 1.4.6/1/Sun Nov  1 00:00:00 2026"),
+            Status::Warning,
+        );
+        check(
+            Ok("ClamAV 1.4.6/1/Thu Jan  1 00:00:00 1970"),
+            Status::Unknown,
+        );
         check(Ok("ClamAV 1.4.6"), Status::Unknown);
         check(Err("it hangs"), Status::Unknown);
     }

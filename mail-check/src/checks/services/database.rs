@@ -41,7 +41,12 @@ pub(super) fn probe(context: &Arc<Context>) -> Probe {
                     "it hangs: no answer within {:.1} s; see SHOW PROCESSLIST and its log",
                     within.as_secs_f64()
                 );
-                vec![down(("mysql", "server"), message, seconds, settings.response)]
+                vec![down(
+                    ("mysql", "server"),
+                    message,
+                    seconds,
+                    settings.response,
+                )]
             }
             Some(Err(why)) => vec![down(("mysql", "server"), why, seconds, settings.response)],
             Some(Ok(connections)) => vec![
@@ -65,7 +70,8 @@ fn login(server: &ServerSettings) -> Result<ConnectionSettings, String> {
     });
     let mut options = options.map_err(|error| error.to_string())?;
     if let Some(path) = &mysql.config_file {
-        let file = Options::from_file(path).map_err(|error| format!("{error}; see MYSQL_CONFIG_FILE"))?;
+        let file =
+            Options::from_file(path).map_err(|error| format!("{error}; see MYSQL_CONFIG_FILE"))?;
         options = options.or(file.options);
     }
     let user = std::env::var("USER").unwrap_or_else(|_| "root".to_owned());
@@ -74,10 +80,14 @@ fn login(server: &ServerSettings) -> Result<ConnectionSettings, String> {
 
 fn ask(login: &ConnectionSettings) -> Result<Connections, String> {
     let mut connection = connect(login).map_err(|error| chain(&error))?;
-    let failed = |error: mysql::Error| format!("the server does not answer a query: {error}; see its log");
-    let taken: Option<(String, u64)> =
-        connection.query_first("SHOW GLOBAL STATUS LIKE 'Threads_connected'").map_err(failed)?;
-    let most: Option<u64> = connection.query_first("SELECT @@max_connections").map_err(failed)?;
+    let failed =
+        |error: mysql::Error| format!("the server does not answer a query: {error}; see its log");
+    let taken: Option<(String, u64)> = connection
+        .query_first("SHOW GLOBAL STATUS LIKE 'Threads_connected'")
+        .map_err(failed)?;
+    let most: Option<u64> = connection
+        .query_first("SELECT @@max_connections")
+        .map_err(failed)?;
     let (Some((_, taken)), Some(most)) = (taken, most) else {
         return Err("the server does not tell its connections; is it MariaDB?".to_owned());
     };
@@ -93,15 +103,20 @@ fn judge_connections(connections: Connections, limits: Ceiling) -> Finding {
     let Connections { taken, most } = connections;
     let percent = taken as f64 * 100.0 / most.max(1) as f64;
     let message = format!("{taken} of {most} connections are taken");
-    let mut finding = Finding::ok("mysql-connections", "server", message).under(percent, "percent", limits);
+    let mut finding =
+        Finding::ok("mysql-connections", "server", message).under(percent, "percent", limits);
     if finding.status != Status::Ok {
         finding.message += "; see SHOW PROCESSLIST for who holds them";
     }
     finding
 }
 
-/// The driver bounds connecting only; a server that hangs later leaves a thread behind, which ends with the process.
-fn bounded<T: Send + 'static>(within: Duration, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+/// The driver bounds connecting only; a server that hangs later leaves a thread behind, which ends
+/// with the process.
+fn bounded<T: Send + 'static>(
+    within: Duration,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         // Nobody listens any more when it comes too late.
@@ -116,7 +131,12 @@ mod tests {
 
     #[test]
     fn connections_are_judged_by_their_share() {
-        let status = |taken| judge_connections(Connections { taken, most: 100 }, Ceiling::new(80.0, 95.0)).status;
-        assert_eq!([79, 80, 95].map(status), [Status::Ok, Status::Warning, Status::Critical]);
+        let status = |taken| {
+            judge_connections(Connections { taken, most: 100 }, Ceiling::new(80.0, 95.0)).status
+        };
+        assert_eq!(
+            [79, 80, 95].map(status),
+            [Status::Ok, Status::Warning, Status::Critical]
+        );
     }
 }

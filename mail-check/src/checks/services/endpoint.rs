@@ -47,9 +47,21 @@ pub(super) fn probe(kind: Kind, place: Place, context: &Arc<Context>, trust: &Sh
     Probe::new(kind.name(), place.to_string(), context.timeout, move || {
         let settings = &context.settings.services;
         let begun = Instant::now();
-        let outcome = converse(kind, &place, &trust, settings.name_at(&place), most_of(context.timeout));
+        let outcome = converse(
+            kind,
+            &place,
+            &trust,
+            settings.name_at(&place),
+            most_of(context.timeout),
+        );
         let certificate = Judge::of(&context, place.host());
-        vec![judge((kind.name(), &place.to_string()), outcome, begun, &certificate, settings.response)]
+        vec![judge(
+            (kind.name(), &place.to_string()),
+            outcome,
+            begun,
+            &certificate,
+            settings.response,
+        )]
     })
 }
 
@@ -103,7 +115,11 @@ fn pop3(mut line: Line, trust: &Trust, name: &str) -> Result<Option<Peer>, NetEr
     if !greeting.starts_with("+OK") {
         return Err(line.garbage(GREETING, &greeting));
     }
-    if line.peer().is_none() && capabilities(&mut line)?.iter().any(|word| word.eq_ignore_ascii_case("STLS")) {
+    if line.peer().is_none()
+        && capabilities(&mut line)?
+            .iter()
+            .any(|word| word.eq_ignore_ascii_case("STLS"))
+    {
         line.send(b"STLS\r\n")?;
         let answer = line.read_line("an answer to STLS")?;
         if !answer.starts_with("+OK") {

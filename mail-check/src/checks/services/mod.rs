@@ -1,4 +1,5 @@
-//! `services`: each service answers as its protocol says, in time, with a certificate that its users can trust.
+//! `services`: each service answers as its protocol says, in time, with a certificate that its
+//! users can trust.
 
 mod clamd; // PING, and the age of the signatures
 mod database; // MariaDB: a login, a query, connections
@@ -84,7 +85,9 @@ impl Settings {
             (Kind::Pop3s, &self.pop3s),
             (Kind::Lmtp, &self.lmtp),
         ];
-        all.into_iter().flat_map(|(kind, places)| places.iter().map(move |place| (kind, place.clone()))).collect()
+        all.into_iter()
+            .flat_map(|(kind, places)| places.iter().map(move |place| (kind, place.clone())))
+            .collect()
     }
 
     /// The name by which a server at `place` is greeted.
@@ -101,8 +104,16 @@ pub(crate) fn probes(context: &Arc<Context>) -> Vec<Probe> {
     if !(endpoints.is_empty() && pages.is_empty()) {
         match super::tls::trust(context) {
             Ok(trust) => {
-                probes.extend(endpoints.into_iter().map(|(kind, place)| endpoint::probe(kind, place, context, &trust)));
-                probes.extend(pages.iter().map(|page| page::probe(page.clone(), context, &trust)));
+                probes.extend(
+                    endpoints
+                        .into_iter()
+                        .map(|(kind, place)| endpoint::probe(kind, place, context, &trust)),
+                );
+                probes.extend(
+                    pages
+                        .iter()
+                        .map(|page| page::probe(page.clone(), context, &trust)),
+                );
             }
             Err(error) => probes.push(super::tls::untrusting("services", error)),
         }
@@ -148,7 +159,12 @@ fn answered((name, target): (&'static str, &str), seconds: f64, limits: Ceiling)
 }
 
 /// A service that is not there is critical.
-fn down((name, target): (&'static str, &str), why: impl Display, seconds: f64, limits: Ceiling) -> Finding {
+fn down(
+    (name, target): (&'static str, &str),
+    why: impl Display,
+    seconds: f64,
+    limits: Ceiling,
+) -> Finding {
     Finding::critical(name, target, why.to_string()).under(seconds, "seconds", limits)
 }
 

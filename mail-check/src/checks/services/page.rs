@@ -32,27 +32,53 @@ pub(super) fn probe(page: Page, context: &Arc<Context>, trust: &Shared) -> Probe
     Probe::new("http", page.url.to_string(), context.timeout, move || {
         let begun = Instant::now();
         let answer = http::get(&page.url, &trust, most_of(context.timeout));
-        let (seconds, limits) = (begun.elapsed().as_secs_f64(), context.settings.services.response);
+        let (seconds, limits) = (
+            begun.elapsed().as_secs_f64(),
+            context.settings.services.response,
+        );
         let target = page.url.to_string();
         vec![match answer {
             Err(error) => down(("http", &target), error, seconds, limits),
-            Ok(answer) => judge(&page, &answer, seconds, limits, &Judge::of_url(&context, page.url.place.host())),
+            Ok(answer) => judge(
+                &page,
+                &answer,
+                seconds,
+                limits,
+                &Judge::of_url(&context, page.url.place.host()),
+            ),
         }]
     })
 }
 
-fn judge(page: &Page, answer: &Answer, seconds: f64, limits: Ceiling, certificate: &Judge<'_>) -> Finding {
+fn judge(
+    page: &Page,
+    answer: &Answer,
+    seconds: f64,
+    limits: Ceiling,
+    certificate: &Judge<'_>,
+) -> Finding {
     let target = page.url.to_string();
-    let objection = answer.peer.as_ref().and_then(|peer| certificate.objection(peer));
-    let wanting = page.text.as_ref().filter(|text| !answer.body.contains(text.as_str()));
+    let objection = answer
+        .peer
+        .as_ref()
+        .and_then(|peer| certificate.objection(peer));
+    let wanting = page
+        .text
+        .as_ref()
+        .filter(|text| !answer.body.contains(text.as_str()));
     match (objection, wanting) {
         (Some(why), _) => down(("http", &target), why, seconds, limits),
         _ if answer.status != page.status => {
-            let message = format!("it answers with status {}, not {}; see its log", answer.status, page.status);
+            let message = format!(
+                "it answers with status {}, not {}; see its log",
+                answer.status, page.status
+            );
             down(("http", &target), message, seconds, limits)
         }
         (None, Some(text)) => {
-            let message = format!("{text:?} is not in the page; another service or an error page answers, see its log");
+            let message = format!(
+                "{text:?} is not in the page; another service or an error page answers, see its log"
+            );
             down(("http", &target), message, seconds, limits)
         }
         (None, None) => answered(("http", &target), seconds, limits),

@@ -69,28 +69,52 @@ pub(super) fn probes(context: &Arc<Context>) -> Vec<Probe> {
         let context = Arc::clone(context);
         Probe::new(name, "postfix", context.timeout, move || check(&context))
     };
-    vec![probe("postfix-config", check_settings), probe("queue", check_queue)]
+    vec![
+        probe("postfix-config", check_settings),
+        probe("queue", check_queue),
+    ]
 }
 
 /// What a program of Postfix says.
-fn say(context: &Context, program: &str, args: &[&str], within: Duration) -> Result<String, String> {
+fn say(
+    context: &Context,
+    program: &str,
+    args: &[&str],
+    within: Duration,
+) -> Result<String, String> {
     let settings = &context.settings.services.postfix;
     if let Some(service) = &settings.container {
         let docker = Docker::of(context, within / 3).map_err(|error| error.to_string())?;
         let project = docker::project(context).map_err(|error| error.to_string())?;
-        let container = docker.service(&project, service).map_err(|error| error.to_string())?;
+        let container = docker
+            .service(&project, service)
+            .map_err(|error| error.to_string())?;
         let argv = [&[program], args].concat();
-        let output = docker.exec(&container.id, &argv, within / 3).map_err(|error| error.to_string())?;
+        let output = docker
+            .exec(&container.id, &argv, within / 3)
+            .map_err(|error| error.to_string())?;
         return match output.exit_code {
             0 => Ok(output.stdout),
-            code => Err(format!("{program} in {service} failed ({code}): {}", output.stderr.trim())),
+            code => Err(format!(
+                "{program} in {service} failed ({code}): {}",
+                output.stderr.trim()
+            )),
         };
     }
-    let dir = settings.config_dir.as_ref().map(|dir| dir.to_string_lossy().into_owned()).unwrap_or_default();
+    let dir = settings
+        .config_dir
+        .as_ref()
+        .map(|dir| dir.to_string_lossy().into_owned())
+        .unwrap_or_default();
     // Its programs are not in everybody's PATH.
     let path = format!("/usr/sbin/{program}");
-    let program = if std::path::Path::new(&path).exists() { path.as_str() } else { program };
-    command::output(program, &[&["-c", dir.as_str()], args].concat(), within).map_err(|error| error.to_string())
+    let program = if std::path::Path::new(&path).exists() {
+        path.as_str()
+    } else {
+        program
+    };
+    command::output(program, &[&["-c", dir.as_str()], args].concat(), within)
+        .map_err(|error| error.to_string())
 }
 
 fn check_settings(context: &Context) -> Vec<Finding> {
@@ -100,18 +124,27 @@ fn check_settings(context: &Context) -> Vec<Finding> {
         ("mydomain", &settings.mydomain, Status::Warning),
         ("relayhost", &settings.relayhost, Status::Critical),
     ];
-    match say(context, "postconf", &["myhostname", "mydomain", "relayhost"], most_of(context.timeout)) {
+    match say(
+        context,
+        "postconf",
+        &["myhostname", "mydomain", "relayhost"],
+        most_of(context.timeout),
+    ) {
         Err(why) => vec![Finding::unknown("postfix-config", "postfix", why)],
         Ok(text) => wanted
             .into_iter()
-            .map(|(name, expected, bad)| judge_setting(name, value_of(&text, name), expected.as_deref(), bad))
+            .map(|(name, expected, bad)| {
+                judge_setting(name, value_of(&text, name), expected.as_deref(), bad)
+            })
             .collect(),
     }
 }
 
 fn value_of<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let mut lines = text.lines().filter_map(|line| line.split_once('='));
-    lines.find(|(key, _)| key.trim() == name).map(|(_, value)| value.trim())
+    lines
+        .find(|(key, _)| key.trim() == name)
+        .map(|(_, value)| value.trim())
 }
 
 fn judge_setting(name: &str, found: Option<&str>, expected: Option<&str>, bad: Status) -> Finding {
@@ -119,7 +152,9 @@ fn judge_setting(name: &str, found: Option<&str>, expected: Option<&str>, bad: S
     match (found, expected) {
         (None, _) => Finding::unknown(NAME, name, format!("postconf does not tell {name}")),
         (Some(found), Some(expected)) if found != expected => {
-            let message = format!("{name} is {found:?}, not {expected:?}; mail goes out wrong: see main.cf and .env");
+            let message = format!(
+                "{name} is {found:?}, not {expected:?}; mail goes out wrong: see main.cf and .env"
+            );
             Finding::new(bad, NAME, name, message)
         }
         (Some(found), _) => Finding::ok(NAME, name, format!("{name} is {found:?}")),
@@ -131,7 +166,12 @@ fn check_queue(context: &Context) -> Vec<Finding> {
         Err(why) => vec![Finding::unknown("queue", "postfix", why)],
         Ok(messages) => {
             let settings = &context.settings.services.postfix;
-            judge_queue(&messages, context.now.timestamp().as_second(), settings.queue, settings.oldest)
+            judge_queue(
+                &messages,
+                context.now.timestamp().as_second(),
+                settings.queue,
+                settings.oldest,
+            )
         }
     }
 }
@@ -142,17 +182,24 @@ fn queue(context: &Context, within: Duration) -> Result<Vec<Message>, String> {
 
 fn parse_queue(text: &str) -> Result<Vec<Message>, String> {
     let lines = text.lines().filter(|line| !line.trim().is_empty());
-    let read =
-        lines.map(|line| serde_json::from_str(line).map_err(|e| format!("postqueue -j says what is no JSON: {e}")));
+    let read = lines.map(|line| {
+        serde_json::from_str(line).map_err(|e| format!("postqueue -j says what is no JSON: {e}"))
+    });
     read.collect()
 }
 
-fn judge_queue(messages: &[Message], now_second: i64, length: Ceiling, age: Ceiling) -> Vec<Finding> {
+fn judge_queue(
+    messages: &[Message],
+    now_second: i64,
+    length: Ceiling,
+    age: Ceiling,
+) -> Vec<Finding> {
     let count = messages.len();
     let oldest = messages.iter().min_by_key(|message| message.arrival_time);
     let seconds = oldest.map_or(0, |message| (now_second - message.arrival_time).max(0));
-    let why =
-        oldest.map(|oldest| format!("; the oldest ({}): {}", oldest.queue_id, reason(oldest))).unwrap_or_default();
+    let why = oldest
+        .map(|oldest| format!("; the oldest ({}): {}", oldest.queue_id, reason(oldest)))
+        .unwrap_or_default();
     let hint = "; see postqueue -p";
     let shown = |mut finding: Finding| {
         if finding.status != Status::Ok {
@@ -161,34 +208,59 @@ fn judge_queue(messages: &[Message], now_second: i64, length: Ceiling, age: Ceil
         finding
     };
     vec![
-        shown(Finding::ok("queue", "length", format!("{count} messages wait")).under(count as f64, "messages", length)),
-        shown(Finding::ok("queue", "oldest", format!("the oldest message waits for {seconds} s")).under(
-            seconds as f64,
-            "seconds",
-            age,
-        )),
+        shown(
+            Finding::ok("queue", "length", format!("{count} messages wait")).under(
+                count as f64,
+                "messages",
+                length,
+            ),
+        ),
+        shown(
+            Finding::ok(
+                "queue",
+                "oldest",
+                format!("the oldest message waits for {seconds} s"),
+            )
+            .under(seconds as f64, "seconds", age),
+        ),
     ]
 }
 
 fn reason(message: &Message) -> String {
-    let mut reasons = message.recipients.iter().filter_map(|recipient| recipient.delay_reason.as_deref());
-    reasons.next().map_or_else(|| "no reason is known".to_owned(), mail_common::report::printable)
+    let mut reasons = message
+        .recipients
+        .iter()
+        .filter_map(|recipient| recipient.delay_reason.as_deref());
+    reasons.next().map_or_else(
+        || "no reason is known".to_owned(),
+        mail_common::report::printable,
+    )
 }
 
-/// Why mail for `address` waits, by what `reply`, the server's answer to a submission, calls it; `None` where that cannot be had.
+/// Why mail for `address` waits, by what `reply`, the server's answer to a submission, calls it;
+/// `None` where that cannot be had.
 pub(crate) fn reasons_of(context: &Context, address: &str, reply: &str) -> Option<String> {
     if !context.settings.services.postfix.is_configured() {
         return None;
     }
     let messages = queue(context, most_of(context.timeout)).ok()?;
     let is_ours = |message: &&Message| {
-        reply.split([' ', '<', '>']).any(|word| word == message.queue_id)
-            || (reply.is_empty() && message.recipients.iter().any(|recipient| recipient.address == address))
+        reply
+            .split([' ', '<', '>'])
+            .any(|word| word == message.queue_id)
+            || (reply.is_empty()
+                && message
+                    .recipients
+                    .iter()
+                    .any(|recipient| recipient.address == address))
     };
-    messages
-        .iter()
-        .find(is_ours)
-        .map(|message| format!("it waits in the queue as {}: {}", message.queue_id, reason(message)))
+    messages.iter().find(is_ours).map(|message| {
+        format!(
+            "it waits in the queue as {}: {}",
+            message.queue_id,
+            reason(message)
+        )
+    })
 }
 
 #[cfg(test)]
@@ -201,13 +273,21 @@ mod tests {
     fn a_queue_is_judged_by_length_and_age() {
         let messages = parse_queue(&format!("{LINE}\n")).unwrap();
         let check = |now, expected: [Status; 2]| {
-            let found = judge_queue(&messages, now, Ceiling::new(2.0, 3.0), Ceiling::new(60.0, 600.0));
+            let found = judge_queue(
+                &messages,
+                now,
+                Ceiling::new(2.0, 3.0),
+                Ceiling::new(60.0, 600.0),
+            );
             assert_eq!([found[0].status, found[1].status], expected, "{found:?}");
             found
         };
         check(1010, [Status::Ok, Status::Ok]);
         let late = check(1060, [Status::Ok, Status::Warning]);
-        assert!(late[1].message.contains("4abc") && late[1].message.contains("connect: refused"), "{late:?}");
+        assert!(
+            late[1].message.contains("4abc") && late[1].message.contains("connect: refused"),
+            "{late:?}"
+        );
         assert!(
             judge_queue(&[], 5, Ceiling::new(2.0, 3.0), Ceiling::new(60.0, 600.0))
                 .iter()
@@ -220,7 +300,8 @@ mod tests {
     fn another_relayhost_is_critical() {
         let text = "myhostname = mail.test\nmydomain = test\nrelayhost =\n";
         assert_eq!(value_of(text, "relayhost"), Some(""));
-        let status = |found, expected| judge_setting("relayhost", found, expected, Status::Critical).status;
+        let status =
+            |found, expected| judge_setting("relayhost", found, expected, Status::Critical).status;
         assert_eq!(status(Some(""), Some("")), Status::Ok);
         assert_eq!(status(Some("evil"), Some("")), Status::Critical);
         assert_eq!(status(Some("x"), None), Status::Ok);

@@ -33,7 +33,8 @@ impl<R: Read> Read for Hashed<R> {
     }
 }
 
-/// Reads a file to its end and lets `inspect` see its bytes. A wrong digest explains whatever `inspect` found, and comes before it.
+/// Reads a file to its end and lets `inspect` see its bytes. A wrong digest explains whatever
+/// `inspect` found, and comes before it.
 pub(super) fn read_file(
     set: &Path,
     file: &SetFile,
@@ -43,14 +44,26 @@ pub(super) fn read_file(
         Ok(opened) => opened,
         Err(damage) => return (0, Err(damage.into())),
     };
-    let mut hashed = Hashed { inner: opened, digest: Sha256Writer::new(io::sink()) };
+    let mut hashed = Hashed {
+        inner: opened,
+        digest: Sha256Writer::new(io::sink()),
+    };
     let inspected = inspect(&mut hashed);
     let drained = drain(&mut hashed);
     let (_, found, bytes) = hashed.digest.into_parts();
     let path = || file.path.clone();
     let result = match drained {
-        Err(source) => Err(Damage::Read { path: path(), source }.into()),
-        Ok(()) if found != file.sha256 => Err(Damage::Digest { path: path(), found, recorded: file.sha256 }.into()),
+        Err(source) => Err(Damage::Read {
+            path: path(),
+            source,
+        }
+        .into()),
+        Ok(()) if found != file.sha256 => Err(Damage::Digest {
+            path: path(),
+            found,
+            recorded: file.sha256,
+        }
+        .into()),
         Ok(()) => inspected,
     };
     (bytes, result)
@@ -64,7 +77,10 @@ fn drain(input: &mut impl Read) -> io::Result<()> {
 
 /// Reads an archive from its first member to its end, and compares their number with the manifest.
 pub(super) fn read_members(file: &SetFile, mut tar: TarReader<impl Read>) -> Result<(), Problem> {
-    let failed = |source| Problem::Archive { path: file.path.clone(), source };
+    let failed = |source| Problem::Archive {
+        path: file.path.clone(),
+        source,
+    };
     let mut members = 0;
     while tar.next_member().map_err(failed)?.is_some() {
         members += 1;
@@ -76,9 +92,11 @@ pub(super) fn read_members(file: &SetFile, mut tar: TarReader<impl Read>) -> Res
 /// The number of entries, where the manifest says one.
 pub(super) fn compare_entries(file: &SetFile, found: u64) -> Result<(), Problem> {
     match file.recorded {
-        Some(recorded) if recorded.entries != found => {
-            Err(Problem::Entries { path: file.path.clone(), found, recorded: recorded.entries })
-        }
+        Some(recorded) if recorded.entries != found => Err(Problem::Entries {
+            path: file.path.clone(),
+            found,
+            recorded: recorded.entries,
+        }),
         _ => Ok(()),
     }
 }
@@ -91,7 +109,12 @@ pub(super) fn read_footer(path: &RelPath, mut input: impl Read) -> Result<(), Pr
         let length = match input.read(&mut buffer) {
             Ok(0) => break,
             Ok(length) => length,
-            Err(source) => return Err(Problem::Unreadable { path: path.clone(), source }),
+            Err(source) => {
+                return Err(Problem::Unreadable {
+                    path: path.clone(),
+                    source,
+                });
+            }
         };
         tail.extend_from_slice(&buffer[length.saturating_sub(FOOTER_MAX_BYTES)..length]);
         tail.drain(..tail.len().saturating_sub(FOOTER_MAX_BYTES));

@@ -29,8 +29,15 @@ enum State<R: Read> {
 
 impl<R: Read> Frames<R> {
     pub(super) fn new(input: R) -> Self {
-        let counted = Counted { inner: input, bytes: 0 };
-        Self { state: State::Between(BufReader::with_capacity(128 * 1024, counted)), begin: 0, read: BTreeMap::new() }
+        let counted = Counted {
+            inner: input,
+            bytes: 0,
+        };
+        Self {
+            state: State::Between(BufReader::with_capacity(128 * 1024, counted)),
+            begin: 0,
+            read: BTreeMap::new(),
+        }
     }
 
     /// Where the frame begins from which the last bytes came.
@@ -105,8 +112,10 @@ mod tests {
 
     #[test]
     fn what_is_read_can_be_told_by_its_frame() {
-        let frames: Vec<Vec<u8>> =
-            [&b"one"[..], b"two-and-more"].iter().map(|content| zstd::encode_all(*content, 3).unwrap()).collect();
+        let frames: Vec<Vec<u8>> = [&b"one"[..], b"two-and-more"]
+            .iter()
+            .map(|content| zstd::encode_all(*content, 3).unwrap())
+            .collect();
         let file = frames.concat();
         let mut reader = Frames::new(&file[..]);
         let mut content = [0; 3];
@@ -116,7 +125,13 @@ mod tests {
         assert_eq!((&content, reader.begin()), (b"two", frames[0].len() as u64));
         io::copy(&mut reader, &mut io::sink()).unwrap();
         let lengths: Vec<(u64, u64)> = reader.into_read().into_iter().collect();
-        assert_eq!(lengths, [(0, frames[0].len() as u64), (frames[0].len() as u64, frames[1].len() as u64)]);
+        assert_eq!(
+            lengths,
+            [
+                (0, frames[0].len() as u64),
+                (frames[0].len() as u64, frames[1].len() as u64)
+            ]
+        );
     }
 
     #[test]

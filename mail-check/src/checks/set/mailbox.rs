@@ -1,5 +1,5 @@
-//! The index of a mailbox against its segments: each entry is in the frame that the index names, with the content it names, and no
-//! segment holds anything else.
+//! The index of a mailbox against its segments: each entry is in the frame that the index names,
+//! with the content it names, and no segment holds anything else.
 
 use std::collections::HashMap;
 use std::io::{self, Read};
@@ -34,7 +34,12 @@ pub(super) fn read_mailbox(
     segments: &[&SetFile],
 ) -> (u64, Vec<Problem>) {
     let Some(index) = index else {
-        return (0, vec![Problem::NoIndex { mailbox: mailbox.to_owned() }]);
+        return (
+            0,
+            vec![Problem::NoIndex {
+                mailbox: mailbox.to_owned(),
+            }],
+        );
     };
     let mut entries = Index::new();
     let (mut bytes, result) = read_file(set, index, |input| read_index(index, input, &mut entries));
@@ -51,16 +56,25 @@ pub(super) fn read_mailbox(
     }
     // What a broken segment should hold is missing for a reason that was told.
     if problems.is_empty() && !entries.is_empty() {
-        problems.push(Problem::NotInSegments { mailbox: mailbox.to_owned(), count: entries.len() as u64 });
+        problems.push(Problem::NotInSegments {
+            mailbox: mailbox.to_owned(),
+            count: entries.len() as u64,
+        });
     }
     (bytes, problems)
 }
 
 fn read_index(file: &SetFile, input: &mut dyn Read, entries: &mut Index) -> Result<(), Problem> {
-    let reader = IndexReader::open(input).map_err(|source| Problem::Unreadable { path: file.path.clone(), source })?;
+    let reader = IndexReader::open(input).map_err(|source| Problem::Unreadable {
+        path: file.path.clone(),
+        source,
+    })?;
     let mut lines = 0;
     for entry in reader {
-        let entry = entry.map_err(|source| Problem::Index { path: file.path.clone(), source })?;
+        let entry = entry.map_err(|source| Problem::Index {
+            path: file.path.clone(),
+            source,
+        })?;
         lines += 1;
         let expected = Expected {
             kind: entry.live.kind,
@@ -76,7 +90,10 @@ fn read_index(file: &SetFile, input: &mut dyn Read, entries: &mut Index) -> Resu
 
 /// Takes what the segment holds out of `entries`.
 fn read_segment(file: &SetFile, input: &mut dyn Read, entries: &mut Index) -> Result<(), Problem> {
-    let archive = |source| Problem::Archive { path: file.path.clone(), source };
+    let archive = |source| Problem::Archive {
+        path: file.path.clone(),
+        source,
+    };
     let number = number_of(file);
     let mut tar = TarReader::new(Frames::new(input));
     let mut placed = Vec::new();
@@ -86,19 +103,33 @@ fn read_segment(file: &SetFile, input: &mut dyn Read, entries: &mut Index) -> Re
         let member = String::from_utf8_lossy(&head.name).into_owned();
         let begin = tar.get_ref().begin();
         let expected = key_of(&head).and_then(|key| entries.remove(&key));
-        let at_home = |expected: &Expected| Some(expected.segment) == number && expected.frame_offset == begin;
+        let at_home = |expected: &Expected| {
+            Some(expected.segment) == number && expected.frame_offset == begin
+        };
         let Some(expected) = expected.filter(at_home) else {
-            return Err(Problem::NotInIndex { path: file.path.clone(), member });
+            return Err(Problem::NotInIndex {
+                path: file.path.clone(),
+                member,
+            });
         };
         if !is_as_expected(&head, &expected, &mut tar).map_err(archive)? {
-            return Err(Problem::OtherContent { path: file.path.clone(), member });
+            return Err(Problem::OtherContent {
+                path: file.path.clone(),
+                member,
+            });
         }
         placed.push((expected.frame_offset, expected.frame_bytes, member));
         placed.dedup_by_key(|(offset, bytes, _)| (*offset, *bytes));
     }
     let frames = tar.finish().map_err(archive)?.into_read();
-    if let Some((_, _, member)) = placed.into_iter().find(|(offset, bytes, _)| frames.get(offset) != Some(bytes)) {
-        return Err(Problem::NoFrame { path: file.path.clone(), member });
+    if let Some((_, _, member)) = placed
+        .into_iter()
+        .find(|(offset, bytes, _)| frames.get(offset) != Some(bytes))
+    {
+        return Err(Problem::NoFrame {
+            path: file.path.clone(),
+            member,
+        });
     }
     compare_entries(file, members)
 }
@@ -117,7 +148,9 @@ fn is_as_expected(
             // An error is met again, with its place, when the next member is looked for.
             Ok(copied.is_ok() && Some(found) == expected.sha256)
         }
-        (MemberKind::Directory, Kind::Directory) | (MemberKind::Symlink(_), Kind::Symlink) => Ok(true),
+        (MemberKind::Directory, Kind::Directory) | (MemberKind::Symlink(_), Kind::Symlink) => {
+            Ok(true)
+        }
         _ => Ok(false),
     }
 }

@@ -1,7 +1,8 @@
-//! `set DIR`: whether a backup set is as it was made, and can be restored from: digests, archives, indexes, dumps.
+//! `set DIR`: whether a backup set is as it was made, and can be restored from: digests, archives,
+//! indexes, dumps.
 //!
-//! Every file is read once, to its end. Digests tell damage since the backup; archives, indexes and dumps are read as a restore would
-//! read them, which tells what was wrong from the beginning.
+//! Every file is read once, to its end. Digests tell damage since the backup; archives, indexes and
+//! dumps are read as a restore would read them, which tells what was wrong from the beginning.
 
 mod content; // a file read to its end: its digest, and what is in it
 mod frames; // a segment frame by frame
@@ -44,7 +45,9 @@ struct Facts {
 pub(crate) fn probe(operand: &Path, context: &Arc<Context>) -> Probe {
     let (operand, context) = (operand.to_owned(), Arc::clone(context));
     let target = operand.display().to_string();
-    Probe::new("set", target, WITHIN, move || vec![check(&operand, &context)])
+    Probe::new("set", target, WITHIN, move || {
+        vec![check(&operand, &context)]
+    })
 }
 
 fn check(operand: &Path, context: &Context) -> Finding {
@@ -73,12 +76,19 @@ fn examine(set: &Path) -> Result<Facts, Problem> {
     let Ok(results) = pool::for_each(threads, &units, || (), read);
     drop(lock);
     // The old scripts' `sha256sum` listed no links.
-    let is_strange = |path: &&RelPath| inventory.state != SetState::Legacy || !set.join(path.as_path()).is_symlink();
+    let is_strange = |path: &&RelPath| {
+        inventory.state != SetState::Legacy || !set.join(path.as_path()).is_symlink()
+    };
     let mut facts = Facts {
         state: inventory.state,
         files: inventory.files.len() as u64,
         bytes: 0,
-        unlisted: inventory.unlisted.iter().filter(is_strange).map(ToString::to_string).collect(),
+        unlisted: inventory
+            .unlisted
+            .iter()
+            .filter(is_strange)
+            .map(ToString::to_string)
+            .collect(),
         problems: Vec::new(),
     };
     for (bytes, problems) in results {
@@ -91,21 +101,42 @@ fn examine(set: &Path) -> Result<Facts, Problem> {
 fn judge(target: &str, facts: &Facts) -> Finding {
     let bytes = facts.bytes as f64;
     if !facts.problems.is_empty() {
-        let told: Vec<String> = facts.problems.iter().take(TOLD).map(Problem::sentence).collect();
+        let told: Vec<String> = facts
+            .problems
+            .iter()
+            .take(TOLD)
+            .map(Problem::sentence)
+            .collect();
         let more = facts.problems.len() - told.len();
-        let rest = if more > 0 { format!("; and {more} more") } else { String::new() };
-        let message = format!("{}{rest}; restore from another set, and look at the disk", told.join("; "));
+        let rest = if more > 0 {
+            format!("; and {more} more")
+        } else {
+            String::new()
+        };
+        let message = format!(
+            "{}{rest}; restore from another set, and look at the disk",
+            told.join("; ")
+        );
         return Finding::critical("set", target, message).measured(bytes, "bytes");
     }
-    let whole =
-        format!("{} files, {}: digests, archives, indexes and dumps are whole", facts.files, human_size(facts.bytes));
+    let whole = format!(
+        "{} files, {}: digests, archives, indexes and dumps are whole",
+        facts.files,
+        human_size(facts.bytes)
+    );
     let finding = match (facts.state, facts.unlisted.first()) {
-        (SetState::Incomplete, _) => {
-            Finding::warning("set", target, format!("{whole}, but a part of the backup had failed: see its backup.log"))
-        }
+        (SetState::Incomplete, _) => Finding::warning(
+            "set",
+            target,
+            format!("{whole}, but a part of the backup had failed: see its backup.log"),
+        ),
         (_, Some(file)) => {
             let count = facts.unlisted.len();
-            Finding::warning("set", target, format!("{whole}, but {count} files are not of this set, such as {file}"))
+            Finding::warning(
+                "set",
+                target,
+                format!("{whole}, but {count} files are not of this set, such as {file}"),
+            )
         }
         _ => Finding::ok("set", target, whole),
     };

@@ -25,11 +25,18 @@ pub(super) enum Problem {
     Unreadable { path: RelPath, source: io::Error },
     /// The digest is right, and yet it is no whole archive.
     #[error("{path} is no whole archive, though its digest is right")]
-    Archive { path: RelPath, source: reader::Error },
+    Archive {
+        path: RelPath,
+        source: reader::Error,
+    },
     #[error("{path} has no line that ends a dump: it was cut when it was made")]
     NoFooter { path: RelPath },
     #[error("{path} holds {found} entries, and the manifest says {recorded}")]
-    Entries { path: RelPath, found: u64, recorded: u64 },
+    Entries {
+        path: RelPath,
+        found: u64,
+        recorded: u64,
+    },
     #[error("{path} is no whole index")]
     Index { path: RelPath, source: index::Error },
     #[error("{mailbox} has segments and no index")]

@@ -1,4 +1,5 @@
-//! Which files of a set are looked at together: the index of a mailbox with its segments, every other file alone.
+//! Which files of a set are looked at together: the index of a mailbox with its segments, every
+//! other file alone.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -27,20 +28,31 @@ pub(super) fn units_of(inventory: &Inventory) -> Vec<Unit<'_>> {
     for file in &inventory.files {
         let path = file.path.as_path();
         match path.parent() {
-            Some(directory) if file.component == Some(Component::Mailboxes) && is_of_mailbox(path) => {
-                mailboxes.entry(directory.display().to_string()).or_default().push(file);
+            Some(directory)
+                if file.component == Some(Component::Mailboxes) && is_of_mailbox(path) =>
+            {
+                mailboxes
+                    .entry(directory.display().to_string())
+                    .or_default()
+                    .push(file);
             }
             _ => units.push(Unit::File(file)),
         }
     }
-    units.extend(mailboxes.into_iter().map(|(directory, files)| Unit::Mailbox(directory, files)));
+    units.extend(
+        mailboxes
+            .into_iter()
+            .map(|(directory, files)| Unit::Mailbox(directory, files)),
+    );
     units.sort_by_key(|unit| std::cmp::Reverse(unit.recorded_bytes()));
     units
 }
 
-/// `mailboxes/<domain>/<user>/0001.tar.zst` or its index; the old scripts' `mail/` holds plain files.
+/// `mailboxes/<domain>/<user>/0001.tar.zst` or its index; the old scripts' `mail/` holds plain
+/// files.
 fn is_of_mailbox(path: &Path) -> bool {
-    path.starts_with("mailboxes") && (path.ends_with(INDEX) || path.to_string_lossy().ends_with(".tar.zst"))
+    path.starts_with("mailboxes")
+        && (path.ends_with(INDEX) || path.to_string_lossy().ends_with(".tar.zst"))
 }
 
 impl Unit<'_> {
@@ -48,9 +60,14 @@ impl Unit<'_> {
     pub(super) fn read(&self, set: &Path) -> (u64, Vec<Problem>) {
         match self {
             Self::Mailbox(directory, files) => {
-                let index = files.iter().find(|file| file.path.as_path().ends_with(INDEX));
-                let segments: Vec<&SetFile> =
-                    files.iter().filter(|file| !file.path.as_path().ends_with(INDEX)).copied().collect();
+                let index = files
+                    .iter()
+                    .find(|file| file.path.as_path().ends_with(INDEX));
+                let segments: Vec<&SetFile> = files
+                    .iter()
+                    .filter(|file| !file.path.as_path().ends_with(INDEX))
+                    .copied()
+                    .collect();
                 read_mailbox(set, directory, index.copied(), &segments)
             }
             Self::File(file) => read_alone(set, file),
@@ -71,20 +88,26 @@ fn read_alone(set: &Path, file: &SetFile) -> (u64, Vec<Problem>) {
     let name = path.as_bytes();
     let compression = Compression::of_name(name);
     let is = |endings: &[&[u8]]| endings.iter().any(|ending| name.ends_with(ending));
-    let (bytes, result) = if file.component == Some(Component::Mysql) && is(&[b".sql.zst", b".sql.gz", b".sql"]) {
-        read_file(set, file, |input| read_footer(path, compression.reader(input).map_err(unreadable(file))?))
-    } else if is(&[b".tar.zst", b".tar.gz", b".tgz", b".tar"]) && !name.starts_with(b"mail/") {
-        read_file(set, file, |input| {
-            let tar = TarReader::new(compression.reader(input).map_err(unreadable(file))?);
-            read_members(file, tar)
-        })
-    } else {
-        // What people sent one another may be any half archive: only its digest counts.
-        read_file(set, file, |_| Ok(()))
-    };
+    let (bytes, result) =
+        if file.component == Some(Component::Mysql) && is(&[b".sql.zst", b".sql.gz", b".sql"]) {
+            read_file(set, file, |input| {
+                read_footer(path, compression.reader(input).map_err(unreadable(file))?)
+            })
+        } else if is(&[b".tar.zst", b".tar.gz", b".tgz", b".tar"]) && !name.starts_with(b"mail/") {
+            read_file(set, file, |input| {
+                let tar = TarReader::new(compression.reader(input).map_err(unreadable(file))?);
+                read_members(file, tar)
+            })
+        } else {
+            // What people sent one another may be any half archive: only its digest counts.
+            read_file(set, file, |_| Ok(()))
+        };
     (bytes, result.err().into_iter().collect())
 }
 
 fn unreadable(file: &SetFile) -> impl Fn(std::io::Error) -> Problem + '_ {
-    |source| Problem::Unreadable { path: file.path.clone(), source }
+    |source| Problem::Unreadable {
+        path: file.path.clone(),
+        source,
+    }
 }

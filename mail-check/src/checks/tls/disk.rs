@@ -14,24 +14,37 @@ use crate::finding::Finding;
 use crate::net::Certificate;
 use crate::probe::Probe;
 
-/// A probe a file. A pattern that was given and fits nothing is a finding; the usual place may be empty.
+/// A probe a file. A pattern that was given and fits nothing is a finding; the usual place may be
+/// empty.
 pub(super) fn probes(context: &Arc<Context>) -> Vec<Probe> {
     let files = &context.settings.tls.files;
     let usual = context.server.ssl_dir.join("live/*/fullchain.pem");
     if files.is_empty() {
-        return expand(&usual).into_iter().map(|path| probe(path, context)).collect();
+        return expand(&usual)
+            .into_iter()
+            .map(|path| probe(path, context))
+            .collect();
     }
     let found = files.iter().flat_map(|pattern| {
         let paths = expand(Path::new(pattern));
         // It is looked at by its name, and is not there.
-        if paths.is_empty() { vec![PathBuf::from(pattern)] } else { paths }
+        if paths.is_empty() {
+            vec![PathBuf::from(pattern)]
+        } else {
+            paths
+        }
     });
     found.map(|path| probe(path, context)).collect()
 }
 
 fn probe(path: PathBuf, context: &Arc<Context>) -> Probe {
     let context = Arc::clone(context);
-    Probe::new("certificate", path.display().to_string(), context.timeout, move || vec![check(&path, &context)])
+    Probe::new(
+        "certificate",
+        path.display().to_string(),
+        context.timeout,
+        move || vec![check(&path, &context)],
+    )
 }
 
 fn check(path: &Path, context: &Context) -> Finding {
@@ -40,7 +53,11 @@ fn check(path: &Path, context: &Context) -> Finding {
         Ok(certificate) => certificate,
         Err(why) => return Finding::unknown("certificate", target, why),
     };
-    let judge = Judge { name: None, allow_self_signed: true, now: context.now.timestamp() };
+    let judge = Judge {
+        name: None,
+        allow_self_signed: true,
+        now: context.now.timestamp(),
+    };
     match judge.of_itself(&certificate) {
         Some(why) => Finding::critical("certificate", target, why),
         None => judge_days(&target, &certificate, context),
@@ -49,9 +66,14 @@ fn check(path: &Path, context: &Context) -> Finding {
 
 /// The first certificate of a PEM file.
 pub(super) fn read(path: &Path) -> Result<Certificate, String> {
-    let der = CertificateDer::from_pem_file(path)
-        .map_err(|error| format!("{} cannot be read: {error}; see [tls] files", path.display()))?;
-    Certificate::parse(&der).ok_or_else(|| format!("{} holds no certificate that can be read", path.display()))
+    let der = CertificateDer::from_pem_file(path).map_err(|error| {
+        format!(
+            "{} cannot be read: {error}; see [tls] files",
+            path.display()
+        )
+    })?;
+    Certificate::parse(&der)
+        .ok_or_else(|| format!("{} holds no certificate that can be read", path.display()))
 }
 
 /// The paths that fit; a part of the pattern that is `*`, or has one in it, stands for names.
@@ -61,7 +83,10 @@ pub(super) fn expand(pattern: &Path) -> Vec<PathBuf> {
         let name = part.as_os_str().to_string_lossy().into_owned();
         paths = match name.split_once('*') {
             None => paths.into_iter().map(|path| path.join(&name)).collect(),
-            Some((head, tail)) => paths.iter().flat_map(|path| names(path, head, tail)).collect(),
+            Some((head, tail)) => paths
+                .iter()
+                .flat_map(|path| names(path, head, tail))
+                .collect(),
         };
     }
     paths.retain(|path| path.exists());
@@ -71,9 +96,13 @@ pub(super) fn expand(pattern: &Path) -> Vec<PathBuf> {
 fn names(dir: &Path, head: &str, tail: &str) -> Vec<PathBuf> {
     // A directory that is not there, or may not be read, holds nothing that fits.
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    let fits = |name: &str| name.len() >= head.len() + tail.len() && name.starts_with(head) && name.ends_with(tail);
-    let mut paths: Vec<PathBuf> =
-        entries.filter(|entry| entry.file_name().to_str().is_some_and(fits)).map(|entry| entry.path()).collect();
+    let fits = |name: &str| {
+        name.len() >= head.len() + tail.len() && name.starts_with(head) && name.ends_with(tail)
+    };
+    let mut paths: Vec<PathBuf> = entries
+        .filter(|entry| entry.file_name().to_str().is_some_and(fits))
+        .map(|entry| entry.path())
+        .collect();
     paths.sort();
     paths
 }
@@ -82,7 +111,14 @@ fn names(dir: &Path, head: &str, tail: &str) -> Vec<PathBuf> {
 pub(super) fn files(context: &Context) -> Vec<PathBuf> {
     let files = &context.settings.tls.files;
     let usual = context.server.ssl_dir.join("live/*/fullchain.pem");
-    if files.is_empty() { expand(&usual) } else { files.iter().flat_map(|file| expand(Path::new(file))).collect() }
+    if files.is_empty() {
+        expand(&usual)
+    } else {
+        files
+            .iter()
+            .flat_map(|file| expand(Path::new(file)))
+            .collect()
+    }
 }
 
 #[cfg(test)]
@@ -99,7 +135,14 @@ mod tests {
         }
         let check = |pattern: &str, expected: &[&str]| {
             let found = expand(&dir.path().join(pattern));
-            assert_eq!(found, expected.iter().map(|name| dir.path().join(name)).collect::<Vec<_>>(), "{pattern}");
+            assert_eq!(
+                found,
+                expected
+                    .iter()
+                    .map(|name| dir.path().join(name))
+                    .collect::<Vec<_>>(),
+                "{pattern}"
+            );
         };
         check("live/*/x.pem", &["live/a/x.pem", "live/b/x.pem"]);
         check("live/a/*.pem", &["live/a/x.pem"]);

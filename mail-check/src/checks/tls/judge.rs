@@ -19,27 +19,37 @@ pub(crate) struct Judge<'a> {
 impl<'a> Judge<'a> {
     /// For a mail service at `host`: `[services] name` is what its users use.
     pub(crate) fn of(context: &'a Context, host: &'a str) -> Self {
-        Self { name: context.settings.services.name.as_deref().or(telling(host)), ..Self::of_url(context, host) }
+        Self {
+            name: context.settings.services.name.as_deref().or(telling(host)),
+            ..Self::of_url(context, host)
+        }
     }
 
     /// For a URL at `host`.
     pub(crate) fn of_url(context: &'a Context, host: &'a str) -> Self {
         let allow_self_signed = context.settings.tls.allow_self_signed;
-        Self { name: telling(host), allow_self_signed, now: context.now.timestamp() }
+        Self {
+            name: telling(host),
+            allow_self_signed,
+            now: context.now.timestamp(),
+        }
     }
 
     /// Why users cannot trust it, and what to do.
     pub(crate) fn objection(&self, peer: &Peer) -> Option<String> {
         let Some(certificate) = peer.chain.first().and_then(|der| Certificate::parse(der)) else {
-            return Some("it shows no certificate that can be read; see its TLS settings".to_owned());
+            return Some(
+                "it shows no certificate that can be read; see its TLS settings".to_owned(),
+            );
         };
         if let Some(why) = self.of_itself(&certificate) {
             return Some(why);
         }
         match &peer.doubt {
-            Some(Doubt::Expired | Doubt::NotYetValid) => {
-                Some("a certificate of its chain is not valid now; renew it, fullchain.pem and all".to_owned())
-            }
+            Some(Doubt::Expired | Doubt::NotYetValid) => Some(
+                "a certificate of its chain is not valid now; renew it, fullchain.pem and all"
+                    .to_owned(),
+            ),
             Some(Doubt::Untrusted(_)) if certificate.self_signed && self.allow_self_signed => None,
             Some(Doubt::Untrusted(why)) => Some(format!(
                 "its certificate is not trusted: {why}; serve fullchain.pem, or name its authority as [tls] ca_file"
@@ -58,11 +68,15 @@ impl<'a> Judge<'a> {
         }
         if certificate.not_before > self.now {
             let from = certificate.not_before;
-            return Some(format!("its certificate is valid only from {from}; see the clock, or who issued it"));
+            return Some(format!(
+                "its certificate is valid only from {from}; see the clock, or who issued it"
+            ));
         }
         let name = self.name.filter(|name| !certificate.covers(name))?;
         let names = certificate.names.join(", ");
-        Some(format!("its certificate is for {names}, not for {name}; serve the right one"))
+        Some(format!(
+            "its certificate is for {names}, not for {name}; serve the right one"
+        ))
     }
 }
 

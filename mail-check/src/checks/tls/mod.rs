@@ -1,4 +1,5 @@
-//! `tls`: certificates on disk and as services show them: days left, names, who signed them, and whether a renewed one is served.
+//! `tls`: certificates on disk and as services show them: days left, names, who signed them, and
+//! whether a renewed one is served.
 
 mod disk; // certificates in files
 mod judge; // what is to be said against a certificate
@@ -32,7 +33,12 @@ pub(crate) struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { days: Floor::new(30.0, 7.0), files: Vec::new(), ca_file: None, allow_self_signed: false }
+        Self {
+            days: Floor::new(30.0, 7.0),
+            files: Vec::new(),
+            ca_file: None,
+            allow_self_signed: false,
+        }
     }
 }
 
@@ -44,10 +50,17 @@ pub(crate) fn probes(context: &Arc<Context>) -> Vec<Probe> {
 
 /// Whom the checks trust.
 pub(crate) fn trust(context: &Context) -> Result<Arc<Trust>, String> {
-    Trust::load(context.settings.tls.ca_file.as_deref()).map(Arc::new).map_err(|error| error.to_string())
+    Trust::load(context.settings.tls.ca_file.as_deref())
+        .map(Arc::new)
+        .map_err(|error| error.to_string())
 }
 
 /// What a group says that cannot judge any certificate.
 pub(crate) fn untrusting(name: &'static str, why: String) -> Probe {
-    Probe::new(name, "ca_file", std::time::Duration::from_secs(1), move || vec![Finding::unknown(name, "ca_file", why)])
+    Probe::new(
+        name,
+        "ca_file",
+        std::time::Duration::from_secs(1),
+        move || vec![Finding::unknown(name, "ca_file", why)],
+    )
 }

@@ -27,9 +27,20 @@ impl Shown {
         }
     }
 
-    fn see(&self, context: &Context, trust: &Trust, within: Duration) -> Result<Option<Peer>, NetError> {
+    fn see(
+        &self,
+        context: &Context,
+        trust: &Trust,
+        within: Duration,
+    ) -> Result<Option<Peer>, NetError> {
         match self {
-            Self::Mail(kind, place) => converse(*kind, place, trust, context.settings.services.name_at(place), within),
+            Self::Mail(kind, place) => converse(
+                *kind,
+                place,
+                trust,
+                context.settings.services.name_at(place),
+                within,
+            ),
             Self::Page(url) => http::get(url, trust, within).map(|answer| answer.peer),
         }
     }
@@ -44,15 +55,25 @@ impl Shown {
 
 pub(super) fn probes(context: &Arc<Context>) -> Vec<Probe> {
     let services = &context.settings.services;
-    let mail = services.endpoints().into_iter().filter(|(kind, _)| *kind != Kind::Lmtp);
+    let mail = services
+        .endpoints()
+        .into_iter()
+        .filter(|(kind, _)| *kind != Kind::Lmtp);
     let mail = mail.map(|(kind, place)| Shown::Mail(kind, place));
-    let pages = services.http.iter().filter(|page| page.url.secure).map(|page| Shown::Page(page.url.clone()));
+    let pages = services
+        .http
+        .iter()
+        .filter(|page| page.url.secure)
+        .map(|page| Shown::Page(page.url.clone()));
     let shown: Vec<Shown> = mail.chain(pages).collect();
     if shown.is_empty() {
         return Vec::new();
     }
     match super::trust(context) {
-        Ok(trust) => shown.into_iter().map(|shown| probe(shown, context, &trust)).collect(),
+        Ok(trust) => shown
+            .into_iter()
+            .map(|shown| probe(shown, context, &trust))
+            .collect(),
         Err(why) => vec![super::untrusting("certificate", why)],
     }
 }
@@ -70,8 +91,20 @@ fn check(shown: &Shown, seen: Result<Option<Peer>, NetError>, context: &Context)
     let target = shown.target();
     let peer = match seen {
         Ok(Some(peer)) => peer,
-        Ok(None) => return Finding::unknown("certificate", target, "it offers no TLS; see its TLS settings"),
-        Err(error) => return Finding::unknown("certificate", target, format!("no certificate was seen: {error}")),
+        Ok(None) => {
+            return Finding::unknown(
+                "certificate",
+                target,
+                "it offers no TLS; see its TLS settings",
+            );
+        }
+        Err(error) => {
+            return Finding::unknown(
+                "certificate",
+                target,
+                format!("no certificate was seen: {error}"),
+            );
+        }
     };
     if let Some(why) = shown.judge(context).objection(&peer) {
         return Finding::critical("certificate", target, why);
@@ -79,14 +112,23 @@ fn check(shown: &Shown, seen: Result<Option<Peer>, NetError>, context: &Context)
     let Some(certificate) = peer.chain.first().and_then(|der| Certificate::parse(der)) else {
         return Finding::unknown("certificate", target, "its certificate cannot be read");
     };
-    let on_disk = disk::files(context).into_iter().filter_map(|path| Some((disk::read(&path).ok()?, path))).collect();
+    let on_disk = disk::files(context)
+        .into_iter()
+        .filter_map(|path| Some((disk::read(&path).ok()?, path)))
+        .collect();
     match forgotten(&certificate, on_disk) {
         Some(path) => {
-            let message =
-                format!("{} is newer than the certificate that is served; reload the service", path.display());
+            let message = format!(
+                "{} is newer than the certificate that is served; reload the service",
+                path.display()
+            );
             let finding = judge_days(&target, &certificate, context);
             let status = crate::finding::worse(finding.status, Status::Warning);
-            Finding { status, message, ..finding }
+            Finding {
+                status,
+                message,
+                ..finding
+            }
         }
         None => judge_days(&target, &certificate, context),
     }
@@ -94,14 +136,22 @@ fn check(shown: &Shown, seen: Result<Option<Peer>, NetError>, context: &Context)
 
 /// The file with a certificate for the same names that outlives the one that is served.
 fn forgotten(served: &Certificate, on_disk: Vec<(Certificate, PathBuf)>) -> Option<PathBuf> {
-    let newer = |disk: &Certificate| disk.names == served.names && disk.not_after > served.not_after;
-    on_disk.into_iter().find(|(disk, _)| newer(disk)).map(|(_, path)| path)
+    let newer =
+        |disk: &Certificate| disk.names == served.names && disk.not_after > served.not_after;
+    on_disk
+        .into_iter()
+        .find(|(disk, _)| newer(disk))
+        .map(|(_, path)| path)
 }
 
 pub(super) fn judge_days(target: &str, certificate: &Certificate, context: &Context) -> Finding {
     let days = certificate.days_left(context.now.timestamp());
-    let message = format!("the certificate for {} has {days:.0} days left", certificate.names.join(", "));
-    let mut finding = Finding::ok("certificate", target, message).above(days, "days", context.settings.tls.days);
+    let message = format!(
+        "the certificate for {} has {days:.0} days left",
+        certificate.names.join(", ")
+    );
+    let mut finding =
+        Finding::ok("certificate", target, message).above(days, "days", context.settings.tls.days);
     if finding.status != Status::Ok {
         finding.message += "; renew it (certbot renew) and reload the services";
     }

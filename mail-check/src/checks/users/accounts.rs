@@ -30,7 +30,11 @@ pub(super) enum UsersError {
     #[error("ask the database server")]
     Connect(#[source] server::Error),
     #[error("ask for the users of {database} ({query}); see `users_query` in [users]")]
-    Query { database: String, query: String, source: mysql::Error },
+    Query {
+        database: String,
+        query: String,
+        source: mysql::Error,
+    },
     #[error("{query} gives no column `email`; see `users_query` in [users]")]
     NoEmail { query: String },
     #[error("{database} has no user: {query}")]
@@ -38,29 +42,51 @@ pub(super) enum UsersError {
 }
 
 /// All users; connecting, and each answer, may take `within`.
-pub(super) fn read(database: &str, context: &Context, within: Duration) -> Result<Vec<User>, UsersError> {
+pub(super) fn read(
+    database: &str,
+    context: &Context,
+    within: Duration,
+) -> Result<Vec<User>, UsersError> {
     let query = &context.settings.users.users_query;
     // What it would warn of is a check of its own: file-mode.
     let report = Report::to_writer("mail-check", Verbosity::Quiet, std::io::sink());
     let settings = ConnectionSettings::from_config(&context.config, &context.server.mysql, &report);
-    let mut conn =
-        server::connect_within(&settings.map_err(UsersError::Settings)?, within).map_err(UsersError::Connect)?;
-    let failed = |source| UsersError::Query { database: database.to_owned(), query: query.clone(), source };
-    for statement in ["SET NAMES utf8mb4", "SET SESSION time_zone = '+00:00'", "SET SESSION TRANSACTION READ ONLY"] {
+    let mut conn = server::connect_within(&settings.map_err(UsersError::Settings)?, within)
+        .map_err(UsersError::Connect)?;
+    let failed = |source| UsersError::Query {
+        database: database.to_owned(),
+        query: query.clone(),
+        source,
+    };
+    for statement in [
+        "SET NAMES utf8mb4",
+        "SET SESSION time_zone = '+00:00'",
+        "SET SESSION TRANSACTION READ ONLY",
+    ] {
         conn.query_drop(statement).map_err(failed)?;
     }
     conn.select_db(database).map_err(failed)?;
     let rows: Vec<Row> = conn.query(query).map_err(failed)?;
     if rows.is_empty() {
-        return Err(UsersError::NoUser { database: database.to_owned(), query: query.clone() });
+        return Err(UsersError::NoUser {
+            database: database.to_owned(),
+            query: query.clone(),
+        });
     }
     let users = rows.iter().map(|row| User::read(|name| cell(row, name)));
-    users.collect::<Option<Vec<_>>>().ok_or_else(|| UsersError::NoEmail { query: query.clone() })
+    users
+        .collect::<Option<Vec<_>>>()
+        .ok_or_else(|| UsersError::NoEmail {
+            query: query.clone(),
+        })
 }
 
 /// The text protocol gives text and NULL; a column that is not there is NULL.
 fn cell(row: &Row, name: &str) -> Option<String> {
-    let column = row.columns_ref().iter().position(|column| column.name_str().eq_ignore_ascii_case(name))?;
+    let column = row
+        .columns_ref()
+        .iter()
+        .position(|column| column.name_str().eq_ignore_ascii_case(name))?;
     match row.as_ref(column)? {
         Value::Bytes(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
         _ => None,
@@ -75,7 +101,9 @@ impl User {
         let is_off = |text: &str| matches!(text, "0" | "\0" | "" | "N" | "n" | "no" | "false");
         Some(Self {
             email: cell("email")?.trim().to_lowercase(),
-            quota_bytes: quota.and_then(|text| text.parse().ok()).filter(|bytes| *bytes > 0),
+            quota_bytes: quota
+                .and_then(|text| text.parse().ok())
+                .filter(|bytes| *bytes > 0),
             enabled: !cell("enabled").is_some_and(|text| is_off(&text)),
             created: cell("created").and_then(|text| time(&text)),
         })
@@ -98,16 +126,44 @@ mod tests {
     #[test]
     fn rows_are_read_by_the_names_of_columns() {
         let user = |cells: &[(&str, &str)]| {
-            User::read(|name| cells.iter().find(|(column, _)| *column == name).map(|(_, text)| (*text).to_owned()))
+            User::read(|name| {
+                cells
+                    .iter()
+                    .find(|(column, _)| *column == name)
+                    .map(|(_, text)| (*text).to_owned())
+            })
         };
-        let alice = User { email: "alice@example.com".to_owned(), quota_bytes: None, enabled: true, created: None };
-        assert_eq!(user(&[("email", "Alice@Example.com ")]), Some(alice.clone()));
-        assert_eq!(user(&[("email", "alice@example.com"), ("quota", "0"), ("enabled", "1")]), Some(alice.clone()));
-        let full =
-            user(&[("email", "a@b"), ("quota", "1000"), ("enabled", "0"), ("created", "2026-11-25 08:00:00")]).unwrap();
+        let alice = User {
+            email: "alice@example.com".to_owned(),
+            quota_bytes: None,
+            enabled: true,
+            created: None,
+        };
+        assert_eq!(
+            user(&[("email", "Alice@Example.com ")]),
+            Some(alice.clone())
+        );
+        assert_eq!(
+            user(&[
+                ("email", "alice@example.com"),
+                ("quota", "0"),
+                ("enabled", "1")
+            ]),
+            Some(alice.clone())
+        );
+        let full = user(&[
+            ("email", "a@b"),
+            ("quota", "1000"),
+            ("enabled", "0"),
+            ("created", "2026-11-25 08:00:00"),
+        ])
+        .unwrap();
         assert_eq!((full.quota_bytes, full.enabled), (Some(1000), false));
         assert_eq!(full.created, "2026-11-25T08:00:00Z".parse().ok());
-        assert_eq!(time("1700000000"), Timestamp::from_second(1_700_000_000).ok());
+        assert_eq!(
+            time("1700000000"),
+            Timestamp::from_second(1_700_000_000).ok()
+        );
         assert_eq!(time("0000-00-00 00:00:00"), None);
         assert_eq!(user(&[("name", "alice")]), None);
     }

@@ -14,14 +14,22 @@ pub(super) fn check(url: &str, expected: u16, within: Duration) -> Finding {
         .max_redirects_will_error(false)
         .build()
         .into();
-    judge(url, expected, agent.get(url).call().map(|answer| answer.status().as_u16()))
+    judge(
+        url,
+        expected,
+        agent.get(url).call().map(|answer| answer.status().as_u16()),
+    )
 }
 
 fn judge(url: &str, expected: u16, answer: Result<u16, ureq::Error>) -> Finding {
     match answer {
-        Ok(status) if status == expected => Finding::ok("user-api", url, format!("it answers with {status}")),
+        Ok(status) if status == expected => {
+            Finding::ok("user-api", url, format!("it answers with {status}"))
+        }
         Ok(status) => {
-            let message = format!("it answers with {status}, not {expected}; see the log of the user management");
+            let message = format!(
+                "it answers with {status}, not {expected}; see the log of the user management"
+            );
             Finding::critical("user-api", url, message)
         }
         Err(error) => {

@@ -23,9 +23,14 @@ pub(super) fn list(root: &Path) -> io::Result<Mailboxes> {
     let mut mailboxes = Mailboxes::new();
     for (domain, path) in directories(root)? {
         for (user, path) in directories(&path)? {
-            let made = fs::metadata(&path).and_then(|metadata| metadata.created()).ok();
+            let made = fs::metadata(&path)
+                .and_then(|metadata| metadata.created())
+                .ok();
             let made = made.and_then(|made| Timestamp::try_from(made).ok());
-            mailboxes.insert(format!("{user}@{domain}").to_lowercase(), Mailbox { path, made });
+            mailboxes.insert(
+                format!("{user}@{domain}").to_lowercase(),
+                Mailbox { path, made },
+            );
         }
     }
     Ok(mailboxes)
@@ -36,7 +41,11 @@ fn directories(path: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     let mut directories = Vec::new();
     for entry in fs::read_dir(path)? {
         let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         if !name.starts_with('.') && path.is_dir() {
             directories.push((name, path));
         }

@@ -1,4 +1,5 @@
-//! `users`: the users of the user management against the mailboxes on disk and in the newest set; its REST API.
+//! `users`: the users of the user management against the mailboxes on disk and in the newest set;
+//! its REST API.
 
 mod accounts; // the users of the database
 mod api; // whether the REST API answers
@@ -49,14 +50,21 @@ pub(crate) fn probes(context: &Arc<Context>) -> Vec<Probe> {
     let mut probes = Vec::new();
     if let Some(database) = settings.database.clone() {
         let context = Arc::clone(context);
-        probes
-            .push(Probe::new("user-mailboxes", database.clone(), context.timeout, move || check(&database, &context)));
+        probes.push(Probe::new(
+            "user-mailboxes",
+            database.clone(),
+            context.timeout,
+            move || check(&database, &context),
+        ));
     }
     if let Some(url) = settings.api_url.clone() {
         let (within, expected) = (context.timeout * 3 / 4, settings.api_status);
-        probes.push(Probe::new("user-api", url.clone(), context.timeout, move || {
-            vec![api::check(&url, expected, within)]
-        }));
+        probes.push(Probe::new(
+            "user-api",
+            url.clone(),
+            context.timeout,
+            move || vec![api::check(&url, expected, within)],
+        ));
     }
     probes
 }
@@ -68,18 +76,30 @@ fn check(database: &str, context: &Context) -> Vec<Finding> {
         Ok(users) => users,
         Err(error) => {
             let why = mail_common::report::chain(&error);
-            return vec![Finding::unknown("user-mailboxes", database, format!("no user was checked: {why}"))];
+            return vec![Finding::unknown(
+                "user-mailboxes",
+                database,
+                format!("no user was checked: {why}"),
+            )];
         }
     };
     let root = &context.server.mail_data_dir;
     let mailboxes = match mailboxes::list(root) {
         Ok(mailboxes) => mailboxes,
         Err(error) => {
-            let message = format!("{} cannot be listed: {error}; set MAIL_DATA_DIR", root.display());
+            let message = format!(
+                "{} cannot be listed: {error}; set MAIL_DATA_DIR",
+                root.display()
+            );
             return vec![Finding::unknown("user-mailboxes", database, message)];
         }
     };
-    let mut findings = vec![compare::with_disk(database, &users, &mailboxes, context.now.timestamp())];
+    let mut findings = vec![compare::with_disk(
+        database,
+        &users,
+        &mailboxes,
+        context.now.timestamp(),
+    )];
     findings.push(match saved::newest(&context.root) {
         Ok(set) => compare::with_set(&users, &mailboxes, &set),
         Err(why) => Finding::unknown("user-backups", "newest set", why),

@@ -1,6 +1,8 @@
-//! How much of their quota users have used: by `maildirsize` where the mailbox counts itself, else by its messages.
+//! How much of their quota users have used: by `maildirsize` where the mailbox counts itself, else
+//! by its messages.
 //!
-//! The format is that of Maildir++: a line of limits, then the size and the number of messages of each change.
+//! The format is that of Maildir++: a line of limits, then the size and the number of messages of
+//! each change.
 
 use std::fs;
 use std::io;
@@ -27,19 +29,29 @@ pub(super) struct Used {
     used_bytes: Result<u64, String>,
 }
 
-/// Of every user that has a quota and a mailbox. What is not measured by the `deadline` is not known.
+/// Of every user that has a quota and a mailbox. What is not measured by the `deadline` is not
+/// known.
 pub(super) fn measure(users: &[User], mailboxes: &Mailboxes, deadline: Instant) -> Vec<Used> {
-    let with_quota = users.iter().filter_map(|user| Some((user, user.quota_bytes?, mailboxes.get(&user.email)?)));
+    let with_quota = users
+        .iter()
+        .filter_map(|user| Some((user, user.quota_bytes?, mailboxes.get(&user.email)?)));
     let used = with_quota.map(|(user, quota_bytes, mailbox)| {
         let counted = counted(&mailbox.path).map_or_else(|| sum(&mailbox.path, deadline, 0), Ok);
         let used_bytes = counted.map_err(|error| error.to_string());
-        Used { email: user.email.clone(), quota_bytes, used_bytes }
+        Used {
+            email: user.email.clone(),
+            quota_bytes,
+            used_bytes,
+        }
     });
     used.collect()
 }
 
 pub(super) fn judge(database: &str, used: &[Used], limits: Ceiling) -> Finding {
-    let unknown: Vec<&Used> = used.iter().filter(|used| used.used_bytes.is_err()).collect();
+    let unknown: Vec<&Used> = used
+        .iter()
+        .filter(|used| used.used_bytes.is_err())
+        .collect();
     let mut known: Vec<(f64, &Used, u64)> = used
         .iter()
         .filter_map(|used| Some((used, *used.used_bytes.as_ref().ok()?)))
@@ -55,7 +67,10 @@ pub(super) fn judge(database: &str, used: &[Used], limits: Ceiling) -> Finding {
         (None, _) => "no user has a quota and a mailbox".to_owned(),
         (Some((percent, used, bytes)), true) => {
             let (bytes, quota) = (human_size(*bytes), human_size(used.quota_bytes));
-            format!("the fullest mailbox is that of {}: {percent:.0} % ({bytes} of {quota})", used.email)
+            format!(
+                "the fullest mailbox is that of {}: {percent:.0} % ({bytes} of {quota})",
+                used.email
+            )
         }
         (Some(_), false) => {
             format!(
@@ -67,10 +82,23 @@ pub(super) fn judge(database: &str, used: &[Used], limits: Ceiling) -> Finding {
     };
     let doubt = unknown.first().map(|first| {
         let why = first.used_bytes.as_ref().err().map_or("", String::as_str);
-        format!("; {} are not measured, {}: {why}", unknown.len(), first.email)
+        format!(
+            "; {} are not measured, {}: {why}",
+            unknown.len(),
+            first.email
+        )
     });
-    let status = if doubt.is_some() { Status::Unknown } else { Status::Ok };
-    let finding = Finding::new(status, "user-quota", database, format!("{words}{}", doubt.unwrap_or_default()));
+    let status = if doubt.is_some() {
+        Status::Unknown
+    } else {
+        Status::Ok
+    };
+    let finding = Finding::new(
+        status,
+        "user-quota",
+        database,
+        format!("{words}{}", doubt.unwrap_or_default()),
+    );
     match known.first() {
         Some((percent, ..)) => finding.under(*percent, "percent", limits),
         None => finding,
@@ -79,8 +107,9 @@ pub(super) fn judge(database: &str, used: &[Used], limits: Ceiling) -> Finding {
 
 /// What `maildirsize` says; `None` where it is not there or not to be understood.
 fn counted(mailbox: &Path) -> Option<u64> {
-    let text =
-        ["maildirsize", "Maildir/maildirsize"].iter().find_map(|name| fs::read_to_string(mailbox.join(name)).ok())?;
+    let text = ["maildirsize", "Maildir/maildirsize"]
+        .iter()
+        .find_map(|name| fs::read_to_string(mailbox.join(name)).ok())?;
     parse_maildirsize(&text)
 }
 
@@ -88,22 +117,31 @@ fn parse_maildirsize(text: &str) -> Option<u64> {
     let changes = text.lines().skip(1).filter(|line| !line.trim().is_empty());
     let sizes = changes.map(|line| line.split_whitespace().next()?.parse::<i64>().ok());
     let total = sizes.sum::<Option<i64>>()?;
-    text.lines().next().filter(|line| line.split(',').all(is_limit))?;
+    text.lines()
+        .next()
+        .filter(|line| line.split(',').all(is_limit))?;
     u64::try_from(total).ok()
 }
 
 /// `1000S` or `50C`.
 fn is_limit(text: &str) -> bool {
-    text.trim().strip_suffix(['S', 'C']).is_some_and(|number| number.parse::<u64>().is_ok())
+    text.trim()
+        .strip_suffix(['S', 'C'])
+        .is_some_and(|number| number.parse::<u64>().is_ok())
 }
 
 /// The bytes of all messages.
 fn sum(directory: &Path, deadline: Instant, depth: usize) -> io::Result<u64> {
     let mut total = 0;
-    let is_mail = directory.file_name().is_some_and(|name| holds_messages(name.as_encoded_bytes()));
+    let is_mail = directory
+        .file_name()
+        .is_some_and(|name| holds_messages(name.as_encoded_bytes()));
     for entry in fs::read_dir(directory)? {
         if Instant::now() > deadline {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "it has too many messages to be counted in time"));
+            return Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "it has too many messages to be counted in time",
+            ));
         }
         let entry = entry?;
         if is_mail {
@@ -121,7 +159,11 @@ fn size_of(entry: &fs::DirEntry) -> io::Result<u64> {
         return Ok(size);
     }
     match entry.metadata() {
-        Ok(metadata) => Ok(if metadata.is_file() { metadata.len() } else { 0 }),
+        Ok(metadata) => Ok(if metadata.is_file() {
+            metadata.len()
+        } else {
+            0
+        }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
         Err(error) => Err(error),
     }
@@ -138,7 +180,10 @@ mod tests {
 
     #[test]
     fn maildirsize_is_a_sum() {
-        assert_eq!(parse_maildirsize("1000S,5C\n300 2\n-100 -1\n 50 1\n"), Some(250));
+        assert_eq!(
+            parse_maildirsize("1000S,5C\n300 2\n-100 -1\n 50 1\n"),
+            Some(250)
+        );
         assert_eq!(parse_maildirsize("1000S\n"), Some(0));
         for broken in ["", "damaged", "\n300 2\n", "1000S\nx 1\n", "1000S\n-5 1\n"] {
             assert_eq!(parse_maildirsize(broken), None, "{broken:?}");
@@ -165,18 +210,43 @@ mod tests {
             assert!(finding.message.contains(words), "{}", finding.message);
         };
         check(&[], Status::Ok, "no user has a quota");
-        check(&[used("a", Ok(100)), used("b", Ok(899))], Status::Ok, "that of b: 90 %");
-        check(&[used("a", Ok(900)), used("b", Ok(10))], Status::Warning, "1 users are at the limit");
-        check(&[used("a", Ok(900)), used("b", Ok(1000))], Status::Critical, ": b, a");
-        check(&[used("a", Ok(1)), used("b", Err("slow"))], Status::Unknown, "1 are not measured, b: slow");
-        check(&[used("a", Ok(1000)), used("b", Err("slow"))], Status::Critical, "a; 1 are not measured");
+        check(
+            &[used("a", Ok(100)), used("b", Ok(899))],
+            Status::Ok,
+            "that of b: 90 %",
+        );
+        check(
+            &[used("a", Ok(900)), used("b", Ok(10))],
+            Status::Warning,
+            "1 users are at the limit",
+        );
+        check(
+            &[used("a", Ok(900)), used("b", Ok(1000))],
+            Status::Critical,
+            ": b, a",
+        );
+        check(
+            &[used("a", Ok(1)), used("b", Err("slow"))],
+            Status::Unknown,
+            "1 are not measured, b: slow",
+        );
+        check(
+            &[used("a", Ok(1000)), used("b", Err("slow"))],
+            Status::Critical,
+            "a; 1 are not measured",
+        );
     }
 
     #[test]
     fn counting_ends_at_the_deadline() {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir_all(dir.path().join("cur/x")).unwrap();
-        let error = sum(dir.path(), Instant::now() - std::time::Duration::from_secs(1), 0).unwrap_err();
+        let error = sum(
+            dir.path(),
+            Instant::now() - std::time::Duration::from_secs(1),
+            0,
+        )
+        .unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 }

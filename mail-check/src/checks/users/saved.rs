@@ -28,11 +28,17 @@ pub(super) fn newest(root: &Path) -> Result<SavedSet, String> {
     for kind in SetKind::ALL {
         sets.extend(opened.sets(kind).map_err(|error| chain(&error))?);
     }
-    let mut whole: Vec<FoundSet> = sets.into_iter().filter(|set| mail_in(set).is_some()).collect();
+    let mut whole: Vec<FoundSet> = sets
+        .into_iter()
+        .filter(|set| mail_in(set).is_some())
+        .collect();
     whole.sort_by_key(|set| (set.id.date(), set.id.kind() == SetKind::Daily));
     match whole.last().and_then(|set| Some((set, mail_in(set)?))) {
         Some((set, mail)) => read(set, mail),
-        None => Err(format!("there is no complete set with mailboxes in {}; run mail-backup", root.display())),
+        None => Err(format!(
+            "there is no complete set with mailboxes in {}; run mail-backup",
+            root.display()
+        )),
     }
 }
 
@@ -49,13 +55,19 @@ fn mail_in(set: &FoundSet) -> Option<&'static str> {
 fn read(set: &FoundSet, mail: &str) -> Result<SavedSet, String> {
     let begun = match set.state {
         SetState::Complete => {
-            let manifest = Manifest::read(&set.path.join(MANIFEST)).map_err(|error| chain(&error))?;
+            let manifest =
+                Manifest::read(&set.path.join(MANIFEST)).map_err(|error| chain(&error))?;
             manifest.begin.time.parse().ok()
         }
         _ => None,
     };
     let directory = set.path.join(mail);
     let listed = mailboxes::list(&directory);
-    let listed = listed.map_err(|error| format!("{} cannot be listed: {error}", directory.display()))?;
-    Ok(SavedSet { name: set.id.to_string(), begun, mailboxes: listed.into_keys().collect() })
+    let listed =
+        listed.map_err(|error| format!("{} cannot be listed: {error}", directory.display()))?;
+    Ok(SavedSet {
+        name: set.id.to_string(),
+        begun,
+        mailboxes: listed.into_keys().collect(),
+    })
 }

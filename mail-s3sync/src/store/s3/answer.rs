@@ -1,7 +1,8 @@
 //! The answer of a store, checked before rusoto reads it.
 //!
-//! Documents are read whole and parsed here first, on the same parser: what is cut, is another document, or an error
-//! under status 200, never reaches rusoto. The content of an object is passed on as it comes.
+//! Documents are read whole and parsed here first, on the same parser: what is cut, is another
+//! document, or an error under status 200, never reaches rusoto. The content of an object is passed
+//! on as it comes.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -50,7 +51,9 @@ pub(super) fn expected(request: &SignedRequest) -> Expected {
         "POST" if request.service == "sts" => return sts_document(request),
         "POST" if has("uploads") => "InitiateMultipartUploadResult",
         "POST" if has("uploadId") => "CompleteMultipartUploadResult",
-        "PUT" if request.headers().contains_key("x-amz-copy-source") && has("partNumber") => "CopyPartResult",
+        "PUT" if request.headers().contains_key("x-amz-copy-source") && has("partNumber") => {
+            "CopyPartResult"
+        }
         "PUT" if request.headers().contains_key("x-amz-copy-source") => "CopyObjectResult",
         _ => return Expected::Nothing,
     };
@@ -65,10 +68,15 @@ fn sts_document(request: &SignedRequest) -> Expected {
         }
         _ => false,
     };
-    Expected::Document(if is_web { "AssumeRoleWithWebIdentityResponse" } else { "AssumeRoleResponse" })
+    Expected::Document(if is_web {
+        "AssumeRoleWithWebIdentityResponse"
+    } else {
+        "AssumeRoleResponse"
+    })
 }
 
-/// Reads the answer, as far as it is not the content of an object; between two pieces passes `patience` at most.
+/// Reads the answer, as far as it is not the content of an object; between two pieces passes
+/// `patience` at most.
 pub(super) async fn read(
     response: Response<Body>,
     expected: Expected,
@@ -77,31 +85,54 @@ pub(super) async fn read(
     let (head, body) = response.into_parts();
     let headers = text_headers(&head.headers);
     if head.status.is_success() && expected == Expected::Content {
-        return Ok(HttpResponse { status: head.status, headers, body: content(body, patience) });
+        return Ok(HttpResponse {
+            status: head.status,
+            headers,
+            body: content(body, patience),
+        });
     }
     let document = read_document(body, patience).await?;
     let (status, document) = check(head.status, &document, expected)?;
-    Ok(HttpResponse { status, headers, body: ByteStream::from(document) })
+    Ok(HttpResponse {
+        status,
+        headers,
+        body: ByteStream::from(document),
+    })
 }
 
 /// What rusoto is given: a document that it can read, or an error that says what came.
-fn check(status: StatusCode, document: &[u8], expected: Expected) -> Result<(StatusCode, Vec<u8>), HttpDispatchError> {
+fn check(
+    status: StatusCode,
+    document: &[u8],
+    expected: Expected,
+) -> Result<(StatusCode, Vec<u8>), HttpDispatchError> {
     let root = root_of(document);
     if !status.is_success() {
         let is_error = matches!(root.as_deref(), Ok("Error" | "ErrorResponse"));
-        let text = if is_error || document.is_empty() { document.to_vec() } else { error_document(status, document) };
+        let text = if is_error || document.is_empty() {
+            document.to_vec()
+        } else {
+            error_document(status, document)
+        };
         return Ok((status, text));
     }
     match (expected, root) {
-        // Documented for CompleteMultipartUpload and CopyObject: the status is sent before the work is done.
-        (_, Ok(root)) if root == "Error" => Ok((StatusCode::INTERNAL_SERVER_ERROR, document.to_vec())),
-        (Expected::Document(expected), Ok(root)) if is_called(&root, expected) => Ok((status, document.to_vec())),
-        (Expected::Document(expected), Ok(root)) => {
-            Err(HttpDispatchError::new(format!("a document {root} came where {expected} was asked for")))
+        // Documented for CompleteMultipartUpload and CopyObject: the status is sent before the work
+        // is done.
+        (_, Ok(root)) if root == "Error" => {
+            Ok((StatusCode::INTERNAL_SERVER_ERROR, document.to_vec()))
         }
+        (Expected::Document(expected), Ok(root)) if is_called(&root, expected) => {
+            Ok((status, document.to_vec()))
+        }
+        (Expected::Document(expected), Ok(root)) => Err(HttpDispatchError::new(format!(
+            "a document {root} came where {expected} was asked for"
+        ))),
         (Expected::Document(expected), Err(reason)) => {
             let shown = shown(document);
-            Err(HttpDispatchError::new(format!("no {expected} came, but {shown:?} ({reason})")))
+            Err(HttpDispatchError::new(format!(
+                "no {expected} came, but {shown:?} ({reason})"
+            )))
         }
         (Expected::Nothing | Expected::Content, _) => Ok((status, Vec::new())),
     }
@@ -109,7 +140,11 @@ fn check(status: StatusCode, document: &[u8], expected: Expected) -> Result<(Sta
 
 /// Some stores call a result a response.
 fn is_called(root: &str, expected: &str) -> bool {
-    let stem = |name: &'_ str| name.strip_suffix("Result").or_else(|| name.strip_suffix("Response")).map(str::to_owned);
+    let stem = |name: &'_ str| {
+        name.strip_suffix("Result")
+            .or_else(|| name.strip_suffix("Response"))
+            .map(str::to_owned)
+    };
     root == expected || stem(root).is_some_and(|root| Some(root) == stem(expected))
 }
 
@@ -128,13 +163,23 @@ fn root_of(document: &[u8]) -> Result<String, String> {
 
 /// A gateway that answers in HTML or in words is quoted as the message of an error.
 fn error_document(status: StatusCode, content: &[u8]) -> Vec<u8> {
-    let escaped = shown(content).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    format!("<Error><Code>{}</Code><Message>{escaped}</Message></Error>", status.as_u16()).into_bytes()
+    let escaped = shown(content)
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;");
+    format!(
+        "<Error><Code>{}</Code><Message>{escaped}</Message></Error>",
+        status.as_u16()
+    )
+    .into_bytes()
 }
 
 fn shown(content: &[u8]) -> String {
     let text = String::from_utf8_lossy(content);
-    text.chars().filter(|character| !character.is_control()).take(SHOWN_CHARACTERS).collect()
+    text.chars()
+        .filter(|character| !character.is_control())
+        .take(SHOWN_CHARACTERS)
+        .collect()
 }
 
 async fn read_document(mut body: Body, patience: Duration) -> Result<Bytes, HttpDispatchError> {
@@ -142,7 +187,9 @@ async fn read_document(mut body: Body, patience: Duration) -> Result<Bytes, Http
     while let Some(piece) = next_piece(&mut body, patience).await {
         document.extend_from_slice(&piece?);
         if document.len() > DOCUMENT_MAX_BYTES {
-            return Err(HttpDispatchError::new(format!("the answer is longer than {DOCUMENT_MAX_BYTES} bytes")));
+            return Err(HttpDispatchError::new(format!(
+                "the answer is longer than {DOCUMENT_MAX_BYTES} bytes"
+            )));
         }
     }
     Ok(document.freeze())
@@ -150,7 +197,9 @@ async fn read_document(mut body: Body, patience: Duration) -> Result<Bytes, Http
 
 fn content(body: Body, patience: Duration) -> ByteStream {
     ByteStream::new(stream::unfold(body, move |mut body| async move {
-        next_piece(&mut body, patience).await.map(|piece| (piece, body))
+        next_piece(&mut body, patience)
+            .await
+            .map(|piece| (piece, body))
     }))
 }
 
@@ -161,16 +210,26 @@ async fn next_piece(body: &mut Body, patience: Duration) -> Option<io::Result<By
         Ok(None) => None,
         Err(_) => {
             let seconds = patience.as_secs_f64();
-            Some(Err(io::Error::new(io::ErrorKind::TimedOut, format!("nothing has come for {seconds} s"))))
+            Some(Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                format!("nothing has come for {seconds} s"),
+            )))
         }
     }
 }
 
 /// Headers as text; one that rusoto would not be able to read is left out.
 fn text_headers(headers: &HeaderMap) -> HeaderMap<String> {
-    let numbers =
-        BTreeSet::from(["content-length", "x-amz-missing-meta", "x-amz-mp-parts-count", "x-amz-tagging-count"]);
-    let switches = BTreeSet::from(["x-amz-delete-marker", "x-amz-server-side-encryption-bucket-key-enabled"]);
+    let numbers = BTreeSet::from([
+        "content-length",
+        "x-amz-missing-meta",
+        "x-amz-mp-parts-count",
+        "x-amz-tagging-count",
+    ]);
+    let switches = BTreeSet::from([
+        "x-amz-delete-marker",
+        "x-amz-server-side-encryption-bucket-key-enabled",
+    ]);
     let mut text = HeaderMap::with_capacity(headers.len());
     for (name, value) in headers {
         let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
@@ -209,17 +268,27 @@ mod tests {
             assert!(error.contains(part), "{error}");
         };
         for length in 0..good.len() {
-            assert!(checked(200, &good[..length], LISTING).is_err(), "cut after {length}");
+            assert!(
+                checked(200, &good[..length], LISTING).is_err(),
+                "cut after {length}"
+            );
         }
         refused("<html><body>Please log in</body></html>", "html");
-        refused("<ListVersionsResult></ListVersionsResult>", "ListVersionsResult");
+        refused(
+            "<ListVersionsResult></ListVersionsResult>",
+            "ListVersionsResult",
+        );
         refused("ok", "\"ok\"");
     }
 
     #[test]
     fn an_error_under_status_200_is_an_error() {
         let error = "<Error><Code>InternalError</Code></Error>";
-        for expected in [LISTING, Expected::Document("CompleteMultipartUploadResult"), Expected::Nothing] {
+        for expected in [
+            LISTING,
+            Expected::Document("CompleteMultipartUploadResult"),
+            Expected::Nothing,
+        ] {
             assert_eq!(checked(200, error, expected), Ok((500, error.to_owned())));
         }
     }
@@ -229,7 +298,10 @@ mod tests {
         let (status, text) = checked(503, "<html>busy & <b>", LISTING).unwrap();
         assert_eq!(status, 503);
         assert_eq!(root_of(text.as_bytes()).as_deref(), Ok("Error"));
-        assert_eq!(checked(404, "", Expected::Nothing), Ok((404, String::new())));
+        assert_eq!(
+            checked(404, "", Expected::Nothing),
+            Ok((404, String::new()))
+        );
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! A request, tried again while that can help: each time after a longer wait, of random length, so that a store that
-//! is busy is not asked by everybody at once.
+//! A request, tried again while that can help: each time after a longer wait, of random length, so
+//! that a store that is busy is not asked by everybody at once.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -33,8 +33,8 @@ impl Patience {
 }
 
 impl Bucket {
-    /// Makes a request until it succeeds, or it is no use. The outer error is that of the keys or of a signal; the
-    /// inner one is the store's, for the caller to look at.
+    /// Makes a request until it succeeds, or it is no use. The outer error is that of the keys or
+    /// of a signal; the inner one is the store's, for the caller to look at.
     pub(super) async fn attempt<T, E, F>(
         &self,
         patience: Patience,
@@ -57,7 +57,9 @@ impl Bucket {
             attempt += 1;
             let is_last = attempt >= patience.attempts(self.attempts);
             match failure.remedy() {
-                Remedy::TryAgain if !is_last => tokio::time::sleep(wait(attempt, fastrand::f64())).await,
+                Remedy::TryAgain if !is_last => {
+                    tokio::time::sleep(wait(attempt, fastrand::f64())).await
+                }
                 Remedy::RenewKeys if !is_last && self.keys.forget(&access_key).await => {}
                 _ => return Ok(Err(failure)),
             }
@@ -66,7 +68,10 @@ impl Bucket {
 }
 
 /// Makes a request that needs no keys but its own, so often at most, while trying again can help.
-pub(crate) async fn persist<T, E, F>(most: u32, mut request: impl FnMut() -> F) -> Result<T, Failure>
+pub(crate) async fn persist<T, E, F>(
+    most: u32,
+    mut request: impl FnMut() -> F,
+) -> Result<T, Failure>
 where
     E: std::error::Error + Debug + 'static,
     F: Future<Output = Result<T, RusotoError<E>>>,
@@ -87,13 +92,17 @@ where
 
 /// Full jitter: anything up to twice the wait before, from 0.1 s on, and never more than 20 s.
 fn wait(attempt: u32, random: f64) -> Duration {
-    let longest = FIRST_WAIT.saturating_mul(1 << attempt.min(16)).min(LONGEST_WAIT);
+    let longest = FIRST_WAIT
+        .saturating_mul(1 << attempt.min(16))
+        .min(LONGEST_WAIT);
     longest.mul_f64(random)
 }
 
 /// A length that the store gives; an answer without it makes no sense.
 pub(super) fn bytes(length: Option<i64>) -> Result<u64, Cause> {
-    length.and_then(|length| u64::try_from(length).ok()).ok_or_else(|| Cause::Odd("no length".to_owned()))
+    length
+        .and_then(|length| u64::try_from(length).ok())
+        .ok_or_else(|| Cause::Odd("no length".to_owned()))
 }
 
 #[cfg(test)]

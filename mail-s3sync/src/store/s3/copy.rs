@@ -49,12 +49,19 @@ impl Bucket {
             tagging_directive: self.writing.tags.as_ref().map(|_| "REPLACE".to_owned()),
             ..new_object!(CopyObjectRequest, self, key, attributes)
         };
-        let answer = self.attempt(Patience::Full, || self.client.copy_object(request())).await?;
+        let answer = self
+            .attempt(Patience::Full, || self.client.copy_object(request()))
+            .await?;
         Ok(answer.and_then(|answer| {
             let etag = answer.copy_object_result.and_then(|result| result.e_tag);
-            let etag = etag.ok_or_else(|| Failure::Transport("a copy without its ETag".to_owned()))?;
+            let etag =
+                etag.ok_or_else(|| Failure::Transport("a copy without its ETag".to_owned()))?;
             let etag = unquoted(&etag);
-            let is_same = is_copy(source.etag.as_deref(), &etag, answer.server_side_encryption.as_deref());
+            let is_same = is_copy(
+                source.etag.as_deref(),
+                &etag,
+                answer.server_side_encryption.as_deref(),
+            );
             Ok(is_same.then_some(Confirmed { etag: Some(etag) }))
         }))
     }
@@ -66,10 +73,17 @@ impl Bucket {
         attributes: &Attributes,
     ) -> Result<Result<Option<Confirmed>, Failure>, Cause> {
         let id = self.create(key, attributes).await?;
-        let upload = Upload { bucket: Arc::clone(self), key: self.full(key), id };
+        let upload = Upload {
+            bucket: Arc::clone(self),
+            key: self.full(key),
+            id,
+        };
         let parts = self.copy_parts(&upload, source).await;
         let completed = match parts {
-            Ok(Ok(parts)) => upload.complete(parts).await.map(|confirmed| Ok(Some(confirmed))),
+            Ok(Ok(parts)) => upload
+                .complete(parts)
+                .await
+                .map(|confirmed| Ok(Some(confirmed))),
             Ok(Err(failure)) => Ok(Err(failure)),
             Err(cause) => Err(cause),
         };
@@ -79,7 +93,11 @@ impl Bucket {
         completed
     }
 
-    async fn copy_parts(&self, upload: &Upload, source: &Listed) -> Result<Result<Vec<Part>, Failure>, Cause> {
+    async fn copy_parts(
+        &self,
+        upload: &Upload,
+        source: &Listed,
+    ) -> Result<Result<Vec<Part>, Failure>, Cause> {
         let mut parts = Vec::new();
         let mut start = 0;
         while start < source.bytes {
@@ -95,12 +113,15 @@ impl Bucket {
                 copy_source_range: Some(format!("bytes={start}-{}", end - 1)),
                 ..Default::default()
             };
-            let copied = self.attempt(Patience::Full, || self.client.upload_part_copy(request())).await?;
+            let copied = self
+                .attempt(Patience::Full, || self.client.upload_part_copy(request()))
+                .await?;
             let etag = match copied {
                 Ok(answer) => answer.copy_part_result.and_then(|result| result.e_tag),
                 Err(failure) => return Ok(Err(failure)),
             };
-            let etag = etag.ok_or_else(|| Cause::Odd("a copied part without its ETag".to_owned()))?;
+            let etag =
+                etag.ok_or_else(|| Cause::Odd("a copied part without its ETag".to_owned()))?;
             parts.push(Part::copied(number, &etag));
             start = end;
         }
@@ -108,11 +129,12 @@ impl Bucket {
     }
 }
 
-/// Whether the ETag of a copy fits that of its source, for stores that do not compare it themselves. One of parts, and
-/// one under a key of KMS, says nothing of the content.
+/// Whether the ETag of a copy fits that of its source, for stores that do not compare it
+/// themselves. One of parts, and one under a key of KMS, says nothing of the content.
 fn is_copy(source: Option<&str>, copy: &str, encryption: Option<&str>) -> bool {
-    let is_opaque =
-        |etag: &str| etag.contains('-') || encryption.is_some_and(|kind| kind.starts_with(OPAQUE_ENCRYPTION));
+    let is_opaque = |etag: &str| {
+        etag.contains('-') || encryption.is_some_and(|kind| kind.starts_with(OPAQUE_ENCRYPTION))
+    };
     source.is_none_or(|source| source == copy || is_opaque(source) || is_opaque(copy))
 }
 

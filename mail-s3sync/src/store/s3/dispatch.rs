@@ -1,8 +1,9 @@
 //! How a request of rusoto goes over the wire, and its answer comes back.
 //!
-//! rusoto's own dispatcher has no time-outs, hangs on a cut XML document, takes a page of HTML for an empty listing,
-//! and panics on odd headers. This one signs the request (after rewriting it), sends it piece by piece, watches that
-//! something moves, follows a redirect to another region's host, and lets [`answer`] check what comes.
+//! rusoto's own dispatcher has no time-outs, hangs on a cut XML document, takes a page of HTML for
+//! an empty listing, and panics on odd headers. This one signs the request (after rewriting it),
+//! sends it piece by piece, watches that something moves, follows a redirect to another region's
+//! host, and lets [`answer`] check what comes.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -45,8 +46,8 @@ type SecureClient = hyper::Client<HttpsConnector<HttpConnector>>;
 pub(crate) struct Dispatcher {
     connector: HttpConnector,
     plain: hyper::Client<HttpConnector>,
-    /// Made for the first `https` request: reading the certificates of authorities takes longer than a push of nothing
-    /// new.
+    /// Made for the first `https` request: reading the certificates of authorities takes longer
+    /// than a push of nothing new.
     secure: Arc<OnceLock<Result<SecureClient, String>>>,
     trust: Trust,
     signer: Arc<Signer>,
@@ -85,14 +86,24 @@ impl Signer {
 }
 
 impl Dispatcher {
-    /// A dispatcher with its own connections, on which nothing may stand still for longer than `patience`.
+    /// A dispatcher with its own connections, on which nothing may stand still for longer than
+    /// `patience`.
     pub(crate) fn new(signer: Arc<Signer>, patience: Duration, trust: Trust) -> Self {
         let mut connector = HttpConnector::new();
         connector.enforce_http(false);
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(patience.min(CONNECT_TIMEOUT)));
         let plain = hyper::Client::builder().build(connector.clone());
-        Self { connector, plain, secure: Arc::default(), trust, signer, patience, limit: None, addressing: None }
+        Self {
+            connector,
+            plain,
+            secure: Arc::default(),
+            trust,
+            signer,
+            patience,
+            limit: None,
+            addressing: None,
+        }
     }
 
     /// Sends no faster than `limit`.
@@ -111,7 +122,9 @@ impl Dispatcher {
             return Ok(self.plain.request(request));
         }
         let connect = || self.trust.connector(self.connector.clone());
-        let secure = self.secure.get_or_init(|| Ok(hyper::Client::builder().build(connect()?)));
+        let secure = self
+            .secure
+            .get_or_init(|| Ok(hyper::Client::builder().build(connect()?)));
         match secure {
             Ok(client) => Ok(client.request(request)),
             Err(reason) => Err(HttpDispatchError::new(reason.clone())),
@@ -144,37 +157,63 @@ impl Dispatcher {
         self.signer.sign(request);
         let moved = Arc::new(Moved::now());
         let request = to_hyper(request, self.body(payload, &moved))?;
-        let is_long = request.method() == http::Method::POST || request.headers().contains_key("x-amz-copy-source");
-        let patience = if is_long { self.patience * LONG_WORK_FACTOR } else { self.patience };
+        let is_long = request.method() == http::Method::POST
+            || request.headers().contains_key("x-amz-copy-source");
+        let patience = if is_long {
+            self.patience * LONG_WORK_FACTOR
+        } else {
+            self.patience
+        };
         let host = request.uri().host().unwrap_or_default().to_owned();
-        self.watch(self.request(request)?, &moved, patience).await.map_err(|error| match error {
-            Halt::Failed(error) => {
-                HttpDispatchError::new(tls::complaint(&error, &host).unwrap_or_else(|| chain(&error)))
-            }
-            Halt::Still => HttpDispatchError::new(format!("nothing has moved for {} s", patience.as_secs_f64())),
-        })
+        self.watch(self.request(request)?, &moved, patience)
+            .await
+            .map_err(|error| match error {
+                Halt::Failed(error) => HttpDispatchError::new(
+                    tls::complaint(&error, &host).unwrap_or_else(|| chain(&error)),
+                ),
+                Halt::Still => HttpDispatchError::new(format!(
+                    "nothing has moved for {} s",
+                    patience.as_secs_f64()
+                )),
+            })
     }
 
     /// The payload in pieces; each tells that something moved.
     fn body(&self, payload: &Payload, moved: &Arc<Moved>) -> Body {
-        let Some(content) = payload.content() else { return Body::empty() };
-        let piece_bytes = if self.limit.is_some() { PIECE_BYTES } else { FAST_PIECE_BYTES };
+        let Some(content) = payload.content() else {
+            return Body::empty();
+        };
+        let piece_bytes = if self.limit.is_some() {
+            PIECE_BYTES
+        } else {
+            FAST_PIECE_BYTES
+        };
         let state = (content, self.limit.clone(), Arc::clone(moved));
-        Body::wrap_stream(stream::unfold(state, move |(mut rest, limit, moved)| async move {
-            if rest.is_empty() {
-                return None;
-            }
-            let piece = rest.split_to(rest.len().min(piece_bytes));
-            if let Some(limit) = &limit {
-                moved.pause(limit.reserve(piece.len(), Instant::now())).await;
-            }
-            moved.touch();
-            Some((Ok::<Bytes, io::Error>(piece), (rest, limit, moved)))
-        }))
+        Body::wrap_stream(stream::unfold(
+            state,
+            move |(mut rest, limit, moved)| async move {
+                if rest.is_empty() {
+                    return None;
+                }
+                let piece = rest.split_to(rest.len().min(piece_bytes));
+                if let Some(limit) = &limit {
+                    moved
+                        .pause(limit.reserve(piece.len(), Instant::now()))
+                        .await;
+                }
+                moved.touch();
+                Some((Ok::<Bytes, io::Error>(piece), (rest, limit, moved)))
+            },
+        ))
     }
 
     /// Waits for the head of the answer for as long as something moves.
-    async fn watch(&self, answer: ResponseFuture, moved: &Moved, patience: Duration) -> Result<Response<Body>, Halt> {
+    async fn watch(
+        &self,
+        answer: ResponseFuture,
+        moved: &Moved,
+        patience: Duration,
+    ) -> Result<Response<Body>, Halt> {
         tokio::pin!(answer);
         loop {
             match timeout(WATCH_EVERY, &mut answer).await {
@@ -207,7 +246,10 @@ struct Moved {
 
 impl Moved {
     fn now() -> Self {
-        Self { start: Instant::now(), milliseconds: AtomicU64::new(0) }
+        Self {
+            start: Instant::now(),
+            milliseconds: AtomicU64::new(0),
+        }
     }
 
     fn touch(&self) {
@@ -216,13 +258,18 @@ impl Moved {
     }
 
     fn still_for(&self) -> Duration {
-        self.start.elapsed().saturating_sub(Duration::from_millis(self.milliseconds.load(Ordering::Relaxed)))
+        self.start.elapsed().saturating_sub(Duration::from_millis(
+            self.milliseconds.load(Ordering::Relaxed),
+        ))
     }
 
     /// Waits on purpose, which is no standstill.
     async fn pause(&self, duration: Duration) {
         let end = Instant::now() + duration;
-        while let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+        while let Some(left) = end
+            .checked_duration_since(Instant::now())
+            .filter(|left| !left.is_zero())
+        {
             self.touch();
             sleep(left.min(WATCH_EVERY)).await;
         }
@@ -234,7 +281,8 @@ enum Payload {
     Nothing,
     /// A document; it is signed.
     Document(Bytes),
-    /// Content of an object. It is not signed, which would cost another digest: Content-MD5 protects it.
+    /// Content of an object. It is not signed, which would cost another digest: Content-MD5
+    /// protects it.
     Content(Bytes),
 }
 
@@ -253,13 +301,17 @@ impl Payload {
             Self::Document(bytes) => Some(SignedRequestPayload::Buffer(bytes.clone())),
             Self::Content(bytes) => {
                 let nothing = stream::empty::<io::Result<Bytes>>();
-                Some(SignedRequestPayload::Stream(ByteStream::new_with_size(nothing, bytes.len())))
+                Some(SignedRequestPayload::Stream(ByteStream::new_with_size(
+                    nothing,
+                    bytes.len(),
+                )))
             }
         };
     }
 }
 
-/// A request with a lock must have a digest of its body, also where there is none: rusoto has no field for it.
+/// A request with a lock must have a digest of its body, also where there is none: rusoto has no
+/// field for it.
 fn add_md5_of_nothing(request: &mut SignedRequest) {
     if request.headers().contains_key("x-amz-object-lock-mode") {
         request.remove_header("content-md5");
@@ -276,7 +328,11 @@ async fn take_payload(request: &mut SignedRequest) -> Result<Payload, HttpDispat
             let mut whole = Bytes::new();
             while let Some(piece) = stream.next().await {
                 let piece = piece?;
-                whole = if whole.is_empty() { piece } else { joined(&whole, &piece) };
+                whole = if whole.is_empty() {
+                    piece
+                } else {
+                    joined(&whole, &piece)
+                };
             }
             Ok(Payload::Content(whole))
         }
@@ -291,15 +347,25 @@ fn joined(a: &[u8], b: &[u8]) -> Bytes {
 }
 
 fn to_hyper(request: &SignedRequest, body: Body) -> Result<Request<Body>, HttpDispatchError> {
-    let odd = |error: &dyn std::fmt::Display| HttpDispatchError::new(format!("the request cannot be made: {error}"));
+    let odd = |error: &dyn std::fmt::Display| {
+        HttpDispatchError::new(format!("the request cannot be made: {error}"))
+    };
     let query = request.canonical_query_string();
     let mark = if query.is_empty() { "" } else { "?" };
-    let uri = format!("{}://{}{}{mark}{query}", request.scheme(), request.hostname(), request.canonical_path());
+    let uri = format!(
+        "{}://{}{}{mark}{query}",
+        request.scheme(),
+        request.hostname(),
+        request.canonical_path()
+    );
     let mut built = Request::builder().method(request.method()).uri(uri);
     for (name, values) in request.headers() {
         for value in values {
             let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| odd(&error))?;
-            built = built.header(name, HeaderValue::from_bytes(value).map_err(|error| odd(&error))?);
+            built = built.header(
+                name,
+                HeaderValue::from_bytes(value).map_err(|error| odd(&error))?,
+            );
         }
     }
     built.body(body).map_err(|error| odd(&error))
@@ -310,11 +376,19 @@ fn redirected(request: &SignedRequest, response: &Response<Body>) -> Option<Stri
     if !matches!(response.status().as_u16(), 307 | 308) {
         return None;
     }
-    let location: http::Uri = response.headers().get(LOCATION)?.to_str().ok()?.parse().ok()?;
+    let location: http::Uri = response
+        .headers()
+        .get(LOCATION)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()?;
     let host = location.host()?;
     let is_aws = |host: &str| host.ends_with(".amazonaws.com");
     // Keys are for the same service over the same protocol, and for nobody else.
-    let is_safe = is_aws(host) && is_aws(&request.hostname()) && location.scheme_str() == Some(&request.scheme());
+    let is_safe = is_aws(host)
+        && is_aws(&request.hostname())
+        && location.scheme_str() == Some(&request.scheme());
     is_safe.then(|| host.to_owned())
 }
 
@@ -331,15 +405,30 @@ mod tests {
     #[test]
     fn keys_are_sent_on_to_aws_alone() {
         let check = |from: &str, to: &str, expected: Option<&str>| {
-            let region = Region::Custom { name: "x".into(), endpoint: from.into() };
+            let region = Region::Custom {
+                name: "x".into(),
+                endpoint: from.into(),
+            };
             let request = SignedRequest::new("PUT", "s3", &region, "/b/k");
-            let response = Response::builder().status(307).header(LOCATION, to).body(Body::empty()).unwrap();
+            let response = Response::builder()
+                .status(307)
+                .header(LOCATION, to)
+                .body(Body::empty())
+                .unwrap();
             assert_eq!(redirected(&request, &response).as_deref(), expected);
         };
         let aws = "https://s3.us-east-1.amazonaws.com";
-        check(aws, "https://b.s3.eu-west-3.amazonaws.com/k", Some("b.s3.eu-west-3.amazonaws.com"));
+        check(
+            aws,
+            "https://b.s3.eu-west-3.amazonaws.com/k",
+            Some("b.s3.eu-west-3.amazonaws.com"),
+        );
         check(aws, "http://b.s3.eu-west-3.amazonaws.com/k", None);
         check(aws, "https://evil.example/k", None);
-        check("https://store.example", "https://b.s3.eu-west-3.amazonaws.com/k", None);
+        check(
+            "https://store.example",
+            "https://b.s3.eu-west-3.amazonaws.com/k",
+            None,
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Content out of the bucket. A connection that breaks off is taken up again where it was, of the same object.
+//! Content out of the bucket. A connection that breaks off is taken up again where it was, of the
+//! same object.
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -25,11 +26,21 @@ pub(super) async fn open(
     key: &str,
     from: u64,
 ) -> Result<Option<Download>, Cause> {
-    let Some(answer) = bucket.get(key, from, None).await? else { return Ok(None) };
+    let Some(answer) = bucket.get(key, from, None).await? else {
+        return Ok(None);
+    };
     let opened = match answer {
         Opened::AtEnd => {
-            let found = Found { bytes: from, etag: None, marks: Marks::default(), locked_until: None };
-            return Ok(Some(Download { found, reader: Box::new(io::empty()) }));
+            let found = Found {
+                bytes: from,
+                etag: None,
+                marks: Marks::default(),
+                locked_until: None,
+            };
+            return Ok(Some(Download {
+                found,
+                reader: Box::new(io::empty()),
+            }));
         }
         Opened::Content(answer) => answer,
     };
@@ -39,7 +50,10 @@ pub(super) async fn open(
         bytes: if is_range { from + left } else { left },
         etag: opened.e_tag.as_deref().map(unquoted),
         marks: marks::read(opened.metadata.as_ref()),
-        locked_until: opened.object_lock_retain_until_date.clone().and_then(|until| until.parse().ok()),
+        locked_until: opened
+            .object_lock_retain_until_date
+            .clone()
+            .and_then(|until| until.parse().ok()),
     };
     let mut reader = ObjectReader {
         bucket: Arc::clone(bucket),
@@ -55,7 +69,10 @@ pub(super) async fn open(
     };
     // Some stores answer a range with the whole.
     reader.skip_to = if is_range { 0 } else { from };
-    Ok(Some(Download { found, reader: Box::new(reader) }))
+    Ok(Some(Download {
+        found,
+        reader: Box::new(reader),
+    }))
 }
 
 /// What a GET came to.
@@ -74,7 +91,10 @@ impl Bucket {
             if_match: etag.map(|etag| format!("\"{etag}\"")),
             ..Default::default()
         };
-        match self.attempt(Patience::Full, || self.client.get_object(request())).await? {
+        match self
+            .attempt(Patience::Full, || self.client.get_object(request()))
+            .await?
+        {
             Ok(answer) => Ok(Some(Opened::Content(Box::new(answer)))),
             Err(failure) if failure.is_not_found() => Ok(None),
             Err(failure) if failure.is_beyond_end() => Ok(Some(Opened::AtEnd)),
@@ -137,7 +157,10 @@ impl ObjectReader {
     }
 
     async fn reopen(&mut self) -> io::Result<()> {
-        let opened = self.bucket.get(&self.key, self.position, self.etag.as_deref()).await;
+        let opened = self
+            .bucket
+            .get(&self.key, self.position, self.etag.as_deref())
+            .await;
         match opened.map_err(io::Error::other)? {
             Some(Opened::Content(answer)) => {
                 let is_range = answer.content_range.is_some();
@@ -146,7 +169,9 @@ impl ObjectReader {
                 self.stream = answer.body;
                 Ok(())
             }
-            Some(Opened::AtEnd) | None => Err(io::Error::other("the object was replaced while it was read")),
+            Some(Opened::AtEnd) | None => Err(io::Error::other(
+                "the object was replaced while it was read",
+            )),
         }
     }
 

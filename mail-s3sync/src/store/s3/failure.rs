@@ -12,7 +12,11 @@ use crate::store::Cause;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
     /// The store has answered.
-    Answer { status: u16, code: String, message: String },
+    Answer {
+        status: u16,
+        code: String,
+        message: String,
+    },
     /// It has not, or what came makes no sense.
     Transport(String),
     /// It is not who it should be.
@@ -37,7 +41,11 @@ impl Failure {
                 let name = format!("{error:?}");
                 let code = name.split(['(', ' ']).next().unwrap_or_default().to_owned();
                 let status = if code.starts_with("NoSuch") { 404 } else { 403 };
-                Self::Answer { status, code, message: error.to_string() }
+                Self::Answer {
+                    status,
+                    code,
+                    message: error.to_string(),
+                }
             }
             RusotoError::HttpDispatch(error) if tls::is_distrust(&error.to_string()) => {
                 Self::Distrust(error.to_string())
@@ -85,9 +93,14 @@ impl Failure {
             Self::Answer { status, code, .. } => (status, code),
         };
         match (status, code.as_str()) {
-            (_, "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired") => Remedy::RenewKeys,
+            (_, "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired") => {
+                Remedy::RenewKeys
+            }
             // Corrupted or cut on the way; nothing was stored.
-            (_, "BadDigest" | "IncompleteBody" | "RequestTimeout" | "XAmzContentSHA256Mismatch") => Remedy::TryAgain,
+            (
+                _,
+                "BadDigest" | "IncompleteBody" | "RequestTimeout" | "XAmzContentSHA256Mismatch",
+            ) => Remedy::TryAgain,
             (_, "OperationAborted" | "ConditionalRequestConflict") => Remedy::TryAgain,
             (501 | 505, _) => Remedy::GiveUp,
             (408 | 429 | 500.., _) => Remedy::TryAgain,
@@ -99,7 +112,11 @@ impl Failure {
         let (status, code, message) = match self {
             Self::Transport(message) => return Cause::Transport(message),
             Self::Distrust(message) => return Cause::Distrust(message),
-            Self::Answer { status, code, message } => (status, code, message),
+            Self::Answer {
+                status,
+                code,
+                message,
+            } => (status, code, message),
         };
         match (status, code.as_str()) {
             (_, "NoSuchBucket") => Cause::NoSuchBucket,
@@ -117,10 +134,21 @@ impl Failure {
                 | "AuthorizationHeaderMalformed",
             ) => Cause::BadCredentials { code, message },
             (403 | 401, _) => {
-                let message = if message.is_empty() { format!("{status} {code}") } else { message };
-                Cause::Denied { message, hint: "see the README for what the policy of these keys must allow" }
+                let message = if message.is_empty() {
+                    format!("{status} {code}")
+                } else {
+                    message
+                };
+                Cause::Denied {
+                    message,
+                    hint: "see the README for what the policy of these keys must allow",
+                }
             }
-            _ => Cause::Refused { status, code, message },
+            _ => Cause::Refused {
+                status,
+                code,
+                message,
+            },
         }
     }
 }
@@ -128,15 +156,30 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Answer { status, code, message } => write!(f, "{status} {code}: {message}"),
+            Self::Answer {
+                status,
+                code,
+                message,
+            } => write!(f, "{status} {code}: {message}"),
             Self::Transport(message) | Self::Distrust(message) => f.write_str(message),
         }
     }
 }
 
 fn unescaped(text: &str) -> String {
-    let pairs = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&#39;", "'"), ("&amp;", "&")];
-    pairs.iter().fold(text.to_owned(), |text, (escaped, plain)| text.replace(escaped, plain))
+    let pairs = [
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&quot;", "\""),
+        ("&apos;", "'"),
+        ("&#39;", "'"),
+        ("&amp;", "&"),
+    ];
+    pairs
+        .iter()
+        .fold(text.to_owned(), |text, (escaped, plain)| {
+            text.replace(escaped, plain)
+        })
 }
 
 #[cfg(test)]
@@ -145,19 +188,29 @@ mod tests {
     use rusoto_s3::GetObjectError;
 
     fn answer(status: u16, code: &str) -> Failure {
-        Failure::Answer { status, code: code.to_owned(), message: "m".to_owned() }
+        Failure::Answer {
+            status,
+            code: code.to_owned(),
+            message: "m".to_owned(),
+        }
     }
 
     #[test]
     fn what_may_pass_is_tried_again() {
-        let check = |failure: Failure, expected| assert_eq!(failure.remedy(), expected, "{failure:?}");
+        let check =
+            |failure: Failure, expected| assert_eq!(failure.remedy(), expected, "{failure:?}");
         for status in [408, 429, 500, 502, 503, 504] {
             check(answer(status, ""), Remedy::TryAgain);
         }
         check(answer(400, "BadDigest"), Remedy::TryAgain);
         check(answer(400, "ExpiredToken"), Remedy::RenewKeys);
         check(Failure::Transport("reset".to_owned()), Remedy::TryAgain);
-        for (status, code) in [(403, "AccessDenied"), (404, "NoSuchBucket"), (400, "InvalidArgument"), (501, "")] {
+        for (status, code) in [
+            (403, "AccessDenied"),
+            (404, "NoSuchBucket"),
+            (400, "InvalidArgument"),
+            (501, ""),
+        ] {
             check(answer(status, code), Remedy::GiveUp);
         }
     }
@@ -172,10 +225,25 @@ mod tests {
 
     #[test]
     fn what_is_wrong_with_the_settings_is_told_apart() {
-        assert!(matches!(answer(404, "NoSuchBucket").cause(), Cause::NoSuchBucket));
-        assert!(matches!(answer(403, "SignatureDoesNotMatch").cause(), Cause::BadCredentials { .. }));
-        assert!(matches!(answer(403, "RequestTimeTooSkewed").cause(), Cause::ClockSkew { .. }));
-        assert!(matches!(answer(403, "AccessDenied").cause(), Cause::Denied { .. }));
-        assert!(matches!(answer(400, "InvalidArgument").cause(), Cause::Refused { status: 400, .. }));
+        assert!(matches!(
+            answer(404, "NoSuchBucket").cause(),
+            Cause::NoSuchBucket
+        ));
+        assert!(matches!(
+            answer(403, "SignatureDoesNotMatch").cause(),
+            Cause::BadCredentials { .. }
+        ));
+        assert!(matches!(
+            answer(403, "RequestTimeTooSkewed").cause(),
+            Cause::ClockSkew { .. }
+        ));
+        assert!(matches!(
+            answer(403, "AccessDenied").cause(),
+            Cause::Denied { .. }
+        ));
+        assert!(matches!(
+            answer(400, "InvalidArgument").cause(),
+            Cause::Refused { status: 400, .. }
+        ));
     }
 }

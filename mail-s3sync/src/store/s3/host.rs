@@ -22,21 +22,36 @@ pub(crate) struct Addressing {
 
 impl Addressing {
     /// `None` when requests stay as they are. TLS certificates do not cover a bucket with dots.
-    pub(super) fn new(style: AddressingStyle, bucket: &str, endpoint_is_given: bool) -> Option<Self> {
+    pub(super) fn new(
+        style: AddressingStyle,
+        bucket: &str,
+        endpoint_is_given: bool,
+    ) -> Option<Self> {
         let in_host = match style {
             AddressingStyle::Path => false,
             AddressingStyle::Virtual => true,
             AddressingStyle::Auto => !endpoint_is_given && !bucket.contains('.'),
         };
-        in_host.then(|| Self { bucket: bucket.to_owned() })
+        in_host.then(|| Self {
+            bucket: bucket.to_owned(),
+        })
     }
 
     pub(super) fn rewrite(&self, request: &mut SignedRequest) {
         let in_path = format!("/{}", self.bucket);
-        let rest = request.path.strip_prefix(&in_path).filter(|rest| rest.is_empty() || rest.starts_with('/'));
-        let Some(rest) = rest.map(str::to_owned) else { return };
+        let rest = request
+            .path
+            .strip_prefix(&in_path)
+            .filter(|rest| rest.is_empty() || rest.starts_with('/'));
+        let Some(rest) = rest.map(str::to_owned) else {
+            return;
+        };
         let host = format!("{}.{}", self.bucket, request.hostname());
-        request.path = if rest.is_empty() { "/".to_owned() } else { rest };
+        request.path = if rest.is_empty() {
+            "/".to_owned()
+        } else {
+            rest
+        };
         request.set_hostname(Some(host));
     }
 }
@@ -50,10 +65,16 @@ mod tests {
     fn the_bucket_moves_into_the_host() {
         let addressing = Addressing::new(AddressingStyle::Auto, "mail", false).unwrap();
         let check = |path: &str, host: &str, rest: &str| {
-            let region = Region::Custom { name: "x".into(), endpoint: "https://s3.x.amazonaws.com".into() };
+            let region = Region::Custom {
+                name: "x".into(),
+                endpoint: "https://s3.x.amazonaws.com".into(),
+            };
             let mut request = SignedRequest::new("GET", "s3", &region, path);
             addressing.rewrite(&mut request);
-            assert_eq!((request.hostname().as_str(), request.path.as_str()), (host, rest));
+            assert_eq!(
+                (request.hostname().as_str(), request.path.as_str()),
+                (host, rest)
+            );
         };
         check("/mail/a/b", "mail.s3.x.amazonaws.com", "/a/b");
         check("/mail", "mail.s3.x.amazonaws.com", "/");
@@ -63,7 +84,10 @@ mod tests {
     #[test]
     fn other_stores_and_dotted_buckets_keep_it_in_the_path() {
         assert_eq!(Addressing::new(AddressingStyle::Auto, "mail", true), None);
-        assert_eq!(Addressing::new(AddressingStyle::Auto, "mail.example", false), None);
+        assert_eq!(
+            Addressing::new(AddressingStyle::Auto, "mail.example", false),
+            None
+        );
         assert!(Addressing::new(AddressingStyle::Virtual, "mail", true).is_some());
     }
 }

@@ -1,11 +1,11 @@
-//! What is in the bucket: keys, versions, unfinished uploads. A listing that fails half-way is an error, and never a
-//! short listing.
+//! What is in the bucket: keys, versions, unfinished uploads. A listing that fails half-way is an
+//! error, and never a short listing.
 
 use jiff::Timestamp;
 use rusoto_core::signature::decode_uri;
 use rusoto_s3::{
-    AbortMultipartUploadRequest, ListMultipartUploadsRequest, ListObjectVersionsRequest, ListObjectsV2Output,
-    ListObjectsV2Request, ListPartsRequest, MultipartUpload, Part, S3,
+    AbortMultipartUploadRequest, ListMultipartUploadsRequest, ListObjectVersionsRequest,
+    ListObjectsV2Output, ListObjectsV2Request, ListPartsRequest, MultipartUpload, Part, S3,
 };
 
 use super::Bucket;
@@ -19,7 +19,11 @@ const ESCAPED: &str = "url";
 const STANDARD: &str = "STANDARD";
 
 impl Bucket {
-    pub(super) async fn list(&self, prefix: &str, each: &mut dyn FnMut(Listed)) -> Result<(), Cause> {
+    pub(super) async fn list(
+        &self,
+        prefix: &str,
+        each: &mut dyn FnMut(Listed),
+    ) -> Result<(), Cause> {
         let mut token = None;
         loop {
             let page = self.page(prefix, None, token.as_deref()).await?;
@@ -38,7 +42,11 @@ impl Bucket {
                     modified: modified.ok_or_else(|| odd("an object without its time"))?,
                 });
             }
-            token = next(page.is_truncated, token.as_ref(), page.next_continuation_token)?;
+            token = next(
+                page.is_truncated,
+                token.as_ref(),
+                page.next_continuation_token,
+            )?;
             if token.is_none() {
                 return Ok(());
             }
@@ -53,10 +61,16 @@ impl Bucket {
             let is_escaped = page.encoding_type.as_deref() == Some(ESCAPED);
             for common in page.common_prefixes.unwrap_or_default() {
                 let key = self.own_key(common.prefix, is_escaped)?;
-                let name = key.strip_prefix(prefix).ok_or_else(|| odd("a prefix that was not asked for"))?;
+                let name = key
+                    .strip_prefix(prefix)
+                    .ok_or_else(|| odd("a prefix that was not asked for"))?;
                 names.push(name.trim_end_matches('/').to_owned());
             }
-            token = next(page.is_truncated, token.as_ref(), page.next_continuation_token)?;
+            token = next(
+                page.is_truncated,
+                token.as_ref(),
+                page.next_continuation_token,
+            )?;
             if token.is_none() {
                 return Ok(names);
             }
@@ -77,18 +91,26 @@ impl Bucket {
             continuation_token: token.map(str::to_owned),
             ..Default::default()
         };
-        self.attempt(Patience::Full, || self.client.list_objects_v2(request())).await?.map_err(Failure::cause)
+        self.attempt(Patience::Full, || self.client.list_objects_v2(request()))
+            .await?
+            .map_err(Failure::cause)
     }
 
     /// The key without the prefix that all of ours have.
     fn own_key(&self, key: Option<String>, is_escaped: bool) -> Result<String, Cause> {
         let key = key.ok_or_else(|| odd("an object without its key"))?;
         let key = if is_escaped { unescaped(&key) } else { key };
-        let own = key.strip_prefix(&self.prefix).ok_or_else(|| odd("a key that was not asked for"))?;
+        let own = key
+            .strip_prefix(&self.prefix)
+            .ok_or_else(|| odd("a key that was not asked for"))?;
         Ok(own.to_owned())
     }
 
-    pub(super) async fn billed(&self, prefix: &str, each: &mut dyn FnMut(Billed)) -> Result<(), Cause> {
+    pub(super) async fn billed(
+        &self,
+        prefix: &str,
+        each: &mut dyn FnMut(Billed),
+    ) -> Result<(), Cause> {
         let mut marker = None;
         loop {
             let (key_marker, version_id_marker) = marker.clone().unzip();
@@ -99,22 +121,37 @@ impl Bucket {
                 version_id_marker: version_id_marker.clone().flatten(),
                 ..Default::default()
             };
-            let page = self.attempt(Patience::Full, || self.client.list_object_versions(request())).await?;
+            let page = self
+                .attempt(Patience::Full, || {
+                    self.client.list_object_versions(request())
+                })
+                .await?;
             let page = page.map_err(Failure::cause)?;
             for version in page.versions.unwrap_or_default() {
                 let storage_class = version.storage_class.unwrap_or_else(|| STANDARD.to_owned());
-                each(Billed { bytes: attempt::bytes(version.size)?, storage_class });
+                each(Billed {
+                    bytes: attempt::bytes(version.size)?,
+                    storage_class,
+                });
             }
-            let following = page.next_key_marker.map(|key| (key, page.next_version_id_marker));
+            let following = page
+                .next_key_marker
+                .map(|key| (key, page.next_version_id_marker));
             marker = next(page.is_truncated, marker.as_ref(), following)?;
             if marker.is_none() {
                 break;
             }
         }
         for upload in self.uploads(prefix).await? {
-            let storage_class = upload.storage_class.clone().unwrap_or_else(|| STANDARD.to_owned());
+            let storage_class = upload
+                .storage_class
+                .clone()
+                .unwrap_or_else(|| STANDARD.to_owned());
             for part in self.parts(&upload).await? {
-                each(Billed { bytes: attempt::bytes(part.size)?, storage_class: storage_class.clone() });
+                each(Billed {
+                    bytes: attempt::bytes(part.size)?,
+                    storage_class: storage_class.clone(),
+                });
             }
         }
         Ok(())
@@ -122,7 +159,9 @@ impl Bucket {
 
     /// The parts that an unfinished upload has.
     async fn parts(&self, upload: &MultipartUpload) -> Result<Vec<Part>, Cause> {
-        let (Some(key), Some(id)) = (&upload.key, &upload.upload_id) else { return Ok(Vec::new()) };
+        let (Some(key), Some(id)) = (&upload.key, &upload.upload_id) else {
+            return Ok(Vec::new());
+        };
         let mut parts = Vec::new();
         let mut marker: Option<i64> = None;
         loop {
@@ -133,14 +172,21 @@ impl Bucket {
                 part_number_marker: marker,
                 ..Default::default()
             };
-            let page = match self.attempt(Patience::Full, || self.client.list_parts(request())).await? {
+            let page = match self
+                .attempt(Patience::Full, || self.client.list_parts(request()))
+                .await?
+            {
                 Ok(page) => page,
                 // It has ended meanwhile.
                 Err(failure) if failure.is_not_found() => return Ok(parts),
                 Err(failure) => return Err(failure.cause()),
             };
             parts.extend(page.parts.unwrap_or_default());
-            marker = next(page.is_truncated, marker.as_ref(), page.next_part_number_marker)?;
+            marker = next(
+                page.is_truncated,
+                marker.as_ref(),
+                page.next_part_number_marker,
+            )?;
             if marker.is_none() {
                 return Ok(parts);
             }
@@ -158,10 +204,16 @@ impl Bucket {
                 upload_id_marker: upload_id_marker.clone().flatten(),
                 ..Default::default()
             };
-            let page = self.attempt(Patience::Full, || self.client.list_multipart_uploads(request())).await?;
+            let page = self
+                .attempt(Patience::Full, || {
+                    self.client.list_multipart_uploads(request())
+                })
+                .await?;
             let page = page.map_err(Failure::cause)?;
             uploads.extend(page.uploads.unwrap_or_default());
-            let following = page.next_key_marker.map(|key| (key, page.next_upload_id_marker));
+            let following = page
+                .next_key_marker
+                .map(|key| (key, page.next_upload_id_marker));
             marker = next(page.is_truncated, marker.as_ref(), following)?;
             if marker.is_none() {
                 return Ok(uploads);
@@ -169,24 +221,46 @@ impl Bucket {
         }
     }
 
-    /// Drops unfinished uploads to which nothing was added since `before`. A large file over a slow line may take days.
-    pub(super) async fn abort_stale(&self, prefix: &str, before: Timestamp) -> Result<usize, Cause> {
+    /// Drops unfinished uploads to which nothing was added since `before`. A large file over a slow
+    /// line may take days.
+    pub(super) async fn abort_stale(
+        &self,
+        prefix: &str,
+        before: Timestamp,
+    ) -> Result<usize, Cause> {
         let is_old = |time: Option<&String>| {
-            time.and_then(|time| time.parse::<Timestamp>().ok()).is_some_and(|time| time < before)
+            time.and_then(|time| time.parse::<Timestamp>().ok())
+                .is_some_and(|time| time < before)
         };
         let mut aborted = 0;
-        for upload in self.uploads(prefix).await?.into_iter().filter(|upload| is_old(upload.initiated.as_ref())) {
-            if !self.parts(&upload).await?.iter().all(|part| is_old(part.last_modified.as_ref())) {
+        for upload in self
+            .uploads(prefix)
+            .await?
+            .into_iter()
+            .filter(|upload| is_old(upload.initiated.as_ref()))
+        {
+            if !self
+                .parts(&upload)
+                .await?
+                .iter()
+                .all(|part| is_old(part.last_modified.as_ref()))
+            {
                 continue;
             }
-            let (Some(key), Some(upload_id)) = (upload.key, upload.upload_id) else { continue };
+            let (Some(key), Some(upload_id)) = (upload.key, upload.upload_id) else {
+                continue;
+            };
             let request = || AbortMultipartUploadRequest {
                 bucket: self.name.clone(),
                 key: key.clone(),
                 upload_id: upload_id.clone(),
                 ..Default::default()
             };
-            let answer = self.attempt(Patience::Short, || self.client.abort_multipart_upload(request())).await?;
+            let answer = self
+                .attempt(Patience::Short, || {
+                    self.client.abort_multipart_upload(request())
+                })
+                .await?;
             answer.map_err(Failure::cause)?;
             aborted += 1;
         }
@@ -203,7 +277,9 @@ fn next<T: PartialEq>(
     match following {
         _ if is_truncated != Some(true) => Ok(None),
         None => Err(odd("a listing that goes on without saying where")),
-        following if following.as_ref() == current => Err(odd("a listing that goes on where it was")),
+        following if following.as_ref() == current => {
+            Err(odd("a listing that goes on where it was"))
+        }
         following => Ok(following),
     }
 }
@@ -227,6 +303,9 @@ mod tests {
         assert_eq!(next(Some(false), Some(&1), Some(2)).unwrap(), None);
         assert_eq!(next(None, None::<&u8>, None).unwrap(), None);
         assert!(next(Some(true), Some(&1), None).is_err(), "cut off");
-        assert!(next(Some(true), Some(&2), Some(2)).is_err(), "round and round");
+        assert!(
+            next(Some(true), Some(&2), Some(2)).is_err(),
+            "round and round"
+        );
     }
 }

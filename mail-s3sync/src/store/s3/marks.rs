@@ -14,19 +14,30 @@ const SEAL: &str = "set-etags-sha256";
 pub(super) fn write(marks: &Marks) -> HashMap<String, String> {
     let texts = [
         (SHA256, marks.sha256.map(|sha256| sha256.to_string())),
-        (PLAIN_SHA256, marks.plain_sha256.map(|sha256| sha256.to_string())),
+        (
+            PLAIN_SHA256,
+            marks.plain_sha256.map(|sha256| sha256.to_string()),
+        ),
         (RECIPIENTS, marks.recipients.clone()),
-        (LOCKED_UNTIL, marks.locked_until.map(|until| until.to_string())),
+        (
+            LOCKED_UNTIL,
+            marks.locked_until.map(|until| until.to_string()),
+        ),
         (SEAL, marks.seal.map(|seal| seal.to_string())),
     ];
-    texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text?))).collect()
+    texts
+        .into_iter()
+        .filter_map(|(name, text)| Some((name.to_owned(), text?)))
+        .collect()
 }
 
 /// From metadata; what is not as we write it is not ours.
 pub(super) fn read(metadata: Option<&HashMap<String, String>>) -> Marks {
     let text = |name: &str| {
         let mut pairs = metadata?.iter();
-        pairs.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        pairs
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
     };
     Marks {
         sha256: text(SHA256).and_then(|text| text.parse().ok()),
@@ -51,7 +62,10 @@ mod tests {
             locked_until: Some("2026-12-24T00:00:00Z".parse().unwrap()),
             seal: Some(Sha256::of(b"c")),
         };
-        let upper = write(&marks).into_iter().map(|(name, value)| (name.to_uppercase(), value)).collect();
+        let upper = write(&marks)
+            .into_iter()
+            .map(|(name, value)| (name.to_uppercase(), value))
+            .collect();
         assert_eq!(read(Some(&upper)), marks);
         assert_eq!(read(None), Marks::default());
     }

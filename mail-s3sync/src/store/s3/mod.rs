@@ -1,7 +1,8 @@
 //! A bucket: rusoto behind the trait, and nowhere else.
 //!
-//! The methods of the trait block; inside, requests run on a small runtime of their own. Every request is tried again
-//! while that can help, and a put counts once the store's ETag is the one computed here.
+//! The methods of the trait block; inside, requests run on a small runtime of their own. Every
+//! request is tried again while that can help, and a put counts once the store's ETag is the one
+//! computed here.
 
 mod answer; // what came back, checked before rusoto reads it
 mod attempt; // again, later, a little later
@@ -31,15 +32,15 @@ use jiff::Timestamp;
 use mail_common::interrupt::Interrupt;
 use rusoto_core::{Client, Region};
 use rusoto_s3::{
-    GetBucketEncryptionRequest, GetBucketVersioningRequest, GetObjectLockConfigurationRequest, HeadObjectRequest,
-    ObjectLockRetention, PutObjectRetentionRequest, S3, S3Client,
+    GetBucketEncryptionRequest, GetBucketVersioningRequest, GetObjectLockConfigurationRequest,
+    HeadObjectRequest, ObjectLockRetention, PutObjectRetentionRequest, S3, S3Client,
 };
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
 
 use super::{
-    Attributes, Billed, Body, Buffers, Cause, Confirmed, Download, Found, Limit, Listed, Lock, ObjectStore, Protection,
-    StoreError,
+    Attributes, Billed, Body, Buffers, Cause, Confirmed, Download, Found, Limit, Listed, Lock,
+    ObjectStore, Protection, StoreError,
 };
 use crate::credentials::Keys;
 use attempt::Patience;
@@ -94,7 +95,12 @@ pub(crate) struct Sizes {
 
 impl Default for Sizes {
     fn default() -> Self {
-        Self { whole_bytes: 16 << 20, part_bytes: 8 << 20, whole_copy_bytes: 5 << 30, copy_part_bytes: 1 << 30 }
+        Self {
+            whole_bytes: 16 << 20,
+            part_bytes: 8 << 20,
+            whole_copy_bytes: 5 << 30,
+            copy_part_bytes: 1 << 30,
+        }
     }
 }
 
@@ -126,10 +132,17 @@ struct Bucket {
 impl S3Store {
     /// A store that asks nothing yet.
     pub(crate) fn open(config: S3Config, keys: Keys, interrupt: Interrupt) -> io::Result<Self> {
-        let runtime = Builder::new_multi_thread().worker_threads(RUNTIME_THREADS).enable_all().build()?;
-        let region = Region::Custom { name: config.region, endpoint: config.endpoint };
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(RUNTIME_THREADS)
+            .enable_all()
+            .build()?;
+        let region = Region::Custom {
+            name: config.region,
+            endpoint: config.endpoint,
+        };
         let signer = Arc::new(Signer::none());
-        let addressing = Addressing::new(config.addressing, &config.bucket, config.endpoint_is_given);
+        let addressing =
+            Addressing::new(config.addressing, &config.bucket, config.endpoint_is_given);
         let dispatcher = Dispatcher::new(Arc::clone(&signer), config.timeout, config.trust)
             .limited(config.limit.clone())
             .addressed(addressing);
@@ -148,7 +161,10 @@ impl S3Store {
             parts: Arc::new(Semaphore::new(upload::pieces(config.jobs, &config.sizes))),
             buffers: Buffers::default(),
         };
-        Ok(Self { runtime, bucket: Arc::new(bucket) })
+        Ok(Self {
+            runtime,
+            bucket: Arc::new(bucket),
+        })
     }
 
     /// Waits for `work`, and not longer than until a signal comes.
@@ -188,20 +204,30 @@ impl Bucket {
     }
 
     async fn look(&self, key: &str) -> Result<Option<Found>, Cause> {
-        let request = || HeadObjectRequest { bucket: self.name.clone(), key: self.full(key), ..Default::default() };
-        match self.attempt(Patience::Full, || self.client.head_object(request())).await? {
+        let request = || HeadObjectRequest {
+            bucket: self.name.clone(),
+            key: self.full(key),
+            ..Default::default()
+        };
+        match self
+            .attempt(Patience::Full, || self.client.head_object(request()))
+            .await?
+        {
             Ok(answer) => Ok(Some(Found {
                 bytes: attempt::bytes(answer.content_length)?,
                 etag: answer.e_tag.as_deref().map(upload::unquoted),
                 marks: marks::read(answer.metadata.as_ref()),
-                locked_until: answer.object_lock_retain_until_date.and_then(|until| until.parse().ok()),
+                locked_until: answer
+                    .object_lock_retain_until_date
+                    .and_then(|until| until.parse().ok()),
             })),
             Err(failure) if failure.is_not_found() => Ok(None),
             Err(failure) => Err(failure.cause()),
         }
     }
 
-    /// Some stores leave the lock of an upload out, in silence: it is looked at, and put on where it is missing.
+    /// Some stores leave the lock of an upload out, in silence: it is looked at, and put on where
+    /// it is missing.
     async fn confirm_lock(&self, key: &str, attributes: &Attributes) -> Result<(), Cause> {
         match attributes.lock {
             Some(lock) => self.extend_lock(key, lock).await,
@@ -212,7 +238,10 @@ impl Bucket {
     async fn extend_lock(&self, key: &str, lock: Lock) -> Result<(), Cause> {
         // Where reading a lock is not allowed, the store itself refuses to shorten one.
         let found = self.look(key).await?;
-        if found.and_then(|found| found.locked_until).is_some_and(|until| until >= lock.until) {
+        if found
+            .and_then(|found| found.locked_until)
+            .is_some_and(|until| until >= lock.until)
+        {
             return Ok(());
         }
         let retention = ObjectLockRetention {
@@ -225,18 +254,41 @@ impl Bucket {
             retention: Some(retention.clone()),
             ..Default::default()
         };
-        self.attempt(Patience::Full, || self.client.put_object_retention(put())).await?.map_err(Failure::cause)?;
+        self.attempt(Patience::Full, || self.client.put_object_retention(put()))
+            .await?
+            .map_err(Failure::cause)?;
         Ok(())
     }
 
     async fn protection(&self) -> Result<Protection, Cause> {
         let bucket = || self.name.clone();
-        let lock = || GetObjectLockConfigurationRequest { bucket: bucket(), ..Default::default() };
-        let lock = self.attempt(Patience::Short, || self.client.get_object_lock_configuration(lock())).await?;
-        let versioning = || GetBucketVersioningRequest { bucket: bucket(), ..Default::default() };
-        let versioning = self.attempt(Patience::Short, || self.client.get_bucket_versioning(versioning())).await?;
-        let encryption = || GetBucketEncryptionRequest { bucket: bucket(), ..Default::default() };
-        let encryption = self.attempt(Patience::Short, || self.client.get_bucket_encryption(encryption())).await?;
+        let lock = || GetObjectLockConfigurationRequest {
+            bucket: bucket(),
+            ..Default::default()
+        };
+        let lock = self
+            .attempt(Patience::Short, || {
+                self.client.get_object_lock_configuration(lock())
+            })
+            .await?;
+        let versioning = || GetBucketVersioningRequest {
+            bucket: bucket(),
+            ..Default::default()
+        };
+        let versioning = self
+            .attempt(Patience::Short, || {
+                self.client.get_bucket_versioning(versioning())
+            })
+            .await?;
+        let encryption = || GetBucketEncryptionRequest {
+            bucket: bucket(),
+            ..Default::default()
+        };
+        let encryption = self
+            .attempt(Patience::Short, || {
+                self.client.get_bucket_encryption(encryption())
+            })
+            .await?;
         Ok(Protection {
             object_lock: match lock {
                 Ok(answer) => Some(
@@ -244,12 +296,18 @@ impl Bucket {
                         .object_lock_configuration
                         .is_some_and(|lock| lock.object_lock_enabled.as_deref() == Some("Enabled")),
                 ),
-                Err(failure) => failure.has_code("ObjectLockConfigurationNotFoundError").then_some(false),
+                Err(failure) => failure
+                    .has_code("ObjectLockConfigurationNotFoundError")
+                    .then_some(false),
             },
-            versioning: versioning.ok().map(|answer| answer.status.as_deref() == Some("Enabled")),
+            versioning: versioning
+                .ok()
+                .map(|answer| answer.status.as_deref() == Some("Enabled")),
             encryption: match encryption {
                 Ok(answer) => Some(answer.server_side_encryption_configuration.is_some()),
-                Err(failure) => failure.has_code("ServerSideEncryptionConfigurationNotFoundError").then_some(false),
+                Err(failure) => failure
+                    .has_code("ServerSideEncryptionConfigurationNotFoundError")
+                    .then_some(false),
             },
         })
     }
@@ -273,7 +331,11 @@ impl ObjectStore for S3Store {
     }
 
     fn get(&self, key: &str, from: u64) -> Result<Option<Download>, StoreError> {
-        self.wait("read", key, download::open(&self.bucket, self.runtime.handle(), key, from))
+        self.wait(
+            "read",
+            key,
+            download::open(&self.bucket, self.runtime.handle(), key, from),
+        )
     }
 
     fn put(&self, key: &str, body: Body, attributes: &Attributes) -> Result<Confirmed, StoreError> {
@@ -284,7 +346,12 @@ impl ObjectStore for S3Store {
         })
     }
 
-    fn copy(&self, source: &Listed, key: &str, attributes: &Attributes) -> Result<Option<Confirmed>, StoreError> {
+    fn copy(
+        &self,
+        source: &Listed,
+        key: &str,
+        attributes: &Attributes,
+    ) -> Result<Option<Confirmed>, StoreError> {
         self.wait("copy to", key, async {
             let confirmed = self.bucket.copy(source, key, attributes).await?;
             if confirmed.is_some() {
@@ -307,26 +374,38 @@ impl ObjectStore for S3Store {
     }
 
     fn protection(&self) -> Result<Option<Protection>, StoreError> {
-        self.wait("ask for the protection of", "", self.bucket.protection()).map(Some)
+        self.wait("ask for the protection of", "", self.bucket.protection())
+            .map(Some)
     }
 
     fn billed(&self, prefix: &str, each: &mut dyn FnMut(Billed)) -> Result<(), StoreError> {
-        self.wait("list all versions of", prefix, self.bucket.billed(prefix, each))
+        self.wait(
+            "list all versions of",
+            prefix,
+            self.bucket.billed(prefix, each),
+        )
     }
 
     fn abort_stale(&self, prefix: &str, before: Timestamp) -> Result<usize, StoreError> {
-        self.wait("clear unfinished uploads of", prefix, self.bucket.abort_stale(prefix, before))
+        self.wait(
+            "clear unfinished uploads of",
+            prefix,
+            self.bucket.abort_stale(prefix, before),
+        )
     }
 }
 
 /// A name or value as it stands in a query.
 pub(crate) fn encode_uri_strict(text: &str) -> String {
-    // The path encoding of rusoto leaves the slash alone, and nothing else that would have to be escaped.
+    // The path encoding of rusoto leaves the slash alone, and nothing else that would have to be
+    // escaped.
     rusoto_core::signature::encode_uri_path(text).replace('/', "%2F")
 }
 
 impl fmt::Debug for S3Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("S3Store").field("url", &self.bucket.url("")).finish_non_exhaustive()
+        f.debug_struct("S3Store")
+            .field("url", &self.bucket.url(""))
+            .finish_non_exhaustive()
     }
 }

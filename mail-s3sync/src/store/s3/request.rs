@@ -1,7 +1,8 @@
-//! What the requests that make an object have in common. rusoto has a type of its own for each, with the same fields.
+//! What the requests that make an object have in common. rusoto has a type of its own for each,
+//! with the same fields.
 
-/// A request of the type `$request` for `$key`, a key in the set's prefix: with the marks and the lock of `$attributes`,
-/// and what every object of this run gets.
+/// A request of the type `$request` for `$key`, a key in the set's prefix: with the marks and the
+/// lock of `$attributes`, and what every object of this run gets.
 macro_rules! new_object {
     ($request:ident, $bucket:expr, $key:expr, $attributes:expr) => {
         $request {

@@ -35,23 +35,33 @@ pub(crate) enum BundleError {
 }
 
 impl Trust {
-    /// The authorities in the file at `path`. They are parsed when they are needed: that takes longer than a push of
-    /// nothing new.
+    /// The authorities in the file at `path`. They are parsed when they are needed: that takes
+    /// longer than a push of nothing new.
     pub(crate) fn read(path: &Path) -> Result<Self, BundleError> {
-        let pem = fs::read(path).map_err(|source| BundleError::Read { path: path.to_owned(), source })?;
+        let pem = fs::read(path).map_err(|source| BundleError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
         match pem.windows(PEM_BEGIN.len()).any(|part| part == PEM_BEGIN) {
             true => Ok(Self::Bundle(pem.into())),
-            false => Err(BundleError::NotPem { path: path.to_owned() }),
+            false => Err(BundleError::NotPem {
+                path: path.to_owned(),
+            }),
         }
     }
 
     /// Connects by `http`, and then speaks TLS.
-    pub(super) fn connector(&self, http: HttpConnector) -> Result<HttpsConnector<HttpConnector>, String> {
+    pub(super) fn connector(
+        &self,
+        http: HttpConnector,
+    ) -> Result<HttpsConnector<HttpConnector>, String> {
         let mut builder = TlsConnector::builder();
         if let Self::Bundle(pem) = self {
             builder.disable_built_in_roots(true);
-            let damaged = ": a certificate in the file that AWS_CA_BUNDLE or ca_bundle names is damaged";
-            let certificates = Certificate::stack_from_pem(pem).map_err(|error| unusable(damaged, &error))?;
+            let damaged =
+                ": a certificate in the file that AWS_CA_BUNDLE or ca_bundle names is damaged";
+            let certificates =
+                Certificate::stack_from_pem(pem).map_err(|error| unusable(damaged, &error))?;
             for certificate in certificates {
                 builder.add_root_certificate(certificate);
             }
@@ -65,18 +75,29 @@ fn unusable(why: &str, error: &native_tls::Error) -> String {
     format!("{UNUSABLE}{why} ({})", reason(&error.to_string()))
 }
 
-/// What to say of a request to `host` that failed because of TLS; `None` when it was something else.
+/// What to say of a request to `host` that failed because of TLS; `None` when it was something
+/// else.
 pub(super) fn complaint(error: &hyper::Error, host: &str) -> Option<String> {
-    let error = std::error::Error::source(error)?.downcast_ref::<native_tls::Error>()?.to_string();
+    let error = std::error::Error::source(error)?
+        .downcast_ref::<native_tls::Error>()?
+        .to_string();
     Some(match verdict(&error) {
-        Some(verdict) => format!("{NOT_TRUSTED}{host} cannot be trusted ({verdict}); {}", advice(verdict)),
-        None => format!("no TLS with {host} ({}); does that port speak https?", reason(&error)),
+        Some(verdict) => format!(
+            "{NOT_TRUSTED}{host} cannot be trusted ({verdict}); {}",
+            advice(verdict)
+        ),
+        None => format!(
+            "no TLS with {host} ({}); does that port speak https?",
+            reason(&error)
+        ),
     })
 }
 
 /// Whether `message`, of this module, will be the same next time.
 pub(super) fn is_distrust(message: &str) -> bool {
-    [NOT_TRUSTED, UNUSABLE].iter().any(|start| message.starts_with(start))
+    [NOT_TRUSTED, UNUSABLE]
+        .iter()
+        .any(|start| message.starts_with(start))
 }
 
 /// Why the certificate was refused, which stands behind the text of OpenSSL in parentheses.
@@ -98,7 +119,11 @@ fn advice(verdict: &str) -> &'static str {
 
 /// The words in `error:CODE:LIBRARY:FUNCTION:WORDS:FILE:LINE:`.
 fn reason(error: &str) -> &str {
-    error.split(':').nth(4).filter(|words| error.starts_with("error:") && !words.is_empty()).unwrap_or(error)
+    error
+        .split(':')
+        .nth(4)
+        .filter(|words| error.starts_with("error:") && !words.is_empty())
+        .unwrap_or(error)
 }
 
 #[cfg(test)]
@@ -111,14 +136,23 @@ mod tests {
                          ../ssl/statem/statem_clnt.c:1889: (self-signed certificate)";
         assert_eq!(verdict(untrusted), Some("self-signed certificate"));
         let plain = "error:0A00010B:SSL routines:ssl3_get_record:wrong version number:../ssl/record/ssl3_record.c:354:";
-        assert_eq!((verdict(plain), reason(plain)), (None, "wrong version number"));
+        assert_eq!(
+            (verdict(plain), reason(plain)),
+            (None, "wrong version number")
+        );
         assert_eq!(reason("connection reset"), "connection reset");
     }
 
     #[test]
     fn a_file_without_certificates_is_no_bundle() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        assert!(matches!(Trust::read(file.path()), Err(BundleError::NotPem { .. })));
-        assert!(matches!(Trust::read(Path::new("/not/there")), Err(BundleError::Read { .. })));
+        assert!(matches!(
+            Trust::read(file.path()),
+            Err(BundleError::NotPem { .. })
+        ));
+        assert!(matches!(
+            Trust::read(Path::new("/not/there")),
+            Err(BundleError::Read { .. })
+        ));
     }
 }

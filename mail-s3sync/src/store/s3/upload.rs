@@ -10,8 +10,9 @@ use futures::stream;
 use md5::{Digest, Md5};
 use rusoto_core::ByteStream;
 use rusoto_s3::{
-    AbortMultipartUploadRequest, CompleteMultipartUploadRequest, CompletedMultipartUpload, CompletedPart,
-    CreateMultipartUploadRequest, HeadObjectRequest, PutObjectRequest, S3, UploadPartRequest,
+    AbortMultipartUploadRequest, CompleteMultipartUploadRequest, CompletedMultipartUpload,
+    CompletedPart, CreateMultipartUploadRequest, HeadObjectRequest, PutObjectRequest, S3,
+    UploadPartRequest,
 };
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
@@ -43,8 +44,11 @@ pub(super) async fn put(
         let _permit = acquire(bucket, u32::try_from(pieces).unwrap_or(u32::MAX)).await?;
         return bucket.put_whole(key, body.whole()?, attributes).await;
     }
-    let upload =
-        Upload { bucket: Arc::clone(bucket), key: bucket.full(key), id: bucket.create(key, attributes).await? };
+    let upload = Upload {
+        bucket: Arc::clone(bucket),
+        key: bucket.full(key),
+        id: bucket.create(key, attributes).await?,
+    };
     let result = upload.send(body).await;
     if result.is_err() {
         upload.abort().await;
@@ -52,9 +56,11 @@ pub(super) async fn put(
     result
 }
 
-/// How many pieces may be in memory: enough for the jobs, and for the largest file that is put at once.
+/// How many pieces may be in memory: enough for the jobs, and for the largest file that is put at
+/// once.
 pub(super) fn pieces(jobs: usize, sizes: &Sizes) -> usize {
-    let largest = usize::try_from(sizes.whole_bytes.div_ceil(sizes.part_bytes)).unwrap_or(usize::MAX);
+    let largest =
+        usize::try_from(sizes.whole_bytes.div_ceil(sizes.part_bytes)).unwrap_or(usize::MAX);
     (jobs.max(1) * PARTS_PER_JOB).max(largest)
 }
 
@@ -64,7 +70,12 @@ async fn acquire(bucket: &Bucket, permits: u32) -> Result<OwnedSemaphorePermit, 
 }
 
 impl Bucket {
-    async fn put_whole(&self, key: &str, content: Bytes, attributes: &Attributes) -> Result<Confirmed, Cause> {
+    async fn put_whole(
+        &self,
+        key: &str,
+        content: Bytes,
+        attributes: &Attributes,
+    ) -> Result<Confirmed, Cause> {
         let md5 = Md5::digest(&content);
         let request = || PutObjectRequest {
             body: Some(stream_of(&content)),
@@ -72,8 +83,10 @@ impl Bucket {
             content_md5: Some(BASE64.encode(md5)),
             ..new_object!(PutObjectRequest, self, key, attributes)
         };
-        let answer =
-            self.attempt(Patience::Full, || self.client.put_object(request())).await?.map_err(Failure::cause)?;
+        let answer = self
+            .attempt(Patience::Full, || self.client.put_object(request()))
+            .await?
+            .map_err(Failure::cause)?;
         let etag = answer.e_tag.map(|etag| unquoted(&etag));
         confirm(etag, &hex(&md5), answer.server_side_encryption.as_deref())
     }
@@ -81,7 +94,11 @@ impl Bucket {
     /// Begins an upload in parts.
     pub(super) async fn create(&self, key: &str, attributes: &Attributes) -> Result<String, Cause> {
         let request = || new_object!(CreateMultipartUploadRequest, self, key, attributes);
-        let answer = self.attempt(Patience::Full, || self.client.create_multipart_upload(request())).await?;
+        let answer = self
+            .attempt(Patience::Full, || {
+                self.client.create_multipart_upload(request())
+            })
+            .await?;
         let id = answer.map_err(Failure::cause)?.upload_id;
         let id = id.ok_or_else(|| Cause::Odd("an upload without its id".to_owned()))?;
         unfinished(self).push((self.full(key), id.clone()));
@@ -111,12 +128,18 @@ pub(super) struct Part {
 impl Part {
     /// A part that the store has copied by itself.
     pub(super) fn copied(number: i64, etag: &str) -> Self {
-        Self { number, etag: unquoted(etag), md5: None, encryption: None }
+        Self {
+            number,
+            etag: unquoted(etag),
+            md5: None,
+            encryption: None,
+        }
     }
 }
 
 impl Upload {
-    /// Reads, hashes and sends, all at the same time; the last part only when the whole is what it should be.
+    /// Reads, hashes and sends, all at the same time; the last part only when the whole is what it
+    /// should be.
     async fn send(&self, mut body: Body) -> Result<Confirmed, Cause> {
         let part_bytes = part_bytes(body.bytes(), self.bucket.sizes.part_bytes);
         let part_bytes = usize::try_from(part_bytes).unwrap_or(usize::MAX);
@@ -125,7 +148,9 @@ impl Upload {
         for number in 1.. {
             let permit = acquire(&self.bucket, 1).await?;
             // Read on this thread; what is in flight goes on by itself.
-            let Some(piece) = body.next_in(&self.bucket.buffers, part_bytes)? else { break };
+            let Some(piece) = body.next_in(&self.bucket.buffers, part_bytes)? else {
+                break;
+            };
             let upload = self.clone();
             tasks.spawn(async move {
                 let part = upload.send_part(number, piece).await;
@@ -155,21 +180,38 @@ impl Upload {
             content_md5: Some(BASE64.encode(md5)),
             ..Default::default()
         };
-        let sent = self.bucket.attempt(Patience::Full, || self.bucket.client.upload_part(request())).await?;
+        let sent = self
+            .bucket
+            .attempt(Patience::Full, || self.bucket.client.upload_part(request()))
+            .await?;
         let answer = sent.map_err(Failure::cause)?;
         let encryption = answer.server_side_encryption;
-        let confirmed = confirm(answer.e_tag.map(|etag| unquoted(&etag)), &hex(&md5), encryption.as_deref())?;
-        let etag = confirmed.etag.ok_or_else(|| Cause::Odd("a part without its ETag".to_owned()))?;
-        Ok(Part { number, etag, md5: Some(md5.into()), encryption })
+        let confirmed = confirm(
+            answer.e_tag.map(|etag| unquoted(&etag)),
+            &hex(&md5),
+            encryption.as_deref(),
+        )?;
+        let etag = confirmed
+            .etag
+            .ok_or_else(|| Cause::Odd("a part without its ETag".to_owned()))?;
+        Ok(Part {
+            number,
+            etag,
+            md5: Some(md5.into()),
+            encryption,
+        })
     }
 
     /// Lets the store make one object of the parts.
     pub(super) async fn complete(&self, mut parts: Vec<Part>) -> Result<Confirmed, Cause> {
         parts.sort_by_key(|part| part.number);
-        let completed = parts
-            .iter()
-            .map(|part| CompletedPart { e_tag: Some(format!("\"{}\"", part.etag)), part_number: Some(part.number) });
-        let list = CompletedMultipartUpload { parts: Some(completed.collect()) };
+        let completed = parts.iter().map(|part| CompletedPart {
+            e_tag: Some(format!("\"{}\"", part.etag)),
+            part_number: Some(part.number),
+        });
+        let list = CompletedMultipartUpload {
+            parts: Some(completed.collect()),
+        };
         let request = || CompleteMultipartUploadRequest {
             bucket: self.bucket.name.clone(),
             key: self.key.clone(),
@@ -178,7 +220,9 @@ impl Upload {
             ..Default::default()
         };
         let expected = etag_of_parts(&parts);
-        let answer = self.bucket.attempt(Patience::Full, || self.bucket.client.complete_multipart_upload(request()));
+        let answer = self.bucket.attempt(Patience::Full, || {
+            self.bucket.client.complete_multipart_upload(request())
+        });
         let etag = match answer.await? {
             Ok(answer) => answer.e_tag.map(|etag| unquoted(&etag)),
             // The first attempt may have succeeded and its answer was lost.
@@ -197,12 +241,22 @@ impl Upload {
 
     async fn etag_there(&self) -> Result<Option<String>, Cause> {
         let bucket = &self.bucket;
-        let request = || HeadObjectRequest { bucket: bucket.name.clone(), key: self.key.clone(), ..Default::default() };
-        let answer = bucket.attempt(Patience::Full, || bucket.client.head_object(request())).await?;
-        Ok(answer.ok().and_then(|answer| answer.e_tag).map(|etag| unquoted(&etag)))
+        let request = || HeadObjectRequest {
+            bucket: bucket.name.clone(),
+            key: self.key.clone(),
+            ..Default::default()
+        };
+        let answer = bucket
+            .attempt(Patience::Full, || bucket.client.head_object(request()))
+            .await?;
+        Ok(answer
+            .ok()
+            .and_then(|answer| answer.e_tag)
+            .map(|etag| unquoted(&etag)))
     }
 
-    /// Lets the store drop the parts. Where that is not allowed, the bucket's lifecycle rule does it.
+    /// Lets the store drop the parts. Where that is not allowed, the bucket's lifecycle rule does
+    /// it.
     pub(super) async fn abort(&self) {
         let request = AbortMultipartUploadRequest {
             bucket: self.bucket.name.clone(),
@@ -223,16 +277,27 @@ impl Upload {
 /// Aborts what a signal has stopped half-way; waits a moment, and no longer.
 pub(super) async fn abort_unfinished(bucket: &Arc<Bucket>, key: &str) {
     let full = bucket.full(key);
-    let stopped: Vec<_> = unfinished(bucket).iter().filter(|(key, _)| *key == full).cloned().collect();
+    let stopped: Vec<_> = unfinished(bucket)
+        .iter()
+        .filter(|(key, _)| *key == full)
+        .cloned()
+        .collect();
     for (key, id) in stopped {
-        let upload = Upload { bucket: Arc::clone(bucket), key, id };
+        let upload = Upload {
+            bucket: Arc::clone(bucket),
+            key,
+            id,
+        };
         // Where even that takes too long, a later push or the lifecycle rule does it.
         let _ = tokio::time::timeout(ABORT_PATIENCE, upload.abort()).await;
     }
 }
 
 fn unfinished(bucket: &Bucket) -> MutexGuard<'_, Vec<(String, String)>> {
-    bucket.unfinished.lock().unwrap_or_else(PoisonError::into_inner)
+    bucket
+        .unfinished
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
 }
 
 /// So large that the whole has no more parts than are allowed.
@@ -240,20 +305,35 @@ fn part_bytes(bytes: u64, least: u64) -> u64 {
     least.max(bytes.div_ceil(MAX_PARTS))
 }
 
-/// Compares the ETag with the one that was computed here. With keys of KMS it is opaque, and Content-MD5 was checked.
-fn confirm(etag: Option<String>, expected: &str, encryption: Option<&str>) -> Result<Confirmed, Cause> {
+/// Compares the ETag with the one that was computed here. With keys of KMS it is opaque, and
+/// Content-MD5 was checked.
+fn confirm(
+    etag: Option<String>,
+    expected: &str,
+    encryption: Option<&str>,
+) -> Result<Confirmed, Cause> {
     let is_opaque = encryption.is_some_and(|encryption| encryption.starts_with(OPAQUE_ENCRYPTION));
     match etag {
         Some(found) if found == expected || is_opaque => Ok(Confirmed { etag: Some(found) }),
-        Some(found) => Err(Cause::Unconfirmed { expected: expected.to_owned(), found }),
-        None => Err(Cause::Unconfirmed { expected: expected.to_owned(), found: "nothing".to_owned() }),
+        Some(found) => Err(Cause::Unconfirmed {
+            expected: expected.to_owned(),
+            found,
+        }),
+        None => Err(Cause::Unconfirmed {
+            expected: expected.to_owned(),
+            found: "nothing".to_owned(),
+        }),
     }
 }
 
 /// The MD5 of the MD5s of the parts, and how many they are.
 fn etag_of_parts(parts: &[Part]) -> Option<String> {
     let digests: Vec<[u8; 16]> = parts.iter().map(|part| part.md5).collect::<Option<_>>()?;
-    Some(format!("{}-{}", hex(&Md5::digest(digests.concat())), digests.len()))
+    Some(format!(
+        "{}-{}",
+        hex(&Md5::digest(digests.concat())),
+        digests.len()
+    ))
 }
 
 /// One piece, shared between attempts.
@@ -276,19 +356,32 @@ mod tests {
 
     #[test]
     fn an_etag_of_parts_is_that_of_s3() {
-        // From `aws s3 cp` of 10 MiB of zeroes with parts of 5 MiB; `openssl dgst -md5` says the same.
+        // From `aws s3 cp` of 10 MiB of zeroes with parts of 5 MiB; `openssl dgst -md5` says the
+        // same.
         let md5 = Md5::digest(vec![0; 5 << 20]);
-        let part = |number| Part { number, etag: hex(&md5), md5: Some(md5.into()), encryption: None };
+        let part = |number| Part {
+            number,
+            etag: hex(&md5),
+            md5: Some(md5.into()),
+            encryption: None,
+        };
         let expected = "a7d414b9133d6483d9a1c4e04e856e3b-2";
-        assert_eq!(etag_of_parts(&[part(1), part(2)]).as_deref(), Some(expected));
+        assert_eq!(
+            etag_of_parts(&[part(1), part(2)]).as_deref(),
+            Some(expected)
+        );
         assert_eq!(etag_of_parts(&[part(1), Part::copied(2, "\"x\"")]), None);
     }
 
     #[test]
     fn only_the_computed_etag_confirms() {
-        let check = |etag: Option<&str>, encryption| confirm(etag.map(str::to_owned), "aa", encryption).is_ok();
+        let check = |etag: Option<&str>, encryption| {
+            confirm(etag.map(str::to_owned), "aa", encryption).is_ok()
+        };
         assert!(check(Some("aa"), None) && check(Some("aa"), Some("AES256")));
-        assert!(!check(Some("bb"), None) && !check(None, None) && !check(Some("bb"), Some("AES256")));
+        assert!(
+            !check(Some("bb"), None) && !check(None, None) && !check(Some("bb"), Some("AES256"))
+        );
         assert!(check(Some("bb"), Some("aws:kms")) && !check(None, Some("aws:kms")));
     }
 
@@ -296,7 +389,10 @@ mod tests {
     fn the_largest_file_that_is_put_at_once_finds_room_with_one_job() {
         let sizes = Sizes::default();
         let needed = sizes.whole_bytes.div_ceil(sizes.part_bytes);
-        assert!(pieces(1, &sizes) as u64 >= needed && pieces(4, &sizes) as u64 * sizes.part_bytes <= 64 << 20);
+        assert!(
+            pieces(1, &sizes) as u64 >= needed
+                && pieces(4, &sizes) as u64 * sizes.part_bytes <= 64 << 20
+        );
     }
 
     #[test]

@@ -1,34 +1,54 @@
-//! Lines of Postfix and Dovecot, which often share a log (postfix: bounce(8), smtpd(8); dovecot: login processes, lmtp).
+//! Lines of Postfix and Dovecot, which often share a log (postfix: bounce(8), smtpd(8); dovecot:
+//! login processes, lmtp).
 
 use super::super::tally::Topic;
 use super::{Event, after, reason};
 
-/// What a line tells. A delivery over LMTP that failed is both: deferred or bounced, and a failure of LMTP.
+/// What a line tells. A delivery over LMTP that failed is both: deferred or bounced, and a failure
+/// of LMTP.
 pub(super) fn events(line: &[u8]) -> Vec<Event<'_>> {
-    let delivery = [(&b"status=bounced"[..], Topic::Bounced), (b"status=deferred", Topic::Deferred)];
+    let delivery = [
+        (&b"status=bounced"[..], Topic::Bounced),
+        (b"status=deferred", Topic::Deferred),
+    ];
     for (status, topic) in delivery {
         if let Some(at) = after(line, status) {
             return failed_delivery(line, topic, at);
         }
     }
-    auth_failure(line).or_else(|| dovecot_lmtp(line)).into_iter().collect()
+    auth_failure(line)
+        .or_else(|| dovecot_lmtp(line))
+        .into_iter()
+        .collect()
 }
 
 fn failed_delivery(line: &[u8], topic: Topic, at: usize) -> Vec<Event<'_>> {
     let why = || {
         reason(
-            line[at..].trim_ascii().strip_prefix(b"(").map_or(&line[at..], |why| why.strip_suffix(b")").unwrap_or(why)),
+            line[at..]
+                .trim_ascii()
+                .strip_prefix(b"(")
+                .map_or(&line[at..], |why| why.strip_suffix(b")").unwrap_or(why)),
         )
     };
-    let mut events = vec![Event { topic, times: 1, reason: why() }];
+    let mut events = vec![Event {
+        topic,
+        times: 1,
+        reason: why(),
+    }];
     if after(line, b"/lmtp[").is_some() {
-        events.push(Event { topic: Topic::LmtpFailures, times: 1, reason: why() });
+        events.push(Event {
+            topic: Topic::LmtpFailures,
+            times: 1,
+            reason: why(),
+        });
     }
     events
 }
 
-/// Postfix names the client in brackets before `: SASL`; Dovecot's login processes count attempts, and name it as `rip=`.
-/// Dovecot's own lines on why (with `auth_verbose`) are not counted beside them.
+/// Postfix names the client in brackets before `: SASL`; Dovecot's login processes count attempts,
+/// and name it as `rip=`. Dovecot's own lines on why (with `auth_verbose`) are not counted beside
+/// them.
 fn auth_failure(line: &[u8]) -> Option<Event<'_>> {
     let (times, address) = match after(line, b"]: SASL ") {
         Some(at) if after(&line[at..], b"authentication failed").is_some() => {
@@ -41,9 +61,15 @@ fn auth_failure(line: &[u8]) -> Option<Event<'_>> {
             (number(&line[at..]), &line[from..])
         }
     };
-    let end =
-        address.iter().position(|byte| !(byte.is_ascii_hexdigit() || b".:".contains(byte))).unwrap_or(address.len());
-    Some(Event { topic: Topic::AuthFailures, times, reason: reason(&address[..end]) })
+    let end = address
+        .iter()
+        .position(|byte| !(byte.is_ascii_hexdigit() || b".:".contains(byte)))
+        .unwrap_or(address.len());
+    Some(Event {
+        topic: Topic::AuthFailures,
+        times,
+        reason: reason(&address[..end]),
+    })
 }
 
 /// Dovecot's LMTP server: errors, and mail that could not be saved.
@@ -53,12 +79,18 @@ fn dovecot_lmtp(line: &[u8]) -> Option<Event<'_>> {
     let at = words.iter().find_map(|word| after(rest, word))?;
     // The part that is not of one message: after the last `: save failed to INBOX`.
     let why = after(rest, b"save failed to ").map_or(&rest[at..], |at| &rest[at..]);
-    Some(Event { topic: Topic::LmtpFailures, times: 1, reason: reason(why) })
+    Some(Event {
+        topic: Topic::LmtpFailures,
+        times: 1,
+        reason: reason(why),
+    })
 }
 
 fn number(text: &[u8]) -> u64 {
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).take(6);
-    digits.fold(0, |number, digit| number * 10 + u64::from(digit - b'0')).max(1)
+    digits
+        .fold(0, |number, digit| number * 10 + u64::from(digit - b'0'))
+        .max(1)
 }
 
 #[cfg(test)]
@@ -67,7 +99,10 @@ mod tests {
 
     fn check(line: &str, expected: &[(Topic, u64, &str)]) {
         let events = events(line.as_bytes());
-        let found: Vec<_> = events.iter().map(|event| (event.topic, event.times, &*event.reason)).collect();
+        let found: Vec<_> = events
+            .iter()
+            .map(|event| (event.topic, event.times, &*event.reason))
+            .collect();
         assert_eq!(found, expected, "{line}");
     }
 
@@ -77,7 +112,10 @@ mod tests {
         check(
             "Nov 25 08:19:48 mail postfix/lmtp[19228]: 63FD299699C: to=<bob@example.org>, relay=none, delay=0, \
              delays=0/0/0/0, dsn=4.4.1, status=deferred (connect to mail.test[private/dovecot-lmtp]: Connection refused)",
-            &[(Topic::Deferred, 1, refused), (Topic::LmtpFailures, 1, refused)],
+            &[
+                (Topic::Deferred, 1, refused),
+                (Topic::LmtpFailures, 1, refused),
+            ],
         );
         check(
             "Nov 25 08:19:30 mail postfix/smtpd[19222]: warning: localhost[127.0.0.1]: SASL PLAIN authentication failed: \
@@ -114,7 +152,11 @@ mod tests {
         check(
             "2026-11-25T08:00:00.1+01:00 mx postfix/smtp[7]: 4BC: to=<x@example.net>, relay=mx.example.net[192.0.2.1]:25, delay=1, \
              dsn=5.1.1, status=bounced (host mx.example.net[192.0.2.1] said: 550 5.1.1 <x@example.net>: User unknown)",
-            &[(Topic::Bounced, 1, "host mx.example.net[192.0.2.1] said: 550 5.1.1 <...>: User unknown")],
+            &[(
+                Topic::Bounced,
+                1,
+                "host mx.example.net[192.0.2.1] said: 550 5.1.1 <...>: User unknown",
+            )],
         );
         check(
             "Nov  8 18:37:35 vps postfix/submission/smtpd[2]: warning: unknown[2001:db8::1]: SASL LOGIN authentication failed: UGFzc3dvcmQ6",
@@ -127,11 +169,19 @@ mod tests {
         );
         check(
             "Nov 25 08:00:00 mx dovecot: lmtp(a@example.org)<1><x>: msgid=<y@z>: save failed to INBOX: Quota exceeded (mailbox for user is full)",
-            &[(Topic::LmtpFailures, 1, "INBOX: Quota exceeded (mailbox for user is full)")],
+            &[(
+                Topic::LmtpFailures,
+                1,
+                "INBOX: Quota exceeded (mailbox for user is full)",
+            )],
         );
         check(
             "Nov 25 08:00:00 lmtp(a@example.org)<1><x>: Error: open(/srv/mail) failed: Permission denied",
-            &[(Topic::LmtpFailures, 1, "open(/srv/mail) failed: Permission denied")],
+            &[(
+                Topic::LmtpFailures,
+                1,
+                "open(/srv/mail) failed: Permission denied",
+            )],
         );
     }
 }

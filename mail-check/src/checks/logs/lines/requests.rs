@@ -1,4 +1,5 @@
-//! Requests, as Nginx (combined format) and most servers of Python and Node write them: `"METHOD /path HTTP/1.1" 200`.
+//! Requests, as Nginx (combined format) and most servers of Python and Node write them: `"METHOD
+//! /path HTTP/1.1" 200`.
 
 use super::super::settings::Settings;
 use super::super::tally::{Tally, Topic};
@@ -32,15 +33,23 @@ pub(super) fn count(line: &[u8], settings: &Settings, tally: &mut Tally) {
 
 impl Request<'_> {
     fn told(&self) -> String {
-        format!("{} {} {}", reason(self.status), reason(self.method), reason(self.path))
+        format!(
+            "{} {} {}",
+            reason(self.status),
+            reason(self.method),
+            reason(self.path)
+        )
     }
 }
 
-/// The quote that ends the request is the first: servers write another as `\x22` or `\"`, and then the status is not there.
+/// The quote that ends the request is the first: servers write another as `\x22` or `\"`, and then
+/// the status is not there.
 fn parse(line: &[u8]) -> Option<Request<'_>> {
     let begin = memchr::memchr(b'"', line)? + 1;
     let end = begin + memchr::memchr(b'"', &line[begin..])?;
-    let status = line.get(end + 2..end + 5).filter(|status| status.iter().all(u8::is_ascii_digit))?;
+    let status = line
+        .get(end + 2..end + 5)
+        .filter(|status| status.iter().all(u8::is_ascii_digit))?;
     if line[end + 1] != b' ' || line.get(end + 5).is_some_and(u8::is_ascii_digit) {
         return None;
     }
@@ -48,17 +57,31 @@ fn parse(line: &[u8]) -> Option<Request<'_>> {
     let method = words.next().unwrap_or_default();
     let path = words.next().unwrap_or_default();
     let path = &path[..memchr::memchr(b'?', path).unwrap_or(path.len())];
-    let head = line[..begin - 1].strip_prefix(b"INFO:").unwrap_or(&line[..begin - 1]).trim_ascii_start();
+    let head = line[..begin - 1]
+        .strip_prefix(b"INFO:")
+        .unwrap_or(&line[..begin - 1])
+        .trim_ascii_start();
     let client = head.split(|byte| *byte == b' ').next().unwrap_or_default();
-    Some(Request { client, method, path, status })
+    Some(Request {
+        client,
+        method,
+        path,
+        status,
+    })
 }
 
 fn is_administration(request: &Request<'_>, settings: &Settings) -> bool {
     let is_below = |root: &String| {
         let root = root.trim_end_matches('/').as_bytes();
-        request.path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+        request
+            .path
+            .strip_prefix(root)
+            .is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
     };
-    settings.admin_methods.iter().any(|method| request.method == method.as_bytes())
+    settings
+        .admin_methods
+        .iter()
+        .any(|method| request.method == method.as_bytes())
         && settings.admin_paths.iter().any(is_below)
 }
 
@@ -81,10 +104,21 @@ mod tests {
             r#"a "b" 1234"#,
             "",
         ];
-        lines.iter().for_each(|line| count(line.as_bytes(), &settings, &mut tally));
+        lines
+            .iter()
+            .for_each(|line| count(line.as_bytes(), &settings, &mut tally));
         assert_eq!(tally.requests, 6);
-        assert_eq!(tally.counter(Topic::Http4xx).top(5), [r"1x 400 \x16\x03\x01 ", "1x 404 GET /x"]);
-        assert_eq!(tally.counter(Topic::Http5xx).top(5), ["1x 502 POST /inbound"]);
-        assert_eq!(tally.counter(Topic::Admin).top(5), ["1x 200 DELETE /admin/users/7 by 192.0.2.9"]);
+        assert_eq!(
+            tally.counter(Topic::Http4xx).top(5),
+            [r"1x 400 \x16\x03\x01 ", "1x 404 GET /x"]
+        );
+        assert_eq!(
+            tally.counter(Topic::Http5xx).top(5),
+            ["1x 502 POST /inbound"]
+        );
+        assert_eq!(
+            tally.counter(Topic::Admin).top(5),
+            ["1x 200 DELETE /admin/users/7 by 192.0.2.9"]
+        );
     }
 }
