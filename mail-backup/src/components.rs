@@ -14,7 +14,6 @@ use mail_common::tool::Session;
 use crate::databases::SavedDatabases;
 use crate::execute::Totals;
 use crate::mailboxes::{self, SavedMailbox, Surroundings, save_mailboxes};
-use crate::mysql;
 use crate::plan::Plan;
 use crate::previous::PreviousSets;
 use crate::saved::SavedFile;
@@ -26,7 +25,7 @@ pub(crate) enum Error {
     #[error(transparent)]
     Mailboxes(#[from] mailboxes::Error),
     #[error(transparent)]
-    Mysql(#[from] mysql::Error),
+    Mysql(#[from] mail_mysql::Error),
     #[error(transparent)]
     Trees(#[from] trees::Error),
 }

@@ -11,8 +11,8 @@ use mail_common::report::Report;
 use mail_common::set::{Component, Staging};
 use zstd::zstd_safe::CParameter;
 
-use crate::mysql::{self, ConnectionSettings, DumpReport, Session, file_name};
 use crate::saved::{Content, SavedFile};
+use mail_mysql::{ConnectionSettings, DumpReport, Session, file_name};
 
 /// What the mysql component is asked to do.
 #[derive(Clone, Debug)]
@@ -46,7 +46,7 @@ impl DatabasesPlan {
         settings: &MysqlSettings,
         level: i32,
         report: &Report,
-    ) -> Result<Self, mysql::Error> {
+    ) -> Result<Self, mail_mysql::Error> {
         let connection = ConnectionSettings::from_config(config, settings, report)?;
         Ok(Self {
             connection,
@@ -56,7 +56,7 @@ impl DatabasesPlan {
     }
 
     /// Logs in, and leaves.
-    pub(crate) fn try_connection(&self) -> Result<(), mysql::Error> {
+    pub(crate) fn try_connection(&self) -> Result<(), mail_mysql::Error> {
         Session::connect(&self.connection).map(drop)
     }
 
@@ -69,10 +69,10 @@ impl DatabasesPlan {
         staging: &Staging<'_>,
         stop: &AtomicBool,
         progress: &dyn Fn(u64),
-    ) -> Result<SavedDatabases, mysql::Error> {
+    ) -> Result<SavedDatabases, mail_mysql::Error> {
         let mut saved = SavedDatabases::default();
         let opened = Session::connect(&self.connection).and_then(|mut session| {
-            let found = mysql::databases(&mut session, &self.wanted)?;
+            let found = mail_mysql::databases(&mut session, &self.wanted)?;
             Ok((session, found))
         });
         let (mut session, found) = match opened {
@@ -115,7 +115,7 @@ struct Saver<'a> {
 type Compressed = zstd::Encoder<'static, StoredFile>;
 
 impl Saver<'_> {
-    fn save_database(&mut self, database: &str) -> Result<(), mysql::Error> {
+    fn save_database(&mut self, database: &str) -> Result<(), mail_mysql::Error> {
         let path = file_name::of_database(database);
         let (staging, level) = (self.staging, self.plan.level);
         let mut rows_before = 0;
@@ -123,7 +123,7 @@ impl Saver<'_> {
             (self.progress)(rows.saturating_sub(rows_before));
             rows_before = rows;
         };
-        let dumped = mysql::dump_database(
+        let dumped = mail_mysql::dump_database(
             self.session,
             database,
             || open(staging, &path, level),
@@ -133,18 +133,19 @@ impl Saver<'_> {
         self.keep(path, dumped)
     }
 
-    fn save_accounts(&mut self) -> Result<(), mysql::Error> {
+    fn save_accounts(&mut self) -> Result<(), mail_mysql::Error> {
         let path = file_name::of_accounts();
         let (staging, level) = (self.staging, self.plan.level);
-        let dumped = mysql::dump_accounts(self.session, || open(staging, &path, level), self.stop);
+        let dumped =
+            mail_mysql::dump_accounts(self.session, || open(staging, &path, level), self.stop);
         self.keep(path, dumped)
     }
 
     fn keep(
         &mut self,
         path: RelPath,
-        dumped: Result<(Compressed, DumpReport), mysql::Error>,
-    ) -> Result<(), mysql::Error> {
+        dumped: Result<(Compressed, DumpReport), mail_mysql::Error>,
+    ) -> Result<(), mail_mysql::Error> {
         let (encoder, report) = match dumped {
             Ok(dumped) => dumped,
             Err(error) if error.ends_the_run() => return Err(error),
@@ -176,8 +177,8 @@ impl Saver<'_> {
     }
 }
 
-fn write_error(path: &RelPath, source: io::Error) -> mysql::Error {
-    mysql::Error::Open {
+fn write_error(path: &RelPath, source: io::Error) -> mail_mysql::Error {
+    mail_mysql::Error::Open {
         database: path.to_string(),
         source,
     }

@@ -8,7 +8,6 @@ mod source; // live trees: opened, looked at, read into tar
 mod saved; // a file of the set under way
 mod previous; // the sets of earlier runs
 mod mailboxes; // Maildirs into segments
-pub mod mysql; // every database and account of a MariaDB server, as SQL
 mod databases; // the mysql component of a set
 mod trees; // configuration, certificates, keys
 

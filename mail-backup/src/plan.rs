@@ -18,7 +18,6 @@ use rustix::fs::Access;
 use crate::args::Args;
 use crate::databases::DatabasesPlan;
 use crate::mailboxes::MailboxesPlan;
-use crate::mysql;
 use crate::trees::{CopyPlan, TreePlan};
 
 /// Below this a run does not start.
@@ -105,7 +104,7 @@ pub(crate) enum Error {
     #[error(transparent)]
     Config(#[from] config::Error),
     #[error("read the settings of the database connection")]
-    Database(#[from] mysql::Error),
+    Database(#[from] mail_mysql::Error),
     #[error(
         "{mountpoint} is not mounted (BACKUP_MOUNTPOINT); mount the backup disk, nothing was written"
     )]

@@ -8,9 +8,9 @@ use mail_common::set::{Component, SetState};
 use mail_common::tool::Session;
 
 use crate::execute::Totals;
-use crate::mysql::{self, Session as Database};
 use crate::plan::{Plan, Reading, Wanted};
 use crate::prune::{self, Newest, RefusalText};
+use mail_mysql::Session as Database;
 
 /// A source that is not there.
 #[derive(Debug, thiserror::Error)]
@@ -121,7 +121,7 @@ fn show_databases(plan: &Plan, session: &Session) {
     };
     let connected = Database::connect(&databases.connection);
     let found =
-        connected.and_then(|mut database| mysql::databases(&mut database, &databases.wanted));
+        connected.and_then(|mut database| mail_mysql::databases(&mut database, &databases.wanted));
     match found {
         Ok(found) => {
             session.report.summary(format!(

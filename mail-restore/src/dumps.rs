@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use jiff::ZonedDateTime;
-use mail_backup::mysql::{self, ConnectionSettings};
 use mail_common::interrupt::Interrupt;
 use mail_common::record::{Record, Restored};
 use mail_common::relpath::{PathField, RelPath};
 use mail_common::report::Report;
 use mail_common::set::{Component, Inventory, SetFile};
 use mail_common::tool::{Session, human_size};
+use mail_mysql::ConnectionSettings;
 
 use crate::args::Args;
 use crate::build::Built;
@@ -39,7 +39,7 @@ enum To {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PlanError {
     #[error("read the settings of the database connection")]
-    Connection(#[from] mysql::Error),
+    Connection(#[from] mail_mysql::Error),
     #[error(transparent)]
     Dumps(#[from] Error),
     #[error(

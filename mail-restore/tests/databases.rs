@@ -699,10 +699,9 @@ fn with_accounts() -> (MariaDb, Set) {
          GRANT SELECT ON d.t TO reader; GRANT reader TO new@localhost;",
     );
     let set = Set::of(&source, &["d"]);
-    let mut session = mail_backup::mysql::Session::connect(&target(&source).connection).unwrap();
+    let mut session = mail_mysql::Session::connect(&target(&source).connection).unwrap();
     let never = AtomicBool::new(false);
-    let (sql, _) =
-        mail_backup::mysql::dump_accounts(&mut session, || Ok(Vec::new()), &never).unwrap();
+    let (sql, _) = mail_mysql::dump_accounts(&mut session, || Ok(Vec::new()), &never).unwrap();
     set.put("_accounts.sql.zst", &sql);
     (source, set)
 }
@@ -788,7 +787,7 @@ fn an_inspection_tells_all_and_writes_nothing() {
         ("mysql/second.sql.zst".into(), 1, Some(1))
     );
     let few = Target {
-        connection: mail_backup::mysql::ConnectionSettings {
+        connection: mail_mysql::ConnectionSettings {
             user: "few".into(),
             ..target(&server).connection
         },

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use jiff::ZonedDateTime;
-use mail_backup::mysql::{self, ConnectionSettings, DumpReport, Session, file_name};
 use mail_common::atomic::{self, StoredFile};
 use mail_common::checksum::ChecksumFile;
 use mail_common::relpath::RelPath;
 use mail_common::set::{CHECKSUMS, Inventory};
+use mail_mysql::{ConnectionSettings, DumpReport, Session, file_name};
 use zstd::zstd_safe::CParameter;
 
 use super::Accounts;
@@ -54,7 +54,7 @@ pub(super) fn save(
         first_free(&parent, &time),
     );
     let mut session = Session::connect(connection)?;
-    let all = mysql::databases(&mut session, &[])?.names;
+    let all = mail_mysql::databases(&mut session, &[])?.names;
     let existing: BTreeSet<_> = all
         .into_iter()
         .filter(|name| databases.contains(name))
@@ -153,7 +153,7 @@ impl Saver<'_> {
     fn save_database(&mut self, database: &str) -> Result<(), Error> {
         let path = file_name::of_database(database);
         let file = self.hidden.join(path.as_path());
-        let dumped = mysql::dump_database(
+        let dumped = mail_mysql::dump_database(
             &mut self.session,
             database,
             || open(&file),
@@ -175,7 +175,7 @@ impl Saver<'_> {
     fn save_accounts(&mut self, accounts: Accounts) -> Result<(), Error> {
         let path = file_name::of_accounts();
         let file = self.hidden.join(path.as_path());
-        let dumped = mysql::dump_accounts(&mut self.session, || open(&file), self.stop);
+        let dumped = mail_mysql::dump_accounts(&mut self.session, || open(&file), self.stop);
         let (encoder, DumpReport { missing, .. }) =
             dumped.map_err(|source| save_error("accounts", source))?;
         match accounts {
@@ -218,9 +218,9 @@ impl Saver<'_> {
     }
 }
 
-fn save_error(database: &str, source: mysql::Error) -> Error {
+fn save_error(database: &str, source: mail_mysql::Error) -> Error {
     match source {
-        mysql::Error::Stopped { .. } => Error::Interrupted,
+        mail_mysql::Error::Stopped { .. } => Error::Interrupted,
         source => Error::Save {
             database: database.to_owned(),
             source,

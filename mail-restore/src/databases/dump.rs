@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use mail_backup::mysql::file_name;
 use mail_common::relpath::RelPath;
 use mail_common::set::{Component, Inventory, Recorded, SetFile};
+use mail_mysql::file_name;
 
 use super::error::Error;
 

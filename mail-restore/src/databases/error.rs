@@ -3,8 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use mail_backup::mysql::{self, Cause};
 use mail_common::relpath::RelPath;
+use mail_mysql::Cause;
 
 use super::statement::ReadError;
 
@@ -67,7 +67,7 @@ pub enum Error {
     },
     /// No connection.
     #[error(transparent)]
-    Connect(#[from] mysql::Error),
+    Connect(#[from] mail_mysql::Error),
     /// The server does not say what is there.
     #[error("ask the server for {what}")]
     Ask {
@@ -94,7 +94,7 @@ pub enum Error {
         /// The database, or `accounts`.
         database: String,
         /// Why.
-        source: mysql::Error,
+        source: mail_mysql::Error,
     },
     /// A file cannot be written.
     #[error("write {}", path.display())]

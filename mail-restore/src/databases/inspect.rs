@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use mail_backup::mysql::{ConnectionSettings, Privileges, Session};
 use mail_common::relpath::RelPath;
+use mail_mysql::{ConnectionSettings, Privileges, Session};
 
 use super::error::Error;
 use super::order::databases;
@@ -122,7 +122,7 @@ pub(super) fn inspect(target: &Target, surveyed: &Surveyed) -> Result<Inspection
     })
 }
 
-fn ask<T>(answer: Result<T, mail_backup::mysql::Cause>, what: &'static str) -> Result<T, Error> {
+fn ask<T>(answer: Result<T, mail_mysql::Cause>, what: &'static str) -> Result<T, Error> {
     answer.map_err(|source| Error::Ask { what, source })
 }
 

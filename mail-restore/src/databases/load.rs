@@ -11,7 +11,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use mail_backup::mysql::{Cause, ConnectionSettings};
+use mail_mysql::{Cause, ConnectionSettings};
 
 use super::dump::Dump;
 use super::error::Error;

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use jiff::ZonedDateTime;
-use mail_backup::mysql::{self, ConnectionSettings, Session};
 use mail_common::relpath::RelPath;
+use mail_mysql::{ConnectionSettings, Session};
 
 use super::Accounts;
 use super::accounts::{AccountNames, database_options};
@@ -252,7 +252,7 @@ fn count(connection: &ConnectionSettings, databases: &[String]) -> Result<Tables
     }
     let mut session = Session::connect(connection)?;
     for database in databases {
-        let counts = mysql::count_database(&mut session, database)?;
+        let counts = mail_mysql::count_database(&mut session, database)?;
         total.tables += counts.tables;
         total.rows += counts.rows;
     }

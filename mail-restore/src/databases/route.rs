@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use mail_backup::mysql::is_of_the_server;
+use mail_mysql::is_of_the_server;
 
 use super::kind::{DatabaseVerb, Kind, Named, TableVerb, first_words};
 use super::sql_mode::Modes;

@@ -1,8 +1,8 @@
 //! A connection that is set up for loading.
 
-use ::mysql::prelude::Queryable;
-use ::mysql::{Conn, Value};
-use mail_backup::mysql::{self, Cause, ConnectionSettings};
+use mail_mysql::{Cause, ConnectionSettings};
+use mysql::prelude::Queryable;
+use mysql::{Conn, Value};
 
 use super::error::Error;
 
@@ -28,12 +28,12 @@ pub(super) struct Server {
 impl Server {
     pub(super) fn connect(settings: &ConnectionSettings) -> Result<Self, Error> {
         let mut server = Self {
-            conn: mysql::connect(settings)?,
+            conn: mail_mysql::connect(settings)?,
         };
         for statement in SETTINGS {
             server
                 .run(statement)
-                .map_err(|source| mysql::Error::Prepare {
+                .map_err(|source| mail_mysql::Error::Prepare {
                     statement: statement.to_owned(),
                     source,
                 })?;

@@ -6,16 +6,16 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::AtomicBool;
 
 use jiff::ZonedDateTime;
-use mail_backup::mysql::{self, Options, Session, file_name};
 use mail_common::checksum::Sha256;
 use mail_common::set::Inventory;
+use mail_mysql::{Options, Session, file_name};
 use mail_restore::databases::{Accounts, Databases, Error, Loaded, Target, Watch};
 use mail_tests::mariadb::{MariaDb, fed};
 use tempfile::TempDir;
 
 /// Every kind of object and type that a dump must carry.
 pub(crate) const EVERY_OBJECT: &str =
-    include_str!("../../../mail-backup/tests/fixtures/every_object.sql");
+    include_str!("../../../mail-common/mysql/tests/fixtures/every_object.sql");
 
 /// A server with the databases of [`EVERY_OBJECT`].
 pub(crate) fn with_every_object() -> MariaDb {
@@ -158,7 +158,7 @@ pub(crate) fn target(server: &MariaDb) -> Target {
 pub(crate) fn dump(server: &MariaDb, database: &str) -> Vec<u8> {
     let mut session = Session::connect(&target(server).connection).unwrap();
     let never = AtomicBool::new(false);
-    let (sql, report) = mysql::dump_database(
+    let (sql, report) = mail_mysql::dump_database(
         &mut session,
         database,
         || Ok(Vec::new()),

@@ -6,8 +6,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use mail_backup::mysql::{ConnectionSettings, Options, connect};
 use mail_common::config::Settings as ServerSettings;
+use mail_mysql::{ConnectionSettings, Options, connect};
 use mysql::prelude::Queryable;
 
 use super::{answered, down, most_of};

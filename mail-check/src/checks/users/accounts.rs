@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use mail_backup::mysql::{self as server, ConnectionSettings};
 use mail_common::report::{Report, Verbosity};
+use mail_mysql::ConnectionSettings;
 use mysql::prelude::Queryable;
 use mysql::{Row, Value};
 
@@ -26,9 +26,9 @@ pub(super) struct User {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum UsersError {
     #[error("find the database server")]
-    Settings(#[source] server::Error),
+    Settings(#[source] mail_mysql::Error),
     #[error("ask the database server")]
-    Connect(#[source] server::Error),
+    Connect(#[source] mail_mysql::Error),
     #[error("ask for the users of {database} ({query}); see `users_query` in [users]")]
     Query {
         database: String,
@@ -51,7 +51,7 @@ pub(super) fn read(
     // What it would warn of is a check of its own: file-mode.
     let report = Report::to_writer("mail-check", Verbosity::Quiet, std::io::sink());
     let settings = ConnectionSettings::from_config(&context.config, &context.server.mysql, &report);
-    let mut conn = server::connect_within(&settings.map_err(UsersError::Settings)?, within)
+    let mut conn = mail_mysql::connect_within(&settings.map_err(UsersError::Settings)?, within)
         .map_err(UsersError::Connect)?;
     let failed = |source| UsersError::Query {
         database: database.to_owned(),

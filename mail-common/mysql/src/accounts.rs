@@ -10,11 +10,11 @@
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::dump::DumpReport;
-use super::error::{Cause, Error, Meaning};
-use super::privilege::split_outside;
-use super::script::{Script, literal, name};
-use super::session::Session;
+use crate::dump::DumpReport;
+use crate::error::{Cause, Error, Meaning};
+use crate::privilege::split_outside;
+use crate::script::{Script, literal, name};
+use crate::session::Session;
 
 /// What stands for the database in errors.
 const ACCOUNTS: &str = "accounts";

@@ -9,8 +9,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use mail_backup::mysql::{self, ConnectionSettings, DumpReport, Error, Options, Session};
 use mail_common::secret::Secret;
+use mail_mysql::{ConnectionSettings, DumpReport, Error, Options, Session};
 use mail_tests::facts::facts;
 use mariadb::MariaDb;
 
@@ -41,7 +41,7 @@ fn root(server: &MariaDb) -> Session {
 }
 
 fn dump(session: &mut Session, database: &str) -> (Vec<u8>, DumpReport) {
-    mysql::dump_database(
+    mail_mysql::dump_database(
         session,
         database,
         || Ok(Vec::new()),
@@ -82,7 +82,7 @@ fn every_object_and_type_loads_back_identical() {
     let source = MariaDb::start(&[]);
     source.sql(EVERY_OBJECT);
     let mut session = root(&source);
-    let found = mysql::databases(&mut session, &[]).unwrap();
+    let found = mail_mysql::databases(&mut session, &[]).unwrap();
     assert_eq!(found.names, ["empty-db", "mail db", "second"]);
     assert_eq!(found.missing, [""; 0]);
     let target = MariaDb::start(&[]);
@@ -96,7 +96,7 @@ fn every_object_and_type_loads_back_identical() {
         );
         assert_eq!(last_line(&sql), footer);
         target.load(&sql);
-        let counts = mysql::count_database(&mut root(&target), database).unwrap();
+        let counts = mail_mysql::count_database(&mut root(&target), database).unwrap();
         assert_eq!(
             (counts.tables, counts.rows),
             (report.tables, report.rows),
@@ -186,7 +186,7 @@ fn a_server_that_is_down_is_named_by_address() {
 #[test]
 fn a_database_that_is_not_there_is_an_error() {
     let server = MariaDb::start(&[]);
-    let error = mysql::databases(&mut root(&server), &["nowhere".into()]).unwrap_err();
+    let error = mail_mysql::databases(&mut root(&server), &["nowhere".into()]).unwrap_err();
     assert!(
         matches!(&error, Error::NoDatabase { database } if database == "nowhere"),
         "{error:?}"
@@ -217,7 +217,8 @@ fn meddle_while_dumping(
             meddle();
         }
     };
-    let result = mysql::dump_database(session, "d", open, &AtomicBool::new(false), &mut progress);
+    let result =
+        mail_mysql::dump_database(session, "d", open, &AtomicBool::new(false), &mut progress);
     (result, opened.load(Ordering::Relaxed))
 }
 
@@ -343,7 +344,7 @@ fn a_table_altered_during_every_attempt_is_an_error() {
             server.sql("ALTER TABLE d.later FORCE");
         }
     };
-    let result = mysql::dump_database(
+    let result = mail_mysql::dump_database(
         &mut root(&server),
         "d",
         open,
@@ -368,7 +369,7 @@ fn a_run_that_is_stopped_ends_soon() {
         rows = written;
         stop.store(true, Ordering::Relaxed);
     };
-    let result = mysql::dump_database(
+    let result = mail_mysql::dump_database(
         &mut root(&server),
         "d",
         || Ok(Vec::new()),
@@ -393,7 +394,7 @@ fn an_output_that_fails_is_an_error_and_the_session_lives_on() {
     let server = MariaDb::start(&[]);
     server.sql("CREATE DATABASE d; CREATE TABLE d.t (a INT); INSERT INTO d.t VALUES (1)");
     let mut session = root(&server);
-    let error = mysql::dump_database(
+    let error = mail_mysql::dump_database(
         &mut session,
         "d",
         || Ok(Full),
@@ -418,7 +419,7 @@ fn what_a_limited_account_may_not_see_is_named() {
          GRANT SELECT, SHOW VIEW, TRIGGER, EVENT ON *.* TO least@'%';",
     );
     let mut few = Session::connect(&settings(&server, "few", "x")).unwrap();
-    let found = mysql::databases(&mut few, &[]).unwrap();
+    let found = mail_mysql::databases(&mut few, &[]).unwrap();
     assert_eq!(
         (found.names, found.missing.len()),
         (vec!["d".to_owned()], 1)
@@ -435,7 +436,7 @@ fn what_a_limited_account_may_not_see_is_named() {
         assert!(missing.contains(wanted), "no {wanted:?} in: {missing}");
     }
     let (_, accounts) =
-        mysql::dump_accounts(&mut few, || Ok(Vec::new()), &AtomicBool::new(false)).unwrap();
+        mail_mysql::dump_accounts(&mut few, || Ok(Vec::new()), &AtomicBool::new(false)).unwrap();
     assert!(
         accounts.missing[0].contains("accounts: "),
         "{:?}",
@@ -554,7 +555,10 @@ fn tls_is_used_when_asked_for_and_checked_as_asked() {
         ..plain.clone()
     })
     .unwrap();
-    assert_eq!(mysql::databases(&mut secure, &[]).unwrap().missing, [""; 0]);
+    assert_eq!(
+        mail_mysql::databases(&mut secure, &[]).unwrap().missing,
+        [""; 0]
+    );
     connect(Options {
         ssl_ca: Some(cert.clone()),
         ..plain.clone()
@@ -680,7 +684,8 @@ fn accounts_load_back_with_their_logins_and_grants() {
     let mut session = root(&source);
     let database = dump(&mut session, "mail_db").0;
     let (accounts, report) =
-        mysql::dump_accounts(&mut session, || Ok(Vec::new()), &AtomicBool::new(false)).unwrap();
+        mail_mysql::dump_accounts(&mut session, || Ok(Vec::new()), &AtomicBool::new(false))
+            .unwrap();
     assert_eq!(report.missing, [""; 0]);
     assert!(
         last_line(&accounts).starts_with("-- Dump completed by mail-backup: "),
@@ -714,7 +719,8 @@ fn accounts_that_are_there_keep_their_passwords() {
     };
     let mut session = Session::connect(&options.settle("nobody")).unwrap();
     let (accounts, _) =
-        mysql::dump_accounts(&mut session, || Ok(Vec::new()), &AtomicBool::new(false)).unwrap();
+        mail_mysql::dump_accounts(&mut session, || Ok(Vec::new()), &AtomicBool::new(false))
+            .unwrap();
     let target = MariaDb::start(&[]);
     target.load(&accounts);
     assert_eq!(target.sql("SELECT CURRENT_USER()"), "root@localhost\n");
@@ -724,7 +730,7 @@ fn accounts_that_are_there_keep_their_passwords() {
 fn what_no_dump_can_hold_is_named() {
     let server = MariaDb::start(&[]);
     server.sql("CREATE SERVER elsewhere FOREIGN DATA WRAPPER mysql OPTIONS (HOST '127.0.0.1', DATABASE 'd', USER 'u')");
-    let (_, report) = mysql::dump_accounts(
+    let (_, report) = mail_mysql::dump_accounts(
         &mut root(&server),
         || Ok(Vec::new()),
         &AtomicBool::new(false),

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::value::append_quoted;
+use crate::value::append_quoted;
 
 /// Makes the loading session read everything exactly, whatever its defaults are, and remembers
 /// those.
@@ -29,31 +29,31 @@ SET SQL_MODE=@OLD_SQL_MODE;
 ";
 
 /// Where the bytes of a dump go, and how many went.
-pub(super) struct Script<W> {
+pub(crate) struct Script<W> {
     out: W,
     written_bytes: u64,
 }
 
 /// A stored program or view: its text, and the session in which the server must read it.
 #[derive(Debug)]
-pub(super) struct StoredCode {
+pub(crate) struct StoredCode {
     /// The whole CREATE statement.
-    pub(super) create: String,
+    pub(crate) create: String,
     /// `None` where the object has none (views).
-    pub(super) sql_mode: Option<String>,
+    pub(crate) sql_mode: Option<String>,
     /// Of the session that made it.
-    pub(super) character_set_client: String,
+    pub(crate) character_set_client: String,
     /// Of the session that made it.
-    pub(super) collation_connection: String,
+    pub(crate) collation_connection: String,
     /// The default collation of the database when it was made; `None` for views.
-    pub(super) database_collation: Option<String>,
+    pub(crate) database_collation: Option<String>,
     /// Of events only.
-    pub(super) time_zone: Option<String>,
+    pub(crate) time_zone: Option<String>,
 }
 
 impl<W: Write> Script<W> {
     /// Writes the head, with `title` as its first line.
-    pub(super) fn begin(out: W, title: &str) -> io::Result<Self> {
+    pub(crate) fn begin(out: W, title: &str) -> io::Result<Self> {
         let mut script = Self {
             out,
             written_bytes: 0,
@@ -65,7 +65,7 @@ impl<W: Write> Script<W> {
 
     /// Writes the foot. `summary` is the last line, by which a reader knows that nothing was cut
     /// off.
-    pub(super) fn finish(mut self, summary: &str) -> io::Result<(W, u64)> {
+    pub(crate) fn finish(mut self, summary: &str) -> io::Result<(W, u64)> {
         self.text("\n")?;
         self.text(FOOT)?;
         self.comment(&format!("Dump completed by mail-backup: {summary}"))?;
@@ -73,24 +73,24 @@ impl<W: Write> Script<W> {
     }
 
     /// Appends `bytes` as they are.
-    pub(super) fn raw(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn raw(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.written_bytes += bytes.len() as u64;
         self.out.write_all(bytes)
     }
 
     /// Appends `text` as it is.
-    pub(super) fn text(&mut self, text: &str) -> io::Result<()> {
+    pub(crate) fn text(&mut self, text: &str) -> io::Result<()> {
         self.raw(text.as_bytes())
     }
 
     /// A statement on a line of its own.
-    pub(super) fn statement(&mut self, sql: &str) -> io::Result<()> {
+    pub(crate) fn statement(&mut self, sql: &str) -> io::Result<()> {
         self.text(sql)?;
         self.text(";\n")
     }
 
     /// A comment; a line break in it cannot end it.
-    pub(super) fn comment(&mut self, text: &str) -> io::Result<()> {
+    pub(crate) fn comment(&mut self, text: &str) -> io::Result<()> {
         for line in text.lines() {
             self.text(&format!("-- {}\n", line.replace('\r', " ")))?;
         }
@@ -104,7 +104,7 @@ impl<W: Write> Script<W> {
     /// file's character set the text arrives whole; the server converts it to that of the object
     /// when it runs it. `drop` removes what has its name, under the object's own SQL mode: without
     /// Oracle's, DROP PACKAGE is unknown.
-    pub(super) fn stored_code(&mut self, drop: &str, code: &StoredCode) -> io::Result<()> {
+    pub(crate) fn stored_code(&mut self, drop: &str, code: &StoredCode) -> io::Result<()> {
         self.statement(&format!(
             "\nSET @mail_backup_code = {}",
             readable_literal(&code.create)
@@ -128,12 +128,12 @@ impl<W: Write> Script<W> {
 }
 
 /// A name in backticks.
-pub(super) fn name(text: &str) -> String {
+pub(crate) fn name(text: &str) -> String {
     format!("`{}`", text.replace('`', "``"))
 }
 
 /// A string in quotes, for the dump and for our own queries.
-pub(super) fn literal(text: &str) -> String {
+pub(crate) fn literal(text: &str) -> String {
     let mut out = Vec::with_capacity(text.len() + 2);
     append_quoted(text.as_bytes(), &mut out);
     String::from_utf8_lossy(&out).into_owned()

@@ -5,8 +5,8 @@ use std::time::Duration;
 use ::mysql::prelude::Queryable;
 use ::mysql::{ClientIdentity, Conn, OptsBuilder, QueryResult, SslOpts, Text, Value};
 
-use super::error::{Cause, Error};
-use super::options::{Address, ConnectionSettings, Tls, Verify};
+use crate::error::{Cause, Error};
+use crate::options::{Address, ConnectionSettings, Tls, Verify};
 
 /// The largest packet of the protocol: a row may hold a LONGBLOB.
 const MAX_PACKET_BYTES: usize = 1 << 30;
@@ -40,7 +40,7 @@ pub struct Session {
 /// Whether this server's SQL can carry the history of system-versioned tables (MariaDB 10.11 and
 /// later).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum History {
+pub(crate) enum History {
     /// By `system_versioning_insert_history`.
     Insertable,
     /// Not at all.
@@ -48,7 +48,7 @@ pub(super) enum History {
 }
 
 /// One row of a short answer; `None` is NULL.
-pub(super) type Cells = Vec<Option<Vec<u8>>>;
+pub(crate) type Cells = Vec<Option<Vec<u8>>>;
 
 impl Session {
     /// Connects, applies the settings and takes the snapshot.
@@ -75,22 +75,22 @@ impl Session {
     }
 
     /// Leaves the snapshot and takes a new one, of now.
-    pub(super) fn renew_snapshot(&mut self) -> Result<(), Error> {
+    pub(crate) fn renew_snapshot(&mut self) -> Result<(), Error> {
         self.prepare("ROLLBACK")?;
         self.prepare("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
     }
 
-    pub(super) fn history(&self) -> History {
+    pub(crate) fn history(&self) -> History {
         self.history
     }
 
     /// Runs a statement that gives no rows.
-    pub(super) fn run(&mut self, statement: &str) -> Result<(), Cause> {
+    pub(crate) fn run(&mut self, statement: &str) -> Result<(), Cause> {
         Ok(self.conn.query_drop(statement)?)
     }
 
     /// The rows of a short answer.
-    pub(super) fn cells(&mut self, query: &str) -> Result<Vec<Cells>, Cause> {
+    pub(crate) fn cells(&mut self, query: &str) -> Result<Vec<Cells>, Cause> {
         let mut rows = Vec::new();
         for row in self.conn.query_iter(query)? {
             rows.push(row?.unwrap().into_iter().map(bytes_of).collect());
@@ -99,7 +99,7 @@ impl Session {
     }
 
     /// The same as text. All names and definitions are: the session's character set is utf8mb4.
-    pub(super) fn texts(&mut self, query: &str) -> Result<Vec<Vec<String>>, Cause> {
+    pub(crate) fn texts(&mut self, query: &str) -> Result<Vec<Vec<String>>, Cause> {
         let text =
             |cell: Option<Vec<u8>>| String::from_utf8_lossy(&cell.unwrap_or_default()).into_owned();
         Ok(self
@@ -110,7 +110,7 @@ impl Session {
     }
 
     /// The rows of a long answer, as they arrive.
-    pub(super) fn stream(&mut self, query: &str) -> Result<QueryResult<'_, '_, '_, Text>, Cause> {
+    pub(crate) fn stream(&mut self, query: &str) -> Result<QueryResult<'_, '_, '_, Text>, Cause> {
         Ok(self.conn.query_iter(query)?)
     }
 

@@ -3,10 +3,10 @@
 //! Names come from information_schema, definitions from SHOW CREATE. Comparisons there ignore case
 //! and accents, so queries that go by database compare bytes as well.
 
-use super::error::{Cause, Error};
-use super::privilege::Privileges;
-use super::script::{StoredCode, literal, name};
-use super::session::Session;
+use crate::error::{Cause, Error};
+use crate::privilege::Privileges;
+use crate::script::{StoredCode, literal, name};
+use crate::session::Session;
 
 /// The server's own databases, which it makes itself.
 const SYSTEM: [&str; 4] = ["information_schema", "mysql", "performance_schema", "sys"];
@@ -22,36 +22,36 @@ pub struct Databases {
 
 /// A table with rows of its own.
 #[derive(Debug)]
-pub(super) struct Table {
-    pub(super) name: String,
+pub(crate) struct Table {
+    pub(crate) name: String,
     /// Empty when the server cannot open the table.
-    pub(super) engine: String,
-    pub(super) versioning: Versioning,
+    pub(crate) engine: String,
+    pub(crate) versioning: Versioning,
 }
 
 /// Whether a table keeps the history of its rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Versioning {
+pub(crate) enum Versioning {
     None,
     System,
 }
 
 /// A column, visible or not.
 #[derive(Debug)]
-pub(super) struct Column {
-    pub(super) name: String,
+pub(crate) struct Column {
+    pub(crate) name: String,
     /// Such as `varchar`.
-    pub(super) data_type: String,
+    pub(crate) data_type: String,
     /// Such as `enum('a','b')`.
-    pub(super) column_type: String,
+    pub(crate) column_type: String,
     /// Empty where the type has none.
-    pub(super) character_set: String,
-    pub(super) origin: Origin,
+    pub(crate) character_set: String,
+    pub(crate) origin: Origin,
 }
 
 /// Where the values of a column come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
+pub(crate) enum Origin {
     /// They are stored.
     Stored,
     /// The server computes them.
@@ -62,7 +62,7 @@ pub(super) enum Origin {
 
 /// The kinds of stored code, as SHOW CREATE names them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum CodeKind {
+pub(crate) enum CodeKind {
     Trigger,
     Event,
     /// PROCEDURE, FUNCTION, PACKAGE or PACKAGE BODY.
@@ -71,20 +71,20 @@ pub(super) enum CodeKind {
 
 /// Stored code by name.
 #[derive(Clone, Debug)]
-pub(super) struct CodeName {
-    pub(super) kind: CodeKind,
-    pub(super) name: String,
+pub(crate) struct CodeName {
+    pub(crate) kind: CodeKind,
+    pub(crate) name: String,
 }
 
 /// Every object of one database.
 #[derive(Debug, Default)]
-pub(super) struct Objects {
-    pub(super) tables: Vec<Table>,
-    pub(super) sequences: Vec<String>,
-    pub(super) views: Vec<String>,
-    pub(super) routines: Vec<CodeName>,
-    pub(super) triggers: Vec<CodeName>,
-    pub(super) events: Vec<CodeName>,
+pub(crate) struct Objects {
+    pub(crate) tables: Vec<Table>,
+    pub(crate) sequences: Vec<String>,
+    pub(crate) views: Vec<String>,
+    pub(crate) routines: Vec<CodeName>,
+    pub(crate) triggers: Vec<CodeName>,
+    pub(crate) events: Vec<CodeName>,
 }
 
 /// Whether `database` is one that the server makes itself and no dump holds.
@@ -132,7 +132,7 @@ pub fn databases(session: &mut Session, wanted: &[String]) -> Result<Databases, 
 
 /// All databases that the account may see, sorted; not the directories that are none
 /// (`lost+found`).
-pub(super) fn visible_databases(session: &mut Session) -> Result<Vec<String>, Cause> {
+pub(crate) fn visible_databases(session: &mut Session) -> Result<Vec<String>, Cause> {
     let rows = session.texts("SELECT SCHEMA_NAME FROM information_schema.SCHEMATA")?;
     let mut names: Vec<_> = rows
         .into_iter()
@@ -155,7 +155,7 @@ fn unseen_databases(session: &mut Session) -> Result<Vec<String>, Cause> {
 }
 
 /// Lists every object of `database`.
-pub(super) fn objects(session: &mut Session, database: &str) -> Result<Objects, Cause> {
+pub(crate) fn objects(session: &mut Session, database: &str) -> Result<Objects, Cause> {
     let mut objects = Objects::default();
     let query = format!(
         "SELECT TABLE_NAME, TABLE_TYPE, ENGINE FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} \
@@ -224,7 +224,7 @@ fn code_names(
 }
 
 /// The columns of a table or view, in order.
-pub(super) fn columns(
+pub(crate) fn columns(
     session: &mut Session,
     database: &str,
     table: &str,
@@ -266,13 +266,13 @@ fn column(row: Vec<String>) -> Option<Column> {
 }
 
 /// The engines whose tables a snapshot covers.
-pub(super) fn transactional_engines(session: &mut Session) -> Result<Vec<String>, Cause> {
+pub(crate) fn transactional_engines(session: &mut Session) -> Result<Vec<String>, Cause> {
     let query = "SELECT ENGINE FROM information_schema.ENGINES WHERE TRANSACTIONS = 'YES'";
     Ok(session.texts(query)?.into_iter().flatten().collect())
 }
 
 /// The CREATE statement of a database.
-pub(super) fn create_database(session: &mut Session, database: &str) -> Result<String, Cause> {
+pub(crate) fn create_database(session: &mut Session, database: &str) -> Result<String, Cause> {
     cell(
         session,
         &format!("SHOW CREATE DATABASE IF NOT EXISTS {}", name(database)),
@@ -281,7 +281,7 @@ pub(super) fn create_database(session: &mut Session, database: &str) -> Result<S
 }
 
 /// The character set and the collation that new tables of a database get.
-pub(super) fn database_collation(
+pub(crate) fn database_collation(
     session: &mut Session,
     database: &str,
 ) -> Result<(String, String), Cause> {
@@ -301,12 +301,12 @@ pub(super) fn database_collation(
 }
 
 /// The CREATE statement of a table.
-pub(super) fn create_table(session: &mut Session, table: &str) -> Result<String, Cause> {
+pub(crate) fn create_table(session: &mut Session, table: &str) -> Result<String, Cause> {
     cell(session, &format!("SHOW CREATE TABLE {}", name(table)), 1)
 }
 
 /// The CREATE statement of a sequence.
-pub(super) fn create_sequence(session: &mut Session, sequence: &str) -> Result<String, Cause> {
+pub(crate) fn create_sequence(session: &mut Session, sequence: &str) -> Result<String, Cause> {
     cell(
         session,
         &format!("SHOW CREATE SEQUENCE {}", name(sequence)),
@@ -315,7 +315,7 @@ pub(super) fn create_sequence(session: &mut Session, sequence: &str) -> Result<S
 }
 
 /// The first value that a sequence has not handed out to any cache, and how often it went round.
-pub(super) fn sequence_state(
+pub(crate) fn sequence_state(
     session: &mut Session,
     sequence: &str,
 ) -> Result<(String, String), Cause> {
@@ -334,7 +334,7 @@ pub(super) fn sequence_state(
 }
 
 /// The definition of a view.
-pub(super) fn view(session: &mut Session, view: &str) -> Result<StoredCode, Cause> {
+pub(crate) fn view(session: &mut Session, view: &str) -> Result<StoredCode, Cause> {
     let row = first(session, &format!("SHOW CREATE VIEW {}", name(view)))?;
     let at = |index: usize| row.get(index).cloned().unwrap_or_default();
     Ok(StoredCode {
@@ -349,7 +349,7 @@ pub(super) fn view(session: &mut Session, view: &str) -> Result<StoredCode, Caus
 
 /// The definition of a trigger, routine or event. Its text is empty when the account may not see
 /// it.
-pub(super) fn code(session: &mut Session, code: &CodeName) -> Result<StoredCode, Cause> {
+pub(crate) fn code(session: &mut Session, code: &CodeName) -> Result<StoredCode, Cause> {
     let row = first(
         session,
         &format!("SHOW CREATE {} {}", code.kind.sql(), name(&code.name)),
@@ -369,7 +369,7 @@ pub(super) fn code(session: &mut Session, code: &CodeName) -> Result<StoredCode,
 
 impl CodeKind {
     /// The keyword in SHOW CREATE and DROP.
-    pub(super) fn sql(&self) -> &str {
+    pub(crate) fn sql(&self) -> &str {
         match self {
             Self::Trigger => "TRIGGER",
             Self::Event => "EVENT",

@@ -8,18 +8,18 @@
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::error::{Cause, Error, Meaning};
-use super::privilege::Privileges;
-use super::schema::{self, CodeName, Objects, Table};
-use super::script::{Script, StoredCode, name};
-use super::session::Session;
-use super::table::{Past, RowFailure, Rows, Watch, plan_rows, write_rows};
+use crate::error::{Cause, Error, Meaning};
+use crate::privilege::Privileges;
+use crate::schema::{self, CodeName, Objects, Table};
+use crate::script::{Script, StoredCode, name};
+use crate::session::Session;
+use crate::table::{Past, RowFailure, Rows, Watch, plan_rows, write_rows};
 
 /// The first, and three more when tables change under it.
 const ATTEMPTS: u32 = 4;
 
 /// Engines whose rows live elsewhere: loading them back would write them twice.
-pub(super) const ELSEWHERE: [&str; 8] = [
+pub(crate) const ELSEWHERE: [&str; 8] = [
     "MRG_MyISAM",
     "MRG_ISAM",
     "CONNECT",

@@ -3,28 +3,28 @@
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::error::Cause;
-use super::schema::{Column, Origin, Versioning};
-use super::script::{Script, name};
-use super::session::{History, Session};
-use super::value::Notation;
+use crate::error::Cause;
+use crate::schema::{Column, Origin, Versioning};
+use crate::script::{Script, name};
+use crate::session::{History, Session};
+use crate::value::Notation;
 
 /// A statement is ended when it is this long; one row may make it longer.
 const STATEMENT_BYTES: usize = 1 << 20;
 
 /// How the rows of a table are read and written.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct RowPlan {
+pub(crate) struct RowPlan {
     /// The SELECT.
-    pub(super) select: String,
+    pub(crate) select: String,
     /// What stands before the first row.
-    pub(super) insert: String,
-    pub(super) past: Past,
+    pub(crate) insert: String,
+    pub(crate) past: Past,
 }
 
 /// What becomes of the history of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Past {
+pub(crate) enum Past {
     /// It has none.
     None,
     /// It is saved, and loads by `system_versioning_insert_history`.
@@ -35,7 +35,7 @@ pub(super) enum Past {
 
 /// Why the rows could not be saved to the end.
 #[derive(Debug)]
-pub(super) enum RowFailure {
+pub(crate) enum RowFailure {
     /// The server's side.
     Read(Cause),
     /// The output's side.
@@ -45,15 +45,15 @@ pub(super) enum RowFailure {
 }
 
 /// Who is told of the work, and may end it.
-pub(super) struct Watch<'a> {
+pub(crate) struct Watch<'a> {
     /// Set from outside.
-    pub(super) stop: &'a AtomicBool,
+    pub(crate) stop: &'a AtomicBool,
     /// Told how many rows of the database are written.
-    pub(super) progress: &'a mut dyn FnMut(u64),
+    pub(crate) progress: &'a mut dyn FnMut(u64),
 }
 
 /// Decides how to save the rows of a table of the session's database.
-pub(super) fn plan_rows(
+pub(crate) fn plan_rows(
     table: &str,
     columns: &[Column],
     versioning: Versioning,
@@ -150,14 +150,14 @@ fn is_exact(character_set: &str) -> bool {
 
 /// What was written of a table.
 #[derive(Debug, Default)]
-pub(super) struct Rows {
-    pub(super) rows: u64,
+pub(crate) struct Rows {
+    pub(crate) rows: u64,
     /// Of the longest statement.
-    pub(super) longest_bytes: usize,
+    pub(crate) longest_bytes: usize,
 }
 
 /// Writes all rows. `before` rows of the database were written earlier.
-pub(super) fn write_rows<W: Write>(
+pub(crate) fn write_rows<W: Write>(
     session: &mut Session,
     plan: &RowPlan,
     script: &mut Script<W>,

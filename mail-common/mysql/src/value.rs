@@ -10,7 +10,7 @@ const BINARY: u16 = 63;
 
 /// How the values of a column are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Notation {
+pub(crate) enum Notation {
     /// As the server sent it: numbers.
     Bare,
     /// In quotes, escaped: text, dates, times.
@@ -22,7 +22,7 @@ pub(super) enum Notation {
 impl Notation {
     /// That of a column, by its type and character set in the answer's header. The flags lie: JSON,
     /// UUID and INET6 are flagged as binary and are text.
-    pub(super) fn of(column: &Column) -> Self {
+    pub(crate) fn of(column: &Column) -> Self {
         Self::by_type(column.column_type(), column.character_set())
     }
 
@@ -57,7 +57,7 @@ impl Notation {
 
     /// Appends `value`, or NULL.
     #[inline]
-    pub(super) fn append(self, value: Option<&[u8]>, out: &mut Vec<u8>) {
+    pub(crate) fn append(self, value: Option<&[u8]>, out: &mut Vec<u8>) {
         match (value, self) {
             (None, _) => out.extend_from_slice(b"NULL"),
             (Some(bytes), Self::Bare) => out.extend_from_slice(bytes),
@@ -80,7 +80,7 @@ const ESCAPES: [u8; 256] = {
 };
 
 /// Appends `bytes` in quotes. Runs without special bytes are copied whole.
-pub(super) fn append_quoted(bytes: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn append_quoted(bytes: &[u8], out: &mut Vec<u8>) {
     out.push(b'\'');
     let mut rest = bytes;
     while let Some(at) = first_special(rest) {

@@ -1,4 +1,4 @@
-//! The `mysql` component: every database and account of a MariaDB server, as SQL that the stock
+//! Every database and account of a MariaDB server, as SQL that the stock
 //! client loads.
 //!
 //! One connection, one consistent snapshot for all databases of a run. What loads back is

@@ -1,7 +1,7 @@
 //! What the account may see, from `SHOW GRANTS`: the server leaves out in silence what it may not.
 
-use super::error::Cause;
-use super::session::Session;
+use crate::error::Cause;
+use crate::session::Session;
 
 /// The grants of the account and its active roles.
 #[derive(Debug, Default)]
@@ -49,7 +49,7 @@ impl Privileges {
     }
 
     /// Whether `privilege` is held on `table`.
-    pub(super) fn on_table(&self, privilege: &str, database: &str, table: &str) -> bool {
+    pub(crate) fn on_table(&self, privilege: &str, database: &str, table: &str) -> bool {
         let named =
             |grant: &Grant| grant.database == database && grant.table.as_deref() == Some(table);
         self.on_database(privilege, database)
@@ -60,7 +60,7 @@ impl Privileges {
     }
 
     /// Whether the bodies of the routines of `database` are shown.
-    pub(super) fn sees_routines(&self, database: &str) -> bool {
+    pub(crate) fn sees_routines(&self, database: &str) -> bool {
         self.on_table("SELECT", "mysql", "proc")
             || self.on_database("SHOW CREATE ROUTINE", database)
     }
@@ -114,7 +114,7 @@ fn unquote_name(quoted: &str) -> Option<String> {
 }
 
 /// Splits at the first `separator` that is in neither backticks nor brackets.
-pub(super) fn split_outside<'a>(text: &'a str, separator: &str) -> Option<(&'a str, &'a str)> {
+pub(crate) fn split_outside<'a>(text: &'a str, separator: &str) -> Option<(&'a str, &'a str)> {
     let (mut quoted, mut depth) = (false, 0usize);
     for (at, c) in text.char_indices() {
         match c {

@@ -16,24 +16,24 @@ const GROUPS: [&str; 5] = [
 
 /// One setting of a group that counts.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Setting {
+pub(crate) struct Setting {
     /// In lower case, with `-` for `_`.
-    pub(super) key: String,
+    pub(crate) key: String,
     /// `None` for a bare `key`.
-    pub(super) value: Option<String>,
+    pub(crate) value: Option<String>,
     /// Counted from 1.
-    pub(super) line: usize,
+    pub(crate) line: usize,
 }
 
 /// Why a line cannot be read. It never quotes the line, which may hold a password.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct BadLine {
-    pub(super) line: usize,
-    pub(super) reason: &'static str,
+pub(crate) struct BadLine {
+    pub(crate) line: usize,
+    pub(crate) reason: &'static str,
 }
 
 /// The settings of the client's groups in `bytes`, in file order.
-pub(super) fn parse(bytes: &[u8]) -> Result<Vec<Setting>, BadLine> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<Vec<Setting>, BadLine> {
     let mut settings = Vec::new();
     let mut group_counts = false;
     for (index, raw) in bytes.split(|&b| b == b'\n').enumerate() {

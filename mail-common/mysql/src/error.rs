@@ -166,7 +166,7 @@ pub enum Cause {
 
 /// What a [`Cause`] means for a dump.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Meaning {
+pub(crate) enum Meaning {
     /// Nothing more can be asked: the connection or the query was ended.
     Lost,
     /// The definition changed after the snapshot, or a lock wait was given up: worth another
@@ -180,7 +180,7 @@ pub(super) enum Meaning {
 
 impl Cause {
     /// What this means for a dump; the numbers are those of MariaDB's error list.
-    pub(super) fn meaning(&self) -> Meaning {
+    pub(crate) fn meaning(&self) -> Meaning {
         match self {
             Self::Connection(_) => Meaning::Lost,
             Self::Server { code, .. } => match code {

@@ -3,8 +3,8 @@
 use mail_common::config::{Config, MysqlSettings, Source};
 use mail_common::report::Report;
 
-use super::error::Error;
-use super::options::{ConnectionSettings, Options};
+use crate::error::Error;
+use crate::options::{ConnectionSettings, Options};
 
 impl ConnectionSettings {
     /// Reads how the server is reached: environment and configuration over the option file over the

@@ -1,12 +1,12 @@
 //! The tables and rows that a database holds now, counted by the rules by which a dump counts them:
 //! whoever loads a dump compares them with its last line.
 
-use super::dump::ELSEWHERE;
-use super::error::Error;
-use super::schema;
-use super::script::name;
-use super::session::Session;
-use super::table::{Past, plan_rows};
+use crate::dump::ELSEWHERE;
+use crate::error::Error;
+use crate::schema;
+use crate::script::name;
+use crate::session::Session;
+use crate::table::{Past, plan_rows};
 
 /// What a database holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use mail_common::secret::Secret;
 
-use super::error::Error;
-use super::option_file::{self, Setting};
+use crate::error::Error;
+use crate::option_file::{self, Setting};
 
 const DEFAULT_SOCKET: &str = "/run/mysqld/mysqld.sock";
 const DEFAULT_PORT: u16 = 3306;
