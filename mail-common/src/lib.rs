@@ -30,6 +30,8 @@ pub mod config; // settings from the environment, the configuration file and def
 
 pub mod exit; // what a run came to, and its exit code
 
+pub mod failure; // what kind of failure it was
+
 pub mod report; // stderr: errors, warnings, progress
 
 pub mod pool; // several threads at many things

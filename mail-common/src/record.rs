@@ -12,6 +12,7 @@ use jiff::ZonedDateTime;
 use serde::{Deserialize, Serialize};
 
 use crate::checksum::Sha256;
+use crate::failure::FailureKind;
 use crate::relpath::PathField;
 use crate::set::Component;
 
@@ -322,7 +323,11 @@ pub struct ErrorRecord {
     /// The exact bytes of `path` in base64, present only when it is not UTF-8.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path_b64: Option<String>,
-    /// What failed.
+    /// What kind of failure it is, for programs; absent from tools that did not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
+    pub kind: Option<FailureKind>,
+    /// What failed, for people.
     pub message: String,
     /// Why, the nearest cause first; may be empty.
     pub causes: Vec<String>,
@@ -382,11 +387,13 @@ mod tests {
                 component: Some(Component::Mysql),
                 path: None,
                 path_b64: None,
+                kind: Some(FailureKind::Database),
                 message: "connect to the server".into(),
                 causes: vec!["refused".into()],
             }),
             json!({"type": "error", "data": {
-                "component": "mysql", "message": "connect to the server", "causes": ["refused"]}}),
+                "component": "mysql", "kind": "database", "message": "connect to the server",
+                "causes": ["refused"]}}),
         );
         check(
             &Record::Artifact(Artifact {

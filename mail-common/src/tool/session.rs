@@ -14,6 +14,7 @@ use jiff::ZonedDateTime;
 use super::args::{CommonArgs, Format};
 use super::table::Table;
 use crate::exit::Exit;
+use crate::failure::Failure;
 use crate::jsonl::{self, Line, RecordReader, RecordWriter};
 use crate::record::{self, Begin, End, ErrorRecord, Record};
 use crate::relpath::{PathField, RelPath};
@@ -137,12 +138,29 @@ impl Session {
     /// the right [`Exit`].
     pub fn fail(&self, component: Option<Component>, path: Option<&RelPath>, error: &dyn Error) {
         self.report.error(error);
-        let record = error_record(component, path, error);
+        self.keep(error_record(component, path, error));
+    }
+
+    /// The same for a failure whose kind is known: the record names it.
+    pub fn record_failure(
+        &self,
+        component: Option<Component>,
+        path: Option<&RelPath>,
+        failure: &dyn Failure,
+    ) {
+        self.report.error(failure);
+        self.keep(ErrorRecord {
+            kind: Some(failure.kind()),
+            ..error_record(component, path, failure)
+        });
+    }
+
+    fn keep(&self, record: ErrorRecord) {
         lock(&self.errors).push(record.clone());
         self.emit(&Record::Error(record));
     }
 
-    /// What [`Session::fail`] was told so far, in order.
+    /// What failed so far, in order.
     #[must_use]
     pub fn errors(&self) -> Vec<ErrorRecord> {
         lock(&self.errors).clone()
@@ -282,6 +300,7 @@ fn error_record(
         component,
         path,
         path_b64,
+        kind: None,
         message: error.to_string(),
         causes: report::causes(error).collect(),
     }
