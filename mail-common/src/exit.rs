@@ -3,6 +3,7 @@
 
 use std::process::ExitCode;
 
+use crate::failure::FailureKind;
 use crate::record::{CheckStatus, EndStatus};
 
 /// What a run came to.
@@ -54,6 +55,39 @@ impl Exit {
             | Self::Unfinished
             | Self::Locked
             | Self::Checked(CheckStatus::Unknown) => EndStatus::Incomplete,
+        }
+    }
+}
+
+impl FailureKind {
+    /// What a run comes to that this failure ends.
+    #[must_use]
+    pub const fn exit(self) -> Exit {
+        match self {
+            Self::Usage | Self::Configuration | Self::NotMounted | Self::NoSuch | Self::Clock => {
+                Exit::Usage
+            }
+            Self::Locked => Exit::Locked,
+            Self::Damaged
+            | Self::Missing
+            | Self::Infected
+            | Self::Unscanned
+            | Self::NotFound
+            | Self::Ambiguous => Exit::Bad,
+            Self::Refused
+            | Self::Changed
+            | Self::Io
+            | Self::Denied
+            | Self::NoSpace
+            | Self::Interrupted
+            | Self::Upstream
+            | Self::Database
+            | Self::Store
+            | Self::Scanner
+            | Self::Network
+            | Self::Program
+            | Self::State
+            | Self::Other => Exit::Unfinished,
         }
     }
 }

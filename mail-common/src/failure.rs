@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::exit::Exit;
 use crate::interrupt::Interrupted;
 
 /// An error whose kind is known. Every error that reaches a record implements it.
@@ -79,37 +78,6 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
-    /// What a run comes to that this failure ends.
-    #[must_use]
-    pub const fn exit(self) -> Exit {
-        match self {
-            Self::Usage | Self::Configuration | Self::NotMounted | Self::NoSuch | Self::Clock => {
-                Exit::Usage
-            }
-            Self::Locked => Exit::Locked,
-            Self::Damaged
-            | Self::Missing
-            | Self::Infected
-            | Self::Unscanned
-            | Self::NotFound
-            | Self::Ambiguous => Exit::Bad,
-            Self::Refused
-            | Self::Changed
-            | Self::Io
-            | Self::Denied
-            | Self::NoSpace
-            | Self::Interrupted
-            | Self::Upstream
-            | Self::Database
-            | Self::Store
-            | Self::Scanner
-            | Self::Network
-            | Self::Program
-            | Self::State
-            | Self::Other => Exit::Unfinished,
-        }
-    }
-
     /// The kind of an error of the system.
     #[must_use]
     pub fn of_io(error: &io::Error) -> Self {
