@@ -74,7 +74,8 @@ impl FailureKind {
             | Self::Unscanned
             | Self::NotFound
             | Self::Ambiguous => Exit::Bad,
-            Self::Refused
+            Self::Unsupported
+            | Self::Refused
             | Self::Changed
             | Self::Io
             | Self::Denied

@@ -36,6 +36,8 @@ pub enum FailureKind {
     Locked,
     /// What is stored is not what was written: a digest, a size or a structure is wrong.
     Damaged,
+    /// It was written by a newer version, or in a form that this version does not read.
+    Unsupported,
     /// A file of a set, or an object of its copy, is not there.
     Missing,
     /// Malware was found.
