@@ -9,6 +9,7 @@ use std::io::{self, BufRead, Read, Write};
 
 use serde::Deserialize;
 
+use crate::failure::{Failure, FailureKind};
 use crate::record::{self, Record};
 
 /// The longest line that is read: 16 MiB. More is not a record but damage, or an attack on memory.
@@ -75,6 +76,21 @@ pub enum Error {
         /// The tool.
         tool: String,
     },
+}
+
+impl Failure for Error {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Closed(error) | Self::Write(error) => FailureKind::of_io(error),
+            Self::Read { .. }
+            | Self::TooLong { .. }
+            | Self::Malformed { .. }
+            | Self::NewerVersion { .. }
+            | Self::UnmatchedEnd { .. }
+            | Self::NoBegin
+            | Self::NoEnd { .. } => FailureKind::Upstream,
+        }
+    }
 }
 
 /// Writes records, each flushed as it is written.

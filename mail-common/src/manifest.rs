@@ -1,9 +1,10 @@
 //! `manifest.jsonl`: the records of the run that made a set, `begin` first and `end` last.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
+use crate::failure::{Failed, Failure, FailureKind};
 use crate::jsonl::{self, RecordReader, RecordWriter};
 use crate::record::{Artifact, Begin, End, ErrorRecord, Record};
 use crate::relpath::RelPath;
@@ -26,13 +27,8 @@ pub struct Manifest {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file cannot be opened.
-    #[error("open manifest {}", path.display())]
-    Open {
-        /// The manifest.
-        path: PathBuf,
-        /// The cause.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Open(#[from] Failed),
     /// A line is damaged or the file was cut; the source says which and how.
     #[error("read manifest {}", path.display())]
     Read {
@@ -63,16 +59,27 @@ pub enum Error {
     },
 }
 
+impl Failure for Error {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Open(failed) => failed.kind(),
+            Self::Read {
+                source: jsonl::Error::Read { source, .. },
+                ..
+            } => FailureKind::of_io(source),
+            Self::NewerVersion { .. } => FailureKind::Unsupported,
+            Self::Read { .. } | Self::NoBegin { .. } | Self::NoEnd { .. } => FailureKind::Damaged,
+        }
+    }
+}
+
 impl Manifest {
     /// Reads the manifest at `path`. Records of other types are skipped.
     ///
     /// # Errors
     /// When it cannot be read, is damaged or cut, or is of a newer version.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let file = File::open(path).map_err(|source| Error::Open {
-            path: path.to_owned(),
-            source,
-        })?;
+        let file = File::open(path).map_err(Failed::at("open manifest", path))?;
         Self::read_from(BufReader::new(file), path)
     }
 

@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 pub use settings::{MysqlSettings, Settings};
 use shell::Assignment;
 
+use crate::failure::{Failed, Failure, FailureKind};
+
 /// The file that is read when no other is named, where it is present.
 pub const DEFAULT_PATH: &str = "/etc/mailserver-backup/config";
 
@@ -22,13 +24,8 @@ pub const DEFAULT_PATH: &str = "/etc/mailserver-backup/config";
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file cannot be read.
-    #[error("read configuration {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Read(#[from] Failed),
     /// A line of the file is not an assignment, or would have to be executed.
     #[error("read configuration {} line {line}: {reason}", path.display())]
     Syntax {
@@ -57,6 +54,16 @@ pub enum Error {
         /// What it should be.
         expected: &'static str,
     },
+}
+
+impl Failure for Error {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Read(_) | Self::Syntax { .. } | Self::NotText { .. } | Self::Invalid { .. } => {
+                FailureKind::Configuration
+            }
+        }
+    }
 }
 
 /// Where a setting comes from.
@@ -153,10 +160,7 @@ impl Config {
             Err(error) if explicit.is_none() && error.kind() == io::ErrorKind::NotFound => {
                 Self::parse(b"", path, environment)
             }
-            Err(source) => Err(Error::Read {
-                path: path.to_owned(),
-                source,
-            }),
+            Err(error) => Err(Failed::at("read configuration", path)(error).into()),
         }
     }
 
@@ -315,7 +319,7 @@ mod tests {
     fn a_file_that_was_named_must_be_there() {
         assert!(matches!(
             Config::load(Some(Path::new("/nonexistent")), Environment::default()),
-            Err(Error::Read { .. })
+            Err(Error::Read(_))
         ));
     }
 }
