@@ -9,10 +9,9 @@ use std::sync::atomic::AtomicBool;
 
 use mail_common::relpath::RelPath;
 use mail_common::set::{Component, Staging};
-use mail_common::tool::Session;
+use mail_common::tool::{Session, Totals};
 
 use crate::databases::SavedDatabases;
-use crate::execute::Totals;
 use crate::mailboxes::{self, SavedMailbox, Surroundings, save_mailboxes};
 use crate::plan::Plan;
 use crate::previous::PreviousSets;
@@ -194,7 +193,7 @@ impl Run<'_> {
     }
 
     fn count(&mut self, name: &str, number: u64) {
-        *self.result.totals.entry(name.to_owned()).or_default() += number;
+        self.result.totals.add(name, number);
     }
 }
 

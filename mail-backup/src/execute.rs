@@ -1,6 +1,5 @@
 //! Follows the plan: takes the lock, saves the components, commits the set, and removes old ones.
 
-use std::collections::BTreeMap;
 use std::error::Error as StdError;
 use std::io;
 use std::path::Path;
@@ -15,7 +14,7 @@ use mail_common::record::{ErrorRecord, Record};
 use mail_common::set::{
     self, CHECKSUMS, CommitAs, Component, LockError, MANIFEST, RootLock, SetKind, SetState, Staging,
 };
-use mail_common::tool::{Session, human_size};
+use mail_common::tool::{Session, Totals};
 
 use crate::carry_over::{self, Base, CarriedOver};
 use crate::components::{self, Run, RunResult};
@@ -29,9 +28,6 @@ use crate::show::{show, show_prune};
 
 /// How long a commit waits for the readers of the set that it replaces.
 const READER_PATIENCE: Duration = Duration::from_secs(15 * 60);
-
-/// Figures for the `end` record.
-pub(crate) type Totals = BTreeMap<String, u64>;
 
 /// Why a run could not finish. The sets that were there are untouched.
 #[derive(Debug, thiserror::Error)]
@@ -83,7 +79,7 @@ pub(crate) fn execute(plan: &Plan, session: &Session, now: &ZonedDateTime) -> (E
     };
     done.unwrap_or_else(|error| {
         session.fail(None, None, &error);
-        (error.exit(), Totals::new())
+        (error.exit(), Totals::default())
     })
 }
 
@@ -93,7 +89,7 @@ fn prune_only(
     now: &ZonedDateTime,
 ) -> Result<(Exit, Totals), Error> {
     let lock = RootLock::acquire(&plan.root, now)?;
-    let mut totals = Totals::new();
+    let mut totals = Totals::default();
     let exit = retire(
         plan,
         &lock,
@@ -116,7 +112,7 @@ fn retire(
     for error in &pruned.failed {
         session.fail(None, None, error);
     }
-    totals.insert("removed_sets".to_owned(), pruned.removed);
+    totals.add("removed_sets", pruned.removed);
     if pruned.failed.is_empty() {
         Exit::Done
     } else {
@@ -350,26 +346,22 @@ fn commit(
 }
 
 fn add_sums(totals: &mut Totals, files: &[SavedFile], session: &Session) {
-    let mut add = |name: &str, number: u64| *totals.entry(name.to_owned()).or_default() += number;
     for file in files {
-        add("files", 1);
+        totals.add("files", 1);
         // An index lists what its segments hold already.
         if file.path.name() != INDEX_NAME {
-            add("entries", file.entries);
-            add("source_bytes", file.source_bytes);
+            totals.add("entries", file.entries);
+            totals.add("source_bytes", file.source_bytes);
         }
-        add("bytes", file.stored_bytes);
-        add(
+        totals.add("bytes", file.stored_bytes);
+        let is_reused = file.origin == Origin::Reused;
+        totals.add(
             "reused_bytes",
-            if file.origin == Origin::Reused {
-                file.stored_bytes
-            } else {
-                0
-            },
+            if is_reused { file.stored_bytes } else { 0 },
         );
     }
-    add("errors", session.report.errors());
-    add("warnings", session.report.warnings());
+    totals.add("errors", session.report.errors());
+    totals.add("warnings", session.report.warnings());
 }
 
 /// `latest` leads to the set that was made last; a set that was given an older date does not take
@@ -389,7 +381,6 @@ fn point_latest(plan: &Plan, lock: &RootLock, session: &Session) -> Result<(), E
 }
 
 fn say(session: &Session, path: &Path, totals: &Totals, exit: Exit) {
-    let total = |name: &str| totals.get(name).copied().unwrap_or(0);
     let made = match exit {
         Exit::Done => "made",
         _ => "some parts failed; what could be saved is in",
@@ -397,8 +388,8 @@ fn say(session: &Session, path: &Path, totals: &Totals, exit: Exit) {
     session.report.summary(format!(
         "{made} {}: {} in {} files, {} of them linked from earlier sets",
         path.display(),
-        human_size(total("bytes")),
-        total("files"),
-        human_size(total("reused_bytes")),
+        totals.size("bytes"),
+        totals.get("files"),
+        totals.size("reused_bytes"),
     ));
 }

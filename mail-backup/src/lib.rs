@@ -17,7 +17,6 @@ mod carry_over; // components of the day's set that were not asked for
 mod seal; // manifest, log, checksums
 mod prune; // retention
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -25,7 +24,7 @@ use args::Args;
 use jiff::ZonedDateTime;
 use mail_common::exit::Exit;
 use mail_common::report::{Report, Verbosity};
-use mail_common::tool::{self, Opening, Session};
+use mail_common::tool::{self, Opening, Session, Totals};
 use plan::Setup;
 
 /// Runs the tool with a command line whose first element is the program's name.
@@ -48,7 +47,7 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
         }
         Err(error) => {
             session.fail(None, None, &error);
-            session.finish(error.exit(), BTreeMap::new())
+            session.finish(error.exit(), Totals::default())
         }
     }
 }

@@ -5,9 +5,8 @@ use std::path::Path;
 
 use mail_common::exit::Exit;
 use mail_common::set::{Component, SetState};
-use mail_common::tool::Session;
+use mail_common::tool::{Session, Totals};
 
-use crate::execute::Totals;
 use crate::plan::{Plan, Reading, Wanted};
 use crate::prune::{self, Newest, RefusalText};
 use mail_mysql::Session as Database;
@@ -54,10 +53,7 @@ pub(crate) fn show(plan: &Plan, session: &Session) -> (Exit, Totals) {
     } else {
         Exit::Bad
     };
-    (
-        exit,
-        Totals::from([("errors".to_owned(), session.report.errors())]),
-    )
+    (exit, Totals::from([("errors", session.report.errors())]))
 }
 
 /// Says which old sets would be removed.
@@ -82,13 +78,13 @@ pub(crate) fn show_prune(plan: &Plan, session: &Session) -> (Exit, Totals) {
         Ok(None) => 0,
         Err(error) => {
             session.fail(None, None, &error);
-            return (Exit::Unfinished, Totals::new());
+            return (Exit::Unfinished, Totals::default());
         }
     };
     session.report.summary(format!(
         "dry run: nothing was removed; {removed} sets would be"
     ));
-    (Exit::Done, Totals::new())
+    (Exit::Done, Totals::default())
 }
 
 fn complete_sets(plan: &Plan) -> usize {

@@ -1,12 +1,11 @@
 //! The run: records of other tools are judged, checks are made, and what they found is told.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::time::Instant;
 
 use mail_common::exit::Exit;
 use mail_common::record::{Check, Record};
-use mail_common::tool::Session;
+use mail_common::tool::{Session, Totals};
 
 use crate::finding::{Finding, Status, word, worst_of};
 use crate::notify::Notifier;
@@ -16,7 +15,7 @@ use crate::stream::{self, Facts};
 use crate::told::Told;
 
 /// Does what the plan says.
-pub(crate) fn execute(plan: Plan, session: &Session) -> (Exit, BTreeMap<String, u64>) {
+pub(crate) fn execute(plan: Plan, session: &Session) -> (Exit, Totals) {
     for group in plan.left_out {
         session.report.info(format!(
             "{} is left out: nothing is configured for it",
@@ -71,20 +70,15 @@ fn judge_records(session: &Session) -> Vec<Finding> {
     findings
 }
 
-fn totals(findings: &[Finding], session: &Session) -> BTreeMap<String, u64> {
-    let statuses = [
-        ("ok", Status::Ok),
-        ("warning", Status::Warning),
-        ("critical", Status::Critical),
-        ("unknown", Status::Unknown),
-    ];
-    let mut totals: BTreeMap<String, u64> = statuses
-        .iter()
-        .map(|(name, status)| ((*name).to_owned(), count(findings, *status)))
-        .collect();
-    totals.insert("checks".to_owned(), findings.len() as u64);
-    totals.insert("errors".to_owned(), session.errors().len() as u64);
-    totals
+fn totals(findings: &[Finding], session: &Session) -> Totals {
+    Totals::from([
+        ("ok", count(findings, Status::Ok)),
+        ("warning", count(findings, Status::Warning)),
+        ("critical", count(findings, Status::Critical)),
+        ("unknown", count(findings, Status::Unknown)),
+        ("checks", findings.len() as u64),
+        ("errors", session.errors().len() as u64),
+    ])
 }
 
 fn count(findings: &[Finding], status: Status) -> u64 {

@@ -24,7 +24,6 @@ mod told; // what is done with what was found
 
 mod execute; // the run
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -32,7 +31,7 @@ use args::Args;
 use jiff::ZonedDateTime;
 use mail_common::exit::Exit;
 use mail_common::record::CheckStatus;
-use mail_common::tool::{self, Opening, Session};
+use mail_common::tool::{self, Opening, Session, Totals};
 use plan::Plan;
 
 /// What Nagios is told when nothing could be checked.
@@ -58,7 +57,7 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
         }
         Err(error) => {
             session.fail(None, None, &error);
-            session.finish(UNKNOWN, BTreeMap::new())
+            session.finish(UNKNOWN, Totals::default())
         }
     }
 }

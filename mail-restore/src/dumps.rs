@@ -8,13 +8,12 @@ use mail_common::record::{Record, Restored};
 use mail_common::relpath::{PathField, RelPath};
 use mail_common::report::Report;
 use mail_common::set::{Component, Inventory, SetFile};
-use mail_common::tool::{Session, human_size};
+use mail_common::tool::{Session, Totals, human_size};
 use mail_mysql::ConnectionSettings;
 
 use crate::args::Args;
 use crate::build::Built;
 use crate::databases::{Accounts, Databases, Error, Inspection, Loaded, Target, Watch, WrittenSql};
-use crate::execute::Totals;
 use crate::plan::{Destination, Setup};
 use crate::unpack::Unpacked;
 
@@ -300,8 +299,7 @@ fn emit(session: &Session, said: &Said<'_>, dry: Dry, totals: &mut Totals) {
         entries: said.tables,
         dry_run: dry == Dry::Run,
     }));
-    let mut add = |name: &str, number: u64| *totals.entry(name.to_owned()).or_default() += number;
-    add("files", 1);
-    add("tables", said.tables);
-    add("bytes", said.bytes);
+    totals.add("files", 1);
+    totals.add("tables", said.tables);
+    totals.add("bytes", said.bytes);
 }

@@ -1,7 +1,7 @@
 //! Follows the plan: takes the locks, verifies everything, builds what is new, and puts it in
 //! place, or takes all of it back.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use mail_common::interrupt::{Interrupt, Interrupted};
 use mail_common::record::Verdict;
 use mail_common::relpath::RelPath;
 use mail_common::set::{BackupRoot, LockError, RootLock, SetFile, SetState};
-use mail_common::tool::Session;
+use mail_common::tool::{Session, Totals};
 
 use crate::clearance::refusals;
 use crate::place;
@@ -22,9 +22,6 @@ use crate::show;
 use crate::single;
 use crate::swap::{Cleared, Turn, TurnError, clear_leftovers};
 use mail_common::set::verify::verify;
-
-/// Figures for the `end` record.
-pub(crate) type Totals = BTreeMap<String, u64>;
 
 /// Why a run could not finish. What was there is as it was.
 #[derive(Debug, thiserror::Error)]
@@ -87,10 +84,10 @@ pub(crate) fn execute(
     let done = run(plan, verdicts, session, now);
     let (exit, mut totals) = done.unwrap_or_else(|error| {
         session.fail(None, None, &error);
-        (error.exit(), Totals::new())
+        (error.exit(), Totals::default())
     });
-    totals.insert("errors".to_owned(), session.report.errors());
-    totals.insert("warnings".to_owned(), session.report.warnings());
+    totals.add("errors", session.report.errors());
+    totals.add("warnings", session.report.warnings());
     (exit, totals)
 }
 

@@ -22,7 +22,6 @@ mod show; // the dry run
 mod place; // everything built, then everything put in place
 mod execute; // the run: locks, digests, and the rest
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
 use std::process::ExitCode;
@@ -31,7 +30,7 @@ use args::Args;
 use jiff::ZonedDateTime;
 use mail_common::exit::Exit;
 use mail_common::jsonl;
-use mail_common::tool::{self, Opening, Session};
+use mail_common::tool::{self, Opening, Session, Totals};
 use plan::Setup;
 use upstream::Upstream;
 
@@ -94,5 +93,5 @@ fn read_upstream(args: &Args, session: &Session) -> Result<Upstream, jsonl::Erro
 
 fn fail(session: Session, error: &dyn std::error::Error, exit: Exit) -> ExitCode {
     session.fail(None, None, error);
-    session.finish(exit, BTreeMap::new())
+    session.finish(exit, Totals::default())
 }

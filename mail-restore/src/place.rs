@@ -11,12 +11,11 @@ use mail_common::interrupt::Interrupt;
 use mail_common::record::{Record, Restored};
 use mail_common::relpath::PathField;
 use mail_common::report;
-use mail_common::tool::{Session, human_size};
+use mail_common::tool::{Session, Totals};
 
 use crate::build::{Builder, Built, BuiltTree};
 use crate::databases;
 use crate::dumps;
-use crate::execute::Totals;
 use crate::jobs::{FileJob, TreeJob};
 use crate::plan::{Destination, Plan};
 use crate::services;
@@ -82,7 +81,7 @@ pub(crate) fn place(
         Some(dumps) => dumps.load(&plan.root, session, interrupt, now)?,
         None => None,
     };
-    let mut totals = Totals::new();
+    let mut totals = Totals::default();
     match (swap_all(plan, ready), loaded) {
         (Ok(done), loaded) => {
             if let Some(loaded) = loaded {
@@ -356,21 +355,19 @@ pub(crate) fn emit(session: &Session, part: &Built, target: &Path, dry_run: bool
 
 /// Adds up files of the set, what they held and how large that is.
 pub(crate) fn add(totals: &mut Totals, parts: &[Built]) {
-    let mut add = |name: &str, number: u64| *totals.entry(name.to_owned()).or_default() += number;
     for part in parts {
-        add("files", 1);
-        add("entries", part.unpacked.entries);
-        add("bytes", part.unpacked.bytes);
+        totals.add("files", 1);
+        totals.add("entries", part.unpacked.entries);
+        totals.add("bytes", part.unpacked.bytes);
     }
 }
 
 fn summary(totals: &Totals, components: &[&str]) -> String {
-    let total = |name: &str| totals.get(name).copied().unwrap_or(0);
     format!(
         "restored {}: {} entries, {} out of {} files of the set",
         components.join(", "),
-        total("entries"),
-        human_size(total("bytes")),
-        total("files")
+        totals.get("entries"),
+        totals.size("bytes"),
+        totals.get("files")
     )
 }

@@ -4,11 +4,11 @@
 use mail_common::exit::Exit;
 use mail_common::interrupt::{Interrupt, Interrupted};
 use mail_common::record::Verdict;
-use mail_common::tool::{Session, human_size};
+use mail_common::tool::{Session, Totals, human_size};
 
 use crate::build::Builder;
 use crate::examine::examine;
-use crate::execute::{Totals, check_clean, check_digests, total_bytes};
+use crate::execute::{check_clean, check_digests, total_bytes};
 use crate::place;
 use crate::plan::{Destination, Plan};
 use crate::services;
@@ -69,10 +69,7 @@ pub(crate) fn verify(
     };
     Ok((
         exit,
-        Totals::from([
-            ("files".to_owned(), files.len() as u64),
-            ("bytes".to_owned(), bytes),
-        ]),
+        Totals::from([("files", files.len() as u64), ("bytes", bytes)]),
     ))
 }
 
@@ -81,7 +78,7 @@ fn show_trees(
     session: &Session,
     interrupt: &Interrupt,
 ) -> Result<Totals, Interrupted> {
-    let mut totals = Totals::new();
+    let mut totals = Totals::default();
     let progress = session.report.progress("read", plan.unpacked_bytes());
     let advance = |bytes| progress.advance(bytes);
     let builder = Builder {

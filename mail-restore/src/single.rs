@@ -11,11 +11,10 @@ use mail_common::interrupt::Interrupt;
 use mail_common::record::{Record, Restored, Verdict};
 use mail_common::relpath::{PathField, RelPath};
 use mail_common::set::{Component, SetFile};
-use mail_common::tool::{Session, human_size};
+use mail_common::tool::{Session, Totals, human_size};
 
 use crate::args::Args;
 use crate::clearance::refusals;
-use crate::execute::Totals;
 use crate::messages::{
     self, Candidate, DeliveryError, Fate, Found, NotAMessageId, NotATime, NotAnAddress, Outcome,
     Query, Selection, Since, Work,
@@ -219,7 +218,7 @@ fn show(
                 "{} is there already: {}",
                 restored.path, restored.target
             ));
-            count(&mut totals, "present", 1);
+            totals.add("present", 1);
         }
     }
     let exit = if session.report.errors() == 0 {
@@ -240,7 +239,7 @@ fn list(selection: &mut Selection, plan: &Plan, session: &Session, work: &Work<'
         );
     }
     let root = target_root(plan);
-    let mut totals = Totals::new();
+    let mut totals = Totals::default();
     for candidate in &selection.candidates {
         session.report.summary(sentence(candidate));
         let directory = root.join(candidate.mailbox.as_path());
@@ -251,8 +250,8 @@ fn list(selection: &mut Selection, plan: &Plan, session: &Session, work: &Work<'
             candidate.file.size,
             Dry::Run,
         );
-        count(&mut totals, "messages", 1);
-        count(&mut totals, "bytes", candidate.file.size);
+        totals.add("messages", 1);
+        totals.add("bytes", candidate.file.size);
     }
     totals
 }
@@ -284,7 +283,7 @@ fn sentence(candidate: &Candidate) -> String {
 
 fn report(plan: &Plan, session: &Session, outcome: &Outcome) -> Result<(Exit, Totals), Error> {
     let root = target_root(plan);
-    let mut totals = Totals::new();
+    let mut totals = Totals::default();
     for restored in &outcome.restored {
         match restored.fate {
             Fate::Added => {
@@ -295,15 +294,15 @@ fn report(plan: &Plan, session: &Session, outcome: &Outcome) -> Result<(Exit, To
                     restored.size,
                     Dry::No,
                 );
-                count(&mut totals, "messages", 1);
-                count(&mut totals, "bytes", restored.size);
+                totals.add("messages", 1);
+                totals.add("bytes", restored.size);
             }
             Fate::Present => {
                 session.report.info(format!(
                     "{} is there already: {}",
                     restored.path, restored.target
                 ));
-                count(&mut totals, "present", 1);
+                totals.add("present", 1);
             }
         }
     }
@@ -318,12 +317,11 @@ fn report(plan: &Plan, session: &Session, outcome: &Outcome) -> Result<(Exit, To
             &failure.error,
         );
     }
-    let total = |name: &str| totals.get(name).copied().unwrap_or(0);
     session.report.summary(format!(
         "{} messages added below {}, {} were there already",
-        total("messages"),
+        totals.get("messages"),
         root.display(),
-        total("present")
+        totals.get("present")
     ));
     match outcome.left {
         0 if session.report.errors() == 0 => Ok((Exit::Done, totals)),
@@ -356,8 +354,4 @@ fn emit(session: &Session, path: &RelPath, target: &Path, bytes: u64, dry: Dry) 
         entries: 1,
         dry_run: dry == Dry::Run,
     }));
-}
-
-fn count(totals: &mut Totals, name: &str, number: u64) {
-    *totals.entry(name.to_owned()).or_default() += number;
 }

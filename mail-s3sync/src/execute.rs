@@ -7,14 +7,13 @@ use jiff::{Timestamp, ZonedDateTime};
 use mail_common::exit::Exit;
 use mail_common::jsonl;
 use mail_common::report;
-use mail_common::tool::Session;
+use mail_common::tool::{Session, Totals};
 
 use crate::plan::{Plan, Verdicts, What, Which, Work};
 use crate::pull::{self, Pull};
 use crate::push::{self, LocalSet, Push};
 use crate::remote::{self, RemoteSet, SetName, names};
 use crate::store::StoreError;
-use crate::totals::Totals;
 use crate::upstream::Upstream;
 use crate::verify::{self, Verify};
 use crate::{list, usage};

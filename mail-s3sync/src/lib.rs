@@ -9,7 +9,7 @@ mod store; // objects in a bucket or a directory, behind one trait
 mod remote; // sets as a store holds them
 mod encryption; // to public keys, as `age` does it
 mod parallel; // work on many things by a few threads
-mod totals; // what a run counts
+mod totals; // transfers, counted
 mod place; // how a finished file gets its name
 
 mod execute; // the run
@@ -20,14 +20,13 @@ mod verify; // a set in the store against its own digests
 mod list; // the sets in the store
 mod usage; // what is stored, and what it costs
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use args::Args;
 use jiff::ZonedDateTime;
 use mail_common::exit::Exit;
-use mail_common::tool::{self, Opening, Session};
+use mail_common::tool::{self, Opening, Session, Totals};
 use plan::{Plan, What, Work};
 
 /// Runs the tool with a command line whose first element is the program's name.
@@ -46,11 +45,11 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     match plan {
         Ok(plan) => {
             let (exit, totals) = execute::execute(&plan, &session, &now);
-            session.finish(exit, totals.into())
+            session.finish(exit, totals)
         }
         Err(error) => {
             session.fail(None, None, &error);
-            session.finish(error.exit(), BTreeMap::new())
+            session.finish(error.exit(), Totals::default())
         }
     }
 }

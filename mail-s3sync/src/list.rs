@@ -6,11 +6,10 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ZonedDateTime};
 use mail_common::exit::Exit;
 use mail_common::record::{Record, StoredSet, timestamp};
-use mail_common::tool::Session;
+use mail_common::tool::{Session, Totals};
 
 use crate::remote::{Error, Surveyed, survey};
 use crate::store::ObjectStore;
-use crate::totals::Totals;
 
 /// Writes a record of each set. A set whose checksums are damaged is an error, and `Bad`.
 pub(crate) fn list(

@@ -9,11 +9,10 @@ use std::str::FromStr;
 
 use mail_common::exit::Exit;
 use mail_common::record::{Record, StorageClassUsage, Usage};
-use mail_common::tool::Session;
+use mail_common::tool::{Session, Totals};
 
 use crate::location::Location;
 use crate::store::{ObjectStore, StoreError};
-use crate::totals::Totals;
 
 /// The setting with the prices.
 pub(crate) const S3_PRICES: &str = "S3_PRICES";

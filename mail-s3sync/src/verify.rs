@@ -12,12 +12,11 @@ use mail_common::manifest::{self, Manifest};
 use mail_common::record::Artifact;
 use mail_common::relpath::RelPath;
 use mail_common::set::MANIFEST;
-use mail_common::tool::Session;
+use mail_common::tool::{Session, Totals};
 
 use crate::parallel::each_until_fatal;
 use crate::remote::{self, AsText, Contents, Entry, RemoteSet, SetName, read_small};
 use crate::store::{ObjectStore, StoreError};
-use crate::totals::Totals;
 
 /// What is verified, and how.
 pub(crate) struct Verify<'a> {

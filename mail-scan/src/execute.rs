@@ -1,7 +1,6 @@
 //! The run: records of the upstream, the clamds and their proof, the cache, then readers and
 //! workers side by side.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, OnceLock};
@@ -14,7 +13,7 @@ use mail_common::exit::Exit;
 use mail_common::interrupt::Interrupt;
 use mail_common::record::timestamp;
 use mail_common::report::chain;
-use mail_common::tool::{Session, human_size};
+use mail_common::tool::{Session, Totals, human_size};
 
 use crate::args::Scanner;
 use crate::budget::Budget;
@@ -34,7 +33,7 @@ use crate::seen::Seen;
 use crate::source::{
     Listed, Outlet, Upstream, feed_artifacts, feed_changed, feed_path, feed_set, read_records,
 };
-use crate::totals::{Totals, get};
+use crate::totals::{Counters, get};
 use crate::unpack::unpack;
 use crate::work::{Job, Piece};
 
@@ -68,18 +67,14 @@ enum Error {
 }
 
 /// Does what the plan says.
-pub(crate) fn execute(
-    plan: &Plan,
-    session: &Session,
-    now: &ZonedDateTime,
-) -> (Exit, BTreeMap<String, u64>) {
+pub(crate) fn execute(plan: &Plan, session: &Session, now: &ZonedDateTime) -> (Exit, Totals) {
     // First of all, and whatever happens then: who comes after this tool waits for them.
     let upstream = plan
         .operands
         .contains(&Operand::Records)
         .then(|| read_records(io::stdin().lock(), session));
     let mut outcome = Outcome::of_upstream(upstream.as_ref(), session);
-    let totals = match scan_all(
+    let counters = match scan_all(
         plan,
         session,
         now,
@@ -90,15 +85,15 @@ pub(crate) fn execute(
         Err(error) => {
             session.fail(None, None, &error);
             outcome.could_not_finish();
-            Totals::default()
+            Counters::default()
         }
     };
-    let exit = outcome.exit(&totals, session);
-    let mut numbers = totals.numbers();
-    numbers.insert("errors".to_owned(), session.errors().len() as u64);
-    numbers.insert("warnings".to_owned(), session.report.warnings());
-    say(session, &totals, exit);
-    (exit, numbers)
+    let exit = outcome.exit(&counters, session);
+    let mut totals = counters.totals();
+    totals.add("errors", session.errors().len() as u64);
+    totals.add("warnings", session.report.warnings());
+    say(session, &counters, exit);
+    (exit, totals)
 }
 
 fn scan_all(
@@ -107,7 +102,7 @@ fn scan_all(
     now: &ZonedDateTime,
     upstream: &Upstream,
     outcome: &mut Outcome,
-) -> Result<Totals, Error> {
+) -> Result<Counters, Error> {
     let interrupt = Interrupt::on_signals().map_err(Error::Signals)?;
     let quarantine = plan
         .quarantine
@@ -132,7 +127,7 @@ fn scan_all(
         seen: Seen::default(),
         listed: Listed::default(),
         interrupt,
-        totals: Totals::default(),
+        totals: Counters::default(),
         progress: session.report.progress("scan", 0),
         printed: AtomicU64::new(0),
         window_bytes: OnceLock::new(),
@@ -358,7 +353,7 @@ fn scan_pieces(run: &Run<'_>, worker: &mut Worker<'_>, pieces: Vec<Piece>) {
     }
 }
 
-fn say(session: &Session, totals: &Totals, exit: Exit) {
+fn say(session: &Session, totals: &Counters, exit: Exit) {
     let verdict = match exit {
         Exit::Done if get(&totals.files) == 0 => "there was nothing to be scanned",
         Exit::Done => "everything was scanned and is clean",

@@ -29,14 +29,13 @@ mod totals; // what is counted
 mod outcome; // what a run came to
 mod execute; // the run
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use args::Args;
 use jiff::ZonedDateTime;
 use mail_common::exit::Exit;
-use mail_common::tool::{self, Opening, Session};
+use mail_common::tool::{self, Opening, Session, Totals};
 use plan::{Operand, Plan};
 
 /// Runs the tool with a command line whose first element is the program's name.
@@ -59,7 +58,7 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
         }
         Err(error) => {
             session.fail(None, None, &error);
-            session.finish(error.exit(), BTreeMap::new())
+            session.finish(error.exit(), Totals::default())
         }
     }
 }

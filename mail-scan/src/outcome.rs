@@ -7,7 +7,7 @@ use mail_common::tool::Session;
 
 use crate::clamd::ServerError;
 use crate::source::Upstream;
-use crate::totals::{Totals, get};
+use crate::totals::{Counters, get};
 
 /// What decides the exit code, beside the totals.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ impl Outcome {
     }
 
     /// The exit code: 0 only when everything was scanned and clean.
-    pub(crate) fn exit(&self, totals: &Totals, session: &Session) -> Exit {
+    pub(crate) fn exit(&self, totals: &Counters, session: &Session) -> Exit {
         let is_infected = get(&totals.infected) > 0 || get(&totals.infected_members) > 0;
         let is_part = get(&totals.unscanned) > 0
             || !session.errors().is_empty()

@@ -16,7 +16,7 @@ use crate::item::{Finding, Item};
 use crate::quarantine::Quarantine;
 use crate::seen::Seen;
 use crate::source::Listed;
-use crate::totals::{Totals, add, get};
+use crate::totals::{Counters, add, get};
 
 /// So many findings are printed; all are in the records.
 const PRINTED_MAX: u64 = 50;
@@ -43,7 +43,7 @@ pub(crate) struct Run<'a> {
     pub(crate) seen: Seen,
     pub(crate) listed: Listed,
     pub(crate) interrupt: Interrupt,
-    pub(crate) totals: Totals,
+    pub(crate) totals: Counters,
     pub(crate) progress: Progress,
     pub(crate) printed: AtomicU64,
     pub(crate) window_bytes: OnceLock<u64>,

@@ -1,20 +1,21 @@
 //! What a run counts.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use mail_common::tool::Totals;
 
 macro_rules! totals {
     ($($name:ident: $what:literal,)*) => {
         /// Counters that threads share; their names are those in the `end` record.
         #[derive(Debug, Default)]
-        pub(crate) struct Totals {
+        pub(crate) struct Counters {
             $(#[doc = $what] pub(crate) $name: AtomicU64,)*
         }
 
-        impl Totals {
+        impl Counters {
             /// The numbers by name.
-            pub(crate) fn numbers(&self) -> BTreeMap<String, u64> {
-                [$((stringify!($name).to_owned(), self.$name.load(Ordering::Relaxed)),)*].into()
+            pub(crate) fn totals(&self) -> Totals {
+                [$((stringify!($name), self.$name.load(Ordering::Relaxed)),)*].into()
             }
         }
     };

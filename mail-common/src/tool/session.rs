@@ -1,7 +1,6 @@
 //! A run from its `begin` record to its `end`: the records on stdout, the report on stderr, and the
 //! exit code.
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
 use std::io::{self, BufRead, IsTerminal, Write};
@@ -13,6 +12,7 @@ use jiff::ZonedDateTime;
 
 use super::args::{CommonArgs, Format};
 use super::table::Table;
+use super::totals::Totals;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::jsonl::{self, Line, RecordReader, RecordWriter};
@@ -169,23 +169,23 @@ impl Session {
     /// The `end` record of a run that ended now; for the manifest of a set, which is written before
     /// the run ends.
     #[must_use]
-    pub fn end(&self, exit: Exit, totals: BTreeMap<String, u64>) -> End {
+    pub fn end(&self, exit: Exit, totals: Totals) -> End {
         End {
             tool: self.begin.tool.clone(),
             status: exit.status(),
             exit: exit.code(),
             seconds: self.started.elapsed().as_millis() as f64 / 1000.0,
-            totals,
+            totals: totals.into(),
         }
     }
 
     /// Writes the `end` record and gives the exit code, which is 3 when stdout could not be
     /// written.
-    pub fn finish(self, exit: Exit, totals: BTreeMap<String, u64>) -> ExitCode {
+    pub fn finish(self, exit: Exit, totals: Totals) -> ExitCode {
         self.finish_as(exit, totals).into()
     }
 
-    fn finish_as(self, exit: Exit, totals: BTreeMap<String, u64>) -> Exit {
+    fn finish_as(self, exit: Exit, totals: Totals) -> Exit {
         self.emit(&Record::End(self.end(exit, totals)));
         self.write(Sink::finish);
         if lock(&self.output).failed {
@@ -351,7 +351,7 @@ mod tests {
             &jsonl::Error::Write(io::Error::other("full")),
         );
         assert_eq!(
-            session.finish_as(Exit::Partial, BTreeMap::from([("errors".into(), 1)])),
+            session.finish_as(Exit::Partial, Totals::from([("errors", 1)])),
             Exit::Partial
         );
 
@@ -435,7 +435,7 @@ mod tests {
             writer,
         );
         assert_eq!(
-            session.finish_as(Exit::Done, BTreeMap::new()),
+            session.finish_as(Exit::Done, Totals::default()),
             Exit::Unfinished
         );
         assert_eq!(

@@ -16,13 +16,13 @@ use mail_common::interrupt::Interrupt;
 use mail_common::record::{Record, Transfer, TransferAction};
 use mail_common::relpath::PathField;
 use mail_common::set::{CHECKSUMS, MANIFEST};
-use mail_common::tool::Session;
+use mail_common::tool::{Session, Totals};
 
 use crate::encryption::Identities;
 use crate::parallel::each_until_fatal;
 use crate::remote::{Contents, Entry, SetName, read_small};
 use crate::store::ObjectStore;
-use crate::totals::Totals;
+use crate::totals::add_transfer;
 
 /// Where to pull from, and how.
 pub(crate) struct Pull<'a> {
@@ -64,7 +64,7 @@ impl Pull<'_> {
             let progress = self.session.report.progress("pull", 0);
             let (action, bytes) = self.fetch(name, to, entry, &progress)?;
             self.session.emit(&self.record(name, entry, action, bytes));
-            totals.add_transfer(action, bytes);
+            add_transfer(totals, action, bytes);
         }
         if contents.encrypted.is_none() {
             let path = to.join(CHECKSUMS);
@@ -118,7 +118,7 @@ impl Pull<'_> {
         for (entry, result) in files.iter().zip(results) {
             match result {
                 None => {}
-                Some(Ok((action, bytes))) => totals.add_transfer(action, bytes),
+                Some(Ok((action, bytes))) => add_transfer(totals, action, bytes),
                 Some(Err(error)) if error.is_fatal() => fatal = Some(error),
                 Some(Err(error)) => {
                     self.session.fail(None, Some(&entry.plain_path()), &error);

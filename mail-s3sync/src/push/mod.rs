@@ -29,7 +29,7 @@ use mail_common::record::{TransferAction, timestamp};
 use mail_common::relpath::RelPath;
 use mail_common::report::{self, Progress};
 use mail_common::set::{CHECKSUMS, MANIFEST, SetKind};
-use mail_common::tool::Session;
+use mail_common::tool::{Session, Totals};
 
 use crate::encryption::Recipients;
 use crate::location::Location;
@@ -38,7 +38,7 @@ use crate::remote::{self, AsText, RemoteSet, SetName, seal};
 use crate::store::{
     Attributes, Body, Cause, Confirmed, Listed, Lock, Marks, ObjectStore, StoreError,
 };
-use crate::totals::Totals;
+use crate::totals::add_transfer;
 use fate::Fate;
 use local::LocalFile;
 use protect::already_locked;
@@ -327,7 +327,7 @@ impl Push<'_> {
             match result {
                 None => {}
                 Some(Ok(one)) => {
-                    totals.add_transfer(one.action, one.bytes);
+                    add_transfer(totals, one.action, one.bytes);
                     done.push(one);
                 }
                 Some(Err(error)) if error.is_fatal() => fatal = Some(error),

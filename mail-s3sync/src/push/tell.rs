@@ -3,15 +3,16 @@
 use mail_common::checksum::Sha256;
 use mail_common::record::{Record, Transfer, TransferAction};
 use mail_common::relpath::PathField;
+use mail_common::tool::Totals;
 
 use super::{Done, Push, Work};
-use crate::totals::Totals;
+use crate::totals::add_transfer;
 
 impl Push<'_> {
     /// Writes the record of a file, and counts it.
     pub(super) fn tell(&self, work: &Work<'_>, done: &Done, totals: &mut Totals) {
         self.session.emit(&self.record(work, done));
-        totals.add_transfer(done.action, done.bytes);
+        add_transfer(totals, done.action, done.bytes);
     }
 
     /// The record of a file.
@@ -34,7 +35,7 @@ impl Push<'_> {
     ) {
         self.session
             .emit(&self.transfer_record(work, name, found, TransferAction::Uploaded));
-        totals.add_transfer(TransferAction::Uploaded, found.0);
+        add_transfer(totals, TransferAction::Uploaded, found.0);
     }
 
     /// As [`Push::tell`], of the manifest or the checksums, which were there.
@@ -53,7 +54,7 @@ impl Push<'_> {
         let found = (listed.bytes, sha256);
         self.session
             .emit(&self.transfer_record(work, name, found, TransferAction::Skipped));
-        totals.add_transfer(TransferAction::Skipped, listed.bytes);
+        add_transfer(totals, TransferAction::Skipped, listed.bytes);
     }
 
     fn transfer_record(
