@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use clap::Parser;
 use jiff::civil::Date;
 use mail_common::set::{Component, SetKind};
-use mail_common::tool::{CommonArgs, ComponentArg};
+use mail_common::tool::{CommonArgs, ComponentArg, cores};
 
 /// Makes a complete backup set of a running mail server.
 ///
@@ -23,8 +23,6 @@ use mail_common::tool::{CommonArgs, ComponentArg};
 #[command(
     name = "mail-backup",
     version,
-    after_help = "Exit codes: 0 done; 1 a part failed (the records say which, the set is kept as DATE.incomplete); 2 wrong usage or \
-                  configuration, nothing touched; 3 could not finish; 4 another run holds the lock.",
     after_long_help = LONG_HELP
 )]
 pub(crate) struct Args {
@@ -116,10 +114,13 @@ Examples:
   mail-backup --daily
   mail-backup --weekly -q
   mail-backup --component mysql --component config
-  mail-backup --daily | mail-scan - | mail-s3sync push - | mail-check -
+  mail-backup --daily | mail-scan - | mail-s3sync push - | mail-check -";
 
-Exit codes: 0 done; 1 a part failed (the records say which, the set is kept as DATE.incomplete); 2 wrong usage or
-configuration, nothing touched; 3 could not finish; 4 another run holds the lock.";
+impl AsRef<CommonArgs> for Args {
+    fn as_ref(&self) -> &CommonArgs {
+        &self.common
+    }
+}
 
 impl Args {
     /// Which kind of set.
@@ -138,7 +139,6 @@ impl Args {
 
     /// How many threads read and compress.
     pub(crate) fn threads(&self) -> NonZeroUsize {
-        let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         self.threads.map_or_else(cores, NonZeroUsize::from)
     }
 }

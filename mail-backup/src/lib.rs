@@ -21,46 +21,33 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use args::Args;
-use jiff::ZonedDateTime;
-use mail_common::exit::Exit;
-use mail_common::report::{Report, Verbosity};
-use mail_common::tool::{self, Opening, Session, Totals};
+use mail_common::failure::FailureKind;
+use mail_common::tool::{Start, Tool};
 use plan::Setup;
 
+const MAIL_BACKUP: Tool = Tool {
+    name: "mail-backup",
+    version: env!("CARGO_PKG_VERSION"),
+    exit_codes: &[
+        (0, "done"),
+        (
+            1,
+            "a part failed (the records say which; the set is kept as DATE.incomplete)",
+        ),
+        (2, "wrong usage or configuration, nothing touched"),
+        (3, "could not finish"),
+        (4, "another run holds the lock"),
+    ],
+    exit_of: FailureKind::exit,
+};
+
 /// Runs the tool with a command line whose first element is the program's name.
-pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
-    let command_line: Vec<OsString> = args.collect();
-    let args: Args = match tool::parse(command_line.iter().cloned(), Exit::Usage.into()) {
-        Ok(args) => args,
-        Err(code) => return code,
-    };
-    let now = ZonedDateTime::now();
-    let setup = Setup::read(&args, &now, &Report::to_stderr(TOOL, Verbosity::Normal));
-    let session = Session::start(
-        opening(&command_line, &now, setup.as_ref().ok()),
-        &args.common,
-    );
-    match setup.and_then(|setup| setup.plan(&args)) {
-        Ok(plan) => {
-            let (exit, totals) = execute::execute(&plan, &session, &now);
-            session.finish(exit, totals)
-        }
-        Err(error) => {
-            session.fail(None, None, &error);
-            session.finish(error.exit(), Totals::default())
-        }
-    }
-}
-
-const TOOL: &str = "mail-backup";
-
-fn opening(command_line: &[OsString], now: &ZonedDateTime, setup: Option<&Setup>) -> Opening {
-    Opening {
-        tool: TOOL,
-        version: env!("CARGO_PKG_VERSION"),
-        args: tool::visible_args(command_line.iter().skip(1)),
-        time: now.clone(),
-        set: setup.map(|setup| setup.id.to_string()),
-        root: setup.map(|setup| setup.root.to_string_lossy().into_owned()),
-    }
+pub fn run(command_line: impl Iterator<Item = OsString>) -> ExitCode {
+    MAIL_BACKUP.run(command_line, |start: &Start<Args>| {
+        let setup = Setup::read(&start.args, &start.now, &start.report);
+        let session = start.session(setup.as_ref().map(Setup::subject).unwrap_or_default());
+        let plan = setup.and_then(|setup| setup.plan(&start.args));
+        let result = plan.map(|plan| execute::execute(&plan, &session, &start.now));
+        session.conclude(result)
+    })
 }

@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 
 use jiff::ZonedDateTime;
 use mail_common::config::{self, Config, Environment, Settings};
-use mail_common::exit::Exit;
+use mail_common::failure::{Failure, FailureKind};
 use mail_common::relpath::RelPath;
 use mail_common::report::Report;
 use mail_common::set::{
     self, BackupRoot, Component, Force, SetId, SetKind, free_space, is_mount_point,
 };
+use mail_common::tool::{Subject, absolute};
 use rustix::fs::Access;
 
 use crate::args::Args;
@@ -142,12 +143,20 @@ pub(crate) enum Error {
     Space { root: PathBuf, source: io::Error },
 }
 
-impl Error {
-    /// Nothing has been touched, whatever it is; a full disk is no matter of configuration.
-    pub(crate) fn exit(&self) -> Exit {
+/// Nothing has been touched, whatever it is; a full disk is no matter of configuration.
+impl Failure for Error {
+    fn kind(&self) -> FailureKind {
         match self {
-            Self::DiskFull { .. } | Self::NoInodes { .. } | Self::Space { .. } => Exit::Unfinished,
-            _ => Exit::Usage,
+            Self::Config(error) => error.kind(),
+            Self::NotMounted { .. } | Self::Mountpoint { .. } | Self::Root(_) => {
+                FailureKind::NotMounted
+            }
+            Self::Database(_)
+            | Self::RootName { .. }
+            | Self::RootInSource { .. }
+            | Self::NotWritable { .. } => FailureKind::Configuration,
+            Self::DiskFull { .. } | Self::NoInodes { .. } => FailureKind::NoSpace,
+            Self::Space { source, .. } => FailureKind::of_io(source),
         }
     }
 }
@@ -158,11 +167,7 @@ impl Setup {
         let config = Config::load(args.common.config.as_deref(), Environment::of_process())?;
         let settings = Settings::new(&config)?;
         Ok(Self {
-            root: absolute(
-                args.root
-                    .clone()
-                    .unwrap_or_else(|| settings.backup_root.clone()),
-            ),
+            root: absolute(args.root.as_ref().unwrap_or(&settings.backup_root)),
             id: SetId::for_date(args.kind(), args.date.unwrap_or_else(|| now.date())),
             databases: match args.components().contains(&Component::Mysql) && !args.prune_only {
                 true => Some(DatabasesPlan::read(
@@ -175,6 +180,14 @@ impl Setup {
             },
             settings,
         })
+    }
+
+    /// What the `begin` record says.
+    pub(crate) fn subject(&self) -> Subject {
+        Subject {
+            root: Some(self.root.to_string_lossy().into_owned()),
+            set: Some(self.id.to_string()),
+        }
     }
 
     /// Looks at the disk and decides.
@@ -296,11 +309,6 @@ impl Plan {
                 .map(|tree| &*tree.source),
         )
     }
-}
-
-/// Records name the root for programs that run elsewhere.
-fn absolute(root: PathBuf) -> PathBuf {
-    std::path::absolute(&root).unwrap_or(root)
 }
 
 fn work(args: &Args) -> Work {

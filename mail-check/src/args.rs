@@ -18,8 +18,6 @@ use crate::diagnose::Scenario;
 #[command(
     name = "mail-check",
     version,
-    after_help = "Exit codes (Nagios): 0 ok; 1 warning; 2 critical; 3 unknown: something could not be checked, wrong usage or \
-                  configuration, the upstream died.",
     after_long_help = LONG_HELP
 )]
 pub(crate) struct Args {
@@ -96,7 +94,10 @@ Examples:
   mail-check --notify -q
   mail-check --prometheus /var/lib/node_exporter/mail.prom --report /var/www/status/mail.html
   mail-check --print-config > /etc/mailserver-backup/check.toml
-  mail-backup --daily | mail-scan - | mail-s3sync push - | mail-check -
+  mail-backup --daily | mail-scan - | mail-s3sync push - | mail-check -";
 
-Exit codes (Nagios): 0 ok; 1 warning; 2 critical; 3 unknown: something could not be checked, wrong usage or configuration, the
-upstream died.";
+impl AsRef<CommonArgs> for Args {
+    fn as_ref(&self) -> &CommonArgs {
+        &self.common
+    }
+}

@@ -28,47 +28,36 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use args::Args;
-use jiff::ZonedDateTime;
 use mail_common::exit::Exit;
 use mail_common::record::CheckStatus;
-use mail_common::tool::{self, Opening, Session, Totals};
+use mail_common::tool::{Start, Subject, Tool};
 use plan::Plan;
 
-/// What Nagios is told when nothing could be checked.
-const UNKNOWN: Exit = Exit::Checked(CheckStatus::Unknown);
+/// Nagios is told *unknown* when nothing could be checked, whatever the reason.
+const MAIL_CHECK: Tool = Tool {
+    name: "mail-check",
+    version: env!("CARGO_PKG_VERSION"),
+    exit_codes: &[
+        (0, "ok"),
+        (1, "warning"),
+        (2, "critical"),
+        (
+            3,
+            "unknown: something could not be checked, wrong usage or configuration, the upstream died",
+        ),
+    ],
+    exit_of: |_| Exit::Checked(CheckStatus::Unknown),
+};
 
 /// Runs the tool with a command line whose first element is the program's name.
-pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
-    let command_line: Vec<OsString> = args.collect();
-    let args: Args = match tool::parse(command_line.iter().cloned(), UNKNOWN.into()) {
-        Ok(args) => args,
-        Err(code) => return code,
-    };
-    if args.print_config {
-        return settings::print_example();
-    }
-    let now = ZonedDateTime::now();
-    let plan = Plan::new(&args, &now);
-    let session = Session::start(opening(&command_line, &now), &args.common);
-    match plan {
-        Ok(plan) => {
-            let (exit, totals) = execute::execute(plan, &session);
-            session.finish(exit, totals)
+pub fn run(command_line: impl Iterator<Item = OsString>) -> ExitCode {
+    MAIL_CHECK.run(command_line, |start: &Start<Args>| {
+        if start.args.print_config {
+            return settings::print_example();
         }
-        Err(error) => {
-            session.fail(None, None, &error);
-            session.finish(UNKNOWN, Totals::default())
-        }
-    }
-}
-
-fn opening(command_line: &[OsString], now: &ZonedDateTime) -> Opening {
-    Opening {
-        tool: "mail-check",
-        version: env!("CARGO_PKG_VERSION"),
-        args: tool::visible_args(command_line.iter().skip(1)),
-        time: now.clone(),
-        set: None,
-        root: None,
-    }
+        let plan = Plan::new(&start.args, &start.now);
+        let session = start.session(Subject::default());
+        let result = plan.map(|plan| execute::execute(plan, &session));
+        session.conclude(result)
+    })
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::ZonedDateTime;
 use mail_common::config::{self, Config, Environment, Settings as ServerSettings};
+use mail_common::failure::{Failure, FailureKind};
 
 use crate::args::Args;
 use crate::checks;
@@ -49,6 +50,16 @@ pub(crate) enum PlanError {
         "no home directory, so nowhere to keep what the next run needs; name a directory with --state"
     )]
     NoState,
+}
+
+impl Failure for PlanError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Operands(_) => FailureKind::Usage,
+            Self::Config(error) => error.kind(),
+            Self::Settings(_) | Self::Notify(_) | Self::NoState => FailureKind::Configuration,
+        }
+    }
 }
 
 impl Plan {

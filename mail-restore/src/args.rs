@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use mail_common::set::Component;
-use mail_common::tool::{CommonArgs, ComponentArg};
+use mail_common::tool::{CommonArgs, ComponentArg, cores};
 
 /// Restores a backup set, or any part of it, onto a mail server.
 ///
@@ -22,8 +22,6 @@ use mail_common::tool::{CommonArgs, ComponentArg};
 #[command(
     name = "mail-restore",
     version,
-    after_help = "Exit codes: 0 done; 1 done, and the answer is bad (a dry run found damage, a message is ambiguous); 2 wrong usage \
-                  or configuration, nothing touched; 3 could not finish, everything is as it was; 4 another run holds the lock.",
     after_long_help = LONG_HELP
 )]
 pub(crate) struct Args {
@@ -128,10 +126,13 @@ Examples:
   mail-restore --from latest --to /srv/restored
   mail-restore --from latest --mailbox alice@example.com --since 2026-11-20
   mail-restore --from latest --message-id '<1234@example.com>'
-  mail-scan daily/2026-11-23 | mail-restore --from daily/2026-11-23 --require-scan -
+  mail-scan daily/2026-11-23 | mail-restore --from daily/2026-11-23 --require-scan -";
 
-Exit codes: 0 done; 1 done, and the answer is bad (a dry run found damage, a message is ambiguous); 2 wrong usage or
-configuration, nothing touched; 3 could not finish, everything is as it was; 4 another run holds the lock.";
+impl AsRef<CommonArgs> for Args {
+    fn as_ref(&self) -> &CommonArgs {
+        &self.common
+    }
+}
 
 impl Args {
     /// The components that are named, each once, in their order; `None` where all that the set has
@@ -148,7 +149,6 @@ impl Args {
 
     /// How many threads work.
     pub(crate) fn threads(&self) -> NonZeroUsize {
-        let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         self.threads.map_or_else(cores, NonZeroUsize::from)
     }
 }

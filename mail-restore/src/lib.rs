@@ -27,71 +27,64 @@ use std::io;
 use std::process::ExitCode;
 
 use args::Args;
-use jiff::ZonedDateTime;
 use mail_common::exit::Exit;
-use mail_common::jsonl;
-use mail_common::tool::{self, Opening, Session, Totals};
+use mail_common::failure::FailureKind;
+use mail_common::tool::{Session, Start, Tool, Totals};
 use plan::Setup;
 use upstream::Upstream;
 
+const MAIL_RESTORE: Tool = Tool {
+    name: "mail-restore",
+    version: env!("CARGO_PKG_VERSION"),
+    exit_codes: &[
+        (0, "done"),
+        (
+            1,
+            "done, and the answer is bad (a dry run found damage, a message is ambiguous)",
+        ),
+        (2, "wrong usage or configuration, nothing touched"),
+        (3, "could not finish, everything is as it was"),
+        (4, "another run holds the lock"),
+    ],
+    exit_of,
+};
+
+/// What stands against a restore ends it with nothing done; only a dry run calls that an answer.
+const fn exit_of(kind: FailureKind) -> Exit {
+    match kind {
+        FailureKind::Damaged
+        | FailureKind::Missing
+        | FailureKind::Infected
+        | FailureKind::Unscanned => Exit::Unfinished,
+        kind => kind.exit(),
+    }
+}
+
 /// Runs the tool with a command line whose first element is the program's name.
-pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
-    let command_line: Vec<OsString> = args.collect();
-    let args: Args = match tool::parse(command_line.iter().cloned(), Exit::Usage.into()) {
-        Ok(args) => args,
-        Err(code) => return code,
+pub fn run(command_line: impl Iterator<Item = OsString>) -> ExitCode {
+    MAIL_RESTORE.run(command_line, |start: &Start<Args>| {
+        let setup = Setup::read(&start.args);
+        let subject = setup.as_ref().map(|setup| setup.subject(&start.args));
+        let session = start.session(subject.unwrap_or_default());
+        let result = restore(start, setup, &session);
+        session.conclude(result)
+    })
+}
+
+fn restore(
+    start: &Start<Args>,
+    setup: Result<Setup, plan::Error>,
+    session: &Session,
+) -> Result<(Exit, Totals), plan::Error> {
+    let upstream = match start.args.records {
+        Some(_) => Upstream::read(io::stdin().lock(), session)?,
+        None => Upstream::default(),
     };
-    let now = ZonedDateTime::now();
-    let setup = Setup::read(&args);
-    let session = Session::start(
-        opening(&command_line, &args, &now, setup.as_ref().ok()),
-        &args.common,
-    );
-    let upstream = match read_upstream(&args, &session) {
-        Ok(upstream) => upstream,
-        Err(error) => return fail(session, &error, Exit::Unfinished),
-    };
-    match setup.and_then(|setup| setup.plan(&args, &upstream, &now, &session.report)) {
-        Ok(plan) => {
-            let (exit, totals) = execute::execute(&plan, &upstream.verdicts, &session, &now);
-            session.finish(exit, totals)
-        }
-        Err(error) => {
-            let exit = error.exit();
-            fail(session, &error, exit)
-        }
-    }
-}
-
-const TOOL: &str = "mail-restore";
-
-fn opening(
-    command_line: &[OsString],
-    args: &Args,
-    now: &ZonedDateTime,
-    setup: Option<&Setup>,
-) -> Opening {
-    let (root, set) = setup
-        .map(|setup| setup.names(args.from.as_deref()))
-        .unwrap_or_default();
-    Opening {
-        tool: TOOL,
-        version: env!("CARGO_PKG_VERSION"),
-        args: tool::visible_args(command_line.iter().skip(1)),
-        time: now.clone(),
-        set,
-        root,
-    }
-}
-
-fn read_upstream(args: &Args, session: &Session) -> Result<Upstream, jsonl::Error> {
-    match args.records {
-        Some(_) => Upstream::read(io::stdin().lock(), session),
-        None => Ok(Upstream::default()),
-    }
-}
-
-fn fail(session: Session, error: &dyn std::error::Error, exit: Exit) -> ExitCode {
-    session.fail(None, None, error);
-    session.finish(exit, Totals::default())
+    let plan = setup?.plan(&start.args, &upstream, &start.now, &session.report)?;
+    Ok(execute::execute(
+        &plan,
+        &upstream.verdicts,
+        session,
+        &start.now,
+    ))
 }

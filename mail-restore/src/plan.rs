@@ -10,12 +10,14 @@ use std::path::{Path, PathBuf};
 
 use jiff::ZonedDateTime;
 use mail_common::config::{self, Config, Environment, Settings};
-use mail_common::exit::Exit;
+use mail_common::failure::{Failure, FailureKind};
+use mail_common::jsonl;
 use mail_common::report::Report;
 use mail_common::set::{
     self, BackupRoot, Component, Inventory, InventoryError, LockError, ReadLock, SetFile,
     free_space, is_mount_point,
 };
+use mail_common::tool::{self, Subject};
 use rustix::fs::Access;
 
 use crate::args::Args;
@@ -92,6 +94,8 @@ pub(crate) enum Clearance {
 pub(crate) enum Error {
     #[error(transparent)]
     Config(#[from] config::Error),
+    #[error(transparent)]
+    Records(#[from] jsonl::Error),
     #[error("the backup root {} cannot be used, and the set {} is not a directory; name the root by --root or BACKUP_ROOT", root.display(), operand.display())]
     Root {
         root: PathBuf,
@@ -165,15 +169,34 @@ pub(crate) enum Error {
     },
 }
 
-impl Error {
-    pub(crate) fn exit(&self) -> Exit {
+impl Failure for Error {
+    fn kind(&self) -> FailureKind {
         match self {
-            Self::Lock(LockError::BeingReplaced { .. }) => Exit::Locked,
-            Self::Inventory(_)
-            | Self::NoRoom { .. }
-            | Self::NoInodes { .. }
-            | Self::Look { .. } => Exit::Unfinished,
-            _ => Exit::Usage,
+            Self::Config(error) => error.kind(),
+            Self::Records(error) => error.kind(),
+            Self::Root { .. } => FailureKind::NotMounted,
+            Self::Lock(
+                LockError::BeingReplaced { .. } | LockError::Held { .. } | LockError::Busy { .. },
+            ) => FailureKind::Locked,
+            Self::Set(_)
+            | Self::Lock(LockError::NotASet { .. } | LockError::Open { .. })
+            | Self::NoComponent { .. }
+            | Self::Empty { .. } => FailureKind::NoSuch,
+            Self::Inventory(_) => FailureKind::Damaged,
+            Self::Dumps(_) => FailureKind::Configuration,
+            Self::Look { source, .. } => FailureKind::of_io(source),
+            Self::NoRoom { .. } | Self::NoInodes { .. } => FailureKind::NoSpace,
+            Self::NoSetNamed
+            | Self::SeveralSets { .. }
+            | Self::Query(_)
+            | Self::MountPoint { .. }
+            | Self::OtherKind { .. }
+            | Self::SetInTarget { .. }
+            | Self::RootInTarget { .. }
+            | Self::TargetInSet { .. }
+            | Self::NoParent { .. }
+            | Self::NotWritable { .. }
+            | Self::NotEmpty { .. } => FailureKind::Usage,
         }
     }
 }
@@ -183,33 +206,31 @@ impl Setup {
     pub(crate) fn read(args: &Args) -> Result<Self, Error> {
         let config = Config::load(args.common.config.as_deref(), Environment::of_process())?;
         let settings = Settings::new(&config)?;
-        let root = args
-            .root
-            .clone()
-            .unwrap_or_else(|| settings.backup_root.clone());
-        let root = std::path::absolute(&root).unwrap_or(root);
         Ok(Self {
+            root: tool::absolute(args.root.as_ref().unwrap_or(&settings.backup_root)),
             config,
             settings,
-            root,
         })
     }
 
-    /// Root and set as the `begin` record has them: the set relative to the root where it lies
-    /// below it, else by itself.
-    pub(crate) fn names(&self, from: Option<&Path>) -> (Option<String>, Option<String>) {
+    /// What the `begin` record says: the set relative to the root where it lies below it, else by
+    /// itself.
+    pub(crate) fn subject(&self, args: &Args) -> Subject {
         let text = |path: &Path| Some(path.to_string_lossy().into_owned());
-        let Some(set) = from.and_then(|from| self.resolve(from).ok()) else {
-            return (text(&self.root), None);
+        let (root, set) = (text(&self.root), args.from.as_deref());
+        let Some(set) = set.and_then(|from| self.resolve(from).ok()) else {
+            return Subject { root, set: None };
         };
-        match self
-            .root
-            .canonicalize()
-            .ok()
-            .and_then(|root| set.strip_prefix(root).map(Path::to_owned).ok())
-        {
-            Some(below) => (text(&self.root), text(&below)),
-            None => (None, text(&set)),
+        let real_root = self.root.canonicalize().ok();
+        match real_root.and_then(|root| set.strip_prefix(root).ok().map(Path::to_owned)) {
+            Some(below) => Subject {
+                root,
+                set: text(&below),
+            },
+            None => Subject {
+                root: None,
+                set: text(&set),
+            },
         }
     }
 

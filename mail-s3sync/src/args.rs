@@ -23,8 +23,6 @@ use crate::store::s3::{AddressingStyle, encode_uri_strict};
 #[command(
     name = "mail-s3sync",
     version,
-    after_help = "Exit codes: 0 done; 1 a file failed, or the answer is bad (the records say which); 2 wrong usage or \
-                  configuration, nothing touched; 3 could not finish.",
     after_long_help = LONG_HELP
 )]
 pub(crate) struct Args {
@@ -247,10 +245,13 @@ Examples:
   mail-s3sync list
   mail-s3sync verify --deep
   mail-s3sync pull --latest --to /srv/restore
-  mail-s3sync pull --date 2026-11-23 --mailbox alice@example.com --to /srv/alice
+  mail-s3sync pull --date 2026-11-23 --mailbox alice@example.com --to /srv/alice";
 
-Exit codes: 0 done; 1 a file failed, or the answer is bad (the records say which); 2 wrong usage or configuration,
-nothing touched; 3 could not finish.";
+impl AsRef<CommonArgs> for Args {
+    fn as_ref(&self) -> &CommonArgs {
+        &self.common
+    }
+}
 
 /// More threads than that only wait for each other.
 fn parse_jobs(text: &str) -> Result<NonZeroUsize, &'static str> {

@@ -24,50 +24,31 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use args::Args;
-use jiff::ZonedDateTime;
-use mail_common::exit::Exit;
-use mail_common::tool::{self, Opening, Session, Totals};
-use plan::{Plan, What, Work};
+use mail_common::failure::FailureKind;
+use mail_common::tool::{Start, Tool};
+use plan::Plan;
+
+const MAIL_S3SYNC: Tool = Tool {
+    name: "mail-s3sync",
+    version: env!("CARGO_PKG_VERSION"),
+    exit_codes: &[
+        (0, "done"),
+        (
+            1,
+            "a file failed, or the answer is bad (the records say which)",
+        ),
+        (2, "wrong usage or configuration, nothing touched"),
+        (3, "could not finish"),
+    ],
+    exit_of: FailureKind::exit,
+};
 
 /// Runs the tool with a command line whose first element is the program's name.
-pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
-    let command_line: Vec<OsString> = args.collect();
-    let args: Args = match tool::parse(command_line.iter().cloned(), Exit::Usage.into()) {
-        Ok(args) => args,
-        Err(code) => return code,
-    };
-    let now = ZonedDateTime::now();
-    let plan = Plan::new(&args, &now);
-    let session = Session::start(
-        opening(&command_line, &now, plan.as_ref().ok()),
-        &args.common,
-    );
-    match plan {
-        Ok(plan) => {
-            let (exit, totals) = execute::execute(&plan, &session, &now);
-            session.finish(exit, totals)
-        }
-        Err(error) => {
-            session.fail(None, None, &error);
-            session.finish(error.exit(), Totals::default())
-        }
-    }
-}
-
-fn opening(command_line: &[OsString], now: &ZonedDateTime, plan: Option<&Plan>) -> Opening {
-    let pushed = plan.and_then(|plan| match &plan.work {
-        Work::Push {
-            what: What::Set(directory),
-            ..
-        } => remote::SetName::of_directory(directory).ok(),
-        _ => None,
-    });
-    Opening {
-        tool: "mail-s3sync",
-        version: env!("CARGO_PKG_VERSION"),
-        args: tool::visible_args(command_line.iter().skip(1)),
-        time: now.clone(),
-        set: pushed.map(|name| name.to_string()),
-        root: None,
-    }
+pub fn run(command_line: impl Iterator<Item = OsString>) -> ExitCode {
+    MAIL_S3SYNC.run(command_line, |start: &Start<Args>| {
+        let plan = Plan::new(&start.args, &start.now);
+        let session = start.session(plan.as_ref().map(Plan::subject).unwrap_or_default());
+        let result = plan.map(|plan| execute::execute(&plan, &session, &start.now));
+        session.conclude(result)
+    })
 }

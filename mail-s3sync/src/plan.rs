@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use jiff::ZonedDateTime;
 use mail_common::config::{self, Config, Environment, Settings};
-use mail_common::exit::Exit;
+use mail_common::failure::{Failure, FailureKind};
 use mail_common::interrupt::Interrupt;
 use mail_common::set::{self, BackupRoot, SetId, SetKind};
+use mail_common::tool::{Subject, absolute};
 
 use crate::args::{Args, Command, PushArgs, StoreArgs, WhichArgs, parse_endpoint};
 use crate::credentials::{self, Keys, StsEndpoint};
@@ -114,12 +115,22 @@ pub(crate) enum Error {
     Signals(#[source] std::io::Error),
 }
 
-impl Error {
-    /// Nothing has been touched.
-    pub(crate) fn exit(&self) -> Exit {
+/// Nothing has been touched.
+impl Failure for Error {
+    fn kind(&self) -> FailureKind {
         match self {
-            Self::Signals(_) | Self::Runtime(_) => Exit::Unfinished,
-            _ => Exit::Usage,
+            Self::NoCommand | Self::NotForDirectories { .. } => FailureKind::Usage,
+            Self::Config(error) => error.kind(),
+            Self::NoLocation
+            | Self::Location(_)
+            | Self::Prices(_)
+            | Self::Encryption(_)
+            | Self::Credentials(_)
+            | Self::Trust(_)
+            | Self::Endpoint { .. } => FailureKind::Configuration,
+            Self::Sets(_) => FailureKind::NoSuch,
+            Self::Open(_) => FailureKind::NotMounted,
+            Self::Runtime(error) | Self::Signals(error) => FailureKind::of_io(error),
         }
     }
 }
@@ -145,6 +156,21 @@ impl Plan {
             interrupt,
             work,
         })
+    }
+
+    /// What the `begin` record says: the set that is pushed, where a directory names it.
+    pub(crate) fn subject(&self) -> Subject {
+        let pushed = match &self.work {
+            Work::Push {
+                what: What::Set(directory),
+                ..
+            } => SetName::of_directory(directory).ok(),
+            _ => None,
+        };
+        Subject {
+            root: None,
+            set: pushed.map(|name| name.to_string()),
+        }
     }
 }
 
@@ -184,7 +210,7 @@ impl Work {
             }
             Command::Pull(args) => Self::Pull {
                 which: Which::new(&args.which),
-                to: std::path::absolute(&args.to).unwrap_or_else(|_| args.to.clone()),
+                to: absolute(&args.to),
                 wanted: Wanted::new(&args.component, &args.mailbox),
                 identities: args.identity.as_deref().map(Identities::read).transpose()?,
             },

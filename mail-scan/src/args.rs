@@ -18,8 +18,6 @@ use crate::clamd::{Address, UnknownAddress};
 #[command(
     name = "mail-scan",
     version,
-    after_help = "Exit codes: 0 everything was scanned and is clean; 1 infected, or something was not scanned; 2 wrong usage or \
-                  configuration; 3 could not finish: no clamd, a clamd that does not find EICAR, the upstream died.",
     after_long_help = LONG_HELP
 )]
 pub(crate) struct Args {
@@ -96,10 +94,13 @@ Examples:
   mail-scan /srv/mailserver/data/mail --quarantine /var/quarantine
   mail-scan daily/2026-11-23 --clamd tcp:av1:3310 --clamd tcp:av2:3310
   mail-backup --daily | mail-scan - | mail-s3sync push - | mail-check -
-  mail-scan latest | mail-restore --from latest --require-scan -
+  mail-scan latest | mail-restore --from latest --require-scan -";
 
-Exit codes: 0 everything was scanned and is clean; 1 infected, or something was not scanned; 2 wrong usage or configuration; 3 could
-not finish: no clamd, a clamd that does not find EICAR, the upstream died.";
+impl AsRef<CommonArgs> for Args {
+    fn as_ref(&self) -> &CommonArgs {
+        &self.common
+    }
+}
 
 /// What a `--clamd` names.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -33,48 +33,31 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use args::Args;
-use jiff::ZonedDateTime;
-use mail_common::exit::Exit;
-use mail_common::tool::{self, Opening, Session, Totals};
-use plan::{Operand, Plan};
+use mail_common::failure::FailureKind;
+use mail_common::tool::{Start, Tool};
+use plan::Plan;
+
+const MAIL_SCAN: Tool = Tool {
+    name: "mail-scan",
+    version: env!("CARGO_PKG_VERSION"),
+    exit_codes: &[
+        (0, "everything was scanned and is clean"),
+        (1, "infected, or something was not scanned"),
+        (2, "wrong usage or configuration"),
+        (
+            3,
+            "could not finish: no clamd, a clamd that does not find EICAR, the upstream died",
+        ),
+    ],
+    exit_of: FailureKind::exit,
+};
 
 /// Runs the tool with a command line whose first element is the program's name.
-pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
-    let command_line: Vec<OsString> = args.collect();
-    let args: Args = match tool::parse(command_line.iter().cloned(), Exit::Usage.into()) {
-        Ok(args) => args,
-        Err(code) => return code,
-    };
-    let now = ZonedDateTime::now();
-    let plan = Plan::new(&args);
-    let session = Session::start(
-        opening(&command_line, &now, plan.as_ref().ok()),
-        &args.common,
-    );
-    match plan {
-        Ok(plan) => {
-            let (exit, totals) = execute::execute(&plan, &session, &now);
-            session.finish(exit, totals)
-        }
-        Err(error) => {
-            session.fail(None, None, &error);
-            session.finish(error.exit(), Totals::default())
-        }
-    }
-}
-
-/// A run over one set names it.
-fn opening(command_line: &[OsString], now: &ZonedDateTime, plan: Option<&Plan>) -> Opening {
-    let set = match plan.map(|plan| plan.operands.as_slice()) {
-        Some([Operand::Set(set)]) => Some(set),
-        _ => None,
-    };
-    Opening {
-        tool: "mail-scan",
-        version: env!("CARGO_PKG_VERSION"),
-        args: tool::visible_args(command_line.iter().skip(1)),
-        time: now.clone(),
-        set: set.map(|set| set.set.clone()),
-        root: set.map(|set| set.root.clone()),
-    }
+pub fn run(command_line: impl Iterator<Item = OsString>) -> ExitCode {
+    MAIL_SCAN.run(command_line, |start: &Start<Args>| {
+        let plan = Plan::new(&start.args);
+        let session = start.session(plan.as_ref().map(Plan::subject).unwrap_or_default());
+        let result = plan.map(|plan| execute::execute(&plan, &session, &start.now));
+        session.conclude(result)
+    })
 }

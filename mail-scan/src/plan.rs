@@ -2,13 +2,13 @@
 //! and never writes.
 
 use std::io;
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mail_common::config::{self, Config, Environment, Settings};
-use mail_common::exit::Exit;
+use mail_common::failure::{Failure, FailureKind};
 use mail_common::set::{self, BackupRoot, CHECKSUMS, LATEST, SetKind};
+use mail_common::tool::{Subject, cores};
 
 use crate::args::{Args, Scanner};
 use crate::clamd::{Address, UnknownAddress, usual_address};
@@ -75,10 +75,15 @@ pub(crate) enum Error {
     RecordsTwice,
 }
 
-impl Error {
-    /// Nothing has been touched.
-    pub(crate) fn exit(&self) -> Exit {
-        Exit::Usage
+/// Nothing has been touched.
+impl Failure for Error {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Config(error) => error.kind(),
+            Self::Address(_) => FailureKind::Configuration,
+            Self::NoSuchOperand { .. } | Self::Look { .. } => FailureKind::NoSuch,
+            Self::SetName { .. } | Self::RecordsTwice => FailureKind::Usage,
+        }
     }
 }
 
@@ -114,13 +119,24 @@ impl Plan {
             scanners: scanners(args, settings.clamd_address.as_deref())?,
             signatures: args.signatures.clone(),
             jobs: args.jobs.map(usize::from),
-            cores: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
+            cores: cores().get(),
             connect_patience: CONNECT_PATIENCE,
             reply_patience: Duration::from_secs(args.timeout.get().into()),
             max_bytes: args.max_size,
             cache,
             quarantine: args.quarantine.clone(),
         })
+    }
+
+    /// What the `begin` record says: a run over one set names it.
+    pub(crate) fn subject(&self) -> Subject {
+        match self.operands.as_slice() {
+            [Operand::Set(set)] => Subject {
+                root: Some(set.root.clone()),
+                set: Some(set.set.clone()),
+            },
+            _ => Subject::default(),
+        }
     }
 }
 

@@ -3,8 +3,10 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::num::NonZeroUsize;
+use std::path::{self, Path, PathBuf};
 use std::process::ExitCode;
+use std::thread;
 
 use clap::{ArgAction, Args, Command, Parser, ValueEnum};
 use clap_complete::Shell;
@@ -104,24 +106,55 @@ pub enum Generate {
 /// # Errors
 /// The exit code to return at once: 0 after `--help`, `--version` or `--generate` (3 when stdout
 /// could not be written), and `usage` after a usage error, which has been printed on stderr.
-pub fn parse<A: Parser>(
-    args: impl IntoIterator<Item = OsString>,
+pub(super) fn parse<A: Parser>(
+    command_line: &[OsString],
+    exit_codes: &[(u8, &str)],
     usage: ExitCode,
 ) -> Result<A, ExitCode> {
-    let matches = A::command()
-        .try_get_matches_from(args)
+    let command = || with_exit_codes(A::command(), exit_codes);
+    let matches = command()
+        .try_get_matches_from(command_line)
         .map_err(|error| explain(&error, usage))?;
     if let Ok(Some(what)) = matches.try_get_one::<Generate>("generate") {
-        return Err(printed(generate(A::command(), *what)));
+        return Err(printed(generate(command(), *what)));
     }
-    A::from_arg_matches(&matches).map_err(|error| explain(&error.format(&mut A::command()), usage))
+    A::from_arg_matches(&matches).map_err(|error| explain(&error.format(&mut command()), usage))
+}
+
+/// The help of `command` ends with what its exit codes mean.
+fn with_exit_codes(command: Command, exit_codes: &[(u8, &str)]) -> Command {
+    if exit_codes.is_empty() {
+        return command;
+    }
+    let mut text = "Exit codes:".to_owned();
+    for (code, meaning) in exit_codes {
+        text.push_str(&format!("\n  {code}  {meaning}"));
+    }
+    let long = match command.get_after_long_help() {
+        Some(help) => format!("{help}\n\n{text}"),
+        None => text.clone(),
+    };
+    command.after_help(text).after_long_help(long)
+}
+
+/// How many threads there is work for where no number is given: one a core.
+#[must_use]
+pub fn cores() -> NonZeroUsize {
+    thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
+/// `path` from the root of the file system, for records, which are read elsewhere. Without a
+/// current directory it stays as it is.
+#[must_use]
+pub fn absolute(path: &Path) -> PathBuf {
+    path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// Prints the manual page or the completions of `command` on stdout.
 ///
 /// # Errors
 /// When stdout cannot be written.
-pub fn generate(command: Command, what: Generate) -> io::Result<()> {
+fn generate(command: Command, what: Generate) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(&render(command, what)?)?;
     stdout.flush()
@@ -180,7 +213,7 @@ const REMOVED: &str = "<removed>";
 /// variables that look like secrets are removed, and so are passwords in URLs. No tool takes a
 /// secret there; people try all the same.
 #[must_use]
-pub fn visible_args(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Vec<String> {
+pub(super) fn visible_args(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Vec<String> {
     let mut visible: Vec<String> = Vec::new();
     let mut value_is_secret = false;
     for arg in args {
@@ -240,7 +273,8 @@ mod tests {
     const USAGE: u8 = 2;
 
     fn parsed(args: &str) -> Result<XArgs, ExitCode> {
-        parse(args.split(' ').map(OsString::from), ExitCode::from(USAGE))
+        let command_line: Vec<OsString> = args.split(' ').map(OsString::from).collect();
+        parse(&command_line, &[(0, "done")], ExitCode::from(USAGE))
     }
 
     #[test]
@@ -280,6 +314,19 @@ mod tests {
             let text = String::from_utf8(render(XArgs::command(), what).unwrap()).unwrap();
             assert!(text.contains("must"), "{what:?}: {text}");
         }
+    }
+
+    #[test]
+    fn help_ends_with_the_exit_codes() {
+        let mut command = with_exit_codes(
+            XArgs::command().after_long_help("Examples"),
+            &[(0, "done"), (3, "could not finish")],
+        );
+        let codes = "\n\nExit codes:\n  0  done\n  3  could not finish\n";
+        let short = command.render_help().to_string();
+        assert!(short.ends_with(codes), "{short}");
+        let long = command.render_long_help().to_string();
+        assert!(long.ends_with(&format!("Examples{codes}")), "{long}");
     }
 
     #[test]

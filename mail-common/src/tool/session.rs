@@ -10,7 +10,8 @@ use std::time::Instant;
 
 use jiff::ZonedDateTime;
 
-use super::args::{CommonArgs, Format};
+use super::args::Format;
+use super::entry::{Subject, Tool};
 use super::table::Table;
 use super::totals::Totals;
 use crate::exit::Exit;
@@ -24,26 +25,23 @@ use crate::set::Component;
 /// What the `begin` record says of a run, beside the machine and the version of the records.
 #[derive(Clone, Debug)]
 pub struct Opening {
-    /// The name of the tool.
-    pub tool: &'static str,
-    /// Its version.
-    pub version: &'static str,
-    /// The command line, as [`super::visible_args`] gives it.
+    /// The tool.
+    pub tool: Tool,
+    /// The command line, without secrets.
     pub args: Vec<String>,
     /// When the run started.
     pub time: ZonedDateTime,
-    /// The set it works on, relative to the root.
-    pub set: Option<String>,
-    /// The directory that holds the sets.
-    pub root: Option<String>,
+    /// What it works on.
+    pub subject: Subject,
 }
 
 /// A run that has begun. It is shared by reference between threads, and ends with
 /// [`Session::finish`].
 #[derive(Debug)]
 pub struct Session {
-    /// The voice of the run.
+    /// What people see of the run.
     pub report: Report,
+    tool: Tool,
     begin: Begin,
     started: Instant,
     output: Mutex<Output>,
@@ -56,9 +54,8 @@ impl Session {
     /// A stdout that cannot be written does not stop the work; [`Session::finish`] says it by its
     /// code.
     #[must_use]
-    pub fn start(opening: Opening, common: &CommonArgs) -> Self {
-        let report = Report::to_stderr(opening.tool, common.verbosity());
-        let as_table = match common.format {
+    pub fn start(opening: Opening, format: Format, report: Report) -> Self {
+        let as_table = match format {
             Format::Auto => io::stdout().is_terminal(),
             Format::Text => true,
             Format::Jsonl => false,
@@ -89,6 +86,7 @@ impl Session {
     fn start_with(opening: Opening, report: Report, sink: Sink) -> Self {
         let session = Self {
             report,
+            tool: opening.tool,
             begin: begin_of(opening),
             started: Instant::now(),
             output: Mutex::new(Output {
@@ -177,6 +175,15 @@ impl Session {
             seconds: self.started.elapsed().as_millis() as f64 / 1000.0,
             totals: totals.into(),
         }
+    }
+
+    /// Ends the run with what it came to. A failure that ends it is recorded first.
+    pub fn conclude(self, result: Result<(Exit, Totals), impl Failure>) -> ExitCode {
+        let (exit, totals) = result.unwrap_or_else(|failure| {
+            self.record_failure(None, None, &failure);
+            ((self.tool.exit_of)(failure.kind()), Totals::default())
+        });
+        self.finish(exit, totals)
     }
 
     /// Writes the `end` record and gives the exit code, which is 3 when stdout could not be
@@ -274,16 +281,16 @@ impl fmt::Debug for Sink {
 fn begin_of(opening: Opening) -> Begin {
     Begin {
         v: record::VERSION,
-        tool: opening.tool.to_owned(),
-        version: opening.version.to_owned(),
+        tool: opening.tool.name.to_owned(),
+        version: opening.tool.version.to_owned(),
         host: rustix::system::uname()
             .nodename()
             .to_string_lossy()
             .into_owned(),
         time: record::timestamp(&opening.time),
         args: opening.args,
-        set: opening.set,
-        root: opening.root,
+        set: opening.subject.set,
+        root: opening.subject.root,
     }
 }
 
@@ -314,17 +321,24 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure::FailureKind;
     use crate::report::Verbosity;
     use crate::report::tests::Shared;
 
     fn opening() -> Opening {
         Opening {
-            tool: "mail-x",
-            version: "1.2.3",
+            tool: Tool {
+                name: "mail-x",
+                version: "1.2.3",
+                exit_codes: &[],
+                exit_of: FailureKind::exit,
+            },
             args: vec!["--daily".into()],
             time: "2026-11-23T03:00:00+09:00[Asia/Tokyo]".parse().unwrap(),
-            set: None,
-            root: Some("/b".into()),
+            subject: Subject {
+                root: Some("/b".into()),
+                set: None,
+            },
         }
     }
 

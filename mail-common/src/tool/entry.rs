@@ -1,0 +1,92 @@
+//! How every tool is entered: the command line, the `begin` record, what the tool does, the `end`
+//! record and the exit code.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+use jiff::ZonedDateTime;
+
+use super::args::{CommonArgs, parse, visible_args};
+use super::session::{Opening, Session};
+use crate::exit::Exit;
+use crate::failure::FailureKind;
+use crate::report::Report;
+
+/// A tool as its help, its records and its exit codes present it.
+#[derive(Clone, Copy, Debug)]
+pub struct Tool {
+    /// Its name, such as `mail-backup`.
+    pub name: &'static str,
+    /// Its version.
+    pub version: &'static str,
+    /// What its exit codes mean, for `--help`.
+    pub exit_codes: &'static [(u8, &'static str)],
+    /// What a run comes to that a failure of this kind ends: [`FailureKind::exit`], but for the
+    /// one that speaks Nagios.
+    pub exit_of: fn(FailureKind) -> Exit,
+}
+
+/// A run whose command line is understood, before its `begin` record.
+#[derive(Debug)]
+pub struct Start<A> {
+    /// The command line.
+    pub args: A,
+    /// When the run started.
+    pub now: ZonedDateTime,
+    /// For warnings about the settings; the session goes on with it.
+    pub report: Report,
+    tool: Tool,
+    command_line: Vec<String>,
+}
+
+/// What a run works on, as its `begin` record says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Subject {
+    /// The directory that holds the sets.
+    pub root: Option<String>,
+    /// The set, relative to the root.
+    pub set: Option<String>,
+}
+
+impl Tool {
+    /// Runs the tool with a command line whose first element is the program's name. `work` makes
+    /// the plan, starts the session and ends it; it is not called when there is nothing to do but
+    /// to print help or a usage error.
+    pub fn run<A: Parser + AsRef<CommonArgs>>(
+        &self,
+        command_line: impl Iterator<Item = OsString>,
+        work: impl FnOnce(&Start<A>) -> ExitCode,
+    ) -> ExitCode {
+        let command_line: Vec<OsString> = command_line.collect();
+        let usage = (self.exit_of)(FailureKind::Usage).into();
+        match parse::<A>(&command_line, self.exit_codes, usage) {
+            Ok(args) => work(&self.start(args, &command_line)),
+            Err(code) => code,
+        }
+    }
+
+    fn start<A: AsRef<CommonArgs>>(&self, args: A, command_line: &[OsString]) -> Start<A> {
+        Start {
+            now: ZonedDateTime::now(),
+            report: Report::to_stderr(self.name, args.as_ref().verbosity()),
+            args,
+            tool: *self,
+            command_line: visible_args(command_line.iter().skip(1)),
+        }
+    }
+}
+
+impl<A: AsRef<CommonArgs>> Start<A> {
+    /// Begins the session: its `begin` record is written.
+    #[must_use]
+    pub fn session(&self, subject: Subject) -> Session {
+        let opening = Opening {
+            tool: self.tool,
+            args: self.command_line.clone(),
+            time: self.now.clone(),
+            subject,
+        };
+        Session::start(opening, self.args.as_ref().format, self.report.clone())
+    }
+}
