@@ -30,7 +30,7 @@ pub const ADMIN: (&str, &str) = ("AKIATESTADMIN", "test-admin-secret");
 pub const READER: (&str, &str) = ("AKIATESTREAD", "test-read-secret");
 /// A role that STS of SeaweedFS gives to who asks. It may do everything.
 pub const ROLE: &str = "arn:aws:iam::123456789012:role/BackupRole";
-/// One that may do no more than the README says that a mail server's key needs: it may neither
+/// One that may do no more than the manual says that a mail server's key needs: it may neither
 /// delete nor abort, which SeaweedFS would take for a part of putting.
 pub const UPLOAD_ROLE: &str = "arn:aws:iam::123456789012:role/UploadRole";
 

@@ -286,24 +286,25 @@ fn wrong_usage_and_stores_that_do_not_answer_are_told_apart() {
         .assert_stderr("off-site cannot be looked at");
 }
 
-/// The JSON that follows `opening` in the README, to the end of its block.
-fn in_readme(opening: &str, closing: &str) -> Value {
-    let readme = fs::read_to_string(repository().join("README.md")).expect("there is a README");
-    let rest = readme
+/// The JSON that follows `opening` in the manual, to the end of its block.
+fn in_manual(opening: &str, closing: &str) -> Value {
+    let manual = repository().join("docs/manual.md");
+    let manual = fs::read_to_string(manual).expect("there is a manual");
+    let rest = manual
         .split_once(opening)
-        .unwrap_or_else(|| panic!("no {opening:?} in the README"))
+        .unwrap_or_else(|| panic!("no {opening:?} in the manual"))
         .1;
     parsed(rest.split_once(closing).expect("it ends").0)
 }
 
 #[test]
-fn the_readme_shows_the_files() {
-    let policy = in_readme(
+fn the_manual_shows_the_files() {
+    let policy = in_manual(
         "The policy of the mail server's key. It may not delete; who breaks in cannot either:\n\n```json\n",
         "```",
     );
     assert_eq!(policy, parsed(&file("uploader-policy.json")));
-    let lifecycle = in_readme("--lifecycle-configuration '", "'");
+    let lifecycle = in_manual("--lifecycle-configuration '", "'");
     assert_eq!(lifecycle, parsed(&file("lifecycle.json")));
 }
 

@@ -87,6 +87,7 @@ impl Site {
             "README.md",
             "CHANGELOG.md",
             "LICENSE",
+            "docs",
             "mail-check/README.md",
         ] {
             let copied = Command::new("cp")

@@ -441,12 +441,12 @@ fn names(text: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn the_example_configuration_has_every_name_of_the_readme() {
-    let readme = text("README.md");
-    let table = readme
+fn the_example_configuration_has_every_name_of_the_manual() {
+    let manual = text("docs/manual.md");
+    let table = manual
         .split("| name | flag | default |")
         .nth(1)
-        .expect("the README has a table of settings");
+        .expect("the manual has a table of settings");
     let rows = table
         .lines()
         .skip(2)

@@ -1,0 +1,134 @@
+//! What the documents point to is there: links, tests that prove, files.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use mail_tests::run::repository;
+
+/// The files below `directory` whose names end so, without what is built.
+fn files(directory: &Path, ending: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory).expect("it can be read") {
+        let path = entry.expect("it can be read").path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with('.') || name == "target" {
+            continue;
+        }
+        if path.is_dir() && !path.is_symlink() {
+            found.extend(files(&path, ending));
+        } else if name.ends_with(ending) {
+            found.push(path);
+        }
+    }
+    found
+}
+
+fn text(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|e| panic!("read {}: {e}", path.display()))
+}
+
+/// What stands between backticks outside of blocks.
+fn quoted(text: &str) -> Vec<&str> {
+    let outside = text.split("```").step_by(2);
+    outside
+        .flat_map(|part| part.split('`').skip(1).step_by(2))
+        .collect()
+}
+
+/// The name that a heading can be linked by, as the usual hosts make it.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = kept
+        .chars()
+        .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_' | 'ー'));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+fn has_heading(path: &Path, wanted: &str) -> bool {
+    let text = text(path);
+    let outside = text.split("```").step_by(2);
+    let mut headings = outside
+        .flat_map(str::lines)
+        .filter(|line| line.starts_with('#'));
+    headings.any(|heading| anchor(heading) == wanted)
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let mut broken = Vec::new();
+    for document in files(repository(), ".md") {
+        let text = text(&document);
+        for link in text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next())
+        {
+            if link.contains("://") {
+                continue;
+            }
+            let (path, heading) = link.split_once('#').unwrap_or((link, ""));
+            let target = if path.is_empty() {
+                document.clone()
+            } else {
+                document.with_file_name(path)
+            };
+            if !target.exists() || (!heading.is_empty() && !has_heading(&target, heading)) {
+                broken.push(format!("{}: {link}", document.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn every_test_that_is_named_as_a_proof_is_there() {
+    let sources: String = files(repository(), ".rs")
+        .iter()
+        .map(|path| text(path))
+        .collect();
+    let tests: BTreeSet<&str> = sources
+        .split("fn ")
+        .skip(1)
+        .map(|rest| rest.split(['(', '<']).next().unwrap_or_default())
+        .collect();
+    let mut missing = Vec::new();
+    let mut named = 0;
+    for document in files(repository(), ".md") {
+        let text = text(&document);
+        for proofs in text.split("\n## ").filter(|part| part.starts_with("What ")) {
+            let names = quoted(proofs).into_iter().filter(|name| {
+                name.matches('_').count() >= 2
+                    && name
+                        .chars()
+                        .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+            });
+            for name in names {
+                named += 1;
+                if !tests.contains(name) {
+                    missing.push(format!("{}: {name}", document.display()));
+                }
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+    assert!(named > 100, "only {named} tests are named");
+}
+
+#[test]
+fn every_file_that_is_named_is_there() {
+    let mut missing = Vec::new();
+    for document in files(repository(), ".md") {
+        for name in quoted(&text(&document)) {
+            let is_path = ["mail-", "tests/", "scripts/", "docs/"]
+                .iter()
+                .any(|start| name.starts_with(start))
+                && name.contains('/')
+                && !name.contains([' ', '<', '*', '…', '=', '{']);
+            if is_path && !repository().join(name).exists() {
+                missing.push(format!("{}: {name}", document.display()));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+}
