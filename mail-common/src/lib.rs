@@ -10,6 +10,8 @@ pub mod secret; // passwords and keys, which never print themselves
 
 pub mod xattr; // extended attributes and ACLs of open files
 
+pub mod beneath; // what lies below a directory, opened never through a link
+
 pub mod atomic; // files and directories: created, linked, synced, renamed
 
 pub mod maildir; // which file of a mail tree is a message

@@ -10,14 +10,14 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use mail_common::archive::index::{Kind, Stat};
+use mail_common::beneath::Beneath;
 use mail_common::relpath::RelPath;
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
-use rustix::io::Errno;
+use rustix::fs::{AtFlags, FileType};
 
 /// A directory that is being backed up.
 #[derive(Debug)]
 pub(crate) struct SourceTree {
-    root: OwnedFd,
+    root: Beneath,
 }
 
 /// What stands at a path.
@@ -31,18 +31,18 @@ pub(crate) enum Look {
 
 impl SourceTree {
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = rustix::fs::open(path, flags, Mode::empty())?;
-        Ok(Self { root })
+        Ok(Self {
+            root: Beneath::open(path)?,
+        })
     }
 
     pub(crate) fn open_directory(&self, path: &RelPath) -> io::Result<OwnedFd> {
-        self.open_beneath(path, OFlags::DIRECTORY)
+        self.root.directory(path)
     }
 
     /// Opens for reading; does not wait for the other end of a named pipe.
     pub(crate) fn open_file(&self, path: &RelPath) -> io::Result<File> {
-        self.open_beneath(path, OFlags::NONBLOCK).map(File::from)
+        self.root.any_file(path)
     }
 
     pub(crate) fn look(&self, path: &RelPath) -> io::Result<Look> {
@@ -56,21 +56,6 @@ impl SourceTree {
 
     pub(crate) fn read_link(&self, path: &RelPath) -> io::Result<Vec<u8>> {
         Ok(rustix::fs::readlinkat(&self.root, path.as_path(), Vec::new())?.into_bytes())
-    }
-
-    fn open_beneath(&self, path: &RelPath, flags: OFlags) -> io::Result<OwnedFd> {
-        let flags = flags | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-        match rustix::fs::openat2(&self.root, path.as_path(), flags, Mode::empty(), resolve) {
-            // Kernels before 5.6, and sandboxes that do not know the call.
-            Err(Errno::NOSYS | Errno::PERM) => Ok(rustix::fs::openat(
-                &self.root,
-                path.as_path(),
-                flags,
-                Mode::empty(),
-            )?),
-            result => Ok(result?),
-        }
     }
 }
 
