@@ -36,8 +36,6 @@ enum Error {
     Lock(#[from] LockError),
     #[error(transparent)]
     Set(#[from] set::Error),
-    #[error("watch for signals")]
-    Signals(#[source] io::Error),
     #[error(
         "the clock says {now}, and {set} was begun later, at {begun}; set the clock, or pass --date to replace that set"
     )]
@@ -121,7 +119,7 @@ fn retire(
 }
 
 fn save(plan: &Plan, session: &Session, now: &ZonedDateTime) -> Result<(Exit, Totals), Error> {
-    let interrupt = Interrupt::on_signals().map_err(Error::Signals)?;
+    let interrupt = Interrupt::on_signals();
     let lock = RootLock::acquire(&plan.root, now)?;
     for path in plan.root.clear_leftovers(&lock)? {
         session.report.info(format!(

@@ -1,6 +1,5 @@
 //! SIGTERM and SIGINT end a run cleanly: the first asks, the second kills.
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -20,16 +19,18 @@ impl Interrupt {
     /// One that watches for SIGTERM and SIGINT from now on. After the first, the next one kills as
     /// it would without this.
     ///
-    /// # Errors
-    /// When the handlers cannot be installed.
-    pub fn on_signals() -> io::Result<Self> {
+    /// # Panics
+    /// Never: sigaction(2) refuses only signals that do not exist or cannot be caught.
+    #[must_use]
+    pub fn on_signals() -> Self {
+        const CAUGHT: &str = "SIGTERM and SIGINT exist and can be caught";
         let interrupt = Self::default();
         for signal in [SIGTERM, SIGINT] {
             // The order matters: the first signal finds the flag down, then raises it.
-            flag::register_conditional_default(signal, Arc::clone(&interrupt.0))?;
-            flag::register(signal, Arc::clone(&interrupt.0))?;
+            flag::register_conditional_default(signal, Arc::clone(&interrupt.0)).expect(CAUGHT);
+            flag::register(signal, Arc::clone(&interrupt.0)).expect(CAUGHT);
         }
-        Ok(interrupt)
+        interrupt
     }
 
     /// The flag, for code that polls it by itself.
@@ -57,7 +58,7 @@ mod tests {
 
     #[test]
     fn the_first_signal_raises_the_flag() {
-        let interrupt = Interrupt::on_signals().unwrap();
+        let interrupt = Interrupt::on_signals();
         assert_eq!(interrupt.check(), Ok(()));
         signal_hook::low_level::raise(SIGTERM).unwrap();
         assert_eq!(interrupt.clone().check(), Err(Interrupted));

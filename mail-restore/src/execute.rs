@@ -26,8 +26,6 @@ use mail_common::set::verify::verify;
 /// Why a run could not finish. What was there is as it was.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    #[error("watch for signals")]
-    Signals(#[source] io::Error),
     #[error(transparent)]
     Lock(#[from] LockError),
     #[error(transparent)]
@@ -97,7 +95,7 @@ fn run(
     session: &Session,
     now: &ZonedDateTime,
 ) -> Result<(Exit, Totals), Error> {
-    let interrupt = Interrupt::on_signals().map_err(Error::Signals)?;
+    let interrupt = Interrupt::on_signals();
     say_what_is_odd(plan, session);
     if let Some(query) = &plan.query {
         return Ok(single::restore(

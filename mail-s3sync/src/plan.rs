@@ -111,8 +111,6 @@ pub(crate) enum Error {
     Endpoint { url: String, reason: &'static str },
     #[error("start the threads of the S3 store")]
     Runtime(#[source] std::io::Error),
-    #[error("watch for signals")]
-    Signals(#[source] std::io::Error),
 }
 
 /// Nothing has been touched.
@@ -130,7 +128,7 @@ impl Failure for Error {
             | Self::Endpoint { .. } => FailureKind::Configuration,
             Self::Sets(_) => FailureKind::NoSuch,
             Self::Open(_) => FailureKind::NotMounted,
-            Self::Runtime(error) | Self::Signals(error) => FailureKind::of_io(error),
+            Self::Runtime(error) => FailureKind::of_io(error),
         }
     }
 }
@@ -147,7 +145,7 @@ impl Plan {
             None => default_location(&settings)?,
         };
         let work = Work::new(command, &config, &settings, now)?;
-        let interrupt = Interrupt::on_signals().map_err(Error::Signals)?;
+        let interrupt = Interrupt::on_signals();
         let store = open(&location, command, &config, &interrupt)?;
         Ok(Self {
             location,

@@ -56,8 +56,6 @@ const SPAWNED_THREADS_A_CORE: usize = 2;
 /// Why a run could not begin its work.
 #[derive(Debug, thiserror::Error)]
 enum Error {
-    #[error("watch for signals")]
-    Signals(#[source] io::Error),
     #[error("start a private clamd")]
     Spawn(#[from] SpawnError),
     #[error(transparent)]
@@ -103,7 +101,7 @@ fn scan_all(
     upstream: &Upstream,
     outcome: &mut Outcome,
 ) -> Result<Counters, Error> {
-    let interrupt = Interrupt::on_signals().map_err(Error::Signals)?;
+    let interrupt = Interrupt::on_signals();
     let quarantine = plan
         .quarantine
         .as_deref()
