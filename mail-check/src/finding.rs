@@ -139,7 +139,7 @@ impl From<&Check> for Finding {
 
 /// The worse of two: critical, then warning, then unknown, as the monitoring plugins order them.
 pub(crate) fn worse(a: Status, b: Status) -> Status {
-    if severity(a) >= severity(b) { a } else { b }
+    a.max(b)
 }
 
 /// The worst of all; nothing checked is unknown, never ok.

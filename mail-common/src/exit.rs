@@ -6,21 +6,21 @@ use std::process::ExitCode;
 use crate::failure::FailureKind;
 use crate::record::{CheckStatus, EndStatus};
 
-/// What a run came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a run came to. The worse is the greater: of the parts of a run `max` decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exit {
     /// All was done, and the answer is good.
     Done,
-    /// All was done, and the answer is bad: infected, a mismatch.
-    Bad,
     /// A part failed and the others were done; the records say which.
     Partial,
+    /// All was done, and the answer is bad: infected, a mismatch.
+    Bad,
+    /// Another run holds the lock.
+    Locked,
     /// The command line or the configuration is wrong; nothing was touched.
     Usage,
     /// It could not finish.
     Unfinished,
-    /// Another run holds the lock.
-    Locked,
     /// The worst of what mail-check found; nothing else uses it.
     Checked(CheckStatus),
 }
@@ -96,5 +96,31 @@ impl FailureKind {
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_is_what_could_not_finish() {
+        let parts = [Exit::Partial, Exit::Done, Exit::Unfinished, Exit::Bad];
+        assert_eq!(parts.into_iter().max(), Some(Exit::Unfinished));
+        assert_eq!(Exit::Partial.max(Exit::Bad), Exit::Bad);
+        assert_eq!(Exit::Partial.max(Exit::Done), Exit::Partial);
+    }
+
+    #[test]
+    fn the_worst_check_is_critical_then_warning_then_unknown() {
+        let mut statuses = [
+            CheckStatus::Critical,
+            CheckStatus::Unknown,
+            CheckStatus::Ok,
+            CheckStatus::Warning,
+        ];
+        statuses.sort();
+        let by_code = statuses.map(|status| Exit::Checked(status).code());
+        assert_eq!(by_code, [0, 3, 1, 2]);
     }
 }

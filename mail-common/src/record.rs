@@ -295,19 +295,20 @@ pub struct Check {
     pub message: String,
 }
 
-/// The result of a check, as Nagios names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The result of a check, as Nagios names it. The worse is the greater, in the order of the
+/// monitoring plugins: what could not be checked is less bad than what was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum CheckStatus {
     /// As it should be.
     Ok,
+    /// The check could not be made.
+    Unknown,
     /// Somebody should look.
     Warning,
     /// Somebody must act.
     Critical,
-    /// The check could not be made.
-    Unknown,
 }
 
 /// A failure. It changed the exit code.

@@ -104,7 +104,7 @@ fn push(
         let mut of_set = Totals::default();
         let pushed = push_set(plan, session, set, now, &mut of_set);
         totals.merge(&of_set);
-        exit = worse(exit, pushed?);
+        exit = exit.max(pushed?);
     }
     Ok(exit)
 }
@@ -251,9 +251,4 @@ fn find(plan: &Plan, session: &Session, which: Which) -> Result<SetName, Error> 
     Err(Error::NoCompleteSet {
         url: plan.location.to_string(),
     })
-}
-
-/// Of two sets, what the run came to.
-fn worse(a: Exit, b: Exit) -> Exit {
-    if a == Exit::Done { b } else { a }
 }

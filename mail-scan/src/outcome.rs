@@ -93,9 +93,7 @@ impl Outcome {
 
     fn fail(&mut self, session: &Session, failure: &Failure, exit: Exit) {
         session.fail(None, None, failure);
-        if self.worst != Exit::Unfinished {
-            self.worst = exit;
-        }
+        self.worst = self.worst.max(exit);
     }
 }
 
