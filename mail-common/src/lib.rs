@@ -28,6 +28,10 @@ pub mod jsonl; // records as JSON lines, with pass-through of what is not known
 
 pub mod manifest; // the records that are kept in a set
 
+pub mod upstream; // what came by pipe: runs, artifacts, verdicts
+
+pub mod clearance; // what of it a scanner has found clean
+
 pub mod config; // settings from the environment, the configuration file and defaults
 
 pub mod exit; // what a run came to, and its exit code
