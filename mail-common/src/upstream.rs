@@ -9,7 +9,7 @@ use crate::record::{Artifact, Begin, End, EndStatus, Record, Verdict};
 pub const SCANNER: &str = "mail-scan";
 
 /// The tool whose exit codes are those of Nagios.
-const CHECKER: &str = "mail-check";
+pub const CHECKER: &str = "mail-check";
 
 /// What a stream of records holds of sets and of scans.
 #[derive(Clone, Debug, Default)]

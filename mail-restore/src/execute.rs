@@ -10,17 +10,17 @@ use jiff::ZonedDateTime;
 use mail_common::atomic;
 use mail_common::exit::Exit;
 use mail_common::interrupt::{Interrupt, Interrupted};
-use mail_common::record::Verdict;
 use mail_common::relpath::RelPath;
 use mail_common::set::{BackupRoot, LockError, RootLock, SetFile, SetState};
 use mail_common::tool::{Session, Totals};
+use mail_common::upstream::Upstream;
 
-use crate::clearance::refusals;
 use crate::place;
 use crate::plan::{Clearance, Destination, Plan, Work};
 use crate::show;
 use crate::single;
 use crate::swap::{Cleared, Turn, TurnError, clear_leftovers};
+use mail_common::clearance::refusals;
 use mail_common::set::verify::verify;
 
 /// Why a run could not finish. What was there is as it was.
@@ -75,11 +75,11 @@ struct Locks {
 /// Does what the plan says. What fails is in the records; the exit says what it came to.
 pub(crate) fn execute(
     plan: &Plan,
-    verdicts: &[Verdict],
+    upstream: &Upstream,
     session: &Session,
     now: &ZonedDateTime,
 ) -> (Exit, Totals) {
-    let done = run(plan, verdicts, session, now);
+    let done = run(plan, upstream, session, now);
     let (exit, mut totals) = done.unwrap_or_else(|error| {
         session.fail(None, None, &error);
         (error.exit(), Totals::default())
@@ -91,7 +91,7 @@ pub(crate) fn execute(
 
 fn run(
     plan: &Plan,
-    verdicts: &[Verdict],
+    upstream: &Upstream,
     session: &Session,
     now: &ZonedDateTime,
 ) -> Result<(Exit, Totals), Error> {
@@ -99,12 +99,12 @@ fn run(
     say_what_is_odd(plan, session);
     if let Some(query) = &plan.query {
         return Ok(single::restore(
-            plan, query, verdicts, session, &interrupt, now,
+            plan, query, upstream, session, &interrupt, now,
         )?);
     }
     match plan.work {
-        Work::Show => return Ok(show::show(plan, verdicts, session, &interrupt)?),
-        Work::Verify => return Ok(show::verify(plan, verdicts, session, &interrupt)?),
+        Work::Show => return Ok(show::show(plan, upstream, session, &interrupt)?),
+        Work::Verify => return Ok(show::verify(plan, upstream, session, &interrupt)?),
         Work::Restore => {}
     }
     if let Destination::Directory(directory) = &plan.destination {
@@ -115,7 +115,7 @@ fn run(
         })?;
     }
     let _locks = lock(plan, session, now)?;
-    let refused = check_clean(plan, verdicts, session);
+    let refused = check_clean(plan, upstream, session);
     if refused > 0 {
         return Err(Error::NotClean { refused });
     }
@@ -219,14 +219,14 @@ fn say_what_is_odd(plan: &Plan, session: &Session) {
 }
 
 /// How many files may not be used because no scanner found them clean; each is said.
-pub(crate) fn check_clean(plan: &Plan, verdicts: &[Verdict], session: &Session) -> u64 {
+pub(crate) fn check_clean(plan: &Plan, upstream: &Upstream, session: &Session) -> u64 {
     if plan.clearance == Clearance::Digest {
         return 0;
     }
-    let refused = refusals(&plan.inventory.set, &plan.used(), verdicts);
-    refused
-        .iter()
-        .for_each(|refusal| session.fail(None, Some(refusal.path()), refusal));
+    let refused = refusals(upstream, &plan.inventory.set, plan.used());
+    for refusal in &refused {
+        session.record_failure(None, Some(refusal.path()), refusal);
+    }
     refused.len() as u64
 }
 

@@ -1,12 +1,10 @@
 //! `mail-restore`: restores a backup set, or any part of it, onto a mail server.
 
 mod args; // the command line
-mod upstream; // the records of the tools before this one
 mod places; // where the parts of a set go
 mod jobs; // which file of a set becomes what
 mod plan; // what is to be done: reads, never writes
 
-mod clearance; // what a scanner said of what is used
 mod tree; // a new tree, made entry by entry
 mod unpack; // archives into a tree
 mod build; // the tree of a component
@@ -30,8 +28,8 @@ use args::Args;
 use mail_common::exit::Exit;
 use mail_common::failure::FailureKind;
 use mail_common::tool::{Session, Start, Tool, Totals};
+use mail_common::upstream::Upstream;
 use plan::Setup;
-use upstream::Upstream;
 
 const MAIL_RESTORE: Tool = Tool {
     name: "mail-restore",
@@ -76,15 +74,10 @@ fn restore(
     setup: Result<Setup, plan::Error>,
     session: &Session,
 ) -> Result<(Exit, Totals), plan::Error> {
-    let upstream = match start.args.records {
-        Some(_) => Upstream::read(io::stdin().lock(), session)?,
-        None => Upstream::default(),
-    };
+    let mut upstream = Upstream::default();
+    if start.args.records.is_some() {
+        session.pass_all(io::stdin().lock(), |record| upstream.add(record))?;
+    }
     let plan = setup?.plan(&start.args, &upstream, &start.now, &session.report)?;
-    Ok(execute::execute(
-        &plan,
-        &upstream.verdicts,
-        session,
-        &start.now,
-    ))
+    Ok(execute::execute(&plan, &upstream, session, &start.now))
 }

@@ -18,6 +18,7 @@ use mail_common::set::{
     free_space, is_mount_point,
 };
 use mail_common::tool::{self, Subject};
+use mail_common::upstream::Upstream;
 use rustix::fs::Access;
 
 use crate::args::Args;
@@ -26,7 +27,6 @@ use crate::jobs::{Jobs, TreeJob};
 use crate::messages::Query;
 use crate::places::Places;
 use crate::single::{self, QueryError};
-use crate::upstream::Upstream;
 
 /// What a file takes on a disk beside its content, about.
 const BYTES_A_FILE: u64 = 4096;
@@ -332,10 +332,10 @@ fn work(args: &Args) -> Work {
 }
 
 fn set_of_records(upstream: &Upstream) -> Result<PathBuf, Error> {
-    match &upstream.sets()[..] {
+    match &upstream.named_sets()[..] {
         [] => Err(Error::NoSetNamed),
         [one] => {
-            let path = Path::new(one.root).join(one.set);
+            let path = one.directory();
             path.canonicalize()
                 .map_err(|source| Error::Look { path, source })
         }

@@ -3,8 +3,8 @@
 
 use mail_common::exit::Exit;
 use mail_common::interrupt::{Interrupt, Interrupted};
-use mail_common::record::Verdict;
 use mail_common::tool::{Session, Totals, human_size};
+use mail_common::upstream::Upstream;
 
 use crate::build::Builder;
 use crate::examine::examine;
@@ -18,7 +18,7 @@ use crate::unpack::{self, Unpacked};
 /// Says what would be restored. Bad when something stands against it.
 pub(crate) fn show(
     plan: &Plan,
-    verdicts: &[Verdict],
+    upstream: &Upstream,
     session: &Session,
     interrupt: &Interrupt,
 ) -> Result<(Exit, Totals), Interrupted> {
@@ -26,7 +26,7 @@ pub(crate) fn show(
         "dry run of {}: nothing is written",
         plan.inventory.set.display()
     ));
-    check_clean(plan, verdicts, session);
+    check_clean(plan, upstream, session);
     check_digests(plan, session, interrupt)?;
     let mut totals = show_trees(plan, session, interrupt)?;
     if let Some(dumps) = &plan.dumps {
@@ -49,11 +49,11 @@ pub(crate) fn show(
 /// Verifies what would be used, and nothing else. Bad when a file is not what it should be.
 pub(crate) fn verify(
     plan: &Plan,
-    verdicts: &[Verdict],
+    upstream: &Upstream,
     session: &Session,
     interrupt: &Interrupt,
 ) -> Result<(Exit, Totals), Interrupted> {
-    let refused = check_clean(plan, verdicts, session);
+    let refused = check_clean(plan, upstream, session);
     let damaged = check_digests(plan, session, interrupt)?;
     let files = plan.used();
     let bytes = total_bytes(&plan.inventory.set, &files);

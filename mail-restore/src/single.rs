@@ -8,18 +8,19 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ZonedDateTime};
 use mail_common::exit::Exit;
 use mail_common::interrupt::Interrupt;
-use mail_common::record::{Record, Restored, Verdict};
+use mail_common::record::{Record, Restored};
 use mail_common::relpath::{PathField, RelPath};
 use mail_common::set::{Component, SetFile};
 use mail_common::tool::{Session, Totals, human_size};
+use mail_common::upstream::Upstream;
 
 use crate::args::Args;
-use crate::clearance::refusals;
 use crate::messages::{
     self, Candidate, DeliveryError, Fate, Found, NotAMessageId, NotATime, NotAnAddress, Outcome,
     Query, Selection, Since, Work,
 };
 use crate::plan::{Clearance, Destination, Plan, Work as Wanted};
+use mail_common::clearance::refusals;
 
 /// Why a query cannot be understood.
 #[derive(Debug, thiserror::Error)]
@@ -121,7 +122,7 @@ pub(crate) fn query(args: &Args, zone: &TimeZone) -> Result<Option<Query>, Query
 pub(crate) fn restore(
     plan: &Plan,
     query: &Query,
-    verdicts: &[Verdict],
+    upstream: &Upstream,
     session: &Session,
     interrupt: &Interrupt,
     now: &ZonedDateTime,
@@ -145,7 +146,7 @@ pub(crate) fn restore(
     for unread in &selection.unread {
         session.fail(Some(Component::Mailboxes), None, &unread.error);
     }
-    check_clean(plan, &selection, verdicts, session)?;
+    check_clean(plan, &selection, upstream, session)?;
     if plan.work == Wanted::Show {
         return show(&mut selection, plan, session, &work);
     }
@@ -162,7 +163,7 @@ pub(crate) fn restore(
 fn check_clean(
     plan: &Plan,
     selection: &Selection,
-    verdicts: &[Verdict],
+    upstream: &Upstream,
     session: &Session,
 ) -> Result<(), Error> {
     if plan.clearance == Clearance::Digest {
@@ -177,10 +178,10 @@ fn check_clean(
         .iter()
         .filter_map(|path| plan.inventory.file(path))
         .collect();
-    let refused = refusals(&plan.inventory.set, &files, verdicts);
-    refused.iter().for_each(|refusal| {
-        session.fail(Some(Component::Mailboxes), Some(refusal.path()), refusal)
-    });
+    let refused = refusals(upstream, &plan.inventory.set, files.iter().copied());
+    for refusal in &refused {
+        session.record_failure(Some(Component::Mailboxes), Some(refusal.path()), refusal);
+    }
     // A segment that the set does not know has no verdict either.
     match refused.len() + paths.len() - files.len() {
         0 => Ok(()),

@@ -1,20 +1,22 @@
 //! The run: what the plan says, in its order, with what came of it.
 
-use std::io::BufReader;
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
+use std::io;
+use std::path::PathBuf;
 
 use jiff::{Timestamp, ZonedDateTime};
+use mail_common::clearance::refusals;
 use mail_common::exit::Exit;
 use mail_common::jsonl;
 use mail_common::report;
 use mail_common::tool::{Session, Totals};
+use mail_common::upstream::Upstream;
 
 use crate::plan::{Plan, Verdicts, What, Which, Work};
 use crate::pull::{self, Pull};
 use crate::push::{self, LocalSet, Push};
 use crate::remote::{self, RemoteSet, SetName, names};
 use crate::store::StoreError;
-use crate::upstream::Upstream;
 use crate::verify::{self, Verify};
 use crate::{list, usage};
 
@@ -33,6 +35,10 @@ pub(crate) enum Error {
     Upstream(#[from] jsonl::Error),
     #[error("the records name no set; the tool before this one has made none")]
     NoSet,
+    #[error(
+        "{refused} files are not known to be clean; nothing was pushed: scan the set, or leave out --require-clean"
+    )]
+    NotClean { refused: usize },
     #[error("{url} holds no complete set; see `mail-s3sync list`")]
     NoCompleteSet { url: String },
 }
@@ -51,7 +57,7 @@ impl Error {
             Self::Verify(error) => error.exit(),
             Self::Remote(error) => error.exit(),
             Self::Upstream(_) | Self::NoSet => Exit::Unfinished,
-            Self::NoCompleteSet { .. } => Exit::Bad,
+            Self::NotClean { .. } | Self::NoCompleteSet { .. } => Exit::Bad,
         }
     }
 }
@@ -93,11 +99,8 @@ fn push(
     totals: &mut Totals,
 ) -> Result<Exit, Error> {
     let sets = match what {
-        What::Set(directory) => vec![directory.clone()],
-        What::Records(verdicts) => match from_records(session, *verdicts)? {
-            Some(sets) => sets,
-            None => return Ok(Exit::Bad),
-        },
+        What::Set(directory) => vec![open(session, directory.clone())?],
+        What::Records(verdicts) => from_records(session, *verdicts)?,
     };
     let mut exit = Exit::Done;
     for set in &sets {
@@ -109,29 +112,61 @@ fn push(
     Ok(exit)
 }
 
-/// The sets that standard input names; `None` when one of them is not proven clean and has to be.
-fn from_records(session: &Session, verdicts: Verdicts) -> Result<Option<Vec<PathBuf>>, Error> {
-    let upstream = Upstream::read(BufReader::new(std::io::stdin().lock()), session)?;
-    if upstream.sets.is_empty() {
+/// The sets that standard input names, held against replacement; all are proven clean where they
+/// have to be.
+fn from_records(session: &Session, verdicts: Verdicts) -> Result<Vec<LocalSet>, Error> {
+    let mut upstream = Upstream::default();
+    session.pass_all(io::stdin().lock(), |record| upstream.add(record))?;
+    let sets = directories(&upstream)
+        .into_iter()
+        .map(|directory| open(session, directory))
+        .collect::<Result<Vec<_>, _>>()?;
+    if sets.is_empty() {
         return Err(Error::NoSet);
     }
-    let not_clean = if verdicts == Verdicts::Required {
-        upstream.not_clean()
-    } else {
-        Vec::new()
-    };
-    not_clean
-        .iter()
-        .for_each(|complaint| session.fail(None, None, complaint));
-    Ok(not_clean
-        .is_empty()
-        .then(|| upstream.sets.into_iter().collect()))
+    if verdicts == Verdicts::Required {
+        require_clean(&sets, &upstream, session)?;
+    }
+    Ok(sets)
+}
+
+/// The sets of the stream, each once: those that were saved, and where nothing was saved those that
+/// were scanned.
+fn directories(upstream: &Upstream) -> BTreeSet<PathBuf> {
+    let mut named = upstream.saved_sets();
+    if named.is_empty() {
+        named = upstream.named_sets();
+    }
+    let directories = named.into_iter().map(|name| name.directory());
+    directories
+        .map(|directory| directory.canonicalize().unwrap_or(directory))
+        .collect()
+}
+
+/// Every file that a set is made of must be clean, whether the stream names it or not: it is pushed
+/// in either case.
+fn require_clean(sets: &[LocalSet], upstream: &Upstream, session: &Session) -> Result<(), Error> {
+    let mut refused = 0;
+    for set in sets {
+        for refusal in refusals(upstream, &set.directory, &set.contents) {
+            session.record_failure(None, Some(refusal.path()), &refusal);
+            refused += 1;
+        }
+    }
+    if refused > 0 {
+        return Err(Error::NotClean { refused });
+    }
+    Ok(())
+}
+
+fn open(session: &Session, directory: PathBuf) -> Result<LocalSet, Error> {
+    Ok(LocalSet::open(&directory, &session.report).map_err(push::Error::Local)?)
 }
 
 fn push_set(
     plan: &Plan,
     session: &Session,
-    directory: &Path,
+    local: &LocalSet,
     now: Timestamp,
     totals: &mut Totals,
 ) -> Result<Exit, Error> {
@@ -151,14 +186,13 @@ fn push_set(
         lock: *lock,
         recipients: recipients.as_ref(),
     };
-    let local = LocalSet::open(directory, &session.report).map_err(push::Error::Local)?;
     if local.name.is_incomplete() {
         session.report.warning(format!(
             "{}: a part of this set had failed when it was made",
             local.name
         ));
     }
-    let exit = push.push(&local, totals)?;
+    let exit = push.push(local, totals)?;
     session.report.summary(format!(
         "{} {}: {} sent, {} copied there, {} already there",
         if exit == Exit::Done {

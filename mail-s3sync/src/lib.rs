@@ -13,7 +13,6 @@ mod totals; // transfers, counted
 mod place; // how a finished file gets its name
 
 mod execute; // the run
-mod upstream; // records from standard input
 mod push; // a set into the store
 mod pull; // a set, or a part of it, out of the store
 mod verify; // a set in the store against its own digests

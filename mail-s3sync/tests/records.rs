@@ -17,14 +17,21 @@ const FILES: [(&str, &[u8]); 2] = [
 fn stream(root: &SampleRoot, verdicts: [&str; 2]) -> String {
     let set = root.make_daily(DAY_1, &FILES);
     let manifest = fs::read_to_string(set.join("manifest.jsonl")).unwrap();
+    let artifacts: Vec<Value> = manifest
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|record| record["type"] == "artifact")
+        .collect();
     let mut lines: Vec<String> = manifest.lines().map(str::to_owned).collect();
     lines.insert(1, r#"{"type":"future",  "data": 1.50 }"#.to_owned());
     lines.push(
         r#"{"type":"begin","data":{"v":1,"tool":"mail-scan","version":"0","host":"mx","time":"t","args":[]}}"#.into(),
     );
-    for ((path, _), status) in FILES.iter().zip(verdicts) {
+    for (artifact, status) in artifacts.iter().zip(verdicts) {
+        let file = &artifact["data"];
         let verdict = json!({"type": "verdict", "data": {
-            "set": format!("daily/{DAY_1}"), "path": path, "status": status, "engine": "clamd"}});
+            "root": file["root"], "set": file["set"], "path": file["path"],
+            "sha256": file["sha256"], "status": status, "engine": "clamd"}});
         lines.push(verdict.to_string());
     }
     lines.push(
@@ -95,7 +102,7 @@ fn records_without_a_set_are_no_success() {
     let input = stream(&root, ["clean", "clean"]);
     let without: String = input
         .lines()
-        .filter(|line| !line.contains("artifact"))
+        .filter(|line| !line.contains("artifact") && !line.contains("verdict"))
         .map(|line| format!("{line}\n"))
         .collect();
     let outcome = root
@@ -126,33 +133,54 @@ fn only_a_set_that_is_proven_clean_passes_require_clean() {
     }
     let root = SampleRoot::new();
     let input = stream(&root, ["clean", "clean"]);
-    let one_verdict: Vec<&str> = input.lines().collect();
-    let dropped = one_verdict.len() - 2;
-    let input: String = one_verdict
-        .iter()
-        .enumerate()
-        .filter(|(at, _)| *at != dropped)
-        .map(|(_, line)| format!("{line}\n"))
-        .collect();
-    let outcome = root
-        .tool()
-        .args(["push", "-", "--require-clean", "--to", &root.file_url()])
-        .stdin(input)
-        .run();
-    let _ = outcome.assert_code(1).assert_stderr("without a verdict");
-    // The last line is the end of the scan: it lost its belief in a scanner.
-    let root = SampleRoot::new();
-    let input = stream(&root, ["clean", "clean"]);
+    let refused = |input: String| {
+        let outcome = root
+            .tool()
+            .args(["push", "-", "--require-clean", "--to", &root.file_url()])
+            .stdin(input)
+            .run()
+            .assert_code(1);
+        assert!(tree(&root.store()).is_empty());
+        outcome.data("error")[0].clone()
+    };
+    let without = |dropped: usize| {
+        let lines = input.lines().enumerate().filter(|(at, _)| *at != dropped);
+        lines.map(|(_, line)| format!("{line}\n")).collect()
+    };
+    let count = input.lines().count();
+    let error = refused(without(count - 2));
+    assert_eq!(
+        (&error["kind"], &error["path"]),
+        (&json!("unscanned"), &json!(FILES[1].0))
+    );
+    // The last line is the end of the scan: it lost its trust in a scanner.
     let (others, end) = input.trim_end().rsplit_once('\n').unwrap();
     let unfinished = format!("{others}\n{}\n", end.replace("\"exit\":0", "\"exit\":3"));
     assert_ne!(unfinished, input);
-    let outcome = root
-        .tool()
-        .args(["push", "-", "--require-clean", "--to", &root.file_url()])
-        .stdin(unfinished)
-        .run();
-    let _ = outcome
-        .assert_code(1)
-        .assert_stderr("of a scan that could not finish");
-    assert!(tree(&root.store()).is_empty());
+    assert_eq!(refused(unfinished)["kind"], "unscanned");
+    // A file of the set that no artifact names is pushed as well, so it has to be clean as well.
+    let unnamed = |path: &str| {
+        let lines = input.lines().filter(|line| !line.contains(path));
+        lines.map(|line| format!("{line}\n")).collect()
+    };
+    assert_eq!(refused(unnamed(FILES[1].0))["path"], FILES[1].0);
+}
+
+#[test]
+fn the_records_of_a_scan_name_the_set_where_nothing_was_saved() {
+    let root = SampleRoot::new();
+    let input = stream(&root, ["clean", "clean"]);
+    let scan: String = input
+        .lines()
+        .filter(|line| !line.contains("artifact"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let push = |input| {
+        root.tool()
+            .args(["push", "-", "--require-clean", "--to", &root.file_url()])
+            .stdin(input)
+            .run()
+    };
+    let _ = push(scan).assert_code(0);
+    assert!(!tree(&root.store()).is_empty());
 }

@@ -14,6 +14,7 @@ use mail_common::interrupt::Interrupt;
 use mail_common::record::timestamp;
 use mail_common::report::chain;
 use mail_common::tool::{Session, Totals, human_size};
+use mail_common::upstream::Upstream;
 
 use crate::args::Scanner;
 use crate::budget::Budget;
@@ -30,9 +31,7 @@ use crate::plan::{Operand, Plan, addresses};
 use crate::quarantine::{Quarantine, QuarantineError};
 use crate::run::Run;
 use crate::seen::Seen;
-use crate::source::{
-    Listed, Outlet, Upstream, feed_artifacts, feed_changed, feed_path, feed_set, read_records,
-};
+use crate::source::{Listed, Outlet, feed_artifacts, feed_changed, feed_path, feed_set};
 use crate::totals::{Counters, get};
 use crate::unpack::unpack;
 use crate::work::{Job, Piece};
@@ -67,18 +66,13 @@ enum Error {
 /// Does what the plan says.
 pub(crate) fn execute(plan: &Plan, session: &Session, now: &ZonedDateTime) -> (Exit, Totals) {
     // First of all, and whatever happens then: who comes after this tool waits for them.
-    let upstream = plan
-        .operands
-        .contains(&Operand::Records)
-        .then(|| read_records(io::stdin().lock(), session));
-    let mut outcome = Outcome::of_upstream(upstream.as_ref(), session);
-    let counters = match scan_all(
-        plan,
-        session,
-        now,
-        &upstream.unwrap_or_default(),
-        &mut outcome,
-    ) {
+    let mut upstream = Upstream::default();
+    let mut outcome = Outcome::new();
+    if plan.operands.contains(&Operand::Records) {
+        let passed = session.pass_all(io::stdin().lock(), |record| upstream.add(record));
+        outcome.add_upstream(&upstream, passed, session);
+    }
+    let counters = match scan_all(plan, session, now, &upstream, &mut outcome) {
         Ok(totals) => totals,
         Err(error) => {
             session.fail(None, None, &error);

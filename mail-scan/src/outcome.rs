@@ -2,11 +2,12 @@
 //! records were read.
 
 use mail_common::exit::Exit;
+use mail_common::jsonl;
 use mail_common::report::chain;
 use mail_common::tool::Session;
+use mail_common::upstream::{Ending, Upstream};
 
 use crate::clamd::ServerError;
-use crate::source::Upstream;
 use crate::totals::{Counters, get};
 
 /// What decides the exit code, beside the totals.
@@ -36,28 +37,35 @@ enum Failure {
 }
 
 impl Outcome {
-    /// Of a run that reads the records of `upstream`, or none. What is wrong with them is said.
-    pub(crate) fn of_upstream(upstream: Option<&Upstream>, session: &Session) -> Self {
-        let mut outcome = Self { worst: Exit::Done };
-        let Some(upstream) = upstream else {
-            return outcome;
-        };
-        for (tool, code) in &upstream.failed {
-            outcome.fail(
-                session,
-                &Failure::Upstream {
-                    tool: tool.clone(),
-                    code: *code,
-                },
-                of_code(*code),
-            );
+    /// Of a run that has not begun its work.
+    pub(crate) fn new() -> Self {
+        Self { worst: Exit::Done }
+    }
+
+    /// This run ends no better than the tools before it, nor than their records are whole.
+    pub(crate) fn add_upstream(
+        &mut self,
+        upstream: &Upstream,
+        passed: Result<(), jsonl::Error>,
+        session: &Session,
+    ) {
+        for end in upstream.runs.iter().filter_map(|run| run.end.as_ref()) {
+            let exit = match Ending::of(end) {
+                Ending::Good => continue,
+                Ending::Bad | Ending::Partial => Exit::Partial,
+                Ending::Locked | Ending::Unfinished | Ending::Died => Exit::Unfinished,
+            };
+            let failure = Failure::Upstream {
+                tool: end.tool.clone(),
+                code: end.exit,
+            };
+            self.fail(session, &failure, exit);
         }
-        if let Some(error) = &upstream.broken {
-            outcome.fail(session, &Failure::Broken(chain(error)), Exit::Unfinished);
+        if let Err(error) = passed {
+            self.fail(session, &Failure::Broken(chain(&error)), Exit::Unfinished);
         } else if upstream.artifacts.is_empty() {
-            outcome.fail(session, &Failure::Nothing, Exit::Unfinished);
+            self.fail(session, &Failure::Nothing, Exit::Unfinished);
         }
-        outcome
     }
 
     pub(crate) fn could_not_finish(&mut self) {
@@ -94,15 +102,5 @@ impl Outcome {
     fn fail(&mut self, session: &Session, failure: &Failure, exit: Exit) {
         session.fail(None, None, failure);
         self.worst = self.worst.max(exit);
-    }
-}
-
-/// A tool that could not finish is not made whole by this one; one whose answer is bad has done its
-/// work.
-fn of_code(code: u8) -> Exit {
-    if code == Exit::Bad.code() {
-        Exit::Partial
-    } else {
-        Exit::Unfinished
     }
 }

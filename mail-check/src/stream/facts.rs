@@ -4,11 +4,10 @@ use std::io::BufRead;
 
 use jiff::Timestamp;
 use mail_common::jsonl::RecordReader;
-use mail_common::record::{
-    Begin, Check, End, ErrorRecord, Record, StoredSet, Usage, Verdict, VerdictStatus,
-};
+use mail_common::record::{Check, ErrorRecord, Record, StoredSet, Usage, Verdict, VerdictStatus};
 use mail_common::report::chain;
 use mail_common::tool::Session;
+use mail_common::upstream::{Runs, ToolRun};
 
 /// So many of a kind are told one by one; all are counted.
 pub(crate) const TOLD: usize = 20;
@@ -17,8 +16,7 @@ pub(crate) const TOLD: usize = 20;
 /// runs.
 #[derive(Debug, Default)]
 pub(crate) struct Facts {
-    /// In the order in which they began.
-    pub(crate) runs: Vec<Run>,
+    pub(crate) runs: Runs,
     pub(crate) infected: u64,
     /// The first of them.
     pub(crate) infected_first: Vec<Infected>,
@@ -34,14 +32,6 @@ pub(crate) struct Facts {
     pub(crate) broken: Option<String>,
 }
 
-/// A run of a tool.
-#[derive(Clone, Debug)]
-pub(crate) struct Run {
-    pub(crate) begin: Begin,
-    /// `None`: it has died.
-    pub(crate) end: Option<End>,
-}
-
 /// What a scanner found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Infected {
@@ -54,11 +44,9 @@ pub(crate) struct Infected {
     pub(crate) subject: Option<String>,
 }
 
-impl Run {
-    /// When it began; `None` when that cannot be read.
-    pub(crate) fn begun(&self) -> Option<Timestamp> {
-        self.begin.time.parse().ok()
-    }
+/// When a run began; `None` when that cannot be read.
+pub(crate) fn begun(run: &ToolRun) -> Option<Timestamp> {
+    run.begin.time.parse().ok()
 }
 
 impl Facts {
@@ -88,32 +76,23 @@ impl Facts {
     }
 
     /// The last run of `tool`.
-    pub(crate) fn last_run(&self, tool: &str) -> Option<&Run> {
-        self.runs.iter().rev().find(|run| run.begin.tool == tool)
+    pub(crate) fn last_run<'a>(&'a self, tool: &'a str) -> Option<&'a ToolRun> {
+        self.runs.of(tool).next_back()
     }
 
     fn add(&mut self, record: Record) {
+        self.runs.add(&record);
         match record {
-            Record::Begin(begin) => self.runs.push(Run { begin, end: None }),
-            Record::End(end) => self.end(end),
             Record::Verdict(verdict) => self.verdict(&verdict),
             Record::Error(error) => self.error(&error),
             Record::Set(set) => self.sets.push(set),
             Record::Usage(usage) => self.usages.push(usage),
             Record::Check(check) => self.checks.push(check),
-            Record::Artifact(_) | Record::Transfer(_) | Record::Restored(_) => {}
-        }
-    }
-
-    /// An `end` is of the last run of its tool that has none.
-    fn end(&mut self, end: End) {
-        let open = self
-            .runs
-            .iter_mut()
-            .rev()
-            .find(|run| run.end.is_none() && run.begin.tool == end.tool);
-        if let Some(run) = open {
-            run.end = Some(end);
+            Record::Begin(_)
+            | Record::End(_)
+            | Record::Artifact(_)
+            | Record::Transfer(_)
+            | Record::Restored(_) => {}
         }
     }
 

@@ -1,9 +1,10 @@
 //! From what a stream says to findings: a failed backup, an infected message, an upload that is not
 //! whole.
 
-use mail_common::record::{End, EndStatus};
+use mail_common::record::End;
+use mail_common::upstream::{CHECKER, Ending, SCANNER, ToolRun};
 
-use super::facts::{Facts, Infected, Run, TOLD};
+use super::facts::{Facts, Infected, TOLD};
 use crate::finding::{Finding, Status};
 
 /// One finding for each run and each infected file, and one each for what was not scanned and for a
@@ -40,17 +41,16 @@ pub(crate) fn judge(facts: &Facts) -> Vec<Finding> {
 /// without them, that is over. Only a scan of all of it that found nothing can say so: one that
 /// could not finish has not looked.
 pub(crate) fn settled(findings: &[Finding]) -> Vec<&'static str> {
-    let is_any = |tool: &str, fits: fn(Status) -> bool| {
-        findings.iter().any(|f| f.name == tool && fits(f.status))
-    };
+    let of = |tool: &'static str| findings.iter().filter(move |f| f.name == tool);
     let mut names = Vec::new();
-    if is_any("mail-scan", |status| status == Status::Ok) {
+    if of(SCANNER).next().is_some() && of(SCANNER).all(|f| f.status == Status::Ok) {
         names.extend(["infected", "unscanned"]);
     }
-    let tools = ["mail-backup", "mail-scan", "mail-s3sync", "mail-restore"];
+    let tools = ["mail-backup", SCANNER, "mail-s3sync", "mail-restore"];
     if tools
         .into_iter()
-        .any(|tool| is_any(tool, |status| status != Status::Unknown))
+        .flat_map(of)
+        .any(|finding| finding.status != Status::Unknown)
     {
         names.push("stream");
     }
@@ -58,7 +58,7 @@ pub(crate) fn settled(findings: &[Finding]) -> Vec<&'static str> {
 }
 
 /// Alerts go by name and target: these are the same tomorrow, while the set is another.
-fn judge_run(run: &Run, facts: &Facts) -> Finding {
+fn judge_run(run: &ToolRun, facts: &Facts) -> Finding {
     let (tool, host) = (run.begin.tool.as_str(), run.begin.host.as_str());
     let about = run
         .begin
@@ -73,37 +73,56 @@ fn judge_run(run: &Run, facts: &Facts) -> Finding {
             format!("{about}it has ended without its end record"),
         );
     };
-    let message = match end.exit {
-        0 => format!("{about}done in {:.0} s", end.seconds),
-        4 => format!("{about}another run held the lock"),
-        exit if facts.errors > 0 => {
-            format!(
-                "{about}exit code {exit}: {}",
-                shortened(&facts.errors_first, facts.errors)
-            )
+    let ending = Ending::of(end);
+    let message = match ending {
+        Ending::Good => format!("done in {:.0} s", end.seconds),
+        Ending::Locked => "another run held the lock".to_owned(),
+        _ if facts.errors > 0 => {
+            let errors = shortened(&facts.errors_first, facts.errors);
+            format!("exit code {}: {errors}", end.exit)
         }
-        exit => format!("{about}exit code {exit}: {}", words_of(end)),
+        ending => format!("exit code {}: {}", end.exit, words_of(ending)),
     };
-    Finding::new(status_of(end, facts), tool, host, message).measured(end.seconds, "seconds")
+    Finding::new(status_of(end, facts), tool, host, about + &message)
+        .measured(end.seconds, "seconds")
 }
 
 /// A scan that found something has done its work: what it found is judged by itself.
 fn status_of(end: &End, facts: &Facts) -> Status {
-    match (end.tool.as_str(), end.exit) {
-        (_, 0) => Status::Ok,
-        (_, 4) => Status::Warning,
-        ("mail-check", 1) => Status::Warning,
-        ("mail-check", 3) => Status::Unknown,
-        ("mail-scan", 1) if facts.infected == 0 && facts.errors == 0 => Status::Warning,
+    if end.tool == CHECKER {
+        return status_of_checker(end.exit);
+    }
+    match Ending::of(end) {
+        Ending::Good => Status::Ok,
+        Ending::Locked => Status::Warning,
+        Ending::Bad | Ending::Partial
+            if end.tool == SCANNER && facts.infected == 0 && facts.errors == 0 =>
+        {
+            Status::Warning
+        }
+        Ending::Bad | Ending::Partial | Ending::Unfinished => Status::Critical,
+        Ending::Died => Status::Unknown,
+    }
+}
+
+/// The worst that it found, as Nagios has it.
+const fn status_of_checker(exit: u8) -> Status {
+    match exit {
+        0 => Status::Ok,
+        1 => Status::Warning,
+        3 => Status::Unknown,
         _ => Status::Critical,
     }
 }
 
-fn words_of(end: &End) -> &'static str {
-    match end.status {
-        EndStatus::Ok => "it says that all is well",
-        EndStatus::Bad => "all was done, and the answer is bad",
-        EndStatus::Incomplete => "not all was done",
+fn words_of(ending: Ending) -> &'static str {
+    match ending {
+        Ending::Good => "all is well",
+        Ending::Bad => "all was done, and the answer is bad",
+        Ending::Partial => "a part failed",
+        Ending::Locked => "another run held the lock",
+        Ending::Unfinished => "not all was done",
+        Ending::Died => "it has died",
     }
 }
 
@@ -218,6 +237,21 @@ mod tests {
                 ("unscanned", "stream", Status::Warning),
             ],
         );
+    }
+
+    #[test]
+    fn only_scans_that_all_ended_well_settle_what_was_found_before() {
+        let settles = |exits: &[u8]| {
+            let text: String = exits
+                .iter()
+                .map(|exit| format!("{}\n{}\n", begin(SCANNER), end(SCANNER, *exit)))
+                .collect();
+            settled(&judge(&Facts::read(text.as_bytes()))).contains(&"infected")
+        };
+        assert!(settles(&[0]) && settles(&[0, 0]));
+        for exits in [&[][..], &[1], &[3], &[4], &[0, 3], &[3, 0], &[0, 1]] {
+            assert!(!settles(exits), "{exits:?}");
+        }
     }
 
     #[test]

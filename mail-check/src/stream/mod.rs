@@ -4,5 +4,5 @@
 mod facts; // what a stream says
 mod judge; // from what it says to findings
 
-pub(crate) use facts::{Facts, Run};
+pub(crate) use facts::{Facts, begun};
 pub(crate) use judge::{judge, settled};

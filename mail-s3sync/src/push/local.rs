@@ -9,6 +9,7 @@ use mail_common::relpath::RelPath;
 use mail_common::report::Report;
 use mail_common::set::{
     CHECKSUMS, Component, Inventory, InventoryError, LockError, MANIFEST, NotASetId, ReadLock,
+    SetFile,
 };
 
 use crate::remote::SetName;
@@ -20,6 +21,8 @@ pub(crate) struct LocalSet {
     pub(crate) name: SetName,
     /// What its checksums list: everything but they themselves.
     pub(crate) files: Vec<LocalFile>,
+    /// Of these, what was saved: all but the manifest and the log.
+    pub(crate) contents: Vec<SetFile>,
     /// Its checksums, as they are.
     pub(crate) checksums: Vec<u8>,
     pub(crate) directory: PathBuf,
@@ -98,6 +101,7 @@ impl LocalSet {
             files,
             checksums,
             directory: directory.to_owned(),
+            contents: inventory.files,
             _lock: lock,
         })
     }

@@ -2,7 +2,6 @@
 
 mod paths; // files and directories
 mod listed; // what was found of them, since they change meanwhile
-mod records; // artifacts that another tool has named
 mod sets; // sets, ours and those of the old scripts
 
 use std::os::unix::ffi::OsStrExt;
@@ -15,8 +14,6 @@ use mail_common::relpath::PathField;
 use crate::item::{Item, Place};
 use crate::packing::{Inner, Packing};
 use crate::work::{BYTES_A_JOB, CONTENTS_A_JOB, Job};
-
-pub(crate) use records::{Upstream, read_records};
 
 /// Texts up to this size are scanned like any other file.
 const TEXT_WHOLE_BYTES: u64 = 256 << 10;

@@ -2,12 +2,13 @@
 
 use jiff::Timestamp;
 use mail_common::record::{StoredSet, Usage};
+use mail_common::upstream::ToolRun;
 
 use super::{Settings, Source};
 use crate::finding::{Finding, Status};
 use crate::limits::Ceiling;
 use crate::settings::Span;
-use crate::stream::{Facts, Run};
+use crate::stream::{Facts, begun};
 
 const TOOL: &str = "mail-s3sync";
 
@@ -43,8 +44,11 @@ pub(super) fn judge(sources: &[Source], settings: &Settings, now: Timestamp) -> 
     findings
 }
 
-fn is_list(run: &Run) -> bool {
-    run.begin.tool == TOOL && run.begin.args.iter().any(|arg| arg == "list") && run.end.is_some()
+/// A list that could not finish says nothing of what is not in it.
+fn is_list(run: &ToolRun) -> bool {
+    run.begin.tool == TOOL
+        && run.begin.args.iter().any(|arg| arg == "list")
+        && run.ending().is_finished()
 }
 
 /// A file to which every night's list is added names a set many times: the last word counts.
@@ -86,7 +90,7 @@ fn judge_run(source: &Source, now: Timestamp) -> Option<Finding> {
         .iter()
         .find(|arg| !arg.starts_with('-'))
         .map_or(TOOL, String::as_str);
-    let ago = run.begun().map_or_else(String::new, |begun| {
+    let ago = begun(run).map_or_else(String::new, |begun| {
         let seconds = (now.as_second() - begun.as_second()).max(0).cast_unsigned();
         format!(" {} ago", Span::seconds(seconds))
     });

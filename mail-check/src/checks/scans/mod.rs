@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use mail_common::upstream::{SCANNER, ToolRun};
 use serde::Deserialize;
 
 use crate::context::Context;
@@ -13,7 +14,7 @@ use crate::finding::{Finding, worse};
 use crate::limits::Ceiling;
 use crate::probe::Probe;
 use crate::settings::Span;
-use crate::stream::{self, Facts, Run};
+use crate::stream::{self, Facts, begun};
 
 /// Its section of `--print-config`.
 pub(crate) const EXAMPLE: &str = include_str!("example.toml");
@@ -69,7 +70,7 @@ fn read(records: &Path) -> io::Result<Facts> {
 
 /// What was found, each by itself, and the scan as a whole.
 fn judge(target: &str, facts: &Facts, max_age: Span, now: Timestamp) -> Vec<Finding> {
-    let Some(run) = facts.last_run("mail-scan") else {
+    let Some(run) = facts.last_run(SCANNER) else {
         let why = facts
             .broken
             .as_deref()
@@ -88,8 +89,8 @@ fn judge(target: &str, facts: &Facts, max_age: Span, now: Timestamp) -> Vec<Find
     findings
 }
 
-fn judge_run(target: &str, run: &Run, facts: &Facts, max_age: Span, now: Timestamp) -> Finding {
-    let Some(begun) = run.begun() else {
+fn judge_run(target: &str, run: &ToolRun, facts: &Facts, max_age: Span, now: Timestamp) -> Finding {
+    let Some(begun) = begun(run) else {
         return Finding::unknown(
             "scan",
             target,
