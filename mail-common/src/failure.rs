@@ -91,6 +91,18 @@ impl FailureKind {
     }
 }
 
+impl FailureKind {
+    /// The kind of an error while something stored is read and decoded: what the system did not
+    /// say, the decoder said of the bytes.
+    #[must_use]
+    pub fn of_stored(error: &io::Error) -> Self {
+        match error.raw_os_error() {
+            Some(_) => Self::of_io(error),
+            None => Self::Damaged,
+        }
+    }
+}
+
 /// Something failed at a path: the most common error there is.
 #[derive(Debug, thiserror::Error)]
 #[error("{doing} {}", path.display())]
@@ -138,6 +150,14 @@ mod tests {
             serde_json::to_string(&FailureKind::NoSpace).unwrap(),
             r#""no_space""#
         );
+    }
+
+    #[test]
+    fn bytes_that_cannot_be_decoded_are_damage_and_a_bad_disk_is_not() {
+        let cut = io::Error::from(io::ErrorKind::UnexpectedEof);
+        assert_eq!(FailureKind::of_stored(&cut), FailureKind::Damaged);
+        let disk = io::Error::from(rustix::io::Errno::IO);
+        assert_eq!(FailureKind::of_stored(&disk), FailureKind::Io);
     }
 
     #[test]

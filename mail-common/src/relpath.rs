@@ -15,6 +15,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 
+use crate::failure::{Failure, FailureKind};
+
 /// A relative path without `.`, `..`, empty components or NUL; `.` alone names the root itself.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct RelPath(Box<[u8]>);
@@ -25,6 +27,12 @@ pub struct RelPath(Box<[u8]>);
 pub struct UnsafePath {
     path: String,
     reason: &'static str,
+}
+
+impl Failure for UnsafePath {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Refused
+    }
 }
 
 impl RelPath {

@@ -163,8 +163,8 @@ fn lock_root(root: &Path, now: &ZonedDateTime) -> Result<Option<RootLock>, Error
         return Ok(None);
     };
     match RootLock::acquire(&root, now) {
-        Err(LockError::Open { source, .. })
-            if source.kind() == io::ErrorKind::ReadOnlyFilesystem =>
+        Err(LockError::Failed(failed))
+            if failed.source.kind() == io::ErrorKind::ReadOnlyFilesystem =>
         {
             Ok(None)
         }

@@ -179,7 +179,7 @@ impl Failure for Error {
                 LockError::BeingReplaced { .. } | LockError::Held { .. } | LockError::Busy { .. },
             ) => FailureKind::Locked,
             Self::Set(_)
-            | Self::Lock(LockError::NotASet { .. } | LockError::Open { .. })
+            | Self::Lock(LockError::NotASet { .. } | LockError::Failed(_))
             | Self::NoComponent { .. }
             | Self::Empty { .. } => FailureKind::NoSuch,
             Self::Inventory(_) => FailureKind::Damaged,

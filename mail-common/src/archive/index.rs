@@ -10,6 +10,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use serde::{Deserialize, Serialize};
 
 use crate::checksum::Sha256;
+use crate::failure::{Failure, FailureKind};
 use crate::relpath::{PathField, RelPath, UnsafePath};
 
 /// What an entry is.
@@ -124,6 +125,18 @@ pub enum Error {
         /// The path of that line.
         path: RelPath,
     },
+}
+
+impl Failure for Error {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Read { source, .. } => FailureKind::of_stored(source),
+            Self::Parse { .. }
+            | Self::Path { .. }
+            | Self::Incomplete { .. }
+            | Self::Unsorted { .. } => FailureKind::Damaged,
+        }
+    }
 }
 
 /// The wire form of a line. Without digest and place it is a line of a spool: an entry still to be

@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use super::index::{Kind, Stat};
 use super::pax;
+use crate::failure::{Failure, FailureKind};
 use crate::relpath::{RelPath, UnsafePath};
 
 /// tar's unit: headers are one block, contents are padded to whole blocks.
@@ -196,6 +197,16 @@ pub enum Error {
         /// Counted from 1.
         number: usize,
     },
+}
+
+impl Failure for Error {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Header { .. } | Self::Pax { .. } | Self::Path { .. } | Self::Cut { .. } => {
+                FailureKind::Damaged
+            }
+        }
+    }
 }
 
 /// The members in the tar of one frame, in order.

@@ -8,6 +8,7 @@ use std::io::{self, Read};
 
 use super::member::{BLOCK_BYTES, padding};
 use super::pax;
+use crate::failure::{Failure, FailureKind};
 use crate::relpath::{RelPath, UnsafePath};
 
 /// Long names, and extended attributes of up to 64 KiB each.
@@ -88,6 +89,16 @@ pub enum Error {
     /// Something other than zeros follows the end mark.
     #[error("data follows the end of the tar")]
     Trailer,
+}
+
+impl Failure for Error {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Read { source, .. } => FailureKind::of_stored(source),
+            Self::Header { .. } | Self::Cut { .. } | Self::Trailer => FailureKind::Damaged,
+            Self::Unsupported { .. } => FailureKind::Unsupported,
+        }
+    }
 }
 
 impl Head {

@@ -8,6 +8,7 @@
 use std::io::{self, Write};
 
 use super::Sha256;
+use crate::failure::{Failure, FailureKind};
 use crate::relpath::RelPath;
 
 const DIGEST_DIGITS: usize = 64;
@@ -24,6 +25,12 @@ pub struct ParseError {
     pub line: usize,
     /// What is wrong with it.
     pub reason: String,
+}
+
+impl Failure for ParseError {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Damaged
+    }
 }
 
 impl ChecksumFile {

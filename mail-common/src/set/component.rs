@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::failure::{Failure, FailureKind};
+
 /// A part of the mail server that is backed up and restored by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -26,6 +28,12 @@ pub enum Component {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("no component {0:?}: use mailboxes (or mail), mysql, config, ssl, dkim or all")]
 pub struct UnknownComponent(String);
+
+impl Failure for UnknownComponent {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Usage
+    }
+}
 
 impl Component {
     /// All of them, in the order in which they are saved.

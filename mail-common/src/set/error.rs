@@ -4,31 +4,20 @@ use std::io;
 use std::path::PathBuf;
 
 use super::{LockError, SetId};
+use crate::failure::{Failed, Failure, FailureKind};
 use crate::interrupt::Interrupted;
 
 /// A set, or the root that holds it, could not be found, read or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// Something in the root cannot be read or written. A set that cannot be committed is gone, and
+    /// the one that was there before still is.
+    #[error(transparent)]
+    Failed(#[from] Failed),
     /// The backup root cannot be used.
     #[error("open backup root {path}")]
     OpenRoot {
         /// The root.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// `daily/` or `weekly/` cannot be listed.
-    #[error("list the sets in {path}")]
-    ListSets {
-        /// The directory.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The symlink `latest` cannot be read.
-    #[error("read {path}")]
-    ReadLatest {
-        /// The symlink.
         path: PathBuf,
         /// Why.
         source: io::Error,
@@ -61,14 +50,6 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
-    /// The directory of a new set cannot be made.
-    #[error("create {path}")]
-    CreateStaging {
-        /// The hidden directory.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
     /// A set was to be called complete without the files that make it so.
     #[error("commit {id}: it has no {missing}")]
     NotComplete {
@@ -80,14 +61,6 @@ pub enum Error {
     /// A signal asked the run to stop before its set was visible.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
-    /// A set cannot be made visible. The one that was there before still is.
-    #[error("commit {path}")]
-    Commit {
-        /// The name that it should get.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
     /// The set that is to be replaced did not stop being read.
     #[error(
         "replace {path}: still being read after {waited_seconds} s; run again when restore, scan or push is done"
@@ -101,4 +74,23 @@ pub enum Error {
     /// A set cannot be locked.
     #[error(transparent)]
     Lock(#[from] LockError),
+}
+
+impl Failure for Error {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Failed(failed) => failed.kind(),
+            Self::OpenRoot { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                FailureKind::NotMounted
+            }
+            Self::OpenRoot { source, .. }
+            | Self::SetLatest { source, .. }
+            | Self::ClearLeftover { source, .. } => FailureKind::of_io(source),
+            Self::NoSuchSet { .. } => FailureKind::NoSuch,
+            Self::NotComplete { .. } => FailureKind::Missing,
+            Self::Interrupted(interrupted) => interrupted.kind(),
+            Self::Busy { .. } => FailureKind::Locked,
+            Self::Lock(error) => error.kind(),
+        }
+    }
 }

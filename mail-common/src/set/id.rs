@@ -8,6 +8,8 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+use crate::failure::{Failure, FailureKind};
+
 /// How often sets of a kind are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -35,6 +37,12 @@ pub struct SetId {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("no name of a set: {0:?}; such names are daily/2026-11-23 and weekly/2026-week-47")]
 pub struct NotASetId(String);
+
+impl Failure for NotASetId {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Usage
+    }
+}
 
 impl SetKind {
     /// Both.

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use super::layout::{CHECKSUMS, MANIFEST, is_hidden};
 use super::{Component, SetState};
 use crate::checksum::{self, ChecksumFile, Sha256};
+use crate::failure::{Failed, Failure, FailureKind};
 use crate::manifest::{self, Manifest};
 use crate::relpath::{RelPath, UnsafePath};
 
@@ -78,13 +79,8 @@ pub enum InventoryError {
         set: PathBuf,
     },
     /// A file that describes the set cannot be read.
-    #[error("read {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Failed(#[from] Failed),
     /// The checksums are damaged.
     #[error("read {}", path.display())]
     Checksums {
@@ -126,6 +122,21 @@ pub enum InventoryError {
         /// The file.
         file: RelPath,
     },
+}
+
+impl Failure for InventoryError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Failed(failed) => failed.kind(),
+            Self::Manifest(error) => error.kind(),
+            Self::BeingWritten { .. } | Self::NoChecksums { .. } => FailureKind::Missing,
+            Self::Checksums { .. }
+            | Self::ListedTwice { .. }
+            | Self::ManifestDigest { .. }
+            | Self::Path { .. }
+            | Self::Disagree { .. } => FailureKind::Damaged,
+        }
+    }
 }
 
 impl Inventory {
@@ -211,10 +222,7 @@ fn read_checksums(set: &Path) -> Result<BTreeMap<RelPath, Sha256>, InventoryErro
                 set: set.to_owned(),
             });
         }
-        text => text.map_err(|source| InventoryError::Read {
-            path: path.clone(),
-            source,
-        })?,
+        text => text.map_err(Failed::at("read", &path))?,
     };
     let parsed = ChecksumFile::parse(&text);
     let parsed = parsed.map_err(|source| InventoryError::Checksums {
@@ -244,15 +252,9 @@ fn read_manifest(
     let path = set.join(MANIFEST);
     let file = match fs::File::open(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        file => file.map_err(|source| InventoryError::Read {
-            path: path.clone(),
-            source,
-        })?,
+        file => file.map_err(Failed::at("read", &path))?,
     };
-    let (digest, _) = Sha256::of_reader(file).map_err(|source| InventoryError::Read {
-        path: path.clone(),
-        source,
-    })?;
+    let (digest, _) = Sha256::of_reader(file).map_err(Failed::at("read", &path))?;
     let name = RelPath::new(MANIFEST).ok();
     if name.and_then(|name| listed.get(&name)) != Some(&digest) {
         return Err(InventoryError::ManifestDigest { path });
@@ -311,23 +313,29 @@ fn found_files(set: &Path) -> Result<BTreeSet<RelPath>, InventoryError> {
     let mut directories = vec![RelPath::root()];
     while let Some(directory) = directories.pop() {
         let path = set.join(directory.as_path());
-        let failed = |source| InventoryError::Read {
-            path: path.clone(),
-            source,
-        };
-        for entry in fs::read_dir(&path).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            let child = directory
-                .child(entry.file_name().as_bytes())
-                .map_err(|error| failed(io::Error::other(error)))?;
-            match entry.file_type().map_err(failed)?.is_dir() {
-                true => directories.push(child),
-                false if child.as_bytes() == CHECKSUMS.as_bytes() => {}
-                false => drop(found.insert(child)),
+        let entries = entries_of(&path, &directory).map_err(Failed::at("read", &path))?;
+        for (child, is_directory) in entries {
+            if is_directory {
+                directories.push(child);
+            } else if child.as_bytes() != CHECKSUMS.as_bytes() {
+                found.insert(child);
             }
         }
     }
     Ok(found)
+}
+
+/// The entries of the directory at `path`, which the set knows as `directory`, and whether each is
+/// a directory.
+fn entries_of(path: &Path, directory: &RelPath) -> io::Result<Vec<(RelPath, bool)>> {
+    let mut entries = Vec::new();
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        let child = directory.child(entry.file_name().as_bytes());
+        let is_directory = entry.file_type()?.is_dir();
+        entries.push((child.map_err(io::Error::other)?, is_directory));
+    }
+    Ok(entries)
 }
 
 #[cfg(test)]

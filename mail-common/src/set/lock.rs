@@ -17,6 +17,7 @@ use rustix::io::Errno;
 
 use super::BackupRoot;
 use super::layout::{CHECKSUMS, Hidden, LOCK, MANIFEST};
+use crate::failure::{Failed, Failure, FailureKind};
 
 /// A replacement or a removal holds a set for as long as it takes to delete the old tree.
 const READER_PATIENCE: Duration = Duration::from_secs(30);
@@ -94,27 +95,30 @@ pub enum LockError {
         path: PathBuf,
     },
     /// The lock file cannot be used.
-    #[error("lock {path}")]
-    Open {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Failed(#[from] Failed),
+}
+
+impl Failure for LockError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Held { .. } | Self::Busy { .. } | Self::BeingReplaced { .. } => {
+                FailureKind::Locked
+            }
+            Self::NotASet { .. } => FailureKind::NoSuch,
+            Self::Failed(failed) => failed.kind(),
+        }
+    }
 }
 
 impl RootLock {
     /// Takes the lock of `root` or fails at once, and writes down who has it since when.
     ///
     /// # Errors
-    /// [`LockError::Held`] when another process has it, [`LockError::Open`] when the file cannot be made or written.
+    /// [`LockError::Held`] when another process has it, [`LockError::Failed`] when the file cannot be made or written.
     pub fn acquire(root: &BackupRoot, now: &ZonedDateTime) -> Result<Self, LockError> {
         let path = root.path().join(LOCK);
-        let failed = |source| LockError::Open {
-            path: path.clone(),
-            source,
-        };
-        let mut file = open_root_lock(&path).map_err(failed)?;
+        let mut file = open_root_lock(&path).map_err(Failed::at("lock", &path))?;
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => {
@@ -122,9 +126,9 @@ impl RootLock {
                     holder: read_holder(&mut file, now),
                 });
             }
-            Err(errno) => return Err(failed(errno.into())),
+            Err(errno) => return Err(Failed::at("lock", &path)(errno.into()).into()),
         }
-        write_holder(&mut file, now).map_err(failed)?;
+        write_holder(&mut file, now).map_err(Failed::at("lock", &path))?;
         Ok(Self {
             _flock: Flock(file),
         })
@@ -137,7 +141,7 @@ impl ReadLock {
     /// A set that is just being replaced is waited for; it is the new one that is locked then.
     ///
     /// # Errors
-    /// [`LockError::NotASet`], [`LockError::BeingReplaced`] after 30 seconds, or [`LockError::Open`].
+    /// [`LockError::NotASet`], [`LockError::BeingReplaced`] after 30 seconds, or [`LockError::Failed`].
     pub fn acquire(set: &Path) -> Result<Self, LockError> {
         let start = Instant::now();
         loop {
@@ -157,7 +161,7 @@ impl ReadLock {
 /// Shuts readers out of the set in directory `set`, or fails at once when there are any.
 ///
 /// # Errors
-/// [`LockError::Busy`] when it is being read, [`LockError::Open`] when its file cannot be used.
+/// [`LockError::Busy`] when it is being read, [`LockError::Failed`] when its file cannot be used.
 pub fn try_exclusive(set: &Path) -> Result<ExclusiveLock, LockError> {
     // NFS grants an exclusive flock only on a file that is open for writing (flock(2)).
     let read_write = OpenOptions::new().read(true).write(true).clone();
@@ -171,10 +175,7 @@ pub fn try_exclusive(set: &Path) -> Result<ExclusiveLock, LockError> {
         Err(Errno::WOULDBLOCK) => Err(LockError::Busy {
             path: set.to_owned(),
         }),
-        Err(errno) => Err(LockError::Open {
-            path,
-            source: errno.into(),
-        }),
+        Err(errno) => Err(Failed::at("lock", &path)(errno.into()).into()),
     }
 }
 
@@ -252,10 +253,7 @@ fn try_shared(set: &Path) -> Result<Option<Flock>, LockError> {
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) {
         Ok(()) => Ok(Some(Flock(file)).filter(|locked| still_stands_for(set, &path, &locked.0))),
         Err(Errno::WOULDBLOCK) => Ok(None),
-        Err(errno) => Err(LockError::Open {
-            path,
-            source: errno.into(),
-        }),
+        Err(errno) => Err(Failed::at("lock", &path)(errno.into()).into()),
     }
 }
 
@@ -271,7 +269,7 @@ fn open_lockable(set: &Path, options: &OpenOptions) -> Result<Option<(File, Path
                     error.kind(),
                     io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
                 ) => {}
-            Err(source) => return Err(LockError::Open { path, source }),
+            Err(source) => return Err(Failed::at("lock", &path)(source).into()),
         }
     }
     Ok(None)
@@ -372,7 +370,7 @@ mod tests {
         std::os::unix::fs::symlink("elsewhere", root.path().join(".lock")).unwrap();
         let error =
             RootLock::acquire(&root, &now("2026-11-23T03:00:00+09:00[+09:00]")).unwrap_err();
-        assert!(matches!(error, LockError::Open { .. }));
+        assert!(matches!(error, LockError::Failed(_)));
         assert!(!root.path().join("elsewhere").exists());
     }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::layout::{CHECKSUMS, Hidden, LATEST, MANIFEST, parse_visible, retire};
 use super::{Error, RootLock, SetId, SetKind};
 use crate::atomic;
+use crate::failure::Failed;
 
 /// A directory that holds `daily/`, `weekly/` and `latest`.
 #[derive(Clone, Debug)]
@@ -65,12 +66,12 @@ impl BackupRoot {
             path: path.to_owned(),
             source,
         };
-        match fs::metadata(path).map_err(failed)?.is_dir() {
-            true => Ok(Self {
-                path: path.to_owned(),
-            }),
-            false => Err(failed(io::ErrorKind::NotADirectory.into())),
+        if !fs::metadata(path).map_err(failed)?.is_dir() {
+            return Err(failed(io::ErrorKind::NotADirectory.into()));
         }
+        Ok(Self {
+            path: path.to_owned(),
+        })
     }
 
     /// The directory.
@@ -89,7 +90,7 @@ impl BackupRoot {
     /// are not sets; none are there before the first backup.
     ///
     /// # Errors
-    /// [`Error::ListSets`].
+    /// [`Error::Failed`].
     pub fn sets(&self, kind: SetKind) -> Result<Vec<FoundSet>, Error> {
         let mut sets: Vec<FoundSet> = self
             .directories(kind)?
@@ -113,7 +114,7 @@ impl BackupRoot {
     /// The old scripts wrote an absolute path, which is understood.
     ///
     /// # Errors
-    /// [`Error::ReadLatest`].
+    /// [`Error::Failed`].
     pub fn latest(&self) -> Result<Option<SetId>, Error> {
         let path = self.path.join(LATEST);
         let target = match fs::read_link(&path) {
@@ -127,7 +128,7 @@ impl BackupRoot {
             {
                 return Ok(None);
             }
-            Err(source) => return Err(Error::ReadLatest { path, source }),
+            Err(source) => return Err(Failed::at("read", &path)(source).into()),
         };
         let id = self
             .relative(&target)
@@ -151,7 +152,7 @@ impl BackupRoot {
     /// that it does not move while the set is in use.
     ///
     /// # Errors
-    /// [`Error::NoSuchSet`], or [`Error::ReadLatest`].
+    /// [`Error::NoSuchSet`], or [`Error::Failed`].
     pub fn resolve(&self, operand: &Path) -> Result<PathBuf, Error> {
         let path = if operand == Path::new(LATEST) {
             self.latest()?.map(|id| self.set_path(id))
@@ -173,7 +174,7 @@ impl BackupRoot {
     /// Gives the paths of what was cleared or put back, in the order of their names.
     ///
     /// # Errors
-    /// [`Error::ListSets`], [`Error::ClearLeftover`].
+    /// [`Error::Failed`], [`Error::ClearLeftover`].
     pub fn clear_leftovers(&self, _: &RootLock) -> Result<Vec<PathBuf>, Error> {
         let mut cleared = Vec::new();
         for kind in SetKind::ALL {
@@ -231,15 +232,13 @@ impl BackupRoot {
     /// not UTF-8 are not ours.
     fn directories(&self, kind: SetKind) -> Result<Vec<(String, PathBuf)>, Error> {
         let path = self.path.join(kind.name());
-        entries_of(&path, fs::FileType::is_dir).map_err(|source| Error::ListSets { path, source })
+        let entries = entries_of(&path, fs::FileType::is_dir);
+        Ok(entries.map_err(Failed::at("list the sets in", &path))?)
     }
 
     fn temporary_symlinks(&self) -> Result<Vec<PathBuf>, Error> {
-        let entries =
-            entries_of(&self.path, fs::FileType::is_symlink).map_err(|source| Error::ListSets {
-                path: self.path.clone(),
-                source,
-            })?;
+        let entries = entries_of(&self.path, fs::FileType::is_symlink)
+            .map_err(Failed::at("list the sets in", &self.path))?;
         Ok(entries
             .into_iter()
             .filter(|(name, _)| atomic::is_temporary_name(name))

@@ -9,6 +9,7 @@ use super::layout::{CHECKSUMS, Hidden, MANIFEST, Outcome, incomplete_path, remov
 use super::lock::{ExclusiveLock, LockError, RootLock, try_exclusive};
 use super::{BackupRoot, Error, SetId};
 use crate::atomic::{self, Exchanged, Linked, StoredFile};
+use crate::failure::Failed;
 use crate::interrupt::Interrupt;
 use crate::relpath::RelPath;
 
@@ -59,13 +60,10 @@ impl<'lock> Staging<'lock> {
     /// leftovers before.
     ///
     /// # Errors
-    /// [`Error::CreateStaging`], for example when a leftover is in the way.
+    /// [`Error::Failed`], for example when a leftover is in the way.
     pub fn create(lock: &'lock RootLock, root: &BackupRoot, id: SetId) -> Result<Self, Error> {
         let path = Hidden::New.sibling(&root.set_path(id));
-        create_below(root.path(), &path).map_err(|source| Error::CreateStaging {
-            path: path.clone(),
-            source,
-        })?;
+        create_below(root.path(), &path).map_err(Failed::at("create", &path))?;
         Ok(Self {
             lock,
             root: root.path().to_owned(),
@@ -134,22 +132,18 @@ impl<'lock> Staging<'lock> {
     /// once nobody can read it.
     ///
     /// # Errors
-    /// [`Error::NotComplete`], [`Error::Busy`], [`Error::Interrupted`], [`Error::Lock`], [`Error::Commit`]: the new set is gone then, the old one
-    /// is untouched.
+    /// [`Error::NotComplete`], [`Error::Busy`], [`Error::Interrupted`], [`Error::Lock`],
+    /// [`Error::Failed`]: the new set is gone then, the old one is untouched.
     pub fn commit(self, commit_as: CommitAs, patience: Duration) -> Result<Committed, Error> {
         let path = match commit_as {
             CommitAs::Complete => self.complete_path()?,
             CommitAs::Incomplete => incomplete_path(&self.root, self.id),
         };
-        let failed = |source| Error::Commit {
-            path: path.clone(),
-            source,
-        };
-        atomic::sync_tree(&self.path).map_err(failed)?;
+        atomic::sync_tree(&self.path).map_err(Failed::at("commit", &path))?;
         let mut not_removed = Vec::new();
         match path.symlink_metadata() {
             Ok(_) => not_removed.extend(self.replace(&path, patience)?),
-            Err(_) => put_in_place(&self.path, &path).map_err(failed)?,
+            Err(_) => put_in_place(&self.path, &path).map_err(Failed::at("commit", &path))?,
         }
         if commit_as == CommitAs::Complete {
             not_removed.extend(self.remove_incomplete());
@@ -174,16 +168,8 @@ impl<'lock> Staging<'lock> {
     /// Takes the name `path` from the set that has it, and deletes that one. Tells when it could
     /// not be deleted.
     fn replace(&self, path: &Path, patience: Duration) -> Result<Option<NotRemoved>, Error> {
-        let failed = |source| Error::Commit {
-            path: path.to_owned(),
-            source,
-        };
         let guard = wait_for_readers(path, patience, &self.interrupt)?;
-        let old = match atomic::exchange(&self.path, path).map_err(failed)? {
-            Exchanged::Done => sync_exchange(&self.path, path),
-            Exchanged::Unsupported => swap_by_moving_aside(&self.path, path),
-        }
-        .map_err(failed)?;
+        let old = take_name(&self.path, path).map_err(Failed::at("commit", path))?;
         let not_removed = retire(&old, path)
             .err()
             .map(|reason| NotRemoved { path: old, reason });
@@ -229,6 +215,14 @@ fn put_in_place(hidden: &Path, path: &Path) -> io::Result<()> {
         // Not known to be on stable storage, so not visible; the first error says why.
         let _ = atomic::rename_into_place(path, hidden);
     })
+}
+
+/// Gives the tree `new` the name `path`, and says where the tree is now that had it.
+fn take_name(new: &Path, path: &Path) -> io::Result<PathBuf> {
+    match atomic::exchange(new, path)? {
+        Exchanged::Done => sync_exchange(new, path),
+        Exchanged::Unsupported => swap_by_moving_aside(new, path),
+    }
 }
 
 /// Syncs an exchange, or takes it back. Returns where the old set is now.
@@ -328,7 +322,7 @@ mod tests {
         let fixture = Fixture::new();
         let staging = fixture.stage("daily/2026-11-23", "one");
         let second = Staging::create(&fixture.lock, &fixture.root, staging.id());
-        assert!(matches!(second, Err(Error::CreateStaging { .. })));
+        assert!(matches!(second, Err(Error::Failed(_))));
     }
 
     #[test]

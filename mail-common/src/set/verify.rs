@@ -9,6 +9,7 @@ use std::path::Path;
 
 use super::SetFile;
 use crate::checksum::{Sha256, Sha256Writer};
+use crate::failure::{Failure, FailureKind};
 use crate::interrupt::{Interrupt, Interrupted};
 use crate::pool;
 use crate::relpath::RelPath;
@@ -50,6 +51,16 @@ pub enum Damage {
         /// The cause.
         source: io::Error,
     },
+}
+
+impl Failure for Damage {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Missing { .. } => FailureKind::Missing,
+            Self::Digest { .. } | Self::NoFile { .. } => FailureKind::Damaged,
+            Self::Read { source, .. } => FailureKind::of_io(source),
+        }
+    }
 }
 
 impl Damage {
