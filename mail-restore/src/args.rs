@@ -25,7 +25,8 @@ use mail_common::tool::{CommonArgs, ComponentArg, cores};
     after_long_help = LONG_HELP
 )]
 pub(crate) struct Args {
-    /// The set: a directory, `latest`, or a name in the backup root such as daily/2026-11-23
+    /// The set: `latest`, a name in the backup root such as daily/2026-11-23, or a directory, which
+    /// begins with / or ./
     #[arg(long, value_name = "SET", required_unless_present = "records")]
     pub(crate) from: Option<PathBuf>,
 

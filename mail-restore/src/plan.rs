@@ -14,8 +14,8 @@ use mail_common::failure::{Failure, FailureKind};
 use mail_common::jsonl;
 use mail_common::report::Report;
 use mail_common::set::{
-    self, BackupRoot, Component, Inventory, InventoryError, LockError, ReadLock, SetFile,
-    free_space, is_mount_point,
+    self, Component, Inventory, InventoryError, LockError, ReadLock, SetFile, find_set, free_space,
+    is_mount_point,
 };
 use mail_common::tool::{self, Subject};
 use mail_common::upstream::Upstream;
@@ -96,12 +96,6 @@ pub(crate) enum Error {
     Config(#[from] config::Error),
     #[error(transparent)]
     Records(#[from] jsonl::Error),
-    #[error("the backup root {} cannot be used, and the set {} is not a directory; name the root by --root or BACKUP_ROOT", root.display(), operand.display())]
-    Root {
-        root: PathBuf,
-        operand: PathBuf,
-        source: set::Error,
-    },
     #[error(transparent)]
     Set(#[from] set::Error),
     #[error("the records name no set; name it by --from")]
@@ -174,7 +168,7 @@ impl Failure for Error {
         match self {
             Self::Config(error) => error.kind(),
             Self::Records(error) => error.kind(),
-            Self::Root { .. } => FailureKind::NotMounted,
+            Self::Set(set::Error::OpenRoot { .. }) => FailureKind::NotMounted,
             Self::Lock(
                 LockError::BeingReplaced { .. } | LockError::Held { .. } | LockError::Busy { .. },
             ) => FailureKind::Locked,
@@ -305,17 +299,7 @@ impl Setup {
     /// The directory that a SET operand means. Not through `latest`, which may be pointed elsewhere
     /// while the set is in use.
     fn resolve(&self, operand: &Path) -> Result<PathBuf, Error> {
-        let found = match BackupRoot::open(&self.root) {
-            Ok(root) => root.resolve(operand)?,
-            Err(_) if operand.is_dir() => operand.to_owned(),
-            Err(source) => {
-                return Err(Error::Root {
-                    root: self.root.clone(),
-                    operand: operand.to_owned(),
-                    source,
-                });
-            }
-        };
+        let found = find_set(operand, &self.root)?;
         found.canonicalize().map_err(|source| Error::Look {
             path: found.clone(),
             source,

@@ -9,7 +9,7 @@ use jiff::ZonedDateTime;
 use mail_common::config::{self, Config, Environment, Settings};
 use mail_common::failure::{Failure, FailureKind};
 use mail_common::interrupt::Interrupt;
-use mail_common::set::{self, BackupRoot, SetId, SetKind};
+use mail_common::set::{self, SetId, SetKind, find_set};
 use mail_common::tool::{Subject, absolute};
 
 use crate::args::{Args, Command, PushArgs, StoreArgs, WhichArgs, parse_endpoint};
@@ -241,15 +241,10 @@ impl What {
                 Verdicts::Ignored
             }));
         }
-        // A set that is named by its directory needs no root.
-        if let Some(set) = args.set.as_ref().filter(|set| set.is_dir()) {
-            return Ok(Self::Set(set.clone()));
-        }
-        let root = BackupRoot::open(&settings.backup_root)?;
         let named =
             SetId::for_date(SetKind::Daily, args.date.unwrap_or_else(|| now.date())).to_string();
         let operand = args.set.clone().unwrap_or_else(|| PathBuf::from(named));
-        Ok(Self::Set(root.resolve(&operand)?))
+        Ok(Self::Set(find_set(&operand, &settings.backup_root)?))
     }
 }
 

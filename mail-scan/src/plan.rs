@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use mail_common::config::{self, Config, Environment, Settings};
 use mail_common::failure::{Failure, FailureKind};
-use mail_common::set::{self, BackupRoot, CHECKSUMS, LATEST, SetKind};
+use mail_common::set::{self, CHECKSUMS, SetKind, SetReference, find_set};
 use mail_common::tool::{Subject, cores};
 
 use crate::args::{Args, Scanner};
@@ -172,24 +172,25 @@ fn default_cache(environment: &Environment) -> Option<PathBuf> {
     Some(base.join("mail-scan").join("verdicts.redb"))
 }
 
-/// What an operand means: `-`, `latest`, what is there under that name, or else a set below the
-/// root.
+/// What an operand means: `-`, a set of the root by its name, or a file or directory.
 fn resolve(operand: &Path, root: &Path) -> Result<Operand, Error> {
     if operand == Path::new("-") {
         return Ok(Operand::Records);
-    }
-    if operand != Path::new(LATEST) && operand.symlink_metadata().is_ok() {
-        return of_path(operand);
     }
     let no_such = |source| Error::NoSuchOperand {
         operand: operand.to_owned(),
         root: root.to_owned(),
         source,
     };
-    let dir = BackupRoot::open(root)
-        .and_then(|root| root.resolve(operand))
-        .map_err(no_such)?;
-    set_operand(&absolute(&dir)?).map(Operand::Set)
+    match SetReference::of(operand) {
+        SetReference::Path(path) | SetReference::Other(path) if path.symlink_metadata().is_ok() => {
+            of_path(path)
+        }
+        _ => {
+            let dir = find_set(operand, root).map_err(no_such)?;
+            set_operand(&absolute(&dir)?).map(Operand::Set)
+        }
+    }
 }
 
 fn of_path(operand: &Path) -> Result<Operand, Error> {
@@ -251,6 +252,7 @@ pub(crate) fn addresses(scanners: &[Scanner]) -> Vec<Address> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mail_common::set::LATEST;
 
     #[test]
     fn a_set_is_named_as_its_artifacts_are() {

@@ -10,9 +10,10 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use mail_tests::clamd::Clamd;
 use mail_tests::maildir::TreePlan;
 use mail_tests::mariadb::MariaDb;
-use mail_tests::run::binary;
+use mail_tests::run::{Tool, binary};
 use mail_tests::schema::Schema;
 use mail_tests::server::Server;
 use mail_tests::set::{assert_checksums, unpack_mail};
@@ -196,4 +197,57 @@ fn an_ordinary_user_backs_up_a_tree_of_its_own() {
     assert_checksums(&server.daily(DAY));
     let source = snapshot(&server.mail()).without_temporary();
     source.assert_same(&snapshot(unpack_mail(&server.daily(DAY)).path()));
+}
+
+/// Whoever may write into the working directory must not choose which set is restored or leaves
+/// the house.
+#[test]
+fn a_name_means_the_set_of_the_root_wherever_a_tool_runs() {
+    let server = Server::new(&TreePlan::new(5, 1, 41));
+    let trees = ["--component", "mailboxes", "--component", "config"];
+    let _ = server
+        .backup()
+        .args(trees)
+        .args(["--date", DAY])
+        .run()
+        .assert_code(0);
+    let elsewhere = server.dir().join("elsewhere");
+    let stray = elsewhere.join(format!("daily/{DAY}"));
+    fs::create_dir_all(&stray).expect("a directory can be made");
+    let name = format!("daily/{DAY}");
+    let set = server.daily(DAY);
+    let clamd = Clamd::start();
+    let run = |tool: Tool, code: i32| {
+        let mut tool = tool.env("BACKUP_ROOT", server.root());
+        tool.command().current_dir(&elsewhere);
+        tool.run().assert_code(code)
+    };
+
+    let to = server.dir().join("restored");
+    let restore = |from: &str| server.restore().args(["--from", from, "--to"]).arg(&to);
+    let _ = run(restore(&name), 0);
+    let user = Path::new("example.com/alice");
+    snapshot(&server.mail().join(user))
+        .without_temporary()
+        .assert_same(&snapshot(&to.join("mailboxes").join(user)).without_temporary());
+    let _ = run(restore(&format!("./{name}")), 2);
+
+    let scan = |from: &str| {
+        Tool::new("mail-scan")
+            .args(["--clamd", &clamd.unix(), "--no-cache"])
+            .arg(from)
+    };
+    let verdicts = run(scan(&name), 0).data("verdict");
+    assert!(!verdicts.is_empty());
+
+    let store = format!("file://{}", server.dir().join("store").display());
+    fs::create_dir(server.dir().join("store")).expect("a directory can be made");
+    let push = |from: &str| Tool::new("mail-s3sync").args(["push", "--to", &store, "--set", from]);
+    let _ = run(push(&name), 0);
+    let sums = |set: &Path| fs::read(set.join("checksums.sha256")).expect("it has checksums");
+    assert_eq!(sums(&server.dir().join("store").join(&name)), sums(&set));
+
+    let check = |from: &str| Tool::new("mail-check").args(["set", from]);
+    let _ = run(check(&name), 0);
+    let _ = run(check(&format!("./{name}")), 2);
 }

@@ -12,6 +12,7 @@ mod inventory; // the files of a set, with their digests
 mod layout; // the names in a root, visible and hidden
 mod lock; // one writer to a root, many readers to a set
 mod mount; // whether the disk is there, and how much room it has
+mod operand; // what a SET on a command line means
 mod retention; // which old sets go
 mod root; // the sets of a root, and `latest`
 mod staging; // a set under construction, and its commit
@@ -24,6 +25,7 @@ pub use inventory::{Inventory, InventoryError, Recorded, SetFile};
 pub use layout::{CHECKSUMS, LATEST, LOCK, MANIFEST, Outcome};
 pub use lock::{ExclusiveLock, Holder, LockError, ReadLock, RootLock, try_exclusive};
 pub use mount::{Space, free_space, is_mount_point};
+pub use operand::{SetReference, find_set};
 pub use retention::{
     Candidate, Force, Refusal, Removal, RetentionInput, RetentionPlan, apply_retention,
     plan_retention,

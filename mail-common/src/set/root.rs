@@ -147,26 +147,6 @@ impl BackupRoot {
             .map_err(|source| Error::SetLatest { path, id, source })
     }
 
-    /// The directory that a SET operand means: `latest`, a directory, or a name below this root
-    /// such as `daily/2026-11-23` or `daily/2026-11-23.incomplete`. `latest` is resolved now, so
-    /// that it does not move while the set is in use.
-    ///
-    /// # Errors
-    /// [`Error::NoSuchSet`], or [`Error::Failed`].
-    pub fn resolve(&self, operand: &Path) -> Result<PathBuf, Error> {
-        let path = if operand == Path::new(LATEST) {
-            self.latest()?.map(|id| self.set_path(id))
-        } else if operand.is_dir() {
-            Some(operand.to_owned())
-        } else {
-            self.named(operand)
-        };
-        path.ok_or_else(|| Error::NoSuchSet {
-            operand: operand.to_owned(),
-            root: self.path.clone(),
-        })
-    }
-
     /// Clears what dead runs left: hidden directories under `daily/` and `weekly/`, temporary
     /// symlinks in the root. A set that was moved aside and has no successor gets its name back
     /// first.
@@ -199,15 +179,6 @@ impl BackupRoot {
             cleared.push(path);
         }
         Ok(cleared)
-    }
-
-    fn named(&self, operand: &Path) -> Option<PathBuf> {
-        let (directory, name) = operand.to_str()?.split_once('/')?;
-        let kind = SetKind::ALL
-            .into_iter()
-            .find(|kind| kind.name() == directory)?;
-        parse_visible(kind, name)?;
-        Some(self.path.join(operand)).filter(|path| path.is_dir())
     }
 
     /// `target` of a symlink in this root, relative to the root where it is absolute and leads into
@@ -378,36 +349,6 @@ mod tests {
             Err(Error::SetLatest { .. })
         ));
         assert_eq!(names(fixture.root.path()), [".lock", "daily", "latest"]);
-    }
-
-    #[test]
-    fn an_operand_is_latest_or_a_directory_or_a_name() {
-        let fixture = Fixture::new();
-        let set = fixture.commit("daily/2026-11-23", "one");
-        fixture
-            .stage("daily/2026-11-24", "part")
-            .commit(CommitAs::Incomplete, Duration::ZERO)
-            .unwrap();
-        let resolve = |operand: &str| fixture.root.resolve(Path::new(operand)).ok();
-        assert_eq!(resolve("latest"), None);
-        fixture
-            .root
-            .set_latest(&fixture.lock, "daily/2026-11-23".parse().unwrap())
-            .unwrap();
-        assert_eq!(resolve("latest"), Some(set.clone()));
-        assert_eq!(resolve("daily/2026-11-23"), Some(set.clone()));
-        assert_eq!(resolve(set.to_str().unwrap()), Some(set.clone()));
-        let incomplete = set.with_file_name("2026-11-24.incomplete");
-        assert_eq!(resolve("daily/2026-11-24.incomplete"), Some(incomplete));
-        for operand in [
-            "",
-            "daily/2026-11-22",
-            "daily/../daily/2026-11-23",
-            "2026-11-23",
-            "/nonexistent",
-        ] {
-            assert_eq!(resolve(operand), None, "{operand:?}");
-        }
     }
 
     #[test]

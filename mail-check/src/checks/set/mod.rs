@@ -11,14 +11,14 @@ mod problem; // what can be wrong
 mod units; // which files are looked at together
 
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use mail_common::pool;
 use mail_common::relpath::RelPath;
-use mail_common::set::{BackupRoot, Inventory, ReadLock, SetState};
+use mail_common::set::{Inventory, ReadLock, SetState, find_set};
 use mail_common::tool::human_size;
 
 use self::problem::Problem;
@@ -52,18 +52,10 @@ pub(crate) fn probe(operand: &Path, context: &Arc<Context>) -> Probe {
 
 fn check(operand: &Path, context: &Context) -> Finding {
     let target = operand.display().to_string();
-    match set_of(operand, context).and_then(|set| examine(&set)) {
+    let set = find_set(operand, &context.root).map_err(Problem::from);
+    match set.and_then(|set| examine(&set)) {
         Ok(facts) => judge(&target, &facts),
         Err(problem) => Finding::critical("set", target, problem.to_string()),
-    }
-}
-
-fn set_of(operand: &Path, context: &Context) -> Result<PathBuf, Problem> {
-    // A root that is not there leaves directories, which may be elsewhere.
-    match BackupRoot::open(&context.root) {
-        Ok(root) => Ok(root.resolve(operand)?),
-        Err(_) if operand.is_dir() => Ok(operand.to_owned()),
-        Err(error) => Err(error.into()),
     }
 }
 
