@@ -1,17 +1,14 @@
 //! What the tests of `mail-backup` share: a mail server to back up, and the stock programs that
 //! open what was saved.
-#![allow(dead_code, unused_imports, reason = "each test file uses a part of it")]
 #![expect(
     clippy::disallowed_methods,
     reason = "sample files are not stored files"
 )]
-#![expect(clippy::unwrap_used, reason = "a fixture that fails ends the test")]
 
 mod server; // a mail server in a temporary directory
 mod database; // one MariaDB for all tests of a file
 mod stock; // tar, zstd, sha256sum, find
 
-pub(crate) use database::shared_database;
 pub(crate) use server::{Server, SetDir, checked, is_root, put, settle};
 pub(crate) use stock::{
     assert_sums, capture, forge_manifest, inode, list_files, members, sha256, succeed,

@@ -1,20 +1,18 @@
 //! What a set is on the disk: layout, modes, digests, records, and that the stock programs open all
 //! of it.
-#![expect(clippy::unwrap_used, reason = "a fixture that fails ends the test")]
-
-mod support;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
+use crate::support::{
+    self, Server, assert_sums, capture, inode, list_files, sha256, succeed, unpack_archive,
+    unpack_mail,
+};
 use mail_tests::mariadb::MariaDb;
 use mail_tests::tree::snapshot;
 use serde_json::Value;
-use support::{
-    Server, assert_sums, capture, inode, list_files, sha256, succeed, unpack_archive, unpack_mail,
-};
 
 /// A set of five components, of a server with one message.
 const LAYOUT: &str = "\

@@ -1,9 +1,6 @@
 //! What goes wrong around a backup: the disk, the clock, another run, the reader of the records,
 //! the person at the keyboard. Each has its exit code and its message, and no set that was there is
 //! touched.
-#![expect(clippy::unwrap_used, reason = "a fixture that fails ends the test")]
-
-mod support;
 
 use std::fs;
 
@@ -13,12 +10,12 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::support::{
+    Server, assert_sums, capture, checked, forge_manifest, list_files, members, put, succeed,
+};
 use mail_tests::held::{HeldLock, SmallDisk};
 use mail_tests::run::Outcome;
 use mail_tests::tree::{Snapshot, snapshot};
-use support::{
-    Server, assert_sums, capture, checked, forge_manifest, list_files, members, put, succeed,
-};
 
 const MAIL: [&str; 2] = ["--component", "mailboxes"];
 const DATE: [&str; 2] = ["--date", "2026-11-23"];

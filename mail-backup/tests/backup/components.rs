@@ -1,7 +1,4 @@
 //! Parts of a set: asked for one by one, failing one by one.
-#![expect(clippy::unwrap_used, reason = "a fixture that fails ends the test")]
-
-mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,9 +6,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::support::{self, Server, assert_sums, inode, list_files};
 use mail_tests::run::Outcome;
 use mail_tests::tree::{Snapshot, snapshot};
-use support::{Server, assert_sums, inode, list_files};
 
 const DATE: &str = "2026-11-23";
 const SET: &str = "daily/2026-11-23";

@@ -1,8 +1,5 @@
 //! Mail trees as they are found in the field: odd names, odd entries, odd depths. What can be saved
 //! comes back exactly; what cannot is named.
-#![expect(clippy::unwrap_used, reason = "a fixture that fails ends the test")]
-
-mod support;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -12,11 +9,12 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::support::{
+    self, Server, SetDir, assert_sums, capture, is_root, members, succeed, unpack_mail,
+    unpack_mail_with,
+};
 use mail_tests::run::Outcome;
 use mail_tests::tree::snapshot;
-use support::{
-    Server, SetDir, assert_sums, capture, is_root, members, succeed, unpack_mail, unpack_mail_with,
-};
 
 const DATE: &str = "2026-11-23";
 

@@ -178,22 +178,6 @@ impl Server {
         checked(self.tool(args).run())
     }
 
-    /// Makes the daily set of `date` with the components that need no database, and gives its
-    /// directory.
-    #[track_caller]
-    pub(crate) fn save(&self, date: &str, more: &[&str]) -> (SetDir, Outcome) {
-        let args = [
-            "--component",
-            "mailboxes",
-            "--component",
-            "config",
-            "--date",
-            date,
-        ];
-        let outcome = self.run(&[&args[..], more].concat()).assert_code(0);
-        (self.set(&format!("daily/{date}")), outcome)
-    }
-
     /// Makes the daily set of `date` with the mailboxes only, and gives its directory.
     #[track_caller]
     pub(crate) fn save_mail(&self, date: &str, more: &[&str]) -> (SetDir, Outcome) {

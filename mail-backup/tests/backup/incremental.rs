@@ -4,21 +4,18 @@
     clippy::disallowed_methods,
     reason = "sample files are not stored files"
 )]
-#![expect(clippy::unwrap_used, reason = "a fixture that fails ends the test")]
-
-mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
 
+use crate::support::{
+    self, Server, SetDir, assert_sums, forge_manifest, inode, list_files, members, unpack_mail,
+};
 use mail_tests::maildir::{self, DayPlan, Dice, Spread, TreePlan};
 use mail_tests::run::Outcome;
 use mail_tests::tree::snapshot;
-use support::{
-    Server, SetDir, assert_sums, forge_manifest, inode, list_files, members, unpack_mail,
-};
 
 /// A set holds the source as it is, each file once.
 #[track_caller]

@@ -1,0 +1,11 @@
+//! The built `mail-backup` at its edge: what it makes of a mail server, what the stock programs make
+//! of its sets, and what it says when something goes wrong.
+#![expect(clippy::unwrap_used, reason = "a fixture that fails ends the test")]
+
+mod support; // a mail server to back up, and the programs that every administrator has
+
+mod set; // what a set is on the disk
+mod odd_trees; // mail trees as they are found in the field
+mod incremental; // day after day, and damage of earlier sets
+mod components; // parts asked for one by one, failing one by one
+mod faults; // the disk, the clock, another run, the person at the keyboard
