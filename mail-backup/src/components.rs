@@ -4,15 +4,14 @@ use std::collections::BTreeSet;
 use std::error::Error as StdError;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
+use mail_common::interrupt::Interrupt;
 use mail_common::relpath::RelPath;
 use mail_common::set::{Component, Staging};
 use mail_common::tool::{Session, Totals};
 
 use crate::databases::SavedDatabases;
-use crate::mailboxes::{self, SavedMailbox, Surroundings, save_mailboxes};
+use crate::mailboxes::{self, Environment, SavedMailbox, save_mailboxes};
 use crate::plan::Plan;
 use crate::previous::PreviousSets;
 use crate::saved::SavedFile;
@@ -35,7 +34,7 @@ pub(crate) struct Run<'a> {
     pub(crate) session: &'a Session,
     pub(crate) staging: &'a Staging<'a>,
     pub(crate) previous: &'a PreviousSets,
-    pub(crate) stop: Arc<AtomicBool>,
+    pub(crate) interrupt: &'a Interrupt,
     pub(crate) result: RunResult,
 }
 
@@ -87,23 +86,23 @@ impl Run<'_> {
         now_seconds: i64,
         progress: &(dyn Fn(u64) + Sync),
     ) -> Result<(), Error> {
-        let surroundings = Surroundings {
+        let environment = Environment {
             staging: self.staging,
             previous: self.previous,
-            stop: &self.stop,
+            interrupt: self.interrupt,
             now_seconds,
             progress,
         };
-        let saved = match save_mailboxes(&self.plan.mailboxes, &surroundings) {
-            Err(error @ mailboxes::Error::OpenRoot { .. }) => {
+        let saved = match save_mailboxes(&self.plan.mailboxes, environment) {
+            Err(error @ mailboxes::Error::MailRoot(_)) => {
                 self.fail(Component::Mailboxes, None, &error);
                 return Ok(());
             }
             saved => saved?,
         };
-        saved
-            .into_iter()
-            .for_each(|mailbox| self.take_mailbox(mailbox));
+        for mailbox in saved {
+            self.take_mailbox(mailbox);
+        }
         Ok(())
     }
 
@@ -114,6 +113,9 @@ impl Run<'_> {
                 source: error,
             };
             self.fail(Component::Mailboxes, Some(&path), &error);
+        }
+        for path in saved.still_moving {
+            self.fail(Component::Mailboxes, Some(&path), &StillMoving);
         }
         self.notice(saved.notices);
         self.count("messages_unchanged", saved.counts.unchanged);
@@ -135,7 +137,7 @@ impl Run<'_> {
             failed,
             notices,
             rows,
-        } = databases.save(self.staging, &self.stop, progress)?;
+        } = databases.save(self.staging, &self.interrupt.flag(), progress)?;
         for (path, error) in failed {
             self.fail(Component::Mysql, Some(&path), &*error);
         }
@@ -152,7 +154,7 @@ impl Run<'_> {
             .iter()
             .filter(|tree| tree.component == component)
         {
-            let saved = save_tree(tree, self.staging, &self.stop)?;
+            let saved = save_tree(tree, self.staging, &self.interrupt.flag())?;
             self.take_tree(component, saved);
         }
         for copy in self
@@ -196,6 +198,11 @@ impl Run<'_> {
         self.result.totals.add(name, number);
     }
 }
+
+/// A message that is not in the set, since it moved whenever it was to be read.
+#[derive(Debug, thiserror::Error)]
+#[error("the message was moved too often to be read; run mail-backup again")]
+struct StillMoving;
 
 /// Something of the live system that is not in the set.
 #[derive(Debug, thiserror::Error)]

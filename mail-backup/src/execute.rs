@@ -135,13 +135,12 @@ fn save(plan: &Plan, session: &Session, now: &ZonedDateTime) -> Result<(Exit, To
     };
     let base = base(plan)?;
     let staging = Staging::create(&lock, &plan.root, plan.id)?.watching(&interrupt);
-    let stop = interrupt.flag();
     let mut run = Run {
         plan,
         session,
         staging: &staging,
         previous: &previous,
-        stop,
+        interrupt: &interrupt,
         result: RunResult::default(),
     };
     run.save_components(age_from(plan, now))?;

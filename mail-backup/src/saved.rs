@@ -1,5 +1,7 @@
 //! A file of the set under way, as its record will describe it.
 
+use std::ops::AddAssign;
+
 use mail_common::atomic::Stored;
 use mail_common::checksum::Sha256;
 use mail_common::record;
@@ -39,6 +41,13 @@ pub(crate) enum Origin {
 pub(crate) struct Content {
     pub(crate) entries: u64,
     pub(crate) source_bytes: u64,
+}
+
+impl AddAssign for Content {
+    fn add_assign(&mut self, other: Self) {
+        self.entries += other.entries;
+        self.source_bytes += other.source_bytes;
+    }
 }
 
 impl SavedFile {

@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use mail_common::set::Staging;
+use mail_common::failure::Failed;
 
-use super::context::{Context, Error};
-use super::mailbox::{SavedMailbox, Unit, save};
+use super::context::{Context, Environment};
+use super::error::Error;
+use super::mailbox::{SavedMailbox, save};
 use super::pool::FramePool;
 use super::syncer::Syncer;
-use super::units::units;
-use crate::previous::PreviousSets;
+use super::units::{Unit, Units, units};
 use crate::source::tree::SourceTree;
 
 /// What the mailboxes component is asked to do.
@@ -29,17 +29,6 @@ pub(crate) struct MailboxesPlan {
     pub(crate) threads: NonZeroUsize,
 }
 
-/// The surroundings of a component.
-pub(crate) struct Surroundings<'a> {
-    pub(crate) staging: &'a Staging<'a>,
-    /// What may be linked; empty when everything is read.
-    pub(crate) previous: &'a PreviousSets,
-    pub(crate) stop: &'a AtomicBool,
-    pub(crate) now_seconds: i64,
-    /// Told of bytes of the source that are done.
-    pub(crate) progress: &'a (dyn Fn(u64) + Sync),
-}
-
 /// Saves every mailbox below the mail root.
 ///
 /// # Errors
@@ -47,53 +36,47 @@ pub(crate) struct Surroundings<'a> {
 /// be read is in the result, not an error.
 pub(crate) fn save_mailboxes(
     plan: &MailboxesPlan,
-    surroundings: &Surroundings<'_>,
+    environment: Environment<'_>,
 ) -> Result<Vec<SavedMailbox>, Error> {
-    let opened = SourceTree::open(&plan.mail_dir);
-    let tree = opened.map_err(|source| Error::OpenRoot {
-        path: plan.mail_dir.clone(),
-        source,
-    })?;
+    let tree = SourceTree::open(&plan.mail_dir)
+        .map_err(Failed::at("read the mail root", &plan.mail_dir))
+        .map_err(Error::MailRoot)?;
     let units = units(&tree, plan.depth);
-    thread::scope(|scope| {
-        let pool = FramePool::start(
-            scope,
-            &tree,
-            plan.level,
-            plan.threads.get(),
-            surroundings.stop,
-        );
+    let mut saved = thread::scope(|scope| {
+        let threads = plan.threads.get();
         let syncer = Syncer::start(scope);
         let context = Context {
-            syncing: syncer.queue(),
+            pool: FramePool::start(scope, &tree, plan.level, threads, environment.interrupt)?,
+            sync_queue: syncer.queue(),
+            environment,
             tree: &tree,
-            staging: surroundings.staging,
-            previous: surroundings.previous,
-            pool: pool.map_err(|source| Error::Level {
-                level: plan.level,
-                source,
-            })?,
-            scratch: surroundings.staging.path(),
-            stop: surroundings.stop,
             level: plan.level,
-            now_seconds: surroundings.now_seconds,
-            progress: surroundings.progress,
         };
-        let saved = save_side_by_side(&context, &units.found, plan.threads);
+        let saved = save_side_by_side(&context, &units.found, threads);
+        // The workers and the syncer end when nobody can give them work any more.
         drop(context);
         let synced = syncer.finish();
-        let mut saved = saved?;
+        let saved = saved?;
         synced?;
-        let notices = units.links.iter().map(|path| {
-            format!("{path} is a symbolic link: it is saved as a link, and what it leads to only where that lies in the mail root")
-        });
-        saved.push(SavedMailbox {
-            failed: units.failed,
-            notices: notices.collect(),
-            ..SavedMailbox::default()
-        });
-        Ok(saved)
-    })
+        Ok::<_, Error>(saved)
+    })?;
+    saved.push(unit_findings(units));
+    Ok(saved)
+}
+
+/// What was found while the tree was divided into units, and belongs to none of them.
+fn unit_findings(units: Units) -> SavedMailbox {
+    let link_notice = |path| {
+        format!(
+            "{path} is a symbolic link: it is saved as a link, and what it leads to only where \
+             that lies in the mail root"
+        )
+    };
+    SavedMailbox {
+        failed: units.failed,
+        notices: units.links.iter().map(link_notice).collect(),
+        ..SavedMailbox::default()
+    }
 }
 
 /// Saves `units` on as many threads as there are, in the order of the list; the first error ends
@@ -101,7 +84,7 @@ pub(crate) fn save_mailboxes(
 fn save_side_by_side(
     context: &Context<'_>,
     units: &[Unit],
-    threads: NonZeroUsize,
+    threads: usize,
 ) -> Result<Vec<SavedMailbox>, Error> {
     let next = AtomicUsize::new(0);
     let failed = AtomicBool::new(false);
@@ -121,7 +104,7 @@ fn save_side_by_side(
         }
     };
     thread::scope(|scope| {
-        for _ in 0..threads.get().min(units.len()) {
+        for _ in 0..threads.min(units.len()) {
             scope.spawn(work);
         }
     });

@@ -12,7 +12,14 @@ use mail_common::checksum::Sha256;
 use mail_common::record::Artifact;
 use mail_common::relpath::RelPath;
 
+use super::error::Error;
 use crate::previous::{PreviousSet, PreviousSets};
+
+/// The name of the index in the directory of a mailbox.
+pub(crate) const INDEX_NAME: &[u8] = b"index.jsonl.zst";
+
+/// The segment of directories and control files.
+pub(crate) const CONTROL: u32 = 0;
 
 /// Reads a compressed index line by line.
 pub(crate) type Index = IndexReader<BufReader<zstd::Decoder<'static, BufReader<File>>>>;
@@ -35,74 +42,64 @@ pub(crate) struct OldSegment<'a> {
     pub(crate) artifact: &'a Artifact,
 }
 
-/// Why an earlier index is of no use.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Distrust {
-    #[error("read the index of the last backup {path}")]
-    Read { path: PathBuf, source: io::Error },
-    #[error("the index of the last backup {path} is not what its record says: damaged")]
-    Changed { path: PathBuf },
-    #[error("read the index of the last backup {path}")]
-    Parse { path: PathBuf, source: index::Error },
+/// The path in a set of the index of the mailbox in `directory`.
+pub(crate) fn index_path(directory: &RelPath) -> RelPath {
+    RelPath::new(INDEX_NAME)
+        .expect("the name of the index is a safe path")
+        .below(directory)
 }
 
-/// The name of the index in the directory of a mailbox.
-pub(crate) const INDEX_NAME: &[u8] = b"index.jsonl.zst";
-
 impl<'a> History<'a> {
-    /// What the newest set with the mailbox at `directory` (in the set) has of it; `None` for a new
+    /// What the newest set with the mailbox in `directory` (of the set) has of it; `None` for a new
     /// mailbox.
-    pub(crate) fn find(
-        sets: &'a PreviousSets,
-        directory: &RelPath,
-    ) -> Result<Option<Self>, Distrust> {
-        let Ok(index_path) = directory.child(INDEX_NAME) else {
-            return Ok(None);
-        };
+    pub(crate) fn find(sets: &'a PreviousSets, directory: &RelPath) -> Result<Option<Self>, Error> {
+        let index_path = index_path(directory);
         let Some(set) = sets.newest_with(&index_path) else {
             return Ok(None);
         };
-        let mut segments = BTreeMap::new();
-        let mut lost = Vec::new();
-        for (path, artifact) in set.files_in(directory) {
-            let Some(number) = segment_number(path.name()) else {
-                continue;
-            };
-            let file = set.locate(path);
-            if set.is_there(artifact, &file) {
-                segments.insert(
-                    number,
-                    OldSegment {
-                        path: path.clone(),
-                        file,
-                        artifact,
-                    },
-                );
-            } else {
-                lost.push(file);
-            }
-        }
-        let history = Self {
+        let mut history = Self {
             set,
             index_path,
-            segments,
-            lost,
+            segments: BTreeMap::new(),
+            lost: Vec::new(),
         };
+        for (path, artifact) in set.files_in(directory) {
+            if let Some(number) = segment_number(path.name()) {
+                history.add_segment(number, path, artifact);
+            }
+        }
         history.verify_index()?;
         Ok(Some(history))
     }
 
-    fn verify_index(&self) -> Result<(), Distrust> {
-        let path = self.set.locate(&self.index_path);
-        let digest = File::open(&path).and_then(Sha256::of_reader);
-        let (digest, _) = digest.map_err(|source| Distrust::Read {
-            path: path.clone(),
-            source,
-        })?;
-        match self.set.file(&self.index_path) {
-            Some(artifact) if artifact.sha256 == digest => Ok(()),
-            _ => Err(Distrust::Changed { path }),
+    fn add_segment(&mut self, number: u32, path: &RelPath, artifact: &'a Artifact) {
+        let file = self.set.locate(path);
+        if !self.set.is_there(artifact, &file) {
+            self.lost.push(file);
+            return;
         }
+        let segment = OldSegment {
+            path: path.clone(),
+            file,
+            artifact,
+        };
+        self.segments.insert(number, segment);
+    }
+
+    fn verify_index(&self) -> Result<(), Error> {
+        let path = self.index_file();
+        let digest = File::open(&path).and_then(Sha256::of_reader);
+        let (digest, _) = digest.map_err(Error::last_backup(&path))?;
+        let recorded = self.index_artifact().map(|artifact| artifact.sha256);
+        if recorded != Some(digest) {
+            let damaged = "it is damaged: its digest is not the one in the manifest";
+            return Err(Error::last_backup(&path)(damaged));
+        }
+        Ok(())
+    }
+
+    fn index_file(&self) -> PathBuf {
+        self.set.locate(&self.index_path)
     }
 
     /// The record of the index.
@@ -116,19 +113,16 @@ impl<'a> History<'a> {
     }
 
     /// Reads the index from its start.
-    pub(crate) fn read_index(&self) -> Result<Index, Distrust> {
-        let path = self.set.locate(&self.index_path);
+    pub(crate) fn read_index(&self) -> Result<Index, Error> {
+        let path = self.index_file();
         File::open(&path)
             .and_then(Index::open)
-            .map_err(|source| Distrust::Read { path, source })
+            .map_err(Error::last_backup(&path))
     }
 
-    /// Names the index in an error of reading it.
-    pub(crate) fn index_error(&self, source: index::Error) -> Distrust {
-        Distrust::Parse {
-            path: self.set.locate(&self.index_path),
-            source,
-        }
+    /// For `map_err`: a line of the index cannot be read.
+    pub(crate) fn index_error(&self, source: index::Error) -> Error {
+        Error::last_backup(&self.index_file())(source)
     }
 
     /// The segments that are there, by number.

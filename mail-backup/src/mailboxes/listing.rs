@@ -1,9 +1,19 @@
 //! The names of all directories of a mailbox, listed until they hold still.
 //!
-//! A rename during `readdir` can hide a message or show it twice. So every directory that changed
-//! after its listing began is listed again, until for one moment all listings were true together. A
-//! mailbox that never holds still for so long is taken as it is, and what left a listing without
-//! arriving in another is looked for by its unique name.
+//! Mail keeps flowing while it is listed, and `readdir` promises nothing about a file that is
+//! renamed meanwhile (POSIX leaves it open): a message that is flagged or filed may be seen under
+//! both names, or under none. A message that is seen under none would be missing from the backup
+//! though it was there all the time. So a directory's own times are taken before its listing, and
+//! each directory whose times have changed since is listed again, in rounds, until a round finds no
+//! change: at the moment when the last round began, all listings were true together. Times that are
+//! younger than a tick of the file system's clock prove nothing, since a second change in the same
+//! tick leaves the same time; such a directory counts as changed, and is looked at again a tick
+//! later.
+//!
+//! A mailbox that never holds still for so long is taken as it is after [`ROUNDS`] rounds. Two
+//! nets catch what that may lose. What left one listing and is in none at the end is *unaccounted*,
+//! and is looked for by its unique name and inode when the rest is saved (`moved`). And a message
+//! may be listed under two names; `walk` takes it once.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io;
@@ -14,7 +24,8 @@ use mail_common::archive::index::{Kind, Stat};
 use mail_common::maildir::{holds_messages, unique_name};
 use mail_common::relpath::RelPath;
 
-use super::names::{Hint, Name, NameSpool, Names};
+use super::names::{Hint, Name, NameRange, NameSpool};
+use super::units::Reach;
 use crate::source::tree::{Look, SourceTree, TICK, is_fresh, look_at, look_at_open, vanished};
 
 /// How often a mailbox that keeps changing is listed.
@@ -29,23 +40,18 @@ pub(crate) struct Missing {
     pub(crate) inode: u64,
 }
 
-/// Which directories belong to a unit of backup.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reach {
-    /// A mailbox with all below it.
-    Whole,
-    /// What lies above the mailboxes: directories of less than this depth.
-    Above(usize),
-}
+/// A message under whatever flags and in whatever folder: its unique name and its inode. The name
+/// alone is not enough: a folder that was copied by hand has every name a second time.
+pub(crate) type Identity = (Vec<u8>, u64);
 
 /// The directories of a mailbox and their names.
 #[derive(Debug)]
 pub(crate) struct Listing {
     spool: NameSpool,
     directories: BTreeMap<RelPath, Directory>,
-    reach: Reach,
+    pub(crate) reach: Reach,
     /// Gone from a listing and in none at the end: they moved on, or were expunged.
-    pub(crate) strays: Vec<Missing>,
+    pub(crate) unaccounted: Vec<Missing>,
     /// Directories that cannot be read.
     pub(crate) failed: Vec<(RelPath, io::Error)>,
     /// Whether all listings were true at one moment. If not, a message may be listed under two
@@ -55,10 +61,27 @@ pub(crate) struct Listing {
 
 #[derive(Debug)]
 struct Directory {
-    names: Names,
+    names: NameRange,
     /// The directory's own times before it was listed; `None` when too fresh to tell a later
     /// change.
     stamp: Option<Stat>,
+}
+
+impl Missing {
+    pub(crate) fn new(directory: &RelPath, name: &Name) -> io::Result<Self> {
+        Ok(Self {
+            path: directory.child(&name.bytes).map_err(io::Error::other)?,
+            inode: name.inode,
+        })
+    }
+
+    pub(crate) fn unique_name(&self) -> &[u8] {
+        unique_name(self.path.name())
+    }
+
+    pub(crate) fn identity(&self) -> Identity {
+        (self.unique_name().to_vec(), self.inode)
+    }
 }
 
 impl Listing {
@@ -69,17 +92,21 @@ impl Listing {
         reach: Reach,
         scratch: &Path,
     ) -> io::Result<Self> {
-        let mut listing = Self {
+        let listing = Self {
             spool: NameSpool::create(scratch)?,
             directories: BTreeMap::new(),
             reach,
-            strays: Vec::new(),
+            unaccounted: Vec::new(),
             failed: Vec::new(),
             is_settled: false,
         };
-        listing.list_below(tree, top);
-        listing.settle(tree)?;
-        Ok(listing)
+        let mut lister = Lister {
+            tree,
+            listing,
+            departed: Vec::new(),
+        };
+        lister.list_below(top);
+        lister.settle()
     }
 
     /// The names in `directory`, sorted; nothing for one that is not listed.
@@ -99,12 +126,6 @@ impl Listing {
         self.directories.contains_key(path)
     }
 
-    /// Whether the directory `path` is a mailbox, and so not of the unit that lies above the
-    /// mailboxes.
-    pub(crate) fn ends_above(&self, path: &RelPath) -> bool {
-        matches!(self.reach, Reach::Above(depth) if path.depth() >= depth)
-    }
-
     /// Those of `paths` whose names are listed.
     pub(crate) fn known(&self, paths: &BTreeSet<RelPath>) -> io::Result<HashSet<RelPath>> {
         let parents: BTreeSet<RelPath> = paths.iter().filter_map(RelPath::parent).collect();
@@ -121,44 +142,78 @@ impl Listing {
         Ok(known)
     }
 
-    fn list_below(&mut self, tree: &SourceTree, top: &RelPath) {
+    /// Every message with its directory.
+    pub(crate) fn messages(&self) -> impl Iterator<Item = io::Result<(&RelPath, Name)>> {
+        let directories = self
+            .directories
+            .keys()
+            .filter(|path| holds_messages(path.name()));
+        directories.flat_map(|directory| {
+            self.names(directory)
+                .map(move |name| Ok((directory, name?)))
+        })
+    }
+
+    /// Those of `departed` that no listing has. That one arrived somewhere in between says nothing:
+    /// it may have left from there, too.
+    fn not_listed(&self, mut departed: Vec<Missing>) -> io::Result<Vec<Missing>> {
+        let inodes: HashSet<u64> = departed.iter().map(|missing| missing.inode).collect();
+        let mut listed: HashSet<Identity> = HashSet::new();
+        for message in self.messages() {
+            let (_, name) = message?;
+            if inodes.contains(&name.inode) {
+                listed.insert((unique_name(&name.bytes).to_vec(), name.inode));
+            }
+        }
+        departed.retain(|missing| !listed.contains(&missing.identity()));
+        Ok(departed)
+    }
+}
+
+/// Lists a mailbox.
+struct Lister<'a> {
+    tree: &'a SourceTree,
+    listing: Listing,
+    /// Messages that have left a directory between two listings of it.
+    departed: Vec<Missing>,
+}
+
+impl Lister<'_> {
+    fn list_below(&mut self, top: &RelPath) {
         let mut waiting = vec![top.clone()];
         while let Some(path) = waiting.pop() {
-            match self.list_one(tree, &path) {
+            match self.list_one(&path) {
                 Ok(subdirectories) => waiting.extend(subdirectories),
                 // It went away while its parent was read; the parent will be listed again.
                 Err(error) if vanished(&error) => {}
-                Err(error) => self.failed.push((path, error)),
+                Err(error) => self.listing.failed.push((path, error)),
             }
         }
     }
 
     /// Lists one directory and returns those in it that belong to the unit.
-    fn list_one(&mut self, tree: &SourceTree, path: &RelPath) -> io::Result<Vec<RelPath>> {
-        let directory = tree.open_directory(path)?;
+    fn list_one(&mut self, path: &RelPath) -> io::Result<Vec<RelPath>> {
+        let directory = self.tree.open_directory(path)?;
         let stamp = stamp(&directory)?;
-        let names = self.spool.list(&directory)?;
-        self.directories
+        let names = self.listing.spool.list(&directory)?;
+        self.listing
+            .directories
             .insert(path.clone(), Directory { names, stamp });
-        if self.reach_ends_at(path) {
+        if self.listing.reach.ends_below(path) {
             return Ok(Vec::new());
         }
         self.subdirectories(&directory, path, names)
-    }
-
-    fn reach_ends_at(&self, path: &RelPath) -> bool {
-        matches!(self.reach, Reach::Above(depth) if path.depth() + 1 >= depth)
     }
 
     fn subdirectories(
         &self,
         directory: impl AsFd,
         path: &RelPath,
-        names: Names,
+        names: NameRange,
     ) -> io::Result<Vec<RelPath>> {
         let mut found = Vec::new();
         let mut siblings = 0;
-        for name in self.spool.read(names) {
+        for name in self.listing.spool.read(names) {
             let name = name?;
             if !is_directory(&directory, &name) {
                 continue;
@@ -176,122 +231,81 @@ impl Listing {
         Ok(found)
     }
 
-    fn settle(&mut self, tree: &SourceTree) -> io::Result<()> {
-        let mut departed = Vec::new();
+    /// Lists again what has changed, until nothing has.
+    fn settle(mut self) -> io::Result<Listing> {
         for _ in 0..ROUNDS {
-            let changed = self.changed(tree);
+            let changed = self.changed();
             if changed.is_empty() {
-                self.is_settled = true;
-                break;
+                self.listing.is_settled = true;
+                return Ok(self.listing);
             }
-            if changed
-                .iter()
-                .any(|path| self.directories[path].stamp.is_none())
-            {
+            let is_fresh = |path| self.listing.directories[path].stamp.is_none();
+            if changed.iter().any(is_fresh) {
                 std::thread::sleep(TICK);
             }
             for path in changed {
-                self.list_again(tree, &path, &mut departed)?;
+                self.list_again(&path)?;
             }
         }
-        if !self.is_settled {
-            self.strays = self.not_listed(departed)?;
-        }
-        Ok(())
+        self.listing.unaccounted = self.listing.not_listed(self.departed)?;
+        Ok(self.listing)
     }
 
-    /// Those of `departed` that no listing has. That one arrived somewhere in between says nothing:
-    /// it may have left from there, too.
-    fn not_listed(&self, mut departed: Vec<Missing>) -> io::Result<Vec<Missing>> {
-        let wanted: HashSet<u64> = departed.iter().map(|stray| stray.inode).collect();
-        let mut listed: HashSet<(Vec<u8>, u64)> = HashSet::new();
-        self.each_message(|_, name| {
-            if wanted.contains(&name.inode) {
-                listed.insert((unique_name(&name.bytes).to_vec(), name.inode));
-            }
-        })?;
-        departed.retain(|stray| {
-            !listed.contains(&(unique_name(stray.path.name()).to_vec(), stray.inode))
-        });
-        Ok(departed)
-    }
-
-    /// Shows every message with its directory.
-    pub(crate) fn each_message(&self, mut show: impl FnMut(&RelPath, &Name)) -> io::Result<()> {
-        for directory in self
-            .directories
-            .keys()
-            .filter(|path| holds_messages(path.name()))
-        {
-            for name in self.names(directory) {
-                show(directory, &name?);
+    /// The directories that are not, or may not be, as they were when they were listed.
+    fn changed(&self) -> Vec<RelPath> {
+        let mut changed = Vec::new();
+        for (path, directory) in &self.listing.directories {
+            let now = self.tree.open_directory(path).and_then(read_stat);
+            if directory.stamp.is_none() || directory.stamp != now.ok() {
+                changed.push(path.clone());
             }
         }
-        Ok(())
+        changed
     }
 
-    fn changed(&self, tree: &SourceTree) -> Vec<RelPath> {
-        let still = |path: &RelPath, directory: &Directory| {
-            let now = tree.open_directory(path).and_then(|open| read_stat(&open));
-            match (directory.stamp, now) {
-                (Some(then), Ok(now)) => then == now,
-                _ => false,
-            }
-        };
-        self.directories
-            .iter()
-            .filter(|(path, directory)| !still(path, directory))
-            .map(|(path, _)| path.clone())
-            .collect()
-    }
-
-    fn list_again(
-        &mut self,
-        tree: &SourceTree,
-        path: &RelPath,
-        departed: &mut Vec<Missing>,
-    ) -> io::Result<()> {
-        let Some(before) = self.directories.get(path).map(|directory| directory.names) else {
+    fn list_again(&mut self, path: &RelPath) -> io::Result<()> {
+        let Some(before) = self.listing.directories.get(path) else {
             return Ok(()); // It went with its parent in this round.
         };
-        let subdirectories = match self.list_one(tree, path) {
+        let before = before.names;
+        let subdirectories = match self.list_one(path) {
             Ok(subdirectories) => subdirectories,
-            Err(error) if vanished(&error) => return self.forget(path, departed),
+            Err(error) if vanished(&error) => return self.forget(path),
             Err(error) => {
-                self.failed.push((path.clone(), error));
+                self.listing.failed.push((path.clone(), error));
                 return Ok(());
             }
         };
-        let after = self.directories[path].names;
         if holds_messages(path.name()) {
-            self.compare(path, before, after, departed)?;
+            self.note_departed(path, before, self.listing.directories[path].names)?;
         }
-        let now: HashSet<&RelPath> = subdirectories.iter().collect();
-        let gone: Vec<RelPath> = self
-            .children(path)
-            .filter(|child| !now.contains(child))
-            .cloned()
-            .collect();
-        for child in gone {
-            self.forget(&child, departed)?;
+        let still_there: HashSet<&RelPath> = subdirectories.iter().collect();
+        for child in self.children(path) {
+            if !still_there.contains(&child) {
+                self.forget(&child)?;
+            }
         }
         for child in subdirectories {
-            if !self.lists(&child) {
-                self.list_below(tree, &child);
+            if !self.listing.lists(&child) {
+                self.list_below(&child);
             }
         }
         Ok(())
     }
 
-    fn children<'a>(&'a self, path: &'a RelPath) -> impl Iterator<Item = &'a RelPath> {
-        self.directories
-            .keys()
-            .filter(move |child| child.parent().is_some_and(|parent| parent == *path))
+    /// The directories in `path` that are listed.
+    fn children(&self, path: &RelPath) -> Vec<RelPath> {
+        let listed = self.listing.directories.keys();
+        listed
+            .filter(|child| child.parent().is_some_and(|parent| parent == *path))
+            .cloned()
+            .collect()
     }
 
     /// Drops a directory that is gone, with all below it; its messages may be elsewhere.
-    fn forget(&mut self, path: &RelPath, departed: &mut Vec<Missing>) -> io::Result<()> {
+    fn forget(&mut self, path: &RelPath) -> io::Result<()> {
         let gone: Vec<RelPath> = self
+            .listing
             .directories
             .keys()
             .filter(|key| key.is_within(path))
@@ -299,51 +313,35 @@ impl Listing {
             .collect();
         for path in gone {
             if holds_messages(path.name()) {
-                departed.extend(self.messages(&path)?);
+                for name in self.listing.names(&path) {
+                    self.departed.push(Missing::new(&path, &name?)?);
+                }
             }
-            self.directories.remove(&path);
+            self.listing.directories.remove(&path);
         }
         Ok(())
     }
 
-    /// The messages listed in `directory`, as missing.
-    pub(crate) fn messages(&self, directory: &RelPath) -> io::Result<Vec<Missing>> {
-        self.names(directory)
-            .map(|name| missing(directory, &name?))
-            .collect()
-    }
-
-    /// Notes the names of `before` that `after` has not.
-    fn compare(
-        &self,
-        path: &RelPath,
-        before: Names,
-        after: Names,
-        departed: &mut Vec<Missing>,
+    /// Notes the names of `before` that `after` does not have. Both are sorted.
+    fn note_departed(
+        &mut self,
+        directory: &RelPath,
+        before: NameRange,
+        after: NameRange,
     ) -> io::Result<()> {
-        let mut after = self.spool.read(after).peekable();
-        for name in self.spool.read(before) {
+        let mut after = self.listing.spool.read(after);
+        let mut next = after.next().transpose()?;
+        for name in self.listing.spool.read(before) {
             let name = name?;
-            while after
-                .next_if(|new| new.as_ref().is_ok_and(|new| new.bytes < name.bytes))
-                .is_some()
-            {}
-            match after.peek() {
-                Some(Ok(new)) if new.bytes == name.bytes => {}
-                Some(Err(_)) => return after.next().transpose().map(drop),
-                _ => departed.push(missing(path, &name)?),
+            while next.as_ref().is_some_and(|next| next.bytes < name.bytes) {
+                next = after.next().transpose()?;
+            }
+            if next.as_ref().is_none_or(|next| next.bytes != name.bytes) {
+                self.departed.push(Missing::new(directory, &name)?);
             }
         }
         Ok(())
     }
-}
-
-fn missing(directory: &RelPath, name: &Name) -> io::Result<Missing> {
-    let path = directory.child(&name.bytes).map_err(io::Error::other)?;
-    Ok(Missing {
-        path,
-        inode: name.inode,
-    })
 }
 
 fn is_directory(parent: impl AsFd, name: &Name) -> bool {
@@ -382,7 +380,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_that_departed_and_is_listed_nowhere_is_a_stray() {
+    fn a_message_that_departed_and_is_listed_nowhere_is_unaccounted_for() {
         let dir = tempfile::tempdir().unwrap();
         for name in ["m/cur", "m/new", "m/tmp"] {
             fs::create_dir_all(dir.path().join(name)).unwrap();
@@ -404,6 +402,6 @@ mod tests {
             missing("m/cur/2.b:2,"),
         ];
         assert_eq!(listing.not_listed(departed.clone()).unwrap(), departed[1..]);
-        assert!(listing.is_settled && listing.strays.is_empty());
+        assert!(listing.is_settled && listing.unaccounted.is_empty());
     }
 }

@@ -1,6 +1,14 @@
-//! Which files of a mailbox are left out of a backup.
+//! What the entries of a mailbox are to a backup: messages, control files, or scratch files, which
+//! are left out.
 
+use mail_common::archive::index::{Kind, LiveEntry};
+use mail_common::maildir::is_message;
 use mail_common::relpath::RelPath;
+
+/// Whether an entry belongs to the segments of messages, not to the control segment.
+pub(crate) fn is_message_entry(entry: &LiveEntry) -> bool {
+    entry.kind == Kind::File && is_message(&entry.path)
+}
 
 /// Whether a file outside `cur` and `new` is one that a program holds only while it works.
 ///

@@ -3,27 +3,32 @@
 //! One mailbox at a time goes through the modules in this order; several mailboxes do so side by
 //! side, and share the workers of one frame pool.
 
+mod error; // what can go wrong with all of it
 mod units; // which mailboxes there are
-mod maildir; // what is left out
+mod maildir; // what an entry is to a backup, and what is left out
 mod names; // the sorted names of a directory, on disk
 mod listing; // all directories of a mailbox, listed until they hold still
 mod walk; // their entries, in the order of their paths
+mod spool; // entries in temporary files
 mod history; // the mailbox in the last backup
 mod age; // young mail changes, old mail does not
+mod frames; // what is still wanted of the last backup
 mod compare; // the walk beside the last index
 mod reuse; // what becomes of the old segments
-mod carry; // links and copies them
+mod old_segments; // links and copies them
 mod pool; // workers that read and compress frames in parallel
-mod packing; // frames into segments, lines into runs
-mod late; // messages that moved meanwhile
-mod output; // the segments
+mod packing; // live entries into frames
+mod moved; // messages that moved meanwhile
+mod output; // frames into segments
 mod syncer; // files onto stable storage, in the background
 mod reindex; // the index
-mod mailbox; // one mailbox, start to end
+mod attempt; // one mailbox, from the comparison to the index
+mod mailbox; // one mailbox, again without what of the last backup is damaged
 mod context; // what all of them share
 mod component; // all of them
 
-pub(crate) use component::{MailboxesPlan, Surroundings, save_mailboxes};
-pub(crate) use context::Error;
+pub(crate) use component::{MailboxesPlan, save_mailboxes};
+pub(crate) use context::Environment;
+pub(crate) use error::Error;
 pub(crate) use history::INDEX_NAME;
 pub(crate) use mailbox::SavedMailbox;

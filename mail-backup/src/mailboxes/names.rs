@@ -1,5 +1,11 @@
 //! The names in a directory, sorted, in a spool on disk: a folder of a million messages takes no
 //! more memory than one of a hundred.
+//!
+//! `readdir` gives names in the order of the file system, and the index of a mailbox is sorted by
+//! path. To compare the two as streams, the names are sorted as an external merge sort does: runs
+//! that fit in memory go to temporary files, and are merged into the spool. A folder is listed
+//! again when it changes meanwhile; what it had before stays in the spool, so that the two listings
+//! can be compared, and the space comes back when the spool is closed.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -7,7 +13,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Dir, FileType};
 
@@ -30,9 +36,9 @@ pub(crate) enum Hint {
     Unknown,
 }
 
-/// Where the sorted names of one directory lie in the spool.
+/// Where the sorted names of one listing of a directory lie in the spool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Names {
+pub(crate) struct NameRange {
     start: u64,
     end: u64,
 }
@@ -42,7 +48,7 @@ pub(crate) struct Names {
 pub(crate) struct NameSpool {
     file: File,
     end: u64,
-    scratch: std::path::PathBuf,
+    scratch: PathBuf,
 }
 
 impl NameSpool {
@@ -55,7 +61,7 @@ impl NameSpool {
     }
 
     /// Reads and sorts the names of an open directory; `.` and `..` are left out.
-    pub(crate) fn list(&mut self, directory: impl AsFd) -> io::Result<Names> {
+    pub(crate) fn list(&mut self, directory: impl AsFd) -> io::Result<NameRange> {
         let mut run = Vec::new();
         let mut run_bytes = 0;
         let mut runs = Vec::new();
@@ -95,7 +101,7 @@ impl NameSpool {
         Ok(NameReader::new(file, u64::MAX))
     }
 
-    fn append(&mut self, names: impl Iterator<Item = io::Result<Name>>) -> io::Result<Names> {
+    fn append(&mut self, names: impl Iterator<Item = io::Result<Name>>) -> io::Result<NameRange> {
         let start = self.end;
         let mut writer = BufWriter::with_capacity(
             64 * 1024,
@@ -109,14 +115,14 @@ impl NameSpool {
         }
         writer.flush()?;
         self.end = writer.get_ref().offset;
-        Ok(Names {
+        Ok(NameRange {
             start,
             end: self.end,
         })
     }
 
     /// The names in order.
-    pub(crate) fn read(&self, names: Names) -> NameReader<At<'_>> {
+    pub(crate) fn read(&self, names: NameRange) -> NameReader<At<'_>> {
         NameReader::new(
             At {
                 file: &self.file,

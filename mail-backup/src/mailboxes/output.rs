@@ -1,27 +1,26 @@
 //! Writes the segments of one mailbox into the set under way.
 
 use std::io::{self, Read};
+use std::path::PathBuf;
 
 use mail_common::archive::index::Location;
 use mail_common::archive::segment::{FrameSpan, SEGMENT_BYTES, SegmentWriter, segment_name};
 use mail_common::atomic::StoredFile;
+use mail_common::failure::Failed;
 use mail_common::relpath::RelPath;
-use mail_common::set::{Component, Staging};
+use mail_common::set::Component;
 
-use super::context::{Context, Error};
-use super::syncer::{SyncQueue, hand_over};
+use super::context::Context;
+use super::error::Error;
+use super::history::CONTROL;
 use crate::saved::{Content, SavedFile};
 
 /// A segment of an older class of age is worth a file of its own from this size.
 const APART_BYTES: u64 = 1 << 20;
 
-/// The segment of directories and control files.
-pub(crate) const CONTROL: u32 = 0;
-
 /// The segments of a mailbox that are written in this run.
 pub(crate) struct Output<'a> {
-    staging: &'a Staging<'a>,
-    syncing: SyncQueue,
+    context: &'a Context<'a>,
     directory: RelPath,
     open: Option<OpenSegment>,
     next_number: u32,
@@ -32,23 +31,16 @@ pub(crate) struct Output<'a> {
 struct OpenSegment {
     number: u32,
     path: RelPath,
+    file: PathBuf,
     writer: SegmentWriter<StoredFile>,
     content: Content,
 }
 
-/// A compressed frame and what is in it.
-pub(crate) struct Frame<'a> {
-    pub(crate) bytes: &'a [u8],
-    pub(crate) content: Content,
-}
-
 impl<'a> Output<'a> {
     /// Writes into `directory` of the set; new segments are numbered from `next_number`.
-    pub(crate) fn new(context: &Context<'a>, directory: RelPath, next_number: u32) -> Self {
-        let (staging, syncing) = (context.staging, context.syncing.clone());
+    pub(crate) fn new(context: &'a Context<'a>, directory: RelPath, next_number: u32) -> Self {
         Self {
-            staging,
-            syncing,
+            context,
             directory,
             open: None,
             next_number,
@@ -56,36 +48,39 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// Appends a frame to the open segment, and opens or closes segments as their size asks.
-    pub(crate) fn append(&mut self, frame: &Frame<'_>) -> Result<Location, Error> {
-        let segment = self.segment()?;
-        let span = segment
-            .writer
-            .append(frame.bytes)
-            .map_err(|source| segment.error(source))?;
-        self.added(span, frame.content)
+    /// Appends a compressed frame with `content` to the open segment, and opens or closes segments
+    /// as their size asks.
+    pub(crate) fn append(&mut self, frame: &[u8], content: Content) -> Result<Location, Error> {
+        self.append_with(content, |writer| writer.append(frame))
     }
 
-    /// Appends a frame of one member that is too large for memory.
+    /// Appends a frame of one member of `bytes` that is too large for memory: its head, its content
+    /// and its padding.
     pub(crate) fn append_stream(
         &mut self,
-        level: i32,
+        bytes: u64,
         head: &[u8],
         content: &mut dyn Read,
         tail: &[u8],
-    ) -> Result<FrameSpan, Error> {
-        let segment = self.segment()?;
-        segment
-            .writer
-            .append_stream(level, head, content, tail)
-            .map_err(|source| segment.error(source))
+    ) -> Result<Location, Error> {
+        let level = self.context.level;
+        let one = Content {
+            entries: 1,
+            source_bytes: bytes,
+        };
+        self.append_with(one, |writer| {
+            writer.append_stream(level, head, content, tail)
+        })
     }
 
-    /// Notes what the frame at `span` of the open segment holds.
-    pub(crate) fn added(&mut self, span: FrameSpan, content: Content) -> Result<Location, Error> {
+    fn append_with(
+        &mut self,
+        content: Content,
+        write: impl FnOnce(&mut SegmentWriter<StoredFile>) -> io::Result<FrameSpan>,
+    ) -> Result<Location, Error> {
         let segment = self.segment()?;
-        segment.content.entries += content.entries;
-        segment.content.source_bytes += content.source_bytes;
+        let span = write(&mut segment.writer).map_err(Failed::at("write", &segment.file))?;
+        segment.content += content;
         let location = Location {
             segment: segment.number,
             frame_offset: span.offset,
@@ -98,9 +93,9 @@ impl<'a> Output<'a> {
         Ok(location)
     }
 
-    /// From here on, entries belong to another class: they get a segment of their own when the open
-    /// one is worth it.
-    pub(crate) fn set_apart(&mut self) -> Result<(), Error> {
+    /// From here on, entries belong to another class of age: they get a segment of their own when
+    /// the open one is worth it.
+    pub(crate) fn begin_class(&mut self) -> Result<(), Error> {
         match &self.open {
             Some(segment) if segment.writer.bytes() >= APART_BYTES => self.close(),
             _ => Ok(()),
@@ -119,27 +114,23 @@ impl<'a> Output<'a> {
         let Some(segment) = self.open.take() else {
             return Ok(());
         };
-        let stored = segment
-            .writer
-            .finish()
-            .and_then(StoredFile::finish_unsynced);
-        let (stored, file) = stored.map_err(Error::writing(&segment.path))?;
-        hand_over(&self.syncing, &segment.path, file)?;
+        let OpenSegment {
+            path,
+            file,
+            writer,
+            content,
+            ..
+        } = segment;
+        let finished = writer.finish().and_then(StoredFile::finish_unsynced);
+        let (stored, handle) = finished.map_err(Failed::at("write", &file))?;
+        self.context.sync_queue.push(file, handle)?;
         self.saved.push(SavedFile::written(
             Component::Mailboxes,
-            segment.path,
+            path,
             &stored,
-            segment.content,
+            content,
         ));
         Ok(())
-    }
-
-    /// Names the directory of this mailbox in an error of writing.
-    pub(crate) fn error(&self, source: io::Error) -> Error {
-        Error::Write {
-            path: self.directory.clone(),
-            source,
-        }
     }
 
     fn segment(&mut self) -> Result<&mut OpenSegment, Error> {
@@ -156,23 +147,19 @@ impl<'a> Output<'a> {
 
     fn create(&self, number: u32) -> Result<OpenSegment, Error> {
         let path = segment_name(number).below(&self.directory);
-        match self.staging.create_file(&path) {
-            Ok(file) => Ok(OpenSegment {
-                number,
-                path,
-                writer: SegmentWriter::new(file),
-                content: Content::default(),
-            }),
-            Err(source) => Err(Error::Write { path, source }),
-        }
-    }
-}
-
-impl OpenSegment {
-    fn error(&self, source: io::Error) -> Error {
-        Error::Write {
-            path: self.path.clone(),
-            source,
-        }
+        let file = self.context.in_set(&path);
+        let stored = self
+            .context
+            .environment
+            .staging
+            .create_file(&path)
+            .map_err(Failed::at("create", &file))?;
+        Ok(OpenSegment {
+            number,
+            path,
+            file,
+            writer: SegmentWriter::new(stored),
+            content: Content::default(),
+        })
     }
 }

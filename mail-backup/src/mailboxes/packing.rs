@@ -2,41 +2,39 @@
 //! at once.
 
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Seek};
+use std::io;
 
 use crossbeam_channel::Receiver;
 use mail_common::archive::frame::FRAME_TAR_BYTES;
-use mail_common::archive::index::{
-    self, IndexEntry, IndexReader, IndexWriter, LiveEntry, Location,
-};
+use mail_common::archive::index::{self, IndexEntry, LiveEntry, Location};
 use mail_common::relpath::RelPath;
 
-use super::compare::is_message_entry;
-use super::context::{Context, Error};
-use super::late::Search;
+use super::context::Context;
+use super::error::Error;
 use super::listing::Missing;
-use super::output::{Frame, Output};
+use super::maildir::is_message_entry;
+use super::moved::Search;
+use super::output::Output;
 use super::pool::Built;
+use super::spool::{SavedRun, SavedSpool};
 use crate::saved::Content;
 use crate::source::large::{self, Streamed};
-use crate::source::pack::{LARGE_BYTES, Packed, PackedEntry};
+use crate::source::pack::{LARGE_BYTES, PackedEntry};
 
 /// About what the headers of a member take, for planning the size of a frame.
 const HEAD_BYTES: u64 = 1536;
-
-/// Entries of one pass, in the order of their paths, in a temporary file.
-pub(crate) type Run = IndexReader<BufReader<File>>;
 
 /// Packs entries of one mailbox.
 pub(crate) struct Packing<'a> {
     context: &'a Context<'a>,
     pub(crate) output: Output<'a>,
-    waiting: VecDeque<Receiver<io::Result<Built>>>,
+    waiting: VecDeque<Receiver<Result<Built, Error>>>,
+    /// Entries of the pass under way that are too large for a frame in memory.
+    large: Vec<LiveEntry>,
     /// Sorted runs of index entries, one a pass.
-    pub(crate) runs: Vec<Run>,
-    /// Entries that came out of order.
-    pub(crate) late: Vec<IndexEntry>,
+    pub(crate) runs: Vec<SavedRun>,
+    /// Index entries that came out of order.
+    pub(crate) unsorted: Vec<IndexEntry>,
     pub(crate) search: Search,
     pub(crate) failed: Vec<(RelPath, io::Error)>,
     /// Files that never held still while they were read.
@@ -47,8 +45,8 @@ pub(crate) struct Packing<'a> {
 
 /// Where the index lines of a pass go.
 enum Lines<'r> {
-    Sorted(&'r mut IndexWriter<BufWriter<File>>),
-    Late,
+    Sorted(&'r mut SavedSpool),
+    Unsorted,
 }
 
 impl<'a> Packing<'a> {
@@ -57,8 +55,9 @@ impl<'a> Packing<'a> {
             context,
             output,
             waiting: VecDeque::new(),
+            large: Vec::new(),
             runs: Vec::new(),
-            late: Vec::new(),
+            unsorted: Vec::new(),
             search: Search::default(),
             failed: Vec::new(),
             unsteady: Vec::new(),
@@ -71,18 +70,18 @@ impl<'a> Packing<'a> {
         &mut self,
         entries: impl Iterator<Item = Result<LiveEntry, index::Error>>,
     ) -> Result<(), Error> {
-        let scratch = tempfile::tempfile_in(self.context.scratch)
-            .map_err(|error| self.context.scratch_error(error))?;
-        let mut lines = IndexWriter::new(BufWriter::with_capacity(64 * 1024, scratch));
+        let context = self.context;
+        let mut lines =
+            SavedSpool::create(context.scratch()).map_err(|error| context.scratch_error(error))?;
         self.pack(entries, &mut Lines::Sorted(&mut lines))?;
         self.runs
-            .push(read_back(lines).map_err(|error| self.context.scratch_error(error))?);
+            .push(lines.read().map_err(|error| context.scratch_error(error))?);
         Ok(())
     }
 
-    /// Packs a few entries that were found after their time.
-    pub(crate) fn pack_late(&mut self, entries: Vec<LiveEntry>) -> Result<(), Error> {
-        self.pack(entries.into_iter().map(Ok), &mut Lines::Late)
+    /// Packs a few entries that were found after their place in the order of paths had passed.
+    pub(crate) fn pack_unsorted(&mut self, entries: Vec<LiveEntry>) -> Result<(), Error> {
+        self.pack(entries.into_iter().map(Ok), &mut Lines::Unsorted)
     }
 
     fn pack(
@@ -90,120 +89,99 @@ impl<'a> Packing<'a> {
         entries: impl Iterator<Item = Result<LiveEntry, index::Error>>,
         lines: &mut Lines<'_>,
     ) -> Result<(), Error> {
-        let mut large = Vec::new();
         let mut batch = Vec::new();
         let mut batch_bytes = 0;
         for entry in entries {
-            let entry = entry.map_err(|error| self.context.spool_error(error))?;
+            let entry = entry.map_err(|error| self.context.read_back_error(error))?;
             if entry.stat.size > LARGE_BYTES {
-                large.push(entry);
+                self.large.push(entry);
                 continue;
             }
             batch_bytes += entry.stat.size + HEAD_BYTES;
             batch.push(entry);
             if batch_bytes >= FRAME_TAR_BYTES {
-                self.submit(std::mem::take(&mut batch), lines, &mut large)?;
+                self.submit(std::mem::take(&mut batch), lines)?;
                 batch_bytes = 0;
             }
         }
         if !batch.is_empty() {
-            self.submit(batch, lines, &mut large)?;
+            self.submit(batch, lines)?;
         }
-        while !self.waiting.is_empty() {
-            self.collect(lines, &mut large)?;
+        while let Some(answer) = self.waiting.pop_front() {
+            self.collect(&answer, lines)?;
         }
-        large.into_iter().try_for_each(|entry| self.stream(&entry))
+        for entry in std::mem::take(&mut self.large) {
+            self.stream(&entry)?;
+        }
+        Ok(())
     }
 
-    fn submit(
-        &mut self,
-        batch: Vec<LiveEntry>,
-        lines: &mut Lines<'_>,
-        large: &mut Vec<LiveEntry>,
-    ) -> Result<(), Error> {
-        self.context.check_stop()?;
-        while self.waiting.len() >= self.context.pool.in_flight {
-            self.collect(lines, large)?;
+    /// Gives a batch to the workers. When enough is under way, the frame that has waited longest is
+    /// written first.
+    fn submit(&mut self, batch: Vec<LiveEntry>, lines: &mut Lines<'_>) -> Result<(), Error> {
+        self.context.check_interrupt()?;
+        while self.waiting.len() >= self.context.pool.in_flight
+            && let Some(answer) = self.waiting.pop_front()
+        {
+            self.collect(&answer, lines)?;
         }
         self.waiting.push_back(self.context.pool.build(batch));
         Ok(())
     }
 
-    /// Writes the frame that has waited longest.
-    fn collect(&mut self, lines: &mut Lines<'_>, large: &mut Vec<LiveEntry>) -> Result<(), Error> {
-        let Some(answer) = self.waiting.pop_front() else {
-            return Ok(());
-        };
-        let built = answer.recv().map_err(|_| self.context.no_answer())?;
-        let Built { frame, packed } = built.map_err(|source| self.output.error(source))?;
-        let Packed {
-            entries,
-            vanished,
-            large: too_large,
-            failed,
-            unsteady,
-        } = packed;
-        self.search_for(vanished);
-        self.failed.extend(failed);
-        self.unsteady.extend(unsteady);
-        large.extend(too_large);
-        if entries.is_empty() {
+    /// Waits for a frame and writes it.
+    fn collect(
+        &mut self,
+        answer: &Receiver<Result<Built, Error>>,
+        lines: &mut Lines<'_>,
+    ) -> Result<(), Error> {
+        let answer = answer.recv().map_err(|_| self.context.no_answer())?;
+        let Built { frame, packed } = answer?;
+        self.search_for(packed.vanished);
+        self.failed.extend(packed.failed);
+        self.unsteady.extend(packed.unsteady);
+        self.large.extend(packed.large);
+        if packed.entries.is_empty() {
             return Ok(());
         }
-        let source_bytes = entries.iter().map(|entry| entry.live.stat.size).sum();
         let content = Content {
-            entries: entries.len() as u64,
-            source_bytes,
+            entries: packed.entries.len() as u64,
+            source_bytes: packed
+                .entries
+                .iter()
+                .map(|entry| entry.live.stat.size)
+                .sum(),
         };
-        let location = self.output.append(&Frame {
-            bytes: &frame,
-            content,
-        })?;
-        self.read_bytes += source_bytes;
-        (self.context.progress)(source_bytes);
-        let lines_of_frame = entries.into_iter().map(|entry| indexed(entry, location));
-        self.note(lines_of_frame, lines)
-            .map_err(|error| self.context.scratch_error(error))
-    }
-
-    fn note(
-        &mut self,
-        entries: impl Iterator<Item = IndexEntry>,
-        lines: &mut Lines<'_>,
-    ) -> io::Result<()> {
-        match lines {
-            Lines::Sorted(writer) => entries
-                .into_iter()
-                .try_for_each(|entry| writer.write(&entry)),
-            Lines::Late => {
-                self.late.extend(entries);
-                Ok(())
+        let location = self.output.append(&frame, content)?;
+        self.advance(content.source_bytes);
+        for entry in packed.entries {
+            let entry = indexed(entry, location);
+            match lines {
+                Lines::Unsorted => self.unsorted.push(entry),
+                Lines::Sorted(spool) => spool
+                    .push(&entry)
+                    .map_err(|error| self.context.scratch_error(error))?,
             }
         }
+        Ok(())
     }
 
     /// Saves a file that is too large for memory.
     fn stream(&mut self, entry: &LiveEntry) -> Result<(), Error> {
-        self.context.check_stop()?;
-        let (output, level) = (&mut self.output, self.context.level);
+        self.context.check_interrupt()?;
+        let output = &mut self.output;
         let streamed = large::stream(
             self.context.tree,
             &entry.path,
-            |head, content, tail, stat| {
-                let span = output.append_stream(level, head, content, tail)?;
-                output.added(
-                    span,
-                    Content {
-                        entries: 1,
-                        source_bytes: stat.size,
-                    },
-                )
-            },
+            |head, content, tail, stat| output.append_stream(stat.size, head, content, tail),
         )?;
         match streamed {
-            Streamed::Whole { entry, place } => self.note_streamed(entry, place),
+            Streamed::Whole { entry, place } => {
+                self.advance(entry.live.stat.size);
+                self.unsorted.push(indexed(entry, place));
+            }
             Streamed::Cut(error) | Streamed::Failed(error) => {
-                self.failed.push((entry.path.clone(), error))
+                self.failed.push((entry.path.clone(), error));
             }
             Streamed::Vanished => self.search_for([entry.clone()]),
         }
@@ -220,10 +198,9 @@ impl<'a> Packing<'a> {
         }));
     }
 
-    fn note_streamed(&mut self, entry: PackedEntry, location: Location) {
-        self.read_bytes += entry.live.stat.size;
-        (self.context.progress)(entry.live.stat.size);
-        self.late.push(indexed(entry, location));
+    fn advance(&mut self, bytes: u64) {
+        self.read_bytes += bytes;
+        (self.context.environment.progress)(bytes);
     }
 }
 
@@ -239,14 +216,4 @@ fn indexed(entry: PackedEntry, location: Location) -> IndexEntry {
         location,
         message_id,
     }
-}
-
-fn read_back(lines: IndexWriter<BufWriter<File>>) -> io::Result<Run> {
-    let mut file = lines
-        .into_parts()
-        .0
-        .into_inner()
-        .map_err(io::IntoInnerError::into_error)?;
-    file.rewind()?;
-    Ok(IndexReader::new(BufReader::with_capacity(64 * 1024, file)))
 }

@@ -1,10 +1,8 @@
 //! Workers that read files and compress frames, one a core, shared by all mailboxes.
 
 use std::fs::File;
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::Scope;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -12,7 +10,9 @@ use mail_common::archive::frame::{self, FRAME_TAR_BYTES, FrameCompressor};
 use mail_common::archive::index::LiveEntry;
 use mail_common::archive::member::{self, Member};
 use mail_common::archive::segment::{FrameSpan, read_frame};
+use mail_common::interrupt::Interrupt;
 
+use super::error::Error;
 use crate::source::pack::{LARGE_BYTES, Packed, pack};
 use crate::source::tree::SourceTree;
 
@@ -33,43 +33,19 @@ pub(crate) struct Built {
     pub(crate) packed: Packed,
 }
 
-/// An old frame without the members that are gone.
-#[derive(Debug)]
-pub(crate) struct Rebuilt {
-    pub(crate) frame: Vec<u8>,
-}
-
-/// Why an old frame cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum RebuildError {
-    #[error("read frame at {offset} of {path}")]
-    Read {
-        path: PathBuf,
-        offset: u64,
-        source: io::Error,
-    },
-    #[error("read frame at {offset} of {path}")]
-    Members {
-        path: PathBuf,
-        offset: u64,
-        source: member::Error,
-    },
-    #[error("the frame at {offset} of {path} does not hold what its index says")]
-    Mismatch { path: PathBuf, offset: u64 },
-}
-
-/// An old frame and which of its members to keep.
+/// A frame of the last backup and which of its members to keep.
 #[derive(Debug)]
 pub(crate) struct OldFrame {
     pub(crate) segment: Arc<File>,
+    /// Where the segment lies, for messages.
     pub(crate) path: PathBuf,
     pub(crate) span: FrameSpan,
     pub(crate) keep: Vec<bool>,
 }
 
 enum Job {
-    Build(Vec<LiveEntry>, Sender<io::Result<Built>>),
-    Rebuild(OldFrame, Sender<Result<Rebuilt, RebuildError>>),
+    Build(Vec<LiveEntry>, Sender<Result<Built, Error>>),
+    Rebuild(OldFrame, Sender<Result<Vec<u8>, Error>>),
 }
 
 impl FramePool {
@@ -79,22 +55,22 @@ impl FramePool {
         tree: &'scope SourceTree,
         level: i32,
         threads: usize,
-        stop: &'scope AtomicBool,
-    ) -> io::Result<Self> {
+        interrupt: &'scope Interrupt,
+    ) -> Result<Self, Error> {
         let (jobs, queue) = bounded::<Job>(threads);
         for _ in 0..threads {
             let queue = queue.clone();
             let mut worker = Worker {
                 tree,
-                compressor: FrameCompressor::new(level)?,
+                compressor: FrameCompressor::new(level).map_err(Error::Compress)?,
                 tar: Vec::new(),
             };
-            let is_wanted = move |_: &Job| !stop.load(Ordering::Relaxed);
             scope.spawn(move || {
-                queue
-                    .iter()
-                    .filter(is_wanted)
-                    .for_each(|job| worker.work(job))
+                for job in queue {
+                    if interrupt.check().is_ok() {
+                        worker.work(job);
+                    }
+                }
             });
         }
         Ok(Self {
@@ -104,14 +80,14 @@ impl FramePool {
     }
 
     /// Asks for a frame of `entries`.
-    pub(crate) fn build(&self, entries: Vec<LiveEntry>) -> Receiver<io::Result<Built>> {
+    pub(crate) fn build(&self, entries: Vec<LiveEntry>) -> Receiver<Result<Built, Error>> {
         let (answer, result) = bounded(1);
         self.give(Job::Build(entries, answer));
         result
     }
 
-    /// Asks for an old frame without what is gone.
-    pub(crate) fn rebuild(&self, frame: OldFrame) -> Receiver<Result<Rebuilt, RebuildError>> {
+    /// Asks for an old frame without the members that are gone.
+    pub(crate) fn rebuild(&self, frame: OldFrame) -> Receiver<Result<Vec<u8>, Error>> {
         let (answer, result) = bounded(1);
         self.give(Job::Rebuild(frame, answer));
         result
@@ -121,6 +97,32 @@ impl FramePool {
         // Without workers the job is dropped and with it the answer's sender: the receiver sees
         // that.
         drop(self.jobs.send(job));
+    }
+}
+
+impl OldFrame {
+    /// Its tar.
+    fn read(&self) -> Result<Vec<u8>, Error> {
+        // A frame holds at least one member, and a member in memory is no larger than this.
+        let limit = FRAME_TAR_BYTES + 2 * LARGE_BYTES;
+        read_frame(&self.segment, self.span)
+            .and_then(|frame| frame::decompress(&frame, limit))
+            .map_err(|error| self.error(error))
+    }
+
+    /// The members of `tar`, which is its own. They are those of the index, one for one: as many,
+    /// and in the same order, by path.
+    fn members(&self, tar: &[u8]) -> Result<Vec<Member>, Error> {
+        let members = member::members(tar).map_err(|error| self.error(error))?;
+        if members.len() != self.keep.len() || !members.is_sorted_by(|a, b| a.path < b.path) {
+            return Err(self.error("it does not hold what the index says"));
+        }
+        Ok(members)
+    }
+
+    fn error(&self, problem: impl std::fmt::Display) -> Error {
+        let offset = self.span.offset;
+        Error::last_backup(&self.path)(format!("frame at offset {offset}: {problem}"))
     }
 }
 
@@ -141,63 +143,28 @@ impl Worker<'_> {
         self.tar.shrink_to(FRAME_TAR_BYTES as usize * 2);
     }
 
-    fn build(&mut self, entries: Vec<LiveEntry>) -> io::Result<Built> {
+    fn build(&mut self, entries: Vec<LiveEntry>) -> Result<Built, Error> {
         self.tar.clear();
         let packed = pack(self.tree, entries, &mut self.tar);
         let frame = if packed.entries.is_empty() {
             Vec::new()
         } else {
-            self.compressor.compress(&self.tar)?
+            self.compress()?
         };
         Ok(Built { frame, packed })
     }
 
-    fn rebuild(&mut self, old: &OldFrame) -> Result<Rebuilt, RebuildError> {
-        let OldFrame { path, span, .. } = old;
-        let (path, offset) = (path.clone(), span.offset);
-        // A frame holds at least one member, and a member in memory is no larger than this.
-        let limit = FRAME_TAR_BYTES + 2 * LARGE_BYTES;
-        let read =
-            read_frame(&old.segment, *span).and_then(|frame| frame::decompress(&frame, limit));
-        let tar = match read {
-            Ok(tar) => tar,
-            Err(source) => {
-                return Err(RebuildError::Read {
-                    path,
-                    offset,
-                    source,
-                });
-            }
-        };
-        let members = match member::members(&tar) {
-            Ok(members) => members,
-            Err(source) => {
-                return Err(RebuildError::Members {
-                    path,
-                    offset,
-                    source,
-                });
-            }
-        };
-        if !matches_index(&members, &old.keep) {
-            return Err(RebuildError::Mismatch { path, offset });
-        }
+    fn rebuild(&mut self, old: &OldFrame) -> Result<Vec<u8>, Error> {
+        let tar = old.read()?;
+        let members = old.members(&tar)?;
         self.tar.clear();
         for (member, _) in members.iter().zip(&old.keep).filter(|(_, keep)| **keep) {
             self.tar.extend_from_slice(&tar[member.whole.clone()]);
         }
-        let frame = self.compressor.compress(&self.tar);
-        let frame = frame.map_err(|source| RebuildError::Read {
-            path,
-            offset,
-            source,
-        })?;
-        Ok(Rebuilt { frame })
+        self.compress()
     }
-}
 
-/// The members of a frame are those of the index, one for one: as many, and in the same order, by
-/// path.
-fn matches_index(members: &[Member], keep: &[bool]) -> bool {
-    members.len() == keep.len() && members.is_sorted_by(|a, b| a.path < b.path)
+    fn compress(&mut self) -> Result<Vec<u8>, Error> {
+        self.compressor.compress(&self.tar).map_err(Error::Compress)
+    }
 }

@@ -1,5 +1,17 @@
 //! Decides what becomes of the segments of the last backup. Pure: it looks at sizes and counts
 //! only.
+//!
+//! A segment is linked as long as nothing in it has changed. Once it is dirty it must be written
+//! again, since a message that is gone may be in no archive. Three faults are to be avoided:
+//!
+//! - *Old mail mixed with new.* New mail will change again tomorrow, and would make the old mail in
+//!   its segment dirty every day. So the rest of a dirty segment joins the new mail only where that
+//!   costs no more than saving the new mail does.
+//! - *Too many files.* Each day adds a segment, and with one a day a mailbox would have hundreds of
+//!   them after a year. So the smallest are merged once there are more than [`SMALL_SEGMENTS`].
+//! - *Merging the same bytes every day.* So a merge takes many segments at a time, and takes none
+//!   that is larger than all the smaller ones together: a byte is written again only when its
+//!   segment grows by half, and the work of merging grows with the logarithm of the mailbox.
 
 use mail_common::archive::segment::SEGMENT_BYTES;
 
@@ -12,9 +24,6 @@ const MERGE_AT_LEAST: usize = 8;
 /// A segment of messages as the last backup left it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Candidate {
-    pub(crate) number: u32,
-    /// Its size.
-    pub(crate) stored_bytes: u64,
     /// The size of the frames that still hold a message.
     pub(crate) live_bytes: u64,
     pub(crate) condition: Condition,
@@ -24,76 +33,84 @@ pub(crate) struct Candidate {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Condition {
     /// All are unchanged.
-    Whole,
+    Clean,
     /// Some are gone or changed.
-    Worn,
+    Dirty,
     /// None is left.
     Dead,
 }
 
 /// What becomes of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum Disposition {
     /// Linked into the new set, unread.
     Link,
     /// Written again under its number, without what is gone.
     Rewrite,
-    /// Merged with what is new.
+    /// Written into the segment of what is new.
     Merge,
-    /// Not in the new set.
-    Leave,
+    /// Left out of the new set.
+    Drop,
 }
 
-/// The fate of each candidate, in their order, when `new_bytes` of messages are to be saved beside
-/// them.
-///
-/// A worn segment that is small is merged when that is no more work than saving what is new; old
-/// mail is not mixed with new, which will change again tomorrow.
-pub(crate) fn decide(candidates: &[Candidate], new_bytes: u64) -> Vec<Fate> {
-    let mut fates: Vec<Fate> = candidates
+/// The disposition of each candidate, in their order, when `new_bytes` of messages are to be saved
+/// beside them.
+pub(crate) fn decide(candidates: &[Candidate], new_bytes: u64) -> Vec<Disposition> {
+    let mut dispositions: Vec<Disposition> = candidates
         .iter()
-        .map(|candidate| alone(candidate, new_bytes))
+        .map(|candidate| candidate.alone(new_bytes))
         .collect();
-    for index in surplus(candidates, &fates) {
-        fates[index] = Fate::Merge;
+    for index in surplus(candidates, &dispositions) {
+        dispositions[index] = Disposition::Merge;
     }
-    fates
+    dispositions
 }
 
-fn alone(candidate: &Candidate, new_bytes: u64) -> Fate {
-    let is_small = candidate.live_bytes < SEGMENT_BYTES / 2;
-    match candidate.condition {
-        Condition::Dead => Fate::Leave,
-        Condition::Whole => Fate::Link,
-        Condition::Worn if is_small && candidate.live_bytes <= new_bytes => Fate::Merge,
-        Condition::Worn => Fate::Rewrite,
+impl Candidate {
+    fn is_small(&self) -> bool {
+        self.live_bytes < SEGMENT_BYTES / 2
+    }
+
+    /// The disposition without regard to the others.
+    fn alone(&self, new_bytes: u64) -> Disposition {
+        match self.condition {
+            Condition::Dead => Disposition::Drop,
+            Condition::Clean => Disposition::Link,
+            Condition::Dirty if self.is_small() && self.live_bytes <= new_bytes => {
+                Disposition::Merge
+            }
+            Condition::Dirty => Disposition::Rewrite,
+        }
     }
 }
 
-/// The small segments that are too many: the smallest, each no larger than all before it together,
-/// so that a byte is written again only when its segment grows by half.
-fn surplus(candidates: &[Candidate], fates: &[Fate]) -> Vec<usize> {
-    let stays = |index: &usize| matches!(fates[*index], Fate::Link | Fate::Rewrite);
-    let small = |index: &usize| candidates[*index].live_bytes < SEGMENT_BYTES / 2;
-    let mut indices: Vec<usize> = (0..candidates.len())
-        .filter(|index| stays(index) && small(index))
+/// The indices of the small segments that are too many: the smallest, at least
+/// [`MERGE_AT_LEAST`], and on while each is no larger than all before it together.
+fn surplus(candidates: &[Candidate], dispositions: &[Disposition]) -> Vec<usize> {
+    let mut small: Vec<usize> = (0..candidates.len())
+        .filter(|&index| {
+            let stays = matches!(
+                dispositions[index],
+                Disposition::Link | Disposition::Rewrite
+            );
+            stays && candidates[index].is_small()
+        })
         .collect();
-    if indices.len() <= SMALL_SEGMENTS {
+    if small.len() <= SMALL_SEGMENTS {
         return Vec::new();
     }
-    indices.sort_by_key(|&index| candidates[index].live_bytes);
+    small.sort_by_key(|&index| candidates[index].live_bytes);
+    let mut merged = Vec::new();
     let mut merged_bytes = 0;
-    let mut merged = 0;
-    while merged < indices.len() {
-        let bytes = candidates[indices[merged]].live_bytes;
-        if merged >= MERGE_AT_LEAST && bytes > merged_bytes {
+    for index in small {
+        let bytes = candidates[index].live_bytes;
+        if merged.len() >= MERGE_AT_LEAST && bytes > merged_bytes {
             break;
         }
         merged_bytes += bytes;
-        merged += 1;
+        merged.push(index);
     }
-    indices.truncate(merged);
-    indices
+    merged
 }
 
 #[cfg(test)]
@@ -105,18 +122,16 @@ mod tests {
     fn segment(stored: u64, live: u64) -> Candidate {
         let condition = match live {
             0 => Condition::Dead,
-            _ if live == stored => Condition::Whole,
-            _ => Condition::Worn,
+            _ if live == stored => Condition::Clean,
+            _ => Condition::Dirty,
         };
         Candidate {
-            number: 1,
-            stored_bytes: stored * MIB,
             live_bytes: live * MIB,
             condition,
         }
     }
 
-    fn check(segments: &[(u64, u64)], new: u64, expected: &[Fate]) {
+    fn check(segments: &[(u64, u64)], new: u64, expected: &[Disposition]) {
         let candidates: Vec<Candidate> = segments
             .iter()
             .map(|&(stored, live)| segment(stored, live))
@@ -125,26 +140,34 @@ mod tests {
     }
 
     #[test]
-    fn unchanged_is_linked_and_worn_is_written_again() {
-        check(&[(64, 64), (10, 10)], 1, &[Fate::Link, Fate::Link]);
-        check(&[(64, 60), (64, 40)], 100, &[Fate::Rewrite, Fate::Rewrite]);
-        check(&[(64, 0)], 1, &[Fate::Leave]);
+    fn unchanged_is_linked_and_dirty_is_written_again() {
+        check(
+            &[(64, 64), (10, 10)],
+            1,
+            &[Disposition::Link, Disposition::Link],
+        );
+        check(
+            &[(64, 60), (64, 40)],
+            100,
+            &[Disposition::Rewrite, Disposition::Rewrite],
+        );
+        check(&[(64, 0)], 1, &[Disposition::Drop]);
     }
 
     #[test]
     fn a_small_rest_joins_what_is_new_when_that_is_little_work() {
-        check(&[(64, 20)], 30, &[Fate::Merge]);
-        check(&[(64, 20)], 1, &[Fate::Rewrite]);
+        check(&[(64, 20)], 30, &[Disposition::Merge]);
+        check(&[(64, 20)], 1, &[Disposition::Rewrite]);
     }
 
     #[test]
     fn too_many_small_segments_are_merged_smallest_first() {
-        check(&[(1, 1); 16], 0, &[Fate::Link; 16]);
-        check(&[(1, 1); 17], 0, &[Fate::Merge; 17]);
+        check(&[(1, 1); 16], 0, &[Disposition::Link; 16]);
+        check(&[(1, 1); 17], 0, &[Disposition::Merge; 17]);
         let mut sizes = vec![(1, 1); 16];
         sizes.push((30, 30));
-        let mut fates = vec![Fate::Merge; 16];
-        fates.push(Fate::Link);
-        check(&sizes, 0, &fates);
+        let mut dispositions = vec![Disposition::Merge; 16];
+        dispositions.push(Disposition::Link);
+        check(&sizes, 0, &dispositions);
     }
 }

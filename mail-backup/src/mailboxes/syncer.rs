@@ -2,12 +2,13 @@
 //! the next frames are made.
 
 use std::fs::File;
+use std::path::PathBuf;
 use std::thread::{Scope, ScopedJoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use mail_common::relpath::RelPath;
+use mail_common::failure::Failed;
 
-use super::context::Error;
+use super::error::Error;
 
 /// Files that may wait; a disk that is slower than the rest of the work slows it down.
 const WAITING: usize = 4;
@@ -15,54 +16,65 @@ const WAITING: usize = 4;
 /// A journalling file system brings several files to the disk in one go.
 const THREADS: usize = 4;
 
-/// Takes finished files.
+/// The threads that sync.
 #[derive(Debug)]
 pub(crate) struct Syncer<'scope> {
-    files: Sender<(RelPath, File)>,
+    queue: SyncQueue,
     threads: Vec<ScopedJoinHandle<'scope, Result<(), Error>>>,
 }
 
-/// Hands files to a [`Syncer`]. It ends when all of these are gone.
-pub(crate) type SyncQueue = Sender<(RelPath, File)>;
+/// Takes finished files for a [`Syncer`], which ends when all of these are gone.
+#[derive(Clone, Debug)]
+pub(crate) struct SyncQueue(Sender<(PathBuf, File)>);
 
 impl<'scope> Syncer<'scope> {
     /// Starts the threads in `scope`.
     pub(crate) fn start(scope: &'scope Scope<'scope, '_>) -> Self {
-        let (files, queue) = bounded::<(RelPath, File)>(WAITING);
-        let sync = |queue: Receiver<(RelPath, File)>| {
-            let one =
-                |(path, file): (RelPath, File)| file.sync_all().map_err(Error::writing(&path));
-            queue.iter().map(one).fold(Ok(()), Result::and)
-        };
+        let (files, waiting) = bounded(WAITING);
         let threads = (0..THREADS)
-            .map(|_| queue.clone())
-            .map(|queue| scope.spawn(move || sync(queue)))
+            .map(|_| {
+                let waiting = waiting.clone();
+                scope.spawn(move || sync_all(&waiting))
+            })
             .collect();
-        Self { files, threads }
+        Self {
+            queue: SyncQueue(files),
+            threads,
+        }
     }
 
-    /// A way to hand files over.
+    /// A queue to hand files over by.
     pub(crate) fn queue(&self) -> SyncQueue {
-        self.files.clone()
+        self.queue.clone()
     }
 
-    /// Waits until every file is on stable storage. All queues must be gone.
+    /// Waits until every file is on stable storage. All other queues must be gone.
     ///
     /// # Errors
     /// The first file that could not be synced.
     pub(crate) fn finish(self) -> Result<(), Error> {
-        drop(self.files);
-        let ended = self
-            .threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap_or(Err(Error::WorkerGone)));
-        ended.fold(Ok(()), Result::and)
+        drop(self.queue);
+        let mut result = Ok(());
+        for thread in self.threads {
+            result = result.and(thread.join().unwrap_or(Err(Error::WorkerGone)));
+        }
+        result
     }
 }
 
-/// Hands a file over.
-pub(crate) fn hand_over(queue: &SyncQueue, path: &RelPath, file: File) -> Result<(), Error> {
-    queue
-        .send((path.clone(), file))
-        .map_err(|_| Error::WorkerGone)
+/// Syncs every file, also after one has failed: whoever hands files over must never wait for a
+/// thread that is gone. Gives the first failure.
+fn sync_all(waiting: &Receiver<(PathBuf, File)>) -> Result<(), Error> {
+    let mut result = Ok(());
+    for (path, file) in waiting {
+        result = result.and(file.sync_all().map_err(Failed::at("sync", &path)));
+    }
+    Ok(result?)
+}
+
+impl SyncQueue {
+    /// Hands a file over.
+    pub(crate) fn push(&self, path: PathBuf, file: File) -> Result<(), Error> {
+        self.0.send((path, file)).map_err(|_| Error::WorkerGone)
+    }
 }

@@ -4,17 +4,52 @@ use std::io;
 
 use mail_common::archive::index::Kind;
 use mail_common::relpath::RelPath;
-
-use super::listing::Reach;
-use super::mailbox::Unit;
-use crate::source::tree::{Look, SourceTree, look_at, vanished};
 use rustix::fs::Dir;
+
+use crate::source::tree::{Look, SourceTree, look_at, vanished};
 
 /// Where a set keeps what lies above the mailboxes.
 const ABOVE: &str = "_root";
 
 /// What it adds to the name of a mailbox at depth 1 that has that very name, with or without this.
 const MAILBOX: &[u8] = b".mailbox";
+
+/// A part of the mail tree that has a directory of its own in the set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Unit {
+    /// In the mail tree.
+    pub(crate) path: RelPath,
+    /// In the set.
+    pub(crate) directory: RelPath,
+    pub(crate) reach: Reach,
+}
+
+/// Which directories belong to a unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// A mailbox with all below it.
+    Whole,
+    /// What lies above the mailboxes: directories of less than this depth.
+    Above(usize),
+}
+
+impl Reach {
+    /// Whether the directory at `path` is a mailbox, and so not of the unit above the mailboxes.
+    pub(crate) fn ends_at(self, path: &RelPath) -> bool {
+        match self {
+            Self::Whole => false,
+            Self::Above(depth) => path.depth() >= depth,
+        }
+    }
+
+    /// Whether the directories in `path` are mailboxes.
+    pub(crate) fn ends_below(self, path: &RelPath) -> bool {
+        match self {
+            Self::Whole => false,
+            Self::Above(depth) => path.depth() + 1 >= depth,
+        }
+    }
+}
 
 /// The units of a tree, and the directories above mailboxes that cannot be read.
 #[derive(Debug, Default)]
@@ -35,7 +70,7 @@ pub(crate) fn units(tree: &SourceTree, depth: usize) -> Units {
     mailboxes.sort();
     units.found.push(Unit {
         path: RelPath::root(),
-        directory: in_set(ABOVE),
+        directory: name(ABOVE).below(&name("mailboxes")),
         reach: if depth == 0 {
             Reach::Whole
         } else {
@@ -55,19 +90,20 @@ fn collect(
     tree: &SourceTree,
     path: &RelPath,
     depth: usize,
-    found: &mut Vec<RelPath>,
+    mailboxes: &mut Vec<RelPath>,
     units: &mut Units,
 ) {
     let children = match subdirectories(tree, path) {
         Ok(children) => children,
-        Err(error) if vanished(&error) && !path.is_root() => return, // Removed since its parent was read.
+        // Removed since its parent was read.
+        Err(error) if vanished(&error) && !path.is_root() => return,
         Err(error) => return units.failed.push((path.clone(), error)),
     };
     for child in children {
-        match (child.kind, child.path.depth() == depth) {
-            (Kind::Symlink, _) => units.links.push(child.path),
-            (_, true) => found.push(child.path),
-            (_, false) => collect(tree, &child.path, depth, found, units),
+        match child.kind {
+            Kind::Symlink => units.links.push(child.path),
+            _ if child.path.depth() == depth => mailboxes.push(child.path),
+            _ => collect(tree, &child.path, depth, mailboxes, units),
         }
     }
 }
@@ -113,10 +149,6 @@ fn directory_of(mailbox: &RelPath) -> RelPath {
 /// one.
 fn is_called_above(name: &[u8]) -> bool {
     name == ABOVE.as_bytes() || name.strip_suffix(MAILBOX).is_some_and(is_called_above)
-}
-
-fn in_set(unit: &str) -> RelPath {
-    name(unit).below(&name("mailboxes"))
 }
 
 fn name(name: &str) -> RelPath {

@@ -1,4 +1,4 @@
-//! The live entries of a mailbox in the order of their paths, each looked at once.
+//! The live entries of a mailbox in the order of their paths, each looked at (lstat) once.
 
 use std::collections::HashSet;
 use std::io;
@@ -9,7 +9,7 @@ use mail_common::maildir::is_message;
 use mail_common::relpath::RelPath;
 
 use super::listing::{Listing, Missing};
-use super::maildir::is_scratch;
+use super::maildir::{is_message_entry, is_scratch};
 use super::names::Name;
 use crate::source::tree::{Look, SourceTree, look_at, look_at_open, vanished};
 
@@ -20,8 +20,9 @@ pub(crate) enum Step {
     Entry(LiveEntry),
     /// A message that was listed and is gone.
     Missing(Missing),
-    /// A message that was met under another name: it was renamed while a busy mailbox was listed.
-    Again(RelPath),
+    /// A second name of a message that was met already: it was renamed while a busy mailbox was
+    /// listed.
+    SecondName(RelPath),
     /// A file that a program holds only while it works: left out by design.
     Scratch,
     /// A socket, a named pipe or a device: cannot be saved.
@@ -103,11 +104,11 @@ impl<'a> Walk<'a> {
             None => Err(io::ErrorKind::NotFound.into()),
         };
         match looked {
-            Ok(Look::Savable(Kind::Directory, _)) if self.listing.ends_above(&path) => None,
-            Ok(Look::Savable(_, stat)) if self.is_met_again(&path, &stat) => {
-                Some(Step::Again(path))
+            Ok(Look::Savable(Kind::Directory, _)) if self.listing.reach.ends_at(&path) => None,
+            Ok(Look::Savable(_, stat)) if self.is_second_name(&path, &stat) => {
+                Some(Step::SecondName(path))
             }
-            Ok(Look::Savable(kind, stat)) => Some(found(LiveEntry { path, kind, stat })),
+            Ok(Look::Savable(kind, stat)) => Some(classify(LiveEntry { path, kind, stat })),
             Ok(Look::Special) => Some(Step::Special(path)),
             Err(error) if vanished(&error) => is_message(&path).then_some(Step::Missing(Missing {
                 path,
@@ -117,8 +118,9 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Whether this is a message that has one name only, and was already met under another.
-    fn is_met_again(&mut self, path: &RelPath, stat: &Stat) -> bool {
+    /// Whether this is a message that has one name only, and was already met under another. A
+    /// message with two links has two names by right, and is saved under both.
+    fn is_second_name(&mut self, path: &RelPath, stat: &Stat) -> bool {
         if self.listing.is_settled || !is_message(path) {
             return false;
         }
@@ -126,8 +128,8 @@ impl<'a> Walk<'a> {
     }
 }
 
-fn found(entry: LiveEntry) -> Step {
-    if entry.kind == Kind::File && !is_message(&entry.path) && is_scratch(&entry.path) {
+fn classify(entry: LiveEntry) -> Step {
+    if entry.kind == Kind::File && !is_message_entry(&entry) && is_scratch(&entry.path) {
         return Step::Scratch;
     }
     Step::Entry(entry)

@@ -1,4 +1,27 @@
 //! Finds messages that were listed and then moved: by their unique names, or by their inodes.
+//!
+//! Between its listing and its reading a message may be flagged (renamed), moved from `new/` to
+//! `cur/`, filed into another folder, or expunged. Only the last is a reason not to save it. Three
+//! faults are to be avoided:
+//!
+//! - *A message is lost.* So it is looked for in every `cur` and `new` of the mailbox, under any
+//!   flags, until it is found or is known to be gone. A client that moves by copying and deleting
+//!   gives it another unique name; where the copy is a hard link, the inode finds it.
+//! - *A message is saved twice.* The place where it is found may have been listed from the
+//!   beginning, and saved from there. So a place is taken only if the message, by name and inode,
+//!   is saved from no other place: neither from one that was listed and read, nor from one that was
+//!   found by an earlier look.
+//! - *A copy is taken for its original.* A folder that was copied by hand has every unique name a
+//!   second time, with other inodes: those are other messages, and both are saved. A hard link
+//!   under another unique name is taken only if nothing with that inode is saved, and only after
+//!   every place with a wanted name has had its turn.
+//!
+//! When is a message gone? A look at a mailbox that held still has seen all of it, so one such look
+//! is enough. In a mailbox that does not hold still, [`LOOKS`] looks must have missed it. A message
+//! that is found and has moved on before it is read is looked for again.
+//!
+//! Names are those of <https://cr.yp.to/proto/maildir.html>: what stands before `:2,` is unique and
+//! stays, what follows are flags.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io;
@@ -6,30 +29,23 @@ use std::io;
 use mail_common::maildir::unique_name;
 use mail_common::relpath::RelPath;
 
-use super::listing::{Listing, Missing};
+use super::listing::{Identity, Listing, Missing};
+use super::names::Name;
 
-/// A message that so many looks at a busy mailbox do not find has been expunged. Where the mailbox
-/// held still while it was looked through, one look tells.
+/// A message that this many looks at a busy mailbox do not find has been expunged.
 const LOOKS: u8 = 3;
 
 /// The messages that are looked for.
 #[derive(Debug, Default)]
 pub(crate) struct Search {
-    looked: BTreeMap<Missing, u8>,
-    /// Listed paths that nobody has saved. What is listed elsewhere is saved.
-    unclaimed: BTreeSet<RelPath>,
+    /// What is looked for, and how many looks have missed it.
+    wanted: BTreeMap<Missing, u8>,
+    /// Listed paths that were not read. What is listed elsewhere is saved.
+    unread: BTreeSet<RelPath>,
     /// The messages that were found: they are saved since.
-    claimed: HashSet<Identity>,
+    taken: HashSet<Identity>,
     /// Not found: expunged while the backup ran.
     pub(crate) expunged: u64,
-}
-
-/// A message under whatever flags and in whatever folder: its unique name and its inode. The name
-/// alone is not enough: a folder that was copied by hand has every name a second time.
-type Identity = (Vec<u8>, u64);
-
-fn identity(missing: &Missing) -> Identity {
-    (unique_name(missing.path.name()).to_vec(), missing.inode)
 }
 
 /// Messages by what stays when they move: the unique name, or, where they are moved by copying, the
@@ -44,109 +60,101 @@ impl Search {
     /// Looks for these too.
     pub(crate) fn add(&mut self, missing: impl IntoIterator<Item = Missing>) {
         for message in missing {
-            self.unclaimed.insert(message.path.clone());
-            self.claimed.remove(&identity(&message));
-            self.looked.entry(message).or_insert(0);
+            self.unread.insert(message.path.clone());
+            self.taken.remove(&message.identity());
+            self.wanted.entry(message).or_insert(0);
         }
     }
 
     /// Listed paths that were passed over, since their message was met under another name.
-    pub(crate) fn add_unclaimed(&mut self, paths: impl IntoIterator<Item = RelPath>) {
-        self.unclaimed.extend(paths);
+    pub(crate) fn add_unread(&mut self, paths: impl IntoIterator<Item = RelPath>) {
+        self.unread.extend(paths);
     }
 
     /// Whether nothing is left to look for.
     pub(crate) fn is_over(&self) -> bool {
-        self.looked.is_empty()
+        self.wanted.is_empty()
     }
 
-    /// How many are still looked for.
-    pub(crate) fn left(&self) -> usize {
-        self.looked.len()
+    /// Where the messages were seen last that are still looked for.
+    pub(crate) fn left(&self) -> Vec<RelPath> {
+        self.wanted
+            .keys()
+            .map(|missing| missing.path.clone())
+            .collect()
     }
 
-    /// Looks once through the whole mailbox. Returns where messages are now that are not saved,
-    /// under whatever name.
+    /// Looks once through the whole mailbox as it is `now`. Returns where messages are that are not
+    /// saved, under whatever name; `listed` is the listing that was saved from.
     pub(crate) fn look(&mut self, now: &Listing, listed: &Listing) -> io::Result<Vec<Missing>> {
-        let wanted = self.wanted();
+        let wanted = Marks::of(self.wanted.keys());
         let mut places = places(now, &wanted)?;
         let found = Marks::of(&places);
         let saved = self.saved(listed, &found)?;
-        self.settle(&found, now.is_settled);
+        self.strike_off(&found, now.is_settled);
         // A message under its own name comes before one that shares its inode, which may be a copy
         // of it.
-        places.sort_by_key(|place| !wanted.names.contains(unique_name(place.path.name())));
-        places.retain(|place| self.claim(place, &wanted, &saved));
+        places.sort_by_key(|place| !wanted.names.contains(place.unique_name()));
+        places.retain(|place| self.take(place, &wanted, &saved));
         places.sort();
         Ok(places)
     }
 
-    fn wanted(&self) -> Marks {
-        Marks::of(self.looked.keys())
-    }
-
-    /// Which of `found` are listed where somebody has saved them, or were found before.
+    /// Which of `found` are listed where they were read and saved, or were found before.
     fn saved(&self, listed: &Listing, found: &Marks) -> io::Result<HashSet<Identity>> {
-        let mut saved = self.claimed.clone();
-        listed.each_message(|directory, name| {
-            let unique = unique_name(&name.bytes);
-            let is_found = found.names.contains(unique) || found.inodes.contains(&name.inode);
-            if is_found
-                && directory
-                    .child(&name.bytes)
-                    .is_ok_and(|path| !self.unclaimed.contains(&path))
-            {
-                saved.insert((unique.to_vec(), name.inode));
+        let mut saved = self.taken.clone();
+        for message in listed.messages() {
+            let (directory, name) = message?;
+            if !found.match_name(&name) {
+                continue;
             }
-        })?;
+            let missing = Missing::new(directory, &name)?;
+            if !self.unread.contains(&missing.path) {
+                saved.insert(missing.identity());
+            }
+        }
         Ok(saved)
     }
 
-    /// Whether the message at `place` is to be saved; if so, no other place of it is.
-    fn claim(&mut self, place: &Missing, wanted: &Marks, saved: &HashSet<Identity>) -> bool {
-        let identity = identity(place);
-        let is_copy = || {
-            saved
-                .iter()
-                .chain(&self.claimed)
-                .any(|(_, inode)| *inode == place.inode)
-        };
-        if saved.contains(&identity)
-            || self.claimed.contains(&identity)
-            || (!wanted.names.contains(&identity.0) && is_copy())
-        {
-            return false;
-        }
-        self.claimed.insert(identity)
-    }
-
-    fn settle(&mut self, found: &Marks, is_settled: bool) {
+    /// Takes what was found off the list, and what is known to be gone.
+    fn strike_off(&mut self, found: &Marks, is_settled: bool) {
         let mut expunged = 0;
-        self.looked.retain(|missing, looks| {
-            let is_found = found.names.contains(unique_name(missing.path.name()))
-                || found.inodes.contains(&missing.inode);
+        self.wanted.retain(|missing, looks| {
+            if found.match_missing(missing) {
+                return false;
+            }
             *looks += 1;
-            let is_gone = !is_found && (is_settled || *looks >= LOOKS);
+            let is_gone = is_settled || *looks >= LOOKS;
             expunged += u64::from(is_gone);
-            !is_found && !is_gone
+            !is_gone
         });
         self.expunged += expunged;
+    }
+
+    /// Whether the message at `place` is to be saved from there; if so, it is from no other place.
+    fn take(&mut self, place: &Missing, wanted: &Marks, saved: &HashSet<Identity>) -> bool {
+        let identity = place.identity();
+        if saved.contains(&identity) || self.taken.contains(&identity) {
+            return false;
+        }
+        let has_wanted_name = wanted.names.contains(&identity.0);
+        let mut all_saved = saved.iter().chain(&self.taken);
+        if !has_wanted_name && all_saved.any(|(_, inode)| *inode == place.inode) {
+            return false;
+        }
+        self.taken.insert(identity)
     }
 }
 
 /// Where the wanted messages are in `now`.
 fn places(now: &Listing, wanted: &Marks) -> io::Result<Vec<Missing>> {
     let mut places = Vec::new();
-    now.each_message(|directory, name| {
-        if (wanted.names.contains(unique_name(&name.bytes)) || wanted.inodes.contains(&name.inode))
-            && let Ok(path) = directory.child(&name.bytes)
-        {
-            places.push(Missing {
-                path,
-                inode: name.inode,
-            });
+    for message in now.messages() {
+        let (directory, name) = message?;
+        if wanted.match_name(&name) {
+            places.push(Missing::new(directory, &name)?);
         }
-    })?;
+    }
     Ok(places)
 }
 
@@ -154,12 +162,18 @@ impl Marks {
     fn of<'a>(messages: impl IntoIterator<Item = &'a Missing>) -> Self {
         let mut marks = Self::default();
         for message in messages {
-            marks
-                .names
-                .insert(unique_name(message.path.name()).to_vec());
+            marks.names.insert(message.unique_name().to_vec());
             marks.inodes.insert(message.inode);
         }
         marks
+    }
+
+    fn match_missing(&self, missing: &Missing) -> bool {
+        self.names.contains(missing.unique_name()) || self.inodes.contains(&missing.inode)
+    }
+
+    fn match_name(&self, name: &Name) -> bool {
+        self.inodes.contains(&name.inode) || self.names.contains(unique_name(&name.bytes))
     }
 }
 
@@ -175,7 +189,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::mailboxes::listing::Reach;
+    use crate::mailboxes::units::Reach;
     use crate::source::tree::SourceTree;
 
     struct Mailbox(TempDir);
