@@ -88,6 +88,7 @@ impl FailureKind {
             | Self::Network
             | Self::Program
             | Self::State
+            | Self::NothingDone
             | Self::Other => Exit::Unfinished,
         }
     }

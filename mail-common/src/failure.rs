@@ -74,6 +74,8 @@ pub enum FailureKind {
     Program,
     /// What a tool keeps from run to run cannot be read or written.
     State,
+    /// Every part of the work failed, so that nothing was done; each has a failure of its own.
+    NothingDone,
     /// A kind that this reader does not know.
     #[serde(other)]
     Other,
