@@ -3,11 +3,12 @@
 use std::io;
 use std::path::PathBuf;
 
-use mail_common::manifest::{self, Manifest};
-use mail_common::record::ErrorRecord;
-use mail_common::relpath::RelPath;
-use mail_common::set::{self, BackupRoot, Component, FoundSet, MANIFEST, SetId, SetState, Staging};
+use mail_common::failure::Failed;
+use mail_common::manifest::Manifest;
+use mail_common::record::{Artifact, ErrorRecord};
+use mail_common::set::{BackupRoot, Component, FoundSet, MANIFEST, SetId, SetState, Staging};
 
+use crate::error::Error;
 use crate::saved::SavedFile;
 
 /// The day's set as it is.
@@ -25,45 +26,27 @@ pub(crate) struct CarriedOver {
     pub(crate) errors: Vec<ErrorRecord>,
 }
 
-/// Why the day's set cannot be taken over.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
-    #[error(transparent)]
-    Sets(#[from] set::Error),
-    #[error("read the set of the day; run mail-backup without --component to make it anew")]
-    Manifest(#[from] manifest::Error),
-    #[error(
-        "{path} is not a set that parts can be added to: it was made by the old scripts, or is damaged; \
-         run mail-backup without --component, or move it away"
-    )]
-    NotOurs { path: PathBuf },
-    #[error("take {path} over from the set of the day")]
-    Link { path: String, source: io::Error },
-}
-
 /// The set of `id`, complete or not; `None` when the day has none.
 pub(crate) fn find(root: &BackupRoot, id: SetId) -> Result<Option<Base>, Error> {
-    let sets: Vec<FoundSet> = root
-        .sets(id.kind())?
-        .into_iter()
-        .filter(|set| set.id == id)
-        .collect();
-    if let Some(other) = sets
-        .iter()
-        .find(|set| matches!(set.state, SetState::Legacy | SetState::Damaged))
-    {
-        return Err(Error::NotOurs {
-            path: other.path.clone(),
-        });
+    let mut base: Option<FoundSet> = None;
+    for set in root.sets(id.kind())? {
+        if set.id != id {
+            continue;
+        }
+        match set.state {
+            SetState::Legacy | SetState::Damaged => {
+                return Err(Error::NotExtendable { set: set.path });
+            }
+            SetState::Complete => base = Some(set),
+            SetState::Incomplete => base = base.or(Some(set)),
+        }
     }
-    let in_state = |state| sets.iter().find(move |set| set.state == state);
-    let Some(found) = in_state(SetState::Complete).or_else(|| in_state(SetState::Incomplete))
-    else {
+    let Some(set) = base else {
         return Ok(None);
     };
     Ok(Some(Base {
-        manifest: Manifest::read(&found.path.join(MANIFEST))?,
-        directory: found.path.clone(),
+        manifest: Manifest::read(&set.path.join(MANIFEST)).map_err(Error::DaysSet)?,
+        directory: set.path,
     }))
 }
 
@@ -75,27 +58,14 @@ impl Base {
         staging: &Staging<'_>,
     ) -> Result<CarriedOver, Error> {
         let mut carried = CarriedOver::default();
-        for artifact in self
-            .manifest
-            .artifacts
-            .iter()
-            .filter(|artifact| !asked.contains(&artifact.component))
-        {
-            let link_error = |source| Error::Link {
-                path: artifact.path.path.clone(),
-                source,
-            };
-            let path = RelPath::try_from(&artifact.path)
-                .map_err(io::Error::other)
-                .map_err(link_error)?;
-            staging
-                .link_from(&self.directory, &path)
-                .map_err(link_error)?;
-            carried.files.push(
-                SavedFile::reused(artifact)
-                    .map_err(io::Error::other)
-                    .map_err(link_error)?,
-            );
+        for artifact in &self.manifest.artifacts {
+            if !asked.contains(&artifact.component) {
+                let file = self.link(artifact, staging).map_err(Failed::at(
+                    "take over from the set of the day",
+                    &self.directory.join(&artifact.path.path),
+                ))?;
+                carried.files.push(file);
+            }
         }
         let is_left = |error: &ErrorRecord| {
             error
@@ -104,5 +74,11 @@ impl Base {
         };
         carried.errors = self.manifest.errors.into_iter().filter(is_left).collect();
         Ok(carried)
+    }
+
+    fn link(&self, artifact: &Artifact, staging: &Staging<'_>) -> io::Result<SavedFile> {
+        let file = SavedFile::reused(artifact).map_err(io::Error::other)?;
+        staging.link_from(&self.directory, &file.path)?;
+        Ok(file)
     }
 }

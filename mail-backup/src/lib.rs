@@ -1,13 +1,15 @@
 //! `mail-backup`: makes a complete backup set of a running mail server.
 
 mod args; // the command line
+mod error; // what can go wrong, and its kind
 mod plan; // what is to be done: reads, never writes
 mod show; // the dry run
 
 mod source; // live trees: opened, looked at, read into tar
-mod saved; // a file of the set under way
 mod previous; // the sets of earlier runs
+mod saved; // a file of the set under way
 mod mailboxes; // Maildirs into segments
+mod part; // what was saved of a component, and what was not
 mod databases; // the mysql component of a set
 mod trees; // configuration, certificates, keys
 
@@ -47,7 +49,7 @@ pub fn run(command_line: impl Iterator<Item = OsString>) -> ExitCode {
         let setup = Setup::read(&start.args, &start.now, &start.report);
         let session = start.session(setup.as_ref().map(Setup::subject).unwrap_or_default());
         let plan = setup.and_then(|setup| setup.plan(&start.args));
-        let result = plan.map(|plan| execute::execute(&plan, &session, &start.now));
+        let result = plan.and_then(|plan| execute::execute(&plan, &session, &start.now));
         session.conclude(result)
     })
 }

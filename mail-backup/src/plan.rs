@@ -6,19 +6,19 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use jiff::ZonedDateTime;
-use mail_common::config::{self, Config, Environment, Settings};
-use mail_common::failure::{Failure, FailureKind};
+use mail_common::config::{Config, Environment, Settings};
+use mail_common::failure::Failed;
 use mail_common::relpath::RelPath;
 use mail_common::report::Report;
-use mail_common::set::{
-    self, BackupRoot, Component, Force, SetId, SetKind, free_space, is_mount_point,
-};
+use mail_common::set::{BackupRoot, Component, Force, SetId, SetKind, free_space, is_mount_point};
 use mail_common::tool::{Subject, absolute};
 use rustix::fs::Access;
 
 use crate::args::Args;
 use crate::databases::DatabasesPlan;
+use crate::error::Error;
 use crate::mailboxes::MailboxesPlan;
+use crate::previous::Reading;
 use crate::trees::{CopyPlan, TreePlan};
 
 /// Below this a run does not start.
@@ -74,15 +74,6 @@ pub(crate) enum Work {
     ShowPrune,
 }
 
-/// What is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reading {
-    /// What has changed since the newest set.
-    Changes,
-    /// Everything, so that one damaged file cannot reach every set.
-    Everything,
-}
-
 /// How long sets are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Retention {
@@ -99,85 +90,23 @@ pub(crate) enum Wanted {
     No,
 }
 
-/// Why a run does not start.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
-    #[error(transparent)]
-    Config(#[from] config::Error),
-    #[error("read the settings of the database connection")]
-    Database(#[from] mail_mysql::Error),
-    #[error(
-        "{mountpoint} is not mounted (BACKUP_MOUNTPOINT); mount the backup disk, nothing was written"
-    )]
-    NotMounted { mountpoint: PathBuf },
-    #[error("look at the mount point {mountpoint} (BACKUP_MOUNTPOINT)")]
-    Mountpoint {
-        mountpoint: PathBuf,
-        source: io::Error,
-    },
-    #[error(
-        "the backup root cannot be used; make the directory once, or name another by --root or BACKUP_ROOT"
-    )]
-    Root(#[source] set::Error),
-    #[error("the path of the backup root {root} is not UTF-8, and records are; use another name")]
-    RootName { root: PathBuf },
-    #[error(
-        "the backup root {root} lies in {source_dir}, which is to be saved: each set would hold the ones before it"
-    )]
-    RootInSource { root: PathBuf, source_dir: PathBuf },
-    #[error("the backup root {root} cannot be written")]
-    NotWritable { root: PathBuf, source: io::Error },
-    #[error(
-        "{root} has {free_bytes} bytes free, and a backup needs at least {needed_bytes}; make room or use another disk"
-    )]
-    DiskFull {
-        root: PathBuf,
-        free_bytes: u64,
-        needed_bytes: u64,
-    },
-    #[error(
-        "{root} has {free_inodes} inodes free, and a backup needs at least {LEAST_FREE_INODES}"
-    )]
-    NoInodes { root: PathBuf, free_inodes: u64 },
-    #[error("find out how much is free on {root}")]
-    Space { root: PathBuf, source: io::Error },
-}
-
-/// Nothing has been touched, whatever it is; a full disk is no matter of configuration.
-impl Failure for Error {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Config(error) => error.kind(),
-            Self::NotMounted { .. } | Self::Mountpoint { .. } | Self::Root(_) => {
-                FailureKind::NotMounted
-            }
-            Self::Database(_)
-            | Self::RootName { .. }
-            | Self::RootInSource { .. }
-            | Self::NotWritable { .. } => FailureKind::Configuration,
-            Self::DiskFull { .. } | Self::NoInodes { .. } => FailureKind::NoSpace,
-            Self::Space { source, .. } => FailureKind::of_io(source),
-        }
-    }
-}
-
 impl Setup {
     /// Reads the settings.
     pub(crate) fn read(args: &Args, now: &ZonedDateTime, report: &Report) -> Result<Self, Error> {
         let config = Config::load(args.common.config.as_deref(), Environment::of_process())?;
         let settings = Settings::new(&config)?;
+        let root = args.root.as_ref().unwrap_or(&settings.backup_root);
+        let asks_database = args.components().contains(&Component::Mysql) && !args.prune_only;
+        let databases = if asks_database {
+            let plan = DatabasesPlan::read(&config, &settings.mysql, args.level, report)?;
+            Some(plan)
+        } else {
+            None
+        };
         Ok(Self {
-            root: absolute(args.root.as_ref().unwrap_or(&settings.backup_root)),
+            root: absolute(root),
             id: SetId::for_date(args.kind(), args.date.unwrap_or_else(|| now.date())),
-            databases: match args.components().contains(&Component::Mysql) && !args.prune_only {
-                true => Some(DatabasesPlan::read(
-                    &config,
-                    &settings.mysql,
-                    args.level,
-                    report,
-                )?),
-                false => None,
-            },
+            databases,
             settings,
         })
     }
@@ -192,36 +121,19 @@ impl Setup {
 
     /// Looks at the disk and decides.
     pub(crate) fn plan(self, args: &Args) -> Result<Plan, Error> {
-        let Self {
-            settings,
-            root: root_path,
-            id,
-            databases,
-        } = self;
-        if root_path.to_str().is_none() {
-            return Err(Error::RootName { root: root_path });
+        if self.root.to_str().is_none() {
+            return Err(Error::RootName { root: self.root });
         }
-        check_mounted(settings.backup_mountpoint.as_deref())?;
-        let root = BackupRoot::open(&root_path).map_err(Error::Root)?;
+        check_mounted(self.settings.backup_mountpoint.as_deref())?;
+        let root = BackupRoot::open(&self.root).map_err(Error::Root)?;
         let work = work(args);
         if matches!(work, Work::Save | Work::Show) {
+            check_writable(root.path())?;
             check_room(root.path())?;
         }
-        let or = |flag: &Option<PathBuf>, setting: PathBuf| flag.clone().unwrap_or(setting);
-        let tree = |component, source, archive: &str| TreePlan {
-            component,
-            source,
-            archive: fixed(archive),
-            level: args.level,
-        };
-        let copy = |source, target: &str| CopyPlan {
-            component: Component::Config,
-            source,
-            target: fixed(target),
-        };
         let plan = Plan {
             root,
-            id,
+            id: self.id,
             dated: if args.date.is_some() {
                 Dated::ByFlag
             } else {
@@ -229,52 +141,21 @@ impl Setup {
             },
             work,
             components: args.components(),
-            reading: match args.full || id.kind() == SetKind::Weekly {
-                true => Reading::Everything,
-                false => Reading::Changes,
+            reading: if args.full || self.id.kind() == SetKind::Weekly {
+                Reading::Everything
+            } else {
+                Reading::Changes
             },
             mailboxes: MailboxesPlan {
-                mail_dir: or(&args.mail_dir, settings.mail_data_dir),
+                mail_dir: choose(args.mail_dir.as_ref(), &self.settings.mail_data_dir),
                 depth: args.mailbox_depth.into(),
                 level: args.level,
                 threads: args.threads(),
             },
-            databases,
-            trees: vec![
-                tree(
-                    Component::Config,
-                    or(&args.config_dir, settings.config_dir),
-                    "config/config.tar.zst",
-                ),
-                tree(
-                    Component::Ssl,
-                    or(&args.ssl_dir, settings.ssl_dir),
-                    "ssl/certbot.tar.zst",
-                ),
-                tree(
-                    Component::Dkim,
-                    or(&args.dkim_dir, settings.dkim_dir),
-                    "dkim/dkim.tar.zst",
-                ),
-            ],
-            copies: vec![
-                copy(settings.docker_compose_file, "config/docker-compose.yml"),
-                copy(settings.env_file, "config/env"),
-            ],
-            retention: Retention {
-                wanted: if args.no_prune {
-                    Wanted::No
-                } else {
-                    Wanted::Yes
-                },
-                daily_days: at_least_one(settings.daily_retention_days),
-                weekly_weeks: at_least_one(settings.weekly_retention_weeks),
-                force: if args.force {
-                    Force::Override
-                } else {
-                    Force::Refuse
-                },
-            },
+            databases: self.databases,
+            trees: plan_trees(args, &self.settings),
+            copies: plan_copies(&self.settings),
+            retention: plan_retention(args, &self.settings),
         };
         plan.check_apart()?;
         Ok(plan)
@@ -282,33 +163,41 @@ impl Setup {
 }
 
 impl Plan {
-    /// A root below a directory that is saved would be saved into itself, every day anew.
+    /// A root below a directory that is saved would be saved into itself, and each set would hold
+    /// the ones before it.
     fn check_apart(&self) -> Result<(), Error> {
         let resolved = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let root = resolved(self.root.path());
-        match self
-            .sources()
-            .find(|source| root.starts_with(resolved(source)))
-        {
-            Some(source) => Err(Error::RootInSource {
-                root: self.root.path().to_owned(),
-                source_dir: source.to_owned(),
-            }),
-            None => Ok(()),
+        for source in self.sources() {
+            if root.starts_with(resolved(source)) {
+                return Err(Error::RootInSource {
+                    root: self.root.path().to_owned(),
+                    source_directory: source.to_owned(),
+                });
+            }
         }
+        Ok(())
     }
 
     /// The directories that are saved.
-    fn sources(&self) -> impl Iterator<Item = &Path> {
-        let asked = |component: &Component| self.components.contains(component);
-        let mail = Some(&*self.mailboxes.mail_dir).filter(move |_| asked(&Component::Mailboxes));
-        mail.into_iter().chain(
-            self.trees
-                .iter()
-                .filter(move |tree| asked(&tree.component))
-                .map(|tree| &*tree.source),
-        )
+    fn sources(&self) -> Vec<&Path> {
+        let mail = (Component::Mailboxes, &*self.mailboxes.mail_dir);
+        let trees = self
+            .trees
+            .iter()
+            .map(|tree| (tree.component, &*tree.source));
+        [mail]
+            .into_iter()
+            .chain(trees)
+            .filter(|(component, _)| self.components.contains(component))
+            .map(|(_, source)| source)
+            .collect()
     }
+}
+
+/// A flag goes over a setting.
+fn choose(flag: Option<&PathBuf>, setting: &Path) -> PathBuf {
+    flag.map_or(setting, PathBuf::as_path).to_owned()
 }
 
 fn work(args: &Args) -> Work {
@@ -317,6 +206,64 @@ fn work(args: &Args) -> Work {
         (true, false) => Work::Show,
         (false, true) => Work::Prune,
         (false, false) => Work::Save,
+    }
+}
+
+fn plan_trees(args: &Args, settings: &Settings) -> Vec<TreePlan> {
+    let tree = |component, flag: Option<&PathBuf>, setting: &Path, archive: &str| TreePlan {
+        component,
+        source: choose(flag, setting),
+        archive: fixed(archive),
+        level: args.level,
+    };
+    vec![
+        tree(
+            Component::Config,
+            args.config_dir.as_ref(),
+            &settings.config_dir,
+            "config/config.tar.zst",
+        ),
+        tree(
+            Component::Ssl,
+            args.ssl_dir.as_ref(),
+            &settings.ssl_dir,
+            "ssl/certbot.tar.zst",
+        ),
+        tree(
+            Component::Dkim,
+            args.dkim_dir.as_ref(),
+            &settings.dkim_dir,
+            "dkim/dkim.tar.zst",
+        ),
+    ]
+}
+
+fn plan_copies(settings: &Settings) -> Vec<CopyPlan> {
+    let copy = |source: &Path, target: &str| CopyPlan {
+        component: Component::Config,
+        source: source.to_owned(),
+        target: fixed(target),
+    };
+    vec![
+        copy(&settings.docker_compose_file, "config/docker-compose.yml"),
+        copy(&settings.env_file, "config/env"),
+    ]
+}
+
+fn plan_retention(args: &Args, settings: &Settings) -> Retention {
+    Retention {
+        wanted: if args.no_prune {
+            Wanted::No
+        } else {
+            Wanted::Yes
+        },
+        daily_days: at_least_one(settings.daily_retention_days),
+        weekly_weeks: at_least_one(settings.weekly_retention_weeks),
+        force: if args.force {
+            Force::Override
+        } else {
+            Force::Refuse
+        },
     }
 }
 
@@ -331,39 +278,40 @@ fn at_least_one(number: u32) -> NonZeroU32 {
 }
 
 fn check_mounted(mountpoint: Option<&Path>) -> Result<(), Error> {
-    let Some(mountpoint) = mountpoint.map(Path::to_owned) else {
+    let Some(mountpoint) = mountpoint else {
         return Ok(());
     };
-    match is_mount_point(&mountpoint) {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(Error::NotMounted { mountpoint }),
-        Err(source) => Err(Error::Mountpoint { mountpoint, source }),
+    let is_mounted = is_mount_point(mountpoint)
+        .map_err(Failed::at("examine BACKUP_MOUNTPOINT", mountpoint))
+        .map_err(Error::MountPoint)?;
+    if is_mounted {
+        return Ok(());
     }
+    Err(Error::NotMounted {
+        mountpoint: mountpoint.to_owned(),
+    })
+}
+
+fn check_writable(root: &Path) -> Result<(), Error> {
+    rustix::fs::access(root, Access::WRITE_OK | Access::EXEC_OK)
+        .map_err(io::Error::from)
+        .map_err(Failed::at("write to the backup root", root))
+        .map_err(Error::RootNotWritable)
 }
 
 fn check_room(root: &Path) -> Result<(), Error> {
-    let root = root.to_owned();
-    if let Err(errno) = rustix::fs::access(&root, Access::WRITE_OK | Access::EXEC_OK) {
-        return Err(Error::NotWritable {
-            root,
-            source: errno.into(),
-        });
-    }
-    let space = match free_space(&root) {
-        Ok(space) => space,
-        Err(source) => return Err(Error::Space { root, source }),
+    let space = free_space(root).map_err(Failed::at("find the free space of", root))?;
+    let no_room = |free, needed, unit| Error::NoRoom {
+        root: root.to_owned(),
+        free,
+        needed,
+        unit,
     };
     if space.bytes_free < LEAST_FREE_BYTES {
-        return Err(Error::DiskFull {
-            root,
-            free_bytes: space.bytes_free,
-            needed_bytes: LEAST_FREE_BYTES,
-        });
+        return Err(no_room(space.bytes_free, LEAST_FREE_BYTES, "bytes"));
     }
     match space.inodes_free {
-        Some(free_inodes) if free_inodes < LEAST_FREE_INODES => {
-            Err(Error::NoInodes { root, free_inodes })
-        }
+        Some(free) if free < LEAST_FREE_INODES => Err(no_room(free, LEAST_FREE_INODES, "inodes")),
         _ => Ok(()),
     }
 }

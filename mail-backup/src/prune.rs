@@ -1,14 +1,14 @@
 //! Removes old sets after a success, and says what it did.
 
-use std::io;
-
+use mail_common::failure::Failed;
 use mail_common::manifest::Manifest;
 use mail_common::report::Report;
 use mail_common::set::{
-    BackupRoot, Candidate, Component, FoundSet, MANIFEST, Outcome, Refusal, RetentionInput,
+    self, BackupRoot, Candidate, Component, FoundSet, MANIFEST, Outcome, RetentionInput,
     RetentionPlan, RootLock, SetId, SetKind, SetState, apply_retention, plan_retention,
 };
 
+use crate::error::Error;
 use crate::plan::Retention;
 
 /// What retention did.
@@ -16,44 +16,6 @@ use crate::plan::Retention;
 pub(crate) struct Pruned {
     pub(crate) removed: u64,
     pub(crate) failed: Vec<Error>,
-}
-
-/// Why a set that should be gone is still there.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
-    #[error(transparent)]
-    Sets(#[from] mail_common::set::Error),
-    #[error("old sets were not removed: {0}")]
-    Refused(RefusalText),
-    #[error("remove {path}")]
-    Remove {
-        path: std::path::PathBuf,
-        source: io::Error,
-    },
-}
-
-/// A refusal with the way out of it.
-#[derive(Debug)]
-pub(crate) struct RefusalText(pub(crate) Refusal);
-
-impl std::fmt::Display for RefusalText {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.0 {
-            Refusal::ClockSetBack { latest, new } => write!(
-                f,
-                "there is a set of a later date ({latest}) than the new one ({new}): was the clock set back? Set it right; \
-                 retention goes on when the new sets are the youngest again"
-            ),
-            Refusal::SuspiciouslySmall {
-                stored_bytes,
-                median_bytes,
-            } => write!(
-                f,
-                "the new set has {stored_bytes} bytes, under half of the usual {median_bytes}; look at it, and if it is \
-                 right run mail-backup --prune-only --force"
-            ),
-        }
-    }
 }
 
 /// Removes what [`plan`] says.
@@ -74,7 +36,7 @@ pub(crate) fn prune(
         }
     };
     if let Some(refusal) = plan.refused {
-        pruned.failed.push(Error::Refused(RefusalText(refusal)));
+        pruned.failed.push(Error::RetentionRefused(refusal));
     }
     for removal in apply_retention(lock, root, &plan) {
         let path = removal.path;
@@ -84,10 +46,13 @@ pub(crate) fn prune(
                 pruned.removed += 1;
             }
             Outcome::Busy => report.warning(format!(
-                "{} is being read: it is removed the next time",
+                "{} is being read; the next run removes it",
                 path.display()
             )),
-            Outcome::Failed(source) => pruned.failed.push(Error::Remove { path, source }),
+            Outcome::Failed(error) => {
+                let failed = Failed::at("remove", &path)(error);
+                pruned.failed.push(failed.into());
+            }
         }
     }
     pruned
@@ -116,7 +81,7 @@ pub(crate) fn plan(
     root: &BackupRoot,
     newest: Newest,
     retention: &Retention,
-) -> Result<Option<RetentionPlan>, mail_common::set::Error> {
+) -> Result<Option<RetentionPlan>, set::Error> {
     let kind = newest.kind();
     let sets = root.sets(kind)?;
     let complete: Vec<Candidate> = sets.iter().filter_map(full_set).collect();

@@ -1,19 +1,31 @@
 //! Closes a set: the manifest, the log for people, and the checksums, which are written last.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::io::{self, Write};
 
 use mail_common::checksum::{ChecksumFile, Sha256};
+use mail_common::failure::Failed;
 use mail_common::manifest::Manifest;
-use mail_common::record::{Artifact, Begin, End, ErrorRecord};
+use mail_common::record::{Begin, End, ErrorRecord};
 use mail_common::relpath::RelPath;
 use mail_common::set::{CHECKSUMS, Component, MANIFEST, Staging};
+use mail_common::tool::Totals;
 
+use crate::error::Error;
+use crate::mailboxes::INDEX_NAME;
 use crate::saved::{Origin, SavedFile};
 
 /// The name of the log for people.
 const LOG: &str = "backup.log";
+
+/// What the log says at its end.
+const HOW_TO_OPEN: &str = "
+Check it with:  sha256sum -c checksums.sha256
+Unpack mail:    (find mailboxes -name '*.tar.zst' | sort -r; echo mailboxes/_root/0000.tar.zst) |
+                while read -r a; do tar -C NEW_DIR --zstd -xpf \"$a\"; done
+Load databases: zstd -dc mysql/NAME.sql.zst | mariadb
+";
 
 /// What a set is closed with.
 pub(crate) struct Closing<'a> {
@@ -28,45 +40,68 @@ pub(crate) struct Closing<'a> {
 ///
 /// # Errors
 /// When the set cannot be written.
-pub(crate) fn seal(staging: &Staging<'_>, closing: Closing<'_>) -> io::Result<Manifest> {
+pub(crate) fn seal(staging: &Staging<'_>, closing: Closing<'_>) -> Result<Manifest, Error> {
     let root = closing.begin.root.clone().unwrap_or_default();
     let set = closing.begin.set.clone().unwrap_or_default();
-    let artifacts: Vec<Artifact> = closing
-        .files
-        .iter()
-        .map(|file| file.record(&root, &set))
-        .collect();
-    let log = log(&closing);
-    let mut digests: Vec<(Sha256, RelPath)> = closing
-        .files
-        .iter()
-        .map(|file| (file.sha256, file.path.clone()))
-        .collect();
-    digests.push((write(staging, LOG, log.as_bytes())?, name(LOG)?));
+    let log = closing.log();
+    let mut digests = vec![write(staging, LOG, |out| out.write_all(log.as_bytes()))?];
+    let mut artifacts = Vec::with_capacity(closing.files.len());
+    for file in closing.files {
+        artifacts.push(file.record(&root, &set));
+        digests.push((file.sha256, file.path.clone()));
+    }
     let manifest = Manifest {
         begin: closing.begin,
         artifacts,
         errors: closing.errors,
         end: closing.end,
     };
-    let mut lines = Vec::new();
-    manifest.write_to(&mut lines).map_err(io::Error::other)?;
-    digests.push((write(staging, MANIFEST, &lines)?, name(MANIFEST)?));
+    digests.push(write(staging, MANIFEST, |out| {
+        manifest.write_to(out).map_err(io::Error::other)
+    })?);
     digests.sort_by(|(_, a), (_, b)| a.cmp(b));
-    let mut checksums = Vec::new();
-    ChecksumFile::new(digests).format(&mut checksums)?;
-    write(staging, CHECKSUMS, &checksums)?;
+    let checksums = ChecksumFile::new(digests);
+    write(staging, CHECKSUMS, |out| checksums.format(out))?;
     Ok(manifest)
 }
 
-fn name(name: &str) -> io::Result<RelPath> {
-    RelPath::new(name).map_err(io::Error::other)
+/// Writes a file of the set from memory. Returns its digest and its path.
+fn write(
+    staging: &Staging<'_>,
+    name: &str,
+    content: impl FnOnce(&mut Vec<u8>) -> io::Result<()>,
+) -> Result<(Sha256, RelPath), Error> {
+    let path = RelPath::new(name).expect("the names of closing files are safe paths");
+    let mut bytes = Vec::new();
+    let written = content(&mut bytes)
+        .and_then(|()| staging.create_file(&path))
+        .and_then(|mut file| {
+            file.write_all(&bytes)?;
+            file.finish()
+        });
+    let stored = written.map_err(Failed::at("write", &staging.path().join(name)))?;
+    Ok((stored.sha256, path))
 }
 
-fn write(staging: &Staging<'_>, path: &str, content: &[u8]) -> io::Result<Sha256> {
-    let mut file = staging.create_file(&name(path)?)?;
-    file.write_all(content)?;
-    Ok(file.finish()?.sha256)
+/// Adds `files` up for the `end` record.
+pub(crate) fn count_files(totals: &mut Totals, files: &[SavedFile]) {
+    for file in files {
+        totals.add("files", 1);
+        // An index lists what its segments hold already.
+        if file.path.name() != INDEX_NAME {
+            totals.add("entries", file.entries);
+            totals.add("source_bytes", file.source_bytes);
+        }
+        totals.add("bytes", file.stored_bytes);
+        totals.add("reused_bytes", reused_bytes(file));
+    }
+}
+
+fn reused_bytes(file: &SavedFile) -> u64 {
+    match file.origin {
+        Origin::Reused => file.stored_bytes,
+        Origin::Written => 0,
+    }
 }
 
 /// Sums of one component.
@@ -79,76 +114,71 @@ struct Sums {
     reused_bytes: u64,
 }
 
-fn log(closing: &Closing<'_>) -> String {
-    let Closing {
-        begin,
-        end,
-        errors,
-        notices,
-        files,
-    } = closing;
-    let mut sums: BTreeMap<Component, Sums> = BTreeMap::new();
-    for file in *files {
-        let sums = sums.entry(file.component).or_default();
-        sums.files += 1;
-        sums.entries += file.entries;
-        sums.source_bytes += file.source_bytes;
-        sums.stored_bytes += file.stored_bytes;
-        sums.reused_bytes += if file.origin == Origin::Reused {
-            file.stored_bytes
-        } else {
-            0
-        };
+impl Closing<'_> {
+    fn log(&self) -> String {
+        let mut log = String::new();
+        self.write_log(&mut log)
+            .expect("writing to a String does not fail");
+        log
     }
-    let mut log = String::new();
-    let mut line = |text: String| {
-        // Writing to a String cannot fail.
-        let _ = writeln!(log, "{text}");
-    };
-    let set = begin.set.as_deref().unwrap_or_default();
-    line(format!(
-        "{} {} on {}: {set}",
-        begin.tool, begin.version, begin.host
-    ));
-    let status = format!("{:?}", end.status).to_lowercase();
-    line(format!(
-        "begun {}, {:.1} s, status {status}",
-        begin.time, end.seconds
-    ));
-    line(String::new());
-    line(format!(
-        "{:<10} {:>8} {:>10} {:>16} {:>16} {:>16}",
-        "component", "files", "entries", "source bytes", "stored bytes", "linked bytes"
-    ));
-    for (component, sums) in &sums {
-        let Sums {
-            files,
-            entries,
-            source_bytes,
-            stored_bytes,
-            reused_bytes,
-        } = sums;
-        line(format!(
-            "{component:<10} {files:>8} {entries:>10} {source_bytes:>16} {stored_bytes:>16} {reused_bytes:>16}"
-        ));
+
+    fn write_log(&self, log: &mut String) -> fmt::Result {
+        let (begin, end) = (&self.begin, &self.end);
+        let set = begin.set.as_deref().unwrap_or_default();
+        writeln!(
+            log,
+            "{} {} on {}: {set}",
+            begin.tool, begin.version, begin.host
+        )?;
+        let status = format!("{:?}", end.status).to_lowercase();
+        writeln!(
+            log,
+            "begun {}, {:.1} s, status {status}\n",
+            begin.time, end.seconds
+        )?;
+        writeln!(
+            log,
+            "{:<10} {:>8} {:>10} {:>16} {:>16} {:>16}",
+            "component", "files", "entries", "source bytes", "stored bytes", "linked bytes"
+        )?;
+        for (component, sums) in self.sums() {
+            let Sums {
+                files,
+                entries,
+                source_bytes,
+                stored_bytes,
+                reused_bytes,
+            } = sums;
+            writeln!(
+                log,
+                "{component:<10} {files:>8} {entries:>10} {source_bytes:>16} {stored_bytes:>16} \
+                 {reused_bytes:>16}"
+            )?;
+        }
+        for error in &self.errors {
+            write!(log, "error: {}", error.message)?;
+            for cause in &error.causes {
+                write!(log, ": {cause}")?;
+            }
+            writeln!(log)?;
+        }
+        for notice in self.notices {
+            writeln!(log, "warning: {notice}")?;
+        }
+        log.push_str(HOW_TO_OPEN);
+        Ok(())
     }
-    for error in errors {
-        let causes: String = error
-            .causes
-            .iter()
-            .map(|cause| format!(": {cause}"))
-            .collect();
-        line(format!("error: {}{causes}", error.message));
+
+    fn sums(&self) -> BTreeMap<Component, Sums> {
+        let mut all: BTreeMap<Component, Sums> = BTreeMap::new();
+        for file in self.files {
+            let sums = all.entry(file.component).or_default();
+            sums.files += 1;
+            sums.entries += file.entries;
+            sums.source_bytes += file.source_bytes;
+            sums.stored_bytes += file.stored_bytes;
+            sums.reused_bytes += reused_bytes(file);
+        }
+        all
     }
-    for notice in *notices {
-        line(format!("warning: {notice}"));
-    }
-    line(String::new());
-    line("Check it with:  sha256sum -c checksums.sha256".to_owned());
-    line(
-        "Unpack mail:    (find mailboxes -name '*.tar.zst' | sort -r; echo mailboxes/_root/0000.tar.zst) |".to_owned(),
-    );
-    line("                while read -r a; do tar -C NEW_DIR --zstd -xpf \"$a\"; done".to_owned());
-    line("Load databases: zstd -dc mysql/NAME.sql.zst | mariadb".to_owned());
-    log
 }

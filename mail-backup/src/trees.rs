@@ -3,18 +3,21 @@
 //! Each becomes one archive, read whole every time. What cannot be read is named; the rest is
 //! saved.
 
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use mail_common::archive::frame::{FRAME_TAR_BYTES, FrameCompressor};
 use mail_common::archive::index::{Kind, LiveEntry};
 use mail_common::archive::segment::SegmentWriter;
 use mail_common::atomic::StoredFile;
+use mail_common::failure::Failed;
+use mail_common::interrupt::Interrupt;
 use mail_common::relpath::RelPath;
 use mail_common::set::{Component, Staging};
 use walkdir::WalkDir;
 
+use crate::error::Error;
+use crate::part::SavedPart;
 use crate::saved::{Content, SavedFile};
 use crate::source::large::{self, Streamed};
 use crate::source::pack::{LARGE_BYTES, pack};
@@ -40,58 +43,36 @@ pub(crate) struct CopyPlan {
     pub(crate) target: RelPath,
 }
 
-/// What was saved of a tree, and what was not.
-#[derive(Debug, Default)]
-pub(crate) struct SavedTree {
-    pub(crate) files: Vec<SavedFile>,
-    /// What is missing from the set, and why. Paths are of the live system.
-    pub(crate) failed: Vec<(PathBuf, io::Error)>,
-    pub(crate) notices: Vec<String>,
-}
-
-/// Why the run cannot go on.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
-    #[error("write {path} of the set")]
-    Write { path: RelPath, source: io::Error },
-    #[error("interrupted by a signal")]
-    Interrupted,
-}
-
 /// Saves a directory as one archive.
+///
+/// # Errors
+/// Only when the set cannot be written, or the run is interrupted; the rest is in the result.
 pub(crate) fn save_tree(
     plan: &TreePlan,
     staging: &Staging<'_>,
-    stop: &AtomicBool,
-) -> Result<SavedTree, Error> {
-    let mut saved = SavedTree::default();
+    interrupt: &Interrupt,
+) -> Result<SavedPart, Error> {
     let tree = match SourceTree::open(&plan.source) {
         Ok(tree) => tree,
-        Err(error) => {
-            saved.failed.push((plan.source.clone(), error));
-            return Ok(saved);
-        }
+        Err(error) => return Ok(SavedPart::nothing(Failed::at("read", &plan.source)(error))),
     };
+    let mut saved = SavedPart::default();
     let entries = list(plan, &tree, &mut saved);
-    let write = |source| Error::Write {
-        path: plan.archive.clone(),
-        source,
-    };
+    let file = staging.path().join(plan.archive.as_path());
+    let written = || Failed::at("write", &file);
     let mut archiver = Archiver {
         plan,
         tree: &tree,
-        compressor: FrameCompressor::new(plan.level).map_err(write)?,
-        segment: SegmentWriter::new(staging.create_file(&plan.archive).map_err(write)?),
+        compressor: FrameCompressor::new(plan.level).map_err(written())?,
+        segment: SegmentWriter::new(staging.create_file(&plan.archive).map_err(written())?),
         content: Content::default(),
         saved,
     };
     for batch in batches(entries) {
-        if stop.load(Ordering::Relaxed) {
-            return Err(Error::Interrupted);
-        }
-        archiver.append(batch).map_err(write)?;
+        interrupt.check()?;
+        archiver.append(batch).map_err(written())?;
     }
-    archiver.finish().map_err(write)
+    Ok(archiver.finish().map_err(written())?)
 }
 
 impl TreePlan {
@@ -106,14 +87,14 @@ impl TreePlan {
 }
 
 /// What is below the source, sorted; what cannot be looked at is noted.
-fn list(plan: &TreePlan, tree: &SourceTree, saved: &mut SavedTree) -> Vec<LiveEntry> {
+fn list(plan: &TreePlan, tree: &SourceTree, saved: &mut SavedPart) -> Vec<LiveEntry> {
     let mut entries = Vec::new();
     for found in WalkDir::new(&plan.source).sort_by_file_name() {
         let path = match found {
             Ok(found) => found.into_path(),
             Err(error) => {
                 let path = error.path().unwrap_or(&plan.source).to_owned();
-                saved.failed.push((path, error.into()));
+                saved.fail(None, Failed::at("read", &path)(error.into()));
                 continue;
             }
         };
@@ -125,7 +106,7 @@ fn list(plan: &TreePlan, tree: &SourceTree, saved: &mut SavedTree) -> Vec<LiveEn
             )),
             // A file that went away was replaced or removed by its program.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => saved.failed.push((path, error)),
+            Err(error) => saved.fail(None, Failed::at("read", &path)(error)),
         }
     }
     entries
@@ -172,7 +153,7 @@ struct Archiver<'a> {
     compressor: FrameCompressor,
     segment: SegmentWriter<StoredFile>,
     content: Content,
-    saved: SavedTree,
+    saved: SavedPart,
 }
 
 impl Archiver<'_> {
@@ -189,30 +170,34 @@ impl Archiver<'_> {
         if !packed.entries.is_empty() {
             self.segment.append(&self.compressor.compress(&tar)?)?;
         }
-        self.content.entries += packed.entries.len() as u64;
-        self.content.source_bytes += packed
-            .entries
-            .iter()
-            .map(|entry| entry.live.stat.size)
-            .sum::<u64>();
-        self.saved.failed.extend(
-            packed
-                .failed
-                .into_iter()
-                .map(|(path, error)| (plan.live_path(&path), error)),
-        );
-        self.saved
-            .notices
-            .extend(packed.unsteady.iter().map(|path| {
-                format!(
-                    "{} changed during each of three readings; the last one is saved",
-                    plan.live_path(path).display()
-                )
-            }));
-        packed
-            .large
-            .iter()
-            .try_for_each(|entry| self.stream(&entry.path))
+        for entry in &packed.entries {
+            self.add_entry(entry.live.stat.size);
+        }
+        for (path, error) in packed.failed {
+            self.fail(&path, error);
+        }
+        for path in &packed.unsteady {
+            self.saved.notices.push(format!(
+                "{} changed during each of three readings; the last one is saved",
+                plan.live_path(path).display()
+            ));
+        }
+        for entry in &packed.large {
+            self.stream(&entry.path)?;
+        }
+        Ok(())
+    }
+
+    fn add_entry(&mut self, source_bytes: u64) {
+        self.content += Content {
+            entries: 1,
+            source_bytes,
+        };
+    }
+
+    fn fail(&mut self, path: &RelPath, error: io::Error) {
+        let path = self.plan.live_path(path);
+        self.saved.fail(None, Failed::at("read", &path)(error));
     }
 
     fn stream(&mut self, path: &RelPath) -> io::Result<()> {
@@ -221,19 +206,14 @@ impl Archiver<'_> {
             segment.append_stream(level, head, content, tail)
         };
         match large::stream(self.tree, path, write)? {
-            Streamed::Whole { entry, .. } => {
-                self.content.entries += 1;
-                self.content.source_bytes += entry.live.stat.size;
-            }
-            Streamed::Cut(error) | Streamed::Failed(error) => {
-                self.saved.failed.push((self.plan.live_path(path), error));
-            }
+            Streamed::Whole { entry, .. } => self.add_entry(entry.live.stat.size),
+            Streamed::Cut(error) | Streamed::Failed(error) => self.fail(path, error),
             Streamed::Vanished => {}
         }
         Ok(())
     }
 
-    fn finish(self) -> io::Result<SavedTree> {
+    fn finish(self) -> io::Result<SavedPart> {
         let mut saved = self.saved;
         let stored = self.segment.finish()?.finish()?;
         saved.files.push(SavedFile::written(
@@ -247,32 +227,27 @@ impl Archiver<'_> {
 }
 
 /// Copies a single file into the set.
-pub(crate) fn save_copy(plan: &CopyPlan, staging: &Staging<'_>) -> Result<SavedTree, Error> {
-    let mut saved = SavedTree::default();
+///
+/// # Errors
+/// Only when the set cannot be written.
+pub(crate) fn save_copy(plan: &CopyPlan, staging: &Staging<'_>) -> Result<SavedPart, Error> {
     let content = match std::fs::read(&plan.source) {
         Ok(content) => content,
-        Err(error) => {
-            saved.failed.push((plan.source.clone(), error));
-            return Ok(saved);
-        }
+        Err(error) => return Ok(SavedPart::nothing(Failed::at("read", &plan.source)(error))),
     };
-    let written = staging.create_file(&plan.target).and_then(|mut file| {
-        io::Write::write_all(&mut file, &content)?;
-        file.finish()
+    let file = staging.path().join(plan.target.as_path());
+    let written = staging.create_file(&plan.target).and_then(|mut stored| {
+        stored.write_all(&content)?;
+        stored.finish()
     });
-    let stored = written.map_err(|source| Error::Write {
-        path: plan.target.clone(),
-        source,
-    })?;
+    let stored = written.map_err(Failed::at("write", &file))?;
     let content = Content {
         entries: 1,
         source_bytes: content.len() as u64,
     };
-    saved.files.push(SavedFile::written(
-        plan.component,
-        plan.target.clone(),
-        &stored,
-        content,
-    ));
-    Ok(saved)
+    let target = plan.target.clone();
+    Ok(SavedPart {
+        files: vec![SavedFile::written(plan.component, target, &stored, content)],
+        ..SavedPart::default()
+    })
 }

@@ -12,7 +12,7 @@ use super::compare::Comparison;
 use super::context::Context;
 use super::error::Error;
 use super::frames::Frames;
-use super::history::{CONTROL, History, index_path};
+use super::history::{CONTROL, History, index_path, last_source_bytes};
 use super::listing::{Listing, Missing};
 use super::mailbox::{Counts, SavedMailbox};
 use super::old_segments::{Copier, Dispositions, link};
@@ -55,10 +55,10 @@ impl Attempt<'_> {
             },
             ..SavedMailbox::default()
         };
-        self.advance(comparison.frames.kept_bytes());
+        self.begin_progress(&comparison);
         match self.history {
             Some(history) if comparison.is_unchanged() && self.listing.unaccounted.is_empty() => {
-                self.advance(comparison.control.bytes);
+                self.context.progress.advance(comparison.control.bytes);
                 self.link_all(history, &mut saved)?;
             }
             _ => self.save_changes(comparison, &mut saved)?,
@@ -66,8 +66,13 @@ impl Attempt<'_> {
         Ok(saved)
     }
 
-    fn advance(&self, bytes: u64) {
-        (self.context.environment.progress)(bytes);
+    fn begin_progress(&self, comparison: &Comparison) {
+        let previous = self.context.environment.previous;
+        let last_bytes = last_source_bytes(previous, &self.unit.directory);
+        let kept_bytes = comparison.frames.kept_bytes();
+        let bytes = kept_bytes + comparison.new_bytes() + comparison.control.bytes;
+        self.context.progress.correct(last_bytes, bytes);
+        self.context.progress.advance(kept_bytes);
     }
 
     fn link_all(&self, history: &History<'_>, saved: &mut SavedMailbox) -> Result<(), Error> {
@@ -219,7 +224,7 @@ impl Attempt<'_> {
         }
         let linked = link(self.context, history, CONTROL)?;
         if linked.is_some() {
-            self.advance(source_bytes);
+            self.context.progress.advance(source_bytes);
         }
         Ok(linked)
     }

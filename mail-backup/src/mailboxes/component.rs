@@ -10,8 +10,10 @@ use mail_common::failure::Failed;
 
 use super::context::{Context, Environment};
 use super::error::Error;
+use super::history::last_source_bytes;
 use super::mailbox::{SavedMailbox, save};
 use super::pool::FramePool;
+use super::progress::MailProgress;
 use super::syncer::Syncer;
 use super::units::{Unit, Units, units};
 use crate::source::tree::SourceTree;
@@ -42,12 +44,18 @@ pub(crate) fn save_mailboxes(
         .map_err(Failed::at("read the mail root", &plan.mail_dir))
         .map_err(Error::MailRoot)?;
     let units = units(&tree, plan.depth);
+    let last_bytes = units
+        .found
+        .iter()
+        .map(|unit| last_source_bytes(environment.previous, &unit.directory))
+        .sum();
     let mut saved = thread::scope(|scope| {
         let threads = plan.threads.get();
         let syncer = Syncer::start(scope);
         let context = Context {
             pool: FramePool::start(scope, &tree, plan.level, threads, environment.interrupt)?,
             sync_queue: syncer.queue(),
+            progress: MailProgress::new(environment.progress, last_bytes),
             environment,
             tree: &tree,
             level: plan.level,

@@ -7,10 +7,12 @@ use mail_common::archive::index;
 use mail_common::failure::Failed;
 use mail_common::interrupt::Interrupt;
 use mail_common::relpath::RelPath;
+use mail_common::report::Progress;
 use mail_common::set::Staging;
 
 use super::error::Error;
 use super::pool::FramePool;
+use super::progress::MailProgress;
 use super::syncer::SyncQueue;
 use crate::previous::PreviousSets;
 use crate::source::tree::SourceTree;
@@ -19,13 +21,11 @@ use crate::source::tree::SourceTree;
 #[derive(Clone, Copy)]
 pub(crate) struct Environment<'a> {
     pub(crate) staging: &'a Staging<'a>,
-    /// What may be linked; empty when everything is read.
     pub(crate) previous: &'a PreviousSets,
     pub(crate) interrupt: &'a Interrupt,
     /// From which the age of messages is counted, in seconds since 1970.
     pub(crate) now_seconds: i64,
-    /// Takes the bytes of the source that are done.
-    pub(crate) progress: &'a (dyn Fn(u64) + Sync),
+    pub(crate) progress: &'a Progress,
 }
 
 /// The environment, and what the mailboxes set up for themselves.
@@ -33,6 +33,7 @@ pub(crate) struct Context<'a> {
     pub(crate) environment: Environment<'a>,
     pub(crate) tree: &'a SourceTree,
     pub(crate) pool: FramePool,
+    pub(crate) progress: MailProgress<'a>,
     /// Where finished files go.
     pub(crate) sync_queue: SyncQueue,
     /// zstd's.

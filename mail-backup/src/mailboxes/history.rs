@@ -49,12 +49,26 @@ pub(crate) fn index_path(directory: &RelPath) -> RelPath {
         .below(directory)
 }
 
+/// The size of the mailbox in `directory` when it was saved last, in bytes of the source; 0 for a
+/// new one.
+pub(crate) fn last_source_bytes(sets: &PreviousSets, directory: &RelPath) -> u64 {
+    let mut bytes = 0;
+    if let Some(set) = sets.newest_with(&index_path(directory)) {
+        for (path, artifact) in set.files_in(directory) {
+            if segment_number(path.name()).is_some() {
+                bytes += artifact.source_bytes;
+            }
+        }
+    }
+    bytes
+}
+
 impl<'a> History<'a> {
     /// What the newest set with the mailbox in `directory` (of the set) has of it; `None` for a new
-    /// mailbox.
+    /// mailbox, and when everything is read.
     pub(crate) fn find(sets: &'a PreviousSets, directory: &RelPath) -> Result<Option<Self>, Error> {
         let index_path = index_path(directory);
-        let Some(set) = sets.newest_with(&index_path) else {
+        let Some(set) = sets.linkable_with(&index_path) else {
             return Ok(None);
         };
         let mut history = Self {

@@ -24,6 +24,7 @@ mod syncer; // files onto stable storage, in the background
 mod reindex; // the index
 mod attempt; // one mailbox, from the comparison to the index
 mod mailbox; // one mailbox, again without what of the last backup is damaged
+mod progress; // how far all of them are
 mod context; // what all of them share
 mod component; // all of them
 

@@ -200,7 +200,7 @@ impl<'a> Packing<'a> {
 
     fn advance(&mut self, bytes: u64) {
         self.read_bytes += bytes;
-        (self.context.environment.progress)(bytes);
+        self.context.progress.advance(bytes);
     }
 }
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{self, Server, assert_sums, inode, list_files};
+use crate::support::{self, Kinds, Server, assert_sums, inode, list_files};
 use mail_tests::run::Outcome;
 use mail_tests::tree::{Snapshot, snapshot};
 
@@ -179,7 +179,15 @@ fn a_failing_component_does_not_stop_the_others() {
     let check = |breakage: fn(&Server), component: &str, missing: &str| {
         let server = Server::with_one_message().and_database();
         breakage(&server);
-        let outcome = run(&server, &[]).assert_code(1).assert_stderr("error:");
+        let kind = if component == "mysql" {
+            "database"
+        } else {
+            "io"
+        };
+        let outcome = run(&server, &[])
+            .assert_code(1)
+            .assert_kinds(&[kind])
+            .assert_stderr("error:");
         assert_eq!(
             failed(&outcome),
             (vec![component.to_owned()], "incomplete".to_owned())
@@ -249,7 +257,9 @@ fn a_key_that_may_not_be_read_is_named() {
     let outcome = server
         .run_unprivileged(&["--component", "dkim", "--date", DATE])
         .assert_code(1);
-    let outcome = outcome.assert_stderr(&format!("{}: Permission denied", key.display()));
+    let outcome = outcome
+        .assert_kinds(&["denied"])
+        .assert_stderr(key.to_str().unwrap());
     assert_eq!(
         failed(&outcome),
         (vec!["dkim".to_owned()], "incomplete".to_owned())
@@ -320,12 +330,7 @@ fn when_all_components_fail_nothing_is_left() {
     }
     let outcome = run(&server, &["mailboxes", "ssl"])
         .assert_code(3)
-        .assert_stderr("nothing could be saved");
-    assert_eq!(
-        outcome.data("error").len(),
-        3,
-        "one a component, and that nothing was saved"
-    );
+        .assert_kinds(&["io", "io", "nothing_done"]);
     assert_eq!(outcome.data("artifact").len(), 0);
     assert_eq!(server.daily(), [""; 0]);
 }

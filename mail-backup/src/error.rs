@@ -1,0 +1,164 @@
+//! What can go wrong with a run, and what kind of failure that is. The kind chooses the exit code
+//! of a run that it ends (ARCHITECTURE, "Exit codes").
+
+use std::path::PathBuf;
+
+use mail_common::config;
+use mail_common::failure::{Failed, Failure, FailureKind};
+use mail_common::interrupt::Interrupted;
+use mail_common::manifest;
+use mail_common::set::{self, LockError, Refusal};
+
+use crate::mailboxes;
+
+/// Why a run ends, or a part of it is missing.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    // Found while planning: nothing was touched.
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    #[error("read the settings of the database connection")]
+    ConnectionSettings(#[source] mail_mysql::Error),
+    #[error(
+        "{} is not mounted (BACKUP_MOUNTPOINT); mount the backup disk: nothing was written",
+        mountpoint.display()
+    )]
+    NotMounted { mountpoint: PathBuf },
+    #[error(transparent)]
+    MountPoint(Failed),
+    #[error(
+        "the backup root cannot be used; create the directory, or name another with --root or \
+         BACKUP_ROOT"
+    )]
+    Root(#[source] set::Error),
+    #[error(transparent)]
+    RootNotWritable(Failed),
+    #[error("the path of the backup root {root:?} is not UTF-8, as records are; use another name")]
+    RootName { root: PathBuf },
+    #[error(
+        "the backup root {} lies in {}, which is to be saved: each set would contain the ones \
+         before it",
+        root.display(), source_directory.display()
+    )]
+    RootInSource {
+        root: PathBuf,
+        source_directory: PathBuf,
+    },
+    #[error(
+        "{} has {free} {unit} free, and a backup needs at least {needed}; make room or use another \
+         disk",
+        root.display()
+    )]
+    NoRoom {
+        root: PathBuf,
+        free: u64,
+        needed: u64,
+        /// `bytes` or `inodes`.
+        unit: &'static str,
+    },
+
+    // Found before anything is saved.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    #[error(
+        "the clock says {now}, but {} was begun later, at {begun}; set the clock, or pass --date to \
+         replace that set",
+        set.display()
+    )]
+    ClockBehind {
+        now: String,
+        set: PathBuf,
+        begun: String,
+    },
+    #[error(
+        "parts cannot be added to {}: the old scripts made it, or it is damaged; run mail-backup \
+         without --component, or move it away",
+        set.display()
+    )]
+    NotExtendable { set: PathBuf },
+    #[error("read the set of the day; run mail-backup without --component to make a new one")]
+    DaysSet(#[source] manifest::Error),
+
+    // A part is missing, or the run cannot go on.
+    #[error(transparent)]
+    Failed(#[from] Failed),
+    #[error(transparent)]
+    Set(#[from] set::Error),
+    #[error(transparent)]
+    Mailboxes(#[from] mailboxes::Error),
+    #[error("the message was moved too often to be read; run mail-backup again")]
+    StillMoving,
+    #[error(transparent)]
+    Database(#[from] mail_mysql::Error),
+    /// Something that a dump lacks, in words.
+    #[error("{0}")]
+    Lacking(String),
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
+    #[error("nothing could be saved; the sets that were there are untouched")]
+    NothingSaved,
+
+    // Found by retention.
+    #[error("old sets were not removed: {}", refusal_text(.0))]
+    RetentionRefused(Refusal),
+}
+
+impl Failure for Error {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Config(error) => error.kind(),
+            // A root that cannot be written is a wrong setting or a wrong user: nothing was touched.
+            Self::ConnectionSettings(_)
+            | Self::RootNotWritable(_)
+            | Self::RootName { .. }
+            | Self::RootInSource { .. } => FailureKind::Configuration,
+            Self::NotMounted { .. } | Self::MountPoint(_) | Self::Root(_) => {
+                FailureKind::NotMounted
+            }
+            Self::NoRoom { .. } => FailureKind::NoSpace,
+            Self::Lock(error) => error.kind(),
+            Self::ClockBehind { .. } => FailureKind::Clock,
+            Self::NotExtendable { .. } => FailureKind::Usage,
+            Self::DaysSet(_) => FailureKind::State,
+            Self::Failed(failed) => failed.kind(),
+            // A set without its closing files is not made: the run could not finish.
+            Self::Set(set::Error::NotComplete { .. }) => FailureKind::State,
+            Self::Set(error) => error.kind(),
+            Self::Mailboxes(error) => error.kind(),
+            Self::StillMoving => FailureKind::Changed,
+            Self::Database(error) => database_kind(error),
+            Self::Lacking(_) => FailureKind::Database,
+            Self::Interrupted(interrupted) => interrupted.kind(),
+            Self::NothingSaved => FailureKind::NothingDone,
+            Self::RetentionRefused(Refusal::ClockSetBack { .. }) => FailureKind::Clock,
+            Self::RetentionRefused(Refusal::SuspiciouslySmall { .. }) => FailureKind::Refused,
+        }
+    }
+}
+
+fn database_kind(error: &mail_mysql::Error) -> FailureKind {
+    match error {
+        mail_mysql::Error::Open { source, .. } | mail_mysql::Error::Write { source, .. } => {
+            FailureKind::of_io(source)
+        }
+        mail_mysql::Error::Stopped { .. } => FailureKind::Interrupted,
+        _ => FailureKind::Database,
+    }
+}
+
+/// Why retention refuses, and what to do about it.
+pub(crate) fn refusal_text(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::ClockSetBack { latest, new } => format!(
+            "there is a set of a later date ({latest}) than the new one ({new}): was the clock set \
+             back? Set it right; retention goes on when the new sets are the youngest again"
+        ),
+        Refusal::SuspiciouslySmall {
+            stored_bytes,
+            median_bytes,
+        } => format!(
+            "the new set has {stored_bytes} bytes, under half of the usual {median_bytes}; look at \
+             it, and if it is right run mail-backup --prune-only --force"
+        ),
+    }
+}
