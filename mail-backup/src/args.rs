@@ -13,35 +13,35 @@ use jiff::civil::Date;
 use mail_common::set::{Component, SetKind};
 use mail_common::tool::{CommonArgs, ComponentArg, cores};
 
+const PLACES: &str = "Sources and target";
+const SPEED: &str = "Speed";
+
 /// Makes a complete backup set of a running mail server.
 ///
-/// A set holds the Maildirs, a dump of every database with its accounts, the configuration, the
-/// certificates and the DKIM keys, as files that tar, zstd, sha256sum and mariadb open. Each set is
-/// full by itself; what did not change since the last one is linked, not read again. No service is
-/// stopped.
+/// A set holds the Maildirs, a dump of every database and of the accounts, the configuration, the
+/// certificates and the DKIM keys, in files that tar, zstd, sha256sum and mariadb can read. Every
+/// set is full by itself. What has not changed since the last set is linked, not read again. No
+/// service is stopped.
 #[derive(Debug, Parser)]
-#[command(
-    name = "mail-backup",
-    version,
-    after_long_help = LONG_HELP
-)]
+#[command(name = "mail-backup", version, after_long_help = LONG_HELP)]
 pub(crate) struct Args {
     /// Make the set of the day, daily/YYYY-MM-DD (the default)
     #[arg(long, conflicts_with = "weekly")]
     pub(crate) daily: bool,
 
-    /// Make the set of the week, weekly/YYYY-week-WW, from a full reading of everything
+    /// Make the set of the week, weekly/YYYY-week-WW, and read everything
     #[arg(long)]
     pub(crate) weekly: bool,
 
-    /// Save only this: mailboxes (or mail), mysql, config, ssl, dkim, or all; may be repeated
+    /// Save only this component: mailboxes (or mail), mysql, config, ssl, dkim, or all; repeatable
     ///
-    /// The other parts of the day's set stay as they are. Where the day has no set yet, one is made
-    /// that holds only what was asked for; it is never `latest`, and retention does not count it.
+    /// The other components of the day's set stay as they are. If there is no set of the day yet,
+    /// the new one holds only what was asked for: it never becomes `latest`, and retention does not
+    /// count it.
     #[arg(long, value_name = "COMPONENT")]
     pub(crate) component: Vec<ComponentArg>,
 
-    /// The date that names the set [default: today]
+    /// Date that names the set [default: today]
     #[arg(long, value_name = "YYYY-MM-DD")]
     pub(crate) date: Option<Date>,
 
@@ -57,44 +57,56 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "prune_only")]
     pub(crate) no_prune: bool,
 
-    /// Remove old sets, and do nothing else
+    /// Remove old sets and do nothing else
     #[arg(long, conflicts_with_all = ["component", "full", "date"])]
     pub(crate) prune_only: bool,
 
-    /// Remove old sets even when the newest one is suspiciously small
+    /// Remove old sets even if the newest one is suspiciously small
     #[arg(long)]
     pub(crate) force: bool,
 
-    /// Where the sets are [BACKUP_ROOT]
-    #[arg(long, value_name = "DIR", help_heading = "Sources and target")]
+    /// Directory of the sets [BACKUP_ROOT]
+    #[arg(long, value_name = "DIR", help_heading = PLACES)]
     pub(crate) root: Option<PathBuf>,
 
-    /// The mail root, DIR/<domain>/<user>/ [MAIL_DATA_DIR]
-    #[arg(long, value_name = "DIR", help_heading = "Sources and target")]
+    /// Mail root, with mailboxes in DIR/<domain>/<user>/ [MAIL_DATA_DIR]
+    #[arg(long, value_name = "DIR", help_heading = PLACES)]
     pub(crate) mail_dir: Option<PathBuf>,
 
-    /// Service configuration [CONFIG_DIR]
-    #[arg(long, value_name = "DIR", help_heading = "Sources and target")]
+    /// Configuration of the services [CONFIG_DIR]
+    #[arg(long, value_name = "DIR", help_heading = PLACES)]
     pub(crate) config_dir: Option<PathBuf>,
 
     /// Certificates [SSL_DIR]
-    #[arg(long, value_name = "DIR", help_heading = "Sources and target")]
+    #[arg(long, value_name = "DIR", help_heading = PLACES)]
     pub(crate) ssl_dir: Option<PathBuf>,
 
     /// DKIM keys [DKIM_DIR]
-    #[arg(long, value_name = "DIR", help_heading = "Sources and target")]
+    #[arg(long, value_name = "DIR", help_heading = PLACES)]
     pub(crate) dkim_dir: Option<PathBuf>,
 
-    /// How many directories lead from the mail root to a mailbox, its own counted
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(0..=16), help_heading = "Sources and target")]
+    /// Levels of directories from the mail root to a mailbox, including its own
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 2,
+        value_parser = clap::value_parser!(u8).range(0..=16),
+        help_heading = PLACES
+    )]
     pub(crate) mailbox_depth: u8,
 
-    /// zstd's level, 1 to 19
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(i32).range(1..=19), help_heading = "Speed")]
+    /// Compression level of zstd, 1 to 19
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 3,
+        value_parser = clap::value_parser!(i32).range(1..=19),
+        help_heading = SPEED
+    )]
     pub(crate) level: i32,
 
-    /// Frames that are read and compressed at a time [default: one a core]
-    #[arg(long, value_name = "N", help_heading = "Speed")]
+    /// Threads that read and compress [default: one per core]
+    #[arg(long, value_name = "N", help_heading = SPEED)]
     pub(crate) threads: Option<NonZeroU16>,
 
     #[command(flatten)]
@@ -102,13 +114,15 @@ pub(crate) struct Args {
 }
 
 const LONG_HELP: &str = "\
-Settings come from flags, then the environment, then --config FILE, then defaults: BACKUP_ROOT, BACKUP_MOUNTPOINT,
-MAILSERVER_ROOT, MAIL_DATA_DIR, CONFIG_DIR, SSL_DIR, DKIM_DIR, DOCKER_COMPOSE_FILE, ENV_FILE, MYSQL_HOST, MYSQL_PORT,
-MYSQL_SOCKET, MYSQL_USER, MYSQL_DATABASES, MYSQL_CONFIG_FILE, DAILY_RETENTION_DAYS, WEEKLY_RETENTION_WEEKS.
-The database password comes from MYSQL_CONFIG_FILE (default ~/.my.cnf) or MYSQL_PWD, never from a flag.
+Settings are taken from flags, then the environment, then --config FILE, then defaults:
+BACKUP_ROOT, BACKUP_MOUNTPOINT, MAILSERVER_ROOT, MAIL_DATA_DIR, CONFIG_DIR, SSL_DIR, DKIM_DIR,
+DOCKER_COMPOSE_FILE, ENV_FILE, MYSQL_HOST, MYSQL_PORT, MYSQL_SOCKET, MYSQL_USER, MYSQL_DATABASES,
+MYSQL_CONFIG_FILE, DAILY_RETENTION_DAYS, WEEKLY_RETENTION_WEEKS.
+The database password is read from MYSQL_CONFIG_FILE (default ~/.my.cnf) or MYSQL_PWD, never from
+a flag.
 
-Left out of the mailboxes: the content of Maildir tmp/ directories, and files outside cur/ and new/ named *.lock or
-*.tmp. Sockets, named pipes and devices are named in a warning.
+Not saved of the mailboxes: the contents of Maildir tmp/ directories, and files outside cur/ and
+new/ named *.lock or *.tmp. Sockets, named pipes and devices are skipped with a warning.
 
 Examples:
   mail-backup --daily

@@ -61,8 +61,8 @@ pub(crate) enum Error {
     #[error(transparent)]
     Lock(#[from] LockError),
     #[error(
-        "the clock says {now}, but {} was begun later, at {begun}; set the clock, or pass --date to \
-         replace that set",
+        "the clock says {now}, but {} was begun later, at {begun}; set the clock, or pass --date \
+         to replace that set",
         set.display()
     )]
     ClockBehind {
@@ -107,7 +107,7 @@ impl Failure for Error {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Config(error) => error.kind(),
-            // A root that cannot be written is a wrong setting or a wrong user: nothing was touched.
+            // A root that cannot be written is a wrong setting or user: nothing was touched.
             Self::ConnectionSettings(_)
             | Self::RootNotWritable(_)
             | Self::RootName { .. }

@@ -8,10 +8,10 @@
 //! exactly once, also those before, between and after the live entries; one that is passed over
 //! would shift all behind it in its frame, and the wrong message would be dropped.
 //!
-//! Unchanged means the same kind, size, mode, owner, times and inode. The change time (ctime) is the
-//! one that a user cannot set back; an entry that was saved within a tick of its change is stored
-//! with ctime 0 (`source::pack::settled`), and is read again. An entry of a segment that is lost
-//! counts as changed, which makes the mailbox give back what the disk of the backups has lost.
+//! Unchanged means the same kind, size, mode, owner, times and inode. The change time (ctime) is
+//! the one that a user cannot set back; an entry that was saved within a tick of its change is
+//! stored with ctime 0 (`source::pack::settled`), and is read again. An entry of a segment that is
+//! lost counts as changed, so that the live mailbox gives back what the backup disk has lost.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;

@@ -114,8 +114,8 @@ impl<'a> Saver<'a> {
         }
     }
 
-    /// `None` when a segment that is to be copied from turned out to be damaged; `history` no longer
-    /// counts on it.
+    /// `None` when a segment that is to be copied from turned out to be damaged: `history` does not
+    /// have it any more.
     fn attempt(
         &mut self,
         mut history: Option<&mut History<'a>>,

@@ -5,13 +5,13 @@ use std::fs::File;
 use std::io::{self, Read};
 
 use mail_common::archive::index::{Kind, LiveEntry, Stat};
-use mail_common::archive::member::{MemberHead, padding};
+use mail_common::archive::member::padding;
 use mail_common::checksum::Sha256Writer;
 use mail_common::message::HEAD_BYTES;
 use mail_common::relpath::RelPath;
 use mail_common::xattr;
 
-use super::pack::{PackedEntry, expect, message_id, settled};
+use super::pack::{PackedEntry, Xattr, append_file_head, expect, message_id, settled};
 use super::tree::{SourceTree, look_at_open, vanished};
 
 /// What became of a large file, and where its frame went.
@@ -41,14 +41,7 @@ pub(crate) fn stream<L, E>(
         Err(error) => return Ok(Streamed::Failed(error)),
     };
     let mut head = Vec::new();
-    MemberHead {
-        path,
-        kind: Kind::File,
-        stat: &stat,
-        link_target: b"",
-        xattrs: &xattrs,
-    }
-    .append_to(&mut head);
+    append_file_head(path, &stat, &xattrs, &mut head);
     let mut content = Exactly {
         inner: file,
         left: stat.size,
@@ -57,29 +50,22 @@ pub(crate) fn stream<L, E>(
         failure: None,
     };
     let place = write(&head, &mut content, &vec![0; padding(stat.size)], &stat)?;
-    Ok(match content.failure {
-        Some(error) => Streamed::Cut(error),
-        None => {
-            let message_id = message_id(path, &content.start, stat.size);
-            let live = LiveEntry {
-                path: path.clone(),
-                kind: Kind::File,
-                stat: settled(stat),
-            };
-            let sha256 = Some(content.digest.into_parts().1);
-            Streamed::Whole {
-                entry: PackedEntry {
-                    live,
-                    sha256,
-                    message_id,
-                },
-                place,
-            }
-        }
-    })
+    if let Some(error) = content.failure {
+        return Ok(Streamed::Cut(error));
+    }
+    let entry = PackedEntry {
+        message_id: message_id(path, &content.start, stat.size),
+        sha256: Some(content.digest.into_parts().1),
+        live: LiveEntry {
+            path: path.clone(),
+            kind: Kind::File,
+            stat: settled(stat),
+        },
+    };
+    Ok(Streamed::Whole { entry, place })
 }
 
-type Opened = (File, Stat, Vec<(Vec<u8>, Vec<u8>)>);
+type Opened = (File, Stat, Vec<Xattr>);
 
 fn open(tree: &SourceTree, path: &RelPath) -> io::Result<Opened> {
     let file = tree.open_file(path)?;

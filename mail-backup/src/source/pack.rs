@@ -21,6 +21,9 @@ pub(crate) const LARGE_BYTES: u64 = 16 << 20;
 /// How often a file that changes while it is read is read again.
 const READS: usize = 3;
 
+/// An extended attribute: its name and its value.
+pub(super) type Xattr = (Vec<u8>, Vec<u8>);
+
 /// What was read into a frame, and what was not.
 #[derive(Debug, Default)]
 pub(crate) struct Packed {
@@ -46,7 +49,17 @@ pub(crate) struct PackedEntry {
     pub(crate) message_id: Option<String>,
 }
 
-/// Appends `entries` to `tar`, reading each file once.
+impl PackedEntry {
+    fn without_content(live: LiveEntry) -> Self {
+        Self {
+            live,
+            sha256: None,
+            message_id: None,
+        }
+    }
+}
+
+/// Appends `entries` to `tar`, reading each file once, or again where it changes meanwhile.
 pub(crate) fn pack(tree: &SourceTree, entries: Vec<LiveEntry>, tar: &mut Vec<u8>) -> Packed {
     let mut packed = Packed::default();
     for entry in entries {
@@ -60,9 +73,10 @@ pub(crate) fn pack(tree: &SourceTree, entries: Vec<LiveEntry>, tar: &mut Vec<u8>
             Ok(Appended::Large(entry)) => packed.large.push(entry),
             Err(error) => {
                 tar.truncate(start);
-                match vanished(&error) {
-                    true => packed.vanished.push(entry),
-                    false => packed.failed.push((entry.path, error)),
+                if vanished(&error) {
+                    packed.vanished.push(entry);
+                } else {
+                    packed.failed.push((entry.path, error));
                 }
             }
         }
@@ -88,42 +102,31 @@ fn append(tree: &SourceTree, entry: &LiveEntry, tar: &mut Vec<u8>) -> io::Result
 fn append_directory(tree: &SourceTree, path: &RelPath, tar: &mut Vec<u8>) -> io::Result<Appended> {
     let directory = tree.open_directory(path)?;
     let stat = expect(look_at_open(&directory)?, Kind::Directory)?;
-    let xattrs = xattr::read(&directory)?;
     MemberHead {
         path,
         kind: Kind::Directory,
         stat: &stat,
         link_target: b"",
-        xattrs: &xattrs,
+        xattrs: &xattr::read(&directory)?,
     }
     .append_to(tar);
-    let live = LiveEntry {
+    Ok(Appended::Whole(PackedEntry::without_content(LiveEntry {
         path: path.clone(),
         kind: Kind::Directory,
         stat: settled(stat),
-    };
-    Ok(Appended::Whole(PackedEntry {
-        live,
-        sha256: None,
-        message_id: None,
-    }))
+    })))
 }
 
 fn append_link(tree: &SourceTree, entry: &LiveEntry, tar: &mut Vec<u8>) -> io::Result<Appended> {
-    let target = tree.read_link(&entry.path)?;
-    let head = MemberHead {
+    MemberHead {
         path: &entry.path,
         kind: Kind::Symlink,
         stat: &entry.stat,
-        link_target: &target,
+        link_target: &tree.read_link(&entry.path)?,
         xattrs: &[],
-    };
-    head.append_to(tar);
-    Ok(Appended::Whole(PackedEntry {
-        live: entry.clone(),
-        sha256: None,
-        message_id: None,
-    }))
+    }
+    .append_to(tar);
+    Ok(Appended::Whole(PackedEntry::without_content(entry.clone())))
 }
 
 fn append_file(tree: &SourceTree, path: &RelPath, tar: &mut Vec<u8>) -> io::Result<Appended> {
@@ -141,24 +144,17 @@ fn append_file(tree: &SourceTree, path: &RelPath, tar: &mut Vec<u8>) -> io::Resu
 fn read_file(tree: &SourceTree, path: &RelPath, tar: &mut Vec<u8>) -> io::Result<Appended> {
     let file = tree.open_file(path)?;
     let mut stat = expect(look_at_open(&file)?, Kind::File)?;
-    let entry = |stat| LiveEntry {
+    let live = |stat| LiveEntry {
         path: path.clone(),
         kind: Kind::File,
         stat,
     };
     if stat.size > LARGE_BYTES {
-        return Ok(Appended::Large(entry(stat)));
+        return Ok(Appended::Large(live(stat)));
     }
     let xattrs = xattr::read(&file)?;
     let start = tar.len();
-    let head = MemberHead {
-        path,
-        kind: Kind::File,
-        stat: &stat,
-        link_target: b"",
-        xattrs: &xattrs,
-    };
-    head.append_to(tar);
+    append_file_head(path, &stat, &xattrs, tar);
     let content = tar.len();
     let read_bytes = read_up_to(&file, stat.size, tar)?;
     let after = expect(look_at_open(&file)?, Kind::File)?;
@@ -167,36 +163,35 @@ fn read_file(tree: &SourceTree, path: &RelPath, tar: &mut Vec<u8>) -> io::Result
     let sha256 = Some(Sha256::of(&tar[content..]));
     let message_id = message_id(path, &tar[content..], read_bytes);
     if read_bytes < stat.size {
+        // The head has promised more than there is: it is written again.
         stat.size = read_bytes;
         let data = tar.split_off(content);
         tar.truncate(start);
-        MemberHead {
-            path,
-            kind: Kind::File,
-            stat: &stat,
-            link_target: b"",
-            xattrs: &xattrs,
-        }
-        .append_to(tar);
+        append_file_head(path, &stat, &xattrs, tar);
         tar.extend_from_slice(&data);
     }
     pad(tar, read_bytes);
-    Ok(match is_steady {
-        true => Appended::Whole(PackedEntry {
-            live: entry(settled(stat)),
-            sha256,
-            message_id,
-        }),
-        // It will be read again the next time, whatever its times say.
-        false => Appended::Unsteady(PackedEntry {
-            live: entry(Stat {
-                ctime_ns: 0,
-                ..stat
-            }),
-            sha256,
-            message_id,
-        }),
-    })
+    let packed = |stat| PackedEntry {
+        live: live(stat),
+        sha256,
+        message_id,
+    };
+    if is_steady {
+        Ok(Appended::Whole(packed(settled(stat))))
+    } else {
+        Ok(Appended::Unsteady(packed(unsettled(stat))))
+    }
+}
+
+pub(super) fn append_file_head(path: &RelPath, stat: &Stat, xattrs: &[Xattr], tar: &mut Vec<u8>) {
+    MemberHead {
+        path,
+        kind: Kind::File,
+        stat,
+        link_target: b"",
+        xattrs,
+    }
+    .append_to(tar);
 }
 
 /// The Message-ID of the file at `path`, which begins with `start`, if it is a message.
@@ -233,15 +228,20 @@ pub(crate) fn expect(look: Look, kind: Kind) -> io::Result<Stat> {
     }
 }
 
-/// A change time in the tick of the reading is no proof that nothing changed afterwards: it is
+/// A change time in the tick of the reading does not prove that nothing changed afterwards: it is
 /// stored as 0.
 pub(crate) fn settled(stat: Stat) -> Stat {
     if is_fresh(&stat) {
-        Stat {
-            ctime_ns: 0,
-            ..stat
-        }
+        unsettled(stat)
     } else {
         stat
+    }
+}
+
+/// Without its change time: the next run reads it again, whatever its times say.
+fn unsettled(stat: Stat) -> Stat {
+    Stat {
+        ctime_ns: 0,
+        ..stat
     }
 }

@@ -1,5 +1,5 @@
-//! The built `mail-backup` at its edge: what it makes of a mail server, what the stock programs make
-//! of its sets, and what it says when something goes wrong.
+//! The built `mail-backup` at its edge: what it makes of a mail server, what the stock programs
+//! make of its sets, and what it says when something goes wrong.
 #![expect(clippy::unwrap_used, reason = "a fixture that fails ends the test")]
 
 mod support; // a mail server to back up, and the programs that every administrator has

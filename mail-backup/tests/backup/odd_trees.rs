@@ -264,7 +264,9 @@ fn a_sparse_file_of_a_gibibyte() {
     let stored: u64 = list_bytes(&set);
     assert!(stored < 1 << 20, "{stored} bytes for a hole");
     let script = r#"for a in mailboxes/example.com/alice/000[1-9].tar.zst; do
-        tar --zstd -xOf "$a" example.com/alice/cur/18.M1P1.mx:2,S 2>/dev/null | cmp - "$0" && exit 0; done; exit 1"#;
+            tar --zstd -xOf "$a" example.com/alice/cur/18.M1P1.mx:2,S 2>/dev/null |
+                cmp - "$0" && exit 0
+        done; exit 1"#;
     let compared = Command::new("sh")
         .args(["-c", script])
         .arg(&path)

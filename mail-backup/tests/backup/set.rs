@@ -194,7 +194,10 @@ fn mariadb_loads_the_dump() {
                   INSERT INTO `web-mail`.t VALUES (1, x'00270a0d5c'), (2, NULL)",
     );
     let facts = || {
-        database.sql("USE `web-mail`; CHECKSUM TABLE t; SHOW CREATE TABLE t; SELECT a, HEX(b) FROM t ORDER BY a")
+        database.sql(
+            "USE `web-mail`; CHECKSUM TABLE t; SHOW CREATE TABLE t;
+             SELECT a, HEX(b) FROM t ORDER BY a",
+        )
     };
     let before = facts();
     let run = server

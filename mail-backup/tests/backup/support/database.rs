@@ -10,10 +10,12 @@ static SHARED: Mutex<Weak<MariaDb>> = Mutex::new(Weak::new());
 const SCHEMA: &str = "
 CREATE DATABASE mailserver CHARACTER SET utf8mb4;
 USE mailserver;
-CREATE TABLE users (id INT PRIMARY KEY AUTO_INCREMENT, address VARCHAR(190) UNIQUE, name TEXT, secret BLOB);
+CREATE TABLE users
+  (id INT PRIMARY KEY AUTO_INCREMENT, address VARCHAR(190) UNIQUE, name TEXT, secret BLOB);
 CREATE TABLE changes (user INT, at TIMESTAMP(6) DEFAULT CURRENT_TIMESTAMP(6));
 INSERT INTO users (address, name, secret) VALUES
-  ('alice@example.com', 'Alice', x'00ff0a0d2700'), ('bob@example.com', 'ボブ', NULL), ('o''hara@example.com', '', '');
+  ('alice@example.com', 'Alice', x'00ff0a0d2700'), ('bob@example.com', 'ボブ', NULL),
+  ('o''hara@example.com', '', '');
 CREATE TRIGGER noted AFTER UPDATE ON users FOR EACH ROW INSERT INTO changes (user) VALUES (NEW.id);
 CREATE PROCEDURE forget_changes() DELETE FROM changes;
 ";
