@@ -7,10 +7,11 @@ use mail_common::exit::Exit;
 use mail_common::record::{Check, Record};
 use mail_common::tool::{Session, Totals};
 
-use crate::finding::{Finding, Status, word, worst_of};
+use crate::finding::{Finding, worst_of};
 use crate::notify::Notifier;
 use crate::plan::Plan;
 use crate::probe::run_all;
+use crate::status::{Status, word};
 use crate::stream::{self, Facts};
 use crate::told::Told;
 

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use mail_common::record::Check;
-pub(crate) use mail_common::record::CheckStatus as Status;
 
 use crate::limits::{Ceiling, Floor};
+use crate::status::{Status, severity, worse};
 
 /// What a check found of one target.
 #[derive(Clone, Debug, PartialEq)]
@@ -137,11 +137,6 @@ impl From<&Check> for Finding {
     }
 }
 
-/// The worse of two: critical, then warning, then unknown, as the monitoring plugins order them.
-pub(crate) fn worse(a: Status, b: Status) -> Status {
-    a.max(b)
-}
-
 /// The worst of all; nothing checked is unknown, never ok.
 pub(crate) fn worst_of(findings: &[Finding]) -> Status {
     findings
@@ -165,26 +160,6 @@ pub(crate) fn worst_by_target(findings: &[Finding]) -> Vec<&Finding> {
     worst.into_values().collect()
 }
 
-/// As it is shown to people.
-pub(crate) fn word(status: Status) -> &'static str {
-    match status {
-        Status::Ok => "OK",
-        Status::Warning => "WARNING",
-        Status::Critical => "CRITICAL",
-        Status::Unknown => "UNKNOWN",
-    }
-}
-
-/// How bad it is, for sorting: the larger the worse.
-pub(crate) fn severity(status: Status) -> u8 {
-    match status {
-        Status::Ok => 0,
-        Status::Unknown => 1,
-        Status::Warning => 2,
-        Status::Critical => 3,
-    }
-}
-
 /// To three decimals: records are read by people too.
 fn rounded(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
@@ -193,13 +168,6 @@ fn rounded(value: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_worst_is_critical_then_warning_then_unknown() {
-        assert_eq!(worse(Status::Critical, Status::Warning), Status::Critical);
-        assert_eq!(worse(Status::Unknown, Status::Warning), Status::Warning);
-        assert_eq!(worse(Status::Ok, Status::Unknown), Status::Unknown);
-    }
 
     #[test]
     fn a_measure_judges_and_is_in_the_record() {

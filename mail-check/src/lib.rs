@@ -6,8 +6,10 @@ mod group; // what can be checked, by name
 mod context; // what every check may look at
 mod plan; // which checks are made: reads, never writes
 
-mod finding; // what a check found
+mod span; // lengths of time: "90s", "26h", "8d"
+mod status; // ok, warning, critical, unknown
 mod limits; // from which value on it is a warning
+mod finding; // what a check found
 mod probe; // checks, side by side, each bounded in time
 mod state; // what is kept from run to run
 mod command; // programs of the system, bounded in time

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::finding::Status;
+use crate::status::Status;
 
 /// Large values are bad: a warning from `warning` on, critical from `critical` on.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]

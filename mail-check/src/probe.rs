@@ -138,7 +138,7 @@ fn words_of(panic: &(dyn Any + Send)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::Status;
+    use crate::status::Status;
 
     fn answer(target: &'static str, after: Duration) -> Probe {
         Probe::new("x", target, Duration::from_millis(400), move || {

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use mail_common::atomic;
 
-use crate::finding::{Finding, Status, worst_by_target};
+use crate::finding::{Finding, worst_by_target};
+use crate::status::Status;
 
 /// The collector runs as another user.
 const MODE: u32 = 0o644;

@@ -64,7 +64,7 @@ fn count_keys(directory: &Path, depth: u32) -> io::Result<u64> {
 )]
 mod tests {
     use super::*;
-    use crate::finding::Status;
+    use crate::status::Status;
 
     #[test]
     fn keys_are_counted_and_their_absence_is_named() {

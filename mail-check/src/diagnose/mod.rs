@@ -102,7 +102,7 @@ fn probes(subject: Subject, context: &Arc<Context>) -> Vec<Probe> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::Status;
+    use crate::status::Status;
     use std::time::Duration;
 
     fn run(scenario: Scenario, found: Vec<Finding>) -> Vec<Finding> {

@@ -2,7 +2,8 @@
 //! first.
 
 use super::Scenario;
-use crate::finding::{Finding, Status};
+use crate::finding::Finding;
+use crate::status::Status;
 
 /// How soon the service has to be back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,7 +9,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::memory::{Key, Memory, Moment, Standing, Told};
-use crate::finding::{Finding, Status, severity, worst_by_target};
+use crate::finding::{Finding, worst_by_target};
+use crate::status::{Status, severity};
 use crate::stream;
 
 /// What a clock may be wrong by, and runs may overtake each other by.

@@ -9,7 +9,8 @@ use mail_common::report::printable;
 
 use super::decide::{Event, Kind};
 use super::memory::Moment;
-use crate::finding::{Finding, Status, severity, word, worst_by_target};
+use crate::finding::{Finding, worst_by_target};
+use crate::status::{Status, severity, word};
 
 /// What a letter is about.
 #[derive(Clone, Copy, Debug)]

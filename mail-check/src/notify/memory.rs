@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::finding::{Finding, Status};
+use crate::finding::Finding;
+use crate::status::Status;
 
 /// Moments are seconds since 1970.
 pub(crate) type Moment = i64;

@@ -30,8 +30,9 @@ use secrets::{SecretError, secret};
 pub(crate) use settings::Settings;
 use settings::Template;
 
-use crate::finding::{Finding, Status};
+use crate::finding::Finding;
 use crate::state::{Kept, LockError, StateDir, StateError};
+use crate::status::Status;
 
 /// Its section of `--print-config`.
 pub(crate) const EXAMPLE: &str = include_str!("example.toml");

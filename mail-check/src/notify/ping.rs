@@ -9,7 +9,7 @@ use super::letter::Occasion;
 use super::secrets::secret;
 use super::settings::{PingEnd, PingSettings};
 use super::{NotifyError, SendError, retrying, webhook};
-use crate::finding::Status;
+use crate::status::Status;
 
 const SECTION: &str = "[notify.ping]";
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::decide::Rules;
-use crate::settings::Span;
+use crate::span::Span;
 
 /// `[notify]`
 #[derive(Clone, Debug, Deserialize)]

@@ -7,7 +7,8 @@ use super::decide::{Event, Kind};
 use super::http::Post;
 use super::letter::{Letter, Occasion};
 use super::settings::Template;
-use crate::finding::{Finding, Status, word};
+use crate::finding::Finding;
+use crate::status::{Status, word};
 
 /// Discord refuses more than 2000 characters; Slack and ntfy cut.
 const DISCORD_CHARACTERS: usize = 1900;

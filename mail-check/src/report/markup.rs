@@ -49,7 +49,7 @@ pub(super) fn duration(seconds: f64) -> String {
     match seconds {
         moment if moment > 0.0 && moment < 0.95 => format!("{:.0} ms", moment * 1000.0),
         short if short < 10.0 => format!("{short:.1} s"),
-        long => crate::settings::Span::seconds(long.round() as u64).to_string(),
+        long => crate::span::Span::seconds(long.round() as u64).to_string(),
     }
 }
 

@@ -11,8 +11,9 @@ use super::history::{Backup, DAYS, Day, History};
 use super::markup::{Text, duration, size};
 use super::plot::{Bar, plot};
 use super::streams::{Copies, MAX_SHOWN, RunOf, Scan, Stream};
-use crate::finding::{Finding, Measure, Status, severity, word};
+use crate::finding::{Finding, Measure};
 use crate::notify::Occasion;
+use crate::status::{Status, severity, word};
 
 const STYLE: &str = include_str!("style.css");
 

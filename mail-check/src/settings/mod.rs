@@ -3,8 +3,6 @@
 //! Each group of checks owns its section, and describes it in an `example.toml` beside its code. In
 //! these, `#name = value` is a default, and `#: name = value` an example of what has none.
 
-mod duration; // "90s", "26h", "8d"
-
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -13,8 +11,6 @@ use std::process::ExitCode;
 use mail_common::exit::Exit;
 use mail_common::record::CheckStatus;
 use serde::Deserialize;
-
-pub(crate) use duration::Span;
 
 use crate::checks::{
     backups, containers, credentials, logs, mailflow, resources, s3, scans, services, tls, users,

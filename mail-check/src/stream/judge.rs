@@ -5,7 +5,8 @@ use mail_common::record::End;
 use mail_common::upstream::{CHECKER, Ending, SCANNER, ToolRun};
 
 use super::facts::{Facts, Infected, TOLD};
-use crate::finding::{Finding, Status};
+use crate::finding::Finding;
+use crate::status::Status;
 
 /// One finding for each run and each infected file, and one each for what was not scanned and for a
 /// stream that is cut.

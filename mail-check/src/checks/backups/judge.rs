@@ -6,9 +6,10 @@ use mail_common::tool::human_size;
 
 use super::Settings;
 use super::sets::{Contents, Facts, Set};
-use crate::finding::{Finding, Status};
+use crate::finding::Finding;
 use crate::limits::Ceiling;
-use crate::settings::Span;
+use crate::span::Span;
+use crate::status::Status;
 
 /// With fewer sets before it, the size of the newest says nothing.
 const COMPARED_AT_LEAST: usize = 3;

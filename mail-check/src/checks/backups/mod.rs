@@ -12,7 +12,7 @@ use crate::context::Context;
 use crate::finding::Finding;
 use crate::limits::{Ceiling, Floor};
 use crate::probe::Probe;
-use crate::settings::Span;
+use crate::span::Span;
 
 /// Its section of `--print-config`.
 pub(crate) const EXAMPLE: &str = include_str!("example.toml");

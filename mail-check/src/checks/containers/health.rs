@@ -6,8 +6,9 @@ use super::Settings;
 use super::facts::{Known, Service};
 use super::memory::Memory;
 use crate::docker::{Details, Health, State};
-use crate::finding::{Finding, Status, worse};
-use crate::settings::Span;
+use crate::finding::Finding;
+use crate::span::Span;
+use crate::status::{Status, worse};
 
 /// Of what a health check said, so much is shown.
 const MAX_OUTPUT_CHARS: usize = 200;

@@ -52,7 +52,7 @@ fn judge_one(
 mod tests {
     use super::*;
     use crate::docker::{Health, State};
-    use crate::finding::Status;
+    use crate::status::Status;
 
     #[test]
     fn age_is_judged_and_no_date_is_unknown() {

@@ -4,7 +4,8 @@ use mail_common::tool::human_size;
 
 use super::Settings;
 use super::facts::{Measured, Service};
-use crate::finding::{Finding, worse};
+use crate::finding::Finding;
+use crate::status::worse;
 
 /// Of the container that uses most; nothing for a service that does not run.
 pub(super) fn judge(service: &Service<'_>, settings: &Settings) -> Vec<Finding> {
@@ -91,7 +92,7 @@ fn memory(service: &str, usage: &Measured, settings: &Settings) -> Finding {
 mod tests {
     use super::*;
     use crate::docker::Usage;
-    use crate::finding::Status;
+    use crate::status::Status;
 
     fn measured(cpu_percent: Option<f64>, memory_bytes: Option<u64>) -> Measured {
         Measured {

@@ -6,7 +6,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::accounts;
-use crate::finding::{Finding, Status, worse};
+use crate::finding::Finding;
+use crate::status::{Status, worse};
 
 /// What is asked of a file.
 #[derive(Clone, Debug, Default)]

@@ -75,7 +75,7 @@ pub(super) fn judge(target: &str, age: Age, limits: Ceiling) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::Status;
+    use crate::status::Status;
 
     #[test]
     fn age_is_judged_in_days() {

@@ -6,7 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::access::{Access, Rule};
-use crate::finding::{Finding, Status, worse};
+use crate::finding::Finding;
+use crate::status::{Status, worse};
 
 /// Deeper than any tree of keys: a symlink that leads back up ends here.
 const MAX_DEPTH: usize = 8;

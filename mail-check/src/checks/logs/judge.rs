@@ -3,8 +3,9 @@
 use super::lines::patterns_of;
 use super::settings::{Kind, Rate, Settings, Source};
 use super::tally::{Counter, Tally, Topic};
-use crate::finding::{Finding, Status, worse};
+use crate::finding::Finding;
 use crate::limits::Ceiling;
+use crate::status::{Status, worse};
 
 /// So many reasons are told.
 const REASONS: usize = 3;

@@ -16,11 +16,12 @@ use std::time::{Duration, Instant, SystemTime};
 use mail_common::tool::human_size;
 
 use crate::context::Context;
-use crate::finding::{Finding, Status, worse};
+use crate::finding::Finding;
 use crate::limits::Ceiling;
 use crate::probe::Probe;
-use crate::settings::Span;
+use crate::span::Span;
 use crate::state::Kept;
+use crate::status::{Status, worse};
 
 use follow::{Bounds, FollowError, Note, Opened};
 use lines::Reader;

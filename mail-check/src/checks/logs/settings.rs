@@ -6,7 +6,7 @@ use regex::bytes::Regex;
 use serde::Deserialize;
 
 use crate::limits::Ceiling;
-use crate::settings::Span;
+use crate::span::Span;
 
 /// Its section of `--print-config`.
 pub(crate) const EXAMPLE: &str = include_str!("example.toml");

@@ -2,8 +2,9 @@
 
 use super::settings::Route;
 use super::trip::Outcome;
-use crate::finding::{Finding, Status};
+use crate::finding::Finding;
 use crate::limits::Ceiling;
+use crate::status::Status;
 
 const NAME: &str = "mailflow";
 
@@ -38,7 +39,7 @@ pub(super) fn judge(route: Route, outcome: Outcome, limits: Ceiling) -> Finding 
                         finding.message
                     );
                     Finding {
-                        status: crate::finding::worse(finding.status, Status::Warning),
+                        status: crate::status::worse(finding.status, Status::Warning),
                         message,
                         ..finding
                     }

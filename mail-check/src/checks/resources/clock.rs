@@ -94,7 +94,7 @@ fn kernel(text: &str) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::Status;
+    use crate::status::Status;
 
     #[test]
     fn each_program_is_understood() {

@@ -85,7 +85,7 @@ fn judge(earlier: Counters, now: Counters, limits: Ceiling) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::Status;
+    use crate::status::Status;
 
     #[test]
     fn busy_is_judged_between_two_runs() {

@@ -139,7 +139,7 @@ fn holds_data(mount: &MountInfo) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::Status;
+    use crate::status::Status;
 
     #[test]
     fn space_and_inodes_are_judged_apart() {

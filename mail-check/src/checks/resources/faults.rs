@@ -112,7 +112,7 @@ fn judge(facts: &Facts, earlier: &BTreeMap<String, u64>) -> Vec<Finding> {
 )]
 mod tests {
     use super::*;
-    use crate::finding::Status;
+    use crate::status::Status;
 
     fn found(facts: &Facts, earlier: &[(&str, u64)]) -> Vec<(String, Status)> {
         let earlier = earlier

@@ -75,7 +75,7 @@ fn percent_used(total: u64, free: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::Status;
+    use crate::status::Status;
 
     #[test]
     fn memory_swap_and_load_have_limits() {

@@ -5,9 +5,10 @@ use mail_common::record::{StoredSet, Usage};
 use mail_common::upstream::ToolRun;
 
 use super::{Settings, Source};
-use crate::finding::{Finding, Status};
+use crate::finding::Finding;
 use crate::limits::Ceiling;
-use crate::settings::Span;
+use crate::span::Span;
+use crate::status::Status;
 use crate::stream::{Facts, begun};
 
 const TOOL: &str = "mail-s3sync";

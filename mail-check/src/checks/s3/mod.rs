@@ -16,7 +16,7 @@ use crate::context::Context;
 use crate::finding::Finding;
 use crate::limits::Ceiling;
 use crate::probe::Probe;
-use crate::settings::Span;
+use crate::span::Span;
 use crate::stream::Facts;
 
 /// Its section of `--print-config`.

@@ -10,10 +10,11 @@ use mail_common::upstream::{SCANNER, ToolRun};
 use serde::Deserialize;
 
 use crate::context::Context;
-use crate::finding::{Finding, worse};
+use crate::finding::Finding;
 use crate::limits::Ceiling;
 use crate::probe::Probe;
-use crate::settings::Span;
+use crate::span::Span;
+use crate::status::worse;
 use crate::stream::{self, Facts, begun};
 
 /// Its section of `--print-config`.
@@ -152,7 +153,7 @@ fn judge_run(target: &str, run: &ToolRun, facts: &Facts, max_age: Span, now: Tim
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::Status;
+    use crate::status::Status;
 
     const BEGIN: &str = r#"{"type":"begin","data":{"v":1,"tool":"mail-scan","version":"1","host":"mx","time":"2026-11-23T05:00:00+00:00","args":[]}}"#;
 

@@ -106,7 +106,7 @@ fn judge_signatures(
         format!("the signatures are {days:.1} days old"),
     )
     .under(days, "days", limits);
-    if finding.status != crate::finding::Status::Ok {
+    if finding.status != crate::status::Status::Ok {
         finding.message += "; new malware is not found: see the log of freshclam";
     }
     finding
@@ -126,7 +126,7 @@ fn parse_date(text: &str) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::Status;
+    use crate::status::Status;
 
     #[test]
     fn the_age_of_signatures_is_judged() {

@@ -12,9 +12,10 @@ use mysql::prelude::Queryable;
 
 use super::{answered, down, most_of};
 use crate::context::Context;
-use crate::finding::{Finding, Status};
+use crate::finding::Finding;
 use crate::limits::Ceiling;
 use crate::probe::Probe;
+use crate::status::Status;
 
 /// Connections taken, and how many there may be.
 #[derive(Clone, Copy, Debug)]

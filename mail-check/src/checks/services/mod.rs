@@ -152,7 +152,7 @@ fn judge(
 fn answered((name, target): (&'static str, &str), seconds: f64, limits: Ceiling) -> Finding {
     let message = format!("it answers in {seconds:.2} s");
     let mut finding = Finding::ok(name, target, message).under(seconds, "seconds", limits);
-    if finding.status != crate::finding::Status::Ok {
+    if finding.status != crate::status::Status::Ok {
         finding.message += ", which is slow; look at the load of the machine and of the service";
     }
     finding

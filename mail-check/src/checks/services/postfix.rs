@@ -10,9 +10,10 @@ use super::most_of;
 use crate::command;
 use crate::context::Context;
 use crate::docker::{self, Docker};
-use crate::finding::{Finding, Status};
+use crate::finding::Finding;
 use crate::limits::Ceiling;
 use crate::probe::Probe;
+use crate::status::Status;
 
 /// `[services.postfix]`
 #[derive(Clone, Debug, Deserialize)]

@@ -8,10 +8,11 @@ use super::disk;
 use super::judge::Judge;
 use crate::checks::services::{Kind, converse};
 use crate::context::Context;
-use crate::finding::{Finding, Status};
+use crate::finding::Finding;
 use crate::net::http::{self, Url};
 use crate::net::{Certificate, NetError, Peer, Place, Trust};
 use crate::probe::Probe;
+use crate::status::Status;
 
 /// Where a certificate is shown.
 enum Shown {
@@ -123,7 +124,7 @@ fn check(shown: &Shown, seen: Result<Option<Peer>, NetError>, context: &Context)
                 path.display()
             );
             let finding = judge_days(&target, &certificate, context);
-            let status = crate::finding::worse(finding.status, Status::Warning);
+            let status = crate::status::worse(finding.status, Status::Warning);
             Finding {
                 status,
                 message,

@@ -104,7 +104,7 @@ pub(super) fn names(all: &[&str]) -> String {
 mod tests {
     use super::super::mailboxes::Mailbox;
     use super::*;
-    use crate::finding::Status;
+    use crate::status::Status;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()

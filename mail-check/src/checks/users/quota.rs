@@ -15,8 +15,9 @@ use mail_common::tool::human_size;
 use super::accounts::User;
 use super::compare::names;
 use super::mailboxes::Mailboxes;
-use crate::finding::{Finding, Status};
+use crate::finding::Finding;
 use crate::limits::Ceiling;
+use crate::status::Status;
 
 /// Dovecot's homes hold the Maildir one directory below.
 const MAX_DEPTH: usize = 8;
