@@ -11,9 +11,9 @@ use crate::finding::{Finding, worst_of};
 use crate::notify::Notifier;
 use crate::plan::Plan;
 use crate::probe::run_all;
+use crate::publish::Publisher;
 use crate::status::{Status, word};
 use crate::stream::{self, Facts};
-use crate::told::Told;
 
 /// Does what the plan says.
 pub(crate) fn execute(plan: Plan, session: &Session) -> (Exit, Totals) {
@@ -39,22 +39,22 @@ pub(crate) fn execute(plan: Plan, session: &Session) -> (Exit, Totals) {
             findings.push(finding.clone());
         });
     }
-    let mut told = Told {
+    let mut publisher = Publisher {
         session,
         findings,
         context: &plan.context,
     };
     if let Some(path) = &plan.prometheus {
-        told.metrics(path, started.elapsed());
+        publisher.metrics(path, started.elapsed());
     }
-    if let Some(path) = &plan.report {
-        told.page(path);
+    if let Some((path, sources)) = &plan.report {
+        publisher.page(path, sources);
     }
     if let (Some(notifier), Some(begun)) = (&plan.notifier, begun) {
-        told.people(notifier, begun, answered);
+        publisher.alerts(notifier, begun, answered);
     }
-    let findings = told.findings;
-    say(session, &findings);
+    let findings = publisher.findings;
+    print_summary(session, &findings);
     let worst = worst_of(&findings);
     (Exit::Checked(worst), totals(&findings, session))
 }
@@ -90,7 +90,7 @@ fn count(findings: &[Finding], status: Status) -> u64 {
 }
 
 /// One line, as Nagios shows it.
-fn say(session: &Session, findings: &[Finding]) {
+fn print_summary(session: &Session, findings: &[Finding]) {
     let word = word(worst_of(findings));
     session.report.summary(format!(
         "{word}: {} checks, {} critical, {} warning, {} unknown",

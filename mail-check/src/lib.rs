@@ -3,7 +3,8 @@
 mod args; // the command line
 mod settings; // the file of checks
 mod group; // what can be checked, by name
-mod context; // what every check may look at
+mod context; // what a check may look at besides its own settings
+mod catalog; // from the name of a group to its checks
 mod plan; // which checks are made: reads, never writes
 
 mod span; // lengths of time: "90s", "26h", "8d"
@@ -22,7 +23,7 @@ mod diagnose; // from what checks find to the likely cause
 mod prometheus; // --prometheus: metrics
 mod report; // --report: a page
 mod notify; // --notify: who is told what
-mod told; // what is done with what was found
+mod publish; // what is done with what was found
 
 mod execute; // the run
 

@@ -9,13 +9,16 @@ use mail_common::config::{self, Config, Environment, Settings as ServerSettings}
 use mail_common::failure::{Failure, FailureKind};
 
 use crate::args::Args;
+use crate::catalog;
 use crate::checks;
 use crate::context::Context;
 use crate::diagnose::Diagnosis;
-use crate::finding::Finding;
+use crate::docker::Project;
 use crate::group::{Group, Operand, OperandError, parse_operands};
-use crate::notify::{Notifier, NotifyError};
+use crate::net::Verifier;
+use crate::notify::{ConfigError, Notifier};
 use crate::probe::Probe;
+use crate::report::Sources;
 use crate::settings::{Settings, SettingsError};
 use crate::state::StateDir;
 
@@ -30,7 +33,7 @@ pub(crate) struct Plan {
     pub(crate) left_out: Vec<Group>,
     /// What is done with what was found.
     pub(crate) prometheus: Option<PathBuf>,
-    pub(crate) report: Option<PathBuf>,
+    pub(crate) report: Option<(PathBuf, Sources)>,
     pub(crate) notifier: Option<Notifier>,
     pub(crate) context: Arc<Context>,
 }
@@ -45,7 +48,7 @@ pub(crate) enum PlanError {
     #[error(transparent)]
     Settings(#[from] SettingsError),
     #[error(transparent)]
-    Notify(#[from] NotifyError),
+    Notify(#[from] ConfigError),
     #[error(
         "no home directory, so nowhere to keep what the next run needs; name a directory with --state"
     )]
@@ -65,53 +68,51 @@ impl Failure for PlanError {
 impl Plan {
     pub(crate) fn new(args: &Args, now: &ZonedDateTime) -> Result<Self, PlanError> {
         let operands = parse_operands(&args.operands)?;
-        let mut context = new_context(args, now)?;
-        if args.diagnose.is_some() {
-            // It looks at what there is, not at what is new, and takes nothing away from the next
-            // check.
-            context.state = StateDir::forgetful();
-        }
-        let context = Arc::new(context);
+        let settings = Settings::load(args.checks.as_deref())?;
+        let context = Arc::new(new_context(args, &settings, now)?);
         let notifier = args.notify.then(|| {
-            let environment = Environment::of_process();
-            Notifier::new(&context.settings.notify, &context.server, &environment)
+            Notifier::new(
+                &settings.notify,
+                &context.server,
+                &Environment::of_process(),
+            )
         });
+        let sources = |path| (path, sources(&settings, &context));
         let mut plan = Self {
             reads_records: false,
             probes: Vec::new(),
-            diagnosis: args
-                .diagnose
-                .map(|scenario| Diagnosis::new(scenario, &context)),
+            diagnosis: None,
             left_out: Vec::new(),
             prometheus: args.prometheus.clone(),
-            report: args.report.clone(),
+            report: args.report.clone().map(sources),
             notifier: notifier.transpose()?,
             context: Arc::clone(&context),
         };
-        if plan.diagnosis.is_some() {
+        if let Some(scenario) = args.diagnose {
+            let checks_of = |group| catalog::probes(group, &settings, &context);
+            plan.diagnosis = Some(Diagnosis::new(scenario, &context, checks_of));
             return Ok(plan);
         }
         for operand in &operands {
-            plan.add(operand, &context);
+            plan.add(operand, &settings, &context);
         }
         Ok(plan)
     }
 
-    fn add(&mut self, operand: &Operand, context: &Arc<Context>) {
+    fn add(&mut self, operand: &Operand, settings: &Settings, context: &Arc<Context>) {
         match operand {
             Operand::Records => self.reads_records = true,
-            Operand::Set(set) => self.probes.push(checks::set::probe(set, context)),
+            Operand::Set(set) => self.probes.push(checks::set::probe(set, &context.root)),
             Operand::Group(group) => {
-                let probes = checks::probes(*group, context);
-                self.probes.extend(if probes.is_empty() {
-                    vec![not_configured(*group)]
-                } else {
-                    probes
-                });
+                let probes = catalog::probes(*group, settings, context);
+                if probes.is_empty() {
+                    self.probes.push(not_configured(*group));
+                }
+                self.probes.extend(probes);
             }
             Operand::All => {
                 for group in Group::ALL {
-                    let probes = checks::probes(group, context);
+                    let probes = catalog::probes(group, settings, context);
                     if probes.is_empty() {
                         self.left_out.push(group);
                     }
@@ -125,33 +126,56 @@ impl Plan {
 /// Who asks for a check by name is told that there is none.
 fn not_configured(group: Group) -> Probe {
     let name = group.name();
-    Probe::new(name, "configuration", Duration::from_secs(1), move || {
-        let message = format!("nothing to check; see [{name}] in mail-check --print-config");
-        vec![Finding::unknown(name, "configuration", message)]
-    })
+    let why = format!("nothing to check; see [{name}] in mail-check --print-config");
+    Probe::unknown(name, "configuration", why)
 }
 
-fn new_context(args: &Args, now: &ZonedDateTime) -> Result<Context, PlanError> {
+fn sources(settings: &Settings, context: &Context) -> Sources {
+    Sources {
+        root: context.root.clone(),
+        scan: settings.scans.records.clone(),
+        copies: settings.s3.records.clone(),
+    }
+}
+
+fn new_context(
+    args: &Args,
+    settings: &Settings,
+    now: &ZonedDateTime,
+) -> Result<Context, PlanError> {
     let environment = Environment::of_process();
     let state = state_dir(args, &environment)?;
     let config = Config::load(args.common.config.as_deref(), environment)?;
     let server = ServerSettings::new(&config)?;
+    let root = args
+        .root
+        .clone()
+        .unwrap_or_else(|| server.backup_root.clone());
+    let verifier = Verifier::new(
+        settings.services.name.clone(),
+        settings.tls.allow_self_signed,
+        settings.tls.ca_file.clone(),
+        now.timestamp(),
+    );
     Ok(Context {
         now: now.clone(),
-        settings: Settings::load(args.checks.as_deref())?,
+        timeout: Duration::from_secs(args.timeout.get().into()),
+        state,
         config_file: args.common.config.clone(),
-        root: args
-            .root
-            .clone()
-            .unwrap_or_else(|| server.backup_root.clone()),
+        project: Project::new(&settings.docker, &server),
+        verifier,
         config,
         server,
-        state,
-        timeout: Duration::from_secs(args.timeout.get().into()),
+        root,
     })
 }
 
 fn state_dir(args: &Args, environment: &Environment) -> Result<StateDir, PlanError> {
+    if args.diagnose.is_some() {
+        // It looks at what there is, not at what is new, and takes nothing away from the next
+        // check.
+        return Ok(StateDir::forgetful());
+    }
     if let Some(dir) = &args.state {
         return Ok(StateDir::new(dir));
     }

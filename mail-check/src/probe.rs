@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 
 use crate::finding::Finding;
 
+/// For a check that only says what is known.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
 /// A check that can be made. It may give several findings.
 pub(crate) struct Probe {
     /// The name that its finding has when it does not answer.
@@ -31,6 +34,18 @@ impl Probe {
             within,
             work: Box::new(work),
         }
+    }
+
+    /// A check that cannot be made, as is known before it begins: it says why.
+    pub(crate) fn unknown(
+        name: &'static str,
+        target: impl Into<String>,
+        why: impl Into<String>,
+    ) -> Self {
+        let (target, why) = (target.into(), why.into());
+        Self::new(name, target.clone(), AT_ONCE, move || {
+            vec![Finding::unknown(name, target, why)]
+        })
     }
 }
 

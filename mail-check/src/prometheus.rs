@@ -4,10 +4,10 @@
 //! findings of one run, so that two lines of a crontab that check different things write two files.
 
 use std::fmt::{self, Write};
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use mail_common::atomic;
+use mail_common::failure::Failed;
 
 use crate::finding::{Finding, worst_by_target};
 use crate::status::Status;
@@ -24,22 +24,13 @@ pub(crate) struct Run {
     pub(crate) worst: Status,
 }
 
-/// The file could not be replaced.
-#[derive(Debug, thiserror::Error)]
-#[error("write metrics to {}; the collector still sees those of an earlier run", path.display())]
-pub(crate) struct MetricsError {
-    path: PathBuf,
-    source: io::Error,
-}
-
 /// Replaces `path` in one step.
-pub(crate) fn write(path: &Path, findings: &[Finding], run: Run) -> Result<(), MetricsError> {
+pub(crate) fn write(path: &Path, findings: &[Finding], run: Run) -> Result<(), Failed> {
     let text = render(findings, run);
     let written = atomic::write_file_for(path, text.as_bytes(), MODE);
-    written.map(drop).map_err(|source| MetricsError {
-        path: path.to_owned(),
-        source,
-    })
+    written
+        .map(drop)
+        .map_err(Failed::at("write metrics to", path))
 }
 
 fn render(findings: &[Finding], run: Run) -> String {

@@ -1,6 +1,6 @@
 //! What is kept from run to run: small JSON files in one directory, each replaced in one step.
 //!
-//! A file that is damaged counts as absent, and says so: a check then begins anew, as on its first
+//! A file that is damaged counts as absent, and says so: a check then starts again as on its first
 //! run.
 
 use std::fs::{self, File, OpenOptions};
@@ -11,6 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use mail_common::atomic;
+use mail_common::failure::{Failed, Failure, FailureKind};
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 use serde::Serialize;
@@ -34,26 +35,29 @@ pub(crate) enum Kept<T> {
     Damaged(String),
 }
 
-/// Something could not be kept.
+/// Something could not be kept or locked.
 #[derive(Debug, thiserror::Error)]
-#[error("keep {}; the next run will not know of this one", path.display())]
-pub(crate) struct StateError {
-    path: PathBuf,
-    source: io::Error,
+pub(crate) enum StateError {
+    #[error("keep {}; the next run will not know of this one", path.display())]
+    Keep { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Lock(#[from] Failed),
+    #[error("another run has held {} for over {} s", path.display(), patience.as_secs_f64())]
+    Held { path: PathBuf, patience: Duration },
+}
+
+impl Failure for StateError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Keep { .. } | Self::Lock(_) => FailureKind::State,
+            Self::Held { .. } => FailureKind::Locked,
+        }
+    }
 }
 
 /// No other run has what this one locked.
 #[derive(Debug)]
 pub(crate) struct StateLock(Option<File>);
-
-/// A lock was not to be had.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum LockError {
-    #[error("lock {}", path.display())]
-    Open { path: PathBuf, source: io::Error },
-    #[error("another run has held {} for over {} s", path.display(), patience.as_secs_f64())]
-    Held { path: PathBuf, patience: Duration },
-}
 
 impl Drop for StateLock {
     /// Closing is not enough while a child process that is just starting still has a copy of the
@@ -96,7 +100,7 @@ impl StateDir {
         let (Some(dir), Some(path)) = (&self.0, self.path(name)) else {
             return Ok(());
         };
-        let failed = |source| StateError {
+        let failed = |source| StateError::Keep {
             path: path.clone(),
             source,
         };
@@ -108,29 +112,25 @@ impl StateDir {
 
     /// Keeps other runs out until the guard is dropped; waits no longer than `patience`. Where
     /// nothing is kept, nobody is kept out.
-    pub(crate) fn lock(&self, name: &str, patience: Duration) -> Result<StateLock, LockError> {
+    pub(crate) fn lock(&self, name: &str, patience: Duration) -> Result<StateLock, StateError> {
         let Some(dir) = &self.0 else {
             return Ok(StateLock(None));
         };
         let path = dir.join(name).with_extension("lock");
-        let failed = |source| LockError::Open {
-            path: path.clone(),
-            source,
-        };
-        atomic::create_dir_all(dir).map_err(failed)?;
+        atomic::create_dir_all(dir).map_err(Failed::at("create", dir))?;
         let file = OpenOptions::new()
             .create(true)
             .append(true)
             .mode(0o600)
             .open(&path)
-            .map_err(failed)?;
+            .map_err(Failed::at("open", &path))?;
         let deadline = Instant::now() + patience;
         loop {
             match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => return Ok(StateLock(Some(file))),
                 Err(Errno::WOULDBLOCK) if Instant::now() < deadline => thread::sleep(LOCK_POLL),
-                Err(Errno::WOULDBLOCK) => return Err(LockError::Held { path, patience }),
-                Err(errno) => return Err(failed(errno.into())),
+                Err(Errno::WOULDBLOCK) => return Err(StateError::Held { path, patience }),
+                Err(errno) => return Err(Failed::at("lock", &path)(errno.into()).into()),
             }
         }
     }
@@ -180,7 +180,7 @@ mod tests {
         let state = StateDir::new(dir.path());
         let held = state.lock("notify", Duration::ZERO).unwrap();
         let refused = state.lock("notify", Duration::from_millis(60)).unwrap_err();
-        assert!(matches!(refused, LockError::Held { .. }), "{refused}");
+        assert!(matches!(refused, StateError::Held { .. }), "{refused}");
         drop(held);
         state.lock("notify", Duration::ZERO).unwrap();
     }

@@ -13,26 +13,3 @@ pub(crate) mod tls; // certificates, on disk and as they are served
 pub(crate) mod credentials; // age, modes and owners of secrets
 pub(crate) mod users; // the database of users against mailboxes and sets
 pub(crate) mod set; // whether a backup set is as it was made
-
-use std::sync::Arc;
-
-use crate::context::Context;
-use crate::group::Group;
-use crate::probe::Probe;
-
-/// The checks of a group; none when nothing is configured for it.
-pub(crate) fn probes(group: Group, context: &Arc<Context>) -> Vec<Probe> {
-    match group {
-        Group::Resources => resources::probes(context),
-        Group::Containers => containers::probes(context),
-        Group::Services => services::probes(context),
-        Group::Mailflow => mailflow::probes(context),
-        Group::Logs => logs::probes(context),
-        Group::Backups => backups::probes(context),
-        Group::Scans => scans::probes(context),
-        Group::S3 => s3::probes(context),
-        Group::Tls => tls::probes(context),
-        Group::Credentials => credentials::probes(context),
-        Group::Users => users::probes(context),
-    }
-}

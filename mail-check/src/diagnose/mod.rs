@@ -2,31 +2,18 @@
 
 mod dkim; // whether there are keys to sign with
 mod rules; // from findings to the likely cause
+mod scenario; // what does not work
 mod steps; // what is looked at, in order
 
 use std::sync::Arc;
 
-use clap::ValueEnum;
-
-use crate::checks;
 use crate::context::Context;
 use crate::finding::Finding;
+use crate::group::Group;
 use crate::probe::{Probe, run_all};
 
+pub(crate) use scenario::Scenario;
 use steps::{Step, Subject};
-
-/// What does not work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Scenario {
-    /// Mail does not arrive
-    Receive,
-    /// Mail does not go out
-    Send,
-    /// Users cannot log in
-    Auth,
-    /// A container does not run as it should
-    Container,
-}
 
 /// Steps to be made.
 pub(crate) struct Diagnosis {
@@ -34,20 +21,18 @@ pub(crate) struct Diagnosis {
     steps: Vec<(&'static Step, Vec<Probe>)>,
 }
 
-impl Scenario {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Receive => "receive",
-            Self::Send => "send",
-            Self::Auth => "auth",
-            Self::Container => "container",
-        }
-    }
-}
-
 impl Diagnosis {
     /// Plans the steps; each group is checked once, when its first step is made.
-    pub(crate) fn new(scenario: Scenario, context: &Arc<Context>) -> Self {
+    /// `checks_of` plans the checks of a group.
+    pub(crate) fn new(
+        scenario: Scenario,
+        context: &Arc<Context>,
+        checks_of: impl Fn(Group) -> Vec<Probe>,
+    ) -> Self {
+        let probes = |subject| match subject {
+            Subject::Group(group) => checks_of(group),
+            Subject::DkimKeys => vec![dkim::probe(context)],
+        };
         let mut begun: Vec<Subject> = Vec::new();
         let steps = steps::of(scenario).iter().map(|step| {
             let is_new = !begun.contains(&step.subject);
@@ -55,7 +40,7 @@ impl Diagnosis {
             (
                 step,
                 if is_new {
-                    probes(step.subject, context)
+                    probes(step.subject)
                 } else {
                     Vec::new()
                 },
@@ -92,15 +77,10 @@ impl Diagnosis {
     }
 }
 
-fn probes(subject: Subject, context: &Arc<Context>) -> Vec<Probe> {
-    match subject {
-        Subject::Group(group) => checks::probes(group, context),
-        Subject::DkimKeys => vec![dkim::probe(context)],
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use clap::ValueEnum;
+
     use super::*;
     use crate::status::Status;
     use std::time::Duration;

@@ -1,7 +1,7 @@
 //! From findings to the likely cause: a table of rules, the most specific and the most fundamental
 //! first.
 
-use super::Scenario;
+use super::scenario::Scenario;
 use crate::finding::Finding;
 use crate::status::Status;
 

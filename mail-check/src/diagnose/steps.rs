@@ -1,6 +1,6 @@
 //! What is looked at, in the order of an operating guide: from the ground up, and mail as it flows.
 
-use super::Scenario;
+use super::scenario::Scenario;
 use crate::finding::Finding;
 use crate::group::Group;
 

@@ -4,8 +4,9 @@
 //! Only the block style that compose files are written in is read. What is written in another way
 //! is an error, never a service less.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use super::error::DockerError;
 
 /// What a compose file says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,19 +25,6 @@ struct Service {
     switched_off: bool,
 }
 
-/// Why a compose file cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ComposeError {
-    #[error("{} cannot be read: {cause}; set DOCKER_COMPOSE_FILE, or `project` in [docker] and `services` in [containers]", path.display())]
-    Read { path: PathBuf, cause: io::Error },
-    #[error("{} line {line}: {reason}; name the services with `services` in [containers]", path.display())]
-    Syntax {
-        path: PathBuf,
-        line: usize,
-        reason: &'static str,
-    },
-}
-
 /// The line, from 1, and what is wrong with it.
 type Unread = (usize, &'static str);
 
@@ -49,8 +37,8 @@ struct Line<'a> {
 }
 
 impl ComposeFile {
-    pub(crate) fn read(path: &Path) -> Result<Self, ComposeError> {
-        let read = |cause| ComposeError::Read {
+    pub(crate) fn read(path: &Path) -> Result<Self, DockerError> {
+        let read = |cause| DockerError::ComposeFile {
             path: path.to_owned(),
             cause,
         };
@@ -63,7 +51,7 @@ impl ComposeFile {
             .unwrap_or_default()
             .to_owned();
         let parsed = parse(&text);
-        let (name, services) = parsed.map_err(|(line, reason)| ComposeError::Syntax {
+        let (name, services) = parsed.map_err(|(line, reason)| DockerError::ComposeSyntax {
             path: path.to_owned(),
             line,
             reason,

@@ -1,4 +1,4 @@
-//! Why the Docker daemon gives no answer, and what to do next.
+//! Why the Docker daemon or the compose file gives no answer, and what to do next.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -40,6 +40,14 @@ pub(crate) enum DockerError {
         "service {service} of the compose project {project} has no container; see docker compose ps --all"
     )]
     NoContainer { project: String, service: String },
+    #[error("{} cannot be read: {cause}; set DOCKER_COMPOSE_FILE, or `project` in [docker] and `services` in [containers]", path.display())]
+    ComposeFile { path: PathBuf, cause: io::Error },
+    #[error("{} line {line}: {reason}; name the services with `services` in [containers]", path.display())]
+    ComposeSyntax {
+        path: PathBuf,
+        line: usize,
+        reason: &'static str,
+    },
     #[error("no runtime for the Docker client")]
     Runtime(#[source] io::Error),
 }

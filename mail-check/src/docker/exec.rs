@@ -6,7 +6,8 @@ use bollard::container::LogOutput;
 use bollard::exec::{CreateExecOptions, StartExecResults};
 use futures::StreamExt;
 
-use super::{Docker, DockerError};
+use super::client::Docker;
+use super::error::DockerError;
 
 /// More than this of a program's output is not kept.
 const MAX_OUTPUT_BYTES: usize = 16 << 20;

@@ -4,7 +4,8 @@ use bollard::query_parameters::LogsOptionsBuilder;
 use futures::{StreamExt, pin_mut};
 use jiff::Timestamp;
 
-use super::{Docker, DockerError};
+use super::client::Docker;
+use super::error::DockerError;
 
 /// A line without an end is cut here, as Docker itself cuts them.
 const MAX_LINE_BYTES: usize = 64 << 10;

@@ -9,7 +9,8 @@ use futures::{StreamExt, pin_mut};
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
-use super::{Docker, DockerError};
+use super::client::Docker;
+use super::error::DockerError;
 
 /// What a container uses. `None` where the daemon does not say, as for one that has just ended.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -6,6 +6,8 @@ mod timed; // a socket with a deadline
 mod line; // a conversation in lines
 mod tls; // protection, whose certificate is read also where it does not verify
 mod certificate; // what a certificate says
+mod verifier; // whether a server is who it should be
+mod protocol; // the mail protocols, as far as a client without a password gets
 
 pub(crate) mod http; // one request
 pub(crate) mod imap; // a mailbox, as a mail program reads it
@@ -15,4 +17,6 @@ pub(crate) use certificate::Certificate;
 pub(crate) use error::NetError;
 pub(crate) use line::Line;
 pub(crate) use place::Place;
-pub(crate) use tls::{Doubt, Peer, Trust};
+pub(crate) use protocol::{Protocol, converse};
+pub(crate) use tls::{Peer, Trust};
+pub(crate) use verifier::{CertificateJudge, Verifier};

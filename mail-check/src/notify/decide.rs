@@ -1,14 +1,33 @@
-//! Who is told what: pure. From what was known, what a run found and the time, to what is known now
-//! and what each channel is told.
+//! Who is notified of what: pure. From what was known, what a run found and the time, to what is
+//! known now and what each channel is to hear.
 //!
-//! A run changes only the checks that it made. A status counts when it was found by `after` runs in
-//! a row. What was not made for `forget` is dropped, and told once more where it had been told as
-//! bad.
+//! Why it is not simply "status changed, send": runs see different things, channels fail, and both
+//! happen at once. So three questions are kept apart, and each has its own state.
+//!
+//! 1. *How does a check stand?* ([`CheckState`]) A run touches only the checks that it made: a
+//!    crontab line that checks disks says nothing of certificates. A status counts once `after`
+//!    runs in a row have found it, and it has held since the first of them. Three things end a bad
+//!    status besides a finding that says so: the check answers again after it had timed out (its
+//!    own name is then not found), a newer whole run settles what only bad news names (a file that
+//!    is infected has a check while it is, and none when it is gone), and nothing was heard of it
+//!    for `forget`. A run that began earlier and ended later is ignored: it would bring back old
+//!    news.
+//! 2. *What does a channel believe?* ([`Notified`]) News is the difference between the two, for
+//!    each channel by itself. A channel that could not be reached keeps its old belief, so the next
+//!    run finds the same difference and sends it again. That alone would lose what is over by then:
+//!    a night in which the server was down and the mail, too. So the worst status that could not be
+//!    sent is kept as `missed`, and its recovery is news although the belief was ok all the time.
+//! 3. *Is it worth a message?* What flaps is told once, when it begins, and once when it has been
+//!    steady for `flap_within`; what stays bad is repeated after `remind`.
+//!
+//! The property test in `decide_tests.rs` holds the promise: whatever statuses come and channels
+//! fail, the last thing that a channel heard is what holds.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::memory::{Key, Memory, Moment, Standing, Told};
+use super::memory::{CheckState, Key, Memory, Moment, NAME, Notified};
 use crate::finding::{Finding, worst_by_target};
 use crate::status::{Status, severity};
 use crate::stream;
@@ -16,17 +35,17 @@ use crate::stream;
 /// What a clock may be wrong by, and runs may overtake each other by.
 const SLACK_SECONDS: i64 = 600;
 
-/// When is it news?
+/// When a change is news.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules {
-    /// So many runs in a row must find a status before it counts.
+    /// How many runs in a row must find a status before it counts.
     pub(crate) after_runs: u32,
-    /// What is still bad is told again after this; never, when it is zero.
+    /// What is still bad is repeated after this; never, when it is zero.
     pub(crate) remind: Duration,
     /// More changes than this within `flap_within` are flapping.
     pub(crate) flap_changes: u32,
     pub(crate) flap_within: Duration,
-    /// A check that was not made for so long is dropped.
+    /// A check that was not made for this long is dropped.
     pub(crate) forget: Duration,
 }
 
@@ -61,7 +80,7 @@ pub(crate) enum Kind {
 
 /// What a run has seen.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Sight<'a> {
+pub(crate) struct Observation<'a> {
     pub(crate) findings: &'a [Finding],
     /// Checks that answered in time: what they had been silent of before is over.
     pub(crate) answered: &'a [Key],
@@ -71,40 +90,48 @@ pub(crate) struct Sight<'a> {
 /// The news for each of `channels`; none for those that have nothing to hear.
 pub(crate) fn decide(
     before: Memory,
-    sight: Sight<'_>,
+    observation: Observation<'_>,
     channels: &[String],
     rules: &Rules,
 ) -> (Memory, Vec<(String, Vec<Event>)>) {
-    let mut memory = observe(before, sight, rules);
-    let news = channels
-        .iter()
-        .map(|channel| (channel.clone(), news_for(channel, &memory, sight, rules)));
+    let mut memory = observe(before, observation, rules);
+    let news = channels.iter().map(|channel| {
+        (
+            channel.clone(),
+            news_for(channel, &memory, observation, rules),
+        )
+    });
     let news: Vec<_> = news.filter(|(_, events)| !events.is_empty()).collect();
-    forget(&mut memory, sight.now, channels, rules);
+    forget(&mut memory, observation.now, channels, rules);
     (memory, news)
 }
 
 /// `memory` after what was seen.
-pub(crate) fn observe(mut memory: Memory, sight: Sight<'_>, rules: &Rules) -> Memory {
-    set_back(&mut memory, sight.now);
-    let over: Vec<Finding> = silent_before(&memory, sight)
+pub(crate) fn observe(mut memory: Memory, observation: Observation<'_>, rules: &Rules) -> Memory {
+    set_back(&mut memory, observation.now);
+    let over: Vec<Finding> = silent_before(&memory, observation)
         .into_iter()
-        .chain(settled(&memory, sight))
+        .chain(settled(&memory, observation))
         .collect();
-    for finding in worst_by_target(sight.findings).into_iter().chain(&over) {
+    for finding in worst_by_target(observation.findings)
+        .into_iter()
+        .chain(&over)
+    {
         let key = Key::of(finding);
         let index = memory
             .checks
             .iter()
             .position(|known| known.key == key)
             .unwrap_or_else(|| {
-                memory.checks.push(Standing::new(finding, sight.now));
+                memory
+                    .checks
+                    .push(CheckState::new(finding, observation.now));
                 memory.checks.len() - 1
             });
         let known = &mut memory.checks[index];
         // A run that began earlier and ended later knows less than what is known already.
-        if known.seen <= sight.now {
-            update(known, finding, sight.now, rules);
+        if known.seen <= observation.now {
+            update(known, finding, observation.now, rules);
         }
     }
     memory
@@ -131,15 +158,15 @@ fn set_back(memory: &mut Memory, now: Moment) {
 
 /// A check that gave no answer is unknown under its own name; when it answers, and finds nothing of
 /// that name, that is over.
-fn silent_before(memory: &Memory, sight: Sight<'_>) -> Vec<Finding> {
+fn silent_before(memory: &Memory, observation: Observation<'_>) -> Vec<Finding> {
     let is_bad = |key: &&Key| {
         memory
             .checks
             .iter()
             .any(|known| known.key == **key && known.found != Status::Ok)
     };
-    let found: BTreeSet<Key> = sight.findings.iter().map(Key::of).collect();
-    let over = sight
+    let found: BTreeSet<Key> = observation.findings.iter().map(Key::of).collect();
+    let over = observation
         .answered
         .iter()
         .filter(|key| !found.contains(key))
@@ -150,9 +177,9 @@ fn silent_before(memory: &Memory, sight: Sight<'_>) -> Vec<Finding> {
 
 /// A file that is infected has a check while it is, and none when it is gone: the next whole scan
 /// settles it.
-fn settled(memory: &Memory, sight: Sight<'_>) -> Vec<Finding> {
-    let names = stream::settled(sight.findings);
-    let found: BTreeSet<Key> = sight.findings.iter().map(Key::of).collect();
+fn settled(memory: &Memory, observation: Observation<'_>) -> Vec<Finding> {
+    let names = stream::settled(observation.findings);
+    let found: BTreeSet<Key> = observation.findings.iter().map(Key::of).collect();
     let bad = memory
         .checks
         .iter()
@@ -163,7 +190,7 @@ fn settled(memory: &Memory, sight: Sight<'_>) -> Vec<Finding> {
         .collect()
 }
 
-fn update(known: &mut Standing, finding: &Finding, now: Moment, rules: &Rules) {
+fn update(known: &mut CheckState, finding: &Finding, now: Moment, rules: &Rules) {
     if finding.status != known.found {
         known.changes.push(now);
         known.found = finding.status;
@@ -179,78 +206,101 @@ fn update(known: &mut Standing, finding: &Finding, now: Moment, rules: &Rules) {
     known.message.clone_from(&finding.message);
     let window = seconds(rules.flap_within);
     known.changes.retain(|change| now - change < window);
-    known.flapping = match known.flapping {
-        true => !known.changes.is_empty(),
-        false => known.changes.len() > rules.flap_changes as usize,
+    known.flapping = if known.flapping {
+        !known.changes.is_empty()
+    } else {
+        known.changes.len() > rules.flap_changes as usize
     };
 }
 
-fn news_for(channel: &str, memory: &Memory, sight: Sight<'_>, rules: &Rules) -> Vec<Event> {
-    let seen: BTreeSet<Key> = sight.findings.iter().map(Key::of).collect();
-    // A channel is not told of itself: that it can be told at all is the news.
-    let others = memory
-        .checks
-        .iter()
-        .filter(|known| !(known.key.name == super::NAME && known.key.target == channel));
-    let news = others.filter_map(|known| {
-        let kind = kind_of(
-            channel,
-            memory,
-            known,
-            seen.contains(&known.key),
-            sight.now,
-            rules,
-        )?;
-        let told = memory.told(channel, &known.key);
-        let was = told.map_or(Status::Ok, |told| told.missed.unwrap_or(told.status));
-        let (key, message) = (known.key.clone(), known.message.clone());
-        Some(Event {
-            key,
-            kind,
-            was,
-            status: known.status,
-            since: known.since,
-            message,
-        })
-    });
-    let mut news: Vec<Event> = news.collect();
-    news.sort_by(|a, b| {
-        let order = |event: &Event| (std::cmp::Reverse(severity(event.status)), event.kind);
-        order(a).cmp(&order(b)).then_with(|| a.key.cmp(&b.key))
-    });
+fn news_for(
+    channel: &str,
+    memory: &Memory,
+    observation: Observation<'_>,
+    rules: &Rules,
+) -> Vec<Event> {
+    let seen: BTreeSet<Key> = observation.findings.iter().map(Key::of).collect();
+    let mut news = Vec::new();
+    for known in &memory.checks {
+        // A channel is not told of itself: that it can be told at all is the news.
+        if known.key.name == NAME && known.key.target == channel {
+            continue;
+        }
+        let belief = memory
+            .notified(channel, &known.key)
+            .map_or(Belief::NONE, Belief::of);
+        let is_reminder_due = seen.contains(&known.key) && belief.is_due(observation.now, rules);
+        let kind = if is_forgotten(known, observation.now, rules) {
+            belief.is_bad().then_some(Kind::Gone)
+        } else {
+            belief.news_of(known, is_reminder_due)
+        };
+        if let Some(kind) = kind {
+            news.push(Event {
+                key: known.key.clone(),
+                kind,
+                was: belief.missed.unwrap_or(belief.status),
+                status: known.status,
+                since: known.since,
+                message: known.message.clone(),
+            });
+        }
+    }
+    let order = |event: &Event| (Reverse(severity(event.status)), event.kind);
+    news.sort_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.key.cmp(&b.key)));
     news
 }
 
-fn kind_of(
-    channel: &str,
-    memory: &Memory,
-    known: &Standing,
-    is_seen: bool,
-    now: Moment,
-    rules: &Rules,
-) -> Option<Kind> {
-    let told = memory.told(channel, &known.key);
-    let told_status = told.map_or(Status::Ok, |told| told.status);
-    let told_flapping = told.is_some_and(|told| told.flapping);
-    let missed = told.and_then(|told| told.missed).is_some();
-    let is_bad = known.status != Status::Ok;
-    if is_forgotten(known, now, rules) {
-        return (told_status != Status::Ok || told_flapping || missed).then_some(Kind::Gone);
-    }
-    let reminder = || {
-        let due = told.is_some_and(|told| is_due(now - told.at, rules.remind));
-        (is_seen && due && (is_bad || known.flapping)).then_some(Kind::Reminder)
+/// What a channel believes of a check.
+#[derive(Clone, Copy)]
+struct Belief {
+    status: Status,
+    flapping: bool,
+    /// What it should have heard, and could not.
+    missed: Option<Status>,
+    /// When it heard of it last.
+    at: Option<Moment>,
+}
+
+impl Belief {
+    /// Who was never told of a check believes that it is well.
+    const NONE: Self = Self {
+        status: Status::Ok,
+        flapping: false,
+        missed: None,
+        at: None,
     };
-    match (known.flapping, told_flapping) {
-        (true, false) => Some(Kind::Flapping),
-        (true, true) => reminder(),
-        (false, true) => Some(Kind::Steady),
-        (false, false) if known.status != told_status || missed => Some(if is_bad {
-            Kind::Problem
-        } else {
-            Kind::Recovery
-        }),
-        (false, false) => reminder(),
+
+    fn of(notified: &Notified) -> Self {
+        Self {
+            status: notified.status,
+            flapping: notified.flapping,
+            missed: notified.missed,
+            at: Some(notified.at),
+        }
+    }
+
+    fn is_bad(self) -> bool {
+        self.status != Status::Ok || self.flapping || self.missed.is_some()
+    }
+
+    fn is_due(self, now: Moment, rules: &Rules) -> bool {
+        self.at.is_some_and(|at| is_due(now - at, rules.remind))
+    }
+
+    /// What a check that stands like this is to a channel that believes so.
+    fn news_of(self, known: &CheckState, is_reminder_due: bool) -> Option<Kind> {
+        let is_bad = known.status != Status::Ok;
+        let reminder = || (is_reminder_due && (is_bad || known.flapping)).then_some(Kind::Reminder);
+        let is_news = known.status != self.status || self.missed.is_some();
+        match (known.flapping, self.flapping) {
+            (true, false) => Some(Kind::Flapping),
+            (true, true) => reminder(),
+            (false, true) => Some(Kind::Steady),
+            (false, false) if !is_news => reminder(),
+            (false, false) if is_bad => Some(Kind::Problem),
+            (false, false) => Some(Kind::Recovery),
+        }
     }
 }
 
@@ -260,18 +310,19 @@ fn is_due(elapsed_seconds: i64, remind: Duration) -> bool {
     remind > 0 && elapsed_seconds >= remind - remind / 100
 }
 
-fn is_forgotten(known: &Standing, now: Moment, rules: &Rules) -> bool {
+fn is_forgotten(known: &CheckState, now: Moment, rules: &Rules) -> bool {
     now - known.seen >= seconds(rules.forget)
 }
 
 /// Drops what was not checked for long. What a channel could still not be told of it stays, until
 /// it was.
 fn forget(memory: &mut Memory, now: Moment, channels: &[String], rules: &Rules) {
-    let is_owed = |told: &Told| told.status != Status::Ok || told.flapping || told.missed.is_some();
+    let is_owed =
+        |told: &Notified| told.status != Status::Ok || told.flapping || told.missed.is_some();
     let is_waiting = |key: &Key| {
         channels
             .iter()
-            .filter_map(|channel| memory.told(channel, key))
+            .filter_map(|channel| memory.notified(channel, key))
             .any(is_owed)
     };
     let gone = memory
@@ -289,7 +340,7 @@ impl Memory {
     /// `channel` was told `events`.
     pub(crate) fn delivered(&mut self, channel: &str, events: &[Event], now: Moment) {
         for event in events {
-            let told = self.told_mut(channel, &event.key, now);
+            let told = self.notified_mut(channel, &event.key, now);
             told.at = now;
             told.missed = None;
             told.status = if event.kind == Kind::Gone {
@@ -309,7 +360,7 @@ impl Memory {
     /// also when it is over by then.
     pub(crate) fn missed(&mut self, channel: &str, events: &[Event], now: Moment) {
         for event in events.iter().filter(|event| event.kind != Kind::Gone) {
-            let told = self.told_mut(channel, &event.key, now);
+            let told = self.notified_mut(channel, &event.key, now);
             if severity(event.status) > severity(told.missed.unwrap_or(told.status)) {
                 told.missed = Some(event.status);
             }

@@ -20,12 +20,12 @@ fn finding(status: Status) -> Finding {
 
 fn run(memory: Memory, statuses: &[Status], now: Moment, rules: &Rules) -> (Memory, Vec<Event>) {
     let findings: Vec<Finding> = statuses.iter().copied().map(finding).collect();
-    let sight = Sight {
+    let observation = Observation {
         findings: &findings,
         answered: &[],
         now,
     };
-    let (memory, mut news) = decide(memory, sight, &[CHANNEL.to_owned()], rules);
+    let (memory, mut news) = decide(memory, observation, &[CHANNEL.to_owned()], rules);
     (
         memory,
         news.pop().map(|(_, events)| events).unwrap_or_default(),
@@ -100,12 +100,12 @@ fn what_is_told_only_while_it_is_bad_recovers_with_the_next_whole_scan() {
             remind: Duration::ZERO,
             ..RULES
         };
-        let sight = Sight {
+        let observation = Observation {
             findings,
             answered: &[],
             now,
         };
-        let (after, mut news) = decide(memory, sight, &[CHANNEL.to_owned()], &rules);
+        let (after, mut news) = decide(memory, observation, &[CHANNEL.to_owned()], &rules);
         memory = after;
         let events = news.pop().map(|(_, events)| events).unwrap_or_default();
         memory.delivered(CHANNEL, &events, now);
@@ -204,13 +204,13 @@ fn each_channel_has_its_own_memory_and_is_not_told_of_itself() {
         Finding::critical("notify", "mail", "no route"),
         finding(Status::Warning),
     ];
-    let sight = Sight {
+    let observation = Observation {
         findings: &findings,
         answered: &[],
         now: 0,
     };
     let channels = ["mail".to_owned(), "ops".to_owned()];
-    let (mut memory, news) = decide(Memory::default(), sight, &channels, &RULES);
+    let (mut memory, news) = decide(Memory::default(), observation, &channels, &RULES);
     let names = |events: &[Event]| {
         events
             .iter()
@@ -220,7 +220,15 @@ fn each_channel_has_its_own_memory_and_is_not_told_of_itself() {
     assert_eq!(names(&news[0].1), ["disk"]);
     assert_eq!(names(&news[1].1), ["notify", "disk"]);
     memory.delivered("ops", &news[1].1, 0);
-    let (_, news) = decide(memory, Sight { now: 60, ..sight }, &channels, &RULES);
+    let (_, news) = decide(
+        memory,
+        Observation {
+            now: 60,
+            ..observation
+        },
+        &channels,
+        &RULES,
+    );
     assert_eq!(
         news.iter()
             .map(|(channel, _)| channel.as_str())
@@ -232,24 +240,29 @@ fn each_channel_has_its_own_memory_and_is_not_told_of_itself() {
 #[test]
 fn a_check_that_was_silent_and_answers_is_over() {
     let silent = [Finding::unknown("cpu", "machine", "no answer within 10 s")];
-    let sight = Sight {
+    let observation = Observation {
         findings: &silent,
         answered: &[],
         now: 0,
     };
-    let (mut memory, news) = decide(Memory::default(), sight, &[CHANNEL.to_owned()], &RULES);
+    let (mut memory, news) = decide(
+        Memory::default(),
+        observation,
+        &[CHANNEL.to_owned()],
+        &RULES,
+    );
     memory.delivered(CHANNEL, &news[0].1, 0);
     let answered = [Key {
         name: "cpu".to_owned(),
         target: "machine".to_owned(),
     }];
     let fine = [Finding::ok("cpu", "processors", "fine")];
-    let sight = Sight {
+    let observation = Observation {
         findings: &fine,
         answered: &answered,
         now: 60,
     };
-    let (_, news) = decide(memory, sight, &[CHANNEL.to_owned()], &RULES);
+    let (_, news) = decide(memory, observation, &[CHANNEL.to_owned()], &RULES);
     assert_eq!(
         news[0].1.iter().map(|event| event.kind).collect::<Vec<_>>(),
         [Kind::Recovery]
@@ -291,12 +304,11 @@ proptest! {
             let (after, events) = run(memory, &[status], now, &rules);
             memory = after;
             prop_assert!(events.len() <= 1);
-            match works {
-                true => {
-                    memory.delivered(CHANNEL, &events, now);
-                    told.extend(events.into_iter().map(|event| (now, event)));
-                }
-                false => memory.missed(CHANNEL, &events, now),
+            if works {
+                memory.delivered(CHANNEL, &events, now);
+                told.extend(events.into_iter().map(|event| (now, event)));
+            } else {
+                memory.missed(CHANNEL, &events, now);
             }
         }
         let known = told.iter().rev().find(|(_, event)| event.kind != Kind::Flapping);

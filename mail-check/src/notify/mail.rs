@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use lettre::address::AddressError;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message};
 use lettre::transport::smtp::authentication::Credentials;
@@ -12,10 +11,11 @@ use lettre::{SmtpTransport, Transport};
 use mail_common::config::{Environment, Settings as ServerSettings};
 use mail_common::secret::Secret;
 
-use super::letter::Letter;
-use super::secrets::{SecretError, secret};
+use super::alert::Alert;
+use super::error::{ConfigError, SendError};
+use super::secrets::secret;
 use super::settings::{MailSettings, Tls};
-use crate::command::{self, CommandError};
+use crate::command;
 
 const SECTION: &str = "[notify.mail]";
 const SENDMAIL: &str = "/usr/sbin/sendmail";
@@ -40,52 +40,7 @@ enum Carrier {
     },
 }
 
-/// `[notify.mail]` cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum MailSettingsError {
-    #[error("{SECTION} names nobody to write to: give `to`, or ADMIN_EMAIL in the configuration")]
-    NoRecipient,
-    #[error("{SECTION}: {text:?} is no mail address")]
-    Address { text: String, source: AddressError },
-    #[error("{SECTION}: give either `sendmail` or `smtp`; tls, user and password go with `smtp`")]
-    Mixed,
-    #[error("{SECTION}: smtp = {0:?} is no host:port, such as \"smtp.example.net:587\"")]
-    Server(String),
-    #[error("{SECTION}: tls = \"none\" is for this machine only (127.0.0.1, [::1], localhost)")]
-    InClear,
-    #[error(transparent)]
-    Secret(#[from] SecretError),
-}
-
-/// A letter was not accepted.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum MailError {
-    #[error("write the letter")]
-    Write(#[from] lettre::error::Error),
-    #[error("the name of this machine makes no sender; give `from` in {SECTION}")]
-    Sender(#[from] AddressError),
-    #[error(transparent)]
-    Program(#[from] CommandError),
-    #[error("send by {server}")]
-    Smtp {
-        server: String,
-        source: lettre::transport::smtp::Error,
-    },
-}
-
-impl MailError {
-    pub(crate) fn is_lasting(&self) -> bool {
-        match self {
-            Self::Write(_) | Self::Sender(_) | Self::Program(CommandError::Absent { .. }) => true,
-            Self::Program(_) => false,
-            Self::Smtp { source, .. } => {
-                source.is_permanent() || source.is_client() || source.is_tls()
-            }
-        }
-    }
-}
-
-/// What tells one letter from another.
+/// What tells one alert from another.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stamp<'a> {
     pub(crate) host: &'a str,
@@ -97,7 +52,7 @@ impl Mail {
         settings: &MailSettings,
         server: &ServerSettings,
         environment: &Environment,
-    ) -> Result<Self, MailSettingsError> {
+    ) -> Result<Self, ConfigError> {
         let admin = server
             .admin_email
             .iter()
@@ -113,7 +68,7 @@ impl Mail {
             .map(|text| mailbox(text))
             .collect::<Result<Vec<_>, _>>()?;
         if to.is_empty() {
-            return Err(MailSettingsError::NoRecipient);
+            return Err(ConfigError::NoRecipient);
         }
         let from = settings.from.as_deref().map(mailbox).transpose()?;
         Ok(Self {
@@ -125,11 +80,11 @@ impl Mail {
 
     pub(crate) fn send(
         &self,
-        letter: &Letter,
+        alert: &Alert,
         stamp: Stamp<'_>,
         within: Duration,
-    ) -> Result<(), MailError> {
-        let message = self.message(letter, stamp)?;
+    ) -> Result<(), SendError> {
+        let message = self.message(alert, stamp)?;
         match &self.carrier {
             Carrier::Program(program) => {
                 let recipients = self.to.iter().map(|mailbox| mailbox.email.to_string());
@@ -148,7 +103,7 @@ impl Mail {
                 tls,
                 login,
             } => {
-                let failed = |source| MailError::Smtp {
+                let failed = |source| SendError::Smtp {
                     server: format!("{host}:{port}"),
                     source,
                 };
@@ -158,7 +113,7 @@ impl Mail {
         }
     }
 
-    fn message(&self, letter: &Letter, stamp: Stamp<'_>) -> Result<Message, MailError> {
+    fn message(&self, alert: &Alert, stamp: Stamp<'_>) -> Result<Message, SendError> {
         let Stamp { host, nanoseconds } = stamp;
         let from = match &self.from {
             Some(from) => from.clone(),
@@ -176,48 +131,44 @@ impl Mail {
         // RFC 3834: nobody's absence notice answers it.
         let automatic = HeaderName::new_from_ascii_str("Auto-Submitted");
         let message = builder
-            .subject(&letter.subject)
+            .subject(&alert.subject)
             .message_id(Some(format!(
                 "<{nanoseconds}.{}.mail-check@{host}>",
                 std::process::id()
             )))
             .raw_header(HeaderValue::new(automatic, "auto-generated".to_owned()))
             .header(ContentType::TEXT_PLAIN)
-            .body(letter.body.clone())?;
+            .body(alert.body.clone())?;
         Ok(message)
     }
 }
 
-fn mailbox(text: &str) -> Result<Mailbox, MailSettingsError> {
-    text.parse().map_err(|source| MailSettingsError::Address {
+fn mailbox(text: &str) -> Result<Mailbox, ConfigError> {
+    text.parse().map_err(|source| ConfigError::Address {
         text: text.to_owned(),
         source,
     })
 }
 
-fn carrier(
-    settings: &MailSettings,
-    environment: &Environment,
-) -> Result<Carrier, MailSettingsError> {
+fn carrier(settings: &MailSettings, environment: &Environment) -> Result<Carrier, ConfigError> {
     let has_login = settings.user.is_some()
         || settings.password_file.is_some()
         || settings.password_env.is_some();
     let Some(smtp) = &settings.smtp else {
         if settings.tls.is_some() || has_login {
-            return Err(MailSettingsError::Mixed);
+            return Err(ConfigError::Mixed);
         }
         return Ok(Carrier::Program(
             settings.sendmail.clone().unwrap_or_else(|| SENDMAIL.into()),
         ));
     };
     if settings.sendmail.is_some() || has_login && settings.user.is_none() {
-        return Err(MailSettingsError::Mixed);
+        return Err(ConfigError::Mixed);
     }
-    let (host, port) =
-        host_and_port(smtp).ok_or_else(|| MailSettingsError::Server(smtp.clone()))?;
+    let (host, port) = host_and_port(smtp).ok_or_else(|| ConfigError::Server(smtp.clone()))?;
     let tls = settings.tls.unwrap_or(Tls::Starttls);
     if tls == Tls::None && !is_this_machine(&host) {
-        return Err(MailSettingsError::InClear);
+        return Err(ConfigError::InClear);
     }
     let password = || {
         let (file, variable) = (
@@ -229,7 +180,7 @@ fn carrier(
     let login = settings
         .user
         .clone()
-        .map(|user| Ok::<_, SecretError>((user, password()?)))
+        .map(|user| Ok::<_, ConfigError>((user, password()?)))
         .transpose()?;
     Ok(Carrier::Smtp {
         host,
@@ -283,7 +234,7 @@ mod tests {
     use super::*;
     use mail_common::config::Config;
 
-    fn resolve(text: &str, admin: &str) -> Result<Mail, MailSettingsError> {
+    fn resolve(text: &str, admin: &str) -> Result<Mail, ConfigError> {
         let environment = Environment::from([("ADMIN_EMAIL", admin), ("PASSWORD", "hunter2")]);
         let config = Config::parse(b"", "config".as_ref(), environment.clone()).unwrap();
         let server = ServerSettings::new(&config).unwrap();
@@ -312,11 +263,8 @@ mod tests {
             "smtp = 'a:1'\nuser = 'a'\npassword_env = 'ABSENT'",
             "ABSENT",
         );
-        check("to = ['nobody']", "\"nobody\" is no mail address");
-        assert!(matches!(
-            resolve("", ""),
-            Err(MailSettingsError::NoRecipient)
-        ));
+        check("to = ['nobody']", "\"nobody\" is not a mail address");
+        assert!(matches!(resolve("", ""), Err(ConfigError::NoRecipient)));
     }
 
     #[test]
@@ -343,7 +291,7 @@ mod tests {
     #[test]
     fn a_letter_is_utf_8_and_nobody_answers_it() {
         let mail = resolve("", "a@example.com").unwrap();
-        let letter = Letter {
+        let alert = Alert {
             subject: "[OK] ホスト".to_owned(),
             body: "容量 91 %\n".to_owned(),
         };
@@ -351,7 +299,7 @@ mod tests {
             host: "mx.example.com",
             nanoseconds: 7,
         };
-        let text = String::from_utf8(mail.message(&letter, stamp).unwrap().formatted()).unwrap();
+        let text = String::from_utf8(mail.message(&alert, stamp).unwrap().formatted()).unwrap();
         for header in [
             "From: mail-check <mail-check@mx.example.com>",
             "To: a@example.com",

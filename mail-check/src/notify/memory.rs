@@ -7,15 +7,18 @@ use serde::{Deserialize, Serialize};
 use crate::finding::Finding;
 use crate::status::Status;
 
+/// The name of the findings of notifying, and of what it keeps.
+pub(super) const NAME: &str = "notify";
+
 /// Moments are seconds since 1970.
 pub(crate) type Moment = i64;
 
 /// All that is kept.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Memory {
-    pub(crate) checks: Vec<Standing>,
+    pub(crate) checks: Vec<CheckState>,
     /// By the name of the channel.
-    pub(crate) channels: BTreeMap<String, Vec<Told>>,
+    pub(crate) channels: BTreeMap<String, Vec<Notified>>,
 }
 
 /// Which check of which target.
@@ -27,7 +30,7 @@ pub(crate) struct Key {
 
 /// How a check stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Standing {
+pub(crate) struct CheckState {
     pub(crate) key: Key,
     /// The status that has held for long enough.
     pub(crate) status: Status,
@@ -45,7 +48,7 @@ pub(crate) struct Standing {
 
 /// What a channel was told of a check.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Told {
+pub(crate) struct Notified {
     pub(crate) key: Key,
     pub(crate) status: Status,
     pub(crate) at: Moment,
@@ -64,7 +67,7 @@ impl Key {
     }
 }
 
-impl Standing {
+impl CheckState {
     /// Of a check that was never made before: nothing holds yet, so that a bad status is news and a
     /// good one is not.
     pub(crate) fn new(finding: &Finding, now: Moment) -> Self {
@@ -83,7 +86,7 @@ impl Standing {
     }
 }
 
-impl Told {
+impl Notified {
     /// Who was told nothing believes that all is well.
     pub(crate) fn nothing(key: Key, now: Moment) -> Self {
         Self {
@@ -97,7 +100,7 @@ impl Told {
 }
 
 impl Memory {
-    pub(crate) fn told(&self, channel: &str, key: &Key) -> Option<&Told> {
+    pub(crate) fn notified(&self, channel: &str, key: &Key) -> Option<&Notified> {
         self.channels
             .get(channel)?
             .iter()
@@ -105,13 +108,13 @@ impl Memory {
     }
 
     /// What `channel` was told of `key`, to be changed.
-    pub(crate) fn told_mut(&mut self, channel: &str, key: &Key, now: Moment) -> &mut Told {
+    pub(crate) fn notified_mut(&mut self, channel: &str, key: &Key, now: Moment) -> &mut Notified {
         let all = self.channels.entry(channel.to_owned()).or_default();
         let index = all
             .iter()
             .position(|told| told.key == *key)
             .unwrap_or_else(|| {
-                all.push(Told::nothing(key.clone(), now));
+                all.push(Notified::nothing(key.clone(), now));
                 all.len() - 1
             });
         &mut all[index]

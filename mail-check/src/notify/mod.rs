@@ -1,53 +1,51 @@
-//! `--notify`: tells people, once, when a check changes or recovers.
+//! `--notify`: notifies people, once, when a check changes or recovers.
 //!
-//! The memory is locked from its reading to its keeping, so that two runs at once tell nothing
-//! twice. What could not be sent is told by the next run, and is itself a finding.
+//! The memory is locked from its reading to its keeping, so that two runs at once send nothing
+//! twice. What could not be sent is sent by the next run, and is itself a finding.
 
-mod decide; // who is told what: pure
-mod http; // requests, and nothing of their URL
-mod letter; // the news in words
-mod mail; // by sendmail or SMTP
-mod memory; // what is kept between runs
-mod ping; // a dead-man switch
-mod secrets; // passwords and URLs from files or the environment
 mod settings; // the section of the file of checks
+mod memory; // what is kept between runs
+mod decide; // who is notified of what: pure
+mod alert; // the news in words
+mod http; // requests, and nothing of their URL
+mod error; // why nobody can be notified
+mod retry; // how often sending is tried
+mod secrets; // passwords and URLs from files or the environment
+mod mail; // by sendmail or SMTP
 mod webhook; // by HTTP
+mod channel; // one of the two
+mod ping; // a dead-man switch
 
-use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mail_common::config::{Environment, Settings as ServerSettings};
+use mail_common::report::chain;
 
-use decide::{Event, Rules, Sight, decide, observe};
-use http::{HttpError, NoUrl, Url};
-pub(crate) use letter::Occasion;
-use mail::{Mail, MailError, MailSettingsError, Stamp};
-pub(crate) use memory::Key;
-use memory::Memory;
+use channel::{Channel, Sent, Transport, send_all};
+use decide::{Observation, Rules, decide, observe};
+use error::SendError;
+use http::Url;
+use mail::Mail;
+use memory::{Memory, NAME};
 use ping::Ping;
-use secrets::{SecretError, secret};
-pub(crate) use settings::Settings;
-use settings::Template;
+use retry::patience;
+use secrets::secret;
+use settings::{MailSettings, WebhookSettings};
+
+pub(crate) use alert::Occasion;
+pub(crate) use error::{ConfigError, NotifyError};
+pub(crate) use memory::Key;
+pub(crate) use settings::{EXAMPLE, Settings};
 
 use crate::finding::Finding;
-use crate::state::{Kept, LockError, StateDir, StateError};
+use crate::state::{Kept, StateDir};
 use crate::status::Status;
 
-/// Its section of `--print-config`.
-pub(crate) const EXAMPLE: &str = include_str!("example.toml");
+/// Names that findings have beside those of webhooks.
+const RESERVED: [&str; 3] = ["mail", "ping", "state"];
 
-/// The name of its findings, and of what it keeps.
-const NAME: &str = "notify";
-
-/// How often sending is tried, and the pause between.
-const ATTEMPTS: u32 = 3;
-const PAUSE: Duration = Duration::from_millis(500);
-/// What all attempts of a channel may take beyond their own time-outs: a conversation has several
-/// steps.
-const GRACE: Duration = Duration::from_secs(10);
-
-/// Who is told, and when.
+/// Who is notified, and when.
 #[derive(Clone, Debug)]
 pub(crate) struct Notifier {
     channels: Vec<Channel>,
@@ -61,137 +59,61 @@ pub(crate) struct Notifier {
     mails_success: bool,
 }
 
-#[derive(Clone, Debug)]
-struct Channel {
-    name: String,
-    way: Way,
-}
-
-#[derive(Clone, Debug)]
-enum Way {
-    Mail(Mail),
-    Webhook(Template, Url),
-}
-
-/// `[notify]` cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum NotifyError {
-    #[error(
-        "--notify has nobody to tell: set ADMIN_EMAIL in the configuration, or write [notify.mail], [[notify.webhook]] or [notify.ping] \
-         into the file of checks; see mail-check --print-config"
-    )]
-    Nobody,
-    #[error(
-        "two webhooks are called {0:?}, or one is called \"mail\", \"ping\" or \"state\"; give each a name of its own"
-    )]
-    Name(String),
-    #[error(transparent)]
-    Mail(#[from] MailSettingsError),
-    #[error(transparent)]
-    Secret(#[from] SecretError),
-    #[error(transparent)]
-    Url(#[from] NoUrl),
-}
-
-/// Somebody could not be told.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Failure {
-    #[error("send alerts by {channel}")]
-    Send { channel: String, source: SendError },
-    #[error("alerts were not sent, the next run sends them")]
-    Lock(#[from] LockError),
-    #[error("what was told is not kept, so it is told again")]
-    Keep(#[from] StateError),
-}
-
-/// Why one attempt failed.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum SendError {
-    #[error(transparent)]
-    Mail(#[from] MailError),
-    #[error(transparent)]
-    Http(#[from] HttpError),
-    #[error("no answer within {} s", within.as_secs_f64())]
-    Hung { within: Duration },
-}
-
-/// What telling came to.
+/// What notifying came to.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     pub(crate) findings: Vec<Finding>,
-    pub(crate) failures: Vec<Failure>,
+    pub(crate) failures: Vec<NotifyError>,
 }
+
+/// A run that the dead-man switch is told of.
+#[derive(Debug)]
+pub(crate) struct Begun(Option<thread::JoinHandle<Result<(), SendError>>>);
 
 impl Notifier {
     pub(crate) fn new(
         settings: &Settings,
         server: &ServerSettings,
         environment: &Environment,
-    ) -> Result<Self, NotifyError> {
+    ) -> Result<Self, ConfigError> {
         let mut channels = Vec::new();
-        let is_silent =
-            settings.webhook.is_empty() && settings.ping.is_none() && server.admin_email.is_some();
-        let by_default = is_silent.then(settings::MailSettings::default);
-        if let Some(mail) = settings.mail.as_ref().or(by_default.as_ref()) {
-            let way = Way::Mail(Mail::new(mail, server, environment)?);
+        if let Some(mail) = mail_settings(settings, server) {
             channels.push(Channel {
                 name: "mail".to_owned(),
-                way,
+                transport: Transport::Mail(Mail::new(&mail, server, environment)?),
             });
         }
         for hook in &settings.webhook {
-            let section = format!("[[notify.webhook]] {}", hook.name);
-            if ["mail", "ping", "state"].contains(&hook.name.as_str())
-                || channels.iter().any(|c| c.name == hook.name)
-            {
-                return Err(NotifyError::Name(hook.name.clone()));
+            let is_taken = channels.iter().any(|channel| channel.name == hook.name);
+            if is_taken || RESERVED.contains(&&*hook.name) {
+                return Err(ConfigError::Name(hook.name.clone()));
             }
-            let url = secret(
-                &section,
-                "url",
-                hook.url_file.as_deref(),
-                hook.url_env.as_deref(),
-                environment,
-            )?;
-            let way = Way::Webhook(hook.template, Url::new(&section, url)?);
-            channels.push(Channel {
-                name: hook.name.clone(),
-                way,
-            });
+            channels.push(webhook_channel(hook, environment)?);
         }
-        let ping = settings
-            .ping
-            .as_ref()
-            .map(|ping| Ping::new(ping, settings.timeout(), environment))
-            .transpose()?;
+        let ping = settings.ping.as_ref();
+        let ping = ping.map(|ping| Ping::new(ping, settings.timeout(), environment));
+        let ping = ping.transpose()?;
         if channels.is_empty() && ping.is_none() {
-            return Err(NotifyError::Nobody);
+            return Err(ConfigError::Nobody);
         }
-        let (mails_failure, mails_success) = (
-            server.notification_on_failure,
-            server.notification_on_success,
-        );
         Ok(Self {
             channels,
             ping,
             rules: settings.rules(),
             within: settings.timeout(),
-            mails_failure,
-            mails_success,
+            mails_failure: server.notification_on_failure,
+            mails_success: server.notification_on_success,
         })
     }
 
     /// Tells the dead-man switch that a run begins, beside it.
     pub(crate) fn begin(&self) -> Begun {
-        Begun(
-            self.ping
-                .clone()
-                .map(|ping| thread::spawn(move || ping.start())),
-        )
+        let ping = self.ping.clone();
+        Begun(ping.map(|ping| thread::spawn(move || ping.start())))
     }
 
-    /// Tells everybody what is new. `answered` are the checks that answered in time.
-    pub(crate) fn tell(
+    /// Notifies everybody of what is new. `answered` are the checks that answered in time.
+    pub(crate) fn notify(
         &self,
         occasion: Occasion<'_>,
         answered: &[Key],
@@ -201,39 +123,37 @@ impl Notifier {
         if self.channels.is_empty() {
             return outcome;
         }
-        let lock = match state.lock(NAME, 2 * self.patience()) {
+        let lock = match state.lock(NAME, 2 * patience(self.within)) {
             Ok(lock) => lock,
             Err(error) => {
-                outcome.fail("state", error.into());
+                outcome.fail("state", NotifyError::Lock(error));
                 return outcome;
             }
         };
         let (memory, damage) = load(state);
-        if let Some(why) = &damage {
-            let message = format!(
-                "begun anew, all that is bad is told again: what was told before cannot be read: {why}"
-            );
+        let remark = damage.map(|why| {
+            format!(
+                "all that is bad is sent again, since what was sent before cannot be read: {why}"
+            )
+        });
+        if let Some(remark) = &remark {
             outcome
                 .findings
-                .push(Finding::warning(NAME, "state", message));
+                .push(Finding::warning(NAME, "state", remark));
         }
-        let remark = outcome
-            .findings
-            .first()
-            .map(|finding| finding.message.clone());
         let occasion = Occasion {
             remark: remark.as_deref(),
             ..occasion
         };
-        let memory = self.tell_news(memory, occasion, answered, &mut outcome);
+        let memory = self.notify_of_changes(memory, occasion, answered, &mut outcome);
         if let Err(error) = state.keep(NAME, &memory) {
-            outcome.fail("state", error.into());
+            outcome.fail("state", NotifyError::Keep(error));
         }
         drop(lock);
         outcome
     }
 
-    fn tell_news(
+    fn notify_of_changes(
         &self,
         memory: Memory,
         occasion: Occasion<'_>,
@@ -246,90 +166,38 @@ impl Notifier {
             .iter()
             .map(|channel| channel.name.clone())
             .collect();
-        let sight = Sight {
+        let observation = Observation {
             findings: occasion.findings,
             answered,
             now,
         };
-        let (mut memory, news) = decide(memory, sight, &names, &self.rules);
-        let is_muted = |name: &str| name == "mail" && !self.mails_failure;
-        let (muted, mut news): (Vec<_>, Vec<_>) =
-            news.into_iter().partition(|(name, _)| is_muted(name));
-        for (name, events) in muted {
-            memory.delivered(&name, &events, now);
+        let (mut memory, mut news) = decide(memory, observation, &names, &self.rules);
+        if !self.mails_failure {
+            // They count as sent, so that they are not sent when alerts by mail are wanted again.
+            for (name, events) in news.extract_if(.., |(name, _)| name == "mail") {
+                memory.delivered(&name, &events, now);
+            }
         }
-        let has_mail =
-            names.iter().any(|name| name == "mail") && !news.iter().any(|(name, _)| name == "mail");
-        if self.mails_success && occasion.worst == Status::Ok && has_mail {
+        let has_mail = names.iter().any(|name| name == "mail");
+        let is_mail_idle = has_mail && !news.iter().any(|(name, _)| name == "mail");
+        if self.mails_success && occasion.worst == Status::Ok && is_mail_idle {
             news.push(("mail".to_owned(), Vec::new()));
         }
         let before = outcome.findings.len();
-        for (name, events, result) in self.send_all(occasion, news) {
-            match result {
-                Ok(()) => {
-                    memory.delivered(&name, &events, now);
-                    outcome
-                        .findings
-                        .push(Finding::ok(NAME, &name, told(events.len())));
-                }
-                Err(source) => {
-                    memory.missed(&name, &events, now);
-                    outcome.fail(
-                        &name.clone(),
-                        Failure::Send {
-                            channel: name,
-                            source,
-                        },
-                    );
-                }
+        for sent in send_all(&self.channels, occasion, news, self.within) {
+            match &sent.result {
+                Ok(()) => memory.delivered(&sent.channel, &sent.events, now),
+                Err(_) => memory.missed(&sent.channel, &sent.events, now),
             }
+            outcome.add(sent);
         }
         // A channel that fails is news for the others, in the next run.
-        let own = Sight {
+        let own = Observation {
             findings: &outcome.findings[before..],
             answered: &[],
             now,
         };
         observe(memory, own, &self.rules)
-    }
-
-    /// All channels at once have so long; what comes later is told again.
-    fn patience(&self) -> Duration {
-        (self.within + PAUSE) * ATTEMPTS + GRACE
-    }
-
-    /// All channels at once; who hangs does not keep the others waiting.
-    fn send_all(
-        &self,
-        occasion: Occasion<'_>,
-        news: Vec<(String, Vec<Event>)>,
-    ) -> Vec<(String, Vec<Event>, Result<(), SendError>)> {
-        let deadline = Instant::now() + self.patience();
-        let mut started = Vec::new();
-        for (name, events) in news {
-            let Some(channel) = self.channels.iter().find(|channel| channel.name == name) else {
-                continue;
-            };
-            let attempt = errand(&channel.way, occasion, &events, self.within);
-            let (sender, receiver) = mpsc::channel();
-            // Nobody listens any more when it comes too late.
-            thread::spawn(move || sender.send(retrying(attempt, SendError::is_lasting)));
-            started.push((name, events, receiver));
-        }
-        let wait = |receiver: mpsc::Receiver<Result<(), SendError>>| match receiver
-            .recv_timeout(deadline.saturating_duration_since(Instant::now()))
-        {
-            Ok(result) => result,
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                Err(SendError::Hung {
-                    within: self.patience(),
-                })
-            }
-        };
-        started
-            .into_iter()
-            .map(|(name, events, receiver)| (name, events, wait(receiver)))
-            .collect()
     }
 
     /// Tells the dead-man switch how the run ended. That it cannot be told is news for the
@@ -339,25 +207,21 @@ impl Notifier {
         let Some(ping) = &self.ping else {
             return outcome;
         };
-        let started = begun.0.map_or(Ok(()), |thread| {
-            thread.join().unwrap_or(Err(SendError::Hung {
-                within: self.patience(),
-            }))
-        });
-        let ended = ping.end(occasion);
-        match started.and(ended) {
-            Ok(()) => outcome.findings.push(Finding::ok(
-                NAME,
-                "ping",
-                "the dead-man switch knows of this run",
-            )),
-            Err(source) => outcome.fail(
-                "ping",
-                Failure::Send {
-                    channel: "ping".to_owned(),
-                    source,
-                },
-            ),
+        let hung = || SendError::Hung {
+            within: patience(self.within),
+        };
+        let started = begun
+            .0
+            .map_or(Ok(()), |thread| thread.join().unwrap_or(Err(hung())));
+        match started.and(ping.end(occasion)) {
+            Ok(()) => {
+                let message = "the dead-man switch knows of this run";
+                outcome.findings.push(Finding::ok(NAME, "ping", message));
+            }
+            Err(source) => {
+                let channel = "ping".to_owned();
+                outcome.fail("ping", NotifyError::Send { channel, source });
+            }
         }
         let kept = self.remember(&outcome.findings, occasion, state);
         outcome.failures.extend(kept.err());
@@ -369,84 +233,67 @@ impl Notifier {
         findings: &[Finding],
         occasion: Occasion<'_>,
         state: &StateDir,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), NotifyError> {
         if self.channels.is_empty() {
             return Ok(());
         }
-        let _lock = state.lock(NAME, 2 * self.patience())?;
-        let sight = Sight {
+        let patience = 2 * patience(self.within);
+        let _lock = state.lock(NAME, patience).map_err(NotifyError::Lock)?;
+        let observation = Observation {
             findings,
             answered: &[],
             now: occasion.now.timestamp().as_second(),
         };
-        let memory = observe(load(state).0, sight, &self.rules);
-        Ok(state.keep(NAME, &memory)?)
+        let memory = observe(load(state).0, observation, &self.rules);
+        state.keep(NAME, &memory).map_err(NotifyError::Keep)
     }
 }
 
-/// A run that the dead-man switch is told of.
-#[derive(Debug)]
-pub(crate) struct Begun(Option<thread::JoinHandle<Result<(), SendError>>>);
-
-/// One attempt to tell `events`, which can be made again.
-fn errand(
-    way: &Way,
-    occasion: Occasion<'_>,
-    events: &[Event],
-    within: Duration,
-) -> Box<dyn Fn() -> Result<(), SendError> + Send> {
-    let letter = letter::write(occasion, events);
-    let (host, nanoseconds) = (
-        occasion.host.to_owned(),
-        occasion.now.timestamp().as_nanosecond(),
-    );
-    match way {
-        Way::Webhook(template, url) => {
-            let (url, post) = (
-                url.clone(),
-                webhook::post(*template, occasion, &letter, events),
-            );
-            Box::new(move || Ok(http::send(&url, &post, within)?))
-        }
-        Way::Mail(mail) => {
-            let mail = mail.clone();
-            Box::new(move || {
-                Ok(mail.send(
-                    &letter,
-                    Stamp {
-                        host: &host,
-                        nanoseconds,
-                    },
-                    within,
-                )?)
-            })
-        }
-    }
+/// Those of `[notify.mail]`; without any channel, the defaults where ADMIN_EMAIL is set.
+fn mail_settings(settings: &Settings, server: &ServerSettings) -> Option<MailSettings> {
+    let has_others = !settings.webhook.is_empty() || settings.ping.is_some();
+    let by_default = || (!has_others && server.admin_email.is_some()).then(MailSettings::default);
+    settings.mail.clone().or_else(by_default)
 }
 
-impl SendError {
-    fn is_lasting(&self) -> bool {
-        match self {
-            Self::Mail(error) => error.is_lasting(),
-            Self::Http(error) => error.is_lasting(),
-            Self::Hung { .. } => true,
-        }
-    }
+fn webhook_channel(
+    hook: &WebhookSettings,
+    environment: &Environment,
+) -> Result<Channel, ConfigError> {
+    let section = format!("[[notify.webhook]] {}", hook.name);
+    let (file, variable) = (hook.url_file.as_deref(), hook.url_env.as_deref());
+    let url = secret(&section, "url", file, variable, environment)?;
+    let url = Url::new(url).ok_or(ConfigError::Url { section })?;
+    Ok(Channel {
+        name: hook.name.clone(),
+        transport: Transport::Webhook(hook.template, url),
+    })
 }
 
 impl Outcome {
-    fn fail(&mut self, target: &str, failure: Failure) {
-        let message = mail_common::report::chain(&failure);
-        self.findings.push(Finding::critical(NAME, target, message));
-        self.failures.push(failure);
+    fn add(&mut self, sent: Sent) {
+        let Sent {
+            channel,
+            events,
+            result,
+        } = sent;
+        match result {
+            Ok(()) => {
+                let message = match events.len() {
+                    0 => "the summary was sent".to_owned(),
+                    1 => "one change was sent".to_owned(),
+                    several => format!("{several} changes were sent"),
+                };
+                self.findings.push(Finding::ok(NAME, channel, message));
+            }
+            Err(source) => self.fail(&channel.clone(), NotifyError::Send { channel, source }),
+        }
     }
-}
 
-fn told(news: usize) -> String {
-    match news {
-        0 => "the summary was sent".to_owned(),
-        1 => "one change was told".to_owned(),
-        several => format!("{several} changes were told"),
+    fn fail(&mut self, target: &str, failure: NotifyError) {
+        self.findings
+            .push(Finding::critical(NAME, target, chain(&failure)));
+        self.failures.push(failure);
     }
 }
 
@@ -456,17 +303,4 @@ fn load(state: &StateDir) -> (Memory, Option<String>) {
         Kept::Nothing => (Memory::default(), None),
         Kept::Damaged(why) => (Memory::default(), Some(why)),
     }
-}
-
-fn retrying<E>(
-    mut attempt: impl FnMut() -> Result<(), E>,
-    is_lasting: impl Fn(&E) -> bool,
-) -> Result<(), E> {
-    for _ in 1..ATTEMPTS {
-        match attempt() {
-            Err(error) if !is_lasting(&error) => thread::sleep(PAUSE),
-            result => return result,
-        }
-    }
-    attempt()
 }

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use mail_common::config::Environment;
 
+use super::alert::Occasion;
+use super::error::{ConfigError, SendError};
 use super::http::{self, Post, Url};
-use super::letter::Occasion;
+use super::retry::retrying;
 use super::secrets::secret;
 use super::settings::{PingEnd, PingSettings};
-use super::{NotifyError, SendError, retrying, webhook};
+use super::webhook;
 use crate::status::Status;
 
 const SECTION: &str = "[notify.ping]";
@@ -26,11 +28,12 @@ impl Ping {
         settings: &PingSettings,
         within: Duration,
         environment: &Environment,
-    ) -> Result<Self, NotifyError> {
+    ) -> Result<Self, ConfigError> {
         let (file, variable) = (settings.url_file.as_deref(), settings.url_env.as_deref());
         let url = secret(SECTION, "url", file, variable, environment)?;
+        let section = SECTION.to_owned();
         Ok(Self {
-            url: Url::new(SECTION, url)?,
+            url: Url::new(url).ok_or(ConfigError::Url { section })?,
             end: settings.end,
             within,
         })
@@ -60,9 +63,6 @@ impl Ping {
     }
 
     fn send(&self, url: &Url, post: &Post) -> Result<(), SendError> {
-        retrying(
-            || Ok(http::send(url, post, self.within)?),
-            SendError::is_lasting,
-        )
+        retrying(|| Ok(http::send(url, post, self.within)?))
     }
 }

@@ -1,26 +1,13 @@
 //! Passwords and URLs that are as good as passwords: from a file, or from the environment.
 
 use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use mail_common::config::Environment;
+use mail_common::failure::Failed;
 use mail_common::secret::Secret;
 
-/// A secret cannot be had.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum SecretError {
-    #[error("give either {what}_file or {what}_env in {section} of the file of checks")]
-    NotOne { section: String, what: &'static str },
-    #[error("read {}, which {section} names", path.display())]
-    Read {
-        section: String,
-        path: PathBuf,
-        source: io::Error,
-    },
-    #[error("{place}, which {section} names, is empty or not set")]
-    Empty { section: String, place: String },
-}
+use super::error::ConfigError;
 
 /// The secret that one of the two names; blanks around it are not part of it.
 pub(crate) fn secret(
@@ -29,28 +16,24 @@ pub(crate) fn secret(
     file: Option<&Path>,
     variable: Option<&str>,
     environment: &Environment,
-) -> Result<Secret, SecretError> {
+) -> Result<Secret, ConfigError> {
     let section = section.to_owned();
     let (text, place) = match (file, variable) {
-        (Some(path), None) => {
-            let failed = |source| SecretError::Read {
-                section: section.clone(),
-                path: path.to_owned(),
-                source,
-            };
-            (
-                fs::read_to_string(path).map_err(failed)?,
-                path.display().to_string(),
-            )
+        (Some(path), None) => match fs::read_to_string(path) {
+            Ok(text) => (text, path.display().to_string()),
+            Err(error) => {
+                let source = Failed::at("read", path)(error);
+                return Err(ConfigError::SecretFile { section, source });
+            }
+        },
+        (None, Some(name)) => {
+            let value = environment.get(name).unwrap_or_default();
+            (value.to_owned(), name.to_owned())
         }
-        (None, Some(name)) => (
-            environment.get(name).unwrap_or_default().to_owned(),
-            name.to_owned(),
-        ),
-        _ => return Err(SecretError::NotOne { section, what }),
+        _ => return Err(ConfigError::SecretSource { section, what }),
     };
     match text.trim() {
-        "" => Err(SecretError::Empty { section, place }),
+        "" => Err(ConfigError::EmptySecret { section, place }),
         text => Ok(Secret::new(text)),
     }
 }

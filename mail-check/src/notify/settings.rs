@@ -9,6 +9,9 @@ use serde::Deserialize;
 use super::decide::Rules;
 use crate::span::Span;
 
+/// Its section of `--print-config`.
+pub(crate) const EXAMPLE: &str = include_str!("example.toml");
+
 /// `[notify]`
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -3,9 +3,9 @@
 use mail_common::record::Check;
 use serde_json::json;
 
+use super::alert::{Alert, Occasion};
 use super::decide::{Event, Kind};
 use super::http::Post;
-use super::letter::{Letter, Occasion};
 use super::settings::Template;
 use crate::finding::Finding;
 use crate::status::{Status, word};
@@ -18,12 +18,12 @@ const OTHERS_CHARACTERS: usize = 3500;
 pub(crate) fn post(
     template: Template,
     occasion: Occasion<'_>,
-    letter: &Letter,
+    alert: &Alert,
     events: &[Event],
 ) -> Post {
-    let text = |limit| shortened(&format!("{}\n\n{}", letter.subject, letter.body), limit);
+    let text = |limit| shortened(&format!("{}\n\n{}", alert.subject, alert.body), limit);
     match template {
-        Template::Json => in_json(&records(occasion, letter, events)),
+        Template::Json => in_json(&records(occasion, alert, events)),
         Template::Slack => {
             let text = slack_escaped(&text(OTHERS_CHARACTERS));
             in_json(&json!({ "text": text }))
@@ -33,7 +33,7 @@ pub(crate) fn post(
             let text = text(DISCORD_CHARACTERS);
             in_json(&json!({ "content": text, "allowed_mentions": { "parse": [] } }))
         }
-        Template::Ntfy => ntfy(letter, events),
+        Template::Ntfy => ntfy(alert, events),
     }
 }
 
@@ -46,7 +46,7 @@ fn in_json(value: &serde_json::Value) -> Post {
 }
 
 /// The checks as the records have them, and beside each what is new of it.
-fn records(occasion: Occasion<'_>, letter: &Letter, events: &[Event]) -> serde_json::Value {
+fn records(occasion: Occasion<'_>, alert: &Alert, events: &[Event]) -> serde_json::Value {
     let events: Vec<_> = events
         .iter()
         .map(|event| event_record(occasion, event))
@@ -55,7 +55,7 @@ fn records(occasion: Occasion<'_>, letter: &Letter, events: &[Event]) -> serde_j
         "host": occasion.host,
         "time": occasion.now.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
         "status": occasion.worst,
-        "subject": letter.subject,
+        "subject": alert.subject,
         "events": events,
     })
 }
@@ -92,7 +92,7 @@ fn kind_word(kind: Kind) -> &'static str {
 }
 
 /// <https://docs.ntfy.sh/publish/>: the text is the body, the rest is in headers.
-fn ntfy(letter: &Letter, events: &[Event]) -> Post {
+fn ntfy(alert: &Alert, events: &[Event]) -> Post {
     let worst = events.first().map_or(Status::Ok, |event| event.status);
     let (priority, tag) = match worst {
         Status::Critical => ("5", "rotating_light"),
@@ -107,7 +107,7 @@ fn ntfy(letter: &Letter, events: &[Event]) -> Post {
             '?'
         }
     };
-    let title: String = letter.subject.chars().map(ascii).collect();
+    let title: String = alert.subject.chars().map(ascii).collect();
     let headers = vec![
         ("Title", title),
         ("Priority", priority.to_owned()),
@@ -116,7 +116,7 @@ fn ntfy(letter: &Letter, events: &[Event]) -> Post {
     Post {
         content_type: "text/plain; charset=utf-8",
         headers,
-        body: shortened(&letter.body, OTHERS_CHARACTERS),
+        body: shortened(&alert.body, OTHERS_CHARACTERS),
     }
 }
 
@@ -139,7 +139,7 @@ fn shortened(text: &str, characters: usize) -> String {
 
 /// What a dead-man switch keeps of a run.
 pub(crate) fn summary(occasion: Occasion<'_>) -> Post {
-    let mut body = super::letter::head(occasion);
+    let mut body = super::alert::head(occasion);
     for finding in occasion
         .findings
         .iter()
@@ -187,11 +187,11 @@ mod tests {
             since: 1_795_576_500,
             message: "too large".to_owned(),
         };
-        let letter = Letter {
+        let alert = Alert {
             subject: "[CRITICAL] mx: ログ".to_owned(),
             body: "b <c>".to_owned(),
         };
-        let post = post(template, occasion, &letter, &[event]);
+        let post = post(template, occasion, &alert, &[event]);
         let shown = format!("{:?} {}", post.headers, post.body);
         assert!(shown.contains(expected), "{shown}");
     }

@@ -10,42 +10,38 @@ mod page; // the page
 mod plot; // bars
 mod streams; // the newest of the records of other tools
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use mail_common::atomic;
+use mail_common::failure::Failed;
 
-use crate::context::Context;
 use crate::notify::Occasion;
 
 /// It holds names of users and subjects of infected mail: for the owner, and for the group that a
 /// directory may give it (setgid).
 const MODE: u32 = 0o640;
 
-/// The page could not be replaced.
-#[derive(Debug, thiserror::Error)]
-#[error("write the page {}; what is there is of an earlier run", path.display())]
-pub(crate) struct PageError {
-    path: PathBuf,
-    source: io::Error,
+/// What the page shows besides findings.
+#[derive(Clone, Debug)]
+pub(crate) struct Sources {
+    /// The directory that holds the sets.
+    pub(crate) root: PathBuf,
+    /// Records of mail-scan.
+    pub(crate) scan: Option<PathBuf>,
+    /// Records of mail-s3sync.
+    pub(crate) copies: Vec<PathBuf>,
 }
 
 /// Replaces `path` in one step.
-pub(crate) fn write(
-    path: &Path,
-    occasion: Occasion<'_>,
-    context: &Context,
-) -> Result<(), PageError> {
-    let settings = &context.settings;
+pub(crate) fn write(path: &Path, occasion: Occasion<'_>, sources: &Sources) -> Result<(), Failed> {
     let page = page::Page {
         occasion,
-        history: history::read(&context.root, context.now.date()),
-        scan: streams::newest_scan(settings.scans.records.as_deref()),
-        copy: streams::newest_copy(&settings.s3.records),
+        history: history::read(&sources.root, occasion.now.date()),
+        scan: streams::newest_scan(sources.scan.as_deref()),
+        copy: streams::newest_copy(&sources.copies),
     };
     let written = atomic::write_file_for(path, page.render().as_bytes(), MODE);
-    written.map(drop).map_err(|source| PageError {
-        path: path.to_owned(),
-        source,
-    })
+    written
+        .map(drop)
+        .map_err(Failed::at("write the page", path))
 }

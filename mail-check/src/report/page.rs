@@ -292,16 +292,10 @@ fn day_rows(page: &mut String, day: &Day) {
         );
     }
     for set in &day.sets {
-        let status = match set.is_whole() {
-            true => badge(
-                "ok",
-                if set.state == SetState::Legacy {
-                    "OLD SCRIPT"
-                } else {
-                    "WHOLE"
-                },
-            ),
-            false => badge("critical", "NOT WHOLE"),
+        let status = match set.state {
+            _ if !set.is_whole() => badge("critical", "NOT WHOLE"),
+            SetState::Legacy => badge("ok", "OLD SCRIPT"),
+            _ => badge("ok", "WHOLE"),
         };
         let run = set.run.as_ref();
         let shown = |show: fn(&super::history::Run) -> String| run.map(show).unwrap_or_default();

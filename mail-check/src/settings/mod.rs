@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use mail_common::exit::Exit;
+use mail_common::failure::Failed;
 use mail_common::record::CheckStatus;
 use serde::Deserialize;
 
@@ -60,8 +61,8 @@ pub(crate) struct Settings {
 /// Why the file of checks cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SettingsError {
-    #[error("read the file of checks {}", path.display())]
-    Read { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Read(#[from] Failed),
     /// The cause names the line and shows it.
     #[error("read the file of checks {}: {}", path.display(), source.to_string().trim_end())]
     Wrong {
@@ -78,10 +79,7 @@ impl Settings {
             Err(error) if explicit.is_none() && error.kind() == io::ErrorKind::NotFound => {
                 return Ok(Self::default());
             }
-            read => read.map_err(|source| SettingsError::Read {
-                path: path.to_owned(),
-                source,
-            })?,
+            read => read.map_err(Failed::at("read the file of checks", path))?,
         };
         toml::from_str(&text).map_err(|source| SettingsError::Wrong {
             path: path.to_owned(),
@@ -147,6 +145,6 @@ mod tests {
             "{message}"
         );
         let absent = Settings::load(Some(Path::new("/nonexistent"))).unwrap_err();
-        assert!(matches!(absent, SettingsError::Read { .. }));
+        assert!(matches!(absent, SettingsError::Read(_)));
     }
 }

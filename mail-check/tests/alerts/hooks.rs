@@ -117,7 +117,7 @@ fn a_receiver_that_does_not_accept_is_critical_and_its_url_stays_secret() {
         "status 302",
         Some((&moved, 1)),
     );
-    check(&garbage.url("http", "/token"), "no HTTP", None);
+    check(&garbage.url("http", "/token"), "not HTTP", None);
     check(
         &format!("http://127.0.0.1:{}/token", closed_port()),
         "reach the receiver",

@@ -94,14 +94,16 @@ fn a_log_that_may_not_be_read_is_unknown() {
 }
 
 #[test]
-fn a_damaged_state_begins_anew_and_says_so() {
+fn a_damaged_state_is_said_and_the_log_is_read_again() {
     let logs = Logs::new("");
     logs.append("mail.log", BOUNCED);
     logs.run();
     fs::write(logs.path("state/log-mail.json"), "{\"position\": 7").unwrap();
-    logs.run()
-        .assert("log", "ok", "begun anew")
-        .assert("log-bounced", "ok", "1 messages bounced");
+    logs.run().assert("log", "ok", "log-mail.json").assert(
+        "log-bounced",
+        "ok",
+        "1 messages bounced",
+    );
     logs.run().assert("log-bounced", "ok", "0 messages bounced");
 }
 

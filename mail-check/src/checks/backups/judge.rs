@@ -4,8 +4,8 @@ use jiff::{Timestamp, ZonedDateTime};
 use mail_common::set::{SetKind, SetState, Space};
 use mail_common::tool::human_size;
 
-use super::Settings;
 use super::sets::{Contents, Facts, Set};
+use super::settings::Settings;
 use crate::finding::Finding;
 use crate::limits::Ceiling;
 use crate::span::Span;
@@ -90,12 +90,13 @@ fn age(sets: &[Set], kind: SetKind, settings: &Settings, now: Timestamp) -> Find
         return Finding::warning("backup", target, message);
     }
     let age = Span::seconds(seconds.max(0).cast_unsigned());
-    let message = match age > max {
-        true => format!(
+    let message = if age > max {
+        format!(
             "the newest complete {target} set, {}, is {age} old; see the log of mail-backup",
             newest.id
-        ),
-        false => format!("{} is complete and {age} old", newest.id),
+        )
+    } else {
+        format!("{} is complete and {age} old", newest.id)
     };
     // At its limit it is not late yet.
     let limits = Ceiling::critical((max.as_seconds() + 1.0) / 3600.0);

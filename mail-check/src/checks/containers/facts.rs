@@ -3,9 +3,10 @@
 use std::thread;
 use std::time::Duration;
 
-use super::memory::Memory;
-use crate::context::Context;
-use crate::docker::{Container, Details, Docker, DockerError, Image, Usage};
+use jiff::Timestamp;
+
+use super::memory::{Counters, Memory};
+use crate::docker::{Container, CpuTime, Details, Docker, DockerError, Image, Project, Usage};
 
 /// The time between two measurements where there is none of an earlier run.
 const BETWEEN: Duration = Duration::from_millis(500);
@@ -43,43 +44,55 @@ pub(super) struct Service<'a> {
 }
 
 impl Facts {
-    /// Six steps: the time of each is such that all of them end before the probe does, whichever of
-    /// them hangs.
+    /// Six steps: the time of each is such that all of them end `within`, before the probe does,
+    /// whichever of them hangs.
     pub(super) fn gather(
-        context: &Context,
-        project: String,
+        project: &Project,
         wanted: Vec<String>,
+        memory: &Memory,
+        now: Timestamp,
+        within: Duration,
     ) -> Result<Self, DockerError> {
-        let within = context.timeout / 6;
-        let docker = Docker::of(context, within)?;
-        let listed = docker.list(&project)?;
-        let ids: Vec<&str> = listed
-            .iter()
-            .map(|container| container.id.as_str())
-            .collect();
+        let step = within / 6;
+        let name = project.name()?;
+        let docker = project.connect(step)?;
+        let listed = docker.list(&name)?;
+        let ids: Vec<&str> = listed.iter().map(|container| &*container.id).collect();
         let inspected = docker.inspect_all(&ids);
-        let running: Vec<&str> = listed
-            .iter()
-            .filter(|container| container.running)
-            .map(|container| container.id.as_str())
-            .collect();
-        let mut usage = measure(&docker, &running, context, within).into_iter();
-        let usage: Vec<_> = listed
-            .iter()
-            .map(|c| if c.running { usage.next() } else { None })
-            .collect();
-        let known = listed.into_iter().zip(inspected).zip(usage);
-        let containers = known
-            .map(|((container, inspected), usage)| Known {
-                container,
+        let running = listed.iter().filter(|container| container.running);
+        let running: Vec<&str> = running.map(|container| &*container.id).collect();
+        let mut measured = measure(&docker, &running, memory, now, step).into_iter();
+        let mut containers = Vec::new();
+        for (container, inspected) in listed.iter().zip(inspected) {
+            containers.push(Known {
+                container: container.clone(),
                 inspected,
-                usage,
-            })
-            .collect();
+                usage: if container.running {
+                    measured.next()
+                } else {
+                    None
+                },
+            });
+        }
         Ok(Self {
-            project,
+            project: name,
             wanted,
             containers,
+        })
+    }
+
+    /// What the next run compares with, by the container's id; `None` for a container that could
+    /// not be asked.
+    pub(super) fn counters(&self) -> impl Iterator<Item = (&str, Option<Counters>)> {
+        self.containers.iter().map(|known| {
+            let counters = known.inspected.as_ref().ok().map(|(details, _)| Counters {
+                restarts: details.restarts,
+                cpu: known
+                    .usage
+                    .as_ref()
+                    .and_then(|usage| usage.as_ref().ok()?.now.cpu),
+            });
+            (&*known.container.id, counters)
         })
     }
 
@@ -110,37 +123,38 @@ impl Facts {
     }
 }
 
-/// Where the last run knows a container, one measurement is enough.
+/// Where the last run knows all containers, one measurement is enough.
 fn measure(
     docker: &Docker,
     ids: &[&str],
-    context: &Context,
+    memory: &Memory,
+    now: Timestamp,
     within: Duration,
 ) -> Vec<Result<Measured, DockerError>> {
-    let memory = Memory::load(&context.state);
-    let now = docker.usage(ids, within);
-    let earlier: Vec<_> = ids
-        .iter()
-        .map(|id| memory.cpu(id, context.now.timestamp()))
-        .collect();
-    if earlier.iter().all(Option::is_some) {
-        let measured = now.into_iter().zip(earlier);
-        return measured
-            .map(|(now, earlier)| now.map(|now| Measured::new(now, earlier)))
-            .collect();
-    }
-    thread::sleep(BETWEEN.min(within));
-    let later = docker.usage(ids, within);
-    let pairs = later.into_iter().zip(now);
+    let first = docker.usage(ids, within);
+    let known: Option<Vec<CpuTime>> = ids.iter().map(|id| memory.cpu(id, now)).collect();
+    let (usages, earlier): (_, Vec<Option<CpuTime>>) = match known {
+        Some(known) => (first, known.into_iter().map(Some).collect()),
+        None => {
+            thread::sleep(BETWEEN.min(within));
+            let later = docker.usage(ids, within);
+            let first = first.into_iter();
+            (
+                later,
+                first
+                    .map(|usage| usage.ok().and_then(|usage| usage.cpu))
+                    .collect(),
+            )
+        }
+    };
+    let pairs = usages.into_iter().zip(earlier);
     pairs
-        .map(|(later, now)| {
-            later.map(|later| Measured::new(later, now.ok().and_then(|now| now.cpu)))
-        })
+        .map(|(usage, earlier)| usage.map(|usage| Measured::new(usage, earlier)))
         .collect()
 }
 
 impl Measured {
-    fn new(now: Usage, earlier: Option<crate::docker::CpuTime>) -> Self {
+    fn new(now: Usage, earlier: Option<CpuTime>) -> Self {
         let cpu_percent = now
             .cpu
             .zip(earlier)

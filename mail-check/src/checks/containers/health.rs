@@ -2,9 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::Settings;
 use super::facts::{Known, Service};
 use super::memory::Memory;
+use super::settings::Settings;
 use crate::docker::{Details, Health, State};
 use crate::finding::Finding;
 use crate::span::Span;
@@ -148,9 +148,10 @@ fn of_running(service: &str, details: &Details, now: Timestamp) -> (Status, Stri
             failing_streak,
             last_output,
         } => {
-            let said = match last_output.is_empty() {
-                true => "said nothing".to_owned(),
-                false => format!("said: {}", shortened(last_output)),
+            let said = if last_output.is_empty() {
+                "said nothing".to_owned()
+            } else {
+                format!("said: {}", shortened(last_output))
             };
             let words =
                 format!("is unhealthy; {failing_streak} probes in a row failed, the last {said}");

@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::Settings;
 use super::facts::Service;
+use super::settings::Settings;
 use crate::docker::{Details, Image};
 use crate::finding::Finding;
 

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::facts::Facts;
 use crate::docker::CpuTime;
 use crate::state::{Kept, StateDir, StateError};
 
@@ -30,10 +29,11 @@ pub(super) struct Stored {
     containers: BTreeMap<String, Counters>,
 }
 
+/// How often a container was started again, and how much it had computed.
 #[derive(Debug, Serialize, Deserialize)]
-struct Counters {
-    restarts: u64,
-    cpu: Option<CpuTime>,
+pub(super) struct Counters {
+    pub(super) restarts: u64,
+    pub(super) cpu: Option<CpuTime>,
 }
 
 impl Memory {
@@ -52,29 +52,23 @@ impl Memory {
     }
 
     /// What is known now; of a container that could not be asked, what was known before.
-    pub(super) fn renewed(mut self, facts: &Facts, now: Timestamp) -> Stored {
+    pub(super) fn renewed<'a>(
+        mut self,
+        counters: impl Iterator<Item = (&'a str, Option<Counters>)>,
+        now: Timestamp,
+    ) -> Stored {
         let mut earlier = self
             .kept
             .take()
             .map(|kept| kept.containers)
             .unwrap_or_default();
-        let counters = facts.containers.iter().filter_map(|known| {
-            let id = &known.container.id;
-            let Ok((details, _)) = &known.inspected else {
-                return earlier.remove_entry(id);
-            };
-            let usage = known.usage.as_ref().and_then(|usage| usage.as_ref().ok());
-            Some((
-                id.clone(),
-                Counters {
-                    restarts: details.restarts,
-                    cpu: usage.and_then(|usage| usage.now.cpu),
-                },
-            ))
+        let renewed = counters.filter_map(|(id, counters)| match counters {
+            Some(counters) => Some((id.to_owned(), counters)),
+            None => earlier.remove_entry(id),
         });
         Stored {
             at_second: now.as_second(),
-            containers: counters.collect(),
+            containers: renewed.collect(),
         }
     }
 
@@ -101,12 +95,11 @@ impl Memory {
 
     /// To be added to a message; empty when all is well.
     pub(super) fn damage(&self) -> String {
-        let damage = self.damage.as_ref();
-        damage
-            .map(|why| {
-                format!("; what the last run kept is damaged, restarts are counted anew: {why}")
-            })
-            .unwrap_or_default()
+        self.damage.as_ref().map_or_else(String::new, |why| {
+            format!(
+                "; what the last run kept is damaged, so restarts are counted from now on: {why}"
+            )
+        })
     }
 }
 
@@ -118,9 +111,7 @@ impl Stored {
 
 #[cfg(test)]
 mod tests {
-    use super::super::facts::Known;
     use super::*;
-    use crate::docker::{Container, DockerError};
 
     fn memory() -> Memory {
         let cpu = Some(CpuTime {
@@ -147,33 +138,12 @@ mod tests {
 
     #[test]
     fn a_container_that_could_not_be_asked_is_not_forgotten() {
-        let text = |text: &str| text.to_owned();
-        let container = Container {
-            id: text("a"),
-            name: text("p-s-1"),
-            service: text("s"),
-            running: true,
+        let renewed = memory().renewed([("a", None)].into_iter(), Timestamp::UNIX_EPOCH);
+        let memory = Memory {
+            kept: Some(renewed),
+            damage: None,
         };
-        let inspected = Err(DockerError::NotASocket { address: text("") });
-        let containers = vec![Known {
-            container,
-            inspected,
-            usage: None,
-        }];
-        let facts = Facts {
-            project: text("p"),
-            wanted: vec![],
-            containers,
-        };
-        let renewed = memory().renewed(&facts, Timestamp::from_second(2000).unwrap());
-        assert_eq!(
-            Memory {
-                kept: Some(renewed),
-                damage: None
-            }
-            .new_restarts("a", 3),
-            0
-        );
+        assert_eq!(memory.new_restarts("a", 3), 0);
     }
 
     #[test]

@@ -1,143 +1,99 @@
 //! `containers`: every service of the compose project is there, running and healthy, and takes no
 //! more than its share.
 
+mod settings; // which services, and the limits
+mod memory; // what is kept from run to run
 mod facts; // what Docker says of the project
 mod health; // there, running, healthy, not started again and again
 mod image; // how old the images are
-mod memory; // what is kept from run to run
 mod usage; // processors and memory
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use mail_common::config::Source;
-use serde::Deserialize;
+use mail_common::report::chain;
 
 use crate::context::Context;
-use crate::docker::{self, ComposeError, ComposeFile, DockerError};
+use crate::docker::DockerError;
 use crate::finding::Finding;
-use crate::limits::Ceiling;
 use crate::probe::Probe;
 use facts::Facts;
 use memory::Memory;
 
-/// Its section of `--print-config`.
-pub(crate) const EXAMPLE: &str = include_str!("example.toml");
-
-/// `[containers]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Settings {
-    services: Vec<String>,
-    one_shot: Vec<String>,
-    restarts: Ceiling,
-    image_age: Ceiling,
-    ageless: Vec<String>,
-    cpu: Ceiling,
-    memory: Ceiling,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            services: Vec::new(),
-            one_shot: Vec::new(),
-            restarts: Ceiling::new(1.0, 5.0),
-            image_age: Ceiling::warning(90.0),
-            ageless: Vec::new(),
-            cpu: Ceiling::new(80.0, 95.0),
-            memory: Ceiling::new(80.0, 95.0),
-        }
-    }
-}
-
-/// Why nothing is known of the containers.
-#[derive(Debug, thiserror::Error)]
-enum Unknown {
-    #[error(transparent)]
-    Docker(#[from] DockerError),
-    #[error(transparent)]
-    Compose(#[from] ComposeError),
-}
+pub(crate) use settings::{EXAMPLE, Settings};
 
 /// One: they are asked for together. None where no compose file was named, none is in the usual
 /// place, and no service is named.
-pub(crate) fn probes(context: &Arc<Context>) -> Vec<Probe> {
-    let compose_file_is_named = ["DOCKER_COMPOSE_FILE", "MAILSERVER_ROOT"]
-        .into_iter()
-        .filter_map(|name| context.config.get(name))
-        .any(|setting| setting.source != Source::Default);
-    let services = &context.settings.containers.services;
-    if services.is_empty() && !compose_file_is_named && !context.server.docker_compose_file.exists()
-    {
+pub(crate) fn probes(settings: &Settings, context: &Arc<Context>) -> Vec<Probe> {
+    if settings.services.is_empty() && !has_compose_file(context) {
         return Vec::new();
     }
-    let within = context.timeout;
-    let context = Arc::clone(context);
-    vec![Probe::new("docker", "daemon", within, move || {
-        check(&context)
+    let (settings, context) = (settings.clone(), Arc::clone(context));
+    vec![Probe::new("docker", "daemon", context.timeout, move || {
+        check(&settings, &context)
     })]
 }
 
-fn check(context: &Context) -> Vec<Finding> {
-    match gather(context) {
-        Ok(facts) => judge(&facts, context),
-        Err(error) => vec![Finding::unknown(
-            "docker",
-            "daemon",
-            format!("no container was checked: {error}"),
-        )],
-    }
-}
-
-fn gather(context: &Context) -> Result<Facts, Unknown> {
-    let named = &context.settings.containers.services;
-    let wanted = match named.is_empty() {
-        true => ComposeFile::read(&context.server.docker_compose_file)?.wanted(),
-        false => named.clone(),
+/// Whether a compose file is named, or in its usual place.
+fn has_compose_file(context: &Context) -> bool {
+    let is_named = |name| {
+        let setting = context.config.get(name);
+        setting.is_some_and(|setting| setting.source != Source::Default)
     };
-    let project = docker::project(context)?;
-    Ok(Facts::gather(context, project, wanted)?)
+    ["DOCKER_COMPOSE_FILE", "MAILSERVER_ROOT"]
+        .into_iter()
+        .any(is_named)
+        || context.server.docker_compose_file.exists()
 }
 
-fn judge(facts: &Facts, context: &Context) -> Vec<Finding> {
-    let settings = &context.settings.containers;
+fn check(settings: &Settings, context: &Context) -> Vec<Finding> {
     let memory = Memory::load(&context.state);
+    let facts = match gather(settings, &memory, context) {
+        Ok(facts) => facts,
+        Err(error) => {
+            let message = format!("no container was checked: {error}");
+            return vec![Finding::unknown("docker", "daemon", message)];
+        }
+    };
+    let now = context.now.timestamp();
+    let mut findings = judge(&facts, &memory, settings, now);
+    if let Err(error) = memory.renewed(facts.counters(), now).keep(&context.state) {
+        findings.push(Finding::unknown("docker", "state", chain(&error)));
+    }
+    findings
+}
+
+fn gather(settings: &Settings, memory: &Memory, context: &Context) -> Result<Facts, DockerError> {
+    let wanted = if settings.services.is_empty() {
+        context.project.wanted_services()?
+    } else {
+        settings.services.clone()
+    };
+    let now = context.now.timestamp();
+    Facts::gather(&context.project, wanted, memory, now, context.timeout)
+}
+
+fn judge(facts: &Facts, memory: &Memory, settings: &Settings, now: Timestamp) -> Vec<Finding> {
+    let mut findings = vec![daemon(facts, memory)];
+    for service in facts.services() {
+        findings.extend(health::judge(&service, memory, settings, now));
+        findings.extend(image::judge(&service, settings, now));
+        findings.extend(usage::judge(&service, settings));
+    }
+    findings
+}
+
+fn daemon(facts: &Facts, memory: &Memory) -> Finding {
     let running = facts
         .containers
         .iter()
-        .filter(|known| known.container.running)
-        .count();
+        .filter(|known| known.container.running);
     let message = format!(
-        "Docker answers; {running} containers of the project {} run",
-        facts.project
+        "Docker answers; {} containers of the project {} run{}",
+        running.count(),
+        facts.project,
+        memory.damage()
     );
-    let mut findings = vec![Finding::ok(
-        "docker",
-        "daemon",
-        format!("{message}{}", memory.damage()),
-    )];
-    for service in facts.services() {
-        findings.extend(health::judge(
-            &service,
-            &memory,
-            settings,
-            context.now.timestamp(),
-        ));
-        findings.extend(image::judge(&service, settings, context.now.timestamp()));
-        findings.extend(usage::judge(&service, settings));
-    }
-    if let Err(error) = memory
-        .renewed(facts, context.now.timestamp())
-        .keep(&context.state)
-    {
-        let cause = std::error::Error::source(&error)
-            .map(ToString::to_string)
-            .unwrap_or_default();
-        findings.push(Finding::unknown(
-            "docker",
-            "state",
-            format!("{error}: {cause}"),
-        ));
-    }
-    findings
+    Finding::ok("docker", "daemon", message)
 }

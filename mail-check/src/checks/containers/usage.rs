@@ -2,8 +2,8 @@
 
 use mail_common::tool::human_size;
 
-use super::Settings;
 use super::facts::{Measured, Service};
+use super::settings::Settings;
 use crate::finding::Finding;
 use crate::status::worse;
 

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
 
-use super::Facts;
+use super::facts::Facts;
 use super::follow::Note;
 use super::lines::Reader;
 use super::memory::{Memory, Told};
 use super::tally::Tally;
 use crate::context::Context;
-use crate::docker::{ComposeError, Docker, DockerError, LogLine, project};
+use crate::docker::{DockerError, LogLine};
 
 /// So much of the past is looked at on the first run.
 const FIRST_LOOK: SignedDuration = SignedDuration::from_hours(1);
@@ -22,29 +22,21 @@ const PART_BYTES: usize = 8 << 20;
 
 const ANOTHER: &str = "the container is another than at the last run; what the old one wrote at its end is gone with it";
 
-/// Why a container cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum ContainerError {
-    #[error(transparent)]
-    Docker(#[from] DockerError),
-    #[error(transparent)]
-    Compose(#[from] ComposeError),
-}
-
 /// Reads the container of `service`.
 pub(super) fn read(
     service: &str,
+    max_bytes: u64,
     context: &Context,
     deadline: Instant,
     reader: &Reader<'_>,
     memory: &mut Memory,
     tally: &mut Tally,
-) -> Result<Facts, ContainerError> {
+) -> Result<Facts, DockerError> {
     let left = deadline
         .saturating_duration_since(Instant::now())
         .max(Duration::from_millis(1));
-    let docker = Docker::of(context, left)?;
-    let container = docker.service(&project(context)?, service)?;
+    let docker = context.project.connect(left)?;
+    let container = docker.service(&context.project.name()?, service)?;
     let earlier = memory.container.take();
     let now = context.now.timestamp();
     let first_look = now.saturating_sub(FIRST_LOOK).unwrap_or(now);
@@ -59,7 +51,7 @@ pub(super) fn read(
         if !logs.cut || logs.lines.is_empty() {
             break;
         }
-        if facts.read_bytes >= context.settings.logs.max_bytes || Instant::now() >= deadline {
+        if facts.read_bytes >= max_bytes || Instant::now() >= deadline {
             facts.notes.push(Note::Cut);
             break;
         }

@@ -1,6 +1,5 @@
 //! What was counted becomes findings.
 
-use super::lines::patterns_of;
 use super::settings::{Kind, Rate, Settings, Source};
 use super::tally::{Counter, Tally, Topic};
 use crate::finding::Finding;
@@ -26,7 +25,7 @@ pub(super) fn judge(source: &Source, settings: &Settings, tally: &Tally) -> Vec<
     let mut findings: Vec<Finding> = topics
         .map(|topic| judge_topic(*topic, &source.name, settings, tally))
         .collect();
-    for (number, pattern) in patterns_of(source, settings).enumerate() {
+    for (number, pattern) in settings.patterns_of(source).enumerate() {
         let counter = tally.counter(Topic::Pattern(number));
         let message = told(
             &counter,

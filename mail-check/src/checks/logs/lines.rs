@@ -1,25 +1,18 @@
 //! What lines mean: blocks of whole lines are searched once, at memory speed, and only lines of
 //! interest are looked at.
 
+mod event; // what a line tells
 mod mail; // Postfix and Dovecot
 mod requests; // Nginx and the inbound API
 mod tools; // the tools' own logs
 
-use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use regex::bytes::{Regex, RegexSet};
 
 use super::settings::{Kind, Pattern, Settings, Source};
 use super::tally::{Tally, Topic};
-
-/// Something that a line tells.
-#[derive(Debug, PartialEq, Eq)]
-struct Event<'a> {
-    topic: Topic,
-    times: u64,
-    reason: Cow<'a, str>,
-}
+use event::{Event, reason};
 
 /// Reads the lines of one source.
 pub(super) struct Reader<'a> {
@@ -39,7 +32,7 @@ static TOOLS: LazyLock<Regex> =
 
 impl<'a> Reader<'a> {
     pub(super) fn new(source: &Source, settings: &'a Settings) -> Result<Self, regex::Error> {
-        let patterns: Vec<&str> = patterns_of(source, settings).map(Pattern::regex).collect();
+        let patterns: Vec<&str> = settings.patterns_of(source).map(Pattern::regex).collect();
         let patterns = if patterns.is_empty() {
             None
         } else {
@@ -69,17 +62,6 @@ impl<'a> Reader<'a> {
             });
         }
     }
-}
-
-/// The patterns of a source; [`Topic::Pattern`] has their numbers.
-pub(super) fn patterns_of<'a>(
-    source: &Source,
-    settings: &'a Settings,
-) -> impl Iterator<Item = &'a Pattern> {
-    settings
-        .pattern
-        .iter()
-        .filter(move |pattern| pattern.source == source.name)
 }
 
 fn literals(text: &str) -> Regex {
@@ -114,21 +96,6 @@ fn each_line(block: &[u8], mut read: impl FnMut(&[u8])) {
     if begin < block.len() {
         read(&block[begin..]);
     }
-}
-
-/// The byte after the first `part` in `line`.
-fn after(line: &[u8], part: &[u8]) -> Option<usize> {
-    memchr::memmem::find(line, part).map(|at| at + part.len())
-}
-
-/// `text` for people: nothing unprintable, and no mail address, which would make each reason
-/// another.
-fn reason(text: &[u8]) -> Cow<'_, str> {
-    static ADDRESS: LazyLock<regex::Regex> =
-        LazyLock::new(|| regex::Regex::new("<[^<>]*@[^<>]*>").expect("the tests compile it"));
-    let text = String::from_utf8_lossy(&text[..text.len().min(1000)]);
-    let text = text.trim().replace(|c: char| c.is_control(), " ");
-    Cow::Owned(ADDRESS.replace_all(&text, "<...>").into_owned())
 }
 
 #[cfg(test)]

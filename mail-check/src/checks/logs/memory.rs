@@ -5,7 +5,6 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::follow::Position;
-use super::lines::patterns_of;
 use super::settings::{Settings, Source};
 use super::tally::{Hour, Tally, Topic};
 
@@ -115,7 +114,7 @@ fn topics(source: &Source, settings: &Settings) -> Vec<(Topic, String)> {
         (Topic::Admin, "admin"),
         (Topic::Tools, "tools"),
     ];
-    let own = patterns_of(source, settings).enumerate();
+    let own = settings.patterns_of(source).enumerate();
     let own =
         own.map(|(number, pattern)| (Topic::Pattern(number), format!("pattern {}", pattern.name)));
     fixed

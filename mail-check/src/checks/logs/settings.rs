@@ -148,6 +148,14 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// The patterns of a source, in the order of their numbers.
+    pub(super) fn patterns_of(&self, source: &Source) -> impl Iterator<Item = &Pattern> {
+        let patterns = self.pattern.iter();
+        patterns.filter(move |pattern| pattern.source == source.name)
+    }
+}
+
 impl Rate {
     const fn per_hour(limits: Ceiling) -> Self {
         Self {

@@ -4,14 +4,18 @@ use super::settings::Route;
 use super::trip::Outcome;
 use crate::finding::Finding;
 use crate::limits::Ceiling;
-use crate::status::Status;
+use crate::status::{Status, worse};
 
 const NAME: &str = "mailflow";
+
+/// The settings are not whole: nothing is known of the mail flow.
+pub(super) fn unmade(route: Route, why: String) -> Finding {
+    Finding::unknown(NAME, route.name(), why)
+}
 
 pub(super) fn judge(route: Route, outcome: Outcome, limits: Ceiling) -> Finding {
     let target = route.name();
     match outcome {
-        Outcome::Unmade { why } => Finding::unknown(NAME, target, why),
         Outcome::Failed { step, why } => {
             Finding::critical(NAME, target, format!("{step} failed: {why}"))
         }
@@ -39,7 +43,7 @@ pub(super) fn judge(route: Route, outcome: Outcome, limits: Ceiling) -> Finding 
                         finding.message
                     );
                     Finding {
-                        status: crate::status::worse(finding.status, Status::Warning),
+                        status: worse(finding.status, Status::Warning),
                         message,
                         ..finding
                     }
@@ -93,12 +97,9 @@ mod tests {
             Status::Critical,
             "submission failed: x",
         );
-        check(
-            Outcome::Unmade {
-                why: "x".to_owned(),
-            },
-            Status::Unknown,
-            "x",
+        assert_eq!(
+            unmade(Route::Inbound, "x".to_owned()).status,
+            Status::Unknown
         );
     }
 }

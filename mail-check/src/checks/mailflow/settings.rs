@@ -8,8 +8,11 @@ use mail_common::secret::Secret;
 use serde::Deserialize;
 
 use crate::limits::Ceiling;
-use crate::net::Place;
 use crate::net::http::Url;
+use crate::net::{Place, Protocol};
+
+/// Its section of `--print-config`.
+pub(crate) const EXAMPLE: &str = include_str!("example.toml");
 
 /// `[mailflow]`, as it is in the file.
 #[derive(Clone, Debug, Deserialize)]
@@ -37,18 +40,9 @@ pub(crate) struct Inbound {
 /// A protocol at a place.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub(crate) struct Door {
-    pub(crate) protocol: Protocol,
-    pub(crate) place: Place,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Protocol {
-    Smtp,
-    Submission,
-    Smtps,
-    Imap,
-    Imaps,
+pub(super) struct Door {
+    pub(super) protocol: Protocol,
+    pub(super) place: Place,
 }
 
 /// It is none.
@@ -56,7 +50,7 @@ pub(crate) enum Protocol {
 #[error(
     "no server: {0:?}; such are submission://127.0.0.1:587, smtps://host:465, imaps://127.0.0.1:993 and imap://host:143"
 )]
-pub(crate) struct NoDoor(String);
+pub(super) struct NoDoor(String);
 
 /// All that a trip needs.
 #[derive(Clone, Debug)]

@@ -6,14 +6,13 @@ use std::time::{Duration, Instant};
 use jiff::tz::TimeZone;
 use mail_common::secret::Secret;
 
-use super::settings::{Api, Complete, Door, Protocol, Route};
-use crate::checks::services::reasons_of;
-use crate::checks::tls::Judge;
+use super::settings::{Api, Complete, Door, Route};
+use crate::checks::services::Postfix;
 use crate::context::Context;
 use crate::net::http;
 use crate::net::imap::Imap;
 use crate::net::smtp::{Hello, Smtp};
-use crate::net::{Line, NetError, Peer, Trust};
+use crate::net::{Line, NetError, Peer, Place, Protocol, Trust};
 
 /// The header that marks a probe message, with its id.
 const HEADER: &str = "X-Mail-Check";
@@ -40,8 +39,6 @@ pub(super) enum Outcome {
     },
     /// It could not be handed in, or nobody could look for it: where, and why.
     Failed { step: &'static str, why: String },
-    /// The settings are not whole: nothing is known of the mail flow.
-    Unmade { why: String },
 }
 
 /// A step that failed.
@@ -50,45 +47,153 @@ struct Failure {
     why: String,
 }
 
-pub(super) fn make(route: Route, settings: &Complete, context: &Context, trust: &Trust) -> Outcome {
-    let password = match settings.password() {
-        Ok(password) => password,
-        Err(why) => return Outcome::Unmade { why },
-    };
-    match travel(route, settings, &password, context, trust) {
-        Ok(outcome) => outcome,
-        Err(Failure { step, why }) => Outcome::Failed { step, why },
-    }
+/// What a trip needs.
+pub(super) struct Trip<'a> {
+    pub(super) route: Route,
+    pub(super) settings: &'a Complete,
+    pub(super) password: &'a Secret,
+    pub(super) trust: &'a Trust,
+    /// Asked why a message has not come.
+    pub(super) postfix: Option<&'a Postfix>,
+    pub(super) context: &'a Context,
 }
 
-fn travel(
-    route: Route,
-    settings: &Complete,
-    password: &Secret,
-    context: &Context,
-    trust: &Trust,
-) -> Result<Outcome, Failure> {
-    let mut mailbox = open_mailbox(settings, password, context, trust)
-        .map_err(at("reading the probe mailbox"))?;
-    let id = new_id(context, route);
-    let begun = Instant::now();
-    let reply = hand_in(route, &id, settings, password, context, trust)?;
-    let found = wait_for(&mut mailbox, &id, begun, settings.wait(), context.timeout)
-        .map_err(at("waiting in the probe mailbox"))?;
-    let delay = begun.elapsed();
-    if found.is_empty() {
-        let reason = reasons_of(context, &settings.user, &reply);
-        return Ok(Outcome::Lost {
-            waited: delay,
-            reason,
-        });
+impl Trip<'_> {
+    pub(super) fn make(&self) -> Outcome {
+        match self.travel() {
+            Ok(outcome) => outcome,
+            Err(Failure { step, why }) => Outcome::Failed { step, why },
+        }
     }
-    let removed = clear(&mut mailbox, &found, context);
-    mailbox.logout();
-    Ok(Outcome::Arrived {
-        delay,
-        left_behind: removed.err().map(|error| error.to_string()),
-    })
+
+    fn travel(&self) -> Result<Outcome, Failure> {
+        let within = self.context.timeout;
+        let mut mailbox = self
+            .open_mailbox()
+            .map_err(at("reading the probe mailbox"))?;
+        let id = new_id(self.context, self.route);
+        let begun = Instant::now();
+        let reply = self.hand_in(&id)?;
+        let found = wait_for(&mut mailbox, &id, begun, self.settings.wait(), within)
+            .map_err(at("waiting in the probe mailbox"))?;
+        let delay = begun.elapsed();
+        if found.is_empty() {
+            let why = |postfix: &Postfix| postfix.why_waiting(&self.settings.user, &reply, within);
+            return Ok(Outcome::Lost {
+                waited: delay,
+                reason: self.postfix.and_then(why),
+            });
+        }
+        let removed = clear(&mut mailbox, &found, self.context);
+        mailbox.logout();
+        Ok(Outcome::Arrived {
+            delay,
+            left_behind: removed.err().map(|error| error.to_string()),
+        })
+    }
+
+    fn open_mailbox(&self) -> Result<Imap, String> {
+        let place = &self.settings.read.place;
+        let mut session = self.greet_mailbox().map_err(|error| error.to_string())?;
+        match session.peer() {
+            Some(peer) => self.refuse_impostor(peer, place)?,
+            None if place.is_local() => {}
+            None => {
+                return Err(format!(
+                    "{place} offers no STARTTLS for the password; use imaps://"
+                ));
+            }
+        }
+        let (user, mailbox) = (&self.settings.user, &self.settings.mailbox);
+        let opened = session
+            .login(user, self.password)
+            .and_then(|()| session.select(mailbox));
+        opened.map(|()| session).map_err(|error| error.to_string())
+    }
+
+    /// With TLS, where the server has it.
+    fn greet_mailbox(&self) -> Result<Imap, NetError> {
+        let Door { protocol, place } = &self.settings.read;
+        let name = self.context.verifier.server_name(place);
+        let line = Line::connect(place, self.context.timeout)?;
+        if *protocol == Protocol::Imaps {
+            return Imap::open(line.protect(self.trust, name)?);
+        }
+        let mut session = Imap::open(line)?;
+        if session.offers("STARTTLS")? {
+            session = session.start_tls(self.trust, name)?;
+        }
+        Ok(session)
+    }
+
+    /// A password is not told to a server that may be anybody's.
+    fn refuse_impostor(&self, peer: &Peer, place: &Place) -> Result<(), String> {
+        match self.context.verifier.of_service(place).objection(peer) {
+            Some(why) => Err(format!("{place}: {why}")),
+            None => Ok(()),
+        }
+    }
+
+    /// Gives what the server answered, in which the queue's name for the message may be.
+    fn hand_in(&self, id: &str) -> Result<String, Failure> {
+        match (self.route, &self.settings.submit, &self.settings.inbound) {
+            (Route::Submission, Some(door), _) => self.submit(door, id).map_err(at("submission")),
+            (Route::Inbound, _, Some(api)) => self.post(api, id).map_err(at("the inbound API")),
+            _ => Err(Failure {
+                step: "configuration",
+                why: "this way in is not configured".to_owned(),
+            }),
+        }
+    }
+
+    fn submit(&self, door: &Door, id: &str) -> Result<String, String> {
+        let Complete { user, from, .. } = self.settings;
+        let mut session = self
+            .greet_submission(door)
+            .map_err(|error| error.to_string())?;
+        if let Some(peer) = session.peer() {
+            self.refuse_impostor(peer, &door.place)?;
+        }
+        let message = message(id, self.settings, self.context);
+        let login = match door.protocol {
+            Protocol::Smtp => Ok(()),
+            _ => session.login(user, self.password),
+        };
+        let reply = login.and_then(|()| session.submit(from, user, &message));
+        let reply = reply.map_err(|error| error.to_string())?;
+        session.quit();
+        Ok(reply)
+    }
+
+    fn greet_submission(&self, door: &Door) -> Result<Smtp, NetError> {
+        let Door { protocol, place } = door;
+        let name = self.context.verifier.server_name(place);
+        let line = Line::connect(place, self.context.timeout)?;
+        match protocol {
+            Protocol::Smtps => Smtp::open(line.protect(self.trust, name)?, Hello::Ehlo),
+            Protocol::Submission => Smtp::open(line, Hello::Ehlo)?.start_tls(self.trust, name),
+            _ => Smtp::open(line, Hello::Ehlo),
+        }
+    }
+
+    fn post(&self, api: &Api, id: &str) -> Result<String, String> {
+        let headers = api.headers()?;
+        let body = api
+            .body
+            .replace("{id}", id)
+            .replace("{from}", &self.settings.from)
+            .replace("{to}", &self.settings.user);
+        let objection = |peer: &Peer| self.context.verifier.of_url(&api.url).objection(peer);
+        let within = self.context.timeout;
+        let answer = http::post(&api.url, &headers, &body, self.trust, objection, within);
+        match answer.map_err(|error| error.to_string())?.status {
+            200..300 => Ok(String::new()),
+            status => Err(format!(
+                "{} answers with status {status}; see its log",
+                api.url
+            )),
+        }
+    }
 }
 
 fn at<E: std::fmt::Display>(step: &'static str) -> impl FnOnce(E) -> Failure {
@@ -108,106 +213,6 @@ fn new_id(context: &Context, route: Route) -> String {
     )
 }
 
-fn open_mailbox(
-    settings: &Complete,
-    password: &Secret,
-    context: &Context,
-    trust: &Trust,
-) -> Result<Imap, String> {
-    let Door { protocol, place } = &settings.read;
-    let name = context.settings.services.name_at(place);
-    let said = |error: NetError| error.to_string();
-    let line = Line::connect(place, context.timeout).map_err(said)?;
-    let mut session = match protocol {
-        Protocol::Imaps => Imap::open(line.protect(trust, name).map_err(said)?).map_err(said)?,
-        _ => {
-            let mut session = Imap::open(line).map_err(said)?;
-            match session.offers("STARTTLS").map_err(said)? {
-                true => session.start_tls(trust, name).map_err(said)?,
-                false if place.is_local() => session,
-                false => {
-                    return Err(format!(
-                        "{place} offers no STARTTLS for the password; use imaps://"
-                    ));
-                }
-            }
-        }
-    };
-    if let Some(why) = session
-        .peer()
-        .and_then(|peer| Judge::of(context, place.host()).objection(peer))
-    {
-        // A password is not told to who may be anybody.
-        return Err(format!("{place}: {why}"));
-    }
-    session.login(&settings.user, password).map_err(said)?;
-    session.select(&settings.mailbox).map_err(said)?;
-    Ok(session)
-}
-
-/// Gives what the server answered, in which the queue's name for the message may be.
-fn hand_in(
-    route: Route,
-    id: &str,
-    settings: &Complete,
-    password: &Secret,
-    context: &Context,
-    trust: &Trust,
-) -> Result<String, Failure> {
-    match (route, &settings.submit, &settings.inbound) {
-        (Route::Submission, Some(door), _) => {
-            submit(door, id, settings, password, context, trust).map_err(at("submission"))
-        }
-        (Route::Inbound, _, Some(api)) => {
-            post(api, id, settings, context, trust).map_err(at("the inbound API"))
-        }
-        _ => Err(Failure {
-            step: "configuration",
-            why: "this way in is not configured".to_owned(),
-        }),
-    }
-}
-
-fn submit(
-    door: &Door,
-    id: &str,
-    settings: &Complete,
-    password: &Secret,
-    context: &Context,
-    trust: &Trust,
-) -> Result<String, String> {
-    let Door { protocol, place } = door;
-    let name = context.settings.services.name_at(place);
-    let said = |error: NetError| error.to_string();
-    let line = Line::connect(place, context.timeout).map_err(said)?;
-    let mut session = match protocol {
-        Protocol::Smtps => Smtp::open(line.protect(trust, name).map_err(said)?, Hello::Ehlo),
-        Protocol::Submission => {
-            Smtp::open(line, Hello::Ehlo).and_then(|session| session.start_tls(trust, name))
-        }
-        _ => Smtp::open(line, Hello::Ehlo),
-    }
-    .map_err(said)?;
-    if let Some(why) = session
-        .peer()
-        .and_then(|peer| Judge::of(context, place.host()).objection(peer))
-    {
-        return Err(format!("{place}: {why}"));
-    }
-    if *protocol != Protocol::Smtp {
-        session.login(&settings.user, password).map_err(said)?;
-    }
-    let reply = session
-        .submit(
-            &settings.from,
-            &settings.user,
-            &message(id, settings, context),
-        )
-        .map_err(said)?;
-    session.quit();
-    Ok(reply)
-}
-
 fn message(id: &str, settings: &Complete, context: &Context) -> String {
     let (from, to) = (&settings.from, &settings.user);
     let date = context
@@ -220,30 +225,6 @@ fn message(id: &str, settings: &Complete, context: &Context) -> String {
          {HEADER}: {id}\r\nAuto-Submitted: auto-generated\r\nPrecedence: bulk\r\nMIME-Version: 1.0\r\n\
          Content-Type: text/plain; charset=us-ascii\r\n\r\nSent by mail-check to see whether mail flows. It is removed when it is found."
     )
-}
-
-fn post(
-    api: &Api,
-    id: &str,
-    settings: &Complete,
-    context: &Context,
-    trust: &Trust,
-) -> Result<String, String> {
-    let headers = api.headers()?;
-    let body = api
-        .body
-        .replace("{id}", id)
-        .replace("{from}", &settings.from)
-        .replace("{to}", &settings.user);
-    let objection = |peer: &Peer| Judge::of_url(context, api.url.place.host()).objection(peer);
-    let answer = http::post(&api.url, &headers, &body, trust, objection, context.timeout);
-    match answer.map_err(|error| error.to_string())?.status {
-        200..300 => Ok(String::new()),
-        status => Err(format!(
-            "{} answers with status {status}; see its log",
-            api.url
-        )),
-    }
 }
 
 /// Empty when it has not come.

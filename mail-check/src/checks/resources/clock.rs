@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use crate::command::{self, CommandError};
-use crate::context::Context;
 use crate::finding::Finding;
 
 /// A program that knows, its arguments, and how to read its answer.
@@ -32,8 +31,9 @@ const KEEPERS: [Keeper; 3] = [
     },
 ];
 
-pub(crate) fn check(context: &Context) -> Vec<Finding> {
-    let within = context.timeout / 4;
+/// All of them together may take `within`.
+pub(super) fn check(within: Duration) -> Vec<Finding> {
+    let within = within / 4;
     let answer = KEEPERS
         .iter()
         .find_map(|keeper| ask(keeper, within).map(|kept| (keeper.program, kept)));

@@ -25,14 +25,14 @@ struct Counters {
     total: u64,
 }
 
-pub(crate) fn check(context: &Context) -> Vec<Finding> {
+pub(super) fn check(limits: Ceiling, context: &Context) -> Vec<Finding> {
     let now_second = context.now.timestamp().as_second();
     let earlier = context.state.load::<Counters>(STATE).usable();
     let finding = match measure(now_second, earlier) {
         Ok((earlier, now)) => {
             // Without it the next run looks at one second, as this one may have.
             let _ = context.state.keep(STATE, &now);
-            judge(earlier, now, context.settings.resources.cpu)
+            judge(earlier, now, limits)
         }
         Err(error) => Finding::unknown(
             "cpu",

@@ -1,13 +1,12 @@
 //! Space and inodes of file systems.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::time::Duration;
 
 use mail_common::tool::human_size;
 use procfs::process::{MountInfo, Process};
 
-use super::Settings;
-use crate::context::Context;
+use super::settings::Settings;
 use crate::finding::Finding;
 use crate::probe::Probe;
 
@@ -24,8 +23,7 @@ struct Usage {
 }
 
 /// A probe for each file system; one that names what is wrong where they cannot be listed.
-pub(crate) fn probes(context: &Arc<Context>) -> Vec<Probe> {
-    let settings = &context.settings.resources;
+pub(super) fn probes(settings: &Settings, within: Duration) -> Vec<Probe> {
     let mounts = if settings.mounts.is_empty() {
         mounts_with_disk()
     } else {
@@ -34,25 +32,18 @@ pub(crate) fn probes(context: &Arc<Context>) -> Vec<Probe> {
     match mounts {
         Ok(mounts) => mounts
             .into_iter()
-            .map(|mount| probe(mount, context))
+            .map(|mount| probe(mount, settings.clone(), within))
             .collect(),
-        Err(why) => vec![Probe::new("disk", "all", context.timeout, move || {
-            vec![Finding::unknown(
-                "disk",
-                "all",
-                format!("the mounts cannot be listed: {why}"),
-            )]
-        })],
+        Err(error) => {
+            let why = format!("the mounts cannot be listed: {error}");
+            vec![Probe::unknown("disk", "all", why)]
+        }
     }
 }
 
-fn probe(mount: PathBuf, context: &Arc<Context>) -> Probe {
-    let within = context.timeout;
-    let context = Arc::clone(context);
+fn probe(mount: PathBuf, settings: Settings, within: Duration) -> Probe {
     let target = mount.display().to_string();
-    Probe::new("disk", target, within, move || {
-        check(&mount, &context.settings.resources)
-    })
+    Probe::new("disk", target, within, move || check(&mount, &settings))
 }
 
 fn check(mount: &Path, settings: &Settings) -> Vec<Finding> {

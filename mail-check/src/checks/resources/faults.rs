@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use crate::context::Context;
 use crate::finding::Finding;
-use crate::state::Kept;
+use crate::state::{Kept, StateDir};
 
 /// Where the counts of the last run are kept.
 const STATE: &str = "disk-errors";
@@ -20,15 +19,15 @@ struct Facts {
     device_errors: BTreeMap<String, u64>,
 }
 
-pub(crate) fn check(context: &Context) -> Vec<Finding> {
+pub(super) fn check(state: &StateDir) -> Vec<Finding> {
     let facts = gather(Path::new("/sys"));
-    let earlier = match context.state.load(STATE) {
+    let earlier = match state.load(STATE) {
         Kept::There(earlier) => earlier,
         // What was there before the first run is not new.
         Kept::Nothing | Kept::Damaged(_) => facts.device_errors.clone(),
     };
     // Growth that is not kept is told again, which does no harm.
-    let _ = context.state.keep(STATE, &facts.device_errors);
+    let _ = state.keep(STATE, &facts.device_errors);
     judge(&facts, &earlier)
 }
 

@@ -2,13 +2,11 @@
 
 use procfs::{Current, LoadAverage, Meminfo};
 
-use super::Settings;
-use crate::context::Context;
+use super::settings::Settings;
 use crate::finding::Finding;
 use crate::limits::Ceiling;
 
-pub(crate) fn check(context: &Context) -> Vec<Finding> {
-    let settings = &context.settings.resources;
+pub(super) fn check(settings: &Settings) -> Vec<Finding> {
     let mut findings = match Meminfo::current() {
         Ok(info) => vec![
             // MemAvailable is there since Linux 3.14.

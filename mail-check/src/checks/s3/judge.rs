@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use mail_common::record::{StoredSet, Usage};
 use mail_common::upstream::ToolRun;
 
-use super::{Settings, Source};
+use super::settings::Settings;
+use super::source::Source;
 use crate::finding::Finding;
 use crate::limits::Ceiling;
 use crate::span::Span;

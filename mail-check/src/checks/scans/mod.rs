@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use mail_common::upstream::{SCANNER, ToolRun};
@@ -37,31 +36,25 @@ impl Default for Settings {
     }
 }
 
-pub(crate) fn probes(context: &Arc<Context>) -> Vec<Probe> {
-    let Some(records) = context.settings.scans.records.clone() else {
+pub(crate) fn probes(settings: &Settings, context: &Context) -> Vec<Probe> {
+    let Some(records) = settings.records.clone() else {
         return Vec::new();
     };
+    let (max_age, now) = (settings.max_age, context.now.timestamp());
     let target = records.display().to_string();
-    let context = Arc::clone(context);
     vec![Probe::new("scan", target, context.timeout, move || {
-        check(&records, &context)
+        check(&records, max_age, now)
     })]
 }
 
-fn check(records: &Path, context: &Context) -> Vec<Finding> {
+fn check(records: &Path, max_age: Span, now: Timestamp) -> Vec<Finding> {
     let target = records.display().to_string();
     match read(records) {
-        Ok(facts) => judge(
-            &target,
-            &facts,
-            context.settings.scans.max_age,
-            context.now.timestamp(),
-        ),
-        Err(error) => vec![Finding::unknown(
-            "scan",
-            target,
-            format!("the records cannot be read: {error}"),
-        )],
+        Ok(facts) => judge(&target, &facts, max_age, now),
+        Err(error) => {
+            let message = format!("the records cannot be read: {error}");
+            vec![Finding::unknown("scan", target, message)]
+        }
     }
 }
 

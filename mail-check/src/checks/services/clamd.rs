@@ -7,15 +7,16 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-use super::{answered, down, most_of};
+use super::answer::{answered, down, most_of};
+use super::settings::Settings;
 use crate::context::Context;
 use crate::finding::Finding;
 use crate::limits::Ceiling;
 use crate::net::{Line, NetError, Place};
 use crate::probe::Probe;
 
-pub(super) fn probes(context: &Arc<Context>) -> Vec<Probe> {
-    let mut places = context.settings.services.clamd.clone();
+pub(super) fn probes(settings: &Settings, context: &Arc<Context>) -> Vec<Probe> {
+    let mut places = settings.clamd.clone();
     let mut probes = Vec::new();
     match context
         .server
@@ -25,52 +26,47 @@ pub(super) fn probes(context: &Arc<Context>) -> Vec<Probe> {
     {
         Some(Ok(place)) if !places.contains(&place) => places.push(place),
         Some(Err(error)) => {
-            let message = format!("CLAMD_ADDRESS: {error}");
-            probes.push(Probe::new(
-                "clamd",
-                "CLAMD_ADDRESS",
-                context.timeout,
-                move || vec![Finding::unknown("clamd", "CLAMD_ADDRESS", message)],
-            ));
+            let why = format!("CLAMD_ADDRESS: {error}");
+            probes.push(Probe::unknown("clamd", "CLAMD_ADDRESS", why));
         }
         _ => {}
     }
-    probes.extend(places.into_iter().map(|place| probe(place, context)));
+    for place in places {
+        probes.push(probe(place, settings, context));
+    }
     probes
 }
 
-fn probe(place: Place, context: &Arc<Context>) -> Probe {
-    let context = Arc::clone(context);
-    Probe::new("clamd", place.to_string(), context.timeout, move || {
-        let (settings, target) = (&context.settings.services, place.to_string());
-        let begun = Instant::now();
-        let each = most_of(context.timeout) / 2;
-        let pong = ask(&place, b"zPING\0", each);
-        let seconds = begun.elapsed().as_secs_f64();
-        let first = match pong {
-            Ok(reply) if reply == "PONG" => {
-                answered(("clamd", &target), seconds, settings.response)
-            }
-            Ok(reply) => down(
-                ("clamd", &target),
-                format!("it answers PING with {reply:?}, not PONG"),
-                seconds,
-                settings.response,
-            ),
-            Err(error) => return vec![down(("clamd", &target), error, seconds, settings.response)],
-        };
-        let version = ask(&place, b"zVERSION\0", each);
-        let now = context.now.timestamp();
-        vec![
-            first,
-            judge_signatures(
-                &target,
-                version.map_err(|error| error.to_string()),
-                now,
-                settings.signatures,
-            ),
-        ]
+fn probe(place: Place, settings: &Settings, context: &Arc<Context>) -> Probe {
+    let (within, now) = (context.timeout, context.now.timestamp());
+    let (response, signatures) = (settings.response, settings.signatures);
+    Probe::new("clamd", place.to_string(), within, move || {
+        check(&place, most_of(within) / 2, response, signatures, now)
     })
+}
+
+/// Each of two questions may take `within`.
+fn check(
+    place: &Place,
+    within: Duration,
+    response: Ceiling,
+    signatures: Ceiling,
+    now: Timestamp,
+) -> Vec<Finding> {
+    let target = place.to_string();
+    let begun = Instant::now();
+    let pong = ask(place, b"zPING\0", within);
+    let seconds = begun.elapsed().as_secs_f64();
+    let answer = match pong {
+        Ok(reply) if reply == "PONG" => answered(("clamd", &target), seconds, response),
+        Ok(reply) => {
+            let why = format!("it answers PING with {reply:?}, not PONG");
+            down(("clamd", &target), why, seconds, response)
+        }
+        Err(error) => return vec![down(("clamd", &target), error, seconds, response)],
+    };
+    let version = ask(place, b"zVERSION\0", within).map_err(|error| error.to_string());
+    vec![answer, judge_signatures(&target, version, now, signatures)]
 }
 
 fn ask(place: &Place, command: &[u8], within: Duration) -> Result<String, NetError> {

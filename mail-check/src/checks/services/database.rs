@@ -7,10 +7,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use mail_common::config::Settings as ServerSettings;
+use mail_common::report::chain;
 use mail_mysql::{ConnectionSettings, Options, connect};
 use mysql::prelude::Queryable;
 
-use super::{answered, down, most_of};
+use super::answer::{answered, down, most_of};
+use super::settings::Settings;
 use crate::context::Context;
 use crate::finding::Finding;
 use crate::limits::Ceiling;
@@ -24,38 +26,39 @@ struct Connections {
     most: u64,
 }
 
-pub(super) fn probe(context: &Arc<Context>) -> Probe {
+pub(super) fn probe(settings: &Settings, context: &Arc<Context>) -> Probe {
+    let (response, connections) = (settings.response, settings.connections);
     let context = Arc::clone(context);
     Probe::new("mysql", "server", context.timeout, move || {
-        let settings = &context.settings.services;
-        let login = match login(&context.server) {
-            Ok(login) => login,
-            Err(why) => return vec![Finding::unknown("mysql", "server", why)],
-        };
-        let begun = Instant::now();
-        let within = most_of(context.timeout);
-        let answer = bounded(within, move || ask(&login));
-        let seconds = begun.elapsed().as_secs_f64();
-        match answer {
-            None => {
-                let message = format!(
-                    "it hangs: no answer within {:.1} s; see SHOW PROCESSLIST and its log",
-                    within.as_secs_f64()
-                );
-                vec![down(
-                    ("mysql", "server"),
-                    message,
-                    seconds,
-                    settings.response,
-                )]
-            }
-            Some(Err(why)) => vec![down(("mysql", "server"), why, seconds, settings.response)],
-            Some(Ok(connections)) => vec![
-                answered(("mysql", "server"), seconds, settings.response),
-                judge_connections(connections, settings.connections),
-            ],
+        match login(&context.server) {
+            Ok(login) => check(login, most_of(context.timeout), response, connections),
+            Err(why) => vec![Finding::unknown("mysql", "server", why)],
         }
     })
+}
+
+fn check(
+    login: ConnectionSettings,
+    within: Duration,
+    response: Ceiling,
+    connections: Ceiling,
+) -> Vec<Finding> {
+    let begun = Instant::now();
+    let answer = bounded(within, move || ask(&login));
+    let seconds = begun.elapsed().as_secs_f64();
+    let hung = || {
+        format!(
+            "it hangs: no answer within {:.1} s; see SHOW PROCESSLIST and its log",
+            within.as_secs_f64()
+        )
+    };
+    match answer.unwrap_or_else(|| Err(hung())) {
+        Err(why) => vec![down(("mysql", "server"), why, seconds, response)],
+        Ok(found) => vec![
+            answered(("mysql", "server"), seconds, response),
+            judge_connections(found, connections),
+        ],
+    }
 }
 
 /// The account of backups: environment and configuration over the option file.
@@ -93,11 +96,6 @@ fn ask(login: &ConnectionSettings) -> Result<Connections, String> {
         return Err("the server does not tell its connections; is it MariaDB?".to_owned());
     };
     Ok(Connections { taken, most })
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 fn judge_connections(connections: Connections, limits: Ceiling) -> Finding {

@@ -1,150 +1,34 @@
-//! The mail protocols, spoken as far as a client without a password gets.
+//! The mail protocols at each address: whether a server answers as its protocol says.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::{Shared, judge, most_of};
-use crate::checks::tls::Judge;
+use super::answer::{judge, most_of};
+use super::settings::Settings;
 use crate::context::Context;
-use crate::net::imap::Imap;
-use crate::net::smtp::{Hello, Smtp};
-use crate::net::{Line, NetError, Peer, Place, Trust};
+use crate::net::{Place, Protocol, Trust, converse};
 use crate::probe::Probe;
 
-/// A protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// Between servers: TLS is offered, and can be had.
-    Smtp,
-    /// From users: after TLS a login is offered.
-    Submission,
-    Smtps,
-    Imap,
-    Imaps,
-    Pop3,
-    Pop3s,
-    Lmtp,
-}
-
-impl Kind {
-    /// The name of its check.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Smtp => "smtp",
-            Self::Submission => "submission",
-            Self::Smtps => "smtps",
-            Self::Imap => "imap",
-            Self::Imaps => "imaps",
-            Self::Pop3 => "pop3",
-            Self::Pop3s => "pop3s",
-            Self::Lmtp => "lmtp",
-        }
-    }
-}
-
-pub(super) fn probe(kind: Kind, place: Place, context: &Arc<Context>, trust: &Shared) -> Probe {
-    let (context, trust) = (Arc::clone(context), Arc::clone(trust));
-    Probe::new(kind.name(), place.to_string(), context.timeout, move || {
-        let settings = &context.settings.services;
+pub(super) fn probe(
+    protocol: Protocol,
+    place: Place,
+    settings: &Settings,
+    context: &Arc<Context>,
+    trust: &Arc<Trust>,
+) -> Probe {
+    let (context, trust, limits) = (Arc::clone(context), Arc::clone(trust), settings.response);
+    let (name, within) = (protocol.name(), context.timeout);
+    Probe::new(name, place.to_string(), within, move || {
         let begun = Instant::now();
-        let outcome = converse(
-            kind,
-            &place,
-            &trust,
-            settings.name_at(&place),
-            most_of(context.timeout),
-        );
-        let certificate = Judge::of(&context, place.host());
+        let server_name = context.verifier.server_name(&place);
+        let outcome = converse(protocol, &place, &trust, server_name, most_of(within));
+        let certificate = context.verifier.of_service(&place);
         vec![judge(
-            (kind.name(), &place.to_string()),
+            (name, &place.to_string()),
             outcome,
             begun,
             &certificate,
-            settings.response,
+            limits,
         )]
     })
-}
-
-/// Speaks, and tells who was at the other end; `None` where the protocol has no TLS to offer.
-pub(crate) fn converse(
-    kind: Kind,
-    place: &Place,
-    trust: &Trust,
-    name: &str,
-    within: Duration,
-) -> Result<Option<Peer>, NetError> {
-    let line = Line::connect(place, within)?;
-    match kind {
-        Kind::Smtp => Ok(end(Smtp::open(line, Hello::Ehlo)?.start_tls(trust, name)?)),
-        Kind::Submission => with_login(Smtp::open(line, Hello::Ehlo)?.start_tls(trust, name)?),
-        Kind::Smtps => with_login(Smtp::open(line.protect(trust, name)?, Hello::Ehlo)?),
-        Kind::Lmtp => Ok(end(Smtp::open(line, Hello::Lhlo)?)),
-        Kind::Imap => imap(line, trust, name),
-        Kind::Imaps => imap(line.protect(trust, name)?, trust, name),
-        Kind::Pop3 => pop3(line, trust, name),
-        Kind::Pop3s => pop3(line.protect(trust, name)?, trust, name),
-    }
-}
-
-fn with_login(session: Smtp) -> Result<Option<Peer>, NetError> {
-    session.require_auth()?;
-    Ok(end(session))
-}
-
-fn end(session: Smtp) -> Option<Peer> {
-    let peer = session.peer().cloned();
-    session.quit();
-    peer
-}
-
-fn imap(line: Line, trust: &Trust, name: &str) -> Result<Option<Peer>, NetError> {
-    let mut session = Imap::open(line)?;
-    let offered = session.offers("STARTTLS")?;
-    if session.peer().is_none() && offered {
-        session = session.start_tls(trust, name)?;
-        session.offers("IMAP4rev1")?;
-    }
-    let peer = session.peer().cloned();
-    session.logout();
-    Ok(peer)
-}
-
-fn pop3(mut line: Line, trust: &Trust, name: &str) -> Result<Option<Peer>, NetError> {
-    const GREETING: &str = "the greeting +OK";
-    let greeting = line.read_line(GREETING)?;
-    if !greeting.starts_with("+OK") {
-        return Err(line.garbage(GREETING, &greeting));
-    }
-    if line.peer().is_none()
-        && capabilities(&mut line)?
-            .iter()
-            .any(|word| word.eq_ignore_ascii_case("STLS"))
-    {
-        line.send(b"STLS\r\n")?;
-        let answer = line.read_line("an answer to STLS")?;
-        if !answer.starts_with("+OK") {
-            return Err(line.refuses("STLS", &answer));
-        }
-        line = line.protect(trust, name)?;
-        capabilities(&mut line)?;
-    }
-    // Farewell; what is answered does not matter any more.
-    let _ = line.send(b"QUIT\r\n");
-    Ok(line.peer().cloned())
-}
-
-/// CAPA (RFC 2449); a server that does not know it offers nothing.
-fn capabilities(line: &mut Line) -> Result<Vec<String>, NetError> {
-    const MAX_WORDS: usize = 200;
-    line.send(b"CAPA\r\n")?;
-    let mut words = Vec::new();
-    if line.read_line("an answer to CAPA")?.starts_with("+OK") {
-        while words.len() < MAX_WORDS {
-            match line.read_line("an answer to CAPA")? {
-                end if end == "." => break,
-                word => words.push(word),
-            }
-        }
-    }
-    Ok(words)
 }

@@ -5,12 +5,12 @@ use std::time::Instant;
 
 use serde::Deserialize;
 
-use super::{Shared, answered, down, most_of};
-use crate::checks::tls::Judge;
+use super::answer::{answered, down, most_of};
 use crate::context::Context;
 use crate::finding::Finding;
 use crate::limits::Ceiling;
 use crate::net::http::{self, Answer, Url};
+use crate::net::{CertificateJudge, Trust};
 use crate::probe::Probe;
 
 /// `[[services.http]]`
@@ -27,25 +27,22 @@ fn fine() -> u16 {
     200
 }
 
-pub(super) fn probe(page: Page, context: &Arc<Context>, trust: &Shared) -> Probe {
+pub(super) fn probe(
+    page: Page,
+    limits: Ceiling,
+    context: &Arc<Context>,
+    trust: &Arc<Trust>,
+) -> Probe {
     let (context, trust) = (Arc::clone(context), Arc::clone(trust));
-    Probe::new("http", page.url.to_string(), context.timeout, move || {
+    let target = page.url.to_string();
+    Probe::new("http", target.clone(), context.timeout, move || {
         let begun = Instant::now();
         let answer = http::get(&page.url, &trust, most_of(context.timeout));
-        let (seconds, limits) = (
-            begun.elapsed().as_secs_f64(),
-            context.settings.services.response,
-        );
-        let target = page.url.to_string();
+        let seconds = begun.elapsed().as_secs_f64();
+        let certificate = context.verifier.of_url(&page.url);
         vec![match answer {
             Err(error) => down(("http", &target), error, seconds, limits),
-            Ok(answer) => judge(
-                &page,
-                &answer,
-                seconds,
-                limits,
-                &Judge::of_url(&context, page.url.place.host()),
-            ),
+            Ok(answer) => judge(&page, &answer, seconds, limits, &certificate),
         }]
     })
 }
@@ -55,7 +52,7 @@ fn judge(
     answer: &Answer,
     seconds: f64,
     limits: Ceiling,
-    certificate: &Judge<'_>,
+    certificate: &CertificateJudge<'_>,
 ) -> Finding {
     let target = page.url.to_string();
     let objection = answer

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::most_of;
+use super::answer::most_of;
 use crate::command;
 use crate::context::Context;
-use crate::docker::{self, Docker};
+use crate::docker::{DockerError, Project};
 use crate::finding::Finding;
 use crate::limits::Ceiling;
 use crate::probe::Probe;
@@ -42,10 +42,11 @@ impl Default for Settings {
     }
 }
 
-impl Settings {
-    fn is_configured(&self) -> bool {
-        self.container.is_some() || self.config_dir.is_some()
-    }
+/// A Postfix that can be asked.
+#[derive(Clone, Debug)]
+pub(crate) struct Postfix {
+    settings: Settings,
+    project: Project,
 }
 
 /// One line of `postqueue -j`.
@@ -62,83 +63,131 @@ struct Recipient {
     delay_reason: Option<String>,
 }
 
-pub(super) fn probes(context: &Arc<Context>) -> Vec<Probe> {
-    if !context.settings.services.postfix.is_configured() {
-        return Vec::new();
-    }
-    let probe = |name: &'static str, check: fn(&Context) -> Vec<Finding>| {
-        let context = Arc::clone(context);
-        Probe::new(name, "postfix", context.timeout, move || check(&context))
-    };
+pub(super) fn probes(postfix: Postfix, context: &Arc<Context>) -> Vec<Probe> {
+    let (within, now_second) = (context.timeout, context.now.timestamp().as_second());
+    let same = postfix.clone();
     vec![
-        probe("postfix-config", check_settings),
-        probe("queue", check_queue),
+        Probe::new("postfix-config", "postfix", within, move || {
+            check_settings(&same, most_of(within))
+        }),
+        Probe::new("queue", "postfix", within, move || {
+            check_queue(&postfix, most_of(within), now_second)
+        }),
     ]
 }
 
-/// What a program of Postfix says.
-fn say(
-    context: &Context,
-    program: &str,
-    args: &[&str],
-    within: Duration,
-) -> Result<String, String> {
-    let settings = &context.settings.services.postfix;
-    if let Some(service) = &settings.container {
-        let docker = Docker::of(context, within / 3).map_err(|error| error.to_string())?;
-        let project = docker::project(context).map_err(|error| error.to_string())?;
-        let container = docker
-            .service(&project, service)
-            .map_err(|error| error.to_string())?;
+impl Postfix {
+    /// `None` where neither a container nor a directory is named.
+    pub(crate) fn new(settings: &Settings, project: &Project) -> Option<Self> {
+        let is_named = settings.container.is_some() || settings.config_dir.is_some();
+        is_named.then(|| Self {
+            settings: settings.clone(),
+            project: project.clone(),
+        })
+    }
+
+    /// Why mail for `address` waits, by what `reply`, the server's answer to a submission, calls
+    /// it; `None` where the queue cannot be read or does not hold it.
+    pub(crate) fn why_waiting(
+        &self,
+        address: &str,
+        reply: &str,
+        within: Duration,
+    ) -> Option<String> {
+        let messages = self.queue(most_of(within)).ok()?;
+        let message = messages
+            .iter()
+            .find(|message| message.is_of(address, reply))?;
+        Some(format!(
+            "it waits in the queue as {}: {}",
+            message.queue_id,
+            reason(message)
+        ))
+    }
+
+    fn queue(&self, within: Duration) -> Result<Vec<Message>, String> {
+        parse_queue(&self.output("postqueue", &["-j"], within)?)
+    }
+
+    /// What a program of Postfix prints.
+    fn output(&self, program: &str, args: &[&str], within: Duration) -> Result<String, String> {
+        match &self.settings.container {
+            Some(service) => self.output_in(service, program, args, within / 3),
+            None => self.output_here(program, args, within),
+        }
+    }
+
+    /// In the container of `service`; each of three calls may take `within`.
+    fn output_in(
+        &self,
+        service: &str,
+        program: &str,
+        args: &[&str],
+        within: Duration,
+    ) -> Result<String, String> {
         let argv = [&[program], args].concat();
-        let output = docker
-            .exec(&container.id, &argv, within / 3)
-            .map_err(|error| error.to_string())?;
-        return match output.exit_code {
+        let run = || {
+            let docker = self.project.connect(within)?;
+            let container = docker.service(&self.project.name()?, service)?;
+            docker.exec(&container.id, &argv, within)
+        };
+        let output = run().map_err(|error: DockerError| error.to_string())?;
+        match output.exit_code {
             0 => Ok(output.stdout),
             code => Err(format!(
                 "{program} in {service} failed ({code}): {}",
                 output.stderr.trim()
             )),
-        };
+        }
     }
-    let dir = settings
-        .config_dir
-        .as_ref()
-        .map(|dir| dir.to_string_lossy().into_owned())
-        .unwrap_or_default();
-    // Its programs are not in everybody's PATH.
-    let path = format!("/usr/sbin/{program}");
-    let program = if std::path::Path::new(&path).exists() {
-        path.as_str()
-    } else {
-        program
-    };
-    command::output(program, &[&["-c", dir.as_str()], args].concat(), within)
-        .map_err(|error| error.to_string())
+
+    fn output_here(
+        &self,
+        program: &str,
+        args: &[&str],
+        within: Duration,
+    ) -> Result<String, String> {
+        let dir = self.settings.config_dir.as_deref().unwrap_or("".as_ref());
+        let dir = dir.to_string_lossy();
+        // Its programs are not in everybody's PATH.
+        let path = format!("/usr/sbin/{program}");
+        let program = if std::path::Path::new(&path).exists() {
+            path.as_str()
+        } else {
+            program
+        };
+        command::output(program, &[&["-c", &*dir], args].concat(), within)
+            .map_err(|error| error.to_string())
+    }
 }
 
-fn check_settings(context: &Context) -> Vec<Finding> {
-    let settings = &context.settings.services.postfix;
+impl Message {
+    /// Whether it is that of `reply`, or, where a reply names none, for `address`.
+    fn is_of(&self, address: &str, reply: &str) -> bool {
+        if reply.is_empty() {
+            let mut recipients = self.recipients.iter();
+            return recipients.any(|recipient| recipient.address == address);
+        }
+        let mut words = reply.split([' ', '<', '>']);
+        words.any(|word| word == self.queue_id)
+    }
+}
+
+fn check_settings(postfix: &Postfix, within: Duration) -> Vec<Finding> {
+    let settings = &postfix.settings;
     let wanted = [
         ("myhostname", &settings.myhostname, Status::Warning),
         ("mydomain", &settings.mydomain, Status::Warning),
         ("relayhost", &settings.relayhost, Status::Critical),
     ];
-    match say(
-        context,
-        "postconf",
-        &["myhostname", "mydomain", "relayhost"],
-        most_of(context.timeout),
-    ) {
-        Err(why) => vec![Finding::unknown("postfix-config", "postfix", why)],
-        Ok(text) => wanted
-            .into_iter()
-            .map(|(name, expected, bad)| {
-                judge_setting(name, value_of(&text, name), expected.as_deref(), bad)
-            })
-            .collect(),
-    }
+    let text = match postfix.output("postconf", &wanted.map(|(name, ..)| name), within) {
+        Ok(text) => text,
+        Err(why) => return vec![Finding::unknown("postfix-config", "postfix", why)],
+    };
+    let judged = wanted.map(|(name, expected, bad)| {
+        judge_setting(name, value_of(&text, name), expected.as_deref(), bad)
+    });
+    judged.into()
 }
 
 fn value_of<'a>(text: &'a str, name: &str) -> Option<&'a str> {
@@ -162,23 +211,12 @@ fn judge_setting(name: &str, found: Option<&str>, expected: Option<&str>, bad: S
     }
 }
 
-fn check_queue(context: &Context) -> Vec<Finding> {
-    match queue(context, most_of(context.timeout)) {
+fn check_queue(postfix: &Postfix, within: Duration, now_second: i64) -> Vec<Finding> {
+    let Settings { queue, oldest, .. } = postfix.settings;
+    match postfix.queue(within) {
         Err(why) => vec![Finding::unknown("queue", "postfix", why)],
-        Ok(messages) => {
-            let settings = &context.settings.services.postfix;
-            judge_queue(
-                &messages,
-                context.now.timestamp().as_second(),
-                settings.queue,
-                settings.oldest,
-            )
-        }
+        Ok(messages) => judge_queue(&messages, now_second, queue, oldest),
     }
-}
-
-fn queue(context: &Context, within: Duration) -> Result<Vec<Message>, String> {
-    parse_queue(&say(context, "postqueue", &["-j"], within)?)
 }
 
 fn parse_queue(text: &str) -> Result<Vec<Message>, String> {
@@ -236,32 +274,6 @@ fn reason(message: &Message) -> String {
         || "no reason is known".to_owned(),
         mail_common::report::printable,
     )
-}
-
-/// Why mail for `address` waits, by what `reply`, the server's answer to a submission, calls it;
-/// `None` where that cannot be had.
-pub(crate) fn reasons_of(context: &Context, address: &str, reply: &str) -> Option<String> {
-    if !context.settings.services.postfix.is_configured() {
-        return None;
-    }
-    let messages = queue(context, most_of(context.timeout)).ok()?;
-    let is_ours = |message: &&Message| {
-        reply
-            .split([' ', '<', '>'])
-            .any(|word| word == message.queue_id)
-            || (reply.is_empty()
-                && message
-                    .recipients
-                    .iter()
-                    .any(|recipient| recipient.address == address))
-    };
-    messages.iter().find(is_ours).map(|message| {
-        format!(
-            "it waits in the queue as {}: {}",
-            message.queue_id,
-            reason(message)
-        )
-    })
 }
 
 #[cfg(test)]

@@ -46,10 +46,13 @@ pub(super) fn read_mailbox(
     let mut problems: Vec<Problem> = result.err().into_iter().collect();
     let index_is_whole = problems.is_empty();
     for segment in segments {
-        let (length, result) = read_file(set, segment, |input| match index_is_whole {
-            true => read_segment(segment, input, &mut entries),
-            // Its digest still counts.
-            false => Ok(()),
+        let (length, result) = read_file(set, segment, |input| {
+            if index_is_whole {
+                read_segment(segment, input, &mut entries)
+            } else {
+                // Its digest still counts.
+                Ok(())
+            }
         });
         bytes += length;
         problems.extend(result.err());

@@ -12,7 +12,6 @@ mod units; // which files are looked at together
 
 use std::num::NonZeroUsize;
 use std::path::Path;
-use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -23,7 +22,6 @@ use mail_common::tool::human_size;
 
 use self::problem::Problem;
 use self::units::{Unit, units_of};
-use crate::context::Context;
 use crate::finding::Finding;
 use crate::probe::Probe;
 
@@ -42,17 +40,15 @@ struct Facts {
     problems: Vec<Problem>,
 }
 
-pub(crate) fn probe(operand: &Path, context: &Arc<Context>) -> Probe {
-    let (operand, context) = (operand.to_owned(), Arc::clone(context));
+pub(crate) fn probe(operand: &Path, root: &Path) -> Probe {
+    let (operand, root) = (operand.to_owned(), root.to_owned());
     let target = operand.display().to_string();
-    Probe::new("set", target, WITHIN, move || {
-        vec![check(&operand, &context)]
-    })
+    Probe::new("set", target, WITHIN, move || vec![check(&operand, &root)])
 }
 
-fn check(operand: &Path, context: &Context) -> Finding {
+fn check(operand: &Path, root: &Path) -> Finding {
     let target = operand.display().to_string();
-    let set = find_set(operand, &context.root).map_err(Problem::from);
+    let set = find_set(operand, root).map_err(Problem::from);
     match set.and_then(|set| examine(&set)) {
         Ok(facts) => judge(&target, &facts),
         Err(problem) => Finding::critical("set", target, problem.to_string()),

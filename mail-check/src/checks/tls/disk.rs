@@ -2,65 +2,88 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
+use jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use super::judge::Judge;
-use super::served::judge_days;
+use super::days;
 use crate::context::Context;
 use crate::finding::Finding;
-use crate::net::Certificate;
+use crate::limits::Floor;
+use crate::net::{Certificate, CertificateJudge};
 use crate::probe::Probe;
 
-/// A probe a file. A pattern that was given and fits nothing is a finding; the usual place may be
-/// empty.
-pub(super) fn probes(context: &Arc<Context>) -> Vec<Probe> {
-    let files = &context.settings.tls.files;
-    let usual = context.server.ssl_dir.join("live/*/fullchain.pem");
-    if files.is_empty() {
-        return expand(&usual)
-            .into_iter()
-            .map(|path| probe(path, context))
-            .collect();
-    }
-    let found = files.iter().flat_map(|pattern| {
-        let paths = expand(Path::new(pattern));
-        // It is looked at by its name, and is not there.
-        if paths.is_empty() {
-            vec![PathBuf::from(pattern)]
+/// The files that hold certificates.
+#[derive(Clone, Debug)]
+pub(super) enum Files {
+    /// Patterns of the settings: one that fits nothing is told.
+    Named(Vec<String>),
+    /// The usual place, which may be empty.
+    Usual(PathBuf),
+}
+
+impl Files {
+    pub(super) fn new(named: &[String], ssl_dir: &Path) -> Self {
+        if named.is_empty() {
+            Self::Usual(ssl_dir.join("live/*/fullchain.pem"))
         } else {
-            paths
+            Self::Named(named.to_vec())
         }
-    });
-    found.map(|path| probe(path, context)).collect()
+    }
+
+    /// Those that are there.
+    pub(super) fn paths(&self) -> Vec<PathBuf> {
+        match self {
+            Self::Usual(pattern) => expand(pattern),
+            Self::Named(patterns) => {
+                let patterns = patterns.iter().map(Path::new);
+                patterns.flat_map(expand).collect()
+            }
+        }
+    }
+
+    /// Those that are looked at: a pattern that fits nothing is looked at by its name.
+    fn wanted(&self) -> Vec<PathBuf> {
+        match self {
+            Self::Usual(pattern) => expand(pattern),
+            Self::Named(patterns) => patterns.iter().flat_map(|pattern| named(pattern)).collect(),
+        }
+    }
 }
 
-fn probe(path: PathBuf, context: &Arc<Context>) -> Probe {
-    let context = Arc::clone(context);
-    Probe::new(
-        "certificate",
-        path.display().to_string(),
-        context.timeout,
-        move || vec![check(&path, &context)],
-    )
+fn named(pattern: &str) -> Vec<PathBuf> {
+    let paths = expand(Path::new(pattern));
+    if paths.is_empty() {
+        vec![PathBuf::from(pattern)]
+    } else {
+        paths
+    }
 }
 
-fn check(path: &Path, context: &Context) -> Finding {
+/// A probe a file.
+pub(super) fn probes(files: &Files, limits: Floor, context: &Context) -> Vec<Probe> {
+    let (within, now) = (context.timeout, context.now.timestamp());
+    let probe = |path: PathBuf| {
+        Probe::new(
+            "certificate",
+            path.display().to_string(),
+            within,
+            move || vec![check(&path, limits, now)],
+        )
+    };
+    files.wanted().into_iter().map(probe).collect()
+}
+
+fn check(path: &Path, limits: Floor, now: Timestamp) -> Finding {
     let target = path.display().to_string();
     let certificate = match read(path) {
         Ok(certificate) => certificate,
         Err(why) => return Finding::unknown("certificate", target, why),
     };
-    let judge = Judge {
-        name: None,
-        allow_self_signed: true,
-        now: context.now.timestamp(),
-    };
-    match judge.of_itself(&certificate) {
+    match CertificateJudge::of_file(now).of_itself(&certificate) {
         Some(why) => Finding::critical("certificate", target, why),
-        None => judge_days(&target, &certificate, context),
+        None => days::judge(&target, &certificate, now, limits),
     }
 }
 
@@ -77,7 +100,7 @@ pub(super) fn read(path: &Path) -> Result<Certificate, String> {
 }
 
 /// The paths that fit; a part of the pattern that is `*`, or has one in it, stands for names.
-pub(super) fn expand(pattern: &Path) -> Vec<PathBuf> {
+fn expand(pattern: &Path) -> Vec<PathBuf> {
     let mut paths = vec![PathBuf::new()];
     for part in pattern.components() {
         let name = part.as_os_str().to_string_lossy().into_owned();
@@ -105,20 +128,6 @@ fn names(dir: &Path, head: &str, tail: &str) -> Vec<PathBuf> {
         .collect();
     paths.sort();
     paths
-}
-
-/// The files that are checked.
-pub(super) fn files(context: &Context) -> Vec<PathBuf> {
-    let files = &context.settings.tls.files;
-    let usual = context.server.ssl_dir.join("live/*/fullchain.pem");
-    if files.is_empty() {
-        expand(&usual)
-    } else {
-        files
-            .iter()
-            .flat_map(|file| expand(Path::new(file)))
-            .collect()
-    }
 }
 
 #[cfg(test)]

@@ -4,134 +4,125 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::disk;
-use super::judge::Judge;
-use crate::checks::services::{Kind, converse};
+use jiff::Timestamp;
+
+use super::days;
+use super::disk::{self, Files};
 use crate::context::Context;
 use crate::finding::Finding;
+use crate::limits::Floor;
 use crate::net::http::{self, Url};
-use crate::net::{Certificate, NetError, Peer, Place, Trust};
+use crate::net::{
+    Certificate, CertificateJudge, NetError, Peer, Place, Protocol, Trust, Verifier, converse,
+};
 use crate::probe::Probe;
-use crate::status::Status;
+use crate::status::{Status, worse};
 
 /// Where a certificate is shown.
-enum Shown {
-    Mail(Kind, Place),
+#[derive(Clone, Debug)]
+pub(crate) enum Shown {
+    Mail(Protocol, Place),
     Page(Url),
 }
 
 impl Shown {
     fn target(&self) -> String {
         match self {
-            Self::Mail(kind, place) => format!("{} {place}", kind.name()),
+            Self::Mail(protocol, place) => format!("{} {place}", protocol.name()),
             Self::Page(url) => url.to_string(),
         }
     }
 
     fn see(
         &self,
-        context: &Context,
+        verifier: &Verifier,
         trust: &Trust,
         within: Duration,
     ) -> Result<Option<Peer>, NetError> {
         match self {
-            Self::Mail(kind, place) => converse(
-                *kind,
-                place,
-                trust,
-                context.settings.services.name_at(place),
-                within,
-            ),
+            Self::Mail(protocol, place) => {
+                converse(*protocol, place, trust, verifier.server_name(place), within)
+            }
             Self::Page(url) => http::get(url, trust, within).map(|answer| answer.peer),
         }
     }
 
-    fn judge<'a>(&'a self, context: &'a Context) -> Judge<'a> {
+    fn judge<'a>(&'a self, verifier: &'a Verifier) -> CertificateJudge<'a> {
         match self {
-            Self::Mail(_, place) => Judge::of(context, place.host()),
-            Self::Page(url) => Judge::of_url(context, url.place.host()),
+            Self::Mail(_, place) => verifier.of_service(place),
+            Self::Page(url) => verifier.of_url(url),
         }
     }
 }
 
-pub(super) fn probes(context: &Arc<Context>) -> Vec<Probe> {
-    let services = &context.settings.services;
-    let mail = services
-        .endpoints()
-        .into_iter()
-        .filter(|(kind, _)| *kind != Kind::Lmtp);
-    let mail = mail.map(|(kind, place)| Shown::Mail(kind, place));
-    let pages = services
-        .http
-        .iter()
-        .filter(|page| page.url.secure)
-        .map(|page| Shown::Page(page.url.clone()));
-    let shown: Vec<Shown> = mail.chain(pages).collect();
+pub(super) fn probes(
+    shown: Vec<Shown>,
+    files: &Files,
+    limits: Floor,
+    context: &Arc<Context>,
+) -> Vec<Probe> {
     if shown.is_empty() {
         return Vec::new();
     }
-    match super::trust(context) {
+    match context.verifier.trust() {
         Ok(trust) => shown
             .into_iter()
-            .map(|shown| probe(shown, context, &trust))
+            .map(|shown| probe(shown, files.clone(), limits, context, &trust))
             .collect(),
-        Err(why) => vec![super::untrusting("certificate", why)],
+        Err(why) => vec![Probe::unknown("certificate", "ca_file", why)],
     }
 }
 
-fn probe(shown: Shown, context: &Arc<Context>, trust: &Arc<Trust>) -> Probe {
+fn probe(
+    shown: Shown,
+    files: Files,
+    limits: Floor,
+    context: &Arc<Context>,
+    trust: &Arc<Trust>,
+) -> Probe {
     let (context, trust) = (Arc::clone(context), Arc::clone(trust));
     Probe::new("certificate", shown.target(), context.timeout, move || {
-        let seen = shown.see(&context, &trust, context.timeout.mul_f64(0.9));
-        vec![check(&shown, seen, &context)]
+        let seen = shown.see(&context.verifier, &trust, context.timeout.mul_f64(0.9));
+        let judge = shown.judge(&context.verifier);
+        let now = context.now.timestamp();
+        vec![check(&shown.target(), seen, &judge, &files, limits, now)]
     })
 }
 
 /// That a service is down is for `services` to say.
-fn check(shown: &Shown, seen: Result<Option<Peer>, NetError>, context: &Context) -> Finding {
-    let target = shown.target();
+fn check(
+    target: &str,
+    seen: Result<Option<Peer>, NetError>,
+    judge: &CertificateJudge<'_>,
+    files: &Files,
+    limits: Floor,
+    now: Timestamp,
+) -> Finding {
+    let unknown = |why: String| Finding::unknown("certificate", target, why);
     let peer = match seen {
         Ok(Some(peer)) => peer,
-        Ok(None) => {
-            return Finding::unknown(
-                "certificate",
-                target,
-                "it offers no TLS; see its TLS settings",
-            );
-        }
-        Err(error) => {
-            return Finding::unknown(
-                "certificate",
-                target,
-                format!("no certificate was seen: {error}"),
-            );
-        }
+        Ok(None) => return unknown("it offers no TLS; see its TLS settings".to_owned()),
+        Err(error) => return unknown(format!("no certificate was seen: {error}")),
     };
-    if let Some(why) = shown.judge(context).objection(&peer) {
+    if let Some(why) = judge.objection(&peer) {
         return Finding::critical("certificate", target, why);
     }
     let Some(certificate) = peer.chain.first().and_then(|der| Certificate::parse(der)) else {
-        return Finding::unknown("certificate", target, "its certificate cannot be read");
+        return unknown("its certificate cannot be read".to_owned());
     };
-    let on_disk = disk::files(context)
-        .into_iter()
-        .filter_map(|path| Some((disk::read(&path).ok()?, path)))
-        .collect();
-    match forgotten(&certificate, on_disk) {
-        Some(path) => {
-            let message = format!(
+    let finding = days::judge(target, &certificate, now, limits);
+    let on_disk = files.paths().into_iter();
+    let on_disk = on_disk.filter_map(|path| Some((disk::read(&path).ok()?, path)));
+    match forgotten(&certificate, on_disk.collect()) {
+        None => finding,
+        Some(path) => Finding {
+            status: worse(finding.status, Status::Warning),
+            message: format!(
                 "{} is newer than the certificate that is served; reload the service",
                 path.display()
-            );
-            let finding = judge_days(&target, &certificate, context);
-            let status = crate::status::worse(finding.status, Status::Warning);
-            Finding {
-                status,
-                message,
-                ..finding
-            }
-        }
-        None => judge_days(&target, &certificate, context),
+            ),
+            ..finding
+        },
     }
 }
 
@@ -143,18 +134,4 @@ fn forgotten(served: &Certificate, on_disk: Vec<(Certificate, PathBuf)>) -> Opti
         .into_iter()
         .find(|(disk, _)| newer(disk))
         .map(|(_, path)| path)
-}
-
-pub(super) fn judge_days(target: &str, certificate: &Certificate, context: &Context) -> Finding {
-    let days = certificate.days_left(context.now.timestamp());
-    let message = format!(
-        "the certificate for {} has {days:.0} days left",
-        certificate.names.join(", ")
-    );
-    let mut finding =
-        Finding::ok("certificate", target, message).above(days, "days", context.settings.tls.days);
-    if finding.status != Status::Ok {
-        finding.message += "; renew it (certbot renew) and reload the services";
-    }
-    finding
 }

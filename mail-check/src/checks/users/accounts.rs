@@ -44,10 +44,10 @@ pub(super) enum UsersError {
 /// All users; connecting, and each answer, may take `within`.
 pub(super) fn read(
     database: &str,
+    query: &str,
     context: &Context,
     within: Duration,
 ) -> Result<Vec<User>, UsersError> {
-    let query = &context.settings.users.users_query;
     // What it would warn of is a check of its own: file-mode.
     let report = Report::to_writer("mail-check", Verbosity::Quiet, std::io::sink());
     let settings = ConnectionSettings::from_config(&context.config, &context.server.mysql, &report);
@@ -55,7 +55,7 @@ pub(super) fn read(
         .map_err(UsersError::Connect)?;
     let failed = |source| UsersError::Query {
         database: database.to_owned(),
-        query: query.clone(),
+        query: query.to_owned(),
         source,
     };
     for statement in [
@@ -70,14 +70,14 @@ pub(super) fn read(
     if rows.is_empty() {
         return Err(UsersError::NoUser {
             database: database.to_owned(),
-            query: query.clone(),
+            query: query.to_owned(),
         });
     }
     let users = rows.iter().map(|row| User::read(|name| cell(row, name)));
     users
         .collect::<Option<Vec<_>>>()
         .ok_or_else(|| UsersError::NoEmail {
-            query: query.clone(),
+            query: query.to_owned(),
         })
 }
 

@@ -7,104 +7,64 @@ mod compare; // what is missing, and what is too much
 mod mailboxes; // those on disk
 mod quota; // how much of it each user has used
 mod saved; // those in the newest set
+mod settings; // which database, and the limits
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use serde::Deserialize;
+use mail_common::report::chain;
 
 use crate::context::Context;
 use crate::finding::Finding;
-use crate::limits::Ceiling;
 use crate::probe::Probe;
 
-/// Its section of `--print-config`.
-pub(crate) const EXAMPLE: &str = include_str!("example.toml");
-
-/// `[users]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Settings {
-    database: Option<String>,
-    users_query: String,
-    quota: Ceiling,
-    api_url: Option<String>,
-    api_status: u16,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            database: None,
-            users_query: "SELECT email, quota, enabled FROM users".to_owned(),
-            quota: Ceiling::new(90.0, 100.0),
-            api_url: None,
-            api_status: 200,
-        }
-    }
-}
+pub(crate) use settings::{EXAMPLE, Settings};
 
 /// None until a database or an API is named.
-pub(crate) fn probes(context: &Arc<Context>) -> Vec<Probe> {
-    let settings = &context.settings.users;
+pub(crate) fn probes(settings: &Settings, context: &Arc<Context>) -> Vec<Probe> {
+    let within = context.timeout;
     let mut probes = Vec::new();
     if let Some(database) = settings.database.clone() {
-        let context = Arc::clone(context);
-        probes.push(Probe::new(
-            "user-mailboxes",
-            database.clone(),
-            context.timeout,
-            move || check(&database, &context),
-        ));
+        let (settings, context, target) = (settings.clone(), Arc::clone(context), database.clone());
+        probes.push(Probe::new("user-mailboxes", target, within, move || {
+            check(&database, &settings, &context)
+        }));
     }
     if let Some(url) = settings.api_url.clone() {
-        let (within, expected) = (context.timeout * 3 / 4, settings.api_status);
-        probes.push(Probe::new(
-            "user-api",
-            url.clone(),
-            context.timeout,
-            move || vec![api::check(&url, expected, within)],
-        ));
+        let expected = settings.api_status;
+        probes.push(Probe::new("user-api", url.clone(), within, move || {
+            vec![api::check(&url, expected, within * 3 / 4)]
+        }));
     }
     probes
 }
 
 /// Database, disk and set, one after the other: each has a part of the time.
-fn check(database: &str, context: &Context) -> Vec<Finding> {
+fn check(database: &str, settings: &Settings, context: &Context) -> Vec<Finding> {
     let quarter = context.timeout / 4;
-    let users = match accounts::read(database, context, quarter) {
+    let unknown = |why| vec![Finding::unknown("user-mailboxes", database, why)];
+    let users = match accounts::read(database, &settings.users_query, context, quarter) {
         Ok(users) => users,
-        Err(error) => {
-            let why = mail_common::report::chain(&error);
-            return vec![Finding::unknown(
-                "user-mailboxes",
-                database,
-                format!("no user was checked: {why}"),
-            )];
-        }
+        Err(error) => return unknown(format!("no user was checked: {}", chain(&error))),
     };
     let root = &context.server.mail_data_dir;
     let mailboxes = match mailboxes::list(root) {
         Ok(mailboxes) => mailboxes,
         Err(error) => {
-            let message = format!(
-                "{} cannot be listed: {error}; set MAIL_DATA_DIR",
-                root.display()
-            );
-            return vec![Finding::unknown("user-mailboxes", database, message)];
+            let root = root.display();
+            return unknown(format!(
+                "{root} cannot be listed: {error}; set MAIL_DATA_DIR"
+            ));
         }
     };
-    let mut findings = vec![compare::with_disk(
-        database,
-        &users,
-        &mailboxes,
-        context.now.timestamp(),
-    )];
-    findings.push(match saved::newest(&context.root) {
+    let saved = match saved::newest(&context.root) {
         Ok(set) => compare::with_set(&users, &mailboxes, &set),
         Err(why) => Finding::unknown("user-backups", "newest set", why),
-    });
+    };
     let usage = quota::measure(&users, &mailboxes, Instant::now() + quarter);
-    findings.push(quota::judge(database, &usage, context.settings.users.quota));
-    findings
+    vec![
+        compare::with_disk(database, &users, &mailboxes, context.now.timestamp()),
+        saved,
+        quota::judge(database, &usage, settings.quota),
+    ]
 }

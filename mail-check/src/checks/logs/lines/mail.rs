@@ -2,7 +2,7 @@
 //! login processes, lmtp).
 
 use super::super::tally::Topic;
-use super::{Event, after, reason};
+use super::event::{Event, after, reason};
 
 /// What a line tells. A delivery over LMTP that failed is both: deferred or bounced, and a failure
 /// of LMTP.

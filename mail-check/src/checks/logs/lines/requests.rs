@@ -3,7 +3,7 @@
 
 use super::super::settings::Settings;
 use super::super::tally::{Tally, Topic};
-use super::reason;
+use super::event::reason;
 
 /// A request and its answer.
 #[derive(Debug, PartialEq, Eq)]

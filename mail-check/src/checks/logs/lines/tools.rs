@@ -2,7 +2,7 @@
 //! ...` of these tools.
 
 use super::super::tally::Topic;
-use super::{Event, after, reason};
+use super::event::{Event, after, reason};
 
 pub(super) fn events(line: &[u8]) -> Vec<Event<'_>> {
     let levels: [&[u8]; 3] = [b"] [ERROR] ", b"] [FATAL] ", b"] [CRITICAL] "];

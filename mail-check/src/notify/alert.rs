@@ -12,7 +12,7 @@ use super::memory::Moment;
 use crate::finding::{Finding, worst_by_target};
 use crate::status::{Status, severity, word};
 
-/// What a letter is about.
+/// What an alert is about.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Occasion<'a> {
     pub(crate) host: &'a str,
@@ -21,19 +21,19 @@ pub(crate) struct Occasion<'a> {
     pub(crate) findings: &'a [Finding],
     /// The worst of them.
     pub(crate) worst: Status,
-    /// Something that the reader must know of this letter itself.
+    /// Something that the reader must know of this alert itself.
     pub(crate) remark: Option<&'a str>,
 }
 
-/// A letter in words.
+/// An alert in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Letter {
+pub(crate) struct Alert {
     pub(crate) subject: String,
     pub(crate) body: String,
 }
 
 /// The news in words; a summary, where there is none.
-pub(crate) fn write(occasion: Occasion<'_>, events: &[Event]) -> Letter {
+pub(crate) fn write(occasion: Occasion<'_>, events: &[Event]) -> Alert {
     let mut body = head(occasion);
     if let Some(remark) = occasion.remark {
         let _ = write!(body, "\nNote: {}\n", printable(remark));
@@ -49,7 +49,7 @@ pub(crate) fn write(occasion: Occasion<'_>, events: &[Event]) -> Letter {
         section(&mut body, kind, events, occasion.now);
     }
     told_before(&mut body, occasion.findings, events);
-    Letter {
+    Alert {
         subject: subject(occasion, events),
         body,
     }
@@ -131,13 +131,14 @@ fn section(body: &mut String, kind: Kind, events: &[Event], now: &ZonedDateTime)
 }
 
 fn before(event: &Event) -> String {
-    match event.was == event.status {
-        true => String::new(),
-        false => format!(" (was {})", word(event.was)),
+    if event.was == event.status {
+        String::new()
+    } else {
+        format!(" (was {})", word(event.was))
     }
 }
 
-/// What is bad and no news: who reads this letter alone must not take it for the whole.
+/// What is bad and no news: who reads this alert alone must not take it for the whole.
 fn told_before(body: &mut String, findings: &[Finding], events: &[Event]) {
     let is_news = |finding: &Finding| {
         events
@@ -212,9 +213,9 @@ mod tests {
             event(Kind::Problem, Status::Ok, Status::Critical, "imaps"),
             event(Kind::Recovery, Status::Critical, Status::Ok, "smtp"),
         ];
-        let letter = write(occasion, &events);
+        let alert = write(occasion, &events);
         assert_eq!(
-            letter.subject,
+            alert.subject,
             "[CRITICAL] mx.example.com: imaps tcp://127.0.0.1:993, and 1 more"
         );
         let expected = "\
@@ -232,19 +233,19 @@ ALSO BAD
   WARNING   disk /mnt\\n/backup
             91 % used; delete something
 ";
-        assert_eq!(letter.body, expected);
+        assert_eq!(alert.body, expected);
         let quiet = Occasion {
             worst: Status::Ok,
             findings: &[],
             remark: Some("begun anew"),
             ..occasion
         };
-        let letter = write(quiet, &[]);
-        assert_eq!(letter.subject, "[OK] mx.example.com: 0 checks");
+        let alert = write(quiet, &[]);
+        assert_eq!(alert.subject, "[OK] mx.example.com: 0 checks");
         assert!(
-            letter.body.ends_with("\nNote: begun anew\n"),
+            alert.body.ends_with("\nNote: begun anew\n"),
             "{}",
-            letter.body
+            alert.body
         );
     }
 }

@@ -1,10 +1,10 @@
-//! What is done with what was found: metrics, a page, alerts. What cannot be told is a finding,
-//! too.
+//! What is done with what was found: metrics, a page, alerts. That something cannot be published
+//! is a finding, too.
 
-use std::error::Error;
 use std::path::Path;
 use std::time::Duration;
 
+use mail_common::failure::Failed;
 use mail_common::record::{Check, Record};
 use mail_common::report::chain;
 use mail_common::tool::Session;
@@ -12,16 +12,17 @@ use mail_common::tool::Session;
 use crate::context::Context;
 use crate::finding::{Finding, worst_of};
 use crate::notify::{Begun, Key, Notifier, Occasion, Outcome};
-use crate::{prometheus, report};
+use crate::prometheus;
+use crate::report::{self, Sources};
 
-/// What was found, and is told to machines and people. That it cannot be told is a finding, too.
-pub(crate) struct Told<'a> {
+/// What was found, on its transport to machines and people.
+pub(crate) struct Publisher<'a> {
     pub(crate) session: &'a Session,
     pub(crate) findings: Vec<Finding>,
     pub(crate) context: &'a Context,
 }
 
-impl Told<'_> {
+impl Publisher<'_> {
     pub(crate) fn metrics(&mut self, path: &Path, elapsed: Duration) {
         let run = prometheus::Run {
             began_seconds: self.context.now.timestamp().as_second(),
@@ -29,15 +30,15 @@ impl Told<'_> {
             worst: worst_of(&self.findings),
         };
         let written = prometheus::write(path, &self.findings, run);
-        self.written("prometheus", path, written.err());
+        self.written("prometheus", path, written);
     }
 
-    pub(crate) fn page(&mut self, path: &Path) {
-        let written = report::write(path, self.occasion(), self.context);
-        self.written("report", path, written.err());
+    pub(crate) fn page(&mut self, path: &Path, sources: &Sources) {
+        let written = report::write(path, self.occasion(), sources);
+        self.written("report", path, written);
     }
 
-    pub(crate) fn people(
+    pub(crate) fn alerts(
         &mut self,
         notifier: &Notifier,
         begun: Begun,
@@ -50,9 +51,9 @@ impl Told<'_> {
                 target,
             })
             .collect();
-        let outcome = notifier.tell(self.occasion(), &answered, &self.context.state);
+        let outcome = notifier.notify(self.occasion(), &answered, &self.context.state);
         self.add(outcome);
-        // The switch is told last: it knows whether the others could be told.
+        // The switch comes last: it knows whether the others could be notified.
         let outcome = notifier.end(begun, self.occasion(), &self.context.state);
         self.add(outcome);
     }
@@ -67,25 +68,21 @@ impl Told<'_> {
         }
     }
 
-    fn written(&mut self, name: &str, path: &Path, error: Option<impl Error>) {
-        if let Some(error) = error {
-            self.session.fail(None, None, &error);
-            self.found(Finding::critical(
-                name,
-                path.display().to_string(),
-                chain(&error),
-            ));
+    fn written(&mut self, name: &str, path: &Path, written: Result<(), Failed>) {
+        if let Err(failed) = written {
+            self.session.record_failure(None, None, &failed);
+            let message = format!("{}; what is there is of an earlier run", chain(&failed));
+            self.found(Finding::critical(name, path.display().to_string(), message));
         }
     }
 
     fn add(&mut self, outcome: Outcome) {
         for failure in &outcome.failures {
-            self.session.fail(None, None, failure);
+            self.session.record_failure(None, None, failure);
         }
-        outcome
-            .findings
-            .into_iter()
-            .for_each(|finding| self.found(finding));
+        for finding in outcome.findings {
+            self.found(finding);
+        }
     }
 
     fn found(&mut self, finding: Finding) {

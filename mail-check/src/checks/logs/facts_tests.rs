@@ -1,5 +1,5 @@
+use super::super::settings::{Kind, Place};
 use super::*;
-use settings::Kind;
 
 fn judged(facts: &Facts) -> (Status, String) {
     let source = Source {
@@ -9,7 +9,7 @@ fn judged(facts: &Facts) -> (Status, String) {
         silent: Some(Span::hours(1)),
         max_size: 1000,
     };
-    let finding = judge_log(&source, facts);
+    let finding = judge(&source, facts);
     (finding.status, finding.message)
 }
 

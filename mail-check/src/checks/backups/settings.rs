@@ -1,0 +1,38 @@
+//! `[backups]`: its section of the file of checks.
+
+use mail_common::set::Component;
+use serde::Deserialize;
+
+use crate::limits::{Ceiling, Floor};
+use crate::span::Span;
+
+/// Its section of `--print-config`.
+pub(crate) const EXAMPLE: &str = include_str!("example.toml");
+
+/// `[backups]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Settings {
+    /// The newest daily set may be so old.
+    pub(super) daily_max_age: Span,
+    pub(super) weekly_max_age: Span,
+    pub(super) weekly: bool,
+    pub(super) components: Vec<Component>,
+    /// Percent by which the newest set is smaller or larger than those before it.
+    pub(super) size_change: Ceiling,
+    /// For how many more sets there is room.
+    pub(super) room: Floor,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            daily_max_age: Span::hours(26),
+            weekly_max_age: Span::days(8),
+            weekly: true,
+            components: Component::ALL.to_vec(),
+            size_change: Ceiling::new(50.0, 90.0),
+            room: Floor::new(7.0, 2.0),
+        }
+    }
+}

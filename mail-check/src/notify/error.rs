@@ -1,0 +1,106 @@
+//! Why nobody can be notified: the settings are wrong, or sending failed.
+
+use std::time::Duration;
+
+use lettre::address::AddressError;
+use mail_common::failure::{Failed, Failure, FailureKind};
+
+use super::http::HttpError;
+use crate::command::CommandError;
+use crate::state::StateError;
+
+/// `[notify]` cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    #[error(
+        "--notify has nobody to notify: set ADMIN_EMAIL in the configuration, or write [notify.mail], \
+         [[notify.webhook]] or [notify.ping] into the file of checks; see mail-check --print-config"
+    )]
+    Nobody,
+    #[error(
+        "two webhooks are called {0:?}, or one is called \"mail\", \"ping\" or \"state\"; give each a \
+         name of its own"
+    )]
+    Name(String),
+    #[error("[notify.mail] names no recipient: give `to`, or ADMIN_EMAIL in the configuration")]
+    NoRecipient,
+    #[error("[notify.mail]: {text:?} is not a mail address")]
+    Address { text: String, source: AddressError },
+    #[error(
+        "[notify.mail]: give either `sendmail` or `smtp`; tls, user and password go with `smtp`"
+    )]
+    Mixed,
+    #[error("[notify.mail]: smtp = {0:?} is not host:port, such as \"smtp.example.net:587\"")]
+    Server(String),
+    #[error("[notify.mail]: tls = \"none\" is for this machine only (127.0.0.1, [::1], localhost)")]
+    InClear,
+    #[error("give either {what}_file or {what}_env in {section} of the file of checks")]
+    SecretSource { section: String, what: &'static str },
+    #[error("{section} names a file of secrets")]
+    SecretFile { section: String, source: Failed },
+    #[error("{place}, which {section} names, is empty or not set")]
+    EmptySecret { section: String, place: String },
+    /// What it says holds nothing of the URL, which is a secret.
+    #[error("what is given for {section} is not a URL of http or https")]
+    Url { section: String },
+}
+
+/// Somebody could not be notified.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotifyError {
+    #[error("send alerts by {channel}")]
+    Send { channel: String, source: SendError },
+    #[error("lock what was notified before; the next run sends the alerts")]
+    Lock(#[source] StateError),
+    #[error("keep what was notified, which the next run sends again")]
+    Keep(#[source] StateError),
+}
+
+/// Why an alert was not accepted.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SendError {
+    #[error("write the email")]
+    Email(#[from] lettre::error::Error),
+    #[error("the name of this machine makes no sender; give `from` in [notify.mail]")]
+    Sender(#[from] AddressError),
+    #[error(transparent)]
+    Sendmail(#[from] CommandError),
+    #[error("send by {server}")]
+    Smtp {
+        server: String,
+        source: lettre::transport::smtp::Error,
+    },
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    #[error("no answer within {} s", within.as_secs_f64())]
+    Hung { within: Duration },
+}
+
+impl Failure for NotifyError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Send { source, .. } => match source {
+                SendError::Email(_) | SendError::Sender(_) => FailureKind::Configuration,
+                SendError::Sendmail(_) => FailureKind::Program,
+                SendError::Smtp { .. } | SendError::Http(_) | SendError::Hung { .. } => {
+                    FailureKind::Network
+                }
+            },
+            Self::Lock(error) | Self::Keep(error) => error.kind(),
+        }
+    }
+}
+
+impl SendError {
+    /// Whether trying again in a moment is of no use.
+    pub(super) fn is_lasting(&self) -> bool {
+        match self {
+            Self::Email(_) | Self::Sender(_) | Self::Hung { .. } => true,
+            Self::Sendmail(error) => matches!(error, CommandError::Absent { .. }),
+            Self::Smtp { source, .. } => {
+                source.is_permanent() || source.is_client() || source.is_tls()
+            }
+            Self::Http(error) => error.is_lasting(),
+        }
+    }
+}
