@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use mail_common::failure::{Failed, Failure};
 use mail_common::interrupt::Interrupt;
 use mail_common::relpath::RelPath;
+use mail_common::report::Unit;
 use mail_common::set::{Component, Staging};
 use mail_common::tool::{Session, Totals};
 
@@ -78,7 +79,7 @@ impl Saver<'_> {
 
     fn save_mailboxes(&mut self) -> Result<(), Error> {
         let run = self.run;
-        let progress = run.session.report.progress(Component::Mailboxes.name(), 0);
+        let progress = run.session.report.progress(Component::Mailboxes.name(), Unit::Bytes, None);
         let environment = Environment {
             staging: run.staging,
             previous: run.previous,
@@ -130,7 +131,7 @@ impl Saver<'_> {
         if let Some(databases) = &run.plan.databases
             && !self.saved.failed.contains(&Component::Mysql)
         {
-            let progress = run.session.report.progress(Component::Mysql.name(), 0);
+            let progress = run.session.report.progress(Component::Mysql.name(), Unit::Rows, None);
             let progress = |rows| progress.advance(rows);
             let part = databases.save(run.staging, run.interrupt, &progress)?;
             self.take(Component::Mysql, part);

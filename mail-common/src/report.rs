@@ -141,13 +141,17 @@ impl Report {
         self.0.warnings.load(Ordering::Relaxed)
     }
 
-    /// Shows the progress of a piece of work of `total_bytes`, 0 when that is not known yet.
+    /// Shows the progress of a piece of work. Without a total it counts, and has no bar.
     #[must_use]
-    pub fn progress(&self, label: &str, total_bytes: u64) -> Progress {
-        let bar = self.0.bars.add(ProgressBar::new(total_bytes));
-        bar.set_style(bar_style());
+    pub fn progress(&self, label: &str, unit: Unit, total: Option<u64>) -> Progress {
+        let bar = self.0.bars.add(ProgressBar::no_length());
         bar.set_prefix(label.to_owned());
-        Progress(bar)
+        bar.set_style(style(unit, Total::Unknown));
+        let progress = Progress { bar, unit };
+        if let Some(total) = total {
+            progress.set_total(total);
+        }
+        progress
     }
 
     /// Runs `write`, which writes to the terminal, while no bar is drawn.
@@ -183,30 +187,48 @@ impl fmt::Debug for Report {
     }
 }
 
-/// The progress of one piece of work; its bar goes away with it.
+/// What a piece of work is counted in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Bytes, shown with a binary unit.
+    Bytes,
+    /// Rows of databases.
+    Rows,
+    /// Files.
+    Files,
+}
+
+/// The progress of one piece of work; its line goes away with it.
 #[derive(Debug)]
-pub struct Progress(ProgressBar);
+pub struct Progress {
+    bar: ProgressBar,
+    unit: Unit,
+}
 
 impl Progress {
-    /// So many more bytes are done.
-    pub fn advance(&self, bytes: u64) {
-        self.0.inc(bytes);
+    /// Counts what is done, in the unit of the work.
+    pub fn advance(&self, count: u64) {
+        self.bar.inc(count);
     }
 
-    /// The work turned out to be so many bytes in all.
-    pub fn set_total(&self, bytes: u64) {
-        self.0.set_length(bytes);
+    /// The size of the whole work is known now, so that there can be a bar. 0 is not a size: sets
+    /// of the old scripts, for example, record none.
+    pub fn set_total(&self, total: u64) {
+        if total > 0 {
+            self.bar.set_length(total);
+            self.bar.set_style(style(self.unit, Total::Known));
+        }
     }
 
     /// Says what is being worked on.
-    pub fn say(&self, message: &str) {
-        self.0.set_message(printable(message));
+    pub fn message(&self, text: &str) {
+        self.bar.set_message(printable(text));
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        self.0.finish_and_clear();
+        self.bar.finish_and_clear();
     }
 }
 
@@ -256,12 +278,38 @@ fn colour_is_welcome() -> bool {
     !is_set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
-fn bar_style() -> ProgressStyle {
-    ProgressStyle::with_template(
-        "{prefix:12} [{bar:30}] {bytes:>10}/{total_bytes:10} {bytes_per_sec:>12} {eta:>5} {wide_msg}",
-    )
-    .expect("the template is a constant")
-    .progress_chars("=> ")
+/// Whether it is known how much there is to do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Total {
+    Known,
+    Unknown,
+}
+
+fn style(unit: Unit, total: Total) -> ProgressStyle {
+    ProgressStyle::with_template(template(unit, total))
+        .expect("the templates are constants")
+        .progress_chars("=> ")
+}
+
+const fn template(unit: Unit, total: Total) -> &'static str {
+    match (unit, total) {
+        (Unit::Bytes, Total::Known) => {
+            "{prefix:12} [{bar:30}] {bytes:>10}/{total_bytes:10} {bytes_per_sec:>12} {eta:>5} {wide_msg}"
+        }
+        (Unit::Bytes, Total::Unknown) => {
+            "{prefix:12} {bytes:>10} {bytes_per_sec:>12} {elapsed:>5} {wide_msg}"
+        }
+        (Unit::Rows, Total::Known) => {
+            "{prefix:12} [{bar:30}] {human_pos:>10}/{human_len} rows {eta:>5} {wide_msg}"
+        }
+        (Unit::Rows, Total::Unknown) => "{prefix:12} {human_pos:>10} rows {elapsed:>5} {wide_msg}",
+        (Unit::Files, Total::Known) => {
+            "{prefix:12} [{bar:30}] {human_pos:>10}/{human_len} files {eta:>5} {wide_msg}"
+        }
+        (Unit::Files, Total::Unknown) => {
+            "{prefix:12} {human_pos:>10} files {elapsed:>5} {wide_msg}"
+        }
+    }
 }
 
 #[cfg(test)]
@@ -308,6 +356,26 @@ pub(crate) mod tests {
         report.detail("file");
         assert_eq!((report.errors(), report.clone().warnings()), (1, 1));
         shared.text()
+    }
+
+    #[test]
+    fn work_of_unknown_size_has_no_bar_that_could_be_full() {
+        let report = Report::to_writer("mail-x", Verbosity::Normal, Shared::default());
+        for total in [None, Some(0)] {
+            let progress = report.progress("mysql", Unit::Rows, total);
+            progress.advance(3);
+            assert_eq!((progress.bar.length(), progress.bar.position()), (None, 3));
+            progress.set_total(9);
+            assert_eq!(progress.bar.length(), Some(9));
+        }
+        for unit in [Unit::Bytes, Unit::Rows, Unit::Files] {
+            assert!(!template(unit, Total::Unknown).contains("{bar"));
+            assert!(template(unit, Total::Known).contains("{bar"));
+            let has_bytes = template(unit, Total::Unknown).contains("bytes");
+            assert_eq!(has_bytes, unit == Unit::Bytes);
+            style(unit, Total::Unknown);
+            style(unit, Total::Known);
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use mail_common::interrupt::Interrupt;
 use mail_common::record::{Record, Restored};
 use mail_common::relpath::{PathField, RelPath};
 use mail_common::report::Report;
+use mail_common::report::Unit;
 use mail_common::set::{Component, Inventory, SetFile};
 use mail_common::tool::{Session, Totals, human_size};
 use mail_mysql::ConnectionSettings;
@@ -165,7 +166,9 @@ impl DumpsJob {
         let To::Server(target) = &self.to else {
             return Ok(None);
         };
-        let progress = session.report.progress("mysql", self.source_bytes());
+        let progress = session
+            .report
+            .progress("mysql", Unit::Bytes, Some(self.source_bytes()));
         let advance = |bytes| progress.advance(bytes);
         let watch = Watch {
             stop: &interrupt.flag(),
@@ -184,7 +187,9 @@ impl DumpsJob {
         session: &Session,
         interrupt: &Interrupt,
     ) -> Result<Vec<Built>, Error> {
-        let progress = session.report.progress("mysql", self.source_bytes());
+        let progress = session
+            .report
+            .progress("mysql", Unit::Bytes, Some(self.source_bytes()));
         let advance = |bytes| progress.advance(bytes);
         let written = self.databases.write_sql(
             path,

@@ -11,6 +11,7 @@ use mail_common::atomic;
 use mail_common::exit::Exit;
 use mail_common::interrupt::{Interrupt, Interrupted};
 use mail_common::relpath::RelPath;
+use mail_common::report::Unit;
 use mail_common::set::{BackupRoot, LockError, RootLock, SetFile, SetState};
 use mail_common::tool::{Session, Totals};
 use mail_common::upstream::Upstream;
@@ -238,7 +239,9 @@ pub(crate) fn check_digests(
 ) -> Result<u64, Interrupted> {
     let files = plan.used();
     let set = &plan.inventory.set;
-    let progress = session.report.progress("verify", total_bytes(set, &files));
+    let progress = session
+        .report
+        .progress("verify", Unit::Bytes, Some(total_bytes(set, &files)));
     let damaged = verify(set, &files, plan.threads, interrupt, &|bytes| {
         progress.advance(bytes)
     })?;

@@ -10,7 +10,7 @@ use mail_common::atomic;
 use mail_common::interrupt::Interrupt;
 use mail_common::record::{Record, Restored};
 use mail_common::relpath::PathField;
-use mail_common::report;
+use mail_common::report::{self, Unit};
 use mail_common::tool::{Session, Totals};
 
 use crate::build::{Builder, Built, BuiltTree};
@@ -99,7 +99,9 @@ pub(crate) fn place(
 }
 
 fn build_all(plan: &Plan, session: &Session, interrupt: &Interrupt) -> Result<Vec<Ready>, Error> {
-    let progress = session.report.progress("restore", plan.unpacked_bytes());
+    let progress = session
+        .report
+        .progress("restore", Unit::Bytes, Some(plan.unpacked_bytes()));
     let advance = |bytes| progress.advance(bytes);
     let builder = Builder {
         set: &plan.inventory.set,
@@ -110,7 +112,7 @@ fn build_all(plan: &Plan, session: &Session, interrupt: &Interrupt) -> Result<Ve
     };
     let mut ready = Vec::new();
     for job in &plan.jobs.trees {
-        progress.say(job.component.name());
+        progress.message(job.component.name());
         let (tree, lacking) = build_tree(&builder, job, plan)?;
         say_lacking(&lacking, job, plan, session)?;
         ready.push(tree);

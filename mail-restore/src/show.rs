@@ -3,6 +3,7 @@
 
 use mail_common::exit::Exit;
 use mail_common::interrupt::{Interrupt, Interrupted};
+use mail_common::report::Unit;
 use mail_common::tool::{Session, Totals, human_size};
 use mail_common::upstream::Upstream;
 
@@ -79,7 +80,9 @@ fn show_trees(
     interrupt: &Interrupt,
 ) -> Result<Totals, Interrupted> {
     let mut totals = Totals::default();
-    let progress = session.report.progress("read", plan.unpacked_bytes());
+    let progress = session
+        .report
+        .progress("read", Unit::Bytes, Some(plan.unpacked_bytes()));
     let advance = |bytes| progress.advance(bytes);
     let builder = Builder {
         set: &plan.inventory.set,

@@ -10,6 +10,7 @@ use mail_common::exit::Exit;
 use mail_common::interrupt::Interrupt;
 use mail_common::record::{Record, Restored};
 use mail_common::relpath::{PathField, RelPath};
+use mail_common::report::Unit;
 use mail_common::set::{Component, SetFile};
 use mail_common::tool::{Session, Totals, human_size};
 use mail_common::upstream::Upstream;
@@ -127,7 +128,7 @@ pub(crate) fn restore(
     interrupt: &Interrupt,
     now: &ZonedDateTime,
 ) -> Result<(Exit, Totals), Error> {
-    let progress = session.report.progress("messages", 0);
+    let progress = session.report.progress("messages", Unit::Bytes, None);
     let advance = |bytes| progress.advance(bytes);
     let stop = interrupt.flag();
     let work = Work {

@@ -11,6 +11,7 @@ use mail_common::interrupt::{Interrupt, Interrupted};
 use mail_common::manifest::{self, Manifest};
 use mail_common::record::Artifact;
 use mail_common::relpath::RelPath;
+use mail_common::report::Unit;
 use mail_common::set::MANIFEST;
 use mail_common::tool::{Session, Totals};
 
@@ -99,17 +100,20 @@ impl Verify<'_> {
         };
         let contents = set.contents.as_ref().ok_or_else(no_set)?;
         let sizes = self.sizes(name, contents)?;
-        let total = set.listed.values().map(|listed| listed.bytes).sum();
-        let progress = self
-            .session
-            .report
-            .progress("verify", if self.depth == Depth::Deep { total } else { 0 });
+        let (unit, total) = match self.depth {
+            Depth::Deep => (
+                Unit::Bytes,
+                set.listed.values().map(|listed| listed.bytes).sum(),
+            ),
+            Depth::Recorded => (Unit::Files, contents.entries.len() as u64),
+        };
+        let progress = self.session.report.progress("verify", unit, Some(total));
         let is_fatal = |error: &Error| error.exit() != Exit::Bad;
         let results = each_until_fatal(self.jobs, &contents.entries, is_fatal, |entry| {
             self.interrupt.check()?;
-            progress.say(&entry.path.to_string_lossy());
+            progress.message(&entry.path.to_string_lossy());
             let bytes = self.check(&set, entry, &sizes)?;
-            progress.advance(bytes);
+            progress.advance(if unit == Unit::Bytes { bytes } else { 1 });
             Ok(bytes)
         });
         let mut exit = Exit::Done;

@@ -12,7 +12,7 @@ use mail_common::checksum::Sha256;
 use mail_common::exit::Exit;
 use mail_common::interrupt::Interrupt;
 use mail_common::record::timestamp;
-use mail_common::report::chain;
+use mail_common::report::{Unit, chain};
 use mail_common::tool::{Session, Totals, human_size};
 use mail_common::upstream::Upstream;
 
@@ -120,7 +120,7 @@ fn scan_all(
         listed: Listed::default(),
         interrupt,
         totals: Counters::default(),
-        progress: session.report.progress("scan", 0),
+        progress: session.report.progress("scan", Unit::Bytes, None),
         printed: AtomicU64::new(0),
         window_bytes: OnceLock::new(),
     };

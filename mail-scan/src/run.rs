@@ -98,7 +98,7 @@ impl Run<'_> {
             .emit(&Record::Verdict(finding.record(&item.place, None)));
         let files = get(&self.totals.files);
         if files % SAID_EVERY == 1 {
-            self.progress.say(&format!("{files} files"));
+            self.progress.message(&format!("{files} files"));
         }
     }
 

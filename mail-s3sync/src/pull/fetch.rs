@@ -34,7 +34,7 @@ impl Pull<'_> {
         progress: &Progress,
     ) -> Result<(TransferAction, u64), Error> {
         let path = to.join(entry.plain_path().as_path());
-        progress.say(&entry.path.to_string_lossy());
+        progress.message(&entry.path.to_string_lossy());
         if let Some(bytes) = bytes_if_there(&path, entry.plain) {
             return Ok((TransferAction::Skipped, bytes));
         }

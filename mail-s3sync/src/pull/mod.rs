@@ -15,6 +15,7 @@ use mail_common::exit::Exit;
 use mail_common::interrupt::Interrupt;
 use mail_common::record::{Record, Transfer, TransferAction};
 use mail_common::relpath::PathField;
+use mail_common::report::Unit;
 use mail_common::set::{CHECKSUMS, MANIFEST};
 use mail_common::tool::{Session, Totals};
 
@@ -61,7 +62,7 @@ impl Pull<'_> {
             return Ok(Exit::Partial);
         }
         for entry in closing {
-            let progress = self.session.report.progress("pull", 0);
+            let progress = self.session.report.progress("pull", Unit::Bytes, None);
             let (action, bytes) = self.fetch(name, to, entry, &progress)?;
             self.session.emit(&self.record(name, entry, action, bytes));
             add_transfer(totals, action, bytes);
@@ -107,7 +108,7 @@ impl Pull<'_> {
         files: &[&Entry],
         totals: &mut Totals,
     ) -> Result<bool, Error> {
-        let progress = self.session.report.progress("pull", 0);
+        let progress = self.session.report.progress("pull", Unit::Bytes, None);
         let results = each_until_fatal(self.jobs, files, Error::is_fatal, |entry| {
             self.interrupt.check()?;
             let (action, bytes) = self.fetch(name, to, entry, &progress)?;

@@ -27,7 +27,7 @@ use mail_common::exit::Exit;
 use mail_common::interrupt::Interrupt;
 use mail_common::record::{TransferAction, timestamp};
 use mail_common::relpath::RelPath;
-use mail_common::report::{self, Progress};
+use mail_common::report::{self, Progress, Unit};
 use mail_common::set::{CHECKSUMS, MANIFEST, SetKind};
 use mail_common::tool::{Session, Totals};
 
@@ -317,7 +317,10 @@ impl Push<'_> {
         totals: &mut Totals,
     ) -> Result<Vec<Done>, Error> {
         let total = work.fates.iter().map(|(item, _)| item.bytes).sum();
-        let progress = self.session.report.progress("push", total);
+        let progress = self
+            .session
+            .report
+            .progress("push", Unit::Bytes, Some(total));
         let results = each_until_fatal(self.jobs, &work.fates, Error::is_fatal, |(item, fate)| {
             self.transfer_one(work, sources, item, fate, &progress)
         });
@@ -349,7 +352,7 @@ impl Push<'_> {
         progress: &Progress,
     ) -> Result<Done, Error> {
         self.interrupt.check()?;
-        progress.say(&item.stored_path);
+        progress.message(&item.stored_path);
         let done = self.transfer(
             item,
             fate,
