@@ -79,7 +79,10 @@ impl Saver<'_> {
 
     fn save_mailboxes(&mut self) -> Result<(), Error> {
         let run = self.run;
-        let progress = run.session.report.progress(Component::Mailboxes.name(), Unit::Bytes, None);
+        let progress = run
+            .session
+            .report
+            .progress(Component::Mailboxes.name(), Unit::Bytes, None);
         let environment = Environment {
             staging: run.staging,
             previous: run.previous,
@@ -131,7 +134,10 @@ impl Saver<'_> {
         if let Some(databases) = &run.plan.databases
             && !self.saved.failed.contains(&Component::Mysql)
         {
-            let progress = run.session.report.progress(Component::Mysql.name(), Unit::Rows, None);
+            let progress = run
+                .session
+                .report
+                .progress(Component::Mysql.name(), Unit::Rows, None);
             let progress = |rows| progress.advance(rows);
             let part = databases.save(run.staging, run.interrupt, &progress)?;
             self.take(Component::Mysql, part);

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use mail_common::tool::human_duration;
 use serde::Deserialize;
 
 /// A length of time.
@@ -64,24 +65,9 @@ impl TryFrom<String> for Span {
     }
 }
 
-/// The two largest units, such as `3 d 4 h` or `12 min 5 s`.
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.0.as_secs();
-        match (
-            seconds / 86_400,
-            seconds / 3600 % 24,
-            seconds / 60 % 60,
-            seconds % 60,
-        ) {
-            (0, 0, 0, s) => write!(f, "{s} s"),
-            (0, 0, m, 0) => write!(f, "{m} min"),
-            (0, 0, m, s) => write!(f, "{m} min {s} s"),
-            (0, h, 0, _) => write!(f, "{h} h"),
-            (0, h, m, _) => write!(f, "{h} h {m} min"),
-            (d, 0, _, _) => write!(f, "{d} d"),
-            (d, h, _, _) => write!(f, "{d} d {h} h"),
-        }
+        f.write_str(&human_duration(self.0))
     }
 }
 

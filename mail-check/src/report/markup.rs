@@ -1,4 +1,4 @@
-//! Text that is inert in HTML, and numbers as people read them.
+//! Text that is inert in HTML.
 
 use std::fmt;
 
@@ -26,33 +26,6 @@ impl fmt::Display for Text<'_> {
     }
 }
 
-/// A size, as `1.2 GB`: decimal, as disks are sold.
-pub(super) fn size(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
-    if bytes < 1000 {
-        return format!("{bytes} B");
-    }
-    let (mut value, mut unit) = (bytes as f64 / 1000.0, 0);
-    while value >= 999.5 && unit + 1 < UNITS.len() {
-        value /= 1000.0;
-        unit += 1;
-    }
-    if value < 9.95 {
-        format!("{value:.1} {}", UNITS[unit])
-    } else {
-        format!("{value:.0} {}", UNITS[unit])
-    }
-}
-
-/// A length of time, as `4 min 10 s`.
-pub(super) fn duration(seconds: f64) -> String {
-    match seconds {
-        moment if moment > 0.0 && moment < 0.95 => format!("{:.0} ms", moment * 1000.0),
-        short if short < 10.0 => format!("{short:.1} s"),
-        long => crate::span::Span::seconds(long.round() as u64).to_string(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,20 +35,5 @@ mod tests {
         let hostile = "<script>alert('x')</script> \"&amp;\" \u{1b}[31m \u{202e}cod.exe";
         let expected = "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt; &quot;&amp;amp;&quot; \\u{1b}[31m \\u{202e}cod.exe";
         assert_eq!(Text(hostile).to_string(), expected);
-    }
-
-    #[test]
-    fn numbers_are_short() {
-        let sizes = [0, 999, 1000, 9_949, 9_960, 999_400, 999_600, 1_234_567_890].map(size);
-        assert_eq!(
-            sizes,
-            [
-                "0 B", "999 B", "1.0 kB", "9.9 kB", "10 kB", "999 kB", "1.0 MB", "1.2 GB"
-            ]
-        );
-        assert_eq!(
-            [0.0, 0.04, 0.97, 9.9, 61.4, 3600.0].map(duration),
-            ["0.0 s", "40 ms", "1.0 s", "9.9 s", "1 min 1 s", "1 h"]
-        );
     }
 }

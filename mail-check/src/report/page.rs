@@ -3,12 +3,14 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::time::Duration;
 
 use mail_common::record::{EndStatus, VerdictStatus};
 use mail_common::set::{SetKind, SetState};
+use mail_common::tool::{human_duration, human_size};
 
 use super::history::{Backup, DAYS, Day, History};
-use super::markup::{Text, duration, size};
+use super::markup::Text;
 use super::plot::{Bar, plot};
 use super::streams::{Copies, MAX_SHOWN, RunOf, Scan, Stream};
 use crate::finding::{Finding, Measure};
@@ -136,7 +138,7 @@ impl Page<'_> {
             "Size of daily sets",
             &sizes,
             &["kept from before", "new"],
-            |bytes| size(bytes as u64),
+            |bytes| human_size(bytes as u64),
         ));
         let times = days.iter().map(time_bar).collect::<Vec<_>>();
         let times = plot("Duration", &times, &["daily"], duration);
@@ -215,8 +217,8 @@ fn grouped(findings: &[Finding]) -> Vec<(&str, Vec<&Finding>)> {
 /// `91 %<small>warning 80 %, critical 95 %</small>`.
 fn measured(measure: &Measure) -> String {
     let number = |value: f64| match measure.unit {
-        "bytes" => size(value.max(0.0) as u64),
-        "seconds" => duration(value.max(0.0)),
+        "bytes" => human_size(value.max(0.0) as u64),
+        "seconds" => duration(value),
         "percent" => format!("{value} %"),
         unit => format!("{value} {}", Text(unit)),
     };
@@ -250,8 +252,8 @@ fn size_bar(day: &Day) -> Bar {
     let words = run.map(|run| {
         format!(
             "{}, of which {} new",
-            size(run.total_bytes),
-            size(run.new_bytes)
+            human_size(run.total_bytes),
+            human_size(run.new_bytes)
         )
     });
     bar(day, parts, words)
@@ -307,8 +309,8 @@ fn day_rows(page: &mut String, day: &Day) {
             page,
             "<tr><th scope=\"row\">{date}</th><td>{}</td><td>{status}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
             Text(&set.name),
-            shown(|run| size(run.total_bytes)),
-            shown(|run| size(run.new_bytes)),
+            shown(|run| human_size(run.total_bytes)),
+            shown(|run| human_size(run.new_bytes)),
             shown(|run| duration(run.seconds)),
             Text(&what)
         );
@@ -378,7 +380,7 @@ fn copy_rows(page: &mut String, copies: &Copies) {
             &format!(
                 "{} ({}); {}",
                 push.files,
-                size(push.bytes),
+                human_size(push.bytes),
                 actions.join(", ")
             ),
         );
@@ -407,7 +409,7 @@ fn copy_rows(page: &mut String, copies: &Copies) {
             let text = format!(
                 "{:.2} USD a month for {} in {}",
                 usage.monthly_usd,
-                size(usage.bytes),
+                human_size(usage.bytes),
                 Text(&usage.url)
             );
             row(page, "Cost", &text);
@@ -447,6 +449,10 @@ fn class(status: Status) -> &'static str {
         Status::Critical => "critical",
         Status::Unknown => "unknown",
     }
+}
+
+fn duration(seconds: f64) -> String {
+    human_duration(Duration::try_from_secs_f64(seconds).unwrap_or_default())
 }
 
 #[cfg(test)]

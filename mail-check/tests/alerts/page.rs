@@ -127,7 +127,7 @@ fn a_browser_shows_the_checks_and_the_backups_and_has_nothing_to_complain_of() {
         ">WARNING</span>",
         "NOT ALL SCANNED",
         "too large",
-        "1.23 USD a month for 2.5 GB in s3://b",
+        "1.23 USD a month for 2.3 GiB in s3://b",
         "1 uploaded",
         ">WHOLE</span>",
         "1 min 2 s",

@@ -3,6 +3,7 @@
 mod args; // flags that every tool has; help, manual page, completions
 mod component; // which parts of the server are meant
 mod entry; // from the command line to the exit code
+mod human; // sizes and lengths of time as people read them
 mod session; // the records of a run, from `begin` to `end`
 mod table; // records as people read them
 mod totals; // what a run counts
@@ -10,6 +11,6 @@ mod totals; // what a run counts
 pub use args::{CommonArgs, Format, absolute, cores};
 pub use component::ComponentArg;
 pub use entry::{Start, Subject, Tool};
+pub use human::{human_duration, human_size};
 pub use session::{Opening, Session};
-pub use table::human_size;
 pub use totals::Totals;

@@ -2,7 +2,9 @@
 //! units.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
+use super::human::{human_duration, human_size};
 use crate::record::{
     Artifact, Begin, Check, CheckStatus, End, EndStatus, ErrorRecord, Record, Restored, StoredSet,
     Transfer, TransferAction, Usage, Verdict, VerdictStatus,
@@ -246,19 +248,9 @@ fn set_cells(set: &StoredSet) -> Vec<String> {
         status.to_owned(),
         set.objects.to_string(),
         human_size(set.bytes),
-        human_age(set.age_seconds),
+        human_duration(Duration::from_secs(set.age_seconds)),
         set.locked_until.clone().unwrap_or_else(|| "-".to_owned()),
     ]
-}
-
-/// Days and hours, or hours and minutes.
-fn human_age(seconds: u64) -> String {
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
-    if days > 0 {
-        format!("{days} d {hours} h")
-    } else {
-        format!("{hours} h {minutes} min")
-    }
 }
 
 fn usage_cells(usage: &Usage) -> Vec<String> {
@@ -328,24 +320,6 @@ impl Column {
     }
 }
 
-/// `bytes` with a binary unit and three digits at most: `0 B`, `1023 B`, `4.2 MiB`.
-/// A size for people, in units of 1024 bytes.
-#[must_use]
-pub fn human_size(bytes: u64) -> String {
-    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    if bytes < 1024 {
-        return format!("{bytes} B");
-    }
-    let mut size = bytes as f64 / 1024.0;
-    let mut unit = 0;
-    // 1023.95 would be printed as 1024.0.
-    while size >= 1023.95 && unit + 1 < UNITS.len() {
-        size /= 1024.0;
-        unit += 1;
-    }
-    format!("{size:.1} {}", UNITS[unit])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -368,18 +342,6 @@ mod tests {
             source_bytes: 2 * bytes,
             reused: bytes > 1000,
         })
-    }
-
-    #[test]
-    fn sizes_have_units() {
-        let check = |bytes, expected: &str| assert_eq!(human_size(bytes), expected);
-        check(0, "0 B");
-        check(1023, "1023 B");
-        check(1024, "1.0 KiB");
-        check(1536, "1.5 KiB");
-        check(1024 * 1024 - 1, "1.0 MiB");
-        check(64 << 20, "64.0 MiB");
-        check(u64::MAX, "16.0 EiB");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::table::human_size;
+use super::human::human_size;
 
 /// Numbers by name. A name that ends with `bytes` counts bytes; tables show it with its unit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

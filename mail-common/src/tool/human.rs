@@ -1,0 +1,83 @@
+//! Numbers as people read them: sizes and lengths of time. Records have them exact.
+
+use std::time::Duration;
+
+/// A size with a binary unit and four digits at most: `0 B`, `1023 B`, `4.2 MiB`.
+#[must_use]
+pub fn human_size(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let mut size = bytes as f64 / 1024.0;
+    let mut unit = 0;
+    // 1023.95 would be printed as 1024.0.
+    while size >= 1023.95 && unit + 1 < UNITS.len() {
+        size /= 1024.0;
+        unit += 1;
+    }
+    format!("{size:.1} {}", UNITS[unit])
+}
+
+/// A length of time in its two largest units, the second only where it is not 0: `40 ms`, `9.5 s`,
+/// `12 min 5 s`, `26 h`, `3 d 4 h`.
+#[must_use]
+pub fn human_duration(duration: Duration) -> String {
+    let moment = duration.as_secs_f64();
+    if moment > 0.0 && moment < 0.9995 {
+        return format!("{:.0} ms", moment * 1000.0);
+    }
+    if duration.subsec_nanos() > 0 && moment < 9.95 {
+        return format!("{moment:.1} s");
+    }
+    let seconds = moment.round() as u64;
+    let (days, hours) = (seconds / 86_400, seconds / 3600 % 24);
+    let (minutes, seconds) = (seconds / 60 % 60, seconds % 60);
+    match (days, hours, minutes, seconds) {
+        (0, 0, 0, s) => format!("{s} s"),
+        (0, 0, m, 0) => format!("{m} min"),
+        (0, 0, m, s) => format!("{m} min {s} s"),
+        (0, h, 0, _) => format!("{h} h"),
+        (0, h, m, _) => format!("{h} h {m} min"),
+        (d, 0, _, _) => format!("{d} d"),
+        (d, h, _, _) => format!("{d} d {h} h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_units() {
+        let check = |bytes, expected: &str| assert_eq!(human_size(bytes), expected);
+        check(0, "0 B");
+        check(1023, "1023 B");
+        check(1024, "1.0 KiB");
+        check(1536, "1.5 KiB");
+        check(1024 * 1024 - 1, "1.0 MiB");
+        check(64 << 20, "64.0 MiB");
+        check(u64::MAX, "16.0 EiB");
+    }
+
+    #[test]
+    fn lengths_of_time_have_two_units_at_most() {
+        let check = |seconds: f64, expected: &str| {
+            assert_eq!(human_duration(Duration::from_secs_f64(seconds)), expected);
+        };
+        check(0.0, "0 s");
+        check(0.04, "40 ms");
+        check(0.97, "970 ms");
+        check(0.9999, "1.0 s");
+        check(1.0, "1 s");
+        check(9.94, "9.9 s");
+        check(9.99, "10 s");
+        check(61.4, "1 min 1 s");
+        check(120.0, "2 min");
+        check(3600.0, "1 h");
+        check(3599.7, "1 h");
+        check(5400.0, "1 h 30 min");
+        check(86_400.0, "1 d");
+        check(273_600.0, "3 d 4 h");
+    }
+}
