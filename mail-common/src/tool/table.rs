@@ -4,6 +4,8 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
+use unicode_width::UnicodeWidthStr;
+
 use super::human::{human_duration, human_size};
 use crate::record::{
     Artifact, Begin, Check, CheckStatus, End, EndStatus, ErrorRecord, Record, Restored, StoredSet,
@@ -286,7 +288,7 @@ fn layout(heading: &[Column], rows: &[Vec<String>]) -> String {
         .map(|i| {
             rows.iter()
                 .chain([&titles])
-                .map(|row| row[i].chars().count())
+                .map(|row| row[i].width())
                 .max()
                 .unwrap_or(0)
         })
@@ -312,10 +314,12 @@ impl Column {
         }
     }
 
+    /// `cell` in that many columns of a terminal; the formatter would count characters.
     fn pad(self, cell: &str, width: usize) -> String {
+        let blanks = " ".repeat(width.saturating_sub(cell.width()));
         match self {
-            Self::Text(_) => format!("{cell:width$}"),
-            Self::Number(_) => format!("{cell:>width$}"),
+            Self::Text(_) => format!("{cell}{blanks}"),
+            Self::Number(_) => format!("{blanks}{cell}"),
         }
     }
 }
@@ -374,5 +378,14 @@ mailboxes  2.0 KiB  4.0 KiB       12  reused  mailboxes/a\\u{7}/0001
 mail-backup: ok (exit 0) in 2.0 s, artifacts 2, bytes 2.9 KiB
 ";
         assert_eq!(String::from_utf8(output).unwrap(), expected);
+    }
+    #[test]
+    fn columns_of_japanese_names_line_up() {
+        let titles = [Column::Text("FOUND"), Column::Text("PATH")];
+        let rows = [["受信箱", "a"], ["e\u{301}", "b"], ["latin1", "c"]];
+        let rows = rows.map(|row| row.map(str::to_owned).to_vec());
+        // Three wide characters, one with a mark on it, six narrow ones.
+        let expected = "FOUND   PATH\n受信箱  a\ne\u{301}       b\nlatin1  c\n";
+        assert_eq!(layout(&titles, &rows), expected);
     }
 }
