@@ -12,9 +12,8 @@ pub struct Settings {
     pub backup_root: PathBuf,
     /// BACKUP_MOUNTPOINT: what must be mounted before a backup starts, where set.
     pub backup_mountpoint: Option<PathBuf>,
-    /// MAILSERVER_ROOT: the directory of the mail server, from which the next six come.
-    pub mailserver_root: PathBuf,
-    /// MAIL_DATA_DIR: the root of the Maildirs.
+    /// MAIL_DATA_DIR: the root of the Maildirs. This and the next five are below MAILSERVER_ROOT by
+    /// default.
     pub mail_data_dir: PathBuf,
     /// CONFIG_DIR: the configuration of the services.
     pub config_dir: PathBuf,
@@ -28,23 +27,17 @@ pub struct Settings {
     pub env_file: PathBuf,
     /// How the database server is reached.
     pub mysql: MysqlSettings,
-    /// DAILY_RETENTION_DAYS: daily sets are kept so long.
+    /// DAILY_RETENTION_DAYS: how long daily sets are kept.
     pub daily_retention_days: u32,
-    /// WEEKLY_RETENTION_WEEKS: weekly sets are kept so long.
+    /// WEEKLY_RETENTION_WEEKS: how long weekly sets are kept.
     pub weekly_retention_weeks: u32,
     /// S3_BUCKET.
     pub s3_bucket: Option<String>,
     /// S3_PREFIX.
     pub s3_prefix: Option<String>,
-    /// AWS_PROFILE.
-    pub aws_profile: Option<String>,
-    /// AWS_REGION, or else AWS_DEFAULT_REGION.
-    pub aws_region: Option<String>,
-    /// AWS_ENDPOINT_URL.
-    pub aws_endpoint_url: Option<String>,
     /// CLAMD_ADDRESS: `unix:/path/clamd.sock` or `tcp:host:port`.
     pub clamd_address: Option<String>,
-    /// ADMIN_EMAIL: who is told.
+    /// ADMIN_EMAIL: who is notified.
     pub admin_email: Option<String>,
     /// NOTIFICATION_ON_SUCCESS; no by default.
     pub notification_on_success: bool,
@@ -70,7 +63,7 @@ pub struct MysqlSettings {
     pub config_file: Option<PathBuf>,
 }
 
-/// Every name that is looked up here.
+/// Every name that a tool looks up.
 pub(super) const NAMES: [&str; 28] = [
     "BACKUP_ROOT",
     "BACKUP_MOUNTPOINT",
@@ -143,7 +136,6 @@ impl Settings {
         Ok(Self {
             backup_root: path("BACKUP_ROOT"),
             backup_mountpoint: text("BACKUP_MOUNTPOINT").map(PathBuf::from),
-            mailserver_root: path("MAILSERVER_ROOT"),
             mail_data_dir: path("MAIL_DATA_DIR"),
             config_dir: path("CONFIG_DIR"),
             ssl_dir: path("SSL_DIR"),
@@ -155,9 +147,6 @@ impl Settings {
             weekly_retention_weeks: retention(config, "WEEKLY_RETENTION_WEEKS")?,
             s3_bucket: text("S3_BUCKET"),
             s3_prefix: text("S3_PREFIX"),
-            aws_profile: text("AWS_PROFILE"),
-            aws_region: text("AWS_REGION").or_else(|| text("AWS_DEFAULT_REGION")),
-            aws_endpoint_url: text("AWS_ENDPOINT_URL"),
             clamd_address: text("CLAMD_ADDRESS"),
             admin_email: text("ADMIN_EMAIL"),
             notification_on_success: yes_or_no(config, "NOTIFICATION_ON_SUCCESS")?,
@@ -271,8 +260,7 @@ mod tests {
     #[test]
     fn values_are_read() {
         let settings = settings(
-            "MYSQL_DATABASES='a, b\tc'\nMYSQL_PORT=3307\nDAILY_RETENTION_DAYS=7\nNOTIFICATION_ON_SUCCESS=Yes\n\
-             AWS_DEFAULT_REGION=ap-northeast-1",
+            "MYSQL_DATABASES='a, b\tc'\nMYSQL_PORT=3307\nDAILY_RETENTION_DAYS=7\nNOTIFICATION_ON_SUCCESS=Yes",
         )
         .unwrap();
         assert_eq!(settings.mysql.databases, ["a", "b", "c"]);
@@ -288,7 +276,6 @@ mod tests {
             (7, 12)
         );
         assert!(settings.notification_on_success && settings.notification_on_failure);
-        assert_eq!(settings.aws_region.as_deref(), Some("ap-northeast-1"));
     }
 
     #[test]
