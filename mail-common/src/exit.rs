@@ -1,12 +1,12 @@
-//! What a run came to, and the exit code that says so. Every tool chooses its code here; mail-check
-//! speaks Nagios.
+//! How a run ended, and the exit code for it. Every tool chooses its code here; mail-check uses those
+//! of Nagios.
 
 use std::process::ExitCode;
 
 use crate::failure::FailureKind;
 use crate::record::{CheckStatus, EndStatus};
 
-/// What a run came to. The worse is the greater: of the parts of a run `max` decides.
+/// How a run ended. The worse is the greater: of the parts of a run, `max` decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exit {
     /// All was done, and the answer is good.
@@ -60,7 +60,7 @@ impl Exit {
 }
 
 impl FailureKind {
-    /// What a run comes to that this failure ends.
+    /// How a run ends that this failure stops.
     #[must_use]
     pub const fn exit(self) -> Exit {
         match self {

@@ -34,7 +34,7 @@ pub mod clearance; // what of it a scanner has found clean
 
 pub mod config; // settings from the environment, the configuration file and defaults
 
-pub mod exit; // what a run came to, and its exit code
+pub mod exit; // how a run ended, and its exit code
 
 pub mod failure; // what kind of failure it was
 

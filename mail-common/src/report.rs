@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// How much is said.
+/// How much is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verbosity {
     /// `-q`: errors and warnings.
@@ -25,7 +25,7 @@ pub enum Verbosity {
     Detailed,
 }
 
-/// The voice of a run. A clone speaks with the same voice and counts on the same counters.
+/// Reports to people on stderr. Clones write to the same place and share the counters.
 #[derive(Clone)]
 pub struct Report(Arc<Inner>);
 
@@ -47,7 +47,7 @@ enum Style {
 }
 
 impl Report {
-    /// Speaks on stderr; with colour and progress bars when that is a terminal and `NO_COLOR` and
+    /// Reports on stderr; with colour and progress bars when that is a terminal and `NO_COLOR` and
     /// `-q` allow.
     #[must_use]
     pub fn to_stderr(tool: &str, verbosity: Verbosity) -> Self {
@@ -65,7 +65,7 @@ impl Report {
         Self::new(tool, verbosity, style, bars, Box::new(io::stderr()))
     }
 
-    /// Speaks, plain, to `output`; for tests.
+    /// Reports in plain text to `output`; for tests.
     #[must_use]
     pub fn to_writer(
         tool: &str,

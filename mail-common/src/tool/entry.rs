@@ -22,8 +22,8 @@ pub struct Tool {
     pub version: &'static str,
     /// What its exit codes mean, for `--help`.
     pub exit_codes: &'static [(u8, &'static str)],
-    /// What a run comes to that a failure of this kind ends: [`FailureKind::exit`], but for the
-    /// one that speaks Nagios.
+    /// How a run ends that a failure of this kind stops: [`FailureKind::exit`], unless the tool
+    /// has exit codes of its own, as mail-check has those of Nagios.
     pub exit_of: fn(FailureKind) -> Exit,
 }
 

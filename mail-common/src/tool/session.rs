@@ -177,7 +177,7 @@ impl Session {
         }
     }
 
-    /// Ends the run with what it came to. A failure that ends it is recorded first.
+    /// Ends the run with its result. A failure is recorded first.
     pub fn conclude(self, result: Result<(Exit, Totals), impl Failure>) -> ExitCode {
         let (exit, totals) = result.unwrap_or_else(|failure| {
             self.record_failure(None, None, &failure);
