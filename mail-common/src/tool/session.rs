@@ -46,7 +46,13 @@ pub struct Session {
     started: Instant,
     output: Mutex<Output>,
     errors: Mutex<Vec<ErrorRecord>>,
+    done: Mutex<Option<Done>>,
 }
+
+/// What a run changed, for stderr when no record can say it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Done(String);
 
 impl Session {
     /// Writes the `begin` record to stdout, as JSON or as a line for people.
@@ -94,6 +100,7 @@ impl Session {
                 failed: false,
             }),
             errors: Mutex::default(),
+            done: Mutex::default(),
         };
         session.emit(&Record::Begin(session.begin.clone()));
         session
@@ -177,6 +184,13 @@ impl Session {
         }
     }
 
+    /// What the run has changed, to be said on stderr as its last word when stdout could not be
+    /// written: the exit code is that of a run that could not finish, and would tell that nothing
+    /// was done.
+    pub fn has_done(&self, done: impl Into<String>) {
+        *lock(&self.done) = Some(Done(done.into()));
+    }
+
     /// Ends the run with its result. A failure is recorded first.
     pub fn conclude(self, result: Result<(Exit, Totals), impl Failure>) -> ExitCode {
         let (exit, totals) = result.unwrap_or_else(|failure| {
@@ -196,6 +210,9 @@ impl Session {
         self.emit(&Record::End(self.end(exit, totals)));
         self.write(Sink::finish);
         if lock(&self.output).failed {
+            if let Some(done) = lock(&self.done).as_ref() {
+                self.report.error(done);
+            }
             Exit::Unfinished
         } else {
             exit
@@ -458,5 +475,23 @@ mod tests {
             "{}",
             stderr.text()
         );
+    }
+
+    #[test]
+    fn what_was_changed_is_said_when_no_record_can_say_it() {
+        let stderr_of = |output: Box<dyn Write + Send>| {
+            let stderr = Shared::default();
+            let report = Report::to_writer("mail-x", Verbosity::Quiet, stderr.clone());
+            let session = Session::start_jsonl(opening(), report, output);
+            session.has_done("all is in place");
+            let exit = session.finish_as(Exit::Done, Totals::default());
+            (exit, stderr.text())
+        };
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        let (exit, text) = stderr_of(Box::new(writer));
+        assert_eq!(exit, Exit::Unfinished);
+        assert!(text.ends_with("error: all is in place\n"), "{text}");
+        assert_eq!(stderr_of(Box::new(io::sink())), (Exit::Done, String::new()));
     }
 }
