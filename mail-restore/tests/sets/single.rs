@@ -1,15 +1,13 @@
 //! Single messages by the command line: found, listed, added, refused.
 #![expect(clippy::unwrap_used, reason = "a fixture that fails ends the test")]
 
-mod support;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::support::{SET, checked, live, names, put, restore, save, saved_server, shell};
 use mail_tests::server::Server;
 use mail_tests::set::messages;
 use mail_tests::tree::snapshot;
-use support::{SET, checked, live, names, put, restore, save, saved_server, shell};
 
 const LOST: &str =
     "Message-ID: <lost@mx.example.com>\r\nSubject: =?UTF-8?Q?Caf=C3=A9?=\r\n\r\nfound again\r\n";

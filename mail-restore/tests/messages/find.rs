@@ -6,16 +6,14 @@
     reason = "sample mail is not a stored file"
 )]
 
-mod messages_support;
-
 use std::fs;
 use std::process::Command;
 
-use mail_restore::messages::{Error, Found, Query, inspect};
-use messages_support::{
+use crate::support::{
     DATE, Site, by_id, by_mailbox, by_path, digest, forge_index, message, paths, piped, put,
     replace, since, stamp, work,
 };
+use mail_restore::messages::{Error, Found, Query, inspect};
 
 const ONE: &str = "example.com/alice/cur/1.a:2,S";
 

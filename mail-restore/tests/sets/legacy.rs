@@ -1,16 +1,14 @@
 //! Sets of the old scripts: plain mail, gzip archives, no manifest.
 #![expect(clippy::unwrap_used, reason = "a fixture that fails ends the test")]
 
-mod support;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::support::{checked, live, put, restored, seal, shell};
 use mail_tests::maildir::TreePlan;
 use mail_tests::run::{Outcome, Tool};
 use mail_tests::server::Server;
 use mail_tests::tree::{Entry, Snapshot, snapshot};
-use support::{checked, live, put, restored, seal, shell};
 
 /// A server, and a set of it as the old scripts made it; `tar` is how they called tar for a
 /// directory DIR.
@@ -120,7 +118,7 @@ fn damage_is_found() {
         &set,
         "find mail -type f -path '*/cur/*' -size +1k | head -1",
     );
-    support::flip(&set.join(message.trim_end()), 100);
+    crate::support::flip(&set.join(message.trim_end()), 100);
     let before = live(&server);
     let _ = run(server.restore(), &set)
         .assert_code(3)

@@ -6,19 +6,17 @@
     reason = "sample files are not stored files"
 )]
 
-mod support;
-
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
-use mail_tests::maildir::TreePlan;
-use mail_tests::server::Server;
-use mail_tests::tree::snapshot;
-use support::{
+use crate::support::{
     SET, TREES, checked, is_root, live, mail, names, put, restore, restored, save, saved_server,
     shell,
 };
+use mail_tests::maildir::TreePlan;
+use mail_tests::server::Server;
+use mail_tests::tree::snapshot;
 
 /// What is beside the targets of a server and was not there before.
 fn kept(server: &Server) -> Vec<String> {
@@ -332,7 +330,7 @@ fn verify_looks_at_digests_and_at_nothing_else() {
     )
     .assert_code(0);
     before.assert_same(&snapshot(server.dir()));
-    support::flip(&set.join("dkim/dkim.tar.zst"), -1);
+    crate::support::flip(&set.join("dkim/dkim.tar.zst"), -1);
     let _ = restore(&server, &["--verify"])
         .assert_code(1)
         .assert_stderr("dkim/dkim.tar.zst is damaged");

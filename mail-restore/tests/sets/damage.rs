@@ -5,14 +5,12 @@
     reason = "sample files are not stored files"
 )]
 
-mod support;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::support::{SET, checked, flip, live, names, put, restore, saved_server, seal, shell};
 use mail_tests::server::Server;
 use mail_tests::tree::snapshot;
-use support::{SET, checked, flip, live, names, put, restore, saved_server, seal, shell};
 
 /// Every file below `dir`, relative to it, sorted.
 fn files(dir: &Path) -> Vec<PathBuf> {
@@ -229,7 +227,7 @@ fn devices_and_pipes_are_refused() {
         "a device or a named pipe, pipe",
         1,
     );
-    if support::is_root() {
+    if crate::support::is_root() {
         check_hostile(
             "mknod disk b 8 0; tar -czf evil.tar.gz disk",
             "a device or a named pipe, disk",

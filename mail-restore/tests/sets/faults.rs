@@ -1,18 +1,16 @@
 //! What goes wrong around a restore: the disk, other runs, a kill at any moment. The old or the new
 //! is at the target, and the next run cleans up.
 
-mod support;
-
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::support::{SET, checked, is_root, live, names, restore, restored, saved_server, shell};
 use mail_tests::held::{HeldLock, SmallDisk};
 use mail_tests::tree::{Snapshot, snapshot};
 use rustix::process::Signal;
-use support::{SET, checked, is_root, live, names, restore, restored, saved_server, shell};
 
 #[test]
 fn another_run_at_work_is_named_and_nothing_is_touched() {
@@ -86,7 +84,7 @@ fn a_disk_that_fills_up_half_way_leaves_everything_as_it_was() {
         .assert_stderr("make room or use --to on another disk");
     // Without it, it is seen when it happens.
     fs::remove_file(set.join("manifest.jsonl")).unwrap();
-    support::seal(&set);
+    crate::support::seal(&set);
     let _ = run(&set)
         .assert_code(3)
         .assert_stderr("No space left on device");

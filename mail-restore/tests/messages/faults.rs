@@ -6,8 +6,6 @@
     reason = "sample mail is not a stored file"
 )]
 
-mod messages_support;
-
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
@@ -17,13 +15,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use mail_common::set::Inventory;
-use mail_restore::messages::{self, Fate, Found, Query, Work, find, inspect, preview, write_to};
-use mail_tests::tree::{Kind, snapshot};
-use messages_support::{
+use crate::support::{
     Site, assert_clean, by_id, by_mailbox, deliver, failures, fates, forge_index, is_root, message,
     put, stamp, work,
 };
+use mail_common::set::Inventory;
+use mail_restore::messages::{self, Fate, Found, Query, Work, find, inspect, preview, write_to};
+use mail_tests::tree::{Kind, snapshot};
 
 const ONE: &str = "example.com/alice/cur/1.a:2,S";
 
@@ -432,7 +430,7 @@ fn assert_clean_but_folders(outcome: &messages::Outcome) {
 
 fn child_command(program: &Path, what: &str, set: &Path, target: &Path) -> Command {
     let mut command = Command::new(program);
-    command.args(["--exact", "child"]);
+    command.args(["--exact", "faults::child"]);
     command.env(
         "MAIL_RESTORE_CHILD",
         format!("{what}\n{}\n{}", set.display(), target.display()),

@@ -5,15 +5,13 @@
     reason = "sample mail is not a stored file"
 )]
 
-mod messages_support;
-
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use crate::support::{Site, assert_clean, by_id, by_mailbox, message, put};
 use mail_restore::messages::Fate;
 use mail_tests::dovecot::Dovecot;
-use messages_support::{Site, assert_clean, by_id, by_mailbox, message, put};
 
 /// Serves the sample's mail, without the Sieve link of its mailboxes, which Dovecot would take for
 /// a folder.

@@ -6,8 +6,6 @@
     reason = "sample mail is not a stored file"
 )]
 
-mod messages_support;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -16,12 +14,12 @@ use std::process::Command;
 use std::sync::Barrier;
 use std::thread;
 
-use mail_restore::messages::{Fate, Query, Warning};
-use mail_tests::tree::snapshot;
-use messages_support::{
+use crate::support::{
     DELIVERED, Site, assert_clean, by_id, by_mailbox, by_path, deliver, digest, fates, is_root,
     message, put,
 };
+use mail_restore::messages::{Fate, Query, Warning};
+use mail_tests::tree::snapshot;
 
 /// File names below `dir` with their digests, the part of the name before the first comma left out.
 fn contents(dir: &Path) -> Vec<(String, String)> {

@@ -2,15 +2,13 @@
 //! what it saw.
 #![expect(clippy::unwrap_used, reason = "a fixture that fails ends the test")]
 
-mod support;
-
 use std::fs;
 use std::path::Path;
 
+use crate::support::{SET, checked, live, saved_server};
 use mail_tests::run::Outcome;
 use mail_tests::server::Server;
 use serde_json::{Value, json};
-use support::{SET, checked, live, saved_server};
 
 /// What a scanner says of the artifacts of the set, as a stream: the records of the backup and its
 /// own.
@@ -172,7 +170,7 @@ fn the_begin_record_names_the_set_below_its_root() {
         );
     }
     let copy = server.dir().join("copy");
-    support::shell(server.dir(), &format!("cp -a {} copy", set.display()));
+    crate::support::shell(server.dir(), &format!("cp -a {} copy", set.display()));
     let begin = begin(&copy);
     assert_eq!(
         (begin["root"].as_str(), begin["set"].as_str()),

@@ -1,0 +1,8 @@
+//! Single messages out of a set: found, added to a live mailbox, written to a directory.
+
+mod support; // a mail server with a set of it, and forged sets
+
+mod deliver; // into a live mailbox
+mod dovecot; // as Dovecot sees it
+mod faults; // damage, full disks, kills
+mod find; // what a query means
