@@ -15,7 +15,7 @@ use mail_mysql::ConnectionSettings;
 use crate::args::Args;
 use crate::build::Built;
 use crate::databases::{Accounts, Databases, Error, Inspection, Loaded, Target, Watch, WrittenSql};
-use crate::plan::{Destination, Setup};
+use crate::setup::{Destination, Setup};
 use crate::unpack::Unpacked;
 
 /// The dumps of a set that a run restores.

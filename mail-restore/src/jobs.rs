@@ -40,7 +40,7 @@ pub(crate) struct Jobs {
     pub(crate) trees: Vec<TreeJob>,
     pub(crate) files: Vec<FileJob>,
     /// Files of the set for which no place is known.
-    pub(crate) homeless: Vec<RelPath>,
+    pub(crate) unplaced: Vec<RelPath>,
 }
 
 impl Jobs {
@@ -81,7 +81,7 @@ impl Jobs {
                     self.add_file(&mut tree, component, file, places.compose.as_deref())
                 }
                 Role::Env => self.add_file(&mut tree, component, file, places.env.as_deref()),
-                Role::Unknown => self.homeless.push(file.path.clone()),
+                Role::Unknown => self.unplaced.push(file.path.clone()),
             }
         }
         if tree.used().next().is_some() {
@@ -104,7 +104,7 @@ impl Jobs {
                 target: target.to_owned(),
             }),
             (None, Ok(path)) => tree.files.push((file.clone(), path)),
-            (None, Err(_)) => self.homeless.push(file.path.clone()),
+            (None, Err(_)) => self.unplaced.push(file.path.clone()),
         }
     }
 
@@ -286,7 +286,7 @@ mod tests {
             .map(|job| job.target.to_str().unwrap())
             .collect();
         assert_eq!(targets, ["/srv/docker-compose.yml", "/srv/.env"]);
-        assert_eq!(jobs.homeless, [RelPath::new("config/notes").unwrap()]);
+        assert_eq!(jobs.unplaced, [RelPath::new("config/notes").unwrap()]);
         assert_eq!(jobs.used().len(), 6);
     }
 

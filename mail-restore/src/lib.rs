@@ -1,6 +1,8 @@
 //! `mail-restore`: restores a backup set, or any part of it, onto a mail server.
 
 mod args; // the command line
+mod error; // why a run ends without having done what was asked
+mod setup; // what is asked for
 mod places; // where the parts of a set go
 mod jobs; // which file of a set becomes what
 mod plan; // what is to be done: reads, never writes
@@ -12,24 +14,29 @@ mod swap; // the new in the place of the old, and back
 pub mod databases; // dumps back into a MariaDB server, all or nothing
 pub mod messages; // single messages out of a set, into a live mailbox or a directory
 
+mod services; // who uses what is restored
+mod restored; // what was restored: records and totals
 mod dumps; // the databases of a run
 mod single; // single messages of a run
-mod services; // who uses what is restored
+
 mod examine; // archives read to their end, nothing written
+mod verify; // whether what is used is what was saved
 mod show; // the dry run
+mod locks; // one run at a time, and what earlier ones left
 mod place; // everything built, then everything put in place
-mod execute; // the run: locks, digests, and the rest
+mod execute; // the plan followed
 
 use std::ffi::OsString;
 use std::io;
 use std::process::ExitCode;
 
 use args::Args;
+use error::{Error, exit_of};
 use mail_common::exit::Exit;
-use mail_common::failure::FailureKind;
 use mail_common::tool::{Session, Start, Tool, Totals};
 use mail_common::upstream::Upstream;
-use plan::Setup;
+use plan::Plan;
+use setup::Setup;
 
 const MAIL_RESTORE: Tool = Tool {
     name: "mail-restore",
@@ -38,25 +45,17 @@ const MAIL_RESTORE: Tool = Tool {
         (0, "done"),
         (
             1,
-            "done, and the answer is bad (a dry run found damage, a message is ambiguous)",
+            "done, and the answer is bad (a dry run found damage, a message is ambiguous or not found); of single messages, some were not added",
         ),
         (2, "wrong usage or configuration, nothing touched"),
-        (3, "could not finish, everything is as it was"),
+        (
+            3,
+            "could not finish: everything is as it was, or the last lines of stderr say what is not",
+        ),
         (4, "another run holds the lock"),
     ],
     exit_of,
 };
-
-/// What stands against a restore ends it with nothing done; only a dry run calls that an answer.
-const fn exit_of(kind: FailureKind) -> Exit {
-    match kind {
-        FailureKind::Damaged
-        | FailureKind::Missing
-        | FailureKind::Infected
-        | FailureKind::Unscanned => Exit::Unfinished,
-        kind => kind.exit(),
-    }
-}
 
 /// Runs the tool with a command line whose first element is the program's name.
 pub fn run(command_line: impl Iterator<Item = OsString>) -> ExitCode {
@@ -71,13 +70,13 @@ pub fn run(command_line: impl Iterator<Item = OsString>) -> ExitCode {
 
 fn restore(
     start: &Start<Args>,
-    setup: Result<Setup, plan::Error>,
+    setup: Result<Setup, Error>,
     session: &Session,
-) -> Result<(Exit, Totals), plan::Error> {
+) -> Result<(Exit, Totals), Error> {
     let mut upstream = Upstream::default();
     if start.args.records.is_some() {
         session.pass_all(io::stdin().lock(), |record| upstream.add(record))?;
     }
-    let plan = setup?.plan(&start.args, &upstream, &start.now, &session.report)?;
+    let plan = Plan::new(&setup?, &start.args, &upstream, &start.now, &session.report)?;
     Ok(execute::execute(&plan, &upstream, session, &start.now))
 }

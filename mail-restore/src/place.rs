@@ -7,60 +7,36 @@ use std::path::{Path, PathBuf};
 
 use jiff::ZonedDateTime;
 use mail_common::atomic;
+use mail_common::failure::Failed;
 use mail_common::interrupt::Interrupt;
-use mail_common::record::{Record, Restored};
-use mail_common::relpath::PathField;
 use mail_common::report::{self, Unit};
+use mail_common::set::verify;
 use mail_common::tool::{Session, Totals};
 
 use crate::build::{Builder, Built, BuiltTree};
-use crate::databases;
 use crate::dumps;
+use crate::error::Error;
 use crate::jobs::{FileJob, TreeJob};
-use crate::plan::{Destination, Plan};
+use crate::plan::Plan;
+use crate::restored::{Ledger, Mode};
 use crate::services;
-use crate::swap::{Kind, Staged, Swapped};
-use crate::tree::{Lacking, Owners, acl_text};
+use crate::setup::Destination;
+use crate::swap::{NodeKind, Staged, Swapped};
+use crate::tree::{Attributes, Owners, acl_text};
 use crate::unpack::{self, Unpacked};
-use mail_common::set::verify;
-
-/// Why nothing was put in place. What was there is there.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
-    #[error("begin {} beside it", target.display())]
-    Stage { target: PathBuf, source: io::Error },
-    #[error("restore {}: everything is as it was", target.display())]
-    Build {
-        target: PathBuf,
-        source: unpack::Error,
-    },
-    #[error("write {}", target.display())]
-    Write { target: PathBuf, source: io::Error },
-    #[error("sync the new {}", target.display())]
-    Sync { target: PathBuf, source: io::Error },
-    #[error("put the new {} in place: everything is as it was", target.display())]
-    Swap { target: PathBuf, source: io::Error },
-    #[error(transparent)]
-    Databases(#[from] databases::Error),
-    #[error(
-        "{} could not be put back: what was there is {}, move it back by hand", target.display(), kept.display()
-    )]
-    RollBack {
-        target: PathBuf,
-        kept: PathBuf,
-        source: io::Error,
-    },
-}
+use mail_common::relpath::RelPath;
 
 /// Something that is ready to be put in place.
 struct Ready {
     staged: Staged,
     target: PathBuf,
     parts: Vec<Built>,
+    /// Owners that could not be given, and the list that they are to be written to.
+    owners: Option<(PathBuf, Vec<(RelPath, Attributes)>)>,
 }
 
 /// Something that is in place.
-struct Done {
+struct Placed {
     swapped: Swapped,
     target: PathBuf,
     parts: Vec<Built>,
@@ -81,21 +57,28 @@ pub(crate) fn place(
         Some(dumps) => dumps.load(&plan.root, session, interrupt, now)?,
         None => None,
     };
-    let mut totals = Totals::default();
-    match (swap_all(plan, ready), loaded) {
-        (Ok(done), loaded) => {
+    let placed = match swap_all(plan, ready, session) {
+        Ok(placed) => placed,
+        Err(error) => {
             if let Some(loaded) = loaded {
-                dumps::report(loaded, session, &mut totals);
+                loaded.roll_back(&report::chain(&error))?;
             }
-            say_done(plan, session, &done, &mut totals);
-            Ok(totals)
+            return Err(error);
         }
-        (Err(error), None) => Err(error),
-        (Err(error), Some(loaded)) => {
-            loaded.roll_back(&report::chain(&error))?;
-            Err(error)
-        }
+    };
+    session.has_done(done_text(
+        &placed,
+        loaded.as_ref().map(|loaded| loaded.saved()),
+    ));
+    let mut ledger = Ledger::new(session, Mode::Apply);
+    if let Some(loaded) = loaded {
+        dumps::report(loaded, session, &mut ledger.totals);
     }
+    for part in &placed {
+        ledger.add_built(&part.parts, &part.target);
+    }
+    print_summary(plan, session, &placed, &ledger.totals);
+    Ok(ledger.totals)
 }
 
 fn build_all(plan: &Plan, session: &Session, interrupt: &Interrupt) -> Result<Vec<Ready>, Error> {
@@ -113,28 +96,21 @@ fn build_all(plan: &Plan, session: &Session, interrupt: &Interrupt) -> Result<Ve
     let mut ready = Vec::new();
     for job in &plan.jobs.trees {
         progress.message(job.component.name());
-        let (tree, lacking) = build_tree(&builder, job, plan)?;
-        say_lacking(&lacking, job, plan, session)?;
-        ready.push(tree);
+        ready.push(build_tree(&builder, job, plan, session)?);
     }
     for job in &plan.jobs.files {
         ready.push(build_file(job, plan)?);
     }
-    if let Some((dumps, target)) = plan
-        .dumps
-        .as_ref()
-        .and_then(|dumps| Some((dumps, dumps.directory()?)))
+    if let Some(dumps) = &plan.dumps
+        && let Some(target) = dumps.directory()
     {
-        let staged = Staged::create(target, Kind::Directory, &plan.time);
-        let staged = staged.map_err(|source| Error::Stage {
-            target: target.to_owned(),
-            source,
-        })?;
+        let staged = stage(target, NodeKind::Directory, plan)?;
         let parts = dumps.unpack(staged.path(), session, interrupt)?;
         ready.push(Ready {
             staged,
             target: target.to_owned(),
             parts,
+            owners: None,
         });
     }
     Ok(ready)
@@ -149,104 +125,74 @@ fn owners(plan: &Plan) -> Owners {
     }
 }
 
+fn stage(target: &Path, kind: NodeKind, plan: &Plan) -> Result<Staged, Error> {
+    let staged = Staged::create(target, kind, &plan.time);
+    Ok(staged.map_err(Failed::at("begin, under a hidden name, the new", target))?)
+}
+
 fn build_tree(
     builder: &Builder<'_>,
     job: &TreeJob,
     plan: &Plan,
-) -> Result<(Ready, Lacking), Error> {
+    session: &Session,
+) -> Result<Ready, Error> {
     let target = job.target.clone();
-    let staged = Staged::create(&target, Kind::Directory, &plan.time);
-    let staged = staged.map_err(|source| Error::Stage {
-        target: target.clone(),
-        source,
-    })?;
+    let staged = stage(&target, NodeKind::Directory, plan)?;
     let built = builder.build(job, staged.path());
     let BuiltTree { parts, lacking } = built.map_err(|source| Error::Build {
         target: target.clone(),
         source,
     })?;
-    if plan.destination == Destination::Live {
-        sync(staged.path()).map_err(|source| Error::Sync {
-            target: target.clone(),
-            source,
-        })?;
-    }
-    Ok((
-        Ready {
-            staged,
-            target,
-            parts,
-        },
-        lacking,
-    ))
-}
-
-/// Says what the new tree lacks; owners that could not be given are written beside it.
-fn say_lacking(
-    lacking: &Lacking,
-    job: &TreeJob,
-    plan: &Plan,
-    session: &Session,
-) -> Result<(), Error> {
     for sentence in &lacking.xattrs {
         session
             .report
             .warning(format!("{}: {sentence}", job.component));
     }
-    let Destination::Directory(directory) = &plan.destination else {
-        return Ok(());
+    let owners = match &plan.destination {
+        Destination::Live => {
+            sync(staged.path()).map_err(Failed::at("sync the new", &target))?;
+            None
+        }
+        Destination::Directory(directory) => {
+            let list = directory.join(format!("{}.owners", job.component));
+            Some((list, lacking.owners)).filter(|(_, owners)| !owners.is_empty())
+        }
     };
-    if lacking.owners.is_empty() {
-        return Ok(());
-    }
-    let list = directory.join(format!("{}.owners", job.component));
-    let written = atomic::write_file(&list, acl_text(&lacking.owners).as_bytes());
-    written.map_err(|source| Error::Write {
-        target: list.clone(),
-        source,
-    })?;
-    session.report.warning(format!(
-        "owners were not applied, since you are not root; later, as root: cd {} && setfacl --restore={}",
-        job.target.display(),
-        list.display()
-    ));
-    Ok(())
+    Ok(Ready {
+        staged,
+        target,
+        parts,
+        owners,
+    })
 }
 
 /// A file gets the attributes of the one that it replaces; a set has only its content.
 fn build_file(job: &FileJob, plan: &Plan) -> Result<Ready, Error> {
     let target = job.target.clone();
-    let failed = |source| Error::Write {
-        target: target.clone(),
-        source,
-    };
-    let staged = Staged::create(&target, Kind::File, &plan.time);
-    let staged = staged.map_err(|source| Error::Stage {
-        target: target.clone(),
-        source,
-    })?;
+    let staged = stage(&target, NodeKind::File, plan)?;
     let content = verify::open(&plan.inventory.set, &job.file.path);
     let mut content = content.map_err(|damage| Error::Build {
         target: target.clone(),
         source: unpack::Error::Open(damage),
     })?;
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .open(staged.path())
-        .map_err(failed)?;
-    let bytes = io::copy(&mut content, &mut file).map_err(failed)?;
-    take_attributes(&target, &file).map_err(failed)?;
-    file.sync_all().map_err(failed)?;
-    let unpacked = Unpacked { entries: 1, bytes };
+    let mut write = || {
+        let mut file = fs::OpenOptions::new().write(true).open(staged.path())?;
+        let bytes = io::copy(&mut content, &mut file)?;
+        take_attributes(&target, &file)?;
+        file.sync_all()?;
+        Ok(bytes)
+    };
+    let bytes = write().map_err(Failed::at("write", &target))?;
     let parts = vec![Built {
         component: job.component,
         path: job.file.path.clone(),
-        unpacked,
+        unpacked: Unpacked { entries: 1, bytes },
     }];
     Ok(Ready {
         staged,
         target,
         parts,
+        owners: None,
     })
 }
 
@@ -267,38 +213,74 @@ fn sync(path: &Path) -> io::Result<()> {
 }
 
 /// Puts everything in place, or takes back what was.
-fn swap_all(plan: &Plan, ready: Vec<Ready>) -> Result<Vec<Done>, Error> {
-    let mut done = Vec::new();
-    for Ready {
+fn swap_all(plan: &Plan, ready: Vec<Ready>, session: &Session) -> Result<Vec<Placed>, Error> {
+    let mut placed = Vec::new();
+    for ready in ready {
+        if let Err(error) = swap(plan, ready, session, &mut placed) {
+            roll_back(placed)?;
+            return Err(error);
+        }
+    }
+    Ok(placed)
+}
+
+/// Puts one thing in place and adds it to `placed`. The list of owners comes first: without it the
+/// tree would have lost what only the set knows.
+fn swap(
+    plan: &Plan,
+    ready: Ready,
+    session: &Session,
+    placed: &mut Vec<Placed>,
+) -> Result<(), Error> {
+    let Ready {
         staged,
         target,
         parts,
-    } in ready
-    {
-        if let Destination::Directory(_) = plan.destination {
-            // An empty directory that was there already: nothing to keep. Whatever else is wrong,
-            // the swap says.
-            let _ = fs::remove_dir(&target);
-        }
-        match staged.swap() {
-            Ok(swapped) => done.push(Done {
+        owners,
+    } = ready;
+    if let Destination::Directory(_) = plan.destination {
+        // An empty directory that was there already: nothing to keep. Whatever else is wrong, the
+        // swap says.
+        let _ = fs::remove_dir(&target);
+    }
+    if let Some((list, owners)) = &owners {
+        let text = acl_text(owners);
+        atomic::write_file(list, text.as_bytes()).map_err(Failed::at("write", list))?;
+    }
+    match staged.swap() {
+        Ok(swapped) => {
+            if let Some((list, _)) = &owners {
+                warn_of_owners(&target, list, session);
+            }
+            placed.push(Placed {
                 swapped,
                 target,
                 parts,
-            }),
-            Err(source) => {
-                roll_back(done)?;
-                return Err(Error::Swap { target, source });
+            });
+            Ok(())
+        }
+        Err(source) => {
+            if let Some((list, _)) = &owners {
+                // Without its tree it says nothing; the failure of the swap matters more.
+                let _ = fs::remove_file(list);
             }
+            Err(Error::Swap { target, source })
         }
     }
-    Ok(done)
 }
 
-fn roll_back(done: Vec<Done>) -> Result<(), Error> {
-    for Done {
+fn warn_of_owners(target: &Path, list: &Path, session: &Session) {
+    session.report.warning(format!(
+        "owners were not applied, since you are not root; later, as root: cd {} && setfacl --restore={}",
+        target.display(),
+        list.display()
+    ));
+}
+
+fn roll_back(placed: Vec<Placed>) -> Result<(), Error> {
+    for Placed {
         swapped, target, ..
-    } in done.into_iter().rev()
+    } in placed.into_iter().rev()
     {
         let kept = swapped.kept().unwrap_or(&target).to_owned();
         swapped.roll_back().map_err(|source| Error::RollBack {
@@ -310,25 +292,16 @@ fn roll_back(done: Vec<Done>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Says what is in place now, and adds it up.
-fn say_done(plan: &Plan, session: &Session, done: &[Done], totals: &mut Totals) {
-    let mut kept = Vec::new();
-    for Done {
-        swapped,
-        target,
-        parts,
-    } in done
-    {
-        parts
-            .iter()
-            .for_each(|part| emit(session, part, target, false));
-        add(totals, parts);
-        kept.extend(swapped.kept().map(|path| path.display().to_string()));
-    }
-    session.report.summary(summary(
-        totals,
-        &plan.components.iter().map(|c| c.name()).collect::<Vec<_>>(),
+fn print_summary(plan: &Plan, session: &Session, placed: &[Placed], totals: &Totals) {
+    let components: Vec<&str> = plan.components.iter().map(|c| c.name()).collect();
+    session.report.summary(format!(
+        "restored {}: {} entries, {} out of {} files of the set",
+        components.join(", "),
+        totals.get("entries"),
+        totals.size("bytes"),
+        totals.get("files")
     ));
+    let kept = kept(placed);
     if !kept.is_empty() {
         session.report.summary(format!(
             "what was there is kept, to be removed when all is well: {}",
@@ -336,40 +309,35 @@ fn say_done(plan: &Plan, session: &Session, done: &[Done], totals: &mut Totals) 
         ));
     }
     if plan.destination == Destination::Live {
-        let services = services::affected(&plan.components).join(" ");
         session.report.summary(format!(
-            "restart the services that use it, which hold on to what was there: {services}"
+            "restart the services that use it, which hold on to what was there: {}",
+            services::affected(&plan.components).join(" ")
         ));
     }
 }
 
-/// Writes the record of what was made of one file of the set.
-pub(crate) fn emit(session: &Session, part: &Built, target: &Path, dry_run: bool) {
-    session.emit(&Record::Restored(Restored {
-        component: part.component,
-        path: PathField::from(&part.path),
-        target: target.to_string_lossy().into_owned(),
-        bytes: part.unpacked.bytes,
-        entries: part.unpacked.entries,
-        dry_run,
-    }));
+fn kept(placed: &[Placed]) -> Vec<String> {
+    let kept = placed.iter().filter_map(|part| part.swapped.kept());
+    kept.map(|path| path.display().to_string()).collect()
 }
 
-/// Adds up files of the set, what they held and how large that is.
-pub(crate) fn add(totals: &mut Totals, parts: &[Built]) {
-    for part in parts {
-        totals.add("files", 1);
-        totals.add("entries", part.unpacked.entries);
-        totals.add("bytes", part.unpacked.bytes);
+/// What stderr says when the records of a finished restore cannot be written: exit code 3 alone
+/// would mean that everything is as it was.
+fn done_text(placed: &[Placed], saved: Option<&Path>) -> String {
+    let targets = placed.iter().map(|part| part.target.display().to_string());
+    let mut text = format!(
+        "the restore was done all the same; in place: {}",
+        targets.collect::<Vec<_>>().join(" ")
+    );
+    let kept = kept(placed);
+    if !kept.is_empty() {
+        text += &format!("; what was there is kept: {}", kept.join(" "));
     }
-}
-
-fn summary(totals: &Totals, components: &[&str]) -> String {
-    format!(
-        "restored {}: {} entries, {} out of {} files of the set",
-        components.join(", "),
-        totals.get("entries"),
-        totals.size("bytes"),
-        totals.get("files")
-    )
+    if let Some(saved) = saved {
+        text += &format!(
+            "; the databases are loaded, and what they were is in {}",
+            saved.display()
+        );
+    }
+    text
 }

@@ -1,20 +1,22 @@
-//! What writes nothing. The dry run: verifies and reads everything as a restore would, says what it
-//! would do, and writes nothing.
+//! The dry run: verifies and reads everything as a restore would, says what would be done, and
+//! writes nothing.
 
 use mail_common::exit::Exit;
 use mail_common::interrupt::{Interrupt, Interrupted};
 use mail_common::report::Unit;
-use mail_common::tool::{Session, Totals, human_size};
+use mail_common::tool::{Session, Totals};
 use mail_common::upstream::Upstream;
 
-use crate::build::Builder;
+use crate::build::{Builder, Built};
 use crate::examine::examine;
-use crate::execute::{check_clean, check_digests, total_bytes};
-use crate::place;
-use crate::plan::{Destination, Plan};
+use crate::jobs::FileJob;
+use crate::plan::Plan;
+use crate::restored::{Ledger, Mode};
 use crate::services;
+use crate::setup::Destination;
 use crate::tree::Owners;
 use crate::unpack::{self, Unpacked};
+use crate::verify::{check_clean, check_digests};
 
 /// Says what would be restored. Bad when something stands against it.
 pub(crate) fn show(
@@ -29,14 +31,18 @@ pub(crate) fn show(
     ));
     check_clean(plan, upstream, session);
     check_digests(plan, session, interrupt)?;
-    let mut totals = show_trees(plan, session, interrupt)?;
+    let mut ledger = Ledger::new(session, Mode::DryRun);
+    show_trees(plan, session, interrupt, &mut ledger)?;
+    for job in &plan.jobs.files {
+        ledger.add_built(&[as_it_is(job, plan)], &job.target);
+    }
     if let Some(dumps) = &plan.dumps {
-        dumps.show(session, interrupt, &mut totals);
+        dumps.show(session, interrupt, &mut ledger.totals);
     }
     if plan.destination == Destination::Live {
-        let services = services::affected(&plan.components).join(" ");
         session.report.summary(format!(
-            "services that would have to be stopped and started: {services}"
+            "services that would have to be stopped and started: {}",
+            services::affected(&plan.components).join(" ")
         ));
     }
     let exit = if session.report.errors() == 0 {
@@ -44,42 +50,15 @@ pub(crate) fn show(
     } else {
         Exit::Bad
     };
-    Ok((exit, totals))
-}
-
-/// Verifies what would be used, and nothing else. Bad when a file is not what it should be.
-pub(crate) fn verify(
-    plan: &Plan,
-    upstream: &Upstream,
-    session: &Session,
-    interrupt: &Interrupt,
-) -> Result<(Exit, Totals), Interrupted> {
-    let refused = check_clean(plan, upstream, session);
-    let damaged = check_digests(plan, session, interrupt)?;
-    let files = plan.used();
-    let bytes = total_bytes(&plan.inventory.set, &files);
-    session.report.summary(format!(
-        "verified {} files, {}: {damaged} are damaged",
-        files.len(),
-        human_size(bytes)
-    ));
-    let exit = if refused + damaged == 0 {
-        Exit::Done
-    } else {
-        Exit::Bad
-    };
-    Ok((
-        exit,
-        Totals::from([("files", files.len() as u64), ("bytes", bytes)]),
-    ))
+    Ok((exit, ledger.totals))
 }
 
 fn show_trees(
     plan: &Plan,
     session: &Session,
     interrupt: &Interrupt,
-) -> Result<Totals, Interrupted> {
-    let mut totals = Totals::default();
+    ledger: &mut Ledger<'_>,
+) -> Result<(), Interrupted> {
     let progress = session
         .report
         .progress("read", Unit::Bytes, Some(plan.unpacked_bytes()));
@@ -93,31 +72,20 @@ fn show_trees(
     };
     for job in &plan.jobs.trees {
         match examine(&builder, job) {
-            Ok(parts) => {
-                parts
-                    .iter()
-                    .for_each(|part| place::emit(session, part, &job.target, true));
-                place::add(&mut totals, &parts);
-            }
+            Ok(parts) => ledger.add_built(&parts, &job.target),
             Err(unpack::Error::Interrupted(interrupted)) => return Err(interrupted),
-            Err(error) => session.fail(Some(job.component), None, &error),
+            Err(error) => session.record_failure(Some(job.component), None, &error),
         }
     }
-    for job in &plan.jobs.files {
-        let bytes = plan
-            .inventory
-            .set
-            .join(job.file.path.as_path())
-            .metadata()
-            .map_or(0, |metadata| metadata.len());
-        let unpacked = Unpacked { entries: 1, bytes };
-        let part = crate::build::Built {
-            component: job.component,
-            path: job.file.path.clone(),
-            unpacked,
-        };
-        place::emit(session, &part, &job.target, true);
-        place::add(&mut totals, &[part]);
+    Ok(())
+}
+
+fn as_it_is(job: &FileJob, plan: &Plan) -> Built {
+    let path = plan.inventory.set.join(job.file.path.as_path());
+    let bytes = path.metadata().map_or(0, |metadata| metadata.len());
+    Built {
+        component: job.component,
+        path: job.file.path.clone(),
+        unpacked: Unpacked { entries: 1, bytes },
     }
-    Ok(totals)
 }

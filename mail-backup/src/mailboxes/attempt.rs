@@ -14,6 +14,7 @@ use super::error::Error;
 use super::frames::Frames;
 use super::history::{CONTROL, History, index_path, last_source_bytes};
 use super::listing::{Listing, Missing};
+use super::mailbox::{Counts, SavedMailbox};
 use super::old_segments::{Copier, Dispositions, link};
 use super::output::Output;
 use super::packing::Packing;
@@ -27,32 +28,6 @@ use crate::source::tree::Look;
 /// How often moved messages are looked for. Each look takes what it finds, so that only what moves
 /// during every one of them is left.
 const LOOKS: usize = 20;
-
-/// A mailbox as it was saved.
-#[derive(Debug, Default)]
-pub(crate) struct SavedMailbox {
-    pub(crate) files: Vec<SavedFile>,
-    /// What is missing from the set, and why.
-    pub(crate) failed: Vec<(RelPath, io::Error)>,
-    /// Messages that are missing since they moved whenever they were to be read.
-    pub(crate) still_moving: Vec<RelPath>,
-    /// What a person should know and what does not make the backup bad.
-    pub(crate) notices: Vec<String>,
-    pub(crate) counts: Counts,
-}
-
-/// Figures of a run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
-    /// Messages that were not read again.
-    pub(crate) unchanged: u64,
-    /// Bytes that were read from the live tree.
-    pub(crate) read_bytes: u64,
-    /// Messages that went away while the backup ran.
-    pub(crate) expunged: u64,
-    /// Lock and temporary files, left out by design.
-    pub(crate) scratch_files: u64,
-}
 
 /// What an attempt goes by.
 pub(crate) struct Attempt<'a> {

@@ -8,11 +8,10 @@ use std::thread;
 
 use mail_common::failure::Failed;
 
-use super::attempt::SavedMailbox;
 use super::context::{Context, Environment};
 use super::error::Error;
 use super::history::last_source_bytes;
-use super::mailbox::save;
+use super::mailbox::{SavedMailbox, save};
 use super::pool::FramePool;
 use super::progress::MailProgress;
 use super::syncer::Syncer;

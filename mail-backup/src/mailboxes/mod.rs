@@ -28,8 +28,8 @@ mod progress; // how far all of them are
 mod context; // what all of them share
 mod component; // all of them
 
-pub(crate) use attempt::SavedMailbox;
 pub(crate) use component::{MailboxesPlan, save_mailboxes};
 pub(crate) use context::Environment;
 pub(crate) use error::Error;
 pub(crate) use history::INDEX_NAME;
+pub(crate) use mailbox::SavedMailbox;

@@ -17,9 +17,7 @@ pub(crate) struct MailProgress<'a> {
 impl<'a> MailProgress<'a> {
     /// Begins with the size at the last backup, 0 when there is none.
     pub(crate) fn new(bar: &'a Progress, total_bytes: u64) -> Self {
-        if total_bytes > 0 {
-            bar.set_total(total_bytes);
-        }
+        bar.set_total(total_bytes);
         Self {
             bar,
             total_bytes: AtomicU64::new(total_bytes),

@@ -517,15 +517,6 @@ fn old_sets_go_after_a_success() {
 }
 
 #[test]
-fn an_older_date_neither_becomes_latest_nor_decides_what_is_old() {
-    let server = with_days(4);
-    let args = ["--date", &day(1)];
-    checked(server.tool(&args).env("DAILY_RETENTION_DAYS", "2").run()).assert_code(0);
-    assert_eq!(server.latest(), Some(format!("daily/{}", day(3))));
-    assert_eq!(server.daily(), [day(1), day(2), day(3)]);
-}
-
-#[test]
 fn a_set_that_is_being_read_is_left_alone() {
     let server = with_days(4);
     let reader = HeldLock::shared(&server.set("daily").join(day(1)).join("manifest.jsonl"));

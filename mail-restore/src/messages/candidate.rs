@@ -11,7 +11,7 @@ use mail_common::checksum::Sha256;
 use mail_common::relpath::RelPath;
 
 use super::address::address_of;
-use super::content::ContentError;
+use super::error::Problem;
 
 /// Owner, group and permission bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +76,7 @@ pub struct Selection {
     pub candidates: Vec<Candidate>,
     /// What could not be looked through. A message in it may be one that was asked for: the answer
     /// is not whole.
-    pub unread: Vec<Unread>,
+    pub unread: Vec<Problem>,
     pub(super) control: Control,
 }
 
@@ -96,15 +96,6 @@ pub struct Ambiguous {
     /// The Message-IDs that do not say which message is meant.
     pub message_ids: Vec<String>,
     pub(super) selection: Selection,
-}
-
-/// A part of a set that could not be looked through. A message in it may be one that was asked for.
-#[derive(Debug)]
-pub struct Unread {
-    /// The mailbox.
-    pub mailbox: String,
-    /// Why.
-    pub error: ContentError,
 }
 
 /// What a set says of directories and keywords, for delivery.

@@ -13,14 +13,16 @@ use std::path::Path;
 use mail_common::archive::frame::{self, FRAME_TAR_BYTES};
 use mail_common::archive::index::Location;
 use mail_common::archive::member::{self, Member};
-use mail_common::archive::reader::{self, TarReader};
+use mail_common::archive::reader::TarReader;
 use mail_common::archive::segment::{FrameSpan, read_frame};
 use mail_common::checksum::{Sha256, Sha256Writer};
+use mail_common::failure::Failed;
 use mail_common::relpath::RelPath;
 use zstd::zstd_safe;
 
 use super::candidate::{Place, SavedFile};
 use super::directory::open_below;
+use super::error::Error;
 use super::work::{Work, for_each};
 
 /// The most that a frame unpacks to in memory: about 4 MiB of members, the last of which may have
@@ -33,87 +35,12 @@ const HEAD_MAX_BYTES: u64 = 8 << 20;
 /// The longest head of a zstd frame (RFC 8878, 3.1.1.1).
 const FRAME_HEAD_BYTES: usize = 18;
 
-/// Why the content of a message cannot be had.
-#[derive(Debug, thiserror::Error)]
-pub enum ContentError {
-    /// A file of the set cannot be opened.
-    #[error("open {file} of the set")]
-    Open {
-        /// In the set.
-        file: RelPath,
-        /// The cause.
-        source: io::Error,
-    },
-    /// A frame is damaged, cut, or unpacks to more than it may.
-    #[error("read the frame at {offset} of {segment}; use another set")]
-    Frame {
-        /// In the set.
-        segment: RelPath,
-        /// In the segment.
-        offset: u64,
-        /// The cause.
-        source: io::Error,
-    },
-    /// The tar in a frame is damaged.
-    #[error("read the frame at {offset} of {segment}; use another set")]
-    Members {
-        /// In the set.
-        segment: RelPath,
-        /// In the segment.
-        offset: u64,
-        /// The cause.
-        source: member::Error,
-    },
-    /// The tar of a large file is damaged.
-    #[error("read the frame at {offset} of {segment}; use another set")]
-    Stream {
-        /// In the set.
-        segment: RelPath,
-        /// In the segment.
-        offset: u64,
-        /// The cause.
-        source: reader::Error,
-    },
-    /// The message is not where the index says.
-    #[error("{message} is not in {place}, where the index has it; use another set")]
-    Absent {
-        /// Relative to the mail root.
-        message: RelPath,
-        /// In the set.
-        place: String,
-    },
-    /// The message has another size than the index says.
-    #[error("{message} has {found} bytes in {place} and {recorded} by the index; use another set")]
-    Size {
-        /// Relative to the mail root.
-        message: RelPath,
-        /// In the set.
-        place: String,
-        /// What is there.
-        found: u64,
-        /// What the index says.
-        recorded: u64,
-    },
-    /// The content cannot be read, or is another than when it was saved.
-    #[error("read {message} from {place}; use another set")]
-    Content {
-        /// Relative to the mail root.
-        message: RelPath,
-        /// In the set.
-        place: String,
-        /// The cause.
-        source: io::Error,
-    },
-}
-
-impl ContentError {
-    /// For `map_err` while a content is read.
-    pub(super) fn of(file: &SavedFile) -> impl FnOnce(io::Error) -> Self {
-        |source| Self::Content {
-            message: file.path.clone(),
-            place: file.place.to_string(),
-            source,
-        }
+/// For `map_err` while a content is read.
+pub(super) fn unreadable(file: &SavedFile) -> impl FnOnce(io::Error) -> Error {
+    |source| Error::Content {
+        message: file.path.clone(),
+        place: file.place.to_string(),
+        source,
     }
 }
 
@@ -172,7 +99,7 @@ pub(super) fn read_all<R: Send>(
     set: &Path,
     files: &[&SavedFile],
     is_over: impl Fn() -> bool + Sync,
-    sink: impl Fn(usize, Result<Content<'_>, ContentError>) -> R + Sync,
+    sink: impl Fn(usize, Result<Content<'_>, Error>) -> R + Sync,
 ) -> Vec<Option<R>> {
     let groups = by_frame(files);
     let answers = for_each(&groups, |group| {
@@ -192,11 +119,7 @@ pub(super) fn read_all<R: Send>(
 }
 
 /// Reads one file whole, if it is no larger than `limit`.
-pub(super) fn read_small(
-    set: &Path,
-    file: &SavedFile,
-    limit: u64,
-) -> Result<Vec<u8>, ContentError> {
+pub(super) fn read_small(set: &Path, file: &SavedFile, limit: u64) -> Result<Vec<u8>, Error> {
     let mut answer = None;
     read_group(set, &[file], &[0], &mut |_, content| {
         answer = Some(content.and_then(|content| {
@@ -209,7 +132,7 @@ pub(super) fn read_small(
                 )),
                 false => Ok(bytes),
             });
-            read.map_err(ContentError::of(file))
+            read.map_err(unreadable(file))
         }));
     });
     answer.unwrap_or_else(|| Err(absent(file)))
@@ -231,7 +154,7 @@ fn by_frame(files: &[&SavedFile]) -> Vec<Vec<usize>> {
     frames.into_values().collect()
 }
 
-type Sink<'a> = &'a mut dyn FnMut(usize, Result<Content<'_>, ContentError>);
+type Sink<'a> = &'a mut dyn FnMut(usize, Result<Content<'_>, Error>);
 
 /// Reads files that lie in the same frame.
 fn read_group(set: &Path, files: &[&SavedFile], group: &[usize], sink: Sink<'_>) {
@@ -248,10 +171,7 @@ fn read_group(set: &Path, files: &[&SavedFile], group: &[usize], sink: Sink<'_>)
                 ),
                 Err(source) => sink(
                     number,
-                    Err(ContentError::Open {
-                        file: path.clone(),
-                        source,
-                    }),
+                    Err(Failed::at("open", path.as_path())(source).into()),
                 ),
             },
             Place::Frame { location, .. } => {
@@ -281,19 +201,19 @@ fn read_streamed(mut stream: Stream, number: usize, file: &SavedFile, sink: Sink
     }
 }
 
-fn absent(file: &SavedFile) -> ContentError {
-    ContentError::Absent {
+fn absent(file: &SavedFile) -> Error {
+    Error::Absent {
         message: file.path.clone(),
         place: file.place.to_string(),
     }
 }
 
-fn check_size(file: &SavedFile, found: u64) -> Result<(), ContentError> {
+fn check_size(file: &SavedFile, found: u64) -> Result<(), Error> {
     if found == file.size {
         return Ok(());
     }
     let (message, place) = (file.path.clone(), file.place.to_string());
-    Err(ContentError::Size {
+    Err(Error::Size {
         message,
         place,
         found,
@@ -330,7 +250,7 @@ impl Members {
             .map(|(path, member)| (path, &self.tar[member.content.clone()]))
     }
 
-    fn content(&self, file: &SavedFile) -> Result<Content<'_>, ContentError> {
+    fn content(&self, file: &SavedFile) -> Result<Content<'_>, Error> {
         let member = self.members.get(&file.path).ok_or_else(|| absent(file))?;
         let content = &self.tar[member.content.clone()];
         check_size(file, content.len() as u64)?;
@@ -340,11 +260,11 @@ impl Members {
 
 impl Stream {
     /// The path and size of the file, whose content follows.
-    pub(super) fn next_member(&mut self) -> Result<Option<(RelPath, u64)>, ContentError> {
-        let damaged = |source| ContentError::Stream {
+    pub(super) fn next_member(&mut self) -> Result<Option<(RelPath, u64)>, Error> {
+        let damaged = |error| Error::Frame {
             segment: self.segment.clone(),
             offset: self.offset,
-            source,
+            source: io::Error::other(error),
         };
         let Some(head) = self.tar.next_member().map_err(damaged)? else {
             return Ok(None);
@@ -352,7 +272,7 @@ impl Stream {
         Ok(head.path().ok().map(|path| (path, head.size)))
     }
 
-    fn find(&mut self, file: &SavedFile) -> Result<(), ContentError> {
+    fn find(&mut self, file: &SavedFile) -> Result<(), Error> {
         match self.next_member()? {
             Some((path, size)) if path == file.path => check_size(file, size),
             _ => Err(absent(file)),
@@ -367,17 +287,14 @@ pub(super) fn open_frame(
     segment: &RelPath,
     location: Location,
     stream_bytes: u64,
-) -> Result<Frame, ContentError> {
+) -> Result<Frame, Error> {
     let offset = location.frame_offset;
-    let damaged = |source| ContentError::Frame {
+    let damaged = |source| Error::Frame {
         segment: segment.clone(),
         offset,
         source,
     };
-    let file = open_below(set, segment).map_err(|source| ContentError::Open {
-        file: segment.clone(),
-        source,
-    })?;
+    let file = open_below(set, segment).map_err(Failed::at("open", segment.as_path()))?;
     let span = FrameSpan {
         offset,
         bytes: location.frame_bytes,
@@ -385,11 +302,8 @@ pub(super) fn open_frame(
     match told_bytes(&file, span).map_err(damaged)? {
         Some(_) => {
             let tar = unpack(&file, span).map_err(damaged)?;
-            let members = member::members(&tar).map_err(|source| ContentError::Members {
-                segment: segment.clone(),
-                offset,
-                source,
-            })?;
+            let members =
+                member::members(&tar).map_err(|error| damaged(io::Error::other(error)))?;
             let members = members
                 .into_iter()
                 .map(|member| (member.path.clone(), member))

@@ -14,22 +14,23 @@ use std::thread;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use mail_common::failure::Failed;
 use mail_common::message::is_packed;
 use mail_common::relpath::RelPath;
 use mail_common::report;
-use rustix::fs::{FlockOperation, Timespec, Timestamps, UTIME_NOW};
+use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
 use super::address::address_of;
 use super::candidate::{Candidate, Control, Owner, SavedFile, Selection, folder_name};
-use super::content::{Content, ContentError, read_all, read_small};
+use super::content::{Content, read_all, read_small, unreadable};
 use super::directory::{Directory, Made};
-use super::folder::{Folder, Parent, hand_over};
-use super::keywords::{FILE_MAX_BYTES, Keywords};
-use super::outcome::{DeliveryError, Failure, Fate, Outcome, Restored, Warning};
+use super::error::{Error, Problem};
+use super::folder::{Folder, Parent, hand_over, set_time};
+use super::keywords::{FILE_MAX_BYTES, FILE_NAME, Keywords};
+use super::outcome::{Disposition, Outcome, Warning};
 use super::present::look_through;
 use super::quota;
-use super::scan::KEYWORDS;
 use super::unique_name::{Namer, Sizes, flagged, flags_of, named};
 use super::work::Work;
 
@@ -47,12 +48,8 @@ pub fn deliver(
     live_root: &Path,
     now: Timestamp,
     work: &Work<'_>,
-) -> Result<Outcome, DeliveryError> {
-    let opened = Directory::open_root(live_root);
-    let root = opened.map_err(|source| DeliveryError::OpenRoot {
-        path: live_root.to_owned(),
-        source,
-    })?;
+) -> Result<Outcome, Error> {
+    let root = Directory::open_root(live_root).map_err(Failed::at("open", live_root))?;
     let namer = Namer::new(now);
     let mut outcome = Outcome::default();
     for (path, candidates) in selection.by_mailbox() {
@@ -64,7 +61,7 @@ pub fn deliver(
             path,
         };
         if let Err(error) = delivery.run(&root, &candidates, &mut outcome) {
-            outcome.failures.push(Failure {
+            outcome.failures.push(Problem {
                 mailbox: address_of(path),
                 path: None,
                 error,
@@ -106,7 +103,7 @@ impl Delivery<'_> {
         root: &Directory,
         candidates: &[&Candidate],
         outcome: &mut Outcome,
-    ) -> Result<(), DeliveryError> {
+    ) -> Result<(), Error> {
         if self.work.is_stopped() {
             return Ok(());
         }
@@ -114,10 +111,7 @@ impl Delivery<'_> {
         if !self.lock(&directory)? {
             return Ok(());
         }
-        let look = |source| DeliveryError::LookThrough {
-            path: self.path.clone(),
-            source,
-        };
+        let look = |source| Failed::at("look through", self.path.as_path())(source);
         let sizes: BTreeSet<u64> = candidates
             .iter()
             .map(|candidate| candidate.file.size)
@@ -131,7 +125,9 @@ impl Delivery<'_> {
         let mut wanted = Vec::new();
         for candidate in candidates {
             match present.place_of(candidate.file.sha256) {
-                Some(place) => outcome.note(candidate, place.below(self.path), Fate::Present),
+                Some(place) => {
+                    outcome.note(candidate, place.below(self.path), Disposition::Present)
+                }
                 None => wanted.push(*candidate),
             }
         }
@@ -140,28 +136,20 @@ impl Delivery<'_> {
 
     /// Waits until no other run adds to the mailbox; gives up when this one is to end. The lock
     /// ends with the descriptor.
-    fn lock(&self, mailbox: &Directory) -> Result<bool, DeliveryError> {
+    fn lock(&self, mailbox: &Directory) -> Result<bool, Error> {
         while !self.work.is_stopped() {
             match rustix::fs::flock(mailbox, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => return Ok(true),
                 Err(Errno::WOULDBLOCK | Errno::INTR) => thread::sleep(LOCK_POLL),
                 Err(errno) => {
-                    return Err(DeliveryError::Lock {
-                        path: self.path.clone(),
-                        source: errno.into(),
-                    });
+                    return Err(Failed::at("lock", self.path.as_path())(errno.into()).into());
                 }
             }
         }
         Ok(false)
     }
 
-    fn add(
-        &self,
-        open: &Open,
-        wanted: &[&Candidate],
-        outcome: &mut Outcome,
-    ) -> Result<(), DeliveryError> {
+    fn add(&self, open: &Open, wanted: &[&Candidate], outcome: &mut Outcome) -> Result<(), Error> {
         let folders = self.folders(open, wanted, outcome);
         let wanted: Vec<(&Candidate, &Target)> = wanted
             .iter()
@@ -182,7 +170,7 @@ impl Delivery<'_> {
                 return None;
             }
             let added = self.add_one(open, wanted[number].1, files[number], content);
-            if added.as_ref().is_err_and(DeliveryError::is_fatal) {
+            if matches!(added, Err(Error::Write { .. })) {
                 is_full.store(true, Ordering::Relaxed);
             }
             Some(added)
@@ -219,7 +207,7 @@ impl Delivery<'_> {
                 outcome.warnings.push(warning);
             }
         }
-        outcome.note(candidate, target, Fate::Added);
+        outcome.note(candidate, target, Disposition::Added);
     }
 
     /// The folders that something is added to, by their paths in the mailbox. One that cannot be
@@ -264,7 +252,7 @@ impl Delivery<'_> {
                         },
                     );
                 }
-                Err(error) => outcome.failures.push(Failure {
+                Err(error) => outcome.failures.push(Problem {
                     mailbox: address_of(self.path),
                     path: None,
                     error,
@@ -283,7 +271,7 @@ impl Delivery<'_> {
         match read_small(&self.selection.set, file, FILE_MAX_BYTES) {
             Ok(text) => text,
             Err(error) => {
-                let path = folder.child(KEYWORDS).unwrap_or(folder);
+                let path = folder.child(FILE_NAME).unwrap_or(folder);
                 outcome.warnings.push(Warning::KeywordsUnread {
                     path,
                     reason: report::chain(&error),
@@ -298,11 +286,11 @@ impl Delivery<'_> {
         open: &Open,
         target: &Target,
         file: &SavedFile,
-        content: Result<Content<'_>, ContentError>,
-    ) -> Result<Added, DeliveryError> {
+        content: Result<Content<'_>, Error>,
+    ) -> Result<Added, Error> {
         let (content, folder) = (content?, &target.folder);
         let unique = self.namer.next();
-        let write = |source| DeliveryError::Write {
+        let write = |source| Error::Write {
             path: folder.path.clone(),
             source,
         };
@@ -347,12 +335,12 @@ impl Delivery<'_> {
         mut content: Content<'_>,
         open: &Open,
         file: &SavedFile,
-        write: &impl Fn(io::Error) -> DeliveryError,
-    ) -> Result<Sizes, DeliveryError> {
+        write: &impl Fn(io::Error) -> Error,
+    ) -> Result<Sizes, Error> {
         let mut buffer = vec![0; 128 * 1024];
         let mut count = Counter::default();
         loop {
-            let read = content.read(&mut buffer).map_err(ContentError::of(file))?;
+            let read = content.read(&mut buffer).map_err(unreadable(file))?;
             if read == 0 {
                 break;
             }
@@ -454,15 +442,8 @@ impl Counter {
 
 /// Opens a mailbox. One that is gone is made, whole, for the owner that it had; so are directories
 /// above it.
-fn open_mailbox(
-    root: &Directory,
-    path: &RelPath,
-    control: &Control,
-) -> Result<Directory, DeliveryError> {
-    let failed = |source| DeliveryError::Directory {
-        path: path.clone(),
-        source,
-    };
+fn open_mailbox(root: &Directory, path: &RelPath, control: &Control) -> Result<Directory, Error> {
+    let failed = |source| Failed::at("open or make", path.as_path())(source);
     let mut directory = root.descend(&RelPath::root()).map_err(failed)?;
     let mut at = RelPath::root();
     for name in path.components() {
@@ -489,56 +470,6 @@ fn open_mailbox(
         )?;
     }
     Ok(directory)
-}
-
-/// Sets the modification time, from which Dovecot has the time of delivery.
-pub(super) fn set_time(file: &File, mtime_ns: i64) -> io::Result<()> {
-    let modified = Timespec {
-        tv_sec: mtime_ns.div_euclid(1_000_000_000),
-        tv_nsec: mtime_ns.rem_euclid(1_000_000_000),
-    };
-    let times = Timestamps {
-        last_access: Timespec {
-            tv_sec: 0,
-            tv_nsec: UTIME_NOW,
-        },
-        last_modification: modified,
-    };
-    Ok(rustix::fs::futimens(file, &times)?)
-}
-
-impl Outcome {
-    /// Notes where a message is.
-    pub(super) fn note(&mut self, candidate: &Candidate, target: RelPath, fate: Fate) {
-        self.left -= 1;
-        let SavedFile {
-            path,
-            size,
-            sha256,
-            owner,
-            ..
-        } = candidate.file.clone();
-        self.restored.push(Restored {
-            mailbox: candidate.address(),
-            path,
-            target,
-            size,
-            sha256,
-            owner,
-            fate,
-        });
-    }
-
-    /// Notes why a message is nowhere.
-    pub(super) fn fail(&mut self, candidate: &Candidate, error: DeliveryError) {
-        self.left -= 1;
-        let path = Some(candidate.file.path.clone());
-        self.failures.push(Failure {
-            mailbox: candidate.address(),
-            path,
-            error,
-        });
-    }
 }
 
 #[cfg(test)]

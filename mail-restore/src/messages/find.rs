@@ -8,9 +8,10 @@ use mail_common::set::Inventory;
 
 use super::address::{Address, address_of};
 use super::candidate::{Ambiguous, Candidate, Found, Selection};
+use super::error::Error;
 use super::query::Query;
 use super::saved::{Unit, units};
-use super::scan::{Error, Scan, Scope, scan};
+use super::scan::{Scan, Scope, scan};
 use super::work::{Work, for_each};
 
 /// Finds the messages of a set that `query` means. Only the indices of the mailboxes that are asked

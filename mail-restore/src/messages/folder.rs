@@ -3,14 +3,14 @@
 use std::fs::File;
 use std::io::{self, Write};
 
+use mail_common::failure::Failed;
 use mail_common::relpath::RelPath;
-use rustix::fs::Mode;
+use rustix::fs::{Mode, Timespec, Timestamps, UTIME_NOW};
 
 use super::candidate::Owner;
 use super::directory::{Directory, Made, give};
-use super::keywords::{FILE_MAX_BYTES, Keywords};
-use super::outcome::DeliveryError;
-use super::scan::KEYWORDS;
+use super::error::Error;
+use super::keywords::{FILE_MAX_BYTES, FILE_NAME, Keywords};
 
 /// In Maildir++, what tells a folder from a mailbox.
 const FOLDER_MARK: &[u8] = b"maildirfolder";
@@ -41,14 +41,10 @@ pub(super) struct Parent<'a> {
 impl Folder {
     /// Opens the folder at `path` of a mailbox, or makes what is missing of it. One without
     /// messages and without a `dovecot-keywords` gets `keywords`, its content in the set.
-    pub(super) fn open(
-        parent: Parent<'_>,
-        path: &RelPath,
-        keywords: &[u8],
-    ) -> Result<Self, DeliveryError> {
+    pub(super) fn open(parent: Parent<'_>, path: &RelPath, keywords: &[u8]) -> Result<Self, Error> {
         let at = path.below(parent.path);
-        Self::try_open(parent, path, keywords)
-            .map_err(|source| DeliveryError::Directory { path: at, source })
+        let opened = Self::try_open(parent, path, keywords);
+        Ok(opened.map_err(Failed::at("open or make", at.as_path()))?)
     }
 
     fn try_open(parent: Parent<'_>, path: &RelPath, keywords: &[u8]) -> io::Result<Self> {
@@ -67,7 +63,7 @@ impl Folder {
         let (cur, _) = directory.ensure(b"cur", owner)?;
         // Where there is no message, no flag has a meaning yet.
         if !keywords.is_empty() && cur.entries()?.is_empty() && new.entries()?.is_empty() {
-            put_small(&tmp, &directory, KEYWORDS, keywords, owner)?;
+            put_small(&tmp, &directory, FILE_NAME, keywords, owner)?;
         }
         let keywords = read_keywords(&directory)?;
         Ok(Self {
@@ -81,12 +77,9 @@ impl Folder {
     }
 
     /// Waits until what was added is on stable storage.
-    pub(super) fn sync(&self) -> Result<(), DeliveryError> {
+    pub(super) fn sync(&self) -> Result<(), Error> {
         let synced = self.cur.sync().and_then(|()| self.new.sync());
-        synced.map_err(|source| DeliveryError::Sync {
-            path: self.path.clone(),
-            source,
-        })
+        Ok(synced.map_err(Failed::at("sync", self.path.as_path()))?)
     }
 }
 
@@ -131,8 +124,24 @@ pub(super) fn hand_over(file: &File, owner: &Owner, mode: u32) -> io::Result<()>
     Ok(rustix::fs::fchmod(file, Mode::from_raw_mode(mode))?)
 }
 
+/// Sets the modification time, from which Dovecot has the time of delivery.
+pub(super) fn set_time(file: &File, mtime_ns: i64) -> io::Result<()> {
+    let modified = Timespec {
+        tv_sec: mtime_ns.div_euclid(1_000_000_000),
+        tv_nsec: mtime_ns.rem_euclid(1_000_000_000),
+    };
+    let times = Timestamps {
+        last_access: Timespec {
+            tv_sec: 0,
+            tv_nsec: UTIME_NOW,
+        },
+        last_modification: modified,
+    };
+    Ok(rustix::fs::futimens(file, &times)?)
+}
+
 fn read_keywords(folder: &Directory) -> io::Result<Keywords> {
-    match folder.open_file(KEYWORDS) {
+    match folder.open_file(FILE_NAME) {
         Ok(file) => {
             let mut text = Vec::new();
             io::Read::read_to_end(&mut io::Read::take(file, FILE_MAX_BYTES), &mut text)?;

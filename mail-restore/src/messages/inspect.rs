@@ -3,8 +3,8 @@
 use mail_common::message::{HEAD_BYTES, Head};
 
 use super::candidate::{SavedFile, Selection};
-use super::content::{ContentError, check, read_all};
-use super::outcome::{DeliveryError, Failure};
+use super::content::{check, read_all, unreadable};
+use super::error::Problem;
 use super::subject;
 use super::work::Work;
 
@@ -16,7 +16,7 @@ struct Seen {
 
 /// Reads every message of `selection` and checks it against its digest; fills in Message-IDs and
 /// subjects. Returns what could not be read. Stopped by a signal, it leaves the rest as it was.
-pub fn inspect(selection: &mut Selection, work: &Work<'_>) -> Vec<Failure> {
+pub fn inspect(selection: &mut Selection, work: &Work<'_>) -> Vec<Problem> {
     let files: Vec<&SavedFile> = selection
         .candidates
         .iter()
@@ -30,7 +30,7 @@ pub fn inspect(selection: &mut Selection, work: &Work<'_>) -> Vec<Failure> {
             let file = files[number];
             check(content?, HEAD_BYTES, work)
                 .map(|head| seen(&head, file.size))
-                .map_err(ContentError::of(file))
+                .map_err(unreadable(file))
         },
     );
     let mut failures = Vec::new();
@@ -41,8 +41,7 @@ pub fn inspect(selection: &mut Selection, work: &Work<'_>) -> Vec<Failure> {
                 candidate.subject = seen.subject;
             }
             Some(Err(error)) => {
-                let error = DeliveryError::Content(error);
-                failures.push(Failure {
+                failures.push(Problem {
                     mailbox: candidate.address(),
                     path: Some(candidate.file.path.clone()),
                     error,

@@ -6,6 +6,9 @@
 
 use std::collections::BTreeMap;
 
+/// The control file of Dovecot that says what the flags a to z of a folder mean.
+pub(super) const FILE_NAME: &[u8] = b"dovecot-keywords";
+
 /// Dovecot writes at most 26 short lines.
 pub(super) const FILE_MAX_BYTES: u64 = 64 * 1024;
 

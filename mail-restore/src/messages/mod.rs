@@ -7,6 +7,7 @@
 //! back as data.
 
 mod address; // USER@DOMAIN, and where such a mailbox lies
+mod error; // what can go wrong
 mod query; // what is asked for
 mod work; // all processors, until a signal comes
 
@@ -30,14 +31,13 @@ mod preview; // what that would do
 mod write_to; // into a directory
 
 pub use address::{Address, NotAnAddress};
-pub use candidate::{Ambiguous, Candidate, Found, Owner, Place, SavedFile, Selection, Unread};
-pub use content::ContentError;
+pub use candidate::{Ambiguous, Candidate, Found, Owner, Place, SavedFile, Selection};
 pub use deliver::deliver;
+pub use error::{Error, Problem};
 pub use find::find;
 pub use inspect::inspect;
-pub use outcome::{DeliveryError, Failure, Fate, Outcome, Restored, Warning};
+pub use outcome::{Disposition, Outcome, Restored, Warning};
 pub use preview::preview;
-pub use query::{MessageId, NotAMessageId, NotATime, Query, Since};
-pub use scan::Error;
+pub use query::{MessageId, Query, Since};
 pub use work::Work;
 pub use write_to::write_to;

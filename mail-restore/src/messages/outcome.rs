@@ -1,14 +1,12 @@
 //! What became of each message.
 
 use std::fmt;
-use std::io;
-use std::path::PathBuf;
 
 use mail_common::checksum::Sha256;
 use mail_common::relpath::RelPath;
 
-use super::candidate::Owner;
-use super::content::ContentError;
+use super::candidate::{Candidate, Owner, SavedFile};
+use super::error::{Error, Problem};
 
 /// What a delivery did. What is neither in `restored` nor in `failures` was not reached.
 #[derive(Debug, Default)]
@@ -17,7 +15,7 @@ pub struct Outcome {
     /// The messages that are where they should be, sorted by their path in the set.
     pub restored: Vec<Restored>,
     /// What could not be done.
-    pub failures: Vec<Failure>,
+    pub failures: Vec<Problem>,
     /// What the administrator should know.
     pub warnings: Vec<Warning>,
     /// Messages that were not reached: a signal came, or nothing more could be written.
@@ -40,97 +38,16 @@ pub struct Restored {
     /// Whose it was; in a directory it is given to them by root alone.
     pub owner: Owner,
     /// How it came there.
-    pub fate: Fate,
+    pub disposition: Disposition,
 }
 
 /// How a message came to where it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum Disposition {
     /// It was added.
     Added,
     /// The same content was there already, and nothing was written.
     Present,
-}
-
-/// Something that could not be done.
-#[derive(Debug)]
-pub struct Failure {
-    /// What people call the mailbox.
-    pub mailbox: String,
-    /// The message; `None` when it is the mailbox.
-    pub path: Option<RelPath>,
-    /// Why.
-    pub error: DeliveryError,
-}
-
-/// Why a message is not where it should be. Paths are relative to the live mail root, or to the
-/// directory of `--to`.
-#[derive(Debug, thiserror::Error)]
-pub enum DeliveryError {
-    /// The set does not give it.
-    #[error(transparent)]
-    Content(#[from] ContentError),
-    /// The tree to write into cannot be opened.
-    #[error("open {}", path.display())]
-    OpenRoot {
-        /// Its path.
-        path: PathBuf,
-        /// The cause.
-        source: io::Error,
-    },
-    /// A directory cannot be opened or made.
-    #[error("open or make the directory {path}")]
-    Directory {
-        /// The directory.
-        path: RelPath,
-        /// The cause.
-        source: io::Error,
-    },
-    /// What is there already cannot be read.
-    #[error("look through {path} for messages that are there already")]
-    LookThrough {
-        /// The mailbox.
-        path: RelPath,
-        /// The cause.
-        source: io::Error,
-    },
-    /// The mailbox cannot be locked against another run.
-    #[error("lock {path}")]
-    Lock {
-        /// The mailbox.
-        path: RelPath,
-        /// The cause.
-        source: io::Error,
-    },
-    /// The message cannot be written: the disk may be full.
-    #[error("write a message into {path}")]
-    Write {
-        /// The directory.
-        path: RelPath,
-        /// The cause.
-        source: io::Error,
-    },
-    /// Another file has its name.
-    #[error("{path} is there already with another content; choose an empty directory")]
-    Occupied {
-        /// The file.
-        path: RelPath,
-    },
-    /// A directory cannot be synced: what was delivered may be lost when the power fails.
-    #[error("sync {path}")]
-    Sync {
-        /// The directory.
-        path: RelPath,
-        /// The cause.
-        source: io::Error,
-    },
-}
-
-impl DeliveryError {
-    /// Whether the next message would fail in the same way.
-    pub(super) fn is_fatal(&self) -> bool {
-        matches!(self, Self::Write { .. })
-    }
 }
 
 /// What the administrator should know of a delivery that was done.
@@ -164,6 +81,45 @@ pub enum Warning {
         /// Why.
         reason: String,
     },
+}
+
+impl Outcome {
+    /// Notes where a message is.
+    pub(super) fn note(
+        &mut self,
+        candidate: &Candidate,
+        target: RelPath,
+        disposition: Disposition,
+    ) {
+        self.left -= 1;
+        let SavedFile {
+            path,
+            size,
+            sha256,
+            owner,
+            ..
+        } = candidate.file.clone();
+        self.restored.push(Restored {
+            mailbox: candidate.address(),
+            path,
+            target,
+            size,
+            sha256,
+            owner,
+            disposition,
+        });
+    }
+
+    /// Notes why a message is nowhere.
+    pub(super) fn fail(&mut self, candidate: &Candidate, error: Error) {
+        self.left -= 1;
+        let path = Some(candidate.file.path.clone());
+        self.failures.push(Problem {
+            mailbox: candidate.address(),
+            path,
+            error,
+        });
+    }
 }
 
 impl fmt::Display for Warning {

@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
+use mail_common::failure::Failed;
 use mail_common::relpath::RelPath;
 
 use super::address::address_of;
 use super::candidate::{Candidate, Selection, folder_name};
 use super::directory::Directory;
-use super::outcome::{DeliveryError, Failure, Fate, Outcome, Warning};
+use super::error::{Error, Problem};
+use super::outcome::{Disposition, Outcome, Warning};
 use super::present::look_through;
 use super::work::Work;
 
@@ -18,16 +20,8 @@ use super::work::Work;
 ///
 /// # Errors
 /// When the live mail root cannot be opened. What fails later is in the outcome.
-pub fn preview(
-    selection: &Selection,
-    live_root: &Path,
-    work: &Work<'_>,
-) -> Result<Outcome, DeliveryError> {
-    let opened = Directory::open_root(live_root);
-    let root = opened.map_err(|source| DeliveryError::OpenRoot {
-        path: live_root.to_owned(),
-        source,
-    })?;
+pub fn preview(selection: &Selection, live_root: &Path, work: &Work<'_>) -> Result<Outcome, Error> {
+    let root = Directory::open_root(live_root).map_err(Failed::at("open", live_root))?;
     let mut outcome = Outcome::default();
     for (path, candidates) in selection.by_mailbox() {
         outcome.left += candidates.len();
@@ -35,7 +29,7 @@ pub fn preview(
             continue;
         }
         if let Err(error) = look(&root, path, &candidates, &mut outcome) {
-            outcome.failures.push(Failure {
+            outcome.failures.push(Problem {
                 mailbox: address_of(path),
                 path: None,
                 error,
@@ -51,11 +45,8 @@ fn look(
     path: &RelPath,
     candidates: &[&Candidate],
     outcome: &mut Outcome,
-) -> Result<(), DeliveryError> {
-    let mailbox = existing(root.descend(path)).map_err(|source| DeliveryError::Directory {
-        path: path.clone(),
-        source,
-    })?;
+) -> Result<(), Error> {
+    let mailbox = existing(root.descend(path)).map_err(Failed::at("open", path.as_path()))?;
     let sizes: BTreeSet<u64> = candidates
         .iter()
         .map(|candidate| candidate.file.size)
@@ -64,19 +55,16 @@ fn look(
         .as_ref()
         .map(|mailbox| look_through(mailbox, &sizes))
         .transpose();
-    let present = present.map_err(|source| DeliveryError::LookThrough {
-        path: path.clone(),
-        source,
-    })?;
+    let present = present.map_err(Failed::at("look through", path.as_path()))?;
     let mut folders = BTreeSet::new();
     for candidate in candidates {
         match present
             .as_ref()
             .and_then(|present| present.place_of(candidate.file.sha256))
         {
-            Some(place) => outcome.note(candidate, place.below(path), Fate::Present),
+            Some(place) => outcome.note(candidate, place.below(path), Disposition::Present),
             None => {
-                outcome.note(candidate, candidate.folder_directory(), Fate::Added);
+                outcome.note(candidate, candidate.folder_directory(), Disposition::Added);
                 folders.insert(candidate.folder_path());
             }
         }
@@ -86,11 +74,9 @@ fn look(
             .as_ref()
             .map(|mailbox| existing(mailbox.descend(&folder)))
             .transpose();
-        let at = |source| DeliveryError::Directory {
-            path: folder.below(path),
-            source,
-        };
-        if opened.map_err(at)?.flatten().is_none() {
+        let at = folder.below(path);
+        let opened = opened.map_err(Failed::at("open", at.as_path()))?;
+        if opened.flatten().is_none() {
             let (mailbox, folder) = (address_of(path), folder_name(&folder));
             outcome
                 .warnings

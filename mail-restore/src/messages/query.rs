@@ -11,6 +11,7 @@ use mail_common::message::MESSAGE_ID_MAX_BYTES;
 use mail_common::relpath::RelPath;
 
 use super::address::Address;
+use super::error::Error;
 
 /// What a message must be. All kinds that are given must hold; of one kind, any will do. Without
 /// any, every message is meant.
@@ -31,28 +32,11 @@ pub struct Query {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MessageId(String);
 
-/// The text is no Message-ID.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error(
-    "no Message-ID: {0:?}; it has 1 to {MESSAGE_ID_MAX_BYTES} bytes, such as <1234@mail.example.com>"
-)]
-pub struct NotAMessageId(String);
-
 /// A time from which on messages are meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Since {
     time: Timestamp,
     text: String,
-}
-
-/// The text is no time.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "no time: {text:?}; write a date such as 2026-11-23, or a time such as 2026-11-23T08:00:00+09:00"
-)]
-pub struct NotATime {
-    text: String,
-    source: jiff::Error,
 }
 
 impl Query {
@@ -119,9 +103,9 @@ impl MessageId {
 }
 
 impl FromStr for MessageId {
-    type Err = NotAMessageId;
+    type Err = Error;
 
-    fn from_str(text: &str) -> Result<Self, NotAMessageId> {
+    fn from_str(text: &str) -> Result<Self, Error> {
         let id = text
             .trim()
             .trim_start_matches('<')
@@ -129,7 +113,9 @@ impl FromStr for MessageId {
             .trim();
         match id.len() {
             1..=MESSAGE_ID_MAX_BYTES => Ok(Self(id.to_owned())),
-            _ => Err(NotAMessageId(text.to_owned())),
+            _ => Err(Error::MessageId {
+                text: text.to_owned(),
+            }),
         }
     }
 }
@@ -139,13 +125,13 @@ impl Since {
     ///
     /// # Errors
     /// When it is neither.
-    pub fn parse(text: &str, zone: &TimeZone) -> Result<Self, NotATime> {
+    pub fn parse(text: &str, zone: &TimeZone) -> Result<Self, Error> {
         let date = |text: &str| text.parse::<Date>()?.to_zoned_datetime(zone.clone());
         let time = match text.len() {
             0..=10 => date(text).map(|midnight| midnight.timestamp()),
             _ => text.parse::<Timestamp>(),
         };
-        let time = time.map_err(|source| NotATime {
+        let time = time.map_err(|source| Error::Time {
             text: text.to_owned(),
             source,
         })?;

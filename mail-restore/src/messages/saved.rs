@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use mail_common::archive::index::IndexReader;
 use mail_common::checksum::Sha256;
+use mail_common::failure::Failed;
 use mail_common::maildir::is_message;
 use mail_common::relpath::RelPath;
 use mail_common::set::{Component, Inventory, SetFile};
 
 use super::directory::open_below;
-use super::scan::Error;
+use super::error::Error;
 
 const INDEX: &str = "index.jsonl.zst";
 const MAILBOXES: &str = "mailboxes";
@@ -142,10 +143,7 @@ impl VerifiedIndex {
     /// Opens an index and hashes it: nothing of it is believed before.
     pub(super) fn open(inventory: &Inventory, index: &SetFile) -> Result<Self, Error> {
         let path = index.path.clone();
-        let read = |source| Error::ReadIndex {
-            index: path.clone(),
-            source,
-        };
+        let read = |source| Failed::at("read", path.as_path())(source);
         let mut file = open_below(&inventory.set, &path).map_err(read)?;
         let (digest, _) = Sha256::of_reader(&file).map_err(read)?;
         if digest != index.sha256 {
@@ -161,10 +159,7 @@ impl VerifiedIndex {
             .file
             .rewind()
             .and_then(|()| IndexReader::open(&self.file));
-        started.map_err(|source| Error::ReadIndex {
-            index: self.path.clone(),
-            source,
-        })
+        Ok(started.map_err(Failed::at("read", self.path.as_path()))?)
     }
 }
 

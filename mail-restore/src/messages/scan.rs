@@ -3,114 +3,32 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use mail_common::archive::index::{self, IndexEntry, Kind, Location};
 use mail_common::archive::segment::segment_name;
+use mail_common::failure::Failed;
+use mail_common::interrupt::Interrupted;
 use mail_common::maildir::is_message;
 use mail_common::message::{HEAD_BYTES, Head};
 use mail_common::relpath::RelPath;
 use mail_common::set::{Inventory, SetFile};
 
 use super::address::address_of;
-use super::candidate::{Candidate, Control, Owner, Place, SavedFile, Unread};
-use super::content::{ContentError, Frame, open_frame};
+use super::candidate::{Candidate, Control, Owner, Place, SavedFile};
+use super::content::{Frame, open_frame};
 use super::directory::open_below;
+use super::error::{Error, Problem};
+use super::keywords;
 use super::query::Query;
 use super::saved::{Source, Unit, VerifiedIndex, plain_path};
 use super::work::{Work, for_each};
-
-/// A control file of Dovecot: what the flags a to z of a folder mean.
-pub(super) const KEYWORDS: &[u8] = b"dovecot-keywords";
-
-/// Why a query has no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The set was made without this component.
-    #[error("{} holds no mailboxes; use a set that was made with them", set.display())]
-    NoMailboxes {
-        /// The set.
-        set: PathBuf,
-    },
-    /// A mailbox is not in the set.
-    #[error("no mailbox {address} in {}{}", set.display(), similar_text(similar))]
-    UnknownMailbox {
-        /// As asked for.
-        address: String,
-        /// The set.
-        set: PathBuf,
-        /// Mailboxes that could have been meant.
-        similar: Vec<String>,
-    },
-    /// Nothing in the set is such as asked for.
-    #[error("no message found by {searched} among {messages} in {mailboxes} mailboxes of {}{}", set.display(), unread_text(unread))]
-    NoMatch {
-        /// What was asked.
-        searched: String,
-        /// How many messages were looked at.
-        messages: u64,
-        /// In how many mailboxes.
-        mailboxes: usize,
-        /// The set.
-        set: PathBuf,
-        /// What could not be looked through.
-        unread: Vec<Unread>,
-    },
-    /// An index cannot be read.
-    #[error("read {index} of the set")]
-    ReadIndex {
-        /// In the set.
-        index: RelPath,
-        /// The cause.
-        source: io::Error,
-    },
-    /// An index is not what the checksums say.
-    #[error("{index} is not what the set's checksums say: it is damaged; use another set")]
-    IndexDigest {
-        /// In the set.
-        index: RelPath,
-    },
-    /// An index is damaged.
-    #[error("read {index}; use another set")]
-    Index {
-        /// In the set.
-        index: RelPath,
-        /// The cause.
-        source: index::Error,
-    },
-    /// An index names a file of another mailbox.
-    #[error("{index} names {path}, which is not in its mailbox; use another set")]
-    Foreign {
-        /// In the set.
-        index: RelPath,
-        /// What it names.
-        path: RelPath,
-    },
-    /// SIGTERM or SIGINT.
-    #[error("interrupted by a signal")]
-    Interrupted,
-}
-
-fn similar_text(similar: &[String]) -> String {
-    match similar.is_empty() {
-        true => String::new(),
-        false => format!("; there is {}", similar.join(", ")),
-    }
-}
-
-fn unread_text(unread: &[Unread]) -> String {
-    match unread.len() {
-        0 => String::new(),
-        count => format!("; {count} parts could not be read and may hold it"),
-    }
-}
 
 /// What a look through one unit gave.
 #[derive(Debug, Default)]
 pub(super) struct Scan {
     pub(super) candidates: Vec<Candidate>,
-    pub(super) unread: Vec<Unread>,
+    pub(super) unread: Vec<Problem>,
     pub(super) control: Control,
     /// Messages that were looked at.
     pub(super) messages: u64,
@@ -224,7 +142,7 @@ impl Scanner<'_> {
             false => self.search_frame(directory, *location),
         });
         if self.work.is_stopped() {
-            return Err(Error::Interrupted);
+            return Err(Interrupted.into());
         }
         let mut found = BTreeMap::new();
         for (location, answer) in locations.iter().zip(answers) {
@@ -240,7 +158,7 @@ impl Scanner<'_> {
         &self,
         directory: &RelPath,
         location: Location,
-    ) -> Result<Vec<(RelPath, String)>, ContentError> {
+    ) -> Result<Vec<(RelPath, String)>, Error> {
         let segment = segment_name(location.segment).below(directory);
         let mut found = Vec::new();
         match open_frame(&self.inventory.set, &segment, location, HEAD_BYTES as u64)? {
@@ -260,7 +178,7 @@ impl Scanner<'_> {
                         .take(HEAD_BYTES as u64)
                         .read_to_end(&mut head);
                     let offset = location.frame_offset;
-                    read.map_err(|source| ContentError::Frame {
+                    read.map_err(|source| Error::Frame {
                         segment,
                         offset,
                         source,
@@ -286,7 +204,7 @@ impl Scanner<'_> {
         index: &RelPath,
     ) -> Result<IndexEntry, Error> {
         if self.work.is_stopped() {
-            return Err(Error::Interrupted);
+            return Err(Interrupted.into());
         }
         let entry = entry.map_err(|source| Error::Index {
             index: index.clone(),
@@ -312,7 +230,7 @@ impl Scanner<'_> {
                     .insert(path.clone(), owner_of(entry)),
             ),
             Kind::File if is_message(path) => return false,
-            Kind::File if path.name() == KEYWORDS => {
+            Kind::File if path.name() == keywords::FILE_NAME => {
                 let folder = path.parent().unwrap_or_else(RelPath::root);
                 self.scan
                     .control
@@ -381,9 +299,10 @@ impl Scanner<'_> {
         Arc::new(folder.parent().filter(|_| is_subfolder).unwrap_or(folder))
     }
 
-    fn unread(&self, error: ContentError) -> Unread {
-        Unread {
+    fn unread(&self, error: Error) -> Problem {
+        Problem {
             mailbox: address_of(&self.scope.unit.path),
+            path: None,
             error,
         }
     }
@@ -398,7 +317,7 @@ impl Scanner<'_> {
             false => look(inventory, file, query).map_err(Some),
         });
         if work.is_stopped() {
-            return Err(Error::Interrupted);
+            return Err(Interrupted.into());
         }
         for answer in answers {
             match answer {
@@ -463,11 +382,8 @@ struct Plain {
     start: Option<Vec<u8>>,
 }
 
-fn look(inventory: &Inventory, listed: &SetFile, query: &Query) -> Result<Plain, ContentError> {
-    let failed = |source| ContentError::Open {
-        file: listed.path.clone(),
-        source,
-    };
+fn look(inventory: &Inventory, listed: &SetFile, query: &Query) -> Result<Plain, Error> {
+    let failed = |source| Failed::at("open", listed.path.as_path())(source);
     let path = plain_path(listed).ok_or_else(|| failed(io::ErrorKind::InvalidInput.into()))?;
     let opened = open_below(&inventory.set, &listed.path).map_err(failed)?;
     let metadata = opened.metadata().map_err(failed)?;

@@ -11,16 +11,22 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use mail_common::atomic;
+use mail_common::failure::Failed;
 use mail_common::relpath::RelPath;
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 
 use super::candidate::{Owner, SavedFile, Selection};
-use super::content::{Content, ContentError, read_all};
-use super::deliver::set_time;
+use super::content::{Content, read_all, unreadable};
 use super::directory::Directory;
-use super::folder::hand_over;
-use super::outcome::{DeliveryError, Fate, Outcome};
+use super::error::{Error, Problem};
+use super::folder::{hand_over, set_time};
+use super::outcome::{Disposition, Outcome};
 use super::present::hash_file;
 use super::work::Work;
+
+/// Before the process number in the name of a message that is not whole yet.
+const TEMPORARY: &str = ".tmp-";
 
 /// The component's directory.
 const MAILBOXES: &[u8] = b"mailboxes";
@@ -33,7 +39,7 @@ pub fn write_to(
     selection: &Selection,
     directory: &Path,
     work: &Work<'_>,
-) -> Result<Outcome, DeliveryError> {
+) -> Result<Outcome, Error> {
     let owner = Owner {
         uid: rustix::process::geteuid().as_raw(),
         gid: rustix::process::getegid().as_raw(),
@@ -42,10 +48,7 @@ pub fn write_to(
     let opened = atomic::create_dir_all(directory)
         .and_then(|()| Directory::open_root(directory))
         .and_then(|root| root.ensure(MAILBOXES, &owner));
-    let (root, _) = opened.map_err(|source| DeliveryError::OpenRoot {
-        path: directory.to_owned(),
-        source,
-    })?;
+    let (root, _) = opened.map_err(Failed::at("open or make", directory))?;
     let export = Export {
         root,
         owner,
@@ -69,6 +72,7 @@ struct Export<'a> {
 impl Export<'_> {
     fn write_all(&self, selection: &Selection, outcome: &mut Outcome) {
         outcome.left = selection.candidates.len();
+        self.clear_unfinished(selection);
         let files: Vec<&SavedFile> = selection
             .candidates
             .iter()
@@ -81,7 +85,7 @@ impl Export<'_> {
                 return None;
             }
             let written = self.write_one(files[number], content);
-            if written.as_ref().is_err_and(DeliveryError::is_fatal) {
+            if matches!(written, Err(Error::Write { .. })) {
                 is_full.store(true, Ordering::Relaxed);
             }
             Some(written)
@@ -89,9 +93,9 @@ impl Export<'_> {
         let mut directories = BTreeSet::new();
         for (candidate, answer) in selection.candidates.iter().zip(answers) {
             match answer.flatten() {
-                Some(Ok(fate)) => {
+                Some(Ok(disposition)) => {
                     directories.extend(candidate.file.path.parent());
-                    outcome.note(candidate, in_directory(&candidate.file.path), fate);
+                    outcome.note(candidate, in_directory(&candidate.file.path), disposition);
                 }
                 Some(Err(error)) => outcome.fail(candidate, error),
                 None => {}
@@ -103,11 +107,8 @@ impl Export<'_> {
                 .descend(&path)
                 .and_then(|directory| directory.sync())
             {
-                let error = DeliveryError::Sync {
-                    path: in_directory(&path),
-                    source,
-                };
-                outcome.failures.push(super::outcome::Failure {
+                let error = Failed::at("sync", in_directory(&path).as_path())(source).into();
+                outcome.failures.push(Problem {
                     mailbox: String::new(),
                     path: None,
                     error,
@@ -116,24 +117,43 @@ impl Export<'_> {
         }
     }
 
+    /// Removes what runs that were killed had not finished, from the directories that are written to.
+    fn clear_unfinished(&self, selection: &Selection) {
+        let parents: BTreeSet<RelPath> = selection
+            .candidates
+            .iter()
+            .filter_map(|candidate| candidate.file.path.parent())
+            .collect();
+        for parent in parents {
+            let Ok(directory) = self.root.descend(&parent) else {
+                continue; // It is not there yet, or cannot be used, which writing to it will say.
+            };
+            for entry in directory.entries().unwrap_or_default() {
+                if is_left_behind(&entry.name) {
+                    // Only room is lost where this fails.
+                    let _ = directory.remove_file(&entry.name);
+                }
+            }
+        }
+    }
+
     fn write_one(
         &self,
         file: &SavedFile,
-        content: Result<Content<'_>, ContentError>,
-    ) -> Result<Fate, DeliveryError> {
+        content: Result<Content<'_>, Error>,
+    ) -> Result<Disposition, Error> {
         let content = content?;
         let parent = file.path.parent().unwrap_or_else(RelPath::root);
-        let at = |source| DeliveryError::Directory {
-            path: in_directory(&parent),
-            source,
-        };
-        let directory = self.ensure(&parent).map_err(at)?;
+        let at = in_directory(&parent);
+        let directory = self
+            .ensure(&parent)
+            .map_err(Failed::at("open or make", at.as_path()))?;
         if directory.look(file.path.name()).is_ok() {
             return self.compare(file);
         }
         let number = self.counter.fetch_add(1, Ordering::Relaxed);
-        let temporary = format!(".tmp-{}-{number}", std::process::id());
-        let write = |source| DeliveryError::Write {
+        let temporary = format!("{TEMPORARY}{}-{number}", std::process::id());
+        let write = |source| Error::Write {
             path: in_directory(&parent),
             source,
         };
@@ -143,14 +163,14 @@ impl Export<'_> {
             .and_then(|()| {
                 let moved = directory.move_into(temporary.as_bytes(), &directory, file.path.name());
                 moved.map_err(|error| match error.kind() {
-                    io::ErrorKind::AlreadyExists => DeliveryError::Occupied {
+                    io::ErrorKind::AlreadyExists => Error::Occupied {
                         path: in_directory(&file.path),
                     },
                     _ => write(error),
                 })
             });
         match written {
-            Ok(()) => Ok(Fate::Added),
+            Ok(()) => Ok(Disposition::Added),
             Err(error) => {
                 // The failure matters more than whether this succeeds.
                 let _ = directory.remove_file(temporary.as_bytes());
@@ -167,10 +187,10 @@ impl Export<'_> {
     }
 
     /// What has the name already may be the message itself, from an earlier run.
-    fn compare(&self, file: &SavedFile) -> Result<Fate, DeliveryError> {
+    fn compare(&self, file: &SavedFile) -> Result<Disposition, Error> {
         match hash_file(&self.root, &file.path) {
-            Ok((digest, _)) if digest == file.sha256 => Ok(Fate::Present),
-            _ => Err(DeliveryError::Occupied {
+            Ok((digest, _)) if digest == file.sha256 => Ok(Disposition::Present),
+            _ => Err(Error::Occupied {
                 path: in_directory(&file.path),
             }),
         }
@@ -181,11 +201,11 @@ impl Export<'_> {
         target: &mut File,
         mut content: Content<'_>,
         file: &SavedFile,
-        write: &impl Fn(io::Error) -> DeliveryError,
-    ) -> Result<(), DeliveryError> {
+        write: &impl Fn(io::Error) -> Error,
+    ) -> Result<(), Error> {
         let mut buffer = vec![0; 128 * 1024];
         loop {
-            let read = content.read(&mut buffer).map_err(ContentError::of(file))?;
+            let read = content.read(&mut buffer).map_err(unreadable(file))?;
             if read == 0 {
                 break;
             }
@@ -204,9 +224,44 @@ impl Export<'_> {
     }
 }
 
+/// Whether `name` is of a message that a process was writing which is gone.
+fn is_left_behind(name: &[u8]) -> bool {
+    let pid = || {
+        let text = std::str::from_utf8(name).ok()?.strip_prefix(TEMPORARY)?;
+        let (pid, number) = text.split_once('-')?;
+        number.parse::<u64>().ok()?;
+        Pid::from_raw(pid.parse().ok()?)
+    };
+    pid().is_some_and(|pid| test_kill_process(pid) == Err(Errno::SRCH))
+}
+
 /// The path below the directory that was asked for.
 fn in_directory(path: &RelPath) -> RelPath {
     RelPath::new(MAILBOXES)
         .map(|base| path.below(&base))
         .unwrap_or_else(|_| path.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_dead_process_left_is_left_behind() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        child.wait().unwrap();
+        let (dead, own) = (child.id(), std::process::id());
+        assert!(is_left_behind(format!(".tmp-{dead}-0").as_bytes()));
+        for name in [
+            format!(".tmp-{own}-0"),
+            format!(".tmp-{dead}-"),
+            format!(".tmp-{dead}-0.mx"),
+            format!("tmp-{dead}-0"),
+            ".tmp--1-0".to_owned(),
+            ".tmp-0-0".to_owned(),
+            "1763900000.M1P1.mx:2,S".to_owned(),
+        ] {
+            assert!(!is_left_behind(name.as_bytes()), "{name}");
+        }
+    }
 }

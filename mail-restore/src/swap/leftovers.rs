@@ -22,7 +22,7 @@ pub(crate) enum Cleared {
     PutBack(PathBuf),
 }
 
-/// Clears what killed runs left beside `target`. The caller has its [`super::Turn`].
+/// Clears what killed runs left beside `target`. The caller has its [`super::TargetLock`].
 pub(crate) fn clear_leftovers(target: &Path) -> io::Result<Vec<Cleared>> {
     let mut cleared = Vec::new();
     for (hidden, path) in leftovers(target)? {
@@ -89,7 +89,7 @@ fn put_back(target: &Path, time: &str) -> io::Result<bool> {
     reason = "what killed runs left is made here"
 )]
 mod tests {
-    use super::super::staged::{Kind, Staged};
+    use super::super::staged::{NodeKind, Staged};
     use super::*;
 
     /// A live tree `mail` and a new one under its hidden name.
@@ -98,7 +98,7 @@ mod tests {
         let target = dir.path().join("mail");
         fs::create_dir(&target).unwrap();
         fs::write(target.join("old"), "").unwrap();
-        let staged = Staged::create(&target, Kind::Directory, "T").unwrap();
+        let staged = Staged::create(&target, NodeKind::Directory, "T").unwrap();
         fs::write(staged.path().join("new"), "").unwrap();
         let path = staged.path().to_owned();
         // As a process that is killed: nothing is cleaned up.

@@ -8,8 +8,8 @@
 mod hidden; // the names under which things are built
 mod staged; // a new thing under construction, and its exchange for the old one
 mod leftovers; // what killed runs left
-mod turn; // one restore at a time to a directory
+mod target_lock; // one restore at a time to a directory
 
 pub(crate) use leftovers::{Cleared, clear_leftovers};
-pub(crate) use staged::{Kind, Staged, Swapped};
-pub(crate) use turn::{Turn, TurnError};
+pub(crate) use staged::{NodeKind, Staged, Swapped};
+pub(crate) use target_lock::{Error, TargetLock};

@@ -1,4 +1,11 @@
 //! A new file or directory beside its target, and its exchange for what is there.
+//!
+//! The order of the steps is what makes a kill harmless. A new thing is made under a name without a
+//! number, and only then renamed to the name that holds its inode number: so a name with a number
+//! never lies about what is new. After the exchange that same name holds the *old* thing, whose
+//! number is another, and the next run knows from the difference that it must be kept and not
+//! removed. Only then does the old thing get its visible name, and the parent is synced last: a
+//! caller hears of success when a power cut can no longer take it back.
 
 use std::fs;
 use std::io;
@@ -11,7 +18,7 @@ use super::hidden::{Hidden, kept_path};
 
 /// What is built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum NodeKind {
     Directory,
     File,
 }
@@ -36,11 +43,11 @@ pub(crate) struct Swapped {
 impl Staged {
     /// Makes an empty directory or file for `target`, whose leftovers are cleared. `time` names
     /// what will be kept.
-    pub(crate) fn create(target: &Path, kind: Kind, time: &str) -> io::Result<Self> {
+    pub(crate) fn create(target: &Path, kind: NodeKind, time: &str) -> io::Result<Self> {
         let fresh = Hidden::Fresh.beside(target);
         match kind {
-            Kind::Directory => atomic::create_dir(&fresh)?,
-            Kind::File => drop(StoredFile::create(&fresh)?.finish()?),
+            NodeKind::Directory => atomic::create_dir(&fresh)?,
+            NodeKind::File => drop(StoredFile::create(&fresh)?.finish()?),
         }
         let inode = fs::symlink_metadata(&fresh)?.ino();
         let path = Hidden::Named {
@@ -167,7 +174,7 @@ mod tests {
     }
 
     fn staged(target: &Path) -> Staged {
-        let staged = Staged::create(target, Kind::Directory, "T").unwrap();
+        let staged = Staged::create(target, NodeKind::Directory, "T").unwrap();
         fs::write(staged.path().join("new"), "").unwrap();
         staged
     }
@@ -202,7 +209,7 @@ mod tests {
         let (dir, _) = live();
         let target = dir.path().join("env");
         fs::write(&target, "old").unwrap();
-        let staged = Staged::create(&target, Kind::File, "T").unwrap();
+        let staged = Staged::create(&target, NodeKind::File, "T").unwrap();
         fs::write(staged.path(), "new").unwrap();
         staged.swap().unwrap();
         assert_eq!(fs::read_to_string(&target).unwrap(), "new");

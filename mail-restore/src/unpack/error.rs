@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use mail_common::archive::{index, reader};
+use mail_common::failure::{Failure, FailureKind};
 use mail_common::interrupt::Interrupted;
 use mail_common::relpath::{RelPath, UnsafePath};
 
@@ -75,4 +76,24 @@ pub(crate) enum Error {
     },
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
+}
+
+impl Failure for Error {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Open(damage) => damage.kind(),
+            Self::Decompress { .. }
+            | Self::Damaged { .. }
+            | Self::Content { .. }
+            | Self::Entries { .. }
+            | Self::Index { .. }
+            | Self::ReadIndex { .. } => FailureKind::Damaged,
+            Self::Name { .. }
+            | Self::Special { .. }
+            | Self::TooLarge { .. }
+            | Self::Collision { .. } => FailureKind::Refused,
+            Self::Write { source, .. } => FailureKind::of_io(source),
+            Self::Interrupted(interrupted) => interrupted.kind(),
+        }
+    }
 }

@@ -15,10 +15,10 @@ use std::sync::Barrier;
 use std::thread;
 
 use crate::support::{
-    DELIVERED, Site, assert_clean, by_id, by_mailbox, by_path, deliver, digest, fates, is_root,
-    message, put,
+    DELIVERED, Site, assert_clean, by_id, by_mailbox, by_path, deliver, digest, dispositions,
+    is_root, message, put,
 };
-use mail_restore::messages::{Fate, Query, Warning};
+use mail_restore::messages::{Disposition, Query, Warning};
 use mail_tests::tree::snapshot;
 
 /// File names below `dir` with their digests, the part of the name before the first comma left out.
@@ -81,7 +81,7 @@ fn a_deleted_message_comes_back_as_it_was_and_nothing_else_changes() {
     let before = snapshot(&site.mail()).without_dir_times();
     let outcome = site.deliver(&by_id("one@mx"));
     assert_clean(&outcome);
-    let [(Fate::Added, target)] = &fates(&outcome)[..] else {
+    let [(Disposition::Added, target)] = &dispositions(&outcome)[..] else {
         panic!("{outcome:?}")
     };
     let live = site.live(target);
@@ -133,8 +133,11 @@ fn a_message_that_is_there_in_whatever_folder_is_not_added_again() {
     let outcome = site.deliver(&by_id("one@mx"));
     assert_clean(&outcome);
     assert_eq!(
-        fates(&outcome),
-        [(Fate::Present, "example.com/alice/.Sent/new/9.x".to_owned())]
+        dispositions(&outcome),
+        [(
+            Disposition::Present,
+            "example.com/alice/.Sent/new/9.x".to_owned()
+        )]
     );
     before.assert_same(&snapshot(&site.mail()));
 }
@@ -199,7 +202,7 @@ fn a_mailbox_that_is_gone_is_made_whole_and_only_once() {
         outcome
             .restored
             .iter()
-            .all(|restored| restored.fate == Fate::Added)
+            .all(|restored| restored.disposition == Disposition::Added)
     );
     assert_eq!(messages(&site), before);
     for directory in ["", "cur", "new", "tmp", ".Sent", ".Sent/tmp"] {
@@ -225,7 +228,7 @@ fn a_mailbox_that_is_gone_is_made_whole_and_only_once() {
         again
             .restored
             .iter()
-            .all(|restored| restored.fate == Fate::Present)
+            .all(|restored| restored.disposition == Disposition::Present)
     );
     before.assert_same(&snapshot(&site.mail()));
 }
@@ -257,7 +260,10 @@ fn keywords_keep_their_meaning() {
     let outcome = site.deliver(&by_id("one@mx"));
     assert!(outcome.failures.is_empty());
     // $Forwarded is b now; the folder knows no $Junk, which is said.
-    assert!(fates(&outcome)[0].1.ends_with(":2,FSb"), "{outcome:?}");
+    assert!(
+        dispositions(&outcome)[0].1.ends_with(":2,FSb"),
+        "{outcome:?}"
+    );
     let path = outcome.restored[0].path.clone();
     assert_eq!(
         outcome.warnings,
@@ -272,7 +278,10 @@ fn keywords_keep_their_meaning() {
     );
     // A folder that is made has the keywords that it had.
     let outcome = site.deliver(&by_id("two@mx"));
-    assert!(fates(&outcome)[0].1.ends_with(":2,Sa"), "{outcome:?}");
+    assert!(
+        dispositions(&outcome)[0].1.ends_with(":2,Sa"),
+        "{outcome:?}"
+    );
     assert_eq!(
         fs::read(site.live("example.com/alice/.Gone/dovecot-keywords")).unwrap(),
         b"0 Important\n"
@@ -283,7 +292,7 @@ fn keywords_keep_their_meaning() {
     );
     // Nobody knows what it meant.
     let outcome = site.deliver(&by_id("three@mx"));
-    assert!(fates(&outcome)[0].1.ends_with(":2,S"), "{outcome:?}");
+    assert!(dispositions(&outcome)[0].1.ends_with(":2,S"), "{outcome:?}");
     assert!(
         matches!(&outcome.warnings[..], [Warning::KeywordsDropped { keywords, .. }] if keywords[..] == ["a"])
     );
@@ -301,7 +310,7 @@ fn a_compressed_message_keeps_the_sizes_of_its_name() {
     let outcome = site.deliver(&by_path("example.com/alice/cur/1.a*"));
     assert_clean(&outcome);
     assert!(
-        fates(&outcome)[0].1.ends_with(",S=900,W=950:2,S"),
+        dispositions(&outcome)[0].1.ends_with(",S=900,W=950:2,S"),
         "{outcome:?}"
     );
 }
@@ -319,7 +328,10 @@ fn a_large_message_is_streamed_back() {
     site.remove("example.com/alice/cur/4.d:2,");
     let outcome = site.deliver(&by_id("large@mx"));
     assert_clean(&outcome);
-    assert_eq!(fs::read(site.live(&fates(&outcome)[0].1)).unwrap(), large);
+    assert_eq!(
+        fs::read(site.live(&dispositions(&outcome)[0].1)).unwrap(),
+        large
+    );
 }
 
 #[test]
@@ -350,7 +362,7 @@ fn a_folder_within_folders_is_made_as_it_was() {
     site.remove("example.com/alice/Work");
     let outcome = site.deliver(&by_id("one@mx"));
     assert!(
-        fates(&outcome)[0]
+        dispositions(&outcome)[0]
             .1
             .starts_with("example.com/alice/Work/Old/cur/"),
         "{outcome:?}"
@@ -382,7 +394,7 @@ fn two_runs_at_once_add_each_message_once() {
     for restored in outcomes
         .iter()
         .flat_map(|outcome| &outcome.restored)
-        .filter(|r| r.fate == Fate::Added)
+        .filter(|r| r.disposition == Disposition::Added)
     {
         *added.entry(restored.path.to_string()).or_default() += 1;
     }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use crate::support::{Site, assert_clean, by_id, by_mailbox, message, put};
-use mail_restore::messages::Fate;
+use mail_restore::messages::Disposition;
 use mail_tests::dovecot::Dovecot;
 
 /// Serves the sample's mail, without the Sieve link of its mailboxes, which Dovecot would take for
@@ -91,7 +91,7 @@ fn a_mailbox_that_was_lost_is_back_for_its_user_and_twice_is_once() {
     assert!(before.len() > 30, "{}", before.len());
     site.back_up(&[]);
     site.remove("example.com/alice");
-    for fate in [Fate::Added, Fate::Present] {
+    for disposition in [Disposition::Added, Disposition::Present] {
         let outcome = site.deliver(&by_mailbox("alice@example.com"));
         assert!(
             outcome.failures.is_empty() && outcome.left == 0,
@@ -102,8 +102,8 @@ fn a_mailbox_that_was_lost_is_back_for_its_user_and_twice_is_once() {
             outcome
                 .restored
                 .iter()
-                .all(|restored| restored.fate == fate),
-            "{fate:?}"
+                .all(|restored| restored.disposition == disposition),
+            "{disposition:?}"
         );
         assert_eq!(fetch(&dovecot, "alice@example.com"), before);
     }

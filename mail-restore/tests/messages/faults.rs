@@ -16,11 +16,13 @@ use std::thread;
 use std::time::Duration;
 
 use crate::support::{
-    Site, assert_clean, by_id, by_mailbox, deliver, failures, fates, forge_index, is_root, message,
-    put, stamp, work,
+    Site, assert_clean, by_id, by_mailbox, deliver, dispositions, failures, forge_index, is_root,
+    message, put, stamp, work,
 };
 use mail_common::set::Inventory;
-use mail_restore::messages::{self, Fate, Found, Query, Work, find, inspect, preview, write_to};
+use mail_restore::messages::{
+    self, Disposition, Found, Query, Work, find, inspect, preview, write_to,
+};
 use mail_tests::tree::{Kind, snapshot};
 
 const ONE: &str = "example.com/alice/cur/1.a:2,S";
@@ -103,7 +105,7 @@ fn only_the_frame_of_the_message_is_read() {
     let outcome = site.deliver(&by_id("one@mx"));
     assert_clean(&outcome);
     assert_eq!(
-        fs::read(site.live(&fates(&outcome)[0].1)).unwrap(),
+        fs::read(site.live(&dispositions(&outcome)[0].1)).unwrap(),
         message("one@mx")
     );
 }
@@ -248,7 +250,7 @@ fn a_link_in_the_live_tree_leads_nowhere() {
         symlink(to, &place).unwrap();
         let failure = only_failure(&site.deliver(&by_id("one@mx")));
         assert!(
-            failure.contains("open or make the directory example.com/alice"),
+            failure.contains("open or make example.com/alice"),
             "{trap}: {failure}"
         );
         let found = snapshot(&outside)
@@ -272,7 +274,7 @@ fn a_link_to_a_file_is_not_written_through() {
     assert!(failure.contains("example.com/alice"), "{failure}");
     site.remove("example.com/alice/dovecot-keywords");
     let outcome = site.deliver(&by_id("one@mx"));
-    assert_eq!(fates(&outcome).len(), 1, "{outcome:?}");
+    assert_eq!(dispositions(&outcome).len(), 1, "{outcome:?}");
     assert!(
         matches!(
             &outcome.warnings[..],
@@ -498,13 +500,13 @@ fn messages_are_written_to_a_directory_under_their_own_names() {
     let outcome = write_to(&site.choose(&Query::default()), &to, &work()).unwrap();
     assert_clean(&outcome);
     assert_eq!(
-        fates(&outcome),
+        dispositions(&outcome),
         [
             (
-                Fate::Added,
+                Disposition::Added,
                 "mailboxes/example.com/alice/.Sent/cur/2.b:2,S".to_owned()
             ),
-            (Fate::Added, format!("mailboxes/{ONE}")),
+            (Disposition::Added, format!("mailboxes/{ONE}")),
         ]
     );
     assert_eq!(
@@ -526,7 +528,7 @@ fn messages_are_written_to_a_directory_under_their_own_names() {
         again
             .restored
             .iter()
-            .all(|restored| restored.fate == Fate::Present),
+            .all(|restored| restored.disposition == Disposition::Present),
         "{again:?}"
     );
     before.assert_same(&snapshot(&to));
@@ -544,7 +546,7 @@ fn messages_are_written_to_a_directory_under_their_own_names() {
     symlink(site.mail(), trap.join("mailboxes/example.com")).unwrap();
     let failure = only_failure(&write_to(&site.choose(&by_id("one@mx")), &trap, &work()).unwrap());
     assert!(
-        failure.contains("open or make the directory mailboxes/example.com/alice/cur"),
+        failure.contains("open or make mailboxes/example.com/alice/cur"),
         "{failure}"
     );
     assert!(!site.live(ONE).exists());
@@ -605,10 +607,10 @@ fn a_dry_run_reads_everything_and_writes_nothing() {
     let outcome = preview(&selection, &site.mail(), &work()).unwrap();
     let sent = "example.com/alice/.Sent/cur/2.b:2,S".to_owned();
     assert_eq!(
-        fates(&outcome),
+        dispositions(&outcome),
         [
-            (Fate::Present, sent),
-            (Fate::Added, "example.com/alice".to_owned())
+            (Disposition::Present, sent),
+            (Disposition::Added, "example.com/alice".to_owned())
         ]
     );
     assert_clean(&outcome);
@@ -619,7 +621,7 @@ fn a_dry_run_reads_everything_and_writes_nothing() {
         outcome
             .restored
             .iter()
-            .all(|restored| restored.fate == Fate::Added),
+            .all(|restored| restored.disposition == Disposition::Added),
         "{outcome:?}"
     );
     assert!(

@@ -17,8 +17,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use jiff::tz::TimeZone;
 use mail_common::set::Inventory;
 use mail_restore::messages::{
-    self, Candidate, DeliveryError, Error, Fate, Found, Outcome, Query, Selection, Since, Work,
-    find,
+    self, Candidate, Disposition, Error, Found, Outcome, Query, Selection, Since, Work, find,
 };
 use mail_tests::maildir::TreePlan;
 use mail_tests::server::Server;
@@ -159,7 +158,7 @@ pub(crate) fn work() -> Work<'static> {
     }
 }
 
-pub(crate) fn deliver(selection: &Selection, live: &Path) -> Result<Outcome, DeliveryError> {
+pub(crate) fn deliver(selection: &Selection, live: &Path) -> Result<Outcome, Error> {
     messages::deliver(selection, live, jiff::Timestamp::now(), &work())
 }
 
@@ -189,11 +188,11 @@ pub(crate) fn since(text: &str) -> Since {
 }
 
 /// What became of the messages: `added TARGET`, `present TARGET`.
-pub(crate) fn fates(outcome: &Outcome) -> Vec<(Fate, String)> {
+pub(crate) fn dispositions(outcome: &Outcome) -> Vec<(Disposition, String)> {
     outcome
         .restored
         .iter()
-        .map(|restored| (restored.fate, restored.target.to_string()))
+        .map(|restored| (restored.disposition, restored.target.to_string()))
         .collect()
 }
 

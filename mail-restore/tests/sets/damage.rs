@@ -8,7 +8,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::support::{SET, checked, flip, live, names, put, restore, saved_server, seal, shell};
+use crate::support::{
+    Errors, SET, checked, flip, live, names, put, restore, saved_server, seal, shell,
+};
 use mail_tests::server::Server;
 use mail_tests::tree::snapshot;
 
@@ -20,16 +22,14 @@ fn files(dir: &Path) -> Vec<PathBuf> {
 
 /// A restore and a dry run of what `spoil` made of a set, with their codes and a part of what is
 /// said; neither touches anything.
-fn check(spoil: impl Fn(&Path), codes: (i32, i32), says: &str) {
+fn check(spoil: impl Fn(&Path), codes: (i32, i32), kind: &str) {
     let (server, set) = saved_server(20);
     spoil(&set);
     let before = live(&server);
     let _ = restore(&server, &["--dry-run"])
         .assert_code(codes.0)
-        .assert_stderr(says);
-    let _ = restore(&server, &[])
-        .assert_code(codes.1)
-        .assert_stderr(says);
+        .assert_kind(kind);
+    let _ = restore(&server, &[]).assert_code(codes.1).assert_kind(kind);
     before.assert_same(&live(&server));
 }
 
@@ -66,12 +66,12 @@ fn a_missing_file_is_named() {
     check(
         |set| fs::remove_file(set.join("dkim/dkim.tar.zst")).unwrap(),
         (1, 3),
-        "dkim/dkim.tar.zst is missing",
+        "missing",
     );
     check(
         |set| fs::remove_file(set.join("checksums.sha256")).unwrap(),
         (3, 3),
-        "no checksums.sha256",
+        "missing",
     );
 }
 
@@ -95,14 +95,14 @@ fn a_truncated_segment_is_found() {
             "truncate -s -1 mailboxes/example.com/alice/0001.tar.zst",
         )
     };
-    check(|set| drop(cut(set)), (1, 3), "0001.tar.zst is damaged");
+    check(|set| drop(cut(set)), (1, 3), "damaged");
     // Also when the checksums were made anew over the damage, as the old scripts did.
     let cut_and_seal = |set: &Path| {
         cut(set);
         fs::remove_file(set.join("manifest.jsonl")).unwrap();
         seal(set);
     };
-    check(cut_and_seal, (1, 3), "0001.tar.zst");
+    check(cut_and_seal, (1, 3), "damaged");
 }
 
 #[test]
@@ -112,9 +112,7 @@ fn a_set_that_is_being_written_is_refused() {
     fs::rename(&set, &hidden).unwrap();
     let before = live(&server);
     let outcome = checked(server.restore().arg("--from").arg(&hidden));
-    let _ = outcome
-        .assert_code(3)
-        .assert_stderr("is still being written");
+    let _ = outcome.assert_code(3).assert_kind("missing");
     before.assert_same(&live(&server));
 }
 
@@ -124,7 +122,7 @@ fn a_manifest_of_a_newer_version_is_refused() {
         shell(set, "sed -i '1s/\"v\":1/\"v\":2/' manifest.jsonl");
         seal(set);
     };
-    check(newer, (3, 3), "is of version 2; update this tool");
+    check(newer, (3, 3), "unsupported");
 }
 
 #[test]
@@ -133,7 +131,7 @@ fn a_manifest_that_contradicts_the_checksums_is_refused() {
         shell(set, "echo more >>config/env");
         seal(set);
     };
-    check(forge, (3, 3), "do not agree on config/env");
+    check(forge, (3, 3), "damaged");
 }
 
 #[test]
@@ -141,10 +139,10 @@ fn what_was_never_a_set_is_refused() {
     let (server, _) = saved_server(1);
     let _ = checked(server.restore().args(["--from", "daily/2020-01-01"]))
         .assert_code(2)
-        .assert_stderr("no set");
+        .assert_kind("no_such");
     let _ = checked(server.restore().args(["--from", "/"]))
         .assert_code(2)
-        .assert_stderr("no set at /");
+        .assert_kind("no_such");
     let _ = checked(server.restore().args(["--from", "latest"])).assert_code(2);
 }
 
@@ -164,7 +162,7 @@ fn hostile(server: &Server, script: &str) -> PathBuf {
 
 /// A hostile archive is refused, live and into a directory, in a dry run too where that can be seen
 /// without writing.
-fn check_hostile(script: &str, says: &str, dry_run: i32) {
+fn check_hostile(script: &str, member: &str, dry_run: i32) {
     let server = Server::new(&mail_tests::maildir::TreePlan::new(1, 1, 1));
     put(&server.dir().join("outside/secret"), b"secret\n");
     let script = script.replace("OUTSIDE", server.dir().join("outside").to_str().unwrap());
@@ -172,12 +170,15 @@ fn check_hostile(script: &str, says: &str, dry_run: i32) {
     let before = live(&server);
     let run = |args: &[&str]| checked(server.restore().arg("--from").arg(&set).args(args));
     let _ = run(&["--dry-run"]).assert_code(dry_run);
-    let _ = run(&[]).assert_code(3).assert_stderr(says);
+    let _ = run(&[])
+        .assert_code(3)
+        .assert_kind("refused")
+        .assert_stderr(member);
     before.assert_same(&live(&server));
     let to = server.dir().join("to");
     let _ = run(&["--to", to.to_str().unwrap()])
         .assert_code(3)
-        .assert_stderr(says);
+        .assert_kind("refused");
     assert_eq!(names(&to), [] as [&str; 0], "{script}");
     fs::remove_dir(&to).unwrap();
     before
@@ -187,7 +188,7 @@ fn check_hostile(script: &str, says: &str, dry_run: i32) {
 
 #[test]
 fn a_hostile_archive_cannot_write_outside() {
-    let out = "leads out of the tree";
+    let out = "dkim/dkim.tar.gz";
     check_hostile(
         "echo x >f; tar -czPf evil.tar.gz --transform='s,f,../../outside/planted,' f",
         out,
@@ -205,10 +206,10 @@ fn a_hostile_archive_cannot_write_outside() {
     );
     // A link, then a file through it.
     let through = "ln -s OUTSIDE link; tar -cf evil.tar link; rm link; mkdir link; echo x >link/planted; tar -rf evil.tar link/planted; gzip evil.tar";
-    check_hostile(through, "stands where a directory must be", 0);
+    check_hostile(through, "link/planted", 0);
     // A link, then the file that has its name.
     let over = "ln -s OUTSIDE/secret f; tar -cf evil.tar f; rm f; echo x >f; tar -rf evil.tar f; gzip evil.tar";
-    check_hostile(over, "is there twice", 0);
+    check_hostile(over, ": f", 0);
     // A hard link to what lies outside: by its name, and through a link.
     check_hostile(
         "echo x >f; ln f g; tar -czPf evil.tar.gz --transform='s,^f$,../../outside/secret,h' f g",
@@ -222,17 +223,9 @@ fn a_hostile_archive_cannot_write_outside() {
 
 #[test]
 fn devices_and_pipes_are_refused() {
-    check_hostile(
-        "mkfifo pipe; tar -czf evil.tar.gz pipe",
-        "a device or a named pipe, pipe",
-        1,
-    );
+    check_hostile("mkfifo pipe; tar -czf evil.tar.gz pipe", "pipe", 1);
     if crate::support::is_root() {
-        check_hostile(
-            "mknod disk b 8 0; tar -czf evil.tar.gz disk",
-            "a device or a named pipe, disk",
-            1,
-        );
+        check_hostile("mknod disk b 8 0; tar -czf evil.tar.gz disk", "disk", 1);
     }
 }
 
@@ -240,7 +233,7 @@ fn devices_and_pipes_are_refused() {
 fn the_same_name_twice_is_refused_and_other_names_are_others() {
     check_hostile(
         "echo a >f; tar -cf evil.tar f; echo b >f; tar -rf evil.tar f; gzip evil.tar",
-        "f is there twice",
+        ": f",
         0,
     );
     // Names that a case-insensitive disk takes for one are files of their own here, and so are
@@ -285,10 +278,8 @@ fn a_bomb_stops_at_the_recorded_size() {
     let before = live(&server);
     let _ = restore(&server, &["--dry-run"])
         .assert_code(1)
-        .assert_stderr("unpacks to more than");
-    let _ = restore(&server, &[])
-        .assert_code(3)
-        .assert_stderr("unpacks to more than");
+        .assert_kind("refused");
+    let _ = restore(&server, &[]).assert_code(3).assert_kind("refused");
     before.assert_same(&live(&server));
 }
 
@@ -304,7 +295,8 @@ fn an_index_that_does_not_fit_its_segments_is_found_by_the_dry_run() {
     seal(&set);
     let _ = restore(&server, &["--dry-run"])
         .assert_code(1)
-        .assert_stderr("is not what mailboxes/example.com/alice/index.jsonl.zst says");
+        .assert_kind("damaged")
+        .assert_stderr("mailboxes/example.com/alice/index.jsonl.zst");
 }
 
 #[test]

@@ -7,8 +7,11 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::{SET, checked, is_root, live, names, restore, restored, saved_server, shell};
+use crate::support::{
+    Errors, SET, checked, is_root, live, names, restore, restored, saved_server, shell,
+};
 use mail_tests::held::{HeldLock, SmallDisk};
+use mail_tests::run::binary;
 use mail_tests::tree::{Snapshot, snapshot};
 use rustix::process::Signal;
 
@@ -18,18 +21,14 @@ fn another_run_at_work_is_named_and_nothing_is_touched() {
     let before = live(&server);
     let lock = server.root().join(".lock");
     let holder = HeldLock::exclusive(&lock);
-    let _ = restore(&server, &[])
-        .assert_code(4)
-        .assert_stderr("lock held by");
+    let _ = restore(&server, &[]).assert_code(4).assert_kind("locked");
     // Into a directory, a backup that is at work disturbs nothing.
     let to = server.root().with_file_name("backup-to");
     let _ = restore(&server, &["--to", to.to_str().unwrap()]).assert_code(0);
     fs::remove_dir_all(&to).unwrap();
     drop(holder);
     let holder = HeldLock::exclusive(server.dir());
-    let _ = restore(&server, &[])
-        .assert_code(4)
-        .assert_stderr("another restore is at work");
+    let _ = restore(&server, &[]).assert_code(4).assert_kind("locked");
     before.assert_same(&live(&server));
     drop(holder);
     let _ = restore(&server, &[]).assert_code(0);
@@ -79,15 +78,11 @@ fn a_disk_that_fills_up_half_way_leaves_everything_as_it_was() {
         checked(tool.env("MAIL_DATA_DIR", disk.path().join("mail")))
     };
     // The manifest tells how much it is.
-    let _ = run(&set)
-        .assert_code(3)
-        .assert_stderr("make room or use --to on another disk");
+    let _ = run(&set).assert_code(3).assert_kind("no_space");
     // Without it, it is seen when it happens.
     fs::remove_file(set.join("manifest.jsonl")).unwrap();
     crate::support::seal(&set);
-    let _ = run(&set)
-        .assert_code(3)
-        .assert_stderr("No space left on device");
+    let _ = run(&set).assert_code(3).assert_kind("no_space");
     before.assert_same(&snapshot(disk.path()).without(|path| path == Path::new(".")));
 }
 
@@ -103,7 +98,7 @@ fn a_target_on_a_mount_point_is_refused_with_the_way_out() {
         .env("MAIL_DATA_DIR", disk.path());
     let _ = checked(tool)
         .assert_code(2)
-        .assert_stderr("is a mount point")
+        .assert_kind("usage")
         .assert_stderr("--to");
 }
 
@@ -179,9 +174,7 @@ fn a_signal_stops_it_and_everything_is_as_it_was() {
         eprintln!("it was done before the signal came");
         return;
     }
-    let _ = outcome
-        .assert_code(3)
-        .assert_stderr("interrupted by a signal");
+    let _ = outcome.assert_code(3).assert_kind("interrupted");
     before.assert_same(&live(&server));
 }
 
@@ -202,9 +195,7 @@ fn who_may_not_give_files_away_does_not_restore_onto_the_server() {
         .args(["--component", "mail"])
         .env("BACKUP_ROOT", "/nonexistent");
     let outcome = checked(tool.as_nobody());
-    let _ = outcome
-        .assert_code(3)
-        .assert_stderr("Operation not permitted");
+    let _ = outcome.assert_code(3).assert_kind("denied");
     before.assert_same(&live(&server));
 }
 
@@ -218,5 +209,71 @@ fn at_no_moment_is_there_nothing_at_the_target() {
             assert!(target.is_dir(), "the mail was absent for a moment");
         }
         let _ = running.wait().assert_code(0);
+    }
+}
+
+/// Exit code 3 means that everything is as it was. When only the records could not be written, it is
+/// not, and stderr is all that is left to say so.
+#[test]
+fn a_restore_that_cannot_write_its_records_says_what_it_changed() {
+    let (server, set) = saved_server(10);
+    let run = |args: &[&str]| {
+        let output = Command::new(binary("mail-restore"))
+            .env_clear()
+            .envs(server.settings())
+            .args(["--from", SET, "--component", "config", "-q"])
+            .args(args)
+            .stdout(fs::File::options().write(true).open("/dev/full").unwrap())
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        (output.status.code(), stderr)
+    };
+    let config = server.dir().join("config");
+    shell(&config, "echo changed >changed");
+    let (code, stderr) = run(&["--dry-run"]);
+    assert_eq!(code, Some(3));
+    assert!(!stderr.contains(config.to_str().unwrap()), "{stderr}");
+    let (code, stderr) = run(&[]);
+    assert_eq!(code, Some(3));
+    assert!(!config.join("changed").exists());
+    let kept = format!("{}.bak.", config.display());
+    assert!(stderr.contains(&kept), "{stderr}");
+    // What failed changed nothing, and nothing else is said of it.
+    crate::support::flip(&set.join("config/config.tar.zst"), 40);
+    shell(&config, "echo changed >changed");
+    let (code, stderr) = run(&[]);
+    assert_eq!(code, Some(3));
+    assert!(config.join("changed").exists());
+    assert!(!stderr.contains(&kept), "{stderr}");
+}
+
+#[test]
+fn what_a_killed_restore_left_is_cleared_by_any_later_one() {
+    let (server, _) = saved_server(10);
+    let to = server.root().with_file_name("backup-to");
+    let plant = |beside: &Path, name: &str| {
+        let path = beside.join(name).join("example.com");
+        fs::create_dir_all(&path).unwrap();
+        path.parent().unwrap().to_owned()
+    };
+    // Beside a target that the later run does not restore.
+    let live = plant(server.dir(), ".mail.restoring");
+    let others = plant(server.dir(), ".mail.restoring.notes");
+    let _ = restore(&server, &["--component", "config", "--dry-run"]).assert_code(0);
+    assert!(live.exists(), "a dry run removed something");
+    let outcome = restore(&server, &["--component", "config"]).assert_code(0);
+    let _ = outcome.assert_stderr(live.to_str().unwrap());
+    assert!(!live.exists() && others.exists());
+    // In a directory, by another component and by single messages.
+    for args in [["--component", "dkim"], ["--mailbox", "alice@example.com"]] {
+        let left = [".mailboxes.restoring", ".mysql.restoring.T.1"].map(|name| plant(&to, name));
+        let mut all = vec!["--to", to.to_str().unwrap()];
+        all.extend(args);
+        let _ = restore(&server, &all).assert_code(0);
+        // With another inode number the second could be something old: it is kept, in sight.
+        assert!(left.iter().all(|path| !path.exists()), "{args:?}");
+        assert!(to.join("mysql.bak.T").exists(), "{args:?}");
+        fs::remove_dir_all(&to).unwrap();
     }
 }

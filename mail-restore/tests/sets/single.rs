@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::support::{SET, checked, live, names, put, restore, save, saved_server, shell};
+use crate::support::{Errors, SET, checked, live, names, put, restore, save, saved_server, shell};
 use mail_tests::server::Server;
 use mail_tests::set::messages;
 use mail_tests::tree::snapshot;
@@ -97,7 +97,7 @@ fn an_ambiguous_message_is_listed_and_not_restored() {
     save(&server);
     let before = live(&server);
     let outcome = restore(&server, &["--message-id", "lost@mx.example.com"]).assert_code(1);
-    let outcome = outcome.assert_stderr("does not say which message is meant");
+    let outcome = outcome.assert_kind("ambiguous");
     assert_eq!(outcome.data("restored").len(), 2);
     before.assert_same(&live(&server));
     let chosen = [
@@ -190,7 +190,7 @@ fn what_is_not_there_is_said() {
         2,
         "write a date such as 2026-11-23",
     );
-    check(&["--path", "***"], 2, "no pattern");
+    check(&["--path", "***"], 2, "***");
     check(
         &["--mailbox", "alice@example.com", "--component", "mysql"],
         2,
@@ -214,7 +214,7 @@ fn a_message_of_a_segment_that_no_scanner_saw_is_refused() {
         "-",
     ]);
     let outcome = checked(tool.stdin(format!("{begin}\n{end}\n"))).assert_code(3);
-    let _ = outcome.assert_stderr("has no verdict");
+    let _ = outcome.assert_kind("unscanned");
     before.assert_same(&live(&server));
 }
 
@@ -225,4 +225,22 @@ fn nothing_is_left_behind_in_tmp() {
     let before = names(&tmp);
     let _ = restore(&server, &["--message-id", "lost@mx.example.com"]).assert_code(0);
     assert_eq!(names(&tmp), before);
+}
+
+/// A user can make their folder a link. What is not reached for that was not interrupted by anybody.
+#[test]
+fn a_mailbox_that_cannot_be_added_to_is_not_called_interrupted() {
+    let (server, path) = server_that_lost_one();
+    let folder = path.parent().unwrap();
+    fs::rename(folder, server.dir().join("elsewhere")).unwrap();
+    std::os::unix::fs::symlink(server.dir().join("elsewhere"), folder).unwrap();
+    let before = names(&server.dir().join("elsewhere"));
+    let outcome = restore(&server, &["--message-id", "lost@mx.example.com"]).assert_code(3);
+    let kinds: Vec<_> = outcome
+        .data("error")
+        .iter()
+        .map(|error| error["kind"].clone())
+        .collect();
+    assert_eq!(kinds, ["io", "io"]);
+    assert_eq!(names(&server.dir().join("elsewhere")), before);
 }

@@ -65,6 +65,24 @@ pub(crate) fn restore(server: &Server, args: &[&str]) -> Outcome {
     checked(server.restore().args(["--from", SET]).args(args))
 }
 
+/// What tests ask of the errors of a run.
+pub(crate) trait Errors: Sized {
+    /// Asserts that a record of type `error` has this kind.
+    #[track_caller]
+    fn assert_kind(self, kind: &str) -> Self;
+}
+
+impl Errors for Outcome {
+    fn assert_kind(self, kind: &str) -> Self {
+        let errors = self.data("error");
+        assert!(
+            errors.iter().any(|error| error["kind"] == kind),
+            "no error is {kind}: {errors:#?}"
+        );
+        self
+    }
+}
+
 /// Everything of the live server but the backup root, and the times of the directory in which
 /// targets are exchanged: what a failed restore leaves as it was.
 pub(crate) fn live(server: &Server) -> Snapshot {

@@ -1,0 +1,214 @@
+//! Why a run ends without having done what was asked.
+//!
+//! Whatever is built is thrown away and whatever was exchanged is put back before one of these is
+//! returned: what was there is there. Where that could not be done, the message says what is where.
+
+use std::io;
+use std::path::PathBuf;
+
+use mail_common::config;
+use mail_common::exit::Exit;
+use mail_common::failure::{Failed, Failure, FailureKind};
+use mail_common::interrupt::Interrupted;
+use mail_common::jsonl;
+use mail_common::set::{self, Component, InventoryError, LockError};
+
+use crate::{databases, dumps, messages, swap, unpack};
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    #[error(transparent)]
+    Records(#[from] jsonl::Error),
+    #[error(transparent)]
+    Set(#[from] set::Error),
+    #[error("the records name no set; name it by --from")]
+    NoSetNamed,
+    #[error("the records name {} sets, such as {} and {}; name one by --from", sets.len(), sets[0], sets[1])]
+    SeveralSets { sets: Vec<String> },
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    #[error("this set cannot be restored")]
+    Inventory(#[from] InventoryError),
+    #[error("{} holds no {component}; it holds {held}", set.display())]
+    NoComponent {
+        set: PathBuf,
+        component: Component,
+        held: String,
+    },
+    #[error("{} holds nothing that can be restored", set.display())]
+    Empty { set: PathBuf },
+    #[error("single messages are verified as they are read; leave out --verify, or use --dry-run")]
+    VerifyMessages,
+    #[error(
+        "--mailbox, --message-id, --since and --path are about mailboxes; leave out --component, or name mailboxes alone"
+    )]
+    OtherComponents,
+    #[error(transparent)]
+    Dumps(#[from] dumps::PlanError),
+
+    #[error(
+        "{} is a mount point and cannot change places with another directory; use --to {}/restored, then move what is in it",
+        target.display(), target.display()
+    )]
+    MountPoint { target: PathBuf },
+    #[error(
+        "{} is not a {wanted}, and would be replaced by one; move it away or name another target",
+        target.display()
+    )]
+    OtherKind {
+        target: PathBuf,
+        wanted: &'static str,
+    },
+    #[error("{} holds the set; it cannot be replaced by what is in it", target.display())]
+    SetInTarget { target: PathBuf },
+    #[error("{} holds the backup root; it cannot be replaced", target.display())]
+    RootInTarget { target: PathBuf },
+    #[error("{} lies in the set; restore to another place", target.display())]
+    TargetInSet { target: PathBuf },
+    #[error("{} is not there, and {} is to be restored into it; make the directory first", parent.display(), target.display())]
+    NoParent { target: PathBuf, parent: PathBuf },
+    #[error("{} cannot be written, and {} is to be restored into it", parent.display(), target.display())]
+    NotWritable {
+        target: PathBuf,
+        parent: PathBuf,
+        source: io::Error,
+    },
+    #[error("{} is there already and is not empty; restore into another directory", target.display())]
+    NotEmpty { target: PathBuf },
+    #[error(
+        "{} has {free_bytes} bytes free, and what is restored beside the present state takes {needed_bytes}; make room or use --to on another disk",
+        place.display()
+    )]
+    NoRoom {
+        place: PathBuf,
+        free_bytes: u64,
+        needed_bytes: u64,
+    },
+    #[error("{} has {free} inodes free, and {needed} files are to be restored", place.display())]
+    NoInodes {
+        place: PathBuf,
+        free: u64,
+        needed: u64,
+    },
+
+    #[error(transparent)]
+    TargetLock(#[from] swap::Error),
+    #[error(
+        "{damaged} files of the set are damaged; nothing was touched: use another set, or --component for what is whole"
+    )]
+    Damaged { damaged: u64 },
+    #[error(
+        "{refused} files are not known to be clean; nothing was restored: scan the set, or leave out --require-scan"
+    )]
+    NotClean { refused: u64 },
+    #[error("restore {}: everything is as it was", target.display())]
+    Build {
+        target: PathBuf,
+        source: unpack::Error,
+    },
+    #[error("put the new {} in place: everything is as it was", target.display())]
+    Swap { target: PathBuf, source: io::Error },
+    #[error(
+        "{} could not be put back: what was there is {}, move it back by hand",
+        target.display(), kept.display()
+    )]
+    RollBack {
+        target: PathBuf,
+        kept: PathBuf,
+        source: io::Error,
+    },
+    #[error(transparent)]
+    Databases(#[from] databases::Error),
+
+    #[error(transparent)]
+    Messages(#[from] messages::Error),
+    #[error(
+        "{} does not say which message is meant: choose one of those listed by --mailbox or --path; nothing was restored",
+        message_ids.join(", ")
+    )]
+    Ambiguous { message_ids: Vec<String> },
+    #[error(
+        "interrupted by a signal: {left} messages were not reached; run again, and those that are there are left alone"
+    )]
+    MessagesInterrupted { left: usize },
+    #[error(
+        "{left} messages were not restored, for the reasons above; run again when these are mended, and those that are there \
+         are left alone"
+    )]
+    MessagesLeft { left: usize },
+
+    #[error(transparent)]
+    Failed(#[from] Failed),
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
+}
+
+/// What a run comes to that a failure of this kind ends. Damage, and files that are not known to be
+/// clean, are an answer only where a question was asked (`--dry-run`, `--verify`); a restore that they
+/// end was not done.
+pub(crate) const fn exit_of(kind: FailureKind) -> Exit {
+    match kind {
+        FailureKind::Damaged
+        | FailureKind::Missing
+        | FailureKind::Infected
+        | FailureKind::Unscanned => Exit::Unfinished,
+        kind => kind.exit(),
+    }
+}
+
+impl Failure for Error {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Config(error) => error.kind(),
+            Self::Records(error) => error.kind(),
+            Self::Set(error) => error.kind(),
+            Self::Lock(error) => error.kind(),
+            Self::Inventory(error) => error.kind(),
+            Self::Dumps(error) => of_dumps(error),
+            Self::NoComponent { .. } | Self::Empty { .. } => FailureKind::NoSuch,
+            Self::NoSetNamed
+            | Self::SeveralSets { .. }
+            | Self::VerifyMessages
+            | Self::OtherComponents
+            | Self::MountPoint { .. }
+            | Self::OtherKind { .. }
+            | Self::SetInTarget { .. }
+            | Self::RootInTarget { .. }
+            | Self::TargetInSet { .. }
+            | Self::NoParent { .. }
+            | Self::NotWritable { .. }
+            | Self::NotEmpty { .. } => FailureKind::Usage,
+            Self::NoRoom { .. } | Self::NoInodes { .. } => FailureKind::NoSpace,
+            Self::TargetLock(error) => error.kind(),
+            Self::Damaged { .. } => FailureKind::Damaged,
+            Self::NotClean { .. } => FailureKind::Unscanned,
+            Self::Build { source, .. } => source.kind(),
+            Self::Swap { source, .. } | Self::RollBack { source, .. } => FailureKind::of_io(source),
+            Self::Databases(error) => of_databases(error),
+            Self::Messages(error) => error.kind(),
+            Self::Ambiguous { .. } => FailureKind::Ambiguous,
+            Self::MessagesInterrupted { .. } => FailureKind::Interrupted,
+            Self::MessagesLeft { .. } => FailureKind::Io,
+            Self::Failed(failed) => failed.kind(),
+            Self::Interrupted(interrupted) => interrupted.kind(),
+        }
+    }
+}
+
+fn of_dumps(error: &dumps::PlanError) -> FailureKind {
+    match error {
+        dumps::PlanError::Connection(_) => FailureKind::Configuration,
+        dumps::PlanError::Dumps(_) => FailureKind::Usage,
+        dumps::PlanError::NoRoot { .. } => FailureKind::NotMounted,
+    }
+}
+
+fn of_databases(error: &databases::Error) -> FailureKind {
+    if let databases::Error::Interrupted = error {
+        FailureKind::Interrupted
+    } else {
+        FailureKind::Database
+    }
+}

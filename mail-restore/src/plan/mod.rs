@@ -1,0 +1,210 @@
+//! Decides what a run does, from flags, settings, the set and what is on the disk. It reads, and
+//! never writes.
+
+mod room; // whether there is space for it
+mod targets; // whether what is there can change places with something new
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use glob::Pattern;
+use jiff::ZonedDateTime;
+use jiff::tz::TimeZone;
+use mail_common::failure::Failed;
+use mail_common::report::Report;
+use mail_common::set::{Component, Inventory, ReadLock, SetFile};
+use mail_common::upstream::Upstream;
+
+use crate::args::Args;
+use crate::dumps::DumpsJob;
+use crate::error::Error;
+use crate::jobs::Jobs;
+use crate::messages::{self, Query, Since};
+use crate::places::Places;
+use crate::setup::{Clearance, Destination, Setup, Work};
+
+/// What a run does.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) inventory: Inventory,
+    /// Keeps the set from being replaced or removed.
+    _reader: ReadLock,
+    pub(crate) root: PathBuf,
+    pub(crate) work: Work,
+    pub(crate) destination: Destination,
+    pub(crate) components: Vec<Component>,
+    pub(crate) places: Places,
+    /// Single messages; then there are no jobs.
+    pub(crate) query: Option<Query>,
+    pub(crate) jobs: Jobs,
+    pub(crate) dumps: Option<DumpsJob>,
+    pub(crate) clearance: Clearance,
+    pub(crate) threads: NonZeroUsize,
+    /// Names what is kept of what was there.
+    pub(crate) time: String,
+}
+
+impl Plan {
+    /// Opens the set, looks at the disk and decides.
+    pub(crate) fn new(
+        setup: &Setup,
+        args: &Args,
+        upstream: &Upstream,
+        now: &ZonedDateTime,
+        report: &Report,
+    ) -> Result<Self, Error> {
+        let set = match &args.from {
+            Some(operand) => setup.find(operand)?,
+            None => set_of_records(upstream)?,
+        };
+        let reader = ReadLock::acquire(&set)?;
+        let inventory = Inventory::read(&set)?;
+        let destination = Destination::of(args);
+        let places = match &destination {
+            Destination::Directory(directory) => Places::below(directory),
+            Destination::Live => Places::live(args, &setup.settings),
+        };
+        let query = query(args, now.time_zone())?;
+        let components = match query {
+            Some(_) => vec![Component::Mailboxes],
+            None => components(args, &inventory)?,
+        };
+        let jobs = match query {
+            Some(_) => Jobs::default(),
+            None => Jobs::new(&inventory, &components, &places),
+        };
+        let dumps = if components.contains(&Component::Mysql) {
+            Some(DumpsJob::plan(
+                args,
+                setup,
+                &inventory,
+                &destination,
+                report,
+            )?)
+        } else {
+            None
+        };
+        let plan = Self {
+            inventory,
+            _reader: reader,
+            root: setup.root.clone(),
+            work: Work::of(args),
+            destination,
+            components,
+            places,
+            query,
+            jobs,
+            dumps,
+            clearance: Clearance::of(args),
+            threads: args.threads(),
+            time: now.strftime("%Y%m%dT%H%M%S").to_string(),
+        };
+        if plan.work != Work::Verify {
+            plan.check_targets()?;
+            plan.check_room()?;
+        }
+        Ok(plan)
+    }
+
+    /// The files of the set that are used.
+    pub(crate) fn used(&self) -> Vec<&SetFile> {
+        let dumps = self.dumps.iter().flat_map(|dumps| &dumps.files);
+        self.jobs.used().into_iter().chain(dumps).collect()
+    }
+
+    /// Bytes that come out of the archives, as far as that is recorded.
+    pub(crate) fn unpacked_bytes(&self) -> u64 {
+        let used = self.jobs.used();
+        let recorded = used.iter().filter_map(|file| file.recorded);
+        recorded.map(|recorded| recorded.source_bytes).sum()
+    }
+
+    /// Everything that changes places, with what it must be.
+    pub(crate) fn targets(&self) -> Vec<(&Path, &'static str)> {
+        let mut targets = Vec::new();
+        for tree in &self.jobs.trees {
+            targets.push((&*tree.target, "directory"));
+        }
+        for job in &self.jobs.files {
+            targets.push((&*job.target, "file"));
+        }
+        if let Some(sql) = self.dumps.as_ref().and_then(DumpsJob::directory) {
+            targets.push((sql, "directory"));
+        }
+        targets
+    }
+}
+
+fn set_of_records(upstream: &Upstream) -> Result<PathBuf, Error> {
+    match &upstream.named_sets()[..] {
+        [] => Err(Error::NoSetNamed),
+        [one] => {
+            let path = one.directory();
+            Ok(path.canonicalize().map_err(Failed::at("open", &path))?)
+        }
+        several => Err(Error::SeveralSets {
+            sets: several
+                .iter()
+                .map(|name| format!("{}/{}", name.root, name.set))
+                .collect(),
+        }),
+    }
+}
+
+fn components(args: &Args, inventory: &Inventory) -> Result<Vec<Component>, Error> {
+    let held = inventory.components();
+    let set = inventory.set.clone();
+    let Some(asked) = args.components() else {
+        return if held.is_empty() {
+            Err(Error::Empty { set })
+        } else {
+            Ok(held)
+        };
+    };
+    let Some(component) = asked.iter().find(|component| !held.contains(component)) else {
+        return Ok(asked);
+    };
+    let held: Vec<&str> = held.iter().map(|component| component.name()).collect();
+    Err(Error::NoComponent {
+        set,
+        component: *component,
+        held: held.join(", "),
+    })
+}
+
+/// The query of the command line; `None` where no single messages are asked for.
+fn query(args: &Args, zone: &TimeZone) -> Result<Option<Query>, Error> {
+    if !args.asks_for_messages() {
+        return Ok(None);
+    }
+    if args.verify {
+        return Err(Error::VerifyMessages);
+    }
+    let mailboxes_alone = [Component::Mailboxes];
+    if args
+        .components()
+        .is_some_and(|asked| asked != mailboxes_alone)
+    {
+        return Err(Error::OtherComponents);
+    }
+    let mut query = Query::default();
+    for text in &args.mailbox {
+        query
+            .mailboxes
+            .push(text.parse().map_err(messages::Error::Address)?);
+    }
+    for text in &args.message_id {
+        query.message_ids.push(text.parse()?);
+    }
+    if let Some(text) = &args.since {
+        query.since = Some(Since::parse(text, zone)?);
+    }
+    for text in &args.path {
+        let pattern = Pattern::new(text).map_err(|source| messages::Error::Pattern {
+            text: text.clone(),
+            source,
+        })?;
+        query.paths.push(pattern);
+    }
+    Ok(Some(query))
+}

@@ -1,0 +1,111 @@
+//! Whether what is at each target can change places with something new. Found out before anything
+//! is built, so that a restore of hours does not fail at its last step.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use mail_common::failure::Failed;
+use mail_common::set::is_mount_point;
+use rustix::fs::Access;
+
+use super::Plan;
+use crate::error::Error;
+use crate::setup::Destination;
+
+impl Plan {
+    pub(super) fn check_targets(&self) -> Result<(), Error> {
+        for (target, wanted) in self.targets() {
+            self.check_apart(target)?;
+            match &self.destination {
+                Destination::Live => check_live(target, wanted)?,
+                Destination::Directory(directory) => check_new(directory, target)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Neither set nor root may lie in what is replaced, nor a target in the set.
+    fn check_apart(&self, target: &Path) -> Result<(), Error> {
+        let owned = || target.to_owned();
+        if self.inventory.set.starts_with(target) {
+            return Err(Error::SetInTarget { target: owned() });
+        }
+        if target.starts_with(&self.inventory.set) {
+            return Err(Error::TargetInSet { target: owned() });
+        }
+        match self.root.canonicalize() {
+            Ok(root) if root.starts_with(target) => Err(Error::RootInTarget { target: owned() }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The nearest directory above `path` that is there.
+pub(super) fn existing_ancestor(path: &Path) -> PathBuf {
+    path.ancestors()
+        .skip(1)
+        .find(|ancestor| ancestor.exists())
+        .unwrap_or(Path::new("/"))
+        .to_owned()
+}
+
+/// Whether what is at a target of the live server can change places with something new.
+fn check_live(target: &Path, wanted: &'static str) -> Result<(), Error> {
+    let owned = || target.to_owned();
+    let Some(parent) = target.parent() else {
+        return Err(Error::MountPoint { target: owned() });
+    };
+    if !parent.is_dir() {
+        return Err(Error::NoParent {
+            target: owned(),
+            parent: parent.to_owned(),
+        });
+    }
+    check_writable(parent, target)?;
+    let metadata = match target.symlink_metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        metadata => metadata.map_err(Failed::at("look at", target))?,
+    };
+    if metadata.is_dir() != (wanted == "directory") {
+        return Err(Error::OtherKind {
+            target: owned(),
+            wanted,
+        });
+    }
+    if is_mount_point(target).map_err(Failed::at("look at", target))? {
+        return Err(Error::MountPoint { target: owned() });
+    }
+    Ok(())
+}
+
+/// Whether something can be made at `target` in `directory`, which need not be there yet.
+fn check_new(directory: &Path, target: &Path) -> Result<(), Error> {
+    if directory.exists() {
+        check_writable(directory, target)?;
+    } else {
+        check_writable(&existing_ancestor(directory), target)?;
+    }
+    let is_empty = match fs::read_dir(target).map(|mut entries| entries.next().is_none()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => false,
+        listed => listed.map_err(Failed::at("look at", target))?,
+    };
+    if is_empty {
+        Ok(())
+    } else {
+        Err(Error::NotEmpty {
+            target: target.to_owned(),
+        })
+    }
+}
+
+fn check_writable(parent: &Path, target: &Path) -> Result<(), Error> {
+    rustix::fs::access(parent, Access::WRITE_OK | Access::EXEC_OK).map_err(|errno| {
+        Error::NotWritable {
+            target: target.to_owned(),
+            parent: parent.to_owned(),
+            source: errno.into(),
+        }
+    })
+}

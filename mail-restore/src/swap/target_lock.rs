@@ -1,0 +1,68 @@
+//! One restore at a time to a directory: a flock(2) on the directory in which targets are
+//! exchanged. It ends with the process, however it ends.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use mail_common::failure::{Failed, Failure, FailureKind};
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
+
+/// Nobody else exchanges what is in a directory while this is held.
+#[derive(Debug)]
+pub(crate) struct TargetLock {
+    _directory: File,
+}
+
+/// The lock was not taken.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("another restore is at work in {}; wait for it to end", directory.display())]
+    Held { directory: PathBuf },
+    #[error(transparent)]
+    Failed(#[from] Failed),
+}
+
+impl Failure for Error {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Held { .. } => FailureKind::Locked,
+            Self::Failed(failed) => failed.kind(),
+        }
+    }
+}
+
+impl TargetLock {
+    /// Takes the lock, or fails at once.
+    pub(crate) fn take(directory: &Path) -> Result<Self, Error> {
+        let opened = File::open(directory).map_err(Failed::at("open", directory))?;
+        match rustix::fs::flock(&opened, FlockOperation::NonBlockingLockExclusive) {
+            // A network file system may not lock what is open for reading; the lock of the backup
+            // root remains.
+            Ok(()) | Err(Errno::BADF | Errno::NOLCK | Errno::OPNOTSUPP | Errno::INVAL) => {
+                Ok(Self { _directory: opened })
+            }
+            Err(Errno::WOULDBLOCK) => Err(Error::Held {
+                directory: directory.to_owned(),
+            }),
+            Err(errno) => Err(Failed::at("lock", directory)(errno.into()).into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_one_is_refused_until_the_first_is_done() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = TargetLock::take(dir.path()).unwrap();
+        assert!(matches!(
+            TargetLock::take(dir.path()),
+            Err(Error::Held { .. })
+        ));
+        drop(first);
+        TargetLock::take(dir.path()).unwrap();
+    }
+}

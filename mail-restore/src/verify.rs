@@ -1,0 +1,90 @@
+//! Whether what a run would use is what was saved, and known to be clean where that is asked for.
+//! Nothing is written.
+
+use std::fs;
+use std::path::Path;
+
+use mail_common::clearance::refusals;
+use mail_common::exit::Exit;
+use mail_common::interrupt::{Interrupt, Interrupted};
+use mail_common::report::Unit;
+use mail_common::set::SetFile;
+use mail_common::set::verify;
+use mail_common::tool::{Session, Totals, human_size};
+use mail_common::upstream::Upstream;
+
+use crate::plan::Plan;
+use crate::setup::Clearance;
+
+/// `--verify`: looks at what would be used, and does nothing else. Bad when a file is not what it
+/// should be.
+pub(crate) fn verify_used(
+    plan: &Plan,
+    upstream: &Upstream,
+    session: &Session,
+    interrupt: &Interrupt,
+) -> Result<(Exit, Totals), Interrupted> {
+    let refused = check_clean(plan, upstream, session);
+    let damaged = check_digests(plan, session, interrupt)?;
+    let files = plan.used();
+    let bytes = total_bytes(&plan.inventory.set, &files);
+    session.report.summary(format!(
+        "verified {} files, {}: {damaged} are damaged",
+        files.len(),
+        human_size(bytes)
+    ));
+    let exit = if refused + damaged == 0 {
+        Exit::Done
+    } else {
+        Exit::Bad
+    };
+    Ok((
+        exit,
+        Totals::from([("files", files.len() as u64), ("bytes", bytes)]),
+    ))
+}
+
+/// How many files may not be used because no scanner found them clean; each is recorded.
+pub(crate) fn check_clean(plan: &Plan, upstream: &Upstream, session: &Session) -> u64 {
+    if plan.clearance == Clearance::Digest {
+        return 0;
+    }
+    let refused = refusals(upstream, &plan.inventory.set, plan.used());
+    for refusal in &refused {
+        session.record_failure(None, Some(refusal.path()), refusal);
+    }
+    refused.len() as u64
+}
+
+/// How many files are not what the checksums say; each is recorded.
+pub(crate) fn check_digests(
+    plan: &Plan,
+    session: &Session,
+    interrupt: &Interrupt,
+) -> Result<u64, Interrupted> {
+    let files = plan.used();
+    let set = &plan.inventory.set;
+    let progress = session
+        .report
+        .progress("verify", Unit::Bytes, Some(total_bytes(set, &files)));
+    let damaged = verify::verify(set, &files, plan.threads, interrupt, &|bytes| {
+        progress.advance(bytes)
+    })?;
+    for damage in &damaged {
+        let file = plan.inventory.file(damage.path());
+        session.record_failure(
+            file.and_then(|file| file.component),
+            Some(damage.path()),
+            damage,
+        );
+    }
+    Ok(damaged.len() as u64)
+}
+
+fn total_bytes(set: &Path, files: &[&SetFile]) -> u64 {
+    let size = |file: &&SetFile| {
+        let metadata = fs::metadata(set.join(file.path.as_path()));
+        metadata.map_or(0, |metadata| metadata.len())
+    };
+    files.iter().map(size).sum()
+}
