@@ -15,4 +15,4 @@ usage "$@"
 log_file=$(setting LOG_FILE "$HOME/.mailserver-backup.log")
 JOB_ERRORS=$(setting ERROR_LOG "$HOME/.mailserver-backup-error.log")
 job_begin BACKUP "$log_file" backup
-run_and_tell mail-backup "$@"
+run_and_notify mail-backup "$@"

@@ -12,4 +12,4 @@ set -euo pipefail
 
 usage "$@"
 job_begin SCAN "$HOME/.scan-cron.log" scan
-run_and_tell mail-scan "${@:-latest}"
+run_and_notify mail-scan "${@:-latest}"

@@ -12,4 +12,4 @@ set -euo pipefail
 
 usage "$@"
 job_begin S3 "$HOME/.s3-backup-cron.log" push
-run_and_tell mail-s3sync push "$@"
+run_and_notify mail-s3sync push "$@"

@@ -15,7 +15,7 @@ bench_load() {
     mariadb_stop
 }
 
-# load_tables ROW TABLES: makes a set of ROWS rows in so many tables, and loads it in turns, each time into nothing.
+# load_tables ROW TABLES: makes a set of ROWS rows in TABLES tables, and loads it in turns, each time into nothing.
 load_tables() {
     local row=$1 tables=$2 socket=$WORK/mariadb/s.sock root=$WORK/repo/load round table set
     local client=(mariadb --no-defaults -uroot -S "$socket")

@@ -57,7 +57,7 @@ bench_verify() {
     report "$row" mail-restore sha256sum
 }
 
-# The message in the middle of the largest mailbox: by its Message-ID, and by tar, which needs its name; both are told the mailbox,
+# The message in the middle of the largest mailbox: by its Message-ID, and by tar, which needs its name; both are given the mailbox,
 # or neither is.
 bench_one_message() {
     local mailbox path id address

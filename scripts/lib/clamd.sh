@@ -39,9 +39,9 @@ clamd_stop() {
     fi
 }
 
-# eicar: the test file of eicar.org, in two halves here: this file is no hit.
+# eicar: the test file of eicar.org, in two halves here: this file is not a hit.
 eicar() {
-    # shellcheck disable=SC2016 # it is no variable
+    # shellcheck disable=SC2016 # it is not a variable
     printf '%s%s' 'X5O!P%@AP[4\PZX54(P^)7CC)7}' '$EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*'
 }
 

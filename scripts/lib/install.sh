@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Sourced. Installs Debian packages that tests and benchmarks need, where they are missing.
 
-# need PACKAGE...: installs what is missing; who is not root is told what to install.
+# need PACKAGE...: installs what is missing; without root it prints what to install.
 need() {
     local package missing=()
     for package in "$@"; do

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced by the scripts that cron starts. A job: where its tools are, its settings, its log, its records, and who is told.
+# Sourced by the scripts that cron starts. A job: where its tools are, its settings, its log, its records, and who is notified.
 #
 # A script says `usage "$@"` and `job_begin COMPONENT LOG NAME`, runs its tools by `logged`, and ends with `job_end STATUS`.
 
@@ -43,7 +43,7 @@ job_begin() {
     fi
     JOB_DIR=$(mktemp -d)
     trap 'rm -rf "$JOB_DIR"' EXIT
-    # What tools are told beside their own flags, where the configuration is not in its usual place.
+    # What tools get beside their own flags, where the configuration is not in its usual place.
     local state
     JOB_FLAGS=() CHECK_FLAGS=()
     if [ -n "${S3_CONFIG_FILE:-}" ]; then
@@ -201,14 +201,14 @@ keep_records() {
     fi
 }
 
-# tell: those who want to know are told when the job went wrong, or is well again. Whether they could be is in the log, and in cron's mail;
+# notify: those who want to know are notified when the job went wrong, or is well again. Whether they could be is in the log, and in cron's mail;
 # the job's status is its own.
-tell() {
+notify() {
     if [ -z "${ADMIN_EMAIL:-}" ] && ! grep -qsE '^[[:space:]]*(export[[:space:]]+)?ADMIN_EMAIL=.' "$CONFIG" &&
         ! grep -qs '^\[*notify\.' "$CHECKS"; then
-        log INFO "$JOB_COMPONENT" "nobody is told how it went: set ADMIN_EMAIL in $CONFIG"
+        log INFO "$JOB_COMPONENT" "nobody is notified of how it went: set ADMIN_EMAIL in $CONFIG"
     elif ! command -v mail-check >/dev/null; then
-        log WARN "$JOB_COMPONENT" "nobody is told how it went: mail-check is not installed"
+        log WARN "$JOB_COMPONENT" "nobody is notified of how it went: mail-check is not installed"
     else
         logged judge || true
     fi
@@ -218,8 +218,8 @@ judge() {
     mail-check - --notify -q "${CHECK_FLAGS[@]}" <"$JOB_DIR/records" >/dev/null
 }
 
-# run_and_tell TOOL...: logs it, keeps its records, tells who wants to know, and ends the job.
-run_and_tell() {
+# run_and_notify TOOL...: logs it, keeps its records, notifies who wants to know, and ends the job.
+run_and_notify() {
     local status=0
     needs "$1"
     log INFO "$JOB_COMPONENT" "$*"
@@ -227,7 +227,7 @@ run_and_tell() {
     # Wrong usage has no records, and a trial is no news.
     if [ -s "$JOB_DIR/records" ] && [[ " $* " != *" --dry-run "* ]]; then
         keep_records
-        tell
+        notify
     fi
     job_end "$status"
 }

@@ -1,5 +1,5 @@
 # A page of a list, slurped, to its items, one a line, behind a line that says where the next page is: nowhere if it is empty.
-# Only "!" for what is JSON and no list; nothing for what is no single JSON text.
+# Only "!" for JSON that is not a list; nothing for what is not a single JSON text.
 
 def items: if type == "array" then . elif type == "object" then .[$collection] // .items // .data // .results else null end;
 def is_list: type == "array" and all(type == "object");

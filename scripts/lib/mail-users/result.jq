@@ -1,7 +1,7 @@
 # The answer to a request, VERDICT US ACTION US LABEL US STATUS US WORDS US BODY US ANSWER, to "VERDICT {a line of output}".
 # The verdict is ok, failed or stop. One that is given, stands; an empty one is made here, and so are the words.
 
-# What is no JSON is null.
+# What is not JSON is null.
 def parsed: (try [fromjson] catch []) | .[0];
 def read:
   split("\u001f")
@@ -47,7 +47,7 @@ def repeats($secret):
 def message:
   (.body | if type == "object" then .password // "" else "" end) as $secret
   | if .words == "" and .action == "exists" then "exists already; nothing was changed"
-    elif .words == "" and .action == "missing" then "there is no such one"
+    elif .words == "" and .action == "missing" then "it does not exist"
     elif .words == "" then .action
     elif $secret != "" and (.words | repeats($secret)) then
       "HTTP \(.status); what the API says repeats the password and is not shown"

@@ -20,9 +20,9 @@ def key_fault:
 def id_fault:
   if type == "number" and . == floor and fabs < 9007199254740992 then ""
   elif type == "string" and . != "" and (has_control | not) then ""
-  else "\"id\" is no whole number (below 2^53) and no text" end;
+  else "\"id\" is neither a whole number (below 2^53) nor a string" end;
 def password_fault:
-  if type != "string" then "no \"password\", or it is no text"
+  if type != "string" then "no \"password\", or it is not a string"
   elif . == "" then "the password is empty"
   elif contains("\ufffd") then "the password is not UTF-8"
   elif has_control then "a control character in the password (a carriage return: is the file from Windows?)"

@@ -103,7 +103,7 @@ fn alerts_that_nobody_can_send_are_missed_aloud() {
     let output = ended_with(&mut host.script("backup-mailserver.sh"), 0);
     assert!(
         String::from_utf8_lossy(&output.stderr)
-            .contains("[WARN] [BACKUP] nobody is told how it went: mail-check is not installed")
+            .contains("[WARN] [BACKUP] nobody is notified of how it went: mail-check is not installed")
     );
 }
 

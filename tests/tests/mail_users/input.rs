@@ -116,11 +116,11 @@ fn a_broken_line_is_named_with_its_number() {
     );
     check(
         r#"{"email":"c@example.com"}"#,
-        "line 3: no \"password\", or it is no text",
+        "line 3: no \"password\", or it is not a string",
     );
     check(
         r#"{"email":"c@example.com","password":12345}"#,
-        "line 3: no \"password\", or it is no text",
+        "line 3: no \"password\", or it is not a string",
     );
     check(
         r#"{"email":"c@example.com","password":""}"#,
@@ -204,7 +204,7 @@ fn an_id_is_checked() {
             result["message"]
                 .as_str()
                 .unwrap()
-                .contains("\"id\" is no whole number (below 2^53) and no text"),
+                .contains("\"id\" is neither a whole number (below 2^53) nor a string"),
             "{result}"
         );
     }
