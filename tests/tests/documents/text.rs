@@ -132,3 +132,50 @@ fn every_file_that_is_named_is_there() {
     }
     assert!(missing.is_empty(), "{missing:#?}");
 }
+
+/// The words of the messages in the table of that head, without what differs (`…`) and what other
+/// programs print.
+fn explained<'a>(manual: &'a str, head: &str) -> Vec<&'a str> {
+    let of_others = [
+        "No space left",
+        "Operation not permitted",
+        "Permission denied",
+        "No such file",
+    ];
+    let table = manual
+        .split_once(head)
+        .unwrap_or_else(|| panic!("no {head}"))
+        .1;
+    let rows = table
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'));
+    let messages = rows
+        .filter_map(|row| row.split(" | ").next())
+        .flat_map(quoted);
+    let words = messages.flat_map(|message| message.split('…'));
+    words
+        .map(|words| words.trim().trim_end_matches(':'))
+        .filter(|words| words.len() > 3 && !words.starts_with('.'))
+        .filter(|words| !of_others.iter().any(|other| words.contains(other)))
+        .collect()
+}
+
+#[test]
+fn every_message_that_the_manuals_explain_is_one_of_the_tools() {
+    let sources: String = files(repository(), ".rs")
+        .iter()
+        .map(|path| text(path))
+        .collect();
+    let sources = sources.replace("\\\"", "\"").replace("\\\n", " ");
+    let sources = sources.split_whitespace().collect::<Vec<_>>().join(" ");
+    for (manual, heads) in [
+        ("docs/manual.md", ["| message |", "| reason |"]),
+        ("docs/manual.ja.md", ["| メッセージ |", "| 理由 |"]),
+    ] {
+        let text = text(&repository().join(manual));
+        let explained = heads.iter().flat_map(|head| explained(&text, head));
+        let unknown: Vec<&str> = explained.filter(|words| !sources.contains(words)).collect();
+        assert!(unknown.is_empty(), "{manual}: {unknown:#?}");
+    }
+}

@@ -101,10 +101,9 @@ fn alerts_that_nobody_can_send_are_missed_aloud() {
     host.configure(&[("ADMIN_EMAIL", "admin@example.net")]);
     fs::remove_file(host.bin().join("mail-check")).expect("it was installed");
     let output = ended_with(&mut host.script("backup-mailserver.sh"), 0);
-    assert!(
-        String::from_utf8_lossy(&output.stderr)
-            .contains("[WARN] [BACKUP] nobody is notified of how it went: mail-check is not installed")
-    );
+    assert!(String::from_utf8_lossy(&output.stderr).contains(
+        "[WARN] [BACKUP] nobody is notified of how it went: mail-check is not installed"
+    ));
 }
 
 #[test]
