@@ -251,7 +251,7 @@ fn a_store_that_knows_less_gets_what_it_knows_and_the_rest_is_named() {
 }
 
 #[test]
-fn wrong_usage_and_stores_that_do_not_answer_are_told_apart() {
+fn wrong_usage_and_stores_that_do_not_answer_are_distinguished() {
     let run = |args: &[&str]| {
         Tool::script("aws/make-bucket")
             .env("PATH", search_path())
@@ -427,7 +427,7 @@ fn the_uploader_pushes_and_cannot_delete_and_the_restorer_only_reads() {
     let (first, second) = (backup("2026-11-22"), backup("2026-11-23"));
     let to = "s3://off-site/mx";
 
-    // New, anew with a longer lock, and with files that the store copies from the set before.
+    // New, again with a longer lock, and with files that the store copies from the set before.
     let _ = uploader
         .sync(&store, &["push", "--set", &first, "--to", to])
         .assert_code(0);

@@ -69,7 +69,7 @@ impl Package {
         file
     }
 
-    /// dpkg on the empty machine, whose maintainer scripts run outside of it and are told where it
+    /// dpkg on the empty machine, whose maintainer scripts run outside of it and are passed where it
     /// is.
     fn dpkg(&self, action: &str, what: &Path) -> Output {
         for directory in ["var/lib/dpkg/info", "var/lib/dpkg/updates", "var/log"] {

@@ -163,7 +163,7 @@ fn messages_that_the_index_promises_and_nobody_sees_do_not_pass() {
 }
 
 #[test]
-fn wrong_usage_is_told() {
+fn wrong_usage_is_reported() {
     let host = host();
     ended_with(&mut drill(&host, &["--no-such-flag"]), 2);
     ended_with(&mut drill(&host, &["--from", "daily/2020-01-01"]), 2);

@@ -21,7 +21,7 @@ const TOOLS: [&str; 5] = [
     "mail-s3sync",
     "mail-check",
 ];
-/// A script that is in the middle of its work while it is installed anew.
+/// A script that is in the middle of its work while it is installed again.
 const SLOW: &str =
     "#!/bin/bash\n. \"$(dirname \"$(readlink -f \"$0\")\")/lib/slow.sh\"\nanswer old\n";
 
@@ -400,7 +400,7 @@ fn tools_that_are_not_built_are_built_first() {
 }
 
 #[test]
-fn wrong_usage_is_told_and_touches_nothing() {
+fn wrong_usage_is_reported_and_touches_nothing() {
     let site = Site::new();
     for flags in [
         &["--what"][..],
@@ -426,7 +426,7 @@ fn wrong_usage_is_told_and_touches_nothing() {
 }
 
 #[test]
-fn who_may_not_write_there_is_told_to_be_root() {
+fn without_the_right_to_write_there_it_asks_for_root() {
     let site = Site::new();
     fs::create_dir(site.prefix()).expect("a directory can be made");
     // Their own copies, since the build may lie where nobody else can go.

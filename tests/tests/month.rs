@@ -182,7 +182,7 @@ fn a_month_of_the_old_crontab_with_the_scripts_swapped() {
         );
         match day {
             NO_DATABASE => {
-                // A part failed; there is no set of today to send or to scan, and people are told.
+                // A part failed; there is no set of today to send or to scan, and people are notified.
                 assert_eq!(codes[before..], [1, 2, 2], "{said}");
                 assert!(!mails.is_empty(), "{said}");
                 month.bring_database_back();

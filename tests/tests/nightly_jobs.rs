@@ -211,7 +211,7 @@ fn the_end_of_each_night_job_is_reported() {
     }
 }
 
-/// The end of a unit, told by mail-check through a sendmail that keeps what it gets.
+/// The end of a unit, reported by mail-check through a sendmail that keeps what it gets.
 struct Reports {
     dir: TempDir,
     script: PathBuf,
@@ -253,7 +253,7 @@ impl Reports {
 
     /// What was mailed because of this end.
     #[track_caller]
-    fn told(&self, args: &[&str], code: i32) -> String {
+    fn notify(&self, args: &[&str], code: i32) -> String {
         let sent = self.dir.path().join("sent");
         fs::write(&sent, "").expect("it is ours");
         let tool = Tool::program(&self.script).args(args);
@@ -267,19 +267,23 @@ impl Reports {
 }
 
 #[test]
-fn a_failed_unit_is_told_once_and_so_is_its_recovery() {
+fn a_failed_unit_is_notified_once_and_so_is_its_recovery() {
     let reports = Reports::new();
-    assert_eq!(reports.told(&["well", "mail-scan"], 0), "");
-    let failed = reports.told(&["failed", "mail-scan"], 2);
+    assert_eq!(reports.notify(&["well", "mail-scan"], 0), "");
+    let failed = reports.notify(&["failed", "mail-scan"], 2);
     assert!(
         failed.contains("CRITICAL") && failed.contains("exit-code 3; see: journalctl -u mail-scan"),
         "{failed}"
     );
-    assert_eq!(reports.told(&["failed", "mail-scan"], 2), "", "it is known");
-    let well = reports.told(&["well", "mail-scan"], 0);
+    assert_eq!(
+        reports.notify(&["failed", "mail-scan"], 2),
+        "",
+        "it is known"
+    );
+    let well = reports.notify(&["well", "mail-scan"], 0);
     assert!(well.contains("recovered"), "{well}");
-    assert_eq!(reports.told(&["well"], 2), "");
-    assert_eq!(reports.told(&["perhaps", "mail-scan"], 2), "");
+    assert_eq!(reports.notify(&["well"], 2), "");
+    assert_eq!(reports.notify(&["perhaps", "mail-scan"], 2), "");
 }
 
 /// The jobs of a crontab with a column for the user: their five fields and their command.

@@ -1,6 +1,6 @@
 //! What goes wrong at 3 in the morning: a tool that is missing, wrong flags, a stage that is
 //! killed, cron's bare environment, two timers at once, a log that cannot be written. The exit
-//! status and the log tell, and nothing is lost.
+//! status and the log report it, and nothing is lost.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -178,7 +178,7 @@ fn every_line_of_every_log_has_its_shape() {
 }
 
 #[test]
-fn each_stage_that_is_killed_is_told() {
+fn each_stage_that_is_killed_is_reported() {
     // (what is done instead of the tool, the status, what the log says)
     let cases = [
         ("kill -KILL $$", 137, "killed by signal 9"),
@@ -242,7 +242,7 @@ fn a_disk_that_is_full_of_other_things_makes_no_good_backup_a_bad_one() {
 }
 
 #[test]
-fn a_signal_to_the_script_ends_the_tool_cleanly_and_is_told() {
+fn a_signal_to_the_script_ends_the_tool_cleanly_and_is_reported() {
     let host = Host::new(40);
     host.configure(&[("COMPOSE", "none")]);
     // A tool that says what it got, and takes its time to end.

@@ -190,7 +190,7 @@ fn nothing_is_stopped_for_a_trial_or_for_a_set_that_is_damaged() {
 }
 
 #[test]
-fn a_container_that_does_not_come_up_again_is_told() {
+fn a_container_that_does_not_come_up_again_is_reported() {
     let site = Site::new("sick").backed_up();
     let hook = site.host.server.dir().join("usr/bin/docker-compose");
     fs::write(
