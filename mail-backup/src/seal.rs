@@ -9,15 +9,12 @@ use mail_common::failure::Failed;
 use mail_common::manifest::Manifest;
 use mail_common::record::{Begin, End, ErrorRecord};
 use mail_common::relpath::RelPath;
-use mail_common::set::{CHECKSUMS, Component, MANIFEST, Staging};
+use mail_common::set::mailbox::is_index;
+use mail_common::set::{CHECKSUMS, Component, LOG, MANIFEST, Staging};
 use mail_common::tool::Totals;
 
 use crate::error::Error;
-use crate::mailboxes::INDEX_NAME;
 use crate::saved::{Origin, SavedFile};
-
-/// The name of the log for people.
-const LOG: &str = "backup.log";
 
 /// What the log says at its end.
 const HOW_TO_OPEN: &str = "
@@ -88,7 +85,7 @@ pub(crate) fn count_files(totals: &mut Totals, files: &[SavedFile]) {
     for file in files {
         totals.add("files", 1);
         // An index lists what its segments hold already.
-        if file.path.name() != INDEX_NAME {
+        if !is_index(&file.path) {
             totals.add("entries", file.entries);
             totals.add("source_bytes", file.source_bytes);
         }

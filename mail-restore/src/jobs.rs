@@ -4,12 +4,9 @@ use std::path::{Path, PathBuf};
 
 use mail_common::archive::segment::segment_number;
 use mail_common::relpath::RelPath;
-use mail_common::set::{Component, Inventory, SetFile};
+use mail_common::set::{Component, Inventory, SetFile, mailbox};
 
 use crate::places::Places;
-
-/// The name of an index in the directory of its mailbox.
-pub(crate) const INDEX_NAME: &[u8] = b"index.jsonl.zst";
 
 /// A tree that is made of files of the set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -178,21 +175,18 @@ enum Role {
 }
 
 fn role(component: Component, path: &RelPath) -> Role {
-    let mut parts = path.components();
     // The old scripts copied the mail as it was: whatever its names look like, they are messages.
-    if component == Component::Mailboxes && parts.next() == Some(b"mail") {
-        let below = path
-            .as_bytes()
-            .strip_prefix(b"mail/")
-            .and_then(|rest| RelPath::new(rest).ok());
-        return below.map_or(Role::Unknown, Role::InTree);
+    if component == Component::Mailboxes
+        && let Some(below) = mailbox::plain_path(path)
+    {
+        return Role::InTree(below);
     }
     let name = path.name();
     let is_archive = [&b".tar.zst"[..], b".tar.gz", b".tgz", b".tar"]
         .iter()
         .any(|suffix| name.ends_with(suffix));
     match (component, name) {
-        (Component::Mailboxes, INDEX_NAME) => Role::Index,
+        (Component::Mailboxes, _) if mailbox::is_index(path) => Role::Index,
         _ if is_archive => Role::Archive,
         (
             Component::Config,

@@ -7,12 +7,13 @@ use std::io;
 use mail_common::archive::index::{self, Kind, LiveEntry, Location};
 use mail_common::failure::Failed;
 use mail_common::relpath::RelPath;
+use mail_common::set::mailbox::index_in;
 
 use super::compare::Comparison;
 use super::context::Context;
 use super::error::Error;
 use super::frames::Frames;
-use super::history::{CONTROL, History, index_path, last_source_bytes};
+use super::history::{CONTROL, History, last_source_bytes};
 use super::listing::{Listing, Missing};
 use super::mailbox::{Counts, SavedMailbox};
 use super::old_segments::{Copier, Dispositions, link};
@@ -80,7 +81,7 @@ impl Attempt<'_> {
             saved.files.extend(link(self.context, history, *number)?);
         }
         if let Some(index) = history.index_artifact() {
-            let path = index_path(&self.unit.directory);
+            let path = index_in(&self.unit.directory);
             let staging = self.context.environment.staging;
             let linked = staging
                 .link_from(history.set_directory(), &path)
@@ -269,7 +270,7 @@ impl Attempt<'_> {
         packing.output.close()?;
         let index = write_index(
             self.context,
-            index_path(&self.unit.directory),
+            index_in(&self.unit.directory),
             kept,
             packing.runs,
             packing.unsorted,

@@ -11,12 +11,10 @@ use mail_common::archive::segment::segment_number;
 use mail_common::checksum::Sha256;
 use mail_common::record::Artifact;
 use mail_common::relpath::RelPath;
+use mail_common::set::mailbox::index_in;
 
 use super::error::Error;
 use crate::previous::{PreviousSet, PreviousSets};
-
-/// The name of the index in the directory of a mailbox.
-pub(crate) const INDEX_NAME: &[u8] = b"index.jsonl.zst";
 
 /// The segment of directories and control files.
 pub(crate) const CONTROL: u32 = 0;
@@ -42,18 +40,11 @@ pub(crate) struct OldSegment<'a> {
     pub(crate) artifact: &'a Artifact,
 }
 
-/// The path in a set of the index of the mailbox in `directory`.
-pub(crate) fn index_path(directory: &RelPath) -> RelPath {
-    RelPath::new(INDEX_NAME)
-        .expect("the name of the index is a safe path")
-        .below(directory)
-}
-
 /// The size of the mailbox in `directory` when it was saved last, in bytes of the source; 0 for a
 /// new one.
 pub(crate) fn last_source_bytes(sets: &PreviousSets, directory: &RelPath) -> u64 {
     let mut bytes = 0;
-    if let Some(set) = sets.newest_with(&index_path(directory)) {
+    if let Some(set) = sets.newest_with(&index_in(directory)) {
         for (path, artifact) in set.files_in(directory) {
             if segment_number(path.name()).is_some() {
                 bytes += artifact.source_bytes;
@@ -67,7 +58,7 @@ impl<'a> History<'a> {
     /// What the newest set with the mailbox in `directory` (of the set) has of it; `None` for a new
     /// mailbox, and when everything is read.
     pub(crate) fn find(sets: &'a PreviousSets, directory: &RelPath) -> Result<Option<Self>, Error> {
-        let index_path = index_path(directory);
+        let index_path = index_in(directory);
         let Some(set) = sets.linkable_with(&index_path) else {
             return Ok(None);
         };

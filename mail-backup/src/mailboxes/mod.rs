@@ -31,5 +31,4 @@ mod component; // all of them
 pub(crate) use component::{MailboxesPlan, save_mailboxes};
 pub(crate) use context::Environment;
 pub(crate) use error::Error;
-pub(crate) use history::INDEX_NAME;
 pub(crate) use mailbox::SavedMailbox;

@@ -4,15 +4,10 @@ use std::io;
 
 use mail_common::archive::index::Kind;
 use mail_common::relpath::RelPath;
+use mail_common::set::mailbox::directory_of;
 use rustix::fs::Dir;
 
 use crate::source::tree::{Look, SourceTree, look_at, vanished};
-
-/// Where a set keeps what lies above the mailboxes.
-const ABOVE: &str = "_root";
-
-/// What it adds to the name of a mailbox at depth 1 that has that very name, with or without this.
-const MAILBOX: &[u8] = b".mailbox";
 
 /// A part of the mail tree that has a directory of its own in the set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,7 +65,7 @@ pub(crate) fn units(tree: &SourceTree, depth: usize) -> Units {
     mailboxes.sort();
     units.found.push(Unit {
         path: RelPath::root(),
-        directory: name(ABOVE).below(&name("mailboxes")),
+        directory: directory_of(&RelPath::root()),
         reach: if depth == 0 {
             Reach::Whole
         } else {
@@ -133,24 +128,4 @@ fn subdirectories(tree: &SourceTree, path: &RelPath) -> io::Result<Vec<Child>> {
         }
     }
     Ok(children)
-}
-
-fn directory_of(mailbox: &RelPath) -> RelPath {
-    let directory = mailbox.below(&name("mailboxes"));
-    if mailbox.depth() > 1 || !is_called_above(mailbox.name()) {
-        return directory;
-    }
-    name("mailboxes")
-        .child(&[mailbox.name(), MAILBOX].concat())
-        .unwrap_or(directory)
-}
-
-/// Whether `name` is `_root`, `_root.mailbox`, `_root.mailbox.mailbox` and so on: each moves up by
-/// one.
-fn is_called_above(name: &[u8]) -> bool {
-    name == ABOVE.as_bytes() || name.strip_suffix(MAILBOX).is_some_and(is_called_above)
-}
-
-fn name(name: &str) -> RelPath {
-    RelPath::new(name).expect("a plain word is a safe path")
 }

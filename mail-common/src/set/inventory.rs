@@ -11,15 +11,12 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::layout::{CHECKSUMS, MANIFEST, is_hidden};
+use super::layout::{CHECKSUMS, MANIFEST, is_about_set, is_hidden};
 use super::{Component, SetState};
 use crate::checksum::{self, ChecksumFile, Sha256};
 use crate::failure::{Failed, Failure, FailureKind};
 use crate::manifest::{self, Manifest};
 use crate::relpath::{RelPath, UnsafePath};
-
-/// The summary for people in a set.
-const LOG: &str = "backup.log";
 
 /// The files of a set.
 #[derive(Clone, Debug)]
@@ -167,7 +164,7 @@ impl Inventory {
             manifest,
             files: listed
                 .iter()
-                .filter(|(path, _)| !is_own(path))
+                .filter(|(path, _)| !is_about_set(path))
                 .map(file)
                 .collect(),
             unlisted: found
@@ -288,8 +285,9 @@ fn recorded(
         };
         recorded.insert(path, says);
     }
-    let unknown =
-        |path: &&RelPath| manifest.is_some() && !recorded.contains_key(*path) && !is_own(path);
+    let unknown = |path: &&RelPath| {
+        manifest.is_some() && !recorded.contains_key(*path) && !is_about_set(path)
+    };
     match listed.keys().find(unknown) {
         Some(file) => Err(InventoryError::Disagree {
             set: set.to_owned(),
@@ -297,13 +295,6 @@ fn recorded(
         }),
         None => Ok(recorded),
     }
-}
-
-/// Whether a file of a set is about the set, and not of what was saved.
-fn is_own(path: &RelPath) -> bool {
-    [MANIFEST, LOG]
-        .iter()
-        .any(|name| path.as_bytes() == name.as_bytes())
 }
 
 /// Every file in the set but the checksums. Links and other things that are no files are among

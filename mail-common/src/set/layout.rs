@@ -1,20 +1,20 @@
-//! The names in a backup root, visible and hidden, and how a set leaves it.
+//! The names in a backup root, visible and hidden, and of the files that are about a set.
 //!
 //! Hidden siblings belong to the one writer: `.2026-11-23.new` is under construction (or, after an
 //! exchange, the old tree on its way out), `.2026-11-23.old` was moved aside, `.2026-11-23.removed`
 //! is being deleted.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
-use super::lock::{LockError, RootLock, try_exclusive};
 use super::{SetId, SetKind};
-use crate::atomic;
+use crate::relpath::RelPath;
 
 /// The run's records in a set.
 pub const MANIFEST: &str = "manifest.jsonl";
 /// The digests of every other file of a set; written last.
 pub const CHECKSUMS: &str = "checksums.sha256";
+/// The summary for people in a set.
+pub const LOG: &str = "backup.log";
 /// The symlink to the newest complete set.
 pub const LATEST: &str = "latest";
 /// The file that the one writer locks.
@@ -31,17 +31,6 @@ pub(super) enum Hidden {
     Old,
     /// On its way out.
     Removed,
-}
-
-/// What became of a set that was to be removed.
-#[derive(Debug)]
-pub enum Outcome {
-    /// Gone.
-    Removed,
-    /// It is being read and was left alone; the next run tries again.
-    Busy,
-    /// It is still there, or hidden and cleared by the next run.
-    Failed(io::Error),
 }
 
 impl Hidden {
@@ -91,28 +80,9 @@ pub(super) fn incomplete_path(root: &Path, id: SetId) -> PathBuf {
         .join(id.name() + INCOMPLETE_SUFFIX)
 }
 
-/// Removes the directory `set` so that it is never visible in part; a set that is being read is
-/// left alone.
-pub(super) fn remove_set(_: &RootLock, set: &Path) -> Outcome {
-    let guard = match try_exclusive(set) {
-        Ok(guard) => guard,
-        Err(LockError::Busy { .. }) => return Outcome::Busy,
-        Err(error) => return Outcome::Failed(io::Error::other(error)),
-    };
-    let removed = retire(set, set);
-    drop(guard); // Only now: a reader that waits for it finds that the set is gone.
-    match removed {
-        Ok(()) => Outcome::Removed,
-        Err(error) => Outcome::Failed(error),
-    }
-}
-
-/// Deletes `tree`, which is the directory `set` or was one, under a name that is never taken for a
-/// set again.
-pub(super) fn retire(tree: &Path, set: &Path) -> io::Result<()> {
-    let removed = Hidden::Removed.sibling(set);
-    atomic::remove_tree(&removed)?;
-    atomic::rename_into_place(tree, &removed)?;
-    atomic::sync_parent(set)?;
-    atomic::remove_tree(&removed)
+/// Whether a file of a set is about the set, and not of what was saved.
+pub(super) fn is_about_set(file: &RelPath) -> bool {
+    [MANIFEST, LOG]
+        .iter()
+        .any(|name| file.as_bytes() == name.as_bytes())
 }

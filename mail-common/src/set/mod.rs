@@ -11,8 +11,10 @@ mod id; // daily/2026-11-23, weekly/2026-week-47
 mod inventory; // the files of a set, with their digests
 mod layout; // the names in a root, visible and hidden
 mod lock; // one writer to a root, many readers to a set
+pub mod mailbox; // where a mailbox lies in a set, and back
 mod mount; // whether the disk is there, and how much room it has
 mod operand; // what a SET on a command line means
+mod remove; // how a set leaves its root
 mod retention; // which old sets go
 mod root; // the sets of a root, and `latest`
 mod staging; // a set under construction, and its commit
@@ -22,10 +24,11 @@ pub use component::{Component, UnknownComponent};
 pub use error::Error;
 pub use id::{NotASetId, SetId, SetKind};
 pub use inventory::{Inventory, InventoryError, Recorded, SetFile};
-pub use layout::{CHECKSUMS, LATEST, LOCK, MANIFEST, Outcome};
+pub use layout::{CHECKSUMS, LATEST, LOCK, LOG, MANIFEST};
 pub use lock::{ExclusiveLock, Holder, LockError, ReadLock, RootLock, try_exclusive};
 pub use mount::{Space, free_space, is_mount_point};
 pub use operand::{SetReference, find_set};
+pub use remove::Outcome;
 pub use retention::{
     Candidate, Force, Refusal, Removal, RetentionInput, RetentionPlan, apply_retention,
     plan_retention,

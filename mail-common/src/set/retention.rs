@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use jiff::civil::Date;
 
-use super::layout::{Outcome, incomplete_path, remove_set};
+use super::layout::incomplete_path;
+use super::remove::{Outcome, remove_set};
 use super::{BackupRoot, RootLock, SetId, SetKind};
 
 /// However old, so many of the newest complete sets stay: a clock that jumped, or weeks without a

@@ -4,7 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::layout::{CHECKSUMS, Hidden, LATEST, MANIFEST, parse_visible, retire};
+use super::layout::{CHECKSUMS, Hidden, LATEST, MANIFEST, parse_visible};
+use super::remove::retire;
 use super::{Error, RootLock, SetId, SetKind};
 use crate::atomic;
 use crate::failure::Failed;

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::layout::{CHECKSUMS, Hidden, MANIFEST, Outcome, incomplete_path, remove_set, retire};
+use super::layout::{CHECKSUMS, Hidden, MANIFEST, incomplete_path};
 use super::lock::{ExclusiveLock, LockError, RootLock, try_exclusive};
+use super::remove::{Outcome, remove_set, retire};
 use super::{BackupRoot, Error, SetId};
 use crate::atomic::{self, Exchanged, Linked, StoredFile};
 use crate::failure::Failed;

@@ -4,10 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use mail_common::relpath::RelPath;
-
-/// What stands for everything that is in no mailbox of its own: the only unit of a set that was
-/// made at depth 0.
-const ABOVE: &str = "_root";
+use mail_common::set::mailbox::ABOVE;
 
 /// The name of a mailbox: `USER@DOMAIN` for the directory `DOMAIN/USER`, or the name of its
 /// directory where mailboxes lie directly in the mail root. Upper and lower case are told apart, as

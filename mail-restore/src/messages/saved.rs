@@ -10,19 +10,10 @@ use mail_common::checksum::Sha256;
 use mail_common::failure::Failed;
 use mail_common::maildir::is_message;
 use mail_common::relpath::RelPath;
-use mail_common::set::{Component, Inventory, SetFile};
+use mail_common::set::{Component, Inventory, SetFile, mailbox};
 
 use super::directory::open_below;
 use super::error::Error;
-
-const INDEX: &str = "index.jsonl.zst";
-const MAILBOXES: &str = "mailboxes";
-/// Where the old scripts kept the mail tree.
-const PLAIN: &str = "mail";
-/// What lies above the mailboxes; at depth 0, all mail.
-const ABOVE: &[u8] = b"_root";
-/// What a mailbox at depth 1 has added that is itself called so.
-const MAILBOX: &[u8] = b".mailbox";
 
 /// A part of the mail tree that a set keeps by itself.
 #[derive(Debug)]
@@ -52,7 +43,8 @@ pub(super) fn units(inventory: &Inventory) -> Vec<Unit<'_>> {
         .collect();
     let mut plain: BTreeMap<RelPath, Vec<&SetFile>> = BTreeMap::new();
     for file in inventory.of_component(Component::Mailboxes) {
-        if let Some(mailbox) = below(&file.path, PLAIN).and_then(|path| plain_mailbox(&path)) {
+        let path = mailbox::plain_path(&file.path);
+        if let Some(mailbox) = path.and_then(|path| plain_mailbox(&path)) {
             plain.entry(mailbox).or_default().push(file);
         }
     }
@@ -66,46 +58,21 @@ pub(super) fn units(inventory: &Inventory) -> Vec<Unit<'_>> {
 
 /// The path of a file of the old scripts, relative to the mail root.
 pub(super) fn plain_path(file: &SetFile) -> Option<RelPath> {
-    below(&file.path, PLAIN)
+    mailbox::plain_path(&file.path)
 }
 
 fn indexed(file: &SetFile) -> Option<Unit<'_>> {
-    if file.path.name() != INDEX.as_bytes() {
+    if !mailbox::is_index(&file.path) {
         return None;
     }
     let directory = file.path.parent()?;
-    let path = unit_path(&below(&directory, MAILBOXES)?);
     Some(Unit {
-        path,
+        path: mailbox::mailbox_of(&directory)?,
         source: Source::Index {
             directory: Arc::new(directory),
             index: file,
         },
     })
-}
-
-/// Which part of the mail tree a directory below `mailboxes/` holds.
-fn unit_path(directory: &RelPath) -> RelPath {
-    if directory.depth() > 1 {
-        return directory.clone();
-    }
-    let is_above = |name: &[u8]| {
-        let mut rest = name;
-        while let Some(shorter) = rest.strip_suffix(MAILBOX) {
-            rest = shorter;
-        }
-        rest == ABOVE
-    };
-    match directory.name() {
-        ABOVE => RelPath::root(),
-        name if is_above(name) => {
-            let plain = name
-                .strip_suffix(MAILBOX)
-                .and_then(|name| RelPath::new(name).ok());
-            plain.unwrap_or_else(|| directory.clone())
-        }
-        _ => directory.clone(),
-    }
 }
 
 /// Domain and user of a file of the old scripts, which knew mailboxes at depth 2 only; less where
@@ -121,15 +88,6 @@ fn plain_mailbox(path: &RelPath) -> Option<RelPath> {
         true => Some(RelPath::root()),
         false => RelPath::new(parts.join(&b'/')).ok(),
     }
-}
-
-/// `path` relative to the directory `base` of the set.
-fn below(path: &RelPath, base: &str) -> Option<RelPath> {
-    let rest = path
-        .as_bytes()
-        .strip_prefix(base.as_bytes())?
-        .strip_prefix(b"/")?;
-    RelPath::new(rest).ok()
 }
 
 /// An index whose digest is the recorded one.
@@ -166,24 +124,6 @@ impl VerifiedIndex {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_directory_of_the_set_stands_for_a_part_of_the_tree() {
-        let check = |directory: &str, expected: &str| {
-            assert_eq!(
-                unit_path(&directory.parse().unwrap()).to_string(),
-                expected,
-                "{directory}"
-            );
-        };
-        check("example.com/alice", "example.com/alice");
-        check("_root", ".");
-        check("_root.mailbox", "_root");
-        check("_root.mailbox.mailbox", "_root.mailbox");
-        check("alice.mailbox", "alice.mailbox");
-        check("alice", "alice");
-        check("_root/alice", "_root/alice");
-    }
 
     #[test]
     fn files_of_the_old_scripts_belong_to_a_mailbox() {

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use mail_common::atomic;
 use mail_common::failure::Failed;
 use mail_common::relpath::RelPath;
+use mail_common::set::Component;
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 
@@ -27,9 +28,6 @@ use super::work::Work;
 
 /// Before the process number in the name of a message that is not whole yet.
 const TEMPORARY: &str = ".tmp-";
-
-/// The component's directory.
-const MAILBOXES: &[u8] = b"mailboxes";
 
 /// Writes the messages of `selection` below `directory`, which is made where it is missing.
 ///
@@ -47,7 +45,7 @@ pub fn write_to(
     };
     let opened = atomic::create_dir_all(directory)
         .and_then(|()| Directory::open_root(directory))
-        .and_then(|root| root.ensure(MAILBOXES, &owner));
+        .and_then(|root| root.ensure(Component::Mailboxes.name().as_bytes(), &owner));
     let (root, _) = opened.map_err(Failed::at("open or make", directory))?;
     let export = Export {
         root,
@@ -237,7 +235,7 @@ fn is_left_behind(name: &[u8]) -> bool {
 
 /// The path below the directory that was asked for.
 fn in_directory(path: &RelPath) -> RelPath {
-    RelPath::new(MAILBOXES)
+    RelPath::new(Component::Mailboxes.name())
         .map(|base| path.below(&base))
         .unwrap_or_else(|_| path.clone())
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use mail_common::archive::index::{IndexReader, Kind};
 use mail_common::archive::reader::{Head, MemberKind, TarReader};
+use mail_common::archive::segment::segment_number;
 use mail_common::checksum::{Sha256, Sha256Writer};
 use mail_common::set::SetFile;
 
@@ -160,8 +161,7 @@ fn is_as_expected(
 
 /// `0001.tar.zst` is 1.
 fn number_of(file: &SetFile) -> Option<u32> {
-    let name = file.path.as_path().file_name()?.to_str()?;
-    name.strip_suffix(".tar.zst")?.parse().ok()
+    segment_number(file.path.name())
 }
 
 fn key_of(head: &Head) -> Option<Sha256> {

@@ -6,13 +6,12 @@ use std::path::Path;
 
 use mail_common::archive::compression::Compression;
 use mail_common::archive::reader::TarReader;
-use mail_common::set::{Component, Inventory, SetFile};
+use mail_common::relpath::RelPath;
+use mail_common::set::{Component, Inventory, SetFile, mailbox};
 
 use super::content::{read_file, read_footer, read_members};
 use super::mailbox::read_mailbox;
 use super::problem::Problem;
-
-const INDEX: &str = "index.jsonl.zst";
 
 /// Files that are looked at together.
 pub(super) enum Unit<'a> {
@@ -29,7 +28,7 @@ pub(super) fn units_of(inventory: &Inventory) -> Vec<Unit<'_>> {
         let path = file.path.as_path();
         match path.parent() {
             Some(directory)
-                if file.component == Some(Component::Mailboxes) && is_of_mailbox(path) =>
+                if file.component == Some(Component::Mailboxes) && is_of_mailbox(&file.path) =>
             {
                 mailboxes
                     .entry(directory.display().to_string())
@@ -50,9 +49,10 @@ pub(super) fn units_of(inventory: &Inventory) -> Vec<Unit<'_>> {
 
 /// `mailboxes/<domain>/<user>/0001.tar.zst` or its index; the old scripts' `mail/` holds plain
 /// files.
-fn is_of_mailbox(path: &Path) -> bool {
-    path.starts_with("mailboxes")
-        && (path.ends_with(INDEX) || path.to_string_lossy().ends_with(".tar.zst"))
+fn is_of_mailbox(path: &RelPath) -> bool {
+    let in_mailbox = |directory| mailbox::mailbox_of(&directory).is_some();
+    path.parent().is_some_and(in_mailbox)
+        && (mailbox::is_index(path) || path.name().ends_with(b".tar.zst"))
 }
 
 impl Unit<'_> {
@@ -60,12 +60,10 @@ impl Unit<'_> {
     pub(super) fn read(&self, set: &Path) -> (u64, Vec<Problem>) {
         match self {
             Self::Mailbox(directory, files) => {
-                let index = files
-                    .iter()
-                    .find(|file| file.path.as_path().ends_with(INDEX));
+                let index = files.iter().find(|file| mailbox::is_index(&file.path));
                 let segments: Vec<&SetFile> = files
                     .iter()
-                    .filter(|file| !file.path.as_path().ends_with(INDEX))
+                    .filter(|file| !mailbox::is_index(&file.path))
                     .copied()
                     .collect();
                 read_mailbox(set, directory, index.copied(), &segments)
@@ -93,7 +91,9 @@ fn read_alone(set: &Path, file: &SetFile) -> (u64, Vec<Problem>) {
             read_file(set, file, |input| {
                 read_footer(path, compression.reader(input).map_err(unreadable(file))?)
             })
-        } else if is(&[b".tar.zst", b".tar.gz", b".tgz", b".tar"]) && !name.starts_with(b"mail/") {
+        } else if is(&[b".tar.zst", b".tar.gz", b".tgz", b".tar"])
+            && mailbox::plain_path(path).is_none()
+        {
             read_file(set, file, |input| {
                 let tar = TarReader::new(compression.reader(input).map_err(unreadable(file))?);
                 read_members(file, tar)

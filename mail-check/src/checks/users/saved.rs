@@ -6,7 +6,9 @@ use std::path::Path;
 use jiff::Timestamp;
 use mail_common::manifest::Manifest;
 use mail_common::report::chain;
-use mail_common::set::{BackupRoot, FoundSet, MANIFEST, SetKind, SetState};
+use mail_common::set::{
+    BackupRoot, Component, FoundSet, MANIFEST, SetKind, SetState, mailbox as set_mailbox,
+};
 
 use super::mailboxes;
 
@@ -45,8 +47,8 @@ pub(super) fn newest(root: &Path) -> Result<SavedSet, String> {
 /// Where a set holds its mailboxes; `None` for one that is not whole or has none.
 fn mail_in(set: &FoundSet) -> Option<&'static str> {
     let directory = match set.state {
-        SetState::Complete => "mailboxes",
-        SetState::Legacy => "mail",
+        SetState::Complete => Component::Mailboxes.name(),
+        SetState::Legacy => set_mailbox::PLAIN,
         SetState::Damaged | SetState::Incomplete => return None,
     };
     set.path.join(directory).is_dir().then_some(directory)
