@@ -16,6 +16,8 @@ pub mod atomic; // files and directories: created, linked, synced, renamed
 
 pub mod maildir; // which file of a mail tree is a message
 
+pub mod text; // text of others, made safe to show
+
 pub mod message; // the header of a message
 
 pub mod archive; // segments, frames and their index

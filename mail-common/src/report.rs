@@ -11,6 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::text::printable;
+
 /// How much is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verbosity {
@@ -246,21 +248,6 @@ pub fn chain(error: &dyn Error) -> String {
 /// The causes of `error`, the nearest first.
 pub fn causes(error: &dyn Error) -> impl Iterator<Item = String> {
     std::iter::successors(error.source(), |&cause| cause.source()).map(ToString::to_string)
-}
-
-/// `text` with its control characters escaped: a file name must not move the cursor or forge a
-/// line.
-#[must_use]
-pub fn printable(text: &str) -> String {
-    let mut clean = String::with_capacity(text.len());
-    for character in text.chars() {
-        if character.is_control() {
-            clean.extend(character.escape_default())
-        } else {
-            clean.push(character)
-        }
-    }
-    clean
 }
 
 impl Style {

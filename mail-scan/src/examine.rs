@@ -6,6 +6,7 @@ use std::sync::PoisonError;
 
 use mail_common::archive::compression::Compression;
 use mail_common::checksum::Sha256;
+use mail_common::message::HEAD_BYTES;
 use mail_common::report::chain;
 
 use crate::cache::{Key, Known};
@@ -13,7 +14,7 @@ use crate::clamd::{Answer, Introduction, Verdict, Worker};
 use crate::content::{Content, MEMORY_MAX_BYTES};
 use crate::encrypted;
 use crate::item::Finding;
-use crate::message::{Envelope, HEAD_BYTES};
+use crate::message::Envelope;
 use crate::packing::{Layer, compression_of_head};
 use crate::run::Run;
 use crate::totals::add;

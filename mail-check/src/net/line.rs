@@ -4,7 +4,7 @@
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::time::Duration;
 
-use mail_common::report::printable;
+use mail_common::text::printable;
 use rustls::{ClientConnection, StreamOwned};
 
 use super::error::NetError;

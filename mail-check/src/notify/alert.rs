@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ZonedDateTime};
-use mail_common::report::printable;
+use mail_common::text::printable;
 
 use super::decide::{Event, Kind};
 use super::memory::Moment;

@@ -11,7 +11,7 @@ use crate::record::{
     Artifact, Begin, Check, CheckStatus, End, EndStatus, ErrorRecord, Record, Restored, StoredSet,
     Transfer, TransferAction, Usage, Verdict, VerdictStatus,
 };
-use crate::report::printable;
+use crate::text::printable;
 
 /// So many rows of one kind are held back to size their columns; more come in another table.
 const MAX_ROWS: usize = 500;

@@ -5,7 +5,6 @@ use mail_common::message::{HEAD_BYTES, Head};
 use super::candidate::{SavedFile, Selection};
 use super::content::{check, read_all, unreadable};
 use super::error::Problem;
-use super::subject;
 use super::work::Work;
 
 /// What the header of a message says.
@@ -57,8 +56,6 @@ fn seen(start: &[u8], message_bytes: u64) -> Seen {
     let head = Head::of(start, message_bytes);
     Seen {
         message_id: head.and_then(|head| head.message_id()),
-        subject: head
-            .and_then(|head| head.field("Subject"))
-            .map(|value| subject::decode(&value)),
+        subject: head.and_then(|head| head.text("Subject")),
     }
 }

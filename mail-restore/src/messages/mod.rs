@@ -16,7 +16,6 @@ mod candidate; // a message of a set
 mod content; // the bytes of messages, each frame read once
 mod scan; // one mailbox looked through
 mod find; // all of them, and what the answer means
-mod subject; // subjects as people read them
 mod inspect; // everything but the writing
 
 mod directory; // directories by descriptor, never through a link

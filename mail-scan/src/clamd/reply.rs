@@ -1,6 +1,6 @@
 //! What clamd says of a file. Only the exact `OK` of the question that was asked is clean.
 
-use mail_common::report::printable;
+use mail_common::text::printable;
 
 /// Names of signatures and reasons are quoted in records up to this length.
 const QUOTE_MAX_CHARS: usize = 300;

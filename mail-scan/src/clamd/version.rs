@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use mail_common::report::printable;
+use mail_common::text::printable;
 
 const MAX_CHARS: usize = 200;
 

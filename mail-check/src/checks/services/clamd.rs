@@ -74,7 +74,7 @@ fn ask(place: &Place, command: &[u8], within: Duration) -> Result<String, NetErr
     line.send(command)?;
     let reply = line.read_until(0, "a reply of clamd")?;
     let text = String::from_utf8_lossy(&reply);
-    Ok(mail_common::report::printable(
+    Ok(mail_common::text::printable(
         text.trim_end_matches('\0').trim(),
     ))
 }

@@ -272,7 +272,7 @@ fn reason(message: &Message) -> String {
         .filter_map(|recipient| recipient.delay_reason.as_deref());
     reasons.next().map_or_else(
         || "no reason is known".to_owned(),
-        mail_common::report::printable,
+        mail_common::text::printable,
     )
 }
 

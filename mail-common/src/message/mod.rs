@@ -1,16 +1,23 @@
-//! The header of a message (RFC 5322), as far as the tools look into it: fields by name, and the
-//! Message-ID.
+//! The header of a message (RFC 5322), as far as the tools look into it: fields by name, as they
+//! are and as people read them, and the Message-ID.
 //!
 //! Mail is as it is: a field may be folded, repeated, in any case or not UTF-8, and nothing of that
 //! is an error.
 
+mod encoded_word; // fields as people read them
+
 use std::borrow::Cow;
+
+use crate::text::printable;
 
 /// No more than this of a message is looked at. A header that goes on beyond it is a cut one.
 pub const HEAD_BYTES: usize = 64 * 1024;
 
 /// A longer Message-ID is not kept: RFC 5322 allows no longer line.
 pub const MESSAGE_ID_MAX_BYTES: usize = 998;
+
+/// People are shown no more of a field.
+pub const TEXT_MAX_CHARACTERS: usize = 200;
 
 /// How the files begin that Dovecot's mail_compress and mail_crypt write in place of plain
 /// messages: gzip, bzip2, xz, zstd, lz4, encrypted.
@@ -79,6 +86,13 @@ impl<'a> Head<'a> {
         None
     }
 
+    /// The value of the first field of this name as people read it: encoded words decoded, at most
+    /// [`TEXT_MAX_CHARACTERS`], and safe to show.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<String> {
+        self.field(name).map(|value| readable(&value))
+    }
+
     /// The Message-ID without angle brackets; empty when the message has none. `None` when that
     /// cannot be told: the header goes beyond what is looked at, or the value is longer than
     /// [`MESSAGE_ID_MAX_BYTES`].
@@ -86,7 +100,7 @@ impl<'a> Head<'a> {
     pub fn message_id(&self) -> Option<String> {
         match self.field("Message-ID") {
             Some(value) => {
-                let id = String::from_utf8_lossy(within_brackets(&value)).into_owned();
+                let id = String::from_utf8_lossy(message_id_in(&value)).into_owned();
                 (id.len() <= MESSAGE_ID_MAX_BYTES).then_some(id)
             }
             None => (self.extent == Extent::Whole).then(String::new),
@@ -100,14 +114,68 @@ pub fn is_packed(start: &[u8]) -> bool {
     PACKED_MAGIC.iter().any(|magic| start.starts_with(magic))
 }
 
-/// What stands between the first `<` and the `>` after it; all of it where there are none.
-fn within_brackets(value: &[u8]) -> &[u8] {
+/// The text of a value, made safe to show. A field is folded at tabs as well as at blanks.
+fn readable(value: &[u8]) -> String {
+    let text = encoded_word::decode(value).replace('\t', " ");
+    let shown: String = text.chars().take(TEXT_MAX_CHARACTERS).collect();
+    printable(&shown)
+}
+
+/// What stands between the first `<` and the `>` after it, comments left out; where there are none,
+/// all of it.
+fn message_id_in(value: &[u8]) -> &[u8] {
+    let value = without_comments_before(value);
     let position = |bytes: &[u8], wanted| bytes.iter().position(|&byte| byte == wanted);
     let Some(open) = position(value, b'<') else {
         return value;
     };
     let inner = &value[open + 1..];
-    inner[..position(inner, b'>').unwrap_or(inner.len())].trim_ascii()
+    let end = end_of_id(inner).or_else(|| position(inner, b'>'));
+    inner[..end.unwrap_or(inner.len())].trim_ascii()
+}
+
+/// Where the `>` stands that closes an identifier: not within a quoted string (RFC 5322, 4.5.4).
+/// `None` also when such a string does not end.
+fn end_of_id(inner: &[u8]) -> Option<usize> {
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    for (at, byte) in inner.iter().enumerate() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_quoted => is_escaped = true,
+            b'"' => is_quoted = !is_quoted,
+            b'>' if !is_quoted => return Some(at),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// `value` without the comments that it begins with (RFC 5322, 3.2.2). A parenthesis that is not
+/// closed begins none.
+fn without_comments_before(value: &[u8]) -> &[u8] {
+    let mut rest = value.trim_ascii_start();
+    while let Some(length) = comment_bytes(rest) {
+        rest = rest[length..].trim_ascii_start();
+    }
+    rest
+}
+
+/// The length of the comment that `text` begins with. Comments hold comments.
+fn comment_bytes(text: &[u8]) -> Option<usize> {
+    let (mut depth, mut is_escaped) = (0_usize, false);
+    for (at, byte) in text.iter().enumerate() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = true,
+            b'(' => depth += 1,
+            b')' => depth = depth.checked_sub(1)?,
+            _ => {}
+        }
+        if depth == 0 {
+            return (at > 0).then_some(at + 1);
+        }
+    }
+    None
 }
 
 /// Where the line break stands that ends the last field; `None` when no blank line follows.
@@ -199,6 +267,24 @@ mod tests {
         check("Message-ID: <1@mx>", "1@mx");
     }
 
+    /// RFC 5322, 3.2.2, 3.6.4 and 4.5.4.
+    #[test]
+    fn comments_and_quoted_strings_are_told_from_the_identifier() {
+        check("Message-ID: (see <other@mx>) <1@mx>\n\n", "1@mx");
+        check(
+            "Message-ID: (a (nested\\) <x>) one)\r\n (b) <1@mx> (c <d>)\r\n\r\n",
+            "1@mx",
+        );
+        check("Message-ID: (a) 1@mx\n\n", "1@mx");
+        check("Message-ID: (not closed <1@mx>\n\n", "1@mx");
+        check("Message-ID: <\"a>b\"@mx>\n\n", "\"a>b\"@mx");
+        check("Message-ID: <\"a\\\">b\"@mx>\n\n", "\"a\\\">b\"@mx");
+        check("Message-ID: <\"a@mx>\n\n", "\"a@mx");
+        check("Message-ID: <1@[10.0.0.1]>\n\n", "1@[10.0.0.1]");
+        check("Message-ID: ) <1@mx>\n\n", "1@mx");
+        check("Message-ID: ()\n\n", "");
+    }
+
     #[test]
     fn a_message_without_one_has_an_empty_one() {
         check("", "");
@@ -253,11 +339,52 @@ mod tests {
         assert_eq!(head.field("Cc"), None);
     }
 
+    #[test]
+    fn people_read_a_field_decoded_and_safe() {
+        let check = |message: &str, expected: Option<&str>| {
+            let head = Head::of(message.as_bytes(), message.len() as u64).unwrap();
+            assert_eq!(head.text("Subject").as_deref(), expected, "{message:?}");
+        };
+        check("Subject: a\r\n\tb\r\n\r\n", Some("a b"));
+        let folded = "Subject: =?UTF-8?B?6KuL5rGC?=\n =?utf-8?Q?=E6=9B=B8_1?= x\n\n";
+        check(folded, Some("請求書 1 x"));
+        check("Subject: a\u{1b}[2Jb\rc\n\n", Some("a\\u{1b}[2Jb\\rc"));
+        check(
+            "Subject: =?utf-8?q?=1B[2J=0D=0Ab?=\n\n",
+            Some("\\u{1b}[2J\\r\\nb"),
+        );
+        check(
+            "Subject: =?utf-8?B?4oCuZXhlLmZkcA==?=\n\n",
+            Some("\\u{202e}exe.fdp"),
+        );
+        check("Subject:\n\n", Some(""));
+        check("From: a\n\n", None);
+        let long = format!("Subject: {}\n\n", "x".repeat(1000));
+        check(&long, Some(&"x".repeat(TEXT_MAX_CHARACTERS)));
+    }
+
+    #[test]
+    fn a_header_of_a_megabyte_or_of_ten_thousand_fields_is_bounded() {
+        let megabyte = format!("Subject: {}\n\n", "=?utf-8?q?=41?= ".repeat(1 << 16));
+        let head = Head::of(megabyte.as_bytes(), megabyte.len() as u64).unwrap();
+        assert_eq!(head.text("Subject"), None, "it is cut");
+        let fields = "A: b\n".repeat(10_000) + "Subject: late\n\n";
+        let head = Head::of(fields.as_bytes(), fields.len() as u64).unwrap();
+        assert_eq!(head.text("Subject").as_deref(), Some("late"));
+        assert_eq!(head.text("A").as_deref(), Some("b"));
+    }
+
     proptest! {
+        #[test]
+        fn random_values_never_panic(value in "[()<>@\"\\\\ a.]{0,20}") {
+            let id = message_id_in(value.as_bytes());
+            prop_assert!(id.len() <= value.len());
+        }
+
         #[test]
         fn random_bytes_never_panic(bytes: Vec<u8>, more: u8) {
             if let Some(head) = Head::of(&bytes, bytes.len() as u64 + u64::from(more)) {
-                let _ = (head.message_id(), head.field("Subject"));
+                let _ = (head.message_id(), head.field("Subject"), head.text("Subject"));
             }
         }
     }
