@@ -12,6 +12,8 @@ pub mod xattr; // extended attributes and ACLs of open files
 
 pub mod beneath; // what lies below a directory, opened never through a link
 
+pub mod flock; // one writer, many readers: locks that end with the process
+
 pub mod atomic; // files and directories: created, linked, synced, renamed
 
 pub mod maildir; // which file of a mail tree is a message
