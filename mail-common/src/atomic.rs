@@ -7,13 +7,15 @@
     reason = "this is the module that the others must use instead"
 )]
 
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, BufWriter, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::fs::{CWD, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, CWD, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use crate::checksum::{Sha256, Sha256Writer};
@@ -246,8 +248,23 @@ pub fn link_or_copy(from: &Path, to: &Path) -> io::Result<Linked> {
 /// # Errors
 /// `AlreadyExists` when `to` is taken, else as rename(2).
 pub fn rename_into_place(from: &Path, to: &Path) -> io::Result<()> {
-    match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        Err(errno) if lacks_flags(errno) => rename_if_absent(from, to),
+    rename_between(CWD, from.as_os_str(), CWD, to.as_os_str())
+}
+
+/// As [`rename_into_place`], from a name in one open directory to a name in another: where others
+/// own a directory on the way, a path may lead elsewhere by now, and a descriptor does not.
+///
+/// # Errors
+/// `AlreadyExists` when `to` is taken, else as renameat(2).
+pub fn rename_between(
+    from_directory: impl AsFd,
+    from: &OsStr,
+    to_directory: impl AsFd,
+    to: &OsStr,
+) -> io::Result<()> {
+    let (old, new) = (from_directory.as_fd(), to_directory.as_fd());
+    match rustix::fs::renameat_with(old, from, new, to, RenameFlags::NOREPLACE) {
+        Err(errno) if lacks_flags(errno) => rename_if_absent(old, from, new, to),
         result => Ok(result?),
     }
 }
@@ -342,11 +359,16 @@ fn lacks_flags(errno: Errno) -> bool {
     [Errno::INVAL, Errno::NOSYS, Errno::OPNOTSUPP].contains(&errno)
 }
 
-fn rename_if_absent(from: &Path, to: &Path) -> io::Result<()> {
-    match fs::symlink_metadata(to) {
+fn rename_if_absent(
+    old: BorrowedFd<'_>,
+    from: &OsStr,
+    new: BorrowedFd<'_>,
+    to: &OsStr,
+) -> io::Result<()> {
+    match rustix::fs::statat(new, to, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => fs::rename(from, to),
-        Err(error) => Err(error),
+        Err(Errno::NOENT) => Ok(rustix::fs::renameat(old, from, new, to)?),
+        Err(errno) => Err(errno.into()),
     }
 }
 
@@ -457,7 +479,10 @@ mod tests {
     fn rename_into_place_never_replaces() {
         let dir = tempfile::tempdir().unwrap();
         let (a, b) = (dir.path().join("a"), dir.path().join("b"));
-        for rename in [rename_into_place, rename_if_absent] {
+        let without_flags =
+            |from: &Path, to: &Path| rename_if_absent(CWD, from.as_os_str(), CWD, to.as_os_str());
+        let ways: [fn(&Path, &Path) -> io::Result<()>; 2] = [rename_into_place, without_flags];
+        for rename in ways {
             fs::create_dir(&a).unwrap();
             fs::create_dir(&b).unwrap();
             assert_eq!(
