@@ -326,6 +326,21 @@ impl Outcome {
         self
     }
 
+    /// Asserts that a record of type `error` is of this kind.
+    ///
+    /// # Panics
+    /// With the error records and standard error when none is.
+    #[track_caller]
+    pub fn assert_failure(self, kind: &str) -> Self {
+        let errors = self.data("error");
+        assert!(
+            errors.iter().any(|error| error["kind"] == kind),
+            "no error of the kind {kind:?}: {errors:#?}\nstderr:\n{}",
+            self.stderr
+        );
+        self
+    }
+
     /// Asserts that standard error holds `part`.
     ///
     /// # Panics
@@ -401,6 +416,14 @@ mod tests {
                 .assert_stderr("odd");
         assert_eq!(outcome.records().len(), 2);
         assert_eq!(outcome.data("x")[0]["a"], 1);
+    }
+
+    #[test]
+    #[should_panic(expected = "no error of the kind \"damaged\"")]
+    fn a_failure_is_known_by_its_kind() {
+        let outcome =
+            shell(r#"echo '{"type":"error","data":{"message":"m","kind":"locked"}}'"#).run();
+        let _ = outcome.assert_failure("locked").assert_failure("damaged");
     }
 
     #[test]
