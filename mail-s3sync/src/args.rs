@@ -7,18 +7,18 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 use jiff::civil::Date;
 use mail_common::tool::{CommonArgs, ComponentArg};
 
+use crate::aws::{AddressingStyle, encode_uri_strict};
 use crate::encryption::Recipient;
 use crate::location::Location;
 use crate::pull::Mailbox;
 use crate::remote::SetName;
 use crate::store::LockMode;
-use crate::store::s3::{AddressingStyle, encode_uri_strict};
 
 /// Copies backup sets to an S3 bucket or another directory, proves them there, and brings them
 /// back.
 ///
 /// Files are compared by sha256, never by time. What the store already has under the same digest is
-/// not sent again. A set is there once its checksums are, which come last. Nothing is ever deleted.
+/// not sent again. A set exists once its checksums do; they are sent last. Nothing is ever deleted.
 #[derive(Debug, Parser)]
 #[command(
     name = "mail-s3sync",
@@ -43,7 +43,7 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     /// Show the sets in the store: size, age, complete or not, locked until
     List(ListArgs),
-    /// Say how much is stored, all versions and unfinished uploads too, and what it costs a month
+    /// Show how much is stored, with all versions and unfinished uploads, and what it costs a month
     Usage(UsageArgs),
 }
 
@@ -74,7 +74,7 @@ pub(crate) struct PushArgs {
     #[arg(long, value_name = "RECIPIENT")]
     pub(crate) encrypt_to: Vec<Recipient>,
 
-    /// Lock every object for so many days (S3 Object Lock); never shortens a lock
+    /// Lock every object for this many days (S3 Object Lock); never shortens a lock
     #[arg(long, value_name = "DAYS", value_parser = parse_days, help_heading = "Objects")]
     pub(crate) lock_days: Option<NonZeroU32>,
 
@@ -135,7 +135,7 @@ pub(crate) struct PullArgs {
 
 #[derive(ClapArgs, Debug)]
 pub(crate) struct VerifyArgs {
-    /// Read everything, instead of asking the store for the digests that the push has recorded
+    /// Read every file, instead of asking the store for the digests that the push recorded
     #[arg(long)]
     pub(crate) deep: bool,
 
@@ -185,14 +185,14 @@ pub(crate) struct FromArgs {
     pub(crate) store: StoreArgs,
 }
 
-/// How the store is spoken to.
+/// How the store is reached.
 #[derive(ClapArgs, Clone, Debug)]
 pub(crate) struct StoreArgs {
-    /// Requests and files at a time, 1 to 128; each takes up to 16 MiB of memory
+    /// Files and requests in flight at once, 1 to 128; each takes up to 16 MiB of memory
     #[arg(long, value_name = "N", default_value = "4", value_parser = parse_jobs, help_heading = "Store")]
     pub(crate) jobs: NonZeroUsize,
 
-    /// At most so many bytes a second, all together; K, M and G stand for 1024, 1024^2, 1024^3
+    /// Bytes a second at most, over all connections; K, M and G stand for 1024, 1024^2, 1024^3
     #[arg(long, value_name = "RATE", value_parser = parse_rate, help_heading = "Store")]
     pub(crate) limit_rate: Option<NonZeroU64>,
 
@@ -208,7 +208,7 @@ pub(crate) struct StoreArgs {
     #[arg(long, value_name = "URL", value_parser = parse_endpoint, help_heading = "Store")]
     pub(crate) endpoint_url: Option<String>,
 
-    /// Where requests have the name of the bucket
+    /// Whether requests name the bucket in the path or in the host
     #[arg(
         long,
         value_name = "STYLE",
@@ -217,7 +217,7 @@ pub(crate) struct StoreArgs {
     )]
     pub(crate) addressing: AddressingStyle,
 
-    /// Give a request up, and try again, when nothing has moved for so long
+    /// Give up on a request, and try again, when it has made no progress for this long
     #[arg(
         long,
         value_name = "SECONDS",
@@ -226,7 +226,7 @@ pub(crate) struct StoreArgs {
     )]
     pub(crate) timeout: NonZeroU16,
 
-    /// Try a request so often, with growing waits of random length in between
+    /// How often a request is tried, with growing waits of random length in between
     #[arg(long, value_name = "N", default_value = "10", help_heading = "Store")]
     pub(crate) attempts: NonZeroU16,
 }

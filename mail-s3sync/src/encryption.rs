@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 use age::x25519;
 use mail_common::checksum::Sha256Writer;
+use mail_common::failure::{Failure, FailureKind};
 
 use crate::store::{Body, LocalError};
 
@@ -49,7 +50,19 @@ pub(crate) enum Error {
     Local(#[from] LocalError),
 }
 
-/// The text is no public key. It is not repeated: people paste the private one by mistake.
+impl Failure for Error {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Encrypt { source, .. } => FailureKind::of_io(source),
+            // Found out before anything is written.
+            Self::NoKey(_) => FailureKind::Usage,
+            Self::ReadIdentities { .. } | Self::NoIdentities { .. } => FailureKind::Configuration,
+            Self::Local(error) => error.kind(),
+        }
+    }
+}
+
+/// The text is not a public key. It is not repeated: people paste the private one by mistake.
 #[derive(Debug, thiserror::Error)]
 #[error("not a public key of age-keygen (age1...)")]
 pub(crate) struct NotARecipient;
@@ -122,12 +135,12 @@ impl Identities {
             .lines()
             .filter_map(|line| line.trim().parse().ok())
             .collect();
-        match keys.is_empty() {
-            true => Err(Error::NoIdentities {
+        if keys.is_empty() {
+            return Err(Error::NoIdentities {
                 path: path.to_owned(),
-            }),
-            false => Ok(Self(keys)),
+            });
         }
+        Ok(Self(keys))
     }
 
     /// What was encrypted. Its end is checked: a cut file is an error of the reader.

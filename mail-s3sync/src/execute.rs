@@ -7,120 +7,191 @@ use std::path::PathBuf;
 use jiff::{Timestamp, ZonedDateTime};
 use mail_common::clearance::refusals;
 use mail_common::exit::Exit;
-use mail_common::jsonl;
+use mail_common::failure::Failure;
+use mail_common::interrupt::Interrupt;
 use mail_common::report;
 use mail_common::tool::{Session, Totals};
 use mail_common::upstream::Upstream;
 
-use crate::plan::{Plan, Verdicts, What, Which, Work};
-use crate::pull::{self, Pull};
-use crate::push::{self, LocalSet, Push};
+use crate::error::Error;
+use crate::list::list;
+use crate::open::open;
+use crate::plan::{Plan, PullWork, PushWork, Verdicts, What, Which, Work};
+use crate::pull::Pull;
+use crate::push::{LocalSet, Push};
 use crate::remote::{self, RemoteSet, SetName, names};
-use crate::store::StoreError;
-use crate::verify::{self, Verify};
-use crate::{list, usage};
-
-/// Why a run ended before its work was done.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
-    #[error(transparent)]
-    Push(#[from] push::Error),
-    #[error(transparent)]
-    Pull(#[from] pull::Error),
-    #[error(transparent)]
-    Verify(#[from] verify::Error),
-    #[error(transparent)]
-    Remote(#[from] remote::Error),
-    #[error(transparent)]
-    Upstream(#[from] jsonl::Error),
-    #[error("the records name no set; the tool before this one has made none")]
-    NoSet,
-    #[error(
-        "{refused} files are not known to be clean; nothing was pushed: scan the set, or leave out --require-clean"
-    )]
-    NotClean { refused: usize },
-    #[error("{url} holds no complete set; see `mail-s3sync list`")]
-    NoCompleteSet { url: String },
-}
-
-impl From<StoreError> for Error {
-    fn from(error: StoreError) -> Self {
-        Self::Remote(error.into())
-    }
-}
-
-impl Error {
-    fn exit(&self) -> Exit {
-        match self {
-            Self::Push(error) => error.exit(),
-            Self::Pull(error) => error.exit(),
-            Self::Verify(error) => error.exit(),
-            Self::Remote(error) => error.exit(),
-            Self::Upstream(_) | Self::NoSet => Exit::Unfinished,
-            Self::NotClean { .. } | Self::NoCompleteSet { .. } => Exit::Bad,
-        }
-    }
-}
+use crate::store::ObjectStore;
+use crate::usage::usage;
+use crate::verify::{Depth, Verify};
 
 /// Does what the plan says.
 pub(crate) fn execute(plan: &Plan, session: &Session, now: &ZonedDateTime) -> (Exit, Totals) {
     let mut totals = Totals::default();
-    let result = match &plan.work {
-        Work::Push { what, .. } => push(plan, session, what, now.timestamp(), &mut totals),
-        Work::Pull { which, .. } => pull(plan, session, *which, &mut totals),
-        Work::Verify { which, depth } => verify(plan, session, *which, *depth, &mut totals),
-        Work::List => list::list(
-            &*plan.store,
-            plan.jobs,
-            now.timestamp(),
-            session,
-            &mut totals,
-        )
-        .map_err(Error::from),
-        Work::Usage(prices) => {
-            usage::usage(&*plan.store, &plan.location, prices, session, &mut totals)
-                .map_err(Error::from)
-        }
-    };
+    let run = Run::new(plan, session, now.timestamp());
+    let result = run.and_then(|run| run.work(&mut totals));
     let exit = result.unwrap_or_else(|error| {
-        session.fail(None, None, &error);
-        error.exit()
+        session.record_failure(None, None, &error);
+        error.kind().exit()
     });
     totals.add("errors", session.report.errors());
     totals.add("warnings", session.report.warnings());
     (exit, totals)
 }
 
-fn push(
-    plan: &Plan,
-    session: &Session,
-    what: &What,
+/// A run with its store open.
+struct Run<'a> {
+    plan: &'a Plan,
+    session: &'a Session,
+    store: Box<dyn ObjectStore>,
+    interrupt: Interrupt,
     now: Timestamp,
-    totals: &mut Totals,
-) -> Result<Exit, Error> {
-    let sets = match what {
-        What::Set(directory) => vec![open(session, directory.clone())?],
-        What::Records(verdicts) => from_records(session, *verdicts)?,
-    };
-    let mut exit = Exit::Done;
-    for set in &sets {
-        let mut of_set = Totals::default();
-        let pushed = push_set(plan, session, set, now, &mut of_set);
-        totals.merge(&of_set);
-        exit = exit.max(pushed?);
+}
+
+impl<'a> Run<'a> {
+    fn new(plan: &'a Plan, session: &'a Session, now: Timestamp) -> Result<Self, Error> {
+        let interrupt = Interrupt::on_signals();
+        Ok(Self {
+            plan,
+            session,
+            store: open(&plan.store, &interrupt)?,
+            interrupt,
+            now,
+        })
     }
-    Ok(exit)
+
+    fn work(&self, totals: &mut Totals) -> Result<Exit, Error> {
+        let (store, session, jobs) = (&*self.store, self.session, self.plan.jobs);
+        match &self.plan.work {
+            Work::Push(push) => self.push(push, totals),
+            Work::Pull(pull) => self.pull(pull, totals),
+            Work::Verify { which, depth } => self.verify(*which, *depth, totals),
+            Work::List => Ok(list(store, jobs, self.now, session, totals)?),
+            Work::Usage(prices) => {
+                let used = usage(store, &self.plan.location, prices, session, totals);
+                Ok(used.map_err(remote::Error::from)?)
+            }
+        }
+    }
+
+    fn push(&self, work: &PushWork, totals: &mut Totals) -> Result<Exit, Error> {
+        let sets = match &work.what {
+            What::Set(directory) => vec![LocalSet::open(directory, &self.session.report)?],
+            What::Records(verdicts) => sets_of_upstream(self.session, *verdicts)?,
+        };
+        let mut exit = Exit::Done;
+        for set in &sets {
+            let mut of_set = Totals::default();
+            let pushed = self.push_set(work, set, &mut of_set);
+            totals.merge(&of_set);
+            exit = exit.max(pushed?);
+        }
+        Ok(exit)
+    }
+
+    fn push_set(
+        &self,
+        work: &PushWork,
+        local: &LocalSet,
+        totals: &mut Totals,
+    ) -> Result<Exit, Error> {
+        let push = Push {
+            store: &*self.store,
+            location: &self.plan.location,
+            session: self.session,
+            interrupt: &self.interrupt,
+            jobs: self.plan.jobs,
+            now: self.now,
+            lock: work.lock,
+            recipients: work.recipients.as_ref(),
+        };
+        let report = &self.session.report;
+        if local.name.is_incomplete() {
+            report.warning(format!(
+                "{}: a part of this set had failed when it was made",
+                local.name
+            ));
+        }
+        let exit = push.push(local, totals)?;
+        report.summary(format!(
+            "{} {}: {} sent, {} copied there, {} already there",
+            done_or_not("pushed", exit),
+            self.store.url(&local.name.to_string()),
+            totals.size("uploaded_bytes"),
+            totals.size("copied_bytes"),
+            totals.size("skipped_bytes"),
+        ));
+        Ok(exit)
+    }
+
+    fn pull(&self, work: &PullWork, totals: &mut Totals) -> Result<Exit, Error> {
+        let pull = Pull {
+            store: &*self.store,
+            session: self.session,
+            interrupt: &self.interrupt,
+            jobs: self.plan.jobs,
+            identities: work.identities.as_ref(),
+        };
+        let name = self.find(work.which)?;
+        let exit = pull.pull(name, &work.to, &work.wanted, totals)?;
+        self.session.report.summary(format!(
+            "{} {name} in {}: {} fetched, {} already there",
+            done_or_not("pulled", exit),
+            work.to.display(),
+            totals.size("downloaded_bytes"),
+            totals.size("skipped_bytes"),
+        ));
+        Ok(exit)
+    }
+
+    fn verify(&self, which: Which, depth: Depth, totals: &mut Totals) -> Result<Exit, Error> {
+        let name = self.find(which)?;
+        let verify = Verify {
+            store: &*self.store,
+            session: self.session,
+            interrupt: &self.interrupt,
+            jobs: self.plan.jobs,
+            depth,
+        };
+        let exit = verify.verify(name, totals)?;
+        let (good, bad) = (totals.get("verified"), totals.get("failed"));
+        self.session.report.summary(format!(
+            "{name}: {good} files are as recorded, {bad} are not"
+        ));
+        Ok(exit)
+    }
+
+    /// The set that is meant. Newer ones that are not complete are named, and not taken.
+    fn find(&self, which: Which) -> Result<SetName, Error> {
+        if let Which::Named(name) = which {
+            return Ok(name);
+        }
+        let report = &self.session.report;
+        for name in names(&*self.store).map_err(remote::Error::from)? {
+            let set = RemoteSet::read(&*self.store, name)?;
+            match set.damage {
+                None if set.is_complete() => return Ok(name),
+                None => report.warning(format!("{name} is newer and not complete")),
+                Some(damage) => report.warning(format!(
+                    "{name} is newer and damaged: {}",
+                    report::chain(&damage)
+                )),
+            }
+        }
+        Err(Error::NoCompleteSet {
+            url: self.plan.location.to_string(),
+        })
+    }
 }
 
 /// The sets that standard input names, held against replacement; all are proven clean where they
 /// have to be.
-fn from_records(session: &Session, verdicts: Verdicts) -> Result<Vec<LocalSet>, Error> {
+fn sets_of_upstream(session: &Session, verdicts: Verdicts) -> Result<Vec<LocalSet>, Error> {
     let mut upstream = Upstream::default();
     session.pass_all(io::stdin().lock(), |record| upstream.add(record))?;
-    let sets = directories(&upstream)
-        .into_iter()
-        .map(|directory| open(session, directory))
-        .collect::<Result<Vec<_>, _>>()?;
+    let mut sets = Vec::new();
+    for directory in directories(&upstream) {
+        sets.push(LocalSet::open(&directory, &session.report)?);
+    }
     if sets.is_empty() {
         return Err(Error::NoSet);
     }
@@ -159,130 +230,10 @@ fn require_clean(sets: &[LocalSet], upstream: &Upstream, session: &Session) -> R
     Ok(())
 }
 
-fn open(session: &Session, directory: PathBuf) -> Result<LocalSet, Error> {
-    Ok(LocalSet::open(&directory, &session.report).map_err(push::Error::Local)?)
-}
-
-fn push_set(
-    plan: &Plan,
-    session: &Session,
-    local: &LocalSet,
-    now: Timestamp,
-    totals: &mut Totals,
-) -> Result<Exit, Error> {
-    let Work::Push {
-        recipients, lock, ..
-    } = &plan.work
-    else {
-        return Ok(Exit::Done);
-    };
-    let push = Push {
-        store: &*plan.store,
-        location: &plan.location,
-        session,
-        interrupt: &plan.interrupt,
-        jobs: plan.jobs,
-        now,
-        lock: *lock,
-        recipients: recipients.as_ref(),
-    };
-    if local.name.is_incomplete() {
-        session.report.warning(format!(
-            "{}: a part of this set had failed when it was made",
-            local.name
-        ));
+fn done_or_not(done: &'static str, exit: Exit) -> &'static str {
+    if exit == Exit::Done {
+        done
+    } else {
+        "not complete:"
     }
-    let exit = push.push(local, totals)?;
-    session.report.summary(format!(
-        "{} {}: {} sent, {} copied there, {} already there",
-        if exit == Exit::Done {
-            "pushed"
-        } else {
-            "not complete:"
-        },
-        plan.store.url(&local.name.to_string()),
-        totals.size("uploaded_bytes"),
-        totals.size("copied_bytes"),
-        totals.size("skipped_bytes"),
-    ));
-    Ok(exit)
-}
-
-fn pull(plan: &Plan, session: &Session, which: Which, totals: &mut Totals) -> Result<Exit, Error> {
-    let Work::Pull {
-        to,
-        wanted,
-        identities,
-        ..
-    } = &plan.work
-    else {
-        return Ok(Exit::Done);
-    };
-    let pull = Pull {
-        store: &*plan.store,
-        session,
-        interrupt: &plan.interrupt,
-        jobs: plan.jobs,
-        identities: identities.as_ref(),
-    };
-    let name = find(plan, session, which)?;
-    let exit = pull.pull(name, to, wanted, totals)?;
-    session.report.summary(format!(
-        "{} {name} in {}: {} fetched, {} already there",
-        if exit == Exit::Done {
-            "pulled"
-        } else {
-            "not complete:"
-        },
-        to.display(),
-        totals.size("downloaded_bytes"),
-        totals.size("skipped_bytes"),
-    ));
-    Ok(exit)
-}
-
-fn verify(
-    plan: &Plan,
-    session: &Session,
-    which: Which,
-    depth: verify::Depth,
-    totals: &mut Totals,
-) -> Result<Exit, Error> {
-    let name = find(plan, session, which)?;
-    let verify = Verify {
-        store: &*plan.store,
-        session,
-        interrupt: &plan.interrupt,
-        jobs: plan.jobs,
-        depth,
-    };
-    let exit = verify.verify(name, totals)?;
-    let (good, bad) = (totals.get("verified"), totals.get("failed"));
-    session.report.summary(format!(
-        "{name}: {good} files are as recorded, {bad} are not"
-    ));
-    Ok(exit)
-}
-
-/// The set that is meant. Newer ones that are not complete are named, and not taken.
-fn find(plan: &Plan, session: &Session, which: Which) -> Result<SetName, Error> {
-    if let Which::Named(name) = which {
-        return Ok(name);
-    }
-    for name in names(&*plan.store)? {
-        let set = RemoteSet::read(&*plan.store, name)?;
-        match set.damage {
-            None if set.is_complete() => return Ok(name),
-            None => session
-                .report
-                .warning(format!("{name} is newer and not complete")),
-            Some(damage) => session.report.warning(format!(
-                "{name} is newer and damaged: {}",
-                report::chain(&damage)
-            )),
-        }
-    }
-    Err(Error::NoCompleteSet {
-        url: plan.location.to_string(),
-    })
 }

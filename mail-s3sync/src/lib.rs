@@ -4,20 +4,25 @@ mod args; // the command line
 mod location; // s3://bucket/prefix, file:///directory
 mod plan; // what is to be done: reads, never writes
 
+mod limit; // how fast bytes may flow
+mod aws; // signed requests over HTTP
 mod credentials; // from where AWS users expect them
+mod place; // how a finished file gets its name
 mod store; // objects in a bucket or a directory, behind one trait
+mod open; // the store of the plan
 mod remote; // sets as a store holds them
 mod encryption; // to public keys, as `age` does it
 mod parallel; // work on many things by a few threads
 mod totals; // transfers, counted
-mod place; // how a finished file gets its name
 
-mod execute; // the run
 mod push; // a set into the store
 mod pull; // a set, or a part of it, out of the store
 mod verify; // a set in the store against its own digests
 mod list; // the sets in the store
 mod usage; // what is stored, and what it costs
+
+mod error; // why a run did not begin, or did not do its work
+mod execute; // the run
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use mail_common::pool;
 
-/// Does `work` on every item with so many threads at most, and gives the results in the order of
+/// Does `work` on every item with `threads` threads at most, and gives the results in the order of
 /// the items. Once a result `is_fatal`, nothing more is begun: `None` stands for what was not.
 pub(crate) fn each_until_fatal<T: Sync, R: Send, E: Send>(
     threads: NonZeroUsize,

@@ -1,27 +1,26 @@
-//! Decides what a run does, from flags and settings. It opens the store, and writes nothing.
+//! Decides what a run does, from flags and settings. It opens nothing, and writes nothing.
 
-use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::ZonedDateTime;
-use mail_common::config::{self, Config, Environment, Settings};
-use mail_common::failure::{Failure, FailureKind};
-use mail_common::interrupt::Interrupt;
-use mail_common::set::{self, SetId, SetKind, find_set};
-use mail_common::tool::{Subject, absolute};
+use mail_common::config::{Config, Environment, Settings};
+use mail_common::set::{SetId, SetKind, find_set};
+use mail_common::tool::Subject;
 
 use crate::args::{Args, Command, PushArgs, StoreArgs, WhichArgs, parse_endpoint};
-use crate::credentials::{self, Keys, StsEndpoint};
-use crate::encryption::{self, Identities, Recipients};
-use crate::location::{Location, NotALocation};
+use crate::aws::Trust;
+use crate::credentials::{self, Source, StsEndpoint};
+use crate::encryption::{Identities, Recipients};
+use crate::error::Error;
+use crate::location::Location;
 use crate::pull::Wanted;
 use crate::push::lock_end;
 use crate::remote::SetName;
-use crate::store::s3::{BundleError, S3Config, Sizes, Trust, Writing};
-use crate::store::{FileStore, Limit, Lock, ObjectStore, S3Store, StoreError};
-use crate::usage::{NotPrices, Prices, S3_PRICES};
+use crate::store::Lock;
+use crate::store::s3::{S3Config, Sizes, Writing};
+use crate::usage::{Prices, S3_PRICES};
 use crate::verify::Depth;
 
 /// Where AWS has its oldest buckets, and what other stores expect.
@@ -31,32 +30,58 @@ const DEFAULT_REGION: &str = "us-east-1";
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) location: Location,
-    pub(crate) store: Box<dyn ObjectStore>,
+    pub(crate) store: StorePlan,
     pub(crate) jobs: NonZeroUsize,
-    pub(crate) interrupt: Interrupt,
     pub(crate) work: Work,
+}
+
+/// The store, not open yet.
+#[derive(Debug)]
+pub(crate) struct StorePlan {
+    pub(crate) place: Place,
+    pub(crate) bytes_per_second: Option<u64>,
+}
+
+/// Where the store is, and how it is reached.
+#[derive(Debug)]
+pub(crate) enum Place {
+    Directory(PathBuf),
+    Bucket(Box<BucketPlan>),
+}
+
+/// A bucket, and where its keys come from.
+#[derive(Debug)]
+pub(crate) struct BucketPlan {
+    pub(crate) s3: S3Config,
+    pub(crate) source: Source,
+    pub(crate) sts: StsEndpoint,
 }
 
 /// What is asked for.
 #[derive(Debug)]
 pub(crate) enum Work {
-    Push {
-        what: What,
-        recipients: Option<Recipients>,
-        lock: Option<Lock>,
-    },
-    Pull {
-        which: Which,
-        to: PathBuf,
-        wanted: Wanted,
-        identities: Option<Identities>,
-    },
-    Verify {
-        which: Which,
-        depth: Depth,
-    },
+    Push(PushWork),
+    Pull(PullWork),
+    Verify { which: Which, depth: Depth },
     List,
     Usage(Prices),
+}
+
+/// A push.
+#[derive(Debug)]
+pub(crate) struct PushWork {
+    pub(crate) what: What,
+    pub(crate) recipients: Option<Recipients>,
+    pub(crate) lock: Option<Lock>,
+}
+
+/// A pull.
+#[derive(Debug)]
+pub(crate) struct PullWork {
+    pub(crate) which: Which,
+    pub(crate) to: PathBuf,
+    pub(crate) wanted: Wanted,
+    pub(crate) identities: Option<Identities>,
 }
 
 /// What is pushed.
@@ -82,57 +107,6 @@ pub(crate) enum Which {
     Latest,
 }
 
-/// Why a run does not start.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
-    #[error("no command: push, pull, verify, list or usage; see mail-s3sync --help")]
-    NoCommand,
-    #[error(transparent)]
-    Config(#[from] config::Error),
-    #[error("no place for the sets: give --to or --from, or set S3_BUCKET")]
-    NoLocation,
-    #[error("read S3_BUCKET and S3_PREFIX")]
-    Location(#[from] NotALocation),
-    #[error(transparent)]
-    Prices(#[from] NotPrices),
-    #[error(transparent)]
-    Sets(#[from] set::Error),
-    #[error(transparent)]
-    Encryption(#[from] encryption::Error),
-    #[error("the store cannot be used; make the directory once, or mount it")]
-    Open(#[source] StoreError),
-    #[error("{flag} is for buckets, and a directory cannot do it")]
-    NotForDirectories { flag: &'static str },
-    #[error("find credentials")]
-    Credentials(#[from] credentials::Error),
-    #[error(transparent)]
-    Trust(#[from] BundleError),
-    #[error("{url:?} is {reason}")]
-    Endpoint { url: String, reason: &'static str },
-    #[error("start the threads of the S3 store")]
-    Runtime(#[source] std::io::Error),
-}
-
-/// Nothing has been touched.
-impl Failure for Error {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::NoCommand | Self::NotForDirectories { .. } => FailureKind::Usage,
-            Self::Config(error) => error.kind(),
-            Self::NoLocation
-            | Self::Location(_)
-            | Self::Prices(_)
-            | Self::Encryption(_)
-            | Self::Credentials(_)
-            | Self::Trust(_)
-            | Self::Endpoint { .. } => FailureKind::Configuration,
-            Self::Sets(_) => FailureKind::NoSuch,
-            Self::Open(_) => FailureKind::NotMounted,
-            Self::Runtime(error) => FailureKind::of_io(error),
-        }
-    }
-}
-
 impl Plan {
     /// Reads the settings, and decides.
     pub(crate) fn new(args: &Args, now: &ZonedDateTime) -> Result<Self, Error> {
@@ -144,25 +118,21 @@ impl Plan {
             Some(location) => location.clone(),
             None => default_location(&settings)?,
         };
-        let work = Work::new(command, &config, &settings, now)?;
-        let interrupt = Interrupt::on_signals();
-        let store = open(&location, command, &config, &interrupt)?;
         Ok(Self {
+            work: Work::new(command, &config, &settings, now)?,
+            store: StorePlan::new(&location, command, &config)?,
             location,
-            store,
             jobs: store_args.jobs,
-            interrupt,
-            work,
         })
     }
 
     /// What the `begin` record says: the set that is pushed, where a directory names it.
     pub(crate) fn subject(&self) -> Subject {
         let pushed = match &self.work {
-            Work::Push {
+            Work::Push(PushWork {
                 what: What::Set(directory),
                 ..
-            } => SetName::of_directory(directory).ok(),
+            }) => SetName::of_directory(directory).ok(),
             _ => None,
         };
         Subject {
@@ -173,7 +143,7 @@ impl Plan {
 }
 
 impl Command {
-    /// The place that is given, and how it is spoken to.
+    /// The place that is given, and how it is reached.
     fn place(&self) -> (Option<&Location>, &StoreArgs) {
         match self {
             Self::Push(args) => (args.to.as_ref(), &args.store),
@@ -193,36 +163,21 @@ impl Work {
         now: &ZonedDateTime,
     ) -> Result<Self, Error> {
         Ok(match command {
-            Command::Push(args) => {
-                let until = |days: NonZeroU32| lock_end(now.timestamp(), days.get());
-                let lock = args.lock_days.map(|days| Lock {
-                    mode: args.lock_mode,
-                    until: until(days),
-                });
-                let recipients = Recipients::new(&args.encrypt_to);
-                Self::Push {
-                    what: What::new(args, settings, now)?,
-                    recipients,
-                    lock,
-                }
-            }
-            Command::Pull(args) => Self::Pull {
+            Command::Push(args) => Self::Push(PushWork::new(args, settings, now)?),
+            Command::Pull(args) => Self::Pull(PullWork {
                 which: Which::new(&args.which),
-                to: absolute(&args.to),
+                to: std::path::absolute(&args.to).unwrap_or_else(|_| args.to.clone()),
                 wanted: Wanted::new(&args.component, &args.mailbox),
                 identities: args.identity.as_deref().map(Identities::read).transpose()?,
-            },
-            Command::Verify(args) => {
-                let depth = if args.deep {
+            }),
+            Command::Verify(args) => Self::Verify {
+                which: Which::new(&args.which),
+                depth: if args.deep {
                     Depth::Deep
                 } else {
                     Depth::Recorded
-                };
-                Self::Verify {
-                    which: Which::new(&args.which),
-                    depth,
-                }
-            }
+                },
+            },
             Command::List(_) => Self::List,
             Command::Usage(_) => Self::Usage(match config.get(S3_PRICES) {
                 Some(prices) => prices.value.parse()?,
@@ -232,17 +187,32 @@ impl Work {
     }
 }
 
+impl PushWork {
+    fn new(args: &PushArgs, settings: &Settings, now: &ZonedDateTime) -> Result<Self, Error> {
+        let lock = args.lock_days.map(|days| Lock {
+            mode: args.lock_mode,
+            until: lock_end(now.timestamp(), days.get()),
+        });
+        Ok(Self {
+            what: What::new(args, settings, now)?,
+            recipients: Recipients::new(&args.encrypt_to),
+            lock,
+        })
+    }
+}
+
 impl What {
     fn new(args: &PushArgs, settings: &Settings, now: &ZonedDateTime) -> Result<Self, Error> {
         if args.records.is_some() {
-            return Ok(Self::Records(if args.require_clean {
+            let verdicts = if args.require_clean {
                 Verdicts::Required
             } else {
                 Verdicts::Ignored
-            }));
+            };
+            return Ok(Self::Records(verdicts));
         }
-        let named =
-            SetId::for_date(SetKind::Daily, args.date.unwrap_or_else(|| now.date())).to_string();
+        let date = args.date.unwrap_or_else(|| now.date());
+        let named = SetId::for_date(SetKind::Daily, date).to_string();
         let operand = args.set.clone().unwrap_or_else(|| PathBuf::from(named));
         Ok(Self::Set(find_set(&operand, &settings.backup_root)?))
     }
@@ -259,57 +229,31 @@ impl Which {
 
 fn default_location(settings: &Settings) -> Result<Location, Error> {
     let bucket = settings.s3_bucket.as_deref().ok_or(Error::NoLocation)?;
-    Ok(Location::bucket(
-        bucket,
-        settings.s3_prefix.as_deref().unwrap_or_default(),
-    )?)
+    let prefix = settings.s3_prefix.as_deref().unwrap_or_default();
+    Ok(Location::bucket(bucket, prefix)?)
 }
 
-/// Opens the store. Nothing is asked of it yet.
-fn open(
-    location: &Location,
-    command: &Command,
-    config: &Config,
-    interrupt: &Interrupt,
-) -> Result<Box<dyn ObjectStore>, Error> {
-    let (_, args) = command.place();
-    let limit = args
-        .limit_rate
-        .map(NonZeroU64::get)
-        .map(Limit::new)
-        .map(Arc::new);
-    match location {
-        Location::Directory(directory) => {
-            refuse_bucket_flags(command)?;
-            Ok(Box::new(
-                FileStore::open(directory, limit, interrupt.clone()).map_err(Error::Open)?,
-            ))
-        }
-        Location::Bucket { bucket, prefix } => {
-            let connection = Connection::new(args, config)?;
-            let s3 = S3Config {
-                bucket: bucket.clone(),
-                prefix: prefix.clone(),
-                region: connection.region,
-                endpoint: connection.endpoint,
-                endpoint_is_given: connection.endpoint_is_given,
-                addressing: args.addressing,
-                trust: connection.trust,
-                timeout: timeout(args),
-                attempts: u32::from(args.attempts.get()),
-                jobs: args.jobs.get(),
-                limit,
-                writing: writing(command),
-                sizes: Sizes::default(),
-            };
-            Ok(Box::new(
-                S3Store::open(s3, connection.keys, interrupt.clone()).map_err(Error::Runtime)?,
-            ))
-        }
+impl StorePlan {
+    fn new(location: &Location, command: &Command, config: &Config) -> Result<Self, Error> {
+        let (_, args) = command.place();
+        let place = match location {
+            Location::Directory(directory) => {
+                refuse_bucket_flags(command)?;
+                Place::Directory(directory.clone())
+            }
+            Location::Bucket { bucket, prefix } => {
+                let connection = Connection::new(args, config)?;
+                Place::Bucket(Box::new(connection.bucket(bucket, prefix, command)))
+            }
+        };
+        Ok(Self {
+            place,
+            bytes_per_second: args.limit_rate.map(NonZeroU64::get),
+        })
     }
 }
 
-/// What of the flags a directory cannot do is refused, not left out.
+/// A flag that a directory cannot honour is refused, not ignored.
 fn refuse_bucket_flags(command: &Command) -> Result<(), Error> {
     let Command::Push(args) = command else {
         return Ok(());
@@ -342,62 +286,78 @@ fn timeout(args: &StoreArgs) -> Duration {
     Duration::from_secs(u64::from(args.timeout.get()))
 }
 
-/// How a bucket is reached, and with which keys.
+/// How a bucket is reached, and where the keys come from.
 struct Connection {
-    keys: Keys,
+    source: Source,
     region: String,
-    endpoint: String,
-    endpoint_is_given: bool,
+    /// Given by a flag or a setting; else that of AWS in the region.
+    endpoint: Option<String>,
+    sts_endpoint: Option<String>,
     trust: Trust,
 }
 
 impl Connection {
     fn new(args: &StoreArgs, config: &Config) -> Result<Self, Error> {
         let setting = |name: &str| {
-            config
-                .get(name)
-                .map(|setting| setting.value)
-                .filter(|value| !value.is_empty())
+            let setting = config.get(name).map(|setting| setting.value);
+            setting.filter(|value| !value.is_empty())
         };
         let (source, profile) = credentials::choose(args.profile.as_deref(), &setting)?;
-        let region = args
-            .region
-            .clone()
+        let flag = args.region.clone();
+        let region = flag
             .or_else(|| setting("AWS_REGION"))
-            .or_else(|| setting("AWS_DEFAULT_REGION"));
-        let region = region
-            .or(profile.region)
-            .unwrap_or_else(|| DEFAULT_REGION.to_owned());
+            .or_else(|| setting("AWS_DEFAULT_REGION"))
+            .or(profile.region);
         let for_all = setting("AWS_ENDPOINT_URL").or(profile.endpoint_url);
-        let checked =
-            |url: String| parse_endpoint(&url).map_err(|reason| Error::Endpoint { url, reason });
-        let given = args
-            .endpoint_url
-            .clone()
+        let flag = args.endpoint_url.clone();
+        let endpoint = flag
             .or_else(|| setting("AWS_ENDPOINT_URL_S3"))
             .or_else(|| for_all.clone());
-        let given = given.map(checked).transpose()?;
-        let sts = setting("AWS_ENDPOINT_URL_STS")
-            .or(for_all)
-            .map(checked)
-            .transpose()?;
+        let sts_endpoint = setting("AWS_ENDPOINT_URL_STS").or(for_all);
         let bundle = setting("AWS_CA_BUNDLE").or(profile.ca_bundle);
-        let trust = bundle
-            .map(|path| Trust::read(Path::new(&path)))
-            .transpose()?
-            .unwrap_or_default();
-        let sts_endpoint = StsEndpoint {
-            endpoint: sts.unwrap_or_else(|| format!("https://sts.{region}.amazonaws.com")),
-            region: region.clone(),
-            timeout: timeout(args),
-            trust: trust.clone(),
-        };
         Ok(Self {
-            keys: Keys::new(source, sts_endpoint),
-            endpoint_is_given: given.is_some(),
-            endpoint: given.unwrap_or_else(|| format!("https://s3.{region}.amazonaws.com")),
-            region,
-            trust,
+            source,
+            region: region.unwrap_or_else(|| DEFAULT_REGION.to_owned()),
+            endpoint: endpoint.map(checked_endpoint).transpose()?,
+            sts_endpoint: sts_endpoint.map(checked_endpoint).transpose()?,
+            trust: match bundle {
+                Some(path) => Trust::read(Path::new(&path))?,
+                None => Trust::default(),
+            },
         })
     }
+
+    fn bucket(self, bucket: &str, prefix: &str, command: &Command) -> BucketPlan {
+        let (_, args) = command.place();
+        let of_aws = |service: &str| format!("https://{service}.{}.amazonaws.com", self.region);
+        let sts = StsEndpoint {
+            endpoint: self.sts_endpoint.unwrap_or_else(|| of_aws("sts")),
+            region: self.region.clone(),
+            timeout: timeout(args),
+            trust: self.trust.clone(),
+        };
+        let s3 = S3Config {
+            bucket: bucket.to_owned(),
+            prefix: prefix.to_owned(),
+            endpoint_is_given: self.endpoint.is_some(),
+            endpoint: self.endpoint.unwrap_or_else(|| of_aws("s3")),
+            region: self.region,
+            addressing: args.addressing,
+            trust: self.trust,
+            timeout: timeout(args),
+            attempts: u32::from(args.attempts.get()),
+            jobs: args.jobs.get(),
+            writing: writing(command),
+            sizes: Sizes::default(),
+        };
+        BucketPlan {
+            s3,
+            source: self.source,
+            sts,
+        }
+    }
+}
+
+fn checked_endpoint(url: String) -> Result<String, Error> {
+    parse_endpoint(&url).map_err(|reason| Error::Endpoint { url, reason })
 }

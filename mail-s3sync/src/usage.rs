@@ -24,7 +24,7 @@ const BILLED_UNIT_BYTES: f64 = (1_u64 << 30) as f64;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Prices(BTreeMap<String, f64>);
 
-/// The text is no price table.
+/// The text is not a price table.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{S3_PRICES}: {0:?} is not CLASS=DOLLARS, such as STANDARD=0.023")]
 pub(crate) struct NotPrices(String);

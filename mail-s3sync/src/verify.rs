@@ -1,5 +1,5 @@
 //! Compares a set in the store with what it says of itself: sizes and digests as the store has
-//! them, or, deep, by reading everything. Nothing is taken for good because nobody complained.
+//! them, or, deep, by reading everything. That nobody complained proves nothing.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -7,8 +7,8 @@ use std::path::Path;
 
 use mail_common::checksum::Sha256;
 use mail_common::exit::Exit;
-use mail_common::interrupt::{Interrupt, Interrupted};
-use mail_common::manifest::{self, Manifest};
+use mail_common::interrupt::Interrupt;
+use mail_common::manifest::Manifest;
 use mail_common::record::Artifact;
 use mail_common::relpath::RelPath;
 use mail_common::report::Unit;
@@ -16,8 +16,8 @@ use mail_common::set::MANIFEST;
 use mail_common::tool::{Session, Totals};
 
 use crate::parallel::each_until_fatal;
-use crate::remote::{self, AsText, Contents, Entry, RemoteSet, SetName, read_small};
-use crate::store::{ObjectStore, StoreError};
+use crate::remote::{AsText, Contents, Entry, Error, RemoteSet, SetName, read_small};
+use crate::store::ObjectStore;
 
 /// What is verified, and how.
 pub(crate) struct Verify<'a> {
@@ -37,54 +37,6 @@ pub(crate) enum Depth {
     Deep,
 }
 
-/// A set could not be verified, or a file of it is not what it should be.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
-    #[error(transparent)]
-    Remote(#[from] remote::Error),
-    #[error("{url} is no set, or a push of it has not ended")]
-    NoSet { url: String },
-    #[error("read {url}")]
-    Manifest {
-        url: String,
-        source: manifest::Error,
-    },
-    #[error(
-        "{url} has {found} bytes, and the manifest says {expected}; push the set again, or use another"
-    )]
-    Size {
-        url: String,
-        expected: u64,
-        found: u64,
-    },
-    #[error(
-        "{url} was put there by another program, which recorded no sha256: not proven; `verify --deep` reads it"
-    )]
-    NoDigest { url: String },
-    #[error(transparent)]
-    Interrupted(#[from] Interrupted),
-}
-
-impl From<StoreError> for Error {
-    fn from(error: StoreError) -> Self {
-        Self::Remote(error.into())
-    }
-}
-
-impl Error {
-    /// What a run that ended so came to.
-    pub(crate) fn exit(&self) -> Exit {
-        match self {
-            Self::Remote(error) => error.exit(),
-            Self::NoSet { .. }
-            | Self::Manifest { .. }
-            | Self::Size { .. }
-            | Self::NoDigest { .. } => Exit::Bad,
-            Self::Interrupted(_) => Exit::Unfinished,
-        }
-    }
-}
-
 /// Sizes by path, as the manifest has them.
 type Sizes = HashMap<RelPath, u64>;
 
@@ -93,7 +45,7 @@ impl Verify<'_> {
     pub(crate) fn verify(&self, name: SetName, totals: &mut Totals) -> Result<Exit, Error> {
         let set = RemoteSet::read(self.store, name)?;
         if let Some(damage) = set.damage {
-            return Err(damage.into());
+            return Err(damage);
         }
         let no_set = || Error::NoSet {
             url: self.store.url(&name.to_string()),
@@ -101,14 +53,14 @@ impl Verify<'_> {
         let contents = set.contents.as_ref().ok_or_else(no_set)?;
         let sizes = self.sizes(name, contents)?;
         let (unit, total) = match self.depth {
-            Depth::Deep => (
-                Unit::Bytes,
-                set.listed.values().map(|listed| listed.bytes).sum(),
-            ),
+            Depth::Deep => {
+                let bytes = set.listed.values().map(|listed| listed.bytes);
+                (Unit::Bytes, bytes.sum())
+            }
             Depth::Recorded => (Unit::Files, contents.entries.len() as u64),
         };
         let progress = self.session.report.progress("verify", unit, Some(total));
-        let is_fatal = |error: &Error| error.exit() != Exit::Bad;
+        let is_fatal = |error: &Error| !error.is_damage();
         let results = each_until_fatal(self.jobs, &contents.entries, is_fatal, |entry| {
             self.interrupt.check()?;
             progress.message(&entry.path.to_string_lossy());
@@ -127,7 +79,7 @@ impl Verify<'_> {
                 Some(Err(error)) if is_fatal(&error) => return Err(error),
                 Some(Err(error)) => {
                     totals.add("failed", 1);
-                    self.session.fail(None, Some(&entry.path), &error);
+                    self.session.record_failure(None, Some(&entry.path), &error);
                     exit = Exit::Bad;
                 }
             }
@@ -162,17 +114,14 @@ impl Verify<'_> {
     fn check(&self, set: &RemoteSet, entry: &Entry, sizes: &Sizes) -> Result<u64, Error> {
         let key = format!("{}/{}", set.name, entry.path);
         let url = || self.store.url(&key);
-        let missing = || remote::Error::Missing { url: url() };
+        let missing = || Error::Missing { url: url() };
         let listed = entry
             .path
             .as_text()
             .and_then(|path| set.listed.get(path))
             .ok_or_else(missing)?;
-        if let Some(expected) = sizes
-            .get(&entry.path)
-            .copied()
-            .filter(|expected| *expected != listed.bytes)
-        {
+        let expected = sizes.get(&entry.path).copied().unwrap_or(listed.bytes);
+        if expected != listed.bytes {
             return Err(Error::Size {
                 url: url(),
                 expected,
@@ -183,15 +132,14 @@ impl Verify<'_> {
             Depth::Recorded => self.recorded(&key)?.ok_or_else(missing)?,
             Depth::Deep => self.read(&key, entry.stored)?.ok_or_else(missing)?,
         };
-        match found == entry.stored {
-            true => Ok(bytes),
-            false => Err(remote::Error::Digest {
+        if found != entry.stored {
+            return Err(Error::Digest {
                 url: url(),
                 expected: entry.stored,
                 found,
-            }
-            .into()),
+            });
         }
+        Ok(bytes)
     }
 
     fn recorded(&self, key: &str) -> Result<Option<(Sha256, u64)>, Error> {
@@ -204,8 +152,8 @@ impl Verify<'_> {
         Ok(Some((sha256, found.bytes)))
     }
 
-    /// Reads a file; once more when it came otherwise than expected, as it does when it was damaged
-    /// on the way.
+    /// Reads a file; again when it came otherwise than expected, as it does when it was damaged on
+    /// the way.
     fn read(&self, key: &str, expected: Sha256) -> Result<Option<(Sha256, u64)>, Error> {
         match self.read_once(key)? {
             Some((found, _)) if found != expected => self.read_once(key),
@@ -217,7 +165,7 @@ impl Verify<'_> {
         let Some(download) = self.store.get(key, 0)? else {
             return Ok(None);
         };
-        let failed = |source| remote::Error::Read {
+        let failed = |source| Error::Read {
             url: self.store.url(key),
             source,
         };

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 
 use mail_common::secret::Secret;
 
+use super::error::Error;
 use super::ini::Ini;
-use super::{Authorization, Credentials, Error, Role, Source};
+use super::source::{Authorization, Role, Source};
+use crate::aws::Credentials;
 
 const DEFAULT_PROFILE: &str = "default";
 const SESSION_NAME: &str = "mail-s3sync";

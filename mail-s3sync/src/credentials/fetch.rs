@@ -8,13 +8,15 @@ use std::time::Duration;
 use hyper::body::HttpBody;
 use hyper::{Body, Request};
 use jiff::Timestamp;
+use mail_common::failure::Failed;
 use mail_common::secret::Secret;
 use rusoto_core::{Client, Region};
 use rusoto_sts::{AssumeRoleRequest, AssumeRoleWithWebIdentityRequest, Sts, StsClient};
 use serde_json::Value;
 
-use super::{Authorization, Credentials, Error, Role, Source, StsEndpoint};
-use crate::store::s3::{Dispatcher, Failure, Signer, persist};
+use super::error::Error;
+use super::source::{Authorization, Role, Source, StsEndpoint};
+use crate::aws::{Credentials, Dispatcher, Failure, Signer, persist};
 
 /// A metadata service is next door, or not there.
 const METADATA_TIMEOUT: Duration = Duration::from_secs(2);
@@ -58,10 +60,7 @@ fn read_authorization(authorization: &Authorization) -> Result<Secret, Error> {
 }
 
 fn read_token(path: &Path) -> Result<Secret, Error> {
-    let text = std::fs::read_to_string(path).map_err(|source| Error::Read {
-        path: path.to_owned(),
-        source,
-    })?;
+    let text = std::fs::read_to_string(path).map_err(Failed::at("read", path))?;
     Ok(Secret::new(text.trim()))
 }
 

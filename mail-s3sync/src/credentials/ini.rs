@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::Error;
+use mail_common::failure::Failed;
+
+use super::error::Error;
 
 /// Sections by name, settings by name. Its `Debug` is not derived: values are secrets.
 #[derive(Default)]
@@ -15,10 +17,7 @@ impl Ini {
         match std::fs::read(path) {
             Ok(text) => Self::parse(&String::from_utf8_lossy(&text), path),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(source) => Err(Error::Read {
-                path: path.to_owned(),
-                source,
-            }),
+            Err(error) => Err(Failed::at("read", path)(error).into()),
         }
     }
 

@@ -1,22 +1,20 @@
 //! Why a set, or a file of it, did not come back.
 
-use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use mail_common::checksum::Sha256;
-use mail_common::exit::Exit;
+use mail_common::failure::{Failed, Failure, FailureKind};
 use mail_common::interrupt::Interrupted;
 
 use crate::encryption;
 use crate::remote;
-use crate::store::StoreError;
 
 /// A set, or a file of it, did not come back.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error(transparent)]
     Remote(#[from] remote::Error),
-    #[error("{url} is no set, or one that is not complete; see `mail-s3sync list`")]
+    #[error("{url} is not a set, or not a complete one; see `mail-s3sync list`")]
     NoSet { url: String },
     #[error("{url} is encrypted to {recipients}; give the file of the private key by --identity")]
     NoIdentity { url: String, recipients: String },
@@ -35,50 +33,36 @@ pub(crate) enum Error {
     },
     #[error("{} is being written by another pull; wait for it", path.display())]
     Busy { path: PathBuf },
-    #[error("write {}", path.display())]
-    Write { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Write(#[from] Failed),
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
 }
 
-impl From<StoreError> for Error {
-    fn from(error: StoreError) -> Self {
-        Self::Remote(error.into())
-    }
-}
-
 impl Error {
-    /// That `path` could not be written.
-    pub(super) fn write(path: &Path) -> impl Fn(io::Error) -> Self {
-        move |source| Self::Write {
-            path: path.to_owned(),
-            source,
-        }
-    }
-
-    /// Whether there is no use in going on with the other files.
+    /// Whether the other files would fail alike, so that there is no use in going on.
     pub(super) fn is_fatal(&self) -> bool {
         match self {
             Self::Remote(error) => error.is_fatal(),
             Self::Interrupted(_) => true,
-            Self::Write { source, .. } => source.kind() == ErrorKind::StorageFull,
+            Self::Write(failed) => failed.kind() == FailureKind::NoSpace,
             _ => false,
         }
     }
+}
 
-    /// What a run that ended so came to.
-    pub(crate) fn exit(&self) -> Exit {
+impl Failure for Error {
+    fn kind(&self) -> FailureKind {
         match self {
-            Self::Remote(error) => error.exit(),
-            Self::NoSet { .. } | Self::NoIdentity { .. } | Self::NothingWanted { .. } => {
-                Exit::Usage
-            }
-            // Found out before anything was written.
-            Self::Decrypt(encryption::Error::NoKey(_)) => Exit::Usage,
-            Self::Damaged { .. } => Exit::Bad,
-            Self::Decrypt(_) | Self::Busy { .. } | Self::Write { .. } | Self::Interrupted(_) => {
-                Exit::Unfinished
-            }
+            Self::Remote(error) => error.kind(),
+            Self::NoSet { .. } | Self::NothingWanted { .. } => FailureKind::NoSuch,
+            Self::NoIdentity { .. } => FailureKind::Usage,
+            Self::Decrypt(error) => error.kind(),
+            Self::Damaged { .. } => FailureKind::Damaged,
+            // Not of the kind `Locked`, whose exit code is for the lock of a backup root.
+            Self::Busy { .. } => FailureKind::Refused,
+            Self::Write(failed) => failed.kind(),
+            Self::Interrupted(interrupted) => interrupted.kind(),
         }
     }
 }

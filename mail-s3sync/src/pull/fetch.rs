@@ -10,17 +10,19 @@ use std::path::{Path, PathBuf};
 
 use mail_common::atomic;
 use mail_common::checksum::{Sha256, Sha256Writer};
+use mail_common::failure::Failed;
 use mail_common::record::TransferAction;
 use mail_common::report::Progress;
 use rustix::fs::{FlockOperation, OFlags};
 use rustix::io::Errno;
 
-use super::{Error, Pull};
+use super::context::Pull;
+use super::error::Error;
 use crate::encryption::Identities;
 use crate::place::put_in_place;
 use crate::remote::{self, Entry, SetName};
 
-/// So often is a file fetched that comes with another digest.
+/// How often a file is fetched that comes with another digest.
 const ATTEMPTS: u32 = 3;
 const COPY_BYTES: usize = 256 * 1024;
 
@@ -40,17 +42,21 @@ impl Pull<'_> {
         }
         let key = format!("{name}/{}", entry.path);
         let parent = path.parent().unwrap_or(to);
-        atomic::create_dir_all(parent).map_err(Error::write(parent))?;
+        atomic::create_dir_all(parent).map_err(Failed::at("write", parent))?;
         let hidden = parent.join(hidden_name(entry));
         let mut file = open_locked(&hidden)?;
         self.download(&key, &mut file, &hidden, entry.stored, progress)?;
-        let finished = match (entry.is_encrypted(), self.identities) {
-            (true, Some(identities)) => decrypt(&mut file, &hidden, entry, identities)?,
+        let finished = match self.identities {
+            Some(identities) if entry.is_encrypted() => {
+                decrypt(&mut file, &hidden, entry, identities)?
+            }
             _ => hidden.clone(),
         };
-        put_in_place(&finished, &path).map_err(Error::write(&path))?;
-        atomic::remove_tree(&hidden).map_err(Error::write(&hidden))?;
-        let bytes = std::fs::metadata(&path).map_err(Error::write(&path))?.len();
+        put_in_place(&finished, &path).map_err(Failed::at("write", &path))?;
+        atomic::remove_tree(&hidden).map_err(Failed::at("write", &hidden))?;
+        let bytes = std::fs::metadata(&path)
+            .map_err(Failed::at("write", &path))?
+            .len();
         Ok((TransferAction::Downloaded, bytes))
     }
 
@@ -63,19 +69,19 @@ impl Pull<'_> {
         expected: Sha256,
         progress: &Progress,
     ) -> Result<(), Error> {
-        let failed = Error::write(hidden);
+        let failed = |source| Failed::at("write", hidden)(source);
         let mut found = expected;
         for _ in 0..ATTEMPTS {
-            file.rewind().map_err(&failed)?;
+            file.rewind().map_err(failed)?;
             // What an interrupted pull has left is hashed again, not trusted.
             let mut hasher = Sha256Writer::new(io::sink());
-            io::copy(file, &mut hasher).map_err(&failed)?;
+            io::copy(file, &mut hasher).map_err(failed)?;
             self.append(key, file, &mut hasher, hidden, progress)?;
             found = hasher.into_parts().1;
             if found == expected {
-                return file.sync_all().map_err(&failed);
+                return Ok(file.sync_all().map_err(failed)?);
             }
-            file.set_len(0).map_err(&failed)?;
+            file.set_len(0).map_err(failed)?;
         }
         Err(Error::Damaged {
             url: self.store.url(key),
@@ -96,7 +102,8 @@ impl Pull<'_> {
     ) -> Result<(), Error> {
         let url = || self.store.url(key);
         let missing = || remote::Error::Missing { url: url() };
-        let mut download = self.store.get(key, hasher.bytes())?.ok_or_else(missing)?;
+        let opened = self.store.get(key, hasher.bytes());
+        let mut download = opened.map_err(remote::Error::from)?.ok_or_else(missing)?;
         let mut buffer = vec![0; COPY_BYTES];
         loop {
             let read = download.reader.read(&mut buffer);
@@ -110,7 +117,7 @@ impl Pull<'_> {
                 .write_all(&buffer[..read])
                 .expect("a sink takes everything");
             file.write_all(&buffer[..read])
-                .map_err(Error::write(hidden))?;
+                .map_err(Failed::at("write", hidden))?;
             progress.advance(read as u64);
         }
     }
@@ -118,9 +125,10 @@ impl Pull<'_> {
 
 /// The size of the file at `path`, when it has that digest.
 pub(super) fn bytes_if_there(path: &Path, expected: Sha256) -> Option<u64> {
-    let metadata = std::fs::symlink_metadata(path).ok()?;
-    let (sha256, bytes) =
-        Sha256::of_reader(File::open(path).ok().filter(|_| metadata.is_file())?).ok()?;
+    if !std::fs::symlink_metadata(path).ok()?.is_file() {
+        return None;
+    }
+    let (sha256, bytes) = Sha256::of_reader(File::open(path).ok()?).ok()?;
     (sha256 == expected).then_some(bytes)
 }
 
@@ -132,7 +140,7 @@ fn hidden_name(entry: &Entry) -> String {
 
 /// Opens or makes the hidden file, and shuts out another pull.
 fn open_locked(path: &Path) -> Result<File, Error> {
-    let failed = Error::write(path);
+    let failed = |source| Failed::at("write", path)(source);
     let nofollow = OFlags::NOFOLLOW.bits().cast_signed();
     let options = OpenOptions::new()
         .read(true)
@@ -141,13 +149,13 @@ fn open_locked(path: &Path) -> Result<File, Error> {
         .mode(0o600)
         .custom_flags(nofollow)
         .clone();
-    let file = options.open(path).map_err(&failed)?;
+    let file = options.open(path).map_err(failed)?;
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
         Err(Errno::WOULDBLOCK) => Err(Error::Busy {
             path: path.to_owned(),
         }),
-        Err(errno) => Err(failed(errno.into())),
+        Err(errno) => Err(failed(errno.into()).into()),
     }
 }
 
@@ -161,17 +169,17 @@ fn decrypt(
     let mut path = hidden.as_os_str().to_owned();
     path.push("-plain");
     let path = PathBuf::from(path);
-    let failed = Error::write(&path);
-    file.rewind().map_err(&failed)?;
-    atomic::remove_tree(&path).map_err(&failed)?;
+    let failed = |source| Failed::at("write", &path)(source);
+    file.rewind().map_err(failed)?;
+    atomic::remove_tree(&path).map_err(failed)?;
     let mut reader = identities.decrypt(BufReader::new(&*file))?;
-    let mut plain = atomic::StoredFile::create(&path).map_err(&failed)?;
-    io::copy(&mut reader, &mut plain).map_err(&failed)?;
-    let stored = plain.finish().map_err(&failed)?;
+    let mut plain = atomic::StoredFile::create(&path).map_err(failed)?;
+    io::copy(&mut reader, &mut plain).map_err(failed)?;
+    let stored = plain.finish().map_err(failed)?;
     if stored.sha256 == entry.plain {
         return Ok(path.clone());
     }
-    atomic::remove_tree(&path).map_err(&failed)?;
+    atomic::remove_tree(&path).map_err(failed)?;
     Err(Error::Damaged {
         url: entry.path.to_string(),
         times: 1,

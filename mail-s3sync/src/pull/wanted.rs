@@ -21,7 +21,7 @@ pub(crate) struct Mailbox {
     domain: String,
 }
 
-/// The text is no address.
+/// The text is not an address.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("not a mailbox: {0:?}; write it as user@example.com")]
 pub(crate) struct NotAMailbox(String);

@@ -1,107 +1,159 @@
-//! The files that close a set in the store: its manifest, then its checksums.
+//! The end of a push: the set is opened before its files change, and closed when all are confirmed.
 //!
-//! A set that is pushed as it is has its own. An encrypted one has others beside it, which say of
-//! each file what it is before and after the encryption; its own are among what is encrypted.
+//! A reader takes a set for complete when its checksums are there and every file that they list is.
+//! That must hold at every moment at which this push may be killed, and whatever another program
+//! writes meanwhile. Therefore, in this order:
+//!
+//! 1. A set whose list changes is marked as open: checksums that list nothing take the place of the
+//!    old ones, which would soon vouch for a mixture of two sets.
+//! 2. The files are sent, each confirmed by its own ETag.
+//! 3. The set is listed again. What another program replaced since its confirmation stops the
+//!    push here.
+//! 4. The manifest, then the checksums. They carry the seal: a digest of the ETags that were
+//!    confirmed. What is replaced after the listing, or in the same second as the closing, has
+//!    another ETag, so that the next push and every reader know that it is not what was closed.
 
-use std::collections::HashMap;
+use jiff::ZonedDateTime;
+use mail_common::checksum::Sha256;
+use mail_common::record::timestamp;
+use mail_common::set::{CHECKSUMS, MANIFEST};
+use mail_common::tool::Totals;
 
-use mail_common::checksum::{ChecksumFile, Sha256};
-use mail_common::relpath::{PathField, RelPath};
-use mail_common::set::MANIFEST;
-use serde_json::{Value, json};
+use super::context::Push;
+use super::encrypted;
+use super::error::Error;
+use super::item::Delivered;
+use super::plan::PushPlan;
+use crate::remote::{self, seal};
+use crate::store::{Attributes, Body, Confirmed, Listed, Marks};
 
-use super::Done;
-use crate::remote::{AGE, path_of};
-
-/// What stands for the checksums of a set while files of it are replaced: it lists nothing, so
-/// nothing is there.
-pub(super) fn marker(time: &str) -> Vec<u8> {
-    format!("# mail-s3sync is replacing this set since {time}; it is complete again when this line is gone\n")
-        .into_bytes()
-}
-
-/// The manifest beside an encrypted set: the records of `own`, with the names, sizes and digests of
-/// what is stored, those of the set beside them, and a record of type `encrypted` for each file
-/// that was no artifact.
-pub(super) fn encrypted_manifest(
-    own: &[u8],
-    recipients: &str,
-    done: &[Done],
-) -> Result<Vec<u8>, serde_json::Error> {
-    let mut by_path: HashMap<&RelPath, &Done> =
-        done.iter().map(|done| (&done.item.path, done)).collect();
-    let mut manifest = Vec::new();
-    let mut end = None;
-    for line in own
-        .split(|&byte| byte == b'\n')
-        .filter(|line| !line.is_empty())
-    {
-        let mut record: Value = serde_json::from_slice(line)?;
-        match record["type"].as_str() {
-            Some("begin") => record["data"]["recipients"] = json!(recipients),
-            Some("artifact") => {
-                if let Some(done) = path_of(&record["data"]).and_then(|path| by_path.remove(&path))
-                {
-                    describe(&mut record["data"], done);
-                }
-            }
-            Some("end") => {
-                end = Some(record);
-                continue;
-            }
-            _ => {}
+impl Push<'_> {
+    /// Lets nobody take a set for complete while files of it are replaced by others.
+    pub(super) fn mark_as_open(&self, plan: &PushPlan<'_>) -> Result<(), Error> {
+        let Some(contents) = &plan.remote.contents else {
+            return Ok(());
+        };
+        if self.recipients.is_none() && contents.checksums == plan.local.checksums {
+            return Ok(());
         }
-        push(&mut manifest, &record)?;
+        let time = timestamp(&ZonedDateTime::now());
+        let marker = format!(
+            "# mail-s3sync is replacing this set since {time}; it is complete again when this line is gone\n"
+        );
+        let marker = Body::of_bytes(CHECKSUMS, marker);
+        let key = plan.key(CHECKSUMS);
+        self.store.put(&key, marker, &Attributes::default())?;
+        Ok(())
     }
-    for done in done
-        .iter()
-        .filter(|done| by_path.contains_key(&done.item.path))
-    {
-        let mut data = json!({});
-        describe(&mut data, done);
-        push(&mut manifest, &json!({"type": "encrypted", "data": data}))?;
+
+    /// Compares every file as it was confirmed with what the store lists; only then is the set
+    /// closed.
+    pub(super) fn confirm(
+        &self,
+        plan: &PushPlan<'_>,
+        delivered: &[Delivered],
+    ) -> Result<(), Error> {
+        let listed = remote::list(self.store, plan.local.name).map_err(Error::Store)?;
+        for file in delivered {
+            let path = &file.item.stored_path;
+            let there = listed.get(path);
+            if !there.is_some_and(|there| is_as_confirmed(there, file)) {
+                return Err(Error::Changed {
+                    url: self.store.url(&plan.key(path)),
+                });
+            }
+        }
+        Ok(())
     }
-    if let Some(end) = end {
-        push(&mut manifest, &end)?;
+
+    /// Puts the manifest, then the checksums with the seal.
+    pub(super) fn close(
+        &self,
+        plan: &PushPlan<'_>,
+        delivered: &[Delivered],
+        totals: &mut Totals,
+    ) -> Result<(), Error> {
+        self.interrupt.check()?;
+        let (manifest, checksums) = closing_files(plan, delivered)?;
+        let mut etags: Vec<(&str, Option<String>)> = delivered
+            .iter()
+            .map(|file| (file.item.stored_path.as_str(), file.etag.clone()))
+            .collect();
+        if let Some(manifest) = manifest {
+            let put = self.put_and_report(plan, MANIFEST, manifest, Marks::default(), totals)?;
+            etags.push((MANIFEST, put.etag));
+        }
+        let sealed = seal(etags.iter().map(|(path, etag)| (*path, etag.as_deref())));
+        let marks = self.closing_marks(sealed);
+        let checksums = Body::of_bytes(CHECKSUMS, checksums);
+        self.put_and_report(plan, CHECKSUMS, checksums, marks, totals)?;
+        Ok(())
     }
-    Ok(manifest)
+
+    fn put_and_report(
+        &self,
+        plan: &PushPlan<'_>,
+        name: &str,
+        body: Body,
+        marks: Marks,
+        totals: &mut Totals,
+    ) -> Result<Confirmed, Error> {
+        let stored = (body.bytes(), body.sha256());
+        let confirmed = self.put_closing_file(plan, name, body, marks)?;
+        self.report_closing_file(plan, name, stored, totals);
+        Ok(confirmed)
+    }
+
+    /// Puts the manifest or the checksums.
+    pub(super) fn put_closing_file(
+        &self,
+        plan: &PushPlan<'_>,
+        name: &str,
+        body: Body,
+        marks: Marks,
+    ) -> Result<Confirmed, Error> {
+        let attributes = Attributes {
+            marks: Marks {
+                sha256: Some(body.sha256()),
+                ..marks
+            },
+            lock: self.lock,
+        };
+        Ok(self.store.put(&plan.key(name), body, &attributes)?)
+    }
+
+    /// What the checksums say of the other objects.
+    pub(super) fn closing_marks(&self, seal: Option<Sha256>) -> Marks {
+        Marks {
+            locked_until: self.lock.map(|lock| lock.until),
+            seal,
+            ..Marks::default()
+        }
+    }
 }
 
-/// The checksums beside an encrypted set.
-pub(super) fn encrypted_checksums(manifest: &[u8], done: &[Done]) -> Vec<u8> {
-    let mut entries: Vec<(Sha256, RelPath)> = done
-        .iter()
-        .map(|done| (done.stored, encrypted_path(&done.item.path)))
-        .collect();
-    entries.extend(RelPath::new(MANIFEST).map(|path| (Sha256::of(manifest), path)));
-    entries.sort_by(|a, b| a.1.cmp(&b.1));
-    let mut text = Vec::new();
-    ChecksumFile::new(entries)
-        .format(&mut text)
-        .expect("a vector can be written");
-    text
+/// The manifest, where the set has one, and the checksums, as they are stored beside the set.
+fn closing_files(
+    plan: &PushPlan<'_>,
+    delivered: &[Delivered],
+) -> Result<(Option<Body>, Vec<u8>), Error> {
+    let Some(own) = plan.local.manifest() else {
+        return Ok((None, plan.local.checksums.clone()));
+    };
+    let own = Body::open(&own.location, own.sha256, Some(own.bytes))?;
+    let Some(recipients) = plan.recipients_text() else {
+        return Ok((Some(own), plan.local.checksums.clone()));
+    };
+    let manifest =
+        encrypted::manifest(&own.whole()?, recipients, delivered).map_err(Error::Manifest)?;
+    let checksums = encrypted::checksums(&manifest, delivered);
+    Ok((Some(Body::of_bytes(MANIFEST, manifest)), checksums))
 }
 
-/// The name of a file after its encryption.
-pub(super) fn encrypted_path(path: &RelPath) -> RelPath {
-    RelPath::new([path.as_bytes(), AGE.as_bytes()].concat())
-        .expect("a longer last component is as safe")
-}
-
-fn describe(data: &mut Value, done: &Done) {
-    let field = PathField::from(&encrypted_path(&done.item.path));
-    data["path"] = json!(field.path);
-    if let Some(path_b64) = field.path_b64 {
-        data["path_b64"] = json!(path_b64);
-    }
-    data["bytes"] = json!(done.bytes);
-    data["sha256"] = json!(done.stored);
-    data["plain_bytes"] = json!(done.item.bytes);
-    data["plain_sha256"] = json!(done.item.sha256);
-}
-
-fn push(manifest: &mut Vec<u8>, record: &Value) -> Result<(), serde_json::Error> {
-    serde_json::to_writer(&mut *manifest, record)?;
-    manifest.push(b'\n');
-    Ok(())
+fn is_as_confirmed(listed: &Listed, file: &Delivered) -> bool {
+    let same_etag = match (&listed.etag, &file.etag) {
+        (Some(listed), Some(confirmed)) => listed == confirmed,
+        _ => true,
+    };
+    listed.bytes == file.bytes && same_etag
 }

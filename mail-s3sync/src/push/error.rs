@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use mail_common::exit::Exit;
+use mail_common::failure::{Failure, FailureKind};
 use mail_common::interrupt::Interrupted;
+use mail_common::relpath::RelPath;
+use mail_common::set::{InventoryError, LockError, NotASetId};
 
-use super::local;
 use crate::encryption;
 use crate::remote;
 use crate::store::{LocalError, StoreError};
@@ -14,14 +15,27 @@ use crate::store::{LocalError, StoreError};
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error(transparent)]
-    Local(#[from] local::Error),
+    Lock(#[from] LockError),
+    #[error(transparent)]
+    Inventory(#[from] InventoryError),
+    #[error("{} is not named like a set", directory.display())]
+    Name {
+        directory: PathBuf,
+        source: NotASetId,
+    },
+    #[error("{} is damaged: {count} files that its checksums list are missing, such as {example}; use another set", set.display())]
+    Missing {
+        set: PathBuf,
+        count: usize,
+        example: RelPath,
+    },
+    #[error("{} has no manifest, since it was made by the old scripts; only sets of mail-backup can be encrypted", set.display())]
+    NoManifest { set: PathBuf },
     /// Nothing has been touched yet.
     #[error("look at what the store holds")]
     LookFirst(#[source] remote::Error),
     #[error("the set is not pushed")]
     Key(#[source] StoreError),
-    #[error("{} has no manifest, since it was made by the old scripts; only sets of mail-backup can be encrypted", set.display())]
-    NoManifest { set: PathBuf },
     #[error(
         "{url} has no Object Lock, so that --lock-days cannot be kept; it is switched on when a bucket is made"
     )]
@@ -43,7 +57,7 @@ pub(crate) enum Error {
 }
 
 impl Error {
-    /// Whether there is no use in going on with the other files.
+    /// Whether the other files would fail alike, so that there is no use in going on.
     pub(super) fn is_fatal(&self) -> bool {
         match self {
             Self::Store(error) => error.is_fatal(),
@@ -51,23 +65,28 @@ impl Error {
             _ => false,
         }
     }
+}
 
-    /// What a run that ended so came to.
-    pub(crate) fn exit(&self) -> Exit {
+impl Failure for Error {
+    fn kind(&self) -> FailureKind {
         match self {
-            Self::Local(local::Error::Lock(_) | local::Error::Name { .. })
-            | Self::NoManifest { .. }
-            | Self::NoObjectLock { .. } => Exit::Usage,
-            Self::Local(_) | Self::File(_) => Exit::Bad,
-            Self::LookFirst(error) => error.exit(),
-            Self::Store(error) if error.is_local_damage() => Exit::Bad,
-            Self::Encrypt(encryption::Error::Local(_)) => Exit::Bad,
-            Self::Key(_)
-            | Self::Store(_)
-            | Self::Encrypt(_)
-            | Self::Changed { .. }
-            | Self::Manifest(_)
-            | Self::Interrupted(_) => Exit::Unfinished,
+            Self::Lock(LockError::NotASet { .. }) => FailureKind::NoSuch,
+            Self::Lock(_) | Self::Name { .. } => FailureKind::Usage,
+            Self::NoManifest { .. } | Self::NoObjectLock { .. } => FailureKind::Usage,
+            Self::Inventory(_) => FailureKind::Damaged,
+            Self::Missing { .. } => FailureKind::Missing,
+            Self::LookFirst(error) => error.kind(),
+            Self::Key(_) | Self::Manifest(_) => FailureKind::Refused,
+            Self::Store(error) => match error.kind() {
+                // Objects may have been written by now: this is no longer a run that touched
+                // nothing.
+                FailureKind::Configuration => FailureKind::Denied,
+                kind => kind,
+            },
+            Self::File(error) => error.kind(),
+            Self::Encrypt(error) => error.kind(),
+            Self::Changed { .. } => FailureKind::Changed,
+            Self::Interrupted(interrupted) => interrupted.kind(),
         }
     }
 }

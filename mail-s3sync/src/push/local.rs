@@ -8,10 +8,10 @@ use mail_common::checksum::{ChecksumFile, Sha256};
 use mail_common::relpath::RelPath;
 use mail_common::report::Report;
 use mail_common::set::{
-    CHECKSUMS, Component, Inventory, InventoryError, LockError, MANIFEST, NotASetId, ReadLock,
-    SetFile,
+    CHECKSUMS, Component, Inventory, InventoryError, MANIFEST, ReadLock, SetFile,
 };
 
+use super::error::Error;
 use crate::remote::SetName;
 use crate::store::LocalError;
 
@@ -37,28 +37,6 @@ pub(crate) struct LocalFile {
     pub(crate) sha256: Sha256,
     pub(crate) bytes: u64,
     pub(crate) component: Option<Component>,
-}
-
-/// A directory cannot be pushed.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
-    #[error(transparent)]
-    Lock(#[from] LockError),
-    #[error(transparent)]
-    Inventory(#[from] InventoryError),
-    #[error("{} has no name of a set", directory.display())]
-    Name {
-        directory: PathBuf,
-        source: NotASetId,
-    },
-    #[error("{} is damaged: {count} files that its checksums list are missing, such as {example}; use another set", set.display())]
-    Missing {
-        set: PathBuf,
-        count: usize,
-        example: RelPath,
-    },
-    #[error(transparent)]
-    File(#[from] LocalError),
 }
 
 impl LocalSet {
@@ -129,17 +107,13 @@ fn file(inventory: &Inventory, path: RelPath, sha256: Sha256) -> Result<LocalFil
         })?
         .len();
     let listed = inventory.file(&path);
-    if let Some(expected) = listed
-        .and_then(|file| file.recorded)
-        .map(|recorded| recorded.bytes)
-        && expected != bytes
-    {
-        return Err(LocalError::Size {
+    let recorded = listed.and_then(|file| file.recorded);
+    if let Some(recorded) = recorded.filter(|recorded| recorded.bytes != bytes) {
+        return Err(Error::File(LocalError::Size {
             path: location,
-            expected,
+            expected: recorded.bytes,
             found: bytes,
-        }
-        .into());
+        }));
     }
     Ok(LocalFile {
         component: listed.and_then(|file| file.component),

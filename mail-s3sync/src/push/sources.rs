@@ -6,26 +6,27 @@ use std::num::NonZeroUsize;
 use mail_common::checksum::Sha256;
 use mail_common::pool;
 
+use super::recipients::is_for;
 use crate::remote::{Contents, Error, RemoteSet, SetName, list, names};
 use crate::store::{Listed, ObjectStore};
 
 /// Objects by the digest of the file in the set, with the digest of what is stored.
-pub(crate) type Sources = HashMap<Sha256, Source>;
+pub(super) type Sources = HashMap<Sha256, Source>;
 
 /// An object that holds what is needed.
 #[derive(Clone, Debug)]
-pub(crate) struct Source {
-    pub(crate) object: Listed,
-    pub(crate) stored: Sha256,
+pub(super) struct Source {
+    pub(super) object: Listed,
+    pub(super) stored: Sha256,
     /// Whether that is what the push which closed its set has confirmed; else the store has to be
     /// asked.
-    pub(crate) is_confirmed: bool,
+    pub(super) is_confirmed: bool,
 }
 
 /// Where the `needed` digests are in the store: in `target` as it is, else in the newest sets that
 /// have them. Only sets that a push has closed count, and only what is encrypted to the same
 /// `recipients`.
-pub(crate) fn find(
+pub(super) fn find(
     store: &dyn ObjectStore,
     jobs: NonZeroUsize,
     target: &RemoteSet,
@@ -53,10 +54,9 @@ pub(crate) fn find(
             || (),
             |(), name| read(store, *name, &still_needed, recipients),
         )?;
-        found
-            .iter()
-            .flatten()
-            .for_each(|set| add(&mut sources, set, needed, recipients));
+        for set in found.iter().flatten() {
+            add(&mut sources, set, needed, recipients);
+        }
     }
     Ok(sources)
 }
@@ -92,19 +92,15 @@ fn read(
 }
 
 fn add(sources: &mut Sources, set: &RemoteSet, needed: &HashSet<Sha256>, recipients: Option<&str>) {
-    let closed_by_push = set
-        .contents
-        .as_ref()
-        .filter(|contents| contents.is_confirmed);
-    let Some(contents) = closed_by_push.filter(|contents| is_for(contents, recipients)) else {
+    let Some(contents) = &set.contents else {
         return;
     };
-    for entry in contents
-        .entries
-        .iter()
-        .filter(|entry| needed.contains(&entry.plain))
-    {
-        if recipients.is_some() == entry.is_encrypted()
+    if !contents.is_confirmed || !is_for(contents, recipients) {
+        return;
+    }
+    for entry in &contents.entries {
+        if needed.contains(&entry.plain)
+            && recipients.is_some() == entry.is_encrypted()
             && let Some(object) = set.object(entry)
         {
             let is_confirmed = set.confirmed(entry).is_some();
@@ -116,13 +112,4 @@ fn add(sources: &mut Sources, set: &RemoteSet, needed: &HashSet<Sha256>, recipie
             sources.entry(entry.plain).or_insert_with(source);
         }
     }
-}
-
-/// Whether the set can be read by exactly those to whom this push encrypts.
-pub(crate) fn is_for(contents: &Contents, recipients: Option<&str>) -> bool {
-    contents
-        .encrypted
-        .as_ref()
-        .map(|encrypted| encrypted.recipients.as_str())
-        == recipients
 }

@@ -2,10 +2,13 @@
 
 use mail_common::checksum::Sha256;
 use mail_common::record::TransferAction;
+use mail_common::report::chain;
 
-use super::fate::Fate;
+use super::context::Push;
+use super::disposition::Disposition;
+use super::error::Error;
+use super::item::{Delivered, Item};
 use super::sources::Source;
-use super::{Done, Error, Item, Push};
 use crate::store::{Attributes, Body, Confirmed, Found, Marks};
 
 impl Push<'_> {
@@ -13,33 +16,33 @@ impl Push<'_> {
     pub(super) fn transfer(
         &self,
         item: &Item,
-        fate: &Fate,
+        disposition: &Disposition,
         key: &str,
         source: Option<&Source>,
-    ) -> Result<Done, Error> {
-        let found = match fate {
-            Fate::There(_) => fate.done(item),
-            Fate::Ask => self.ask(item, key)?,
-            Fate::Send => None,
+    ) -> Result<Delivered, Error> {
+        let found = match disposition {
+            Disposition::Keep(_) => disposition.delivered(item),
+            Disposition::Ask => self.ask(item, key)?,
+            Disposition::Send => None,
         };
-        if let Some(done) = found {
+        if let Some(delivered) = found {
             if let Some(lock) = self.lock {
                 self.store.extend_lock(key, lock)?;
             }
-            return Ok(done);
+            return Ok(delivered);
         }
         let copied = match source {
             Some(source) => self.copy(item, key, source)?,
             None => None,
         };
         match copied {
-            Some(done) => Ok(done),
+            Some(delivered) => Ok(delivered),
             None => self.upload(item, key),
         }
     }
 
     /// What an interrupted push has left under that key, when it is the file.
-    fn ask(&self, item: &Item, key: &str) -> Result<Option<Done>, Error> {
+    fn ask(&self, item: &Item, key: &str) -> Result<Option<Delivered>, Error> {
         let Some(Found {
             bytes, etag, marks, ..
         }) = self.store.look(key)?
@@ -53,8 +56,8 @@ impl Push<'_> {
             }
             None => marks.sha256 == Some(item.sha256) && bytes == item.bytes,
         };
-        let done = |stored| {
-            self.done(
+        let as_found = |stored| {
+            delivered(
                 item,
                 bytes,
                 stored,
@@ -62,12 +65,12 @@ impl Push<'_> {
                 TransferAction::Skipped,
             )
         };
-        Ok(marks.sha256.filter(|_| is_same).map(done))
+        Ok(marks.sha256.filter(|_| is_same).map(as_found))
     }
 
     /// Lets the store copy the file; `None` when the source is not what it was, or the store
     /// cannot.
-    fn copy(&self, item: &Item, key: &str, source: &Source) -> Result<Option<Done>, Error> {
+    fn copy(&self, item: &Item, key: &str, source: &Source) -> Result<Option<Delivered>, Error> {
         if self.recipients.is_none() && source.object.bytes != item.bytes {
             return Ok(None);
         }
@@ -78,17 +81,16 @@ impl Push<'_> {
         let copied = match self.store.copy(&source.object, key, &attributes) {
             // Whatever it was, sending is the other way to the same end.
             Err(error) if !error.is_interruption() => {
-                self.session.report.info(format!(
-                    "sent instead: {}",
-                    mail_common::report::chain(&error)
-                ));
+                self.session
+                    .report
+                    .info(format!("sent instead: {}", chain(&error)));
                 None
             }
             copied => copied?,
         };
         let bytes = source.object.bytes;
         Ok(copied.map(|confirmed| {
-            self.done(
+            delivered(
                 item,
                 bytes,
                 source.stored,
@@ -106,7 +108,7 @@ impl Push<'_> {
         }))
     }
 
-    fn upload(&self, item: &Item, key: &str) -> Result<Done, Error> {
+    fn upload(&self, item: &Item, key: &str) -> Result<Delivered, Error> {
         let plain = Body::open(&item.file.location, item.sha256, Some(item.bytes))?;
         let body = match self.recipients {
             Some(recipients) => recipients.encrypt(&item.file.location, plain)?.body,
@@ -114,7 +116,13 @@ impl Push<'_> {
         };
         let (bytes, stored) = (body.bytes(), body.sha256());
         let confirmed = self.store.put(key, body, &self.attributes(item, stored))?;
-        Ok(self.done(item, bytes, stored, confirmed, TransferAction::Uploaded))
+        Ok(delivered(
+            item,
+            bytes,
+            stored,
+            confirmed,
+            TransferAction::Uploaded,
+        ))
     }
 
     fn attributes(&self, item: &Item, stored: Sha256) -> Attributes {
@@ -131,21 +139,20 @@ impl Push<'_> {
             lock: self.lock,
         }
     }
+}
 
-    fn done(
-        &self,
-        item: &Item,
-        bytes: u64,
-        stored: Sha256,
-        confirmed: Confirmed,
-        action: TransferAction,
-    ) -> Done {
-        Done {
-            item: item.clone(),
-            bytes,
-            stored,
-            etag: confirmed.etag,
-            action,
-        }
+fn delivered(
+    item: &Item,
+    bytes: u64,
+    stored: Sha256,
+    confirmed: Confirmed,
+    action: TransferAction,
+) -> Delivered {
+    Delivered {
+        item: item.clone(),
+        bytes,
+        stored,
+        etag: confirmed.etag,
+        action,
     }
 }

@@ -63,6 +63,18 @@ impl Entry {
     }
 }
 
+/// The text of a path, where it is some.
+pub(crate) trait AsText {
+    /// `None` when it is not UTF-8.
+    fn as_text(&self) -> Option<&str>;
+}
+
+impl AsText for RelPath {
+    fn as_text(&self) -> Option<&str> {
+        std::str::from_utf8(self.as_bytes()).ok()
+    }
+}
+
 /// Takes the digests from before the encryption out of the manifest of an encrypted set.
 pub(super) fn read_encrypted(manifest: &[u8], entries: &mut [Entry]) -> Result<Encrypted, String> {
     let mut encrypted = Encrypted::default();

@@ -4,6 +4,9 @@ use std::io;
 
 use mail_common::checksum::{self, Sha256};
 use mail_common::exit::Exit;
+use mail_common::failure::{Failure, FailureKind};
+use mail_common::interrupt::Interrupted;
+use mail_common::manifest;
 
 use crate::store::StoreError;
 
@@ -14,6 +17,8 @@ pub(crate) enum Error {
     Store(#[from] StoreError),
     #[error("read {url}")]
     Read { url: String, source: io::Error },
+    #[error("{url} is not a set, or a push of it has not ended")]
+    NoSet { url: String },
     #[error("{url} is missing; push the set again, or use another")]
     Missing { url: String },
     #[error("read {url}: it is not what it should be; push the set again")]
@@ -27,33 +32,58 @@ pub(crate) enum Error {
         expected: Sha256,
         found: Sha256,
     },
+    #[error(
+        "{url} has {found} bytes, and the manifest says {expected}; push the set again, or use another"
+    )]
+    Size {
+        url: String,
+        expected: u64,
+        found: u64,
+    },
+    #[error(
+        "{url} was put there by another program, which recorded no sha256: not proven; `verify --deep` reads it"
+    )]
+    NoDigest { url: String },
+    #[error("read {url}")]
+    Manifest {
+        url: String,
+        source: manifest::Error,
+    },
     #[error("read {url}: {reason}; push the set again")]
-    Manifest { url: String, reason: String },
+    Encrypted { url: String, reason: String },
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
 }
 
 impl Error {
     /// Whether what is stored is wrong, and not the way to it.
     pub(crate) fn is_damage(&self) -> bool {
-        match self {
-            Self::Store(_) | Self::Read { .. } => false,
-            Self::Missing { .. }
-            | Self::Checksums { .. }
-            | Self::Digest { .. }
-            | Self::Manifest { .. } => true,
-        }
+        self.kind().exit() == Exit::Bad
     }
 
     /// Whether any other request would fail alike.
     pub(crate) fn is_fatal(&self) -> bool {
-        matches!(self, Self::Store(error) if error.is_fatal())
-    }
-
-    /// What a run that ended so came to.
-    pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Store(error) if error.is_configuration() => Exit::Usage,
-            error if error.is_damage() => Exit::Bad,
-            _ => Exit::Unfinished,
+            Self::Store(error) => error.is_fatal(),
+            Self::Interrupted(_) => true,
+            _ => false,
+        }
+    }
+}
+
+impl Failure for Error {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Store(error) => error.kind(),
+            Self::Read { .. } => FailureKind::Store,
+            Self::NoSet { .. } | Self::Missing { .. } => FailureKind::Missing,
+            Self::Checksums { .. }
+            | Self::Digest { .. }
+            | Self::Size { .. }
+            | Self::NoDigest { .. }
+            | Self::Manifest { .. }
+            | Self::Encrypted { .. } => FailureKind::Damaged,
+            Self::Interrupted(interrupted) => interrupted.kind(),
         }
     }
 }

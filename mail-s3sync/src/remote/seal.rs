@@ -1,7 +1,12 @@
 //! What ties a closed set to the very objects that were confirmed.
 //!
-//! The times in a listing cannot tell what another program wrote between the last look at the
-//! objects and the closing, nor in the same second. Their ETags can.
+//! A closed set is believed without reading it again: the next push keeps its objects, and copies
+//! them into other sets. So it has to be seen when an object is no longer the one that the push
+//! confirmed. The times in a listing do not show what another program wrote between the last look
+//! at the objects and the closing, nor in the same second. Their ETags do. All of them together, in
+//! the order of their paths, have one digest, which the push puts beside the checksums (`Marks`).
+//! A set without that digest was closed by an older version, or in a store that has no ETags: then
+//! times are all there is.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +15,7 @@ use mail_common::checksum::Sha256;
 /// Whether the objects of a set are those that the push which closed it has confirmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Seal {
-    /// It closed them without one, and only their times tell.
+    /// It closed them without one: there are only their times to go by.
     Absent,
     /// They are.
     Whole,

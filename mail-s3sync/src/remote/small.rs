@@ -4,12 +4,12 @@ use std::io::{ErrorKind, Read};
 
 use mail_common::checksum::Sha256;
 
-use super::Error;
+use super::error::Error;
 use crate::store::{Download, Found, ObjectStore};
 
-/// More is no list of digests: 10 million files of a set of the old scripts have less.
+/// A larger object is not a list of digests: those of 10 million files are smaller.
 const MAX_BYTES: u64 = 1 << 30;
-/// So often is an object read that comes with another digest.
+/// How often an object is read that comes with another digest.
 const ATTEMPTS: u32 = 3;
 
 /// A small object.
@@ -38,10 +38,8 @@ pub(crate) fn read_small(
             source,
         })?;
         attempt += 1;
-        match expected
-            .or(small.found.marks.sha256)
-            .filter(|expected| *expected != small.sha256)
-        {
+        let expected = expected.or(small.found.marks.sha256);
+        match expected.filter(|expected| *expected != small.sha256) {
             None => return Ok(Some(small)),
             Some(expected) if attempt == ATTEMPTS => {
                 return Err(Error::Digest {

@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use mail_common::pool;
 use mail_common::set::SetKind;
 
-use super::{Error, RemoteSet, SetName};
+use super::error::Error;
+use super::name::SetName;
+use super::set::RemoteSet;
 use crate::store::{ObjectStore, StoreError};
 
 /// What is known of a set without its files.
@@ -33,11 +35,10 @@ pub(crate) fn names(store: &dyn ObjectStore) -> Result<Vec<SetName>, StoreError>
     let mut names: Vec<SetName> = Vec::new();
     for kind in SetKind::ALL {
         let found = store.directories(&format!("{kind}/"))?;
-        names.extend(
-            found
-                .iter()
-                .filter_map(|name| format!("{kind}/{name}").parse::<SetName>().ok()),
-        );
+        let named = found
+            .iter()
+            .map(|name| format!("{kind}/{name}").parse::<SetName>());
+        names.extend(named.filter_map(Result::ok));
     }
     names.sort_by_key(|name| {
         std::cmp::Reverse((name.id().date(), name.id(), !name.is_incomplete()))

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use mail_common::checksum::{Sha256, Sha256Writer};
+use mail_common::failure::{Failure, FailureKind};
 
-use super::Buffers;
+use super::buffers::Buffers;
 
 /// Content of a known size and digest.
 ///
@@ -40,6 +41,15 @@ pub(crate) enum LocalError {
         expected: Sha256,
         found: Sha256,
     },
+}
+
+impl Failure for LocalError {
+    /// A set that cannot be read whole is as good as damaged: another one is to be used.
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Read { .. } | Self::Size { .. } | Self::Digest { .. } => FailureKind::Damaged,
+        }
+    }
 }
 
 impl Body {
@@ -81,7 +91,7 @@ impl Body {
         )
     }
 
-    /// So many bytes from `reader`, which should have that digest; `name` is for messages.
+    /// `bytes` bytes from `reader`, which should have that digest; `name` is for messages.
     pub(crate) fn new(
         name: &Path,
         reader: Box<dyn Read + Send>,

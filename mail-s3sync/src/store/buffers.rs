@@ -10,7 +10,7 @@ use bytes::Bytes;
 pub(crate) struct Buffers(Arc<Mutex<Vec<Vec<u8>>>>);
 
 impl Buffers {
-    /// A block of so many bytes, with anything in it.
+    /// A block of `bytes` bytes, with anything in it.
     pub(super) fn take(&self, bytes: usize) -> Block {
         let free = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut content = free.unwrap_or_default();

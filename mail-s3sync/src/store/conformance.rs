@@ -11,12 +11,13 @@ use mail_common::interrupt::Interrupt;
 use mail_common::secret::Secret;
 use mail_tests::s3::{ADMIN, S3Server};
 
-use super::s3::{AddressingStyle, S3Config, Sizes, Trust, Writing};
+use super::s3::{S3Config, Sizes, Writing};
 use super::{
     Attributes, Body, Cause, FileStore, Listed, LocalError, Lock, LockMode, Marks, ObjectStore,
     S3Store,
 };
-use crate::credentials::{Credentials, Keys, Source, StsEndpoint};
+use crate::aws::{AddressingStyle, Credentials, Trust};
+use crate::credentials::{Keys, Source, StsEndpoint};
 
 /// The least that S3 allows for a part.
 const SIZES: Sizes = Sizes {
@@ -51,13 +52,13 @@ fn bucket(server: &S3Server, name: &str) -> S3Store {
         timeout,
         attempts: 5,
         jobs: 2,
-        limit: None,
         writing: Writing::default(),
         sizes: SIZES,
     };
     S3Store::open(
         config,
         Keys::new(Source::Static(keys), sts),
+        None,
         Interrupt::default(),
     )
     .unwrap()
@@ -336,7 +337,7 @@ fn everything_is_billed(store: &dyn ObjectStore) {
     put(store, "b/one", b"1234");
     put(store, "b/two", b"12345678");
     let (mut objects, mut bytes) = (0, 0);
-    let count = &mut |billed: super::Billed| {
+    let count = &mut |billed: super::object::Billed| {
         objects += 1;
         bytes += billed.bytes;
     };

@@ -2,9 +2,10 @@
 
 use std::io;
 
+use mail_common::failure::{Failure, FailureKind};
 use mail_common::interrupt::Interrupted;
 
-use super::LocalError;
+use super::body::LocalError;
 
 /// A request that was not done: on what, and why.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +54,7 @@ pub(crate) enum Cause {
     Transport(String),
     /// The store is not who it should be.
     #[error("{0}")]
-    Distrust(String),
+    Untrusted(String),
     #[error("the store has confirmed {found}, and {expected} was sent")]
     Unconfirmed { expected: String, found: String },
     #[error(transparent)]
@@ -73,11 +74,6 @@ impl StoreError {
         }
     }
 
-    /// The file on this machine is damaged; the store is not to blame.
-    pub(crate) fn is_local_damage(&self) -> bool {
-        matches!(*self.cause, Cause::Local(_))
-    }
-
     /// A signal came.
     pub(crate) fn is_interruption(&self) -> bool {
         matches!(*self.cause, Cause::Interrupted(_))
@@ -91,7 +87,7 @@ impl StoreError {
             | Cause::Credentials(_)
             | Cause::ClockSkew { .. }
             | Cause::Denied { .. }
-            | Cause::Distrust(_)
+            | Cause::Untrusted(_)
             | Cause::Interrupted(_) => true,
             Cause::Io(error) => error.kind() == io::ErrorKind::StorageFull,
             Cause::Local(_)
@@ -103,16 +99,27 @@ impl StoreError {
             | Cause::KeyNotText => false,
         }
     }
+}
 
-    /// Whether it is the settings that are wrong, and not the world.
-    pub(crate) fn is_configuration(&self) -> bool {
-        matches!(
-            *self.cause,
+impl Failure for StoreError {
+    fn kind(&self) -> FailureKind {
+        match &*self.cause {
+            Cause::Local(error) => error.kind(),
             Cause::NoSuchBucket
-                | Cause::BadCredentials { .. }
-                | Cause::Credentials(_)
-                | Cause::Denied { .. }
-                | Cause::Distrust(_)
-        )
+            | Cause::BadCredentials { .. }
+            | Cause::Credentials(_)
+            | Cause::Denied { .. }
+            | Cause::Untrusted(_) => FailureKind::Configuration,
+            // Not of the kind `Clock`: nothing here goes back behind what was written.
+            Cause::ClockSkew { .. }
+            | Cause::Archived
+            | Cause::Refused { .. }
+            | Cause::Odd(_)
+            | Cause::Transport(_)
+            | Cause::Unconfirmed { .. } => FailureKind::Store,
+            Cause::Io(error) => FailureKind::of_io(error),
+            Cause::Interrupted(interrupted) => interrupted.kind(),
+            Cause::KeyNotText => FailureKind::Refused,
+        }
     }
 }

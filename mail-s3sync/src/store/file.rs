@@ -16,11 +16,12 @@ use mail_common::checksum::Sha256;
 use mail_common::interrupt::Interrupt;
 use mail_common::relpath::RelPath;
 
-use super::limit::PIECE_BYTES;
-use super::{
-    Attributes, Billed, Body, Cause, Confirmed, Download, Found, Limit, Listed, Lock, Marks,
-    ObjectStore, Protection, StoreError,
+use super::body::Body;
+use super::error::{Cause, StoreError};
+use super::object::{
+    Attributes, Billed, Confirmed, Download, Found, Listed, Lock, Marks, ObjectStore, Protection,
 };
+use crate::limit::{Limit, PIECE_BYTES};
 use crate::place::put_in_place;
 
 /// Read and written at a time.

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use rusoto_core::signature::encode_uri_path;
 use rusoto_s3::{CopyObjectRequest, S3, UploadPartCopyRequest};
 
-use super::Bucket;
 use super::attempt::Patience;
-use super::failure::Failure;
+use super::bucket::Bucket;
+use super::etag::{Part, is_copy, unquoted};
 use super::request::new_object;
-use super::upload::{OPAQUE_ENCRYPTION, Part, Upload, unquoted};
-use crate::store::{Attributes, Cause, Confirmed, Listed};
+use super::upload::Upload;
+use crate::aws::Failure;
+use crate::store::error::Cause;
+use crate::store::object::{Attributes, Confirmed, Listed};
 
 impl Bucket {
     /// `None` when the source is gone, or is another object by now.
@@ -20,14 +22,15 @@ impl Bucket {
         key: &str,
         attributes: &Attributes,
     ) -> Result<Option<Confirmed>, Cause> {
-        let copied = match source.bytes > self.sizes.whole_copy_bytes {
-            true => self.copy_in_parts(source, key, attributes).await?,
-            false => self.copy_whole(source, key, attributes).await?,
+        let copied = if source.bytes > self.sizes.whole_copy_bytes {
+            self.copy_in_parts(source, key, attributes).await?
+        } else {
+            self.copy_whole(source, key, attributes).await?
         };
         match copied {
             Ok(confirmed) => Ok(confirmed),
             Err(failure) if failure.is_not_found() || failure.is_precondition() => Ok(None),
-            Err(failure) => Err(failure.cause()),
+            Err(failure) => Err(failure.into()),
         }
     }
 
@@ -127,15 +130,6 @@ impl Bucket {
         }
         Ok(Ok(parts))
     }
-}
-
-/// Whether the ETag of a copy fits that of its source, for stores that do not compare it
-/// themselves. One of parts, and one under a key of KMS, says nothing of the content.
-fn is_copy(source: Option<&str>, copy: &str, encryption: Option<&str>) -> bool {
-    let is_opaque = |etag: &str| {
-        etag.contains('-') || encryption.is_some_and(|kind| kind.starts_with(OPAQUE_ENCRYPTION))
-    };
-    source.is_none_or(|source| source == copy || is_opaque(source) || is_opaque(copy))
 }
 
 fn quoted(source: &Listed) -> Option<String> {

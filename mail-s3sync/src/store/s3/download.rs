@@ -12,11 +12,13 @@ use rusoto_s3::{GetObjectOutput, GetObjectRequest, S3};
 use tokio::runtime::Handle;
 
 use super::attempt::Patience;
-use super::upload::unquoted;
-use super::{Bucket, INTERRUPT_POLL, attempt, marks};
-use crate::store::{Cause, Download, Found, Marks};
+use super::bucket::Bucket;
+use super::etag::unquoted;
+use super::{attempt, interrupted, marks};
+use crate::store::error::Cause;
+use crate::store::object::{Download, Found, Marks};
 
-/// So often a download is taken up again without a single byte in between.
+/// How often a download is resumed without a single byte in between.
 const MAX_BREAKS: u32 = 10;
 
 /// Opens an object from the byte `from` on.
@@ -98,7 +100,7 @@ impl Bucket {
             Ok(answer) => Ok(Some(Opened::Content(Box::new(answer)))),
             Err(failure) if failure.is_not_found() => Ok(None),
             Err(failure) if failure.is_beyond_end() => Ok(Some(Opened::AtEnd)),
-            Err(failure) => Err(failure.cause()),
+            Err(failure) => Err(failure.into()),
         }
     }
 }
@@ -177,15 +179,9 @@ impl ObjectReader {
 
     async fn next_or_interrupted(&mut self) -> io::Result<Option<Bytes>> {
         let bucket = Arc::clone(&self.bucket);
-        let interrupted = async {
-            loop {
-                bucket.interrupt.check().map_err(io::Error::other)?;
-                tokio::time::sleep(INTERRUPT_POLL).await;
-            }
-        };
         tokio::select! {
             piece = self.next_piece() => piece,
-            interrupted = interrupted => interrupted,
+            interrupted = interrupted::wait(&bucket.interrupt) => Err(io::Error::other(interrupted)),
         }
     }
 }

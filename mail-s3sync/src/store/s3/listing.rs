@@ -8,11 +8,11 @@ use rusoto_s3::{
     ListObjectsV2Output, ListObjectsV2Request, ListPartsRequest, MultipartUpload, Part, S3,
 };
 
-use super::Bucket;
 use super::attempt::{self, Patience};
-use super::failure::Failure;
-use super::upload::unquoted;
-use crate::store::{Billed, Cause, Listed};
+use super::bucket::Bucket;
+use super::etag::unquoted;
+use crate::store::error::Cause;
+use crate::store::object::{Billed, Listed};
 
 /// Keys may hold what XML cannot.
 const ESCAPED: &str = "url";
@@ -93,7 +93,7 @@ impl Bucket {
         };
         self.attempt(Patience::Full, || self.client.list_objects_v2(request()))
             .await?
-            .map_err(Failure::cause)
+            .map_err(Cause::from)
     }
 
     /// The key without the prefix that all of ours have.
@@ -126,7 +126,7 @@ impl Bucket {
                     self.client.list_object_versions(request())
                 })
                 .await?;
-            let page = page.map_err(Failure::cause)?;
+            let page = page.map_err(Cause::from)?;
             for version in page.versions.unwrap_or_default() {
                 let storage_class = version.storage_class.unwrap_or_else(|| STANDARD.to_owned());
                 each(Billed {
@@ -179,7 +179,7 @@ impl Bucket {
                 Ok(page) => page,
                 // It has ended meanwhile.
                 Err(failure) if failure.is_not_found() => return Ok(parts),
-                Err(failure) => return Err(failure.cause()),
+                Err(failure) => return Err(failure.into()),
             };
             parts.extend(page.parts.unwrap_or_default());
             marker = next(
@@ -209,7 +209,7 @@ impl Bucket {
                     self.client.list_multipart_uploads(request())
                 })
                 .await?;
-            let page = page.map_err(Failure::cause)?;
+            let page = page.map_err(Cause::from)?;
             uploads.extend(page.uploads.unwrap_or_default());
             let following = page
                 .next_key_marker
@@ -261,7 +261,7 @@ impl Bucket {
                     self.client.abort_multipart_upload(request())
                 })
                 .await?;
-            answer.map_err(Failure::cause)?;
+            answer.map_err(Cause::from)?;
             aborted += 1;
         }
         Ok(aborted)

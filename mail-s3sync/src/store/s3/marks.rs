@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::store::Marks;
+use crate::store::object::Marks;
 
 const SHA256: &str = "sha256";
 const PLAIN_SHA256: &str = "plain-sha256";

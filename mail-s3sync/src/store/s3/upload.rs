@@ -1,6 +1,6 @@
 //! Content into the bucket: at once, or in parts that travel side by side.
 
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
@@ -14,24 +14,20 @@ use rusoto_s3::{
     CompletedPart, CreateMultipartUploadRequest, HeadObjectRequest, PutObjectRequest, S3,
     UploadPartRequest,
 };
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 
 use super::attempt::Patience;
-use super::failure::Failure;
+use super::bucket::Bucket;
+use super::etag::{Part, confirm, etag_of_parts, hex, unquoted};
 use super::request::new_object;
-use super::{Bucket, Sizes};
-use crate::store::{Attributes, Body, Cause, Confirmed};
+use crate::store::body::Body;
+use crate::store::error::Cause;
+use crate::store::object::{Attributes, Confirmed};
 
-/// Pieces in memory for each file that is sent at a time.
-const PARTS_PER_JOB: usize = 2;
 /// After a signal.
 const ABORT_PATIENCE: Duration = Duration::from_secs(1);
 /// S3 takes no more.
 const MAX_PARTS: u64 = 10_000;
-/// A key of KMS, or of the customer, makes an ETag that says nothing of the content.
-pub(super) const OPAQUE_ENCRYPTION: &str = "aws:kms";
-
 /// Stores `body`, and compares what the store says that it has.
 pub(super) async fn put(
     bucket: &Arc<Bucket>,
@@ -41,7 +37,9 @@ pub(super) async fn put(
 ) -> Result<Confirmed, Cause> {
     if body.bytes() <= bucket.sizes.whole_bytes {
         let pieces = body.bytes().div_ceil(bucket.sizes.part_bytes).max(1);
-        let _permit = acquire(bucket, u32::try_from(pieces).unwrap_or(u32::MAX)).await?;
+        let _permit = bucket
+            .acquire(u32::try_from(pieces).unwrap_or(u32::MAX))
+            .await?;
         return bucket.put_whole(key, body.whole()?, attributes).await;
     }
     let upload = Upload {
@@ -54,19 +52,6 @@ pub(super) async fn put(
         upload.abort().await;
     }
     result
-}
-
-/// How many pieces may be in memory: enough for the jobs, and for the largest file that is put at
-/// once.
-pub(super) fn pieces(jobs: usize, sizes: &Sizes) -> usize {
-    let largest =
-        usize::try_from(sizes.whole_bytes.div_ceil(sizes.part_bytes)).unwrap_or(usize::MAX);
-    (jobs.max(1) * PARTS_PER_JOB).max(largest)
-}
-
-async fn acquire(bucket: &Bucket, permits: u32) -> Result<OwnedSemaphorePermit, Cause> {
-    let acquired = Arc::clone(&bucket.parts).acquire_many_owned(permits).await;
-    acquired.map_err(|_| Cause::Odd("the store is closed".to_owned()))
 }
 
 impl Bucket {
@@ -86,7 +71,7 @@ impl Bucket {
         let answer = self
             .attempt(Patience::Full, || self.client.put_object(request()))
             .await?
-            .map_err(Failure::cause)?;
+            .map_err(Cause::from)?;
         let etag = answer.e_tag.map(|etag| unquoted(&etag));
         confirm(etag, &hex(&md5), answer.server_side_encryption.as_deref())
     }
@@ -99,9 +84,9 @@ impl Bucket {
                 self.client.create_multipart_upload(request())
             })
             .await?;
-        let id = answer.map_err(Failure::cause)?.upload_id;
+        let id = answer.map_err(Cause::from)?.upload_id;
         let id = id.ok_or_else(|| Cause::Odd("an upload without its id".to_owned()))?;
-        unfinished(self).push((self.full(key), id.clone()));
+        self.unfinished().push((self.full(key), id.clone()));
         Ok(id)
     }
 }
@@ -115,28 +100,6 @@ pub(super) struct Upload {
     pub(super) id: String,
 }
 
-/// A part that the store has confirmed.
-#[derive(Clone, Debug)]
-pub(super) struct Part {
-    pub(super) number: i64,
-    pub(super) etag: String,
-    /// `None` where the store computed it from what it had.
-    md5: Option<[u8; 16]>,
-    encryption: Option<String>,
-}
-
-impl Part {
-    /// A part that the store has copied by itself.
-    pub(super) fn copied(number: i64, etag: &str) -> Self {
-        Self {
-            number,
-            etag: unquoted(etag),
-            md5: None,
-            encryption: None,
-        }
-    }
-}
-
 impl Upload {
     /// Reads, hashes and sends, all at the same time; the last part only when the whole is what it
     /// should be.
@@ -146,7 +109,7 @@ impl Upload {
         let mut tasks = JoinSet::new();
         let mut parts = Vec::new();
         for number in 1.. {
-            let permit = acquire(&self.bucket, 1).await?;
+            let permit = self.bucket.acquire(1).await?;
             // Read on this thread; what is in flight goes on by itself.
             let Some(piece) = body.next_in(&self.bucket.buffers, part_bytes)? else {
                 break;
@@ -184,7 +147,7 @@ impl Upload {
             .bucket
             .attempt(Patience::Full, || self.bucket.client.upload_part(request()))
             .await?;
-        let answer = sent.map_err(Failure::cause)?;
+        let answer = sent.map_err(Cause::from)?;
         let encryption = answer.server_side_encryption;
         let confirmed = confirm(
             answer.e_tag.map(|etag| unquoted(&etag)),
@@ -228,9 +191,9 @@ impl Upload {
             // The first attempt may have succeeded and its answer was lost.
             Err(failure) if failure.has_code("NoSuchUpload") => match self.etag_there().await? {
                 Some(etag) if expected.as_ref() == Some(&etag) => Some(etag),
-                _ => return Err(failure.cause()),
+                _ => return Err(failure.into()),
             },
-            Err(failure) => return Err(failure.cause()),
+            Err(failure) => return Err(failure.into()),
         };
         self.forget();
         match expected {
@@ -270,14 +233,15 @@ impl Upload {
     }
 
     fn forget(&self) {
-        unfinished(&self.bucket).retain(|(_, id)| *id != self.id);
+        self.bucket.unfinished().retain(|(_, id)| *id != self.id);
     }
 }
 
 /// Aborts what a signal has stopped half-way; waits a moment, and no longer.
 pub(super) async fn abort_unfinished(bucket: &Arc<Bucket>, key: &str) {
     let full = bucket.full(key);
-    let stopped: Vec<_> = unfinished(bucket)
+    let stopped: Vec<_> = bucket
+        .unfinished()
         .iter()
         .filter(|(key, _)| *key == full)
         .cloned()
@@ -293,47 +257,9 @@ pub(super) async fn abort_unfinished(bucket: &Arc<Bucket>, key: &str) {
     }
 }
 
-fn unfinished(bucket: &Bucket) -> MutexGuard<'_, Vec<(String, String)>> {
-    bucket
-        .unfinished
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-}
-
 /// So large that the whole has no more parts than are allowed.
 fn part_bytes(bytes: u64, least: u64) -> u64 {
     least.max(bytes.div_ceil(MAX_PARTS))
-}
-
-/// Compares the ETag with the one that was computed here. With keys of KMS it is opaque, and
-/// Content-MD5 was checked.
-fn confirm(
-    etag: Option<String>,
-    expected: &str,
-    encryption: Option<&str>,
-) -> Result<Confirmed, Cause> {
-    let is_opaque = encryption.is_some_and(|encryption| encryption.starts_with(OPAQUE_ENCRYPTION));
-    match etag {
-        Some(found) if found == expected || is_opaque => Ok(Confirmed { etag: Some(found) }),
-        Some(found) => Err(Cause::Unconfirmed {
-            expected: expected.to_owned(),
-            found,
-        }),
-        None => Err(Cause::Unconfirmed {
-            expected: expected.to_owned(),
-            found: "nothing".to_owned(),
-        }),
-    }
-}
-
-/// The MD5 of the MD5s of the parts, and how many they are.
-fn etag_of_parts(parts: &[Part]) -> Option<String> {
-    let digests: Vec<[u8; 16]> = parts.iter().map(|part| part.md5).collect::<Option<_>>()?;
-    Some(format!(
-        "{}-{}",
-        hex(&Md5::digest(digests.concat())),
-        digests.len()
-    ))
 }
 
 /// One piece, shared between attempts.
@@ -342,58 +268,9 @@ fn stream_of(content: &Bytes) -> ByteStream {
     ByteStream::new_with_size(stream::once(async move { Ok(piece) }), content.len())
 }
 
-pub(super) fn unquoted(etag: &str) -> String {
-    etag.trim_start_matches("W/").trim_matches('"').to_owned()
-}
-
-fn hex(digest: &[u8]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_etag_of_parts_is_that_of_s3() {
-        // From `aws s3 cp` of 10 MiB of zeroes with parts of 5 MiB; `openssl dgst -md5` says the
-        // same.
-        let md5 = Md5::digest(vec![0; 5 << 20]);
-        let part = |number| Part {
-            number,
-            etag: hex(&md5),
-            md5: Some(md5.into()),
-            encryption: None,
-        };
-        let expected = "a7d414b9133d6483d9a1c4e04e856e3b-2";
-        assert_eq!(
-            etag_of_parts(&[part(1), part(2)]).as_deref(),
-            Some(expected)
-        );
-        assert_eq!(etag_of_parts(&[part(1), Part::copied(2, "\"x\"")]), None);
-    }
-
-    #[test]
-    fn only_the_computed_etag_confirms() {
-        let check = |etag: Option<&str>, encryption| {
-            confirm(etag.map(str::to_owned), "aa", encryption).is_ok()
-        };
-        assert!(check(Some("aa"), None) && check(Some("aa"), Some("AES256")));
-        assert!(
-            !check(Some("bb"), None) && !check(None, None) && !check(Some("bb"), Some("AES256"))
-        );
-        assert!(check(Some("bb"), Some("aws:kms")) && !check(None, Some("aws:kms")));
-    }
-
-    #[test]
-    fn the_largest_file_that_is_put_at_once_finds_room_with_one_job() {
-        let sizes = Sizes::default();
-        let needed = sizes.whole_bytes.div_ceil(sizes.part_bytes);
-        assert!(
-            pieces(1, &sizes) as u64 >= needed
-                && pieces(4, &sizes) as u64 * sizes.part_bytes <= 64 << 20
-        );
-    }
 
     #[test]
     fn parts_are_not_too_many() {

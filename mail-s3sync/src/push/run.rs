@@ -1,0 +1,158 @@
+//! A push from its first look at the store to its last.
+
+use mail_common::exit::Exit;
+use mail_common::report::{self, Progress, Unit};
+use mail_common::set::SetKind;
+use mail_common::tool::Totals;
+
+use super::context::Push;
+use super::disposition::Disposition;
+use super::error::Error;
+use super::item::{Delivered, Item};
+use super::local::LocalSet;
+use super::plan::PushPlan;
+use super::sources::{self, Sources};
+use crate::parallel::each_until_fatal;
+use crate::remote::{self, RemoteSet, SetName};
+use crate::totals::add_transfer;
+
+impl<'a> Push<'a> {
+    /// Pushes a set. `Partial` when a file could not be sent: the others were, and the set is not
+    /// closed.
+    pub(crate) fn push(&self, local: &'a LocalSet, totals: &mut Totals) -> Result<Exit, Error> {
+        let remote = self.look_at(local.name).map_err(Error::LookFirst)?;
+        let plan = PushPlan::new(self, local, remote)?;
+        self.warn_of_unaccounted(&plan);
+        if plan.is_unchanged() {
+            self.keep(plan, totals)?;
+            return Ok(Exit::Done);
+        }
+        let exit = self.send(&plan, totals)?;
+        self.drop_stale_uploads();
+        Ok(exit)
+    }
+
+    /// What is there. A set whose checksums are damaged says nothing of itself: all of it is looked
+    /// at again.
+    fn look_at(&self, name: SetName) -> Result<RemoteSet, remote::Error> {
+        let remote = RemoteSet::read(self.store, name)?;
+        if let Some(damage) = &remote.damage {
+            let damage = report::chain(damage);
+            let report = &self.session.report;
+            report.warning(format!("{damage}; it is pushed again"));
+        }
+        Ok(remote)
+    }
+
+    /// We may not delete them.
+    fn warn_of_unaccounted(&self, plan: &PushPlan<'_>) {
+        let unaccounted = plan.unaccounted();
+        let Some(example) = unaccounted.first() else {
+            return;
+        };
+        self.session.report.warning(format!(
+            "{} holds {} objects that are not part of the set, such as {example}; `pull` leaves them out, and they can \
+             be deleted",
+            self.store.url(&plan.local.name.to_string()),
+            unaccounted.len(),
+        ));
+    }
+
+    /// Reports that everything is there, and locks it for longer where that is asked for.
+    fn keep(&self, mut plan: PushPlan<'_>, totals: &mut Totals) -> Result<(), Error> {
+        let locked = plan.already_locked();
+        plan.locked_until = plan.locked_until.max(locked);
+        if let Some(lock) = self.lock
+            && locked.is_none_or(|until| until < lock.until)
+        {
+            self.lock_longer(&plan, lock)?;
+        }
+        for (item, disposition) in &plan.files {
+            if let Some(file) = disposition.delivered(item) {
+                self.report_file(&plan, &file, totals);
+            }
+        }
+        self.report_kept_closing_files(&plan, totals);
+        if self.may_have_stale_uploads(&plan) {
+            self.drop_stale_uploads();
+        }
+        Ok(())
+    }
+
+    /// Sends what is not there, and closes the set when all of it is.
+    fn send(&self, plan: &PushPlan<'_>, totals: &mut Totals) -> Result<Exit, Error> {
+        self.check_protection()?;
+        let sources = self.sources(plan).map_err(Error::LookFirst)?;
+        self.mark_as_open(plan)?;
+        let delivered = self.transfer_all(plan, &sources, totals)?;
+        if delivered.len() < plan.files.len() {
+            return Ok(Exit::Partial);
+        }
+        self.confirm(plan, &delivered)?;
+        self.close(plan, &delivered, totals)?;
+        Ok(Exit::Done)
+    }
+
+    /// Earlier objects that the store can copy. A weekly set is to stand for itself, also on the
+    /// disk.
+    fn sources(&self, plan: &PushPlan<'_>) -> Result<Sources, remote::Error> {
+        let needed = plan.needed();
+        let is_weekly = plan.local.name.id().kind() == SetKind::Weekly;
+        if needed.is_empty() || (is_weekly && self.store.copies_share_storage()) {
+            return Ok(Sources::new());
+        }
+        let recipients = plan.recipients_text();
+        sources::find(self.store, self.jobs, &plan.remote, &needed, recipients)
+    }
+
+    /// Sends what is not there. The files that arrived are given back; what failed is reported.
+    fn transfer_all(
+        &self,
+        plan: &PushPlan<'_>,
+        sources: &Sources,
+        totals: &mut Totals,
+    ) -> Result<Vec<Delivered>, Error> {
+        let total = plan.files.iter().map(|(item, _)| item.bytes).sum();
+        let progress = self
+            .session
+            .report
+            .progress("push", Unit::Bytes, Some(total));
+        let results = each_until_fatal(self.jobs, &plan.files, Error::is_fatal, |file| {
+            self.transfer_one(plan, sources, file, &progress)
+        });
+        let mut delivered = Vec::new();
+        let mut fatal = None;
+        for ((item, _), result) in plan.files.iter().zip(results) {
+            match result {
+                None => {}
+                Some(Ok(file)) => {
+                    add_transfer(totals, file.action, file.bytes);
+                    delivered.push(file);
+                }
+                Some(Err(error)) if error.is_fatal() => fatal = Some(error),
+                Some(Err(error)) => {
+                    let component = item.file.component;
+                    self.session
+                        .record_failure(component, Some(&item.path), &error);
+                }
+            }
+        }
+        fatal.map_or(Ok(delivered), Err)
+    }
+
+    fn transfer_one(
+        &self,
+        plan: &PushPlan<'_>,
+        sources: &Sources,
+        (item, disposition): &(Item, Disposition),
+        progress: &Progress,
+    ) -> Result<Delivered, Error> {
+        self.interrupt.check()?;
+        progress.message(&item.stored_path);
+        let key = plan.key(&item.stored_path);
+        let file = self.transfer(item, disposition, &key, sources.get(&item.sha256))?;
+        progress.advance(item.bytes);
+        self.session.emit(&self.record(plan, &file));
+        Ok(file)
+    }
+}

@@ -1,0 +1,42 @@
+//! Parts of uploads that were never ended: they cost money, and no listing of objects shows them.
+
+use jiff::{SignedDuration, Timestamp};
+use mail_common::report;
+use mail_common::set::SetKind;
+
+use super::context::Push;
+use super::plan::PushPlan;
+
+/// Nobody goes on with an upload to which nothing was sent for this long.
+const STALE_AFTER: SignedDuration = SignedDuration::from_hours(24);
+
+impl Push<'_> {
+    /// Drops what uploads of runs that died have left below the sets. A store that does
+    /// not allow it is as good: the bucket's lifecycle rule does the same.
+    pub(super) fn drop_stale_uploads(&self) {
+        let Ok(before) = self.now.checked_sub(STALE_AFTER) else {
+            return;
+        };
+        let report = &self.session.report;
+        for kind in SetKind::ALL {
+            match self.store.abort_stale(&format!("{kind}/"), before) {
+                Ok(0) => {}
+                Ok(count) => report.info(format!(
+                    "dropped {count} unfinished {kind} uploads of runs that died"
+                )),
+                Err(error) => report.info(format!(
+                    "unfinished uploads stay: {}",
+                    report::chain(&error)
+                )),
+            }
+        }
+    }
+
+    /// Whether [`Push::drop_stale_uploads`] is worth its requests when there is nothing to send. The push that
+    /// closed the set has done it: within a day there is little new to find, and a push of what is
+    /// there stays at one listing and one object.
+    pub(super) fn may_have_stale_uploads(&self, plan: &PushPlan<'_>) -> bool {
+        plan.closed()
+            .is_some_and(|closed: Timestamp| self.now.duration_since(closed) > STALE_AFTER)
+    }
+}

@@ -1,0 +1,737 @@
+//! A bad network and a moody store: a real server behind a proxy that does harm.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::support::{DAY_1, DAY_2, SampleRoot, Tree, tree};
+use mail_tests::proxy::{Fault, Proxy, Request};
+use mail_tests::run::{Outcome, Tool};
+use mail_tests::s3::{ROLE, S3Server};
+use rustix::process::Signal;
+
+/// A server, a proxy before it, and a set whose large file goes up in three parts.
+struct Scene {
+    root: SampleRoot,
+    server: Arc<S3Server>,
+    proxy: Proxy,
+    bucket: String,
+}
+
+impl Scene {
+    fn new(bucket: &str) -> Self {
+        let server = S3Server::shared();
+        server.make_bucket(bucket);
+        let root = SampleRoot::new();
+        let large: Vec<u8> = (0..18_u32 << 18)
+            .flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes())
+            .collect();
+        let names: Vec<String> = (0..20)
+            .map(|number| format!("mailboxes/a/b/{number:04}.tar.zst"))
+            .collect();
+        let mut files: Vec<(&str, &[u8])> = names
+            .iter()
+            .map(|name| (name.as_str(), name.as_bytes()))
+            .collect();
+        files.push(("mysql/large.sql.zst", &large));
+        root.make_daily(DAY_1, &files);
+        let proxy = Proxy::start(server.port(), |_| Fault::None);
+        Self {
+            root,
+            server,
+            proxy,
+            bucket: format!("s3://{bucket}"),
+        }
+    }
+
+    fn push(&self) -> Tool {
+        let push = self
+            .root
+            .push_to_s3(&self.server, &self.proxy.endpoint(), DAY_1, &self.bucket);
+        push.args(["--timeout", "2"])
+    }
+
+    /// The set as it comes back, past the proxy, is the one that was pushed.
+    #[track_caller]
+    fn check_whole(&self) {
+        assert!(self.complete_tree() == Some(tree(&self.set())));
+    }
+
+    /// The directory of the set.
+    fn set(&self) -> PathBuf {
+        self.root.set(&format!("daily/{DAY_1}"))
+    }
+
+    /// What comes back of the set, where one is listed as complete.
+    #[track_caller]
+    fn complete_tree(&self) -> Option<Tree> {
+        if self.complete_sets() == 0 {
+            return None;
+        }
+        let to = tempfile::tempdir().unwrap();
+        let tool = self.root.s3_tool(&self.server, &self.server.endpoint());
+        let _ = tool
+            .args(["pull", "--from", &self.bucket, "--to"])
+            .arg(to.path())
+            .run()
+            .assert_code(0);
+        Some(tree(to.path()))
+    }
+
+    fn complete_sets(&self) -> usize {
+        let tool = self.root.s3_tool(&self.server, &self.server.endpoint());
+        let sets = tool
+            .args(["list", "--from", &self.bucket])
+            .run()
+            .assert_code(0)
+            .data("set");
+        sets.iter().filter(|set| set["complete"] == true).count()
+    }
+
+    fn clear(&self) {
+        let _ = self
+            .server
+            .aws_ok(&["s3", "rm", "--quiet", "--recursive", &self.bucket]);
+    }
+}
+
+fn is_list(request: &Request) -> bool {
+    request.target.contains("list-type")
+}
+
+fn is_put(request: &Request) -> bool {
+    request.method == "PUT" && request.body_bytes > 0
+}
+
+#[test]
+fn a_push_gets_through_whatever_the_network_does() {
+    let scene = Scene::new("through");
+    type Rule = fn(&Request) -> Fault;
+    let rules: [(&str, Rule); 7] = [
+        ("busy", |request| {
+            if request.number % 5 == 2 {
+                Fault::Answer(503, "SlowDown")
+            } else {
+                Fault::None
+            }
+        }),
+        ("cut", |request| {
+            if is_put(request) && request.number % 5 == 2 {
+                Fault::CutRequest
+            } else {
+                Fault::None
+            }
+        }),
+        ("lost answers", |request| {
+            if request.number % 6 == 3 {
+                Fault::LoseAnswer
+            } else {
+                Fault::None
+            }
+        }),
+        ("corrupted", |request| {
+            if is_put(request) && request.number % 4 == 1 {
+                Fault::CorruptRequest
+            } else {
+                Fault::None
+            }
+        }),
+        ("stalled", |request| {
+            if request.number == 7 || request.number == 20 {
+                Fault::StallRequest
+            } else {
+                Fault::None
+            }
+        }),
+        ("errors under 200", |request| {
+            match request.target.contains("uploadId") && request.method == "POST" {
+                true if request.number % 2 == 0 => {
+                    Fault::Body("<Error><Code>InternalError</Code></Error>")
+                }
+                _ => Fault::None,
+            }
+        }),
+        ("cut documents", |request| {
+            match is_list(request) && request.number < 2 {
+                true => Fault::Body("<ListBucketResult><IsTruncated>false</IsTruncated><Contents>"),
+                false => Fault::None,
+            }
+        }),
+    ];
+    for (name, rule) in rules {
+        scene.clear();
+        scene.proxy.set_rule(rule);
+        let outcome = scene.push().run();
+        assert_eq!(outcome.code(), 0, "{name}: {}", outcome.stderr);
+        scene.check_whole();
+    }
+}
+
+#[test]
+fn a_pull_gets_through_and_takes_nothing_that_is_damaged() {
+    let scene = Scene::new("back");
+    let _ = scene.push().run().assert_code(0);
+    type Rule = fn(&Request) -> Fault;
+    let large = |request: &Request| request.target.contains("large.sql.zst");
+    let rules: [(&str, Rule); 3] = [
+        ("busy", |request| {
+            if request.number % 5 == 2 {
+                Fault::Answer(503, "SlowDown")
+            } else {
+                Fault::None
+            }
+        }),
+        ("cut", |request| {
+            if request.number % 5 == 3 {
+                Fault::CutAnswer
+            } else {
+                Fault::None
+            }
+        }),
+        ("stalled", |request| {
+            if request.number == 9 {
+                Fault::StallAnswer
+            } else {
+                Fault::None
+            }
+        }),
+    ];
+    let pull = |to: &std::path::Path| {
+        let tool = scene.root.s3_tool(&scene.server, &scene.proxy.endpoint());
+        tool.args([
+            "pull",
+            "--date",
+            DAY_1,
+            "--from",
+            &scene.bucket,
+            "--timeout",
+            "2",
+            "--to",
+        ])
+        .arg(to)
+        .run()
+    };
+    let set = scene.set();
+    for (name, rule) in rules {
+        scene.proxy.set_rule(rule);
+        let to = tempfile::tempdir().unwrap();
+        let outcome = pull(to.path());
+        assert_eq!(outcome.code(), 0, "{name}: {}", outcome.stderr);
+        assert!(tree(to.path()) == tree(&set), "{name}");
+    }
+    // Everything comes damaged once: the checksums too, which carry their own digest.
+    let damage_once = || {
+        let seen = Mutex::new(HashSet::new());
+        scene.proxy.set_rule(move |request| {
+            let is_object = request.method == "GET" && !request.target.contains("list-type");
+            match is_object && seen.lock().unwrap().insert(request.target.clone()) {
+                true => Fault::CorruptAnswer,
+                false => Fault::None,
+            }
+        });
+    };
+    damage_once();
+    let to = tempfile::tempdir().unwrap();
+    let _ = pull(to.path()).assert_code(0);
+    assert!(tree(to.path()) == tree(&set), "corrupted");
+    damage_once();
+    let tool = scene.root.s3_tool(&scene.server, &scene.proxy.endpoint());
+    let _ = tool
+        .args(["verify", "--deep", "--date", DAY_1, "--from", &scene.bucket])
+        .run()
+        .assert_code(0);
+    damage_once();
+    let again = scene.push().run().assert_code(0);
+    assert!(
+        again
+            .data("transfer")
+            .iter()
+            .all(|transfer| transfer["action"] == "skipped"),
+        "{}",
+        again.stderr
+    );
+    scene
+        .proxy
+        .set_rule(|request| match request.target.contains("0007") {
+            true => Fault::Answer(403, "InvalidObjectState"),
+            false => Fault::None,
+        });
+    let to = tempfile::tempdir().unwrap();
+    let _ = pull(to.path())
+        .assert_code(1)
+        .assert_failure("store")
+        .assert_stderr("0007.tar.zst");
+    // Nor is a set called good whose checksums never come as they were put.
+    scene
+        .proxy
+        .set_rule(|request| match request.target.contains("checksums") {
+            true => Fault::CorruptAnswer,
+            false => Fault::None,
+        });
+    let to = tempfile::tempdir().unwrap();
+    let _ = pull(to.path())
+        .assert_code(1)
+        .assert_failure("damaged")
+        .assert_stderr("checksums.sha256");
+    assert!(tree(to.path()).is_empty());
+    // Always: what is damaged never gets its name, and the rest does.
+    scene.proxy.set_rule(move |request| {
+        if large(request) {
+            Fault::CorruptAnswer
+        } else {
+            Fault::None
+        }
+    });
+    let to = tempfile::tempdir().unwrap();
+    let _ = pull(to.path()).assert_code(1).assert_failure("damaged");
+    assert!(
+        !to.path().join("mysql/large.sql.zst").exists()
+            && !to.path().join("checksums.sha256").exists()
+    );
+    assert!(to.path().join("mailboxes/a/b/0000.tar.zst").exists());
+}
+
+#[test]
+fn a_pull_keeps_to_its_rate() {
+    let scene = Scene::new("rate");
+    let _ = scene.push().run().assert_code(0);
+    let to = tempfile::tempdir().unwrap();
+    let tool = scene.root.s3_tool(&scene.server, &scene.server.endpoint());
+    let pull = tool
+        .args([
+            "pull",
+            "--latest",
+            "--from",
+            &scene.bucket,
+            "--limit-rate",
+            "8M",
+            "--to",
+        ])
+        .arg(to.path());
+    let start = std::time::Instant::now();
+    let _ = pull.run().assert_code(0);
+    // 18 MiB; a machine that is busy can only be slower.
+    assert!(
+        start.elapsed() > Duration::from_secs(2),
+        "{:?}",
+        start.elapsed()
+    );
+}
+
+#[test]
+fn what_cannot_be_helped_is_said_and_nothing_is_claimed() {
+    let scene = Scene::new("helpless");
+    let check = |rule: fn(&Request) -> Fault, code: i32, kind: &str| {
+        scene.proxy.set_rule(rule);
+        let _ = scene
+            .push()
+            .args(["--attempts", "3"])
+            .run()
+            .assert_code(code)
+            .assert_failure(kind);
+        assert_eq!(scene.complete_sets(), 0, "{kind}");
+    };
+    check(
+        |_| Fault::Body("<html><body>Please log in</body></html>"),
+        3,
+        "store",
+    );
+    check(
+        |_| Fault::Body("<ListBucketResult><IsTruncated>"),
+        3,
+        "store",
+    );
+    check(|_| Fault::Answer(403, "RequestTimeTooSkewed"), 3, "store");
+    check(|_| Fault::Answer(503, "SlowDown"), 3, "store");
+    check(
+        |request| {
+            if is_put(request) {
+                Fault::CorruptRequest
+            } else {
+                Fault::None
+            }
+        },
+        1,
+        "store",
+    );
+    check(
+        |request| {
+            if is_put(request) {
+                Fault::StallRequest
+            } else {
+                Fault::None
+            }
+        },
+        1,
+        "store",
+    );
+    check(
+        |request| {
+            if is_put(request) {
+                Fault::Answer(403, "AccessDenied")
+            } else {
+                Fault::None
+            }
+        },
+        3,
+        "denied",
+    );
+    check(
+        |request| {
+            if is_put(request) {
+                Fault::Answer(400, "ExpiredToken")
+            } else {
+                Fault::None
+            }
+        },
+        3,
+        "denied",
+    );
+    scene.proxy.set_rule(|request| {
+        match request.target.contains("daily") && request.method == "PUT" {
+            true if request.target.contains("checksums") => Fault::Answer(500, "InternalError"),
+            _ => Fault::None,
+        }
+    });
+    let _ = scene.push().args(["--attempts", "2"]).run().assert_code(3);
+    assert_eq!(
+        scene.complete_sets(),
+        0,
+        "everything is there but the checksums"
+    );
+}
+
+#[test]
+fn a_listing_that_fails_is_never_an_empty_one() {
+    let scene = Scene::new("listing");
+    let _ = scene.push().run().assert_code(0);
+    const HALF: &str = "<ListBucketResult><IsTruncated>true</IsTruncated>\
+                        <NextContinuationToken>next</NextContinuationToken></ListBucketResult>";
+    fn is_of_objects(request: &Request) -> bool {
+        is_list(request) && !request.target.contains("delimiter")
+    }
+    let rules: [fn(&Request) -> Fault; 3] = [
+        |request| {
+            if is_list(request) {
+                Fault::Answer(403, "AccessDenied")
+            } else {
+                Fault::None
+            }
+        },
+        |request| {
+            if is_of_objects(request) {
+                Fault::Answer(403, "AccessDenied")
+            } else {
+                Fault::None
+            }
+        },
+        |request| match is_of_objects(request) {
+            true if request.target.contains("continuation-token") => {
+                Fault::Answer(500, "InternalError")
+            }
+            true => Fault::Body(HALF),
+            false => Fault::None,
+        },
+    ];
+    for rule in rules {
+        scene.proxy.set_rule(rule);
+        let pushed = scene.push().args(["--attempts", "2"]).run();
+        assert!([2, 3].contains(&pushed.code()), "{}", pushed.stderr);
+        assert!(
+            !scene
+                .proxy
+                .seen()
+                .iter()
+                .any(|request| request.method == "PUT"),
+            "{}",
+            pushed.stderr
+        );
+        for command in ["list", "verify", "pull"] {
+            let tool = scene
+                .root
+                .s3_tool(&scene.server, &scene.proxy.endpoint())
+                .arg(command);
+            let tool = tool.args(["--attempts", "2", "--from", &scene.bucket]);
+            let to = tempfile::tempdir().unwrap();
+            let outcome = if command == "pull" {
+                tool.arg("--to").arg(to.path()).run()
+            } else {
+                tool.run()
+            };
+            assert!(
+                [2, 3].contains(&outcome.code()),
+                "{command}: {}",
+                outcome.stderr
+            );
+            assert_eq!(outcome.data("set").len(), 0, "{command}");
+        }
+    }
+    scene.check_whole();
+}
+
+#[test]
+fn what_changes_between_its_confirmation_and_the_closing_is_found() {
+    let scene = Scene::new("changed");
+    let meddle = |args: &'static [&'static str]| {
+        let (server, lists) = (Arc::clone(&scene.server), AtomicUsize::new(0));
+        scene.proxy.set_rule(move |request| {
+            // The first listing is of what is there, the last one of what has come.
+            if is_list(request)
+                && request.target.contains("2026-11-23")
+                && lists.fetch_add(1, Ordering::Relaxed) == 1
+            {
+                let _ = server.aws_ok(args);
+            }
+            Fault::None
+        });
+        let _ = scene
+            .push()
+            .run()
+            .assert_code(3)
+            .assert_failure("changed")
+            .assert_stderr("0007.tar.zst");
+        assert_eq!(scene.complete_sets(), 0);
+    };
+    // Another file of the same size, and none at all.
+    meddle(&[
+        "s3",
+        "cp",
+        "--quiet",
+        "s3://changed/daily/2026-11-23/mailboxes/a/b/0008.tar.zst",
+        "s3://changed/daily/2026-11-23/mailboxes/a/b/0007.tar.zst",
+    ]);
+    meddle(&[
+        "s3",
+        "rm",
+        "--quiet",
+        "s3://changed/daily/2026-11-23/mailboxes/a/b/0007.tar.zst",
+    ]);
+    scene.proxy.set_rule(|_| Fault::None);
+    let _ = scene.push().run().assert_code(0);
+    scene.check_whole();
+}
+
+#[test]
+fn what_is_written_while_the_set_is_closed_is_neither_kept_nor_copied() {
+    let scene = Scene::new("window");
+    let server = Arc::clone(&scene.server);
+    // After the last look at the objects, and before the closing: no time tells, and the size is
+    // the same.
+    scene.proxy.set_rule(move |request| {
+        if request.method == "PUT" && request.target.ends_with("checksums.sha256") {
+            let [from, to] = ["0008", "0007"]
+                .map(|n| format!("s3://window/daily/{DAY_1}/mailboxes/a/b/{n}.tar.zst"));
+            let _ = server.aws_ok(&["s3", "cp", "--quiet", &from, &to]);
+        }
+        Fault::None
+    });
+    let _ = scene.push().run().assert_code(0);
+    scene.proxy.set_rule(|_| Fault::None);
+    let actions = |outcome: &Outcome| {
+        let transfers = outcome.data("transfer");
+        ["uploaded", "copied", "skipped"]
+            .map(|action| transfers.iter().filter(|t| t["action"] == action).count())
+    };
+    // The next day has the same files: that one is sent, and the others are copied, after a
+    // question for each.
+    let today = tree(&scene.set());
+    let files = today.iter().filter(|(path, _)| path.contains('/'));
+    let files: Vec<(&str, &[u8])> = files
+        .map(|(path, content)| (path.as_str(), content.as_slice()))
+        .collect();
+    let tomorrow = scene.root.make_daily(DAY_2, &files);
+    let push = scene
+        .root
+        .push_to_s3(&scene.server, &scene.proxy.endpoint(), DAY_2, &scene.bucket);
+    assert_eq!(actions(&push.run().assert_code(0)), [3, 21, 0]);
+    assert!(
+        scene.complete_tree() == Some(tree(&tomorrow)),
+        "the newest is that of the next day"
+    );
+    // And the first day is healed.
+    assert_eq!(actions(&scene.push().run().assert_code(0)), [3, 0, 21]);
+    assert_eq!(actions(&scene.push().run().assert_code(0)), [0, 0, 24]);
+    let deep = scene.root.s3_tool(&scene.server, &scene.server.endpoint());
+    let _ = deep
+        .args(["verify", "--deep", "--date", DAY_1, "--from", &scene.bucket])
+        .run()
+        .assert_code(0);
+}
+
+#[test]
+fn a_role_that_may_not_delete_and_a_token_that_expires_are_no_obstacle() {
+    let scene = Scene::new("role");
+    let keys = scene.server.environment();
+    let config = scene.root.path().join("config");
+    let text = format!(
+        "[profile keys]\naws_access_key_id={}\naws_secret_access_key={}\n[profile role]\nrole_arn={ROLE}\nsource_profile=keys\n",
+        keys[0].1, keys[1].1
+    );
+    mail_common::atomic::write_file(&config, text.as_bytes()).unwrap();
+    scene
+        .proxy
+        .set_rule(|request| match request.method.as_str() {
+            "DELETE" => Fault::Answer(403, "AccessDenied"),
+            "PUT" if request.number == 12 => Fault::Answer(400, "ExpiredToken"),
+            _ => Fault::None,
+        });
+    let push = || {
+        let tool = scene
+            .root
+            .tool()
+            .env("AWS_CONFIG_FILE", &config)
+            .env("AWS_ENDPOINT_URL", scene.proxy.endpoint());
+        tool.args([
+            "push",
+            "--profile",
+            "role",
+            "--date",
+            DAY_1,
+            "--to",
+            &scene.bucket,
+        ])
+        .run()
+    };
+    let _ = push().assert_code(0);
+    let asked = scene
+        .proxy
+        .seen()
+        .iter()
+        .filter(|request| request.method == "POST" && request.target == "/")
+        .count();
+    assert_eq!(asked, 2, "STS was asked again");
+    scene.check_whole();
+}
+
+#[test]
+fn a_killed_push_is_never_a_set_and_the_next_one_completes_it() {
+    let scene = Scene::new("killed");
+    let mut killed = 0;
+    for round in 0..6 {
+        let mut running = scene.push().args(["--limit-rate", "8M"]).spawn();
+        std::thread::sleep(Duration::from_millis(120 + 350 * round));
+        killed += usize::from(running.is_running());
+        running.signal(Signal::KILL);
+        let outcome = running.wait();
+        if outcome.code() != 0 {
+            assert_eq!(scene.complete_sets(), 0, "round {round}");
+        }
+    }
+    assert!(killed >= 3, "{killed} pushes were killed at work");
+    let _ = scene.push().run().assert_code(0);
+    scene.check_whole();
+    // A set that was made anew replaces it: half of both is no set.
+    let set = scene.set();
+    let large: Vec<u8> = tree(&set)["mysql/large.sql.zst"]
+        .iter()
+        .map(|byte| byte ^ 1)
+        .collect();
+    scene.root.make_daily(
+        DAY_1,
+        &[
+            ("mysql/large.sql.zst", &large),
+            ("dkim/dkim.tar.zst", b"keys"),
+        ],
+    );
+    let mut running = scene.push().args(["--limit-rate", "4M"]).spawn();
+    std::thread::sleep(Duration::from_millis(2500));
+    assert!(running.is_running());
+    running.signal(Signal::KILL);
+    let _ = running.wait();
+    assert_eq!(scene.complete_sets(), 0);
+    let _ = scene.push().run().assert_code(0);
+    scene.check_whole();
+}
+
+/// Each round replaces the set by one that shares half of its files, and is killed anywhere on the
+/// way. What is listed as complete then is all of the old one or all of the new one.
+#[test]
+fn a_push_that_is_killed_at_random_leaves_the_old_set_the_new_one_or_none() {
+    let seed = fastrand::u64(..);
+    println!("seed {seed}: put it into the line above to have the same moments again");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let scene = Scene::new("random");
+    let small: Vec<String> = (0..20)
+        .map(|number| format!("mailboxes/a/b/{number:04}.tar.zst"))
+        .collect();
+    let mut large = vec![0; 17 << 20];
+    let _ = scene.push().run().assert_code(0);
+    let mut old = tree(&scene.set());
+    let (mut killed, mut found) = (0, [0; 3]);
+    for round in 0..12 {
+        random.fill(&mut large[round << 20..][..1 << 20]);
+        let contents: Vec<String> = (0..20)
+            .map(|number| format!("{number} of {}", if number % 2 == 0 { 0 } else { round }))
+            .collect();
+        let mut files: Vec<(&str, &[u8])> = small
+            .iter()
+            .zip(&contents)
+            .map(|(name, content)| (name.as_str(), content.as_bytes()))
+            .collect();
+        files.push(("mysql/large.sql.zst", &large));
+        let new = tree(&scene.root.make_daily(DAY_1, &files));
+        let mut running = scene.push().args(["--limit-rate", "24M"]).spawn();
+        std::thread::sleep(Duration::from_millis(random.u64(..1100)));
+        killed += usize::from(running.is_running());
+        running.signal(Signal::KILL);
+        let _ = running.wait();
+        found[match scene.complete_tree() {
+            None => 0,
+            Some(there) if there == old => 1,
+            Some(there) => {
+                assert!(there == new, "round {round}: half of both is called a set");
+                2
+            }
+        }] += 1;
+        let _ = scene.push().run().assert_code(0);
+        scene.check_whole();
+        old = new;
+    }
+    println!(
+        "{killed} of 12 killed at work; then there was no set, the old one, the new one: {found:?}"
+    );
+    assert!(killed >= 6 && found[0] >= 1, "{killed} {found:?}");
+}
+
+#[test]
+fn pushes_at_once_and_pushes_that_are_asked_to_stop_do_no_harm() {
+    let scene = Scene::new("at-once");
+    let running: Vec<_> = (0..3).map(|_| scene.push().spawn()).collect();
+    let outcomes: Vec<Outcome> = running
+        .into_iter()
+        .map(mail_tests::run::Running::wait)
+        .collect();
+    assert!(
+        outcomes.iter().any(|outcome| outcome.code() == 0),
+        "{outcomes:?}"
+    );
+    scene.check_whole();
+    scene.clear();
+    scene.proxy.set_rule(|_| Fault::None);
+    let mut running = scene.push().args(["--limit-rate", "4M"]).spawn();
+    std::thread::sleep(Duration::from_millis(1500));
+    running.signal(Signal::TERM);
+    let asked = std::time::Instant::now();
+    let _ = running.wait().assert_code(3).assert_failure("interrupted");
+    assert!(asked.elapsed() < Duration::from_secs(3));
+    assert_eq!(scene.complete_sets(), 0);
+    // The parts of the large file cost nothing from now on.
+    let seen = scene.proxy.seen();
+    assert!(
+        seen.iter()
+            .any(|request| request.method == "DELETE" && request.target.contains("uploadId"))
+    );
+    let left = scene.server.aws_ok(&[
+        "s3api",
+        "list-multipart-uploads",
+        "--bucket",
+        "at-once",
+        "--output",
+        "json",
+    ]);
+    assert!(!left.contains("UploadId"), "{left}");
+    let _ = scene.push().run().assert_code(0);
+    scene.check_whole();
+}

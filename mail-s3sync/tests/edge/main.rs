@@ -1,0 +1,18 @@
+//! `mail-s3sync` at its edge: with a directory, and with private servers that speak S3.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "sample files are not stored files"
+)]
+#![expect(clippy::unwrap_used, reason = "a fixture that fails ends the test")]
+
+mod support; // sets made by hand, and stores to push them to
+
+mod file_store; // the whole logic without a network
+mod records; // `push -`: the set that records on standard input name
+mod bucket; // the life of a set in a bucket
+mod objects; // what objects are like
+mod encryption; // sets for those with the private key alone
+mod credentials; // where keys come from
+mod policy; // what the keys of the guide may do
+mod tls; // whose certificates are trusted
+mod faults; // what networks, other programs and signals do
