@@ -6,11 +6,12 @@ use std::sync::{Mutex, PoisonError};
 use mail_common::checksum::Sha256;
 
 use crate::cache::Known;
-use crate::clamd::Verdict;
-use crate::item::{Finding, Item};
+use crate::finding::Finding;
+use crate::item::Item;
 use crate::message::Envelope;
 use crate::packing::Packing;
 use crate::run::Run;
+use crate::verdict::Verdict;
 
 /// A file that is being scanned in pieces.
 #[derive(Debug)]
@@ -72,7 +73,7 @@ impl Artifact {
     pub(crate) fn settle(&self, run: &Run<'_>, part: &Part, finding: Finding) {
         let finding = self.note(part, finding);
         if let Some(member) = &part.member {
-            run.tell_member(&self.item, member, &finding);
+            run.tally.report_member(&self.item, member, &finding);
         }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.pending -= 1;
@@ -83,7 +84,7 @@ impl Artifact {
     /// A piece is not sent at all: it is unscanned.
     pub(crate) fn refuse(&self, run: &Run<'_>, part: &Part, reason: String) {
         self.send(part);
-        self.settle(run, part, Finding::unscanned(reason, &run.pool.engine()));
+        self.settle(run, part, run.scope.unscanned(reason));
     }
 
     /// The reader has come to the end of the file, or why it has not.
@@ -109,17 +110,19 @@ impl Artifact {
         if state.pending > 0 || state.read.is_none() {
             return;
         }
-        let finding = state.finding(run, run.window_bytes.get().copied());
-        if let (Verdict::Clean, Some(sha256), Some(identity)) =
-            (&finding.verdict, finding.sha256, run.common_identity())
-        {
-            run.remember(
+        let finding = state.finding(run, run.scope.window_bytes_used());
+        if let (Verdict::Clean, Some(sha256), Some(identity)) = (
+            &finding.verdict,
+            finding.sha256,
+            run.scope.common_identity(),
+        ) {
+            run.scope.remember(
                 &identity,
                 self.packing.cache_key(sha256),
                 Known::Clean(finding.note.clone()),
             );
         }
-        run.tell(&self.item, &finding);
+        run.tally.report_file(&self.item, &finding);
     }
 }
 
@@ -168,7 +171,7 @@ impl State {
             ),
             (None, None, None) => (Verdict::Clean, self.windows_note(window_bytes)),
         };
-        let engine = run.pool.engine();
+        let engine = run.scope.pool.engine();
         Finding {
             verdict,
             sha256,

@@ -29,7 +29,7 @@ impl Budget {
         }))
     }
 
-    /// Waits until `bytes` are to be had. What is more than the whole budget is had alone.
+    /// Waits until `bytes` are free. What is more than the whole budget is taken alone.
     pub(crate) fn take(&self, bytes: u64) -> Taken {
         let Inner {
             limit_bytes,

@@ -28,13 +28,13 @@ const REDB_MAGIC: &[u8; 4] = b"redb";
 /// When which table was last written: seconds since 1970 by its name.
 const USED: TableDefinition<'static, &str, i64> = TableDefinition::new("used");
 
-/// Tables of older signatures are dropped; so many stay, for sites that scan with clamds of several
-/// kinds.
+/// Tables of older signatures are dropped; this many stay, for sites that scan with clamds of
+/// several kinds.
 const TABLES_KEPT: usize = 4;
 
 const MEMORY_BYTES: usize = 32 << 20;
 
-/// So many verdicts are written at a time.
+/// Verdicts are written this many at a time.
 const BATCH: usize = 20_000;
 
 /// A verdict that can be used again.
@@ -60,14 +60,14 @@ pub(crate) struct Cache {
 }
 
 /// How a cache was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Found {
     /// As it was left, or not there yet.
     Usable,
-    /// It was damaged, and is begun anew.
+    /// It was damaged, and starts empty.
     Rebuilt,
-    /// It was none, and was set aside.
-    SetAside,
+    /// It was not a cache, and is there now.
+    SetAside(PathBuf),
 }
 
 /// Why there is no cache.
@@ -105,8 +105,8 @@ impl Key {
 }
 
 impl Cache {
-    /// Opens or makes the cache at `path` for verdicts of these identities. A damaged one is begun
-    /// anew.
+    /// Opens or makes the cache at `path` for verdicts of these identities. A damaged one
+    /// starts empty.
     pub(crate) fn open(
         path: &Path,
         identities: &[String],
@@ -131,7 +131,7 @@ impl Cache {
             Err(OpenFailure::Damaged) => {
                 let found = clear_away(path).map_err(io_failed)?;
                 let database = open_whole(path)
-                    .map_err(|_| io_failed(io::Error::other("it cannot be made anew")))?;
+                    .map_err(|_| io_failed(io::Error::other("it cannot be made again")))?;
                 Ok((Self::prepare(database, path, identities, seconds)?, found))
             }
         }
@@ -204,10 +204,10 @@ impl Cache {
     pub(crate) fn finish(self) -> Result<(), Box<redb::Error>> {
         let batch =
             std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
-        match batch.is_empty() {
-            true => Ok(()),
-            false => self.write(batch).map_err(Box::new),
+        if batch.is_empty() {
+            return Ok(());
         }
+        self.write(batch).map_err(Box::new)
     }
 
     /// Forgets all that is known of the clamds of this run.
@@ -245,21 +245,25 @@ impl Cache {
     }
 }
 
-/// Where a file is put that is no cache: a wrong name on the command line destroys nothing.
-pub(crate) fn aside(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".damaged");
-    name.into()
-}
-
-/// Makes room for a new cache; what does not begin as one is kept.
+/// Makes room for a new cache. What does not begin as one is kept, under a name that is free: a
+/// wrong name on the command line destroys nothing.
 fn clear_away(path: &Path) -> io::Result<Found> {
     if begins_as_cache(path) {
         std::fs::remove_file(path)?;
         return Ok(Found::Rebuilt);
     }
-    atomic::rename_into_place(path, &aside(path))?;
-    Ok(Found::SetAside)
+    for number in 1_u32.. {
+        let mut aside = path.as_os_str().to_owned();
+        aside.push(".damaged");
+        if number > 1 {
+            aside.push(format!(".{number}"));
+        }
+        match atomic::rename_into_place(path, Path::new(&aside)) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            renamed => return renamed.map(|()| Found::SetAside(aside.into())),
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
 }
 
 fn begins_as_cache(path: &Path) -> bool {
@@ -279,14 +283,13 @@ enum OpenFailure {
 /// Opens the database and verifies every checksum in it.
 fn open_whole(path: &Path) -> Result<Database, OpenFailure> {
     let file = open_file(path).map_err(OpenFailure::Io)?;
-    // The file is not to be trusted, and the crate may meet what it takes for impossible.
-    let opened = catch_unwind(AssertUnwindSafe(|| {
+    let opened = without_panic_text(|| {
         let mut database = Database::builder()
             .set_cache_size(MEMORY_BYTES)
             .create_file(file)?;
         database.check_integrity()?;
         Ok(database)
-    }));
+    });
     match opened {
         Ok(Ok(database)) => Ok(database),
         Ok(Err(DatabaseError::DatabaseAlreadyOpen)) => Err(OpenFailure::InUse),
@@ -297,7 +300,19 @@ fn open_whole(path: &Path) -> Result<Database, OpenFailure> {
     }
 }
 
-/// Cut short, or no database at all.
+/// Runs `open` on a file that is not to be trusted: the crate may meet there what it takes for
+/// impossible, and panic. That is one more way to find the file damaged, which is reported in a
+/// line of our own; a text of the panic beside it would be mailed by cron. No other thread of the
+/// run is at work yet whose panic this could hide.
+fn without_panic_text<T>(open: impl FnOnce() -> T) -> std::thread::Result<T> {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let opened = catch_unwind(AssertUnwindSafe(open));
+    std::panic::set_hook(hook);
+    opened
+}
+
+/// Cut short, or not a database at all.
 fn is_damage(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -322,10 +337,11 @@ fn open_file(path: &Path) -> io::Result<File> {
     reason = "the error of redb as it is, once a run"
 )]
 fn drop_old_tables(database: &Database, current: &[String]) -> Result<(), redb::Error> {
-    match surplus_tables(database, current)? {
-        surplus if surplus.is_empty() => Ok(()),
-        surplus => drop_tables(database, &surplus),
+    let surplus = surplus_tables(database, current)?;
+    if surplus.is_empty() {
+        return Ok(());
     }
+    drop_tables(database, &surplus)
 }
 
 #[expect(
@@ -464,18 +480,23 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("dump.sql");
         std::fs::write(&path, "INSERT INTO mail").unwrap();
-        assert_eq!(open(&path, &ENGINES).1, Found::SetAside);
-        assert_eq!(std::fs::read(aside(&path)).unwrap(), b"INSERT INTO mail");
-        // Nor does a cache that is damaged later take its place.
-        filled(&path, 2000);
-        let whole = std::fs::read(&path).unwrap();
-        std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
-        assert_eq!(open(&path, &ENGINES).1, Found::Rebuilt);
-        assert_eq!(std::fs::read(aside(&path)).unwrap(), b"INSERT INTO mail");
-        // Another one is not taken for a cache while there is no name for it.
+        let aside = dir.path().join("dump.sql.damaged");
+        assert_eq!(open(&path, &ENGINES).1, Found::SetAside(aside.clone()));
+        assert_eq!(std::fs::read(&aside).unwrap(), b"INSERT INTO mail");
+        // Nor does a cache that is damaged later take its place, twice in a row.
+        for _ in 0..2 {
+            filled(&path, 2000);
+            let whole = std::fs::read(&path).unwrap();
+            std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+            assert_eq!(open(&path, &ENGINES).1, Found::Rebuilt);
+            assert_eq!(std::fs::read(&aside).unwrap(), b"INSERT INTO mail");
+        }
+        // Another one gets a name of its own.
         std::fs::write(&path, "UPDATE mail").unwrap();
-        assert!(Cache::open(&path, &[], 7).is_err());
-        assert_eq!(std::fs::read(&path).unwrap(), b"UPDATE mail");
+        let second = dir.path().join("dump.sql.damaged.2");
+        assert_eq!(open(&path, &ENGINES).1, Found::SetAside(second.clone()));
+        assert_eq!(std::fs::read(&aside).unwrap(), b"INSERT INTO mail");
+        assert_eq!(std::fs::read(&second).unwrap(), b"UPDATE mail");
     }
 
     #[test]
@@ -544,8 +565,8 @@ mod tests {
             cache.finish().unwrap();
         }
         assert!(rebuilt > 20, "{rebuilt}");
-        let _ = std::fs::remove_file(aside(&path));
         std::fs::write(&path, b"no database").unwrap();
-        assert_eq!(open(&path, &ENGINES).1, Found::SetAside);
+        let found = open(&path, &ENGINES).1;
+        assert!(matches!(found, Found::SetAside(_)), "{found:?}");
     }
 }

@@ -5,13 +5,13 @@ use jiff::Timestamp;
 use mail_common::record::{Check, CheckStatus, Record};
 use mail_common::tool::Session;
 
-use crate::clamd::{Address, Introduction, Way};
+use crate::clamd::{Address, Introduction, Route};
 
 /// Older signatures than this give a warning.
 const SIGNATURES_MAX_DAYS: f64 = 7.0;
 
-/// Tells what `clamd` at `address` has shown of itself.
-pub(crate) fn tell(session: &Session, address: &Address, clamd: &Introduction, now: Timestamp) {
+/// Reports what `clamd` at `address` has shown of itself.
+pub(crate) fn report(session: &Session, address: &Address, clamd: &Introduction, now: Timestamp) {
     for check in [
         engine(address, clamd),
         signatures(address, clamd, now),
@@ -39,16 +39,16 @@ fn check(name: &str, address: &Address, status: CheckStatus, message: String) ->
 }
 
 fn engine(address: &Address, clamd: &Introduction) -> Check {
-    let way = match clamd.way {
-        Way::Descriptor => "by descriptor",
-        Way::Stream => "by stream",
+    let route = match clamd.route {
+        Route::Descriptor => "by descriptor",
+        Route::Stream => "by stream",
     };
     let threads = clamd.threads.map_or_else(
         || "an unknown number of".to_owned(),
         |threads| threads.to_string(),
     );
     let message = format!(
-        "{} finds EICAR {way}, alone, in an archive and in a message; {threads} threads",
+        "{} finds EICAR {route}, alone, in an archive and in a message; {threads} threads",
         clamd.version.text
     );
     check("clamd", address, CheckStatus::Ok, message)
@@ -62,17 +62,14 @@ fn signatures(address: &Address, clamd: &Introduction, now: Timestamp) -> Check 
         );
         return check("clamd-signatures", address, CheckStatus::Unknown, message);
     };
-    let (status, message) = match days > SIGNATURES_MAX_DAYS {
-        true => (
-            CheckStatus::Warning,
-            format!(
-                "the signatures of clamd at {address} are {days:.0} days old; run freshclam there"
-            ),
-        ),
-        false => (
-            CheckStatus::Ok,
-            format!("the signatures of clamd at {address} are {days:.1} days old"),
-        ),
+    let (status, message) = if days > SIGNATURES_MAX_DAYS {
+        let message = format!(
+            "the signatures of clamd at {address} are {days:.0} days old; run freshclam there"
+        );
+        (CheckStatus::Warning, message)
+    } else {
+        let message = format!("the signatures of clamd at {address} are {days:.1} days old");
+        (CheckStatus::Ok, message)
     };
     let signatures = check("clamd-signatures", address, status, message);
     Check {
@@ -114,7 +111,7 @@ mod tests {
         Introduction {
             version: Version::parse(version.as_bytes()).unwrap(),
             threads: Some(10),
-            way: Way::Stream,
+            route: Route::Stream,
             names_encrypted: false,
             names_limits: true,
         }

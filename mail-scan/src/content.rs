@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt;
 
 use rustix::fs::MemfdFlags;
 
-use crate::item::Look;
+use crate::look::Look;
 
 /// The largest content that is held in memory to be scanned in one piece.
 pub(crate) const MEMORY_MAX_BYTES: u64 = 128 << 20;
@@ -73,12 +73,12 @@ impl Content {
 
     /// All of it; `None` where that would be too much for memory.
     pub(crate) fn to_memory(&self) -> io::Result<Option<Cow<'_, [u8]>>> {
-        match self.bytes() {
-            bytes if bytes > MEMORY_MAX_BYTES => Ok(None),
-            bytes => self
-                .head(usize::try_from(bytes).unwrap_or(usize::MAX))
-                .map(Some),
+        let bytes = self.bytes();
+        if bytes > MEMORY_MAX_BYTES {
+            return Ok(None);
         }
+        let all = usize::try_from(bytes).unwrap_or(usize::MAX);
+        self.head(all).map(Some)
     }
 
     /// What another process can read it by.

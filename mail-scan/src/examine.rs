@@ -2,7 +2,6 @@
 //! not, shown to clamd.
 
 use std::io::{self, Read};
-use std::sync::PoisonError;
 
 use mail_common::archive::compression::Compression;
 use mail_common::checksum::Sha256;
@@ -10,15 +9,16 @@ use mail_common::message::HEAD_BYTES;
 use mail_common::report::chain;
 
 use crate::cache::{Key, Known};
-use crate::clamd::{Answer, Introduction, Verdict, Worker};
+use crate::clamd::{Answer, Introduction, Worker};
 use crate::content::{Content, MEMORY_MAX_BYTES};
 use crate::encrypted;
-use crate::item::Finding;
+use crate::finding::Finding;
+use crate::job::BYTES_A_JOB;
 use crate::message::Envelope;
 use crate::packing::{Layer, compression_of_head};
 use crate::run::Run;
 use crate::totals::add;
-use crate::work::BYTES_A_JOB;
+use crate::verdict::Verdict;
 
 /// What is compressed more often is not looked into.
 const LAYERS_MAX: usize = 4;
@@ -58,7 +58,7 @@ pub(crate) fn examine(
         Prepared::Found(finding) => finding,
         Prepared::Ask(question) => match answers.next() {
             Some(answer) => question.conclude(run, answer),
-            None => Finding::unscanned("it was not asked for", &run.pool.engine()),
+            None => run.scope.unscanned("it was not asked for"),
         },
         Prepared::Alone => examine_alone(run, worker, content, *sha256),
     };
@@ -70,16 +70,17 @@ pub(crate) fn examine(
 }
 
 fn prepare<'a>(run: &Run<'_>, content: &'a Content, sha256: Sha256) -> Prepared<'a> {
-    add(&run.totals.bytes, content.bytes());
-    let engine = || run.pool.engine();
-    if let Some(reason) = run.leaves_out(content.bytes()) {
+    add(&run.tally.counters.bytes, content.bytes());
+    let engine = || run.scope.pool.engine();
+    if let Some(reason) = run.scope.leaves_out(content.bytes()) {
         return Prepared::Found(unscanned(run, sha256, reason));
     }
-    if let Some(known) = run.known(sha256) {
+    if let Some(known) = run.scope.known(sha256) {
+        add(&run.tally.counters.cached, 1);
         return Prepared::Found(of_known(known, content, sha256, engine()));
     }
-    if run.seen.contains(sha256) {
-        add(&run.totals.repeated, 1);
+    if run.tally.seen.contains(sha256) {
+        add(&run.tally.counters.repeated, 1);
         return Prepared::Found(of_known(Known::Clean(None), content, sha256, engine()));
     }
     match unpacked(content, BYTES_A_JOB) {
@@ -108,7 +109,7 @@ fn examine_alone(
     content: &Content,
     sha256: Sha256,
 ) -> Finding {
-    let _alone = run.unpacking.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = run.scope.unpack_alone();
     match unpacked(content, MEMORY_MAX_BYTES) {
         Ok(Unpacked::NotPacked) => {
             unscanned(run, sha256, "it changed while it was scanned".to_owned())
@@ -136,7 +137,7 @@ fn examine_alone(
 fn unscanned(run: &Run<'_>, sha256: Sha256, reason: String) -> Finding {
     Finding {
         sha256: Some(sha256),
-        ..Finding::unscanned(reason, &run.pool.engine())
+        ..run.scope.unscanned(reason)
     }
 }
 
@@ -226,9 +227,9 @@ fn message_head(content: &Content) -> io::Result<Vec<u8>> {
 /// For the rest of the run, and for others.
 fn remember(run: &Run<'_>, verdict: &Verdict, by: &Introduction, sha256: Sha256) {
     if *verdict == Verdict::Clean {
-        run.seen.add(sha256);
+        run.tally.seen.add(sha256);
     }
-    if run.cache.is_none() {
+    if run.scope.cache.is_none() {
         return;
     }
     let known = match verdict {
@@ -236,7 +237,8 @@ fn remember(run: &Run<'_>, verdict: &Verdict, by: &Introduction, sha256: Sha256)
         Verdict::Infected(name) => Known::Infected(name.clone()),
         Verdict::Unscanned(_) => return,
     };
-    run.remember(&by.identity(), Key::of_content(sha256), known);
+    run.scope
+        .remember(&by.identity(), Key::of_content(sha256), known);
 }
 
 /// A content without the layers of compression that clamd does not open.

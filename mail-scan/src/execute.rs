@@ -2,8 +2,6 @@
 //! workers side by side.
 
 use std::io;
-use std::sync::atomic::AtomicU64;
-use std::sync::{Mutex, OnceLock};
 use std::thread;
 
 use crossbeam_channel::{Receiver, bounded};
@@ -12,29 +10,31 @@ use mail_common::checksum::Sha256;
 use mail_common::exit::Exit;
 use mail_common::interrupt::Interrupt;
 use mail_common::record::timestamp;
-use mail_common::report::{Unit, chain};
+use mail_common::report::chain;
 use mail_common::tool::{Session, Totals, human_size};
 use mail_common::upstream::Upstream;
 
 use crate::args::Scanner;
 use crate::budget::Budget;
-use crate::cache::{Cache, Found, aside};
+use crate::cache::{Cache, Found};
 use crate::checks;
-use crate::clamd::{Patience, Pool, PoolError, SpawnError, Spawned, Worker};
+use crate::clamd::{Patience, Pool, Spawned, Worker};
 use crate::content::Content;
+use crate::error::Error;
 use crate::examine::examine;
 use crate::file;
 use crate::item::Item;
+use crate::job::{Job, Piece};
 use crate::outcome::Outcome;
 use crate::packing::Packing;
 use crate::plan::{Operand, Plan, addresses};
-use crate::quarantine::{Quarantine, QuarantineError};
+use crate::quarantine::Quarantine;
 use crate::run::Run;
-use crate::seen::Seen;
-use crate::source::{Listed, Outlet, feed_artifacts, feed_changed, feed_path, feed_set};
+use crate::scope::Scope;
+use crate::source::{Outlet, SetFailed, feed_artifacts, feed_changed, feed_path, feed_set};
+use crate::tally::Tally;
 use crate::totals::{Counters, get};
 use crate::unpack::unpack;
-use crate::work::{Job, Piece};
 
 /// Content that is in memory at a time, waiting to be scanned or being scanned.
 const MEMORY_BYTES: u64 = 64 << 20;
@@ -42,26 +42,15 @@ const MEMORY_BYTES: u64 = 64 << 20;
 /// However many threads the clamds have.
 const JOBS_MAX: usize = 512;
 
-/// So often a tree that changes is looked through again; each time there is less to be found.
+/// How often a tree that changes is looked through again; each time there is less to find.
 const ROUNDS_MAX: usize = 20;
 
-/// So many jobs wait at most.
+/// Jobs that wait, at most.
 const QUEUE: usize = 64;
 
 /// A clamd that is started for the run is this many times as wide as the machine: it waits for its
 /// own files too.
 const SPAWNED_THREADS_A_CORE: usize = 2;
-
-/// Why a run could not begin its work.
-#[derive(Debug, thiserror::Error)]
-enum Error {
-    #[error("start a private clamd")]
-    Spawn(#[from] SpawnError),
-    #[error(transparent)]
-    Pool(#[from] PoolError),
-    #[error(transparent)]
-    Quarantine(#[from] QuarantineError),
-}
 
 /// Does what the plan says.
 pub(crate) fn execute(plan: &Plan, session: &Session, now: &ZonedDateTime) -> (Exit, Totals) {
@@ -72,19 +61,17 @@ pub(crate) fn execute(plan: &Plan, session: &Session, now: &ZonedDateTime) -> (E
         let passed = session.pass_all(io::stdin().lock(), |record| upstream.add(record));
         outcome.add_upstream(&upstream, passed, session);
     }
-    let counters = match scan_all(plan, session, now, &upstream, &mut outcome) {
-        Ok(totals) => totals,
-        Err(error) => {
-            session.fail(None, None, &error);
-            outcome.could_not_finish();
-            Counters::default()
-        }
-    };
+    let scanned = scan_all(plan, session, now, &upstream, &mut outcome);
+    let counters = scanned.unwrap_or_else(|error| {
+        session.record_failure(None, None, &error);
+        outcome.could_not_finish();
+        Counters::default()
+    });
     let exit = outcome.exit(&counters, session);
     let mut totals = counters.totals();
     totals.add("errors", session.errors().len() as u64);
     totals.add("warnings", session.report.warnings());
-    say(session, &counters, exit);
+    print_summary(session, &counters, exit);
     (exit, totals)
 }
 
@@ -96,77 +83,62 @@ fn scan_all(
     outcome: &mut Outcome,
 ) -> Result<Counters, Error> {
     let interrupt = Interrupt::on_signals();
-    let quarantine = plan
-        .quarantine
-        .as_deref()
-        .map(|dir| Quarantine::open(dir, timestamp(now)))
-        .transpose()?;
+    let quarantine = match &plan.quarantine {
+        Some(dir) => Some(Quarantine::open(dir, timestamp(now))?),
+        None => None,
+    };
     // Kept to the end: dropping it stops the clamd that was started.
     let (_spawned, pool) = reach_clamds(plan, session, &interrupt)?;
     for (address, introduction) in pool.introductions() {
-        checks::tell(session, address, &introduction, now.timestamp());
+        checks::report(session, address, &introduction, now.timestamp());
     }
     let cache = open_cache(plan, session, &pool, now.timestamp());
-    let run = Run {
-        session,
-        pool: &pool,
-        cache: cache.as_ref(),
-        identities: pool.identities(),
-        quarantine: quarantine.as_ref(),
-        budget: Budget::new(MEMORY_BYTES),
-        unpacking: Mutex::default(),
-        max_bytes: plan.max_bytes,
-        seen: Seen::default(),
-        listed: Listed::default(),
-        interrupt,
-        totals: Counters::default(),
-        progress: session.report.progress("scan", Unit::Bytes, None),
-        printed: AtomicU64::new(0),
-        window_bytes: OnceLock::new(),
-    };
-    session.report.info(format!(
-        "{} workers show contents to clamd",
-        jobs(plan, &pool)
-    ));
+    let mut scope = Scope::new(session, interrupt, &pool, Budget::new(MEMORY_BYTES));
+    scope.cache = cache.as_ref();
+    scope.quarantine = quarantine.as_ref();
+    scope.max_bytes = plan.max_bytes;
+    let tally = Tally::new(session);
+    let run = Run { scope, tally };
+    let jobs = jobs(plan, &pool);
+    let report = &session.report;
+    report.info(format!("{jobs} workers show contents to clamd"));
     work(plan, &run, |outlet| {
         feed(plan, &run, upstream, outlet, outcome)
     });
     follow_moves(plan, &run);
-    let is_believed = end(&run, outcome);
-    let totals = run.totals;
-    let written = cache.map(|cache| {
-        if is_believed {
-            cache.finish()
-        } else {
-            cache.forget()
-        }
-    });
-    if let Some(Err(error)) = written {
-        session
-            .report
-            .warning(format!("the cache was not written: {error}"));
+    let trust = end(&run, outcome);
+    let counters = run.tally.counters;
+    let written = match (cache, trust) {
+        (None, _) => Ok(()),
+        (Some(cache), Trust::Kept) => cache.finish(),
+        (Some(cache), Trust::Revoked) => cache.forget(),
+    };
+    if let Err(error) = written {
+        report.warning(format!("the cache was not written: {error}"));
     }
-    Ok(totals)
+    Ok(counters)
 }
 
-/// How the work ended. False where the clamds cannot be believed any more, and nobody knows since
-/// when.
-fn end(run: &Run<'_>, outcome: &mut Outcome) -> bool {
-    if run.interrupt.check().is_err() {
-        outcome.interrupted(run.session);
-        return true;
+/// Whether what the clamds said in the run is believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trust {
+    Kept,
+    /// One of them cannot be believed any more, and nobody knows since when.
+    Revoked,
+}
+
+/// How the work ended.
+fn end(run: &Run<'_>, outcome: &mut Outcome) -> Trust {
+    let Scope { session, pool, .. } = run.scope;
+    if run.scope.interrupt.check().is_err() {
+        outcome.interrupted(session);
+    } else if pool.is_lost() {
+        outcome.lost_clamd(session);
+    } else if let Err(error) = pool.prove_to_the_end() {
+        outcome.revoke_trust(session, error);
+        return Trust::Revoked;
     }
-    if run.pool.is_lost() {
-        outcome.lost_clamd(run.session);
-        return true;
-    }
-    match run.pool.prove_to_the_end() {
-        Ok(()) => true,
-        Err(error) => {
-            outcome.disbelieved(run.session, error);
-            false
-        }
-    }
+    Trust::Kept
 }
 
 /// The clamds of the run, introduced and proved; one of them is started for it where that is asked
@@ -176,26 +148,23 @@ fn reach_clamds(
     session: &Session,
     interrupt: &Interrupt,
 ) -> Result<(Option<Spawned>, Pool), Error> {
-    let wants_spawn = plan.scanners.contains(&Scanner::Spawn);
-    let threads = plan.jobs.unwrap_or(SPAWNED_THREADS_A_CORE * plan.cores) + 2;
-    let spawned = wants_spawn
-        .then(|| Spawned::start(plan.signatures.as_deref(), threads, interrupt))
-        .transpose()?;
     let mut at = addresses(&plan.scanners);
-    at.extend(spawned.iter().map(Spawned::address));
-    let (connect, reply) = (plan.connect_patience, plan.reply_patience);
-    let (pool, unreachable) = Pool::open(
-        &at,
-        &Patience {
-            connect,
-            reply,
-            interrupt: interrupt.clone(),
-        },
-    )?;
+    let mut spawned = None;
+    if plan.scanners.contains(&Scanner::Spawn) {
+        let threads = plan.jobs.unwrap_or(SPAWNED_THREADS_A_CORE * plan.cores) + 2;
+        let clamd = Spawned::start(plan.signatures.as_deref(), threads, interrupt)?;
+        at.push(clamd.address());
+        spawned = Some(clamd);
+    }
+    let patience = Patience {
+        connect: plan.connect_patience,
+        reply: plan.reply_patience,
+        interrupt: interrupt.clone(),
+    };
+    let (pool, unreachable) = Pool::open(&at, &patience)?;
     for error in unreachable {
-        session
-            .report
-            .warning(format!("{}; the others do its work", chain(&error)));
+        let report = &session.report;
+        report.warning(format!("{}; the others do its work", chain(&error)));
     }
     Ok((spawned, pool))
 }
@@ -212,45 +181,40 @@ fn open_cache(plan: &Plan, session: &Session, pool: &Pool, now: Timestamp) -> Op
             .info("nothing is cached: clamd does not say which signatures it has, so that a change would not be seen");
         return None;
     }
-    match Cache::open(path, &pool.identities(), now.as_second()) {
-        Ok((cache, Found::Usable)) => Some(cache),
-        Ok((cache, Found::Rebuilt)) => {
-            session.report.warning(format!(
-                "the cache {} was damaged, and is begun anew",
-                path.display()
-            ));
-            Some(cache)
-        }
-        Ok((cache, Found::SetAside)) => {
-            let (path, aside) = (path.display(), aside(path));
-            session.report.warning(format!(
-                "{path} is no cache: it is {} now, and a cache is begun",
-                aside.display()
-            ));
-            Some(cache)
-        }
+    let report = &session.report;
+    let (cache, found) = match Cache::open(path, &pool.identities(), now.as_second()) {
+        Ok(opened) => opened,
         Err(error) => {
-            session.report.warning(chain(&error));
-            None
+            report.warning(chain(&error));
+            return None;
         }
+    };
+    let path = path.display();
+    match found {
+        Found::Usable => {}
+        Found::Rebuilt => report.warning(format!("the cache {path} was damaged, and starts empty")),
+        Found::SetAside(aside) => report.warning(format!(
+            "{path} is not a cache: it is {} now, and a cache is begun",
+            aside.display()
+        )),
     }
+    Some(cache)
 }
 
 /// Scans what was moved in a live tree while it was scanned, until nothing was.
 fn follow_moves(plan: &Plan, run: &Run<'_>) {
     for _ in 0..ROUNDS_MAX {
-        let changed = run.listed.changed();
-        if changed.is_empty() || run.interrupt.check().is_err() || run.pool.is_lost() {
+        let changed = run.tally.listed.changed();
+        if changed.is_empty() || run.scope.interrupt.check().is_err() || run.scope.pool.is_lost() {
             return;
         }
-        // A run that is ending says so by itself.
+        // A run that is ending reports that itself.
         work(plan, run, |mut outlet| {
             drop(feed_changed(run, &changed, &mut outlet))
         });
     }
-    run.session
-        .report
-        .warning("mail is moved on and on: what was moved at last may not have been scanned");
+    let report = &run.scope.session.report;
+    report.warning("mail is still being moved: what was moved last may not have been scanned");
 }
 
 fn jobs(plan: &Plan, pool: &Pool) -> usize {
@@ -262,7 +226,7 @@ fn jobs(plan: &Plan, pool: &Pool) -> usize {
 /// Readers unpack, workers scan, and `feed` finds, on the caller's thread, what there is to be
 /// scanned.
 fn work(plan: &Plan, run: &Run<'_>, feed: impl FnOnce(Outlet)) {
-    let jobs = jobs(plan, run.pool);
+    let jobs = jobs(plan, run.scope.pool);
     let (work, work_to_do) = bounded::<Job>(QUEUE);
     let (packed, packed_to_read) = bounded::<(Item, Packing)>(QUEUE);
     thread::scope(|scope| {
@@ -273,9 +237,9 @@ fn work(plan: &Plan, run: &Run<'_>, feed: impl FnOnce(Outlet)) {
         for _ in 0..plan.cores.min(jobs) {
             let (packed, pieces) = (packed_to_read.clone(), work.clone());
             scope.spawn(move || {
-                packed
-                    .into_iter()
-                    .for_each(|(item, packing)| unpack(run, item, packing, &pieces))
+                for (item, packing) in packed {
+                    unpack(run, item, packing, &pieces);
+                }
             });
         }
         // Who still holds these would be waited for in vain.
@@ -297,9 +261,9 @@ fn feed(
             Operand::Records => feed_artifacts(run, &upstream.artifacts, &mut outlet).is_err(),
             Operand::Set(set) => match feed_set(run, set, &mut outlet) {
                 Ok(()) => false,
-                Err(crate::source::SetError::Closed(_)) => true,
-                Err(error) => {
-                    run.session.fail(None, None, &error);
+                Err(SetFailed::Closed) => true,
+                Err(SetFailed::Unreadable(error)) => {
+                    run.scope.session.record_failure(None, None, &error);
                     outcome.could_not_finish();
                     false
                 }
@@ -315,7 +279,7 @@ fn feed(
 
 /// One worker, until there is no more work.
 fn scan_all_of(plan: &Plan, run: &Run<'_>, number: usize, work: Receiver<Job>) {
-    let mut worker = run.pool.worker(number, plan.cores);
+    let mut worker = run.scope.pool.worker(number, plan.cores);
     for job in work {
         match job {
             Job::Files(items) => file::scan_all(run, &mut worker, items),
@@ -345,9 +309,9 @@ fn scan_pieces(run: &Run<'_>, worker: &mut Worker<'_>, pieces: Vec<Piece>) {
     }
 }
 
-fn say(session: &Session, totals: &Counters, exit: Exit) {
+fn print_summary(session: &Session, totals: &Counters, exit: Exit) {
     let verdict = match exit {
-        Exit::Done if get(&totals.files) == 0 => "there was nothing to be scanned",
+        Exit::Done if get(&totals.files) == 0 => "there was nothing to scan",
         Exit::Done => "everything was scanned and is clean",
         Exit::Bad => "INFECTED",
         _ => "not everything was scanned",

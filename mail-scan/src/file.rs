@@ -10,17 +10,22 @@ use std::time::Duration;
 use mail_common::checksum::Sha256;
 use mail_common::report::chain;
 
-use crate::clamd::{Verdict, Worker};
+use crate::clamd::Worker;
 use crate::content::Content;
 use crate::examine::examine;
-use crate::item::{Finding, Item, Look, Opened};
+use crate::finding::Finding;
+use crate::item::{Holder, Item, Place};
+use crate::look::{Look, Opened};
 use crate::maildir;
 use crate::packing::MAGIC_BYTES;
 use crate::quarantine::Taken;
 use crate::run::Run;
 use crate::totals::add;
+use crate::tree::is_gone;
+use crate::unscanned::Error;
+use crate::verdict::Verdict;
 
-/// A file that changes is read again so often.
+/// How often a file that changes is read again.
 const ATTEMPTS: usize = 3;
 
 /// Within the tick of a clock a file may change without a trace of it.
@@ -35,27 +40,13 @@ const COPY_MAX_BYTES: u64 = 16 << 20;
 /// Up to this size the digest is computed of one piece.
 const SMALL_BYTES: usize = 256 << 10;
 
-#[derive(Debug, thiserror::Error)]
-enum Error {
-    #[error("read {place}")]
-    Read { place: String, source: io::Error },
-    #[error(
-        "{place} is not what its set has on record: its digest is {found}, not {expected}; use another set"
-    )]
-    Digest {
-        place: String,
-        found: Sha256,
-        expected: Sha256,
-    },
-}
-
 /// A file that was read, to be shown to clamd.
 struct Ready {
     item: Item,
     look: Look,
 }
 
-/// Scans `items` and tells what was found in each.
+/// Scans `items` and reports what was found in each.
 pub(crate) fn scan_all(run: &Run<'_>, worker: &mut Worker<'_>, mut items: Vec<Item>) {
     for _ in 0..ATTEMPTS {
         items = attempt(run, worker, items);
@@ -64,9 +55,9 @@ pub(crate) fn scan_all(run: &Run<'_>, worker: &mut Worker<'_>, mut items: Vec<It
         }
     }
     for item in items {
-        run.tell(
+        run.tally.report_file(
             &item,
-            &Finding::unscanned("it changed each time it was scanned", &run.pool.engine()),
+            &run.scope.unscanned("it changed each time it was scanned"),
         );
     }
 }
@@ -80,7 +71,7 @@ fn attempt(run: &Run<'_>, worker: &mut Worker<'_>, items: Vec<Item>) -> Vec<Item
         };
         match read(file, look) {
             Ok((content, sha256)) if is_as_expected(run, &item, sha256) => {
-                run.progress.advance(look.bytes);
+                run.tally.progress.advance(look.bytes);
                 ready.push(Ready { item, look });
                 contents.push((content, sha256));
             }
@@ -94,51 +85,59 @@ fn attempt(run: &Run<'_>, worker: &mut Worker<'_>, items: Vec<Item>) -> Vec<Item
     for ((Ready { item, look }, (content, _)), finding) in
         ready.into_iter().zip(contents).zip(findings)
     {
-        match content.holds_still() {
-            true => conclude(run, &item, look, finding),
-            false => changed.push(item),
+        if content.holds_still() {
+            conclude(run, &item, look, finding);
+        } else {
+            changed.push(item);
         }
     }
     changed
 }
 
-/// Opens what is to be scanned; `None` where that is told already.
-fn open(run: &Run<'_>, mut item: Item) -> Option<(Item, File, Look)> {
-    let mut opened = item.open();
-    // Mail is flagged and filed while it is scanned.
-    for _ in 0..ATTEMPTS {
-        let is_gone = opened
-            .as_ref()
-            .is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
-        if !is_gone || item.place.set.is_some() {
-            break;
-        }
-        let Some(file) = maildir::find_again(&item.file) else {
-            add(&run.totals.vanished, 1);
-            item.identity
-                .into_iter()
-                .for_each(|identity| run.listed.lose(identity));
-            return None;
-        };
-        item = Item {
-            place: crate::source::place_of(&file),
-            file,
-            ..item
-        };
-        opened = item.open();
-    }
+/// Opens what is to be scanned; `None` where that is reported already.
+fn open(run: &Run<'_>, item: Item) -> Option<(Item, File, Look)> {
+    let (item, opened) = open_or_follow(item);
     match opened {
+        Err(error) if is_gone(&error) && item.tree().is_some() => {
+            add(&run.tally.counters.vanished, 1);
+            if let Holder::Tree(_, Some(identity)) = item.holder {
+                run.tally.listed.lose(identity);
+            }
+        }
         Err(source) => fail(run, &item, source),
         Ok(Opened::NoFile(what)) => no_file(run, &item, what),
         Ok(Opened::File(file, look)) => match left_out(run, look.bytes) {
             None => return Some((item, file, look)),
             Some(reason) => {
-                run.progress.advance(look.bytes);
-                run.tell(&item, &Finding::unscanned(reason, &run.pool.engine()));
+                run.tally.progress.advance(look.bytes);
+                run.tally.report_file(&item, &run.scope.unscanned(reason));
             }
         },
     }
     None
+}
+
+/// Mail is flagged and filed while it is scanned: a message that is gone is looked for.
+fn open_or_follow(mut item: Item) -> (Item, io::Result<Opened>) {
+    let mut opened = item.open();
+    for _ in 0..ATTEMPTS {
+        let (Some(tree), Err(error)) = (item.tree(), &opened) else {
+            break;
+        };
+        if !is_gone(error) {
+            break;
+        }
+        let Some(file) = maildir::find_again(tree, &item.file) else {
+            break;
+        };
+        item = Item {
+            place: Place::of_path(&file),
+            file,
+            ..item
+        };
+        opened = item.open();
+    }
+    (item, opened)
 }
 
 /// Why a file of `bytes` is not even read.
@@ -146,12 +145,13 @@ fn left_out(run: &Run<'_>, bytes: u64) -> Option<String> {
     let too_large =
         || format!("{bytes} bytes are more than clamd looks into (MaxFileSize, MaxScanSize)");
     // clamd is not asked about sizes that may be known from an earlier run.
-    let is_refused = || bytes > READ_FREELY_BYTES && run.pool.refuses(bytes);
-    run.leaves_out(bytes)
+    let is_refused = || bytes > READ_FREELY_BYTES && run.scope.pool.refuses(bytes);
+    run.scope
+        .leaves_out(bytes)
         .or_else(|| is_refused().then(too_large))
 }
 
-/// Whether a file of a set is what was saved; else that is told.
+/// Whether a file of a set is what was saved; else that is reported.
 fn is_as_expected(run: &Run<'_>, item: &Item, found: Sha256) -> bool {
     let Some(expected) = item.expected.filter(|expected| *expected != found) else {
         return true;
@@ -161,9 +161,9 @@ fn is_as_expected(run: &Run<'_>, item: &Item, found: Sha256) -> bool {
         found,
         expected,
     };
-    run.session.fail(None, None, &error);
-    let finding = Finding::unscanned(chain(&error), &run.pool.engine());
-    run.tell(
+    run.scope.session.record_failure(None, None, &error);
+    let finding = run.scope.unscanned(chain(&error));
+    run.tally.report_file(
         item,
         &Finding {
             sha256: Some(found),
@@ -205,30 +205,29 @@ fn read(mut file: File, look: Look) -> io::Result<(Content, Sha256)> {
 }
 
 fn conclude(run: &Run<'_>, item: &Item, look: Look, mut finding: Finding) {
-    if let (Some(quarantine), Verdict::Infected(_)) = (run.quarantine, &finding.verdict) {
+    if let (Some(quarantine), Verdict::Infected(_)) = (run.scope.quarantine, &finding.verdict) {
         match quarantine.take(item, look, &finding) {
             Ok(taken) => {
-                add(
-                    &run.totals.quarantined,
-                    u64::from(matches!(taken, Taken::Moved(_))),
-                );
+                if matches!(taken, Taken::Moved(_)) {
+                    add(&run.tally.counters.quarantined, 1);
+                }
                 finding.note = Some(taken.to_string());
             }
-            Err(error) => run.session.fail(None, None, &error),
+            Err(error) => run.scope.session.record_failure(None, None, &error),
         }
     }
-    run.tell(item, &finding);
+    run.tally.report_file(item, &finding);
 }
 
 fn no_file(run: &Run<'_>, item: &Item, what: &str) {
     if item.place.set.is_some() {
-        return run.tell(
+        return run.tally.report_file(
             item,
-            &Finding::unscanned(format!("it is {what}, no file"), &run.pool.engine()),
+            &run.scope.unscanned(format!("it is {what}, not a file")),
         );
     }
-    add(&run.totals.no_files, 1);
-    run.session.report.warning(format!(
+    add(&run.tally.counters.no_files, 1);
+    run.scope.session.report.warning(format!(
         "{} is {what}: there is nothing in it to be scanned",
         item.place
     ));
@@ -239,6 +238,7 @@ fn fail(run: &Run<'_>, item: &Item, source: io::Error) {
         place: item.place.to_string(),
         source,
     };
-    run.session.fail(None, None, &error);
-    run.tell(item, &Finding::unscanned(chain(&error), &run.pool.engine()));
+    run.scope.session.record_failure(None, None, &error);
+    run.tally
+        .report_file(item, &run.scope.unscanned(chain(&error)));
 }

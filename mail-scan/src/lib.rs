@@ -3,29 +3,38 @@
 mod args; // the command line
 mod plan; // what is to be scanned, and with what: reads, never writes
 
+mod verdict; // what a scan comes to
+mod tree; // a live tree, held open
+mod look; // what stands at a name, and how it looks
+mod listed; // what was found of live trees, since they change meanwhile
+mod maildir; // messages, whose names change
+mod message; // Message-ID and subject
+mod item; // a file to be scanned, and how records name it
+mod finding; // what was learnt of it, and the record
+
+mod content; // what is shown to clamd: memory or a file
 mod clamd; // the scanner: reached, proved, asked
 mod cache; // verdicts of earlier runs
 mod seen; // contents that were clean in this run
-
-mod item; // a file to be scanned, and how records name it
-mod maildir; // messages, whose names change
-mod message; // Message-ID and subject
 mod packing; // how a file is packed, by name and magic
-mod source; // where files come from: paths, sets, records
-
-mod budget; // how much is in memory at a time
-mod content; // what is shown to clamd: memory or a file
 mod encrypted; // archives with a password, where clamd keeps silent about them
-mod run; // what threads share, and how verdicts are told
+mod budget; // how much is in memory at a time
+mod quarantine; // infected messages of live Maildirs
+mod totals; // counters
+
+mod scope; // what is fixed in a run
+mod tally; // what it has found and counted
+mod run; // both, shared by its threads
+mod unscanned; // why a file has no verdict
 mod examine; // from a content to what was found in it
-mod work; // what is handed to the workers
 mod artifact; // a packed file: one verdict from many pieces
+mod job; // what is handed to the workers
 mod unpack; // packed files, read from beginning to end
 mod file; // files as they are
-mod quarantine; // infected messages of live Maildirs
+mod source; // where files come from: paths, sets, records
 
-mod checks; // what is said of each clamd
-mod totals; // what is counted
+mod checks; // what is reported of each clamd
+mod error; // why a run did not begin, or is not whole
 mod outcome; // what a run came to
 mod execute; // the run
 

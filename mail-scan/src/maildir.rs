@@ -1,21 +1,24 @@
 //! What must be known of a Maildir: where messages lie, and that their names change.
 
-use std::fs;
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use mail_common::maildir::{holds_messages, unique_name};
+use rustix::fs::Dir;
+
+use crate::tree::Tree;
 
 const PLACES: [&str; 2] = ["cur", "new"];
 
 /// Whether `path` is a message: it lies in `cur/` or `new/` of a directory that has both, and
 /// `tmp/` (maildir(5)).
-pub(crate) fn is_message(path: &Path) -> bool {
+pub(crate) fn is_message(tree: &Tree, path: &Path) -> bool {
+    let is_directory = |path: PathBuf| tree.directory(&path).is_ok();
     lies_in_place(path)
         && folder_of(path).is_some_and(|folder| {
-            ["cur", "new", "tmp"]
-                .iter()
-                .all(|name| folder.join(name).is_dir())
+            let names = ["cur", "new", "tmp"];
+            names.iter().all(|name| is_directory(folder.join(name)))
         })
 }
 
@@ -29,17 +32,19 @@ pub(crate) fn lies_in_place(path: &Path) -> bool {
 
 /// Where a message is now that was at `path` a moment ago: its flags, or `new` and `cur`, change
 /// its path, and the part of its name before the colon stays.
-pub(crate) fn find_again(path: &Path) -> Option<PathBuf> {
+pub(crate) fn find_again(tree: &Tree, path: &Path) -> Option<PathBuf> {
     if !lies_in_place(path) {
         return None;
     }
+    let folder = folder_of(path)?;
     let unique = unique_name(path.file_name()?.as_bytes());
     PLACES.iter().find_map(|place| {
-        let entries = fs::read_dir(folder_of(path)?.join(place)).ok()?;
-        entries
+        let place = folder.join(place);
+        let entries = Dir::new(tree.directory(&place).ok()?).ok()?;
+        let found = entries
             .flatten()
-            .find(|entry| unique_name(entry.file_name().as_bytes()) == unique)
-            .map(|entry| entry.path())
+            .find(|entry| unique_name(entry.file_name().to_bytes()) == unique)?;
+        Some(place.join(OsStr::from_bytes(found.file_name().to_bytes())))
     })
 }
 
@@ -53,6 +58,8 @@ fn folder_of(path: &Path) -> Option<&Path> {
     reason = "sample files are not stored files"
 )]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -61,15 +68,33 @@ mod tests {
         for name in ["cur", "new", "tmp", "other"] {
             fs::create_dir(dir.path().join(name)).unwrap();
         }
+        let tree = Tree::open(dir.path()).unwrap();
         let path = |name: &str| dir.path().join(name);
         fs::write(path("cur/1.a:2,S"), "x").unwrap();
         fs::write(path("cur/12.b"), "x").unwrap();
-        assert_eq!(find_again(&path("new/1.a")), Some(path("cur/1.a:2,S")));
-        assert_eq!(find_again(&path("cur/1.a:2,")), Some(path("cur/1.a:2,S")));
-        assert_eq!(find_again(&path("cur/12.a")), None);
-        assert_eq!(find_again(&path("other/1.a")), None);
-        assert!(is_message(&path("cur/1.a:2,S")) && !is_message(&path("other/1.a")));
+        let check = |name: &str, expected: Option<&str>| {
+            assert_eq!(find_again(&tree, &path(name)), expected.map(path));
+        };
+        check("new/1.a", Some("cur/1.a:2,S"));
+        check("cur/1.a:2,", Some("cur/1.a:2,S"));
+        check("cur/12.a", None);
+        check("other/1.a", None);
+        assert!(is_message(&tree, &path("cur/1.a:2,S")) && !is_message(&tree, &path("other/1.a")));
         fs::remove_dir(path("tmp")).unwrap();
-        assert!(!is_message(&path("cur/1.a:2,S")));
+        assert!(!is_message(&tree, &path("cur/1.a:2,S")));
+    }
+
+    #[test]
+    fn what_lies_behind_a_link_is_no_message() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        for name in ["box/new", "box/tmp", "other"] {
+            fs::create_dir_all(path(name)).unwrap();
+        }
+        fs::write(path("other/1.a"), "x").unwrap();
+        std::os::unix::fs::symlink(path("other"), path("box/cur")).unwrap();
+        let tree = Tree::open(dir.path()).unwrap();
+        assert!(!is_message(&tree, &path("box/cur/1.a")));
+        assert_eq!(find_again(&tree, &path("box/cur/1.a")), None);
     }
 }

@@ -7,33 +7,14 @@ use mail_common::report::chain;
 use mail_common::tool::Session;
 use mail_common::upstream::{Ending, Upstream};
 
-use crate::clamd::ServerError;
+use crate::clamd;
+use crate::error::Error;
 use crate::totals::{Counters, get};
 
 /// What decides the exit code, beside the totals.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     worst: Exit,
-}
-
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error("{0}; what was named before is scanned all the same")]
-    Broken(String),
-    #[error(
-        "{tool} ended with exit code {code}; what it saved is scanned, and this run does not end better"
-    )]
-    Upstream { tool: String, code: u8 },
-    #[error("the records name no artifact: nothing is scanned")]
-    Nothing,
-    #[error("interrupted by a signal: what has no verdict was not scanned")]
-    Interrupted,
-    #[error("what was called clean is not to be believed")]
-    Disbelieved(#[source] ServerError),
-    #[error(
-        "no clamd answered any more: what has no clean verdict was not scanned; start clamd and run again"
-    )]
-    Lost,
 }
 
 impl Outcome {
@@ -55,16 +36,20 @@ impl Outcome {
                 Ending::Bad | Ending::Partial => Exit::Partial,
                 Ending::Locked | Ending::Unfinished | Ending::Died => Exit::Unfinished,
             };
-            let failure = Failure::Upstream {
+            let failure = Error::FailedUpstream {
                 tool: end.tool.clone(),
                 code: end.exit,
             };
             self.fail(session, &failure, exit);
         }
         if let Err(error) = passed {
-            self.fail(session, &Failure::Broken(chain(&error)), Exit::Unfinished);
+            self.fail(
+                session,
+                &Error::BrokenUpstream(chain(&error)),
+                Exit::Unfinished,
+            );
         } else if upstream.artifacts.is_empty() {
-            self.fail(session, &Failure::Nothing, Exit::Unfinished);
+            self.fail(session, &Error::NothingToScan, Exit::Unfinished);
         }
     }
 
@@ -73,16 +58,16 @@ impl Outcome {
     }
 
     pub(crate) fn interrupted(&mut self, session: &Session) {
-        self.fail(session, &Failure::Interrupted, Exit::Unfinished);
+        self.fail(session, &Error::Interrupted, Exit::Unfinished);
     }
 
     pub(crate) fn lost_clamd(&mut self, session: &Session) {
-        self.fail(session, &Failure::Lost, Exit::Unfinished);
+        self.fail(session, &Error::LostClamd, Exit::Unfinished);
     }
 
     /// A clamd could not prove at the end what it had proved before.
-    pub(crate) fn disbelieved(&mut self, session: &Session, error: ServerError) {
-        self.fail(session, &Failure::Disbelieved(error), Exit::Unfinished);
+    pub(crate) fn revoke_trust(&mut self, session: &Session, error: clamd::Error) {
+        self.fail(session, &Error::NoLongerTrusted(error), Exit::Unfinished);
     }
 
     /// The exit code: 0 only when everything was scanned and clean.
@@ -91,16 +76,19 @@ impl Outcome {
         let is_part = get(&totals.unscanned) > 0
             || !session.errors().is_empty()
             || self.worst == Exit::Partial;
-        match (self.worst, is_infected, is_part) {
-            (Exit::Unfinished, _, _) => Exit::Unfinished,
-            (_, true, _) => Exit::Bad,
-            (_, false, true) => Exit::Partial,
-            (_, false, false) => Exit::Done,
+        if self.worst == Exit::Unfinished {
+            Exit::Unfinished
+        } else if is_infected {
+            Exit::Bad
+        } else if is_part {
+            Exit::Partial
+        } else {
+            Exit::Done
         }
     }
 
-    fn fail(&mut self, session: &Session, failure: &Failure, exit: Exit) {
-        session.fail(None, None, failure);
+    fn fail(&mut self, session: &Session, failure: &Error, exit: Exit) {
+        session.record_failure(None, None, failure);
         self.worst = self.worst.max(exit);
     }
 }

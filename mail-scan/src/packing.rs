@@ -17,7 +17,7 @@ const SKIPPABLE_MAGIC: &[u8] = &[0x2a, 0x4d, 0x18];
 const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
 const LZ4_MAGICS: [&[u8]; 2] = [&[0x04, 0x22, 0x4d, 0x18], b"Dovecot-LZ4\x0d\x2a\x9b\xc5"];
 
-/// So many bytes tell what something is.
+/// This many bytes tell what something is.
 pub(crate) const MAGIC_BYTES: usize = 16;
 
 /// What is inside, once it is unpacked.
@@ -98,12 +98,11 @@ pub(crate) fn inner_of(name: &[u8]) -> Inner {
     if ends(b".tar") {
         return Inner::Archive;
     }
-    match [&b".sql"[..], b".jsonl", b".log", b".csv"]
-        .iter()
-        .any(|suffix| ends(suffix))
-    {
-        true => Inner::Text,
-        false => Inner::Whole,
+    let texts = [&b".sql"[..], b".jsonl", b".log", b".csv"];
+    if texts.iter().any(|suffix| ends(suffix)) {
+        Inner::Text
+    } else {
+        Inner::Whole
     }
 }
 

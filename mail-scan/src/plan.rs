@@ -1,17 +1,16 @@
 //! Decides what a run scans, and with what, from flags, settings and what is on the disk. It reads,
 //! and never writes.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use mail_common::config::{self, Config, Environment, Settings};
-use mail_common::failure::{Failure, FailureKind};
-use mail_common::set::{self, CHECKSUMS, SetKind, SetReference, find_set};
+use mail_common::config::{Config, Environment, Settings};
+use mail_common::set::{CHECKSUMS, SetKind, SetReference, find_set};
 use mail_common::tool::{Subject, cores};
 
 use crate::args::{Args, Scanner};
-use crate::clamd::{Address, UnknownAddress, usual_address};
+use crate::clamd::{Address, usual_address};
+use crate::error::Error;
 
 /// clamd takes a connection at once, or a network is in the way.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
@@ -54,39 +53,6 @@ pub(crate) struct SetOperand {
     pub(crate) set: String,
 }
 
-/// Why a run does not start.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
-    #[error(transparent)]
-    Config(#[from] config::Error),
-    #[error("read CLAMD_ADDRESS")]
-    Address(#[source] UnknownAddress),
-    #[error("{} is not there, and no set of {} has this name", operand.display(), root.display())]
-    NoSuchOperand {
-        operand: PathBuf,
-        root: PathBuf,
-        source: set::Error,
-    },
-    #[error("look at {}", operand.display())]
-    Look { operand: PathBuf, source: io::Error },
-    #[error("the path of the set {} is not UTF-8, and records are; use another name", dir.display())]
-    SetName { dir: PathBuf },
-    #[error("- is given twice, and there is one stdin")]
-    RecordsTwice,
-}
-
-/// Nothing has been touched.
-impl Failure for Error {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Config(error) => error.kind(),
-            Self::Address(_) => FailureKind::Configuration,
-            Self::NoSuchOperand { .. } | Self::Look { .. } => FailureKind::NoSuch,
-            Self::SetName { .. } | Self::RecordsTwice => FailureKind::Usage,
-        }
-    }
-}
-
 impl Plan {
     /// Reads settings and looks at the operands.
     pub(crate) fn new(args: &Args) -> Result<Self, Error> {
@@ -106,12 +72,10 @@ impl Plan {
             .iter()
             .map(|operand| resolve(operand, &root))
             .collect::<Result<Vec<_>, _>>()?;
-        if operands
+        let records = operands
             .iter()
-            .filter(|operand| **operand == Operand::Records)
-            .count()
-            > 1
-        {
+            .filter(|operand| **operand == Operand::Records);
+        if records.count() > 1 {
             return Err(Error::RecordsTwice);
         }
         Ok(Self {
@@ -195,10 +159,10 @@ fn resolve(operand: &Path, root: &Path) -> Result<Operand, Error> {
 
 fn of_path(operand: &Path) -> Result<Operand, Error> {
     let path = absolute(operand)?;
-    match path.join(CHECKSUMS).is_file() {
-        true => set_operand(&path).map(Operand::Set),
-        false => Ok(Operand::Path(path)),
+    if path.join(CHECKSUMS).is_file() {
+        return set_operand(&path).map(Operand::Set);
     }
+    Ok(Operand::Path(path))
 }
 
 /// Absolute, with the directory that a link leads to in place of the link.
@@ -207,14 +171,11 @@ fn absolute(path: &Path) -> Result<PathBuf, Error> {
         operand: path.to_owned(),
         source,
     };
-    let is_odd = path.is_symlink()
-        || path
-            .components()
-            .any(|part| part == std::path::Component::ParentDir);
-    match is_odd {
-        true => path.canonicalize().map_err(failed),
-        false => std::path::absolute(path).map_err(failed),
+    let leads_up = |part| part == std::path::Component::ParentDir;
+    if path.is_symlink() || path.components().any(leads_up) {
+        return path.canonicalize().map_err(failed);
     }
+    std::path::absolute(path).map_err(failed)
 }
 
 /// `ROOT/daily/2026-11-23` is the set `daily/2026-11-23` of ROOT; any other directory is the set of

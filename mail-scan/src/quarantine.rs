@@ -1,29 +1,42 @@
 //! Moves an infected message out of a live Maildir, with a note that says where it was and why.
 //! Nothing is ever taken out of a backup set.
+//!
+//! Root acts here on files of mail users, who can exchange a directory of theirs for a link between
+//! any two steps. So the folder of the message is opened once, from the top of the tree and over no
+//! link, and everything is done in that open folder by name: looked at, renamed, removed. A link
+//! that takes the folder's place meanwhile is never followed; the worst that an exchange does is
+//! that the message is not found.
 
-use std::fs;
-use std::io::{self, Write};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use mail_common::atomic::{self, StoredFile};
 use mail_common::checksum::Sha256;
+use mail_common::failure::{Failed, Failure, FailureKind};
 use mail_common::relpath::PathField;
 use mail_common::set::CHECKSUMS;
+use rustix::fs::{AtFlags, Mode};
 use serde::Serialize;
 
-use crate::clamd::Verdict;
-use crate::item::{Finding, Item, Look};
+use crate::finding::Finding;
+use crate::item::Item;
+use crate::look::{Look, Opened, open_in};
 use crate::maildir;
+use crate::tree::{Tree, is_gone};
+use crate::verdict::Verdict;
 
-/// Between two looks for a message its flags may change again; so often they are followed.
+/// Between two looks for a message its flags may change again; that is followed this often.
 const ATTEMPTS: usize = 3;
 
 /// The directory that infected messages are moved to.
 #[derive(Debug)]
 pub(crate) struct Quarantine {
-    dir: PathBuf,
+    path: PathBuf,
+    dir: OwnedFd,
     time: String,
 }
 
@@ -39,8 +52,8 @@ pub(crate) enum Taken {
 /// Why an infected message is still where it was.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum QuarantineError {
-    #[error("make the quarantine {}", dir.display())]
-    Make { dir: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Make(Failed),
     #[error("write the note {}; the message is still at {}", note.display(), file.display())]
     Note {
         note: PathBuf,
@@ -51,6 +64,23 @@ pub(crate) enum QuarantineError {
     Move { file: PathBuf, source: io::Error },
     #[error("{} is no longer the file that was scanned; scan it again", file.display())]
     Changed { file: PathBuf },
+}
+
+impl Failure for QuarantineError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Make(failed) => failed.kind(),
+            Self::Note { source, .. } | Self::Move { source, .. } => FailureKind::of_io(source),
+            Self::Changed { .. } => FailureKind::Changed,
+        }
+    }
+}
+
+/// A message in its open folder.
+struct Message {
+    folder: OwnedFd,
+    /// Where it was found, for people and the note.
+    file: PathBuf,
 }
 
 /// What is kept beside a message: enough to give it back.
@@ -71,74 +101,77 @@ struct Note<'a> {
 
 impl Quarantine {
     /// Makes the directory where it is not there.
-    pub(crate) fn open(dir: &Path, time: String) -> Result<Self, QuarantineError> {
-        let failed = |source| QuarantineError::Make {
-            dir: dir.to_owned(),
-            source,
-        };
-        atomic::create_dir_all(dir).map_err(failed)?;
+    pub(crate) fn open(path: &Path, time: String) -> Result<Self, QuarantineError> {
+        let failed =
+            |source| QuarantineError::Make(Failed::at("make the quarantine", path)(source));
+        atomic::create_dir_all(path).map_err(failed)?;
         Ok(Self {
-            dir: dir.to_owned(),
+            path: path.to_owned(),
+            dir: File::open(path).map_err(failed)?.into(),
             time,
         })
     }
 
-    /// Moves the infected message out and says where to; what is no message of a live Maildir
-    /// stays, which is said too.
+    /// Moves the infected message out, and returns where to; what is not a message of a live
+    /// Maildir stays.
     pub(crate) fn take(
         &self,
         item: &Item,
         look: Look,
         finding: &Finding,
     ) -> Result<Taken, QuarantineError> {
-        if item.place.set.is_some() || !maildir::is_message(&item.file) || may_be_in_set(&item.file)
-        {
-            return Ok(Taken::Left("no message of a live Maildir"));
-        }
+        let messages = item
+            .tree()
+            .filter(|tree| maildir::is_message(tree, &item.file));
+        let Some(tree) = messages else {
+            return Ok(Taken::Left("not a message of a live Maildir"));
+        };
         let (Verdict::Infected(signature), Some(sha256)) = (&finding.verdict, finding.sha256)
         else {
             return Ok(Taken::Left("it was not read whole"));
         };
-        let file = still_there(&item.file, look)?;
-        let (target, note) = self.write_note(&file, signature, sha256, finding)?;
-        move_message(&file, look, &target, sha256).inspect_err(|_| {
+        let message = Message::find(tree, &item.file, look)?;
+        if may_be_in_set(&message.folder) {
+            return Ok(Taken::Left("not a message of a live Maildir"));
+        }
+        let name = self.write_note(&message, signature, sha256, finding)?;
+        let moved = self.move_message(tree, message, look, &name, sha256);
+        moved.inspect_err(|_| {
             // A note without its message says what is not so; that the message stays is said by the
             // error.
-            let _ = fs::remove_file(&note);
+            let _ = rustix::fs::unlinkat(&self.dir, note_name(&name), AtFlags::empty());
         })?;
-        Ok(Taken::Moved(target))
+        Ok(Taken::Moved(self.path.join(name)))
     }
 
     /// Writes the note under a name that is free; gives the name of the message, which goes with
-    /// it, and its own.
+    /// it.
     fn write_note(
         &self,
-        file: &Path,
+        message: &Message,
         signature: &str,
         sha256: Sha256,
         finding: &Finding,
-    ) -> Result<(PathBuf, PathBuf), QuarantineError> {
-        let failed = |note: &Path, source| QuarantineError::Note {
-            note: note.to_owned(),
-            file: file.to_owned(),
-            source,
+    ) -> Result<String, QuarantineError> {
+        let failed = |note: PathBuf| {
+            let file = message.file.clone();
+            |source| QuarantineError::Note { note, file, source }
         };
-        let text = self
-            .note(file, signature, sha256, finding)
-            .map_err(|source| failed(&self.dir, source))?;
-        let (target, note, mut stored) = self
-            .free_name(file, sha256)
-            .map_err(|source| failed(&self.dir, source))?;
+        let note = self.note(message, signature, sha256, finding);
+        let text = note.map_err(failed(self.path.clone()))?;
+        let free = self.free_name(&message.file, sha256);
+        let (name, mut stored) = free.map_err(failed(self.path.clone()))?;
+        let path = self.path.join(note_name(&name));
         let written = stored
             .write_all(&text)
             .and_then(|()| stored.finish())
-            .and_then(|_| atomic::sync_parent(&note));
-        written.map_err(|source| failed(&note, source))?;
-        Ok((target, note))
+            .and_then(|_| atomic::sync_parent(&path));
+        written.map_err(failed(path))?;
+        Ok(name)
     }
 
     /// Copies of a mailbox have equal messages of equal names.
-    fn free_name(&self, file: &Path, sha256: Sha256) -> io::Result<(PathBuf, PathBuf, StoredFile)> {
+    fn free_name(&self, file: &Path, sha256: Sha256) -> io::Result<(String, StoredFile)> {
         let stem = format!("{sha256}.{}", file_stem(file));
         for number in 1_u64.. {
             let name = if number == 1 {
@@ -146,11 +179,13 @@ impl Quarantine {
             } else {
                 format!("{stem}.{number}")
             };
-            let (target, note) = (self.dir.join(&name), self.dir.join(format!("{name}.json")));
+            let note = self.path.join(note_name(&name));
             match StoredFile::create(&note) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                _ if target.symlink_metadata().is_ok() => fs::remove_file(&note)?,
-                created => return Ok((target, note, created?)),
+                _ if self.path.join(&name).symlink_metadata().is_ok() => {
+                    std::fs::remove_file(&note)?
+                }
+                created => return Ok((name, created?)),
             }
         }
         Err(io::ErrorKind::AlreadyExists.into())
@@ -158,25 +193,125 @@ impl Quarantine {
 
     fn note(
         &self,
-        file: &Path,
+        message: &Message,
         signature: &str,
         sha256: Sha256,
         finding: &Finding,
     ) -> io::Result<Vec<u8>> {
-        let metadata = fs::symlink_metadata(file)?;
+        let (folder, name) = (&message.folder, message.name());
+        let stat = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
         let note = Note {
-            path: PathField::of_bytes(file.as_os_str().as_bytes()),
+            path: PathField::of_bytes(message.file.as_os_str().as_bytes()),
             sha256: sha256.to_string(),
             signature,
             engine: &finding.engine,
             time: &self.time,
             message_id: finding.envelope.message_id.as_deref(),
             subject: finding.envelope.subject.as_deref(),
-            mode: format!("{:04o}", metadata.mode() & 0o7777),
-            uid: metadata.uid(),
-            gid: metadata.gid(),
+            mode: format!("{:04o}", stat.st_mode & 0o7777),
+            uid: stat.st_uid,
+            gid: stat.st_gid,
         };
         Ok(serde_json::to_vec_pretty(&note)?)
+    }
+
+    /// Moves the message, whose flags may be changed meanwhile.
+    fn move_message(
+        &self,
+        tree: &Tree,
+        mut message: Message,
+        look: Look,
+        target: &str,
+        sha256: Sha256,
+    ) -> Result<(), QuarantineError> {
+        for attempt in 1.. {
+            match self.move_out(&message, look, target, sha256) {
+                Err(error) if is_gone(&error) && attempt < ATTEMPTS => {
+                    message = Message::find(tree, &message.file, look)?;
+                }
+                moved => {
+                    let file = message.file;
+                    return moved.map_err(|source| QuarantineError::Move { file, source });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// By rename, so that the message is never in two places or in none; on another file system by
+    /// a verified copy first.
+    fn move_out(
+        &self,
+        message: &Message,
+        look: Look,
+        target: &str,
+        sha256: Sha256,
+    ) -> io::Result<()> {
+        let (folder, name) = (&message.folder, message.name());
+        match atomic::rename_between(folder, name, &self.dir, target.as_ref()) {
+            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+                self.copy_out(message, look, target, sha256)?;
+            }
+            renamed => {
+                renamed?;
+                if !look.is_at(&self.dir, target.as_ref()) {
+                    atomic::rename_between(&self.dir, target.as_ref(), folder, name)?;
+                    return Err(changed());
+                }
+                let private = Mode::from_raw_mode(0o600);
+                rustix::fs::chmodat(&self.dir, target, private, AtFlags::empty())?;
+            }
+        }
+        rustix::fs::fsync(&self.dir)?;
+        Ok(rustix::fs::fsync(folder)?)
+    }
+
+    fn copy_out(
+        &self,
+        message: &Message,
+        look: Look,
+        target: &str,
+        sha256: Sha256,
+    ) -> io::Result<()> {
+        let (folder, name) = (&message.folder, message.name());
+        let Opened::File(file, _) = open_in(folder, name)? else {
+            return Err(changed());
+        };
+        let mut content = Vec::new();
+        file.take(look.bytes + 1).read_to_end(&mut content)?;
+        if Sha256::of(&content) != sha256 {
+            return Err(changed());
+        }
+        let copy = self.path.join(target);
+        atomic::write_file(&copy, &content)?;
+        if !look.is_at(folder, name) {
+            std::fs::remove_file(&copy)?;
+            return Err(changed());
+        }
+        Ok(rustix::fs::unlinkat(folder, name, AtFlags::empty())?)
+    }
+}
+
+impl Message {
+    /// Opens the folder that holds the file which was scanned: its flags may have changed since.
+    fn find(tree: &Tree, file: &Path, look: Look) -> Result<Self, QuarantineError> {
+        let here = Self::at(tree, file.to_owned(), look);
+        let elsewhere = || Self::at(tree, maildir::find_again(tree, file)?, look);
+        here.or_else(elsewhere)
+            .ok_or_else(|| QuarantineError::Changed {
+                file: file.to_owned(),
+            })
+    }
+
+    fn at(tree: &Tree, file: PathBuf, look: Look) -> Option<Self> {
+        let folder = tree.directory(file.parent()?).ok()?;
+        let message = Self { folder, file };
+        look.is_at(&message.folder, message.name())
+            .then_some(message)
+    }
+
+    fn name(&self) -> &OsStr {
+        self.file.file_name().unwrap_or_default()
     }
 }
 
@@ -187,6 +322,14 @@ impl std::fmt::Display for Taken {
             Self::Left(why) => write!(f, "left where it is: {why}"),
         }
     }
+}
+
+fn note_name(name: &str) -> String {
+    format!("{name}.json")
+}
+
+fn changed() -> io::Error {
+    io::Error::other("it has changed since it was scanned")
 }
 
 /// The unique name of a message, without what may not be in a name elsewhere.
@@ -201,78 +344,14 @@ fn file_stem(file: &Path) -> String {
         .collect()
 }
 
-/// Whether a directory above `file`, wherever links lead, is a backup set; also where that cannot
-/// be told.
-fn may_be_in_set(file: &Path) -> bool {
-    let Some(Ok(folder)) = file.parent().map(Path::canonicalize) else {
+/// Whether a directory above the open folder, wherever that really is, is a backup set; also where
+/// that cannot be found out (proc(5)).
+fn may_be_in_set(folder: &OwnedFd) -> bool {
+    let link = format!("/proc/self/fd/{}", folder.as_fd().as_raw_fd());
+    let Ok(path) = std::fs::read_link(link) else {
         return true;
     };
-    folder.ancestors().any(|dir| dir.join(CHECKSUMS).exists())
-}
-
-/// The path where the file is that was scanned: its flags may have changed since.
-fn still_there(path: &Path, look: Look) -> Result<PathBuf, QuarantineError> {
-    let is_it = |path: &Path| fs::symlink_metadata(path).is_ok_and(|found| is_same(&found, look));
-    if is_it(path) {
-        return Ok(path.to_owned());
-    }
-    let found = maildir::find_again(path).filter(|path| is_it(path));
-    found.ok_or_else(|| QuarantineError::Changed {
-        file: path.to_owned(),
-    })
-}
-
-/// A number of an inode is given again once a file is gone.
-fn is_same(found: &fs::Metadata, look: Look) -> bool {
-    let mtime_ns = i128::from(found.mtime()) * 1_000_000_000 + i128::from(found.mtime_nsec());
-    found.is_file()
-        && (found.ino(), found.len(), mtime_ns) == (look.inode, look.bytes, look.mtime_ns)
-}
-
-/// Moves the message, whose flags may be changed meanwhile.
-fn move_message(
-    file: &Path,
-    look: Look,
-    target: &Path,
-    sha256: Sha256,
-) -> Result<(), QuarantineError> {
-    let mut file = file.to_owned();
-    for _ in 1..ATTEMPTS {
-        match move_out(&file, look, target, sha256) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                file = still_there(&file, look)?
-            }
-            Err(source) => return Err(QuarantineError::Move { file, source }),
-            Ok(()) => return Ok(()),
-        }
-    }
-    move_out(&file, look, target, sha256).map_err(|source| QuarantineError::Move { file, source })
-}
-
-/// By rename, so that the message is never in two places or in none; on another file system by a
-/// verified copy first.
-fn move_out(file: &Path, look: Look, target: &Path, sha256: Sha256) -> io::Result<()> {
-    let changed = || io::Error::other("it has changed since it was scanned");
-    match atomic::rename_into_place(file, target) {
-        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
-            let content = fs::read(file)?;
-            if Sha256::of(&content) != sha256 {
-                return Err(changed());
-            }
-            atomic::write_file(target, &content)?;
-            fs::remove_file(file)?;
-        }
-        renamed => {
-            renamed?;
-            if !fs::symlink_metadata(target).is_ok_and(|found| is_same(&found, look)) {
-                atomic::rename_into_place(target, file)?;
-                return Err(changed());
-            }
-            fs::set_permissions(target, fs::Permissions::from_mode(0o600))?;
-        }
-    }
-    atomic::sync_parent(target)?;
-    atomic::sync_parent(file)
+    path.ancestors().any(|dir| dir.join(CHECKSUMS).exists())
 }
 
 #[cfg(test)]
@@ -281,9 +360,11 @@ fn move_out(file: &Path, look: Look, target: &Path, sha256: Sha256) -> io::Resul
     reason = "sample files are not stored files"
 )]
 mod tests {
+    use std::fs;
+    use std::sync::Arc;
+
     use super::*;
-    use crate::item::Opened;
-    use crate::source::place_of;
+    use crate::item::{Holder, Place};
 
     /// A quarantine, and a message of a Maildir in `dir`, as it was scanned.
     fn infected(dir: &Path) -> (Quarantine, Item, Look, Finding) {
@@ -292,12 +373,12 @@ mod tests {
         }
         let file = dir.join("box/cur/1.a:2,");
         fs::write(&file, "bad").unwrap();
+        let tree = Arc::new(Tree::open(dir).unwrap());
         let item = Item {
-            place: place_of(&file),
+            place: Place::of_path(&file),
             file,
-            identity: None,
+            holder: Holder::Tree(tree, None),
             expected: None,
-            _guard: None,
         };
         let Opened::File(_, look) = item.open().unwrap() else {
             panic!("it is a file")
@@ -317,7 +398,7 @@ mod tests {
     }
 
     fn kept(quarantine: &Quarantine) -> usize {
-        fs::read_dir(&quarantine.dir).unwrap().count()
+        fs::read_dir(&quarantine.path).unwrap().count()
     }
 
     #[test]
@@ -337,6 +418,11 @@ mod tests {
     fn another_message_in_its_place_stays_and_leaves_no_note() {
         let dir = tempfile::tempdir().unwrap();
         let (quarantine, item, look, finding) = infected(dir.path());
+        let folder = dir.path().join("box/cur");
+        let message = |file: &Path| Message {
+            folder: File::open(&folder).unwrap().into(),
+            file: file.to_owned(),
+        };
         fs::write(&item.file, "another message").unwrap();
         assert!(matches!(
             quarantine.take(&item, look, &finding),
@@ -344,9 +430,23 @@ mod tests {
         ));
         assert!(item.file.exists() && kept(&quarantine) == 0);
         // Swapped at the last moment.
-        let target = quarantine.dir.join("target");
-        assert!(move_message(&item.file, look, &target, Sha256::of(b"bad")).is_err());
+        let bad = Sha256::of(b"bad");
+        let swapped = message(&item.file);
+        assert!(quarantine.move_out(&swapped, look, "t", bad).is_err());
+        assert!(quarantine.copy_out(&swapped, look, "t", bad).is_err());
         assert_eq!(fs::read(&item.file).unwrap(), b"another message");
-        assert!(!target.exists());
+        assert_eq!(kept(&quarantine), 0);
+    }
+
+    #[test]
+    fn a_folder_that_became_a_link_is_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (quarantine, item, look, finding) = infected(dir.path());
+        let path = |name: &str| dir.path().join(name);
+        fs::rename(path("box/cur"), path("theirs")).unwrap();
+        std::os::unix::fs::symlink(path("theirs"), path("box/cur")).unwrap();
+        let taken = quarantine.take(&item, look, &finding);
+        assert!(matches!(taken, Ok(Taken::Left(_))), "{taken:?}");
+        assert!(path("theirs/1.a:2,").exists() && kept(&quarantine) == 0);
     }
 }

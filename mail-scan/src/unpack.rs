@@ -8,7 +8,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use crossbeam_channel::Sender;
-use mail_common::archive::reader::{self, MemberKind, TarReader};
+use mail_common::archive::reader::{MemberKind, TarReader};
 use mail_common::checksum::{Sha256, Sha256Writer};
 use mail_common::interrupt::Interrupted;
 use mail_common::report::chain;
@@ -16,13 +16,16 @@ use mail_common::report::chain;
 use crate::artifact::{Artifact, Part, Window};
 use crate::budget::Taken;
 use crate::cache::Known;
-use crate::clamd::Verdict;
 use crate::content::MEMORY_MAX_BYTES;
-use crate::item::{Finding, Item, Opened};
+use crate::finding::Finding;
+use crate::item::Item;
+use crate::job::{BYTES_A_JOB, CONTENTS_A_JOB, Job, Piece};
+use crate::look::Opened;
 use crate::packing::{Inner, Packing, inner_of};
 use crate::run::Run;
 use crate::totals::add;
-use crate::work::{BYTES_A_JOB, CONTENTS_A_JOB, Job, Piece};
+use crate::unscanned::Error;
+use crate::verdict::Verdict;
 
 /// What is read at a time to be thrown away.
 const DRAIN_BYTES: usize = 128 << 10;
@@ -31,42 +34,16 @@ const DRAIN_BYTES: usize = 128 << 10;
 /// is whole in one.
 const OVERLAP_SHARE: u64 = 16;
 
-/// Why a file was not read to its end.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
-    #[error("read {place}")]
-    Read { place: String, source: io::Error },
-    #[error("{place} is {what}, no file")]
-    NoFile { place: String, what: &'static str },
-    #[error("unpack {place}: it is damaged or cut short")]
-    Unpack { place: String, source: io::Error },
-    #[error("unpack {place}: it is damaged or cut short")]
-    Tar {
-        place: String,
-        source: reader::Error,
-    },
-    #[error(
-        "{place} is not what its set has on record: its digest is {found}, not {expected}; use another set"
-    )]
-    Digest {
-        place: String,
-        found: Sha256,
-        expected: Sha256,
-    },
-    #[error(transparent)]
-    Interrupted(#[from] Interrupted),
-}
-
 /// Reads `item`, sends its pieces to `pieces`, and closes it.
 pub(crate) fn unpack(run: &Run<'_>, item: Item, packing: Packing, pieces: &Sender<Job>) {
     if let Some(finding) = known(run, &item, packing) {
-        return run.tell(&item, &finding);
+        return run.tally.report_file(&item, &finding);
     }
     let artifact = Arc::new(Artifact::new(item, packing));
     let read = read(run, &artifact, pieces).map_err(|error| {
         let reason = chain(&error);
         if !matches!(error, Error::Interrupted(_)) {
-            run.session.fail(None, None, &error);
+            run.scope.session.record_failure(None, None, &error);
         }
         reason
     });
@@ -77,7 +54,7 @@ pub(crate) fn unpack(run: &Run<'_>, item: Item, packing: Packing, pieces: &Sende
 /// digest, and not unpacked.
 fn known(run: &Run<'_>, item: &Item, packing: Packing) -> Option<Finding> {
     let expected = item.expected?;
-    let Some(Known::Clean(note)) = run.cache?.lookup(&packing.cache_key(expected)) else {
+    let Some(Known::Clean(note)) = run.scope.cache?.lookup(&packing.cache_key(expected)) else {
         return None;
     };
     let Ok(Opened::File(file, look)) = item.open() else {
@@ -87,9 +64,9 @@ fn known(run: &Run<'_>, item: &Item, packing: Packing) -> Option<Finding> {
     if found != expected {
         return None;
     }
-    add(&run.totals.bytes, look.bytes);
-    add(&run.totals.cached, 1);
-    let unscanned = Finding::unscanned("", &run.pool.engine());
+    add(&run.tally.counters.bytes, look.bytes);
+    add(&run.tally.counters.cached, 1);
+    let unscanned = run.scope.unscanned("");
     Some(Finding {
         verdict: Verdict::Clean,
         sha256: Some(found),
@@ -122,13 +99,13 @@ fn read(run: &Run<'_>, artifact: &Arc<Artifact>, pieces: &Sender<Job>) -> Result
         waiting_bytes: 0,
     };
     let unpacked = unpacker.unpack(&mut source).and(unpacker.flush());
-    // Whatever came of it, the digest tells first: what is not as it was saved need not unpack.
+    // Whatever came of it, the digest decides first: what is not as it was saved need not unpack.
     let found = source.finish().map_err(|source| Error::Read {
         place: place(),
         source,
     });
     // A signal ends every read of the file: nothing is wrong with it.
-    run.interrupt.check()?;
+    run.scope.interrupt.check()?;
     if let (Ok(found), Some(expected)) = (&found, item.expected)
         && *found != expected
     {
@@ -171,15 +148,17 @@ impl Unpacker<'_, '_> {
         };
         let mut archive = TarReader::new(content);
         while let Some(head) = archive.next_member().map_err(failed)? {
-            self.run.interrupt.check()?;
+            self.run.scope.interrupt.check()?;
             if head.kind != MemberKind::File {
                 continue;
             }
-            add(&self.run.totals.members, 1);
+            add(&self.run.tally.counters.members, 1);
             let name = Some(head.name.as_slice());
-            if let Some(reason) = self.run.leaves_out(head.size) {
+            if let Some(reason) = self.run.scope.leaves_out(head.size) {
                 self.artifact.refuse(self.run, &part(name, None), reason);
-            } else if inner_of(&head.name) == Inner::Text && head.size > self.run.window_bytes() {
+            } else if inner_of(&head.name) == Inner::Text
+                && head.size > self.run.scope.window_bytes()
+            {
                 self.text(name, &mut archive)?;
             } else if head.size > MEMORY_MAX_BYTES {
                 let reason = format!(
@@ -208,11 +187,8 @@ impl Unpacker<'_, '_> {
     /// One content of a length that nobody knows before, in one piece, or refused.
     fn whole(&mut self, content: &mut dyn Read) -> Result<(), Error> {
         let part = part(None, None);
-        let limit = self
-            .run
-            .max_bytes
-            .unwrap_or(MEMORY_MAX_BYTES)
-            .min(MEMORY_MAX_BYTES);
+        let asked = self.run.scope.max_bytes.unwrap_or(MEMORY_MAX_BYTES);
+        let limit = asked.min(MEMORY_MAX_BYTES);
         let mut bytes = Vec::new();
         content
             .take(limit + 1)
@@ -224,7 +200,7 @@ impl Unpacker<'_, '_> {
         }
         let rest = drain(content).map_err(|source| self.damaged(source))?;
         let total = bytes.len() as u64 + rest;
-        let reason = self.run.leaves_out(total);
+        let reason = self.run.scope.leaves_out(total);
         let reason = reason
             .unwrap_or_else(|| format!("{total} bytes are more than is looked into in one piece"));
         self.artifact.refuse(self.run, &part, reason);
@@ -233,11 +209,11 @@ impl Unpacker<'_, '_> {
 
     /// Text of any length, in windows that overlap; what fits into one is scanned whole.
     fn text(&mut self, member: Option<&[u8]>, content: &mut dyn Read) -> Result<(), Error> {
-        let window = self.run.window_bytes();
+        let window = self.run.scope.window_bytes();
         let overlap = usize::try_from(window / OVERLAP_SHARE).unwrap_or(usize::MAX);
         let (mut offset, mut carried) = (0, Vec::new());
         loop {
-            self.run.interrupt.check()?;
+            self.run.scope.interrupt.check()?;
             let taken = self.take(window)?;
             let mut bytes: Vec<u8> = carried;
             let before = bytes.len();
@@ -247,7 +223,7 @@ impl Unpacker<'_, '_> {
                 .read_to_end(&mut bytes)
                 .map_err(|source| self.damaged(source))?;
             let total = offset + bytes.len() as u64;
-            if let Some(reason) = self.run.leaves_out(total) {
+            if let Some(reason) = self.run.scope.leaves_out(total) {
                 drain(content).map_err(|source| self.damaged(source))?;
                 self.artifact.refuse(self.run, &part(member, None), reason);
                 return Ok(());
@@ -277,7 +253,7 @@ impl Unpacker<'_, '_> {
 
     fn send(&mut self, part: Part, content: Vec<u8>, taken: Taken) -> Result<(), Error> {
         if part.window.is_some() {
-            add(&self.run.totals.windows, 1);
+            add(&self.run.tally.counters.windows, 1);
         }
         self.artifact.send(&part);
         self.waiting_bytes += content.len() as u64;
@@ -287,10 +263,10 @@ impl Unpacker<'_, '_> {
             content,
             taken,
         });
-        match self.waiting.len() >= CONTENTS_A_JOB || self.waiting_bytes >= BYTES_A_JOB {
-            true => self.flush(),
-            false => Ok(()),
+        if self.waiting.len() < CONTENTS_A_JOB && self.waiting_bytes < BYTES_A_JOB {
+            return Ok(());
         }
+        self.flush()
     }
 
     /// Takes room for a content. A large one may have to wait until all others are scanned, so none
@@ -299,19 +275,18 @@ impl Unpacker<'_, '_> {
         if bytes > BYTES_A_JOB {
             self.flush()?;
         }
-        Ok(self.run.budget.take(bytes))
+        Ok(self.run.scope.budget.take(bytes))
     }
 
     /// Hands over what waits. The workers end only after the readers.
     fn flush(&mut self) -> Result<(), Error> {
         self.waiting_bytes = 0;
-        match std::mem::take(&mut self.waiting) {
-            waiting if waiting.is_empty() => Ok(()),
-            waiting => Ok(self
-                .outlet
-                .send(Job::Pieces(waiting))
-                .map_err(|_| Interrupted)?),
+        let waiting = std::mem::take(&mut self.waiting);
+        if waiting.is_empty() {
+            return Ok(());
         }
+        let sent = self.outlet.send(Job::Pieces(waiting));
+        Ok(sent.map_err(|_| Interrupted)?)
     }
 
     fn damaged(&self, source: io::Error) -> Error {
@@ -361,10 +336,10 @@ impl<'a> Hashing<'a> {
 
 impl Read for Hashing<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.run.interrupt.check().map_err(io::Error::other)?;
+        self.run.scope.interrupt.check().map_err(io::Error::other)?;
         let length = self.file.read(buffer)?;
         io::Write::write_all(&mut self.digest, &buffer[..length])?;
-        self.run.progress.advance(length as u64);
+        self.run.tally.progress.advance(length as u64);
         Ok(length)
     }
 }

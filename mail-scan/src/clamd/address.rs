@@ -24,9 +24,11 @@ pub(crate) enum Address {
     Tcp(String),
 }
 
-/// The text is no address.
+/// The text is not an address.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("no address of a clamd: {0:?}; such are unix:/run/clamav/clamd.ctl and tcp:host:3310")]
+#[error(
+    "not the address of a clamd: {0:?}; write it as unix:/run/clamav/clamd.ctl or tcp:host:3310"
+)]
 pub(crate) struct UnknownAddress(String);
 
 impl FromStr for Address {

@@ -16,17 +16,17 @@ use mail_common::interrupt::Interrupt;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
-use super::Address;
+use super::address::Address;
 
 /// A reply is a line, or a page of statistics; more is not clamd.
 const REPLY_MAX_BYTES: usize = 64 << 10;
 
 const GATHER_BYTES: usize = 256 << 10;
 
-/// So often a wait looks whether the run is to end.
+/// How often a wait looks whether the run is to end.
 const SLICE: Duration = Duration::from_millis(250);
 
-/// A full queue of a unix socket is tried again so often.
+/// How often a full queue of a unix socket is tried again.
 const QUEUE_POLL: Duration = Duration::from_millis(5);
 
 /// How long clamd is waited for.

@@ -1,5 +1,12 @@
-//! Up to which size clamd looks into a file. Over its limits it says OK in silence, so each size is
-//! tried once before it is believed, with a sample of that size which must be found.
+//! Up to which size clamd looks into a file.
+//!
+//! Over its limits clamd says OK in silence, and nothing in its protocol tells what they are: three
+//! settings and what it unpacks on the way decide. So no OK is believed for a size that was not
+//! tried: a sample of that size, with EICAR at its very end, must be found first. What was found
+//! holds for all smaller sizes, and what was not for all larger ones, so that a whole run asks a
+//! handful of times. Sizes are rounded up to a power of two first, or files that each are a little
+//! larger than the last would each have a sample of their own; only where the power is too large is
+//! the exact size tried.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -65,7 +72,7 @@ impl Limits {
         if bytes >= known.unseen_bytes.min(SAMPLE_MAX_BYTES) {
             return Ok(false);
         }
-        // Rounded up first, so that files of growing sizes do not each ask anew.
+        // Rounded up first, so that files of growing sizes do not each ask again.
         let rounded = bytes.next_power_of_two();
         for size in [rounded, bytes] {
             if size >= known.unseen_bytes.min(SAMPLE_MAX_BYTES) {
@@ -111,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn another_clamd_is_asked_anew() {
+    fn another_clamd_is_asked_again() {
         let limits = Limits::unknown();
         assert_eq!(limits.allow::<()>(1 << 20, |_| Ok(true)), Ok(true));
         limits.forget();

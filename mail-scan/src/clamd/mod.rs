@@ -7,6 +7,7 @@ mod session; // files by descriptor, over a unix socket
 mod sample; // what is sent to learn what clamd does: EICAR and others
 mod version; // engine, signatures and their age
 mod limits; // up to which size clamd looks into a file
+mod error; // why one is not used, and why a question got no answer
 mod server; // one clamd: introduced, asked, tried again
 mod pool; // several of them: work is spread, the dead are replaced
 mod work_dir; // where a private clamd works
@@ -14,8 +15,9 @@ mod spawn; // a private clamd
 
 pub(crate) use address::{Address, UnknownAddress, usual_address};
 pub(crate) use connection::Patience;
-pub(crate) use pool::{Answer, Pool, PoolError, Worker};
-pub(crate) use reply::Verdict;
-pub(crate) use server::{Introduction, ServerError, Way};
-pub(crate) use spawn::{SpawnError, Spawned};
+pub(crate) use error::Error;
+pub(crate) use pool::{Answer, Pool, Worker};
+pub(crate) use server::{Introduction, Route};
+pub(crate) use spawn::Spawned;
+#[cfg(test)]
 pub(crate) use version::Version;

@@ -1,5 +1,17 @@
 //! Several clamds: work is spread over them, what one fails at the others are asked, and one that
 //! comes back is used again.
+//!
+//! A mail server restarts its clamd at night, when signatures change, and that takes half a minute;
+//! a scan that gave up then would never end well. On the other hand some file may be what kills
+//! clamd, and a clamd that never comes back must not hold the run for hours. So silence is counted
+//! in two ways. By content: one that three attempts got no answer for is unscanned, and the next
+//! one is tried; a refused connection is no attempt, since clamd never saw the content. By time:
+//! when no clamd has answered for as long as a restart takes, the pool is lost, every content that
+//! is still waiting is unscanned at once, and the run ends with exit code 3.
+//!
+//! A clamd that was silent is not believed when it answers again: another may have taken its place.
+//! It proves itself as at the start of the run first. One thread does that, under `silent_since`;
+//! the others take the clamd for silent meanwhile and ask the next one, so that none of them waits.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,12 +20,15 @@ use std::time::{Duration, Instant};
 
 use mail_common::report::chain;
 
-use super::server::{Introduction, Server, ServerError, Trouble};
+use super::address::Address;
+use super::connection::Patience;
+use super::error::{Error, Trouble};
+use super::server::{Introduction, Server};
 use super::session::Session;
-use super::{Address, Patience, Verdict};
 use crate::content::Content;
+use crate::verdict::Verdict;
 
-/// A content that so many attempts got no answer for is not tried again: it may be what kills
+/// A content that this many attempts got no answer for is not tried again: it may be what kills
 /// clamd.
 const ATTEMPTS: usize = 3;
 
@@ -21,12 +36,12 @@ const ATTEMPTS: usize = 3;
 /// minute.
 const RESTART_PATIENCE: Duration = Duration::from_secs(90);
 
-/// A clamd that did not answer is asked again after so long.
+/// How long until a clamd that did not answer is asked again.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
 const WAIT: Duration = Duration::from_millis(200);
 
-/// Of a clamd's threads so many are left to the mail server.
+/// Threads of a clamd that are left to the mail server.
 const SPARED_THREADS: usize = 2;
 
 /// Where a clamd does not say how many threads it has.
@@ -52,19 +67,6 @@ struct Member {
     trouble: Mutex<Option<String>>,
 }
 
-/// Why there is nothing to scan with.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum PoolError {
-    /// One cannot be trusted.
-    #[error(transparent)]
-    Blind(ServerError),
-    /// None answers.
-    #[error(
-        "no clamd can be used; start one, name another by --clamd or CLAMD_ADDRESS, or let one be started by --clamd spawn"
-    )]
-    None(#[source] ServerError),
-}
-
 /// What the pool says of a content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
@@ -88,31 +90,28 @@ impl Pool {
     pub(crate) fn open(
         addresses: &[Address],
         patience: &Patience,
-    ) -> Result<(Self, Vec<ServerError>), PoolError> {
+    ) -> Result<(Self, Vec<Error>), Error> {
         let (mut members, mut unreachable) = (Vec::new(), Vec::new());
         for address in addresses {
             match Server::introduce(address.clone(), patience.clone()) {
                 Ok(server) => {
                     members.push(Member::new(server));
                 }
-                Err(error) if error.is_blind() => return Err(PoolError::Blind(error)),
+                Err(error) if error.is_blind() => return Err(error),
                 Err(error) => unreachable.push(error),
             }
         }
-        match (members.is_empty(), unreachable.pop()) {
-            (true, Some(error)) => Err(PoolError::None(error)),
-            (_, last) => {
-                unreachable.extend(last);
-                Ok((
-                    Self {
-                        members,
-                        patience: patience.clone(),
-                        lost: AtomicBool::new(false),
-                    },
-                    unreachable,
-                ))
-            }
+        if members.is_empty()
+            && let Some(error) = unreachable.pop()
+        {
+            return Err(Error::None(Box::new(error)));
         }
+        let pool = Self {
+            members,
+            patience: patience.clone(),
+            lost: AtomicBool::new(false),
+        };
+        Ok((pool, unreachable))
     }
 
     /// Each clamd with what it has shown of itself.
@@ -159,7 +158,7 @@ impl Pool {
     ///
     /// # Errors
     /// When one of them has become blind, wholly or in part: nobody knows since when.
-    pub(crate) fn prove_to_the_end(&self) -> Result<(), ServerError> {
+    pub(crate) fn prove_to_the_end(&self) -> Result<(), Error> {
         let answers = |member: &&Member| !member.is_silent.load(Ordering::Acquire);
         for member in self.members.iter().filter(answers) {
             match member.server.prove_to_the_end() {
@@ -227,7 +226,7 @@ impl Member {
 
     /// Whether it is worth a question now. One that was silent introduces itself again first;
     /// meanwhile others do not wait for it.
-    fn is_ready(&self) -> Result<bool, ServerError> {
+    fn is_ready(&self) -> Result<bool, Error> {
         if !self.is_silent.load(Ordering::Acquire) {
             return Ok(true);
         }
@@ -271,11 +270,11 @@ impl Worker<'_> {
     pub(crate) fn scan_all(&mut self, contents: &[&Content]) -> Vec<Answer> {
         let member = &self.pool.members[self.home];
         let by = member.server.introduction();
-        let at_once = match contents.len() > 1 && matches!(member.is_ready(), Ok(true)) {
-            true => member
-                .server
-                .scan_all(&mut self.sessions[self.home], contents),
-            false => vec![None; contents.len()],
+        let session = &mut self.sessions[self.home];
+        let at_once = if contents.len() > 1 && matches!(member.is_ready(), Ok(true)) {
+            member.server.scan_all(session, contents)
+        } else {
+            vec![None; contents.len()]
         };
         let answer = |(content, verdict): (&&Content, Option<Verdict>)| match verdict {
             Some(verdict @ (Verdict::Clean | Verdict::Infected(_))) => Answer {

@@ -2,19 +2,10 @@
 
 use mail_common::text::printable;
 
+use crate::verdict::Verdict;
+
 /// Names of signatures and reasons are quoted in records up to this length.
 const QUOTE_MAX_CHARS: usize = 300;
-
-/// What a scan came to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// Nothing was found.
-    Clean,
-    /// The name of what was found.
-    Infected(String),
-    /// Why there is no verdict; asking again would not help.
-    Unscanned(String),
-}
 
 /// A reply that says nothing of the file.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -25,7 +16,7 @@ pub(crate) enum NoVerdict {
     /// It says that something failed.
     #[error("clamd says: {0}")]
     Refused(String),
-    /// It is no reply of clamd.
+    /// It is not a reply of clamd.
     #[error("not an answer of clamd: {0:?}")]
     Unknown(String),
 }
@@ -106,12 +97,11 @@ fn found(name: &str) -> Verdict {
 }
 
 fn refusal(text: &str) -> Result<Verdict, NoVerdict> {
-    match text.contains("size limit exceeded") {
-        true => Ok(Verdict::Unscanned(
-            "larger than clamd's StreamMaxLength".to_owned(),
-        )),
-        false => Err(NoVerdict::Refused(quote(text.as_bytes()))),
+    if text.contains("size limit exceeded") {
+        let reason = "larger than clamd's StreamMaxLength".to_owned();
+        return Ok(Verdict::Unscanned(reason));
     }
+    Err(NoVerdict::Refused(quote(text.as_bytes())))
 }
 
 fn quote(text: &[u8]) -> String {

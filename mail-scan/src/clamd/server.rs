@@ -7,12 +7,17 @@ use std::time::Duration;
 
 use clamav_client::TransportProtocol;
 
+use super::address::Address;
 use super::connection::Dial;
+use super::connection::Patience;
+use super::error::{Error, Trouble};
 use super::limits::Limits;
 use super::reply::{self, NoVerdict, Subject};
+use super::sample;
 use super::session::Session;
-use super::{Address, Patience, Verdict, Version, sample};
+use super::version::Version;
 use crate::content::Content;
+use crate::verdict::Verdict;
 
 /// clamd answers these at once, unless all its threads are busy for longer.
 const INTRODUCTION_REPLY: Duration = Duration::from_secs(30);
@@ -23,9 +28,9 @@ const CHUNK_BYTES: usize = 64 << 10;
 /// Every clamd must look into files of this size.
 const LEAST_BYTES: u64 = 64 << 10;
 
-/// How contents reach a clamd.
+/// By which route contents reach a clamd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum Route {
     /// FILDES: nothing is copied.
     Descriptor,
     /// INSTREAM.
@@ -38,7 +43,7 @@ pub(crate) struct Introduction {
     pub(crate) version: Version,
     /// How many threads it scans with at most, where it says so.
     pub(crate) threads: Option<usize>,
-    pub(crate) way: Way,
+    pub(crate) route: Route,
     /// It names encrypted archives, instead of saying OK to them (AlertEncrypted).
     pub(crate) names_encrypted: bool,
     /// It says where a limit ended the scan, instead of saying OK (AlertExceedsMax).
@@ -63,45 +68,6 @@ impl Introduction {
     }
 }
 
-/// Why a clamd is not used.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ServerError {
-    #[error("clamd at {address} cannot be reached; is it running?")]
-    Reach { address: Address, source: io::Error },
-    #[error("what listens at {address} is no clamd: it says {said:?} to PING")]
-    NoClamd { address: Address, said: String },
-    #[error("clamd at {address} does not answer as it should")]
-    Trouble { address: Address, source: Trouble },
-    #[error(
-        "clamd at {address} does not find the EICAR test file{how}: a scanner that finds nothing is no scanner; {advice}"
-    )]
-    Blind {
-        address: Address,
-        how: &'static str,
-        advice: &'static str,
-    },
-    #[error(
-        "clamd at {address} was replaced or set otherwise during the run, and {what}; run again"
-    )]
-    Changed {
-        address: Address,
-        what: &'static str,
-    },
-}
-
-/// Why a question got no answer. It may get one elsewhere, or later.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Trouble {
-    #[error("connect to clamd")]
-    Connect(#[source] io::Error),
-    #[error("ask clamd")]
-    Ask(#[source] io::Error),
-    #[error("read the content")]
-    Content(#[source] io::Error),
-    #[error(transparent)]
-    NoVerdict(#[from] NoVerdict),
-}
-
 /// A clamd.
 #[derive(Debug)]
 pub(crate) struct Server {
@@ -113,16 +79,9 @@ pub(crate) struct Server {
     introduction: RwLock<Arc<Introduction>>,
 }
 
-impl ServerError {
-    /// Whether the clamd is there and cannot be trusted, which is worse than not being there.
-    pub(crate) fn is_blind(&self) -> bool {
-        matches!(self, Self::Blind { .. } | Self::Changed { .. })
-    }
-}
-
 impl Server {
     /// Reaches the clamd at `address` and proves that it finds what it must.
-    pub(crate) fn introduce(address: Address, patience: Patience) -> Result<Self, ServerError> {
+    pub(crate) fn introduce(address: Address, patience: Patience) -> Result<Self, Error> {
         let introduction = Arc::new(introduction_of(&address, &patience)?);
         let (limits, refuses_files) = (Limits::unknown(), AtomicBool::new(false));
         let server = Self {
@@ -138,7 +97,7 @@ impl Server {
 
     /// Proves it again, after it did not answer: another may have taken its place, with other
     /// limits.
-    pub(crate) fn introduce_again(&self) -> Result<(), ServerError> {
+    pub(crate) fn introduce_again(&self) -> Result<(), Error> {
         let introduction = introduction_of(&self.address, &self.patience)?;
         *self
             .introduction
@@ -150,11 +109,11 @@ impl Server {
 
     /// Proves at the end of a run that what it said in it could be believed: it still finds what it
     /// must, looks into as large contents as before, and names what it named.
-    pub(crate) fn prove_to_the_end(&self) -> Result<(), ServerError> {
+    pub(crate) fn prove_to_the_end(&self) -> Result<(), Error> {
         let (before, seen_bytes) = (self.introduction(), self.limits.seen_bytes());
         self.introduce_again()?;
         let changed = |what| {
-            Err(ServerError::Changed {
+            Err(Error::Changed {
                 address: self.address.clone(),
                 what,
             })
@@ -165,14 +124,14 @@ impl Server {
         {
             return changed("keeps silent now about what it named before");
         }
-        let trouble = |source| ServerError::Trouble {
+        let trouble = |source| Error::Trouble {
             address: self.address.clone(),
             source,
         };
-        match self.allows(seen_bytes).map_err(trouble)? {
-            true => Ok(()),
-            false => changed("no longer looks into contents as large as those it was shown"),
+        if !self.allows(seen_bytes).map_err(trouble)? {
+            return changed("no longer looks into contents as large as those it was shown");
         }
+        Ok(())
     }
 
     pub(crate) fn introduction(&self) -> Arc<Introduction> {
@@ -191,12 +150,12 @@ impl Server {
         content: &Content,
     ) -> Result<Verdict, Trouble> {
         let bytes = content.bytes();
-        match self.allows(bytes)? {
-            true => self.ask(session, content),
-            false => Ok(Verdict::Unscanned(format!(
-                "{bytes} bytes are more than clamd looks into (MaxFileSize, MaxScanSize, StreamMaxLength)"
-            ))),
+        if self.allows(bytes)? {
+            return self.ask(session, content);
         }
+        Ok(Verdict::Unscanned(format!(
+            "{bytes} bytes are more than clamd looks into (MaxFileSize, MaxScanSize, StreamMaxLength)"
+        )))
     }
 
     /// Asks for several small contents at a time, where that saves waiting. What has no answer then
@@ -212,19 +171,16 @@ impl Server {
             .max()
             .unwrap_or(0);
         let takes_all = !self.refuses_files.load(Ordering::Relaxed)
-            && self.introduction().way == Way::Descriptor;
+            && self.introduction().route == Route::Descriptor;
         let is_quick = takes_all && matches!(self.allows(largest), Ok(true));
-        match is_quick {
-            true => ask_for_all(
-                Dial {
-                    address: &self.address,
-                    patience: &self.patience,
-                },
-                session,
-                contents,
-            ),
-            false => vec![None; contents.len()],
+        if !is_quick {
+            return vec![None; contents.len()];
         }
+        let dial = Dial {
+            address: &self.address,
+            patience: &self.patience,
+        };
+        ask_for_all(dial, session, contents)
     }
 
     /// Whether clamd looks into the whole of a file of that size.
@@ -238,9 +194,9 @@ impl Server {
             address: &self.address,
             patience: &self.patience,
         };
-        let answer = match self.introduction().way {
-            Way::Descriptor => self.ask_by_any_descriptor(dial, session, content),
-            Way::Stream => ask_by_stream(dial, content),
+        let answer = match self.introduction().route {
+            Route::Descriptor => self.ask_by_any_descriptor(dial, session, content),
+            Route::Stream => ask_by_stream(dial, content),
         };
         if answer.is_err() {
             *session = None;
@@ -283,12 +239,12 @@ impl Server {
     }
 
     /// Proves that it looks into archives and messages.
-    fn check_depth(&self) -> Result<(), ServerError> {
-        let trouble = |source| ServerError::Trouble {
+    fn check_depth(&self) -> Result<(), Error> {
+        let trouble = |source| Error::Trouble {
             address: self.address.clone(),
             source,
         };
-        let blind = |how, advice| ServerError::Blind {
+        let blind = |how, advice| Error::Blind {
             address: self.address.clone(),
             how,
             advice,
@@ -309,7 +265,7 @@ impl Server {
     }
 }
 
-fn introduction_of(address: &Address, patience: &Patience) -> Result<Introduction, ServerError> {
+fn introduction_of(address: &Address, patience: &Patience) -> Result<Introduction, Error> {
     let patience = Patience {
         reply: patience.reply.min(INTRODUCTION_REPLY),
         ..patience.clone()
@@ -318,11 +274,11 @@ fn introduction_of(address: &Address, patience: &Patience) -> Result<Introductio
         address,
         patience: &patience,
     };
-    let reach = |source| ServerError::Reach {
+    let reach = |source| Error::Reach {
         address: address.clone(),
         source,
     };
-    let no_clamd = |said: &[u8]| ServerError::NoClamd {
+    let no_clamd = |said: &[u8]| Error::NoClamd {
         address: address.clone(),
         said: String::from_utf8_lossy(said).chars().take(60).collect(),
     };
@@ -332,16 +288,16 @@ fn introduction_of(address: &Address, patience: &Patience) -> Result<Introductio
     }
     let version = clamav_client::get_version(dial).map_err(reach)?;
     let version = Version::parse(&version).ok_or_else(|| no_clamd(&version))?;
-    let trouble = |source| ServerError::Trouble {
+    let trouble = |source| Error::Trouble {
         address: address.clone(),
         source,
     };
-    let way = way_of(dial)?;
+    let route = route_of(dial)?;
     let ask = |sample: Vec<u8>| {
         let content = Content::Memory(sample);
-        match way {
-            Way::Descriptor => ask_by_descriptor(dial, &mut None, &content),
-            Way::Stream => ask_by_stream(dial, &content),
+        match route {
+            Route::Descriptor => ask_by_descriptor(dial, &mut None, &content),
+            Route::Stream => ask_by_stream(dial, &content),
         }
     };
     let deep = sample::too_deep().map_err(|source| trouble(Trouble::Content(source)))?;
@@ -349,33 +305,33 @@ fn introduction_of(address: &Address, patience: &Patience) -> Result<Introductio
     Ok(Introduction {
         version,
         threads: threads_of(dial),
-        way,
+        route,
         names_encrypted: is_named(&ask(sample::encrypted()).map_err(trouble)?),
         names_limits: is_named(&ask(deep).map_err(trouble)?),
     })
 }
 
 /// By descriptor where EICAR is found so, else by stream, by which it must be found.
-fn way_of(dial: Dial<'_>) -> Result<Way, ServerError> {
+fn route_of(dial: Dial<'_>) -> Result<Route, Error> {
     let address = || dial.address.clone();
     let eicar = Content::Memory(sample::eicar());
     if matches!(
         ask_by_descriptor(dial, &mut None, &eicar),
         Ok(Verdict::Infected(_))
     ) {
-        return Ok(Way::Descriptor);
+        return Ok(Route::Descriptor);
     }
     match ask_by_stream(dial, &eicar) {
-        Ok(Verdict::Infected(_)) => Ok(Way::Stream),
+        Ok(Verdict::Infected(_)) => Ok(Route::Stream),
         Ok(_) => {
             let advice = "are its signatures there? run freshclam";
-            Err(ServerError::Blind {
+            Err(Error::Blind {
                 address: address(),
                 how: "",
                 advice,
             })
         }
-        Err(source) => Err(ServerError::Trouble {
+        Err(source) => Err(Error::Trouble {
             address: address(),
             source,
         }),

@@ -10,10 +10,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use mail_common::atomic;
+use mail_common::failure::Failed;
 use mail_common::interrupt::Interrupt;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::Address;
+use super::address::Address;
+use super::error::Error;
 use super::work_dir::WorkDir;
 
 const PROGRAM_DIRS: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/usr/bin"];
@@ -36,23 +38,6 @@ pub(crate) struct Spawned {
     dir: WorkDir,
 }
 
-/// Why no clamd could be started.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum SpawnError {
-    #[error("there is no program clamd to be started; install it: apt-get install clamav-daemon")]
-    NoProgram,
-    #[error("there are no signatures in {}; run freshclam", dir.display())]
-    NoSignatures { dir: PathBuf },
-    #[error("prepare a private clamd in {}", path.display())]
-    Prepare { path: PathBuf, source: io::Error },
-    #[error("start {}", program.display())]
-    Start { program: PathBuf, source: io::Error },
-    #[error("the private clamd {how}: {said}")]
-    NotReady { how: &'static str, said: String },
-    #[error("interrupted while the private clamd was starting")]
-    Interrupted,
-}
-
 impl Spawned {
     /// Starts clamd with `threads` and these signatures, or else those of the system, and waits
     /// until it listens.
@@ -60,20 +45,15 @@ impl Spawned {
         signatures: Option<&Path>,
         threads: usize,
         interrupt: &Interrupt,
-    ) -> Result<Self, SpawnError> {
-        let program = program().ok_or(SpawnError::NoProgram)?;
+    ) -> Result<Self, Error> {
+        let program = program().ok_or(Error::NoProgram)?;
         let signatures = signatures.map_or_else(signature_dir, Path::to_owned);
         if !has_signatures(&signatures) {
-            return Err(SpawnError::NoSignatures { dir: signatures });
+            return Err(Error::NoSignatures { dir: signatures });
         }
-        let dir = WorkDir::new().map_err(|source| SpawnError::Prepare {
-            path: std::env::temp_dir(),
-            source,
-        })?;
-        let prepare = |source| SpawnError::Prepare {
-            path: dir.path().to_owned(),
-            source,
-        };
+        let preparing = "prepare a private clamd in";
+        let dir = WorkDir::new().map_err(Failed::at(preparing, &std::env::temp_dir()))?;
+        let prepare = |source| Failed::at(preparing, dir.path())(source);
         let account = account();
         let config = config(dir.path(), &signatures, threads);
         atomic::write_file(&dir.path().join("clamd.conf"), config.as_bytes()).map_err(prepare)?;
@@ -88,7 +68,7 @@ impl Spawned {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn();
-        let process = process.map_err(|source| SpawnError::Start { program, source })?;
+        let process = process.map_err(Failed::at("start", &program))?;
         let mut spawned = Self { process, dir };
         spawned.wait_until_ready(interrupt)?;
         Ok(spawned)
@@ -102,7 +82,7 @@ impl Spawned {
         self.dir.path().join("clamd.sock")
     }
 
-    fn wait_until_ready(&mut self, interrupt: &Interrupt) -> Result<(), SpawnError> {
+    fn wait_until_ready(&mut self, interrupt: &Interrupt) -> Result<(), Error> {
         let start = Instant::now();
         // It listens once its signatures are loaded.
         while std::os::unix::net::UnixStream::connect(self.socket()).is_err() {
@@ -113,12 +93,12 @@ impl Spawned {
                 } else {
                     "was not ready in time"
                 };
-                return Err(SpawnError::NotReady {
+                return Err(Error::NotReady {
                     how,
                     said: self.last_words(),
                 });
             }
-            interrupt.check().map_err(|_| SpawnError::Interrupted)?;
+            interrupt.check()?;
             thread::sleep(Duration::from_millis(20));
         }
         Ok(())

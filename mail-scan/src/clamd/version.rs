@@ -17,7 +17,7 @@ pub(crate) struct Version {
 }
 
 impl Version {
-    /// Reads the reply; `None` where it is no ClamAV.
+    /// Reads the reply; `None` where it is not of ClamAV.
     pub(crate) fn parse(reply: &[u8]) -> Option<Self> {
         let reply = reply.strip_suffix(b"\0").unwrap_or(reply);
         let text: String = printable(std::str::from_utf8(reply).ok()?.trim())

@@ -1,56 +1,66 @@
 //! Files and directories. Links are not followed below the operand, and pipes are not waited for.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use mail_common::report::chain;
 use walkdir::{DirEntry, WalkDir};
 
-use super::{Closed, Identity, Outlet, place_of};
-use crate::item::{Finding, Item, Opened};
+use super::outlet::{Closed, Outlet};
+use crate::item::{Holder, Item, Place};
+use crate::listed::Identity;
+use crate::look::Opened;
 use crate::maildir;
 use crate::packing::{MAGIC_BYTES, Packing};
 use crate::run::Run;
+use crate::tree::Tree;
+use crate::unscanned::Error;
 
-#[derive(Debug, thiserror::Error)]
-#[error("list {path}")]
-struct ListError {
-    path: String,
-    source: std::io::Error,
-}
-
-/// Sends every file at or below `path`. What cannot be listed is told as not scanned.
+/// Sends every file at or below `path`. What cannot be listed is reported as not scanned.
 pub(crate) fn feed_path(run: &Run<'_>, path: &Path, outlet: &mut Outlet) -> Result<(), Closed> {
+    let top = if path.is_dir() {
+        path
+    } else {
+        path.parent().unwrap_or(path)
+    };
+    let tree = match Tree::open(top) {
+        Ok(tree) => Arc::new(tree),
+        Err(error) => {
+            report_unlisted(run, path, error);
+            return Ok(());
+        }
+    };
     let mut is_empty = true;
     for entry in WalkDir::new(path) {
-        run.interrupt.check().map_err(|_| Closed)?;
+        run.scope.interrupt.check().map_err(|_| Closed)?;
         match entry {
-            Ok(entry) if entry.file_type().is_dir() => run.listed.add_directory(entry.path()),
+            Ok(entry) if entry.file_type().is_dir() => {
+                run.tally.listed.add_directory(&tree, entry.path());
+            }
             Ok(entry) if entry.file_type().is_symlink() => {}
             Ok(entry) => {
                 is_empty = false;
                 let metadata = entry.metadata().ok();
                 let identity = metadata.as_ref().map(Identity::of);
-                identity.map(|identity| run.listed.add_file(identity));
-                feed_file(
-                    &entry,
-                    identity,
-                    metadata.map_or(0, |metadata| metadata.len()),
-                    outlet,
-                )?;
+                if let Some(identity) = identity {
+                    run.tally.listed.add_file(identity);
+                }
+                let bytes = metadata.map_or(0, |metadata| metadata.len());
+                feed_file(&tree, &entry, identity, bytes, outlet)?;
             }
             Err(error) => {
                 is_empty = false;
-                tell_unlisted(run, path, error);
+                report_walk_error(run, path, error);
             }
         }
     }
     if is_empty {
         // A disk that is not mounted looks so.
-        run.session.report.warning(format!(
+        run.scope.session.report.warning(format!(
             "there is no file in {}: nothing is scanned there",
-            place_of(path)
+            Place::of_path(path)
         ));
     }
     Ok(())
@@ -60,19 +70,18 @@ pub(crate) fn feed_path(run: &Run<'_>, path: &Path, outlet: &mut Outlet) -> Resu
 /// were not found before.
 pub(crate) fn feed_changed(
     run: &Run<'_>,
-    directories: &[PathBuf],
+    directories: &[(Arc<Tree>, PathBuf)],
     outlet: &mut Outlet,
 ) -> Result<(), Closed> {
-    for directory in directories {
+    let listed = &run.tally.listed;
+    for (tree, directory) in directories {
         let is_wanted = |entry: &DirEntry| {
-            entry.depth() == 0
-                || !entry.file_type().is_dir()
-                || !run.listed.has_directory(entry.path())
+            entry.depth() == 0 || !entry.file_type().is_dir() || !listed.has_directory(entry.path())
         };
         for entry in WalkDir::new(directory).into_iter().filter_entry(is_wanted) {
-            run.interrupt.check().map_err(|_| Closed)?;
+            run.scope.interrupt.check().map_err(|_| Closed)?;
             match entry {
-                Ok(entry) if entry.file_type().is_dir() => run.listed.add_directory(entry.path()),
+                Ok(entry) if entry.file_type().is_dir() => listed.add_directory(tree, entry.path()),
                 Ok(entry) if entry.file_type().is_symlink() => {}
                 Ok(entry) => {
                     // It is gone again, and may be in another of them.
@@ -80,12 +89,12 @@ pub(crate) fn feed_changed(
                         continue;
                     };
                     let identity = Identity::of(&metadata);
-                    if run.listed.add_file(identity) {
-                        feed_file(&entry, Some(identity), metadata.len(), outlet)?;
+                    if listed.add_file(identity) {
+                        feed_file(tree, &entry, Some(identity), metadata.len(), outlet)?;
                     }
                 }
                 Err(error) if is_gone(&error) => {}
-                Err(error) => tell_unlisted(run, directory, error),
+                Err(error) => report_walk_error(run, directory, error),
             }
         }
     }
@@ -93,6 +102,7 @@ pub(crate) fn feed_changed(
 }
 
 fn feed_file(
+    tree: &Arc<Tree>,
     entry: &DirEntry,
     identity: Option<Identity>,
     bytes: u64,
@@ -100,11 +110,10 @@ fn feed_file(
 ) -> Result<(), Closed> {
     let file = entry.path().to_owned();
     let item = Item {
-        place: place_of(&file),
+        place: Place::of_path(&file),
         file,
-        identity,
+        holder: Holder::Tree(Arc::clone(tree), identity),
         expected: None,
-        _guard: None,
     };
     let packing = packing_of(&item);
     outlet.send(item, packing, bytes)
@@ -129,28 +138,25 @@ fn packing_of(item: &Item) -> Packing {
 }
 
 /// A directory that vanished meanwhile holds nothing; one that cannot be read does.
-fn tell_unlisted(run: &Run<'_>, operand: &Path, error: walkdir::Error) {
+fn report_walk_error(run: &Run<'_>, operand: &Path, error: walkdir::Error) {
     let path = error.path().unwrap_or(operand).to_owned();
-    if is_gone(&error) && path != operand {
-        return;
+    if !is_gone(&error) || path == operand {
+        report_unlisted(run, &path, error.into());
     }
-    let place = place_of(&path);
-    let error = ListError {
-        path: place.to_string(),
-        source: error.into(),
-    };
-    run.session.fail(None, None, &error);
+}
+
+fn report_unlisted(run: &Run<'_>, path: &Path, source: io::Error) {
     let item = Item {
-        file: path,
-        place,
-        identity: None,
+        file: path.to_owned(),
+        place: Place::of_path(path),
+        holder: Holder::Nothing,
         expected: None,
-        _guard: None,
     };
-    run.tell(
-        &item,
-        &Finding::unscanned(chain(&error), &run.pool.engine()),
-    );
+    let place = item.place.to_string();
+    let error = Error::List { place, source };
+    run.scope.session.record_failure(None, None, &error);
+    let finding = run.scope.unscanned(chain(&error));
+    run.tally.report_file(&item, &finding);
 }
 
 fn is_gone(error: &walkdir::Error) -> bool {

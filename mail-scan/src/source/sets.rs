@@ -6,47 +6,50 @@ use std::sync::Arc;
 
 use mail_common::checksum::Sha256;
 use mail_common::record::Artifact;
-use mail_common::relpath::{PathField, RelPath, UnsafePath};
+use mail_common::relpath::{PathField, RelPath};
 use mail_common::report::chain;
-use mail_common::set::{Inventory, InventoryError, LockError, ReadLock};
+use mail_common::set::{Inventory, ReadLock};
 
-use super::{Closed, Outlet};
-use crate::item::{Finding, Item, Opened, Place};
+use super::outlet::{Closed, Outlet};
+use crate::item::{Holder, Item, Place};
+use crate::look::Opened;
 use crate::maildir;
 use crate::packing::Packing;
 use crate::plan::SetOperand;
 use crate::run::Run;
+use crate::unscanned::Error;
 
-/// Why nothing of a set, or not all of it, was scanned.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum SetError {
-    #[error("hold the set {}", set.display())]
-    Lock { set: PathBuf, source: LockError },
-    #[error("read the set {}", set.display())]
-    Inventory {
-        set: PathBuf,
-        source: InventoryError,
-    },
-    #[error("{place} is listed, and not there; use another set")]
-    Missing { place: String },
-    #[error("a record names {path:?}")]
-    Path { path: String, source: UnsafePath },
-    #[error("a record names the root {root:?}, which is no absolute path")]
-    Root { root: String },
-    #[error(transparent)]
-    Closed(#[from] Closed),
+/// Why the files of a set were not all sent.
+#[derive(Debug)]
+pub(crate) enum SetFailed {
+    /// The run is ending.
+    Closed,
+    /// The set cannot be read.
+    Unreadable(Error),
 }
 
-/// Sends every file of a set, held against replacement. A file that is listed and not there is told
-/// as not scanned.
+impl From<Closed> for SetFailed {
+    fn from(_: Closed) -> Self {
+        Self::Closed
+    }
+}
+
+impl From<Error> for SetFailed {
+    fn from(error: Error) -> Self {
+        Self::Unreadable(error)
+    }
+}
+
+/// Sends every file of a set, held against replacement. A file that is listed and not there is
+/// reported as not scanned.
 pub(crate) fn feed_set(
     run: &Run<'_>,
     operand: &SetOperand,
     outlet: &mut Outlet,
-) -> Result<(), SetError> {
+) -> Result<(), SetFailed> {
     let set = &operand.dir;
     let guard = hold(set)?;
-    let inventory = Inventory::read(set).map_err(|source| SetError::Inventory {
+    let inventory = Inventory::read(set).map_err(|source| Error::Inventory {
         set: set.clone(),
         source,
     })?;
@@ -56,19 +59,20 @@ pub(crate) fn feed_set(
             &operand.set,
             path,
             expected,
-            Some(Arc::clone(&guard)),
+            Arc::clone(&guard),
         )
     };
     let total = inventory
         .files
         .iter()
         .filter_map(|file| set.join(file.path.as_path()).metadata().ok());
-    run.progress
+    run.tally
+        .progress
         .set_total(total.map(|metadata| metadata.len()).sum());
     for file in &inventory.files {
         let item = of(&file.path, Some(file.sha256));
         if inventory.missing.binary_search(&file.path).is_ok() {
-            tell_missing(run, &item);
+            report_missing(run, &item);
         } else {
             send(run, item, &file.path, outlet)?;
         }
@@ -77,13 +81,13 @@ pub(crate) fn feed_set(
         let item = of(path, None);
         match item.open() {
             Ok(Opened::NoFile(what)) => {
-                run.session.report.warning(format!(
+                run.scope.session.report.warning(format!(
                     "{} is {what}, and not listed: it is left out",
                     item.place
                 ));
             }
             _ => {
-                run.session.report.warning(format!(
+                run.scope.session.report.warning(format!(
                     "{} is not listed in its set; it is scanned all the same",
                     item.place
                 ));
@@ -100,17 +104,18 @@ pub(crate) fn feed_artifacts(
     artifacts: &[Artifact],
     outlet: &mut Outlet,
 ) -> Result<(), Closed> {
-    run.progress
+    run.tally
+        .progress
         .set_total(artifacts.iter().map(|artifact| artifact.bytes).sum());
     for of_one_set in artifacts.chunk_by(|a, b| (&a.root, &a.set) == (&b.root, &b.set)) {
         let guard = guard_of(&of_one_set[0]);
         if let Err(error) = &guard {
-            run.session.fail(None, None, error);
+            run.scope.session.record_failure(None, None, error);
         }
         for artifact in of_one_set {
             match (&guard, checked(artifact)) {
                 (Ok(guard), Ok(path)) => {
-                    let guard = Some(Arc::clone(guard));
+                    let guard = Arc::clone(guard);
                     send(
                         run,
                         item(
@@ -124,10 +129,10 @@ pub(crate) fn feed_artifacts(
                         outlet,
                     )?;
                 }
-                (Err(error), _) => tell_refused(run, artifact, error),
+                (Err(error), _) => report_refused(run, artifact, error),
                 (Ok(_), Err(error)) => {
-                    run.session.fail(None, None, &error);
-                    tell_refused(run, artifact, &error);
+                    run.scope.session.record_failure(None, None, &error);
+                    report_refused(run, artifact, &error);
                 }
             }
         }
@@ -136,16 +141,15 @@ pub(crate) fn feed_artifacts(
 }
 
 fn send(run: &Run<'_>, item: Item, path: &RelPath, outlet: &mut Outlet) -> Result<(), Closed> {
-    run.interrupt.check().map_err(|_| Closed)?;
-    let packing = match maildir::lies_in_place(&item.file) {
-        // The old scripts saved messages as they are.
-        true => Packing::PLAIN,
-        false => Packing::of_name(path.name()),
+    run.scope.interrupt.check().map_err(|_| Closed)?;
+    // The old scripts saved messages as they are.
+    let packing = if maildir::lies_in_place(&item.file) {
+        Packing::PLAIN
+    } else {
+        Packing::of_name(path.name())
     };
-    let bytes = item
-        .file
-        .symlink_metadata()
-        .map_or(0, |metadata| metadata.len());
+    let metadata = item.file.symlink_metadata();
+    let bytes = metadata.map_or(0, |metadata| metadata.len());
     outlet.send(item, packing, bytes)
 }
 
@@ -154,7 +158,7 @@ fn item(
     set: &str,
     path: &RelPath,
     expected: Option<Sha256>,
-    guard: Option<Arc<ReadLock>>,
+    guard: Arc<ReadLock>,
 ) -> Item {
     Item {
         file: Path::new(root).join(set).join(path.as_path()),
@@ -162,14 +166,13 @@ fn item(
             set: Some((root.to_owned(), set.to_owned())),
             path: PathField::from(path),
         },
-        identity: None,
+        holder: Holder::Set { _lock: guard },
         expected,
-        _guard: guard,
     }
 }
 
-fn hold(set: &Path) -> Result<Arc<ReadLock>, SetError> {
-    let lock = ReadLock::acquire(set).map_err(|source| SetError::Lock {
+fn hold(set: &Path) -> Result<Arc<ReadLock>, Error> {
+    let lock = ReadLock::acquire(set).map_err(|source| Error::Lock {
         set: set.to_owned(),
         source,
     })?;
@@ -177,37 +180,35 @@ fn hold(set: &Path) -> Result<Arc<ReadLock>, SetError> {
 }
 
 /// Holds the set of an artifact, whose record is not to be trusted.
-fn guard_of(artifact: &Artifact) -> Result<Arc<ReadLock>, SetError> {
+fn guard_of(artifact: &Artifact) -> Result<Arc<ReadLock>, Error> {
     let Artifact { root, set, .. } = artifact;
     if !Path::new(root).is_absolute() {
-        return Err(SetError::Root { root: root.clone() });
+        return Err(Error::Root { root: root.clone() });
     }
-    RelPath::new(set).map_err(|source| SetError::Path {
+    RelPath::new(set).map_err(|source| Error::Path {
         path: set.clone(),
         source,
     })?;
     hold(&Path::new(root).join(set))
 }
 
-fn checked(artifact: &Artifact) -> Result<RelPath, SetError> {
-    RelPath::try_from(&artifact.path).map_err(|source| SetError::Path {
+fn checked(artifact: &Artifact) -> Result<RelPath, Error> {
+    RelPath::try_from(&artifact.path).map_err(|source| Error::Path {
         path: artifact.path.path.clone(),
         source,
     })
 }
 
-fn tell_missing(run: &Run<'_>, item: &Item) {
-    let error = SetError::Missing {
+fn report_missing(run: &Run<'_>, item: &Item) {
+    let error = Error::Missing {
         place: item.place.to_string(),
     };
-    run.session.fail(None, None, &error);
-    run.tell(
-        item,
-        &Finding::unscanned("it is listed, and not there", &run.pool.engine()),
-    );
+    run.scope.session.record_failure(None, None, &error);
+    run.tally
+        .report_file(item, &run.scope.unscanned("it is listed, and not there"));
 }
 
-fn tell_refused(run: &Run<'_>, artifact: &Artifact, error: &SetError) {
+fn report_refused(run: &Run<'_>, artifact: &Artifact, error: &Error) {
     let place = Place {
         set: Some((artifact.root.clone(), artifact.set.clone())),
         path: artifact.path.clone(),
@@ -215,9 +216,9 @@ fn tell_refused(run: &Run<'_>, artifact: &Artifact, error: &SetError) {
     let item = Item {
         file: PathBuf::new(),
         place,
-        identity: None,
+        holder: Holder::Nothing,
         expected: None,
-        _guard: None,
     };
-    run.tell(&item, &Finding::unscanned(chain(error), &run.pool.engine()));
+    run.tally
+        .report_file(&item, &run.scope.unscanned(chain(error)));
 }

@@ -225,7 +225,7 @@ fn an_empty_directory_is_named() {
     let _ = bench
         .scan(bench.path("mail"))
         .assert_code(0)
-        .assert_stderr("there was nothing to be scanned: 0 files");
+        .assert_stderr("there was nothing to scan: 0 files");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use mail_tests::clamd::eicar;
+use mail_tests::swapper::Swapper;
 use serde_json::Value;
 
 use crate::support::{
@@ -195,6 +196,38 @@ fn a_message_that_cannot_be_moved_is_an_error_and_stays() {
         .arg(&quarantine)
         .arg(&maildir)
         .run();
-    let _ = outcome.assert_code(3).assert_stderr("make the quarantine");
+    let _ = outcome.assert_code(3).assert_failure("io");
     assert_eq!(names(&maildir.join("cur")).len(), 2);
+}
+
+/// A mail user lets `cur/` and a link to a directory of others change places while root scans: in
+/// both are files of the same names, and those of the others are never touched.
+#[test]
+fn a_maildir_that_becomes_a_link_leads_to_nothing_of_others() {
+    const FILES: usize = 20;
+    let bench = Bench::new();
+    let theirs = bench.path("theirs");
+    for name in ["box/new", "box/tmp", "theirs"] {
+        fs::create_dir_all(bench.path(name)).unwrap();
+    }
+    std::os::unix::fs::symlink(&theirs, bench.path("box/link")).unwrap();
+    for number in 0..FILES {
+        put(&theirs.join(format!("{number}.m")), "of others");
+    }
+    let before = mail_tests::tree::snapshot(&theirs);
+    let other_disk = tempfile::tempdir_in("/dev/shm").unwrap();
+    let same_disk = bench.path("quarantine");
+    let mut exchanges = 0;
+    for quarantine in [same_disk.as_path(), other_disk.path()].repeat(4) {
+        for number in 0..FILES {
+            bench.put(&format!("box/cur/{number}.m"), eicar());
+        }
+        let swapper = Swapper::start(&bench.path("box/cur"), &bench.path("box/link"));
+        let scan = bench.tool().arg("--quarantine").arg(quarantine);
+        let outcome = scan.arg(bench.path("box")).run();
+        exchanges += swapper.stop();
+        assert!([0, 1].contains(&outcome.code()), "{}", outcome.stderr);
+        before.assert_same(&mail_tests::tree::snapshot(&theirs));
+    }
+    assert!(exchanges > 1000, "{exchanges}");
 }

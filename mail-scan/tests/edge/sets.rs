@@ -176,7 +176,7 @@ fn what_is_not_as_it_was_saved_is_not_clean() {
     let outcome = scan(&clamd, &set)
         .assert_code(1)
         .assert_stderr("not listed in its set")
-        .assert_stderr("is listed, and not there");
+        .assert_failure("missing");
     for path in ["config/config.tar.zst", "config/env"] {
         let verdict = verdict_on(&outcome, path);
         assert_eq!(verdict["status"], "unscanned", "{verdict}");
@@ -259,10 +259,7 @@ fn a_signal_ends_the_reading_of_a_large_artifact() {
         thread::sleep(Duration::from_millis(5));
     }
     running.signal(Signal::TERM);
-    let outcome = running
-        .wait()
-        .assert_code(3)
-        .assert_stderr("interrupted by a signal");
+    let outcome = running.wait().assert_code(3).assert_failure("interrupted");
     assert_eq!(
         verdict_on(&outcome, "mailserver.sql.gz")["reason"],
         "interrupted by a signal"
@@ -276,7 +273,7 @@ fn what_is_no_set_is_refused() {
     let server = backed_up(5, |_| {});
     let _ = scan(&clamd, Path::new("daily/2026-01-01"))
         .assert_code(2)
-        .assert_stderr("is not there, and no set of");
+        .assert_failure("no_such");
     let hidden = server.root().join("daily/.2026-11-24.new");
     shell(
         &server.root(),
@@ -284,9 +281,9 @@ fn what_is_no_set_is_refused() {
     );
     let _ = scan(&clamd, &hidden)
         .assert_code(3)
-        .assert_stderr("is still being written");
+        .assert_failure("damaged");
     put(&server.daily(DAY).join("checksums.sha256"), "damaged\n");
     let _ = scan(&clamd, &server.daily(DAY))
         .assert_code(3)
-        .assert_stderr("checksum line 1");
+        .assert_failure("damaged");
 }

@@ -6,9 +6,11 @@ use std::collections::{HashMap, HashSet};
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
+
+use crate::tree::Tree;
 
 /// Within the tick of the clock of a file system, which is some milliseconds, a directory may
 /// change without a trace.
@@ -27,10 +29,17 @@ pub(crate) struct Listed(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// When each directory last changed before it was listed, in nanoseconds.
-    directories: HashMap<PathBuf, i128>,
+    /// Each directory as it was before it was listed.
+    directories: HashMap<PathBuf, Directory>,
     /// Inodes by device: eight bytes a message.
     files: HashMap<u64, HashSet<u64>>,
+}
+
+/// A directory, when it was listed.
+#[derive(Debug)]
+struct Directory {
+    tree: Arc<Tree>,
+    mtime_ns: i128,
 }
 
 impl Identity {
@@ -44,7 +53,7 @@ impl Identity {
 
 impl Listed {
     /// `directory` is going to be listed.
-    pub(crate) fn add_directory(&self, directory: &Path) {
+    pub(crate) fn add_directory(&self, tree: &Arc<Tree>, directory: &Path) {
         let Ok(metadata) = directory.symlink_metadata() else {
             return;
         };
@@ -57,9 +66,10 @@ impl Listed {
         let Some(mtime_ns) = mtime_ns(directory) else {
             return;
         };
+        let tree = Arc::clone(tree);
         self.lock()
             .directories
-            .insert(directory.to_owned(), mtime_ns);
+            .insert(directory.to_owned(), Directory { tree, mtime_ns });
     }
 
     pub(crate) fn has_directory(&self, directory: &Path) -> bool {
@@ -83,18 +93,16 @@ impl Listed {
     }
 
     /// The directories that have changed since they were listed, in order.
-    pub(crate) fn changed(&self) -> Vec<PathBuf> {
+    pub(crate) fn changed(&self) -> Vec<(Arc<Tree>, PathBuf)> {
         let state = self.lock();
-        let has_changed = |(directory, listed): &(&PathBuf, &i128)| {
-            mtime_ns(directory).is_some_and(|now| now != **listed)
+        let has_changed = |(path, listed): &(&PathBuf, &Directory)| {
+            mtime_ns(path).is_some_and(|now| now != listed.mtime_ns)
         };
-        let mut changed: Vec<PathBuf> = state
-            .directories
-            .iter()
-            .filter(has_changed)
-            .map(|(directory, _)| directory.clone())
+        let changed = state.directories.iter().filter(has_changed);
+        let mut changed: Vec<_> = changed
+            .map(|(path, listed)| (Arc::clone(&listed.tree), path.clone()))
             .collect();
-        changed.sort();
+        changed.sort_by(|a, b| a.1.cmp(&b.1));
         changed
     }
 
@@ -123,18 +131,21 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (one, two) = (dir.path().join("one"), dir.path().join("two"));
         let listed = Listed::default();
+        let tree = Arc::new(Tree::open(dir.path()).unwrap());
+        let changed =
+            || -> Vec<PathBuf> { listed.changed().into_iter().map(|(_, path)| path).collect() };
         for directory in [&one, &two] {
             fs::create_dir(directory).unwrap();
             fs::write(directory.join("file"), "x").unwrap();
-            listed.add_directory(directory);
+            listed.add_directory(&tree, directory);
         }
-        assert_eq!(listed.changed(), Vec::<PathBuf>::new());
+        assert_eq!(changed(), Vec::<PathBuf>::new());
         fs::rename(one.join("file"), two.join("moved")).unwrap();
-        assert_eq!(listed.changed(), [one.clone(), two.clone()]);
-        listed.add_directory(&two);
-        assert_eq!(listed.changed(), std::slice::from_ref(&one));
+        assert_eq!(changed(), [one.clone(), two.clone()]);
+        listed.add_directory(&tree, &two);
+        assert_eq!(changed(), std::slice::from_ref(&one));
         fs::remove_dir(&one).unwrap();
-        assert_eq!(listed.changed(), Vec::<PathBuf>::new());
+        assert_eq!(changed(), Vec::<PathBuf>::new());
         assert!(listed.has_directory(&two) && !listed.has_directory(dir.path()));
     }
 

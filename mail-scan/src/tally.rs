@@ -1,0 +1,122 @@
+//! What a run has found and counted so far, and how verdicts are reported.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use mail_common::record::Record;
+use mail_common::report::{Progress, Unit};
+use mail_common::tool::Session;
+
+use crate::finding::Finding;
+use crate::item::Item;
+use crate::listed::Listed;
+use crate::seen::Seen;
+use crate::totals::{Counters, add, get};
+use crate::verdict::Verdict;
+
+/// Findings that are printed, at most; all are in the records.
+const PRINTED_MAX: u64 = 50;
+
+/// After how many files their number is drawn again.
+const DRAWN_EVERY: u64 = 64;
+
+/// What a run has found and counted so far.
+#[derive(Debug)]
+pub(crate) struct Tally<'a> {
+    session: &'a Session,
+    pub(crate) counters: Counters,
+    pub(crate) progress: Progress,
+    /// Contents that were clean.
+    pub(crate) seen: Seen,
+    /// What was listed of live trees.
+    pub(crate) listed: Listed,
+    printed: AtomicU64,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Reported {
+    #[error("{signature} found in {what}{note}")]
+    Infected {
+        signature: String,
+        what: String,
+        note: String,
+    },
+    #[error("not scanned: {what}: {reason}")]
+    Unscanned { what: String, reason: String },
+    #[error("more was found or not scanned; the records have all of it")]
+    More,
+}
+
+impl<'a> Tally<'a> {
+    /// Nothing yet.
+    pub(crate) fn new(session: &'a Session) -> Self {
+        Self {
+            session,
+            counters: Counters::default(),
+            progress: session.report.progress("scan", Unit::Bytes, None),
+            seen: Seen::default(),
+            listed: Listed::default(),
+            printed: AtomicU64::new(0),
+        }
+    }
+
+    /// Reports the verdict on a member of `item`; clean members are not reported one by one.
+    pub(crate) fn report_member(&self, item: &Item, member: &[u8], finding: &Finding) {
+        match finding.verdict {
+            Verdict::Clean => return,
+            Verdict::Infected(_) => add(&self.counters.infected_members, 1),
+            Verdict::Unscanned(_) => add(&self.counters.unscanned_members, 1),
+        }
+        let what = format!("{}: {}", item.place, String::from_utf8_lossy(member));
+        self.print(what, finding);
+        let record = finding.record(&item.place, Some(member));
+        self.session.emit(&Record::Verdict(record));
+    }
+
+    /// Reports the verdict on a whole file.
+    pub(crate) fn report_file(&self, item: &Item, finding: &Finding) {
+        let counter = match finding.verdict {
+            Verdict::Clean => &self.counters.clean,
+            Verdict::Infected(_) => &self.counters.infected,
+            Verdict::Unscanned(_) => &self.counters.unscanned,
+        };
+        add(counter, 1);
+        add(&self.counters.files, 1);
+        self.print(item.place.to_string(), finding);
+        let record = finding.record(&item.place, None);
+        self.session.emit(&Record::Verdict(record));
+        let files = get(&self.counters.files);
+        if files % DRAWN_EVERY == 1 {
+            self.progress.message(&format!("{files} files"));
+        }
+    }
+
+    fn print(&self, what: String, finding: &Finding) {
+        let report = &self.session.report;
+        if finding.verdict != Verdict::Clean {
+            match self.printed.fetch_add(1, Ordering::Relaxed) {
+                0..PRINTED_MAX => {}
+                PRINTED_MAX => return report.error(&Reported::More),
+                _ => return,
+            }
+        }
+        match &finding.verdict {
+            Verdict::Clean => report.detail(format!("clean: {what}")),
+            Verdict::Infected(signature) => report.error(&Reported::Infected {
+                signature: signature.clone(),
+                what,
+                note: note_of(finding),
+            }),
+            Verdict::Unscanned(reason) => report.error(&Reported::Unscanned {
+                what,
+                reason: reason.clone(),
+            }),
+        }
+    }
+}
+
+fn note_of(finding: &Finding) -> String {
+    let note = finding.note.iter().map(|note| format!(", {note}"));
+    let subject = finding.envelope.subject.iter();
+    let subject = subject.map(|subject| format!(", subject {subject:?}"));
+    note.chain(subject).collect()
+}
