@@ -47,10 +47,15 @@ impl Scene {
     }
 
     fn push(&self) -> Tool {
+        self.push_within("2")
+    }
+
+    /// One whose requests may stand still for longer, while the proxy lets another program act.
+    fn push_within(&self, seconds: &str) -> Tool {
         let push = self
             .root
             .push_to_s3(&self.server, &self.proxy.endpoint(), DAY_1, &self.bucket);
-        push.args(["--timeout", "2"])
+        push.args(["--timeout", seconds])
     }
 
     /// The set as it comes back, past the proxy, is the one that was pushed.
@@ -487,7 +492,7 @@ fn what_changes_between_its_confirmation_and_the_closing_is_found() {
             Fault::None
         });
         let _ = scene
-            .push()
+            .push_within("60")
             .run()
             .assert_code(3)
             .assert_failure("changed")
@@ -527,7 +532,7 @@ fn what_is_written_while_the_set_is_closed_is_neither_kept_nor_copied() {
         }
         Fault::None
     });
-    let _ = scene.push().run().assert_code(0);
+    let _ = scene.push_within("60").run().assert_code(0);
     scene.proxy.set_rule(|_| Fault::None);
     let actions = |outcome: &Outcome| {
         let transfers = outcome.data("transfer");
