@@ -1,0 +1,120 @@
+//! The sets below the backup root.
+
+use std::fs;
+
+use mail_tests::run::Outcome;
+use mail_tests::server::Server;
+
+use super::support::{Checker, assert_found, checked, saved_server, shell};
+
+const SETTINGS: &str = "[backups]\ncomponents = [\"mailboxes\", \"config\", \"ssl\", \"dkim\"]\n";
+
+#[track_caller]
+fn backups(server: &Server) -> Outcome {
+    let checker = Checker::new(SETTINGS);
+    checked(
+        checker
+            .tool()
+            .arg("--root")
+            .arg(server.root())
+            .arg("backups"),
+    )
+}
+
+#[test]
+fn a_set_that_was_just_made_is_ok() {
+    let (server, _) = saved_server(10);
+    let outcome = backups(&server).assert_code(0);
+    assert_found(
+        &outcome,
+        "backup",
+        "daily",
+        "ok",
+        "daily/2026-11-23 is complete",
+    );
+    assert_found(
+        &outcome,
+        "backup-components",
+        "daily/2026-11-23",
+        "ok",
+        "every component is there",
+    );
+    assert_found(
+        &outcome,
+        "backup-space",
+        server.root().to_str().unwrap(),
+        "ok",
+        "room for",
+    );
+}
+
+#[test]
+fn an_old_a_failed_a_damaged_and_a_missing_set_are_critical() {
+    let (server, set) = saved_server(10);
+    shell(&set, "touch -d '27 hours ago' checksums.sha256");
+    let outcome = backups(&server).assert_code(2);
+    assert_found(&outcome, "backup", "daily", "critical", "1 d 3 h old");
+    shell(&set, "touch checksums.sha256");
+
+    fs::rename(server.dir().join("opendkim"), server.dir().join("gone")).unwrap();
+    let _ = server
+        .backup()
+        .args(super::support::TREES)
+        .args(["--date", "2026-11-24"])
+        .run()
+        .assert_code(1);
+    let outcome = backups(&server).assert_code(2);
+    assert_found(
+        &outcome,
+        "backup",
+        "daily",
+        "ok",
+        "daily/2026-11-23 is complete",
+    );
+    assert_found(
+        &outcome,
+        "backup",
+        "daily/2026-11-24",
+        "critical",
+        "opendkim",
+    );
+    fs::remove_dir_all(server.root().join("daily/2026-11-24.incomplete")).unwrap();
+
+    shell(&set, "truncate -s -9 manifest.jsonl");
+    let outcome = backups(&server).assert_code(2);
+    assert_found(
+        &outcome,
+        "backup",
+        "daily/2026-11-23",
+        "critical",
+        "manifest",
+    );
+
+    fs::remove_dir_all(server.root()).unwrap();
+    let outcome = backups(&server).assert_code(2);
+    assert_found(
+        &outcome,
+        "backup",
+        server.root().to_str().unwrap(),
+        "critical",
+        "No such file",
+    );
+}
+
+#[test]
+fn a_disk_that_is_not_mounted_is_critical() {
+    let (server, _) = saved_server(10);
+    let checker = Checker::new(SETTINGS);
+    let tool = checker
+        .tool()
+        .env("BACKUP_ROOT", server.root())
+        .env("BACKUP_MOUNTPOINT", server.dir());
+    let outcome = checked(tool.arg("backups")).assert_code(2);
+    assert_found(
+        &outcome,
+        "backup",
+        server.dir().to_str().unwrap(),
+        "critical",
+        "not mounted",
+    );
+}
