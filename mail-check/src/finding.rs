@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use mail_common::record::Check;
 
 use crate::limits::{Ceiling, Floor};
-use crate::status::{Status, severity, worse};
+use crate::status::Status;
 
 /// What a check found of one target.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,7 +80,7 @@ impl Finding {
 
     /// Adds what was measured, and judges it by `limits`: the status becomes the worse of the two.
     pub(crate) fn under(mut self, value: f64, unit: &'static str, limits: Ceiling) -> Self {
-        self.status = worse(self.status, limits.judge(value));
+        self.status = self.status.max(limits.judge(value));
         self.measure = Some(Measure {
             value: rounded(value),
             unit,
@@ -92,7 +92,7 @@ impl Finding {
 
     /// As [`Finding::under`], where small values are bad.
     pub(crate) fn above(mut self, value: f64, unit: &'static str, limits: Floor) -> Self {
-        self.status = worse(self.status, limits.judge(value));
+        self.status = self.status.max(limits.judge(value));
         self.measure = Some(Measure {
             value: rounded(value),
             unit,
@@ -142,7 +142,7 @@ pub(crate) fn worst_of(findings: &[Finding]) -> Status {
     findings
         .iter()
         .map(|finding| finding.status)
-        .reduce(worse)
+        .max()
         .unwrap_or(Status::Unknown)
 }
 
@@ -153,7 +153,7 @@ pub(crate) fn worst_by_target(findings: &[Finding]) -> Vec<&Finding> {
         let known = worst
             .entry((&finding.name, &finding.target))
             .or_insert(finding);
-        if severity(finding.status) > severity(known.status) {
+        if finding.status > known.status {
             *known = finding;
         }
     }

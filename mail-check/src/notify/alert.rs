@@ -10,7 +10,7 @@ use mail_common::text::printable;
 use super::decide::{Event, Kind};
 use super::memory::Moment;
 use crate::finding::{Finding, worst_by_target};
-use crate::status::{Status, severity, word};
+use crate::status::{Status, word};
 
 /// What an alert is about.
 #[derive(Clone, Copy, Debug)]
@@ -147,7 +147,7 @@ fn told_before(body: &mut String, findings: &[Finding], events: &[Event]) {
     };
     let mut bad: Vec<&Finding> = worst_by_target(findings);
     bad.retain(|finding| finding.status != Status::Ok && !is_news(finding));
-    bad.sort_by_key(|finding| std::cmp::Reverse(severity(finding.status)));
+    bad.sort_by_key(|finding| std::cmp::Reverse(finding.status));
     if !bad.is_empty() {
         body.push_str("\nALSO BAD\n");
     }

@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use super::memory::{CheckState, Key, Memory, Moment, NAME, Notified};
 use crate::finding::{Finding, worst_by_target};
-use crate::status::{Status, severity};
+use crate::status::Status;
 use crate::stream;
 
 /// What a clock may be wrong by, and runs may overtake each other by.
@@ -246,7 +246,7 @@ fn news_for(
             });
         }
     }
-    let order = |event: &Event| (Reverse(severity(event.status)), event.kind);
+    let order = |event: &Event| (Reverse(event.status), event.kind);
     news.sort_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.key.cmp(&b.key)));
     news
 }
@@ -361,7 +361,7 @@ impl Memory {
     pub(crate) fn missed(&mut self, channel: &str, events: &[Event], now: Moment) {
         for event in events.iter().filter(|event| event.kind != Kind::Gone) {
             let told = self.notified_mut(channel, &event.key, now);
-            if severity(event.status) > severity(told.missed.unwrap_or(told.status)) {
+            if event.status > told.missed.unwrap_or(told.status) {
                 told.missed = Some(event.status);
             }
         }

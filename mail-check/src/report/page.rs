@@ -15,7 +15,7 @@ use super::plot::{Bar, plot};
 use super::streams::{Copies, MAX_SHOWN, RunOf, Scan, Stream};
 use crate::finding::{Finding, Measure};
 use crate::notify::Occasion;
-use crate::status::{Status, severity, word};
+use crate::status::{Status, word};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -203,14 +203,12 @@ fn grouped(findings: &[Finding]) -> Vec<(&str, Vec<&Finding>)> {
     let mut groups: Vec<_> = by_name.into_iter().collect();
     for (_, findings) in &mut groups {
         findings.sort_by(|a, b| {
-            severity(b.status)
-                .cmp(&severity(a.status))
+            b.status
+                .cmp(&a.status)
                 .then_with(|| a.target.cmp(&b.target))
         });
     }
-    groups.sort_by_key(|(_, findings)| {
-        Reverse(findings.first().map(|finding| severity(finding.status)))
-    });
+    groups.sort_by_key(|(_, findings)| Reverse(findings.first().map(|finding| finding.status)));
     groups
 }
 

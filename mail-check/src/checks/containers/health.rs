@@ -8,7 +8,7 @@ use super::settings::Settings;
 use crate::docker::{Details, Health, State};
 use crate::finding::Finding;
 use crate::span::Span;
-use crate::status::{Status, worse};
+use crate::status::Status;
 
 /// Of what a health check said, so much is shown.
 const MAX_OUTPUT_CHARS: usize = 200;
@@ -32,13 +32,7 @@ pub(super) fn judge(
         .containers
         .iter()
         .map(|known| judge_one(name, known, memory, settings, now));
-    findings.reduce(|a, b| {
-        if worse(a.status, b.status) == a.status {
-            a
-        } else {
-            b
-        }
-    })
+    findings.reduce(|a, b| if a.status >= b.status { a } else { b })
 }
 
 fn judge_one(

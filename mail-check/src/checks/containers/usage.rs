@@ -5,7 +5,6 @@ use mail_common::tool::human_size;
 use super::facts::{Measured, Service};
 use super::settings::Settings;
 use crate::finding::Finding;
-use crate::status::worse;
 
 /// Of the container that uses most; nothing for a service that does not run.
 pub(super) fn judge(service: &Service<'_>, settings: &Settings) -> Vec<Finding> {
@@ -44,7 +43,7 @@ fn heavier(a: Finding, b: Finding) -> Finding {
     let a_is = if a.status == b.status {
         value(&a) >= value(&b)
     } else {
-        worse(a.status, b.status) == a.status
+        a.status > b.status
     };
     if a_is { a } else { b }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::accounts;
 use crate::finding::Finding;
-use crate::status::{Status, worse};
+use crate::status::Status;
 
 /// What is asked of a file.
 #[derive(Clone, Debug, Default)]
@@ -64,9 +64,7 @@ impl Rule {
             )
         });
         match (modes, owner) {
-            (Some((a, first)), Some((b, second))) => {
-                Some((worse(a, b), format!("{first}; {second}")))
-            }
+            (Some((a, first)), Some((b, second))) => Some((a.max(b), format!("{first}; {second}"))),
             (a, b) => a.or(b),
         }
     }

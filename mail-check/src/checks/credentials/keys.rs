@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::access::{Access, Rule};
 use crate::finding::Finding;
-use crate::status::{Status, worse};
+use crate::status::Status;
 
 /// Deeper than any tree of keys: a symlink that leads back up ends here.
 const MAX_DEPTH: usize = 8;
@@ -113,7 +113,7 @@ fn judge(
     let status = breaches
         .iter()
         .map(|(status, _)| *status)
-        .fold(unseen, worse);
+        .fold(unseen, Status::max);
     match (words.len(), keys) {
         (0, 0) => {
             let message =

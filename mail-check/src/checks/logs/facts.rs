@@ -9,7 +9,7 @@ use super::settings::Source;
 use crate::finding::Finding;
 use crate::limits::Ceiling;
 use crate::span::Span;
-use crate::status::{Status, worse};
+use crate::status::Status;
 
 /// What is known of a log besides its lines.
 #[derive(Debug, Default)]
@@ -27,7 +27,7 @@ pub(super) fn judge(source: &Source, facts: &Facts) -> Finding {
     let mut message = format!("{} were read", human_size(facts.read_bytes));
     let mut status = Status::Ok;
     let mut add = |worst: Status, text: &str| {
-        status = worse(status, worst);
+        status = status.max(worst);
         message = format!("{message}; {text}");
     };
     for note in &facts.notes {

@@ -4,7 +4,7 @@ use super::settings::{Kind, Rate, Settings, Source};
 use super::tally::{Counter, Tally, Topic};
 use crate::finding::Finding;
 use crate::limits::Ceiling;
-use crate::status::{Status, worse};
+use crate::status::Status;
 
 /// So many reasons are told.
 const REASONS: usize = 3;
@@ -168,7 +168,7 @@ fn limited(name: &str, target: &str, message: String, counter: &Counter, rate: R
     let by_run = rate
         .per_run
         .map_or(Status::Ok, |limits| limits.judge(counter.new as f64));
-    finding.status = worse(finding.status, by_run);
+    finding.status = finding.status.max(by_run);
     finding
 }
 
@@ -186,7 +186,7 @@ fn with_share(
         finding.message
     );
     if topic == Topic::Http5xx && requests >= settings.http_least_requests {
-        finding.status = worse(finding.status, settings.http_5xx_percent.judge(percent));
+        finding.status = finding.status.max(settings.http_5xx_percent.judge(percent));
     }
     finding
 }

@@ -21,7 +21,7 @@ use crate::context::Context;
 use crate::finding::Finding;
 use crate::probe::Probe;
 use crate::state::Kept;
-use crate::status::{Status, worse};
+use crate::status::Status;
 
 use facts::Facts;
 use follow::{Bounds, FollowError, Opened};
@@ -84,7 +84,7 @@ fn check(source: &Source, settings: &Settings, context: &Context) -> Vec<Finding
         && let Err(error) = context.state.keep(&memory::name(source), &memory)
     {
         let log = &mut findings[0];
-        log.status = worse(log.status, Status::Warning);
+        log.status = log.status.max(Status::Warning);
         log.message = format!("{}; {}", log.message, chain(&error));
     }
     findings

@@ -4,7 +4,7 @@ use super::settings::Route;
 use super::trip::Outcome;
 use crate::finding::Finding;
 use crate::limits::Ceiling;
-use crate::status::{Status, worse};
+use crate::status::Status;
 
 const NAME: &str = "mailflow";
 
@@ -43,7 +43,7 @@ pub(super) fn judge(route: Route, outcome: Outcome, limits: Ceiling) -> Finding 
                         finding.message
                     );
                     Finding {
-                        status: worse(finding.status, Status::Warning),
+                        status: finding.status.max(Status::Warning),
                         message,
                         ..finding
                     }

@@ -13,7 +13,6 @@ use crate::finding::Finding;
 use crate::limits::Ceiling;
 use crate::probe::Probe;
 use crate::span::Span;
-use crate::status::worse;
 use crate::stream::{self, Facts, begun};
 
 /// Its section of `--print-config`.
@@ -138,7 +137,7 @@ fn judge_run(target: &str, run: &ToolRun, facts: &Facts, max_age: Span, now: Tim
     let status = finding.status;
     let aged = Finding { message, ..finding }.under(age.as_seconds() / 3600.0, "hours", limits);
     Finding {
-        status: worse(status, aged.status),
+        status: status.max(aged.status),
         ..aged
     }
 }

@@ -16,7 +16,7 @@ use crate::net::{
     Certificate, CertificateJudge, NetError, Peer, Place, Protocol, Trust, Verifier, converse,
 };
 use crate::probe::Probe;
-use crate::status::{Status, worse};
+use crate::status::Status;
 
 /// Where a certificate is shown.
 #[derive(Clone, Debug)]
@@ -116,7 +116,7 @@ fn check(
     match forgotten(&certificate, on_disk.collect()) {
         None => finding,
         Some(path) => Finding {
-            status: worse(finding.status, Status::Warning),
+            status: finding.status.max(Status::Warning),
             message: format!(
                 "{} is newer than the certificate that is served; reload the service",
                 path.display()
