@@ -8,6 +8,7 @@ use mail_common::record::{Check, Record};
 use mail_common::tool::{Session, Totals};
 
 use crate::finding::{Finding, worst_of};
+use crate::nagios;
 use crate::notify::Notifier;
 use crate::plan::Plan;
 use crate::probe::run_all;
@@ -54,7 +55,11 @@ pub(crate) fn execute(plan: Plan, session: &Session) -> (Exit, Totals) {
         publisher.alerts(notifier, begun, answered);
     }
     let findings = publisher.findings;
-    print_summary(session, &findings);
+    if session.is_plain() {
+        session.print(&nagios::render(&findings));
+    } else {
+        print_summary(session, &findings);
+    }
     let worst = worst_of(&findings);
     (Exit::Checked(worst), totals(&findings, session))
 }
@@ -89,7 +94,7 @@ fn count(findings: &[Finding], status: Status) -> u64 {
         .count() as u64
 }
 
-/// One line, as Nagios shows it.
+/// One line.
 fn print_summary(session: &Session, findings: &[Finding]) {
     let word = word(worst_of(findings));
     session.report.summary(format!(

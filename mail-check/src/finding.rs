@@ -28,6 +28,15 @@ pub(crate) struct Measure {
     pub(crate) unit: &'static str,
     pub(crate) warning: Option<f64>,
     pub(crate) critical: Option<f64>,
+    /// Which values the limits are against.
+    pub(crate) bad: Bad,
+}
+
+/// Which values are bad.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bad {
+    Large,
+    Small,
 }
 
 impl Finding {
@@ -81,34 +90,33 @@ impl Finding {
     /// Adds what was measured, and judges it by `limits`: the status becomes the worse of the two.
     pub(crate) fn under(mut self, value: f64, unit: &'static str, limits: Ceiling) -> Self {
         self.status = self.status.max(limits.judge(value));
-        self.measure = Some(Measure {
-            value: rounded(value),
-            unit,
-            warning: limits.warning,
-            critical: limits.critical,
-        });
-        self
+        self.with_measure(value, unit, (limits.warning, limits.critical), Bad::Large)
     }
 
     /// As [`Finding::under`], where small values are bad.
     pub(crate) fn above(mut self, value: f64, unit: &'static str, limits: Floor) -> Self {
         self.status = self.status.max(limits.judge(value));
-        self.measure = Some(Measure {
-            value: rounded(value),
-            unit,
-            warning: limits.warning,
-            critical: limits.critical,
-        });
-        self
+        self.with_measure(value, unit, (limits.warning, limits.critical), Bad::Small)
     }
 
     /// Adds what was measured, without limits.
-    pub(crate) fn measured(mut self, value: f64, unit: &'static str) -> Self {
+    pub(crate) fn measured(self, value: f64, unit: &'static str) -> Self {
+        self.with_measure(value, unit, (None, None), Bad::Large)
+    }
+
+    fn with_measure(
+        mut self,
+        value: f64,
+        unit: &'static str,
+        (warning, critical): (Option<f64>, Option<f64>),
+        bad: Bad,
+    ) -> Self {
         self.measure = Some(Measure {
             value: rounded(value),
             unit,
-            warning: None,
-            critical: None,
+            warning,
+            critical,
+            bad,
         });
         self
     }

@@ -20,6 +20,7 @@ mod docker; // the Docker daemon, asked over its socket
 mod checks; // the checks, a module a group
 mod diagnose; // from what checks find to the likely cause
 
+mod nagios; // --format nagios: one line and its details
 mod prometheus; // --prometheus: metrics
 mod report; // --report: a page
 mod notify; // --notify: who is told what
@@ -33,6 +34,7 @@ use std::process::ExitCode;
 use args::Args;
 use mail_common::exit::Exit;
 use mail_common::record::CheckStatus;
+use mail_common::report::chain;
 use mail_common::tool::{Start, Subject, Tool};
 use plan::Plan;
 
@@ -60,6 +62,9 @@ pub fn run(command_line: impl Iterator<Item = OsString>) -> ExitCode {
         }
         let plan = Plan::new(&start.args, &start.now);
         let session = start.session(Subject::default());
+        if let Err(error) = &plan {
+            session.print(&nagios::unknown(&chain(error)));
+        }
         let result = plan.map(|plan| execute::execute(plan, &session));
         session.conclude(result)
     })

@@ -86,6 +86,9 @@ pub enum Format {
     Jsonl,
     /// A table
     Text,
+    /// One line and its details, as monitoring plugins print them; offered by mail-check alone
+    #[value(skip)]
+    Nagios,
 }
 
 /// What `--generate` prints.

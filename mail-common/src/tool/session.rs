@@ -61,16 +61,12 @@ impl Session {
     /// code.
     #[must_use]
     pub fn start(opening: Opening, format: Format, report: Report) -> Self {
-        let as_table = match format {
-            Format::Auto => io::stdout().is_terminal(),
-            Format::Text => true,
-            Format::Jsonl => false,
-        };
         let stdout: Box<dyn Write + Send> = Box::new(io::stdout());
-        let sink = if as_table {
-            Sink::Text(Table::new(stdout))
-        } else {
-            Sink::Jsonl(RecordWriter::new(stdout))
+        let sink = match format {
+            Format::Auto if io::stdout().is_terminal() => Sink::Text(Table::new(stdout)),
+            Format::Text => Sink::Text(Table::new(stdout)),
+            Format::Auto | Format::Jsonl => Sink::Jsonl(RecordWriter::new(stdout)),
+            Format::Nagios => Sink::Plain(stdout),
         };
         Self::start_with(opening, report, sink)
     }
@@ -115,6 +111,22 @@ impl Session {
     /// Writes a record.
     pub fn emit(&self, record: &Record) {
         self.write(|sink| sink.record(record));
+    }
+
+    /// Whether stdout is for lines that the tool prints itself, and for no record.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        matches!(lock(&self.output).sink, Sink::Plain(_))
+    }
+
+    /// Prints lines on a stdout that is [plain](Session::is_plain).
+    pub fn print(&self, lines: &str) {
+        self.write(|sink| match sink {
+            Sink::Plain(output) => output
+                .write_all(lines.as_bytes())
+                .map_err(jsonl::Error::Write),
+            Sink::Jsonl(_) | Sink::Text(_) => Ok(()),
+        });
     }
 
     /// Passes the records of the upstream on to their end, in order, each before `take` sees what
@@ -247,7 +259,7 @@ impl Output {
         write: impl FnOnce(&mut Sink) -> Result<(), jsonl::Error>,
     ) -> Result<(), jsonl::Error> {
         let result = match &mut self.sink {
-            Sink::Jsonl(_) => write(&mut self.sink),
+            Sink::Jsonl(_) | Sink::Plain(_) => write(&mut self.sink),
             // The table and the bars may share a terminal.
             Sink::Text(_) => report.suspend(|| write(&mut self.sink)),
         };
@@ -260,6 +272,8 @@ impl Output {
 enum Sink {
     Jsonl(RecordWriter<Box<dyn Write + Send>>),
     Text(Table<Box<dyn Write + Send>>),
+    /// No records: lines that the tool prints itself.
+    Plain(Box<dyn Write + Send>),
 }
 
 impl Sink {
@@ -267,6 +281,7 @@ impl Sink {
         match self {
             Self::Jsonl(writer) => writer.write(record),
             Self::Text(table) => table.add(record).map_err(jsonl::Error::Write),
+            Self::Plain(_) => Ok(()),
         }
     }
 
@@ -274,7 +289,7 @@ impl Sink {
         match (self, &line.record) {
             (Self::Jsonl(writer), _) => writer.pass(line),
             (Self::Text(table), Some(record)) => table.add(record).map_err(jsonl::Error::Write),
-            (Self::Text(_), None) => Ok(()),
+            (Self::Text(_), None) | (Self::Plain(_), _) => Ok(()),
         }
     }
 
@@ -282,6 +297,7 @@ impl Sink {
         match self {
             Self::Jsonl(_) => Ok(()),
             Self::Text(table) => table.flush().map_err(jsonl::Error::Write),
+            Self::Plain(output) => output.flush().map_err(jsonl::Error::Write),
         }
     }
 }
@@ -291,6 +307,7 @@ impl fmt::Debug for Sink {
         f.write_str(match self {
             Self::Jsonl(_) => "Jsonl",
             Self::Text(_) => "Text",
+            Self::Plain(_) => "Plain",
         })
     }
 }

@@ -76,3 +76,62 @@ fn a_disk_at_its_limit_is_seen() {
         "cannot be looked at",
     );
 }
+
+/// A disk that is full by its limits, and a file of checks that is wrong.
+const FULL: &str = "[resources]\nmounts = [\"/\"]\ndisk = { critical = 0 }\ninodes = { warning = 101 }\ntime_sync = false\n\
+                    cpu = { warning = 101 }\nmemory = { warning = 101 }\nswap = { warning = 101 }\nload_per_core = { warning = 100000 }\n";
+
+#[test]
+fn nagios_is_spoken_where_it_is_asked_for() {
+    let checker = Checker::new(FULL);
+    let nagios = || {
+        checker
+            .tool()
+            .args(&["resources", "--format", "nagios"])
+            .run()
+    };
+    let first_line = |outcome: &mail_tests::run::Outcome| {
+        outcome.text().lines().next().unwrap_or_default().to_owned()
+    };
+    let flag = nagios().assert_code(2);
+    let line = first_line(&flag);
+    assert!(
+        line.starts_with("MAIL CRITICAL - ") && line.contains(", 1 critical: disk | 'disk /'="),
+        "{line}"
+    );
+    assert!(line.contains("%;;0 "), "{line}");
+    let details: Vec<String> = flag.text().lines().skip(1).map(str::to_owned).collect();
+    assert!(
+        details[0].starts_with("CRITICAL disk /: ") && details.len() > 4,
+        "{details:?}"
+    );
+    assert!(
+        details
+            .iter()
+            .all(|line| !line.contains('|') && !line.starts_with('{')),
+        "{details:?}"
+    );
+
+    let by_variable = checker
+        .tool()
+        .arg("resources")
+        .env("MAIL_CHECK_FORMAT", "nagios")
+        .run();
+    assert!(first_line(&by_variable.assert_code(2)).starts_with("MAIL CRITICAL - "));
+    let wrong = checker
+        .tool()
+        .arg("resources")
+        .env("MAIL_CHECK_FORMAT", "xml")
+        .run();
+    let _ = wrong.assert_code(3);
+    // Records are what everybody else gets.
+    assert!(first_line(&checker.run(&["resources"])).starts_with('{'));
+
+    fs::write(checker.path("check.toml"), "[resources]\nmemry = 1\n").unwrap();
+    let broken = nagios().assert_code(3);
+    let line = first_line(&broken);
+    assert!(
+        line.starts_with("MAIL UNKNOWN - read the file of checks"),
+        "{line}"
+    );
+}
