@@ -94,7 +94,7 @@ pub(super) fn diagnose(scenario: Scenario, findings: &[Finding]) -> Finding {
             ..
         } = finding;
         let filled = |text: &str| text.replace("{target}", target);
-        return told(
+        return diagnosis(
             scenario,
             rule.level,
             &filled(rule.cause),
@@ -119,7 +119,7 @@ pub(super) fn diagnose(scenario: Scenario, findings: &[Finding]) -> Finding {
             } else {
                 Level::Medium
             };
-            told(
+            diagnosis(
                 scenario,
                 level,
                 &format!("{name} of {target} is not as it should be"),
@@ -131,7 +131,7 @@ pub(super) fn diagnose(scenario: Scenario, findings: &[Finding]) -> Finding {
     }
 }
 
-fn told(scenario: Scenario, level: Level, cause: &str, evidence: &str, next: &str) -> Finding {
+fn diagnosis(scenario: Scenario, level: Level, cause: &str, evidence: &str, next: &str) -> Finding {
     let message = format!(
         "likely cause: {cause} ({evidence}). Level: {}. Next: {next}",
         level.words()
@@ -245,6 +245,7 @@ static RULES: &[Rule] = &[
     // Logging in.
     only(&[Scenario::Auth], rule(&["imap", "imaps", "pop3", "pop3s"], When::Critical, &[], "Dovecot does not answer on {target}", Level::Critical, "doveadm service status; docker compose restart dovecot")),
     only(&[Scenario::Auth], rule(&["submission", "smtps"], When::Critical, &[], "Postfix does not take logins on {target}", Level::Critical, "postconf smtpd_sasl_path; docker compose restart postfix")),
+    only(&[Scenario::Auth], rule(&["log-auth-errors"], When::Bad, &[], "the authentication server of Dovecot does not answer", Level::High, "doveadm service status auth; doveadm log errors | tail; docker compose logs --tail 100 mysql")),
     only(&[Scenario::Auth], rule(&["log-auth-failures"], When::Bad, &[], "logins fail again and again: passwords are guessed, or a device has an old one", Level::Medium, "fail2ban-client status; doveadm auth test USER")),
     only(&[Scenario::Auth], rule(&["user-api", "user-mailboxes"], When::Bad, &[], "users in the database are not as the mailboxes are", Level::Medium, "doveadm user '*'")),
     // Everywhere.

@@ -31,7 +31,7 @@ impl Step {
             && (self.targets.is_empty() || self.targets.iter().any(|part| target.contains(part)))
     }
 
-    /// It is told as unknown, never read as ok.
+    /// It is unknown, never read as ok.
     pub(super) fn not_made(&self) -> Finding {
         let Self { what, by_hand, .. } = self;
         let section = match self.subject {
@@ -214,7 +214,7 @@ static AUTH: [Step; 4] = [
     step(
         "logins that failed, by address",
         Group::Logs,
-        &["log", "log-auth-failures"],
+        &["log", "log-auth-errors", "log-auth-failures"],
         &[],
         "grep 'auth failed' /var/log/mail.log | tail",
     ),

@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 use super::facts::Facts;
 use super::follow::Note;
 use super::lines::Reader;
-use super::memory::{Memory, Told};
+use super::memory::{LastLine, Memory};
 use super::tally::Tally;
 use crate::context::Context;
 use crate::docker::{DockerError, LogLine};
@@ -40,13 +40,19 @@ pub(super) fn read(
     let earlier = memory.container.take();
     let now = context.now.timestamp();
     let first_look = now.saturating_sub(FIRST_LOOK).unwrap_or(now);
-    let mut since = earlier.as_ref().and_then(Told::time).unwrap_or(first_look);
+    let mut since = earlier
+        .as_ref()
+        .and_then(LastLine::time)
+        .unwrap_or(first_look);
     let mut facts = Facts::default();
     loop {
         let logs = docker.logs(&container.id, since, PART_BYTES)?;
-        let block = block_of(&logs.lines);
-        reader.read(&block, tally);
-        facts.read_bytes += block.len() as u64;
+        for lines in logs.lines.chunk_by(|a, b| hour_of(a) == hour_of(b)) {
+            let block = block_of(lines);
+            tally.set_hour(hour_of(&lines[0]));
+            reader.read(&block, tally);
+            facts.read_bytes += block.len() as u64;
+        }
         since = logs.lines.last().map_or(since, |line| line.time);
         if !logs.cut || logs.lines.is_empty() {
             break;
@@ -60,11 +66,16 @@ pub(super) fn read(
         None => facts.notes.push(Note::FirstLook {
             bytes: facts.read_bytes,
         }),
-        Some(told) if told.id != container.id => facts.remarks.push(ANOTHER.to_owned()),
+        Some(last) if last.id != container.id => facts.remarks.push(ANOTHER.to_owned()),
         Some(_) => {}
     }
-    memory.container = Some(Told::new(container.id, since));
+    memory.container = Some(LastLine::new(container.id, since));
     Ok(facts)
+}
+
+/// The clock hour in which the daemon took a line, for those that have no time of their own.
+fn hour_of(line: &LogLine) -> String {
+    line.time.strftime("%Y-%m-%dT%H").to_string()
 }
 
 fn block_of(lines: &[LogLine]) -> Vec<u8> {

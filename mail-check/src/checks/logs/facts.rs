@@ -19,6 +19,8 @@ pub(super) struct Facts {
     pub(super) size: Option<u64>,
     pub(super) silent: Option<Duration>,
     pub(super) notes: Vec<Note>,
+    /// A line of it, where none of its lines is of its kind.
+    pub(super) foreign_line: Option<String>,
     /// Sentences on what was not as it should be, that do not change the status.
     pub(super) remarks: Vec<String>,
 }
@@ -31,8 +33,17 @@ pub(super) fn judge(source: &Source, facts: &Facts) -> Finding {
         message = format!("{message}; {text}");
     };
     for note in &facts.notes {
-        let (worst, text) = told(note);
+        let (worst, text) = described(note);
         add(worst, &text);
+    }
+    if let Some(line) = &facts.foreign_line {
+        let kind = source.kind.name();
+        add(
+            Status::Unknown,
+            &format!(
+                "no line of it is of kind {kind}, so nothing is known of it: {line:?}; see `kind` and `file` in [[logs.source]]"
+            ),
+        );
     }
     for remark in &facts.remarks {
         add(Status::Ok, remark);
@@ -70,7 +81,7 @@ pub(super) fn judge(source: &Source, facts: &Facts) -> Finding {
 }
 
 /// What was not read is unknown; where nothing is missing it is only said.
-fn told(note: &Note) -> (Status, String) {
+fn described(note: &Note) -> (Status, String) {
     match note {
         Note::FirstLook { bytes } => (
             Status::Ok,

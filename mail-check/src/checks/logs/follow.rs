@@ -14,7 +14,7 @@ use std::time::SystemTime;
 use mail_common::checksum::Sha256;
 use serde::{Deserialize, Serialize};
 
-/// So many bytes before an offset are in its digest.
+/// How many bytes before an offset its digest covers.
 const TAIL_BYTES: u64 = 256;
 
 /// A place in a log file.
@@ -79,7 +79,7 @@ pub(super) enum FollowError {
     Absent,
     #[error("it cannot be read: permission denied; run as root or as a member of its group")]
     Denied,
-    #[error("it is no regular file")]
+    #[error("it is not a regular file")]
     NotAFile,
     #[error("it cannot be read: {0}")]
     Read(#[from] io::Error),

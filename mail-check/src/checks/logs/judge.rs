@@ -6,10 +6,10 @@ use crate::finding::Finding;
 use crate::limits::Ceiling;
 use crate::status::Status;
 
-/// So many reasons are told.
+/// How many reasons are shown.
 const REASONS: usize = 3;
 
-/// So many changes by administrators are told: each matters.
+/// How many changes by administrators are shown: each matters.
 const CHANGES: usize = 50;
 
 /// A topic in words.
@@ -19,15 +19,20 @@ struct Words {
     next: &'static str,
 }
 
-/// A finding for each topic of the source's kind, and each of its patterns.
-pub(super) fn judge(source: &Source, settings: &Settings, tally: &Tally) -> Vec<Finding> {
+/// A finding for each topic of the source's kind.
+pub(super) fn judge_topics(source: &Source, settings: &Settings, tally: &Tally) -> Vec<Finding> {
     let topics = topics_of(source.kind).iter();
-    let mut findings: Vec<Finding> = topics
+    topics
         .map(|topic| judge_topic(*topic, &source.name, settings, tally))
-        .collect();
+        .collect()
+}
+
+/// A finding for each pattern of the source.
+pub(super) fn judge_patterns(source: &Source, settings: &Settings, tally: &Tally) -> Vec<Finding> {
+    let mut findings = Vec::new();
     for (number, pattern) in settings.patterns_of(source).enumerate() {
         let counter = tally.counter(Topic::Pattern(number));
-        let message = told(
+        let message = summary(
             &counter,
             &format!("lines match in {}", source.name),
             "look at them",
@@ -50,10 +55,22 @@ fn topics_of(kind: Kind) -> &'static [Topic] {
             Topic::Bounced,
             Topic::Deferred,
             Topic::AuthFailures,
+            Topic::AuthErrors,
             Topic::LmtpFailures,
         ],
-        Kind::Dovecot => &[Topic::AuthFailures, Topic::LmtpFailures],
-        Kind::Nginx | Kind::InboundApi => &[Topic::Http4xx, Topic::Http5xx, Topic::Admin],
+        Kind::Dovecot => &[Topic::AuthFailures, Topic::AuthErrors, Topic::LmtpFailures],
+        Kind::Nginx => &[
+            Topic::Http4xx,
+            Topic::Http5xx,
+            Topic::Admin,
+            Topic::AuthFailures,
+        ],
+        Kind::InboundApi => &[
+            Topic::Http4xx,
+            Topic::Http5xx,
+            Topic::Admin,
+            Topic::ApiErrors,
+        ],
         Kind::Tools => &[Topic::Tools],
     }
 }
@@ -66,7 +83,7 @@ fn judge_topic(topic: Topic, target: &str, settings: &Settings, tally: &Tally) -
     } else {
         REASONS
     };
-    let message = told(&counter, what, next, most);
+    let message = summary(&counter, what, next, most);
     let finding = limited(name, target, message, &counter, rate_of(topic, settings));
     match topic {
         Topic::Http4xx | Topic::Http5xx => {
@@ -81,12 +98,14 @@ fn rate_of(topic: Topic, settings: &Settings) -> Rate {
         Topic::Bounced => settings.bounced,
         Topic::Deferred => settings.deferred,
         Topic::AuthFailures => settings.auth_failures,
+        Topic::AuthErrors => settings.auth_errors,
+        Topic::ApiErrors => settings.api_errors,
         Topic::LmtpFailures => settings.lmtp_failures,
         Topic::Http4xx => settings.http_4xx,
         Topic::Http5xx => settings.http_5xx,
         Topic::Admin => settings.admin,
         Topic::Tools => settings.tools,
-        Topic::Pattern(_) => Rate::default(),
+        Topic::Pattern(_) | Topic::Ignored => Rate::default(),
     }
 }
 
@@ -106,6 +125,16 @@ fn words_of(topic: Topic) -> Words {
             "log-auth-failures",
             "logins failed",
             "block the addresses (fail2ban), or mend the password of a user's device",
+        ),
+        Topic::AuthErrors => (
+            "log-auth-errors",
+            "authentication errors",
+            "see that Dovecot's auth service and its database run: doveadm service status auth",
+        ),
+        Topic::ApiErrors => (
+            "log-api-errors",
+            "errors of the application are in the log",
+            "see what it was doing, and the services that it asks",
         ),
         Topic::LmtpFailures => (
             "log-lmtp-failures",
@@ -132,12 +161,12 @@ fn words_of(topic: Topic) -> Words {
             "errors are in the log",
             "see what failed, and run it again",
         ),
-        Topic::Pattern(_) => ("log-pattern", "lines match", "look at them"),
+        Topic::Pattern(_) | Topic::Ignored => ("log-pattern", "lines match", "look at them"),
     };
     Words { name, what, next }
 }
 
-fn told(counter: &Counter, what: &str, next: &str, most: usize) -> String {
+fn summary(counter: &Counter, what: &str, next: &str, most: usize) -> String {
     let busiest = counter.busiest();
     if counter.new == 0 && busiest.count == 0 {
         return format!("no {what} since the last run");
@@ -224,7 +253,7 @@ mod tests {
     #[test]
     fn each_topic_has_its_limits() {
         let check = |kind, topic, times, name: &str, expected| {
-            let findings = judge(
+            let findings = judge_topics(
                 &source(kind),
                 &Settings::default(),
                 &tally(topic, times, "Nov 25 08:00:00 x"),
@@ -291,7 +320,7 @@ mod tests {
             tally.requests = requests;
             assert_eq!(
                 status(
-                    &judge(&source(Kind::Nginx), &Settings::default(), &tally),
+                    &judge_topics(&source(Kind::Nginx), &Settings::default(), &tally),
                     "log-http-5xx"
                 ),
                 expected
@@ -311,7 +340,7 @@ mod tests {
                 count: 12,
             },
         )]);
-        let findings = judge(&source(Kind::Postfix), &Settings::default(), &resumed);
+        let findings = judge_topics(&source(Kind::Postfix), &Settings::default(), &resumed);
         assert_eq!(status(&findings, "log-bounced"), Status::Warning);
         assert_eq!(
             findings[0]
@@ -326,7 +355,7 @@ mod tests {
         );
         let settings: Settings =
             toml::from_str("bounced = { per_run = { critical = 2 } }").unwrap();
-        let findings = judge(
+        let findings = judge_topics(
             &source(Kind::Postfix),
             &settings,
             &tally(Topic::Bounced, 2, ""),

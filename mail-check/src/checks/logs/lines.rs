@@ -3,15 +3,17 @@
 
 mod event; // what a line tells
 mod mail; // Postfix and Dovecot
+mod path; // the path of a request as a web server looks it up
 mod requests; // Nginx and the inbound API
+mod api; // errors of an application
+mod escapes; // escape sequences of terminals
 mod tools; // the tools' own logs
-
-use std::sync::LazyLock;
 
 use regex::bytes::{Regex, RegexSet};
 
 use super::settings::{Kind, Pattern, Settings, Source};
 use super::tally::{Tally, Topic};
+use api::Said;
 use event::{Event, reason};
 
 /// Reads the lines of one source.
@@ -20,15 +22,6 @@ pub(super) struct Reader<'a> {
     settings: &'a Settings,
     patterns: Option<RegexSet>,
 }
-
-/// Only lines with one of these can tell something of mail.
-static MAIL: LazyLock<Regex> = LazyLock::new(|| {
-    literals("status=bounced|status=deferred|authentication failed|auth failed, |lmtp\\(")
-});
-
-/// Only lines with one of these can tell an error of a tool.
-static TOOLS: LazyLock<Regex> =
-    LazyLock::new(|| literals("\\[ERROR\\]|\\[FATAL\\]|\\[CRITICAL\\]|error: "));
 
 impl<'a> Reader<'a> {
     pub(super) fn new(source: &Source, settings: &'a Settings) -> Result<Self, regex::Error> {
@@ -47,13 +40,20 @@ impl<'a> Reader<'a> {
 
     /// Counts what whole lines tell; they are separated by newlines.
     pub(super) fn read(&self, block: &[u8], tally: &mut Tally) {
+        let block = &escapes::without(block);
         match self.kind {
-            Kind::Postfix | Kind::Dovecot => search(&MAIL, block, tally, mail::events),
-            Kind::Tools => search(&TOOLS, block, tally, tools::events),
-            Kind::Nginx | Kind::InboundApi => {
-                each_line(block, |line| requests::count(line, self.settings, tally));
+            Kind::Postfix | Kind::Dovecot => {
+                search(&mail::INTERESTING, block, tally, mail::events);
+                know(&mail::KNOWN, block, tally);
             }
+            Kind::Tools => {
+                search(&tools::INTERESTING, block, tally, tools::events);
+                know(&tools::KNOWN, block, tally);
+            }
+            Kind::Nginx => self.read_web_server(block, tally),
+            Kind::InboundApi => self.read_application(block, tally),
         }
+        tally.not_understood(block);
         if let Some(patterns) = &self.patterns {
             each_line(block, |line| {
                 for number in patterns.matches(line) {
@@ -62,10 +62,42 @@ impl<'a> Reader<'a> {
             });
         }
     }
-}
 
-fn literals(text: &str) -> Regex {
-    Regex::new(text).expect("the tests compile it")
+    fn read_web_server(&self, block: &[u8], tally: &mut Tally) {
+        each_line(block, |line| {
+            let is_request = requests::count(line, self.settings, tally);
+            if !is_request && requests::ERROR_LOG.is_match(line) {
+                tally.understood();
+                count_event(requests::failed_login(line), line, tally);
+            } else if is_request {
+                tally.understood();
+            }
+        });
+    }
+
+    fn read_application(&self, block: &[u8], tally: &mut Tally) {
+        let mut after_error = false;
+        each_line(block, |line| {
+            if requests::count(line, self.settings, tally) {
+                tally.understood();
+                after_error = false;
+                return;
+            }
+            match api::read(line) {
+                Some(Said::Error(event)) => {
+                    tally.understood();
+                    let is_rest = after_error && api::is_traceback(line);
+                    count_event((!is_rest).then_some(event), line, tally);
+                    after_error = true;
+                }
+                Some(Said::Other) => {
+                    tally.understood();
+                    after_error = false;
+                }
+                None => {}
+            }
+        });
+    }
 }
 
 fn search(
@@ -81,9 +113,22 @@ fn search(
             memchr::memchr(b'\n', &rest[found.end()..]).map_or(rest.len(), |at| found.end() + at);
         let line = &rest[begin..end];
         for event in events(line) {
-            tally.count(event.topic, event.times, line, &event.reason);
+            count_event(Some(event), line, tally);
         }
         rest = &rest[end..];
+    }
+}
+
+/// One line that is known is enough: then the log is what it is said to be.
+fn know(known: &Regex, block: &[u8], tally: &mut Tally) {
+    if !tally.is_understood() && known.is_match(block) {
+        tally.understood();
+    }
+}
+
+fn count_event(event: Option<Event<'_>>, line: &[u8], tally: &mut Tally) {
+    if let Some(event) = event {
+        tally.count(event.topic, event.times, line, &event.reason);
     }
 }
 
@@ -118,6 +163,10 @@ mod tests {
             ": save failed ",
             "\"GET /admin?",
             "\" 500",
+            "{\"status\":",
+            "\u{1b}[31m",
+            "ERROR ",
+            " SASL ",
             "[ERROR] ",
             "error: ",
             "08:00:00",

@@ -19,14 +19,17 @@ pub(super) struct Memory {
     pub(super) position: Option<Position>,
     /// In the log of a container.
     #[serde(default)]
-    pub(super) container: Option<Told>,
+    pub(super) container: Option<LastLine>,
     #[serde(default)]
     hours: Vec<Counted>,
+    /// A line of it, where none of what was read last was understood.
+    #[serde(default)]
+    foreign_line: Option<String>,
 }
 
 /// The last line of a container that was read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Told {
+pub(super) struct LastLine {
     pub(super) id: String,
     /// RFC 3339, in UTC.
     time: String,
@@ -46,7 +49,7 @@ pub(super) fn name(source: &Source) -> String {
     format!("log-{}", source.name)
 }
 
-impl Told {
+impl LastLine {
     pub(super) fn new(id: String, time: Timestamp) -> Self {
         Self {
             id,
@@ -60,6 +63,16 @@ impl Told {
 }
 
 impl Memory {
+    /// A line of a log of which none is understood: of what is new, or, where nothing is, as the
+    /// last run saw it.
+    pub(super) fn foreign_line(&self, tally: &Tally, read_bytes: u64) -> Option<String> {
+        if read_bytes == 0 {
+            self.foreign_line.clone()
+        } else {
+            tally.foreign_line().map(str::to_owned)
+        }
+    }
+
     /// Counters that go on where the last run stopped.
     pub(super) fn resume(&self, source: &Source, settings: &Settings, now_seconds: i64) -> Tally {
         let is_fresh =
@@ -77,8 +90,10 @@ impl Memory {
         source: &Source,
         settings: &Settings,
         tally: &Tally,
+        foreign_line: Option<String>,
         now_seconds: i64,
     ) {
+        self.foreign_line = foreign_line;
         let topics = topics(source, settings);
         let counted = tally.last_hours().filter_map(|(topic, hour)| {
             let (_, name) = topics.iter().find(|(known, _)| *known == topic)?;
@@ -108,6 +123,8 @@ fn topics(source: &Source, settings: &Settings) -> Vec<(Topic, String)> {
         (Topic::Bounced, "bounced"),
         (Topic::Deferred, "deferred"),
         (Topic::AuthFailures, "auth-failures"),
+        (Topic::AuthErrors, "auth-errors"),
+        (Topic::ApiErrors, "api-errors"),
         (Topic::LmtpFailures, "lmtp-failures"),
         (Topic::Http4xx, "http-4xx"),
         (Topic::Http5xx, "http-5xx"),

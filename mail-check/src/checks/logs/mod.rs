@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use jiff::ZonedDateTime;
 use mail_common::report::chain;
 
 use crate::context::Context;
@@ -66,6 +67,7 @@ fn check(source: &Source, settings: &Settings, context: &Context) -> Vec<Finding
     let now_seconds = context.now.timestamp().as_second();
     let (earlier, remark) = load(source, context);
     let mut tally = earlier.resume(source, settings, now_seconds);
+    tally.set_hour(hour_text(&context.now));
     let mut memory = earlier.clone();
     // What is not read by then is left to the next run, which is better than no answer.
     let deadline = begun + context.timeout.mul_f64(0.7);
@@ -75,9 +77,14 @@ fn check(source: &Source, settings: &Settings, context: &Context) -> Vec<Finding
         Err(why) => return vec![unreadable(source, &earlier, &why)],
     };
     facts.remarks.extend(remark);
+    facts.foreign_line = earlier.foreign_line(&tally, facts.read_bytes);
     let mut findings = vec![facts::judge(source, &facts)];
-    findings.extend(judge::judge(source, settings, &tally));
-    memory.remember(source, settings, &tally, now_seconds);
+    // Of a log that holds something else, nothing is known of any topic.
+    if facts.foreign_line.is_none() {
+        findings.extend(judge::judge_topics(source, settings, &tally));
+    }
+    findings.extend(judge::judge_patterns(source, settings, &tally));
+    memory.remember(source, settings, &tally, facts.foreign_line, now_seconds);
     // A probe that is late was reported as unknown, and its findings are lost: then nothing may be
     // kept.
     if begun.elapsed() < context.timeout.mul_f64(0.9)
@@ -88,6 +95,11 @@ fn check(source: &Source, settings: &Settings, context: &Context) -> Vec<Finding
         log.message = format!("{}; {}", log.message, chain(&error));
     }
     findings
+}
+
+/// The clock hour of lines without a time: that in which they are read.
+fn hour_text(time: &ZonedDateTime) -> String {
+    time.strftime("%Y-%m-%d %H").to_string()
 }
 
 /// What the last run kept, and a remark where that is damaged.
@@ -146,7 +158,7 @@ fn read_file(
         size: Some(size),
         silent: SystemTime::now().duration_since(modified).ok(),
         notes: read.notes,
-        remarks: Vec::new(),
+        ..Facts::default()
     })
 }
 

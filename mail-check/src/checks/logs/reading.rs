@@ -18,11 +18,11 @@ pub(super) struct Read {
     pub(super) notes: Vec<Note>,
 }
 
-/// Reads all pieces, or until `deadline`; `tell` is given blocks of whole lines.
+/// Reads all pieces, or until `deadline`; `take` is given blocks of whole lines.
 pub(super) fn read(
     course: Course,
     deadline: Instant,
-    mut tell: impl FnMut(&[u8]),
+    mut take: impl FnMut(&[u8]),
 ) -> io::Result<Read> {
     let mut left = course.bytes();
     let mut read = Read {
@@ -38,7 +38,7 @@ pub(super) fn read(
         } else {
             End::Final
         };
-        let upto = read_piece(piece, end, deadline, &mut buffer, &mut tell)?;
+        let upto = read_piece(piece, end, deadline, &mut buffer, &mut take)?;
         read.bytes += upto - piece.from;
         read.position = Some(Position::new(&piece.log, upto)?);
         left -= piece.bytes();
@@ -66,7 +66,7 @@ fn read_piece(
     end: End,
     deadline: Instant,
     buffer: &mut [u8],
-    tell: &mut impl FnMut(&[u8]),
+    take: &mut impl FnMut(&[u8]),
 ) -> io::Result<u64> {
     let mut offset = piece.from;
     let mut skips_to_newline = piece.is_cut;
@@ -87,7 +87,7 @@ fn read_piece(
             0
         };
         skips_to_newline = lines.last() != Some(&b'\n') && filled == buffer.len();
-        tell(&lines[begin..]);
+        take(&lines[begin..]);
         offset += whole as u64;
         if is_last && whole == filled {
             break;

@@ -18,10 +18,12 @@ pub(crate) struct Settings {
     pub(super) bounced: Rate,
     pub(super) deferred: Rate,
     pub(super) auth_failures: Rate,
+    pub(super) auth_errors: Rate,
     pub(super) lmtp_failures: Rate,
     pub(super) http_4xx: Rate,
     pub(super) http_5xx: Rate,
     pub(super) admin: Rate,
+    pub(super) api_errors: Rate,
     pub(super) tools: Rate,
     pub(super) http_5xx_percent: Ceiling,
     pub(super) http_least_requests: u64,
@@ -80,6 +82,19 @@ pub(super) enum Kind {
     Tools,
 }
 
+impl Kind {
+    /// As the settings have it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Postfix => "postfix",
+            Self::Dovecot => "dovecot",
+            Self::Nginx => "nginx",
+            Self::InboundApi => "inbound-api",
+            Self::Tools => "tools",
+        }
+    }
+}
+
 /// `[[logs.pattern]]`
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -129,10 +144,12 @@ impl Default for Settings {
             bounced: Rate::per_hour(Ceiling::new(10.0, 100.0)),
             deferred: Rate::per_hour(Ceiling::new(20.0, 200.0)),
             auth_failures: Rate::per_hour(Ceiling::new(100.0, 1000.0)),
+            auth_errors: Rate::per_hour(Ceiling::new(1.0, 10.0)),
             lmtp_failures: Rate::per_hour(Ceiling::new(1.0, 10.0)),
             http_4xx: Rate::per_hour(Ceiling::new(1000.0, 10_000.0)),
             http_5xx: Rate::per_hour(Ceiling::new(10.0, 100.0)),
             admin: Rate::per_hour(Ceiling::warning(1.0)),
+            api_errors: Rate::per_hour(Ceiling::warning(1.0)),
             tools: Rate::per_hour(Ceiling::warning(1.0)),
             http_5xx_percent: Ceiling::new(5.0, 50.0),
             http_least_requests: 100,

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use mail_common::text::printable;
 use serde::{Deserialize, Serialize};
 
 /// More different reasons or hours than this are counted together.
@@ -16,11 +17,16 @@ pub(super) enum Topic {
     Bounced,
     Deferred,
     AuthFailures,
+    /// Logins that nobody could check.
+    AuthErrors,
     LmtpFailures,
     Http4xx,
     Http5xx,
     Admin,
+    ApiErrors,
     Tools,
+    /// Known, and no failure.
+    Ignored,
     /// A pattern of the administrator, by its number among those of the source.
     Pattern(usize),
 }
@@ -30,6 +36,11 @@ pub(super) enum Topic {
 pub(super) struct Tally {
     counters: BTreeMap<Topic, Counter>,
     pub(super) requests: u64,
+    /// The hour of lines that have none.
+    hour: String,
+    is_understood: bool,
+    /// The first line, while none is understood.
+    first_line: Option<String>,
 }
 
 /// How often something happened.
@@ -62,14 +73,49 @@ impl Tally {
             .collect();
         Self {
             counters,
-            requests: 0,
+            ..Self::default()
         }
+    }
+
+    /// Lines without a time are from now on of this hour.
+    pub(super) fn set_hour(&mut self, hour: String) {
+        self.hour = hour;
+    }
+
+    /// A line was what the log is said to hold.
+    pub(super) fn understood(&mut self) {
+        self.is_understood = true;
+    }
+
+    pub(super) fn is_understood(&self) -> bool {
+        self.is_understood
+    }
+
+    /// Keeps a line to be shown when all are like it.
+    pub(super) fn not_understood(&mut self, block: &[u8]) {
+        if self.is_understood || self.first_line.is_some() {
+            return;
+        }
+        let mut lines = block.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+        let line = lines.find(|line| !line.is_empty());
+        self.first_line = line.map(|line| {
+            let text = String::from_utf8_lossy(&line[..line.len().min(MAX_REASON_BYTES)]);
+            printable(&text)
+        });
+    }
+
+    /// A line of a log of which none is understood; `None` where one is, or nothing was read.
+    pub(super) fn foreign_line(&self) -> Option<&str> {
+        self.first_line.as_deref().filter(|_| !self.is_understood)
     }
 
     pub(super) fn count(&mut self, topic: Topic, times: u64, line: &[u8], reason: &str) {
         let counter = self.counters.entry(topic).or_default();
         counter.new += times;
-        counter.add_hour(&hour_of(line), times);
+        match hour_of(line) {
+            hour if hour.is_empty() => counter.add_hour(&self.hour, times),
+            hour => counter.add_hour(&hour, times),
+        }
         counter.add_reason(reason, times);
     }
 
@@ -167,7 +213,10 @@ fn hour_of(line: &[u8]) -> String {
     };
     let day = &head[at.saturating_sub(12)..at + 2];
     let day = day.rsplit(|byte| *byte == b'[').next().unwrap_or(day);
-    String::from_utf8_lossy(day).trim().to_owned()
+    let is_mark = |c: char| c == '"' || c == ':' || c == '{' || c.is_whitespace();
+    String::from_utf8_lossy(day)
+        .trim_matches(is_mark)
+        .to_owned()
 }
 
 #[cfg(test)]
@@ -192,6 +241,7 @@ mod tests {
             "25/Nov/2026:08",
         );
         check("[2026-11-25 08:19:28] [ERROR] [MYSQL] x", "2026-11-25 08");
+        check(r#"{"time":"2026-11-25T08:19:28Z","x":1}"#, "2026-11-25T08");
         check("error: no time", "");
         check("", "");
     }

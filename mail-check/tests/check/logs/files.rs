@@ -77,7 +77,7 @@ fn a_log_that_is_not_there_or_gone_or_no_file_is_never_ok() {
     gone.assert("log", "critical", "is gone");
     assert_eq!(gone.outcome.code(), 2);
     fs::create_dir(logs.path("mail.log")).unwrap();
-    logs.run().assert("log", "unknown", "no regular file");
+    logs.run().assert("log", "unknown", "not a regular file");
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn a_log_that_grew_too_large_or_fell_silent_is_a_warning() {
     logs.configure(&format!(
         "[[logs.source]]\nname = \"mail\"\nkind = \"postfix\"\nfile = {log:?}\nsilent = \"1h\"\nmax_size = 100\n"
     ));
-    logs.append("mail.log", "Nov 25 08:00:00 x\n");
+    logs.append("mail.log", "Nov 25 08:00:00 mx postfix/master[1]: x\n");
     logs.run().assert("log", "ok", "");
     logs.append("mail.log", BOUNCED);
     logs.run().assert("log", "warning", "was not rotated");
@@ -244,4 +244,73 @@ fn binary_rubbish_and_a_line_of_megabytes_do_no_harm() {
     logs.run()
         .assert("log", "ok", "")
         .assert("log-bounced", "ok", "1 messages bounced");
+}
+
+/// The log of an application that is taken for one of Postfix, Dovecot or Nginx.
+const ANOTHER: &str = "2026-11-28 08:00:00,123 ERROR app.lmtp: LMTP delivery failed: [Errno 111] Connection refused\n\
+                       Traceback (most recent call last):\nsmtplib.SMTPServerDisconnected: closed\n";
+
+#[test]
+fn a_log_of_another_kind_is_unknown_and_stays_so() {
+    for kind in ["postfix", "dovecot", "nginx", "tools"] {
+        let logs = Logs::new("");
+        let log = logs.path("x.log");
+        logs.configure(&format!(
+            "[[logs.source]]\nname = \"mail\"\nkind = \"{kind}\"\nfile = {log:?}\n"
+        ));
+        logs.append("x.log", ANOTHER);
+        for _ in 0..2 {
+            let run = logs.run();
+            run.assert("log", "unknown", "app.lmtp");
+            assert_eq!((run.outcome.code(), run.found.len()), (3, 1), "{kind}");
+        }
+        let known = match kind {
+            "nginx" => {
+                "192.0.2.9 - - [25/Nov/2026:08:00:00 +0000] \"GET / HTTP/1.1\" 200 1 \"-\" \"-\"\n"
+            }
+            "tools" => "[2026-11-25 03:00:09] [INFO] [MYSQL] done\n",
+            _ => "Nov 25 08:00:00 mx postfix/master[1]: reload\n",
+        };
+        logs.append("x.log", known);
+        assert_eq!(logs.run().outcome.code(), 0, "{kind}");
+    }
+}
+
+#[test]
+fn errors_of_the_inbound_api_are_counted_once() {
+    let logs = Logs::new("");
+    let log = logs.path("api.log");
+    logs.configure(&format!(
+        "[[logs.source]]\nname = \"api\"\nkind = \"inbound-api\"\nfile = {log:?}\n"
+    ));
+    logs.append("api.log", ANOTHER);
+    logs.run().assert("log", "ok", "read").assert(
+        "log-api-errors",
+        "warning",
+        "1 errors of the application",
+    );
+}
+
+#[test]
+fn colours_and_lines_without_a_time_hide_nothing() {
+    let logs = Logs::new("");
+    let bounced = BOUNCED.split_once("mx ").unwrap().1;
+    let coloured = bounced.replace("status=bounced", "\u{1b}[31mstatus=\u{1b}[0mbounced");
+    logs.append("mail.log", &coloured.repeat(10));
+    let hour = Command::new("date").arg("+%Y-%m-%d %H").output().unwrap();
+    let hour = String::from_utf8(hour.stdout).unwrap();
+    let run = logs.run();
+    run.assert("log-bounced", "warning", "10 in the hour of ");
+    let message = run
+        .found
+        .iter()
+        .find(|check| check["name"] == "log-bounced")
+        .unwrap();
+    assert!(
+        message["message"]
+            .as_str()
+            .unwrap()
+            .contains(&hour.trim()[..10]),
+        "{message}"
+    );
 }

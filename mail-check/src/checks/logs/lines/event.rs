@@ -18,6 +18,16 @@ pub(super) fn after(line: &[u8], part: &[u8]) -> Option<usize> {
     memchr::memmem::find(line, part).map(|at| at + part.len())
 }
 
+/// The IP address that `text` begins with.
+pub(super) fn address(text: &[u8]) -> &[u8] {
+    let is_part = |byte: &u8| byte.is_ascii_hexdigit() || b".:".contains(byte);
+    let end = text
+        .iter()
+        .position(|byte| !is_part(byte))
+        .unwrap_or(text.len());
+    &text[..end]
+}
+
 /// `text` for people: nothing unprintable, and no mail address, which would make each reason
 /// another.
 pub(super) fn reason(text: &[u8]) -> Cow<'_, str> {

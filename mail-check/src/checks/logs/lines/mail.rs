@@ -1,91 +1,217 @@
-//! Lines of Postfix and Dovecot, which often share a log (postfix: bounce(8), smtpd(8); dovecot:
-//! login processes, lmtp).
+//! Lines of Postfix and Dovecot, which often share a log: every way in which they say that mail or a
+//! login failed is a row of a table.
+
+use std::sync::LazyLock;
+
+use regex::bytes::Regex;
 
 use super::super::tally::Topic;
-use super::event::{Event, after, reason};
+use super::event::{Event, address, after, reason};
+
+/// A way in which a line says that something failed.
+struct Row {
+    /// The line holds all of these; the first is rare in other lines.
+    holds: &'static [&'static str],
+    topic: Topic,
+    why: Why,
+}
+
+/// Where the line says why, or whose address it names.
+#[derive(Clone, Copy)]
+enum Why {
+    /// In the parentheses after the first part.
+    Parentheses,
+    /// After the last part.
+    After,
+    /// From the last part on.
+    From,
+    /// The reply, from its code to what it is about.
+    Reply,
+    /// The client in brackets before `: SASL `.
+    Client,
+    /// ` rip=` of a login process, which counts attempts.
+    Remote,
+    /// `rhost=` of PAM.
+    RemoteHost,
+    /// `(user,address,...): ` before the first part.
+    Account,
+}
+
+const fn row(holds: &'static [&'static str], topic: Topic, why: Why) -> Row {
+    Row { holds, topic, why }
+}
+
+/// The first row that fits counts. What follows another row and would fit it too is the more
+/// general.
+#[rustfmt::skip] // A table: a row a way to fail.
+static ROWS: &[Row] = &[
+    // Postfix: bounce(8), defer(8); soft_bounce of postconf(5); qmgr(8) and postsuper(1) for what waited too long.
+    row(&["status=bounced"], Topic::Bounced, Why::Parentheses),
+    row(&["status=expired"], Topic::Bounced, Why::From),
+    row(&["status=force-expired"], Topic::Bounced, Why::From),
+    row(&["status=deferred"], Topic::Deferred, Why::Parentheses),
+    row(&["status=SOFTBOUNCE"], Topic::Deferred, Why::Parentheses),
+    // Postfix's smtpd(8) puts a sender off for a fault of this server: access(5), milter(8), cleanup(8).
+    row(&["4.3.0 ", "Temporary lookup failure"], Topic::Deferred, Why::Reply),
+    row(&["queue file write error"], Topic::Deferred, Why::From),
+    row(&["4.3.5 Server configuration"], Topic::Deferred, Why::Reply),
+    row(&["4.3.1 Insufficient system storage"], Topic::Deferred, Why::Reply),
+    row(&["milter-reject: ", "4.7.1 Service unavailable"], Topic::Deferred, Why::Reply),
+    // SASL_README and xsasl_dovecot_server.c: the authentication server does not answer, which is nobody's failed login.
+    row(&["Connection lost to authentication server"], Topic::AuthErrors, Why::From),
+    row(&["SASL: Connect to "], Topic::AuthErrors, Why::From),
+    row(&["no SASL authentication mechanisms"], Topic::AuthErrors, Why::From),
+    row(&[": SASL ", " authentication failed: ", "emporary"], Topic::AuthErrors, Why::From),
+    // Postfix's smtpd(8); a mechanism that is not offered is a mistake of the client, not of a password.
+    row(&[": SASL ", " authentication failed: Invalid authentication mechanism"], Topic::Ignored, Why::From),
+    row(&[": SASL ", " authentication failed"], Topic::AuthFailures, Why::Client),
+    // Dovecot 2.3 and 2.4, client-common.c and client-common-auth.c: the login process could not ask.
+    row(&["(auth process communication failure"], Topic::AuthErrors, Why::From),
+    row(&["(auth service reported temporary failure"], Topic::AuthErrors, Why::From),
+    row(&["(internal failure"], Topic::AuthErrors, Why::From),
+    row(&["Auth process broken"], Topic::AuthErrors, Why::From),
+    row(&["Temporary authentication failure"], Topic::AuthErrors, Why::From),
+    // The same, a login that was refused: the process counts the attempts of a connection.
+    row(&["(auth failed, ", " rip="], Topic::AuthFailures, Why::Remote),
+    row(&["(tried to use disallowed ", " rip="], Topic::AuthFailures, Why::Remote),
+    row(&["(tried to use disabled ", " rip="], Topic::AuthFailures, Why::Remote),
+    row(&["(proxy dest auth failed", " rip="], Topic::AuthFailures, Why::Remote),
+    // Dovecot's passdbs with auth_verbose: PAM, then passwd-file, SQL, LDAP and the others.
+    row(&["authentication failure; ", "tty=dovecot", " rhost="], Topic::AuthFailures, Why::RemoteHost),
+    row(&["): pam_authenticate() failed: "], Topic::AuthFailures, Why::Account),
+    row(&["): unknown user"], Topic::AuthFailures, Why::Account),
+    row(&["): Unknown user"], Topic::AuthFailures, Why::Account),
+    row(&["): invalid credentials"], Topic::AuthFailures, Why::Account),
+    row(&["): Invalid credentials"], Topic::AuthFailures, Why::Account),
+    row(&["): password mismatch"], Topic::AuthFailures, Why::Account),
+    row(&["): Password mismatch"], Topic::AuthFailures, Why::Account),
+    // Dovecot's auth processes themselves: a database that is not there.
+    row(&["auth: Error: "], Topic::AuthErrors, Why::After),
+    row(&["auth: Fatal: "], Topic::AuthErrors, Why::After),
+    row(&["auth: Panic: "], Topic::AuthErrors, Why::After),
+    row(&["auth-worker(", "): Error: "], Topic::AuthErrors, Why::After),
+    row(&["-login: Error: ", "auth"], Topic::AuthErrors, Why::From),
+    // Dovecot's LMTP server and LDA, mail-deliver.c: mail that could not be saved.
+    row(&["save failed to "], Topic::LmtpFailures, Why::After),
+    // Pigeonhole, sieve-actions.c and lda-sieve-plugin.c; mail that an implicit keep has saved is not lost.
+    row(&["failed to store into mailbox "], Topic::LmtpFailures, Why::After),
+    row(&["failed to save mail to mailbox "], Topic::LmtpFailures, Why::After),
+    row(&["failed to redirect message to "], Topic::LmtpFailures, Why::From),
+    row(&["unsuccessful implicit keep"], Topic::LmtpFailures, Why::From),
+    row(&["sieve: ", "was aborted due to temporary failure"], Topic::LmtpFailures, Why::From),
+    row(&["lmtp(", ": Error: "], Topic::LmtpFailures, Why::After),
+    row(&["lmtp(", ": Fatal: "], Topic::LmtpFailures, Why::After),
+    row(&["lmtp(", ": Panic: "], Topic::LmtpFailures, Why::After),
+    row(&["lmtp(", ": save failed "], Topic::LmtpFailures, Why::After),
+    row(&["lda(", ": Error: "], Topic::LmtpFailures, Why::After),
+    row(&["lda(", ": Fatal: "], Topic::LmtpFailures, Why::After),
+    row(&["lda(", ": save failed "], Topic::LmtpFailures, Why::After),
+];
+
+/// Only lines that one of these is in can fit a row.
+pub(super) static INTERESTING: LazyLock<Regex> = LazyLock::new(|| {
+    let parts = ROWS.iter().map(|row| regex::escape(row.holds[0]));
+    Regex::new(&parts.collect::<Vec<_>>().join("|")).expect("the tests compile it")
+});
+
+/// A line of syslog, of any program; or one of Postfix, or of Dovecot in its own format.
+pub(super) static KNOWN: LazyLock<Regex> = LazyLock::new(|| {
+    let syslog = r"^(?:<\d+>(?:1 )?)?(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT\S+) \S+ [\w./-]+(?:\[\d+\])?: ";
+    let own = r"\b(?:postfix\S*/[\w-]+\[\d+\]|dovecot(?:\[\d+\])?|[a-z][\w-]*(?:\([^)]*\)[^:]*)?: (?:Debug|Info|Warning|Error|Fatal|Panic)): ";
+    Regex::new(&format!("(?m){syslog}|{own}")).expect("the tests compile it")
+});
 
 /// What a line tells. A delivery over LMTP that failed is both: deferred or bounced, and a failure
 /// of LMTP.
 pub(super) fn events(line: &[u8]) -> Vec<Event<'_>> {
-    let delivery = [
-        (&b"status=bounced"[..], Topic::Bounced),
-        (b"status=deferred", Topic::Deferred),
-    ];
-    for (status, topic) in delivery {
-        if let Some(at) = after(line, status) {
-            return failed_delivery(line, topic, at);
-        }
-    }
-    auth_failure(line)
-        .or_else(|| dovecot_lmtp(line))
-        .into_iter()
-        .collect()
-}
-
-fn failed_delivery(line: &[u8], topic: Topic, at: usize) -> Vec<Event<'_>> {
-    let why = || {
-        reason(
-            line[at..]
-                .trim_ascii()
-                .strip_prefix(b"(")
-                .map_or(&line[at..], |why| why.strip_suffix(b")").unwrap_or(why)),
-        )
+    let fits = |row: &&Row| {
+        row.holds
+            .iter()
+            .all(|part| after(line, part.as_bytes()).is_some())
     };
-    let mut events = vec![Event {
-        topic,
-        times: 1,
-        reason: why(),
-    }];
-    if after(line, b"/lmtp[").is_some() {
+    let Some(row) = ROWS.iter().find(fits) else {
+        return Vec::new();
+    };
+    if row.topic == Topic::Ignored {
+        return Vec::new();
+    }
+    let mut events = vec![event(row, line)];
+    let is_delivery = matches!(row.topic, Topic::Bounced | Topic::Deferred);
+    if is_delivery && after(line, b"/lmtp[").is_some() {
         events.push(Event {
             topic: Topic::LmtpFailures,
-            times: 1,
-            reason: why(),
+            ..event(row, line)
         });
     }
     events
 }
 
-/// Postfix names the client in brackets before `: SASL`; Dovecot's login processes count attempts,
-/// and name it as `rip=`. Dovecot's own lines on why (with `auth_verbose`) are not counted beside
-/// them.
-fn auth_failure(line: &[u8]) -> Option<Event<'_>> {
-    let (times, address) = match after(line, b"]: SASL ") {
-        Some(at) if after(&line[at..], b"authentication failed").is_some() => {
-            let head = &line[..at - b"]: SASL ".len()];
-            (1, &head[memchr::memrchr(b'[', head)? + 1..])
-        }
-        _ => {
-            let at = after(line, b"(auth failed, ")?;
-            let from = after(line, b" rip=")?;
-            (number(&line[at..]), &line[from..])
-        }
+fn event<'a>(row: &Row, line: &'a [u8]) -> Event<'a> {
+    // Every part is in the line: the row fits.
+    let first = after(line, row.holds[0].as_bytes()).unwrap_or(0);
+    let last_part = row.holds[row.holds.len() - 1].as_bytes();
+    let end = after(line, last_part).unwrap_or(0);
+    let begin = end.saturating_sub(last_part.len());
+    let why = match row.why {
+        Why::Parentheses => in_parentheses(&line[first..]),
+        Why::After => &line[end..],
+        Why::From => &line[begin..],
+        Why::Reply => reply(line, begin),
+        Why::Client => client(line).unwrap_or_default(),
+        Why::Remote => after(line, b" rip=").map_or(&[][..], |at| address(&line[at..])),
+        Why::RemoteHost => after(line, b" rhost=").map_or(&[][..], |at| word(&line[at..])),
+        Why::Account => account(&line[..first - row.holds[0].len()]),
     };
-    let end = address
-        .iter()
-        .position(|byte| !(byte.is_ascii_hexdigit() || b".:".contains(byte)))
-        .unwrap_or(address.len());
-    Some(Event {
-        topic: Topic::AuthFailures,
+    let times = match row.why {
+        Why::Remote => number(&line[first..]),
+        _ => 1,
+    };
+    Event {
+        topic: row.topic,
         times,
-        reason: reason(&address[..end]),
-    })
-}
-
-/// Dovecot's LMTP server: errors, and mail that could not be saved.
-fn dovecot_lmtp(line: &[u8]) -> Option<Event<'_>> {
-    let rest = &line[after(line, b"lmtp(")?..];
-    let words: [&[u8]; 4] = [b": Error: ", b": Fatal: ", b": Panic: ", b": save failed "];
-    let at = words.iter().find_map(|word| after(rest, word))?;
-    // The part that is not of one message: after the last `: save failed to INBOX`.
-    let why = after(rest, b"save failed to ").map_or(&rest[at..], |at| &rest[at..]);
-    Some(Event {
-        topic: Topic::LmtpFailures,
-        times: 1,
         reason: reason(why),
-    })
+    }
 }
 
+fn in_parentheses(text: &[u8]) -> &[u8] {
+    let text = text.trim_ascii();
+    let inner = text.strip_prefix(b"(");
+    inner.map_or(text, |inner| inner.strip_suffix(b")").unwrap_or(inner))
+}
+
+/// From the code of three digits before `at` to what the reply is about.
+fn reply(line: &[u8], at: usize) -> &[u8] {
+    let head = &line[..at];
+    let is_code = |window: &[u8]| {
+        window[0] == b' ' && window[1] == b'4' && window[2..4].iter().all(u8::is_ascii_digit)
+    };
+    let begin = head
+        .windows(4)
+        .rposition(is_code)
+        .map_or(at, |space| space + 1);
+    let text = &line[begin..];
+    &text[..memchr::memchr(b';', text).unwrap_or(text.len())]
+}
+
+/// The address in the last brackets before `: SASL `, which a port may follow.
+fn client(line: &[u8]) -> Option<&[u8]> {
+    let head = &line[..memchr::memmem::find(line, b": SASL ")?];
+    Some(address(&head[memchr::memrchr(b'[', head)? + 1..]))
+}
+
+/// `sql(user,192.0.2.1,<session>`: the address.
+fn account(head: &[u8]) -> &[u8] {
+    let begin = memchr::memrchr(b'(', head).map_or(0, |at| at + 1);
+    let mut fields = head[begin..].split(|byte| *byte == b',');
+    fields.nth(1).map(address).unwrap_or_default()
+}
+
+fn word(text: &[u8]) -> &[u8] {
+    let end = text.iter().position(u8::is_ascii_whitespace);
+    &text[..end.unwrap_or(text.len())]
+}
+
+/// `3 attempts in 12 secs` is 3; at least 1.
 fn number(text: &[u8]) -> u64 {
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).take(6);
     digits
@@ -94,94 +220,5 @@ fn number(text: &[u8]) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(line: &str, expected: &[(Topic, u64, &str)]) {
-        let events = events(line.as_bytes());
-        let found: Vec<_> = events
-            .iter()
-            .map(|event| (event.topic, event.times, &*event.reason))
-            .collect();
-        assert_eq!(found, expected, "{line}");
-    }
-
-    #[test]
-    fn lines_that_postfix_3_7_wrote() {
-        let refused = "connect to mail.test[private/dovecot-lmtp]: Connection refused";
-        check(
-            "Nov 25 08:19:48 mail postfix/lmtp[19228]: 63FD299699C: to=<bob@example.org>, relay=none, delay=0, \
-             delays=0/0/0/0, dsn=4.4.1, status=deferred (connect to mail.test[private/dovecot-lmtp]: Connection refused)",
-            &[
-                (Topic::Deferred, 1, refused),
-                (Topic::LmtpFailures, 1, refused),
-            ],
-        );
-        check(
-            "Nov 25 08:19:30 mail postfix/smtpd[19222]: warning: localhost[127.0.0.1]: SASL PLAIN authentication failed: \
-             (reason unavailable), sasl_username=bob@example.org",
-            &[(Topic::AuthFailures, 1, "127.0.0.1")],
-        );
-        check(
-            "Nov 25 08:19:28 mail postfix/lmtp[19228]: 7ECA8996998: to=<alice@example.org>, relay=mail.test[private/dovecot-lmtp], \
-             delay=0.03, delays=0/0.01/0.01/0, dsn=2.0.0, status=sent (250 2.0.0 <alice@example.org> G1QgIBCaBmsdSwAAg+zDdQ Saved)",
-            &[],
-        );
-    }
-
-    #[test]
-    fn lines_that_dovecot_2_3_wrote() {
-        check(
-            "Nov 25 08:19:42 imap-login: Info: Disconnected: Aborted login by logging out (auth failed, 1 attempts in 2 secs): \
-             user=<bob@example.org>, method=PLAIN, rip=127.0.0.1, lip=127.0.0.1, secured, session=<5mgGfRVhBJB/AAAB>",
-            &[(Topic::AuthFailures, 1, "127.0.0.1")],
-        );
-        check(
-            "Nov 25 08:04:27 imap-login: Info: Disconnected: Connection closed (no auth attempts in 0 secs): user=<>, rip=127.0.0.1",
-            &[],
-        );
-        check("Nov 25 08:19:28 lmtp(19229): Info: Connect from local", &[]);
-        check(
-            "Nov 25 08:19:28 lmtp(alice@example.org)<19229><G1QgIBCaBmsdSwAAg+zDdQ>: Info: msgid=<1@mail.test>: saved mail to INBOX",
-            &[],
-        );
-    }
-
-    #[test]
-    fn lines_of_their_documentation() {
-        check(
-            "2026-11-25T08:00:00.1+01:00 mx postfix/smtp[7]: 4BC: to=<x@example.net>, relay=mx.example.net[192.0.2.1]:25, delay=1, \
-             dsn=5.1.1, status=bounced (host mx.example.net[192.0.2.1] said: 550 5.1.1 <x@example.net>: User unknown)",
-            &[(
-                Topic::Bounced,
-                1,
-                "host mx.example.net[192.0.2.1] said: 550 5.1.1 <...>: User unknown",
-            )],
-        );
-        check(
-            "Nov  8 18:37:35 vps postfix/submission/smtpd[2]: warning: unknown[2001:db8::1]: SASL LOGIN authentication failed: UGFzc3dvcmQ6",
-            &[(Topic::AuthFailures, 1, "2001:db8::1")],
-        );
-        check(
-            "Nov 25 08:00:00 mx dovecot: imap-login: Disconnected (auth failed, 3 attempts in 12 secs): user=<a>, method=PLAIN, \
-             rip=198.51.100.7, lip=192.0.2.2, TLS",
-            &[(Topic::AuthFailures, 3, "198.51.100.7")],
-        );
-        check(
-            "Nov 25 08:00:00 mx dovecot: lmtp(a@example.org)<1><x>: msgid=<y@z>: save failed to INBOX: Quota exceeded (mailbox for user is full)",
-            &[(
-                Topic::LmtpFailures,
-                1,
-                "INBOX: Quota exceeded (mailbox for user is full)",
-            )],
-        );
-        check(
-            "Nov 25 08:00:00 lmtp(a@example.org)<1><x>: Error: open(/srv/mail) failed: Permission denied",
-            &[(
-                Topic::LmtpFailures,
-                1,
-                "open(/srv/mail) failed: Permission denied",
-            )],
-        );
-    }
-}
+#[path = "mail_tests.rs"]
+mod tests;

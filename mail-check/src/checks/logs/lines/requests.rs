@@ -1,99 +1,217 @@
-//! Requests, as Nginx (combined format) and most servers of Python and Node write them: `"METHOD
-//! /path HTTP/1.1" 200`.
+//! Requests, as web servers write them: `"METHOD /path HTTP/1.1" 200` of Nginx (combined format)
+//! and most servers of Python and Node; Nginx Proxy Manager; JSON of Nginx, Caddy and Traefik.
+
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use regex::bytes::Regex;
+use serde_json::Value;
 
 use super::super::settings::Settings;
 use super::super::tally::{Tally, Topic};
-use super::event::reason;
+use super::event::{Event, address, after, reason};
+use super::path::normalised;
 
 /// A request and its answer.
 #[derive(Debug, PartialEq, Eq)]
 struct Request<'a> {
-    client: &'a [u8],
-    method: &'a [u8],
-    /// Without the query, which may hold secrets.
-    path: &'a [u8],
-    /// Three digits.
-    status: &'a [u8],
+    client: Cow<'a, [u8]>,
+    method: Cow<'a, [u8]>,
+    /// What stands after the method.
+    target: Cow<'a, [u8]>,
+    status: u16,
 }
 
-/// Counts the request that the line tells; other lines tell nothing.
-pub(super) fn count(line: &[u8], settings: &Settings, tally: &mut Tally) {
-    let Some(request) = parse(line) else { return };
+/// Counts the request that the line tells. Whether it is one; a line of an error log is none.
+pub(super) fn count(line: &[u8], settings: &Settings, tally: &mut Tally) -> bool {
+    let Some(request) = parse(line) else {
+        return false;
+    };
     tally.requests += 1;
-    match request.status[0] {
-        b'4' => tally.count(Topic::Http4xx, 1, line, &request.told()),
-        b'5' => tally.count(Topic::Http5xx, 1, line, &request.told()),
+    match request.status {
+        400..500 => tally.count(Topic::Http4xx, 1, line, &request.shown()),
+        500..600 => tally.count(Topic::Http5xx, 1, line, &request.shown()),
         _ => {}
     }
     if is_administration(&request, settings) {
-        let told = format!("{} by {}", request.told(), reason(request.client));
-        tally.count(Topic::Admin, 1, line, &told);
+        let shown = format!("{} by {}", request.shown(), reason(&request.client));
+        tally.count(Topic::Admin, 1, line, &shown);
     }
+    true
+}
+
+/// The error log of Nginx.
+pub(super) static ERROR_LOG: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[[a-z]+\] \d+#\d+: ")
+        .expect("the tests compile it")
+});
+
+/// A login that the error log of Nginx tells (ngx_http_auth_basic_module).
+pub(super) fn failed_login(line: &[u8]) -> Option<Event<'_>> {
+    after(line, b": *").and(after(line, b" user \""))?;
+    let words = [
+        &b": password mismatch, client: "[..],
+        b"\" was not found in \"",
+    ];
+    words.iter().find_map(|word| after(line, word))?;
+    let client = after(line, b", client: ")?;
+    Some(Event {
+        topic: Topic::AuthFailures,
+        times: 1,
+        reason: reason(address(&line[client..])),
+    })
 }
 
 impl Request<'_> {
-    fn told(&self) -> String {
-        format!(
-            "{} {} {}",
-            reason(self.status),
-            reason(self.method),
-            reason(self.path)
-        )
+    /// Without the query, which may hold secrets.
+    fn shown(&self) -> String {
+        let target = &self.target[..];
+        let end = memchr::memchr(b'?', target).unwrap_or(target.len());
+        let (method, target) = (reason(&self.method), reason(&target[..end]));
+        format!("{} {method} {target}", self.status)
     }
+}
+
+fn parse(line: &[u8]) -> Option<Request<'_>> {
+    if line.trim_ascii_start().starts_with(b"{") {
+        return parse_json(line);
+    }
+    parse_quoted(line).or_else(|| parse_proxy_manager(line))
 }
 
 /// The quote that ends the request is the first: servers write another as `\x22` or `\"`, and then
 /// the status is not there.
-fn parse(line: &[u8]) -> Option<Request<'_>> {
+fn parse_quoted(line: &[u8]) -> Option<Request<'_>> {
     let begin = memchr::memchr(b'"', line)? + 1;
     let end = begin + memchr::memchr(b'"', &line[begin..])?;
-    let status = line
-        .get(end + 2..end + 5)
-        .filter(|status| status.iter().all(u8::is_ascii_digit))?;
+    let status = status_of(line.get(end + 2..end + 5)?)?;
     if line[end + 1] != b' ' || line.get(end + 5).is_some_and(u8::is_ascii_digit) {
         return None;
     }
-    let mut words = line[begin..end].split(|byte| *byte == b' ');
-    let method = words.next().unwrap_or_default();
-    let path = words.next().unwrap_or_default();
-    let path = &path[..memchr::memchr(b'?', path).unwrap_or(path.len())];
-    let head = line[..begin - 1]
+    let (method, target) = method_and_target(&line[begin..end]);
+    let head = &line[..begin - 1];
+    let head = head
         .strip_prefix(b"INFO:")
-        .unwrap_or(&line[..begin - 1])
+        .unwrap_or(head)
         .trim_ascii_start();
     let client = head.split(|byte| *byte == b' ').next().unwrap_or_default();
     Some(Request {
-        client,
-        method,
-        path,
+        client: client.into(),
+        method: method.into(),
+        target: target.into(),
         status,
     })
 }
 
-fn is_administration(request: &Request<'_>, settings: &Settings) -> bool {
-    let is_below = |root: &String| {
-        let root = root.trim_end_matches('/').as_bytes();
-        request
-            .path
-            .strip_prefix(root)
-            .is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+/// `[time] - 200 200 - GET https host "/path" [Client 192.0.2.1] ...`, where the statuses before the
+/// last are those of the cache and of the server behind.
+fn parse_proxy_manager(line: &[u8]) -> Option<Request<'_>> {
+    static FORMAT: LazyLock<Regex> = LazyLock::new(|| {
+        let format =
+            r#"^\[[^\]]+\] (?:\S+ )*?(\d{3}) - ([A-Z]+) https? \S+ "([^"]*)" \[Client ([^\]]+)\]"#;
+        Regex::new(format).expect("the tests compile it")
+    });
+    let found = FORMAT.captures(line)?;
+    let part = |number: usize| found.get(number).map(|part| Cow::from(part.as_bytes()));
+    Some(Request {
+        status: status_of(&part(1)?)?,
+        method: part(2)?,
+        target: part(3)?,
+        client: part(4)?,
+    })
+}
+
+/// Nginx has names of the administrator's choice, mostly those of its variables; Caddy has the
+/// request in an object of its own; Traefik has names of its own.
+fn parse_json(line: &[u8]) -> Option<Request<'_>> {
+    let entry: Value = serde_json::from_slice(line).ok()?;
+    let request = entry.get("request").filter(|request| request.is_object());
+    let text = |names: &[&str]| {
+        let places = request.into_iter().chain([&entry]);
+        let mut found = places.flat_map(|place| names.iter().filter_map(|name| place.get(name)));
+        found.find_map(|value| match value {
+            Value::String(text) => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        })
     };
-    settings
-        .admin_methods
-        .iter()
-        .any(|method| request.method == method.as_bytes())
-        && settings.admin_paths.iter().any(is_below)
+    let status = text(&[
+        "status",
+        "DownstreamStatus",
+        "response_status",
+        "status_code",
+    ])?;
+    let (method, target) = match entry.get("request").and_then(Value::as_str) {
+        Some(line) => {
+            let (method, target) = method_and_target(line.as_bytes());
+            (method.to_vec(), target.to_vec())
+        }
+        None => (
+            text(&["request_method", "method", "RequestMethod"])?.into_bytes(),
+            text(&["request_uri", "uri", "RequestPath", "path", "url"])?.into_bytes(),
+        ),
+    };
+    let client = text(&[
+        "remote_addr",
+        "client_ip",
+        "remote_ip",
+        "ClientHost",
+        "ClientAddr",
+        "client",
+    ]);
+    Some(Request {
+        status: status_of(status.as_bytes())?,
+        method: method.into(),
+        target: target.into(),
+        client: client.unwrap_or_default().into_bytes().into(),
+    })
+}
+
+fn method_and_target(request: &[u8]) -> (&[u8], &[u8]) {
+    let mut words = request.split(|byte| *byte == b' ');
+    let method = words.next().unwrap_or_default();
+    (method, words.next().unwrap_or_default())
+}
+
+/// Three digits.
+fn status_of(text: &[u8]) -> Option<u16> {
+    let is_status = text.len() == 3 && text.iter().all(u8::is_ascii_digit);
+    std::str::from_utf8(text)
+        .ok()
+        .filter(|_| is_status)?
+        .parse()
+        .ok()
+}
+
+/// A change by way of a path of `admin_paths`, however the path is written.
+fn is_administration(request: &Request<'_>, settings: &Settings) -> bool {
+    let mut methods = settings.admin_methods.iter();
+    if !methods.any(|method| *request.method == *method.as_bytes()) {
+        return false;
+    }
+    let path = normalised(&request.target);
+    let is_below = |root: &String| {
+        let rest = path.strip_prefix(root.trim_end_matches('/').as_bytes());
+        rest.is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+    };
+    settings.admin_paths.iter().any(is_below)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn counted(lines: &[&str]) -> Tally {
+        let (settings, mut tally) = (Settings::default(), Tally::default());
+        for line in lines {
+            count(line.as_bytes(), &settings, &mut tally);
+        }
+        tally
+    }
+
     #[test]
     fn requests_are_counted_by_status_and_changes_by_administrators_are_told() {
-        let settings = Settings::default();
-        let mut tally = Tally::default();
-        let lines = [
+        let tally = counted(&[
             r#"192.0.2.9 - - [25/Nov/2026:08:00:00 +0000] "GET /x?token=s3cret HTTP/1.1" 404 153 "-" "curl/8""#,
             r#"192.0.2.9 - bob [25/Nov/2026:08:00:01 +0000] "DELETE /admin/users/7?key=s3cret HTTP/2.0" 200 2 "-" "-""#,
             r#"192.0.2.9 - bob [25/Nov/2026:08:00:01 +0000] "GET /admin/users HTTP/2.0" 200 2 "-" "-""#,
@@ -103,10 +221,7 @@ mod tests {
             r#"2026/11/25 08:00:00 [error] 7#7: *1 open() "/usr/share/x" failed (2: No such file or directory)"#,
             r#"a "b" 1234"#,
             "",
-        ];
-        lines
-            .iter()
-            .for_each(|line| count(line.as_bytes(), &settings, &mut tally));
+        ]);
         assert_eq!(tally.requests, 6);
         assert_eq!(
             tally.counter(Topic::Http4xx).top(5),
@@ -120,5 +235,67 @@ mod tests {
             tally.counter(Topic::Admin).top(5),
             ["1x 200 DELETE /admin/users/7 by 192.0.2.9"]
         );
+    }
+
+    #[test]
+    fn json_and_other_formats_are_read() {
+        let tally = counted(&[
+            r#"{"time_iso8601":"2026-11-28T08:00:01+00:00","remote_addr":"192.0.2.9","request":"DELETE /admin/users/1 HTTP/2.0","status":"502"}"#,
+            r#"{"remote_addr":"192.0.2.9","request_method":"DELETE","request_uri":"/admin/users/2?k=s","status":502}"#,
+            r#"{"level":"info","ts":1795852801.2,"logger":"http.log.access","request":{"remote_ip":"192.0.2.9","client_ip":"192.0.2.9","method":"DELETE","host":"m","uri":"/admin/users/3"},"status":502}"#,
+            r#"{"ClientHost":"192.0.2.9","DownstreamStatus":502,"RequestMethod":"DELETE","RequestPath":"/admin/users/4","time":"2026-11-28T08:00:01Z"}"#,
+            r#"[28/Nov/2026:08:00:01 +0000] - 502 502 - DELETE https mail.example.org "/admin/users/5" [Client 192.0.2.9] [Length 1] [Gzip -] [Sent-to web] "curl" "-""#,
+            r#"[28/Nov/2026:08:00:01 +0000] 502 - DELETE https mail.example.org "/admin/users/6" [Client 192.0.2.9] [Length 1] [Gzip -] "curl" "-""#,
+            r#"{"level":"info","msg":"server running"}"#,
+        ]);
+        assert_eq!(tally.requests, 6);
+        let expected: Vec<String> = (1..=6)
+            .map(|number| format!("1x 502 DELETE /admin/users/{number} by 192.0.2.9"))
+            .collect();
+        assert_eq!(tally.counter(Topic::Admin).top(9), expected);
+        assert_eq!(tally.counter(Topic::Http5xx).new, 6);
+    }
+
+    #[test]
+    fn an_administration_path_is_known_however_it_is_written() {
+        let line = |target: &str| {
+            format!(
+                r#"198.51.100.1 - - [28/Nov/2026:08:00:10 +0000] "POST {target} HTTP/1.1" 201 0"#
+            )
+        };
+        let targets = [
+            "//admin/users",
+            "/%61dmin/users",
+            "/x/../admin/users/7",
+            "https://m/admin/users",
+        ];
+        let lines = targets.map(line);
+        let tally = counted(&lines.each_ref().map(String::as_str));
+        assert_eq!(tally.counter(Topic::Admin).new, 4);
+        assert_eq!(counted(&[&line("/x/admin")]).counter(Topic::Admin).new, 0);
+    }
+
+    #[test]
+    fn failed_logins_of_nginx_are_those_of_its_error_log() {
+        let head = "2026/11/28 08:00:00 [error] 7#7: *1 user \"ann\"";
+        let check = |rest: &str, expected: Option<&str>| {
+            let line = format!("{head}{rest}");
+            assert!(ERROR_LOG.is_match(line.as_bytes()));
+            let event = failed_login(line.as_bytes());
+            assert_eq!(
+                event.as_ref().map(|event| &*event.reason),
+                expected,
+                "{rest}"
+            );
+        };
+        check(
+            ": password mismatch, client: 192.0.2.7, server: m, request: \"GET / HTTP/1.1\"",
+            Some("192.0.2.7"),
+        );
+        check(
+            " was not found in \"/etc/nginx/users\", client: 2001:db8::7, server: m",
+            Some("2001:db8::7"),
+        );
+        check(" is welcome, client: 192.0.2.7", None);
     }
 }

@@ -1,8 +1,24 @@
 //! The tools' own logs: `[time] [LEVEL] [COMPONENT] message` of the scripts, `mail-backup: error:
 //! ...` of these tools.
 
+use std::sync::LazyLock;
+
+use regex::bytes::Regex;
+
 use super::super::tally::Topic;
 use super::event::{Event, after, reason};
+
+/// Only lines with one of these can tell an error of a tool.
+pub(super) static INTERESTING: LazyLock<Regex> = LazyLock::new(|| {
+    let words = r"\[ERROR\]|\[FATAL\]|\[CRITICAL\]|error: ";
+    Regex::new(words).expect("the tests compile it")
+});
+
+/// A line of a script, of a tool, or a record.
+pub(super) static KNOWN: LazyLock<Regex> = LazyLock::new(|| {
+    let known = r#"(?m)^\[[^\]]+\] \[[A-Z]+\] |\bmail-[a-z0-9]+(?:\[\d+\])?: |^\{"type":"[a-z_]+","data":|^error: "#;
+    Regex::new(known).expect("the tests compile it")
+});
 
 pub(super) fn events(line: &[u8]) -> Vec<Event<'_>> {
     let levels: [&[u8]; 3] = [b"] [ERROR] ", b"] [FATAL] ", b"] [CRITICAL] "];
