@@ -13,27 +13,74 @@ pub(crate) struct Certificate {
     pub(crate) not_after: Timestamp,
     /// Host names, with `*` for one label, and addresses.
     pub(crate) names: Vec<String>,
+    /// Whom it is for, as its issuer writes it: `C=US, O=Let's Encrypt, CN=R11`.
+    pub(crate) subject: String,
     pub(crate) self_signed: bool,
 }
 
+/// The certificates that a server shows or a file holds, its own first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Chain {
+    own: Certificate,
+    issuers: Vec<Certificate>,
+}
+
+/// Why a chain is not known.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ChainError {
+    #[error("there is no certificate")]
+    Empty,
+    /// That a library does not understand it does not make it a bad one.
+    #[error("certificate {number} of the chain is not understood: {why}")]
+    NotUnderstood { number: usize, why: String },
+}
+
+impl Chain {
+    pub(crate) fn parse<T: AsRef<[u8]>>(chain: &[T]) -> Result<Self, ChainError> {
+        let mut certificates = Vec::new();
+        for (number, der) in chain.iter().enumerate() {
+            let certificate = Certificate::parse(der.as_ref());
+            certificates.push(certificate.map_err(|why| ChainError::NotUnderstood {
+                number: number + 1,
+                why,
+            })?);
+        }
+        let mut certificates = certificates.into_iter();
+        Ok(Self {
+            own: certificates.next().ok_or(ChainError::Empty)?,
+            issuers: certificates.collect(),
+        })
+    }
+
+    /// That of the server itself.
+    pub(crate) fn own(&self) -> &Certificate {
+        &self.own
+    }
+
+    /// The one that ends first: clients refuse the chain from then on.
+    pub(crate) fn first_to_end(&self) -> &Certificate {
+        let all = [&self.own].into_iter().chain(&self.issuers);
+        all.min_by_key(|certificate| certificate.not_after)
+            .unwrap_or(&self.own)
+    }
+}
+
 impl Certificate {
-    /// Reads DER; `None` where it is no certificate.
-    pub(crate) fn parse(der: &[u8]) -> Option<Self> {
-        let (_, x509) = X509Certificate::from_der(der).ok()?;
-        let time = |seconds| Timestamp::from_second(seconds).ok();
-        let alternatives = x509.subject_alternative_name().ok().flatten();
+    /// Reads DER; why not, where the library does not understand it.
+    fn parse(der: &[u8]) -> Result<Self, String> {
+        let (_, x509) = X509Certificate::from_der(der).map_err(|error| error.to_string())?;
+        let time = |seconds| Timestamp::from_second(seconds).map_err(|error| error.to_string());
+        let alternatives = x509.subject_alternative_name();
+        let alternatives = alternatives.map_err(|error| error.to_string())?;
         let names = alternatives.map(|names| {
-            names
-                .value
-                .general_names
-                .iter()
-                .filter_map(name_of)
-                .collect()
+            let names = names.value.general_names.iter();
+            names.filter_map(name_of).collect()
         });
-        Some(Self {
+        Ok(Self {
             not_before: time(x509.validity().not_before.timestamp())?,
             not_after: time(x509.validity().not_after.timestamp())?,
             names: names.unwrap_or_default(),
+            subject: x509.subject().to_string(),
             self_signed: x509.subject() == x509.issuer(),
         })
     }
@@ -102,6 +149,27 @@ mod tests {
         ] {
             assert_eq!(signed.covers(host), covered, "{host}");
         }
-        assert_eq!(Certificate::parse(b"nonsense"), None);
+        assert!(Certificate::parse(b"nonsense").is_err());
+    }
+
+    #[test]
+    fn the_shortest_life_of_a_chain_counts_and_what_is_not_understood_is_no_absence() {
+        let dir = tempfile::tempdir().unwrap();
+        let authority = Authority::new(&dir.path().join("ca"));
+        let der = |days: i64| {
+            let path = dir.path().join(format!("{days}.pem"));
+            let wanted = Wanted::default().valid(-400, days);
+            authority.issue(&wanted, &path, &dir.path().join("key.pem"));
+            CertificateDer::from_pem_file(path).unwrap()
+        };
+        let days = |chain: &Chain| chain.first_to_end().days_left(Timestamp::now()).round() as i64;
+        assert_eq!(days(&Chain::parse(&[der(80), der(9)]).unwrap()), 9);
+        assert_eq!(days(&Chain::parse(&[der(5), der(9)]).unwrap()), 5);
+        assert_eq!(Chain::parse::<Vec<u8>>(&[]), Err(ChainError::Empty));
+        let broken = Chain::parse(&[der(80), b"nonsense".to_vec().into()]).unwrap_err();
+        assert!(matches!(
+            broken,
+            ChainError::NotUnderstood { number: 2, .. }
+        ));
     }
 }

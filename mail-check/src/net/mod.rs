@@ -13,7 +13,7 @@ pub(crate) mod http; // one request
 pub(crate) mod imap; // a mailbox, as a mail program reads it
 pub(crate) mod smtp; // mail, handed in
 
-pub(crate) use certificate::Certificate;
+pub(crate) use certificate::{Certificate, Chain};
 pub(crate) use error::NetError;
 pub(crate) use line::Line;
 pub(crate) use place::Place;

@@ -6,10 +6,11 @@ use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 
-use super::certificate::Certificate;
+use super::certificate::{Certificate, Chain, ChainError};
 use super::http::Url;
 use super::place::Place;
 use super::tls::{Doubt, Peer, Trust};
+use crate::finding::Finding;
 
 /// How this run judges certificates; whom it trusts is loaded when it is first needed.
 #[derive(Debug)]
@@ -29,6 +30,32 @@ pub(crate) struct CertificateJudge<'a> {
     name: Option<&'a str>,
     allow_self_signed: bool,
     now: Timestamp,
+}
+
+/// What is to be said against a certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Objection {
+    /// Users cannot trust it.
+    Bad(String),
+    /// Whether they can is not known.
+    Unknown(String),
+}
+
+impl Objection {
+    /// In words.
+    pub(crate) fn why(&self) -> &str {
+        match self {
+            Self::Bad(why) | Self::Unknown(why) => why,
+        }
+    }
+
+    /// As what a check finds of `target`.
+    pub(crate) fn finding(&self, name: &str, target: &str) -> Finding {
+        match self {
+            Self::Bad(why) => Finding::critical(name, target, why),
+            Self::Unknown(why) => Finding::unknown(name, target, why),
+        }
+    }
 }
 
 impl Verifier {
@@ -91,25 +118,34 @@ impl CertificateJudge<'_> {
     }
 
     /// Why users cannot trust it, and what to do.
-    pub(crate) fn objection(&self, peer: &Peer) -> Option<String> {
-        let Some(certificate) = peer.chain.first().and_then(|der| Certificate::parse(der)) else {
-            return Some(
-                "it shows no certificate that can be read; see its TLS settings".to_owned(),
-            );
+    pub(crate) fn objection(&self, peer: &Peer) -> Option<Objection> {
+        let chain = match Chain::parse(&peer.chain) {
+            Ok(chain) => chain,
+            Err(error @ ChainError::NotUnderstood { .. }) => {
+                return Some(Objection::Unknown(error.to_string()));
+            }
+            Err(ChainError::Empty) => {
+                let why = "it shows no certificate; see its TLS settings";
+                return Some(Objection::Bad(why.to_owned()));
+            }
         };
-        if let Some(why) = self.of_itself(&certificate) {
-            return Some(why);
-        }
-        match &peer.doubt {
-            Some(Doubt::Expired | Doubt::NotYetValid) => Some(
+        let own = self.of_itself(chain.own());
+        own.or_else(|| self.of_signers(peer, &chain))
+            .map(Objection::Bad)
+    }
+
+    fn of_signers(&self, peer: &Peer, chain: &Chain) -> Option<String> {
+        match peer.doubt.as_ref()? {
+            Doubt::Expired | Doubt::NotYetValid => Some(
                 "a certificate of its chain is not valid now; renew it, fullchain.pem and all"
                     .to_owned(),
             ),
-            Some(Doubt::Untrusted(_)) if certificate.self_signed && self.allow_self_signed => None,
-            Some(Doubt::Untrusted(why)) => Some(format!(
-                "its certificate is not trusted: {why}; serve fullchain.pem, or name its authority as [tls] ca_file"
+            Doubt::Untrusted(_) if chain.own().self_signed && self.allow_self_signed => None,
+            Doubt::Untrusted(why) => Some(format!(
+                "its certificate is not trusted: {why}; serve fullchain.pem, or name its authority \
+                 as [tls] ca_file"
             )),
-            Some(Doubt::WrongName) | None => None,
+            Doubt::WrongName => None,
         }
     }
 

@@ -1,4 +1,4 @@
-//! What a trip came to, as a finding.
+//! How a trip ended, as a finding.
 
 use super::settings::Route;
 use super::trip::Outcome;

@@ -1,7 +1,7 @@
 //! `mailflow`: the real round trip. A marked message is handed in by submission and by the inbound
 //! API, read by IMAP, and removed.
 
-mod judge; // what the trip came to
+mod judge; // how the trip ended, as a finding
 mod settings; // where it begins and ends
 mod trip; // one message on its way
 

@@ -45,10 +45,10 @@ pub(super) struct Door {
     pub(super) place: Place,
 }
 
-/// It is none.
+/// It is not a server.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "no server: {0:?}; such are submission://127.0.0.1:587, smtps://host:465, imaps://127.0.0.1:993 and imap://host:143"
+    "{0:?} is not a server; such are submission://127.0.0.1:587, smtps://host:465, imaps://127.0.0.1:993 and imap://host:143"
 )]
 pub(super) struct NoDoor(String);
 

@@ -24,7 +24,7 @@ const STALE_SECONDS: i64 = 3600;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// What the trip came to.
+/// How the trip ended.
 #[derive(Debug)]
 pub(super) enum Outcome {
     Arrived {
@@ -129,7 +129,7 @@ impl Trip<'_> {
     /// A password is not told to a server that may be anybody's.
     fn refuse_impostor(&self, peer: &Peer, place: &Place) -> Result<(), String> {
         match self.context.verifier.of_service(place).objection(peer) {
-            Some(why) => Err(format!("{place}: {why}")),
+            Some(objection) => Err(format!("{place}: {}", objection.why())),
             None => Ok(()),
         }
     }
@@ -183,7 +183,10 @@ impl Trip<'_> {
             .replace("{id}", id)
             .replace("{from}", &self.settings.from)
             .replace("{to}", &self.settings.user);
-        let objection = |peer: &Peer| self.context.verifier.of_url(&api.url).objection(peer);
+        let objection = |peer: &Peer| {
+            let objection = self.context.verifier.of_url(&api.url).objection(peer)?;
+            Some(objection.why().to_owned())
+        };
         let within = self.context.timeout;
         let answer = http::post(&api.url, &headers, &body, self.trust, objection, within);
         match answer.map_err(|error| error.to_string())?.status {

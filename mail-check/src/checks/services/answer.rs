@@ -1,4 +1,4 @@
-//! What a conversation with a service came to.
+//! How a conversation with a service ended, as a finding.
 
 use std::fmt::Display;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ pub(super) fn most_of(within: Duration) -> Duration {
     within.mul_f64(0.9)
 }
 
-/// What a conversation came to.
+/// How a conversation ended.
 pub(super) fn judge(
     (name, target): (&'static str, &str),
     outcome: Result<Option<Peer>, NetError>,
@@ -25,7 +25,9 @@ pub(super) fn judge(
     match outcome {
         Err(error) => down((name, target), error, seconds, limits),
         Ok(peer) => match peer.and_then(|peer| judge.objection(&peer)) {
-            Some(why) => Finding::critical(name, target, why).under(seconds, "seconds", limits),
+            Some(objection) => objection
+                .finding(name, target)
+                .under(seconds, "seconds", limits),
             None => answered((name, target), seconds, limits),
         },
     }

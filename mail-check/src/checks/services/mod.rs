@@ -1,7 +1,7 @@
 //! `services`: each service answers as its protocol says, in time, with a certificate that its
 //! users can trust.
 
-mod answer; // what a conversation came to
+mod answer; // how a conversation ended, as a finding
 mod clamd; // PING, and the age of the signatures
 mod database; // MariaDB: a login, a query, connections
 mod endpoint; // the mail protocols

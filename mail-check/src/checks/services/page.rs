@@ -64,7 +64,9 @@ fn judge(
         .as_ref()
         .filter(|text| !answer.body.contains(text.as_str()));
     match (objection, wanting) {
-        (Some(why), _) => down(("http", &target), why, seconds, limits),
+        (Some(objection), _) => objection
+            .finding("http", &target)
+            .under(seconds, "seconds", limits),
         _ if answer.status != page.status => {
             let message = format!(
                 "it answers with status {}, not {}; see its log",

@@ -1,23 +1,24 @@
-//! How long a certificate lasts.
+//! How long a chain of certificates lasts: as long as the one that ends first.
 
 use jiff::Timestamp;
 
 use crate::finding::Finding;
 use crate::limits::Floor;
-use crate::net::Certificate;
+use crate::net::Chain;
 use crate::status::Status;
 
-pub(super) fn judge(
-    target: &str,
-    certificate: &Certificate,
-    now: Timestamp,
-    limits: Floor,
-) -> Finding {
-    let days = certificate.days_left(now);
-    let message = format!(
-        "the certificate for {} has {days:.0} days left",
-        certificate.names.join(", ")
-    );
+pub(super) fn judge(target: &str, chain: &Chain, now: Timestamp, limits: Floor) -> Finding {
+    let names = chain.own().names.join(", ");
+    let first = chain.first_to_end();
+    let days = first.days_left(now);
+    let message = if first == chain.own() {
+        format!("the certificate for {names} has {days:.0} days left")
+    } else {
+        format!(
+            "the certificate for {names} is signed by one that has {days:.0} days left ({})",
+            first.subject
+        )
+    };
     let mut finding = Finding::ok("certificate", target, message).above(days, "days", limits);
     if finding.status != Status::Ok {
         finding.message += "; renew it (certbot renew) and reload the services";

@@ -1,17 +1,18 @@
 //! Certificates in files.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 
 use super::days;
 use crate::context::Context;
 use crate::finding::Finding;
 use crate::limits::Floor;
-use crate::net::{Certificate, CertificateJudge};
+use crate::net::{CertificateJudge, Chain};
 use crate::probe::Probe;
 
 /// The files that hold certificates.
@@ -19,39 +20,30 @@ use crate::probe::Probe;
 pub(super) enum Files {
     /// Patterns of the settings: one that fits nothing is told.
     Named(Vec<String>),
-    /// The usual place, which may be empty.
-    Usual(PathBuf),
+    /// certbot's `live/`: a directory for each name. It may be absent, but what is in it counts.
+    Live(PathBuf),
 }
 
 impl Files {
     pub(super) fn new(named: &[String], ssl_dir: &Path) -> Self {
         if named.is_empty() {
-            Self::Usual(ssl_dir.join("live/*/fullchain.pem"))
+            Self::Live(ssl_dir.join("live"))
         } else {
             Self::Named(named.to_vec())
         }
     }
 
-    /// Those that are there.
+    /// Those that are looked at. What is there by name only, such as a link that leads nowhere, is
+    /// among them: that it cannot be read is told.
     pub(super) fn paths(&self) -> Vec<PathBuf> {
         match self {
-            Self::Usual(pattern) => expand(pattern),
-            Self::Named(patterns) => {
-                let patterns = patterns.iter().map(Path::new);
-                patterns.flat_map(expand).collect()
-            }
-        }
-    }
-
-    /// Those that are looked at: a pattern that fits nothing is looked at by its name.
-    fn wanted(&self) -> Vec<PathBuf> {
-        match self {
-            Self::Usual(pattern) => expand(pattern),
+            Self::Live(live) => lineages(live),
             Self::Named(patterns) => patterns.iter().flat_map(|pattern| named(pattern)).collect(),
         }
     }
 }
 
+/// A pattern that fits nothing is looked at by its name.
 fn named(pattern: &str) -> Vec<PathBuf> {
     let paths = expand(Path::new(pattern));
     if paths.is_empty() {
@@ -59,6 +51,24 @@ fn named(pattern: &str) -> Vec<PathBuf> {
     } else {
         paths
     }
+}
+
+/// `fullchain.pem` of each name, whether it is there or not; `live/` itself where it cannot be
+/// listed.
+fn lineages(live: &Path) -> Vec<PathBuf> {
+    let entries = match fs::read_dir(live) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Vec::new(),
+        Err(_) => return vec![live.to_owned()],
+    };
+    let mut paths: Vec<PathBuf> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.is_dir())
+        .map(|path| path.join("fullchain.pem"))
+        .collect();
+    paths.sort();
+    paths
 }
 
 /// A probe a file.
@@ -72,31 +82,28 @@ pub(super) fn probes(files: &Files, limits: Floor, context: &Context) -> Vec<Pro
             move || vec![check(&path, limits, now)],
         )
     };
-    files.wanted().into_iter().map(probe).collect()
+    files.paths().into_iter().map(probe).collect()
 }
 
 fn check(path: &Path, limits: Floor, now: Timestamp) -> Finding {
     let target = path.display().to_string();
-    let certificate = match read(path) {
-        Ok(certificate) => certificate,
+    let chain = match read(path) {
+        Ok(chain) => chain,
         Err(why) => return Finding::unknown("certificate", target, why),
     };
-    match CertificateJudge::of_file(now).of_itself(&certificate) {
+    match CertificateJudge::of_file(now).of_itself(chain.own()) {
         Some(why) => Finding::critical("certificate", target, why),
-        None => days::judge(&target, &certificate, now, limits),
+        None => days::judge(&target, &chain, now, limits),
     }
 }
 
-/// The first certificate of a PEM file.
-pub(super) fn read(path: &Path) -> Result<Certificate, String> {
-    let der = CertificateDer::from_pem_file(path).map_err(|error| {
-        format!(
-            "{} cannot be read: {error}; see [tls] files",
-            path.display()
-        )
-    })?;
-    Certificate::parse(&der)
-        .ok_or_else(|| format!("{} holds no certificate that can be read", path.display()))
+/// The certificates of a PEM file.
+pub(super) fn read(path: &Path) -> Result<Chain, String> {
+    let shown = path.display();
+    let unread = |error: pem::Error| format!("{shown} cannot be read: {error}; see [tls] files");
+    let certificates = CertificateDer::pem_file_iter(path).map_err(unread)?;
+    let certificates: Vec<_> = certificates.collect::<Result<_, _>>().map_err(unread)?;
+    Chain::parse(&certificates).map_err(|error| format!("{shown} cannot be read: {error}"))
 }
 
 /// The paths that fit; a part of the pattern that is `*`, or has one in it, stands for names.
@@ -112,7 +119,7 @@ fn expand(pattern: &Path) -> Vec<PathBuf> {
                 .collect(),
         };
     }
-    paths.retain(|path| path.exists());
+    paths.retain(|path| path.symlink_metadata().is_ok());
     paths
 }
 
@@ -157,5 +164,26 @@ mod tests {
         check("live/a/*.pem", &["live/a/x.pem"]);
         check("live/c/*.pem", &[]);
         check("live/a/x.pem", &["live/a/x.pem"]);
+    }
+
+    #[test]
+    fn every_name_of_live_is_looked_at_whether_its_file_is_there_or_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let live = dir.path().join("live");
+        assert_eq!(lineages(&live), Vec::<PathBuf>::new());
+        for name in ["whole", "dangling", "empty"] {
+            fs::create_dir_all(live.join(name)).unwrap();
+        }
+        mail_common::atomic::write_file(&live.join("whole/fullchain.pem"), b"").unwrap();
+        mail_common::atomic::write_file(&live.join("README"), b"").unwrap();
+        let link = live.join("dangling/fullchain.pem");
+        std::os::unix::fs::symlink("../../archive/x.pem", link).unwrap();
+        let names = ["dangling", "empty", "whole"];
+        let expected = names.map(|name| live.join(name).join("fullchain.pem"));
+        assert_eq!(lineages(&live), expected);
+        assert_eq!(
+            expand(&live.join("dangl*/fullchain.pem")),
+            [live.join("dangling/fullchain.pem")]
+        );
     }
 }

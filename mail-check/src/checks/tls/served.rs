@@ -13,7 +13,8 @@ use crate::finding::Finding;
 use crate::limits::Floor;
 use crate::net::http::{self, Url};
 use crate::net::{
-    Certificate, CertificateJudge, NetError, Peer, Place, Protocol, Trust, Verifier, converse,
+    Certificate, CertificateJudge, Chain, NetError, Peer, Place, Protocol, Trust, Verifier,
+    converse,
 };
 use crate::probe::Probe;
 use crate::status::Status;
@@ -104,16 +105,17 @@ fn check(
         Ok(None) => return unknown("it offers no TLS; see its TLS settings".to_owned()),
         Err(error) => return unknown(format!("no certificate was seen: {error}")),
     };
-    if let Some(why) = judge.objection(&peer) {
-        return Finding::critical("certificate", target, why);
+    if let Some(objection) = judge.objection(&peer) {
+        return objection.finding("certificate", target);
     }
-    let Some(certificate) = peer.chain.first().and_then(|der| Certificate::parse(der)) else {
-        return unknown("its certificate cannot be read".to_owned());
+    let chain = match Chain::parse(&peer.chain) {
+        Ok(chain) => chain,
+        Err(error) => return unknown(error.to_string()),
     };
-    let finding = days::judge(target, &certificate, now, limits);
+    let finding = days::judge(target, &chain, now, limits);
     let on_disk = files.paths().into_iter();
     let on_disk = on_disk.filter_map(|path| Some((disk::read(&path).ok()?, path)));
-    match forgotten(&certificate, on_disk.collect()) {
+    match forgotten(chain.own(), on_disk.collect()) {
         None => finding,
         Some(path) => Finding {
             status: finding.status.max(Status::Warning),
@@ -127,11 +129,11 @@ fn check(
 }
 
 /// The file with a certificate for the same names that outlives the one that is served.
-fn forgotten(served: &Certificate, on_disk: Vec<(Certificate, PathBuf)>) -> Option<PathBuf> {
-    let newer =
+fn forgotten(served: &Certificate, on_disk: Vec<(Chain, PathBuf)>) -> Option<PathBuf> {
+    let is_newer =
         |disk: &Certificate| disk.names == served.names && disk.not_after > served.not_after;
-    on_disk
+    let mut newer = on_disk
         .into_iter()
-        .find(|(disk, _)| newer(disk))
-        .map(|(_, path)| path)
+        .filter(|(chain, _)| is_newer(chain.own()));
+    newer.next().map(|(_, path)| path)
 }

@@ -105,3 +105,51 @@ fn served_certificates_are_judged_and_a_forgotten_reload_is_seen() {
         "no certificate was seen: nobody listens",
     );
 }
+
+#[test]
+fn a_name_whose_certificate_cannot_be_read_is_unknown() {
+    let bench = Bench::new();
+    let authority = Authority::new(&bench.path("authority"));
+    let live = bench.path("mail-server/data/certbot/live");
+    for name in ["whole", "dangling", "empty"] {
+        std::fs::create_dir_all(live.join(name)).unwrap();
+    }
+    let whole = live.join("whole/fullchain.pem");
+    let issue = |days, path: &std::path::Path| {
+        let certificate = Certificate::default().valid(-60, days);
+        authority.issue(&certificate, path, &bench.path("key.pem"));
+    };
+    issue(60, &whole);
+    let link = live.join("dangling/fullchain.pem");
+    std::os::unix::fs::symlink("../../archive/dangling/fullchain1.pem", &link).unwrap();
+    let found = bench.check("tls", "");
+    let check = |found: &crate::server::support::Found, path: &std::path::Path, status, words| {
+        found.assert("certificate", &path.display().to_string(), status, words);
+    };
+    check(&found, &whole, "ok", "days left");
+    check(&found, &link, "unknown", "cannot be read");
+    check(
+        &found,
+        &live.join("empty/fullchain.pem"),
+        "unknown",
+        "cannot be read",
+    );
+
+    // One of the chain ends before the certificate of the server does.
+    let near = bench.path("near.pem");
+    issue(5, &near);
+    let chain = [
+        std::fs::read(&whole).unwrap(),
+        std::fs::read(&near).unwrap(),
+    ]
+    .concat();
+    std::fs::write(&whole, &chain).unwrap();
+    check(&bench.check("tls", ""), &whole, "critical", "5 days left");
+    let broken = [
+        &chain[..],
+        b"-----BEGIN CERTIFICATE-----\nbm9uc2Vuc2U=\n-----END CERTIFICATE-----\n",
+    ]
+    .concat();
+    std::fs::write(&whole, broken).unwrap();
+    check(&bench.check("tls", ""), &whole, "unknown", "certificate 3");
+}
