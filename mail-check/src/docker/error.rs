@@ -15,7 +15,7 @@ pub(crate) enum DockerError {
     Refused { socket: PathBuf },
     #[error("the Docker socket {} cannot be opened: {cause}", socket.display())]
     Open { socket: PathBuf, cause: io::Error },
-    #[error("{address} is no unix socket; name one with `socket` in [docker]")]
+    #[error("{address} is not a unix socket; name one with `socket` in [docker]")]
     NotASocket { address: String },
     #[error("{what}: Docker at {} gave no answer within {} s; see journalctl -u docker", socket.display(), within.as_secs_f64())]
     Silent {
@@ -42,12 +42,10 @@ pub(crate) enum DockerError {
     NoContainer { project: String, service: String },
     #[error("{} cannot be read: {cause}; set DOCKER_COMPOSE_FILE, or `project` in [docker] and `services` in [containers]", path.display())]
     ComposeFile { path: PathBuf, cause: io::Error },
-    #[error("{} line {line}: {reason}; name the services with `services` in [containers]", path.display())]
-    ComposeSyntax {
-        path: PathBuf,
-        line: usize,
-        reason: &'static str,
-    },
+    #[error("{}: {reason}; name the services with `services` in [containers]", path.display())]
+    ComposeContent { path: PathBuf, reason: String },
+    #[error("{} cannot be read: {cause}; set ENV_FILE", path.display())]
+    EnvFile { path: PathBuf, cause: String },
     #[error("no runtime for the Docker client")]
     Runtime(#[source] io::Error),
 }

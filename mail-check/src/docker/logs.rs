@@ -24,7 +24,7 @@ pub(crate) struct Logs {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LogLine {
     pub(crate) time: Timestamp,
-    /// Without its end; what is no UTF-8 is replaced.
+    /// Without its end; what is not UTF-8 is replaced.
     pub(crate) text: String,
 }
 

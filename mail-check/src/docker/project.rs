@@ -1,17 +1,21 @@
 //! The compose project of the mail server: `[docker]`, DOCKER_HOST, and the compose file.
 
 use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use mail_common::config::Settings as ServerSettings;
 use serde::Deserialize;
 
 use super::client::Docker;
-use super::compose::{self, ComposeFile};
+use super::compose::{Compose, Location};
 use super::error::DockerError;
 
 /// Its section of `--print-config`.
 pub(crate) const EXAMPLE: &str = include_str!("example.toml");
+
+/// Docker Compose reads its files in a moment.
+const ASK_WITHIN: Duration = Duration::from_secs(2);
 
 const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
 
@@ -28,8 +32,8 @@ pub(crate) struct Settings {
 pub(crate) struct Project {
     socket: Option<String>,
     name: Option<String>,
-    compose_file: PathBuf,
-    env_file: PathBuf,
+    location: Location,
+    compose: Arc<OnceLock<Compose>>,
 }
 
 impl Project {
@@ -37,8 +41,11 @@ impl Project {
         Self {
             socket: settings.socket.clone(),
             name: settings.project.clone(),
-            compose_file: server.docker_compose_file.clone(),
-            env_file: server.env_file.clone(),
+            location: Location {
+                compose_file: server.docker_compose_file.clone(),
+                env_file: server.env_file.clone(),
+            },
+            compose: Arc::default(),
         }
     }
 
@@ -59,12 +66,9 @@ impl Project {
     /// # Errors
     /// When neither says so and the compose file cannot be read.
     pub(crate) fn name(&self) -> Result<String, DockerError> {
-        if let Some(name) = &self.name {
-            return Ok(name.clone());
-        }
-        match compose::project_of_env_file(&self.env_file) {
-            Some(name) => Ok(name),
-            None => Ok(ComposeFile::read(&self.compose_file)?.project()),
+        match &self.name {
+            Some(name) => Ok(name.clone()),
+            None => Ok(self.compose()?.project),
         }
     }
 
@@ -73,7 +77,16 @@ impl Project {
     /// # Errors
     /// When the compose file cannot be read.
     pub(crate) fn wanted_services(&self) -> Result<Vec<String>, DockerError> {
-        Ok(ComposeFile::read(&self.compose_file)?.wanted())
+        Ok(self.compose()?.wanted)
+    }
+
+    /// Read once in a run.
+    fn compose(&self) -> Result<Compose, DockerError> {
+        if let Some(compose) = self.compose.get() {
+            return Ok(compose.clone());
+        }
+        let compose = self.location.read(ASK_WITHIN)?;
+        Ok(self.compose.get_or_init(|| compose).clone())
     }
 }
 

@@ -1,0 +1,187 @@
+//! Variables of a compose project: the process's, then those of its `.env` file; and their
+//! interpolation (Compose specification, "Interpolation").
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use crate::docker::error::DockerError;
+
+/// How deep `${A:-${B:-...}}` may go.
+const MAX_DEPTH: usize = 16;
+
+/// Variables by name.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Variables(HashMap<String, String>);
+
+impl Variables {
+    /// Those of the file; the process's own come before them. A file that is not there has none.
+    pub(super) fn read(env_file: &Path) -> Result<Self, DockerError> {
+        let mut variables = HashMap::new();
+        if let Ok(lines) = dotenvy::from_path_iter(env_file) {
+            for line in lines {
+                match line {
+                    Ok((name, value)) => drop(variables.insert(name, value)),
+                    // Of the others nothing is asked here.
+                    Err(dotenvy::Error::LineParse(text, _)) if !text.contains("COMPOSE_") => {}
+                    Err(error) => {
+                        return Err(DockerError::EnvFile {
+                            path: env_file.to_owned(),
+                            cause: error.to_string(),
+                        });
+                    }
+                }
+            }
+        }
+        let own = std::env::vars_os().filter_map(|(name, value)| {
+            let value = value.into_string().ok().filter(|value| !value.is_empty())?;
+            Some((name.into_string().ok()?, value))
+        });
+        variables.extend(own);
+        Ok(Self(variables))
+    }
+
+    #[cfg(test)]
+    pub(super) fn of(pairs: &[(&str, &str)]) -> Self {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        Self(pairs.iter().map(owned).collect())
+    }
+
+    /// With those of `others`, which come first.
+    pub(super) fn over(mut self, others: &Self) -> Self {
+        let others = others.0.iter();
+        self.0
+            .extend(others.map(|(name, value)| (name.clone(), value.clone())));
+        self
+    }
+
+    /// The value, where it is set and not empty.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        let value = self.0.get(name).map(String::as_str);
+        value.filter(|value| !value.is_empty())
+    }
+
+    /// `text` with its variables filled in; `None` for what the specification does not know, and
+    /// for a variable that must be set and is not.
+    pub(super) fn fill(&self, text: &str) -> Option<String> {
+        self.fill_to(text, MAX_DEPTH)
+    }
+
+    fn fill_to(&self, text: &str, depth: usize) -> Option<String> {
+        let mut filled = String::new();
+        let mut rest = text;
+        while let Some(at) = rest.find('$') {
+            filled.push_str(&rest[..at]);
+            rest = &rest[at + 1..];
+            if let Some(after) = rest.strip_prefix('$') {
+                filled.push('$');
+                rest = after;
+            } else if let Some(after) = rest.strip_prefix('{') {
+                let end = closing_brace(after)?;
+                filled.push_str(&self.expression(&after[..end], depth.checked_sub(1)?)?);
+                rest = &after[end + 1..];
+            } else {
+                let end = name_length(rest);
+                filled.push_str(self.0.get(&rest[..end]).map_or("", String::as_str));
+                rest = Some(&rest[end..]).filter(|_| end > 0)?;
+            }
+        }
+        filled.push_str(rest);
+        Some(filled)
+    }
+
+    /// What stands between the braces: `NAME`, `NAME:-default`, `NAME?error`, `NAME+other`.
+    fn expression(&self, text: &str, depth: usize) -> Option<String> {
+        let (name, operator) = text.split_at(name_length(text));
+        if name.is_empty() {
+            return None;
+        }
+        let value = self.0.get(name).map(String::as_str);
+        let (value, operator) = match operator.strip_prefix(':') {
+            Some(operator) => (value.filter(|value| !value.is_empty()), operator),
+            None => (value, operator),
+        };
+        let mut signs = operator.chars();
+        match (signs.next(), value) {
+            (None, value) => Some(value.unwrap_or_default().to_owned()),
+            (Some('-' | '?'), Some(value)) => Some(value.to_owned()),
+            (Some('-'), None) | (Some('+'), Some(_)) => self.fill_to(signs.as_str(), depth),
+            (Some('+'), None) => Some(String::new()),
+            (Some(_), _) => None,
+        }
+    }
+}
+
+/// Where the expression ends that begins after `${`.
+fn closing_brace(text: &str) -> Option<usize> {
+    let mut open = 1;
+    for (at, c) in text.char_indices() {
+        match c {
+            '{' => open += 1,
+            '}' => open -= 1,
+            _ => {}
+        }
+        if open == 0 {
+            return Some(at);
+        }
+    }
+    None
+}
+
+fn name_length(text: &str) -> usize {
+    let is_name = |(at, c): &(usize, char)| {
+        c.is_ascii_alphabetic() || *c == '_' || (*at > 0 && c.is_ascii_digit())
+    };
+    text.char_indices().take_while(is_name).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_are_filled_in_as_the_specification_says() {
+        let variables = Variables::of(&[("A", "a"), ("EMPTY", "")]);
+        let check = |text: &str, expected: Option<&str>| {
+            assert_eq!(variables.fill(text).as_deref(), expected, "{text}");
+        };
+        check("x", Some("x"));
+        check("$A-${A}-$$A-${NONE}", Some("a-a-$A-"));
+        check("${NONE:-d}${EMPTY:-d}${EMPTY-d}${A:-d}", Some("dda"));
+        check("${NONE:-${A}}", Some("a"));
+        check("${A:+x}${NONE+x}${EMPTY:+x}", Some("x"));
+        check("${A?must}", Some("a"));
+        check("${NONE?must}", None);
+        check("${EMPTY:?must}", None);
+        for wrong in ["${A", "${}", "$", "$1", "${A/x}", "${1}"] {
+            check(wrong, None);
+        }
+    }
+
+    #[test]
+    fn the_env_file_is_read_as_compose_reads_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(".env");
+        let read = |text: &str| {
+            mail_common::atomic::write_file(&path, text.as_bytes()).unwrap();
+            Variables::read(&path)
+        };
+        let variables = read(
+            "export MC_A=post   # the project\nMC_B='two words'\nMC_C=\"x # y\"\n\n# MC_D=no\nodd line\n",
+        );
+        let variables = variables.unwrap();
+        let get = |name: &str| variables.get(name);
+        assert_eq!(get("MC_A"), Some("post"));
+        assert_eq!(get("MC_B"), Some("two words"));
+        assert_eq!(get("MC_C"), Some("x # y"));
+        assert_eq!(get("MC_D"), None);
+        assert!(read("COMPOSE_PROFILES=\"open\n").is_err());
+        assert!(Variables::read(Path::new("/nonexistent")).is_ok());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn random_text_never_panics(text in "[${}:?+A-Za-z0-9é -]{0,60}") {
+            let _ = Variables::of(&[("A", "a")]).fill(&text);
+        }
+    }
+}
