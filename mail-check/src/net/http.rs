@@ -1,21 +1,29 @@
-//! One HTTP request, over the same bounded line as every protocol here: the certificate of an HTTPS
-//! server is read also where it does not verify, and a server that drips its answer cannot outlast
-//! the deadline.
+//! One HTTP request by ureq, over the same bounded line as every protocol here: the certificate of an
+//! HTTPS server is read also where it does not verify, and a server that drips its answer cannot
+//! outlast the deadline.
 
 use std::fmt;
+use std::io::{self, Read};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::Deserialize;
+use ureq::config::Config;
+use ureq::http::{Response, Uri};
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{
+    Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
+};
+use ureq::{Agent, Body};
 
 use super::error::NetError;
 use super::line::Line;
 use super::place::Place;
 use super::tls::{Peer, Trust};
 
-/// More header lines than this are no answer.
-const MAX_HEADERS: usize = 200;
 /// Of a longer body the beginning is read.
-const MAX_COUNTED_BYTES: usize = 64 << 10;
+const MAX_BODY_BYTES: u64 = 64 << 10;
 
 /// `http://host[:port]/path` or `https://...`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -27,9 +35,9 @@ pub(crate) struct Url {
     path: String,
 }
 
-/// It is none.
+/// It is not a URL.
 #[derive(Debug, thiserror::Error)]
-#[error("no URL: {0:?}; such are http://127.0.0.1:8080/health and https://mail.example.com/")]
+#[error("{0:?} is not a URL; such are http://127.0.0.1:8080/health and https://mail.example.com/")]
 pub(crate) struct NoUrl(String);
 
 /// What a server answered.
@@ -39,26 +47,6 @@ pub(crate) struct Answer {
     /// The beginning, as it came.
     pub(crate) body: String,
     pub(crate) peer: Option<Peer>,
-}
-
-/// How the body ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Body {
-    Empty,
-    Bytes(usize),
-    /// When the server closes.
-    Rest,
-}
-
-/// What is asked.
-#[derive(Clone, Debug)]
-enum Request<'a> {
-    Get,
-    /// With header lines (`Name: value`) and a body.
-    Post {
-        headers: &'a [String],
-        body: &'a str,
-    },
 }
 
 impl TryFrom<String> for Url {
@@ -114,7 +102,9 @@ impl fmt::Display for Url {
 /// Fetches a page, whatever is to be said against the server's certificate; all of it may take
 /// `within`.
 pub(crate) fn get(url: &Url, trust: &Trust, within: Duration) -> Result<Answer, NetError> {
-    ask(connect(url, trust, within)?, url, &Request::Get)
+    let exchange = Exchange::over(connect(url, trust, within)?);
+    let response = exchange.agent().get(url.to_string()).call();
+    exchange.answer(response)
 }
 
 /// Posts `body` with header lines (`Name: value`), unless there is an `objection` to who would be
@@ -128,13 +118,16 @@ pub(crate) fn post(
     within: Duration,
 ) -> Result<Answer, NetError> {
     let line = connect(url, trust, within)?;
-    match line.peer().and_then(objection) {
-        Some(reason) => Err(NetError::Tls {
-            place: url.place.clone(),
-            reason,
-        }),
-        None => ask(line, url, &Request::Post { headers, body }),
+    if let Some(reason) = line.peer().and_then(objection) {
+        let place = url.place.clone();
+        return Err(NetError::Tls { place, reason });
     }
+    let exchange = Exchange::over(line);
+    let mut request = exchange.agent().post(url.to_string());
+    for (name, value) in headers.iter().filter_map(|line| line.split_once(':')) {
+        request = request.header(name.trim(), value.trim());
+    }
+    exchange.answer(request.send(body))
 }
 
 fn connect(url: &Url, trust: &Trust, within: Duration) -> Result<Line, NetError> {
@@ -146,69 +139,160 @@ fn connect(url: &Url, trust: &Trust, within: Duration) -> Result<Line, NetError>
     }
 }
 
-fn ask(mut line: Line, url: &Url, request: &Request<'_>) -> Result<Answer, NetError> {
-    line.send(written(url, request).as_bytes())?;
-    let first = line.read_line("an HTTP status line")?;
-    let Some(status) = status_of(&first) else {
-        return Err(line.garbage("an HTTP status line", &first));
-    };
-    let body = match body_of(&mut line, status)? {
-        Body::Empty => Vec::new(),
-        Body::Bytes(bytes) if bytes <= MAX_COUNTED_BYTES => line.read_exact(bytes, "the page")?,
-        Body::Bytes(_) | Body::Rest => line.read_rest("the page")?,
-    };
-    let body = String::from_utf8_lossy(&body).into_owned();
-    Ok(Answer {
-        status,
-        body,
-        peer: line.peer().cloned(),
-    })
+/// A request and its answer over a line that is connected.
+struct Exchange {
+    peer: Option<Peer>,
+    shared: Arc<Shared>,
 }
 
-/// Reads the headers, and tells how long the body is (RFC 9112, 6.3).
-fn body_of(line: &mut Line, status: u16) -> Result<Body, NetError> {
-    let mut body = Body::Rest;
-    for _ in 0..MAX_HEADERS {
-        let header = line.read_line("an HTTP header")?;
-        match header.split_once(':') {
-            None if header.is_empty() && matches!(status, 204 | 304) => return Ok(Body::Empty),
-            None if header.is_empty() => return Ok(body),
-            Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
-                body = value.trim().parse().map_or(Body::Rest, Body::Bytes);
-            }
-            _ => {}
+/// What the line and the request know of each other: ureq makes other errors of ours.
+#[derive(Debug)]
+struct Shared {
+    line: Mutex<Option<Line>>,
+    place: Place,
+    wanted: Mutex<&'static str>,
+    error: Mutex<Option<NetError>>,
+}
+
+impl Exchange {
+    fn over(line: Line) -> Self {
+        Self {
+            peer: line.peer().cloned(),
+            shared: Arc::new(Shared {
+                place: line.place().clone(),
+                line: Mutex::new(Some(line)),
+                wanted: Mutex::new("an HTTP answer"),
+                error: Mutex::new(None),
+            }),
         }
     }
-    Err(line.garbage("an HTTP answer", "headers without an end"))
-}
 
-/// HTTP/1.0: the server closes at the end, and sends no chunks.
-fn written(url: &Url, request: &Request<'_>) -> String {
-    let (method, extra, body) = match request {
-        Request::Get => ("GET", String::new(), ""),
-        Request::Post { headers, body } => {
-            let lines: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
-            (
-                "POST",
-                format!("{lines}Content-Length: {}\r\n", body.len()),
-                *body,
-            )
+    /// Time is bounded by the line.
+    fn agent(&self) -> Agent {
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .proxy(None)
+            .user_agent("mail-check")
+            .build();
+        Agent::with_parts(config, Connected(Arc::clone(&self.shared)), Nowhere)
+    }
+
+    fn answer(self, response: Result<Response<Body>, ureq::Error>) -> Result<Answer, NetError> {
+        let mut response = response.map_err(|error| self.shared.error(&error))?;
+        *lock(&self.shared.wanted) = "the page";
+        let mut body = Vec::new();
+        let reader = response.body_mut().as_reader();
+        if let Err(error) = reader.take(MAX_BODY_BYTES).read_to_end(&mut body) {
+            return Err(self.shared.error(&ureq::Error::Io(error)));
         }
-    };
-    let Url {
-        authority, path, ..
-    } = url;
-    format!(
-        "{method} {path} HTTP/1.0\r\nHost: {authority}\r\nUser-Agent: mail-check\r\nConnection: close\r\n{extra}\r\n{body}"
-    )
+        Ok(Answer {
+            status: response.status().as_u16(),
+            body: String::from_utf8_lossy(&body).into_owned(),
+            peer: self.peer,
+        })
+    }
 }
 
-fn status_of(line: &str) -> Option<u16> {
-    line.strip_prefix("HTTP/1.")?
-        .split(' ')
-        .nth(1)?
-        .parse()
-        .ok()
+impl Shared {
+    /// That of the line, where there is one; else what came is not HTTP.
+    fn error(&self, error: &ureq::Error) -> NetError {
+        let (place, wanted) = (self.place.clone(), *lock(&self.wanted));
+        lock(&self.error).take().unwrap_or_else(|| match error {
+            ureq::Error::Io(_) => NetError::Closed { place, wanted },
+            error => NetError::Garbage {
+                place,
+                wanted,
+                said: error.to_string(),
+            },
+        })
+    }
+}
+
+/// Gives the line that is connected already, once.
+#[derive(Debug)]
+struct Connected(Arc<Shared>);
+
+impl Connector for Connected {
+    type Out = LineTransport;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails<'_>,
+        _: Option<()>,
+    ) -> Result<Option<LineTransport>, ureq::Error> {
+        let line = lock(&self.0.line).take();
+        let config = details.config;
+        let buffers = LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size());
+        Ok(line.map(|line| LineTransport {
+            line,
+            buffers,
+            shared: Arc::clone(&self.0),
+        }))
+    }
+}
+
+/// The name was resolved when the line was connected.
+#[derive(Debug)]
+struct Nowhere;
+
+impl Resolver for Nowhere {
+    fn resolve(
+        &self,
+        _: &Uri,
+        _: &Config,
+        _: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let mut addresses = self.empty();
+        addresses.push(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+        Ok(addresses)
+    }
+}
+
+/// Bytes of ureq on the line.
+#[derive(Debug)]
+struct LineTransport {
+    line: Line,
+    buffers: LazyBuffers,
+    shared: Arc<Shared>,
+}
+
+impl LineTransport {
+    /// Keeps what is told of it later.
+    fn failed(&self, error: NetError) -> ureq::Error {
+        *lock(&self.shared.error) = Some(error);
+        ureq::Error::Io(io::ErrorKind::Other.into())
+    }
+}
+
+impl Transport for LineTransport {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), ureq::Error> {
+        let sent = self.line.send(&self.buffers.output()[..amount]);
+        sent.map_err(|error| self.failed(error))
+    }
+
+    fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
+        let wanted = *lock(&self.shared.wanted);
+        let read = self.line.read_some(self.buffers.input_append_buf(), wanted);
+        let bytes = read.map_err(|error| self.failed(error))?;
+        self.buffers.input_appended(bytes);
+        Ok(bytes > 0)
+    }
+
+    /// One request only.
+    fn is_open(&mut self) -> bool {
+        false
+    }
+}
+
+/// A thread that panicked while it held the lock has left whole values behind.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -242,7 +326,5 @@ mod tests {
         ] {
             assert!(Url::try_from(wrong.to_owned()).is_err(), "{wrong}");
         }
-        assert_eq!(status_of("HTTP/1.1 204 No Content"), Some(204));
-        assert_eq!(status_of("220 mail ESMTP"), None);
     }
 }

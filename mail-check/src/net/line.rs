@@ -45,7 +45,7 @@ impl Line {
     }
 
     /// From now on it is TLS with `name`, a host name or an address. That its certificate does not
-    /// verify is no error: see [`Line::peer`].
+    /// verify is not an error: see [`Line::peer`].
     pub(crate) fn protect(self, trust: &Trust, name: &str) -> Result<Self, NetError> {
         let Self {
             place,
@@ -69,7 +69,7 @@ impl Line {
         let (stream, peer) =
             tls::handshake(socket, trust, name).map_err(|error| match error.kind() {
                 // Alerts and broken records are said by rustls; a plain service answers with what
-                // is no record.
+                // is not a record.
                 io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => NetError::Tls {
                     place: place.clone(),
                     reason: "it closed the connection".to_owned(),
@@ -83,6 +83,10 @@ impl Line {
             stream,
             peer: Some(peer),
         })
+    }
+
+    pub(super) fn place(&self) -> &Place {
+        &self.place
     }
 
     /// Who is at the other end; `None` in the clear.
@@ -137,7 +141,7 @@ impl Line {
         }
     }
 
-    /// So many bytes.
+    /// Exactly `bytes`.
     pub(crate) fn read_exact(
         &mut self,
         bytes: usize,
@@ -155,16 +159,16 @@ impl Line {
         Ok(read)
     }
 
-    /// What comes until the other side closes, or as much as is ever read.
-    pub(crate) fn read_rest(&mut self, wanted: &'static str) -> Result<Vec<u8>, NetError> {
-        let mut bytes = Vec::new();
-        match (&mut self.stream)
-            .take(MAX_BYTES as u64)
-            .read_to_end(&mut bytes)
-        {
-            Ok(_) => Ok(bytes),
+    /// What comes next, as much as there is; nothing at the end.
+    pub(super) fn read_some(
+        &mut self,
+        buffer: &mut [u8],
+        wanted: &'static str,
+    ) -> Result<usize, NetError> {
+        match self.stream.read(buffer) {
+            Ok(bytes) => Ok(bytes),
             // Many servers close without the farewell of TLS.
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(bytes),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
             Err(error) => Err(NetError::of(&self.place, wanted, self.within, error)),
         }
     }

@@ -15,9 +15,9 @@ pub(crate) enum Place {
     Unix(PathBuf),
 }
 
-/// It is none.
+/// It is not an address.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no address: {0:?}; such are 127.0.0.1:587, mail.example.com:993 and unix:/path")]
+#[error("{0:?} is not an address; such are 127.0.0.1:587, mail.example.com:993 and unix:/path")]
 pub(crate) struct NoPlace(String);
 
 impl Place {

@@ -2,39 +2,37 @@
 
 use std::time::Duration;
 
-use ureq::Agent;
-
 use crate::finding::Finding;
+use crate::net::http::{self, Url};
+use crate::net::{NetError, Verifier};
 
-pub(super) fn check(url: &str, expected: u16, within: Duration) -> Finding {
-    let agent: Agent = Agent::config_builder()
-        .timeout_global(Some(within))
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .build()
-        .into();
-    judge(
-        url,
-        expected,
-        agent.get(url).call().map(|answer| answer.status().as_u16()),
-    )
+pub(super) fn check(url: &Url, expected: u16, verifier: &Verifier, within: Duration) -> Finding {
+    let target = url.to_string();
+    let answer = match verifier.trust() {
+        Ok(trust) => http::get(url, &trust, within),
+        Err(why) => return Finding::unknown("user-api", target, why),
+    };
+    let peer = answer.as_ref().ok().and_then(|answer| answer.peer.as_ref());
+    if let Some(objection) = peer.and_then(|peer| verifier.of_url(url).objection(peer)) {
+        return objection.finding("user-api", &target);
+    }
+    judge(&target, expected, answer.map(|answer| answer.status))
 }
 
-fn judge(url: &str, expected: u16, answer: Result<u16, ureq::Error>) -> Finding {
+fn judge(target: &str, expected: u16, answer: Result<u16, NetError>) -> Finding {
     match answer {
         Ok(status) if status == expected => {
-            Finding::ok("user-api", url, format!("it answers with {status}"))
+            Finding::ok("user-api", target, format!("it answers with {status}"))
         }
         Ok(status) => {
             let message = format!(
                 "it answers with {status}, not {expected}; see the log of the user management"
             );
-            Finding::critical("user-api", url, message)
+            Finding::critical("user-api", target, message)
         }
         Err(error) => {
             let message = format!("it does not answer: {error}; is the user management running?");
-            Finding::critical("user-api", url, message)
+            Finding::critical("user-api", target, message)
         }
     }
 }

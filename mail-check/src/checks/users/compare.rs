@@ -7,10 +7,10 @@ use super::mailboxes::Mailboxes;
 use super::saved::SavedSet;
 use crate::finding::Finding;
 
-/// So long a user may be without mail.
+/// How long a new user may be without mail.
 const NEW: SignedDuration = SignedDuration::from_hours(24);
 
-/// So many are named in a message.
+/// How many a message names.
 const NAMED: usize = 5;
 
 /// Users without a mailbox, and mailboxes without a user.

@@ -31,9 +31,14 @@ pub(crate) fn probes(settings: &Settings, context: &Arc<Context>) -> Vec<Probe> 
         }));
     }
     if let Some(url) = settings.api_url.clone() {
-        let expected = settings.api_status;
-        probes.push(Probe::new("user-api", url.clone(), within, move || {
-            vec![api::check(&url, expected, within * 3 / 4)]
+        let (expected, context) = (settings.api_status, Arc::clone(context));
+        probes.push(Probe::new("user-api", url.to_string(), within, move || {
+            vec![api::check(
+                &url,
+                expected,
+                &context.verifier,
+                within * 3 / 4,
+            )]
         }));
     }
     probes

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use crate::limits::Ceiling;
+use crate::net::http::Url;
 
 /// Its section of `--print-config`.
 pub(crate) const EXAMPLE: &str = include_str!("example.toml");
@@ -14,7 +15,7 @@ pub(crate) struct Settings {
     pub(super) database: Option<String>,
     pub(super) users_query: String,
     pub(super) quota: Ceiling,
-    pub(super) api_url: Option<String>,
+    pub(super) api_url: Option<Url>,
     pub(super) api_status: u16,
 }
 

@@ -253,7 +253,7 @@ fn the_api_must_answer_as_it_should() {
         "answers with 500, not 200",
     );
     check(Some("302 Found"), "", "critical", "answers with 302");
-    check(None, "", "critical", "does not answer: timeout");
+    check(None, "", "critical", "does not answer: 127.0.0.1");
     let gone = "http://127.0.0.1:1/health";
     bench
         .check("users", &format!("[users]\napi_url = \"{gone}\""))
