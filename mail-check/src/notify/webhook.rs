@@ -10,9 +10,25 @@ use super::settings::Template;
 use crate::finding::Finding;
 use crate::status::{Status, word};
 
-/// Discord refuses more than 2000 characters; Slack and ntfy cut.
-const DISCORD_CHARACTERS: usize = 1900;
-const OTHERS_CHARACTERS: usize = 3500;
+/// The most that a receiver takes of a text.
+#[derive(Clone, Copy)]
+enum Limit {
+    Bytes(usize),
+    Characters(usize),
+}
+
+/// <https://discord.com/developers/docs/resources/webhook>
+const DISCORD: Limit = Limit::Characters(2000);
+/// Slack cuts at 40,000 characters; nobody reads that many. Escaping makes up to five of one.
+const SLACK: Limit = Limit::Characters(3500);
+/// <https://docs.ntfy.sh/publish/#limitations>: a longer message becomes an attachment, which a
+/// server may refuse.
+const NTFY: Limit = Limit::Bytes(4096);
+/// What healthchecks.io keeps of a ping; others keep more.
+const PING: Limit = Limit::Bytes(10_000);
+
+/// What stands where a text was cut.
+const CUT: &str = "\n[... the rest is too long for this channel]";
 
 /// The request that tells `events`.
 pub(crate) fn post(
@@ -25,12 +41,12 @@ pub(crate) fn post(
     match template {
         Template::Json => in_json(&records(occasion, alert, events)),
         Template::Slack => {
-            let text = slack_escaped(&text(OTHERS_CHARACTERS));
+            let text = slack_escaped(&text(SLACK));
             in_json(&json!({ "text": text }))
         }
         // Nobody is called by a name that happens to be in a message.
         Template::Discord => {
-            let text = text(DISCORD_CHARACTERS);
+            let text = text(DISCORD);
             in_json(&json!({ "content": text, "allowed_mentions": { "parse": [] } }))
         }
         Template::Ntfy => ntfy(alert, events),
@@ -116,7 +132,7 @@ fn ntfy(alert: &Alert, events: &[Event]) -> Post {
     Post {
         content_type: "text/plain; charset=utf-8",
         headers,
-        body: shortened(&alert.body, OTHERS_CHARACTERS),
+        body: shortened(&alert.body, NTFY),
     }
 }
 
@@ -127,13 +143,21 @@ fn slack_escaped(text: &str) -> String {
         .replace('>', "&gt;")
 }
 
-fn shortened(text: &str, characters: usize) -> String {
-    match text.char_indices().nth(characters) {
-        Some((end, _)) => format!(
-            "{}\n[... the rest is too long for this channel]",
-            &text[..end]
-        ),
-        None => text.to_owned(),
+/// What fits of `text`, cut between characters.
+fn shortened(text: &str, limit: Limit) -> String {
+    let (fits, room) = match limit {
+        Limit::Bytes(bytes) => (text.len() <= bytes, bytes - CUT.len()),
+        Limit::Characters(most) => {
+            let end = text.char_indices().nth(most - CUT.chars().count());
+            let fits = text.chars().nth(most).is_none();
+            (fits, end.map_or(text.len(), |(at, _)| at))
+        }
+    };
+    if fits {
+        text.to_owned()
+    } else {
+        let boundary = (0..=room).rev().find(|at| text.is_char_boundary(*at));
+        format!("{}{CUT}", &text[..boundary.unwrap_or(0)])
     }
 }
 
@@ -156,7 +180,7 @@ pub(crate) fn summary(occasion: Occasion<'_>) -> Post {
     Post {
         content_type: "text/plain; charset=utf-8",
         headers: Vec::new(),
-        body: shortened(&body, 10_000),
+        body: shortened(&body, PING),
     }
 }
 
@@ -215,8 +239,23 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_is_cut_between_characters() {
-        assert_eq!(shortened("日本語", 3), "日本語");
-        assert!(shortened("日本語", 2).starts_with("日本\n[..."));
+    fn what_is_too_long_is_cut_between_characters_and_within_the_limit() {
+        let text = "日本語".repeat(2000);
+        for limit in [
+            Limit::Bytes(4096),
+            Limit::Bytes(4095),
+            Limit::Characters(2000),
+        ] {
+            let cut = shortened(&text, limit);
+            assert!(cut.starts_with("日本") && cut.ends_with(CUT));
+            match limit {
+                Limit::Bytes(most) => assert!((most - 2..=most).contains(&cut.len())),
+                Limit::Characters(most) => assert_eq!(cut.chars().count(), most),
+            }
+        }
+        for whole in [&text[..4095], &text[..2000 * 3]] {
+            assert_eq!(shortened(whole, Limit::Characters(2000)), whole);
+        }
+        assert_eq!(shortened(&text[..4095], Limit::Bytes(4095)), text[..4095]);
     }
 }

@@ -9,7 +9,7 @@ use mail_common::record::EndStatus;
 use mail_common::report::chain;
 use mail_common::set::{BackupRoot, FoundSet, MANIFEST, SetKind, SetState};
 
-/// So many days are shown, today among them.
+/// How many days are shown, today among them.
 pub(super) const DAYS: usize = 30;
 
 /// What there is of each day, the oldest first; or why it cannot be seen.
@@ -40,7 +40,7 @@ pub(super) struct Backup {
 pub(super) struct Run {
     pub(super) seconds: f64,
     pub(super) total_bytes: u64,
-    /// Of which these were written anew, and not linked from an earlier set.
+    /// Of which these were written, and not linked from an earlier set.
     pub(super) new_bytes: u64,
     pub(super) components: Vec<&'static str>,
 }

@@ -103,17 +103,19 @@ impl Page<'_> {
         for (name, findings) in grouped(self.occasion.findings) {
             page.push_str("<tbody>");
             for (number, finding) in findings.iter().enumerate() {
+                // Where cells stand below one another, a name does not span the rows after it.
                 let head = match number {
                     0 => format!(
-                        "<th scope=\"rowgroup\" rowspan=\"{}\">{}</th>",
+                        "<tr><th scope=\"rowgroup\" rowspan=\"{}\">{}</th>",
                         findings.len(),
                         Text(name)
                     ),
-                    _ => String::new(),
+                    _ => format!("<tr data-check=\"{}\">", Text(name)),
                 };
                 let _ = write!(
                     page,
-                    "<tr>{head}<td>{}</td><td class=\"target\">{}</td><td class=\"number\">{}</td><td>{}</td></tr>",
+                    "{head}<td>{}</td><td class=\"target\">{}</td><td class=\"number\" data-label=\"Measured\">{}</td>\
+                     <td class=\"words\">{}</td></tr>",
                     badge(class(finding.status), word(finding.status)),
                     Text(&finding.target),
                     finding.measure.as_ref().map(measured).unwrap_or_default(),
@@ -305,7 +307,8 @@ fn day_rows(page: &mut String, day: &Day) {
             .unwrap_or_else(|| shown(|run| run.components.join(", ")));
         let _ = writeln!(
             page,
-            "<tr><th scope=\"row\">{date}</th><td>{}</td><td>{status}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+            "<tr><th scope=\"row\">{date}</th><td>{}</td><td>{status}</td><td data-label=\"Size\">{}</td>\
+             <td data-label=\"New\">{}</td><td data-label=\"Duration\">{}</td><td class=\"words\">{}</td></tr>",
             Text(&set.name),
             shown(|run| human_size(run.total_bytes)),
             shown(|run| human_size(run.new_bytes)),
@@ -344,7 +347,7 @@ fn verdicts(page: &mut String, scan: &Scan) {
         let why: Vec<&str> = why.map(String::as_str).collect();
         let _ = writeln!(
             page,
-            "<tr><td>{}</td><td>{}</td><td>{}</td></tr>",
+            "<tr><td>{}</td><td data-label=\"File\">{}</td><td data-label=\"Why\">{}</td></tr>",
             badge(class, word),
             Text(&file),
             Text(&why.join("; "))
