@@ -64,7 +64,7 @@ struct Started {
 /// process. The names and targets of those that answered are given back.
 pub(crate) fn run_all(
     probes: Vec<Probe>,
-    mut tell: impl FnMut(Finding),
+    mut report: impl FnMut(Finding),
 ) -> Vec<(&'static str, String)> {
     let mut answered = Vec::new();
     let (sender, answers) = mpsc::channel();
@@ -81,15 +81,15 @@ pub(crate) fn run_all(
         .min()
     {
         match answers.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            // What comes too late was told as unknown already.
+            // What comes too late was reported as unknown already.
             Ok((number, _)) if started[number].answered => {}
             Ok((number, findings)) => {
                 started[number].answered = true;
                 answered.push((started[number].name, started[number].target.clone()));
-                findings.into_iter().for_each(&mut tell);
+                findings.into_iter().for_each(&mut report);
             }
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                give_up(&mut started, &mut tell)
+                give_up(&mut started, &mut report)
             }
         }
     }
@@ -131,7 +131,7 @@ fn start(number: usize, probe: Probe, sender: &Sender<(usize, Vec<Finding>)>) ->
     }
 }
 
-fn give_up(started: &mut [Started], tell: &mut impl FnMut(Finding)) {
+fn give_up(started: &mut [Started], report: &mut impl FnMut(Finding)) {
     let now = Instant::now();
     for probe in started
         .iter_mut()
@@ -139,7 +139,7 @@ fn give_up(started: &mut [Started], tell: &mut impl FnMut(Finding)) {
     {
         probe.answered = true;
         let message = format!("no answer within {} s", probe.within.as_secs_f64());
-        tell(Finding::unknown(probe.name, probe.target.clone(), message));
+        report(Finding::unknown(probe.name, probe.target.clone(), message));
     }
 }
 
@@ -166,7 +166,7 @@ mod tests {
     fn one_that_hangs_does_not_stop_the_others_and_is_unknown() {
         let hour = Duration::from_secs(3600);
         let bug = Probe::new("x", "bug", hour, || panic!("broken"));
-        let mut told = Vec::new();
+        let mut reported = Vec::new();
         let begun = Instant::now();
         let probes = vec![
             answer("hangs", hour),
@@ -174,7 +174,7 @@ mod tests {
             bug,
         ];
         let mut answered = run_all(probes, |finding| {
-            told.push((finding.target, finding.status, finding.message))
+            reported.push((finding.target, finding.status, finding.message))
         });
         assert!(begun.elapsed() < Duration::from_secs(30));
         answered.sort();
@@ -182,9 +182,9 @@ mod tests {
             answered,
             [("x", "bug".to_owned()), ("x", "slow".to_owned())]
         );
-        told.sort_by(|a, b| a.0.cmp(&b.0));
+        reported.sort_by(|a, b| a.0.cmp(&b.0));
         assert_eq!(
-            told,
+            reported,
             [
                 (
                     "bug".to_owned(),

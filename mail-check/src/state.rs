@@ -167,7 +167,7 @@ mod tests {
         state.keep("a", &vec![3]).unwrap();
         assert_eq!(state.load("a"), Kept::There(vec![3]));
         let Kept::Damaged(why) = state.load::<String>("a") else {
-            panic!("it is no string")
+            panic!("it is not a string")
         };
         assert!(why.contains("a.json"), "{why}");
         StateDir::forgetful().keep("a", &vec![1]).unwrap();

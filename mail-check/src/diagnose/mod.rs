@@ -52,28 +52,28 @@ impl Diagnosis {
         }
     }
 
-    /// Makes the steps, and tells what each found as soon as it is made; the last that is told is
+    /// Makes the steps, and reports what each found as soon as it is made; the last one is
     /// the diagnosis.
-    pub(crate) fn run(self, mut tell: impl FnMut(&Finding)) {
+    pub(crate) fn run(self, mut report: impl FnMut(&Finding)) {
         let mut unused: Vec<Finding> = Vec::new();
-        let mut told: Vec<Finding> = Vec::new();
+        let mut reported: Vec<Finding> = Vec::new();
         for (step, probes) in self.steps {
             run_all(probes, |finding| unused.push(finding));
             let (mine, others) = unused
                 .into_iter()
                 .partition(|finding| step.is_about(finding));
             unused = others;
-            let was_told = told.iter().any(|finding| step.is_about(finding));
+            let was_reported = reported.iter().any(|finding| step.is_about(finding));
             let mine: Vec<Finding> = mine;
-            let mine = if mine.is_empty() && !was_told {
+            let mine = if mine.is_empty() && !was_reported {
                 vec![step.not_made()]
             } else {
                 mine
             };
-            mine.iter().for_each(&mut tell);
-            told.extend(mine);
+            mine.iter().for_each(&mut report);
+            reported.extend(mine);
         }
-        tell(&rules::diagnose(self.scenario, &told));
+        report(&rules::diagnose(self.scenario, &reported));
     }
 }
 
@@ -92,21 +92,21 @@ mod tests {
             let probe = |findings| Probe::new("x", "x", Duration::from_secs(9), move || findings);
             (step, findings.map(probe).into_iter().collect())
         });
-        let mut told = Vec::new();
+        let mut reported = Vec::new();
         Diagnosis {
             scenario,
             steps: steps.collect(),
         }
-        .run(|finding| told.push(finding.clone()));
-        told
+        .run(|finding| reported.push(finding.clone()));
+        reported
     }
 
     #[test]
     fn steps_are_told_in_their_order_each_finding_once_and_the_diagnosis_last() {
         let found = ["mailflow", "queue", "smtp", "disk", "no-step"]
             .map(|name| Finding::ok(name, "t", "fine"));
-        let told = run(Scenario::Receive, found.into());
-        let made: Vec<&str> = told
+        let reported = run(Scenario::Receive, found.into());
+        let made: Vec<&str> = reported
             .iter()
             .filter(|finding| finding.target != "configuration")
             .map(|finding| &*finding.name)
@@ -117,11 +117,13 @@ mod tests {
     #[test]
     fn a_step_that_cannot_be_made_is_unknown_and_so_is_the_diagnosis() {
         for scenario in Scenario::value_variants() {
-            let told = run(*scenario, Vec::new());
-            assert_eq!(told.len(), steps::of(*scenario).len() + 1);
+            let reported = run(*scenario, Vec::new());
+            assert_eq!(reported.len(), steps::of(*scenario).len() + 1);
             assert!(
-                told.iter().all(|finding| finding.status == Status::Unknown),
-                "{told:?}"
+                reported
+                    .iter()
+                    .all(|finding| finding.status == Status::Unknown),
+                "{reported:?}"
             );
         }
     }

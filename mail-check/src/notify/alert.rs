@@ -237,13 +237,13 @@ ALSO BAD
         let quiet = Occasion {
             worst: Status::Ok,
             findings: &[],
-            remark: Some("begun anew"),
+            remark: Some("sent again"),
             ..occasion
         };
         let alert = write(quiet, &[]);
         assert_eq!(alert.subject, "[OK] mx.example.com: 0 checks");
         assert!(
-            alert.body.ends_with("\nNote: begun anew\n"),
+            alert.body.ends_with("\nNote: sent again\n"),
             "{}",
             alert.body
         );

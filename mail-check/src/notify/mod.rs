@@ -51,7 +51,7 @@ pub(crate) struct Notifier {
     channels: Vec<Channel>,
     ping: Option<Ping>,
     rules: Rules,
-    /// One attempt may take so long.
+    /// How long one attempt may take.
     within: Duration,
     /// Whether alerts go by mail, and whether good runs do (NOTIFICATION_ON_FAILURE,
     /// NOTIFICATION_ON_SUCCESS).
@@ -59,7 +59,7 @@ pub(crate) struct Notifier {
     mails_success: bool,
 }
 
-/// What notifying came to.
+/// How notifying went.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     pub(crate) findings: Vec<Finding>,

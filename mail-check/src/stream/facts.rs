@@ -9,8 +9,8 @@ use mail_common::report::chain;
 use mail_common::tool::Session;
 use mail_common::upstream::{Runs, ToolRun};
 
-/// So many of a kind are told one by one; all are counted.
-pub(crate) const TOLD: usize = 20;
+/// How many of a kind are named; all are counted.
+pub(crate) const NAMED: usize = 20;
 
 /// What a stream says. Where a tool ran several times, what is found and stored is that of all its
 /// runs.
@@ -106,13 +106,13 @@ impl Facts {
             VerdictStatus::Clean => {}
             VerdictStatus::Infected => {
                 self.infected += 1;
-                if self.infected_first.len() < TOLD {
+                if self.infected_first.len() < NAMED {
                     self.infected_first.push(infected(verdict, what));
                 }
             }
             VerdictStatus::Unscanned => {
                 self.unscanned += 1;
-                if self.unscanned_first.len() < TOLD {
+                if self.unscanned_first.len() < NAMED {
                     let reason = verdict.reason.as_deref().unwrap_or("no reason given");
                     self.unscanned_first.push(format!("{what} ({reason})"));
                 }
@@ -122,7 +122,7 @@ impl Facts {
 
     fn error(&mut self, error: &ErrorRecord) {
         self.errors += 1;
-        if self.errors_first.len() < TOLD {
+        if self.errors_first.len() < NAMED {
             let causes = error
                 .causes
                 .iter()

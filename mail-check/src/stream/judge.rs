@@ -4,7 +4,7 @@
 use mail_common::record::End;
 use mail_common::upstream::{CHECKER, Ending, SCANNER, ToolRun};
 
-use super::facts::{Facts, Infected, TOLD};
+use super::facts::{Facts, Infected, NAMED};
 use crate::finding::Finding;
 use crate::status::Status;
 
@@ -13,9 +13,9 @@ use crate::status::Status;
 pub(crate) fn judge(facts: &Facts) -> Vec<Finding> {
     let mut findings: Vec<Finding> = facts.runs.iter().map(|run| judge_run(run, facts)).collect();
     findings.extend(facts.infected_first.iter().map(judge_infected));
-    if facts.infected > TOLD as u64 {
+    if facts.infected > NAMED as u64 {
         let message = format!(
-            "{} infected in all; the first {TOLD} are named",
+            "{} infected in all; the first {NAMED} are named",
             facts.infected
         );
         findings.push(Finding::critical("infected", "others", message));

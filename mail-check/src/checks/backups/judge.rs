@@ -184,7 +184,7 @@ fn size(daily: &[Set], settings: &Settings) -> Option<Finding> {
     )
 }
 
-/// What a daily set takes is what the larger ones of the last took: one that has begun anew is
+/// What a daily set takes is what the larger ones of the last took: one that links nothing is
 /// larger than usual, and comes again.
 fn room(facts: &Facts, settings: &Settings) -> Finding {
     let Some(space) = facts.space else {
@@ -252,7 +252,7 @@ mod tests {
 
     const NOW: &str = "2026-11-23T12:00:00+00:00[UTC]";
 
-    /// A daily set that was done so many hours ago.
+    /// A daily set that was done `hours_ago`.
     fn set(day: i8, hours_ago: i64, bytes: u64) -> Set {
         let now: ZonedDateTime = NOW.parse().unwrap();
         let contents = Contents {

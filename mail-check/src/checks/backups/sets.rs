@@ -11,7 +11,7 @@ use mail_common::set::{
     free_space,
 };
 
-/// So many of the newest daily sets are looked into: the newest, and the seven that it is compared
+/// How many of the newest daily sets are looked into: the newest, and the seven that it is compared
 /// with.
 const LOOKED_INTO: usize = 8;
 

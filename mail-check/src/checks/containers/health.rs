@@ -10,10 +10,10 @@ use crate::finding::Finding;
 use crate::span::Span;
 use crate::status::Status;
 
-/// Of what a health check said, so much is shown.
+/// How much is shown of what a health check printed.
 const MAX_OUTPUT_CHARS: usize = 200;
 
-/// So long a container that was started again is not trusted to stay.
+/// A container that Docker started again is not trusted to stay before it has run this long.
 const JUST_SECONDS: u64 = 60;
 
 /// The worst of its containers.

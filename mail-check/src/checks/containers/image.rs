@@ -1,4 +1,4 @@
-//! How old the images are: one that is never built anew has old holes.
+//! How old the images are: one that is never rebuilt has old holes.
 
 use jiff::Timestamp;
 

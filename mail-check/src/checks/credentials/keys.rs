@@ -12,7 +12,7 @@ use crate::status::Status;
 /// Deeper than any tree of keys: a symlink that leads back up ends here.
 const MAX_DEPTH: usize = 8;
 
-/// So many keys are named in a message.
+/// How many keys a message names.
 const NAMED: usize = 5;
 
 /// What lies below a directory.

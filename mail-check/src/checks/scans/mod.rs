@@ -87,7 +87,10 @@ fn judge_run(target: &str, run: &ToolRun, facts: &Facts, max_age: Span, now: Tim
         return Finding::unknown(
             "scan",
             target,
-            format!("the scan began at {:?}, which is no time", run.begin.time),
+            format!(
+                "the scan began at {:?}, which is not a time",
+                run.begin.time
+            ),
         );
     };
     let age = Span::seconds((now.as_second() - begun.as_second()).max(0).cast_unsigned());

@@ -222,7 +222,8 @@ fn check_queue(postfix: &Postfix, within: Duration, now_second: i64) -> Vec<Find
 fn parse_queue(text: &str) -> Result<Vec<Message>, String> {
     let lines = text.lines().filter(|line| !line.trim().is_empty());
     let read = lines.map(|line| {
-        serde_json::from_str(line).map_err(|e| format!("postqueue -j says what is no JSON: {e}"))
+        serde_json::from_str(line)
+            .map_err(|e| format!("postqueue -j printed something other than JSON: {e}"))
     });
     read.collect()
 }

@@ -28,8 +28,8 @@ use crate::probe::Probe;
 /// Terabytes on one disk take hours.
 const WITHIN: Duration = Duration::from_secs(12 * 3600);
 
-/// So many problems are told, and the others counted.
-const TOLD: usize = 5;
+/// How many problems are named; the others are counted.
+const NAMED: usize = 5;
 
 /// What was found in a set.
 struct Facts {
@@ -89,13 +89,13 @@ fn examine(set: &Path) -> Result<Facts, Problem> {
 fn judge(target: &str, facts: &Facts) -> Finding {
     let bytes = facts.bytes as f64;
     if !facts.problems.is_empty() {
-        let told: Vec<String> = facts
+        let named: Vec<String> = facts
             .problems
             .iter()
-            .take(TOLD)
+            .take(NAMED)
             .map(Problem::sentence)
             .collect();
-        let more = facts.problems.len() - told.len();
+        let more = facts.problems.len() - named.len();
         let rest = if more > 0 {
             format!("; and {more} more")
         } else {
@@ -103,7 +103,7 @@ fn judge(target: &str, facts: &Facts) -> Finding {
         };
         let message = format!(
             "{}{rest}; restore from another set, and look at the disk",
-            told.join("; ")
+            named.join("; ")
         );
         return Finding::critical("set", target, message).measured(bytes, "bytes");
     }

@@ -23,8 +23,8 @@ pub(super) enum Problem {
     /// The digest is right, and yet it cannot be unpacked.
     #[error("{path} was damaged before it was recorded")]
     Unreadable { path: RelPath, source: io::Error },
-    /// The digest is right, and yet it is no whole archive.
-    #[error("{path} is no whole archive, though its digest is right")]
+    /// The digest is right, and yet it is not a whole archive.
+    #[error("{path} is not a whole archive, though its digest is right")]
     Archive {
         path: RelPath,
         source: reader::Error,
@@ -37,7 +37,7 @@ pub(super) enum Problem {
         found: u64,
         recorded: u64,
     },
-    #[error("{path} is no whole index")]
+    #[error("{path} is not a whole index")]
     Index { path: RelPath, source: index::Error },
     #[error("{mailbox} has segments and no index")]
     NoIndex { mailbox: String },

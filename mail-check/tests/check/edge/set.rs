@@ -142,7 +142,7 @@ fn checksums_that_were_made_over_damage_do_not_hide_it() {
     check(
         after("truncate -s -5 mailboxes/example.com/alice/index.jsonl.zst"),
         "critical",
-        "is no whole index",
+        "is not a whole index",
     );
     check(
         after("rm mailboxes/example.com/alice/0001.tar.zst"),
