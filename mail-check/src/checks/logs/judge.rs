@@ -54,6 +54,7 @@ fn topics_of(kind: Kind) -> &'static [Topic] {
         Kind::Postfix => &[
             Topic::Bounced,
             Topic::Deferred,
+            Topic::Rejected,
             Topic::AuthFailures,
             Topic::AuthErrors,
             Topic::LmtpFailures,
@@ -97,6 +98,7 @@ fn rate_of(topic: Topic, settings: &Settings) -> Rate {
     match topic {
         Topic::Bounced => settings.bounced,
         Topic::Deferred => settings.deferred,
+        Topic::Rejected => settings.rejected,
         Topic::AuthFailures => settings.auth_failures,
         Topic::AuthErrors => settings.auth_errors,
         Topic::ApiErrors => settings.api_errors,
@@ -120,6 +122,11 @@ fn words_of(topic: Topic) -> Words {
             "log-deferred",
             "deliveries were deferred",
             "see postqueue -p, and try again with postqueue -f",
+        ),
+        Topic::Rejected => (
+            "log-rejected",
+            "clients were refused",
+            "see who asks, and for what; fail2ban keeps them away",
         ),
         Topic::AuthFailures => (
             "log-auth-failures",

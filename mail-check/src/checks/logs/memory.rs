@@ -122,6 +122,7 @@ fn topics(source: &Source, settings: &Settings) -> Vec<(Topic, String)> {
     let fixed = [
         (Topic::Bounced, "bounced"),
         (Topic::Deferred, "deferred"),
+        (Topic::Rejected, "rejected"),
         (Topic::AuthFailures, "auth-failures"),
         (Topic::AuthErrors, "auth-errors"),
         (Topic::ApiErrors, "api-errors"),

@@ -17,6 +17,7 @@ pub(crate) const EXAMPLE: &str = include_str!("example.toml");
 pub(crate) struct Settings {
     pub(super) bounced: Rate,
     pub(super) deferred: Rate,
+    pub(super) rejected: Rate,
     pub(super) auth_failures: Rate,
     pub(super) auth_errors: Rate,
     pub(super) lmtp_failures: Rate,
@@ -143,6 +144,7 @@ impl Default for Settings {
         Self {
             bounced: Rate::per_hour(Ceiling::new(10.0, 100.0)),
             deferred: Rate::per_hour(Ceiling::new(20.0, 200.0)),
+            rejected: Rate::per_hour(Ceiling::new(1000.0, 10_000.0)),
             auth_failures: Rate::per_hour(Ceiling::new(100.0, 1000.0)),
             auth_errors: Rate::per_hour(Ceiling::new(1.0, 10.0)),
             lmtp_failures: Rate::per_hour(Ceiling::new(1.0, 10.0)),

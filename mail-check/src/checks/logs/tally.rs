@@ -16,6 +16,8 @@ const MAX_REASON_BYTES: usize = 160;
 pub(super) enum Topic {
     Bounced,
     Deferred,
+    /// Clients that the server refused.
+    Rejected,
     AuthFailures,
     /// Logins that nobody could check.
     AuthErrors,

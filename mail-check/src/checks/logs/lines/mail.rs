@@ -29,6 +29,8 @@ enum Why {
     Reply,
     /// The client in brackets before `: SASL `.
     Client,
+    /// The client in brackets after ` from `.
+    Peer,
     /// ` rip=` of a login process, which counts attempts.
     Remote,
     /// `rhost=` of PAM.
@@ -57,6 +59,9 @@ static ROWS: &[Row] = &[
     row(&["4.3.5 Server configuration"], Topic::Deferred, Why::Reply),
     row(&["4.3.1 Insufficient system storage"], Topic::Deferred, Why::Reply),
     row(&["milter-reject: ", "4.7.1 Service unavailable"], Topic::Deferred, Why::Reply),
+    // Postfix's smtpd(8) refuses a client for what it asks: access(5), postconf(5) smtpd_*_restrictions.
+    row(&["NOQUEUE: reject: ", " from ", "["], Topic::Rejected, Why::Peer),
+    row(&["improper command pipelining after ", " from ", "["], Topic::Rejected, Why::Peer),
     // SASL_README and xsasl_dovecot_server.c: the authentication server does not answer, which is nobody's failed login.
     row(&["Connection lost to authentication server"], Topic::AuthErrors, Why::From),
     row(&["SASL: Connect to "], Topic::AuthErrors, Why::From),
@@ -158,6 +163,7 @@ fn event<'a>(row: &Row, line: &'a [u8]) -> Event<'a> {
         Why::From => &line[begin..],
         Why::Reply => reply(line, begin),
         Why::Client => client(line).unwrap_or_default(),
+        Why::Peer => peer(line).unwrap_or_default(),
         Why::Remote => after(line, b" rip=").map_or(&[][..], |at| address(&line[at..])),
         Why::RemoteHost => after(line, b" rhost=").map_or(&[][..], |at| word(&line[at..])),
         Why::Account => account(&line[..first - row.holds[0].len()]),
@@ -197,6 +203,12 @@ fn reply(line: &[u8], at: usize) -> &[u8] {
 fn client(line: &[u8]) -> Option<&[u8]> {
     let head = &line[..memchr::memmem::find(line, b": SASL ")?];
     Some(address(&head[memchr::memrchr(b'[', head)? + 1..]))
+}
+
+/// ` from a.example[192.0.2.1]`: the address.
+fn peer(line: &[u8]) -> Option<&[u8]> {
+    let client = &line[after(line, b" from ")?..];
+    Some(address(&client[memchr::memchr(b'[', client)? + 1..]))
 }
 
 /// `sql(user,192.0.2.1,<session>`: the address.

@@ -217,7 +217,27 @@ fn mail_that_was_not_taken_for_a_fault_of_this_server_is_deferred() {
         &format!(
             "{reject}reject: RCPT from a.example[192.0.2.7]: 550 5.1.1 <x@example.org>: Recipient address rejected: User unknown"
         ),
-        &[],
+        &[(Topic::Rejected, 1, "192.0.2.7")],
+    );
+}
+
+#[test]
+fn clients_that_are_refused_are_counted_by_their_address() {
+    let refused = |line: &str, address: &str| {
+        let line = format!("Nov 28 08:00:00 mx postfix/smtpd[3]: {line}");
+        check(&line, &[(Topic::Rejected, 1, address)]);
+    };
+    refused(
+        "NOQUEUE: reject: RCPT from x.example[192.0.2.7]: 554 5.7.1 <a@example.net>: Relay access denied; from=<b@x.example> to=<a@example.net>",
+        "192.0.2.7",
+    );
+    refused(
+        "NOQUEUE: reject: EHLO from unknown[2001:db8::7]: 504 5.5.2 <User>: Helo command rejected: need fully-qualified hostname; proto=SMTP",
+        "2001:db8::7",
+    );
+    refused(
+        "improper command pipelining after DATA from unknown[192.0.2.8]: Subject: x",
+        "192.0.2.8",
     );
 }
 
