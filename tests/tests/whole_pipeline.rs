@@ -172,8 +172,8 @@ fn one_infected_message_is_named_held_back_and_not_restored() {
     let refused = site.run(
         "mail-scan latest -q | mail-restore --from latest --component mail --require-scan - -q",
     );
-    assert_eq!(refused.status.code(), Some(3));
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("is infected with"));
+    let refused = records(&refused, 3);
+    assert_eq!(of(&refused, "error")[0]["kind"], "infected");
     before.assert_same(&snapshot(&site.server.mail()));
 
     // It is still the backup, and leaves the house; unless only what is clean may.
