@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use mail_common::beneath;
 use mail_common::checksum::{ChecksumFile, Sha256};
 use mail_common::manifest::Manifest;
 use mail_common::record::Artifact;
@@ -69,8 +69,8 @@ pub(crate) fn known_sets(root: &BackupRoot, report: &Report) -> Result<Vec<Known
 
 /// The manifest of a set, when it is what the set's checksums say.
 fn trusted_manifest(set: &Path) -> Result<Manifest, Box<dyn StdError>> {
-    let checksums = ChecksumFile::parse(&std::fs::read(set.join(CHECKSUMS))?)?;
-    let (found, _) = Sha256::of_reader(File::open(set.join(MANIFEST))?)?;
+    let checksums = ChecksumFile::parse(&beneath::read(&set.join(CHECKSUMS))?)?;
+    let (found, _) = Sha256::of_reader(beneath::regular_file(&set.join(MANIFEST))?)?;
     let recorded = checksums
         .entries()
         .iter()

@@ -6,7 +6,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Component, Path};
 
@@ -71,7 +71,29 @@ impl AsFd for Beneath {
 /// # Errors
 /// As open(2): ELOOP for a link; `InvalidInput` when it is not a regular file.
 pub fn regular_file(path: &Path) -> io::Result<File> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    open_regular(path, OFlags::RDONLY)
+}
+
+/// Reads the regular file at `path` whole.
+///
+/// # Errors
+/// As [`regular_file`] and read(2).
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    regular_file(path)?.read_to_end(&mut content)?;
+    Ok(content)
+}
+
+/// Opens the regular file at `path` for reading and writing; it is not made.
+///
+/// # Errors
+/// As [`regular_file`].
+pub fn regular_file_to_write(path: &Path) -> io::Result<File> {
+    open_regular(path, OFlags::RDWR)
+}
+
+fn open_regular(path: &Path, access: OFlags) -> io::Result<File> {
+    let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     must_be_regular(rustix::fs::open(path, flags, Mode::empty())?.into())
 }
 
@@ -143,7 +165,6 @@ fn is_link(directory: impl AsFd, name: &OsStr) -> bool {
 )]
 mod tests {
     use std::fs;
-    use std::io::Read;
     use std::os::unix::fs::symlink;
 
     use rustix::fs::CWD;

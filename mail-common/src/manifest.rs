@@ -1,9 +1,9 @@
 //! `manifest.jsonl`: the records of the run that made a set, `begin` first and `end` last.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
+use crate::beneath;
 use crate::failure::{Failed, Failure, FailureKind};
 use crate::jsonl::{self, RecordReader, RecordWriter};
 use crate::record::{Artifact, Begin, End, ErrorRecord, Record};
@@ -79,7 +79,7 @@ impl Manifest {
     /// # Errors
     /// When it cannot be read, is damaged or cut, or is of a newer version.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let file = File::open(path).map_err(Failed::at("open manifest", path))?;
+        let file = beneath::regular_file(path).map_err(Failed::at("open manifest", path))?;
         Self::read_from(BufReader::new(file), path)
     }
 

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use mail_common::archive::index::{self, IndexReader};
 use mail_common::archive::segment::segment_number;
+use mail_common::beneath;
 use mail_common::checksum::Sha256;
 use mail_common::record::Artifact;
 use mail_common::relpath::RelPath;
@@ -93,7 +94,7 @@ impl<'a> History<'a> {
 
     fn verify_index(&self) -> Result<(), Error> {
         let path = self.index_file();
-        let digest = File::open(&path).and_then(Sha256::of_reader);
+        let digest = beneath::regular_file(&path).and_then(Sha256::of_reader);
         let (digest, _) = digest.map_err(Error::last_backup(&path))?;
         let recorded = self.index_artifact().map(|artifact| artifact.sha256);
         if recorded != Some(digest) {
@@ -120,7 +121,7 @@ impl<'a> History<'a> {
     /// Reads the index from its start.
     pub(crate) fn read_index(&self) -> Result<Index, Error> {
         let path = self.index_file();
-        File::open(&path)
+        beneath::regular_file(&path)
             .and_then(Index::open)
             .map_err(Error::last_backup(&path))
     }
@@ -150,7 +151,7 @@ impl OldSegment<'_> {
     /// Whether the bytes are still those that were recorded. Frames are copied out of a verified
     /// segment only: a new checksum must not bless old damage.
     pub(crate) fn verify(&self) -> io::Result<bool> {
-        let (digest, _) = Sha256::of_reader(File::open(&self.file)?)?;
+        let (digest, _) = Sha256::of_reader(beneath::regular_file(&self.file)?)?;
         Ok(digest == self.artifact.sha256)
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crossbeam_channel::Receiver;
 use mail_common::archive::index::Location;
 use mail_common::archive::segment::{FrameSpan, read_frame};
+use mail_common::beneath;
 use mail_common::failure::Failed;
 
 use super::context::Context;
@@ -136,7 +137,8 @@ impl Copier<'_, '_> {
         let Some(segment) = history.segments().get(&number) else {
             return Ok(());
         };
-        let file = File::open(&segment.file).map_err(Error::last_backup(&segment.file))?;
+        let file =
+            beneath::regular_file(&segment.file).map_err(Error::last_backup(&segment.file))?;
         let file = Arc::new(file);
         let mut waiting = VecDeque::new();
         let frames = self.frames;

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use super::layout::{CHECKSUMS, MANIFEST, is_about_set, is_hidden};
 use super::{Component, SetState};
+use crate::beneath;
 use crate::checksum::{self, ChecksumFile, Sha256};
 use crate::failure::{Failed, Failure, FailureKind};
 use crate::manifest::{self, Manifest};
@@ -213,7 +214,7 @@ fn component_of(path: &RelPath) -> Option<Component> {
 
 fn read_checksums(set: &Path) -> Result<BTreeMap<RelPath, Sha256>, InventoryError> {
     let path = set.join(CHECKSUMS);
-    let text = match fs::read(&path) {
+    let text = match beneath::read(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(InventoryError::NoChecksums {
                 set: set.to_owned(),
@@ -247,7 +248,7 @@ fn read_manifest(
     listed: &BTreeMap<RelPath, Sha256>,
 ) -> Result<Option<Manifest>, InventoryError> {
     let path = set.join(MANIFEST);
-    let file = match fs::File::open(&path) {
+    let file = match beneath::regular_file(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         file => file.map_err(Failed::at("read", &path))?,
     };

@@ -12,12 +12,13 @@ use std::time::{Duration, Instant};
 
 use jiff::ZonedDateTime;
 use jiff::fmt::temporal::DateTimePrinter;
-use rustix::fs::{FlockOperation, OFlags};
-use rustix::io::Errno;
+use rustix::fs::OFlags;
 
 use super::BackupRoot;
 use super::layout::{CHECKSUMS, Hidden, LOCK, MANIFEST};
+use crate::beneath;
 use crate::failure::{Failed, Failure, FailureKind};
+use crate::flock::Flock;
 
 /// A replacement or a removal holds a set for as long as it takes to delete the old tree.
 const READER_PATIENCE: Duration = Duration::from_secs(30);
@@ -28,32 +29,20 @@ const HOLDER_MAX_BYTES: u64 = 128;
 /// The one writer to a backup root. Dropping it, or dying, lets the next one in.
 #[derive(Debug)]
 pub struct RootLock {
-    _flock: Flock,
+    _flock: Flock<File>,
 }
 
 /// A reader of a set: while it lives, the set is neither replaced nor removed.
 #[derive(Debug)]
 pub struct ReadLock {
-    _flock: Flock,
+    _flock: Flock<File>,
 }
 
 /// Nobody reads the set, and nobody can begin to.
 #[derive(Debug)]
 pub struct ExclusiveLock {
     /// `None` for a directory without any file that a reader could lock.
-    _flock: Option<Flock>,
-}
-
-/// A file with a lock on it.
-#[derive(Debug)]
-struct Flock(File);
-
-impl Drop for Flock {
-    /// Closing is not enough while a child process that is just starting still has a copy of the
-    /// descriptor (flock(2)).
-    fn drop(&mut self) {
-        let _ = rustix::fs::flock(&self.0, FlockOperation::Unlock);
-    }
+    _flock: Option<Flock<File>>,
 }
 
 /// Who holds the lock of a root.
@@ -118,20 +107,15 @@ impl RootLock {
     /// [`LockError::Held`] when another process has it, [`LockError::Failed`] when the file cannot be made or written.
     pub fn acquire(root: &BackupRoot, now: &ZonedDateTime) -> Result<Self, LockError> {
         let path = root.path().join(LOCK);
-        let mut file = open_root_lock(&path).map_err(Failed::at("lock", &path))?;
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => {
-                return Err(LockError::Held {
-                    holder: read_holder(&mut file, now),
-                });
-            }
-            Err(errno) => return Err(Failed::at("lock", &path)(errno.into()).into()),
-        }
-        write_holder(&mut file, now).map_err(Failed::at("lock", &path))?;
-        Ok(Self {
-            _flock: Flock(file),
-        })
+        let failed = || Failed::at("lock", &path);
+        let file = open_root_lock(&path).map_err(failed())?;
+        let Some(mut flock) = Flock::try_exclusive(file).map_err(failed())? else {
+            return Err(LockError::Held {
+                holder: read_holder(&path, now),
+            });
+        };
+        write_holder(flock.file_mut(), now).map_err(failed())?;
+        Ok(Self { _flock: flock })
     }
 }
 
@@ -164,18 +148,16 @@ impl ReadLock {
 /// [`LockError::Busy`] when it is being read, [`LockError::Failed`] when its file cannot be used.
 pub fn try_exclusive(set: &Path) -> Result<ExclusiveLock, LockError> {
     // NFS grants an exclusive flock only on a file that is open for writing (flock(2)).
-    let read_write = OpenOptions::new().read(true).write(true).clone();
-    let Some((file, path)) = open_lockable(set, &read_write)? else {
+    let Some((file, path)) = open_lockable(set, beneath::regular_file_to_write)? else {
         return Ok(ExclusiveLock { _flock: None });
     };
-    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(ExclusiveLock {
-            _flock: Some(Flock(file)),
+    match Flock::try_exclusive(file).map_err(Failed::at("lock", &path))? {
+        Some(flock) => Ok(ExclusiveLock {
+            _flock: Some(flock),
         }),
-        Err(Errno::WOULDBLOCK) => Err(LockError::Busy {
+        None => Err(LockError::Busy {
             path: set.to_owned(),
         }),
-        Err(errno) => Err(Failed::at("lock", &path)(errno.into()).into()),
     }
 }
 
@@ -199,8 +181,9 @@ fn write_holder(file: &mut File, now: &ZonedDateTime) -> io::Result<()> {
 }
 
 /// `None` when the holder has not written its line yet.
-fn read_holder(file: &mut File, now: &ZonedDateTime) -> Option<Holder> {
+fn read_holder(path: &Path, now: &ZonedDateTime) -> Option<Holder> {
     let mut line = String::new();
+    let file = beneath::regular_file(path).ok()?;
     file.take(HOLDER_MAX_BYTES).read_to_string(&mut line).ok()?;
     let (pid, since) = line.trim_end().split_once(' ')?;
     let is_plain = since
@@ -236,9 +219,8 @@ impl fmt::Display for Holder {
 }
 
 /// A shared lock on the set that `set` names now; `None` when it is, or was just, being replaced.
-fn try_shared(set: &Path) -> Result<Option<Flock>, LockError> {
-    let read_only = OpenOptions::new().read(true).clone();
-    let Some((file, path)) = open_lockable(set, &read_only)? else {
+fn try_shared(set: &Path) -> Result<Option<Flock<File>>, LockError> {
+    let Some((file, path)) = open_lockable(set, beneath::regular_file)? else {
         // Where two names cannot be exchanged, the set is absent for a moment while its successor
         // takes its name.
         let is_moved_aside = Hidden::Old.sibling(set).exists();
@@ -250,19 +232,19 @@ fn try_shared(set: &Path) -> Result<Option<Flock>, LockError> {
             })
         };
     };
-    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) {
-        Ok(()) => Ok(Some(Flock(file)).filter(|locked| still_stands_for(set, &path, &locked.0))),
-        Err(Errno::WOULDBLOCK) => Ok(None),
-        Err(errno) => Err(Failed::at("lock", &path)(errno.into()).into()),
-    }
+    let locked = Flock::try_shared(file).map_err(Failed::at("lock", &path))?;
+    Ok(locked.filter(|flock| still_stands_for(set, &path, flock.file())))
 }
 
 /// The file that stands for the set in locks: its manifest, or its checksums where an old script
 /// made it.
-fn open_lockable(set: &Path, options: &OpenOptions) -> Result<Option<(File, PathBuf)>, LockError> {
+fn open_lockable(
+    set: &Path,
+    open: fn(&Path) -> io::Result<File>,
+) -> Result<Option<(File, PathBuf)>, LockError> {
     for name in [MANIFEST, CHECKSUMS] {
         let path = set.join(name);
-        match options.open(&path) {
+        match open(&path) {
             Ok(file) => return Ok(Some((file, path))),
             Err(error)
                 if matches!(

@@ -1,19 +1,18 @@
 //! Whether files of a set are what its checksums say: all are looked at, in parallel, before
 //! anything is touched.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::num::NonZeroUsize;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::SetFile;
+use crate::beneath::Beneath;
 use crate::checksum::{Sha256, Sha256Writer};
 use crate::failure::{Failure, FailureKind};
 use crate::interrupt::{Interrupt, Interrupted};
 use crate::pool;
 use crate::relpath::RelPath;
-use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -81,27 +80,16 @@ impl Damage {
 /// # Errors
 /// Every [`Damage`] but that of its content.
 pub fn open(set: &Path, path: &RelPath) -> Result<File, Damage> {
-    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-    let opened = OpenOptions::new()
-        .read(true)
-        .custom_flags(flags)
-        .open(set.join(path.as_path()));
-    let file = opened.map_err(|source| match Errno::from_io_error(&source) {
+    let opened = Beneath::open(set).and_then(|set| set.regular_file(path));
+    opened.map_err(|source| match Errno::from_io_error(&source) {
         Some(Errno::NOENT) => Damage::Missing { path: path.clone() },
         Some(Errno::LOOP) => Damage::NoFile { path: path.clone() },
+        _ if source.kind() == io::ErrorKind::InvalidInput => Damage::NoFile { path: path.clone() },
         _ => Damage::Read {
             path: path.clone(),
             source,
         },
-    })?;
-    match file.metadata() {
-        Ok(metadata) if metadata.is_file() => Ok(file),
-        Ok(_) => Err(Damage::NoFile { path: path.clone() }),
-        Err(source) => Err(Damage::Read {
-            path: path.clone(),
-            source,
-        }),
-    }
+    })
 }
 
 /// Reads `files` of the set in directory `set` whole, and gives those that are damaged. `progress`
