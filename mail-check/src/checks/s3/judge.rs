@@ -138,12 +138,13 @@ fn age(newest: &StoredSet, max: Span, now: Timestamp) -> Finding {
             .max(0)
             .cast_unsigned(),
     );
-    let message = match age > max {
-        true => format!(
+    let message = if age > max {
+        format!(
             "the newest complete set, {}, is {age} old; see the log of mail-s3sync push",
             newest.set
-        ),
-        false => format!("{} is complete, stored {age} ago", newest.set),
+        )
+    } else {
+        format!("{} is complete, stored {age} ago", newest.set)
     };
     let limits = Ceiling::critical((max.as_seconds() + 1.0) / 3600.0);
     Finding::ok("offsite", "newest", message).under(age.as_seconds() / 3600.0, "hours", limits)
@@ -164,15 +165,13 @@ fn lock(newest: &StoredSet, wanted: Span, now: Timestamp) -> Finding {
     let seconds = until.as_second() - now.as_second();
     let days = seconds as f64 / 86_400.0;
     let message = format!("{} is locked until {until}, {days:.0} days", newest.set);
-    match (seconds as f64) < wanted.as_seconds() {
-        true => Finding::warning(
-            "offsite-lock",
-            "newest",
-            format!("{message}, and should be for {wanted}"),
-        ),
-        false => Finding::ok("offsite-lock", "newest", message),
-    }
-    .measured(days, "days")
+    let finding = if (seconds as f64) < wanted.as_seconds() {
+        let message = format!("{message}, and should be for {wanted}");
+        Finding::warning("offsite-lock", "newest", message)
+    } else {
+        Finding::ok("offsite-lock", "newest", message)
+    };
+    finding.measured(days, "days")
 }
 
 fn cost(usage: &Usage, settings: &Settings) -> Finding {

@@ -13,6 +13,7 @@ use crate::finding::Finding;
 use crate::limits::Ceiling;
 use crate::probe::Probe;
 use crate::span::Span;
+use crate::status::Status;
 use crate::stream::{self, Facts, begun};
 
 /// Its section of `--print-config`.
@@ -84,71 +85,53 @@ fn judge(target: &str, facts: &Facts, max_age: Span, now: Timestamp) -> Vec<Find
 
 fn judge_run(target: &str, run: &ToolRun, facts: &Facts, max_age: Span, now: Timestamp) -> Finding {
     let Some(begun) = begun(run) else {
-        return Finding::unknown(
-            "scan",
-            target,
-            format!(
-                "the scan began at {:?}, which is not a time",
-                run.begin.time
-            ),
-        );
+        let time = &run.begin.time;
+        let message = format!("the scan began at {time:?}, which is not a time");
+        return Finding::unknown("scan", target, message);
     };
     let age = Span::seconds((now.as_second() - begun.as_second()).max(0).cast_unsigned());
-    let finding = match &run.end {
-        None => Finding::unknown(
-            "scan",
-            target,
-            format!("the scan that began {age} ago has not ended, or has died"),
-        ),
-        Some(end) if end.exit == 0 => Finding::ok(
-            "scan",
-            target,
-            format!("all was scanned and clean, {age} ago"),
-        ),
-        Some(end) if facts.infected > 0 => {
-            let message = format!(
-                "{} infected, {} not scanned, {age} ago",
-                facts.infected, facts.unscanned
-            );
-            Finding::critical("scan", target, message).measured(f64::from(end.exit), "exit")
+    let (status, mut message) = outcome(run, facts, age);
+    if age > max_age {
+        message += "; nothing was scanned since, see the log of mail-scan";
+    }
+    // At its limit it is not late yet.
+    let limits = Ceiling::critical((max_age.as_seconds() + 1.0) / 3600.0);
+    Finding::new(status, "scan", target, message).under(age.as_seconds() / 3600.0, "hours", limits)
+}
+
+/// How the scan ended, and what it saw.
+fn outcome(run: &ToolRun, facts: &Facts, age: Span) -> (Status, String) {
+    let Facts {
+        infected,
+        unscanned,
+        ..
+    } = facts;
+    match &run.end {
+        None => {
+            let words = format!("the scan that began {age} ago has not ended, or has died");
+            (Status::Unknown, words)
         }
-        Some(_) if facts.unscanned > 0 && facts.errors == 0 => Finding::warning(
-            "scan",
-            target,
-            format!("{} not scanned, {age} ago", facts.unscanned),
+        Some(end) if end.exit == 0 => (Status::Ok, format!("all was scanned and clean, {age} ago")),
+        Some(_) if *infected > 0 => {
+            let words = format!("{infected} infected, {unscanned} not scanned, {age} ago");
+            (Status::Critical, words)
+        }
+        Some(_) if *unscanned > 0 && facts.errors == 0 => (
+            Status::Warning,
+            format!("{unscanned} not scanned, {age} ago"),
         ),
         Some(end) => {
-            let why = facts
-                .errors_first
-                .first()
-                .map_or("see its records", String::as_str);
-            Finding::critical(
-                "scan",
-                target,
-                format!("the scan failed (exit {}), {age} ago: {why}", end.exit),
-            )
+            let first = facts.errors_first.first();
+            let why = first.map_or("see its records", String::as_str);
+            let words = format!("the scan failed (exit {}), {age} ago: {why}", end.exit);
+            (Status::Critical, words)
         }
-    };
-    let limits = Ceiling::critical((max_age.as_seconds() + 1.0) / 3600.0);
-    let message = match age > max_age {
-        true => format!(
-            "{}; nothing was scanned since, see the log of mail-scan",
-            finding.message
-        ),
-        false => finding.message.clone(),
-    };
-    let status = finding.status;
-    let aged = Finding { message, ..finding }.under(age.as_seconds() / 3600.0, "hours", limits);
-    Finding {
-        status: status.max(aged.status),
-        ..aged
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::Status;
 
     const BEGIN: &str = r#"{"type":"begin","data":{"v":1,"tool":"mail-scan","version":"1","host":"mx","time":"2026-11-23T05:00:00+00:00","args":[]}}"#;
 
