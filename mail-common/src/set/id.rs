@@ -17,7 +17,7 @@ use crate::failure::{Failure, FailureKind};
 pub enum SetKind {
     /// One a day: `daily/2026-11-23`.
     Daily,
-    /// One a week, reading everything anew: `weekly/2026-week-47`.
+    /// One a week, for which everything is read again: `weekly/2026-week-47`.
     Weekly,
 }
 
@@ -33,9 +33,9 @@ pub struct SetId {
     date: Date,
 }
 
-/// The text names no set.
+/// The text is not the name of a set.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("no name of a set: {0:?}; such names are daily/2026-11-23 and weekly/2026-week-47")]
+#[error("not the name of a set: {0:?}; expected one like daily/2026-11-23 or weekly/2026-week-47")]
 pub struct NotASetId(String);
 
 impl Failure for NotASetId {
@@ -75,11 +75,13 @@ impl SetId {
     /// When it is not exactly as [`name`](Self::name) writes it, or there is no such day or week.
     pub fn parse_name(kind: SetKind, name: &str) -> Result<Self, NotASetId> {
         let parsed = match kind {
-            SetKind::Daily => parse_day(name),
+            SetKind::Daily => Date::strptime("%Y-%m-%d", name).ok(),
             SetKind::Weekly => parse_week(name),
         };
+        // Parsing takes more than one spelling, blanks and signs among them; writing knows one.
         parsed
             .map(|date| Self { kind, date })
+            .filter(|id| id.date.year() >= 0 && id.name() == name)
             .ok_or_else(|| NotASetId(name.to_owned()))
     }
 
@@ -98,11 +100,11 @@ impl SetId {
     /// The name of the directory: `2026-11-23` or `2026-week-47`.
     #[must_use]
     pub fn name(self) -> String {
-        let (year, date) = (self.date.year(), self.date);
-        match self.kind {
-            SetKind::Daily => format!("{year:04}-{:02}-{:02}", date.month(), date.day()),
-            SetKind::Weekly => format!("{year:04}-week-{:02}", week_of_year(date)),
-        }
+        let format = match self.kind {
+            SetKind::Daily => "%Y-%m-%d",
+            SetKind::Weekly => "%Y-week-%U",
+        };
+        self.date.strftime(format).to_string()
     }
 
     /// The directory of the set below `root`.
@@ -112,54 +114,17 @@ impl SetId {
     }
 }
 
-/// `%U` of strftime(3): the number of Sundays of the year up to and including `date`.
-fn week_of_year(date: Date) -> i16 {
-    let days_since_sunday = i16::from(date.weekday().to_sunday_zero_offset());
-    (date.day_of_year() + 6 - days_since_sunday) / 7
-}
-
 fn start_of_week(date: Date) -> Date {
     let sunday = date.saturating_sub(i64::from(date.weekday().to_sunday_zero_offset()).days());
     sunday.max(date.first_of_year())
 }
 
-fn parse_day(name: &str) -> Option<Date> {
-    let [year, month, day] = fields(name, [4, 2, 2])?;
-    Date::new(year, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()
-}
-
+/// The Sunday of the week, and of week 00, which has none in its year, the first of January.
 fn parse_week(name: &str) -> Option<Date> {
-    let (year, week) = name.split_once("-week-")?;
-    let ([year], [week]) = (fields(year, [4])?, fields(week, [2])?);
-    let start = match week {
-        0 => Date::new(year, 1, 1).ok()?,
-        _ => first_sunday(year)?
-            .checked_add((i64::from(week - 1) * 7).days())
-            .ok()?,
-    };
-    let exists = start.year() == year && week_of_year(start) == week;
-    exists.then_some(start)
-}
-
-fn first_sunday(year: i16) -> Option<Date> {
-    let seventh = Date::new(year, 1, 7).ok()?;
-    Some(start_of_week(seventh))
-}
-
-/// Numbers of exactly so many digits each, with `-` between them.
-fn fields<const N: usize>(text: &str, widths: [usize; N]) -> Option<[i16; N]> {
-    let mut numbers = [0; N];
-    let mut parts = text.split('-');
-    for (number, width) in numbers.iter_mut().zip(widths) {
-        let part = parts.next()?;
-        let is_number = part.len() == width && part.bytes().all(|b| b.is_ascii_digit());
-        *number = if is_number {
-            part.parse().ok()?
-        } else {
-            return None;
-        };
+    if let Some(year) = name.strip_suffix("-week-00") {
+        return Date::new(year.parse().ok()?, 1, 1).ok();
     }
-    parts.next().is_none().then_some(numbers)
+    Date::strptime("%Y-week-%U %w", format!("{name} 0")).ok()
 }
 
 impl fmt::Display for SetKind {
@@ -205,8 +170,10 @@ impl From<SetId> for String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jiff::civil::date;
+    use jiff::civil::{Weekday, date};
     use proptest::prelude::*;
+    use std::io::Write;
+    use std::process::Command;
 
     fn check(text: &str, expected: Option<Date>) {
         assert_eq!(
@@ -251,6 +218,18 @@ mod tests {
             "weekly/2026-week-99",
             "weekly/9999-week-99",
             "weekly/2026-week--1",
+            "weekly/2026-week-1",
+            "weekly/2026-week- 1",
+            "weekly/2026-week-01 ",
+            "weekly/2026-week-01 0",
+            "weekly/-0001-week-00",
+            "weekly/-0001-week-01",
+            "daily/-0001-01-01",
+            "daily/-001-01-01",
+            "daily/-000001-01-01",
+            "daily/ 026-01-01",
+            "daily/2026-01- 1",
+            "daily/2026-01-01 ",
             "Daily/2026-11-23",
             "/daily/2026-11-23",
             " daily/2026-11-23",
@@ -259,18 +238,47 @@ mod tests {
         }
     }
 
-    /// Frozen from `date -d DAY +%Y-week-%U`.
+    /// `date` says so for every day of 30 years, in which the year begins on each day of the week,
+    /// leap years too.
     #[test]
     fn weeks_are_those_of_date_u() {
+        let days: Vec<Date> = date(2000, 1, 1)
+            .series(1.day())
+            .take_while(|day| day.year() < 2030)
+            .collect();
+        let mut list = tempfile::NamedTempFile::new().unwrap();
+        for day in &days {
+            writeln!(list, "{day}").unwrap();
+        }
+        let output = Command::new("date")
+            .arg("--file")
+            .arg(list.path())
+            .arg("+%Y-week-%U")
+            .output()
+            .unwrap();
+        let names = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(names.lines().count(), days.len());
+
+        let mut start = days[0];
+        for (day, name) in days.into_iter().zip(names.lines()) {
+            let id = SetId::for_date(SetKind::Weekly, day);
+            assert_eq!(id.name(), name, "{day}");
+            if day.weekday() == Weekday::Sunday || day.day_of_year() == 1 {
+                start = day;
+            }
+            check(&format!("weekly/{name}"), Some(start));
+        }
+    }
+
+    /// Frozen from `date --date DAY +%Y-week-%U`.
+    #[test]
+    fn a_year_begins_in_week_00_or_01_and_ends_in_52_or_53() {
         let check = |day: Date, name: &str| {
             assert_eq!(SetId::for_date(SetKind::Weekly, day).name(), name, "{day}")
         };
         check(date(2026, 1, 1), "2026-week-00");
         check(date(2026, 1, 3), "2026-week-00");
         check(date(2026, 1, 4), "2026-week-01");
-        check(date(2026, 11, 21), "2026-week-46");
-        check(date(2026, 11, 22), "2026-week-47");
-        check(date(2026, 11, 28), "2026-week-47");
         check(date(2026, 12, 31), "2026-week-52");
         check(date(2023, 1, 1), "2023-week-01");
         check(date(2023, 12, 31), "2023-week-53");
@@ -312,7 +320,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_parses_is_written_back_the_same(text in "(daily|weekly)/[0-9]{4}-(week-[0-9]{2}|[01][0-9]-[0-3][0-9])") {
+        fn what_parses_is_written_back_the_same(
+            text in "(daily|weekly)/[0-9]{4}-(week-[0-9]{2}|[01][0-9]-[0-3][0-9])",
+        ) {
             if let Ok(id) = text.parse::<SetId>() {
                 prop_assert_eq!(id.to_string(), text);
             }
@@ -325,7 +335,9 @@ mod tests {
 
         #[test]
         fn every_day_has_a_set_of_each_kind(year in 0_i16..=9999, day in 1_i16..=366) {
-            let Ok(date) = Date::constant(year, 1, 1).with().day_of_year(day).build() else { return Ok(()) };
+            let Ok(date) = Date::constant(year, 1, 1).with().day_of_year(day).build() else {
+                return Ok(());
+            };
             for kind in SetKind::ALL {
                 let id = SetId::for_date(kind, date);
                 prop_assert_eq!(id.to_string().parse::<SetId>().unwrap(), id);
