@@ -214,12 +214,13 @@ fn configuration(dir: &Path, mail: &Path, port: u16) -> String {
     };
     // Without root, all processes run as the one who starts them, and none can change its root
     // directory.
-    let unprivileged = match geteuid().is_root() {
-        true => String::new(),
-        false => format!(
+    let unprivileged = if geteuid().is_root() {
+        String::new()
+    } else {
+        format!(
             "default_internal_user = {user}\ndefault_internal_group = {group}\ndefault_login_user = {user}\n\
              service anvil {{\n  chroot =\n}}\nservice imap-login {{\n  chroot =\n}}\n"
-        ),
+        )
     };
     format!(
         "base_dir = {dir}/run\nstate_dir = {dir}/run\nlog_path = {dir}/log\nlisten = 127.0.0.1\nprotocols = imap\n\

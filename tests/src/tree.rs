@@ -405,7 +405,9 @@ mod tests {
         fs::write(b.path().join("changed"), "xy").unwrap();
         let timeless = |dir: &Path| {
             let mut tree = snapshot(dir);
-            tree.0.values_mut().for_each(|entry| entry.mtime_ns = 0);
+            for entry in tree.0.values_mut() {
+                entry.mtime_ns = 0;
+            }
             tree
         };
         let lines = timeless(a.path()).diff(&timeless(b.path()));

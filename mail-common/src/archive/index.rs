@@ -78,7 +78,7 @@ pub struct IndexEntry {
     /// Where it is.
     pub location: Location,
     /// The Message-ID of a message, without angle brackets; empty when the message has none. `None`
-    /// for what is no message and for one whose header was not looked at.
+    /// for other files, and for a message whose header was not looked at.
     pub message_id: Option<String>,
 }
 
@@ -552,9 +552,9 @@ mod tests {
     proptest! {
         #[test]
         fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
-            IndexReader::new(&bytes[..]).take(10).for_each(drop);
+            for _ in IndexReader::new(&bytes[..]).take(10) {}
             if let Ok(reader) = IndexReader::open(&bytes[..]) {
-                reader.take(10).for_each(drop);
+                for _ in reader.take(10) {}
             }
         }
     }

@@ -188,7 +188,7 @@ impl<R: Read> TarReader<R> {
             };
             let size = header
                 .entry_size()
-                .map_err(|_| self.damaged("its size is no number"))?;
+                .map_err(|_| self.damaged("its size is not a number"))?;
             match header.entry_type().as_byte() {
                 b'x' => extension.pax = self.extension_data(size)?,
                 b'L' => extension.long_name = Some(without_nul(self.extension_data(size)?)),
@@ -235,54 +235,25 @@ impl<R: Read> TarReader<R> {
         extension: Extension,
     ) -> Result<Head, Error> {
         self.members += 1;
-        let damaged = |reason| Error::Header {
-            number: self.members,
-            reason,
-        };
-        let mut head = Head {
-            name: extension
-                .long_name
-                .unwrap_or_else(|| header.path_bytes().into_owned()),
-            kind: MemberKind::File,
-            size,
-            mode: header
-                .mode()
-                .map_err(|_| damaged("its mode is no number"))?
-                & 0o7777,
-            uid: header
-                .uid()
-                .ok()
-                .and_then(owner)
-                .ok_or_else(|| damaged("its owner is no number"))?,
-            gid: header
-                .gid()
-                .ok()
-                .and_then(owner)
-                .ok_or_else(|| damaged("its group is no number"))?,
-            mtime_ns: nanoseconds(
-                header
-                    .mtime()
-                    .map_err(|_| damaged("its time is no number"))?,
-            ),
-            xattrs: Vec::new(),
-        };
-        let link = header
-            .link_name_bytes()
-            .map(std::borrow::Cow::into_owned)
-            .unwrap_or_default();
+        let number = self.members;
+        let damaged = |reason| Error::Header { number, reason };
+        let link = header.link_name_bytes().unwrap_or_default().into_owned();
         let mut link = extension.long_link.unwrap_or(link);
+        let mut head = plain_head(header, size).map_err(damaged)?;
+        if let Some(name) = extension.long_name {
+            head.name = name;
+        }
+        let mut is_sparse = false;
         for pair in pax::pairs(&extension.pax) {
             let (key, value) =
                 pair.map_err(|pax::Damaged| damaged("its pax records are damaged"))?;
             apply(&mut head, &mut link, key, value).map_err(damaged)?;
+            is_sparse |= key.starts_with(b"GNU.sparse.");
         }
-        let sparse = pax::pairs(&extension.pax)
-            .flatten()
-            .any(|(key, _)| key.starts_with(b"GNU.sparse."));
-        head.kind = match (header.entry_type().as_byte(), sparse) {
+        head.kind = match (header.entry_type().as_byte(), is_sparse) {
             (_, true) | (b'S', _) => {
                 return Err(Error::Unsupported {
-                    number: self.members,
+                    number,
                     what: "a sparse file",
                 });
             }
@@ -294,7 +265,7 @@ impl<R: Read> TarReader<R> {
             (b'5', _) => MemberKind::Directory,
             _ => {
                 return Err(Error::Unsupported {
-                    number: self.members,
+                    number,
                     what: "a member of an unknown type",
                 });
             }
@@ -393,6 +364,23 @@ impl<R: Read> Read for TarReader<R> {
     }
 }
 
+/// The head of a file by its header alone, before long names and pax records.
+fn plain_head(header: &tar::Header, size: u64) -> Result<Head, &'static str> {
+    let id = |number: io::Result<u64>| number.ok().and_then(owner);
+    let mode = header.mode().map_err(|_| "its mode is not a number")?;
+    let mtime = header.mtime().map_err(|_| "its time is not a number")?;
+    Ok(Head {
+        name: header.path_bytes().into_owned(),
+        kind: MemberKind::File,
+        size,
+        mode: mode & 0o7777,
+        uid: id(header.uid()).ok_or("its owner is not a number")?,
+        gid: id(header.gid()).ok_or("its group is not a number")?,
+        mtime_ns: nanoseconds(mtime),
+        xattrs: Vec::new(),
+    })
+}
+
 /// Lets a pax record change what the header says.
 fn apply(
     head: &mut Head,
@@ -403,18 +391,18 @@ fn apply(
     match key {
         b"path" => head.name = value.to_vec(),
         b"linkpath" => *link = value.to_vec(),
-        b"size" => head.size = decimal(value).ok_or("its size is no number")?,
+        b"size" => head.size = decimal(value).ok_or("its size is not a number")?,
         b"uid" => {
             head.uid = decimal(value)
                 .and_then(owner)
-                .ok_or("its owner is no number")?
+                .ok_or("its owner is not a number")?
         }
         b"gid" => {
             head.gid = decimal(value)
                 .and_then(owner)
-                .ok_or("its group is no number")?
+                .ok_or("its group is not a number")?
         }
-        b"mtime" => head.mtime_ns = decimal_nanoseconds(value).ok_or("its time is no number")?,
+        b"mtime" => head.mtime_ns = decimal_nanoseconds(value).ok_or("its time is not a number")?,
         _ => {
             if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
                 head.xattrs.push((name.to_vec(), value.to_vec()));
@@ -445,7 +433,7 @@ fn sum(block: &[u8; BLOCK_BYTES]) -> u32 {
     block.iter().enumerate().map(byte).sum()
 }
 
-/// The largest number means "nobody in particular" to chown(2), and is no owner.
+/// The largest number means "leave it as it is" to chown(2), and is not an owner.
 fn owner(number: u64) -> Option<u32> {
     u32::try_from(number)
         .ok()

@@ -56,7 +56,7 @@ pub struct Holder {
     today: String,
 }
 
-/// A lock was not to be had.
+/// Why a lock cannot be taken.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another run holds the root (exit code 4).
@@ -77,7 +77,7 @@ pub enum LockError {
         /// The set.
         path: PathBuf,
     },
-    /// The directory is no set, or no longer one.
+    /// The directory is not a set, or no longer one.
     #[error("no set at {path}: it has neither manifest.jsonl nor checksums.sha256")]
     NotASet {
         /// The directory.
@@ -104,7 +104,8 @@ impl RootLock {
     /// Takes the lock of `root` or fails at once, and writes down who has it since when.
     ///
     /// # Errors
-    /// [`LockError::Held`] when another process has it, [`LockError::Failed`] when the file cannot be made or written.
+    /// [`LockError::Held`] when another process has it, [`LockError::Failed`] when the file cannot
+    /// be made or written.
     pub fn acquire(root: &BackupRoot, now: &ZonedDateTime) -> Result<Self, LockError> {
         let path = root.path().join(LOCK);
         let failed = || Failed::at("lock", &path);
@@ -125,7 +126,8 @@ impl ReadLock {
     /// A set that is just being replaced is waited for; it is the new one that is locked then.
     ///
     /// # Errors
-    /// [`LockError::NotASet`], [`LockError::BeingReplaced`] after 30 seconds, or [`LockError::Failed`].
+    /// [`LockError::NotASet`], [`LockError::BeingReplaced`] after 30 seconds, or
+    /// [`LockError::Failed`].
     pub fn acquire(set: &Path) -> Result<Self, LockError> {
         let start = Instant::now();
         loop {
@@ -211,9 +213,10 @@ impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (date, time) = self.since.split_once('T').unwrap_or((&self.since, ""));
         let minute = time.get(..5).unwrap_or(time);
-        match date == self.today {
-            true => write!(f, "pid {} since {minute}", self.pid),
-            false => write!(f, "pid {} since {date} {minute}", self.pid),
+        if date == self.today {
+            write!(f, "pid {} since {minute}", self.pid)
+        } else {
+            write!(f, "pid {} since {date} {minute}", self.pid)
         }
     }
 }

@@ -37,7 +37,7 @@ pub enum Damage {
         recorded: Sha256,
     },
     /// A link, a directory or something else stands there.
-    #[error("{path} is no regular file")]
+    #[error("{path} is not a regular file")]
     NoFile {
         /// The file, relative to the set.
         path: RelPath,
@@ -93,7 +93,7 @@ pub fn open(set: &Path, path: &RelPath) -> Result<File, Damage> {
 }
 
 /// Reads `files` of the set in directory `set` whole, and gives those that are damaged. `progress`
-/// is told the bytes.
+/// gets the bytes that were read.
 ///
 /// # Errors
 /// When a signal asks to stop.
@@ -148,14 +148,14 @@ fn check(
         }
     }
     let (_, found, _) = hasher.into_parts();
-    Ok(match found == file.sha256 {
-        true => Ok(()),
-        false => Err(Damage::Digest {
-            path: file.path.clone(),
-            found,
-            recorded: file.sha256,
-        }),
-    })
+    if found == file.sha256 {
+        return Ok(Ok(()));
+    }
+    Ok(Err(Damage::Digest {
+        path: file.path.clone(),
+        found,
+        recorded: file.sha256,
+    }))
 }
 
 #[cfg(test)]
@@ -200,7 +200,7 @@ mod tests {
         assert!(text[0].starts_with("b is damaged: its sha256 is "));
         assert_eq!(
             text[1..],
-            ["c is missing from the set", "e is no regular file"]
+            ["c is missing from the set", "e is not a regular file"]
         );
     }
 }

@@ -13,7 +13,7 @@ use crate::record::{
 };
 use crate::text::printable;
 
-/// So many rows of one kind are held back to size their columns; more come in another table.
+/// How many rows of one kind are held back to size their columns; more come in another table.
 const MAX_ROWS: usize = 500;
 
 /// Collects records of one kind, and writes them as a table once another kind comes.
@@ -226,9 +226,10 @@ fn transfer_cells(transfer: &Transfer) -> Vec<String> {
 }
 
 fn restored_cells(restored: &Restored) -> Vec<String> {
-    let target = match restored.dry_run {
-        true => format!("{} (dry run)", restored.target),
-        false => restored.target.clone(),
+    let target = if restored.dry_run {
+        format!("{} (dry run)", restored.target)
+    } else {
+        restored.target.clone()
     };
     vec![
         restored.component.to_string(),
