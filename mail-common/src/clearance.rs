@@ -362,7 +362,7 @@ mod tests {
         check(&dead, "was not scanned: mail-scan died; scan it again");
         let locked = "was not scanned: mail-scan was locked out (exit code 4); scan it again";
         check(&scan(4, [clean()]), locked);
-        // What the stream does not say is said first.
+        // What the stream leaves out is named first.
         check(&scan(3, []), NO_VERDICT);
     }
 

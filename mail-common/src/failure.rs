@@ -94,8 +94,8 @@ impl FailureKind {
 }
 
 impl FailureKind {
-    /// The kind of an error while something stored is read and decoded: what the system did not
-    /// say, the decoder said of the bytes.
+    /// The kind of an error while something stored is read and decoded: an error that is not the
+    /// system's is the decoder's, and means that the bytes are damaged.
     #[must_use]
     pub fn of_stored(error: &io::Error) -> Self {
         match error.raw_os_error() {

@@ -45,13 +45,13 @@ pub enum Error {
         /// Its version.
         found: u64,
     },
-    /// The first record is no `begin`.
+    /// The first record is not `begin`.
     #[error("manifest {} does not start with a `begin` record", path.display())]
     NoBegin {
         /// The manifest.
         path: PathBuf,
     },
-    /// The last record is no `end`.
+    /// The last record is not `end`.
     #[error("manifest {} does not finish with an `end` record", path.display())]
     NoEnd {
         /// The manifest.

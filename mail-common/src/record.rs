@@ -129,8 +129,8 @@ pub struct Verdict {
     /// The name of what was found, when infected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<String>,
-    /// Why there is no verdict, when unscanned; else what there is to say of how it was scanned,
-    /// where it lies, or what was done with it.
+    /// Why there is no verdict, when unscanned; else a remark on how it was scanned, where it lies,
+    /// or what was done with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The Message-ID of an infected message, as its header has it, control characters escaped.
@@ -324,7 +324,7 @@ pub struct ErrorRecord {
     /// The exact bytes of `path` in base64, present only when it is not UTF-8.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path_b64: Option<String>,
-    /// What kind of failure it is, for programs; absent from tools that did not say it.
+    /// What kind of failure it is, for programs; absent from tools that did not record it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub kind: Option<FailureKind>,

@@ -125,7 +125,7 @@ pub struct ToolRun {
 }
 
 impl Runs {
-    /// Takes the next record of the stream; only `begin` and `end` say anything here.
+    /// Takes the next record of the stream; only `begin` and `end` count here.
     pub fn add(&mut self, record: &Record) {
         match record {
             Record::Begin(begin) => self.0.push(ToolRun {
@@ -172,9 +172,9 @@ pub enum Ending {
     Partial,
     /// Another run held the lock; nothing was done.
     Locked,
-    /// It could not start or could not finish: what it said on the way may not hold.
+    /// It could not start or could not finish: its records may not hold.
     Unfinished,
-    /// It did not say how it ended.
+    /// It left no `end` record.
     Died,
 }
 

@@ -50,7 +50,7 @@ impl Certificate {
         }
     }
 
-    /// Valid from so many days after now to so many days after now; days before now are negative.
+    /// Valid from `from` to `to`, in days after now; days before now are negative.
     #[must_use]
     pub fn valid(self, from: i64, to: i64) -> Self {
         Self {

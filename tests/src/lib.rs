@@ -11,7 +11,7 @@ pub mod dovecot; // a private IMAP server
 pub mod certificate; // certificates with chosen names and dates
 pub mod mail_server; // a private Postfix with Dovecot behind it
 pub mod talker; // a server that does not keep to its protocol
-pub mod receiver; // a server for whatever is said over a connection
+pub mod receiver; // a server that does what a test wants with each connection
 pub mod http; // requests that it reads
 pub mod user_api; // the REST API of a user management
 pub mod s3; // private S3 servers

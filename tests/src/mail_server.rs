@@ -201,7 +201,7 @@ impl MailServer {
         Imap::login(self.ports.imap, user)
     }
 
-    /// Sets a parameter of Postfix, which is told to read it.
+    /// Sets a parameter of Postfix and lets it reload.
     ///
     /// # Panics
     /// When Postfix refuses.

@@ -111,7 +111,7 @@ impl Proxy {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Another rule from now on; counting begins anew.
+    /// Another rule from now on; counting starts again.
     pub fn set_rule(&self, rule: impl Fn(&Request) -> Fault + Send + Sync + 'static) {
         *lock(&self.shared.rule) = Arc::new(rule);
         lock(&self.shared.seen).clear();

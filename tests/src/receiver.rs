@@ -1,5 +1,5 @@
-//! A server on a free port of this machine, for whatever is said over a connection. It ends with
-//! the test.
+//! A server on a free port of this machine that does what a test wants with each connection. It
+//! ends with the test.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};

@@ -297,7 +297,7 @@ impl S3Server {
     /// everybody do everything.
     ///
     /// # Panics
-    /// When this is no moto.
+    /// When the server is not moto.
     pub fn enforce_policies(&self) {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("the server listens");
         let request = "POST /moto-api/reset-auth HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\n\

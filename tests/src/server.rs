@@ -92,7 +92,7 @@ impl Server {
     /// What `latest` leads to.
     ///
     /// # Panics
-    /// When it is no symlink.
+    /// When it is not a symlink.
     #[must_use]
     pub fn latest(&self) -> PathBuf {
         fs::read_link(self.root().join("latest")).expect("latest is a symlink")

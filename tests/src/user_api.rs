@@ -22,11 +22,11 @@ pub enum Lists {
     Array,
     /// `{"users": [...]}`
     Object,
-    /// So many at once; `next` is a query, such as `?page=2`, or null.
+    /// Pages of this many users; `next` is a query, such as `?page=2`, or null.
     NextQuery(usize),
-    /// So many at once; `next` is a path with a query, or null.
+    /// Pages of this many users; `next` is a path with a query, or null.
     NextPath(usize),
-    /// So many at once, with `total` and `page`.
+    /// Pages of this many users, with `total` and `page`.
     Total(usize),
 }
 
@@ -102,7 +102,10 @@ impl UserApi {
 
     /// Adds a user with an id of its own.
     pub fn put_user(&self, id: impl Into<Value>, email: &str) {
-        let user = json!({"id": id.into(), "email": email, "password": "kept", "password_hash": "$2b$kept", "quota": 1});
+        let user = json!({
+            "id": id.into(), "email": email,
+            "password": "kept", "password_hash": "$2b$kept", "quota": 1,
+        });
         lock(&self.shared).users.push(user);
     }
 

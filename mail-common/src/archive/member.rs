@@ -1,4 +1,4 @@
-//! One entry as tar writes it: POSIX ustar, with pax records for what ustar cannot say.
+//! One entry as tar writes it: POSIX ustar, with pax records for what ustar cannot hold.
 //!
 //! Owners are numbers only, so that a restore onto another host does not follow its names. Format:
 //! <https://pubs.opengroup.org/onlinepubs/9799919799/utilities/pax.html>; extended attributes as

@@ -21,7 +21,7 @@ pub(super) fn pairs(mut records: &[u8]) -> impl Iterator<Item = Result<(&[u8], &
     })
 }
 
-/// The value of `key`, the last one where it is said twice.
+/// The value of `key`, the last one where it is given twice.
 pub(super) fn value<'a>(records: &'a [u8], key: &[u8]) -> Result<Option<&'a [u8]>, Damaged> {
     let mut found = None;
     for pair in pairs(records) {

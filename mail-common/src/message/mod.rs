@@ -94,7 +94,7 @@ impl<'a> Head<'a> {
     }
 
     /// The Message-ID without angle brackets; empty when the message has none. `None` when that
-    /// cannot be told: the header goes beyond what is looked at, or the value is longer than
+    /// is unknown: the header goes beyond what is looked at, or the value is longer than
     /// [`MESSAGE_ID_MAX_BYTES`].
     #[must_use]
     pub fn message_id(&self) -> Option<String> {

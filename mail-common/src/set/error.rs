@@ -34,8 +34,8 @@ pub enum Error {
     },
     /// An operand names no set.
     #[error(
-        "no set {operand:?}: it is neither `latest` nor the name of a set in {root}, such as daily/2026-11-23, nor a directory; \
-         a path begins with / or ./"
+        "no set {operand:?}: it is neither `latest` nor the name of a set in {root}, such as \
+         daily/2026-11-23, nor a directory; a path begins with / or ./"
     )]
     NoSuchSet {
         /// As given.
@@ -64,7 +64,8 @@ pub enum Error {
     Interrupted(#[from] Interrupted),
     /// The set that is to be replaced did not stop being read.
     #[error(
-        "replace {path}: still being read after {waited_seconds} s; run again when restore, scan or push is done"
+        "replace {path}: still being read after {waited_seconds} s; \
+         run again when restore, scan or push is done"
     )]
     Busy {
         /// The set.

@@ -65,13 +65,16 @@ pub struct Recorded {
 #[derive(Debug, thiserror::Error)]
 pub enum InventoryError {
     /// The hidden directory of a run that has not committed.
-    #[error("{} is still being written, or was left by a run that was killed; use a complete set", set.display())]
+    #[error(
+        "{} is still being written, or was left by a run that was killed; use a complete set",
+        set.display()
+    )]
     BeingWritten {
         /// The directory.
         set: PathBuf,
     },
     /// Nothing says what it should hold.
-    #[error("{} has no {CHECKSUMS}: it was not completed, or is no backup set", set.display())]
+    #[error("{} has no {CHECKSUMS}: it was not completed, or is not a backup set", set.display())]
     NoChecksums {
         /// The directory.
         set: PathBuf,
@@ -96,7 +99,10 @@ pub enum InventoryError {
         file: RelPath,
     },
     /// The manifest is not what the checksums say.
-    #[error("{} is not what {CHECKSUMS} says: one of the two is damaged; use another set", path.display())]
+    #[error(
+        "{} is not what {CHECKSUMS} says: one of the two is damaged; use another set",
+        path.display()
+    )]
     ManifestDigest {
         /// The manifest.
         path: PathBuf,
@@ -112,7 +118,7 @@ pub enum InventoryError {
         /// The cause.
         source: UnsafePath,
     },
-    /// The manifest and the checksums do not say the same of a file.
+    /// The manifest and the checksums disagree on a file.
     #[error("{}: manifest and {CHECKSUMS} do not agree on {file}; use another set", set.display())]
     Disagree {
         /// The set.
@@ -141,7 +147,7 @@ impl Inventory {
     /// Reads what the directory `set` says of itself, and looks at which files are there.
     ///
     /// # Errors
-    /// When it is no set, is still being written, or what it says of itself is damaged or
+    /// When it is not a set, is still being written, or what it says of itself is damaged or
     /// contradicts itself.
     pub fn read(set: &Path) -> Result<Self, InventoryError> {
         if is_hidden(set) {

@@ -44,7 +44,7 @@ pub fn free_space(path: &Path) -> io::Result<Space> {
     })
 }
 
-/// `None` where the kernel (before Linux 5.8) does not say.
+/// `None` where the kernel does not tell (before Linux 5.8).
 fn mount_root_attribute(path: &Path) -> io::Result<Option<bool>> {
     match rustix::fs::statx(CWD, path, AtFlags::empty(), StatxFlags::BASIC_STATS) {
         Ok(stat) => {

@@ -10,12 +10,12 @@ use super::layout::incomplete_path;
 use super::remove::{Outcome, remove_set};
 use super::{BackupRoot, RootLock, SetId, SetKind};
 
-/// However old, so many of the newest complete sets stay: a clock that jumped, or weeks without a
+/// How many of the newest complete sets stay, however old: a clock that jumped, or weeks without a
 /// success, must not cost the good ones.
 const ALWAYS_KEPT_SETS: usize = 7;
-/// The new set is compared with so many before it ...
+/// With how many sets before it the new one is compared, at most ...
 const COMPARED_SETS: usize = 7;
-/// ... and with no fewer than these.
+/// ... and at least.
 const COMPARED_SETS_AT_LEAST: usize = 3;
 
 /// A complete set, as retention sees it.
@@ -215,7 +215,8 @@ impl fmt::Display for Refusal {
             Self::ClockSetBack { latest, new } => {
                 write!(
                     f,
-                    "{latest} is dated after {new}: the clock may have been set back; no old set was removed"
+                    "{latest} is dated after {new}: the clock may have been set back; \
+                     no old set was removed"
                 )
             }
             Self::SuspiciouslySmall {
@@ -223,8 +224,8 @@ impl fmt::Display for Refusal {
                 median_bytes,
             } => write!(
                 f,
-                "the new set has {stored_bytes} bytes, under half the median of the last ones ({median_bytes}); no old \
-                 set was removed; look why, then pass --force"
+                "the new set has {stored_bytes} bytes, under half the median of the last ones \
+                 ({median_bytes}); no old set was removed; look why, then pass --force"
             ),
         }
     }

@@ -114,7 +114,7 @@ impl<'lock> Staging<'lock> {
         atomic::link_or_copy(&source_set.join(path.as_path()), &target)
     }
 
-    /// Removes the directory `path` of the set with all in it, to write it anew.
+    /// Removes the directory `path` of the set with all in it, to write it again.
     ///
     /// # Errors
     /// As unlink(2); none when it is not there.

@@ -64,7 +64,7 @@ pub struct CommonArgs {
 }
 
 impl CommonArgs {
-    /// How much is said on stderr.
+    /// How much goes to stderr.
     #[must_use]
     pub fn verbosity(&self) -> Verbosity {
         match (self.quiet, self.verbose) {
@@ -198,7 +198,7 @@ fn printed(result: io::Result<()>) -> ExitCode {
     }
 }
 
-/// Words in the name of a flag or variable that say its value is a secret.
+/// A flag or variable with one of these words in its name has a secret for its value.
 const SECRET_WORDS: [&str; 8] = [
     "password",
     "passwd",

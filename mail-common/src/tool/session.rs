@@ -49,7 +49,7 @@ pub struct Session {
     done: Mutex<Option<Done>>,
 }
 
-/// What a run changed, for stderr when no record can say it.
+/// What a run changed, for stderr when no record of it can be written.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Done(String);
