@@ -7,9 +7,10 @@ use mail_common::config;
 use mail_common::failure::{Failed, Failure, FailureKind};
 use mail_common::interrupt::Interrupted;
 use mail_common::manifest;
-use mail_common::set::{self, LockError, Refusal};
+use mail_common::set::{self, LockError};
 
 use crate::mailboxes;
+use crate::retention::Refusal;
 
 /// Why a run ends, or a part of it is missing.
 #[derive(Debug, thiserror::Error)]

@@ -17,7 +17,8 @@ mod execute; // the run: lock, components, commit, retention
 mod components; // one after the other, each with its failures
 mod carry_over; // components of the day's set that were not asked for
 mod seal; // manifest, log, checksums
-mod prune; // retention
+mod retention; // which old sets go
+mod prune; // their removal
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -10,7 +10,7 @@ use mail_common::config::{Config, Environment, Settings};
 use mail_common::failure::Failed;
 use mail_common::relpath::RelPath;
 use mail_common::report::Report;
-use mail_common::set::{BackupRoot, Component, Force, SetId, SetKind, free_space, is_mount_point};
+use mail_common::set::{BackupRoot, Component, SetId, SetKind, free_space, is_mount_point};
 use mail_common::tool::{Subject, absolute};
 use rustix::fs::Access;
 
@@ -19,6 +19,7 @@ use crate::databases::DatabasesPlan;
 use crate::error::Error;
 use crate::mailboxes::MailboxesPlan;
 use crate::previous::Reading;
+use crate::retention::Force;
 use crate::trees::{CopyPlan, TreePlan};
 
 /// Below this a run does not start.

@@ -4,12 +4,13 @@ use mail_common::failure::Failed;
 use mail_common::manifest::Manifest;
 use mail_common::report::Report;
 use mail_common::set::{
-    self, BackupRoot, Candidate, Component, FoundSet, MANIFEST, Outcome, RetentionInput,
-    RetentionPlan, RootLock, SetId, SetKind, SetState, apply_retention, plan_retention,
+    self, BackupRoot, Component, FoundSet, MANIFEST, Removal, RootLock, SetId, SetKind, SetState,
+    remove_set,
 };
 
 use crate::error::Error;
 use crate::plan::Retention;
+use crate::retention::{Candidate, RetentionInput, RetentionPlan, plan_retention};
 
 /// What retention did.
 #[derive(Debug, Default)]
@@ -18,7 +19,8 @@ pub(crate) struct Pruned {
     pub(crate) failed: Vec<Error>,
 }
 
-/// Removes what [`plan`] says.
+/// Removes what [`plan`] says, the oldest first. Each set vanishes as a whole; one that is being
+/// read stays.
 pub(crate) fn prune(
     lock: &RootLock,
     root: &BackupRoot,
@@ -38,18 +40,20 @@ pub(crate) fn prune(
     if let Some(refusal) = plan.refused {
         pruned.failed.push(Error::RetentionRefused(refusal));
     }
-    for removal in apply_retention(lock, root, &plan) {
-        let path = removal.path;
-        match removal.outcome {
-            Outcome::Removed => {
+    let complete = plan.remove.iter().map(|id| root.set_path(*id));
+    let incomplete = plan.remove_incomplete.iter();
+    let incomplete = incomplete.map(|id| root.incomplete_path(*id));
+    for path in complete.chain(incomplete) {
+        match remove_set(lock, &path) {
+            Removal::Removed => {
                 report.info(format!("removed {}", path.display()));
                 pruned.removed += 1;
             }
-            Outcome::Busy => report.warning(format!(
+            Removal::Busy => report.warning(format!(
                 "{} is being read; the next run removes it",
                 path.display()
             )),
-            Outcome::Failed(error) => {
+            Removal::Failed(error) => {
                 let failed = Failed::at("remove", &path)(error);
                 pruned.failed.push(failed.into());
             }

@@ -15,7 +15,6 @@ pub mod mailbox; // where a mailbox lies in a set, and back
 mod mount; // whether the disk is there, and how much room it has
 mod operand; // what a SET on a command line means
 mod remove; // how a set leaves its root
-mod retention; // which old sets go
 mod root; // the sets of a root, and `latest`
 mod staging; // a set under construction, and its commit
 pub mod verify; // whether the files of a set are what its checksums say
@@ -28,10 +27,6 @@ pub use layout::{CHECKSUMS, LATEST, LOCK, LOG, MANIFEST};
 pub use lock::{ExclusiveLock, Holder, LockError, ReadLock, RootLock, try_exclusive};
 pub use mount::{Space, free_space, is_mount_point};
 pub use operand::{SetReference, find_set};
-pub use remove::Outcome;
-pub use retention::{
-    Candidate, Force, Refusal, Removal, RetentionInput, RetentionPlan, apply_retention,
-    plan_retention,
-};
+pub use remove::{Removal, remove_set};
 pub use root::{BackupRoot, FoundSet, SetState};
 pub use staging::{CommitAs, Committed, NotRemoved, Staging};

@@ -10,7 +10,7 @@ use crate::atomic;
 
 /// What became of a set that was to be removed.
 #[derive(Debug)]
-pub enum Outcome {
+pub enum Removal {
     /// Gone.
     Removed,
     /// It is being read and was left alone; the next run tries again.
@@ -21,17 +21,18 @@ pub enum Outcome {
 
 /// Removes the directory `set` so that it is never visible in part; a set that is being read is
 /// left alone.
-pub(super) fn remove_set(_: &RootLock, set: &Path) -> Outcome {
+#[must_use]
+pub fn remove_set(_: &RootLock, set: &Path) -> Removal {
     let guard = match try_exclusive(set) {
         Ok(guard) => guard,
-        Err(LockError::Busy { .. }) => return Outcome::Busy,
-        Err(error) => return Outcome::Failed(io::Error::other(error)),
+        Err(LockError::Busy { .. }) => return Removal::Busy,
+        Err(error) => return Removal::Failed(io::Error::other(error)),
     };
     let removed = retire(set, set);
     drop(guard); // Only now: a reader that waits for it finds that the set is gone.
     match removed {
-        Ok(()) => Outcome::Removed,
-        Err(error) => Outcome::Failed(error),
+        Ok(()) => Removal::Removed,
+        Err(error) => Removal::Failed(error),
     }
 }
 
@@ -43,4 +44,38 @@ pub(super) fn retire(tree: &Path, set: &Path) -> io::Result<()> {
     atomic::rename_into_place(tree, &removed)?;
     atomic::sync_parent(set)?;
     atomic::remove_tree(&removed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{Fixture, names};
+    use super::super::{CommitAs, ReadLock};
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn what_is_removed_is_gone_and_what_is_read_stays() {
+        let fixture = Fixture::new();
+        let gone = fixture.commit("daily/2026-10-01", "a");
+        let read = fixture.commit("daily/2026-10-02", "b");
+        let part = fixture
+            .stage("daily/2026-10-03", "c")
+            .commit(CommitAs::Incomplete, Duration::ZERO)
+            .unwrap()
+            .path;
+        assert_eq!(
+            part,
+            fixture
+                .root
+                .incomplete_path("daily/2026-10-03".parse().unwrap())
+        );
+        let _reader = ReadLock::acquire(&read).unwrap();
+        let remove = |set: &Path| remove_set(&fixture.lock, set);
+        let absent = gone.with_file_name("2026-09-30");
+        assert!(matches!(remove(&absent), Removal::Failed(_)));
+        assert!(matches!(remove(&gone), Removal::Removed));
+        assert!(matches!(remove(&read), Removal::Busy));
+        assert!(matches!(remove(&part), Removal::Removed));
+        assert_eq!(names(&fixture.root.path().join("daily")), ["2026-10-02"]);
+    }
 }

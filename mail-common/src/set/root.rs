@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::layout::{CHECKSUMS, Hidden, LATEST, MANIFEST, parse_visible};
+use super::layout::{CHECKSUMS, Hidden, LATEST, MANIFEST, incomplete_path, parse_visible};
 use super::remove::retire;
 use super::{Error, RootLock, SetId, SetKind};
 use crate::atomic;
@@ -85,6 +85,12 @@ impl BackupRoot {
     #[must_use]
     pub fn set_path(&self, id: SetId) -> PathBuf {
         id.path_below(&self.path)
+    }
+
+    /// Where what was saved of the set `id` is kept when a part of it failed.
+    #[must_use]
+    pub fn incomplete_path(&self, id: SetId) -> PathBuf {
+        incomplete_path(&self.path, id)
     }
 
     /// The sets of a kind, the oldest first. Directories with other names, hidden ones and symlinks

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::layout::{CHECKSUMS, Hidden, MANIFEST, incomplete_path};
 use super::lock::{ExclusiveLock, LockError, RootLock, try_exclusive};
-use super::remove::{Outcome, remove_set, retire};
+use super::remove::{Removal, remove_set, retire};
 use super::{BackupRoot, Error, SetId};
 use crate::atomic::{self, Exchanged, Linked, StoredFile};
 use crate::failure::Failed;
@@ -183,12 +183,12 @@ impl<'lock> Staging<'lock> {
         let path = incomplete_path(&self.root, self.id);
         path.symlink_metadata().ok()?;
         match remove_set(self.lock, &path) {
-            Outcome::Removed => None,
-            Outcome::Busy => Some(NotRemoved {
+            Removal::Removed => None,
+            Removal::Busy => Some(NotRemoved {
                 path,
                 reason: io::Error::other("it is being read"),
             }),
-            Outcome::Failed(reason) => Some(NotRemoved { path, reason }),
+            Removal::Failed(reason) => Some(NotRemoved { path, reason }),
         }
     }
 }

@@ -1,14 +1,9 @@
-//! Which old sets go: a decision on names and sizes alone, and the function that carries it out.
+//! Which old sets go: a decision on names and sizes alone.
 
-use std::fmt;
 use std::num::NonZeroU32;
-use std::path::PathBuf;
 
 use jiff::civil::Date;
-
-use super::layout::incomplete_path;
-use super::remove::{Outcome, remove_set};
-use super::{BackupRoot, RootLock, SetId, SetKind};
+use mail_common::set::{SetId, SetKind};
 
 /// How many of the newest complete sets stay, however old: a clock that jumped, or weeks without a
 /// success, must not cost the good ones.
@@ -20,31 +15,31 @@ const COMPARED_SETS_AT_LEAST: usize = 3;
 
 /// A complete set, as retention sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Candidate {
+pub(crate) struct Candidate {
     /// Its name, which holds its date.
-    pub id: SetId,
+    pub(crate) id: SetId,
     /// Size of its files; `None` for a set of the old scripts, whose size says nothing about ours.
-    pub stored_bytes: Option<u64>,
+    pub(crate) stored_bytes: Option<u64>,
 }
 
 /// What the decision rests on. All sets are of the kind of `new`; others are left alone.
 #[derive(Clone, Copy, Debug)]
-pub struct RetentionInput<'a> {
+pub(crate) struct RetentionInput<'a> {
     /// Complete sets that hold every component, in any order, with or without `new`.
-    pub complete: &'a [Candidate],
+    pub(crate) complete: &'a [Candidate],
     /// The sets that are kept as `.incomplete`.
-    pub incomplete: &'a [SetId],
+    pub(crate) incomplete: &'a [SetId],
     /// The set that was just committed: ages are counted from its date.
-    pub new: Candidate,
+    pub(crate) new: Candidate,
     /// Age up to which sets stay: days of daily sets, weeks of weekly ones.
-    pub keep_periods: NonZeroU32,
+    pub(crate) keep_periods: NonZeroU32,
     /// Whether a suspiciously small new set holds retention back.
-    pub force: Force,
+    pub(crate) force: Force,
 }
 
 /// Whether a suspiciously small new set holds retention back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Force {
+pub(crate) enum Force {
     /// Remove nothing then.
     Refuse,
     /// Go on: the administrator said that the mail really became less.
@@ -53,20 +48,20 @@ pub enum Force {
 
 /// Which sets go, the oldest first, and which stay.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RetentionPlan {
+pub(crate) struct RetentionPlan {
     /// Complete sets to be removed.
-    pub remove: Vec<SetId>,
+    pub(crate) remove: Vec<SetId>,
     /// Incomplete sets to be removed.
-    pub remove_incomplete: Vec<SetId>,
+    pub(crate) remove_incomplete: Vec<SetId>,
     /// Complete sets that stay, `new` among them.
-    pub keep: Vec<SetId>,
+    pub(crate) keep: Vec<SetId>,
     /// Why nothing is removed though something may be due; worth a warning.
-    pub refused: Option<Refusal>,
+    pub(crate) refused: Option<Refusal>,
 }
 
 /// Why retention removes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// There is a set of a later date than the new one.
     ClockSetBack {
         /// The latest.
@@ -83,23 +78,13 @@ pub enum Refusal {
     },
 }
 
-/// What became of a set that retention was to remove.
-#[derive(Debug)]
-pub struct Removal {
-    /// Its directory.
-    pub path: PathBuf,
-    /// What became of it.
-    pub outcome: Outcome,
-}
-
 /// Decides which sets go.
 ///
 /// Those of an age above `keep_periods` do, by the dates in their names, except the newest seven
 /// complete sets (or as many as `keep_periods`, if fewer), the new one counted. Incomplete sets of
 /// that age go too. Nothing goes when a set has a later date than the new one, or when the new one
 /// is suspiciously small.
-#[must_use]
-pub fn plan_retention(input: &RetentionInput<'_>) -> RetentionPlan {
+pub(crate) fn plan_retention(input: &RetentionInput<'_>) -> RetentionPlan {
     let others = others_newest_first(input);
     if let Some(refusal) = refusal(input, &others) {
         return RetentionPlan {
@@ -123,24 +108,6 @@ pub fn plan_retention(input: &RetentionInput<'_>) -> RetentionPlan {
         keep: oldest_first(ids(protected).chain(ids(young)), input.new.id),
         refused: None,
     }
-}
-
-/// Removes what the plan says, the oldest first. Each set vanishes as a whole; one that is being
-/// read stays.
-#[must_use]
-pub fn apply_retention(lock: &RootLock, root: &BackupRoot, plan: &RetentionPlan) -> Vec<Removal> {
-    let complete = plan.remove.iter().map(|id| root.set_path(*id));
-    let incomplete = plan
-        .remove_incomplete
-        .iter()
-        .map(|id| incomplete_path(root.path(), *id));
-    complete
-        .chain(incomplete)
-        .map(|path| {
-            let outcome = remove_set(lock, &path);
-            Removal { path, outcome }
-        })
-        .collect()
 }
 
 fn others_newest_first(input: &RetentionInput<'_>) -> Vec<Candidate> {
@@ -209,37 +176,12 @@ fn oldest_first(others: impl Iterator<Item = SetId>, new: SetId) -> Vec<SetId> {
     sorted(others.chain([new]))
 }
 
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::ClockSetBack { latest, new } => {
-                write!(
-                    f,
-                    "{latest} is dated after {new}: the clock may have been set back; \
-                     no old set was removed"
-                )
-            }
-            Self::SuspiciouslySmall {
-                stored_bytes,
-                median_bytes,
-            } => write!(
-                f,
-                "the new set has {stored_bytes} bytes, under half the median of the last ones \
-                 ({median_bytes}); no old set was removed; look why, then pass --force"
-            ),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{Fixture, names};
-    use super::super::{CommitAs, ReadLock};
     use super::*;
     use jiff::ToSpan;
     use jiff::civil::date;
     use proptest::prelude::*;
-    use std::time::Duration;
 
     const NEW: Date = date(2026, 11, 23);
 
@@ -382,10 +324,6 @@ mod tests {
         );
         assert!(plan.remove.is_empty());
         assert_eq!(plan.keep.len(), 103);
-        let text = plan.refused.unwrap().to_string();
-        let expected = "daily/2027-12-28 is dated after daily/2026-11-23: the clock may have been set back; no old set \
-                        was removed";
-        assert_eq!(text, expected);
     }
 
     #[test]
@@ -407,51 +345,18 @@ mod tests {
         assert_eq!(plan.keep, [daily(0)]);
     }
 
-    #[test]
-    fn what_is_removed_is_gone_and_what_is_read_stays() {
-        let fixture = Fixture::new();
-        let gone = fixture.commit("daily/2026-10-01", "a");
-        let read = fixture.commit("daily/2026-10-02", "b");
-        let part = fixture
-            .stage("daily/2026-10-03", "c")
-            .commit(CommitAs::Incomplete, Duration::ZERO)
-            .unwrap()
-            .path;
-        let _reader = ReadLock::acquire(&read).unwrap();
-        let ids = ["daily/2026-09-30", "daily/2026-10-01", "daily/2026-10-02"]
-            .map(|text| text.parse().unwrap());
-        let plan = RetentionPlan {
-            remove: ids.into(),
-            remove_incomplete: vec!["daily/2026-10-03".parse().unwrap()],
-            ..RetentionPlan::default()
-        };
-        let removals = apply_retention(&fixture.lock, &fixture.root, &plan);
-        let outcome = |path: &std::path::Path| {
-            &removals
-                .iter()
-                .find(|removal| removal.path == path)
-                .unwrap()
-                .outcome
-        };
-        assert!(matches!(
-            outcome(&gone.with_file_name("2026-09-30")),
-            Outcome::Failed(_)
-        ));
-        assert!(matches!(outcome(&gone), Outcome::Removed));
-        assert!(matches!(outcome(&read), Outcome::Busy));
-        assert!(matches!(outcome(&part), Outcome::Removed));
-        assert_eq!(names(&fixture.root.path().join("daily")), ["2026-10-02"]);
-    }
-
     proptest! {
         #[test]
         fn a_plan_never_costs_too_much(
-            ages in proptest::collection::vec((-3_i64..200, proptest::option::of(0_u64..5000)), 0..60),
+            sets in proptest::collection::vec(
+                (-3_i64..200, proptest::option::of(0_u64..5000)),
+                0..60,
+            ),
             keep_days in 1_u32..60,
             is_forced: bool,
         ) {
-            let complete: Vec<Candidate> =
-                ages.iter().map(|(age, bytes)| Candidate { id: daily(*age), stored_bytes: *bytes }).collect();
+            let candidate = |&(age, stored_bytes)| Candidate { id: daily(age), stored_bytes };
+            let complete: Vec<Candidate> = sets.iter().map(candidate).collect();
             let force = if is_forced { Force::Override } else { Force::Refuse };
             let plan = plan_retention(&RetentionInput { force, ..input(&complete, keep_days) });
 
@@ -466,8 +371,9 @@ mod tests {
             prop_assert!(all[newest..].iter().all(|id| plan.keep.contains(id)), "the newest stay");
             prop_assert!(plan.keep.contains(&daily(0)), "the new set stays");
             prop_assert!(plan.remove.is_sorted());
-            prop_assert!(plan.remove.iter().all(|id| *id < daily(i64::from(keep_days))), "the young stay");
-            let has_future = ages.iter().any(|(age, _)| *age < 0);
+            let youngest = daily(i64::from(keep_days));
+            prop_assert!(plan.remove.iter().all(|id| *id < youngest), "the young stay");
+            let has_future = sets.iter().any(|(age, _)| *age < 0);
             prop_assert!(!has_future || plan.remove.is_empty(), "a clock set back removes nothing");
         }
     }
