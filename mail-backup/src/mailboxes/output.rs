@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 
 use mail_common::archive::index::Location;
-use mail_common::archive::segment::{FrameSpan, SEGMENT_BYTES, SegmentWriter, segment_name};
+use mail_common::archive::segment::{FrameSpan, SegmentWriter, segment_name};
 use mail_common::atomic::StoredFile;
 use mail_common::failure::Failed;
 use mail_common::relpath::RelPath;
@@ -13,6 +13,7 @@ use mail_common::set::Component;
 use super::context::Context;
 use super::error::Error;
 use super::history::CONTROL;
+use super::reuse::SEGMENT_BYTES;
 use crate::saved::{Content, SavedFile};
 
 /// A segment of an older class of age is worth a file of its own from this size.

@@ -13,7 +13,8 @@
 //!   that is larger than all the smaller ones together: a byte is written again only when its
 //!   segment grows by half, and the work of merging grows with the logarithm of the mailbox.
 
-use mail_common::archive::segment::SEGMENT_BYTES;
+/// At this size a segment is closed.
+pub(crate) const SEGMENT_BYTES: u64 = 64 << 20;
 
 /// With more small segments than this, the smallest are merged.
 const SMALL_SEGMENTS: usize = 16;

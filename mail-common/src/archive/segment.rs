@@ -9,9 +9,6 @@ use zstd::zstd_safe::CParameter;
 use super::frame::{FrameCompressor, TAR_END};
 use crate::relpath::RelPath;
 
-/// At this size a segment is closed.
-pub const SEGMENT_BYTES: u64 = 64 << 20;
-
 /// Where a frame lies in its segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FrameSpan {
