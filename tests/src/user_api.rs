@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use crate::http::Request;
@@ -294,18 +295,7 @@ fn has_id(item: &Value, encoded: &str) -> bool {
     let id = item["id"]
         .as_str()
         .map_or_else(|| item["id"].to_string(), str::to_owned);
-    decode(encoded) == Some(id)
-}
-
-/// `a%2Fb` is `a/b`.
-fn decode(text: &str) -> Option<String> {
-    let mut parts = text.split('%');
-    let mut bytes = parts.next()?.as_bytes().to_vec();
-    for part in parts {
-        bytes.push(u8::from_str_radix(part.get(..2)?, 16).ok()?);
-        bytes.extend_from_slice(part.get(2..)?.as_bytes());
-    }
-    String::from_utf8(bytes).ok()
+    percent_decode_str(encoded).eq(id.bytes())
 }
 
 /// A list, or the page of it that `query` asks for.
