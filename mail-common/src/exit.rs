@@ -1,5 +1,5 @@
-//! How a run ended, and the exit code for it. Every tool chooses its code here; mail-check uses those
-//! of Nagios.
+//! How a run ended, and the exit code for it. Every tool chooses its code here; mail-check uses
+//! those of Nagios.
 
 use std::process::ExitCode;
 

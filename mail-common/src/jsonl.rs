@@ -420,8 +420,12 @@ mod tests {
         }
 
         #[test]
-        fn lines_of_unknown_types_are_passed_on_byte_for_byte(text in "[^\"\\\\\n\r\\p{Cc}]{0,40}", space in " {0,3}") {
-            let input = format!("{space}{{\"data\":\"{text}\",{space}\"type\":\"x{text}\"}}{space}\n");
+        fn lines_of_unknown_types_are_passed_on_byte_for_byte(
+            text in "[^\"\\\\\n\r\\p{Cc}]{0,40}",
+            space in " {0,3}",
+        ) {
+            let data = format!("{space}{{\"data\":\"{text}\"");
+            let input = format!("{data},{space}\"type\":\"x{text}\"}}{space}\n");
             let (output, _) = pass(input.as_bytes());
             prop_assert_eq!(output, input.into_bytes());
         }

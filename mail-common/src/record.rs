@@ -426,7 +426,8 @@ mod tests {
                 totals: BTreeMap::from([("errors".into(), 2)]),
             }),
             json!({"type": "end", "data": {
-                "tool": "mail-backup", "status": "incomplete", "exit": 1, "seconds": 1.5, "totals": {"errors": 2}}}),
+                "tool": "mail-backup", "status": "incomplete", "exit": 1, "seconds": 1.5,
+                "totals": {"errors": 2}}}),
         );
     }
 
@@ -461,7 +462,8 @@ mod tests {
         let good = json!({"type": "check", "data": {
             "name": "disk", "target": "/", "status": "ok", "message": "40 % used", "later": true}});
         assert!(jsonschema::is_valid(&schema, &good));
-        let bad = json!({"type": "check", "data": {"name": "disk", "target": "/", "status": "fine", "message": ""}});
+        let bad = json!({"type": "check", "data": {
+            "name": "disk", "target": "/", "status": "fine", "message": ""}});
         assert!(!jsonschema::is_valid(&schema, &bad));
         assert!(!jsonschema::is_valid(
             &schema,

@@ -329,7 +329,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_order_is_that_of_the_components(a in "[a.-]{1,3}(/[a.-]{1,3}){0,3}", b in "[a.-]{1,3}(/[a.-]{1,3}){0,3}") {
+        fn the_order_is_that_of_the_components(
+            a in "[a.-]{1,3}(/[a.-]{1,3}){0,3}",
+            b in "[a.-]{1,3}(/[a.-]{1,3}){0,3}",
+        ) {
             if let (Ok(a), Ok(b)) = (RelPath::new(&a), RelPath::new(&b)) {
                 prop_assert_eq!(a.cmp(&b), a.components().cmp(b.components()));
             }

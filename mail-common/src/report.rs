@@ -281,7 +281,8 @@ fn style(unit: Unit, total: Total) -> ProgressStyle {
 const fn template(unit: Unit, total: Total) -> &'static str {
     match (unit, total) {
         (Unit::Bytes, Total::Known) => {
-            "{prefix:12} [{bar:30}] {bytes:>10}/{total_bytes:10} {bytes_per_sec:>12} {eta:>5} {wide_msg}"
+            "{prefix:12} [{bar:30}] {bytes:>10}/{total_bytes:10} \
+             {bytes_per_sec:>12} {eta:>5} {wide_msg}"
         }
         (Unit::Bytes, Total::Unknown) => {
             "{prefix:12} {bytes:>10} {bytes_per_sec:>12} {elapsed:>5} {wide_msg}"

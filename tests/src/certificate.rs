@@ -79,7 +79,8 @@ impl Authority {
         fs::create_dir_all(dir).expect("a directory can be made");
         openssl(
             dir,
-            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=test-authority -days 3650",
+            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=test-authority \
+             -days 3650",
         );
         fs::rename(dir.join("privkey.pem"), dir.join("ca.key")).expect("openssl made a key");
         fs::rename(dir.join("out.pem"), dir.join("ca.pem")).expect("openssl made a certificate");
@@ -121,7 +122,8 @@ impl Authority {
         openssl(
             dir,
             &format!(
-                "ca -batch -config settings {signer} -in request.pem -notext -startdate {from} -enddate {to}"
+                "ca -batch -config settings {signer} -in request.pem -notext \
+                 -startdate {from} -enddate {to}"
             ),
         );
         fs::copy(dir.join("out.pem"), certificate).expect("a certificate can be copied");

@@ -23,7 +23,8 @@ pub fn facts(server: &MariaDb, database: &str) -> Vec<String> {
     let mut facts = list(&format!("SHOW CREATE DATABASE `{database}`"));
     let quote = |name: &str| format!("`{}`", name.replace('`', "``"));
     for table in names(
-        "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_TYPE IN ('BASE TABLE','SYSTEM VERSIONED') AND TABLE",
+        "SELECT TABLE_NAME FROM information_schema.TABLES \
+         WHERE TABLE_TYPE IN ('BASE TABLE','SYSTEM VERSIONED') AND TABLE",
     ) {
         facts.extend(list(&format!(
             "SHOW CREATE TABLE {}; CHECKSUM TABLE {0} EXTENDED",
@@ -31,7 +32,8 @@ pub fn facts(server: &MariaDb, database: &str) -> Vec<String> {
         )));
     }
     for table in names(
-        "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_TYPE = 'SYSTEM VERSIONED' AND TABLE",
+        "SELECT TABLE_NAME FROM information_schema.TABLES \
+         WHERE TABLE_TYPE = 'SYSTEM VERSIONED' AND TABLE",
     ) {
         let period = if table == "versioned_named" {
             "s, e"
@@ -55,12 +57,14 @@ pub fn facts(server: &MariaDb, database: &str) -> Vec<String> {
         facts.extend(list(&format!("SHOW CREATE VIEW {}", quote(&view))));
     }
     for routine in names(
-        "SELECT CONCAT(ROUTINE_TYPE, ' `', ROUTINE_NAME, '`') FROM information_schema.ROUTINES WHERE ROUTINE",
+        "SELECT CONCAT(ROUTINE_TYPE, ' `', ROUTINE_NAME, '`') FROM information_schema.ROUTINES \
+         WHERE ROUTINE",
     ) {
         facts.extend(list(&format!("SHOW CREATE {routine}")));
     }
-    let trigger_columns = "TRIGGER_NAME, ACTION_ORDER, EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, ACTION_STATEMENT, \
-         SQL_MODE, DEFINER, CHARACTER_SET_CLIENT, COLLATION_CONNECTION, DATABASE_COLLATION";
+    let trigger_columns = "TRIGGER_NAME, ACTION_ORDER, EVENT_OBJECT_TABLE, ACTION_TIMING, \
+         EVENT_MANIPULATION, ACTION_STATEMENT, SQL_MODE, DEFINER, CHARACTER_SET_CLIENT, \
+         COLLATION_CONNECTION, DATABASE_COLLATION";
     facts.extend(names(&format!(
         "SELECT {trigger_columns} FROM information_schema.TRIGGERS WHERE TRIGGER"
     )));

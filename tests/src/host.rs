@@ -53,7 +53,8 @@ impl Host {
         let database = Arc::new(MariaDb::start());
         // An account that the server ignores would be warned of each night.
         database.sql(
-            "CREATE DATABASE mailserver; CREATE TABLE mailserver.users (id INT); INSERT INTO mailserver.users VALUES (7);
+            "CREATE DATABASE mailserver; CREATE TABLE mailserver.users (id INT);
+             INSERT INTO mailserver.users VALUES (7);
              EXECUTE IMMEDIATE CONCAT('DROP USER IF EXISTS root@', QUOTE(@@hostname))",
         );
         let plan = TreePlan {

@@ -61,8 +61,9 @@ mod tests {
 
     #[test]
     fn a_request_ends_where_its_length_says() {
-        let mut stream =
-            "PUT /api/users/7 HTTP/1.1\r\nX-Key: a:b\r\nContent-Length: 2\r\n\r\n{}GET / HTTP/1.1\r\n".as_bytes();
+        let mut stream: &[u8] =
+            b"PUT /api/users/7 HTTP/1.1\r\nX-Key: a:b\r\nContent-Length: 2\r\n\r\n\
+            {}GET / HTTP/1.1\r\n";
         let request = Request::read(&mut stream).unwrap();
         assert_eq!(
             (

@@ -111,7 +111,8 @@ impl MailServer {
         give(&self.path("pfdata"), "postfix");
         give(&self.path("vhosts"), &format!("{MAIL_USER}:{MAIL_USER}"));
         let users = format!(
-            "alice@example.org:{{PLAIN}}{PASSWORD}::::::\nbob@example.org:{{PLAIN}}{PASSWORD}::::::\n"
+            "alice@example.org:{{PLAIN}}{PASSWORD}::::::\n\
+             bob@example.org:{{PLAIN}}{PASSWORD}::::::\n"
         );
         write(&self.path("dc/users"), &users);
         write(

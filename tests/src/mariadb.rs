@@ -348,7 +348,8 @@ mod tests {
     #[test]
     fn a_server_answers_restarts_and_goes() {
         let mut server = MariaDb::start();
-        server.sql("CREATE DATABASE d; CREATE TABLE d.t (a INT PRIMARY KEY); INSERT INTO d.t VALUES (1), (2)");
+        server.sql("CREATE DATABASE d; CREATE TABLE d.t (a INT PRIMARY KEY)");
+        server.sql("INSERT INTO d.t VALUES (1), (2)");
         assert_eq!(server.sql("SELECT a FROM d.t ORDER BY a"), "1\n2\n");
         server.kill();
         server.resume();

@@ -525,7 +525,8 @@ mod tests {
     fn damage_is_named() {
         check(
             &format!("{LINE}\n{LINE}\n"),
-            "index line 2 is out of order: example.com/alice/cur/1:2,S does not come after the line before it",
+            "index line 2 is out of order: \
+             example.com/alice/cur/1:2,S does not come after the line before it",
         );
         check(
             &LINE.replace(r#""segment":1,"#, ""),

@@ -317,7 +317,11 @@ mod tests {
         #[test]
         fn members_are_found_where_they_were_put(
             files in proptest::collection::vec(
-                (proptest::collection::vec(any::<u8>(), 1..300), proptest::collection::vec(any::<u8>(), 0..2000), any::<i32>()),
+                (
+                    proptest::collection::vec(any::<u8>(), 1..300),
+                    proptest::collection::vec(any::<u8>(), 0..2000),
+                    any::<i32>(),
+                ),
                 0..8,
             )
         ) {
@@ -329,8 +333,11 @@ mod tests {
                 tar.extend(member(&path, content, i64::from(*seconds) * NANOS + 7));
                 expected.push((path, start..tar.len(), content.clone()));
             }
-            let found: Vec<_> =
-                members(&tar).unwrap().into_iter().map(|m| (m.path, m.whole, tar[m.content].to_vec())).collect();
+            let found: Vec<_> = members(&tar)
+                .unwrap()
+                .into_iter()
+                .map(|m| (m.path, m.whole, tar[m.content].to_vec()))
+                .collect();
             prop_assert_eq!(found, expected);
         }
 

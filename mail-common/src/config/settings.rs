@@ -260,7 +260,8 @@ mod tests {
     #[test]
     fn values_are_read() {
         let settings = settings(
-            "MYSQL_DATABASES='a, b\tc'\nMYSQL_PORT=3307\nDAILY_RETENTION_DAYS=7\nNOTIFICATION_ON_SUCCESS=Yes",
+            "MYSQL_DATABASES='a, b\tc'\nMYSQL_PORT=3307\n\
+             DAILY_RETENTION_DAYS=7\nNOTIFICATION_ON_SUCCESS=Yes",
         )
         .unwrap();
         assert_eq!(settings.mysql.databases, ["a", "b", "c"]);

@@ -175,7 +175,9 @@ mod tests {
         }
 
         #[test]
-        fn no_two_mailboxes_share_a_directory(mailboxes in proptest::collection::vec(mailbox(), 1..9)) {
+        fn no_two_mailboxes_share_a_directory(
+            mailboxes in proptest::collection::vec(mailbox(), 1..9),
+        ) {
             let mut taken: HashMap<RelPath, RelPath> = HashMap::new();
             for mailbox in mailboxes {
                 if let Some(other) = taken.insert(directory_of(&mailbox), mailbox.clone()) {

@@ -29,7 +29,12 @@ struct Args {
     #[arg(long, value_name = "BYTES", default_value_t = DEFAULT_MEAN_BYTES)]
     mean_bytes: u32,
     /// End of the tree's last day, in seconds since 1970 [default: 2026-01-01]
-    #[arg(long, value_name = "SECONDS", default_value_t = DEFAULT_BASE_SECONDS, hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = DEFAULT_BASE_SECONDS,
+        hide_default_value = true
+    )]
     base_time: i64,
     /// Let day DAY pass in the tree instead; the first after its making is 1
     #[arg(long, value_name = "DAY")]
