@@ -8,12 +8,13 @@
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::definition;
 use crate::error::{Cause, Error, Meaning};
 use crate::privilege::Privileges;
-use crate::schema::{self, CodeName, Objects, Table};
+use crate::schema::{self, CodeKind, CodeName, Column, Objects, Table};
 use crate::script::{Script, StoredCode, name};
 use crate::session::Session;
-use crate::table::{Past, RowFailure, Rows, Watch, plan_rows, write_rows};
+use crate::table::{Past, RowFailure, RowPlan, Rows, Watch, count_rows, plan_rows, write_rows};
 
 /// The first, and three more when tables change under it.
 const ATTEMPTS: u32 = 4;
@@ -63,6 +64,8 @@ struct Dump<'a, W> {
     script: Script<W>,
     watch: Watch<'a>,
     attempt: u32,
+    /// Those whose tables the snapshot covers.
+    engines: Vec<String>,
     report: DumpReport,
 }
 
@@ -138,6 +141,7 @@ fn attempt_dump<'a, W: Write>(
         script,
         watch,
         attempt,
+        engines: Vec::new(),
         report,
     };
     dump.run()
@@ -235,10 +239,10 @@ impl<W: Write> Dump<'_, W> {
 
     fn tables(&mut self, tables: &[Table]) -> Result<(), Failure> {
         let engines = schema::transactional_engines(self.session);
-        let engines = self.must("the list of engines", engines)?;
+        self.engines = self.must("the list of engines", engines)?;
         for table in tables {
             self.check_stop()?;
-            if !engines.contains(&table.engine) && !table.engine.is_empty() {
+            if !self.engines.contains(&table.engine) && !table.engine.is_empty() {
                 let (object, engine) = (self.full_name(&table.name), &table.engine);
                 self.warn(format!("{object} is {engine}, which no snapshot covers: its rows are those of the moment"));
             }
@@ -265,7 +269,7 @@ impl<W: Write> Dump<'_, W> {
         // Takes the metadata lock: from here to the savepoint, definition and rows belong together.
         self.session
             .run(&format!("SELECT 1 FROM {quoted} LIMIT 0"))?;
-        let create = schema::create_table(self.session, &table.name)?;
+        let create = definition::text(schema::create_table(self.session, &table.name)?)?;
         self.script
             .statement(&format!("\nDROP TABLE IF EXISTS {quoted}"))?;
         self.script.statement(&create)?;
@@ -283,6 +287,13 @@ impl<W: Write> Dump<'_, W> {
 
     fn rows(&mut self, table: &Table) -> Result<(), StepFailure> {
         let columns = schema::columns(self.session, self.database, &table.name)?;
+        for column in columns.iter().filter(|column| has_lost_members(column)) {
+            self.miss(format!(
+                "members of column {} of table {}: the server shows bytes in them as question marks",
+                name(&column.name),
+                self.full_name(&table.name)
+            ));
+        }
         let plan = plan_rows(
             &table.name,
             &columns,
@@ -313,10 +324,30 @@ impl<W: Write> Dump<'_, W> {
             longest_bytes,
         } = written?;
         self.report.rows += rows;
+        self.check_count(table, &plan, rows)?;
         if longest_bytes > DEFAULT_PACKET_BYTES {
             self.warn(format!(
                 "{} has a row of {longest_bytes} bytes of SQL: load it with max_allowed_packet=1G at server and client",
                 self.full_name(&table.name)
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whatever bends a SELECT on the server, the rows that were written are those that are there.
+    /// Tables outside of the snapshot go on changing: of them only too few rows can be told.
+    fn check_count(&mut self, table: &Table, plan: &RowPlan, read: u64) -> Result<(), StepFailure> {
+        let counted = count_rows(self.session, &table.name, plan.past)?;
+        if counted == read {
+            return Ok(());
+        }
+        let cause = Cause::Count { read, counted };
+        let what = self.full_name(&table.name);
+        if self.engines.contains(&table.engine) {
+            self.miss(format!("rows of table {what}: {cause}"));
+        } else {
+            self.warn(format!(
+                "{what} changed while it was read, or is read in part: {cause}"
             ));
         }
         Ok(())
@@ -349,8 +380,10 @@ impl<W: Write> Dump<'_, W> {
             },
         ) = usable
         {
-            self.script
-                .comment(&format!("Broken on the server: {}", code.create))?;
+            self.script.comment(&format!(
+                "Broken on the server: {}",
+                code.create.escape_ascii()
+            ))?;
             return Err(cause.into());
         }
         let columns = schema::columns(self.session, self.database, view)?;
@@ -397,7 +430,7 @@ impl<W: Write> Dump<'_, W> {
 
     fn warn_of_foreign_tables(&mut self, view: &View, databases: &[String]) {
         let used = |other: &&String| {
-            *other != self.database && view.code.create.contains(&format!("{}.", name(other)))
+            *other != self.database && holds(&view.code.create, &format!("{}.", name(other)))
         };
         let others: Vec<_> = databases
             .iter()
@@ -429,6 +462,16 @@ impl<W: Write> Dump<'_, W> {
         let definition = schema::code(self.session, code)?;
         if definition.create.is_empty() {
             return Err(StepFailure::Hidden);
+        }
+        if !schema::survives(self.session, code, &definition)? {
+            return Err(Cause::NotText.into());
+        }
+        if code.kind == CodeKind::Event && schema::is_over(self.session, self.database, &code.name)?
+        {
+            self.miss(format!(
+                "event {}: its time is over, so that a server drops it or switches it off when it is made",
+                self.full_name(&code.name)
+            ));
         }
         let drop = format!("DROP {} IF EXISTS {}", code.kind.sql(), name(&code.name));
         let (_, current) = schema::database_collation(self.session, self.database)?;
@@ -575,6 +618,13 @@ impl From<RowFailure> for StepFailure {
     }
 }
 
+/// The server shows the members of an ENUM or SET as text: bytes that are none become question
+/// marks.
+fn has_lost_members(column: &Column) -> bool {
+    let is_list = column.data_type == "enum" || column.data_type == "set";
+    is_list && column.character_set == "binary" && column.column_type.contains('?')
+}
+
 /// A view that can be made again.
 struct View {
     name: String,
@@ -592,7 +642,7 @@ fn in_order_of_use(mut rest: Vec<View>) -> Vec<View> {
             let own = name(&view.name);
             names
                 .iter()
-                .all(|other| *other == own || !body(&view.code.create).contains(other.as_str()))
+                .all(|other| *other == own || !holds(body(&view.code.create), other))
         };
         let next = rest.iter().position(is_free).unwrap_or(0);
         ordered.push(rest.remove(next));
@@ -601,8 +651,15 @@ fn in_order_of_use(mut rest: Vec<View>) -> Vec<View> {
 }
 
 /// The text of a view without its own name.
-fn body(create: &str) -> &str {
-    create.split_once(" AS ").map_or(create, |(_, body)| body)
+fn body(create: &[u8]) -> &[u8] {
+    const AS: &[u8] = b" AS ";
+    let at = create.windows(AS.len()).position(|bytes| bytes == AS);
+    at.map_or(create, |at| &create[at + AS.len()..])
+}
+
+fn holds(text: &[u8], part: &str) -> bool {
+    text.windows(part.len())
+        .any(|bytes| bytes == part.as_bytes())
 }
 
 #[cfg(test)]
@@ -611,7 +668,7 @@ mod tests {
 
     fn check_order(views: &[(&str, &str)], expected: &[&str]) {
         let code = |body: &str| StoredCode {
-            create: format!("CREATE VIEW `x` AS {body}"),
+            create: format!("CREATE VIEW `x` AS {body}").into_bytes(),
             sql_mode: None,
             character_set_client: String::new(),
             collation_connection: String::new(),

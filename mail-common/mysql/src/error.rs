@@ -4,6 +4,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use mail_common::failure::{Failure, FailureKind};
+
 /// A failure of the `mysql` component.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -74,6 +76,15 @@ pub enum Error {
         /// Why.
         source: Cause,
     },
+    /// The server shows versioned tables as they were at another moment.
+    #[error(
+        "the server has system_versioning_asof = {value:?}, so that it shows versioned tables as they were then; \
+         run: SET GLOBAL system_versioning_asof = DEFAULT"
+    )]
+    OtherMoment {
+        /// The moment.
+        value: String,
+    },
     /// A wanted database is not there, or the account may not see it.
     #[error("no database {database:?} that this account may see; check MYSQL_DATABASES")]
     NoDatabase {
@@ -137,6 +148,13 @@ pub enum Error {
 }
 
 impl Error {
+    pub(crate) fn prepare(statement: &str, source: Cause) -> Self {
+        Self::Prepare {
+            statement: statement.to_owned(),
+            source,
+        }
+    }
+
     /// Whether nothing more can be saved, of whatever component: the set cannot be written, or the
     /// run is to stop.
     #[must_use]
@@ -145,6 +163,27 @@ impl Error {
             self,
             Self::Open { .. } | Self::Write { .. } | Self::Stopped { .. }
         )
+    }
+}
+
+impl Failure for Error {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::ReadOptionFile { .. } | Self::ParseOptionFile { .. } | Self::BadPort { .. } => {
+                FailureKind::Configuration
+            }
+            Self::NoDatabase { .. } => FailureKind::NoSuch,
+            Self::LogIn { .. } => FailureKind::Denied,
+            Self::Connect { .. }
+            | Self::Secure { .. }
+            | Self::Prepare { .. }
+            | Self::OtherMoment { .. }
+            | Self::List { .. }
+            | Self::Lost { .. } => FailureKind::Database,
+            Self::Changing { .. } => FailureKind::Changed,
+            Self::Open { source, .. } | Self::Write { source, .. } => FailureKind::of_io(source),
+            Self::Stopped { .. } => FailureKind::Interrupted,
+        }
     }
 }
 
@@ -162,6 +201,17 @@ pub enum Cause {
     /// The connection broke, or could not be secured.
     #[error("{0}")]
     Connection(String),
+    /// The answer holds bytes where a dump can only carry text.
+    #[error("it holds bytes that are not UTF-8, which a dump cannot carry exactly")]
+    NotText,
+    /// The rows that were read are not all that are there.
+    #[error("{read} rows were read, and COUNT(*) in the same snapshot is {counted}")]
+    Count {
+        /// By SELECT.
+        read: u64,
+        /// By COUNT(*).
+        counted: u64,
+    },
 }
 
 /// What a [`Cause`] means for a dump.
@@ -183,6 +233,7 @@ impl Cause {
     pub(crate) fn meaning(&self) -> Meaning {
         match self {
             Self::Connection(_) => Meaning::Lost,
+            Self::NotText | Self::Count { .. } => Meaning::Withheld,
             Self::Server { code, .. } => match code {
                 // Shutdown, interrupted, connection killed, statement time exceeded.
                 1053 | 1317 | 1927 | 1969 => Meaning::Lost,

@@ -5,8 +5,9 @@
 
 use crate::error::{Cause, Error};
 use crate::privilege::Privileges;
+use crate::scratch;
 use crate::script::{StoredCode, literal, name};
-use crate::session::Session;
+use crate::session::{Cells, Session};
 
 /// The server's own databases, which it makes itself.
 const SYSTEM: [&str; 4] = ["information_schema", "mysql", "performance_schema", "sys"];
@@ -119,14 +120,25 @@ pub fn databases(session: &mut Session, wanted: &[String]) -> Result<Databases, 
             missing: Vec::new(),
         });
     }
+    let (of_restores, visible): (Vec<_>, Vec<_>) = visible
+        .into_iter()
+        .partition(|name| scratch::is_scratch(name));
     let names = visible
         .into_iter()
         .filter(|name| !is_of_the_server(name))
         .collect();
-    let missing = unseen_databases(session).map_err(|source| Error::List {
-        what: "privileges".into(),
-        source,
-    })?;
+    let listed = |what: &str| {
+        let what = what.to_owned();
+        |source| Error::List { what, source }
+    };
+    let mut missing = unseen_databases(session).map_err(listed("privileges"))?;
+    missing.extend(old_names(session).map_err(listed("databases"))?);
+    missing.extend(of_restores.first().map(|name| {
+        format!(
+            "a restore is at work, or was killed while it exchanged databases ({name}): what is in them may be of \
+             before or after; the next run of mail-restore with the component mysql puts it right first"
+        )
+    }));
     Ok(Databases { names, missing })
 }
 
@@ -141,6 +153,21 @@ pub(crate) fn visible_databases(session: &mut Session) -> Result<Vec<String>, Ca
         .collect();
     names.sort_unstable();
     Ok(names)
+}
+
+/// Databases whose directories have names of before MySQL 5.1, which no dump can make. A directory
+/// without tables (`lost+found`) is not a database.
+fn old_names(session: &mut Session) -> Result<Vec<String>, Cause> {
+    let query = "SELECT DISTINCT TABLE_SCHEMA FROM information_schema.TABLES WHERE TABLE_SCHEMA LIKE '#mysql50#%'";
+    let rows = session.texts(query)?;
+    let missing = rows.into_iter().flatten().map(|database| {
+        let database = name(&database);
+        format!(
+            "database {database} has a name of before MySQL 5.1, which no dump can carry; run: ALTER DATABASE {database} \
+             UPGRADE DATA DIRECTORY NAME"
+        )
+    });
+    Ok(missing.collect())
 }
 
 fn unseen_databases(session: &mut Session) -> Result<Vec<String>, Cause> {
@@ -300,9 +327,10 @@ pub(crate) fn database_collation(
     Ok((character_set, collation))
 }
 
-/// The CREATE statement of a table.
-pub(crate) fn create_table(session: &mut Session, table: &str) -> Result<String, Cause> {
-    cell(session, &format!("SHOW CREATE TABLE {}", name(table)), 1)
+/// The CREATE statement of a table. A default of bytes stands in it as bytes.
+pub(crate) fn create_table(session: &mut Session, table: &str) -> Result<Vec<u8>, Cause> {
+    let rows = session.cells(&format!("SHOW CREATE TABLE {}", name(table)))?;
+    Ok(bytes_at(rows, 1))
 }
 
 /// The CREATE statement of a sequence.
@@ -335,13 +363,12 @@ pub(crate) fn sequence_state(
 
 /// The definition of a view.
 pub(crate) fn view(session: &mut Session, view: &str) -> Result<StoredCode, Cause> {
-    let row = first(session, &format!("SHOW CREATE VIEW {}", name(view)))?;
-    let at = |index: usize| row.get(index).cloned().unwrap_or_default();
+    let rows = session.cells(&format!("SHOW CREATE VIEW {}", name(view)))?;
     Ok(StoredCode {
-        create: at(1),
+        character_set_client: text_at(&rows, 2)?,
+        collation_connection: text_at(&rows, 3)?,
+        create: bytes_at(rows, 1),
         sql_mode: None,
-        character_set_client: at(2),
-        collation_connection: at(3),
         time_zone: None,
         database_collation: None,
     })
@@ -350,21 +377,64 @@ pub(crate) fn view(session: &mut Session, view: &str) -> Result<StoredCode, Caus
 /// The definition of a trigger, routine or event. Its text is empty when the account may not see
 /// it.
 pub(crate) fn code(session: &mut Session, code: &CodeName) -> Result<StoredCode, Cause> {
-    let row = first(
-        session,
-        &format!("SHOW CREATE {} {}", code.kind.sql(), name(&code.name)),
-    )?;
-    let at = |index: usize| row.get(index).cloned().unwrap_or_default();
+    let rows = session.cells(&format!(
+        "SHOW CREATE {} {}",
+        code.kind.sql(),
+        name(&code.name)
+    ))?;
+    let is_event = code.kind == CodeKind::Event;
     // An event has its time zone between its mode and its text.
-    let shift = usize::from(code.kind == CodeKind::Event);
+    let shift = usize::from(is_event);
+    let time_zone = if is_event {
+        Some(text_at(&rows, 2)?)
+    } else {
+        None
+    };
     Ok(StoredCode {
-        sql_mode: Some(at(1)),
-        time_zone: (code.kind == CodeKind::Event).then(|| at(2)),
-        create: at(2 + shift),
-        character_set_client: at(3 + shift),
-        collation_connection: at(4 + shift),
-        database_collation: Some(at(5 + shift)),
+        sql_mode: Some(text_at(&rows, 1)?),
+        time_zone,
+        character_set_client: text_at(&rows, 3 + shift)?,
+        collation_connection: text_at(&rows, 4 + shift)?,
+        database_collation: Some(text_at(&rows, 5 + shift)?),
+        create: bytes_at(rows, 2 + shift),
     })
+}
+
+/// Whether the text of `code`, which the server has converted to utf8mb4, becomes what it was when
+/// it is converted back. Of UTF-8 nothing was converted, and latin1 has a character for each byte.
+pub(crate) fn survives(
+    session: &mut Session,
+    code: &CodeName,
+    definition: &StoredCode,
+) -> Result<bool, Cause> {
+    let set = definition.character_set_client.as_str();
+    let is_exact = ["utf8", "utf8mb3", "utf8mb4", "latin1", "binary"].contains(&set);
+    if is_exact || definition.create.is_ascii() {
+        return Ok(true);
+    }
+    session.run("SET character_set_results = binary")?;
+    let raw = self::code(session, code);
+    session.run("SET character_set_results = utf8mb4")?;
+    let hex = |bytes: &[u8]| -> String { bytes.iter().map(|b| format!("{b:02X}")).collect() };
+    let query = format!(
+        "SELECT BINARY CONVERT(_utf8mb4 X'{}' USING {set}) = X'{}'",
+        hex(&definition.create),
+        hex(&raw?.create)
+    );
+    Ok(session.first_cell(&query)?.as_deref() == Some("1"))
+}
+
+/// Whether an event would be dropped, or switched off, as soon as it is made: its time is over.
+pub(crate) fn is_over(session: &mut Session, database: &str, event: &str) -> Result<bool, Cause> {
+    let query = format!(
+        "SELECT COUNT(*) FROM information_schema.EVENTS \
+         WHERE EVENT_SCHEMA = {database} AND BINARY EVENT_SCHEMA = {database} AND EVENT_NAME = {event} \
+         AND (ON_COMPLETION = 'NOT PRESERVE' OR STATUS = 'ENABLED') \
+         AND COALESCE(CONVERT_TZ(COALESCE(EXECUTE_AT, ENDS), TIME_ZONE, '+00:00'), EXECUTE_AT, ENDS) <= UTC_TIMESTAMP()",
+        database = literal(database),
+        event = literal(event)
+    );
+    Ok(session.first_cell(&query)?.as_deref() == Some("1"))
 }
 
 impl CodeKind {
@@ -378,15 +448,20 @@ impl CodeKind {
     }
 }
 
-fn first(session: &mut Session, query: &str) -> Result<Vec<String>, Cause> {
-    Ok(session.texts(query)?.into_iter().next().unwrap_or_default())
+fn cell(session: &mut Session, query: &str, index: usize) -> Result<String, Cause> {
+    let first = session.texts(query)?.into_iter().next().unwrap_or_default();
+    Ok(first.into_iter().nth(index).unwrap_or_default())
 }
 
-fn cell(session: &mut Session, query: &str, index: usize) -> Result<String, Cause> {
-    Ok(first(session, query)?
-        .into_iter()
-        .nth(index)
-        .unwrap_or_default())
+/// A cell of the first row; empty where there is none.
+fn bytes_at(rows: Vec<Cells>, index: usize) -> Vec<u8> {
+    let first = rows.into_iter().next().unwrap_or_default();
+    first.into_iter().nth(index).flatten().unwrap_or_default()
+}
+
+fn text_at(rows: &[Cells], index: usize) -> Result<String, Cause> {
+    let cell = rows.first().and_then(|row| row.get(index)?.clone());
+    String::from_utf8(cell.unwrap_or_default()).map_err(|_| Cause::NotText)
 }
 
 /// A row of up to three cells; absent ones are empty.

@@ -2,10 +2,11 @@
 
 use std::io::{self, Write};
 
-use crate::value::append_quoted;
+use crate::pinned::{self, LOAD_SQL_MODE};
+use crate::value::{Notation, append_quoted};
 
 /// Makes the loading session read everything exactly, whatever its defaults are, and remembers
-/// those.
+/// those. What can bend a definition comes from [`pinned`].
 const HEAD: &str = "\
 SET @OLD_SQL_MODE=@@SQL_MODE, SQL_MODE='NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES';
 SET @OLD_CHARACTER_SET_CLIENT=@@CHARACTER_SET_CLIENT, @OLD_CHARACTER_SET_RESULTS=@@CHARACTER_SET_RESULTS;
@@ -37,8 +38,8 @@ pub(crate) struct Script<W> {
 /// A stored program or view: its text, and the session in which the server must read it.
 #[derive(Debug)]
 pub(crate) struct StoredCode {
-    /// The whole CREATE statement.
-    pub(crate) create: String,
+    /// The whole CREATE statement, which may hold bytes in its strings.
+    pub(crate) create: Vec<u8>,
     /// `None` where the object has none (views).
     pub(crate) sql_mode: Option<String>,
     /// Of the session that made it.
@@ -60,6 +61,7 @@ impl<W: Write> Script<W> {
         };
         script.comment(title)?;
         script.text(HEAD)?;
+        script.text(&pinned::head())?;
         Ok(script)
     }
 
@@ -67,6 +69,7 @@ impl<W: Write> Script<W> {
     /// off.
     pub(crate) fn finish(mut self, summary: &str) -> io::Result<(W, u64)> {
         self.text("\n")?;
+        self.text(&pinned::foot())?;
         self.text(FOOT)?;
         self.comment(&format!("Dump completed by mail-backup: {summary}"))?;
         Ok((self.out, self.written_bytes))
@@ -107,7 +110,7 @@ impl<W: Write> Script<W> {
     pub(crate) fn stored_code(&mut self, drop: &str, code: &StoredCode) -> io::Result<()> {
         self.statement(&format!(
             "\nSET @mail_backup_code = {}",
-            readable_literal(&code.create)
+            code_literal(&code.create)
         ))?;
         if let Some(zone) = &code.time_zone {
             self.statement(&format!("SET TIME_ZONE = {}", literal(zone)))?;
@@ -121,14 +124,15 @@ impl<W: Write> Script<W> {
         }
         self.statement(drop)?;
         self.statement("EXECUTE IMMEDIATE @mail_backup_code")?;
-        self.statement("SET SQL_MODE = 'NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES'")?;
+        self.statement(&format!("SET SQL_MODE = '{LOAD_SQL_MODE}'"))?;
         self.statement("SET TIME_ZONE = '+00:00'")?;
         self.statement("SET NAMES utf8mb4")
     }
 }
 
 /// A name in backticks.
-pub(crate) fn name(text: &str) -> String {
+#[must_use]
+pub fn name(text: &str) -> String {
     format!("`{}`", text.replace('`', "``"))
 }
 
@@ -136,7 +140,19 @@ pub(crate) fn name(text: &str) -> String {
 pub(crate) fn literal(text: &str) -> String {
     let mut out = Vec::with_capacity(text.len() + 2);
     append_quoted(text.as_bytes(), &mut out);
-    String::from_utf8_lossy(&out).into_owned()
+    // Only ASCII bytes are added, so what was UTF-8 is UTF-8.
+    String::from_utf8(out).unwrap_or_default()
+}
+
+/// Stored code as a string. Code that is not UTF-8 is a string of bytes, which the server takes as
+/// they are, in the character set of the session.
+fn code_literal(code: &[u8]) -> String {
+    if let Ok(text) = std::str::from_utf8(code) {
+        return readable_literal(text);
+    }
+    let mut digits = Vec::with_capacity(2 * code.len() + 2);
+    Notation::Hex.append(Some(code), &mut digits);
+    digits.into_iter().map(char::from).collect()
 }
 
 /// A string in quotes that keeps its lines.

@@ -7,29 +7,11 @@ use ::mysql::{ClientIdentity, Conn, OptsBuilder, QueryResult, SslOpts, Text, Val
 
 use crate::error::{Cause, Error};
 use crate::options::{Address, ConnectionSettings, Tls, Verify};
+use crate::pinned::{Purpose, pin};
 
 /// The largest packet of the protocol: a row may hold a LONGBLOB.
 const MAX_PACKET_BYTES: usize = 1 << 30;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// Makes every answer exact and the same on every server, and lets a slow consumer keep the
-/// connection. One SET a line: a list fails as a whole when one name is unknown.
-const SETTINGS: [&str; 13] = [
-    "SET SESSION sql_mode = ''",
-    "SET NAMES utf8mb4",
-    "SET SESSION time_zone = '+00:00'",
-    "SET SESSION max_statement_time = 0",
-    "SET SESSION net_write_timeout = 3600, net_read_timeout = 3600",
-    "SET SESSION wait_timeout = 86400",
-    "SET SESSION idle_transaction_timeout = 0, idle_readonly_transaction_timeout = 0",
-    // DDL that waits for us must not make us wait for it for a day.
-    "SET SESSION lock_wait_timeout = 300",
-    "SET SESSION sql_quote_show_create = 1",
-    "SET SESSION sql_select_limit = DEFAULT",
-    "SET SESSION sql_big_selects = 1",
-    "SET SESSION group_concat_max_len = 4294967295",
-    "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
-];
 
 /// A connection that stands in one consistent snapshot.
 pub struct Session {
@@ -61,9 +43,10 @@ impl Session {
             conn: connect(settings)?,
             history: History::Lost,
         };
-        for statement in SETTINGS {
-            session.prepare(statement)?;
-        }
+        pin(Purpose::Read, &mut |statement| {
+            session.first_cell(statement)
+        })?;
+        session.prepare("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")?;
         if session
             .cells("SELECT @@system_versioning_insert_history")
             .is_ok()
@@ -98,15 +81,23 @@ impl Session {
         Ok(rows)
     }
 
-    /// The same as text. All names and definitions are: the session's character set is utf8mb4.
+    /// The same as text; NULL is empty. All names are text, since the session's character set is
+    /// utf8mb4; a definition may hold bytes.
     pub(crate) fn texts(&mut self, query: &str) -> Result<Vec<Vec<String>>, Cause> {
-        let text =
-            |cell: Option<Vec<u8>>| String::from_utf8_lossy(&cell.unwrap_or_default()).into_owned();
-        Ok(self
-            .cells(query)?
-            .into_iter()
-            .map(|row| row.into_iter().map(text).collect())
-            .collect())
+        let mut rows = Vec::new();
+        for row in self.cells(query)? {
+            let texts: Result<Vec<_>, _> = row
+                .into_iter()
+                .map(|cell| String::from_utf8(cell.unwrap_or_default()))
+                .collect();
+            rows.push(texts.map_err(|_| Cause::NotText)?);
+        }
+        Ok(rows)
+    }
+
+    /// The first cell of a short answer, as text.
+    pub(crate) fn first_cell(&mut self, query: &str) -> Result<Option<String>, Cause> {
+        Ok(self.texts(query)?.into_iter().flatten().next())
     }
 
     /// The rows of a long answer, as they arrive.
@@ -115,10 +106,8 @@ impl Session {
     }
 
     fn prepare(&mut self, statement: &str) -> Result<(), Error> {
-        self.run(statement).map_err(|source| Error::Prepare {
-            statement: statement.to_owned(),
-            source,
-        })
+        self.run(statement)
+            .map_err(|source| Error::prepare(statement, source))
     }
 }
 

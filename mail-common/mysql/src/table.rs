@@ -148,6 +148,20 @@ fn is_exact(character_set: &str) -> bool {
     ["utf8mb4", "utf8mb3", "utf8", "latin1", "ascii"].contains(&character_set)
 }
 
+/// The rows of a table, by COUNT(*), history included where a dump has it.
+pub(crate) fn count_rows(session: &mut Session, table: &str, past: Past) -> Result<u64, Cause> {
+    let when = if past == Past::Saved {
+        " FOR SYSTEM_TIME ALL"
+    } else {
+        ""
+    };
+    let query = format!("SELECT COUNT(*) FROM {}{when}", name(table));
+    let answer = session.first_cell(&query)?;
+    Ok(answer
+        .and_then(|count| count.parse().ok())
+        .unwrap_or_default())
+}
+
 /// What was written of a table.
 #[derive(Debug, Default)]
 pub(crate) struct Rows {

@@ -5,7 +5,7 @@
 mod mariadb;
 
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -108,6 +108,105 @@ fn every_object_and_type_loads_back_identical() {
         target.load(&sql);
         assert_equal(&facts(&source, database), &facts(&target, database));
     }
+}
+
+/// Settings of a server that cut or bend what a dump reads, or what loads it.
+const BENDING: &str = "
+    SET GLOBAL sql_select_limit = 1; SET GLOBAL max_statement_time = 0.001; SET GLOBAL group_concat_max_len = 4;
+    SET GLOBAL sql_mode = 'ORACLE,PAD_CHAR_TO_FULL_LENGTH'; SET GLOBAL sql_quote_show_create = 0;
+    SET GLOBAL time_zone = '+05:30'; SET GLOBAL div_precision_increment = 0; SET GLOBAL old_mode = '';
+    SET GLOBAL sql_safe_updates = 1; SET GLOBAL sql_if_exists = 1; SET GLOBAL completion_type = 'RELEASE';
+    SET GLOBAL innodb_compression_default = 1; SET GLOBAL explicit_defaults_for_timestamp = 0;
+    SET GLOBAL default_storage_engine = MyISAM; SET GLOBAL max_join_size = 1; SET GLOBAL sql_auto_is_null = 1;
+    SET GLOBAL default_week_format = 3; SET GLOBAL collation_connection = latin1_german1_ci;
+    SET GLOBAL character_set_client = latin1; SET GLOBAL character_set_results = latin1;
+    SET GLOBAL tx_isolation = 'READ-UNCOMMITTED'; SET GLOBAL autocommit = 0; SET GLOBAL max_sort_length = 64;
+    SET GLOBAL wait_timeout = 2; SET GLOBAL net_write_timeout = 1;";
+
+#[test]
+fn settings_of_the_server_bend_no_dump() {
+    let source = MariaDb::start(&[]);
+    source.sql(EVERY_OBJECT);
+    let straight = dump(&mut root(&source), "mail db").0;
+    source.sql(BENDING);
+    let (bent, report) = dump(&mut root(&source), "mail db");
+    assert_eq!(report.missing, [""; 0]);
+    assert_eq!(
+        String::from_utf8_lossy(&straight),
+        String::from_utf8_lossy(&bent)
+    );
+}
+
+/// A table that the server accepted in another session of other settings.
+#[test]
+fn tables_of_a_lax_session_load_again() {
+    let source = MariaDb::start(&[]);
+    source.sql(
+        "CREATE DATABASE d; USE d; SET innodb_strict_mode = 0, explicit_defaults_for_timestamp = 0;
+         CREATE TABLE t (id INT PRIMARY KEY, t TEXT) ROW_FORMAT=DYNAMIC KEY_BLOCK_SIZE=8; INSERT INTO t VALUES (1, 'x');
+         CREATE TABLE ts (a TIMESTAMP, b TIMESTAMP); SET explicit_defaults_for_timestamp = 1;
+         CREATE TABLE ts_plain (a TIMESTAMP NOT NULL, b TIMESTAMP NULL);",
+    );
+    let sql = dump(&mut root(&source), "d").0;
+    let target = MariaDb::start(&[]);
+    target.sql("SET GLOBAL sql_if_exists = 1; SET GLOBAL explicit_defaults_for_timestamp = 0");
+    target.load(&sql);
+    assert_equal(&facts(&source, "d"), &facts(&target, "d"));
+}
+
+#[test]
+fn bytes_in_definitions_are_carried_or_named() {
+    let source = MariaDb::start(&[]);
+    source.sql(
+        "CREATE DATABASE d; USE d; CREATE TABLE t (a VARBINARY(10) DEFAULT X'FF005C27C30A', h BINARY(4) DEFAULT 0x61, c INT);
+         INSERT INTO t (c) VALUES (1); SET sql_mode = '';
+         CREATE TABLE lost (e ENUM('a', X'FF') CHARACTER SET binary);",
+    );
+    let raw = b"USE d; CREATE PROCEDURE p() SELECT _binary '\xff\xfe'; CREATE VIEW v AS SELECT _binary '\xff' AS x;";
+    let made = source.client_with(&["--binary-mode"], raw);
+    assert!(made.status.success());
+    let (sql, report) = dump(&mut root(&source), "d");
+    assert_eq!(
+        report.missing,
+        [
+            "members of column `e` of table `d`.`lost`: the server shows bytes in them as question marks"
+        ]
+    );
+    let target = MariaDb::start(&[]);
+    target.load(&sql);
+    let values = "CALL d.p(); SELECT * FROM d.v; SELECT HEX(a), HEX(h) FROM d.t; SELECT HEX(body) FROM mysql.proc WHERE db = 'd'";
+    assert_eq!(source.sql(values), target.sql(values));
+    target.sql("INSERT INTO d.t (c) VALUES (2)");
+    assert_eq!(target.sql("SELECT COUNT(DISTINCT HEX(a)) FROM d.t"), "1\n");
+}
+
+#[test]
+fn what_a_dump_cannot_carry_is_named() {
+    let server = MariaDb::start(&[]);
+    server.sql(
+        "SET GLOBAL event_scheduler = OFF; CREATE DATABASE d; USE d;
+         CREATE EVENT past ON SCHEDULE AT '2037-01-01 00:00:00' DO SELECT 1;
+         CREATE EVENT coming ON SCHEDULE AT '2037-01-01 00:00:00' DO SELECT 1;
+         UPDATE mysql.event SET execute_at = '2001-01-01 00:00:00' WHERE name = 'past';",
+    );
+    // A directory of before MySQL 5.1, and one that is not a database.
+    let data = server.dir().join("data");
+    for name in ["old-name", "lost+found"] {
+        let dir = data.join(name);
+        std::fs::create_dir(&dir).unwrap();
+        let owner = std::fs::metadata(&data).unwrap();
+        let (uid, gid) = (owner.uid(), owner.gid());
+        std::os::unix::fs::chown(&dir, Some(uid), Some(gid)).unwrap();
+    }
+    server.sql("CREATE TABLE `#mysql50#old-name`.t (a INT)");
+    let mut session = root(&server);
+    let found = mail_mysql::databases(&mut session, &[]).unwrap();
+    assert_eq!(found.names, ["d"]);
+    assert_eq!(found.missing.len(), 1, "{:?}", found.missing);
+    assert!(found.missing[0].contains("`#mysql50#old-name`"));
+    let report = dump(&mut session, "d").1;
+    assert_eq!(report.missing.len(), 1, "{:?}", report.missing);
+    assert!(report.missing[0].starts_with("event `d`.`past`"));
 }
 
 #[test]
