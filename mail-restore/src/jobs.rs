@@ -182,9 +182,18 @@ fn role(component: Component, path: &RelPath) -> Role {
         return Role::InTree(below);
     }
     let name = path.name();
-    let is_archive = [&b".tar.zst"[..], b".tar.gz", b".tgz", b".tar"]
-        .iter()
-        .any(|suffix| name.ends_with(suffix));
+    let suffixes: [&[u8]; 9] = [
+        b".tar.zst",
+        b".tar.gz",
+        b".tgz",
+        b".tar.bz2",
+        b".tbz2",
+        b".tbz",
+        b".tar.xz",
+        b".txz",
+        b".tar",
+    ];
+    let is_archive = suffixes.iter().any(|suffix| name.ends_with(suffix));
     match (component, name) {
         (Component::Mailboxes, _) if mailbox::is_index(path) => Role::Index,
         _ if is_archive => Role::Archive,

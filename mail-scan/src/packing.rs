@@ -15,6 +15,8 @@ const ZSTD_MAGIC: &[u8] = &[0xb5, 0x2f, 0xfd];
 const SKIPPABLE_MAGIC: &[u8] = &[0x2a, 0x4d, 0x18];
 
 const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
+const BZIP2_MAGIC: &[u8] = b"BZh";
+const XZ_MAGIC: &[u8] = b"\xfd7zXZ\0";
 const LZ4_MAGICS: [&[u8]; 2] = [&[0x04, 0x22, 0x4d, 0x18], b"Dovecot-LZ4\x0d\x2a\x9b\xc5"];
 
 /// This many bytes tell what something is.
@@ -50,13 +52,18 @@ impl Packing {
         let compression = Compression::of_name(name);
         let stem = match compression {
             Compression::None => name,
-            _ if name.ends_with(b".tgz") => {
+            _ if [&b".tgz"[..], b".tbz", b".tbz2", b".txz"]
+                .iter()
+                .any(|suffix| name.ends_with(suffix)) =>
+            {
                 return Self {
                     compression,
                     inner: Inner::Archive,
                 };
             }
-            Compression::Zstd | Compression::Gzip => stem(name),
+            Compression::Zstd | Compression::Gzip | Compression::Bzip2 | Compression::Xz => {
+                stem(name)
+            }
         };
         Self {
             compression,
@@ -69,9 +76,7 @@ impl Packing {
         let packing = Self::of_name(name);
         let is_so = match packing.compression {
             Compression::None => true,
-            Compression::Zstd | Compression::Gzip => {
-                compression_of_head(head) == packing.compression
-            }
+            packed => compression_of_head(head) == packed,
         };
         if is_so { packing } else { Self::PLAIN }
     }
@@ -88,6 +93,8 @@ pub(crate) fn compression_of_head(head: &[u8]) -> Compression {
         [0x1e | 0x22..=0x28, rest @ ..] if rest.starts_with(ZSTD_MAGIC) => Compression::Zstd,
         [0x50..=0x5f, rest @ ..] if rest.starts_with(SKIPPABLE_MAGIC) => Compression::Zstd,
         _ if head.starts_with(GZIP_MAGIC) => Compression::Gzip,
+        _ if head.starts_with(BZIP2_MAGIC) => Compression::Bzip2,
+        _ if head.starts_with(XZ_MAGIC) => Compression::Xz,
         _ => Compression::None,
     }
 }

@@ -1,9 +1,11 @@
-//! Opens what a set holds, whatever it is compressed with: zstd is ours, gzip is that of the old
-//! scripts.
+//! Opens what a set holds, whatever it is compressed with: zstd is ours; gzip, bzip2 and xz are
+//! those of old scripts.
 
 use std::io::{self, BufReader, Read};
 
+use bzip2::bufread::MultiBzDecoder;
 use flate2::bufread::MultiGzDecoder;
+use liblzma::bufread::XzDecoder;
 
 const BUFFER_BYTES: usize = 128 * 1024;
 
@@ -16,6 +18,10 @@ pub enum Compression {
     Zstd,
     /// `.gz`
     Gzip,
+    /// `.bz2`
+    Bzip2,
+    /// `.xz`
+    Xz,
 }
 
 impl Compression {
@@ -25,11 +31,13 @@ impl Compression {
         match name.rsplit(|&byte| byte == b'.').next() {
             Some(b"zst") => Self::Zstd,
             Some(b"gz" | b"tgz") => Self::Gzip,
+            Some(b"bz2" | b"tbz" | b"tbz2") => Self::Bzip2,
+            Some(b"xz" | b"txz") => Self::Xz,
             _ => Self::None,
         }
     }
 
-    /// The content of `input`, unpacked as it is read. Several zstd frames or gzip members are one
+    /// The content of `input`, unpacked as it is read. Several frames, members or streams are one
     /// content.
     ///
     /// Reading fails with `UnexpectedEof` when the compressed stream is cut, and with another error
@@ -43,6 +51,8 @@ impl Compression {
             Self::None => Box::new(input),
             Self::Zstd => Box::new(zstd::Decoder::with_buffer(input)?),
             Self::Gzip => Box::new(MultiGzDecoder::new(input)),
+            Self::Bzip2 => Box::new(MultiBzDecoder::new(input)),
+            Self::Xz => Box::new(XzDecoder::new_multi_decoder(input)),
         })
     }
 }
@@ -55,6 +65,18 @@ mod tests {
 
     fn gzip(data: &[u8]) -> Vec<u8> {
         let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(data).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn bzip2(data: &[u8]) -> Vec<u8> {
+        let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+        encoder.write_all(data).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn xz(data: &[u8]) -> Vec<u8> {
+        let mut encoder = liblzma::write::XzEncoder::new(Vec::new(), 1);
         encoder.write_all(data).unwrap();
         encoder.finish().unwrap()
     }
@@ -73,6 +95,8 @@ mod tests {
         check("0001.tar.zst", Compression::Zstd);
         check("config.tar.gz", Compression::Gzip);
         check("config.tgz", Compression::Gzip);
+        check("mail.sql.bz2", Compression::Bzip2);
+        check("config.txz", Compression::Xz);
         check("docker-compose.yml", Compression::None);
         check("zst", Compression::Zstd);
         check("", Compression::None);
@@ -90,6 +114,13 @@ mod tests {
             read(Compression::Gzip, &[gzip(b"one "), gzip(b"two")].concat()).unwrap(),
             b"one two"
         );
+        for (compression, pack) in [
+            (Compression::Bzip2, bzip2 as fn(&[u8]) -> Vec<u8>),
+            (Compression::Xz, xz),
+        ] {
+            let packed = [pack(b"one "), pack(b"two")].concat();
+            assert_eq!(read(compression, &packed).unwrap(), b"one two");
+        }
         assert_eq!(read(Compression::None, b"plain").unwrap(), b"plain");
     }
 
@@ -99,6 +130,8 @@ mod tests {
         for (compression, packed) in [
             (Compression::Zstd, zstd::encode_all(&text[..], 1).unwrap()),
             (Compression::Gzip, gzip(&text)),
+            (Compression::Bzip2, bzip2(&text)),
+            (Compression::Xz, xz(&text)),
         ] {
             for length in 1..packed.len() {
                 assert!(
