@@ -54,6 +54,12 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) accounts: bool,
 
+    /// Load dumps whose rows are expressions, or whose stored code reaches beyond its database
+    ///
+    /// For who knows where a dump comes from. Nothing is ever run in the server's own databases.
+    #[arg(long)]
+    pub(crate) trust_dump: bool,
+
     /// Refuse unless the records on stdin hold a clean verdict for everything that is used; needs
     /// `-`
     #[arg(long, requires = "records")]

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use jiff::ZonedDateTime;
+use mail_common::failure::{Failure, FailureKind};
 use mail_common::interrupt::Interrupt;
 use mail_common::record::{Record, Restored};
 use mail_common::relpath::{PathField, RelPath};
@@ -14,7 +15,10 @@ use mail_mysql::ConnectionSettings;
 
 use crate::args::Args;
 use crate::build::Built;
-use crate::databases::{Accounts, Databases, Error, Inspection, Loaded, Target, Watch, WrittenSql};
+use crate::databases::{
+    Accounts, Databases, Error, Inspection, Loaded, Target, Trust, Watch, WrittenSql,
+};
+use crate::error::Error as RunError;
 use crate::setup::{Destination, Setup};
 use crate::unpack::Unpacked;
 
@@ -35,22 +39,8 @@ enum To {
     Directory(PathBuf),
 }
 
-/// Why the databases of a run cannot be planned.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum PlanError {
-    #[error("read the settings of the database connection")]
-    Connection(#[from] mail_mysql::Error),
-    #[error(transparent)]
-    Dumps(#[from] Error),
-    #[error(
-        "the backup root {} is not there: the current databases would be saved in it; make the directory, or name another by --root",
-        root.display()
-    )]
-    NoRoot { root: PathBuf },
-}
-
 /// What a run says of one dump.
-struct Said<'a> {
+struct DumpLine<'a> {
     path: &'a RelPath,
     target: String,
     bytes: u64,
@@ -66,7 +56,7 @@ impl DumpsJob {
         inventory: &Inventory,
         destination: &Destination,
         report: &Report,
-    ) -> Result<Self, PlanError> {
+    ) -> Result<Self, RunError> {
         let databases = match (args.accounts, destination) {
             (true, _) => Databases::plan(inventory, Accounts::Load)?,
             (false, Destination::Live) => Databases::plan(inventory, Accounts::Leave)?,
@@ -82,21 +72,27 @@ impl DumpsJob {
                 To::Directory(directory.join(Component::Mysql.name()))
             }
             Destination::Live if !setup.root.is_dir() => {
-                return Err(PlanError::NoRoot {
+                return Err(RunError::NoRoot {
                     root: setup.root.clone(),
                 });
             }
             Destination::Live => {
                 let connection =
-                    ConnectionSettings::from_config(&setup.config, &setup.settings.mysql, report)?;
+                    ConnectionSettings::from_config(&setup.config, &setup.settings.mysql, report)
+                        .map_err(RunError::Connection)?;
                 To::Server(Target {
                     connection,
                     connections: args.threads().get().max(2),
+                    trust: if args.trust_dump {
+                        Trust::Full
+                    } else {
+                        Trust::Gate
+                    },
                 })
             }
         };
         for ignored in databases.ignored() {
-            report.warning(format!("{ignored} is not restored: it is no dump"));
+            report.warning(format!("{ignored} is not restored: it is not a dump"));
         }
         let files = databases
             .paths()
@@ -124,7 +120,7 @@ impl DumpsJob {
             To::Directory(directory) => self.show_files(directory, session, totals),
             To::Server(target) => match self.databases.inspect(target, &interrupt.flag()) {
                 Ok(inspection) => show_inspection(session, &inspection, totals),
-                Err(error) => session.fail(Some(Component::Mysql), None, &error),
+                Err(error) => session.record_failure(Some(Component::Mysql), None, &error),
             },
         }
     }
@@ -138,13 +134,13 @@ impl DumpsJob {
             let target = directory.display().to_string();
             emit(
                 session,
-                &Said {
+                &DumpLine {
                     path: &file.path,
                     target,
                     bytes,
                     tables,
                 },
-                Dry::Run,
+                Mode::DryRun,
                 totals,
             );
         }
@@ -218,25 +214,31 @@ impl DumpsJob {
     }
 }
 
-/// Says what was loaded, which stays.
+/// Keeps what was loaded, and says it. What could not be made is named alone.
 pub(crate) fn report(loaded: Loaded, session: &Session, totals: &mut Totals) {
-    loaded
-        .warnings()
-        .iter()
-        .for_each(|warning| session.report.warning(warning));
+    for warning in loaded.warnings() {
+        session.report.warning(warning);
+    }
+    for (path, text) in loaded.unmade() {
+        session.record_failure(Some(Component::Mysql), Some(path), &Unmade(text.clone()));
+    }
+    let saved = loaded.saved().display().to_string();
+    let restored = match loaded.keep() {
+        Ok(restored) => restored,
+        Err(error) => return session.record_failure(Some(Component::Mysql), None, &error),
+    };
     session.report.summary(format!(
-        "what the databases were is kept: mail-restore --from {} --component mysql brings it back",
-        loaded.saved().display()
+        "a dump of what the databases were before is kept in {saved}, which is a set"
     ));
-    for dump in loaded.keep() {
+    for dump in restored {
         let target = target_text(&dump.databases);
-        let said = Said {
+        let line = DumpLine {
             path: &dump.path,
             target,
             bytes: dump.bytes,
             tables: dump.tables,
         };
-        emit(session, &said, Dry::No, totals);
+        emit(session, &line, Mode::Apply, totals);
     }
 }
 
@@ -256,22 +258,26 @@ fn show_inspection(session: &Session, inspection: &Inspection, totals: &mut Tota
             .report
             .summary(format!("mysql: database {new} would be made"));
     }
-    inspection
-        .warnings
-        .iter()
-        .for_each(|warning| session.report.warning(warning));
+    for warning in &inspection.warnings {
+        session.report.warning(warning);
+    }
+    for obstacle in &inspection.obstacles {
+        let obstacle = Obstacle(obstacle.clone());
+        session.record_failure(Some(Component::Mysql), None, &obstacle);
+    }
     for privilege in &inspection.lacking {
-        session.fail(Some(Component::Mysql), None, &Lacking(privilege.clone()));
+        let lacking = Lacking(privilege.clone());
+        session.record_failure(Some(Component::Mysql), None, &lacking);
     }
     for dump in &inspection.dumps {
         let target = target_text(&dump.databases);
-        let said = Said {
+        let line = DumpLine {
             path: &dump.path,
             target,
             bytes: dump.bytes,
             tables: dump.tables,
         };
-        emit(session, &said, Dry::Run, totals);
+        emit(session, &line, Mode::DryRun, totals);
     }
 }
 
@@ -279,6 +285,34 @@ fn show_inspection(session: &Session, inspection: &Inspection, totals: &mut Tota
 #[derive(Debug, thiserror::Error)]
 #[error("the database account lacks {0}")]
 struct Lacking(String);
+
+impl Failure for Lacking {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Denied
+    }
+}
+
+/// What would keep a restore from touching anything.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Obstacle(String);
+
+impl Failure for Obstacle {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Refused
+    }
+}
+
+/// Stored code that was not restored.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Unmade(String);
+
+impl Failure for Unmade {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Database
+    }
+}
 
 fn target_text(databases: &[String]) -> String {
     if databases.is_empty() {
@@ -290,21 +324,21 @@ fn target_text(databases: &[String]) -> String {
 
 /// Whether it was done.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Dry {
-    Run,
-    No,
+enum Mode {
+    Apply,
+    DryRun,
 }
 
-fn emit(session: &Session, said: &Said<'_>, dry: Dry, totals: &mut Totals) {
+fn emit(session: &Session, line: &DumpLine<'_>, mode: Mode, totals: &mut Totals) {
     session.emit(&Record::Restored(Restored {
         component: Component::Mysql,
-        path: PathField::from(said.path),
-        target: said.target.clone(),
-        bytes: said.bytes,
-        entries: said.tables,
-        dry_run: dry == Dry::Run,
+        path: PathField::from(line.path),
+        target: line.target.clone(),
+        bytes: line.bytes,
+        entries: line.tables,
+        dry_run: mode == Mode::DryRun,
     }));
     totals.add("files", 1);
-    totals.add("tables", said.tables);
-    totals.add("bytes", said.bytes);
+    totals.add("tables", line.tables);
+    totals.add("bytes", line.bytes);
 }

@@ -13,7 +13,7 @@ use mail_common::interrupt::Interrupted;
 use mail_common::jsonl;
 use mail_common::set::{self, Component, InventoryError, LockError};
 
-use crate::{databases, dumps, messages, swap, unpack};
+use crate::{databases, messages, swap, unpack};
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -39,14 +39,24 @@ pub(crate) enum Error {
     },
     #[error("{} holds nothing that can be restored", set.display())]
     Empty { set: PathBuf },
+    #[error(
+        "no file of {component} in {} can be used; nothing was touched: name the other components by --component",
+        set.display()
+    )]
+    Nothing { set: PathBuf, component: Component },
     #[error("single messages are verified as they are read; leave out --verify, or use --dry-run")]
     VerifyMessages,
     #[error(
         "--mailbox, --message-id, --since and --path are about mailboxes; leave out --component, or name mailboxes alone"
     )]
     OtherComponents,
-    #[error(transparent)]
-    Dumps(#[from] dumps::PlanError),
+    #[error("read the settings of the database connection")]
+    Connection(#[source] mail_mysql::Error),
+    #[error(
+        "the backup root {} is not there: the current databases would be saved in it; make the directory, or name another by --root",
+        root.display()
+    )]
+    NoRoot { root: PathBuf },
 
     #[error(
         "{} is a mount point and cannot change places with another directory; use --to {}/restored, then move what is in it",
@@ -166,8 +176,11 @@ impl Failure for Error {
             Self::Set(error) => error.kind(),
             Self::Lock(error) => error.kind(),
             Self::Inventory(error) => error.kind(),
-            Self::Dumps(error) => of_dumps(error),
-            Self::NoComponent { .. } | Self::Empty { .. } => FailureKind::NoSuch,
+            Self::Connection(_) => FailureKind::Configuration,
+            Self::NoRoot { .. } => FailureKind::NotMounted,
+            Self::NoComponent { .. } | Self::Empty { .. } | Self::Nothing { .. } => {
+                FailureKind::NoSuch
+            }
             Self::NoSetNamed
             | Self::SeveralSets { .. }
             | Self::VerifyMessages
@@ -186,7 +199,7 @@ impl Failure for Error {
             Self::NotClean { .. } => FailureKind::Unscanned,
             Self::Build { source, .. } => source.kind(),
             Self::Swap { source, .. } | Self::RollBack { source, .. } => FailureKind::of_io(source),
-            Self::Databases(error) => of_databases(error),
+            Self::Databases(error) => error.kind(),
             Self::Messages(error) => error.kind(),
             Self::Ambiguous { .. } => FailureKind::Ambiguous,
             Self::MessagesInterrupted { .. } => FailureKind::Interrupted,
@@ -194,21 +207,5 @@ impl Failure for Error {
             Self::Failed(failed) => failed.kind(),
             Self::Interrupted(interrupted) => interrupted.kind(),
         }
-    }
-}
-
-fn of_dumps(error: &dumps::PlanError) -> FailureKind {
-    match error {
-        dumps::PlanError::Connection(_) => FailureKind::Configuration,
-        dumps::PlanError::Dumps(_) => FailureKind::Usage,
-        dumps::PlanError::NoRoot { .. } => FailureKind::NotMounted,
-    }
-}
-
-fn of_databases(error: &databases::Error) -> FailureKind {
-    if let databases::Error::Interrupted = error {
-        FailureKind::Interrupted
-    } else {
-        FailureKind::Database
     }
 }

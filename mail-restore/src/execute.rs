@@ -77,7 +77,14 @@ fn restore(
     if damaged > 0 {
         return Err(Error::Damaged { damaged });
     }
-    Ok((Exit::Done, place(plan, session, interrupt, now)?))
+    let totals = place(plan, session, interrupt, now)?;
+    // Stored code that could not be made is named; all else is in place.
+    let exit = if session.report.errors() == 0 {
+        Exit::Done
+    } else {
+        Exit::Bad
+    };
+    Ok((exit, totals))
 }
 
 /// Single messages are added without an exchange, and need no lock on their target.

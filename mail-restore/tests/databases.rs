@@ -63,7 +63,8 @@ fn our_dumps_replace_whatever_was_there() {
         &all_facts(&server, &EVERY_DATABASE),
     );
     assert_equal(&bystander, &facts(&server, "bystander"));
-    let results = loaded.keep();
+    let results = loaded.keep().unwrap();
+    assert_no_traces(&server);
     let summary: Vec<_> = results
         .iter()
         .map(|result| {
@@ -95,7 +96,7 @@ fn what_was_there_is_a_set_that_loads_again() {
     let before = facts(&server, "second");
     let loaded = set.restore(&server).unwrap();
     assert_eq!(loaded.saved(), set.saved());
-    drop(loaded);
+    loaded.keep().unwrap();
     assert_equal(&facts(&source, "second"), &facts(&server, "second"));
     let saved = set.saved();
     let mut sums = std::process::Command::new("sha256sum");
@@ -122,7 +123,8 @@ fn what_was_there_is_a_set_that_loads_again() {
     );
     loaded
         .unwrap_or_else(|error| panic!("{}", chain(&error)))
-        .keep();
+        .keep()
+        .unwrap();
     assert_equal(&before, &facts(&server, "second"));
 }
 
@@ -139,6 +141,7 @@ fn the_caller_may_go_back_later() {
         .roll_back("the mailboxes could not be swapped")
         .unwrap();
     assert_equal(&before, &all_facts(&server, &there));
+    assert_no_traces(&server);
     assert!(!server.sql("SHOW DATABASES").contains("empty-db"));
 }
 
@@ -184,6 +187,7 @@ fn stock_dumps_load_as_the_stock_client_loads_them() {
             "{:?}",
             loaded.warnings()
         );
+        loaded.keep().unwrap();
         assert_equal(
             &all_facts(&expected, &EVERY_DATABASE),
             &all_facts(&server, &EVERY_DATABASE),
@@ -314,7 +318,8 @@ fn several_connections_load_the_same_as_one() {
             let loaded = set.restore_with(&server, Accounts::Leave, connections);
             let results = loaded
                 .unwrap_or_else(|error| panic!("{name}: {}", chain(&error)))
-                .keep();
+                .keep()
+                .unwrap();
             assert_eq!((results[0].tables, results[0].rows), (12, 78 * 300));
             assert_eq!(checksums(&server), expected);
         }
@@ -330,12 +335,13 @@ fn check_rolled_back(set: &Set, expected: &[&str]) {
     let (before, names) = (all_facts(&server, &there), server.sql("SHOW DATABASES"));
     let error = set.restore(&server).unwrap_err();
     let text = chain(&error);
-    expected
-        .iter()
-        .for_each(|part| assert!(text.contains(part), "{text}"));
+    for part in expected {
+        assert!(text.contains(part), "{text}");
+    }
     assert!(matches!(error, Error::RolledBack { .. }), "{text}");
     assert_eq!(server.sql("SHOW DATABASES"), names);
     assert_equal(&before, &all_facts(&server, &there));
+    assert_no_traces(&server);
 }
 
 #[test]
@@ -403,7 +409,7 @@ fn hostile_dumps_are_refused_before_anything_is_touched() {
         ("USE victim", "another database: victim"),
         ("CREATE DATABASE other", "another database: other"),
         ("DROP DATABASE victim", "another database: victim"),
-        ("DELETE FROM victim.t", "no dump of a database says"),
+        ("DELETE FROM victim.t", "victim.t lies in another database"),
         (
             "INSERT INTO victim.t VALUES (2)",
             "victim.t lies in another database",
@@ -448,7 +454,7 @@ fn a_second_statement_behind_a_semicolon_is_not_run() {
     let set = Set::new();
     set.put(
         "second.sql",
-        b"DELIMITER ;;\nCREATE VIEW v AS SELECT 1; DROP DATABASE bystander;;\n-- Dump completed\n",
+        b"DELIMITER ;;\nCREATE VIEW v AS SELECT 1; DROP TABLE t;;\n-- Dump completed\n",
     );
     check_rolled_back(&set, &["mysql/second.sql line 2: CREATE VIEW v", "1064"]);
 }
@@ -530,7 +536,7 @@ fn what_a_killed_run_left_is_cleared() {
     source.sql("CREATE DATABASE d; CREATE TABLE d.t (a INT)");
     let set = Set::of(&source, &["d"]);
     fs::create_dir_all(set.root().join("pre-restore/.2026-11-23T030000.new/mysql")).unwrap();
-    set.restore(&source).unwrap().keep();
+    set.restore(&source).unwrap().keep().unwrap();
     assert!(set.saved().join("checksums.sha256").exists());
 }
 
@@ -585,7 +591,8 @@ fn a_view_over_another_database_finds_it() {
     let loaded = set
         .restore(&server)
         .unwrap_or_else(|error| panic!("{}", chain(&error)));
-    assert_eq!(loaded.results()[0].databases, ["b"]);
+    assert_eq!(loaded.unmade(), []);
+    loaded.keep().unwrap();
     assert_equal(
         &all_facts(&source, &["a", "b"]),
         &all_facts(&server, &["a", "b"]),
@@ -643,7 +650,7 @@ fn an_interrupt_brings_the_old_state_back() {
 }
 
 #[test]
-fn a_server_that_dies_leaves_the_way_back_on_the_disk() {
+fn a_server_that_dies_while_it_loads_has_what_it_had() {
     let source = MariaDb::start();
     fill_large(&source);
     let set = Set::of(&source, &["d"]);
@@ -662,33 +669,35 @@ fn a_server_that_dies_leaves_the_way_back_on_the_disk() {
     let error = meddle_while_loading(&server, &set, &never, &|| {
         rustix::process::kill_process(pid.unwrap(), rustix::process::Signal::KILL).unwrap();
     });
-    let text = chain(&error);
-    assert!(matches!(error, Error::NotRolledBack { .. }), "{text}");
-    let saved = set.saved();
     assert!(
-        text.contains(&format!(
-            "mail-restore --from {} --component mysql",
-            saved.display()
-        )),
-        "{text}"
+        matches!(error, Error::RolledBack { .. }),
+        "{}",
+        chain(&error)
     );
     server.kill();
     server.resume();
-    let plan = Databases::plan(&inventory(&saved), Accounts::Leave).unwrap();
-    let watch = Watch {
-        stop: &never,
-        progress: &|_| {},
-    };
-    let loaded = plan.restore(
-        &target(&server),
-        &Set::new().root(),
-        &ZonedDateTime::now(),
-        watch,
-    );
-    loaded
-        .unwrap_or_else(|error| panic!("{}", chain(&error)))
-        .keep();
     assert_equal(&before, &facts(&server, "d"));
+    // What it had loaded beside is dropped by the next run, which succeeds.
+    let loaded = set.restore(&server);
+    let loaded = loaded.unwrap_or_else(|error| panic!("{}", chain(&error)));
+    assert!(
+        loaded.warnings()[0].contains("loaded beside the databases is dropped"),
+        "{:?}",
+        loaded.warnings()
+    );
+    loaded.keep().unwrap();
+    assert_equal(&facts(&source, "d"), &facts(&server, "d"));
+    assert_no_traces(&server);
+}
+
+/// Nothing is left of what a restore makes for a while.
+#[track_caller]
+fn assert_no_traces(server: &MariaDb) {
+    assert_eq!(server.sql("SHOW DATABASES LIKE 'mail\\_restore%'"), "");
+    assert_eq!(
+        server.sql("SELECT User FROM mysql.user WHERE User LIKE 'mr\\_%'"),
+        ""
+    );
 }
 
 /// A set with a database and the accounts of its server.
@@ -713,7 +722,7 @@ fn accounts_come_on_request_and_go_with_a_rollback() {
     let (source, set) = with_accounts();
     let server = MariaDb::start();
     let before = server.sql(ACCOUNT_NAMES);
-    set.restore(&server).unwrap().keep();
+    set.restore(&server).unwrap().keep().unwrap();
     assert_eq!(server.sql(ACCOUNT_NAMES), before);
     fs::remove_dir_all(set.root().join("pre-restore")).unwrap();
     let loaded = set
@@ -746,6 +755,10 @@ fn hostile_accounts_are_refused() {
     assert!(matches!(
         Databases::plan(&inventory(&set.path()), Accounts::Load),
         Err(Error::NoAccounts)
+    ));
+    assert!(matches!(
+        Databases::plan(&inventory(&set.path()), Accounts::Leave),
+        Err(Error::NoDumps { .. })
     ));
 }
 
@@ -791,7 +804,7 @@ fn an_inspection_tells_all_and_writes_nothing() {
             user: "few".into(),
             ..target(&server).connection
         },
-        connections: 2,
+        ..target(&server)
     };
     let lacking = plan.inspect(&few, &never).unwrap().lacking;
     assert!(

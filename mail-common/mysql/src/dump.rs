@@ -45,6 +45,8 @@ pub struct DumpReport {
     pub source_bytes: u64,
     /// What could not be saved, and why: each makes the run's answer bad.
     pub missing: Vec<String>,
+    /// Those of [`DumpReport::missing`] that are events whose time is over: nobody waits for them.
+    pub over: Vec<String>,
     /// What an administrator should know and the dump does not lack.
     pub warnings: Vec<String>,
 }
@@ -468,10 +470,12 @@ impl<W: Write> Dump<'_, W> {
         }
         if code.kind == CodeKind::Event && schema::is_over(self.session, self.database, &code.name)?
         {
-            self.miss(format!(
+            let what = format!(
                 "event {}: its time is over, so that a server drops it or switches it off when it is made",
                 self.full_name(&code.name)
-            ));
+            );
+            self.report.over.push(what.clone());
+            self.miss(what);
         }
         let drop = format!("DROP {} IF EXISTS {}", code.kind.sql(), name(&code.name));
         let (_, current) = schema::database_collation(self.session, self.database)?;

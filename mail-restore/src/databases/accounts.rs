@@ -7,7 +7,16 @@
 use std::collections::BTreeSet;
 
 use super::error::Error;
-use super::server::{Server, literal, name};
+use super::server::{Server, name};
+
+/// Whether accounts are loaded too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accounts {
+    /// They stay as they are.
+    Leave,
+    /// Those that are missing are made, with their grants.
+    Load,
+}
 
 /// The users and roles of a server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,17 +52,4 @@ impl AccountNames {
         }
         Ok(())
     }
-}
-
-/// The CREATE DATABASE options by which `database`, which is there, was made.
-pub(super) fn database_options(server: &mut Server, database: &str) -> Result<String, Error> {
-    let query = format!(
-        "SELECT CONCAT('CHARACTER SET ', DEFAULT_CHARACTER_SET_NAME, ' COLLATE ', DEFAULT_COLLATION_NAME) \
-         FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = {}",
-        literal(database)
-    );
-    server.cell(&query).map_err(|source| Error::Ask {
-        what: "the character set of a database",
-        source,
-    })
 }

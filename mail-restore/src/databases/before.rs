@@ -11,12 +11,11 @@ use jiff::ZonedDateTime;
 use mail_common::atomic::{self, StoredFile};
 use mail_common::checksum::ChecksumFile;
 use mail_common::relpath::RelPath;
-use mail_common::set::{CHECKSUMS, Inventory};
+use mail_common::set::CHECKSUMS;
 use mail_mysql::{ConnectionSettings, DumpReport, Session, file_name};
 use zstd::zstd_safe::CParameter;
 
-use super::Accounts;
-use super::dump::Dumps;
+use super::accounts::Accounts;
 use super::error::Error;
 
 const DIRECTORY: &str = "pre-restore";
@@ -28,10 +27,6 @@ const LEVEL: i32 = 3;
 pub(super) struct Before {
     /// The set.
     pub(super) dir: PathBuf,
-    /// The databases, of those that will be touched, that were there.
-    pub(super) existing: BTreeSet<String>,
-    /// Their dumps.
-    pub(super) dumps: Dumps,
     /// What an administrator should know.
     pub(super) warnings: Vec<String>,
 }
@@ -78,16 +73,7 @@ pub(super) fn save(
         // The failure is reported; what is left is hidden and harms nobody.
         let _ = atomic::remove_tree(&hidden);
     })?;
-    let inventory = Inventory::read(&dir).map_err(|error| Error::Write {
-        path: dir.clone(),
-        source: io::Error::other(error),
-    })?;
-    Ok(Before {
-        dir,
-        existing,
-        dumps: Dumps::of(&inventory),
-        warnings,
-    })
+    Ok(Before { dir, warnings })
 }
 
 /// `parent/time`, or with `-2`, `-3` and so on behind it where a restore of the same second has
@@ -161,13 +147,21 @@ impl Saver<'_> {
             &mut |_| {},
         );
         let (encoder, report) = dumped.map_err(|source| save_error(database, source))?;
-        if !report.missing.is_empty() {
+        let DumpReport {
+            mut missing,
+            over,
+            warnings,
+            ..
+        } = report;
+        missing.retain(|what| !over.contains(what));
+        if !missing.is_empty() {
             return Err(Error::NotSaved {
                 database: database.to_owned(),
-                missing: report.missing,
+                missing,
             });
         }
-        self.warnings.extend(report.warnings);
+        self.warnings.extend(warnings);
+        self.warnings.extend(over);
         self.keep(path, encoder)
     }
 
@@ -228,7 +222,7 @@ fn save_error(database: &str, source: mail_mysql::Error) -> Error {
     }
 }
 
-/// Opens the file of a dump, anew when an attempt before it failed. One thread compresses while the
+/// Opens the file of a dump, again when an attempt before it failed. One thread compresses while the
 /// rows come in.
 fn open(file: &Path) -> io::Result<Compressed> {
     match fs::remove_file(file) {

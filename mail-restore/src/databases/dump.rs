@@ -50,7 +50,7 @@ impl Dumps {
 impl Dump {
     fn of(inventory: &Inventory, file: &SetFile) -> Option<Self> {
         let name = String::from_utf8_lossy(file.path.components().nth(1)?).into_owned();
-        let stem = [".sql.zst", ".sql.gz", ".sql"]
+        let stem = [".sql.zst", ".sql.gz", ".sql.bz2", ".sql.xz", ".sql"]
             .iter()
             .find_map(|suffix| name.strip_suffix(suffix))?;
         let is_direct = file.path.depth() == 2 && !stem.is_empty();

@@ -3,13 +3,14 @@
 use std::io;
 use std::path::PathBuf;
 
+use mail_common::failure::{Failure, FailureKind};
 use mail_common::relpath::RelPath;
 use mail_mysql::Cause;
 
 use super::statement::ReadError;
 
-/// A failure of the databases' way back. Unless it is [`Error::NotRolledBack`], the server is as it
-/// was.
+/// A failure of the databases' way back. Unless it is [`Error::NotRolledBack`],
+/// [`Error::NotRecovered`] or [`Error::NotKept`], the live databases are as they were.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Two files for one database.
@@ -27,6 +28,68 @@ pub enum Error {
     /// The set has no accounts, and they were asked for.
     #[error("the set has no mysql/_accounts.sql.zst; restore without accounts")]
     NoAccounts,
+    /// The set has files of the component, and none is a dump.
+    #[error(
+        "no file of the set is a dump of a database that would be restored{}",
+        ignored.first().map_or_else(String::new, |path| format!(" ({path} is not .sql, .sql.zst, .sql.gz, .sql.bz2 or .sql.xz)"))
+    )]
+    NoDumps {
+        /// The files beside.
+        ignored: Vec<RelPath>,
+    },
+    /// All dumps are of databases of the server.
+    #[error("the dumps hold nothing but databases of the server itself, which are never restored")]
+    OfTheServer,
+    /// Another restore is at work on the server.
+    #[error("another restore is at work on this server; wait for it")]
+    Busy,
+    /// What prevents an exchange.
+    #[error("nothing was touched: {}", found.join("; "))]
+    Obstacles {
+        /// Each of them.
+        found: Vec<String>,
+    },
+    /// The journal cannot be written or understood.
+    #[error("the journal in database {database}: {reason}")]
+    Journal {
+        /// The database that holds it.
+        database: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Stored code that is there now could not be made again, so it is not dropped.
+    #[error(
+        "what is there now could not be made again if the restore failed, so it is not touched; where the server forbids a \
+         function, SET GLOBAL log_bin_trust_function_creators=1 allows it"
+    )]
+    NoWayBack {
+        /// What the server said of it.
+        source: Box<Error>,
+    },
+    /// Something is not there after it was made.
+    #[error("{what} is not there after it was made")]
+    Absent {
+        /// What.
+        what: String,
+    },
+    /// The new databases are in place, and that could not be written down.
+    #[error(
+        "the new databases are in place, but the server went away before that was settled: the next run puts the old ones back"
+    )]
+    NotKept {
+        /// Why.
+        source: Box<Error>,
+    },
+    /// What a killed run left cannot be put right.
+    #[error(
+        "a restore was killed while it exchanged databases (its journal is in {database}), and what it left cannot be put right"
+    )]
+    NotRecovered {
+        /// The database that holds the journal.
+        database: String,
+        /// Why.
+        source: Box<Error>,
+    },
     /// A dump cannot be read, or is no dump.
     #[error("read {file}")]
     Read {
@@ -163,16 +226,12 @@ pub enum Error {
     },
     /// Loading failed, and so did the way back.
     #[error(
-        "the databases are not as they were, and could not be rolled back ({failure}); what they were is in {}; when the server \
-         runs again, type: mail-restore --from {0} --component mysql{}",
-        saved.display(),
-        also_drop(new)
+        "the databases are in the middle of an exchange that could not be undone ({failure}); its journal is in the database \
+         {journal}: the next run of mail-restore with the component mysql puts back what was there, before anything else"
     )]
     NotRolledBack {
-        /// The dumps of what was there, which are a set.
-        saved: PathBuf,
-        /// Databases that were not there before.
-        new: Vec<String>,
+        /// The database that holds the journal.
+        journal: String,
         /// Why the way back failed.
         failure: String,
         /// Why it was taken.
@@ -180,15 +239,41 @@ pub enum Error {
     },
 }
 
-fn also_drop(new: &[String]) -> String {
-    let drops: Vec<_> = new
-        .iter()
-        .map(|name| format!(" DROP DATABASE IF EXISTS `{}`;", name.replace('`', "``")))
-        .collect();
-    if drops.is_empty() {
-        String::new()
-    } else {
-        format!(", and drop what is new:{}", drops.concat())
+impl Failure for Error {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Twice { .. } | Self::NoAccounts | Self::NoDumps { .. } | Self::OfTheServer => {
+                FailureKind::NoSuch
+            }
+            Self::Busy => FailureKind::Locked,
+            Self::Read { source, .. } => match source {
+                ReadError::Input(source) => FailureKind::of_io(source),
+                ReadError::Unended { .. } | ReadError::TooLong { .. } => FailureKind::Damaged,
+                ReadError::ClientCommand { .. } | ReadError::Ambiguous { .. } => {
+                    FailureKind::Refused
+                }
+            },
+            Self::Refused { .. } | Self::NotText { .. } | Self::Obstacles { .. } => {
+                FailureKind::Refused
+            }
+            Self::Incomplete { .. } | Self::Different { .. } => FailureKind::Damaged,
+            Self::Connect(source) | Self::Save { source, .. } => source.kind(),
+            Self::Write { source, .. } => FailureKind::of_io(source),
+            Self::Interrupted => FailureKind::Interrupted,
+            Self::RolledBack { source }
+            | Self::NotRolledBack { source, .. }
+            | Self::NotRecovered { source, .. }
+            | Self::NoWayBack { source } => source.kind(),
+            Self::Packet { .. }
+            | Self::Journal { .. }
+            | Self::Absent { .. }
+            | Self::NotKept { .. }
+            | Self::Ask { .. }
+            | Self::NotSaved { .. }
+            | Self::Statement { .. }
+            | Self::Prepare { .. } => FailureKind::Database,
+            Self::Elsewhere(_) | Self::Panicked => FailureKind::Other,
+        }
     }
 }
 

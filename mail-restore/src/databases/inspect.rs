@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use mail_common::relpath::RelPath;
 use mail_mysql::{ConnectionSettings, Privileges, Session};
 
+use super::concern::databases;
 use super::error::Error;
-use super::order::databases;
+use super::journal::Journal;
+use super::obstacles;
 use super::restore::{Surveyed, Target, check_packet};
 use super::server::{Server, literal};
 use super::survey::Footer;
@@ -44,6 +46,8 @@ pub struct Inspection {
     /// Privileges that the account lacks, as far as `SHOW GRANTS` tells. Not empty: a restore would
     /// fail.
     pub lacking: Vec<String>,
+    /// What stands in the way: a restore would end before it touches anything.
+    pub obstacles: Vec<String>,
     /// What an administrator should know.
     pub warnings: Vec<String>,
 }
@@ -81,8 +85,9 @@ pub(super) fn inspect(target: &Target, surveyed: &Surveyed) -> Result<Inspection
     let mut server = Server::connect(&target.connection)?;
     let all: Vec<_> = surveyed.dumps.iter().chain(&surveyed.accounts).collect();
     let packet_bytes = server.packet_bytes()?;
-    all.iter()
-        .try_for_each(|(dump, survey)| check_packet(packet_bytes, dump, survey))?;
+    for (dump, survey) in &all {
+        check_packet(packet_bytes, dump, survey)?;
+    }
     let touched = databases(&surveyed.dumps);
     let replaced = replaced(&mut server, &touched)?;
     let new = touched
@@ -103,21 +108,30 @@ pub(super) fn inspect(target: &Target, surveyed: &Surveyed) -> Result<Inspection
             databases: survey.found.databases.iter().cloned().collect(),
             bytes: survey.bytes,
             statements: survey.statements,
-            tables: survey.found.tables,
+            tables: survey.found.tables.len() as u64,
             rows,
         });
     }
     let lacking = lacking(&target.connection, &touched)?;
-    let warnings = all
+    let connection = &target.connection;
+    let obstacles = obstacles::find(&mut server, connection, &surveyed.dumps, target.trust)?;
+    let mut warnings: Vec<_> = all
         .iter()
         .flat_map(|(dump, survey)| survey.warnings(dump))
         .collect();
+    for journal in Journal::left(&mut server)? {
+        warnings.push(format!(
+            "a restore was killed, and left {}: the next one puts that right first",
+            journal.database
+        ));
+    }
     Ok(Inspection {
         server_version,
         dumps,
         replaced,
         new,
         lacking,
+        obstacles,
         warnings,
     })
 }
@@ -160,6 +174,15 @@ fn lacking(
     let mut session = Session::connect(connection)?;
     let held = ask(Privileges::read(&mut session), "the account's privileges")?;
     let mut lacking = Vec::new();
+    // Of the scratch databases, all but the name of the run is known.
+    let scratch = format!("{}00000000000000_0000_n0", mail_mysql::scratch::PREFIX);
+    let is_lacking = |privilege: &&str| !held.on_database(privilege, &scratch);
+    if NEEDED.iter().any(is_lacking) {
+        let on = "`mail\\_restore\\_%`.*";
+        lacking.push(format!(
+            "privileges on the databases that are loaded beside the live ones; run: GRANT ALL ON {on} TO the account"
+        ));
+    }
     for database in touched {
         let missing: Vec<_> = NEEDED
             .into_iter()

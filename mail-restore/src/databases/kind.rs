@@ -4,10 +4,11 @@
 //! The list is one of what is allowed. Names of other databases are seen here; what a stored
 //! function does when a row calls it is not.
 
-use super::sql_mode::Modes;
+use super::modes::Modes;
+use super::settings::{self, Setting};
 use super::statement::Statement;
 use super::text::unescaped;
-use super::token::{Reading, Token, Tokens};
+use super::token::{Reading, Token, Tokens, is_skipped};
 
 /// What a statement does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,12 +23,16 @@ pub(super) enum Kind {
     Database(DatabaseVerb, String),
     /// Concerns one table and no other.
     Table(TableVerb, Named),
-    /// Concerns an object that others may depend on.
+    /// Concerns a sequence, or a table as others may depend on it.
     Object(Named),
+    /// Makes or drops a view, a trigger, a routine or an event.
+    Stored(StoredVerb, StoredKind, Named),
     /// Runs the variable of [`Kind::Code`].
     RunCode,
     /// Locks and transactions, which are the loader's own business.
     Superfluous,
+    /// Has no effect but an answer that nobody reads, or is for another server, by these words.
+    Idle(String),
     /// Concerns accounts or the server, by these words.
     Server(String),
     /// No dump says this.
@@ -48,8 +53,27 @@ pub(super) enum TableVerb {
     Create,
     Drop,
     Insert,
+    /// DELETE of all rows.
+    Empty,
     /// DISABLE KEYS, ENABLE KEYS.
     Keys,
+}
+
+/// What becomes of a stored object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StoredVerb {
+    Create,
+    Drop,
+}
+
+/// What the database keeps beside tables and sequences.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum StoredKind {
+    View,
+    Trigger,
+    /// A procedure, a function or a package.
+    Routine,
+    Event,
 }
 
 /// A name, perhaps with the database before it.
@@ -76,15 +100,15 @@ const CONTINUATIONS: [&str; 10] = [
     "WITH",
 ];
 
-/// The kinds of objects that others may depend on.
-const OBJECTS: [&str; 7] = [
-    "VIEW",
-    "TRIGGER",
-    "PROCEDURE",
-    "FUNCTION",
-    "EVENT",
-    "SEQUENCE",
-    "PACKAGE",
+/// The kinds of objects beside tables; `None` is a sequence.
+const OBJECTS: [(&str, Option<StoredKind>); 7] = [
+    ("VIEW", Some(StoredKind::View)),
+    ("TRIGGER", Some(StoredKind::Trigger)),
+    ("PROCEDURE", Some(StoredKind::Routine)),
+    ("FUNCTION", Some(StoredKind::Routine)),
+    ("EVENT", Some(StoredKind::Event)),
+    ("SEQUENCE", None),
+    ("PACKAGE", Some(StoredKind::Routine)),
 ];
 
 /// How many words of a statement are quoted in messages.
@@ -94,6 +118,9 @@ impl Kind {
     /// That of `statement`. It is the same for servers that run its executable comments and for
     /// those that skip them.
     pub(super) fn of(statement: &Statement) -> Self {
+        if is_skipped(&statement.text) {
+            return Self::Idle(first_words(&statement.text));
+        }
         let run = Self::read(&statement.text, Reading::Run, statement.modes);
         let is_plain = memchr::memmem::find(&statement.text, b"/*").is_none();
         if is_plain || has_one_meaning(statement, &run) {
@@ -111,22 +138,28 @@ impl Kind {
         };
         let kind = match verb.to_ascii_uppercase().as_slice() {
             b"INSERT" | b"REPLACE" => words.insert(),
-            b"SET" => return set(words, text),
+            b"SET" => return set(words, text, modes),
             b"USE" => words.name().map(|named| Self::Use(named.name)),
             b"CREATE" => return create(words, text),
             b"ALTER" => return alter(words, text),
             b"DROP" => return drop_object(words, text),
             b"TRUNCATE" => {
                 words.accept("TABLE");
-                words.name().map(Self::Object)
+                words
+                    .name()
+                    .map(|table| Self::Table(TableVerb::Empty, table))
             }
-            b"DO" | b"SELECT" => words.set_value().map(Self::Object),
+            b"DO" => words.set_value().map(Self::Object),
+            b"SELECT" => return select(words, text),
+            b"DELETE" => words.delete_all(),
+            b"SHOW" | b"CHECK" | b"CHECKSUM" | b"OPTIMIZE" | b"REPAIR" | b"DESCRIBE"
+            | b"EXPLAIN" | b"DESC" => Some(Self::Idle(first_words(text))),
             b"EXECUTE" => words.is_run_code().then_some(Self::RunCode),
             b"LOCK" | b"UNLOCK" | b"COMMIT" => Some(Self::Superfluous),
-            b"START" => words.accept("TRANSACTION").then_some(Self::Superfluous),
+            b"START" if words.accept("TRANSACTION") => Some(Self::Superfluous),
             b"BEGIN" => words.next().is_none().then_some(Self::Superfluous),
             b"GRANT" | b"REVOKE" | b"FLUSH" | b"INSTALL" | b"UNINSTALL" | b"CHANGE"
-            | b"ANALYZE" => return server(),
+            | b"ANALYZE" | b"START" | b"STOP" | b"RESET" | b"PURGE" => return server(),
             _ => None,
         };
         kind.unwrap_or_else(foreign)
@@ -165,7 +198,29 @@ fn begins_outside(text: &[u8], modes: Modes) -> bool {
     )
 }
 
-fn set(mut words: Words<'_>, text: &[u8]) -> Kind {
+/// SETVAL of a sequence, or an answer that nobody reads. Into a file it would be one that somebody
+/// does.
+fn select(words: Words<'_>, text: &[u8]) -> Kind {
+    if let Some(sequence) = words.clone().set_value() {
+        return Kind::Object(sequence);
+    }
+    let mut words = words;
+    let reaches = [
+        "INTO",
+        "SETVAL",
+        "NEXTVAL",
+        "NEXT",
+        "LASTVAL",
+        "LOAD_FILE",
+        "GET_LOCK",
+    ];
+    if words.any(|word| reaches.iter().any(|reach| word.is_word(reach))) {
+        return Kind::Foreign(first_words(text));
+    }
+    Kind::Idle(first_words(text))
+}
+
+fn set(mut words: Words<'_>, text: &[u8], modes: Modes) -> Kind {
     if let Some(code) = words.clone().code() {
         return Kind::Code(code);
     }
@@ -180,9 +235,13 @@ fn set(mut words: Words<'_>, text: &[u8]) -> Kind {
     if words.clone().any(|word| is_server(&word)) {
         return Kind::Server(first_words(text));
     }
-    match words.any(|word| word.is_word("AUTOCOMMIT")) {
-        true => Kind::Superfluous,
-        false => Kind::Session,
+    if words.any(|word| word.is_word("AUTOCOMMIT")) {
+        return Kind::Superfluous;
+    }
+    match settings::judge(text, modes) {
+        Setting::Run => Kind::Session,
+        Setting::PassOver => Kind::Idle(first_words(text)),
+        Setting::Foreign => Kind::Foreign(first_words(text)),
     }
 }
 
@@ -206,20 +265,21 @@ fn create(mut words: Words<'_>, text: &[u8]) -> Kind {
         let Some(table) = words.name() else {
             return foreign();
         };
-        // With LIKE or SELECT it would depend on others.
-        let is_list = words.clone().next() == Some(Token::Symbol(b'('));
-        let depends = words.any(|word| word.is_word("SELECT") || word.is_word("LIKE"));
-        return match is_list && !depends {
-            true => Kind::Table(TableVerb::Create, table),
-            false => Kind::Object(table),
+        return table_definition(words, table, text);
+    }
+    if ["INDEX", "UNIQUE", "FULLTEXT", "SPATIAL"]
+        .iter()
+        .any(|kind| words.accept(kind))
+    {
+        // CREATE INDEX i USING BTREE ON t (a)
+        let found = words.by_ref().take(8).any(|word| word.is_word("ON"));
+        return match words.name().filter(|_| found) {
+            Some(table) => Kind::Object(table),
+            None => foreign(),
         };
     }
     // Before the kind stand definer, algorithm, security.
-    let Some(kind) = words
-        .by_ref()
-        .take(24)
-        .find(|word| OBJECTS.iter().any(|kind| word.is_word(kind)))
-    else {
+    let Some((kind, stored)) = words.by_ref().take(24).find_map(object_kind) else {
         return foreign();
     };
     words.accept("BODY");
@@ -227,10 +287,45 @@ fn create(mut words: Words<'_>, text: &[u8]) -> Kind {
         return foreign();
     };
     // A loadable function is code of the server's machine.
-    if kind.is_word("FUNCTION") && words.take(6).any(|word| word.is_word("SONAME")) {
+    if kind == "FUNCTION" && words.take(6).any(|word| word.is_word("SONAME")) {
         return Kind::Server(first_words(text));
     }
-    Kind::Object(object)
+    match stored {
+        Some(stored) => Kind::Stored(StoredVerb::Create, stored, object),
+        None => Kind::Object(object),
+    }
+}
+
+fn object_kind(word: Token<'_>) -> Option<(&'static str, Option<StoredKind>)> {
+    OBJECTS.into_iter().find(|(kind, _)| word.is_word(kind))
+}
+
+/// What a table may not have: rows of a query, files that lie elsewhere, another server. LIKE
+/// depends on another table.
+fn table_definition(words: Words<'_>, table: Named, text: &[u8]) -> Kind {
+    let rest: Vec<_> = words.collect();
+    let has = |wanted: &[&str]| {
+        rest.iter()
+            .any(|word| wanted.iter().any(|known| word.is_word(known)))
+    };
+    let follows = |first: &str, second: &str| {
+        rest.windows(2)
+            .any(|pair| pair[0].is_word(first) && pair[1].is_word(second))
+    };
+    if has(&["SELECT", "LOAD_FILE"])
+        || follows("DATA", "DIRECTORY")
+        || follows("INDEX", "DIRECTORY")
+    {
+        return Kind::Foreign(format!(
+            "{} (a query, or files elsewhere)",
+            first_words(text)
+        ));
+    }
+    if rest.first() == Some(&Token::Symbol(b'(')) && !has(&["LIKE"]) {
+        Kind::Table(TableVerb::Create, table)
+    } else {
+        Kind::Object(table)
+    }
 }
 
 fn alter(mut words: Words<'_>, text: &[u8]) -> Kind {
@@ -267,13 +362,16 @@ fn drop_object(mut words: Words<'_>, text: &[u8]) -> Kind {
         });
     }
     let is_table = words.accept("TABLE");
-    if !is_table && !OBJECTS.iter().any(|kind| words.accept(kind)) {
+    let found = OBJECTS.iter().find(|(kind, _)| words.accept(kind));
+    if !is_table && found.is_none() {
         return foreign();
     }
     words.accept("BODY");
-    match (words.name(), words.next()) {
-        (Some(table), None) if is_table => Kind::Table(TableVerb::Drop, table),
-        (Some(object), None) => Kind::Object(object),
+    let stored = found.and_then(|(_, stored)| *stored);
+    match (words.name(), words.next(), stored) {
+        (Some(table), None, _) if is_table => Kind::Table(TableVerb::Drop, table),
+        (Some(object), None, Some(stored)) => Kind::Stored(StoredVerb::Drop, stored, object),
+        (Some(object), None, None) => Kind::Object(object),
         _ => foreign(),
     }
 }
@@ -353,6 +451,14 @@ impl Words<'_> {
         (rest.next().is_some() && rest.next().is_none()).then_some(sequence)
     }
 
+    /// `DELETE FROM table`, and nothing that chooses rows.
+    fn delete_all(&mut self) -> Option<Kind> {
+        let table = self.accept("FROM").then(|| self.name()).flatten()?;
+        self.next()
+            .is_none()
+            .then_some(Kind::Table(TableVerb::Empty, table))
+    }
+
     fn is_run_code(&mut self) -> bool {
         self.accept("IMMEDIATE")
             && self.next() == Some(Token::Symbol(b'@'))
@@ -367,9 +473,22 @@ impl Words<'_> {
             && self.next()? == Token::Symbol(b'=');
         match (is_code, self.next()?, self.next()) {
             (true, Token::Text(text), None) => Some(unescaped(text, b'\'', Modes::default())),
+            (true, Token::Word(digits), None) => bytes_of(digits.strip_prefix(b"0x")?),
             _ => None,
         }
     }
+}
+
+/// What hexadecimal digits mean.
+fn bytes_of(digits: &[u8]) -> Option<Vec<u8>> {
+    let digit = |byte: &u8| char::from(*byte).to_digit(16);
+    let pairs = digits.chunks_exact(2);
+    if !pairs.remainder().is_empty() {
+        return None;
+    }
+    pairs
+        .map(|pair| u8::try_from(digit(&pair[0])? * 16 + digit(&pair[1])?).ok())
+        .collect()
 }
 
 /// The beginning of a statement, for messages. It stops at the first value, which nobody else need
@@ -448,26 +567,40 @@ mod tests {
 
     #[test]
     fn objects_that_others_depend_on() {
-        let views = [
-            "CREATE TABLE v LIKE w",
-            "CREATE TABLE v (a INT) SELECT 1",
+        let stored = |verb, kind, texts: &[&str]| {
+            check(texts, &Kind::Stored(verb, kind, named("v")));
+        };
+        let drops = [
             "DROP VIEW IF EXISTS `v`",
             "/*!50001 DROP VIEW IF EXISTS `v`*/",
+        ];
+        stored(StoredVerb::Drop, StoredKind::View, &drops);
+        let views = [
             "/*!50001 CREATE ALGORITHM=UNDEFINED */ /*!50013 DEFINER=`r`@`h` SQL SECURITY DEFINER */ /*!50001 VIEW `v` AS select 1 */ /*!50002 WITH CASCADED CHECK OPTION */",
+        ];
+        stored(StoredVerb::Create, StoredKind::View, &views);
+        let triggers = [
             "/*!50003 CREATE*/ /*!50017 DEFINER=`r`@`h`*/ /*!50003 TRIGGER v BEFORE INSERT ON t FOR EACH ROW SET NEW.a = 1 */",
+        ];
+        stored(StoredVerb::Create, StoredKind::Trigger, &triggers);
+        let routines = [
             "CREATE DEFINER=`r`@`h` PROCEDURE `v`() SELECT 1",
             "CREATE OR REPLACE AGGREGATE FUNCTION IF NOT EXISTS v (x INT) RETURNS INT RETURN 1",
             "CREATE PACKAGE BODY v AS END",
+        ];
+        stored(StoredVerb::Create, StoredKind::Routine, &routines);
+        let objects = [
+            "CREATE TABLE v LIKE w",
+            "CREATE INDEX i ON v (a)",
             "CREATE SEQUENCE `v` START WITH 1",
             "SELECT SETVAL(`v`, 1, 0)",
             "DO SETVAL(`v`, 5, 0, 1)",
-            "TRUNCATE TABLE v",
             "ALTER TABLE v ADD KEY (a)",
         ];
-        check(&views, &Kind::Object(named("v")));
+        check(&objects, &Kind::Object(named("v")));
         check(
             &["CREATE VIEW other.v AS SELECT 1"],
-            &Kind::Object(named("other.v")),
+            &Kind::Stored(StoredVerb::Create, StoredKind::View, named("other.v")),
         );
     }
 
@@ -494,7 +627,7 @@ mod tests {
         check(
             &[
                 "SET NAMES utf8mb4",
-                "/*!40101 SET @a=@@B, B='x' */",
+                "/*!40101 SET @a=@@SQL_MODE, SQL_MODE='x' */",
                 "SET @x = 'GLOBAL'",
             ],
             &Kind::Session,
@@ -518,6 +651,28 @@ mod tests {
     }
 
     #[test]
+    fn what_has_no_effect_is_idle() {
+        for text in [
+            "SELECT 'loading' AS INFO",
+            "/*!50717 SELECT COUNT(*) INTO @rocks FROM x */",
+            "/*!50717 PREPARE s FROM @rocks_get */",
+            "SET @@SESSION.SQL_LOG_BIN= 0",
+            "SHOW WARNINGS",
+            "OPTIMIZE TABLE t",
+        ] {
+            assert!(matches!(of(text), Kind::Idle(_)), "{text}: {:?}", of(text));
+        }
+        check(
+            &["DELETE FROM `t`", "TRUNCATE TABLE t"],
+            &Kind::Table(TableVerb::Empty, named("t")),
+        );
+        check(
+            &["SET @mail_backup_code = 0x41FF"],
+            &Kind::Code(b"A\xff".to_vec()),
+        );
+    }
+
+    #[test]
     fn what_concerns_the_server_is_told_apart() {
         for text in [
             "GRANT ALL ON *.* TO x",
@@ -530,6 +685,9 @@ mod tests {
             "CREATE FUNCTION f RETURNS STRING SONAME 'x.so'",
             "INSTALL PLUGIN x SONAME 'y'",
             "SET DEFAULT ROLE x",
+            "STOP ALL SLAVES",
+            "START SLAVE",
+            "RESET MASTER",
         ] {
             assert!(
                 matches!(of(text), Kind::Server(_)),
@@ -548,7 +706,6 @@ mod tests {
             "SHUTDOWN",
             "KILL 1",
             "CALL p()",
-            "DELETE FROM t",
             "UPDATE t SET a=1",
             "RENAME TABLE a TO b.c",
             "EXECUTE IMMEDIATE @x",
@@ -561,7 +718,11 @@ mod tests {
             "ALTER TABLE a DISABLE KEYS, RENAME TO other.a",
             "HANDLER t OPEN",
             "INSERT INTO t SELECT * FROM other.t",
-            "CREATE INDEX i ON other.t (a)",
+            "CREATE TABLE t (a INT) SELECT 1",
+            "CREATE TABLE t (a TEXT DEFAULT (LOAD_FILE('/x')))",
+            "CREATE TABLE t (a INT) ENGINE=MyISAM DATA DIRECTORY='/x'",
+            "SELECT 1 INTO @x",
+            "DELETE FROM t WHERE a = 1",
             "DROP USER x",
             "'x'",
             "",

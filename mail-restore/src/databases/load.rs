@@ -1,4 +1,4 @@
-//! One dump into the server, over several connections.
+//! The tables of one dump into the server, over several connections.
 //!
 //! Each connection reads the whole dump by itself and runs what concerns its own tables: reading is
 //! far faster than inserting, no queue grows, and settings of the session hold on every connection.
@@ -17,13 +17,14 @@ use super::dump::Dump;
 use super::error::Error;
 use super::gate::{Gate, GivenUp};
 use super::kind::{TableVerb, first_words};
-use super::route::{Action, Route, TableKey};
+use super::relocate::{self, Places};
+use super::route::{Action, Route, TableKey, Trust};
+use super::send::send;
 use super::server::{Server, name};
 use super::share::Shares;
 use super::source::with_content;
 use super::statement::{Statement, StatementReader};
 use super::survey::{Survey, read};
-use super::text;
 
 /// Who is told of the work, and may end it.
 #[derive(Clone, Copy)]
@@ -41,11 +42,14 @@ pub(super) struct Load<'a> {
     pub(super) connection: &'a ConnectionSettings,
     /// At most so many connections are used.
     pub(super) connections: usize,
+    /// Where the databases of the dump are for now.
+    pub(super) places: &'a Places,
+    pub(super) trust: Trust,
     pub(super) watch: Watch<'a>,
 }
 
 impl Load<'_> {
-    /// Loads the dump into databases that are gone or empty.
+    /// Loads the tables of the dump into databases that are gone or empty.
     pub(super) fn run(&self) -> Result<(), Error> {
         let connections = self
             .survey
@@ -77,16 +81,17 @@ impl Load<'_> {
         first_failure(results)
     }
 
+    fn select(&self, server: &mut Server, database: &str) -> Result<(), Error> {
+        let place = self.places.get(database).map_or(database, String::as_str);
+        server.prepare(database, &format!("USE {}", name(place)))
+    }
+
     fn work(&self, index: usize, gate: &Gate, shares: &Shares) -> Result<(), Stop> {
         let mut server = Server::connect(self.connection)?;
         if let Some(database) = &self.survey.found.implied {
-            let used = server.run(&format!("USE {}", name(database)));
-            used.map_err(|source| Error::Prepare {
-                database: database.clone(),
-                source,
-            })?;
+            self.select(&mut server, database)?;
         }
-        let route = Route::new(self.survey.rules.clone());
+        let route = Route::new(self.survey.rules.clone(), self.trust);
         let worker = Worker {
             load: self,
             index,
@@ -102,6 +107,15 @@ impl Load<'_> {
         with_content(&self.dump.file, self.dump.expected_bytes(), |content| {
             worker.run(&mut StatementReader::new(content))
         })
+    }
+}
+
+impl Load<'_> {
+    fn relocated(&self, statement: &Statement) -> Statement {
+        Statement {
+            text: relocate::names(&statement.text, statement.modes, self.places),
+            ..statement.clone()
+        }
     }
 }
 
@@ -195,24 +209,45 @@ impl Worker<'_> {
 
     fn act(&mut self, action: Action, statement: &Statement) -> Result<(), Stop> {
         match action {
-            Action::Nobody => {}
+            // Stored code comes when all tables are there.
+            Action::Nobody | Action::Stored(_) => {}
             Action::Everyone => {
                 self.gate.wait_for(FIRST, self.awaited)?;
                 self.execute(statement)?;
+            }
+            Action::Select(database) => {
+                self.commit()?;
+                self.gate.wait_for(FIRST, self.awaited)?;
+                self.load.select(&mut self.server, &database)?;
+            }
+            Action::Database(_, _) => {
+                let text = relocate::database(&statement.text, statement.modes, self.load.places);
+                self.alone(&Statement {
+                    text,
+                    ..statement.clone()
+                })?;
             }
             Action::Owner(table, _) if self.shares.owner(self.stretch, &table) != self.index => {
                 return Ok(());
             }
             Action::Owner(table, verb) => {
                 self.gate.wait_for(FIRST, self.awaited)?;
-                self.table_statement(table, verb, statement)?;
-                self.tell(statement);
+                if verb == TableVerb::Insert {
+                    let rows = self.route.check_rows(statement);
+                    rows.map_err(|reason| self.load.dump.refused(statement.line, reason))?;
+                }
+                match self.relocated(verb, statement) {
+                    Some(moved) => self.table_statement(table, verb, &moved)?,
+                    None => self.table_statement(table, verb, statement)?,
+                }
+                self.advance(statement);
                 return Ok(());
             }
-            Action::Alone => self.alone(statement)?,
+            Action::Alone if self.load.places.is_empty() => self.alone(statement)?,
+            Action::Alone => self.alone(&self.load.relocated(statement))?,
         }
         if self.index == FIRST {
-            self.tell(statement);
+            self.advance(statement);
         }
         Ok(())
     }
@@ -295,18 +330,8 @@ impl Worker<'_> {
     }
 
     fn execute(&mut self, statement: &Statement) -> Result<(), Error> {
-        let text = text::of(statement).map_err(|text::NotText| Error::NotText {
-            file: self.load.dump.path.clone(),
-            line: statement.line,
-        })?;
-        let done = match statement.has_semicolon {
-            // The driver lets the server run what follows a semicolon.
-            true => self
-                .server
-                .run(&text::as_one_statement(&text, statement.modes)),
-            false => self.server.run(&text),
-        };
-        done.map_err(|source| self.failure(statement, source))
+        send(&mut self.server, statement)
+            .map_err(|failure| failure.at(&self.load.dump.path, statement))
     }
 
     fn failure(&self, statement: &Statement, source: Cause) -> Error {
@@ -319,7 +344,15 @@ impl Worker<'_> {
         }
     }
 
-    fn tell(&self, statement: &Statement) {
+    /// The statement as it is where its database is now; `None` where it names none. The rows of an
+    /// INSERT are long and name no database; its table may.
+    fn relocated(&self, verb: TableVerb, statement: &Statement) -> Option<Statement> {
+        let head = memchr::memchr(b'(', &statement.text).unwrap_or(statement.text.len());
+        let names_database = verb == TableVerb::Create || statement.text[..head].contains(&b'.');
+        names_database.then(|| self.load.relocated(statement))
+    }
+
+    fn advance(&self, statement: &Statement) {
         (self.load.watch.progress)(statement.text.len() as u64);
     }
 }

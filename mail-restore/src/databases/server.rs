@@ -1,28 +1,25 @@
-//! A connection that is set up for loading.
+//! A connection that is set up for loading: tables in any order, one transaction for many rows.
 
+use std::fmt;
+
+use mail_mysql::pinned::{Purpose, pin};
 use mail_mysql::{Cause, ConnectionSettings};
+
+pub(super) use mail_mysql::quote_name as name;
 use mysql::prelude::Queryable;
 use mysql::{Conn, Value};
 
 use super::error::Error;
 
-/// Lets a long load keep its connection, and tables come in any order. One SET a line: a list fails
-/// as a whole when one name is unknown.
-const SETTINGS: [&str; 9] = [
-    "SET NAMES utf8mb4",
-    "SET SESSION max_statement_time = 0",
-    "SET SESSION net_write_timeout = 3600, net_read_timeout = 3600",
-    "SET SESSION wait_timeout = 86400",
-    "SET SESSION idle_transaction_timeout = 0, idle_write_transaction_timeout = 0",
-    "SET SESSION lock_wait_timeout = 300, innodb_lock_wait_timeout = 300",
-    "SET SESSION foreign_key_checks = 0",
-    "SET SESSION unique_checks = 0",
-    "SET SESSION autocommit = 0",
-];
-
 /// A connection.
 pub(super) struct Server {
     conn: Conn,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").finish_non_exhaustive()
+    }
 }
 
 impl Server {
@@ -30,14 +27,10 @@ impl Server {
         let mut server = Self {
             conn: mail_mysql::connect(settings)?,
         };
-        for statement in SETTINGS {
-            server
-                .run(statement)
-                .map_err(|source| mail_mysql::Error::Prepare {
-                    statement: statement.to_owned(),
-                    source,
-                })?;
-        }
+        pin(Purpose::Load, &mut |statement| {
+            let rows = server.rows(statement)?;
+            Ok(rows.into_iter().flatten().next())
+        })?;
         Ok(server)
     }
 
@@ -49,12 +42,13 @@ impl Server {
     /// The rows of a short answer as text; NULL is empty.
     pub(super) fn rows(&mut self, query: &str) -> Result<Vec<Vec<String>>, Cause> {
         let text = |value| match value {
-            Value::Bytes(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-            _ => String::new(),
+            Value::Bytes(bytes) => String::from_utf8(bytes).map_err(|_| Cause::NotText),
+            _ => Ok(String::new()),
         };
         let mut rows = Vec::new();
         for row in self.conn.query_iter(query)? {
-            rows.push(row?.unwrap().into_iter().map(text).collect());
+            let cells: Result<Vec<_>, _> = row?.unwrap().into_iter().map(text).collect();
+            rows.push(cells?);
         }
         Ok(rows)
     }
@@ -79,12 +73,12 @@ impl Server {
         Ok(answer.parse().unwrap_or(u64::MAX))
     }
 
-    /// Makes a database anew.
-    pub(super) fn create(&mut self, database: &str, options: &str) -> Result<(), Error> {
-        self.prepare(
-            database,
-            &format!("CREATE DATABASE {} {options}", name(database)),
-        )
+    /// Runs a statement that concerns a database as a whole.
+    pub(super) fn prepare(&mut self, database: &str, statement: &str) -> Result<(), Error> {
+        self.run(statement).map_err(|source| Error::Prepare {
+            database: database.to_owned(),
+            source,
+        })
     }
 
     /// Drops a database, if it is there.
@@ -95,17 +89,14 @@ impl Server {
         )
     }
 
-    fn prepare(&mut self, database: &str, statement: &str) -> Result<(), Error> {
-        self.run(statement).map_err(|source| Error::Prepare {
-            database: database.to_owned(),
-            source,
-        })
+    /// The names in the first column of an answer.
+    pub(super) fn names(&mut self, query: &str, what: &'static str) -> Result<Vec<String>, Error> {
+        let rows = self
+            .rows(query)
+            .map_err(|source| Error::Ask { what, source })?;
+        let first = |row: Vec<String>| row.into_iter().next();
+        Ok(rows.into_iter().filter_map(first).collect())
     }
-}
-
-/// A name in backticks.
-pub(super) fn name(text: &str) -> String {
-    format!("`{}`", text.replace('`', "``"))
 }
 
 /// A string in quotes, which holds whatever the SQL mode.

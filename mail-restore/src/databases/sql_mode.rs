@@ -1,57 +1,22 @@
 //! What the session settings of a dump say of its own text: SQL mode and character set.
 
-use super::token::{Reading, Token, Tokens};
-
-/// How strings are to be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Modes {
-    has_backslash_escapes: bool,
-    has_ansi_quotes: bool,
-    is_utf8: bool,
-}
-
-impl Default for Modes {
-    fn default() -> Self {
-        Self {
-            has_backslash_escapes: true,
-            has_ansi_quotes: false,
-            is_utf8: true,
-        }
-    }
-}
+use super::modes::Modes;
+use super::token::{Reading, Token, Tokens, is_skipped};
 
 impl Modes {
-    /// In which `"` quotes names.
-    pub(super) fn ansi_quotes() -> Self {
-        Self {
-            has_ansi_quotes: true,
-            ..Self::default()
-        }
-    }
-
-    /// Whether a backslash makes the next byte text, between two of `quote`.
-    pub(super) fn backslash_escapes_in(self, quote: u8) -> bool {
-        match quote {
-            b'`' => false,
-            b'"' if self.has_ansi_quotes => false,
-            _ => self.has_backslash_escapes,
-        }
-    }
-
-    /// Whether what stands between two of `quote` is a name.
-    pub(super) fn is_name_quote(self, quote: u8) -> bool {
-        quote == b'`' || quote == b'"' && self.has_ansi_quotes
-    }
-
-    /// Whether the server takes the dump's text as UTF-8, or as bytes.
-    pub(super) fn is_read_as_utf8(self) -> bool {
-        self.is_utf8
-    }
-
     /// Those that hold after `statement`. What comes out of a variable is what was before.
     pub(super) fn after(self, statement: &[u8]) -> Self {
         let mut modes = self;
         let mut tokens = Tokens::new(statement, Reading::Run, self).significant();
+        let is_of_the_server = |token: Token<'_>| {
+            ["GLOBAL", "PERSIST", "PERSIST_ONLY"]
+                .iter()
+                .any(|word| token.is_word(word))
+        };
+        // Neither is run, so neither changes how the rest is read.
+        if is_skipped(statement) || tokens.clone().any(is_of_the_server) {
+            return modes;
+        }
         if !tokens.next().is_some_and(|token| token.is_word("SET")) {
             return modes;
         }
@@ -174,6 +139,17 @@ mod tests {
                 "SET sql_mode='NO_BACKSLASH_ESCAPES'",
                 "SET sql_mode = @saved_sql_mode",
             ],
+            true,
+            false,
+        );
+    }
+
+    #[test]
+    fn what_is_not_run_sets_nothing() {
+        check(&["SET GLOBAL sql_mode='NO_BACKSLASH_ESCAPES'"], true, false);
+        check(&["SET @@global.sql_mode='ANSI_QUOTES'"], true, false);
+        check(
+            &["/*!80000 SET sql_mode='NO_BACKSLASH_ESCAPES' */"],
             true,
             false,
         );

@@ -9,7 +9,7 @@ use std::io::{self, Read};
 
 use memchr::memmem;
 
-use super::sql_mode::Modes;
+use super::modes::Modes;
 
 /// As much as the protocol can carry.
 const LIMIT_BYTES: usize = 1 << 30;
@@ -157,6 +157,7 @@ pub(super) struct StatementReader<R> {
     limit_bytes: usize,
     first_comment: Option<String>,
     last_comment: Option<String>,
+    named_database: Option<String>,
 }
 
 impl<R: Read> StatementReader<R> {
@@ -173,12 +174,18 @@ impl<R: Read> StatementReader<R> {
             limit_bytes: LIMIT_BYTES,
             first_comment: None,
             last_comment: None,
+            named_database: None,
         }
     }
 
     /// The first comment of a line of its own, if the first statement comes after it.
     pub(super) fn first_comment(&self) -> &str {
         self.first_comment.as_deref().unwrap_or_default()
+    }
+
+    /// The database that the head of a stock dump names: `-- Host: localhost    Database: mail`.
+    pub(super) fn named_database(&self) -> Option<&str> {
+        self.named_database.as_deref()
     }
 
     /// The last comment that stood between statements; after the last statement: the last line of a
@@ -247,6 +254,12 @@ impl<R: Read> StatementReader<R> {
             .trim_end()
             .to_owned();
         self.first_comment.get_or_insert_with(|| text.clone());
+        if text.starts_with("-- Host: ")
+            && let Some((_, name)) = text.split_once("Database: ")
+            && !name.is_empty()
+        {
+            self.named_database.get_or_insert_with(|| name.to_owned());
+        }
         // mysqldump ends with an empty comment after the one that tells.
         if text.len() > 2 {
             self.last_comment = Some(text);

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::sql_mode::Modes;
+use super::modes::Modes;
 use super::statement::Statement;
 use super::token::{Reading, Token, Tokens};
 

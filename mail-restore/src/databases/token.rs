@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::sql_mode::Modes;
+use super::modes::Modes;
 
 /// How executable comments are read: a server runs or skips them by its version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,18 +49,28 @@ impl Token<'_> {
 /// The tokens of a statement, one by one.
 #[derive(Clone, Debug)]
 pub(super) struct Tokens<'a> {
+    text: &'a [u8],
     rest: &'a [u8],
     reading: Reading,
     modes: Modes,
+    /// Where the token begins that was given last.
+    start: usize,
 }
 
 impl<'a> Tokens<'a> {
     pub(super) fn new(text: &'a [u8], reading: Reading, modes: Modes) -> Self {
         Self {
+            text,
             rest: text,
             reading,
             modes,
+            start: 0,
         }
+    }
+
+    /// Where the token that was given last stands in the text, with its quotes.
+    pub(super) fn span(&self) -> std::ops::Range<usize> {
+        self.start..self.text.len() - self.rest.len()
     }
 
     /// Without the ends of executable comments.
@@ -137,6 +147,34 @@ impl<'a> Tokens<'a> {
     }
 }
 
+/// Whether `text` is nothing but executable comments for MySQL 5.7 and later, which MariaDB never
+/// runs (50700 to 99999), and other comments.
+pub(super) fn is_skipped(text: &[u8]) -> bool {
+    let mut rest = text.trim_ascii_start();
+    let mut skipped = 0;
+    while !rest.is_empty() {
+        let is_of_mysql = rest.starts_with(b"/*!") && is_version_of_mysql(&rest[3..]);
+        let is_plain =
+            rest.starts_with(b"/*") && !rest.starts_with(b"/*!") && !rest.starts_with(b"/*M!");
+        let Some(end) = memchr::memmem::find(rest, b"*/").filter(|_| is_of_mysql || is_plain)
+        else {
+            return false;
+        };
+        // A comment inside another ends in different places for different servers.
+        if memchr::memmem::find(&rest[2..end], b"/*").is_some() {
+            return false;
+        }
+        skipped += usize::from(is_of_mysql);
+        rest = rest[end + 2..].trim_ascii_start();
+    }
+    skipped > 0
+}
+
+fn is_version_of_mysql(text: &[u8]) -> bool {
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    digits == 5 && (&b"50700"[..]..=&b"99999"[..]).contains(&&text[..5])
+}
+
 /// How many bytes stand before the quote that ends `text`.
 pub(super) fn quoted_length(text: &[u8], quote: u8, modes: Modes) -> usize {
     let mut at = 0;
@@ -182,6 +220,7 @@ impl<'a> Iterator for Tokens<'a> {
         loop {
             self.take_while(|byte| byte.is_ascii_whitespace());
             let rest = self.rest;
+            self.start = self.text.len() - rest.len();
             let &first = rest.first()?;
             let opening = [&b"/*!"[..], b"/*M!"]
                 .into_iter()
@@ -261,6 +300,17 @@ mod tests {
             "A [ B D ] [ E ] F [ G ]"
         );
         assert_eq!(texts(text, Reading::Skip).join(" "), "A F");
+    }
+
+    #[test]
+    fn what_mariadb_never_runs_is_known() {
+        let skipped = |text: &str| is_skipped(text.as_bytes());
+        assert!(skipped("/*!50717 SELECT COUNT(*) INTO @rocks */"));
+        assert!(skipped(" /*!80000 SET a=1 */ /* x */"));
+        assert!(!skipped("/*!50700 SET a=1 */ DROP DATABASE x"));
+        assert!(!skipped("/*!50699 SET a=1 */") && !skipped("/*!100100 SET a=1 */"));
+        assert!(!skipped("/*M!50717 SET a=1 */") && !skipped("/* x */") && !skipped(""));
+        assert!(!skipped("/*!50717 a /* b */ c */"));
     }
 
     proptest::proptest! {

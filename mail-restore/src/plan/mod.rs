@@ -99,11 +99,46 @@ impl Plan {
             threads: args.threads(),
             time: now.strftime("%Y%m%dT%H%M%S").to_string(),
         };
+        plan.check_used()?;
+        plan.name_lacking(args, report);
         if plan.work != Work::Verify {
             plan.check_targets()?;
             plan.check_room()?;
         }
         Ok(plan)
+    }
+
+    /// Whether something of each component is used: what restores nothing is not restored.
+    fn check_used(&self) -> Result<(), Error> {
+        if self.query.is_some() {
+            return Ok(());
+        }
+        let used = self.used();
+        let is_used =
+            |component: &&Component| used.iter().any(|file| file.component == Some(**component));
+        match self.components.iter().find(|component| !is_used(component)) {
+            None => Ok(()),
+            Some(component) => Err(Error::Nothing {
+                set: self.inventory.set.clone(),
+                component: *component,
+            }),
+        }
+    }
+
+    /// Says which components the set does not have, where all were asked for.
+    fn name_lacking(&self, args: &Args, report: &Report) {
+        if self.query.is_some() || args.components().is_some() {
+            return;
+        }
+        let held = self.inventory.components();
+        let all = Component::ALL.iter();
+        let lacking: Vec<_> = all
+            .filter(|component| !held.contains(component))
+            .map(|component| component.name())
+            .collect();
+        if !lacking.is_empty() {
+            report.summary(format!("the set does not have: {}", lacking.join(", ")));
+        }
     }
 
     /// The files of the set that are used.

@@ -1,4 +1,5 @@
 //! A set with dumps, made by hand, and the server that they are loaded into.
+#![allow(dead_code, reason = "each program of tests uses a part of it")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use jiff::ZonedDateTime;
 use mail_common::checksum::Sha256;
 use mail_common::set::Inventory;
 use mail_mysql::{Options, Session, file_name};
-use mail_restore::databases::{Accounts, Databases, Error, Loaded, Target, Watch};
+use mail_restore::databases::{Accounts, Databases, Error, Loaded, Target, Trust, Watch};
 use mail_tests::mariadb::{MariaDb, fed};
 use tempfile::TempDir;
 
@@ -51,9 +52,9 @@ impl Set {
     /// One with our dumps of `databases`.
     pub(crate) fn of(server: &MariaDb, databases: &[&str]) -> Self {
         let set = Self::new();
-        databases
-            .iter()
-            .for_each(|database| set.put_dump(server, database));
+        for database in databases {
+            set.put_dump(server, database);
+        }
         set
     }
 
@@ -70,6 +71,8 @@ impl Set {
         let packed = match name.rsplit('.').next() {
             Some("zst") => zstd::encode_all(content, 1).unwrap(),
             Some("gz") => filter("gzip", content),
+            Some("bz2") => filter("bzip2", content),
+            Some("xz") => filter("xz", content),
             _ => content.to_vec(),
         };
         fs::write(self.path().join("mysql").join(name), packed).unwrap();
@@ -99,17 +102,26 @@ impl Set {
         accounts: Accounts,
         connections: usize,
     ) -> Result<Loaded, Error> {
+        let target = Target {
+            connections,
+            ..target(server)
+        };
+        self.restore_as(&target, accounts)
+    }
+
+    /// Loads everything but accounts into `target`.
+    pub(crate) fn restore_to(&self, target: &Target) -> Result<Loaded, Error> {
+        self.restore_as(target, Accounts::Leave)
+    }
+
+    fn restore_as(&self, target: &Target, accounts: Accounts) -> Result<Loaded, Error> {
         let never = AtomicBool::new(false);
         let watch = Watch {
             stop: &never,
             progress: &|_| {},
         };
-        let target = Target {
-            connections,
-            ..target(server)
-        };
         self.plan(accounts)
-            .restore(&target, &self.root(), &ZonedDateTime::now(), watch)
+            .restore(target, &self.root(), &ZonedDateTime::now(), watch)
     }
 
     /// The one set of what was there before.
@@ -151,6 +163,7 @@ pub(crate) fn target(server: &MariaDb) -> Target {
     Target {
         connection: options.settle("nobody"),
         connections: 2,
+        trust: Trust::Gate,
     }
 }
 

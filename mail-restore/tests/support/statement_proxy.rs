@@ -1,0 +1,163 @@
+//! A proxy for MariaDB's protocol that stands between a restore and its server, and does harm at
+//! the n-th statement that changes anything.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+/// What happens at the statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Harm {
+    /// It is answered with an error; the server never sees it. Everything after it goes through.
+    Refuse,
+    /// This connection is cut before the server sees it, and every later one is refused: as if the
+    /// restore was killed between two statements.
+    CutBefore,
+    /// The server runs it, then as above: as if the restore was killed before it had the answer.
+    CutAfter,
+}
+
+/// A running proxy.
+pub(crate) struct StatementProxy {
+    port: u16,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    upstream: u16,
+    harm: Harm,
+    at: usize,
+    count: AtomicUsize,
+    is_cut: AtomicBool,
+    statements: Mutex<Vec<String>>,
+}
+
+impl StatementProxy {
+    /// Stands before the server at `upstream` on 127.0.0.1. Statements are counted from 0.
+    pub(crate) fn start(upstream: u16, harm: Harm, at: usize) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let shared = Arc::new(Shared {
+            upstream,
+            harm,
+            at,
+            count: AtomicUsize::new(0),
+            is_cut: AtomicBool::new(false),
+            statements: Mutex::default(),
+        });
+        let serving = Arc::clone(&shared);
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let shared = Arc::clone(&serving);
+                thread::spawn(move || drop(shared.serve(client)));
+            }
+        });
+        Self { port, shared }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// What was counted, up to the harm and beyond.
+    pub(crate) fn statements(&self) -> Vec<String> {
+        let statements = self.shared.statements.lock();
+        statements.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Shared {
+    fn serve(&self, client: TcpStream) -> io::Result<()> {
+        if self.is_cut.load(Ordering::SeqCst) {
+            return client.shutdown(Shutdown::Both);
+        }
+        let server = TcpStream::connect(("127.0.0.1", self.upstream))?;
+        let (mut back_from, mut back_to) = (server.try_clone()?, client.try_clone()?);
+        let back = thread::spawn(move || {
+            let _ = io::copy(&mut back_from, &mut back_to);
+            let _ = back_to.shutdown(Shutdown::Both);
+        });
+        let served = self.forward(&client, &server);
+        let _ = server.shutdown(Shutdown::Both);
+        let _ = client.shutdown(Shutdown::Both);
+        let _ = back.join();
+        served
+    }
+
+    fn forward(&self, mut client: &TcpStream, mut server: &TcpStream) -> io::Result<()> {
+        loop {
+            let mut head = [0; 4];
+            client.read_exact(&mut head)?;
+            let length =
+                usize::from(head[0]) | usize::from(head[1]) << 8 | usize::from(head[2]) << 16;
+            let mut body = vec![0; length];
+            client.read_exact(&mut body)?;
+            let harm = self.harm_of(&head, &body);
+            if self.is_cut.load(Ordering::SeqCst) && harm.is_none() {
+                return Ok(());
+            }
+            match harm {
+                Some(Harm::Refuse) => {
+                    client.write_all(&refusal())?;
+                    continue;
+                }
+                Some(Harm::CutBefore) => return Ok(()),
+                Some(Harm::CutAfter) => {
+                    server.write_all(&[&head[..], &body].concat())?;
+                    // Its answer is on the way back when the server has run it.
+                    thread::sleep(std::time::Duration::from_millis(150));
+                    return Ok(());
+                }
+                None => server.write_all(&[&head[..], &body].concat())?,
+            }
+        }
+    }
+
+    /// COM_QUERY is 3, the first packet of a command is number 0.
+    fn harm_of(&self, head: &[u8; 4], body: &[u8]) -> Option<Harm> {
+        let text = body.strip_prefix(&[3]).filter(|_| head[3] == 0)?;
+        if !changes_something(text) {
+            return None;
+        }
+        let number = self.count.fetch_add(1, Ordering::SeqCst);
+        let text = String::from_utf8_lossy(&text[..text.len().min(120)]).into_owned();
+        self.statements
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(text);
+        if number != self.at {
+            return None;
+        }
+        if self.harm != Harm::Refuse {
+            self.is_cut.store(true, Ordering::SeqCst);
+        }
+        Some(self.harm)
+    }
+}
+
+/// Not questions, and not the settings of a session.
+fn changes_something(text: &[u8]) -> bool {
+    let harmless: [&[u8]; 8] = [
+        b"SET ",
+        b"/*",
+        b"SELECT ",
+        b"SHOW ",
+        b"USE ",
+        b"ROLLBACK",
+        b"SAVEPOINT",
+        b"START ",
+    ];
+    !harmless.iter().any(|word| text.starts_with(word))
+}
+
+/// ER_UNKNOWN_ERROR.
+fn refusal() -> Vec<u8> {
+    let mut body = vec![0xff];
+    body.extend_from_slice(&1105_u16.to_le_bytes());
+    body.extend_from_slice(b"#HY000refused by the proxy");
+    let mut packet = vec![u8::try_from(body.len()).unwrap(), 0, 0, 1];
+    packet.extend(body);
+    packet
+}
