@@ -143,14 +143,14 @@ pub fn write_file_for(path: &Path, bytes: &[u8], mode: u32) -> io::Result<Stored
 ///
 /// # Errors
 /// As the system calls, for example when `link` is a directory.
-pub fn replace_symlink(link: &Path, target: &Path) -> io::Result<()> {
+pub(crate) fn replace_symlink(link: &Path, target: &Path) -> io::Result<()> {
     let (temporary, ()) =
         with_temporary_name(link, |name| std::os::unix::fs::symlink(target, name))?;
     fs::rename(&temporary, link).inspect_err(|_| discard(&temporary))?;
     sync_parent(link)
 }
 
-/// Whether `name` is one that [`write_file`] and [`replace_symlink`] use on the way: what a crash
+/// Whether `name` is one that [`write_file`] and `replace_symlink` use on the way: what a crash
 /// leaves behind.
 #[must_use]
 pub fn is_temporary_name(name: &str) -> bool {

@@ -88,7 +88,7 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
 ///
 /// # Errors
 /// As [`regular_file`].
-pub fn regular_file_to_write(path: &Path) -> io::Result<File> {
+pub(crate) fn regular_file_to_write(path: &Path) -> io::Result<File> {
     open_regular(path, OFlags::RDWR)
 }
 

@@ -26,7 +26,7 @@ pub enum Refusal {
         /// What was found.
         signature: String,
     },
-    /// The scanner says so itself.
+    /// The scanner reports it as unscanned.
     #[error("{path} was not scanned: {reason}")]
     Unscanned {
         /// The file, relative to the set.
@@ -54,7 +54,7 @@ pub enum Refusal {
         /// The file, relative to the set.
         path: RelPath,
     },
-    /// Nothing was said of the file itself.
+    /// There is no verdict on the file itself.
     #[error("{path} has no verdict")]
     NoVerdict {
         /// The file, relative to the set.
@@ -116,7 +116,7 @@ fn is_directory(name: SetName<'_>, set: &Path, resolved: Option<&PathBuf>) -> bo
     named == set || named.canonicalize().ok().as_ref() == resolved && resolved.is_some()
 }
 
-/// What was said of the files of one set.
+/// The verdicts on the files of one set.
 #[derive(Debug)]
 struct Clearance<'a> {
     by_path: HashMap<RelPath, Vec<&'a Statement>>,

@@ -97,7 +97,7 @@ impl FailureKind {
     /// The kind of an error while something stored is read and decoded: an error that is not the
     /// system's is the decoder's, and means that the bytes are damaged.
     #[must_use]
-    pub fn of_stored(error: &io::Error) -> Self {
+    pub(crate) fn of_stored(error: &io::Error) -> Self {
         match error.raw_os_error() {
             Some(_) => Self::of_io(error),
             None => Self::Damaged,

@@ -95,14 +95,14 @@ impl Failure for Error {
 
 /// Writes records, each flushed as it is written.
 #[derive(Debug)]
-pub struct RecordWriter<W> {
+pub(crate) struct RecordWriter<W> {
     inner: W,
     buffer: Vec<u8>,
 }
 
 impl<W: Write> RecordWriter<W> {
     /// Writes to `inner`, which needs no buffer of its own.
-    pub fn new(inner: W) -> Self {
+    pub(crate) fn new(inner: W) -> Self {
         Self {
             inner,
             buffer: Vec::new(),
@@ -113,7 +113,7 @@ impl<W: Write> RecordWriter<W> {
     ///
     /// # Errors
     /// [`Error::Closed`] or [`Error::Write`].
-    pub fn write(&mut self, record: &Record) -> Result<(), Error> {
+    pub(crate) fn write(&mut self, record: &Record) -> Result<(), Error> {
         self.buffer.clear();
         serde_json::to_writer(&mut self.buffer, record)
             .map_err(|error| Error::Write(error.into()))?;
@@ -124,14 +124,15 @@ impl<W: Write> RecordWriter<W> {
     ///
     /// # Errors
     /// [`Error::Closed`] or [`Error::Write`].
-    pub fn pass(&mut self, line: &Line) -> Result<(), Error> {
+    pub(crate) fn pass(&mut self, line: &Line) -> Result<(), Error> {
         self.buffer.clear();
         self.buffer.extend_from_slice(&line.raw);
         self.put_line()
     }
 
     /// The inner writer, which has everything that was written.
-    pub fn into_inner(self) -> W {
+    #[cfg(test)]
+    fn into_inner(self) -> W {
         self.inner
     }
 

@@ -157,7 +157,7 @@ impl Report {
     }
 
     /// Runs `write`, which writes to the terminal, while no bar is drawn.
-    pub fn suspend<T>(&self, write: impl FnOnce() -> T) -> T {
+    pub(crate) fn suspend<T>(&self, write: impl FnOnce() -> T) -> T {
         self.0.bars.suspend(write)
     }
 

@@ -11,7 +11,7 @@ use zstd::zstd_safe::{self, CParameter};
 pub const FRAME_TAR_BYTES: u64 = 4 << 20;
 
 /// The two zero blocks that end a tar; the last frame of a segment holds them and nothing else.
-pub const TAR_END: [u8; 1024] = [0; 1024];
+pub(super) const TAR_END: [u8; 1024] = [0; 1024];
 
 /// Compresses frames one after the other with one context.
 #[allow(missing_debug_implementations, reason = "the zstd context has none")]

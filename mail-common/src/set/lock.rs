@@ -40,7 +40,7 @@ pub struct ReadLock {
 
 /// Nobody reads the set, and nobody can begin to.
 #[derive(Debug)]
-pub struct ExclusiveLock {
+pub(super) struct ExclusiveLock {
     /// `None` for a directory without any file that a reader could lock.
     _flock: Option<Flock<File>>,
 }
@@ -148,7 +148,7 @@ impl ReadLock {
 ///
 /// # Errors
 /// [`LockError::Busy`] when it is being read, [`LockError::Failed`] when its file cannot be used.
-pub fn try_exclusive(set: &Path) -> Result<ExclusiveLock, LockError> {
+pub(super) fn try_exclusive(set: &Path) -> Result<ExclusiveLock, LockError> {
     // NFS grants an exclusive flock only on a file that is open for writing (flock(2)).
     let Some((file, path)) = open_lockable(set, beneath::regular_file_to_write)? else {
         return Ok(ExclusiveLock { _flock: None });

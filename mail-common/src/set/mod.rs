@@ -24,7 +24,7 @@ pub use error::Error;
 pub use id::{NotASetId, SetId, SetKind};
 pub use inventory::{Inventory, InventoryError, Recorded, SetFile};
 pub use layout::{CHECKSUMS, LATEST, LOCK, LOG, MANIFEST};
-pub use lock::{ExclusiveLock, Holder, LockError, ReadLock, RootLock, try_exclusive};
+pub use lock::{Holder, LockError, ReadLock, RootLock};
 pub use mount::{Space, free_space, is_mount_point};
 pub use operand::{SetReference, find_set};
 pub use remove::{Removal, remove_set};

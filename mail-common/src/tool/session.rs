@@ -57,8 +57,8 @@ struct Done(String);
 impl Session {
     /// Writes the `begin` record to stdout, as JSON or as a line for people.
     ///
-    /// A stdout that cannot be written does not stop the work; [`Session::finish`] says it by its
-    /// code.
+    /// A stdout that cannot be written does not stop the work; the exit code of
+    /// [`Session::finish`] tells.
     #[must_use]
     pub fn start(opening: Opening, format: Format, report: Report) -> Self {
         let stdout: Box<dyn Write + Send> = Box::new(io::stdout());
@@ -71,13 +71,9 @@ impl Session {
         Self::start_with(opening, report, sink)
     }
 
-    /// The same, with records as JSON to `output` and the rest to `report`; for tests.
-    #[must_use]
-    pub fn start_jsonl(
-        opening: Opening,
-        report: Report,
-        output: impl Write + Send + 'static,
-    ) -> Self {
+    /// The same, with records as JSON to `output` and the rest to `report`.
+    #[cfg(test)]
+    fn start_jsonl(opening: Opening, report: Report, output: impl Write + Send + 'static) -> Self {
         Self::start_with(
             opening,
             report,
@@ -196,9 +192,8 @@ impl Session {
         }
     }
 
-    /// What the run has changed, to be said on stderr as its last word when stdout could not be
-    /// written: the exit code is that of a run that could not finish, and would tell that nothing
-    /// was done.
+    /// What the run has changed, for the last line on stderr when stdout could not be written: the
+    /// exit code is then that of a run that could not finish, which reads as if nothing was done.
     pub fn has_done(&self, done: impl Into<String>) {
         *lock(&self.done) = Some(Done(done.into()));
     }
