@@ -15,11 +15,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use mail_common::failure::Failed;
+use mail_common::flock::Flock;
 use mail_common::message::is_packed;
 use mail_common::relpath::RelPath;
 use mail_common::report;
-use rustix::fs::FlockOperation;
-use rustix::io::Errno;
 
 use super::address::address_of;
 use super::candidate::{Candidate, Control, Owner, SavedFile, Selection, folder_name};
@@ -81,12 +80,18 @@ struct Delivery<'a> {
     path: &'a RelPath,
 }
 
-/// The mailbox while it is added to.
-struct Open {
-    directory: Directory,
+/// The mailbox while it is added to: no other run has it.
+struct Open<'a> {
+    lock: Flock<&'a Directory>,
     owner: Owner,
     /// Permission bits of messages.
     mode: u32,
+}
+
+impl Open<'_> {
+    fn directory(&self) -> &Directory {
+        self.lock.file()
+    }
 }
 
 /// A message that was added.
@@ -108,9 +113,9 @@ impl Delivery<'_> {
             return Ok(());
         }
         let directory = open_mailbox(root, self.path, &self.selection.control)?;
-        if !self.lock(&directory)? {
+        let Some(lock) = self.lock(&directory)? else {
             return Ok(());
-        }
+        };
         let look = |source| Failed::at("look through", self.path.as_path())(source);
         let sizes: BTreeSet<u64> = candidates
             .iter()
@@ -119,7 +124,7 @@ impl Delivery<'_> {
         let present = look_through(&directory, &sizes).map_err(look)?;
         let open = Open {
             owner: directory.owner().map_err(look)?,
-            directory,
+            lock,
             mode: present.mode,
         };
         let mut wanted = Vec::new();
@@ -134,22 +139,24 @@ impl Delivery<'_> {
         self.add(&open, &wanted, outcome)
     }
 
-    /// Waits until no other run adds to the mailbox; gives up when this one is to end. The lock
-    /// ends with the descriptor.
-    fn lock(&self, mailbox: &Directory) -> Result<bool, Error> {
+    /// Waits until no other run adds to the mailbox; gives up when this one is to end.
+    fn lock<'a>(&self, mailbox: &'a Directory) -> Result<Option<Flock<&'a Directory>>, Error> {
         while !self.work.is_stopped() {
-            match rustix::fs::flock(mailbox, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => return Ok(true),
-                Err(Errno::WOULDBLOCK | Errno::INTR) => thread::sleep(LOCK_POLL),
-                Err(errno) => {
-                    return Err(Failed::at("lock", self.path.as_path())(errno.into()).into());
-                }
+            let locked = Flock::try_exclusive(mailbox);
+            if let Some(locked) = locked.map_err(Failed::at("lock", self.path.as_path()))? {
+                return Ok(Some(locked));
             }
+            thread::sleep(LOCK_POLL);
         }
-        Ok(false)
+        Ok(None)
     }
 
-    fn add(&self, open: &Open, wanted: &[&Candidate], outcome: &mut Outcome) -> Result<(), Error> {
+    fn add(
+        &self,
+        open: &Open<'_>,
+        wanted: &[&Candidate],
+        outcome: &mut Outcome,
+    ) -> Result<(), Error> {
         let folders = self.folders(open, wanted, outcome);
         let wanted: Vec<(&Candidate, &Target)> = wanted
             .iter()
@@ -214,7 +221,7 @@ impl Delivery<'_> {
     /// had is a failure of its own.
     fn folders(
         &self,
-        open: &Open,
+        open: &Open<'_>,
         wanted: &[&Candidate],
         outcome: &mut Outcome,
     ) -> BTreeMap<RelPath, Target> {
@@ -232,7 +239,7 @@ impl Delivery<'_> {
                 Vec::new()
             };
             let parent = Parent {
-                mailbox: &open.directory,
+                mailbox: open.directory(),
                 path: self.path,
                 owner: &open.owner,
             };
@@ -283,7 +290,7 @@ impl Delivery<'_> {
 
     fn add_one(
         &self,
-        open: &Open,
+        open: &Open<'_>,
         target: &Target,
         file: &SavedFile,
         content: Result<Content<'_>, Error>,
@@ -312,7 +319,7 @@ impl Delivery<'_> {
         match added {
             Ok((message, sizes)) => {
                 let uncounted =
-                    quota::count(&open.directory, sizes.plain.unwrap_or(file.size)).err();
+                    quota::count(open.directory(), sizes.plain.unwrap_or(file.size)).err();
                 Ok(Added {
                     target: message.path(folder),
                     dropped: message.dropped,
@@ -333,7 +340,7 @@ impl Delivery<'_> {
         &self,
         temporary: &mut File,
         mut content: Content<'_>,
-        open: &Open,
+        open: &Open<'_>,
         file: &SavedFile,
         write: &impl Fn(io::Error) -> Error,
     ) -> Result<Sizes, Error> {

@@ -5,13 +5,12 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use mail_common::failure::{Failed, Failure, FailureKind};
-use rustix::fs::FlockOperation;
-use rustix::io::Errno;
+use mail_common::flock::{self, Flock};
 
 /// Nobody else exchanges what is in a directory while this is held.
 #[derive(Debug)]
 pub(crate) struct TargetLock {
-    _directory: File,
+    _directory: Option<Flock<File>>,
 }
 
 /// The lock was not taken.
@@ -36,17 +35,18 @@ impl TargetLock {
     /// Takes the lock, or fails at once.
     pub(crate) fn take(directory: &Path) -> Result<Self, Error> {
         let opened = File::open(directory).map_err(Failed::at("open", directory))?;
-        match rustix::fs::flock(&opened, FlockOperation::NonBlockingLockExclusive) {
-            // A network file system may not lock what is open for reading; the lock of the backup
-            // root remains.
-            Ok(()) | Err(Errno::BADF | Errno::NOLCK | Errno::OPNOTSUPP | Errno::INVAL) => {
-                Ok(Self { _directory: opened })
+        let locked = match Flock::try_exclusive(opened) {
+            Ok(Some(locked)) => Some(locked),
+            Ok(None) => {
+                return Err(Error::Held {
+                    directory: directory.to_owned(),
+                });
             }
-            Err(Errno::WOULDBLOCK) => Err(Error::Held {
-                directory: directory.to_owned(),
-            }),
-            Err(errno) => Err(Failed::at("lock", directory)(errno.into()).into()),
-        }
+            // The lock of the backup root remains.
+            Err(error) if flock::is_unsupported(&error) => None,
+            Err(error) => return Err(Failed::at("lock", directory)(error).into()),
+        };
+        Ok(Self { _directory: locked })
     }
 }
 
