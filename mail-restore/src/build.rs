@@ -110,9 +110,8 @@ impl Builder<'_> {
 
     fn copy_files(&self, job: &TreeJob, tree: &NewTree) -> Result<Vec<Built>, Error> {
         let is_mail = job.component == Component::Mailboxes && !job.files.is_empty();
-        let mail = self.set.join("mail");
         if is_mail {
-            let copied = unpack::copy_frame(&mail, &mut tree.maker());
+            let copied = unpack::copy_frame(self.set, &mut tree.maker());
             copied.map_err(|source| Error::Write {
                 archive: first_name(job),
                 target: tree.path().to_owned(),

@@ -15,13 +15,13 @@ use mail_common::archive::index::Location;
 use mail_common::archive::member::{self, Member};
 use mail_common::archive::reader::TarReader;
 use mail_common::archive::segment::{FrameSpan, read_frame};
+use mail_common::beneath::Beneath;
 use mail_common::checksum::{Sha256, Sha256Writer};
 use mail_common::failure::Failed;
 use mail_common::relpath::RelPath;
 use zstd::zstd_safe;
 
 use super::candidate::{Place, SavedFile};
-use super::directory::open_below;
 use super::error::Error;
 use super::work::{Work, for_each};
 
@@ -161,7 +161,7 @@ fn read_group(set: &Path, files: &[&SavedFile], group: &[usize], sink: Sink<'_>)
     for &number in group {
         let file = files[number];
         match &file.place {
-            Place::File(path) => match open_below(set, path) {
+            Place::File(path) => match Beneath::open(set).and_then(|set| set.regular_file(path)) {
                 Ok(opened) => sink(
                     number,
                     Ok(Content::new(
@@ -294,7 +294,8 @@ pub(super) fn open_frame(
         offset,
         source,
     };
-    let file = open_below(set, segment).map_err(Failed::at("open", segment.as_path()))?;
+    let opened = Beneath::open(set).and_then(|set| set.regular_file(segment));
+    let file = opened.map_err(Failed::at("open", segment.as_path()))?;
     let span = FrameSpan {
         offset,
         bytes: location.frame_bytes,

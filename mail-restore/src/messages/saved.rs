@@ -6,13 +6,13 @@ use std::io::{self, Seek};
 use std::sync::Arc;
 
 use mail_common::archive::index::IndexReader;
+use mail_common::beneath::Beneath;
 use mail_common::checksum::Sha256;
 use mail_common::failure::Failed;
 use mail_common::maildir::is_message;
 use mail_common::relpath::RelPath;
 use mail_common::set::{Component, Inventory, SetFile, mailbox};
 
-use super::directory::open_below;
 use super::error::Error;
 
 /// A part of the mail tree that a set keeps by itself.
@@ -102,7 +102,8 @@ impl VerifiedIndex {
     pub(super) fn open(inventory: &Inventory, index: &SetFile) -> Result<Self, Error> {
         let path = index.path.clone();
         let read = |source| Failed::at("read", path.as_path())(source);
-        let mut file = open_below(&inventory.set, &path).map_err(read)?;
+        let set = Beneath::open(&inventory.set).map_err(read)?;
+        let mut file = set.regular_file(&path).map_err(read)?;
         let (digest, _) = Sha256::of_reader(&file).map_err(read)?;
         if digest != index.sha256 {
             return Err(Error::IndexDigest { index: path });

@@ -7,17 +7,17 @@ use std::sync::Arc;
 
 use mail_common::archive::index::{self, IndexEntry, Kind, Location};
 use mail_common::archive::segment::segment_name;
+use mail_common::beneath::Beneath;
 use mail_common::failure::Failed;
 use mail_common::interrupt::Interrupted;
 use mail_common::maildir::is_message;
 use mail_common::message::{HEAD_BYTES, Head};
 use mail_common::relpath::RelPath;
-use mail_common::set::{Inventory, SetFile};
+use mail_common::set::{Inventory, SetFile, mailbox};
 
 use super::address::address_of;
 use super::candidate::{Candidate, Control, Owner, Place, SavedFile};
 use super::content::{Frame, open_frame};
-use super::directory::open_below;
 use super::error::{Error, Problem};
 use super::keywords;
 use super::query::Query;
@@ -360,7 +360,7 @@ impl Scanner<'_> {
         let path = self
             .inventory
             .set
-            .join("mail")
+            .join(mailbox::PLAIN)
             .join(self.scope.unit.path.as_path());
         if let Ok(metadata) = path.symlink_metadata() {
             let owner = Owner {
@@ -385,7 +385,8 @@ struct Plain {
 fn look(inventory: &Inventory, listed: &SetFile, query: &Query) -> Result<Plain, Error> {
     let failed = |source| Failed::at("open", listed.path.as_path())(source);
     let path = plain_path(listed).ok_or_else(|| failed(io::ErrorKind::InvalidInput.into()))?;
-    let opened = open_below(&inventory.set, &listed.path).map_err(failed)?;
+    let set = Beneath::open(&inventory.set).map_err(failed)?;
+    let opened = set.regular_file(&listed.path).map_err(failed)?;
     let metadata = opened.metadata().map_err(failed)?;
     let file = SavedFile {
         path,

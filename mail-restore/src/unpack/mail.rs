@@ -1,49 +1,49 @@
 //! The mail that the old scripts copied: plain files in `mail/`, with the owners, modes and times
 //! that the copies have.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use mail_common::beneath::Beneath;
 use mail_common::relpath::RelPath;
-use mail_common::set::SetFile;
-use rustix::fs::OFlags;
+use mail_common::set::mailbox::PLAIN;
+use mail_common::set::{SetFile, verify};
+use rustix::fs::{Dir, FileType, Mode, OFlags};
 
 use super::archive::Unpacked;
 use super::error::Error;
 use crate::tree::{Attributes, Entry, Maker};
-use mail_common::set::verify;
 
-/// Makes every directory and symbolic link of `source`, the mail of a set, in the tree. Maildirs
-/// have empty directories, and neither has a content that a checksum could tell of.
-pub(crate) fn copy_frame(source: &Path, maker: &mut Maker<'_>) -> io::Result<()> {
+/// Makes every directory and symbolic link of the mail in `set` in the tree. Maildirs have empty
+/// directories, and neither has a content that a checksum could cover.
+///
+/// Each directory is opened below the one that holds the set, and each link is read by descriptor:
+/// what is exchanged for a link meanwhile leads nowhere.
+pub(crate) fn copy_frame(set: &Path, maker: &mut Maker<'_>) -> io::Result<()> {
+    let set = Beneath::open(set)?;
+    let mail: RelPath = RelPath::new(PLAIN).map_err(io::Error::other)?;
     let mut waiting = vec![RelPath::root()];
     while let Some(directory) = waiting.pop() {
-        let path = source.join(directory.as_path());
-        let flags = (OFlags::DIRECTORY | OFlags::NOFOLLOW).bits().cast_signed();
-        let opened = OpenOptions::new()
-            .read(true)
-            .custom_flags(flags)
-            .open(&path)?;
+        let opened = File::from(set.directory(&directory.below(&mail))?);
         maker.make(&directory, Entry::Directory, Attributes::of(&opened)?)?;
-        for entry in fs::read_dir(&path)? {
+        for entry in Dir::read_from(&opened)? {
             let entry = entry?;
-            let child = directory
-                .child(entry.file_name().as_bytes())
-                .map_err(io::Error::other)?;
-            let kind = entry.file_type()?;
-            if kind.is_dir() {
+            let name = entry.file_name();
+            if matches!(name.to_bytes(), b"." | b"..") || entry.file_type() == FileType::RegularFile
+            {
+                continue;
+            }
+            let child = directory.child(name.to_bytes()).map_err(io::Error::other)?;
+            let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let found = File::from(rustix::fs::openat(&opened, name, flags, Mode::empty())?);
+            let metadata = found.metadata()?;
+            if metadata.is_dir() {
                 waiting.push(child);
-            } else if kind.is_symlink() {
-                let target = fs::read_link(entry.path())?;
-                let attributes = Attributes::of_link(&entry.metadata()?);
-                maker.make(
-                    &child,
-                    Entry::Symlink(target.as_os_str().as_bytes()),
-                    attributes,
-                )?;
+            } else if metadata.is_symlink() {
+                let target = rustix::fs::readlinkat(&found, "", Vec::new())?;
+                let link = Entry::Symlink(target.as_bytes());
+                maker.make(&child, link, Attributes::of_link(&metadata))?;
             }
         }
     }
