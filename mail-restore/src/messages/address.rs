@@ -53,8 +53,7 @@ impl Address {
 
     /// Whether `other` could have been meant: another case, or one or two letters wrong.
     pub(super) fn is_like(&self, other: &str) -> bool {
-        let fold = |text: &str| text.to_lowercase().chars().collect::<Vec<char>>();
-        distance(&fold(&self.text), &fold(other)) <= 2
+        strsim::levenshtein(&self.text.to_lowercase(), &other.to_lowercase()) <= 2
     }
 }
 
@@ -102,20 +101,6 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
-}
-
-/// How many letters must be added, left out or changed to make one of the other (Levenshtein).
-fn distance(a: &[char], b: &[char]) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, letter) in a.iter().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, other) in b.iter().enumerate() {
-            let changed = diagonal + usize::from(letter != other);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]
