@@ -14,10 +14,10 @@ use mail_common::tool::{CommonArgs, ComponentArg, cores};
 
 /// Restores a backup set, or any part of it, onto a mail server.
 ///
-/// Everything that is used of the set is verified before anything is touched. Trees are built
-/// beside their targets and change places with them in one step; what was there is kept as
-/// TARGET.bak.TIME. Databases are dumped to ROOT/pre-restore/TIME before they are replaced. Any
-/// failure puts everything back as it was.
+/// Everything that is used from the set is verified before anything is touched. Trees are built
+/// beside their targets and exchanged with them in one step; the old ones are kept as
+/// TARGET.bak.TIME. Databases are dumped to ROOT/pre-restore/TIME before they are replaced. On any
+/// failure, everything is put back.
 #[derive(Debug, Parser)]
 #[command(
     name = "mail-restore",
@@ -25,8 +25,8 @@ use mail_common::tool::{CommonArgs, ComponentArg, cores};
     after_long_help = LONG_HELP
 )]
 pub(crate) struct Args {
-    /// The set: `latest`, a name in the backup root such as daily/2026-11-23, or a directory, which
-    /// begins with / or ./
+    /// The set: `latest`, a name below the backup root such as daily/2026-11-23, or a directory
+    /// that begins with / or ./
     #[arg(long, value_name = "SET", required_unless_present = "records")]
     pub(crate) from: Option<PathBuf>,
 
@@ -34,23 +34,23 @@ pub(crate) struct Args {
     #[arg(long, value_name = "COMPONENT")]
     pub(crate) component: Vec<ComponentArg>,
 
-    /// Restore into DIR/<component>/ instead of onto the mail server; any user may
+    /// Restore into DIR/<component>/ instead of onto the mail server; needs no root
     ///
-    /// Databases become DIR/mysql/NAME.sql. Who is not root gets the files as their own, and
-    /// DIR/<component>.owners, by which root gives them their owners later: cd DIR/<component> &&
+    /// Databases become DIR/mysql/NAME.sql. Without root, you own the files, and their owners are
+    /// listed in DIR/<component>.owners; root can apply the list later: cd DIR/<component> &&
     /// setfacl --restore=../<component>.owners
     #[arg(long, value_name = "DIR")]
     pub(crate) to: Option<PathBuf>,
 
-    /// Verify everything, print what would be done, write nothing: the monthly restore test
+    /// Verify everything and print what would be done; write nothing: the monthly restore test
     #[arg(long, short = 'n')]
     pub(crate) dry_run: bool,
 
-    /// Verify the digests of all that would be used, several files at a time, and do nothing else
+    /// Verify the digests of all files that would be used, and do nothing else
     #[arg(long, conflicts_with = "dry_run")]
     pub(crate) verify: bool,
 
-    /// Create the accounts and grants of the set too; those that exist stay as they are
+    /// Also create the database accounts and grants of the set; existing ones are left alone
     #[arg(long)]
     pub(crate) accounts: bool,
 
@@ -69,8 +69,7 @@ pub(crate) struct Args {
     #[arg(value_name = "-", value_parser = ["-"])]
     pub(crate) records: Option<String>,
 
-    /// Add the messages of this mailbox to the live one, which keeps all that it has; may be
-    /// repeated
+    /// Add the messages of this mailbox to the live one, which keeps what it has; may be repeated
     #[arg(long, value_name = "USER@DOMAIN", help_heading = "Single messages")]
     pub(crate) mailbox: Vec<String>,
 
@@ -78,7 +77,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ID", help_heading = "Single messages")]
     pub(crate) message_id: Vec<String>,
 
-    /// Only messages that were delivered at this time or later: YYYY-MM-DD, or RFC 3339
+    /// Only messages delivered at this time or later: YYYY-MM-DD, or RFC 3339
     #[arg(long, value_name = "TIME", help_heading = "Single messages")]
     pub(crate) since: Option<String>,
 
@@ -87,7 +86,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "GLOB", help_heading = "Single messages")]
     pub(crate) path: Vec<String>,
 
-    /// Where the sets are, and where the current databases are dumped before they are replaced
+    /// The directory of the sets; the current databases are dumped there before they are replaced
     /// [BACKUP_ROOT]
     #[arg(long, value_name = "DIR", help_heading = "Source and targets")]
     pub(crate) root: Option<PathBuf>,
@@ -108,7 +107,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR", help_heading = "Source and targets")]
     pub(crate) dkim_dir: Option<PathBuf>,
 
-    /// Files and archives that are worked on at a time [default: one a core]
+    /// Files and archives to work on at a time [default: one per core]
     #[arg(long, value_name = "N", help_heading = "Speed")]
     pub(crate) threads: Option<NonZeroU16>,
 
@@ -117,13 +116,14 @@ pub(crate) struct Args {
 }
 
 const LONG_HELP: &str = "\
-Settings come from flags, then the environment, then --config FILE, then defaults: BACKUP_ROOT, MAILSERVER_ROOT,
-MAIL_DATA_DIR, CONFIG_DIR, SSL_DIR, DKIM_DIR, DOCKER_COMPOSE_FILE, ENV_FILE, MYSQL_HOST, MYSQL_PORT, MYSQL_SOCKET,
-MYSQL_USER, MYSQL_CONFIG_FILE. The database password comes from MYSQL_CONFIG_FILE (default ~/.my.cnf) or MYSQL_PWD, never
-from a flag.
+Settings come from flags, then the environment, then --config FILE, then defaults: BACKUP_ROOT,
+MAILSERVER_ROOT, MAIL_DATA_DIR, CONFIG_DIR, SSL_DIR, DKIM_DIR, DOCKER_COMPOSE_FILE, ENV_FILE,
+MYSQL_HOST, MYSQL_PORT, MYSQL_SOCKET, MYSQL_USER, MYSQL_CONFIG_FILE. The database password comes
+from MYSQL_CONFIG_FILE (default ~/.my.cnf) or MYSQL_PWD, never from a flag.
 
-Stop the services that use what is restored, and start them afterwards: containers hold on to the directory that they
-were started with. A restore of single messages needs no stop: Dovecot sees them as new deliveries.
+Stop the services that use what is restored, and start them afterwards: a container keeps the
+directory that it was started with. Single messages can be restored without a stop: Dovecot sees
+them as new deliveries.
 
 Examples:
   mail-restore --from latest --verify

@@ -25,7 +25,10 @@ pub(crate) enum Error {
     Set(#[from] set::Error),
     #[error("the records name no set; name it by --from")]
     NoSetNamed,
-    #[error("the records name {} sets, such as {} and {}; name one by --from", sets.len(), sets[0], sets[1])]
+    #[error(
+        "the records name {} sets, such as {} and {}; name one by --from",
+        sets.len(), sets[0], sets[1]
+    )]
     SeveralSets { sets: Vec<String> },
     #[error(transparent)]
     Lock(#[from] LockError),
@@ -59,7 +62,8 @@ pub(crate) enum Error {
     NoRoot { root: PathBuf },
 
     #[error(
-        "{} is a mount point and cannot change places with another directory; use --to {}/restored, then move what is in it",
+        "{} is a mount point and cannot change places with another directory; use --to \
+         {}/restored, then move what is in it",
         target.display(), target.display()
     )]
     MountPoint { target: PathBuf },
@@ -77,18 +81,28 @@ pub(crate) enum Error {
     RootInTarget { target: PathBuf },
     #[error("{} lies in the set; restore to another place", target.display())]
     TargetInSet { target: PathBuf },
-    #[error("{} is not there, and {} is to be restored into it; make the directory first", parent.display(), target.display())]
+    #[error(
+        "{} is not there, and {} is to be restored into it; make the directory first",
+        parent.display(), target.display()
+    )]
     NoParent { target: PathBuf, parent: PathBuf },
-    #[error("{} cannot be written, and {} is to be restored into it", parent.display(), target.display())]
+    #[error(
+        "{} cannot be written, and {} is to be restored into it",
+        parent.display(), target.display()
+    )]
     NotWritable {
         target: PathBuf,
         parent: PathBuf,
         source: io::Error,
     },
-    #[error("{} is there already and is not empty; restore into another directory", target.display())]
+    #[error(
+        "{} is there already and is not empty; restore into another directory",
+        target.display()
+    )]
     NotEmpty { target: PathBuf },
     #[error(
-        "{} has {free_bytes} bytes free, and what is restored beside the present state takes {needed_bytes}; make room or use --to on another disk",
+        "{} has {free_bytes} bytes free, and what is restored beside the present state takes \
+         {needed_bytes}; make room or use --to on another disk",
         place.display()
     )]
     NoRoom {
@@ -106,11 +120,13 @@ pub(crate) enum Error {
     #[error(transparent)]
     TargetLock(#[from] swap::Error),
     #[error(
-        "{damaged} files of the set are damaged; nothing was touched: use another set, or --component for what is whole"
+        "{damaged} files of the set are damaged; nothing was touched: use another set, or \
+         --component for what is whole"
     )]
     Damaged { damaged: u64 },
     #[error(
-        "{refused} files are not known to be clean; nothing was restored: scan the set, or leave out --require-scan"
+        "{refused} files are not known to be clean; nothing was restored: scan the set, or leave \
+         out --require-scan"
     )]
     NotClean { refused: u64 },
     #[error("restore {}: everything is as it was", target.display())]
@@ -135,17 +151,19 @@ pub(crate) enum Error {
     #[error(transparent)]
     Messages(#[from] messages::Error),
     #[error(
-        "{} does not say which message is meant: choose one of those listed by --mailbox or --path; nothing was restored",
+        "{} does not say which message is meant; choose one of those listed, by --mailbox or \
+         --path; nothing was restored",
         message_ids.join(", ")
     )]
     Ambiguous { message_ids: Vec<String> },
     #[error(
-        "interrupted by a signal: {left} messages were not reached; run again, and those that are there are left alone"
+        "interrupted by a signal: {left} messages were not reached; run again, and those that are \
+         there are left alone"
     )]
     MessagesInterrupted { left: usize },
     #[error(
-        "{left} messages were not restored, for the reasons above; run again when these are mended, and those that are there \
-         are left alone"
+        "{left} messages were not restored, for the reasons above; run again when these are \
+         mended, and those that are there are left alone"
     )]
     MessagesLeft { left: usize },
 
@@ -155,9 +173,9 @@ pub(crate) enum Error {
     Interrupted(#[from] Interrupted),
 }
 
-/// What a run comes to that a failure of this kind ends. Damage, and files that are not known to be
-/// clean, are an answer only where a question was asked (`--dry-run`, `--verify`); a restore that they
-/// end was not done.
+/// How a run exits that a failure of this kind ends. Damage, and files that are not known to be
+/// clean, are an answer only where a question was asked (`--dry-run`, `--verify`); a restore that
+/// they end was not done.
 pub(crate) const fn exit_of(kind: FailureKind) -> Exit {
     match kind {
         FailureKind::Damaged

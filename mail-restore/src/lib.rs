@@ -45,12 +45,14 @@ const MAIL_RESTORE: Tool = Tool {
         (0, "done"),
         (
             1,
-            "done, and the answer is bad (a dry run found damage, a message is ambiguous or not found); of single messages, some were not added",
+            "done, and the answer is bad (a dry run found damage, a message is ambiguous or not \
+             found); of single messages, some were not added",
         ),
         (2, "wrong usage or configuration, nothing touched"),
         (
             3,
-            "could not finish: everything is as it was, or the last lines of stderr say what is not",
+            "could not finish: everything is as it was, or the last lines of stderr say what is \
+             not",
         ),
         (4, "another run holds the lock"),
     ],

@@ -54,8 +54,8 @@ impl Locks {
     }
 }
 
-/// Clears what earlier runs left in the directory of `--to`, for a run that exchanges nothing there.
-/// Where another run is at work, what is there may be its own, and stays.
+/// Clears what earlier runs left in the directory of `--to`, for a run that exchanges nothing
+/// there. Where another run is at work, what is there may be its own, and stays.
 pub(crate) fn clear_directory(
     directory: &Path,
     plan: &Plan,
@@ -126,7 +126,8 @@ fn leftover_text(cleared: &Cleared) -> String {
             path.display()
         ),
         Cleared::Kept(path) => format!(
-            "an earlier restore ended before it could say that it was done; what was there before is {}",
+            "an earlier restore ended before it could say that it was done; what was there \
+             before is {}",
             path.display()
         ),
         Cleared::PutBack(path) => format!(

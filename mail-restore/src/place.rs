@@ -271,7 +271,8 @@ fn swap(
 
 fn warn_of_owners(target: &Path, list: &Path, session: &Session) {
     session.report.warning(format!(
-        "owners were not applied, since you are not root; later, as root: cd {} && setfacl --restore={}",
+        "owners were not applied, since you are not root; later, as root: cd {} && setfacl \
+         --restore={}",
         target.display(),
         list.display()
     ));

@@ -16,7 +16,7 @@ pub struct Address {
 
 /// The text names no mailbox.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("no mailbox: {text:?}: {reason}; a mailbox is named USER@DOMAIN")]
+#[error("not a mailbox: {text:?}: {reason}; a mailbox is named USER@DOMAIN")]
 pub struct NotAnAddress {
     text: String,
     reason: &'static str,
@@ -88,11 +88,11 @@ impl FromStr for Address {
             Some((user, domain)) if is_directory(user) && is_directory(domain) => Ok(Self {
                 text: text.to_owned(),
             }),
-            Some(_) => refuse("user or domain is missing or no name of a directory"),
+            Some(_) => refuse("user or domain is missing or is not a name of a directory"),
             None if is_directory(text) => Ok(Self {
                 text: text.to_owned(),
             }),
-            None => refuse("it is no name of a directory"),
+            None => refuse("it is not a name of a directory"),
         }
     }
 }

@@ -11,8 +11,8 @@ use mail_common::relpath::RelPath;
 
 use super::address::NotAnAddress;
 
-/// Why a query has no answer, or a message is not where it should be. Paths of messages are relative
-/// to the mail root, or to the directory of `--to`.
+/// Why a query has no answer, or a message is not where it should be. Paths of messages are
+/// relative to the mail root, or to the directory of `--to`.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A query names no mailbox.
@@ -20,7 +20,8 @@ pub enum Error {
     Address(#[from] NotAnAddress),
     /// A query has no Message-ID.
     #[error(
-        "not a Message-ID: {text:?}; it has 1 to {MESSAGE_ID_MAX_BYTES} bytes, such as <1234@mail.example.com>"
+        "not a Message-ID: {text:?}; it has 1 to {MESSAGE_ID_MAX_BYTES} bytes, such as \
+         <1234@mail.example.com>"
     )]
     MessageId {
         /// As given.
@@ -28,7 +29,8 @@ pub enum Error {
     },
     /// A query has no time.
     #[error(
-        "not a time: {text:?}; write a date such as 2026-11-23, or a time such as 2026-11-23T08:00:00+09:00"
+        "not a time: {text:?}; write a date such as 2026-11-23, or a time such as \
+         2026-11-23T08:00:00+09:00"
     )]
     Time {
         /// As given.
@@ -60,7 +62,7 @@ pub enum Error {
         /// Mailboxes that could have been meant.
         similar: Vec<String>,
     },
-    /// Nothing in the set is such as asked for.
+    /// Nothing in the set matches the query.
     #[error(
         "no message found by {searched} among {messages} in {mailboxes} mailboxes of {}{}",
         set.display(), unread_text(unread)
@@ -139,7 +141,7 @@ pub enum Error {
         /// The cause.
         source: io::Error,
     },
-    /// The message cannot be written: the disk may be full. The next one would fail in the same way.
+    /// The message cannot be written: the disk may be full. The next one would fail likewise.
     #[error("write a message into {path}")]
     Write {
         /// The directory.

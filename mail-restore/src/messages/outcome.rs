@@ -41,7 +41,7 @@ pub struct Restored {
     pub disposition: Disposition,
 }
 
-/// How a message came to where it is.
+/// Why a message is where it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disposition {
     /// It was added.
@@ -144,7 +144,8 @@ impl fmt::Display for Warning {
             Self::QuotaNotCounted { mailbox, reason } => {
                 write!(
                     f,
-                    "maildirsize of {mailbox} does not count what was added ({reason}); run: doveadm quota recalc"
+                    "maildirsize of {mailbox} does not count what was added ({reason}); run: \
+                     doveadm quota recalc"
                 )
             }
         }

@@ -29,19 +29,19 @@ pub(crate) enum Error {
         source: io::Error,
     },
     #[error(
-        "{archive} has a member with a name that leads out of the tree; it was not made by these tools"
+        "{archive} has a member with a name that leads out of the tree; it was not made by these \
+         tools"
     )]
     Name {
         archive: RelPath,
         source: UnsafePath,
     },
     #[error(
-        "{archive} has a device or a named pipe, {member}; no backup holds one: unpack it with GNU tar if you trust it"
+        "{archive} has a device or a named pipe, {member}; no backup holds one: unpack it with GNU \
+         tar if you trust it"
     )]
     Special { archive: RelPath, member: RelPath },
-    #[error(
-        "{archive} unpacks to more than the {recorded_bytes} bytes that its record says, at {member}"
-    )]
+    #[error("{archive} unpacks to more than the {recorded_bytes} bytes of its record, at {member}")]
     TooLarge {
         archive: RelPath,
         member: RelPath,
