@@ -21,7 +21,7 @@ pub(crate) struct Builder<'a> {
     pub(crate) owners: Owners,
     pub(crate) threads: NonZeroUsize,
     pub(crate) interrupt: &'a Interrupt,
-    /// Told the bytes that are written.
+    /// Notified of the bytes that are written.
     pub(crate) progress: &'a (dyn Fn(u64) + Sync),
 }
 

@@ -21,7 +21,7 @@ use crate::show::show;
 use crate::single;
 use crate::verify::{check_clean, check_digests, verify_used};
 
-/// Does what the plan says. What fails is in the records; the exit says what it came to.
+/// Does what the plan says. What fails is in the records, and the exit says how bad it was.
 pub(crate) fn execute(
     plan: &Plan,
     upstream: &Upstream,

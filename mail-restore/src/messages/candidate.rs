@@ -118,12 +118,11 @@ impl Candidate {
     #[must_use]
     pub fn folder_path(&self) -> RelPath {
         let folder = self.folder_directory();
-        let below = match self.mailbox.is_root() {
-            true => Some(folder.as_bytes()),
-            false => folder
-                .as_bytes()
-                .strip_prefix(self.mailbox.as_bytes())
-                .and_then(|rest| rest.strip_prefix(b"/")),
+        let below = if self.mailbox.is_root() {
+            Some(folder.as_bytes())
+        } else {
+            let rest = folder.as_bytes().strip_prefix(self.mailbox.as_bytes());
+            rest.and_then(|rest| rest.strip_prefix(b"/"))
         };
         below
             .and_then(|path| RelPath::new(path).ok())
@@ -148,10 +147,10 @@ impl Candidate {
 
 /// The name of the folder at `path` of a mailbox.
 pub(super) fn folder_name(path: &RelPath) -> String {
-    match path.is_root() {
-        true => "INBOX".to_owned(),
-        false => path.to_string_lossy().trim_start_matches('.').to_owned(),
+    if path.is_root() {
+        return "INBOX".to_owned();
     }
+    path.to_string_lossy().trim_start_matches('.').to_owned()
 }
 
 impl Selection {

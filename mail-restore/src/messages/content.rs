@@ -74,13 +74,10 @@ impl Read for Content<'_> {
             return Ok(0);
         };
         if self.left == 0 {
-            return match digest.into_parts().1 == self.expected {
-                true => Ok(0),
-                false => Err(io::Error::new(
-                    io::ErrorKind::InvalidData,
-                    "its sha256 is not the recorded one",
-                )),
-            };
+            if digest.into_parts().1 != self.expected {
+                return Err(invalid("its sha256 is not the recorded one"));
+            }
+            return Ok(0);
         }
         let read = self.inner.read(&mut buffer[..wanted])?;
         if read == 0 && wanted > 0 {
@@ -93,8 +90,8 @@ impl Read for Content<'_> {
     }
 }
 
-/// Reads `files` on all processors, each frame once, and gives every content, or why it is not to
-/// be had, to `sink`. Once `is_over`, no further frame is read: what was not reached has no answer.
+/// Reads `files` on all processors, each frame once, and gives every content, or why it cannot be
+/// read, to `sink`. Once `is_over`, no further frame is read: what was not reached has no answer.
 pub(super) fn read_all<R: Send>(
     set: &Path,
     files: &[&SavedFile],
@@ -122,20 +119,19 @@ pub(super) fn read_all<R: Send>(
 pub(super) fn read_small(set: &Path, file: &SavedFile, limit: u64) -> Result<Vec<u8>, Error> {
     let mut answer = None;
     read_group(set, &[file], &[0], &mut |_, content| {
-        answer = Some(content.and_then(|content| {
-            let mut bytes = Vec::new();
-            let read = content.take(limit + 1).read_to_end(&mut bytes);
-            let read = read.and_then(|length| match length as u64 > limit {
-                true => Err(io::Error::new(
-                    io::ErrorKind::InvalidData,
-                    "it is too large",
-                )),
-                false => Ok(bytes),
-            });
-            read.map_err(unreadable(file))
-        }));
+        answer =
+            Some(content.and_then(|content| read_up_to(content, limit).map_err(unreadable(file))));
     });
     answer.unwrap_or_else(|| Err(absent(file)))
+}
+
+fn read_up_to(content: Content<'_>, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    content.take(limit + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        return Err(invalid("it is too large"));
+    }
+    Ok(bytes)
 }
 
 /// The numbers of the files in each frame.
@@ -235,7 +231,7 @@ pub(super) struct Members {
     members: BTreeMap<RelPath, Member>,
 }
 
-/// A frame that holds one file too large for memory, and does not tell its size.
+/// A frame that holds one file too large for memory, and declares no size.
 pub(super) struct Stream {
     pub(super) tar: TarReader<io::Take<zstd::Decoder<'static, BufReader<Section>>>>,
     segment: RelPath,
@@ -280,7 +276,7 @@ impl Stream {
     }
 }
 
-/// Opens the frame at `location`. A frame that does not tell its size is unpacked up to
+/// Opens the frame at `location`. A frame that declares no size is unpacked up to
 /// `stream_bytes` of content.
 pub(super) fn open_frame(
     set: &Path,
@@ -300,7 +296,7 @@ pub(super) fn open_frame(
         offset,
         bytes: location.frame_bytes,
     };
-    match told_bytes(&file, span).map_err(damaged)? {
+    match declared_bytes(&file, span).map_err(damaged)? {
         Some(_) => {
             let tar = unpack(&file, span).map_err(damaged)?;
             let members =
@@ -328,8 +324,9 @@ pub(super) fn open_frame(
     }
 }
 
-/// What a frame says that it unpacks to; `None` when it does not. It must lie within its segment.
-fn told_bytes(segment: &File, span: FrameSpan) -> io::Result<Option<u64>> {
+/// The size that a frame declares to unpack to; `None` when it declares none. It must lie
+/// within its segment.
+fn declared_bytes(segment: &File, span: FrameSpan) -> io::Result<Option<u64>> {
     let end = span.offset.checked_add(span.bytes);
     if end.is_none_or(|end| {
         segment

@@ -4,6 +4,15 @@
 //! No message that is there is touched, and none is added whose content is there already. Killed at
 //! any moment, a run leaves a file in `tmp/`, which Dovecot removes after a while, and perhaps an
 //! empty folder.
+//!
+//! The order is what keeps this true. The mailbox is locked first, since two runs that look before
+//! either writes would both add the message; Dovecot does not know this lock, and `present` finds
+//! what it moves meanwhile. Then all that is there and has a size that is wanted is hashed, and
+//! only what is missing is written. A message is whole, has its owner and its time, and is synced
+//! before its rename: from then on Dovecot may index it, move it or hand it out. The rename never
+//! replaces, so it cannot cover another message. Directories are synced last: what a power cut
+//! takes back, the next run adds. When a write fails, the disk is taken to be full and no further
+//! message is begun; when a content is damaged, the others are still delivered.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -189,7 +198,10 @@ impl Delivery<'_> {
                 None => {}
             }
         }
-        folders.values().try_for_each(|target| target.folder.sync())
+        for target in folders.values() {
+            target.folder.sync()?;
+        }
+        Ok(())
     }
 
     fn note_added(&self, candidate: &Candidate, added: Added, outcome: &mut Outcome) {
@@ -218,7 +230,7 @@ impl Delivery<'_> {
     }
 
     /// The folders that something is added to, by their paths in the mailbox. One that cannot be
-    /// had is a failure of its own.
+    /// opened is a failure of its own.
     fn folders(
         &self,
         open: &Open<'_>,
@@ -437,12 +449,12 @@ impl Counter {
     /// The sizes for a name. Those of a compressed message are of its plain text, and are in the
     /// name that it had.
     fn sizes(&self, old_name: &[u8]) -> Sizes {
-        match self.is_packed {
-            true => Sizes::of_name(old_name),
-            false => Sizes {
-                plain: Some(self.bytes),
-                wire: Some(self.bytes + self.bare_line_ends),
-            },
+        if self.is_packed {
+            return Sizes::of_name(old_name);
+        }
+        Sizes {
+            plain: Some(self.bytes),
+            wire: Some(self.bytes + self.bare_line_ends),
         }
     }
 }
@@ -485,7 +497,9 @@ mod tests {
 
     fn check(parts: &[&str], old_name: &str, expected: Sizes) {
         let mut counter = Counter::default();
-        parts.iter().for_each(|part| counter.add(part.as_bytes()));
+        for part in parts {
+            counter.add(part.as_bytes());
+        }
         assert_eq!(counter.sizes(old_name.as_bytes()), expected, "{parts:?}");
     }
 

@@ -99,13 +99,13 @@ impl Directory {
             OPEN | OFlags::NONBLOCK,
             Mode::empty(),
         )?);
-        match file.metadata()?.is_file() {
-            true => Ok(file),
-            false => Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "not a regular file",
-            )),
+        if file.metadata()?.is_file() {
+            return Ok(file);
         }
+        Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "not a regular file",
+        ))
     }
 
     /// Creates a file that is not there, not even as a link, for its owner alone.

@@ -19,8 +19,7 @@ use super::work::{Work, for_each};
 /// Nothing is written.
 ///
 /// # Errors
-/// When a mailbox is not in the set, no message is such as asked for, or an index is not what it
-/// should be.
+/// When a mailbox is not in the set, no message matches, or an index is not what it should be.
 pub fn find(inventory: &Inventory, query: &Query, work: &Work<'_>) -> Result<Found, Error> {
     let units = units(inventory);
     if units.is_empty() {
@@ -186,13 +185,13 @@ fn judge(inventory: &Inventory, query: &Query, total: Scan) -> Result<Found, Err
         unread,
         control,
     };
-    Ok(match message_ids.is_empty() {
-        true => Found::Chosen(selection),
-        false => Found::Ambiguous(Ambiguous {
-            message_ids,
-            selection,
-        }),
-    })
+    if message_ids.is_empty() {
+        return Ok(Found::Chosen(selection));
+    }
+    Ok(Found::Ambiguous(Ambiguous {
+        message_ids,
+        selection,
+    }))
 }
 
 /// The Message-IDs that do not say which message is meant, with their candidates; or else the first
@@ -210,16 +209,14 @@ fn choose(candidates: Vec<Candidate>) -> (Vec<String>, Vec<Candidate>) {
         .filter(|(_, candidates)| is_ambiguous(candidates))
         .map(|(id, _)| id.clone())
         .collect();
-    let mut chosen: Vec<Candidate> = match unclear.is_empty() {
-        true => by_id
-            .into_values()
+    let mut chosen: Vec<Candidate> = if unclear.is_empty() {
+        let firsts = by_id.into_values();
+        firsts
             .filter_map(|candidates| candidates.into_iter().next())
-            .collect(),
-        false => by_id
-            .into_iter()
-            .filter(|(id, _)| unclear.contains(id))
-            .flat_map(|(_, all)| all)
-            .collect(),
+            .collect()
+    } else {
+        by_id.retain(|id, _| unclear.contains(id));
+        by_id.into_values().flatten().collect()
     };
     chosen.sort_by(|a, b| a.file.path.cmp(&b.file.path));
     (unclear, chosen)

@@ -1,10 +1,10 @@
 //! Single messages out of a set: found by mailbox, Message-ID, time or name, and added to a live
 //! mailbox or a directory.
 //!
-//! [`find()`] says what a [`Query`] means in a set. [`inspect()`] reads what was found and [`preview()`] looks where it would go,
-//! for a dry run or a list to choose from; neither writes. [`deliver()`] adds it to the live mail
-//! tree while Dovecot runs, [`write_to()`] to a directory. Nothing here prints: what was done comes
-//! back as data.
+//! [`find()`] says what a [`Query`] means in a set. [`inspect()`] reads what was found and
+//! [`preview()`] looks where it would go, for a dry run or a list to choose from; neither writes.
+//! [`deliver()`] adds it to the live mail tree while Dovecot runs, [`write_to()`] to a directory.
+//! Nothing here prints: what was done comes back as data.
 
 mod address; // USER@DOMAIN, and where such a mailbox lies
 mod error; // what can go wrong

@@ -102,9 +102,10 @@ impl Listing {
                 }
                 opened => opened?,
             };
-            match holds_messages(&entry.name) {
-                true => self.add_messages(&opened, child, sizes)?,
-                false => self.add(&opened, &child, sizes)?,
+            if holds_messages(&entry.name) {
+                self.add_messages(&opened, child, sizes)?;
+            } else {
+                self.add(&opened, &child, sizes)?;
             }
         }
         Ok(())

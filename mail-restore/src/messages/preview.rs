@@ -86,7 +86,7 @@ fn look(
     Ok(())
 }
 
-/// A directory that is not there is no error here: it would be made.
+/// A directory that is not there is not an error here: it would be made.
 fn existing(opened: io::Result<Directory>) -> io::Result<Option<Directory>> {
     match opened {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

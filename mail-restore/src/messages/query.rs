@@ -40,7 +40,7 @@ pub struct Since {
 }
 
 impl Query {
-    /// Whether path and time are such as asked for.
+    /// Whether path and time match.
     pub(super) fn wants_file(&self, path: &RelPath, mtime_ns: i64) -> bool {
         self.since
             .as_ref()
@@ -71,26 +71,22 @@ impl fmt::Display for Query {
     /// As on a command line, for messages that say what was searched.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut words: Vec<String> = Vec::new();
-        words.extend(
-            self.mailboxes
-                .iter()
-                .map(|address| format!("--mailbox {address}")),
-        );
-        words.extend(
-            self.message_ids
-                .iter()
-                .map(|id| format!("--message-id <{}>", id.0)),
-        );
-        words.extend(
-            self.since
-                .iter()
-                .map(|since| format!("--since {}", since.text)),
-        );
-        words.extend(self.paths.iter().map(|pattern| format!("--path {pattern}")));
-        match words.is_empty() {
-            true => f.write_str("all messages"),
-            false => f.write_str(&words.join(" ")),
+        for address in &self.mailboxes {
+            words.push(format!("--mailbox {address}"));
         }
+        for id in &self.message_ids {
+            words.push(format!("--message-id <{}>", id.0));
+        }
+        if let Some(since) = &self.since {
+            words.push(format!("--since {}", since.text));
+        }
+        for pattern in &self.paths {
+            words.push(format!("--path {pattern}"));
+        }
+        if words.is_empty() {
+            return f.write_str("all messages");
+        }
+        f.write_str(&words.join(" "))
     }
 }
 

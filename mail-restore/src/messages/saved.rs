@@ -84,10 +84,10 @@ fn plain_mailbox(path: &RelPath) -> Option<RelPath> {
         path.parent()?
     };
     let parts: Vec<&[u8]> = folder.components().take(2).collect();
-    match parts.is_empty() {
-        true => Some(RelPath::root()),
-        false => RelPath::new(parts.join(&b'/')).ok(),
+    if parts.is_empty() {
+        return Some(RelPath::root());
     }
+    RelPath::new(parts.join(&b'/')).ok()
 }
 
 /// An index whose digest is the recorded one.

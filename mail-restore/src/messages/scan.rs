@@ -1,4 +1,11 @@
 //! One mailbox of a set looked through for what a query asks, its index as a stream.
+//!
+//! An index may have hundreds of thousands of lines: only what is wanted is kept. It is hashed
+//! before its first line is believed, since a forged line could name any frame. Where it does not
+//! know the Message-ID of a message, the frame is read, and the index then gone through a second
+//! time, rather than kept in memory for that case. A frame that cannot be read does not end the
+//! run, since the message may be in another one: it is reported as not looked through. An index
+//! that cannot be read, or names what is not in its mailbox, ends it: then nothing is known.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
@@ -89,7 +96,9 @@ impl Scanner<'_> {
                 continue;
             }
             match (&entry.message_id, self.query.message_ids.is_empty()) {
-                (None, false) => drop(unknown.insert(entry.location)),
+                (None, false) => {
+                    unknown.insert(entry.location);
+                }
                 (Some(id), false) if !self.query.wants_id(id) => {}
                 _ => self.add(entry, directory),
             }
@@ -137,9 +146,11 @@ impl Scanner<'_> {
         locations: &BTreeSet<Location>,
     ) -> Result<BTreeMap<RelPath, (Location, String)>, Error> {
         let locations: Vec<Location> = locations.iter().copied().collect();
-        let answers = for_each(&locations, |location| match self.work.is_stopped() {
-            true => Ok(Vec::new()),
-            false => self.search_frame(directory, *location),
+        let answers = for_each(&locations, |location| {
+            if self.work.is_stopped() {
+                return Ok(Vec::new());
+            }
+            self.search_frame(directory, *location)
         });
         if self.work.is_stopped() {
             return Err(Interrupted.into());
@@ -164,10 +175,9 @@ impl Scanner<'_> {
         match open_frame(&self.inventory.set, &segment, location, HEAD_BYTES as u64)? {
             Frame::Members(members) => {
                 for (path, content) in members.iter() {
-                    found.extend(
-                        self.wanted_id(content, content.len() as u64)
-                            .map(|id| (path.clone(), id)),
-                    );
+                    if let Some(id) = self.wanted_id(content, content.len() as u64) {
+                        found.push((path.clone(), id));
+                    }
                     (self.work.progress)(content.len() as u64);
                 }
             }
@@ -219,23 +229,20 @@ impl Scanner<'_> {
         Ok(entry)
     }
 
-    /// Notes owners of directories and files of keywords; tells whether the entry is no message.
+    /// Notes owners of directories and files of keywords; true when the entry is not a message.
     fn note_control(&mut self, entry: &IndexEntry, directory: &Arc<RelPath>) -> bool {
         let path = &entry.live.path;
         match entry.live.kind {
-            Kind::Directory => drop(
-                self.scan
-                    .control
-                    .owners
-                    .insert(path.clone(), owner_of(entry)),
-            ),
+            Kind::Directory => {
+                let owners = &mut self.scan.control.owners;
+                owners.insert(path.clone(), owner_of(entry));
+            }
             Kind::File if is_message(path) => return false,
             Kind::File if path.name() == keywords::FILE_NAME => {
                 let folder = path.parent().unwrap_or_else(RelPath::root);
-                self.scan
-                    .control
-                    .keywords
-                    .extend(saved(entry, directory).map(|file| (folder, file)));
+                if let Some(file) = saved(entry, directory) {
+                    self.scan.control.keywords.insert(folder, file);
+                }
             }
             Kind::File | Kind::Symlink => {}
         }
@@ -312,9 +319,11 @@ impl Scanner<'_> {
         let query = self.query;
         let work = self.work;
         // Looked at side by side: with Message-IDs asked for, each is opened.
-        let answers = for_each(files, |file| match work.is_stopped() {
-            true => Err(None),
-            false => look(inventory, file, query).map_err(Some),
+        let answers = for_each(files, |file| {
+            if work.is_stopped() {
+                return Err(None);
+            }
+            look(inventory, file, query).map_err(Some)
         });
         if work.is_stopped() {
             return Err(Interrupted.into());
@@ -426,7 +435,7 @@ fn owner_of(entry: &IndexEntry) -> Owner {
     }
 }
 
-/// `None` for an entry without a digest, which is no file.
+/// `None` for an entry without a digest, which is not a file.
 fn saved(entry: &IndexEntry, directory: &Arc<RelPath>) -> Option<SavedFile> {
     Some(SavedFile {
         path: entry.live.path.clone(),

@@ -101,7 +101,7 @@ pub(super) fn flagged(name: &str, flags: &[u8]) -> String {
     format!("{name}:2,{}", flags.into_iter().collect::<String>())
 }
 
-/// The letters after `:2,`; what is no letter, and what follows a comma there, is no flag.
+/// The letters after `:2,`; what is not a letter, and what follows a comma there, is not a flag.
 pub(super) fn flags_of(name: &[u8]) -> Vec<u8> {
     let info = name[unique_name(name).len()..]
         .strip_prefix(b":2,")

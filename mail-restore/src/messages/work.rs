@@ -8,12 +8,12 @@ use std::thread;
 
 use mail_common::pool;
 
-/// What every piece of work is told.
+/// What every piece of work is given.
 #[derive(Clone, Copy)]
 pub struct Work<'a> {
     /// Raised when the run is to end.
     pub stop: &'a AtomicBool,
-    /// Told of message bytes that were read.
+    /// Notified of message bytes that were read.
     pub progress: &'a (dyn Fn(u64) + Sync),
 }
 

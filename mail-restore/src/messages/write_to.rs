@@ -115,7 +115,7 @@ impl Export<'_> {
         }
     }
 
-    /// Removes what runs that were killed had not finished, from the directories that are written to.
+    /// Removes what killed runs had not finished from the directories that are written to.
     fn clear_unfinished(&self, selection: &Selection) {
         let parents: BTreeSet<RelPath> = selection
             .candidates

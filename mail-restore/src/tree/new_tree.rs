@@ -1,6 +1,12 @@
 //! Makes the entries of a new tree by their paths. Directories are walked one by one and links
 //! never followed, so that no archive can write outside the tree; no entry is written twice, so
 //! that none can be hidden by another.
+//!
+//! Attributes of directories wait until the end. A directory that got its mode at once might not
+//! let anything more into it, its time would be changed by each entry, and its ACL by default would
+//! be given to all of them; so it is the caller's alone until nothing more is put into it, and the
+//! deepest is finished first, while what leads to it can still be passed. A file is created with
+//! the mode that it will have, less the umask, and so mostly needs no further call.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -241,7 +247,7 @@ impl Maker<'_> {
     ///
     /// # Errors
     /// `AlreadyExists` when the tree has an entry of this name, `FilesystemLoop` or `NotADirectory`
-    /// when a part of the path is no directory, else as the system calls.
+    /// when a part of the path is not a directory, else as the system calls.
     pub(crate) fn make(
         &mut self,
         path: &RelPath,

@@ -75,7 +75,8 @@ mod tests {
             ..Attributes::default()
         };
         let path = RelPath::new("example.com/a b\\ü").unwrap();
-        let expected = "# file: example.com/a\\040b\\134\\303\\274\n# owner: 5000\n# group: 5001\n# flags: -s-\n\
+        let expected = "# file: example.com/a\\040b\\134\\303\\274\n\
+                        # owner: 5000\n# group: 5001\n# flags: -s-\n\
                         user::rwx\ngroup::r-x\nother::---\n\n";
         assert_eq!(
             acl_text(&[(path.clone(), attributes.clone()), (path, attributes)]),

@@ -39,7 +39,7 @@ pub(crate) struct Unpacked {
     pub(crate) bytes: u64,
 }
 
-/// Makes every member of `archive`. `progress` is told the bytes.
+/// Makes every member of `archive`. `progress` is notified of the bytes.
 ///
 /// # Errors
 /// At the first member that cannot be trusted or made; the tree is to be thrown away then.
@@ -206,17 +206,21 @@ fn write_error(archive: &RelPath, member: &RelPath, maker: &Maker<'_>, source: i
     let collisions = [Errno::EXIST, Errno::NOTDIR, Errno::ISDIR, Errno::LOOP];
     let collides = source.kind() == io::ErrorKind::AlreadyExists
         || Errno::from_io_error(&source).is_some_and(|errno| collisions.contains(&errno));
-    match collides {
-        true => Error::Collision {
-            archive: archive.clone(),
-            member: member.clone(),
+    let archive = archive.clone();
+    if collides {
+        let member = member.clone();
+        Error::Collision {
+            archive,
+            member,
             source,
-        },
-        false => Error::Write {
-            archive: archive.clone(),
-            target: maker.target(member),
+        }
+    } else {
+        let target = maker.target(member);
+        Error::Write {
+            archive,
+            target,
             source,
-        },
+        }
     }
 }
 
@@ -229,9 +233,9 @@ struct Watched<'a> {
 impl Read for Watched<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.inner.read(buffer).map_err(|error| {
-            let told = io::Error::from(error.kind());
+            let same_kind = io::Error::from(error.kind());
             self.failure = Some(error);
-            told
+            same_kind
         })
     }
 }

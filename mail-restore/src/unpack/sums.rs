@@ -78,9 +78,9 @@ mod tests {
         let path = |text: &str| RelPath::new(text).unwrap();
         let sums = |entries: &[(&str, u64, &[u8])]| {
             let mut sums = Sums::default();
-            entries.iter().for_each(|(name, size, content)| {
-                sums.add(&path(name), *size, Some(Sha256::of(content)))
-            });
+            for (name, size, content) in entries {
+                sums.add(&path(name), *size, Some(Sha256::of(content)));
+            }
             sums
         };
         let one = sums(&[("a", 1, b"x"), ("b", 2, b"yy")]);
