@@ -70,14 +70,18 @@ fn a_disk_that_fills_up_half_way_leaves_everything_as_it_was() {
     };
     shell(disk.path(), "mkdir mail; echo old >mail/message");
     let before = snapshot(disk.path()).without(|path| path == Path::new("."));
-    let run = |from: &Path| {
+    let tool = |from: &Path| {
         let tool = server
             .restore()
             .args(["--component", "mail", "--from"])
             .arg(from);
-        checked(tool.env("MAIL_DATA_DIR", disk.path().join("mail")))
+        tool.env("MAIL_DATA_DIR", disk.path().join("mail"))
     };
-    // The manifest tells how much it is.
+    let run = |from: &Path| checked(tool(from));
+    // The manifest tells how much it is, so a dry run knows, which writes nothing.
+    let _ = checked(tool(&set).arg("--dry-run"))
+        .assert_code(3)
+        .assert_kind("no_space");
     let _ = run(&set).assert_code(3).assert_kind("no_space");
     // Without it, it is seen when it happens.
     fs::remove_file(set.join("manifest.jsonl")).unwrap();
