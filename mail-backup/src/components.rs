@@ -175,9 +175,7 @@ impl Saver<'_> {
     }
 
     fn fail(&mut self, component: Component, path: Option<&RelPath>, failure: &dyn Failure) {
-        self.run
-            .session
-            .record_failure(Some(component), path, failure);
+        self.run.session.fail(Some(component), path, failure);
         self.saved.failed.insert(component);
     }
 }

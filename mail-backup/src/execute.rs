@@ -64,7 +64,7 @@ fn remove_old(
 ) -> Exit {
     let pruned = prune(lock, &plan.root, newest, &plan.retention, &session.report);
     for error in &pruned.failed {
-        session.record_failure(None, None, error);
+        session.fail(None, None, error);
     }
     totals.add("removed_sets", pruned.removed);
     if pruned.failed.is_empty() {

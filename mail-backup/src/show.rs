@@ -104,7 +104,7 @@ fn show_databases(plan: &Plan, session: &Session) {
             found.names.join(", ")
         )),
         Err(error) => {
-            session.record_failure(Some(Component::Mysql), None, &Error::Database(error));
+            session.fail(Some(Component::Mysql), None, &Error::Database(error));
         }
     }
 }
@@ -135,6 +135,6 @@ fn try_source(session: &Session, component: Component, path: &Path) {
         std::fs::File::open(path).map(drop)
     };
     if let Err(failed) = tried.map_err(Failed::at("read", path)) {
-        session.record_failure(Some(component), None, &failed);
+        session.fail(Some(component), None, &failed);
     }
 }

@@ -70,7 +70,7 @@ impl Publisher<'_> {
 
     fn written(&mut self, name: &str, path: &Path, written: Result<(), Failed>) {
         if let Err(failed) = written {
-            self.session.record_failure(None, None, &failed);
+            self.session.fail(None, None, &failed);
             let message = format!("{}; what is there is of an earlier run", chain(&failed));
             self.found(Finding::critical(name, path.display().to_string(), message));
         }
@@ -78,7 +78,7 @@ impl Publisher<'_> {
 
     fn add(&mut self, outcome: Outcome) {
         for failure in &outcome.failures {
-            self.session.record_failure(None, None, failure);
+            self.session.fail(None, None, failure);
         }
         for finding in outcome.findings {
             self.found(finding);

@@ -120,7 +120,7 @@ impl DumpsJob {
             To::Directory(directory) => self.show_files(directory, session, totals),
             To::Server(target) => match self.databases.inspect(target, &interrupt.flag()) {
                 Ok(inspection) => show_inspection(session, &inspection, totals),
-                Err(error) => session.record_failure(Some(Component::Mysql), None, &error),
+                Err(error) => session.fail(Some(Component::Mysql), None, &error),
             },
         }
     }
@@ -220,12 +220,12 @@ pub(crate) fn report(loaded: Loaded, session: &Session, totals: &mut Totals) {
         session.report.warning(warning);
     }
     for (path, text) in loaded.unmade() {
-        session.record_failure(Some(Component::Mysql), Some(path), &Unmade(text.clone()));
+        session.fail(Some(Component::Mysql), Some(path), &Unmade(text.clone()));
     }
     let saved = loaded.saved().display().to_string();
     let restored = match loaded.keep() {
         Ok(restored) => restored,
-        Err(error) => return session.record_failure(Some(Component::Mysql), None, &error),
+        Err(error) => return session.fail(Some(Component::Mysql), None, &error),
     };
     session.report.summary(format!(
         "a dump of what the databases were before is kept in {saved}, which is a set"
@@ -263,11 +263,11 @@ fn show_inspection(session: &Session, inspection: &Inspection, totals: &mut Tota
     }
     for obstacle in &inspection.obstacles {
         let obstacle = Obstacle(obstacle.clone());
-        session.record_failure(Some(Component::Mysql), None, &obstacle);
+        session.fail(Some(Component::Mysql), None, &obstacle);
     }
     for privilege in &inspection.lacking {
         let lacking = Lacking(privilege.clone());
-        session.record_failure(Some(Component::Mysql), None, &lacking);
+        session.fail(Some(Component::Mysql), None, &lacking);
     }
     for dump in &inspection.dumps {
         let target = target_text(&dump.databases);

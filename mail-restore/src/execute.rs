@@ -30,7 +30,7 @@ pub(crate) fn execute(
 ) -> (Exit, Totals) {
     let done = run(plan, upstream, session, now);
     let (exit, mut totals) = done.unwrap_or_else(|error| {
-        session.record_failure(None, None, &error);
+        session.fail(None, None, &error);
         (exit_of(error.kind()), Totals::default())
     });
     totals.add("errors", session.report.errors());

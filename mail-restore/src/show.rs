@@ -74,7 +74,7 @@ fn show_trees(
         match examine(&builder, job) {
             Ok(parts) => ledger.add_built(&parts, &job.target),
             Err(unpack::Error::Interrupted(interrupted)) => return Err(interrupted),
-            Err(error) => session.record_failure(Some(job.component), None, &error),
+            Err(error) => session.fail(Some(job.component), None, &error),
         }
     }
     Ok(())

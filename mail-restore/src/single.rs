@@ -185,7 +185,7 @@ impl Run<'_> {
         } else {
             Error::MessagesLeft { left }
         };
-        self.session.record_failure(None, None, &error);
+        self.session.fail(None, None, &error);
         exit_of(error.kind())
     }
 
@@ -199,8 +199,7 @@ impl Run<'_> {
     }
 
     fn record(&self, path: Option<&RelPath>, failure: &dyn Failure) {
-        self.session
-            .record_failure(Some(Component::Mailboxes), path, failure);
+        self.session.fail(Some(Component::Mailboxes), path, failure);
     }
 
     /// What the targets of messages are relative to.

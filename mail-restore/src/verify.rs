@@ -51,7 +51,7 @@ pub(crate) fn check_clean(plan: &Plan, upstream: &Upstream, session: &Session) -
     }
     let refused = refusals(upstream, &plan.inventory.set, plan.used());
     for refusal in &refused {
-        session.record_failure(None, Some(refusal.path()), refusal);
+        session.fail(None, Some(refusal.path()), refusal);
     }
     refused.len() as u64
 }
@@ -72,7 +72,7 @@ pub(crate) fn check_digests(
     })?;
     for damage in &damaged {
         let file = plan.inventory.file(damage.path());
-        session.record_failure(
+        session.fail(
             file.and_then(|file| file.component),
             Some(damage.path()),
             damage,

@@ -30,7 +30,7 @@ pub(crate) fn execute(plan: &Plan, session: &Session, now: &ZonedDateTime) -> (E
     let run = Run::new(plan, session, now.timestamp());
     let result = run.and_then(|run| run.work(&mut totals));
     let exit = result.unwrap_or_else(|error| {
-        session.record_failure(None, None, &error);
+        session.fail(None, None, &error);
         error.kind().exit()
     });
     totals.add("errors", session.report.errors());
@@ -220,7 +220,7 @@ fn require_clean(sets: &[LocalSet], upstream: &Upstream, session: &Session) -> R
     let mut refused = 0;
     for set in sets {
         for refusal in refusals(upstream, &set.directory, &set.contents) {
-            session.record_failure(None, Some(refusal.path()), &refusal);
+            session.fail(None, Some(refusal.path()), &refusal);
             refused += 1;
         }
     }

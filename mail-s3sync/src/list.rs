@@ -22,7 +22,7 @@ pub(crate) fn list(
     let sets = survey(store, jobs)?;
     for set in &sets {
         if let Some(damage) = &set.damage {
-            session.record_failure(None, None, damage);
+            session.fail(None, None, damage);
         }
         session.emit(&Record::Set(stored_set(
             set,

@@ -79,7 +79,7 @@ impl Verify<'_> {
                 Some(Err(error)) if is_fatal(&error) => return Err(error),
                 Some(Err(error)) => {
                     totals.add("failed", 1);
-                    self.session.record_failure(None, Some(&entry.path), &error);
+                    self.session.fail(None, Some(&entry.path), &error);
                     exit = Exit::Bad;
                 }
             }

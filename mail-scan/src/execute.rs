@@ -63,7 +63,7 @@ pub(crate) fn execute(plan: &Plan, session: &Session, now: &ZonedDateTime) -> (E
     }
     let scanned = scan_all(plan, session, now, &upstream, &mut outcome);
     let counters = scanned.unwrap_or_else(|error| {
-        session.record_failure(None, None, &error);
+        session.fail(None, None, &error);
         outcome.could_not_finish();
         Counters::default()
     });
@@ -263,7 +263,7 @@ fn feed(
                 Ok(()) => false,
                 Err(SetFailed::Closed) => true,
                 Err(SetFailed::Unreadable(error)) => {
-                    run.scope.session.record_failure(None, None, &error);
+                    run.scope.session.fail(None, None, &error);
                     outcome.could_not_finish();
                     false
                 }

@@ -161,7 +161,7 @@ fn is_as_expected(run: &Run<'_>, item: &Item, found: Sha256) -> bool {
         found,
         expected,
     };
-    run.scope.session.record_failure(None, None, &error);
+    run.scope.session.fail(None, None, &error);
     let finding = run.scope.unscanned(chain(&error));
     run.tally.report_file(
         item,
@@ -213,7 +213,7 @@ fn conclude(run: &Run<'_>, item: &Item, look: Look, mut finding: Finding) {
                 }
                 finding.note = Some(taken.to_string());
             }
-            Err(error) => run.scope.session.record_failure(None, None, &error),
+            Err(error) => run.scope.session.fail(None, None, &error),
         }
     }
     run.tally.report_file(item, &finding);
@@ -238,7 +238,7 @@ fn fail(run: &Run<'_>, item: &Item, source: io::Error) {
         place: item.place.to_string(),
         source,
     };
-    run.scope.session.record_failure(None, None, &error);
+    run.scope.session.fail(None, None, &error);
     run.tally
         .report_file(item, &run.scope.unscanned(chain(&error)));
 }

@@ -88,7 +88,7 @@ impl Outcome {
     }
 
     fn fail(&mut self, session: &Session, failure: &Error, exit: Exit) {
-        session.record_failure(None, None, failure);
+        session.fail(None, None, failure);
         self.worst = self.worst.max(exit);
     }
 }

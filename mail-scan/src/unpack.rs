@@ -43,7 +43,7 @@ pub(crate) fn unpack(run: &Run<'_>, item: Item, packing: Packing, pieces: &Sende
     let read = read(run, &artifact, pieces).map_err(|error| {
         let reason = chain(&error);
         if !matches!(error, Error::Interrupted(_)) {
-            run.scope.session.record_failure(None, None, &error);
+            run.scope.session.fail(None, None, &error);
         }
         reason
     });

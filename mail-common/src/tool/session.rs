@@ -1,7 +1,6 @@
 //! A run from its `begin` record to its `end`: the records on stdout, the report on stderr, and the
 //! exit code.
 
-use std::error::Error;
 use std::fmt;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::process::ExitCode;
@@ -147,28 +146,16 @@ impl Session {
         reader.finish()
     }
 
-    /// Says on stderr and in the records that something failed. The caller goes on, and ends with
-    /// the right [`Exit`].
-    pub fn fail(&self, component: Option<Component>, path: Option<&RelPath>, error: &dyn Error) {
-        self.report.error(error);
-        self.keep(error_record(component, path, error));
-    }
-
-    /// The same for a failure whose kind is known: the record names it.
-    pub fn record_failure(
+    /// Reports on stderr and in the records that something failed. The caller goes on, and ends
+    /// with the right [`Exit`].
+    pub fn fail(
         &self,
         component: Option<Component>,
         path: Option<&RelPath>,
         failure: &dyn Failure,
     ) {
         self.report.error(failure);
-        self.keep(ErrorRecord {
-            kind: Some(failure.kind()),
-            ..error_record(component, path, failure)
-        });
-    }
-
-    fn keep(&self, record: ErrorRecord) {
+        let record = error_record(component, path, failure);
         lock(&self.errors).push(record.clone());
         self.emit(&Record::Error(record));
     }
@@ -201,7 +188,7 @@ impl Session {
     /// Ends the run with its result. A failure is recorded first.
     pub fn conclude(self, result: Result<(Exit, Totals), impl Failure>) -> ExitCode {
         let (exit, totals) = result.unwrap_or_else(|failure| {
-            self.record_failure(None, None, &failure);
+            self.fail(None, None, &failure);
             ((self.tool.exit_of)(failure.kind()), Totals::default())
         });
         self.finish(exit, totals)
@@ -326,7 +313,7 @@ fn begin_of(opening: Opening) -> Begin {
 fn error_record(
     component: Option<Component>,
     path: Option<&RelPath>,
-    error: &dyn Error,
+    failure: &dyn Failure,
 ) -> ErrorRecord {
     let (path, path_b64) = match path.map(PathField::from) {
         Some(field) => (Some(field.path), field.path_b64),
@@ -336,9 +323,9 @@ fn error_record(
         component,
         path,
         path_b64,
-        kind: None,
-        message: error.to_string(),
-        causes: report::causes(error).collect(),
+        kind: Some(failure.kind()),
+        message: failure.to_string(),
+        causes: report::causes(failure).collect(),
     }
 }
 

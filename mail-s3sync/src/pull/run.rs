@@ -107,8 +107,7 @@ impl Pull<'_> {
                 Some(Ok((action, bytes))) => add_transfer(totals, action, bytes),
                 Some(Err(error)) if error.is_fatal() => fatal = Some(error),
                 Some(Err(error)) => {
-                    self.session
-                        .record_failure(None, Some(&entry.plain_path()), &error);
+                    self.session.fail(None, Some(&entry.plain_path()), &error);
                     exit = Exit::Partial;
                 }
             }

@@ -132,8 +132,7 @@ impl<'a> Push<'a> {
                 Some(Err(error)) if error.is_fatal() => fatal = Some(error),
                 Some(Err(error)) => {
                     let component = item.file.component;
-                    self.session
-                        .record_failure(component, Some(&item.path), &error);
+                    self.session.fail(component, Some(&item.path), &error);
                 }
             }
         }

@@ -154,7 +154,7 @@ fn report_unlisted(run: &Run<'_>, path: &Path, source: io::Error) {
     };
     let place = item.place.to_string();
     let error = Error::List { place, source };
-    run.scope.session.record_failure(None, None, &error);
+    run.scope.session.fail(None, None, &error);
     let finding = run.scope.unscanned(chain(&error));
     run.tally.report_file(&item, &finding);
 }

@@ -110,7 +110,7 @@ pub(crate) fn feed_artifacts(
     for of_one_set in artifacts.chunk_by(|a, b| (&a.root, &a.set) == (&b.root, &b.set)) {
         let guard = guard_of(&of_one_set[0]);
         if let Err(error) = &guard {
-            run.scope.session.record_failure(None, None, error);
+            run.scope.session.fail(None, None, error);
         }
         for artifact in of_one_set {
             match (&guard, checked(artifact)) {
@@ -131,7 +131,7 @@ pub(crate) fn feed_artifacts(
                 }
                 (Err(error), _) => report_refused(run, artifact, error),
                 (Ok(_), Err(error)) => {
-                    run.scope.session.record_failure(None, None, &error);
+                    run.scope.session.fail(None, None, &error);
                     report_refused(run, artifact, &error);
                 }
             }
@@ -203,7 +203,7 @@ fn report_missing(run: &Run<'_>, item: &Item) {
     let error = Error::Missing {
         place: item.place.to_string(),
     };
-    run.scope.session.record_failure(None, None, &error);
+    run.scope.session.fail(None, None, &error);
     run.tally
         .report_file(item, &run.scope.unscanned("it is listed, and not there"));
 }
