@@ -259,9 +259,9 @@ struct LineTransport {
 }
 
 impl LineTransport {
-    /// Keeps what is told of it later.
+    /// Keeps the first error, for when there is no answer.
     fn failed(&self, error: NetError) -> ureq::Error {
-        *lock(&self.shared.error) = Some(error);
+        lock(&self.shared.error).get_or_insert(error);
         ureq::Error::Io(io::ErrorKind::Other.into())
     }
 }
@@ -272,8 +272,11 @@ impl Transport for LineTransport {
     }
 
     fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), ureq::Error> {
-        let sent = self.line.send(&self.buffers.output()[..amount]);
-        sent.map_err(|error| self.failed(error))
+        // A server may answer and close before it has taken all: its answer is still to be read.
+        if let Err(error) = self.line.send(&self.buffers.output()[..amount]) {
+            let _ = self.failed(error);
+        }
+        Ok(())
     }
 
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
