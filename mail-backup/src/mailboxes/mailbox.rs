@@ -17,35 +17,9 @@ use super::error::Error;
 use super::history::History;
 use super::listing::Listing;
 use super::old_segments::Dispositions;
+use super::saved::SavedMailbox;
 use super::units::Unit;
 use super::walk::Walk;
-use crate::saved::SavedFile;
-
-/// A mailbox as it was saved.
-#[derive(Debug, Default)]
-pub(crate) struct SavedMailbox {
-    pub(crate) files: Vec<SavedFile>,
-    /// What is missing from the set, and why.
-    pub(crate) failed: Vec<(RelPath, io::Error)>,
-    /// Messages that are missing since they moved whenever they were to be read.
-    pub(crate) still_moving: Vec<RelPath>,
-    /// What a person should know and what does not make the backup bad.
-    pub(crate) notices: Vec<String>,
-    pub(crate) counts: Counts,
-}
-
-/// Figures of a run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
-    /// Messages that were not read again.
-    pub(crate) unchanged: u64,
-    /// Bytes that were read from the live tree.
-    pub(crate) read_bytes: u64,
-    /// Messages that went away while the backup ran.
-    pub(crate) expunged: u64,
-    /// Lock and temporary files, left out by design.
-    pub(crate) scratch_files: u64,
-}
 
 /// Saves `unit`.
 pub(crate) fn save(context: &Context<'_>, unit: &Unit) -> Result<SavedMailbox, Error> {

@@ -22,6 +22,7 @@ mod moved; // messages that moved meanwhile
 mod output; // frames into segments
 mod syncer; // files onto stable storage, in the background
 mod reindex; // the index
+mod saved; // what was saved of a mailbox
 mod attempt; // one mailbox, from the comparison to the index
 mod mailbox; // one mailbox, again without what of the last backup is damaged
 mod progress; // how far all of them are
@@ -31,4 +32,4 @@ mod component; // all of them
 pub(crate) use component::{MailboxesPlan, save_mailboxes};
 pub(crate) use context::Environment;
 pub(crate) use error::Error;
-pub(crate) use mailbox::SavedMailbox;
+pub(crate) use saved::SavedMailbox;

@@ -4,14 +4,17 @@
 //! is executed. Values may be secrets: they are in no `Debug` here, and only settings that cannot
 //! be secrets are quoted in errors.
 
+mod environment; // variables of the environment
+mod defaults; // the names of all settings, and their defaults
 mod settings; // the settings that the tools share, checked
 mod shell; // assignments as a shell reads them
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use environment::Environment;
 pub use settings::{MysqlSettings, Settings};
 use shell::Assignment;
 
@@ -91,61 +94,12 @@ pub struct Setting {
     pub source: Source,
 }
 
-/// Variables of the environment, taken once.
-#[derive(Clone, Default)]
-pub struct Environment {
-    variables: BTreeMap<String, String>,
-    not_text: BTreeSet<String>,
-}
-
 /// What the environment and the configuration file say.
 #[derive(Clone)]
 pub struct Config {
     environment: Environment,
     path: PathBuf,
     assigned: BTreeMap<String, Assignment>,
-}
-
-impl Environment {
-    /// That of this process. Where cron or systemd gave no `HOME`, it is the one of the user
-    /// database.
-    #[must_use]
-    pub fn of_process() -> Self {
-        let mut environment = Self::default();
-        for (name, value) in std::env::vars_os() {
-            let Ok(name) = name.into_string() else {
-                continue;
-            };
-            match value.into_string() {
-                Ok(value) => drop(environment.variables.insert(name, value)),
-                Err(_) => drop(environment.not_text.insert(name)),
-            }
-        }
-        if let (None, Some(home)) = (environment.get("HOME"), std::env::home_dir())
-            && let Ok(home) = home.into_os_string().into_string()
-        {
-            environment.variables.insert("HOME".to_owned(), home);
-        }
-        environment
-    }
-
-    /// The value of a variable.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.variables.get(name).map(String::as_str)
-    }
-}
-
-impl<const N: usize> From<[(&str, &str); N]> for Environment {
-    fn from(variables: [(&str, &str); N]) -> Self {
-        let variables = variables
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .into();
-        Self {
-            variables,
-            not_text: BTreeSet::new(),
-        }
-    }
 }
 
 impl Config {
@@ -169,9 +123,9 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn parse(text: &[u8], path: &Path, environment: Environment) -> Result<Self, Error> {
-        if let Some(name) = settings::NAMES
+        if let Some(name) = defaults::NAMES
             .into_iter()
-            .find(|&name| environment.not_text.contains(name))
+            .find(|&name| !environment.is_text(name))
         {
             return Err(Error::NotText {
                 name: name.to_owned(),
@@ -194,7 +148,8 @@ impl Config {
     /// file says.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Setting> {
-        let default = settings::default_of(name, self);
+        let server_root = || self.get("MAILSERVER_ROOT").map(|root| root.value);
+        let default = defaults::default_of(name, self.environment.get("HOME"), server_root);
         let counts = |value: &str| default.is_none() || !value.is_empty();
         if let Some(value) = self.environment.get(name).filter(|value| counts(value)) {
             return Some(Setting {
@@ -238,12 +193,6 @@ impl fmt::Debug for Setting {
         f.debug_struct("Setting")
             .field("source", &self.source)
             .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Environment {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Environment").finish_non_exhaustive()
     }
 }
 

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Environment;
+use super::environment::Environment;
 
 /// How deep `${A:-${B:-...}}` may go.
 const MAX_DEPTH: usize = 16;

@@ -14,7 +14,7 @@ use jiff::ZonedDateTime;
 use jiff::fmt::temporal::DateTimePrinter;
 use rustix::fs::OFlags;
 
-use super::BackupRoot;
+use super::backup_root::BackupRoot;
 use super::layout::{CHECKSUMS, Hidden, LOCK, MANIFEST};
 use crate::beneath;
 use crate::failure::{Failed, Failure, FailureKind};

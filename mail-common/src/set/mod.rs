@@ -10,6 +10,7 @@ mod fixture; // roots and sets for the tests of this module
 mod id; // daily/2026-11-23, weekly/2026-week-47
 mod inventory; // the files of a set, with their digests
 mod layout; // the names in a root, visible and hidden
+mod backup_root; // the directory that holds the sets
 mod lock; // one writer to a root, many readers to a set
 pub mod mailbox; // where a mailbox lies in a set, and back
 mod mount; // whether the disk is there, and how much room it has
@@ -19,6 +20,7 @@ mod root; // the sets of a root, and `latest`
 mod staging; // a set under construction, and its commit
 pub mod verify; // whether the files of a set are what its checksums say
 
+pub use backup_root::BackupRoot;
 pub use component::{Component, UnknownComponent};
 pub use error::Error;
 pub use id::{NotASetId, SetId, SetKind};
@@ -28,5 +30,5 @@ pub use lock::{Holder, LockError, ReadLock, RootLock};
 pub use mount::{Space, free_space, is_mount_point};
 pub use operand::{SetReference, find_set};
 pub use remove::{Removal, remove_set};
-pub use root::{BackupRoot, FoundSet, SetState};
+pub use root::{FoundSet, SetState};
 pub use staging::{CommitAs, Committed, NotRemoved, Staging};

@@ -4,17 +4,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::backup_root::BackupRoot;
 use super::layout::{CHECKSUMS, Hidden, LATEST, MANIFEST, incomplete_path, parse_visible};
 use super::remove::retire;
 use super::{Error, RootLock, SetId, SetKind};
 use crate::atomic;
 use crate::failure::Failed;
-
-/// A directory that holds `daily/`, `weekly/` and `latest`.
-#[derive(Clone, Debug)]
-pub struct BackupRoot {
-    path: PathBuf,
-}
 
 /// A directory with the name of a set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,12 +68,6 @@ impl BackupRoot {
         Ok(Self {
             path: path.to_owned(),
         })
-    }
-
-    /// The directory.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 
     /// Where the set `id` is, or would be.

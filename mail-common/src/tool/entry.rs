@@ -8,24 +8,10 @@ use clap::Parser;
 use jiff::ZonedDateTime;
 
 use super::args::{CommonArgs, parse, visible_args};
-use super::session::{Opening, Session};
-use crate::exit::Exit;
+use super::opening::{Opening, Subject, Tool};
+use super::session::Session;
 use crate::failure::FailureKind;
 use crate::report::Report;
-
-/// A tool as its help, its records and its exit codes present it.
-#[derive(Clone, Copy, Debug)]
-pub struct Tool {
-    /// Its name, such as `mail-backup`.
-    pub name: &'static str,
-    /// Its version.
-    pub version: &'static str,
-    /// What its exit codes mean, for `--help`.
-    pub exit_codes: &'static [(u8, &'static str)],
-    /// How a run ends that a failure of this kind stops: [`FailureKind::exit`], unless the tool
-    /// has exit codes of its own, as mail-check has those of Nagios.
-    pub exit_of: fn(FailureKind) -> Exit,
-}
 
 /// A run whose command line is understood, before its `begin` record.
 #[derive(Debug)]
@@ -38,15 +24,6 @@ pub struct Start<A> {
     pub report: Report,
     tool: Tool,
     command_line: Vec<String>,
-}
-
-/// What a run works on, as its `begin` record says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Subject {
-    /// The directory that holds the sets.
-    pub root: Option<String>,
-    /// The set, relative to the root.
-    pub set: Option<String>,
 }
 
 impl Tool {

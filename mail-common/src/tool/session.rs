@@ -7,10 +7,8 @@ use std::process::ExitCode;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use jiff::ZonedDateTime;
-
 use super::args::Format;
-use super::entry::{Subject, Tool};
+use super::opening::{Opening, Tool};
 use super::table::Table;
 use super::totals::Totals;
 use crate::exit::Exit;
@@ -20,19 +18,6 @@ use crate::record::{self, Begin, End, ErrorRecord, Record};
 use crate::relpath::{PathField, RelPath};
 use crate::report::{self, Report};
 use crate::set::Component;
-
-/// What the `begin` record says of a run, beside the machine and the version of the records.
-#[derive(Clone, Debug)]
-pub struct Opening {
-    /// The tool.
-    pub tool: Tool,
-    /// The command line, without secrets.
-    pub args: Vec<String>,
-    /// When the run started.
-    pub time: ZonedDateTime,
-    /// What it works on.
-    pub subject: Subject,
-}
 
 /// A run that has begun. It is shared by reference between threads, and ends with
 /// [`Session::finish`].
@@ -336,6 +321,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::opening::Subject;
     use super::*;
     use crate::failure::FailureKind;
     use crate::report::Verbosity;

@@ -1,10 +1,9 @@
 //! Reads an archive member by member, and checks each before anything is made of it: its name, its
 //! kind, and the size of all against what the manifest says.
 
-use std::io::{self, BufReader, Read};
+use std::io::{self, Read};
 use std::path::Path;
 
-use mail_common::archive::compression::Compression;
 use mail_common::archive::reader::{Head, MemberKind, TarReader};
 use mail_common::checksum::Sha256;
 use mail_common::interrupt::Interrupt;
@@ -13,12 +12,10 @@ use mail_common::set::SetFile;
 use rustix::io::Errno;
 
 use super::error::Error;
+use super::open::open;
 use super::prefix;
 use super::sums::Sums;
 use crate::tree::{Attributes, Entry, Maker};
-use mail_common::set::verify;
-
-const BUFFER_BYTES: usize = 256 * 1024;
 
 /// An archive of a set.
 #[derive(Clone, Copy, Debug)]
@@ -98,17 +95,6 @@ pub(crate) fn examine(
         Ok(())
     })?;
     Ok((unpacked, sums))
-}
-
-/// Opens a file of a set, decompressed.
-pub(super) fn open(set: &Path, path: &RelPath) -> Result<impl Read, Error> {
-    let file = verify::open(set, path)?;
-    let decompressed = Compression::of_name(path.as_bytes()).reader(file);
-    let decompressed = decompressed.map_err(|source| Error::Decompress {
-        archive: path.clone(),
-        source,
-    })?;
-    Ok(BufReader::with_capacity(BUFFER_BYTES, decompressed))
 }
 
 fn read(

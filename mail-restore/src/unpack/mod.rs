@@ -1,8 +1,9 @@
 //! From the files of a set into a tree: archives of these tools and of the old scripts, and the old
 //! scripts' plain mail.
 
-mod archive; // the members of one archive, each checked
 mod error; // what can be wrong with an archive, and what can fail
+mod open; // a file of a set, decompressed
+mod archive; // the members of one archive, each checked
 mod links; // files that had several names
 mod mail; // the mail that the old scripts copied
 mod prefix; // what the old scripts put before the names in their archives

@@ -7,8 +7,8 @@ use std::path::Path;
 use mail_common::archive::reader::TarReader;
 use mail_common::relpath::RelPath;
 
-use super::archive::open;
 use super::error::Error;
+use super::open::open;
 
 /// The prefix of `archive`, which was made of the directory `source`.
 pub(crate) fn find_prefix(set: &Path, archive: &RelPath, source: &Path) -> Result<RelPath, Error> {

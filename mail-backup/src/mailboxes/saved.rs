@@ -1,0 +1,33 @@
+//! What was saved of a mailbox, and what was not.
+
+use std::io;
+
+use mail_common::relpath::RelPath;
+
+use crate::saved::SavedFile;
+
+/// A mailbox as it was saved.
+#[derive(Debug, Default)]
+pub(crate) struct SavedMailbox {
+    pub(crate) files: Vec<SavedFile>,
+    /// What is missing from the set, and why.
+    pub(crate) failed: Vec<(RelPath, io::Error)>,
+    /// Messages that are missing since they moved whenever they were to be read.
+    pub(crate) still_moving: Vec<RelPath>,
+    /// What a person should know and what does not make the backup bad.
+    pub(crate) notices: Vec<String>,
+    pub(crate) counts: Counts,
+}
+
+/// Figures of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Messages that were not read again.
+    pub(crate) unchanged: u64,
+    /// Bytes that were read from the live tree.
+    pub(crate) read_bytes: u64,
+    /// Messages that went away while the backup ran.
+    pub(crate) expunged: u64,
+    /// Lock and temporary files, left out by design.
+    pub(crate) scratch_files: u64,
+}

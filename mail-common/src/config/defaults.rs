@@ -1,0 +1,61 @@
+//! The names of all settings, and their defaults.
+
+/// Every name that a tool looks up.
+pub(super) const NAMES: [&str; 28] = [
+    "BACKUP_ROOT",
+    "BACKUP_MOUNTPOINT",
+    "MAILSERVER_ROOT",
+    "MAIL_DATA_DIR",
+    "CONFIG_DIR",
+    "SSL_DIR",
+    "DKIM_DIR",
+    "DOCKER_COMPOSE_FILE",
+    "ENV_FILE",
+    "MYSQL_HOST",
+    "MYSQL_PORT",
+    "MYSQL_SOCKET",
+    "MYSQL_USER",
+    "MYSQL_DATABASES",
+    "MYSQL_CONFIG_FILE",
+    "DAILY_RETENTION_DAYS",
+    "WEEKLY_RETENTION_WEEKS",
+    "S3_BUCKET",
+    "S3_PREFIX",
+    "AWS_PROFILE",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "AWS_ENDPOINT_URL",
+    "CLAMD_ADDRESS",
+    "ADMIN_EMAIL",
+    "NOTIFICATION_ON_SUCCESS",
+    "NOTIFICATION_ON_FAILURE",
+    "HOME",
+];
+
+const MAILSERVER_ROOT: &str = "/opt/onprem-infra-system/project-root-infra/services/mailserver";
+
+/// The default of `name`, where it has one. Some are below MAILSERVER_ROOT, which is asked for
+/// then.
+pub(super) fn default_of(
+    name: &str,
+    home: Option<&str>,
+    server_root: impl Fn() -> Option<String>,
+) -> Option<String> {
+    let below_server = |path: &str| server_root().map(|root| format!("{root}/{path}"));
+    match name {
+        "BACKUP_ROOT" => Some("/mnt/backup-hdd/mailserver".to_owned()),
+        "MAILSERVER_ROOT" => Some(MAILSERVER_ROOT.to_owned()),
+        "MAIL_DATA_DIR" => below_server("data/mail"),
+        "CONFIG_DIR" => below_server("config"),
+        "SSL_DIR" => below_server("data/certbot"),
+        "DKIM_DIR" => below_server("config/opendkim"),
+        "DOCKER_COMPOSE_FILE" => below_server("docker-compose.yml"),
+        "ENV_FILE" => below_server(".env"),
+        "MYSQL_CONFIG_FILE" => home.map(|home| format!("{home}/.my.cnf")),
+        "DAILY_RETENTION_DAYS" => Some("30".to_owned()),
+        "WEEKLY_RETENTION_WEEKS" => Some("12".to_owned()),
+        "NOTIFICATION_ON_SUCCESS" => Some("false".to_owned()),
+        "NOTIFICATION_ON_FAILURE" => Some("true".to_owned()),
+        _ => None,
+    }
+}
