@@ -8,17 +8,20 @@
 )]
 
 use std::ffi::OsStr;
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, BufWriter, Write};
-use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::fs::{AtFlags, CWD, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
+use crate::beneath::{self, Beneath};
 use crate::checksum::{Sha256, Sha256Writer};
+use crate::relpath::RelPath;
 
 const BUFFER_BYTES: usize = 256 * 1024;
 const FILE_MODE: u32 = 0o600;
@@ -67,7 +70,15 @@ impl StoredFile {
     /// # Errors
     /// `AlreadyExists` when the name is taken, else as open(2).
     pub fn create(path: &Path) -> io::Result<Self> {
-        let file = create_new(path)?;
+        Self::create_in(CWD, path.as_os_str())
+    }
+
+    /// As [`create`](Self::create), under a name in an open directory.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub fn create_in(directory: impl AsFd, name: &OsStr) -> io::Result<Self> {
+        let file = create_new(directory.as_fd(), name)?;
         Ok(Self {
             writer: BufWriter::with_capacity(BUFFER_BYTES, Sha256Writer::new(file)),
         })
@@ -176,14 +187,43 @@ pub fn create_dir_all(path: &Path) -> io::Result<()> {
         .create(path)
 }
 
+/// Creates the directory at `path` below `root` and those above it where they are missing, each
+/// with mode 0700, and opens it. The names of the new ones are synced. No link is followed on the way.
+///
+/// # Errors
+/// As mkdirat(2); ELOOP when a link stands in the way.
+pub fn create_dir_all_beneath(root: &Beneath, path: &RelPath) -> io::Result<OwnedFd> {
+    let mut current = match root.directory(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => root.directory(&RelPath::root())?,
+        result => return result,
+    };
+    for name in path.components().map(OsStr::from_bytes) {
+        match rustix::fs::mkdirat(&current, name, Mode::from_raw_mode(DIRECTORY_MODE)) {
+            Ok(()) => sync_open_dir(&current)?,
+            Err(Errno::EXIST) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        current = beneath::directory_in(&current, name)?;
+    }
+    Ok(current)
+}
+
 /// Waits until the names in `dir` are on stable storage.
 ///
 /// # Errors
 /// As open(2) and fsync(2); a file system that cannot sync directories (EINVAL) is left to itself.
 pub fn sync_dir(dir: &Path) -> io::Result<()> {
-    match File::open(dir)?.sync_all() {
-        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
-        result => result,
+    sync_open_dir(File::open(dir)?)
+}
+
+/// As [`sync_dir`], for a directory that is open.
+///
+/// # Errors
+/// As fsync(2), with the same exception.
+pub fn sync_open_dir(directory: impl AsFd) -> io::Result<()> {
+    match rustix::fs::fsync(directory) {
+        Err(Errno::INVAL) => Ok(()),
+        result => Ok(result?),
     }
 }
 
@@ -226,6 +266,36 @@ pub fn remove_tree(path: &Path) -> io::Result<()> {
     }
 }
 
+/// As [`remove_tree`], for a name in an open directory.
+///
+/// # Errors
+/// As [`remove_tree`].
+pub fn remove_tree_in(directory: impl AsFd, name: &OsStr) -> io::Result<()> {
+    let removed = match rustix::fs::unlinkat(&directory, name, AtFlags::empty()) {
+        Err(Errno::ISDIR) => {
+            empty(&beneath::directory_in(&directory, name)?)?;
+            rustix::fs::unlinkat(&directory, name, AtFlags::REMOVEDIR)
+        }
+        removed => removed,
+    };
+    match removed {
+        Err(Errno::NOENT) => Ok(()),
+        result => Ok(result?),
+    }
+}
+
+/// Removes all that is in a directory.
+fn empty(directory: &OwnedFd) -> io::Result<()> {
+    for entry in Dir::read_from(directory)? {
+        let entry = entry?;
+        let name = OsStr::from_bytes(entry.file_name().to_bytes());
+        if ![".", ".."].map(OsStr::new).contains(&name) {
+            remove_tree_in(directory, name)?;
+        }
+    }
+    Ok(())
+}
+
 /// Gives the content of `from` the new name `to`: a hard link; where that cannot be, a reflink;
 /// else a copy. The new content is synced, the name is not.
 ///
@@ -233,10 +303,24 @@ pub fn remove_tree(path: &Path) -> io::Result<()> {
 /// `AlreadyExists` when `to` is taken, `FilesystemLoop` when `from` is a symlink and cannot be
 /// linked, else as the system calls. No half copy stays behind.
 pub fn link_or_copy(from: &Path, to: &Path) -> io::Result<Linked> {
-    match fs::hard_link(from, to) {
+    link_or_copy_between(CWD, from.as_os_str(), CWD, to.as_os_str())
+}
+
+/// As [`link_or_copy`], from a name in one open directory to a name in another.
+///
+/// # Errors
+/// As [`link_or_copy`].
+pub fn link_or_copy_between(
+    from_directory: impl AsFd,
+    from: &OsStr,
+    to_directory: impl AsFd,
+    to: &OsStr,
+) -> io::Result<Linked> {
+    let (old, new) = (from_directory.as_fd(), to_directory.as_fd());
+    match rustix::fs::linkat(old, from, new, to, AtFlags::empty()) {
         Ok(()) => Ok(Linked::HardLink),
-        Err(error) if cannot_link(&error) => copy(from, to),
-        Err(error) => Err(error),
+        Err(errno) if cannot_link(errno) => copy(old, from, new, to),
+        Err(errno) => Err(errno.into()),
     }
 }
 
@@ -275,19 +359,25 @@ pub fn rename_between(
 /// # Errors
 /// `NotFound` when one of them does not exist, else as rename(2).
 pub fn exchange(a: &Path, b: &Path) -> io::Result<Exchanged> {
-    match rustix::fs::renameat_with(CWD, a, CWD, b, RenameFlags::EXCHANGE) {
+    exchange_in(CWD, a.as_os_str(), b.as_os_str())
+}
+
+/// As [`exchange`], for two names in one open directory.
+///
+/// # Errors
+/// As [`exchange`].
+pub fn exchange_in(directory: impl AsFd, a: &OsStr, b: &OsStr) -> io::Result<Exchanged> {
+    match rustix::fs::renameat_with(&directory, a, &directory, b, RenameFlags::EXCHANGE) {
         Ok(()) => Ok(Exchanged::Done),
         Err(errno) if lacks_flags(errno) => Ok(Exchanged::Unsupported),
         Err(errno) => Err(errno.into()),
     }
 }
 
-fn create_new(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(FILE_MODE)
-        .open(path)
+fn create_new(directory: BorrowedFd<'_>, name: &OsStr) -> io::Result<File> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let mode = Mode::from_raw_mode(FILE_MODE);
+    Ok(rustix::fs::openat(directory, name, flags, mode)?.into())
 }
 
 /// Calls `create` with names beside `path` until one is free. The name does not contain that of
@@ -321,16 +411,16 @@ fn parent_of(path: &Path) -> &Path {
     }
 }
 
-fn copy(from: &Path, to: &Path) -> io::Result<Linked> {
-    let nofollow = OFlags::NOFOLLOW.bits().cast_signed();
-    let source = OpenOptions::new()
-        .read(true)
-        .custom_flags(nofollow)
-        .open(from)?;
-    let target = create_new(to)?;
+fn copy(old: BorrowedFd<'_>, from: &OsStr, new: BorrowedFd<'_>, to: &OsStr) -> io::Result<Linked> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let source = rustix::fs::openat(old, from, flags, Mode::empty())?.into();
+    let target = create_new(new, to)?;
     let copied =
         copy_content(&source, &target).and_then(|linked| target.sync_all().map(|()| linked));
-    copied.inspect_err(|_| discard(to))
+    copied.inspect_err(|_| {
+        // The failure matters more than whether this succeeds.
+        let _ = rustix::fs::unlinkat(new, to, AtFlags::empty());
+    })
 }
 
 fn copy_content(mut source: &File, mut target: &File) -> io::Result<Linked> {
@@ -343,7 +433,7 @@ fn copy_content(mut source: &File, mut target: &File) -> io::Result<Linked> {
 
 /// link(2): another file system, no hard links there, too many of them, or not permitted
 /// (`protected_hardlinks`).
-fn cannot_link(error: &io::Error) -> bool {
+fn cannot_link(errno: Errno) -> bool {
     let unlinkable = [
         Errno::XDEV,
         Errno::PERM,
@@ -351,7 +441,7 @@ fn cannot_link(error: &io::Error) -> bool {
         Errno::OPNOTSUPP,
         Errno::NOSYS,
     ];
-    Errno::from_io_error(error).is_some_and(|errno| unlinkable.contains(&errno))
+    unlinkable.contains(&errno)
 }
 
 /// rename(2): EINVAL is what a file system says that does not know the flag, ENOSYS a kernel.
@@ -525,7 +615,8 @@ mod tests {
             link_or_copy(&from, &link).unwrap_err().kind(),
             io::ErrorKind::AlreadyExists
         );
-        assert_ne!(copy(&from, &copied).unwrap(), Linked::HardLink);
+        let copy = copy(CWD, from.as_os_str(), CWD, copied.as_os_str());
+        assert_ne!(copy.unwrap(), Linked::HardLink);
         assert_ne!(
             fs::metadata(&copied).unwrap().ino(),
             fs::metadata(&from).unwrap().ino()
@@ -566,6 +657,46 @@ mod tests {
         }
         assert_eq!(names(dir.path()), ["kept"]);
         assert_eq!(names(&kept), ["file"]);
+    }
+
+    #[test]
+    fn a_tree_in_an_open_directory_is_removed_and_nothing_behind_a_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let [kept, gone, link] = ["kept", "gone", "link"].map(|name| dir.path().join(name));
+        create_dir_all(&kept.join("file")).unwrap();
+        create_dir_all(&gone.join("deep/deeper")).unwrap();
+        write_file(&gone.join("deep/file"), b"x").unwrap();
+        symlink(&kept, gone.join("deep/out")).unwrap();
+        symlink(&kept, &link).unwrap();
+        let open = File::open(dir.path()).unwrap();
+        for name in ["gone", "link", "absent"] {
+            remove_tree_in(&open, OsStr::new(name)).unwrap();
+        }
+        assert_eq!(names(dir.path()), ["kept"]);
+        assert_eq!(names(&kept), ["file"]);
+    }
+
+    #[test]
+    fn directories_are_made_beneath_and_never_behind_a_link() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["store/old", "outside"] {
+            create_dir_all(&dir.path().join(name)).unwrap();
+        }
+        symlink("../outside", dir.path().join("store/link")).unwrap();
+        let root = Beneath::open(&dir.path().join("store")).unwrap();
+        let make = |path: &str| create_dir_all_beneath(&root, &RelPath::new(path).unwrap());
+        for path in ["old", "old/a/b", "new/c", "new/c", "."] {
+            let directory = make(path).unwrap();
+            let name = OsStr::new("probe");
+            drop(StoredFile::create_in(&directory, name).unwrap());
+            assert_eq!(mode(&dir.path().join("store").join(path)), 0o700);
+            remove_tree_in(&directory, name).unwrap();
+        }
+        for path in ["link", "link/a", "link/a/b"] {
+            let error = make(path).unwrap_err();
+            assert_eq!(Errno::from_io_error(&error), Some(Errno::LOOP), "{path}");
+        }
+        assert_eq!(names(&dir.path().join("outside")), [""; 0]);
     }
 
     #[test]

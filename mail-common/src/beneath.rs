@@ -8,6 +8,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
@@ -56,6 +57,20 @@ impl Beneath {
     /// As [`Beneath::directory`]; `InvalidInput` when something else stands there.
     pub fn regular_file(&self, path: &RelPath) -> io::Result<File> {
         must_be_regular(self.any_file(path)?)
+    }
+
+    /// The first link on the way to `path`, `path` itself included: what an ELOOP is about.
+    #[must_use]
+    pub fn link_on(&self, path: &RelPath) -> Option<RelPath> {
+        let mut reached = RelPath::root();
+        for name in path.components() {
+            let above = self.directory(&reached).ok()?;
+            reached = reached.child(name).ok()?;
+            if is_link(&above, OsStr::from_bytes(name)) {
+                return Some(reached);
+            }
+        }
+        None
     }
 }
 
@@ -108,6 +123,11 @@ fn must_be_regular(file: File) -> io::Result<File> {
     ))
 }
 
+/// Opens the directory `name` of an open one; ELOOP when it is a link.
+pub(crate) fn directory_in(directory: impl AsFd, name: &OsStr) -> io::Result<OwnedFd> {
+    open_beneath(directory, Path::new(name), OFlags::DIRECTORY)
+}
+
 /// Opens `path` below `directory`; no component of it may be a link or lead upwards.
 fn open_beneath(directory: impl AsFd, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
     let flags = flags | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -115,6 +135,8 @@ fn open_beneath(directory: impl AsFd, path: &Path, flags: OFlags) -> io::Result<
     match rustix::fs::openat2(&directory, path, flags, Mode::empty(), resolve) {
         // Kernels before 5.6, and sandboxes that do not know the call.
         Err(Errno::NOSYS | Errno::PERM) => open_step_by_step(directory.as_fd(), path, flags),
+        // A link at the end in the place of a directory; on the way it is ELOOP.
+        Err(Errno::NOTDIR) if is_link(&directory, path.as_os_str()) => Err(Errno::LOOP.into()),
         result => Ok(result?),
     }
 }
@@ -129,13 +151,17 @@ fn open_step_by_step(directory: impl AsFd, path: &Path, flags: OFlags) -> io::Re
     };
     let mut current = rustix::fs::openat(directory, ".", on_the_way, Mode::empty())?;
     for name in above {
-        current = match rustix::fs::openat(&current, *name, on_the_way, Mode::empty()) {
-            // A link in the place of a directory: openat2 says ELOOP.
-            Err(Errno::NOTDIR) if is_link(&current, name) => return Err(Errno::LOOP.into()),
-            result => result?,
-        };
+        current = open_one(&current, name, on_the_way)?;
     }
-    Ok(rustix::fs::openat(current, *last, flags, Mode::empty())?)
+    open_one(&current, last, flags)
+}
+
+fn open_one(directory: &OwnedFd, name: &OsStr, flags: OFlags) -> io::Result<OwnedFd> {
+    match rustix::fs::openat(directory, name, flags, Mode::empty()) {
+        // A link in the place of a directory.
+        Err(Errno::NOTDIR) if is_link(directory, name) => Err(Errno::LOOP.into()),
+        result => Ok(result?),
+    }
 }
 
 fn names_of(path: &Path) -> io::Result<Vec<&OsStr>> {
@@ -219,6 +245,26 @@ mod tests {
         check_refused("alias", Some(Errno::LOOP));
         check_refused("deep", None);
         check_refused("absent", Some(Errno::NOENT));
+    }
+
+    #[test]
+    fn the_link_in_the_way_is_named() {
+        let dir = sample();
+        let beneath = Beneath::open(&dir.path().join("in")).unwrap();
+        for (name, expected) in [
+            ("link/file", Some("link")),
+            ("link", Some("link")),
+            ("alias", Some("alias")),
+            ("deep/file", None),
+            ("absent/file", None),
+        ] {
+            assert_eq!(beneath.link_on(&path(name)), expected.map(path), "{name}");
+        }
+        let error = beneath.directory(&path("link")).unwrap_err();
+        assert_eq!(Errno::from_io_error(&error), Some(Errno::LOOP));
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let error = open_step_by_step(&beneath, Path::new("link"), flags).unwrap_err();
+        assert_eq!(Errno::from_io_error(&error), Some(Errno::LOOP));
     }
 
     #[test]
