@@ -1,10 +1,10 @@
 //! The command line.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 
 use clap::Parser;
-use mail_common::tool::CommonArgs;
+use mail_common::tool::{CommonArgs, parse_size};
 
 use crate::clamd::{Address, UnknownAddress};
 
@@ -54,7 +54,7 @@ pub(crate) struct Args {
     pub(crate) timeout: NonZeroU32,
 
     /// Leave out, and report as unscanned, contents larger than this, such as 20M
-    #[arg(long, value_name = "BYTES", value_parser = parse_size, help_heading = "Scanner")]
+    #[arg(long, value_name = "BYTES", value_parser = parse_max_size, help_heading = "Scanner")]
     pub(crate) max_size: Option<u64>,
 
     /// Keep verdicts in FILE, so that what has not changed is not sent again [default:
@@ -122,43 +122,8 @@ impl std::str::FromStr for Scanner {
     }
 }
 
-/// A number of bytes, with K, M or G for units of 1024.
-fn parse_size(text: &str) -> Result<u64, String> {
-    let (digits, unit) = match text.trim_end_matches(['k', 'K', 'm', 'M', 'g', 'G']) {
-        digits if digits.len() == text.len() => (digits, 1),
-        digits if digits.len() + 1 == text.len() => {
-            match text.as_bytes()[digits.len()].to_ascii_uppercase() {
-                b'K' => (digits, 1 << 10),
-                b'M' => (digits, 1 << 20),
-                _ => (digits, 1 << 30),
-            }
-        }
-        _ => return Err("not a number of bytes, such as 1000, 500K, 20M or 1G".to_owned()),
-    };
-    let number: Option<u64> = digits
-        .parse()
-        .ok()
-        .and_then(|number: u64| number.checked_mul(unit));
-    number
-        .filter(|bytes| *bytes > 0)
-        .ok_or_else(|| "not a number of bytes, such as 1000, 500K, 20M or 1G".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_have_units() {
-        let check = |text: &str, expected: Option<u64>| {
-            assert_eq!(parse_size(text).ok(), expected, "{text}")
-        };
-        check("1000", Some(1000));
-        check("500K", Some(500 << 10));
-        check("20m", Some(20 << 20));
-        check("1G", Some(1 << 30));
-        for wrong in ["", "0", "M", "1MM", "1T", "-1", "99999999999G", "1.5M"] {
-            check(wrong, None);
-        }
-    }
+fn parse_max_size(text: &str) -> Result<u64, &'static str> {
+    parse_size(text)
+        .map(NonZeroU64::get)
+        .ok_or("not a number of bytes, such as 1000, 500K, 20M or 1G")
 }

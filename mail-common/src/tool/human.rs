@@ -1,5 +1,6 @@
-//! Numbers as people read them: sizes and lengths of time. Records have them exact.
+//! Numbers as people read and write them: sizes and lengths of time. Records have them exact.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 /// A size with a binary unit and four digits at most: `0 B`, `1023 B`, `4.2 MiB`.
@@ -17,6 +18,20 @@ pub fn human_size(bytes: u64) -> String {
         unit += 1;
     }
     format!("{size:.1} {}", UNITS[unit])
+}
+
+/// Reads a number of bytes, with `K`, `M` or `G` in either case for units of 1024; `None` for
+/// anything else, for 0, and for more than fits.
+#[must_use]
+pub fn parse_size(text: &str) -> Option<NonZeroU64> {
+    const UNITS: [(char, u64); 3] = [('K', 1 << 10), ('M', 1 << 20), ('G', 1 << 30)];
+    let with_unit = UNITS.iter().find_map(|(letter, unit)| {
+        let digits = text.strip_suffix([*letter, letter.to_ascii_lowercase()])?;
+        Some((digits, *unit))
+    });
+    let (digits, unit) = with_unit.unwrap_or((text, 1));
+    let number: u64 = digits.parse().ok()?;
+    NonZeroU64::new(number.checked_mul(unit)?)
 }
 
 /// A length of time in its two largest units, the second only where it is not 0: `40 ms`, `9.5 s`,
@@ -47,6 +62,32 @@ pub fn human_duration(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_are_read_with_and_without_a_unit() {
+        let check = |text: &str, expected: Option<u64>| {
+            assert_eq!(parse_size(text).map(NonZeroU64::get), expected, "{text:?}");
+        };
+        check("1", Some(1));
+        check("1000", Some(1000));
+        check("500k", Some(512_000));
+        check("20M", Some(20_971_520));
+        check("1g", Some(1_073_741_824));
+        for wrong in [
+            "",
+            "0",
+            "0K",
+            "M",
+            "1MM",
+            "1T",
+            "-1",
+            "1.5M",
+            "é",
+            "99999999999G",
+        ] {
+            check(wrong, None);
+        }
+    }
 
     #[test]
     fn sizes_have_units() {

@@ -4,7 +4,7 @@ mod args; // flags that every tool has; help, manual page, completions
 mod component; // which parts of the server are meant
 mod opening; // what is known of a run before it begins
 mod entry; // from the command line to the exit code
-mod human; // sizes and lengths of time as people read them
+mod human; // sizes and lengths of time as people read and write them
 mod session; // the records of a run, from `begin` to `end`
 mod table; // records as people read them
 mod totals; // what a run counts
@@ -12,7 +12,7 @@ mod totals; // what a run counts
 pub use args::{CommonArgs, Format, absolute, cores};
 pub use component::ComponentArg;
 pub use entry::Start;
-pub use human::{human_duration, human_size};
+pub use human::{human_duration, human_size, parse_size};
 pub use opening::{Opening, Subject, Tool};
 pub use session::Session;
 pub use totals::Totals;
