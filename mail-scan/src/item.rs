@@ -9,7 +9,6 @@ use std::sync::Arc;
 use mail_common::checksum::Sha256;
 use mail_common::relpath::PathField;
 use mail_common::set::ReadLock;
-use rustix::fs::{Mode, OFlags};
 
 use crate::listed::Identity;
 use crate::look::{Opened, open_in};
@@ -42,9 +41,26 @@ pub(crate) enum Holder {
     /// A live tree, and which file was found there.
     Tree(Arc<Tree>, Option<Identity>),
     /// A set, which is neither replaced nor removed meanwhile.
-    Set { _lock: Arc<ReadLock> },
+    Set(Arc<HeldSet>),
     /// Nothing: it cannot be opened.
     Nothing,
+}
+
+/// A set that is held open, and against replacement.
+#[derive(Debug)]
+pub(crate) struct HeldSet {
+    tree: Tree,
+    _lock: ReadLock,
+}
+
+impl HeldSet {
+    /// The set in the directory `set`, which is locked.
+    pub(crate) fn open(set: &Path, lock: ReadLock) -> io::Result<Self> {
+        Ok(Self {
+            tree: Tree::open(set)?,
+            _lock: lock,
+        })
+    }
 }
 
 impl Place {
@@ -68,18 +84,16 @@ impl Item {
     pub(crate) fn tree(&self) -> Option<&Tree> {
         match &self.holder {
             Holder::Tree(tree, _) => Some(tree),
-            Holder::Set { .. } | Holder::Nothing => None,
+            Holder::Set(_) | Holder::Nothing => None,
         }
     }
 
     fn folder(&self) -> io::Result<OwnedFd> {
         let folder = self.file.parent().unwrap_or(Path::new("/"));
-        match self.tree() {
-            Some(tree) => tree.directory(folder),
-            None => {
-                let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-                Ok(rustix::fs::open(folder, flags, Mode::empty())?)
-            }
+        match &self.holder {
+            Holder::Tree(tree, _) => tree.directory(folder),
+            Holder::Set(set) => set.tree.directory(folder),
+            Holder::Nothing => Err(io::ErrorKind::NotFound.into()),
         }
     }
 }

@@ -3,18 +3,20 @@
 //! The hidden file is named for what it should become, so that the next pull goes on where this one
 //! stopped.
 
+use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use mail_common::atomic;
+use mail_common::beneath;
 use mail_common::checksum::{Sha256, Sha256Writer};
 use mail_common::failure::Failed;
+use mail_common::flock::Flock;
 use mail_common::record::TransferAction;
 use mail_common::report::Progress;
-use rustix::fs::{FlockOperation, OFlags};
-use rustix::io::Errno;
+use rustix::fs::OFlags;
 
 use super::context::Pull;
 use super::error::Error;
@@ -44,15 +46,16 @@ impl Pull<'_> {
         let parent = path.parent().unwrap_or(to);
         atomic::create_dir_all(parent).map_err(Failed::at("write", parent))?;
         let hidden = parent.join(hidden_name(entry));
-        let mut file = open_locked(&hidden)?;
-        self.download(&key, &mut file, &hidden, entry.stored, progress)?;
+        let mut locked = open_locked(&hidden)?;
+        let file = locked.file_mut();
+        self.download(&key, file, &hidden, entry.stored, progress)?;
         let finished = match self.identities {
-            Some(identities) if entry.is_encrypted() => {
-                decrypt(&mut file, &hidden, entry, identities)?
-            }
+            Some(identities) if entry.is_encrypted() => decrypt(file, &hidden, entry, identities)?,
             _ => hidden.clone(),
         };
-        put_in_place(&finished, &path).map_err(Failed::at("write", &path))?;
+        File::open(parent)
+            .and_then(|directory| put_in_place(directory, name_of(&finished), name_of(&path)))
+            .map_err(Failed::at("write", &path))?;
         atomic::remove_tree(&hidden).map_err(Failed::at("write", &hidden))?;
         let bytes = std::fs::metadata(&path)
             .map_err(Failed::at("write", &path))?
@@ -123,12 +126,13 @@ impl Pull<'_> {
     }
 }
 
+fn name_of(path: &Path) -> &OsStr {
+    path.file_name().unwrap_or_default()
+}
+
 /// The size of the file at `path`, when it has that digest.
 pub(super) fn bytes_if_there(path: &Path, expected: Sha256) -> Option<u64> {
-    if !std::fs::symlink_metadata(path).ok()?.is_file() {
-        return None;
-    }
-    let (sha256, bytes) = Sha256::of_reader(File::open(path).ok()?).ok()?;
+    let (sha256, bytes) = Sha256::of_reader(beneath::regular_file(path).ok()?).ok()?;
     (sha256 == expected).then_some(bytes)
 }
 
@@ -139,7 +143,7 @@ fn hidden_name(entry: &Entry) -> String {
 }
 
 /// Opens or makes the hidden file, and shuts out another pull.
-fn open_locked(path: &Path) -> Result<File, Error> {
+fn open_locked(path: &Path) -> Result<Flock<File>, Error> {
     let failed = |source| Failed::at("write", path)(source);
     let nofollow = OFlags::NOFOLLOW.bits().cast_signed();
     let options = OpenOptions::new()
@@ -150,12 +154,11 @@ fn open_locked(path: &Path) -> Result<File, Error> {
         .custom_flags(nofollow)
         .clone();
     let file = options.open(path).map_err(failed)?;
-    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(Errno::WOULDBLOCK) => Err(Error::Busy {
+    match Flock::try_exclusive(file).map_err(failed)? {
+        Some(locked) => Ok(locked),
+        None => Err(Error::Busy {
             path: path.to_owned(),
         }),
-        Err(errno) => Err(failed(errno.into()).into()),
     }
 }
 

@@ -140,7 +140,7 @@ fn closing_files(
     let Some(own) = plan.local.manifest() else {
         return Ok((None, plan.local.checksums.clone()));
     };
-    let own = Body::open(&own.location, own.sha256, Some(own.bytes))?;
+    let own = own.open()?;
     let Some(recipients) = plan.recipients_text() else {
         return Ok((Some(own), plan.local.checksums.clone()));
     };

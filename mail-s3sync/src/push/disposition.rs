@@ -113,7 +113,7 @@ mod tests {
         let (sha256, bytes) = (Sha256::of(content), content.len() as u64);
         let file = LocalFile {
             path: path.clone(),
-            location: PathBuf::new(),
+            set: PathBuf::new(),
             sha256,
             bytes,
             component: None,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use mail_common::beneath;
 use mail_common::checksum::{ChecksumFile, Sha256};
 use mail_common::relpath::RelPath;
 use mail_common::report::Report;
@@ -13,7 +14,7 @@ use mail_common::set::{
 
 use super::error::Error;
 use crate::remote::SetName;
-use crate::store::LocalError;
+use crate::store::{Body, LocalError};
 
 /// A set that nobody replaces or removes while this lives.
 #[derive(Debug)]
@@ -33,7 +34,8 @@ pub(crate) struct LocalSet {
 #[derive(Clone, Debug)]
 pub(crate) struct LocalFile {
     pub(crate) path: RelPath,
-    pub(crate) location: PathBuf,
+    /// The directory that `path` is in.
+    pub(crate) set: PathBuf,
     pub(crate) sha256: Sha256,
     pub(crate) bytes: u64,
     pub(crate) component: Option<Component>,
@@ -59,7 +61,7 @@ impl LocalSet {
             ));
         }
         let path = directory.join(CHECKSUMS);
-        let checksums = fs::read(&path).map_err(|source| LocalError::Read {
+        let checksums = beneath::read(&path).map_err(|source| LocalError::Read {
             path: path.clone(),
             source,
         })?;
@@ -97,6 +99,18 @@ impl LocalSet {
     }
 }
 
+impl LocalFile {
+    /// Where it is.
+    pub(crate) fn location(&self) -> PathBuf {
+        self.set.join(self.path.as_path())
+    }
+
+    /// Opens it, to be put into the store.
+    pub(crate) fn open(&self) -> Result<Body, LocalError> {
+        Body::open(&self.set, &self.path, self.sha256, self.bytes)
+    }
+}
+
 fn file(inventory: &Inventory, path: RelPath, sha256: Sha256) -> Result<LocalFile, Error> {
     let location = inventory.set.join(path.as_path());
     let metadata = fs::symlink_metadata(&location);
@@ -118,7 +132,7 @@ fn file(inventory: &Inventory, path: RelPath, sha256: Sha256) -> Result<LocalFil
     Ok(LocalFile {
         component: listed.and_then(|file| file.component),
         path,
-        location,
+        set: inventory.set.clone(),
         sha256,
         bytes,
     })

@@ -168,7 +168,7 @@ fn item(push: &Push<'_>, file: &LocalFile) -> Result<Item, Error> {
 fn own_checksums(local: &LocalSet) -> LocalFile {
     LocalFile {
         path: RelPath::new(CHECKSUMS).expect("the name of a file is a safe path"),
-        location: local.directory.join(CHECKSUMS),
+        set: local.directory.clone(),
         sha256: Sha256::of(&local.checksums),
         bytes: local.checksums.len() as u64,
         component: None,

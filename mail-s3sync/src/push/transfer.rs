@@ -9,7 +9,7 @@ use super::disposition::Disposition;
 use super::error::Error;
 use super::item::{Delivered, Item};
 use super::sources::Source;
-use crate::store::{Attributes, Body, Confirmed, Found, Marks};
+use crate::store::{Attributes, Confirmed, Found, Marks};
 
 impl Push<'_> {
     /// Sees to it that the store has the file under `key`.
@@ -109,9 +109,9 @@ impl Push<'_> {
     }
 
     fn upload(&self, item: &Item, key: &str) -> Result<Delivered, Error> {
-        let plain = Body::open(&item.file.location, item.sha256, Some(item.bytes))?;
+        let plain = item.file.open()?;
         let body = match self.recipients {
-            Some(recipients) => recipients.encrypt(&item.file.location, plain)?.body,
+            Some(recipients) => recipients.encrypt(&item.file.location(), plain)?.body,
             None => plain,
         };
         let (bytes, stored) = (body.bytes(), body.sha256());

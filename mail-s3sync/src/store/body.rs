@@ -1,12 +1,13 @@
 //! What is put into a store: read once, in pieces, and withheld when it is not what it should be.
 
-use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use mail_common::beneath::Beneath;
 use mail_common::checksum::{Sha256, Sha256Writer};
 use mail_common::failure::{Failure, FailureKind};
+use mail_common::relpath::RelPath;
 
 use super::buffers::Buffers;
 
@@ -29,13 +30,19 @@ pub(crate) struct Body {
 pub(crate) enum LocalError {
     #[error("read {}", path.display())]
     Read { path: PathBuf, source: io::Error },
-    #[error("{} is damaged: it has {found} bytes, and the set says {expected}; use another set", path.display())]
+    #[error(
+        "{} is damaged: it has {found} bytes, and the set says {expected}; use another set",
+        path.display()
+    )]
     Size {
         path: PathBuf,
         expected: u64,
         found: u64,
     },
-    #[error("{} is damaged: its sha256 is {found}, and the set says {expected}; use another set", path.display())]
+    #[error(
+        "{} is damaged: its sha256 is {found}, and the set says {expected}; use another set",
+        path.display()
+    )]
     Digest {
         path: PathBuf,
         expected: Sha256,
@@ -53,28 +60,31 @@ impl Failure for LocalError {
 }
 
 impl Body {
-    /// The file at `path`, which should have that digest, and that size where it is known.
+    /// The file at `path` in the directory `set`, which should have that digest and size. No link
+    /// is followed below the directory: the file would be another one than the set says.
     pub(crate) fn open(
-        path: &Path,
+        set: &Path,
+        path: &RelPath,
         sha256: Sha256,
-        bytes: Option<u64>,
+        bytes: u64,
     ) -> Result<Self, LocalError> {
-        let failed = |source| LocalError::Read {
-            path: path.to_owned(),
-            source,
+        let location = set.join(path.as_path());
+        let open = || {
+            let file = Beneath::open(set)?.regular_file(path)?;
+            Ok((file.metadata()?.len(), file))
         };
-        let file = File::open(path).map_err(failed)?;
-        let metadata = file.metadata().map_err(failed)?;
-        if !metadata.is_file() {
-            return Err(failed(io::Error::other("not a file")));
-        }
-        let found = metadata.len();
-        match bytes.unwrap_or(found) {
-            expected if expected == found => Ok(Self::new(path, Box::new(file), sha256, found)),
-            expected => Err(LocalError::Size {
-                path: path.to_owned(),
-                expected,
+        match open() {
+            Ok((found, file)) if found == bytes => {
+                Ok(Self::new(&location, Box::new(file), sha256, bytes))
+            }
+            Ok((found, _)) => Err(LocalError::Size {
+                path: location,
+                expected: bytes,
                 found,
+            }),
+            Err(source) => Err(LocalError::Read {
+                path: location,
+                source,
             }),
         }
     }

@@ -1,6 +1,7 @@
 //! What can go wrong with a request to a store.
 
 use std::io;
+use std::path::PathBuf;
 
 use mail_common::failure::{Failure, FailureKind};
 use mail_common::interrupt::Interrupted;
@@ -57,6 +58,12 @@ pub(crate) enum Cause {
     Untrusted(String),
     #[error("the store has confirmed {found}, and {expected} was sent")]
     Unconfirmed { expected: String, found: String },
+    /// Whoever made it chooses where the object goes.
+    #[error(
+        "{} is a symbolic link, and none is followed in a store; put a directory there",
+        path.display()
+    )]
+    Link { path: PathBuf },
     #[error(transparent)]
     Io(#[from] io::Error),
     #[error(transparent)]
@@ -96,6 +103,7 @@ impl StoreError {
             | Cause::Odd(_)
             | Cause::Transport(_)
             | Cause::Unconfirmed { .. }
+            | Cause::Link { .. }
             | Cause::KeyNotText => false,
         }
     }
@@ -119,7 +127,7 @@ impl Failure for StoreError {
             | Cause::Unconfirmed { .. } => FailureKind::Store,
             Cause::Io(error) => FailureKind::of_io(error),
             Cause::Interrupted(interrupted) => interrupted.kind(),
-            Cause::KeyNotText => FailureKind::Refused,
+            Cause::Link { .. } | Cause::KeyNotText => FailureKind::Refused,
         }
     }
 }

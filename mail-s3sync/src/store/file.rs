@@ -2,22 +2,30 @@
 //!
 //! An object is a file, synced and complete before it has its name. The directory is never made: a
 //! disk that is not mounted is an error, and not a place to write to.
+//!
+//! Others may write into the store, and root pushes: below the directory nothing is reached by
+//! path, but from one open directory to the next, and never through a link.
 
-use std::fs::{self, File};
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::Timestamp;
-use mail_common::atomic::{self, StoredFile};
+use mail_common::atomic::{self, Linked, StoredFile};
+use mail_common::beneath::Beneath;
 use mail_common::checksum::Sha256;
 use mail_common::interrupt::Interrupt;
 use mail_common::relpath::RelPath;
+use rustix::io::Errno;
 
 use super::body::Body;
 use super::error::{Cause, StoreError};
+use super::listing::{Entry, FileFacts, entries, look_in};
 use super::object::{
     Attributes, Billed, Confirmed, Download, Found, Listed, Lock, Marks, ObjectStore, Protection,
 };
@@ -32,7 +40,9 @@ const STORAGE_CLASS: &str = "FILE";
 /// Objects as files below a directory.
 #[derive(Debug)]
 pub(crate) struct FileStore {
+    /// As it is named in messages.
     directory: PathBuf,
+    root: Beneath,
     limit: Option<Arc<Limit>>,
     interrupt: Interrupt,
 }
@@ -44,16 +54,13 @@ impl FileStore {
         limit: Option<Arc<Limit>>,
         interrupt: Interrupt,
     ) -> Result<Self, StoreError> {
-        let store = Self {
+        let failed = |error| StoreError::new("open", url(directory, ""), Cause::Io(error));
+        Ok(Self {
             directory: directory.to_owned(),
+            root: Beneath::open(directory).map_err(failed)?,
             limit,
             interrupt,
-        };
-        match fs::metadata(directory) {
-            Ok(metadata) if metadata.is_dir() => Ok(store),
-            Ok(_) => Err(store.failed("open", "", io::ErrorKind::NotADirectory.into())),
-            Err(error) => Err(store.failed("open", "", error)),
-        }
+        })
     }
 
     fn failed(&self, doing: &'static str, key: &str, error: io::Error) -> StoreError {
@@ -61,17 +68,29 @@ impl FileStore {
     }
 
     fn error(&self, doing: &'static str, key: &str, cause: Cause) -> StoreError {
+        let cause = match cause {
+            Cause::Io(error) => self.cause_of(key, error),
+            cause => cause,
+        };
         StoreError::new(doing, self.url(key), cause)
     }
 
-    /// Where an object is. A key cannot lead out of the directory.
-    fn path_of(&self, key: &str) -> io::Result<PathBuf> {
-        let path = RelPath::new(key).map_err(io::Error::other)?;
-        Ok(self.directory.join(path.as_path()))
+    /// Names the link, where one was in the way.
+    fn cause_of(&self, key: &str, error: io::Error) -> Cause {
+        if Errno::from_io_error(&error) != Some(Errno::LOOP) {
+            return Cause::Io(error);
+        }
+        let path = RelPath::new(key.trim_end_matches('/')).ok();
+        match path.and_then(|path| self.root.link_on(&path)) {
+            Some(link) => Cause::Link {
+                path: self.directory.join(link.as_path()),
+            },
+            None => Cause::Io(error),
+        }
     }
 
-    fn write(&self, temporary: &Path, mut body: Body) -> Result<(), Cause> {
-        let mut file = StoredFile::create(temporary)?;
+    fn write(&self, directory: &OwnedFd, temporary: &OsStr, mut body: Body) -> Result<(), Cause> {
+        let mut file = StoredFile::create_in(directory, temporary)?;
         let piece_bytes = if self.limit.is_some() {
             PIECE_BYTES
         } else {
@@ -95,50 +114,124 @@ impl FileStore {
     fn publish(
         &self,
         key: &str,
-        make: impl FnOnce(&Path) -> Result<(), Cause>,
+        make: impl FnOnce(&OwnedFd, &OsStr) -> Result<(), Cause>,
     ) -> Result<(), Cause> {
-        let path = self.path_of(key)?;
-        let parent = path.parent().unwrap_or(&self.directory);
-        atomic::create_dir_all(parent)?;
-        let temporary = parent.join(temporary_name());
-        let published = make(&temporary).and_then(|()| Ok(put_in_place(&temporary, &path)?));
+        let (parent, name) = split(&path_of(key)?);
+        let directory = atomic::create_dir_all_beneath(&self.root, &parent)?;
+        let temporary = temporary_name();
+        let published = make(&directory, &temporary)
+            .and_then(|()| Ok(put_in_place(&directory, &temporary, &name)?));
         if published.is_err() {
             // The failure matters more than what it leaves: the next push clears it.
-            let _ = atomic::remove_tree(&temporary);
+            let _ = atomic::remove_tree_in(&directory, &temporary);
         }
         published
+    }
+
+    fn open_from(&self, key: &str, from: u64) -> io::Result<(u64, File)> {
+        let mut file = self.root.regular_file(&path_of(key)?)?;
+        file.seek(SeekFrom::Start(from))?;
+        Ok((file.metadata()?.len(), file))
+    }
+
+    /// The object, when it is still what was listed.
+    fn unchanged(&self, listed: &Listed) -> Option<Source> {
+        let (parent, name) = split(&path_of(&listed.key).ok()?);
+        let directory = self.root.directory(&parent).ok()?;
+        let Entry::File(facts) = look_in(&directory, &name).ok()? else {
+            return None;
+        };
+        let is_unchanged = facts.bytes == listed.bytes && facts.modified == listed.modified;
+        is_unchanged.then_some(Source {
+            directory,
+            name,
+            facts,
+        })
+    }
+
+    /// Every file below the directory part of `prefix`, hidden ones too.
+    fn walk(
+        &self,
+        doing: &'static str,
+        prefix: &str,
+        each: &mut dyn FnMut(&RelPath, &FileFacts),
+    ) -> Result<(), StoreError> {
+        let start = prefix.rsplit_once('/').map_or(".", |(start, _)| start);
+        let start = path_of(start).map_err(|error| self.failed(doing, prefix, error))?;
+        let mut directories = vec![start];
+        while let Some(directory) = directories.pop() {
+            let listed = entries(&self.root, &directory)
+                .map_err(|error| self.failed(doing, &directory.to_string_lossy(), error))?;
+            for (path, entry) in listed {
+                match entry {
+                    Entry::Directory => directories.push(path),
+                    Entry::File(facts) => each(&path, &facts),
+                    Entry::Other => {}
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An object that is copied from.
+struct Source {
+    directory: OwnedFd,
+    name: OsString,
+    facts: FileFacts,
+}
+
+impl Source {
+    /// Gives the content the name `to`. The name that it has may be another file's by now, so what
+    /// was linked is looked at.
+    fn link_to(&self, directory: impl AsFd, to: &OsStr) -> io::Result<()> {
+        let linked =
+            atomic::link_or_copy_between(&self.directory, &self.name, directory.as_fd(), to)?;
+        let is_the_same = match look_in(directory, to)? {
+            Entry::File(found) if linked == Linked::HardLink => found.is_same_file(&self.facts),
+            Entry::File(found) => found.bytes == self.facts.bytes,
+            Entry::Directory | Entry::Other => false,
+        };
+        if is_the_same {
+            return Ok(());
+        }
+        Err(io::Error::other(
+            "the object it is copied from was replaced meanwhile",
+        ))
     }
 }
 
 impl ObjectStore for FileStore {
     fn url(&self, key: &str) -> String {
-        format!("file://{}/{key}", self.directory.display())
+        url(&self.directory, key)
     }
 
     fn list(&self, prefix: &str, each: &mut dyn FnMut(Listed)) -> Result<(), StoreError> {
-        let walked = walk(&self.directory, prefix, &mut |key, metadata| {
-            each(Listed {
-                key,
-                bytes: metadata.len(),
-                etag: None,
-                modified: modified(metadata),
-            });
-        });
-        walked.map_err(|error| self.failed("list", prefix, error))
+        self.walk("list", prefix, &mut |path, facts| {
+            if let Ok(key) = std::str::from_utf8(path.as_bytes())
+                && key.starts_with(prefix)
+                && !is_temporary(path)
+            {
+                each(Listed {
+                    key: key.to_owned(),
+                    bytes: facts.bytes,
+                    etag: None,
+                    modified: facts.modified,
+                });
+            }
+        })
     }
 
     fn directories(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
-        let failed = |error| self.failed("list", prefix, error);
-        let mut names = Vec::new();
-        for entry in entries(&self.directory.join(prefix)).map_err(failed)? {
-            if let (true, Ok(name)) = (
-                entry.file_type().map_err(failed)?.is_dir(),
-                entry.file_name().into_string(),
-            ) {
-                names.push(name);
-            }
-        }
-        Ok(names)
+        let listed = path_of(prefix.trim_end_matches('/'))
+            .and_then(|directory| entries(&self.root, &directory))
+            .map_err(|error| self.failed("list", prefix, error))?;
+        let directories = listed
+            .into_iter()
+            .filter(|(_, entry)| matches!(entry, Entry::Directory));
+        Ok(directories
+            .filter_map(|(path, _)| String::from_utf8(path.name().to_owned()).ok())
+            .collect())
     }
 
     /// Reads the whole file for its digest: a directory keeps no other proof of it.
@@ -159,11 +252,7 @@ impl ObjectStore for FileStore {
     }
 
     fn get(&self, key: &str, from: u64) -> Result<Option<Download>, StoreError> {
-        let opened = self.path_of(key).and_then(File::open).and_then(|mut file| {
-            file.seek(SeekFrom::Start(from))?;
-            Ok((file.metadata()?.len(), file))
-        });
-        match opened {
+        match self.open_from(key, from) {
             Ok((bytes, file)) => {
                 let found = Found {
                     bytes,
@@ -187,7 +276,9 @@ impl ObjectStore for FileStore {
     }
 
     fn put(&self, key: &str, body: Body, _: &Attributes) -> Result<Confirmed, StoreError> {
-        let published = self.publish(key, |temporary| self.write(temporary, body));
+        let published = self.publish(key, |directory, temporary| {
+            self.write(directory, temporary, body)
+        });
         published
             .map(|()| Confirmed { etag: None })
             .map_err(|cause| self.error("write", key, cause))
@@ -199,22 +290,15 @@ impl ObjectStore for FileStore {
         key: &str,
         _: &Attributes,
     ) -> Result<Option<Confirmed>, StoreError> {
-        let unchanged = |metadata: &fs::Metadata| {
-            metadata.len() == source.bytes && modified(metadata) == source.modified
+        let Some(source) = self.unchanged(source) else {
+            return Ok(None);
         };
-        let copied = self
-            .path_of(&source.key)
-            .map_err(Cause::Io)
-            .and_then(|from| {
-                if !fs::metadata(&from).is_ok_and(|metadata| unchanged(&metadata)) {
-                    return Ok(None);
-                }
-                self.publish(key, |temporary| {
-                    Ok(atomic::link_or_copy(&from, temporary).map(drop)?)
-                })?;
-                Ok(Some(Confirmed { etag: None }))
-            });
-        copied.map_err(|cause| self.error("copy to", key, cause))
+        let published = self.publish(key, |directory, temporary| {
+            Ok(source.link_to(directory, temporary)?)
+        });
+        published
+            .map(|()| Some(Confirmed { etag: None }))
+            .map_err(|cause| self.error("copy to", key, cause))
     }
 
     fn extend_lock(&self, key: &str, _: Lock) -> Result<(), StoreError> {
@@ -244,16 +328,19 @@ impl ObjectStore for FileStore {
 
     fn abort_stale(&self, prefix: &str, before: Timestamp) -> Result<usize, StoreError> {
         let mut stale = Vec::new();
-        let found = walk_all(&self.directory, prefix, &mut |path, metadata| {
-            if is_temporary(path) && modified(metadata) < before {
-                stale.push(path.to_owned());
+        self.walk("clear", prefix, &mut |path, facts| {
+            if is_temporary(path) && facts.modified < before {
+                stale.push(path.clone());
             }
-        });
-        let removed =
-            found.and_then(|()| stale.iter().try_for_each(|path| atomic::remove_tree(path)));
-        removed
-            .map(|()| stale.len())
-            .map_err(|error| self.failed("clear", prefix, error))
+        })?;
+        for path in &stale {
+            let (parent, name) = split(path);
+            self.root
+                .directory(&parent)
+                .and_then(|directory| atomic::remove_tree_in(directory, &name))
+                .map_err(|error| self.failed("clear", &path.to_string_lossy(), error))?;
+        }
+        Ok(stale.len())
     }
 }
 
@@ -277,74 +364,29 @@ impl Read for LimitedReader {
     }
 }
 
+fn url(directory: &Path, key: &str) -> String {
+    format!("file://{}/{key}", directory.display())
+}
+
+/// Where an object is. A key cannot lead out of the directory.
+fn path_of(key: &str) -> io::Result<RelPath> {
+    RelPath::new(key).map_err(io::Error::other)
+}
+
+/// The directory that holds `path`, and its name there.
+fn split(path: &RelPath) -> (RelPath, OsString) {
+    let parent = path.parent().unwrap_or_else(RelPath::root);
+    (parent, OsStr::from_bytes(path.name()).to_owned())
+}
+
 /// A name that [`atomic::is_temporary_name`] knows, unlike those of [`atomic`] itself in the same
 /// process.
-fn temporary_name() -> String {
+fn temporary_name() -> OsString {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
-    format!(
-        ".tmp-{}-put-{}",
-        std::process::id(),
-        COUNTER.fetch_add(1, Ordering::Relaxed)
-    )
+    let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+    format!(".tmp-{}-put-{number}", std::process::id()).into()
 }
 
-fn is_temporary(path: &Path) -> bool {
-    path.file_name()
-        .is_some_and(|name| atomic::is_temporary_name(&name.to_string_lossy()))
-}
-
-fn modified(metadata: &fs::Metadata) -> Timestamp {
-    metadata
-        .modified()
-        .ok()
-        .and_then(|time| Timestamp::try_from(time).ok())
-        .unwrap_or(Timestamp::MAX)
-}
-
-/// The objects below `directory` whose keys begin with `prefix`.
-fn walk(
-    directory: &Path,
-    prefix: &str,
-    each: &mut dyn FnMut(String, &fs::Metadata),
-) -> io::Result<()> {
-    walk_all(directory, prefix, &mut |path, metadata| {
-        let relative = path.strip_prefix(directory).unwrap_or(path);
-        if let Ok(key) = std::str::from_utf8(relative.as_os_str().as_bytes())
-            && key.starts_with(prefix)
-            && !is_temporary(path)
-        {
-            each(key.to_owned(), metadata);
-        }
-    })
-}
-
-/// Every file below the directory part of `prefix`.
-fn walk_all(
-    directory: &Path,
-    prefix: &str,
-    each: &mut dyn FnMut(&Path, &fs::Metadata),
-) -> io::Result<()> {
-    let start = prefix.rsplit_once('/').map_or("", |(start, _)| start);
-    let mut directories = vec![directory.join(start)];
-    while let Some(directory) = directories.pop() {
-        for entry in entries(&directory)? {
-            match entry.metadata() {
-                Ok(metadata) if metadata.is_dir() => directories.push(entry.path()),
-                Ok(metadata) if metadata.is_file() => each(&entry.path(), &metadata),
-                Ok(_) => {}
-                // Another push has just given it its name.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-    Ok(())
-}
-
-/// What is in a directory; nothing when there is none.
-fn entries(directory: &Path) -> io::Result<Vec<fs::DirEntry>> {
-    match fs::read_dir(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        listing => listing?.collect(),
-    }
+fn is_temporary(path: &RelPath) -> bool {
+    atomic::is_temporary_name(&String::from_utf8_lossy(path.name()))
 }

@@ -6,8 +6,9 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
+use mail_common::flock::Flock;
 use mail_common::set::free_space;
-use rustix::fs::{FlockOperation, OFlags};
+use rustix::fs::OFlags;
 use tempfile::TempDir;
 
 const PREFIX: &str = "mail-scan-";
@@ -22,7 +23,7 @@ const MEMORY_FREE_BYTES: u64 = 2 << 30;
 #[derive(Debug)]
 pub(super) struct WorkDir {
     dir: TempDir,
-    _lock: File,
+    _lock: Flock<File>,
 }
 
 impl WorkDir {
@@ -44,7 +45,7 @@ impl WorkDir {
             .permissions(private)
             .tempdir_in(base)?;
         let lock = open_lock(dir.path(), OpenOptions::new().create_new(true))?;
-        rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+        let lock = Flock::try_exclusive(lock)?.ok_or(io::ErrorKind::WouldBlock)?;
         Ok(Self { dir, _lock: lock })
     }
 
@@ -73,7 +74,7 @@ fn is_left_behind(dir: &Path) -> bool {
     let is_ours = lock
         .metadata()
         .is_ok_and(|metadata| metadata.uid() == rustix::process::geteuid().as_raw());
-    is_ours && rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok()
+    is_ours && matches!(Flock::try_exclusive(lock), Ok(Some(_)))
 }
 
 fn open_lock(dir: &Path, options: &mut OpenOptions) -> io::Result<File> {

@@ -11,7 +11,7 @@ use mail_common::report::chain;
 use mail_common::set::{Inventory, ReadLock};
 
 use super::outlet::{Closed, Outlet};
-use crate::item::{Holder, Item, Place};
+use crate::item::{HeldSet, Holder, Item, Place};
 use crate::look::Opened;
 use crate::maildir;
 use crate::packing::Packing;
@@ -48,7 +48,7 @@ pub(crate) fn feed_set(
     outlet: &mut Outlet,
 ) -> Result<(), SetFailed> {
     let set = &operand.dir;
-    let guard = hold(set)?;
+    let guard = hold(&Path::new(&operand.root).join(&operand.set))?;
     let inventory = Inventory::read(set).map_err(|source| Error::Inventory {
         set: set.clone(),
         source,
@@ -65,7 +65,7 @@ pub(crate) fn feed_set(
     let total = inventory
         .files
         .iter()
-        .filter_map(|file| set.join(file.path.as_path()).metadata().ok());
+        .filter_map(|file| set.join(file.path.as_path()).symlink_metadata().ok());
     run.tally
         .progress
         .set_total(total.map(|metadata| metadata.len()).sum());
@@ -158,7 +158,7 @@ fn item(
     set: &str,
     path: &RelPath,
     expected: Option<Sha256>,
-    guard: Arc<ReadLock>,
+    guard: Arc<HeldSet>,
 ) -> Item {
     Item {
         file: Path::new(root).join(set).join(path.as_path()),
@@ -166,21 +166,25 @@ fn item(
             set: Some((root.to_owned(), set.to_owned())),
             path: PathField::from(path),
         },
-        holder: Holder::Set { _lock: guard },
+        holder: Holder::Set(guard),
         expected,
     }
 }
 
-fn hold(set: &Path) -> Result<Arc<ReadLock>, Error> {
+fn hold(set: &Path) -> Result<Arc<HeldSet>, Error> {
     let lock = ReadLock::acquire(set).map_err(|source| Error::Lock {
         set: set.to_owned(),
         source,
     })?;
-    Ok(Arc::new(lock))
+    let held = HeldSet::open(set, lock).map_err(|source| Error::List {
+        place: set.display().to_string(),
+        source,
+    })?;
+    Ok(Arc::new(held))
 }
 
 /// Holds the set of an artifact, whose record is not to be trusted.
-fn guard_of(artifact: &Artifact) -> Result<Arc<ReadLock>, Error> {
+fn guard_of(artifact: &Artifact) -> Result<Arc<HeldSet>, Error> {
     let Artifact { root, set, .. } = artifact;
     if !Path::new(root).is_absolute() {
         return Err(Error::Root { root: root.clone() });

@@ -45,7 +45,7 @@ impl SampleRoot {
         self.dir.path().join("backup").join(name)
     }
 
-    /// Makes, or makes anew, a daily set of these files.
+    /// Makes, or replaces, a daily set of these files.
     pub(crate) fn make_daily(&self, date: &str, files: &[(&str, &[u8])]) -> PathBuf {
         self.make(&format!("daily/{date}"), files)
     }
