@@ -33,6 +33,12 @@ fn circles(checkout: &Path) -> String {
 }
 
 #[test]
+fn no_two_files_stand_on_each_other() {
+    let found = circles(repository());
+    assert!(found.is_empty(), "{found}");
+}
+
+#[test]
 fn a_circle_is_found_also_through_a_third_file() {
     let dir = tempfile::tempdir().expect("a directory can be made");
     let put = |path: &str, text: &str| {
