@@ -11,6 +11,7 @@ use mail_common::record::{Begin, End, ErrorRecord};
 use mail_common::relpath::RelPath;
 use mail_common::set::mailbox::is_index;
 use mail_common::set::{CHECKSUMS, Component, LOG, MANIFEST, Staging};
+use mail_common::text::printable;
 use mail_common::tool::Totals;
 
 use crate::error::Error;
@@ -153,14 +154,14 @@ impl Closing<'_> {
             )?;
         }
         for error in &self.errors {
-            write!(log, "error: {}", error.message)?;
+            write!(log, "error: {}", printable(&error.message))?;
             for cause in &error.causes {
-                write!(log, ": {cause}")?;
+                write!(log, ": {}", printable(cause))?;
             }
             writeln!(log)?;
         }
         for notice in self.notices {
-            writeln!(log, "warning: {notice}")?;
+            writeln!(log, "warning: {}", printable(notice))?;
         }
         log.push_str(HOW_TO_OPEN);
         Ok(())

@@ -455,6 +455,22 @@ fn pipes_and_sockets_are_named_in_a_warning() {
 }
 
 #[test]
+fn no_name_acts_on_a_terminal_or_forges_a_line_of_the_log() {
+    let server = Server::with_one_message();
+    let name = "p\u{1b}]0;EVIL\u{7}\nstatus ok, nothing is missing\r\u{202e}";
+    succeed(Command::new("mkfifo").arg(server.mail().join("example.com/alice").join(name)));
+    let (set, _) = server.save_mail(DATE, &[]);
+    let log = fs::read_to_string(set.join("backup.log")).unwrap();
+    assert!(log.contains(r"p\u{1b}]0;EVIL\u{7}\nstatus ok"), "{log}");
+    let acts = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+    assert!(!log.contains(acts), "{log:?}");
+    assert!(
+        !log.lines().any(|line| line.starts_with("status ok")),
+        "{log}"
+    );
+}
+
+#[test]
 fn files_above_the_mailboxes() {
     let server = Server::with_one_message();
     server.message("README", b"of the root\n");

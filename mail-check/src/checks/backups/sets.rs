@@ -5,7 +5,8 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use mail_common::manifest::Manifest;
-use mail_common::record::EndStatus;
+use mail_common::record::{Artifact, EndStatus};
+use mail_common::relpath::RelPath;
 use mail_common::set::{
     self, BackupRoot, CHECKSUMS, Component, FoundSet, MANIFEST, SetId, SetKind, SetState, Space,
     free_space,
@@ -33,7 +34,7 @@ pub(super) struct Set {
     pub(super) done: Option<Timestamp>,
     /// What its run recorded; `None` for the old scripts, and for sets that were not looked into.
     pub(super) contents: Option<Contents>,
-    /// Why its manifest cannot be read.
+    /// Why its manifest cannot be read, or which files of it are gone.
     pub(super) damage: Option<String>,
 }
 
@@ -91,9 +92,37 @@ fn done(found: &FoundSet) -> Option<Timestamp> {
 
 fn read(set: &Path) -> (Option<Contents>, Option<String>) {
     match Manifest::read(&set.join(MANIFEST)) {
-        Ok(manifest) => (Some(contents(&manifest)), None),
+        Ok(manifest) => (Some(contents(&manifest)), absence(set, &manifest)),
         Err(error) => (None, Some(mail_common::report::chain(&error))),
     }
+}
+
+/// Which recorded files are not there with their recorded size; nothing of their content is read,
+/// so that this costs little every five minutes. `mail-check set` reads them.
+fn absence(set: &Path, manifest: &Manifest) -> Option<String> {
+    let absent: Vec<&str> = manifest
+        .artifacts
+        .iter()
+        .filter(|artifact| !is_there(set, artifact))
+        .map(|artifact| artifact.path.path.as_str())
+        .collect();
+    let first = absent.first()?;
+    let others = match absent.len() - 1 {
+        0 => String::new(),
+        others => format!(" and {others} more"),
+    };
+    Some(format!(
+        "{first}{others} is missing or has another size; run mail-check set {}",
+        set.display()
+    ))
+}
+
+fn is_there(set: &Path, artifact: &Artifact) -> bool {
+    let Ok(path) = RelPath::try_from(&artifact.path) else {
+        return false;
+    };
+    fs::symlink_metadata(set.join(path.as_path()))
+        .is_ok_and(|found| found.is_file() && found.len() == artifact.bytes)
 }
 
 fn contents(manifest: &Manifest) -> Contents {

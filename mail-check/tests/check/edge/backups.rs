@@ -102,6 +102,22 @@ fn an_old_a_failed_a_damaged_and_a_missing_set_are_critical() {
 }
 
 #[test]
+fn a_set_whose_files_are_gone_or_cut_is_critical() {
+    for damage in ["rm -r mailboxes", "truncate -s -1 dkim/dkim.tar.zst"] {
+        let (server, set) = saved_server(10);
+        shell(&set, damage);
+        let outcome = backups(&server).assert_code(2);
+        assert_found(
+            &outcome,
+            "backup",
+            "daily/2026-11-23",
+            "critical",
+            "is missing or has another size",
+        );
+    }
+}
+
+#[test]
 fn a_disk_that_is_not_mounted_is_critical() {
     let (server, _) = saved_server(10);
     let checker = Checker::new(SETTINGS);
