@@ -89,7 +89,7 @@ pub(crate) fn run_all(
                 findings.into_iter().for_each(&mut report);
             }
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                give_up(&mut started, &mut report)
+                give_up(&mut started, &mut report);
             }
         }
     }
@@ -174,7 +174,7 @@ mod tests {
             bug,
         ];
         let mut answered = run_all(probes, |finding| {
-            reported.push((finding.target, finding.status, finding.message))
+            reported.push((finding.target, finding.status, finding.message));
         });
         assert!(begun.elapsed() < Duration::from_secs(30));
         answered.sort();

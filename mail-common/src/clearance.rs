@@ -231,6 +231,7 @@ mod tests {
     }
 
     /// A clean verdict on the file, with these fields changed; `null` takes one out.
+    #[expect(clippy::needless_pass_by_value, reason = "given as json!(..)")]
     fn verdict(changes: Value) -> Value {
         let mut data = json!({
             "root": "/b", "set": "daily/2026-11-23", "path": "dkim/dkim.tar.zst",

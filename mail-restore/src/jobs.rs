@@ -75,7 +75,7 @@ impl Jobs {
                 Role::Index => tree.indices.push(file.clone()),
                 Role::InTree(path) => tree.files.push((file.clone(), path)),
                 Role::Compose => {
-                    self.add_file(&mut tree, component, file, places.compose.as_deref())
+                    self.add_file(&mut tree, component, file, places.compose.as_deref());
                 }
                 Role::Env => self.add_file(&mut tree, component, file, places.env.as_deref()),
                 Role::Unknown => self.unplaced.push(file.path.clone()),

@@ -14,6 +14,7 @@ use mail_common::set::verify;
 use mail_common::tool::{Session, Totals};
 
 use crate::build::{Builder, Built, BuiltTree};
+use crate::databases::Loaded;
 use crate::dumps;
 use crate::error::Error;
 use crate::jobs::{FileJob, TreeJob};
@@ -66,10 +67,7 @@ pub(crate) fn place(
             return Err(error);
         }
     };
-    session.has_done(done_text(
-        &placed,
-        loaded.as_ref().map(|loaded| loaded.saved()),
-    ));
+    session.has_done(done_text(&placed, loaded.as_ref().map(Loaded::saved)));
     let mut ledger = Ledger::new(session, Mode::Apply);
     if let Some(loaded) = loaded {
         dumps::report(loaded, session, &mut ledger.totals);

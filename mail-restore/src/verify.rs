@@ -68,7 +68,7 @@ pub(crate) fn check_digests(
         .report
         .progress("verify", Unit::Bytes, Some(total_bytes(set, &files)));
     let damaged = verify::verify(set, &files, plan.threads, interrupt, &|bytes| {
-        progress.advance(bytes)
+        progress.advance(bytes);
     })?;
     for damage in &damaged {
         let file = plan.inventory.file(damage.path());

@@ -1,5 +1,9 @@
 //! Dumps as they are in the field, by other programs and on servers with settings of their own, and
 //! dumps that would act where they must not.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "sample sets are not stored files"
+)]
 #![expect(clippy::unwrap_used, reason = "a helper that fails ends the test")]
 
 #[path = "support/databases.rs"]

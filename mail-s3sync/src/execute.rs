@@ -208,7 +208,9 @@ fn directories(upstream: &Upstream) -> BTreeSet<PathBuf> {
     if named.is_empty() {
         named = upstream.named_sets();
     }
-    let directories = named.into_iter().map(|name| name.directory());
+    let directories = named
+        .into_iter()
+        .map(mail_common::upstream::SetName::directory);
     directories
         .map(|directory| directory.canonicalize().unwrap_or(directory))
         .collect()

@@ -103,7 +103,7 @@ fn scan_all(
     let report = &session.report;
     report.info(format!("{jobs} workers show contents to clamd"));
     work(plan, &run, |outlet| {
-        feed(plan, &run, upstream, outlet, outcome)
+        feed(plan, &run, upstream, outlet, outcome);
     });
     follow_moves(plan, &run);
     let trust = end(&run, outcome);
@@ -210,7 +210,7 @@ fn follow_moves(plan: &Plan, run: &Run<'_>) {
         }
         // A run that is ending reports that itself.
         work(plan, run, |mut outlet| {
-            drop(feed_changed(run, &changed, &mut outlet))
+            drop(feed_changed(run, &changed, &mut outlet));
         });
     }
     let report = &run.scope.session.report;

@@ -243,7 +243,7 @@ mod tests {
         std::fs::create_dir_all(&set).unwrap();
         std::os::unix::fs::symlink("daily/2026-11-23", root.path().join(LATEST)).unwrap();
         let check = |operand: &Path, expected: &Operand| {
-            assert_eq!(&resolve(operand, root.path()).unwrap(), expected)
+            assert_eq!(&resolve(operand, root.path()).unwrap(), expected);
         };
         check(Path::new("-"), &Operand::Records);
         // Without checksums it is a directory like any other.

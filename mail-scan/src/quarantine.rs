@@ -183,7 +183,7 @@ impl Quarantine {
             match StoredFile::create(&note) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 _ if self.path.join(&name).symlink_metadata().is_ok() => {
-                    std::fs::remove_file(&note)?
+                    std::fs::remove_file(&note)?;
                 }
                 created => return Ok((name, created?)),
             }

@@ -50,7 +50,7 @@ impl Talker {
         );
         let (meets, stops) = (Arc::clone(&met), Arc::clone(&stopped));
         let listener = Some(thread::spawn(move || {
-            listen(&listener, &manner, &meets, &stops)
+            listen(&listener, &manner, &meets, &stops);
         }));
         Self {
             port,

@@ -268,7 +268,7 @@ fn a_truncated_index() {
                 .open(index(set))
                 .unwrap()
                 .set_len(middle(&index(set)))
-                .unwrap()
+                .unwrap();
         },
         "index.jsonl.zst",
     );

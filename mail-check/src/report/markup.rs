@@ -17,7 +17,7 @@ impl fmt::Display for Text<'_> {
                 control if control.is_control() => write!(f, "{}", control.escape_default())?,
                 // Marks that turn the direction of what follows them make a name look like another.
                 '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-                    write!(f, "{}", character.escape_default())?
+                    write!(f, "{}", character.escape_default())?;
                 }
                 plain => write!(f, "{plain}")?,
             }

@@ -97,7 +97,7 @@ pub(super) fn newest_scan(path: Option<&Path>) -> Stream<RunOf<Scan>> {
             }
         }
         Record::End(end) if end.tool == "mail-scan" => {
-            finish(newest.as_mut(), end.status, end.seconds)
+            finish(newest.as_mut(), end.status, end.seconds);
         }
         _ => {}
     });
@@ -213,13 +213,13 @@ impl Copies {
                 self.sets = Some(RunOf {
                     began,
                     ..RunOf::default()
-                })
+                });
             }
             "usage" => {
                 self.usage = Some(RunOf {
                     began,
                     ..RunOf::default()
-                })
+                });
             }
             _ => {}
         }

@@ -175,7 +175,7 @@ impl Options {
             ("password", value) => self.password = value.map(Secret::new),
             ("host", value) => self.host = value,
             ("port", Some(value)) => {
-                self.port = Some(value.parse().map_err(|_| bad("port is not a number"))?)
+                self.port = Some(value.parse().map_err(|_| bad("port is not a number"))?);
             }
             ("socket", value) => self.socket = value.map(PathBuf::from),
             ("ssl-ca", value) => self.ssl_ca = value.map(PathBuf::from),
@@ -184,7 +184,7 @@ impl Options {
             ("ssl" | "enable-ssl", value) => self.ssl = Some(is_on(value.as_deref())),
             ("skip-ssl" | "disable-ssl", _) => self.ssl = Some(false),
             ("ssl-verify-server-cert", value) => {
-                self.ssl_verify_server_cert = Some(is_on(value.as_deref()))
+                self.ssl_verify_server_cert = Some(is_on(value.as_deref()));
             }
             ("skip-ssl-verify-server-cert" | "disable-ssl-verify-server-cert", _) => {
                 self.ssl_verify_server_cert = Some(false);

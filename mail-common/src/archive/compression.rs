@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn the_name_tells() {
         let check = |name: &str, expected| {
-            assert_eq!(Compression::of_name(name.as_bytes()), expected, "{name}")
+            assert_eq!(Compression::of_name(name.as_bytes()), expected, "{name}");
         };
         check("0001.tar.zst", Compression::Zstd);
         check("config.tar.gz", Compression::Gzip);

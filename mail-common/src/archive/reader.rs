@@ -395,12 +395,12 @@ fn apply(
         b"uid" => {
             head.uid = decimal(value)
                 .and_then(owner)
-                .ok_or("its owner is not a number")?
+                .ok_or("its owner is not a number")?;
         }
         b"gid" => {
             head.gid = decimal(value)
                 .and_then(owner)
-                .ok_or("its group is not a number")?
+                .ok_or("its group is not a number")?;
         }
         b"mtime" => head.mtime_ns = decimal_nanoseconds(value).ok_or("its time is not a number")?,
         _ => {
@@ -657,7 +657,7 @@ mod tests {
     #[test]
     fn times_keep_their_nanoseconds() {
         let check = |text: &str, expected| {
-            assert_eq!(decimal_nanoseconds(text.as_bytes()), expected, "{text}")
+            assert_eq!(decimal_nanoseconds(text.as_bytes()), expected, "{text}");
         };
         check("1", Some(1_000_000_000));
         check("1.5", Some(1_500_000_000));

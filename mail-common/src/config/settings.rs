@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn a_wrong_value_is_named_with_its_line() {
         let check = |text: &str, expected: &str| {
-            assert_eq!(settings(text).unwrap_err().to_string(), expected)
+            assert_eq!(settings(text).unwrap_err().to_string(), expected);
         };
         let whole = "not a whole number from 1 to 36500";
         check(

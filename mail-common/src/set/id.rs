@@ -274,7 +274,7 @@ mod tests {
     #[test]
     fn a_year_begins_in_week_00_or_01_and_ends_in_52_or_53() {
         let check = |day: Date, name: &str| {
-            assert_eq!(SetId::for_date(SetKind::Weekly, day).name(), name, "{day}")
+            assert_eq!(SetId::for_date(SetKind::Weekly, day).name(), name, "{day}");
         };
         check(date(2026, 1, 1), "2026-week-00");
         check(date(2026, 1, 3), "2026-week-00");

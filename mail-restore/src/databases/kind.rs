@@ -279,7 +279,7 @@ fn create(mut words: Words<'_>, text: &[u8]) -> Kind {
         };
     }
     // Before the kind stand definer, algorithm, security.
-    let Some((kind, stored)) = words.by_ref().take(24).find_map(object_kind) else {
+    let Some((kind, stored)) = words.by_ref().take(24).find_map(|word| object_kind(&word)) else {
         return foreign();
     };
     words.accept("BODY");
@@ -296,7 +296,7 @@ fn create(mut words: Words<'_>, text: &[u8]) -> Kind {
     }
 }
 
-fn object_kind(word: Token<'_>) -> Option<(&'static str, Option<StoredKind>)> {
+fn object_kind(word: &Token<'_>) -> Option<(&'static str, Option<StoredKind>)> {
     OBJECTS.into_iter().find(|(kind, _)| word.is_word(kind))
 }
 

@@ -418,7 +418,7 @@ impl<R: Read> StatementReader<R> {
             ),
             b'#' => scan.enter(State::LineComment { from: scan.at }, 1),
             b'-' if starts_line_comment(rest) => {
-                scan.enter(State::LineComment { from: scan.at }, 2)
+                scan.enter(State::LineComment { from: scan.at }, 2);
             }
             b'/' if is_executable(rest) && scan.is_executable => {
                 return Err(self.ambiguous("an executable comment inside another"));

@@ -103,7 +103,7 @@ pub(super) fn read_all<R: Send>(
         let mut answers = Vec::with_capacity(group.len());
         if !is_over() {
             read_group(set, files, group, &mut |number, content| {
-                answers.push((number, sink(number, content)))
+                answers.push((number, sink(number, content)));
             });
         }
         answers

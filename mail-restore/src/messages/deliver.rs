@@ -140,7 +140,7 @@ impl Delivery<'_> {
         for candidate in candidates {
             match present.place_of(candidate.file.sha256) {
                 Some(place) => {
-                    outcome.note(candidate, place.below(self.path), Disposition::Present)
+                    outcome.note(candidate, place.below(self.path), Disposition::Present);
                 }
                 None => wanted.push(*candidate),
             }

@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn flags_are_the_letters_of_the_info_part() {
         let check = |name: &str, expected: &str| {
-            assert_eq!(flags_of(name.as_bytes()), expected.as_bytes(), "{name}")
+            assert_eq!(flags_of(name.as_bytes()), expected.as_bytes(), "{name}");
         };
         check("1.a,S=5:2,FSa", "FSa");
         check("1.a:2,", "");

@@ -1,5 +1,6 @@
 //! Single messages by the command line: found, listed, added, refused.
 #![expect(clippy::unwrap_used, reason = "a fixture that fails ends the test")]
+#![expect(clippy::disallowed_methods, reason = "a mailbox that somebody changes")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -171,7 +172,7 @@ fn what_is_not_there_is_said() {
     let (server, _) = server_that_lost_one();
     let before = snapshot(server.dir());
     let check = |args: &[&str], code: i32, says: &str| {
-        drop(restore(&server, args).assert_code(code).assert_stderr(says))
+        drop(restore(&server, args).assert_code(code).assert_stderr(says));
     };
     check(
         &["--message-id", "nobody@nowhere"],

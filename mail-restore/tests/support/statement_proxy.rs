@@ -51,7 +51,7 @@ impl StatementProxy {
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let shared = Arc::clone(&serving);
-                thread::spawn(move || drop(shared.serve(client)));
+                thread::spawn(move || drop(shared.serve(&client)));
             }
         });
         Self { port, shared }
@@ -69,7 +69,7 @@ impl StatementProxy {
 }
 
 impl Shared {
-    fn serve(&self, client: TcpStream) -> io::Result<()> {
+    fn serve(&self, client: &TcpStream) -> io::Result<()> {
         if self.is_cut.load(Ordering::SeqCst) {
             return client.shutdown(Shutdown::Both);
         }
@@ -79,7 +79,7 @@ impl Shared {
             let _ = io::copy(&mut back_from, &mut back_to);
             let _ = back_to.shutdown(Shutdown::Both);
         });
-        let served = self.forward(&client, &server);
+        let served = self.forward(client, &server);
         let _ = server.shutdown(Shutdown::Both);
         let _ = client.shutdown(Shutdown::Both);
         let _ = back.join();

@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn a_lock_ends_with_the_day_and_is_never_shorter_than_asked_for() {
         let check = |now: &str, days, end: &str| {
-            assert_eq!(lock_end(now.parse().unwrap(), days).to_string(), end)
+            assert_eq!(lock_end(now.parse().unwrap(), days).to_string(), end);
         };
         check("2026-11-23T00:00:00Z", 1, "2026-11-25T00:00:00Z");
         check("2026-11-23T23:59:59Z", 1, "2026-11-25T00:00:00Z");

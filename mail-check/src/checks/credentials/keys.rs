@@ -55,7 +55,7 @@ impl Found {
             let is_key = is_key(&path, patterns);
             match fs::metadata(&path) {
                 Ok(metadata) if metadata.is_dir() && depth < MAX_DEPTH => {
-                    self.walk(&path, patterns, depth + 1)
+                    self.walk(&path, patterns, depth + 1);
                 }
                 Ok(metadata) if is_key && metadata.is_file() => self.keep(path, metadata),
                 Err(error) if is_key => self.hide(&path, &error),

@@ -66,7 +66,7 @@ impl Log {
         .unwrap();
         let mut text = Vec::new();
         let read = reading::read(course, Instant::now() + Duration::from_secs(60), |block| {
-            text.extend_from_slice(block)
+            text.extend_from_slice(block);
         })
         .unwrap();
         self.position = read.position.or(self.position.take());
@@ -268,7 +268,7 @@ fn what_is_no_log_is_refused_without_waiting() {
 #[test]
 fn only_names_of_rotation_are_siblings() {
     let check = |suffix: &str, expected: Suffix| {
-        assert_eq!(kind_of(suffix.as_bytes()), expected, "{suffix}")
+        assert_eq!(kind_of(suffix.as_bytes()), expected, "{suffix}");
     };
     check(".1", Suffix::Plain);
     check("-20261125", Suffix::Plain);

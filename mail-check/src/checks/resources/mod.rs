@@ -15,10 +15,13 @@ use crate::probe::Probe;
 
 pub(crate) use settings::{EXAMPLE, Settings};
 
+/// What one probe looks at.
+type Check = Box<dyn FnOnce(&Context) -> Vec<Finding> + Send>;
+
 /// Each is a thread of its own: a file system that hangs hides no other.
 pub(crate) fn probes(settings: &Settings, context: &Arc<Context>) -> Vec<Probe> {
     let within = context.timeout;
-    let machine = |name, check: Box<dyn FnOnce(&Context) -> Vec<Finding> + Send>| {
+    let machine = |name, check: Check| {
         let context = Arc::clone(context);
         Probe::new(name, "machine", within, move || check(&context))
     };

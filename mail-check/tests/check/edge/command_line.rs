@@ -87,7 +87,7 @@ fn nagios_is_spoken_where_it_is_asked_for() {
     let nagios = || {
         checker
             .tool()
-            .args(&["resources", "--format", "nagios"])
+            .args(["resources", "--format", "nagios"])
             .run()
     };
     let first_line = |outcome: &mail_tests::run::Outcome| {
