@@ -70,20 +70,33 @@ impl<'a> Head<'a> {
         })
     }
 
+    /// The lines of the header, without the blank line that ends it.
+    #[must_use]
+    pub fn section(&self) -> &'a [u8] {
+        self.fields
+    }
+
     /// The value of the first field of this name, in any case, unfolded and without white space
     /// around it.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<Cow<'a, [u8]>> {
-        let mut rest = self.fields;
-        while let Some(length) = field_bytes(rest) {
-            let (field, after) = rest.split_at(length);
-            let is_cut = after.is_empty() && self.extent == Extent::Cut;
-            if let Some(value) = value_of(field, name).filter(|_| !is_cut) {
-                return Some(unfolded(value));
+        self.fields(name).next()
+    }
+
+    /// The values of all fields of this name, as [`Head::field`] gives the first.
+    pub fn fields(&self, name: &str) -> impl Iterator<Item = Cow<'a, [u8]>> {
+        let (mut rest, extent) = (self.fields, self.extent);
+        std::iter::from_fn(move || {
+            while let Some(length) = field_bytes(rest) {
+                let (field, after) = rest.split_at(length);
+                let is_cut = after.is_empty() && extent == Extent::Cut;
+                rest = after;
+                if let Some(value) = value_of(field, name).filter(|_| !is_cut) {
+                    return Some(unfolded(value));
+                }
             }
-            rest = after;
-        }
-        None
+            None
+        })
     }
 
     /// The value of the first field of this name as people read it: encoded words decoded, at most
@@ -337,6 +350,11 @@ mod tests {
         let head = Head::of(message, message.len() as u64).unwrap();
         assert_eq!(head.field("Subject").as_deref(), Some(&b"one two"[..]));
         assert_eq!(head.field("Cc"), None);
+        let twice = b"A: 1\nB: 2\na: 3\n\nA: 4\n";
+        let head = Head::of(twice, twice.len() as u64).unwrap();
+        let values: Vec<_> = head.fields("A").collect();
+        assert_eq!(values, [&b"1"[..], b"3"]);
+        assert_eq!(head.section(), b"A: 1\nB: 2\na: 3\n");
     }
 
     #[test]
