@@ -10,9 +10,8 @@ use mail_common::checksum::Sha256;
 use mail_common::relpath::PathField;
 use mail_common::set::ReadLock;
 
-use crate::listed::Identity;
 use crate::look::{Opened, open_in};
-use crate::tree::Tree;
+use crate::tree::{Identity, Tree};
 
 /// How records name a file.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,25 +3,18 @@
 //! again, and what was not found before is scanned.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt;
+use std::io;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use crate::tree::Tree;
+use crate::tree::{Identity, Tree};
 
 /// Within the tick of the clock of a file system, which is some milliseconds, a directory may
 /// change without a trace.
 const TICK: Duration = Duration::from_millis(20);
-
-/// The file behind a name: its device and inode, which stay when it is moved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Identity {
-    device: u64,
-    inode: u64,
-}
 
 /// The directories and files that were found, shared between threads.
 #[derive(Debug, Default)]
@@ -42,34 +35,31 @@ struct Directory {
     mtime_ns: i128,
 }
 
-impl Identity {
-    pub(crate) fn of(metadata: &Metadata) -> Self {
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-        }
-    }
-}
-
 impl Listed {
-    /// `directory` is going to be listed.
-    pub(crate) fn add_directory(&self, tree: &Arc<Tree>, directory: &Path) {
-        let Ok(metadata) = directory.symlink_metadata() else {
-            return;
-        };
-        if metadata
-            .modified()
-            .is_ok_and(|time| time.elapsed().is_ok_and(|age| age < TICK))
-        {
+    /// `directory`, which is `opened`, is going to be listed.
+    ///
+    /// # Errors
+    /// When it cannot be looked at.
+    pub(crate) fn add_directory(
+        &self,
+        tree: &Arc<Tree>,
+        directory: &Path,
+        opened: impl AsFd,
+    ) -> io::Result<()> {
+        let mut mtime = mtime_ns(&opened)?;
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let age = i128::try_from(now.unwrap_or_default().as_nanos()).unwrap_or(0) - mtime;
+        if (0..TICK.as_nanos().cast_signed()).contains(&age) {
             thread::sleep(TICK);
+            mtime = mtime_ns(&opened)?;
         }
-        let Some(mtime_ns) = mtime_ns(directory) else {
-            return;
-        };
         let tree = Arc::clone(tree);
-        self.lock()
-            .directories
-            .insert(directory.to_owned(), Directory { tree, mtime_ns });
+        let listed = Directory {
+            tree,
+            mtime_ns: mtime,
+        };
+        self.lock().directories.insert(directory.to_owned(), listed);
+        Ok(())
     }
 
     pub(crate) fn has_directory(&self, directory: &Path) -> bool {
@@ -96,7 +86,9 @@ impl Listed {
     pub(crate) fn changed(&self) -> Vec<(Arc<Tree>, PathBuf)> {
         let state = self.lock();
         let has_changed = |(path, listed): &(&PathBuf, &Directory)| {
-            mtime_ns(path).is_some_and(|now| now != listed.mtime_ns)
+            let now = listed.tree.directory(path).and_then(mtime_ns);
+            // What was in a directory that is gone is elsewhere, or gone too.
+            now.is_ok_and(|now| now != listed.mtime_ns)
         };
         let changed = state.directories.iter().filter(has_changed);
         let mut changed: Vec<_> = changed
@@ -111,10 +103,9 @@ impl Listed {
     }
 }
 
-/// `None` for a directory that is gone: what was in it is elsewhere, or gone too.
-fn mtime_ns(directory: &Path) -> Option<i128> {
-    let metadata = directory.symlink_metadata().ok()?;
-    Some(i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec()))
+fn mtime_ns(directory: impl AsFd) -> io::Result<i128> {
+    let stat = rustix::fs::fstat(directory)?;
+    Ok(i128::from(stat.st_mtime) * 1_000_000_000 + i128::from(stat.st_mtime_nsec))
 }
 
 #[cfg(test)]
@@ -137,12 +128,14 @@ mod tests {
         for directory in [&one, &two] {
             fs::create_dir(directory).unwrap();
             fs::write(directory.join("file"), "x").unwrap();
-            listed.add_directory(&tree, directory);
+            let opened = tree.directory(directory).unwrap();
+            listed.add_directory(&tree, directory, opened).unwrap();
         }
         assert_eq!(changed(), Vec::<PathBuf>::new());
         fs::rename(one.join("file"), two.join("moved")).unwrap();
         assert_eq!(changed(), [one.clone(), two.clone()]);
-        listed.add_directory(&tree, &two);
+        let opened = tree.directory(&two).unwrap();
+        listed.add_directory(&tree, &two, opened).unwrap();
         assert_eq!(changed(), std::slice::from_ref(&one));
         fs::remove_dir(&one).unwrap();
         assert_eq!(changed(), Vec::<PathBuf>::new());
@@ -153,8 +146,8 @@ mod tests {
     fn a_file_is_known_by_another_name_until_it_is_lost() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("a"), "x").unwrap();
-        let identity =
-            |name: &str| Identity::of(&dir.path().join(name).symlink_metadata().unwrap());
+        let tree = Tree::open(dir.path()).unwrap();
+        let identity = |name: &str| tree.entry(&dir.path().join(name)).unwrap().identity;
         let listed = Listed::default();
         assert!(listed.add_file(identity("a")));
         fs::rename(dir.path().join("a"), dir.path().join("b")).unwrap();

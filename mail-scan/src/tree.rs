@@ -4,14 +4,15 @@
 //! reaches nothing in it by path: every directory is opened from the top, which the administrator
 //! has named, and no link is followed on the way.
 
+use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use mail_common::beneath::Beneath;
 use mail_common::relpath::RelPath;
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 /// A tree that is scanned.
@@ -39,6 +40,75 @@ impl Tree {
         }
         let below = RelPath::new(below.as_os_str().as_bytes()).map_err(io::Error::other)?;
         self.root.directory(&below)
+    }
+
+    /// What stands at `path`, an absolute path in the tree.
+    pub(crate) fn entry(&self, path: &Path) -> io::Result<Entry> {
+        let above = self.directory(path.parent().unwrap_or(path))?;
+        Entry::look(above, path.file_name().unwrap_or_default())
+    }
+
+    /// What stands in an open directory. What is gone before it is looked at is not in it.
+    pub(crate) fn entries(directory: &OwnedFd) -> io::Result<Vec<Entry>> {
+        let mut entries = Vec::new();
+        for found in Dir::read_from(directory)? {
+            let found = found?;
+            let name = OsStr::from_bytes(found.file_name().to_bytes());
+            if name == "." || name == ".." {
+                continue;
+            }
+            match Entry::look(directory, name) {
+                Ok(entry) => entries.push(entry),
+                Err(error) if is_gone(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(entries)
+    }
+}
+
+/// What stands in a directory.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) name: OsString,
+    pub(crate) kind: EntryKind,
+    pub(crate) identity: Identity,
+    pub(crate) bytes: u64,
+}
+
+/// What something in a directory is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EntryKind {
+    Directory,
+    Link,
+    /// A file, or a pipe, a socket or a device.
+    Other,
+}
+
+/// The file behind a name: its device and inode, which stay when it is moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    pub(crate) device: u64,
+    pub(crate) inode: u64,
+}
+
+impl Entry {
+    fn look(directory: impl AsFd, name: &OsStr) -> io::Result<Self> {
+        let stat = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        let kind = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => EntryKind::Directory,
+            FileType::Symlink => EntryKind::Link,
+            _ => EntryKind::Other,
+        };
+        Ok(Self {
+            name: name.to_owned(),
+            kind,
+            identity: Identity {
+                device: stat.st_dev,
+                inode: stat.st_ino,
+            },
+            bytes: u64::try_from(stat.st_size).unwrap_or(0),
+        })
     }
 }
 

@@ -1,4 +1,6 @@
-//! Files and directories. Links are not followed below the operand, and pipes are not waited for.
+//! Files and directories. They are listed by descriptor, so that a directory that somebody exchanges
+//! for a link meanwhile leads nowhere; links are not followed below the operand, and pipes are not
+//! waited for.
 
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
@@ -6,21 +8,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mail_common::report::chain;
-use walkdir::{DirEntry, WalkDir};
 
 use super::outlet::{Closed, Outlet};
 use crate::item::{Holder, Item, Place};
-use crate::listed::Identity;
 use crate::look::Opened;
 use crate::maildir;
 use crate::packing::{MAGIC_BYTES, Packing};
 use crate::run::Run;
-use crate::tree::Tree;
+use crate::tree::{Entry, EntryKind, Tree, is_gone};
 use crate::unscanned::Error;
 
 /// Sends every file at or below `path`. What cannot be listed is reported as not scanned.
 pub(crate) fn feed_path(run: &Run<'_>, path: &Path, outlet: &mut Outlet) -> Result<(), Closed> {
-    let top = if path.is_dir() {
+    let is_directory = path.is_dir();
+    let top = if is_directory {
         path
     } else {
         path.parent().unwrap_or(path)
@@ -32,31 +33,18 @@ pub(crate) fn feed_path(run: &Run<'_>, path: &Path, outlet: &mut Outlet) -> Resu
             return Ok(());
         }
     };
-    let mut is_empty = true;
-    for entry in WalkDir::new(path) {
-        run.scope.interrupt.check().map_err(|_| Closed)?;
-        match entry {
-            Ok(entry) if entry.file_type().is_dir() => {
-                run.tally.listed.add_directory(&tree, entry.path());
-            }
-            Ok(entry) if entry.file_type().is_symlink() => {}
-            Ok(entry) => {
-                is_empty = false;
-                let metadata = entry.metadata().ok();
-                let identity = metadata.as_ref().map(Identity::of);
-                if let Some(identity) = identity {
-                    run.tally.listed.add_file(identity);
-                }
-                let bytes = metadata.map_or(0, |metadata| metadata.len());
-                feed_file(&tree, &entry, identity, bytes, outlet)?;
-            }
-            Err(error) => {
-                is_empty = false;
-                report_walk_error(run, path, error);
-            }
-        }
+    let mut walk = Walk {
+        run,
+        tree: &tree,
+        outlet,
+        found: 0,
+    };
+    if is_directory {
+        walk.directories(path, Revisit::All)?;
+    } else {
+        walk.operand(path)?;
     }
-    if is_empty {
+    if walk.found == 0 {
         // A disk that is not mounted looks so.
         run.scope.session.report.warning(format!(
             "there is no file in {}: nothing is scanned there",
@@ -73,50 +61,113 @@ pub(crate) fn feed_changed(
     directories: &[(Arc<Tree>, PathBuf)],
     outlet: &mut Outlet,
 ) -> Result<(), Closed> {
-    let listed = &run.tally.listed;
     for (tree, directory) in directories {
-        let is_wanted = |entry: &DirEntry| {
-            entry.depth() == 0 || !entry.file_type().is_dir() || !listed.has_directory(entry.path())
+        let mut walk = Walk {
+            run,
+            tree,
+            outlet,
+            found: 0,
         };
-        for entry in WalkDir::new(directory).into_iter().filter_entry(is_wanted) {
-            run.scope.interrupt.check().map_err(|_| Closed)?;
-            match entry {
-                Ok(entry) if entry.file_type().is_dir() => listed.add_directory(tree, entry.path()),
-                Ok(entry) if entry.file_type().is_symlink() => {}
-                Ok(entry) => {
-                    // It is gone again, and may be in another of them.
-                    let Ok(metadata) = entry.metadata() else {
-                        continue;
-                    };
-                    let identity = Identity::of(&metadata);
-                    if listed.add_file(identity) {
-                        feed_file(tree, &entry, Some(identity), metadata.len(), outlet)?;
-                    }
-                }
-                Err(error) if is_gone(&error) => {}
-                Err(error) => report_walk_error(run, directory, error),
-            }
-        }
+        walk.directories(directory, Revisit::Unlisted)?;
     }
     outlet.flush()
 }
 
-fn feed_file(
-    tree: &Arc<Tree>,
-    entry: &DirEntry,
-    identity: Option<Identity>,
-    bytes: u64,
-    outlet: &mut Outlet,
-) -> Result<(), Closed> {
-    let file = entry.path().to_owned();
-    let item = Item {
-        place: Place::of_path(&file),
-        file,
-        holder: Holder::Tree(Arc::clone(tree), identity),
-        expected: None,
-    };
-    let packing = packing_of(&item);
-    outlet.send(item, packing, bytes)
+/// Which directories below the first are listed, and which files are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Revisit {
+    All,
+    /// Those that were not found before.
+    Unlisted,
+}
+
+/// A walk through one tree.
+struct Walk<'a, 'b> {
+    run: &'a Run<'b>,
+    tree: &'a Arc<Tree>,
+    outlet: &'a mut Outlet,
+    /// Files that were found, or could not be.
+    found: usize,
+}
+
+impl Walk<'_, '_> {
+    /// The file that an operand names.
+    fn operand(&mut self, path: &Path) -> Result<(), Closed> {
+        match self.tree.entry(path) {
+            Ok(entry) => self.file(path.to_owned(), &entry, Revisit::All),
+            Err(error) => {
+                self.found += 1;
+                report_unlisted(self.run, path, error);
+                Ok(())
+            }
+        }
+    }
+
+    /// `top` and what is below it.
+    fn directories(&mut self, top: &Path, revisit: Revisit) -> Result<(), Closed> {
+        let mut waiting = vec![top.to_owned()];
+        while let Some(directory) = waiting.pop() {
+            self.run.scope.interrupt.check().map_err(|_| Closed)?;
+            let listed = self.tree.directory(&directory).and_then(|opened| {
+                self.run
+                    .tally
+                    .listed
+                    .add_directory(self.tree, &directory, &opened)?;
+                Tree::entries(&opened)
+            });
+            match listed {
+                Ok(entries) => self.entries(&directory, entries, revisit, &mut waiting)?,
+                // What was in it is elsewhere, or gone too.
+                Err(error)
+                    if is_gone(&error) && (directory != top || revisit == Revisit::Unlisted) => {}
+                Err(error) => {
+                    self.found += 1;
+                    report_unlisted(self.run, &directory, error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn entries(
+        &mut self,
+        directory: &Path,
+        entries: Vec<Entry>,
+        revisit: Revisit,
+        waiting: &mut Vec<PathBuf>,
+    ) -> Result<(), Closed> {
+        for entry in entries {
+            self.run.scope.interrupt.check().map_err(|_| Closed)?;
+            let path = directory.join(&entry.name);
+            match entry.kind {
+                EntryKind::Directory => {
+                    if revisit == Revisit::All || !self.run.tally.listed.has_directory(&path) {
+                        waiting.push(path);
+                    }
+                }
+                EntryKind::Link => {}
+                EntryKind::Other => self.file(path, &entry, revisit)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// A file, or what stands in the place of one: whoever opens it says what that is.
+    fn file(&mut self, file: PathBuf, entry: &Entry, revisit: Revisit) -> Result<(), Closed> {
+        self.found += 1;
+        let is_new = self.run.tally.listed.add_file(entry.identity);
+        if !is_new && revisit == Revisit::Unlisted {
+            return Ok(());
+        }
+        let item = Item {
+            place: Place::of_path(&file),
+            file,
+            holder: Holder::Tree(Arc::clone(self.tree), Some(entry.identity)),
+            expected: None,
+        };
+        let packing = packing_of(&item);
+        self.outlet.send(item, packing, entry.bytes)
+    }
 }
 
 /// By its name, which says nothing of a message, and by its first bytes.
@@ -137,14 +188,6 @@ fn packing_of(item: &Item) -> Packing {
     Packing::of_name_and_head(name, &head)
 }
 
-/// A directory that vanished meanwhile holds nothing; one that cannot be read does.
-fn report_walk_error(run: &Run<'_>, operand: &Path, error: walkdir::Error) {
-    let path = error.path().unwrap_or(operand).to_owned();
-    if !is_gone(&error) || path == operand {
-        report_unlisted(run, &path, error.into());
-    }
-}
-
 fn report_unlisted(run: &Run<'_>, path: &Path, source: io::Error) {
     let item = Item {
         file: path.to_owned(),
@@ -157,10 +200,4 @@ fn report_unlisted(run: &Run<'_>, path: &Path, source: io::Error) {
     run.scope.session.fail(None, None, &error);
     let finding = run.scope.unscanned(chain(&error));
     run.tally.report_file(&item, &finding);
-}
-
-fn is_gone(error: &walkdir::Error) -> bool {
-    error
-        .io_error()
-        .is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound)
 }
