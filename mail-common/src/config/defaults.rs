@@ -1,7 +1,7 @@
 //! The names of all settings, and their defaults.
 
 /// Every name that a tool looks up.
-pub(super) const NAMES: [&str; 28] = [
+pub(super) const NAMES: [&str; 29] = [
     "BACKUP_ROOT",
     "BACKUP_MOUNTPOINT",
     "MAILSERVER_ROOT",
@@ -26,6 +26,7 @@ pub(super) const NAMES: [&str; 28] = [
     "AWS_DEFAULT_REGION",
     "AWS_ENDPOINT_URL",
     "CLAMD_ADDRESS",
+    "SCAN_ENCRYPTED_MAIL",
     "ADMIN_EMAIL",
     "NOTIFICATION_ON_SUCCESS",
     "NOTIFICATION_ON_FAILURE",

@@ -37,6 +37,8 @@ pub struct Settings {
     pub s3_prefix: Option<String>,
     /// CLAMD_ADDRESS: `unix:/path/clamd.sock` or `tcp:host:port`.
     pub clamd_address: Option<String>,
+    /// SCAN_ENCRYPTED_MAIL: `unscanned` or `note`.
+    pub scan_encrypted_mail: Option<String>,
     /// ADMIN_EMAIL: who is notified.
     pub admin_email: Option<String>,
     /// NOTIFICATION_ON_SUCCESS; no by default.
@@ -86,6 +88,7 @@ impl Settings {
             s3_bucket: text("S3_BUCKET"),
             s3_prefix: text("S3_PREFIX"),
             clamd_address: text("CLAMD_ADDRESS"),
+            scan_encrypted_mail: text("SCAN_ENCRYPTED_MAIL"),
             admin_email: text("ADMIN_EMAIL"),
             notification_on_success: yes_or_no(config, "NOTIFICATION_ON_SUCCESS")?,
             notification_on_failure: yes_or_no(config, "NOTIFICATION_ON_FAILURE")?,
