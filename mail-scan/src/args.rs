@@ -76,6 +76,14 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     pub(crate) quarantine: Option<PathBuf>,
 
+    /// What becomes of mail that is encrypted as a whole (PGP, S/MIME, Dovecot's mail_crypt), which
+    /// no scanner can look into (SCAN_ENCRYPTED_MAIL)
+    ///
+    /// unscanned: it is not clean, and the run ends with 1. note: it passes as clean, with a note in
+    /// its record and in the summary. The default is unscanned.
+    #[arg(long, value_name = "unscanned|note")]
+    pub(crate) encrypted_mail: Option<EncryptedMail>,
+
     /// Where the sets are, for operands such as latest (BACKUP_ROOT)
     #[arg(long, value_name = "DIR")]
     pub(crate) root: Option<PathBuf>,
@@ -85,7 +93,7 @@ pub(crate) struct Args {
 }
 
 const LONG_HELP: &str = "\
-Settings come from flags, then the environment, then --config FILE, then defaults: BACKUP_ROOT, CLAMD_ADDRESS.
+Settings come from flags, then the environment, then --config FILE, then defaults: BACKUP_ROOT, CLAMD_ADDRESS, SCAN_ENCRYPTED_MAIL.
 
 Before work each clamd answers PING, and finds the EICAR test file alone, in an archive and in a message; else nothing is scanned.
 
@@ -118,6 +126,33 @@ impl std::str::FromStr for Scanner {
         match text {
             "spawn" => Ok(Self::Spawn),
             _ => text.parse().map(Self::At),
+        }
+    }
+}
+
+/// What becomes of mail that is encrypted as a whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum EncryptedMail {
+    /// It is not clean.
+    #[default]
+    Unscanned,
+    /// It passes, with a note.
+    Note,
+}
+
+/// The text is no such policy.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("not unscanned or note: {0:?}")]
+pub(crate) struct UnknownPolicy(String);
+
+impl std::str::FromStr for EncryptedMail {
+    type Err = UnknownPolicy;
+
+    fn from_str(text: &str) -> Result<Self, UnknownPolicy> {
+        match text {
+            "unscanned" => Ok(Self::Unscanned),
+            "note" => Ok(Self::Note),
+            _ => Err(UnknownPolicy(text.to_owned())),
         }
     }
 }

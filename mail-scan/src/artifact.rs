@@ -44,9 +44,11 @@ struct State {
     windows: u64,
     infected: u64,
     unscanned: u64,
+    noted: u64,
     /// The first signature that was found, and where it lies in a file that is one content.
     signature: Option<(String, Option<String>)>,
     first_reason: Option<String>,
+    first_note: Option<String>,
     envelope: Option<Envelope>,
     /// What the reader of the file came to.
     read: Option<Result<Sha256, String>>,
@@ -130,6 +132,10 @@ impl State {
     fn add(&mut self, part: &Part, finding: Finding) {
         match finding.verdict {
             Verdict::Clean => {}
+            Verdict::Noted(reason) => {
+                self.noted += 1;
+                self.first_note.get_or_insert(reason);
+            }
             Verdict::Infected(signature) => {
                 self.infected += 1;
                 let note = finding.note.filter(|_| part.member.is_none());
@@ -169,7 +175,14 @@ impl State {
                 )),
                 None,
             ),
-            (None, None, None) => (Verdict::Clean, self.windows_note(window_bytes)),
+            (None, None, None) => match self.first_note.take() {
+                None => (Verdict::Clean, self.windows_note(window_bytes)),
+                Some(note) if self.pieces <= 1 => (Verdict::Noted(note), None),
+                Some(note) => {
+                    let counted = self.count("encrypted", self.noted);
+                    (Verdict::Noted(format!("{counted}: {note}")), None)
+                }
+            },
         };
         let engine = run.scope.pool.engine();
         Finding {

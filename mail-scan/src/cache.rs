@@ -19,6 +19,8 @@ use redb::{
     TableError, TableHandle,
 };
 
+use crate::inside::Role;
+
 type StoredKey = &'static [u8];
 type Value = &'static [u8];
 
@@ -93,9 +95,13 @@ impl std::fmt::Debug for Cache {
 }
 
 impl Key {
-    /// A content as it was shown to clamd, or before zstd was unpacked.
-    pub(crate) fn of_content(digest: Sha256) -> Self {
-        Self(digest.to_string())
+    /// A content as it was found. A message is looked into in another way than a file of the same
+    /// bytes, and neither vouches for the other.
+    pub(crate) fn of_content(digest: Sha256, role: Role) -> Self {
+        match role {
+            Role::File => Self(digest.to_string()),
+            Role::Message => Self(format!("{digest} message")),
+        }
     }
 
     /// All that is in a file that was unpacked in this way.
@@ -414,7 +420,7 @@ mod tests {
     }
 
     fn key(number: u32) -> Key {
-        Key::of_content(Sha256::of(&number.to_le_bytes()))
+        Key::of_content(Sha256::of(&number.to_le_bytes()), Role::File)
     }
 
     fn filled(path: &Path, entries: u32) {

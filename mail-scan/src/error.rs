@@ -7,6 +7,7 @@ use mail_common::config;
 use mail_common::failure::{Failure, FailureKind};
 use mail_common::set;
 
+use crate::args::UnknownPolicy;
 use crate::clamd::{self, UnknownAddress};
 use crate::quarantine::QuarantineError;
 
@@ -17,6 +18,8 @@ pub(crate) enum Error {
     Config(#[from] config::Error),
     #[error("read CLAMD_ADDRESS")]
     Address(#[source] UnknownAddress),
+    #[error("read SCAN_ENCRYPTED_MAIL")]
+    EncryptedMail(#[source] UnknownPolicy),
     #[error("{} is not there, and no set of {} has this name", operand.display(), root.display())]
     NoSuchOperand {
         operand: PathBuf,
@@ -55,7 +58,7 @@ impl Failure for Error {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Config(error) => error.kind(),
-            Self::Address(_) => FailureKind::Configuration,
+            Self::Address(_) | Self::EncryptedMail(_) => FailureKind::Configuration,
             Self::NoSuchOperand { .. } | Self::Look { .. } => FailureKind::NoSuch,
             Self::SetName { .. } | Self::RecordsTwice => FailureKind::Usage,
             Self::Clamd(_) | Self::NoLongerTrusted(_) | Self::LostClamd => FailureKind::Scanner,

@@ -1,9 +1,8 @@
-//! Contents, from their bytes to what was found in them: known already, unpacked where clamd does
-//! not, shown to clamd.
+//! Contents, from their bytes to what was found in them: known already, looked into where clamd
+//! does not, shown to clamd.
 
 use std::io::{self, Read};
 
-use mail_common::archive::compression::Compression;
 use mail_common::checksum::Sha256;
 use mail_common::message::HEAD_BYTES;
 use mail_common::report::chain;
@@ -13,125 +12,133 @@ use crate::clamd::{Answer, Introduction, Worker};
 use crate::content::{Content, MEMORY_MAX_BYTES};
 use crate::encrypted;
 use crate::finding::Finding;
+use crate::inside::{self, Hidden, Inside, Role, TooLarge};
 use crate::job::BYTES_A_JOB;
 use crate::message::Envelope;
-use crate::packing::{Layer, compression_of_head};
+use crate::packing::compression_of_head;
 use crate::run::Run;
 use crate::totals::add;
 use crate::verdict::Verdict;
 
-/// What is compressed more often is not looked into.
-const LAYERS_MAX: usize = 4;
+/// A message in memory: itself, its parts decoded, and one of them unpacked, as a rule.
+const MEMORY_A_MESSAGE: u64 = 3;
+
+/// So much of a file tells whether it is a message.
+const LOOK_BYTES: usize = 2048;
+
+/// A content to be scanned.
+#[derive(Debug)]
+pub(crate) struct Sample {
+    pub(crate) content: Content,
+    pub(crate) sha256: Sha256,
+    pub(crate) role: Role,
+}
 
 /// A content that clamd is to be asked for.
 struct Question<'a> {
-    content: &'a Content,
-    /// What is in it, where clamd does not unpack it.
-    inner: Option<Content>,
-    sha256: Sha256,
+    sample: &'a Sample,
+    /// What is shown in place of the content, where that tells clamd nothing, or beside it.
+    shown: Vec<Content>,
+    is_itself_shown: bool,
+    hidden: Option<Hidden>,
 }
 
 enum Prepared<'a> {
     /// Nobody has to be asked.
     Found(Finding),
     Ask(Question<'a>),
-    /// It may be large once it is unpacked: it is asked for alone.
+    /// It is large, or may be once it is unpacked: it is asked for alone.
     Alone,
 }
 
-/// Finds out what is in each of `contents`, which have these digests, in order.
-pub(crate) fn examine(
-    run: &Run<'_>,
-    worker: &mut Worker<'_>,
-    contents: &[(Content, Sha256)],
-) -> Vec<Finding> {
-    let prepared: Vec<Prepared<'_>> = contents
-        .iter()
-        .map(|(content, sha256)| prepare(run, content, *sha256))
-        .collect();
-    let questions = prepared.iter().filter_map(|prepared| match prepared {
-        Prepared::Ask(question) => Some(question.shown()),
-        Prepared::Found(_) | Prepared::Alone => None,
-    });
-    let mut answers = worker.scan_all(&questions.collect::<Vec<_>>()).into_iter();
-    let mut finding = |(prepared, (content, sha256)): (_, &(Content, Sha256))| match prepared {
-        Prepared::Found(finding) => finding,
-        Prepared::Ask(question) => match answers.next() {
-            Some(answer) => question.conclude(run, answer),
-            None => run.scope.unscanned("it was not asked for"),
-        },
-        Prepared::Alone => examine_alone(run, worker, content, *sha256),
-    };
-    prepared
-        .into_iter()
-        .zip(contents)
-        .map(&mut finding)
-        .collect()
+/// Finds out what is in each of `samples`, in order.
+pub(crate) fn examine(run: &Run<'_>, worker: &mut Worker<'_>, samples: &[Sample]) -> Vec<Finding> {
+    let prepared: Vec<Prepared<'_>> = samples.iter().map(|sample| prepare(run, sample)).collect();
+    let mut shown = Vec::new();
+    for prepared in &prepared {
+        if let Prepared::Ask(question) = prepared {
+            shown.extend(question.shown());
+        }
+    }
+    let mut answers = worker.scan_all(&shown).into_iter();
+    let mut findings = Vec::with_capacity(samples.len());
+    for (prepared, sample) in prepared.into_iter().zip(samples) {
+        findings.push(match prepared {
+            Prepared::Found(finding) => finding,
+            Prepared::Ask(question) => {
+                let count = question.shown().count();
+                question.conclude(run, answers.by_ref().take(count).collect())
+            }
+            Prepared::Alone => examine_alone(run, worker, sample),
+        });
+    }
+    findings
 }
 
-fn prepare<'a>(run: &Run<'_>, content: &'a Content, sha256: Sha256) -> Prepared<'a> {
+fn prepare<'a>(run: &Run<'_>, sample: &'a Sample) -> Prepared<'a> {
+    let Sample {
+        content,
+        sha256,
+        role,
+    } = sample;
     add(&run.tally.counters.bytes, content.bytes());
     let engine = || run.scope.pool.engine();
     if let Some(reason) = run.scope.leaves_out(content.bytes()) {
-        return Prepared::Found(unscanned(run, sha256, reason));
+        return Prepared::Found(unscanned(run, *sha256, reason));
     }
-    if let Some(known) = run.scope.known(sha256) {
+    if let Some(known) = run.scope.known(*sha256, *role) {
         add(&run.tally.counters.cached, 1);
-        return Prepared::Found(of_known(known, content, sha256, engine()));
+        return Prepared::Found(of_known(known, content, *sha256, engine()));
     }
-    if run.tally.seen.contains(sha256) {
+    if run.tally.seen.contains(*sha256, *role) {
         add(&run.tally.counters.repeated, 1);
-        return Prepared::Found(of_known(Known::Clean(None), content, sha256, engine()));
+        return Prepared::Found(of_known(Known::Clean(None), content, *sha256, engine()));
     }
-    match unpacked(content, BYTES_A_JOB) {
-        Ok(Unpacked::NotPacked) => Prepared::Ask(Question {
-            content,
-            inner: None,
-            sha256,
-        }),
-        Ok(Unpacked::Content(inner)) => Prepared::Ask(Question {
-            content,
-            inner: Some(inner),
-            sha256,
-        }),
-        Ok(Unpacked::TooLarge) => Prepared::Alone,
-        Ok(Unpacked::Impossible(reason)) => {
-            Prepared::Found(unscanned(run, sha256, reason.to_owned()))
-        }
-        Err(error) => Prepared::Found(unscanned(run, sha256, not_unpacked(&error))),
+    match look(sample, BYTES_A_JOB) {
+        Ok(Ok(inside)) => Prepared::Ask(Question::new(sample, inside)),
+        Ok(Err(TooLarge)) => Prepared::Alone,
+        Err(error) => Prepared::Found(unscanned(run, *sha256, unread(&error))),
     }
 }
 
-/// Of what is large once it is unpacked there is one in memory at a time, whoever asks for it.
-fn examine_alone(
-    run: &Run<'_>,
-    worker: &mut Worker<'_>,
-    content: &Content,
-    sha256: Sha256,
-) -> Finding {
-    let _alone = run.scope.unpack_alone();
-    match unpacked(content, MEMORY_MAX_BYTES) {
-        Ok(Unpacked::NotPacked) => {
-            unscanned(run, sha256, "it changed while it was scanned".to_owned())
+/// What is large waits until there is room for it in memory, whoever asks for it.
+fn examine_alone(run: &Run<'_>, worker: &mut Worker<'_>, sample: &Sample) -> Finding {
+    let bytes = sample.content.bytes();
+    let is_layer = inside::is_layer(sample.content.magic());
+    let room = if is_layer {
+        MEMORY_MAX_BYTES
+    } else {
+        MEMORY_A_MESSAGE * bytes
+    };
+    let _room = run.scope.take_large(room);
+    match look(sample, MEMORY_MAX_BYTES) {
+        Ok(Ok(inside)) => {
+            let question = Question::new(sample, inside);
+            let answers = question.shown().map(|shown| worker.scan(shown)).collect();
+            question.conclude(run, answers)
         }
-        Ok(Unpacked::Content(inner)) => {
-            let question = Question {
-                content,
-                inner: Some(inner),
-                sha256,
-            };
-            let answer = worker.scan(question.shown());
-            question.conclude(run, answer)
+        Ok(Err(TooLarge)) => {
+            let reason = format!("it is, or unpacks to, more than {MEMORY_MAX_BYTES} bytes");
+            unscanned(run, sample.sha256, reason)
         }
-        Ok(Unpacked::TooLarge) => {
-            let reason = format!(
-                "compressed with zstd, it is or unpacks to more than {MEMORY_MAX_BYTES} bytes"
-            );
-            unscanned(run, sha256, reason)
-        }
-        Ok(Unpacked::Impossible(reason)) => unscanned(run, sha256, reason.to_owned()),
-        Err(error) => unscanned(run, sha256, not_unpacked(&error)),
+        Err(error) => unscanned(run, sample.sha256, unread(&error)),
     }
+}
+
+/// What there is in a content beside what clamd sees of it, with no more than `room_bytes` in
+/// memory.
+fn look(sample: &Sample, room_bytes: u64) -> io::Result<Result<Inside, TooLarge>> {
+    let Sample { content, role, .. } = sample;
+    let is_of_interest = inside::is_of_interest(*role, content.magic())
+        || inside::is_of_interest(*role, &content.head(LOOK_BYTES)?);
+    if !is_of_interest {
+        return Ok(Ok(Inside::default()));
+    }
+    if content.bytes() > room_bytes {
+        return Ok(Err(TooLarge));
+    }
+    let all = content.head(usize::try_from(room_bytes).unwrap_or(usize::MAX))?;
+    Ok(inside::look(&all, *role, room_bytes))
 }
 
 fn unscanned(run: &Run<'_>, sha256: Sha256, reason: String) -> Finding {
@@ -141,34 +148,81 @@ fn unscanned(run: &Run<'_>, sha256: Sha256, reason: String) -> Finding {
     }
 }
 
-fn not_unpacked(error: &io::Error) -> String {
-    format!("it begins as zstd and cannot be unpacked: {}", chain(error))
+fn unread(error: &io::Error) -> String {
+    format!("it cannot be read again: {}", chain(error))
 }
 
-impl Question<'_> {
-    fn shown(&self) -> &Content {
-        self.inner.as_ref().unwrap_or(self.content)
+impl<'a> Question<'a> {
+    fn new(sample: &'a Sample, inside: Inside) -> Self {
+        let is_layer = inside::is_layer(sample.content.magic()) && !inside.shown.is_empty();
+        Self {
+            sample,
+            shown: inside.shown.into_iter().map(Content::Memory).collect(),
+            is_itself_shown: !is_layer,
+            hidden: inside.hidden,
+        }
     }
 
-    fn conclude(&self, run: &Run<'_>, answer: Answer) -> Finding {
-        let Answer { verdict, by } = believed(answer, self.shown());
+    fn shown(&self) -> impl Iterator<Item = &Content> {
+        let itself = Some(&self.sample.content).filter(|_| self.is_itself_shown);
+        itself.into_iter().chain(&self.shown)
+    }
+
+    /// An infection outweighs what was not scanned, and that what is encrypted.
+    fn conclude(&self, run: &Run<'_>, answers: Vec<Answer>) -> Finding {
+        let believed = answers.into_iter().zip(self.shown());
+        let mut answers: Vec<Answer> = believed
+            .map(|(answer, content)| believed_of(answer, content))
+            .collect();
+        let agree = answers
+            .windows(2)
+            .all(|pair| pair[0].by.identity() == pair[1].by.identity());
+        answers.sort_by_key(|answer| match answer.verdict {
+            Verdict::Infected(_) => 0,
+            Verdict::Unscanned(_) => 1,
+            Verdict::Noted(_) | Verdict::Clean => 2,
+        });
+        let Some(Answer { verdict, by }) = answers.into_iter().next() else {
+            return run.scope.unscanned("it was not asked for");
+        };
+        let verdict = self.with_hidden(run, verdict);
         // Of a file that changed meanwhile clamd has seen other bytes than those of the digest.
-        if self.content.holds_still() {
-            remember(run, &verdict, &by, self.sha256);
+        if agree && self.sample.content.holds_still() {
+            remember(run, &verdict, &by, self.sample);
         }
-        let envelope = envelope_of(&verdict, self.shown());
+        let envelope = envelope_of(&verdict, &self.sample.content);
         Finding {
             verdict,
-            sha256: Some(self.sha256),
+            sha256: Some(self.sample.sha256),
             engine: by.version.text.clone(),
             note: None,
             envelope,
         }
     }
+
+    fn with_hidden(&self, run: &Run<'_>, verdict: Verdict) -> Verdict {
+        match (&self.hidden, verdict) {
+            (None, verdict) | (_, verdict @ Verdict::Infected(_)) => verdict,
+            (Some(Hidden::NotUnpacked(what)), verdict) => {
+                add(&run.tally.counters.not_unpacked, 1);
+                match verdict {
+                    Verdict::Unscanned(_) => verdict,
+                    _ => Verdict::Unscanned(format!("not unpacked: {what}")),
+                }
+            }
+            (Some(Hidden::Encrypted(what)), verdict) => {
+                add(&run.tally.counters.encrypted, 1);
+                match verdict {
+                    Verdict::Unscanned(_) => verdict,
+                    _ => run.scope.judge_encrypted(what),
+                }
+            }
+        }
+    }
 }
 
 /// The answer, but for the OK of a clamd that keeps silent about what is encrypted.
-fn believed(answer: Answer, content: &Content) -> Answer {
+fn believed_of(answer: Answer, content: &Content) -> Answer {
     if answer.verdict != Verdict::Clean || answer.by.names_encrypted {
         return answer;
     }
@@ -207,7 +261,7 @@ fn envelope_of(verdict: &Verdict, content: &Content) -> Envelope {
         Verdict::Infected(_) => message_head(content)
             .map(|head| Envelope::of(&head))
             .unwrap_or_default(),
-        Verdict::Clean | Verdict::Unscanned(_) => Envelope::default(),
+        Verdict::Clean | Verdict::Noted(_) | Verdict::Unscanned(_) => Envelope::default(),
     }
 }
 
@@ -224,10 +278,12 @@ fn message_head(content: &Content) -> io::Result<Vec<u8>> {
     Ok(plain)
 }
 
-/// For the rest of the run, and for others.
-fn remember(run: &Run<'_>, verdict: &Verdict, by: &Introduction, sha256: Sha256) {
+/// For the rest of the run, and for others. What a policy let pass is looked at again: the next run
+/// may have another.
+fn remember(run: &Run<'_>, verdict: &Verdict, by: &Introduction, sample: &Sample) {
+    let Sample { sha256, role, .. } = sample;
     if *verdict == Verdict::Clean {
-        run.tally.seen.add(sha256);
+        run.tally.seen.add(*sha256, *role);
     }
     if run.scope.cache.is_none() {
         return;
@@ -235,47 +291,8 @@ fn remember(run: &Run<'_>, verdict: &Verdict, by: &Introduction, sha256: Sha256)
     let known = match verdict {
         Verdict::Clean => Known::Clean(None),
         Verdict::Infected(name) => Known::Infected(name.clone()),
-        Verdict::Unscanned(_) => return,
+        Verdict::Noted(_) | Verdict::Unscanned(_) => return,
     };
     run.scope
-        .remember(&by.identity(), Key::of_content(sha256), known);
-}
-
-/// A content without the layers of compression that clamd does not open.
-enum Unpacked {
-    NotPacked,
-    Content(Content),
-    /// It is, or becomes, larger than it may.
-    TooLarge,
-    Impossible(&'static str),
-}
-
-fn unpacked(content: &Content, limit_bytes: u64) -> io::Result<Unpacked> {
-    let mut inner: Option<Content> = None;
-    for _ in 0..=LAYERS_MAX {
-        let outer = inner.as_ref().unwrap_or(content);
-        match Layer::of_head(outer.magic()) {
-            None => return Ok(inner.map_or(Unpacked::NotPacked, Unpacked::Content)),
-            Some(Layer::Lz4) => {
-                return Ok(Unpacked::Impossible(
-                    "compressed with lz4, which clamd does not open, nor does this tool",
-                ));
-            }
-            Some(Layer::Zstd) => {}
-        }
-        if outer.bytes() > limit_bytes {
-            return Ok(Unpacked::TooLarge);
-        }
-        let packed = outer.head(usize::try_from(limit_bytes).unwrap_or(usize::MAX))?;
-        let mut plain = Vec::new();
-        Compression::Zstd
-            .reader(&*packed)?
-            .take(limit_bytes + 1)
-            .read_to_end(&mut plain)?;
-        if plain.len() as u64 > limit_bytes {
-            return Ok(Unpacked::TooLarge);
-        }
-        inner = Some(Content::Memory(plain));
-    }
-    Ok(Unpacked::Impossible("compressed with zstd again and again"))
+        .remember(&by.identity(), Key::of_content(*sha256, *role), known);
 }

@@ -1,7 +1,10 @@
 //! The run: records of the upstream, the clamds and their proof, the cache, then readers and
 //! workers side by side.
 
+use std::ffi::OsStr;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::thread;
 
 use crossbeam_channel::{Receiver, bounded};
@@ -14,17 +17,20 @@ use mail_common::report::chain;
 use mail_common::tool::{Session, Totals, human_size};
 use mail_common::upstream::Upstream;
 
-use crate::args::Scanner;
+use crate::args::{EncryptedMail, Scanner};
+use crate::artifact::Part;
 use crate::budget::Budget;
 use crate::cache::{Cache, Found};
 use crate::checks;
 use crate::clamd::{Patience, Pool, Spawned, Worker};
 use crate::content::Content;
 use crate::error::Error;
-use crate::examine::examine;
+use crate::examine::{Sample, examine};
 use crate::file;
+use crate::inside::Role;
 use crate::item::Item;
 use crate::job::{Job, Piece};
+use crate::maildir;
 use crate::outcome::Outcome;
 use crate::packing::Packing;
 use crate::plan::{Operand, Plan, addresses};
@@ -71,7 +77,7 @@ pub(crate) fn execute(plan: &Plan, session: &Session, now: &ZonedDateTime) -> (E
     let mut totals = counters.totals();
     totals.add("errors", session.errors().len() as u64);
     totals.add("warnings", session.report.warnings());
-    print_summary(session, &counters, exit);
+    print_summary(plan, session, &counters, exit);
     (exit, totals)
 }
 
@@ -97,6 +103,7 @@ fn scan_all(
     scope.cache = cache.as_ref();
     scope.quarantine = quarantine.as_ref();
     scope.max_bytes = plan.max_bytes;
+    scope.encrypted_mail = plan.encrypted_mail;
     let tally = Tally::new(session);
     let run = Run { scope, tally };
     let jobs = jobs(plan, &pool);
@@ -289,7 +296,7 @@ fn scan_all_of(plan: &Plan, run: &Run<'_>, number: usize, work: Receiver<Job>) {
 }
 
 fn scan_pieces(run: &Run<'_>, worker: &mut Worker<'_>, pieces: Vec<Piece>) {
-    let (mut origins, mut contents) = (Vec::new(), Vec::new());
+    let (mut origins, mut samples) = (Vec::new(), Vec::new());
     for Piece {
         artifact,
         part,
@@ -297,19 +304,33 @@ fn scan_pieces(run: &Run<'_>, worker: &mut Worker<'_>, pieces: Vec<Piece>) {
         taken,
     } in pieces
     {
-        origins.push((artifact, part, taken));
         let sha256 = Sha256::of(&content);
-        contents.push((Content::Memory(content), sha256));
+        let content = Content::Memory(content);
+        let role = role_of(&part);
+        origins.push((artifact, part, taken));
+        samples.push(Sample {
+            content,
+            sha256,
+            role,
+        });
     }
-    let findings = examine(run, worker, &contents);
-    drop(contents);
+    let findings = examine(run, worker, &samples);
+    drop(samples);
     for ((artifact, part, taken), finding) in origins.into_iter().zip(findings) {
         drop(taken);
         artifact.settle(run, &part, finding);
     }
 }
 
-fn print_summary(session: &Session, totals: &Counters, exit: Exit) {
+/// A member of an archive of mailboxes lies where it lay in its mailbox.
+fn role_of(part: &Part) -> Role {
+    match (&part.member, part.window) {
+        (Some(member), None) => maildir::role_of(Path::new(OsStr::from_bytes(member))),
+        _ => Role::File,
+    }
+}
+
+fn print_summary(plan: &Plan, session: &Session, totals: &Counters, exit: Exit) {
     let verdict = match exit {
         Exit::Done if get(&totals.files) == 0 => "there was nothing to scan",
         Exit::Done => "everything was scanned and is clean",
@@ -324,5 +345,21 @@ fn print_summary(session: &Session, totals: &Counters, exit: Exit) {
         get(&totals.infected) + get(&totals.infected_members),
         get(&totals.unscanned) + get(&totals.unscanned_members),
         get(&totals.cached),
+    ));
+    print_encrypted(plan, session, get(&totals.encrypted));
+}
+
+fn print_encrypted(plan: &Plan, session: &Session, encrypted: u64) {
+    if encrypted == 0 {
+        return;
+    }
+    let policy = match plan.encrypted_mail {
+        EncryptedMail::Unscanned => {
+            "they count as not scanned, which is the default; --encrypted-mail note lets them pass"
+        }
+        EncryptedMail::Note => "they were let pass, as --encrypted-mail note says",
+    };
+    session.report.summary(format!(
+        "{encrypted} encrypted messages or files, which no scanner can look into: {policy}"
     ));
 }

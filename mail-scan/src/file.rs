@@ -12,7 +12,7 @@ use mail_common::report::chain;
 
 use crate::clamd::Worker;
 use crate::content::Content;
-use crate::examine::examine;
+use crate::examine::{Sample, examine};
 use crate::finding::Finding;
 use crate::item::{Holder, Item, Place};
 use crate::look::{Look, Opened};
@@ -64,16 +64,20 @@ pub(crate) fn scan_all(run: &Run<'_>, worker: &mut Worker<'_>, mut items: Vec<It
 
 /// One attempt; gives back those that changed meanwhile.
 fn attempt(run: &Run<'_>, worker: &mut Worker<'_>, items: Vec<Item>) -> Vec<Item> {
-    let (mut ready, mut contents, mut changed) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut ready, mut samples, mut changed) = (Vec::new(), Vec::new(), Vec::new());
     for item in items {
         let Some((item, file, look)) = open(run, item) else {
             continue;
         };
         match read(file, look) {
             Ok((content, sha256)) if is_as_expected(run, &item, sha256) => {
-                run.tally.progress.advance(look.bytes);
+                let role = maildir::role_of(&item.file);
                 ready.push(Ready { item, look });
-                contents.push((content, sha256));
+                samples.push(Sample {
+                    content,
+                    sha256,
+                    role,
+                });
             }
             Ok(_) => {}
             // It has become shorter.
@@ -81,11 +85,11 @@ fn attempt(run: &Run<'_>, worker: &mut Worker<'_>, items: Vec<Item>) -> Vec<Item
             Err(source) => fail(run, &item, source),
         }
     }
-    let findings = examine(run, worker, &contents);
-    for ((Ready { item, look }, (content, _)), finding) in
-        ready.into_iter().zip(contents).zip(findings)
-    {
-        if content.holds_still() {
+    let findings = examine(run, worker, &samples);
+    for ((Ready { item, look }, sample), finding) in ready.into_iter().zip(samples).zip(findings) {
+        if sample.content.holds_still() {
+            // Once: what changed is read again, and is as long as it was when it was listed.
+            run.tally.progress.advance(look.bytes);
             conclude(run, &item, look, finding);
         } else {
             changed.push(item);

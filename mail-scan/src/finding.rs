@@ -37,6 +37,7 @@ impl Finding {
     pub(crate) fn record(&self, place: &Place, member: Option<&[u8]>) -> record::Verdict {
         let (status, signature, reason) = match &self.verdict {
             Verdict::Clean => (VerdictStatus::Clean, None, self.note.clone()),
+            Verdict::Noted(reason) => (VerdictStatus::Clean, None, Some(reason.clone())),
             Verdict::Infected(signature) => (
                 VerdictStatus::Infected,
                 Some(signature.clone()),

@@ -12,6 +12,7 @@ mod message; // Message-ID and subject
 mod item; // a file to be scanned, and how records name it
 mod finding; // what was learnt of it, and the record
 
+mod inside; // what a content holds that clamd does not find by itself
 mod content; // what is shown to clamd: memory or a file
 mod clamd; // the scanner: reached, proved, asked
 mod cache; // verdicts of earlier runs

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use mail_common::maildir::{holds_messages, unique_name};
 use rustix::fs::Dir;
 
+use crate::inside::Role;
 use crate::tree::Tree;
 
 const PLACES: [&str; 2] = ["cur", "new"];
@@ -28,6 +29,15 @@ pub(crate) fn lies_in_place(path: &Path) -> bool {
     path.parent()
         .and_then(Path::file_name)
         .is_some_and(|directory| holds_messages(directory.as_bytes()))
+}
+
+/// What a file at `path`, or a member of this name, is taken for.
+pub(crate) fn role_of(path: &Path) -> Role {
+    if lies_in_place(path) {
+        Role::Message
+    } else {
+        Role::File
+    }
 }
 
 /// Where a message is now that was at `path` a moment ago: its flags, or `new` and `cur`, change

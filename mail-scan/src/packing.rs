@@ -17,7 +17,6 @@ const SKIPPABLE_MAGIC: &[u8] = &[0x2a, 0x4d, 0x18];
 const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
 const BZIP2_MAGIC: &[u8] = b"BZh";
 const XZ_MAGIC: &[u8] = b"\xfd7zXZ\0";
-const LZ4_MAGICS: [&[u8]; 2] = [&[0x04, 0x22, 0x4d, 0x18], b"Dovecot-LZ4\x0d\x2a\x9b\xc5"];
 
 /// This many bytes tell what something is.
 pub(crate) const MAGIC_BYTES: usize = 16;
@@ -113,27 +112,6 @@ pub(crate) fn inner_of(name: &[u8]) -> Inner {
     }
 }
 
-/// What clamd does not unpack by itself: mail that Dovecot has compressed, for example.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Layer {
-    /// zstd, which is unpacked before it is shown to clamd.
-    Zstd,
-    /// lz4, which is not.
-    Lz4,
-}
-
-impl Layer {
-    pub(crate) fn of_head(head: &[u8]) -> Option<Self> {
-        if compression_of_head(head) == Compression::Zstd {
-            return Some(Self::Zstd);
-        }
-        LZ4_MAGICS
-            .iter()
-            .any(|magic| head.starts_with(magic))
-            .then_some(Self::Lz4)
-    }
-}
-
 fn stem(name: &[u8]) -> &[u8] {
     let dot = name
         .iter()
@@ -145,6 +123,7 @@ fn stem(name: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inside::Role;
 
     #[test]
     fn names_tell() {
@@ -189,29 +168,7 @@ mod tests {
         let keys = ["a.tar.zst", "a.sql.zst", "a.zst", "a.tar.gz"]
             .map(|name| Packing::of_name(name.as_bytes()).cache_key(digest));
         for (at, key) in keys.iter().enumerate() {
-            assert!(!keys[at + 1..].contains(key) && *key != Key::of_content(digest));
+            assert!(!keys[at + 1..].contains(key) && *key != Key::of_content(digest, Role::File));
         }
-    }
-
-    #[test]
-    fn layers_are_known_by_their_magic() {
-        assert_eq!(Layer::of_head(&[0x28, 0xb5, 0x2f, 0xfd]), Some(Layer::Zstd));
-        assert_eq!(
-            Layer::of_head(&[0x27, 0xb5, 0x2f, 0xfd]),
-            Some(Layer::Zstd),
-            "version 0.7"
-        );
-        assert_eq!(
-            Layer::of_head(&[0x5e, 0x2a, 0x4d, 0x18]),
-            Some(Layer::Zstd),
-            "a frame to be skipped"
-        );
-        assert_eq!(Layer::of_head(b"P*M is text"), None);
-        assert_eq!(
-            Layer::of_head(b"Dovecot-LZ4\x0d\x2a\x9b\xc5rest"),
-            Some(Layer::Lz4)
-        );
-        assert_eq!(Layer::of_head(b"From: a"), None);
-        assert_eq!(Layer::of_head(b""), None);
     }
 }

@@ -8,7 +8,7 @@ use mail_common::config::{Config, Environment, Settings};
 use mail_common::set::{CHECKSUMS, SetKind, SetReference, find_set};
 use mail_common::tool::{Subject, cores};
 
-use crate::args::{Args, Scanner};
+use crate::args::{Args, EncryptedMail, Scanner};
 use crate::clamd::{Address, usual_address};
 use crate::error::Error;
 
@@ -30,6 +30,7 @@ pub(crate) struct Plan {
     pub(crate) max_bytes: Option<u64>,
     pub(crate) cache: Option<PathBuf>,
     pub(crate) quarantine: Option<PathBuf>,
+    pub(crate) encrypted_mail: EncryptedMail,
 }
 
 /// Something to be scanned.
@@ -89,6 +90,7 @@ impl Plan {
             max_bytes: args.max_size,
             cache,
             quarantine: args.quarantine.clone(),
+            encrypted_mail: encrypted_mail(args, settings.scan_encrypted_mail.as_deref())?,
         })
     }
 
@@ -101,6 +103,14 @@ impl Plan {
             },
             _ => Subject::default(),
         }
+    }
+}
+
+fn encrypted_mail(args: &Args, setting: Option<&str>) -> Result<EncryptedMail, Error> {
+    match (args.encrypted_mail, setting) {
+        (Some(asked), _) => Ok(asked),
+        (None, Some(setting)) => setting.parse().map_err(Error::EncryptedMail),
+        (None, None) => Ok(EncryptedMail::default()),
     }
 }
 

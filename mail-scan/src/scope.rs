@@ -1,16 +1,20 @@
 //! What is fixed while a run lasts: with what is scanned, and within which limits.
 
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::OnceLock;
 
 use mail_common::checksum::Sha256;
 use mail_common::interrupt::Interrupt;
 use mail_common::tool::Session;
 
-use crate::budget::Budget;
+use crate::args::EncryptedMail;
+use crate::budget::{Budget, Taken};
 use crate::cache::{Cache, Key, Known};
 use crate::clamd::Pool;
+use crate::content::MEMORY_MAX_BYTES;
 use crate::finding::Finding;
+use crate::inside::Role;
 use crate::quarantine::Quarantine;
+use crate::verdict::Verdict;
 
 /// The sizes in which large texts are scanned, the best first.
 const WINDOWS_BYTES: [u64; 4] = [4 << 20, 2 << 20, 1 << 20, 256 << 10];
@@ -27,8 +31,9 @@ pub(crate) struct Scope<'a> {
     pub(crate) max_bytes: Option<u64>,
     /// The identities of the clamds when the run began, each once.
     identities: Vec<String>,
-    /// Held while a content is in memory that is large once it is unpacked.
-    unpacking: Mutex<()>,
+    /// For contents that are large, or become so once they are unpacked.
+    large: Budget,
+    pub(crate) encrypted_mail: EncryptedMail,
     window_bytes: OnceLock<u64>,
 }
 
@@ -49,7 +54,8 @@ impl<'a> Scope<'a> {
             budget,
             max_bytes: None,
             identities: pool.identities(),
-            unpacking: Mutex::default(),
+            large: Budget::new(MEMORY_MAX_BYTES),
+            encrypted_mail: EncryptedMail::default(),
             window_bytes: OnceLock::new(),
         }
     }
@@ -79,16 +85,24 @@ impl<'a> Scope<'a> {
         self.window_bytes.get().copied()
     }
 
-    /// Waits until no other content is in memory that is large once it is unpacked.
-    pub(crate) fn unpack_alone(&self) -> MutexGuard<'_, ()> {
-        self.unpacking
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    /// Waits until there is room for a content that takes so much in memory.
+    pub(crate) fn take_large(&self, bytes: u64) -> Taken {
+        self.large.take(bytes)
+    }
+
+    /// What the policy makes of a content that is encrypted as a whole.
+    pub(crate) fn judge_encrypted(&self, what: &str) -> Verdict {
+        match self.encrypted_mail {
+            EncryptedMail::Unscanned => Verdict::Unscanned(format!("encrypted: {what}")),
+            EncryptedMail::Note => Verdict::Noted(format!(
+                "encrypted: {what}; not looked into, and let pass by --encrypted-mail note"
+            )),
+        }
     }
 
     /// What an earlier run found in the content that has this digest.
-    pub(crate) fn known(&self, digest: Sha256) -> Option<Known> {
-        self.cache?.lookup(&Key::of_content(digest))
+    pub(crate) fn known(&self, digest: Sha256, role: Role) -> Option<Known> {
+        self.cache?.lookup(&Key::of_content(digest, role))
     }
 
     /// The identity of every clamd, where all have one and the same, and have had it since the run

@@ -59,10 +59,12 @@ impl<'a> Tally<'a> {
         }
     }
 
-    /// Reports the verdict on a member of `item`; clean members are not reported one by one.
+    /// Reports the verdict on a member of `item`; clean members are not reported one by one, but for
+    /// those that there is something to say of.
     pub(crate) fn report_member(&self, item: &Item, member: &[u8], finding: &Finding) {
         match finding.verdict {
             Verdict::Clean => return,
+            Verdict::Noted(_) => {}
             Verdict::Infected(_) => add(&self.counters.infected_members, 1),
             Verdict::Unscanned(_) => add(&self.counters.unscanned_members, 1),
         }
@@ -75,7 +77,7 @@ impl<'a> Tally<'a> {
     /// Reports the verdict on a whole file.
     pub(crate) fn report_file(&self, item: &Item, finding: &Finding) {
         let counter = match finding.verdict {
-            Verdict::Clean => &self.counters.clean,
+            Verdict::Clean | Verdict::Noted(_) => &self.counters.clean,
             Verdict::Infected(_) => &self.counters.infected,
             Verdict::Unscanned(_) => &self.counters.unscanned,
         };
@@ -92,7 +94,10 @@ impl<'a> Tally<'a> {
 
     fn print(&self, what: String, finding: &Finding) {
         let report = &self.session.report;
-        if finding.verdict != Verdict::Clean {
+        if matches!(
+            finding.verdict,
+            Verdict::Infected(_) | Verdict::Unscanned(_)
+        ) {
             match self.printed.fetch_add(1, Ordering::Relaxed) {
                 0..PRINTED_MAX => {}
                 PRINTED_MAX => return report.error(&Reported::More),
@@ -101,6 +106,7 @@ impl<'a> Tally<'a> {
         }
         match &finding.verdict {
             Verdict::Clean => report.detail(format!("clean: {what}")),
+            Verdict::Noted(reason) => report.detail(format!("noted: {what}: {reason}")),
             Verdict::Infected(signature) => report.error(&Reported::Infected {
                 signature: signature.clone(),
                 what,

@@ -33,6 +33,8 @@ totals! {
     bytes: "Bytes of content that have been looked at, unpacked.",
     cached: "Contents whose verdict was known from an earlier run.",
     repeated: "Contents that had been found clean in the same run.",
+    encrypted: "Messages and files that are encrypted, or have a part that is.",
+    not_unpacked: "Messages and files with something that neither clamd nor this tool opens.",
     vanished: "Files that were gone before they could be read.",
     no_files: "Pipes, sockets and devices: they hold nothing.",
     quarantined: "Messages that were moved out.",

@@ -5,6 +5,8 @@
 pub(crate) enum Verdict {
     /// Nothing was found.
     Clean,
+    /// Nothing was found, and what is encrypted was let pass: what that is.
+    Noted(String),
     /// The name of what was found.
     Infected(String),
     /// Why there is no verdict; asking again would not help.

@@ -281,7 +281,7 @@ impl Worker<'_> {
                 verdict,
                 by: Arc::clone(&by),
             },
-            Some(Verdict::Unscanned(_)) | None => self.scan(content),
+            Some(Verdict::Noted(_) | Verdict::Unscanned(_)) | None => self.scan(content),
         };
         contents.iter().zip(at_once).map(answer).collect()
     }

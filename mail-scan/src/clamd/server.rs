@@ -62,7 +62,7 @@ impl Introduction {
             ..
         } = self;
         format!(
-            "2; {}; encrypted {names_encrypted}; limits {names_limits}",
+            "3; {}; encrypted {names_encrypted}; limits {names_limits}",
             version.text
         )
     }

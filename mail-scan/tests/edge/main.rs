@@ -10,6 +10,7 @@ mod warden; // a proxy that keeps descriptors of files back
 mod meddler; // a proxy before clamd that breaks what it passes on
 
 mod contents; // EICAR wherever it can lie, and what is no file
+mod messages; // messages in whatever form
 mod limits; // too large, encrypted, damaged: not scanned, never clean
 mod clamds; // absent, hung, blind, killed, several
 mod sets; // backup sets, ours and the old scripts'
