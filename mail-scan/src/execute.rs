@@ -39,7 +39,7 @@ use crate::run::Run;
 use crate::scope::Scope;
 use crate::source::{Outlet, SetFailed, feed_artifacts, feed_changed, feed_path, feed_set};
 use crate::tally::Tally;
-use crate::totals::{Counters, get};
+use crate::totals::{Counters, add, get};
 use crate::unpack::unpack;
 
 /// Content that is in memory at a time, waiting to be scanned or being scanned.
@@ -113,6 +113,7 @@ fn scan_all(
         feed(plan, &run, upstream, outlet, outcome);
     });
     follow_moves(plan, &run);
+    add(&run.tally.counters.vanished, run.tally.listed.lost());
     let trust = end(&run, outcome);
     let counters = run.tally.counters;
     let written = match (cache, trust) {

@@ -102,12 +102,12 @@ fn attempt(run: &Run<'_>, worker: &mut Worker<'_>, items: Vec<Item>) -> Vec<Item
 fn open(run: &Run<'_>, item: Item) -> Option<(Item, File, Look)> {
     let (item, opened) = open_or_follow(item);
     match opened {
-        Err(error) if is_gone(&error) && item.tree().is_some() => {
-            add(&run.tally.counters.vanished, 1);
-            if let Holder::Tree(_, Some(identity)) = item.holder {
-                run.tally.listed.lose(identity);
+        Err(error) if is_gone(&error) && item.tree().is_some() => match item.holder {
+            Holder::Tree(_, Some(identity)) => run.tally.listed.lose(identity),
+            Holder::Tree(_, None) | Holder::Set(_) | Holder::Nothing => {
+                add(&run.tally.counters.vanished, 1);
             }
-        }
+        },
         Err(source) => fail(run, &item, source),
         Ok(Opened::NoFile(what)) => no_file(run, &item, what),
         Ok(Opened::File(file, look)) => match left_out(run, look.bytes) {

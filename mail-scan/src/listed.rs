@@ -26,6 +26,8 @@ struct State {
     directories: HashMap<PathBuf, Directory>,
     /// Inodes by device: eight bytes a message.
     files: HashMap<u64, HashSet<u64>>,
+    /// Those that were gone, and have not been found elsewhere yet.
+    lost: HashSet<Identity>,
 }
 
 /// A directory, when it was listed.
@@ -68,18 +70,24 @@ impl Listed {
 
     /// Adds a file; false where it was found before.
     pub(crate) fn add_file(&self, file: Identity) -> bool {
-        self.lock()
-            .files
-            .entry(file.device)
-            .or_default()
-            .insert(file.inode)
+        let mut state = self.lock();
+        state.lost.remove(&file);
+        let inodes = state.files.entry(file.device).or_default();
+        inodes.insert(file.inode)
     }
 
     /// The file was gone before it could be read: it may be elsewhere.
     pub(crate) fn lose(&self, file: Identity) {
-        if let Some(inodes) = self.lock().files.get_mut(&file.device) {
+        let mut state = self.lock();
+        if let Some(inodes) = state.files.get_mut(&file.device) {
             inodes.remove(&file.inode);
         }
+        state.lost.insert(file);
+    }
+
+    /// How many files were gone and have not been found elsewhere.
+    pub(crate) fn lost(&self) -> u64 {
+        self.lock().lost.len() as u64
     }
 
     /// The directories that have changed since they were listed, in order.
@@ -153,6 +161,8 @@ mod tests {
         fs::rename(dir.path().join("a"), dir.path().join("b")).unwrap();
         assert!(!listed.add_file(identity("b")));
         listed.lose(identity("b"));
+        assert_eq!(listed.lost(), 1);
         assert!(listed.add_file(identity("b")));
+        assert_eq!(listed.lost(), 0);
     }
 }

@@ -86,7 +86,7 @@ pub(crate) enum EntryKind {
 }
 
 /// The file behind a name: its device and inode, which stay when it is moved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Identity {
     pub(crate) device: u64,
     pub(crate) inode: u64,
