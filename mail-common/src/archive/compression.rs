@@ -6,8 +6,12 @@ use std::io::{self, BufReader, Read};
 use bzip2::bufread::MultiBzDecoder;
 use flate2::bufread::MultiGzDecoder;
 use liblzma::bufread::XzDecoder;
+use liblzma::stream::{CONCATENATED, Stream};
 
 const BUFFER_BYTES: usize = 128 * 1024;
+
+/// A head of xz may ask for 4 GiB before a byte is unpacked. `xz -9` needs 65 MiB.
+const XZ_MEMORY_BYTES: u64 = 256 << 20;
 
 /// How a file is compressed, by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +56,10 @@ impl Compression {
             Self::Zstd => Box::new(zstd::Decoder::with_buffer(input)?),
             Self::Gzip => Box::new(MultiGzDecoder::new(input)),
             Self::Bzip2 => Box::new(MultiBzDecoder::new(input)),
-            Self::Xz => Box::new(XzDecoder::new_multi_decoder(input)),
+            Self::Xz => {
+                let stream = Stream::new_stream_decoder(XZ_MEMORY_BYTES, CONCATENATED)?;
+                Box::new(XzDecoder::new_stream(input, stream))
+            }
         })
     }
 }

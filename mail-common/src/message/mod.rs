@@ -5,30 +5,29 @@
 //! is an error.
 
 mod encoded_word; // fields as people read them
+mod lz4; // what Dovecot compresses with lz4
+mod packed; // messages that Dovecot has compressed
 
 use std::borrow::Cow;
+use std::io::{self, Read};
+
+pub use packed::{is_packed, text_of};
 
 use crate::text::printable;
 
-/// No more than this of a message is looked at. A header that goes on beyond it is a cut one.
+/// No more than this of a message is looked at where it is only in passing. A header that goes on
+/// beyond it is a cut one.
 pub const HEAD_BYTES: usize = 64 * 1024;
+
+/// No more is read for a header that is asked for. Chains of ARC seals and the recipients of lists
+/// come to some hundred KiB.
+pub const HEADER_MAX_BYTES: usize = 4 << 20;
 
 /// A longer Message-ID is not kept: RFC 5322 allows no longer line.
 pub const MESSAGE_ID_MAX_BYTES: usize = 998;
 
 /// People are shown no more of a field.
 pub const TEXT_MAX_CHARACTERS: usize = 200;
-
-/// How the files begin that Dovecot's mail_compress and mail_crypt write in place of plain
-/// messages: gzip, bzip2, xz, zstd, lz4, encrypted.
-const PACKED_MAGIC: [&[u8]; 6] = [
-    b"\x1f\x8b",
-    b"BZh",
-    b"\xfd7zXZ\0",
-    b"\x28\xb5\x2f\xfd",
-    b"Dovecot-LZ4\x0d\x2a\x9b\xc5",
-    b"CRYPTED\x03\x07",
-];
 
 /// The header section of a message.
 #[derive(Clone, Copy, Debug)]
@@ -54,20 +53,20 @@ impl<'a> Head<'a> {
             return None;
         }
         let start = &start[..start.len().min(HEAD_BYTES)];
-        Some(match header_end(start) {
-            Some(end) => Self {
-                fields: &start[..end],
-                extent: Extent::Whole,
-            },
-            None if start.len() as u64 >= message_bytes => Self {
-                fields: start,
-                extent: Extent::Whole,
-            },
-            None => Self {
-                fields: start,
-                extent: Extent::Cut,
-            },
-        })
+        let extent = if header_end(start).is_some() || start.len() as u64 >= message_bytes {
+            Extent::Whole
+        } else {
+            Extent::Cut
+        };
+        Some(Self::new(start, extent))
+    }
+
+    fn new(start: &'a [u8], extent: Extent) -> Self {
+        let end = header_end(start).unwrap_or(start.len());
+        Self {
+            fields: &start[..end],
+            extent,
+        }
     }
 
     /// The lines of the header, without the blank line that ends it.
@@ -113,18 +112,66 @@ impl<'a> Head<'a> {
     pub fn message_id(&self) -> Option<String> {
         match self.field("Message-ID") {
             Some(value) => {
-                let id = String::from_utf8_lossy(message_id_in(&value)).into_owned();
-                (id.len() <= MESSAGE_ID_MAX_BYTES).then_some(id)
+                let id = String::from_utf8_lossy(message_id_in(&value));
+                (id.len() <= MESSAGE_ID_MAX_BYTES).then(|| without_white_space(&id))
             }
             None => (self.extent == Extent::Whole).then(String::new),
         }
     }
 }
 
-/// Whether a file that begins with `start` is a compressed or encrypted message.
+/// The beginning of a message, with all of its header if that is not too long.
+#[derive(Clone, Debug)]
+pub struct Header {
+    start: Vec<u8>,
+    extent: Extent,
+}
+
+impl Header {
+    /// Reads a message, which is not packed, to the end of its header, or [`HEADER_MAX_BYTES`].
+    ///
+    /// # Errors
+    /// As `message`.
+    pub fn read(mut message: impl Read) -> io::Result<Self> {
+        let mut start = Vec::new();
+        loop {
+            // Twice as much each time, so that the search for the end stays cheap.
+            let step = start.len().clamp(HEAD_BYTES / 4, HEADER_MAX_BYTES);
+            let read = (&mut message).take(step as u64).read_to_end(&mut start)?;
+            if read < step || header_end(&start).is_some() {
+                let extent = Extent::Whole;
+                return Ok(Self { start, extent });
+            }
+            if start.len() >= HEADER_MAX_BYTES {
+                let extent = Extent::Cut;
+                return Ok(Self { start, extent });
+            }
+        }
+    }
+
+    /// What is in it.
+    #[must_use]
+    pub fn head(&self) -> Head<'_> {
+        Head::new(&self.start, self.extent)
+    }
+}
+
+/// A Message-ID without the white space in it: where a long one is folded, mail programs leave it
+/// out (RFC 5322, 4.5.4). Quoted strings keep theirs.
 #[must_use]
-pub fn is_packed(start: &[u8]) -> bool {
-    PACKED_MAGIC.iter().any(|magic| start.starts_with(magic))
+pub fn without_white_space(id: &str) -> String {
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    let is_kept = |character: &char| {
+        let is_blank = character.is_ascii_whitespace() && !is_quoted;
+        match character {
+            _ if is_escaped => is_escaped = false,
+            '\\' if is_quoted => is_escaped = true,
+            '"' => is_quoted = !is_quoted,
+            _ => {}
+        }
+        !is_blank
+    };
+    id.chars().filter(is_kept).collect()
 }
 
 /// The text of a value, made safe to show. A field is folded at tabs as well as at blanks.
@@ -268,7 +315,13 @@ mod tests {
             "Message-ID:\r\n <long.one@mx>\r\nFrom: a\r\n\r\n",
             "long.one@mx",
         );
-        check("Message-ID: <a\n\tb@mx>\n\n", "a\tb@mx");
+        check("Message-ID: <a\n\tb@mx>\n\n", "ab@mx");
+        check("Message-ID: <a.\r\n b@\r\n mx>\r\n\r\n", "a.b@mx");
+        check(
+            "Message-ID: <a@mx. example.\n\t\tnet >\n\n",
+            "a@mx.example.net",
+        );
+        check("Message-ID: <\"a \\\" b\" . c@mx>\n\n", "\"a \\\" b\".c@mx");
         check("Message-ID: (remark) < 1@mx > x\n\n", "1@mx");
         check("Message-ID: 1@mx  \n\n", "1@mx");
         check("Message-ID: <1@mx\n\n", "1@mx");
@@ -342,6 +395,29 @@ mod tests {
         ] {
             assert_eq!(id(packed), None);
         }
+    }
+
+    /// Mail lists and chains of seals have headers of some hundred KiB.
+    #[test]
+    fn a_long_header_is_read_to_its_end() {
+        let id = |header: &str| {
+            let message = format!("{header}Message-ID: <late@mx>\n\n{}", "body\n".repeat(9));
+            Header::read(message.as_bytes())
+                .unwrap()
+                .head()
+                .message_id()
+        };
+        for lines in [0, 1, 2000, 13_107, 100_000] {
+            let found = id(&"X: y\n".repeat(lines));
+            assert_eq!(found.as_deref(), Some("late@mx"), "{lines} lines");
+        }
+        assert_eq!(id(&"X: y\n".repeat(HEADER_MAX_BYTES / 5 + 1)), None);
+        let whole = Header::read(&b"Subject: x"[..]).unwrap();
+        assert_eq!(whole.head().message_id().as_deref(), Some(""));
+        // What never ends is read no further.
+        let endless = Header::read(io::repeat(b'x')).unwrap();
+        assert!(endless.start.len() <= 2 * HEADER_MAX_BYTES);
+        assert_eq!(endless.head().message_id(), None);
     }
 
     #[test]
