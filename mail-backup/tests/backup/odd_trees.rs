@@ -14,6 +14,7 @@ use crate::support::{
     unpack_mail_with,
 };
 use mail_tests::run::Outcome;
+use mail_tests::swapper::Swapper;
 use mail_tests::tree::snapshot;
 
 const DATE: &str = "2026-11-23";
@@ -659,4 +660,67 @@ fn a_file_may_take_the_place_of_a_directory_and_back() {
     fs::remove_dir_all(&mailbox).unwrap();
     support::put(&mailbox, b"no mailbox any more\n");
     check_day("2026-11-26");
+}
+
+/// A mail user lets directories of theirs and links to those of others change places while root
+/// backs up: in both are files of the same names, and those of the others are in no set.
+#[test]
+fn a_mailbox_that_becomes_a_link_saves_nothing_of_others() {
+    const FILES: usize = 40;
+    const SECRET: &[u8] = b"Subject: of others\n\n";
+    let server = Server::with_one_message();
+    let mailbox = server.mail().join("example.com/alice");
+    let theirs = server.path("theirs");
+    server.message(
+        "example.com/bob/cur/1767225600.M2P1.mx:2,S",
+        b"Subject: of bob\n\n",
+    );
+    for number in 0..FILES {
+        let name = format!("17672256{number:02}.M1P1.mx:2,S");
+        server.message(format!("example.com/alice/cur/{name}"), b"Subject: own\n\n");
+        let name = theirs.join("cur").join(name);
+        fs::create_dir_all(name.parent().unwrap()).unwrap();
+        support::put(&name, SECRET);
+    }
+    let before = snapshot(&theirs);
+    let (mut exchanges, mut saved) = (0, 0);
+    for round in 0..24 {
+        let (place, target) = if round % 2 == 0 {
+            (mailbox.join("cur"), theirs.join("cur"))
+        } else {
+            (mailbox.clone(), theirs.clone())
+        };
+        let link = place.with_file_name("link");
+        symlink(target, &link).unwrap();
+        let swapper = Swapper::start(&place, &link);
+        let options = ["--component", "mailboxes", "--full", "--date", DATE];
+        let outcome = server.run(&options);
+        exchanges += swapper.stop();
+        fs::remove_file(&link).unwrap();
+        assert!([0, 1].contains(&outcome.code()), "{}", outcome.stderr);
+        let set = server.root().join("daily");
+        let set = ["", ".incomplete"].map(|end| set.join(format!("{DATE}{end}")));
+        let set = set
+            .iter()
+            .find(|set| set.exists())
+            .unwrap_or_else(|| panic!("{}", outcome.stderr));
+        let files = support::list_files(set);
+        let bob = Path::new("mailboxes/example.com/bob/0001.tar.zst");
+        assert!(files.contains(bob), "round {round}: {}", outcome.stderr);
+        for path in files {
+            if path.to_string_lossy().ends_with(".tar.zst") {
+                let text = capture(Command::new("zstd").arg("-dcq").arg(set.join(&path)));
+                let has = |wanted: &[u8]| text.windows(wanted.len()).any(|part| part == wanted);
+                assert!(
+                    !has(SECRET),
+                    "round {round}: {} has a file of others",
+                    path.display()
+                );
+                saved += usize::from(has(b"Subject: own"));
+            }
+        }
+        fs::remove_dir_all(set).unwrap();
+    }
+    before.assert_same(&snapshot(&theirs));
+    assert!(exchanges > 1000 && saved > 0, "{exchanges}, {saved}");
 }
