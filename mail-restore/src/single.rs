@@ -54,6 +54,9 @@ pub(crate) fn restore(
     for unread in &selection.unread {
         run.record(None, &unread.error);
     }
+    if !selection.unsearched.is_empty() {
+        session.report.warning(selection.unsearched);
+    }
     run.check_clean(&selection, upstream)?;
     if plan.work == Wanted::Show {
         return run.show(&mut selection);

@@ -12,6 +12,7 @@ use mail_common::relpath::RelPath;
 
 use super::address::address_of;
 use super::error::Problem;
+use super::unsearched::Unsearched;
 
 /// Owner, group and permission bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +78,8 @@ pub struct Selection {
     /// What could not be looked through. A message in it may be one that was asked for: the answer
     /// is not whole.
     pub unread: Vec<Problem>,
+    /// What the search for a Message-ID left out.
+    pub unsearched: Unsearched,
     pub(super) control: Control,
 }
 
@@ -151,6 +154,20 @@ pub(super) fn folder_name(path: &RelPath) -> String {
         return "INBOX".to_owned();
     }
     path.to_string_lossy().trim_start_matches('.').to_owned()
+}
+
+impl Control {
+    /// Owner and folder's owner of a message that did not belong to who owns the directory it lay
+    /// in. A mail user can give a file of others a name in their own mailbox (link(2)): it is in the
+    /// set like any message, and must not become theirs.
+    pub(super) fn other_owner(&self, candidate: &Candidate) -> Option<(u32, u32)> {
+        let above = std::iter::successors(candidate.file.path.parent(), RelPath::parent);
+        let folder = above
+            .take_while(|directory| directory.is_within(&candidate.mailbox))
+            .find_map(|directory| self.owners.get(&directory))?;
+        let owner = candidate.file.owner.uid;
+        (owner != folder.uid).then_some((owner, folder.uid))
+    }
 }
 
 impl Selection {

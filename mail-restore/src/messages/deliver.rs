@@ -138,11 +138,13 @@ impl Delivery<'_> {
         };
         let mut wanted = Vec::new();
         for candidate in candidates {
-            match present.place_of(candidate.file.sha256) {
-                Some(place) => {
-                    outcome.note(candidate, place.below(self.path), Disposition::Present);
-                }
-                None => wanted.push(*candidate),
+            if let Some(place) = present.place_of(candidate.file.sha256) {
+                outcome.note(candidate, place.below(self.path), Disposition::Present);
+            } else if let Some(owners) = self.selection.control.other_owner(candidate) {
+                let error = Error::other_owner(&candidate.file.path, owners);
+                outcome.fail(candidate, error);
+            } else {
+                wanted.push(*candidate);
             }
         }
         self.add(&open, &wanted, outcome)

@@ -115,11 +115,20 @@ impl Directory {
         Ok(rustix::fs::openat(&self.0, name, flags, Mode::RUSR | Mode::WUSR)?.into())
     }
 
-    /// Opens a file that is there so that every write goes to its end.
+    /// Opens a file that is there so that every write goes to its end. It must have no other name:
+    /// a hard link could be to a file of somebody else.
+    ///
     pub(super) fn append_to(&self, name: &[u8]) -> io::Result<File> {
         let flags =
             OFlags::WRONLY | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        Ok(rustix::fs::openat(&self.0, name, flags, Mode::empty())?.into())
+        let file = File::from(rustix::fs::openat(&self.0, name, flags, Mode::empty())?);
+        let stat = rustix::fs::fstat(&file)?;
+        let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+        if is_file && stat.st_nlink == 1 {
+            return Ok(file);
+        }
+        let reason = "not a regular file, or one with further names";
+        Err(io::Error::new(io::ErrorKind::InvalidInput, reason))
     }
 
     /// Gives the file `from` of this directory the name `to` in `target`, in one step and never in

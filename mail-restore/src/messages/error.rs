@@ -10,6 +10,7 @@ use mail_common::message::MESSAGE_ID_MAX_BYTES;
 use mail_common::relpath::RelPath;
 
 use super::address::NotAnAddress;
+use super::unsearched::Unsearched;
 
 /// Why a query has no answer, or a message is not where it should be. Paths of messages are
 /// relative to the mail root, or to the directory of `--to`.
@@ -65,7 +66,7 @@ pub enum Error {
     /// Nothing in the set matches the query.
     #[error(
         "no message found by {searched} among {messages} in {mailboxes} mailboxes of {}{}",
-        set.display(), unread_text(unread)
+        set.display(), unread_text(unread, *unsearched)
     )]
     NoMatch {
         /// What was asked.
@@ -78,6 +79,8 @@ pub enum Error {
         set: PathBuf,
         /// What could not be looked through.
         unread: Vec<Problem>,
+        /// What was not looked into.
+        unsearched: Unsearched,
     },
     /// An index is not what the checksums say.
     #[error("{index} is not what the set's checksums say: it is damaged; use another set")]
@@ -141,6 +144,19 @@ pub enum Error {
         /// The cause.
         source: io::Error,
     },
+    /// The message was a file of another user: perhaps a hard link to it.
+    #[error(
+        "{message} belonged to user {owner}, and its folder to user {folder_owner}: it is not given \
+         to them; restore it by --to and look at it"
+    )]
+    OtherOwner {
+        /// The message.
+        message: RelPath,
+        /// Whose it was.
+        owner: u32,
+        /// Whose the folder was.
+        folder_owner: u32,
+    },
     /// The message cannot be written: the disk may be full. The next one would fail likewise.
     #[error("write a message into {path}")]
     Write {
@@ -191,9 +207,21 @@ impl Failure for Error {
             | Self::Absent { .. }
             | Self::Size { .. }
             | Self::Content { .. } => FailureKind::Damaged,
+            Self::OtherOwner { .. } => FailureKind::Refused,
             Self::Write { source, .. } => FailureKind::of_io(source),
             Self::Failed(failed) => failed.kind(),
             Self::Interrupted(interrupted) => interrupted.kind(),
+        }
+    }
+}
+
+impl Error {
+    /// That a message is of another user; `owners` are its own and that of its folder.
+    pub(super) fn other_owner(message: &RelPath, (owner, folder_owner): (u32, u32)) -> Self {
+        Self::OtherOwner {
+            message: message.clone(),
+            owner,
+            folder_owner,
         }
     }
 }
@@ -206,9 +234,13 @@ fn similar_text(similar: &[String]) -> String {
     }
 }
 
-fn unread_text(unread: &[Problem]) -> String {
-    match unread.len() {
-        0 => String::new(),
-        count => format!("; {count} parts could not be read and may hold it"),
+fn unread_text(unread: &[Problem], unsearched: Unsearched) -> String {
+    let mut text = String::new();
+    if !unread.is_empty() {
+        text += &format!("; {} parts could not be read and may hold it", unread.len());
     }
+    if !unsearched.is_empty() {
+        text += &format!("; {unsearched}: it may be one of them");
+    }
+    text
 }

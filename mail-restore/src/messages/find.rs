@@ -129,6 +129,7 @@ fn check_parts(inventory: &Inventory, scopes: &[Scope<'_>], total: &Scan) -> Res
 fn merge(total: &mut Scan, scan: Scan) {
     total.candidates.extend(scan.candidates);
     total.unread.extend(scan.unread);
+    total.unsearched = total.unsearched.and(scan.unsearched);
     total.control.owners.extend(scan.control.owners);
     total.control.keywords.extend(scan.control.keywords);
     total.messages += scan.messages;
@@ -140,6 +141,7 @@ fn judge(inventory: &Inventory, query: &Query, total: Scan) -> Result<Found, Err
     let Scan {
         candidates,
         unread,
+        unsearched,
         control,
         messages,
         mailboxes,
@@ -167,6 +169,7 @@ fn judge(inventory: &Inventory, query: &Query, total: Scan) -> Result<Found, Err
             mailboxes,
             set,
             unread,
+            unsearched,
         });
     }
     let set = inventory.set.clone();
@@ -175,6 +178,7 @@ fn judge(inventory: &Inventory, query: &Query, total: Scan) -> Result<Found, Err
             set,
             candidates,
             unread,
+            unsearched,
             control,
         }));
     }
@@ -183,6 +187,7 @@ fn judge(inventory: &Inventory, query: &Query, total: Scan) -> Result<Found, Err
         set,
         candidates,
         unread,
+        unsearched,
         control,
     };
     if message_ids.is_empty() {

@@ -1,6 +1,6 @@
 //! Everything but the writing: each message is read and checked, and its subject becomes known.
 
-use mail_common::message::{HEAD_BYTES, Head};
+use mail_common::message::{HEADER_MAX_BYTES, Header, text_of};
 
 use super::candidate::{SavedFile, Selection};
 use super::content::{check, read_all, unreadable};
@@ -27,8 +27,8 @@ pub fn inspect(selection: &mut Selection, work: &Work<'_>) -> Vec<Problem> {
         || work.is_stopped(),
         |number, content| {
             let file = files[number];
-            check(content?, HEAD_BYTES, work)
-                .map(|head| seen(&head, file.size))
+            check(content?, HEADER_MAX_BYTES, work)
+                .map(|start| seen(&start))
                 .map_err(unreadable(file))
         },
     );
@@ -52,8 +52,11 @@ pub fn inspect(selection: &mut Selection, work: &Work<'_>) -> Vec<Problem> {
     failures
 }
 
-fn seen(start: &[u8], message_bytes: u64) -> Seen {
-    let head = Head::of(start, message_bytes);
+/// What cannot be unpacked shows nothing: its content was as it was saved.
+fn seen(start: &[u8]) -> Seen {
+    let text = text_of(start).ok().flatten();
+    let header = text.and_then(|text| Header::read(text).ok());
+    let head = header.as_ref().map(Header::head);
     Seen {
         message_id: head.and_then(|head| head.message_id()),
         subject: head.and_then(|head| head.text("Subject")),

@@ -7,6 +7,7 @@
 //! Nothing here prints: what was done comes back as data.
 
 mod address; // USER@DOMAIN, and where such a mailbox lies
+mod unsearched; // what a search could not look into
 mod error; // what can go wrong
 mod query; // what is asked for
 mod work; // all processors, until a signal comes
@@ -38,5 +39,6 @@ pub use inspect::inspect;
 pub use outcome::{Disposition, Outcome, Restored, Warning};
 pub use preview::preview;
 pub use query::{MessageId, Query, Since};
+pub use unsearched::Unsearched;
 pub use work::Work;
 pub use write_to::write_to;

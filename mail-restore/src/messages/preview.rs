@@ -8,7 +8,7 @@ use mail_common::failure::Failed;
 use mail_common::relpath::RelPath;
 
 use super::address::address_of;
-use super::candidate::{Candidate, Selection, folder_name};
+use super::candidate::{Candidate, Control, Selection, folder_name};
 use super::directory::Directory;
 use super::error::{Error, Problem};
 use super::outcome::{Disposition, Outcome, Warning};
@@ -28,7 +28,7 @@ pub fn preview(selection: &Selection, live_root: &Path, work: &Work<'_>) -> Resu
         if work.is_stopped() {
             continue;
         }
-        if let Err(error) = look(&root, path, &candidates, &mut outcome) {
+        if let Err(error) = look(&root, path, &candidates, &selection.control, &mut outcome) {
             outcome.failures.push(Problem {
                 mailbox: address_of(path),
                 path: None,
@@ -44,6 +44,7 @@ fn look(
     root: &Directory,
     path: &RelPath,
     candidates: &[&Candidate],
+    control: &Control,
     outcome: &mut Outcome,
 ) -> Result<(), Error> {
     let mailbox = existing(root.descend(path)).map_err(Failed::at("open", path.as_path()))?;
@@ -58,15 +59,17 @@ fn look(
     let present = present.map_err(Failed::at("look through", path.as_path()))?;
     let mut folders = BTreeSet::new();
     for candidate in candidates {
-        match present
+        let place = present
             .as_ref()
-            .and_then(|present| present.place_of(candidate.file.sha256))
-        {
-            Some(place) => outcome.note(candidate, place.below(path), Disposition::Present),
-            None => {
-                outcome.note(candidate, candidate.folder_directory(), Disposition::Added);
-                folders.insert(candidate.folder_path());
-            }
+            .and_then(|present| present.place_of(candidate.file.sha256));
+        if let Some(place) = place {
+            outcome.note(candidate, place.below(path), Disposition::Present);
+        } else if let Some(owners) = control.other_owner(candidate) {
+            let error = Error::other_owner(&candidate.file.path, owners);
+            outcome.fail(candidate, error);
+        } else {
+            outcome.note(candidate, candidate.folder_directory(), Disposition::Added);
+            folders.insert(candidate.folder_path());
         }
     }
     for folder in folders.into_iter().filter(|folder| !folder.is_root()) {

@@ -7,7 +7,7 @@ use glob::{MatchOptions, Pattern};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use mail_common::message::MESSAGE_ID_MAX_BYTES;
+use mail_common::message::{MESSAGE_ID_MAX_BYTES, without_white_space};
 use mail_common::relpath::RelPath;
 
 use super::address::Address;
@@ -102,13 +102,10 @@ impl FromStr for MessageId {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let id = text
-            .trim()
-            .trim_start_matches('<')
-            .trim_end_matches('>')
-            .trim();
+        let id = text.trim().trim_start_matches('<').trim_end_matches('>');
+        let id = without_white_space(id);
         match id.len() {
-            1..=MESSAGE_ID_MAX_BYTES => Ok(Self(id.to_owned())),
+            1..=MESSAGE_ID_MAX_BYTES => Ok(Self(id)),
             _ => Err(Error::MessageId {
                 text: text.to_owned(),
             }),
@@ -148,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_message_id_may_have_its_brackets() {
-        for text in ["1@mx", "<1@mx>", " <1@mx> "] {
+        for text in ["1@mx", "<1@mx>", " <1@mx> ", "<1@\r\n\tmx>"] {
             assert_eq!(text.parse::<MessageId>().unwrap().as_str(), "1@mx");
         }
         for text in ["", "<>", " ", &"x".repeat(999)] {

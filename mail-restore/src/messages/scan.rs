@@ -18,7 +18,7 @@ use mail_common::beneath::Beneath;
 use mail_common::failure::Failed;
 use mail_common::interrupt::Interrupted;
 use mail_common::maildir::is_message;
-use mail_common::message::{HEAD_BYTES, Head};
+use mail_common::message::{HEADER_MAX_BYTES, Header, text_of, without_white_space};
 use mail_common::relpath::RelPath;
 use mail_common::set::{Inventory, SetFile, mailbox};
 
@@ -29,6 +29,7 @@ use super::error::{Error, Problem};
 use super::keywords;
 use super::query::Query;
 use super::saved::{Source, Unit, VerifiedIndex, plain_path};
+use super::unsearched::Unsearched;
 use super::work::{Work, for_each};
 
 /// What a look through one unit gave.
@@ -36,6 +37,7 @@ use super::work::{Work, for_each};
 pub(super) struct Scan {
     pub(super) candidates: Vec<Candidate>,
     pub(super) unread: Vec<Problem>,
+    pub(super) unsearched: Unsearched,
     pub(super) control: Control,
     /// Messages that were looked at.
     pub(super) messages: u64,
@@ -47,6 +49,28 @@ pub(super) struct Scan {
 pub(super) struct Scope<'a> {
     pub(super) unit: &'a Unit<'a>,
     pub(super) within: Vec<RelPath>,
+}
+
+/// What the header of a message says of its Message-ID.
+enum Looked {
+    /// This, which may be empty.
+    Id(String),
+    /// Nothing: it is encrypted.
+    Encrypted,
+    /// Nothing: its header is longer than one can be, or what is compressed is damaged.
+    Unclear,
+}
+
+impl Looked {
+    /// Looks into a message, also where Dovecot has compressed it.
+    fn into(message: impl Read + Send) -> Self {
+        let header = text_of(message).and_then(|text| text.map(Header::read).transpose());
+        match header {
+            Ok(Some(header)) => header.head().message_id().map_or(Self::Unclear, Self::Id),
+            Ok(None) => Self::Encrypted,
+            Err(_) => Self::Unclear,
+        }
+    }
 }
 
 /// Looks through a unit.
@@ -87,7 +111,7 @@ impl Scanner<'_> {
         let path = index.path.clone();
         let mut unknown = BTreeSet::new();
         for entry in index.entries()? {
-            let entry = self.check(entry, &path)?;
+            let mut entry = self.check(entry, &path)?;
             if self.note_control(&entry, directory) || !self.is_within(&entry.live.path) {
                 continue;
             }
@@ -95,6 +119,8 @@ impl Scanner<'_> {
             if !self.is_wanted(&entry) {
                 continue;
             }
+            // Earlier versions wrote a folded one with its white space.
+            entry.message_id = entry.message_id.as_deref().map(without_white_space);
             match (&entry.message_id, self.query.message_ids.is_empty()) {
                 (None, false) => {
                     unknown.insert(entry.location);
@@ -125,26 +151,30 @@ impl Scanner<'_> {
         for entry in index.entries()? {
             let mut entry = self.check(entry, &path)?;
             let is_unknown = entry.message_id.is_none() && entry.live.kind == Kind::File;
-            let id = found
+            let looked = found
                 .get(&entry.live.path)
                 .filter(|(location, _)| *location == entry.location);
-            if let Some((_, id)) = id
-                && is_unknown
-                && self.is_wanted(&entry)
-            {
-                entry.message_id = Some(id.clone());
-                self.add(entry, directory);
+            let Some((_, looked)) = looked.filter(|_| is_unknown && self.is_wanted(&entry)) else {
+                continue;
+            };
+            match looked {
+                Looked::Id(id) => {
+                    entry.message_id = Some(id.clone());
+                    self.add(entry, directory);
+                }
+                Looked::Encrypted => self.scan.unsearched.encrypted += 1,
+                Looked::Unclear => self.scan.unsearched.unclear += 1,
             }
         }
         Ok(())
     }
 
-    /// Paths in these frames whose messages have a wanted Message-ID.
+    /// Paths in these frames whose messages have a wanted Message-ID, or one that cannot be told.
     fn search_frames(
         &mut self,
         directory: &Arc<RelPath>,
         locations: &BTreeSet<Location>,
-    ) -> Result<BTreeMap<RelPath, (Location, String)>, Error> {
+    ) -> Result<BTreeMap<RelPath, (Location, Looked)>, Error> {
         let locations: Vec<Location> = locations.iter().copied().collect();
         let answers = for_each(&locations, |location| {
             if self.work.is_stopped() {
@@ -169,42 +199,39 @@ impl Scanner<'_> {
         &self,
         directory: &RelPath,
         location: Location,
-    ) -> Result<Vec<(RelPath, String)>, Error> {
+    ) -> Result<Vec<(RelPath, Looked)>, Error> {
         let segment = segment_name(location.segment).below(directory);
         let mut found = Vec::new();
-        match open_frame(&self.inventory.set, &segment, location, HEAD_BYTES as u64)? {
+        match open_frame(
+            &self.inventory.set,
+            &segment,
+            location,
+            HEADER_MAX_BYTES as u64,
+        )? {
             Frame::Members(members) => {
                 for (path, content) in members.iter() {
-                    if let Some(id) = self.wanted_id(content, content.len() as u64) {
-                        found.push((path.clone(), id));
-                    }
+                    let looked = self.wanted(content);
+                    found.extend(looked.map(|looked| (path.clone(), looked)));
                     (self.work.progress)(content.len() as u64);
                 }
             }
             Frame::Streamed(mut stream) => {
                 if let Some((path, size)) = stream.next_member()? {
-                    let mut head = Vec::new();
-                    let read = (&mut stream.tar)
-                        .take(HEAD_BYTES as u64)
-                        .read_to_end(&mut head);
-                    let offset = location.frame_offset;
-                    read.map_err(|source| Error::Frame {
-                        segment,
-                        offset,
-                        source,
-                    })?;
-                    found.extend(self.wanted_id(&head, size).map(|id| (path, id)));
-                    (self.work.progress)(head.len() as u64);
+                    let start = Read::take(&mut stream.tar, size.min(HEADER_MAX_BYTES as u64));
+                    found.extend(self.wanted(start).map(|looked| (path, looked)));
+                    (self.work.progress)(size.min(HEADER_MAX_BYTES as u64));
                 }
             }
         }
         Ok(found)
     }
 
-    fn wanted_id(&self, start: &[u8], message_bytes: u64) -> Option<String> {
-        Head::of(start, message_bytes)?
-            .message_id()
-            .filter(|id| self.query.wants_id(id))
+    /// What a message says, unless it is a Message-ID that is not asked for.
+    fn wanted(&self, message: impl Read + Send) -> Option<Looked> {
+        match Looked::into(message) {
+            Looked::Id(id) if !self.query.wants_id(&id) => None,
+            looked => Some(looked),
+        }
     }
 
     /// An entry of the index, which must lie in its unit.
@@ -330,7 +357,7 @@ impl Scanner<'_> {
         }
         for answer in answers {
             match answer {
-                Ok(Plain { file, start }) => self.note_plain(file, start.as_deref()),
+                Ok(Plain { file, looked }) => self.note_plain(file, looked),
                 Err(error) => {
                     let unread = error.map(|error| self.unread(error));
                     self.scan.unread.extend(unread);
@@ -344,7 +371,7 @@ impl Scanner<'_> {
         Ok(self.scan)
     }
 
-    fn note_plain(&mut self, file: SavedFile, start: Option<&[u8]>) {
+    fn note_plain(&mut self, file: SavedFile, looked: Option<Looked>) {
         if !is_message(&file.path) {
             let folder = file.path.parent().unwrap_or_else(RelPath::root);
             self.scan.control.keywords.insert(folder, file);
@@ -354,13 +381,12 @@ impl Scanner<'_> {
         if !self.query.wants_file(&file.path, file.mtime_ns) {
             return;
         }
-        let id = start
-            .and_then(|start| Head::of(start, file.size))
-            .and_then(|head| head.message_id());
-        if self.query.message_ids.is_empty()
-            || id.as_deref().is_some_and(|id| self.query.wants_id(id))
-        {
-            self.push(file, id);
+        match looked {
+            None => self.push(file, None),
+            Some(Looked::Id(id)) if self.query.wants_id(&id) => self.push(file, Some(id)),
+            Some(Looked::Id(_)) => {}
+            Some(Looked::Encrypted) => self.scan.unsearched.encrypted += 1,
+            Some(Looked::Unclear) => self.scan.unsearched.unclear += 1,
         }
     }
 
@@ -385,10 +411,10 @@ impl Scanner<'_> {
     }
 }
 
-/// A file of the old scripts, with its beginning where a Message-ID is asked for.
+/// A file of the old scripts, looked into where a Message-ID is asked for.
 struct Plain {
     file: SavedFile,
-    start: Option<Vec<u8>>,
+    looked: Option<Looked>,
 }
 
 fn look(inventory: &Inventory, listed: &SetFile, query: &Query) -> Result<Plain, Error> {
@@ -413,17 +439,8 @@ fn look(inventory: &Inventory, listed: &SetFile, query: &Query) -> Result<Plain,
         place: Place::File(listed.path.clone()),
     };
     let is_asked = !query.message_ids.is_empty() && query.wants_file(&file.path, file.mtime_ns);
-    let start = is_asked.then(|| {
-        let mut start = Vec::new();
-        opened
-            .take(HEAD_BYTES as u64)
-            .read_to_end(&mut start)
-            .map(|_| start)
-    });
-    Ok(Plain {
-        file,
-        start: start.transpose().map_err(failed)?,
-    })
+    let looked = is_asked.then(|| Looked::into(opened));
+    Ok(Plain { file, looked })
 }
 
 fn owner_of(entry: &IndexEntry) -> Owner {

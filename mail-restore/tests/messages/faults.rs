@@ -23,6 +23,7 @@ use mail_common::set::Inventory;
 use mail_restore::messages::{
     self, Disposition, Found, Query, Work, find, inspect, preview, write_to,
 };
+use mail_tests::swapper::Swapper;
 use mail_tests::tree::{Kind, snapshot};
 
 const ONE: &str = "example.com/alice/cur/1.a:2,S";
@@ -631,4 +632,118 @@ fn a_dry_run_reads_everything_and_writes_nothing() {
     damage(&site, "example.com/alice", 100);
     let failures = inspect(&mut selection, &work());
     assert_eq!(failures.len(), 2, "{failures:?}");
+}
+
+/// A mail user gives a file of somebody else a name in their mailbox. It is saved like the rest, and
+/// is not handed to them: named, while the other messages are delivered.
+#[test]
+fn a_file_of_another_owner_is_given_to_nobody_else() {
+    if !is_root() {
+        return;
+    }
+    let site = Site::new(1, 1);
+    site.remove("");
+    for (name, owner) in [
+        ("1.own:2,S", 5001),
+        ("2.theirs:2,S", 5002),
+        ("3.root:2,S", 0),
+    ] {
+        let path = format!("example.com/alice/cur/{name}");
+        site.put(&path, &message(name));
+        std::os::unix::fs::chown(site.live(&path), Some(owner), Some(owner)).unwrap();
+    }
+    for name in ["", "cur", "new", "tmp"] {
+        let path = site.live("example.com/alice").join(name);
+        std::os::unix::fs::chown(path, Some(5001), Some(5001)).unwrap();
+    }
+    site.back_up(&[]);
+    for name in ["1.own:2,S", "2.theirs:2,S", "3.root:2,S"] {
+        site.remove(&format!("example.com/alice/cur/{name}"));
+    }
+    let query = by_mailbox("alice@example.com");
+    let shown = preview(&site.choose(&query), &site.mail(), &work()).unwrap();
+    let outcome = site.deliver(&query);
+    for outcome in [shown, outcome] {
+        assert_eq!(dispositions(&outcome).len(), 1, "{outcome:?}");
+        let failures = failures(&outcome);
+        assert_eq!(failures.len(), 2, "{failures:?}");
+        for (failure, name) in failures.iter().zip(["2.theirs", "3.root"]) {
+            assert!(
+                failure.contains(name) && failure.contains("--to"),
+                "{failure}"
+            );
+        }
+    }
+    let delivered = fs::read_dir(site.live("example.com/alice/cur")).unwrap();
+    assert_eq!(delivered.count(), 1);
+    // Into a directory, each is given to whose it was.
+    let target = site.server.dir().join("target");
+    assert_clean(&write_to(&site.choose(&query), &target, &work()).unwrap());
+    let of = |name: &str| {
+        let path = target.join("mailboxes/example.com/alice/cur").join(name);
+        std::os::unix::fs::MetadataExt::uid(&fs::metadata(path).unwrap())
+    };
+    assert_eq!(
+        [of("1.own:2,S"), of("2.theirs:2,S"), of("3.root:2,S")],
+        [5001, 5002, 0]
+    );
+}
+
+/// `maildirsize` may be a further name of a file of others: nothing is appended to it.
+#[test]
+fn a_quota_file_with_another_name_is_not_written_to() {
+    let site = sample();
+    let outside = site.server.dir().join("outside");
+    fs::write(&outside, "outside").unwrap();
+    fs::hard_link(&outside, site.live("example.com/alice/maildirsize")).unwrap();
+    let outcome = site.deliver(&by_id("one@mx"));
+    assert_eq!(dispositions(&outcome).len(), 1, "{outcome:?}");
+    assert!(
+        matches!(
+            &outcome.warnings[..],
+            [messages::Warning::QuotaNotCounted { .. }]
+        ),
+        "{outcome:?}"
+    );
+    assert_eq!(fs::read(&outside).unwrap(), b"outside");
+}
+
+/// A mail user lets a directory of theirs and a link change places while root delivers: nothing is
+/// ever written, read as theirs or removed behind the link.
+#[test]
+fn a_mailbox_that_becomes_a_link_takes_nothing_elsewhere() {
+    let site = sample();
+    let theirs = site.server.dir().join("theirs");
+    for name in ["cur", "new", "tmp"] {
+        fs::create_dir_all(theirs.join(name)).unwrap();
+        fs::write(theirs.join(name).join("1.theirs"), message("one@mx")).unwrap();
+    }
+    let before = snapshot(&theirs);
+    let selection = site.choose(&by_mailbox("alice@example.com"));
+    let (mut exchanges, mut delivered) = (0, 0);
+    for name in ["cur", "tmp", "new", "."].repeat(8) {
+        // Without the dot, which no name can be exchanged with.
+        let place: PathBuf = site
+            .live("example.com/alice")
+            .join(name)
+            .components()
+            .collect();
+        let link = place.with_file_name("link");
+        symlink(theirs.join(name), &link).unwrap();
+        let swapper = Swapper::start(&place, &link);
+        for _ in 0..20 {
+            let outcome = deliver(&selection, &site.mail()).unwrap();
+            delivered += outcome.restored.len();
+            before.assert_same(&snapshot(&theirs));
+        }
+        exchanges += swapper.stop();
+        fs::remove_file(&link).unwrap();
+        for entry in fs::read_dir(site.live("example.com/alice/cur")).unwrap() {
+            fs::remove_file(entry.unwrap().path()).unwrap();
+        }
+    }
+    assert!(
+        exchanges > 1000 && delivered > 0,
+        "{exchanges}, {delivered}"
+    );
 }

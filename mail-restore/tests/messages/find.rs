@@ -491,3 +491,89 @@ fn a_forged_set_agrees_with_itself() {
     mail_tests::set::assert_checksums(&site.set());
     assert!(site.set().ends_with(DATE));
 }
+
+/// Packs `content` as the zlib plugin of Dovecot does.
+fn packed(program: &str, content: &[u8]) -> Vec<u8> {
+    piped(Command::new(program).arg("-c"), content)
+}
+
+/// What Dovecot has compressed is looked into, and what it has encrypted is counted: one of those
+/// may be what is asked for, whether another message has the Message-ID or none.
+#[test]
+fn compressed_messages_are_found_and_encrypted_ones_are_named() {
+    let site = Site::new(1, 1);
+    let programs = ["gzip", "bzip2", "xz", "zstd"];
+    for (number, program) in programs.iter().enumerate() {
+        let content = packed(program, &message(&format!("{program}@mx")));
+        site.put(&format!("m.example/a/cur/{number}.a:2,S"), &content);
+    }
+    site.put("m.example/a/cur/8.a:2,S", b"CRYPTED\x03\x07 nobody knows");
+    site.put("m.example/a/cur/9.a:2,S", b"\x1f\x8b\x08 is damaged");
+    site.back_up(&[]);
+    for (number, program) in programs.iter().enumerate() {
+        let mut selection = site.choose(&by_id(&format!("{program}@mx")));
+        let expected = [format!("m.example/a/cur/{number}.a:2,S")];
+        assert_eq!(paths(&selection.candidates), expected, "{program}");
+        let unsearched = (selection.unsearched.encrypted, selection.unsearched.unclear);
+        assert_eq!(unsearched, (1, 1), "{program}");
+        assert!(inspect(&mut selection, &work()).is_empty());
+        let subject = selection.candidates[0].subject.clone();
+        assert_eq!(subject, Some(format!("about {program}@mx")));
+    }
+    let Err(Error::NoMatch { unsearched, .. }) = site.find(&by_id("absent@mx")) else {
+        panic!("found what is not there")
+    };
+    assert_eq!((unsearched.encrypted, unsearched.unclear), (1, 1));
+    // Without a Message-ID to look for, nothing is left out.
+    assert!(
+        site.choose(&by_mailbox("a@m.example"))
+            .unsearched
+            .is_empty()
+    );
+}
+
+/// A few kB that unpack to 200 MB are read no further than a header can reach.
+#[test]
+fn a_compressed_message_that_unpacks_without_end_is_read_no_further_than_a_header() {
+    let site = Site::new(1, 1);
+    let endless = vec![b'x'; 200 << 20];
+    site.put("m.example/a/cur/1.a:2,S", &packed("gzip", &endless));
+    site.back_up(&[]);
+    let Err(Error::NoMatch { unsearched, .. }) = site.find(&by_id("absent@mx")) else {
+        panic!("found what is not there")
+    };
+    assert_eq!(unsearched.unclear, 1);
+}
+
+/// Mail programs show a folded Message-ID without its white space, and old indexes have it.
+#[test]
+fn a_folded_message_id_is_found_as_mail_programs_show_it() {
+    let site = Site::new(1, 1);
+    let folded = b"Message-ID: <left-side@mail.\r\n\texample.net>\r\n\r\nbody\r\n";
+    site.put("m.example/a/cur/1.a:2,S", folded);
+    site.back_up(&[]);
+    let query = by_id("<left-side@mail.example.net>");
+    let expected = ["m.example/a/cur/1.a:2,S"];
+    assert_eq!(site.paths(&query), expected);
+    forge_index(&site.set(), "m.example/a", |line| {
+        line.replace("mail.example.net", "mail.\\texample.net")
+    });
+    assert_eq!(site.paths(&query), expected);
+    assert_eq!(site.paths(&by_id("left-side@mail. example.net")), expected);
+}
+
+#[test]
+fn a_message_id_after_a_long_header_is_found() {
+    let site = Site::new(1, 1);
+    let filler = "X-Report: a line of a long report\n".repeat(10_000);
+    let long = format!("{filler}Message-ID: <late@mx>\n\nbody\n");
+    site.put("m.example/a/cur/1.a:2,S", long.as_bytes());
+    let large = format!(
+        "{filler}Message-ID: <large@mx>\n\n{}",
+        "body\n".repeat(4 << 20)
+    );
+    site.put("m.example/a/cur/2.b:2,S", large.as_bytes());
+    site.back_up(&[]);
+    assert_eq!(site.paths(&by_id("late@mx")), ["m.example/a/cur/1.a:2,S"]);
+    assert_eq!(site.paths(&by_id("large@mx")), ["m.example/a/cur/2.b:2,S"]);
+}
