@@ -26,6 +26,10 @@ const GATHER_BYTES: usize = 256 << 10;
 /// How often a wait looks whether the run is to end.
 const SLICE: Duration = Duration::from_millis(250);
 
+/// However slow a network is, it carries so much in a second; a question may take so much longer as
+/// its content is larger.
+const BYTES_A_SECOND: u64 = 8 << 20;
+
 /// How often a full queue of a unix socket is tried again.
 const QUEUE_POLL: Duration = Duration::from_millis(5);
 
@@ -41,6 +45,14 @@ pub(crate) struct Patience {
 }
 
 impl Patience {
+    /// The same for a content of `bytes`.
+    pub(crate) fn for_bytes(&self, bytes: u64) -> Self {
+        Self {
+            reply: self.reply + Duration::from_secs(bytes / BYTES_A_SECOND),
+            ..self.clone()
+        }
+    }
+
     /// Whether a question that was begun at `start` may go on.
     ///
     /// # Errors

@@ -9,11 +9,14 @@
 //! when no clamd has answered for as long as a restart takes, the pool is lost, every content that
 //! is still waiting is unscanned at once, and the run ends with exit code 3.
 //!
+//! A clamd may also answer whatever proves it, and no content: after eight contents in a row
+//! without an answer the pool is lost too.
+//!
 //! A clamd that was silent is not believed when it answers again: another may have taken its place.
 //! It proves itself as at the start of the run first. One thread does that, under `silent_since`;
 //! the others take the clamd for silent meanwhile and ask the next one, so that none of them waits.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -39,6 +42,9 @@ const RESTART_PATIENCE: Duration = Duration::from_secs(90);
 /// How long until a clamd that did not answer is asked again.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
+/// After so many contents in a row without an answer it is not the contents that kill clamd.
+const UNANSWERED_MAX: usize = 8;
+
 const WAIT: Duration = Duration::from_millis(200);
 
 /// Threads of a clamd that are left to the mail server.
@@ -53,6 +59,8 @@ pub(crate) struct Pool {
     members: Vec<Member>,
     patience: Patience,
     lost: AtomicBool,
+    /// Contents in a row without an answer.
+    unanswered: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -110,6 +118,7 @@ impl Pool {
             members,
             patience: patience.clone(),
             lost: AtomicBool::new(false),
+            unanswered: AtomicUsize::new(0),
         };
         Ok((pool, unreachable))
     }
@@ -294,6 +303,7 @@ impl Worker<'_> {
             match self.round(content, &mut attempts) {
                 Round::Answered(answer) => {
                     self.pool.lost.store(false, Ordering::Relaxed);
+                    self.pool.unanswered.store(0, Ordering::Relaxed);
                     return answer;
                 }
                 Round::Silent(said) => reason = said.or(reason),
@@ -303,6 +313,10 @@ impl Worker<'_> {
             }
             let why = reason.as_deref().unwrap_or("no clamd answers");
             if attempts >= ATTEMPTS {
+                let before = self.pool.unanswered.fetch_add(1, Ordering::Relaxed);
+                if before + 1 >= UNANSWERED_MAX {
+                    self.pool.lost.store(true, Ordering::Relaxed);
+                }
                 return self.unscanned(why);
             }
             if self.pool.is_lost()

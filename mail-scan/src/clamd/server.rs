@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clamav_client::TransportProtocol;
 
@@ -192,7 +192,7 @@ impl Server {
     fn ask(&self, session: &mut Option<Session>, content: &Content) -> Result<Verdict, Trouble> {
         let dial = Dial {
             address: &self.address,
-            patience: &self.patience,
+            patience: &self.patience.for_bytes(content.bytes()),
         };
         let answer = match self.introduction().route {
             Route::Descriptor => self.ask_by_any_descriptor(dial, session, content),
@@ -393,8 +393,9 @@ fn ask_by_descriptor(
     };
     let descriptor = content.descriptor().map_err(Trouble::Content)?;
     let ask = |session: &mut Session| -> io::Result<(u64, Vec<u8>)> {
+        let start = Instant::now();
         let number = session.ask(&descriptor)?;
-        Ok((number, session.reply(dial.patience)?))
+        Ok((number, session.reply(dial.patience, start)?))
     };
     if let Some(old) = session {
         match ask(old) {
@@ -438,13 +439,15 @@ fn ask_in_one_go(
         Some(session) => session,
         None => session.insert(Session::open(path, dial.patience).map_err(Trouble::Connect)?),
     };
+    // One deadline for all: a clamd that draws them out is asked for each by itself.
+    let start = Instant::now();
     let mut numbers = Vec::with_capacity(contents.len());
     for content in contents {
         let descriptor = content.descriptor().map_err(Trouble::Content)?;
         numbers.push(session.ask(&descriptor).map_err(Trouble::Ask)?);
     }
     for _ in contents {
-        let reply = session.reply(dial.patience).map_err(Trouble::Ask)?;
+        let reply = session.reply(dial.patience, start).map_err(Trouble::Ask)?;
         let number = reply::number(&reply).ok_or(NoVerdict::Empty)?;
         let at = numbers
             .iter()

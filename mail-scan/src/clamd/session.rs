@@ -45,13 +45,13 @@ impl Session {
         Ok(self.questions)
     }
 
-    /// The next reply, to any of the questions, with its NUL; what there is of it where clamd
-    /// closed the connection.
+    /// The next reply, to any of the questions that were begun at `start`, with its NUL; what there
+    /// is of it where clamd closed the connection.
     ///
     /// # Errors
     /// After an error the session is of no use.
-    pub(crate) fn reply(&mut self, patience: &Patience) -> io::Result<Vec<u8>> {
-        let (mut buffer, start) = ([0; 1024], Instant::now());
+    pub(crate) fn reply(&mut self, patience: &Patience, start: Instant) -> io::Result<Vec<u8>> {
+        let mut buffer = [0; 1024];
         loop {
             if let Some(end) = self.received.iter().position(|&byte| byte == 0) {
                 let rest = self.received.split_off(end + 1);

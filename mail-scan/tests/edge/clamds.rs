@@ -1,7 +1,9 @@
 //! A clamd that is absent, hung, blind, killed, or one of several.
 
 use std::fs;
+use std::io::Write;
 use std::net::TcpListener;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
@@ -12,7 +14,7 @@ use mail_tests::run::Outcome;
 use rustix::process::{Signal, kill_process};
 use serde_json::Value;
 
-use crate::meddler::{Meddler, Mischief};
+use crate::meddler::{Meddler, Mischief, PICKED};
 use crate::support::{Bench, put, tool, total, verdict_on, verdicts};
 use crate::warden;
 
@@ -203,11 +205,69 @@ fn a_clamd_that_takes_a_little_at_a_time_is_given_up() {
         .arg(bench.dir())
         .run();
     assert!(
-        start.elapsed() < Duration::from_secs(60),
+        start.elapsed() < Duration::from_secs(120),
         "it was waited for"
     );
     assert_eq!(verdict_on(&outcome, "large")["status"], "unscanned");
     assert!([1, 3].contains(&outcome.code()));
+}
+
+/// Answers each connection at `socket` with `answer`, over and over, a piece in each `pause`.
+fn lie(socket: &Path, answer: &'static [u8], pause: Duration) -> String {
+    let listener = UnixListener::bind(socket).unwrap();
+    thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            thread::spawn(move || {
+                while client.write_all(answer).is_ok() {
+                    thread::sleep(pause);
+                }
+            });
+        }
+    });
+    format!("unix:{}", socket.display())
+}
+
+#[test]
+fn what_answers_without_end_is_not_waited_for_from_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    put(&dir.path().join("mail/file"), "harmless");
+    for (name, answer, pause) in [
+        ("drip", &b"P"[..], Duration::from_secs(1)),
+        ("flood", &[b'x'; 4096], Duration::ZERO),
+        ("zeros", &[0; 512], Duration::from_millis(100)),
+    ] {
+        let address = lie(&dir.path().join(name), answer, pause);
+        let start = Instant::now();
+        let outcome = tool(&[&address])
+            .args(["--no-cache", "--timeout", "2"])
+            .arg(dir.path().join("mail"))
+            .run()
+            .assert_code(3)
+            .assert_failure("scanner");
+        assert!(start.elapsed() < Duration::from_secs(20), "{name}");
+        assert_eq!(outcome.data("verdict"), Vec::<Value>::new(), "{name}");
+    }
+}
+
+#[test]
+fn a_clamd_that_passes_each_test_and_answers_for_no_content_is_given_up() {
+    let bench = Bench::new();
+    for number in 0..200 {
+        bench.put(&format!("mail/{number}"), format!("{PICKED} {number}"));
+    }
+    let meddler = Meddler::before(&bench.clamd.tcp());
+    meddler.after(0, Mischief::Picky);
+    let start = Instant::now();
+    let outcome = tool(&[&meddler.address()])
+        .args(["--no-cache", "--timeout", "1", "--jobs", "4"])
+        .arg(bench.path("mail"))
+        .run()
+        .assert_code(3);
+    assert!(
+        start.elapsed() < Duration::from_secs(60),
+        "it was waited for"
+    );
+    assert_eq!(total(&outcome, "unscanned"), 200);
 }
 
 #[test]

@@ -27,7 +27,12 @@ pub(crate) enum Mischief {
     Sip,
     /// Passes everything on after a while.
     Late,
+    /// Never answers for a content that holds [`PICKED`], and passes everything else on.
+    Picky,
 }
+
+/// What [`Mischief::Picky`] looks for.
+pub(crate) const PICKED: &str = "harmless";
 
 /// Until the next byte, or the next bytes.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -127,6 +132,22 @@ fn serve(mut client: TcpStream, target: &str, mischief: u8) {
         }
         7 => {
             thread::sleep(2 * PAUSE);
+            pass_on(client, target);
+        }
+        8 => {
+            let mut some = vec![0; 1 << 16];
+            let length = client.peek(&mut some).unwrap_or(0);
+            // A stream comes in two pieces: the command, and then the content.
+            if some.starts_with(b"zINSTREAM") && length < 20 {
+                thread::sleep(PAUSE / 4);
+            }
+            let length = client.peek(&mut some).unwrap_or(0);
+            let is_picked = some[..length]
+                .windows(PICKED.len())
+                .any(|window| window == PICKED.as_bytes());
+            if is_picked {
+                thread::sleep(Duration::from_secs(600));
+            }
             pass_on(client, target);
         }
         _ => pass_on(client, target),
