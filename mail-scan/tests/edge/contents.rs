@@ -9,6 +9,7 @@ use std::process::Command;
 
 use mail_tests::clamd::{Clamd, MARKER, eicar};
 use mail_tests::run::{Running, binary};
+use mail_tests::swapper::Swapper;
 use rustix::process::{Signal, kill_process};
 
 use crate::support::{Bench, infected_mail, mail_with, sha256, total, verdict_on, verdicts};
@@ -295,6 +296,39 @@ fn what_cannot_be_read_is_named_and_not_clean() {
         "{stdout}"
     );
     fs::set_permissions(bench.path("closed"), fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn a_directory_that_becomes_a_link_leads_out_of_no_tree() {
+    let bench = Bench::new();
+    for number in 0..20 {
+        for mailbox in ["a", "c"] {
+            let message = format!("Subject: {number}\n\nhello\n");
+            bench.put(&format!("mail/{mailbox}/cur/{number}"), message);
+        }
+    }
+    for number in 0..300 {
+        bench.put(&format!("theirs/cur/{number}.theirs"), infected_mail());
+    }
+    // Both what is listed, and what lies on the way to it.
+    symlink(bench.path("theirs/cur"), bench.path("mail/c/new")).unwrap();
+    symlink(bench.path("theirs"), bench.path("mail/b")).unwrap();
+    let swappers = [("mail/c/cur", "mail/c/new"), ("mail/a", "mail/b")]
+        .map(|(a, b)| Swapper::start(&bench.path(a), &bench.path(b)));
+    let mut seen = 0;
+    for _ in 0..12 {
+        let outcome = bench.tool().arg(bench.path("mail")).run();
+        assert_eq!(total(&outcome, "infected"), 0, "{}", outcome.stderr);
+        // What was listed through a link would be gone when it is to be read.
+        assert!(total(&outcome, "vanished") <= 40, "{}", outcome.stderr);
+        assert!(!outcome.text().contains(".theirs"));
+        seen += total(&outcome, "clean");
+    }
+    let exchanges = swappers.map(Swapper::stop);
+    assert!(
+        exchanges.iter().min() > Some(&100) && seen > 0,
+        "{exchanges:?}, {seen}"
+    );
 }
 
 #[test]
