@@ -38,7 +38,7 @@ use crate::quarantine::Quarantine;
 use crate::run::Run;
 use crate::scope::Scope;
 use crate::source::{Outlet, SetFailed, feed_artifacts, feed_changed, feed_path, feed_set};
-use crate::tally::Tally;
+use crate::tally::{Extent, Tally};
 use crate::totals::{Counters, add, get};
 use crate::unpack::unpack;
 
@@ -104,7 +104,7 @@ fn scan_all(
     scope.quarantine = quarantine.as_ref();
     scope.max_bytes = plan.max_bytes;
     scope.encrypted_mail = plan.encrypted_mail;
-    let tally = Tally::new(session);
+    let tally = Tally::new(session, extent_of(plan));
     let run = Run { scope, tally };
     let jobs = jobs(plan, &pool);
     let report = &session.report;
@@ -125,6 +125,15 @@ fn scan_all(
         report.warning(format!("the cache was not written: {error}"));
     }
     Ok(counters)
+}
+
+fn extent_of(plan: &Plan) -> Extent {
+    let is_tree = |operand: &Operand| matches!(operand, Operand::Path(_));
+    if plan.operands.iter().any(is_tree) {
+        Extent::Unknown
+    } else {
+        Extent::Known
+    }
 }
 
 /// Whether what the clamds said in the run is believed.
@@ -184,9 +193,10 @@ fn open_cache(plan: &Plan, session: &Session, pool: &Pool, now: Timestamp) -> Op
         .introductions()
         .all(|(_, shown)| shown.version.signatures.is_some());
     if !tells_version {
-        session
-            .report
-            .info("nothing is cached: clamd does not say which signatures it has, so that a change would not be seen");
+        session.report.info(
+            "nothing is cached: clamd does not say which signatures it has, so that a change would \
+             not be seen",
+        );
         return None;
     }
     let report = &session.report;

@@ -30,6 +30,17 @@ pub(crate) struct Tally<'a> {
     /// What was listed of live trees.
     pub(crate) listed: Listed,
     printed: AtomicU64,
+    /// Bytes of what the progress bar knows of; `None` where a tree is scanned, of which nobody
+    /// knows how large it is.
+    expected_bytes: Option<AtomicU64>,
+}
+
+/// Whether it is known how much there is to be scanned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// Sets and records say how large their files are.
+    Known,
+    Unknown,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -47,8 +58,8 @@ enum Reported {
 }
 
 impl<'a> Tally<'a> {
-    /// Nothing yet.
-    pub(crate) fn new(session: &'a Session) -> Self {
+    /// Nothing yet, of operands of this extent.
+    pub(crate) fn new(session: &'a Session, extent: Extent) -> Self {
         Self {
             session,
             counters: Counters::default(),
@@ -56,6 +67,15 @@ impl<'a> Tally<'a> {
             seen: Seen::default(),
             listed: Listed::default(),
             printed: AtomicU64::new(0),
+            expected_bytes: (extent == Extent::Known).then(AtomicU64::default),
+        }
+    }
+
+    /// So many bytes more are going to be read.
+    pub(crate) fn expect(&self, bytes: u64) {
+        if let Some(expected) = &self.expected_bytes {
+            let before = expected.fetch_add(bytes, Ordering::Relaxed);
+            self.progress.set_total(before + bytes);
         }
     }
 

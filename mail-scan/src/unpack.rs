@@ -60,10 +60,13 @@ fn known(run: &Run<'_>, item: &Item, packing: Packing) -> Option<Finding> {
     let Ok(Opened::File(file, look)) = item.open() else {
         return None;
     };
-    let found = Hashing::new(run, file).finish().ok()?;
-    if found != expected {
-        return None;
-    }
+    let source = Hashing {
+        counts: Counts::No,
+        ..Hashing::new(run, file)
+    };
+    // What is another file by now is read again, and counted then.
+    let found = source.finish().ok().filter(|found| *found == expected)?;
+    run.tally.progress.advance(look.bytes);
     add(&run.tally.counters.bytes, look.bytes);
     add(&run.tally.counters.cached, 1);
     let unscanned = run.scope.unscanned("");
@@ -316,6 +319,14 @@ struct Hashing<'a> {
     file: File,
     digest: Sha256Writer<io::Sink>,
     run: &'a Run<'a>,
+    counts: Counts,
+}
+
+/// Whether the progress bar counts what is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Counts {
+    Yes,
+    No,
 }
 
 impl<'a> Hashing<'a> {
@@ -324,6 +335,7 @@ impl<'a> Hashing<'a> {
             file,
             digest: Sha256Writer::new(io::sink()),
             run,
+            counts: Counts::Yes,
         }
     }
 
@@ -339,7 +351,9 @@ impl Read for Hashing<'_> {
         self.run.scope.interrupt.check().map_err(io::Error::other)?;
         let length = self.file.read(buffer)?;
         io::Write::write_all(&mut self.digest, &buffer[..length])?;
-        self.run.tally.progress.advance(length as u64);
+        if self.counts == Counts::Yes {
+            self.run.tally.progress.advance(length as u64);
+        }
         Ok(length)
     }
 }

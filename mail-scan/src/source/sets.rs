@@ -54,21 +54,13 @@ pub(crate) fn feed_set(
         source,
     })?;
     let of = |path: &RelPath, expected| {
-        item(
-            &operand.root,
-            &operand.set,
-            path,
-            expected,
-            Arc::clone(&guard),
-        )
+        let guard = Arc::clone(&guard);
+        item(&operand.root, &operand.set, path, expected, guard)
     };
-    let total = inventory
-        .files
-        .iter()
-        .filter_map(|file| set.join(file.path.as_path()).symlink_metadata().ok());
-    run.tally
-        .progress
-        .set_total(total.map(|metadata| metadata.len()).sum());
+    let listed = inventory.files.iter().map(|file| &file.path);
+    let all = listed.chain(&inventory.unlisted);
+    let sizes = all.filter_map(|path| set.join(path.as_path()).symlink_metadata().ok());
+    run.tally.expect(sizes.map(|metadata| metadata.len()).sum());
     for file in &inventory.files {
         let item = of(&file.path, Some(file.sha256));
         if inventory.missing.binary_search(&file.path).is_ok() {
@@ -78,24 +70,31 @@ pub(crate) fn feed_set(
         }
     }
     for path in &inventory.unlisted {
-        let item = of(path, None);
-        match item.open() {
-            Ok(Opened::NoFile(what)) => {
-                run.scope.session.report.warning(format!(
-                    "{} is {what}, and not listed: it is left out",
-                    item.place
-                ));
-            }
-            _ => {
-                run.scope.session.report.warning(format!(
-                    "{} is not listed in its set; it is scanned all the same",
-                    item.place
-                ));
-                send(run, item, path, outlet)?;
-            }
-        }
+        send_unlisted(run, of(path, None), path, outlet)?;
     }
     Ok(())
+}
+
+/// Sends what lies in a set and is not listed, where it is a file.
+fn send_unlisted(
+    run: &Run<'_>,
+    item: Item,
+    path: &RelPath,
+    outlet: &mut Outlet,
+) -> Result<(), Closed> {
+    let report = &run.scope.session.report;
+    if let Ok(Opened::NoFile(what)) = item.open() {
+        report.warning(format!(
+            "{} is {what}, and not listed: it is left out",
+            item.place
+        ));
+        return Ok(());
+    }
+    report.warning(format!(
+        "{} is not listed in its set; it is scanned all the same",
+        item.place
+    ));
+    send(run, item, path, outlet)
 }
 
 /// Sends artifacts as their records name them; those of one set come together, and hold it.
@@ -105,8 +104,7 @@ pub(crate) fn feed_artifacts(
     outlet: &mut Outlet,
 ) -> Result<(), Closed> {
     run.tally
-        .progress
-        .set_total(artifacts.iter().map(|artifact| artifact.bytes).sum());
+        .expect(artifacts.iter().map(|artifact| artifact.bytes).sum());
     for of_one_set in artifacts.chunk_by(|a, b| (&a.root, &a.set) == (&b.root, &b.set)) {
         let guard = guard_of(&of_one_set[0]);
         if let Err(error) = &guard {
