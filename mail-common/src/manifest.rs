@@ -79,8 +79,21 @@ impl Manifest {
     /// # Errors
     /// When it cannot be read, is damaged or cut, or is of a newer version.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let file = beneath::regular_file(path).map_err(Failed::at("open manifest", path))?;
-        Self::read_from(BufReader::new(file), path)
+        Self::read_checked(path, |_| Ok(()))
+    }
+
+    /// As [`Manifest::read`], and shows each artifact to `check`: the first one that is refused ends
+    /// it, so that a forged manifest of millions does not fill the memory.
+    ///
+    /// # Errors
+    /// As [`Manifest::read`], and as `check`.
+    pub(crate) fn read_checked<E: From<Error>>(
+        path: &Path,
+        check: impl FnMut(&Artifact) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        let file = beneath::regular_file(path);
+        let file = file.map_err(|error| Error::from(Failed::at("open manifest", path)(error)))?;
+        Self::from_lines(BufReader::new(file), path, check)
     }
 
     /// Reads a manifest from `input`; `path` is for messages.
@@ -88,6 +101,14 @@ impl Manifest {
     /// # Errors
     /// As [`Manifest::read`].
     pub fn read_from(input: impl BufRead, path: &Path) -> Result<Self, Error> {
+        Self::from_lines(input, path, |_| Ok(()))
+    }
+
+    fn from_lines<E: From<Error>>(
+        input: impl BufRead,
+        path: &Path,
+        mut check: impl FnMut(&Artifact) -> Result<(), E>,
+    ) -> Result<Self, E> {
         let path_of = || path.to_owned();
         let read_error = |source| match source {
             jsonl::Error::NewerVersion { found, .. } => Error::NewerVersion {
@@ -106,15 +127,18 @@ impl Manifest {
         let mut reader = RecordReader::new(input);
         let first = reader.next().transpose().map_err(read_error)?;
         let Some(Record::Begin(begin)) = first.and_then(|line| line.record) else {
-            return Err(Error::NoBegin { path: path_of() });
+            return Err(Error::NoBegin { path: path_of() }.into());
         };
         let (mut artifacts, mut errors, mut end) = (Vec::new(), Vec::new(), None);
         for line in reader.by_ref() {
             if end.is_some() {
-                return Err(Error::NoEnd { path: path_of() });
+                return Err(Error::NoEnd { path: path_of() }.into());
             }
             match line.map_err(read_error)?.record {
-                Some(Record::Artifact(artifact)) => artifacts.push(artifact),
+                Some(Record::Artifact(artifact)) => {
+                    check(&artifact)?;
+                    artifacts.push(artifact);
+                }
                 Some(Record::Error(error)) => errors.push(error),
                 Some(Record::End(last)) => end = Some(last),
                 _ => {}

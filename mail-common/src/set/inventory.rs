@@ -17,6 +17,7 @@ use crate::beneath;
 use crate::checksum::{self, ChecksumFile, Sha256};
 use crate::failure::{Failed, Failure, FailureKind};
 use crate::manifest::{self, Manifest};
+use crate::record::Artifact;
 use crate::relpath::{RelPath, UnsafePath};
 
 /// The files of a set.
@@ -156,8 +157,7 @@ impl Inventory {
             });
         }
         let listed = read_checksums(set)?;
-        let manifest = read_manifest(set, &listed)?;
-        let recorded = recorded(set, manifest.as_ref(), &listed)?;
+        let (manifest, recorded) = read_manifest(set, &listed)?;
         let found = found_files(set)?;
         let file = |(path, sha256): (&RelPath, &Sha256)| SetFile {
             path: path.clone(),
@@ -248,14 +248,16 @@ fn read_checksums(set: &Path) -> Result<BTreeMap<RelPath, Sha256>, InventoryErro
     Ok(listed)
 }
 
-/// The manifest, where it is there and is what the checksums say.
+/// The manifest, where it is there and is what the checksums say, and what it says of each file.
+/// Manifest and checksums must name the same files with the same digests.
 fn read_manifest(
     set: &Path,
     listed: &BTreeMap<RelPath, Sha256>,
-) -> Result<Option<Manifest>, InventoryError> {
+) -> Result<(Option<Manifest>, BTreeMap<RelPath, Recorded>), InventoryError> {
+    let mut recorded = BTreeMap::new();
     let path = set.join(MANIFEST);
     let file = match beneath::regular_file(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((None, recorded)),
         file => file.map_err(Failed::at("read", &path))?,
     };
     let (digest, _) = Sha256::of_reader(file).map_err(Failed::at("read", &path))?;
@@ -263,44 +265,43 @@ fn read_manifest(
     if name.and_then(|name| listed.get(&name)) != Some(&digest) {
         return Err(InventoryError::ManifestDigest { path });
     }
-    Ok(Some(Manifest::read(&path)?))
+    let manifest = Manifest::read_checked(&path, |artifact| {
+        let (file, says) = recorded_of(set, artifact, listed)?;
+        recorded.insert(file, says);
+        Ok::<(), InventoryError>(())
+    })?;
+    let unknown = |path: &&RelPath| !recorded.contains_key(*path) && !is_about_set(path);
+    match listed.keys().find(unknown) {
+        Some(file) => Err(disagree(set, file)),
+        None => Ok((Some(manifest), recorded)),
+    }
 }
 
-/// What the manifest says of the files; every artifact must be in the checksums, with the same
-/// digest.
-fn recorded(
+/// What an artifact says of its file, which must be in the checksums with the same digest.
+fn recorded_of(
     set: &Path,
-    manifest: Option<&Manifest>,
+    artifact: &Artifact,
     listed: &BTreeMap<RelPath, Sha256>,
-) -> Result<BTreeMap<RelPath, Recorded>, InventoryError> {
-    let mut recorded = BTreeMap::new();
-    for artifact in manifest.iter().flat_map(|manifest| &manifest.artifacts) {
-        let path = RelPath::try_from(&artifact.path).map_err(|source| InventoryError::Path {
-            path: set.join(MANIFEST),
-            source,
-        })?;
-        if listed.get(&path) != Some(&artifact.sha256) {
-            return Err(InventoryError::Disagree {
-                set: set.to_owned(),
-                file: path,
-            });
-        }
-        let says = Recorded {
-            bytes: artifact.bytes,
-            entries: artifact.entries,
-            source_bytes: artifact.source_bytes,
-        };
-        recorded.insert(path, says);
+) -> Result<(RelPath, Recorded), InventoryError> {
+    let path = RelPath::try_from(&artifact.path).map_err(|source| InventoryError::Path {
+        path: set.join(MANIFEST),
+        source,
+    })?;
+    if listed.get(&path) != Some(&artifact.sha256) {
+        return Err(disagree(set, &path));
     }
-    let unknown = |path: &&RelPath| {
-        manifest.is_some() && !recorded.contains_key(*path) && !is_about_set(path)
+    let says = Recorded {
+        bytes: artifact.bytes,
+        entries: artifact.entries,
+        source_bytes: artifact.source_bytes,
     };
-    match listed.keys().find(unknown) {
-        Some(file) => Err(InventoryError::Disagree {
-            set: set.to_owned(),
-            file: file.clone(),
-        }),
-        None => Ok(recorded),
+    Ok((path, says))
+}
+
+fn disagree(set: &Path, file: &RelPath) -> InventoryError {
+    InventoryError::Disagree {
+        set: set.to_owned(),
+        file: file.clone(),
     }
 }
 
@@ -340,7 +341,7 @@ fn entries_of(path: &Path, directory: &RelPath) -> io::Result<Vec<(RelPath, bool
 #[expect(clippy::disallowed_methods, reason = "sets as others left them")]
 mod tests {
     use super::*;
-    use crate::record::{Artifact, Begin, End, EndStatus};
+    use crate::record::{Begin, End, EndStatus};
     use std::io::Write;
     use tempfile::TempDir;
 
@@ -542,5 +543,24 @@ mod tests {
             Inventory::read(damaged.path()),
             Err(InventoryError::Checksums { .. })
         ));
+    }
+
+    /// Where a forged manifest goes on for millions of lines, nothing after the first of them counts.
+    #[test]
+    fn a_manifest_is_read_no_further_than_the_first_file_that_is_not_listed() {
+        let digest = Sha256::of(b"tar");
+        let foreign = artifact("dkim/foreign", digest);
+        let set = ours(vec![artifact("dkim/dkim.tar.zst", digest), foreign]);
+        let manifest = set.path().join(MANIFEST);
+        let text = fs::read_to_string(&manifest).unwrap();
+        let end = text.lines().last().unwrap();
+        fs::write(&manifest, text.replace(end, "what follows is not read")).unwrap();
+        seal(set.path(), &["dkim/dkim.tar.zst", "backup.log", MANIFEST]);
+        let refused = Inventory::read(set.path());
+        let foreign = RelPath::new("dkim/foreign").unwrap();
+        assert!(
+            matches!(&refused, Err(InventoryError::Disagree { file, .. }) if *file == foreign),
+            "{refused:?}"
+        );
     }
 }
