@@ -7,10 +7,13 @@
 
 use std::io::{self, BufRead, Read, Write};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::Serializer;
+use serde_json::ser::Formatter;
 
 use crate::failure::{Failure, FailureKind};
 use crate::record::{self, Record};
+use crate::text;
 
 /// The longest line that is read: 16 MiB. More is not a record but damage, or an attack on memory.
 pub const MAX_LINE_BYTES: usize = 16 << 20;
@@ -115,7 +118,9 @@ impl<W: Write> RecordWriter<W> {
     /// [`Error::Closed`] or [`Error::Write`].
     pub(crate) fn write(&mut self, record: &Record) -> Result<(), Error> {
         self.buffer.clear();
-        serde_json::to_writer(&mut self.buffer, record)
+        let mut serializer = Serializer::with_formatter(&mut self.buffer, Harmless);
+        record
+            .serialize(&mut serializer)
             .map_err(|error| Error::Write(error.into()))?;
         self.put_line()
     }
@@ -146,6 +151,28 @@ impl<W: Write> RecordWriter<W> {
             io::ErrorKind::BrokenPipe => Error::Closed(error),
             _ => Error::Write(error),
         })
+    }
+}
+
+/// Compact JSON in which nothing acts on a terminal that shows it as it is: JSON itself escapes the
+/// controls of ASCII only. A reader gets the same text.
+struct Harmless;
+
+impl Formatter for Harmless {
+    fn write_string_fragment<W: ?Sized + Write>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        let mut written = 0;
+        for (at, character) in fragment.char_indices().filter(|(_, c)| text::acts(*c)) {
+            writer.write_all(&fragment.as_bytes()[written..at])?;
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                write!(writer, "\\u{unit:04x}")?;
+            }
+            written = at + character.len_utf8();
+        }
+        writer.write_all(&fragment.as_bytes()[written..])
     }
 }
 
@@ -359,6 +386,25 @@ mod tests {
             "",
             "read records: no `begin` record; the upstream tool has failed or wrote no records",
         );
+    }
+
+    /// Names and subjects are whatever others made them, and somebody looks at records on a terminal.
+    #[test]
+    fn what_would_act_is_escaped_and_read_back() {
+        let host = "a\u{1b}[2J\u{9b}1m\u{202e}b\u{2066}\u{7f}\u{e0041}\"é請\n";
+        let mut begin: record::Begin = serde_json::from_value(
+            serde_json::json!({"v": 1, "tool": "a", "version": "1", "host": host, "time": "t", "args": []}),
+        )
+        .unwrap();
+        begin.args.push(host.to_owned());
+        let mut writer = RecordWriter::new(Vec::new());
+        writer.write(&Record::Begin(begin.clone())).unwrap();
+        let line = String::from_utf8(writer.into_inner()).unwrap();
+        let shown = r#""host":"a\u001b[2J\u009b1m\u202eb\u2066\u007f\udb40\udc41\"é請\n""#;
+        assert!(line.contains(shown), "{line}");
+        assert!(!line.trim_end().chars().any(text::acts), "{line:?}");
+        let read: Record = serde_json::from_str(&line).unwrap();
+        assert_eq!(read, Record::Begin(begin));
     }
 
     #[test]
