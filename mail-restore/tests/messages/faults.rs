@@ -16,8 +16,8 @@ use std::thread;
 use std::time::Duration;
 
 use crate::support::{
-    Site, assert_clean, by_id, by_mailbox, deliver, dispositions, failures, forge_index, is_root,
-    message, put, stamp, work,
+    DATE, Site, assert_clean, by_id, by_mailbox, deliver, dispositions, failures, forge_index,
+    is_root, message, put, stamp, work,
 };
 use mail_common::set::Inventory;
 use mail_restore::messages::{
@@ -746,4 +746,67 @@ fn a_mailbox_that_becomes_a_link_takes_nothing_elsewhere() {
         exchanges > 1000 && delivered > 0,
         "{exchanges}, {delivered}"
     );
+}
+
+/// What a mail user, a sender or who holds the disk wrote is shown, and does nothing on a terminal.
+#[test]
+fn nothing_that_is_shown_acts() {
+    const ACTS: &str = "\u{1b}]0;EVIL\u{7}\u{1b}[2J\u{9b}31m\r\u{202e}\u{2066}";
+    let site = Site::new(1, 1);
+    site.remove("");
+    let mailbox = format!("example.com/mal{ACTS}\nlory");
+    let of = |id: &str| {
+        format!("Message-ID: <{id}{ACTS}@mx>\nSubject: {id}{ACTS}\nFrom: {ACTS}\n\n{id}\n")
+            .into_bytes()
+    };
+    site.put(&format!("{mailbox}/cur/1.a{ACTS}\nok:2,S"), &of("one"));
+    site.put(&format!("{mailbox}/.Fol{ACTS}der/cur/2.b:2,Sa"), &of("two"));
+    site.put(
+        &format!("{mailbox}/.Fol{ACTS}der/dovecot-keywords"),
+        ACTS.as_bytes(),
+    );
+    let options = ["--component", "mailboxes", "--date", DATE];
+    let mut shown = vec![site.server.backup().args(options).run()];
+    site.remove(&mailbox);
+    let restore = |arguments: &[&str]| {
+        let set = site.set();
+        let tool = site
+            .server
+            .restore()
+            .args(["--from", set.to_str().unwrap()]);
+        tool.args(arguments).run()
+    };
+    let wanted = format!("<one{ACTS}@mx>");
+    let target = site.server.dir().join("target");
+    let address = format!("absent{ACTS}@example.com");
+    for arguments in [
+        &["--path", "**", "--dry-run"][..],
+        &["--message-id", &wanted, "--dry-run"],
+        &["--message-id", &format!("<absent{ACTS}@mx>")],
+        &["--mailbox", &address],
+        &["--path", "**", "--to", target.to_str().unwrap()],
+        &["--path", "**"],
+        &["--path", "**"],
+        &["--dry-run"],
+        &["--verify"],
+    ] {
+        shown.push(restore(arguments));
+    }
+    for entry in mail_tests::tree::snapshot(&site.set()).entries().keys() {
+        if entry.ends_with("0001.tar.zst") {
+            fs::write(site.set().join(entry), "damaged").unwrap();
+        }
+    }
+    for arguments in [&["--path", "**", "--dry-run"][..], &["--verify"]] {
+        shown.push(restore(arguments));
+    }
+    let acts = |c: char| (c.is_control() && c != '\n') || "\u{202e}\u{2066}".contains(c);
+    for outcome in shown {
+        let records = String::from_utf8(outcome.stdout).unwrap();
+        for text in [&outcome.stderr, &records] {
+            assert!(!text.contains(acts), "{text:?}");
+            let is_odd = |line: &str| line.starts_with("ok") || line.starts_with("lory");
+            assert!(!text.lines().any(is_odd), "{text}");
+        }
+    }
 }
