@@ -10,7 +10,7 @@ use mail_common::set::{SetId, SetKind, find_set};
 use mail_common::tool::Subject;
 
 use crate::args::{Args, Command, PushArgs, StoreArgs, WhichArgs, parse_endpoint};
-use crate::aws::Trust;
+use crate::aws::{AddressingStyle, Trust};
 use crate::credentials::{self, Source, StsEndpoint};
 use crate::encryption::{Identities, Recipients};
 use crate::error::Error;
@@ -293,6 +293,7 @@ struct Connection {
     /// Given by a flag or a setting; else that of AWS in the region.
     endpoint: Option<String>,
     sts_endpoint: Option<String>,
+    addressing: AddressingStyle,
     trust: Trust,
 }
 
@@ -308,18 +309,32 @@ impl Connection {
             .or_else(|| setting("AWS_REGION"))
             .or_else(|| setting("AWS_DEFAULT_REGION"))
             .or(profile.region);
-        let for_all = setting("AWS_ENDPOINT_URL").or(profile.endpoint_url);
-        let flag = args.endpoint_url.clone();
-        let endpoint = flag
-            .or_else(|| setting("AWS_ENDPOINT_URL_S3"))
-            .or_else(|| for_all.clone());
-        let sts_endpoint = setting("AWS_ENDPOINT_URL_STS").or(for_all);
+        let ignored = setting("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
+            .map_or(profile.ignores_endpoints, |value| {
+                value.eq_ignore_ascii_case("true")
+            });
+        // The environment comes before the files, and in each a service before all of them.
+        let configured = |variable: &str, of_service: Option<String>| {
+            let endpoint = setting(variable)
+                .or_else(|| setting("AWS_ENDPOINT_URL"))
+                .or(of_service)
+                .or_else(|| profile.endpoint_url.clone());
+            endpoint.filter(|_| !ignored)
+        };
+        let of_s3 = configured("AWS_ENDPOINT_URL_S3", profile.s3_endpoint_url.clone());
+        let endpoint = args.endpoint_url.clone().or(of_s3);
+        let sts_endpoint = configured("AWS_ENDPOINT_URL_STS", profile.sts_endpoint_url.clone());
         let bundle = setting("AWS_CA_BUNDLE").or(profile.ca_bundle);
         Ok(Self {
             source,
             region: region.unwrap_or_else(|| DEFAULT_REGION.to_owned()),
             endpoint: endpoint.map(checked_endpoint).transpose()?,
             sts_endpoint: sts_endpoint.map(checked_endpoint).transpose()?,
+            addressing: match (args.addressing, profile.addressing_style.as_deref()) {
+                (AddressingStyle::Auto, Some("path")) => AddressingStyle::Path,
+                (AddressingStyle::Auto, Some("virtual")) => AddressingStyle::Virtual,
+                (given, _) => given,
+            },
             trust: match bundle {
                 Some(path) => Trust::read(Path::new(&path))?,
                 None => Trust::default(),
@@ -329,7 +344,10 @@ impl Connection {
 
     fn bucket(self, bucket: &str, prefix: &str, command: &Command) -> BucketPlan {
         let (_, args) = command.place();
-        let of_aws = |service: &str| format!("https://{service}.{}.amazonaws.com", self.region);
+        let of_aws = |service: &str| {
+            let region = &self.region;
+            format!("https://{service}.{region}.{}", domain_of(region))
+        };
         let sts = StsEndpoint {
             endpoint: self.sts_endpoint.unwrap_or_else(|| of_aws("sts")),
             region: self.region.clone(),
@@ -342,7 +360,7 @@ impl Connection {
             endpoint_is_given: self.endpoint.is_some(),
             endpoint: self.endpoint.unwrap_or_else(|| of_aws("s3")),
             region: self.region,
-            addressing: args.addressing,
+            addressing: self.addressing,
             trust: self.trust,
             timeout: timeout(args),
             attempts: u32::from(args.attempts.get()),
@@ -358,6 +376,35 @@ impl Connection {
     }
 }
 
+/// The domain of the partition that a region is in, as botocore's list of endpoints has it.
+fn domain_of(region: &str) -> &'static str {
+    let domains = [
+        ("cn-", "amazonaws.com.cn"),
+        ("us-iso-", "c2s.ic.gov"),
+        ("us-isob-", "sc2s.sgov.gov"),
+        ("eu-isoe-", "cloud.adc-e.uk"),
+        ("us-isof-", "csp.hci.ic.gov"),
+        ("eusc-", "amazonaws.eu"),
+    ];
+    let mut domains = domains.into_iter();
+    let found = domains.find(|(start, _)| region.starts_with(start));
+    found.map_or("amazonaws.com", |(_, domain)| domain)
+}
+
 fn checked_endpoint(url: String) -> Result<String, Error> {
     parse_endpoint(&url).map_err(|reason| Error::Endpoint { url, reason })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_region_is_reached_in_its_partition() {
+        assert_eq!(domain_of("eu-west-3"), "amazonaws.com");
+        assert_eq!(domain_of("us-gov-west-1"), "amazonaws.com");
+        assert_eq!(domain_of("cn-north-1"), "amazonaws.com.cn");
+        assert_eq!(domain_of("us-isob-east-1"), "sc2s.sgov.gov");
+        assert_eq!(domain_of("eusc-de-east-1"), "amazonaws.eu");
+    }
 }

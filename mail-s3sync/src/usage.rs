@@ -82,11 +82,16 @@ pub(crate) fn usage(
     totals: &mut Totals,
 ) -> Result<Exit, StoreError> {
     let mut sums: BTreeMap<String, (u64, u64)> = BTreeMap::new();
-    store.billed("", &mut |billed| {
+    let untold = store.billed("", &mut |billed| {
         let (objects, bytes) = sums.entry(billed.storage_class).or_default();
         *objects += 1;
         *bytes += billed.bytes;
     })?;
+    for what in untold {
+        session.report.warning(format!(
+            "this store cannot list {what}: if it keeps any, they are not in these figures"
+        ));
+    }
     let by_class: BTreeMap<String, StorageClassUsage> = sums
         .into_iter()
         .map(|(class, (objects, bytes))| {

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use futures::stream;
@@ -22,6 +22,10 @@ use xml::reader::{EventReader, XmlEvent};
 
 /// A listing of 1000 keys of 1024 bytes, each byte escaped, is 4 MiB.
 const DOCUMENT_MAX_BYTES: usize = 16 << 20;
+/// A document has so many times the patience: small pieces without end are no progress.
+const DOCUMENT_FACTOR: u32 = 5;
+/// Content that is slower than this, over all the time it was waited for, is given up.
+const LEAST_BYTES_PER_SECOND: f64 = 1024.0;
 /// How much is shown of an answer that is not a document.
 const SHOWN_CHARACTERS: usize = 200;
 
@@ -92,7 +96,8 @@ pub(super) async fn read(
             body: content(body, patience),
         });
     }
-    let document = read_document(body, patience).await?;
+    let whole = timeout(patience * DOCUMENT_FACTOR, read_document(body, patience)).await;
+    let document = whole.map_err(|_| HttpDispatchError::new(too_slow()))??;
     let (status, document) = check(head.status, &document, expected)?;
     Ok(HttpResponse {
         status,
@@ -197,11 +202,45 @@ async fn read_document(mut body: Body, patience: Duration) -> Result<Bytes, Http
 }
 
 fn content(body: Body, patience: Duration) -> ByteStream {
-    ByteStream::new(stream::unfold(body, move |mut body| async move {
-        next_piece(&mut body, patience)
-            .await
-            .map(|piece| (piece, body))
+    let start = (body, Pace::default());
+    ByteStream::new(stream::unfold(start, move |(mut body, pace)| async move {
+        let asked = Instant::now();
+        let piece = next_piece(&mut body, patience).await?;
+        let bytes = piece.as_ref().map_or(0, Bytes::len);
+        let pace = pace.after(asked.elapsed(), bytes);
+        let piece = if pace.is_too_slow(patience) {
+            Err(io::Error::new(io::ErrorKind::TimedOut, too_slow()))
+        } else {
+            piece
+        };
+        Some((piece, (body, pace)))
     }))
+}
+
+fn too_slow() -> String {
+    "the answer comes so slowly that it is given up".to_owned()
+}
+
+/// How fast content comes. Only the time in which it was waited for counts: whoever reads it may
+/// take as long as it likes, and `--limit-rate` makes it take long.
+#[derive(Clone, Copy, Default)]
+struct Pace {
+    waited: Duration,
+    bytes: usize,
+}
+
+impl Pace {
+    fn after(self, waited: Duration, bytes: usize) -> Self {
+        Self {
+            waited: self.waited + waited,
+            bytes: self.bytes + bytes,
+        }
+    }
+
+    fn is_too_slow(self, patience: Duration) -> bool {
+        let allowed = self.bytes as f64 / LEAST_BYTES_PER_SECOND;
+        self.waited.as_secs_f64() > (patience * DOCUMENT_FACTOR).as_secs_f64() + allowed
+    }
 }
 
 async fn next_piece(body: &mut Body, patience: Duration) -> Option<io::Result<Bytes>> {
@@ -280,6 +319,15 @@ mod tests {
             "ListVersionsResult",
         );
         refused("ok", "\"ok\"");
+    }
+
+    #[test]
+    fn a_byte_a_second_is_given_up_and_a_slow_line_is_not() {
+        let patience = Duration::from_secs(60);
+        let after = |seconds, bytes| Pace::default().after(Duration::from_secs(seconds), bytes);
+        assert!(after(302, 302).is_too_slow(patience));
+        assert!(!after(3600, 8 << 20).is_too_slow(patience));
+        assert!(!after(299, 1).is_too_slow(patience));
     }
 
     #[test]

@@ -32,6 +32,7 @@ use rusoto_core::signature::{SignedRequest, SignedRequestPayload};
 use rusoto_core::{ByteStream, DispatchSignedRequest, HttpDispatchError};
 use tokio::time::{sleep, timeout};
 
+use super::failure::NO_ADDRESS;
 use super::host::Addressing;
 use super::keys::Credentials;
 use super::tls::Trust;
@@ -177,10 +178,10 @@ impl Dispatcher {
             .await
             .map_err(|error| match error {
                 Stop::Failed(error) => HttpDispatchError::new(
-                    tls::complaint(&error, &host).unwrap_or_else(|| chain(&error)),
+                    tls::complaint(&error, &host).unwrap_or_else(|| failed(&error, &host)),
                 ),
                 Stop::Still => HttpDispatchError::new(format!(
-                    "nothing has moved for {} s",
+                    "{host} did not answer, and nothing has moved for {} s",
                     patience.as_secs_f64()
                 )),
             })
@@ -237,6 +238,19 @@ impl DispatchSignedRequest for Dispatcher {
     fn dispatch(&self, request: SignedRequest, _: Option<Duration>) -> DispatchSignedRequestFuture {
         Box::pin(self.clone().send(request))
     }
+}
+
+/// What to say of a request to `host` that failed. The resolver has one text for a name that does
+/// not exist (EAI_NONAME), and others for its own troubles.
+fn failed(error: &hyper::Error, host: &str) -> String {
+    let chain = chain(error);
+    if chain.contains("dns error") && chain.contains("not known") {
+        return format!("{NO_ADDRESS}{host}; check the endpoint and the region ({chain})");
+    }
+    if error.is_connect() {
+        return format!("no connection to {host}; check the endpoint and the network ({chain})");
+    }
+    format!("the connection to {host} broke off ({chain})")
 }
 
 /// Why no answer came.

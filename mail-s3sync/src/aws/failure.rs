@@ -7,6 +7,9 @@ use rusoto_core::request::BufferedHttpResponse;
 
 use super::tls;
 
+/// In answers of AWS about a bucket.
+const BUCKET_REGION: &str = "x-amz-bucket-region";
+
 /// A request that failed, once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
@@ -20,6 +23,10 @@ pub(crate) enum Failure {
     Transport(String),
     /// It is not who it should be.
     Untrusted(String),
+    /// The name of its host has no address.
+    Unresolved(String),
+    /// The bucket is in another region; empty where the store does not say which.
+    WrongRegion(String),
 }
 
 /// What to do about a failure.
@@ -49,6 +56,9 @@ impl Failure {
             RusotoError::HttpDispatch(error) if tls::is_untrusted(&error.to_string()) => {
                 Self::Untrusted(error.to_string())
             }
+            RusotoError::HttpDispatch(error) if is_unresolved(&error.to_string()) => {
+                Self::Unresolved(error.to_string())
+            }
             error => Self::Transport(error.to_string()),
         }
     }
@@ -59,10 +69,32 @@ impl Failure {
             let rest = text.split_once(&format!("<{name}>"))?.1;
             Some(unescaped(rest.split_once(&format!("</{name}>"))?.0))
         };
+        let (status, code) = (answer.status.as_u16(), element("Code").unwrap_or_default());
+        let named = element("Region").or_else(|| answer.headers.get(BUCKET_REGION).cloned());
+        let region = named.filter(|region| is_region(region));
+        // A HEAD has no document: there the header alone tells.
+        let is_elsewhere = match (status, code.as_str()) {
+            (301, _) | (_, "PermanentRedirect") => true,
+            (400, "AuthorizationHeaderMalformed" | "") => region.is_some(),
+            _ => false,
+        };
+        if is_elsewhere {
+            return Self::WrongRegion(region.unwrap_or_default());
+        }
         Self::Answer {
-            status: answer.status.as_u16(),
-            code: element("Code").unwrap_or_default(),
+            status,
+            code,
             message: element("Message").unwrap_or_default(),
+        }
+    }
+
+    /// The store does not have this kind of request at all.
+    pub(crate) fn is_not_implemented(&self) -> bool {
+        match self {
+            Self::Answer { status, code, .. } => {
+                matches!(status, 405 | 501) || code == "NotImplemented"
+            }
+            _ => false,
         }
     }
 
@@ -87,8 +119,9 @@ impl Failure {
 
     pub(crate) fn remedy(&self) -> Remedy {
         let (status, code) = match self {
-            Self::Transport(_) => return Remedy::TryAgain,
-            Self::Untrusted(_) => return Remedy::GiveUp,
+            // A resolver may be out for a moment, too.
+            Self::Transport(_) | Self::Unresolved(_) => return Remedy::TryAgain,
+            Self::Untrusted(_) | Self::WrongRegion(_) => return Remedy::GiveUp,
             Self::Answer { status, code, .. } => (status, code),
         };
         match (status, code.as_str()) {
@@ -116,9 +149,25 @@ impl fmt::Display for Failure {
                 code,
                 message,
             } => write!(f, "{status} {code}: {message}"),
-            Self::Transport(message) | Self::Untrusted(message) => f.write_str(message),
+            Self::Transport(message) | Self::Untrusted(message) | Self::Unresolved(message) => {
+                f.write_str(message)
+            }
+            Self::WrongRegion(region) => write!(f, "the region is wrong, and should be {region:?}"),
         }
     }
+}
+
+/// What a failure to find a host begins with.
+pub(super) const NO_ADDRESS: &str = "there is no host ";
+
+fn is_unresolved(message: &str) -> bool {
+    message.starts_with(NO_ADDRESS)
+}
+
+/// A region is shown to people, and comes from the store.
+fn is_region(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    (1..=40).contains(&text.len()) && text.bytes().all(is_plain)
 }
 
 fn unescaped(text: &str) -> String {
@@ -168,6 +217,36 @@ mod tests {
         ] {
             check(answer(status, code), Remedy::GiveUp);
         }
+    }
+
+    #[test]
+    fn the_region_to_use_is_found_in_the_document_or_the_header() {
+        let check = |status: u16, body: &str, header: Option<&str>, expected: Option<&str>| {
+            let headers = header.map(|region| {
+                let name = http::HeaderName::from_static(BUCKET_REGION);
+                (name, region.to_owned())
+            });
+            let failure = Failure::of_answer(&BufferedHttpResponse {
+                status: http::StatusCode::from_u16(status).unwrap(),
+                body: body.to_owned().into(),
+                headers: headers.into_iter().collect(),
+            });
+            let expected = expected.map(|region| Failure::WrongRegion(region.to_owned()));
+            let found = Some(failure).filter(|f| matches!(f, Failure::WrongRegion(_)));
+            assert_eq!(found, expected, "{status} {body}");
+        };
+        let moved = "<Error><Code>PermanentRedirect</Code></Error>";
+        let malformed = "<Error><Code>AuthorizationHeaderMalformed</Code>\
+                         <Region>eu-west-3</Region></Error>";
+        let unsaid = "<Error><Code>AuthorizationHeaderMalformed</Code></Error>";
+        check(301, moved, Some("eu-west-3"), Some("eu-west-3"));
+        check(301, moved, None, Some(""));
+        check(301, "", Some("cn-north-1"), Some("cn-north-1"));
+        check(400, malformed, None, Some("eu-west-3"));
+        check(400, "", Some("eu-west-3"), Some("eu-west-3"));
+        check(400, unsaid, None, None);
+        check(403, "", Some("eu-west-3"), None);
+        check(301, "", Some("\u{1b}[2J"), Some(""));
     }
 
     #[test]

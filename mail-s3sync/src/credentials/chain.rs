@@ -24,6 +24,12 @@ const CONTAINER_ENDPOINT: &str = "http://169.254.170.2";
 pub(crate) struct Profile {
     pub(crate) region: Option<String>,
     pub(crate) endpoint_url: Option<String>,
+    /// Of `[services NAME]`, which `services = NAME` leads to.
+    pub(crate) s3_endpoint_url: Option<String>,
+    pub(crate) sts_endpoint_url: Option<String>,
+    pub(crate) ignores_endpoints: bool,
+    /// `addressing_style` below `s3 =`.
+    pub(crate) addressing_style: Option<String>,
     pub(crate) ca_bundle: Option<String>,
 }
 
@@ -51,9 +57,17 @@ pub(crate) fn choose(
         return Err(Error::NoProfile(name));
     }
     let setting = |key: &str| settings.get(key).cloned();
+    let services = setting("services").map(|name| format!("services {name}"));
+    let services = services.and_then(|name| files.config.section(&name));
+    let service = |key: &str| services.and_then(|services| services.get(key)).cloned();
     let profile = Profile {
         region: setting("region"),
         endpoint_url: setting("endpoint_url"),
+        s3_endpoint_url: service("s3.endpoint_url"),
+        sts_endpoint_url: service("sts.endpoint_url"),
+        ignores_endpoints: setting("ignore_configured_endpoint_urls")
+            .is_some_and(|value| value.eq_ignore_ascii_case("true")),
+        addressing_style: setting("s3.addressing_style"),
         ca_bundle: setting("ca_bundle"),
     };
     if given.is_none()

@@ -21,48 +21,107 @@ impl Ini {
         }
     }
 
-    /// Reads `text`. Indented lines belong to a nested setting (`s3 =`), which nothing here needs.
+    /// Reads `text` by the rules of Python's RawConfigParser, which the AWS command line uses: a line
+    /// that is indented deeper than the setting before it continues its value. So a section may be
+    /// indented as a whole. A setting of its own value and nothing else (`s3 =`) has nested ones
+    /// below it; they are kept as `s3.name`.
     pub(super) fn parse(text: &str, path: &Path) -> Result<Self, Error> {
-        let mut sections: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
-        let mut section = None;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let mut reader = Reader::default();
         for (number, line) in text.lines().enumerate() {
-            let wrong = |reason| Error::Syntax {
+            reader.line(line).map_err(|reason| Error::Syntax {
                 path: path.to_owned(),
                 line: number + 1,
                 reason,
-            };
-            let is_nested = line.starts_with([' ', '\t']);
-            let line = line.trim();
-            if line.is_empty() || line.starts_with(['#', ';']) {
-                continue;
-            }
-            if let Some(rest) = line.strip_prefix('[') {
-                let (name, _) = rest
-                    .split_once(']')
-                    .ok_or_else(|| wrong("a section without its `]`"))?;
-                let name = name.replace(['"', '\''], "").trim().to_owned();
-                sections.entry(name.clone()).or_default();
-                section = Some(name);
-            } else if !is_nested {
-                let (name, value) = line
-                    .split_once('=')
-                    .ok_or_else(|| wrong("neither `name = value` nor a section"))?;
-                let section = section
-                    .as_ref()
-                    .ok_or_else(|| wrong("a setting before the first section"))?;
-                let settings = sections.entry(section.clone()).or_default();
-                settings.insert(
-                    name.trim().to_ascii_lowercase(),
-                    without_comment(value).to_owned(),
-                );
-            }
+            })?;
         }
-        Ok(Self(sections))
+        Ok(Self(reader.sections))
     }
 
     /// The settings of a section.
     pub(super) fn section(&self, name: &str) -> Option<&BTreeMap<String, String>> {
         self.0.get(name)
+    }
+}
+
+/// What was read up to a line.
+#[derive(Default)]
+struct Reader {
+    sections: BTreeMap<String, BTreeMap<String, String>>,
+    section: Option<String>,
+    /// The setting that deeper lines continue.
+    setting: Option<String>,
+    indent: usize,
+}
+
+impl Reader {
+    fn line(&mut self, line: &str) -> Result<(), &'static str> {
+        let text = line.trim();
+        if text.is_empty() || text.starts_with(['#', ';']) {
+            return Ok(());
+        }
+        let indent = line.len() - line.trim_start().len();
+        if indent > self.indent
+            && let (Some(section), Some(setting)) = (self.section.clone(), self.setting.clone())
+        {
+            return self.continuation(&section, &setting, text);
+        }
+        self.indent = indent;
+        match text.strip_prefix('[') {
+            Some(rest) => self.header(rest),
+            None => self.setting(text),
+        }
+    }
+
+    fn header(&mut self, rest: &str) -> Result<(), &'static str> {
+        let (name, _) = rest.rsplit_once(']').ok_or("a section without its `]`")?;
+        let name = name.replace(['"', '\''], "");
+        // `[profile   name]`: blanks separate, however many.
+        let name = name.split_whitespace().collect::<Vec<_>>().join(" ");
+        self.sections.entry(name.clone()).or_default();
+        self.section = Some(name);
+        self.setting = None;
+        Ok(())
+    }
+
+    fn setting(&mut self, text: &str) -> Result<(), &'static str> {
+        let section = self
+            .section
+            .clone()
+            .ok_or("a setting before the first section")?;
+        let (name, value) = text
+            .split_once(['=', ':'])
+            .ok_or("neither `name = value` nor a section")?;
+        let name = name.trim().to_ascii_lowercase();
+        self.insert(section, name.clone(), without_comment(value));
+        self.setting = Some(name);
+        Ok(())
+    }
+
+    fn continuation(
+        &mut self,
+        section: &str,
+        setting: &str,
+        text: &str,
+    ) -> Result<(), &'static str> {
+        let values = self.sections.entry(section.to_owned()).or_default();
+        let value = values.entry(setting.to_owned()).or_default();
+        if !value.is_empty() {
+            value.push('\n');
+            value.push_str(text);
+            return Ok(());
+        }
+        let (name, value) = text
+            .split_once('=')
+            .ok_or("not `name = value` below a setting")?;
+        let name = format!("{setting}.{}", name.trim().to_ascii_lowercase());
+        self.insert(section.to_owned(), name, without_comment(value));
+        Ok(())
+    }
+
+    fn insert(&mut self, section: String, name: String, value: &str) {
+        let settings = self.sections.entry(section).or_default();
+        settings.insert(name, value.to_owned());
     }
 }
 
@@ -98,6 +157,22 @@ mod tests {
             Some("arn:aws:iam::1:role/r#1")
         );
         assert!(get(&ini, "default", "max_queue_size").is_none());
+        assert_eq!(get(&ini, "profile two", "s3.max_queue_size"), Some("1"));
+    }
+
+    #[test]
+    fn a_section_may_be_indented_as_a_whole() {
+        let text = "\u{feff}[profile  'my host']\r\n\tAWS_Access_Key_Id : A\r\n\r\n\t# c\r\n\ts3 =\r\n\t\t\
+                    addressing_style = path\r\n\tregion = eu-west-3\r\n[services local]\r\n  s3=\r\n    \
+                    endpoint_url = http://h:1\r\n  sts =\r\n    endpoint_url=http://t\r\n";
+        let ini = Ini::parse(text, Path::new("/c")).unwrap();
+        let profile = |name| get(&ini, "profile my host", name);
+        assert_eq!(profile("aws_access_key_id"), Some("A"));
+        assert_eq!(profile("s3.addressing_style"), Some("path"));
+        assert_eq!(profile("region"), Some("eu-west-3"));
+        let services = |name| get(&ini, "services local", name);
+        assert_eq!(services("s3.endpoint_url"), Some("http://h:1"));
+        assert_eq!(services("sts.endpoint_url"), Some("http://t"));
     }
 
     #[test]

@@ -56,6 +56,16 @@ pub(crate) enum Cause {
     /// The store is not who it should be.
     #[error("{0}")]
     Untrusted(String),
+    /// Its host has no address.
+    #[error("{0}")]
+    Unresolved(String),
+    #[error("the bucket is in the region {region}: use --region {region}, or set AWS_REGION")]
+    WrongRegion { region: String },
+    #[error(
+        "the bucket is in another region, or at another endpoint, and the store does not say which: \
+         check --region and --endpoint-url"
+    )]
+    Elsewhere,
     #[error("the store has confirmed {found}, and {expected} was sent")]
     Unconfirmed { expected: String, found: String },
     /// Whoever made it chooses where the object goes.
@@ -95,6 +105,9 @@ impl StoreError {
             | Cause::ClockSkew { .. }
             | Cause::Denied { .. }
             | Cause::Untrusted(_)
+            | Cause::Unresolved(_)
+            | Cause::WrongRegion { .. }
+            | Cause::Elsewhere
             | Cause::Interrupted(_) => true,
             Cause::Io(error) => error.kind() == io::ErrorKind::StorageFull,
             Cause::Local(_)
@@ -117,7 +130,10 @@ impl Failure for StoreError {
             | Cause::BadCredentials { .. }
             | Cause::Credentials(_)
             | Cause::Denied { .. }
-            | Cause::Untrusted(_) => FailureKind::Configuration,
+            | Cause::Untrusted(_)
+            | Cause::Unresolved(_)
+            | Cause::WrongRegion { .. }
+            | Cause::Elsewhere => FailureKind::Configuration,
             // Not of the kind `Clock`: nothing here goes back behind what was written.
             Cause::ClockSkew { .. }
             | Cause::Archived

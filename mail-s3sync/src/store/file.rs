@@ -317,13 +317,18 @@ impl ObjectStore for FileStore {
         Ok(None)
     }
 
-    fn billed(&self, prefix: &str, each: &mut dyn FnMut(Billed)) -> Result<(), StoreError> {
+    fn billed(
+        &self,
+        prefix: &str,
+        each: &mut dyn FnMut(Billed),
+    ) -> Result<Vec<&'static str>, StoreError> {
         self.list(prefix, &mut |listed| {
             each(Billed {
                 bytes: listed.bytes,
                 storage_class: STORAGE_CLASS.to_owned(),
             });
-        })
+        })?;
+        Ok(Vec::new())
     }
 
     fn abort_stale(&self, prefix: &str, before: Timestamp) -> Result<usize, StoreError> {

@@ -55,8 +55,12 @@ pub(crate) trait ObjectStore: Debug + Send + Sync {
     fn protection(&self) -> Result<Option<Protection>, StoreError>;
 
     /// Calls `each` for everything below `prefix` that costs money: all versions, and parts of
-    /// unfinished uploads.
-    fn billed(&self, prefix: &str, each: &mut dyn FnMut(Billed)) -> Result<(), StoreError>;
+    /// unfinished uploads. Returns what the store has no way to tell.
+    fn billed(
+        &self,
+        prefix: &str,
+        each: &mut dyn FnMut(Billed),
+    ) -> Result<Vec<&'static str>, StoreError>;
 
     /// Drops what uploads that were begun before `before` and never ended have left below `prefix`,
     /// and says how many.

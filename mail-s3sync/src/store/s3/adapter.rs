@@ -162,7 +162,11 @@ impl ObjectStore for S3Store {
             .map(Some)
     }
 
-    fn billed(&self, prefix: &str, each: &mut dyn FnMut(Billed)) -> Result<(), StoreError> {
+    fn billed(
+        &self,
+        prefix: &str,
+        each: &mut dyn FnMut(Billed),
+    ) -> Result<Vec<&'static str>, StoreError> {
         self.wait(
             "list all versions of",
             prefix,

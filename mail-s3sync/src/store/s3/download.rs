@@ -18,8 +18,10 @@ use super::{attempt, interrupted, marks};
 use crate::store::error::Cause;
 use crate::store::object::{Download, Found, Marks};
 
-/// How often a download is resumed without a single byte in between.
+/// How often a download is resumed without progress in between.
 const MAX_BREAKS: u32 = 10;
+/// Less between two breaks is no progress: a store could go on for ever with a byte each time.
+const PROGRESS_BYTES: u64 = 16 * 1024;
 
 /// Opens an object from the byte `from` on.
 pub(super) async fn open(
@@ -68,6 +70,7 @@ pub(super) async fn open(
         stream: opened.body,
         piece: Bytes::new(),
         breaks: 0,
+        since_break: 0,
     };
     // Some stores answer a range with the whole.
     reader.skip_to = if is_range { 0 } else { from };
@@ -119,6 +122,8 @@ struct ObjectReader {
     stream: Option<ByteStream>,
     piece: Bytes,
     breaks: u32,
+    /// Bytes that came since the last break.
+    since_break: u64,
 }
 
 impl ObjectReader {
@@ -140,6 +145,7 @@ impl ObjectReader {
                 None => io::ErrorKind::UnexpectedEof.into(),
             };
             self.breaks += 1;
+            self.since_break = 0;
             if self.breaks > MAX_BREAKS {
                 return Err(broken);
             }
@@ -151,7 +157,10 @@ impl ObjectReader {
     fn take(&mut self, mut piece: Bytes) -> Bytes {
         // More than was announced is not part of the object.
         piece.truncate(usize::try_from(self.end - self.position).unwrap_or(usize::MAX));
-        self.breaks = 0;
+        self.since_break += piece.len() as u64;
+        if self.since_break >= PROGRESS_BYTES {
+            self.breaks = 0;
+        }
         let start = self.position;
         self.position += piece.len() as u64;
         let unwanted = self.skip_to.saturating_sub(start).min(piece.len() as u64);

@@ -11,6 +11,7 @@ use rusoto_s3::{
 use super::attempt::{self, Patience};
 use super::bucket::Bucket;
 use super::etag::unquoted;
+use crate::aws::Failure;
 use crate::store::error::Cause;
 use crate::store::object::{Billed, Listed};
 
@@ -110,7 +111,27 @@ impl Bucket {
         &self,
         prefix: &str,
         each: &mut dyn FnMut(Billed),
-    ) -> Result<(), Cause> {
+    ) -> Result<Vec<&'static str>, Cause> {
+        let mut untold = Vec::new();
+        if !self.billed_versions(prefix, each).await? {
+            self.billed_objects(prefix, each).await?;
+            untold.push("earlier versions");
+        }
+        match self.uploads(prefix).await? {
+            Ok(uploads) => self.billed_parts(uploads, each).await?,
+            Err(failure) if failure.is_not_implemented() => untold.push("unfinished uploads"),
+            Err(failure) => return Err(failure.into()),
+        }
+        Ok(untold)
+    }
+
+    /// Every version; `false` when the store cannot list them, and then none was counted. It may
+    /// say so with the first page alone.
+    async fn billed_versions(
+        &self,
+        prefix: &str,
+        each: &mut dyn FnMut(Billed),
+    ) -> Result<bool, Cause> {
         let mut marker = None;
         loop {
             let (key_marker, version_id_marker) = marker.clone().unzip();
@@ -126,7 +147,12 @@ impl Bucket {
                     self.client.list_object_versions(request())
                 })
                 .await?;
-            let page = page.map_err(Cause::from)?;
+            let page = match page {
+                Err(failure) if marker.is_none() && failure.is_not_implemented() => {
+                    return Ok(false);
+                }
+                page => page.map_err(Cause::from)?,
+            };
             for version in page.versions.unwrap_or_default() {
                 let storage_class = version.storage_class.unwrap_or_else(|| STANDARD.to_owned());
                 each(Billed {
@@ -139,10 +165,41 @@ impl Bucket {
                 .map(|key| (key, page.next_version_id_marker));
             marker = next(page.is_truncated, marker.as_ref(), following)?;
             if marker.is_none() {
-                break;
+                return Ok(true);
             }
         }
-        for upload in self.uploads(prefix).await? {
+    }
+
+    /// What a plain listing shows.
+    async fn billed_objects(
+        &self,
+        prefix: &str,
+        each: &mut dyn FnMut(Billed),
+    ) -> Result<(), Cause> {
+        let mut token = None;
+        loop {
+            let page = self.page(prefix, None, token.as_deref()).await?;
+            for object in page.contents.unwrap_or_default() {
+                let storage_class = object.storage_class.unwrap_or_else(|| STANDARD.to_owned());
+                each(Billed {
+                    bytes: attempt::bytes(object.size)?,
+                    storage_class,
+                });
+            }
+            let following = page.next_continuation_token;
+            token = next(page.is_truncated, token.as_ref(), following)?;
+            if token.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn billed_parts(
+        &self,
+        uploads: Vec<MultipartUpload>,
+        each: &mut dyn FnMut(Billed),
+    ) -> Result<(), Cause> {
+        for upload in uploads {
             let storage_class = upload
                 .storage_class
                 .clone()
@@ -193,7 +250,8 @@ impl Bucket {
         }
     }
 
-    async fn uploads(&self, prefix: &str) -> Result<Vec<MultipartUpload>, Cause> {
+    /// Unfinished uploads; the inner error is the store's.
+    async fn uploads(&self, prefix: &str) -> Result<Result<Vec<MultipartUpload>, Failure>, Cause> {
         let (mut uploads, mut marker) = (Vec::new(), None);
         loop {
             let (key_marker, upload_id_marker) = marker.clone().unzip();
@@ -209,14 +267,17 @@ impl Bucket {
                     self.client.list_multipart_uploads(request())
                 })
                 .await?;
-            let page = page.map_err(Cause::from)?;
+            let page = match page {
+                Ok(page) => page,
+                Err(failure) => return Ok(Err(failure)),
+            };
             uploads.extend(page.uploads.unwrap_or_default());
             let following = page
                 .next_key_marker
                 .map(|key| (key, page.next_upload_id_marker));
             marker = next(page.is_truncated, marker.as_ref(), following)?;
             if marker.is_none() {
-                return Ok(uploads);
+                return Ok(Ok(uploads));
             }
         }
     }
@@ -235,7 +296,7 @@ impl Bucket {
         let mut aborted = 0;
         for upload in self
             .uploads(prefix)
-            .await?
+            .await??
             .into_iter()
             .filter(|upload| is_old(upload.initiated.as_ref()))
         {
