@@ -4,7 +4,7 @@
 use std::io::{self, Read};
 
 use mail_common::checksum::Sha256;
-use mail_common::message::HEAD_BYTES;
+use mail_common::message::{HEAD_BYTES, text_of};
 use mail_common::report::chain;
 
 use crate::cache::{Key, Known};
@@ -15,7 +15,6 @@ use crate::finding::Finding;
 use crate::inside::{self, Hidden, Inside, Role, TooLarge};
 use crate::job::BYTES_A_JOB;
 use crate::message::Envelope;
-use crate::packing::compression_of_head;
 use crate::run::Run;
 use crate::totals::add;
 use crate::verdict::Verdict;
@@ -269,9 +268,10 @@ fn envelope_of(verdict: &Verdict, content: &Content) -> Envelope {
 fn message_head(content: &Content) -> io::Result<Vec<u8>> {
     let head = content.head(HEAD_BYTES)?;
     let mut plain = Vec::new();
-    let mut unpacked = compression_of_head(&head)
-        .reader(&*head)?
-        .take(HEAD_BYTES as u64);
+    let Some(text) = text_of(&*head)? else {
+        return Ok(plain);
+    };
+    let mut unpacked = text.take(HEAD_BYTES as u64);
     // It is cut, so that the end of it cannot be unpacked.
     let _ = unpacked.read_to_end(&mut plain);
     drop(unpacked);

@@ -87,7 +87,7 @@ impl Packing {
 }
 
 /// How a content is compressed that begins so.
-pub(crate) fn compression_of_head(head: &[u8]) -> Compression {
+fn compression_of_head(head: &[u8]) -> Compression {
     match head {
         [0x1e | 0x22..=0x28, rest @ ..] if rest.starts_with(ZSTD_MAGIC) => Compression::Zstd,
         [0x50..=0x5f, rest @ ..] if rest.starts_with(SKIPPABLE_MAGIC) => Compression::Zstd,

@@ -30,6 +30,9 @@ pub(super) enum Packed {
     Zstd,
     Lzma,
     Lzip,
+    Lz4,
+    /// Chunks of lz4, as Dovecot writes them.
+    DovecotLz4,
 }
 
 /// Formats that begin so. `None` where this program has a reader.
@@ -39,9 +42,12 @@ const MAGICS: [(&[u8], Kind); 27] = [
     (b"\xfd7zXZ\0", Kind::Common(Packed::Xz)),
     (b"LZIP\x01", Kind::Packed(Packed::Lzip)),
     (b"\x5d\0\0", Kind::Packed(Packed::Lzma)),
-    (b"\x04\x22\x4d\x18", Kind::Unknown("lz4")),
-    (b"\x02\x21\x4c\x18", Kind::Unknown("lz4")),
-    (b"Dovecot-LZ4\x0d\x2a\x9b\xc5", Kind::Unknown("lz4")),
+    (b"\x04\x22\x4d\x18", Kind::Packed(Packed::Lz4)),
+    (b"\x02\x21\x4c\x18", Kind::Packed(Packed::Lz4)),
+    (
+        b"Dovecot-LZ4\x0d\x2a\x9b\xc5",
+        Kind::Packed(Packed::DovecotLz4),
+    ),
     (b"\x89LZO\0\r\n\x1a\n", Kind::Unknown("lzop")),
     (b"\x1f\x9d", Kind::Unknown("compress (.Z)")),
     (b"\x1f\xa0", Kind::Unknown("SCO compress")),

@@ -4,7 +4,9 @@ use std::io::{self, Read};
 
 use liblzma::bufread::XzDecoder;
 use liblzma::stream::Stream;
+use lz4_flex::frame::FrameDecoder;
 use mail_common::archive::compression::Compression;
+use mail_common::message::text_of;
 use mail_common::report::chain;
 
 use super::kind::Packed;
@@ -82,8 +84,28 @@ pub(super) fn reader<'a>(
             let stream = Stream::new_lzip_decoder(MEMORY_MAX_BYTES, 0)?;
             return Ok(Box::new(XzDecoder::new_stream(content, stream)));
         }
+        Packed::Lz4 => return Ok(Box::new(Lz4Frames(FrameDecoder::new(content)))),
+        Packed::DovecotLz4 => {
+            return text_of(content)?.ok_or_else(|| io::ErrorKind::InvalidData.into());
+        }
     };
     compression.reader(content)
+}
+
+/// One frame after another, which the decoder does not go on to by itself.
+struct Lz4Frames<'a>(FrameDecoder<&'a [u8]>);
+
+impl Read for Lz4Frames<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let length = self.0.read(buffer)?;
+            let rest = *self.0.get_ref();
+            if length > 0 || buffer.is_empty() || rest.is_empty() {
+                return Ok(length);
+            }
+            self.0 = FrameDecoder::new(rest);
+        }
+    }
 }
 
 fn name_of(packed: Packed) -> &'static str {
@@ -94,5 +116,6 @@ fn name_of(packed: Packed) -> &'static str {
         Packed::Zstd => "zstd",
         Packed::Lzma => "lzma",
         Packed::Lzip => "lzip",
+        Packed::Lz4 | Packed::DovecotLz4 => "lz4",
     }
 }

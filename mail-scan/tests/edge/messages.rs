@@ -322,7 +322,7 @@ fn what_clamd_does_not_unpack_is_unpacked_in_a_message_or_named() {
     bench.put("work/x.com", eicar());
     bench.shell(
         r#"
-        cd work; zstd -q x.com; xz -k --format=lzma x.com; tar -cf all.tar x.com; zstd -q all.tar
+        cd work; zstd -q x.com; xz -k --format=lzma x.com; lz4 -q x.com x.com.lz4; lz4 -ql x.com legacy.lz4; tar -cf all.tar x.com; zstd -q all.tar
         gzip -k x.com.zst; tar -cf deep.tar x.com.zst; lzip -k x.com
         python3 - <<'PY'
 import zipfile
@@ -342,6 +342,8 @@ PY
         "x.com.zst",
         "x.com.lzma",
         "x.com.lz",
+        "x.com.lz4",
+        "legacy.lz4",
         "all.tar.zst",
         "x.com.zst.gz",
         "deep.tar",
