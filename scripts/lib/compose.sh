@@ -1,15 +1,26 @@
 # shellcheck shell=bash
 # Sourced after job.sh. The services of the mail server, stopped while what they use is exchanged, and started again.
 
-# compose_find: finds the program and the file, or says that nothing is stopped. A file that nobody can use ends the job.
+# compose_find: finds the program and the project, or says that nothing is stopped. A file that nobody can use ends the job.
+#
+# A file of a usual name is not named to the program, which is run in its directory: it reads override files, COMPOSE_FILE, the
+# profiles and the name of the project in .env only when it looks for its files itself.
 compose_find() {
-    local root
+    local root file env_file
     root=$(setting MAILSERVER_ROOT /opt/onprem-infra-system/project-root-infra/services/mailserver)
-    COMPOSE_FILE_USED=$(setting DOCKER_COMPOSE_FILE "$root/docker-compose.yml")
-    STOPPED=()
+    file=$(setting DOCKER_COMPOSE_FILE "$root/docker-compose.yml")
+    env_file=$(setting ENV_FILE "$root/.env")
+    STOPPED=() COMPOSE_FLAGS=() COMPOSE_DIR=$(dirname "$file")
+    case $(basename "$file") in
+        compose.yaml | compose.yml | docker-compose.yml | docker-compose.yaml) ;;
+        *) COMPOSE_FLAGS+=(--file "$(basename "$file")") ;;
+    esac
+    if [ -e "$env_file" ] && ! [ "$env_file" -ef "$COMPOSE_DIR/.env" ]; then
+        COMPOSE_FLAGS+=(--env-file "$(readlink -f "$env_file")")
+    fi
     read -ra COMPOSE_PROGRAM <<<"$(setting COMPOSE "$(compose_program)")"
-    if [ "${COMPOSE_PROGRAM[*]}" = none ] || [ ! -e "$COMPOSE_FILE_USED" ]; then
-        log WARN "$JOB_COMPONENT" "no services are stopped: there is no $COMPOSE_FILE_USED, or COMPOSE is none"
+    if [ "${COMPOSE_PROGRAM[*]}" = none ] || ! compose_is_there "$file" "$env_file"; then
+        log WARN "$JOB_COMPONENT" "no services are stopped: there is no $file, or COMPOSE is none"
         COMPOSE_PROGRAM=()
     elif ! RUNNING=$(compose ps --services --filter status=running 2>"$JOB_DIR/compose"); then
         log ERROR "$JOB_COMPONENT" "the services cannot be asked for: $(head -c 300 "$JOB_DIR/compose"); start Docker, or set COMPOSE=none"
@@ -25,8 +36,19 @@ compose_program() {
     fi
 }
 
+# compose_is_there FILE ENV_FILE: FILE, or another that the program finds in its place.
+compose_is_there() {
+    local name
+    [ ! -e "$1" ] || return 0
+    [ ${#COMPOSE_FLAGS[@]} -eq 0 ] || [ "${COMPOSE_FLAGS[0]}" != --file ] || return 1
+    for name in compose.yaml compose.yml docker-compose.yml docker-compose.yaml; do
+        [ ! -e "$COMPOSE_DIR/$name" ] || return 0
+    done
+    [ -n "${COMPOSE_FILE:-}" ] || grep -qsE '^[[:space:]]*(export[[:space:]]+)?COMPOSE_FILE=.' "$2"
+}
+
 compose() {
-    "${COMPOSE_PROGRAM[@]}" --file "$COMPOSE_FILE_USED" "$@" </dev/null
+    (cd "$COMPOSE_DIR" && exec "${COMPOSE_PROGRAM[@]}" "${COMPOSE_FLAGS[@]}" "$@" </dev/null)
 }
 
 # compose_stop: every running service but the database, which restores itself through a connection. They are started again when the
@@ -52,6 +74,6 @@ compose_start() {
     STOPPED=()
     log INFO "$JOB_COMPONENT" "starting ${services[*]}"
     if ! logged compose start "${services[@]}"; then
-        log ERROR "$JOB_COMPONENT" "not all services could be started: ${COMPOSE_PROGRAM[*]} --file $COMPOSE_FILE_USED start ${services[*]}"
+        log ERROR "$JOB_COMPONENT" "not all services could be started: cd $COMPOSE_DIR && ${COMPOSE_PROGRAM[*]} ${COMPOSE_FLAGS[*]} start ${services[*]}"
     fi
 }
