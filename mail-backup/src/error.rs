@@ -127,23 +127,13 @@ impl Failure for Error {
             Self::Set(error) => error.kind(),
             Self::Mailboxes(error) => error.kind(),
             Self::StillMoving => FailureKind::Changed,
-            Self::Database(error) => database_kind(error),
+            Self::Database(error) => error.kind(),
             Self::Lacking(_) => FailureKind::Database,
             Self::Interrupted(interrupted) => interrupted.kind(),
             Self::NothingSaved => FailureKind::NothingDone,
             Self::RetentionRefused(Refusal::ClockSetBack { .. }) => FailureKind::Clock,
             Self::RetentionRefused(Refusal::SuspiciouslySmall { .. }) => FailureKind::Refused,
         }
-    }
-}
-
-fn database_kind(error: &mail_mysql::Error) -> FailureKind {
-    match error {
-        mail_mysql::Error::Open { source, .. } | mail_mysql::Error::Write { source, .. } => {
-            FailureKind::of_io(source)
-        }
-        mail_mysql::Error::Stopped { .. } => FailureKind::Interrupted,
-        _ => FailureKind::Database,
     }
 }
 

@@ -172,9 +172,9 @@ impl Failure for Error {
             Self::ReadOptionFile { .. } | Self::ParseOptionFile { .. } | Self::BadPort { .. } => {
                 FailureKind::Configuration
             }
-            Self::NoDatabase { .. } => FailureKind::NoSuch,
             Self::LogIn { .. } => FailureKind::Denied,
-            Self::Connect { .. }
+            Self::NoDatabase { .. }
+            | Self::Connect { .. }
             | Self::Secure { .. }
             | Self::Prepare { .. }
             | Self::OtherMoment { .. }
