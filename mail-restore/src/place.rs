@@ -293,10 +293,14 @@ fn roll_back(placed: Vec<Placed>) -> Result<(), Error> {
 
 fn print_summary(plan: &Plan, session: &Session, placed: &[Placed], totals: &Totals) {
     let components: Vec<&str> = plan.components.iter().map(|c| c.name()).collect();
+    let counted = match (totals.get("entries"), totals.get("tables")) {
+        (entries, 0) => format!("{entries} entries"),
+        (0, tables) => format!("{tables} tables"),
+        (entries, tables) => format!("{entries} entries, {tables} tables"),
+    };
     session.report.summary(format!(
-        "restored {}: {} entries, {} out of {} files of the set",
+        "restored {}: {counted}, {} out of {} files of the set",
         components.join(", "),
-        totals.get("entries"),
         totals.size("bytes"),
         totals.get("files")
     ));

@@ -12,6 +12,7 @@ mod support;
 mod statement_proxy;
 
 use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
 
 use jiff::ZonedDateTime;
 use mail_common::secret::Secret;
@@ -164,6 +165,37 @@ fn a_statement_that_is_refused_leaves_all_as_it_was() {
             "statement {at}: {:?}",
             seen.get(at)
         );
+    }
+}
+
+/// A journal that cannot be committed holds back no table that the way back drops.
+#[test]
+fn a_journal_that_is_not_committed_is_dropped_at_once() {
+    let (server, set, old, _) = scene();
+    let counting = StatementProxy::start(server.port(), Harm::Refuse, usize::MAX);
+    let loaded = restore(&set, &through(&counting)).unwrap();
+    loaded.roll_back("only to count").unwrap();
+    let seen = counting.statements();
+    let is_commit_of_journal =
+        |at: &usize| seen[*at] == "COMMIT" && *at > 0 && seen[*at - 1].starts_with("REPLACE INTO");
+    let commits: Vec<_> = (0..seen.len())
+        .filter(is_commit_of_journal)
+        .take(3)
+        .collect();
+    assert_eq!(commits.len(), 3, "{seen:#?}");
+    for at in commits {
+        let proxy = StatementProxy::start(server.port(), Harm::Refuse, at);
+        let began = Instant::now();
+        match restore(&set, &through(&proxy)) {
+            Ok(loaded) => loaded.roll_back("it found another way").unwrap(),
+            Err(error) => assert!(
+                !matches!(error, Error::NotRolledBack { .. }),
+                "{}",
+                chain(&error)
+            ),
+        }
+        assert_eq!(all_facts(&server), old, "statement {at}");
+        assert!(began.elapsed() < Duration::from_secs(60), "statement {at}");
     }
 }
 

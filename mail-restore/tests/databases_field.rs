@@ -312,6 +312,28 @@ fn a_foreign_key_from_outside_is_told_before_anything_is_touched() {
     );
 }
 
+/// The code is restored as it was written, and who it would run as is named, by the dry run too.
+#[test]
+fn a_definer_that_the_server_does_not_know_is_named_and_kept() {
+    let source = with_users();
+    source.sql(
+        "CREATE USER gone@localhost; CREATE DEFINER=gone@localhost VIEW mail.v AS SELECT 1 AS a;
+         CREATE DEFINER=gone@localhost TRIGGER mail.r BEFORE INSERT ON mail.users FOR EACH ROW SET NEW.id = 9;",
+    );
+    let set = Set::of(&source, &["mail"]);
+    let server = MariaDb::start();
+    let is_named = |warnings: &[String]| {
+        warnings
+            .iter()
+            .any(|text| text.contains("`gone`@`localhost`"))
+    };
+    let plan = set.plan(Accounts::Leave);
+    let inspected = plan.inspect(&target(&server), &AtomicBool::new(false));
+    assert!(is_named(&inspected.unwrap().warnings));
+    assert!(is_named(&restored(&set, &server)));
+    assert_eq!(facts(&source, "mail"), facts(&server, "mail"));
+}
+
 /// Each of these would act elsewhere, with the rights of who restores.
 #[test]
 fn dumps_that_act_elsewhere_are_refused() {

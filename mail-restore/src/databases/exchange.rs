@@ -435,11 +435,15 @@ fn drop_stored(server: &mut Server, database: &str) -> Result<(), Error> {
             ),
         ),
     ];
-    for (_, query) in listed {
+    for (of_kind, query) in listed {
         let rows = server.rows(&query).map_err(|source| Error::Ask {
             what: "the stored code of a database",
             source,
         })?;
+        if of_kind == StoredKind::View {
+            drop_views(server, database, &rows)?;
+            continue;
+        }
         for row in rows {
             let [kind, object] = &row[..] else { continue };
             // DROP PACKAGE is known in Oracle's mode alone.
@@ -455,6 +459,24 @@ fn drop_stored(server: &mut Server, database: &str) -> Result<(), Error> {
             }
             dropped?;
         }
+    }
+    Ok(())
+}
+
+/// Drops many in a statement: each statement of this kind waits for the server's disk.
+fn drop_views(server: &mut Server, database: &str, rows: &[Vec<String>]) -> Result<(), Error> {
+    const AT_ONCE: usize = 100;
+    for some in rows.chunks(AT_ONCE) {
+        let place = |view: &String| format!("{}.{}", name(database), name(view));
+        let views: Vec<_> = some
+            .iter()
+            .filter_map(|row| row.get(1))
+            .map(place)
+            .collect();
+        server.prepare(
+            database,
+            &format!("DROP VIEW IF EXISTS {}", views.join(", ")),
+        )?;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use super::concern::databases;
 use super::error::Error;
 use super::journal::Journal;
 use super::obstacles;
-use super::restore::{Surveyed, Target, check_packet};
+use super::restore::{Surveyed, Target, check_packet, stranger_warning};
 use super::server::{Server, literal};
 use super::survey::Footer;
 
@@ -119,6 +119,7 @@ pub(super) fn inspect(target: &Target, surveyed: &Surveyed) -> Result<Inspection
         .iter()
         .flat_map(|(dump, survey)| survey.warnings(dump))
         .collect();
+    warnings.extend(stranger_warning(&mut server, &surveyed.dumps));
     for journal in Journal::left(&mut server)? {
         warnings.push(format!(
             "a restore was killed, and left {}: the next one puts that right first",

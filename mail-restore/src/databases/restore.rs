@@ -195,7 +195,12 @@ pub(super) fn restore(
             undo: work.undo,
             _lock: work.server,
         }),
-        Err(cause) => Err(work.undo.back_from(cause)),
+        Err(cause) => {
+            // What this connection has not committed would hold the journal's table, and the way
+            // back, which has a connection of its own, would wait for it.
+            let _ = work.server.run("ROLLBACK");
+            Err(work.undo.back_from(cause))
+        }
     }
 }
 
@@ -219,7 +224,8 @@ fn token(now: &ZonedDateTime) -> String {
     format!("{}_{low:04x}", now.strftime("%Y%m%d%H%M%S"))
 }
 
-fn stranger_warning(server: &mut Server, dumps: &[SurveyedDump]) -> Option<String> {
+/// Names the definers that the server has no account of.
+pub(super) fn stranger_warning(server: &mut Server, dumps: &[SurveyedDump]) -> Option<String> {
     let strangers = obstacles::strangers(server, dumps)?;
     (!strangers.is_empty()).then(|| {
         format!(
