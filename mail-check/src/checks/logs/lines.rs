@@ -113,6 +113,7 @@ fn search(
             memchr::memchr(b'\n', &rest[found.end()..]).map_or(rest.len(), |at| found.end() + at);
         let line = &rest[begin..end];
         for event in events(line) {
+            tally.understood();
             count_event(Some(event), line, tally);
         }
         rest = &rest[end..];
@@ -149,6 +150,26 @@ mod tests {
 
     use super::super::settings::Place;
     use super::*;
+
+    #[test]
+    fn a_line_that_tells_a_failure_makes_its_log_known_whatever_its_time_looks_like() {
+        let settings = Settings::default();
+        let place = Place::File("/l".into());
+        let source = Source {
+            name: "s".into(),
+            kind: Kind::Dovecot,
+            place,
+            silent: None,
+            max_size: 1,
+        };
+        let line = b"@400000004c91b044077a9e94 auth: pam_unix(dovecot:auth): authentication failure; logname= tty=dovecot ruser=ann rhost=192.0.2.7\n";
+        let mut tally = Tally::default();
+        Reader::new(&source, &settings)
+            .unwrap()
+            .read(line, &mut tally);
+        assert_eq!(tally.foreign_line(), None);
+        assert_eq!(tally.counter(Topic::AuthFailures).new, 1);
+    }
 
     /// Pieces of lines of interest, and bytes that are none.
     fn rubbish() -> impl Strategy<Value = Vec<u8>> {

@@ -60,7 +60,8 @@ static ROWS: &[Row] = &[
     row(&["4.3.1 Insufficient system storage"], Topic::Deferred, Why::Reply),
     row(&["milter-reject: ", "4.7.1 Service unavailable"], Topic::Deferred, Why::Reply),
     // Postfix's smtpd(8) refuses a client for what it asks: access(5), postconf(5) smtpd_*_restrictions.
-    row(&["NOQUEUE: reject: ", " from ", "["], Topic::Rejected, Why::Peer),
+    row(&[": reject: ", " from ", "["], Topic::Rejected, Why::Peer),
+    row(&[": milter-reject: ", " from ", "["], Topic::Rejected, Why::Peer),
     row(&["improper command pipelining after ", " from ", "["], Topic::Rejected, Why::Peer),
     // SASL_README and xsasl_dovecot_server.c: the authentication server does not answer, which is nobody's failed login.
     row(&["Connection lost to authentication server"], Topic::AuthErrors, Why::From),
@@ -90,6 +91,13 @@ static ROWS: &[Row] = &[
     row(&["): Invalid credentials"], Topic::AuthFailures, Why::Account),
     row(&["): password mismatch"], Topic::AuthFailures, Why::Account),
     row(&["): Password mismatch"], Topic::AuthFailures, Why::Account),
+    // The same in Dovecot 2.4: `auth(user,address,...)<session>: Info: sql: Password mismatch`.
+    row(&[": unknown user", "auth("], Topic::AuthFailures, Why::Account),
+    row(&[": Unknown user", "auth("], Topic::AuthFailures, Why::Account),
+    row(&[": invalid credentials", "auth("], Topic::AuthFailures, Why::Account),
+    row(&[": Invalid credentials", "auth("], Topic::AuthFailures, Why::Account),
+    row(&[": password mismatch", "auth("], Topic::AuthFailures, Why::Account),
+    row(&[": Password mismatch", "auth("], Topic::AuthFailures, Why::Account),
     // Dovecot's auth processes themselves: a database that is not there.
     row(&["auth: Error: "], Topic::AuthErrors, Why::After),
     row(&["auth: Fatal: "], Topic::AuthErrors, Why::After),

@@ -144,6 +144,14 @@ fn a_failed_login_is_counted_by_its_address_in_every_format() {
         "2001:db8::9",
     );
     failed(
+        "Nov 28 08:00:00 auth(ann@example.org,198.51.100.12,sasl:login)<q1w2>: Info: sql: Password mismatch",
+        "198.51.100.12",
+    );
+    failed(
+        "Nov 28 08:00:00 auth(ann@example.org,198.51.100.13,sasl:plain)<q1w2>: Info: passwd-file: unknown user",
+        "198.51.100.13",
+    );
+    failed(
         "Nov 28 08:00:00 mx auth: pam_unix(dovecot:auth): authentication failure; logname= uid=0 euid=0 tty=dovecot ruser=ann rhost=198.51.100.11  user=ann",
         "198.51.100.11",
     );
@@ -234,6 +242,14 @@ fn clients_that_are_refused_are_counted_by_their_address() {
     refused(
         "NOQUEUE: reject: EHLO from unknown[2001:db8::7]: 504 5.5.2 <User>: Helo command rejected: need fully-qualified hostname; proto=SMTP",
         "2001:db8::7",
+    );
+    refused(
+        "4BCD01: reject: BDAT from x.example[192.0.2.9]: 550 5.5.3 <DATA>: Data command rejected: Multi-recipient bounce; from=<>",
+        "192.0.2.9",
+    );
+    refused(
+        "4BCD01: milter-reject: END-OF-MESSAGE from x.example[192.0.2.10]: 5.7.1 Spam message rejected; from=<b@x.example>",
+        "192.0.2.10",
     );
     refused(
         "improper command pipelining after DATA from unknown[192.0.2.8]: Subject: x",

@@ -40,18 +40,21 @@ pub(super) fn count(line: &[u8], settings: &Settings, tally: &mut Tally) -> bool
     true
 }
 
-/// The error log of Nginx.
+/// The error log of Nginx, in a file or by way of syslog.
 pub(super) static ERROR_LOG: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[[a-z]+\] \d+#\d+: ")
-        .expect("the tests compile it")
+    Regex::new(
+        r"^(?:\S.{0,100} nginx(?:\[\d+\])?: )?\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[[a-z]+\] \d+#\d+: ",
+    )
+    .expect("the tests compile it")
 });
 
-/// A login that the error log of Nginx tells (ngx_http_auth_basic_module).
+/// A login that the error log of Nginx tells (ngx_http_auth_basic_module, ngx_http_auth_pam_module).
 pub(super) fn failed_login(line: &[u8]) -> Option<Event<'_>> {
-    after(line, b": *").and(after(line, b" user \""))?;
+    after(line, b": *").and(after(line, b" user "))?;
     let words = [
-        &b": password mismatch, client: "[..],
+        &b"\": password mismatch, client: "[..],
         b"\" was not found in \"",
+        b"' - not authenticated: ",
     ];
     words.iter().find_map(|word| after(line, word))?;
     let client = after(line, b", client: ")?;
@@ -297,5 +300,26 @@ mod tests {
             Some("2001:db8::7"),
         );
         check(" is welcome, client: 192.0.2.7", None);
+    }
+
+    #[test]
+    fn failed_logins_of_nginx_by_syslog_and_by_pam_are_known() {
+        let check = |line: &str, expected: &str| {
+            assert!(ERROR_LOG.is_match(line.as_bytes()), "{line}");
+            let event = failed_login(line.as_bytes());
+            assert_eq!(event.unwrap().reason, expected, "{line}");
+        };
+        check(
+            "Nov 28 08:00:00 web nginx[7]: 2026/11/28 08:00:00 [error] 7#7: *3 user \"ann\" was not found in \"/e/users\", client: 192.0.2.8, server: m",
+            "192.0.2.8",
+        );
+        check(
+            "web nginx: 2026/11/28 08:00:00 [error] 7#7: *3 user \"ann\": password mismatch, client: 192.0.2.9, server: m",
+            "192.0.2.9",
+        );
+        check(
+            "2026/11/28 08:00:00 [error] 7#7: *4 PAM: user 'ann' - not authenticated: Authentication failure, client: 2001:db8::4, server: m",
+            "2001:db8::4",
+        );
     }
 }
