@@ -8,6 +8,9 @@ pub mod index; // one line for each entry: where it is and what it was
 pub mod member; // one entry as tar writes it
 pub mod segment; // a file of frames that ends as a tar ends
 
+pub mod dumpdir; // what a directory holds, and what was renamed, as tar --incremental reads it
+pub mod renames; // from the stored names to the present ones
+
 mod pax; // what a tar header cannot hold
 pub mod reader; // any tar, member by member, as a stream
 pub mod compression; // zstd, gzip or neither
