@@ -48,7 +48,7 @@ impl Attempt<'_> {
     /// again without it.
     pub(crate) fn save(&self, comparison: Comparison) -> Result<SavedMailbox, Error> {
         let mut saved = SavedMailbox {
-            notices: special_notices(&comparison.special),
+            notices: self.notices(&comparison),
             counts: Counts {
                 unchanged: comparison.unchanged,
                 scratch_files: comparison.scratch_files,
@@ -65,6 +65,13 @@ impl Attempt<'_> {
             _ => self.save_changes(comparison, &mut saved)?,
         }
         Ok(saved)
+    }
+
+    fn notices(&self, comparison: &Comparison) -> Vec<String> {
+        let mut notices = special_notices(&comparison.special);
+        let unusual = &comparison.unusual;
+        notices.extend(unusual.notices(self.context.tree, &self.unit.path));
+        notices
     }
 
     fn begin_progress(&self, comparison: &Comparison) {

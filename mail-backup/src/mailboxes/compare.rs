@@ -29,6 +29,7 @@ use super::history::{CONTROL, History, Index};
 use super::listing::Missing;
 use super::maildir::is_message_entry;
 use super::spool::LiveSpool;
+use super::unusual::Unusual;
 use super::walk::Step;
 
 /// What a mailbox looks like beside its last index.
@@ -51,6 +52,7 @@ pub(crate) struct Comparison {
     pub(crate) failed: Vec<(RelPath, io::Error)>,
     /// Sockets, pipes, devices.
     pub(crate) special: Vec<RelPath>,
+    pub(crate) unusual: Unusual,
     /// How many messages need not be read.
     pub(crate) unchanged: u64,
     /// How many lock and temporary files were left out.
@@ -86,6 +88,7 @@ impl Comparison {
             second_names: Vec::new(),
             failed: Vec::new(),
             special: Vec::new(),
+            unusual: Unusual::default(),
             unchanged: 0,
             scratch_files: 0,
         })
@@ -120,7 +123,10 @@ struct Comparer<'a> {
 impl Comparer<'_> {
     fn take(&mut self, step: Step) -> Result<(), Error> {
         match step {
-            Step::Entry(entry) => self.take_entry(&entry)?,
+            Step::Entry { entry, links } => {
+                self.found.unusual.look(&entry, links);
+                self.take_entry(&entry)?;
+            }
             Step::Missing(missing) => self.found.missing.push(missing),
             Step::SecondName(path) => self.found.second_names.push(path),
             Step::Scratch => self.found.scratch_files += 1,

@@ -9,6 +9,7 @@ mod maildir; // what an entry is to a backup, and what is left out
 mod names; // the sorted names of a directory, on disk
 mod listing; // all directories of a mailbox, listed until they hold still
 mod walk; // their entries, in the order of their paths
+mod unusual; // files that a mailbox should not have
 mod spool; // entries in temporary files
 mod history; // the mailbox in the last backup
 mod age; // young mail changes, old mail does not

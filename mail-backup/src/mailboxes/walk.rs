@@ -11,13 +11,17 @@ use mail_common::relpath::RelPath;
 use super::listing::{Listing, Missing};
 use super::maildir::{is_message_entry, is_scratch};
 use super::names::Name;
-use crate::source::tree::{Look, SourceTree, look_at, look_at_open, vanished};
+use crate::source::tree::{Look, SourceTree, look_at_open, look_with_links, vanished};
 
 /// What the walk met.
 #[derive(Debug)]
 pub(crate) enum Step {
     /// Something to save.
-    Entry(LiveEntry),
+    Entry {
+        entry: LiveEntry,
+        /// How many names it has.
+        links: u64,
+    },
     /// A message that was listed and is gone.
     Missing(Missing),
     /// A second name of a message that was met already: it was renamed while a busy mailbox was
@@ -68,11 +72,14 @@ impl<'a> Walk<'a> {
         let (directory, step) = match opened {
             Ok((directory, Look::Savable(kind, stat))) => (
                 Some(directory),
-                Some(Step::Entry(LiveEntry {
-                    path: path.clone(),
-                    kind,
-                    stat,
-                })),
+                Some(Step::Entry {
+                    entry: LiveEntry {
+                        path: path.clone(),
+                        kind,
+                        stat,
+                    },
+                    links: 1,
+                }),
             ),
             Ok((_, Look::Special)) => return Some(Step::Special(path)),
             // Its messages may have moved with it: they are met below, as missing.
@@ -100,16 +107,18 @@ impl<'a> Walk<'a> {
             return self.enter(path);
         }
         let looked = match &level.directory {
-            Some(directory) => look_at(directory, &name.bytes[..]),
+            Some(directory) => look_with_links(directory, &name.bytes[..]),
             None => Err(io::ErrorKind::NotFound.into()),
         };
         match looked {
-            Ok(Look::Savable(Kind::Directory, _)) if self.listing.reach.ends_at(&path) => None,
-            Ok(Look::Savable(_, stat)) if self.is_second_name(&path, &stat) => {
+            Ok((Look::Savable(Kind::Directory, _), _)) if self.listing.reach.ends_at(&path) => None,
+            Ok((Look::Savable(_, stat), links)) if self.is_second_name(&path, &stat, links) => {
                 Some(Step::SecondName(path))
             }
-            Ok(Look::Savable(kind, stat)) => Some(classify(LiveEntry { path, kind, stat })),
-            Ok(Look::Special) => Some(Step::Special(path)),
+            Ok((Look::Savable(kind, stat), links)) => {
+                Some(classify(LiveEntry { path, kind, stat }, links))
+            }
+            Ok((Look::Special, _)) => Some(Step::Special(path)),
             Err(error) if vanished(&error) => is_message(&path).then_some(Step::Missing(Missing {
                 path,
                 inode: name.inode,
@@ -120,19 +129,19 @@ impl<'a> Walk<'a> {
 
     /// Whether this is a message that has one name only, and was already met under another. A
     /// message with two links has two names by right, and is saved under both.
-    fn is_second_name(&mut self, path: &RelPath, stat: &Stat) -> bool {
+    fn is_second_name(&mut self, path: &RelPath, stat: &Stat, links: u64) -> bool {
         if self.listing.is_settled || !is_message(path) {
             return false;
         }
-        !self.met.insert(stat.inode) && self.tree.links(path).is_ok_and(|links| links == 1)
+        !self.met.insert(stat.inode) && links == 1
     }
 }
 
-fn classify(entry: LiveEntry) -> Step {
+fn classify(entry: LiveEntry, links: u64) -> Step {
     if entry.kind == Kind::File && !is_message_entry(&entry) && is_scratch(&entry.path) {
         return Step::Scratch;
     }
-    Step::Entry(entry)
+    Step::Entry { entry, links }
 }
 
 impl Iterator for Walk<'_> {

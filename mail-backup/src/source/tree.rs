@@ -61,11 +61,16 @@ impl SourceTree {
 
 /// Looks at `name` in `directory` without following it.
 pub(crate) fn look_at(directory: impl AsFd, name: impl rustix::path::Arg) -> io::Result<Look> {
-    Ok(classify(&rustix::fs::statat(
-        directory,
-        name,
-        AtFlags::SYMLINK_NOFOLLOW,
-    )?))
+    Ok(look_with_links(directory, name)?.0)
+}
+
+/// The same, and how many names it has.
+pub(crate) fn look_with_links(
+    directory: impl AsFd,
+    name: impl rustix::path::Arg,
+) -> io::Result<(Look, u64)> {
+    let raw = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    Ok((classify(&raw), raw.st_nlink))
 }
 
 /// Looks at what is open.

@@ -456,6 +456,48 @@ fn pipes_and_sockets_are_named_in_a_warning() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "the test makes a file of root")]
+fn files_that_a_mailbox_should_not_have_are_saved_and_named() {
+    if !is_root() {
+        return;
+    }
+    let server = Server::with_one_message();
+    let shadow = server.mail().with_file_name("shadow");
+    fs::write(&shadow, "of root\n").unwrap();
+    let cur = server.mail().join("example.com/alice/cur");
+    std::os::unix::fs::chown(&cur, Some(4001), Some(4001)).unwrap();
+    for message in fs::read_dir(&cur).unwrap() {
+        std::os::unix::fs::chown(message.unwrap().path(), Some(4001), Some(4001)).unwrap();
+    }
+    fs::hard_link(&shadow, cur.join("9.M9.mx:2,S")).unwrap();
+    server.message("example.com/alice/cur/8.M8.mx:2,S", b"Subject: a\n\na\n");
+    let own = cur.join("8.M8.mx:2,S");
+    std::os::unix::fs::chown(&own, Some(4001), Some(4001)).unwrap();
+    fs::set_permissions(&own, fs::Permissions::from_mode(0o4600)).unwrap();
+    // Dovecot copies within a mailbox by a link: both names are there, and nothing is said.
+    server.message("example.com/alice/cur/7.M7.mx:2,S", b"Subject: b\n\nb\n");
+    std::os::unix::fs::chown(cur.join("7.M7.mx:2,S"), Some(4001), Some(4001)).unwrap();
+    fs::hard_link(cur.join("7.M7.mx:2,S"), cur.join("6.M6.mx:2,S")).unwrap();
+
+    let (_, outcome) = check(&server, &[], &[]);
+    let alice = "mailbox example.com/alice: 1 file";
+    for warning in [
+        format!("{alice} with another owner than the folder: example.com/alice/cur/9.M9.mx:2,S"),
+        format!("{alice} with the setuid or setgid bit: example.com/alice/cur/8.M8.mx:2,S"),
+        format!(
+            "{alice} with further names outside the mailbox: example.com/alice/cur/9.M9.mx:2,S"
+        ),
+    ] {
+        assert!(
+            outcome.stderr.contains(&warning),
+            "{warning}:\n{}",
+            outcome.stderr
+        );
+    }
+    assert!(!outcome.stderr.contains("M7.mx"), "{}", outcome.stderr);
+}
+
+#[test]
 fn no_name_acts_on_a_terminal_or_forges_a_line_of_the_log() {
     let server = Server::with_one_message();
     let name = "p\u{1b}]0;EVIL\u{7}\nstatus ok, nothing is missing\r\u{202e}";
