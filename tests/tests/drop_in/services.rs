@@ -25,19 +25,7 @@ impl Site {
             docker: Docker::shared(),
             project,
         };
-        let service = |name: &&str| {
-            format!(
-                "  {name}:\n    image: {}\n    container_name: {project}-{name}\n    network_mode: none\n    stop_grace_period: 1s\n    \
-                 command: [/bin/busybox, sh, -c, \"while :; do sleep 1; done\"]\n",
-                mail_tests::docker::IMAGE
-            )
-        };
-        let text = format!(
-            "version: '2.4'\nservices:\n{}",
-            SERVICES.iter().map(service).collect::<String>()
-        );
-        fs::write(site.host.server.dir().join("docker-compose.yml"), text)
-            .expect("it can be written");
+        site.describe("docker-compose.yml", &SERVICES);
         fs::write(
             site.host.server.dir().join(".env"),
             format!("COMPOSE_PROJECT_NAME={project}\n"),
@@ -48,11 +36,25 @@ impl Site {
         site
     }
 
+    /// Writes a compose file.
+    fn describe(&self, file: &str, services: &[&str]) {
+        let service = |name: &&str| {
+            format!(
+                "  {name}:\n    image: {}\n    container_name: {}-{name}\n    network_mode: none\n    stop_grace_period: 1s\n    \
+                 command: [/bin/busybox, sh, -c, \"while :; do sleep 1; done\"]\n",
+                mail_tests::docker::IMAGE,
+                self.project
+            )
+        };
+        let services: String = services.iter().map(service).collect();
+        let text = format!("version: '2.4'\nservices:\n{services}");
+        fs::write(self.host.server.dir().join(file), text).expect("it can be written");
+    }
+
     fn compose(&self, arguments: &[&str]) -> Command {
-        let mut command = self.host.bash(&format!(
-            "exec docker-compose -f docker-compose.yml {}",
-            arguments.join(" ")
-        ));
+        let mut command = self
+            .host
+            .bash(&format!("exec docker-compose {}", arguments.join(" ")));
         command.env(
             "DOCKER_HOST",
             format!("unix://{}", self.docker.socket().display()),
@@ -133,6 +135,23 @@ fn services_are_stopped_for_the_swap_and_started_and_the_database_stays() {
         log.contains("[WARN] [CHECK] mailflow: nothing to check"),
         "{log}"
     );
+}
+
+#[test]
+fn a_service_of_an_override_file_is_stopped_too() {
+    let site = Site::new("override");
+    site.describe("docker-compose.override.yml", &["roundcube"]);
+    ended_with(&mut site.compose(&["up", "-d"]), 0);
+    let site = site.backed_up();
+    let before = site.started("roundcube");
+    ended_with(
+        &mut site.restore(&["--from", "latest", "--component", "mailboxes"]),
+        0,
+    );
+    assert_ne!(before, site.started("roundcube"), "it was stopped");
+    let log = site.host.log(".mailserver-restore.log");
+    let is_named = |line: &str| line.contains("stopping ") && line.contains("roundcube");
+    assert!(log.lines().any(is_named), "{log}");
 }
 
 #[test]
