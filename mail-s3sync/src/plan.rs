@@ -10,7 +10,7 @@ use mail_common::set::{SetId, SetKind, find_set};
 use mail_common::tool::Subject;
 
 use crate::args::{Args, Command, PushArgs, StoreArgs, WhichArgs, parse_endpoint};
-use crate::aws::{AddressingStyle, Trust};
+use crate::aws::{AddressingStyle, Proxies, Trust};
 use crate::credentials::{self, Source, StsEndpoint};
 use crate::encryption::{Identities, Recipients};
 use crate::error::Error;
@@ -295,6 +295,7 @@ struct Connection {
     sts_endpoint: Option<String>,
     addressing: AddressingStyle,
     trust: Trust,
+    proxies: Proxies,
 }
 
 impl Connection {
@@ -339,6 +340,7 @@ impl Connection {
                 Some(path) => Trust::read(Path::new(&path))?,
                 None => Trust::default(),
             },
+            proxies: Proxies::new(&|name| std::env::var(name).ok()),
         })
     }
 
@@ -353,6 +355,7 @@ impl Connection {
             region: self.region.clone(),
             timeout: timeout(args),
             trust: self.trust.clone(),
+            proxies: self.proxies.clone(),
         };
         let s3 = S3Config {
             bucket: bucket.to_owned(),
@@ -362,6 +365,7 @@ impl Connection {
             region: self.region,
             addressing: self.addressing,
             trust: self.trust,
+            proxies: self.proxies,
             timeout: timeout(args),
             attempts: u32::from(args.attempts.get()),
             jobs: args.jobs.get(),

@@ -20,9 +20,9 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt, stream};
-use http::header::LOCATION;
+use http::header::{LOCATION, PROXY_AUTHORIZATION};
 use http::uri::Scheme;
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, StatusCode};
 use hyper::client::{HttpConnector, ResponseFuture};
 use hyper::{Body, Request, Response};
 use hyper_tls::HttpsConnector;
@@ -35,8 +35,9 @@ use tokio::time::{sleep, timeout};
 use super::failure::NO_ADDRESS;
 use super::host::Addressing;
 use super::keys::Credentials;
+use super::proxy::{Connector, Proxies, Proxy};
 use super::tls::Trust;
-use super::{answer, tls};
+use super::{answer, proxy, tls};
 use crate::limit::{Limit, PIECE_BYTES};
 
 /// Sent at a time where nothing limits the rate.
@@ -48,13 +49,13 @@ const MD5_OF_NOTHING: &str = "1B2M2Y8AsgTpgAmY7PhCfg==";
 /// The store assembles or copies before it answers: gigabytes take minutes.
 const LONG_WORK_FACTOR: u32 = 10;
 
-type SecureClient = hyper::Client<HttpsConnector<HttpConnector>>;
+type SecureClient = hyper::Client<HttpsConnector<Connector>>;
 
 /// Sends requests.
 #[derive(Clone)]
 pub(crate) struct Dispatcher {
-    connector: HttpConnector,
-    plain: hyper::Client<HttpConnector>,
+    connector: Connector,
+    plain: hyper::Client<Connector>,
     /// Made for the first `https` request: reading the certificates of authorities takes longer
     /// than a push of nothing new.
     secure: Arc<OnceLock<Result<SecureClient, String>>>,
@@ -97,11 +98,22 @@ impl Signer {
 impl Dispatcher {
     /// A dispatcher with its own connections, on which nothing may stand still for longer than
     /// `patience`.
-    pub(crate) fn new(signer: Arc<Signer>, patience: Duration, trust: Trust) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.enforce_http(false);
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(patience.min(CONNECT_TIMEOUT)));
+    pub(crate) fn new(
+        signer: Arc<Signer>,
+        patience: Duration,
+        trust: Trust,
+        proxies: Proxies,
+    ) -> Self {
+        let mut http = HttpConnector::new();
+        http.enforce_http(false);
+        http.set_nodelay(true);
+        let connect_patience = patience.min(CONNECT_TIMEOUT);
+        http.set_connect_timeout(Some(connect_patience));
+        let connector = Connector {
+            http,
+            proxies,
+            patience: connect_patience,
+        };
         let plain = hyper::Client::builder().build(connector.clone());
         Self {
             connector,
@@ -165,7 +177,7 @@ impl Dispatcher {
         payload.stand_in(request);
         self.signer.sign(request);
         let moved = Arc::new(Moved::now());
-        let request = to_hyper(request, self.body(payload, &moved))?;
+        let mut request = to_hyper(request, self.body(payload, &moved))?;
         let is_long = request.method() == http::Method::POST
             || request.headers().contains_key("x-amz-copy-source");
         let patience = if is_long {
@@ -174,17 +186,30 @@ impl Dispatcher {
             self.patience
         };
         let host = request.uri().host().unwrap_or_default().to_owned();
-        self.watch(self.request(request)?, &moved, patience)
+        let chosen = self.connector.proxies.choose(request.uri());
+        let proxy = chosen.map_err(|error| HttpDispatchError::new(error.to_string()))?;
+        if let Some(proxy) = &proxy {
+            introduce(&mut request, proxy);
+        }
+        let by = proxy
+            .as_ref()
+            .map_or_else(String::new, |proxy| format!(", through {proxy},"));
+        let response = self
+            .watch(self.request(request)?, &moved, patience)
             .await
             .map_err(|error| match error {
-                Stop::Failed(error) => HttpDispatchError::new(
-                    tls::complaint(&error, &host).unwrap_or_else(|| failed(&error, &host)),
-                ),
+                Stop::Failed(error) => HttpDispatchError::new(complaint(&error, &host)),
                 Stop::Still => HttpDispatchError::new(format!(
-                    "{host} did not answer, and nothing has moved for {} s",
+                    "{host}{by} did not answer, and nothing has moved for {} s",
                     patience.as_secs_f64()
                 )),
-            })
+            })?;
+        match proxy {
+            Some(proxy) if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+                Err(HttpDispatchError::new(proxy.wants_password(&host)))
+            }
+            _ => Ok(response),
+        }
     }
 
     /// The payload in pieces; each marks that something moved.
@@ -240,7 +265,27 @@ impl DispatchSignedRequest for Dispatcher {
     }
 }
 
-/// What to say of a request to `host` that failed. The resolver has one text for a name that does
+/// Says who is there to a proxy that gets the request itself. One that gets a CONNECT has heard it
+/// then, and the store must not.
+fn introduce(request: &mut Request<Body>, proxy: &Proxy) {
+    if request.uri().scheme() != Some(&Scheme::HTTP) {
+        return;
+    }
+    if let Some(authorization) = proxy.authorization() {
+        request
+            .headers_mut()
+            .insert(PROXY_AUTHORIZATION, authorization);
+    }
+}
+
+/// What to say of a request to `host` that failed.
+fn complaint(error: &hyper::Error, host: &str) -> String {
+    proxy::complaint(error)
+        .or_else(|| tls::complaint(error, host))
+        .unwrap_or_else(|| failed(error, host))
+}
+
+/// What to say of a request to `host` that failed on the way. The resolver has one text for a name that does
 /// not exist (EAI_NONAME), and others for its own troubles.
 fn failed(error: &hyper::Error, host: &str) -> String {
     let chain = chain(error);

@@ -5,7 +5,7 @@ use std::fmt::{self, Debug};
 use rusoto_core::RusotoError;
 use rusoto_core::request::BufferedHttpResponse;
 
-use super::tls;
+use super::{proxy, tls};
 
 /// In answers of AWS about a bucket.
 const BUCKET_REGION: &str = "x-amz-bucket-region";
@@ -23,6 +23,8 @@ pub(crate) enum Failure {
     Transport(String),
     /// It is not who it should be.
     Untrusted(String),
+    /// No proxy lets it through, as the settings are.
+    Proxy(String),
     /// The name of its host has no address.
     Unresolved(String),
     /// The bucket is in another region; empty where the store does not say which.
@@ -55,6 +57,9 @@ impl Failure {
             }
             RusotoError::HttpDispatch(error) if tls::is_untrusted(&error.to_string()) => {
                 Self::Untrusted(error.to_string())
+            }
+            RusotoError::HttpDispatch(error) if proxy::is_wrong_setting(&error.to_string()) => {
+                Self::Proxy(error.to_string())
             }
             RusotoError::HttpDispatch(error) if is_unresolved(&error.to_string()) => {
                 Self::Unresolved(error.to_string())
@@ -121,7 +126,7 @@ impl Failure {
         let (status, code) = match self {
             // A resolver may be out for a moment, too.
             Self::Transport(_) | Self::Unresolved(_) => return Remedy::TryAgain,
-            Self::Untrusted(_) | Self::WrongRegion(_) => return Remedy::GiveUp,
+            Self::Untrusted(_) | Self::Proxy(_) | Self::WrongRegion(_) => return Remedy::GiveUp,
             Self::Answer { status, code, .. } => (status, code),
         };
         match (status, code.as_str()) {
@@ -149,9 +154,10 @@ impl fmt::Display for Failure {
                 code,
                 message,
             } => write!(f, "{status} {code}: {message}"),
-            Self::Transport(message) | Self::Untrusted(message) | Self::Unresolved(message) => {
-                f.write_str(message)
-            }
+            Self::Transport(message)
+            | Self::Untrusted(message)
+            | Self::Proxy(message)
+            | Self::Unresolved(message) => f.write_str(message),
             Self::WrongRegion(region) => write!(f, "the region is wrong, and should be {region:?}"),
         }
     }

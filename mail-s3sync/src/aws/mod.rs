@@ -5,6 +5,7 @@
 mod keys; // what requests are signed with
 mod uri; // names and values in a query
 mod tls; // whose certificates are trusted
+mod proxy; // through which proxy a host is reached
 mod host; // the bucket in the path or in the host
 mod answer; // what came back, checked before rusoto reads it
 mod dispatch; // over the wire, with time-outs
@@ -15,6 +16,7 @@ pub(crate) use dispatch::{Dispatcher, Signer};
 pub(crate) use failure::{Failure, Remedy};
 pub(crate) use host::{Addressing, AddressingStyle};
 pub(crate) use keys::Credentials;
+pub(crate) use proxy::Proxies;
 pub(crate) use retry::{persist, wait};
 pub(crate) use tls::{BundleError, Trust};
 pub(crate) use uri::encode_uri_strict;

@@ -5,7 +5,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hyper::client::HttpConnector;
 use hyper_tls::HttpsConnector;
 use native_tls::{Certificate, TlsConnector};
 
@@ -51,10 +50,7 @@ impl Trust {
     }
 
     /// Connects by `http`, and then speaks TLS.
-    pub(super) fn connector(
-        &self,
-        http: HttpConnector,
-    ) -> Result<HttpsConnector<HttpConnector>, String> {
+    pub(super) fn connector<T>(&self, http: T) -> Result<HttpsConnector<T>, String> {
         let mut builder = TlsConnector::builder();
         if let Self::Bundle(pem) = self {
             builder.disable_built_in_roots(true);

@@ -141,7 +141,12 @@ fn client(sts: &StsEndpoint, signer: Signer) -> StsClient {
         name: sts.region.clone(),
         endpoint: sts.endpoint.clone(),
     };
-    let dispatcher = Dispatcher::new(Arc::new(signer), sts.timeout, sts.trust.clone());
+    let dispatcher = Dispatcher::new(
+        Arc::new(signer),
+        sts.timeout,
+        sts.trust.clone(),
+        sts.proxies.clone(),
+    );
     StsClient::new_with_client(Client::new_not_signing(dispatcher), region)
 }
 

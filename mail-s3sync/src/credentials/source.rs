@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mail_common::secret::Secret;
 
-use crate::aws::{Credentials, Trust};
+use crate::aws::{Credentials, Proxies, Trust};
 
 /// Where keys come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,4 +51,5 @@ pub(crate) struct StsEndpoint {
     pub(crate) endpoint: String,
     pub(crate) timeout: Duration,
     pub(crate) trust: Trust,
+    pub(crate) proxies: Proxies,
 }

@@ -16,7 +16,7 @@ use super::{
     Attributes, Body, Cause, FileStore, Listed, LocalError, Lock, LockMode, Marks, ObjectStore,
     S3Store,
 };
-use crate::aws::{AddressingStyle, Credentials, Trust};
+use crate::aws::{AddressingStyle, Credentials, Proxies, Trust};
 use crate::credentials::{Keys, Source, StsEndpoint};
 
 /// The least that S3 allows for a part.
@@ -40,6 +40,7 @@ fn bucket(server: &S3Server, name: &str) -> S3Store {
         endpoint: server.endpoint(),
         timeout,
         trust: Trust::System,
+        proxies: Proxies::default(),
     };
     let config = S3Config {
         bucket: name.to_owned(),
@@ -49,6 +50,7 @@ fn bucket(server: &S3Server, name: &str) -> S3Store {
         endpoint_is_given: true,
         addressing: AddressingStyle::Auto,
         trust: Trust::System,
+        proxies: Proxies::default(),
         timeout,
         attempts: 5,
         jobs: 2,

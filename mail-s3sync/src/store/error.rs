@@ -56,6 +56,9 @@ pub(crate) enum Cause {
     /// The store is not who it should be.
     #[error("{0}")]
     Untrusted(String),
+    /// No proxy lets it through, as the settings are.
+    #[error("{0}")]
+    Proxy(String),
     /// Its host has no address.
     #[error("{0}")]
     Unresolved(String),
@@ -105,6 +108,7 @@ impl StoreError {
             | Cause::ClockSkew { .. }
             | Cause::Denied { .. }
             | Cause::Untrusted(_)
+            | Cause::Proxy(_)
             | Cause::Unresolved(_)
             | Cause::WrongRegion { .. }
             | Cause::Elsewhere
@@ -131,6 +135,7 @@ impl Failure for StoreError {
             | Cause::Credentials(_)
             | Cause::Denied { .. }
             | Cause::Untrusted(_)
+            | Cause::Proxy(_)
             | Cause::Unresolved(_)
             | Cause::WrongRegion { .. }
             | Cause::Elsewhere => FailureKind::Configuration,

@@ -15,4 +15,5 @@ mod encryption; // sets for those with the private key alone
 mod credentials; // where keys come from
 mod policy; // what the keys of the guide may do
 mod tls; // whose certificates are trusted
+mod through_proxy; // stores that are reached through a proxy
 mod faults; // what networks, other programs and signals do

@@ -52,9 +52,14 @@ impl S3Store {
         let signer = Arc::new(Signer::none());
         let addressing =
             Addressing::new(config.addressing, &config.bucket, config.endpoint_is_given);
-        let dispatcher = Dispatcher::new(Arc::clone(&signer), config.timeout, config.trust)
-            .limited(limit.clone())
-            .addressed(addressing);
+        let dispatcher = Dispatcher::new(
+            Arc::clone(&signer),
+            config.timeout,
+            config.trust,
+            config.proxies,
+        )
+        .limited(limit.clone())
+        .addressed(addressing);
         let parts = parts_in_memory(config.jobs, &config.sizes);
         let bucket = Bucket {
             client: S3Client::new_with_client(Client::new_not_signing(dispatcher), region),

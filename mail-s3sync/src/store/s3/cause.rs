@@ -8,6 +8,7 @@ impl From<Failure> for Cause {
         let (status, code, message) = match failure {
             Failure::Transport(message) => return Self::Transport(message),
             Failure::Untrusted(message) => return Self::Untrusted(message),
+            Failure::Proxy(message) => return Self::Proxy(message),
             Failure::Unresolved(message) => return Self::Unresolved(message),
             Failure::WrongRegion(region) if region.is_empty() => return Self::Elsewhere,
             Failure::WrongRegion(region) => return Self::WrongRegion { region },

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::aws::{AddressingStyle, Trust};
+use crate::aws::{AddressingStyle, Proxies, Trust};
 
 /// How a bucket is reached.
 #[derive(Clone, Debug)]
@@ -15,6 +15,7 @@ pub(crate) struct S3Config {
     pub(crate) endpoint_is_given: bool,
     pub(crate) addressing: AddressingStyle,
     pub(crate) trust: Trust,
+    pub(crate) proxies: Proxies,
     pub(crate) timeout: Duration,
     /// How often a request is tried.
     pub(crate) attempts: u32,
