@@ -11,7 +11,9 @@ mod support;
 #[path = "support/statement_proxy.rs"]
 mod statement_proxy;
 
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use jiff::ZonedDateTime;
@@ -20,8 +22,10 @@ use mail_mysql::Options;
 use mail_restore::databases::{Accounts, Error, Loaded, Target, Trust, Watch};
 use mail_tests::facts::facts;
 use mail_tests::mariadb::MariaDb;
+use mail_tests::run::Tool;
+use rustix::process::Signal;
 use statement_proxy::{Harm, StatementProxy};
-use support::{Set, chain, target};
+use support::{Set, chain, inventory, target};
 
 /// Three databases that use each other, as they are and as they shall be.
 const DATABASES: [&str; 3] = ["d1", "d2", "d3"];
@@ -212,13 +216,7 @@ fn a_restore_that_is_killed_anywhere_is_put_right_by_the_next() {
             let seen = proxy.statements();
             let place = format!("{harm:?} {at}: {:?}", seen.get(at));
             drop(killed);
-            // The next restore is refused by what it loads, after it has put right what was left.
-            let broken = Set::new();
-            broken.put(
-                "d9.sql",
-                b"CREATE TABLE t (a INT PRIMARY KEY);\nINSERT INTO t VALUES (1),(1);\n",
-            );
-            let next = restore(&broken, &target(&server));
+            let next = restore(&broken(), &target(&server));
             assert!(next.is_err(), "{place}");
             let now = all_facts(&server);
             assert!(now == old || now == new, "{place}: {now:#?}");
@@ -228,6 +226,82 @@ fn a_restore_that_is_killed_anywhere_is_put_right_by_the_next() {
             }
         }
     }
+}
+
+/// A set that is refused by what it loads, after the restore has put right what was left.
+fn broken() -> Set {
+    let broken = Set::new();
+    broken.put(
+        "d9.sql",
+        b"CREATE TABLE t (a INT PRIMARY KEY);\nINSERT INTO t VALUES (1),(1);\n",
+    );
+    broken
+}
+
+/// `mail-restore` of all databases of a set, into the server at a port of this machine.
+fn process(set: &Set, root: &Path, port: u16) -> Tool {
+    let _ = inventory(&set.path());
+    Tool::new("mail-restore")
+        .env("BACKUP_ROOT", root)
+        .env("MYSQL_HOST", "127.0.0.1")
+        .env("MYSQL_PORT", port.to_string())
+        .env("MYSQL_USER", "root")
+        .arg("--from")
+        .arg(set.path())
+        .args(["--component", "mysql"])
+}
+
+/// The statements that the process sends, up to the one that it is killed at.
+fn killed_at(server: &MariaDb, set: &Set, at: usize) -> Vec<String> {
+    let proxy = StatementProxy::start(server.port(), Harm::Hold, at);
+    let mut running = process(set, &set.root(), proxy.port()).spawn();
+    while running.is_running() && !proxy.has_struck() {
+        thread::sleep(Duration::from_millis(5));
+    }
+    running.signal(Signal::KILL);
+    let _ = running.wait();
+    proxy.statements()
+}
+
+/// The accounts of the server: the one that loads must not stay.
+fn accounts(server: &MariaDb) -> String {
+    server.sql("SELECT User, Host FROM mysql.global_priv ORDER BY 1, 2")
+}
+
+/// The process is killed between two statements: the next run, of the same set or of one that it
+/// refuses, finishes the exchange or undoes it, and leaves nothing beside the databases.
+#[test]
+fn a_process_that_is_killed_anywhere_is_put_right_by_the_next() {
+    let (server, set, old, new) = scene();
+    let before = accounts(&server);
+    let count = killed_at(&server, &set, usize::MAX).len();
+    assert_eq!(all_facts(&server), new);
+    fill_again(&server);
+    let mut killed = 0;
+    for at in chosen(count) {
+        let seen = killed_at(&server, &set, at);
+        killed += usize::from(seen.len() > at);
+        let place = format!("killed at {at} of {count}: {:?}", seen.get(at));
+        if at % 2 == 0 {
+            let _ = process(&set, &set.root(), server.port())
+                .run()
+                .assert_code(0);
+            assert_eq!(all_facts(&server), new, "{place}");
+        } else {
+            let _ = process(&broken(), &set.root(), server.port())
+                .run()
+                .assert_code(3);
+        }
+        let now = all_facts(&server);
+        assert!(now == old || now == new, "{place}: {now:#?}");
+        assert_eq!(accounts(&server), before, "{place}");
+        if now == new {
+            fill_again(&server);
+            assert_eq!(all_facts(&server), old);
+        }
+    }
+    eprintln!("killed at {killed} of {count} statements");
+    assert!(killed > 0);
 }
 
 fn fill_again(server: &MariaDb) {

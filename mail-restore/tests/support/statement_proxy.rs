@@ -17,6 +17,9 @@ pub(crate) enum Harm {
     CutBefore,
     /// The server runs it, then as above: as if the restore was killed before it had the answer.
     CutAfter,
+    /// Neither it nor anything after it reaches the server, and nobody gets an answer. The
+    /// connections stay open until the client ends: for who kills the process meanwhile.
+    Hold,
 }
 
 /// A running proxy.
@@ -61,6 +64,11 @@ impl StatementProxy {
         self.port
     }
 
+    /// Whether the statement has come that cuts or holds the client.
+    pub(crate) fn has_struck(&self) -> bool {
+        self.shared.is_cut.load(Ordering::SeqCst)
+    }
+
     /// What was counted, up to the harm and beyond.
     pub(crate) fn statements(&self) -> Vec<String> {
         let statements = self.shared.statements.lock();
@@ -71,7 +79,10 @@ impl StatementProxy {
 impl Shared {
     fn serve(&self, client: &TcpStream) -> io::Result<()> {
         if self.is_cut.load(Ordering::SeqCst) {
-            return client.shutdown(Shutdown::Both);
+            return match self.harm {
+                Harm::Hold => wait_for_end(client),
+                Harm::Refuse | Harm::CutBefore | Harm::CutAfter => client.shutdown(Shutdown::Both),
+            };
         }
         let server = TcpStream::connect(("127.0.0.1", self.upstream))?;
         let (mut back_from, mut back_to) = (server.try_clone()?, client.try_clone()?);
@@ -95,6 +106,9 @@ impl Shared {
             let mut body = vec![0; length];
             client.read_exact(&mut body)?;
             let harm = self.harm_of(&head, &body);
+            if self.is_cut.load(Ordering::SeqCst) && self.harm == Harm::Hold {
+                return wait_for_end(client);
+            }
             if self.is_cut.load(Ordering::SeqCst) && harm.is_none() {
                 return Ok(());
             }
@@ -103,7 +117,7 @@ impl Shared {
                     client.write_all(&refusal())?;
                     continue;
                 }
-                Some(Harm::CutBefore) => return Ok(()),
+                Some(Harm::CutBefore | Harm::Hold) => return Ok(()),
                 Some(Harm::CutAfter) => {
                     server.write_all(&[&head[..], &body].concat())?;
                     // Its answer is on the way back when the server has run it.
@@ -135,6 +149,11 @@ impl Shared {
         }
         Some(self.harm)
     }
+}
+
+/// Takes what the client sends, and leaves it unanswered.
+fn wait_for_end(mut client: &TcpStream) -> io::Result<()> {
+    io::copy(&mut client, &mut io::sink()).map(drop)
 }
 
 /// Not questions, and not the settings of a session.
