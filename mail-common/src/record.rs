@@ -255,6 +255,24 @@ pub struct Usage {
     pub monthly_usd: f64,
     /// The same, for each storage class.
     pub by_storage_class: BTreeMap<String, StorageClassUsage>,
+    /// What the store cannot list, such as `earlier versions`: where it keeps any, they are not in
+    /// the figures. A reader that does not know this field takes the figures for whole.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_listed: Vec<String>,
+}
+
+impl Usage {
+    /// The price as people read it, such as `3.70`, or `at least 3.70` where something is not
+    /// listed.
+    #[must_use]
+    pub fn price(&self) -> String {
+        let at_least = if self.not_listed.is_empty() {
+            ""
+        } else {
+            "at least "
+        };
+        format!("{at_least}{:.2}", self.monthly_usd)
+    }
 }
 
 /// What a store holds in one storage class.

@@ -82,12 +82,12 @@ pub(crate) fn usage(
     totals: &mut Totals,
 ) -> Result<Exit, StoreError> {
     let mut sums: BTreeMap<String, (u64, u64)> = BTreeMap::new();
-    let untold = store.billed("", &mut |billed| {
+    let not_listed = store.billed("", &mut |billed| {
         let (objects, bytes) = sums.entry(billed.storage_class).or_default();
         *objects += 1;
         *bytes += billed.bytes;
     })?;
-    for what in untold {
+    for what in &not_listed {
         session.report.warning(format!(
             "this store cannot list {what}: if it keeps any, they are not in these figures"
         ));
@@ -117,6 +117,7 @@ pub(crate) fn usage(
         bytes: by_class.values().map(|class| class.bytes).sum(),
         monthly_usd: cents(by_class.values().map(|class| class.monthly_usd).sum()),
         by_storage_class: by_class,
+        not_listed: not_listed.into_iter().map(str::to_owned).collect(),
     };
     totals.add("objects", usage.objects);
     totals.add("bytes", usage.bytes);

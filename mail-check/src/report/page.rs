@@ -408,8 +408,8 @@ fn copy_rows(page: &mut String, copies: &Copies) {
     if let Some(run) = &copies.usage {
         for usage in &run.facts {
             let text = format!(
-                "{:.2} USD a month for {} in {}",
-                usage.monthly_usd,
+                "{} USD a month for {} in {}",
+                usage.price(),
                 human_size(usage.bytes),
                 Text(&usage.url)
             );

@@ -170,6 +170,7 @@ fn copies() -> Copies {
         bytes: 148 * GB,
         monthly_usd: 3.7,
         by_storage_class: BTreeMap::new(),
+        not_listed: Vec::new(),
     };
     let ended = Some(EndStatus::Ok);
     Copies {

@@ -260,7 +260,7 @@ fn usage_cells(usage: &Usage) -> Vec<String> {
     vec![
         usage.objects.to_string(),
         human_size(usage.bytes),
-        format!("{:.2}", usage.monthly_usd),
+        usage.price(),
         usage.url.clone(),
     ]
 }

@@ -175,10 +175,14 @@ fn lock(newest: &StoredSet, wanted: Span, now: Timestamp) -> Finding {
 }
 
 fn cost(usage: &Usage, settings: &Settings) -> Finding {
-    let message = format!(
-        "{} objects cost {:.2} US dollars a month",
-        usage.objects, usage.monthly_usd
+    let mut message = format!(
+        "{} objects cost {} US dollars a month",
+        usage.objects,
+        usage.price()
     );
+    if !usage.not_listed.is_empty() {
+        message += &format!("; the store cannot list {}", usage.not_listed.join(" and "));
+    }
     Finding::ok("offsite-cost", &usage.url, message).under(
         usage.monthly_usd,
         "usd",
@@ -356,5 +360,14 @@ mod tests {
             Status::Warning,
             "5.00",
         );
+    }
+
+    #[test]
+    fn a_bill_that_is_not_whole_says_so() {
+        let usage = r#"{"type":"usage","data":{"url":"s3://b","objects":5,"bytes":5,"monthly_usd":1,"by_storage_class":{},"not_listed":["earlier versions","unfinished uploads"]}}"#;
+        let lines = [begin("usage"), usage.to_owned(), end(0)];
+        let part = "at least 1.00 US dollars a month; the store cannot list earlier versions and \
+                    unfinished uploads";
+        check(&lines, "offsite-cost", "s3://b", Status::Ok, part);
     }
 }

@@ -112,17 +112,17 @@ impl Bucket {
         prefix: &str,
         each: &mut dyn FnMut(Billed),
     ) -> Result<Vec<&'static str>, Cause> {
-        let mut untold = Vec::new();
+        let mut not_listed = Vec::new();
         if !self.billed_versions(prefix, each).await? {
             self.billed_objects(prefix, each).await?;
-            untold.push("earlier versions");
+            not_listed.push("earlier versions");
         }
         match self.uploads(prefix).await? {
             Ok(uploads) => self.billed_parts(uploads, each).await?,
-            Err(failure) if failure.is_not_implemented() => untold.push("unfinished uploads"),
+            Err(failure) if failure.is_not_implemented() => not_listed.push("unfinished uploads"),
             Err(failure) => return Err(failure.into()),
         }
-        Ok(untold)
+        Ok(not_listed)
     }
 
     /// Every version; `false` when the store cannot list them, and then none was counted. It may
