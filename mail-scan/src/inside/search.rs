@@ -12,6 +12,13 @@ const LAYERS_MAX: usize = 4;
 /// How often what was taken apart without relying on its structure is taken apart so again.
 const LOOSE_DEPTH_MAX: usize = 2;
 
+/// What is looked at in all, in proportion to what may be unpacked. Members of an archive may share
+/// their bytes, and archives nest, so that a small file may hold more than any time is enough for.
+const LOOKS_PER_ROOM: u64 = 8;
+
+/// What a look at an empty content costs.
+const LOOK_MIN_BYTES: u64 = 1024;
+
 /// No more pieces of a content are shown one by one.
 const PIECES_MAX: usize = 2000;
 
@@ -53,6 +60,7 @@ pub(super) type Look = fn(&mut Search, &[u8], Role, &[u8]) -> Result<(), TooLarg
 pub(super) struct Search {
     inside: Inside,
     room_bytes: u64,
+    looks_left_bytes: u64,
     pieces_left: usize,
     depth: usize,
     /// How often the content at hand was compressed in a row.
@@ -68,6 +76,7 @@ impl Search {
         Self {
             inside: Inside::default(),
             room_bytes,
+            looks_left_bytes: room_bytes.saturating_mul(LOOKS_PER_ROOM),
             pieces_left: PIECES_MAX,
             depth: 0,
             layers: 0,
@@ -88,6 +97,9 @@ impl Search {
         role: Role,
         name: &[u8],
     ) -> Result<(), TooLarge> {
+        let cost = LOOK_MIN_BYTES + content.len() as u64;
+        let left = self.looks_left_bytes.checked_sub(cost);
+        self.looks_left_bytes = left.ok_or(TooLarge)?;
         (self.look)(self, content, role, name)
     }
 
