@@ -62,13 +62,15 @@ enum Looked {
 }
 
 impl Looked {
-    /// Looks into a message, also where Dovecot has compressed it.
-    fn into(message: impl Read + Send) -> Self {
+    /// Looks into a message, also where Dovecot has compressed it. Fails when the system cannot
+    /// read it; what fails otherwise is the message's own damage.
+    fn into(message: impl Read + Send) -> io::Result<Self> {
         let header = text_of(message).and_then(|text| text.map(Header::read).transpose());
         match header {
-            Ok(Some(header)) => header.head().message_id().map_or(Self::Unclear, Self::Id),
-            Ok(None) => Self::Encrypted,
-            Err(_) => Self::Unclear,
+            Ok(Some(header)) => Ok(header.head().message_id().map_or(Self::Unclear, Self::Id)),
+            Ok(None) => Ok(Self::Encrypted),
+            Err(error) if error.raw_os_error().is_some() => Err(error),
+            Err(_) => Ok(Self::Unclear),
         }
     }
 }
@@ -201,6 +203,11 @@ impl Scanner<'_> {
         location: Location,
     ) -> Result<Vec<(RelPath, Looked)>, Error> {
         let segment = segment_name(location.segment).below(directory);
+        let unreadable = |source| Error::Frame {
+            segment: segment.clone(),
+            offset: location.frame_offset,
+            source,
+        };
         let mut found = Vec::new();
         match open_frame(
             &self.inventory.set,
@@ -210,16 +217,21 @@ impl Scanner<'_> {
         )? {
             Frame::Members(members) => {
                 for (path, content) in members.iter() {
-                    let looked = self.wanted(content);
+                    let looked = self.wanted(content).map_err(unreadable)?;
                     found.extend(looked.map(|looked| (path.clone(), looked)));
                     (self.work.progress)(content.len() as u64);
                 }
             }
             Frame::Streamed(mut stream) => {
                 if let Some((path, size)) = stream.next_member()? {
-                    let start = Read::take(&mut stream.tar, size.min(HEADER_MAX_BYTES as u64));
-                    found.extend(self.wanted(start).map(|looked| (path, looked)));
-                    (self.work.progress)(size.min(HEADER_MAX_BYTES as u64));
+                    // Read before it is looked into: here it is the frame that is damaged.
+                    let mut start = Vec::new();
+                    Read::take(&mut stream.tar, size.min(HEADER_MAX_BYTES as u64))
+                        .read_to_end(&mut start)
+                        .map_err(unreadable)?;
+                    let looked = self.wanted(&start[..]).map_err(unreadable)?;
+                    found.extend(looked.map(|looked| (path, looked)));
+                    (self.work.progress)(start.len() as u64);
                 }
             }
         }
@@ -227,11 +239,11 @@ impl Scanner<'_> {
     }
 
     /// What a message says, unless it is a Message-ID that is not asked for.
-    fn wanted(&self, message: impl Read + Send) -> Option<Looked> {
-        match Looked::into(message) {
+    fn wanted(&self, message: impl Read + Send) -> io::Result<Option<Looked>> {
+        Ok(match Looked::into(message)? {
             Looked::Id(id) if !self.query.wants_id(&id) => None,
             looked => Some(looked),
-        }
+        })
     }
 
     /// An entry of the index, which must lie in its unit.
@@ -439,8 +451,11 @@ fn look(inventory: &Inventory, listed: &SetFile, query: &Query) -> Result<Plain,
         place: Place::File(listed.path.clone()),
     };
     let is_asked = !query.message_ids.is_empty() && query.wants_file(&file.path, file.mtime_ns);
-    let looked = is_asked.then(|| Looked::into(opened));
-    Ok(Plain { file, looked })
+    let looked = is_asked.then(|| Looked::into(opened)).transpose();
+    Ok(Plain {
+        file,
+        looked: looked.map_err(Failed::at("read", listed.path.as_path()))?,
+    })
 }
 
 fn owner_of(entry: &IndexEntry) -> Owner {

@@ -492,6 +492,33 @@ fn a_forged_set_agrees_with_itself() {
     assert!(site.set().ends_with(DATE));
 }
 
+/// A frame that is damaged is a damaged set, and not a message that nobody could look into.
+#[test]
+fn a_damaged_frame_is_not_taken_for_an_unclear_message() {
+    let site = Site::new(1, 1);
+    // Larger than is read into memory, and without a Message-ID in the index: it begins as gzip.
+    let lines: String = (0..2_000_000)
+        .map(|line| format!("line {line}\n"))
+        .collect();
+    site.put(
+        "m.example/a/cur/1.a:2,S",
+        &[b"\x1f\x8b", lines.as_bytes()].concat(),
+    );
+    site.back_up(&[]);
+    let counts = || match site.find(&by_id("absent@mx")) {
+        Err(Error::NoMatch {
+            unread, unsearched, ..
+        }) => (unread.len(), unsearched.unclear),
+        found => panic!("{found:?}"),
+    };
+    assert_eq!(counts(), (0, 1));
+    let segment = site.set().join("mailboxes/m.example/a/0001.tar.zst");
+    let mut bytes = fs::read(&segment).unwrap();
+    bytes[100_000..104_000].fill(0xff);
+    fs::write(&segment, bytes).unwrap();
+    assert_eq!(counts(), (1, 0));
+}
+
 /// Packs `content` as the zlib plugin of Dovecot does.
 fn packed(program: &str, content: &[u8]) -> Vec<u8> {
     piped(Command::new(program).arg("-c"), content)
