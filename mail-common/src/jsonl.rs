@@ -388,7 +388,8 @@ mod tests {
         );
     }
 
-    /// Names and subjects are whatever others made them, and somebody looks at records on a terminal.
+    /// Names and subjects are whatever others made them, and somebody looks at records on a
+    /// terminal.
     #[test]
     fn what_would_act_is_escaped_and_read_back() {
         let host = "a\u{1b}[2J\u{9b}1m\u{202e}b\u{2066}\u{7f}\u{e0041}\"é請\n";

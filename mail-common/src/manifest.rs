@@ -82,8 +82,8 @@ impl Manifest {
         Self::read_checked(path, |_| Ok(()))
     }
 
-    /// As [`Manifest::read`], and shows each artifact to `check`: the first one that is refused ends
-    /// it, so that a forged manifest of millions does not fill the memory.
+    /// As [`Manifest::read`], and shows each artifact to `check`: the first one that is refused
+    /// ends it, so that a forged manifest of millions does not fill the memory.
     ///
     /// # Errors
     /// As [`Manifest::read`], and as `check`.

@@ -17,8 +17,8 @@ pub fn printable(text: &str) -> String {
     clean
 }
 
-/// Whether a character would act instead of being shown. Joiners (U+200C, U+200D) do not: Persian and
-/// Indic words and emoji are spelt with them.
+/// Whether a character would act instead of being shown. Joiners (U+200C, U+200D) do not: Persian
+/// and Indic words and emoji are spelt with them.
 pub(crate) fn acts(character: char) -> bool {
     character.is_control()
         || matches!(

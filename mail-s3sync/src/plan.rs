@@ -380,7 +380,7 @@ impl Connection {
     }
 }
 
-/// The domain of the partition that a region is in, as botocore's list of endpoints has it.
+/// The domain of the partition that a region is in, as botocore's partitions.json has it.
 fn domain_of(region: &str) -> &'static str {
     let domains = [
         ("cn-", "amazonaws.com.cn"),

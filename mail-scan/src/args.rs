@@ -79,8 +79,8 @@ pub(crate) struct Args {
     /// What becomes of mail that is encrypted as a whole (PGP, S/MIME, Dovecot's mail_crypt), which
     /// no scanner can look into (SCAN_ENCRYPTED_MAIL)
     ///
-    /// unscanned: it is not clean, and the run ends with 1. note: it passes as clean, with a note in
-    /// its record and in the summary. The default is unscanned.
+    /// unscanned: it is not clean, and the run ends with 1. note: it passes as clean, with a note
+    /// in its record and in the summary. The default is unscanned.
     #[arg(long, value_name = "unscanned|note")]
     pub(crate) encrypted_mail: Option<EncryptedMail>,
 

@@ -273,7 +273,7 @@ fn message_head(content: &Content) -> io::Result<Vec<u8>> {
     };
     let mut unpacked = text.take(HEAD_BYTES as u64);
     // It is cut, so that the end of it cannot be unpacked.
-    let _ = unpacked.read_to_end(&mut plain);
+    let _as_far_as_it_goes = unpacked.read_to_end(&mut plain);
     drop(unpacked);
     Ok(plain)
 }

@@ -11,7 +11,8 @@ use crate::inside::Role;
 /// So many digests are kept: a few MiB.
 const MAX_DIGESTS: usize = 100_000;
 
-/// Digests of contents that were found clean, each with what it was taken for, shared between threads.
+/// Digests of contents that were found clean, each with what it was taken for, shared between
+/// threads.
 #[derive(Debug, Default)]
 pub(crate) struct Seen(Mutex<HashSet<(Sha256, Role)>>);
 

@@ -79,8 +79,8 @@ impl<'a> Tally<'a> {
         }
     }
 
-    /// Reports the verdict on a member of `item`; clean members are not reported one by one, but for
-    /// those that there is something to say of.
+    /// Reports the verdict on a member of `item`; clean members are not reported one by one, but
+    /// for those that there is something to say of.
     pub(crate) fn report_member(&self, item: &Item, member: &[u8], finding: &Finding) {
         match finding.verdict {
             Verdict::Clean => return,

@@ -29,7 +29,7 @@ pub enum Still {
     Dead,
 }
 
-/// Why there is no way from the stored names to the present ones.
+/// Why the stored names cannot be turned into the present ones.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// A name does not lie in the mailbox.

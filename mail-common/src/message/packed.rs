@@ -1,5 +1,5 @@
-//! Messages that Dovecot has compressed (mail_compress) or encrypted (mail_crypt): what is stored in
-//! a Maildir is then not the message but what was made of it. The bytes at its beginning tell.
+//! Messages that Dovecot has compressed (mail_compress) or encrypted (mail_crypt): what is stored
+//! in a Maildir is then not the message but what was made of it. The bytes at its beginning tell.
 
 use std::io::{self, Read};
 

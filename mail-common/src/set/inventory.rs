@@ -545,7 +545,8 @@ mod tests {
         ));
     }
 
-    /// Where a forged manifest goes on for millions of lines, nothing after the first of them counts.
+    /// Where a forged manifest goes on for millions of lines, nothing after the first of them
+    /// counts.
     #[test]
     fn a_manifest_is_read_no_further_than_the_first_file_that_is_not_listed() {
         let digest = Sha256::of(b"tar");

@@ -198,7 +198,7 @@ pub(super) fn restore(
         Err(cause) => {
             // What this connection has not committed would hold the journal's table, and the way
             // back, which has a connection of its own, would wait for it.
-            let _ = work.server.run("ROLLBACK");
+            let _rolled_back = work.server.run("ROLLBACK");
             Err(work.undo.back_from(cause))
         }
     }

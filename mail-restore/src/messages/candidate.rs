@@ -158,8 +158,8 @@ pub(super) fn folder_name(path: &RelPath) -> String {
 
 impl Control {
     /// Owner and folder's owner of a message that did not belong to who owns the directory it lay
-    /// in. A mail user can give a file of others a name in their own mailbox (link(2)): it is in the
-    /// set like any message, and must not become theirs.
+    /// in. A mail user can give a file of others a name in their own mailbox (link(2)): it is in
+    /// the set like any message, and must not become theirs.
     pub(super) fn other_owner(&self, candidate: &Candidate) -> Option<(u32, u32)> {
         let above = std::iter::successors(candidate.file.path.parent(), RelPath::parent);
         let folder = above

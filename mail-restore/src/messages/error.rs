@@ -146,8 +146,8 @@ pub enum Error {
     },
     /// The message was a file of another user: perhaps a hard link to it.
     #[error(
-        "{message} belonged to user {owner}, and its folder to user {folder_owner}: it is not given \
-         to them; restore it by --to and look at it"
+        "{message} belonged to user {owner}, and its folder to user {folder_owner}: it is not \
+         given to them; restore it by --to and look at it"
     )]
     OtherOwner {
         /// The message.

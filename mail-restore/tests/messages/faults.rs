@@ -634,8 +634,8 @@ fn a_dry_run_reads_everything_and_writes_nothing() {
     assert_eq!(failures.len(), 2, "{failures:?}");
 }
 
-/// A mail user gives a file of somebody else a name in their mailbox. It is saved like the rest, and
-/// is not handed to them: named, while the other messages are delivered.
+/// A mail user gives a file of somebody else a name in their mailbox. It is saved like the rest,
+/// and is not handed to them: named, while the other messages are delivered.
 #[test]
 fn a_file_of_another_owner_is_given_to_nobody_else() {
     if !is_root() {

@@ -22,7 +22,8 @@ use xml::reader::{EventReader, XmlEvent};
 
 /// A listing of 1000 keys of 1024 bytes, each byte escaped, is 4 MiB.
 const DOCUMENT_MAX_BYTES: usize = 16 << 20;
-/// A document has so many times the patience: small pieces without end are no progress.
+/// A document may take this many times `--timeout`: an endless drip of small pieces is not
+/// progress.
 const DOCUMENT_FACTOR: u32 = 5;
 /// Content that is slower than this, over all the time it was waited for, is given up.
 const LEAST_BYTES_PER_SECOND: f64 = 1024.0;

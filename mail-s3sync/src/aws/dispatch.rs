@@ -285,15 +285,15 @@ fn complaint(error: &hyper::Error, host: &str) -> String {
         .unwrap_or_else(|| failed(error, host))
 }
 
-/// What to say of a request to `host` that failed on the way. The resolver has one text for a name that does
-/// not exist (EAI_NONAME), and others for its own troubles.
+/// What to say of a request to `host` that failed on the way. The resolver has one text for a name
+/// that does not exist (EAI_NONAME), and others for its own failures.
 fn failed(error: &hyper::Error, host: &str) -> String {
     let chain = chain(error);
     if chain.contains("dns error") && chain.contains("not known") {
         return format!("{NO_ADDRESS}{host}; check the endpoint and the region ({chain})");
     }
     if error.is_connect() {
-        return format!("no connection to {host}; check the endpoint and the network ({chain})");
+        return format!("cannot connect to {host}; check the endpoint and the network ({chain})");
     }
     format!("the connection to {host} broke off ({chain})")
 }

@@ -164,7 +164,7 @@ impl fmt::Display for Failure {
 }
 
 /// What a failure to find a host begins with.
-pub(super) const NO_ADDRESS: &str = "there is no host ";
+pub(super) const NO_ADDRESS: &str = "cannot resolve the host name ";
 
 fn is_unresolved(message: &str) -> bool {
     message.starts_with(NO_ADDRESS)

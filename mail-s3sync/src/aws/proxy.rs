@@ -89,8 +89,8 @@ impl Proxies {
         match proxy {
             Some(proxy) => Ok(Some(Arc::clone(proxy))),
             None => Err(ProxyError(format!(
-                "{WRONG_SETTING}{variable} is not the URL of an HTTP proxy, which is needed for {host}; \
-                 write http://host:port or http://user:password@host:port"
+                "{WRONG_SETTING}{variable} is not the URL of an HTTP proxy, which is needed for \
+                 {host}; write http://host:port or http://user:password@host:port"
             ))),
         }
     }
@@ -139,11 +139,12 @@ impl Proxy {
         ProxyError(match status {
             407 => self.wants_password(target),
             400..=499 => format!(
-                "{WRONG_SETTING}{self} refuses to connect to {target} ({status}); have that host and port \
-                 allowed there, or name the host in NO_PROXY"
+                "{WRONG_SETTING}{self} refuses to connect to {target} ({status}); have that host \
+                 and port allowed there, or name the host in NO_PROXY"
             ),
             _ => format!(
-                "{self} could not connect to {target} ({status}); see the log of the proxy, and check the endpoint"
+                "{self} could not connect to {target} ({status}); see the log of the proxy, and \
+                 check the endpoint"
             ),
         })
     }
@@ -153,13 +154,13 @@ impl Proxy {
         ProxyError(
             if chain.contains("dns error") && chain.contains("not known") {
                 format!(
-                    "{WRONG_SETTING}{self}, which is to connect to {target}, has no address ({chain}); \
-                 correct its name, or name the target in NO_PROXY"
+                    "{WRONG_SETTING}{self}, which is to connect to {target}, has no address \
+                     ({chain}); correct its name, or name the target in NO_PROXY"
                 )
             } else {
                 format!(
-                    "no connection to {self}, which is to connect to {target}; check that it runs, and the network \
-                 ({chain})"
+                    "cannot connect to {self}, which is to connect to {target}; check that it runs, \
+                     and the network ({chain})"
                 )
             },
         )
@@ -169,7 +170,8 @@ impl Proxy {
     async fn open(&self, line: &mut TcpStream, target: &str) -> Result<(), ProxyError> {
         let broken = |error: io::Error| {
             ProxyError(format!(
-                "{self} broke off when it should connect to {target}; see the log of the proxy ({error})"
+                "{self} broke off when it should connect to {target}; see the log of the proxy \
+                 ({error})"
             ))
         };
         let mut request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n");
@@ -189,8 +191,8 @@ impl Proxy {
             Some(200..=299) => Ok(()),
             Some(status) => Err(self.refusal(target, status)),
             None => Err(ProxyError(format!(
-                "{WRONG_SETTING}{self} does not answer as an HTTP proxy when it should connect to {target}; \
-                 check its port"
+                "{WRONG_SETTING}{self} does not answer as an HTTP proxy when it should connect to \
+                 {target}; check its port"
             ))),
         }
     }
@@ -272,7 +274,7 @@ fn is_in(address: IpAddr, network: &str, bits: &str) -> bool {
     }
 }
 
-/// Why there is no connection through a proxy, in words for people.
+/// Why a connection through a proxy failed, in words for people.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct ProxyError(String);

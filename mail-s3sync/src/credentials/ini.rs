@@ -21,10 +21,10 @@ impl Ini {
         }
     }
 
-    /// Reads `text` by the rules of Python's RawConfigParser, which the AWS command line uses: a line
-    /// that is indented deeper than the setting before it continues its value. So a section may be
-    /// indented as a whole. A setting of its own value and nothing else (`s3 =`) has nested ones
-    /// below it; they are kept as `s3.name`.
+    /// Reads `text` by the rules of Python's RawConfigParser, which the AWS command line uses: a
+    /// line that is indented deeper than the setting before it continues its value. So a section
+    /// may be indented as a whole. A setting of its own value and nothing else (`s3 =`) has nested
+    /// ones below it; they are kept as `s3.name`.
     pub(super) fn parse(text: &str, path: &Path) -> Result<Self, Error> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut reader = Reader::default();

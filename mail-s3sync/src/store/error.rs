@@ -65,8 +65,8 @@ pub(crate) enum Cause {
     #[error("the bucket is in the region {region}: use --region {region}, or set AWS_REGION")]
     WrongRegion { region: String },
     #[error(
-        "the bucket is in another region, or at another endpoint, and the store does not say which: \
-         check --region and --endpoint-url"
+        "the bucket is in another region, or at another endpoint, and the store does not say \
+         which: check --region and --endpoint-url"
     )]
     Elsewhere,
     #[error("the store has confirmed {found}, and {expected} was sent")]

@@ -162,7 +162,7 @@ fn a_store_over_tls_is_reached_by_connect_and_a_refusal_is_told() {
     check(
         "http://u:p%40ss@127.0.0.1:1",
         3,
-        &["no connection to the proxy", &target],
+        &["cannot connect to the proxy", &target],
     );
     check(
         "http://u:p%40ss@nowhere.invalid:1",

@@ -89,7 +89,8 @@ fn read(content: &[u8]) -> Option<Cms> {
     }
     let explicit = value(kind.rest, 0)?.tagged(EXPLICIT_0)?;
     let data = value(explicit.content, 0)?.tagged(SEQUENCE)?;
-    // The version, then the algorithms, then what is signed or compressed (RFC 5652, 5.1; RFC 3274).
+    // The version, then the algorithms, then what is signed or compressed (RFC 5652, 5.1; RFC
+    // 3274).
     let version = value(data.content, 0)?;
     let algorithms = value(version.rest, 0)?;
     let encapsulated = value(algorithms.rest, 0)?.tagged(SEQUENCE)?;

@@ -1,5 +1,5 @@
-//! What clamd unpacks by itself, opened to see whether there is something in it that clamd does not:
-//! by how each member begins, and whole only where it begins so.
+//! What clamd unpacks by itself, opened to see whether there is something in it that clamd does
+//! not: by how each member begins, and whole only where it begins so.
 
 use std::io::{self, Read};
 

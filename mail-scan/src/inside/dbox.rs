@@ -13,7 +13,8 @@ pub(super) fn look(search: &mut Search, file: &[u8]) -> Result<(), TooLarge> {
         let Some(message) = message_at(&file[at..]) else {
             continue;
         };
-        // A plain one that clamd knows is in what it is shown already, at another place than the first.
+        // A plain one that clamd knows is in what it is shown already, at another place than the
+        // first.
         if Kind::of_head(message).is_some() {
             search.deeper(|search| search.content(message, Role::Message, b""))?;
         } else {

@@ -1,6 +1,6 @@
-//! Files and directories. They are listed by descriptor, so that a directory that somebody exchanges
-//! for a link meanwhile leads nowhere; links are not followed below the operand, and pipes are not
-//! waited for.
+//! Files and directories. They are listed by descriptor, so that a directory that somebody
+//! exchanges for a link meanwhile leads nowhere; links are not followed below the operand, and
+//! pipes are not waited for.
 
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
