@@ -5,12 +5,12 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use jiff::civil::Date;
+use mail_common::set::Address;
 use mail_common::tool::{CommonArgs, ComponentArg, parse_size};
 
 use crate::aws::{AddressingStyle, encode_uri_strict};
 use crate::encryption::Recipient;
 use crate::location::Location;
-use crate::pull::Mailbox;
 use crate::remote::SetName;
 use crate::store::LockMode;
 
@@ -120,7 +120,7 @@ pub(crate) struct PullArgs {
 
     /// Only this mailbox; may be repeated
     #[arg(long, value_name = "USER@DOMAIN")]
-    pub(crate) mailbox: Vec<Mailbox>,
+    pub(crate) mailbox: Vec<Address>,
 
     /// The private key that an encrypted set is decrypted with, as age-keygen writes it
     #[arg(long, value_name = "FILE")]

@@ -3,6 +3,7 @@
 //! A root holds `daily/` and `weekly/` sets. One writer at a time holds the root's lock, builds a
 //! set in a hidden directory and commits it; any number of readers hold locks on single sets.
 
+mod address; // how people name a mailbox
 mod component; // what a set is made of
 mod error; // what can go wrong with sets
 #[cfg(test)]
@@ -20,6 +21,7 @@ mod root; // the sets of a root, and `latest`
 mod staging; // a set under construction, and its commit
 pub mod verify; // whether the files of a set are what its checksums say
 
+pub use address::{Address, NotAnAddress, address_of};
 pub use backup_root::BackupRoot;
 pub use component::{Component, UnknownComponent};
 pub use error::Error;

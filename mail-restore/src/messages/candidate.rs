@@ -9,8 +9,8 @@ use mail_common::archive::index::Location;
 use mail_common::archive::segment::segment_name;
 use mail_common::checksum::Sha256;
 use mail_common::relpath::RelPath;
+use mail_common::set::address_of;
 
-use super::address::address_of;
 use super::error::Problem;
 use super::unsearched::Unsearched;
 

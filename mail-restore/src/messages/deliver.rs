@@ -28,8 +28,8 @@ use mail_common::flock::Flock;
 use mail_common::message::is_packed;
 use mail_common::relpath::RelPath;
 use mail_common::report;
+use mail_common::set::address_of;
 
-use super::address::address_of;
 use super::candidate::{Candidate, Control, Owner, SavedFile, Selection, folder_name};
 use super::content::{Content, read_all, read_small, unreadable};
 use super::directory::{Directory, Made};

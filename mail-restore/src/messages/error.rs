@@ -8,8 +8,8 @@ use mail_common::failure::{Failed, Failure, FailureKind};
 use mail_common::interrupt::Interrupted;
 use mail_common::message::MESSAGE_ID_MAX_BYTES;
 use mail_common::relpath::RelPath;
+use mail_common::set::NotAnAddress;
 
-use super::address::NotAnAddress;
 use super::unsearched::Unsearched;
 
 /// Why a query has no answer, or a message is not where it should be. Paths of messages are

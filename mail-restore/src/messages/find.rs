@@ -4,9 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mail_common::relpath::RelPath;
-use mail_common::set::Inventory;
+use mail_common::set::{Address, Inventory, address_of};
 
-use super::address::{Address, address_of};
 use super::candidate::{Ambiguous, Candidate, Found, Selection};
 use super::error::Error;
 use super::query::Query;
@@ -97,12 +96,18 @@ fn scopes<'a>(
 }
 
 fn unknown(inventory: &Inventory, address: &Address, known: impl Iterator<Item = String>) -> Error {
-    let similar = known.filter(|name| address.is_like(name)).collect();
+    let similar = known.filter(|name| is_like(address, name)).collect();
     Error::UnknownMailbox {
         address: address.to_string(),
         set: inventory.set.clone(),
         similar,
     }
+}
+
+/// Whether `name` could have been meant: another case, or one or two letters wrong.
+fn is_like(address: &Address, name: &str) -> bool {
+    let address = address.to_string().to_lowercase();
+    strsim::levenshtein(&address, &name.to_lowercase()) <= 2
 }
 
 /// A part of a unit that holds nothing is a mailbox that is not there.
@@ -234,4 +239,21 @@ fn is_ambiguous(candidates: &[Candidate]) -> bool {
     candidates
         .windows(2)
         .any(|pair| key(&pair[0]) != key(&pair[1]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn similar_names_are_known() {
+        let address = "alice@example.com".parse().unwrap();
+        let check = |other: &str, expected| {
+            assert_eq!(is_like(&address, other), expected, "{other}");
+        };
+        check("Alice@Example.com", true);
+        check("alcie@example.com", true);
+        check("alice@example.con", true);
+        check("bob@example.com", false);
+    }
 }

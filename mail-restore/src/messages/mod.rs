@@ -6,7 +6,6 @@
 //! [`deliver()`] adds it to the live mail tree while Dovecot runs, [`write_to()`] to a directory.
 //! Nothing here prints: what was done comes back as data.
 
-mod address; // USER@DOMAIN, and where such a mailbox lies
 mod unsearched; // what a search could not look into
 mod error; // what can go wrong
 mod query; // what is asked for
@@ -30,7 +29,6 @@ mod deliver; // into a live mailbox
 mod preview; // what that would do
 mod write_to; // into a directory
 
-pub use address::{Address, NotAnAddress};
 pub use candidate::{Ambiguous, Candidate, Found, Owner, Place, SavedFile, Selection};
 pub use deliver::deliver;
 pub use error::{Error, Problem};

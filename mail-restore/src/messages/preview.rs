@@ -6,8 +6,8 @@ use std::path::Path;
 
 use mail_common::failure::Failed;
 use mail_common::relpath::RelPath;
+use mail_common::set::address_of;
 
-use super::address::address_of;
 use super::candidate::{Candidate, Control, Selection, folder_name};
 use super::directory::Directory;
 use super::error::{Error, Problem};

@@ -9,8 +9,8 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use mail_common::message::{MESSAGE_ID_MAX_BYTES, without_white_space};
 use mail_common::relpath::RelPath;
+use mail_common::set::Address;
 
-use super::address::Address;
 use super::error::Error;
 
 /// What a message must be. All kinds that are given must hold; of one kind, any will do. Without

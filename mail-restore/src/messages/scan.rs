@@ -20,9 +20,8 @@ use mail_common::interrupt::Interrupted;
 use mail_common::maildir::is_message;
 use mail_common::message::{HEADER_MAX_BYTES, Header, text_of, without_white_space};
 use mail_common::relpath::RelPath;
-use mail_common::set::{Inventory, SetFile, mailbox};
+use mail_common::set::{Inventory, SetFile, address_of, mailbox};
 
-use super::address::address_of;
 use super::candidate::{Candidate, Control, Owner, Place, SavedFile};
 use super::content::{Frame, open_frame};
 use super::error::{Error, Problem};

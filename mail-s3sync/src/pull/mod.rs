@@ -8,4 +8,4 @@ mod run; // all of it, in order
 
 pub(crate) use context::Pull;
 pub(crate) use error::Error;
-pub(crate) use wanted::{Mailbox, Wanted};
+pub(crate) use wanted::Wanted;

@@ -1,34 +1,22 @@
 //! Which files of a set are wanted.
 
 use std::fmt;
-use std::str::FromStr;
 
 use mail_common::relpath::RelPath;
-use mail_common::set::Component;
+use mail_common::set::mailbox::{mailbox_of, plain_path};
+use mail_common::set::{Address, Component};
 use mail_common::tool::ComponentArg;
 
 /// Components and mailboxes; everything when there are none.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wanted {
     pub(crate) components: Vec<Component>,
-    pub(crate) mailboxes: Vec<Mailbox>,
+    pub(crate) mailboxes: Vec<Address>,
 }
-
-/// `user@domain`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Mailbox {
-    user: String,
-    domain: String,
-}
-
-/// The text is not an address.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("not a mailbox: {0:?}; write it as user@example.com")]
-pub(crate) struct NotAMailbox(String);
 
 impl Wanted {
     /// What was asked for; everything when that is nothing in particular, or `all`.
-    pub(crate) fn new(components: &[ComponentArg], mailboxes: &[Mailbox]) -> Self {
+    pub(crate) fn new(components: &[ComponentArg], mailboxes: &[Address]) -> Self {
         match ComponentArg::named(components) {
             Some(components) => Self {
                 components,
@@ -54,7 +42,7 @@ impl Wanted {
                 .components
                 .iter()
                 .any(|component| is_of(path, *component))
-            || self.mailboxes.iter().any(|mailbox| mailbox.holds(path))
+            || self.mailboxes.iter().any(|mailbox| is_in(path, mailbox))
     }
 }
 
@@ -67,32 +55,14 @@ fn is_of(path: &RelPath, component: Component) -> bool {
     path.depth() > 1 && first.is_some_and(|first| first.parse::<Component>() == Ok(component))
 }
 
-impl Mailbox {
-    fn holds(&self, path: &RelPath) -> bool {
-        let below: Vec<&[u8]> = path.components().skip(1).take(2).collect();
-        is_of(path, Component::Mailboxes)
-            && path.depth() > 3
-            && below == [self.domain.as_bytes(), self.user.as_bytes()]
+/// A file of a mailbox lies directly in its directory; in a set of the old scripts, anywhere below.
+fn is_in(path: &RelPath, mailbox: &Address) -> bool {
+    if let Some(directory) = path.parent().and_then(|parent| mailbox_of(&parent)) {
+        return mailbox.names(&directory);
     }
-}
-
-impl FromStr for Mailbox {
-    type Err = NotAMailbox;
-
-    fn from_str(text: &str) -> Result<Self, NotAMailbox> {
-        match text.rsplit_once('@') {
-            Some((user, domain)) if !user.is_empty() && !domain.is_empty() => Ok(Self {
-                user: user.to_owned(),
-                domain: domain.to_owned(),
-            }),
-            _ => Err(NotAMailbox(text.to_owned())),
-        }
-    }
-}
-
-impl fmt::Display for Mailbox {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}@{}", self.user, self.domain)
+    match (plain_path(path), mailbox.usual_path()) {
+        (Some(path), Some(directory)) => path != directory && path.is_within(&directory),
+        _ => false,
     }
 }
 
@@ -129,6 +99,21 @@ mod tests {
         check(&wanted, "mailboxes/example.com/alice2/0001.tar.zst", false);
         check(&wanted, "mailboxes/example.com/alice", false);
         check(&wanted, "mysql/example.com/alice/x", false);
+        check(&wanted, "mailboxes/example.com/a/alice/0001.tar.zst", true);
+        check(&wanted, "mailboxes/example.com/bob/0001.tar.zst", false);
+        check(&wanted, "mail/example.com/alice", false);
+        check(&wanted, "mail/example.com/bob/cur/1.x", false);
+    }
+
+    #[test]
+    fn a_mailbox_directly_in_the_mail_root_has_the_name_of_its_directory() {
+        let wanted = Wanted {
+            mailboxes: vec!["alice".parse().unwrap(), "_root".parse().unwrap()],
+            components: Vec::new(),
+        };
+        check(&wanted, "mailboxes/alice/index.jsonl.zst", true);
+        check(&wanted, "mailboxes/_root/index.jsonl.zst", true);
+        check(&wanted, "mailboxes/example.com/alice/0001.tar.zst", false);
     }
 
     #[test]
@@ -151,16 +136,5 @@ mod tests {
                 && Wanted::new(&[], &[]).is_everything()
         );
         assert!(!Wanted::new(&[], &alice).is_everything());
-    }
-
-    #[test]
-    fn addresses_are_read() {
-        assert_eq!(
-            "a@b@example.com".parse::<Mailbox>().unwrap().to_string(),
-            "a@b@example.com"
-        );
-        for text in ["alice", "@example.com", "alice@"] {
-            assert_eq!(text.parse::<Mailbox>(), Err(NotAMailbox(text.to_owned())));
-        }
     }
 }

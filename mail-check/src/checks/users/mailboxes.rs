@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use mail_common::relpath::RelPath;
+use mail_common::set::address_of;
 
 /// A mailbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,36 +21,30 @@ pub(super) struct Mailbox {
 /// By address, in small letters.
 pub(super) type Mailboxes = BTreeMap<String, Mailbox>;
 
-/// Every mailbox below `root`. Hidden directories are none.
+/// Every mailbox below `root`, a mail root or the directory of a set. Hidden directories are none.
 pub(super) fn list(root: &Path) -> io::Result<Mailboxes> {
     let mut mailboxes = Mailboxes::new();
-    for (domain, path) in directories(root)? {
-        for (user, path) in directories(&path)? {
-            let made = fs::metadata(&path)
-                .and_then(|metadata| metadata.created())
-                .ok();
-            let made = made.and_then(|made| Timestamp::try_from(made).ok());
-            mailboxes.insert(
-                format!("{user}@{domain}").to_lowercase(),
-                Mailbox { path, made },
-            );
+    for domain in directories(root, &RelPath::root())? {
+        for mailbox in directories(root, &domain)? {
+            let path = root.join(mailbox.as_path());
+            let created = fs::metadata(&path).and_then(|metadata| metadata.created());
+            let made = created.ok().and_then(|time| Timestamp::try_from(time).ok());
+            let address = address_of(&mailbox).to_lowercase();
+            mailboxes.insert(address, Mailbox { path, made });
         }
     }
     Ok(mailboxes)
 }
 
-/// Names and paths, also through symlinks.
-fn directories(path: &Path) -> io::Result<Vec<(String, PathBuf)>> {
+/// The directories directly below `parent`, also through symlinks.
+fn directories(root: &Path, parent: &RelPath) -> io::Result<Vec<RelPath>> {
     let mut directories = Vec::new();
-    for entry in fs::read_dir(path)? {
-        let path = entry?.path();
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        if !name.starts_with('.') && path.is_dir() {
-            directories.push((name, path));
+    for entry in fs::read_dir(root.join(parent.as_path()))? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let is_hidden = name.as_bytes().starts_with(b".");
+        if !is_hidden && entry.path().is_dir() {
+            directories.push(parent.child(name.as_bytes()).map_err(io::Error::other)?);
         }
     }
     Ok(directories)

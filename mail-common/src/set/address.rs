@@ -3,8 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use mail_common::relpath::RelPath;
-use mail_common::set::mailbox::ABOVE;
+use super::mailbox::ABOVE;
+use crate::relpath::RelPath;
 
 /// The name of a mailbox: `USER@DOMAIN` for the directory `DOMAIN/USER`, or the name of its
 /// directory where mailboxes lie directly in the mail root. Upper and lower case are told apart, as
@@ -38,7 +38,8 @@ impl Address {
     }
 
     /// Where such a mailbox lies in a tree of which nothing is known.
-    pub(super) fn usual_path(&self) -> Option<RelPath> {
+    #[must_use]
+    pub fn usual_path(&self) -> Option<RelPath> {
         match self.parts() {
             Some((user, domain)) => RelPath::new([domain, b"/", user].concat()).ok(),
             None => RelPath::new(&self.text).ok(),
@@ -50,16 +51,12 @@ impl Address {
             .rsplit_once('@')
             .map(|(user, domain)| (user.as_bytes(), domain.as_bytes()))
     }
-
-    /// Whether `other` could have been meant: another case, or one or two letters wrong.
-    pub(super) fn is_like(&self, other: &str) -> bool {
-        strsim::levenshtein(&self.text.to_lowercase(), &other.to_lowercase()) <= 2
-    }
 }
 
 /// What people call the mailbox at `path`: `USER@DOMAIN`, or the path where it has another depth
 /// than two.
-pub(super) fn address_of(path: &RelPath) -> String {
+#[must_use]
+pub fn address_of(path: &RelPath) -> String {
     if path.is_root() {
         return ABOVE.to_owned();
     }
@@ -159,23 +156,5 @@ mod tests {
         );
         assert_eq!(address_of(&path("alice")), "alice");
         assert_eq!(address_of(&RelPath::root()), "_root");
-    }
-
-    #[test]
-    fn similar_names_are_known() {
-        let check = |other: &str, expected| {
-            assert_eq!(
-                "alice@example.com"
-                    .parse::<Address>()
-                    .unwrap()
-                    .is_like(other),
-                expected,
-                "{other}"
-            );
-        };
-        check("Alice@Example.com", true);
-        check("alcie@example.com", true);
-        check("alice@example.con", true);
-        check("bob@example.com", false);
     }
 }
