@@ -1,24 +1,26 @@
-//! What clamd is and which signatures it has: `ClamAV 1.4.6/27345/Mon Jul 15 08:29:54 2026`.
+//! What clamd answers to VERSION, and which signatures it has: `ClamAV 1.4.6/27345/Mon Jul 15 08:29:54 2026`.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use mail_common::text::printable;
+
+use crate::text::printable;
 
 const MAX_CHARS: usize = 200;
 
 /// A reply to VERSION.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Version {
+pub struct Version {
     /// As clamd writes it, made safe.
-    pub(crate) text: String,
+    pub text: String,
     /// When the signatures were made; `None` where clamd has none that tell.
-    pub(crate) signatures: Option<Timestamp>,
+    pub signatures: Option<Timestamp>,
 }
 
 impl Version {
     /// Reads the reply; `None` where it is not of ClamAV.
-    pub(crate) fn parse(reply: &[u8]) -> Option<Self> {
+    #[must_use]
+    pub fn parse(reply: &[u8]) -> Option<Self> {
         let reply = reply.strip_suffix(b"\0").unwrap_or(reply);
         let text: String = printable(std::str::from_utf8(reply).ok()?.trim())
             .chars()
@@ -32,7 +34,8 @@ impl Version {
     }
 
     /// How old the signatures are, in days.
-    pub(crate) fn age_days(&self, now: Timestamp) -> Option<f64> {
+    #[must_use]
+    pub fn age_days(&self, now: Timestamp) -> Option<f64> {
         Some((now.as_second() - self.signatures?.as_second()) as f64 / 86_400.0)
     }
 }

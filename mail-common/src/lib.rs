@@ -1,6 +1,7 @@
 //! What two of the mail tools must agree on.
 //!
-//! It knows nothing of S3, ClamAV, MySQL or Docker, and has no async runtime.
+//! It knows nothing of S3, MySQL or Docker, of ClamAV only what its version says, and has no async
+//! runtime.
 
 pub mod relpath; // names inside a set or a mail tree, which cannot escape it
 
@@ -21,6 +22,8 @@ pub mod maildir; // which file of a mail tree is a message
 pub mod text; // text of others, made safe to show
 
 pub mod message; // the header of a message
+
+pub mod clamav; // the version of clamd, with the age of its signatures
 
 pub mod archive; // segments, frames and their index
 

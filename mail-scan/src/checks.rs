@@ -105,7 +105,7 @@ fn silence(address: &Address, clamd: &Introduction) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clamd::Version;
+    use mail_common::clamav::Version;
 
     fn clamd(version: &str) -> Introduction {
         Introduction {

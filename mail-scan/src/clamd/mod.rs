@@ -5,7 +5,6 @@ mod connection; // a stream that never waits for ever
 mod reply; // what clamd says: only an exact OK is clean
 mod session; // files by descriptor, over a unix socket
 mod sample; // what is sent to learn what clamd does: EICAR and others
-mod version; // engine, signatures and their age
 mod limits; // up to which size clamd looks into a file
 mod error; // why one is not used, and why a question got no answer
 mod server; // one clamd: introduced, asked, tried again
@@ -19,5 +18,3 @@ pub(crate) use error::Error;
 pub(crate) use pool::{Answer, Pool, Worker};
 pub(crate) use server::{Introduction, Route};
 pub(crate) use spawn::Spawned;
-#[cfg(test)]
-pub(crate) use version::Version;

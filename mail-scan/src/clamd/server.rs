@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use clamav_client::TransportProtocol;
+use mail_common::clamav::Version;
 
 use super::address::Address;
 use super::connection::Dial;
@@ -15,7 +16,6 @@ use super::limits::Limits;
 use super::reply::{self, NoVerdict, Subject};
 use super::sample;
 use super::session::Session;
-use super::version::Version;
 use crate::content::Content;
 use crate::verdict::Verdict;
 

@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
+use mail_common::clamav::Version;
 
 use super::answer::{answered, down, most_of};
 use super::settings::Settings;
@@ -90,12 +89,12 @@ fn judge_signatures(
         Ok(version) => version,
         Err(error) => return Finding::unknown(NAME, target, error),
     };
-    let Some(made) = version.splitn(3, '/').nth(2).and_then(parse_date) else {
+    let parsed = Version::parse(version.as_bytes());
+    let Some(days) = parsed.and_then(|parsed| parsed.age_days(now)) else {
         let message =
             format!("{version:?} does not tell how old the signatures are; run freshclam");
         return Finding::unknown(NAME, target, message);
     };
-    let days = (now.as_second() - made.as_second()) as f64 / 86_400.0;
     let mut finding = Finding::ok(
         NAME,
         target,
@@ -106,17 +105,6 @@ fn judge_signatures(
         finding.message += "; new malware is not found: see the log of freshclam";
     }
     finding
-}
-
-/// clamd writes its local time without the zone; a day more or less does not matter here.
-fn parse_date(text: &str) -> Option<Timestamp> {
-    let squeezed = text.split_ascii_whitespace().collect::<Vec<_>>().join(" ");
-    let time = DateTime::strptime("%a %b %d %H:%M:%S %Y", squeezed).ok()?;
-    // Without signatures that tell, clamd may name the year 1970.
-    time.to_zoned_datetime(TimeZone::UTC)
-        .ok()
-        .map(|zoned| zoned.timestamp())
-        .filter(|time| time.as_second() > 86_400)
 }
 
 #[cfg(test)]
