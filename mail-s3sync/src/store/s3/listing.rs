@@ -25,9 +25,7 @@ impl Bucket {
         prefix: &str,
         each: &mut dyn FnMut(Listed),
     ) -> Result<(), Cause> {
-        let mut token = None;
-        loop {
-            let page = self.page(prefix, None, token.as_deref()).await?;
+        self.each_page(prefix, None, &mut |page| {
             let is_escaped = page.encoding_type.as_deref() == Some(ESCAPED);
             for object in page.contents.unwrap_or_default() {
                 let key = self.own_key(object.key, is_escaped)?;
@@ -43,22 +41,14 @@ impl Bucket {
                     modified: modified.ok_or_else(|| odd("an object without its time"))?,
                 });
             }
-            token = next(
-                page.is_truncated,
-                token.as_ref(),
-                page.next_continuation_token,
-            )?;
-            if token.is_none() {
-                return Ok(());
-            }
-        }
+            Ok(())
+        })
+        .await
     }
 
     pub(super) async fn directories(&self, prefix: &str) -> Result<Vec<String>, Cause> {
         let mut names = Vec::new();
-        let mut token = None;
-        loop {
-            let page = self.page(prefix, Some("/"), token.as_deref()).await?;
+        self.each_page(prefix, Some("/"), &mut |page| {
             let is_escaped = page.encoding_type.as_deref() == Some(ESCAPED);
             for common in page.common_prefixes.unwrap_or_default() {
                 let key = self.own_key(common.prefix, is_escaped)?;
@@ -67,13 +57,28 @@ impl Bucket {
                     .ok_or_else(|| odd("a prefix that was not asked for"))?;
                 names.push(name.trim_end_matches('/').to_owned());
             }
-            token = next(
-                page.is_truncated,
-                token.as_ref(),
-                page.next_continuation_token,
-            )?;
+            Ok(())
+        })
+        .await?;
+        Ok(names)
+    }
+
+    /// Calls `each` with every page of a listing, to its end.
+    async fn each_page(
+        &self,
+        prefix: &str,
+        delimiter: Option<&str>,
+        each: &mut dyn FnMut(ListObjectsV2Output) -> Result<(), Cause>,
+    ) -> Result<(), Cause> {
+        let mut token = None;
+        loop {
+            let mut page = self.page(prefix, delimiter, token.as_deref()).await?;
+            let following = page.next_continuation_token.take();
+            let is_truncated = page.is_truncated;
+            each(page)?;
+            token = next(is_truncated, token.as_ref(), following)?;
             if token.is_none() {
-                return Ok(names);
+                return Ok(());
             }
         }
     }
@@ -154,11 +159,7 @@ impl Bucket {
                 page => page.map_err(Cause::from)?,
             };
             for version in page.versions.unwrap_or_default() {
-                let storage_class = version.storage_class.unwrap_or_else(|| STANDARD.to_owned());
-                each(Billed {
-                    bytes: attempt::bytes(version.size)?,
-                    storage_class,
-                });
+                each(billed(version.size, version.storage_class)?);
             }
             let following = page
                 .next_key_marker
@@ -176,22 +177,13 @@ impl Bucket {
         prefix: &str,
         each: &mut dyn FnMut(Billed),
     ) -> Result<(), Cause> {
-        let mut token = None;
-        loop {
-            let page = self.page(prefix, None, token.as_deref()).await?;
+        self.each_page(prefix, None, &mut |page| {
             for object in page.contents.unwrap_or_default() {
-                let storage_class = object.storage_class.unwrap_or_else(|| STANDARD.to_owned());
-                each(Billed {
-                    bytes: attempt::bytes(object.size)?,
-                    storage_class,
-                });
+                each(billed(object.size, object.storage_class)?);
             }
-            let following = page.next_continuation_token;
-            token = next(page.is_truncated, token.as_ref(), following)?;
-            if token.is_none() {
-                return Ok(());
-            }
-        }
+            Ok(())
+        })
+        .await
     }
 
     async fn billed_parts(
@@ -200,15 +192,8 @@ impl Bucket {
         each: &mut dyn FnMut(Billed),
     ) -> Result<(), Cause> {
         for upload in uploads {
-            let storage_class = upload
-                .storage_class
-                .clone()
-                .unwrap_or_else(|| STANDARD.to_owned());
             for part in self.parts(&upload).await? {
-                each(Billed {
-                    bytes: attempt::bytes(part.size)?,
-                    storage_class: storage_class.clone(),
-                });
+                each(billed(part.size, upload.storage_class.clone())?);
             }
         }
         Ok(())
@@ -343,6 +328,13 @@ fn next<T: PartialEq>(
         }
         following => Ok(following),
     }
+}
+
+fn billed(size: Option<i64>, storage_class: Option<String>) -> Result<Billed, Cause> {
+    Ok(Billed {
+        bytes: attempt::bytes(size)?,
+        storage_class: storage_class.unwrap_or_else(|| STANDARD.to_owned()),
+    })
 }
 
 fn odd(what: &str) -> Cause {
