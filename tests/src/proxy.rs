@@ -40,6 +40,14 @@ pub enum Fault {
     CorruptAnswer,
 }
 
+impl Fault {
+    /// This, where `condition` holds; else nothing.
+    #[must_use]
+    pub fn when(self, condition: bool) -> Self {
+        if condition { self } else { Self::None }
+    }
+}
+
 /// A request, as far as a rule may ask for it.
 #[derive(Clone, Debug)]
 pub struct Request {

@@ -185,14 +185,11 @@ fn message_files(dir: &Path) -> Vec<PathBuf> {
             [OsStr::new("cur"), OsStr::new("new")].contains(&dir.file_name().unwrap_or_default());
         for entry in fs::read_dir(&dir).expect("an unpacked tree can be read") {
             let path = entry.expect("an unpacked tree can be read").path();
-            match path
-                .symlink_metadata()
-                .expect("an unpacked tree holds still")
-                .is_dir()
-            {
-                true => waiting.push(path),
-                false if holds_messages => found.push(path),
-                false => {}
+            let metadata = path.symlink_metadata();
+            if metadata.expect("an unpacked tree holds still").is_dir() {
+                waiting.push(path);
+            } else if holds_messages {
+                found.push(path);
             }
         }
     }

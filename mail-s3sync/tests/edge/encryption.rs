@@ -201,10 +201,8 @@ fn what_is_encrypted_already_is_not_sent_again() {
     };
     // The first push breaks off before the set is closed.
     proxy.set_rule(|request| {
-        match request.method == "PUT" && request.target.ends_with("checksums.sha256") {
-            true => Fault::Answer(403, "AccessDenied"),
-            false => Fault::None,
-        }
+        Fault::Answer(403, "AccessDenied")
+            .when(request.method == "PUT" && request.target.ends_with("checksums.sha256"))
     });
     let _ = push(DAY_1, &public).assert_code(3);
     proxy.set_rule(|_| Fault::None);

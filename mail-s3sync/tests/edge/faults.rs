@@ -116,53 +116,30 @@ fn a_push_gets_through_whatever_the_network_does() {
     type Rule = fn(&Request) -> Fault;
     let rules: [(&str, Rule); 7] = [
         ("busy", |request| {
-            if request.number % 5 == 2 {
-                Fault::Answer(503, "SlowDown")
-            } else {
-                Fault::None
-            }
+            Fault::Answer(503, "SlowDown").when(request.number % 5 == 2)
         }),
         ("cut", |request| {
-            if is_put(request) && request.number % 5 == 2 {
-                Fault::CutRequest
-            } else {
-                Fault::None
-            }
+            Fault::CutRequest.when(is_put(request) && request.number % 5 == 2)
         }),
         ("lost answers", |request| {
-            if request.number % 6 == 3 {
-                Fault::LoseAnswer
-            } else {
-                Fault::None
-            }
+            Fault::LoseAnswer.when(request.number % 6 == 3)
         }),
         ("corrupted", |request| {
-            if is_put(request) && request.number % 4 == 1 {
-                Fault::CorruptRequest
-            } else {
-                Fault::None
-            }
+            Fault::CorruptRequest.when(is_put(request) && request.number % 4 == 1)
         }),
         ("stalled", |request| {
-            if request.number == 7 || request.number == 20 {
-                Fault::StallRequest
-            } else {
-                Fault::None
-            }
+            Fault::StallRequest.when(request.number == 7 || request.number == 20)
         }),
         ("errors under 200", |request| {
-            match request.target.contains("uploadId") && request.method == "POST" {
-                true if request.number % 2 == 0 => {
-                    Fault::Body("<Error><Code>InternalError</Code></Error>")
-                }
-                _ => Fault::None,
-            }
+            Fault::Body("<Error><Code>InternalError</Code></Error>").when(
+                request.target.contains("uploadId")
+                    && request.method == "POST"
+                    && request.number % 2 == 0,
+            )
         }),
         ("cut documents", |request| {
-            match is_list(request) && request.number < 2 {
-                true => Fault::Body("<ListBucketResult><IsTruncated>false</IsTruncated><Contents>"),
-                false => Fault::None,
-            }
+            Fault::Body("<ListBucketResult><IsTruncated>false</IsTruncated><Contents>")
+                .when(is_list(request) && request.number < 2)
         }),
     ];
     for (name, rule) in rules {
@@ -182,25 +159,13 @@ fn a_pull_gets_through_and_takes_nothing_that_is_damaged() {
     let large = |request: &Request| request.target.contains("large.sql.zst");
     let rules: [(&str, Rule); 3] = [
         ("busy", |request| {
-            if request.number % 5 == 2 {
-                Fault::Answer(503, "SlowDown")
-            } else {
-                Fault::None
-            }
+            Fault::Answer(503, "SlowDown").when(request.number % 5 == 2)
         }),
         ("cut", |request| {
-            if request.number % 5 == 3 {
-                Fault::CutAnswer
-            } else {
-                Fault::None
-            }
+            Fault::CutAnswer.when(request.number % 5 == 3)
         }),
         ("stalled", |request| {
-            if request.number == 9 {
-                Fault::StallAnswer
-            } else {
-                Fault::None
-            }
+            Fault::StallAnswer.when(request.number == 9)
         }),
     ];
     let pull = |to: &std::path::Path| {
@@ -231,10 +196,8 @@ fn a_pull_gets_through_and_takes_nothing_that_is_damaged() {
         let seen = Mutex::new(HashSet::new());
         scene.proxy.set_rule(move |request| {
             let is_object = request.method == "GET" && !request.target.contains("list-type");
-            match is_object && seen.lock().unwrap().insert(request.target.clone()) {
-                true => Fault::CorruptAnswer,
-                false => Fault::None,
-            }
+            Fault::CorruptAnswer
+                .when(is_object && seen.lock().unwrap().insert(request.target.clone()))
         });
     };
     damage_once();
@@ -257,12 +220,9 @@ fn a_pull_gets_through_and_takes_nothing_that_is_damaged() {
         "{}",
         again.stderr
     );
-    scene
-        .proxy
-        .set_rule(|request| match request.target.contains("0007") {
-            true => Fault::Answer(403, "InvalidObjectState"),
-            false => Fault::None,
-        });
+    scene.proxy.set_rule(|request| {
+        Fault::Answer(403, "InvalidObjectState").when(request.target.contains("0007"))
+    });
     let to = tempfile::tempdir().unwrap();
     let _ = pull(to.path())
         .assert_code(1)
@@ -271,10 +231,7 @@ fn a_pull_gets_through_and_takes_nothing_that_is_damaged() {
     // Nor is a set called good whose checksums never come as they were put.
     scene
         .proxy
-        .set_rule(|request| match request.target.contains("checksums") {
-            true => Fault::CorruptAnswer,
-            false => Fault::None,
-        });
+        .set_rule(|request| Fault::CorruptAnswer.when(request.target.contains("checksums")));
     let to = tempfile::tempdir().unwrap();
     let _ = pull(to.path())
         .assert_code(1)
@@ -282,13 +239,9 @@ fn a_pull_gets_through_and_takes_nothing_that_is_damaged() {
         .assert_stderr("checksums.sha256");
     assert!(tree(to.path()).is_empty());
     // Always: what is damaged never gets its name, and the rest does.
-    scene.proxy.set_rule(move |request| {
-        if large(request) {
-            Fault::CorruptAnswer
-        } else {
-            Fault::None
-        }
-    });
+    scene
+        .proxy
+        .set_rule(move |request| Fault::CorruptAnswer.when(large(request)));
     let to = tempfile::tempdir().unwrap();
     let _ = pull(to.path()).assert_code(1).assert_failure("damaged");
     assert!(
@@ -326,7 +279,7 @@ fn a_pull_keeps_to_its_rate() {
 }
 
 #[test]
-fn what_cannot_be_helped_is_said_and_nothing_is_claimed() {
+fn what_cannot_be_helped_is_reported_and_nothing_is_claimed() {
     let scene = Scene::new("helpless");
     let check = |rule: fn(&Request) -> Fault, code: i32, kind: &str| {
         scene.proxy.set_rule(rule);
@@ -351,54 +304,31 @@ fn what_cannot_be_helped_is_said_and_nothing_is_claimed() {
     check(|_| Fault::Answer(403, "RequestTimeTooSkewed"), 3, "store");
     check(|_| Fault::Answer(503, "SlowDown"), 3, "store");
     check(
-        |request| {
-            if is_put(request) {
-                Fault::CorruptRequest
-            } else {
-                Fault::None
-            }
-        },
+        |request| Fault::CorruptRequest.when(is_put(request)),
         1,
         "store",
     );
     check(
-        |request| {
-            if is_put(request) {
-                Fault::StallRequest
-            } else {
-                Fault::None
-            }
-        },
+        |request| Fault::StallRequest.when(is_put(request)),
         1,
         "store",
     );
     check(
-        |request| {
-            if is_put(request) {
-                Fault::Answer(403, "AccessDenied")
-            } else {
-                Fault::None
-            }
-        },
+        |request| Fault::Answer(403, "AccessDenied").when(is_put(request)),
         3,
         "denied",
     );
     check(
-        |request| {
-            if is_put(request) {
-                Fault::Answer(400, "ExpiredToken")
-            } else {
-                Fault::None
-            }
-        },
+        |request| Fault::Answer(400, "ExpiredToken").when(is_put(request)),
         3,
         "denied",
     );
     scene.proxy.set_rule(|request| {
-        match request.target.contains("daily") && request.method == "PUT" {
-            true if request.target.contains("checksums") => Fault::Answer(500, "InternalError"),
-            _ => Fault::None,
-        }
+        Fault::Answer(500, "InternalError").when(
+            request.target.contains("daily")
+                && request.method == "PUT"
+                && request.target.contains("checksums"),
+        )
     });
     let _ = scene.push().args(["--attempts", "2"]).run().assert_code(3);
     assert_eq!(
@@ -418,26 +348,13 @@ fn a_listing_that_fails_is_never_an_empty_one() {
         is_list(request) && !request.target.contains("delimiter")
     }
     let rules: [fn(&Request) -> Fault; 3] = [
+        |request| Fault::Answer(403, "AccessDenied").when(is_list(request)),
+        |request| Fault::Answer(403, "AccessDenied").when(is_of_objects(request)),
         |request| {
-            if is_list(request) {
-                Fault::Answer(403, "AccessDenied")
-            } else {
-                Fault::None
+            if request.target.contains("continuation-token") {
+                return Fault::Answer(500, "InternalError").when(is_of_objects(request));
             }
-        },
-        |request| {
-            if is_of_objects(request) {
-                Fault::Answer(403, "AccessDenied")
-            } else {
-                Fault::None
-            }
-        },
-        |request| match is_of_objects(request) {
-            true if request.target.contains("continuation-token") => {
-                Fault::Answer(500, "InternalError")
-            }
-            true => Fault::Body(HALF),
-            false => Fault::None,
+            Fault::Body(HALF).when(is_of_objects(request))
         },
     ];
     for rule in rules {

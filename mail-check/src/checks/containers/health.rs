@@ -142,13 +142,13 @@ fn of_running(service: &str, details: &Details, now: Timestamp) -> (Status, Stri
             failing_streak,
             last_output,
         } => {
-            let said = if last_output.is_empty() {
-                "said nothing".to_owned()
+            let output = if last_output.is_empty() {
+                "printed nothing".to_owned()
             } else {
-                format!("said: {}", shortened(last_output))
+                format!("printed: {}", shortened(last_output))
             };
             let words =
-                format!("is unhealthy; {failing_streak} probes in a row failed, the last {said}");
+                format!("is unhealthy; {failing_streak} probes in a row failed, the last {output}");
             (
                 Status::Critical,
                 format!("{words}; see docker compose logs {service}"),
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn each_state_has_its_status_and_says_why() {
+    fn each_state_has_its_status_and_its_reason() {
         let settings = Settings {
             one_shot: vec!["s".to_owned()],
             ..Settings::default()
@@ -239,18 +239,15 @@ mod tests {
             assert_eq!(finding.status, status, "{}", finding.message);
             assert!(finding.message.contains(words), "{}", finding.message);
         };
+        let running = |health| details(State::Running, health);
+        let not_running = |state, status, words| {
+            check(details(state, Health::Unchecked), status, words);
+        };
+        let words = "p-s-1 runs and is healthy, for 1 min 40 s";
+        check(running(Health::Healthy), Status::Ok, words);
+        check(running(Health::Unchecked), Status::Ok, "no health check");
         check(
-            details(State::Running, Health::Healthy),
-            Status::Ok,
-            "p-s-1 runs and is healthy, for 1 min 40 s",
-        );
-        check(
-            details(State::Running, Health::Unchecked),
-            Status::Ok,
-            "no health check",
-        );
-        check(
-            details(State::Running, Health::Starting),
+            running(Health::Starting),
             Status::Unknown,
             "not answered yet",
         );
@@ -258,46 +255,16 @@ mod tests {
             failing_streak: 3,
             last_output: format!("a\n b {}", "x".repeat(300)),
         };
-        check(
-            details(State::Running, unhealthy),
-            Status::Critical,
-            "3 probes in a row failed, the last said: a b xxx",
-        );
-        check(
-            details(State::Paused, Health::Healthy),
-            Status::Critical,
-            "unpause s",
-        );
-        check(
-            details(State::Restarting, Health::Unchecked),
-            Status::Critical,
-            "started again (exit code 0",
-        );
-        check(
-            details(State::Created, Health::Unchecked),
-            Status::Critical,
-            "never started",
-        );
-        check(
-            details(State::Dead, Health::Unchecked),
-            Status::Critical,
-            "does not run",
-        );
-        check(
-            details(State::Removing, Health::Unchecked),
-            Status::Critical,
-            "removed",
-        );
-        check(
-            details(State::Unsaid, Health::Unchecked),
-            Status::Unknown,
-            "does not name",
-        );
-        check(
-            details(State::Exited, Health::Unchecked),
-            Status::Ok,
-            "done its work",
-        );
+        let words = "3 probes in a row failed, the last printed: a b xxx";
+        check(running(unhealthy), Status::Critical, words);
+        not_running(State::Paused, Status::Critical, "unpause s");
+        let words = "started again (exit code 0";
+        not_running(State::Restarting, Status::Critical, words);
+        not_running(State::Created, Status::Critical, "never started");
+        not_running(State::Dead, Status::Critical, "does not run");
+        not_running(State::Removing, Status::Critical, "removed");
+        not_running(State::Unsaid, Status::Unknown, "does not name");
+        not_running(State::Exited, Status::Ok, "done its work");
         let again = |second| Details {
             restarts: 4,
             started: Timestamp::from_second(second).ok(),
@@ -327,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn the_worst_container_of_a_service_is_told() {
+    fn the_worst_container_of_a_service_is_reported() {
         let good = || known(Ok(details(State::Running, Health::Healthy)));
         let bad = || known(Ok(details(State::Paused, Health::Healthy)));
         let lost = || {

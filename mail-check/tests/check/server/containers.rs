@@ -93,7 +93,7 @@ fn each_state_of_a_service_is_told() {
             "container",
             "unhealthy",
             "critical",
-            "the last said: no answer on port 25",
+            "the last printed: no answer on port 25",
         )
         .assert("container", "healthy", "ok", "healthy")
         .assert("container", "starting", "unknown", "not answered yet")
