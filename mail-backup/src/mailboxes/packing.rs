@@ -215,5 +215,7 @@ fn indexed(entry: PackedEntry, location: Location) -> IndexEntry {
         sha256,
         location,
         message_id,
+        envelope: None,
+        xattrs_sha256: None,
     }
 }

@@ -108,6 +108,7 @@ fn append_directory(tree: &SourceTree, path: &RelPath, tar: &mut Vec<u8>) -> io:
         stat: &stat,
         link_target: b"",
         xattrs: &xattr::read(&directory)?,
+        dumpdir: None,
     }
     .append_to(tar);
     Ok(Appended::Whole(PackedEntry::without_content(LiveEntry {
@@ -124,6 +125,7 @@ fn append_link(tree: &SourceTree, entry: &LiveEntry, tar: &mut Vec<u8>) -> io::R
         stat: &entry.stat,
         link_target: &tree.read_link(&entry.path)?,
         xattrs: &[],
+        dumpdir: None,
     }
     .append_to(tar);
     Ok(Appended::Whole(PackedEntry::without_content(entry.clone())))
@@ -190,6 +192,7 @@ pub(super) fn append_file_head(path: &RelPath, stat: &Stat, xattrs: &[Xattr], ta
         stat,
         link_target: b"",
         xattrs,
+        dumpdir: None,
     }
     .append_to(tar);
 }

@@ -80,7 +80,35 @@ pub struct IndexEntry {
     /// The Message-ID of a message, without angle brackets; empty when the message has none. `None`
     /// for other files, and for a message whose header was not looked at.
     pub message_id: Option<String>,
+    /// What else the header of a message says; `None` as for the Message-ID.
+    pub envelope: Option<Box<Envelope>>,
+    /// Digest of the extended attributes; `None` where there are none.
+    pub xattrs_sha256: Option<Sha256>,
 }
+
+/// The fields of a message's header by which people look for it: decoded, without characters that
+/// act on a terminal, and cut to [`ENVELOPE_MAX_CHARS`] each. Empty where the message has none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Envelope {
+    /// When it was written, in seconds since 1970; `None` where that cannot be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub date_seconds: Option<i64>,
+    /// Who wrote it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub from: String,
+    /// For whom.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub to: String,
+    /// Who gets a copy.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub cc: String,
+    /// What it is about.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub subject: String,
+}
+
+/// How much of a field an envelope keeps, in characters.
+pub const ENVELOPE_MAX_CHARS: usize = 200;
 
 /// What is wrong with an index.
 #[derive(Debug, thiserror::Error)]
@@ -144,7 +172,7 @@ impl Failure for Error {
 ///
 /// Flat and borrowed where it can be: this is the hot path of a run in which nothing changed.
 #[derive(Serialize, Deserialize)]
-struct IndexLine<'a> {
+pub(super) struct IndexLine<'a> {
     #[serde(borrow)]
     path: Cow<'a, str>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -168,6 +196,10 @@ struct IndexLine<'a> {
     ctime_ns: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     message_id: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    envelope: Option<Cow<'a, Envelope>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    xattrs_sha256: Option<Sha256>,
 }
 
 /// Writes index lines, or spool lines of live entries. Compression and digest are the inner
@@ -202,6 +234,8 @@ impl<W: Write> IndexWriter<W> {
             frame_offset: Some(entry.location.frame_offset),
             frame_bytes: Some(entry.location.frame_bytes),
             message_id: entry.message_id.as_deref().map(Cow::Borrowed),
+            envelope: entry.envelope.as_deref().map(Cow::Borrowed),
+            xattrs_sha256: entry.xattrs_sha256,
             ..IndexLine::of(&entry.live)
         };
         self.write_line(&line)
@@ -269,17 +303,12 @@ impl<R: BufRead> IndexReader<R> {
             return Ok(None);
         };
         let line = self.lines.number;
-        if self
-            .last
-            .as_ref()
-            .is_some_and(|last| *last >= entry.live.path)
-        {
-            return Err(Error::Unsorted {
-                line,
-                path: entry.live.path,
-            });
+        let path = &entry.live.path;
+        if self.last.as_ref().is_some_and(|last| last >= path) {
+            let path = path.clone();
+            return Err(Error::Unsorted { line, path });
         }
-        self.last = Some(entry.live.path.clone());
+        self.last = Some(path.clone());
         Ok(Some(entry))
     }
 }
@@ -311,15 +340,16 @@ impl<R: BufRead> Iterator for SpoolReader<R> {
     }
 }
 
+/// Lines of bounded length, counted.
 #[derive(Debug)]
-struct Lines<R> {
+pub(super) struct Lines<R> {
     inner: R,
     buffer: Vec<u8>,
-    number: u64,
+    pub(super) number: u64,
 }
 
 impl<R: BufRead> Lines<R> {
-    fn new(inner: R) -> Self {
+    pub(super) fn new(inner: R) -> Self {
         Self {
             inner,
             buffer: Vec::with_capacity(512),
@@ -327,9 +357,10 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
-    fn next_line<T>(
-        &mut self,
-        convert: impl FnOnce(IndexLine<'_>, u64) -> Result<T, Error>,
+    /// The next line, which is a `Line` and is made into what it says; `None` at the end.
+    pub(super) fn next_line<'a, Line: Deserialize<'a>, T>(
+        &'a mut self,
+        convert: impl FnOnce(Line, u64) -> Result<T, Error>,
     ) -> Result<Option<T>, Error> {
         self.buffer.clear();
         self.number += 1;
@@ -349,7 +380,7 @@ impl<R: BufRead> Lines<R> {
 /// A path is at most some thousand bytes; a longer line is damage.
 const MAX_LINE_BYTES: u64 = 64 * 1024;
 
-fn parse_entry(parsed: IndexLine<'_>, line: u64) -> Result<IndexEntry, Error> {
+pub(super) fn parse_entry(parsed: IndexLine<'_>, line: u64) -> Result<IndexEntry, Error> {
     parsed.into_entry(line)
 }
 
@@ -378,6 +409,8 @@ impl IndexLine<'_> {
             inode: stat.inode,
             ctime_ns: stat.ctime_ns,
             message_id: None,
+            envelope: None,
+            xattrs_sha256: None,
         }
     }
 
@@ -393,11 +426,18 @@ impl IndexLine<'_> {
         }
         let sha256 = self.sha256;
         let message_id = self.message_id.take().map(Cow::into_owned);
+        let envelope = self
+            .envelope
+            .take()
+            .map(|found| Box::new(found.into_owned()));
+        let xattrs_sha256 = self.xattrs_sha256;
         Ok(IndexEntry {
             live: self.into_live(line)?,
             sha256,
             location,
             message_id,
+            envelope,
+            xattrs_sha256,
         })
     }
 
@@ -457,6 +497,8 @@ mod tests {
                 frame_bytes: 77,
             },
             message_id: None,
+            envelope: None,
+            xattrs_sha256: None,
         }
     }
 
@@ -502,6 +544,38 @@ mod tests {
             "a\"\u{7}@mx",
             r#""ctime_ns":1700000001000000000,"message_id":"a\"\u0007@mx"}"#,
         );
+    }
+
+    #[test]
+    fn the_line_of_a_message_has_its_envelope() {
+        let envelope = Envelope {
+            date_seconds: Some(1_700_000_000),
+            from: "A <a@example.com>".into(),
+            subject: "見積".into(),
+            ..Envelope::default()
+        };
+        let entry = IndexEntry {
+            envelope: Some(Box::new(envelope)),
+            xattrs_sha256: entry().sha256,
+            ..entry()
+        };
+        let mut writer = IndexWriter::new(Vec::new());
+        writer.write(&entry).unwrap();
+        let line = String::from_utf8(writer.into_parts().0).unwrap();
+        let expected = LINE.replace(
+            r#""ctime_ns":1700000001000000000}"#,
+            concat!(
+                r#""ctime_ns":1700000001000000000,"envelope":{"date_seconds":1700000000,"#,
+                r#""from":"A <a@example.com>","subject":"見積"},"#,
+                r#""xattrs_sha256":"#,
+                r#""2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"}"#
+            ),
+        );
+        assert_eq!(line, format!("{expected}\n"));
+        let back: Vec<_> = IndexReader::new(line.as_bytes())
+            .collect::<Result<_, _>>()
+            .unwrap();
+        assert_eq!(back, [entry]);
     }
 
     /// Which is why a field can be added: a reader of before passes over it.

@@ -7,6 +7,7 @@
 use std::io::Write as _;
 use std::ops::Range;
 
+use super::dumpdir;
 use super::index::{Kind, Stat};
 use super::pax;
 use crate::failure::{Failure, FailureKind};
@@ -28,6 +29,8 @@ pub struct MemberHead<'a> {
     pub link_target: &'a [u8],
     /// Extended attributes, ACLs among them, by name.
     pub xattrs: &'a [(Vec<u8>, Vec<u8>)],
+    /// The names in a directory, see [`dumpdir`].
+    pub dumpdir: Option<&'a [u8]>,
 }
 
 impl MemberHead<'_> {
@@ -100,6 +103,9 @@ impl MemberHead<'_> {
         }
         for (name, value) in self.xattrs {
             pax_record(&mut records, &[b"SCHILY.xattr.", &name[..]].concat(), value);
+        }
+        if let Some(value) = self.dumpdir {
+            pax_record(&mut records, dumpdir::RECORD.as_bytes(), value);
         }
         records
     }
@@ -280,6 +286,7 @@ mod tests {
             stat: &stat,
             link_target: b"",
             xattrs: &[],
+            dumpdir: None,
         }
         .append_to(&mut tar);
         tar.extend_from_slice(content);

@@ -6,13 +6,18 @@
 
 use std::io::{self, Read};
 
+use super::dumpdir;
 use super::member::{BLOCK_BYTES, padding};
 use super::pax;
 use crate::failure::{Failure, FailureKind};
 use crate::relpath::{RelPath, UnsafePath};
 
-/// Long names, and extended attributes of up to 64 KiB each.
-const EXTENSION_MAX_BYTES: u64 = 4 << 20;
+/// Long names.
+const NAME_MAX_BYTES: u64 = 4 << 20;
+
+/// Extended attributes of up to 64 KiB each, and the names in a directory: about fifty bytes for
+/// each of a million messages.
+const RECORDS_MAX_BYTES: u64 = 64 << 20;
 
 /// GNU tar fills its last record with zeros, up to some hundred KiB where a block size was given.
 const TRAILER_MAX_BYTES: u64 = 16 << 20;
@@ -51,6 +56,8 @@ pub struct Head {
     pub mtime_ns: i64,
     /// Extended attributes, ACLs among them, by name.
     pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    /// The names in a directory, as [`Dumpdir`](super::dumpdir::Dumpdir) reads them.
+    pub dumpdir: Option<Vec<u8>>,
 }
 
 /// Why a tar cannot be read on. Members are counted from 1.
@@ -190,11 +197,11 @@ impl<R: Read> TarReader<R> {
                 .entry_size()
                 .map_err(|_| self.damaged("its size is not a number"))?;
             match header.entry_type().as_byte() {
-                b'x' => extension.pax = self.extension_data(size)?,
-                b'L' => extension.long_name = Some(without_nul(self.extension_data(size)?)),
-                b'K' => extension.long_link = Some(without_nul(self.extension_data(size)?)),
+                b'x' => extension.pax = self.extension_data(size, RECORDS_MAX_BYTES)?,
+                b'L' => extension.long_name = Some(self.long_name(size)?),
+                b'K' => extension.long_link = Some(self.long_name(size)?),
                 // Global records are remarks of the program that made the archive.
-                b'g' => drop(self.extension_data(size)?),
+                b'g' => drop(self.extension_data(size, NAME_MAX_BYTES)?),
                 _ => return self.head(&header, size, extension).map(Some),
             }
         }
@@ -302,8 +309,12 @@ impl<R: Read> TarReader<R> {
         }
     }
 
-    fn extension_data(&mut self, size: u64) -> Result<Vec<u8>, Error> {
-        if size > EXTENSION_MAX_BYTES {
+    fn long_name(&mut self, size: u64) -> Result<Vec<u8>, Error> {
+        Ok(without_nul(self.extension_data(size, NAME_MAX_BYTES)?))
+    }
+
+    fn extension_data(&mut self, size: u64, limit: u64) -> Result<Vec<u8>, Error> {
+        if size > limit {
             return Err(self.damaged("its name or attributes are too long"));
         }
         self.expect_content(size);
@@ -378,6 +389,7 @@ fn plain_head(header: &tar::Header, size: u64) -> Result<Head, &'static str> {
         gid: id(header.gid()).ok_or("its group is not a number")?,
         mtime_ns: nanoseconds(mtime),
         xattrs: Vec::new(),
+        dumpdir: None,
     })
 }
 
@@ -403,6 +415,7 @@ fn apply(
                 .ok_or("its group is not a number")?;
         }
         b"mtime" => head.mtime_ns = decimal_nanoseconds(value).ok_or("its time is not a number")?,
+        _ if key == dumpdir::RECORD.as_bytes() => head.dumpdir = Some(value.to_vec()),
         _ => {
             if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
                 head.xattrs.push((name.to_vec(), value.to_vec()));
