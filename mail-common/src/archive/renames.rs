@@ -58,7 +58,8 @@ impl Failure for Error {
 }
 
 /// Orders `moves`, from stored to present names, beside all `others` that are stored in `mailbox`.
-/// No stored name may lie in another one: no tree could hold both.
+/// No stored name may lie in another one: no tree could hold both. A dead member may have the name
+/// under which a later one is stored.
 ///
 /// # Errors
 /// When the names do not lie in the mailbox or exclude each other.
@@ -142,6 +143,9 @@ impl<'a> Planner<'a> {
     /// Notes what a member that is not renamed stands in the way of.
     fn meet(&mut self, path: &RelPath, still: Still) -> Result<(), Error> {
         within(self.mailbox, path)?;
+        if still == Still::Dead && self.sources.contains_key(path) {
+            return Ok(()); // A later segment has replaced it.
+        }
         let wants_its_folder = |folder: &RelPath| self.targets.contains(folder);
         let conflicts = self.sources.contains_key(path)
             || still == Still::InPlace
@@ -475,6 +479,8 @@ mod tests {
                 ("m/c", "m/a"),
                 ("m/x", "m/x"),
             ],
+            // A later segment has a member of the name of one that is dead.
+            &[("m/a", ""), ("m/a", "m/b")],
             // Folders that change places.
             &[("m/A/cur/1", "m/B/cur/1"), ("m/B/cur/1", "m/A/cur/1")],
             // A file takes the name of a folder, alive or dead, its own too; and back.
@@ -518,7 +524,7 @@ mod tests {
         conflict(&[("m/a", "m/b"), ("m/b", "m/b")]);
         conflict(&[("m/a", "m/b"), ("m/b/1", "m/b/1")]);
         conflict(&[("m/a", "m/b/1"), ("m/b", "m/b")]);
-        conflict(&[("m/a", "m/b"), ("m/a", "")]);
+        conflict(&[("m/a", "m/b"), ("m/a", "m/a")]);
         conflict(&[("m/a", "n/a")]);
         conflict(&[("m", "m/a")]);
         assert_eq!(

@@ -1,23 +1,31 @@
 //! Where the mailboxes lie in a set, and back: a mailbox of the mail tree has a directory of its
-//! own below `mailboxes/`, with its segments and its index.
+//! own below `mailboxes/`, with its segments and what tells about them: in a set of format 1 one
+//! index, in a set of format 2 an index for each segment and the state of the day.
 //!
 //! What lies above the mailboxes has the directory `_root`; where the tree is not divided, that is
 //! all mail. A mailbox directly in the mail root may have that very name, so `_root`,
 //! `_root.mailbox` and so on move up by one `.mailbox`.
 
 use super::Component;
+use crate::archive::segment::segment_number;
 use crate::relpath::RelPath;
 
 /// What lies above the mailboxes, as a directory beside theirs and as people name it.
 pub const ABOVE: &str = "_root";
 
-/// The index of a mailbox, in its directory.
+/// The index of a mailbox of format 1, in its directory.
 pub const INDEX: &str = "index.jsonl.zst";
+
+/// What became of the members of a mailbox of format 2, in its directory.
+pub const STATE: &str = "state.jsonl.zst";
 
 /// Where the old scripts kept the mail tree in a set, as it was.
 pub const PLAIN: &str = "mail";
 
 const MOVED: &[u8] = b".mailbox";
+
+/// What follows the number in the name of a segment's index.
+const SEGMENT_INDEX: &[u8] = b".jsonl.zst";
 
 /// The directory in a set of the mailbox at `mailbox` in the mail tree; of what lies above the
 /// mailboxes for the root of the tree.
@@ -57,16 +65,40 @@ pub fn plain_path(file: &RelPath) -> Option<RelPath> {
 /// Whether `file` of a set is the index of a mailbox.
 #[must_use]
 pub fn is_index(file: &RelPath) -> bool {
-    file.name() == INDEX.as_bytes()
-        && file
-            .parent()
-            .is_some_and(|directory| mailbox_of(&directory).is_some())
+    file.name() == INDEX.as_bytes() && lies_in_mailbox(file)
 }
 
 /// The index of the mailbox whose directory in a set is `directory`.
 #[must_use]
 pub fn index_in(directory: &RelPath) -> RelPath {
     child(directory, INDEX.as_bytes())
+}
+
+/// Whether `file` of a set is the state of a mailbox.
+#[must_use]
+pub fn is_state(file: &RelPath) -> bool {
+    file.name() == STATE.as_bytes() && lies_in_mailbox(file)
+}
+
+/// The state of the mailbox whose directory in a set is `directory`.
+#[must_use]
+pub fn state_in(directory: &RelPath) -> RelPath {
+    child(directory, STATE.as_bytes())
+}
+
+/// The segment whose index `file` of a set is, in format 2.
+#[must_use]
+pub fn indexed_segment(file: &RelPath) -> Option<u32> {
+    let digits = file.name().strip_suffix(SEGMENT_INDEX)?;
+    let archive = [digits, b".tar.zst"].concat();
+    segment_number(&archive).filter(|_| lies_in_mailbox(file))
+}
+
+/// The index of the segment `number`, in format 2, of the mailbox whose directory is `directory`.
+#[must_use]
+pub fn segment_index_in(directory: &RelPath, number: u32) -> RelPath {
+    let name = format!("{number:04}");
+    child(directory, &[name.as_bytes(), SEGMENT_INDEX].concat())
 }
 
 /// Whether `path` is `_root`, `_root.mailbox`, `_root.mailbox.mailbox` and so on.
@@ -76,6 +108,11 @@ fn is_taken(path: &RelPath) -> bool {
         name = shorter;
     }
     name == ABOVE.as_bytes()
+}
+
+fn lies_in_mailbox(file: &RelPath) -> bool {
+    let directory = file.parent();
+    directory.is_some_and(|directory| mailbox_of(&directory).is_some())
 }
 
 fn of_component() -> RelPath {
@@ -145,6 +182,23 @@ mod tests {
         assert!(is("mailboxes/a/b/index.jsonl.zst") && is("mailboxes/_root/index.jsonl.zst"));
         assert!(!is("mail/a/index.jsonl.zst") && !is("mailboxes/index.jsonl.zst"));
         assert!(!is("mailboxes/a/b/xindex.jsonl.zst"));
+        let directory: RelPath = "mailboxes/a/b".parse().unwrap();
+        assert!(is_state(&state_in(&directory)) && !is_state(&index_in(&directory)));
+        assert!(!is_state(&"mysql/state.jsonl.zst".parse().unwrap()));
+        assert_eq!(
+            segment_index_in(&directory, 7).to_string(),
+            "mailboxes/a/b/0007.jsonl.zst"
+        );
+        let segment = |path: &str| indexed_segment(&path.parse().unwrap());
+        assert_eq!(segment("mailboxes/a/b/0007.jsonl.zst"), Some(7));
+        assert_eq!(segment("mailboxes/a/b/12345.jsonl.zst"), Some(12345));
+        for other in [
+            "mailboxes/a/b/7.jsonl.zst",
+            "mailboxes/a/b/index.jsonl.zst",
+            "a/0007.jsonl.zst",
+        ] {
+            assert_eq!(segment(other), None, "{other}");
+        }
         assert_eq!(
             plain_path(&"mail/a/b/cur/1".parse().unwrap()),
             "a/b/cur/1".parse().ok()
