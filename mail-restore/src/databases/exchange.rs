@@ -16,13 +16,14 @@ use mail_mysql::ConnectionSettings;
 
 use super::dump::{Dump, Dumps};
 use super::error::Error;
+use super::found::StoredKey;
 use super::journal::{Journal, Place, State};
 use super::kind::StoredKind;
 use super::relocate::{self, Places};
-use super::route::{StoredKey, Trust};
 use super::script::{self, Part, Unmade};
 use super::server::{Server, literal, name};
 use super::survey::Survey;
+use super::trust::Trust;
 
 /// A dump with what was found in it.
 pub(super) type SurveyedDump = (Dump, Survey);

@@ -13,18 +13,22 @@ use std::thread;
 
 use mail_mysql::{Cause, ConnectionSettings};
 
+use super::action::Action;
 use super::dump::Dump;
 use super::error::Error;
+use super::found::TableKey;
 use super::gate::{Gate, GivenUp};
-use super::kind::{TableVerb, first_words};
+use super::kind::TableVerb;
 use super::relocate::{self, Places};
-use super::route::{Action, Route, TableKey, Trust};
+use super::route::Route;
 use super::send::send;
 use super::server::{Server, name};
 use super::share::Shares;
 use super::source::with_content;
 use super::statement::{Statement, StatementReader};
 use super::survey::{Survey, read};
+use super::trust::Trust;
+use super::words::first_words;
 
 /// Who is told of the work, and may end it.
 #[derive(Clone, Copy)]

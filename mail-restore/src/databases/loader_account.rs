@@ -11,8 +11,8 @@ use mail_mysql::ConnectionSettings;
 use super::error::Error;
 use super::exchange::SurveyedDump;
 use super::journal::Journal;
-use super::route::Trust;
 use super::server::{Server, name};
+use super::trust::Trust;
 
 /// Makes the account, if the one that restores may; else that one loads, behind the gate alone.
 pub(super) fn make(

@@ -10,9 +10,16 @@ mod sql_mode; // what the settings of a dump say of its own text
 mod statement; // statements out of a stream
 mod text; // a statement as it is sent
 mod settings; // what a dump may set of the session
-mod kind; // what a statement does
+mod kind; // what statements do
+mod words; // the words of a statement, for its grammar
+mod ddl; // CREATE, ALTER and DROP
+mod classify; // tells what a statement does
 mod values; // the rows of an INSERT
 mod reach; // what stored code does beyond its database
+mod trust; // how far a dump is trusted
+mod definition; // what a definition says of other places
+mod found; // what a dump turned out to hold
+mod action; // who runs a statement, and when
 mod route; // who runs a statement, if anybody
 mod relocate; // a statement for another database than it names
 mod error; // what can go wrong
@@ -48,9 +55,9 @@ pub use error::Error;
 pub use inspect::{InspectedDump, Inspection, Replaced};
 pub use load::Watch;
 pub use restore::{Loaded, Restored, Target};
-pub use route::Trust;
 pub use sql_files::WrittenSql;
 pub use statement::ReadError;
+pub use trust::Trust;
 
 use dump::{Dump, Dumps};
 use restore::Surveyed;

@@ -8,8 +8,8 @@ use mail_mysql::{ConnectionSettings, options::Address};
 use super::concern::databases;
 use super::error::Error;
 use super::exchange::SurveyedDump;
-use super::route::Trust;
 use super::server::{Server, literal, name};
+use super::trust::Trust;
 
 /// What a table takes on a disk though it is empty, about.
 const BYTES_A_TABLE: u64 = 128 << 10;

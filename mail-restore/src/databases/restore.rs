@@ -13,16 +13,17 @@ use super::concern::{check_apart, databases};
 use super::dump::Dump;
 use super::error::{Error, chain};
 use super::exchange::{self, SurveyedDump};
+use super::found::StoredKey;
 use super::journal::{Journal, State};
 use super::kind::StoredKind;
 use super::load::{Load, Watch};
 use super::loader_account;
 use super::obstacles;
 use super::relocate::Places;
-use super::route::{StoredKey, Trust};
 use super::script::{self, Unmade};
 use super::server::{Server, name};
 use super::survey::{Footer, Survey};
+use super::trust::Trust;
 
 /// Where dumps are loaded, and how.
 #[derive(Clone, Debug)]

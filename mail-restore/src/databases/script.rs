@@ -11,11 +11,12 @@ use std::collections::BTreeSet;
 use mail_common::relpath::RelPath;
 use mail_mysql::{Cause, ConnectionSettings};
 
+use super::action::StoredStep;
 use super::error::Error;
+use super::found::StoredKey;
 use super::kind::{DatabaseVerb, StoredKind};
 use super::modes::Modes;
 use super::relocate::{self, Places};
-use super::route::{StoredKey, StoredStep};
 use super::send;
 use super::server::{Server, literal, name};
 use super::statement::Statement;

@@ -4,10 +4,10 @@ use mail_common::relpath::RelPath;
 use mail_mysql::Cause;
 
 use super::error::Error;
-use super::kind::first_words;
 use super::server::Server;
 use super::statement::Statement;
 use super::text;
+use super::words::first_words;
 
 /// Why a statement was not run.
 pub(super) enum Failure {

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use super::route::TableKey;
+use super::found::TableKey;
 
 /// A stretch of a dump between two statements that are run alone.
 pub(super) type Stretch = u32;

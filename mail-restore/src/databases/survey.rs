@@ -5,15 +5,18 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::action::Action;
 use super::dump::Dump;
 use super::error::Error;
+use super::found::Found;
 use super::kind::TableVerb;
-use super::route::{Action, Found, Route, Rules, Trust};
+use super::route::{Route, Rules};
 use super::script::{Script, Step};
 use super::share::Weights;
 use super::source::{Content, with_content};
 use super::statement::{Statement, StatementReader};
 use super::token::{Reading, Token, Tokens};
+use super::trust::Trust;
 
 /// What the last line of a dump says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -39,6 +39,15 @@ pub(super) fn count_rows(insert: &[u8], modes: Modes) -> Result<u64, NotLiteral>
     .rows()
 }
 
+/// Whether rows of the INSERT may take the place of others, or be left out.
+pub(super) fn replaces(insert: &[u8], modes: Modes) -> bool {
+    Tokens::new(insert, Reading::Run, modes)
+        .significant()
+        .take_while(|token| !token.is_word("INTO"))
+        .take(4)
+        .any(|token| token.is_word("REPLACE") || token.is_word("IGNORE"))
+}
+
 /// What follows VALUES.
 fn values_of(insert: &[u8], modes: Modes) -> Option<&[u8]> {
     let mut tokens = Tokens::new(insert, Reading::Run, modes);
