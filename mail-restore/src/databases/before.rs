@@ -11,12 +11,15 @@ use jiff::ZonedDateTime;
 use mail_common::atomic::{self, StoredFile};
 use mail_common::checksum::ChecksumFile;
 use mail_common::relpath::RelPath;
-use mail_common::set::CHECKSUMS;
+use mail_common::set::{CHECKSUMS, Inventory};
 use mail_mysql::{ConnectionSettings, DumpReport, Session, file_name};
 use zstd::zstd_safe::CParameter;
 
 use super::accounts::Accounts;
+use super::dump::{Dump, Dumps};
 use super::error::Error;
+use super::survey::{Survey, SurveyedDump};
+use super::trust::Trust;
 
 const DIRECTORY: &str = "pre-restore";
 
@@ -74,6 +77,25 @@ pub(super) fn save(
         let _ = atomic::remove_tree(&hidden);
     })?;
     Ok(Before { dir, warnings })
+}
+
+/// The dumps of what was there before, read to their ends.
+pub(super) fn survey_saved(dir: &Path) -> Result<Vec<SurveyedDump>, Error> {
+    let failed = |error| Error::Write {
+        path: dir.to_owned(),
+        source: io::Error::other(error),
+    };
+    let inventory = Inventory::read(dir).map_err(failed)?;
+    let never = AtomicBool::new(false);
+    let survey = |dump: Dump| {
+        let survey = Survey::of_database(&dump, Trust::Full, &never)?;
+        Ok((dump, survey))
+    };
+    Dumps::of(&inventory)
+        .databases
+        .into_iter()
+        .map(survey)
+        .collect()
 }
 
 /// `parent/time`, or with `-2`, `-3` and so on behind it where a restore of the same second has

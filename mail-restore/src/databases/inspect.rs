@@ -11,7 +11,7 @@ use super::journal::Journal;
 use super::obstacles;
 use super::restore::{Surveyed, Target, check_packet, stranger_warning};
 use super::server::{Server, literal};
-use super::survey::Footer;
+use super::survey::{Footer, SurveyedDump};
 
 /// What must be held on a database to save it, drop it, and load it with every kind of object.
 const NEEDED: [&str; 15] = [
@@ -90,51 +90,57 @@ pub(super) fn inspect(target: &Target, surveyed: &Surveyed) -> Result<Inspection
     }
     let touched = databases(&surveyed.dumps);
     let replaced = replaced(&mut server, &touched)?;
-    let new = touched
-        .iter()
-        .filter(|name| !replaced.iter().any(|found| found.database == **name))
-        .cloned()
-        .collect();
-    let server_version = ask(server.cell("SELECT VERSION()"), "its version")?;
-    let mut dumps = Vec::new();
-    for (dump, survey) in &all {
-        let rows = if let Footer::Counts(counts) = survey.footer {
-            Some(counts.rows)
-        } else {
-            None
-        };
-        dumps.push(InspectedDump {
-            path: dump.path.clone(),
-            databases: survey.found.databases.iter().cloned().collect(),
-            bytes: survey.bytes,
-            statements: survey.statements,
-            tables: survey.found.tables.len() as u64,
-            rows,
-        });
+    let is_replaced = |name: &&String| replaced.iter().any(|found| found.database == **name);
+    Ok(Inspection {
+        server_version: ask(server.cell("SELECT VERSION()"), "its version")?,
+        dumps: all.iter().map(|surveyed| inspected(surveyed)).collect(),
+        new: touched
+            .iter()
+            .filter(|name| !is_replaced(name))
+            .cloned()
+            .collect(),
+        lacking: lacking(&target.connection, &touched)?,
+        obstacles: obstacles::find(
+            &mut server,
+            &target.connection,
+            &surveyed.dumps,
+            target.trust,
+        )?,
+        warnings: warnings(&mut server, &all, &surveyed.dumps)?,
+        replaced,
+    })
+}
+
+fn inspected((dump, survey): &SurveyedDump) -> InspectedDump {
+    let rows = match survey.footer {
+        Footer::Counts(counts) => Some(counts.rows),
+        _ => None,
+    };
+    InspectedDump {
+        path: dump.path.clone(),
+        databases: survey.found.databases.iter().cloned().collect(),
+        bytes: survey.bytes,
+        statements: survey.statements,
+        tables: survey.found.tables.len() as u64,
+        rows,
     }
-    let lacking = lacking(&target.connection, &touched)?;
-    let connection = &target.connection;
-    let obstacles = obstacles::find(&mut server, connection, &surveyed.dumps, target.trust)?;
-    let mut warnings: Vec<_> = all
-        .iter()
-        .flat_map(|(dump, survey)| survey.warnings(dump))
-        .collect();
-    warnings.extend(stranger_warning(&mut server, &surveyed.dumps));
-    for journal in Journal::left(&mut server)? {
+}
+
+fn warnings(
+    server: &mut Server,
+    all: &[&SurveyedDump],
+    dumps: &[SurveyedDump],
+) -> Result<Vec<String>, Error> {
+    let of_dump = |(dump, survey): &&SurveyedDump| survey.warnings(dump);
+    let mut warnings: Vec<_> = all.iter().flat_map(of_dump).collect();
+    warnings.extend(stranger_warning(server, dumps));
+    for journal in Journal::left(server)? {
         warnings.push(format!(
             "a restore was killed, and left {}: the next one puts that right first",
             journal.database
         ));
     }
-    Ok(Inspection {
-        server_version,
-        dumps,
-        replaced,
-        new,
-        lacking,
-        obstacles,
-        warnings,
-    })
+    Ok(warnings)
 }
 
 fn ask<T>(answer: Result<T, mail_mysql::Cause>, what: &'static str) -> Result<T, Error> {

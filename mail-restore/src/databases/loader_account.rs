@@ -9,9 +9,9 @@ use mail_common::secret::Secret;
 use mail_mysql::ConnectionSettings;
 
 use super::error::Error;
-use super::exchange::SurveyedDump;
 use super::journal::Journal;
 use super::server::{Server, name};
+use super::survey::SurveyedDump;
 use super::trust::Trust;
 
 /// Makes the account, if the one that restores may; else that one loads, behind the gate alone.

@@ -36,7 +36,11 @@ mod load; // the tables of one dump, over several connections
 mod accounts; // users and roles
 mod before; // what was there, saved as a set
 mod journal; // how far a restore is, written down in the server
-mod exchange; // the new in the place of the old, and back
+mod live; // a database as the server has it
+mod stored_code; // its views, triggers, routines and events
+mod moves; // tables on their way, many in one RENAME
+mod exchange; // the new in the place of the old
+mod recover; // the way back
 mod loader_account; // an account that may touch the new databases alone
 mod obstacles; // what stands in the way of an exchange
 mod restore; // all dumps or none

@@ -7,8 +7,8 @@ use mail_mysql::{ConnectionSettings, options::Address};
 
 use super::concern::databases;
 use super::error::Error;
-use super::exchange::SurveyedDump;
 use super::server::{Server, literal, name};
+use super::survey::SurveyedDump;
 use super::trust::Trust;
 
 /// What a table takes on a disk though it is empty, about.

@@ -12,17 +12,20 @@ use super::before;
 use super::concern::{check_apart, databases};
 use super::dump::Dump;
 use super::error::{Error, chain};
-use super::exchange::{self, SurveyedDump};
+use super::exchange;
 use super::found::StoredKey;
 use super::journal::{Journal, State};
 use super::kind::StoredKind;
+use super::live;
 use super::load::{Load, Watch};
 use super::loader_account;
 use super::obstacles;
+use super::recover;
 use super::relocate::Places;
-use super::script::{self, Unmade};
+use super::script::Unmade;
 use super::server::{Server, name};
-use super::survey::{Footer, Survey};
+use super::stored_code;
+use super::survey::{Footer, Survey, SurveyedDump};
 use super::trust::Trust;
 
 /// Where dumps are loaded, and how.
@@ -80,6 +83,15 @@ pub(super) struct Surveyed {
     pub(super) accounts: Option<SurveyedDump>,
 }
 
+impl Surveyed {
+    fn asked_accounts(&self) -> Accounts {
+        match self.accounts {
+            Some(_) => Accounts::Load,
+            None => Accounts::Leave,
+        }
+    }
+}
+
 impl Loaded {
     /// One for each dump.
     #[must_use]
@@ -118,7 +130,7 @@ impl Loaded {
             source: Box::new(source),
         })?;
         // The old databases are in nobody's way, and the next run drops what is left of them.
-        let _ = exchange::clear(&mut server, &self.undo.journal);
+        let _ = recover::clear(&mut server, &self.undo.journal);
         Ok(self.results)
     }
 
@@ -143,39 +155,21 @@ pub(super) fn restore(
 ) -> Result<Loaded, Error> {
     let mut server = Server::connect(&target.connection)?;
     lock(&mut server)?;
-    let mut warnings = exchange::recover(&mut server, &target.connection)?;
-    let all = || surveyed.dumps.iter().chain(&surveyed.accounts);
+    let mut warnings = recover::recover(&mut server, &target.connection)?;
     let packet_bytes = server.packet_bytes()?;
-    for (dump, survey) in all() {
-        check_packet(packet_bytes, dump, survey)?;
-        warnings.extend(survey.warnings(dump));
-    }
-    let found = obstacles::find(
-        &mut server,
-        &target.connection,
-        &surveyed.dumps,
-        target.trust,
-    )?;
-    if !found.is_empty() {
-        return Err(Error::Obstacles { found });
-    }
-    let asked = if surveyed.accounts.is_some() {
-        Accounts::Load
-    } else {
-        Accounts::Leave
-    };
+    warnings.extend(check(&mut server, packet_bytes, target, surveyed)?);
     let names = databases(&surveyed.dumps);
+    let asked = surveyed.asked_accounts();
     let before = before::save(&target.connection, &names, asked, (root, now), watch.stop)?;
     warnings.extend(before.warnings);
     // It is read to its end as any dump: a record that does not load is none.
-    let saved = exchange::survey_saved(&before.dir)?;
+    let saved = before::survey_saved(&before.dir)?;
     for (dump, survey) in &saved {
         check_packet(packet_bytes, dump, survey)?;
     }
-    warnings.extend(stranger_warning(&mut server, &surveyed.dumps));
     let mut journal = Journal::begin(&mut server, &token(now), names.iter())?;
     journal.saved = Some(before.dir.to_string_lossy().into_owned());
-    let mut work = Work {
+    let work = Work {
         server,
         target,
         surveyed,
@@ -187,22 +181,27 @@ pub(super) fn restore(
             accounts: None,
         },
     };
-    match work.run() {
-        Ok((results, unmade)) => Ok(Loaded {
-            results,
-            unmade: unmade.iter().map(exchange::describe).collect(),
-            warnings,
-            saved: before.dir,
-            undo: work.undo,
-            _lock: work.server,
-        }),
-        Err(cause) => {
-            // What this connection has not committed would hold the journal's table, and the way
-            // back, which has a connection of its own, would wait for it.
-            let _rolled_back = work.server.run("ROLLBACK");
-            Err(work.undo.back_from(cause))
-        }
+    work.finish(warnings, before.dir)
+}
+
+/// Whether the server would take all of it; gives back what an administrator should know.
+fn check(
+    server: &mut Server,
+    packet_bytes: u64,
+    target: &Target,
+    surveyed: &Surveyed,
+) -> Result<Vec<String>, Error> {
+    let mut warnings = Vec::new();
+    for (dump, survey) in surveyed.dumps.iter().chain(&surveyed.accounts) {
+        check_packet(packet_bytes, dump, survey)?;
+        warnings.extend(survey.warnings(dump));
     }
+    let found = obstacles::find(server, &target.connection, &surveyed.dumps, target.trust)?;
+    if !found.is_empty() {
+        return Err(Error::Obstacles { found });
+    }
+    warnings.extend(stranger_warning(server, &surveyed.dumps));
+    Ok(warnings)
 }
 
 /// No other restore may be at work on this server, from whatever root. The lock goes with the
@@ -276,6 +275,26 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
+    /// Runs to its end, or goes back.
+    fn finish(mut self, warnings: Vec<String>, saved: PathBuf) -> Result<Loaded, Error> {
+        match self.run() {
+            Ok((results, unmade)) => Ok(Loaded {
+                results,
+                unmade: unmade.iter().map(Unmade::describe).collect(),
+                warnings,
+                saved,
+                undo: self.undo,
+                _lock: self.server,
+            }),
+            Err(cause) => {
+                // What this connection has not committed would hold the journal's table, and the
+                // way back, which has a connection of its own, would wait for it.
+                let _rolled_back = self.server.run("ROLLBACK");
+                Err(self.undo.back_from(cause))
+            }
+        }
+    }
+
     /// Until the exchange, the live databases are not touched.
     fn run(&mut self) -> Result<(Vec<Restored>, Vec<Unmade>), Error> {
         self.make_places()?;
@@ -329,7 +348,7 @@ impl Work<'_> {
             .flat_map(|(_, survey)| &survey.found.created)
             .collect();
         for place in &mut self.undo.journal.places {
-            place.options = exchange::options(&mut self.server, &place.live)?;
+            place.options = live::options(&mut self.server, &place.live)?;
             let make = |database: &str, options: &str| {
                 format!("CREATE DATABASE {} {options}", name(database))
             };
@@ -401,10 +420,11 @@ impl Work<'_> {
                 expected.insert((place, kind, object) as StoredKey);
             }
         }
-        let absent = script::absent(&mut self.server, &expected).map_err(|source| Error::Ask {
-            what: "what was made",
-            source,
-        })?;
+        let absent =
+            stored_code::absent(&mut self.server, &expected).map_err(|source| Error::Ask {
+                what: "what was made",
+                source,
+            })?;
         match absent.into_iter().next() {
             None => Ok(()),
             Some((_, kind, object)) => Err(Error::Absent {
@@ -474,7 +494,7 @@ impl Undo {
     /// No signal ends it.
     fn roll_back(&self) -> Result<(), Error> {
         let mut server = Server::connect(&self.connection)?;
-        exchange::undo(&mut server, &self.connection, &self.journal)?;
+        recover::undo(&mut server, &self.connection, &self.journal)?;
         match &self.accounts {
             Some(accounts) => accounts.drop_others(&mut server),
             None => Ok(()),

@@ -6,8 +6,6 @@
 //! that is not there (yet) is tried again when all others are made, and is named alone in the end;
 //! what the server refuses for any other reason ends the run while nothing is touched.
 
-use std::collections::BTreeSet;
-
 use mail_common::relpath::RelPath;
 use mail_mysql::{Cause, ConnectionSettings};
 
@@ -76,6 +74,22 @@ impl Unmade {
             cause,
             retry: Vec::new(),
         }
+    }
+}
+
+impl Unmade {
+    /// For messages, with its file.
+    pub(super) fn describe(&self) -> (RelPath, String) {
+        let (database, kind, object) = &self.key;
+        let text = format!(
+            "{} {}.{} is not restored (line {}): {}; all else is in place",
+            kind.word(),
+            name(database),
+            name(object),
+            self.line,
+            self.cause
+        );
+        (self.file.clone(), text)
     }
 }
 
@@ -338,43 +352,4 @@ fn is_absence(cause: &Cause) -> bool {
             ..
         }
     )
-}
-
-/// What of `expected` the server does not have.
-pub(super) fn absent(
-    server: &mut Server,
-    expected: &BTreeSet<StoredKey>,
-) -> Result<Vec<StoredKey>, Cause> {
-    let mut there = BTreeSet::new();
-    let databases: BTreeSet<_> = expected.iter().map(|(database, ..)| database).collect();
-    for database in databases {
-        let of_database = |query: &str| format!("{query} = {}", literal(database));
-        for (kind, query) in [
-            (
-                StoredKind::View,
-                "SELECT TABLE_NAME FROM information_schema.VIEWS WHERE TABLE_SCHEMA",
-            ),
-            (
-                StoredKind::Trigger,
-                "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA",
-            ),
-            (
-                StoredKind::Routine,
-                "SELECT ROUTINE_NAME FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA",
-            ),
-            (
-                StoredKind::Event,
-                "SELECT EVENT_NAME FROM information_schema.EVENTS WHERE EVENT_SCHEMA",
-            ),
-        ] {
-            let names = server.rows(&of_database(query))?;
-            for object in names.into_iter().flatten() {
-                there.insert((database.clone(), kind, object.to_lowercase()));
-            }
-        }
-    }
-    let is_absent = |(database, kind, object): &&StoredKey| {
-        !there.contains(&(database.clone(), *kind, object.to_lowercase()))
-    };
-    Ok(expected.iter().filter(is_absent).cloned().collect())
 }

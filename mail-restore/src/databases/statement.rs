@@ -408,14 +408,18 @@ impl<R: Read> StatementReader<R> {
         {
             return Ok(Step::More);
         }
+        self.scan_special(text, scan, byte)?;
+        Ok(Step::More)
+    }
+
+    /// Goes past `byte`, and into what it opens.
+    fn scan_special(&self, text: &[u8], scan: &mut Scan, byte: u8) -> Result<(), ReadError> {
+        let rest = &text[scan.at..];
         match byte {
-            b'\'' | b'"' | b'`' => scan.enter(
-                State::Quoted {
-                    quote: byte,
-                    from: scan.at,
-                },
-                1,
-            ),
+            b'\'' | b'"' | b'`' => {
+                let from = scan.at;
+                scan.enter(State::Quoted { quote: byte, from }, 1);
+            }
             b'#' => scan.enter(State::LineComment { from: scan.at }, 1),
             b'-' if starts_line_comment(rest) => {
                 scan.enter(State::LineComment { from: scan.at }, 2);
@@ -439,7 +443,7 @@ impl<R: Read> StatementReader<R> {
                 scan.at += 1;
             }
         }
-        Ok(Step::More)
+        Ok(())
     }
 
     fn scan_quoted(

@@ -58,6 +58,9 @@ pub(super) struct Survey {
     pub(super) renamed: Option<String>,
 }
 
+/// A dump with what was found in it.
+pub(super) type SurveyedDump = (Dump, Survey);
+
 impl fmt::Display for TablesAndRows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} tables, {} rows", self.tables, self.rows)
