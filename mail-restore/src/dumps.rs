@@ -57,39 +57,12 @@ impl DumpsJob {
         destination: &Destination,
         report: &Report,
     ) -> Result<Self, RunError> {
-        let databases = match (args.accounts, destination) {
-            (true, _) => Databases::plan(inventory, Accounts::Load)?,
-            (false, Destination::Live) => Databases::plan(inventory, Accounts::Leave)?,
-            (false, Destination::Directory(_)) => {
-                match Databases::plan(inventory, Accounts::Load) {
-                    Err(Error::NoAccounts) => Databases::plan(inventory, Accounts::Leave)?,
-                    planned => planned?,
-                }
-            }
-        };
+        let databases = choose(args, inventory, destination)?;
         let to = match destination {
             Destination::Directory(directory) => {
                 To::Directory(directory.join(Component::Mysql.name()))
             }
-            Destination::Live if !setup.root.is_dir() => {
-                return Err(RunError::NoRoot {
-                    root: setup.root.clone(),
-                });
-            }
-            Destination::Live => {
-                let connection =
-                    ConnectionSettings::from_config(&setup.config, &setup.settings.mysql, report)
-                        .map_err(RunError::Connection)?;
-                To::Server(Target {
-                    connection,
-                    connections: args.threads().get().max(2),
-                    trust: if args.trust_dump {
-                        Trust::Full
-                    } else {
-                        Trust::Gate
-                    },
-                })
-            }
+            Destination::Live => To::Server(target(args, setup, report)?),
         };
         for ignored in databases.ignored() {
             report.warning(format!("{ignored} is not restored: it is not a dump"));
@@ -212,6 +185,42 @@ impl DumpsJob {
             .map(|recorded| recorded.source_bytes)
             .sum()
     }
+}
+
+/// The dumps that are asked for. As plain files, accounts come where the set has them.
+fn choose(
+    args: &Args,
+    inventory: &Inventory,
+    destination: &Destination,
+) -> Result<Databases, Error> {
+    match (args.accounts, destination) {
+        (true, _) => Databases::plan(inventory, Accounts::Load),
+        (false, Destination::Live) => Databases::plan(inventory, Accounts::Leave),
+        (false, Destination::Directory(_)) => match Databases::plan(inventory, Accounts::Load) {
+            Err(Error::NoAccounts) => Databases::plan(inventory, Accounts::Leave),
+            planned => planned,
+        },
+    }
+}
+
+fn target(args: &Args, setup: &Setup, report: &Report) -> Result<Target, RunError> {
+    if !setup.root.is_dir() {
+        return Err(RunError::NoRoot {
+            root: setup.root.clone(),
+        });
+    }
+    let settings = &setup.settings.mysql;
+    let connection = ConnectionSettings::from_config(&setup.config, settings, report)
+        .map_err(RunError::Connection)?;
+    Ok(Target {
+        connection,
+        connections: args.threads().get().max(2),
+        trust: if args.trust_dump {
+            Trust::Full
+        } else {
+            Trust::Gate
+        },
+    })
 }
 
 /// Keeps what was loaded, and says it. What could not be made is named alone.

@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use mail_common::pool;
 use mail_common::relpath::RelPath;
+use mail_common::set::SetFile;
 
 use crate::build::{Builder, Built};
 use crate::jobs::TreeJob;
 use crate::unpack::{self, Archive, Error, Sums, Unpacked};
-use mail_common::pool;
 
 /// Sums of segments, by index and number.
 type Indexed = BTreeMap<RelPath, BTreeMap<u32, Sums>>;
@@ -37,18 +38,8 @@ pub(crate) fn examine(builder: &Builder<'_>, job: &TreeJob) -> Result<Vec<Built>
                 prefix: &prefix,
             };
             let (unpacked, sums) = unpack::examine(archive, builder.interrupt, builder.progress)?;
-            if let Some((index, segment)) = job.index_of(file)
-                && indexed
-                    .get(&index.path)
-                    .and_then(|of_index| of_index.get(&segment))
-                    != Some(&sums)
-            {
-                return Err(Error::Index {
-                    archive: file.path.clone(),
-                    index: index.path.clone(),
-                });
-            }
-            Ok(Built {
+            check_against_index(job, &indexed, file, &sums)?;
+            Ok::<_, Error>(Built {
                 component: job.component,
                 path: file.path.clone(),
                 unpacked,
@@ -73,6 +64,26 @@ pub(crate) fn examine(builder: &Builder<'_>, job: &TreeJob) -> Result<Vec<Built>
         parts.extend(examine(builder, inner)?);
     }
     Ok(parts)
+}
+
+/// Whether the file holds what the index says, where it is a segment that has one.
+fn check_against_index(
+    job: &TreeJob,
+    indexed: &Indexed,
+    file: &SetFile,
+    sums: &Sums,
+) -> Result<(), Error> {
+    let Some((index, segment)) = job.index_of(file) else {
+        return Ok(());
+    };
+    let of_index = indexed.get(&index.path);
+    if of_index.and_then(|of_index| of_index.get(&segment)) == Some(sums) {
+        return Ok(());
+    }
+    Err(Error::Index {
+        archive: file.path.clone(),
+        index: index.path.clone(),
+    })
 }
 
 /// An index may name no segment that the set does not have.

@@ -53,17 +53,11 @@ impl Plan {
         now: &ZonedDateTime,
         report: &Report,
     ) -> Result<Self, Error> {
-        let set = match &args.from {
-            Some(operand) => setup.find(operand)?,
-            None => set_of_records(upstream)?,
-        };
+        let set = chosen_set(setup, args, upstream)?;
         let reader = ReadLock::acquire(&set)?;
         let inventory = Inventory::read(&set)?;
         let destination = Destination::of(args);
-        let places = match &destination {
-            Destination::Directory(directory) => Places::below(directory),
-            Destination::Live => Places::live(args, &setup.settings),
-        };
+        let places = places(args, setup, &destination);
         let query = query(args, now.time_zone())?;
         let components = match query {
             Some(_) => vec![Component::Mailboxes],
@@ -73,17 +67,10 @@ impl Plan {
             Some(_) => Jobs::default(),
             None => Jobs::new(&inventory, &components, &places),
         };
-        let dumps = if components.contains(&Component::Mysql) {
-            Some(DumpsJob::plan(
-                args,
-                setup,
-                &inventory,
-                &destination,
-                report,
-            )?)
-        } else {
-            None
-        };
+        let dumps = components
+            .contains(&Component::Mysql)
+            .then(|| DumpsJob::plan(args, setup, &inventory, &destination, report))
+            .transpose()?;
         let plan = Self {
             inventory,
             _reader: reader,
@@ -167,6 +154,20 @@ impl Plan {
             targets.push((sql, "directory"));
         }
         targets
+    }
+}
+
+fn chosen_set(setup: &Setup, args: &Args, upstream: &Upstream) -> Result<PathBuf, Error> {
+    match &args.from {
+        Some(operand) => setup.find(operand),
+        None => set_of_records(upstream),
+    }
+}
+
+fn places(args: &Args, setup: &Setup, destination: &Destination) -> Places {
+    match destination {
+        Destination::Directory(directory) => Places::below(directory),
+        Destination::Live => Places::live(args, &setup.settings),
     }
 }
 
