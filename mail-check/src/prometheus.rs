@@ -8,6 +8,7 @@ use std::path::Path;
 
 use mail_common::atomic;
 use mail_common::failure::Failed;
+use mail_common::text::printable;
 
 use crate::finding::{Finding, worst_by_target};
 use crate::status::Status;
@@ -130,11 +131,15 @@ fn pairs(finding: &Finding) -> String {
     )
 }
 
-/// The value of a label, as the format wants it: backslash, quote and newline are escaped.
+/// The value of a label, as the format wants it: backslash, quote and newline are escaped. What
+/// would act on a terminal is shown instead.
 fn escape(text: &str) -> String {
-    text.replace('\\', "\\\\")
-        .replace('"', "\\\"")
-        .replace('\n', "\\n")
+    let lines: Vec<String> = text.split('\n').map(escape_line).collect();
+    lines.join("\\n")
+}
+
+fn escape_line(line: &str) -> String {
+    printable(line).replace('\\', "\\\\").replace('"', "\\\"")
 }
 
 fn code(status: Status) -> f64 {
@@ -169,6 +174,14 @@ mod tests {
         elapsed_seconds: 1.25,
         worst: Status::Critical,
     };
+
+    #[test]
+    fn what_would_act_is_shown_in_a_label() {
+        assert_eq!(
+            escape("a\u{1b}[2J\r\u{202e}\nb"),
+            r"a\\u{1b}[2J\\r\\u{202e}\nb"
+        );
+    }
 
     #[test]
     fn findings_become_samples_in_order() {

@@ -1,5 +1,5 @@
-//! Records as JSON lines: written one by one, read with what this version does not know kept byte
-//! for byte.
+//! Records as JSON lines: written one by one, read with what this version does not know kept as it
+//! is.
 //!
 //! A tool in a pipeline passes on every line it reads, then adds its own, so that the pairs of
 //! `begin` and `end` of several tools are in one stream. Each `begin` needs its `end`: an upstream
@@ -7,13 +7,12 @@
 
 use std::io::{self, BufRead, Read, Write};
 
-use serde::{Deserialize, Serialize};
-use serde_json::Serializer;
-use serde_json::ser::Formatter;
+use serde::Deserialize;
+use serde::de::Error as _;
 
 use crate::failure::{Failure, FailureKind};
 use crate::record::{self, Record};
-use crate::text;
+use crate::text::inert_json;
 
 /// The longest line that is read: 16 MiB. More is not a record but damage, or an attack on memory.
 pub const MAX_LINE_BYTES: usize = 16 << 20;
@@ -100,16 +99,12 @@ impl Failure for Error {
 #[derive(Debug)]
 pub(crate) struct RecordWriter<W> {
     inner: W,
-    buffer: Vec<u8>,
 }
 
 impl<W: Write> RecordWriter<W> {
     /// Writes to `inner`, which needs no buffer of its own.
     pub(crate) fn new(inner: W) -> Self {
-        Self {
-            inner,
-            buffer: Vec::new(),
-        }
+        Self { inner }
     }
 
     /// Writes one record.
@@ -117,22 +112,16 @@ impl<W: Write> RecordWriter<W> {
     /// # Errors
     /// [`Error::Closed`] or [`Error::Write`].
     pub(crate) fn write(&mut self, record: &Record) -> Result<(), Error> {
-        self.buffer.clear();
-        let mut serializer = Serializer::with_formatter(&mut self.buffer, Harmless);
-        record
-            .serialize(&mut serializer)
-            .map_err(|error| Error::Write(error.into()))?;
-        self.put_line()
+        let json = serde_json::to_string(record).map_err(|error| Error::Write(error.into()))?;
+        self.put_line(&json)
     }
 
-    /// Writes a line as it was read.
+    /// Writes a line as it was read; what would act on a terminal is escaped.
     ///
     /// # Errors
     /// [`Error::Closed`] or [`Error::Write`].
     pub(crate) fn pass(&mut self, line: &Line) -> Result<(), Error> {
-        self.buffer.clear();
-        self.buffer.extend_from_slice(&line.raw);
-        self.put_line()
+        self.put_line(&line.raw)
     }
 
     /// The inner writer, which has everything that was written.
@@ -141,11 +130,11 @@ impl<W: Write> RecordWriter<W> {
         self.inner
     }
 
-    fn put_line(&mut self) -> Result<(), Error> {
-        self.buffer.push(b'\n');
+    fn put_line(&mut self, json: &str) -> Result<(), Error> {
+        let line = format!("{}\n", inert_json(json));
         let written = self
             .inner
-            .write_all(&self.buffer)
+            .write_all(line.as_bytes())
             .and_then(|()| self.inner.flush());
         written.map_err(|error| match error.kind() {
             io::ErrorKind::BrokenPipe => Error::Closed(error),
@@ -154,33 +143,11 @@ impl<W: Write> RecordWriter<W> {
     }
 }
 
-/// Compact JSON in which nothing acts on a terminal that shows it as it is: JSON itself escapes the
-/// controls of ASCII only. A reader gets the same text.
-struct Harmless;
-
-impl Formatter for Harmless {
-    fn write_string_fragment<W: ?Sized + Write>(
-        &mut self,
-        writer: &mut W,
-        fragment: &str,
-    ) -> io::Result<()> {
-        let mut written = 0;
-        for (at, character) in fragment.char_indices().filter(|(_, c)| text::acts(*c)) {
-            writer.write_all(&fragment.as_bytes()[written..at])?;
-            for unit in character.encode_utf16(&mut [0; 2]) {
-                write!(writer, "\\u{unit:04x}")?;
-            }
-            written = at + character.len_utf8();
-        }
-        writer.write_all(&fragment.as_bytes()[written..])
-    }
-}
-
 /// A line of a stream of records.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Line {
     /// The line as it was read, without its newline.
-    pub raw: Vec<u8>,
+    pub raw: String,
     /// What it says; `None` when the type is not known to this version.
     pub record: Option<Record>,
 }
@@ -231,6 +198,7 @@ impl<R: BufRead> RecordReader<R> {
         let Some(raw) = self.read_raw()? else {
             return Ok(None);
         };
+        let raw = text_of(raw, self.line)?;
         let record = parse_line(&raw, self.line)?;
         match &record {
             Some(Record::Begin(begin)) => {
@@ -306,22 +274,30 @@ struct Version {
     v: u64,
 }
 
-fn parse_line(raw: &[u8], line: u64) -> Result<Option<Record>, Error> {
+/// JSON is UTF-8 (RFC 8259), in fields that this version does not know too.
+fn text_of(raw: Vec<u8>, line: u64) -> Result<String, Error> {
+    String::from_utf8(raw).map_err(|error| Error::Malformed {
+        line,
+        source: serde_json::Error::custom(error.utf8_error()),
+    })
+}
+
+fn parse_line(raw: &str, line: u64) -> Result<Option<Record>, Error> {
     let malformed = |source| Error::Malformed { line, source };
-    let envelope: Envelope = serde_json::from_slice(raw).map_err(malformed)?;
+    let envelope: Envelope = serde_json::from_str(raw).map_err(malformed)?;
     match envelope.r#type.as_str() {
         "begin" => refuse_newer(raw, line)?,
         "artifact" | "verdict" | "transfer" | "restored" | "set" | "usage" | "check" | "error"
         | "end" => {}
         _ => return Ok(None),
     }
-    serde_json::from_slice(raw).map(Some).map_err(malformed)
+    serde_json::from_str(raw).map(Some).map_err(malformed)
 }
 
 /// Looks at the version before the rest, which a newer version may have changed.
-fn refuse_newer(begin: &[u8], line: u64) -> Result<(), Error> {
+fn refuse_newer(begin: &str, line: u64) -> Result<(), Error> {
     let versioned: Versioned =
-        serde_json::from_slice(begin).map_err(|source| Error::Malformed { line, source })?;
+        serde_json::from_str(begin).map_err(|source| Error::Malformed { line, source })?;
     match versioned.data.v {
         found if found > u64::from(record::VERSION) => Err(Error::NewerVersion { line, found }),
         _ => Ok(()),
@@ -403,9 +379,27 @@ mod tests {
         let line = String::from_utf8(writer.into_inner()).unwrap();
         let shown = r#""host":"a\u001b[2J\u009b1m\u202eb\u2066\u007f\udb40\udc41\"é請\n""#;
         assert!(line.contains(shown), "{line}");
-        assert!(!line.trim_end().chars().any(text::acts), "{line:?}");
         let read: Record = serde_json::from_str(&line).unwrap();
         assert_eq!(read, Record::Begin(begin));
+    }
+
+    /// A tool of the pipeline may be older than this one, or somebody else's.
+    #[test]
+    fn what_would_act_is_escaped_in_what_is_passed_on_too() {
+        let later = "{\"type\":\"later\",\r\"x\":\"\u{202e}\u{9b}31m\u{7f}\"}";
+        let (output, result) = pass(format!("{BEGIN}\n{later}\n{END}\n").as_bytes());
+        result.unwrap();
+        let inert = r#"{"type":"later", "x":"\u202e\u009b31m\u007f"}"#;
+        let expected = format!("{BEGIN}\n{inert}\n{END}\n");
+        assert_eq!(String::from_utf8(output).unwrap(), expected);
+
+        let not_text = [b"{\"type\":\"later\",\"x\":\"\x9b31m\"}\n", END.as_bytes()].concat();
+        let (output, result) = pass(&not_text);
+        assert_eq!(output, b"");
+        assert!(
+            matches!(result, Err(Error::Malformed { line: 1, .. })),
+            "{result:?}"
+        );
     }
 
     #[test]
@@ -451,7 +445,7 @@ mod tests {
         let (reader, writer) = io::pipe().unwrap();
         drop(reader);
         let line = Line {
-            raw: b"{}".to_vec(),
+            raw: "{}".to_owned(),
             record: None,
         };
         assert!(matches!(
@@ -469,7 +463,7 @@ mod tests {
 
         #[test]
         fn lines_of_unknown_types_are_passed_on_byte_for_byte(
-            text in "[^\"\\\\\n\r\\p{Cc}]{0,40}",
+            text in "[^\"\\\\\n\r\\p{Cc}\\p{Cf}\\p{Cn}\\p{Zl}\\p{Zp}]{0,40}",
             space in " {0,3}",
         ) {
             let data = format!("{space}{{\"data\":\"{text}\"");

@@ -19,6 +19,7 @@ use mail_common::checksum::Sha256;
 use mail_common::failure::{Failed, Failure, FailureKind};
 use mail_common::relpath::PathField;
 use mail_common::set::CHECKSUMS;
+use mail_common::text::inert_json;
 use rustix::fs::{AtFlags, Mode};
 use serde::Serialize;
 
@@ -212,7 +213,8 @@ impl Quarantine {
             uid: stat.st_uid,
             gid: stat.st_gid,
         };
-        Ok(serde_json::to_vec_pretty(&note)?)
+        let json = serde_json::to_string_pretty(&note)?;
+        Ok(inert_json(&json).into_owned().into_bytes())
     }
 
     /// Moves the message, whose flags may be changed meanwhile.

@@ -20,6 +20,7 @@ pub mod clamd; // a private scanner
 pub mod docker; // a private Docker daemon
 
 pub mod held; // a lock, a small disk
+pub mod planted; // text that acts on a terminal, and whether an output carries it
 pub mod swapper; // a directory and a link that change places
 pub mod run; // a built tool at work
 pub mod host; // a host with everything installed and configured, as cron sees it

@@ -1,6 +1,7 @@
 //! Alerts by HTTP, in the words of who receives them.
 
 use mail_common::record::Check;
+use mail_common::text::inert_json;
 use serde_json::json;
 
 use super::alert::{Alert, Occasion};
@@ -57,7 +58,7 @@ fn in_json(value: &serde_json::Value) -> Post {
     Post {
         content_type: "application/json",
         headers: Vec::new(),
-        body: value.to_string(),
+        body: inert_json(&value.to_string()).into_owned(),
     }
 }
 

@@ -11,3 +11,4 @@ mod logs; // logs that are rotated, and --diagnose
 mod alerts; // --notify, --prometheus, --report
 mod server; // containers, secrets, users
 mod services; // services that are spoken with
+mod planted; // what acts on a terminal, wherever others write

@@ -8,6 +8,8 @@
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use mail_common::text::printable;
+
 use crate::definition;
 use crate::error::{Cause, Error, Meaning};
 use crate::privilege::Privileges;
@@ -131,9 +133,10 @@ fn attempt_dump<'a, W: Write>(
     watch: Watch<'a>,
     attempt: u32,
 ) -> Result<(W, DumpReport), Failure> {
+    // Its readers know the dump by this line, so a name with line breaks may not cut it in two.
     let title = format!(
         "Database {}, saved by mail-backup. Load it with: mariadb < FILE",
-        name(database)
+        printable(&name(database))
     );
     let script = Script::begin(out, &title).map_err(|error| Failure::write(database, error))?;
     let report = DumpReport::default();

@@ -13,6 +13,7 @@ use clap_complete::Shell;
 
 use crate::exit::Exit;
 use crate::report::Verbosity;
+use crate::text::printable;
 
 /// Flags that every tool has; to be flattened into its own.
 #[derive(Args, Clone, Debug, Default)]
@@ -117,11 +118,12 @@ pub(super) fn parse<A: Parser>(
     let command = || with_exit_codes(A::command(), exit_codes);
     let matches = command()
         .try_get_matches_from(command_line)
-        .map_err(|error| explain(&error, usage))?;
+        .map_err(|error| explain(&error, command_line, usage))?;
     if let Ok(Some(what)) = matches.try_get_one::<Generate>("generate") {
         return Err(printed(generate(command(), *what)));
     }
-    A::from_arg_matches(&matches).map_err(|error| explain(&error.format(&mut command()), usage))
+    A::from_arg_matches(&matches)
+        .map_err(|error| explain(&error.format(&mut command()), command_line, usage))
 }
 
 /// The help of `command` ends with what its exit codes mean.
@@ -182,13 +184,27 @@ fn render_manual(command: Command) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-fn explain(error: &clap::Error, usage: ExitCode) -> ExitCode {
-    let result = error.print();
-    if error.use_stderr() {
-        usage
-    } else {
-        printed(result)
+fn explain(error: &clap::Error, command_line: &[OsString], usage: ExitCode) -> ExitCode {
+    if !error.use_stderr() {
+        return printed(error.print());
     }
+    // When stderr is closed there is nobody left to tell; the exit code still says it.
+    let _ = match shown(error, command_line) {
+        None => error.print(),
+        Some(line) => writeln!(io::stderr(), "{line}"),
+    };
+    usage
+}
+
+/// A usage error on one line, where an argument would act on a terminal: a glob of the shell gives
+/// names of files that others chose.
+fn shown(error: &clap::Error, command_line: &[OsString]) -> Option<String> {
+    let acts = |arg: &OsString| {
+        let arg = arg.to_string_lossy();
+        printable(&arg) != arg
+    };
+    let has_what_acts = command_line.iter().any(acts);
+    has_what_acts.then(|| printable(error.to_string().trim_end()))
 }
 
 fn printed(result: io::Result<()>) -> ExitCode {
@@ -309,6 +325,22 @@ mod tests {
         check("mail-x", USAGE);
         check("mail-x --must a --no-such-flag", USAGE);
         check("mail-x --must a -q -v", USAGE);
+    }
+
+    #[test]
+    fn a_name_of_a_file_does_not_act_in_a_usage_error() {
+        let check = |arg: &str, expected: Option<&str>| {
+            let command_line = ["mail-x", "--must", "a", arg].map(OsString::from);
+            let error = XArgs::command().try_get_matches_from(&command_line);
+            let line = shown(&error.unwrap_err(), &command_line);
+            let line = line.map(|line| line.split(" found").next().unwrap().to_owned());
+            assert_eq!(line.as_deref(), expected, "{arg:?}");
+        };
+        check("--plain", None);
+        check(
+            "--x\u{9b}2J\nmail-x: all is well\u{202e}",
+            Some(r"error: unexpected argument '--x\u{9b}2J\nmail-x: all is well\u{202e}'"),
+        );
     }
 
     #[test]

@@ -14,6 +14,7 @@ use http::{HeaderMap, StatusCode};
 use hyper::body::HttpBody;
 use hyper::{Body, Response};
 use mail_common::report::chain;
+use mail_common::text::printable;
 use rusoto_core::request::HttpResponse;
 use rusoto_core::signature::SignedRequest;
 use rusoto_core::{ByteStream, HttpDispatchError};
@@ -181,12 +182,12 @@ fn error_document(status: StatusCode, content: &[u8]) -> Vec<u8> {
     .into_bytes()
 }
 
+/// On one line: pages in HTML have many.
 fn shown(content: &[u8]) -> String {
     let text = String::from_utf8_lossy(content);
-    text.chars()
-        .filter(|character| !character.is_control())
-        .take(SHOWN_CHARACTERS)
-        .collect()
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let line = printable(&words.join(" "));
+    line.chars().take(SHOWN_CHARACTERS).collect()
 }
 
 async fn read_document(mut body: Body, patience: Duration) -> Result<Bytes, HttpDispatchError> {

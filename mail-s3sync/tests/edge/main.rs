@@ -17,3 +17,4 @@ mod policy; // what the keys of the guide may do
 mod tls; // whose certificates are trusted
 mod through_proxy; // stores that are reached through a proxy
 mod faults; // what networks, other programs and signals do
+mod planted; // what acts on a terminal, wherever others write

@@ -19,7 +19,7 @@ use crate::support::{Bench, put, tool, total, verdict_on, verdicts};
 use crate::warden;
 
 /// Connections that an introduction over TCP takes.
-const INTRODUCTION: usize = 10;
+pub(crate) const INTRODUCTION: usize = 10;
 
 #[track_caller]
 fn assert_refused(outcome: Outcome, message: &str) {

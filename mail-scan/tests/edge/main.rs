@@ -17,3 +17,4 @@ mod sets; // backup sets, ours and the old scripts'
 mod records; // the records of another tool
 mod cache; // verdicts of earlier runs
 mod quarantine; // infected messages of live Maildirs
+mod planted; // what acts on a terminal, wherever others write

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use mail_tests::planted::ACTS;
+
 /// What it does to connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -29,6 +31,9 @@ pub(crate) enum Mischief {
     Late,
     /// Never answers for a content that holds [`PICKED`], and passes everything else on.
     Picky,
+    /// Passes everything on, and puts what acts on a terminal into what clamd says of itself and
+    /// into the names of its signatures.
+    Paint,
 }
 
 /// What [`Mischief::Picky`] looks for.
@@ -150,8 +155,29 @@ fn serve(mut client: TcpStream, target: &str, mischief: u8) {
             }
             pass_on(client, target);
         }
+        9 => paint(client, target),
         _ => pass_on(client, target),
     }
+}
+
+/// A name with controls is not taken for a name; these are the others that act.
+fn paint(mut client: TcpStream, target: &str) {
+    const NAME: &str = "\u{202e}\u{2066}\u{200b}\u{2028} FOUND";
+    let Ok(mut clamd) = TcpStream::connect(target) else {
+        return;
+    };
+    let (mut from_client, mut to_clamd) = (client.try_clone().unwrap(), clamd.try_clone().unwrap());
+    thread::spawn(move || io::copy(&mut from_client, &mut to_clamd));
+    let mut reply = vec![0; 1 << 16];
+    while let Ok(length @ 1..) = clamd.read(&mut reply) {
+        let said = String::from_utf8_lossy(&reply[..length]);
+        let said = said.replace(" FOUND", NAME);
+        let said = said.replace("ClamAV ", &format!("ClamAV {ACTS}"));
+        if client.write_all(said.as_bytes()).is_err() {
+            break;
+        }
+    }
+    let _ = client.shutdown(Shutdown::Both);
 }
 
 fn pass_on(client: TcpStream, target: &str) {

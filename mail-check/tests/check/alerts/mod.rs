@@ -2,7 +2,7 @@
 //! parser of metrics, a browser.
 
 mod identity; // certificates of servers
-mod http; // a server that keeps requests
+pub(crate) mod http; // a server that keeps requests
 mod smtp; // one that keeps messages
 mod support; // a machine to check, and its settings
 

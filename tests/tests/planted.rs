@@ -1,0 +1,157 @@
+//! What others write acts on no terminal and forges no line of a log, by night and on the day of a
+//! restore: names of mailboxes and of what a database holds, what its server says, the scripts' logs.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "sample mail is not a stored file of a set"
+)]
+#![expect(clippy::unwrap_used, reason = "a fixture that fails ends the test")]
+
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use mail_tests::clamd::eicar;
+use mail_tests::host::Host;
+use mail_tests::planted::{ACTS, RAW, assert_inert};
+use mail_tests::run::Tool;
+
+/// As long as a name in MariaDB may be.
+const NAME: &str = "a\u{1b}[2J\u{7}\r\nFORGED\u{9b}m\u{202e}\u{2066}b";
+
+/// A database of which every name acts.
+fn objects() -> String {
+    format!(
+        "SET NAMES utf8mb4; CREATE DATABASE `{NAME}`; USE `{NAME}`;
+         CREATE TABLE `{NAME}` (`{NAME}` VARCHAR(99) CHARACTER SET utf8mb4 UNIQUE COMMENT '{NAME}')
+             ENGINE=MyISAM COMMENT '{NAME}';
+         INSERT INTO `{NAME}` VALUES ('{NAME}');
+         CREATE PROCEDURE `{NAME}`() SELECT '{NAME}';"
+    )
+}
+
+/// What is named in warnings: a view of nothing, an event whose time is over.
+fn broken_objects() -> String {
+    format!(
+        "SET NAMES utf8mb4; USE `{NAME}`;
+         CREATE TABLE gone (a INT); CREATE VIEW `v{NAME}` AS SELECT a FROM gone; DROP TABLE gone;
+         CREATE EVENT `{NAME}` ON SCHEDULE AT '2001-01-01 00:00:00' ON COMPLETION PRESERVE
+             DO SELECT 1;"
+    )
+}
+
+/// Mailboxes, folders and messages whose names act, two of them infected.
+fn plant_mail(mail: &Path) {
+    let mailbox = mail.join(format!("ex{ACTS}ample.com/al{ACTS}ice"));
+    for folder in ["cur", "new", "tmp"] {
+        fs::create_dir_all(mailbox.join(folder)).unwrap();
+    }
+    fs::write(mailbox.join(format!("cur/1.a{ACTS}:2,S")), eicar()).unwrap();
+    let raw = std::ffi::OsStr::from_bytes(RAW);
+    fs::write(mailbox.join("cur").join(raw), eicar()).unwrap();
+    let pipe = Command::new("mkfifo").arg(mailbox.join(ACTS)).status();
+    assert!(pipe.unwrap().success());
+}
+
+/// A set of the old scripts, whose dump has a column that is not there: the server names it.
+fn forged_set(host: &Host) -> PathBuf {
+    let set = host.server.root().join("daily/2026-11-01");
+    fs::create_dir_all(set.join("mysql")).unwrap();
+    let dump = format!(
+        "-- MariaDB dump 10.19\nCREATE TABLE t (a INT);\n\
+         INSERT INTO t (`{NAME}`) VALUES (1);\n-- Dump completed on 2026-11-01\n"
+    );
+    fs::write(set.join("mysql/mailserver.sql"), dump).unwrap();
+    let script = "gzip mysql/mailserver.sql; sha256sum mysql/mailserver.sql.gz >checksums.sha256";
+    let mut bash = Command::new("bash");
+    let status = bash.args(["-euc", script]).current_dir(&set).status();
+    assert!(status.unwrap().success());
+    set
+}
+
+/// In each format, with all that can be said.
+#[track_caller]
+fn check(what: &str, tool: impl Fn() -> Tool) {
+    for format in ["jsonl", "text"] {
+        let outcome = tool().args(["--format", format, "-vv"]).run();
+        let has_begun = !outcome.stdout.is_empty();
+        assert!(has_begun, "{what}: {}", outcome.stderr);
+        assert_inert(&format!("stderr of {what}"), &outcome.stderr);
+
+        assert_inert(&format!("stdout of {what}"), &outcome.stdout);
+    }
+}
+
+#[test]
+fn no_name_in_mail_or_database_acts_in_an_output_of_a_night_or_of_a_restore() {
+    let host = Host::new(3);
+    host.database.sql(&objects());
+    plant_mail(&host.server.mail());
+
+    check("backup", || host.server.backup());
+    let set = host.server.root().join("latest");
+    assert_inert("backup.log", fs::read(set.join("backup.log")).unwrap());
+    assert_inert("manifest", fs::read(set.join("manifest.jsonl")).unwrap());
+    let of = |set: &Path| host.server.restore().arg("--from").arg(set);
+    check("verify", || of(&set).arg("--verify"));
+    check("dry run", || of(&set).arg("--dry-run"));
+    // Whatever it is called, it comes back.
+    let restored = of(&set).args(["--component", "mysql"]).run();
+    assert_eq!(
+        restored.data("end")[0]["status"],
+        "ok",
+        "{}",
+        restored.stderr
+    );
+    check("restore", || {
+        of(&set).args(["--component", "mysql", "--component", "mailboxes"])
+    });
+
+    let forged = forged_set(&host);
+    check("restore of a forged set", || {
+        of(&forged).args(["--component", "mysql"])
+    });
+    host.database.sql(&broken_objects());
+    check("backup of what is broken", || host.server.backup());
+    host.database
+        .sql("CREATE USER nobody@'%' IDENTIFIED BY 'x'");
+    check("backup of an account that sees little", || {
+        host.server
+            .backup()
+            .args(["--component", "mysql"])
+            .env("MYSQL_USER", "nobody")
+            .env("MYSQL_PASSWORD", "x")
+    });
+}
+
+#[test]
+fn no_name_acts_in_the_logs_of_the_scripts() {
+    let host = Host::new(3);
+    host.database.sql(&objects());
+    host.database.sql(&broken_objects());
+    plant_mail(&host.server.mail());
+    let to = format!("file://{}", host.server.dir().join("offsite").display());
+    fs::create_dir(host.server.dir().join("offsite")).unwrap();
+    host.configure(&[("S3_BUCKET", &to), ("S3_TARGET", &to)]);
+    for script in [
+        "backup-mailserver.sh",
+        "sync-to-s3.sh",
+        "scan-before-restore.sh",
+        "restore-mailserver.sh",
+    ] {
+        let output = host.script(script).output().unwrap();
+        assert_inert(script, &output.stderr);
+        assert_inert(script, &output.stdout);
+    }
+    let mut logs = 0;
+    for entry in fs::read_dir(host.home()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "log") {
+            assert_inert("a log", fs::read(&path).unwrap());
+            logs += 1;
+        }
+    }
+    assert!(logs > 1, "{logs} logs");
+    let log = host.log(".mailserver-backup.log");
+    assert!(log.contains("FORGED"), "{log}");
+}
