@@ -186,6 +186,24 @@ impl Manifest {
         Component::ALL.into_iter().filter(is_present).collect()
     }
 
+    /// What a complete set held when this one was made.
+    #[must_use]
+    pub fn wanted(&self) -> Vec<Component> {
+        let wanted = self.begin.wanted.clone();
+        wanted.unwrap_or_else(|| Component::ALL.to_vec())
+    }
+
+    /// Whether the set holds every component that a complete one held when it was made.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        let held = self.components();
+        !held.is_empty()
+            && self
+                .wanted()
+                .iter()
+                .all(|component| held.contains(component))
+    }
+
     /// The size of all artifacts together.
     #[must_use]
     pub fn total_bytes(&self) -> u64 {

@@ -73,6 +73,10 @@ pub struct Begin {
     /// The absolute path of the directory that holds the sets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub root: Option<String>,
+    /// What a complete set of this server holds; in the manifest of a set. One of an earlier
+    /// version does not say so: all components.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wanted: Option<Vec<Component>>,
 }
 
 /// A file of a committed set: it is at `root`/`set`/`path`.

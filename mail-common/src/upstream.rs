@@ -262,6 +262,7 @@ mod tests {
                 args: Vec::new(),
                 set: None,
                 root: None,
+                wanted: None,
             })
         };
         let mut runs = Runs::default();

@@ -411,6 +411,7 @@ mod tests {
             args: Vec::new(),
             set: None,
             root: None,
+            wanted: None,
         };
         let end = End {
             tool: text("mail-backup"),

@@ -292,6 +292,7 @@ fn begin_of(opening: Opening) -> Begin {
         args: opening.args,
         set: opening.subject.set,
         root: opening.subject.root,
+        wanted: None,
     }
 }
 
