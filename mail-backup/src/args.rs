@@ -36,8 +36,8 @@ pub(crate) struct Args {
     /// Save only this component: mailboxes (or mail), mysql, config, ssl, dkim, or all; repeatable
     ///
     /// The other components of the day's set stay as they are. If there is no set of the day yet,
-    /// the new one holds only what was asked for: it never becomes `latest`, and retention does not
-    /// count it.
+    /// the new one holds only what was asked for: it is not `latest` where there is a complete set.
+    /// What a complete set of this server holds is said by BACKUP_COMPONENTS.
     #[arg(long, value_name = "COMPONENT")]
     pub(crate) component: Vec<ComponentArg>,
 
@@ -115,9 +115,11 @@ pub(crate) struct Args {
 
 const LONG_HELP: &str = "\
 Settings are taken from flags, then the environment, then --config FILE, then defaults:
-BACKUP_ROOT, BACKUP_MOUNTPOINT, MAILSERVER_ROOT, MAIL_DATA_DIR, CONFIG_DIR, SSL_DIR, DKIM_DIR,
-DOCKER_COMPOSE_FILE, ENV_FILE, MYSQL_HOST, MYSQL_PORT, MYSQL_SOCKET, MYSQL_USER, MYSQL_DATABASES,
-MYSQL_CONFIG_FILE, DAILY_RETENTION_DAYS, WEEKLY_RETENTION_WEEKS.
+BACKUP_ROOT, BACKUP_MOUNTPOINT, BACKUP_COMPONENTS, MAILSERVER_ROOT, MAIL_DATA_DIR, CONFIG_DIR,
+SSL_DIR, DKIM_DIR, DOCKER_COMPOSE_FILE, ENV_FILE, MYSQL_HOST, MYSQL_PORT, MYSQL_SOCKET, MYSQL_USER,
+MYSQL_DATABASES, MYSQL_CONFIG_FILE, DAILY_RETENTION_DAYS, WEEKLY_RETENTION_WEEKS.
+A server without a database or keys: BACKUP_COMPONENTS=mailboxes,config,ssl. SSL_DIR, DKIM_DIR,
+DOCKER_COMPOSE_FILE and ENV_FILE may be blank: there is none.
 The database password is read from MYSQL_CONFIG_FILE (default ~/.my.cnf) or MYSQL_PWD, never from
 a flag.
 
@@ -146,9 +148,10 @@ impl Args {
         }
     }
 
-    /// The components in the order in which they are saved, each once.
-    pub(crate) fn components(&self) -> Vec<Component> {
-        ComponentArg::named(&self.component).unwrap_or_else(|| Component::ALL.to_vec())
+    /// The components that are named, in the order in which they are saved, each once; `None` where
+    /// all that the server has are meant.
+    pub(crate) fn components(&self) -> Option<Vec<Component>> {
+        ComponentArg::named(&self.component)
     }
 
     /// How many threads read and compress.

@@ -1,5 +1,6 @@
-//! The components of the day's set that a run with `--component` leaves as they are.
+//! What the day's set holds that this run does not save: it stays as it is.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 
@@ -26,7 +27,22 @@ pub(crate) struct CarriedOver {
     pub(crate) errors: Vec<ErrorRecord>,
 }
 
-/// The set of `id`, complete or not; `None` when the day has none.
+/// The complete set of `id`, for a run that saves all that the server has; `None` when the day has
+/// none that can be used.
+pub(crate) fn find_complete(root: &BackupRoot, id: SetId) -> Result<Option<Base>, Error> {
+    let directory = root.set_path(id);
+    if SetState::of(&directory) != SetState::Complete {
+        return Ok(None);
+    }
+    let manifest = Manifest::read(&directory.join(MANIFEST)).ok();
+    Ok(manifest.map(|manifest| Base {
+        directory,
+        manifest,
+    }))
+}
+
+/// The set of `id`, complete or not, for a run that saves parts of it; `None` when the day has
+/// none.
 pub(crate) fn find(root: &BackupRoot, id: SetId) -> Result<Option<Base>, Error> {
     let mut base: Option<FoundSet> = None;
     for set in root.sets(id.kind())? {
@@ -50,11 +66,31 @@ pub(crate) fn find(root: &BackupRoot, id: SetId) -> Result<Option<Base>, Error> 
     }))
 }
 
+impl CarriedOver {
+    /// What the set `set` still lacks, where anything of it failed before.
+    pub(crate) fn lack(&self, set: SetId) -> Option<Error> {
+        let lacking: BTreeSet<Component> = self
+            .errors
+            .iter()
+            .filter_map(|error| error.component)
+            .collect();
+        let names: Vec<&str> = lacking.iter().map(|component| component.name()).collect();
+        let first = *lacking.first()?;
+        Some(Error::StillLacking {
+            set: format!("{set}.incomplete"),
+            components: names.join(", "),
+            first,
+        })
+    }
+}
+
 impl Base {
-    /// Links every file that does not belong to one of `asked` into the set under way.
+    /// Links every file that does not belong to one of `asked` into the set under way. What failed
+    /// of the other `wanted` components is still missing.
     pub(crate) fn carry_over(
         self,
         asked: &[Component],
+        wanted: &[Component],
         staging: &Staging<'_>,
     ) -> Result<CarriedOver, Error> {
         let mut carried = CarriedOver::default();
@@ -70,7 +106,7 @@ impl Base {
         let is_left = |error: &ErrorRecord| {
             error
                 .component
-                .is_some_and(|component| !asked.contains(&component))
+                .is_some_and(|component| !asked.contains(&component) && wanted.contains(&component))
         };
         carried.errors = self.manifest.errors.into_iter().filter(is_left).collect();
         Ok(carried)

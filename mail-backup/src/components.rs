@@ -73,7 +73,7 @@ impl Saver<'_> {
         if let Some(databases) = &self.run.plan.databases
             && let Err(error) = databases.try_connection()
         {
-            self.fail(Component::Mysql, None, &Error::Database(error));
+            self.fail(Component::Mysql, None, &error);
         }
     }
 

@@ -24,6 +24,8 @@ pub(crate) struct DatabasesPlan {
     wanted: Vec<String>,
     /// zstd's.
     level: i32,
+    /// How to say that there is no server.
+    absence: Option<String>,
 }
 
 impl DatabasesPlan {
@@ -40,21 +42,34 @@ impl DatabasesPlan {
             connection,
             wanted: settings.databases.clone(),
             level,
+            absence: None,
         })
     }
 
+    /// The same, with how to say that there is no server.
+    pub(crate) fn where_none(self, absence: Option<String>) -> Self {
+        Self { absence, ..self }
+    }
+
     /// Logs in, and leaves.
-    pub(crate) fn try_connection(&self) -> Result<(), mail_mysql::Error> {
-        Session::connect(&self.connection).map(drop)
+    pub(crate) fn try_connection(&self) -> Result<(), Error> {
+        self.log_in().map(drop)
     }
 
     /// The databases that would be saved.
-    pub(crate) fn find(&self) -> Result<Databases, mail_mysql::Error> {
+    pub(crate) fn find(&self) -> Result<Databases, Error> {
         self.connect().map(|(_, found)| found)
     }
 
-    fn connect(&self) -> Result<(Session, Databases), mail_mysql::Error> {
-        let mut session = Session::connect(&self.connection)?;
+    fn log_in(&self) -> Result<Session, Error> {
+        match (Session::connect(&self.connection), &self.absence) {
+            (Err(error), Some(say)) => Err(Error::of_log_in(error, say)),
+            (connected, _) => Ok(connected?),
+        }
+    }
+
+    fn connect(&self) -> Result<(Session, Databases), Error> {
+        let mut session = self.log_in()?;
         let found = mail_mysql::databases(&mut session, &self.wanted)?;
         Ok((session, found))
     }

@@ -1,13 +1,15 @@
 //! What can go wrong with a run, and what kind of failure that is. The kind chooses the exit code
 //! of a run that it ends (ARCHITECTURE, "Exit codes").
 
+use std::io;
 use std::path::PathBuf;
 
 use mail_common::config;
 use mail_common::failure::{Failed, Failure, FailureKind};
 use mail_common::interrupt::Interrupted;
 use mail_common::manifest;
-use mail_common::set::{self, LockError};
+use mail_common::set::{self, Component, LockError};
+use mail_mysql::Cause;
 
 use crate::mailboxes;
 use crate::retention::Refusal;
@@ -58,6 +60,20 @@ pub(crate) enum Error {
         unit: &'static str,
     },
 
+    #[error(
+        "there is no {component} to save: {setting} says that the server has none; name the \
+         directory with --{component}-dir"
+    )]
+    NoSource {
+        component: Component,
+        setting: &'static str,
+    },
+    #[error(
+        "there is nothing to save: SSL_DIR and DKIM_DIR say that the server does not have what \
+         BACKUP_COMPONENTS names; name mailboxes, mysql or config, too"
+    )]
+    NothingWanted,
+
     // Found before anything is saved.
     #[error(transparent)]
     Lock(#[from] LockError),
@@ -85,6 +101,31 @@ pub(crate) enum Error {
     Failed(#[from] Failed),
     #[error(transparent)]
     Set(#[from] set::Error),
+    #[error("read {}; if the server has none, say so: {say}", path.display())]
+    NotThere {
+        path: PathBuf,
+        /// A setting and its value.
+        say: String,
+        source: io::Error,
+    },
+    #[error("{connect}; if there is no database server, say so: {say}")]
+    NoServer {
+        /// What was done.
+        connect: String,
+        /// A setting and its value.
+        say: String,
+        source: Cause,
+    },
+    #[error(
+        "{set} still lacks what failed before: {components}; run mail-backup --component {first} \
+         when that is mended, or mail-backup"
+    )]
+    StillLacking {
+        set: String,
+        /// Names, with commas.
+        components: String,
+        first: Component,
+    },
     #[error(transparent)]
     Mailboxes(#[from] mailboxes::Error),
     #[error("the message was moved too often to be read; run mail-backup again")]
@@ -104,12 +145,28 @@ pub(crate) enum Error {
     RetentionRefused(Refusal),
 }
 
+impl Error {
+    /// Why nobody could log in to the database server; `say` says that there is none.
+    pub(crate) fn of_log_in(error: mail_mysql::Error, say: &str) -> Self {
+        let connect = error.to_string();
+        match error {
+            mail_mysql::Error::Connect { source, .. } => Self::NoServer {
+                connect,
+                say: say.to_owned(),
+                source,
+            },
+            error => Self::Database(error),
+        }
+    }
+}
+
 impl Failure for Error {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Config(error) => error.kind(),
             // A root that cannot be written is a wrong setting or user: nothing was touched.
             Self::ConnectionSettings(_)
+            | Self::NothingWanted
             | Self::RootNotWritable(_)
             | Self::RootName { .. }
             | Self::RootInSource { .. } => FailureKind::Configuration,
@@ -119,13 +176,16 @@ impl Failure for Error {
             Self::NoRoom { .. } => FailureKind::NoSpace,
             Self::Lock(error) => error.kind(),
             Self::ClockBehind { .. } => FailureKind::Clock,
-            Self::NotExtendable { .. } => FailureKind::Usage,
+            Self::NoSource { .. } | Self::NotExtendable { .. } => FailureKind::Usage,
             Self::DaysSet(_) => FailureKind::State,
             Self::Failed(failed) => failed.kind(),
             // A set without its closing files is not made: the run could not finish.
             Self::Set(set::Error::NotComplete { .. }) => FailureKind::State,
             Self::Set(error) => error.kind(),
             Self::Mailboxes(error) => error.kind(),
+            Self::NotThere { source, .. } => FailureKind::of_io(source),
+            Self::NoServer { .. } => FailureKind::Database,
+            Self::StillLacking { .. } => FailureKind::Missing,
             Self::StillMoving => FailureKind::Changed,
             Self::Database(error) => error.kind(),
             Self::Lacking(_) => FailureKind::Database,

@@ -9,15 +9,15 @@ use mail_common::interrupt::Interrupt;
 use mail_common::manifest::Manifest;
 use mail_common::record::{ErrorRecord, Record};
 use mail_common::report::Report;
-use mail_common::set::{CommitAs, Component, RootLock, Staging};
+use mail_common::set::{CommitAs, MANIFEST, RootLock, SetId, SetState, Staging};
 use mail_common::tool::{Session, Totals};
 
 use crate::carry_over::{self, Base, CarriedOver};
 use crate::components::{Run, SavedComponents, save_components};
 use crate::error::Error;
-use crate::plan::{Dated, Plan, Wanted, Work};
+use crate::plan::{Dated, Plan, Scope, Wanted, Work};
 use crate::previous::{KnownSet, PreviousSets, known_sets};
-use crate::prune::{Newest, is_full, prune};
+use crate::prune::{Newest, prune};
 use crate::saved::SavedFile;
 use crate::seal::{Closing, count_files, seal};
 use crate::show::{show, show_prune};
@@ -92,11 +92,14 @@ fn save(plan: &Plan, session: &Session, now: &ZonedDateTime) -> Result<(Exit, To
         now_seconds: age_from(plan, now),
     })?;
     let carried = match base {
-        Some(base) => base.carry_over(&plan.components, &staging)?,
+        Some(base) => base.carry_over(&plan.components, &plan.wanted, &staging)?,
         None => CarriedOver::default(),
     };
     if saved.files.is_empty() {
         return Err(Error::NothingSaved);
+    }
+    if let Some(lack) = carried.lack(plan.id) {
+        session.fail(None, None, &lack);
     }
     let new_set = NewSet::of(saved, carried, session);
     new_set.commit(plan, &lock, session, staging)
@@ -127,12 +130,12 @@ fn age_from(plan: &Plan, now: &ZonedDateTime) -> i64 {
     }
 }
 
-/// The day's set, when only parts of it are saved again.
+/// The day's set, of which only parts may be saved again.
 fn find_base(plan: &Plan) -> Result<Option<Base>, Error> {
-    if plan.components.len() == Component::ALL.len() {
-        return Ok(None);
+    match plan.scope {
+        Scope::Whole => carry_over::find_complete(&plan.root, plan.id),
+        Scope::Parts => carry_over::find(&plan.root, plan.id),
     }
-    carry_over::find(&plan.root, plan.id)
 }
 
 /// A clock that was set back must not replace a newer set by an older date.
@@ -230,15 +233,14 @@ impl NewSet {
                 left.reason
             ));
         }
-        let counts_for_retention = commit_as == CommitAs::Complete && is_full(&manifest);
-        if counts_for_retention {
-            point_latest(plan, lock, session)?;
+        if commit_as == CommitAs::Complete {
+            point_latest(plan, &manifest, lock, session)?;
         }
         print_summary(&session.report, &committed.path, &totals, commit_as);
         for artifact in manifest.artifacts {
             session.emit(&Record::Artifact(artifact));
         }
-        if !counts_for_retention || plan.retention.wanted == Wanted::No {
+        if commit_as == CommitAs::Incomplete || plan.retention.wanted == Wanted::No {
             return Ok((exit, totals));
         }
         // A set that was given an older date is not the one to count ages from.
@@ -258,6 +260,7 @@ impl NewSet {
     ) -> Result<Manifest, Error> {
         let mut begin = session.begin().clone();
         begin.set = Some(self.name(plan));
+        begin.wanted = Some(plan.wanted.clone());
         let closing = Closing {
             begin,
             end: session.end(self.exit(), self.totals.clone()),
@@ -269,20 +272,63 @@ impl NewSet {
     }
 }
 
-/// `latest` leads to the set that was made last; a set that was given an older date does not take
-/// its place.
-fn point_latest(plan: &Plan, lock: &RootLock, session: &Session) -> Result<(), Error> {
+/// `latest` leads to the full set that was made last. One of some components takes its place only
+/// while there is no full one, and a set that was given an older date does not.
+fn point_latest(
+    plan: &Plan,
+    manifest: &Manifest,
+    lock: &RootLock,
+    session: &Session,
+) -> Result<(), Error> {
+    let report = &session.report;
+    let latest = plan.root.latest()?.filter(|latest| *latest != plan.id);
+    if !manifest.is_full() {
+        let full = latest.filter(|latest| is_full(plan, *latest));
+        report.summary(of_some_components(plan.id, manifest, full));
+        if full.is_some() {
+            return Ok(());
+        }
+    }
     if plan.dated == Dated::ByFlag
-        && let Some(latest) = plan.root.latest()?
+        && let Some(latest) = latest
         && latest.date() > plan.id.date()
     {
-        session.report.info(format!(
+        report.info(format!(
             "latest still leads to {latest}, which is newer than {}",
             plan.id
         ));
         return Ok(());
     }
     Ok(plan.root.set_latest(lock, plan.id)?)
+}
+
+/// Whether a set holds every component that was wanted when it was made.
+fn is_full(plan: &Plan, id: SetId) -> bool {
+    let directory = plan.root.set_path(id);
+    match SetState::of(&directory) {
+        SetState::Legacy => true,
+        SetState::Complete => {
+            let manifest = Manifest::read(&directory.join(MANIFEST));
+            manifest.is_ok_and(|manifest| manifest.is_full())
+        }
+        SetState::Incomplete | SetState::Damaged => false,
+    }
+}
+
+/// What a set of some components means for `latest`, which may lead to a `full` one.
+fn of_some_components(id: SetId, manifest: &Manifest, full: Option<SetId>) -> String {
+    let held = manifest.components();
+    let names: Vec<&str> = held.iter().map(|component| component.name()).collect();
+    match full {
+        Some(latest) => {
+            format!("{id} is not a complete set: latest still leads to {latest}")
+        }
+        None => format!(
+            "{id} is not a complete set; if the server has no more than this, say so: \
+             BACKUP_COMPONENTS={}",
+            names.join(",")
+        ),
+    }
 }
 
 fn print_summary(report: &Report, path: &Path, totals: &Totals, commit_as: CommitAs) {

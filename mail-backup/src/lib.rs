@@ -2,6 +2,7 @@
 
 mod args; // the command line
 mod error; // what can go wrong, and its kind
+mod absence; // how to say that the server does not have a part
 mod plan; // what is to be done: reads, never writes
 mod show; // the dry run
 

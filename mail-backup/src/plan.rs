@@ -14,6 +14,7 @@ use mail_common::set::{BackupRoot, Component, SetId, SetKind, free_space, is_mou
 use mail_common::tool::{Subject, absolute};
 use rustix::fs::Access;
 
+use crate::absence::Absence;
 use crate::args::Args;
 use crate::databases::DatabasesPlan;
 use crate::error::Error;
@@ -34,6 +35,9 @@ pub(crate) struct Setup {
     pub(crate) settings: Settings,
     pub(crate) root: PathBuf,
     pub(crate) id: SetId,
+    scope: Scope,
+    components: Vec<Component>,
+    wanted: Vec<Component>,
     databases: Option<DatabasesPlan>,
 }
 
@@ -44,8 +48,11 @@ pub(crate) struct Plan {
     pub(crate) id: SetId,
     pub(crate) dated: Dated,
     pub(crate) work: Work,
+    pub(crate) scope: Scope,
     /// In the order in which they are saved.
     pub(crate) components: Vec<Component>,
+    /// What a full set of this server holds.
+    pub(crate) wanted: Vec<Component>,
     pub(crate) reading: Reading,
     pub(crate) mailboxes: MailboxesPlan,
     /// `None` when mysql is not asked for: its option file is not even read then.
@@ -62,6 +69,15 @@ pub(crate) enum Dated {
     ByFlag,
 }
 
+/// How much of the server is saved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// All that it has.
+    Whole,
+    /// The components that were asked for; the others of the day's set stay as they are.
+    Parts,
+}
+
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Work {
@@ -76,9 +92,11 @@ pub(crate) enum Work {
 }
 
 /// How long sets are kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Retention {
     pub(crate) wanted: Wanted,
+    /// What a full set of this server holds.
+    pub(crate) components: Vec<Component>,
     pub(crate) daily_days: NonZeroU32,
     pub(crate) weekly_weeks: NonZeroU32,
     pub(crate) force: Force,
@@ -95,18 +113,33 @@ impl Setup {
     /// Reads the settings.
     pub(crate) fn read(args: &Args, now: &ZonedDateTime, report: &Report) -> Result<Self, Error> {
         let config = Config::load(args.common.config.as_deref(), Environment::of_process())?;
-        let settings = Settings::new(&config)?;
-        let root = args.root.as_ref().unwrap_or(&settings.backup_root);
-        let asks_database = args.components().contains(&Component::Mysql) && !args.prune_only;
+        let settings = with_flags(Settings::new(&config)?, args);
+        let wanted = settings.wanted_components();
+        let components = match args.components() {
+            Some(asked) => check_sources(asked, &settings)?,
+            None => wanted.clone(),
+        };
+        if components.is_empty() {
+            return Err(Error::NothingWanted);
+        }
+        let asks_database = components.contains(&Component::Mysql) && !args.prune_only;
         let databases = if asks_database {
             let plan = DatabasesPlan::read(&config, &settings.mysql, args.level, report)?;
-            Some(plan)
+            let absence = Absence { wanted: &wanted };
+            Some(plan.where_none(absence.of_component(Component::Mysql)))
         } else {
             None
         };
         Ok(Self {
-            root: absolute(root),
+            root: absolute(&settings.backup_root),
             id: SetId::for_date(args.kind(), args.date.unwrap_or_else(|| now.date())),
+            scope: if args.components().is_some() {
+                Scope::Parts
+            } else {
+                Scope::Whole
+            },
+            components,
+            wanted,
             databases,
             settings,
         })
@@ -132,6 +165,9 @@ impl Setup {
             check_writable(root.path())?;
             check_room(root.path())?;
         }
+        let absence = Absence {
+            wanted: &self.wanted,
+        };
         let plan = Plan {
             root,
             id: self.id,
@@ -141,22 +177,24 @@ impl Setup {
                 Dated::ByClock
             },
             work,
-            components: args.components(),
+            scope: self.scope,
+            components: self.components,
             reading: if args.full || self.id.kind() == SetKind::Weekly {
                 Reading::Everything
             } else {
                 Reading::Changes
             },
             mailboxes: MailboxesPlan {
-                mail_dir: choose(args.mail_dir.as_ref(), &self.settings.mail_data_dir),
+                mail_dir: self.settings.mail_data_dir.clone(),
                 depth: args.mailbox_depth.into(),
                 level: args.level,
                 threads: args.threads(),
             },
             databases: self.databases,
-            trees: plan_trees(args, &self.settings),
+            trees: plan_trees(args, &self.settings, &absence),
             copies: plan_copies(&self.settings),
             retention: plan_retention(args, &self.settings),
+            wanted: self.wanted,
         };
         plan.check_apart()?;
         Ok(plan)
@@ -196,9 +234,35 @@ impl Plan {
     }
 }
 
-/// A flag goes over a setting.
-fn choose(flag: Option<&PathBuf>, setting: &Path) -> PathBuf {
-    flag.map_or(setting, PathBuf::as_path).to_owned()
+/// Flags go over settings.
+fn with_flags(mut settings: Settings, args: &Args) -> Settings {
+    let flags = [
+        (&args.root, &mut settings.backup_root),
+        (&args.mail_dir, &mut settings.mail_data_dir),
+        (&args.config_dir, &mut settings.config_dir),
+    ];
+    for (flag, setting) in flags {
+        if let Some(path) = flag {
+            setting.clone_from(path);
+        }
+    }
+    settings.ssl_dir = args.ssl_dir.clone().or(settings.ssl_dir);
+    settings.dkim_dir = args.dkim_dir.clone().or(settings.dkim_dir);
+    settings
+}
+
+/// What the settings say is not there cannot be asked for.
+fn check_sources(asked: Vec<Component>, settings: &Settings) -> Result<Vec<Component>, Error> {
+    let sources = [
+        (Component::Ssl, &settings.ssl_dir, "SSL_DIR"),
+        (Component::Dkim, &settings.dkim_dir, "DKIM_DIR"),
+    ];
+    for (component, source, setting) in sources {
+        if asked.contains(&component) && source.is_none() {
+            return Err(Error::NoSource { component, setting });
+        }
+    }
+    Ok(asked)
 }
 
 fn work(args: &Args) -> Work {
@@ -210,45 +274,49 @@ fn work(args: &Args) -> Work {
     }
 }
 
-fn plan_trees(args: &Args, settings: &Settings) -> Vec<TreePlan> {
-    let tree = |component, flag: Option<&PathBuf>, setting: &Path, archive: &str| TreePlan {
+fn plan_trees(args: &Args, settings: &Settings, absence: &Absence<'_>) -> Vec<TreePlan> {
+    let tree = |component, source: &Path, archive| TreePlan {
         component,
-        source: choose(flag, setting),
+        source: source.to_owned(),
         archive: fixed(archive),
         level: args.level,
+        absence: absence.of_component(component),
     };
-    vec![
-        tree(
-            Component::Config,
-            args.config_dir.as_ref(),
-            &settings.config_dir,
-            "config/config.tar.zst",
-        ),
-        tree(
-            Component::Ssl,
-            args.ssl_dir.as_ref(),
-            &settings.ssl_dir,
-            "ssl/certbot.tar.zst",
-        ),
-        tree(
-            Component::Dkim,
-            args.dkim_dir.as_ref(),
-            &settings.dkim_dir,
-            "dkim/dkim.tar.zst",
-        ),
-    ]
+    let mut trees = vec![tree(
+        Component::Config,
+        &settings.config_dir,
+        "config/config.tar.zst",
+    )];
+    if let Some(directory) = &settings.ssl_dir {
+        trees.push(tree(Component::Ssl, directory, "ssl/certbot.tar.zst"));
+    }
+    if let Some(directory) = &settings.dkim_dir {
+        trees.push(tree(Component::Dkim, directory, "dkim/dkim.tar.zst"));
+    }
+    trees
 }
 
 fn plan_copies(settings: &Settings) -> Vec<CopyPlan> {
-    let copy = |source: &Path, target: &str| CopyPlan {
-        component: Component::Config,
-        source: source.to_owned(),
-        target: fixed(target),
-    };
-    vec![
-        copy(&settings.docker_compose_file, "config/docker-compose.yml"),
-        copy(&settings.env_file, "config/env"),
-    ]
+    let files = [
+        (
+            &settings.docker_compose_file,
+            "config/docker-compose.yml",
+            "DOCKER_COMPOSE_FILE",
+        ),
+        (&settings.env_file, "config/env", "ENV_FILE"),
+    ];
+    let mut copies = Vec::new();
+    for (source, target, setting) in files {
+        if let Some(source) = source {
+            copies.push(CopyPlan {
+                component: Component::Config,
+                source: source.clone(),
+                target: fixed(target),
+                absence: Some(format!("{setting}=")),
+            });
+        }
+    }
+    copies
 }
 
 fn plan_retention(args: &Args, settings: &Settings) -> Retention {
@@ -258,6 +326,7 @@ fn plan_retention(args: &Args, settings: &Settings) -> Retention {
         } else {
             Wanted::Yes
         },
+        components: settings.wanted_components(),
         daily_days: at_least_one(settings.daily_retention_days),
         weekly_weeks: at_least_one(settings.weekly_retention_weeks),
         force: if args.force {

@@ -10,7 +10,7 @@ use mail_common::set::{
 
 use crate::error::Error;
 use crate::plan::Retention;
-use crate::retention::{Candidate, RetentionInput, RetentionPlan, plan_retention};
+use crate::retention::{Candidate, RetentionInput, RetentionPlan, Worth, plan_retention};
 
 /// What retention did.
 #[derive(Debug, Default)]
@@ -80,7 +80,7 @@ impl Newest {
     }
 }
 
-/// What retention does to the full sets of the kind of `newest`; `None` when there is none.
+/// What retention does to the sets of the kind of `newest`; `None` when there is none.
 pub(crate) fn plan(
     root: &BackupRoot,
     newest: Newest,
@@ -88,23 +88,25 @@ pub(crate) fn plan(
 ) -> Result<Option<RetentionPlan>, set::Error> {
     let kind = newest.kind();
     let sets = root.sets(kind)?;
-    let complete: Vec<Candidate> = sets.iter().filter_map(full_set).collect();
+    let candidates: Vec<Candidate> = sets.iter().filter_map(candidate).collect();
     let incomplete: Vec<SetId> = sets
         .iter()
         .filter(|set| set.state == SetState::Incomplete)
         .map(|set| set.id)
         .collect();
     let new = match newest {
-        Newest::Made(id) => complete.iter().find(|set| set.id == id),
-        Newest::Dated(_) => complete.iter().max_by_key(|set| set.id),
+        Newest::Made(id) => candidates.iter().find(|set| set.id == id),
+        Newest::Dated(_) => candidates.iter().max_by_key(|set| set.id),
     };
-    let Some(new) = new.copied() else {
+    let Some(new) = new else {
         return Ok(None);
     };
     Ok(Some(plan_retention(&RetentionInput {
-        complete: &complete,
+        sets: &candidates,
         incomplete: &incomplete,
         new,
+        latest: root.latest()?,
+        wanted: &retention.components,
         keep_periods: match kind {
             SetKind::Daily => retention.daily_days,
             SetKind::Weekly => retention.weekly_weeks,
@@ -113,25 +115,28 @@ pub(crate) fn plan(
     })))
 }
 
-/// A set that holds every component: ours, or one of the old scripts.
-fn full_set(set: &FoundSet) -> Option<Candidate> {
+/// A set of which no part failed: ours, or one of the old scripts.
+fn candidate(set: &FoundSet) -> Option<Candidate> {
     match set.state {
         SetState::Legacy => Some(Candidate {
             id: set.id,
             stored_bytes: None,
+            components: Component::ALL.to_vec(),
+            worth: Worth::Full,
         }),
         SetState::Complete => {
             let manifest = Manifest::read(&set.path.join(MANIFEST)).ok()?;
-            is_full(&manifest).then(|| Candidate {
+            Some(Candidate {
                 id: set.id,
                 stored_bytes: Some(manifest.total_bytes()),
+                components: manifest.components(),
+                worth: if manifest.is_full() {
+                    Worth::Full
+                } else {
+                    Worth::Part
+                },
             })
         }
         SetState::Incomplete | SetState::Damaged => None,
     }
-}
-
-/// Whether a set holds all five components.
-pub(crate) fn is_full(manifest: &Manifest) -> bool {
-    manifest.components().len() == Component::ALL.len()
 }

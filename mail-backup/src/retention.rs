@@ -1,36 +1,53 @@
 //! Which old sets go: a decision on names and sizes alone.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 
 use jiff::civil::Date;
-use mail_common::set::{SetId, SetKind};
+use mail_common::set::{Component, SetId, SetKind};
 
-/// How many of the newest complete sets stay, however old: a clock that jumped, or weeks without a
-/// success, must not cost the good ones.
+/// How many of the newest sets of each worth stay, however old: a clock that jumped, or weeks
+/// without a success, must not cost the good ones.
 const ALWAYS_KEPT_SETS: usize = 7;
 /// With how many sets before it the new one is compared, at most ...
 const COMPARED_SETS: usize = 7;
 /// ... and at least.
 const COMPARED_SETS_AT_LEAST: usize = 3;
 
-/// A complete set, as retention sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A set of which no part failed, as retention sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Candidate {
     /// Its name, which holds its date.
     pub(crate) id: SetId,
     /// Size of its files; `None` for a set of the old scripts, whose size says nothing about ours.
     pub(crate) stored_bytes: Option<u64>,
+    /// In the order of [`Component::ALL`].
+    pub(crate) components: Vec<Component>,
+    pub(crate) worth: Worth,
+}
+
+/// Whether a set holds all that the server has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Worth {
+    /// Every component that was wanted when it was made.
+    Full,
+    /// Those that were asked for.
+    Part,
 }
 
 /// What the decision rests on. All sets are of the kind of `new`; others are left alone.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RetentionInput<'a> {
-    /// Complete sets that hold every component, in any order, with or without `new`.
-    pub(crate) complete: &'a [Candidate],
+    /// In any order, with or without `new`.
+    pub(crate) sets: &'a [Candidate],
     /// The sets that are kept as `.incomplete`.
     pub(crate) incomplete: &'a [SetId],
     /// The set that was just committed: ages are counted from its date.
-    pub(crate) new: Candidate,
+    pub(crate) new: &'a Candidate,
+    /// Where `latest` leads to.
+    pub(crate) latest: Option<SetId>,
+    /// What a full set holds now.
+    pub(crate) wanted: &'a [Component],
     /// Age up to which sets stay: days of daily sets, weeks of weekly ones.
     pub(crate) keep_periods: NonZeroU32,
     /// Whether a suspiciously small new set holds retention back.
@@ -49,11 +66,11 @@ pub(crate) enum Force {
 /// Which sets go, the oldest first, and which stay.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RetentionPlan {
-    /// Complete sets to be removed.
+    /// Sets to be removed.
     pub(crate) remove: Vec<SetId>,
     /// Incomplete sets to be removed.
     pub(crate) remove_incomplete: Vec<SetId>,
-    /// Complete sets that stay, `new` among them.
+    /// Sets that stay, `new` among them.
     pub(crate) keep: Vec<SetId>,
     /// Why nothing is removed though something may be due; worth a warning.
     pub(crate) refused: Option<Refusal>,
@@ -69,7 +86,7 @@ pub(crate) enum Refusal {
         /// The new one.
         new: SetId,
     },
-    /// The new set is under half the median of the last seven.
+    /// The new set is under half the median of the last seven with the same components.
     SuspiciouslySmall {
         /// Size of the new set.
         stored_bytes: u64,
@@ -81,21 +98,32 @@ pub(crate) enum Refusal {
 /// Decides which sets go.
 ///
 /// Those of an age above `keep_periods` do, by the dates in their names, except the newest seven
-/// complete sets (or as many as `keep_periods`, if fewer), the new one counted. Incomplete sets of
-/// that age go too. Nothing goes when a set has a later date than the new one, or when the new one
-/// is suspiciously small.
+/// full sets (or as many as `keep_periods`, if fewer), the newest seven of each wanted component,
+/// and the one that `latest` leads to. Incomplete sets of that age go too. Nothing goes when a set
+/// has a later date than the new one, or when the new one is suspiciously small; of a set of some
+/// components that is worth a word only when something is due.
 pub(crate) fn plan_retention(input: &RetentionInput<'_>) -> RetentionPlan {
     let others = others_newest_first(input);
-    if let Some(refusal) = refusal(input, &others) {
-        return RetentionPlan {
-            keep: oldest_first(ids(&others), input.new.id),
-            refused: Some(refusal),
-            ..Default::default()
-        };
+    let due = due(input, others.clone());
+    let is_idle = due.remove.is_empty() && due.remove_incomplete.is_empty();
+    if is_idle && input.new.worth == Worth::Part {
+        return due;
     }
-    let kept_anyway = ALWAYS_KEPT_SETS.min(input.keep_periods.get() as usize) - 1;
-    let (protected, rest) = others.split_at(kept_anyway.min(others.len()));
-    let (expired, young): (Vec<_>, Vec<_>) = rest.iter().partition(|set| is_expired(set.id, input));
+    match refusal(input, &others) {
+        None => due,
+        refused => RetentionPlan {
+            keep: oldest_first(ids(others), input.new.id),
+            refused,
+            ..Default::default()
+        },
+    }
+}
+
+/// What goes by age, if nothing speaks against it.
+fn due(input: &RetentionInput<'_>, others: Vec<&Candidate>) -> RetentionPlan {
+    let protected = protected(input, &others);
+    let goes = |set: &&Candidate| is_expired(set.id, input) && !protected.contains(&set.id);
+    let (expired, kept): (Vec<_>, Vec<_>) = others.into_iter().partition(goes);
     RetentionPlan {
         remove: sorted(ids(expired)),
         remove_incomplete: sorted(
@@ -105,21 +133,35 @@ pub(crate) fn plan_retention(input: &RetentionInput<'_>) -> RetentionPlan {
                 .copied()
                 .filter(|id| is_expired(*id, input)),
         ),
-        keep: oldest_first(ids(protected).chain(ids(young)), input.new.id),
+        keep: oldest_first(ids(kept), input.new.id),
         refused: None,
     }
 }
 
-fn others_newest_first(input: &RetentionInput<'_>) -> Vec<Candidate> {
+fn others_newest_first<'a>(input: &RetentionInput<'a>) -> Vec<&'a Candidate> {
     let is_other =
         |set: &&Candidate| set.id.kind() == input.new.id.kind() && set.id != input.new.id;
-    let mut others: Vec<Candidate> = input.complete.iter().filter(is_other).copied().collect();
+    let mut others: Vec<&Candidate> = input.sets.iter().filter(is_other).collect();
     others.sort_by_key(|set| std::cmp::Reverse(set.id));
     others.dedup_by_key(|set| set.id);
     others
 }
 
-fn refusal(input: &RetentionInput<'_>, others: &[Candidate]) -> Option<Refusal> {
+/// The sets that stay however old they are.
+fn protected(input: &RetentionInput<'_>, others: &[&Candidate]) -> BTreeSet<SetId> {
+    let kept_anyway = ALWAYS_KEPT_SETS.min(input.keep_periods.get() as usize);
+    let newest_first = || [input.new].into_iter().chain(others.iter().copied());
+    let full = newest_first().filter(|set| set.worth == Worth::Full);
+    let mut protected: BTreeSet<SetId> = ids(full.take(kept_anyway)).collect();
+    for component in input.wanted {
+        let with_it = newest_first().filter(|set| set.components.contains(component));
+        protected.extend(ids(with_it.take(kept_anyway)));
+    }
+    protected.extend(input.latest);
+    protected
+}
+
+fn refusal(input: &RetentionInput<'_>, others: &[&Candidate]) -> Option<Refusal> {
     let new = input.new;
     if let Some(latest) = others.first().filter(|set| set.id > new.id) {
         return Some(Refusal::ClockSetBack {
@@ -127,7 +169,7 @@ fn refusal(input: &RetentionInput<'_>, others: &[Candidate]) -> Option<Refusal> 
             new: new.id,
         });
     }
-    let (stored_bytes, median_bytes) = (new.stored_bytes?, median_before(others)?);
+    let (stored_bytes, median_bytes) = (new.stored_bytes?, median_before(new, others)?);
     let is_small = stored_bytes < median_bytes.div_ceil(2);
     (is_small && input.force == Force::Refuse).then_some(Refusal::SuspiciouslySmall {
         stored_bytes,
@@ -135,11 +177,12 @@ fn refusal(input: &RetentionInput<'_>, others: &[Candidate]) -> Option<Refusal> 
     })
 }
 
-/// Median size of the newest of `others`; of two in the middle, the smaller. `None` when too few
-/// sizes are known.
-fn median_before(others: &[Candidate]) -> Option<u64> {
+/// Median size of the newest of `others` that hold the same components as `new`; of two in the
+/// middle, the smaller. `None` when too few sizes are known.
+fn median_before(new: &Candidate, others: &[&Candidate]) -> Option<u64> {
     let mut sizes: Vec<u64> = others
         .iter()
+        .filter(|set| set.components == new.components)
         .filter_map(|set| set.stored_bytes)
         .take(COMPARED_SETS)
         .collect();
@@ -182,6 +225,7 @@ mod tests {
     use jiff::ToSpan;
     use jiff::civil::date;
     use proptest::prelude::*;
+    use std::sync::LazyLock;
 
     const NEW: Date = date(2026, 11, 23);
 
@@ -192,21 +236,40 @@ mod tests {
     fn sets(ages_days: impl IntoIterator<Item = i64>, stored_bytes: u64) -> Vec<Candidate> {
         ages_days
             .into_iter()
+            .map(|age| full(daily(age), Some(stored_bytes)))
+            .collect()
+    }
+
+    fn full(id: SetId, stored_bytes: Option<u64>) -> Candidate {
+        Candidate {
+            id,
+            stored_bytes,
+            components: Component::ALL.to_vec(),
+            worth: Worth::Full,
+        }
+    }
+
+    /// Sets with one component that was asked for.
+    fn parts(ages_days: impl IntoIterator<Item = i64>, component: Component) -> Vec<Candidate> {
+        ages_days
+            .into_iter()
             .map(|age| Candidate {
-                id: daily(age),
-                stored_bytes: Some(stored_bytes),
+                components: vec![component],
+                worth: Worth::Part,
+                ..full(daily(age), Some(100))
             })
             .collect()
     }
 
-    fn input(complete: &[Candidate], keep_days: u32) -> RetentionInput<'_> {
+    static TODAY: LazyLock<Candidate> = LazyLock::new(|| full(daily(0), Some(1000)));
+
+    fn input(sets: &[Candidate], keep_days: u32) -> RetentionInput<'_> {
         RetentionInput {
-            complete,
+            sets,
             incomplete: &[],
-            new: Candidate {
-                id: daily(0),
-                stored_bytes: Some(1000),
-            },
+            new: &TODAY,
+            latest: None,
+            wanted: &Component::ALL,
             keep_periods: NonZeroU32::new(keep_days).unwrap(),
             force: Force::Refuse,
         }
@@ -237,6 +300,59 @@ mod tests {
     }
 
     #[test]
+    fn sets_of_some_components_go_by_age_and_cost_no_full_one() {
+        let new = &parts([0], Component::Mailboxes)[0];
+        let sets = [
+            sets([50, 60], 1000),
+            parts(1..60, Component::Mailboxes),
+            parts([200, 210], Component::Config),
+        ]
+        .concat();
+        let plan = plan_retention(&RetentionInput {
+            new,
+            ..input(&sets, 30)
+        });
+        let removed: Vec<SetId> = (31..60).rev().filter(|age| *age != 50).map(daily).collect();
+        assert_eq!((plan.remove, plan.refused), (removed, None));
+    }
+
+    #[test]
+    fn the_newest_seven_with_a_component_stay_while_it_is_wanted() {
+        let sets = parts(100..120, Component::Mysql);
+        let remaining = |wanted: &[Component]| {
+            let plan = plan_retention(&RetentionInput {
+                wanted,
+                ..input(&sets, 30)
+            });
+            plan.keep.len() - 1
+        };
+        // The new set has it too: it is the first of the seven.
+        assert_eq!(remaining(&Component::ALL), 6);
+        assert_eq!(remaining(&[Component::Mailboxes]), 0);
+    }
+
+    #[test]
+    fn where_latest_leads_to_stays() {
+        let sets = sets(100..120, 1000);
+        let plan = plan_retention(&RetentionInput {
+            latest: Some(daily(119)),
+            ..input(&sets, 30)
+        });
+        assert!(plan.keep.contains(&daily(119)) && !plan.keep.contains(&daily(118)));
+    }
+
+    #[test]
+    fn only_sets_with_the_same_components_are_compared() {
+        let new = &parts([0], Component::Config)[0];
+        let sets = sets(1..40, 1_000_000);
+        let plan = plan_retention(&RetentionInput {
+            new,
+            ..input(&sets, 30)
+        });
+        assert_eq!(plan.refused, None);
+    }
+
+    #[test]
     fn weeks_are_counted_in_weeks() {
         let weekly = |age_weeks: i64| {
             SetId::for_date(
@@ -245,18 +361,11 @@ mod tests {
             )
         };
         let complete: Vec<Candidate> = (1..=14)
-            .map(|age| Candidate {
-                id: weekly(age),
-                stored_bytes: Some(1000),
-            })
+            .map(|age| full(weekly(age), Some(1000)))
             .chain(sets([99], 1000))
             .collect();
-        let new = Candidate {
-            id: weekly(0),
-            stored_bytes: Some(1000),
-        };
         let plan = plan_retention(&RetentionInput {
-            new,
+            new: &full(weekly(0), Some(1000)),
             ..input(&complete, 12)
         });
         assert_eq!(plan.remove, [weekly(14), weekly(13)]);
@@ -274,12 +383,8 @@ mod tests {
                 sets(31..40, 9999),
             ]
             .concat();
-            let new = Candidate {
-                id: daily(0),
-                stored_bytes: Some(new_bytes),
-            };
             let plan = plan_retention(&RetentionInput {
-                new,
+                new: &full(daily(0), Some(new_bytes)),
                 force,
                 ..input(&complete, 30)
             });
@@ -298,10 +403,7 @@ mod tests {
 
     #[test]
     fn two_sets_or_sets_of_the_old_scripts_are_nothing_to_compare_with() {
-        let legacy = [40, 41, 42, 43].map(|age| Candidate {
-            id: daily(age),
-            stored_bytes: None,
-        });
+        let legacy = [40, 41, 42, 43].map(|age| full(daily(age), None));
         let complete = [&sets([1, 2], 1_000_000)[..], &legacy].concat();
         let plan = plan_retention(&input(&complete, 3));
         assert_eq!(plan.refused, None);
@@ -355,7 +457,7 @@ mod tests {
             keep_days in 1_u32..60,
             is_forced: bool,
         ) {
-            let candidate = |&(age, stored_bytes)| Candidate { id: daily(age), stored_bytes };
+            let candidate = |&(age, stored_bytes)| full(daily(age), stored_bytes);
             let complete: Vec<Candidate> = sets.iter().map(candidate).collect();
             let force = if is_forced { Force::Override } else { Force::Refuse };
             let plan = plan_retention(&RetentionInput { force, ..input(&complete, keep_days) });

@@ -1,9 +1,11 @@
 //! The dry run: tries all that a backup needs, says what it would do, and writes nothing.
 
+use std::io;
 use std::path::Path;
 
 use mail_common::exit::Exit;
 use mail_common::failure::Failed;
+use mail_common::relpath::RelPath;
 use mail_common::set::{Component, SetKind, SetState};
 use mail_common::tool::{Session, Totals};
 
@@ -86,7 +88,9 @@ fn complete_sets(plan: &Plan) -> usize {
 
 fn show_mailboxes(plan: &Plan, session: &Session) {
     let directory = &plan.mailboxes.mail_dir;
-    try_source(session, Component::Mailboxes, directory);
+    if let Err(failed) = try_source(directory).map_err(Failed::at("read", directory)) {
+        session.fail(Some(Component::Mailboxes), None, &failed);
+    }
     session.report.summary(format!(
         "mailboxes: every directory {} below {}",
         plan.mailboxes.depth,
@@ -104,37 +108,44 @@ fn show_databases(plan: &Plan, session: &Session) {
             found.names.join(", ")
         )),
         Err(error) => {
-            session.fail(Some(Component::Mysql), None, &Error::Database(error));
+            session.fail(Some(Component::Mysql), None, &error);
         }
     }
 }
 
 fn show_trees(plan: &Plan, session: &Session, component: Component) {
-    let trees = plan
-        .trees
-        .iter()
-        .map(|tree| (tree.component, &tree.source, &tree.archive));
-    let copies = plan
-        .copies
-        .iter()
-        .map(|copy| (copy.component, &copy.source, &copy.target));
-    for (of, source, target) in trees.chain(copies) {
-        if of == component {
-            try_source(session, component, source);
-            session
-                .report
-                .summary(format!("{component}: {} to {target}", source.display()));
+    for tree in &plan.trees {
+        if tree.component == component {
+            let tried = try_source(&tree.source).map_err(|error| tree.unread(error));
+            show_source(session, component, &tree.source, &tree.archive, tried);
+        }
+    }
+    for copy in &plan.copies {
+        if copy.component == component {
+            let tried = try_source(&copy.source).map_err(|error| copy.unread(error));
+            show_source(session, component, &copy.source, &copy.target, tried);
         }
     }
 }
 
-fn try_source(session: &Session, component: Component, path: &Path) {
-    let tried = if path.is_dir() {
+fn show_source(
+    session: &Session,
+    component: Component,
+    source: &Path,
+    target: &RelPath,
+    tried: Result<(), Error>,
+) {
+    if let Err(error) = tried {
+        session.fail(Some(component), None, &error);
+    }
+    let text = format!("{component}: {} to {target}", source.display());
+    session.report.summary(text);
+}
+
+fn try_source(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
         std::fs::read_dir(path).map(drop)
     } else {
         std::fs::File::open(path).map(drop)
-    };
-    if let Err(failed) = tried.map_err(Failed::at("read", path)) {
-        session.fail(Some(component), None, &failed);
     }
 }

@@ -32,6 +32,8 @@ pub(crate) struct TreePlan {
     pub(crate) archive: RelPath,
     /// zstd's.
     pub(crate) level: i32,
+    /// How to say that the server has none.
+    pub(crate) absence: Option<String>,
 }
 
 /// A file that is copied into the set as it is.
@@ -41,6 +43,8 @@ pub(crate) struct CopyPlan {
     pub(crate) source: PathBuf,
     /// In the set.
     pub(crate) target: RelPath,
+    /// How to say that the server has none.
+    pub(crate) absence: Option<String>,
 }
 
 /// Saves a directory as one archive.
@@ -54,7 +58,7 @@ pub(crate) fn save_tree(
 ) -> Result<SavedPart, Error> {
     let tree = match SourceTree::open(&plan.source) {
         Ok(tree) => tree,
-        Err(error) => return Ok(SavedPart::nothing(Failed::at("read", &plan.source)(error))),
+        Err(error) => return Ok(SavedPart::nothing(plan.unread(error))),
     };
     let mut saved = SavedPart::default();
     let entries = list(plan, &tree, &mut saved);
@@ -75,7 +79,29 @@ pub(crate) fn save_tree(
     Ok(archiver.finish().map_err(written())?)
 }
 
+/// Why a source cannot be read, and what to say where there is none.
+fn unread(source: &Path, absence: Option<&String>, error: io::Error) -> Error {
+    match absence {
+        Some(say) if error.kind() == io::ErrorKind::NotFound => Error::NotThere {
+            path: source.to_owned(),
+            say: say.clone(),
+            source: error,
+        },
+        _ => Failed::at("read", source)(error).into(),
+    }
+}
+
+impl CopyPlan {
+    pub(crate) fn unread(&self, error: io::Error) -> Error {
+        unread(&self.source, self.absence.as_ref(), error)
+    }
+}
+
 impl TreePlan {
+    pub(crate) fn unread(&self, error: io::Error) -> Error {
+        unread(&self.source, self.absence.as_ref(), error)
+    }
+
     /// A path of the archive in the live system.
     fn live_path(&self, path: &RelPath) -> PathBuf {
         if path.is_root() {
@@ -233,7 +259,7 @@ impl Archiver<'_> {
 pub(crate) fn save_copy(plan: &CopyPlan, staging: &Staging<'_>) -> Result<SavedPart, Error> {
     let content = match std::fs::read(&plan.source) {
         Ok(content) => content,
-        Err(error) => return Ok(SavedPart::nothing(Failed::at("read", &plan.source)(error))),
+        Err(error) => return Ok(SavedPart::nothing(plan.unread(error))),
     };
     let file = staging.path().join(plan.target.as_path());
     let written = staging.create_file(&plan.target).and_then(|mut stored| {

@@ -40,6 +40,16 @@ pub(crate) enum Error {
         component: Component,
         held: String,
     },
+    #[error(
+        "the settings say that this server has no {component}; name its directory with --{component}-dir, or restore \
+         with --to"
+    )]
+    NoPlace { component: Component },
+    #[error(
+        "{} holds nothing that the settings say this server has; see BACKUP_COMPONENTS, or name it with --component",
+        set.display()
+    )]
+    NotHere { set: PathBuf },
     #[error("{} holds nothing that can be restored", set.display())]
     Empty { set: PathBuf },
     #[error(
@@ -196,10 +206,12 @@ impl Failure for Error {
             Self::Inventory(error) => error.kind(),
             Self::Connection(_) => FailureKind::Configuration,
             Self::NoRoot { .. } => FailureKind::NotMounted,
-            Self::NoComponent { .. } | Self::Empty { .. } | Self::Nothing { .. } => {
-                FailureKind::NoSuch
-            }
+            Self::NoComponent { .. }
+            | Self::NotHere { .. }
+            | Self::Empty { .. }
+            | Self::Nothing { .. } => FailureKind::NoSuch,
             Self::NoSetNamed
+            | Self::NoPlace { .. }
             | Self::SeveralSets { .. }
             | Self::VerifyMessages
             | Self::OtherComponents

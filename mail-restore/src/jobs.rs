@@ -6,7 +6,7 @@ use mail_common::archive::segment::segment_number;
 use mail_common::relpath::RelPath;
 use mail_common::set::{Component, Inventory, SetFile, mailbox};
 
-use crate::places::Places;
+use crate::places::{FilePlace, Places};
 
 /// A tree that is made of files of the set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,9 +75,9 @@ impl Jobs {
                 Role::Index => tree.indices.push(file.clone()),
                 Role::InTree(path) => tree.files.push((file.clone(), path)),
                 Role::Compose => {
-                    self.add_file(&mut tree, component, file, places.compose.as_deref());
+                    self.add_file(&mut tree, component, file, &places.compose);
                 }
-                Role::Env => self.add_file(&mut tree, component, file, places.env.as_deref()),
+                Role::Env => self.add_file(&mut tree, component, file, &places.env),
                 Role::Unknown => self.unplaced.push(file.path.clone()),
             }
         }
@@ -91,17 +91,19 @@ impl Jobs {
         tree: &mut TreeJob,
         component: Component,
         file: &SetFile,
-        target: Option<&Path>,
+        target: &FilePlace,
     ) {
         let in_tree = || RelPath::new(file.path.name());
         match (target, in_tree()) {
-            (Some(target), _) => self.files.push(FileJob {
+            (FilePlace::At(target), _) => self.files.push(FileJob {
                 component,
                 file: file.clone(),
-                target: target.to_owned(),
+                target: target.clone(),
             }),
-            (None, Ok(path)) => tree.files.push((file.clone(), path)),
-            (None, Err(_)) => self.unplaced.push(file.path.clone()),
+            (FilePlace::InTree, Ok(path)) => tree.files.push((file.clone(), path)),
+            (FilePlace::InTree, Err(_)) | (FilePlace::Nowhere, _) => {
+                self.unplaced.push(file.path.clone());
+            }
         }
     }
 
@@ -239,10 +241,10 @@ mod tests {
         Places {
             mail: "/srv/mail".into(),
             config: "/srv/config".into(),
-            ssl: "/srv/ssl".into(),
-            dkim: dkim.into(),
-            compose: Some("/srv/docker-compose.yml".into()),
-            env: Some("/srv/.env".into()),
+            ssl: Some("/srv/ssl".into()),
+            dkim: Some(dkim.into()),
+            compose: FilePlace::At("/srv/docker-compose.yml".into()),
+            env: FilePlace::At("/srv/.env".into()),
         }
     }
 

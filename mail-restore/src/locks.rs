@@ -11,6 +11,7 @@ use mail_common::set::{BackupRoot, Component, LockError, RootLock};
 use mail_common::tool::Session;
 
 use crate::error::Error;
+use crate::places::FilePlace;
 use crate::plan::Plan;
 use crate::setup::Destination;
 use crate::swap::{self, Cleared, TargetLock, clear_leftovers};
@@ -83,9 +84,9 @@ fn known_targets(plan: &Plan) -> BTreeSet<PathBuf> {
             let trees = Component::ALL
                 .into_iter()
                 .filter_map(|component| places.tree(component));
-            let files = [&places.compose, &places.env].into_iter().flatten();
+            let files = [&places.compose, &places.env];
             trees
-                .chain(files.map(PathBuf::as_path))
+                .chain(files.into_iter().filter_map(FilePlace::path))
                 .map(Path::to_owned)
                 .collect()
         }

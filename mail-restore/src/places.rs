@@ -13,12 +13,34 @@ use crate::args::Args;
 pub(crate) struct Places {
     pub(crate) mail: PathBuf,
     pub(crate) config: PathBuf,
-    pub(crate) ssl: PathBuf,
-    pub(crate) dkim: PathBuf,
-    /// `None`: into the tree of the configuration, as it is called in the set.
-    pub(crate) compose: Option<PathBuf>,
-    /// Likewise.
-    pub(crate) env: Option<PathBuf>,
+    /// `None` here and in `dkim`: the settings say that the server has none.
+    pub(crate) ssl: Option<PathBuf>,
+    pub(crate) dkim: Option<PathBuf>,
+    pub(crate) compose: FilePlace,
+    pub(crate) env: FilePlace,
+}
+
+/// Where a single file goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum FilePlace {
+    At(PathBuf),
+    /// Into the tree of the configuration, as it is called in the set.
+    InTree,
+    /// The settings say that the server has none.
+    Nowhere,
+}
+
+impl FilePlace {
+    fn of_setting(setting: Option<&PathBuf>) -> Self {
+        setting.map_or(Self::Nowhere, |path| Self::At(resolved(path)))
+    }
+
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::At(path) => Some(path),
+            Self::InTree | Self::Nowhere => None,
+        }
+    }
 }
 
 impl Places {
@@ -27,13 +49,16 @@ impl Places {
     pub(crate) fn live(args: &Args, settings: &Settings) -> Self {
         let or =
             |flag: &Option<PathBuf>, setting: &Path| resolved(flag.as_deref().unwrap_or(setting));
+        let optional = |flag: &Option<PathBuf>, setting: &Option<PathBuf>| {
+            flag.as_deref().or(setting.as_deref()).map(resolved)
+        };
         Self {
             mail: or(&args.mail_dir, &settings.mail_data_dir),
             config: or(&args.config_dir, &settings.config_dir),
-            ssl: or(&args.ssl_dir, &settings.ssl_dir),
-            dkim: or(&args.dkim_dir, &settings.dkim_dir),
-            compose: Some(resolved(&settings.docker_compose_file)),
-            env: Some(resolved(&settings.env_file)),
+            ssl: optional(&args.ssl_dir, &settings.ssl_dir),
+            dkim: optional(&args.dkim_dir, &settings.dkim_dir),
+            compose: FilePlace::of_setting(settings.docker_compose_file.as_ref()),
+            env: FilePlace::of_setting(settings.env_file.as_ref()),
         }
     }
 
@@ -43,10 +68,10 @@ impl Places {
         Self {
             mail: of(Component::Mailboxes),
             config: of(Component::Config),
-            ssl: of(Component::Ssl),
-            dkim: of(Component::Dkim),
-            compose: None,
-            env: None,
+            ssl: Some(of(Component::Ssl)),
+            dkim: Some(of(Component::Dkim)),
+            compose: FilePlace::InTree,
+            env: FilePlace::InTree,
         }
     }
 
@@ -56,8 +81,8 @@ impl Places {
             Component::Mailboxes => Some(&self.mail),
             Component::Mysql => None,
             Component::Config => Some(&self.config),
-            Component::Ssl => Some(&self.ssl),
-            Component::Dkim => Some(&self.dkim),
+            Component::Ssl => self.ssl.as_deref(),
+            Component::Dkim => self.dkim.as_deref(),
         }
     }
 }

@@ -7,10 +7,15 @@
 # profiles and the name of the project in .env only when it looks for its files itself.
 compose_find() {
     local root file env_file
+    STOPPED=() COMPOSE_FLAGS=() COMPOSE_PROGRAM=()
+    if is_none DOCKER_COMPOSE_FILE; then
+        log INFO "$JOB_COMPONENT" "no services are stopped: DOCKER_COMPOSE_FILE says that there is no compose file"
+        return 0
+    fi
     root=$(setting MAILSERVER_ROOT /opt/onprem-infra-system/project-root-infra/services/mailserver)
     file=$(setting DOCKER_COMPOSE_FILE "$root/docker-compose.yml")
     env_file=$(setting ENV_FILE "$root/.env")
-    STOPPED=() COMPOSE_FLAGS=() COMPOSE_DIR=$(dirname "$file")
+    COMPOSE_DIR=$(dirname "$file")
     case $(basename "$file") in
         compose.yaml | compose.yml | docker-compose.yml | docker-compose.yaml) ;;
         *) COMPOSE_FLAGS+=(--file "$(basename "$file")") ;;

@@ -88,6 +88,20 @@ setting() {
     printf '%s\n' "${value:-$2}"
 }
 
+# is_none NAME: whether NAME is set to nothing, or to none: the server has no such thing.
+is_none() {
+    local value
+    if [ -n "${!1+set}" ]; then
+        value=${!1}
+    elif grep -qs "^[[:space:]]*\(export[[:space:]]\{1,\}\)\{0,1\}$1=" "$CONFIG"; then
+        value=$(setting "$1" none)
+    else
+        return 1
+    fi
+    value=${value//[[:space:]]/}
+    [ -z "$value" ] || [ "${value,,}" = none ]
+}
+
 # unquoted NAME VALUE: as a shell would take it, where that needs no shell.
 unquoted() {
     local value=$2

@@ -108,6 +108,30 @@ fn an_old_set_and_a_slow_restore_do_not_pass() {
 }
 
 #[test]
+fn a_server_without_a_database_passes_and_a_set_that_lacks_it_does_not() {
+    let host = host();
+    fs::remove_dir_all(host.server.root().join("daily")).expect("it can be removed");
+    let make = |components: &str, only: &[&str]| {
+        let mut backup = host.script("backup-mailserver.sh");
+        backup.args(only).env("BACKUP_COMPONENTS", components);
+        ended_with(&mut backup, 0);
+    };
+    make("all", &["--component", "mailboxes", "--date", "2026-11-01"]);
+    let from = ["--from", "daily/2026-11-01"];
+    let said = words(&ended_with(
+        drill(&host, &from).env("RPO_HOURS", "99999"),
+        1,
+    ));
+    let lacking = "databases  NOT AS IT SHOULD BE: the set holds none, and a complete one does";
+    assert!(said.contains(lacking), "{said}");
+    make("mailboxes config", &[]);
+    let said = words(&ended_with(&mut drill(&host, &[]), 0));
+    assert!(said.contains("databases  the set holds none"), "{said}");
+    assert!(said.contains("120 in the set"), "{said}");
+    assert_clean(&host);
+}
+
+#[test]
 fn a_damaged_set_does_not_pass() {
     let host = host();
     let set = host.server.root().join(host.server.latest());

@@ -59,15 +59,24 @@ fn inodes(set: &Path, part: &str) -> BTreeSet<(PathBuf, u64)> {
 }
 
 #[test]
-fn a_set_of_some_parts_is_complete_as_asked_and_never_latest() {
+fn a_set_of_some_parts_is_latest_until_there_is_a_complete_one() {
     let check = |asked: &[&str], expected: &[&str]| {
         let server = Server::with_one_message().and_database();
         let outcome = run(&server, asked).assert_code(0);
         assert_eq!(parts(&server.set(SET)), expected, "{asked:?}");
         assert_sums(&server.set(SET));
         assert_eq!(outcome.data("end")[0]["status"], "ok");
-        let whole = expected == ALL;
-        assert_eq!(server.latest(), whole.then(|| SET.to_owned()), "{asked:?}");
+        assert_eq!(server.latest().as_deref(), Some(SET), "{asked:?}");
+        let says_how = outcome
+            .stderr
+            .contains("if the server has no more than this, say so");
+        assert_eq!(says_how, expected != ALL, "{}", outcome.stderr);
+        server.run(&["--date", "2026-11-24"]).assert_code(0);
+        server
+            .run(&["--date", "2026-11-25", "--component", "config"])
+            .assert_code(0);
+        let latest = server.latest();
+        assert_eq!(latest.as_deref(), Some("daily/2026-11-24"), "{asked:?}");
     };
     check(&["config"], &["config"]);
     check(&["mail"], &["mailboxes"]);
@@ -136,7 +145,6 @@ fn parts_add_up_to_a_whole_set() {
             parts(&server.set(SET)),
             made.iter().copied().collect::<Vec<_>>()
         );
-        assert_eq!(server.latest(), None);
     }
     run(&server, &["config"]).assert_code(0);
     assert_eq!(parts(&server.set(SET)), ALL);
@@ -145,7 +153,7 @@ fn parts_add_up_to_a_whole_set() {
 }
 
 #[test]
-fn sets_of_some_parts_are_not_counted_by_retention() {
+fn sets_of_some_parts_go_by_age_and_never_cost_the_complete_one() {
     let server = Server::with_one_message().and_database();
     let keep_one = |args: &[&str]| {
         support::checked(server.tool(args).env("DAILY_RETENTION_DAYS", "1").run()).assert_code(0)
@@ -156,16 +164,7 @@ fn sets_of_some_parts_are_not_counted_by_retention() {
     for date in ["2026-11-21", "2026-11-22", "2026-11-23", "2026-11-24"] {
         keep_one(&["--component", "config", "--date", date]);
     }
-    assert_eq!(
-        server.daily(),
-        [
-            "2026-11-20",
-            "2026-11-21",
-            "2026-11-22",
-            "2026-11-23",
-            "2026-11-24"
-        ]
-    );
+    assert_eq!(server.daily(), ["2026-11-20", "2026-11-23", "2026-11-24"]);
     assert_eq!(server.latest().as_deref(), Some("daily/2026-11-20"));
     keep_one(&["--prune-only"]);
     assert!(
@@ -311,7 +310,12 @@ fn an_incomplete_day_is_completed_by_its_missing_part() {
     run(&server, &[]).assert_code(1);
     server.use_database(server.database.as_ref().unwrap(), "root", "");
     // Another part does not make it whole: what failed is still missing.
-    let outcome = run(&server, &["config"]).assert_code(1);
+    let outcome = run(&server, &["config"])
+        .assert_code(1)
+        .assert_kinds(&["missing"])
+        .assert_stderr(
+            "2026-11-23.incomplete still lacks what failed before: mysql; run mail-backup",
+        );
     assert_eq!(outcome.data("end")[0]["status"], "incomplete");
     assert_eq!(server.daily(), ["2026-11-23.incomplete"]);
     let outcome = run(&server, &["mysql"]).assert_code(0);
@@ -344,4 +348,181 @@ fn when_all_components_fail_the_days_set_stays() {
     run(&server, &["mysql"]).assert_code(3);
     assert_eq!(fixed(&server), before);
     assert_eq!(server.latest().as_deref(), Some(SET));
+}
+
+const WITHOUT_DATABASE: &str = "mailboxes config,SSL  dkim,config";
+
+fn run_with(server: &Server, settings: &[(&str, &str)], args: &[&str]) -> Outcome {
+    let mut tool = server.tool(args);
+    for (name, value) in settings {
+        tool = tool.env(name, value);
+    }
+    support::checked(tool.run())
+}
+
+/// What a manifest says that a complete set holds.
+fn wanted(set: &Path) -> serde_json::Value {
+    let manifest = fs::read_to_string(set.join("manifest.jsonl")).unwrap();
+    let begin: serde_json::Value = serde_json::from_str(manifest.lines().next().unwrap()).unwrap();
+    begin["data"]["wanted"].clone()
+}
+
+#[test]
+fn a_server_without_a_database_has_complete_sets() {
+    let server = Server::with_one_message();
+    let settings = [
+        ("BACKUP_COMPONENTS", WITHOUT_DATABASE),
+        ("DAILY_RETENTION_DAYS", "2"),
+    ];
+    let without: Vec<&str> = ALL.into_iter().filter(|part| *part != "mysql").collect();
+    for date in ["2026-11-20", "2026-11-21", "2026-11-22", "2026-11-23"] {
+        run_with(&server, &settings, &["--date", date]).assert_code(0);
+        assert_eq!(server.latest(), Some(format!("daily/{date}")));
+        assert_eq!(parts(&server.set(&format!("daily/{date}"))), without);
+    }
+    assert_eq!(server.daily(), ["2026-11-21", "2026-11-22", "2026-11-23"]);
+    let named = serde_json::json!(["mailboxes", "config", "ssl", "dkim"]);
+    assert_eq!(wanted(&server.set(SET)), named);
+    // A part of it is refreshed; the others stay.
+    run_with(&server, &settings, &["--component", "ssl", "--date", DATE]).assert_code(0);
+    assert_eq!(parts(&server.set(SET)), without);
+    assert_eq!(server.latest().as_deref(), Some(SET));
+}
+
+#[test]
+fn a_nightly_run_of_one_component_has_latest_and_retention() {
+    let server = Server::with_one_message();
+    for day in 1..=30 {
+        let date = format!("2026-11-{day:02}");
+        let args = ["--component", "mailboxes", "--date", &date];
+        run_with(&server, &[("DAILY_RETENTION_DAYS", "10")], &args).assert_code(0);
+    }
+    assert_eq!(server.daily().len(), 11);
+    assert_eq!(server.latest().as_deref(), Some("daily/2026-11-30"));
+}
+
+#[test]
+fn what_a_complete_set_holds_may_change_from_day_to_day() {
+    let server = Server::with_one_message().and_database();
+    let keep = ("DAILY_RETENTION_DAYS", "2");
+    let make = |components: &str, date: &str| {
+        let settings = [("BACKUP_COMPONENTS", components), keep];
+        run_with(&server, &settings, &["--date", date]).assert_code(0);
+        assert_eq!(server.latest(), Some(format!("daily/{date}")));
+    };
+    make("", "2026-11-20");
+    make("mailboxes", "2026-11-21");
+    make("mailboxes", "2026-11-22");
+    assert_eq!(server.daily().len(), 3);
+    make("mailboxes,config,mysql", "2026-11-23");
+    // The two newest complete ones stay, and the two newest with a component that is wanted.
+    assert_eq!(
+        server.daily(),
+        ["2026-11-20", "2026-11-21", "2026-11-22", "2026-11-23"]
+    );
+    make("mailboxes", "2026-11-24");
+    assert_eq!(server.daily(), ["2026-11-22", "2026-11-23", "2026-11-24"]);
+}
+
+#[test]
+fn a_day_that_failed_is_complete_without_what_is_no_longer_wanted() {
+    let server = Server::with_one_message();
+    no_server_listens(&server);
+    let outcome = run(&server, &[]).assert_code(1);
+    let say = "if there is no database server, say so: BACKUP_COMPONENTS=mailboxes,config,ssl,dkim";
+    let outcome = outcome.assert_stderr(say);
+    assert_eq!(failed(&outcome).0, ["mysql"]);
+    let settings = [("BACKUP_COMPONENTS", WITHOUT_DATABASE)];
+    run_with(&server, &settings, &["--date", DATE]).assert_code(0);
+    assert_eq!(server.daily(), [DATE]);
+    assert_eq!(server.latest().as_deref(), Some(SET));
+}
+
+#[test]
+fn what_is_no_longer_wanted_stays_in_the_set_of_the_day() {
+    let server = Server::with_one_message().and_database();
+    run(&server, &[]).assert_code(0);
+    let before = inodes(&server.set(SET), "mysql");
+    let settings = [("BACKUP_COMPONENTS", WITHOUT_DATABASE)];
+    run_with(&server, &settings, &["--date", DATE]).assert_code(0);
+    assert_eq!(parts(&server.set(SET)), ALL);
+    assert_eq!(inodes(&server.set(SET), "mysql"), before);
+    assert_sums(&server.set(SET));
+}
+
+#[test]
+fn parts_that_the_server_does_not_have_are_not_missed() {
+    let none = [
+        ("DOCKER_COMPOSE_FILE", ""),
+        ("ENV_FILE", "none"),
+        ("DKIM_DIR", ""),
+        ("SSL_DIR", "None"),
+    ];
+    let server = Server::with_one_message().and_database();
+    for name in ["docker-compose.yml", ".env"] {
+        fs::remove_file(server.path(name)).unwrap();
+    }
+    run_with(&server, &none, &["--date", DATE]).assert_code(0);
+    let set = server.set(SET);
+    assert_eq!(parts(&set), ["config", "mailboxes", "mysql"]);
+    assert_eq!(server.latest().as_deref(), Some(SET));
+    assert_eq!(
+        wanted(&set),
+        serde_json::json!(["mailboxes", "mysql", "config"])
+    );
+    let files = list_files(&set);
+    assert!(!files.contains(Path::new("config/env")), "{files:?}");
+    run_with(&server, &none, &["--component", "dkim", "--date", DATE])
+        .assert_code(2)
+        .assert_stderr("there is no dkim to save: DKIM_DIR says");
+    let keys = server.path("config/opendkim");
+    let args = ["--dkim-dir", keys.to_str().unwrap(), "--date", DATE];
+    run_with(&server, &none, &args).assert_code(0);
+    assert_eq!(parts(&set), ["config", "dkim", "mailboxes", "mysql"]);
+}
+
+#[test]
+fn a_part_that_is_not_there_says_how_to_leave_it_out() {
+    let check = |gone: &str, component: &str, say: &str| {
+        let server = Server::with_one_message();
+        let path = server.path(gone);
+        if path.is_dir() {
+            fs::remove_dir_all(&path).unwrap();
+        } else {
+            fs::remove_file(&path).unwrap();
+        }
+        let args = ["--component", "mailboxes", "--component", component];
+        let dry_run = server.run(&[&args[..], &["--dry-run"]].concat());
+        for outcome in [server.run(&args), dry_run] {
+            let text = format!("{}; if the server has none, say so: {say}", path.display());
+            outcome.assert_code(1).assert_stderr(&text);
+        }
+    };
+    check(
+        "config/opendkim",
+        "dkim",
+        "BACKUP_COMPONENTS=mailboxes,mysql,config,ssl",
+    );
+    check(
+        "certbot",
+        "ssl",
+        "BACKUP_COMPONENTS=mailboxes,mysql,config,dkim",
+    );
+    check("docker-compose.yml", "config", "DOCKER_COMPOSE_FILE=");
+    check(".env", "config", "ENV_FILE=");
+}
+
+#[test]
+fn an_unknown_word_in_the_setting_is_named_before_anything_is_touched() {
+    let server = Server::with_one_message();
+    let settings = [("BACKUP_COMPONENTS", "mailboxes,dkm")];
+    run_with(&server, &settings, &[])
+        .assert_code(2)
+        .assert_kinds(&["configuration"])
+        .assert_stderr("no component \"dkm\", perhaps dkim: use mailboxes");
+    let settings = [("BACKUP_COMPONENTS", "ssl"), ("SSL_DIR", "")];
+    run_with(&server, &settings, &[])
+        .assert_code(2)
+        .assert_stderr("there is nothing to save");
+    assert_eq!(server.daily(), [""; 0]);
 }

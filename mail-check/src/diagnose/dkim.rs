@@ -16,10 +16,22 @@ const NAME: &str = "dkim-keys";
 const MAX_DEPTH: u32 = 4;
 
 pub(super) fn probe(context: &Arc<Context>) -> Probe {
-    let (directory, within) = (context.server.dkim_dir.clone(), context.timeout);
+    let within = context.timeout;
+    let Some(directory) = context.server.dkim_dir.clone() else {
+        return Probe::new(NAME, "DKIM_DIR", within, || vec![none()]);
+    };
     Probe::new(NAME, directory.display().to_string(), within, move || {
         vec![judge(&directory, count_keys(&directory, MAX_DEPTH))]
     })
+}
+
+/// Another program may sign, with keys elsewhere.
+fn none() -> Finding {
+    Finding::ok(
+        NAME,
+        "DKIM_DIR",
+        "not looked at: the settings say that this server has no keys",
+    )
 }
 
 fn judge(directory: &Path, keys: io::Result<u64>) -> Finding {

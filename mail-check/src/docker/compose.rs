@@ -25,13 +25,16 @@ pub(super) use merge::Compose;
 #[derive(Clone, Debug)]
 pub(super) struct Location {
     pub(super) compose_file: PathBuf,
-    pub(super) env_file: PathBuf,
+    pub(super) env_file: Option<PathBuf>,
 }
 
 impl Location {
     /// Asks Docker Compose, which may take `within`, or else reads the files.
     pub(super) fn read(&self, within: Duration) -> Result<Compose, DockerError> {
-        let variables = Variables::read(&self.env_file)?;
+        let variables = match &self.env_file {
+            Some(env_file) => Variables::read(env_file)?,
+            None => Variables::of_process(),
+        };
         let files = files::of_project(&self.compose_file, &variables)?;
         if let Some(compose) = self.ask(&files, within) {
             return Ok(compose);
@@ -47,8 +50,8 @@ impl Location {
         for file in files {
             args.extend(["--file".into(), file.clone().into_os_string()]);
         }
-        if self.env_file.exists() {
-            args.extend(["--env-file".into(), self.env_file.clone().into_os_string()]);
+        if let Some(env_file) = self.env_file.as_ref().filter(|file| file.exists()) {
+            args.extend(["--env-file".into(), env_file.clone().into_os_string()]);
         }
         args.extend(["config", "--format", "json"].map(Into::into));
         let text = command::output("docker", &args, within).ok()?;

@@ -40,6 +40,10 @@ pub(crate) enum DockerError {
         "service {service} of the compose project {project} has no container; see docker compose ps --all"
     )]
     NoContainer { project: String, service: String },
+    #[error(
+        "DOCKER_COMPOSE_FILE says that there is no compose file; set it, or `project` in [docker] and `services` in [containers]"
+    )]
+    NoComposeFile,
     #[error("{} cannot be read: {cause}; set DOCKER_COMPOSE_FILE, or `project` in [docker] and `services` in [containers]", path.display())]
     ComposeFile { path: PathBuf, cause: io::Error },
     #[error("{}: {reason}; name the services with `services` in [containers]", path.display())]

@@ -32,7 +32,8 @@ pub(crate) struct Settings {
 pub(crate) struct Project {
     socket: Option<String>,
     name: Option<String>,
-    location: Location,
+    /// `None` where the settings say that the server has no compose file.
+    location: Option<Location>,
     compose: Arc<OnceLock<Compose>>,
 }
 
@@ -41,10 +42,13 @@ impl Project {
         Self {
             socket: settings.socket.clone(),
             name: settings.project.clone(),
-            location: Location {
-                compose_file: server.docker_compose_file.clone(),
-                env_file: server.env_file.clone(),
-            },
+            location: server
+                .docker_compose_file
+                .clone()
+                .map(|compose_file| Location {
+                    compose_file,
+                    env_file: server.env_file.clone(),
+                }),
             compose: Arc::default(),
         }
     }
@@ -85,7 +89,8 @@ impl Project {
         if let Some(compose) = self.compose.get() {
             return Ok(compose.clone());
         }
-        let compose = self.location.read(ASK_WITHIN)?;
+        let location = self.location.as_ref().ok_or(DockerError::NoComposeFile)?;
+        let compose = location.read(ASK_WITHIN)?;
         Ok(self.compose.get_or_init(|| compose).clone())
     }
 }

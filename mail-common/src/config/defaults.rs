@@ -1,9 +1,10 @@
 //! The names of all settings, and their defaults.
 
 /// Every name that a tool looks up.
-pub(super) const NAMES: [&str; 29] = [
+pub(super) const NAMES: [&str; 30] = [
     "BACKUP_ROOT",
     "BACKUP_MOUNTPOINT",
+    "BACKUP_COMPONENTS",
     "MAILSERVER_ROOT",
     "MAIL_DATA_DIR",
     "CONFIG_DIR",
@@ -32,6 +33,10 @@ pub(super) const NAMES: [&str; 29] = [
     "NOTIFICATION_ON_FAILURE",
     "HOME",
 ];
+
+/// Parts that not every server has: set to nothing, they have no default.
+pub(super) const OPTIONAL_PARTS: [&str; 4] =
+    ["SSL_DIR", "DKIM_DIR", "DOCKER_COMPOSE_FILE", "ENV_FILE"];
 
 const MAILSERVER_ROOT: &str = "/opt/onprem-infra-system/project-root-infra/services/mailserver";
 

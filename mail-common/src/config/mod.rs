@@ -19,6 +19,7 @@ pub use settings::{MysqlSettings, Settings};
 use shell::Assignment;
 
 use crate::failure::{Failed, Failure, FailureKind};
+use crate::set::UnknownComponent;
 
 /// The file that is read when no other is named, where it is present.
 pub const DEFAULT_PATH: &str = "/etc/mailserver-backup/config";
@@ -45,6 +46,16 @@ pub enum Error {
         /// The variable.
         name: String,
     },
+    /// BACKUP_COMPONENTS names something that is not a component.
+    #[error("BACKUP_COMPONENTS={value:?} ({origin})")]
+    Components {
+        /// Its value.
+        value: String,
+        /// Where it was set.
+        origin: Source,
+        /// Which word it is.
+        source: UnknownComponent,
+    },
     /// A setting has a value that it cannot have.
     #[error("{name}={value:?} ({origin}): not {expected}")]
     Invalid {
@@ -62,9 +73,11 @@ pub enum Error {
 impl Failure for Error {
     fn kind(&self) -> FailureKind {
         match self {
-            Self::Read(_) | Self::Syntax { .. } | Self::NotText { .. } | Self::Invalid { .. } => {
-                FailureKind::Configuration
-            }
+            Self::Read(_)
+            | Self::Syntax { .. }
+            | Self::NotText { .. }
+            | Self::Components { .. }
+            | Self::Invalid { .. } => FailureKind::Configuration,
         }
     }
 }
@@ -145,12 +158,13 @@ impl Config {
 
     /// What `name` is set to. A setting that has a default counts as unset while it is empty;
     /// another may be set to nothing, as `BACKUP_MOUNTPOINT=` in the environment turns off what the
-    /// file says.
+    /// file says, and `DKIM_DIR=` says that the server has no DKIM keys.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Setting> {
         let server_root = || self.get("MAILSERVER_ROOT").map(|root| root.value);
         let default = defaults::default_of(name, self.environment.get("HOME"), server_root);
-        let counts = |value: &str| default.is_none() || !value.is_empty();
+        let may_be_empty = default.is_none() || defaults::OPTIONAL_PARTS.contains(&name);
+        let counts = |value: &str| may_be_empty || !value.is_empty();
         if let Some(value) = self.environment.get(name).filter(|value| counts(value)) {
             return Some(Setting {
                 value: value.to_owned(),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::{Config, Error, Setting};
+use crate::set::{Component, UnknownComponent};
 
 /// The settings of every tool.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,14 +18,18 @@ pub struct Settings {
     pub mail_data_dir: PathBuf,
     /// CONFIG_DIR: the configuration of the services.
     pub config_dir: PathBuf,
-    /// SSL_DIR: certificates and their keys.
-    pub ssl_dir: PathBuf,
+    /// SSL_DIR: certificates and their keys. `None` in this and the next three: the server has
+    /// none.
+    pub ssl_dir: Option<PathBuf>,
     /// DKIM_DIR: signing keys.
-    pub dkim_dir: PathBuf,
+    pub dkim_dir: Option<PathBuf>,
     /// DOCKER_COMPOSE_FILE.
-    pub docker_compose_file: PathBuf,
+    pub docker_compose_file: Option<PathBuf>,
     /// ENV_FILE: the environment of the compose file.
-    pub env_file: PathBuf,
+    pub env_file: Option<PathBuf>,
+    /// BACKUP_COMPONENTS: what a complete set of this server holds, each once, in the order of
+    /// [`Component::ALL`]; all of them by default.
+    pub backup_components: Vec<Component>,
     /// How the database server is reached.
     pub mysql: MysqlSettings,
     /// DAILY_RETENTION_DAYS: how long daily sets are kept.
@@ -73,15 +78,21 @@ impl Settings {
     pub fn new(config: &Config) -> Result<Self, Error> {
         let text = |name| text(config, name);
         let path = |name| PathBuf::from(text(name).unwrap_or_default());
+        let optional = |name| {
+            text(name)
+                .filter(|value| !says_none(value))
+                .map(PathBuf::from)
+        };
         Ok(Self {
             backup_root: path("BACKUP_ROOT"),
             backup_mountpoint: text("BACKUP_MOUNTPOINT").map(PathBuf::from),
             mail_data_dir: path("MAIL_DATA_DIR"),
             config_dir: path("CONFIG_DIR"),
-            ssl_dir: path("SSL_DIR"),
-            dkim_dir: path("DKIM_DIR"),
-            docker_compose_file: path("DOCKER_COMPOSE_FILE"),
-            env_file: path("ENV_FILE"),
+            ssl_dir: optional("SSL_DIR"),
+            dkim_dir: optional("DKIM_DIR"),
+            docker_compose_file: optional("DOCKER_COMPOSE_FILE"),
+            env_file: optional("ENV_FILE"),
+            backup_components: backup_components(config)?,
             mysql: MysqlSettings::new(config)?,
             daily_retention_days: retention(config, "DAILY_RETENTION_DAYS")?,
             weekly_retention_weeks: retention(config, "WEEKLY_RETENTION_WEEKS")?,
@@ -94,12 +105,24 @@ impl Settings {
             notification_on_failure: yes_or_no(config, "NOTIFICATION_ON_FAILURE")?,
         })
     }
+
+    /// What a complete set of this server holds: BACKUP_COMPONENTS, without certificates or keys
+    /// where it has none.
+    #[must_use]
+    pub fn wanted_components(&self) -> Vec<Component> {
+        let mut wanted = self.backup_components.clone();
+        wanted.retain(|component| match component {
+            Component::Ssl => self.ssl_dir.is_some(),
+            Component::Dkim => self.dkim_dir.is_some(),
+            Component::Mailboxes | Component::Mysql | Component::Config => true,
+        });
+        wanted
+    }
 }
 
 impl MysqlSettings {
     fn new(config: &Config) -> Result<Self, Error> {
         let databases = text(config, "MYSQL_DATABASES").unwrap_or_default();
-        let is_separator = |c: char| c.is_whitespace() || c == ',';
         Ok(Self {
             host: text(config, "MYSQL_HOST"),
             port: checked(config, "MYSQL_PORT", "a port from 1 to 65535", |text| {
@@ -107,11 +130,7 @@ impl MysqlSettings {
             })?,
             socket: text(config, "MYSQL_SOCKET").map(PathBuf::from),
             user: text(config, "MYSQL_USER"),
-            databases: databases
-                .split(is_separator)
-                .filter(|name| !name.is_empty())
-                .map(str::to_owned)
-                .collect(),
+            databases: words(&databases).map(str::to_owned).collect(),
             config_file: text(config, "MYSQL_CONFIG_FILE").map(PathBuf::from),
         })
     }
@@ -123,6 +142,53 @@ fn text(config: &Config, name: &str) -> Option<String> {
         .get(name)
         .map(|setting| setting.value)
         .filter(|value| !value.is_empty())
+}
+
+/// Words with blanks or commas between them.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| c.is_whitespace() || c == ',')
+        .filter(|word| !word.is_empty())
+}
+
+/// Whether a part that not every server has is said not to be there.
+fn says_none(value: &str) -> bool {
+    value.trim().is_empty() || value.trim().eq_ignore_ascii_case("none")
+}
+
+fn backup_components(config: &Config) -> Result<Vec<Component>, Error> {
+    let setting = config.get("BACKUP_COMPONENTS");
+    let Some(Setting {
+        value,
+        source: origin,
+    }) = setting
+    else {
+        return Ok(Component::ALL.to_vec());
+    };
+    match components(&value) {
+        Ok(named) => Ok(named),
+        Err(source) => Err(Error::Components {
+            value,
+            origin,
+            source,
+        }),
+    }
+}
+
+/// The components that `text` names, in small letters or capitals; all where it names none.
+fn components(text: &str) -> Result<Vec<Component>, UnknownComponent> {
+    let mut named = Vec::new();
+    for word in words(text) {
+        match word.to_ascii_lowercase().as_str() {
+            "all" => named.extend(Component::ALL),
+            word => named.push(word.parse()?),
+        }
+    }
+    if named.is_empty() {
+        return Ok(Component::ALL.to_vec());
+    }
+    named.sort_unstable();
+    named.dedup();
+    Ok(named)
 }
 
 fn retention(config: &Config, name: &'static str) -> Result<u32, Error> {
@@ -183,19 +249,76 @@ mod tests {
 
     #[test]
     fn paths_come_from_the_root_of_the_server() {
-        let settings = settings("MAILSERVER_ROOT=/srv/mail\nSSL_DIR=/etc/tls\nENV_FILE=").unwrap();
+        let settings = settings("MAILSERVER_ROOT=/srv/mail\nSSL_DIR=/etc/tls").unwrap();
         let check = |path: &Path, expected: &str| assert_eq!(path, Path::new(expected));
         check(&settings.backup_root, "/mnt/backup-hdd/mailserver");
         check(&settings.mail_data_dir, "/srv/mail/data/mail");
         check(&settings.config_dir, "/srv/mail/config");
-        check(&settings.ssl_dir, "/etc/tls");
-        check(&settings.dkim_dir, "/srv/mail/config/opendkim");
+        check(&settings.ssl_dir.unwrap(), "/etc/tls");
+        check(&settings.dkim_dir.unwrap(), "/srv/mail/config/opendkim");
         check(
-            &settings.docker_compose_file,
+            &settings.docker_compose_file.unwrap(),
             "/srv/mail/docker-compose.yml",
         );
-        check(&settings.env_file, "/srv/mail/.env");
+        check(&settings.env_file.unwrap(), "/srv/mail/.env");
         check(&settings.mysql.config_file.unwrap(), "/root/.my.cnf");
+    }
+
+    #[test]
+    fn parts_that_the_server_does_not_have_are_said_to_be_none() {
+        for none in ["", "none", "NONE", "' '"] {
+            let text = format!(
+                "DKIM_DIR={none}\nSSL_DIR={none}\nDOCKER_COMPOSE_FILE={none}\nENV_FILE={none}"
+            );
+            let settings = settings(&text).unwrap();
+            let parts = [
+                &settings.dkim_dir,
+                &settings.ssl_dir,
+                &settings.docker_compose_file,
+                &settings.env_file,
+            ];
+            assert_eq!(parts, [&None; 4], "{none:?}");
+            let wanted = [Component::Mailboxes, Component::Mysql, Component::Config];
+            assert_eq!(settings.wanted_components(), wanted, "{none:?}");
+        }
+    }
+
+    #[test]
+    fn components_are_named_with_blanks_or_commas_between_them() {
+        use Component::{Config, Dkim, Mailboxes, Mysql, Ssl};
+        let check = |text: &str, expected: &[Component]| {
+            let settings = settings(&format!("BACKUP_COMPONENTS='{text}'")).unwrap();
+            assert_eq!(settings.backup_components, expected, "{text:?}");
+        };
+        check("mailboxes,config,ssl", &[Mailboxes, Config, Ssl]);
+        check("ssl config  mailboxes", &[Mailboxes, Config, Ssl]);
+        check(" config , mail,\tCONFIG,", &[Mailboxes, Config]);
+        check("MAILBOXES", &[Mailboxes]);
+        for all in ["", " ", ",", "all", "All", "dkim all"] {
+            check(all, &[Mailboxes, Mysql, Config, Ssl, Dkim]);
+        }
+        let unset = settings("").unwrap();
+        assert_eq!(unset.backup_components, Component::ALL);
+        assert_eq!(unset.wanted_components(), Component::ALL);
+    }
+
+    #[test]
+    fn an_unknown_component_is_named_with_what_was_meant() {
+        let check = |text: &str, expected: &str| {
+            let error = settings(&format!("\nBACKUP_COMPONENTS='{text}'")).unwrap_err();
+            let list = "use mailboxes (or mail), mysql, config, ssl, dkim or all";
+            assert_eq!(
+                crate::report::chain(&error),
+                format!("BACKUP_COMPONENTS={text:?} (/c line 2): {expected}: {list}")
+            );
+        };
+        check(
+            "config,mailboxs",
+            r#"no component "mailboxs", perhaps mailboxes"#,
+        );
+        check("MYSQLD", r#"no component "mysqld", perhaps mysql"#);
+        check("none", r#"no component "none""#);
+        check("mailboxes;config", r#"no component "mailboxes;config""#);
     }
 
     #[test]

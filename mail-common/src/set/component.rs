@@ -26,12 +26,28 @@ pub enum Component {
 
 /// The text names no component.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("no component {0:?}: use mailboxes (or mail), mysql, config, ssl, dkim or all")]
-pub struct UnknownComponent(String);
+#[error(
+    "no component {name:?}{}: use mailboxes (or mail), mysql, config, ssl, dkim or all",
+    suggestion(name)
+)]
+pub struct UnknownComponent {
+    name: String,
+}
 
 impl Failure for UnknownComponent {
     fn kind(&self) -> FailureKind {
         FailureKind::Usage
+    }
+}
+
+/// The component that may have been meant by `text`.
+fn suggestion(text: &str) -> String {
+    let distance =
+        |component: &Component| strsim::levenshtein(&text.to_lowercase(), component.name());
+    let nearest = Component::ALL.into_iter().min_by_key(distance);
+    match nearest.filter(|component| distance(component) <= 2) {
+        Some(component) => format!(", perhaps {component}"),
+        None => String::new(),
     }
 }
 
@@ -73,7 +89,9 @@ impl FromStr for Component {
             _ => Self::ALL
                 .into_iter()
                 .find(|c| c.name() == text)
-                .ok_or_else(|| UnknownComponent(text.to_owned())),
+                .ok_or_else(|| UnknownComponent {
+                    name: text.to_owned(),
+                }),
         }
     }
 }

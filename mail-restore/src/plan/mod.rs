@@ -11,6 +11,7 @@ use glob::Pattern;
 use jiff::ZonedDateTime;
 use jiff::tz::TimeZone;
 use mail_common::failure::Failed;
+use mail_common::manifest::Manifest;
 use mail_common::report::Report;
 use mail_common::set::{Component, Inventory, ReadLock, SetFile};
 use mail_common::upstream::Upstream;
@@ -61,7 +62,7 @@ impl Plan {
         let query = query(args, now.time_zone())?;
         let components = match query {
             Some(_) => vec![Component::Mailboxes],
-            None => components(args, &inventory)?,
+            None => components(args, setup, &inventory, &places, report)?,
         };
         let jobs = match query {
             Some(_) => Jobs::default(),
@@ -112,14 +113,16 @@ impl Plan {
         }
     }
 
-    /// Says which components the set does not have, where all were asked for.
+    /// Says which components the set does not have and should have, where all were asked for.
     fn name_lacking(&self, args: &Args, report: &Report) {
         if self.query.is_some() || args.components().is_some() {
             return;
         }
         let held = self.inventory.components();
-        let all = Component::ALL.iter();
-        let lacking: Vec<_> = all
+        let manifest = self.inventory.manifest.as_ref();
+        let wanted = manifest.map_or_else(|| Component::ALL.to_vec(), Manifest::wanted);
+        let lacking: Vec<_> = wanted
+            .iter()
             .filter(|component| !held.contains(component))
             .map(|component| component.name())
             .collect();
@@ -187,16 +190,35 @@ fn set_of_records(upstream: &Upstream) -> Result<PathBuf, Error> {
     }
 }
 
-fn components(args: &Args, inventory: &Inventory) -> Result<Vec<Component>, Error> {
+fn components(
+    args: &Args,
+    setup: &Setup,
+    inventory: &Inventory,
+    places: &Places,
+    report: &Report,
+) -> Result<Vec<Component>, Error> {
     let held = inventory.components();
     let set = inventory.set.clone();
     let Some(asked) = args.components() else {
-        return if held.is_empty() {
-            Err(Error::Empty { set })
+        if held.is_empty() {
+            return Err(Error::Empty { set });
+        }
+        let here = match Destination::of(args) {
+            Destination::Directory(_) => held,
+            Destination::Live => of_the_server(held, setup, places, report),
+        };
+        return if here.is_empty() {
+            Err(Error::NotHere { set })
         } else {
-            Ok(held)
+            Ok(here)
         };
     };
+    let is_placeless = |component: &&Component| has_no_place(**component, places);
+    if let Some(component) = asked.iter().find(is_placeless) {
+        return Err(Error::NoPlace {
+            component: *component,
+        });
+    }
     let Some(component) = asked.iter().find(|component| !held.contains(component)) else {
         return Ok(asked);
     };
@@ -206,6 +228,31 @@ fn components(args: &Args, inventory: &Inventory) -> Result<Vec<Component>, Erro
         component: *component,
         held: held.join(", "),
     })
+}
+
+/// What the server has of what a set holds; the rest is named.
+fn of_the_server(
+    held: Vec<Component>,
+    setup: &Setup,
+    places: &Places,
+    report: &Report,
+) -> Vec<Component> {
+    let named = &setup.settings.backup_components;
+    let is_there =
+        |component: &Component| named.contains(component) && !has_no_place(*component, places);
+    let (here, absent): (Vec<Component>, Vec<Component>) = held.into_iter().partition(is_there);
+    for component in absent {
+        report.warning(format!(
+            "{component} is in the set and is not restored: the settings say that this server has \
+             none; --component {component} restores it"
+        ));
+    }
+    here
+}
+
+/// Whether the settings say that there is nothing like it.
+fn has_no_place(component: Component, places: &Places) -> bool {
+    component != Component::Mysql && places.tree(component).is_none()
 }
 
 /// The query of the command line; `None` where no single messages are asked for.

@@ -121,6 +121,60 @@ fn one_component_leaves_the_others_alone() {
 }
 
 #[test]
+fn what_the_server_does_not_have_is_left_out_and_named() {
+    let (server, _) = saved_server(30);
+    let before = restored(&server);
+    let spoil = || {
+        put(&server.dir().join("config/postfix/main.cf"), b"lost\n");
+    };
+    let check = |settings: &[(&str, &str)], component: &str| {
+        spoil();
+        let mut tool = server.restore().args(["--from", SET]);
+        for (name, value) in settings {
+            tool = tool.env(name, value);
+        }
+        let text = format!("{component} is in the set and is not restored");
+        let outcome = checked(tool).assert_code(0).assert_stderr(&text);
+        let of_it = |record: &serde_json::Value| record["component"] == component;
+        assert!(!outcome.data("restored").iter().any(of_it), "{component}");
+        before.assert_same(&restored(&server));
+    };
+    check(&[("BACKUP_COMPONENTS", "mailboxes config ssl")], "dkim");
+    check(&[("DKIM_DIR", "")], "dkim");
+    check(&[("SSL_DIR", "none")], "ssl");
+    // Asked for by name it needs a place; a directory takes all that the set holds.
+    let asked = ["--from", SET, "--component", "dkim"];
+    let _ = checked(server.restore().args(asked).env("DKIM_DIR", ""))
+        .assert_code(2)
+        .assert_stderr("this server has no dkim; name its directory with --dkim-dir");
+    let to = server.dir().join("to");
+    let args = ["--from", SET, "--to", to.to_str().unwrap()];
+    let _ = checked(server.restore().args(args).env("DKIM_DIR", "")).assert_code(0);
+    assert!(to.join("dkim/keys/example.com/mail.private").is_file());
+    // A compose file has no place where there is no compose project.
+    put(&server.dir().join("docker-compose.yml"), b"kept\n");
+    let tool = server
+        .restore()
+        .args(["--from", SET, "--component", "config"]);
+    let _ = checked(tool.env("DOCKER_COMPOSE_FILE", ""))
+        .assert_code(0)
+        .assert_stderr("config/docker-compose.yml is not restored: no place is known for it");
+    let compose = fs::read_to_string(server.dir().join("docker-compose.yml")).unwrap();
+    assert_eq!(compose, "kept\n");
+}
+
+#[test]
+fn a_set_of_nothing_that_the_server_has_is_refused() {
+    let server = Server::new(&TreePlan::new(10, 1, 1));
+    let args = ["--component", "dkim", "--date", "2026-11-23"];
+    let _ = server.backup().args(args).run().assert_code(0);
+    let tool = server.restore().args(["--from", SET]);
+    let _ = checked(tool.env("BACKUP_COMPONENTS", "mailboxes"))
+        .assert_code(2)
+        .assert_stderr("holds nothing that the settings say this server has");
+}
+
+#[test]
 fn keys_within_the_configuration_are_restored_with_it_and_without_it() {
     let server = Server::new(&TreePlan::new(10, 1, 1));
     let keys = server.dir().join("config/opendkim");

@@ -1,7 +1,7 @@
 //! From what the root holds to findings.
 
 use jiff::{Timestamp, ZonedDateTime};
-use mail_common::set::{SetKind, SetState, Space};
+use mail_common::set::{Component, SetKind, SetState, Space};
 use mail_common::tool::human_size;
 
 use super::sets::{Contents, Facts, Set};
@@ -29,7 +29,7 @@ pub(super) fn judge(facts: &Facts, settings: &Settings, now: &ZonedDateTime) -> 
             .daily
             .iter()
             .find(|set| is_whole(set))
-            .map(|set| components(set, settings)),
+            .map(|set| components(set, facts, settings)),
     );
     findings.extend(size(&facts.daily, settings));
     findings.push(room(facts, settings));
@@ -56,8 +56,17 @@ fn missing(set: &Set, settings: &Settings) -> Vec<String> {
     let Some(contents) = &set.contents else {
         return Vec::new();
     };
-    let missing = settings
-        .components
+    let required = if settings.components.is_empty() {
+        &contents.wanted
+    } else {
+        &settings.components
+    };
+    without(contents, required)
+}
+
+/// Those of `required` that are not there.
+fn without(contents: &Contents, required: &[Component]) -> Vec<String> {
+    let missing = required
         .iter()
         .filter(|component| !contents.components.contains(component));
     missing.map(ToString::to_string).collect()
@@ -136,27 +145,48 @@ fn failed_since(daily: &[Set]) -> Option<Finding> {
     ))
 }
 
-/// A set of a run with `--component` is no fault; that there is no full one is told by its age.
-fn components(set: &Set, settings: &Settings) -> Finding {
-    let target = set.id.to_string();
-    let message = match (&set.contents, missing(set, settings)) {
-        (None, _) => "made by the old script, which kept no list".to_owned(),
-        (Some(_), missing) if missing.is_empty() => "every component is there".to_owned(),
-        (Some(_), missing) => format!(
-            "without {}, as was asked for; no full backup",
-            missing.join(", ")
-        ),
+/// A set of a run with `--component` is no fault; that there is no full one is told by its age. One
+/// that was complete when it was made may lack what is wanted since.
+fn components(set: &Set, facts: &Facts, settings: &Settings) -> Finding {
+    let (name, target) = ("backup-components", set.id.to_string());
+    let Some(contents) = &set.contents else {
+        return Finding::ok(name, target, "made by the old script, which kept no list");
     };
-    Finding::ok("backup-components", target, message)
+    let missing = missing(set, settings);
+    if !missing.is_empty() {
+        let missing = missing.join(", ");
+        let message = format!("without {missing}, as was asked for; no full backup");
+        return Finding::ok(name, target, message);
+    }
+    let wanted_since = without(contents, &facts.wanted);
+    if settings.components.is_empty() && !wanted_since.is_empty() {
+        let message = format!(
+            "without {}, which BACKUP_COMPONENTS wants now and did not when it was made; run \
+             mail-backup, and see that it has the same settings",
+            wanted_since.join(", ")
+        );
+        return Finding::warning(name, target, message);
+    }
+    Finding::ok(name, target, every_component(contents))
 }
 
-/// The newest set beside the median of the seven before it.
+fn every_component(contents: &Contents) -> String {
+    if contents.components.len() == Component::ALL.len() {
+        return "every component is there".to_owned();
+    }
+    let names: Vec<&str> = contents.components.iter().map(|held| held.name()).collect();
+    format!("every component is there: {}", names.join(", "))
+}
+
+/// The newest set beside the median of those of the seven before it that hold the same components.
 fn size(daily: &[Set], settings: &Settings) -> Option<Finding> {
     let mut good = daily.iter().filter(|set| is_full(set, settings));
     let newest = good.next()?;
-    let bytes = newest.contents.as_ref()?.bytes;
+    let contents = newest.contents.as_ref()?;
+    let bytes = contents.bytes;
     let mut earlier: Vec<u64> = good
         .filter_map(|set| set.contents.as_ref())
+        .filter(|earlier| earlier.components == contents.components)
         .map(|contents| contents.bytes)
         .collect();
     if earlier.len() < COMPARED_AT_LEAST {
@@ -248,7 +278,7 @@ fn judge_room(root: &str, space: Space, needed: u64, settings: &Settings) -> Fin
 mod tests {
     use super::*;
     use mail_common::record::EndStatus;
-    use mail_common::set::{Component, SetId};
+    use mail_common::set::SetId;
 
     const NOW: &str = "2026-11-23T12:00:00+00:00[UTC]";
 
@@ -258,6 +288,7 @@ mod tests {
         let contents = Contents {
             status: EndStatus::Ok,
             components: Component::ALL.to_vec(),
+            wanted: Component::ALL.to_vec(),
             bytes,
             new_bytes: bytes / 10,
             errors: Vec::new(),
@@ -274,6 +305,10 @@ mod tests {
     }
 
     fn found(daily: Vec<Set>, free: u64) -> Vec<Finding> {
+        found_wanting(daily, free, &Component::ALL)
+    }
+
+    fn found_wanting(daily: Vec<Set>, free: u64, wanted: &[Component]) -> Vec<Finding> {
         let space = Space {
             bytes_free: free,
             bytes_total: free * 2,
@@ -283,6 +318,7 @@ mod tests {
             daily,
             weekly: Vec::new(),
             root: "/b".to_owned(),
+            wanted: wanted.to_vec(),
             space: Some(space),
         };
         judge(&facts, &Settings::default(), &NOW.parse().unwrap())
@@ -406,6 +442,49 @@ mod tests {
             "daily",
             Status::Critical,
             "with every component",
+        );
+    }
+
+    /// A daily set of a server that had only these components when it was made.
+    fn set_of(day: i8, hours_ago: i64, components: &[Component]) -> Set {
+        let mut set = set(day, hours_ago, 100);
+        let contents = set.contents.as_mut().unwrap();
+        contents.components = components.to_vec();
+        contents.wanted = components.to_vec();
+        set
+    }
+
+    #[test]
+    fn a_set_is_complete_by_what_the_server_had() {
+        let had = [Component::Mailboxes, Component::Config];
+        let findings = found_wanting(vec![set_of(23, 1, &had)], 1000, &had);
+        check(&findings, "backup", "daily", Status::Ok, "is complete");
+        let (name, target) = ("backup-components", "daily/2026-11-23");
+        check(
+            &findings,
+            name,
+            target,
+            Status::Ok,
+            "every component is there: mailboxes, config",
+        );
+        // What is wanted since is named until a run has saved it.
+        let findings = found_wanting(vec![set_of(23, 1, &had)], 1000, &Component::ALL);
+        check(&findings, "backup", "daily", Status::Ok, "is complete");
+        check(
+            &findings,
+            name,
+            target,
+            Status::Warning,
+            "without mysql, ssl, dkim, which",
+        );
+        // What is no longer wanted may be there.
+        let findings = found_wanting(vec![set(23, 1, 100)], 1000, &had);
+        check(
+            &findings,
+            name,
+            target,
+            Status::Ok,
+            "every component is there",
         );
     }
 

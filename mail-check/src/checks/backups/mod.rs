@@ -28,7 +28,7 @@ fn check(settings: &Settings, context: &Context) -> Vec<Finding> {
     if let Some(finding) = mount.and_then(not_mounted) {
         return vec![finding];
     }
-    match sets::gather(&context.root) {
+    match sets::gather(&context.root, context.server.wanted_components()) {
         Ok(facts) => judge::judge(&facts, settings, &context.now),
         Err(error) => {
             let target = context.root.display().to_string();

@@ -22,6 +22,8 @@ pub(super) struct Facts {
     pub(super) daily: Vec<Set>,
     pub(super) weekly: Vec<Set>,
     pub(super) root: String,
+    /// What a complete set of the server holds now.
+    pub(super) wanted: Vec<Component>,
     pub(super) space: Option<Space>,
 }
 
@@ -43,6 +45,8 @@ pub(super) struct Set {
 pub(super) struct Contents {
     pub(super) status: EndStatus,
     pub(super) components: Vec<Component>,
+    /// What a complete set of the server held then.
+    pub(super) wanted: Vec<Component>,
     /// Size of its files.
     pub(super) bytes: u64,
     /// Size of those that were not linked from an earlier set.
@@ -50,12 +54,13 @@ pub(super) struct Contents {
     pub(super) errors: Vec<String>,
 }
 
-pub(super) fn gather(root: &Path) -> Result<Facts, set::Error> {
+pub(super) fn gather(root: &Path, wanted: Vec<Component>) -> Result<Facts, set::Error> {
     let backups = BackupRoot::open(root)?;
     Ok(Facts {
         daily: newest_first(backups.sets(SetKind::Daily)?, LOOKED_INTO),
         weekly: newest_first(backups.sets(SetKind::Weekly)?, 1),
         root: root.display().to_string(),
+        wanted,
         space: free_space(root).ok(),
     })
 }
@@ -133,6 +138,7 @@ fn contents(manifest: &Manifest) -> Contents {
     Contents {
         status: manifest.end.status,
         components: manifest.components(),
+        wanted: manifest.wanted(),
         bytes: manifest.total_bytes(),
         new_bytes: new.map(|artifact| artifact.bytes).sum(),
         errors: manifest

@@ -17,6 +17,7 @@ pub(crate) struct Settings {
     pub(super) daily_max_age: Span,
     pub(super) weekly_max_age: Span,
     pub(super) weekly: bool,
+    /// What a set must hold to be complete; empty: what was wanted when it was made.
     pub(super) components: Vec<Component>,
     /// Percent by which the newest set is smaller or larger than those before it.
     pub(super) size_change: Ceiling,
@@ -30,7 +31,7 @@ impl Default for Settings {
             daily_max_age: Span::hours(26),
             weekly_max_age: Span::days(8),
             weekly: true,
-            components: Component::ALL.to_vec(),
+            components: Vec::new(),
             size_change: Ceiling::new(50.0, 90.0),
             room: Floor::new(7.0, 2.0),
         }

@@ -37,6 +37,9 @@ pub(crate) fn probes(settings: &Settings, context: &Arc<Context>) -> Vec<Probe> 
 
 /// Whether a compose file is named, or in its usual place.
 fn has_compose_file(context: &Context) -> bool {
+    let Some(usual) = &context.server.docker_compose_file else {
+        return false;
+    };
     let is_named = |name| {
         let setting = context.config.get(name);
         setting.is_some_and(|setting| setting.source != Source::Default)
@@ -44,7 +47,7 @@ fn has_compose_file(context: &Context) -> bool {
     ["DOCKER_COMPOSE_FILE", "MAILSERVER_ROOT"]
         .into_iter()
         .any(is_named)
-        || context.server.docker_compose_file.exists()
+        || usual.exists()
 }
 
 fn check(settings: &Settings, context: &Context) -> Vec<Finding> {

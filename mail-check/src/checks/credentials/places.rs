@@ -44,13 +44,15 @@ impl Place {
 /// Files that hold secrets; `named` are those of `[credentials]`.
 pub(super) fn secret_files(named: &[PathBuf], context: &Context) -> Vec<PathBuf> {
     let server = &context.server;
-    let mut places = vec![Place::of_setting(
-        "ENV_FILE",
-        server.env_file.clone(),
-        context,
-    )];
-    if let Some(path) = server.mysql.config_file.clone() {
-        places.push(Place::of_setting("MYSQL_CONFIG_FILE", path, context));
+    let files = [
+        ("ENV_FILE", &server.env_file),
+        ("MYSQL_CONFIG_FILE", &server.mysql.config_file),
+    ];
+    let mut places = Vec::new();
+    for (name, path) in files {
+        if let Some(path) = path {
+            places.push(Place::of_setting(name, path.clone(), context));
+        }
     }
     places.extend(named.iter().cloned().map(Place::named));
     places.retain(Place::is_wanted);
@@ -61,15 +63,18 @@ pub(super) fn secret_files(named: &[PathBuf], context: &Context) -> Vec<PathBuf>
 pub(super) fn key_trees(context: &Context) -> Vec<(PathBuf, &'static [&'static str])> {
     let server = &context.server;
     let trees = [
-        ("DKIM_DIR", server.dkim_dir.clone(), DKIM_KEYS),
-        ("SSL_DIR", server.ssl_dir.clone(), TLS_KEYS),
+        ("DKIM_DIR", &server.dkim_dir, DKIM_KEYS),
+        ("SSL_DIR", &server.ssl_dir, TLS_KEYS),
     ];
-    let is_wanted =
-        |name, path: &PathBuf| Place::of_setting(name, path.clone(), context).is_wanted();
-    let wanted = trees
-        .into_iter()
-        .filter(|(name, path, _)| is_wanted(name, path));
-    wanted.map(|(_, path, patterns)| (path, patterns)).collect()
+    let mut wanted = Vec::new();
+    for (name, path, patterns) in trees {
+        if let Some(path) = path
+            && Place::of_setting(name, path.clone(), context).is_wanted()
+        {
+            wanted.push((path.clone(), patterns));
+        }
+    }
+    wanted
 }
 
 /// The file of AWS keys; `None` without a home directory.

@@ -25,11 +25,10 @@ pub(super) enum Files {
 }
 
 impl Files {
-    pub(super) fn new(named: &[String], ssl_dir: &Path) -> Self {
-        if named.is_empty() {
-            Self::Live(ssl_dir.join("live"))
-        } else {
-            Self::Named(named.to_vec())
+    pub(super) fn new(named: &[String], ssl_dir: Option<&Path>) -> Self {
+        match ssl_dir {
+            Some(ssl_dir) if named.is_empty() => Self::Live(ssl_dir.join("live")),
+            _ => Self::Named(named.to_vec()),
         }
     }
 

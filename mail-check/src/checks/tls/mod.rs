@@ -16,7 +16,7 @@ pub(crate) use settings::{EXAMPLE, Settings};
 
 /// `shown` is where services show certificates.
 pub(crate) fn probes(settings: &Settings, shown: Vec<Shown>, context: &Arc<Context>) -> Vec<Probe> {
-    let files = disk::Files::new(&settings.files, &context.server.ssl_dir);
+    let files = disk::Files::new(&settings.files, context.server.ssl_dir.as_deref());
     let mut probes = disk::probes(&files, settings.days, context);
     probes.extend(served::probes(shown, &files, settings.days, context));
     probes

@@ -32,12 +32,17 @@ impl Variables {
                 }
             }
         }
+        variables.extend(Self::of_process().0);
+        Ok(Self(variables))
+    }
+
+    /// The process's own.
+    pub(super) fn of_process() -> Self {
         let own = std::env::vars_os().filter_map(|(name, value)| {
             let value = value.into_string().ok().filter(|value| !value.is_empty())?;
             Some((name.into_string().ok()?, value))
         });
-        variables.extend(own);
-        Ok(Self(variables))
+        Self(own.collect())
     }
 
     #[cfg(test)]
