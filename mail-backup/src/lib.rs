@@ -1,4 +1,5 @@
 //! `mail-backup`: makes a complete backup set of a running mail server.
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "sample files"))]
 
 mod args; // the command line
 mod error; // what can go wrong, and its kind

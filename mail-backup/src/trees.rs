@@ -14,6 +14,7 @@ use mail_common::failure::Failed;
 use mail_common::interrupt::Interrupt;
 use mail_common::relpath::RelPath;
 use mail_common::set::{Component, Staging};
+use mail_common::trusted;
 use walkdir::WalkDir;
 
 use crate::error::Error;
@@ -257,7 +258,7 @@ impl Archiver<'_> {
 /// # Errors
 /// Only when the set cannot be written.
 pub(crate) fn save_copy(plan: &CopyPlan, staging: &Staging<'_>) -> Result<SavedPart, Error> {
-    let content = match std::fs::read(&plan.source) {
+    let content = match trusted::read(&plan.source) {
         Ok(content) => content,
         Err(error) => return Ok(SavedPart::nothing(plan.unread(error))),
     };

@@ -1,4 +1,5 @@
 //! `mail-check`: tells the truth about a mail server before a user does.
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "sample files"))]
 
 mod args; // the command line
 mod settings; // the file of checks

@@ -3,14 +3,14 @@
 //! A file that is damaged counts as absent, and says so: a check then starts again as on its first
 //! run.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use mail_common::atomic;
+use mail_common::beneath;
 use mail_common::failure::{Failed, Failure, FailureKind};
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
@@ -84,7 +84,7 @@ impl StateDir {
         let Some(path) = self.path(name) else {
             return Kept::Nothing;
         };
-        let bytes = match fs::read(&path) {
+        let bytes = match beneath::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Kept::Nothing,
             Err(error) => return Kept::Damaged(format!("{}: {error}", path.display())),
@@ -118,12 +118,7 @@ impl StateDir {
         };
         let path = dir.join(name).with_extension("lock");
         atomic::create_dir_all(dir).map_err(Failed::at("create", dir))?;
-        let file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(Failed::at("open", &path))?;
+        let file = beneath::own_file(&path).map_err(Failed::at("open", &path))?;
         let deadline = Instant::now() + patience;
         loop {
             match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {

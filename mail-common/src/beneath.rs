@@ -103,13 +103,23 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
 ///
 /// # Errors
 /// As [`regular_file`].
-pub(crate) fn regular_file_to_write(path: &Path) -> io::Result<File> {
+pub fn regular_file_to_write(path: &Path) -> io::Result<File> {
     open_regular(path, OFlags::RDWR)
+}
+
+/// Opens a tool's own file at `path`, such as a lock, for reading and writing. Where it is not there
+/// it is made, for its owner alone; what it holds stays.
+///
+/// # Errors
+/// As [`regular_file`].
+pub fn own_file(path: &Path) -> io::Result<File> {
+    open_regular(path, OFlags::RDWR | OFlags::CREATE)
 }
 
 fn open_regular(path: &Path, access: OFlags) -> io::Result<File> {
     let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    must_be_regular(rustix::fs::open(path, flags, Mode::empty())?.into())
+    let mode = Mode::RUSR | Mode::WUSR;
+    must_be_regular(rustix::fs::open(path, flags, mode)?.into())
 }
 
 fn must_be_regular(file: File) -> io::Result<File> {

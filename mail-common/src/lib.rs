@@ -2,6 +2,7 @@
 //!
 //! It knows nothing of S3, MySQL or Docker, of ClamAV only what its version says, and has no async
 //! runtime.
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "sample files"))]
 
 pub mod relpath; // names inside a set or a mail tree, which cannot escape it
 
@@ -12,6 +13,8 @@ pub mod secret; // passwords and keys, which never print themselves
 pub mod xattr; // extended attributes and ACLs of open files
 
 pub mod beneath; // what lies below a directory, opened never through a link
+
+pub mod trusted; // files that only the administrator can write
 
 pub mod flock; // one writer, many readers: locks that end with the process
 

@@ -1,4 +1,5 @@
 //! `docs/records.md` lists every kind of failure, in the order of the code, with its exit code.
+#![allow(clippy::disallowed_methods, reason = "sample files")]
 #![expect(
     clippy::unwrap_used,
     reason = "a document without the table ends the test"

@@ -1,12 +1,12 @@
 //! Builds the tree of a component from the files of a set.
 
-use std::fs::File;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
 use mail_common::interrupt::Interrupt;
 use mail_common::relpath::RelPath;
 use mail_common::set::{Component, SetFile};
+use mail_common::trusted;
 
 use crate::jobs::TreeJob;
 use crate::tree::{Attributes, Lacking, NewTree, Owners};
@@ -153,7 +153,7 @@ fn by_size<'a>(set: &Path, archives: &'a [SetFile]) -> Vec<&'a SetFile> {
 /// What the root of the tree gets where no archive says it: the attributes of the directory that it
 /// replaces.
 fn root_attributes(job: &TreeJob) -> Option<Attributes> {
-    Attributes::of(&File::open(&job.target).ok()?).ok()
+    Attributes::of(&trusted::open(&job.target).ok()?).ok()
 }
 
 /// For errors that concern no single file.

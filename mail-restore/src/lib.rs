@@ -1,4 +1,5 @@
 //! `mail-restore`: restores a backup set, or any part of it, onto a mail server.
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "sample files"))]
 
 mod args; // the command line
 mod error; // why a run ends without having done what was asked

@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 
 use jiff::ZonedDateTime;
 use mail_common::atomic;
+use mail_common::beneath;
 use mail_common::failure::Failed;
 use mail_common::interrupt::Interrupt;
 use mail_common::report::{self, Unit};
 use mail_common::set::verify;
 use mail_common::tool::{Session, Totals};
+use mail_common::trusted;
 
 use crate::build::{Builder, Built, BuiltTree};
 use crate::databases::Loaded;
@@ -174,7 +176,7 @@ fn build_file(job: &FileJob, plan: &Plan) -> Result<Ready, Error> {
         source: unpack::Error::Open(damage),
     })?;
     let mut write = || {
-        let mut file = fs::OpenOptions::new().write(true).open(staged.path())?;
+        let mut file = beneath::regular_file_to_write(staged.path())?;
         let bytes = io::copy(&mut content, &mut file)?;
         take_attributes(&target, &file)?;
         file.sync_all()?;
@@ -207,7 +209,7 @@ fn take_attributes(target: &Path, file: &fs::File) -> io::Result<()> {
 /// Waits until everything on the file system of `path` is on the disk: one call for all files of a
 /// tree.
 fn sync(path: &Path) -> io::Result<()> {
-    Ok(rustix::fs::syncfs(fs::File::open(path)?)?)
+    Ok(rustix::fs::syncfs(trusted::open(path)?)?)
 }
 
 /// Puts everything in place, or takes back what was.

@@ -1,4 +1,5 @@
 //! Whole sets with their databases: all or nothing, trees and databases together.
+#![allow(clippy::disallowed_methods, reason = "sample files")]
 
 mod support;
 

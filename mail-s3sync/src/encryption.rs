@@ -2,7 +2,6 @@
 //!
 //! The private key is not needed to push, and is not on the mail server.
 
-use std::fs;
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -10,6 +9,7 @@ use std::str::FromStr;
 use age::x25519;
 use mail_common::checksum::Sha256Writer;
 use mail_common::failure::{Failure, FailureKind};
+use mail_common::trusted;
 
 use crate::store::{Body, LocalError};
 
@@ -127,7 +127,7 @@ impl Recipients {
 impl Identities {
     /// Reads the keys in the file at `path`.
     pub(crate) fn read(path: &Path) -> Result<Self, Error> {
-        let text = fs::read_to_string(path).map_err(|source| Error::ReadIdentities {
+        let text = trusted::read_to_string(path).map_err(|source| Error::ReadIdentities {
             path: path.to_owned(),
             source,
         })?;

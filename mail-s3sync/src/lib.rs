@@ -1,4 +1,5 @@
 //! `mail-s3sync`: the off-site copy of backup sets: pushed, proven, brought back.
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "sample files"))]
 
 mod args; // the command line
 mod location; // s3://bucket/prefix, file:///directory

@@ -14,10 +14,12 @@ use std::sync::{Mutex, PoisonError};
 
 use mail_common::atomic;
 use mail_common::checksum::Sha256;
+use mail_common::trusted;
 use redb::{
     Database, DatabaseError, ReadOnlyTable, ReadableTable, StorageError, TableDefinition,
     TableError, TableHandle,
 };
+use rustix::fs::OFlags;
 
 use crate::inside::Role;
 
@@ -274,7 +276,7 @@ fn clear_away(path: &Path) -> io::Result<Found> {
 
 fn begins_as_cache(path: &Path) -> bool {
     let mut head = [0; REDB_MAGIC.len()];
-    File::open(path)
+    trusted::open(path)
         .and_then(|mut file| file.read_exact(&mut head))
         .is_ok()
         && head == REDB_MAGIC[..]
@@ -326,14 +328,27 @@ fn is_damage(error: &io::Error) -> bool {
     )
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a cache may be a link of its administrator"
+)]
 fn open_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
+    let nonblock = OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new()
         .read(true)
         .write(true)
         .create(true)
         .truncate(false)
         .mode(0o600)
-        .open(path)
+        .custom_flags(nonblock)
+        .open(path)?;
+    if file.metadata()?.is_file() {
+        return Ok(file);
+    }
+    Err(io::Error::new(
+        io::ErrorKind::InvalidInput,
+        "not a regular file",
+    ))
 }
 
 /// Drops the tables that were not used for longest, where there are more than are kept. A database

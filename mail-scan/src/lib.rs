@@ -1,4 +1,5 @@
 //! `mail-scan`: shows every byte that would be restored to ClamAV, or names it as not seen.
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "sample files"))]
 
 mod args; // the command line
 mod plan; // what is to be scanned, and with what: reads, never writes

@@ -8,7 +8,6 @@
 //! that the message is not found.
 
 use std::ffi::OsStr;
-use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -20,6 +19,7 @@ use mail_common::failure::{Failed, Failure, FailureKind};
 use mail_common::relpath::PathField;
 use mail_common::set::CHECKSUMS;
 use mail_common::text::inert_json;
+use mail_common::trusted;
 use rustix::fs::{AtFlags, Mode};
 use serde::Serialize;
 
@@ -108,7 +108,7 @@ impl Quarantine {
         atomic::create_dir_all(path).map_err(failed)?;
         Ok(Self {
             path: path.to_owned(),
-            dir: File::open(path).map_err(failed)?.into(),
+            dir: trusted::open(path).map_err(failed)?.into(),
             time,
         })
     }
@@ -362,7 +362,7 @@ fn may_be_in_set(folder: &OwnedFd) -> bool {
     reason = "sample files are not stored files"
 )]
 mod tests {
-    use std::fs;
+    use std::fs::{self, File};
     use std::sync::Arc;
 
     use super::*;

@@ -1,4 +1,5 @@
 //! Sample data, private services and whole-pipeline tests of the mail tools.
+#![allow(clippy::disallowed_methods, reason = "sample files")]
 
 pub mod maildir; // mail trees: made, aged, changed while a backup runs
 pub mod tree; // what a directory tree is, and how two differ

@@ -1,6 +1,8 @@
 //! `scripts/aws`: the bucket of the off-site copy, and what the keys of the mail server and of who
 //! restores may do.
 
+#![allow(clippy::disallowed_methods, reason = "sample files")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,5 @@
 //! A real Dovecot opens what was restored and sees what it saw before.
+#![allow(clippy::disallowed_methods, reason = "sample files")]
 
 use std::fs;
 

@@ -1,5 +1,6 @@
 //! A set of format 1, as mail-backup 0.1.0 made it: every tool and stock tar read it for ever. The
 //! fixture is never edited.
+#![allow(clippy::disallowed_methods, reason = "sample files")]
 #![expect(clippy::unwrap_used, reason = "a fixture that fails ends the test")]
 
 use std::fmt::Write as _;

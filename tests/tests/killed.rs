@@ -1,5 +1,6 @@
 //! A run that is killed at any moment leaves every set whole, and nothing that the next run does
 //! not clear. One that is asked to stop clears up itself.
+#![allow(clippy::disallowed_methods, reason = "sample files")]
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};

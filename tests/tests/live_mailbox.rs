@@ -1,5 +1,6 @@
 //! A mailbox that is delivered to, flagged, moved and expunged while it is backed up: every message
 //! that was there the whole time is in the set, once.
+#![allow(clippy::disallowed_methods, reason = "sample files")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

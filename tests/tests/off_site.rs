@@ -1,5 +1,6 @@
 //! A set from beginning to end: backed up, pushed through a pipe, locked, brought back by another
 //! program, restored.
+#![allow(clippy::disallowed_methods, reason = "sample files")]
 
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -1,5 +1,6 @@
 //! The built `mail-backup` at its edge: what it makes of a mail server, what the stock programs
 //! make of its sets, and what it says when something goes wrong.
+#![allow(clippy::disallowed_methods, reason = "sample files")]
 #![expect(clippy::unwrap_used, reason = "a fixture that fails ends the test")]
 
 mod support; // a mail server to back up, and the programs that every administrator has

@@ -6,6 +6,8 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use mail_common::trusted;
+
 use crate::context::Context;
 use crate::finding::Finding;
 use crate::probe::Probe;
@@ -60,7 +62,7 @@ fn count_keys(directory: &Path, depth: u32) -> io::Result<u64> {
             keys += count_keys(&path, depth - 1)?;
         } else if path.extension().is_some_and(|end| end == "private") && path.is_file() {
             keys += u64::from(
-                fs::read(&path)?
+                trusted::read(&path)?
                     .windows(11)
                     .any(|words| words == b"PRIVATE KEY"),
             );

@@ -1,11 +1,11 @@
 //! Passwords and URLs that are as good as passwords: from a file, or from the environment.
 
-use std::fs;
 use std::path::Path;
 
 use mail_common::config::Environment;
 use mail_common::failure::Failed;
 use mail_common::secret::Secret;
+use mail_common::trusted;
 
 use super::error::ConfigError;
 
@@ -19,7 +19,7 @@ pub(crate) fn secret(
 ) -> Result<Secret, ConfigError> {
     let section = section.to_owned();
     let (text, place) = match (file, variable) {
-        (Some(path), None) => match fs::read_to_string(path) {
+        (Some(path), None) => match trusted::read_to_string(path) {
             Ok(text) => (text, path.display().to_string()),
             Err(error) => {
                 let source = Failed::at("read", path)(error);

@@ -1,13 +1,13 @@
 //! The newest of what other tools wrote down: records that were appended to a file, run after run.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
 use mail_common::jsonl::{self, RecordReader};
 use mail_common::record::{EndStatus, Record, StoredSet, Usage, Verdict, VerdictStatus};
 use mail_common::report::chain;
+use mail_common::trusted;
 
 /// So much bad news is shown; the rest is counted.
 pub(super) const MAX_SHOWN: usize = 20;
@@ -243,7 +243,7 @@ fn finish<T>(run: Option<&mut RunOf<T>>, status: EndStatus, seconds: f64) {
 
 /// Hands over each record that is known, as far as the file can be read.
 fn each(path: &Path, mut see: impl FnMut(Record)) -> Result<(), StreamError> {
-    let file = File::open(path).map_err(|error| match error.kind() {
+    let file = trusted::open(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => StreamError::Absent,
         _ => StreamError::Open(error),
     })?;

@@ -3,7 +3,6 @@
 //! Each group of checks owns its section, and describes it in an `example.toml` beside its code. In
 //! these, `#name = value` is a default, and `#: name = value` an example of what has none.
 
-use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -11,6 +10,7 @@ use std::process::ExitCode;
 use mail_common::exit::Exit;
 use mail_common::failure::Failed;
 use mail_common::record::CheckStatus;
+use mail_common::trusted;
 use serde::Deserialize;
 
 use crate::checks::{
@@ -75,7 +75,7 @@ impl Settings {
     /// Reads the file `explicit`, or else the usual one where it is present.
     pub(crate) fn load(explicit: Option<&Path>) -> Result<Self, SettingsError> {
         let path = explicit.unwrap_or(Path::new(DEFAULT_PATH));
-        let text = match fs::read_to_string(path) {
+        let text = match trusted::read_to_string(path) {
             Err(error) if explicit.is_none() && error.kind() == io::ErrorKind::NotFound => {
                 return Ok(Self::default());
             }

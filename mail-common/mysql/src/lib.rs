@@ -4,6 +4,7 @@
 //! One connection, one consistent snapshot for all databases of a run. What loads back is
 //! identical; what the account may not see is named in [`DumpReport::missing`]. Nothing here
 //! compresses, finishes or names a file.
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "sample files"))]
 
 mod option_file; // ~/.my.cnf: groups, quoting, comments
 pub mod options; // where the server is and who asks: explicit, environment, option file, defaults

@@ -9,6 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use mail_common::secret::Secret;
+use mail_common::trusted;
 
 use crate::error::Error;
 use crate::option_file::{self, Setting};
@@ -139,7 +140,7 @@ impl Options {
             path: path.to_owned(),
             source,
         };
-        let bytes = match std::fs::read(path) {
+        let bytes = match trusted::read(path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Ok(OptionFile::default());

@@ -1,5 +1,6 @@
 //! The `mysql` component against real servers: what is dumped loads back identical, by the stock
 //! client.
+#![allow(clippy::disallowed_methods, reason = "sample files")]
 
 #[path = "support/mariadb.rs"]
 mod mariadb;

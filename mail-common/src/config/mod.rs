@@ -20,6 +20,7 @@ use shell::Assignment;
 
 use crate::failure::{Failed, Failure, FailureKind};
 use crate::set::UnknownComponent;
+use crate::trusted;
 
 /// The file that is read when no other is named, where it is present.
 pub const DEFAULT_PATH: &str = "/etc/mailserver-backup/config";
@@ -122,7 +123,7 @@ impl Config {
     /// [`Error::Read`], [`Error::Syntax`], or [`Error::NotText`] for a variable that is a setting.
     pub fn load(explicit: Option<&Path>, environment: Environment) -> Result<Self, Error> {
         let path = explicit.unwrap_or(Path::new(DEFAULT_PATH));
-        match std::fs::read(path) {
+        match trusted::read(path) {
             Ok(text) => Self::parse(&text, path, environment),
             Err(error) if explicit.is_none() && error.kind() == io::ErrorKind::NotFound => {
                 Self::parse(b"", path, environment)

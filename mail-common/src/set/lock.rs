@@ -3,16 +3,15 @@
 //! All locks are flock(2): they end with the process, however it ends.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use jiff::ZonedDateTime;
 use jiff::fmt::temporal::DateTimePrinter;
-use rustix::fs::OFlags;
 
 use super::backup_root::BackupRoot;
 use super::layout::{CHECKSUMS, Hidden, LOCK, MANIFEST};
@@ -109,7 +108,7 @@ impl RootLock {
     pub fn acquire(root: &BackupRoot, now: &ZonedDateTime) -> Result<Self, LockError> {
         let path = root.path().join(LOCK);
         let failed = || Failed::at("lock", &path);
-        let file = open_root_lock(&path).map_err(failed())?;
+        let file = beneath::own_file(&path).map_err(failed())?;
         let Some(mut flock) = Flock::try_exclusive(file).map_err(failed())? else {
             return Err(LockError::Held {
                 holder: read_holder(&path, now),
@@ -161,19 +160,6 @@ pub(super) fn try_exclusive(set: &Path) -> Result<ExclusiveLock, LockError> {
             path: set.to_owned(),
         }),
     }
-}
-
-fn open_root_lock(path: &Path) -> io::Result<File> {
-    let nofollow = OFlags::NOFOLLOW.bits().cast_signed();
-    // Not truncated: it tells who holds the lock.
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .custom_flags(nofollow)
-        .open(path)
 }
 
 fn write_holder(file: &mut File, now: &ZonedDateTime) -> io::Result<()> {
@@ -334,7 +320,7 @@ mod tests {
             b"\xff\xff 1",
             &[b'9'; 4096],
         ] {
-            let mut file = OpenOptions::new()
+            let mut file = fs::OpenOptions::new()
                 .write(true)
                 .truncate(true)
                 .open(&path)

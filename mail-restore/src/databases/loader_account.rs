@@ -2,10 +2,10 @@
 //! elsewhere. Whatever a dump holds, the server itself keeps it there.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io::Read;
 
 use mail_common::secret::Secret;
+use mail_common::trusted;
 use mail_mysql::ConnectionSettings;
 
 use super::error::Error;
@@ -91,7 +91,7 @@ fn pattern(database: &str) -> String {
 /// One that every rule for passwords takes: long, with letters of both cases, digits and a sign.
 fn password() -> Option<String> {
     let mut bytes = [0; 24];
-    File::open("/dev/urandom")
+    trusted::open("/dev/urandom")
         .and_then(|mut random| random.read_exact(&mut bytes))
         .ok()?;
     let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();

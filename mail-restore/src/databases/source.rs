@@ -1,12 +1,12 @@
 //! The content of a dump: unpacked on a thread of its own, and never more than the manifest says.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 use std::thread;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use mail_common::archive::compression::Compression;
+use mail_common::beneath;
 
 const CHUNK_BYTES: usize = 256 * 1024;
 
@@ -57,7 +57,7 @@ fn unpack(
     send: &dyn Fn(Chunk) -> bool,
 ) -> io::Result<()> {
     let name = file.file_name().unwrap_or_default().as_encoded_bytes();
-    let mut content = Compression::of_name(name).reader(File::open(file)?)?;
+    let mut content = Compression::of_name(name).reader(beneath::regular_file(file)?)?;
     let mut total_bytes = 0;
     loop {
         let mut chunk = Vec::with_capacity(CHUNK_BYTES);

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use mail_common::failure::{Failed, Failure, FailureKind};
 use mail_common::flock::{self, Flock};
+use mail_common::trusted;
 
 /// Nobody else exchanges what is in a directory while this is held.
 #[derive(Debug)]
@@ -34,7 +35,7 @@ impl Failure for Error {
 impl TargetLock {
     /// Takes the lock, or fails at once.
     pub(crate) fn take(directory: &Path) -> Result<Self, Error> {
-        let opened = File::open(directory).map_err(Failed::at("open", directory))?;
+        let opened = trusted::open(directory).map_err(Failed::at("open", directory))?;
         let locked = match Flock::try_exclusive(opened) {
             Ok(Some(locked)) => Some(locked),
             Ok(None) => {

@@ -1,4 +1,5 @@
 //! `mail-restore` as its users run it: whole sets, components, damage, faults, records.
+#![allow(clippy::disallowed_methods, reason = "sample files")]
 
 #[path = "../support/mod.rs"]
 mod support; // a mail server with a set of it, and ways to spoil both

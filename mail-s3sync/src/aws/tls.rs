@@ -1,6 +1,7 @@
 //! TLS: whose certificates are trusted, and what people can do about those that are not.
 
-use std::fs;
+use mail_common::trusted;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -37,7 +38,7 @@ impl Trust {
     /// The authorities in the file at `path`. They are parsed when they are needed: that takes
     /// longer than a push of nothing new.
     pub(crate) fn read(path: &Path) -> Result<Self, BundleError> {
-        let pem = fs::read(path).map_err(|source| BundleError::Read {
+        let pem = trusted::read(path).map_err(|source| BundleError::Read {
             path: path.to_owned(),
             source,
         })?;

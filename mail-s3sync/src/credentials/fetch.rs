@@ -10,6 +10,7 @@ use hyper::{Body, Request};
 use jiff::Timestamp;
 use mail_common::failure::Failed;
 use mail_common::secret::Secret;
+use mail_common::trusted;
 use rusoto_core::{Client, Region};
 use rusoto_sts::{AssumeRoleRequest, AssumeRoleWithWebIdentityRequest, Sts, StsClient};
 use serde_json::Value;
@@ -60,7 +61,7 @@ fn read_authorization(authorization: &Authorization) -> Result<Secret, Error> {
 }
 
 fn read_token(path: &Path) -> Result<Secret, Error> {
-    let text = std::fs::read_to_string(path).map_err(Failed::at("read", path))?;
+    let text = trusted::read_to_string(path).map_err(Failed::at("read", path))?;
     Ok(Secret::new(text.trim()))
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use mail_common::failure::Failed;
+use mail_common::trusted;
 
 use super::error::Error;
 
@@ -14,7 +15,7 @@ pub(super) struct Ini(BTreeMap<String, BTreeMap<String, String>>);
 impl Ini {
     /// Reads the file at `path`; one that is not there is empty.
     pub(super) fn read(path: &Path) -> Result<Self, Error> {
-        match std::fs::read(path) {
+        match trusted::read(path) {
             Ok(text) => Self::parse(&String::from_utf8_lossy(&text), path),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(Failed::at("read", path)(error).into()),

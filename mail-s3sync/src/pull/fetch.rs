@@ -16,6 +16,7 @@ use mail_common::failure::Failed;
 use mail_common::flock::Flock;
 use mail_common::record::TransferAction;
 use mail_common::report::Progress;
+use mail_common::trusted;
 use rustix::fs::OFlags;
 
 use super::context::Pull;
@@ -53,7 +54,7 @@ impl Pull<'_> {
             Some(identities) if entry.is_encrypted() => decrypt(file, &hidden, entry, identities)?,
             _ => hidden.clone(),
         };
-        File::open(parent)
+        trusted::open(parent)
             .and_then(|directory| put_in_place(directory, name_of(&finished), name_of(&path)))
             .map_err(Failed::at("write", &path))?;
         atomic::remove_tree(&hidden).map_err(Failed::at("write", &hidden))?;
@@ -143,6 +144,10 @@ fn hidden_name(entry: &Entry) -> String {
 }
 
 /// Opens or makes the hidden file, and shuts out another pull.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "it is made here, in a directory of the administrator, and no link is followed"
+)]
 fn open_locked(path: &Path) -> Result<Flock<File>, Error> {
     let failed = |source| Failed::at("write", path)(source);
     let nofollow = OFlags::NOFOLLOW.bits().cast_signed();

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use mail_common::atomic;
 use mail_common::failure::Failed;
 use mail_common::interrupt::Interrupt;
+use mail_common::trusted;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::address::Address;
@@ -105,7 +106,7 @@ impl Spawned {
     }
 
     fn last_words(&self) -> String {
-        let log = fs::read(self.dir.path().join("clamd.log")).unwrap_or_default();
+        let log = trusted::read(self.dir.path().join("clamd.log")).unwrap_or_default();
         let log = String::from_utf8_lossy(&log);
         let errors = log.lines().rfind(|line| line.contains("ERROR"));
         errors
@@ -154,7 +155,7 @@ fn program() -> Option<PathBuf> {
 /// Where the system's clamd has its signatures.
 fn signature_dir() -> PathBuf {
     let configured = SYSTEM_CONFIGS.iter().find_map(|config| {
-        let text = fs::read_to_string(config).ok()?;
+        let text = trusted::read_to_string(config).ok()?;
         text.lines()
             .find_map(|line| line.strip_prefix("DatabaseDirectory "))
             .map(|dir| PathBuf::from(dir.trim()))
@@ -178,7 +179,7 @@ fn account() -> Option<(u32, u32)> {
     if !rustix::process::geteuid().is_root() {
         return None;
     }
-    let passwd = fs::read_to_string("/etc/passwd").ok()?;
+    let passwd = trusted::read_to_string("/etc/passwd").ok()?;
     ACCOUNTS.iter().find_map(|account| {
         let line = passwd
             .lines()

@@ -1,13 +1,13 @@
 //! Names of users, as /etc/passwd has them.
 
-use std::fs;
+use mail_common::trusted;
 
 const PASSWD: &str = "/etc/passwd";
 
 /// The numbers of users that are given by name or number. A name that this machine does not know is
 /// nobody's.
 pub(super) fn numbers(users: &[String]) -> Vec<u32> {
-    let passwd = fs::read_to_string(PASSWD).unwrap_or_default();
+    let passwd = trusted::read_to_string(PASSWD).unwrap_or_default();
     users
         .iter()
         .filter_map(|user| user.parse().ok().or_else(|| number_of(user, &passwd)))
@@ -16,7 +16,7 @@ pub(super) fn numbers(users: &[String]) -> Vec<u32> {
 
 /// The name of a user, or the number where it has none.
 pub(super) fn name(uid: u32) -> String {
-    let passwd = fs::read_to_string(PASSWD).unwrap_or_default();
+    let passwd = trusted::read_to_string(PASSWD).unwrap_or_default();
     let known = accounts(&passwd)
         .find(|(_, number)| *number == uid)
         .map(|(name, _)| name.to_owned());

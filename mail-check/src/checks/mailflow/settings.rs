@@ -1,10 +1,10 @@
 //! `[mailflow]`: where the trip begins and ends, and who makes it.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mail_common::secret::Secret;
+use mail_common::trusted;
 use serde::Deserialize;
 
 use crate::limits::Ceiling;
@@ -227,7 +227,7 @@ impl Api {
 }
 
 fn read(path: &Path, name: &str) -> Result<String, String> {
-    fs::read_to_string(path).map_err(|error| {
+    trusted::read_to_string(path).map_err(|error| {
         format!(
             "[mailflow] {name} {} cannot be read: {error}",
             path.display()

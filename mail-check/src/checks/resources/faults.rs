@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use mail_common::trusted;
+
 use crate::finding::Finding;
 use crate::state::{Kept, StateDir};
 
@@ -44,7 +46,7 @@ fn gather(sys: &Path) -> Facts {
 fn counts(dir: &Path, file: &str) -> BTreeMap<String, u64> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     let count = |entry: fs::DirEntry| {
-        let text = fs::read_to_string(entry.path().join(file)).ok()?;
+        let text = trusted::read_to_string(entry.path().join(file)).ok()?;
         Some((
             entry.file_name().to_string_lossy().into_owned(),
             parse_count(text.trim())?,

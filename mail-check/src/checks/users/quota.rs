@@ -9,6 +9,7 @@ use std::io;
 use std::path::Path;
 use std::time::Instant;
 
+use mail_common::beneath;
 use mail_common::maildir::holds_messages;
 use mail_common::tool::human_size;
 
@@ -110,8 +111,8 @@ pub(super) fn judge(database: &str, used: &[Used], limits: Ceiling) -> Finding {
 fn counted(mailbox: &Path) -> Option<u64> {
     let text = ["maildirsize", "Maildir/maildirsize"]
         .iter()
-        .find_map(|name| fs::read_to_string(mailbox.join(name)).ok())?;
-    parse_maildirsize(&text)
+        .find_map(|name| beneath::read(&mailbox.join(name)).ok())?;
+    parse_maildirsize(&String::from_utf8_lossy(&text))
 }
 
 fn parse_maildirsize(text: &str) -> Option<u64> {
@@ -189,6 +190,20 @@ mod tests {
         for broken in ["", "damaged", "\n300 2\n", "1000S\nx 1\n", "1000S\n-5 1\n"] {
             assert_eq!(parse_maildirsize(broken), None, "{broken:?}");
         }
+    }
+
+    /// Whoever owns the mailbox can put anything there.
+    #[test]
+    fn a_pipe_or_a_link_in_the_place_of_maildirsize_is_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("maildirsize");
+        let made = std::process::Command::new("mkfifo").arg(&file).status();
+        assert!(made.unwrap().success());
+        assert_eq!(counted(dir.path()), None);
+        fs::remove_file(&file).unwrap();
+        fs::write(dir.path().join("elsewhere"), "1000S\n300 2\n").unwrap();
+        std::os::unix::fs::symlink("elsewhere", &file).unwrap();
+        assert_eq!(counted(dir.path()), None);
     }
 
     #[test]

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde_yaml_ng::{Mapping, Value};
 
+use mail_common::trusted;
+
 use super::env::Variables;
 use super::files::name_of_directory;
 use crate::docker::error::DockerError;
@@ -141,7 +143,7 @@ impl Source<'_> {
     /// The YAML, in which merge keys are merged.
     fn document(&self) -> Result<Value, DockerError> {
         let text =
-            std::fs::read_to_string(self.path).map_err(|cause| DockerError::ComposeFile {
+            trusted::read_to_string(self.path).map_err(|cause| DockerError::ComposeFile {
                 path: self.path.to_owned(),
                 cause,
             })?;
