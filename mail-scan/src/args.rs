@@ -93,9 +93,11 @@ pub(crate) struct Args {
 }
 
 const LONG_HELP: &str = "\
-Settings come from flags, then the environment, then --config FILE, then defaults: BACKUP_ROOT, CLAMD_ADDRESS, SCAN_ENCRYPTED_MAIL.
+Settings come from flags, then the environment, then --config FILE, then defaults: BACKUP_ROOT, \
+CLAMD_ADDRESS, SCAN_ENCRYPTED_MAIL.
 
-Before work each clamd answers PING, and finds the EICAR test file alone, in an archive and in a message; else nothing is scanned.
+Before work each clamd answers PING, and finds the EICAR test file alone, in an archive and in a \
+message; else nothing is scanned.
 
 Examples:
   mail-scan latest

@@ -45,6 +45,8 @@ struct State {
     infected: u64,
     unscanned: u64,
     noted: u64,
+    /// Whether a member was infected or not scanned.
+    has_bad_member: bool,
     /// The first signature that was found, and where it lies in a file that is one content.
     signature: Option<(String, Option<String>)>,
     first_reason: Option<String>,
@@ -112,6 +114,7 @@ impl Artifact {
         if state.pending > 0 || state.read.is_none() {
             return;
         }
+        let is_by_members = state.is_by_members();
         let finding = state.finding(run, run.scope.window_bytes_used());
         if let (Verdict::Clean, Some(sha256), Some(identity)) = (
             &finding.verdict,
@@ -124,12 +127,28 @@ impl Artifact {
                 Known::Clean(finding.note.clone()),
             );
         }
-        run.tally.report_file(&self.item, &finding);
+        if is_by_members {
+            run.tally.report_archive(&self.item, &finding);
+        } else {
+            run.tally.report_file(&self.item, &finding);
+        }
     }
 }
 
 impl State {
+    /// Whether the verdict on the file is that on its members. A file that was not read to its end
+    /// is unscanned itself.
+    fn is_by_members(&self) -> bool {
+        let was_read = matches!(self.read, Some(Ok(_)));
+        self.has_bad_member && (was_read || self.infected > 0)
+    }
+
     fn add(&mut self, part: &Part, finding: Finding) {
+        let is_bad = matches!(
+            finding.verdict,
+            Verdict::Infected(_) | Verdict::Unscanned(_)
+        );
+        self.has_bad_member |= is_bad && part.member.is_some();
         match finding.verdict {
             Verdict::Clean => {}
             Verdict::Noted(reason) => {

@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::atomic::AtomicU64;
 use std::thread;
 
 use crossbeam_channel::{Receiver, bounded};
@@ -353,11 +354,16 @@ fn print_summary(plan: &Plan, session: &Session, totals: &Counters, exit: Exit) 
         get(&totals.files),
         get(&totals.members),
         human_size(get(&totals.bytes)),
-        get(&totals.infected) + get(&totals.infected_members),
-        get(&totals.unscanned) + get(&totals.unscanned_members),
+        once(&totals.infected, &totals.infected_archives, &totals.infected_members),
+        once(&totals.unscanned, &totals.unscanned_archives, &totals.unscanned_members),
         get(&totals.cached),
     ));
     print_encrypted(plan, session, get(&totals.encrypted));
+}
+
+/// Each thing once: an archive is what its members are.
+fn once(files: &AtomicU64, archives: &AtomicU64, members: &AtomicU64) -> u64 {
+    get(files) - get(archives) + get(members)
 }
 
 fn print_encrypted(plan: &Plan, session: &Session, encrypted: u64) {

@@ -94,8 +94,24 @@ impl<'a> Tally<'a> {
         self.session.emit(&Record::Verdict(record));
     }
 
+    /// Reports the verdict on an archive that is what its members are. These have been reported, and
+    /// people count each thing once.
+    pub(crate) fn report_archive(&self, item: &Item, finding: &Finding) {
+        match finding.verdict {
+            Verdict::Clean | Verdict::Noted(_) => {}
+            Verdict::Infected(_) => add(&self.counters.infected_archives, 1),
+            Verdict::Unscanned(_) => add(&self.counters.unscanned_archives, 1),
+        }
+        self.settle(item, finding);
+    }
+
     /// Reports the verdict on a whole file.
     pub(crate) fn report_file(&self, item: &Item, finding: &Finding) {
+        self.print(item.place.to_string(), finding);
+        self.settle(item, finding);
+    }
+
+    fn settle(&self, item: &Item, finding: &Finding) {
         let counter = match finding.verdict {
             Verdict::Clean | Verdict::Noted(_) => &self.counters.clean,
             Verdict::Infected(_) => &self.counters.infected,
@@ -103,7 +119,6 @@ impl<'a> Tally<'a> {
         };
         add(counter, 1);
         add(&self.counters.files, 1);
-        self.print(item.place.to_string(), finding);
         let record = finding.record(&item.place, None);
         self.session.emit(&Record::Verdict(record));
         let files = get(&self.counters.files);

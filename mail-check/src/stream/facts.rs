@@ -1,5 +1,6 @@
 //! What a stream of records says: how each tool ended, what was found, what is stored.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::BufRead;
 
 use jiff::Timestamp;
@@ -30,6 +31,16 @@ pub(crate) struct Facts {
     pub(crate) checks: Vec<Check>,
     /// Why the stream cannot be trusted to be whole.
     pub(crate) broken: Option<String>,
+    /// What members of archives were found to be, by archive.
+    bad_members: BTreeMap<String, BadMembers>,
+}
+
+/// What the members of an archive were found to be.
+#[derive(Debug, Default)]
+struct BadMembers {
+    infected: bool,
+    /// Why members were not scanned.
+    reasons: BTreeSet<String>,
 }
 
 /// What a scanner found.
@@ -102,6 +113,9 @@ impl Facts {
             .as_ref()
             .unwrap_or(&verdict.path.path)
             .clone();
+        if self.is_by_members(verdict) {
+            return;
+        }
         match verdict.status {
             VerdictStatus::Clean => {}
             VerdictStatus::Infected => {
@@ -120,6 +134,22 @@ impl Facts {
         }
     }
 
+    /// Whether this is the verdict on an archive that its members have had: each thing counts once.
+    /// The verdicts on members come before that on their archive.
+    fn is_by_members(&mut self, verdict: &Verdict) -> bool {
+        if verdict.status == VerdictStatus::Clean {
+            return false;
+        }
+        let file = file_of(verdict);
+        if verdict.member.is_some() {
+            let members = self.bad_members.entry(file).or_default();
+            members.add(verdict);
+            return false;
+        }
+        let members = self.bad_members.get(&file);
+        members.is_some_and(|members| members.explain(verdict))
+    }
+
     fn error(&mut self, error: &ErrorRecord) {
         self.errors += 1;
         if self.errors_first.len() < NAMED {
@@ -133,12 +163,34 @@ impl Facts {
     }
 }
 
-fn infected(verdict: &Verdict, what: String) -> Infected {
+impl BadMembers {
+    fn add(&mut self, verdict: &Verdict) {
+        self.infected |= verdict.status == VerdictStatus::Infected;
+        self.reasons.extend(verdict.reason.clone());
+    }
+
+    /// Whether the verdict on the archive says no more than theirs did. Where some were not scanned,
+    /// its reason ends with one of theirs; where it was itself not read to its end, it does not.
+    fn explain(&self, archive: &Verdict) -> bool {
+        match (archive.status, &archive.reason) {
+            (VerdictStatus::Infected, _) => self.infected,
+            (_, Some(reason)) => self.reasons.iter().any(|known| reason.ends_with(known)),
+            (_, None) => false,
+        }
+    }
+}
+
+/// The file of a verdict, with the set that it lies in.
+fn file_of(verdict: &Verdict) -> String {
     let path = &verdict.path.path;
-    let file = match (&verdict.root, &verdict.set) {
+    match (&verdict.root, &verdict.set) {
         (Some(root), Some(set)) => format!("{root}/{set}/{path}"),
         _ => path.clone(),
-    };
+    }
+}
+
+fn infected(verdict: &Verdict, what: String) -> Infected {
+    let file = file_of(verdict);
     let place = match &verdict.member {
         Some(member) => format!("{file}: {member}"),
         None => file,

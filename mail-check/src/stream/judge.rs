@@ -256,6 +256,17 @@ mod tests {
     }
 
     #[test]
+    fn a_message_and_its_archive_count_once() {
+        let archive = INFECTED.replace(r#""member":"a/cur/1","#, "");
+        let member = UNSCANNED.replace(r#""status""#, r#""member":"a.pdf","status""#);
+        let by_members = UNSCANNED.replace("encrypted", "1 of 2 members not scanned: encrypted");
+        let cut = UNSCANNED.replace("encrypted", "the file is cut short");
+        let text = [INFECTED, &archive, &member, &by_members, &cut].join("\n");
+        let facts = Facts::read(text.as_bytes());
+        assert_eq!((facts.infected, facts.unscanned), (1, 2));
+    }
+
+    #[test]
     fn a_stream_that_is_no_stream_is_unknown() {
         check(&["not json"], &[("stream", "stdin", Status::Unknown)]);
         check(&[], &[("stream", "stdin", Status::Unknown)]);

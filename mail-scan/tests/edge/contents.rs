@@ -119,7 +119,8 @@ fn the_same_is_found_over_tcp() {
         .arg("--no-cache")
         .arg(bench.dir())
         .run()
-        .assert_code(1);
+        .assert_code(1)
+        .assert_stderr("; 3 infected,");
     let expected = [
         "all.tar.zst infected",
         "all.tar.zst: mail infected",
@@ -129,6 +130,9 @@ fn the_same_is_found_over_tcp() {
     ];
     assert_eq!(verdicts(&outcome, bench.dir()), expected);
     assert!(outcome.text().contains("by stream"));
+    // Three things and an archive of one of them.
+    assert_eq!(total(&outcome, "infected"), 3);
+    assert_eq!(total(&outcome, "infected_archives"), 1);
 }
 
 #[test]
