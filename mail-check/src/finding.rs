@@ -39,7 +39,16 @@ pub(crate) enum Bad {
     Small,
 }
 
+/// The target of a check that was asked for and that nobody configured.
+pub(crate) const NOT_CONFIGURED: &str = "configuration";
+
 impl Finding {
+    /// Whether it says that there is nothing to check. That is unknown to whoever asks, and no
+    /// reason to wake anybody: the host may have nothing of the kind.
+    pub(crate) fn is_not_configured(&self) -> bool {
+        self.status == Status::Unknown && self.target == NOT_CONFIGURED
+    }
+
     pub(crate) fn new(
         status: Status,
         name: impl Into<String>,

@@ -64,7 +64,7 @@ impl Rule {
         let is_so = match self.when {
             When::Critical => finding.status == Status::Critical,
             When::Bad => is_bad(finding),
-            When::Silent => finding.status == Status::Unknown && finding.target != "configuration",
+            When::Silent => finding.status == Status::Unknown && !finding.is_not_configured(),
         };
         is_so
             && (self.scenarios.is_empty() || self.scenarios.contains(&scenario))

@@ -1,7 +1,7 @@
 //! What is looked at, in the order of an operating guide: from the ground up, and mail as it flows.
 
 use super::scenario::Scenario;
-use crate::finding::Finding;
+use crate::finding::{Finding, NOT_CONFIGURED};
 use crate::group::Group;
 
 /// Something to look at.
@@ -41,7 +41,7 @@ impl Step {
         let message = format!(
             "{what}: not checked, since {section} says nothing of it; look by hand: {by_hand}"
         );
-        Finding::unknown(self.names[0], "configuration", message)
+        Finding::unknown(self.names[0], NOT_CONFIGURED, message)
     }
 }
 

@@ -113,10 +113,11 @@ pub(crate) fn observe(mut memory: Memory, observation: Observation<'_>, rules: &
         .into_iter()
         .chain(settled(&memory, observation))
         .collect();
-    for finding in worst_by_target(observation.findings)
+    let findings = worst_by_target(observation.findings);
+    let findings = findings
         .into_iter()
-        .chain(&over)
-    {
+        .filter(|finding| !finding.is_not_configured());
+    for finding in findings.chain(&over) {
         let key = Key::of(finding);
         let index = memory
             .checks

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::finding::NOT_CONFIGURED;
 
 const MINUTE: i64 = 60;
 const DAY: i64 = 86_400;
@@ -125,6 +126,27 @@ fn a_change_must_hold() {
     };
     check(&rules, 30 * MINUTE, "occcooc", "- - Problem - - Recovery -");
     check(&rules, 30 * MINUTE, "ocoowwo", "- - - - - Problem -");
+}
+
+#[test]
+fn what_nobody_configured_wakes_nobody() {
+    let findings = [
+        Finding::unknown("tls", NOT_CONFIGURED, "nothing to check"),
+        Finding::unknown("mailflow", "settings", "half of them are missing"),
+    ];
+    let observation = Observation {
+        findings: &findings,
+        answered: &[],
+        now: 0,
+    };
+    let (_, news) = decide(
+        Memory::default(),
+        observation,
+        &[CHANNEL.to_owned()],
+        &RULES,
+    );
+    let names: Vec<&str> = news[0].1.iter().map(|event| &*event.key.name).collect();
+    assert_eq!(names, ["mailflow"]);
 }
 
 #[test]

@@ -31,7 +31,7 @@ pub(crate) fn probes(
     let settings = match settings.complete() {
         Ok(None) => return Vec::new(),
         Ok(Some(settings)) => Arc::new(settings),
-        Err(why) => return vec![Probe::unknown("mailflow", "configuration", why)],
+        Err(why) => return vec![Probe::unknown("mailflow", "settings", why)],
     };
     let routes = settings.routes().into_iter();
     routes
