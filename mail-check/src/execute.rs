@@ -45,8 +45,8 @@ pub(crate) fn execute(plan: Plan, session: &Session) -> (Exit, Totals) {
         findings,
         context: &plan.context,
     };
-    if let Some(path) = &plan.prometheus {
-        publisher.metrics(path, started.elapsed());
+    if let Some(metrics) = &plan.metrics {
+        publisher.metrics(metrics, started.elapsed());
     }
     if let Some((path, sources)) = &plan.report {
         publisher.page(path, sources);

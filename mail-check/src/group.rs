@@ -61,6 +61,9 @@ impl Group {
         Self::Users,
     ];
 
+    /// The word for every group that is configured.
+    pub(crate) const EVERY: &'static str = "all";
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Resources => "resources",
@@ -88,7 +91,7 @@ pub(crate) fn parse_operands(words: &[impl AsRef<OsStr>]) -> Result<Vec<Operand>
     let mut words = words.iter().map(AsRef::as_ref);
     while let Some(word) = words.next() {
         let operand = match word.to_str() {
-            Some("all") => Operand::All,
+            Some(Group::EVERY) => Operand::All,
             Some("-") => Operand::Records,
             Some("set") => Operand::Set(words.next().ok_or(OperandError::NoDirectory)?.into()),
             _ => Operand::Group(parse_group(word)?),

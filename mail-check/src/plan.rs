@@ -1,5 +1,6 @@
 //! Which checks are made: reads settings, and begins none.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use crate::checks;
 use crate::context::Context;
 use crate::diagnose::Diagnosis;
 use crate::docker::Project;
+use crate::finding::NOT_CONFIGURED;
 use crate::group::{Group, Operand, OperandError, parse_operands};
 use crate::net::Verifier;
 use crate::notify::{ConfigError, Notifier};
@@ -32,10 +34,16 @@ pub(crate) struct Plan {
     /// Groups that were not asked for by name and have nothing to check.
     pub(crate) left_out: Vec<Group>,
     /// What is done with what was found.
-    pub(crate) prometheus: Option<PathBuf>,
+    pub(crate) metrics: Option<Metrics>,
     pub(crate) report: Option<(PathBuf, Sources)>,
     pub(crate) notifier: Option<Notifier>,
     pub(crate) context: Arc<Context>,
+}
+
+/// Where metrics are written, and for which checks, as the command line has them.
+pub(crate) struct Metrics {
+    pub(crate) path: PathBuf,
+    pub(crate) checks: String,
 }
 
 /// Why there is no plan.
@@ -83,7 +91,10 @@ impl Plan {
             probes: Vec::new(),
             diagnosis: None,
             left_out: Vec::new(),
-            prometheus: args.prometheus.clone(),
+            metrics: args.prometheus.clone().map(|path| Metrics {
+                path,
+                checks: checks_named(&args.operands),
+            }),
             report: args.report.clone().map(sources),
             notifier: notifier.transpose()?,
             context: Arc::clone(&context),
@@ -127,7 +138,17 @@ impl Plan {
 fn not_configured(group: Group) -> Probe {
     let name = group.name();
     let why = format!("nothing to check; see [{name}] in mail-check --print-config");
-    Probe::unknown(name, "configuration", why)
+    Probe::unknown(name, NOT_CONFIGURED, why)
+}
+
+/// The words of the command line; without any it is all.
+fn checks_named(operands: &[OsString]) -> String {
+    let words: Vec<_> = operands.iter().map(|word| word.to_string_lossy()).collect();
+    if words.is_empty() {
+        Group::EVERY.to_owned()
+    } else {
+        words.join(" ")
+    }
 }
 
 fn sources(settings: &Settings, context: &Context) -> Sources {

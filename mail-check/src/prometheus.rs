@@ -1,7 +1,8 @@
 //! `--prometheus FILE`: what this run found, in the text format of the textfile collector.
 //!
 //! The format: <https://prometheus.io/docs/instrumenting/exposition_formats/>. The file holds the
-//! findings of one run, so that two lines of a crontab that check different things write two files.
+//! findings of one run, so that two lines of a crontab that check different things write two files;
+//! what is said of the run itself is told apart by the checks that were asked for.
 
 use std::fmt::{self, Write};
 use std::path::Path;
@@ -18,7 +19,10 @@ const MODE: u32 = 0o644;
 
 /// What the metrics say of the run itself.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Run {
+pub(crate) struct Run<'a> {
+    /// What was asked for, in the words of the command line: it tells the files of a host apart,
+    /// which are read as one.
+    pub(crate) checks: &'a str,
     /// When it began, in seconds since 1970.
     pub(crate) began_seconds: i64,
     pub(crate) elapsed_seconds: f64,
@@ -26,7 +30,7 @@ pub(crate) struct Run {
 }
 
 /// Replaces `path` in one step.
-pub(crate) fn write(path: &Path, findings: &[Finding], run: Run) -> Result<(), Failed> {
+pub(crate) fn write(path: &Path, findings: &[Finding], run: Run<'_>) -> Result<(), Failed> {
     let text = render(findings, run);
     let written = atomic::write_file_for(path, text.as_bytes(), MODE);
     written
@@ -34,7 +38,7 @@ pub(crate) fn write(path: &Path, findings: &[Finding], run: Run) -> Result<(), F
         .map_err(Failed::at("write metrics to", path))
 }
 
-fn render(findings: &[Finding], run: Run) -> String {
+fn render(findings: &[Finding], run: Run<'_>) -> String {
     let findings = worst_by_target(findings);
     let mut text = String::new();
     let statuses = findings
@@ -67,7 +71,8 @@ fn render(findings: &[Finding], run: Run) -> String {
         "From which value on it is critical.",
         criticals,
     );
-    let alone = |value: f64| std::iter::once((String::new(), value));
+    let run_labels = format!("{{checks=\"{}\"}}", escape(run.checks));
+    let alone = |value: f64| std::iter::once((run_labels.clone(), value));
     family(
         &mut text,
         "mail_check_worst",
@@ -169,7 +174,8 @@ mod tests {
     use super::*;
     use crate::limits::Ceiling;
 
-    const RUN: Run = Run {
+    const RUN: Run<'static> = Run {
+        checks: "resources containers",
         began_seconds: 1_795_000_000,
         elapsed_seconds: 1.25,
         worst: Status::Critical,
@@ -209,13 +215,13 @@ mail_check_warning_limit{check="disk",target="/",unit="percent"} 80
 mail_check_critical_limit{check="disk",target="/",unit="percent"} 95
 # HELP mail_check_worst The worst result of the run, as mail_check_status.
 # TYPE mail_check_worst gauge
-mail_check_worst 2
+mail_check_worst{checks="resources containers"} 2
 # HELP mail_check_last_run_timestamp_seconds When the run began, in seconds since 1970.
 # TYPE mail_check_last_run_timestamp_seconds gauge
-mail_check_last_run_timestamp_seconds 1795000000
+mail_check_last_run_timestamp_seconds{checks="resources containers"} 1795000000
 # HELP mail_check_duration_seconds How long the checks took.
 # TYPE mail_check_duration_seconds gauge
-mail_check_duration_seconds 1.25
+mail_check_duration_seconds{checks="resources containers"} 1.25
 "#;
         assert_eq!(render(&findings, RUN), expected);
     }

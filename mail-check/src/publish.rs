@@ -12,6 +12,7 @@ use mail_common::tool::Session;
 use crate::context::Context;
 use crate::finding::{Finding, worst_of};
 use crate::notify::{Begun, Key, Notifier, Occasion, Outcome};
+use crate::plan::Metrics;
 use crate::prometheus;
 use crate::report::{self, Sources};
 
@@ -23,8 +24,10 @@ pub(crate) struct Publisher<'a> {
 }
 
 impl Publisher<'_> {
-    pub(crate) fn metrics(&mut self, path: &Path, elapsed: Duration) {
+    pub(crate) fn metrics(&mut self, metrics: &Metrics, elapsed: Duration) {
+        let Metrics { path, checks } = metrics;
         let run = prometheus::Run {
+            checks,
             began_seconds: self.context.now.timestamp().as_second(),
             elapsed_seconds: elapsed.as_secs_f64(),
             worst: worst_of(&self.findings),

@@ -50,7 +50,7 @@ fn the_file_is_what_prometheus_reads_and_is_replaced_whole() {
         "mail_check_status [('check', 'disk'), ('target', '/')] 1.0",
         "mail_check_status [('check', 'inodes'), ('target', '/')] 0.0",
         "mail_check_warning_limit [('check', 'disk'), ('target', '/'), ('unit', 'percent')] 0.0",
-        "mail_check_worst [] 1.0",
+        "mail_check_worst [('checks', 'resources')] 1.0",
     ] {
         assert!(
             samples.lines().any(|line| line == expected),
