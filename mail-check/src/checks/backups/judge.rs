@@ -239,6 +239,12 @@ fn room(facts: &Facts, settings: &Settings) -> Finding {
     }
 }
 
+/// What a set takes that links everything: directories, log, manifest, checksums.
+const SET_LEAST_BYTES: u64 = 64 << 10;
+
+/// More sets than this are not counted: nobody keeps as many.
+const COUNTED_SETS: f64 = 1000.0;
+
 /// The mean of what was new in sets that linked something; else the size of the newest.
 fn needed_bytes(sets: &[&Contents]) -> Option<u64> {
     let linked: Vec<u64> = sets
@@ -246,22 +252,27 @@ fn needed_bytes(sets: &[&Contents]) -> Option<u64> {
         .filter(|set| set.new_bytes < set.bytes)
         .map(|set| set.new_bytes)
         .collect();
-    match linked.len() {
-        0 => sets.first().map(|set| set.bytes),
-        count => Some(linked.iter().sum::<u64>() / count as u64),
-    }
+    let mean = match linked.len() {
+        0 => sets.first()?.bytes,
+        count => linked.iter().sum::<u64>() / count as u64,
+    };
+    Some(mean.max(SET_LEAST_BYTES))
 }
 
 fn judge_room(root: &str, space: Space, needed: u64, settings: &Settings) -> Finding {
-    let sets = space.bytes_free as f64 / needed.max(1) as f64;
+    let sets = (space.bytes_free as f64 / needed as f64).floor();
+    let counted = if sets > COUNTED_SETS {
+        format!("more than {COUNTED_SETS}")
+    } else {
+        sets.to_string()
+    };
     let message = format!(
-        "{} are left, room for {:.0} more daily sets of {}",
+        "{} are left, room for {counted} more daily sets of {}",
         human_size(space.bytes_free),
-        sets.floor(),
         human_size(needed)
     );
-    let finding =
-        Finding::ok("backup-space", root, message).above(sets.floor(), "sets", settings.room);
+    let sets = sets.min(COUNTED_SETS);
+    let finding = Finding::ok("backup-space", root, message).above(sets, "sets", settings.room);
     match finding.status {
         Status::Ok => finding,
         _ => Finding {
@@ -522,9 +533,9 @@ mod tests {
 
     #[test]
     fn room_is_counted_in_sets() {
-        let room = |free, status, part: &str| {
+        let room = |free: u64, status, part: &str| {
             check(
-                &found(vec![set(23, 1, 100)], free),
+                &found(vec![set(23, 1, 100 << 20)], free << 20),
                 "backup-space",
                 "/b",
                 status,
@@ -534,5 +545,10 @@ mod tests {
         room(70, Status::Ok, "room for 7 more");
         room(69, Status::Warning, "room for 6 more");
         room(19, Status::Critical, "room for 1 more");
+        room(
+            1 << 20,
+            Status::Ok,
+            "room for more than 1000 more daily sets",
+        );
     }
 }
