@@ -125,9 +125,9 @@ pub(crate) fn usage(
     Ok(Exit::Done)
 }
 
-/// To a hundredth of a cent.
+/// To a hundredth of a cent. The sum of no prices is -0.0; nobody pays that.
 fn cents(usd: f64) -> f64 {
-    (usd * 10_000.0).round() / 10_000.0
+    (usd * 10_000.0).round() / 10_000.0 + 0.0
 }
 
 #[cfg(test)]
