@@ -1,16 +1,17 @@
 //! The command line.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::num::NonZeroU16;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Command, CommandFactory, FromArgMatches, Parser};
+use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches, Parser};
 use mail_common::tool::{CommonArgs, Format};
 
 use crate::diagnose::Scenario;
+use crate::group::Group;
 
 /// Tells the truth about a mail server before a user does.
 ///
@@ -29,7 +30,7 @@ pub(crate) struct Flags {
     ///
     /// resources containers services mailflow logs backups scans s3 tls credentials users; all:
     /// every one that is configured. set DIR: whether that backup set is as it was made.
-    #[arg(value_name = "CHECK")]
+    #[arg(value_name = "CHECK", value_parser = OperandWords, hide_possible_values = true)]
     pub(crate) operands: Vec<OsString>,
 
     /// The file of checks, see --print-config [default: /etc/mailserver-backup/check.toml where
@@ -86,8 +87,9 @@ pub(crate) struct Flags {
 }
 
 const LONG_HELP: &str = "\
-Settings of the server come from flags, then the environment, then --config FILE, then defaults (BACKUP_ROOT, MAILSERVER_ROOT and the
-others of mail-backup). What is checked, and the limits, are in the file of checks.
+Settings of the server come from flags, then the environment, then --config FILE, then defaults \
+(BACKUP_ROOT, MAILSERVER_ROOT and the others of mail-backup). What is checked, and the limits, \
+are in the file of checks.
 
 Examples:
   mail-check
@@ -99,6 +101,30 @@ Examples:
   mail-check --prometheus /var/lib/node_exporter/mail.prom --report /var/www/status/mail.html
   mail-check --print-config > /etc/mailserver-backup/check.toml
   mail-backup --daily | mail-scan - | mail-s3sync push - | mail-check -";
+
+/// Takes any word, and tells shells those that it knows.
+#[derive(Clone, Debug)]
+struct OperandWords;
+
+impl TypedValueParser for OperandWords {
+    type Value = OsString;
+
+    fn parse_ref(
+        &self,
+        _: &Command,
+        _: Option<&Arg>,
+        word: &OsStr,
+    ) -> Result<OsString, clap::Error> {
+        Ok(word.to_owned())
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        let words = Group::ALL.into_iter().map(Group::name);
+        Some(Box::new(
+            words.chain(["set", Group::EVERY]).map(PossibleValue::new),
+        ))
+    }
+}
 
 /// The command line: the flags, where `--format` knows of Nagios too.
 #[derive(Debug)]

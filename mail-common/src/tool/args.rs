@@ -10,6 +10,7 @@ use std::thread;
 
 use clap::{ArgAction, Args, Command, Parser, ValueEnum};
 use clap_complete::Shell;
+use clap_mangen::Man;
 
 use crate::exit::Exit;
 use crate::report::Verbosity;
@@ -167,7 +168,7 @@ fn generate(command: Command, what: Generate) -> io::Result<()> {
 
 fn render(mut command: Command, what: Generate) -> io::Result<Vec<u8>> {
     let shell = match what {
-        Generate::Man => return render_manual(command),
+        Generate::Man => return render_manual(&command),
         Generate::Bash => Shell::Bash,
         Generate::Zsh => Shell::Zsh,
         Generate::Fish => Shell::Fish,
@@ -178,9 +179,21 @@ fn render(mut command: Command, what: Generate) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-fn render_manual(command: Command) -> io::Result<Vec<u8>> {
+/// One page, with a section for each subcommand: its own flags; those of all tools come once.
+fn render_manual(command: &Command) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
-    clap_mangen::Man::new(command).render(&mut text)?;
+    Man::new(command.clone()).render(&mut text)?;
+    for subcommand in command.get_subcommands() {
+        let name = format!("{} {}", command.get_name(), subcommand.get_name());
+        writeln!(text, ".SH \"{}\"", name.to_uppercase().replace('-', "\\-"))?;
+        let page = Man::new(subcommand.clone().bin_name(name));
+        let mut section = Vec::new();
+        page.render_synopsis_section(&mut section)?;
+        page.render_description_section(&mut section)?;
+        page.render_options_section(&mut section)?;
+        let section = String::from_utf8(section).map_err(io::Error::other)?;
+        text.extend(section.replace(".SH ", ".SS ").into_bytes());
+    }
     Ok(text)
 }
 
@@ -349,6 +362,19 @@ mod tests {
             let text = String::from_utf8(render(XArgs::command(), what).unwrap()).unwrap();
             assert!(text.contains("must"), "{what:?}: {text}");
         }
+    }
+
+    #[test]
+    fn the_manual_has_a_section_for_each_subcommand() {
+        let push = Command::new("push").arg(clap::Arg::new("lock-days").long("lock-days"));
+        let text = render_manual(&Command::new("mail-x").subcommand(push)).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        let section = text.split(".SH \"MAIL\\-X PUSH\"\n").nth(1).unwrap();
+        assert!(
+            section.contains("mail\\-x push") && section.contains("lock\\-days"),
+            "{text}"
+        );
+        assert!(!section.contains(".SH"), "{section}");
     }
 
     #[test]

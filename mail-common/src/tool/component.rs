@@ -2,6 +2,8 @@
 
 use std::str::FromStr;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser, ValueParserFactory};
+
 use crate::set::{Component, UnknownComponent};
 
 /// What one `--component` asks for.
@@ -41,6 +43,22 @@ impl FromStr for ComponentArg {
     }
 }
 
+/// A closed list: shells complete it, and a name that is not in it is refused with those that are.
+impl ValueParserFactory for ComponentArg {
+    type Parser = clap::builder::ValueParser;
+
+    fn value_parser() -> Self::Parser {
+        let names = Component::ALL.map(|component| match component {
+            Component::Mailboxes => PossibleValue::new(component.name()).alias("mail"),
+            _ => PossibleValue::new(component.name()),
+        });
+        let names = names.into_iter().chain([PossibleValue::new("all")]);
+        PossibleValuesParser::new(names)
+            .try_map(|name| name.parse::<Self>())
+            .into()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,5 +79,26 @@ mod tests {
             Some(&[Component::Mailboxes, Component::Dkim]),
         );
         assert!("mails".parse::<ComponentArg>().is_err());
+    }
+
+    #[test]
+    fn shells_know_every_component_and_the_command_line_takes_what_they_know() {
+        let command = clap::Command::new("t")
+            .arg(clap::Arg::new("component").value_parser(clap::value_parser!(ComponentArg)));
+        let names = command
+            .get_arguments()
+            .next()
+            .unwrap()
+            .get_possible_values();
+        let names: Vec<&str> = names.iter().map(PossibleValue::get_name).collect();
+        assert_eq!(
+            names,
+            ["mailboxes", "mysql", "config", "ssl", "dkim", "all"]
+        );
+        for name in names.into_iter().chain(["mail"]) {
+            let matches = command.clone().get_matches_from(["t", name]);
+            let found = matches.get_one::<ComponentArg>("component");
+            assert_eq!(found.copied(), name.parse().ok(), "{name}");
+        }
     }
 }
