@@ -114,16 +114,16 @@ pub(crate) struct Args {
 }
 
 const LONG_HELP: &str = "\
-Settings are taken from flags, then the environment, then --config FILE, then defaults:
-BACKUP_ROOT, BACKUP_MOUNTPOINT, BACKUP_COMPONENTS, MAILSERVER_ROOT, MAIL_DATA_DIR, CONFIG_DIR,
-SSL_DIR, DKIM_DIR, DOCKER_COMPOSE_FILE, ENV_FILE, MYSQL_HOST, MYSQL_PORT, MYSQL_SOCKET, MYSQL_USER,
-MYSQL_DATABASES, MYSQL_CONFIG_FILE, DAILY_RETENTION_DAYS, WEEKLY_RETENTION_WEEKS.
-A server without a database or keys: BACKUP_COMPONENTS=mailboxes,config,ssl. SSL_DIR, DKIM_DIR,
+Settings are taken from flags, then the environment, then --config FILE, then defaults: \
+BACKUP_ROOT, BACKUP_MOUNTPOINT, BACKUP_COMPONENTS, MAILSERVER_ROOT, MAIL_DATA_DIR, CONFIG_DIR, \
+SSL_DIR, DKIM_DIR, DOCKER_COMPOSE_FILE, ENV_FILE, MYSQL_HOST, MYSQL_PORT, MYSQL_SOCKET, \
+MYSQL_USER, MYSQL_DATABASES, MYSQL_CONFIG_FILE, DAILY_RETENTION_DAYS, WEEKLY_RETENTION_WEEKS.
+A server without a database or keys: BACKUP_COMPONENTS=mailboxes,config,ssl. SSL_DIR, DKIM_DIR, \
 DOCKER_COMPOSE_FILE and ENV_FILE may be blank: there is none.
-The database password is read from MYSQL_CONFIG_FILE (default ~/.my.cnf) or MYSQL_PWD, never from
-a flag.
+The database password is read from MYSQL_CONFIG_FILE (default ~/.my.cnf) or MYSQL_PWD, never \
+from a flag.
 
-Not saved of the mailboxes: the contents of Maildir tmp/ directories, and files outside cur/ and
+Not saved of the mailboxes: the contents of Maildir tmp/ directories, and files outside cur/ and \
 new/ named *.lock or *.tmp. Sockets, named pipes and devices are skipped with a warning.
 
 Examples:

@@ -116,13 +116,13 @@ pub(crate) struct Args {
 }
 
 const LONG_HELP: &str = "\
-Settings come from flags, then the environment, then --config FILE, then defaults: BACKUP_ROOT,
-MAILSERVER_ROOT, MAIL_DATA_DIR, CONFIG_DIR, SSL_DIR, DKIM_DIR, DOCKER_COMPOSE_FILE, ENV_FILE,
-MYSQL_HOST, MYSQL_PORT, MYSQL_SOCKET, MYSQL_USER, MYSQL_CONFIG_FILE. The database password comes
+Settings come from flags, then the environment, then --config FILE, then defaults: BACKUP_ROOT, \
+MAILSERVER_ROOT, MAIL_DATA_DIR, CONFIG_DIR, SSL_DIR, DKIM_DIR, DOCKER_COMPOSE_FILE, ENV_FILE, \
+MYSQL_HOST, MYSQL_PORT, MYSQL_SOCKET, MYSQL_USER, MYSQL_CONFIG_FILE. The database password comes \
 from MYSQL_CONFIG_FILE (default ~/.my.cnf) or MYSQL_PWD, never from a flag.
 
-Stop the services that use what is restored, and start them afterwards: a container keeps the
-directory that it was started with. Single messages can be restored without a stop: Dovecot sees
+Stop the services that use what is restored, and start them afterwards: a container keeps the \
+directory that it was started with. Single messages can be restored without a stop: Dovecot sees \
 them as new deliveries.
 
 Examples:

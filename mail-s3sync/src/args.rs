@@ -232,12 +232,16 @@ pub(crate) struct StoreArgs {
 }
 
 const LONG_HELP: &str = "\
-Settings come from flags, then the environment, then --config FILE: BACKUP_ROOT, S3_BUCKET, S3_PREFIX, AWS_PROFILE,
-AWS_REGION, AWS_DEFAULT_REGION, AWS_ENDPOINT_URL, and S3_PRICES (such as 'STANDARD=0.023 GLACIER_IR=0.004', US dollars
-for a GB and month). Credentials come from where the AWS command line takes them: AWS_ACCESS_KEY_ID and
-AWS_SECRET_ACCESS_KEY, a web identity, the profile (keys, a role, a process), the container, the instance.
-Authorities of your own: AWS_CA_BUNDLE, or ca_bundle of the profile (these alone are trusted then), or SSL_CERT_FILE.
-Proxies: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY (http://user:password@host:port); NO_PROXY for hosts that are reached directly.
+Settings come from flags, then the environment, then --config FILE: BACKUP_ROOT, S3_BUCKET, \
+S3_PREFIX, AWS_PROFILE, AWS_REGION, AWS_DEFAULT_REGION, AWS_ENDPOINT_URL, and S3_PRICES (such as \
+'STANDARD=0.023 GLACIER_IR=0.004', US dollars for a GB and month).
+Credentials come from where the AWS command line takes them: AWS_ACCESS_KEY_ID and \
+AWS_SECRET_ACCESS_KEY, a web identity, the profile (keys, a role, a process), the container, the \
+instance.
+Authorities of your own: AWS_CA_BUNDLE, or ca_bundle of the profile (these alone are trusted \
+then), or SSL_CERT_FILE.
+Proxies: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY (http://user:password@host:port); NO_PROXY for hosts \
+that are reached directly.
 
 Examples:
   mail-s3sync push                                          today's set
