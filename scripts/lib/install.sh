@@ -30,6 +30,19 @@ need() {
     return "$status"
 }
 
+# need_rust: whether cargo is there and new enough for the Cargo.toml of the working directory; else how to get one.
+need_rust() {
+    local wanted found
+    wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+    found=$({ cargo --version 2>/dev/null || true; } | sed -n 's/^cargo \([0-9.]*\).*/\1/p')
+    if [ -n "$found" ] && printf '%s\n' "$wanted" "$found" | sort -VC; then
+        return 0
+    fi
+    echo "Rust $wanted or newer is needed; here is ${found:-none}. Debian's own package is older; with rustup, as any user:" >&2
+    echo "  apt-get install curl build-essential && curl https://sh.rustup.rs -sSf | sh -s -- -y && . ~/.cargo/env" >&2
+    return 1
+}
+
 apt_install() {
     DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" >&2
 }
