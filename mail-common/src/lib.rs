@@ -1,7 +1,7 @@
 //! What two of the mail tools must agree on.
 //!
-//! It knows nothing of S3, MySQL or Docker, of ClamAV only what its version says, and has no async
-//! runtime.
+//! It knows nothing of S3, MySQL or Docker's daemon, of ClamAV only what its version says, and has
+//! no async runtime.
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "sample files"))]
 
 pub mod relpath; // names inside a set or a mail tree, which cannot escape it
@@ -43,6 +43,8 @@ pub mod upstream; // what came by pipe: runs, artifacts, verdicts
 pub mod clearance; // what of it a scanner has found clean
 
 pub mod config; // settings from the environment, the configuration file and defaults
+
+pub mod compose; // the files of a Docker Compose project
 
 pub mod exit; // how a run ended, and its exit code
 

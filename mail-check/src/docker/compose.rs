@@ -5,18 +5,16 @@
 //! Compose specification are followed for what matters here. What neither understands is an error,
 //! never a service less.
 
-mod env; // the .env file, and ${NAME:-default}
-mod files; // which files belong to a project
 mod merge; // includes, extends and overrides become one project
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+use mail_common::compose::{self, Variables};
 use serde_json::Value as Json;
 
 use super::error::DockerError;
 use crate::command;
-use env::Variables;
 use merge::Project;
 
 pub(super) use merge::Compose;
@@ -35,7 +33,7 @@ impl Location {
             Some(env_file) => Variables::read(env_file)?,
             None => Variables::of_process(),
         };
-        let files = files::of_project(&self.compose_file, &variables)?;
+        let files = compose::of_project(&self.compose_file, &variables);
         if let Some(compose) = self.ask(&files, within) {
             return Ok(compose);
         }

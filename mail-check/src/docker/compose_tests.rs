@@ -1,4 +1,4 @@
-use super::files::name_of_directory;
+use super::merge::name_of_directory;
 use super::*;
 
 /// Reads `docker-compose.yml` and the files beside it, without asking a program.
@@ -8,7 +8,7 @@ fn read(files: &[(&str, &str)]) -> Result<Compose, DockerError> {
         mail_common::atomic::write_file(&dir.path().join(name), text.as_bytes()).unwrap();
     }
     let variables = Variables::read(&dir.path().join(".env"))?;
-    let files = files::of_project(&dir.path().join("docker-compose.yml"), &variables)?;
+    let files = compose::of_project(&dir.path().join("docker-compose.yml"), &variables);
     Project::read(&files, &variables)?.settled(&files, &variables)
 }
 

@@ -4,6 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use mail_common::compose;
+
 /// Why the daemon gives no answer: whole sentences, since a finding has one message.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DockerError {
@@ -52,6 +54,16 @@ pub(crate) enum DockerError {
     EnvFile { path: PathBuf, cause: String },
     #[error("no runtime for the Docker client")]
     Runtime(#[source] io::Error),
+}
+
+impl From<compose::Error> for DockerError {
+    fn from(error: compose::Error) -> Self {
+        match error {
+            compose::Error::File { path, cause } => Self::ComposeFile { path, cause },
+            compose::Error::Content { path, reason } => Self::ComposeContent { path, reason },
+            compose::Error::EnvFile { path, cause } => Self::EnvFile { path, cause },
+        }
+    }
 }
 
 impl DockerError {

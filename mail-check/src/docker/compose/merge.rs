@@ -4,12 +4,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use mail_common::compose::{self, Variables};
 use serde_yaml_ng::{Mapping, Value};
 
-use mail_common::trusted;
-
-use super::env::Variables;
-use super::files::name_of_directory;
 use crate::docker::error::DockerError;
 
 /// Includes and extensions that go deeper lead in a circle.
@@ -117,7 +114,7 @@ impl Service {
 impl Source<'_> {
     /// What the file says, with what it includes.
     fn project(&self) -> Result<Project, DockerError> {
-        let document = self.document()?;
+        let document = compose::document(self.path)?;
         let mut project = Project::default();
         for included in self.includes(&document)? {
             project.merge(included);
@@ -138,20 +135,6 @@ impl Source<'_> {
         }
         project.merge(own);
         Ok(project)
-    }
-
-    /// The YAML, in which merge keys are merged.
-    fn document(&self) -> Result<Value, DockerError> {
-        let text =
-            trusted::read_to_string(self.path).map_err(|cause| DockerError::ComposeFile {
-                path: self.path.to_owned(),
-                cause,
-            })?;
-        let parsed = serde_yaml_ng::from_str(&text).and_then(|mut document: Value| {
-            document.apply_merge()?;
-            Ok(document)
-        });
-        parsed.map_err(|error| self.wrong(error.to_string()))
     }
 
     fn name(&self, document: &Value) -> Result<Option<String>, DockerError> {
@@ -237,7 +220,7 @@ impl Source<'_> {
         };
         let source = self.deeper(&path, self.variables)?;
         if file.is_some() {
-            source.service(&source.document()?, &service)
+            source.service(&compose::document(source.path)?, &service)
         } else {
             source.service(document, &service)
         }
@@ -274,9 +257,8 @@ impl Source<'_> {
         })
     }
 
-    /// A path in the file is relative to the directory of the file.
     fn beside(&self, path: &str) -> PathBuf {
-        self.path.parent().unwrap_or(Path::new(".")).join(path)
+        compose::beside(self.path, path)
     }
 
     fn mapping<'v>(&self, value: &'v Value, what: &str) -> Result<&'v Mapping, DockerError> {
@@ -317,4 +299,18 @@ impl Source<'_> {
             reason,
         }
     }
+}
+
+/// The name that Docker Compose gives a project by its directory: in the letters that it allows.
+pub(super) fn name_of_directory(file: &Path) -> String {
+    let directory = file.canonicalize().ok();
+    let name = directory
+        .as_deref()
+        .and_then(Path::parent)
+        .and_then(Path::file_name);
+    let name = name.unwrap_or_default().to_string_lossy().to_lowercase();
+    let is_allowed =
+        |c: &char| c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '_' || *c == '-';
+    let name: String = name.chars().filter(is_allowed).collect();
+    name.trim_start_matches(['_', '-']).to_owned()
 }

@@ -4,18 +4,21 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use crate::docker::error::DockerError;
+use super::error::Error;
 
 /// How deep `${A:-${B:-...}}` may go.
 const MAX_DEPTH: usize = 16;
 
 /// Variables by name.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Variables(HashMap<String, String>);
+pub struct Variables(HashMap<String, String>);
 
 impl Variables {
     /// Those of the file; the process's own come before them. A file that is not there has none.
-    pub(super) fn read(env_file: &Path) -> Result<Self, DockerError> {
+    ///
+    /// # Errors
+    /// [`Error::EnvFile`] when a line that Compose itself uses is not understood.
+    pub fn read(env_file: &Path) -> Result<Self, Error> {
         let mut variables = HashMap::new();
         if let Ok(lines) = dotenvy::from_path_iter(env_file) {
             for line in lines {
@@ -24,7 +27,7 @@ impl Variables {
                     // Of the others nothing is asked here.
                     Err(dotenvy::Error::LineParse(text, _)) if !text.contains("COMPOSE_") => {}
                     Err(error) => {
-                        return Err(DockerError::EnvFile {
+                        return Err(Error::EnvFile {
                             path: env_file.to_owned(),
                             cause: error.to_string(),
                         });
@@ -37,7 +40,8 @@ impl Variables {
     }
 
     /// The process's own.
-    pub(super) fn of_process() -> Self {
+    #[must_use]
+    pub fn of_process() -> Self {
         let own = std::env::vars_os().filter_map(|(name, value)| {
             let value = value.into_string().ok().filter(|value| !value.is_empty())?;
             Some((name.into_string().ok()?, value))
@@ -46,13 +50,14 @@ impl Variables {
     }
 
     #[cfg(test)]
-    pub(super) fn of(pairs: &[(&str, &str)]) -> Self {
+    pub(crate) fn of(pairs: &[(&str, &str)]) -> Self {
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         Self(pairs.iter().map(owned).collect())
     }
 
     /// With those of `others`, which come first.
-    pub(super) fn over(mut self, others: &Self) -> Self {
+    #[must_use]
+    pub fn over(mut self, others: &Self) -> Self {
         let others = others.0.iter();
         self.0
             .extend(others.map(|(name, value)| (name.clone(), value.clone())));
@@ -60,14 +65,16 @@ impl Variables {
     }
 
     /// The value, where it is set and not empty.
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
         let value = self.0.get(name).map(String::as_str);
         value.filter(|value| !value.is_empty())
     }
 
     /// `text` with its variables filled in; `None` for what the specification does not know, and
     /// for a variable that must be set and is not.
-    pub(super) fn fill(&self, text: &str) -> Option<String> {
+    #[must_use]
+    pub fn fill(&self, text: &str) -> Option<String> {
         self.fill_to(text, MAX_DEPTH)
     }
 
@@ -167,7 +174,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(".env");
         let read = |text: &str| {
-            mail_common::atomic::write_file(&path, text.as_bytes()).unwrap();
+            crate::atomic::write_file(&path, text.as_bytes()).unwrap();
             Variables::read(&path)
         };
         let variables = read(

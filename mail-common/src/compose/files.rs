@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use super::env::Variables;
-use crate::docker::error::DockerError;
 
 /// Names that Docker Compose looks for, in its order, and those of their overrides.
 const NAMES: [&str; 4] = [
@@ -24,18 +23,19 @@ const OVERRIDES: [&str; 4] = [
 /// COMPOSE_FILE names them all. Else it is the file that the settings name, or, where that is not
 /// there and has a usual name, another of the usual ones beside it. A file of a usual name has the
 /// override that lies beside it.
-pub(super) fn of_project(named: &Path, variables: &Variables) -> Result<Vec<PathBuf>, DockerError> {
+#[must_use]
+pub fn of_project(named: &Path, variables: &Variables) -> Vec<PathBuf> {
     let directory = named.parent().unwrap_or(Path::new("."));
     if let Some(list) = variables.get("COMPOSE_FILE") {
         let separator = variables.get("COMPOSE_PATH_SEPARATOR").unwrap_or(":");
         let names = list.split(separator).filter(|name| !name.is_empty());
-        return Ok(names.map(|name| directory.join(name)).collect());
+        return names.map(|name| directory.join(name)).collect();
     }
     let is_usual = named
         .file_name()
         .is_some_and(|name| NAMES.iter().any(|usual| name == *usual));
     if !is_usual {
-        return Ok(vec![named.to_owned()]);
+        return vec![named.to_owned()];
     }
     let first_of = |names: [&str; 4]| {
         let mut paths = names.into_iter().map(|name| directory.join(name));
@@ -46,21 +46,7 @@ pub(super) fn of_project(named: &Path, variables: &Variables) -> Result<Vec<Path
     } else {
         first_of(NAMES).unwrap_or_else(|| named.to_owned())
     };
-    Ok([file].into_iter().chain(first_of(OVERRIDES)).collect())
-}
-
-/// The name that Docker Compose gives a project by its directory: in the letters that it allows.
-pub(super) fn name_of_directory(file: &Path) -> String {
-    let directory = file.canonicalize().ok();
-    let name = directory
-        .as_deref()
-        .and_then(Path::parent)
-        .and_then(Path::file_name);
-    let name = name.unwrap_or_default().to_string_lossy().to_lowercase();
-    let is_allowed =
-        |c: &char| c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '_' || *c == '-';
-    let name: String = name.chars().filter(is_allowed).collect();
-    name.trim_start_matches(['_', '-']).to_owned()
+    [file].into_iter().chain(first_of(OVERRIDES)).collect()
 }
 
 #[cfg(test)]
@@ -71,12 +57,12 @@ mod tests {
     fn overrides_and_the_variable_are_honoured() {
         let dir = tempfile::tempdir().unwrap();
         let check = |named: &str, variables: &[(&str, &str)], expected: &[&str]| {
-            let files = of_project(&dir.path().join(named), &Variables::of(variables)).unwrap();
+            let files = of_project(&dir.path().join(named), &Variables::of(variables));
             let expected: Vec<_> = expected.iter().map(|name| dir.path().join(name)).collect();
             assert_eq!(files, expected, "{named}");
         };
         let put = |name: &str| {
-            mail_common::atomic::write_file(&dir.path().join(name), b"").unwrap();
+            crate::atomic::write_file(&dir.path().join(name), b"").unwrap();
         };
         check("docker-compose.yml", &[], &["docker-compose.yml"]);
         put("compose.yaml");

@@ -1,0 +1,14 @@
+//! The files of a Docker Compose project: which there are, and what their variables are.
+//!
+//! mail-check reads in them what should run, mail-backup what belongs to the server's
+//! configuration.
+
+mod error; // why a file cannot be used
+mod env; // the .env file, and ${NAME:-default}
+mod files; // which files belong to a project
+mod document; // the YAML of a file
+
+pub use document::{beside, document};
+pub use env::Variables;
+pub use error::Error;
+pub use files::of_project;
