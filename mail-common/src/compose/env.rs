@@ -10,36 +10,54 @@ use super::error::Error;
 const MAX_DEPTH: usize = 16;
 
 /// Variables by name.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Variables(HashMap<String, String>);
+
+/// A text whose variables are filled in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filled {
+    /// The text.
+    pub text: String,
+    /// Variables that are not set and have no default: nothing stands in their place.
+    pub unset: Vec<String>,
+}
 
 impl Variables {
     /// Those of the file; the process's own come before them. A file that is not there has none.
     ///
     /// # Errors
-    /// [`Error::EnvFile`] when a line that Compose itself uses is not understood.
+    /// As [`Variables::of_file`].
     pub fn read(env_file: &Path) -> Result<Self, Error> {
+        Ok(Self::of_file(env_file)?.over(&Self::of_process()))
+    }
+
+    /// Those of the file alone. A file that is not there has none.
+    ///
+    /// # Errors
+    /// [`Error::EnvFile`] when it cannot be read, or a line that Compose itself uses is not
+    /// understood.
+    pub fn of_file(env_file: &Path) -> Result<Self, Error> {
+        let unusable = |cause: dotenvy::Error| Error::EnvFile {
+            path: env_file.to_owned(),
+            cause: cause.to_string(),
+        };
         let mut variables = HashMap::new();
-        if let Ok(lines) = dotenvy::from_path_iter(env_file) {
-            for line in lines {
-                match line {
-                    Ok((name, value)) => drop(variables.insert(name, value)),
-                    // Of the others nothing is asked here.
-                    Err(dotenvy::Error::LineParse(text, _)) if !text.contains("COMPOSE_") => {}
-                    Err(error) => {
-                        return Err(Error::EnvFile {
-                            path: env_file.to_owned(),
-                            cause: error.to_string(),
-                        });
-                    }
-                }
+        let lines = match dotenvy::from_path_iter(env_file) {
+            Err(error) if error.not_found() => return Ok(Self::default()),
+            lines => lines.map_err(unusable)?,
+        };
+        for line in lines {
+            match line {
+                Ok((name, value)) => drop(variables.insert(name, value)),
+                // Of the others nothing is asked here.
+                Err(dotenvy::Error::LineParse(text, _)) if !text.contains("COMPOSE_") => {}
+                Err(error) => return Err(unusable(error)),
             }
         }
-        variables.extend(Self::of_process().0);
         Ok(Self(variables))
     }
 
-    /// The process's own.
+    /// Those of the process that are text and not empty.
     #[must_use]
     pub fn of_process() -> Self {
         let own = std::env::vars_os().filter_map(|(name, value)| {
@@ -74,11 +92,13 @@ impl Variables {
     /// `text` with its variables filled in; `None` for what the specification does not know, and
     /// for a variable that must be set and is not.
     #[must_use]
-    pub fn fill(&self, text: &str) -> Option<String> {
-        self.fill_to(text, MAX_DEPTH)
+    pub fn fill(&self, text: &str) -> Option<Filled> {
+        let mut unset = Vec::new();
+        let text = self.fill_to(text, MAX_DEPTH, &mut unset)?;
+        Some(Filled { text, unset })
     }
 
-    fn fill_to(&self, text: &str, depth: usize) -> Option<String> {
+    fn fill_to(&self, text: &str, depth: usize, unset: &mut Vec<String>) -> Option<String> {
         let mut filled = String::new();
         let mut rest = text;
         while let Some(at) = rest.find('$') {
@@ -89,11 +109,11 @@ impl Variables {
                 rest = after;
             } else if let Some(after) = rest.strip_prefix('{') {
                 let end = closing_brace(after)?;
-                filled.push_str(&self.expression(&after[..end], depth.checked_sub(1)?)?);
+                filled.push_str(&self.expression(&after[..end], depth.checked_sub(1)?, unset)?);
                 rest = &after[end + 1..];
             } else {
                 let end = name_length(rest);
-                filled.push_str(self.0.get(&rest[..end]).map_or("", String::as_str));
+                filled.push_str(&self.value(&rest[..end], unset));
                 rest = Some(&rest[end..]).filter(|_| end > 0)?;
             }
         }
@@ -101,8 +121,17 @@ impl Variables {
         Some(filled)
     }
 
+    /// The value of a variable that has no default.
+    fn value(&self, name: &str, unset: &mut Vec<String>) -> String {
+        let value = self.0.get(name);
+        if value.is_none() {
+            unset.push(name.to_owned());
+        }
+        value.cloned().unwrap_or_default()
+    }
+
     /// What stands between the braces: `NAME`, `NAME:-default`, `NAME?error`, `NAME+other`.
-    fn expression(&self, text: &str, depth: usize) -> Option<String> {
+    fn expression(&self, text: &str, depth: usize, unset: &mut Vec<String>) -> Option<String> {
         let (name, operator) = text.split_at(name_length(text));
         if name.is_empty() {
             return None;
@@ -114,9 +143,9 @@ impl Variables {
         };
         let mut signs = operator.chars();
         match (signs.next(), value) {
-            (None, value) => Some(value.unwrap_or_default().to_owned()),
+            (None, _) => Some(self.value(name, unset)),
             (Some('-' | '?'), Some(value)) => Some(value.to_owned()),
-            (Some('-'), None) | (Some('+'), Some(_)) => self.fill_to(signs.as_str(), depth),
+            (Some('-'), None) | (Some('+'), Some(_)) => self.fill_to(signs.as_str(), depth, unset),
             (Some('+'), None) => Some(String::new()),
             (Some(_), _) => None,
         }
@@ -154,7 +183,8 @@ mod tests {
     fn variables_are_filled_in_as_the_specification_says() {
         let variables = Variables::of(&[("A", "a"), ("EMPTY", "")]);
         let check = |text: &str, expected: Option<&str>| {
-            assert_eq!(variables.fill(text).as_deref(), expected, "{text}");
+            let filled = variables.fill(text).map(|filled| filled.text);
+            assert_eq!(filled.as_deref(), expected, "{text}");
         };
         check("x", Some("x"));
         check("$A-${A}-$$A-${NONE}", Some("a-a-$A-"));
@@ -167,6 +197,27 @@ mod tests {
         for wrong in ["${A", "${}", "$", "$1", "${A/x}", "${1}"] {
             check(wrong, None);
         }
+    }
+
+    #[test]
+    fn a_variable_that_is_not_set_and_has_no_default_is_named() {
+        let variables = Variables::of(&[("A", "a"), ("EMPTY", "")]);
+        let check = |text: &str, expected: &[&str]| {
+            assert_eq!(variables.fill(text).unwrap().unset, expected, "{text}");
+        };
+        check("${A}/$EMPTY/${NONE:-x}/${NONE-}/${NONE+x}/$$NONE", &[]);
+        check("$NONE/x", &["NONE"]);
+        check("${NONE}/${A:+${OTHER}}", &["NONE", "OTHER"]);
+    }
+
+    #[test]
+    fn an_env_file_that_is_there_and_cannot_be_read_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = Variables::read(dir.path()).err().unwrap().to_string();
+        assert!(
+            error.contains(&*dir.path().to_string_lossy()) && error.contains("directory"),
+            "{error}"
+        );
     }
 
     #[test]

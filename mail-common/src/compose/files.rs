@@ -31,10 +31,7 @@ pub fn of_project(named: &Path, variables: &Variables) -> Vec<PathBuf> {
         let names = list.split(separator).filter(|name| !name.is_empty());
         return names.map(|name| directory.join(name)).collect();
     }
-    let is_usual = named
-        .file_name()
-        .is_some_and(|name| NAMES.iter().any(|usual| name == *usual));
-    if !is_usual {
+    if !has_usual_name(named) {
         return vec![named.to_owned()];
     }
     let first_of = |names: [&str; 4]| {
@@ -47,6 +44,26 @@ pub fn of_project(named: &Path, variables: &Variables) -> Vec<PathBuf> {
         first_of(NAMES).unwrap_or_else(|| named.to_owned())
     };
     [file].into_iter().chain(first_of(OVERRIDES)).collect()
+}
+
+/// Every file beside `named` that Docker Compose could take for the project's when it is run there:
+/// those of the usual names. None where `named` has another name: then it is the one that is meant.
+#[must_use]
+pub fn usual_files(named: &Path) -> Vec<PathBuf> {
+    if !has_usual_name(named) {
+        return Vec::new();
+    }
+    let directory = named.parent().unwrap_or(Path::new("."));
+    let names = NAMES.into_iter().chain(OVERRIDES);
+    let paths = names.map(|name| directory.join(name));
+    paths
+        .filter(|path| path.symlink_metadata().is_ok())
+        .collect()
+}
+
+fn has_usual_name(path: &Path) -> bool {
+    let name = path.file_name();
+    name.is_some_and(|name| NAMES.iter().any(|usual| name == *usual))
 }
 
 #[cfg(test)]

@@ -9,6 +9,6 @@ mod files; // which files belong to a project
 mod document; // the YAML of a file
 
 pub use document::{beside, document};
-pub use env::Variables;
+pub use env::{Filled, Variables};
 pub use error::Error;
-pub use files::of_project;
+pub use files::{of_project, usual_files};

@@ -289,8 +289,10 @@ impl Source<'_> {
             Value::Bool(is_so) => is_so.to_string(),
             _ => return Err(self.wrong(format!("{what} is not a text"))),
         };
-        let filled = self.variables.fill(&text);
-        filled.ok_or_else(|| self.wrong(format!("{what}: {text:?} cannot be filled in")))
+        match self.variables.fill(&text) {
+            Some(filled) => Ok(filled.text),
+            None => Err(self.wrong(format!("{what}: {text:?} cannot be filled in"))),
+        }
     }
 
     fn wrong(&self, reason: String) -> DockerError {
