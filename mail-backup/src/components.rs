@@ -9,6 +9,7 @@ use mail_common::report::Unit;
 use mail_common::set::{Component, Staging};
 use mail_common::tool::{Session, Totals};
 
+use crate::compose::save_project;
 use crate::error::Error;
 use crate::mailboxes::{self, Environment, SavedMailbox, save_mailboxes};
 use crate::part::SavedPart;
@@ -158,6 +159,10 @@ impl Saver<'_> {
                 let part = save_copy(copy, run.staging)?;
                 self.take(component, part);
             }
+        }
+        if component == Component::Config {
+            let part = save_project(&run.plan.project, run.staging)?;
+            self.take(component, part);
         }
         Ok(())
     }

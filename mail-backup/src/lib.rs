@@ -14,6 +14,7 @@ mod mailboxes; // Maildirs into segments
 mod part; // what was saved of a component, and what was not
 mod databases; // the mysql component of a set
 mod trees; // configuration, certificates, keys
+mod compose; // the files that a Compose project names
 
 mod execute; // the run: lock, components, commit, retention
 mod components; // one after the other, each with its failures

@@ -16,6 +16,7 @@ use rustix::fs::Access;
 
 use crate::absence::Absence;
 use crate::args::Args;
+use crate::compose::{self, ProjectPlan};
 use crate::databases::DatabasesPlan;
 use crate::error::Error;
 use crate::mailboxes::MailboxesPlan;
@@ -59,6 +60,8 @@ pub(crate) struct Plan {
     pub(crate) databases: Option<DatabasesPlan>,
     pub(crate) trees: Vec<TreePlan>,
     pub(crate) copies: Vec<CopyPlan>,
+    /// Other files of the Compose project; none when config is not asked for.
+    pub(crate) project: ProjectPlan,
     pub(crate) retention: Retention,
 }
 
@@ -168,7 +171,7 @@ impl Setup {
         let absence = Absence {
             wanted: &self.wanted,
         };
-        let plan = Plan {
+        let mut plan = Plan {
             root,
             id: self.id,
             dated: if args.date.is_some() {
@@ -193,10 +196,14 @@ impl Setup {
             databases: self.databases,
             trees: plan_trees(args, &self.settings, &absence),
             copies: plan_copies(&self.settings),
+            project: ProjectPlan::default(),
             retention: plan_retention(args, &self.settings),
             wanted: self.wanted,
         };
         plan.check_apart()?;
+        if matches!(work, Work::Save | Work::Show) && plan.components.contains(&Component::Config) {
+            plan.project = plan.read_project(&self.settings);
+        }
         Ok(plan)
     }
 }
@@ -216,6 +223,14 @@ impl Plan {
             }
         }
         Ok(())
+    }
+
+    /// What is saved anyway is that of all components: those that are not asked for are in the set
+    /// of the day, or are not looked for in this one.
+    fn read_project(&self, settings: &Settings) -> ProjectPlan {
+        let trees = self.trees.iter().map(|tree| &*tree.source);
+        let saved: Vec<&Path> = trees.chain([&*self.mailboxes.mail_dir]).collect();
+        ProjectPlan::read(settings, &saved)
     }
 
     /// The directories that are saved.
@@ -315,6 +330,9 @@ fn plan_copies(settings: &Settings) -> Vec<CopyPlan> {
                 absence: Some(format!("{setting}=")),
             });
         }
+    }
+    if compose::has_stand_in(settings) {
+        copies.retain(|copy| Some(&copy.source) != settings.docker_compose_file.as_ref());
     }
     copies
 }

@@ -121,10 +121,15 @@ fn show_trees(plan: &Plan, session: &Session, component: Component) {
             show_source(session, component, &tree.source, &tree.archive, tried);
         }
     }
-    for copy in &plan.copies {
+    for copy in plan.copies.iter().chain(&plan.project.copies) {
         if copy.component == component {
             let tried = try_source(&copy.source).map_err(|error| copy.unread(error));
             show_source(session, component, &copy.source, &copy.target, tried);
+        }
+    }
+    if component == Component::Config {
+        for notice in &plan.project.notices {
+            session.report.warning(notice);
         }
     }
 }

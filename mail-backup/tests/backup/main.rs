@@ -8,5 +8,6 @@ mod support; // a mail server to back up, and the programs that every administra
 mod set; // what a set is on the disk
 mod odd_trees; // mail trees as they are found in the field
 mod incremental; // day after day, and damage of earlier sets
+mod project; // the files of a Compose project
 mod components; // parts asked for one by one, failing one by one
 mod faults; // the disk, the clock, another run, the person at the keyboard

@@ -15,6 +15,8 @@ pub const MANIFEST: &str = "manifest.jsonl";
 pub const CHECKSUMS: &str = "checksums.sha256";
 /// The summary for people in a set.
 pub const LOG: &str = "backup.log";
+/// The directory of further files of the Compose project in a set, under their paths in it.
+pub const PROJECT: &str = "config/project";
 /// The symlink to the newest complete set.
 pub const LATEST: &str = "latest";
 /// The file that the one writer locks.

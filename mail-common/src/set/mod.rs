@@ -27,7 +27,7 @@ pub use component::{Component, UnknownComponent};
 pub use error::Error;
 pub use id::{NotASetId, SetId, SetKind};
 pub use inventory::{Inventory, InventoryError, Recorded, SetFile};
-pub use layout::{CHECKSUMS, LATEST, LOCK, LOG, MANIFEST};
+pub use layout::{CHECKSUMS, LATEST, LOCK, LOG, MANIFEST, PROJECT};
 pub use lock::{Holder, LockError, ReadLock, RootLock};
 pub use mount::{Space, free_space, is_mount_point};
 pub use operand::{SetReference, find_set};
