@@ -48,6 +48,10 @@ if [ -d "$work/parts/config" ]; then
         mv "$work/parts/config/env" "$work/config/.env"
     fi
 fi
+if [ -d "$work/parts/project" ]; then
+    mkdir -p "$work/config"
+    mv "$work/parts/project" "$work/config/project"
+fi
 archived config config.tar.gz
 archived ssl certbot.tar.gz
 archived dkim dkim.tar.gz

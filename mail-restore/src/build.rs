@@ -3,13 +3,14 @@
 use std::num::NonZeroUsize;
 use std::path::Path;
 
+use mail_common::checksum::Sha256;
 use mail_common::interrupt::Interrupt;
 use mail_common::relpath::RelPath;
 use mail_common::set::{Component, SetFile};
 use mail_common::trusted;
 
 use crate::jobs::TreeJob;
-use crate::tree::{Attributes, Lacking, NewTree, Owners};
+use crate::tree::{Attributes, Lacking, NewTree, Owners, Standing};
 use crate::unpack::{self, Archive, Error, Unpacked};
 use mail_common::pool;
 
@@ -55,7 +56,12 @@ impl Builder<'_> {
         let tree = NewTree::open(path, self.owners).map_err(failed)?;
         let mut built = BuiltTree::default();
         built.parts.extend(self.unpack_archives(job, &tree)?);
-        built.parts.extend(self.copy_files(job, &tree)?);
+        for copied in self.copy_files(job, &tree)? {
+            match copied {
+                Copied::Built(part) => built.parts.push(part),
+                Copied::Differs(sentence) => built.lacking.sentences.push(sentence),
+            }
+        }
         for (first, name) in unpack::find_links(self.set, &job.indices)? {
             let joined = tree.join(&first, &name);
             joined.map_err(|source| Error::Write {
@@ -108,7 +114,7 @@ impl Builder<'_> {
         }
     }
 
-    fn copy_files(&self, job: &TreeJob, tree: &NewTree) -> Result<Vec<Built>, Error> {
+    fn copy_files(&self, job: &TreeJob, tree: &NewTree) -> Result<Vec<Copied>, Error> {
         let is_mail = job.component == Component::Mailboxes && !job.files.is_empty();
         if is_mail {
             let copied = unpack::copy_frame(self.set, &mut tree.maker());
@@ -124,16 +130,60 @@ impl Builder<'_> {
             || tree.maker(),
             |maker, (file, path)| {
                 self.interrupt.check()?;
+                if !is_mail && let Some(stands) = stands_already(job, file, path, tree)? {
+                    return Ok(stands);
+                }
                 let unpacked = unpack::copy_file(self.set, file, path, maker)?;
                 (self.progress)(unpacked.bytes);
-                Ok(Built {
+                Ok(Copied::Built(Built {
                     component: job.component,
                     path: file.path.clone(),
                     unpacked,
-                })
+                }))
             },
         )
     }
+}
+
+/// What became of a file of the set that lies beside the archives.
+enum Copied {
+    Built(Built),
+    /// The archives have something else in its place; a sentence.
+    Differs(String),
+}
+
+/// What the archives have put in the place of a file, where they have: the compose file may lie in
+/// the directory of the configuration, and so be in the set twice. The archive's has its owner and
+/// mode, and stays.
+fn stands_already(
+    job: &TreeJob,
+    file: &SetFile,
+    path: &RelPath,
+    tree: &NewTree,
+) -> Result<Option<Copied>, Error> {
+    let failed = |source| Error::Write {
+        archive: file.path.clone(),
+        target: tree.path().join(path.as_path()),
+        source,
+    };
+    let standing = tree.stands_at(path).map_err(failed)?;
+    let digest = match standing {
+        Standing::Nothing => return Ok(None),
+        Standing::File(found) => Some(Sha256::of_reader(found).map_err(failed)?),
+        Standing::Other => None,
+    };
+    Ok(Some(match digest {
+        Some((sha256, bytes)) if sha256 == file.sha256 => Copied::Built(Built {
+            component: job.component,
+            path: file.path.clone(),
+            unpacked: Unpacked { entries: 1, bytes },
+        }),
+        _ => Copied::Differs(format!(
+            "{} of the set is not restored: the archives have something else in its place, {}",
+            file.path,
+            job.target.join(path.as_path()).display()
+        )),
+    }))
 }
 
 /// The largest first, so that no thread is left with the last large one alone.

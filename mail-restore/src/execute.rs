@@ -123,9 +123,9 @@ fn warn_of_the_set(plan: &Plan, session: &Session) {
             "{path} is not in checksums.sha256 and is not restored"
         ));
     }
-    for path in &plan.jobs.unplaced {
+    for (path, reason) in &plan.jobs.unplaced {
         session
             .report
-            .warning(format!("{path} is not restored: no place is known for it"));
+            .warning(format!("{path} is not restored: {reason}"));
     }
 }

@@ -1,12 +1,14 @@
-//! What of a set becomes which file or tree: decided by the names in the set alone.
+//! What of a set becomes which file or tree: decided by the names in the set, and by where links
+//! lead on the live server.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use mail_common::archive::segment::segment_number;
 use mail_common::relpath::RelPath;
-use mail_common::set::{Component, Inventory, SetFile, mailbox};
+use mail_common::set::{Component, Inventory, PROJECT, SetFile, mailbox};
 
-use crate::places::{FilePlace, Places};
+use crate::places::{FilePlace, Places, ProjectPlace, resolved};
 
 /// A tree that is made of files of the set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +19,7 @@ pub(crate) struct TreeJob {
     pub(crate) archives: Vec<SetFile>,
     /// What lies where in the archives of mailboxes.
     pub(crate) indices: Vec<SetFile>,
-    /// Files that become a file of the tree as they are.
+    /// Files that become a file of the tree as they are, where the archives have none there.
     pub(crate) files: Vec<(SetFile, RelPath)>,
     /// Trees that lie in this one and replace what the archives have there.
     pub(crate) inner: Vec<(RelPath, TreeJob)>,
@@ -29,6 +31,16 @@ pub(crate) struct FileJob {
     pub(crate) component: Component,
     pub(crate) file: SetFile,
     pub(crate) target: PathBuf,
+    /// Must be there; directories between it and the target are made.
+    pub(crate) base: PathBuf,
+}
+
+/// A file of the set that is not restored, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unplaced {
+    Unknown,
+    LeadsOut,
+    Taken,
 }
 
 /// All that is made of a set, but for the databases.
@@ -36,8 +48,8 @@ pub(crate) struct FileJob {
 pub(crate) struct Jobs {
     pub(crate) trees: Vec<TreeJob>,
     pub(crate) files: Vec<FileJob>,
-    /// Files of the set for which no place is known.
-    pub(crate) unplaced: Vec<RelPath>,
+    /// Files of the set that have no place.
+    pub(crate) unplaced: Vec<(RelPath, Unplaced)>,
 }
 
 impl Jobs {
@@ -69,6 +81,10 @@ impl Jobs {
         places: &Places,
     ) {
         let mut tree = TreeJob::new(component, target);
+        let mut apart = match &places.project {
+            ProjectPlace::Apart(directory) => Some(TreeJob::new(component, directory)),
+            ProjectPlace::Live(_) | ProjectPlace::Nowhere => None,
+        };
         for file in inventory.of_component(component) {
             match role(component, &file.path) {
                 Role::Archive => tree.archives.push(file.clone()),
@@ -78,12 +94,38 @@ impl Jobs {
                     self.add_file(&mut tree, component, file, &places.compose);
                 }
                 Role::Env => self.add_file(&mut tree, component, file, &places.env),
-                Role::Unknown => self.unplaced.push(file.path.clone()),
+                Role::Project(below) => match (&places.project, &mut apart) {
+                    (ProjectPlace::Live(project), _) => self.add_of_project(file, &below, project),
+                    (_, Some(apart)) => apart.files.push((file.clone(), below)),
+                    (_, None) => self.unplaced.push((file.path.clone(), Unplaced::Unknown)),
+                },
+                Role::Unknown => self.unplaced.push((file.path.clone(), Unplaced::Unknown)),
             }
         }
-        if tree.used().next().is_some() {
-            self.trees.push(tree);
+        for tree in [Some(tree), apart].into_iter().flatten() {
+            if tree.used().next().is_some() {
+                self.trees.push(tree);
+            }
         }
+    }
+
+    /// A file of the live project: at its path in the directory of the project, and never outside.
+    fn add_of_project(&mut self, file: &SetFile, below: &RelPath, project: &Path) {
+        let target = resolved(&project.join(below.as_path()));
+        let unplaced = if !target.starts_with(project) || has_link_above(&target) {
+            Unplaced::LeadsOut
+        } else if self.files.iter().any(|job| job.target == target) {
+            Unplaced::Taken
+        } else {
+            self.files.push(FileJob {
+                component: Component::Config,
+                file: file.clone(),
+                target,
+                base: project.to_owned(),
+            });
+            return;
+        };
+        self.unplaced.push((file.path.clone(), unplaced));
     }
 
     fn add_file(
@@ -99,17 +141,25 @@ impl Jobs {
                 component,
                 file: file.clone(),
                 target: target.clone(),
+                base: target.parent().unwrap_or(target).to_owned(),
             }),
             (FilePlace::InTree, Ok(path)) => tree.files.push((file.clone(), path)),
             (FilePlace::InTree, Err(_)) | (FilePlace::Nowhere, _) => {
-                self.unplaced.push(file.path.clone());
+                self.unplaced.push((file.path.clone(), Unplaced::Unknown));
             }
         }
     }
 
-    /// A tree whose target lies in that of another becomes a part of it: the DKIM keys may lie in
-    /// the configuration.
+    /// What lies in a tree becomes a part of it: the DKIM keys may lie in the configuration, and so
+    /// may the compose file.
     fn put_inside(&mut self) {
+        self.put_trees_inside();
+        let trees = &mut self.trees;
+        self.files
+            .retain(|job| !trees.iter_mut().any(|tree| tree.takes(job)));
+    }
+
+    fn put_trees_inside(&mut self) {
         let mut trees = std::mem::take(&mut self.trees);
         // The outermost come first.
         trees.sort_by_key(|tree| tree.target.components().count());
@@ -145,6 +195,20 @@ impl TreeJob {
         }
     }
 
+    /// Takes over a file that lies in this tree or in one in it.
+    fn takes(&mut self, job: &FileJob) -> bool {
+        if self.inner.iter_mut().any(|(_, inner)| inner.takes(job)) {
+            return true;
+        }
+        let below = job.target.strip_prefix(&self.target).ok();
+        let below = below.and_then(|path| RelPath::try_from(path.to_owned()).ok());
+        let Some(path) = below else {
+            return false;
+        };
+        self.files.push((job.file.clone(), path));
+        true
+    }
+
     /// Every file of the set that this and the trees in it are made of.
     pub(crate) fn used(&self) -> Box<dyn Iterator<Item = &SetFile> + '_> {
         let own = self
@@ -173,6 +237,8 @@ enum Role {
     InTree(RelPath),
     Compose,
     Env,
+    /// Another file of the Compose project, at this path in its directory.
+    Project(RelPath),
     Unknown,
 }
 
@@ -182,6 +248,11 @@ fn role(component: Component, path: &RelPath) -> Role {
         && let Some(below) = mailbox::plain_path(path)
     {
         return Role::InTree(below);
+    }
+    if component == Component::Config
+        && let Some(below) = project_path(path)
+    {
+        return Role::Project(below);
     }
     let name = path.name();
     let suffixes: [&[u8]; 9] = [
@@ -205,6 +276,27 @@ fn role(component: Component, path: &RelPath) -> Role {
         ) => Role::Compose,
         (Component::Config, b"env" | b".env") => Role::Env,
         _ => Role::Unknown,
+    }
+}
+
+/// Whether a link that leads nowhere is on the way.
+fn has_link_above(path: &Path) -> bool {
+    path.ancestors().skip(1).any(Path::is_symlink)
+}
+
+/// The path of a file of the Compose project in its directory; `None` for other files.
+fn project_path(path: &RelPath) -> Option<RelPath> {
+    let below = path.as_path().strip_prefix(PROJECT).ok()?;
+    RelPath::try_from(below.to_owned()).ok()
+}
+
+impl fmt::Display for Unplaced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unknown => "no place is known for it",
+            Self::LeadsOut => "a link leads its place out of the directory of the compose file",
+            Self::Taken => "another file of the set is restored in its place",
+        })
     }
 }
 
@@ -245,6 +337,7 @@ mod tests {
             dkim: Some(dkim.into()),
             compose: FilePlace::At("/srv/docker-compose.yml".into()),
             env: FilePlace::At("/srv/.env".into()),
+            project: ProjectPlace::Live("/srv".into()),
         }
     }
 
@@ -291,7 +384,8 @@ mod tests {
             .map(|job| job.target.to_str().unwrap())
             .collect();
         assert_eq!(targets, ["/srv/docker-compose.yml", "/srv/.env"]);
-        assert_eq!(jobs.unplaced, [RelPath::new("config/notes").unwrap()]);
+        let notes = RelPath::new("config/notes").unwrap();
+        assert_eq!(jobs.unplaced, [(notes, Unplaced::Unknown)]);
         assert_eq!(jobs.used().len(), 6);
     }
 
@@ -324,6 +418,37 @@ mod tests {
             paths,
             ["a.example/b/cur/1.tar.gz", "a.example/b/index.jsonl.zst"]
         );
+    }
+
+    #[test]
+    fn files_of_the_project_have_their_places() {
+        let paths = [
+            "config/config.tar.zst",
+            "config/docker-compose.yml",
+            "config/project/config/nginx/a.env",
+            "config/project/docker-compose.yml",
+            "config/project/secrets/key.tar",
+        ];
+        let live = Jobs::new(
+            &inventory(&paths),
+            &[Component::Config],
+            &places("/srv/dkim"),
+        );
+        let targets: Vec<_> = live
+            .files
+            .iter()
+            .map(|job| job.target.to_str().unwrap())
+            .collect();
+        assert_eq!(targets, ["/srv/docker-compose.yml", "/srv/secrets/key.tar"]);
+        assert_eq!(live.trees[0].files[0].1.to_string(), "nginx/a.env");
+        let taken = RelPath::new("config/project/docker-compose.yml").unwrap();
+        assert_eq!(live.unplaced, [(taken, Unplaced::Taken)]);
+
+        let below = Places::below(Path::new("/to"));
+        let apart = Jobs::new(&inventory(&paths), &[Component::Config], &below);
+        assert_eq!(apart.trees[1].target, Path::new("/to/project"));
+        assert_eq!(apart.trees[1].files.len(), 3);
+        assert_eq!(apart.used().len(), paths.len());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use mail_common::tool::Session;
 
 use crate::error::Error;
 use crate::places::FilePlace;
-use crate::plan::Plan;
+use crate::plan::{Plan, existing_ancestor};
 use crate::setup::Destination;
 use crate::swap::{self, Cleared, TargetLock, clear_leftovers};
 
@@ -32,9 +32,9 @@ impl Locks {
             Destination::Directory(_) => None,
         };
         let targets = plan.targets();
-        let parents: BTreeSet<&Path> = targets
+        let parents: BTreeSet<PathBuf> = targets
             .iter()
-            .filter_map(|(target, _)| target.parent())
+            .map(|target| existing_ancestor(target.path))
             .collect();
         let locks = parents
             .iter()
@@ -76,17 +76,20 @@ pub(crate) fn clear_directory(
 fn known_targets(plan: &Plan) -> BTreeSet<PathBuf> {
     let places = &plan.places;
     match &plan.destination {
-        Destination::Directory(directory) => Component::ALL
-            .into_iter()
-            .map(|component| directory.join(component.name()))
-            .collect(),
+        Destination::Directory(directory) => {
+            let components = Component::ALL.into_iter().map(Component::name);
+            let names = components.chain(["project"]);
+            names.map(|name| directory.join(name)).collect()
+        }
         Destination::Live => {
             let trees = Component::ALL
                 .into_iter()
                 .filter_map(|component| places.tree(component));
             let files = [&places.compose, &places.env];
+            let of_project = plan.jobs.files.iter().map(|job| &*job.target);
             trees
                 .chain(files.into_iter().filter_map(FilePlace::path))
+                .chain(of_project)
                 .map(Path::to_owned)
                 .collect()
         }

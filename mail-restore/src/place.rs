@@ -55,6 +55,8 @@ pub(crate) fn place(
     interrupt: &Interrupt,
     now: &ZonedDateTime,
 ) -> Result<Totals, Error> {
+    // Lives longer than what is built in it: what is thrown away leaves no directory behind.
+    let _made = MadeDirectories::for_files(&plan.jobs.files)?;
     let ready = build_all(plan, session, interrupt)?;
     let loaded = match &plan.dumps {
         Some(dumps) => dumps.load(&plan.root, session, interrupt, now)?,
@@ -143,7 +145,7 @@ fn build_tree(
         target: target.clone(),
         source,
     })?;
-    for sentence in &lacking.xattrs {
+    for sentence in &lacking.sentences {
         session
             .report
             .warning(format!("{}: {sentence}", job.component));
@@ -204,6 +206,43 @@ fn take_attributes(target: &Path, file: &fs::File) -> io::Result<()> {
     };
     fchown(file, Some(metadata.uid()), Some(metadata.gid()))?;
     file.set_permissions(metadata.permissions())
+}
+
+/// Directories that were made for files; those that are still empty at the end go.
+struct MadeDirectories(Vec<PathBuf>);
+
+impl MadeDirectories {
+    /// Each gets owner and mode of the directory that it is made in: a set has only files of the
+    /// project.
+    fn for_files(jobs: &[FileJob]) -> Result<Self, Error> {
+        let mut made = Self(Vec::new());
+        for job in jobs {
+            let above = job.target.ancestors().skip(1);
+            let missing: Vec<&Path> = above.take_while(|path| !path.exists()).collect();
+            for directory in missing.into_iter().rev() {
+                made.add(directory).map_err(Failed::at("make", directory))?;
+            }
+        }
+        Ok(made)
+    }
+
+    fn add(&mut self, directory: &Path) -> io::Result<()> {
+        atomic::create_dir(directory)?;
+        self.0.push(directory.to_owned());
+        if let Some(parent) = directory.parent() {
+            take_attributes(parent, &trusted::open(directory)?)?;
+        }
+        atomic::sync_parent(directory)
+    }
+}
+
+impl Drop for MadeDirectories {
+    fn drop(&mut self) {
+        for directory in self.0.iter().rev() {
+            // One that holds something stays.
+            let _ = fs::remove_dir(directory);
+        }
+    }
 }
 
 /// Waits until everything on the file system of `path` is on the disk: one call for all files of a

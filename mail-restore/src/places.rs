@@ -18,6 +18,7 @@ pub(crate) struct Places {
     pub(crate) dkim: Option<PathBuf>,
     pub(crate) compose: FilePlace,
     pub(crate) env: FilePlace,
+    pub(crate) project: ProjectPlace,
 }
 
 /// Where a single file goes.
@@ -30,6 +31,17 @@ pub(crate) enum FilePlace {
     Nowhere,
 }
 
+/// Where other files of the Compose project go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ProjectPlace {
+    /// Into the live directory of the compose file, each by itself.
+    Live(PathBuf),
+    /// Into a directory of their own.
+    Apart(PathBuf),
+    /// The settings say that the server has no compose file.
+    Nowhere,
+}
+
 impl FilePlace {
     fn of_setting(setting: Option<&PathBuf>) -> Self {
         setting.map_or(Self::Nowhere, |path| Self::At(resolved(path)))
@@ -39,6 +51,19 @@ impl FilePlace {
         match self {
             Self::At(path) => Some(path),
             Self::InTree | Self::Nowhere => None,
+        }
+    }
+}
+
+impl ProjectPlace {
+    /// The directory in which Docker Compose finds the compose file, also where that is a link.
+    fn of_setting(compose_file: Option<&Path>) -> Self {
+        let Some(compose_file) = compose_file else {
+            return Self::Nowhere;
+        };
+        match compose_file.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => Self::Live(resolved(parent)),
+            _ => Self::Live(resolved(Path::new("."))),
         }
     }
 }
@@ -59,6 +84,7 @@ impl Places {
             dkim: optional(&args.dkim_dir, &settings.dkim_dir),
             compose: FilePlace::of_setting(settings.docker_compose_file.as_ref()),
             env: FilePlace::of_setting(settings.env_file.as_ref()),
+            project: ProjectPlace::of_setting(settings.docker_compose_file.as_deref()),
         }
     }
 
@@ -72,6 +98,7 @@ impl Places {
             dkim: Some(of(Component::Dkim)),
             compose: FilePlace::InTree,
             env: FilePlace::InTree,
+            project: ProjectPlace::Apart(directory.join("project")),
         }
     }
 
@@ -87,7 +114,8 @@ impl Places {
     }
 }
 
-fn resolved(path: &Path) -> PathBuf {
+/// The path without links, as far as it is there.
+pub(crate) fn resolved(path: &Path) -> PathBuf {
     let absolute = || std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     match path.canonicalize() {
         Ok(path) => path,
@@ -96,11 +124,14 @@ fn resolved(path: &Path) -> PathBuf {
     }
 }
 
-/// The target may be gone while the directory that held it is still there.
+/// The target may be gone, with directories that led to it, while the directory that held them is
+/// still there.
 fn with_resolved_parent(path: &Path) -> PathBuf {
-    let parent = path.parent().and_then(|parent| parent.canonicalize().ok());
-    match (parent, path.file_name()) {
-        (Some(parent), Some(name)) => parent.join(name),
-        _ => path.to_owned(),
+    let above = path.ancestors().skip(1);
+    for ancestor in above {
+        if let (Ok(resolved), Ok(below)) = (ancestor.canonicalize(), path.strip_prefix(ancestor)) {
+            return resolved.join(below);
+        }
     }
+    path.to_owned()
 }

@@ -1,11 +1,12 @@
 //! Decides what a run does, from flags, settings, the set and what is on the disk. It reads, and
 //! never writes.
 
+mod target; // what changes places
 mod room; // whether there is space for it
 mod targets; // whether what is there can change places with something new
 
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use glob::Pattern;
 use jiff::ZonedDateTime;
@@ -23,6 +24,7 @@ use crate::jobs::Jobs;
 use crate::messages::{self, Query, Since};
 use crate::places::Places;
 use crate::setup::{Clearance, Destination, Setup, Work};
+pub(crate) use target::{Target, existing_ancestor};
 
 /// What a run does.
 #[derive(Debug)]
@@ -144,17 +146,20 @@ impl Plan {
         recorded.map(|recorded| recorded.source_bytes).sum()
     }
 
-    /// Everything that changes places, with what it must be.
-    pub(crate) fn targets(&self) -> Vec<(&Path, &'static str)> {
+    /// Everything that changes places.
+    pub(crate) fn targets(&self) -> Vec<Target<'_>> {
         let mut targets = Vec::new();
         for tree in &self.jobs.trees {
-            targets.push((&*tree.target, "directory"));
+            targets.push(Target::new(&tree.target, "directory"));
         }
         for job in &self.jobs.files {
-            targets.push((&*job.target, "file"));
+            targets.push(Target {
+                base: &job.base,
+                ..Target::new(&job.target, "file")
+            });
         }
         if let Some(sql) = self.dumps.as_ref().and_then(DumpsJob::directory) {
-            targets.push((sql, "directory"));
+            targets.push(Target::new(sql, "directory"));
         }
         targets
     }

@@ -10,7 +10,7 @@ use mail_common::failure::Failed;
 use mail_common::set::{SetFile, free_space};
 
 use super::Plan;
-use super::targets::existing_ancestor;
+use super::target::existing_ancestor;
 use crate::error::Error;
 use crate::jobs::TreeJob;
 

@@ -3,23 +3,24 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use mail_common::failure::Failed;
 use mail_common::set::is_mount_point;
 use rustix::fs::Access;
 
 use super::Plan;
+use super::target::{Target, existing_ancestor};
 use crate::error::Error;
 use crate::setup::Destination;
 
 impl Plan {
     pub(super) fn check_targets(&self) -> Result<(), Error> {
-        for (target, wanted) in self.targets() {
-            self.check_apart(target)?;
+        for target in self.targets() {
+            self.check_apart(target.path)?;
             match &self.destination {
-                Destination::Live => check_live(target, wanted)?,
-                Destination::Directory(directory) => check_new(directory, target)?,
+                Destination::Live => check_live(target)?,
+                Destination::Directory(directory) => check_new(directory, target.path)?,
             }
         }
         Ok(())
@@ -41,31 +42,23 @@ impl Plan {
     }
 }
 
-/// The nearest directory above `path` that is there.
-pub(super) fn existing_ancestor(path: &Path) -> PathBuf {
-    path.ancestors()
-        .skip(1)
-        .find(|ancestor| ancestor.exists())
-        .unwrap_or(Path::new("/"))
-        .to_owned()
-}
-
 /// Whether what is at a target of the live server can change places with something new.
-fn check_live(target: &Path, wanted: &'static str) -> Result<(), Error> {
-    let owned = || target.to_owned();
-    let Some(parent) = target.parent() else {
+fn check_live(target: Target<'_>) -> Result<(), Error> {
+    let Target { path, wanted, base } = target;
+    let owned = || path.to_owned();
+    if path.parent().is_none() {
         return Err(Error::MountPoint { target: owned() });
-    };
-    if !parent.is_dir() {
+    }
+    if !base.is_dir() {
         return Err(Error::NoParent {
             target: owned(),
-            parent: parent.to_owned(),
+            parent: base.to_owned(),
         });
     }
-    check_writable(parent, target)?;
-    let metadata = match target.symlink_metadata() {
+    check_writable(&existing_ancestor(path), path)?;
+    let metadata = match path.symlink_metadata() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        metadata => metadata.map_err(Failed::at("look at", target))?,
+        metadata => metadata.map_err(Failed::at("look at", path))?,
     };
     if metadata.is_dir() != (wanted == "directory") {
         return Err(Error::OtherKind {
@@ -73,7 +66,7 @@ fn check_live(target: &Path, wanted: &'static str) -> Result<(), Error> {
             wanted,
         });
     }
-    if is_mount_point(target).map_err(Failed::at("look at", target))? {
+    if is_mount_point(path).map_err(Failed::at("look at", path))? {
         return Err(Error::MountPoint { target: owned() });
     }
     Ok(())

@@ -6,5 +6,5 @@ mod new_tree; // entries by path
 mod owners; // whose entries are, where that cannot be applied
 
 pub(crate) use attributes::Attributes;
-pub(crate) use new_tree::{Entry, Lacking, Maker, NewTree};
+pub(crate) use new_tree::{Entry, Lacking, Maker, NewTree, Standing};
 pub(crate) use owners::{Owners, acl_text};

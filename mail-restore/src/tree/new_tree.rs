@@ -18,7 +18,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use mail_common::atomic;
 use mail_common::relpath::RelPath;
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::attributes::{Attributes, Born, Refused};
@@ -58,8 +58,9 @@ struct State {
 /// What a finished tree lacks.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Lacking {
-    /// A sentence for each extended attribute that was not taken.
-    pub(crate) xattrs: Vec<String>,
+    /// A sentence for each extended attribute that was not taken, and for each file that was not
+    /// made.
+    pub(crate) sentences: Vec<String>,
     /// Entries whose owners were not applied.
     pub(crate) owners: Vec<(RelPath, Attributes)>,
 }
@@ -67,7 +68,7 @@ pub(crate) struct Lacking {
 impl Lacking {
     /// Adds what the tree at `at` in this one lacks.
     pub(crate) fn add(&mut self, at: &RelPath, other: Self) {
-        self.xattrs.extend(other.xattrs);
+        self.sentences.extend(other.sentences);
         self.owners.extend(
             other
                 .owners
@@ -75,6 +76,15 @@ impl Lacking {
                 .map(|(path, attributes)| (path.below(at), attributes)),
         );
     }
+}
+
+/// What stands at a path of a tree.
+#[derive(Debug)]
+pub(crate) enum Standing {
+    Nothing,
+    File(File),
+    /// Something that stays: a directory, or what is on the way and is none.
+    Other,
 }
 
 /// What is to be made.
@@ -156,7 +166,7 @@ impl NewTree {
             format!("{count} entries are without their extended attribute {name}: {reason}")
         };
         Ok(Lacking {
-            xattrs: refused.into_iter().map(sentence).collect(),
+            sentences: refused.into_iter().map(sentence).collect(),
             owners: unapplied,
         })
     }
@@ -217,6 +227,30 @@ impl NewTree {
         }
     }
 
+    /// What stands at `path`. A symbolic link gives way: it is removed.
+    pub(crate) fn stands_at(&self, path: &RelPath) -> io::Result<Standing> {
+        let parent = match self.open_directory(&path.parent().unwrap_or_else(RelPath::root)) {
+            Err(error) if is_no_directory(&error) => return Ok(Standing::Other),
+            parent => parent?,
+        };
+        let found = match rustix::fs::statat(&parent, path.name(), AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => return Ok(Standing::Nothing),
+            found => found?,
+        };
+        match FileType::from_raw_mode(found.st_mode) {
+            FileType::RegularFile => {
+                let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let file = rustix::fs::openat(&parent, path.name(), flags, Mode::empty())?;
+                Ok(Standing::File(file.into()))
+            }
+            FileType::Symlink => {
+                rustix::fs::unlinkat(&parent, path.name(), AtFlags::empty())?;
+                Ok(Standing::Nothing)
+            }
+            _ => Ok(Standing::Other),
+        }
+    }
+
     /// Opens a directory, which is made with those above it where it is missing.
     fn open_directory(&self, path: &RelPath) -> io::Result<OwnedFd> {
         let mut directory = self.root.try_clone()?;
@@ -230,6 +264,13 @@ impl NewTree {
         // A thread that panicked while it held the lock has left whole values behind.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn is_no_directory(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::LOOP | Errno::NOTDIR)
+    )
 }
 
 /// Makes entries in a tree, one after the other.

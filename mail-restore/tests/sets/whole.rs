@@ -201,6 +201,152 @@ fn keys_within_the_configuration_are_restored_with_it_and_without_it() {
     }
 }
 
+/// A server whose project names files, and a set of its configuration.
+fn server_with_project() -> Server {
+    let server = Server::new(&TreePlan::new(10, 1, 1));
+    put(
+        &server.dir().join("docker-compose.yml"),
+        b"services:\n  a:\n    env_file: [mail.env, config/c.env]\nsecrets:\n  key: {file: secrets/deep/key}\n",
+    );
+    for name in ["mail.env", "config/c.env", "secrets/deep/key"] {
+        put(&server.dir().join(name), b"as it was\n");
+    }
+    put(
+        &server.dir().join("docker-compose.override.yml"),
+        b"services: {}\n",
+    );
+    save(&server);
+    server
+}
+
+/// A restore of the configuration alone.
+const CONFIG: [&str; 2] = ["--component", "config"];
+
+#[test]
+fn files_of_the_project_come_back_to_their_places() {
+    let server = server_with_project();
+    let read = |name: &str| fs::read_to_string(server.dir().join(name)).unwrap();
+    put(&server.dir().join("mail.env"), b"lost\n");
+    fs::set_permissions(
+        server.dir().join("mail.env"),
+        fs::Permissions::from_mode(0o640),
+    )
+    .unwrap();
+    shell(server.dir(), "rm -r secrets docker-compose.override.yml");
+    let dry = restore(&server, &["--component", "config", "--dry-run"]).assert_code(0);
+    let shown = |name: &str| {
+        let target = server.dir().join(name);
+        let is_it = |record: &serde_json::Value| record["target"] == *target.to_str().unwrap();
+        assert!(dry.data("restored").iter().any(is_it), "{name}");
+    };
+    for name in [
+        "mail.env",
+        "secrets/deep/key",
+        "docker-compose.override.yml",
+    ] {
+        shown(name);
+    }
+    assert!(!server.dir().join("secrets").exists());
+
+    let _ = restore(&server, &CONFIG).assert_code(0);
+    assert_eq!(read("mail.env"), "as it was\n");
+    assert_eq!(read("secrets/deep/key"), "as it was\n");
+    assert_eq!(read("docker-compose.override.yml"), "services: {}\n");
+    let mode = |name: &str| {
+        let metadata = server.dir().join(name).metadata().unwrap();
+        metadata.permissions().mode() & 0o777
+    };
+    assert_eq!(mode("mail.env"), 0o640);
+    assert_eq!(mode("secrets/deep/key"), 0o600);
+    assert_eq!(mode("secrets/deep"), mode("."));
+    assert!(kept(&server).contains(&"mail.env".to_owned()));
+}
+
+#[test]
+fn into_a_directory_the_files_of_the_project_have_one_of_their_own() {
+    let server = server_with_project();
+    let to = server.dir().join("to");
+    let _ = restore(
+        &server,
+        &["--component", "config", "--to", to.to_str().unwrap()],
+    )
+    .assert_code(0);
+    assert_eq!(names(&to), ["config", "project"]);
+    assert_eq!(
+        names(&to.join("project")),
+        ["docker-compose.override.yml", "mail.env", "secrets"]
+    );
+    assert_eq!(
+        fs::read_to_string(to.join("project/secrets/deep/key")).unwrap(),
+        "as it was\n"
+    );
+}
+
+#[test]
+fn a_failed_restore_leaves_no_directory_of_the_project_behind() {
+    let server = server_with_project();
+    shell(server.dir(), "rm -r secrets");
+    let before = live(&server);
+    let set = server.root().join(SET);
+    shell(
+        &set,
+        "echo damaged >config/config.tar.zst; rm manifest.jsonl; find . -type f ! -name checksums.sha256 -printf '%P\\n' | sort | xargs sha256sum >checksums.sha256",
+    );
+    let _ = restore(&server, &CONFIG).assert_code(3);
+    before.assert_same(&live(&server));
+}
+
+#[test]
+fn a_file_of_the_project_is_not_restored_through_a_link_out_of_it() {
+    let server = server_with_project();
+    let elsewhere = tempfile::tempdir().unwrap();
+    for target in [elsewhere.path(), Path::new("nothing")] {
+        shell(
+            server.dir(),
+            "rm -r secrets *.bak.* .env.bak.* 2>/dev/null || true",
+        );
+        symlink(target, server.dir().join("secrets")).unwrap();
+        let _ = restore(&server, &CONFIG)
+            .assert_code(0)
+            .assert_stderr("config/project/secrets/deep/key is not restored: a link leads");
+        assert_eq!(names(elsewhere.path()), [""; 0]);
+    }
+}
+
+#[test]
+fn a_compose_file_within_the_configuration_is_restored_with_it() {
+    let server = Server::new(&TreePlan::new(10, 1, 1));
+    let config = server.dir().join("config");
+    shell(server.dir(), "mv docker-compose.yml .env config/");
+    put(&config.join("env"), b"of another program\n");
+    let env = |tool: mail_tests::run::Tool| {
+        tool.env("DOCKER_COMPOSE_FILE", config.join("docker-compose.yml"))
+            .env("ENV_FILE", config.join(".env"))
+    };
+    let _ = env(server.backup().args(TREES).args(["--date", "2026-11-23"]))
+        .run()
+        .assert_code(0);
+    let before = restored(&server);
+    put(&config.join("docker-compose.yml"), b"lost\n");
+    let run = |args: &[&str]| {
+        let tool = server.restore().args(["--from", SET]).args(CONFIG);
+        checked(env(tool.args(args))).assert_code(0)
+    };
+    let _ = run(&[]);
+    before.assert_same(&restored(&server));
+    let to = server.dir().join("to");
+    let _ = run(&["--to", to.to_str().unwrap()])
+        .assert_stderr("config/env of the set is not restored: the archives have something else");
+    assert_eq!(
+        fs::read_to_string(to.join("config/docker-compose.yml")).unwrap(),
+        "services: {}\n"
+    );
+    assert_eq!(
+        fs::read_to_string(to.join("config/env")).unwrap(),
+        "of another program\n"
+    );
+}
+
 #[test]
 fn every_day_of_a_chain_of_incremental_sets_restores() {
     let server = Server::new(&TreePlan {
