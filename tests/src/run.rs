@@ -356,6 +356,26 @@ impl Outcome {
     }
 }
 
+/// Runs a shell script in `dir`, as an administrator or an old script would, and returns what it
+/// prints.
+///
+/// # Panics
+/// With standard error when a command of it fails.
+#[track_caller]
+pub fn shell(dir: &Path, script: &str) -> String {
+    let output = Command::new("bash")
+        .args(["-euo", "pipefail", "-c", script])
+        .current_dir(dir)
+        .output()
+        .expect("bash can be started");
+    assert!(
+        output.status.success(),
+        "{script}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).expect("a script prints text")
+}
+
 /// The top directory of this workspace.
 ///
 /// # Panics

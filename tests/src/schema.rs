@@ -7,6 +7,8 @@ use std::path::Path;
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
+use crate::run::{Outcome, Tool};
+
 /// The schema, taken apart by record type, so that a complaint names the field and not just "none
 /// of nine".
 #[derive(Debug)]
@@ -79,6 +81,14 @@ impl Schema {
             complaints.join("\n")
         );
     }
+}
+
+/// Runs a tool; its records match the schema.
+#[track_caller]
+pub fn checked(tool: Tool) -> Outcome {
+    let outcome = tool.run();
+    Schema::open().assert_valid(&outcome.records());
+    outcome
 }
 
 /// The validator of one choice, with the definitions of the whole.

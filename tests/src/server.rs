@@ -15,6 +15,18 @@ use crate::maildir::{TreePlan, generate};
 use crate::mariadb::MariaDb;
 use crate::run::Tool;
 
+/// The components that need no database.
+pub const TREES: [&str; 8] = [
+    "--component",
+    "mailboxes",
+    "--component",
+    "config",
+    "--component",
+    "ssl",
+    "--component",
+    "dkim",
+];
+
 /// The files of a mail server, a directory each for mail, configuration, certificates and keys.
 #[derive(Debug)]
 pub struct Server {
@@ -23,6 +35,31 @@ pub struct Server {
 }
 
 impl Server {
+    /// A server without a database, with `messages` messages, and the directory of a set of it.
+    ///
+    /// # Panics
+    /// When it cannot be written or saved.
+    #[must_use]
+    pub fn saved(messages: u64) -> (Self, PathBuf) {
+        let server = Self::new(&TreePlan {
+            mean_bytes: 3_000,
+            ..TreePlan::new(messages, 4, 11)
+        });
+        let set = server.save_trees();
+        (server, set)
+    }
+
+    /// Makes a set without the database, and returns its directory.
+    ///
+    /// # Panics
+    /// When the backup fails.
+    #[track_caller]
+    pub fn save_trees(&self) -> PathBuf {
+        let backup = self.backup().args(TREES).args(["--date", "2026-11-23"]);
+        let _ = backup.run().assert_code(0);
+        self.root().join("daily/2026-11-23")
+    }
+
     /// A server without a database, with the mail that `plan` says.
     ///
     /// # Panics

@@ -8,9 +8,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::support::{
-    Errors, SET, checked, flip, live, names, put, restore, saved_server, seal, shell,
-};
+use crate::support::{SET, checked, flip, live, names, put, restore, seal, shell};
 use mail_tests::server::Server;
 use mail_tests::tree::snapshot;
 
@@ -23,19 +21,21 @@ fn files(dir: &Path) -> Vec<PathBuf> {
 /// A restore and a dry run of what `spoil` made of a set, with their codes and a part of what is
 /// said; neither touches anything.
 fn check(spoil: impl Fn(&Path), codes: (i32, i32), kind: &str) {
-    let (server, set) = saved_server(20);
+    let (server, set) = Server::saved(20);
     spoil(&set);
     let before = live(&server);
     let _ = restore(&server, &["--dry-run"])
         .assert_code(codes.0)
-        .assert_kind(kind);
-    let _ = restore(&server, &[]).assert_code(codes.1).assert_kind(kind);
+        .assert_failure(kind);
+    let _ = restore(&server, &[])
+        .assert_code(codes.1)
+        .assert_failure(kind);
     before.assert_same(&live(&server));
 }
 
 #[test]
 fn a_flipped_byte_in_any_file_is_found_and_nothing_is_touched() {
-    let (server, set) = saved_server(20);
+    let (server, set) = Server::saved(20);
     let before = live(&server);
     // The log for people is not used by a restore.
     for name in files(&set)
@@ -77,7 +77,7 @@ fn a_missing_file_is_named() {
 
 #[test]
 fn an_extra_file_is_not_restored_and_is_said() {
-    let (server, set) = saved_server(10);
+    let (server, set) = Server::saved(10);
     put(
         &set.join("mailboxes/example.com/alice/9999.tar.zst"),
         b"planted",
@@ -107,12 +107,12 @@ fn a_truncated_segment_is_found() {
 
 #[test]
 fn a_set_that_is_being_written_is_refused() {
-    let (server, set) = saved_server(10);
+    let (server, set) = Server::saved(10);
     let hidden = set.with_file_name(".2026-11-24.new");
     fs::rename(&set, &hidden).unwrap();
     let before = live(&server);
     let outcome = checked(server.restore().arg("--from").arg(&hidden));
-    let _ = outcome.assert_code(3).assert_kind("missing");
+    let _ = outcome.assert_code(3).assert_failure("missing");
     before.assert_same(&live(&server));
 }
 
@@ -136,13 +136,13 @@ fn a_manifest_that_contradicts_the_checksums_is_refused() {
 
 #[test]
 fn what_was_never_a_set_is_refused() {
-    let (server, _) = saved_server(1);
+    let (server, _) = Server::saved(1);
     let _ = checked(server.restore().args(["--from", "daily/2020-01-01"]))
         .assert_code(2)
-        .assert_kind("no_such");
+        .assert_failure("no_such");
     let _ = checked(server.restore().args(["--from", "/"]))
         .assert_code(2)
-        .assert_kind("no_such");
+        .assert_failure("no_such");
     let _ = checked(server.restore().args(["--from", "latest"])).assert_code(2);
 }
 
@@ -172,13 +172,13 @@ fn check_hostile(script: &str, member: &str, dry_run: i32) {
     let _ = run(&["--dry-run"]).assert_code(dry_run);
     let _ = run(&[])
         .assert_code(3)
-        .assert_kind("refused")
+        .assert_failure("refused")
         .assert_stderr(member);
     before.assert_same(&live(&server));
     let to = server.dir().join("to");
     let _ = run(&["--to", to.to_str().unwrap()])
         .assert_code(3)
-        .assert_kind("refused");
+        .assert_failure("refused");
     assert_eq!(names(&to), [] as [&str; 0], "{script}");
     fs::remove_dir(&to).unwrap();
     before
@@ -251,7 +251,7 @@ fn the_same_name_twice_is_refused_and_other_names_are_others() {
 
 #[test]
 fn a_bomb_stops_at_the_recorded_size() {
-    let (server, set) = saved_server(5);
+    let (server, set) = Server::saved(5);
     // The record says what the archive was; what is there now unpacks to a hundred megabytes.
     shell(
         &set,
@@ -278,14 +278,16 @@ fn a_bomb_stops_at_the_recorded_size() {
     let before = live(&server);
     let _ = restore(&server, &["--dry-run"])
         .assert_code(1)
-        .assert_kind("refused");
-    let _ = restore(&server, &[]).assert_code(3).assert_kind("refused");
+        .assert_failure("refused");
+    let _ = restore(&server, &[])
+        .assert_code(3)
+        .assert_failure("refused");
     before.assert_same(&live(&server));
 }
 
 #[test]
 fn an_index_that_does_not_fit_its_segments_is_found_by_the_dry_run() {
-    let (server, set) = saved_server(20);
+    let (server, set) = Server::saved(20);
     // One mailbox's index and segments belong to another day.
     shell(
         &set,
@@ -295,13 +297,13 @@ fn an_index_that_does_not_fit_its_segments_is_found_by_the_dry_run() {
     seal(&set);
     let _ = restore(&server, &["--dry-run"])
         .assert_code(1)
-        .assert_kind("damaged")
+        .assert_failure("damaged")
         .assert_stderr("mailboxes/example.com/alice/index.jsonl.zst");
 }
 
 #[test]
 fn a_set_inside_its_target_is_refused() {
-    let (server, set) = saved_server(1);
+    let (server, set) = Server::saved(1);
     let before = snapshot(server.dir());
     let run = |name: &str, value: &Path| {
         checked(

@@ -7,28 +7,31 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::{
-    Errors, SET, checked, is_root, live, names, restore, restored, saved_server, shell,
-};
+use crate::support::{SET, checked, is_root, live, names, restore, restored, shell};
 use mail_tests::held::{HeldLock, SmallDisk};
 use mail_tests::run::binary;
+use mail_tests::server::Server;
 use mail_tests::tree::{Snapshot, snapshot};
 use rustix::process::Signal;
 
 #[test]
 fn another_run_at_work_is_named_and_nothing_is_touched() {
-    let (server, _) = saved_server(10);
+    let (server, _) = Server::saved(10);
     let before = live(&server);
     let lock = server.root().join(".lock");
     let holder = HeldLock::exclusive(&lock);
-    let _ = restore(&server, &[]).assert_code(4).assert_kind("locked");
+    let _ = restore(&server, &[])
+        .assert_code(4)
+        .assert_failure("locked");
     // Into a directory, a backup that is at work disturbs nothing.
     let to = server.root().with_file_name("backup-to");
     let _ = restore(&server, &["--to", to.to_str().unwrap()]).assert_code(0);
     fs::remove_dir_all(&to).unwrap();
     drop(holder);
     let holder = HeldLock::exclusive(server.dir());
-    let _ = restore(&server, &[]).assert_code(4).assert_kind("locked");
+    let _ = restore(&server, &[])
+        .assert_code(4)
+        .assert_failure("locked");
     before.assert_same(&live(&server));
     drop(holder);
     let _ = restore(&server, &[]).assert_code(0);
@@ -36,7 +39,7 @@ fn another_run_at_work_is_named_and_nothing_is_touched() {
 
 #[test]
 fn a_set_that_is_being_restored_is_neither_replaced_nor_removed() {
-    let (server, set) = saved_server(1_000);
+    let (server, set) = Server::saved(1_000);
     let to = server.root().with_file_name("backup-to");
     let mut running = server
         .restore()
@@ -64,7 +67,7 @@ fn a_set_that_is_being_restored_is_neither_replaced_nor_removed() {
 
 #[test]
 fn a_disk_that_fills_up_half_way_leaves_everything_as_it_was() {
-    let (server, set) = saved_server(400);
+    let (server, set) = Server::saved(400);
     let Some(disk) = SmallDisk::mount(server.dir().join("small"), "1m") else {
         return;
     };
@@ -81,18 +84,18 @@ fn a_disk_that_fills_up_half_way_leaves_everything_as_it_was() {
     // The manifest tells how much it is, so a dry run knows, which writes nothing.
     let _ = checked(tool(&set).arg("--dry-run"))
         .assert_code(3)
-        .assert_kind("no_space");
-    let _ = run(&set).assert_code(3).assert_kind("no_space");
+        .assert_failure("no_space");
+    let _ = run(&set).assert_code(3).assert_failure("no_space");
     // Without it, it is seen when it happens.
     fs::remove_file(set.join("manifest.jsonl")).unwrap();
     crate::support::seal(&set);
-    let _ = run(&set).assert_code(3).assert_kind("no_space");
+    let _ = run(&set).assert_code(3).assert_failure("no_space");
     before.assert_same(&snapshot(disk.path()).without(|path| path == Path::new(".")));
 }
 
 #[test]
 fn a_target_on_a_mount_point_is_refused_with_the_way_out() {
-    let (server, _) = saved_server(5);
+    let (server, _) = Server::saved(5);
     let Some(disk) = SmallDisk::mount(server.dir().join("mounted"), "8m") else {
         return;
     };
@@ -102,14 +105,14 @@ fn a_target_on_a_mount_point_is_refused_with_the_way_out() {
         .env("MAIL_DATA_DIR", disk.path());
     let _ = checked(tool)
         .assert_code(2)
-        .assert_kind("usage")
+        .assert_failure("usage")
         .assert_stderr("--to");
 }
 
 #[test]
 fn a_killed_restore_leaves_the_old_or_the_new_and_the_next_one_cleans_up() {
     const ROUNDS: u32 = 12;
-    let (server, _) = saved_server(300);
+    let (server, _) = Server::saved(300);
     let saved = restored(&server);
     let mut seen = (0, 0);
     for round in 0..ROUNDS {
@@ -159,7 +162,7 @@ fn a_killed_restore_leaves_the_old_or_the_new_and_the_next_one_cleans_up() {
 
 #[test]
 fn a_signal_stops_it_and_everything_is_as_it_was() {
-    let (server, _) = saved_server(1_500);
+    let (server, _) = Server::saved(1_500);
     let before = live(&server);
     let mut running = server.restore().args(["--from", SET]).spawn();
     let start = Instant::now();
@@ -178,7 +181,7 @@ fn a_signal_stops_it_and_everything_is_as_it_was() {
         eprintln!("it was done before the signal came");
         return;
     }
-    let _ = outcome.assert_code(3).assert_kind("interrupted");
+    let _ = outcome.assert_code(3).assert_failure("interrupted");
     before.assert_same(&live(&server));
 }
 
@@ -188,7 +191,7 @@ fn who_may_not_give_files_away_does_not_restore_onto_the_server() {
         eprintln!("SKIPPED: only root can become another user");
         return;
     }
-    let (server, set) = saved_server(5);
+    let (server, set) = Server::saved(5);
     shell(server.dir(), "chmod -R a+rX . ; chmod a+rwx .");
     shell(&set, "chmod -R a+rX ../..");
     let before = live(&server);
@@ -199,13 +202,13 @@ fn who_may_not_give_files_away_does_not_restore_onto_the_server() {
         .args(["--component", "mail"])
         .env("BACKUP_ROOT", "/nonexistent");
     let outcome = checked(tool.as_nobody());
-    let _ = outcome.assert_code(3).assert_kind("denied");
+    let _ = outcome.assert_code(3).assert_failure("denied");
     before.assert_same(&live(&server));
 }
 
 #[test]
 fn at_no_moment_is_there_nothing_at_the_target() {
-    let (server, _) = saved_server(30);
+    let (server, _) = Server::saved(30);
     let target = server.mail().join("example.com/alice/cur");
     for _ in 0..5 {
         let mut running = server.restore().args(["--from", SET]).spawn();
@@ -220,7 +223,7 @@ fn at_no_moment_is_there_nothing_at_the_target() {
 /// not, and stderr is all that is left to say so.
 #[test]
 fn a_restore_that_cannot_write_its_records_says_what_it_changed() {
-    let (server, set) = saved_server(10);
+    let (server, set) = Server::saved(10);
     let run = |args: &[&str]| {
         let output = Command::new(binary("mail-restore"))
             .env_clear()
@@ -254,7 +257,7 @@ fn a_restore_that_cannot_write_its_records_says_what_it_changed() {
 
 #[test]
 fn what_a_killed_restore_left_is_cleared_by_any_later_one() {
-    let (server, _) = saved_server(10);
+    let (server, _) = Server::saved(10);
     let to = server.root().with_file_name("backup-to");
     let plant = |beside: &Path, name: &str| {
         let path = beside.join(name).join("example.com");

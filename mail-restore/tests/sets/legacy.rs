@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::support::{Errors, checked, live, put, restored, seal, shell};
+use crate::support::{checked, live, put, restored, seal, shell};
 use mail_tests::maildir::TreePlan;
 use mail_tests::run::{Outcome, Tool};
 use mail_tests::server::Server;
@@ -122,7 +122,7 @@ fn damage_is_found() {
     let before = live(&server);
     let _ = run(server.restore(), &set)
         .assert_code(3)
-        .assert_kind("damaged");
+        .assert_failure("damaged");
     before.assert_same(&live(&server));
 }
 

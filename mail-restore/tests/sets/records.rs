@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::support::{Errors, SET, checked, live, saved_server};
+use crate::support::{SET, checked, live};
 use mail_tests::run::Outcome;
 use mail_tests::server::Server;
 use serde_json::{Value, json};
@@ -52,7 +52,7 @@ fn run(server: &Server, records: &str, args: &[&str]) -> Outcome {
 
 #[test]
 fn a_clean_set_is_restored_and_its_records_are_passed_on() {
-    let (server, set) = saved_server(10);
+    let (server, set) = Server::saved(10);
     let records = scanned(&server, &set, |verdict| Some(verdict.clone()));
     let outcome = run(&server, &lines(&records), &["--require-scan"]).assert_code(0);
     let written = outcome.records();
@@ -63,7 +63,7 @@ fn a_clean_set_is_restored_and_its_records_are_passed_on() {
 
 #[test]
 fn what_is_not_known_to_be_clean_is_refused() {
-    let (server, set) = saved_server(10);
+    let (server, set) = Server::saved(10);
     let before = live(&server);
     let check = |change: &dyn Fn(&mut Value), kind: &str| {
         let records = scanned(&server, &set, |verdict| {
@@ -79,13 +79,13 @@ fn what_is_not_known_to_be_clean_is_refused() {
             &["--require-scan", "--from", SET],
         )
         .assert_code(3)
-        .assert_kind(kind);
+        .assert_failure(kind);
         let dry = run(
             &server,
             &lines(&records),
             &["--require-scan", "--from", SET, "--dry-run"],
         );
-        let _ = dry.assert_code(1).assert_kind(kind);
+        let _ = dry.assert_code(1).assert_failure(kind);
         // What is not used need not be clean.
         let to = server.dir().join("backup/to");
         let args = [
@@ -127,27 +127,27 @@ fn what_is_not_known_to_be_clean_is_refused() {
 
 #[test]
 fn a_scan_that_could_not_finish_makes_nothing_clean() {
-    let (server, set) = saved_server(10);
+    let (server, set) = Server::saved(10);
     let before = live(&server);
     let mut records = scanned(&server, &set, |verdict| Some(verdict.clone()));
     records.last_mut().unwrap()["data"]["exit"] = json!(3);
     let outcome = run(&server, &lines(&records), &["--require-scan"]).assert_code(3);
-    let _ = outcome.assert_kind("unscanned");
+    let _ = outcome.assert_failure("unscanned");
     before.assert_same(&live(&server));
 }
 
 #[test]
 fn a_stream_without_its_end_is_no_scan() {
-    let (server, set) = saved_server(5);
+    let (server, set) = Server::saved(5);
     let before = live(&server);
     let records = scanned(&server, &set, |verdict| Some(verdict.clone()));
     let cut = lines(&records[..records.len() - 1]);
     let _ = run(&server, &cut, &["--require-scan"])
         .assert_code(3)
-        .assert_kind("upstream");
+        .assert_failure("upstream");
     let _ = run(&server, "", &["--require-scan", "--from", SET])
         .assert_code(3)
-        .assert_kind("upstream");
+        .assert_failure("upstream");
     let half = &cut[..cut.len() - 40];
     let _ = run(&server, half, &["--require-scan"]).assert_code(3);
     before.assert_same(&live(&server));
@@ -155,7 +155,7 @@ fn a_stream_without_its_end_is_no_scan() {
 
 #[test]
 fn the_begin_record_names_the_set_below_its_root() {
-    let (server, set) = saved_server(1);
+    let (server, set) = Server::saved(1);
     let begin = |from: &Path| {
         checked(server.restore().arg("--verify").arg("--from").arg(from)).data("begin")[0].clone()
     };
@@ -177,7 +177,7 @@ fn the_begin_record_names_the_set_below_its_root() {
 
 #[test]
 fn the_command_line_is_explained() {
-    let (server, _) = saved_server(1);
+    let (server, _) = Server::saved(1);
     let run = |args: &[&str]| server.restore().args(args).run();
     let _ = run(&[]).assert_code(2).assert_stderr("--from <SET>");
     let _ = run(&["--from", SET, "--require-scan"]).assert_code(2);
@@ -186,7 +186,7 @@ fn the_command_line_is_explained() {
         .assert_stderr("use mailboxes (or mail), mysql");
     let _ = run(&["--from", SET, "--component", "mysql"])
         .assert_code(2)
-        .assert_kind("no_such");
+        .assert_failure("no_such");
     let help = run(&["--help"]).assert_code(0).text();
     for flag in [
         "--from",

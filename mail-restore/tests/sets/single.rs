@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::support::{Errors, SET, checked, live, names, put, restore, save, saved_server, shell};
+use crate::support::{SET, checked, live, names, put, restore, shell};
 use mail_tests::server::Server;
 use mail_tests::set::messages;
 use mail_tests::tree::snapshot;
@@ -15,7 +15,7 @@ const LOST: &str =
 
 /// A server with a message in a set and not in the mailbox any more; and the message's name.
 fn server_that_lost_one() -> (Server, PathBuf) {
-    let (server, _) = saved_server(60);
+    let (server, _) = Server::saved(60);
     let path = server
         .mail()
         .join("example.com/alice/.Sent/cur/1763900000.M1P1.mx,S=70:2,FS");
@@ -24,7 +24,7 @@ fn server_that_lost_one() -> (Server, PathBuf) {
         path.parent().unwrap(),
         "touch -d 2026-11-20T10:00:00Z 1763900000.*",
     );
-    save(&server);
+    server.save_trees();
     fs::remove_file(&path).unwrap();
     (server, path)
 }
@@ -95,10 +95,10 @@ fn an_ambiguous_message_is_listed_and_not_restored() {
             .join("example.com/alice/.Sent/cur/1763900000.M1P1.mx,S=70:2,FS"),
         LOST.as_bytes(),
     );
-    save(&server);
+    server.save_trees();
     let before = live(&server);
     let outcome = restore(&server, &["--message-id", "lost@mx.example.com"]).assert_code(1);
-    let outcome = outcome.assert_kind("ambiguous");
+    let outcome = outcome.assert_failure("ambiguous");
     assert_eq!(outcome.data("restored").len(), 2);
     before.assert_same(&live(&server));
     let chosen = [
@@ -215,7 +215,7 @@ fn a_message_of_a_segment_that_no_scanner_saw_is_refused() {
         "-",
     ]);
     let outcome = checked(tool.stdin(format!("{begin}\n{end}\n"))).assert_code(3);
-    let _ = outcome.assert_kind("unscanned");
+    let _ = outcome.assert_failure("unscanned");
     before.assert_same(&live(&server));
 }
 

@@ -10,12 +10,9 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
-use crate::support::{
-    Errors, SET, TREES, checked, is_root, live, mail, names, put, restore, restored, save,
-    saved_server, shell,
-};
+use crate::support::{SET, checked, is_root, live, mail, names, put, restore, restored, shell};
 use mail_tests::maildir::TreePlan;
-use mail_tests::server::Server;
+use mail_tests::server::{Server, TREES};
 use mail_tests::tree::snapshot;
 
 /// What is beside the targets of a server and was not there before.
@@ -31,7 +28,7 @@ fn kept(server: &Server) -> Vec<String> {
 
 #[test]
 fn everything_comes_back_and_what_was_there_is_kept() {
-    let (server, _) = saved_server(300);
+    let (server, _) = Server::saved(300);
     let before = restored(&server).without_temporary();
     shell(
         &server.mail(),
@@ -100,7 +97,7 @@ fn mail_has_its_owners_modes_times_links_and_attributes() {
             "setfacl -m u:33:r example.com/alice/cur/1700000001.M3.mx:2, || true",
         );
     }
-    save(&server);
+    server.save_trees();
     let before = mail(&server.mail());
     fs::remove_dir_all(server.mail()).unwrap();
     let _ = restore(&server, &["--component", "mail"]).assert_code(0);
@@ -110,7 +107,7 @@ fn mail_has_its_owners_modes_times_links_and_attributes() {
 
 #[test]
 fn one_component_leaves_the_others_alone() {
-    let (server, _) = saved_server(30);
+    let (server, _) = Server::saved(30);
     let before = restored(&server);
     put(
         &server.dir().join("opendkim/keys/example.com/mail.private"),
@@ -374,7 +371,7 @@ fn every_day_of_a_chain_of_incremental_sets_restores() {
 
 #[test]
 fn a_directory_gets_each_component_in_one_of_its_own() {
-    let (server, _) = saved_server(40);
+    let (server, _) = Server::saved(40);
     let before = live(&server);
     let to = server.dir().parent().unwrap().join(format!(
         "{}-to",
@@ -397,7 +394,7 @@ fn a_directory_gets_each_component_in_one_of_its_own() {
     snapshot(&server.dir().join("certbot")).assert_same(&snapshot(&to.join("ssl")));
     // What is there is not mixed with what is restored.
     let refused = restore(&server, &["--to", to.to_str().unwrap()]).assert_code(2);
-    let _ = refused.assert_kind("usage");
+    let _ = refused.assert_failure("usage");
     fs::remove_dir_all(&to).unwrap();
 }
 
@@ -415,7 +412,7 @@ fn an_ordinary_user_restores_into_a_directory_and_root_gives_the_owners_later() 
         &server.mail(),
         "chown -R 5000:5001 example.com; touch 'example.com/alice/cur/1.a b\\ü:2,'; chmod 640 example.com/alice/cur/1.*",
     );
-    save(&server);
+    server.save_trees();
     let place = tempfile::tempdir().unwrap();
     fs::set_permissions(place.path(), fs::Permissions::from_mode(0o777)).unwrap();
     // Another user may not read the sets of root, so it gets a copy.
@@ -452,7 +449,7 @@ fn an_ordinary_user_restores_into_a_directory_and_root_gives_the_owners_later() 
 
 #[test]
 fn a_dry_run_reads_everything_and_writes_nothing() {
-    let (server, _) = saved_server(60);
+    let (server, _) = Server::saved(60);
     put(
         &server.mail().join("example.com/alice/cur/1.later"),
         b"later",
@@ -484,7 +481,7 @@ fn a_dry_run_reads_everything_and_writes_nothing() {
 
 #[test]
 fn a_second_restore_keeps_what_the_first_put_there() {
-    let (server, _) = saved_server(20);
+    let (server, _) = Server::saved(20);
     for _ in 0..2 {
         let _ = restore(&server, &["--component", "mail"]).assert_code(0);
     }
@@ -498,7 +495,7 @@ fn a_second_restore_keeps_what_the_first_put_there() {
 
 #[test]
 fn a_target_that_is_a_link_stays_one() {
-    let (server, _) = saved_server(20);
+    let (server, _) = Server::saved(20);
     let real = server.dir().join("elsewhere");
     fs::rename(server.mail(), &real).unwrap();
     symlink("elsewhere", server.mail()).unwrap();
@@ -516,7 +513,7 @@ fn a_target_that_is_a_link_stays_one() {
 
 #[test]
 fn verify_looks_at_digests_and_at_nothing_else() {
-    let (server, set) = saved_server(20);
+    let (server, set) = Server::saved(20);
     let before = snapshot(server.dir());
     let _ = restore(&server, &["--verify"])
         .assert_code(0)
@@ -533,7 +530,7 @@ fn verify_looks_at_digests_and_at_nothing_else() {
     crate::support::flip(&set.join("dkim/dkim.tar.zst"), -1);
     let _ = restore(&server, &["--verify"])
         .assert_code(1)
-        .assert_kind("damaged")
+        .assert_failure("damaged")
         .assert_stderr("dkim/dkim.tar.zst");
     let _ = restore(&server, &["--verify", "--component", "ssl"]).assert_code(0);
     let _ = restore(&server, &["--verify", "--mailbox", "alice@example.com"]).assert_code(2);

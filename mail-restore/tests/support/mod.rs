@@ -7,80 +7,21 @@
 #![expect(clippy::unwrap_used, reason = "a fixture that fails ends the test")]
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
-use mail_tests::maildir::TreePlan;
-use mail_tests::run::{Outcome, Tool};
-use mail_tests::schema::Schema;
+use mail_tests::run::Outcome;
 use mail_tests::server::Server;
 use mail_tests::tree::{Snapshot, snapshot};
 
+pub(crate) use mail_tests::run::shell;
+pub(crate) use mail_tests::schema::checked;
+
 pub(crate) const SET: &str = "daily/2026-11-23";
-
-/// The components that need no database.
-pub(crate) const TREES: [&str; 8] = [
-    "--component",
-    "mailboxes",
-    "--component",
-    "config",
-    "--component",
-    "ssl",
-    "--component",
-    "dkim",
-];
-
-/// A server with so many messages, and the directory of a set of it.
-pub(crate) fn saved_server(messages: u64) -> (Server, PathBuf) {
-    let server = Server::new(&TreePlan {
-        mean_bytes: 3_000,
-        ..TreePlan::new(messages, 4, 11)
-    });
-    let set = save(&server);
-    (server, set)
-}
-
-/// Makes a set of the server without its database.
-pub(crate) fn save(server: &Server) -> PathBuf {
-    let _ = server
-        .backup()
-        .args(TREES)
-        .args(["--date", "2026-11-23"])
-        .run()
-        .assert_code(0);
-    server.root().join(SET)
-}
-
-/// Runs a tool; its records match the schema.
-#[track_caller]
-pub(crate) fn checked(tool: Tool) -> Outcome {
-    let outcome = tool.run();
-    Schema::open().assert_valid(&outcome.records());
-    outcome
-}
 
 /// Restores the set onto the server.
 #[track_caller]
 pub(crate) fn restore(server: &Server, args: &[&str]) -> Outcome {
     checked(server.restore().args(["--from", SET]).args(args))
-}
-
-/// What tests ask of the errors of a run.
-pub(crate) trait Errors: Sized {
-    /// Asserts that a record of type `error` has this kind.
-    #[track_caller]
-    fn assert_kind(self, kind: &str) -> Self;
-}
-
-impl Errors for Outcome {
-    fn assert_kind(self, kind: &str) -> Self {
-        let errors = self.data("error");
-        assert!(
-            errors.iter().any(|error| error["kind"] == kind),
-            "no error is {kind}: {errors:#?}"
-        );
-        self
-    }
 }
 
 /// Everything of the live server but the backup root, and the times of the directory in which
@@ -124,23 +65,7 @@ pub(crate) fn put(path: &Path, content: &[u8]) {
     fs::write(path, content).unwrap();
 }
 
-/// Runs a shell script in `dir`, as an administrator or an old script would.
-#[track_caller]
-pub(crate) fn shell(dir: &Path, script: &str) -> String {
-    let output = Command::new("bash")
-        .args(["-euo", "pipefail", "-c", script])
-        .current_dir(dir)
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{script}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// Writes the checksums of a set anew, as someone who forges it would.
+/// Writes the checksums of a set again, as someone who forges it would.
 pub(crate) fn seal(set: &Path) {
     shell(
         set,

@@ -12,6 +12,8 @@ use mail_tests::server::Server;
 use serde_json::Value;
 use tempfile::TempDir;
 
+pub(crate) use mail_tests::run::shell;
+
 /// The day of the sets of these tests.
 pub(crate) const DAY: &str = "2026-11-23";
 
@@ -71,20 +73,6 @@ pub(crate) fn put(path: &Path, content: impl AsRef<[u8]>) -> PathBuf {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, content).unwrap();
     path.to_owned()
-}
-
-#[track_caller]
-pub(crate) fn shell(dir: &Path, script: &str) {
-    let output = Command::new("bash")
-        .args(["-euc", script])
-        .current_dir(dir)
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{script}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
 }
 
 /// A message with `attachment` in base64, as a mail program makes it.

@@ -5,7 +5,7 @@ use std::fs;
 use mail_tests::run::Outcome;
 use mail_tests::server::Server;
 
-use super::support::{Checker, assert_found, checked, saved_server, shell};
+use super::support::{Checker, assert_found, checked, shell};
 
 const SETTINGS: &str = "[backups]\ncomponents = [\"mailboxes\", \"config\", \"ssl\", \"dkim\"]\n";
 
@@ -23,7 +23,7 @@ fn backups(server: &Server) -> Outcome {
 
 #[test]
 fn a_set_that_was_just_made_is_ok() {
-    let (server, _) = saved_server(10);
+    let (server, _) = Server::saved(10);
     let outcome = backups(&server).assert_code(0);
     assert_found(
         &outcome,
@@ -50,7 +50,7 @@ fn a_set_that_was_just_made_is_ok() {
 
 #[test]
 fn an_old_a_failed_a_damaged_and_a_missing_set_are_critical() {
-    let (server, set) = saved_server(10);
+    let (server, set) = Server::saved(10);
     shell(&set, "touch -d '27 hours ago' checksums.sha256");
     let outcome = backups(&server).assert_code(2);
     assert_found(&outcome, "backup", "daily", "critical", "1 d 3 h old");
@@ -104,7 +104,7 @@ fn an_old_a_failed_a_damaged_and_a_missing_set_are_critical() {
 #[test]
 fn a_set_whose_files_are_gone_or_cut_is_critical() {
     for damage in ["rm -r mailboxes", "truncate -s -1 dkim/dkim.tar.zst"] {
-        let (server, set) = saved_server(10);
+        let (server, set) = Server::saved(10);
         shell(&set, damage);
         let outcome = backups(&server).assert_code(2);
         assert_found(
@@ -119,7 +119,7 @@ fn a_set_whose_files_are_gone_or_cut_is_critical() {
 
 #[test]
 fn a_disk_that_is_not_mounted_is_critical() {
-    let (server, _) = saved_server(10);
+    let (server, _) = Server::saved(10);
     let checker = Checker::new(SETTINGS);
     let tool = checker
         .tool()

@@ -5,7 +5,7 @@ use std::fs;
 use mail_tests::clamd::{Clamd, eicar};
 use mail_tests::run::{Outcome, Tool};
 
-use super::support::{Checker, TREES, assert_found, checked, found, saved_server};
+use super::support::{Checker, Server, TREES, assert_found, checked, found};
 
 /// The judgement of a stream.
 #[track_caller]
@@ -23,7 +23,7 @@ fn host() -> String {
 
 #[test]
 fn a_good_stream_is_ok_and_is_passed_on() {
-    let (server, _) = saved_server(10);
+    let (server, _) = Server::saved(10);
     let backup = server.backup().args(TREES).run().assert_code(0);
     let outcome = judged(&backup.stdout).assert_code(0);
     assert_found(&outcome, "mail-backup", &host(), "ok", "done in");
@@ -38,7 +38,7 @@ fn a_good_stream_is_ok_and_is_passed_on() {
 
 #[test]
 fn a_backup_that_failed_in_part_is_critical() {
-    let (server, _) = saved_server(10);
+    let (server, _) = Server::saved(10);
     fs::rename(server.dir().join("opendkim"), server.dir().join("gone")).unwrap();
     let backup = server.backup().args(TREES).run().assert_code(1);
     let outcome = judged(&backup.stdout).assert_code(2);
@@ -47,7 +47,7 @@ fn a_backup_that_failed_in_part_is_critical() {
 
 #[test]
 fn a_backup_that_died_is_not_ok() {
-    let (server, _) = saved_server(10);
+    let (server, _) = Server::saved(10);
     let backup = server.backup().args(TREES).run().assert_code(0).text();
     let cut = backup
         .lines()
@@ -138,7 +138,7 @@ fn this_year() -> String {
 
 #[test]
 fn the_copy_elsewhere_is_asked_or_read() {
-    let (server, set) = saved_server(10);
+    let (server, set) = Server::saved(10);
     let store = server.dir().join("store");
     fs::create_dir(&store).unwrap();
     let url = format!("file://{}", store.display());

@@ -5,12 +5,12 @@ use std::path::Path;
 
 use mail_tests::server::Server;
 
-use super::support::{Checker, assert_found, checked, found, saved_server, shell};
+use super::support::{Checker, assert_found, checked, found, shell};
 
 /// Checks the set after `spoil`, and expects a status and a part of the message.
 #[track_caller]
 fn check(spoil: impl Fn(&Path), status: &str, part: &str) {
-    let (server, set) = saved_server(40);
+    let (server, set) = Server::saved(40);
     spoil(&set);
     check_set(&server, "daily/2026-11-23", status, part);
 }
@@ -55,7 +55,7 @@ fn a_whole_set_is_ok() {
 
 #[test]
 fn a_damaged_byte_anywhere_is_found() {
-    let (server, set) = saved_server(20);
+    let (server, set) = Server::saved(20);
     let checker = Checker::new("");
     let files = shell(&set, "find . -name '*.zst' -o -name env | sort");
     for file in files.lines() {
@@ -216,7 +216,7 @@ fn a_dump_that_was_cut_is_found() {
 
 #[test]
 fn a_set_of_a_backup_that_failed_in_part_is_no_good_one() {
-    let (server, _) = saved_server(10);
+    let (server, _) = Server::saved(10);
     fs::rename(server.dir().join("opendkim"), server.dir().join("gone")).unwrap();
     let _ = server
         .backup()

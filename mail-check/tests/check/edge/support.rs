@@ -1,26 +1,14 @@
 //! Running `mail-check`, and reading what it found.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
-use mail_tests::maildir::TreePlan;
 use mail_tests::run::{Outcome, Tool};
-use mail_tests::schema::Schema;
-use mail_tests::server::Server;
 use tempfile::TempDir;
 
-/// The components that need no database.
-pub(crate) const TREES: [&str; 8] = [
-    "--component",
-    "mailboxes",
-    "--component",
-    "config",
-    "--component",
-    "ssl",
-    "--component",
-    "dkim",
-];
+pub(crate) use mail_tests::run::shell;
+pub(crate) use mail_tests::schema::checked;
+pub(crate) use mail_tests::server::{Server, TREES};
 
 /// A place for state and settings, and the runs that use it.
 pub(crate) struct Checker {
@@ -56,14 +44,6 @@ impl Checker {
     }
 }
 
-/// Runs a tool; its records match the schema.
-#[track_caller]
-pub(crate) fn checked(tool: Tool) -> Outcome {
-    let outcome = tool.run();
-    Schema::open().assert_valid(&outcome.records());
-    outcome
-}
-
 /// The status and the message of the check `name` of `target`.
 #[track_caller]
 pub(crate) fn found(outcome: &Outcome, name: &str, target: &str) -> (String, String) {
@@ -91,36 +71,4 @@ pub(crate) fn assert_found(outcome: &Outcome, name: &str, target: &str, status: 
         found_status == status && message.contains(part),
         "{name} {target} is {found_status}: {message}"
     );
-}
-
-/// A server without database, and the directory of a set of it.
-pub(crate) fn saved_server(messages: u64) -> (Server, PathBuf) {
-    let server = Server::new(&TreePlan {
-        mean_bytes: 3_000,
-        ..TreePlan::new(messages, 4, 11)
-    });
-    let _ = server
-        .backup()
-        .args(TREES)
-        .args(["--date", "2026-11-23"])
-        .run()
-        .assert_code(0);
-    let set = server.root().join("daily/2026-11-23");
-    (server, set)
-}
-
-/// Runs a shell script in `dir`, as an administrator or an old script would.
-#[track_caller]
-pub(crate) fn shell(dir: &Path, script: &str) -> String {
-    let output = Command::new("bash")
-        .args(["-euo", "pipefail", "-c", script])
-        .current_dir(dir)
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{script}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout).unwrap()
 }
