@@ -39,67 +39,60 @@ pub(crate) fn write(path: &Path, findings: &[Finding], run: Run<'_>) -> Result<(
 }
 
 fn render(findings: &[Finding], run: Run<'_>) -> String {
-    let findings = worst_by_target(findings);
     let mut text = String::new();
-    let statuses = findings
-        .iter()
-        .map(|finding| (labels(finding), code(finding.status)));
-    family(
-        &mut text,
-        "mail_check_status",
-        "Result of a check: 0 ok, 1 warning, 2 critical, 3 unknown.",
-        statuses,
-    );
-    let values = measured(&findings, |measure| Some(measure.value));
-    family(
-        &mut text,
-        "mail_check_value",
-        "What a check measured.",
-        values,
-    );
-    let warnings = measured(&findings, |measure| measure.warning);
-    family(
-        &mut text,
-        "mail_check_warning_limit",
-        "From which value on it is a warning.",
-        warnings,
-    );
-    let criticals = measured(&findings, |measure| measure.critical);
-    family(
-        &mut text,
-        "mail_check_critical_limit",
-        "From which value on it is critical.",
-        criticals,
-    );
-    let run_labels = format!("{{checks=\"{}\"}}", escape(run.checks));
-    let alone = |value: f64| std::iter::once((run_labels.clone(), value));
-    family(
-        &mut text,
-        "mail_check_worst",
-        "The worst result of the run, as mail_check_status.",
-        alone(code(run.worst)),
-    );
-    let began = alone(run.began_seconds as f64);
-    family(
-        &mut text,
-        "mail_check_last_run_timestamp_seconds",
-        "When the run began, in seconds since 1970.",
-        began,
-    );
-    let elapsed = alone(run.elapsed_seconds);
-    family(
-        &mut text,
-        "mail_check_duration_seconds",
-        "How long the checks took.",
-        elapsed,
-    );
+    of_findings(&mut text, &worst_by_target(findings));
+    of_run(&mut text, run);
     text
 }
 
+fn of_findings(text: &mut String, findings: &[&Finding]) {
+    let mut add = |name, help, samples: Vec<_>| family(text, name, help, samples);
+    let status = |finding: &&Finding| (labels(finding), code(finding.status));
+    add(
+        "mail_check_status",
+        "Result of a check: 0 ok, 1 warning, 2 critical, 3 unknown.",
+        findings.iter().map(status).collect(),
+    );
+    add(
+        "mail_check_value",
+        "What a check measured.",
+        measured(findings, |measure| Some(measure.value)),
+    );
+    add(
+        "mail_check_warning_limit",
+        "From which value on it is a warning.",
+        measured(findings, |measure| measure.warning),
+    );
+    add(
+        "mail_check_critical_limit",
+        "From which value on it is critical.",
+        measured(findings, |measure| measure.critical),
+    );
+}
+
+fn of_run(text: &mut String, run: Run<'_>) {
+    let labels = format!("{{checks=\"{}\"}}", escape(run.checks));
+    let mut add = |name, help, value| family(text, name, help, vec![(labels.clone(), value)]);
+    add(
+        "mail_check_worst",
+        "The worst result of the run, as mail_check_status.",
+        code(run.worst),
+    );
+    add(
+        "mail_check_last_run_timestamp_seconds",
+        "When the run began, in seconds since 1970.",
+        run.began_seconds as f64,
+    );
+    add(
+        "mail_check_duration_seconds",
+        "How long the checks took.",
+        run.elapsed_seconds,
+    );
+}
+
 /// A metric with its samples; nothing at all when there is none.
-fn family(text: &mut String, name: &str, help: &str, samples: impl Iterator<Item = (String, f64)>) {
-    let mut samples = samples.peekable();
-    if samples.peek().is_none() {
+fn family(text: &mut String, name: &str, help: &str, samples: Vec<(String, f64)>) {
+    if samples.is_empty() {
         return;
     }
     // Writing to a string cannot fail.
@@ -112,7 +105,7 @@ fn family(text: &mut String, name: &str, help: &str, samples: impl Iterator<Item
 fn measured(
     findings: &[&Finding],
     pick: impl Fn(&crate::finding::Measure) -> Option<f64>,
-) -> impl Iterator<Item = (String, f64)> {
+) -> Vec<(String, f64)> {
     let samples = findings.iter().filter_map(|finding| {
         let measure = finding.measure.as_ref()?;
         let unit = escape(measure.unit);
@@ -121,7 +114,7 @@ fn measured(
             pick(measure)?,
         ))
     });
-    samples.collect::<Vec<_>>().into_iter()
+    samples.collect()
 }
 
 fn labels(finding: &Finding) -> String {

@@ -12,7 +12,7 @@ use mail_common::tool::{human_duration, human_size};
 use super::history::{Backup, DAYS, Day, History};
 use super::markup::Text;
 use super::plot::{Bar, plot};
-use super::streams::{Copies, MAX_SHOWN, RunOf, Scan, Stream};
+use super::streams::{Copies, MAX_SHOWN, Push, RunOf, Scan, Stream};
 use crate::finding::{Finding, Measure};
 use crate::notify::Occasion;
 use crate::status::{Status, word};
@@ -362,38 +362,7 @@ fn verdicts(page: &mut String, scan: &Scan) {
 
 fn copy_rows(page: &mut String, copies: &Copies) {
     if let Some(run) = &copies.push {
-        let push = &run.facts;
-        row(page, "Push", &ending(run));
-        row(page, "Began", &Text(&run.began).to_string());
-        row(
-            page,
-            "Set",
-            &Text(push.set.as_deref().unwrap_or("unknown")).to_string(),
-        );
-        let actions: Vec<String> = push
-            .by_action
-            .iter()
-            .map(|(action, count)| format!("{count} {action}"))
-            .collect();
-        row(
-            page,
-            "Files",
-            &format!(
-                "{} ({}); {}",
-                push.files,
-                human_size(push.bytes),
-                actions.join(", ")
-            ),
-        );
-        row(page, "Duration", &duration(run.seconds));
-        row(
-            page,
-            "Locked until",
-            &Text(push.locked_until.as_deref().unwrap_or("not locked")).to_string(),
-        );
-        if push.errors > 0 {
-            row(page, "Errors", &push.errors.to_string());
-        }
+        push_rows(page, run);
     }
     if let Some(run) = &copies.sets {
         let whole = run.facts.iter().filter(|set| set.complete).count();
@@ -415,6 +384,28 @@ fn copy_rows(page: &mut String, copies: &Copies) {
             );
             row(page, "Cost", &text);
         }
+    }
+}
+
+fn push_rows(page: &mut String, run: &RunOf<Push>) {
+    let push = &run.facts;
+    let set = push.set.as_deref().unwrap_or("unknown");
+    let locked_until = push.locked_until.as_deref().unwrap_or("not locked");
+    let actions: Vec<String> = push
+        .by_action
+        .iter()
+        .map(|(action, count)| format!("{count} {action}"))
+        .collect();
+    let bytes = human_size(push.bytes);
+    let files = format!("{} ({bytes}); {}", push.files, actions.join(", "));
+    row(page, "Push", &ending(run));
+    row(page, "Began", &Text(&run.began).to_string());
+    row(page, "Set", &Text(set).to_string());
+    row(page, "Files", &files);
+    row(page, "Duration", &duration(run.seconds));
+    row(page, "Locked until", &Text(locked_until).to_string());
+    if push.errors > 0 {
+        row(page, "Errors", &push.errors.to_string());
     }
 }
 

@@ -218,21 +218,7 @@ impl Files {
         let Some(arn) = settings.get("role_arn") else {
             return own_source(&settings, &wrong);
         };
-        let role = Role {
-            arn: arn.clone(),
-            session_name: settings
-                .get("role_session_name")
-                .cloned()
-                .unwrap_or_else(|| SESSION_NAME.to_owned()),
-            external_id: settings.get("external_id").cloned(),
-            duration_seconds: match settings.get("duration_seconds") {
-                Some(text) => Some(
-                    text.parse()
-                        .map_err(|_| wrong("duration_seconds is not a number"))?,
-                ),
-                None => None,
-            },
-        };
+        let role = role_of(arn, &settings, &wrong)?;
         if let Some(token_file) = settings.get("web_identity_token_file") {
             return Ok(Some(Source::WebIdentity {
                 token_file: token_file.into(),
@@ -242,25 +228,14 @@ impl Files {
         if roles_left == 0 {
             return Err(wrong("roles that lead to one another"));
         }
-        let source = match (
-            settings.get("source_profile"),
-            settings.get("credential_source").map(String::as_str),
-        ) {
+        let assumed_with = match settings.get("source_profile") {
             // A profile may assume a role with keys of its own.
-            (Some(source), _) if source == name => own_source(&settings, &wrong)?,
-            (Some(source), _) => self.source(source, variables, roles_left - 1)?,
-            (None, Some("Environment")) => from_variables(variables)?,
-            (None, Some("EcsContainer")) => from_container(variables),
-            (None, Some("Ec2InstanceMetadata")) => Some(from_instance(variables)?),
-            (None, Some(_)) => return Err(wrong("credential_source is not one that is known")),
-            (None, None) => {
-                return Err(wrong(
-                    "role_arn without source_profile, credential_source or a token file",
-                ));
-            }
+            Some(source) if source == name => own_source(&settings, &wrong)?,
+            Some(source) => self.source(source, variables, roles_left - 1)?,
+            None => credential_source(&settings, variables, &wrong)?,
         };
-        let source =
-            source.ok_or_else(|| wrong("its source_profile or credential_source has no keys"))?;
+        let source = assumed_with
+            .ok_or_else(|| wrong("its source_profile or credential_source has no keys"))?;
         Ok(Some(Source::Role {
             source: Box::new(source),
             role,
@@ -268,10 +243,47 @@ impl Files {
     }
 }
 
+type Wrong<'a> = &'a dyn Fn(&str) -> Error;
+
+/// The role that a profile assumes.
+fn role_of(
+    arn: &str,
+    settings: &BTreeMap<String, String>,
+    wrong: Wrong<'_>,
+) -> Result<Role, Error> {
+    let session_name = settings.get("role_session_name").map(String::as_str);
+    let duration_seconds = settings.get("duration_seconds").map(|text| text.parse());
+    Ok(Role {
+        arn: arn.to_owned(),
+        session_name: session_name.unwrap_or(SESSION_NAME).to_owned(),
+        external_id: settings.get("external_id").cloned(),
+        duration_seconds: duration_seconds
+            .transpose()
+            .map_err(|_| wrong("duration_seconds is not a number"))?,
+    })
+}
+
+/// What `credential_source` names.
+fn credential_source(
+    settings: &BTreeMap<String, String>,
+    variables: Variables<'_>,
+    wrong: Wrong<'_>,
+) -> Result<Option<Source>, Error> {
+    match settings.get("credential_source").map(String::as_str) {
+        Some("Environment") => from_variables(variables),
+        Some("EcsContainer") => Ok(from_container(variables)),
+        Some("Ec2InstanceMetadata") => from_instance(variables).map(Some),
+        Some(_) => Err(wrong("credential_source is not one that is known")),
+        None => Err(wrong(
+            "role_arn without source_profile, credential_source or a token file",
+        )),
+    }
+}
+
 /// Keys in the profile itself, or a program that prints them.
 fn own_source(
     settings: &BTreeMap<String, String>,
-    wrong: &dyn Fn(&str) -> Error,
+    wrong: Wrong<'_>,
 ) -> Result<Option<Source>, Error> {
     match (
         settings.get("aws_access_key_id"),

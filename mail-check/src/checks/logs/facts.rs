@@ -26,121 +26,98 @@ pub(super) struct Facts {
 }
 
 pub(super) fn judge(source: &Source, facts: &Facts) -> Finding {
-    let mut message = format!("{} were read", human_size(facts.read_bytes));
     let mut status = Status::Ok;
-    let mut add = |worst: Status, text: &str| {
+    let mut message = format!("{} were read", human_size(facts.read_bytes));
+    for (worst, text) in sentences(source, facts) {
         status = status.max(worst);
         message = format!("{message}; {text}");
-    };
-    for note in &facts.notes {
-        let (worst, text) = described(note);
-        add(worst, &text);
-    }
-    if let Some(line) = &facts.foreign_line {
-        let kind = source.kind.name();
-        add(
-            Status::Unknown,
-            &format!(
-                "no line of it is of kind {kind}, so nothing is known of it: {line:?}; see `kind` and `file` in [[logs.source]]"
-            ),
-        );
-    }
-    for remark in &facts.remarks {
-        add(Status::Ok, remark);
-    }
-    if let (Some(limit), Some(silent)) = (source.silent, facts.silent)
-        && silent >= limit.duration()
-    {
-        let since = Span::seconds(silent.as_secs());
-        add(
-            Status::Warning,
-            &format!(
-                "nothing was written to it for {since}; see that its service runs and logs there"
-            ),
-        );
-    }
-    let size = facts.size.unwrap_or_default();
-    if size >= source.max_size {
-        add(
-            Status::Warning,
-            &format!(
-                "it has grown to {} and was not rotated; see /etc/logrotate.d",
-                human_size(size)
-            ),
-        );
     }
     let finding = Finding::new(status, "log", &source.name, message);
     match facts.size {
-        Some(size) => finding.under(
-            size as f64,
-            "bytes",
-            Ceiling::warning(source.max_size as f64),
-        ),
+        Some(size) => {
+            let limit = Ceiling::warning(source.max_size as f64);
+            finding.under(size as f64, "bytes", limit)
+        }
         None => finding,
     }
 }
 
-/// What was not read is unknown; where nothing is missing it is only said.
-fn described(note: &Note) -> (Status, String) {
+/// What there is to know of a log, each with the status that it alone would give.
+fn sentences(source: &Source, facts: &Facts) -> Vec<(Status, String)> {
+    let mut sentences: Vec<_> = facts
+        .notes
+        .iter()
+        .map(|note| (status_of(note), sentence(note)))
+        .collect();
+    if let Some(line) = &facts.foreign_line {
+        let kind = source.kind.name();
+        let text = format!(
+            "no line of it is of kind {kind}, so nothing is known of it: {line:?}; \
+             see `kind` and `file` in [[logs.source]]"
+        );
+        sentences.push((Status::Unknown, text));
+    }
+    let remarks = facts.remarks.iter().cloned();
+    sentences.extend(remarks.map(|remark| (Status::Ok, remark)));
+    if let (Some(limit), Some(silent)) = (source.silent, facts.silent)
+        && silent >= limit.duration()
+    {
+        let since = Span::seconds(silent.as_secs());
+        let text = format!(
+            "nothing was written to it for {since}; see that its service runs and logs there"
+        );
+        sentences.push((Status::Warning, text));
+    }
+    let size = facts.size.unwrap_or_default();
+    if size >= source.max_size {
+        let size = human_size(size);
+        let text = format!("it has grown to {size} and was not rotated; see /etc/logrotate.d");
+        sentences.push((Status::Warning, text));
+    }
+    sentences
+}
+
+/// What was not read is unknown.
+fn status_of(note: &Note) -> Status {
     match note {
-        Note::FirstLook { bytes } => (
-            Status::Ok,
-            format!(
-                "this was the first look, at the last {} only",
-                human_size(*bytes)
-            ),
+        Note::FirstLook { .. } | Note::Rotated { .. } => Status::Ok,
+        Note::Compressed { .. }
+        | Note::Lost
+        | Note::TooMuch { .. }
+        | Note::Cut
+        | Note::Unfinished { .. } => Status::Unknown,
+    }
+}
+
+fn sentence(note: &Note) -> String {
+    match note {
+        Note::FirstLook { bytes } => {
+            let bytes = human_size(*bytes);
+            format!("this was the first look, at the last {bytes} only")
+        }
+        Note::Rotated { old } => {
+            let old = old.display();
+            format!("it was rotated, and the rest of {old} was read too")
+        }
+        Note::Compressed { old } => format!(
+            "it was rotated, and the rest of {} is not read: it is compressed; \
+             let logrotate delay compression (delaycompress)",
+            old.display()
         ),
-        Note::Rotated { old } => (
-            Status::Ok,
-            format!(
-                "it was rotated, and the rest of {} was read too",
-                old.display()
-            ),
+        Note::Lost => "it was emptied or replaced, and the old file is not found: \
+                       what was written to it since the last run is not read"
+            .to_owned(),
+        Note::TooMuch { skipped_bytes } => format!(
+            "{} before that are not read; run more often, or raise max_bytes",
+            human_size(*skipped_bytes)
         ),
-        Note::Compressed { old } => {
-            let next = "let logrotate delay compression (delaycompress)";
-            (
-                Status::Unknown,
-                format!(
-                    "it was rotated, and the rest of {} is not read: it is compressed; {next}",
-                    old.display()
-                ),
-            )
-        }
-        Note::Lost => {
-            let what = "it was emptied or replaced, and the old file is not found";
-            (
-                Status::Unknown,
-                format!("{what}: what was written to it since the last run is not read"),
-            )
-        }
-        Note::TooMuch { skipped_bytes } => {
-            let next = "run more often, or raise max_bytes";
-            (
-                Status::Unknown,
-                format!(
-                    "{} before that are not read; {next}",
-                    human_size(*skipped_bytes)
-                ),
-            )
-        }
-        Note::Cut => {
-            let next = "the next run reads on; run more often, or raise max_bytes";
-            (
-                Status::Unknown,
-                format!("the newest lines are not read yet; {next}"),
-            )
-        }
-        Note::Unfinished { left_bytes } => {
-            let next = "the next run reads on; raise --timeout";
-            (
-                Status::Unknown,
-                format!(
-                    "{} are not read yet for lack of time; {next}",
-                    human_size(*left_bytes)
-                ),
-            )
-        }
+        Note::Cut => "the newest lines are not read yet; the next run reads on; \
+                      run more often, or raise max_bytes"
+            .to_owned(),
+        Note::Unfinished { left_bytes } => format!(
+            "{} are not read yet for lack of time; the next run reads on; raise --timeout",
+            human_size(*left_bytes)
+        ),
     }
 }
 

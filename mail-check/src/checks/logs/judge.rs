@@ -12,11 +12,44 @@ const REASONS: usize = 3;
 /// How many changes by administrators are shown: each matters.
 const CHANGES: usize = 50;
 
-/// A topic in words.
-struct Words {
-    name: &'static str,
-    what: &'static str,
-    next: &'static str,
+/// What is counted, as the name of a check and as words in its message.
+fn name_and_noun(topic: Topic) -> (&'static str, &'static str) {
+    match topic {
+        Topic::Bounced => ("log-bounced", "messages bounced"),
+        Topic::Deferred => ("log-deferred", "deliveries were deferred"),
+        Topic::Rejected => ("log-rejected", "clients were refused"),
+        Topic::AuthFailures => ("log-auth-failures", "logins failed"),
+        Topic::AuthErrors => ("log-auth-errors", "authentication errors"),
+        Topic::ApiErrors => ("log-api-errors", "errors of the application are in the log"),
+        Topic::LmtpFailures => ("log-lmtp-failures", "deliveries to mailboxes failed"),
+        Topic::Http4xx => ("log-http-4xx", "requests were refused"),
+        Topic::Http5xx => ("log-http-5xx", "requests failed"),
+        Topic::Admin => ("log-admin", "changes came by the administration pages"),
+        Topic::Tools => ("log-tools", "errors are in the log"),
+        Topic::Pattern(_) | Topic::Ignored => ("log-pattern", "lines match"),
+    }
+}
+
+/// What to do about it.
+fn next_step(topic: Topic) -> &'static str {
+    match topic {
+        Topic::Bounced => "see that the addresses exist and that the domain is on no block list",
+        Topic::Deferred => "see postqueue -p, and try again with postqueue -f",
+        Topic::Rejected => "see who asks, and for what; fail2ban keeps them away",
+        Topic::AuthFailures => {
+            "block the addresses (fail2ban), or mend the password of a user's device"
+        }
+        Topic::AuthErrors => {
+            "see that Dovecot's auth service and its database run: doveadm service status auth"
+        }
+        Topic::ApiErrors => "see what it was doing, and the services that it asks",
+        Topic::LmtpFailures => "see that Dovecot runs, and look at disk, quota and permissions",
+        Topic::Http4xx => "see who asks, and for what",
+        Topic::Http5xx => "see the log of the application behind",
+        Topic::Admin => "make sure that they were yours",
+        Topic::Tools => "see what failed, and run it again",
+        Topic::Pattern(_) | Topic::Ignored => "look at them",
+    }
 }
 
 /// A finding for each topic of the source's kind.
@@ -78,13 +111,13 @@ fn topics_of(kind: Kind) -> &'static [Topic] {
 
 fn judge_topic(topic: Topic, target: &str, settings: &Settings, tally: &Tally) -> Finding {
     let counter = tally.counter(topic);
-    let Words { name, what, next } = words_of(topic);
+    let (name, what) = name_and_noun(topic);
     let most = if topic == Topic::Admin {
         CHANGES
     } else {
         REASONS
     };
-    let message = summary(&counter, what, next, most);
+    let message = summary(&counter, what, next_step(topic), most);
     let finding = limited(name, target, message, &counter, rate_of(topic, settings));
     match topic {
         Topic::Http4xx | Topic::Http5xx => {
@@ -109,68 +142,6 @@ fn rate_of(topic: Topic, settings: &Settings) -> Rate {
         Topic::Tools => settings.tools,
         Topic::Pattern(_) | Topic::Ignored => Rate::default(),
     }
-}
-
-fn words_of(topic: Topic) -> Words {
-    let (name, what, next) = match topic {
-        Topic::Bounced => (
-            "log-bounced",
-            "messages bounced",
-            "see that the addresses exist and that the domain is on no block list",
-        ),
-        Topic::Deferred => (
-            "log-deferred",
-            "deliveries were deferred",
-            "see postqueue -p, and try again with postqueue -f",
-        ),
-        Topic::Rejected => (
-            "log-rejected",
-            "clients were refused",
-            "see who asks, and for what; fail2ban keeps them away",
-        ),
-        Topic::AuthFailures => (
-            "log-auth-failures",
-            "logins failed",
-            "block the addresses (fail2ban), or mend the password of a user's device",
-        ),
-        Topic::AuthErrors => (
-            "log-auth-errors",
-            "authentication errors",
-            "see that Dovecot's auth service and its database run: doveadm service status auth",
-        ),
-        Topic::ApiErrors => (
-            "log-api-errors",
-            "errors of the application are in the log",
-            "see what it was doing, and the services that it asks",
-        ),
-        Topic::LmtpFailures => (
-            "log-lmtp-failures",
-            "deliveries to mailboxes failed",
-            "see that Dovecot runs, and look at disk, quota and permissions",
-        ),
-        Topic::Http4xx => (
-            "log-http-4xx",
-            "requests were refused",
-            "see who asks, and for what",
-        ),
-        Topic::Http5xx => (
-            "log-http-5xx",
-            "requests failed",
-            "see the log of the application behind",
-        ),
-        Topic::Admin => (
-            "log-admin",
-            "changes came by the administration pages",
-            "make sure that they were yours",
-        ),
-        Topic::Tools => (
-            "log-tools",
-            "errors are in the log",
-            "see what failed, and run it again",
-        ),
-        Topic::Pattern(_) | Topic::Ignored => ("log-pattern", "lines match", "look at them"),
-    };
-    Words { name, what, next }
 }
 
 fn summary(counter: &Counter, what: &str, next: &str, most: usize) -> String {

@@ -50,61 +50,77 @@ pub(super) fn measure(users: &[User], mailboxes: &Mailboxes, deadline: Instant) 
 }
 
 pub(super) fn judge(database: &str, used: &[Used], limits: Ceiling) -> Finding {
-    let unknown: Vec<&Used> = used
-        .iter()
-        .filter(|used| used.used_bytes.is_err())
-        .collect();
-    let mut known: Vec<(f64, &Used, u64)> = used
-        .iter()
-        .filter_map(|used| Some((used, *used.used_bytes.as_ref().ok()?)))
-        .map(|(used, bytes)| (bytes as f64 * 100.0 / used.quota_bytes as f64, used, bytes))
-        .collect();
-    known.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let over: Vec<&str> = known
-        .iter()
-        .filter(|(percent, ..)| limits.judge(*percent) != Status::Ok)
-        .map(|(_, used, _)| used.email.as_str())
-        .collect();
-    let words = match (known.first(), over.is_empty()) {
-        (None, _) => "no user has a quota and a mailbox".to_owned(),
-        (Some((percent, used, bytes)), true) => {
-            let (bytes, quota) = (human_size(*bytes), human_size(used.quota_bytes));
-            format!(
-                "the fullest mailbox is that of {}: {percent:.0} % ({bytes} of {quota})",
-                used.email
-            )
-        }
-        (Some(_), false) => {
-            format!(
-                "{} users are at the limit of their quota, and mail to them bounces soon: {}",
-                over.len(),
-                names(&over)
-            )
-        }
-    };
-    let doubt = unknown.first().map(|first| {
-        let why = first.used_bytes.as_ref().err().map_or("", String::as_str);
-        format!(
-            "; {} are not measured, {}: {why}",
-            unknown.len(),
-            first.email
-        )
-    });
-    let status = if doubt.is_some() {
-        Status::Unknown
-    } else {
-        Status::Ok
-    };
-    let finding = Finding::new(
-        status,
-        "user-quota",
-        database,
-        format!("{words}{}", doubt.unwrap_or_default()),
-    );
+    let mut known: Vec<Share<'_>> = used.iter().filter_map(Share::of).collect();
+    known.sort_by(|a, b| b.percent.total_cmp(&a.percent));
+    let mut status = Status::Ok;
+    let mut message = summary(&known, limits);
+    if let Some(doubt) = not_measured(used) {
+        status = Status::Unknown;
+        message = format!("{message}; {doubt}");
+    }
+    let finding = Finding::new(status, "user-quota", database, message);
     match known.first() {
-        Some((percent, ..)) => finding.under(*percent, "percent", limits),
+        Some(fullest) => finding.under(fullest.percent, "percent", limits),
         None => finding,
     }
+}
+
+/// How much of a quota is used, where it was measured.
+struct Share<'a> {
+    email: &'a str,
+    used_bytes: u64,
+    quota_bytes: u64,
+    percent: f64,
+}
+
+impl<'a> Share<'a> {
+    fn of(used: &'a Used) -> Option<Self> {
+        let used_bytes = *used.used_bytes.as_ref().ok()?;
+        Some(Self {
+            email: &used.email,
+            used_bytes,
+            quota_bytes: used.quota_bytes,
+            percent: used_bytes as f64 * 100.0 / used.quota_bytes as f64,
+        })
+    }
+}
+
+/// Names those over the limit, else the fullest. `known` has the fullest first.
+fn summary(known: &[Share<'_>], limits: Ceiling) -> String {
+    let Some(fullest) = known.first() else {
+        return "no user has a quota and a mailbox".to_owned();
+    };
+    let is_over = |share: &&Share<'_>| limits.judge(share.percent) != Status::Ok;
+    let over: Vec<&str> = known
+        .iter()
+        .filter(is_over)
+        .map(|share| share.email)
+        .collect();
+    if over.is_empty() {
+        return format!(
+            "the fullest mailbox is that of {}: {:.0} % ({} of {})",
+            fullest.email,
+            fullest.percent,
+            human_size(fullest.used_bytes),
+            human_size(fullest.quota_bytes)
+        );
+    }
+    format!(
+        "{} users are at the limit of their quota, and mail to them bounces soon: {}",
+        over.len(),
+        names(&over)
+    )
+}
+
+/// How many were not measured, and why the first one was not.
+fn not_measured(used: &[Used]) -> Option<String> {
+    let failed = |used: &Used| Some((used.email.clone(), used.used_bytes.clone().err()?));
+    let unknown: Vec<_> = used.iter().filter_map(failed).collect();
+    let (email, why) = unknown.first()?;
+    Some(format!(
+        "{} are not measured, {email}: {why}",
+        unknown.len()
+    ))
 }
 
 /// What `maildirsize` says; `None` where it is not there or not to be understood.

@@ -34,37 +34,22 @@ pub(super) async fn open(
         return Ok(None);
     };
     let opened = match answer {
-        Opened::AtEnd => {
-            let found = Found {
-                bytes: from,
-                etag: None,
-                marks: Marks::default(),
-                locked_until: None,
-            };
-            return Ok(Some(Download {
-                found,
-                reader: Box::new(io::empty()),
-            }));
-        }
-        Opened::Content(answer) => answer,
+        Opened::AtEnd => return Ok(Some(nothing_left(from))),
+        Opened::Content(answer) => *answer,
     };
-    let left = attempt::bytes(opened.content_length)?;
-    let is_range = opened.content_range.is_some();
-    let found = Found {
-        bytes: if is_range { from + left } else { left },
-        etag: opened.e_tag.as_deref().map(unquoted),
-        marks: marks::read(opened.metadata.as_ref()),
-        locked_until: opened
-            .object_lock_retain_until_date
-            .clone()
-            .and_then(|until| until.parse().ok()),
+    // Some stores answer a range with the whole.
+    let start = if opened.content_range.is_some() {
+        from
+    } else {
+        0
     };
-    let mut reader = ObjectReader {
+    let found = found(&opened, start)?;
+    let reader = ObjectReader {
         bucket: Arc::clone(bucket),
         handle: handle.clone(),
         key: key.to_owned(),
         etag: found.etag.clone(),
-        position: if is_range { from } else { 0 },
+        position: start,
         end: found.bytes,
         skip_to: from,
         stream: opened.body,
@@ -72,12 +57,34 @@ pub(super) async fn open(
         breaks: 0,
         since_break: 0,
     };
-    // Some stores answer a range with the whole.
-    reader.skip_to = if is_range { 0 } else { from };
     Ok(Some(Download {
         found,
         reader: Box::new(reader),
     }))
+}
+
+/// An object of which everything was read before.
+fn nothing_left(bytes: u64) -> Download {
+    Download {
+        found: Found {
+            bytes,
+            etag: None,
+            marks: Marks::default(),
+            locked_until: None,
+        },
+        reader: Box::new(io::empty()),
+    }
+}
+
+/// What the answer says of the object, whose content it has from the byte `start` on.
+fn found(answer: &GetObjectOutput, start: u64) -> Result<Found, Cause> {
+    let locked_until = answer.object_lock_retain_until_date.as_deref();
+    Ok(Found {
+        bytes: start + attempt::bytes(answer.content_length)?,
+        etag: answer.e_tag.as_deref().map(unquoted),
+        marks: marks::read(answer.metadata.as_ref()),
+        locked_until: locked_until.and_then(|until| until.parse().ok()),
+    })
 }
 
 /// What a GET came to.
