@@ -3,6 +3,8 @@
 use std::ffi::OsStr;
 use std::path::PathBuf;
 
+use crate::error::Error;
+
 /// A group of checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Group {
@@ -30,20 +32,6 @@ pub(crate) enum Operand {
     Set(PathBuf),
     /// The records of other tools on stdin.
     Records,
-}
-
-/// Why operands cannot be understood.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum OperandError {
-    /// No check has that name.
-    #[error("no check is called {name:?}; known are {}, set DIR, all and -", Group::names().join(", "))]
-    Unknown {
-        /// The name.
-        name: String,
-    },
-    /// `set` is the last word.
-    #[error("`set` wants the directory of a set after it, such as `set latest`")]
-    NoDirectory,
 }
 
 impl Group {
@@ -79,21 +67,17 @@ impl Group {
             Self::Users => "users",
         }
     }
-
-    fn names() -> [&'static str; 11] {
-        Self::ALL.map(Self::name)
-    }
 }
 
 /// What the operands ask for, each once, in order; [`Operand::All`] when there are none.
-pub(crate) fn parse_operands(words: &[impl AsRef<OsStr>]) -> Result<Vec<Operand>, OperandError> {
+pub(crate) fn parse_operands(words: &[impl AsRef<OsStr>]) -> Result<Vec<Operand>, Error> {
     let mut operands = Vec::new();
     let mut words = words.iter().map(AsRef::as_ref);
     while let Some(word) = words.next() {
         let operand = match word.to_str() {
             Some(Group::EVERY) => Operand::All,
             Some("-") => Operand::Records,
-            Some("set") => Operand::Set(words.next().ok_or(OperandError::NoDirectory)?.into()),
+            Some("set") => Operand::Set(words.next().ok_or(Error::NoDirectory)?.into()),
             _ => Operand::Group(parse_group(word)?),
         };
         if !operands.contains(&operand) {
@@ -106,10 +90,11 @@ pub(crate) fn parse_operands(words: &[impl AsRef<OsStr>]) -> Result<Vec<Operand>
     Ok(operands)
 }
 
-fn parse_group(word: &OsStr) -> Result<Group, OperandError> {
+fn parse_group(word: &OsStr) -> Result<Group, Error> {
     let group = Group::ALL.into_iter().find(|group| word == group.name());
-    group.ok_or_else(|| OperandError::Unknown {
+    group.ok_or_else(|| Error::UnknownCheck {
         name: word.to_string_lossy().into_owned(),
+        known: Group::ALL.map(Group::name).join(", "),
     })
 }
 
@@ -117,32 +102,27 @@ fn parse_group(word: &OsStr) -> Result<Group, OperandError> {
 mod tests {
     use super::*;
 
-    fn check(words: &str, expected: &Result<Vec<Operand>, OperandError>) {
-        let words: Vec<&str> = words.split_whitespace().collect();
-        assert_eq!(&parse_operands(&words), expected, "{words:?}");
+    fn parse(words: &str) -> Result<Vec<Operand>, Error> {
+        parse_operands(&words.split_whitespace().collect::<Vec<_>>())
+    }
+
+    #[track_caller]
+    fn check(words: &str, expected: &[Operand]) {
+        assert_eq!(parse(words).unwrap(), expected, "{words:?}");
     }
 
     #[test]
     fn operands_are_groups_sets_and_stdin() {
-        check("", &Ok(vec![Operand::All]));
-        check(
-            "s3 tls s3",
-            &Ok(vec![Operand::Group(Group::S3), Operand::Group(Group::Tls)]),
-        );
-        check(
-            "set latest -",
-            &Ok(vec![Operand::Set("latest".into()), Operand::Records]),
-        );
-        check(
-            "set set set tls",
-            &Ok(vec![Operand::Set("set".into()), Operand::Set("tls".into())]),
-        );
-        check("backups set", &Err(OperandError::NoDirectory));
-        check(
-            "disks",
-            &Err(OperandError::Unknown {
-                name: "disks".to_owned(),
-            }),
-        );
+        check("", &[Operand::All]);
+        let (s3, tls) = (Operand::Group(Group::S3), Operand::Group(Group::Tls));
+        check("s3 tls s3", &[s3, tls]);
+        let latest = Operand::Set("latest".into());
+        check("set latest -", &[latest, Operand::Records]);
+        let sets = [Operand::Set("set".into()), Operand::Set("tls".into())];
+        check("set set set tls", &sets);
+        assert!(matches!(parse("backups set"), Err(Error::NoDirectory)));
+        let unknown = parse("disks").unwrap_err();
+        assert!(matches!(&unknown, Error::UnknownCheck { name, .. } if name == "disks"));
+        assert!(unknown.to_string().contains("resources, containers, "));
     }
 }

@@ -2,6 +2,7 @@
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "sample files"))]
 
 mod args; // the command line
+mod error; // why nothing was checked
 mod settings; // the file of checks
 mod group; // what can be checked, by name
 mod context; // what a check may look at besides its own settings
@@ -24,7 +25,7 @@ mod diagnose; // from what checks find to the likely cause
 mod nagios; // --format nagios: one line and its details
 mod prometheus; // --prometheus: metrics
 mod report; // --report: a page
-mod notify; // --notify: who is told what
+mod notify; // --notify: who is notified of what
 mod publish; // what is done with what was found
 
 mod execute; // the run
@@ -39,7 +40,7 @@ use mail_common::report::chain;
 use mail_common::tool::{Start, Subject, Tool};
 use plan::Plan;
 
-/// Nagios is told *unknown* when nothing could be checked, whatever the reason.
+/// Nagios gets *unknown* when nothing could be checked, whatever the reason.
 const MAIL_CHECK: Tool = Tool {
     name: "mail-check",
     version: env!("CARGO_PKG_VERSION"),

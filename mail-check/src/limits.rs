@@ -28,22 +28,10 @@ struct Pair {
     critical: Option<f64>,
 }
 
-/// Why a pair of limits is none.
+/// Why a pair of limits cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum LimitsError {
-    #[error(
-        "a limit needs `warning`, `critical` or both, such as {{ warning = 80, critical = 95 }}"
-    )]
-    Empty,
-    #[error("a limit must be a number of 0 or more")]
-    NotANumber,
-    #[error("`critical` ({critical}) must not be below `warning` ({warning})")]
-    Reversed { warning: f64, critical: f64 },
-    #[error(
-        "`critical` ({critical}) must not be above `warning` ({warning}): here small values are bad"
-    )]
-    ReversedFloor { warning: f64, critical: f64 },
-}
+#[error("{0}")]
+pub(crate) struct NotLimits(String);
 
 impl Ceiling {
     pub(crate) const fn new(warning: f64, critical: f64) -> Self {
@@ -96,45 +84,45 @@ impl Floor {
 }
 
 impl TryFrom<Pair> for Ceiling {
-    type Error = LimitsError;
+    type Error = NotLimits;
 
-    fn try_from(pair: Pair) -> Result<Self, LimitsError> {
+    fn try_from(pair: Pair) -> Result<Self, NotLimits> {
         match pair.checked()? {
-            (Some(warning), Some(critical)) if critical < warning => {
-                Err(LimitsError::Reversed { warning, critical })
-            }
+            (Some(warning), Some(critical)) if critical < warning => Err(NotLimits(format!(
+                "`critical` ({critical}) must not be below `warning` ({warning})"
+            ))),
             (warning, critical) => Ok(Self { warning, critical }),
         }
     }
 }
 
 impl TryFrom<Pair> for Floor {
-    type Error = LimitsError;
+    type Error = NotLimits;
 
-    fn try_from(pair: Pair) -> Result<Self, LimitsError> {
+    fn try_from(pair: Pair) -> Result<Self, NotLimits> {
         match pair.checked()? {
-            (Some(warning), Some(critical)) if critical > warning => {
-                Err(LimitsError::ReversedFloor { warning, critical })
-            }
+            (Some(warning), Some(critical)) if critical > warning => Err(NotLimits(format!(
+                "`critical` ({critical}) must not be above `warning` ({warning}): \
+                     here small values are bad"
+            ))),
             (warning, critical) => Ok(Self { warning, critical }),
         }
     }
 }
 
 impl Pair {
-    fn checked(self) -> Result<(Option<f64>, Option<f64>), LimitsError> {
-        match (self.warning, self.critical) {
-            (None, None) => Err(LimitsError::Empty),
-            (warning, critical)
-                if [warning, critical]
-                    .into_iter()
-                    .flatten()
-                    .all(|v| v.is_finite() && v >= 0.0) =>
-            {
-                Ok((warning, critical))
-            }
-            _ => Err(LimitsError::NotANumber),
+    fn checked(self) -> Result<(Option<f64>, Option<f64>), NotLimits> {
+        let mut given = [self.warning, self.critical].into_iter().flatten();
+        if !given.clone().all(|limit| limit.is_finite() && limit >= 0.0) {
+            let why = "a limit must be a number of 0 or more";
+            return Err(NotLimits(why.to_owned()));
         }
+        if given.next().is_none() {
+            let why = "a limit needs `warning`, `critical` or both, \
+                       such as { warning = 80, critical = 95 }";
+            return Err(NotLimits(why.to_owned()));
+        }
+        Ok((self.warning, self.critical))
     }
 }
 

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::ZonedDateTime;
-use mail_common::config::{self, Config, Environment, Settings as ServerSettings};
-use mail_common::failure::{Failure, FailureKind};
+use mail_common::config::{Config, Environment, Settings as ServerSettings};
 
 use crate::args::Args;
 use crate::catalog;
@@ -15,13 +14,14 @@ use crate::checks;
 use crate::context::Context;
 use crate::diagnose::Diagnosis;
 use crate::docker::Project;
+use crate::error::Error;
 use crate::finding::NOT_CONFIGURED;
-use crate::group::{Group, Operand, OperandError, parse_operands};
+use crate::group::{Group, Operand, parse_operands};
 use crate::net::Verifier;
-use crate::notify::{ConfigError, Notifier};
+use crate::notify::Notifier;
 use crate::probe::Probe;
 use crate::report::Sources;
-use crate::settings::{Settings, SettingsError};
+use crate::settings::Settings;
 use crate::state::StateDir;
 
 /// What is to be done.
@@ -46,35 +46,8 @@ pub(crate) struct Metrics {
     pub(crate) checks: String,
 }
 
-/// Why there is no plan.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum PlanError {
-    #[error(transparent)]
-    Operands(#[from] OperandError),
-    #[error(transparent)]
-    Config(#[from] config::Error),
-    #[error(transparent)]
-    Settings(#[from] SettingsError),
-    #[error(transparent)]
-    Notify(#[from] ConfigError),
-    #[error(
-        "no home directory, so nowhere to keep what the next run needs; name a directory with --state"
-    )]
-    NoState,
-}
-
-impl Failure for PlanError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Operands(_) => FailureKind::Usage,
-            Self::Config(error) => error.kind(),
-            Self::Settings(_) | Self::Notify(_) | Self::NoState => FailureKind::Configuration,
-        }
-    }
-}
-
 impl Plan {
-    pub(crate) fn new(args: &Args, now: &ZonedDateTime) -> Result<Self, PlanError> {
+    pub(crate) fn new(args: &Args, now: &ZonedDateTime) -> Result<Self, Error> {
         let operands = parse_operands(&args.operands)?;
         let settings = Settings::load(args.checks.as_deref())?;
         let context = Arc::new(new_context(args, &settings, now)?);
@@ -134,7 +107,7 @@ impl Plan {
     }
 }
 
-/// Who asks for a check by name is told that there is none.
+/// Who asks for a check by name learns that there is none.
 fn not_configured(group: Group) -> Probe {
     let name = group.name();
     let why = format!("nothing to check; see [{name}] in mail-check --print-config");
@@ -159,11 +132,7 @@ fn sources(settings: &Settings, context: &Context) -> Sources {
     }
 }
 
-fn new_context(
-    args: &Args,
-    settings: &Settings,
-    now: &ZonedDateTime,
-) -> Result<Context, PlanError> {
+fn new_context(args: &Args, settings: &Settings, now: &ZonedDateTime) -> Result<Context, Error> {
     let environment = Environment::of_process();
     let state = state_dir(args, &environment)?;
     let config = Config::load(args.common.config.as_deref(), environment)?;
@@ -191,7 +160,7 @@ fn new_context(
     })
 }
 
-fn state_dir(args: &Args, environment: &Environment) -> Result<StateDir, PlanError> {
+fn state_dir(args: &Args, environment: &Environment) -> Result<StateDir, Error> {
     if args.diagnose.is_some() {
         // It looks at what there is, not at what is new, and takes nothing away from the next
         // check.
@@ -209,6 +178,6 @@ fn state_dir(args: &Args, environment: &Environment) -> Result<StateDir, PlanErr
             .get("HOME")
             .map(|home| PathBuf::from(home).join(".local/state"))
     };
-    let base = base.or_else(home).ok_or(PlanError::NoState)?;
+    let base = base.or_else(home).ok_or(Error::NoState)?;
     Ok(StateDir::new(base.join("mail-check")))
 }

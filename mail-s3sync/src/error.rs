@@ -1,11 +1,10 @@
 //! Why a run did not begin, or ended before its work was done.
 
 use mail_common::config;
-use mail_common::failure::{Failure, FailureKind};
+use mail_common::failure::{Failed, Failure, FailureKind};
 use mail_common::jsonl;
 use mail_common::set;
 
-use crate::aws::BundleError;
 use crate::location::NotALocation;
 use crate::store::StoreError;
 use crate::usage::NotPrices;
@@ -33,7 +32,7 @@ pub(crate) enum Error {
     #[error("find credentials")]
     Credentials(#[from] credentials::Error),
     #[error(transparent)]
-    Trust(#[from] BundleError),
+    Trust(Failed),
     #[error("{url:?} is {reason}")]
     Endpoint { url: String, reason: &'static str },
     #[error("the store cannot be used; make the directory once, or mount it")]

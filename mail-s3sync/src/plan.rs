@@ -337,7 +337,7 @@ impl Connection {
                 (given, _) => given,
             },
             trust: match bundle {
-                Some(path) => Trust::read(Path::new(&path))?,
+                Some(path) => Trust::read(Path::new(&path)).map_err(Error::Trust)?,
                 None => Trust::default(),
             },
             proxies: Proxies::new(&|name| std::env::var(name).ok()),

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 
-use super::certificate::{Certificate, Chain, ChainError};
+use super::certificate::{Certificate, Chain};
 use super::http::Url;
 use super::place::Place;
 use super::tls::{Doubt, Peer, Trust};
@@ -120,14 +120,12 @@ impl CertificateJudge<'_> {
     /// Why users cannot trust it, and what to do.
     pub(crate) fn objection(&self, peer: &Peer) -> Option<Objection> {
         let chain = match Chain::parse(&peer.chain) {
-            Ok(chain) => chain,
-            Err(error @ ChainError::NotUnderstood { .. }) => {
-                return Some(Objection::Unknown(error.to_string()));
-            }
-            Err(ChainError::Empty) => {
+            Ok(Some(chain)) => chain,
+            Ok(None) => {
                 let why = "it shows no certificate; see its TLS settings";
                 return Some(Objection::Bad(why.to_owned()));
             }
+            Err(error) => return Some(Objection::Unknown(error.to_string())),
         };
         let own = self.of_itself(chain.own());
         own.or_else(|| self.of_signers(peer, &chain))

@@ -1,11 +1,11 @@
 //! Why nobody can be notified: the settings are wrong, or sending failed.
 
+use std::io;
 use std::time::Duration;
 
 use lettre::address::AddressError;
 use mail_common::failure::{Failed, Failure, FailureKind};
 
-use super::http::HttpError;
 use crate::command::CommandError;
 use crate::state::StateError;
 
@@ -56,7 +56,7 @@ pub(crate) enum NotifyError {
     Keep(#[source] StateError),
 }
 
-/// Why an alert was not accepted.
+/// Why an alert was not accepted. No message shows the URL of a request, which is a secret.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SendError {
     #[error("write the email")]
@@ -70,8 +70,19 @@ pub(crate) enum SendError {
         server: String,
         source: lettre::transport::smtp::Error,
     },
-    #[error(transparent)]
-    Http(#[from] HttpError),
+    #[error("the receiver answered with status {0}")]
+    Status(u16),
+    #[error("no answer within {} s", within.as_secs_f64())]
+    TimedOut { within: Duration },
+    #[error("the name of the receiver cannot be resolved")]
+    Unresolved,
+    #[error("reach the receiver: {0}")]
+    Io(io::ErrorKind),
+    #[error("TLS with the receiver: {0}")]
+    Tls(String),
+    #[error("the request failed ({0})")]
+    Request(&'static str),
+    /// All attempts together took too long.
     #[error("no answer within {} s", within.as_secs_f64())]
     Hung { within: Duration },
 }
@@ -82,9 +93,14 @@ impl Failure for NotifyError {
             Self::Send { source, .. } => match source {
                 SendError::Email(_) | SendError::Sender(_) => FailureKind::Configuration,
                 SendError::Sendmail(_) => FailureKind::Program,
-                SendError::Smtp { .. } | SendError::Http(_) | SendError::Hung { .. } => {
-                    FailureKind::Network
-                }
+                SendError::Smtp { .. }
+                | SendError::Status(_)
+                | SendError::TimedOut { .. }
+                | SendError::Unresolved
+                | SendError::Io(_)
+                | SendError::Tls(_)
+                | SendError::Request(_)
+                | SendError::Hung { .. } => FailureKind::Network,
             },
             Self::Lock(error) | Self::Keep(error) => error.kind(),
         }
@@ -95,12 +111,13 @@ impl SendError {
     /// Whether trying again in a moment is of no use.
     pub(super) fn is_lasting(&self) -> bool {
         match self {
-            Self::Email(_) | Self::Sender(_) | Self::Hung { .. } => true,
+            Self::Email(_) | Self::Sender(_) | Self::Tls(_) | Self::Hung { .. } => true,
+            Self::TimedOut { .. } | Self::Unresolved | Self::Io(_) | Self::Request(_) => false,
+            Self::Status(status) => *status < 500 && !matches!(status, 408 | 425 | 429),
             Self::Sendmail(error) => matches!(error, CommandError::Absent { .. }),
             Self::Smtp { source, .. } => {
                 source.is_permanent() || source.is_client() || source.is_tls()
             }
-            Self::Http(error) => error.is_lasting(),
         }
     }
 }

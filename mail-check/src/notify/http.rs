@@ -8,6 +8,8 @@ use rustls::crypto::ring;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, http};
 
+use super::error::SendError;
+
 /// An address to send to.
 #[derive(Clone, Debug)]
 pub(crate) struct Url(Secret);
@@ -18,23 +20,6 @@ pub(crate) struct Post {
     pub(crate) content_type: &'static str,
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: String,
-}
-
-/// Why a request was not accepted. What it says holds nothing of the URL.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum HttpError {
-    #[error("the receiver answered with status {0}")]
-    Status(u16),
-    #[error("no answer within {} s", within.as_secs_f64())]
-    TimedOut { within: Duration },
-    #[error("the name of the receiver cannot be resolved")]
-    Unresolved,
-    #[error("reach the receiver: {0}")]
-    Io(std::io::ErrorKind),
-    #[error("TLS with the receiver: {0}")]
-    Tls(String),
-    #[error("the request failed ({0})")]
-    Other(&'static str),
 }
 
 impl Url {
@@ -56,20 +41,9 @@ impl Url {
     }
 }
 
-impl HttpError {
-    /// Whether trying again in a moment is of no use.
-    pub(crate) fn is_lasting(&self) -> bool {
-        match self {
-            Self::Status(status) => *status < 500 && !matches!(status, 408 | 425 | 429),
-            Self::Tls(_) => true,
-            _ => false,
-        }
-    }
-}
-
 /// Sends `post`; only an answer of 2xx is success. A redirection is none: what follows it would be
 /// sent without its body.
-pub(crate) fn send(url: &Url, post: &Post, within: Duration) -> Result<(), HttpError> {
+pub(crate) fn send(url: &Url, post: &Post, within: Duration) -> Result<(), SendError> {
     let mut request = agent(within)
         .post(url.0.expose())
         .content_type(post.content_type);
@@ -78,7 +52,7 @@ pub(crate) fn send(url: &Url, post: &Post, within: Duration) -> Result<(), HttpE
     }
     match request.send(&post.body) {
         Ok(response) if response.status().is_success() => Ok(()),
-        Ok(response) => Err(HttpError::Status(response.status().as_u16())),
+        Ok(response) => Err(SendError::Status(response.status().as_u16())),
         Err(error) => Err(without_url(&error, within)),
     }
 }
@@ -109,22 +83,22 @@ static ROOTS: LazyLock<RootCerts> = LazyLock::new(|| {
         .into()
 });
 
-fn without_url(error: &ureq::Error, within: Duration) -> HttpError {
+fn without_url(error: &ureq::Error, within: Duration) -> SendError {
     match error {
-        ureq::Error::Timeout(_) => HttpError::TimedOut { within },
-        ureq::Error::HostNotFound => HttpError::Unresolved,
+        ureq::Error::Timeout(_) => SendError::TimedOut { within },
+        ureq::Error::HostNotFound => SendError::Unresolved,
         ureq::Error::Io(error) => match error
             .get_ref()
             .and_then(|inner| inner.downcast_ref::<rustls::Error>())
         {
-            Some(error) => HttpError::Tls(error.to_string()),
-            None => HttpError::Io(error.kind()),
+            Some(error) => SendError::Tls(error.to_string()),
+            None => SendError::Io(error.kind()),
         },
-        ureq::Error::Rustls(error) => HttpError::Tls(error.to_string()),
-        ureq::Error::Tls(what) => HttpError::Tls((*what).to_owned()),
-        ureq::Error::ConnectionFailed => HttpError::Io(std::io::ErrorKind::ConnectionRefused),
-        ureq::Error::Protocol(_) => HttpError::Other("the answer is not HTTP"),
-        _ => HttpError::Other("see the settings of the proxy and the URL"),
+        ureq::Error::Rustls(error) => SendError::Tls(error.to_string()),
+        ureq::Error::Tls(what) => SendError::Tls((*what).to_owned()),
+        ureq::Error::ConnectionFailed => SendError::Io(std::io::ErrorKind::ConnectionRefused),
+        ureq::Error::Protocol(_) => SendError::Request("the answer is not HTTP"),
+        _ => SendError::Request("see the settings of the proxy and the URL"),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
-use mail_common::jsonl::{self, RecordReader};
+use mail_common::jsonl::RecordReader;
 use mail_common::record::{EndStatus, Record, StoredSet, Usage, Verdict, VerdictStatus};
 use mail_common::report::chain;
 use mail_common::trusted;
@@ -61,17 +61,6 @@ pub(super) struct Push {
     pub(super) errors: u64,
 }
 
-/// The file cannot be used, or not to its end.
-#[derive(Debug, thiserror::Error)]
-enum StreamError {
-    #[error("there are no records yet")]
-    Absent,
-    #[error("it cannot be read")]
-    Open(#[source] io::Error),
-    #[error("what follows is not shown")]
-    Damaged(#[source] jsonl::Error),
-}
-
 /// The newest scan in `path`, where one is named.
 pub(super) fn newest_scan(path: Option<&Path>) -> Stream<RunOf<Scan>> {
     let Some(path) = path else {
@@ -103,7 +92,7 @@ pub(super) fn newest_scan(path: Option<&Path>) -> Stream<RunOf<Scan>> {
     });
     Stream {
         newest,
-        problem: problem(path, read),
+        problem: read.err(),
     }
 }
 
@@ -112,7 +101,7 @@ pub(super) fn newest_copy(paths: &[PathBuf]) -> Stream<Copies> {
     let mut copies = Copies::default();
     let mut problems = Vec::new();
     for path in paths {
-        problems.extend(problem(path, add_copies(path, &mut copies)));
+        problems.extend(add_copies(path, &mut copies).err());
     }
     if paths.is_empty() {
         problems.push(unnamed("s3"));
@@ -125,7 +114,7 @@ pub(super) fn newest_copy(paths: &[PathBuf]) -> Stream<Copies> {
     }
 }
 
-fn add_copies(path: &Path, copies: &mut Copies) -> Result<(), StreamError> {
+fn add_copies(path: &Path, copies: &mut Copies) -> Result<(), String> {
     let mut command = String::new();
     each(path, |record| match record {
         Record::Begin(begin) if begin.tool == "mail-s3sync" => {
@@ -241,20 +230,18 @@ fn finish<T>(run: Option<&mut RunOf<T>>, status: EndStatus, seconds: f64) {
     }
 }
 
-/// Hands over each record that is known, as far as the file can be read.
-fn each(path: &Path, mut see: impl FnMut(Record)) -> Result<(), StreamError> {
+/// Hands over each record that is known, as far as the file can be read; why not to its end.
+fn each(path: &Path, mut see: impl FnMut(Record)) -> Result<(), String> {
     let file = trusted::open(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => StreamError::Absent,
-        _ => StreamError::Open(error),
+        io::ErrorKind::NotFound => format!("{}: there are no records yet", path.display()),
+        _ => format!("{}: it cannot be read: {error}", path.display()),
     })?;
     for line in RecordReader::new(BufReader::new(file)) {
-        let line = line.map_err(StreamError::Damaged)?;
+        let line = line.map_err(|error| {
+            let why = chain(&error);
+            format!("{}: what follows is not shown: {why}", path.display())
+        })?;
         line.record.into_iter().for_each(&mut see);
     }
     Ok(())
-}
-
-fn problem(path: &Path, read: Result<(), StreamError>) -> Option<String> {
-    read.err()
-        .map(|error| format!("{}: {}", path.display(), chain(&error)))
 }

@@ -4,7 +4,7 @@
 //! these, `#name = value` is a default, and `#: name = value` an example of what has none.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use mail_common::exit::Exit;
@@ -16,6 +16,7 @@ use serde::Deserialize;
 use crate::checks::{
     backups, containers, credentials, logs, mailflow, resources, s3, scans, services, tls, users,
 };
+use crate::error::Error;
 use crate::{docker, notify};
 
 /// The file that is read when no other is named, where it is present.
@@ -58,30 +59,19 @@ pub(crate) struct Settings {
     pub(crate) notify: notify::Settings,
 }
 
-/// Why the file of checks cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum SettingsError {
-    #[error(transparent)]
-    Read(#[from] Failed),
-    /// The cause names the line and shows it.
-    #[error("read the file of checks {}: {}", path.display(), source.to_string().trim_end())]
-    Wrong {
-        path: PathBuf,
-        source: Box<toml::de::Error>,
-    },
-}
-
 impl Settings {
     /// Reads the file `explicit`, or else the usual one where it is present.
-    pub(crate) fn load(explicit: Option<&Path>) -> Result<Self, SettingsError> {
+    pub(crate) fn load(explicit: Option<&Path>) -> Result<Self, Error> {
         let path = explicit.unwrap_or(Path::new(DEFAULT_PATH));
         let text = match trusted::read_to_string(path) {
             Err(error) if explicit.is_none() && error.kind() == io::ErrorKind::NotFound => {
                 return Ok(Self::default());
             }
-            read => read.map_err(Failed::at("read the file of checks", path))?,
+            read => read
+                .map_err(Failed::at("read the file of checks", path))
+                .map_err(Error::ReadSettings)?,
         };
-        toml::from_str(&text).map_err(|source| SettingsError::Wrong {
+        toml::from_str(&text).map_err(|source| Error::Settings {
             path: path.to_owned(),
             source: Box::new(source),
         })
@@ -145,6 +135,6 @@ mod tests {
             "{message}"
         );
         let absent = Settings::load(Some(Path::new("/nonexistent"))).unwrap_err();
-        assert!(matches!(absent, SettingsError::Read(_)));
+        assert!(matches!(absent, Error::ReadSettings(_)));
     }
 }

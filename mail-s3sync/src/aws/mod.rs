@@ -18,5 +18,5 @@ pub(crate) use host::{Addressing, AddressingStyle};
 pub(crate) use keys::Credentials;
 pub(crate) use proxy::Proxies;
 pub(crate) use retry::{persist, wait};
-pub(crate) use tls::{BundleError, Trust};
+pub(crate) use tls::Trust;
 pub(crate) use uri::encode_uri_strict;

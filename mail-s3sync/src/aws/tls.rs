@@ -1,12 +1,12 @@
 //! TLS: whose certificates are trusted, and what people can do about those that are not.
 
-use mail_common::trusted;
-
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use hyper_tls::HttpsConnector;
+use mail_common::failure::Failed;
+use mail_common::trusted;
 use native_tls::{Certificate, TlsConnector};
 
 /// What every certificate in PEM begins with.
@@ -25,29 +25,20 @@ pub(crate) enum Trust {
     Bundle(Arc<[u8]>),
 }
 
-/// A file names no authorities.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum BundleError {
-    #[error("read the certificates in {} (AWS_CA_BUNDLE, or ca_bundle of the profile)", path.display())]
-    Read { path: PathBuf, source: io::Error },
-    #[error("there are no certificates in {}, which should be in PEM (-----BEGIN CERTIFICATE-----)", path.display())]
-    NotPem { path: PathBuf },
-}
-
 impl Trust {
     /// The authorities in the file at `path`. They are parsed when they are needed: that takes
     /// longer than a push of nothing new.
-    pub(crate) fn read(path: &Path) -> Result<Self, BundleError> {
-        let pem = trusted::read(path).map_err(|source| BundleError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
-        if !pem.windows(PEM_BEGIN.len()).any(|part| part == PEM_BEGIN) {
-            return Err(BundleError::NotPem {
-                path: path.to_owned(),
-            });
-        }
-        Ok(Self::Bundle(pem.into()))
+    pub(crate) fn read(path: &Path) -> Result<Self, Failed> {
+        let pem = trusted::read(path).and_then(|pem| {
+            let is_pem = pem.windows(PEM_BEGIN.len()).any(|part| part == PEM_BEGIN);
+            is_pem.then_some(pem).ok_or_else(|| {
+                let why = "it holds no certificate in PEM (-----BEGIN CERTIFICATE-----)";
+                io::Error::new(io::ErrorKind::InvalidData, why)
+            })
+        });
+        let doing = "read the certificates (AWS_CA_BUNDLE, or ca_bundle of the profile) in";
+        pem.map(|pem| Self::Bundle(pem.into()))
+            .map_err(Failed::at(doing, path))
     }
 
     /// Connects by `http`, and then speaks TLS.
@@ -143,13 +134,8 @@ mod tests {
     #[test]
     fn a_file_without_certificates_is_no_bundle() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        assert!(matches!(
-            Trust::read(file.path()),
-            Err(BundleError::NotPem { .. })
-        ));
-        assert!(matches!(
-            Trust::read(Path::new("/not/there")),
-            Err(BundleError::Read { .. })
-        ));
+        let why = |path: &Path| Trust::read(path).unwrap_err().source.kind();
+        assert_eq!(why(file.path()), io::ErrorKind::InvalidData);
+        assert_eq!(why(Path::new("/not/there")), io::ErrorKind::NotFound);
     }
 }

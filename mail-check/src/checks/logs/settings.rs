@@ -126,16 +126,10 @@ struct SourceTable {
     max_size: Option<u64>,
 }
 
-/// Why a source is none.
+/// Why a source, or the list of them, cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum SourceError {
-    #[error("the name of a source is made of letters, digits, - and _, not {name:?}")]
-    Name { name: String },
-    #[error("source {name:?} needs either `file` or `container`")]
-    Place { name: String },
-    #[error("two sources are called {name:?}")]
-    Twice { name: String },
-}
+#[error("{0}")]
+pub(super) struct NotASource(String);
 
 const GIB: u64 = 1 << 30;
 
@@ -208,9 +202,9 @@ impl Pattern {
 }
 
 impl TryFrom<SourceTable> for Source {
-    type Error = SourceError;
+    type Error = NotASource;
 
-    fn try_from(table: SourceTable) -> Result<Self, SourceError> {
+    fn try_from(table: SourceTable) -> Result<Self, NotASource> {
         let SourceTable {
             name,
             kind,
@@ -221,12 +215,17 @@ impl TryFrom<SourceTable> for Source {
         } = table;
         let valid = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         if name.is_empty() || !name.chars().all(valid) {
-            return Err(SourceError::Name { name });
+            return Err(NotASource(format!(
+                "the name of a source is made of letters, digits, - and _, not {name:?}"
+            )));
         }
         let place = match (file, container) {
             (Some(file), None) => Place::File(file),
             (None, Some(container)) => Place::Container(container),
-            _ => return Err(SourceError::Place { name }),
+            _ => {
+                let why = format!("source {name:?} needs either `file` or `container`");
+                return Err(NotASource(why));
+            }
         };
         Ok(Self {
             name,
@@ -239,17 +238,16 @@ impl TryFrom<SourceTable> for Source {
 }
 
 impl TryFrom<Vec<Source>> for Sources {
-    type Error = SourceError;
+    type Error = NotASource;
 
-    fn try_from(sources: Vec<Source>) -> Result<Self, SourceError> {
+    fn try_from(sources: Vec<Source>) -> Result<Self, NotASource> {
         for (number, source) in sources.iter().enumerate() {
             if sources[..number]
                 .iter()
                 .any(|other| other.name == source.name)
             {
-                return Err(SourceError::Twice {
-                    name: source.name.clone(),
-                });
+                let name = &source.name;
+                return Err(NotASource(format!("two sources are called {name:?}")));
             }
         }
         Ok(Self(sources))

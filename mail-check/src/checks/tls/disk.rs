@@ -102,7 +102,11 @@ pub(super) fn read(path: &Path) -> Result<Chain, String> {
     let unread = |error: pem::Error| format!("{shown} cannot be read: {error}; see [tls] files");
     let certificates = CertificateDer::pem_file_iter(path).map_err(unread)?;
     let certificates: Vec<_> = certificates.collect::<Result<_, _>>().map_err(unread)?;
-    Chain::parse(&certificates).map_err(|error| format!("{shown} cannot be read: {error}"))
+    match Chain::parse(&certificates) {
+        Ok(Some(chain)) => Ok(chain),
+        Ok(None) => Err(format!("{shown} cannot be read: there is no certificate")),
+        Err(error) => Err(format!("{shown} cannot be read: {error}")),
+    }
 }
 
 /// The paths that fit; a part of the pattern that is `*`, or has one in it, stands for names.

@@ -109,7 +109,8 @@ fn check(
         return objection.finding("certificate", target);
     }
     let chain = match Chain::parse(&peer.chain) {
-        Ok(chain) => chain,
+        Ok(Some(chain)) => chain,
+        Ok(None) => return unknown("there is no certificate".to_owned()),
         Err(error) => return unknown(error.to_string()),
     };
     let finding = days::judge(target, &chain, now, limits);
