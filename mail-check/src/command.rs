@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 /// More than this of a program's output is not read.
 const MAX_OUTPUT_BYTES: u64 = 16 << 20;
 
-/// What a program said.
+/// What a program printed.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: ExitStatus,
@@ -35,7 +35,7 @@ pub(crate) enum CommandError {
     },
 }
 
-/// Runs `program`, in English and with nothing on its stdin, and gives what it said, whatever its
+/// Runs `program`, in English and with nothing on its stdin, and gives what it printed, whatever its
 /// exit status.
 pub(crate) fn run(
     program: &str,
@@ -167,7 +167,7 @@ fn collect(pipe: Option<impl Read + Send + 'static>) -> Receiver<String> {
     thread::spawn(move || {
         let mut bytes = Vec::new();
         if let Some(pipe) = pipe {
-            // What was said before an error is what there is.
+            // What was printed before an error is what there is.
             let _ = pipe.take(MAX_OUTPUT_BYTES).read_to_end(&mut bytes);
         }
         let _ = sender.send(String::from_utf8_lossy(&bytes).into_owned());
@@ -182,7 +182,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(30);
 
     #[test]
-    fn what_a_program_says_comes_back() {
+    fn what_a_program_prints_comes_back() {
         assert_eq!(
             output("sh", &["-c", "echo a; echo b >&2"], LONG).unwrap(),
             "a\n"

@@ -1,4 +1,4 @@
-//! The run: records of other tools are judged, checks are made, and what they found is told.
+//! The run: records of other tools are judged, checks are made, and what they found is reported.
 
 use std::io;
 use std::time::Instant;
@@ -65,7 +65,7 @@ pub(crate) fn execute(plan: Plan, session: &Session) -> (Exit, Totals) {
 }
 
 /// Judges what comes on stdin while it is passed on. Checks that others made count as if they were
-/// made here, and are not told again.
+/// made here, and are not reported again.
 fn judge_records(session: &Session) -> Vec<Finding> {
     let facts = Facts::pass(session, io::stdin().lock());
     let mut findings = stream::judge(&facts);

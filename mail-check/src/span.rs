@@ -14,7 +14,7 @@ pub(crate) struct Span(Duration);
 /// It is none.
 #[derive(Debug, thiserror::Error)]
 #[error("not a length of time, such as \"90s\", \"10m\", \"26h\" or \"8d\"")]
-pub(crate) struct NoSpan;
+pub(crate) struct NotASpan;
 
 impl Span {
     pub(crate) const fn seconds(seconds: u64) -> Self {
@@ -43,25 +43,25 @@ impl Span {
 }
 
 impl TryFrom<String> for Span {
-    type Error = NoSpan;
+    type Error = NotASpan;
 
-    fn try_from(text: String) -> Result<Self, NoSpan> {
-        let unit = text.chars().last().ok_or(NoSpan)?;
+    fn try_from(text: String) -> Result<Self, NotASpan> {
+        let unit = text.chars().last().ok_or(NotASpan)?;
         let number: u64 = text[..text.len() - unit.len_utf8()]
             .parse()
-            .map_err(|_| NoSpan)?;
+            .map_err(|_| NotASpan)?;
         let seconds = match unit {
             's' => 1,
             'm' => 60,
             'h' => 3600,
             'd' => 86_400,
-            _ => return Err(NoSpan),
+            _ => return Err(NotASpan),
         };
         number
             .checked_mul(seconds)
             .filter(|seconds| *seconds > 0)
             .map(Self::seconds)
-            .ok_or(NoSpan)
+            .ok_or(NotASpan)
     }
 }
 

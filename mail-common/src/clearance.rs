@@ -3,8 +3,8 @@
 //!
 //! A clean verdict counts only when it is on this file of this set, on the file itself and not on a
 //! member of it, has the digest that the set records, was given by a scanner, and no scan of the
-//! stream could not finish: a scanner that lost its trust in clamd may have said clean before. The
-//! worst that anybody said of a file or of a member of it counts in every case.
+//! stream could not finish: a scanner that lost its trust in clamd may have reported clean before. The
+//! worst that anybody reported of a file or of a member of it counts in every case.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -144,9 +144,9 @@ impl<'a> Clearance<'a> {
 
     fn refusal(&self, file: &SetFile) -> Option<Refusal> {
         let path = file.path.clone();
-        let said = self.by_path.get(&file.path).map_or(&[][..], Vec::as_slice);
+        let statements = self.by_path.get(&file.path).map_or(&[][..], Vec::as_slice);
         let with = |status| {
-            let mut verdicts = said.iter().map(|statement| &statement.verdict);
+            let mut verdicts = statements.iter().map(|statement| &statement.verdict);
             verdicts.find(|verdict| verdict.status == status)
         };
         if let Some(verdict) = with(VerdictStatus::Infected) {
@@ -164,7 +164,7 @@ impl<'a> Clearance<'a> {
             });
         }
         // Nothing but clean from here on.
-        let of_file: Vec<&&Statement> = said
+        let of_file: Vec<&&Statement> = statements
             .iter()
             .filter(|statement| is_on_file_itself(&statement.verdict))
             .collect();

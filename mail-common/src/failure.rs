@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_failed_at_a_path_says_so_and_knows_a_full_disk() {
+    fn what_failed_at_a_path_names_it_and_knows_a_full_disk() {
         let full = io::Error::from(io::ErrorKind::StorageFull);
         let failed = Failed::at("write", Path::new("/b/x"))(full);
         assert_eq!(failed.to_string(), "write /b/x");

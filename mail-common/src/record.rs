@@ -105,7 +105,7 @@ pub struct Artifact {
     pub reused: bool,
 }
 
-/// What a scanner said of a file, or of a member of it.
+/// What a scanner found in a file, or of a member of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Verdict {
@@ -147,7 +147,7 @@ pub struct Verdict {
     pub engine: String,
 }
 
-/// What a scanner said; what was not scanned is never clean.
+/// What a scanner found; what was not scanned is never clean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

@@ -331,7 +331,7 @@ pub(crate) mod tests {
         source: io::Error,
     }
 
-    fn said(verbosity: Verbosity) -> String {
+    fn printed(verbosity: Verbosity) -> String {
         let shared = Shared::default();
         let report = Report::to_writer("mail-x", verbosity, shared.clone());
         report.error(&Outer {
@@ -369,14 +369,14 @@ pub(crate) mod tests {
     #[test]
     fn errors_are_never_silenced_and_cannot_forge_lines() {
         let quiet = "mail-x: error: read \\u{1b}[2Ja\\nb: no such thing\nmail-x: warning: odd\n";
-        assert_eq!(said(Verbosity::Quiet), quiet);
-        assert_eq!(said(Verbosity::Normal), format!("{quiet}mail-x: sum\n"));
+        assert_eq!(printed(Verbosity::Quiet), quiet);
+        assert_eq!(printed(Verbosity::Normal), format!("{quiet}mail-x: sum\n"));
         assert_eq!(
-            said(Verbosity::Verbose),
+            printed(Verbosity::Verbose),
             format!("{quiet}mail-x: sum\nmail-x: step\n")
         );
         assert_eq!(
-            said(Verbosity::Detailed),
+            printed(Verbosity::Detailed),
             format!("{quiet}mail-x: sum\nmail-x: step\nmail-x: file\n")
         );
     }

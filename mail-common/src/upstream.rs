@@ -1,5 +1,5 @@
 //! What came by pipe: the tools that ran before this one and how each ended, what they saved, and
-//! what a scanner said of it.
+//! what a scanner found in it.
 
 use std::path::{Path, PathBuf};
 
@@ -18,16 +18,16 @@ pub struct Upstream {
     pub runs: Runs,
     /// The files that were saved, in order.
     pub artifacts: Vec<Artifact>,
-    /// What was said of them, in order.
+    /// The verdicts on them, in order.
     pub verdicts: Vec<Statement>,
 }
 
 /// A verdict, and whether a scanner gave it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Statement {
-    /// What was said.
+    /// The verdict.
     pub verdict: Verdict,
-    /// Who said it: a tool writes its own records after those that it passes on, while it is the
+    /// Whose it is: a tool writes its own records after those that it passes on, while it is the
     /// innermost run that has not ended. Without a run that is open, it is nobody's.
     pub is_of_scanner: bool,
 }
@@ -201,7 +201,7 @@ impl Ending {
         }
     }
 
-    /// Whether what it said on the way holds.
+    /// Whether what it reported on the way holds.
     #[must_use]
     pub const fn is_finished(self) -> bool {
         match self {

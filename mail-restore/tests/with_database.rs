@@ -99,7 +99,7 @@ fn everything_comes_back_with_its_databases() {
 fn a_database_that_cannot_be_loaded_leaves_the_trees_alone() {
     let (server, database) = saved();
     let set = server.root().join("daily/2026-11-23");
-    // Its last lines are missing, and its checksums were made anew over that.
+    // Its last lines are missing, and its checksums were made again over that.
     support::shell(
         &set,
         "zstd -dcq mysql/mailserver.sql.zst | head -n -3 | zstd -q -o new; mv new mysql/mailserver.sql.zst; rm manifest.jsonl",

@@ -545,7 +545,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_run_is_told_that_the_cache_is_in_use() {
+    fn a_second_run_reports_that_the_cache_is_in_use() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("verdicts");
         let (_first, _) = open(&path, &ENGINES);

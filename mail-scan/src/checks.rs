@@ -1,4 +1,4 @@
-//! What is said of each clamd before work, as records: which it is, how old its signatures are,
+//! What is reported of each clamd before work, as records: which it is, how old its signatures are,
 //! what it keeps silent about.
 
 use jiff::Timestamp;

@@ -1,4 +1,4 @@
-//! Archives that nobody can look into without a password. A clamd that is not told to
+//! Archives that nobody can look into without a password. A clamd that is not set to
 //! (AlertEncrypted) says OK to them: then they are looked for here, as files and as attachments in
 //! base64.
 //!

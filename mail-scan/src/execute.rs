@@ -137,7 +137,7 @@ fn extent_of(plan: &Plan) -> Extent {
     }
 }
 
-/// Whether what the clamds said in the run is believed.
+/// Whether the verdicts of the run can be relied on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Trust {
     Kept,

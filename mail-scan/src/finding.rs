@@ -14,7 +14,7 @@ pub(crate) struct Finding {
     pub(crate) verdict: Verdict,
     /// The digest of what was scanned, where all of it was read.
     pub(crate) sha256: Option<Sha256>,
-    /// Who said so.
+    /// Whose verdict it is.
     pub(crate) engine: String,
     /// What there is to say of a clean or infected one.
     pub(crate) note: Option<String>,

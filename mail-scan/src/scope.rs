@@ -117,7 +117,7 @@ impl<'a> Scope<'a> {
             .then(|| identity.clone())
     }
 
-    /// Remembers what a clamd of `identity` said. A cache that cannot be written only makes the
+    /// Remembers what a clamd of `identity` found. A cache that cannot be written only makes the
     /// next run slower.
     pub(crate) fn remember(&self, identity: &str, key: Key, known: Known) {
         if let Some(cache) = self.cache

@@ -194,8 +194,11 @@ impl Clamd {
                 .as_mut()
                 .and_then(|server| server.try_wait().ok().flatten());
             if ended.is_some() || start.elapsed() > READY_WITHIN {
-                let said = fs::read_to_string(self.path("out.log")).unwrap_or_default();
-                panic!("clamd did not come up ({ended:?}):\n{said}\n{}", self.log());
+                let printed = fs::read_to_string(self.path("out.log")).unwrap_or_default();
+                panic!(
+                    "clamd did not come up ({ended:?}):\n{printed}\n{}",
+                    self.log()
+                );
             }
             thread::sleep(Duration::from_millis(20));
         }

@@ -138,13 +138,13 @@ impl Docker {
     pub fn wait(&self, container: &str, format: &str, expected: &str) {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let said = self.docker(&["inspect", "--format", format, container]);
-            if said == expected {
+            let printed = self.docker(&["inspect", "--format", format, container]);
+            if printed == expected {
                 return;
             }
             assert!(
                 Instant::now() < deadline,
-                "{container}: {format} is {said:?}, not {expected:?}"
+                "{container}: {format} is {printed:?}, not {expected:?}"
             );
             thread::sleep(Duration::from_millis(50));
         }

@@ -117,10 +117,10 @@ impl Dovecot {
             .args(arguments)
             .stdin(Stdio::null());
         let output = command.output().expect("doveadm runs");
-        let said = String::from_utf8_lossy(&output.stderr);
+        let printed = String::from_utf8_lossy(&output.stderr);
         assert!(
             output.status.success(),
-            "doveadm {arguments:?}: {said}\n{}",
+            "doveadm {arguments:?}: {printed}\n{}",
             self.log()
         );
         String::from_utf8_lossy(&output.stdout).into_owned()

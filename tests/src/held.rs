@@ -57,7 +57,7 @@ impl Drop for HeldLock {
 }
 
 impl SmallDisk {
-    /// Mounts one of `size`, such as `4m`, at a directory, which is made. `None`, said visibly,
+    /// Mounts one of `size`, such as `4m`, at a directory, which is made. `None`, printed visibly,
     /// without root.
     ///
     /// # Panics

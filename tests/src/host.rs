@@ -206,7 +206,7 @@ pub fn sources() -> PathBuf {
     repository().join("scripts")
 }
 
-/// Runs a command and asserts its exit status, with all that it said when it is another.
+/// Runs a command and asserts its exit status, with all that it printed when it is another.
 ///
 /// # Panics
 /// When the status is another, or it cannot be started.

@@ -277,7 +277,7 @@ impl S3Server {
     /// Runs the AWS command line, which must succeed, and gives its output.
     ///
     /// # Panics
-    /// With what it said when it fails.
+    /// With what it printed when it fails.
     #[track_caller]
     pub fn aws_ok(&self, args: &[&str]) -> String {
         let output = self

@@ -26,7 +26,7 @@ pub struct SavedMessage {
 /// Asserts that `sha256sum -c` finds nothing wrong with the set in directory `set`.
 ///
 /// # Panics
-/// With what it said when it does.
+/// With what it printed when it does.
 #[track_caller]
 pub fn assert_checksums(set: &Path) {
     let mut command = Command::new("sha256sum");
@@ -34,11 +34,11 @@ pub fn assert_checksums(set: &Path) {
         .args(["--check", "--quiet", "--strict", "checksums.sha256"])
         .current_dir(set);
     let output = command.output().expect("sha256sum runs");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned()
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned()
         + &String::from_utf8_lossy(&output.stdout);
     assert!(
         output.status.success(),
-        "sha256sum -c in {}:\n{said}",
+        "sha256sum -c in {}:\n{printed}",
         set.display()
     );
 }

@@ -389,10 +389,10 @@ impl Key {
             .args(["--bucket", BUCKET])
             .output()
             .expect("the AWS command line starts");
-        let said = String::from_utf8_lossy(&output.stderr);
+        let printed = String::from_utf8_lossy(&output.stderr);
         assert!(
-            output.status.success() || said.contains("AccessDenied"),
-            "{command:?}: {said}"
+            output.status.success() || printed.contains("AccessDenied"),
+            "{command:?}: {printed}"
         );
         output.status.success()
     }

@@ -128,9 +128,9 @@ fn succeed(command: &mut Command) -> Output {
         .env("LC_ALL", "C.UTF-8")
         .output()
         .expect("it starts");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned()
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned()
         + &String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{command:?}: {said}");
+    assert!(output.status.success(), "{command:?}: {printed}");
     output
 }
 
@@ -141,12 +141,12 @@ fn assert_lintian(file: &Path) {
             .args(["--allow-root", "--fail-on", "error,warning"])
             .arg(file),
     );
-    let said = String::from_utf8_lossy(&output.stdout);
+    let printed = String::from_utf8_lossy(&output.stdout);
     assert!(
-        !said
+        !printed
             .lines()
             .any(|line| line.starts_with("E:") || line.starts_with("W:")),
-        "{said}"
+        "{printed}"
     );
 }
 

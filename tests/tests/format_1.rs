@@ -80,7 +80,7 @@ fn lines(tree: &Snapshot) -> Vec<String> {
     lines
 }
 
-/// What GNU tar and find said of the tree on the day of the set.
+/// What GNU tar and find printed of the tree on the day of the set.
 fn expected() -> Vec<String> {
     let text = std::fs::read_to_string(directory().join("tree.txt")).unwrap();
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();

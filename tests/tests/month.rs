@@ -176,34 +176,34 @@ fn a_month_of_the_old_crontab_with_the_scripts_swapped() {
         }
         let (codes, mails) = month.night(day);
         let before = usize::from(day.weekday() == Weekday::Sunday);
-        let said = format!(
+        let printed = format!(
             "{day}: {codes:?} {mails:#?}\n{}",
             month.host.log(".mailserver-backup.log")
         );
         match day {
             NO_DATABASE => {
                 // A part failed; there is no set of today to send or to scan, and people are notified.
-                assert_eq!(codes[before..], [1, 2, 2], "{said}");
-                assert!(!mails.is_empty(), "{said}");
+                assert_eq!(codes[before..], [1, 2, 2], "{printed}");
+                assert!(!mails.is_empty(), "{printed}");
                 month.bring_database_back();
             }
             NO_BUCKET => {
-                assert_eq!(codes[before..], [0, 3, 0], "{said}");
-                assert!(!mails.is_empty(), "{said}");
+                assert_eq!(codes[before..], [0, 3, 0], "{printed}");
+                assert!(!mails.is_empty(), "{printed}");
             }
             INFECTED => {
-                assert_eq!(codes[before..], [0, 0, 1], "{said}");
-                assert!(!mails.is_empty(), "{said}");
+                assert_eq!(codes[before..], [0, 0, 1], "{printed}");
+                assert!(!mails.is_empty(), "{printed}");
                 fs::remove_file(&infected).expect("it is removed");
             }
             _ => {
-                assert!(codes.iter().all(|code| *code == 0), "{said}");
+                assert!(codes.iter().all(|code| *code == 0), "{printed}");
                 let yesterday = day.yesterday().expect("it is a date");
                 let is_recovery = [NO_DATABASE, NO_BUCKET, INFECTED].contains(&yesterday);
                 assert_eq!(
                     mails.is_empty(),
                     !is_recovery,
-                    "alerts are for changes: {said}"
+                    "alerts are for changes: {printed}"
                 );
             }
         }

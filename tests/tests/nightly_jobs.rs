@@ -396,9 +396,12 @@ fn logrotate(home: &Path, flag: &str) -> Output {
 fn logs_are_rotated_compressed_a_day_later_and_kept_for_thirty_days() {
     let dir = temporary();
     let tried = logrotate(dir.path(), "-d");
-    let said = String::from_utf8_lossy(&tried.stderr);
-    assert!(tried.status.success() && !said.contains("error:"), "{said}");
-    assert!(said.contains("(30 rotations)"), "{said}");
+    let printed = String::from_utf8_lossy(&tried.stderr);
+    assert!(
+        tried.status.success() && !printed.contains("error:"),
+        "{printed}"
+    );
+    assert!(printed.contains("(30 rotations)"), "{printed}");
     let log = dir.path().join(".scan-cron.log");
     for day in 1..=3 {
         fs::write(
@@ -494,15 +497,15 @@ fn every_tool_reads_the_example_configuration_with_every_line_switched_on() {
     ];
     for (tool, args) in runs {
         // There is no such server here: what they say is of that, and not of the file.
-        let said = run(&switched_on, tool, args);
+        let printed = run(&switched_on, tool, args);
         assert!(
-            !said.contains("read configuration") && !said.contains(": not "),
-            "{tool}: {said}"
+            !printed.contains("read configuration") && !printed.contains(": not "),
+            "{tool}: {printed}"
         );
-        let said = run(&format!("{switched_on}BACKUP_ROOT=$(pwd)\n"), tool, args);
+        let printed = run(&format!("{switched_on}BACKUP_ROOT=$(pwd)\n"), tool, args);
         assert!(
-            said.contains("read configuration"),
-            "{tool} does not read it: {said}"
+            printed.contains("read configuration"),
+            "{tool} does not read it: {printed}"
         );
     }
 }

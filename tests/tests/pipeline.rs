@@ -212,8 +212,8 @@ fn a_name_means_the_set_of_the_root_wherever_a_tool_runs() {
         .run()
         .assert_code(0);
     let elsewhere = server.dir().join("elsewhere");
-    let stray = elsewhere.join(format!("daily/{DAY}"));
-    fs::create_dir_all(&stray).expect("a directory can be made");
+    let other = elsewhere.join(format!("daily/{DAY}"));
+    fs::create_dir_all(&other).expect("a directory can be made");
     let name = format!("daily/{DAY}");
     let set = server.daily(DAY);
     let clamd = Clamd::start();

@@ -55,7 +55,7 @@ impl Site {
     }
 
     /// Puts a program in the place of a tool that is killed after `lines` lines of what the tool
-    /// would have said.
+    /// would have printed.
     fn kill_after(&self, tool: &str, lines: u32) {
         let path = self.host.bin().join(tool);
         fs::remove_file(&path).expect("the tool is installed");

@@ -115,19 +115,19 @@ fn a_clean_day_is_saved_scanned_copied_lost_and_brought_back() {
     let before = snapshot(&site.server.mail()).without_temporary();
     let output = site
         .run("mail-backup --daily -q | mail-scan - -q | mail-s3sync push - --to file://$COPY -q");
-    let said = records(&output, 0);
-    let mut ended = tools(&said, "end");
+    let printed = records(&output, 0);
+    let mut ended = tools(&printed, "end");
     ended.sort();
     assert_eq!(ended, ["mail-backup", "mail-s3sync", "mail-scan"]);
-    let artifacts = of(&said, "artifact").len();
-    let whole = of(&said, "verdict")
+    let artifacts = of(&printed, "artifact").len();
+    let whole = of(&printed, "verdict")
         .into_iter()
         .filter(|verdict| verdict.get("member").is_none());
     assert_eq!(
         whole.filter(|verdict| verdict["status"] == "clean").count(),
         artifacts
     );
-    assert!(of(&said, "transfer").len() >= artifacts);
+    assert!(of(&printed, "transfer").len() >= artifacts);
 
     // The machine is lost, and its backup disk too.
     fs::remove_dir_all(site.server.mail()).expect("mail can be lost");
@@ -138,8 +138,8 @@ fn a_clean_day_is_saved_scanned_copied_lost_and_brought_back() {
         "set=$HOME/back && mkdir \"$set\" && mail-s3sync pull --latest --from file://$COPY --to \"$set\" -q >/dev/null && \
          mail-scan \"$set\" -q | mail-restore --from \"$set\" --require-scan - -q",
     );
-    let said = records(&back, 0);
-    assert!(!of(&said, "restored").is_empty());
+    let printed = records(&back, 0);
+    assert!(!of(&printed, "restored").is_empty());
     before.assert_same(&snapshot(&site.server.mail()));
     assert_eq!(
         site.database.sql("SELECT id FROM mailserver.users").trim(),
@@ -154,8 +154,8 @@ fn one_infected_message_is_named_held_back_and_not_restored() {
     site.plant(name);
     let _ = records(&site.run("mail-backup --daily -q"), 0);
     let scan = site.run("mail-scan latest -q");
-    let said = records(&scan, 1);
-    let infected: Vec<&Value> = of(&said, "verdict")
+    let printed = records(&scan, 1);
+    let infected: Vec<&Value> = of(&printed, "verdict")
         .into_iter()
         .filter(|verdict| verdict["status"] == "infected")
         .collect();

@@ -216,7 +216,7 @@ fn a_second_run_at_the_same_time() {
 const PASSWORD: &str = "correct horse battery staple";
 
 #[test]
-fn a_wrong_database_password_is_said_and_never_shown() {
+fn a_wrong_database_password_is_reported_and_never_shown() {
     let server = Server::with_one_message().and_database();
     server.use_database(server.database.as_ref().unwrap(), "nobody", PASSWORD);
     let outcome = server
@@ -453,7 +453,7 @@ fn a_dry_run_writes_nothing() {
 }
 
 #[test]
-fn a_dry_run_says_it_when_the_root_cannot_be_written() {
+fn a_dry_run_reports_that_the_root_cannot_be_written() {
     let server = Server::with_one_message();
     fs::set_permissions(server.root(), fs::Permissions::from_mode(0o555)).unwrap();
     server

@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn steps_are_told_in_their_order_each_finding_once_and_the_diagnosis_last() {
+    fn steps_are_printed_in_their_order_each_finding_once_and_the_diagnosis_last() {
         let found = ["mailflow", "queue", "smtp", "disk", "no-step"]
             .map(|name| Finding::ok(name, "t", "fine"));
         let reported = run(Scenario::Receive, found.into());

@@ -209,7 +209,7 @@ fn each_cause_is_told_from_its_symptoms() {
             Warning,
             &["memory is short"],
         ),
-        // No rule knows it: it is told all the same.
+        // No rule knows it: it is reported all the same.
         (
             Container,
             &[

@@ -15,7 +15,7 @@ const MAX_OUTPUT_BYTES: usize = 16 << 20;
 /// How often it is asked whether a program that has closed its output has ended.
 const ASK_AGAIN: Duration = Duration::from_millis(10);
 
-/// What a program in a container said.
+/// What a program in a container printed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Output {
     pub(crate) exit_code: i64,

@@ -1,4 +1,4 @@
-//! What a container said: lines with the time at which the daemon took them.
+//! What a container printed: lines with the time at which the daemon took them.
 
 use bollard::query_parameters::LogsOptionsBuilder;
 use futures::{StreamExt, pin_mut};
@@ -10,7 +10,7 @@ use super::error::DockerError;
 /// A line without an end is cut here, as Docker itself cuts them.
 const MAX_LINE_BYTES: usize = 64 << 10;
 
-/// What a container said.
+/// What a container printed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Logs {
     /// stdout and stderr, by time: the daemon takes them from two pipes, and may write a line
@@ -29,7 +29,7 @@ pub(crate) struct LogLine {
 }
 
 impl Docker {
-    /// What a container has said after `since`, the oldest first, up to `max_bytes`; of a container
+    /// What a container has printed after `since`, the oldest first, up to `max_bytes`; of a container
     /// with a terminal, too.
     ///
     /// # Errors
@@ -43,11 +43,11 @@ impl Docker {
     ) -> Result<Logs, DockerError> {
         self.call(
             &format!("read the log of {container}"),
-            self.said(container, since, max_bytes),
+            self.read_logs(container, since, max_bytes),
         )
     }
 
-    async fn said(
+    async fn read_logs(
         &self,
         container: &str,
         since: Timestamp,

@@ -33,17 +33,17 @@ pub(crate) enum NetError {
         "{place} sends more than it may instead of {wanted}; is another service listening there?"
     )]
     Endless { place: Place, wanted: &'static str },
-    #[error("{place} sends {said:?} instead of {wanted}; is another service listening there?")]
-    Garbage {
+    #[error("{place} sends {reply:?} instead of {wanted}; is another service listening there?")]
+    Unexpected {
         place: Place,
         wanted: &'static str,
-        said: String,
+        reply: String,
     },
-    #[error("{place} refuses {command}: {said}")]
+    #[error("{place} refuses {command}: {reply}")]
     Refuses {
         place: Place,
         command: &'static str,
-        said: String,
+        reply: String,
     },
     #[error("{place} does not offer {wanted}; see its TLS and authentication settings")]
     NotOffered { place: Place, wanted: &'static str },

@@ -38,7 +38,7 @@ pub(crate) struct Url {
 /// It is not a URL.
 #[derive(Debug, thiserror::Error)]
 #[error("{0:?} is not a URL; such are http://127.0.0.1:8080/health and https://mail.example.com/")]
-pub(crate) struct NoUrl(String);
+pub(crate) struct NotAUrl(String);
 
 /// What a server answered.
 #[derive(Clone, Debug)]
@@ -50,14 +50,16 @@ pub(crate) struct Answer {
 }
 
 impl TryFrom<String> for Url {
-    type Error = NoUrl;
+    type Error = NotAUrl;
 
-    fn try_from(text: String) -> Result<Self, NoUrl> {
-        let (scheme, rest) = text.split_once("://").ok_or_else(|| NoUrl(text.clone()))?;
+    fn try_from(text: String) -> Result<Self, NotAUrl> {
+        let (scheme, rest) = text
+            .split_once("://")
+            .ok_or_else(|| NotAUrl(text.clone()))?;
         let (secure, port) = match scheme {
             "http" => (false, 80),
             "https" => (true, 443),
-            _ => return Err(NoUrl(text)),
+            _ => return Err(NotAUrl(text)),
         };
         let slash = rest.find('/').unwrap_or(rest.len());
         let (authority, path) = rest.split_at(slash);
@@ -69,9 +71,9 @@ impl TryFrom<String> for Url {
         } else {
             format!("{authority}:{port}")
         };
-        let place = address.parse().map_err(|_| NoUrl(text.clone()))?;
+        let place = address.parse().map_err(|_| NotAUrl(text.clone()))?;
         if authority.contains('@') || path.contains(|c: char| c.is_whitespace() || c.is_control()) {
-            return Err(NoUrl(text));
+            return Err(NotAUrl(text));
         }
         let path = if path.is_empty() {
             "/".to_owned()
@@ -99,7 +101,7 @@ impl fmt::Display for Url {
     }
 }
 
-/// Fetches a page, whatever is to be said against the server's certificate; all of it may take
+/// Fetches a page, whatever is wrong with the server's certificate; all of it may take
 /// `within`.
 pub(crate) fn get(url: &Url, trust: &Trust, within: Duration) -> Result<Answer, NetError> {
     let exchange = Exchange::over(connect(url, trust, within)?);
@@ -108,7 +110,7 @@ pub(crate) fn get(url: &Url, trust: &Trust, within: Duration) -> Result<Answer, 
 }
 
 /// Posts `body` with header lines (`Name: value`), unless there is an `objection` to who would be
-/// told them.
+/// was given them.
 pub(crate) fn post(
     url: &Url,
     headers: &[String],
@@ -201,10 +203,10 @@ impl Shared {
         let (place, wanted) = (self.place.clone(), *lock(&self.wanted));
         lock(&self.error).take().unwrap_or_else(|| match error {
             ureq::Error::Io(_) => NetError::Closed { place, wanted },
-            error => NetError::Garbage {
+            error => NetError::Unexpected {
                 place,
                 wanted,
-                said: error.to_string(),
+                reply: error.to_string(),
             },
         })
     }

@@ -19,7 +19,7 @@ pub(crate) struct Imap {
     commands: u32,
 }
 
-/// Something to be said: in the line, or as a literal, which may hold anything.
+/// Something to be sent: in the line, or as a literal, which may hold anything.
 enum Part<'a> {
     Text(&'a str),
     Literal(&'a str),
@@ -34,7 +34,7 @@ impl Imap {
         }
         match greeting.strip_prefix("* BYE") {
             Some(why) => Err(line.refuses("the connection", why)),
-            None => Err(line.garbage("the greeting * OK", &greeting)),
+            None => Err(line.unexpected("the greeting * OK", &greeting)),
         }
     }
 
@@ -161,7 +161,7 @@ impl Imap {
             }
             self.untagged(&line)?;
         }
-        Err(self.line.garbage("an answer", "answers without an end"))
+        Err(self.line.unexpected("an answer", "answers without an end"))
     }
 
     fn answers(&mut self, name: &'static str, tag: &str) -> Result<Vec<String>, NetError> {
@@ -175,14 +175,14 @@ impl Imap {
             }
             answers.push(line);
         }
-        Err(self.line.garbage("an answer", "answers without an end"))
+        Err(self.line.unexpected("an answer", "answers without an end"))
     }
 
     fn untagged(&self, line: &str) -> Result<(), NetError> {
         match line.strip_prefix("* BYE") {
             Some(why) => Err(self.line.refuses("to go on", why)),
             None if line.starts_with("* ") => Ok(()),
-            None => Err(self.line.garbage("an answer", line)),
+            None => Err(self.line.unexpected("an answer", line)),
         }
     }
 
@@ -196,7 +196,9 @@ impl Imap {
             answer.push_str(&String::from_utf8_lossy(&literal));
             answer.push_str(&end);
             if answer.len() > 16 * (64 << 10) {
-                return Err(self.line.garbage("an answer", "an answer without an end"));
+                return Err(self
+                    .line
+                    .unexpected("an answer", "an answer without an end"));
             }
         }
         Ok(answer)

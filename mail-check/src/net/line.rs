@@ -68,7 +68,7 @@ impl Line {
         };
         let (stream, peer) =
             tls::handshake(socket, trust, name).map_err(|error| match error.kind() {
-                // Alerts and broken records are said by rustls; a plain service answers with what
+                // Alerts and broken records are reported by rustls; a plain service answers with what
                 // is not a record.
                 io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => NetError::Tls {
                     place: place.clone(),
@@ -173,19 +173,19 @@ impl Line {
         }
     }
 
-    pub(crate) fn garbage(&self, wanted: &'static str, said: &str) -> NetError {
-        NetError::Garbage {
+    pub(crate) fn unexpected(&self, wanted: &'static str, reply: &str) -> NetError {
+        NetError::Unexpected {
             place: self.place.clone(),
             wanted,
-            said: shown(said),
+            reply: shown(reply),
         }
     }
 
-    pub(crate) fn refuses(&self, command: &'static str, said: &str) -> NetError {
+    pub(crate) fn refuses(&self, command: &'static str, reply: &str) -> NetError {
         NetError::Refuses {
             place: self.place.clone(),
             command,
-            said: shown(said),
+            reply: shown(reply),
         }
     }
 
@@ -197,9 +197,9 @@ impl Line {
     }
 }
 
-/// What a server said, safe and short.
-fn shown(said: &str) -> String {
-    printable(said).chars().take(MAX_SHOWN_CHARS).collect()
+/// What a server sent, safe and short.
+fn shown(reply: &str) -> String {
+    printable(reply).chars().take(MAX_SHOWN_CHARS).collect()
 }
 
 impl Read for Stream {
@@ -241,10 +241,10 @@ mod tests {
         let place: Place = format!("127.0.0.1:{}", talker.port()).parse().unwrap();
         let begun = Instant::now();
         let mut line = Line::connect(&place, Duration::from_millis(300)).unwrap();
-        let said = line
+        let reply = line
             .read_line("a greeting")
             .map_err(|error| error.to_string());
-        let text = said.unwrap_or_else(|error| error.replace(&place.to_string(), "X"));
+        let text = reply.unwrap_or_else(|error| error.replace(&place.to_string(), "X"));
         assert!(text.starts_with(expected), "{text}");
         assert!(begun.elapsed() < Duration::from_secs(20));
     }

@@ -1,7 +1,7 @@
 //! Servers asked over TCP or a unix socket: bounded in time and in what they may say.
 
 mod place; // where a server listens
-mod error; // what can go wrong, said whole
+mod error; // what can go wrong, in whole sentences
 mod timed; // a socket with a deadline
 mod line; // a conversation in lines
 mod tls; // protection, whose certificate is read also where it does not verify

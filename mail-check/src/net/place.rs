@@ -18,7 +18,7 @@ pub(crate) enum Place {
 /// It is not an address.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not an address; such are 127.0.0.1:587, mail.example.com:993 and unix:/path")]
-pub(crate) struct NoPlace(String);
+pub(crate) struct NotAPlace(String);
 
 impl Place {
     /// The name or address of its machine, without brackets; `localhost` for a unix socket.
@@ -29,7 +29,7 @@ impl Place {
         }
     }
 
-    /// Whether what is said to it stays on this machine.
+    /// Whether what is sent to it stays on this machine.
     pub(crate) fn is_local(&self) -> bool {
         let is_loopback = |host: &str| {
             host.parse()
@@ -40,10 +40,10 @@ impl Place {
 }
 
 impl FromStr for Place {
-    type Err = NoPlace;
+    type Err = NotAPlace;
 
-    fn from_str(text: &str) -> Result<Self, NoPlace> {
-        let none = || NoPlace(text.to_owned());
+    fn from_str(text: &str) -> Result<Self, NotAPlace> {
+        let none = || NotAPlace(text.to_owned());
         if let Some(path) = text.strip_prefix("unix:") {
             return if path.starts_with('/') {
                 Ok(Self::Unix(path.into()))
@@ -73,9 +73,9 @@ impl FromStr for Place {
 }
 
 impl TryFrom<String> for Place {
-    type Error = NoPlace;
+    type Error = NotAPlace;
 
-    fn try_from(text: String) -> Result<Self, NoPlace> {
+    fn try_from(text: String) -> Result<Self, NotAPlace> {
         text.parse()
     }
 }
@@ -134,7 +134,7 @@ mod tests {
         ] {
             assert_eq!(
                 wrong.parse::<Place>(),
-                Err(NoPlace(wrong.to_owned())),
+                Err(NotAPlace(wrong.to_owned())),
                 "{wrong}"
             );
         }

@@ -88,7 +88,7 @@ fn pop3(mut line: Line, trust: &Trust, name: &str) -> Result<Option<Peer>, NetEr
     const GREETING: &str = "the greeting +OK";
     let greeting = line.read_line(GREETING)?;
     if !greeting.starts_with("+OK") {
-        return Err(line.garbage(GREETING, &greeting));
+        return Err(line.unexpected(GREETING, &greeting));
     }
     if line.peer().is_none()
         && capabilities(&mut line)?

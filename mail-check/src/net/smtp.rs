@@ -62,7 +62,7 @@ impl Smtp {
         Ok(session)
     }
 
-    /// Whether the server said that it knows `word`.
+    /// Whether the server announced that it knows `word`.
     pub(crate) fn offers(&self, word: &str) -> bool {
         self.offers.iter().any(|offer| {
             offer
@@ -163,14 +163,14 @@ impl Smtp {
         loop {
             let line = self.line.read_line(wanted)?;
             let Some((code, last, text)) = split_reply(&line) else {
-                return Err(self.line.garbage(wanted, &line));
+                return Err(self.line.unexpected(wanted, &line));
             };
             lines.push(text.to_owned());
             if last {
                 return Ok((code.to_owned(), lines));
             }
             if lines.len() > MAX_REPLY_LINES {
-                return Err(self.line.garbage(wanted, "a reply without an end"));
+                return Err(self.line.unexpected(wanted, "a reply without an end"));
             }
         }
     }

@@ -166,7 +166,7 @@ pub(super) fn handshake(
     Ok((StreamOwned::new(connection, socket), Peer { chain, doubt }))
 }
 
-/// Lets every certificate pass, and remembers what is to be said against it. That the server holds
+/// Lets every certificate pass, and remembers what is wrong with it. That the server holds
 /// its key is asked of all.
 #[derive(Debug)]
 struct Witness {

@@ -32,7 +32,7 @@ pub(crate) struct CertificateJudge<'a> {
     now: Timestamp,
 }
 
-/// What is to be said against a certificate.
+/// What is wrong with a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Objection {
     /// Users cannot trust it.

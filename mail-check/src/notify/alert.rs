@@ -1,4 +1,4 @@
-//! What people are told, in words that are clear at three in the morning: the worst first, what is
+//! An alert, in words that are clear at three in the morning: the worst first, what is
 //! new, since when, what to do next.
 
 use std::fmt::Write;
@@ -17,7 +17,7 @@ use crate::status::{Status, word};
 pub(crate) struct Occasion<'a> {
     pub(crate) host: &'a str,
     pub(crate) now: &'a ZonedDateTime,
-    /// What the run found; what is bad and was told before is listed, too.
+    /// What the run found; what is bad and no news is listed, too.
     pub(crate) findings: &'a [Finding],
     /// The worst of them.
     pub(crate) worst: Status,
@@ -48,7 +48,7 @@ pub(crate) fn write(occasion: Occasion<'_>, events: &[Event]) -> Alert {
     ] {
         section(&mut body, kind, events, occasion.now);
     }
-    told_before(&mut body, occasion.findings, events);
+    also_bad(&mut body, occasion.findings, events);
     Alert {
         subject: subject(occasion, events),
         body,
@@ -110,7 +110,7 @@ fn section(body: &mut String, kind: Kind, events: &[Event], now: &ZonedDateTime)
     }
     let title = match kind {
         Kind::Problem => "NEW",
-        Kind::Flapping => "KEEPS CHANGING (told again when it is steady)",
+        Kind::Flapping => "KEEPS CHANGING (the next message comes when it is steady)",
         Kind::Steady => "STEADY AGAIN",
         Kind::Recovery => "RECOVERED",
         Kind::Reminder => "STILL BAD",
@@ -139,7 +139,7 @@ fn before(event: &Event) -> String {
 }
 
 /// What is bad and no news: who reads this alert alone must not take it for the whole.
-fn told_before(body: &mut String, findings: &[Finding], events: &[Event]) {
+fn also_bad(body: &mut String, findings: &[Finding], events: &[Event]) {
     let is_news = |finding: &Finding| {
         events
             .iter()

@@ -1,15 +1,15 @@
 //! Who is notified of what: pure. From what was known, what a run found and the time, to what is
-//! known now and what each channel is to hear.
+//! known now and what each channel is sent.
 //!
 //! Why it is not simply "status changed, send": runs see different things, channels fail, and both
 //! happen at once. So three questions are kept apart, and each has its own state.
 //!
 //! 1. *How does a check stand?* ([`CheckState`]) A run touches only the checks that it made: a
-//!    crontab line that checks disks says nothing of certificates. A status counts once `after`
+//!    crontab line that checks disks knows nothing of certificates. A status counts once `after`
 //!    runs in a row have found it, and it has held since the first of them. Three things end a bad
 //!    status besides a finding that says so: the check answers again after it had timed out (its
 //!    own name is then not found), a newer whole run settles what only bad news names (a file that
-//!    is infected has a check while it is, and none when it is gone), and nothing was heard of it
+//!    is infected has a check while it is, and none when it is gone), and it was not checked
 //!    for `forget`. A run that began earlier and ended later is ignored: it would bring back old
 //!    news.
 //! 2. *What does a channel believe?* ([`Notified`]) News is the difference between the two, for
@@ -17,11 +17,11 @@
 //!    run finds the same difference and sends it again. That alone would lose what is over by then:
 //!    a night in which the server was down and the mail, too. So the worst status that could not be
 //!    sent is kept as `missed`, and its recovery is news although the belief was ok all the time.
-//! 3. *Is it worth a message?* What flaps is told once, when it begins, and once when it has been
+//! 3. *Is it worth a message?* What flaps is sent once, when it begins, and once when it has been
 //!    steady for `flap_within`; what stays bad is repeated after `remind`.
 //!
 //! The property test in `decide_tests.rs` holds the promise: whatever statuses come and channels
-//! fail, the last thing that a channel heard is what holds.
+//! fail, the last thing that was sent to a channel is what holds.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -54,7 +54,7 @@ pub(crate) struct Rules {
 pub(crate) struct Event {
     pub(crate) key: Key,
     pub(crate) kind: Kind,
-    /// What the channel was told before, or should have been.
+    /// What the channel was notified of before, or should have been.
     pub(crate) was: Status,
     pub(crate) status: Status,
     pub(crate) since: Moment,
@@ -82,12 +82,12 @@ pub(crate) enum Kind {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Observation<'a> {
     pub(crate) findings: &'a [Finding],
-    /// Checks that answered in time: what they had been silent of before is over.
+    /// Checks that gave a result in time: that they had not before is over.
     pub(crate) answered: &'a [Key],
     pub(crate) now: Moment,
 }
 
-/// The news for each of `channels`; none for those that have nothing to hear.
+/// The news for each of `channels` that has any.
 pub(crate) fn decide(
     before: Memory,
     observation: Observation<'_>,
@@ -147,13 +147,13 @@ fn set_back(memory: &mut Memory, now: Moment) {
         known.found_since = known.found_since.min(now);
         known.changes.retain(|change| *change <= now);
     }
-    for told in memory
+    for notified in memory
         .channels
         .values_mut()
         .flatten()
-        .filter(|told| told.at > latest)
+        .filter(|notified| notified.at > latest)
     {
-        told.at = now;
+        notified.at = now;
     }
 }
 
@@ -223,7 +223,7 @@ fn news_for(
     let seen: BTreeSet<Key> = observation.findings.iter().map(Key::of).collect();
     let mut news = Vec::new();
     for known in &memory.checks {
-        // A channel is not told of itself: that it can be told at all is the news.
+        // A channel is not notified of itself: that it can be reached at all is the news.
         if known.key.name == NAME && known.key.target == channel {
             continue;
         }
@@ -257,14 +257,14 @@ fn news_for(
 struct Belief {
     status: Status,
     flapping: bool,
-    /// What it should have heard, and could not.
+    /// What could not be sent to it.
     missed: Option<Status>,
-    /// When it heard of it last.
+    /// When it was notified last.
     at: Option<Moment>,
 }
 
 impl Belief {
-    /// Who was never told of a check believes that it is well.
+    /// Who was never notified of a check believes that it is well.
     const NONE: Self = Self {
         status: Status::Ok,
         flapping: false,
@@ -315,11 +315,11 @@ fn is_forgotten(known: &CheckState, now: Moment, rules: &Rules) -> bool {
     now - known.seen >= seconds(rules.forget)
 }
 
-/// Drops what was not checked for long. What a channel could still not be told of it stays, until
-/// it was.
+/// Drops what was not checked for long. What could still not be sent to a channel stays, until it
+/// was.
 fn forget(memory: &mut Memory, now: Moment, channels: &[String], rules: &Rules) {
     let is_owed =
-        |told: &Notified| told.status != Status::Ok || told.flapping || told.missed.is_some();
+        |last: &Notified| last.status != Status::Ok || last.flapping || last.missed.is_some();
     let is_waiting = |key: &Key| {
         channels
             .iter()
@@ -332,38 +332,38 @@ fn forget(memory: &mut Memory, now: Moment, channels: &[String], rules: &Rules) 
         .filter(|known| is_forgotten(known, now, rules) && !is_waiting(&known.key));
     let gone: BTreeSet<Key> = gone.map(|known| known.key.clone()).collect();
     memory.checks.retain(|known| !gone.contains(&known.key));
-    for told in memory.channels.values_mut() {
-        told.retain(|told| !gone.contains(&told.key));
+    for notified in memory.channels.values_mut() {
+        notified.retain(|last| !gone.contains(&last.key));
     }
 }
 
 impl Memory {
-    /// `channel` was told `events`.
+    /// `events` were sent to `channel`.
     pub(crate) fn delivered(&mut self, channel: &str, events: &[Event], now: Moment) {
         for event in events {
-            let told = self.notified_mut(channel, &event.key, now);
-            told.at = now;
-            told.missed = None;
-            told.status = if event.kind == Kind::Gone {
+            let last = self.notified_mut(channel, &event.key, now);
+            last.at = now;
+            last.missed = None;
+            last.status = if event.kind == Kind::Gone {
                 Status::Ok
             } else {
                 event.status
             };
-            told.flapping = match event.kind {
+            last.flapping = match event.kind {
                 Kind::Flapping => true,
-                Kind::Reminder => told.flapping,
+                Kind::Reminder => last.flapping,
                 _ => false,
             };
         }
     }
 
-    /// `channel` could not be told `events`. What is worse than all that it knows will be told,
+    /// `events` could not be sent to `channel`. What is worse than all that it knows will be sent,
     /// also when it is over by then.
     pub(crate) fn missed(&mut self, channel: &str, events: &[Event], now: Moment) {
         for event in events.iter().filter(|event| event.kind != Kind::Gone) {
-            let told = self.notified_mut(channel, &event.key, now);
-            if event.status > told.missed.unwrap_or(told.status) {
-                told.missed = Some(event.status);
+            let last = self.notified_mut(channel, &event.key, now);
+            if event.status > last.missed.unwrap_or(last.status) {
+                last.missed = Some(event.status);
             }
         }
     }

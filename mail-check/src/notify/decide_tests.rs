@@ -34,9 +34,9 @@ fn run(memory: Memory, statuses: &[Status], now: Moment, rules: &Rules) -> (Memo
 }
 
 /// Runs five minutes apart, a letter a run: `o` ok, `w` warning, `c` critical, `u` unknown, `-` not
-/// checked. What is told, each time.
+/// checked. What is sent, each time.
 fn check(rules: &Rules, step: i64, statuses: &str, expected: &str) {
-    let (mut memory, mut told) = (Memory::default(), Vec::new());
+    let (mut memory, mut sent) = (Memory::default(), Vec::new());
     for (number, letter) in statuses.chars().enumerate() {
         let statuses: &[Status] = match letter {
             'o' => &[Status::Ok],
@@ -49,17 +49,17 @@ fn check(rules: &Rules, step: i64, statuses: &str, expected: &str) {
         let (after, events) = run(memory, statuses, now, rules);
         memory = after;
         memory.delivered(CHANNEL, &events, now);
-        told.push(
+        sent.push(
             events
                 .first()
                 .map_or("-".to_owned(), |event| format!("{:?}", event.kind)),
         );
     }
-    assert_eq!(told.join(" "), expected, "{statuses}");
+    assert_eq!(sent.join(" "), expected, "{statuses}");
 }
 
 #[test]
-fn a_change_is_told_once() {
+fn a_change_is_notified_once() {
     let step = 30 * MINUTE;
     check(&RULES, step, "oocccoo", "- - Problem - - Recovery -");
     check(&RULES, step, "cwwuo", "Problem Problem - Problem Recovery");
@@ -67,7 +67,7 @@ fn a_change_is_told_once() {
 }
 
 #[test]
-fn what_is_told_only_while_it_is_bad_recovers_with_the_next_whole_scan() {
+fn what_is_notified_only_while_it_is_bad_recovers_with_the_next_whole_scan() {
     let infected = |target: &str| Finding::critical("infected", target, "Eicar");
     let scan = |status| Finding::new(status, "mail-scan", "mx", "done");
     let cut = Finding::unknown("stream", "stdin", "cut");
@@ -110,11 +110,11 @@ fn what_is_told_only_while_it_is_bad_recovers_with_the_next_whole_scan() {
         memory = after;
         let events = news.pop().map(|(_, events)| events).unwrap_or_default();
         memory.delivered(CHANNEL, &events, now);
-        let told: Vec<String> = events
+        let sent: Vec<String> = events
             .iter()
             .map(|e| format!("{} {} {:?}", e.key.name, e.key.target, e.kind))
             .collect();
-        assert_eq!(told.join(", "), expected, "night {number}");
+        assert_eq!(sent.join(", "), expected, "night {number}");
     }
 }
 
@@ -150,7 +150,7 @@ fn what_nobody_configured_wakes_nobody() {
 }
 
 #[test]
-fn what_stays_bad_is_told_again_at_the_interval_and_only_when_it_was_checked() {
+fn what_stays_bad_is_notified_again_at_the_interval_and_only_when_it_was_checked() {
     check(&RULES, DAY / 2, "cccccc", "Problem - Reminder - Reminder -");
     check(&RULES, DAY / 2, "c---c", "Problem - - - Reminder");
     // Once a day, a few minutes early: a reminder all the same.
@@ -167,7 +167,7 @@ fn what_stays_bad_is_told_again_at_the_interval_and_only_when_it_was_checked() {
 }
 
 #[test]
-fn what_changes_all_the_time_is_told_once_and_again_when_it_is_steady() {
+fn what_changes_all_the_time_is_notified_once_and_again_when_it_is_steady() {
     check(
         &RULES,
         5 * MINUTE,
@@ -176,7 +176,7 @@ fn what_changes_all_the_time_is_told_once_and_again_when_it_is_steady() {
     );
     let expected = "- Problem Recovery Problem Recovery Flapping - - - - - - - - - - - Steady -";
     check(&RULES, 5 * MINUTE, "ocococccccccccccccc", expected);
-    // It never holds for two runs: it is told as flapping, not kept back.
+    // It never holds for two runs: it is sent as flapping, not kept back.
     let rules = Rules {
         after_runs: 2,
         ..RULES
@@ -185,7 +185,7 @@ fn what_changes_all_the_time_is_told_once_and_again_when_it_is_steady() {
 }
 
 #[test]
-fn what_is_no_longer_checked_is_told_once_where_it_was_bad() {
+fn what_is_no_longer_checked_is_notified_once_where_it_was_bad() {
     check(&RULES, 2 * DAY, "c------", "Problem - - - Gone - -");
     check(&RULES, 2 * DAY, "o------", "- - - - - - -");
     check(&RULES, 2 * DAY, "c-----c", "Problem - - - Gone - Problem");
@@ -196,7 +196,7 @@ fn what_is_no_longer_checked_is_told_once_where_it_was_bad() {
 }
 
 #[test]
-fn what_could_not_be_told_is_told_later_also_when_it_is_over() {
+fn what_could_not_be_sent_is_sent_later_also_when_it_is_over() {
     let (mut memory, events) = run(Memory::default(), &[Status::Critical], 0, &RULES);
     memory.missed(CHANNEL, &events, 0);
     let (still, events) = run(memory.clone(), &[Status::Critical], 60, &RULES);
@@ -221,7 +221,7 @@ fn a_recovery_that_was_missed_and_is_over_is_no_news() {
 }
 
 #[test]
-fn each_channel_has_its_own_memory_and_is_not_told_of_itself() {
+fn each_channel_has_its_own_memory_and_is_not_notified_of_itself() {
     let findings = [
         Finding::critical("notify", "mail", "no route"),
         finding(Status::Warning),
@@ -309,15 +309,15 @@ fn an_overtaken_run_changes_nothing_and_a_clock_that_was_wrong_does_not_last() {
 
 proptest! {
     /// However statuses come and channels fail: when what holds has held for long and the channel
-    /// works, the last thing that was told is what holds; nothing is told twice within the
-    /// interval; nothing is told that was not found.
+    /// works, the last thing that was sent is what holds; nothing is sent twice within the
+    /// interval; nothing is sent that was not found.
     #[test]
-    fn every_lasting_change_is_told_once(
+    fn every_lasting_change_is_notified_once(
         steps in prop::collection::vec((0_u8..4, 1_i64..90, any::<bool>()), 1..60),
         after_runs in 1_u32..4,
     ) {
         let rules = Rules { after_runs, ..RULES };
-        let (mut memory, mut now, mut told) = (Memory::default(), 0, Vec::new());
+        let (mut memory, mut now, mut sent) = (Memory::default(), 0, Vec::new());
         let last = Status::of_number(steps.last().unwrap().0);
         let settle = std::iter::repeat_n((steps.last().unwrap().0, 30, true), 8);
         for (number, minutes, works) in steps.into_iter().chain(settle) {
@@ -328,17 +328,17 @@ proptest! {
             prop_assert!(events.len() <= 1);
             if works {
                 memory.delivered(CHANNEL, &events, now);
-                told.extend(events.into_iter().map(|event| (now, event)));
+                sent.extend(events.into_iter().map(|event| (now, event)));
             } else {
                 memory.missed(CHANNEL, &events, now);
             }
         }
-        let known = told.iter().rev().find(|(_, event)| event.kind != Kind::Flapping);
+        let known = sent.iter().rev().find(|(_, event)| event.kind != Kind::Flapping);
         prop_assert_eq!(known.map_or(Status::Ok, |(_, event)| event.status), last);
-        for pair in told.windows(2) {
+        for pair in sent.windows(2) {
             let ((earlier, a), (later, b)) = (&pair[0], &pair[1]);
             // Twice the same in a row: a reminder, or something between the two that could not be
-            // told.
+            // sent.
             let is_repeated = a.kind == b.kind && a.status == b.status && b.was == b.status;
             prop_assert!(!is_repeated || later - earlier >= DAY - DAY / 100, "{a:?} {b:?}");
         }

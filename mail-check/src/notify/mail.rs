@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_letter_is_utf_8_and_nobody_answers_it() {
+    fn an_email_is_utf_8_and_nobody_answers_it() {
         let mail = resolve("", "a@example.com").unwrap();
         let alert = Alert {
             subject: "[OK] ホスト".to_owned(),

@@ -1,4 +1,4 @@
-//! What is kept between runs: how each check stands, and what each channel was told of it.
+//! What is kept between runs: how each check stands, and what each channel was notified of.
 
 use std::collections::BTreeMap;
 
@@ -46,14 +46,14 @@ pub(crate) struct CheckState {
     pub(crate) message: String,
 }
 
-/// What a channel was told of a check.
+/// What a channel was last notified of a check.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Notified {
     pub(crate) key: Key,
     pub(crate) status: Status,
     pub(crate) at: Moment,
     pub(crate) flapping: bool,
-    /// A status worse than the one that was told; it could not be told, because the channel failed.
+    /// A status worse than the one that was sent; it could not be sent, because the channel failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) missed: Option<Status>,
 }
@@ -87,7 +87,7 @@ impl CheckState {
 }
 
 impl Notified {
-    /// Who was told nothing believes that all is well.
+    /// Who was not notified believes that all is well.
     pub(crate) fn nothing(key: Key, now: Moment) -> Self {
         Self {
             key,
@@ -104,15 +104,15 @@ impl Memory {
         self.channels
             .get(channel)?
             .iter()
-            .find(|told| told.key == *key)
+            .find(|last| last.key == *key)
     }
 
-    /// What `channel` was told of `key`, to be changed.
+    /// What `channel` was last notified of `key`, to be changed.
     pub(crate) fn notified_mut(&mut self, channel: &str, key: &Key, now: Moment) -> &mut Notified {
         let all = self.channels.entry(channel.to_owned()).or_default();
         let index = all
             .iter()
-            .position(|told| told.key == *key)
+            .position(|last| last.key == *key)
             .unwrap_or_else(|| {
                 all.push(Notified::nothing(key.clone(), now));
                 all.len() - 1

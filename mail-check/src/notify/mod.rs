@@ -66,7 +66,7 @@ pub(crate) struct Outcome {
     pub(crate) failures: Vec<NotifyError>,
 }
 
-/// A run that the dead-man switch is told of.
+/// A run that is reported to the dead-man switch.
 #[derive(Debug)]
 pub(crate) struct Begun(Option<thread::JoinHandle<Result<(), SendError>>>);
 
@@ -200,7 +200,7 @@ impl Notifier {
         observe(memory, own, &self.rules)
     }
 
-    /// Tells the dead-man switch how the run ended. That it cannot be told is news for the
+    /// Reports to the dead-man switch how the run ended. That it cannot be reached is news for the
     /// channels, in the next run.
     pub(crate) fn end(&self, begun: Begun, occasion: Occasion<'_>, state: &StateDir) -> Outcome {
         let mut outcome = Outcome::default();

@@ -15,7 +15,7 @@ use crate::status::Status;
 
 const SECTION: &str = "[notify.ping]";
 
-/// Where the switch is, and how it is told of the end.
+/// Where the switch is, and how the end is reported to it.
 #[derive(Clone, Debug)]
 pub(crate) struct Ping {
     url: Url,

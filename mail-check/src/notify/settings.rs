@@ -85,7 +85,7 @@ pub(crate) struct PingSettings {
     pub(super) end: PingEnd,
 }
 
-/// How the end of a run is told.
+/// How the end of a run is reported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum PingEnd {
@@ -96,7 +96,7 @@ pub(crate) enum PingEnd {
     ExitCode,
 }
 
-/// How often what is still bad is told again.
+/// How often what is still bad is sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 enum Remind {

@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_told_is_not_claimed() {
+    fn what_is_not_known_is_not_claimed() {
         let long = |bytes: usize| format!("Message-ID: <{}>\n\n", "x".repeat(bytes)).into_bytes();
         assert_eq!(id(&long(998)).map(|id| id.len()), Some(998));
         assert_eq!(id(&long(999)), None);

@@ -526,7 +526,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_set_is_told_apart() {
+    fn what_is_not_a_set_is_recognised() {
         let root = tempfile::tempdir().unwrap();
         let hidden = root.path().join(".2026-11-23.new");
         write(&hidden, CHECKSUMS, b"");

@@ -264,7 +264,7 @@ mod tests {
     use std::sync::mpsc;
 
     #[test]
-    fn a_second_writer_is_told_who_holds_the_lock() {
+    fn a_second_writer_learns_who_holds_the_lock() {
         let fixture = Fixture::new();
         let held = RootLock::acquire(&fixture.root, &now("2026-11-23T14:05:09+09:00[+09:00]"))
             .unwrap_err();
@@ -312,7 +312,7 @@ mod tests {
     fn garbage_in_the_lock_file_names_nobody() {
         let fixture = Fixture::new();
         let path = fixture.root.path().join(".lock");
-        for garbage in [
+        for content in [
             &b""[..],
             b"812",
             b"x 2026",
@@ -325,7 +325,7 @@ mod tests {
                 .truncate(true)
                 .open(&path)
                 .unwrap();
-            file.write_all(garbage).unwrap();
+            file.write_all(content).unwrap();
             let held = RootLock::acquire(&fixture.root, &now("2026-11-23T03:00:00+09:00[+09:00]"))
                 .unwrap_err();
             assert_eq!(

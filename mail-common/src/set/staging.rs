@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn an_incomplete_set_that_is_being_read_stays_and_is_told() {
+    fn an_incomplete_set_that_is_being_read_stays_and_is_reported() {
         let fixture = Fixture::new();
         let staging = fixture.stage("daily/2026-11-23", "part");
         let incomplete = staging

@@ -442,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_stdout_is_said_once_and_is_no_success() {
+    fn a_closed_stdout_is_reported_once_and_is_no_success() {
         let (reader, writer) = io::pipe().unwrap();
         drop(reader);
         let stderr = Shared::default();
@@ -464,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_changed_is_said_when_no_record_can_say_it() {
+    fn what_was_changed_is_printed_when_no_record_can_be_written() {
         let stderr_of = |output: Box<dyn Write + Send>| {
             let stderr = Shared::default();
             let report = Report::to_writer("mail-x", Verbosity::Quiet, stderr.clone());

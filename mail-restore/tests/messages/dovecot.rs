@@ -212,7 +212,7 @@ fn a_folder_that_is_made_can_be_opened_at_once() {
     ]);
     let outcome = site.deliver(&by_id("two@mx"));
     assert!(outcome.failures.is_empty(), "{outcome:?}");
-    // A session keeps the list of folders that it has read; the next one reads it anew.
+    // A session keeps the list of folders that it has read; the next one reads it again.
     let mut imap = dovecot.imap("alice@example.com");
     let listed = imap.command("LIST \"\" *");
     assert!(

@@ -296,7 +296,7 @@ fn a_live_root_that_is_not_there_is_an_error() {
 }
 
 #[test]
-fn a_full_disk_keeps_what_was_delivered_and_says_what_was_not() {
+fn a_full_disk_keeps_what_was_delivered_and_names_what_was_not() {
     let site = Site::new(200, 1);
     site.back_up(&[]);
     let small = tempfile::tempdir().unwrap();

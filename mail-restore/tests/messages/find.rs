@@ -458,7 +458,7 @@ fn mailboxes_at_other_depths_have_the_names_of_their_directories() {
 }
 
 #[test]
-fn a_set_without_mailboxes_says_so() {
+fn a_set_without_mailboxes_is_reported() {
     let site = sample();
     let _ = site
         .server

@@ -76,7 +76,7 @@ fn a_missing_file_is_named() {
 }
 
 #[test]
-fn an_extra_file_is_not_restored_and_is_said() {
+fn an_extra_file_is_not_restored_and_is_reported() {
     let (server, set) = Server::saved(10);
     put(
         &set.join("mailboxes/example.com/alice/9999.tar.zst"),
@@ -96,7 +96,7 @@ fn a_truncated_segment_is_found() {
         )
     };
     check(|set| drop(cut(set)), (1, 3), "damaged");
-    // Also when the checksums were made anew over the damage, as the old scripts did.
+    // Also when the checksums were made again over the damage, as the old scripts did.
     let cut_and_seal = |set: &Path| {
         cut(set);
         fs::remove_file(set.join("manifest.jsonl")).unwrap();

@@ -168,7 +168,7 @@ fn into_a_directory_messages_keep_their_names() {
 }
 
 #[test]
-fn what_is_not_there_is_said() {
+fn what_is_not_there_is_reported() {
     let (server, _) = server_that_lost_one();
     let before = snapshot(server.dir());
     let check = |args: &[&str], code: i32, says: &str| {

@@ -39,7 +39,8 @@ impl Push<'_> {
                 });
             }
             report.warning(format!(
-                "{} has no Object Lock: whoever has the keys can delete the backups; see the README on how to set up a bucket",
+                "{} has no Object Lock: whoever has the keys can delete the backups; \
+                 the manual says how to set up a bucket (docs/manual.md, \"The off-site copy\")",
                 self.location
             ));
         }

@@ -229,7 +229,7 @@ fn a_program_that_does_not_end_is_not_waited_for_after_a_signal() {
 }
 
 #[test]
-fn what_keys_may_not_do_is_said() {
+fn what_keys_may_not_do_is_reported() {
     let scene = Scene::strict("refused");
     let with = |key: (&str, &str), url: &str| {
         let tool = scene.root.s3_tool(&scene.server, &scene.server.endpoint());

@@ -544,7 +544,7 @@ fn a_killed_push_is_never_a_set_and_the_next_one_completes_it() {
     assert!(killed >= 3, "{killed} pushes were killed at work");
     let _ = scene.push().run().assert_code(0);
     scene.check_whole();
-    // A set that was made anew replaces it: half of both is no set.
+    // A set that was made again replaces it: half of both is no set.
     let set = scene.set();
     let large: Vec<u8> = tree(&set)["mysql/large.sql.zst"]
         .iter()

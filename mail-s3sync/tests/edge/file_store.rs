@@ -265,9 +265,9 @@ fn damaged_checksums_in_the_store_are_healed_too() {
     let root = SampleRoot::new();
     let set = root.make_daily(DAY_1, &FILES);
     let stored = root.store().join("daily").join(DAY_1);
-    for garbage in [&b"not a digest\n"[..], b"\xff\x00", b""] {
+    for content in [&b"not a digest\n"[..], b"\xff\x00", b""] {
         let _ = root.push_to_file(DAY_1).run().assert_code(0);
-        fs::write(stored.join("checksums.sha256"), garbage).unwrap();
+        fs::write(stored.join("checksums.sha256"), content).unwrap();
         let listed = root.tool().args(["list", "--from", &root.file_url()]).run();
         assert_eq!(
             listed.data("set")[0]["complete"],

@@ -1,4 +1,4 @@
-//! What a store does not allow, told by the store itself: keys that may not delete, a clock that is
+//! What a store does not allow, answered by the store itself: keys that may not delete, a clock that is
 //! wrong.
 
 use std::path::PathBuf;
@@ -158,7 +158,7 @@ fn the_policy_of_the_guide_is_enough_and_lets_nothing_be_deleted() {
 }
 
 #[test]
-fn a_clock_that_is_wrong_is_said() {
+fn a_clock_that_is_wrong_is_reported() {
     let scene = Scene::new();
     scene
         .root

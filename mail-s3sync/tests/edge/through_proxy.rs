@@ -109,7 +109,7 @@ fn assert_goes_through(root: &SampleRoot, proxy: &WebProxy, tool: &dyn Fn() -> T
 }
 
 #[test]
-fn a_store_over_tls_is_reached_by_connect_and_a_refusal_is_told() {
+fn a_store_over_tls_is_reached_by_connect_and_a_refusal_is_reported() {
     let root = root();
     let authority = Authority::new(&root.path().join("authority"));
     let [file, key] = ["server.pem", "server.key"].map(|name| root.path().join(name));

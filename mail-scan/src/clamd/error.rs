@@ -14,8 +14,8 @@ use super::reply::NoVerdict;
 pub(crate) enum Error {
     #[error("clamd at {address} cannot be reached; is it running?")]
     Reach { address: Address, source: io::Error },
-    #[error("what listens at {address} is not a clamd: it says {said:?} to PING")]
-    NoClamd { address: Address, said: String },
+    #[error("what listens at {address} is not a clamd: it answers PING with {reply:?}")]
+    NoClamd { address: Address, reply: String },
     #[error("clamd at {address} does not answer as it should")]
     Trouble { address: Address, source: Trouble },
     #[error(
@@ -45,8 +45,8 @@ pub(crate) enum Error {
     NoSignatures { dir: PathBuf },
     #[error("start a private clamd")]
     Spawn(#[from] Failed),
-    #[error("start a private clamd: it {how}: {said}")]
-    NotReady { how: &'static str, said: String },
+    #[error("start a private clamd: it {how}: {output}")]
+    NotReady { how: &'static str, output: String },
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
 }

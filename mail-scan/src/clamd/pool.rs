@@ -79,7 +79,7 @@ struct Member {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
     pub(crate) verdict: Verdict,
-    /// Who said it.
+    /// Whose it is.
     pub(crate) by: Arc<Introduction>,
 }
 
@@ -162,7 +162,7 @@ impl Pool {
         self.lost.load(Ordering::Relaxed)
     }
 
-    /// Proves at the end of a run that what was said in it can be believed, by those that still
+    /// Proves at the end of a run that its verdicts can be relied on, by those that still
     /// answer.
     ///
     /// # Errors
@@ -306,7 +306,7 @@ impl Worker<'_> {
                     self.pool.unanswered.store(0, Ordering::Relaxed);
                     return answer;
                 }
-                Round::Silent(said) => reason = said.or(reason),
+                Round::Silent(why) => reason = why.or(reason),
             }
             if self.pool.patience.interrupt.check().is_err() {
                 return self.unscanned("the run was interrupted");

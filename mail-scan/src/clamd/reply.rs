@@ -14,7 +14,7 @@ pub(crate) enum NoVerdict {
     #[error("clamd closed the connection without an answer")]
     Empty,
     /// It says that something failed.
-    #[error("clamd says: {0}")]
+    #[error("clamd answers: {0}")]
     Refused(String),
     /// It is not a reply of clamd.
     #[error("not an answer of clamd: {0:?}")]
@@ -41,18 +41,18 @@ pub(crate) fn parse(reply: &[u8], subject: Subject) -> Result<Verdict, NoVerdict
         .unwrap_or(reply);
     let unknown = || NoVerdict::Unknown(quote(plain));
     let text = std::str::from_utf8(plain).map_err(|_| unknown())?;
-    let said = match without_subject(text, subject) {
-        Some(said) => said,
+    let reply = match without_subject(text, subject) {
+        Some(reply) => reply,
         // A refusal does not always name the subject.
         None if text.ends_with("ERROR") || text == "COMMAND READ TIMED OUT" => {
             return refusal(text);
         }
         None => return Err(unknown()),
     };
-    match said.strip_suffix(" FOUND") {
-        _ if said == "OK" => Ok(Verdict::Clean),
+    match reply.strip_suffix(" FOUND") {
+        _ if reply == "OK" => Ok(Verdict::Clean),
         Some(name) if is_name(name) => Ok(found(name)),
-        None if said.ends_with("ERROR") => refusal(said),
+        None if reply.ends_with("ERROR") => refusal(reply),
         _ => Err(unknown()),
     }
 }
@@ -69,11 +69,11 @@ fn without_subject(text: &str, subject: Subject) -> Option<&str> {
         Subject::Stream => text.strip_prefix("stream: "),
         Subject::Descriptor(number) => {
             let rest = text.strip_prefix(&format!("{number}: fd["))?;
-            let (descriptor, said) = rest.split_once("]: ")?;
+            let (descriptor, reply) = rest.split_once("]: ")?;
             descriptor
                 .bytes()
                 .all(|byte| byte.is_ascii_digit())
-                .then_some(said)
+                .then_some(reply)
         }
     }
 }
@@ -82,7 +82,7 @@ fn is_name(name: &str) -> bool {
     !name.is_empty() && !name.chars().any(char::is_control)
 }
 
-/// Where clamd is told to report what it could not look into, it does so by the name of a finding.
+/// Where clamd is set to report what it could not look into, it does so by the name of a finding.
 fn found(name: &str) -> Verdict {
     if name.starts_with("Heuristics.Limits.Exceeded") {
         return Verdict::Unscanned(format!(

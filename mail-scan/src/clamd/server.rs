@@ -107,7 +107,7 @@ impl Server {
         self.check_depth()
     }
 
-    /// Proves at the end of a run that what it said in it could be believed: it still finds what it
+    /// Proves at the end of a run that its verdicts can be relied on: it still finds what it
     /// must, looks into as large contents as before, and names what it named.
     pub(crate) fn prove_to_the_end(&self) -> Result<(), Error> {
         let (before, seen_bytes) = (self.introduction(), self.limits.seen_bytes());
@@ -278,9 +278,9 @@ fn introduction_of(address: &Address, patience: &Patience) -> Result<Introductio
         address: address.clone(),
         source,
     };
-    let no_clamd = |said: &[u8]| Error::NoClamd {
+    let no_clamd = |reply: &[u8]| Error::NoClamd {
         address: address.clone(),
-        said: String::from_utf8_lossy(said).chars().take(60).collect(),
+        reply: String::from_utf8_lossy(reply).chars().take(60).collect(),
     };
     let pong = clamav_client::ping(dial).map_err(reach)?;
     if pong != clamav_client::PONG {

@@ -96,7 +96,7 @@ impl Spawned {
                 };
                 return Err(Error::NotReady {
                     how,
-                    said: self.last_words(),
+                    output: self.last_words(),
                 });
             }
             interrupt.check()?;

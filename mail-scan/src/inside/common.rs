@@ -89,7 +89,7 @@ fn member(
             let content = content?;
             search.deeper(|search| search.content(&content, Role::File, name))
         }
-        // clamd has said what there is to say of it.
+        // clamd has reported what there is.
         Err(_) => Ok(()),
     }
 }

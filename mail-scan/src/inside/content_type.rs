@@ -8,7 +8,7 @@ use super::transfer::{LINE_MAX_BYTES, lines};
 /// What the header of a part says of it.
 #[derive(Debug)]
 pub(super) struct Description {
-    /// `type/subtype` in lower case; `text/plain` where nothing is said.
+    /// `type/subtype` in lower case; `text/plain` where nothing is declared.
     pub(super) content_type: String,
     pub(super) boundary: Option<Vec<u8>>,
     /// `smime-type`, `protocol`, `number` and `total`, in lower case.

@@ -169,7 +169,7 @@ impl Walk<'_> {
             Some(("multipart", _)) => self.multipart(&description, body),
             Some(("message", "partial")) => self.fragment(&description, body),
             Some(("message", "rfc822" | "global" | "news")) => self.nested(&description, body),
-            // clamd does not go into it, since its content is said to be elsewhere.
+            // clamd does not go into it, since its content is declared to be elsewhere.
             Some(("message", "external-body")) => {
                 self.search.found(body.to_vec(), Role::Message, b"")
             }

@@ -174,7 +174,7 @@ fn without_a_version_of_signatures_nothing_is_remembered() {
 }
 
 #[test]
-fn a_damaged_cache_starts_empty_and_says_so_in_one_line_each_time() {
+fn a_damaged_cache_starts_empty_and_reports_it_in_one_line_each_time() {
     let bench = filled(dated());
     let first = cached(&bench).run().assert_code(1);
     let cache = bench.path("cache/verdicts");

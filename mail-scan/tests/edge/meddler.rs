@@ -1,4 +1,4 @@
-//! A TCP proxy before clamd: it passes all on until it is told to break something.
+//! A TCP proxy before clamd: it passes all on until a test has it break something.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};

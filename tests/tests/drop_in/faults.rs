@@ -358,7 +358,7 @@ fn a_good_night_is_silent_and_a_bad_one_is_not() {
 }
 
 #[test]
-fn of_two_timers_at_once_one_runs_and_the_other_says_so() {
+fn of_two_timers_at_once_one_runs_and_the_other_reports_it() {
     let host = host();
     let held = HeldLock::exclusive(&host.server.root().join(".lock"));
     ended_with(&mut host.script("backup-mailserver.sh"), 4);

@@ -19,7 +19,7 @@ fn checks(mail: &MailServer, password: &str) -> String {
 }
 
 #[test]
-fn a_message_goes_through_what_was_restored_or_the_restore_says_so() {
+fn a_message_goes_through_what_was_restored_or_the_restore_reports_it() {
     let mail = MailServer::start();
     let host = Host::new(5);
     let password = host.server.dir().join("probe.password");

@@ -152,7 +152,7 @@ fn a_missing_program_is_named() {
 }
 
 #[test]
-fn a_script_without_its_parts_says_so() {
+fn a_script_without_its_parts_names_them() {
     let dir = tempfile::tempdir().unwrap();
     let copy = dir.path().join("mail-users.sh");
     std::fs::copy(SCRIPT, &copy).unwrap();

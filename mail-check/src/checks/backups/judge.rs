@@ -145,7 +145,7 @@ fn failed_since(daily: &[Set]) -> Option<Finding> {
     ))
 }
 
-/// A set of a run with `--component` is no fault; that there is no full one is told by its age. One
+/// A set of a run with `--component` is no fault; that there is no full one shows in its age. One
 /// that was complete when it was made may lack what is wanted since.
 fn components(set: &Set, facts: &Facts, settings: &Settings) -> Finding {
     let (name, target) = ("backup-components", set.id.to_string());

@@ -9,7 +9,7 @@ use crate::finding::Finding;
 
 const DAY_SECONDS: f64 = 86_400.0;
 
-/// Of the oldest image; nothing where none is known, which is told elsewhere.
+/// Of the oldest image; nothing where none is known, which is reported elsewhere.
 pub(super) fn judge(service: &Service<'_>, settings: &Settings, now: Timestamp) -> Option<Finding> {
     if settings
         .ageless

@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn the_heaviest_container_is_told() {
+    fn the_heaviest_container_is_named() {
         let settings = Settings::default();
         let of = |percent| cpu("s", &measured(Some(percent), None), &settings);
         let value = |finding: Finding| finding.measure.map(|measure| measure.value);

@@ -21,13 +21,13 @@ pub(super) struct Day(Date);
 /// It is none.
 #[derive(Debug, thiserror::Error)]
 #[error("not a day, such as \"2026-09-01\"")]
-pub(super) struct NoDay;
+pub(super) struct NotADay;
 
 impl TryFrom<String> for Day {
-    type Error = NoDay;
+    type Error = NotADay;
 
-    fn try_from(text: String) -> Result<Self, NoDay> {
-        text.parse().map(Self).map_err(|_| NoDay)
+    fn try_from(text: String) -> Result<Self, NotADay> {
+        text.parse().map(Self).map_err(|_| NotADay)
     }
 }
 
@@ -94,7 +94,7 @@ mod tests {
             Day::try_from("2026-02-30".to_owned())
                 .unwrap_err()
                 .to_string(),
-            NoDay.to_string()
+            NotADay.to_string()
         );
         check(Age::Days(89.9), Status::Ok);
         check(Age::Days(90.0), Status::Warning);

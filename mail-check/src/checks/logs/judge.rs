@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn an_hour_that_is_not_over_is_still_told_and_a_limit_by_run_is_its_own() {
+    fn an_hour_that_is_not_over_is_still_reported_and_a_limit_by_run_is_its_own() {
         let resumed = Tally::resumed([(
             Topic::Bounced,
             Hour {

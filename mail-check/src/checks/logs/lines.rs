@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_that_tells_a_failure_makes_its_log_known_whatever_its_time_looks_like() {
+    fn a_line_that_reports_a_failure_makes_its_log_known_whatever_its_time_looks_like() {
         let settings = Settings::default();
         let place = Place::File("/l".into());
         let source = Source {

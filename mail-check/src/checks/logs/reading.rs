@@ -60,7 +60,7 @@ enum End {
     Final,
 }
 
-/// Gives the offset after the last line that was told.
+/// Gives the offset after the last line that was counted.
 fn read_piece(
     piece: &Piece,
     end: End,

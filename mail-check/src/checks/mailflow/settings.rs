@@ -50,7 +50,7 @@ pub(super) struct Door {
 #[error(
     "{0:?} is not a server; such are submission://127.0.0.1:587, smtps://host:465, imaps://127.0.0.1:993 and imap://host:143"
 )]
-pub(super) struct NoDoor(String);
+pub(super) struct NotADoor(String);
 
 /// All that a trip needs.
 #[derive(Clone, Debug)]
@@ -105,22 +105,24 @@ impl Default for Settings {
 }
 
 impl TryFrom<String> for Door {
-    type Error = NoDoor;
+    type Error = NotADoor;
 
-    fn try_from(text: String) -> Result<Self, NoDoor> {
-        let (scheme, place) = text.split_once("://").ok_or_else(|| NoDoor(text.clone()))?;
+    fn try_from(text: String) -> Result<Self, NotADoor> {
+        let (scheme, place) = text
+            .split_once("://")
+            .ok_or_else(|| NotADoor(text.clone()))?;
         let protocol = match scheme {
             "smtp" => Protocol::Smtp,
             "submission" => Protocol::Submission,
             "smtps" => Protocol::Smtps,
             "imap" => Protocol::Imap,
             "imaps" => Protocol::Imaps,
-            _ => return Err(NoDoor(text)),
+            _ => return Err(NotADoor(text)),
         };
         let place = place
             .trim_end_matches('/')
             .parse()
-            .map_err(|_| NoDoor(text.clone()))?;
+            .map_err(|_| NotADoor(text.clone()))?;
         Ok(Self { protocol, place })
     }
 }

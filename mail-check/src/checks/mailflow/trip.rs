@@ -126,7 +126,7 @@ impl Trip<'_> {
         Ok(session)
     }
 
-    /// A password is not told to a server that may be anybody's.
+    /// A password is not sent to a server that may be anybody's.
     fn refuse_impostor(&self, peer: &Peer, place: &Place) -> Result<(), String> {
         match self.context.verifier.of_service(place).objection(peer) {
             Some(objection) => Err(format!("{place}: {}", objection.why())),

@@ -28,7 +28,7 @@ pub(super) fn check(state: &StateDir) -> Vec<Finding> {
         // What was there before the first run is not new.
         Kept::Nothing | Kept::Damaged(_) => facts.device_errors.clone(),
     };
-    // Growth that is not kept is told again, which does no harm.
+    // Growth that is not kept is reported again, which does no harm.
     let _ = state.keep(STATE, &facts.device_errors);
     judge(&facts, &earlier)
 }

@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn a_push_that_failed_or_died_is_told() {
+    fn a_push_that_failed_or_died_is_reported() {
         let error = r#"{"type":"error","data":{"message":"access denied","causes":[]}}"#.to_owned();
         check(
             &[begin("push"), error, end(3)],
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bill_that_is_not_whole_says_so() {
+    fn a_bill_that_is_not_whole_is_marked() {
         let usage = r#"{"type":"usage","data":{"url":"s3://b","objects":5,"bytes":5,"monthly_usd":1,"by_storage_class":{},"not_listed":["earlier versions","unfinished uploads"]}}"#;
         let lines = [begin("usage"), usage.to_owned(), end(0)];
         let part = "at least 1.00 US dollars a month; the store cannot list earlier versions and \

@@ -17,7 +17,7 @@ use crate::probe::Probe;
 pub(crate) use postfix::Postfix;
 pub(crate) use settings::{EXAMPLE, Settings};
 
-/// Only what is configured: who never had POP3 is not told that it is down.
+/// Only what is configured: who never had POP3 gets no alert that it is down.
 pub(crate) fn probes(settings: &Settings, context: &Arc<Context>) -> Vec<Probe> {
     let mut probes = network(settings, context);
     probes.extend(clamd::probes(settings, context));

@@ -1,4 +1,4 @@
-//! A segment read frame by frame, so that what is read can be told by the frame it lies in.
+//! A segment read frame by frame, so that what is read is known by the frame it lies in.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read};
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_read_can_be_told_by_its_frame() {
+    fn what_is_read_is_known_by_its_frame() {
         let frames: Vec<Vec<u8>> = [&b"one"[..], b"two-and-more"]
             .iter()
             .map(|content| zstd::encode_all(*content, 3).unwrap())

@@ -58,7 +58,7 @@ pub(super) fn read_mailbox(
         bytes += length;
         problems.extend(result.err());
     }
-    // What a broken segment should hold is missing for a reason that was told.
+    // What a broken segment should hold is missing for a reason that was reported.
     if problems.is_empty() && !entries.is_empty() {
         problems.push(Problem::NotInSegments {
             mailbox: mailbox.to_owned(),

@@ -18,7 +18,7 @@ use crate::probe::Probe;
 /// The files that hold certificates.
 #[derive(Clone, Debug)]
 pub(super) enum Files {
-    /// Patterns of the settings: one that fits nothing is told.
+    /// Patterns of the settings: one that fits nothing is reported.
     Named(Vec<String>),
     /// certbot's `live/`: a directory for each name. It may be absent, but what is in it counts.
     Live(PathBuf),
@@ -33,7 +33,7 @@ impl Files {
     }
 
     /// Those that are looked at. What is there by name only, such as a link that leads nowhere, is
-    /// among them: that it cannot be read is told.
+    /// among them: that it cannot be read is reported.
     pub(super) fn paths(&self) -> Vec<PathBuf> {
         match self {
             Self::Live(live) => lineages(live),

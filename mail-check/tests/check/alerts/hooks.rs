@@ -146,15 +146,15 @@ fn a_receiver_that_hangs_keeps_nobody_else_waiting() {
     );
     // The next run tells the one of the other.
     let _ = machine.notify(Disk::Warning);
-    let told: Vec<Value> = quick
+    let sent: Vec<Value> = quick
         .kept
         .take()
         .iter()
         .map(|request| serde_json::from_str(&request.body).unwrap())
         .collect();
-    assert_eq!(told.len(), 2);
-    assert_eq!(told[1]["events"][0]["check"]["name"], "notify");
-    assert_eq!(told[1]["events"][0]["check"]["target"], "hung");
+    assert_eq!(sent.len(), 2);
+    assert_eq!(sent[1]["events"][0]["check"]["name"], "notify");
+    assert_eq!(sent[1]["events"][0]["check"]["target"], "hung");
 }
 
 #[test]
@@ -183,7 +183,7 @@ fn only_a_certificate_that_is_trusted_and_fits_is_talked_to() {
 }
 
 #[test]
-fn the_switch_is_told_of_the_beginning_and_the_end() {
+fn the_switch_hears_of_the_beginning_and_the_end() {
     let check = |disk, more: &str, expected: &[&str]| {
         let web = Web::start(Answer::Status(200));
         let run = ping(Machine::new(""), &web.url("http", "/key?create=1"), more).notify(disk);
@@ -216,7 +216,7 @@ fn the_switch_is_told_of_the_beginning_and_the_end() {
 }
 
 #[test]
-fn the_switch_knows_whether_others_could_be_told() {
+fn the_switch_knows_whether_others_could_be_notified() {
     let (web, broken) = (
         Web::start(Answer::Status(200)),
         Web::start(Answer::Status(404)),
@@ -235,7 +235,7 @@ fn the_switch_knows_whether_others_could_be_told() {
 }
 
 #[test]
-fn two_runs_at_once_tell_once() {
+fn two_runs_at_once_notify_once() {
     let web = Web::start(Answer::Status(200));
     let machine = hook(Machine::new(""), "json", &web.url("http", "/"));
     let tools: Vec<_> = (0..4)

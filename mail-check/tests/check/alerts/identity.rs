@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use tempfile::TempDir;
 
-/// A certificate that nobody trusts who was not told to.
+/// A certificate that only those trust who are set to.
 pub(crate) struct Identity {
     dir: TempDir,
 }

@@ -24,7 +24,7 @@ fn by_smtp(server: &MailServer, more: &str) -> Machine {
 }
 
 #[test]
-fn the_program_gets_the_letter_and_the_administrator_is_the_recipient() {
+fn the_program_gets_the_email_and_the_administrator_is_the_recipient() {
     let machine = Machine::new("");
     let (args, letter) = (machine.path("args"), machine.path("letter"));
     let program = sendmail(
@@ -56,7 +56,7 @@ fn the_program_gets_the_letter_and_the_administrator_is_the_recipient() {
 }
 
 #[test]
-fn a_program_that_fails_or_hangs_is_critical_and_said() {
+fn a_program_that_fails_or_hangs_is_critical_and_reported() {
     let machine = Machine::new("");
     let program = sendmail(&machine, "echo 'fatal: queue is full' >&2; exit 75");
     let machine = machine.with(&format!(
@@ -200,7 +200,7 @@ fn the_scripts_settings_mute_alerts_and_ask_for_good_news() {
 }
 
 #[test]
-fn nobody_to_tell_is_a_wrong_configuration() {
+fn nobody_to_notify_is_a_wrong_configuration() {
     let run = Machine::new("")
         .notify(Disk::Ok)
         .assert_code(3)

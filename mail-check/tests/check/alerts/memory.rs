@@ -1,4 +1,4 @@
-//! What is told once, again, and never lost.
+//! What is sent once, again, and never lost.
 
 use std::fs;
 
@@ -45,7 +45,7 @@ fn events(requests: &[Request]) -> Vec<String> {
 }
 
 #[test]
-fn a_change_is_told_once_and_so_is_the_recovery() {
+fn a_change_is_notified_once_and_so_is_the_recovery() {
     let web = Web::start(Answer::Status(200));
     let machine = machine(&web.url("http", "/"), "");
     for (disk, expected) in [
@@ -65,7 +65,7 @@ fn a_change_is_told_once_and_so_is_the_recovery() {
 }
 
 #[test]
-fn what_stays_bad_is_told_again_and_a_run_of_other_checks_changes_nothing() {
+fn what_stays_bad_is_notified_again_and_a_run_of_other_checks_changes_nothing() {
     let web = Web::start(Answer::Status(200));
     let machine = machine(&web.url("http", "/"), "remind = \"1s\"\n");
     let _ = machine.notify(Disk::Warning);
@@ -91,23 +91,23 @@ fn what_stays_bad_is_told_again_and_a_run_of_other_checks_changes_nothing() {
 fn a_status_must_hold_for_as_many_runs_as_were_asked_for() {
     let web = Web::start(Answer::Status(200));
     let machine = machine(&web.url("http", "/"), "after = 2\n");
-    let told: Vec<usize> = [Disk::Warning, Disk::Ok, Disk::Warning, Disk::Warning]
+    let sent: Vec<usize> = [Disk::Warning, Disk::Ok, Disk::Warning, Disk::Warning]
         .map(|disk| {
             let _ = machine.notify(disk);
             web.kept.take().len()
         })
         .into();
-    assert_eq!(told, [0, 0, 0, 1]);
+    assert_eq!(sent, [0, 0, 0, 1]);
 }
 
 #[test]
-fn what_could_not_be_told_is_told_by_the_next_run() {
+fn what_could_not_be_sent_is_sent_by_the_next_run() {
     let web = Web::start(Answer::Status(200));
     let machine = machine(&format!("http://127.0.0.1:{}/", closed_port()), "");
     let run = machine.notify(Disk::Critical).assert_code(2);
     assert_eq!(notified(&run, "ops")["status"], "critical");
     machine.put("url", &web.url("http", "/"));
-    // It is over by now, and told all the same.
+    // It is over by now, and sent all the same.
     let _ = machine.notify(Disk::Ok).assert_code(0);
     assert_eq!(events(&web.kept.take()), ["recovery disk critical->ok"]);
     let _ = machine.notify(Disk::Ok);
@@ -115,7 +115,7 @@ fn what_could_not_be_told_is_told_by_the_next_run() {
 }
 
 #[test]
-fn damage_makes_it_begin_anew_and_say_so() {
+fn damage_makes_it_begin_again_and_is_reported() {
     let web = Web::start(Answer::Status(200));
     let machine = machine(&web.url("http", "/"), "");
     let _ = machine.notify(Disk::Warning);
@@ -135,7 +135,7 @@ fn damage_makes_it_begin_anew_and_say_so() {
 }
 
 #[test]
-fn what_was_told_and_cannot_be_kept_is_critical() {
+fn what_was_sent_and_cannot_be_kept_is_critical() {
     let web = Web::start(Answer::Status(200));
     let machine = machine(&web.url("http", "/"), "");
     fs::write(machine.path("state"), "no directory").unwrap();

@@ -8,6 +8,6 @@ mod support; // a machine to check, and its settings
 
 mod mails; // by sendmail and SMTP
 mod hooks; // webhooks and the dead-man switch
-mod memory; // what is told once, again, and never lost
+mod memory; // what is sent once, again, and never lost
 mod metrics; // --prometheus
 mod page; // --report

@@ -173,7 +173,7 @@ fn a_hostile_subject_neither_runs_nor_loads() {
 }
 
 #[test]
-fn what_cannot_be_read_is_said_and_the_rest_is_there() {
+fn what_cannot_be_read_is_reported_and_the_rest_is_there() {
     let machine = Machine::new("");
     let scans = format!("{}\nno record\n", begin("mail-scan", ""));
     let text = fs::read_to_string(page(&machine, &machine.path("absent"), &scans, "")).unwrap();

@@ -85,7 +85,7 @@ fn checks_of_others_count() {
             .filter(|check| check["name"] == "disk")
             .count(),
         1,
-        "told once"
+        "reported once"
     );
 }
 

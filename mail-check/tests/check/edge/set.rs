@@ -33,7 +33,7 @@ fn check_set(server: &Server, operand: &str, status: &str, part: &str) {
     let _ = outcome.assert_code(i32::try_from(code).unwrap());
 }
 
-/// Makes the checksums anew over whatever is there, as the old scripts did; without a manifest
+/// Makes the checksums again over whatever is there, as the old scripts did; without a manifest
 /// nobody objects.
 fn seal(set: &Path) {
     shell(

@@ -94,7 +94,7 @@ fn a_log_that_may_not_be_read_is_unknown() {
 }
 
 #[test]
-fn a_damaged_state_is_said_and_the_log_is_read_again() {
+fn a_damaged_state_is_reported_and_the_log_is_read_again() {
     let logs = Logs::new("");
     logs.append("mail.log", BOUNCED);
     logs.run();
@@ -108,7 +108,7 @@ fn a_damaged_state_is_said_and_the_log_is_read_again() {
 }
 
 #[test]
-fn a_state_that_cannot_be_kept_is_told_and_the_events_are_told_again() {
+fn a_state_that_cannot_be_kept_is_reported_and_the_events_are_counted_again() {
     let logs = Logs::new("");
     logs.append("mail.log", BOUNCED);
     fs::write(logs.path("state"), "a file").unwrap();
@@ -120,7 +120,7 @@ fn a_state_that_cannot_be_kept_is_told_and_the_events_are_told_again() {
 }
 
 #[test]
-fn runs_at_once_do_not_break_each_other_and_nothing_is_told_twice_as_much() {
+fn runs_at_once_do_not_break_each_other_and_nothing_is_counted_twice() {
     let logs = Logs::new("");
     logs.append("mail.log", BOUNCED);
     logs.run();

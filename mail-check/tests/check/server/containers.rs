@@ -34,7 +34,7 @@ fn settings(socket: &Path, more: &str) -> String {
 const CALM: &str = "cpu = { warning = 100000 }";
 
 #[test]
-fn each_state_of_a_service_is_told() {
+fn each_state_of_a_service_is_reported() {
     let docker = Docker::start();
     let failing = [
         "--health-cmd=echo no answer on port 25; exit 1",
@@ -128,7 +128,7 @@ fn each_state_of_a_service_is_told() {
 }
 
 #[test]
-fn what_grows_between_two_runs_is_told_and_nothing_else() {
+fn what_grows_between_two_runs_is_reported_and_nothing_else() {
     let docker = Docker::start();
     let bench = bench(&["calm", "busy"]);
     docker.service("post", "calm", &["--memory=64m"], STAY);
@@ -191,7 +191,7 @@ fn what_grows_between_two_runs_is_told_and_nothing_else() {
 fn a_daemon_that_does_not_answer_is_unknown_in_time() {
     let docker = Docker::start();
     let bench = bench(&["calm"]);
-    let told = |socket: &Path, words: &str| {
+    let check = |socket: &Path, words: &str| {
         let begun = Instant::now();
         let tool = bench
             .tool("containers", &settings(socket, ""))
@@ -199,17 +199,17 @@ fn a_daemon_that_does_not_answer_is_unknown_in_time() {
         Found::of(tool).assert("docker", "daemon", "unknown", words);
         assert!(begun.elapsed() < Duration::from_secs(30));
     };
-    told(&bench.path("absent.sock"), "there is no Docker socket");
+    check(&bench.path("absent.sock"), "there is no Docker socket");
     let silent = bench.path("silent.sock");
     let _silent = UnixListener::bind(&silent).unwrap();
-    told(&silent, "gave no answer within");
+    check(&silent, "gave no answer within");
     let _ = kill_process(docker.pid(), Signal::STOP);
-    told(&docker.socket(), "gave no answer within");
+    check(&docker.socket(), "gave no answer within");
     let _ = kill_process(docker.pid(), Signal::CONT);
     denied(&bench, &docker.socket());
     let socket = docker.socket();
     drop(docker);
-    told(&socket, "no Docker socket");
+    check(&socket, "no Docker socket");
 }
 
 fn denied(bench: &Bench, socket: &Path) {
@@ -229,12 +229,12 @@ fn denied(bench: &Bench, socket: &Path) {
 #[test]
 fn services_that_cannot_be_known_are_unknown() {
     let bench = Bench::new();
-    let told = |words: &str| {
+    let check = |words: &str| {
         bench
             .check("containers", "")
             .assert("docker", "daemon", "unknown", words);
     };
-    told("docker-compose.yml cannot be read");
+    check("docker-compose.yml cannot be read");
     bench.put("mail-server/docker-compose.yml", "services:\n  - a\n");
-    told("docker-compose.yml: services is not a mapping");
+    check("docker-compose.yml: services is not a mapping");
 }

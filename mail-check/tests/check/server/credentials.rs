@@ -90,7 +90,7 @@ fn secrets_that_are_young_and_private_are_ok() {
 }
 
 #[test]
-fn each_fault_is_told_alone() {
+fn each_fault_is_reported_alone() {
     let check = |spoil: &dyn Fn(&Bench),
                  settings: &str,
                  trouble: (&str, &str),

@@ -129,58 +129,58 @@ fn quotas_are_those_that_the_mailbox_counts_or_its_messages() {
     let database = MariaDb::start();
     let bench = bench(&database);
     back_up(&bench, &database, "2026-11-23");
-    let told = |status: &str, words: &str| {
+    let check = |status: &str, words: &str| {
         check(&bench, &database, "").assert("user-quota", "usermgmt", status, words);
     };
     // A name without a size: the file is measured.
     deliver(&bench, "alice", "2.M1P1.mx:2,", 620);
-    told(
+    check(
         "warning",
         "1 users are at the limit of their quota, and mail to them bounces soon: alice@example.com",
     );
     bench.put("mail/example.com/alice/.Sent/new/3.M1P1.mx", "x".repeat(80));
-    told("critical", "alice@example.com");
+    check("critical", "alice@example.com");
     let counts = bench.put(
         "mail/example.com/alice/maildirsize",
         "1000S\n500 3\n-100 -1\n",
     );
-    told("ok", "40 %");
+    check("ok", "40 %");
     fs::write(counts, "damaged").unwrap();
-    told("critical", "alice@example.com");
+    check("critical", "alice@example.com");
 }
 
 #[test]
 fn a_database_that_does_not_answer_is_unknown() {
     let mut database = MariaDb::start();
     let bench = bench(&database);
-    let told = |database: &MariaDb, more: &str, words: &str| {
+    let check = |database: &MariaDb, more: &str, words: &str| {
         check(&bench, database, more).assert("user-mailboxes", "usermgmt", "unknown", words);
     };
-    told(
+    check(
         &database,
         "users_query = \"SELECT mail FROM users\"",
         "see `users_query` in [users]",
     );
-    told(
+    check(
         &database,
         "users_query = \"SELECT quota FROM users\"",
         "no column `email`",
     );
-    told(
+    check(
         &database,
         "users_query = \"SELECT email FROM users WHERE 0\"",
         "has no user",
     );
-    told(
+    check(
         &database,
         "users_query = \"DELETE FROM users\"",
         "READ ONLY transaction",
     );
     assert_eq!(database.sql("SELECT COUNT(*) FROM usermgmt.users"), "3\n");
     fs::rename(bench.path("mail"), bench.path("elsewhere")).unwrap();
-    told(&database, "", "set MAIL_DATA_DIR");
+    check(&database, "", "set MAIL_DATA_DIR");
     database.stop();
-    told(
+    check(
         &database,
         "",
         "no user was checked: ask the database server",

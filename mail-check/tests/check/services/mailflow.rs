@@ -175,7 +175,7 @@ fn the_inbound_api_is_a_way_of_its_own() {
 }
 
 #[test]
-fn a_token_is_not_told_to_who_cannot_be_trusted() {
+fn a_token_is_not_sent_to_a_server_that_is_not_trusted() {
     let (server, stranger, bench) = (MailServer::start(), MailServer::start(), Bench::new());
     let url = format!("https://127.0.0.1:{}/inbound", stranger.ports().imaps);
     let headers = bench.put("headers", "Authorization: Bearer secret-token\n");

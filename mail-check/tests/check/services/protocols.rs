@@ -176,7 +176,7 @@ fn a_slow_service_is_a_warning_and_a_bare_one_offers_too_little() {
 }
 
 #[test]
-fn a_slow_answer_is_told_by_its_limits() {
+fn a_slow_answer_is_judged_by_its_limits() {
     let (server, bench) = (MailServer::start(), Bench::new());
     let port = server.ports().lmtp;
     let settings =

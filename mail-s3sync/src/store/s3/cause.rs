@@ -41,7 +41,7 @@ impl From<Failure> for Cause {
                 };
                 Self::Denied {
                     message,
-                    hint: "see the README for what the policy of these keys must allow",
+                    hint: "docs/manual.md, \"The off-site copy\", has the policy that these keys need",
                 }
             }
             _ => Self::Refused {

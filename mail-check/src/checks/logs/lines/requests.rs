@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_are_counted_by_status_and_changes_by_administrators_are_told() {
+    fn requests_are_counted_by_status_and_changes_by_administrators_are_reported() {
         let tally = counted(&[
             r#"192.0.2.9 - - [25/Nov/2026:08:00:00 +0000] "GET /x?token=s3cret HTTP/1.1" 404 153 "-" "curl/8""#,
             r#"192.0.2.9 - bob [25/Nov/2026:08:00:01 +0000] "DELETE /admin/users/7?key=s3cret HTTP/2.0" 200 2 "-" "-""#,
