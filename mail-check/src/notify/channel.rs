@@ -100,7 +100,7 @@ impl Channel {
                     url.clone(),
                     webhook::post(*template, occasion, &alert, events),
                 );
-                Box::new(move || Ok(http::send(&url, &post, within)?))
+                Box::new(move || http::send(&url, &post, within))
             }
             Transport::Mail(mail) => {
                 let (mail, host) = (mail.clone(), occasion.host.to_owned());

@@ -63,6 +63,6 @@ impl Ping {
     }
 
     fn send(&self, url: &Url, post: &Post) -> Result<(), SendError> {
-        retrying(|| Ok(http::send(url, post, self.within)?))
+        retrying(|| http::send(url, post, self.within))
     }
 }
