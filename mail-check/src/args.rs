@@ -40,7 +40,11 @@ pub(crate) struct Flags {
 
     /// Look for the cause of a problem, step by step, and end with the likely one and the command to
     /// run next
-    #[arg(long, value_name = "PROBLEM", conflicts_with_all = ["operands", "notify", "prometheus", "report"])]
+    #[arg(
+        long,
+        value_name = "PROBLEM",
+        conflicts_with_all = ["operands", "notify", "prometheus", "report"]
+    )]
     pub(crate) diagnose: Option<Scenario>,
 
     /// Print a commented file of checks to start from, and do nothing else
@@ -142,8 +146,8 @@ const FORMATS: [(&str, Format, &str); 4] = [
     (
         "nagios",
         Format::Nagios,
-        "One line with figures and the details after it, for Nagios, Icinga, NRPE and their like; the \
-         default of a program that is called check_mail",
+        "One line with figures and the details after it, for Nagios, Icinga, NRPE and their like; \
+         the default of a program that is called check_mail",
     ),
 ];
 

@@ -50,7 +50,8 @@ const MAIL_CHECK: Tool = Tool {
         (2, "critical"),
         (
             3,
-            "unknown: something could not be checked, wrong usage or configuration, the upstream died",
+            "unknown: something could not be checked, wrong usage or configuration, \
+             the upstream died",
         ),
     ],
     exit_of: |_| Exit::Checked(CheckStatus::Unknown),

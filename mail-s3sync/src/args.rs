@@ -93,7 +93,12 @@ pub(crate) struct PushArgs {
     pub(crate) storage_class: Option<String>,
 
     /// Encryption by the store: AES256 or aws:kms
-    #[arg(long, value_name = "KIND", value_parser = ["AES256", "aws:kms"], help_heading = "Objects")]
+    #[arg(
+        long,
+        value_name = "KIND",
+        value_parser = ["AES256", "aws:kms"],
+        help_heading = "Objects"
+    )]
     pub(crate) sse: Option<String>,
 
     /// The key of AWS KMS
@@ -189,7 +194,13 @@ pub(crate) struct FromArgs {
 #[derive(ClapArgs, Clone, Debug)]
 pub(crate) struct StoreArgs {
     /// Files and requests in flight at once, 1 to 128; each takes up to 16 MiB of memory
-    #[arg(long, value_name = "N", default_value = "4", value_parser = parse_jobs, help_heading = "Store")]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "4",
+        value_parser = parse_jobs,
+        help_heading = "Store"
+    )]
     pub(crate) jobs: NonZeroUsize,
 
     /// Bytes a second at most, over all connections; K, M and G stand for 1024, 1024^2, 1024^3
@@ -288,8 +299,8 @@ pub(crate) fn parse_endpoint(text: &str) -> Result<String, &'static str> {
 fn parse_storage_class(text: &str) -> Result<String, &'static str> {
     match text {
         "GLACIER" | "DEEP_ARCHIVE" => Err(
-            "objects of this class cannot be read before they are restored; use GLACIER_IR, or a lifecycle rule for \
-                 objects over 1 MB",
+            "objects of this class cannot be read before they are restored; \
+             use GLACIER_IR, or a lifecycle rule for objects over 1 MB",
         ),
         _ => Ok(text.to_owned()),
     }

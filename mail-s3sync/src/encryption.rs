@@ -38,13 +38,20 @@ pub(crate) struct EncryptedFile {
 /// Encryption, or its way back, failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    #[error("encrypt {} into a temporary file in {}", path.display(), std::env::temp_dir().display())]
+    #[error(
+        "encrypt {} into a temporary file in {}",
+        path.display(),
+        std::env::temp_dir().display()
+    )]
     Encrypt { path: PathBuf, source: io::Error },
     #[error("decrypt: none of the keys in the identity file fits, or the file is damaged")]
     NoKey(#[source] age::DecryptError),
     #[error("read the identity file {}", path.display())]
     ReadIdentities { path: PathBuf, source: io::Error },
-    #[error("the identity file {} has no line that is a key of age-keygen (AGE-SECRET-KEY-1...)", path.display())]
+    #[error(
+        "the identity file {} has no line that is a key of age-keygen (AGE-SECRET-KEY-1...)",
+        path.display()
+    )]
     NoIdentities { path: PathBuf },
     #[error(transparent)]
     Local(#[from] LocalError),

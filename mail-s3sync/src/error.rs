@@ -44,7 +44,8 @@ pub(crate) enum Error {
     #[error("the records name no set; the tool before this one has made none")]
     NoSet,
     #[error(
-        "{refused} files are not known to be clean; nothing was pushed: scan the set, or leave out --require-clean"
+        "{refused} files are not known to be clean; nothing was pushed: scan the set, \
+         or leave out --require-clean"
     )]
     NotClean { refused: usize },
     #[error("{url} holds no complete set; see `mail-s3sync list`")]

@@ -41,7 +41,12 @@ pub(crate) struct Args {
 
     /// Workers that show contents to clamd, each several small ones at a time [default: what the
     /// clamds have threads for]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512), help_heading = "Scanner")]
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u16).range(1..=512),
+        help_heading = "Scanner"
+    )]
     pub(crate) jobs: Option<u16>,
 
     /// How long clamd may take for one content

@@ -28,7 +28,10 @@ pub(crate) enum Error {
     },
     #[error("look at {}", operand.display())]
     Look { operand: PathBuf, source: io::Error },
-    #[error("the path of the set {} is not UTF-8, and records are; use another name", dir.display())]
+    #[error(
+        "the path of the set {} is not UTF-8, and records are; use another name",
+        dir.display()
+    )]
     SetName { dir: PathBuf },
     #[error("- is given twice, and there is one stdin")]
     RecordsTwice,
@@ -39,7 +42,8 @@ pub(crate) enum Error {
     #[error("{0}; what was named before is scanned all the same")]
     BrokenUpstream(String),
     #[error(
-        "{tool} ended with exit code {code}; what it saved is scanned, and this run does not end better"
+        "{tool} ended with exit code {code}; what it saved is scanned, \
+         and this run does not end better"
     )]
     FailedUpstream { tool: String, code: u8 },
     #[error("the records name no artifact: nothing is scanned")]
@@ -49,7 +53,8 @@ pub(crate) enum Error {
     #[error("what was called clean is not to be believed")]
     NoLongerTrusted(#[source] clamd::Error),
     #[error(
-        "no clamd answers any more: what has no clean verdict was not scanned; start clamd and run again"
+        "no clamd answers any more: what has no clean verdict was not scanned; \
+         start clamd and run again"
     )]
     LostClamd,
 }

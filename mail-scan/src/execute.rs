@@ -350,7 +350,8 @@ fn print_summary(plan: &Plan, session: &Session, totals: &Counters, exit: Exit) 
         _ => "not everything was scanned",
     };
     session.report.summary(format!(
-        "{verdict}: {} files and {} members, {}; {} infected, {} not scanned, {} known from earlier runs",
+        "{verdict}: {} files and {} members, {}; {} infected, {} not scanned, \
+         {} known from earlier runs",
         get(&totals.files),
         get(&totals.members),
         human_size(get(&totals.bytes)),

@@ -27,7 +27,8 @@ pub(crate) enum Error {
         source: reader::Error,
     },
     #[error(
-        "{place} is not what its set has on record: its digest is {found}, not {expected}; use another set"
+        "{place} is not what its set has on record: its digest is {found}, not {expected}; \
+         use another set"
     )]
     Digest {
         place: String,

@@ -15,7 +15,10 @@ pub(crate) enum NetError {
     Refused { place: Place, source: io::Error },
     #[error("{place} cannot be reached: {source}")]
     Unreachable { place: Place, source: io::Error },
-    #[error("{place} hangs: it has not sent {wanted} within {:.1} s; look at its load and its log", within.as_secs_f64())]
+    #[error(
+        "{place} hangs: it has not sent {wanted} within {:.1} s; look at its load and its log",
+        within.as_secs_f64()
+    )]
     Silent {
         place: Place,
         wanted: &'static str,

@@ -68,7 +68,8 @@ impl Line {
         };
         let (stream, peer) =
             tls::handshake(socket, trust, name).map_err(|error| match error.kind() {
-                // Alerts and broken records are reported by rustls; a plain service answers with what
+                // Alerts and broken records are reported by rustls; a plain service
+                // answers with what
                 // is not a record.
                 io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => NetError::Tls {
                     place: place.clone(),

@@ -13,13 +13,14 @@ use crate::state::StateError;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
     #[error(
-        "--notify has nobody to notify: set ADMIN_EMAIL in the configuration, or write [notify.mail], \
-         [[notify.webhook]] or [notify.ping] into the file of checks; see mail-check --print-config"
+        "--notify has nobody to notify: set ADMIN_EMAIL in the configuration, \
+         or write [notify.mail], [[notify.webhook]] or [notify.ping] into the file of checks; \
+         see mail-check --print-config"
     )]
     Nobody,
     #[error(
-        "two webhooks are called {0:?}, or one is called \"mail\", \"ping\" or \"state\"; give each a \
-         name of its own"
+        "two webhooks are called {0:?}, or one is called \"mail\", \"ping\" or \"state\"; \
+         give each a name of its own"
     )]
     Name(String),
     #[error("[notify.mail] names no recipient: give `to`, or ADMIN_EMAIL in the configuration")]

@@ -35,8 +35,10 @@ impl Page<'_> {
     pub(super) fn render(&self) -> String {
         let (host, worst) = (self.occasion.host, self.occasion.worst);
         let mut page = format!(
-            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta http-equiv=\"Content-Security-Policy\" \
-             content=\"{POLICY}\">\n<meta name=\"viewport\" content=\"width=device-width\">\n<meta name=\"robots\" content=\"noindex\">\n\
+            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+             <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n\
+             <meta name=\"viewport\" content=\"width=device-width\">\n\
+             <meta name=\"robots\" content=\"noindex\">\n\
              <title>{} {}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n",
             word(worst),
             Text(host)
@@ -50,8 +52,10 @@ impl Page<'_> {
         page.push_str("</div>\n");
         let _ = write!(
             page,
-            "<footer>Written by mail-check {}. Status: ok, as it should be; warning, somebody should look; critical, somebody must act; \
-             unknown, it could not be checked. An age is as of the time above.</footer>\n</body>\n</html>\n",
+            "<footer>Written by mail-check {}. Status: ok, as it should be; \
+             warning, somebody should look; critical, somebody must act; \
+             unknown, it could not be checked. An age is as of the time above.</footer>\n\
+             </body>\n</html>\n",
             env!("CARGO_PKG_VERSION")
         );
         page
@@ -67,7 +71,8 @@ impl Page<'_> {
         } = self.occasion;
         let _ = write!(
             page,
-            "<header><span class=\"badge big {}\">{}</span><h1>Mail server {}</h1><p><time datetime=\"{}\">{}</time></p></header>\n\
+            "<header><span class=\"badge big {}\">{}</span><h1>Mail server {}</h1>\
+             <p><time datetime=\"{}\">{}</time></p></header>\n\
              <ul class=\"counts\">",
             class(worst),
             word(worst),
@@ -97,8 +102,10 @@ impl Page<'_> {
 
     fn checks(&self, page: &mut String) {
         page.push_str(
-            "<section id=\"checks\"><h2>Checks</h2>\n<table><thead><tr><th scope=\"col\">Check</th><th scope=\"col\">Status</th>\
-             <th scope=\"col\">Of what</th><th scope=\"col\">Measured</th><th scope=\"col\">What to know</th></tr></thead>\n",
+            "<section id=\"checks\"><h2>Checks</h2>\n<table><thead><tr>\
+             <th scope=\"col\">Check</th><th scope=\"col\">Status</th>\
+             <th scope=\"col\">Of what</th><th scope=\"col\">Measured</th>\
+             <th scope=\"col\">What to know</th></tr></thead>\n",
         );
         for (name, findings) in grouped(self.occasion.findings) {
             page.push_str("<tbody>");
@@ -114,7 +121,8 @@ impl Page<'_> {
                 };
                 let _ = write!(
                     page,
-                    "{head}<td>{}</td><td class=\"target\">{}</td><td class=\"number\" data-label=\"Measured\">{}</td>\
+                    "{head}<td>{}</td><td class=\"target\">{}</td>\
+                     <td class=\"number\" data-label=\"Measured\">{}</td>\
                      <td class=\"words\">{}</td></tr>",
                     badge(class(finding.status), word(finding.status)),
                     Text(&finding.target),
@@ -146,9 +154,12 @@ impl Page<'_> {
         let times = plot("Duration", &times, &["daily"], duration);
         page.push_str(&times.replacen("<figure>", "<figure class=\"times\">", 1));
         page.push_str(
-            "</div>\n<details><summary>The same as a table</summary><table><thead><tr><th scope=\"col\">Day</th>\
-             <th scope=\"col\">Set</th><th scope=\"col\">Status</th><th scope=\"col\">Size</th><th scope=\"col\">New</th>\
-             <th scope=\"col\">Duration</th><th scope=\"col\">What to know</th></tr></thead><tbody>\n",
+            "</div>\n<details><summary>The same as a table</summary><table><thead><tr>\
+             <th scope=\"col\">Day</th>\
+             <th scope=\"col\">Set</th><th scope=\"col\">Status</th><th scope=\"col\">Size</th>\
+             <th scope=\"col\">New</th>\
+             <th scope=\"col\">Duration</th><th scope=\"col\">What to know</th></tr></thead>\
+             <tbody>\n",
         );
         for day in days.iter().rev() {
             day_rows(page, day);
@@ -290,7 +301,8 @@ fn day_rows(page: &mut String, day: &Day) {
         let missing = badge("critical", "MISSING");
         let _ = writeln!(
             page,
-            "<tr><th scope=\"row\">{date}</th><td></td><td>{missing}</td><td></td><td></td><td></td><td></td></tr>"
+            "<tr><th scope=\"row\">{date}</th><td></td><td>{missing}</td><td></td><td></td>\
+             <td></td><td></td></tr>"
         );
     }
     for set in &day.sets {
@@ -307,8 +319,10 @@ fn day_rows(page: &mut String, day: &Day) {
             .unwrap_or_else(|| shown(|run| run.components.join(", ")));
         let _ = writeln!(
             page,
-            "<tr><th scope=\"row\">{date}</th><td>{}</td><td>{status}</td><td data-label=\"Size\">{}</td>\
-             <td data-label=\"New\">{}</td><td data-label=\"Duration\">{}</td><td class=\"words\">{}</td></tr>",
+            "<tr><th scope=\"row\">{date}</th><td>{}</td><td>{status}</td>\
+             <td data-label=\"Size\">{}</td>\
+             <td data-label=\"New\">{}</td><td data-label=\"Duration\">{}</td>\
+             <td class=\"words\">{}</td></tr>",
             Text(&set.name),
             shown(|run| human_size(run.total_bytes)),
             shown(|run| human_size(run.new_bytes)),
@@ -331,7 +345,10 @@ fn verdicts(page: &mut String, scan: &Scan) {
     if scan.shown.is_empty() {
         return;
     }
-    page.push_str("<table><thead><tr><th scope=\"col\">Verdict</th><th scope=\"col\">File</th><th scope=\"col\">Why</th></tr></thead><tbody>\n");
+    page.push_str(
+        "<table><thead><tr><th scope=\"col\">Verdict</th><th scope=\"col\">File</th>\
+                   <th scope=\"col\">Why</th></tr></thead><tbody>\n",
+    );
     for verdict in &scan.shown {
         let (class, word) = match verdict.status {
             VerdictStatus::Infected => ("critical", "INFECTED"),

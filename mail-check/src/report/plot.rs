@@ -35,7 +35,8 @@ pub(super) fn plot(
     let height_of = |bar: &Bar| bar.parts.iter().sum::<f64>();
     let top = round_up(bars.iter().map(height_of).fold(0.0, f64::max));
     let mut svg = format!(
-        "<figure><figcaption>{}{}</figcaption><svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">",
+        "<figure><figcaption>{}{}</figcaption>\
+         <svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">",
         Text(title),
         legend_of(legend),
         Text(&format!("{title}; the same numbers are in the table below"))
@@ -48,7 +49,8 @@ pub(super) fn plot(
         // The whole column answers to the pointer.
         let _ = write!(
             svg,
-            "<rect class=\"hit\" x=\"{left:.1}\" y=\"{TOP}\" width=\"{step:.1}\" height=\"{:.1}\"/>",
+            "<rect class=\"hit\" x=\"{left:.1}\" y=\"{TOP}\" width=\"{step:.1}\" \
+             height=\"{:.1}\"/>",
             floor() - TOP
         );
         column(&mut svg, bar, left + step * 0.15, step * 0.7, top);
@@ -118,7 +120,8 @@ fn column(svg: &mut String, bar: &Bar, left: f64, width: f64, top: f64) {
         y -= height;
         let _ = write!(
             svg,
-            "<rect class=\"p{number}\" x=\"{left:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\"/>"
+            "<rect class=\"p{number}\" x=\"{left:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" \
+             height=\"{height:.1}\"/>"
         );
     }
     if bar.is_bad {

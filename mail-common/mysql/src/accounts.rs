@@ -19,7 +19,8 @@ use crate::session::Session;
 /// What stands for the database in errors.
 const ACCOUNTS: &str = "accounts";
 
-const TITLE: &str = "Accounts, saved by mail-backup. Load them after the databases, with: mariadb < FILE\n\
+const TITLE: &str = "Accounts, saved by mail-backup. \
+                     Load them after the databases, with: mariadb < FILE\n\
      Accounts that exist already keep their passwords.";
 
 /// A user, or a role, which has no host.
@@ -92,7 +93,8 @@ fn collect(
         match collect_account(session, account, &mut statements) {
             Ok(()) => {}
             Err(cause) if is_ignored(session, &cause) => report.warnings.push(format!(
-                "account {} is not saved: the server ignores it, since it resolves no host names (skip_name_resolve)",
+                "account {} is not saved: the server ignores it, \
+                 since it resolves no host names (skip_name_resolve)",
                 account.sql()
             )),
             Err(cause) => pass_over(&format!("account {}", account.sql()), &cause, report)?,
@@ -218,7 +220,8 @@ fn grants(session: &mut Session, account: &str) -> Result<Vec<String>, Cause> {
 /// The plugins by which the users log in, where they come from a library.
 fn collect_plugins(session: &mut Session, statements: &mut Statements) -> Result<(), Cause> {
     let query = "SELECT PLUGIN_NAME, PLUGIN_LIBRARY FROM information_schema.PLUGINS \
-         WHERE PLUGIN_TYPE = 'AUTHENTICATION' AND PLUGIN_STATUS = 'ACTIVE' AND PLUGIN_LIBRARY IS NOT NULL";
+         WHERE PLUGIN_TYPE = 'AUTHENTICATION' AND PLUGIN_STATUS = 'ACTIVE' \
+         AND PLUGIN_LIBRARY IS NOT NULL";
     for row in session.texts(query)? {
         let Ok([plugin, library]) = <[String; 2]>::try_from(row) else {
             continue;

@@ -249,7 +249,10 @@ impl<W: Write> Dump<'_, W> {
             self.check_stop()?;
             if !self.engines.contains(&table.engine) && !table.engine.is_empty() {
                 let (object, engine) = (self.full_name(&table.name), &table.engine);
-                self.warn(format!("{object} is {engine}, which no snapshot covers: its rows are those of the moment"));
+                self.warn(format!(
+                    "{object} is {engine}, which no snapshot covers: \
+                     its rows are those of the moment"
+                ));
             }
             self.step(&format!("table {}", self.full_name(&table.name)), |dump| {
                 dump.table(table)
@@ -294,7 +297,8 @@ impl<W: Write> Dump<'_, W> {
         let columns = schema::columns(self.session, self.database, &table.name)?;
         for column in columns.iter().filter(|column| has_lost_members(column)) {
             self.miss(format!(
-                "members of column {} of table {}: the server shows bytes in them as question marks",
+                "members of column {} of table {}: the server shows bytes in them \
+                 as question marks",
                 name(&column.name),
                 self.full_name(&table.name)
             ));
@@ -307,9 +311,12 @@ impl<W: Write> Dump<'_, W> {
         );
         match plan.past {
             Past::None => {}
-            Past::Saved => self.script.statement("SET @@SYSTEM_VERSIONING_INSERT_HISTORY = 1")?,
+            Past::Saved => self
+                .script
+                .statement("SET @@SYSTEM_VERSIONING_INSERT_HISTORY = 1")?,
             Past::Lost => self.miss(format!(
-                "history of table {}: SQL of this server cannot load it; its current rows are saved",
+                "history of table {}: SQL of this server cannot load it; \
+                 its current rows are saved",
                 self.full_name(&table.name)
             )),
         }
@@ -332,7 +339,8 @@ impl<W: Write> Dump<'_, W> {
         self.check_count(table, &plan, rows)?;
         if longest_bytes > DEFAULT_PACKET_BYTES {
             self.warn(format!(
-                "{} has a row of {longest_bytes} bytes of SQL: load it with max_allowed_packet=1G at server and client",
+                "{} has a row of {longest_bytes} bytes of SQL: \
+                 load it with max_allowed_packet=1G at server and client",
                 self.full_name(&table.name)
             ));
         }
@@ -474,7 +482,8 @@ impl<W: Write> Dump<'_, W> {
         if code.kind == CodeKind::Event && schema::is_over(self.session, self.database, &code.name)?
         {
             let what = format!(
-                "event {}: its time is over, so that a server drops it or switches it off when it is made",
+                "event {}: its time is over, so that a server drops it \
+                 or switches it off when it is made",
                 self.full_name(&code.name)
             );
             self.report.over.push(what.clone());

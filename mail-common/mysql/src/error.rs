@@ -37,7 +37,8 @@ pub enum Error {
     },
     /// Nobody answers.
     #[error(
-        "connect to MariaDB at {address}; is it running, and are MYSQL_HOST, MYSQL_PORT or MYSQL_SOCKET right?"
+        "connect to MariaDB at {address}; is it running, \
+         and are MYSQL_HOST, MYSQL_PORT or MYSQL_SOCKET right?"
     )]
     Connect {
         /// Socket path, or host and port.
@@ -47,7 +48,8 @@ pub enum Error {
     },
     /// The server is there but refuses the account.
     #[error(
-        "log in to MariaDB at {address} as {user:?}; set user and password in ~/.my.cnf, or MYSQL_USER and MYSQL_PWD; \
+        "log in to MariaDB at {address} as {user:?}; \
+         set user and password in ~/.my.cnf, or MYSQL_USER and MYSQL_PWD; \
          an account that requires TLS also needs ssl or ssl-ca in ~/.my.cnf"
     )]
     LogIn {
@@ -60,7 +62,8 @@ pub enum Error {
     },
     /// TLS was asked for and did not come about.
     #[error(
-        "secure the connection to MariaDB at {address}; check ssl, ssl-ca and ssl-verify-server-cert"
+        "secure the connection to MariaDB at {address}; \
+         check ssl, ssl-ca and ssl-verify-server-cert"
     )]
     Secure {
         /// Host and port.
@@ -78,7 +81,8 @@ pub enum Error {
     },
     /// The server shows versioned tables as they were at another moment.
     #[error(
-        "the server has system_versioning_asof = {value:?}, so that it shows versioned tables as they were then; \
+        "the server has system_versioning_asof = {value:?}, \
+         so that it shows versioned tables as they were then; \
          run: SET GLOBAL system_versioning_asof = DEFAULT"
     )]
     OtherMoment {
@@ -111,7 +115,8 @@ pub enum Error {
     },
     /// Tables were changed during every attempt.
     #[error(
-        "dump {database}: {object} was changed during each of {attempts} attempts; dump when no migration runs"
+        "dump {database}: {object} was changed during each of {attempts} attempts; \
+         dump when no migration runs"
     )]
     Changing {
         /// The database.

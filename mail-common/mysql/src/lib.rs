@@ -15,7 +15,7 @@ pub mod pinned; // the session variables that bend answers and definitions, and 
 mod session; // the connection, its settings and its snapshot
 
 mod privilege; // what the account may see, from SHOW GRANTS
-mod schema; // what is there: databases, tables, columns, views, triggers, routines, events, sequences
+mod schema; // what is there: databases, tables, views, triggers, routines, events, sequences
 
 mod definition; // a definition of the server as text that a dump can carry
 mod value; // one value of the text protocol as SQL

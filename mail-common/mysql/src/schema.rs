@@ -135,8 +135,9 @@ pub fn databases(session: &mut Session, wanted: &[String]) -> Result<Databases, 
     missing.extend(old_names(session).map_err(listed("databases"))?);
     missing.extend(of_restores.first().map(|name| {
         format!(
-            "a restore is at work, or was killed while it exchanged databases ({name}): what is in them may be of \
-             before or after; the next run of mail-restore with the component mysql puts it right first"
+            "a restore is at work, or was killed while it exchanged databases ({name}): \
+             what is in them may be of before or after; the next run of mail-restore with the component mysql puts it \
+             right first"
         )
     }));
     Ok(Databases { names, missing })
@@ -158,12 +159,14 @@ pub(crate) fn visible_databases(session: &mut Session) -> Result<Vec<String>, Ca
 /// Databases whose directories have names of before MySQL 5.1, which no dump can make. A directory
 /// without tables (`lost+found`) is not a database.
 fn old_names(session: &mut Session) -> Result<Vec<String>, Cause> {
-    let query = "SELECT DISTINCT TABLE_SCHEMA FROM information_schema.TABLES WHERE TABLE_SCHEMA LIKE '#mysql50#%'";
+    let query = "SELECT DISTINCT TABLE_SCHEMA FROM information_schema.TABLES \
+                 WHERE TABLE_SCHEMA LIKE '#mysql50#%'";
     let rows = session.texts(query)?;
     let missing = rows.into_iter().flatten().map(|database| {
         let database = name(&database);
         format!(
-            "database {database} has a name of before MySQL 5.1, which no dump can carry; run: ALTER DATABASE {database} \
+            "database {database} has a name of before MySQL 5.1, which no dump can carry; \
+             run: ALTER DATABASE {database} \
              UPGRADE DATA DIRECTORY NAME"
         )
     });
@@ -173,7 +176,8 @@ fn old_names(session: &mut Session) -> Result<Vec<String>, Cause> {
 fn unseen_databases(session: &mut Session) -> Result<Vec<String>, Cause> {
     let privileges = Privileges::read(session)?;
     let sees_all = privileges.everywhere("SELECT") || privileges.everywhere("SHOW DATABASES");
-    let missing = "databases that the account may not see, if any: grant SHOW DATABASES on *.*, or set MYSQL_DATABASES";
+    let missing = "databases that the account may not see, if any: grant SHOW DATABASES on *.*, \
+                   or set MYSQL_DATABASES";
     Ok(if sees_all {
         Vec::new()
     } else {
@@ -185,7 +189,8 @@ fn unseen_databases(session: &mut Session) -> Result<Vec<String>, Cause> {
 pub(crate) fn objects(session: &mut Session, database: &str) -> Result<Objects, Cause> {
     let mut objects = Objects::default();
     let query = format!(
-        "SELECT TABLE_NAME, TABLE_TYPE, ENGINE FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} \
+        "SELECT TABLE_NAME, TABLE_TYPE, ENGINE FROM information_schema.TABLES \
+         WHERE TABLE_SCHEMA = {} \
          ORDER BY BINARY TABLE_NAME",
         literal(database)
     );
@@ -257,8 +262,10 @@ pub(crate) fn columns(
     table: &str,
 ) -> Result<Vec<Column>, Cause> {
     let query = format!(
-        "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, CHARACTER_SET_NAME, IS_GENERATED, GENERATION_EXPRESSION \
-         FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = {} AND TABLE_NAME = {} ORDER BY ORDINAL_POSITION",
+        "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, CHARACTER_SET_NAME, \
+         IS_GENERATED, GENERATION_EXPRESSION \
+         FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = {} AND TABLE_NAME = {} \
+         ORDER BY ORDINAL_POSITION",
         literal(database),
         literal(table)
     );
@@ -313,7 +320,8 @@ pub(crate) fn database_collation(
     database: &str,
 ) -> Result<(String, String), Cause> {
     let query = format!(
-        "SELECT DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA \
+        "SELECT DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME \
+         FROM information_schema.SCHEMATA \
          WHERE SCHEMA_NAME = {0} AND BINARY SCHEMA_NAME = {0}",
         literal(database)
     );
@@ -428,9 +436,11 @@ pub(crate) fn survives(
 pub(crate) fn is_over(session: &mut Session, database: &str, event: &str) -> Result<bool, Cause> {
     let query = format!(
         "SELECT COUNT(*) FROM information_schema.EVENTS \
-         WHERE EVENT_SCHEMA = {database} AND BINARY EVENT_SCHEMA = {database} AND EVENT_NAME = {event} \
+         WHERE EVENT_SCHEMA = {database} AND BINARY EVENT_SCHEMA = {database} \
+         AND EVENT_NAME = {event} \
          AND (ON_COMPLETION = 'NOT PRESERVE' OR STATUS = 'ENABLED') \
-         AND COALESCE(CONVERT_TZ(COALESCE(EXECUTE_AT, ENDS), TIME_ZONE, '+00:00'), EXECUTE_AT, ENDS) <= UTC_TIMESTAMP()",
+         AND COALESCE(CONVERT_TZ(COALESCE(EXECUTE_AT, ENDS), TIME_ZONE, '+00:00'), \
+         EXECUTE_AT, ENDS) <= UTC_TIMESTAMP()",
         database = literal(database),
         event = literal(event)
     );

@@ -159,8 +159,8 @@ impl Proxy {
                 )
             } else {
                 format!(
-                    "cannot connect to {self}, which is to connect to {target}; check that it runs, \
-                     and the network ({chain})"
+                    "cannot connect to {self}, which is to connect to {target}; \
+                     check that it runs, and the network ({chain})"
                 )
             },
         )

@@ -162,7 +162,8 @@ fn from_instance(variables: Variables<'_>) -> Result<Source, Error> {
         .is_some_and(|value| value.eq_ignore_ascii_case("true"))
     {
         return Err(Error::Incomplete(
-            "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile in ~/.aws/credentials",
+            "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, \
+             or a profile in ~/.aws/credentials",
         ));
     }
     let endpoint = variables("AWS_EC2_METADATA_SERVICE_ENDPOINT")

@@ -26,8 +26,8 @@ pub(crate) enum Error {
     #[error("assume role {arn}: {reason}")]
     Role { arn: String, reason: String },
     #[error(
-        "ask {url} for credentials: {reason}; where keys do not come from there, set AWS_ACCESS_KEY_ID and \
-         AWS_SECRET_ACCESS_KEY, or a profile in ~/.aws/credentials"
+        "ask {url} for credentials: {reason}; where keys do not come from there, \
+         set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile in ~/.aws/credentials"
     )]
     Metadata { url: String, reason: String },
 }

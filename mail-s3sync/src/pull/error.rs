@@ -23,7 +23,8 @@ pub(crate) enum Error {
     #[error(transparent)]
     Decrypt(#[from] encryption::Error),
     #[error(
-        "{url} came damaged {times} times: its sha256 is {found}, and the set says {expected}; use another set"
+        "{url} came damaged {times} times: its sha256 is {found}, and the set says {expected}; \
+         use another set"
     )]
     Damaged {
         url: String,

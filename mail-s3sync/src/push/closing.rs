@@ -38,7 +38,8 @@ impl Push<'_> {
         }
         let time = timestamp(&ZonedDateTime::now());
         let marker = format!(
-            "# mail-s3sync is replacing this set since {time}; it is complete again when this line is gone\n"
+            "# mail-s3sync is replacing this set since {time}; \
+             it is complete again when this line is gone\n"
         );
         let marker = Body::of_bytes(CHECKSUMS, marker);
         let key = plan.key(CHECKSUMS);

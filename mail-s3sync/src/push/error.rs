@@ -23,13 +23,21 @@ pub(crate) enum Error {
         directory: PathBuf,
         source: NotASetId,
     },
-    #[error("{} is damaged: {count} files that its checksums list are missing, such as {example}; use another set", set.display())]
+    #[error(
+        "{} is damaged: {count} files that its checksums list are missing, such as {example}; \
+         use another set",
+        set.display()
+    )]
     Missing {
         set: PathBuf,
         count: usize,
         example: RelPath,
     },
-    #[error("{} has no manifest, since it was made by the old scripts; only sets of mail-backup can be encrypted", set.display())]
+    #[error(
+        "{} has no manifest, since it was made by the old scripts; \
+         only sets of mail-backup can be encrypted",
+        set.display()
+    )]
     NoManifest { set: PathBuf },
     /// Nothing has been touched yet.
     #[error("look at what the store holds")]
@@ -37,7 +45,8 @@ pub(crate) enum Error {
     #[error("the set is not pushed")]
     Key(#[source] StoreError),
     #[error(
-        "{url} has no Object Lock, so that --lock-days cannot be kept; it is switched on when a bucket is made"
+        "{url} has no Object Lock, so that --lock-days cannot be kept; \
+         it is switched on when a bucket is made"
     )]
     NoObjectLock { url: String },
     #[error(transparent)]
@@ -47,7 +56,8 @@ pub(crate) enum Error {
     #[error(transparent)]
     Encrypt(#[from] encryption::Error),
     #[error(
-        "{url} is not what was confirmed a moment ago: another program writes there; push again when it is done"
+        "{url} is not what was confirmed a moment ago: another program writes there; \
+         push again when it is done"
     )]
     Changed { url: String },
     #[error("write the manifest of the encrypted set")]

@@ -51,8 +51,8 @@ impl<'a> Push<'a> {
             return;
         };
         self.session.report.warning(format!(
-            "{} holds {} objects that are not part of the set, such as {example}; `pull` leaves them out, and they can \
-             be deleted",
+            "{} holds {} objects that are not part of the set, such as {example}; \
+             `pull` leaves them out, and they can be deleted",
             self.store.url(&plan.local.name.to_string()),
             unaccounted.len(),
         ));

@@ -33,7 +33,8 @@ pub(crate) enum Error {
         found: Sha256,
     },
     #[error(
-        "{url} has {found} bytes, and the manifest says {expected}; push the set again, or use another"
+        "{url} has {found} bytes, and the manifest says {expected}; push the set again, \
+         or use another"
     )]
     Size {
         url: String,
@@ -41,7 +42,8 @@ pub(crate) enum Error {
         found: u64,
     },
     #[error(
-        "{url} was put there by another program, which recorded no sha256: not proven; `verify --deep` reads it"
+        "{url} was put there by another program, which recorded no sha256: not proven; \
+         `verify --deep` reads it"
     )]
     NoDigest { url: String },
     #[error("read {url}")]

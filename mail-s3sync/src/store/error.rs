@@ -27,19 +27,22 @@ pub(crate) enum Cause {
     #[error("there is no such bucket; check the name, and the endpoint and region it is in")]
     NoSuchBucket,
     #[error(
-        "the store refuses the credentials ({code}: {message}); check the access key, its secret and its session token"
+        "the store refuses the credentials ({code}: {message}); check the access key, \
+         its secret and its session token"
     )]
     BadCredentials { code: String, message: String },
     #[error("no credentials to use")]
     Credentials(#[source] crate::credentials::Error),
     #[error(
-        "the clock of this machine and that of the store differ too much ({message}); set the clock right"
+        "the clock of this machine and that of the store differ too much ({message}); \
+         set the clock right"
     )]
     ClockSkew { message: String },
     #[error("not allowed ({message}); {hint}")]
     Denied { message: String, hint: &'static str },
     #[error(
-        "the object is archived: have the store restore it first (aws s3api restore-object), or use another set"
+        "the object is archived: have the store restore it first (aws s3api restore-object), \
+         or use another set"
     )]
     Archived,
     #[error("the store answered {status} {code}: {message}")]

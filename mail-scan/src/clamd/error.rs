@@ -19,7 +19,8 @@ pub(crate) enum Error {
     #[error("clamd at {address} does not answer as it should")]
     Trouble { address: Address, source: Trouble },
     #[error(
-        "clamd at {address} does not find the EICAR test file{how}: a scanner that finds nothing is no scanner; {advice}"
+        "clamd at {address} does not find the EICAR test file{how}: \
+         a scanner that finds nothing is no scanner; {advice}"
     )]
     Blind {
         address: Address,
@@ -34,7 +35,8 @@ pub(crate) enum Error {
         what: &'static str,
     },
     #[error(
-        "no clamd can be used; start one, name another by --clamd or CLAMD_ADDRESS, or let one be started by --clamd spawn"
+        "no clamd can be used; start one, name another by --clamd or CLAMD_ADDRESS, \
+         or let one be started by --clamd spawn"
     )]
     None(#[source] Box<Error>),
     #[error(

@@ -68,8 +68,10 @@ pub(crate) fn mail_with_eicar() -> Vec<u8> {
     let attachment = BASE64.encode(eicar());
     format!(
         "From: a@example.com\r\nTo: b@example.com\r\nSubject: sample\r\nMIME-Version: 1.0\r\n\
-         Content-Type: multipart/mixed; boundary=\"=_b\"\r\n\r\n--=_b\r\nContent-Type: text/plain\r\n\r\nsample\r\n--=_b\r\n\
-         Content-Type: application/octet-stream; name=\"eicar.com\"\r\nContent-Transfer-Encoding: base64\r\n\
+         Content-Type: multipart/mixed; boundary=\"=_b\"\r\n\r\n--=_b\r\n\
+         Content-Type: text/plain\r\n\r\nsample\r\n--=_b\r\n\
+         Content-Type: application/octet-stream; name=\"eicar.com\"\r\n\
+         Content-Transfer-Encoding: base64\r\n\
          Content-Disposition: attachment; filename=\"eicar.com\"\r\n\r\n{attachment}\r\n--=_b--\r\n"
     )
     .into_bytes()

@@ -154,7 +154,8 @@ impl Server {
             return self.ask(session, content);
         }
         Ok(Verdict::Unscanned(format!(
-            "{bytes} bytes are more than clamd looks into (MaxFileSize, MaxScanSize, StreamMaxLength)"
+            "{bytes} bytes are more than clamd looks into \
+             (MaxFileSize, MaxScanSize, StreamMaxLength)"
         )))
     }
 

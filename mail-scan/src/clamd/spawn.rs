@@ -134,9 +134,12 @@ impl Drop for Spawned {
 fn config(dir: &Path, signatures: &Path, threads: usize) -> String {
     let (dir, signatures) = (dir.display(), signatures.display());
     format!(
-        "Foreground yes\nLocalSocket {dir}/clamd.sock\nLocalSocketMode 600\nDatabaseDirectory {signatures}\n\
-         TemporaryDirectory {dir}/tmp\nLogFile {dir}/clamd.log\nMaxThreads {threads}\nMaxQueue {queue}\nSelfCheck 0\n\
-         AlertEncrypted yes\nAlertExceedsMax yes\nMaxFileSize 256M\nMaxScanSize 1024M\nStreamMaxLength 256M\n\
+        "Foreground yes\nLocalSocket {dir}/clamd.sock\nLocalSocketMode 600\n\
+         DatabaseDirectory {signatures}\n\
+         TemporaryDirectory {dir}/tmp\nLogFile {dir}/clamd.log\nMaxThreads {threads}\n\
+         MaxQueue {queue}\nSelfCheck 0\n\
+         AlertEncrypted yes\nAlertExceedsMax yes\nMaxFileSize 256M\nMaxScanSize 1024M\n\
+         StreamMaxLength 256M\n\
          CommandReadTimeout 300\nIdleTimeout 300\n",
         queue = 4 * threads,
     )

@@ -52,7 +52,8 @@ fn judge_one(
     let again = match restarts {
         0 => String::new(),
         _ => format!(
-            "; Docker had to start it again {restarts} times since the last run, see docker compose logs {service}"
+            "; Docker had to start it again {restarts} times since the last run, \
+             see docker compose logs {service}"
         ),
     };
     let message = format!("{} {words}{again}", known.container.name);
@@ -98,7 +99,8 @@ fn status_of(service: &str, details: &Details, may_end: bool, now: Timestamp) ->
             (
                 Status::Critical,
                 format!(
-                    "{words}; see docker compose logs {service}, then docker compose up -d {service}"
+                    "{words}; see docker compose logs {service}, \
+                     then docker compose up -d {service}"
                 ),
             )
         }

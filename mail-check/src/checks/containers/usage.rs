@@ -52,7 +52,8 @@ fn cpu(service: &str, usage: &Measured, settings: &Settings) -> Finding {
     match usage.cpu_percent {
         Some(percent) => {
             let message = format!(
-                "it took {percent:.0} % of the processors; see docker stats and docker compose top {service}"
+                "it took {percent:.0} % of the processors; see docker stats and docker compose \
+                 top {service}"
             );
             Finding::ok("container-cpu", service, message).under(percent, "percent", settings.cpu)
         }
@@ -69,7 +70,8 @@ fn memory(service: &str, usage: &Measured, settings: &Settings) -> Finding {
         Some((bytes, limit)) => {
             let percent = bytes as f64 * 100.0 / limit as f64;
             let message = format!(
-                "it holds {} of the {} that it may have; see mem_limit of {service} in the compose file",
+                "it holds {} of the {} that it may have; see mem_limit of {service} in the \
+                 compose file",
                 human_size(bytes),
                 human_size(limit)
             );

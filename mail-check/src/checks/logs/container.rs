@@ -20,7 +20,8 @@ const FIRST_LOOK: SignedDuration = SignedDuration::from_hours(1);
 /// So much is held in memory at once.
 const PART_BYTES: usize = 8 << 20;
 
-const ANOTHER: &str = "the container is another than at the last run; what the old one wrote at its end is gone with it";
+const ANOTHER: &str = "the container is another than at the last run; \
+                       what the old one wrote at its end is gone with it";
 
 /// Reads the container of `service`.
 pub(super) fn read(

@@ -182,7 +182,8 @@ fn unreadable(source: &Source, earlier: &Memory, why: &str) -> Finding {
             "log",
             &source.name,
             format!(
-                "{} was there at the last run and is gone; have its service open it again (postfix reload, doveadm log reopen, nginx -s reopen)",
+                "{} was there at the last run and is gone; have its service open it again \
+                 (postfix reload, doveadm log reopen, nginx -s reopen)",
                 path.display()
             ),
         ),

@@ -48,7 +48,8 @@ pub(super) struct Door {
 /// It is not a server.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{0:?} is not a server; such are submission://127.0.0.1:587, smtps://host:465, imaps://127.0.0.1:993 and imap://host:143"
+    "{0:?} is not a server; such are submission://127.0.0.1:587, smtps://host:465, \
+     imaps://127.0.0.1:993 and imap://host:143"
 )]
 pub(super) struct NotADoor(String);
 

@@ -224,9 +224,12 @@ fn message(id: &str, settings: &Complete, context: &Context) -> String {
         .strftime("%a, %d %b %Y %H:%M:%S +0000")
         .to_string();
     format!(
-        "From: <{from}>\r\nTo: <{to}>\r\nSubject: mail-check probe\r\nDate: {date}\r\nMessage-ID: <{id}@mail-check.invalid>\r\n\
-         {HEADER}: {id}\r\nAuto-Submitted: auto-generated\r\nPrecedence: bulk\r\nMIME-Version: 1.0\r\n\
-         Content-Type: text/plain; charset=us-ascii\r\n\r\nSent by mail-check to see whether mail flows. It is removed when it is found."
+        "From: <{from}>\r\nTo: <{to}>\r\nSubject: mail-check probe\r\nDate: {date}\r\n\
+         Message-ID: <{id}@mail-check.invalid>\r\n\
+         {HEADER}: {id}\r\nAuto-Submitted: auto-generated\r\nPrecedence: bulk\r\n\
+         MIME-Version: 1.0\r\n\
+         Content-Type: text/plain; charset=us-ascii\r\n\r\n\
+         Sent by mail-check to see whether mail flows. It is removed when it is found."
     )
 }
 

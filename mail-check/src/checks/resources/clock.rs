@@ -59,8 +59,8 @@ fn judge(answer: Option<(&str, bool)>) -> Finding {
             Finding::warning("time-sync", "clock", message)
         }
         None => {
-            let message = "neither chronyc, timedatectl nor adjtimex says whether the clock is kept; install one, \
-                           or set time_sync = false in [resources]";
+            let message = "neither chronyc, timedatectl nor adjtimex says whether the clock \
+                           is kept; install one, or set time_sync = false in [resources]";
             Finding::unknown("time-sync", "clock", message)
         }
     }

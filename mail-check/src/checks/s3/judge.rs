@@ -33,7 +33,8 @@ pub(super) fn judge(sources: &[Source], settings: &Settings, now: Timestamp) -> 
             findings.push(Finding::critical("offsite", "newest", message));
         }
         None => {
-            let message = "no records of mail-s3sync list: nothing tells what the store holds; set ask = true in [s3]";
+            let message = "no records of mail-s3sync list: nothing tells what the store holds; \
+                           set ask = true in [s3]";
             findings.push(Finding::unknown("offsite", "newest", message));
         }
     }

@@ -81,7 +81,8 @@ pub(super) fn with_set(users: &[User], mailboxes: &Mailboxes, set: &SavedSet) ->
         return Finding::ok("user-backups", "newest set", message);
     }
     let message = format!(
-        "{} mailboxes are not in {} although they are older: {}; run mail-backup --component mailboxes and read its warnings",
+        "{} mailboxes are not in {} although they are older: {}; \
+         run mail-backup --component mailboxes and read its warnings",
         unsaved.len(),
         set.name,
         names(&unsaved)

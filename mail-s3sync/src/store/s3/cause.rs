@@ -41,7 +41,8 @@ impl From<Failure> for Cause {
                 };
                 Self::Denied {
                     message,
-                    hint: "docs/manual.md, \"The off-site copy\", has the policy that these keys need",
+                    hint: "docs/manual.md, \"The off-site copy\", \
+                           has the policy that these keys need",
                 }
             }
             _ => Self::Refused {

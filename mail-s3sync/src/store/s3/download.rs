@@ -197,7 +197,9 @@ impl ObjectReader {
         let bucket = Arc::clone(&self.bucket);
         tokio::select! {
             piece = self.next_piece() => piece,
-            interrupted = interrupted::wait(&bucket.interrupt) => Err(io::Error::other(interrupted)),
+            interrupted = interrupted::wait(&bucket.interrupt) => {
+                Err(io::Error::other(interrupted))
+            }
         }
     }
 }

@@ -47,31 +47,38 @@ const fn row(holds: &'static [&'static str], topic: Topic, why: Why) -> Row {
 /// general.
 #[rustfmt::skip] // A table: a row a way to fail.
 static ROWS: &[Row] = &[
-    // Postfix: bounce(8), defer(8); soft_bounce of postconf(5); qmgr(8) and postsuper(1) for what waited too long.
+    // Postfix: bounce(8), defer(8); soft_bounce of postconf(5); qmgr(8) and postsuper(1) for what
+    // waited too long.
     row(&["status=bounced"], Topic::Bounced, Why::Parentheses),
     row(&["status=expired"], Topic::Bounced, Why::From),
     row(&["status=force-expired"], Topic::Bounced, Why::From),
     row(&["status=deferred"], Topic::Deferred, Why::Parentheses),
     row(&["status=SOFTBOUNCE"], Topic::Deferred, Why::Parentheses),
-    // Postfix's smtpd(8) puts a sender off for a fault of this server: access(5), milter(8), cleanup(8).
+    // Postfix's smtpd(8) puts a sender off for a fault of this server: access(5), milter(8),
+    // cleanup(8).
     row(&["4.3.0 ", "Temporary lookup failure"], Topic::Deferred, Why::Reply),
     row(&["queue file write error"], Topic::Deferred, Why::From),
     row(&["4.3.5 Server configuration"], Topic::Deferred, Why::Reply),
     row(&["4.3.1 Insufficient system storage"], Topic::Deferred, Why::Reply),
     row(&["milter-reject: ", "4.7.1 Service unavailable"], Topic::Deferred, Why::Reply),
-    // Postfix's smtpd(8) refuses a client for what it asks: access(5), postconf(5) smtpd_*_restrictions.
+    // Postfix's smtpd(8) refuses a client for what it asks: access(5), postconf(5)
+    // smtpd_*_restrictions.
     row(&[": reject: ", " from ", "["], Topic::Rejected, Why::Peer),
     row(&[": milter-reject: ", " from ", "["], Topic::Rejected, Why::Peer),
     row(&["improper command pipelining after ", " from ", "["], Topic::Rejected, Why::Peer),
-    // SASL_README and xsasl_dovecot_server.c: the authentication server does not answer, which is nobody's failed login.
+    // SASL_README and xsasl_dovecot_server.c: the authentication server does not answer, which is
+    // nobody's failed login.
     row(&["Connection lost to authentication server"], Topic::AuthErrors, Why::From),
     row(&["SASL: Connect to "], Topic::AuthErrors, Why::From),
     row(&["no SASL authentication mechanisms"], Topic::AuthErrors, Why::From),
     row(&[": SASL ", " authentication failed: ", "emporary"], Topic::AuthErrors, Why::From),
-    // Postfix's smtpd(8); a mechanism that is not offered is a mistake of the client, not of a password.
-    row(&[": SASL ", " authentication failed: Invalid authentication mechanism"], Topic::Ignored, Why::From),
+    // Postfix's smtpd(8); a mechanism that is not offered is a mistake of the client, not of a
+    // password.
+    row(&[": SASL ", " authentication failed: Invalid authentication mechanism"],
+        Topic::Ignored, Why::From),
     row(&[": SASL ", " authentication failed"], Topic::AuthFailures, Why::Client),
-    // Dovecot 2.3 and 2.4, client-common.c and client-common-auth.c: the login process could not ask.
+    // Dovecot 2.3 and 2.4, client-common.c and client-common-auth.c: the login process could not
+    // ask.
     row(&["(auth process communication failure"], Topic::AuthErrors, Why::From),
     row(&["(auth service reported temporary failure"], Topic::AuthErrors, Why::From),
     row(&["(internal failure"], Topic::AuthErrors, Why::From),
@@ -83,7 +90,8 @@ static ROWS: &[Row] = &[
     row(&["(tried to use disabled ", " rip="], Topic::AuthFailures, Why::Remote),
     row(&["(proxy dest auth failed", " rip="], Topic::AuthFailures, Why::Remote),
     // Dovecot's passdbs with auth_verbose: PAM, then passwd-file, SQL, LDAP and the others.
-    row(&["authentication failure; ", "tty=dovecot", " rhost="], Topic::AuthFailures, Why::RemoteHost),
+    row(&["authentication failure; ", "tty=dovecot", " rhost="],
+        Topic::AuthFailures, Why::RemoteHost),
     row(&["): pam_authenticate() failed: "], Topic::AuthFailures, Why::Account),
     row(&["): unknown user"], Topic::AuthFailures, Why::Account),
     row(&["): Unknown user"], Topic::AuthFailures, Why::Account),
@@ -106,7 +114,8 @@ static ROWS: &[Row] = &[
     row(&["-login: Error: ", "auth"], Topic::AuthErrors, Why::From),
     // Dovecot's LMTP server and LDA, mail-deliver.c: mail that could not be saved.
     row(&["save failed to "], Topic::LmtpFailures, Why::After),
-    // Pigeonhole, sieve-actions.c and lda-sieve-plugin.c; mail that an implicit keep has saved is not lost.
+    // Pigeonhole, sieve-actions.c and lda-sieve-plugin.c; mail that an implicit keep has saved is
+    // not lost.
     row(&["failed to store into mailbox "], Topic::LmtpFailures, Why::After),
     row(&["failed to save mail to mailbox "], Topic::LmtpFailures, Why::After),
     row(&["failed to redirect message to "], Topic::LmtpFailures, Why::From),
