@@ -5,5 +5,7 @@ mod support; // a mail server with a set of it, and forged sets
 
 mod deliver; // into a live mailbox
 mod dovecot; // as Dovecot sees it
-mod faults; // damage, full disks, kills
+mod faults; // damage, traps, full disks
+mod killed; // signals and kills
 mod find; // what a query means
+mod compressed; // messages that Dovecot has compressed

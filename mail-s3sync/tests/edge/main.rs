@@ -6,8 +6,10 @@
 #![expect(clippy::unwrap_used, reason = "a fixture that fails ends the test")]
 
 mod support; // sets made by hand, and stores to push them to
+mod scene; // a server behind a proxy that does harm
 
 mod file_store; // the whole logic without a network
+mod links; // links and pipes, which are never followed
 mod records; // `push -`: the set that records on standard input name
 mod bucket; // the life of a set in a bucket
 mod objects; // what objects are like
@@ -16,5 +18,6 @@ mod credentials; // where keys come from
 mod policy; // what the keys of the guide may do
 mod tls; // whose certificates are trusted
 mod through_proxy; // stores that are reached through a proxy
-mod faults; // what networks, other programs and signals do
+mod faults; // what networks and other programs do
+mod killed; // pushes that are killed, and several at once
 mod planted; // what acts on a terminal, wherever others write

@@ -11,8 +11,10 @@ mod meddler; // a proxy before clamd that breaks what it passes on
 
 mod contents; // EICAR wherever it can lie, and what is no file
 mod messages; // messages in whatever form
+mod encrypted; // mail that is encrypted or signed as a whole
 mod limits; // too large, encrypted, damaged: not scanned, never clean
 mod clamds; // absent, hung, blind, killed, several
+mod private_clamd; // one that the scan starts for itself
 mod sets; // backup sets, ours and the old scripts'
 mod records; // the records of another tool
 mod cache; // verdicts of earlier runs

@@ -1,0 +1,202 @@
+//! Mail that is encrypted or signed as a whole, and the policy for it.
+
+use crate::messages::{ATTACHED, FIELDS, MIXED, base64, put_message};
+
+use mail_tests::clamd::{Clamd, eicar};
+
+use crate::support::{Bench, DAY, backed_up, put, some_message, tool, total, verdict_on};
+
+/// A message with `content` attached.
+pub(crate) fn mail_of(name: &str, content: &[u8]) -> String {
+    format!(
+        "{FIELDS}{MIXED}--bb\nContent-Type: application/octet-stream; name=\"{name}\"\n\
+         Content-Transfer-Encoding: base64\n\n{}--bb--\n",
+        base64(content)
+    )
+}
+
+/// Messages that nobody can look into without a key.
+fn put_encrypted(bench: &Bench) -> Vec<&'static str> {
+    let armor = "-----BEGIN PGP MESSAGE-----\n\nhQEMAwAAAAAAAAAA\n-----END PGP MESSAGE-----\n";
+    let pgp = format!(
+        "Content-Type: multipart/encrypted; protocol=\"application/pgp-encrypted\"; boundary=e\n\n\
+         --e\nContent-Type: application/pgp-encrypted\n\nVersion: 1\n\n--e\n\n{armor}--e--\n"
+    );
+    let smime = |kind: &str| {
+        format!(
+            "Content-Type: application/pkcs7-mime; smime-type={kind}; name=smime.p7m\nContent-Transfer-Encoding: base64\n\n{}",
+            base64(b"noise")
+        )
+    };
+    let enveloped = b"\x30\x80\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x03\xa0\x80noise";
+    for (name, message) in [
+        ("pgp", format!("{FIELDS}{pgp}")),
+        ("inline", format!("{FIELDS}\nhello\n\n{armor}")),
+        ("smime", format!("{FIELDS}{}", smime("enveloped-data"))),
+        (
+            "authenticated",
+            format!("{FIELDS}{}", smime("authEnveloped-data")),
+        ),
+        ("by-content", mail_of("x.dat", enveloped)),
+        ("by-name", mail_of("smime.p7m", b"noise")),
+        (
+            "nested",
+            format!("{FIELDS}Content-Type: message/rfc822\n\nFrom: a\n{pgp}"),
+        ),
+        (
+            "in-a-list",
+            format!("{FIELDS}{MIXED}--bb\n{pgp}\n--bb\n\nfooter\n--bb--\n"),
+        ),
+        ("mail-crypt", "CRYPTED\x03\x07noise".to_owned()),
+    ] {
+        put_message(bench, name, message);
+    }
+    vec![
+        "pgp",
+        "inline",
+        "smime",
+        "authenticated",
+        "by-content",
+        "by-name",
+        "nested",
+        "in-a-list",
+        "mail-crypt",
+    ]
+}
+
+#[test]
+fn mail_that_is_encrypted_as_a_whole_is_not_clean_unless_the_policy_lets_it_pass() {
+    let bench = Bench::new();
+    let names = put_encrypted(&bench);
+    let outcome = bench
+        .scan(bench.path("mail"))
+        .assert_code(1)
+        .assert_stderr("--encrypted-mail note");
+    for name in &names {
+        let verdict = verdict_on(&outcome, &format!("/{name}:2,S"));
+        assert_eq!(verdict["status"], "unscanned", "{name}");
+        assert!(
+            verdict["reason"]
+                .as_str()
+                .unwrap()
+                .starts_with("encrypted: "),
+            "{verdict}"
+        );
+    }
+    assert_eq!(total(&outcome, "encrypted"), names.len() as u64);
+    let noted = [
+        bench.tool().args(["--encrypted-mail", "note"]),
+        bench.tool().env("SCAN_ENCRYPTED_MAIL", "note"),
+    ];
+    for tool in noted {
+        let outcome = tool.arg(bench.path("mail")).run().assert_code(0);
+        for name in &names {
+            let verdict = verdict_on(&outcome, &format!("/{name}:2,S"));
+            assert!(
+                verdict["reason"]
+                    .as_str()
+                    .unwrap()
+                    .starts_with("encrypted: "),
+                "{verdict}"
+            );
+        }
+        assert_eq!(total(&outcome, "encrypted"), names.len() as u64);
+    }
+    let wrong = bench
+        .tool()
+        .env("SCAN_ENCRYPTED_MAIL", "maybe")
+        .arg(bench.path("mail"));
+    let _ = wrong.run().assert_code(2).assert_failure("configuration");
+    // What is infected besides is infected.
+    put_message(
+        &bench,
+        "both",
+        mail_of("x.com", &eicar()).replace(
+            "\n--bb--",
+            "\n--bb\n\n-----BEGIN PGP MESSAGE-----\n\n--bb--",
+        ),
+    );
+    let outcome = bench
+        .tool()
+        .args(["--encrypted-mail", "note"])
+        .arg(bench.path("mail"))
+        .run()
+        .assert_code(1);
+    assert_eq!(verdict_on(&outcome, "both:2,S")["status"], "infected");
+}
+
+#[test]
+fn what_is_signed_around_its_content_is_looked_into() {
+    let bench = Bench::new();
+    let inner = format!(
+        "X-A: b\n{ATTACHED}Content-Transfer-Encoding: base64\n\n{}",
+        base64(&eicar())
+    );
+    bench.put("work/in", inner);
+    bench.shell(
+        r#"
+        cd work; mkdir -p ../mail/cur
+        openssl req -x509 -newkey rsa:2048 -nodes -keyout k.pem -out c.pem -subj /CN=a 2>/dev/null
+        sign="openssl cms -sign -nodetach -signer c.pem -inkey k.pem -in in -from a -subject x"
+        $sign -out ../mail/cur/opaque:2, ; $sign -stream -out ../mail/cur/streamed:2,
+        openssl cms -sign -signer c.pem -inkey k.pem -in in -from a -subject x -out ../mail/cur/detached:2,
+        echo hello > in; $sign -out ../mail/cur/clean:2,
+        openssl cms -encrypt -aes128 -in in -from a -subject x -out ../mail/cur/enveloped:2, c.pem
+        "#,
+    );
+    let outcome = bench.scan(bench.path("mail")).assert_code(1);
+    for (name, status) in [
+        ("opaque", "infected"),
+        ("streamed", "infected"),
+        ("detached", "infected"),
+        ("clean", "clean"),
+        ("enveloped", "unscanned"),
+    ] {
+        assert_eq!(
+            verdict_on(&outcome, &format!("{name}:2,"))["status"],
+            status,
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_set_with_encrypted_mail_passes_only_under_that_policy_and_not_from_the_cache() {
+    let server = backed_up(20, |mail| {
+        put(&some_message(mail), "CRYPTED\x03\x07noise");
+    });
+    let seconds = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
+    let settings = "AlertEncrypted yes\nAlertExceedsMax yes\n";
+    let clamd = Clamd::start_dated(settings, 100, i64::try_from(seconds).unwrap());
+    let cache = tempfile::tempdir().unwrap();
+    let scan = |policy: &str| {
+        tool(&[&clamd.unix()])
+            .args(["--encrypted-mail", policy, "--cache"])
+            .arg(cache.path().join("verdicts"))
+            .arg(server.daily(DAY))
+            .run()
+    };
+    let outcome = scan("note").assert_code(0);
+    let noted: Vec<_> = outcome
+        .data("verdict")
+        .into_iter()
+        .filter(|verdict| {
+            verdict["reason"]
+                .as_str()
+                .is_some_and(|reason| reason.contains("encrypted: "))
+        })
+        .collect();
+    assert_eq!(noted.len(), 2, "the message, and the archive that holds it");
+    assert_eq!(total(&scan("note").assert_code(0), "encrypted"), 1);
+    let outcome = scan("unscanned").assert_code(1);
+    assert_eq!(
+        (
+            total(&outcome, "unscanned"),
+            total(&outcome, "unscanned_members")
+        ),
+        (1, 1)
+    );
+}
