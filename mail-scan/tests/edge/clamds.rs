@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use mail_tests::clamd::{Clamd, MARKER, eicar};
-use mail_tests::run::Outcome;
+use mail_tests::run::{Outcome, Running};
 use rustix::process::{Signal, kill_process};
 use serde_json::Value;
 
@@ -341,30 +341,37 @@ fn a_clamd_whose_limits_are_lowered_is_not_believed() {
         .assert_stderr("no longer looks into contents as large");
 }
 
+/// Scans a file with the marker, and then the directory `rest`. When this returns, clamd has looked
+/// into the first.
+fn scan_from_marker(bench: &Bench, timeout_seconds: &str) -> Running {
+    bench.put("first", MARKER);
+    let running = bench
+        .tool()
+        .args(["--jobs", "2", "--timeout", timeout_seconds])
+        .args([bench.path("first"), bench.path("rest")])
+        .spawn();
+    while !bench.clamd.log().contains("Local.Test.Marker") {
+        thread::sleep(Duration::from_millis(2));
+    }
+    running
+}
+
 #[test]
 fn a_clamd_that_is_restarted_is_waited_for() {
     let mut bench = Bench::new();
     for number in 0..300 {
         bench.put(
-            &format!("{number}"),
+            &format!("rest/{number}"),
             format!("Subject: {number}\r\n\r\nhello\r\n").repeat(200),
         );
     }
-    // Held, so that it is killed in the middle of the work.
-    let tool = bench
-        .tool()
-        .args(["--jobs", "2", "--timeout", "60"])
-        .arg(bench.dir());
-    let running = tool.spawn();
-    while !bench.clamd.log().contains("Eicar-Test-Signature") {
-        thread::sleep(Duration::from_millis(5));
-    }
-    thread::sleep(Duration::from_millis(200));
+    let running = scan_from_marker(&bench, "60");
     bench.clamd.kill();
     thread::sleep(Duration::from_millis(500));
     bench.clamd.resume();
-    let outcome = running.wait().assert_code(0);
+    let outcome = running.wait().assert_code(1);
     assert_eq!(total(&outcome, "clean"), 300);
+    assert_eq!(total(&outcome, "infected"), 1, "the marker");
 }
 
 #[test]
@@ -406,19 +413,11 @@ fn a_clamd_that_is_killed_for_good_leaves_nothing_clean_that_was_not_scanned() {
     let mut bench = Bench::new();
     for number in 0..3000 {
         bench.put(
-            &format!("{number}"),
+            &format!("rest/{number}"),
             format!("Subject: {number}\r\n\r\nhello\r\n").repeat(50),
         );
     }
-    let running = bench
-        .tool()
-        .args(["--jobs", "2", "--timeout", "2"])
-        .arg(bench.dir())
-        .spawn();
-    while !bench.clamd.log().contains("Eicar-Test-Signature") {
-        thread::sleep(Duration::from_millis(5));
-    }
-    thread::sleep(Duration::from_millis(150));
+    let running = scan_from_marker(&bench, "2");
     bench.clamd.kill();
     let outcome = running.wait().assert_code(3).assert_failure("scanner");
     assert_eq!(
