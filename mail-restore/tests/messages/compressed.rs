@@ -1,11 +1,5 @@
 //! Messages that Dovecot has compressed.
 
-#![expect(clippy::unwrap_used, reason = "a failing step ends the test")]
-#![expect(
-    clippy::disallowed_methods,
-    reason = "sample mail is not a stored file"
-)]
-
 use std::process::Command;
 
 use crate::support::{Site, by_id, by_mailbox, message, paths, piped, work};

@@ -1,11 +1,5 @@
 //! Deliveries that are interrupted, killed, or at work twice.
 
-#![expect(clippy::unwrap_used, reason = "a failing step ends the test")]
-#![expect(
-    clippy::disallowed_methods,
-    reason = "sample mail is not a stored file"
-)]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -119,7 +119,7 @@ fn one_component_leaves_the_others_alone() {
 
 #[test]
 fn what_the_server_does_not_have_is_left_out_and_named() {
-    let (server, _) = saved_server(30);
+    let (server, _) = Server::saved(30);
     let before = restored(&server);
     let spoil = || {
         put(&server.dir().join("config/postfix/main.cf"), b"lost\n");
