@@ -355,8 +355,16 @@ fn print_summary(plan: &Plan, session: &Session, totals: &Counters, exit: Exit) 
         get(&totals.files),
         get(&totals.members),
         human_size(get(&totals.bytes)),
-        once(&totals.infected, &totals.infected_archives, &totals.infected_members),
-        once(&totals.unscanned, &totals.unscanned_archives, &totals.unscanned_members),
+        once(
+            &totals.infected,
+            &totals.infected_archives,
+            &totals.infected_members
+        ),
+        once(
+            &totals.unscanned,
+            &totals.unscanned_archives,
+            &totals.unscanned_members
+        ),
         get(&totals.cached),
     ));
     print_encrypted(plan, session, get(&totals.encrypted));

@@ -212,7 +212,7 @@ fn server_with_project() -> Server {
         &server.dir().join("docker-compose.override.yml"),
         b"services: {}\n",
     );
-    save(&server);
+    server.save_trees();
     server
 }
 
