@@ -93,7 +93,12 @@ impl Journal {
         begun.map(|()| journal)
     }
 
-    /// Writes it down; afterwards it is on the server's disk as far as the server lets anything be.
+    /// Writes it down; afterwards it is on the server's disk.
+    ///
+    /// A commit alone may not be: with `innodb_flush_log_at_trx_commit` at 0 or 2 the log follows
+    /// up to a second later, while views and triggers are files that are dropped at once. A server
+    /// that died between would not know that they were dropped. The definition of an InnoDB table
+    /// takes the log to the disk whatever that setting is.
     pub(super) fn write(&self, server: &mut Server) -> Result<(), Error> {
         let text = serde_json::to_string(self).map_err(|error| Error::Journal {
             database: self.database.clone(),
@@ -105,7 +110,12 @@ impl Journal {
             literal(&text)
         );
         server.prepare(&self.database, &replace)?;
-        server.prepare(&self.database, "COMMIT")
+        server.prepare(&self.database, "COMMIT")?;
+        let force = format!(
+            "CREATE OR REPLACE TABLE {}.forced (a INT) ENGINE=InnoDB",
+            name(&self.database)
+        );
+        server.prepare(&self.database, &force)
     }
 
     /// Goes on to `state`.

@@ -1,5 +1,6 @@
 //! A proxy for MariaDB's protocol that stands between a restore and its server, and does harm at
-//! the n-th statement that changes anything.
+//! the n-th statement that is a step of the restore.
+#![allow(dead_code, reason = "each program of tests uses a part of it")]
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -20,7 +21,14 @@ pub(crate) enum Harm {
     /// Neither it nor anything after it reaches the server, and nobody gets an answer. The
     /// connections stay open until the client ends: for who kills the process meanwhile.
     Hold,
+    /// The deed is done, then the server gets it, and everything after it.
+    DeedBefore,
+    /// The server runs it, then the deed is done. Everything after it goes through.
+    DeedAfter,
 }
+
+/// What is done at the statement.
+type Deed = Box<dyn Fn() + Send + Sync>;
 
 /// A running proxy.
 pub(crate) struct StatementProxy {
@@ -31,6 +39,7 @@ pub(crate) struct StatementProxy {
 struct Shared {
     upstream: u16,
     harm: Harm,
+    deed: Deed,
     at: usize,
     count: AtomicUsize,
     is_cut: AtomicBool,
@@ -40,11 +49,22 @@ struct Shared {
 impl StatementProxy {
     /// Stands before the server at `upstream` on 127.0.0.1. Statements are counted from 0.
     pub(crate) fn start(upstream: u16, harm: Harm, at: usize) -> Self {
+        Self::with_deed(upstream, harm, at, || {})
+    }
+
+    /// As [`Self::start`], for [`Harm::DeedBefore`] and [`Harm::DeedAfter`].
+    pub(crate) fn with_deed(
+        upstream: u16,
+        harm: Harm,
+        at: usize,
+        deed: impl Fn() + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let shared = Arc::new(Shared {
             upstream,
             harm,
+            deed: Box::new(deed),
             at,
             count: AtomicUsize::new(0),
             is_cut: AtomicBool::new(false),
@@ -81,7 +101,7 @@ impl Shared {
         if self.is_cut.load(Ordering::SeqCst) {
             return match self.harm {
                 Harm::Hold => wait_for_end(client),
-                Harm::Refuse | Harm::CutBefore | Harm::CutAfter => client.shutdown(Shutdown::Both),
+                _ => client.shutdown(Shutdown::Both),
             };
         }
         let server = TcpStream::connect(("127.0.0.1", self.upstream))?;
@@ -120,9 +140,17 @@ impl Shared {
                 Some(Harm::CutBefore | Harm::Hold) => return Ok(()),
                 Some(Harm::CutAfter) => {
                     server.write_all(&[&head[..], &body].concat())?;
-                    // Its answer is on the way back when the server has run it.
-                    thread::sleep(std::time::Duration::from_millis(150));
+                    wait_for_answer();
                     return Ok(());
+                }
+                Some(Harm::DeedBefore) => {
+                    (self.deed)();
+                    server.write_all(&[&head[..], &body].concat())?;
+                }
+                Some(Harm::DeedAfter) => {
+                    server.write_all(&[&head[..], &body].concat())?;
+                    wait_for_answer();
+                    (self.deed)();
                 }
                 None => server.write_all(&[&head[..], &body].concat())?,
             }
@@ -132,7 +160,7 @@ impl Shared {
     /// COM_QUERY is 3, the first packet of a command is number 0.
     fn harm_of(&self, head: &[u8; 4], body: &[u8]) -> Option<Harm> {
         let text = body.strip_prefix(&[3]).filter(|_| head[3] == 0)?;
-        if !changes_something(text) {
+        if !is_step(text) {
             return None;
         }
         let number = self.count.fetch_add(1, Ordering::SeqCst);
@@ -144,11 +172,16 @@ impl Shared {
         if number != self.at {
             return None;
         }
-        if self.harm != Harm::Refuse {
+        if matches!(self.harm, Harm::CutBefore | Harm::CutAfter | Harm::Hold) {
             self.is_cut.store(true, Ordering::SeqCst);
         }
         Some(self.harm)
     }
+}
+
+/// An answer is on the way back when the server has run the statement.
+fn wait_for_answer() {
+    thread::sleep(std::time::Duration::from_millis(150));
 }
 
 /// Takes what the client sends, and leaves it unanswered.
@@ -156,8 +189,12 @@ fn wait_for_end(mut client: &TcpStream) -> io::Result<()> {
     io::copy(&mut client, &mut io::sink()).map(drop)
 }
 
-/// Not questions, and not the settings of a session.
-fn changes_something(text: &[u8]) -> bool {
+/// What changes something, and the counting of rows: not other questions, and not the settings of
+/// a session.
+fn is_step(text: &[u8]) -> bool {
+    if text.starts_with(b"SELECT COUNT(*) FROM `") {
+        return true;
+    }
     let harmless: [&[u8]; 8] = [
         b"SET ",
         b"/*",
