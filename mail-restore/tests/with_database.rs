@@ -1,17 +1,24 @@
 //! Whole sets with their databases: all or nothing, trees and databases together.
 #![allow(clippy::disallowed_methods, reason = "sample files")]
 
+#[expect(clippy::unwrap_used, reason = "a helper that fails ends the test")]
+#[path = "support/statement_proxy.rs"]
+mod statement_proxy;
 mod support;
 
 use std::fs;
 use std::process::Command;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use mail_tests::maildir::TreePlan;
 use mail_tests::mariadb::MariaDb;
+use mail_tests::run::Tool;
 use mail_tests::server::Server;
 use mail_tests::tree::snapshot;
+use rustix::process::Signal;
+use statement_proxy::{Harm, StatementProxy};
 use support::{checked, is_root, live, names, put};
 
 const SCHEMA: &str = "
@@ -161,6 +168,60 @@ fn a_tree_that_cannot_be_put_in_place_takes_the_databases_back() {
             .iter()
             .all(|name| !name.contains(".bak.") && !name.contains(".restoring"))
     );
+}
+
+/// The run is killed when the databases are in place and the trees are not, when both are and
+/// nobody has written so, and when that is written: the same command again restores all.
+#[test]
+fn a_run_that_is_killed_between_databases_and_trees_is_put_right() {
+    let (server, database) = saved();
+    let mail = server.mail().join("example.com/alice/cur");
+    let before = names(&mail);
+    let steps = killed_at(&server, &database, usize::MAX);
+    let last = |words: &str| {
+        let is_meant = |step: &String| step.starts_with(words);
+        steps.iter().rposition(is_meant).unwrap()
+    };
+    for at in [
+        last("ALTER DATABASE"),
+        last("REPLACE INTO"),
+        last("DROP DATABASE"),
+    ] {
+        database.sql("DELETE FROM mailserver.users WHERE id = 1");
+        put(&mail.join("1.later"), b"later");
+        let _ = killed_at(&server, &database, at);
+        let seen = users(&database);
+        assert!(
+            seen.ends_with("bob@example.com\n"),
+            "killed at {at}: {seen}"
+        );
+        let _ = checked(server.restore().args(["--from", "latest"])).assert_code(0);
+        assert_eq!(users(&database).trim(), "alice@example.com,bob@example.com");
+        assert_eq!(names(&mail), before, "killed at {at}");
+        assert_eq!(database.sql("SHOW DATABASES LIKE 'mail\\_restore%'"), "");
+        let is_hidden = |name: &String| name.contains(".restoring");
+        assert!(!names(server.dir()).iter().any(is_hidden), "killed at {at}");
+    }
+}
+
+/// Restores through a proxy, is killed at a step, and gives back the steps up to there.
+fn killed_at(server: &Server, database: &MariaDb, step: usize) -> Vec<String> {
+    let proxy = StatementProxy::start(database.port(), Harm::Hold, step);
+    let mut running = through(&proxy, server.restore())
+        .args(["--from", "latest"])
+        .spawn();
+    while running.is_running() && !proxy.has_struck() {
+        thread::sleep(Duration::from_millis(5));
+    }
+    running.signal(Signal::KILL);
+    let _ = running.wait();
+    proxy.statements()
+}
+
+fn through(proxy: &StatementProxy, mut tool: Tool) -> Tool {
+    tool.command().env_remove("MYSQL_SOCKET");
+    tool.env("MYSQL_HOST", "127.0.0.1")
+        .env("MYSQL_PORT", proxy.port().to_string())
 }
 
 #[test]

@@ -59,9 +59,18 @@ impl MariaDb {
     /// As [`MariaDb::start`].
     #[must_use]
     pub fn start_with(options: &[&str]) -> Self {
+        Self::start_below(&std::env::temp_dir(), options)
+    }
+
+    /// As [`MariaDb::start_with`], with everything in a new directory below `parent`.
+    ///
+    /// # Panics
+    /// As [`MariaDb::start`].
+    #[must_use]
+    pub fn start_below(parent: &Path, options: &[&str]) -> Self {
         let dir = tempfile::Builder::new()
             .prefix("mariadb-")
-            .tempdir()
+            .tempdir_in(parent)
             .expect("a temporary directory can be made");
         let options = options.iter().map(ToString::to_string).collect();
         let mut server = Self {

@@ -40,6 +40,7 @@ mod live; // a database as the server has it
 mod stored_code; // its views, triggers, routines and events
 mod moves; // tables on their way, many in one RENAME
 mod exchange; // the new in the place of the old
+mod meanwhile; // what other clients wrote while the restore ran
 mod recover; // the way back
 mod loader_account; // an account that may touch the new databases alone
 mod obstacles; // what stands in the way of an exchange

@@ -19,6 +19,7 @@ use super::kind::StoredKind;
 use super::live;
 use super::load::{Load, Watch};
 use super::loader_account;
+use super::meanwhile;
 use super::obstacles;
 use super::recover;
 use super::relocate::Places;
@@ -159,6 +160,7 @@ pub(super) fn restore(
     let packet_bytes = server.packet_bytes()?;
     warnings.extend(check(&mut server, packet_bytes, target, surveyed)?);
     let names = databases(&surveyed.dumps);
+    let began = meanwhile::now(&mut server)?;
     let asked = surveyed.asked_accounts();
     let before = before::save(&target.connection, &names, asked, (root, now), watch.stop)?;
     warnings.extend(before.warnings);
@@ -174,6 +176,7 @@ pub(super) fn restore(
         target,
         surveyed,
         saved: &saved,
+        began,
         watch,
         undo: Undo {
             connection: target.connection.clone(),
@@ -270,14 +273,16 @@ struct Work<'a> {
     target: &'a Target,
     surveyed: &'a Surveyed,
     saved: &'a [SurveyedDump],
+    /// When what was there began to be saved, by the server's clock.
+    began: String,
     watch: Watch<'a>,
     undo: Undo,
 }
 
 impl Work<'_> {
     /// Runs to its end, or goes back.
-    fn finish(mut self, warnings: Vec<String>, saved: PathBuf) -> Result<Loaded, Error> {
-        match self.run() {
+    fn finish(mut self, mut warnings: Vec<String>, saved: PathBuf) -> Result<Loaded, Error> {
+        match self.run(&mut warnings) {
             Ok((results, unmade)) => Ok(Loaded {
                 results,
                 unmade: unmade.iter().map(Unmade::describe).collect(),
@@ -296,7 +301,7 @@ impl Work<'_> {
     }
 
     /// Until the exchange, the live databases are not touched.
-    fn run(&mut self) -> Result<(Vec<Restored>, Vec<Unmade>), Error> {
+    fn run(&mut self, warnings: &mut Vec<String>) -> Result<(Vec<Restored>, Vec<Unmade>), Error> {
         self.make_places()?;
         let connection = self.target.connection.clone();
         let dumps = &self.surveyed.dumps;
@@ -328,6 +333,8 @@ impl Work<'_> {
         }
         let unmade =
             exchange::exchange(&mut self.server, &connection, &mut self.undo.journal, dumps)?;
+        let journal = &self.undo.journal;
+        warnings.extend(meanwhile::warning(&mut self.server, journal, &self.began)?);
         if let Some((dump, survey)) = &self.surveyed.accounts {
             self.undo.accounts = Some(AccountNames::read(&mut self.server)?);
             self.load(&connection, dump, survey, &Places::new())?;

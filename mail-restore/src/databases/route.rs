@@ -4,6 +4,8 @@
 //! Reading a dump a second time gives the same answers, so that what was found before loading holds
 //! while loading.
 
+use std::collections::BTreeSet;
+
 use mail_mysql::is_of_the_server;
 
 use super::action::{Action, StoredStep};
@@ -40,6 +42,8 @@ pub(super) struct Route {
     has_run_code: bool,
     /// What the code makes that waits to be run.
     kept: Option<StoredKey>,
+    /// Tables and sequences that may be there.
+    made: BTreeSet<TableKey>,
     found: Found,
 }
 
@@ -51,6 +55,7 @@ impl Route {
             database: None,
             has_run_code: false,
             kept: None,
+            made: BTreeSet::new(),
             found: Found::default(),
         }
     }
@@ -239,7 +244,8 @@ impl Route {
     }
 
     fn object(&mut self, object: &Named, statement: &Statement) -> Result<Action, Refusal> {
-        self.selected(object)?;
+        let database = self.selected(object)?;
+        self.made.insert((database, object.name.clone()));
         self.refer(statement)?;
         Ok(Action::Alone)
     }
@@ -273,10 +279,16 @@ impl Route {
                         key.1
                     )));
                 }
+                self.made.insert(key.clone());
                 self.found.tables.entry(key.clone()).or_insert(none);
             }
             TableVerb::Drop => {
                 self.found.tables.remove(&key);
+                // The databases that are loaded are new: to drop what is not there would cost as
+                // many writes to the server's disk as to make it.
+                if !self.made.remove(&key) {
+                    return Ok(Action::Nobody);
+                }
             }
             TableVerb::Empty => {
                 self.found.tables.insert(key.clone(), none);

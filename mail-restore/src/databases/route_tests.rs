@@ -1,7 +1,5 @@
 //! Whole dumps: what is run of them, what is found in them, and what is refused.
 
-use std::collections::BTreeSet;
-
 use super::*;
 use crate::databases::statement::StatementReader;
 
@@ -66,6 +64,26 @@ fn our_dump_concerns_its_database_alone() {
     assert_eq!((found.databases, found.created), (set(&["d"]), set(&["d"])));
     assert_eq!(found.tables.values().next().unwrap().rows, 2);
     assert_eq!(found.stored, [view].into());
+}
+
+#[test]
+fn a_table_is_dropped_if_it_may_be_there() {
+    let is_run = |text: &str| {
+        let (actions, _) = go(stock(), text).unwrap();
+        actions.last() != Some(&Action::Nobody)
+    };
+    assert!(!is_run("USE d; DROP TABLE IF EXISTS t;"));
+    assert!(!is_run("CREATE TABLE u (a INT); DROP TABLE IF EXISTS t;"));
+    assert!(!is_run(
+        "USE e; CREATE TABLE t (a INT); USE d; DROP TABLE t;"
+    ));
+    assert!(!is_run(
+        "CREATE TABLE t (a INT); DROP TABLE t; DROP TABLE IF EXISTS t;"
+    ));
+    assert!(is_run("CREATE TABLE t (a INT); DROP TABLE t;"));
+    assert!(is_run(
+        "CREATE TABLE u (a INT); CREATE TABLE t LIKE u; DROP TABLE t;"
+    ));
 }
 
 #[test]
