@@ -12,6 +12,7 @@ pub mod dumpdir; // what a directory holds, and what was renamed, as tar --incre
 pub mod renames; // from the stored names to the present ones
 pub mod state; // what became of the members since their segments were written
 pub mod view; // a mailbox as it was on the day of a set
+pub mod dumpdirs; // whether tar --incremental comes to the same
 
 mod pax; // what a tar header cannot hold
 pub mod reader; // any tar, member by member, as a stream

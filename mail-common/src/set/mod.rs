@@ -14,6 +14,7 @@ mod layout; // the names in a root, visible and hidden
 mod backup_root; // the directory that holds the sets
 mod lock; // one writer to a root, many readers to a set
 pub mod mailbox; // where a mailbox lies in a set, and back
+mod saved_mailbox; // a mailbox of a set, by its files
 mod mount; // whether the disk is there, and how much room it has
 mod operand; // what a SET on a command line means
 mod remove; // how a set leaves its root
@@ -33,4 +34,5 @@ pub use mount::{Space, free_space, is_mount_point};
 pub use operand::{SetReference, find_set};
 pub use remove::{Removal, remove_set};
 pub use root::{FoundSet, SetState};
+pub use saved_mailbox::{Listing, MailboxError, SavedMailbox, is_of_mailbox, saved_mailboxes};
 pub use staging::{CommitAs, Committed, NotRemoved, Staging};

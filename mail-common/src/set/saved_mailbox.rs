@@ -1,0 +1,387 @@
+//! A mailbox of a set by its files: its archives, and what says which of their members are the
+//! mailbox.
+//!
+//! Format 1 has an index beside the archives. Format 2 has an index for each segment, and the state
+//! of the day; `0000` says the same to stock tar. What contradicts itself is refused as a whole.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufReader};
+use std::path::Path;
+
+use super::verify::{self, Damage};
+use super::{SetFile, mailbox};
+use crate::archive::compression::Compression;
+use crate::archive::dumpdirs::{self, Dumpdirs, Scope};
+use crate::archive::reader::TarReader;
+use crate::archive::segment::{segment_name, segment_number};
+use crate::archive::state::{self, CONTROL, State};
+use crate::archive::view::{self, Member, View};
+use crate::failure::{Failure, FailureKind};
+use crate::relpath::RelPath;
+
+/// What the names of archives end in.
+const ARCHIVE: &[u8] = b".tar.zst";
+
+/// The files of a mailbox in a set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SavedMailbox {
+    /// The directory in the set that they lie in.
+    pub directory: RelPath,
+    /// The mailbox, relative to the mail root; the root for what lies above the mailboxes.
+    pub path: RelPath,
+    /// Its archives, by their numbers.
+    pub archives: BTreeMap<u32, SetFile>,
+    /// Archives that lie there and have no number: these tools make none.
+    pub foreign: Vec<SetFile>,
+    /// What says what is in them.
+    pub listing: Listing,
+    scope: Scope,
+}
+
+/// What says what is in the archives of a mailbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listing {
+    /// Nothing: it is lost.
+    Lost,
+    /// Format 1.
+    Index(SetFile),
+    /// Format 2.
+    State {
+        /// What became of the members.
+        state: SetFile,
+        /// The index of each segment, by its number.
+        indexes: BTreeMap<u32, SetFile>,
+    },
+}
+
+/// Why a mailbox of a set cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum MailboxError {
+    /// It has the index of format 1 and the state of format 2.
+    #[error("{directory} has an index and a state: one of them is not of this set")]
+    BothFormats {
+        /// Where.
+        directory: RelPath,
+    },
+    /// A segment has an index, and the mailbox has no state.
+    #[error("{index} is there and {} is not", mailbox::STATE)]
+    NoState {
+        /// The index.
+        index: RelPath,
+    },
+    /// An archive or an index is missing, or the state does not speak of it.
+    #[error("the state of {directory} does not fit its files: {file} {problem}")]
+    Segments {
+        /// Where.
+        directory: RelPath,
+        /// The file.
+        file: RelPath,
+        /// What is the matter with it.
+        problem: &'static str,
+    },
+    /// A file cannot be opened.
+    #[error(transparent)]
+    Damage(#[from] Damage),
+    /// An archive cannot be decompressed.
+    #[error("decompress {path}")]
+    Decompress {
+        /// The archive.
+        path: RelPath,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The state cannot be used.
+    #[error("read {path}")]
+    State {
+        /// The state.
+        path: RelPath,
+        /// The cause.
+        source: state::Error,
+    },
+    /// State and indexes do not fit.
+    #[error("read the mailbox in {directory}")]
+    View {
+        /// Where.
+        directory: RelPath,
+        /// The cause.
+        source: view::Error,
+    },
+    /// `0000` does not say what the state says.
+    #[error("stock tar would not come to the mailbox in {directory}")]
+    Dumpdirs {
+        /// Where.
+        directory: RelPath,
+        /// The cause.
+        source: dumpdirs::Error,
+    },
+}
+
+impl Failure for MailboxError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::BothFormats { .. } | Self::NoState { .. } | Self::Segments { .. } => {
+                FailureKind::Damaged
+            }
+            Self::Decompress { source, .. } => FailureKind::of_stored(source),
+            Self::Damage(damage) => damage.kind(),
+            Self::State { source, .. } => source.kind(),
+            Self::View { source, .. } => source.kind(),
+            Self::Dumpdirs { source, .. } => source.kind(),
+        }
+    }
+}
+
+/// The mailboxes among `files` of a set, sorted by their directories.
+///
+/// # Errors
+/// When the files of a mailbox are those of both formats, or of neither.
+pub fn saved_mailboxes<'a>(
+    files: impl IntoIterator<Item = &'a SetFile>,
+) -> Result<Vec<SavedMailbox>, MailboxError> {
+    let mut mailboxes: BTreeMap<RelPath, (RelPath, Files)> = BTreeMap::new();
+    for file in files {
+        let directory = file.path.parent().unwrap_or_else(RelPath::root);
+        if let Some(path) = mailbox::mailbox_of(&directory).filter(|_| is_of_mailbox(&file.path)) {
+            let (_, files) = mailboxes
+                .entry(directory)
+                .or_insert((path, Files::default()));
+            files.add(file);
+        }
+    }
+    let has_neighbours = mailboxes.len() > 1;
+    let mut found = Vec::new();
+    for (directory, (path, files)) in mailboxes {
+        let scope = match (path.is_root(), has_neighbours) {
+            (false, _) => Scope::Mailbox,
+            (true, true) => Scope::Above,
+            (true, false) => Scope::Alone,
+        };
+        found.push(SavedMailbox {
+            listing: files.listing(&directory)?,
+            archives: files.archives,
+            foreign: files.foreign,
+            directory,
+            path,
+            scope,
+        });
+    }
+    Ok(found)
+}
+
+/// Whether `file` of a set is an archive of a mailbox, or says what is in one.
+#[must_use]
+pub fn is_of_mailbox(file: &RelPath) -> bool {
+    let directory = file.parent();
+    directory.is_some_and(|directory| mailbox::mailbox_of(&directory).is_some())
+        && (file.name().ends_with(ARCHIVE)
+            || mailbox::is_index(file)
+            || mailbox::is_state(file)
+            || mailbox::indexed_segment(file).is_some())
+}
+
+/// The files of a mailbox, by what they are.
+#[derive(Default)]
+struct Files {
+    archives: BTreeMap<u32, SetFile>,
+    foreign: Vec<SetFile>,
+    indexes: BTreeMap<u32, SetFile>,
+    index: Option<SetFile>,
+    state: Option<SetFile>,
+}
+
+impl Files {
+    fn add(&mut self, file: &SetFile) {
+        let path = &file.path;
+        if let Some(number) = segment_number(path.name()) {
+            self.archives.insert(number, file.clone());
+        } else if path.name().ends_with(ARCHIVE) {
+            self.foreign.push(file.clone());
+        } else if let Some(number) = mailbox::indexed_segment(path) {
+            self.indexes.insert(number, file.clone());
+        } else if mailbox::is_state(path) {
+            self.state = Some(file.clone());
+        } else {
+            self.index = Some(file.clone());
+        }
+    }
+
+    fn listing(&self, directory: &RelPath) -> Result<Listing, MailboxError> {
+        match (&self.index, &self.state, self.indexes.values().next()) {
+            (None, Some(state), _) => Ok(Listing::State {
+                state: state.clone(),
+                indexes: self.indexes.clone(),
+            }),
+            (Some(index), None, None) => Ok(Listing::Index(index.clone())),
+            (None, None, None) => Ok(Listing::Lost),
+            (None, None, Some(index)) => Err(MailboxError::NoState {
+                index: index.path.clone(),
+            }),
+            (Some(_), _, _) => Err(MailboxError::BothFormats {
+                directory: directory.clone(),
+            }),
+        }
+    }
+}
+
+impl SavedMailbox {
+    /// Every file of the mailbox.
+    pub fn files(&self) -> impl Iterator<Item = &SetFile> {
+        let archives = self.archives.values().chain(&self.foreign);
+        archives.chain(self.listing.files())
+    }
+
+    /// The state of a mailbox of format 2.
+    #[must_use]
+    pub fn state(&self) -> Option<&SetFile> {
+        match &self.listing {
+            Listing::State { state, .. } => Some(state),
+            Listing::Index(_) | Listing::Lost => None,
+        }
+    }
+
+    /// Reads what says what is in the archives of the mailbox in `set`, and lets `visit` see every
+    /// member. In format 2 all of it must fit, `0000` too: then the state is the answer.
+    ///
+    /// # Errors
+    /// At the first thing that does not fit.
+    pub fn examine(
+        &self,
+        set: &Path,
+        mut visit: impl FnMut(Member),
+    ) -> Result<Option<State>, MailboxError> {
+        let mut comparison = None;
+        let state = match self.read_state(set)? {
+            None => None,
+            Some(state) => {
+                let dumpdirs = self.read_dumpdirs(set)?;
+                let begun = dumpdirs.compare(&state);
+                comparison = Some(begun.map_err(|source| self.dumpdirs_error(source))?);
+                Some(state)
+            }
+        };
+        for member in self.view(set, state.clone())? {
+            let member = member.map_err(|source| self.unreadable(source))?;
+            if let Some(comparison) = &mut comparison {
+                let added = comparison.add(&member);
+                added.map_err(|source| self.dumpdirs_error(source))?;
+            }
+            visit(member);
+        }
+        if let Some(comparison) = comparison {
+            let finished = comparison.finish();
+            finished.map_err(|source| self.dumpdirs_error(source))?;
+        }
+        Ok(state)
+    }
+
+    /// The state of a mailbox of format 2, which speaks of the files that are there.
+    ///
+    /// # Errors
+    /// When it cannot be read, or does not.
+    pub fn read_state(&self, set: &Path) -> Result<Option<State>, MailboxError> {
+        let Listing::State { state, .. } = &self.listing else {
+            return Ok(None);
+        };
+        let read = State::read(verify::open(set, &state.path)?);
+        let read = read.map_err(|source| MailboxError::State {
+            path: state.path.clone(),
+            source,
+        })?;
+        self.check_segments(&read)?;
+        Ok(Some(read))
+    }
+
+    /// Whether the files are those of which `state` speaks.
+    ///
+    /// # Errors
+    /// When one is missing, or is there and should not be.
+    pub fn check_segments(&self, state: &State) -> Result<(), MailboxError> {
+        let Listing::State { indexes, .. } = &self.listing else {
+            return Ok(());
+        };
+        let numbers = || state.segments.iter();
+        let missing = |number: &&u32| !indexes.contains_key(*number);
+        if let Some(number) = numbers().find(missing) {
+            let name = mailbox::segment_index_in(&self.directory, *number);
+            return Err(self.segments(name, "is missing"));
+        }
+        let mut wanted = numbers().copied().chain([CONTROL]);
+        if let Some(number) = wanted.find(|number| !self.archives.contains_key(number)) {
+            let name = segment_name(number).below(&self.directory);
+            return Err(self.segments(name, "is missing"));
+        }
+        let is_strange = |(number, _): &(&u32, &SetFile)| !state.segments.contains(*number);
+        let archives = self.archives.range(CONTROL + 1..).filter(is_strange);
+        let strange = archives.chain(indexes.iter().filter(is_strange));
+        let strange = strange.map(|(_, file)| file).chain(&self.foreign).next();
+        match strange {
+            Some(file) => Err(self.segments(file.path.clone(), "is not of it")),
+            None => Ok(()),
+        }
+    }
+
+    /// The members of the mailbox; nothing where no file says what they are.
+    ///
+    /// # Errors
+    /// When an index cannot be opened.
+    pub fn view(&self, set: &Path, state: Option<State>) -> Result<View<File>, MailboxError> {
+        let opened = match (&self.listing, state) {
+            (Listing::Index(index), _) => View::of_index(verify::open(set, &index.path)?),
+            (Listing::State { indexes, .. }, Some(state)) => View::of_state(state, |segment| {
+                let index = indexes.get(&segment).ok_or(io::ErrorKind::NotFound)?;
+                verify::open(set, &index.path).map_err(io::Error::other)
+            }),
+            _ => View::of_state(State::default(), |_| Err(io::ErrorKind::NotFound.into())),
+        };
+        opened.map_err(|source| self.unreadable(source))
+    }
+
+    fn read_dumpdirs(&self, set: &Path) -> Result<Dumpdirs, MailboxError> {
+        let path = segment_name(CONTROL).below(&self.directory);
+        let decompressed = Compression::Zstd.reader(verify::open(set, &path)?);
+        let decompressed =
+            decompressed.map_err(|source| MailboxError::Decompress { path, source })?;
+        let tar = TarReader::new(BufReader::with_capacity(128 * 1024, decompressed));
+        let read = Dumpdirs::read(&self.path, self.scope, tar);
+        read.map_err(|source| self.dumpdirs_error(source))
+    }
+
+    fn segments(&self, file: RelPath, problem: &'static str) -> MailboxError {
+        MailboxError::Segments {
+            directory: self.directory.clone(),
+            file,
+            problem,
+        }
+    }
+
+    /// For what the view gives.
+    #[must_use]
+    pub fn unreadable(&self, source: view::Error) -> MailboxError {
+        MailboxError::View {
+            directory: self.directory.clone(),
+            source,
+        }
+    }
+
+    fn dumpdirs_error(&self, source: dumpdirs::Error) -> MailboxError {
+        MailboxError::Dumpdirs {
+            directory: self.directory.clone(),
+            source,
+        }
+    }
+}
+
+impl Listing {
+    /// The files that say what is in the archives.
+    pub fn files(&self) -> impl Iterator<Item = &SetFile> {
+        let (first, indexes) = match self {
+            Self::Lost => (None, None),
+            Self::Index(index) => (Some(index), None),
+            Self::State { state, indexes } => (Some(state), Some(indexes)),
+        };
+        first
+            .into_iter()
+            .chain(indexes.into_iter().flat_map(BTreeMap::values))
+    }
+}
