@@ -4,6 +4,7 @@
 pub mod maildir; // mail trees: made, aged, changed while a backup runs
 pub mod tree; // what a directory tree is, and how two differ
 pub mod set; // what a backup set is to tar, zstd and sha256sum
+pub mod format_2; // sets of format 2, made by hand
 pub mod server; // the files of a mail server, and where its backups go
 
 pub mod mariadb; // a private database server

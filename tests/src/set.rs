@@ -10,6 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::maildir::MessageName;
+use crate::run::repository;
 use crate::tree::file_digests;
 
 /// A message of a set, or of a tree.
@@ -52,57 +53,63 @@ pub fn mail_archives(set: &Path) -> Vec<PathBuf> {
     files_below(&set.join("mailboxes"), ".tar.zst")
 }
 
-/// The member names of all archives of the mailboxes by `tar -t`, sorted, without the slash of
-/// directories.
+/// The paths of all that was in the mailboxes, sorted: by their indexes, and by their states where
+/// they have some.
 ///
 /// # Panics
-/// When `tar` does not like one.
-#[must_use]
-pub fn mail_members(set: &Path) -> Vec<String> {
-    let list = |archive: PathBuf| {
-        let mut tar = Command::new("tar");
-        let listed = stdout(
-            tar.args(["--zstd", "--quoting-style=literal", "-tf"])
-                .arg(archive),
-        );
-        String::from_utf8(listed).expect("sample names are UTF-8")
-    };
-    let mut members: Vec<String> = Vec::new();
-    for text in mail_archives(set).into_iter().map(list) {
-        members.extend(
-            text.lines()
-                .map(|line| line.trim_end_matches('/').to_owned()),
-        );
-    }
-    members.sort();
-    members
-}
-
-/// The paths of all indices of the mailboxes, sorted.
-///
-/// # Panics
-/// When an index is not what it should be.
+/// When an index or a state is not what it should be.
 #[must_use]
 pub fn mail_index(set: &Path) -> Vec<String> {
+    let mailboxes = set.join("mailboxes");
+    let mut changes: BTreeMap<(PathBuf, u64, String), Option<String>> = BTreeMap::new();
     let mut paths = Vec::new();
-    for index in files_below(&set.join("mailboxes"), "index.jsonl.zst") {
-        let lines = String::from_utf8(stdout(Command::new("zstd").arg("-dcq").arg(index)))
-            .expect("an index is UTF-8");
-        let path = |line: &str| -> String {
-            let entry: Value = serde_json::from_str(line).expect("a line of an index is JSON");
-            entry["path"]
-                .as_str()
-                .expect("an entry has a path")
-                .to_owned()
-        };
-        paths.extend(lines.lines().map(path));
+    for state in files_below(&mailboxes, "state.jsonl.zst") {
+        for line in lines_of(&state) {
+            if let Some(stored) = line["stored"].as_str() {
+                let segment = line["segment"].as_u64().expect("a change has a segment");
+                let here = line["path"].as_str().unwrap_or(stored).to_owned();
+                let present = line["gone_seconds"].is_null().then_some(here);
+                let directory = directory_of(&state);
+                changes.insert((directory, segment, stored.to_owned()), present);
+            } else if line["format"].is_null() {
+                paths.push(path_of(&line));
+            }
+        }
     }
+    let indexes = files_below(&mailboxes, ".jsonl.zst").into_iter();
+    for index in indexes.filter(|index| !index.ends_with("state.jsonl.zst")) {
+        for line in lines_of(&index) {
+            let segment = line["segment"].as_u64().expect("an entry has a segment");
+            let stored = path_of(&line);
+            let key = (directory_of(&index), segment, stored.clone());
+            paths.extend(changes.remove(&key).unwrap_or(Some(stored)));
+        }
+    }
+    assert!(changes.is_empty(), "of no member: {changes:?}");
     paths.sort();
     paths
 }
 
-/// Unpacks all archives of the mailboxes into one directory: messages before directories and
-/// control files, since what is put into a directory later changes its time.
+fn lines_of(file: &Path) -> Vec<Value> {
+    let lines = stdout(Command::new("zstd").arg("-dcq").arg(file));
+    let lines = String::from_utf8(lines).expect("an index is UTF-8");
+    let parse = |line: &str| serde_json::from_str(line).expect("a line of an index is JSON");
+    lines.lines().map(parse).collect()
+}
+
+fn path_of(line: &Value) -> String {
+    line["path"]
+        .as_str()
+        .expect("an entry has a path")
+        .to_owned()
+}
+
+fn directory_of(file: &Path) -> PathBuf {
+    file.parent().expect("it lies in a mailbox").to_owned()
+}
+
+/// Unpacks all archives of the mailboxes into one directory: messages first, each segment over
+/// those before it, then directories and control files, which give the messages their names.
 ///
 /// # Panics
 /// When `tar` does not like one.
@@ -128,10 +135,31 @@ pub fn unpack_mail(set: &Path) -> TempDir {
             Command::new("tar")
                 .arg("-C")
                 .arg(target.path())
-                .args(["--zstd", "-xpf"])
+                .args(["--zstd", "--incremental", "-xpf"])
                 .arg(archive),
         );
     }
+    target
+}
+
+/// Unpacks all mail of the set by the very commands of `docs/format.md`.
+///
+/// # Panics
+/// When they are not there, or end with an error.
+#[must_use]
+pub fn unpack_by_guide(set: &Path) -> TempDir {
+    let guide = fs::read_to_string(repository().join("docs/format.md")).expect("it is there");
+    let taken = |from: &str, to: &str| {
+        let start = guide.find(from).expect("the guide has the commands");
+        let length = guide[start..].find(to).expect("they end");
+        guide[start..start + length].replace("/srv/restored", "\"$TARGET\"")
+    };
+    let target = tempfile::tempdir().expect("a temporary directory can be made");
+    let function = taken("unpack() {", "```");
+    let commands = taken("unpack \"$SET/mailboxes\" /srv", "```");
+    let mut bash = Command::new("bash");
+    bash.args(["-euo", "pipefail", "-c", &(function + &commands)]);
+    stdout(bash.env("SET", set).env("TARGET", target.path()));
     target
 }
 
