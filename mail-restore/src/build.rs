@@ -11,7 +11,7 @@ use mail_common::trusted;
 
 use crate::jobs::TreeJob;
 use crate::tree::{Attributes, Lacking, NewTree, Owners, Standing};
-use crate::unpack::{self, Archive, Error, Unpacked};
+use crate::unpack::{self, Archive, Error, Mailboxes, Unpacked};
 use mail_common::pool;
 
 /// What every tree of a run is built with.
@@ -55,14 +55,16 @@ impl Builder<'_> {
         };
         let tree = NewTree::open(path, self.owners).map_err(failed)?;
         let mut built = BuiltTree::default();
-        built.parts.extend(self.unpack_archives(job, &tree)?);
+        let mailboxes = self.mailboxes(job)?;
+        let unpacked = self.unpack_archives(job, &mailboxes, &tree)?;
+        built.parts.extend(unpacked);
         for copied in self.copy_files(job, &tree)? {
             match copied {
                 Copied::Built(part) => built.parts.push(part),
                 Copied::Differs(sentence) => built.lacking.sentences.push(sentence),
             }
         }
-        for (first, name) in unpack::find_links(self.set, &job.indices)? {
+        for (first, name) in mailboxes.links()? {
             let joined = tree.join(&first, &name);
             joined.map_err(|source| Error::Write {
                 archive: first_name(job),
@@ -83,7 +85,17 @@ impl Builder<'_> {
         Ok(built)
     }
 
-    fn unpack_archives(&self, job: &TreeJob, tree: &NewTree) -> Result<Vec<Built>, Error> {
+    /// The mailboxes of `job`, examined.
+    pub(crate) fn mailboxes<'a>(&'a self, job: &'a TreeJob) -> Result<Mailboxes<'a>, Error> {
+        Mailboxes::examine(self.set, &job.mailboxes, self.threads, self.interrupt)
+    }
+
+    fn unpack_archives(
+        &self,
+        job: &TreeJob,
+        mailboxes: &Mailboxes<'_>,
+        tree: &NewTree,
+    ) -> Result<Vec<Built>, Error> {
         let archives = by_size(self.set, &job.archives);
         pool::for_each(
             self.threads,
@@ -95,6 +107,7 @@ impl Builder<'_> {
                     set: self.set,
                     file,
                     prefix: &prefix,
+                    segment: job.mailbox_of(file).and_then(|at| mailboxes.segment(at)),
                 };
                 let unpacked = unpack::unpack(archive, maker, self.interrupt, self.progress)?;
                 Ok(Built {
@@ -106,11 +119,11 @@ impl Builder<'_> {
         )
     }
 
-    /// Only the old scripts put something before the names.
+    /// Only the old scripts put something before the names, and they archived no mailboxes.
     pub(crate) fn prefix(&self, job: &TreeJob, file: &SetFile) -> Result<RelPath, Error> {
-        match file.recorded {
-            Some(_) => Ok(RelPath::root()),
-            None => unpack::find_prefix(self.set, &file.path, &job.target),
+        match (file.recorded, job.mailbox_of(file)) {
+            (None, None) => unpack::find_prefix(self.set, &file.path, &job.target),
+            _ => Ok(RelPath::root()),
         }
     }
 

@@ -11,7 +11,7 @@ use mail_common::exit::Exit;
 use mail_common::failure::{Failed, Failure, FailureKind};
 use mail_common::interrupt::Interrupted;
 use mail_common::jsonl;
-use mail_common::set::{self, Component, InventoryError, LockError};
+use mail_common::set::{self, Component, InventoryError, LockError, MailboxError};
 
 use crate::{databases, messages, swap, unpack};
 
@@ -34,6 +34,8 @@ pub(crate) enum Error {
     Lock(#[from] LockError),
     #[error("this set cannot be restored")]
     Inventory(#[from] InventoryError),
+    #[error("this set cannot be restored")]
+    Mailbox(#[from] MailboxError),
     #[error("{} holds no {component}; it holds {held}", set.display())]
     NoComponent {
         set: PathBuf,
@@ -204,6 +206,7 @@ impl Failure for Error {
             Self::Set(error) => error.kind(),
             Self::Lock(error) => error.kind(),
             Self::Inventory(error) => error.kind(),
+            Self::Mailbox(error) => error.kind(),
             Self::Connection(_) => FailureKind::Configuration,
             Self::NoRoot { .. } => FailureKind::NotMounted,
             Self::NoComponent { .. }

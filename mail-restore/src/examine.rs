@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use mail_common::archive::segment::segment_name;
 use mail_common::pool;
 use mail_common::relpath::RelPath;
 use mail_common::set::SetFile;
@@ -11,20 +12,19 @@ use crate::build::{Builder, Built};
 use crate::jobs::TreeJob;
 use crate::unpack::{self, Archive, Error, Sums, Unpacked};
 
-/// Sums of segments, by index and number.
-type Indexed = BTreeMap<RelPath, BTreeMap<u32, Sums>>;
+/// What is said of the archives of each mailbox, by their numbers: their sums, and what says it.
+type Listed = Vec<BTreeMap<u32, (Sums, RelPath)>>;
 
 /// What the tree of `job` would be built of.
 ///
 /// # Errors
-/// At the first archive that could not be unpacked, or is not what its index says.
+/// At the first archive that could not be unpacked, or is not what is said of it.
 pub(crate) fn examine(builder: &Builder<'_>, job: &TreeJob) -> Result<Vec<Built>, Error> {
-    let mut indexed = Indexed::new();
-    for index in &job.indices {
-        indexed.insert(
-            index.path.clone(),
-            unpack::sums_of_index(builder.set, &index.path)?,
-        );
+    let mailboxes = builder.mailboxes(job)?;
+    let mut listed = Listed::new();
+    for number in 0..job.mailboxes.len() {
+        let (mailbox, state) = mailboxes.get(number);
+        listed.push(unpack::sums_of(builder.set, mailbox, state)?);
     }
     let mut parts = pool::for_each(
         builder.threads,
@@ -36,9 +36,10 @@ pub(crate) fn examine(builder: &Builder<'_>, job: &TreeJob) -> Result<Vec<Built>
                 set: builder.set,
                 file,
                 prefix: &prefix,
+                segment: job.mailbox_of(file).and_then(|at| mailboxes.segment(at)),
             };
             let (unpacked, sums) = unpack::examine(archive, builder.interrupt, builder.progress)?;
-            check_against_index(job, &indexed, file, &sums)?;
+            check_against_index(job, &listed, file, &sums)?;
             Ok::<_, Error>(Built {
                 component: job.component,
                 path: file.path.clone(),
@@ -46,7 +47,7 @@ pub(crate) fn examine(builder: &Builder<'_>, job: &TreeJob) -> Result<Vec<Built>
             })
         },
     )?;
-    all_segments_are_there(job, &indexed)?;
+    all_segments_are_there(job, &listed)?;
     for (file, _) in &job.files {
         let bytes = builder
             .set
@@ -66,45 +67,40 @@ pub(crate) fn examine(builder: &Builder<'_>, job: &TreeJob) -> Result<Vec<Built>
     Ok(parts)
 }
 
-/// Whether the file holds what the index says, where it is a segment that has one.
+/// Whether the file holds what is said of it, where it is an archive of a mailbox.
 fn check_against_index(
     job: &TreeJob,
-    indexed: &Indexed,
+    listed: &Listed,
     file: &SetFile,
     sums: &Sums,
 ) -> Result<(), Error> {
-    let Some((index, segment)) = job.index_of(file) else {
+    let Some((mailbox, number)) = job.mailbox_of(file) else {
         return Ok(());
     };
-    let of_index = indexed.get(&index.path);
-    if of_index.and_then(|of_index| of_index.get(&segment)) == Some(sums) {
+    let Some(listing) = job.mailboxes[mailbox].listing.files().next() else {
         return Ok(());
-    }
+    };
+    let index = match listed[mailbox].get(&number) {
+        Some((said, _)) if said == sums => return Ok(()),
+        Some((_, index)) => index,
+        None => &listing.path,
+    };
     Err(Error::Index {
         archive: file.path.clone(),
-        index: index.path.clone(),
+        index: index.clone(),
     })
 }
 
 /// An index may name no segment that the set does not have.
-fn all_segments_are_there(job: &TreeJob, indexed: &Indexed) -> Result<(), Error> {
-    for (index, segments) in indexed {
-        for number in segments.keys() {
-            let of_segment =
-                |index_path: &RelPath, found: u32| index_path == index && found == *number;
-            let is_there = job
-                .archives
-                .iter()
-                .filter_map(|file| job.index_of(file))
-                .any(|(of, found)| of_segment(&of.path, found));
-            if !is_there {
-                let name = mail_common::archive::segment::segment_name(*number);
-                let archive = name.below(&index.parent().unwrap_or_else(RelPath::root));
-                return Err(Error::Index {
-                    archive,
-                    index: index.clone(),
-                });
-            }
+fn all_segments_are_there(job: &TreeJob, listed: &Listed) -> Result<(), Error> {
+    for (mailbox, said) in job.mailboxes.iter().zip(listed) {
+        let is_missing = |number: &&u32| !mailbox.archives.contains_key(*number);
+        let missing = said.keys().find(is_missing);
+        if let Some((number, (_, index))) = missing.and_then(|number| said.get_key_value(number)) {
+            return Err(Error::Index {
+                archive: segment_name(*number).below(&mailbox.directory),
+                index: index.clone(),
+            });
         }
     }
     Ok(())

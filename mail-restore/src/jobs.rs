@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 
 use mail_common::archive::segment::segment_number;
 use mail_common::relpath::RelPath;
-use mail_common::set::{Component, Inventory, PROJECT, SetFile, mailbox};
+use mail_common::set::{
+    Component, Inventory, MailboxError, PROJECT, SavedMailbox, SetFile, is_of_mailbox, mailbox,
+    saved_mailboxes,
+};
 
 use crate::places::{FilePlace, Places, ProjectPlace, resolved};
 
@@ -17,8 +20,8 @@ pub(crate) struct TreeJob {
     pub(crate) target: PathBuf,
     /// Archives whose members lie in the tree.
     pub(crate) archives: Vec<SetFile>,
-    /// What lies where in the archives of mailboxes.
-    pub(crate) indices: Vec<SetFile>,
+    /// The mailboxes that the archives are of, sorted by their directories in the set.
+    pub(crate) mailboxes: Vec<SavedMailbox>,
     /// Files that become a file of the tree as they are, where the archives have none there.
     pub(crate) files: Vec<(SetFile, RelPath)>,
     /// Trees that lie in this one and replace what the archives have there.
@@ -54,15 +57,22 @@ pub(crate) struct Jobs {
 
 impl Jobs {
     /// What `components` of the set in `inventory` become at `places`.
-    pub(crate) fn new(inventory: &Inventory, components: &[Component], places: &Places) -> Self {
+    ///
+    /// # Errors
+    /// When the files of a mailbox contradict each other.
+    pub(crate) fn new(
+        inventory: &Inventory,
+        components: &[Component],
+        places: &Places,
+    ) -> Result<Self, MailboxError> {
         let mut jobs = Self::default();
         for component in components {
             if let Some(target) = places.tree(*component) {
-                jobs.add_component(inventory, *component, target, places);
+                jobs.add_component(inventory, *component, target, places)?;
             }
         }
         jobs.put_inside();
-        jobs
+        Ok(jobs)
     }
 
     /// Every file of the set that is used.
@@ -79,8 +89,11 @@ impl Jobs {
         component: Component,
         target: &Path,
         places: &Places,
-    ) {
+    ) -> Result<(), MailboxError> {
         let mut tree = TreeJob::new(component, target);
+        if component == Component::Mailboxes {
+            tree.mailboxes = saved_mailboxes(inventory.of_component(component))?;
+        }
         let mut apart = match &places.project {
             ProjectPlace::Apart(directory) => Some(TreeJob::new(component, directory)),
             ProjectPlace::Live(_) | ProjectPlace::Nowhere => None,
@@ -88,7 +101,7 @@ impl Jobs {
         for file in inventory.of_component(component) {
             match role(component, &file.path) {
                 Role::Archive => tree.archives.push(file.clone()),
-                Role::Index => tree.indices.push(file.clone()),
+                Role::Listing => {}
                 Role::InTree(path) => tree.files.push((file.clone(), path)),
                 Role::Compose => {
                     self.add_file(&mut tree, component, file, &places.compose);
@@ -107,6 +120,7 @@ impl Jobs {
                 self.trees.push(tree);
             }
         }
+        Ok(())
     }
 
     /// A file of the live project: at its path in the directory of the project, and never outside.
@@ -184,12 +198,12 @@ impl Jobs {
 
 impl TreeJob {
     fn new(component: Component, target: &Path) -> Self {
-        let (archives, indices, files, inner) = Default::default();
+        let (archives, mailboxes, files, inner) = Default::default();
         Self {
             component,
             target: target.to_owned(),
             archives,
-            indices,
+            mailboxes,
             files,
             inner,
         }
@@ -211,29 +225,50 @@ impl TreeJob {
 
     /// Every file of the set that this and the trees in it are made of.
     pub(crate) fn used(&self) -> Box<dyn Iterator<Item = &SetFile> + '_> {
-        let own = self
-            .archives
+        let listings = self
+            .mailboxes
             .iter()
-            .chain(&self.indices)
-            .chain(self.files.iter().map(|(file, _)| file));
+            .flat_map(|saved| saved.listing.files());
+        let files = self.files.iter().map(|(file, _)| file);
+        let own = self.archives.iter().chain(listings).chain(files);
         Box::new(own.chain(self.inner.iter().flat_map(|(_, tree)| tree.used())))
     }
 
-    /// The index of the mailbox whose archive `archive` is, with the number of the segment.
-    pub(crate) fn index_of(&self, archive: &SetFile) -> Option<(&SetFile, u32)> {
-        let number = segment_number(archive.path.name())?;
-        let parent = archive.path.parent();
-        self.indices
-            .iter()
-            .find(|index| index.path.parent() == parent)
-            .map(|index| (index, number))
+    /// The files whose records say what comes out of this and the trees in it. The archives of a
+    /// mailbox of format 2 hold messages that were gone too: there it is the state.
+    pub(crate) fn telling(&self) -> Box<dyn Iterator<Item = &SetFile> + '_> {
+        let telling_state = |saved: &SavedMailbox| saved.state().is_some_and(is_recorded);
+        let archives = self.archives.iter().filter(move |archive| {
+            let mailbox = self.mailbox_of(archive).map(|(at, _)| &self.mailboxes[at]);
+            !mailbox.is_some_and(telling_state)
+        });
+        let states = self.mailboxes.iter().filter_map(SavedMailbox::state);
+        let states = states.filter(|state| is_recorded(state));
+        let files = self.files.iter().map(|(file, _)| file);
+        let inner = self.inner.iter().flat_map(|(_, tree)| tree.telling());
+        Box::new(archives.chain(states).chain(files).chain(inner))
     }
+
+    /// Which of the mailboxes the archive is of, with its number.
+    pub(crate) fn mailbox_of(&self, archive: &SetFile) -> Option<(usize, u32)> {
+        let number = segment_number(archive.path.name())?;
+        let directory = archive.path.parent()?;
+        let found = self
+            .mailboxes
+            .binary_search_by(|saved| saved.directory.cmp(&directory));
+        Some((found.ok()?, number))
+    }
+}
+
+fn is_recorded(file: &SetFile) -> bool {
+    file.recorded.is_some()
 }
 
 /// What a file of a component is for.
 enum Role {
     Archive,
-    Index,
+    /// What is in the archives of a mailbox.
+    Listing,
     InTree(RelPath),
     Compose,
     Env,
@@ -268,8 +303,8 @@ fn role(component: Component, path: &RelPath) -> Role {
     ];
     let is_archive = suffixes.iter().any(|suffix| name.ends_with(suffix));
     match (component, name) {
-        (Component::Mailboxes, _) if mailbox::is_index(path) => Role::Index,
         _ if is_archive => Role::Archive,
+        (Component::Mailboxes, _) if is_of_mailbox(path) => Role::Listing,
         (
             Component::Config,
             b"docker-compose.yml" | b"docker-compose.yaml" | b"compose.yml" | b"compose.yaml",
@@ -357,7 +392,7 @@ mod tests {
             "mailboxes/a.example/b/index.jsonl.zst",
             "mysql/mail.sql.zst",
         ]);
-        let jobs = Jobs::new(&inventory, &Component::ALL, &places("/srv/config/opendkim"));
+        let jobs = Jobs::new(&inventory, &Component::ALL, &places("/srv/config/opendkim")).unwrap();
         assert_eq!(jobs.trees.len(), 2);
         let [mail, config] = [Component::Mailboxes, Component::Config].map(|wanted| {
             jobs.trees
@@ -369,10 +404,7 @@ mod tests {
             names(&mail.archives),
             ["mailboxes/a.example/b/0000.tar.zst"]
         );
-        assert_eq!(
-            mail.index_of(&mail.archives[0]).unwrap(),
-            (&mail.indices[0], 0)
-        );
+        assert_eq!(mail.mailbox_of(&mail.archives[0]), Some((0, 0)));
         let (path, dkim) = &config.inner[0];
         assert_eq!(
             (path.to_string().as_str(), dkim.component),
@@ -392,7 +424,7 @@ mod tests {
     #[test]
     fn what_lies_beside_stays_beside() {
         let inventory = inventory(&["config/config.tar.gz", "dkim/dkim.tar.gz"]);
-        let jobs = Jobs::new(&inventory, &Component::ALL, &places("/srv/config-dkim"));
+        let jobs = Jobs::new(&inventory, &Component::ALL, &places("/srv/config-dkim")).unwrap();
         assert_eq!(
             jobs.trees
                 .iter()
@@ -408,7 +440,7 @@ mod tests {
             "mail/a.example/b/cur/1.tar.gz",
             "mail/a.example/b/index.jsonl.zst",
         ]);
-        let jobs = Jobs::new(&inventory, &Component::ALL, &places("/srv/dkim"));
+        let jobs = Jobs::new(&inventory, &Component::ALL, &places("/srv/dkim")).unwrap();
         let paths: Vec<_> = jobs.trees[0]
             .files
             .iter()
@@ -433,7 +465,8 @@ mod tests {
             &inventory(&paths),
             &[Component::Config],
             &places("/srv/dkim"),
-        );
+        )
+        .unwrap();
         let targets: Vec<_> = live
             .files
             .iter()
@@ -445,7 +478,7 @@ mod tests {
         assert_eq!(live.unplaced, [(taken, Unplaced::Taken)]);
 
         let below = Places::below(Path::new("/to"));
-        let apart = Jobs::new(&inventory(&paths), &[Component::Config], &below);
+        let apart = Jobs::new(&inventory(&paths), &[Component::Config], &below).unwrap();
         assert_eq!(apart.trees[1].target, Path::new("/to/project"));
         assert_eq!(apart.trees[1].files.len(), 3);
         assert_eq!(apart.used().len(), paths.len());
@@ -458,7 +491,8 @@ mod tests {
             &inventory,
             &[Component::Config],
             &Places::below(Path::new("/to")),
-        );
+        )
+        .unwrap();
         assert_eq!(
             (jobs.trees[0].target.to_str(), jobs.files.len()),
             (Some("/to/config"), 0)

@@ -42,8 +42,10 @@ pub enum Place {
 /// A file as a set has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SavedFile {
-    /// Relative to the mail root.
+    /// Its name on the day of the set, relative to the mail root.
     pub path: RelPath,
+    /// Its name in the archive, which may be older.
+    pub stored: RelPath,
     /// Bytes.
     pub size: u64,
     /// Modification time, nanoseconds since 1970: of a message, when it was delivered.
@@ -229,6 +231,7 @@ mod tests {
     fn check(mailbox: &str, path: &str, folder: &str) {
         let file = SavedFile {
             path: path.parse().unwrap(),
+            stored: path.parse().unwrap(),
             size: 0,
             mtime_ns: 0,
             sha256: Sha256::of(b""),

@@ -247,7 +247,7 @@ impl Members {
     }
 
     fn content(&self, file: &SavedFile) -> Result<Content<'_>, Error> {
-        let member = self.members.get(&file.path).ok_or_else(|| absent(file))?;
+        let member = self.members.get(&file.stored).ok_or_else(|| absent(file))?;
         let content = &self.tar[member.content.clone()];
         check_size(file, content.len() as u64)?;
         Ok(Content::new(content, file))
@@ -270,7 +270,7 @@ impl Stream {
 
     fn find(&mut self, file: &SavedFile) -> Result<(), Error> {
         match self.next_member()? {
-            Some((path, size)) if path == file.path => check_size(file, size),
+            Some((path, size)) if path == file.stored => check_size(file, size),
             _ => Err(absent(file)),
         }
     }

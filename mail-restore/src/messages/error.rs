@@ -3,11 +3,12 @@
 use std::io;
 use std::path::PathBuf;
 
-use mail_common::archive::index;
+use mail_common::archive::view;
 use mail_common::failure::{Failed, Failure, FailureKind};
 use mail_common::interrupt::Interrupted;
 use mail_common::message::MESSAGE_ID_MAX_BYTES;
 use mail_common::relpath::RelPath;
+use mail_common::set::MailboxError;
 use mail_common::set::NotAnAddress;
 
 use super::unsearched::Unsearched;
@@ -88,14 +89,17 @@ pub enum Error {
         /// In the set.
         index: RelPath,
     },
-    /// An index is damaged.
+    /// An index or a state is damaged, or they do not fit.
     #[error("read {index}; use another set")]
     Index {
         /// In the set.
         index: RelPath,
         /// The cause.
-        source: index::Error,
+        source: view::Error,
     },
+    /// The files of a mailbox contradict each other.
+    #[error(transparent)]
+    Mailbox(#[from] MailboxError),
     /// An index names a file of another mailbox.
     #[error("{index} names {path}, which is not in its mailbox; use another set")]
     Foreign {
@@ -207,6 +211,7 @@ impl Failure for Error {
             | Self::Absent { .. }
             | Self::Size { .. }
             | Self::Content { .. } => FailureKind::Damaged,
+            Self::Mailbox(error) => error.kind(),
             Self::OtherOwner { .. } => FailureKind::Refused,
             Self::Write { source, .. } => FailureKind::of_io(source),
             Self::Failed(failed) => failed.kind(),

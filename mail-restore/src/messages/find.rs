@@ -20,7 +20,7 @@ use super::work::{Work, for_each};
 /// # Errors
 /// When a mailbox is not in the set, no message matches, or an index is not what it should be.
 pub fn find(inventory: &Inventory, query: &Query, work: &Work<'_>) -> Result<Found, Error> {
-    let units = units(inventory);
+    let units = units(inventory)?;
     if units.is_empty() {
         return Err(Error::NoMailboxes {
             set: inventory.set.clone(),

@@ -11,7 +11,7 @@ mod error; // what can go wrong
 mod query; // what is asked for
 mod work; // all processors, until a signal comes
 
-mod saved; // the mailboxes of a set, with their verified indices
+mod saved; // the mailboxes of a set, and what is said of them, verified
 mod candidate; // a message of a set
 mod content; // the bytes of messages, each frame read once
 mod scan; // one mailbox looked through

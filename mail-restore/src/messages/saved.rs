@@ -1,17 +1,20 @@
-//! The mailboxes of a set: each with its index, or, in a set of the old scripts, with its files.
+//! The mailboxes of a set: each with its index, or its state and indexes, or, in a set of the old
+//! scripts, with its files.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Seek};
-use std::sync::Arc;
 
-use mail_common::archive::index::IndexReader;
+use mail_common::archive::state::State;
+use mail_common::archive::view::View;
 use mail_common::beneath::Beneath;
 use mail_common::checksum::Sha256;
 use mail_common::failure::Failed;
 use mail_common::maildir::is_message;
 use mail_common::relpath::RelPath;
-use mail_common::set::{Component, Inventory, SetFile, mailbox};
+use mail_common::set::{
+    Component, Inventory, Listing, SavedMailbox, SetFile, mailbox, saved_mailboxes,
+};
 
 use super::error::Error;
 
@@ -26,21 +29,19 @@ pub(super) struct Unit<'a> {
 /// Where the entries of a unit are listed.
 #[derive(Debug)]
 pub(super) enum Source<'a> {
-    /// In an index of a directory of the set.
-    Index {
-        directory: Arc<RelPath>,
-        index: &'a SetFile,
-    },
+    /// In an index, or in indexes and a state.
+    Saved(SavedMailbox),
     /// In the set's checksums, as files below `mail/`.
     Files(Vec<&'a SetFile>),
 }
 
 /// The units of a set, sorted by path.
-pub(super) fn units(inventory: &Inventory) -> Vec<Unit<'_>> {
-    let mut units: Vec<Unit<'_>> = inventory
-        .of_component(Component::Mailboxes)
-        .filter_map(indexed)
-        .collect();
+///
+/// # Errors
+/// When the files of a mailbox contradict each other.
+pub(super) fn units(inventory: &Inventory) -> Result<Vec<Unit<'_>>, Error> {
+    let saved = saved_mailboxes(inventory.of_component(Component::Mailboxes))?;
+    let mut units: Vec<Unit<'_>> = saved.into_iter().filter_map(listed).collect();
     let mut plain: BTreeMap<RelPath, Vec<&SetFile>> = BTreeMap::new();
     for file in inventory.of_component(Component::Mailboxes) {
         let path = mailbox::plain_path(&file.path);
@@ -53,7 +54,7 @@ pub(super) fn units(inventory: &Inventory) -> Vec<Unit<'_>> {
         source: Source::Files(files),
     }));
     units.sort_by(|a, b| a.path.cmp(&b.path));
-    units
+    Ok(units)
 }
 
 /// The path of a file of the old scripts, relative to the mail root.
@@ -61,17 +62,13 @@ pub(super) fn plain_path(file: &SetFile) -> Option<RelPath> {
     mailbox::plain_path(&file.path)
 }
 
-fn indexed(file: &SetFile) -> Option<Unit<'_>> {
-    if !mailbox::is_index(&file.path) {
+fn listed(saved: SavedMailbox) -> Option<Unit<'static>> {
+    if saved.listing == Listing::Lost {
         return None;
     }
-    let directory = file.path.parent()?;
     Some(Unit {
-        path: mailbox::mailbox_of(&directory)?,
-        source: Source::Index {
-            directory: Arc::new(directory),
-            index: file,
-        },
+        path: saved.path.clone(),
+        source: Source::Saved(saved),
     })
 }
 
@@ -90,36 +87,72 @@ fn plain_mailbox(path: &RelPath) -> Option<RelPath> {
     RelPath::new(parts.join(&b'/')).ok()
 }
 
-/// An index whose digest is the recorded one.
+/// A mailbox whose index, or whose state and indexes, have the recorded digests.
 #[derive(Debug)]
-pub(super) struct VerifiedIndex {
-    file: File,
-    pub(super) path: RelPath,
+pub(super) struct VerifiedMailbox<'a> {
+    saved: &'a SavedMailbox,
+    /// The file that errors name: the index, or the state.
+    pub(super) listing: RelPath,
+    files: BTreeMap<RelPath, File>,
 }
 
-impl VerifiedIndex {
-    /// Opens an index and hashes it: nothing of it is believed before.
-    pub(super) fn open(inventory: &Inventory, index: &SetFile) -> Result<Self, Error> {
-        let path = index.path.clone();
-        let read = |source| Failed::at("read", path.as_path())(source);
-        let set = Beneath::open(&inventory.set).map_err(read)?;
-        let mut file = set.regular_file(&path).map_err(read)?;
-        let (digest, _) = Sha256::of_reader(&file).map_err(read)?;
-        if digest != index.sha256 {
-            return Err(Error::IndexDigest { index: path });
+impl<'a> VerifiedMailbox<'a> {
+    /// Opens and hashes what says what is in the archives: nothing of it is believed before.
+    pub(super) fn open(inventory: &Inventory, saved: &'a SavedMailbox) -> Result<Self, Error> {
+        let mut files = BTreeMap::new();
+        for file in saved.listing.files() {
+            files.insert(file.path.clone(), open_verified(inventory, file)?);
         }
-        file.rewind().map_err(read)?;
-        Ok(Self { file, path })
+        let first = saved.listing.files().next().map(|file| file.path.clone());
+        Ok(Self {
+            saved,
+            listing: first.unwrap_or_else(|| saved.directory.clone()),
+            files,
+        })
     }
 
-    /// Its entries, from the first.
-    pub(super) fn entries(&mut self) -> Result<IndexReader<impl io::BufRead + use<'_>>, Error> {
-        let started = self
-            .file
-            .rewind()
-            .and_then(|()| IndexReader::open(&self.file));
-        Ok(started.map_err(Failed::at("read", self.path.as_path()))?)
+    /// Its members, from the first.
+    pub(super) fn members(&self) -> Result<View<&File>, Error> {
+        let unreadable = |source| Error::Index {
+            index: self.listing.clone(),
+            source,
+        };
+        let view = match &self.saved.listing {
+            Listing::State { indexes, .. } => {
+                let state = State::read(self.rewound(&self.listing)?);
+                let state = state.map_err(|source| unreadable(source.into()))?;
+                self.saved.check_segments(&state)?;
+                View::of_state(state, |segment| {
+                    let index = indexes.get(&segment).ok_or(io::ErrorKind::NotFound)?;
+                    self.rewound(&index.path).map_err(io::Error::other)
+                })
+            }
+            Listing::Index(_) | Listing::Lost => View::of_index(self.rewound(&self.listing)?),
+        };
+        view.map_err(unreadable)
     }
+
+    /// A file at its beginning. The view reads each to its end before it opens it again.
+    fn rewound(&self, path: &RelPath) -> Result<&File, Failed> {
+        let missing = || Failed::at("open", path.as_path())(io::ErrorKind::NotFound.into());
+        let mut file = self.files.get(path).ok_or_else(missing)?;
+        file.rewind().map_err(Failed::at("read", path.as_path()))?;
+        Ok(file)
+    }
+}
+
+fn open_verified(inventory: &Inventory, file: &SetFile) -> Result<File, Error> {
+    let path = file.path.as_path();
+    let set = Beneath::open(&inventory.set).map_err(Failed::at("read", path))?;
+    let opened = set.regular_file(&file.path);
+    let opened = opened.map_err(Failed::at("read", path))?;
+    let (digest, _) = Sha256::of_reader(&opened).map_err(Failed::at("read", path))?;
+    if digest != file.sha256 {
+        return Err(Error::IndexDigest {
+            index: file.path.clone(),
+        });
+    }
+    Ok(opened)
 }
 
 #[cfg(test)]

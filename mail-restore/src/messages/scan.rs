@@ -12,22 +12,23 @@ use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
-use mail_common::archive::index::{self, IndexEntry, Kind, Location};
+use mail_common::archive::index::{IndexEntry, Kind, Location};
 use mail_common::archive::segment::segment_name;
+use mail_common::archive::view::{self, Member, Stored};
 use mail_common::beneath::Beneath;
 use mail_common::failure::Failed;
 use mail_common::interrupt::Interrupted;
 use mail_common::maildir::is_message;
 use mail_common::message::{HEADER_MAX_BYTES, Header, text_of, without_white_space};
 use mail_common::relpath::RelPath;
-use mail_common::set::{Inventory, SetFile, address_of, mailbox};
+use mail_common::set::{Inventory, SavedMailbox, SetFile, address_of, mailbox};
 
 use super::candidate::{Candidate, Control, Owner, Place, SavedFile};
 use super::content::{Frame, open_frame};
 use super::error::{Error, Problem};
 use super::keywords;
 use super::query::Query;
-use super::saved::{Source, Unit, VerifiedIndex, plain_path};
+use super::saved::{Source, Unit, VerifiedMailbox, plain_path};
 use super::unsearched::Unsearched;
 use super::work::{Work, for_each};
 
@@ -91,7 +92,7 @@ pub(super) fn scan(
         scan: Scan::default(),
     };
     match &scope.unit.source {
-        Source::Index { directory, index } => scanner.read_index(directory, index),
+        Source::Saved(saved) => scanner.read_saved(saved),
         Source::Files(files) => scanner.read_files(files),
     }
 }
@@ -107,31 +108,35 @@ struct Scanner<'a> {
 }
 
 impl Scanner<'_> {
-    fn read_index(mut self, directory: &Arc<RelPath>, file: &SetFile) -> Result<Scan, Error> {
-        let mut index = VerifiedIndex::open(self.inventory, file)?;
-        let path = index.path.clone();
+    fn read_saved(mut self, saved: &SavedMailbox) -> Result<Scan, Error> {
+        let mailbox = VerifiedMailbox::open(self.inventory, saved)?;
+        let directory = Arc::new(saved.directory.clone());
         let mut unknown = BTreeSet::new();
-        for entry in index.entries()? {
-            let mut entry = self.check(entry, &path)?;
-            if self.note_control(&entry, directory) || !self.is_within(&entry.live.path) {
+        for member in mailbox.members()? {
+            let Some(mut found) = self.check(member, &mailbox.listing)? else {
+                continue;
+            };
+            let path = &found.entry.live.path;
+            if self.note_control(&found, &directory) || !self.is_within(path) {
                 continue;
             }
-            self.count(&entry.live.path);
-            if !self.is_wanted(&entry) {
+            self.count(path);
+            if !self.is_wanted(&found.entry) {
                 continue;
             }
             // Earlier versions wrote a folded one with its white space.
+            let entry = &mut found.entry;
             entry.message_id = entry.message_id.as_deref().map(without_white_space);
             match (&entry.message_id, self.query.message_ids.is_empty()) {
                 (None, false) => {
                     unknown.insert(entry.location);
                 }
                 (Some(id), false) if !self.query.wants_id(id) => {}
-                _ => self.add(entry, directory),
+                _ => self.add(found, &directory),
             }
         }
         if !unknown.is_empty() {
-            self.read_unknown(&mut index, directory, &unknown)?;
+            self.read_unknown(&mailbox, &directory, &unknown)?;
         }
         Ok(self.scan)
     }
@@ -140,28 +145,28 @@ impl Scanner<'_> {
     /// index once more.
     fn read_unknown(
         &mut self,
-        index: &mut VerifiedIndex,
+        mailbox: &VerifiedMailbox<'_>,
         directory: &Arc<RelPath>,
         unknown: &BTreeSet<Location>,
     ) -> Result<(), Error> {
-        let found = self.search_frames(directory, unknown)?;
-        if found.is_empty() {
+        let looked = self.search_frames(directory, unknown)?;
+        if looked.is_empty() {
             return Ok(());
         }
-        let path = index.path.clone();
-        for entry in index.entries()? {
-            let mut entry = self.check(entry, &path)?;
+        for member in mailbox.members()? {
+            let Some(mut found) = self.check(member, &mailbox.listing)? else {
+                continue;
+            };
+            let entry = &mut found.entry;
             let is_unknown = entry.message_id.is_none() && entry.live.kind == Kind::File;
-            let looked = found
-                .get(&entry.live.path)
-                .filter(|(location, _)| *location == entry.location);
-            let Some((_, looked)) = looked.filter(|_| is_unknown && self.is_wanted(&entry)) else {
+            let looked = looked.get(&(entry.location, found.stored.clone()));
+            let Some(looked) = looked.filter(|_| is_unknown && self.is_wanted(entry)) else {
                 continue;
             };
             match looked {
                 Looked::Id(id) => {
                     entry.message_id = Some(id.clone());
-                    self.add(entry, directory);
+                    self.add(found, directory);
                 }
                 Looked::Encrypted => self.scan.unsearched.encrypted += 1,
                 Looked::Unclear => self.scan.unsearched.unclear += 1,
@@ -170,12 +175,13 @@ impl Scanner<'_> {
         Ok(())
     }
 
-    /// Paths in these frames whose messages have a wanted Message-ID, or one that cannot be told.
+    /// Stored names in these frames whose messages have a wanted Message-ID, or one that cannot be
+    /// told.
     fn search_frames(
         &mut self,
         directory: &Arc<RelPath>,
         locations: &BTreeSet<Location>,
-    ) -> Result<BTreeMap<RelPath, (Location, Looked)>, Error> {
+    ) -> Result<BTreeMap<(Location, RelPath), Looked>, Error> {
         let locations: Vec<Location> = locations.iter().copied().collect();
         let answers = for_each(&locations, |location| {
             if self.work.is_stopped() {
@@ -189,7 +195,7 @@ impl Scanner<'_> {
         let mut found = BTreeMap::new();
         for (location, answer) in locations.iter().zip(answers) {
             match answer {
-                Ok(ids) => found.extend(ids.into_iter().map(|(path, id)| (path, (*location, id)))),
+                Ok(ids) => found.extend(ids.into_iter().map(|(path, id)| ((*location, path), id))),
                 Err(error) => self.scan.unread.push(self.unread(error)),
             }
         }
@@ -245,30 +251,35 @@ impl Scanner<'_> {
         })
     }
 
-    /// An entry of the index, which must lie in its unit.
+    /// A member that was in the mailbox, and must lie in its unit.
     fn check(
         &self,
-        entry: Result<IndexEntry, index::Error>,
-        index: &RelPath,
-    ) -> Result<IndexEntry, Error> {
+        member: Result<Member, view::Error>,
+        listing: &RelPath,
+    ) -> Result<Option<Stored>, Error> {
         if self.work.is_stopped() {
             return Err(Interrupted.into());
         }
-        let entry = entry.map_err(|source| Error::Index {
-            index: index.clone(),
+        let member = member.map_err(|source| Error::Index {
+            index: listing.clone(),
             source,
         })?;
-        if !entry.live.path.is_within(&self.scope.unit.path) {
+        let Member::Here(stored) = member else {
+            return Ok(None);
+        };
+        let path = &stored.entry.live.path;
+        if !path.is_within(&self.scope.unit.path) {
             return Err(Error::Foreign {
-                index: index.clone(),
-                path: entry.live.path,
+                index: listing.clone(),
+                path: path.clone(),
             });
         }
-        Ok(entry)
+        Ok(Some(stored))
     }
 
     /// Notes owners of directories and files of keywords; true when the entry is not a message.
-    fn note_control(&mut self, entry: &IndexEntry, directory: &Arc<RelPath>) -> bool {
+    fn note_control(&mut self, found: &Stored, directory: &Arc<RelPath>) -> bool {
+        let entry = &found.entry;
         let path = &entry.live.path;
         match entry.live.kind {
             Kind::Directory => {
@@ -278,7 +289,7 @@ impl Scanner<'_> {
             Kind::File if is_message(path) => return false,
             Kind::File if path.name() == keywords::FILE_NAME => {
                 let folder = path.parent().unwrap_or_else(RelPath::root);
-                if let Some(file) = saved(entry, directory) {
+                if let Some(file) = saved(found, directory) {
                     self.scan.control.keywords.insert(folder, file);
                 }
             }
@@ -306,11 +317,11 @@ impl Scanner<'_> {
         self.scan.mailboxes.insert(mailbox);
     }
 
-    fn add(&mut self, entry: IndexEntry, directory: &Arc<RelPath>) {
-        let Some(file) = saved(&entry, directory) else {
+    fn add(&mut self, found: Stored, directory: &Arc<RelPath>) {
+        let Some(file) = saved(&found, directory) else {
             return;
         };
-        self.push(file, entry.message_id);
+        self.push(file, found.entry.message_id);
     }
 
     fn push(&mut self, file: SavedFile, message_id: Option<String>) {
@@ -435,6 +446,7 @@ fn look(inventory: &Inventory, listed: &SetFile, query: &Query) -> Result<Plain,
     let opened = set.regular_file(&listed.path).map_err(failed)?;
     let metadata = opened.metadata().map_err(failed)?;
     let file = SavedFile {
+        stored: path.clone(),
         path,
         size: metadata.len(),
         mtime_ns: metadata
@@ -467,9 +479,11 @@ fn owner_of(entry: &IndexEntry) -> Owner {
 }
 
 /// `None` for an entry without a digest, which is not a file.
-fn saved(entry: &IndexEntry, directory: &Arc<RelPath>) -> Option<SavedFile> {
+fn saved(found: &Stored, directory: &Arc<RelPath>) -> Option<SavedFile> {
+    let entry = &found.entry;
     Some(SavedFile {
         path: entry.live.path.clone(),
+        stored: found.stored.clone(),
         size: entry.live.stat.size,
         mtime_ns: entry.live.stat.mtime_ns,
         sha256: entry.sha256?,

@@ -20,7 +20,7 @@ use mail_common::upstream::Upstream;
 use crate::args::Args;
 use crate::dumps::DumpsJob;
 use crate::error::Error;
-use crate::jobs::Jobs;
+use crate::jobs::{Jobs, TreeJob};
 use crate::messages::{self, Query, Since};
 use crate::places::Places;
 use crate::setup::{Clearance, Destination, Setup, Work};
@@ -68,7 +68,7 @@ impl Plan {
         };
         let jobs = match query {
             Some(_) => Jobs::default(),
-            None => Jobs::new(&inventory, &components, &places),
+            None => Jobs::new(&inventory, &components, &places)?,
         };
         let dumps = components
             .contains(&Component::Mysql)
@@ -141,8 +141,9 @@ impl Plan {
 
     /// Bytes that come out of the archives, as far as that is recorded.
     pub(crate) fn unpacked_bytes(&self) -> u64 {
-        let used = self.jobs.used();
-        let recorded = used.iter().filter_map(|file| file.recorded);
+        let of_trees = self.jobs.trees.iter().flat_map(TreeJob::telling);
+        let used = of_trees.chain(self.jobs.files.iter().map(|job| &job.file));
+        let recorded = used.filter_map(|file| file.recorded);
         recorded.map(|recorded| recorded.source_bytes).sum()
     }
 

@@ -66,14 +66,8 @@ impl Plan {
 
 impl Need {
     fn of_tree(set: &Path, tree: &TreeJob) -> Self {
-        let files = tree.files.iter().map(|(file, _)| file);
-        let own = tree.archives.iter().chain(files);
-        let own = own.map(|file| Self::of_file(set, file));
-        let inner = tree
-            .inner
-            .iter()
-            .map(|(_, inner)| Self::of_tree(set, inner));
-        own.chain(inner).fold(Self::default(), Self::and)
+        let needs = tree.telling().map(|file| Self::of_file(set, file));
+        needs.fold(Self::default(), Self::and)
     }
 
     /// Of a file without a record its own size, which is less than what it unpacks to.

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use mail_common::archive::reader::{Head, MemberKind, TarReader};
+use mail_common::archive::state::CONTROL;
 use mail_common::checksum::Sha256;
 use mail_common::interrupt::Interrupt;
 use mail_common::relpath::RelPath;
@@ -12,6 +13,7 @@ use mail_common::set::SetFile;
 use rustix::io::Errno;
 
 use super::error::Error;
+use super::mailboxes::Segment;
 use super::open::open;
 use super::prefix;
 use super::sums::Sums;
@@ -26,9 +28,11 @@ pub(crate) struct Archive<'a> {
     pub(crate) file: &'a SetFile,
     /// What stands before the names that the tree has; the root where that is nothing.
     pub(crate) prefix: &'a RelPath,
+    /// What became of its members since it was written; `None` where nothing did.
+    pub(crate) segment: Option<Segment<'a>>,
 }
 
-/// What an archive held.
+/// What an archive held of the tree.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Unpacked {
     pub(crate) entries: u64,
@@ -47,7 +51,10 @@ pub(crate) fn unpack(
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Unpacked, Error> {
     let name = &archive.file.path;
-    read(archive, interrupt, |path, head, content| {
+    read(archive, interrupt, |member, head, content| {
+        let Some(path) = &member.path else {
+            return Ok(());
+        };
         let mut content = Watched {
             inner: content,
             failure: None,
@@ -77,7 +84,8 @@ pub(crate) fn examine(
 ) -> Result<(Unpacked, Sums), Error> {
     let name = &archive.file.path;
     let mut sums = Sums::default();
-    let unpacked = read(archive, interrupt, |path, head, content| {
+    let unpacked = read(archive, interrupt, |member, head, content| {
+        let path = &member.stored;
         let failed = |source| Error::Content {
             archive: name.clone(),
             member: path.clone(),
@@ -86,7 +94,9 @@ pub(crate) fn examine(
         match &head.kind {
             MemberKind::File => {
                 let (digest, bytes) = Sha256::of_reader(content).map_err(failed)?;
-                progress(bytes);
+                if member.path.is_some() {
+                    progress(bytes);
+                }
                 sums.add(path, bytes, Some(digest));
             }
             MemberKind::Symlink(target) => sums.add(path, target.len() as u64, None),
@@ -97,10 +107,18 @@ pub(crate) fn examine(
     Ok((unpacked, sums))
 }
 
+/// A member of an archive.
+struct Member {
+    /// Its name there, without the prefix.
+    stored: RelPath,
+    /// Its name in the tree; `None` when it is not made.
+    path: Option<RelPath>,
+}
+
 fn read(
     archive: Archive<'_>,
     interrupt: &Interrupt,
-    mut visit: impl FnMut(&RelPath, Head, &mut dyn Read) -> Result<(), Error>,
+    mut visit: impl FnMut(&Member, Head, &mut dyn Read) -> Result<(), Error>,
 ) -> Result<Unpacked, Error> {
     let name = &archive.file.path;
     let damaged = |source| Error::Damaged {
@@ -108,26 +126,61 @@ fn read(
         source,
     };
     let mut tar = TarReader::new(open(archive.set, name)?);
-    let mut unpacked = Unpacked::default();
+    let mut number = 0;
+    let mut all = Unpacked::default();
+    let mut made = Unpacked::default();
     while let Some(head) = tar.next_member().map_err(damaged)? {
         interrupt.check()?;
         let path = head.path().map_err(|source| Error::Name {
             archive: name.clone(),
             source,
         })?;
-        unpacked.entries += 1;
-        unpacked.bytes = unpacked.bytes.saturating_add(head.size);
-        archive.check(&path, &head, unpacked)?;
-        if let Some(path) = prefix::without(&path, archive.prefix) {
-            visit(&path, archive.relative(head)?, &mut tar)?;
+        number += 1;
+        if archive.is_repeated(&head, number) {
+            continue;
+        }
+        all.add(head.size);
+        archive.check(&path, &head, all)?;
+        if let Some(stored) = prefix::without(&path, archive.prefix) {
+            let member = archive.member(stored);
+            if member.path.is_some() {
+                made.add(head.size);
+            }
+            visit(&member, archive.relative(head)?, &mut tar)?;
+        } else {
+            made.add(head.size);
         }
     }
     tar.finish().map_err(damaged)?;
-    archive.check_entries(unpacked)?;
-    Ok(unpacked)
+    archive.check_entries(all)?;
+    Ok(made)
+}
+
+impl Unpacked {
+    fn add(&mut self, bytes: u64) {
+        self.entries += 1;
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
 }
 
 impl Archive<'_> {
+    /// Whether the member `number`, counted from 1, is the mailbox for the second time: its `0000`
+    /// begins with it twice, for tar.
+    fn is_repeated(&self, head: &Head, number: u64) -> bool {
+        let is_control = self
+            .segment
+            .is_some_and(|segment| segment.number == CONTROL);
+        is_control && number == 2 && head.dumpdir.is_some()
+    }
+
+    fn member(&self, stored: RelPath) -> Member {
+        let path = match &self.segment {
+            Some(segment) => segment.present(&stored),
+            None => Some(stored.clone()),
+        };
+        Member { stored, path }
+    }
+
     fn check(&self, path: &RelPath, head: &Head, so_far: Unpacked) -> Result<(), Error> {
         let (archive, member) = (self.file.path.clone(), path.clone());
         if head.kind == MemberKind::Special {

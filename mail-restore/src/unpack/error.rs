@@ -8,6 +8,7 @@ use mail_common::failure::{Failure, FailureKind};
 use mail_common::interrupt::Interrupted;
 use mail_common::relpath::{RelPath, UnsafePath};
 
+use mail_common::set::MailboxError;
 use mail_common::set::verify::Damage;
 
 /// An archive was not unpacked. Nothing outside the tree under construction was touched.
@@ -15,6 +16,8 @@ use mail_common::set::verify::Damage;
 pub(crate) enum Error {
     #[error(transparent)]
     Open(#[from] Damage),
+    #[error(transparent)]
+    Mailbox(#[from] MailboxError),
     #[error("unpack {archive}")]
     Decompress { archive: RelPath, source: io::Error },
     #[error("{archive} is damaged")]
@@ -82,6 +85,7 @@ impl Failure for Error {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Open(damage) => damage.kind(),
+            Self::Mailbox(error) => error.kind(),
             Self::Decompress { .. }
             | Self::Damaged { .. }
             | Self::Content { .. }

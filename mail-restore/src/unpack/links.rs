@@ -4,76 +4,65 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use mail_common::archive::index::{IndexEntry, IndexReader, Kind};
+use mail_common::archive::index::{IndexEntry, Kind};
+use mail_common::archive::state::State;
+use mail_common::archive::view::Member;
 use mail_common::relpath::RelPath;
-use mail_common::set::SetFile;
+use mail_common::set::SavedMailbox;
 
 use super::error::Error;
-use mail_common::set::verify;
 
 /// The first name of a file, and another one.
 pub(crate) type Links = Vec<(RelPath, RelPath)>;
 
-/// Finds in the indices of a set the names that were one file: the same inode, and nothing that
-/// tells them apart.
-pub(crate) fn find_links(set: &Path, indices: &[SetFile]) -> Result<Links, Error> {
-    let shared = shared_inodes(set, indices)?;
+/// Finds in the mailboxes of a set the names that were one file: the same inode, and nothing that
+/// tells them apart. `inodes` are those of all files.
+pub(super) fn find_links(
+    set: &Path,
+    mailboxes: &[SavedMailbox],
+    states: &[Option<State>],
+    inodes: Vec<u64>,
+) -> Result<Links, Error> {
+    let shared = shared(inodes);
     let mut links = Links::new();
     if shared.is_empty() {
         return Ok(links);
     }
     let mut first: HashMap<u64, Vec<IndexEntry>> = HashMap::new();
-    for index in indices {
-        for_each_file(set, &index.path, |entry| {
-            if shared.binary_search(&entry.live.stat.inode).is_err() {
-                return;
+    for (mailbox, state) in mailboxes.iter().zip(states) {
+        for member in mailbox.view(set, state.clone())? {
+            let member = member.map_err(|source| mailbox.unreadable(source))?;
+            let Some(entry) = file_of(member) else {
+                continue;
+            };
+            let inode = entry.live.stat.inode;
+            if shared.binary_search(&inode).is_err() {
+                continue;
             }
-            let firsts = first.entry(entry.live.stat.inode).or_default();
+            let firsts = first.entry(inode).or_default();
             match firsts.iter().find(|other| is_same(other, &entry)) {
                 Some(other) => links.push((other.live.path.clone(), entry.live.path)),
                 None => firsts.push(entry),
             }
-        })?;
+        }
     }
     Ok(links)
 }
 
-/// Inode numbers that occur more than once, sorted. Eight bytes a message while they are counted.
-fn shared_inodes(set: &Path, indices: &[SetFile]) -> Result<Vec<u64>, Error> {
-    let mut inodes = Vec::new();
-    for index in indices {
-        for_each_file(set, &index.path, |entry| inodes.push(entry.live.stat.inode))?;
-    }
+/// Those that occur more than once, sorted.
+fn shared(mut inodes: Vec<u64>) -> Vec<u64> {
     inodes.sort_unstable();
-    let mut shared: Vec<u64> = inodes
-        .windows(2)
-        .filter(|pair| pair[0] == pair[1])
-        .map(|pair| pair[0])
-        .collect();
+    let pairs = inodes.windows(2).filter(|pair| pair[0] == pair[1]);
+    let mut shared: Vec<u64> = pairs.map(|pair| pair[0]).collect();
     shared.dedup();
-    Ok(shared)
+    shared
 }
 
-fn for_each_file(
-    set: &Path,
-    index: &RelPath,
-    mut visit: impl FnMut(IndexEntry),
-) -> Result<(), Error> {
-    let reader = IndexReader::open(verify::open(set, index)?);
-    let reader = reader.map_err(|source| Error::Decompress {
-        archive: index.clone(),
-        source,
-    })?;
-    for entry in reader {
-        let entry = entry.map_err(|source| Error::ReadIndex {
-            index: index.clone(),
-            source,
-        })?;
-        if entry.live.kind == Kind::File {
-            visit(entry);
-        }
+fn file_of(member: Member) -> Option<IndexEntry> {
+    match member {
+        Member::Here(stored) if stored.entry.live.kind == Kind::File => Some(stored.entry),
+        Member::Here(_) | Member::Gone { .. } => None,
     }
-    Ok(())
 }
 
 /// A number may be used by another file of another day or disk; then at least the content would

@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use mail_common::archive::index::{IndexReader, Kind};
+use mail_common::archive::index::{IndexEntry, IndexReader, Kind};
+use mail_common::archive::state::{CONTROL, State};
 use mail_common::checksum::Sha256;
 use mail_common::relpath::RelPath;
+use mail_common::set::{Listing, SavedMailbox, verify};
 
 use super::error::Error;
-use mail_common::set::verify;
 
 /// The sum of entries: how many, and of the digests of what they are. Equal entries come to equal
 /// sums in any order; that others do is as unlikely as any chance of 128 bits.
@@ -34,6 +35,15 @@ impl Sums {
         self.entries += 1;
         self.digests = self.digests.wrapping_add(head(Sha256::of(&text)));
     }
+
+    /// Adds what an index says of an entry.
+    fn add_entry(&mut self, entry: &IndexEntry) {
+        let size_bytes = match entry.live.kind {
+            Kind::Directory => 0,
+            Kind::File | Kind::Symlink => entry.live.stat.size,
+        };
+        self.add(&entry.live.path, size_bytes, entry.sha256);
+    }
 }
 
 /// The first half of a digest, as a number.
@@ -41,32 +51,53 @@ fn head(digest: Sha256) -> u128 {
     u128::from_str_radix(&digest.to_string()[..32], 16).unwrap_or_default()
 }
 
-/// The sums of what the index at `path` says of each segment, by its number.
-pub(crate) fn sums_of_index(set: &Path, path: &RelPath) -> Result<BTreeMap<u32, Sums>, Error> {
-    let damaged = |source| Error::ReadIndex {
-        index: path.clone(),
-        source,
-    };
+/// The sums of what is said of each archive of `mailbox`, by its number, with the file that says it.
+pub(crate) fn sums_of(
+    set: &Path,
+    mailbox: &SavedMailbox,
+    state: Option<&State>,
+) -> Result<BTreeMap<u32, (Sums, RelPath)>, Error> {
+    let mut sums = BTreeMap::new();
+    match &mailbox.listing {
+        Listing::Lost => {}
+        Listing::Index(index) => add_index(set, &index.path, &mut sums)?,
+        Listing::State {
+            state: file,
+            indexes,
+        } => {
+            let control = state.map_or(&[][..], |state| &state.control);
+            let mut of_control = Sums::default();
+            control.iter().for_each(|entry| of_control.add_entry(entry));
+            sums.insert(CONTROL, (of_control, file.path.clone()));
+            for (number, index) in indexes {
+                sums.insert(*number, (Sums::default(), index.path.clone()));
+                add_index(set, &index.path, &mut sums)?;
+            }
+        }
+    }
+    Ok(sums)
+}
+
+fn add_index(
+    set: &Path,
+    path: &RelPath,
+    sums: &mut BTreeMap<u32, (Sums, RelPath)>,
+) -> Result<(), Error> {
     let reader = IndexReader::open(verify::open(set, path)?);
     let reader = reader.map_err(|source| Error::Decompress {
         archive: path.clone(),
         source,
     })?;
-    let mut sums: BTreeMap<u32, Sums> = BTreeMap::new();
     for entry in reader {
-        let entry = entry.map_err(damaged)?;
-        let size_bytes = if entry.live.kind == Kind::Directory {
-            0
-        } else {
-            entry.live.stat.size
-        };
-        sums.entry(entry.location.segment).or_default().add(
-            &entry.live.path,
-            size_bytes,
-            entry.sha256,
-        );
+        let entry = entry.map_err(|source| Error::ReadIndex {
+            index: path.clone(),
+            source,
+        })?;
+        let new = || (Sums::default(), path.clone());
+        let (of_segment, _) = sums.entry(entry.location.segment).or_insert_with(new);
+        of_segment.add_entry(&entry);
     }
-    Ok(sums)
+    Ok(())
 }
 
 #[cfg(test)]
