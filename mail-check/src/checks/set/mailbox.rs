@@ -1,54 +1,58 @@
-//! The index of a mailbox against its segments: each entry is in the frame that the index names,
-//! with the content it names, and no segment holds anything else.
+//! What is said of the archives of a mailbox against them: each entry of an index is in the frame
+//! that the index names, with the content it names, and no archive holds anything else. In format 2
+//! state, indexes and dumpdirs must come to one mailbox.
 
 use std::collections::HashMap;
 use std::io::{self, Read};
 use std::path::Path;
 
-use mail_common::archive::index::{IndexReader, Kind};
+use mail_common::archive::index::{IndexEntry, IndexReader, Kind};
 use mail_common::archive::reader::{Head, MemberKind, TarReader};
 use mail_common::archive::segment::segment_number;
+use mail_common::archive::state::{CONTROL, State};
+use mail_common::archive::view::Member;
 use mail_common::checksum::{Sha256, Sha256Writer};
-use mail_common::set::SetFile;
+use mail_common::set::{Listing, MailboxError, SavedMailbox, SetFile};
 
 use super::content::{compare_entries, read_file};
 use super::frames::Frames;
 use super::problem::Problem;
 
-/// What the index says of an entry.
+/// What is said of an entry.
 struct Expected {
     kind: Kind,
     sha256: Option<Sha256>,
-    segment: u32,
     frame_offset: u64,
     frame_bytes: u64,
 }
 
-/// By the digests of their paths, which are shorter than most paths.
-type Index = HashMap<Sha256, Expected>;
+/// By the segments, and by the digests of the names there, which are shorter than most names.
+type Index = HashMap<(u32, Sha256), Expected>;
 
 /// Reads all files of a mailbox, and gives their bytes and what is wrong with them.
-pub(super) fn read_mailbox(
-    set: &Path,
-    mailbox: &str,
-    index: Option<&SetFile>,
-    segments: &[&SetFile],
-) -> (u64, Vec<Problem>) {
-    let Some(index) = index else {
-        return (
-            0,
-            vec![Problem::NoIndex {
-                mailbox: mailbox.to_owned(),
-            }],
-        );
-    };
+pub(super) fn read_mailbox(set: &Path, mailbox: &SavedMailbox) -> (u64, Vec<Problem>) {
+    let name = mailbox.directory.to_string();
     let mut entries = Index::new();
-    let (mut bytes, result) = read_file(set, index, |input| read_index(index, input, &mut entries));
-    let mut problems: Vec<Problem> = result.err().into_iter().collect();
-    let index_is_whole = problems.is_empty();
-    for segment in segments {
+    let (mut bytes, mut problems) = match &mailbox.listing {
+        Listing::Lost => return (0, vec![Problem::NoIndex { mailbox: name }]),
+        Listing::Index(index) => read_listed(set, index, &mut entries),
+        Listing::State { state, indexes } => {
+            let (bytes, mut problems) = read_state(set, state, &mut entries);
+            let indexes = indexes
+                .values()
+                .map(|index| read_listed(set, index, &mut entries));
+            let (lengths, of_indexes): (Vec<u64>, Vec<Vec<Problem>>) = indexes.unzip();
+            problems.extend(of_indexes.into_iter().flatten());
+            if problems.is_empty() {
+                problems.extend(examine(set, mailbox, state).err());
+            }
+            (bytes + lengths.iter().sum::<u64>(), problems)
+        }
+    };
+    let is_listed = problems.is_empty();
+    for segment in mailbox.archives.values().chain(&mailbox.foreign) {
         let (length, result) = read_file(set, segment, |input| {
-            if index_is_whole {
+            if is_listed {
                 read_segment(segment, input, &mut entries)
             } else {
                 // Its digest still counts.
@@ -61,11 +65,16 @@ pub(super) fn read_mailbox(
     // What a broken segment should hold is missing for a reason that was reported.
     if problems.is_empty() && !entries.is_empty() {
         problems.push(Problem::NotInSegments {
-            mailbox: mailbox.to_owned(),
+            mailbox: name,
             count: entries.len() as u64,
         });
     }
     (bytes, problems)
+}
+
+fn read_listed(set: &Path, index: &SetFile, entries: &mut Index) -> (u64, Vec<Problem>) {
+    let (bytes, result) = read_file(set, index, |input| read_index(index, input, entries));
+    (bytes, result.err().into_iter().collect())
 }
 
 fn read_index(file: &SetFile, input: &mut dyn Read, entries: &mut Index) -> Result<(), Problem> {
@@ -80,16 +89,44 @@ fn read_index(file: &SetFile, input: &mut dyn Read, entries: &mut Index) -> Resu
             source,
         })?;
         lines += 1;
-        let expected = Expected {
-            kind: entry.live.kind,
-            sha256: entry.sha256,
-            segment: entry.location.segment,
-            frame_offset: entry.location.frame_offset,
-            frame_bytes: entry.location.frame_bytes,
-        };
-        entries.insert(Sha256::of(entry.live.path.as_bytes()), expected);
+        expect(&entry, entries);
     }
     compare_entries(file, lines)
+}
+
+fn expect(entry: &IndexEntry, entries: &mut Index) {
+    let expected = Expected {
+        kind: entry.live.kind,
+        sha256: entry.sha256,
+        frame_offset: entry.location.frame_offset,
+        frame_bytes: entry.location.frame_bytes,
+    };
+    let name = Sha256::of(entry.live.path.as_bytes());
+    entries.insert((entry.location.segment, name), expected);
+}
+
+fn read_state(set: &Path, file: &SetFile, entries: &mut Index) -> (u64, Vec<Problem>) {
+    let (bytes, result) = read_file(set, file, |input| {
+        let state = State::read(input).map_err(|source| MailboxError::State {
+            path: file.path.clone(),
+            source,
+        })?;
+        state
+            .control
+            .iter()
+            .for_each(|entry| expect(entry, entries));
+        Ok(())
+    });
+    (bytes, result.err().into_iter().collect())
+}
+
+/// Whether state, indexes and dumpdirs come to one mailbox, of as many entries as the manifest says.
+fn examine(set: &Path, mailbox: &SavedMailbox, state: &SetFile) -> Result<(), Problem> {
+    let mut present = 0;
+    mailbox.examine(set, |member| {
+        present += u64::from(matches!(member, Member::Here(_)));
+    })?;
+    compare_entries(state, present)
 }
 
 /// Takes what the segment holds out of `entries`.
@@ -102,13 +139,22 @@ fn read_segment(file: &SetFile, input: &mut dyn Read, entries: &mut Index) -> Re
     let mut tar = TarReader::new(Frames::new(input));
     let mut placed = Vec::new();
     let mut members = 0;
+    let mut first_begin = None;
     while let Some(head) = tar.next_member().map_err(archive)? {
-        members += 1;
         let member = String::from_utf8_lossy(&head.name).into_owned();
         let begin = tar.get_ref().begin();
-        let expected = key_of(&head).and_then(|key| entries.remove(&key));
+        // With dumpdirs the mailbox comes twice and counts once: the state names one of the places.
+        let is_first = members == 0 && first_begin.is_none();
+        if is_first && number == Some(CONTROL) && head.dumpdir.is_some() {
+            first_begin = Some(begin);
+            continue;
+        }
+        members += 1;
+        let key = number.zip(key_of(&head));
+        let expected = key.and_then(|key| entries.remove(&key));
         let at_home = |expected: &Expected| {
-            Some(expected.segment) == number && expected.frame_offset == begin
+            let offset = expected.frame_offset;
+            offset == begin || members == 1 && Some(offset) == first_begin
         };
         let Some(expected) = expected.filter(at_home) else {
             return Err(Problem::NotInIndex {

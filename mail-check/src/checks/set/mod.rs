@@ -6,7 +6,7 @@
 
 mod content; // a file read to its end: its digest, and what is in it
 mod frames; // a segment frame by frame
-mod mailbox; // an index against its segments
+mod mailbox; // what is said of the archives of a mailbox against them
 mod problem; // what can be wrong
 mod units; // which files are looked at together
 
@@ -59,7 +59,7 @@ fn examine(set: &Path) -> Result<Facts, Problem> {
     let lock = ReadLock::acquire(set)?;
     let inventory = Inventory::read(set)?;
     let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let units = units_of(&inventory);
+    let (units, contradiction) = units_of(&inventory);
     let read = |(): &mut (), unit: &Unit<'_>| Ok::<_, std::convert::Infallible>(unit.read(set));
     let Ok(results) = pool::for_each(threads, &units, || (), read);
     drop(lock);
@@ -77,7 +77,7 @@ fn examine(set: &Path) -> Result<Facts, Problem> {
             .filter(is_strange)
             .map(ToString::to_string)
             .collect(),
-        problems: Vec::new(),
+        problems: contradiction.into_iter().map(Problem::from).collect(),
     };
     for (bytes, problems) in results {
         facts.bytes += bytes;

@@ -6,7 +6,7 @@ use mail_common::archive::{index, reader};
 use mail_common::relpath::RelPath;
 use mail_common::report::chain;
 use mail_common::set::verify::Damage;
-use mail_common::set::{self, InventoryError, LockError};
+use mail_common::set::{self, InventoryError, LockError, MailboxError};
 
 /// What is wrong with a set or a file of it.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +37,9 @@ pub(super) enum Problem {
         found: u64,
         recorded: u64,
     },
+    /// What is said of the archives of a mailbox does not fit.
+    #[error(transparent)]
+    Mailbox(#[from] MailboxError),
     #[error("{path} is not a whole index")]
     Index { path: RelPath, source: index::Error },
     #[error("{mailbox} has segments and no index")]

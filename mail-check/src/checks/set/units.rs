@@ -1,13 +1,14 @@
 //! Which files of a set are looked at together: the index of a mailbox with its segments, every
 //! other file alone.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use mail_common::archive::compression::Compression;
 use mail_common::archive::reader::TarReader;
-use mail_common::relpath::RelPath;
-use mail_common::set::{Component, Inventory, SetFile, mailbox};
+use mail_common::set::{
+    Component, Inventory, MailboxError, SavedMailbox, SetFile, is_of_mailbox, mailbox,
+    saved_mailboxes,
+};
 
 use super::content::{read_file, read_footer, read_members};
 use super::mailbox::read_mailbox;
@@ -15,67 +16,38 @@ use super::problem::Problem;
 
 /// Files that are looked at together.
 pub(super) enum Unit<'a> {
-    /// The directory, and its files, the index among them.
-    Mailbox(String, Vec<&'a SetFile>),
+    Mailbox(SavedMailbox),
     File(&'a SetFile),
 }
 
 /// The files of a set, in units; the largest work first, so that no thread has it alone at the end.
-pub(super) fn units_of(inventory: &Inventory) -> Vec<Unit<'_>> {
-    let mut mailboxes: BTreeMap<String, Vec<&SetFile>> = BTreeMap::new();
-    let mut units = Vec::new();
-    for file in &inventory.files {
-        let path = file.path.as_path();
-        match path.parent() {
-            Some(directory)
-                if file.component == Some(Component::Mailboxes) && is_of_mailbox(&file.path) =>
-            {
-                mailboxes
-                    .entry(directory.display().to_string())
-                    .or_default()
-                    .push(file);
-            }
-            _ => units.push(Unit::File(file)),
-        }
-    }
-    units.extend(
-        mailboxes
-            .into_iter()
-            .map(|(directory, files)| Unit::Mailbox(directory, files)),
-    );
+/// Where the files of a mailbox contradict each other, that is told, and each file is a unit.
+pub(super) fn units_of(inventory: &Inventory) -> (Vec<Unit<'_>>, Option<MailboxError>) {
+    let (mailboxes, contradiction) = match saved_mailboxes(&inventory.files) {
+        Ok(mailboxes) => (mailboxes, None),
+        Err(error) => (Vec::new(), Some(error)),
+    };
+    let is_alone = |file: &&SetFile| contradiction.is_some() || !is_of_mailbox(&file.path);
+    let alone = inventory.files.iter().filter(is_alone).map(Unit::File);
+    let mut units: Vec<Unit<'_>> = alone.collect();
+    units.extend(mailboxes.into_iter().map(Unit::Mailbox));
     units.sort_by_key(|unit| std::cmp::Reverse(unit.recorded_bytes()));
-    units
-}
-
-/// `mailboxes/<domain>/<user>/0001.tar.zst` or its index; the old scripts' `mail/` holds plain
-/// files.
-fn is_of_mailbox(path: &RelPath) -> bool {
-    let in_mailbox = |directory| mailbox::mailbox_of(&directory).is_some();
-    path.parent().is_some_and(in_mailbox)
-        && (mailbox::is_index(path) || path.name().ends_with(b".tar.zst"))
+    (units, contradiction)
 }
 
 impl Unit<'_> {
     /// Reads all of it, and gives its bytes and what is wrong with it.
     pub(super) fn read(&self, set: &Path) -> (u64, Vec<Problem>) {
         match self {
-            Self::Mailbox(directory, files) => {
-                let index = files.iter().find(|file| mailbox::is_index(&file.path));
-                let segments: Vec<&SetFile> = files
-                    .iter()
-                    .filter(|file| !mailbox::is_index(&file.path))
-                    .copied()
-                    .collect();
-                read_mailbox(set, directory, index.copied(), &segments)
-            }
+            Self::Mailbox(mailbox) => read_mailbox(set, mailbox),
             Self::File(file) => read_alone(set, file),
         }
     }
 
     fn recorded_bytes(&self) -> u64 {
-        let bytes = |file: &&SetFile| file.recorded.map_or(0, |recorded| recorded.bytes);
+        let bytes = |file: &SetFile| file.recorded.map_or(0, |recorded| recorded.bytes);
         match self {
-            Self::Mailbox(_, files) => files.iter().map(bytes).sum(),
+            Self::Mailbox(mailbox) => mailbox.files().map(bytes).sum(),
             Self::File(file) => bytes(file),
         }
     }
