@@ -8,6 +8,7 @@ use mail_common::checksum::Sha256;
 use crate::cache::Known;
 use crate::finding::Finding;
 use crate::item::Item;
+use crate::mailbox::Standing;
 use crate::message::Envelope;
 use crate::packing::Packing;
 use crate::run::Run;
@@ -26,6 +27,9 @@ pub(crate) struct Artifact {
 pub(crate) struct Part {
     /// The member of the archive; `None` where the file is one content.
     pub(crate) member: Option<Vec<u8>>,
+    /// Its name in the archive, where the mailbox had another for it.
+    pub(crate) stored: Option<Vec<u8>>,
+    pub(crate) standing: Standing,
     /// Which of the windows of a content it is; `None` where it is whole.
     pub(crate) window: Option<Window>,
 }
@@ -47,6 +51,8 @@ struct State {
     noted: u64,
     /// Whether a member was infected or not scanned.
     has_bad_member: bool,
+    /// Pieces of members that were gone from the mailbox, and are not clean.
+    gone_unclean: u64,
     /// The first signature that was found, and where it lies in a file that is one content.
     signature: Option<(String, Option<String>)>,
     first_reason: Option<String>,
@@ -54,6 +60,16 @@ struct State {
     envelope: Option<Envelope>,
     /// What the reader of the file came to.
     read: Option<Result<Sha256, String>>,
+}
+
+impl Part {
+    /// All of a file that is one content.
+    pub(crate) const WHOLE: Self = Self {
+        member: None,
+        stored: None,
+        standing: Standing::Present,
+        window: None,
+    };
 }
 
 impl Artifact {
@@ -69,6 +85,9 @@ impl Artifact {
     pub(crate) fn send(&self, part: &Part) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.pending += 1;
+        if part.standing == Standing::Gone {
+            return;
+        }
         state.pieces += u64::from(part.window.is_none_or(|window| window.offset == 0));
         state.windows += u64::from(part.window.is_some());
     }
@@ -76,7 +95,7 @@ impl Artifact {
     /// A piece that was sent has a verdict.
     pub(crate) fn settle(&self, run: &Run<'_>, part: &Part, finding: Finding) {
         let finding = self.note(part, finding);
-        if let Some(member) = &part.member {
+        if let (Some(member), Standing::Present) = (&part.member, part.standing) {
             run.tally.report_member(&self.item, member, &finding);
         }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -98,14 +117,24 @@ impl Artifact {
         self.conclude(run, &mut state);
     }
 
+    /// Says where in the archive something was found that is not clean.
     fn note(&self, part: &Part, finding: Finding) -> Finding {
-        let Some(Window { offset, bytes }) =
-            part.window.filter(|_| finding.verdict != Verdict::Clean)
-        else {
+        if finding.verdict == Verdict::Clean {
             return finding;
-        };
+        }
+        let window = part.window.map(|Window { offset, bytes }| {
+            format!("found in its bytes {offset} to {}", offset + bytes)
+        });
+        let stored = part.stored.as_ref().map(|stored| {
+            let stored = String::from_utf8_lossy(stored);
+            format!("stored as {stored}")
+        });
+        let places: Vec<String> = window.into_iter().chain(stored).collect();
+        if places.is_empty() {
+            return finding;
+        }
         Finding {
-            note: Some(format!("found in its bytes {offset} to {}", offset + bytes)),
+            note: Some(places.join(", ")),
             ..finding
         }
     }
@@ -116,8 +145,10 @@ impl Artifact {
         }
         let is_by_members = state.is_by_members();
         let finding = state.finding(run, run.scope.window_bytes_used());
-        if let (Verdict::Clean, Some(sha256), Some(identity)) = (
+        // In another set a member that is gone from this one may be a message.
+        if let (Verdict::Clean, 0, Some(sha256), Some(identity)) = (
             &finding.verdict,
+            state.gone_unclean,
             finding.sha256,
             run.scope.common_identity(),
         ) {
@@ -144,6 +175,10 @@ impl State {
     }
 
     fn add(&mut self, part: &Part, finding: Finding) {
+        if part.standing == Standing::Gone {
+            self.gone_unclean += u64::from(finding.verdict != Verdict::Clean);
+            return;
+        }
         let is_bad = matches!(
             finding.verdict,
             Verdict::Infected(_) | Verdict::Unscanned(_)

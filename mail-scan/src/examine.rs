@@ -2,6 +2,7 @@
 //! does not, shown to clamd.
 
 use std::io::{self, Read};
+use std::sync::atomic::AtomicU64;
 
 use mail_common::checksum::Sha256;
 use mail_common::message::{HEAD_BYTES, text_of};
@@ -14,6 +15,7 @@ use crate::encrypted;
 use crate::finding::Finding;
 use crate::inside::{self, Hidden, Inside, Role, TooLarge};
 use crate::job::BYTES_A_JOB;
+use crate::mailbox::Standing;
 use crate::message::Envelope;
 use crate::run::Run;
 use crate::totals::add;
@@ -31,6 +33,7 @@ pub(crate) struct Sample {
     pub(crate) content: Content,
     pub(crate) sha256: Sha256,
     pub(crate) role: Role,
+    pub(crate) standing: Standing,
 }
 
 /// A content that clamd is to be asked for.
@@ -79,6 +82,7 @@ fn prepare<'a>(run: &Run<'_>, sample: &'a Sample) -> Prepared<'a> {
         content,
         sha256,
         role,
+        ..
     } = sample;
     add(&run.tally.counters.bytes, content.bytes());
     let engine = || run.scope.pool.engine();
@@ -199,18 +203,25 @@ impl<'a> Question<'a> {
         }
     }
 
+    /// Counts it, where it is a message still.
+    fn count(&self, counter: &AtomicU64) {
+        if self.sample.standing == Standing::Present {
+            add(counter, 1);
+        }
+    }
+
     fn with_hidden(&self, run: &Run<'_>, verdict: Verdict) -> Verdict {
         match (&self.hidden, verdict) {
             (None, verdict) | (_, verdict @ Verdict::Infected(_)) => verdict,
             (Some(Hidden::NotUnpacked(what)), verdict) => {
-                add(&run.tally.counters.not_unpacked, 1);
+                self.count(&run.tally.counters.not_unpacked);
                 match verdict {
                     Verdict::Unscanned(_) => verdict,
                     _ => Verdict::Unscanned(format!("not unpacked: {what}")),
                 }
             }
             (Some(Hidden::Encrypted(what)), verdict) => {
-                add(&run.tally.counters.encrypted, 1);
+                self.count(&run.tally.counters.encrypted);
                 match verdict {
                     Verdict::Unscanned(_) => verdict,
                     _ => run.scope.judge_encrypted(what),

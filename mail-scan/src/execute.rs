@@ -31,6 +31,7 @@ use crate::file;
 use crate::inside::Role;
 use crate::item::Item;
 use crate::job::{Job, Piece};
+use crate::mailbox::Segment;
 use crate::maildir;
 use crate::outcome::Outcome;
 use crate::packing::Packing;
@@ -318,12 +319,14 @@ fn scan_pieces(run: &Run<'_>, worker: &mut Worker<'_>, pieces: Vec<Piece>) {
     {
         let sha256 = Sha256::of(&content);
         let content = Content::Memory(content);
-        let role = role_of(&part);
+        let role = role_of(&artifact.item, &part);
+        let standing = part.standing;
         origins.push((artifact, part, taken));
         samples.push(Sample {
             content,
             sha256,
             role,
+            standing,
         });
     }
     let findings = examine(run, worker, &samples);
@@ -334,8 +337,12 @@ fn scan_pieces(run: &Run<'_>, worker: &mut Worker<'_>, pieces: Vec<Piece>) {
     }
 }
 
-/// A member of an archive of mailboxes lies where it lay in its mailbox.
-fn role_of(part: &Part) -> Role {
+/// A member of an archive of mailboxes lies where it lay in its mailbox; what was gone from there,
+/// and has lost its name, was a message.
+fn role_of(item: &Item, part: &Part) -> Role {
+    if let Some(role) = item.segment.as_ref().and_then(Segment::role) {
+        return role;
+    }
     match (&part.member, part.window) {
         (Some(member), None) => maildir::role_of(Path::new(OsStr::from_bytes(member))),
         _ => Role::File,

@@ -16,6 +16,7 @@ use crate::examine::{Sample, examine};
 use crate::finding::Finding;
 use crate::item::{Holder, Item, Place};
 use crate::look::{Look, Opened};
+use crate::mailbox::Standing;
 use crate::maildir;
 use crate::packing::MAGIC_BYTES;
 use crate::quarantine::Taken;
@@ -77,6 +78,7 @@ fn attempt(run: &Run<'_>, worker: &mut Worker<'_>, items: Vec<Item>) -> Vec<Item
                     content,
                     sha256,
                     role,
+                    standing: Standing::Present,
                 });
             }
             Ok(_) => {}

@@ -11,6 +11,7 @@ use mail_common::relpath::PathField;
 use mail_common::set::ReadLock;
 
 use crate::look::{Opened, open_in};
+use crate::mailbox::Segment;
 use crate::tree::{Identity, Tree};
 
 /// How records name a file.
@@ -32,6 +33,8 @@ pub(crate) struct Item {
     pub(crate) holder: Holder,
     /// The digest that its set has on record.
     pub(crate) expected: Option<Sha256>,
+    /// The mailbox that it is an archive of, where some members may be gone.
+    pub(crate) segment: Option<Segment>,
 }
 
 /// What a file lies in, held while it is scanned.

@@ -29,6 +29,7 @@ mod tally; // what it has found and counted
 mod run; // both, shared by its threads
 mod unscanned; // why a file has no verdict
 mod examine; // from a content to what was found in it
+mod mailbox; // which members of an archive were still in their mailbox
 mod artifact; // a packed file: one verdict from many pieces
 mod job; // what is handed to the workers
 mod unpack; // packed files, read from beginning to end

@@ -381,6 +381,7 @@ mod tests {
             file,
             holder: Holder::Tree(tree, None),
             expected: None,
+            segment: None,
         };
         let Opened::File(_, look) = item.open().unwrap() else {
             panic!("it is a file")

@@ -21,6 +21,7 @@ use crate::finding::Finding;
 use crate::item::Item;
 use crate::job::{BYTES_A_JOB, CONTENTS_A_JOB, Job, Piece};
 use crate::look::Opened;
+use crate::mailbox::Standing;
 use crate::packing::{Inner, Packing, inner_of};
 use crate::run::Run;
 use crate::totals::add;
@@ -36,6 +37,10 @@ const OVERLAP_SHARE: u64 = 16;
 
 /// Reads `item`, sends its pieces to `pieces`, and closes it.
 pub(crate) fn unpack(run: &Run<'_>, item: Item, packing: Packing, pieces: &Sender<Job>) {
+    if let Err(error) = check_mailbox(run, &item) {
+        let unscanned = run.scope.unscanned(error.to_string());
+        return run.tally.report_file(&item, &unscanned);
+    }
     if let Some(finding) = known(run, &item, packing) {
         return run.tally.report_file(&item, &finding);
     }
@@ -48,6 +53,14 @@ pub(crate) fn unpack(run: &Run<'_>, item: Item, packing: Packing, pieces: &Sende
         reason
     });
     artifact.close(run, read);
+}
+
+/// Where some members of an archive may be gone, it must be known which.
+fn check_mailbox(run: &Run<'_>, item: &Item) -> Result<(), Error> {
+    match &item.segment {
+        None => Ok(()),
+        Some(segment) => segment.check(&run.scope.interrupt, run.scope.session),
+    }
 }
 
 /// The verdict of an earlier run, where the file still is what it was: it is read to compute its
@@ -139,7 +152,7 @@ impl Unpacker<'_, '_> {
             .map_err(|source| self.damaged(source))?;
         match inner {
             Inner::Archive => self.members(&mut content),
-            Inner::Text => self.text(None, &mut content),
+            Inner::Text => self.text(&Part::WHOLE, &mut content),
             Inner::Whole => self.whole(&mut content),
         }
     }
@@ -155,41 +168,59 @@ impl Unpacker<'_, '_> {
             if head.kind != MemberKind::File {
                 continue;
             }
-            add(&self.run.tally.counters.members, 1);
-            let name = Some(head.name.as_slice());
+            let part = self.part_of(head.name);
+            if part.standing == Standing::Present {
+                add(&self.run.tally.counters.members, 1);
+            }
+            let is_text = inner_of(part.member.as_deref().unwrap_or_default()) == Inner::Text;
             if let Some(reason) = self.run.scope.leaves_out(head.size) {
-                self.artifact.refuse(self.run, &part(name, None), reason);
-            } else if inner_of(&head.name) == Inner::Text
-                && head.size > self.run.scope.window_bytes()
-            {
-                self.text(name, &mut archive)?;
+                self.artifact.refuse(self.run, &part, reason);
+            } else if is_text && head.size > self.run.scope.window_bytes() {
+                self.text(&part, &mut archive)?;
             } else if head.size > MEMORY_MAX_BYTES {
                 let reason = format!(
                     "{} bytes are more than is looked into in one piece",
                     head.size
                 );
-                self.artifact.refuse(self.run, &part(name, None), reason);
+                self.artifact.refuse(self.run, &part, reason);
             } else {
-                self.member(&head.name, head.size, &mut archive)?;
+                self.member(part, head.size, &mut archive)?;
             }
         }
         archive.finish().map_err(failed)?;
         Ok(())
     }
 
+    /// The member that is stored as `name`.
+    fn part_of(&self, name: Vec<u8>) -> Part {
+        let Some(segment) = &self.artifact.item.segment else {
+            return Part {
+                member: Some(name),
+                ..Part::WHOLE
+            };
+        };
+        let seen = segment.seen(&name);
+        Part {
+            member: Some(seen.name),
+            stored: seen.stored,
+            standing: seen.standing,
+            window: None,
+        }
+    }
+
     /// A member that may be in memory, once there is room for it.
-    fn member(&mut self, name: &[u8], size: u64, archive: &mut impl Read) -> Result<(), Error> {
+    fn member(&mut self, part: Part, size: u64, archive: &mut impl Read) -> Result<(), Error> {
         let taken = self.take(size)?;
         let mut bytes = Vec::new();
         archive
             .read_to_end(&mut bytes)
             .map_err(|source| self.damaged(source))?;
-        self.send(part(Some(name), None), bytes, taken)
+        self.send(part, bytes, taken)
     }
 
     /// One content of a length that nobody knows before, in one piece, or refused.
     fn whole(&mut self, content: &mut dyn Read) -> Result<(), Error> {
-        let part = part(None, None);
+        let part = Part::WHOLE;
         let asked = self.run.scope.max_bytes.unwrap_or(MEMORY_MAX_BYTES);
         let limit = asked.min(MEMORY_MAX_BYTES);
         let mut bytes = Vec::new();
@@ -211,7 +242,7 @@ impl Unpacker<'_, '_> {
     }
 
     /// Text of any length, in windows that overlap; what fits into one is scanned whole.
-    fn text(&mut self, member: Option<&[u8]>, content: &mut dyn Read) -> Result<(), Error> {
+    fn text(&mut self, part: &Part, content: &mut dyn Read) -> Result<(), Error> {
         let window = self.run.scope.window_bytes();
         let overlap = usize::try_from(window / OVERLAP_SHARE).unwrap_or(usize::MAX);
         let (mut offset, mut carried) = (0, Vec::new());
@@ -228,7 +259,7 @@ impl Unpacker<'_, '_> {
             let total = offset + bytes.len() as u64;
             if let Some(reason) = self.run.scope.leaves_out(total) {
                 drain(content).map_err(|source| self.damaged(source))?;
-                self.artifact.refuse(self.run, &part(member, None), reason);
+                self.artifact.refuse(self.run, part, reason);
                 return Ok(());
             }
             if new == 0 && offset > 0 {
@@ -246,7 +277,11 @@ impl Unpacker<'_, '_> {
                 offset,
                 bytes: bytes.len() as u64,
             });
-            self.send(part(member, window), bytes, taken)?;
+            let part = Part {
+                window,
+                ..part.clone()
+            };
+            self.send(part, bytes, taken)?;
             if is_last {
                 return Ok(());
             }
@@ -297,13 +332,6 @@ impl Unpacker<'_, '_> {
             place: self.artifact.item.place.to_string(),
             source,
         }
-    }
-}
-
-fn part(member: Option<&[u8]>, window: Option<Window>) -> Part {
-    Part {
-        member: member.map(<[u8]>::to_vec),
-        window,
     }
 }
 

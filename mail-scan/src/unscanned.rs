@@ -8,7 +8,7 @@ use mail_common::checksum::Sha256;
 use mail_common::failure::{Failure, FailureKind};
 use mail_common::interrupt::Interrupted;
 use mail_common::relpath::UnsafePath;
-use mail_common::set::{InventoryError, LockError};
+use mail_common::set::{InventoryError, LockError, MailboxError};
 
 /// Why a file, or a set, has no verdict.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +44,12 @@ pub(crate) enum Error {
         set: PathBuf,
         source: InventoryError,
     },
+    /// What is said of the members of archives does not fit.
+    #[error(transparent)]
+    Mailbox(#[from] MailboxError),
+    /// The same, for an archive of that mailbox.
+    #[error("it is not known which of its members were in the mailbox: {reason}")]
+    State { reason: String },
     #[error("a record names {path:?}")]
     Path { path: String, source: UnsafePath },
     #[error("a record names the root {root:?}, which is not an absolute path")]
@@ -60,7 +66,9 @@ impl Failure for Error {
             Self::Unpack { .. }
             | Self::Tar { .. }
             | Self::Digest { .. }
-            | Self::Inventory { .. } => FailureKind::Damaged,
+            | Self::Inventory { .. }
+            | Self::State { .. } => FailureKind::Damaged,
+            Self::Mailbox(error) => error.kind(),
             Self::Missing { .. } => FailureKind::Missing,
             Self::Lock { .. } => FailureKind::NoSuch,
             Self::Path { .. } | Self::Root { .. } => FailureKind::Refused,

@@ -164,6 +164,7 @@ impl Walk<'_, '_> {
             file,
             holder: Holder::Tree(Arc::clone(self.tree), Some(entry.identity)),
             expected: None,
+            segment: None,
         };
         let packing = packing_of(&item);
         self.outlet.send(item, packing, entry.bytes)
@@ -194,6 +195,7 @@ fn report_unlisted(run: &Run<'_>, path: &Path, source: io::Error) {
         place: Place::of_path(path),
         holder: Holder::Nothing,
         expected: None,
+        segment: None,
     };
     let place = item.place.to_string();
     let error = Error::List { place, source };

@@ -8,11 +8,12 @@ use mail_common::checksum::Sha256;
 use mail_common::record::Artifact;
 use mail_common::relpath::{PathField, RelPath};
 use mail_common::report::chain;
-use mail_common::set::{Inventory, ReadLock};
+use mail_common::set::{Inventory, ReadLock, SetFile};
 
 use super::outlet::{Closed, Outlet};
 use crate::item::{HeldSet, Holder, Item, Place};
 use crate::look::Opened;
+use crate::mailbox::Mailboxes;
 use crate::maildir;
 use crate::packing::Packing;
 use crate::plan::SetOperand;
@@ -53,16 +54,18 @@ pub(crate) fn feed_set(
         set: set.clone(),
         source,
     })?;
-    let of = |path: &RelPath, expected| {
-        let guard = Arc::clone(&guard);
-        item(&operand.root, &operand.set, path, expected, guard)
+    let origin = Origin {
+        root: &operand.root,
+        set: &operand.set,
+        mailboxes: Mailboxes::new(set, &inventory.files).map_err(Error::from)?,
+        guard,
     };
     let listed = inventory.files.iter().map(|file| &file.path);
     let all = listed.chain(&inventory.unlisted);
     let sizes = all.filter_map(|path| set.join(path.as_path()).symlink_metadata().ok());
     run.tally.expect(sizes.map(|metadata| metadata.len()).sum());
     for file in &inventory.files {
-        let item = of(&file.path, Some(file.sha256));
+        let item = origin.item(&file.path, Some(file.sha256));
         if inventory.missing.binary_search(&file.path).is_ok() {
             report_missing(run, &item);
         } else {
@@ -70,7 +73,7 @@ pub(crate) fn feed_set(
         }
     }
     for path in &inventory.unlisted {
-        send_unlisted(run, of(path, None), path, outlet)?;
+        send_unlisted(run, origin.item(path, None), path, outlet)?;
     }
     Ok(())
 }
@@ -106,36 +109,84 @@ pub(crate) fn feed_artifacts(
     run.tally
         .expect(artifacts.iter().map(|artifact| artifact.bytes).sum());
     for of_one_set in artifacts.chunk_by(|a, b| (&a.root, &a.set) == (&b.root, &b.set)) {
-        let guard = guard_of(&of_one_set[0]);
-        if let Err(error) = &guard {
-            run.scope.session.fail(None, None, error);
-        }
-        for artifact in of_one_set {
-            match (&guard, checked(artifact)) {
-                (Ok(guard), Ok(path)) => {
-                    let guard = Arc::clone(guard);
-                    send(
-                        run,
-                        item(
-                            &artifact.root,
-                            &artifact.set,
-                            &path,
-                            Some(artifact.sha256),
-                            guard,
-                        ),
-                        &path,
-                        outlet,
-                    )?;
-                }
-                (Err(error), _) => report_refused(run, artifact, error),
-                (Ok(_), Err(error)) => {
-                    run.scope.session.fail(None, None, &error);
+        match Origin::of(of_one_set) {
+            Ok(origin) => feed_set_of(run, &origin, of_one_set, outlet)?,
+            Err(error) => {
+                run.scope.session.fail(None, None, &error);
+                for artifact in of_one_set {
                     report_refused(run, artifact, &error);
                 }
             }
         }
     }
     Ok(())
+}
+
+fn feed_set_of(
+    run: &Run<'_>,
+    origin: &Origin<'_>,
+    artifacts: &[Artifact],
+    outlet: &mut Outlet,
+) -> Result<(), Closed> {
+    for artifact in artifacts {
+        match checked(artifact) {
+            Ok(path) => {
+                let item = origin.item(&path, Some(artifact.sha256));
+                send(run, item, &path, outlet)?;
+            }
+            Err(error) => {
+                run.scope.session.fail(None, None, &error);
+                report_refused(run, artifact, &error);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A set that files come from.
+struct Origin<'a> {
+    root: &'a str,
+    set: &'a str,
+    guard: Arc<HeldSet>,
+    mailboxes: Mailboxes,
+}
+
+impl<'a> Origin<'a> {
+    /// The set of `artifacts`, whose records are not to be trusted.
+    fn of(artifacts: &'a [Artifact]) -> Result<Self, Error> {
+        let first = &artifacts[0];
+        let guard = guard_of(first)?;
+        let files: Vec<SetFile> = artifacts.iter().filter_map(set_file).collect();
+        let set = Path::new(&first.root).join(&first.set);
+        Ok(Self {
+            root: &first.root,
+            set: &first.set,
+            guard,
+            mailboxes: Mailboxes::new(&set, &files)?,
+        })
+    }
+
+    fn item(&self, path: &RelPath, expected: Option<Sha256>) -> Item {
+        Item {
+            file: Path::new(self.root).join(self.set).join(path.as_path()),
+            place: Place {
+                set: Some((self.root.to_owned(), self.set.to_owned())),
+                path: PathField::from(path),
+            },
+            holder: Holder::Set(Arc::clone(&self.guard)),
+            expected,
+            segment: self.mailboxes.segment(path),
+        }
+    }
+}
+
+fn set_file(artifact: &Artifact) -> Option<SetFile> {
+    Some(SetFile {
+        path: checked(artifact).ok()?,
+        sha256: artifact.sha256,
+        component: Some(artifact.component),
+        recorded: None,
+    })
 }
 
 fn send(run: &Run<'_>, item: Item, path: &RelPath, outlet: &mut Outlet) -> Result<(), Closed> {
@@ -149,24 +200,6 @@ fn send(run: &Run<'_>, item: Item, path: &RelPath, outlet: &mut Outlet) -> Resul
     let metadata = item.file.symlink_metadata();
     let bytes = metadata.map_or(0, |metadata| metadata.len());
     outlet.send(item, packing, bytes)
-}
-
-fn item(
-    root: &str,
-    set: &str,
-    path: &RelPath,
-    expected: Option<Sha256>,
-    guard: Arc<HeldSet>,
-) -> Item {
-    Item {
-        file: Path::new(root).join(set).join(path.as_path()),
-        place: Place {
-            set: Some((root.to_owned(), set.to_owned())),
-            path: PathField::from(path),
-        },
-        holder: Holder::Set(guard),
-        expected,
-    }
 }
 
 fn hold(set: &Path) -> Result<Arc<HeldSet>, Error> {
@@ -220,6 +253,7 @@ fn report_refused(run: &Run<'_>, artifact: &Artifact, error: &Error) {
         place,
         holder: Holder::Nothing,
         expected: None,
+        segment: None,
     };
     run.tally
         .report_file(&item, &run.scope.unscanned(chain(error)));
