@@ -38,8 +38,10 @@ restore_command_of() {
         mail-restore) COMMAND=("$BIN/mail-restore" --config "$WORK/bench.conf" --from "$SET" --to "$WORK/restored" -q --format jsonl) ;;
         tar)
             # shellcheck disable=SC2016 # expanded by the inner shell
-            COMMAND=(bash -c 'find "$1" -name "*.tar.zst" -print0 | sort -rz |
-                xargs -0 -n 1 tar -C "$2" --zstd -xpf' bash "$SET/mailboxes" "$WORK/restored")
+            COMMAND=(bash -c '{ find "$1" -name "*.tar.zst" ! -name 0000.tar.zst -print0 | sort -zV
+                find "$1" -name 0000.tar.zst ! -path "*/mailboxes/_root/0000.tar.zst" -print0
+                printf "%s\0" "$1/_root/0000.tar.zst"; } |
+                xargs -0 -n 1 tar -C "$2" --zstd --incremental -xpf' bash "$SET/mailboxes" "$WORK/restored")
             ;;
         restic) COMMAND=(restic restore latest --quiet --target "$WORK/restored") ;;
         rustic) COMMAND=(rustic restore --no-progress --log-level error latest "$WORK/restored") ;;

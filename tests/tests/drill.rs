@@ -10,6 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use mail_tests::format_2::{Mailbox, write_set};
 use mail_tests::host::{Host, ended_with};
 use mail_tests::tree::snapshot;
 
@@ -92,6 +93,38 @@ fn a_copy_elsewhere_comes_back_too_and_its_way_counts() {
         "{printed}"
     );
     assert!(printed.contains("120 in the set"), "{printed}");
+    assert_clean(&host);
+}
+
+#[test]
+fn the_messages_of_a_set_of_format_2_are_those_that_are_there() {
+    let host = host();
+    let message = |subject: &str| format!("From: a@example.org\nSubject: {subject}\n\nText.\n");
+    let mailbox = Mailbox::new("example.com/alice")
+        .message(1, "example.com/alice/cur/1", message("stays"))
+        .message(1, "example.com/alice/cur/2", message("gone"))
+        .message(1, "example.com/alice/cur/3", message("moved"))
+        .message(2, "example.com/alice/cur/stored-1", message("other"))
+        .gone(1, "example.com/alice/cur/2")
+        .renamed(
+            1,
+            "example.com/alice/cur/3",
+            "example.com/alice/.Sent/cur/3:2,S",
+        )
+        .renamed(
+            2,
+            "example.com/alice/cur/stored-1",
+            "example.com/alice/cur/3:2,",
+        )
+        .folder("example.com/alice/new")
+        .folder("example.com/alice/.Sent/new");
+    let set = "daily/2026-11-01";
+    write_set(&host.server.root(), set, &[mailbox]);
+    // It is old, and has no database: this is about its messages.
+    let output = drill(&host, &["--from", set]).output().expect("bash runs");
+    let said = words(&output);
+    let counted = "messages   3 in the set, as many restored, and as many shown by Dovecot";
+    assert!(said.contains(counted), "{said}");
     assert_clean(&host);
 }
 

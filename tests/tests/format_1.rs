@@ -9,7 +9,7 @@ use std::process::Command;
 
 use mail_tests::clamd::Clamd;
 use mail_tests::run::{Outcome, Tool, repository};
-use mail_tests::set::assert_checksums;
+use mail_tests::set::{assert_checksums, unpack_by_guide};
 use mail_tests::tree::{Kind, Snapshot, snapshot};
 use tempfile::TempDir;
 
@@ -119,6 +119,8 @@ fn stock_tar_unpacks_it() {
         let unpacked = unpack(&directory().join(SET), flags);
         assert_eq!(lines(&snapshot(unpacked.path())), expected(), "{flags}");
     }
+    let unpacked = unpack_by_guide(&directory().join(SET));
+    assert_eq!(lines(&snapshot(unpacked.path())), expected());
 }
 
 #[test]
