@@ -1,7 +1,7 @@
 #!/bin/bash
 # Backs up the mail server: a set of today under BACKUP_ROOT, while mail keeps flowing. Takes the place of the script of this name.
 #
-#   backup-mailserver.sh [--daily|--weekly] [--component C]... [any other flag of mail-backup]
+#   backup-mailserver.sh [--daily|--weekly|--hourly] [--component C]... [any other flag of mail-backup]
 #
 # C is mailboxes (or mail), mysql, config, ssl, dkim or all. Settings are those of the old script, from the environment or from
 # /etc/mailserver-backup/config. Log: ~/.mailserver-backup.log (LOG_FILE), errors also in ~/.mailserver-backup-error.log (ERROR_LOG);

@@ -37,6 +37,16 @@ read_flags() {
     fi
 }
 
+# Sets `set`: which one `latest` leads to now. After the next backup it leads elsewhere, and what was scanned would not be what is restored.
+pin_set() {
+    local root
+    set=$from
+    if [ "${from%/}" = latest ] && [[ " ${flags[*]}" != *" --root"* ]]; then
+        root=$(setting BACKUP_ROOT /mnt/backup-hdd/mailserver)
+        set=$(readlink -e "$root/latest" || printf 'latest\n')
+    fi
+}
+
 # step MESSAGE COMMAND...: what fails ends the job; the services are started by then.
 step() {
     local status=0
@@ -47,11 +57,11 @@ step() {
 }
 
 verify() {
-    mail-restore --from "$from" "${flags[@]}" "${JOB_FLAGS[@]}" --dry-run --format text >"${1:-/dev/null}"
+    mail-restore --from "$set" "${flags[@]}" "${JOB_FLAGS[@]}" --dry-run --format text >"${1:-/dev/null}"
 }
 
 scan() {
-    mail-scan "$from" "${JOB_FLAGS[@]}" --format jsonl >"$JOB_DIR/verdicts"
+    mail-scan "$set" "${JOB_FLAGS[@]}" --format jsonl >"$JOB_DIR/verdicts"
 }
 
 # What has no clean verdict for just its content is refused by mail-restore itself.
@@ -61,7 +71,7 @@ restore() {
         scanned=()
         : >"$JOB_DIR/verdicts"
     fi
-    mail-restore --from "$from" "${flags[@]}" "${JOB_FLAGS[@]}" --format jsonl "${scanned[@]}" <"$JOB_DIR/verdicts" >/dev/null
+    mail-restore --from "$set" "${flags[@]}" "${JOB_FLAGS[@]}" --format jsonl "${scanned[@]}" <"$JOB_DIR/verdicts" >/dev/null
 }
 
 # check: until everything that is configured is well, or CHECK_WAIT is over: containers take a while until their health is known.
@@ -101,6 +111,7 @@ job_begin RESTORE "$HOME/.mailserver-restore.log" restore
 log INFO RESTORE "restore-mailserver.sh $*"
 read_flags "$@"
 needs mail-restore mail-check
+pin_set
 if [ -n "$dry_run" ]; then
     step "verifying $from, and what would be done" verify /dev/stdout
     job_end 0

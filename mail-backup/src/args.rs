@@ -33,6 +33,12 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) weekly: bool,
 
+    /// Make a set of this minute, hourly/YYYY-MM-DDTHHMM; every hour, or every ten minutes
+    ///
+    /// It costs what has changed since the newest set, and is kept for HOURLY_RETENTION_HOURS.
+    #[arg(long, conflicts_with_all = ["daily", "weekly", "date"])]
+    pub(crate) hourly: bool,
+
     /// Save only this component: mailboxes (or mail), mysql, config, ssl, dkim, or all; repeatable
     ///
     /// The other components of the day's set stay as they are. If there is no set of the day yet,
@@ -117,7 +123,8 @@ const LONG_HELP: &str = "\
 Settings are taken from flags, then the environment, then --config FILE, then defaults: \
 BACKUP_ROOT, BACKUP_MOUNTPOINT, BACKUP_COMPONENTS, MAILSERVER_ROOT, MAIL_DATA_DIR, CONFIG_DIR, \
 SSL_DIR, DKIM_DIR, DOCKER_COMPOSE_FILE, ENV_FILE, MYSQL_HOST, MYSQL_PORT, MYSQL_SOCKET, \
-MYSQL_USER, MYSQL_DATABASES, MYSQL_CONFIG_FILE, DAILY_RETENTION_DAYS, WEEKLY_RETENTION_WEEKS.
+MYSQL_USER, MYSQL_DATABASES, MYSQL_CONFIG_FILE, HOURLY_RETENTION_HOURS, DAILY_RETENTION_DAYS, \
+WEEKLY_RETENTION_WEEKS.
 A server without a database or keys: BACKUP_COMPONENTS=mailboxes,config,ssl. SSL_DIR, DKIM_DIR, \
 DOCKER_COMPOSE_FILE and ENV_FILE may be blank: there is none.
 The database password is read from MYSQL_CONFIG_FILE (default ~/.my.cnf) or MYSQL_PWD, never \
@@ -129,6 +136,7 @@ new/ named *.lock or *.tmp. Sockets, named pipes and devices are skipped with a 
 Examples:
   mail-backup --daily
   mail-backup --weekly -q
+  mail-backup --hourly -q
   mail-backup --component mysql --component config
   mail-backup --daily | mail-scan - | mail-s3sync push - | mail-check -";
 
@@ -143,6 +151,8 @@ impl Args {
     pub(crate) fn kind(&self) -> SetKind {
         if self.weekly {
             SetKind::Weekly
+        } else if self.hourly {
+            SetKind::Hourly
         } else {
             SetKind::Daily
         }

@@ -10,6 +10,7 @@ use mail_common::set::{Component, Staging};
 use mail_common::tool::{Session, Totals};
 
 use crate::compose::save_project;
+use crate::equal::link_equal;
 use crate::error::Error;
 use crate::mailboxes::{self, Environment, SavedMailbox, save_mailboxes};
 use crate::part::SavedPart;
@@ -141,7 +142,7 @@ impl Saver<'_> {
                 .progress(Component::Mysql.name(), Unit::Rows, None);
             let progress = |rows| progress.advance(rows);
             let part = databases.save(run.staging, run.interrupt, &progress)?;
-            self.take(Component::Mysql, part);
+            self.take_new(Component::Mysql, part)?;
         }
         Ok(())
     }
@@ -151,7 +152,7 @@ impl Saver<'_> {
         for tree in &run.plan.trees {
             if tree.component == component {
                 let part = save_tree(tree, run.staging, run.interrupt)?;
-                self.take(component, part);
+                self.take_new(component, part)?;
             }
         }
         for copy in &run.plan.copies {
@@ -164,6 +165,20 @@ impl Saver<'_> {
             let part = save_project(&run.plan.project, run.staging)?;
             self.take(component, part);
         }
+        Ok(())
+    }
+
+    /// Takes what was written whole; what came out as it was is linked.
+    fn take_new(&mut self, component: Component, mut part: SavedPart) -> Result<(), Error> {
+        let run = self.run;
+        let mut files = Vec::new();
+        for file in part.files {
+            let path = run.staging.path().join(file.path.as_path());
+            let linked = link_equal(file, run.previous, run.staging);
+            files.push(linked.map_err(Failed::at("write", &path))?);
+        }
+        part.files = files;
+        self.take(component, part);
         Ok(())
     }
 

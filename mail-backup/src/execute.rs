@@ -78,9 +78,9 @@ fn save(plan: &Plan, session: &Session, now: &ZonedDateTime) -> Result<(Exit, To
     let interrupt = Interrupt::on_signals();
     let lock = RootLock::acquire(&plan.root, now)?;
     clear_leftovers(plan, &lock, &session.report)?;
-    let known = known_sets(&plan.root, &session.report)?;
+    let known = known_sets(&plan.root)?;
     check_clock(plan, &known, now, &session.report)?;
-    let previous = PreviousSets::new(known, plan.reading);
+    let previous = PreviousSets::new(known, plan.reading, &session.report);
     let base = find_base(plan)?;
     let staging = Staging::create(&lock, &plan.root, plan.id)?.watching(&interrupt);
     let saved = save_components(&Run {
@@ -146,10 +146,13 @@ fn check_clock(
     report: &Report,
 ) -> Result<(), Error> {
     for set in known {
-        if set.begun().is_none_or(|begun| begun <= now.timestamp()) {
+        let (Some(begun), Some(begin)) = (set.begun(), &set.begin) else {
+            continue;
+        };
+        if begun <= now.timestamp() {
             continue;
         }
-        let begun = &set.manifest.begin.time;
+        let begun = &begin.time;
         if plan.dated == Dated::ByClock && set.directory == plan.root.set_path(plan.id) {
             return Err(Error::ClockBehind {
                 now: now.datetime().to_string(),

@@ -10,6 +10,7 @@ mod show; // the dry run
 mod source; // live trees: opened, looked at, read into tar
 mod previous; // the sets of earlier runs
 mod saved; // a file of the set under way
+mod equal; // one that came out as it was becomes a link
 mod mailboxes; // Maildirs into segments
 mod part; // what was saved of a component, and what was not
 mod databases; // the mysql component of a set

@@ -102,6 +102,7 @@ pub(crate) struct Retention {
     pub(crate) components: Vec<Component>,
     pub(crate) daily_days: NonZeroU32,
     pub(crate) weekly_weeks: NonZeroU32,
+    pub(crate) hourly_hours: NonZeroU32,
     pub(crate) force: Force,
 }
 
@@ -135,7 +136,10 @@ impl Setup {
         };
         Ok(Self {
             root: absolute(&settings.backup_root),
-            id: SetId::for_date(args.kind(), args.date.unwrap_or_else(|| now.date())),
+            id: match args.date {
+                Some(date) => SetId::for_date(args.kind(), date),
+                None => SetId::for_time(args.kind(), now.datetime()),
+            },
             scope: if args.components().is_some() {
                 Scope::Parts
             } else {
@@ -347,6 +351,7 @@ fn plan_retention(args: &Args, settings: &Settings) -> Retention {
         components: settings.wanted_components(),
         daily_days: at_least_one(settings.daily_retention_days),
         weekly_weeks: at_least_one(settings.weekly_retention_weeks),
+        hourly_hours: at_least_one(settings.hourly_retention_hours),
         force: if args.force {
             Force::Override
         } else {

@@ -1,22 +1,30 @@
 //! The sets of earlier runs, newest first: what this run may link instead of reading again, and how
 //! much it has to do.
+//!
+//! With hourly sets there may be hundreds. All that is read of each is when it was begun; the
+//! manifest of one is read when something is looked for in it, which is mostly the newest alone.
 
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use mail_common::beneath;
 use mail_common::checksum::{ChecksumFile, Sha256};
+use mail_common::jsonl::RecordReader;
 use mail_common::manifest::Manifest;
-use mail_common::record::Artifact;
+use mail_common::record::{Artifact, Begin, Record};
 use mail_common::relpath::RelPath;
 use mail_common::report::{self, Report};
 use mail_common::set::{self, BackupRoot, CHECKSUMS, MANIFEST, SetKind, SetState};
 
-/// A complete set, and its manifest, which is what the set's checksums say.
+/// A complete set, and how its run began. That says nothing of what it holds.
+#[derive(Debug)]
 pub(crate) struct KnownSet {
     pub(crate) directory: PathBuf,
-    pub(crate) manifest: Manifest,
+    /// `None` when the manifest does not say so.
+    pub(crate) begin: Option<Begin>,
 }
 
 /// What is read.
@@ -29,10 +37,17 @@ pub(crate) enum Reading {
 }
 
 /// Complete sets, newest first by the time at which they were begun.
-#[derive(Debug)]
 pub(crate) struct PreviousSets {
-    sets: Vec<PreviousSet>,
+    sets: Vec<UnreadSet>,
     reading: Reading,
+    report: Report,
+}
+
+/// A complete set that is read when something is looked for in it.
+struct UnreadSet {
+    directory: PathBuf,
+    /// `None` inside: it cannot be trusted, and that was said.
+    read: OnceLock<Option<PreviousSet>>,
 }
 
 /// A complete set with its files by path.
@@ -42,65 +57,77 @@ pub(crate) struct PreviousSet {
     files: BTreeMap<RelPath, Artifact>,
 }
 
-/// The complete sets whose manifests can be trusted, daily ones first. The others are named in a
-/// warning.
-pub(crate) fn known_sets(root: &BackupRoot, report: &Report) -> Result<Vec<KnownSet>, set::Error> {
+/// The complete sets of every kind.
+pub(crate) fn known_sets(root: &BackupRoot) -> Result<Vec<KnownSet>, set::Error> {
     let mut known = Vec::new();
     for kind in SetKind::ALL {
         for set in root.sets(kind)? {
-            if set.state != SetState::Complete {
-                continue;
-            }
-            match trusted_manifest(&set.path) {
-                Ok(manifest) => known.push(KnownSet {
+            if set.state == SetState::Complete {
+                known.push(KnownSet {
+                    begin: begin_of(&set.path),
                     directory: set.path,
-                    manifest,
-                }),
-                Err(error) => report.warning(format!(
-                    "{} is not used to find what has changed: {}",
-                    set.path.display(),
-                    report::chain(&*error)
-                )),
+                });
             }
         }
     }
     Ok(known)
 }
 
+/// The first record of a manifest.
+fn begin_of(set: &Path) -> Option<Begin> {
+    let manifest = beneath::regular_file(&set.join(MANIFEST)).ok()?;
+    let first = RecordReader::new(BufReader::new(manifest)).next()?;
+    match first.ok()?.record {
+        Some(Record::Begin(begin)) => Some(begin),
+        _ => None,
+    }
+}
+
 /// The manifest of a set, when it is what the set's checksums say.
 fn trusted_manifest(set: &Path) -> Result<Manifest, Box<dyn StdError>> {
     let checksums = ChecksumFile::parse(&beneath::read(&set.join(CHECKSUMS))?)?;
-    let (found, _) = Sha256::of_reader(beneath::regular_file(&set.join(MANIFEST))?)?;
+    let path = set.join(MANIFEST);
+    let text = beneath::read(&path)?;
     let recorded = checksums
         .entries()
         .iter()
         .find(|(_, path)| path.as_bytes() == MANIFEST.as_bytes());
-    if recorded.is_none_or(|(digest, _)| *digest != found) {
+    if recorded.is_none_or(|(digest, _)| *digest != Sha256::of(&text)) {
         return Err(format!("{MANIFEST} is not what {CHECKSUMS} says").into());
     }
-    Ok(Manifest::read(&set.join(MANIFEST))?)
+    Ok(Manifest::read_from(&text[..], &path)?)
 }
 
 impl KnownSet {
     /// When the run that made it was begun. Times with different offsets compare as instants.
     pub(crate) fn begun(&self) -> Option<jiff::Timestamp> {
-        self.manifest.begin.time.parse().ok()
+        self.begin.as_ref()?.time.parse().ok()
     }
 }
 
 impl PreviousSets {
-    /// Takes sets in any order.
-    pub(crate) fn new(mut known: Vec<KnownSet>, reading: Reading) -> Self {
-        known.sort_by_key(|set| std::cmp::Reverse(set.begun()));
+    /// Takes sets in any order. What cannot be trusted is named to `report` when it is met.
+    pub(crate) fn new(mut known: Vec<KnownSet>, reading: Reading, report: &Report) -> Self {
+        // Of sets that were begun in one second, the later name is the newer one.
+        known.sort_by(|a, b| {
+            let newer_first = b.begun().cmp(&a.begun());
+            newer_first.then_with(|| b.directory.cmp(&a.directory))
+        });
+        let unread = known.into_iter().map(|set| UnreadSet {
+            directory: set.directory,
+            read: OnceLock::new(),
+        });
         Self {
-            sets: known.into_iter().map(PreviousSet::new).collect(),
+            sets: unread.collect(),
             reading,
+            report: report.clone(),
         }
     }
 
     /// The newest set that has the file `path`.
     pub(crate) fn newest_with(&self, path: &RelPath) -> Option<&PreviousSet> {
-        self.sets.iter().find(|set| set.files.contains_key(path))
+        let mut sets = self.sets.iter().filter_map(|set| set.read(&self.report));
+        sets.find(|set| set.files.contains_key(path))
     }
 
     /// The same, to be linked from: none when everything is read.
@@ -112,18 +139,32 @@ impl PreviousSets {
     }
 }
 
+impl UnreadSet {
+    fn read(&self, report: &Report) -> Option<&PreviousSet> {
+        let read = || match trusted_manifest(&self.directory) {
+            Ok(manifest) => Some(PreviousSet::new(self.directory.clone(), manifest)),
+            Err(error) => {
+                report.warning(format!(
+                    "{} is not used to find what has changed: {}",
+                    self.directory.display(),
+                    report::chain(&*error)
+                ));
+                None
+            }
+        };
+        self.read.get_or_init(read).as_ref()
+    }
+}
+
 impl PreviousSet {
-    fn new(set: KnownSet) -> Self {
+    fn new(directory: PathBuf, manifest: Manifest) -> Self {
         let mut files = BTreeMap::new();
-        for artifact in set.manifest.artifacts {
+        for artifact in manifest.artifacts {
             if let Ok(path) = RelPath::try_from(&artifact.path) {
                 files.insert(path, artifact);
             }
         }
-        Self {
-            directory: set.directory,
-            files,
-        }
+        Self { directory, files }
     }
 
     /// The record of a file.

@@ -1,5 +1,7 @@
 //! Removes old sets after a success, and says what it did.
 
+use std::num::NonZeroU32;
+
 use mail_common::failure::Failed;
 use mail_common::manifest::Manifest;
 use mail_common::report::Report;
@@ -10,7 +12,9 @@ use mail_common::set::{
 
 use crate::error::Error;
 use crate::plan::Retention;
-use crate::retention::{Candidate, RetentionInput, RetentionPlan, Worth, plan_retention};
+use crate::retention::{
+    ALWAYS_KEPT_SETS, Candidate, RetentionInput, RetentionPlan, Worth, is_expired, plan_retention,
+};
 
 /// What retention did.
 #[derive(Debug, Default)]
@@ -88,31 +92,50 @@ pub(crate) fn plan(
 ) -> Result<Option<RetentionPlan>, set::Error> {
     let kind = newest.kind();
     let sets = root.sets(kind)?;
-    let candidates: Vec<Candidate> = sets.iter().filter_map(candidate).collect();
+    let keep_periods = match kind {
+        SetKind::Daily => retention.daily_days,
+        SetKind::Weekly => retention.weekly_weeks,
+        SetKind::Hourly => retention.hourly_hours,
+    };
+    let new = match newest {
+        Newest::Made(id) => sets.iter().filter(|set| set.id == id).find_map(candidate),
+        Newest::Dated(_) => sets.iter().rev().find_map(candidate),
+    };
+    let Some(new) = new else {
+        return Ok(None);
+    };
     let incomplete: Vec<SetId> = sets
         .iter()
         .filter(|set| set.state == SetState::Incomplete)
         .map(|set| set.id)
         .collect();
-    let new = match newest {
-        Newest::Made(id) => candidates.iter().find(|set| set.id == id),
-        Newest::Dated(_) => candidates.iter().max_by_key(|set| set.id),
-    };
-    let Some(new) = new else {
-        return Ok(None);
-    };
     Ok(Some(plan_retention(&RetentionInput {
-        sets: &candidates,
+        sets: &candidates(&sets, &new, keep_periods),
         incomplete: &incomplete,
-        new,
+        new: &new,
         latest: root.latest()?,
         wanted: &retention.components,
-        keep_periods: match kind {
-            SetKind::Daily => retention.daily_days,
-            SetKind::Weekly => retention.weekly_weeks,
-        },
+        keep_periods,
         force: retention.force,
     })))
+}
+
+/// The sets that matter to the decision: the newest, which the new one is compared with and which
+/// stay, and those that are too old. Manifests of the hundreds of hourly sets between are not read.
+fn candidates(sets: &[FoundSet], new: &Candidate, keep_periods: NonZeroU32) -> Vec<Candidate> {
+    let mut candidates = Vec::new();
+    let mut full_and_alike = 0;
+    for set in sets.iter().rev() {
+        if full_and_alike > ALWAYS_KEPT_SETS && !is_expired(set.id, new.id, keep_periods) {
+            continue;
+        }
+        if let Some(candidate) = candidate(set) {
+            let is_alike = candidate.components == new.components;
+            full_and_alike += usize::from(is_alike && candidate.worth == Worth::Full);
+            candidates.push(candidate);
+        }
+    }
+    candidates
 }
 
 /// A set of which no part failed: ours, or one of the old scripts.

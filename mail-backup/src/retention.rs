@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 
-use jiff::civil::Date;
+use jiff::SignedDuration;
 use mail_common::set::{Component, SetId, SetKind};
 
 /// How many of the newest sets of each worth stay, however old: a clock that jumped, or weeks
 /// without a success, must not cost the good ones.
-const ALWAYS_KEPT_SETS: usize = 7;
+pub(crate) const ALWAYS_KEPT_SETS: usize = 7;
 /// With how many sets before it the new one is compared, at most ...
 const COMPARED_SETS: usize = 7;
 /// ... and at least.
@@ -48,7 +48,7 @@ pub(crate) struct RetentionInput<'a> {
     pub(crate) latest: Option<SetId>,
     /// What a full set holds now.
     pub(crate) wanted: &'a [Component],
-    /// Age up to which sets stay: days of daily sets, weeks of weekly ones.
+    /// Age up to which sets stay: days of daily sets, weeks of weekly ones, hours of hourly ones.
     pub(crate) keep_periods: NonZeroU32,
     /// Whether a suspiciously small new set holds retention back.
     pub(crate) force: Force,
@@ -122,7 +122,9 @@ pub(crate) fn plan_retention(input: &RetentionInput<'_>) -> RetentionPlan {
 /// What goes by age, if nothing speaks against it.
 fn due(input: &RetentionInput<'_>, others: Vec<&Candidate>) -> RetentionPlan {
     let protected = protected(input, &others);
-    let goes = |set: &&Candidate| is_expired(set.id, input) && !protected.contains(&set.id);
+    let goes = |set: &&Candidate| {
+        is_expired(set.id, input.new.id, input.keep_periods) && !protected.contains(&set.id)
+    };
     let (expired, kept): (Vec<_>, Vec<_>) = others.into_iter().partition(goes);
     RetentionPlan {
         remove: sorted(ids(expired)),
@@ -131,7 +133,7 @@ fn due(input: &RetentionInput<'_>, others: Vec<&Candidate>) -> RetentionPlan {
                 .incomplete
                 .iter()
                 .copied()
-                .filter(|id| is_expired(*id, input)),
+                .filter(|id| is_expired(*id, input.new.id, input.keep_periods)),
         ),
         keep: oldest_first(ids(kept), input.new.id),
         refused: None,
@@ -163,7 +165,7 @@ fn protected(input: &RetentionInput<'_>, others: &[&Candidate]) -> BTreeSet<SetI
 
 fn refusal(input: &RetentionInput<'_>, others: &[&Candidate]) -> Option<Refusal> {
     let new = input.new;
-    if let Some(latest) = others.first().filter(|set| set.id > new.id) {
+    if let Some(latest) = others.first().filter(|set| is_later(set.id, new.id)) {
         return Some(Refusal::ClockSetBack {
             latest: latest.id,
             new: new.id,
@@ -190,19 +192,25 @@ fn median_before(new: &Candidate, others: &[&Candidate]) -> Option<u64> {
     (sizes.len() >= COMPARED_SETS_AT_LEAST).then(|| sizes[(sizes.len() - 1) / 2])
 }
 
-fn is_expired(id: SetId, input: &RetentionInput<'_>) -> bool {
-    let kind = input.new.id.kind();
-    let days_per_period = match kind {
-        SetKind::Daily => 1,
-        SetKind::Weekly => 7,
+/// Whether the set `id` is too old, counted from `new`.
+pub(crate) fn is_expired(id: SetId, new: SetId, keep_periods: NonZeroU32) -> bool {
+    let hours_per_period = match new.kind() {
+        SetKind::Hourly => 1,
+        SetKind::Daily => 24,
+        SetKind::Weekly => 7 * 24,
     };
-    id.kind() == kind
-        && days_between(id.date(), input.new.id.date())
-            > i64::from(input.keep_periods.get()) * days_per_period
+    let kept = SignedDuration::from_hours(i64::from(keep_periods.get()) * hours_per_period);
+    id.kind() == new.kind() && new.start().duration_since(id.start()) > kept
 }
 
-fn days_between(from: Date, to: Date) -> i64 {
-    to.duration_since(from).as_hours() / 24
+/// Whether `id` is of a later time than `new`. In autumn the clock on the wall is set back by an
+/// hour: the sets of that hour are none of the future.
+fn is_later(id: SetId, new: SetId) -> bool {
+    let tolerance = match new.kind() {
+        SetKind::Hourly => SignedDuration::from_hours(1),
+        SetKind::Daily | SetKind::Weekly => SignedDuration::ZERO,
+    };
+    id.start().duration_since(new.start()) > tolerance
 }
 
 fn ids<'a>(sets: impl IntoIterator<Item = &'a Candidate>) -> impl Iterator<Item = SetId> {
@@ -223,7 +231,7 @@ fn oldest_first(others: impl Iterator<Item = SetId>, new: SetId) -> Vec<SetId> {
 mod tests {
     use super::*;
     use jiff::ToSpan;
-    use jiff::civil::date;
+    use jiff::civil::{Date, date};
     use proptest::prelude::*;
     use std::sync::LazyLock;
 
@@ -370,6 +378,46 @@ mod tests {
         });
         assert_eq!(plan.remove, [weekly(14), weekly(13)]);
         assert_eq!(plan.keep.len(), 13);
+    }
+
+    fn hourly(minutes_ago: i64) -> Candidate {
+        let time = NEW
+            .at(12, 0, 0, 0)
+            .checked_sub(minutes_ago.minutes())
+            .unwrap();
+        full(SetId::for_time(SetKind::Hourly, time), Some(1000))
+    }
+
+    #[test]
+    fn hours_are_counted_to_the_minute() {
+        let every_ten: Vec<Candidate> = (0..400).map(|n| hourly(n * 10)).collect();
+        let plan = plan_retention(&RetentionInput {
+            new: &hourly(0),
+            ..input(&every_ten, 48)
+        });
+        assert_eq!(plan.keep.len(), 48 * 6 + 1);
+        assert_eq!(plan.remove.last(), Some(&hourly(48 * 60 + 10).id));
+        // Five hours without a run: the newest stay.
+        let old: Vec<Candidate> = (0..20).map(|n| hourly(300 + n * 10)).collect();
+        let plan = plan_retention(&RetentionInput {
+            new: &hourly(0),
+            ..input(&old, 2)
+        });
+        assert_eq!(plan.keep, [hourly(300).id, hourly(0).id]);
+    }
+
+    /// 02:50 summer time is followed by 02:00 winter time.
+    #[test]
+    fn the_hour_that_comes_twice_in_autumn_is_no_clock_set_back() {
+        let refused = |minutes_ahead: i64| {
+            let sets = [hourly(-minutes_ahead), hourly(100)];
+            let input = input(&sets, 48);
+            let new = &hourly(0);
+            plan_retention(&RetentionInput { new, ..input }).refused
+        };
+        assert_eq!(refused(50), None);
+        assert_eq!(refused(60), None);
+        assert!(matches!(refused(61), Some(Refusal::ClockSetBack { .. })));
     }
 
     #[test]

@@ -41,8 +41,8 @@ pub(crate) fn show(plan: &Plan, session: &Session) -> (Exit, Totals) {
     report.summary(match plan.retention.wanted {
         Wanted::No => "old sets: kept (--no-prune)".to_owned(),
         Wanted::Yes => format!(
-            "old sets: daily ones are kept {} days, weekly ones {} weeks",
-            plan.retention.daily_days, plan.retention.weekly_weeks
+            "old sets: daily ones are kept {} days, weekly ones {} weeks, hourly ones {} hours",
+            plan.retention.daily_days, plan.retention.weekly_weeks, plan.retention.hourly_hours
         ),
     });
     let exit = if report.errors() == 0 {

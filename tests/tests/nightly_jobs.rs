@@ -75,7 +75,7 @@ fn systemd_understands_every_unit() {
     let units = installed(&dir).join("lib/systemd/system");
     assert_eq!(verify(&units), "");
     let timers = files(&units, ".timer");
-    assert_eq!(timers.len(), 8);
+    assert_eq!(timers.len(), 9);
     for timer in timers {
         assert!(
             timer.with_extension("service").is_file(),
@@ -116,6 +116,7 @@ fn units_have_the_hours_of_the_crontab_and_reach_for_little() {
     // In tenths, as systemd 252 counts.
     for (unit, most) in [
         ("mail-backup-daily", 30),
+        ("mail-backup-hourly", 30),
         ("mail-s3sync", 30),
         ("mail-scan", 30),
         ("mail-check-server", 40),

@@ -9,5 +9,6 @@ mod set; // what a set is on the disk
 mod odd_trees; // mail trees as they are found in the field
 mod incremental; // day after day, and damage of earlier sets
 mod project; // the files of a Compose project
+mod hourly; // sets of every hour; equal files are linked
 mod components; // parts asked for one by one, failing one by one
 mod faults; // the disk, the clock, another run, the person at the keyboard

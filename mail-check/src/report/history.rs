@@ -18,7 +18,7 @@ pub(super) struct History {
     pub(super) problem: Option<String>,
 }
 
-/// A day with its daily and weekly sets.
+/// A day with its daily and weekly sets, and its hourly ones as if they were one.
 pub(super) struct Day {
     pub(super) date: Date,
     pub(super) sets: Vec<Backup>,
@@ -60,10 +60,11 @@ pub(super) fn read(root: &Path, today: Date) -> History {
     let days = (0..DAYS).rev().map(|ago| {
         let date = today.saturating_sub((ago as i64).days());
         let of_day = sets.iter().filter(|set| set.id.date() == date);
-        Day {
-            date,
-            sets: of_day.map(backup).collect(),
-        }
+        let (hourly, others): (Vec<_>, Vec<_>) =
+            of_day.partition(|set| set.id.kind() == SetKind::Hourly);
+        let mut sets: Vec<Backup> = others.into_iter().map(backup).collect();
+        sets.extend(together(date, hourly.into_iter().map(backup).collect()));
+        Day { date, sets }
     });
     History {
         days: days.collect(),
@@ -73,9 +74,38 @@ pub(super) fn read(root: &Path, today: Date) -> History {
 
 fn find(root: &Path) -> Result<Vec<FoundSet>, mail_common::set::Error> {
     let root = BackupRoot::open(root)?;
-    let mut sets = root.sets(SetKind::Daily)?;
-    sets.extend(root.sets(SetKind::Weekly)?);
+    let mut sets = Vec::new();
+    for kind in SetKind::ALL {
+        sets.extend(root.sets(kind)?);
+    }
     Ok(sets)
+}
+
+/// The hourly sets of a day as one: the newest, and what is wrong with any of them.
+fn together(date: Date, mut hourly: Vec<Backup>) -> Option<Backup> {
+    let count = hourly.len();
+    let bad: Vec<String> = hourly
+        .iter()
+        .filter(|set| !set.is_whole())
+        .map(|set| match &set.problem {
+            Some(problem) => format!("{}: {problem}", set.name),
+            None => set.name.clone(),
+        })
+        .collect();
+    let newest = hourly.pop()?;
+    let problem = match &bad[..] {
+        [] => None,
+        [one] => Some(format!("1 of {count} is not whole: {one}")),
+        [first, ..] => Some(format!(
+            "{} of {count} are not whole, such as {first}",
+            bad.len()
+        )),
+    };
+    Some(Backup {
+        name: format!("hourly/{date}, {count} sets"),
+        problem,
+        ..newest
+    })
 }
 
 fn backup(set: &FoundSet) -> Backup {
@@ -132,5 +162,37 @@ fn run(manifest: &Manifest) -> Run {
             .into_iter()
             .map(mail_common::set::Component::name)
             .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hourly(name: &str, problem: Option<&str>) -> Backup {
+        Backup {
+            name: name.to_owned(),
+            kind: SetKind::Hourly,
+            state: SetState::Complete,
+            run: None,
+            problem: problem.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn the_hourly_sets_of_a_day_are_one_line() {
+        let date = jiff::civil::date(2026, 11, 23);
+        assert!(together(date, Vec::new()).is_none());
+        let good = || hourly("hourly/2026-11-23T1510", None);
+        let line = together(date, vec![good(), good()]).unwrap();
+        assert_eq!(line.name, "hourly/2026-11-23, 2 sets");
+        assert!(line.is_whole());
+        let bad = hourly("hourly/2026-11-23T1520.incomplete", Some("no database"));
+        let line = together(date, vec![bad, good(), good()]).unwrap();
+        assert!(!line.is_whole());
+        assert_eq!(
+            line.problem.as_deref(),
+            Some("1 of 3 is not whole: hourly/2026-11-23T1520.incomplete: no database")
+        );
     }
 }

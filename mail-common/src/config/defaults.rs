@@ -1,7 +1,7 @@
 //! The names of all settings, and their defaults.
 
 /// Every name that a tool looks up.
-pub(super) const NAMES: [&str; 30] = [
+pub(super) const NAMES: [&str; 31] = [
     "BACKUP_ROOT",
     "BACKUP_MOUNTPOINT",
     "BACKUP_COMPONENTS",
@@ -19,6 +19,7 @@ pub(super) const NAMES: [&str; 30] = [
     "MYSQL_DATABASES",
     "MYSQL_CONFIG_FILE",
     "DAILY_RETENTION_DAYS",
+    "HOURLY_RETENTION_HOURS",
     "WEEKLY_RETENTION_WEEKS",
     "S3_BUCKET",
     "S3_PREFIX",
@@ -59,6 +60,7 @@ pub(super) fn default_of(
         "ENV_FILE" => below_server(".env"),
         "MYSQL_CONFIG_FILE" => home.map(|home| format!("{home}/.my.cnf")),
         "DAILY_RETENTION_DAYS" => Some("30".to_owned()),
+        "HOURLY_RETENTION_HOURS" => Some("48".to_owned()),
         "WEEKLY_RETENTION_WEEKS" => Some("12".to_owned()),
         "NOTIFICATION_ON_SUCCESS" => Some("false".to_owned()),
         "NOTIFICATION_ON_FAILURE" => Some("true".to_owned()),

@@ -36,6 +36,8 @@ pub struct Settings {
     pub daily_retention_days: u32,
     /// WEEKLY_RETENTION_WEEKS: how long weekly sets are kept.
     pub weekly_retention_weeks: u32,
+    /// HOURLY_RETENTION_HOURS: how long hourly sets are kept.
+    pub hourly_retention_hours: u32,
     /// S3_BUCKET.
     pub s3_bucket: Option<String>,
     /// S3_PREFIX.
@@ -96,6 +98,7 @@ impl Settings {
             mysql: MysqlSettings::new(config)?,
             daily_retention_days: retention(config, "DAILY_RETENTION_DAYS")?,
             weekly_retention_weeks: retention(config, "WEEKLY_RETENTION_WEEKS")?,
+            hourly_retention_hours: retention(config, "HOURLY_RETENTION_HOURS")?,
             s3_bucket: text("S3_BUCKET"),
             s3_prefix: text("S3_PREFIX"),
             clamd_address: text("CLAMD_ADDRESS"),

@@ -35,7 +35,8 @@ pub enum Error {
     /// An operand names no set.
     #[error(
         "no set {operand:?}: it is neither `latest` nor the name of a set in {root}, such as \
-         daily/2026-11-23, nor a directory; a path begins with / or ./"
+         daily/2026-11-23, nor a kind of which there is one, nor a directory; a path begins with / \
+         or ./"
     )]
     NoSuchSet {
         /// As given.

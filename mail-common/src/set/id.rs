@@ -1,11 +1,11 @@
-//! The name of a set: what kind of run made it, and for which day or week.
+//! The name of a set: what kind of run made it, and for which day, week or minute.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use jiff::ToSpan;
-use jiff::civil::Date;
+use jiff::civil::{Date, DateTime};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{Failure, FailureKind};
@@ -19,23 +19,30 @@ pub enum SetKind {
     Daily,
     /// One a week, for which everything is read again: `weekly/2026-week-47`.
     Weekly,
+    /// One every hour, or every ten minutes: `hourly/2026-11-23T1510`.
+    Hourly,
 }
 
-/// The name of a set below the backup root, such as `daily/2026-11-23` or `weekly/2026-week-47`.
+/// The name of a set below the backup root, such as `daily/2026-11-23`, `weekly/2026-week-47` or
+/// `hourly/2026-11-23T1510`.
 ///
 /// Weeks are those of `date +%Y-week-%U`: they start on Sunday, and the days before the first
-/// Sunday of a year are its week 00. Ordered by kind, then by date.
+/// Sunday of a year are its week 00. Hours and minutes are those of the clock on the wall: where it
+/// is set back in autumn, an hour has its names twice. Ordered by kind, then by time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct SetId {
     kind: SetKind,
-    /// The first day of the period that the set stands for, within its year.
-    date: Date,
+    /// The first minute of the period that the set stands for, within its year.
+    start: DateTime,
 }
 
 /// The text is not the name of a set.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("not the name of a set: {0:?}; expected one like daily/2026-11-23 or weekly/2026-week-47")]
+#[error(
+    "not the name of a set: {0:?}; expected one like daily/2026-11-23, weekly/2026-week-47 or \
+     hourly/2026-11-23T1510"
+)]
 pub struct NotASetId(String);
 
 impl Failure for NotASetId {
@@ -45,8 +52,8 @@ impl Failure for NotASetId {
 }
 
 impl SetKind {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Daily, Self::Weekly];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Daily, Self::Weekly, Self::Hourly];
 
     /// The name in records, and the directory below the root.
     #[must_use]
@@ -54,38 +61,48 @@ impl SetKind {
         match self {
             Self::Daily => "daily",
             Self::Weekly => "weekly",
+            Self::Hourly => "hourly",
         }
     }
 }
 
 impl SetId {
-    /// The set of the day, or of the week, that `date` lies in. Years before 0 have no name.
+    /// The set of the day, of the week, or of the first minute of the day `date`. Years before 0
+    /// have no name.
     #[must_use]
     pub fn for_date(kind: SetKind, date: Date) -> Self {
-        let date = match kind {
-            SetKind::Daily => date,
-            SetKind::Weekly => start_of_week(date),
-        };
-        Self { kind, date }
+        Self::for_time(kind, date.at(0, 0, 0, 0))
     }
 
-    /// Reads the name of a directory in `daily/` or `weekly/`.
+    /// The set of the day, week or minute that `time` lies in, by the clock on the wall.
+    #[must_use]
+    pub fn for_time(kind: SetKind, time: DateTime) -> Self {
+        let start = match kind {
+            SetKind::Daily => midnight(time.date()),
+            SetKind::Weekly => midnight(start_of_week(time.date())),
+            SetKind::Hourly => time.date().at(time.hour(), time.minute(), 0, 0),
+        };
+        Self { kind, start }
+    }
+
+    /// Reads the name of a directory in `daily/`, `weekly/` or `hourly/`.
     ///
     /// # Errors
     /// When it is not exactly as [`name`](Self::name) writes it, or there is no such day or week.
     pub fn parse_name(kind: SetKind, name: &str) -> Result<Self, NotASetId> {
         let parsed = match kind {
-            SetKind::Daily => Date::strptime("%Y-%m-%d", name).ok(),
-            SetKind::Weekly => parse_week(name),
+            SetKind::Daily => Date::strptime("%Y-%m-%d", name).ok().map(midnight),
+            SetKind::Weekly => parse_week(name).map(midnight),
+            SetKind::Hourly => DateTime::strptime("%Y-%m-%dT%H%M", name).ok(),
         };
         // Parsing takes more than one spelling, blanks and signs among them; writing knows one.
         parsed
-            .map(|date| Self { kind, date })
-            .filter(|id| id.date.year() >= 0 && id.name() == name)
+            .map(|start| Self { kind, start })
+            .filter(|id| id.start.year() >= 0 && id.name() == name)
             .ok_or_else(|| NotASetId(name.to_owned()))
     }
 
-    /// Daily or weekly.
+    /// Daily, weekly or hourly.
     #[must_use]
     pub fn kind(self) -> SetKind {
         self.kind
@@ -94,17 +111,24 @@ impl SetId {
     /// The day; of a week the Sunday that starts it, of week 00 the first of January.
     #[must_use]
     pub fn date(self) -> Date {
-        self.date
+        self.start.date()
     }
 
-    /// The name of the directory: `2026-11-23` or `2026-week-47`.
+    /// The first minute of the period that the set stands for.
+    #[must_use]
+    pub fn start(self) -> DateTime {
+        self.start
+    }
+
+    /// The name of the directory: `2026-11-23`, `2026-week-47` or `2026-11-23T1510`.
     #[must_use]
     pub fn name(self) -> String {
         let format = match self.kind {
             SetKind::Daily => "%Y-%m-%d",
             SetKind::Weekly => "%Y-week-%U",
+            SetKind::Hourly => "%Y-%m-%dT%H%M",
         };
-        self.date.strftime(format).to_string()
+        self.start.strftime(format).to_string()
     }
 
     /// The directory of the set below `root`.
@@ -112,6 +136,10 @@ impl SetId {
     pub fn path_below(self, root: &Path) -> PathBuf {
         root.join(self.kind.name()).join(self.name())
     }
+}
+
+fn midnight(date: Date) -> DateTime {
+    date.at(0, 0, 0, 0)
 }
 
 fn start_of_week(date: Date) -> Date {
@@ -194,6 +222,8 @@ mod tests {
         check("weekly/2026-week-00", Some(date(2026, 1, 1)));
         check("weekly/2026-week-01", Some(date(2026, 1, 4)));
         check("weekly/2023-week-53", Some(date(2023, 12, 31)));
+        check("hourly/2026-11-23T0000", Some(date(2026, 11, 23)));
+        check("hourly/2024-02-29T2359", Some(date(2024, 2, 29)));
         for text in [
             "",
             "daily",
@@ -230,6 +260,19 @@ mod tests {
             "daily/ 026-01-01",
             "daily/2026-01- 1",
             "daily/2026-01-01 ",
+            "hourly/2026-11-23",
+            "hourly/2026-11-23T",
+            "hourly/2026-11-23T15",
+            "hourly/2026-11-23T2400",
+            "hourly/2026-11-23T1560",
+            "hourly/2026-11-23t1510",
+            "hourly/2026-11-23T15:10",
+            "hourly/2026-11-23T151000",
+            "hourly/2026-11-23T 910",
+            "hourly/2026-11-23T1510Z",
+            "hourly/2026-02-30T1510",
+            "hourly/2026-11-23T1510.incomplete",
+            "daily/2026-11-23T1510",
             "Daily/2026-11-23",
             "/daily/2026-11-23",
             " daily/2026-11-23",
@@ -312,6 +355,16 @@ mod tests {
     }
 
     #[test]
+    fn an_hourly_set_is_named_by_its_minute() {
+        let time = date(2026, 11, 23).at(15, 9, 59, 999);
+        let id = SetId::for_time(SetKind::Hourly, time);
+        assert_eq!(id.to_string(), "hourly/2026-11-23T1509");
+        assert_eq!(id.start(), date(2026, 11, 23).at(15, 9, 0, 0));
+        let later = SetId::for_time(SetKind::Hourly, date(2026, 11, 23).at(15, 10, 0, 0));
+        assert!(id < later);
+    }
+
+    #[test]
     fn deserialising_is_checked() {
         let id: SetId = serde_json::from_str(r#""daily/2026-11-23""#).unwrap();
         assert_eq!(serde_json::to_string(&id).unwrap(), r#""daily/2026-11-23""#);
@@ -321,7 +374,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_parses_is_written_back_the_same(
-            text in "(daily|weekly)/[0-9]{4}-(week-[0-9]{2}|[01][0-9]-[0-3][0-9])",
+            text in "(daily|weekly|hourly)/[0-9]{4}-(week-[0-9]{2}|[01][0-9]-[0-3][0-9](T[0-9]{4})?)",
         ) {
             if let Ok(id) = text.parse::<SetId>() {
                 prop_assert_eq!(id.to_string(), text);

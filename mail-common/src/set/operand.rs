@@ -6,14 +6,17 @@
 
 use std::path::{Path, PathBuf};
 
-use super::layout::{LATEST, parse_visible};
-use super::{BackupRoot, Error, SetKind};
+use super::layout::{LATEST, MANIFEST, parse_visible};
+use super::{BackupRoot, Error, FoundSet, SetKind, SetState};
+use crate::manifest::Manifest;
 
 /// What an operand says by its form alone, before anything is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SetReference<'a> {
     /// `latest`: the newest complete set of the root.
     Latest,
+    /// `daily`, `weekly` or `hourly`: the newest complete set of that kind.
+    Newest(SetKind),
     /// The name of a set of the root, such as `daily/2026-11-23` or
     /// `weekly/2026-week-47.incomplete`.
     Name(&'a str),
@@ -35,6 +38,8 @@ impl<'a> SetReference<'a> {
         };
         if text == LATEST {
             Self::Latest
+        } else if let Some(kind) = kind_named(text) {
+            Self::Newest(kind)
         } else if is_name(text) {
             Self::Name(text)
         } else {
@@ -55,6 +60,7 @@ pub fn find_set(operand: &Path, root: &Path) -> Result<PathBuf, Error> {
             let root = BackupRoot::open(root)?;
             root.latest()?.map(|id| root.set_path(id))
         }
+        SetReference::Newest(kind) => newest(&BackupRoot::open(root)?, kind)?,
         SetReference::Name(name) => Some(BackupRoot::open(root)?.path().join(name)),
         SetReference::Path(path) => Some(path.to_owned()),
         SetReference::Other(_) => None,
@@ -65,6 +71,24 @@ pub fn find_set(operand: &Path, root: &Path) -> Result<PathBuf, Error> {
             operand: operand.to_owned(),
             root: root.to_owned(),
         })
+}
+
+fn kind_named(text: &str) -> Option<SetKind> {
+    SetKind::ALL.into_iter().find(|kind| kind.name() == text)
+}
+
+/// The newest set of a kind that holds all that was wanted when it was made; where there is none,
+/// the newest with some components.
+fn newest(root: &BackupRoot, kind: SetKind) -> Result<Option<PathBuf>, Error> {
+    let mut sets = root.sets(kind)?;
+    sets.retain(|set| matches!(set.state, SetState::Complete | SetState::Legacy));
+    let full = sets.iter().rev().find(|set| is_full(set));
+    Ok(full.or(sets.last()).map(|set| set.path.clone()))
+}
+
+fn is_full(set: &FoundSet) -> bool {
+    let manifest = || Manifest::read(&set.path.join(MANIFEST));
+    set.state == SetState::Legacy || manifest().is_ok_and(|manifest| manifest.is_full())
 }
 
 fn is_path(operand: &Path) -> bool {
@@ -80,9 +104,7 @@ fn is_name(text: &str) -> bool {
     let Some((directory, name)) = text.split_once('/') else {
         return false;
     };
-    SetKind::ALL
-        .into_iter()
-        .any(|kind| kind.name() == directory && parse_visible(kind, name).is_some())
+    kind_named(directory).is_some_and(|kind| parse_visible(kind, name).is_some())
 }
 
 #[cfg(test)]
@@ -94,7 +116,7 @@ mod tests {
 
     #[test]
     fn the_form_of_an_operand_says_where_to_look() {
-        use SetReference::{Latest, Name, Other, Path as At};
+        use SetReference::{Latest, Name, Newest, Other, Path as At};
         let check = |operand: &str, expected: SetReference<'_>| {
             assert_eq!(
                 SetReference::of(Path::new(operand)),
@@ -106,7 +128,10 @@ mod tests {
         let other = |operand: &'static str| check(operand, Other(Path::new(operand)));
         check("latest", Latest);
         check("latest/", Latest);
+        check("daily", Newest(SetKind::Daily));
+        check("hourly/", Newest(SetKind::Hourly));
         check("daily/2026-11-23", Name("daily/2026-11-23"));
+        check("hourly/2026-11-23T1510", Name("hourly/2026-11-23T1510"));
         check("daily/2026-11-23/", Name("daily/2026-11-23"));
         check("weekly/2026-week-47", Name("weekly/2026-week-47"));
         check(
@@ -127,7 +152,7 @@ mod tests {
         }
         for operand in [
             "",
-            "daily",
+            "Daily",
             "2026-11-23",
             "b/daily/2026-11-23",
             "daily/2026-02-30",
@@ -163,6 +188,21 @@ mod tests {
         for operand in ["", "daily/2026-11-22", "2026-11-23", "/nonexistent", "./x"] {
             assert_eq!(find(operand), None, "{operand:?}");
         }
+    }
+
+    #[test]
+    fn a_kind_means_its_newest_complete_set() {
+        let fixture = Fixture::new();
+        let find = |operand: &str| find_set(Path::new(operand), fixture.root.path()).ok();
+        assert_eq!(find("hourly"), None);
+        fixture.commit("daily/2026-11-24", "other kind");
+        fixture.commit("hourly/2026-11-23T1500", "older");
+        let newest = fixture.commit("hourly/2026-11-23T1510", "newer");
+        fixture
+            .stage("hourly/2026-11-23T1520", "part")
+            .commit(CommitAs::Incomplete, Duration::ZERO)
+            .unwrap();
+        assert_eq!(find("hourly"), Some(newest));
     }
 
     /// The tests run in the directory of the package, which has `src`.

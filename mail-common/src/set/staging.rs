@@ -57,7 +57,7 @@ pub struct NotRemoved {
 }
 
 impl<'lock> Staging<'lock> {
-    /// Makes the hidden directory for the set `id`, and `daily/` or `weekly/` above it. Clear
+    /// Makes the hidden directory for the set `id`, and the directory of its kind above it. Clear
     /// leftovers before.
     ///
     /// # Errors

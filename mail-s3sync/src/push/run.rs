@@ -28,7 +28,7 @@ impl<'a> Push<'a> {
             return Ok(Exit::Done);
         }
         let exit = self.send(&plan, totals)?;
-        self.drop_stale_uploads();
+        self.drop_stale_uploads(&plan);
         Ok(exit)
     }
 
@@ -74,7 +74,7 @@ impl<'a> Push<'a> {
         }
         self.report_kept_closing_files(&plan, totals);
         if self.may_have_stale_uploads(&plan) {
-            self.drop_stale_uploads();
+            self.drop_stale_uploads(&plan);
         }
         Ok(())
     }

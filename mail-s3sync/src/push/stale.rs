@@ -12,13 +12,18 @@ const STALE_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
 impl Push<'_> {
     /// Drops what uploads of runs that died have left below the sets. A store that does
-    /// not allow it is as good: the bucket's lifecycle rule does the same.
-    pub(super) fn drop_stale_uploads(&self) {
+    /// not allow it is as good: the bucket's lifecycle rule does the same. Hourly sets are looked
+    /// for only where one is pushed: most buckets have none.
+    pub(super) fn drop_stale_uploads(&self, plan: &PushPlan<'_>) {
         let Ok(before) = self.now.checked_sub(STALE_AFTER) else {
             return;
         };
         let report = &self.session.report;
+        let pushed = plan.local.name.id().kind();
         for kind in SetKind::ALL {
+            if kind == SetKind::Hourly && kind != pushed {
+                continue;
+            }
             match self.store.abort_stale(&format!("{kind}/"), before) {
                 Ok(0) => {}
                 Ok(count) => report.info(format!(

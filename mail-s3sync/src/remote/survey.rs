@@ -41,7 +41,7 @@ pub(crate) fn names(store: &dyn ObjectStore) -> Result<Vec<SetName>, StoreError>
         names.extend(named.filter_map(Result::ok));
     }
     names.sort_by_key(|name| {
-        std::cmp::Reverse((name.id().date(), name.id(), !name.is_incomplete()))
+        std::cmp::Reverse((name.id().start(), name.id(), !name.is_incomplete()))
     });
     Ok(names)
 }

@@ -140,6 +140,36 @@ fn a_weekly_set_shares_nothing_with_others_on_the_same_disk() {
 }
 
 #[test]
+fn an_hourly_set_is_copied_where_it_is_named_and_then_only() {
+    let root = SampleRoot::new();
+    root.make_daily(DAY_1, &FILES);
+    let hourly = "hourly/2026-11-23T1510";
+    root.make(hourly, &FILES);
+    let _ = root.push_to_file(DAY_1).run().assert_code(0);
+    assert!(!root.store().join("hourly").exists());
+    let push = ["push", "--set", hourly, "--to", &root.file_url()];
+    let named = root.tool().args(push).run().assert_code(0);
+    // Its files are those of the daily set, which is there.
+    assert_eq!(actions(&named)[1], 6);
+    let from = root.file_url();
+    let listed = root
+        .tool()
+        .args(["list", "--from", &from])
+        .run()
+        .assert_code(0);
+    let sets: Vec<String> = listed
+        .data("set")
+        .iter()
+        .map(|set| set["set"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(sets.len(), 2, "{sets:?}");
+    assert!(sets.contains(&hourly.to_owned()), "{sets:?}");
+    let to = root.path().join("pulled");
+    let pull = ["pull", "--set", hourly, "--from", &from, "--to"];
+    let _ = root.tool().args(pull).arg(&to).run().assert_code(0);
+}
+
+#[test]
 fn a_set_that_was_made_again_replaces_the_one_in_the_store() {
     let root = SampleRoot::new();
     root.make_daily(DAY_1, &FILES);

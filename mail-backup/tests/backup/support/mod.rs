@@ -11,7 +11,7 @@ mod database; // one MariaDB for all tests of a file
 mod stock; // tar, zstd, sha256sum, find
 
 pub(crate) use kinds::Kinds;
-pub(crate) use server::{Server, SetDir, checked, is_root, put, settle};
+pub(crate) use server::{Server, SetDir, checked, is_root, names, put, settle};
 pub(crate) use stock::{
     assert_sums, capture, forge_manifest, inode, list_files, members, sha256, succeed,
     unpack_archive, unpack_mail, unpack_mail_with,

@@ -219,7 +219,7 @@ pub(crate) fn put(path: &Path, content: &[u8]) {
     fs::File::create(path).unwrap().write_all(content).unwrap();
 }
 
-fn names(dir: &Path) -> Vec<String> {
+pub(crate) fn names(dir: &Path) -> Vec<String> {
     let Ok(entries) = fs::read_dir(dir) else {
         return Vec::new();
     };

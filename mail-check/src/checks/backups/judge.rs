@@ -23,6 +23,10 @@ pub(super) fn judge(facts: &Facts, settings: &Settings, now: &ZonedDateTime) -> 
     if settings.weekly {
         findings.push(weekly_age(facts, settings, now));
     }
+    if settings.hourly.unwrap_or(!facts.hourly.is_empty()) {
+        findings.push(age(&facts.hourly, SetKind::Hourly, settings, now));
+        findings.extend(failed_since(&facts.hourly));
+    }
     findings.extend(failed_since(&facts.daily));
     findings.extend(
         facts
@@ -77,10 +81,17 @@ fn age(sets: &[Set], kind: SetKind, settings: &Settings, now: Timestamp) -> Find
     let max = match kind {
         SetKind::Daily => settings.daily_max_age,
         SetKind::Weekly => settings.weekly_max_age,
+        SetKind::Hourly => settings.hourly_max_age,
     };
-    let Some(newest) = sets.iter().find(|set| is_full(set, settings)) else {
-        let message =
-            format!("there is no {target} set with every component; run mail-backup --{target}");
+    // Hourly sets of the mailboxes alone are as good as they were meant to be.
+    let counts = |set: &&Set| match kind {
+        SetKind::Hourly => is_whole(set),
+        SetKind::Daily | SetKind::Weekly => is_full(set, settings),
+    };
+    let Some(newest) = sets.iter().find(counts) else {
+        let message = format!(
+            "there is no {target} set with every component; run mail-backup --{target}, or see BACKUP_COMPONENTS"
+        );
         return Finding::critical("backup", target, message);
     };
     let Some(done) = newest.done else {
@@ -288,6 +299,7 @@ fn judge_room(root: &str, space: Space, needed: u64, settings: &Settings) -> Fin
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jiff::ToSpan;
     use mail_common::record::EndStatus;
     use mail_common::set::SetId;
 
@@ -328,6 +340,7 @@ mod tests {
         let facts = Facts {
             daily,
             weekly: Vec::new(),
+            hourly: Vec::new(),
             root: "/b".to_owned(),
             wanted: wanted.to_vec(),
             space: Some(space),
@@ -403,6 +416,93 @@ mod tests {
             Status::Critical,
             "no weekly set with every component",
         );
+    }
+
+    fn hourly(minutes_ago: i64) -> Set {
+        let now: ZonedDateTime = NOW.parse().unwrap();
+        let made = now.saturating_sub(minutes_ago.minutes());
+        Set {
+            id: SetId::for_time(SetKind::Hourly, made.datetime()),
+            done: Some(made.timestamp()),
+            ..set(23, 0, 100)
+        }
+    }
+
+    fn found_hourly(hourly: Vec<Set>, settings: &Settings) -> Vec<Finding> {
+        let facts = Facts {
+            daily: vec![set(23, 9, 100)],
+            weekly: Vec::new(),
+            hourly,
+            root: "/b".to_owned(),
+            wanted: Component::ALL.to_vec(),
+            space: None,
+        };
+        judge(&facts, settings, &NOW.parse().unwrap())
+    }
+
+    #[test]
+    fn hourly_sets_are_late_where_there_are_any_or_should_be() {
+        let settings = Settings::default();
+        let is_hourly = |finding: &Finding| finding.target.starts_with("hourly");
+        assert!(!found_hourly(Vec::new(), &settings).iter().any(is_hourly));
+        let findings = found_hourly(vec![hourly(10), hourly(20)], &settings);
+        check(
+            &findings,
+            "backup",
+            "hourly",
+            Status::Ok,
+            "T1150 is complete",
+        );
+        let mut mail_alone = hourly(5);
+        mail_alone.contents.as_mut().unwrap().components = vec![Component::Mailboxes];
+        let findings = found_hourly(vec![mail_alone], &settings);
+        check(
+            &findings,
+            "backup",
+            "hourly",
+            Status::Ok,
+            "T1155 is complete",
+        );
+        let findings = found_hourly(vec![hourly(121)], &settings);
+        check(
+            &findings,
+            "backup",
+            "hourly",
+            Status::Critical,
+            "2 h 1 min old",
+        );
+        let wanted = Settings {
+            hourly: Some(true),
+            ..Settings::default()
+        };
+        let findings = found_hourly(Vec::new(), &wanted);
+        let advice = "run mail-backup --hourly";
+        check(&findings, "backup", "hourly", Status::Critical, advice);
+        let unwanted = Settings {
+            hourly: Some(false),
+            ..Settings::default()
+        };
+        let findings = found_hourly(vec![hourly(999)], &unwanted);
+        assert!(!findings.iter().any(is_hourly));
+    }
+
+    #[test]
+    fn an_hourly_set_that_is_not_whole_is_critical() {
+        let mut failed = hourly(1);
+        failed.state = SetState::Incomplete;
+        let contents = failed.contents.as_mut().unwrap();
+        contents.status = EndStatus::Incomplete;
+        contents.errors.push("connect to the database".to_owned());
+        let findings = found_hourly(vec![failed, hourly(11)], &Settings::default());
+        check(
+            &findings,
+            "backup",
+            "hourly",
+            Status::Ok,
+            "T1149 is complete",
+        );
+        let target = "hourly/2026-11-23T1159";
+        check(&findings, "backup", target, Status::Critical, "connect to");
     }
 
     #[test]

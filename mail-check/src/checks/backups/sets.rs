@@ -16,11 +16,15 @@ use mail_common::set::{
 /// with.
 const LOOKED_INTO: usize = 8;
 
+/// And of the newest hourly ones: a run that failed may be followed by more.
+const HOURLY_LOOKED_INTO: usize = 3;
+
 /// What a backup root holds.
 #[derive(Debug)]
 pub(super) struct Facts {
     pub(super) daily: Vec<Set>,
     pub(super) weekly: Vec<Set>,
+    pub(super) hourly: Vec<Set>,
     pub(super) root: String,
     /// What a complete set of the server holds now.
     pub(super) wanted: Vec<Component>,
@@ -59,6 +63,7 @@ pub(super) fn gather(root: &Path, wanted: Vec<Component>) -> Result<Facts, set::
     Ok(Facts {
         daily: newest_first(backups.sets(SetKind::Daily)?, LOOKED_INTO),
         weekly: newest_first(backups.sets(SetKind::Weekly)?, 1),
+        hourly: newest_first(backups.sets(SetKind::Hourly)?, HOURLY_LOOKED_INTO),
         root: root.display().to_string(),
         wanted,
         space: free_space(root).ok(),

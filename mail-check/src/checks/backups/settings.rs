@@ -17,6 +17,9 @@ pub(crate) struct Settings {
     pub(super) daily_max_age: Span,
     pub(super) weekly_max_age: Span,
     pub(super) weekly: bool,
+    pub(super) hourly_max_age: Span,
+    /// `None`: when there are any.
+    pub(super) hourly: Option<bool>,
     /// What a set must hold to be complete; empty: what was wanted when it was made.
     pub(super) components: Vec<Component>,
     /// Percent by which the newest set is smaller or larger than those before it.
@@ -31,6 +34,8 @@ impl Default for Settings {
             daily_max_age: Span::hours(26),
             weekly_max_age: Span::days(8),
             weekly: true,
+            hourly_max_age: Span::hours(2),
+            hourly: None,
             components: Vec::new(),
             size_change: Ceiling::new(50.0, 90.0),
             room: Floor::new(7.0, 2.0),

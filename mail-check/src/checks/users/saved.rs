@@ -34,13 +34,23 @@ pub(super) fn newest(root: &Path) -> Result<SavedSet, String> {
         .into_iter()
         .filter(|set| mail_in(set).is_some())
         .collect();
-    whole.sort_by_key(|set| (set.id.date(), set.id.kind() == SetKind::Daily));
+    whole.sort_by_key(|set| (set.id.date(), rank(set.id.kind()), set.id.start()));
     match whole.last().and_then(|set| Some((set, mail_in(set)?))) {
         Some((set, mail)) => read(set, mail),
         None => Err(format!(
             "there is no complete set with mailboxes in {}; run mail-backup",
             root.display()
         )),
+    }
+}
+
+/// Of the sets of a day, which kind is the newest: a daily set is made in the night, hourly ones go
+/// on until the next.
+fn rank(kind: SetKind) -> u8 {
+    match kind {
+        SetKind::Weekly => 0,
+        SetKind::Daily => 1,
+        SetKind::Hourly => 2,
     }
 }
 
