@@ -354,8 +354,8 @@ fn print_summary(plan: &Plan, session: &Session, placed: &[Placed], totals: &Tot
     }
     if plan.destination == Destination::Live {
         session.report.summary(format!(
-            "restart the services that use it, which hold on to what was there: {}",
-            services::affected(&plan.components).join(" ")
+            "restart the services that use it, which hold on to what was there{}",
+            services::list(&plan.services)
         ));
     }
 }

@@ -41,8 +41,8 @@ pub(crate) fn show(
     }
     if plan.destination == Destination::Live {
         session.report.summary(format!(
-            "services that would have to be stopped and started: {}",
-            services::affected(&plan.components).join(" ")
+            "services that would have to be stopped and started{}",
+            services::list(&plan.services)
         ));
     }
     let exit = if session.report.errors() == 0 {

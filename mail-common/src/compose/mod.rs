@@ -1,7 +1,7 @@
 //! The files of a Docker Compose project: which there are, and what their variables are.
 //!
 //! mail-check reads in them what should run, mail-backup what belongs to the server's
-//! configuration.
+//! configuration, mail-restore what uses it.
 
 mod error; // why a file cannot be used
 mod env; // the .env file, and ${NAME:-default}
@@ -12,3 +12,4 @@ pub use document::{beside, document};
 pub use env::{Filled, Variables};
 pub use error::Error;
 pub use files::{of_project, usual_files};
+pub use serde_yaml_ng::Value;

@@ -23,6 +23,7 @@ use crate::error::Error;
 use crate::jobs::{Jobs, TreeJob};
 use crate::messages::{self, Query, Since};
 use crate::places::Places;
+use crate::services;
 use crate::setup::{Clearance, Destination, Setup, Work};
 pub(crate) use target::{Target, existing_ancestor};
 
@@ -37,6 +38,8 @@ pub(crate) struct Plan {
     pub(crate) destination: Destination,
     pub(crate) components: Vec<Component>,
     pub(crate) places: Places,
+    /// Services that use what is restored.
+    pub(crate) services: Vec<String>,
     /// Single messages; then there are no jobs.
     pub(crate) query: Option<Query>,
     pub(crate) jobs: Jobs,
@@ -80,6 +83,7 @@ impl Plan {
             root: setup.root.clone(),
             work: Work::of(args),
             destination,
+            services: services(&components, &places),
             components,
             places,
             query,
@@ -178,6 +182,14 @@ fn places(args: &Args, setup: &Setup, destination: &Destination) -> Places {
         Destination::Directory(directory) => Places::below(directory),
         Destination::Live => Places::live(args, &setup.settings),
     }
+}
+
+fn services(components: &[Component], places: &Places) -> Vec<String> {
+    let targets: Vec<_> = components
+        .iter()
+        .map(|component| places.tree(*component))
+        .collect();
+    services::users_of(places.compose.path(), &targets)
 }
 
 fn set_of_records(upstream: &Upstream) -> Result<PathBuf, Error> {
