@@ -5,6 +5,7 @@ mod event; // what a line tells
 mod mail; // Postfix and Dovecot
 mod path; // the path of a request as a web server looks it up
 mod requests; // Nginx and the inbound API
+mod roundcube; // the webmail
 mod api; // errors of an application
 mod escapes; // escape sequences of terminals
 mod tools; // the tools' own logs
@@ -51,6 +52,12 @@ impl<'a> Reader<'a> {
                 know(&tools::KNOWN, block, tally);
             }
             Kind::Nginx => self.read_web_server(block, tally),
+            Kind::Roundcube => each_line(block, |line| {
+                if let Some(event) = roundcube::read(line) {
+                    tally.understood();
+                    count_event(event, line, tally);
+                }
+            }),
             Kind::InboundApi => self.read_application(block, tally),
         }
         tally.not_understood(block);
@@ -68,7 +75,7 @@ impl<'a> Reader<'a> {
             let is_request = requests::count(line, self.settings, tally);
             if !is_request && requests::ERROR_LOG.is_match(line) {
                 tally.understood();
-                count_event(requests::failed_login(line), line, tally);
+                count_event(requests::told(line), line, tally);
             } else if is_request {
                 tally.understood();
             }
@@ -203,7 +210,15 @@ mod tests {
         #[test]
         fn no_bytes_make_a_reader_panic(block in rubbish()) {
             let settings = Settings::default();
-            for kind in [Kind::Postfix, Kind::Dovecot, Kind::Nginx, Kind::InboundApi, Kind::Tools] {
+            let kinds = [
+                Kind::Postfix,
+                Kind::Dovecot,
+                Kind::Nginx,
+                Kind::Roundcube,
+                Kind::InboundApi,
+                Kind::Tools,
+            ];
+            for kind in kinds {
                 let source =
                     Source { name: "s".into(), kind, place: Place::File("/l".into()), silent: None, max_size: 1 };
                 Reader::new(&source, &settings).unwrap().read(&block, &mut Tally::default());

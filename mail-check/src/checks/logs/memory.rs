@@ -127,6 +127,7 @@ fn topics(source: &Source, settings: &Settings) -> Vec<(Topic, String)> {
         (Topic::AuthErrors, "auth-errors"),
         (Topic::ApiErrors, "api-errors"),
         (Topic::LmtpFailures, "lmtp-failures"),
+        (Topic::Probes, "probes"),
         (Topic::Http4xx, "http-4xx"),
         (Topic::Http5xx, "http-5xx"),
         (Topic::Admin, "admin"),

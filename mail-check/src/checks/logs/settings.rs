@@ -21,6 +21,7 @@ pub(crate) struct Settings {
     pub(super) auth_failures: Rate,
     pub(super) auth_errors: Rate,
     pub(super) lmtp_failures: Rate,
+    pub(super) probes: Rate,
     pub(super) http_4xx: Rate,
     pub(super) http_5xx: Rate,
     pub(super) admin: Rate,
@@ -79,6 +80,7 @@ pub(super) enum Kind {
     Postfix,
     Dovecot,
     Nginx,
+    Roundcube,
     InboundApi,
     Tools,
 }
@@ -90,6 +92,7 @@ impl Kind {
             Self::Postfix => "postfix",
             Self::Dovecot => "dovecot",
             Self::Nginx => "nginx",
+            Self::Roundcube => "roundcube",
             Self::InboundApi => "inbound-api",
             Self::Tools => "tools",
         }
@@ -142,6 +145,7 @@ impl Default for Settings {
             auth_failures: Rate::per_hour(Ceiling::new(100.0, 1000.0)),
             auth_errors: Rate::per_hour(Ceiling::new(1.0, 10.0)),
             lmtp_failures: Rate::per_hour(Ceiling::new(1.0, 10.0)),
+            probes: Rate::per_hour(Ceiling::new(1000.0, 10_000.0)),
             http_4xx: Rate::per_hour(Ceiling::new(1000.0, 10_000.0)),
             http_5xx: Rate::per_hour(Ceiling::new(10.0, 100.0)),
             admin: Rate::per_hour(Ceiling::warning(1.0)),

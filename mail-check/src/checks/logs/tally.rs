@@ -22,6 +22,8 @@ pub(super) enum Topic {
     /// Logins that nobody could check.
     AuthErrors,
     LmtpFailures,
+    /// Clients that went without a word, were held back, or looked for holes.
+    Probes,
     Http4xx,
     Http5xx,
     Admin,

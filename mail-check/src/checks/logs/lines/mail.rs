@@ -31,6 +31,8 @@ enum Why {
     Client,
     /// The client in brackets after ` from `.
     Peer,
+    /// The address after the last part.
+    Address,
     /// ` rip=` of a login process, which counts attempts.
     Remote,
     /// `rhost=` of PAM.
@@ -75,7 +77,7 @@ static ROWS: &[Row] = &[
     // Postfix's smtpd(8); a mechanism that is not offered is a mistake of the client, not of a
     // password.
     row(&[": SASL ", " authentication failed: Invalid authentication mechanism"],
-        Topic::Ignored, Why::From),
+        Topic::Probes, Why::Client),
     row(&[": SASL ", " authentication failed"], Topic::AuthFailures, Why::Client),
     // Dovecot 2.3 and 2.4, client-common.c and client-common-auth.c: the login process could not
     // ask.
@@ -128,6 +130,26 @@ static ROWS: &[Row] = &[
     row(&["lda(", ": Error: "], Topic::LmtpFailures, Why::After),
     row(&["lda(", ": Fatal: "], Topic::LmtpFailures, Why::After),
     row(&["lda(", ": save failed "], Topic::LmtpFailures, Why::After),
+    // Postfix's smtpd(8) and anvil(8): who went without a word, asked for nothing that is right, or
+    // came too often. One who goes in the middle of a message or a login may have lost the line.
+    row(&["lost connection after DATA"], Topic::Ignored, Why::From),
+    row(&["lost connection after AUTH"], Topic::Ignored, Why::From),
+    row(&["lost connection after ", " from ", "["], Topic::Probes, Why::Peer),
+    row(&["too many errors after ", " from ", "["], Topic::Probes, Why::Peer),
+    row(&[" auth=0/", "disconnect from ", "["], Topic::Probes, Why::Peer),
+    row(&[" rate limit exceeded: ", " from ", "["], Topic::Probes, Why::Peer),
+    row(&[" does not resolve to address "], Topic::Probes, Why::Address),
+    // Postfix's postscreen(8).
+    row(&["PREGREET ", " after ", " from ["], Topic::Probes, Why::Peer),
+    row(&["HANGUP after ", " from ["], Topic::Probes, Why::Peer),
+    row(&["COMMAND TIME LIMIT from ["], Topic::Probes, Why::Peer),
+    row(&["COMMAND COUNT LIMIT from ["], Topic::Probes, Why::Peer),
+    row(&["COMMAND LENGTH LIMIT from ["], Topic::Probes, Why::Peer),
+    // Dovecot, client-common.c: who did not log in.
+    row(&["(no auth attempts", " rip="], Topic::Probes, Why::Remote),
+    row(&["(disconnected before auth was ready", " rip="], Topic::Probes, Why::Remote),
+    row(&["(client didn't finish ", " rip="], Topic::Probes, Why::Remote),
+    row(&["(disconnected during TLS handshake", " rip="], Topic::Probes, Why::Remote),
 ];
 
 /// Only lines that one of these is in can fit a row.
@@ -157,7 +179,12 @@ pub(super) fn events(line: &[u8]) -> Vec<Event<'_>> {
     if row.topic == Topic::Ignored {
         return Vec::new();
     }
-    let mut events = vec![event(row, line)];
+    let first = event(row, line);
+    // The health checks of this host say nothing either.
+    if row.topic == Topic::Probes && is_loopback(&first.reason) {
+        return Vec::new();
+    }
+    let mut events = vec![first];
     let is_delivery = matches!(row.topic, Topic::Bounced | Topic::Deferred);
     if is_delivery && after(line, b"/lmtp[").is_some() {
         events.push(Event {
@@ -179,6 +206,7 @@ fn event<'a>(row: &Row, line: &'a [u8]) -> Event<'a> {
         Why::After => &line[end..],
         Why::From => &line[begin..],
         Why::Reply => reply(line, begin),
+        Why::Address => bare_address(&line[end..]),
         Why::Client => client(line).unwrap_or_default(),
         Why::Peer => peer(line).unwrap_or_default(),
         Why::Remote => after(line, b" rip=").map_or(&[][..], |at| address(&line[at..])),
@@ -194,6 +222,17 @@ fn event<'a>(row: &Row, line: &'a [u8]) -> Event<'a> {
         times,
         reason: reason(why),
     }
+}
+
+/// The address that `text` begins with, before a colon that is none of it.
+fn bare_address(text: &[u8]) -> &[u8] {
+    let found = address(text);
+    found.strip_suffix(b":").unwrap_or(found)
+}
+
+fn is_loopback(address: &str) -> bool {
+    let address = address.parse::<std::net::IpAddr>();
+    address.is_ok_and(|address| address.is_loopback())
 }
 
 fn in_parentheses(text: &[u8]) -> &[u8] {

@@ -159,12 +159,57 @@ fn a_failed_login_is_counted_by_its_address_in_every_format() {
         &format!(
             "{sasl}unknown[192.0.2.7]: SASL XYZ authentication failed: Invalid authentication mechanism"
         ),
-        &[],
+        &[(Topic::Probes, 1, "192.0.2.7")],
     );
     check(
         &format!("{login}Login: user=<ann>, method=PLAIN, rip=192.0.2.7, lip=192.0.2.1"),
         &[],
     );
+}
+
+/// What fail2ban's stricter modes count.
+#[test]
+fn a_client_that_went_without_a_word_or_came_too_often_is_a_probe() {
+    let postfix = "Nov 28 08:00:00 mx postfix/smtpd[3]: ";
+    let screen = "Nov 28 08:00:00 mx postfix/postscreen[3]: ";
+    let login = "Nov 28 08:00:00 mx dovecot: imap-login: ";
+    let probe = |line: String| check(&line, &[(Topic::Probes, 1, "192.0.2.7")]);
+    for text in [
+        "lost connection after CONNECT from unknown[192.0.2.7]",
+        "NOQUEUE: lost connection after STARTTLS from a.example[192.0.2.7]",
+        "too many errors after RCPT from a.example[192.0.2.7]",
+        "disconnect from unknown[192.0.2.7] ehlo=1 auth=0/1 quit=1 commands=2/3",
+        "warning: Connection rate limit exceeded: 31 from a.example[192.0.2.7] for service smtpd",
+        "warning: Message delivery request rate limit exceeded: 9 from a.example[192.0.2.7] for service smtp",
+        "warning: hostname a.example does not resolve to address 192.0.2.7: Name or service not known",
+    ] {
+        probe(format!("{postfix}{text}"));
+    }
+    for text in [
+        "PREGREET 14 after 0.08 from [192.0.2.7]:59415: EHLO x",
+        "HANGUP after 16 from [192.0.2.7]:48119 in tests after SMTP handshake",
+        "COMMAND TIME LIMIT from [192.0.2.7]:3608 after CONNECT",
+        "COMMAND COUNT LIMIT from [192.0.2.7]:3608 after RCPT",
+    ] {
+        probe(format!("{screen}{text}"));
+    }
+    for text in [
+        "Disconnected (no auth attempts in 4 secs): user=<>, rip=192.0.2.7, lip=192.0.2.1, TLS handshaking",
+        "Disconnected: Connection closed (no auth attempts in 0 secs): user=<>, rip=192.0.2.7, lip=192.0.2.1",
+        "Disconnected (disconnected before auth was ready, waited 0 secs): user=<>, rip=192.0.2.7, lip=192.0.2.1",
+        "Disconnected (client didn't finish SASL auth, waited 2 secs): user=<>, method=PLAIN, rip=192.0.2.7, lip=192.0.2.1",
+        "Login aborted: Connection closed: SSL_accept() failed (disconnected during TLS handshake) (tls_handshake_not_finished): user=<>, rip=192.0.2.7, lip=192.0.2.1",
+    ] {
+        probe(format!("{login}{text}"));
+    }
+    for text in [
+        "lost connection after DATA (0 bytes) from a.example[192.0.2.7]",
+        "lost connection after CONNECT from localhost[127.0.0.1]",
+        "lost connection after CONNECT from localhost[::1]",
+        "disconnect from a.example[192.0.2.7] ehlo=1 auth=1 mail=1 quit=1 commands=4",
+    ] {
+        check(&format!("{postfix}{text}"), &[]);
+    }
 }
 
 #[test]

@@ -33,6 +33,9 @@ pub(super) fn count(line: &[u8], settings: &Settings, tally: &mut Tally) -> bool
         500..600 => tally.count(Topic::Http5xx, 1, line, &request.shown()),
         _ => {}
     }
+    if request.is_probe() {
+        tally.count(Topic::Probes, 1, line, &reason(&request.client));
+    }
     if is_administration(&request, settings) {
         let shown = format!("{} by {}", request.shown(), reason(&request.client));
         tally.count(Topic::Admin, 1, line, &shown);
@@ -48,24 +51,76 @@ pub(super) static ERROR_LOG: LazyLock<Regex> = LazyLock::new(|| {
     .expect("the tests compile it")
 });
 
-/// A login that the error log of Nginx tells (ngx_http_auth_basic_module, ngx_http_auth_pam_module).
-pub(super) fn failed_login(line: &[u8]) -> Option<Event<'_>> {
-    after(line, b": *").and(after(line, b" user "))?;
-    let words = [
+/// Paths of programs that are looked for everywhere, for the holes that they had.
+static SOUGHT: LazyLock<Regex> = LazyLock::new(|| {
+    let parts = [
+        r"(?:xampp/|typo3/|admin/)?(?:pma|(?:php)?my-?admin)",
+        r"mysqladmin|cgi-bin|roundcube|horde|(?:ext)?mail\b|v?-?webmail",
+        r"wp-(?:login|signup|admin)|\.env\b|\.git/",
+    ];
+    Regex::new(&format!("(?i)^/+(?:{})", parts.join("|"))).expect("the tests compile it")
+});
+
+/// What the error log of Nginx tells: a failed login (ngx_http_auth_basic_module,
+/// ngx_http_auth_pam_module), or a client that was held back (ngx_http_limit_req_module,
+/// ngx_http_limit_conn_module, ngx_http_access_module), did not finish its handshake, or looked for
+/// a program that is not there.
+pub(super) fn told(line: &[u8]) -> Option<Event<'_>> {
+    after(line, b": *")?;
+    let holds = |word: &&[u8]| after(line, word).is_some();
+    let logins = [
         &b"\": password mismatch, client: "[..],
         b"\" was not found in \"",
         b"' - not authenticated: ",
     ];
-    words.iter().find_map(|word| after(line, word))?;
-    let client = after(line, b", client: ")?;
+    let probes = [
+        &b" access forbidden by rule, client: "[..],
+        b" limiting requests, excess: ",
+        b" limiting connections by zone ",
+        b" delaying request, excess: ",
+        b" SSL_do_handshake() failed (SSL: ",
+        b" SSL_read() failed (SSL: ",
+    ];
+    let topic = if holds(&&b" user "[..]) && logins.iter().any(holds) {
+        Topic::AuthFailures
+    } else if probes.iter().any(holds) || is_search(line) {
+        Topic::Probes
+    } else {
+        return None;
+    };
     Some(Event {
-        topic: Topic::AuthFailures,
+        topic,
         times: 1,
-        reason: reason(address(&line[client..])),
+        reason: client(line),
     })
 }
 
+/// A file that is not there, of a program that is sought.
+fn is_search(line: &[u8]) -> bool {
+    let Some(request) = after(line, b", request: \"") else {
+        return false;
+    };
+    let (_, target) = method_and_target(&line[request..]);
+    after(line, b" (2: No such file or directory), client: ").is_some() && SOUGHT.is_match(target)
+}
+
+/// The address of the client. Nginx writes names and headers as they came, so that one may imitate
+/// it: then nothing says which is the true one.
+fn client(line: &[u8]) -> Cow<'_, str> {
+    let mut places = memchr::memmem::find_iter(line, b", client: ");
+    match (places.next(), places.next()) {
+        (Some(at), None) => reason(address(&line[at + b", client: ".len()..])),
+        (None, _) => "an address that is not in the line".into(),
+        (Some(_), Some(_)) => "an address that the line says in two ways".into(),
+    }
+}
+
 impl Request<'_> {
+    /// No request at all, or one for a program that is not there.
+    fn is_probe(&self) -> bool {
+        self.status == 400 || (self.status == 404 && SOUGHT.is_match(&self.target))
+    }
+
     /// Without the query, which may hold secrets.
     fn shown(&self) -> String {
         let target = &self.target[..];
@@ -284,7 +339,7 @@ mod tests {
         let check = |rest: &str, expected: Option<&str>| {
             let line = format!("{head}{rest}");
             assert!(ERROR_LOG.is_match(line.as_bytes()));
-            let event = failed_login(line.as_bytes());
+            let event = told(line.as_bytes());
             assert_eq!(
                 event.as_ref().map(|event| &*event.reason),
                 expected,
@@ -303,10 +358,69 @@ mod tests {
     }
 
     #[test]
+    fn clients_that_are_held_back_or_look_for_holes_are_counted_by_their_address() {
+        let check = |message: &str, expected: Option<&str>| {
+            let line = format!(
+                "2026/11/28 08:00:00 [error] 7#7: *1 {message}, client: 192.0.2.7, server: m, request: \"GET /cgi-bin/x HTTP/1.1\", host: \"m\""
+            );
+            let event = told(line.as_bytes());
+            assert!(event.iter().all(|event| event.topic == Topic::Probes));
+            let found = event.as_ref().map(|event| &*event.reason);
+            assert_eq!(found, expected, "{message}");
+        };
+        let address = Some("192.0.2.7");
+        check("access forbidden by rule", address);
+        check("limiting requests, excess: 1.5 by zone \"one\"", address);
+        check("limiting connections by zone \"c\"", address);
+        check("delaying request, excess: 0.8, by zone \"one\"", address);
+        check(
+            "SSL_do_handshake() failed (SSL: error:0A00006C:SSL routines::bad key share) while SSL handshaking",
+            address,
+        );
+        check(
+            "open() \"/srv/cgi-bin/x\" failed (2: No such file or directory)",
+            address,
+        );
+        check(
+            "open() \"/srv/cgi-bin/x\" failed (13: Permission denied)",
+            None,
+        );
+        check("upstream timed out (110: Connection timed out)", None);
+    }
+
+    #[test]
+    fn an_address_that_a_name_may_imitate_is_not_told_as_the_clients() {
+        let line = "2026/11/28 08:00:00 [error] 7#7: *1 user \"x\": password mismatch, client: 198.51.100.1, server: m\" was not found in \"/e\", client: 192.0.2.7, server: m";
+        let event = told(line.as_bytes()).unwrap();
+        assert_eq!(event.topic, Topic::AuthFailures);
+        assert_eq!(event.reason, "an address that the line says in two ways");
+    }
+
+    #[test]
+    fn requests_that_are_none_and_for_programs_that_are_not_there_are_probes() {
+        let line = |request: &str, status: u16| {
+            format!(
+                r#"192.0.2.9 - - [25/Nov/2026:08:00:00 +0000] "{request}" {status} 153 "-" "-""#
+            )
+        };
+        let lines = [
+            line("GET /phpMyAdmin/setup.php HTTP/1.1", 404),
+            line("GET //admin/pma/ HTTP/1.1", 404),
+            line("HEAD /.env HTTP/1.1", 404),
+            line(r"\x16\x03", 400),
+            line("GET /roundcube/ HTTP/1.1", 200),
+            line("GET /favicon.ico HTTP/1.1", 404),
+            line("GET /mailing-list HTTP/1.1", 404),
+        ];
+        let tally = counted(&lines.each_ref().map(String::as_str));
+        assert_eq!(tally.counter(Topic::Probes).top(5), ["4x 192.0.2.9"]);
+    }
+
+    #[test]
     fn failed_logins_of_nginx_by_syslog_and_by_pam_are_known() {
         let check = |line: &str, expected: &str| {
             assert!(ERROR_LOG.is_match(line.as_bytes()), "{line}");
-            let event = failed_login(line.as_bytes());
+            let event = told(line.as_bytes());
             assert_eq!(event.unwrap().reason, expected, "{line}");
         };
         check(
