@@ -303,12 +303,26 @@ impl<W: Write> Dump<'_, W> {
                 self.full_name(&table.name)
             ));
         }
-        let plan = plan_rows(
-            &table.name,
-            &columns,
-            table.versioning,
-            self.session.history(),
-        );
+        let history = self.session.history();
+        let plan = plan_rows(&table.name, &columns, table.versioning, history);
+        let Rows {
+            rows,
+            longest_bytes,
+        } = self.rows_with_history(table, &plan)?;
+        self.report.rows += rows;
+        self.check_count(table, &plan, rows)?;
+        if longest_bytes > DEFAULT_PACKET_BYTES {
+            self.warn(format!(
+                "{} has a row of {longest_bytes} bytes of SQL: \
+                 load it with max_allowed_packet=1G at server and client",
+                self.full_name(&table.name)
+            ));
+        }
+        Ok(())
+    }
+
+    /// Writes the rows, and those of the past as such where SQL can load them.
+    fn rows_with_history(&mut self, table: &Table, plan: &RowPlan) -> Result<Rows, StepFailure> {
         match plan.past {
             Past::None => {}
             Past::Saved => self
@@ -322,7 +336,7 @@ impl<W: Write> Dump<'_, W> {
         }
         let written = write_rows(
             self.session,
-            &plan,
+            plan,
             &mut self.script,
             &mut self.watch,
             self.report.rows,
@@ -331,20 +345,7 @@ impl<W: Write> Dump<'_, W> {
             self.script
                 .statement("SET @@SYSTEM_VERSIONING_INSERT_HISTORY = 0")?;
         }
-        let Rows {
-            rows,
-            longest_bytes,
-        } = written?;
-        self.report.rows += rows;
-        self.check_count(table, &plan, rows)?;
-        if longest_bytes > DEFAULT_PACKET_BYTES {
-            self.warn(format!(
-                "{} has a row of {longest_bytes} bytes of SQL: \
-                 load it with max_allowed_packet=1G at server and client",
-                self.full_name(&table.name)
-            ));
-        }
-        Ok(())
+        Ok(written?)
     }
 
     /// Whatever bends a SELECT on the server, the rows that were written are those that are there.

@@ -8,7 +8,7 @@ use mail_common::set::{Address, Inventory, address_of};
 
 use super::candidate::{Ambiguous, Candidate, Found, Selection};
 use super::error::Error;
-use super::query::Query;
+use super::query::{MessageId, Query};
 use super::saved::{Unit, units};
 use super::scan::{Scan, Scope, scan};
 use super::work::{Work, for_each};
@@ -46,32 +46,14 @@ fn scopes<'a>(
     query: &Query,
 ) -> Result<Vec<Scope<'a>>, Error> {
     if query.mailboxes.is_empty() {
-        return Ok(units
-            .iter()
-            .map(|unit| Scope {
-                unit,
-                within: Vec::new(),
-            })
-            .collect());
+        return Ok(units.iter().map(whole).collect());
     }
     // A set that was made at depth 0 has one unit, and every mailbox is a part of it.
     if let [unit] = units
         && unit.path.is_root()
     {
-        let is_whole = query
-            .mailboxes
-            .iter()
-            .any(|address| address.names(&unit.path));
-        let parts = query
-            .mailboxes
-            .iter()
-            .filter(|_| !is_whole)
-            .filter_map(Address::usual_path)
-            .collect();
-        return Ok(vec![Scope {
-            unit,
-            within: parts,
-        }]);
+        let within = parts_of(unit, query);
+        return Ok(vec![Scope { unit, within }]);
     }
     for address in &query.mailboxes {
         if !units.iter().any(|unit| address.names(&unit.path)) {
@@ -79,20 +61,29 @@ fn scopes<'a>(
             return Err(unknown(inventory, address, known));
         }
     }
-    let is_asked = |unit: &&Unit<'_>| {
-        query
-            .mailboxes
-            .iter()
-            .any(|address| address.names(&unit.path))
-    };
-    Ok(units
-        .iter()
-        .filter(is_asked)
-        .map(|unit| Scope {
-            unit,
-            within: Vec::new(),
-        })
-        .collect())
+    let asked = units.iter().filter(|unit| is_asked(unit, query));
+    Ok(asked.map(whole).collect())
+}
+
+fn whole<'a>(unit: &'a Unit<'a>) -> Scope<'a> {
+    Scope {
+        unit,
+        within: Vec::new(),
+    }
+}
+
+fn is_asked(unit: &Unit<'_>, query: &Query) -> bool {
+    let mut mailboxes = query.mailboxes.iter();
+    mailboxes.any(|address| address.names(&unit.path))
+}
+
+/// The directories in `unit` that are asked for; none where all of it is.
+fn parts_of(unit: &Unit<'_>, query: &Query) -> Vec<RelPath> {
+    if is_asked(unit, query) {
+        return Vec::new();
+    }
+    let mailboxes = query.mailboxes.iter();
+    mailboxes.filter_map(Address::usual_path).collect()
 }
 
 fn unknown(inventory: &Inventory, address: &Address, known: impl Iterator<Item = String>) -> Error {
@@ -143,57 +134,21 @@ fn merge(total: &mut Scan, scan: Scan) {
 
 /// What was found, if it answers the query and does so clearly.
 fn judge(inventory: &Inventory, query: &Query, total: Scan) -> Result<Found, Error> {
-    let Scan {
-        candidates,
-        unread,
-        unsearched,
-        control,
-        messages,
-        mailboxes,
-    } = total;
-    let ids: BTreeSet<&str> = candidates
-        .iter()
-        .filter_map(|candidate| candidate.message_id.as_deref())
-        .collect();
-    let missing: Vec<_> = query
-        .message_ids
-        .iter()
-        .filter(|id| !ids.contains(id.as_str()))
-        .cloned()
-        .collect();
-    if candidates.is_empty() || !missing.is_empty() {
-        let asked = Query {
-            message_ids: missing,
-            ..query.clone()
-        };
-        let (searched, mailboxes, set) =
-            (asked.to_string(), mailboxes.len(), inventory.set.clone());
-        return Err(Error::NoMatch {
-            searched,
-            messages,
-            mailboxes,
-            set,
-            unread,
-            unsearched,
-        });
+    let missing = missing_ids(query, &total.candidates);
+    if total.candidates.is_empty() || !missing.is_empty() {
+        return Err(no_match(inventory, query, missing, total));
     }
-    let set = inventory.set.clone();
-    if query.message_ids.is_empty() {
-        return Ok(Found::Chosen(Selection {
-            set,
-            candidates,
-            unread,
-            unsearched,
-            control,
-        }));
-    }
-    let (message_ids, candidates) = choose(candidates);
+    let (message_ids, candidates) = if query.message_ids.is_empty() {
+        (Vec::new(), total.candidates)
+    } else {
+        choose(total.candidates)
+    };
     let selection = Selection {
-        set,
+        set: inventory.set.clone(),
         candidates,
-        unread,
-        unsearched,
-        control,
+        unread: total.unread,
+        unsearched: total.unsearched,
+        control: total.control,
     };
     if message_ids.is_empty() {
         return Ok(Found::Chosen(selection));
@@ -202,6 +157,32 @@ fn judge(inventory: &Inventory, query: &Query, total: Scan) -> Result<Found, Err
         message_ids,
         selection,
     }))
+}
+
+/// The Message-IDs that no candidate has.
+fn missing_ids(query: &Query, candidates: &[Candidate]) -> Vec<MessageId> {
+    let ids: BTreeSet<&str> = candidates
+        .iter()
+        .filter_map(|candidate| candidate.message_id.as_deref())
+        .collect();
+    let mut missing = query.message_ids.clone();
+    missing.retain(|id| !ids.contains(id.as_str()));
+    missing
+}
+
+fn no_match(inventory: &Inventory, query: &Query, missing: Vec<MessageId>, total: Scan) -> Error {
+    let searched = Query {
+        message_ids: missing,
+        ..query.clone()
+    };
+    Error::NoMatch {
+        searched: searched.to_string(),
+        messages: total.messages,
+        mailboxes: total.mailboxes.len(),
+        set: inventory.set.clone(),
+        unread: total.unread,
+        unsearched: total.unsearched,
+    }
 }
 
 /// The Message-IDs that do not say which message is meant, with their candidates; or else the first

@@ -5,10 +5,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use mail_common::report::{Report, Verbosity};
+use mail_common::report::{Report, Verbosity, chain};
 use mail_mysql::ConnectionSettings;
 use mysql::prelude::Queryable;
-use mysql::{Row, Value};
+use mysql::{Conn, Row, Value};
 
 use crate::context::Context;
 
@@ -22,63 +22,42 @@ pub(super) struct User {
     pub(super) created: Option<Timestamp>,
 }
 
-/// Why the users are not known.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum UsersError {
-    #[error("find the database server")]
-    Settings(#[source] mail_mysql::Error),
-    #[error("ask the database server")]
-    Connect(#[source] mail_mysql::Error),
-    #[error("ask for the users of {database} ({query}); see `users_query` in [users]")]
-    Query {
-        database: String,
-        query: String,
-        source: mysql::Error,
-    },
-    #[error("{query} gives no column `email`; see `users_query` in [users]")]
-    NoEmail { query: String },
-    #[error("{database} has no user: {query}")]
-    NoUser { database: String, query: String },
-}
-
-/// All users; connecting, and each answer, may take `within`.
+/// All users, or why they are not known; connecting, and each answer, may take `within`.
 pub(super) fn read(
     database: &str,
     query: &str,
     context: &Context,
     within: Duration,
-) -> Result<Vec<User>, UsersError> {
+) -> Result<Vec<User>, String> {
     // What it would warn of is a check of its own: file-mode.
     let report = Report::to_writer("mail-check", Verbosity::Quiet, std::io::sink());
-    let settings = ConnectionSettings::from_config(&context.config, &context.server.mysql, &report);
-    let mut conn = mail_mysql::connect_within(&settings.map_err(UsersError::Settings)?, within)
-        .map_err(UsersError::Connect)?;
-    let failed = |source| UsersError::Query {
-        database: database.to_owned(),
-        query: query.to_owned(),
-        source,
-    };
+    let settings = ConnectionSettings::from_config(&context.config, &context.server.mysql, &report)
+        .map_err(|error| format!("find the database server: {}", chain(&error)))?;
+    let mut conn = mail_mysql::connect_within(&settings, within)
+        .map_err(|error| format!("ask the database server: {}", chain(&error)))?;
+    let rows = rows(&mut conn, database, query).map_err(|error| {
+        let why = chain(&error);
+        format!("ask for the users of {database} ({query}); see `users_query` in [users]: {why}")
+    })?;
+    if rows.is_empty() {
+        return Err(format!("{database} has no user: {query}"));
+    }
+    let users = rows.iter().map(|row| User::read(|name| cell(row, name)));
+    users
+        .collect::<Option<_>>()
+        .ok_or_else(|| format!("{query} gives no column `email`; see `users_query` in [users]"))
+}
+
+fn rows(conn: &mut Conn, database: &str, query: &str) -> mysql::Result<Vec<Row>> {
     for statement in [
         "SET NAMES utf8mb4",
         "SET SESSION time_zone = '+00:00'",
         "SET SESSION TRANSACTION READ ONLY",
     ] {
-        conn.query_drop(statement).map_err(failed)?;
+        conn.query_drop(statement)?;
     }
-    conn.select_db(database).map_err(failed)?;
-    let rows: Vec<Row> = conn.query(query).map_err(failed)?;
-    if rows.is_empty() {
-        return Err(UsersError::NoUser {
-            database: database.to_owned(),
-            query: query.to_owned(),
-        });
-    }
-    let users = rows.iter().map(|row| User::read(|name| cell(row, name)));
-    users
-        .collect::<Option<Vec<_>>>()
-        .ok_or_else(|| UsersError::NoEmail {
-            query: query.to_owned(),
-        })
+    conn.select_db(database)?;
+    conn.query(query)
 }
 
 /// The text protocol gives text and NULL; a column that is not there is NULL.

@@ -12,8 +12,6 @@ mod settings; // which database, and the limits
 use std::sync::Arc;
 use std::time::Instant;
 
-use mail_common::report::chain;
-
 use crate::context::Context;
 use crate::finding::Finding;
 use crate::probe::Probe;
@@ -50,7 +48,7 @@ fn check(database: &str, settings: &Settings, context: &Context) -> Vec<Finding>
     let unknown = |why| vec![Finding::unknown("user-mailboxes", database, why)];
     let users = match accounts::read(database, &settings.users_query, context, quarter) {
         Ok(users) => users,
-        Err(error) => return unknown(format!("no user was checked: {}", chain(&error))),
+        Err(why) => return unknown(format!("no user was checked: {why}")),
     };
     let root = &context.server.mail_data_dir;
     let mailboxes = match mailboxes::list(root) {
