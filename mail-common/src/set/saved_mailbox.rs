@@ -385,3 +385,190 @@ impl Listing {
             .chain(indexes.into_iter().flat_map(BTreeMap::values))
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a set as a test makes it")]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    use proptest::prelude::*;
+
+    use crate::archive::dumpdir::{Dumpdir, Listed};
+    use crate::archive::frame::FrameCompressor;
+    use crate::archive::index::{IndexEntry, IndexWriter, Kind, LiveEntry, Location, Stat};
+    use crate::archive::member::MemberHead;
+    use crate::archive::state::Change;
+    use crate::checksum::Sha256;
+
+    fn path(text: &str) -> RelPath {
+        text.parse().unwrap()
+    }
+
+    fn files(paths: &[&str]) -> Vec<SetFile> {
+        let file = |text: &&str| SetFile {
+            path: path(text),
+            sha256: Sha256::of(b""),
+            component: None,
+            recorded: None,
+        };
+        paths.iter().map(file).collect()
+    }
+
+    #[test]
+    fn files_are_told_by_their_names() {
+        let files = files(&[
+            "config/config.tar.zst",
+            "mail/a/0001.tar.zst",
+            "mailboxes/_root/0000.tar.zst",
+            "mailboxes/_root/state.jsonl.zst",
+            "mailboxes/a/b/0000.tar.zst",
+            "mailboxes/a/b/0012.jsonl.zst",
+            "mailboxes/a/b/0012.tar.zst",
+            "mailboxes/a/b/notes",
+            "mailboxes/a/b/other.tar.zst",
+            "mailboxes/a/b/state.jsonl.zst",
+            "mailboxes/c/0000.tar.zst",
+            "mailboxes/c/index.jsonl.zst",
+            "mailboxes/d/0001.tar.zst",
+        ]);
+        let found = saved_mailboxes(&files).unwrap();
+        let [above, two, one, lost] = &found[..] else {
+            panic!("{found:?}");
+        };
+        assert_eq!((above.scope, two.scope), (Scope::Above, Scope::Mailbox));
+        assert_eq!(above.path, RelPath::root());
+        assert_eq!(two.archives.keys().copied().collect::<Vec<_>>(), [0, 12]);
+        assert_eq!((two.foreign.len(), two.files().count()), (1, 5));
+        assert!(two.state().is_some() && one.state().is_none());
+        assert_eq!(one.files().count(), 2);
+        assert_eq!((&lost.listing, lost.files().count()), (&Listing::Lost, 1));
+        let alone = saved_mailboxes(&files[2..4]).unwrap();
+        assert_eq!(alone[0].scope, Scope::Alone);
+    }
+
+    #[test]
+    fn files_of_both_formats_or_of_neither_are_refused() {
+        let refused = |names: &[&str]| {
+            let error = saved_mailboxes(&files(names)).unwrap_err();
+            assert_eq!(error.kind(), FailureKind::Damaged, "{names:?}");
+        };
+        let (index, state) = ("mailboxes/a/index.jsonl.zst", "mailboxes/a/state.jsonl.zst");
+        refused(&[index, state]);
+        refused(&[index, "mailboxes/a/0001.jsonl.zst"]);
+        refused(&["mailboxes/a/0001.jsonl.zst"]);
+    }
+
+    const STAT: Stat = Stat {
+        size: 0,
+        mode: 0o700,
+        uid: 1,
+        gid: 1,
+        mtime_ns: 0,
+        inode: 1,
+        ctime_ns: 0,
+    };
+
+    fn entry(name: &str, kind: Kind, segment: u32) -> IndexEntry {
+        IndexEntry {
+            live: LiveEntry {
+                path: path(name),
+                kind,
+                stat: STAT,
+            },
+            sha256: (kind == Kind::File).then(|| Sha256::of(b"")),
+            location: Location {
+                segment,
+                frame_offset: 0,
+                frame_bytes: 1,
+            },
+            message_id: None,
+            envelope: None,
+            xattrs_sha256: None,
+        }
+    }
+
+    /// The plain content of state, index and `0000` of a mailbox `m` with a message, one that is
+    /// gone, and one that was renamed.
+    fn plain() -> [Vec<u8>; 3] {
+        let here = Change::Here {
+            path: path("m/4"),
+            inode: 1,
+            ctime_ns: 1,
+        };
+        let gone = Change::Gone { since_seconds: 1 };
+        let state = State {
+            segments: vec![1],
+            control: vec![entry("m", Kind::Directory, CONTROL)],
+            changes: [((1, path("m/2")), gone), ((1, path("m/3")), here)].into(),
+        };
+        let state = state.write(Vec::new(), 1).unwrap();
+        let mut index = IndexWriter::new(Vec::new());
+        for name in ["m/1", "m/2", "m/3"] {
+            index.write(&entry(name, Kind::File, 1)).unwrap();
+        }
+        let mut dumpdir = Dumpdir::default();
+        dumpdir.list(b"1", Listed::Elsewhere).unwrap();
+        dumpdir.list(b"4", Listed::Elsewhere).unwrap();
+        let last = dumpdir.to_bytes();
+        let first = [&b"Rm/3\0Tm/4\0"[..], &last].concat();
+        let mut control = Vec::new();
+        for record in [&first, &last] {
+            let head = MemberHead {
+                path: &path("m"),
+                kind: Kind::Directory,
+                stat: &STAT,
+                link_target: b"",
+                xattrs: &[],
+                dumpdir: Some(record),
+            };
+            head.append_to(&mut control);
+        }
+        control.extend([0; 1024]);
+        let state = zstd::decode_all(&state[..]).unwrap();
+        [state, index.into_parts().0, control]
+    }
+
+    fn examine(plain: &[Vec<u8>; 3]) -> Result<Vec<RelPath>, MailboxError> {
+        let set = tempfile::tempdir().unwrap();
+        fs::create_dir_all(set.path().join("mailboxes/m")).unwrap();
+        let names = ["state.jsonl.zst", "0001.jsonl.zst", "0000.tar.zst"];
+        let mut compressor = FrameCompressor::new(1).unwrap();
+        for (name, plain) in names.iter().zip(plain) {
+            let packed = compressor.compress(plain).unwrap();
+            fs::write(set.path().join("mailboxes/m").join(name), packed).unwrap();
+        }
+        let listed = names.iter().chain(&["0001.tar.zst"]);
+        let listed: Vec<String> = listed.map(|name| format!("mailboxes/m/{name}")).collect();
+        let listed: Vec<&str> = listed.iter().map(String::as_str).collect();
+        let mut present = Vec::new();
+        saved_mailboxes(&files(&listed)).unwrap()[0].examine(set.path(), |member| {
+            if let Member::Here(stored) = member {
+                present.push(stored.entry.live.path);
+            }
+        })?;
+        Ok(present)
+    }
+
+    #[test]
+    fn a_mailbox_is_what_state_indexes_and_dumpdirs_say() {
+        assert_eq!(examine(&plain()).unwrap(), ["m", "m/1", "m/4"].map(path));
+    }
+
+    proptest! {
+        /// Whoever made the digests anew over it: no name is lost, and none comes from nowhere.
+        #[test]
+        fn what_is_changed_anywhere_is_found_or_does_not_matter(
+            file in 0..3_usize,
+            at in any::<prop::sample::Index>(),
+            byte in any::<u8>(),
+        ) {
+            let mut changed = plain();
+            let at = at.index(changed[file].len());
+            changed[file][at] = byte;
+            if let Ok(present) = examine(&changed) {
+                prop_assert_eq!(present, ["m", "m/1", "m/4"].map(path));
+            }
+        }
+    }
+}
