@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use mail_common::beneath;
-use mail_common::checksum::{ChecksumFile, Sha256};
+use mail_common::checksum::{Sha256, read_checksums};
 use mail_common::jsonl::RecordReader;
 use mail_common::manifest::Manifest;
 use mail_common::record::{Artifact, Begin, Record};
@@ -85,17 +85,25 @@ fn begin_of(set: &Path) -> Option<Begin> {
 
 /// The manifest of a set, when it is what the set's checksums say.
 fn trusted_manifest(set: &Path) -> Result<Manifest, Box<dyn StdError>> {
-    let checksums = ChecksumFile::parse(&beneath::read(&set.join(CHECKSUMS))?)?;
-    let path = set.join(MANIFEST);
-    let text = beneath::read(&path)?;
-    let recorded = checksums
-        .entries()
-        .iter()
-        .find(|(_, path)| path.as_bytes() == MANIFEST.as_bytes());
-    if recorded.is_none_or(|(digest, _)| *digest != Sha256::of(&text)) {
+    let recorded = recorded_digest(set)?;
+    let (found, _) = Sha256::of_reader(beneath::regular_file(&set.join(MANIFEST))?)?;
+    if recorded != Some(found) {
         return Err(format!("{MANIFEST} is not what {CHECKSUMS} says").into());
     }
-    Ok(Manifest::read_from(&text[..], &path)?)
+    Ok(Manifest::read(&set.join(MANIFEST))?)
+}
+
+/// The digest of the manifest, by the checksums.
+fn recorded_digest(set: &Path) -> Result<Option<Sha256>, Box<dyn StdError>> {
+    let checksums = beneath::regular_file(&set.join(CHECKSUMS))?;
+    let mut recorded = None;
+    for entry in read_checksums(BufReader::new(checksums)) {
+        let (digest, path) = entry??;
+        if path.as_bytes() == MANIFEST.as_bytes() {
+            recorded.get_or_insert(digest);
+        }
+    }
+    Ok(recorded)
 }
 
 impl KnownSet {

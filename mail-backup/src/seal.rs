@@ -6,7 +6,7 @@ use std::io::{self, Write};
 
 use mail_common::checksum::{ChecksumFile, Sha256};
 use mail_common::failure::Failed;
-use mail_common::manifest::Manifest;
+use mail_common::manifest::{MAX_BYTES, MAX_FILES, Manifest};
 use mail_common::record::{Begin, End, ErrorRecord};
 use mail_common::relpath::RelPath;
 use mail_common::set::mailbox::is_index;
@@ -55,12 +55,24 @@ pub(crate) fn seal(staging: &Staging<'_>, closing: Closing<'_>) -> Result<Manife
         end: closing.end,
     };
     digests.push(write(staging, MANIFEST, |out| {
-        manifest.write_to(out).map_err(io::Error::other)
+        manifest.write_to(out).map_err(io::Error::other)?;
+        must_be_readable(manifest.artifacts.len(), out)
     })?);
     digests.sort_by(|(_, a), (_, b)| a.cmp(b));
     let checksums = ChecksumFile::new(digests);
     write(staging, CHECKSUMS, |out| checksums.format(out))?;
     Ok(manifest)
+}
+
+/// No tool reads more, so a set of more could not be restored.
+fn must_be_readable(files: usize, manifest: &[u8]) -> io::Result<()> {
+    if files <= MAX_FILES && manifest.len() as u64 <= MAX_BYTES {
+        return Ok(());
+    }
+    Err(io::Error::other(format!(
+        "{files} files are more than a set can hold, which are {MAX_FILES}, or {} MiB of records",
+        MAX_BYTES >> 20
+    )))
 }
 
 /// Writes a file of the set from memory. Returns its digest and its path.

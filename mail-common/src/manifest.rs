@@ -1,6 +1,7 @@
 //! `manifest.jsonl`: the records of the run that made a set, `begin` first and `end` last.
 
-use std::io::{BufRead, BufReader, Write};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
 use crate::beneath;
@@ -9,6 +10,13 @@ use crate::jsonl::{self, RecordReader, RecordWriter};
 use crate::record::{Artifact, Begin, End, ErrorRecord, Record};
 use crate::relpath::RelPath;
 use crate::set::Component;
+
+/// The longest manifest that is written and read. Who can write to the disk could forge one that
+/// fills the memory of whoever looks at the set.
+pub const MAX_BYTES: u64 = 128 << 20;
+
+/// The most files that a set with a manifest has: those of some 25,000 mailboxes.
+pub const MAX_FILES: usize = 250_000;
 
 /// What a run recorded of the set that it made.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +53,16 @@ pub enum Error {
         /// Its version.
         found: u64,
     },
+    /// It is larger than [`MAX_BYTES`], or names more than [`MAX_FILES`].
+    #[error(
+        "manifest {} has over {} MiB or {MAX_FILES} files, as no set of mail-backup; use another set",
+        path.display(),
+        MAX_BYTES >> 20
+    )]
+    TooLarge {
+        /// The manifest.
+        path: PathBuf,
+    },
     /// The first record is not `begin`.
     #[error("manifest {} does not start with a `begin` record", path.display())]
     NoBegin {
@@ -59,6 +77,18 @@ pub enum Error {
     },
 }
 
+impl Error {
+    fn of_line(error: jsonl::Error, path: &Path) -> Self {
+        let path = path.to_owned();
+        match error {
+            jsonl::Error::NewerVersion { found, .. } => Self::NewerVersion { path, found },
+            jsonl::Error::NoBegin | jsonl::Error::UnmatchedEnd { .. } => Self::NoBegin { path },
+            jsonl::Error::NoEnd { .. } => Self::NoEnd { path },
+            source => Self::Read { path, source },
+        }
+    }
+}
+
 impl Failure for Error {
     fn kind(&self) -> FailureKind {
         match self {
@@ -68,7 +98,10 @@ impl Failure for Error {
                 ..
             } => FailureKind::of_io(source),
             Self::NewerVersion { .. } => FailureKind::Unsupported,
-            Self::Read { .. } | Self::NoBegin { .. } | Self::NoEnd { .. } => FailureKind::Damaged,
+            Self::Read { .. }
+            | Self::TooLarge { .. }
+            | Self::NoBegin { .. }
+            | Self::NoEnd { .. } => FailureKind::Damaged,
         }
     }
 }
@@ -77,23 +110,9 @@ impl Manifest {
     /// Reads the manifest at `path`. Records of other types are skipped.
     ///
     /// # Errors
-    /// When it cannot be read, is damaged or cut, or is of a newer version.
+    /// When it cannot be read, is damaged, cut or too large, or is of a newer version.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        Self::read_checked(path, |_| Ok(()))
-    }
-
-    /// As [`Manifest::read`], and shows each artifact to `check`: the first one that is refused
-    /// ends it, so that a forged manifest of millions does not fill the memory.
-    ///
-    /// # Errors
-    /// As [`Manifest::read`], and as `check`.
-    pub(crate) fn read_checked<E: From<Error>>(
-        path: &Path,
-        check: impl FnMut(&Artifact) -> Result<(), E>,
-    ) -> Result<Self, E> {
-        let file = beneath::regular_file(path);
-        let file = file.map_err(|error| Error::from(Failed::at("open manifest", path)(error)))?;
-        Self::from_lines(BufReader::new(file), path, check)
+        Self::collect(open(path)?, path)
     }
 
     /// Reads a manifest from `input`; `path` is for messages.
@@ -101,56 +120,21 @@ impl Manifest {
     /// # Errors
     /// As [`Manifest::read`].
     pub fn read_from(input: impl BufRead, path: &Path) -> Result<Self, Error> {
-        Self::from_lines(input, path, |_| Ok(()))
+        Self::collect(input, path)
     }
 
-    fn from_lines<E: From<Error>>(
-        input: impl BufRead,
-        path: &Path,
-        mut check: impl FnMut(&Artifact) -> Result<(), E>,
-    ) -> Result<Self, E> {
-        let path_of = || path.to_owned();
-        let read_error = |source| match source {
-            jsonl::Error::NewerVersion { found, .. } => Error::NewerVersion {
-                path: path_of(),
-                found,
-            },
-            jsonl::Error::NoBegin | jsonl::Error::UnmatchedEnd { .. } => {
-                Error::NoBegin { path: path_of() }
-            }
-            jsonl::Error::NoEnd { .. } => Error::NoEnd { path: path_of() },
-            source => Error::Read {
-                path: path_of(),
-                source,
-            },
+    fn collect(input: impl BufRead, path: &Path) -> Result<Self, Error> {
+        let mut artifacts = Vec::new();
+        let mut keep = |artifact| {
+            artifacts.push(artifact);
+            Ok::<(), Error>(())
         };
-        let mut reader = RecordReader::new(input);
-        let first = reader.next().transpose().map_err(read_error)?;
-        let Some(Record::Begin(begin)) = first.and_then(|line| line.record) else {
-            return Err(Error::NoBegin { path: path_of() }.into());
-        };
-        let (mut artifacts, mut errors, mut end) = (Vec::new(), Vec::new(), None);
-        for line in reader.by_ref() {
-            if end.is_some() {
-                return Err(Error::NoEnd { path: path_of() }.into());
-            }
-            match line.map_err(read_error)?.record {
-                Some(Record::Artifact(artifact)) => {
-                    check(&artifact)?;
-                    artifacts.push(artifact);
-                }
-                Some(Record::Error(error)) => errors.push(error),
-                Some(Record::End(last)) => end = Some(last),
-                _ => {}
-            }
-        }
-        reader.finish().map_err(read_error)?;
-        let end = end.ok_or_else(|| Error::NoEnd { path: path_of() })?;
+        let run = each_artifact_of(input, path, &mut keep)?;
         Ok(Self {
-            begin,
+            begin: run.begin,
             artifacts,
-            errors,
-            end,
+            errors: run.errors,
+            end: run.end,
         })
     }
 
@@ -189,8 +173,7 @@ impl Manifest {
     /// What a complete set held when this one was made.
     #[must_use]
     pub fn wanted(&self) -> Vec<Component> {
-        let wanted = self.begin.wanted.clone();
-        wanted.unwrap_or_else(|| Component::ALL.to_vec())
+        wanted(&self.begin)
     }
 
     /// Whether the set holds every component that a complete one held when it was made.
@@ -211,6 +194,91 @@ impl Manifest {
             .iter()
             .fold(0, |sum, artifact| sum.saturating_add(artifact.bytes))
     }
+}
+
+/// What a manifest says beside the artifacts.
+struct Run {
+    begin: Begin,
+    errors: Vec<ErrorRecord>,
+    end: End,
+}
+
+/// Hands over each artifact of the manifest at `path`, and gives the record of how the run began.
+/// The first one that `take` refuses ends it, and none is kept here, so that a forged manifest does
+/// not fill the memory.
+///
+/// # Errors
+/// As [`Manifest::read`], and as `take`.
+pub(crate) fn each_artifact<E: From<Error>>(
+    path: &Path,
+    mut take: impl FnMut(Artifact) -> Result<(), E>,
+) -> Result<Begin, E> {
+    let run = each_artifact_of(open(path)?, path, &mut take)?;
+    Ok(run.begin)
+}
+
+fn open(path: &Path) -> Result<impl BufRead, Error> {
+    let file = beneath::regular_file(path).map_err(Failed::at("open manifest", path))?;
+    must_be_short(&file, path)?;
+    Ok(BufReader::new(file.take(MAX_BYTES)))
+}
+
+/// Refuses a manifest that is larger than [`MAX_BYTES`].
+///
+/// # Errors
+/// [`Error::TooLarge`], or as fstat(2).
+pub(crate) fn must_be_short(file: &File, path: &Path) -> Result<(), Error> {
+    let metadata = file.metadata();
+    let bytes = metadata.map_err(Failed::at("open manifest", path))?.len();
+    if bytes > MAX_BYTES {
+        return Err(Error::TooLarge {
+            path: path.to_owned(),
+        });
+    }
+    Ok(())
+}
+
+fn each_artifact_of<E: From<Error>>(
+    input: impl BufRead,
+    path: &Path,
+    take: &mut impl FnMut(Artifact) -> Result<(), E>,
+) -> Result<Run, E> {
+    let path_of = || path.to_owned();
+    let mut reader = RecordReader::new(input);
+    let first = reader.next().transpose();
+    let first = first.map_err(|error| Error::of_line(error, path))?;
+    let Some(Record::Begin(begin)) = first.and_then(|line| line.record) else {
+        return Err(Error::NoBegin { path: path_of() }.into());
+    };
+    let (mut files, mut errors, mut end) = (0, Vec::new(), None);
+    for line in reader.by_ref() {
+        if end.is_some() {
+            return Err(Error::NoEnd { path: path_of() }.into());
+        }
+        match line.map_err(|error| Error::of_line(error, path))?.record {
+            Some(Record::Artifact(_)) if files == MAX_FILES => {
+                return Err(Error::TooLarge { path: path_of() }.into());
+            }
+            Some(Record::Artifact(artifact)) => {
+                files += 1;
+                take(artifact)?;
+            }
+            Some(Record::Error(error)) => errors.push(error),
+            Some(Record::End(last)) => end = Some(last),
+            _ => {}
+        }
+    }
+    let whole = reader.finish();
+    whole.map_err(|error| Error::of_line(error, path))?;
+    let end = end.ok_or_else(|| Error::NoEnd { path: path_of() })?;
+    Ok(Run { begin, errors, end })
+}
+
+/// What a complete set held when the run that `begin` records made it.
+#[must_use]
+pub fn wanted(begin: &Begin) -> Vec<Component> {
+    let wanted = begin.wanted.clone();
+    wanted.unwrap_or_else(|| Component::ALL.to_vec())
 }
 
 #[cfg(test)]

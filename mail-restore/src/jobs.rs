@@ -357,7 +357,7 @@ mod tests {
         Inventory {
             set,
             state: SetState::Complete,
-            manifest: None,
+            begin: None,
             files,
             unlisted: Vec::new(),
             missing: Vec::new(),

@@ -5,13 +5,15 @@
 //! newline or a carriage return, these are written `\\`, `\n` and `\r`, and the line begins with a
 //! backslash.
 
-use std::io::{self, Write};
+use std::io::{self, BufRead, Read, Write};
 
 use super::Sha256;
 use crate::failure::{Failure, FailureKind};
 use crate::relpath::RelPath;
 
 const DIGEST_DIGITS: usize = 64;
+/// A path has at most 4096 bytes, each of which may be escaped.
+const MAX_LINE_BYTES: u64 = 16 << 10;
 
 /// The digests of files, in the order in which they are listed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,13 +57,7 @@ impl ChecksumFile {
     pub fn parse(text: &[u8]) -> Result<Self, ParseError> {
         let mut entries = Vec::new();
         for (index, line) in text.split(|&byte| byte == b'\n').enumerate() {
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
-            if !line.is_empty() && line[0] != b'#' {
-                entries.push(parse_line(line).map_err(|reason| ParseError {
-                    line: index + 1,
-                    reason,
-                })?);
-            }
+            entries.extend(parse_line(line, index + 1)?);
         }
         Ok(Self(entries))
     }
@@ -81,7 +77,46 @@ impl ChecksumFile {
     }
 }
 
-fn parse_line(line: &[u8]) -> Result<(Sha256, RelPath), String> {
+/// Reads such lines one by one, so that a list of any length needs no memory.
+///
+/// # Errors
+/// As [`ChecksumFile::parse`], and as `input`, whose errors come as they are.
+pub fn read_checksums(
+    mut input: impl BufRead,
+) -> impl Iterator<Item = io::Result<Result<(Sha256, RelPath), ParseError>>> {
+    let mut number = 0;
+    let lines = std::iter::from_fn(move || {
+        number += 1;
+        let line = read_line(&mut input).transpose()?;
+        Some(line.map(|line| parse_line(&line, number).transpose()))
+    });
+    lines.filter_map(io::Result::transpose)
+}
+
+/// The next line, or the first [`MAX_LINE_BYTES`] of it, which then is no line of a list.
+fn read_line(input: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
+    let mut line = Vec::new();
+    let length = input.take(MAX_LINE_BYTES).read_until(b'\n', &mut line)?;
+    if line.last() == Some(&b'\n') {
+        line.pop();
+    }
+    Ok((length > 0).then_some(line))
+}
+
+/// What a line lists; `None` for a blank one and for a comment.
+fn parse_line(line: &[u8], number: usize) -> Result<Option<(Sha256, RelPath)>, ParseError> {
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    if line.is_empty() || line[0] == b'#' {
+        return Ok(None);
+    }
+    let entry = parse_entry(line).map_err(|reason| ParseError {
+        line: number,
+        reason,
+    })?;
+    Ok(Some(entry))
+}
+
+fn parse_entry(line: &[u8]) -> Result<(Sha256, RelPath), String> {
     let (escaped, line) = line
         .strip_prefix(b"\\")
         .map_or((None, line), |rest| (Some(()), rest));
@@ -165,6 +200,18 @@ mod tests {
             }
             (found, expected) => panic!("{line}: {found:?}, not {expected:?}"),
         }
+    }
+
+    #[test]
+    fn lines_are_read_one_by_one_and_none_fills_the_memory() {
+        let text = format!("{DIGEST}  a\r\n# b\n\n\\{DIGEST} *./c\\nd");
+        let entries: Vec<_> = read_checksums(text.as_bytes())
+            .map(|entry| entry.unwrap().unwrap())
+            .collect();
+        assert_eq!(entries, ChecksumFile::parse(text.as_bytes()).unwrap().0);
+        assert_eq!(entries.len(), 2);
+        let endless = io::BufReader::new(io::repeat(b'a'));
+        assert!(read_checksums(endless).next().unwrap().unwrap().is_err());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 mod list; // the files that `sha256sum -c` reads
 
-pub use list::{ChecksumFile, ParseError};
+pub use list::{ChecksumFile, ParseError, read_checksums};
 
 use std::fmt;
 use std::io::{self, Read, Write};

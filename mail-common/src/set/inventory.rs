@@ -5,20 +5,22 @@
 //! as plain files, `mysql/*.sql.gz`, `config/config.tar.gz`. Nothing of the content of the files is
 //! read here.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io;
+use std::io::{self, BufReader};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::layout::{CHECKSUMS, MANIFEST, is_about_set, is_hidden};
 use super::{Component, SetState};
 use crate::beneath;
-use crate::checksum::{self, ChecksumFile, Sha256};
+use crate::checksum::{self, Sha256};
 use crate::failure::{Failed, Failure, FailureKind};
-use crate::manifest::{self, Manifest};
-use crate::record::Artifact;
+use crate::manifest::{self, MAX_FILES};
+use crate::record::{Artifact, Begin};
 use crate::relpath::{RelPath, UnsafePath};
+
+/// The checksums also list the manifest and the log.
+const ABOUT_THE_SET: usize = 2;
 
 /// The files of a set.
 #[derive(Clone, Debug)]
@@ -27,8 +29,9 @@ pub struct Inventory {
     pub set: PathBuf,
     /// What it is worth.
     pub state: SetState,
-    /// The records of the run that made it; `None` for the old scripts, and where it is lost.
-    pub manifest: Option<Manifest>,
+    /// How the run began that made it, by its manifest; `None` for the old scripts, and where that
+    /// is lost.
+    pub begin: Option<Begin>,
     /// What the checksums list and the set is made of, sorted by path; manifest and log are not
     /// among it.
     pub files: Vec<SetFile>,
@@ -99,6 +102,15 @@ pub enum InventoryError {
         /// The file.
         file: RelPath,
     },
+    /// They list more files than a manifest has room for.
+    #[error(
+        "{} lists more than {MAX_FILES} files, which no set of mail-backup has; use another set",
+        path.display()
+    )]
+    TooMany {
+        /// The checksums.
+        path: PathBuf,
+    },
     /// The manifest is not what the checksums say.
     #[error(
         "{} is not what {CHECKSUMS} says: one of the two is damaged; use another set",
@@ -137,6 +149,7 @@ impl Failure for InventoryError {
             Self::BeingWritten { .. } | Self::NoChecksums { .. } => FailureKind::Missing,
             Self::Checksums { .. }
             | Self::ListedTwice { .. }
+            | Self::TooMany { .. }
             | Self::ManifestDigest { .. }
             | Self::Path { .. }
             | Self::Disagree { .. } => FailureKind::Damaged,
@@ -156,34 +169,20 @@ impl Inventory {
                 set: set.to_owned(),
             });
         }
-        let listed = read_checksums(set)?;
-        let (manifest, recorded) = read_manifest(set, &listed)?;
-        let found = found_files(set)?;
-        let file = |(path, sha256): (&RelPath, &Sha256)| SetFile {
-            path: path.clone(),
-            sha256: *sha256,
-            component: component_of(path),
-            recorded: recorded.get(path).copied(),
-        };
+        let mut listed = Listed::read(set)?;
+        let begin = listed.add_manifest(set)?;
+        let unlisted = listed.find_files(set)?;
+        let missing = listed.missing();
+        let is_of_the_set = |file: &SetFile| !is_about_set(&file.path);
+        let mut files = listed.files;
+        files.retain(is_of_the_set);
         Ok(Self {
             set: set.to_owned(),
             state: SetState::of(set),
-            manifest,
-            files: listed
-                .iter()
-                .filter(|(path, _)| !is_about_set(path))
-                .map(file)
-                .collect(),
-            unlisted: found
-                .iter()
-                .filter(|path| !listed.contains_key(*path))
-                .cloned()
-                .collect(),
-            missing: listed
-                .keys()
-                .filter(|path| !found.contains(*path))
-                .cloned()
-                .collect(),
+            begin,
+            files,
+            unlisted,
+            missing,
         })
     }
 
@@ -218,84 +217,126 @@ fn component_of(path: &RelPath) -> Option<Component> {
     std::str::from_utf8(directory).ok()?.parse().ok()
 }
 
-fn read_checksums(set: &Path) -> Result<BTreeMap<RelPath, Sha256>, InventoryError> {
-    let path = set.join(CHECKSUMS);
-    let text = match beneath::read(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(InventoryError::NoChecksums {
-                set: set.to_owned(),
-            });
-        }
-        text => text.map_err(Failed::at("read", &path))?,
-    };
-    let parsed = ChecksumFile::parse(&text);
-    let parsed = parsed.map_err(|source| InventoryError::Checksums {
-        path: path.clone(),
-        source,
-    })?;
-    let mut listed = BTreeMap::new();
-    for (sha256, file) in parsed.entries() {
-        if listed
-            .insert(file.clone(), *sha256)
-            .is_some_and(|before| before != *sha256)
-        {
-            return Err(InventoryError::ListedTwice {
-                path,
-                file: file.clone(),
-            });
-        }
-    }
-    Ok(listed)
+/// What the checksums list, sorted by path: a file is kept once, however much is known of it. Sets of
+/// the old scripts list each message.
+struct Listed {
+    files: Vec<SetFile>,
+    /// Which of them were found in the set.
+    is_there: Vec<bool>,
 }
 
-/// The manifest, where it is there and is what the checksums say, and what it says of each file.
-/// Manifest and checksums must name the same files with the same digests.
-fn read_manifest(
-    set: &Path,
-    listed: &BTreeMap<RelPath, Sha256>,
-) -> Result<(Option<Manifest>, BTreeMap<RelPath, Recorded>), InventoryError> {
-    let mut recorded = BTreeMap::new();
-    let path = set.join(MANIFEST);
-    let file = match beneath::regular_file(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((None, recorded)),
-        file => file.map_err(Failed::at("read", &path))?,
-    };
-    let (digest, _) = Sha256::of_reader(file).map_err(Failed::at("read", &path))?;
-    let name = RelPath::new(MANIFEST).ok();
-    if name.and_then(|name| listed.get(&name)) != Some(&digest) {
-        return Err(InventoryError::ManifestDigest { path });
+impl Listed {
+    fn read(set: &Path) -> Result<Self, InventoryError> {
+        let path = set.join(CHECKSUMS);
+        let file = match beneath::regular_file(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(InventoryError::NoChecksums {
+                    set: set.to_owned(),
+                });
+            }
+            file => file.map_err(Failed::at("read", &path))?,
+        };
+        let has_manifest = set.join(MANIFEST).symlink_metadata().is_ok();
+        let mut files = Vec::new();
+        for entry in checksum::read_checksums(BufReader::new(file)) {
+            let entry = entry.map_err(Failed::at("read", &path))?;
+            let (sha256, file) = entry.map_err(|source| InventoryError::Checksums {
+                path: path.clone(),
+                source,
+            })?;
+            files.push(SetFile {
+                component: component_of(&file),
+                path: file,
+                sha256,
+                recorded: None,
+            });
+            if has_manifest && files.len() > MAX_FILES + ABOUT_THE_SET {
+                return Err(InventoryError::TooMany { path });
+            }
+        }
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        files.dedup();
+        if let Some(pair) = files.windows(2).find(|pair| pair[0].path == pair[1].path) {
+            let file = pair[0].path.clone();
+            return Err(InventoryError::ListedTwice { path, file });
+        }
+        let is_there = vec![false; files.len()];
+        Ok(Self { files, is_there })
     }
-    let manifest = Manifest::read_checked(&path, |artifact| {
-        let (file, says) = recorded_of(set, artifact, listed)?;
-        recorded.insert(file, says);
-        Ok::<(), InventoryError>(())
-    })?;
-    let unknown = |path: &&RelPath| !recorded.contains_key(*path) && !is_about_set(path);
-    match listed.keys().find(unknown) {
-        Some(file) => Err(disagree(set, file)),
-        None => Ok((Some(manifest), recorded)),
-    }
-}
 
-/// What an artifact says of its file, which must be in the checksums with the same digest.
-fn recorded_of(
-    set: &Path,
-    artifact: &Artifact,
-    listed: &BTreeMap<RelPath, Sha256>,
-) -> Result<(RelPath, Recorded), InventoryError> {
-    let path = RelPath::try_from(&artifact.path).map_err(|source| InventoryError::Path {
-        path: set.join(MANIFEST),
-        source,
-    })?;
-    if listed.get(&path) != Some(&artifact.sha256) {
-        return Err(disagree(set, &path));
+    fn position(&self, path: &RelPath) -> Option<usize> {
+        let found = self.files.binary_search_by(|file| file.path.cmp(path));
+        found.ok()
     }
-    let says = Recorded {
-        bytes: artifact.bytes,
-        entries: artifact.entries,
-        source_bytes: artifact.source_bytes,
-    };
-    Ok((path, says))
+
+    /// Takes what the manifest says of each file, where it is there and is what the checksums say.
+    /// Manifest and checksums must name the same files with the same digests.
+    fn add_manifest(&mut self, set: &Path) -> Result<Option<Begin>, InventoryError> {
+        let path = set.join(MANIFEST);
+        let file = match beneath::regular_file(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file.map_err(Failed::at("read", &path))?,
+        };
+        manifest::must_be_short(&file, &path)?;
+        let (digest, _) = Sha256::of_reader(file).map_err(Failed::at("read", &path))?;
+        let name = RelPath::new(MANIFEST).ok();
+        let listed = name.and_then(|name| self.position(&name));
+        if listed.map(|at| self.files[at].sha256) != Some(digest) {
+            return Err(InventoryError::ManifestDigest { path });
+        }
+        let begin = manifest::each_artifact(&path, |artifact| self.add(set, &artifact))?;
+        let is_unknown = |file: &&SetFile| file.recorded.is_none() && !is_about_set(&file.path);
+        match self.files.iter().find(is_unknown) {
+            Some(file) => Err(disagree(set, &file.path)),
+            None => Ok(Some(begin)),
+        }
+    }
+
+    /// What an artifact says of its file, which must be in the checksums with the same digest.
+    fn add(&mut self, set: &Path, artifact: &Artifact) -> Result<(), InventoryError> {
+        let path = RelPath::try_from(&artifact.path).map_err(|source| InventoryError::Path {
+            path: set.join(MANIFEST),
+            source,
+        })?;
+        let listed = self.position(&path).map(|at| &mut self.files[at]);
+        let Some(file) = listed.filter(|file| file.sha256 == artifact.sha256) else {
+            return Err(disagree(set, &path));
+        };
+        file.recorded = Some(Recorded {
+            bytes: artifact.bytes,
+            entries: artifact.entries,
+            source_bytes: artifact.source_bytes,
+        });
+        Ok(())
+    }
+
+    /// Marks what is there, and gives every other file in the set, sorted: all but the checksums.
+    /// Links and other things that are no files are among them: they are in no list, and are never
+    /// followed.
+    fn find_files(&mut self, set: &Path) -> Result<Vec<RelPath>, InventoryError> {
+        let mut unlisted = Vec::new();
+        let mut directories = vec![RelPath::root()];
+        while let Some(directory) = directories.pop() {
+            let path = set.join(directory.as_path());
+            let entries = entries_of(&path, &directory).map_err(Failed::at("read", &path))?;
+            for (child, is_directory) in entries {
+                match self.position(&child) {
+                    _ if is_directory => directories.push(child),
+                    Some(at) => self.is_there[at] = true,
+                    None if child.as_bytes() != CHECKSUMS.as_bytes() => unlisted.push(child),
+                    None => {}
+                }
+            }
+        }
+        unlisted.sort();
+        Ok(unlisted)
+    }
+
+    fn missing(&self) -> Vec<RelPath> {
+        let with_mark = self.files.iter().zip(&self.is_there);
+        let missing = with_mark.filter(|(_, is_there)| !**is_there);
+        missing.map(|(file, _)| file.path.clone()).collect()
+    }
 }
 
 fn disagree(set: &Path, file: &RelPath) -> InventoryError {
@@ -303,25 +344,6 @@ fn disagree(set: &Path, file: &RelPath) -> InventoryError {
         set: set.to_owned(),
         file: file.clone(),
     }
-}
-
-/// Every file in the set but the checksums. Links and other things that are no files are among
-/// them: they are in no list, and are never followed.
-fn found_files(set: &Path) -> Result<BTreeSet<RelPath>, InventoryError> {
-    let mut found = BTreeSet::new();
-    let mut directories = vec![RelPath::root()];
-    while let Some(directory) = directories.pop() {
-        let path = set.join(directory.as_path());
-        let entries = entries_of(&path, &directory).map_err(Failed::at("read", &path))?;
-        for (child, is_directory) in entries {
-            if is_directory {
-                directories.push(child);
-            } else if child.as_bytes() != CHECKSUMS.as_bytes() {
-                found.insert(child);
-            }
-        }
-    }
-    Ok(found)
 }
 
 /// The entries of the directory at `path`, which the set knows as `directory`, and whether each is
@@ -341,7 +363,9 @@ fn entries_of(path: &Path, directory: &RelPath) -> io::Result<Vec<(RelPath, bool
 #[expect(clippy::disallowed_methods, reason = "sets as others left them")]
 mod tests {
     use super::*;
-    use crate::record::{Begin, End, EndStatus};
+    use crate::manifest::Manifest;
+    use crate::record::{End, EndStatus};
+    use std::collections::BTreeMap;
     use std::io::Write;
     use tempfile::TempDir;
 
@@ -440,7 +464,7 @@ mod tests {
         fs::remove_file(set.path().join("config/config.tar.gz")).unwrap();
         let inventory = Inventory::read(set.path()).unwrap();
         assert_eq!(
-            (inventory.state, inventory.manifest.is_none()),
+            (inventory.state, inventory.begin.is_none()),
             (SetState::Legacy, true)
         );
         let files: Vec<_> = inventory
@@ -544,6 +568,28 @@ mod tests {
             Inventory::read(damaged.path()),
             Err(InventoryError::Checksums { .. })
         ));
+    }
+
+    #[test]
+    fn a_manifest_that_is_too_large_is_not_even_hashed() {
+        let set = ours(vec![artifact("dkim/dkim.tar.zst", Sha256::of(b"tar"))]);
+        let manifest = fs::OpenOptions::new()
+            .write(true)
+            .open(set.path().join(MANIFEST));
+        manifest.unwrap().set_len(manifest::MAX_BYTES + 1).unwrap();
+        let refused = Inventory::read(set.path());
+        assert!(
+            matches!(
+                refused,
+                Err(InventoryError::Manifest(manifest::Error::TooLarge { .. }))
+            ),
+            "{refused:?}"
+        );
+        let refused = Manifest::read(&set.path().join(MANIFEST));
+        assert!(
+            matches!(refused, Err(manifest::Error::TooLarge { .. })),
+            "{refused:?}"
+        );
     }
 
     /// Where a forged manifest goes on for millions of lines, nothing after the first of them

@@ -42,8 +42,11 @@ impl SetState {
         let claims_incomplete = set
             .extension()
             .is_some_and(|extension| extension == "incomplete");
-        let has = |name| fs::metadata(set.join(name)).is_ok_and(|metadata| metadata.is_file());
-        match (claims_incomplete, has(CHECKSUMS), has(MANIFEST)) {
+        let has_checksums = fs::metadata(set.join(CHECKSUMS)).is_ok_and(|found| found.is_file());
+        // Whatever stands in its place: a set of the old scripts has nothing there, and who reads a
+        // manifest says what is wrong with it.
+        let has_manifest = fs::symlink_metadata(set.join(MANIFEST)).is_ok();
+        match (claims_incomplete, has_checksums, has_manifest) {
             (true, _, _) => Self::Incomplete,
             (false, true, true) => Self::Complete,
             (false, true, false) => Self::Legacy,

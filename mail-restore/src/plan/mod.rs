@@ -12,7 +12,7 @@ use glob::Pattern;
 use jiff::ZonedDateTime;
 use jiff::tz::TimeZone;
 use mail_common::failure::Failed;
-use mail_common::manifest::Manifest;
+use mail_common::manifest;
 use mail_common::report::Report;
 use mail_common::set::{Component, Inventory, ReadLock, SetFile};
 use mail_common::upstream::Upstream;
@@ -125,8 +125,8 @@ impl Plan {
             return;
         }
         let held = self.inventory.components();
-        let manifest = self.inventory.manifest.as_ref();
-        let wanted = manifest.map_or_else(|| Component::ALL.to_vec(), Manifest::wanted);
+        let begin = self.inventory.begin.as_ref();
+        let wanted = begin.map_or_else(|| Component::ALL.to_vec(), manifest::wanted);
         let lacking: Vec<_> = wanted
             .iter()
             .filter(|component| !held.contains(component))

@@ -158,3 +158,35 @@ fn killed_at_any_moment_a_run_leaves_whole_messages_and_the_next_one_adds_the_re
         );
     }
 }
+
+#[test]
+fn killed_while_it_writes_to_a_directory_it_leaves_nothing_that_the_next_run_does_not_clear() {
+    let site = Site::new(150, 2);
+    site.back_up(&[]);
+    let files = |dir: &Path| {
+        let tree = snapshot(dir);
+        let files = tree.entries().iter();
+        let files = files.filter(|(_, entry)| entry.kind == Kind::File);
+        files.map(|(path, _)| path.clone()).collect::<Vec<_>>()
+    };
+    let to = |dir: &Path| {
+        let restore = site.server.restore().arg("--from").arg(site.set());
+        restore.args(["--path", "**", "--to"]).arg(dir)
+    };
+    let whole = tempfile::tempdir().unwrap();
+    let _ = to(whole.path()).run().assert_code(0);
+    let expected = files(whole.path());
+    for kill_after_ms in [10, 30, 60, 100, 160, 240] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut running = to(dir.path()).spawn();
+        thread::sleep(Duration::from_millis(kill_after_ms));
+        running.signal(rustix::process::Signal::KILL);
+        let _ = running.wait();
+        let _ = to(dir.path()).run();
+        assert_eq!(
+            files(dir.path()),
+            expected,
+            "killed after {kill_after_ms} ms"
+        );
+    }
+}

@@ -4,8 +4,9 @@
 //! stopped.
 
 use std::ffi::OsStr;
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, Read, Seek, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -28,6 +29,11 @@ use crate::remote::{self, Entry, SetName};
 /// How often a file is fetched that comes with another digest.
 const ATTEMPTS: u32 = 3;
 const COPY_BYTES: usize = 256 * 1024;
+
+/// How the names of hidden files begin.
+const HIDDEN: &str = ".tmp-pull-";
+/// What follows in the name of one that is decrypted.
+const PLAIN: &str = "-plain";
 
 impl Pull<'_> {
     /// Sees to it that the file is there, and gives its size.
@@ -140,7 +146,32 @@ pub(super) fn bytes_if_there(path: &Path, expected: Sha256) -> Option<u64> {
 /// A temporary name, the same for the same file with the same content.
 fn hidden_name(entry: &Entry) -> String {
     let what = [entry.path.as_bytes(), entry.stored.to_string().as_bytes()].concat();
-    format!(".tmp-pull-{}", &Sha256::of(&what).to_string()[..32])
+    format!("{HIDDEN}{}", &Sha256::of(&what).to_string()[..32])
+}
+
+/// Removes what pulls of other sets that were killed have left in a directory. A pull that is at
+/// work holds a lock on its file.
+pub(super) fn clear_unfinished(directory: &Path) -> io::Result<()> {
+    let mut hidden = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_name().as_bytes().starts_with(HIDDEN.as_bytes()) {
+            hidden.push(entry.path());
+        }
+    }
+    // What is decrypted comes after what it is made of, and has no lock of its own.
+    hidden.sort();
+    for path in hidden {
+        let made_of = path.to_str().and_then(|path| path.strip_suffix(PLAIN));
+        if made_of.is_some_and(|path| Path::new(path).exists()) {
+            continue;
+        }
+        let file = beneath::regular_file(&path)?;
+        if Flock::try_exclusive(file)?.is_some() {
+            atomic::remove_tree(&path)?;
+        }
+    }
+    Ok(())
 }
 
 /// Opens or makes the hidden file, and shuts out another pull.
@@ -175,7 +206,7 @@ fn decrypt(
     identities: &Identities,
 ) -> Result<PathBuf, Error> {
     let mut path = hidden.as_os_str().to_owned();
-    path.push("-plain");
+    path.push(PLAIN);
     let path = PathBuf::from(path);
     let failed = |source| Failed::at("write", &path)(source);
     file.rewind().map_err(failed)?;

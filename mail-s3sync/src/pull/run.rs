@@ -1,5 +1,6 @@
 //! A pull: the files that are wanted, then those that make a set of them.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use mail_common::atomic;
@@ -13,7 +14,7 @@ use mail_common::tool::Totals;
 
 use super::context::Pull;
 use super::error::Error;
-use super::fetch::bytes_if_there;
+use super::fetch::{bytes_if_there, clear_unfinished};
 use super::wanted::Wanted;
 use crate::parallel::each_until_fatal;
 use crate::remote::{Contents, Entry, SetName, read_small};
@@ -56,6 +57,7 @@ impl Pull<'_> {
             let path = to.join(CHECKSUMS);
             atomic::write_file(&path, &contents.checksums).map_err(Failed::at("write", &path))?;
         }
+        clear_all_unfinished(to, &contents)?;
         Ok(Exit::Done)
     }
 
@@ -127,6 +129,19 @@ impl Pull<'_> {
             locked_until: None,
         })
     }
+}
+
+/// In each directory that a file of the set is in.
+fn clear_all_unfinished(to: &Path, contents: &Contents) -> Result<(), Error> {
+    let mut directories = BTreeSet::from([to.to_owned()]);
+    for entry in &contents.entries {
+        let path = to.join(entry.plain_path().as_path());
+        directories.extend(path.parent().map(Path::to_owned));
+    }
+    for directory in directories.iter().filter(|directory| directory.is_dir()) {
+        clear_unfinished(directory).map_err(Failed::at("clear", directory))?;
+    }
+    Ok(())
 }
 
 /// The files that are wanted, and those that make a set of them, in their order. What stands beside

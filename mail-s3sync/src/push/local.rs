@@ -142,9 +142,9 @@ fn file(inventory: &Inventory, path: RelPath, sha256: Sha256) -> Result<LocalFil
 fn name(directory: &Path, inventory: &Inventory) -> Result<SetName, Error> {
     let absolute = fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned());
     let recorded = inventory
-        .manifest
+        .begin
         .as_ref()
-        .and_then(|manifest| manifest.begin.set.as_deref()?.parse().ok());
+        .and_then(|begin| begin.set.as_deref()?.parse().ok());
     match (SetName::of_directory(&absolute), recorded) {
         (Ok(name), _) | (Err(_), Some(name)) => Ok(name),
         (Err(source), None) => Err(Error::Name {

@@ -21,3 +21,4 @@ mod through_proxy; // stores that are reached through a proxy
 mod faults; // what networks and other programs do
 mod killed; // pushes that are killed, and several at once
 mod planted; // what acts on a terminal, wherever others write
+mod killed_pull; // what a pull that is killed leaves

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use mail_tests::clamd::{Clamd, eicar};
 use mail_tests::run::Tool;
+use rustix::process::Signal;
 
 use crate::meddler::{Meddler, Mischief};
 use crate::support::{
@@ -190,6 +191,46 @@ fn a_damaged_cache_starts_empty_and_reports_it_in_one_line_each_time() {
         assert_eq!(verdicts(&again, bench.dir()), verdicts(&first, bench.dir()));
     }
     assert_eq!(total(&cached(&bench).run().assert_code(1), "cached"), 51);
+}
+
+#[test]
+fn what_cannot_be_a_cache_is_named_in_one_line_and_the_scan_goes_on_without() {
+    let bench = filled(dated());
+    let sound = cached(&bench).run().assert_code(1);
+    for place in [
+        "mkdir verdicts",
+        "mkfifo verdicts",
+        "cd ..; rm -r cache; touch cache",
+    ] {
+        bench.shell(&format!("rm -rf cache; mkdir cache; cd cache; {place}"));
+        let outcome = cached(&bench).run().assert_code(1);
+        let of_cache = outcome.stderr.lines().filter(|line| line.contains("cache"));
+        assert_eq!(of_cache.count(), 1, "{place}: {}", outcome.stderr);
+        assert_eq!(
+            verdicts(&outcome, bench.dir()),
+            verdicts(&sound, bench.dir())
+        );
+    }
+}
+
+#[test]
+fn a_run_that_is_killed_leaves_a_cache_that_the_next_one_can_use_and_nothing_beside_it() {
+    let bench = filled(dated());
+    let sound = cached(&bench).run().assert_code(1);
+    for milliseconds in [0, 30, 100, 300, 600] {
+        bench.shell("rm -rf cache");
+        let mut running = cached(&bench).spawn();
+        thread::sleep(Duration::from_millis(milliseconds));
+        running.signal(Signal::KILL);
+        let _ = running.wait();
+        let next = cached(&bench).run().assert_code(1);
+        assert!(!next.stderr.contains("panicked"), "{}", next.stderr);
+        assert_eq!(verdicts(&next, bench.dir()), verdicts(&sound, bench.dir()));
+        let names = fs::read_dir(bench.path("cache")).unwrap();
+        let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["verdicts"], "after {milliseconds} ms");
+        assert_eq!(total(&cached(&bench).run().assert_code(1), "cached"), 51);
+    }
 }
 
 #[test]

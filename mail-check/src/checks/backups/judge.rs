@@ -28,6 +28,7 @@ pub(super) fn judge(facts: &Facts, settings: &Settings, now: &ZonedDateTime) -> 
         findings.extend(failed_since(&facts.hourly));
     }
     findings.extend(failed_since(&facts.daily));
+    findings.extend(damaged_before(facts));
     findings.extend(
         facts
             .daily
@@ -154,6 +155,18 @@ fn failed_since(daily: &[Set]) -> Option<Finding> {
         target,
         format!("the newest backup is not whole: {reason}"),
     ))
+}
+
+/// Older sets that are kept and are not what they seem: who needs them one day would learn it then.
+fn damaged_before(facts: &Facts) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for set in facts.daily.iter().skip(1).chain(&facts.weekly) {
+        if let Some(damage) = &set.damage {
+            let message = format!("it cannot be restored as it was made: {damage}");
+            findings.push(Finding::warning("backup", set.id.to_string(), message));
+        }
+    }
+    findings
 }
 
 /// A set of a run with `--component` is no fault; that there is no full one shows in its age. One
@@ -358,6 +371,18 @@ mod tests {
             found.status == status && found.message.contains(part),
             "{found:?}"
         );
+    }
+
+    #[test]
+    fn an_older_set_that_is_damaged_is_a_warning_of_its_own() {
+        let mut older = set(22, 33, 100);
+        older.damage = Some("open manifest /b: not a regular file".to_owned());
+        let findings = found(vec![set(23, 9, 100), older], 1000);
+        check(&findings, "backup", "daily", Status::Ok, "complete");
+        let (id, words) = ("daily/2026-11-22", "cannot be restored as it was made");
+        check(&findings, "backup", id, Status::Warning, words);
+        let sound = found(vec![set(23, 9, 100), set(22, 33, 100)], 1000);
+        assert!(!sound.iter().any(|finding| finding.target == id));
     }
 
     #[test]

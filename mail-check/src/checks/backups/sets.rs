@@ -81,6 +81,10 @@ fn newest_first(sets: Vec<FoundSet>, looked_into: usize) -> Vec<Set> {
 fn look_into(found: &FoundSet, read_manifest: bool) -> Set {
     let (contents, damage) = match found.state {
         SetState::Complete | SetState::Incomplete if read_manifest => read(&found.path),
+        // The old scripts called them `mail`.
+        SetState::Legacy if found.path.join(Component::Mailboxes.name()).is_dir() => {
+            (None, Some(format!("its {MANIFEST} is gone")))
+        }
         _ => (None, None),
     };
     Set {

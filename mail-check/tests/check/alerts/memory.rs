@@ -135,6 +135,28 @@ fn damage_makes_it_begin_again_and_is_reported() {
 }
 
 #[test]
+fn a_pipe_in_the_place_of_what_was_kept_is_replaced_and_a_directory_is_reported() {
+    let web = Web::start(Answer::Status(200));
+    let machine = machine(&web.url("http", "/"), "");
+    fs::create_dir(machine.path("state")).unwrap();
+    let kept = machine.path("state").join("notify.json");
+    for (command, status, code) in [("mkfifo", "warning", 1), ("mkdir", "critical", 2)] {
+        let made = std::process::Command::new(command).arg(&kept).status();
+        assert!(made.unwrap().success());
+        let run = machine.notify(Disk::Warning).assert_code(code);
+        let of_state = |check: &Value| check["target"] == "state" && check["status"] == status;
+        assert!(run.data("check").iter().any(of_state), "{command}");
+        assert!(
+            events(&web.kept.take()).contains(&"problem disk ok->warning".to_owned()),
+            "{command}"
+        );
+        if kept.is_file() {
+            fs::remove_file(&kept).unwrap();
+        }
+    }
+}
+
+#[test]
 fn what_was_sent_and_cannot_be_kept_is_critical() {
     let web = Web::start(Answer::Status(200));
     let machine = machine(&web.url("http", "/"), "");

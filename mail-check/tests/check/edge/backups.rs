@@ -118,6 +118,26 @@ fn a_set_whose_files_are_gone_or_cut_is_critical() {
 }
 
 #[test]
+fn an_older_set_that_cannot_be_restored_is_named() {
+    let ruin = [
+        "rm manifest.jsonl; mkfifo manifest.jsonl",
+        "truncate -s -9 manifest.jsonl",
+        "rm manifest.jsonl",
+        "rm dkim/dkim.tar.zst",
+    ];
+    for damage in ruin {
+        let (server, older) = Server::saved(10);
+        let next = server.backup().args(super::support::TREES);
+        let _ = next.args(["--date", "2026-11-24"]).run().assert_code(0);
+        shell(&older, damage);
+        let outcome = backups(&server).assert_code(1);
+        let words = "cannot be restored as it was made";
+        assert_found(&outcome, "backup", "daily/2026-11-23", "warning", words);
+        assert_found(&outcome, "backup", "daily", "ok", "daily/2026-11-24");
+    }
+}
+
+#[test]
 fn a_disk_that_is_not_mounted_is_critical() {
     let (server, _) = Server::saved(10);
     let checker = Checker::new(SETTINGS);
