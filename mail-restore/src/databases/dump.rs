@@ -47,6 +47,18 @@ impl Dumps {
     }
 }
 
+impl Dumps {
+    /// A dump whose rows lie beside it, as `mysqldump --tab` writes them, and these.
+    pub(super) fn rows_apart(&self) -> Option<(RelPath, RelPath)> {
+        self.databases.iter().find_map(|dump| {
+            let name = format!("{}.txt", dump.stem);
+            let has_name = |path: &&RelPath| path.components().last() == Some(name.as_bytes());
+            let rows = self.ignored.iter().find(has_name)?;
+            Some((dump.path.clone(), rows.clone()))
+        })
+    }
+}
+
 impl Dump {
     fn of(inventory: &Inventory, file: &SetFile) -> Option<Self> {
         let name = String::from_utf8_lossy(file.path.components().nth(1)?).into_owned();

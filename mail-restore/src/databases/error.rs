@@ -25,6 +25,17 @@ pub enum Error {
         /// Another.
         second: RelPath,
     },
+    /// `mysqldump --tab`: the rows are not in SQL.
+    #[error(
+        "{file} has no rows: they are in {rows}, and only SQL is read (mysqldump --tab); load the definitions, then the rows with \
+         mariadb-import"
+    )]
+    Tab {
+        /// The definition of a table.
+        file: RelPath,
+        /// Its rows.
+        rows: RelPath,
+    },
     /// The set has no accounts, and they were asked for.
     #[error("the set has no mysql/_accounts.sql.zst; restore without accounts")]
     NoAccounts,
@@ -181,7 +192,7 @@ pub enum Error {
     },
     /// The text is in no character set that can be sent.
     #[error(
-        "{file} line {line}: bytes that are no UTF-8, outside of a string; convert the dump with iconv"
+        "{file} line {line}: text that is not UTF-8 and that cannot be sent as it is; convert the dump with iconv"
     )]
     NotText {
         /// The dump.
@@ -253,9 +264,10 @@ impl Failure for Error {
                     FailureKind::Refused
                 }
             },
-            Self::Refused { .. } | Self::NotText { .. } | Self::Obstacles { .. } => {
-                FailureKind::Refused
-            }
+            Self::Refused { .. }
+            | Self::NotText { .. }
+            | Self::Obstacles { .. }
+            | Self::Tab { .. } => FailureKind::Refused,
             Self::Incomplete { .. } | Self::Different { .. } => FailureKind::Damaged,
             Self::Connect(source) | Self::Save { source, .. } => source.kind(),
             Self::Write { source, .. } => FailureKind::of_io(source),

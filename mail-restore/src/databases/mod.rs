@@ -146,6 +146,9 @@ impl Databases {
     }
 
     fn survey(&self, trust: Trust, stop: &AtomicBool) -> Result<Surveyed, Error> {
+        if let Some((file, rows)) = self.dumps.rows_apart() {
+            return Err(Error::Tab { file, rows });
+        }
         let dumps = restore::survey_all(&self.dumps.databases, trust, stop)?;
         let accounts = match &self.dumps.accounts {
             Some(dump) => Some((dump.clone(), Survey::of_accounts(dump, stop)?)),

@@ -302,6 +302,13 @@ impl Route {
     /// time: it costs as much as reading.
     pub(super) fn count(&mut self, table: &TableKey, statement: &Statement) -> Result<(), Refusal> {
         let counted = self.check_rows(statement)?;
+        if !self.made.contains(table) {
+            return Err(format!(
+                "rows of table {}, which the dump does not make: it was taken with --no-create-info; use one with \
+                 definitions",
+                table.1
+            ));
+        }
         if let Some(found) = self.found.tables.get_mut(table) {
             found.rows += counted.rows;
             found.is_exact &= counted.is_exact;

@@ -1,49 +1,98 @@
 //! What the session settings of a dump say of its own text: SQL mode and character set.
 
-use super::modes::Modes;
+use std::collections::BTreeMap;
+
+use super::modes::{Charset, Modes};
 use super::token::{Reading, Token, Tokens, is_skipped};
 
-impl Modes {
-    /// Those that hold after `statement`. What comes out of a variable is what was before.
-    pub(super) fn after(self, statement: &[u8]) -> Self {
-        let mut modes = self;
-        let mut tokens = Tokens::new(statement, Reading::Run, self).significant();
-        let is_of_the_server = |token: Token<'_>| {
+/// How the text is to be read now, and what the dump keeps in variables to go back to.
+#[derive(Clone, Debug, Default)]
+pub(super) struct TextSettings {
+    pub(super) modes: Modes,
+    kept: BTreeMap<String, Modes>,
+}
+
+impl TextSettings {
+    /// Goes on to what holds after `statement`.
+    pub(super) fn apply(&mut self, statement: &[u8]) {
+        let mut tokens = Tokens::new(statement, Reading::Run, self.modes).significant();
+        let is_set = tokens.next().is_some_and(|token| token.is_word("SET"));
+        if !is_set || is_skipped(statement) {
+            return;
+        }
+        let tokens: Vec<_> = tokens.collect();
+        let is_of_the_server = |token: &Token<'_>| {
             ["GLOBAL", "PERSIST", "PERSIST_ONLY"]
                 .iter()
                 .any(|word| token.is_word(word))
         };
-        // Neither is run, so neither changes how the rest is read.
-        if is_skipped(statement) || tokens.clone().any(is_of_the_server) {
-            return modes;
+        // It is not run, so it does not change how the rest is read.
+        if tokens.iter().any(is_of_the_server) {
+            return;
         }
-        if !tokens.next().is_some_and(|token| token.is_word("SET")) {
-            return modes;
+        for assignment in tokens.split(|token| *token == Token::Symbol(b',')) {
+            self.assign(assignment);
         }
-        let mut is_target = true;
-        while let Some(token) = tokens.next() {
-            let mut value = || {
-                tokens
-                    .by_ref()
-                    .find(|token| !matches!(token, Token::Symbol(b'=' | b':')))
-            };
-            if is_target && token.is_word("SQL_MODE") {
-                modes = modes.with_sql_mode(value());
-            } else if is_target && (token.is_word("NAMES") || token.is_word("CHARACTER_SET_CLIENT"))
-            {
-                modes.is_utf8 = is_utf8(value());
-            }
-            match token {
-                Token::Symbol(b'=') => is_target = false,
-                Token::Symbol(b',') => is_target = true,
-                _ => {}
-            }
-        }
-        modes
     }
 
-    fn with_sql_mode(self, value: Option<Token<'_>>) -> Self {
-        let value = literal(value);
+    fn assign(&mut self, assignment: &[Token<'_>]) {
+        if let [first, second, value @ ..] = assignment
+            && first.is_word("CHARACTER")
+            && second.is_word("SET")
+        {
+            self.set_charset(value);
+            return;
+        }
+        let is_end = |token: &Token<'_>| *token == Token::Symbol(b'=') || token.is_word("NAMES");
+        let Some(at) = assignment.iter().position(is_end) else {
+            return;
+        };
+        let (target, value) = (&assignment[..at], &assignment[at + 1..]);
+        let target = target
+            .strip_suffix(&[Token::Symbol(b':')])
+            .unwrap_or(target);
+        match target {
+            [] => self.set_charset(value),
+            [Token::Symbol(b'@'), name] => {
+                self.kept
+                    .extend(name.name().map(|name| (lower(&name), self.modes)));
+            }
+            [.., name] if name.is_word("CHARACTER_SET_CLIENT") => self.set_charset(value),
+            [.., name] if name.is_word("SQL_MODE") => self.set_sql_mode(value),
+            _ => {}
+        }
+    }
+
+    fn set_charset(&mut self, value: &[Token<'_>]) {
+        self.modes.charset = match self.before(value) {
+            Some(before) => before.charset,
+            None => Charset::of(&literal(value.first())),
+        };
+    }
+
+    fn set_sql_mode(&mut self, value: &[Token<'_>]) {
+        self.modes = match self.before(value) {
+            Some(before) => Modes {
+                charset: self.modes.charset,
+                ..before
+            },
+            None => self.modes.with_sql_mode(&literal(value.first())),
+        };
+    }
+
+    /// What was kept in the variable that `value` names, if it names one. In one that was never
+    /// set is what a session begins with.
+    fn before(&self, value: &[Token<'_>]) -> Option<Modes> {
+        let at = value
+            .iter()
+            .position(|token| *token == Token::Symbol(b'@'))?;
+        let name = value.get(at + 1)?.name()?;
+        Some(self.kept.get(&lower(&name)).copied().unwrap_or_default())
+    }
+}
+
+impl Modes {
+    fn with_sql_mode(self, value: &[u8]) -> Self {
         let has = |name: &str| {
             value
                 .split(|&byte| byte == b',')
@@ -66,14 +115,8 @@ impl Modes {
     }
 }
 
-/// Neither is another set that a string can be sent in unchanged.
-fn is_utf8(value: Option<Token<'_>>) -> bool {
-    let value = literal(value);
-    value.is_empty() || value.starts_with(b"UTF8") || value == b"BINARY" || value == b"DEFAULT"
-}
-
 /// A value that is written out, in upper case; empty for a variable.
-fn literal(value: Option<Token<'_>>) -> Vec<u8> {
+fn literal(value: Option<&Token<'_>>) -> Vec<u8> {
     match value {
         Some(Token::Text(value) | Token::Word(value)) => value.to_ascii_uppercase(),
         Some(Token::Name(value)) => value.to_ascii_uppercase(),
@@ -81,23 +124,44 @@ fn literal(value: Option<Token<'_>>) -> Vec<u8> {
     }
 }
 
+fn lower(name: &str) -> String {
+    name.to_lowercase()
+}
+
+#[cfg(test)]
+impl Modes {
+    /// Those that hold after one statement.
+    pub(super) fn after(self, statement: &[u8]) -> Self {
+        let mut settings = TextSettings {
+            modes: self,
+            ..TextSettings::default()
+        };
+        settings.apply(statement);
+        settings.modes
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn all(statements: &[&str]) -> Modes {
+        let mut settings = TextSettings::default();
+        for statement in statements {
+            settings.apply(statement.as_bytes());
+        }
+        settings.modes
+    }
+
     #[track_caller]
     fn check(statements: &[&str], has_backslash_escapes: bool, has_ansi_quotes: bool) {
-        let modes = statements
-            .iter()
-            .fold(Modes::default(), |modes, statement| {
-                modes.after(statement.as_bytes())
-            });
+        let modes = all(statements);
         assert_eq!(
             modes,
             Modes {
                 has_backslash_escapes,
                 has_ansi_quotes,
-                is_utf8: true
+                charset: Charset::Utf8
             },
             "{statements:?}"
         );
@@ -142,6 +206,49 @@ mod tests {
             true,
             false,
         );
+    }
+
+    #[test]
+    fn what_was_kept_in_a_variable_holds_again() {
+        let head = "/*!40101 SET @OLD_SQL_MODE=@@SQL_MODE, SQL_MODE='ANSI_QUOTES' */";
+        let code = [
+            "/*!50003 SET @saved_sql_mode = @@sql_mode */",
+            "/*!50003 SET sql_mode = 'NO_BACKSLASH_ESCAPES' */",
+            "/*!50003 SET sql_mode = @saved_sql_mode */",
+        ];
+        check(&[&[head], &code[..]].concat(), true, true);
+        check(&[&[head], &code[..2]].concat(), false, false);
+        check(
+            &[head, "/*!40101 SET SQL_MODE=IFNULL(@old_sql_mode, '') */"],
+            true,
+            false,
+        );
+    }
+
+    #[test]
+    fn the_character_set_is_the_one_before_a_definition_again() {
+        let definition = [
+            "/*!40101 SET @saved_cs_client     = @@character_set_client */",
+            "/*!40101 SET character_set_client = utf8mb4 */",
+            "/*!40101 SET character_set_client = @saved_cs_client */",
+        ];
+        for (head, expected) in [
+            ("/*!40101 SET NAMES cp850 */", Charset::Named("cp850")),
+            (
+                "SET NAMES 'latin1' COLLATE 'latin1_bin'",
+                Charset::Named("latin1"),
+            ),
+            ("SET CHARACTER SET koi8r", Charset::Named("koi8r")),
+            ("SET NAMES sjis", Charset::Other),
+            ("SET NAMES utf8", Charset::Utf8),
+        ] {
+            let of = |count: usize| all(&[&[head], &definition[..count]].concat()).charset;
+            assert_eq!(
+                (of(0), of(2), of(3)),
+                (expected, Charset::Utf8, expected),
+                "{head}"
+            );
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::io::{self, Read};
 use memchr::memmem;
 
 use super::modes::Modes;
+use super::sql_mode::TextSettings;
 
 /// As much as the protocol can carry.
 const LIMIT_BYTES: usize = 1 << 30;
@@ -153,7 +154,7 @@ pub(super) struct StatementReader<R> {
     delimiter: Vec<u8>,
     /// The bytes that end a run of plain code.
     special: [bool; 256],
-    modes: Modes,
+    settings: TextSettings,
     limit_bytes: usize,
     first_comment: Option<String>,
     last_comment: Option<String>,
@@ -170,7 +171,7 @@ impl<R: Read> StatementReader<R> {
             line: 1,
             delimiter: b";".to_vec(),
             special: special_bytes(b';'),
-            modes: Modes::default(),
+            settings: TextSettings::default(),
             limit_bytes: LIMIT_BYTES,
             first_comment: None,
             last_comment: None,
@@ -209,9 +210,9 @@ impl<R: Read> StatementReader<R> {
             text,
             line,
             has_semicolon,
-            modes: self.modes,
+            modes: self.settings.modes,
         };
-        self.modes = self.modes.after(&statement.text);
+        self.settings.apply(&statement.text);
         Ok(Some(statement))
     }
 
@@ -223,6 +224,9 @@ impl<R: Read> StatementReader<R> {
             let Some(&first) = head.first() else {
                 return Ok(false);
             };
+            if head.starts_with(b"<?xml") {
+                return Err(self.ambiguous("XML, and only SQL is read (mysqldump --xml)"));
+            }
             if first.is_ascii_whitespace() {
                 self.skip_white_space();
             } else if let Some(sandbox) = SANDBOX.iter().find(|line| head.starts_with(line)) {
@@ -454,7 +458,7 @@ impl<R: Read> StatementReader<R> {
         from: usize,
     ) -> Result<(), ReadError> {
         let rest = &text[scan.at..];
-        let found = match self.modes.backslash_escapes_in(quote) {
+        let found = match self.settings.modes.backslash_escapes_in(quote) {
             true => memchr::memchr2(quote, b'\\', rest),
             false => memchr::memchr(quote, rest),
         };

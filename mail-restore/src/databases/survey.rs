@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::action::Action;
 use super::dump::Dump;
 use super::error::Error;
-use super::found::Found;
+use super::found::{Found, TableRows};
 use super::kind::TableVerb;
 use super::route::{Route, Rules};
 use super::script::{Script, Step};
@@ -146,6 +146,14 @@ impl Survey {
         })
     }
 
+    /// Whether tables would replace those that are there, and nothing is in any of them.
+    fn has_no_rows(&self) -> bool {
+        let is_empty = |table: &TableRows| table.rows == 0 && table.is_exact;
+        matches!(self.rules, Rules::Stock(_))
+            && !self.found.tables.is_empty()
+            && self.found.tables.values().all(is_empty)
+    }
+
     /// What an administrator should know and does not hold loading back.
     pub(super) fn warnings(&self, dump: &Dump) -> Vec<String> {
         let path = &dump.path;
@@ -158,6 +166,13 @@ impl Survey {
         if matches!(self.rules, Rules::Stock(_)) && self.footer != Footer::Stock {
             warnings.push(format!(
                 "{path} does not end with `-- Dump completed`: whether it is whole cannot be told"
+            ));
+        }
+        if self.has_no_rows() {
+            warnings.push(format!(
+                "{path} makes {} tables and has no rows: they will be empty (mysqldump writes such dumps with --no-data and \
+                 --tab)",
+                self.found.tables.len()
             ));
         }
         if !self.found.passed_over.is_empty() {

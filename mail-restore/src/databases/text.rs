@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::modes::Modes;
+use super::modes::{Charset, Modes};
 use super::statement::Statement;
 use super::token::{Reading, Token, Tokens};
 
@@ -11,15 +11,17 @@ use super::token::{Reading, Token, Tokens};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NotText;
 
-/// The text of `statement`. A string that is no UTF-8 becomes a hexadecimal one: both are bytes to
-/// the server, as long as the dump is read as UTF-8.
+/// The text of `statement`. A string that is not UTF-8 becomes a hexadecimal one, with the name of
+/// the dump's character set before it where that is another: the server takes both for the same.
 pub(super) fn of(statement: &Statement) -> Result<Cow<'_, str>, NotText> {
     let Statement { text, modes, .. } = statement;
     match std::str::from_utf8(text) {
         Ok(text) => Ok(Cow::Borrowed(text)),
-        Err(_) if modes.is_read_as_utf8() => String::from_utf8(with_hexadecimal(text, *modes))
-            .map(Cow::Owned)
-            .map_err(|_| NotText),
+        Err(_) if modes.charset != Charset::Other => {
+            String::from_utf8(with_hexadecimal(text, *modes))
+                .map(Cow::Owned)
+                .map_err(|_| NotText)
+        }
         Err(_) => Err(NotText),
     }
 }
@@ -28,14 +30,24 @@ fn with_hexadecimal(text: &[u8], modes: Modes) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len() + text.len() / 2);
     let mut copied = 0;
     let mut tokens = Tokens::new(text, Reading::Run, modes);
+    let mut has_introducer = false;
     while let Some(token) = tokens.next() {
-        let Token::Text(string) = token else { continue };
+        let Token::Text(string) = token else {
+            has_introducer = matches!(token, Token::Word(word) if word.starts_with(b"_"));
+            continue;
+        };
         if std::str::from_utf8(string).is_ok() {
             continue;
         }
         let end = text.len() - tokens.rest_bytes();
         let start = end - string.len() - 2;
         out.extend_from_slice(&text[copied..start]);
+        if let Charset::Named(name) = modes.charset
+            && !has_introducer
+        {
+            out.extend_from_slice(b" _");
+            out.extend_from_slice(name.as_bytes());
+        }
         append_hexadecimal(&unescaped(string, text[start], modes), &mut out);
         copied = end;
     }
@@ -123,7 +135,11 @@ mod tests {
         );
         check(b"A _latin1'\xfc' AS b", modes, Ok("A _latin1 0xFC AS b"));
         check(b"A `\xff`", modes, Err(NotText));
-        check(b"A '\xe9'", modes.after(b"SET NAMES latin1"), Err(NotText));
+        let latin1 = modes.after(b"SET NAMES latin1");
+        check(b"A '\xe9'", latin1, Ok("A  _latin1 0xE9"));
+        check(b"A _binary '\xe9'", latin1, Ok("A _binary  0xE9"));
+        check(b"A 'a'", latin1, Ok("A 'a'"));
+        check(b"A '\x83\\'", modes.after(b"SET NAMES sjis"), Err(NotText));
         check(
             b"A '\xe9'",
             modes
