@@ -143,6 +143,7 @@ fn what_was_never_a_set_is_refused() {
     let _ = checked(server.restore().args(["--from", "/"]))
         .assert_code(2)
         .assert_failure("no_such");
+    fs::remove_file(server.root().join("latest")).unwrap();
     let _ = checked(server.restore().args(["--from", "latest"])).assert_code(2);
 }
 
