@@ -1,8 +1,4 @@
 //! What a forged set costs whoever looks at it, where digests, manifest and checksums agree.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "a forged set is not a stored file"
-)]
 #![expect(clippy::unwrap_used, reason = "a fixture that fails ends the test")]
 
 use std::fs;
