@@ -84,10 +84,10 @@ fn check(files: u32, most: u64) {
 
 #[test]
 fn a_forged_set_of_many_files_is_read_in_little_memory() {
-    check(50_000, 80 << 20);
+    check(50_000, 160 << 20);
 }
 
 #[test]
 fn a_forged_set_of_more_files_than_a_set_can_have_is_refused_before_it_fills_the_memory() {
-    check(400_000, 110 << 20);
+    check(850_000, 110 << 20);
 }
