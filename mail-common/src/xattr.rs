@@ -6,6 +6,8 @@ use std::os::fd::AsFd;
 use rustix::fs::XattrFlags;
 use rustix::io::Errno;
 
+use crate::checksum::Sha256;
+
 /// The kernel's limit on a value (XATTR_SIZE_MAX in limits.h).
 const VALUE_MAX_BYTES: usize = 65536;
 
@@ -31,6 +33,26 @@ pub fn read(file: impl AsFd) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
         .collect()
 }
 
+/// A digest of names and values in any order; `None` where there are none. It is that of each name,
+/// sorted by bytes, a NUL, the length of its value in decimal digits, a NUL, and the value.
+#[must_use]
+pub fn digest(attributes: &[(Vec<u8>, Vec<u8>)]) -> Option<Sha256> {
+    if attributes.is_empty() {
+        return None;
+    }
+    let mut sorted: Vec<&(Vec<u8>, Vec<u8>)> = attributes.iter().collect();
+    sorted.sort_unstable();
+    let mut bytes = Vec::new();
+    for (name, value) in sorted {
+        bytes.extend_from_slice(name);
+        bytes.push(0);
+        bytes.extend_from_slice(value.len().to_string().as_bytes());
+        bytes.push(0);
+        bytes.extend_from_slice(value);
+    }
+    Some(Sha256::of(&bytes))
+}
+
 /// Gives `file` the attribute `name`.
 ///
 /// # Errors
@@ -54,6 +76,19 @@ fn value(file: impl AsFd, name: &[u8]) -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The digest is that of `printf 'user.a\0003\0001\0002user.b\0000\000' | sha256sum`.
+    #[test]
+    fn the_digest_is_as_frozen_here() {
+        let a = (b"user.a".to_vec(), b"1\x002".to_vec());
+        let b = (b"user.b".to_vec(), Vec::new());
+        let expected = "6f0a3464e350fccc14e83aefc506c4213c9259f307f83d63caf658d63fae6c61";
+        let hex = |attributes: &[_]| digest(attributes).map(|digest| digest.to_string());
+        assert_eq!(hex(&[a.clone(), b.clone()]).as_deref(), Some(expected));
+        assert_eq!(hex(&[b, a.clone()]).as_deref(), Some(expected));
+        assert_ne!(hex(&[a]).as_deref(), Some(expected));
+        assert_eq!(hex(&[]), None);
+    }
 
     #[test]
     fn what_was_set_is_read() {

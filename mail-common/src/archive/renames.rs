@@ -68,15 +68,16 @@ pub fn plan_renames<'a>(
     moves: &[Rename],
     others: impl IntoIterator<Item = (&'a RelPath, Still)>,
 ) -> Result<Vec<Rename>, Error> {
-    let mut planner = Planner::new(mailbox, moves)?;
+    let mut planner = RenamePlanner::new(mailbox, moves)?;
     for (path, still) in others {
         planner.meet(path, still)?;
     }
-    planner.order();
-    Ok(planner.plan)
+    Ok(planner.plan())
 }
 
-struct Planner<'a> {
+/// The same as [`plan_renames`], for members that come one by one.
+#[derive(Debug)]
+pub struct RenamePlanner<'a> {
     mailbox: &'a RelPath,
     moves: Vec<Rename>,
     sources: BTreeMap<RelPath, usize>,
@@ -93,8 +94,12 @@ struct Planner<'a> {
     plan: Vec<Rename>,
 }
 
-impl<'a> Planner<'a> {
-    fn new(mailbox: &'a RelPath, moves: &[Rename]) -> Result<Self, Error> {
+impl<'a> RenamePlanner<'a> {
+    /// For `moves` in `mailbox`.
+    ///
+    /// # Errors
+    /// As [`plan_renames`].
+    pub fn new(mailbox: &'a RelPath, moves: &[Rename]) -> Result<Self, Error> {
         let moves: Vec<Rename> = moves
             .iter()
             .filter(|rename| rename.from != rename.to)
@@ -140,8 +145,12 @@ impl<'a> Planner<'a> {
         Ok(())
     }
 
-    /// Notes what a member that is not renamed stands in the way of.
-    fn meet(&mut self, path: &RelPath, still: Still) -> Result<(), Error> {
+    /// Notes what a member that is not renamed stands in the way of. A dead one is to be met once,
+    /// however many have its name.
+    ///
+    /// # Errors
+    /// As [`plan_renames`].
+    pub fn meet(&mut self, path: &RelPath, still: Still) -> Result<(), Error> {
         within(self.mailbox, path)?;
         if still == Still::Dead && self.sources.contains_key(path) {
             return Ok(()); // A later segment has replaced it.
@@ -162,6 +171,13 @@ impl<'a> Planner<'a> {
             self.files_in_the_way.push(path.clone());
         }
         Ok(())
+    }
+
+    /// The renames in their order.
+    #[must_use]
+    pub fn plan(mut self) -> Vec<Rename> {
+        self.order();
+        self.plan
     }
 
     fn note_folders(&mut self, path: &RelPath) {
@@ -260,7 +276,7 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn of(planner: &Planner<'_>) -> Self {
+    fn of(planner: &RenamePlanner<'_>) -> Self {
         let count = planner.moves.len();
         let mut waiting = Self {
             blockers: vec![Some(0); count],

@@ -38,6 +38,9 @@ pub struct Settings {
     pub weekly_retention_weeks: u32,
     /// HOURLY_RETENTION_HOURS: how long hourly sets are kept.
     pub hourly_retention_hours: u32,
+    /// BACKUP_PURGE_DAYS: how long deleted mail may stay in the archives of new sets; 0 is not at
+    /// all.
+    pub backup_purge_days: u32,
     /// S3_BUCKET.
     pub s3_bucket: Option<String>,
     /// S3_PREFIX.
@@ -99,6 +102,7 @@ impl Settings {
             daily_retention_days: retention(config, "DAILY_RETENTION_DAYS")?,
             weekly_retention_weeks: retention(config, "WEEKLY_RETENTION_WEEKS")?,
             hourly_retention_hours: retention(config, "HOURLY_RETENTION_HOURS")?,
+            backup_purge_days: purge(config)?,
             s3_bucket: text("S3_BUCKET"),
             s3_prefix: text("S3_PREFIX"),
             clamd_address: text("CLAMD_ADDRESS"),
@@ -201,6 +205,17 @@ fn retention(config: &Config, name: &'static str) -> Result<u32, Error> {
             .filter(|number| (1..=36500).contains(number))
     };
     Ok(checked(config, name, "a whole number from 1 to 36500", in_range)?.unwrap_or_default())
+}
+
+fn purge(config: &Config) -> Result<u32, Error> {
+    let in_range = |text: &str| u32::from_str(text).ok().filter(|number| *number <= 36500);
+    let days = checked(
+        config,
+        "BACKUP_PURGE_DAYS",
+        "a whole number from 0 to 36500",
+        in_range,
+    )?;
+    Ok(days.unwrap_or_default())
 }
 
 fn yes_or_no(config: &Config, name: &'static str) -> Result<bool, Error> {
