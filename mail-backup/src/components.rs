@@ -90,6 +90,7 @@ impl Saver<'_> {
             previous: run.previous,
             interrupt: run.interrupt,
             now_seconds: run.now_seconds,
+            purge_days: run.plan.mailboxes.purge_days,
             progress: &progress,
         };
         match save_mailboxes(&run.plan.mailboxes, environment) {

@@ -20,7 +20,7 @@ pub(crate) fn link_equal(
     previous: &PreviousSets,
     staging: &Staging<'_>,
 ) -> io::Result<SavedFile> {
-    let Some(set) = previous.linkable_with(&file.path) else {
+    let Some(set) = previous.linkable_with_any(std::slice::from_ref(&file.path)) else {
         return Ok(file);
     };
     let recorded = set.file(&file.path).map(|artifact| artifact.sha256);

@@ -194,6 +194,7 @@ impl Setup {
             mailboxes: MailboxesPlan {
                 mail_dir: self.settings.mail_data_dir.clone(),
                 depth: args.mailbox_depth.into(),
+                purge_days: self.settings.backup_purge_days,
                 level: args.level,
                 threads: args.threads(),
             },

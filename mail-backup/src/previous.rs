@@ -132,16 +132,16 @@ impl PreviousSets {
         }
     }
 
-    /// The newest set that has the file `path`.
-    pub(crate) fn newest_with(&self, path: &RelPath) -> Option<&PreviousSet> {
+    /// The newest set that has one of the files `paths`.
+    pub(crate) fn newest_with_any(&self, paths: &[RelPath]) -> Option<&PreviousSet> {
         let mut sets = self.sets.iter().filter_map(|set| set.read(&self.report));
-        sets.find(|set| set.files.contains_key(path))
+        sets.find(|set| paths.iter().any(|path| set.files.contains_key(path)))
     }
 
     /// The same, to be linked from: none when everything is read.
-    pub(crate) fn linkable_with(&self, path: &RelPath) -> Option<&PreviousSet> {
+    pub(crate) fn linkable_with_any(&self, paths: &[RelPath]) -> Option<&PreviousSet> {
         match self.reading {
-            Reading::Changes => self.newest_with(path),
+            Reading::Changes => self.newest_with_any(paths),
             Reading::Everything => None,
         }
     }

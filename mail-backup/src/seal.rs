@@ -1,6 +1,6 @@
 //! Closes a set: the manifest, the log for people, and the checksums, which are written last.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::{self, Write as _};
 use std::io::{self, Write};
 
@@ -9,7 +9,7 @@ use mail_common::failure::Failed;
 use mail_common::manifest::{MAX_BYTES, MAX_FILES, Manifest};
 use mail_common::record::{Begin, End, ErrorRecord};
 use mail_common::relpath::RelPath;
-use mail_common::set::mailbox::is_index;
+use mail_common::set::mailbox::{is_index, is_state};
 use mail_common::set::{CHECKSUMS, Component, LOG, MANIFEST, Staging};
 use mail_common::text::printable;
 use mail_common::tool::Totals;
@@ -20,8 +20,10 @@ use crate::saved::{Origin, SavedFile};
 /// What the log says at its end.
 const HOW_TO_OPEN: &str = "
 Check it with:  sha256sum -c checksums.sha256
-Unpack mail:    (find mailboxes -name '*.tar.zst' | sort -r; echo mailboxes/_root/0000.tar.zst) |
-                while read -r a; do tar -C NEW_DIR --zstd -xpf \"$a\"; done
+Unpack mail:    (find mailboxes -name '*.tar.zst' ! -name 0000.tar.zst | sort -V
+                find mailboxes -name 0000.tar.zst ! -path mailboxes/_root/0000.tar.zst
+                echo mailboxes/_root/0000.tar.zst) |
+                while read -r a; do tar -C NEW_DIR --zstd --incremental -xpf \"$a\"; done
 Load databases: zstd -dc mysql/NAME.sql.zst | mariadb
 ";
 
@@ -95,16 +97,32 @@ fn write(
 
 /// Adds `files` up for the `end` record.
 pub(crate) fn count_files(totals: &mut Totals, files: &[SavedFile]) {
+    let with_state = directories_with_state(files);
     for file in files {
         totals.add("files", 1);
-        // An index lists what its segments hold already.
-        if !is_index(&file.path) {
+        if counts(file, &with_state) {
             totals.add("entries", file.entries);
             totals.add("source_bytes", file.source_bytes);
         }
         totals.add("bytes", file.stored_bytes);
         totals.add("reused_bytes", reused_bytes(file));
     }
+}
+
+/// Directories of mailboxes of format 2.
+fn directories_with_state(files: &[SavedFile]) -> HashSet<RelPath> {
+    let states = files.iter().filter(|file| is_state(&file.path));
+    states.filter_map(|file| file.path.parent()).collect()
+}
+
+/// Whether what is in a file is counted: each entry once. An index lists what its segments hold. A
+/// state tells what is there of the mailbox, and its segments hold what is gone as well.
+fn counts(file: &SavedFile, with_state: &HashSet<RelPath>) -> bool {
+    let has_state = file
+        .path
+        .parent()
+        .is_some_and(|it| with_state.contains(&it));
+    is_state(&file.path) || !has_state && !is_index(&file.path)
 }
 
 fn reused_bytes(file: &SavedFile) -> u64 {
@@ -181,11 +199,14 @@ impl Closing<'_> {
 
     fn sums(&self) -> BTreeMap<Component, Sums> {
         let mut all: BTreeMap<Component, Sums> = BTreeMap::new();
+        let with_state = directories_with_state(self.files);
         for file in self.files {
             let sums = all.entry(file.component).or_default();
             sums.files += 1;
-            sums.entries += file.entries;
-            sums.source_bytes += file.source_bytes;
+            if counts(file, &with_state) {
+                sums.entries += file.entries;
+                sums.source_bytes += file.source_bytes;
+            }
             sums.stored_bytes += file.stored_bytes;
             sums.reused_bytes += reused_bytes(file);
         }

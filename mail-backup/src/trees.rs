@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::part::SavedPart;
 use crate::saved::{Content, SavedFile};
 use crate::source::large::{self, Streamed};
-use crate::source::pack::{LARGE_BYTES, pack};
+use crate::source::pack::{LARGE_BYTES, Request, pack};
 use crate::source::tree::{Look, SourceTree};
 
 /// A directory and the archive that it becomes.
@@ -157,8 +157,8 @@ fn look(plan: &TreePlan, tree: &SourceTree, path: &Path) -> io::Result<Option<Li
 }
 
 /// Entries for one frame each, in order; a large file comes alone.
-fn batches(entries: Vec<LiveEntry>) -> Vec<Vec<LiveEntry>> {
-    let mut batches: Vec<Vec<LiveEntry>> = Vec::new();
+fn batches(entries: Vec<LiveEntry>) -> Vec<Vec<Request>> {
+    let mut batches: Vec<Vec<Request>> = Vec::new();
     let mut bytes = u64::MAX;
     for entry in entries {
         let size = entry.stat.size;
@@ -168,7 +168,7 @@ fn batches(entries: Vec<LiveEntry>) -> Vec<Vec<LiveEntry>> {
         }
         bytes = bytes.saturating_add(size.max(1));
         if let Some(batch) = batches.last_mut() {
-            batch.push(entry);
+            batch.push(Request::plain(entry));
         }
     }
     batches
@@ -184,12 +184,12 @@ struct Archiver<'a> {
 }
 
 impl Archiver<'_> {
-    fn append(&mut self, batch: Vec<LiveEntry>) -> io::Result<()> {
-        if let [entry] = &batch[..]
-            && entry.kind == Kind::File
-            && entry.stat.size > LARGE_BYTES
+    fn append(&mut self, batch: Vec<Request>) -> io::Result<()> {
+        if let [request] = &batch[..]
+            && request.live.kind == Kind::File
+            && request.live.stat.size > LARGE_BYTES
         {
-            return self.stream(&entry.path);
+            return self.stream(request);
         }
         let plan = self.plan;
         let mut tar = Vec::new();
@@ -209,8 +209,8 @@ impl Archiver<'_> {
                 plan.live_path(path).display()
             ));
         }
-        for entry in &packed.large {
-            self.stream(&entry.path)?;
+        for request in &packed.large {
+            self.stream(request)?;
         }
         Ok(())
     }
@@ -227,14 +227,16 @@ impl Archiver<'_> {
         self.saved.fail(None, Failed::at("read", &path)(error));
     }
 
-    fn stream(&mut self, path: &RelPath) -> io::Result<()> {
+    fn stream(&mut self, request: &Request) -> io::Result<()> {
         let (segment, level) = (&mut self.segment, self.plan.level);
         let write = |head: &[u8], content: &mut dyn io::Read, tail: &[u8], _: &_| {
             segment.append_stream(level, head, content, tail)
         };
-        match large::stream(self.tree, path, write)? {
+        match large::stream(self.tree, request, write)? {
             Streamed::Whole { entry, .. } => self.add_entry(entry.live.stat.size),
-            Streamed::Cut(error) | Streamed::Failed(error) => self.fail(path, error),
+            Streamed::Cut(error) | Streamed::Failed(error) => {
+                self.fail(&request.live.path, error);
+            }
             Streamed::Vanished => {}
         }
         Ok(())

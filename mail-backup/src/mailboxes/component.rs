@@ -26,6 +26,8 @@ pub(crate) struct MailboxesPlan {
     pub(crate) mail_dir: PathBuf,
     /// How many directories lie between the root and a mailbox, the mailbox counted.
     pub(crate) depth: usize,
+    /// How long what was deleted may stay in the segments.
+    pub(crate) purge_days: u32,
     /// zstd's.
     pub(crate) level: i32,
     /// Frames that are made at a time, and mailboxes that are walked at a time.

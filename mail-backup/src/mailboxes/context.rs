@@ -25,6 +25,8 @@ pub(crate) struct Environment<'a> {
     pub(crate) interrupt: &'a Interrupt,
     /// From which the age of messages is counted, in seconds since 1970.
     pub(crate) now_seconds: i64,
+    /// How long what was deleted may stay in the segments.
+    pub(crate) purge_days: u32,
     pub(crate) progress: &'a Progress,
 }
 

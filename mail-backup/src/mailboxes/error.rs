@@ -5,7 +5,7 @@ use std::error::Error as StdError;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use mail_common::archive::index;
+use mail_common::archive::{index, renames, view};
 use mail_common::failure::{Failed, Failure, FailureKind};
 use mail_common::interrupt::Interrupted;
 
@@ -34,6 +34,13 @@ pub(crate) enum Error {
         path: PathBuf,
         source: Box<dyn StdError + Send + Sync>,
     },
+    /// The indexes that were just written or linked do not go together, which only a bug brings
+    /// about, or a disk that does not keep what was written.
+    #[error("read the indexes of the new set back")]
+    NewIndexes(#[source] view::Error),
+    /// The same of the names in them.
+    #[error("find the way from the stored names to the present ones")]
+    Renames(#[source] renames::Error),
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
     /// A worker thread is gone, which only a bug brings about.
@@ -59,7 +66,7 @@ impl Failure for Error {
         match self {
             Self::MailRoot(failed) | Self::Write(failed) => failed.kind(),
             Self::Compress(source) => FailureKind::of_io(source),
-            Self::ReadBack { .. } => FailureKind::Io,
+            Self::ReadBack { .. } | Self::NewIndexes(_) | Self::Renames(_) => FailureKind::Io,
             Self::LastBackup { .. } => FailureKind::State,
             Self::Interrupted(interrupted) => interrupted.kind(),
             Self::WorkerGone => FailureKind::Other,

@@ -12,11 +12,12 @@ use mail_common::report;
 
 use super::attempt::Attempt;
 use super::compare::compare;
-use super::context::Context;
+use super::context::{Context, Environment};
 use super::error::Error;
 use super::history::History;
 use super::listing::Listing;
 use super::old_segments::Dispositions;
+use super::reuse::Purge;
 use super::saved::SavedMailbox;
 use super::units::Unit;
 use super::walk::Walk;
@@ -95,11 +96,17 @@ impl<'a> Saver<'a> {
         mut history: Option<&mut History<'a>>,
     ) -> Result<Option<SavedMailbox>, Error> {
         let walk = Walk::new(self.context.tree, &self.listing, &self.unit.path);
-        let comparison = compare(self.context, walk, history.as_deref())?;
+        let (unit, listing) = (self.unit, &self.listing);
+        let comparison = compare(self.context, unit, listing, walk, history.as_deref())?;
         let mut dispositions = Dispositions::default();
         if let Some(history) = history.as_deref_mut() {
-            dispositions =
-                Dispositions::decide(history, &comparison.frames, comparison.new_bytes());
+            let Environment {
+                purge_days,
+                now_seconds,
+                ..
+            } = self.context.environment;
+            let purge = Purge::after_days(purge_days, now_seconds);
+            dispositions = Dispositions::decide(history, &comparison.usage, purge);
             let damaged = dispositions.damaged(history);
             for number in &damaged {
                 self.notices.push(self.damaged_notice(history, *number));
@@ -154,8 +161,8 @@ impl<'a> Saver<'a> {
 
     fn lost_notice(&self, file: &Path) -> String {
         format!(
-            "mailbox {}: reading again what was in {} of the last backup, which is missing or has \
-             another size; check that disk and run mail-backup --full",
+            "mailbox {}: reading again what was in {} of the last backup, which is missing, \
+             damaged or of another size; check that disk and run mail-backup --full",
             self.unit.path,
             file.display()
         )

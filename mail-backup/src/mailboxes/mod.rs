@@ -12,19 +12,23 @@ mod walk; // their entries, in the order of their paths
 mod unusual; // files that a mailbox should not have
 mod spool; // entries in temporary files
 mod history; // the mailbox in the last backup
-mod age; // young mail changes, old mail does not
-mod frames; // what is still wanted of the last backup
-mod compare; // the walk beside the last index
+mod age; // first backups keep old mail and young mail apart
+mod usage; // how much of the old segments is alive
+mod old_member; // what is known of an old message, and what may be it
+mod suspects; // messages that look like old ones, read
+mod stored_names; // the names of new messages in the archives
+mod compare; // the walk beside the last backup
 mod reuse; // what becomes of the old segments
 mod old_segments; // links and copies them
+mod upgrade; // indexes for segments of format 1
 mod pool; // workers that read and compress frames in parallel
 mod packing; // live entries into frames
 mod moved; // messages that moved meanwhile
 mod output; // frames into segments
 mod syncer; // files onto stable storage, in the background
-mod reindex; // the index
+mod control; // the names and renames of the day
 mod saved; // what was saved of a mailbox
-mod attempt; // one mailbox, from the comparison to the index
+mod attempt; // one mailbox, from the comparison to the state
 mod mailbox; // one mailbox, again without what of the last backup is damaged
 mod progress; // how far all of them are
 mod context; // what all of them share

@@ -71,6 +71,11 @@ impl Search {
         self.unread.extend(paths);
     }
 
+    /// Whether `path` was listed and its message not read there.
+    pub(crate) fn is_unread(&self, path: &RelPath) -> bool {
+        self.unread.contains(path)
+    }
+
     /// Whether nothing is left to look for.
     pub(crate) fn is_over(&self) -> bool {
         self.wanted.is_empty()

@@ -1,44 +1,47 @@
 //! Brings the segments of the last backup into the new set: linked, or copied frame by frame
-//! without what is gone.
+//! without what is dead.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
 use crossbeam_channel::Receiver;
-use mail_common::archive::index::Location;
+use mail_common::archive::index::{IndexEntry, Location};
 use mail_common::archive::segment::{FrameSpan, read_frame};
+use mail_common::archive::state::{CONTROL, Change};
 use mail_common::beneath;
 use mail_common::failure::Failed;
+use mail_common::relpath::RelPath;
 
 use super::context::Context;
 use super::error::Error;
-use super::frames::{FrameUse, Frames};
-use super::history::{CONTROL, History, OldSegment};
+use super::history::{History, OldSegment};
 use super::output::Output;
+use super::packing::Place;
 use super::pool::OldFrame;
-use super::reuse::{Candidate, Condition, Disposition, decide};
-use crate::saved::{Content, SavedFile};
+use super::reuse::{Candidate, Disposition, Purge, decide};
+use super::usage::Usage;
+use crate::saved::SavedFile;
 
 /// What becomes of the segments of messages, by number.
 #[derive(Debug, Default)]
 pub(crate) struct Dispositions(BTreeMap<u32, Disposition>);
 
 impl Dispositions {
-    /// Decides, when `new_bytes` of messages are to be saved beside the old ones.
-    pub(crate) fn decide(history: &History<'_>, frames: &Frames, new_bytes: u64) -> Self {
-        let numbers: Vec<u32> = history
-            .segments()
-            .keys()
-            .copied()
-            .filter(|number| *number != CONTROL)
-            .collect();
-        let candidates: Vec<Candidate> = numbers
-            .iter()
-            .map(|number| candidate(frames.of_segment(*number)))
-            .collect();
-        let decided = decide(&candidates, new_bytes);
+    pub(crate) fn decide(history: &History<'_>, usage: &Usage, purge: Purge) -> Self {
+        let mut numbers = Vec::new();
+        let mut candidates = Vec::new();
+        for (number, segment) in history.segments() {
+            if *number != CONTROL {
+                numbers.push(*number);
+                candidates.push(Candidate {
+                    stored_bytes: segment.artifact.bytes,
+                    usage: usage.of(*number),
+                });
+            }
+        }
+        let decided = decide(&candidates, purge);
         Self(numbers.into_iter().zip(decided).collect())
     }
 
@@ -50,9 +53,10 @@ impl Dispositions {
             .map(|(number, _)| *number)
     }
 
-    /// The first number that no segment of messages has had.
-    pub(crate) fn first_new_number(&self) -> u32 {
-        self.0.keys().next_back().map_or(CONTROL, |last| *last) + 1
+    /// Whether every segment is linked.
+    pub(crate) fn link_all(&self) -> bool {
+        let mut all = self.0.values();
+        all.all(|disposition| *disposition == Disposition::Link)
     }
 
     /// The segments that are to be copied from and are no longer what was recorded.
@@ -69,88 +73,82 @@ impl Dispositions {
     }
 }
 
-fn candidate<'a>(frames: impl Iterator<Item = (Location, &'a FrameUse)>) -> Candidate {
-    let mut live_bytes = 0;
-    let mut condition = Condition::Clean;
-    for (location, usage) in frames {
-        if !usage.is_clean() {
-            condition = Condition::Dirty;
-        }
-        if usage.is_live() {
-            live_bytes += location.frame_bytes;
-        }
-    }
-    if live_bytes == 0 {
-        condition = Condition::Dead;
-    }
-    Candidate {
-        live_bytes,
-        condition,
-    }
-}
-
 /// Links a segment into the set, if the last backup has it.
-pub(crate) fn link(
+pub(crate) fn link_segment(
     context: &Context<'_>,
     history: &History<'_>,
     number: u32,
 ) -> Result<Option<SavedFile>, Error> {
-    let Some(segment) = history.segments().get(&number) else {
+    match history.segments().get(&number) {
+        Some(segment) => link(context, history, &segment.path),
+        None => Ok(None),
+    }
+}
+
+/// Links a file of the mailbox into the set, if the records of the last backup name it.
+pub(crate) fn link(
+    context: &Context<'_>,
+    history: &History<'_>,
+    path: &RelPath,
+) -> Result<Option<SavedFile>, Error> {
+    let Some(artifact) = history.artifact(path) else {
         return Ok(None);
     };
     let staging = context.environment.staging;
-    let linked = SavedFile::reused(segment.artifact)
+    let linked = SavedFile::reused(artifact)
         .map_err(io::Error::other)
         .and_then(|saved| {
-            staging.link_from(history.set_directory(), &segment.path)?;
+            staging.link_from(history.set_directory(), path)?;
             Ok(saved)
         });
-    Ok(Some(linked.map_err(Failed::at(
-        "link",
-        &context.in_set(&segment.path),
-    ))?))
+    Ok(Some(
+        linked.map_err(Failed::at("link", &context.in_set(path)))?,
+    ))
 }
 
-/// Copies the frames of old segments that still hold a message.
+/// Copies the frames of old segments that still hold a living member.
 pub(crate) struct Copier<'a, 'b> {
     pub(crate) context: &'a Context<'a>,
     pub(crate) history: &'a History<'a>,
-    pub(crate) frames: &'a Frames,
     pub(crate) output: &'a mut Output<'b>,
-    /// Where each frame that was copied is now.
-    pub(crate) moved: HashMap<Location, Location>,
+    /// What became of the members: those that are copied get their new places here.
+    pub(crate) changes: &'a mut BTreeMap<Place, Change>,
 }
 
-/// A frame on its way into the output.
+/// A frame that is on its way.
 struct Waiting {
     old: Location,
-    kept: Content,
-    /// A frame that loses members; `None` for one that is copied as it is.
+    /// The lines of its living members.
+    living: Vec<IndexEntry>,
+    /// `None` for one that is copied as it is.
     rebuilt: Option<Receiver<Result<Vec<u8>, Error>>>,
 }
 
+/// The members of a frame.
+#[derive(Default)]
+struct FrameLines {
+    living: Vec<IndexEntry>,
+    dead: Vec<RelPath>,
+}
+
 impl Copier<'_, '_> {
-    /// Copies the frames of the segment `number` into the open segment of the output. Several are
-    /// rebuilt at a time, and written in their order.
+    /// Copies what is alive in the segment `number`.
     pub(crate) fn copy(&mut self, number: u32) -> Result<(), Error> {
         let history = self.history;
         let Some(segment) = history.segments().get(&number) else {
             return Ok(());
         };
-        let file =
-            beneath::regular_file(&segment.file).map_err(Error::last_backup(&segment.file))?;
-        let file = Arc::new(file);
+        let file = beneath::regular_file(&segment.file);
+        let file = Arc::new(file.map_err(Error::last_backup(&segment.file))?);
         let mut waiting = VecDeque::new();
-        let frames = self.frames;
-        for (old, usage) in frames
-            .of_segment(number)
-            .filter(|(_, usage)| usage.is_live())
-        {
+        for (old, lines) in self.frames_of(number)? {
             self.context.check_interrupt()?;
             if waiting.len() >= self.context.pool.in_flight {
                 self.write_first(&mut waiting, segment, &file)?;
             }
-            waiting.push_back(self.start(old, usage, segment, &file));
+            if !lines.living.is_empty() {
+                waiting.push_back(self.start(old, lines, segment, &file));
+            }
         }
         while !waiting.is_empty() {
             self.write_first(&mut waiting, segment, &file)?;
@@ -158,24 +156,41 @@ impl Copier<'_, '_> {
         Ok(())
     }
 
+    /// The frames of a segment, in the order in which they lie in it.
+    fn frames_of(&self, number: u32) -> Result<BTreeMap<Location, FrameLines>, Error> {
+        let mut frames: BTreeMap<Location, FrameLines> = BTreeMap::new();
+        for entry in self.history.members_of(number)? {
+            let entry = entry?;
+            let frame = frames.entry(entry.location).or_default();
+            let place = (number, entry.live.path.clone());
+            match self.changes.get(&place) {
+                Some(Change::Gone { .. }) => frame.dead.push(place.1),
+                _ => frame.living.push(entry),
+            }
+        }
+        Ok(frames)
+    }
+
     fn start(
         &self,
         old: Location,
-        usage: &FrameUse,
+        lines: FrameLines,
         segment: &OldSegment<'_>,
         file: &Arc<File>,
     ) -> Waiting {
-        let rebuilt = (!usage.is_clean()).then(|| {
+        let FrameLines { living, dead } = lines;
+        let rebuilt = (!dead.is_empty()).then(|| {
             self.context.pool.rebuild(OldFrame {
                 segment: Arc::clone(file),
                 path: segment.file.clone(),
                 span: span(old),
-                keep: usage.keep.clone(),
+                living: living.iter().map(|line| line.live.path.clone()).collect(),
+                dead: dead.into_iter().collect(),
             })
         });
         Waiting {
             old,
-            kept: usage.kept(),
+            living,
             rebuilt,
         }
     }
@@ -186,16 +201,31 @@ impl Copier<'_, '_> {
         segment: &OldSegment<'_>,
         file: &File,
     ) -> Result<(), Error> {
-        let Some(Waiting { old, kept, rebuilt }) = waiting.pop_front() else {
+        let Some(Waiting {
+            old,
+            mut living,
+            rebuilt,
+        }) = waiting.pop_front()
+        else {
             return Ok(());
         };
         let frame = match rebuilt {
             Some(answer) => answer.recv().map_err(|_| self.context.no_answer())??,
             None => read_frame(file, span(old)).map_err(Error::last_backup(&segment.file))?,
         };
-        let new = self.output.append(&frame, kept)?;
-        self.moved.insert(old, new);
-        Ok(())
+        let new = self.output.append(&frame)?;
+        for line in &mut living {
+            line.location = new;
+            self.take_along(old.segment, new.segment, &line.live.path);
+        }
+        self.output.add_lines(living)
+    }
+
+    /// What is known of a member is known of it in its new segment.
+    fn take_along(&mut self, from: u32, to: u32, stored: &RelPath) {
+        if let Some(change) = self.changes.remove(&(from, stored.clone())) {
+            self.changes.insert((to, stored.clone()), change);
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Workers that read files and compress frames, one a core, shared by all mailboxes.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,13 +8,15 @@ use std::thread::Scope;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use mail_common::archive::frame::{self, FRAME_TAR_BYTES, FrameCompressor};
-use mail_common::archive::index::LiveEntry;
 use mail_common::archive::member::{self, Member};
 use mail_common::archive::segment::{FrameSpan, read_frame};
 use mail_common::interrupt::Interrupt;
+use mail_common::relpath::RelPath;
 
 use super::error::Error;
-use crate::source::pack::{LARGE_BYTES, Packed, pack};
+use super::old_member::{Judged, Suspect};
+use crate::source::pack::{LARGE_BYTES, Packed, Request, pack};
+use crate::source::recheck::recheck;
 use crate::source::tree::SourceTree;
 
 /// Gives work to the workers. They end when the last clone is gone; once the run is to stop, they
@@ -40,12 +43,16 @@ pub(crate) struct OldFrame {
     /// Where the segment lies, for messages.
     pub(crate) path: PathBuf,
     pub(crate) span: FrameSpan,
-    pub(crate) keep: Vec<bool>,
+    /// Names of the members to keep.
+    pub(crate) living: BTreeSet<RelPath>,
+    /// Names of the others.
+    pub(crate) dead: BTreeSet<RelPath>,
 }
 
 enum Job {
-    Build(Vec<LiveEntry>, Sender<Result<Built, Error>>),
+    Build(Vec<Request>, Sender<Result<Built, Error>>),
     Rebuild(OldFrame, Sender<Result<Vec<u8>, Error>>),
+    Recheck(Vec<Suspect>, Sender<Vec<Judged>>),
 }
 
 impl FramePool {
@@ -79,10 +86,17 @@ impl FramePool {
         })
     }
 
-    /// Asks for a frame of `entries`.
-    pub(crate) fn build(&self, entries: Vec<LiveEntry>) -> Receiver<Result<Built, Error>> {
+    /// Asks for a frame.
+    pub(crate) fn build(&self, requests: Vec<Request>) -> Receiver<Result<Built, Error>> {
         let (answer, result) = bounded(1);
-        self.give(Job::Build(entries, answer));
+        self.give(Job::Build(requests, answer));
+        result
+    }
+
+    /// Asks whether messages are what they look like.
+    pub(crate) fn recheck(&self, suspects: Vec<Suspect>) -> Receiver<Vec<Judged>> {
+        let (answer, result) = bounded(1);
+        self.give(Job::Recheck(suspects, answer));
         result
     }
 
@@ -110,11 +124,12 @@ impl OldFrame {
             .map_err(|error| self.error(error))
     }
 
-    /// The members of `tar`, which is its own. They are those of the index, one for one: as many,
-    /// and in the same order, by path.
+    /// The members of `tar`, which is its own. They are those of the index, one for one.
     fn members(&self, tar: &[u8]) -> Result<Vec<Member>, Error> {
         let members = member::members(tar).map_err(|error| self.error(error))?;
-        if members.len() != self.keep.len() || !members.is_sorted_by(|a, b| a.path < b.path) {
+        let names: BTreeSet<&RelPath> = members.iter().map(|member| &member.path).collect();
+        let indexed: BTreeSet<&RelPath> = self.living.iter().chain(&self.dead).collect();
+        if names.len() != members.len() || names != indexed {
             return Err(self.error("it does not hold what the index says"));
         }
         Ok(members)
@@ -138,14 +153,15 @@ impl Worker<'_> {
         match job {
             Job::Build(entries, answer) => drop(answer.send(self.build(entries))),
             Job::Rebuild(frame, answer) => drop(answer.send(self.rebuild(&frame))),
+            Job::Recheck(suspects, answer) => drop(answer.send(self.recheck(suspects))),
         }
         // One large file must not hold its memory for the rest of the run.
         self.tar.shrink_to(FRAME_TAR_BYTES as usize * 2);
     }
 
-    fn build(&mut self, entries: Vec<LiveEntry>) -> Result<Built, Error> {
+    fn build(&mut self, requests: Vec<Request>) -> Result<Built, Error> {
         self.tar.clear();
-        let packed = pack(self.tree, entries, &mut self.tar);
+        let packed = pack(self.tree, requests, &mut self.tar);
         let frame = if packed.entries.is_empty() {
             Vec::new()
         } else {
@@ -158,10 +174,21 @@ impl Worker<'_> {
         let tar = old.read()?;
         let members = old.members(&tar)?;
         self.tar.clear();
-        for (member, _) in members.iter().zip(&old.keep).filter(|(_, keep)| **keep) {
-            self.tar.extend_from_slice(&tar[member.whole.clone()]);
+        for member in members {
+            if old.living.contains(&member.path) {
+                self.tar.extend_from_slice(&tar[member.whole]);
+            }
         }
         self.compress()
+    }
+
+    fn recheck(&self, suspects: Vec<Suspect>) -> Vec<Judged> {
+        let judge = |Suspect { live, old }| Judged {
+            verdict: recheck(self.tree, &live, &old.known),
+            live,
+            old,
+        };
+        suspects.into_iter().map(judge).collect()
     }
 
     fn compress(&mut self) -> Result<Vec<u8>, Error> {

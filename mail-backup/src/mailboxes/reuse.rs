@@ -1,44 +1,51 @@
-//! Decides what becomes of the segments of the last backup. Pure: it looks at sizes and counts
-//! only.
+//! Decides what becomes of the segments of the last backup. Pure: it looks at sizes, counts and
+//! times only.
 //!
-//! A segment is linked as long as nothing in it has changed. Once it is dirty it must be written
-//! again, since a message that is gone may be in no archive. Three faults are to be avoided:
+//! A segment is linked, with what is dead in it, until it is worth the work to write it again. Four
+//! faults are to be avoided:
 //!
-//! - *Old mail mixed with new.* New mail will change again tomorrow, and would make the old mail in
-//!   its segment dirty every day. So the rest of a dirty segment joins the new mail only where that
-//!   costs no more than saving the new mail does.
+//! - *Room for the dead.* A segment of which a third is dead is written again without it.
+//! - *What was deleted stays for ever.* A segment in which something has been dead for longer than
+//!   the purge allows is written again, too. Where mail is deleted evenly, that falls due for many
+//!   segments on one day; so for this reason a run writes no more than a thirtieth of the mailbox
+//!   (and the segment with which that is reached), the oldest death first: all are through in
+//!   thirty runs.
 //! - *Too many files.* Each day adds a segment, and with one a day a mailbox would have hundreds of
 //!   them after a year. So the smallest are merged once there are more than [`SMALL_SEGMENTS`].
 //! - *Merging the same bytes every day.* So a merge takes many segments at a time, and takes none
 //!   that is larger than all the smaller ones together: a byte is written again only when its
 //!   segment grows by half, and the work of merging grows with the logarithm of the mailbox.
 
+use super::usage::SegmentUse;
+
 /// At this size a segment is closed.
 pub(crate) const SEGMENT_BYTES: u64 = 64 << 20;
 
 /// With more small segments than this, the smallest are merged.
-const SMALL_SEGMENTS: usize = 16;
+const SMALL_SEGMENTS: usize = 32;
 
 /// How many are merged at least, so that merging is rare.
 const MERGE_AT_LEAST: usize = 8;
 
+/// A run writes this part of a mailbox for the purge.
+const PURGE_PART: u64 = 30;
+
 /// A segment of messages as the last backup left it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Candidate {
-    /// The size of the frames that still hold a message.
-    pub(crate) live_bytes: u64,
-    pub(crate) condition: Condition,
+    /// The size of its file.
+    pub(crate) stored_bytes: u64,
+    /// What is alive in it.
+    pub(crate) usage: SegmentUse,
 }
 
-/// What has happened to the messages in a segment.
+/// How long a segment may hold what is dead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Condition {
-    /// All are unchanged.
-    Clean,
-    /// Some are gone or changed.
-    Dirty,
-    /// None is left.
-    Dead,
+pub(crate) enum Purge {
+    /// Not beyond the next run.
+    AtOnce,
+    /// What died before this moment is to go, in seconds since 1970.
+    DeadBefore(i64),
 }
 
 /// What becomes of a segment.
@@ -46,7 +53,7 @@ pub(crate) enum Condition {
 pub(crate) enum Disposition {
     /// Linked into the new set, unread.
     Link,
-    /// Written again under its number, without what is gone.
+    /// Written again as a new segment, without what is dead.
     Rewrite,
     /// Written into the segment of what is new.
     Merge,
@@ -54,13 +61,25 @@ pub(crate) enum Disposition {
     Drop,
 }
 
-/// The disposition of each candidate, in their order, when `new_bytes` of messages are to be saved
-/// beside them.
-pub(crate) fn decide(candidates: &[Candidate], new_bytes: u64) -> Vec<Disposition> {
+impl Purge {
+    /// Allows the dead to stay for `days` at `now_seconds`.
+    pub(crate) fn after_days(days: u32, now_seconds: i64) -> Self {
+        match days {
+            0 => Self::AtOnce,
+            _ => Self::DeadBefore(now_seconds - i64::from(days) * 86_400),
+        }
+    }
+}
+
+/// The disposition of each candidate, in their order.
+pub(crate) fn decide(candidates: &[Candidate], purge: Purge) -> Vec<Disposition> {
     let mut dispositions: Vec<Disposition> = candidates
         .iter()
-        .map(|candidate| candidate.alone(new_bytes))
+        .map(|candidate| candidate.alone(purge))
         .collect();
+    for index in overdue(candidates, &dispositions, purge) {
+        dispositions[index] = Disposition::Rewrite;
+    }
     for index in surplus(candidates, &dispositions) {
         dispositions[index] = Disposition::Merge;
     }
@@ -68,21 +87,66 @@ pub(crate) fn decide(candidates: &[Candidate], new_bytes: u64) -> Vec<Dispositio
 }
 
 impl Candidate {
+    /// About what its living members take, in bytes of a file.
+    fn living_stored_bytes(&self) -> u64 {
+        let SegmentUse {
+            living_bytes,
+            dead_bytes,
+            ..
+        } = self.usage;
+        let all = u128::from(living_bytes) + u128::from(dead_bytes);
+        let living = u128::from(self.stored_bytes) * u128::from(living_bytes);
+        u64::try_from(living / all.max(1)).unwrap_or(self.stored_bytes)
+    }
+
     fn is_small(&self) -> bool {
-        self.live_bytes < SEGMENT_BYTES / 2
+        self.living_stored_bytes() < SEGMENT_BYTES / 2
     }
 
     /// The disposition without regard to the others.
-    fn alone(&self, new_bytes: u64) -> Disposition {
-        match self.condition {
-            Condition::Dead => Disposition::Drop,
-            Condition::Clean => Disposition::Link,
-            Condition::Dirty if self.is_small() && self.live_bytes <= new_bytes => {
-                Disposition::Merge
-            }
-            Condition::Dirty => Disposition::Rewrite,
+    fn alone(&self, purge: Purge) -> Disposition {
+        let SegmentUse {
+            living,
+            living_bytes,
+            dead_bytes,
+            ..
+        } = self.usage;
+        match dead_bytes {
+            _ if living == 0 => Disposition::Drop,
+            0 => Disposition::Link,
+            _ if purge == Purge::AtOnce => Disposition::Rewrite,
+            _ if dead_bytes >= living_bytes / 2 => Disposition::Rewrite,
+            _ => Disposition::Link,
         }
     }
+}
+
+/// The indices of the segments to be written for the purge in this run.
+fn overdue(candidates: &[Candidate], dispositions: &[Disposition], purge: Purge) -> Vec<usize> {
+    let Purge::DeadBefore(limit_seconds) = purge else {
+        return Vec::new();
+    };
+    let mut due: Vec<(i64, usize)> = Vec::new();
+    for (index, candidate) in candidates.iter().enumerate() {
+        let oldest = candidate.usage.oldest_death_seconds;
+        if let Some(oldest) = oldest.filter(|oldest| *oldest < limit_seconds)
+            && dispositions[index] == Disposition::Link
+        {
+            due.push((oldest, index));
+        }
+    }
+    due.sort_unstable();
+    let all_bytes: u64 = candidates.iter().map(|other| other.stored_bytes).sum();
+    let mut left_bytes = all_bytes.div_ceil(PURGE_PART);
+    let mut chosen = Vec::new();
+    for (_, index) in due {
+        if left_bytes == 0 {
+            break;
+        }
+        left_bytes = left_bytes.saturating_sub(candidates[index].stored_bytes);
+        chosen.push(index);
+    }
+    chosen
 }
 
 /// The indices of the small segments that are too many: the smallest, at least
@@ -100,11 +164,11 @@ fn surplus(candidates: &[Candidate], dispositions: &[Disposition]) -> Vec<usize>
     if small.len() <= SMALL_SEGMENTS {
         return Vec::new();
     }
-    small.sort_by_key(|&index| candidates[index].live_bytes);
+    small.sort_by_key(|&index| candidates[index].living_stored_bytes());
     let mut merged = Vec::new();
     let mut merged_bytes = 0;
     for index in small {
-        let bytes = candidates[index].live_bytes;
+        let bytes = candidates[index].living_stored_bytes();
         if merged.len() >= MERGE_AT_LEAST && bytes > merged_bytes {
             break;
         }
@@ -119,56 +183,113 @@ mod tests {
     use super::*;
 
     const MIB: u64 = 1 << 20;
+    const NEVER: Purge = Purge::DeadBefore(i64::MIN);
 
-    fn segment(stored: u64, live: u64) -> Candidate {
-        let condition = match live {
-            0 => Condition::Dead,
-            _ if live == stored => Condition::Clean,
-            _ => Condition::Dirty,
-        };
+    fn candidate(stored: u64, dead: u64, oldest_death: Option<i64>) -> Candidate {
         Candidate {
-            live_bytes: live * MIB,
-            condition,
+            stored_bytes: stored * MIB,
+            usage: SegmentUse {
+                living: stored - dead,
+                living_bytes: (stored - dead) * MIB,
+                dead_bytes: dead * MIB,
+                oldest_death_seconds: oldest_death,
+            },
         }
     }
 
-    fn check(segments: &[(u64, u64)], new: u64, expected: &[Disposition]) {
+    /// Segments by their stored and dead MiB.
+    #[track_caller]
+    fn check(segments: &[(u64, u64)], purge: Purge, expected: &[Disposition]) {
         let candidates: Vec<Candidate> = segments
             .iter()
-            .map(|&(stored, live)| segment(stored, live))
+            .map(|&(stored, dead)| candidate(stored, dead, (dead > 0).then_some(0)))
             .collect();
-        assert_eq!(decide(&candidates, new * MIB), expected, "{segments:?}");
+        assert_eq!(decide(&candidates, purge), expected, "{segments:?}");
     }
 
     #[test]
-    fn unchanged_is_linked_and_dirty_is_written_again() {
-        check(
-            &[(64, 64), (10, 10)],
-            1,
-            &[Disposition::Link, Disposition::Link],
-        );
-        check(
-            &[(64, 60), (64, 40)],
-            100,
-            &[Disposition::Rewrite, Disposition::Rewrite],
-        );
-        check(&[(64, 0)], 1, &[Disposition::Drop]);
+    fn a_segment_is_linked_until_a_third_of_it_is_dead() {
+        check(&[(64, 0), (10, 0)], NEVER, &[Disposition::Link; 2]);
+        check(&[(60, 19), (60, 1)], NEVER, &[Disposition::Link; 2]);
+        check(&[(60, 20), (60, 59)], NEVER, &[Disposition::Rewrite; 2]);
+        check(&[(64, 64)], NEVER, &[Disposition::Drop]);
     }
 
     #[test]
-    fn a_small_rest_joins_what_is_new_when_that_is_little_work() {
-        check(&[(64, 20)], 30, &[Disposition::Merge]);
-        check(&[(64, 20)], 1, &[Disposition::Rewrite]);
+    fn without_patience_nothing_dead_stays() {
+        let expected = [Disposition::Link, Disposition::Rewrite, Disposition::Drop];
+        check(&[(64, 0), (64, 1), (64, 64)], Purge::AtOnce, &expected);
+        assert_eq!(Purge::after_days(0, 9), Purge::AtOnce);
+        assert_eq!(Purge::after_days(1, 86_400), Purge::DeadBefore(0));
+    }
+
+    #[test]
+    fn the_purge_takes_a_thirtieth_a_run_the_oldest_death_first() {
+        // A thirtieth of sixty is two.
+        let mut candidates: Vec<Candidate> = (0..60)
+            .map(|number| candidate(64, 1, Some((number * 7) % 60)))
+            .collect();
+        let mut rewritten = Vec::new();
+        for run in 0..30 {
+            let dispositions = decide(&candidates, Purge::DeadBefore(60));
+            let chosen: Vec<usize> = (0..60)
+                .filter(|&index| dispositions[index] == Disposition::Rewrite)
+                .collect();
+            assert_eq!(chosen.len(), 2, "run {run}");
+            for index in chosen {
+                rewritten.push(candidates[index].usage.oldest_death_seconds.unwrap());
+                candidates[index] = candidate(64, 0, None);
+            }
+        }
+        let mut groups: Vec<i64> = rewritten.chunks(2).flat_map(sorted).collect();
+        assert!(groups.is_sorted());
+        groups.dedup();
+        assert_eq!(groups.len(), 60);
+        let dispositions = decide(&candidates, Purge::DeadBefore(60));
+        assert_eq!(dispositions, [Disposition::Link; 60]);
+    }
+
+    fn sorted(pair: &[i64]) -> Vec<i64> {
+        let mut pair = pair.to_vec();
+        pair.sort_unstable();
+        pair
+    }
+
+    #[test]
+    fn segments_of_any_size_are_through_in_thirty_runs() {
+        let sizes = [64, 64, 64, 60, 33, 50, 40, 64, 37, 64];
+        let mut candidates: Vec<Candidate> = sizes
+            .iter()
+            .map(|&size| candidate(size, 1, Some(0)))
+            .collect();
+        for _ in 0..30 {
+            for (index, disposition) in decide(&candidates, Purge::DeadBefore(1))
+                .into_iter()
+                .enumerate()
+            {
+                if disposition == Disposition::Rewrite {
+                    candidates[index] = candidate(sizes[index], 0, None);
+                }
+            }
+        }
+        assert!(candidates.iter().all(|other| other.usage.dead_bytes == 0));
+    }
+
+    #[test]
+    fn what_died_lately_may_stay() {
+        let candidates = [candidate(64, 1, Some(100)), candidate(64, 1, Some(99))];
+        let dispositions = decide(&candidates, Purge::DeadBefore(100));
+        assert_eq!(dispositions, [Disposition::Link, Disposition::Rewrite]);
     }
 
     #[test]
     fn too_many_small_segments_are_merged_smallest_first() {
-        check(&[(1, 1); 16], 0, &[Disposition::Link; 16]);
-        check(&[(1, 1); 17], 0, &[Disposition::Merge; 17]);
-        let mut sizes = vec![(1, 1); 16];
-        sizes.push((30, 30));
-        let mut dispositions = vec![Disposition::Merge; 16];
-        dispositions.push(Disposition::Link);
-        check(&sizes, 0, &dispositions);
+        check(&[(1, 0); 32], NEVER, &[Disposition::Link; 32]);
+        check(&[(1, 0); 33], NEVER, &[Disposition::Merge; 33]);
+        let mut sizes = vec![(1, 0); 30];
+        sizes.extend([(31, 0), (31, 0), (31, 0)]);
+        let mut dispositions = vec![Disposition::Merge; 30];
+        dispositions.extend([Disposition::Link; 3]);
+        check(&sizes, NEVER, &dispositions);
     }
 }

@@ -11,7 +11,7 @@ use mail_common::message::HEAD_BYTES;
 use mail_common::relpath::RelPath;
 use mail_common::xattr;
 
-use super::pack::{PackedEntry, Xattr, append_file_head, expect, message_id, settled};
+use super::pack::{HeaderFields, PackedEntry, Request, Xattr, append_file_head, expect, settled};
 use super::tree::{SourceTree, look_at_open, vanished};
 
 /// What became of a large file, and where its frame went.
@@ -29,19 +29,20 @@ pub(crate) enum Streamed<L> {
     Failed(io::Error),
 }
 
-/// Streams the file at `path` into `write`, which is given head, content and padding.
+/// Streams a file into `write`, which is given head, content and padding.
 pub(crate) fn stream<L, E>(
     tree: &SourceTree,
-    path: &RelPath,
+    request: &Request,
     write: impl FnOnce(&[u8], &mut dyn Read, &[u8], &Stat) -> Result<L, E>,
 ) -> Result<Streamed<L>, E> {
+    let (path, stored) = (&request.live.path, &request.stored);
     let (file, stat, xattrs) = match open(tree, path) {
         Ok(opened) => opened,
         Err(error) if vanished(&error) => return Ok(Streamed::Vanished),
         Err(error) => return Ok(Streamed::Failed(error)),
     };
     let mut head = Vec::new();
-    append_file_head(path, &stat, &xattrs, &mut head);
+    append_file_head(stored, &stat, &xattrs, &mut head);
     let mut content = Exactly {
         inner: file,
         left: stat.size,
@@ -54,8 +55,10 @@ pub(crate) fn stream<L, E>(
         return Ok(Streamed::Cut(error));
     }
     let entry = PackedEntry {
-        message_id: message_id(path, &content.start, stat.size),
+        stored: stored.clone(),
+        header: HeaderFields::of(path, &content.start, stat.size),
         sha256: Some(content.digest.into_parts().1),
+        xattrs_sha256: xattr::digest(&xattrs),
         live: LiveEntry {
             path: path.clone(),
             kind: Kind::File,

@@ -5,3 +5,5 @@ pub(crate) mod tree; // opens and looks at entries, never through a link
 pub(crate) mod pack; // files into the tar of a frame
 
 pub(crate) mod large; // files too large for memory, streamed
+
+pub(crate) mod recheck; // whether a file is what a set holds already

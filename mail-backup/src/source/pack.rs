@@ -3,7 +3,8 @@
 use std::fs::File;
 use std::io;
 
-use mail_common::archive::index::{Kind, LiveEntry, Stat};
+use jiff::fmt::rfc2822;
+use mail_common::archive::index::{Envelope, IndexEntry, Kind, LiveEntry, Location, Stat};
 use mail_common::archive::member::{MemberHead, pad};
 use mail_common::checksum::Sha256;
 use mail_common::maildir::is_message;
@@ -24,6 +25,28 @@ const READS: usize = 3;
 /// An extended attribute: its name and its value.
 pub(super) type Xattr = (Vec<u8>, Vec<u8>);
 
+/// An entry that is to be read into a frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Request {
+    pub(crate) live: LiveEntry,
+    /// Its name in the archive.
+    pub(crate) stored: RelPath,
+    /// For a directory: it gets a member for each of these records of its names. Such a directory
+    /// is stored even if it is gone by now, as it was when it was listed.
+    pub(crate) dumpdirs: Vec<Vec<u8>>,
+}
+
+impl Request {
+    /// To be stored under its own name.
+    pub(crate) fn plain(live: LiveEntry) -> Self {
+        Self {
+            stored: live.path.clone(),
+            live,
+            dumpdirs: Vec::new(),
+        }
+    }
+}
+
 /// What was read into a frame, and what was not.
 #[derive(Debug, Default)]
 pub(crate) struct Packed {
@@ -32,7 +55,7 @@ pub(crate) struct Packed {
     /// No longer where they were listed.
     pub(crate) vanished: Vec<LiveEntry>,
     /// Too large for a frame in memory.
-    pub(crate) large: Vec<LiveEntry>,
+    pub(crate) large: Vec<Request>,
     /// What could not be read.
     pub(crate) failed: Vec<(RelPath, io::Error)>,
     /// Files that were changing during all attempts; taken as they were at the last.
@@ -43,40 +66,92 @@ pub(crate) struct Packed {
 #[derive(Debug)]
 pub(crate) struct PackedEntry {
     pub(crate) live: LiveEntry,
+    /// Its name in the archive.
+    pub(crate) stored: RelPath,
     /// Of the content; for files only.
     pub(crate) sha256: Option<Sha256>,
-    /// For messages only, where it can be told.
-    pub(crate) message_id: Option<String>,
+    /// For messages only.
+    pub(crate) header: HeaderFields,
+    /// Of the extended attributes, if there are any.
+    pub(crate) xattrs_sha256: Option<Sha256>,
+}
+
+/// What the index of a set keeps of the header of a message.
+#[derive(Debug, Default)]
+pub(crate) struct HeaderFields {
+    /// Where it can be told.
+    message_id: Option<String>,
+    /// Where the message shows its header.
+    envelope: Option<Box<Envelope>>,
 }
 
 impl PackedEntry {
-    fn without_content(live: LiveEntry) -> Self {
-        Self {
-            live,
-            sha256: None,
-            message_id: None,
+    /// The line of the index: the entry under its name in the archive.
+    pub(crate) fn indexed(self, location: Location) -> IndexEntry {
+        IndexEntry {
+            live: LiveEntry {
+                path: self.stored,
+                ..self.live
+            },
+            sha256: self.sha256,
+            location,
+            message_id: self.header.message_id,
+            envelope: self.header.envelope,
+            xattrs_sha256: self.xattrs_sha256,
         }
     }
 }
 
-/// Appends `entries` to `tar`, reading each file once, or again where it changes meanwhile.
-pub(crate) fn pack(tree: &SourceTree, entries: Vec<LiveEntry>, tar: &mut Vec<u8>) -> Packed {
+impl HeaderFields {
+    /// Those of the file at `path`, which begins with `start`, if it is a message.
+    pub(crate) fn of(path: &RelPath, start: &[u8], message_bytes: u64) -> Self {
+        if !is_message(path) {
+            return Self::default();
+        }
+        let head = Head::of(start, message_bytes);
+        Self {
+            message_id: head.as_ref().and_then(Head::message_id),
+            envelope: head.as_ref().map(|head| Box::new(envelope(head))),
+        }
+    }
+}
+
+fn envelope(head: &Head<'_>) -> Envelope {
+    let text = |name| head.text(name).unwrap_or_default();
+    Envelope {
+        date_seconds: head.field("Date").and_then(|date| date_seconds(&date)),
+        from: text("From"),
+        to: text("To"),
+        cc: text("Cc"),
+        subject: text("Subject"),
+    }
+}
+
+/// A date of RFC 5322 in seconds since 1970. A wrong day of the week is of no matter.
+fn date_seconds(date: &[u8]) -> Option<i64> {
+    let parser = rfc2822::DateTimeParser::new().relaxed_weekday(true);
+    let time = parser.parse_timestamp(date.trim_ascii()).ok()?;
+    Some(time.as_second())
+}
+
+/// Appends what is asked for to `tar`, reading each file once, or again where it changes meanwhile.
+pub(crate) fn pack(tree: &SourceTree, requests: Vec<Request>, tar: &mut Vec<u8>) -> Packed {
     let mut packed = Packed::default();
-    for entry in entries {
+    for request in requests {
         let start = tar.len();
-        match append(tree, &entry, tar) {
+        match append(tree, &request, tar) {
             Ok(Appended::Whole(entry)) => packed.entries.push(entry),
             Ok(Appended::Unsteady(entry)) => {
                 packed.unsteady.push(entry.live.path.clone());
                 packed.entries.push(entry);
             }
-            Ok(Appended::Large(entry)) => packed.large.push(entry),
+            Ok(Appended::Large(live)) => packed.large.push(Request { live, ..request }),
             Err(error) => {
                 tar.truncate(start);
                 if vanished(&error) {
-                    packed.vanished.push(entry);
+                    packed.vanished.push(request.live);
                 } else {
-                    packed.failed.push((entry.path, error));
+                    packed.failed.push((request.live.path, error));
                 }
             }
         }
@@ -91,31 +166,51 @@ enum Appended {
     Large(LiveEntry),
 }
 
-fn append(tree: &SourceTree, entry: &LiveEntry, tar: &mut Vec<u8>) -> io::Result<Appended> {
-    match entry.kind {
-        Kind::File => append_file(tree, &entry.path, tar),
-        Kind::Directory => append_directory(tree, &entry.path, tar),
-        Kind::Symlink => append_link(tree, entry, tar),
+fn append(tree: &SourceTree, request: &Request, tar: &mut Vec<u8>) -> io::Result<Appended> {
+    match request.live.kind {
+        Kind::File => append_file(tree, request, tar),
+        Kind::Directory => append_directory(tree, request, tar),
+        Kind::Symlink => append_link(tree, &request.live, tar),
     }
 }
 
-fn append_directory(tree: &SourceTree, path: &RelPath, tar: &mut Vec<u8>) -> io::Result<Appended> {
-    let directory = tree.open_directory(path)?;
-    let stat = expect(look_at_open(&directory)?, Kind::Directory)?;
-    MemberHead {
-        path,
+fn append_directory(
+    tree: &SourceTree,
+    request: &Request,
+    tar: &mut Vec<u8>,
+) -> io::Result<Appended> {
+    let (live, dumpdirs) = (&request.live, &request.dumpdirs);
+    let (stat, xattrs) = match look_at_directory(tree, &live.path) {
+        Err(error) if vanished(&error) && !dumpdirs.is_empty() => (live.stat, Vec::new()),
+        looked => looked?,
+    };
+    let mut head = MemberHead {
+        path: &live.path,
         kind: Kind::Directory,
         stat: &stat,
         link_target: b"",
-        xattrs: &xattr::read(&directory)?,
+        xattrs: &xattrs,
         dumpdir: None,
+    };
+    for dumpdir in dumpdirs {
+        head.dumpdir = Some(dumpdir);
+        head.append_to(tar);
     }
-    .append_to(tar);
-    Ok(Appended::Whole(PackedEntry::without_content(LiveEntry {
-        path: path.clone(),
-        kind: Kind::Directory,
+    if dumpdirs.is_empty() {
+        head.append_to(tar);
+    }
+    let live = LiveEntry {
         stat: settled(stat),
-    })))
+        ..live.clone()
+    };
+    let packed = without_content(live, xattr::digest(&xattrs));
+    Ok(Appended::Whole(packed))
+}
+
+fn look_at_directory(tree: &SourceTree, path: &RelPath) -> io::Result<(Stat, Vec<Xattr>)> {
+    let directory = tree.open_directory(path)?;
+    let stat = expect(look_at_open(&directory)?, Kind::Directory)?;
+    Ok((stat, xattr::read(&directory)?))
 }
 
 fn append_link(tree: &SourceTree, entry: &LiveEntry, tar: &mut Vec<u8>) -> io::Result<Appended> {
@@ -128,22 +223,33 @@ fn append_link(tree: &SourceTree, entry: &LiveEntry, tar: &mut Vec<u8>) -> io::R
         dumpdir: None,
     }
     .append_to(tar);
-    Ok(Appended::Whole(PackedEntry::without_content(entry.clone())))
+    Ok(Appended::Whole(without_content(entry.clone(), None)))
 }
 
-fn append_file(tree: &SourceTree, path: &RelPath, tar: &mut Vec<u8>) -> io::Result<Appended> {
+fn without_content(live: LiveEntry, xattrs_sha256: Option<Sha256>) -> PackedEntry {
+    PackedEntry {
+        stored: live.path.clone(),
+        live,
+        sha256: None,
+        header: HeaderFields::default(),
+        xattrs_sha256,
+    }
+}
+
+fn append_file(tree: &SourceTree, request: &Request, tar: &mut Vec<u8>) -> io::Result<Appended> {
     let start = tar.len();
     for _ in 1..READS {
-        match read_file(tree, path, tar)? {
+        match read_file(tree, request, tar)? {
             Appended::Unsteady(..) => tar.truncate(start),
             appended => return Ok(appended),
         }
     }
-    read_file(tree, path, tar)
+    read_file(tree, request, tar)
 }
 
 /// Appends head and content of a file as one reading gives them.
-fn read_file(tree: &SourceTree, path: &RelPath, tar: &mut Vec<u8>) -> io::Result<Appended> {
+fn read_file(tree: &SourceTree, request: &Request, tar: &mut Vec<u8>) -> io::Result<Appended> {
+    let (path, stored) = (&request.live.path, &request.stored);
     let file = tree.open_file(path)?;
     let mut stat = expect(look_at_open(&file)?, Kind::File)?;
     let live = |stat| LiveEntry {
@@ -156,27 +262,29 @@ fn read_file(tree: &SourceTree, path: &RelPath, tar: &mut Vec<u8>) -> io::Result
     }
     let xattrs = xattr::read(&file)?;
     let start = tar.len();
-    append_file_head(path, &stat, &xattrs, tar);
+    append_file_head(stored, &stat, &xattrs, tar);
     let content = tar.len();
     let read_bytes = read_up_to(&file, stat.size, tar)?;
     let after = expect(look_at_open(&file)?, Kind::File)?;
     let is_steady =
         read_bytes == stat.size && after.size == stat.size && after.mtime_ns == stat.mtime_ns;
     let sha256 = Some(Sha256::of(&tar[content..]));
-    let message_id = message_id(path, &tar[content..], read_bytes);
+    let header = HeaderFields::of(path, &tar[content..], read_bytes);
     if read_bytes < stat.size {
         // The head has promised more than there is: it is written again.
         stat.size = read_bytes;
         let data = tar.split_off(content);
         tar.truncate(start);
-        append_file_head(path, &stat, &xattrs, tar);
+        append_file_head(stored, &stat, &xattrs, tar);
         tar.extend_from_slice(&data);
     }
     pad(tar, read_bytes);
     let packed = |stat| PackedEntry {
         live: live(stat),
+        stored: stored.clone(),
         sha256,
-        message_id,
+        header,
+        xattrs_sha256: xattr::digest(&xattrs),
     };
     if is_steady {
         Ok(Appended::Whole(packed(settled(stat))))
@@ -195,14 +303,6 @@ pub(super) fn append_file_head(path: &RelPath, stat: &Stat, xattrs: &[Xattr], ta
         dumpdir: None,
     }
     .append_to(tar);
-}
-
-/// The Message-ID of the file at `path`, which begins with `start`, if it is a message.
-pub(crate) fn message_id(path: &RelPath, start: &[u8], message_bytes: u64) -> Option<String> {
-    if !is_message(path) {
-        return None;
-    }
-    Head::of(start, message_bytes)?.message_id()
 }
 
 /// Appends at most `limit` bytes of `file`, in one call of the kernel where it gives them so.

@@ -125,7 +125,7 @@ fn a_part_is_refreshed_and_the_others_are_linked() {
     }
     assert_eq!(
         outcome.data("artifact").len(),
-        12,
+        13,
         "the records are of the whole set"
     );
     assert_eq!(server.latest().as_deref(), Some(SET));
@@ -322,7 +322,7 @@ fn an_incomplete_day_is_completed_by_its_missing_part() {
     assert_eq!(server.daily(), ["2026-11-23"]);
     assert_eq!(parts(&server.set(SET)), ALL);
     assert_eq!(server.latest().as_deref(), Some(SET));
-    assert_eq!(outcome.data("artifact").len(), 12);
+    assert_eq!(outcome.data("artifact").len(), 13);
     assert_sums(&server.set(SET));
 }
 

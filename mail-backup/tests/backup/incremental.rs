@@ -36,8 +36,7 @@ fn assert_holds_source(server: &Server, set: &Path) {
 fn list_source(mail: &Path) -> Vec<String> {
     let mut find = std::process::Command::new("find");
     let listing = support::capture(find.arg(mail).args(["!", "-type", "d", "-printf", "%P\\n"]));
-    let mut names: Vec<String> = String::from_utf8(listing)
-        .unwrap()
+    let mut names: Vec<String> = String::from_utf8_lossy(&listing)
         .lines()
         .map(str::to_owned)
         .collect();
@@ -165,19 +164,126 @@ fn an_unchanged_day_links_everything_and_reads_nothing() {
     assert_holds_source(&server, &second);
 }
 
-#[test]
-fn a_message_that_is_gone_is_in_no_archive() {
-    let server = Server::with_mail(100, 1);
-    support::settle();
-    server.save_mail(&date(0), &[]);
+/// Deletes a message, and gives its name.
+fn delete_one(server: &Server) -> String {
     let victim = list_source(&server.mail())
         .into_iter()
         .find(|name| name.contains("/cur/"))
         .unwrap();
     fs::remove_file(server.mail().join(&victim)).unwrap();
+    victim
+}
+
+/// The names in all archives of alice.
+fn stored_names(set: &Path) -> String {
+    let script = "for a in 000[1-9].tar.zst; do tar --zstd -tf \"$a\"; done";
+    let mut shell = std::process::Command::new("sh");
+    let names = support::capture(shell.args(["-ec", script]).current_dir(set.join(MAILBOX)));
+    String::from_utf8(names).unwrap()
+}
+
+#[test]
+fn a_message_that_is_gone_is_not_in_the_tree() {
+    let server = Server::with_mail(100, 1);
+    support::settle();
+    server.save_mail(&date(0), &[]);
+    let victim = delete_one(&server);
     let (set, _) = server.save_mail(&date(1), &[]);
     assert!(!members(&set).contains(&victim));
     assert_holds_source(&server, &set);
+    // Its segment is linked, and has it.
+    assert!(stored_names(&set).contains(&victim));
+}
+
+#[test]
+fn a_message_that_is_gone_is_in_no_archive_where_that_is_asked_for() {
+    let server = Server::with_mail(100, 1);
+    support::settle();
+    server.save_mail(&date(0), &[]);
+    let victim = delete_one(&server);
+    let (kept, _) = save_and_purge(&server, 1, "1");
+    assert!(stored_names(&kept).contains(&victim));
+    let (set, _) = save_and_purge(&server, 2, "0");
+    assert!(!stored_names(&set).contains(&victim));
+    assert_holds_source(&server, &set);
+}
+
+/// Makes the deaths in a set older by so many days.
+fn age_deaths(set: &Path, days: i64) {
+    let file = state(set);
+    let text = support::capture(std::process::Command::new("zstd").arg("-dcq").arg(&file));
+    let mut aged = Vec::new();
+    for line in String::from_utf8(text).unwrap().lines() {
+        let mut value: serde_json::Value = serde_json::from_str(line).unwrap();
+        if let Some(since) = value["gone_seconds"].as_i64() {
+            value["gone_seconds"] = (since - days * 86_400).into();
+        }
+        aged.extend(format!("{value}\n").into_bytes());
+    }
+    let (bytes, digest) = (fs::metadata(&file).unwrap().len(), support::sha256(&file));
+    fs::write(&file, zstd_of(&aged)).unwrap();
+    let (new_bytes, new) = (fs::metadata(&file).unwrap().len(), support::sha256(&file));
+    let sums = format!("s/^{digest} /{new} /");
+    let mut sed = std::process::Command::new("sed");
+    support::succeed(sed.args(["-i", &sums, "checksums.sha256"]).current_dir(set));
+    forge_manifest(
+        set,
+        &format!(
+            "s/\"bytes\":{bytes},\"sha256\":\"{digest}\"/\"bytes\":{new_bytes},\"sha256\":\"{new}\"/"
+        ),
+    );
+}
+
+/// By the stock program.
+fn zstd_of(text: &[u8]) -> Vec<u8> {
+    let dir = tempfile::tempdir().unwrap();
+    let plain = dir.path().join("plain");
+    fs::write(&plain, text).unwrap();
+    support::capture(std::process::Command::new("zstd").arg("-cq").arg(plain))
+}
+
+#[test]
+fn what_has_been_gone_for_long_is_in_no_archive() {
+    let server = Server::with_mail(100, 1);
+    support::settle();
+    server.save_mail(&date(0), &[]);
+    let victim = delete_one(&server);
+    let (set, _) = server.save_mail(&date(1), &[]);
+    age_deaths(&set, 89);
+    let (set, _) = server.save_mail(&date(2), &[]);
+    assert!(stored_names(&set).contains(&victim));
+    age_deaths(&set, 2);
+    let (set, _) = server.save_mail(&date(3), &[]);
+    assert!(!stored_names(&set).contains(&victim));
+    assert_holds_source(&server, &set);
+    // What was moved to another segment is what it was.
+    let (set, outcome) = server.save_mail(&date(4), &[]);
+    assert_eq!(outcome.data("end")[0]["totals"]["read_bytes"], 0);
+    assert_holds_source(&server, &set);
+}
+
+#[test]
+fn a_message_that_was_flagged_or_moved_is_not_stored_again() {
+    let server = Server::with_mail(100, 1);
+    support::settle();
+    let (first, _) = server.save_mail(&date(0), &[]);
+    let mail = server.mail();
+    for (number, name) in list_source(&mail).into_iter().enumerate() {
+        if let Some((folder, _)) = name.split_once("/cur/") {
+            let to = mail.join(folder).join(format!("cur/{number}.flagged:2,FS"));
+            fs::rename(mail.join(name), to).unwrap();
+        }
+    }
+    support::settle();
+    let (second, _) = server.save_mail(&date(1), &[]);
+    let segment = largest_segment(&first);
+    let same = second.join(segment.strip_prefix(&first).unwrap());
+    assert_eq!(inode(&segment), inode(&same));
+    assert!(!second.join(MAILBOX).join("0002.tar.zst").exists());
+    assert_holds_source(&server, &second);
+    let (third, outcome) = server.save_mail(&date(2), &[]);
+    assert_eq!(outcome.data("end")[0]["totals"]["read_bytes"], 0);
+    assert_holds_source(&server, &third);
 }
 
 #[test]
@@ -201,13 +307,24 @@ fn a_message_that_kept_size_and_mtime_is_read_again() {
 /// What is done to a set before the next day's run.
 ///
 /// A warning says `fact`.
+#[track_caller]
 fn check_damage(damage: impl FnOnce(&SetDir), fact: &str) -> (Server, SetDir, Outcome) {
+    check_damage_with(damage, fact, "90")
+}
+
+/// The same where what is gone may stay in the archives for so long.
+#[track_caller]
+fn check_damage_with(
+    damage: impl FnOnce(&SetDir),
+    fact: &str,
+    purge_days: &str,
+) -> (Server, SetDir, Outcome) {
     let server = Server::with_mail(200, 1);
     support::settle();
     let (first, _) = server.save_mail(&date(0), &[]);
     damage(&first);
     pass_day(&server, 1, 2_000, 4.0);
-    let (second, outcome) = server.save_mail(&date(1), &[]);
+    let (second, outcome) = save_and_purge(&server, 1, purge_days);
     let warned = outcome
         .stderr
         .lines()
@@ -217,10 +334,28 @@ fn check_damage(damage: impl FnOnce(&SetDir), fact: &str) -> (Server, SetDir, Ou
     (server, second, outcome)
 }
 
+/// Makes the set of a day. What is gone may stay in the archives for so long.
+#[track_caller]
+fn save_and_purge(server: &Server, day: u32, purge_days: &str) -> (SetDir, Outcome) {
+    let date = date(day);
+    let tool = server.tool(&["--component", "mailboxes", "--date", &date]);
+    let outcome = support::checked(tool.env("BACKUP_PURGE_DAYS", purge_days).run());
+    (server.set(&format!("daily/{date}")), outcome.assert_code(0))
+}
+
 const MAILBOX: &str = "mailboxes/example.com/alice";
 
+/// A message of alice.
+const NEW: &str = "example.com/alice/new/1767225700.M1P2.mx";
+
+fn state(set: &Path) -> PathBuf {
+    set.join(MAILBOX).join("state.jsonl.zst")
+}
+
+/// The index of the largest segment.
 fn index(set: &Path) -> PathBuf {
-    set.join(MAILBOX).join("index.jsonl.zst")
+    let segment = largest_segment(set).to_str().unwrap().to_owned();
+    PathBuf::from(segment.replace(".tar.zst", ".jsonl.zst"))
 }
 
 fn flip_byte(path: &Path, at: u64) {
@@ -243,48 +378,67 @@ fn largest_segment(set: &Path) -> PathBuf {
     let files = list_files(&set.join(MAILBOX))
         .into_iter()
         .map(|path| set.join(MAILBOX).join(path));
-    let messages = files.filter(|path| path.extension().is_some_and(|suffix| suffix == "zst"));
-    let messages = messages
-        .filter(|path| !path.ends_with("0000.tar.zst") && !path.ends_with("index.jsonl.zst"));
+    let is_archive = |path: &PathBuf| path.to_str().unwrap().ends_with(".tar.zst");
+    let messages = files.filter(is_archive);
+    let messages = messages.filter(|path| !path.ends_with("0000.tar.zst"));
     messages
         .max_by_key(|path| fs::metadata(path).unwrap().len())
         .unwrap()
 }
 
 #[test]
-fn a_missing_index() {
+fn a_missing_state() {
     check_damage(
-        |set| fs::remove_file(index(set)).unwrap(),
-        "index.jsonl.zst",
+        |set| fs::remove_file(state(set)).unwrap(),
+        "state.jsonl.zst",
+    );
+}
+
+fn cut(path: &Path) {
+    let bytes = middle(path);
+    let file = fs::OpenOptions::new().write(true).open(path).unwrap();
+    file.set_len(bytes).unwrap();
+}
+
+#[test]
+fn a_truncated_state() {
+    check_damage(|set| cut(&state(set)), "state.jsonl.zst");
+}
+
+#[test]
+fn a_state_with_one_wrong_bit() {
+    check_damage(
+        |set| flip_byte(&state(set), middle(&state(set))),
+        "state.jsonl.zst",
     );
 }
 
 #[test]
-fn a_truncated_index() {
-    check_damage(
-        |set| {
-            fs::OpenOptions::new()
-                .write(true)
-                .open(index(set))
-                .unwrap()
-                .set_len(middle(&index(set)))
-                .unwrap();
-        },
-        "index.jsonl.zst",
-    );
+fn an_empty_state() {
+    check_damage(|set| fs::write(state(set), "").unwrap(), "state.jsonl.zst");
 }
 
+/// The messages of its segment are read again, the others are not.
 #[test]
-fn an_index_with_one_wrong_bit() {
-    check_damage(
-        |set| flip_byte(&index(set), middle(&index(set))),
-        "index.jsonl.zst",
-    );
-}
-
-#[test]
-fn an_empty_index() {
-    check_damage(|set| fs::write(index(set), "").unwrap(), "index.jsonl.zst");
+fn an_index_that_is_damaged_or_missing() {
+    for damage in [
+        (|index| flip_byte(index, middle(index))) as fn(&Path),
+        |index| cut(index),
+        |index| fs::remove_file(index).unwrap(),
+    ] {
+        let server = Server::with_mail(100, 1);
+        support::settle();
+        server.save_mail(&date(0), &[]);
+        server.message(NEW, b"Subject: in a segment of its own\n\n");
+        support::settle();
+        let (second, _) = server.save_mail(&date(1), &[]);
+        damage(&index(&second));
+        let (third, outcome) = server.save_mail(&date(2), &[]);
+        let warned = outcome.stderr.contains(".jsonl.zst of the last backup");
+        assert!(warned, "{}", outcome.stderr);
+        assert_eq!(outcome.data("end")[0]["totals"]["messages_unchanged"], 1);
+        assert_holds_source(&server, &third);
+    }
 }
 
 #[test]
@@ -310,9 +464,10 @@ fn a_manifest_without_its_end() {
 
 #[test]
 fn a_damaged_segment_that_is_written_again() {
-    let (_server, set, _) = check_damage(
+    let (_server, set, _) = check_damage_with(
         |set| flip_byte(&largest_segment(set), 100),
         "mail-backup --full",
+        "0",
     );
     let test = |path: &PathBuf| {
         std::process::Command::new("zstd")
@@ -342,16 +497,7 @@ fn a_missing_segment() {
 
 #[test]
 fn a_truncated_segment() {
-    let cut = |path: PathBuf| {
-        let bytes = middle(&path);
-        fs::OpenOptions::new()
-            .write(true)
-            .open(path)
-            .unwrap()
-            .set_len(bytes)
-            .unwrap();
-    };
-    check_damage(|set| cut(largest_segment(set)), "mail-backup --full");
+    check_damage(|set| cut(&largest_segment(set)), "mail-backup --full");
 }
 
 #[test]
@@ -382,6 +528,34 @@ fn the_newest_set_that_holds_the_mailbox_is_used() {
         .run(&["--component", "config", "--date", &date(1)])
         .assert_code(0);
     let (third, outcome) = server.save_mail(&date(2), &[]);
+    assert_eq!(outcome.data("end")[0]["totals"]["read_bytes"], 0);
+    assert_holds_source(&server, &third);
+}
+
+/// The fixture is a set of format 1 of the mailboxes that it restores.
+#[test]
+fn the_first_run_over_a_set_of_the_older_format_stores_no_message_again() {
+    let fixture = mail_tests::run::repository().join("tests/fixtures/format-1/daily");
+    let server = Server::empty();
+    let mut copy = std::process::Command::new("cp");
+    support::succeed(copy.arg("-r").arg(fixture).arg(server.root()));
+    let first = server.set("daily/2026-11-23");
+    unpack_mail(&first, &server.mail());
+    support::settle();
+    let (second, outcome) = server.save_mail("2026-11-24", &[]);
+    assert!(!outcome.stderr.contains("warning:"), "{}", outcome.stderr);
+    for path in ["alice/0001.tar.zst", "bob/0001.tar.zst"] {
+        let of = |set: &Path| inode(&set.join("mailboxes/example.com").join(path));
+        assert_eq!(of(&first), of(&second), "{path}");
+    }
+    let written = list_files(&second.join("mailboxes"));
+    assert!(!written.iter().any(|path| path.ends_with("index.jsonl.zst")));
+    assert!(
+        !written.iter().any(|path| path.ends_with("0002.tar.zst")),
+        "{written:?}"
+    );
+    assert_holds_source(&server, &second);
+    let (third, outcome) = server.save_mail("2026-11-25", &[]);
     assert_eq!(outcome.data("end")[0]["totals"]["read_bytes"], 0);
     assert_holds_source(&server, &third);
 }

@@ -8,6 +8,7 @@ mod support; // a mail server to back up, and the programs that every administra
 mod set; // what a set is on the disk
 mod odd_trees; // mail trees as they are found in the field
 mod incremental; // day after day, and damage of earlier sets
+mod histories; // random days of mailboxes
 mod project; // the files of a Compose project
 mod hourly; // sets of every hour; equal files are linked
 mod components; // parts asked for one by one, failing one by one

@@ -76,14 +76,14 @@ fn names_of_every_kind() {
         .filter(|line| line.first() == Some(&b'\\'))
         .count();
     assert_eq!(
-        lines, 3,
-        "the three files of the mailbox with newline and backslash are escaped"
+        lines, 4,
+        "the four files of the mailbox with newline and backslash are escaped"
     );
     let with_bytes = outcome
         .data("artifact")
         .into_iter()
         .filter(|artifact| artifact["path_b64"].is_string());
-    assert_eq!(with_bytes.count(), 3, "and their names are not UTF-8");
+    assert_eq!(with_bytes.count(), 4, "and their names are not UTF-8");
 }
 
 #[test]
@@ -559,7 +559,7 @@ fn mailboxes_of_other_depths() {
         let (set, _) = check(&server, &["--mailbox-depth", depth], &[]);
         let mut directories: Vec<String> = support::list_files(&set.join("mailboxes"))
             .iter()
-            .filter(|path| path.ends_with("index.jsonl.zst"))
+            .filter(|path| path.ends_with("state.jsonl.zst"))
             .map(|path| path.parent().unwrap().to_str().unwrap().to_owned())
             .collect();
         directories.sort();

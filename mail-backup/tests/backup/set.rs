@@ -23,10 +23,11 @@ config/docker-compose.yml
 config/env
 dkim/dkim.tar.zst
 mailboxes/_root/0000.tar.zst
-mailboxes/_root/index.jsonl.zst
+mailboxes/_root/state.jsonl.zst
 mailboxes/example.com/alice/0000.tar.zst
+mailboxes/example.com/alice/0001.jsonl.zst
 mailboxes/example.com/alice/0001.tar.zst
-mailboxes/example.com/alice/index.jsonl.zst
+mailboxes/example.com/alice/state.jsonl.zst
 manifest.jsonl
 mysql/_accounts.sql.zst
 mysql/mailserver.sql.zst
@@ -76,7 +77,7 @@ fn records_are_true() {
         .iter()
         .map(|record| record["type"].as_str().unwrap())
         .collect();
-    let mut expected = vec!["artifact"; 12];
+    let mut expected = vec!["artifact"; 13];
     expected.insert(0, "begin");
     expected.push("end");
     assert_eq!(kinds, expected);
@@ -84,9 +85,9 @@ fn records_are_true() {
     assert_eq!(begin["set"], "daily/2026-11-23");
     assert_eq!(begin["args"], serde_json::json!(["--date", "2026-11-23"]));
     assert_eq!(begin["root"], server.root().to_str().unwrap());
-    assert_eq!(records[13]["data"]["status"], "ok");
+    assert_eq!(records[14]["data"]["status"], "ok");
     let of_stdout: Vec<Value> = outcome.data("artifact");
-    let of_manifest: Vec<&Value> = records[1..13]
+    let of_manifest: Vec<&Value> = records[1..14]
         .iter()
         .map(|record| &record["data"])
         .collect();

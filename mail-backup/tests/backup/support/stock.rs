@@ -88,9 +88,9 @@ pub(crate) fn unpack_archive(archive: &Path, dir: &Path, options: &[&str]) {
     );
 }
 
-/// Unpacks every archive of the mailboxes of `set` into `dir`: segments before directories, deep
-/// before shallow, and what lies above the mailboxes at the end, so that directories get their
-/// times when nothing more is put into them.
+/// Unpacks every archive of the mailboxes of `set` into `dir` as the guide says: the segments of
+/// messages in the order of their numbers, then the directories and control files of each mailbox,
+/// and what lies above the mailboxes at the end.
 #[track_caller]
 pub(crate) fn unpack_mail(set: &Path, dir: &Path) {
     unpack_mail_with(set, dir, &[]);
@@ -99,41 +99,46 @@ pub(crate) fn unpack_mail(set: &Path, dir: &Path) {
 /// The same with further options of tar.
 #[track_caller]
 pub(crate) fn unpack_mail_with(set: &Path, dir: &Path, options: &[&str]) {
+    let options = [&["--incremental"], options].concat();
     for archive in archives(set) {
-        unpack_archive(&archive, dir, options);
+        unpack_archive(&archive, dir, &options);
     }
-    unpack_archive(&set.join("mailboxes/_root/0000.tar.zst"), dir, options);
 }
 
 /// The archives of the mailboxes in the order in which they are unpacked.
 fn archives(set: &Path) -> Vec<PathBuf> {
-    let files = list_files(&set.join("mailboxes"))
-        .into_iter()
-        .map(|path| set.join("mailboxes").join(path));
-    files
-        .filter(|path| path.as_os_str().as_bytes().ends_with(b".tar.zst"))
-        .rev()
-        .collect()
+    let above = set.join("mailboxes/_root/0000.tar.zst");
+    let files = list_files(&set.join("mailboxes"));
+    let archives = files.into_iter().filter(|path| is_archive(path));
+    let mut archives: Vec<PathBuf> = archives
+        .map(|path| set.join("mailboxes").join(path))
+        .filter(|path| *path != above)
+        .collect();
+    archives.push(above.clone());
+    archives.sort_by_key(|path| {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let number: u32 = name.trim_end_matches(".tar.zst").parse().unwrap();
+        (number == 0, *path == above, number)
+    });
+    archives
 }
 
-/// The names of the files (not directories) in all archives of the mailboxes of `set`, sorted; one
-/// that is there twice is named twice.
+fn is_archive(path: &Path) -> bool {
+    path.as_os_str().as_bytes().ends_with(b".tar.zst")
+}
+
+/// The names of the files (not directories) of the mail tree that the archives of `set` make,
+/// sorted.
 pub(crate) fn members(set: &Path) -> Vec<String> {
-    let mut names = Vec::new();
-    for archive in archives(set) {
-        let listing = capture(
-            Command::new("tar")
-                .args(["--quoting-style=literal", "--zstd", "-tf"])
-                .arg(&archive),
-        );
-        let listing = String::from_utf8(listing).unwrap();
-        names.extend(
-            listing
-                .lines()
-                .filter(|name| !name.ends_with('/'))
-                .map(str::to_owned),
-        );
-    }
+    let tree = tempfile::tempdir().unwrap();
+    unpack_mail(set, tree.path());
+    let listing = capture(
+        Command::new("find")
+            .args([".", "!", "-type", "d", "-printf", "%P\\n"])
+            .current_dir(tree.path()),
+    );
+    let listing = String::from_utf8_lossy(&listing);
+    let mut names: Vec<String> = listing.lines().map(str::to_owned).collect();
     names.sort();
     names
 }

@@ -1,0 +1,72 @@
+//! Reads a file of the live tree to see whether it is what a set holds already.
+
+use std::fs::File;
+use std::io;
+
+use mail_common::archive::index::{Kind, LiveEntry, Stat};
+use mail_common::checksum::Sha256;
+use mail_common::xattr;
+
+use super::pack::{expect, settled};
+use super::tree::{SourceTree, look_at_open, vanished};
+
+/// What a set holds of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Known {
+    /// How it looked.
+    pub(crate) stat: Stat,
+    pub(crate) sha256: Option<Sha256>,
+    pub(crate) xattrs_sha256: Option<Sha256>,
+}
+
+/// What the reading of a file tells.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// It is what is known. So it looks now.
+    Same(Stat),
+    /// It is something else, or was changing while it was read.
+    Other,
+    /// It is no longer where it was listed.
+    Vanished,
+    /// It cannot be read.
+    Failed(io::Error),
+}
+
+impl Known {
+    /// Whether a file that looks like this may be the same: all but its name, its inode and its
+    /// change time is.
+    pub(crate) fn may_be(&self, stat: &Stat) -> bool {
+        let comparable = |stat: &Stat| Stat {
+            inode: 0,
+            ctime_ns: 0,
+            ..*stat
+        };
+        comparable(&self.stat) == comparable(stat)
+    }
+}
+
+/// Reads the file `live` and compares it with what is known.
+pub(crate) fn recheck(tree: &SourceTree, live: &LiveEntry, known: &Known) -> Verdict {
+    match compare(tree, live, known) {
+        Ok(Some(stat)) => Verdict::Same(stat),
+        Ok(None) => Verdict::Other,
+        Err(error) if vanished(&error) => Verdict::Vanished,
+        Err(error) => Verdict::Failed(error),
+    }
+}
+
+fn compare(tree: &SourceTree, live: &LiveEntry, known: &Known) -> io::Result<Option<Stat>> {
+    let file = tree.open_file(&live.path)?;
+    let before = look(&file)?;
+    if !known.may_be(&before) || xattr::digest(&xattr::read(&file)?) != known.xattrs_sha256 {
+        return Ok(None);
+    }
+    let (digest, bytes) = Sha256::of_reader(&file)?;
+    let is_steady = look(&file)? == before;
+    let is_same = is_steady && bytes == before.size && Some(digest) == known.sha256;
+    Ok(is_same.then(|| settled(before)))
+}
+
+fn look(file: &File) -> io::Result<Stat> {
+    expect(look_at_open(file)?, Kind::File)
+}
