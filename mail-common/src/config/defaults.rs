@@ -1,7 +1,7 @@
 //! The names of all settings, and their defaults.
 
 /// Every name that a tool looks up.
-pub(super) const NAMES: [&str; 31] = [
+pub(super) const NAMES: [&str; 32] = [
     "BACKUP_ROOT",
     "BACKUP_MOUNTPOINT",
     "BACKUP_COMPONENTS",
