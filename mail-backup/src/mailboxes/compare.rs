@@ -98,6 +98,7 @@ pub(crate) fn compare(
         suspects: Suspects::new(context),
     };
     for step in walk {
+        context.check_interrupt()?;
         comparer.take(step)?;
     }
     comparer.finish()
@@ -409,6 +410,7 @@ impl Comparer<'_> {
         let empty = empty.map_err(|error| context.scratch_error(error))?;
         let arrived = std::mem::replace(&mut self.arrived, empty).read();
         for entry in arrived.map_err(|error| context.scratch_error(error))? {
+            context.check_interrupt()?;
             let entry = entry.map_err(|error| context.read_back_error(error))?;
             let Some(old) = self.take_vanished(&entry) else {
                 self.push_message(&entry)?;

@@ -57,6 +57,7 @@ pub(crate) fn collect_names(
     };
     let view = View::of_state(state.clone(), open);
     for member in view.map_err(Error::NewIndexes)? {
+        context.check_interrupt()?;
         collector.take(member.map_err(Error::NewIndexes)?)?;
     }
     collector.finish(dead_names(state))
