@@ -154,10 +154,6 @@ fn an_index_that_lies_is_found_out() {
         "read the frame at 0",
     );
     check(
-        &|line| number(line, "segment", "7"),
-        "open mailboxes/example.com/alice/0007.tar.zst",
-    );
-    check(
         &|line| line.replace("/1.a:2,S", "/1.x:2,S"),
         "where the index has it",
     );

@@ -7,6 +7,7 @@
 )]
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use crate::support::{
@@ -27,13 +28,20 @@ fn sample() -> Site {
     ])
 }
 
-/// Lines of an index as JSON, by path.
+/// What is said of each entry, as JSON: the lines of the indexes and of `0000` in the state.
 fn index(site: &Site, unit: &str) -> Vec<serde_json::Value> {
-    let path = site.set().join(format!("mailboxes/{unit}/index.jsonl.zst"));
-    let text = String::from_utf8(piped(Command::new("zstd").arg("-dc").arg(path), b"")).unwrap();
-    text.lines()
+    let text = listing(&site.set().join(format!("mailboxes/{unit}")));
+    let lines = text.lines().filter(|line| line.contains("\"kind\":"));
+    lines
         .map(|line| serde_json::from_str(line).unwrap())
         .collect()
+}
+
+/// The indexes and the state of the mailbox in `directory`.
+fn listing(directory: &Path) -> String {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "zstd -dcq [0-9]*.jsonl.zst state.jsonl.zst"]);
+    String::from_utf8(piped(shell.current_dir(directory), b"")).unwrap()
 }
 
 /// As the index of a set of before: nothing says what the Message-IDs are.
@@ -96,13 +104,7 @@ fn the_index_has_the_message_id_of_each_message_and_of_nothing_else() {
         .run()
         .assert_code(0);
     let set = site.server.daily("2026-11-24");
-    let text = piped(
-        Command::new("zstd")
-            .arg("-dc")
-            .arg(set.join("mailboxes/m.example/a/index.jsonl.zst")),
-        b"",
-    );
-    let text = String::from_utf8(text).unwrap();
+    let text = listing(&set.join("mailboxes/m.example/a"));
     for id in ["folded@mx", "large@mx", "five@mx"] {
         assert_eq!(
             text.matches(&format!(r#""message_id":"{id}""#)).count(),
@@ -339,13 +341,13 @@ fn where_the_index_has_no_message_ids_the_messages_are_read() {
 #[test]
 fn an_index_is_believed_only_when_its_digest_is_right() {
     let site = sample();
-    let path = site.set().join("mailboxes/example.com/bob/index.jsonl.zst");
+    let path = site.set().join("mailboxes/example.com/bob/0001.jsonl.zst");
     let mut bytes = fs::read(&path).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 4;
     fs::write(&path, bytes).unwrap();
     let error = site.find(&by_id("one@mx")).unwrap_err();
-    let expected = "mailboxes/example.com/bob/index.jsonl.zst is not what the set's checksums say: it is damaged; use another set";
+    let expected = "mailboxes/example.com/bob/0001.jsonl.zst is not what the set's checksums say: it is damaged; use another set";
     assert_eq!(error.to_string(), expected);
     // Of another mailbox nothing is asked.
     assert_eq!(site.paths(&by_mailbox("alice@example.com")).len(), 3);
@@ -361,7 +363,7 @@ fn an_index_that_leads_out_of_its_mailbox_is_refused() {
         let error = site.find(&by_mailbox("bob@example.com")).unwrap_err();
         assert_eq!(error.to_string(), expected, "{to}");
     };
-    let index = "mailboxes/example.com/bob/index.jsonl.zst";
+    let index = "mailboxes/example.com/bob/state.jsonl.zst";
     check(
         "example.com/bob/cur/4.d",
         "../../../etc/cur/4.d",
@@ -480,7 +482,7 @@ fn a_set_without_mailboxes_is_reported() {
 #[test]
 fn a_forged_set_agrees_with_itself() {
     let site = sample();
-    let index = "mailboxes/example.com/bob/index.jsonl.zst";
+    let index = "mailboxes/example.com/bob/0001.jsonl.zst";
     let before = digest(&site.set().join(index));
     forge_index(&site.set(), "example.com/bob", |line| {
         line.replace("\"mode\":\"", "\"mode\": \"")

@@ -292,14 +292,14 @@ fn an_index_that_does_not_fit_its_segments_is_found_by_the_dry_run() {
     // One mailbox's index and segments belong to another day.
     shell(
         &set,
-        "cd mailboxes/example.com/alice; zstd -dcq index.jsonl.zst | sed '$d' | zstd -q -o new; mv new index.jsonl.zst",
+        "cd mailboxes/example.com/alice; zstd -dcq 0001.jsonl.zst | sed '$d' | zstd -q -o new; mv new 0001.jsonl.zst",
     );
     fs::remove_file(set.join("manifest.jsonl")).unwrap();
     seal(&set);
     let _ = restore(&server, &["--dry-run"])
         .assert_code(1)
         .assert_failure("damaged")
-        .assert_stderr("mailboxes/example.com/alice/index.jsonl.zst");
+        .assert_stderr("mailboxes/example.com/alice");
 }
 
 #[test]

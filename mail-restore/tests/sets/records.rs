@@ -183,7 +183,7 @@ fn the_command_line_is_explained() {
     let _ = run(&["--from", SET, "--require-scan"]).assert_code(2);
     let _ = run(&["--from", SET, "--component", "mails"])
         .assert_code(2)
-        .assert_stderr("use mailboxes (or mail), mysql");
+        .assert_stderr("possible values: mailboxes, mysql");
     let _ = run(&["--from", SET, "--component", "mysql"])
         .assert_code(2)
         .assert_failure("no_such");

@@ -140,19 +140,24 @@ fn checksums_that_were_made_over_damage_do_not_hide_it() {
         "though its digest is right",
     );
     check(
-        after("truncate -s -5 mailboxes/example.com/alice/index.jsonl.zst"),
+        after("truncate -s -5 mailboxes/example.com/alice/0001.jsonl.zst"),
         "critical",
         "is not a whole index",
     );
     check(
         after("rm mailboxes/example.com/alice/0001.tar.zst"),
         "critical",
-        "entries of the index are in no segment",
+        "0001.tar.zst is missing",
     );
     check(
-        after("rm mailboxes/example.com/alice/index.jsonl.zst"),
+        after("rm mailboxes/example.com/alice/0001.jsonl.zst"),
         "critical",
-        "has segments and no index",
+        "0001.jsonl.zst is missing",
+    );
+    check(
+        after("rm mailboxes/example.com/alice/state.jsonl.zst"),
+        "critical",
+        "state.jsonl.zst is not",
     );
 }
 
@@ -161,7 +166,7 @@ fn an_index_that_does_not_fit_its_segments_is_found() {
     let edit = |script: &'static str| {
         move |set: &Path| {
             let rewrite = format!(
-                "cd mailboxes/example.com/alice; zstd -dq --rm index.jsonl.zst -o plain; {script} plain | zstd -q -o index.jsonl.zst; rm plain"
+                "cd mailboxes/example.com/alice; zstd -dq --rm 0001.jsonl.zst -o plain; {script} plain | zstd -q -o 0001.jsonl.zst; rm plain"
             );
             shell(set, &rewrite);
             seal(set);
@@ -187,7 +192,7 @@ fn an_index_that_does_not_fit_its_segments_is_found() {
     check(
         edit("sed '$d'"),
         "critical",
-        "which the index does not place there",
+        "does not list what the state has there",
     );
 }
 
