@@ -186,7 +186,7 @@ fn run_of(tool: &str, command: &str) -> String {
         ),
         record(
             "verdict",
-            &["path", "reason"],
+            &["path", "reason", "engine"],
             json!({"status": "unscanned"}),
         ),
         record("check", &["name", "target", "message", "unit"], check),
