@@ -9,9 +9,8 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use mail_common::archive::dumpdir::{Dumpdir, Listed, Rename};
+use mail_common::archive::dumpdir::{Dumpdir, Listed, Rename, RenamePlanner, Still};
 use mail_common::archive::index::{Kind, LiveEntry};
-use mail_common::archive::renames::{RenamePlanner, Still};
 use mail_common::archive::state::{Change, State};
 use mail_common::archive::view::{Member, View};
 use mail_common::beneath;

@@ -8,11 +8,9 @@ pub mod index; // one line for each entry: where it is and what it was
 pub mod member; // one entry as tar writes it
 pub mod segment; // a file of frames that ends as a tar ends
 
-pub mod dumpdir; // what a directory holds, and what was renamed, as tar --incremental reads it
-pub mod renames; // from the stored names to the present ones
 pub mod state; // what became of the members since their segments were written
 pub mod view; // a mailbox as it was on the day of a set
-pub mod dumpdirs; // whether tar --incremental comes to the same
+pub mod dumpdir; // how tar --incremental comes to the same
 
 mod pax; // what a tar header cannot hold
 pub mod reader; // any tar, member by member, as a stream

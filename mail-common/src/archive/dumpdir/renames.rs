@@ -13,7 +13,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::ops::Bound;
 
-use super::dumpdir::Rename;
+use super::record::Rename;
 use crate::failure::{Failure, FailureKind};
 use crate::relpath::RelPath;
 
@@ -358,7 +358,7 @@ mod tests {
     use std::path::Path;
     use std::process::Command;
 
-    use super::super::dumpdir::{Dumpdir, Listed, RECORD};
+    use super::super::record::{Dumpdir, Listed, RECORD};
     use super::*;
     use proptest::prelude::*;
 

@@ -12,11 +12,11 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::Read;
 use std::ops::Bound;
 
-use super::dumpdir::{self, Dumpdir, Listed, Rename};
-use super::index::Kind;
-use super::reader::{self, Head, MemberKind, TarReader};
-use super::state::{CONTROL, Change, State};
-use super::view::{Member, Stored};
+use super::record::{self, Dumpdir, Listed, Rename};
+use crate::archive::index::Kind;
+use crate::archive::reader::{self, Head, MemberKind, TarReader};
+use crate::archive::state::{CONTROL, Change, State};
+use crate::archive::view::{Member, Stored};
 use crate::failure::{Failure, FailureKind};
 use crate::relpath::{RelPath, UnsafePath};
 
@@ -52,7 +52,7 @@ pub enum Error {
     },
     /// A dumpdir is not followed.
     #[error(transparent)]
-    Dumpdir(#[from] dumpdir::Error),
+    Dumpdir(#[from] record::Error),
     /// A name does not lie in the mailbox.
     #[error("{path} is not in the mailbox {mailbox}")]
     Outside {
@@ -576,9 +576,9 @@ fn above(mailbox: &RelPath, path: &RelPath) -> impl Iterator<Item = RelPath> + u
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::archive::dumpdir::{Still, plan_renames};
     use crate::archive::index::{IndexEntry, LiveEntry, Location, Stat};
     use crate::archive::member::MemberHead;
-    use crate::archive::renames::{Still, plan_renames};
     use proptest::prelude::*;
 
     const STAT: Stat = Stat {
