@@ -5,8 +5,7 @@ use std::error::Error as StdError;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use mail_common::archive::dumpdir::RenamesError;
-use mail_common::archive::{index, view};
+use mail_common::archive::{dumpdir, index, view};
 use mail_common::failure::{Failed, Failure, FailureKind};
 use mail_common::interrupt::Interrupted;
 
@@ -41,7 +40,7 @@ pub(crate) enum Error {
     NewIndexes(#[source] view::Error),
     /// The same of the names in them.
     #[error("find the way from the stored names to the present ones")]
-    Renames(#[source] RenamesError),
+    Renames(#[source] dumpdir::Error),
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
     /// A worker thread is gone, which only a bug brings about.

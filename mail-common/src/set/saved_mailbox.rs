@@ -12,7 +12,7 @@ use std::path::Path;
 use super::verify::{self, Damage};
 use super::{SetFile, mailbox};
 use crate::archive::compression::Compression;
-use crate::archive::dumpdir::{Dumpdirs, DumpdirsError, Scope};
+use crate::archive::dumpdir::{self, Dumpdirs, Scope};
 use crate::archive::reader::TarReader;
 use crate::archive::segment::{segment_name, segment_number};
 use crate::archive::state::{self, CONTROL, State};
@@ -113,7 +113,7 @@ pub enum MailboxError {
         /// Where.
         directory: RelPath,
         /// The cause.
-        source: DumpdirsError,
+        source: dumpdir::Error,
     },
 }
 
@@ -364,7 +364,7 @@ impl SavedMailbox {
         }
     }
 
-    fn dumpdirs_error(&self, source: DumpdirsError) -> MailboxError {
+    fn dumpdirs_error(&self, source: dumpdir::Error) -> MailboxError {
         MailboxError::Dumpdirs {
             directory: self.directory.clone(),
             source,

@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::failure::{Failure, FailureKind};
+use super::error::Error;
 use crate::relpath::{RelPath, UnsafePath};
 
 /// The pax record of a directory entry that holds its dumpdir.
@@ -47,44 +47,6 @@ pub struct Dumpdir {
     /// deleted by the same dumpdir: tar takes the names of a directory before it renames.
     pub renames: Vec<Rename>,
     names: BTreeMap<Vec<u8>, Listed>,
-}
-
-/// Why a dumpdir is not followed.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    /// It is not written as tar writes it.
-    #[error("the dumpdir of {directory} is damaged: {reason}")]
-    Damaged {
-        /// Whose it is.
-        directory: RelPath,
-        /// What is wrong.
-        reason: &'static str,
-    },
-    /// It holds a name that is none, or leads elsewhere.
-    #[error("the dumpdir of {directory} is refused")]
-    Name {
-        /// Whose it is.
-        directory: RelPath,
-        /// The cause.
-        source: UnsafePath,
-    },
-    /// It renames something that is not in the mailbox.
-    #[error("the dumpdir of {directory} renames {path}, which is not in that mailbox")]
-    Outside {
-        /// Whose it is.
-        directory: RelPath,
-        /// What leads out.
-        path: RelPath,
-    },
-}
-
-impl Failure for Error {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Damaged { .. } => FailureKind::Damaged,
-            Self::Name { .. } | Self::Outside { .. } => FailureKind::Refused,
-        }
-    }
 }
 
 impl Dumpdir {
@@ -203,7 +165,7 @@ impl Parser<'_> {
     }
 
     fn refused(&self, source: UnsafePath) -> Error {
-        Error::Name {
+        Error::Refused {
             directory: self.directory.clone(),
             source,
         }
@@ -215,7 +177,7 @@ impl Parser<'_> {
         if path.is_within(self.mailbox) && path != *self.mailbox {
             return Ok(path);
         }
-        Err(Error::Outside {
+        Err(Error::RenamesOutside {
             directory: self.directory.clone(),
             path,
         })
@@ -233,12 +195,10 @@ impl Parser<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::path;
     use super::*;
+    use crate::failure::{Failure, FailureKind};
     use proptest::prelude::*;
-
-    fn path(text: &str) -> RelPath {
-        text.parse().unwrap()
-    }
 
     fn parse(record: &[u8]) -> Result<Dumpdir, Error> {
         Dumpdir::parse(record, &path("a.example/b"), &path("a.example/b"))
@@ -325,7 +285,7 @@ mod tests {
             for name in names {
                 let _ = dumpdir.list(&name, Listed::Elsewhere);
             }
-            prop_assert_eq!(parse(&dumpdir.to_bytes()), Ok(dumpdir));
+            prop_assert_eq!(parse(&dumpdir.to_bytes()).unwrap(), dumpdir);
         }
     }
 }

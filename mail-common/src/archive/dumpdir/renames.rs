@@ -13,8 +13,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::ops::Bound;
 
+use super::above;
+use super::error::Error;
 use super::record::Rename;
-use crate::failure::{Failure, FailureKind};
 use crate::relpath::RelPath;
 
 /// What the temporary names begin with; a number follows.
@@ -27,34 +28,6 @@ pub enum Still {
     InPlace,
     /// It is gone from the mailbox.
     Dead,
-}
-
-/// Why the stored names cannot be turned into the present ones.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    /// A name does not lie in the mailbox.
-    #[error("{path} is not in the mailbox {mailbox}")]
-    Outside {
-        /// The name.
-        path: RelPath,
-        /// The mailbox.
-        mailbox: RelPath,
-    },
-    /// Two members are stored under one name, get one name, or one gets a name in another.
-    #[error("two members share the name {path}")]
-    Conflict {
-        /// The name.
-        path: RelPath,
-    },
-}
-
-impl Failure for Error {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Outside { .. } => FailureKind::Refused,
-            Self::Conflict { .. } => FailureKind::Damaged,
-        }
-    }
 }
 
 /// Orders `moves`, from stored to present names, beside all `others` that are stored in `mailbox`.
@@ -342,12 +315,6 @@ fn within(mailbox: &RelPath, path: &RelPath) -> Result<(), Error> {
     })
 }
 
-/// The folders of the mailbox that `path` lies in, from the innermost.
-fn above(mailbox: &RelPath, path: &RelPath) -> impl Iterator<Item = RelPath> + use<> {
-    let end = mailbox.clone();
-    std::iter::successors(path.parent(), RelPath::parent).take_while(move |folder| *folder != end)
-}
-
 #[cfg(test)]
 #[expect(
     clippy::disallowed_methods,
@@ -358,13 +325,10 @@ mod tests {
     use std::path::Path;
     use std::process::Command;
 
-    use super::super::record::{Dumpdir, Listed, RECORD};
+    use super::super::record::{Dumpdir, RECORD};
+    use super::super::testing::{Member, list, path, plan, some_members};
     use super::*;
     use proptest::prelude::*;
-
-    fn path(text: &str) -> RelPath {
-        text.parse().unwrap()
-    }
 
     fn rename(from: &str, to: &str) -> Rename {
         Rename {
@@ -373,30 +337,11 @@ mod tests {
         }
     }
 
-    /// A stored name and the present one; none for what is dead.
-    type Member = (RelPath, Option<RelPath>);
-
     fn members(texts: &[(&str, &str)]) -> Vec<Member> {
         texts
             .iter()
             .map(|(from, to)| (path(from), (!to.is_empty()).then(|| path(to))))
             .collect()
-    }
-
-    fn plan(members: &[Member]) -> Result<Vec<Rename>, Error> {
-        let mut moves = Vec::new();
-        let mut others = Vec::new();
-        for (from, to) in members {
-            match to {
-                Some(to) if to != from => moves.push(Rename {
-                    from: from.clone(),
-                    to: to.clone(),
-                }),
-                Some(_) => others.push((from, Still::InPlace)),
-                None => others.push((from, Still::Dead)),
-            }
-        }
-        plan_renames(&path("m"), &moves, others)
     }
 
     /// What stock tar makes of the stored files and the dumpdirs of the present ones.
@@ -424,21 +369,15 @@ mod tests {
     fn control(members: &[Member]) -> Vec<u8> {
         let mut dumpdirs = BTreeMap::from([(path("m"), Dumpdir::default())]);
         for present in members.iter().filter_map(|(_, present)| present.as_ref()) {
-            let mut listed = Listed::Elsewhere;
-            let mut child = present.clone();
-            while child != path("m") {
-                let parent = child.parent().unwrap();
-                let dumpdir = dumpdirs.entry(parent.clone()).or_default();
-                dumpdir.list(child.name(), listed).unwrap();
-                (child, listed) = (parent, Listed::Directory);
-            }
+            list(&mut dumpdirs, present);
         }
         let mut first = dumpdirs[&path("m")].clone();
         first.renames = plan(members).unwrap();
         let mut builder = tar::Builder::new(Vec::new());
         for (directory, dumpdir) in [(path("m"), first)].into_iter().chain(dumpdirs) {
             let record = dumpdir.to_bytes();
-            assert_eq!(Dumpdir::parse(&record, &directory, &path("m")), Ok(dumpdir));
+            let parsed = Dumpdir::parse(&record, &directory, &path("m"));
+            assert_eq!(parsed.unwrap(), dumpdir);
             builder
                 .append_pax_extensions([(RECORD, &record[..])])
                 .unwrap();
@@ -543,10 +482,8 @@ mod tests {
         conflict(&[("m/a", "m/b"), ("m/a", "m/a")]);
         conflict(&[("m/a", "n/a")]);
         conflict(&[("m", "m/a")]);
-        assert_eq!(
-            plan_renames(&path("m"), &[rename("m/a", "m/a")], []),
-            Ok(Vec::new())
-        );
+        let unmoved = plan_renames(&path("m"), &[rename("m/a", "m/a")], []);
+        assert_eq!(unmoved.unwrap(), []);
     }
 
     #[test]
@@ -562,35 +499,6 @@ mod tests {
         }));
         let plan = plan_renames(&path("m"), &moves, []).unwrap();
         assert_eq!(plan.len(), moves.len() + 1);
-    }
-
-    /// Members at some of few names, so that they often meet.
-    fn some_members() -> impl Strategy<Value = Vec<Member>> {
-        let names = [
-            "m/a", "m/b", "m/c", "m/a/a", "m/a/b", "m/b/a", "m/b/b", "m/c/a", "m/a/a/a", "m/b/a/b",
-        ];
-        let names: Vec<RelPath> = names.iter().map(|name| path(name)).collect();
-        let order = || Just(names.clone()).prop_shuffle();
-        let lives = proptest::collection::vec(any::<bool>(), names.len());
-        (order(), order(), lives).prop_map(|(stored, present, lives)| {
-            let mut present = consistent(present).into_iter();
-            let stored = consistent(stored).into_iter().zip(lives);
-            stored
-                .map(|(stored, lives)| (stored, if lives { present.next() } else { None }))
-                .collect()
-        })
-    }
-
-    /// Those of `paths` that do not lie in one another, the first first.
-    fn consistent(paths: Vec<RelPath>) -> Vec<RelPath> {
-        let mut kept: Vec<RelPath> = Vec::new();
-        for path in paths {
-            let excludes = |other: &RelPath| other.is_within(&path) || path.is_within(other);
-            if !kept.iter().any(excludes) {
-                kept.push(path);
-            }
-        }
-        kept
     }
 
     proptest! {
