@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 use mail_tests::maildir::{
-    DEFAULT_BASE_SECONDS, DEFAULT_MEAN_BYTES, DayPlan, Result, Spread, TreePlan, age, generate,
+    DEFAULT_BASE_SECONDS, DEFAULT_MEAN_BYTES, DayPlan, DayTotals, Event, LifePlan, Result, Spread,
+    TreePlan, age, generate, live,
 };
 
 /// Make a sample Maildir tree, or let a day pass in one.
@@ -59,6 +60,25 @@ struct Args {
     /// Which messages change
     #[arg(long = "where", value_enum, default_value_t = Where::Recent, requires = "age")]
     spread: Where,
+    /// Let day DAY of ordinary life pass: mail arrives, and is read, answered, filed and deleted
+    #[arg(long, value_name = "DAY", conflicts_with_all = ["age", "messages", "mailboxes"])]
+    live: Option<u32>,
+    /// Messages that arrive on that day
+    #[arg(long, value_name = "N", default_value_t = 40, requires = "live")]
+    arrivals: u64,
+    /// What happens besides; repeatable
+    #[arg(long, value_enum, requires = "live")]
+    event: Vec<What>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum What {
+    /// All mail of the first mailbox gets a flag
+    Mark,
+    /// A tenth of all old mail is deleted, evenly
+    Purge,
+    /// A folder of the first mailbox gets another name
+    Rename,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -87,9 +107,10 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<String> {
-    match args.age {
-        None => make(args),
-        Some(day) => pass(args, day),
+    match (args.age, args.live) {
+        (None, None) => make(args),
+        (Some(day), _) => pass(args, day),
+        (None, Some(day)) => pass_ordinarily(args, day),
     }
 }
 
@@ -123,9 +144,34 @@ fn pass(args: &Args, day: u32) -> Result<String> {
             Where::Uniform => Spread::Uniform,
         },
     };
-    let totals = age(&args.dir, &plan)?;
-    Ok(format!(
+    Ok(summary(day, &age(&args.dir, &plan)?))
+}
+
+fn pass_ordinarily(args: &Args, day: u32) -> Result<String> {
+    let plan = LifePlan {
+        day,
+        seed: args.seed,
+        base_seconds: args.base_time,
+        mean_bytes: args.mean_bytes,
+        arrivals: args.arrivals,
+        events: args.event.iter().copied().map(Event::from).collect(),
+    };
+    Ok(summary(day, &live(&args.dir, &plan)?))
+}
+
+impl From<What> for Event {
+    fn from(what: What) -> Self {
+        match what {
+            What::Mark => Self::Mark,
+            What::Purge => Self::Purge,
+            What::Rename => Self::Rename,
+        }
+    }
+}
+
+fn summary(day: u32, totals: &DayTotals) -> String {
+    format!(
         "day {day}: {} delivered ({} bytes), {} flagged, {} deleted, {} moved",
         totals.delivered, totals.delivered_bytes, totals.flagged, totals.deleted, totals.moved
-    ))
+    )
 }

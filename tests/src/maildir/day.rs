@@ -82,6 +82,17 @@ pub struct DayTotals {
     pub moved: u64,
 }
 
+impl DayTotals {
+    /// Adds what happened besides.
+    pub(super) fn include(&mut self, more: &Self) {
+        self.delivered += more.delivered;
+        self.delivered_bytes += more.delivered_bytes;
+        self.flagged += more.flagged;
+        self.deleted += more.deleted;
+        self.moved += more.moved;
+    }
+}
+
 /// How many days back are recent, where they hold enough messages.
 const RECENT_DAYS: i64 = 7;
 /// Streams of dice: messages of the tree count from 1, its folders from 2^40, days of change from
@@ -117,24 +128,24 @@ pub fn age(dir: &Path, plan: &DayPlan) -> Result<DayTotals> {
     day.finish()
 }
 
-struct Day<'a> {
+pub(super) struct Day<'a> {
     plan: &'a DayPlan,
-    dice: Dice,
-    folders: Vec<Folder>,
+    pub(super) dice: Dice,
+    pub(super) folders: Vec<Folder>,
     /// For each message that was there in the morning its folder, so that big folders get more
     /// mail.
     homes: Vec<usize>,
     touched: BTreeSet<usize>,
-    totals: DayTotals,
+    pub(super) totals: DayTotals,
 }
 
-struct Target {
-    folder: usize,
-    message: Message,
+pub(super) struct Target {
+    pub(super) folder: usize,
+    pub(super) message: Message,
 }
 
 impl<'a> Day<'a> {
-    fn open(dir: &Path, plan: &'a DayPlan) -> Result<Self> {
+    pub(super) fn open(dir: &Path, plan: &'a DayPlan) -> Result<Self> {
         let folders = folders(dir)?;
         if folders.is_empty() {
             return Err(Error::NoFolder(dir.to_owned()));
@@ -156,7 +167,7 @@ impl<'a> Day<'a> {
     }
 
     /// The first second of this day.
-    fn morning_seconds(&self) -> i64 {
+    pub(super) fn morning_seconds(&self) -> i64 {
         self.plan.base_seconds + (i64::from(self.plan.day) - 1) * DAY_SECONDS
     }
 
@@ -192,7 +203,7 @@ impl<'a> Day<'a> {
         all.into_iter().map(target).collect()
     }
 
-    fn delete(&mut self, target: &Target) -> Result<()> {
+    pub(super) fn delete(&mut self, target: &Target) -> Result<()> {
         let path = self.folders[target.folder].path_of(&target.message);
         fs::remove_file(&path).map_err(Error::io("delete", &path))?;
         self.touched.insert(target.folder);
@@ -231,7 +242,12 @@ impl<'a> Day<'a> {
         Ok(())
     }
 
-    fn rename(&mut self, target: &Target, folder: usize, name: MessageName) -> Result<()> {
+    pub(super) fn rename(
+        &mut self,
+        target: &Target,
+        folder: usize,
+        name: MessageName,
+    ) -> Result<()> {
         let from = self.folders[target.folder].path_of(&target.message);
         let to = message_path(
             &self.folders[folder].path,
@@ -245,7 +261,7 @@ impl<'a> Day<'a> {
         Ok(())
     }
 
-    fn deliver(&mut self, number: u64) -> Result<()> {
+    pub(super) fn deliver(&mut self, number: u64) -> Result<()> {
         let mut dice = Dice::new(
             self.plan.seed,
             DAY_STREAMS + (u64::from(self.plan.day) << 24) + number,
@@ -291,7 +307,7 @@ impl<'a> Day<'a> {
 
     /// Writes the control files of changed folders and dates everything that changed to the day's
     /// evening.
-    fn finish(mut self) -> Result<DayTotals> {
+    pub(super) fn finish(mut self) -> Result<DayTotals> {
         let evening = Moment {
             seconds: self.morning_seconds() + DAY_SECONDS - 1,
             nanoseconds: 987_654_321,

@@ -150,7 +150,7 @@ fn folder_paths(dir: &Path, mailbox: u32) -> Vec<PathBuf> {
         .collect()
 }
 
-fn create_folder(path: &Path) -> Result<()> {
+pub(super) fn create_folder(path: &Path) -> Result<()> {
     for sub in ["cur", "new", "tmp"] {
         let sub = path.join(sub);
         fs::DirBuilder::new()

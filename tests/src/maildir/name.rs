@@ -51,6 +51,15 @@ impl MessageName {
         }
     }
 
+    /// The same message as a client has seen it, with `flag` set.
+    #[must_use]
+    pub fn with(&self, flag: char) -> Self {
+        match self.has(flag) {
+            true => self.clone(),
+            false => self.toggled(flag),
+        }
+    }
+
     /// Whether `flag` is set.
     #[must_use]
     pub fn has(&self, flag: char) -> bool {
