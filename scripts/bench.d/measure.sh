@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # Sourced by scripts/bench. Runs programs under time(1) and prints medians.
-# Globals: WORK (scratch directory), RESULTS (lines of row, program, seconds, kilobytes).
+# Globals: WORK (scratch directory), RESULTS (lines of row, program, seconds, kilobytes and,
+# where it was asked for, bytes of growth).
 
 # measure ROW PROGRAM COMMAND...: one timed run.
 measure() {
@@ -16,7 +17,7 @@ measure() {
     printf '%s\t%s\t%s\t%s\n' "$row" "$program" "$seconds" "$kilobytes" >>"$RESULTS"
 }
 
-# median ROW PROGRAM FIELD: of field 3 (seconds) or 4 (kilobytes).
+# median ROW PROGRAM FIELD: of field 3 (seconds), 4 (kilobytes) or 5 (bytes of growth).
 median() {
     awk -F'\t' -v row="$1" -v program="$2" -v field="$3" '$1 == row && $2 == program { print $field }' "$RESULTS" |
         sort -n | awk '{ v[NR] = $1 } END { print (v[int((NR + 1) / 2)] + v[int(NR / 2) + 1]) / 2 }'
@@ -34,6 +35,19 @@ report() {
         kilobytes=$(median "$row" "$program" 4)
         awk -v program="$program" -v s="$seconds" -v k="$kilobytes" -v ours="$ours" \
             'BEGIN { printf "  %-16s %9.2f %8.0f %6.2f\n", program, s, k / 1024, (s > 0 ? ours / s : 0) }'
+    done
+}
+
+# report_growth ROW PROGRAM...: by how much the repositories of save_growing grew each time; the ratio as above.
+report_growth() {
+    local row=$1 first=$2 program ours
+    shift
+    ours=$(median "$row" "$first" 5)
+    printf '  %-16s %12s %6s\n' program growth-MB ratio
+    for program in "$@"; do
+        [ "$program" != find ] || continue
+        awk -v program="$program" -v b="$(median "$row" "$program" 5)" -v ours="$ours" \
+            'BEGIN { printf "  %-16s %12.2f %6s\n", program, b / 1e6, (b > 0 ? sprintf("%.2f", ours / b) : "-") }'
     done
 }
 

@@ -2,11 +2,11 @@
 # Sourced by scripts/bench. One function for each part of the comparison.
 # Globals: MESSAGES MAILBOXES ROUNDS ROWS LARGE from the command line; WORK BIN SOURCE.
 
-# make_tree MESSAGES MAILBOXES MEAN_BYTES: a new sample tree in SOURCE, its content in the cache.
+# make_tree MESSAGES MAILBOXES MEAN_BYTES [OPTION...]: a new sample tree in SOURCE, its content in the cache.
 make_tree() {
     SOURCE=$WORK/mail
     rm -rf "$SOURCE"
-    "$BIN/make-maildir" "$SOURCE" --messages "$1" --mailboxes "$2" --mean-bytes "$3"
+    "$BIN/make-maildir" "$SOURCE" --messages "$1" --mailboxes "$2" --mean-bytes "$3" "${@:4}"
     find "$SOURCE" -type f -print0 | xargs -0 cat >/dev/null
 }
 
@@ -25,33 +25,50 @@ bench_backup() {
 }
 
 bench_incremental() {
-    local programs program round day=0 where
-    mapfile -t programs < <(installed mail-backup restic rustic borg)
+    local programs program day=0
+    mapfile -t programs < <(installed mail-backup restic rustic borg find)
     make_tree "$MESSAGES" "$MAILBOXES" 33000
     for program in "${programs[@]}"; do
         reset "$program"
         save "$program" "$day"
     done
-    programs+=(find)
-    for ((round = 1; round <= ROUNDS; round++)); do
-        day=$((day + 1))
-        for program in "${programs[@]}"; do
-            save "$program" "$day" "next day, nothing changed"
-        done
-    done
-    report "next day, nothing changed" "${programs[@]}"
-    for where in recent uniform; do
-        for ((round = 1; round <= ROUNDS; round++)); do
-            day=$((day + 1))
-            "$BIN/make-maildir" "$SOURCE" --age "$day" --where "$where"
-            for program in "${programs[@]}"; do
-                save "$program" "$day" "next day, 1 % new, 1 % re-flagged, 0.5 % deleted ($where)"
-            done
-        done
-        report "next day, 1 % new, 1 % re-flagged, 0.5 % deleted ($where)" "${programs[@]}"
-    done
+    days "next day, nothing changed"
+    days "next day, 1 % new, 1 % re-flagged, 0.5 % deleted, in mail of the last week" --where recent
+    days "next day, 1 % new, 1 % re-flagged, 0.5 % deleted, evenly in all mail" --where uniform
+    days "next day, 1 % re-flagged, 0.5 % deleted, evenly in all mail" --where uniform --new 0
+    the_day_after_chown
     rm -rf "$WORK/repo"
     mkdir "$WORK/repo"
+}
+
+# days ROW [AGE_OPTION...]: as many days as there are rounds, on each of which the tree changes like that, if at all.
+days() {
+    local row=$1 round program
+    shift
+    for ((round = 1; round <= ROUNDS; round++)); do
+        day=$((day + 1))
+        [ $# -eq 0 ] || "$BIN/make-maildir" "$SOURCE" --age "$day" "$@" >/dev/null
+        for program in "${programs[@]}"; do
+            save_growing "$program" "$day" "$row"
+        done
+    done
+    report "$row" "${programs[@]}"
+    report_growth "$row" "${programs[@]}"
+}
+
+# Every change time is new and nothing else: so it is after chown -R, and after a restore onto another disk. Beside it
+# our own full backup, which reads as much.
+the_day_after_chown() {
+    local row="next day, after chown -R to the same owners" round program
+    for ((round = 1; round <= ROUNDS; round++)); do
+        day=$((day + 1))
+        find "$SOURCE" -exec chown --reference "$SOURCE" {} +
+        for program in "${programs[@]}" mail-backup--full; do
+            save_growing "$program" "$day" "$row"
+        done
+    done
+    report "$row" "${programs[@]}" mail-backup--full
+    report_growth "$row" "${programs[@]}" mail-backup--full
 }
 
 # Peak memory does not depend on the size of messages but on their number, so small ones do.

@@ -22,7 +22,7 @@ isolate() {
 installed() {
     local program
     for program in "$@"; do
-        if [ "$program" = mail-backup ] || [ "$program" = find ] || command -v "${program%%-*}" >/dev/null; then
+        if [ "$program" = mail-backup ] || command -v "${program%%-*}" >/dev/null; then
             echo "$program"
         else
             echo "skipped: $program is not installed" >&2
@@ -69,6 +69,12 @@ command_of() {
             COMMAND=("$BIN/mail-backup" --config "$WORK/bench.conf" --daily --component mailboxes --no-prune -q
                 --root "$WORK/repo/mail-backup" --mail-dir "$SOURCE" --date "$date" --format jsonl)
             ;;
+        # What our own full backup of the same tree costs, in a root of its own.
+        mail-backup--full)
+            mkdir -p "$WORK/repo/mail-backup--full"
+            COMMAND=("$BIN/mail-backup" --config "$WORK/bench.conf" --daily --full --component mailboxes --no-prune -q
+                --root "$WORK/repo/mail-backup--full" --mail-dir "$SOURCE" --date "$date" --format jsonl)
+            ;;
         tar-zstd-sha256)
             # shellcheck disable=SC2016 # expanded by the inner shell
             COMMAND=(bash -c 'set -o pipefail
@@ -89,5 +95,23 @@ save() {
         measure "$3" "$1" "${COMMAND[@]}"
     else
         "${COMMAND[@]}" >/dev/null
+    fi
+}
+
+# save_growing PROGRAM DAY ROW: as save, and notes by how much its repository grew.
+save_growing() {
+    local before after
+    before=$(bytes_of "$WORK/repo/$1")
+    save "$@"
+    after=$(bytes_of "$WORK/repo/$1")
+    sed -i "\$s/$/\t$((after - before))/" "$RESULTS"
+}
+
+# bytes_of DIRECTORY: what it takes on the disk; hard links count once.
+bytes_of() {
+    if [ -d "$1" ]; then
+        du -s -B1 "$1" | cut -f1
+    else
+        echo 0
     fi
 }

@@ -16,6 +16,7 @@ bench_restore() {
     bench_restore_all mail-restore tar "${programs[@]}" cp
     bench_verify
     bench_one_message
+    bench_unpack_after_days
 }
 
 # bench_restore_all PROGRAM...: all mail into an empty directory.
@@ -43,11 +44,46 @@ restore_command_of() {
                 printf "%s\0" "$1/_root/0000.tar.zst"; } |
                 xargs -0 -n 1 tar -C "$2" --zstd --incremental -xpf' bash "$SET/mailboxes" "$WORK/restored")
             ;;
+        tar-format-1)
+            # shellcheck disable=SC2016 # expanded by the inner shell
+            COMMAND=(bash -c '{ find "$1" -mindepth 2 -name "*.tar.zst" ! -path "$1/_root/*" -print0 | sort -zV
+                printf "%s\0" "$1/_root/0000.tar.zst"; } | xargs -0 -n 1 tar -C "$2" --zstd -xpf' \
+                bash "$SET/mailboxes" "$WORK/restored")
+            ;;
         restic) COMMAND=(restic restore latest --quiet --target "$WORK/restored") ;;
         rustic) COMMAND=(rustic restore --no-progress --log-level error latest "$WORK/restored") ;;
         cp) COMMAND=(cp -a "$SOURCE" "$WORK/restored/mail") ;;
     esac
 }
+
+# Ten even days later: a set with dead and renamed members by stock tar, beside one that was written anew, which is read
+# as one of format 1 is: without --incremental.
+bench_unpack_after_days() {
+    local day round row="stock tar, a set of ten even days"
+    for ((day = 2; day <= 11; day++)); do
+        "$BIN/make-maildir" "$SOURCE" --age "$day" --where uniform >/dev/null
+        save mail-backup "$day"
+    done
+    save mail-backup--full "$day"
+    for ((round = 1; round <= ROUNDS; round++)); do
+        unpack_timed tar "$(newest_set mail-backup daily)"
+        unpack_timed tar-format-1 "$(newest_set mail-backup--full daily)"
+    done
+    report "$row" tar tar-format-1
+}
+
+# unpack_timed PROGRAM SET
+unpack_timed() {
+    SET=$2
+    find "$SET" -type f -print0 | xargs -0 cat >/dev/null
+    mkdir "$WORK/restored"
+    restore_command_of "$1"
+    measure "$row" "$1" "${COMMAND[@]}"
+    rm -rf "$WORK/restored"
+}
+
+# newest_set PROGRAM KIND
+newest_set() { find "$WORK/repo/$1/$2" -mindepth 1 -maxdepth 1 -type d ! -name '.*' | sort | tail -n 1; }
 
 bench_verify() {
     local round row="verify a set"
