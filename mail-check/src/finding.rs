@@ -177,9 +177,9 @@ pub(crate) fn worst_by_target(findings: &[Finding]) -> Vec<&Finding> {
     worst.into_values().collect()
 }
 
-/// To three decimals: records are read by people too.
+/// To three decimals: records are read by people too. What is next to nothing has no sign.
 fn rounded(value: f64) -> f64 {
-    (value * 1000.0).round() / 1000.0
+    (value * 1000.0).round() / 1000.0 + 0.0
 }
 
 #[cfg(test)]

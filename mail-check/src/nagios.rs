@@ -124,40 +124,5 @@ fn range(measure: &Measure, limit: Option<f64>) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::limits::{Ceiling, Floor};
-
-    #[test]
-    fn the_first_line_has_all_that_a_monitor_shows_and_the_worst_first() {
-        let findings = [
-            Finding::ok("cpu", "machine", "busy").under(12.5, "percent", Ceiling::new(80.0, 95.0)),
-            Finding::critical("imaps", "127.0.0.1:993", "refused | see\nits log"),
-            Finding::ok("disk", "/", "full").under(99.0, "percent", Ceiling::new(70.0, 95.0)),
-            Finding::ok("certificate", "it's=x", "soon").above(9.0, "days", Floor::new(30.0, 7.0)),
-            Finding::unknown("users", "db", "no answer").measured(f64::NAN, "seconds"),
-        ];
-        let expected = "\
-MAIL CRITICAL - 5 checks, 2 critical: disk, imaps, 1 warning: certificate, 1 unknown: users \
-| 'disk /'=99%;70;95 'certificate it''s-x'=9;30:;7: 'users db'=U cpu=12.5%;80;95
-CRITICAL disk /: full
-CRITICAL imaps 127.0.0.1:993: refused / see\\nits log
-WARNING certificate it's=x: soon
-UNKNOWN users db: no answer
-OK cpu machine: busy
-";
-        assert_eq!(render(&findings), expected);
-    }
-
-    #[test]
-    fn nothing_checked_is_unknown_and_a_long_list_is_cut() {
-        assert_eq!(render(&[]), "MAIL UNKNOWN - 0 checks\n");
-        assert_eq!(unknown("read a|b"), "MAIL UNKNOWN - read a/b\n");
-        let many: Vec<Finding> = (10..40)
-            .map(|number| Finding::warning(format!("c{number}"), "t", "m"))
-            .collect();
-        let text = render(&many);
-        let first = text.lines().next().unwrap();
-        assert!(first.ends_with("c18, c19 and 20 more"), "{first}");
-    }
-}
+#[path = "nagios_tests.rs"]
+mod tests;

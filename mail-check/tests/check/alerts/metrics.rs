@@ -4,6 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
+use mail_tests::run::Tool;
+
 use super::support::{Disk, Machine};
 
 /// Prints `name labels value` for each sample.
@@ -67,6 +69,37 @@ fn the_file_is_what_prometheus_reads_and_is_replaced_whole() {
             "no {name} in\n{samples}"
         );
     }
+}
+
+/// Names that the format has its own words for, as targets of a failed look.
+#[test]
+fn promtool_accepts_the_metrics_also_those_of_odd_names() {
+    let machine = Machine::new("");
+    let file = machine.path("mail.prom");
+    let certificates = r#"[tls]
+files = ['/absent/a"b\c', "/absent/new\nline", "/absent/\u00fc{x}", "/absent/ blank "]
+"#;
+    let checks = machine.put("tls.toml", certificates);
+    let _ = Tool::new("mail-check")
+        .arg("tls")
+        .arg("--checks")
+        .arg(checks)
+        .arg("--state")
+        .arg(machine.path("state"))
+        .arg("--prometheus")
+        .arg(&file)
+        .run()
+        .assert_code(3);
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(text.contains(r#"target="/absent/a\"b\\c""#), "{text}");
+    let checked = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(fs::File::open(&file).unwrap())
+        .output()
+        .expect("promtool comes with the package prometheus");
+    // It exits with 3 for what only its lints object to.
+    assert!(checked.status.success(), "{checked:?}\n{text}");
+    assert!(checked.stderr.is_empty(), "{checked:?}\n{text}");
 }
 
 #[test]
