@@ -1,13 +1,12 @@
 //! Which source the keys come from, and what else a profile says. It reads variables and files, and
 //! asks nobody.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use mail_common::secret::Secret;
 
 use super::error::Error;
-use super::ini::Ini;
+use super::ini::{Ini, Settings};
 use super::source::{Authorization, Role, Source};
 use crate::aws::Credentials;
 
@@ -33,6 +32,19 @@ pub(crate) struct Profile {
     pub(crate) ca_bundle: Option<String>,
 }
 
+/// Settings whose values are a word: more on the line is a comment that nobody takes for one.
+const ONE_WORD: [&str; 9] = [
+    "aws_access_key_id",
+    "aws_secret_access_key",
+    "aws_session_token",
+    "region",
+    "endpoint_url",
+    "role_arn",
+    "duration_seconds",
+    "credential_source",
+    "s3.addressing_style",
+];
+
 /// A variable by its name.
 type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
 
@@ -52,13 +64,13 @@ pub(crate) fn choose(
     let from_environment = variables("AWS_PROFILE").or_else(|| variables("AWS_DEFAULT_PROFILE"));
     let named = given.map(str::to_owned).or(from_environment);
     let name = named.clone().unwrap_or_else(|| DEFAULT_PROFILE.to_owned());
-    let settings = files.profile(&name);
-    if settings.is_empty() && named.is_some() {
+    if named.is_some() && !files.have(&name) {
         return Err(Error::NoProfile(name));
     }
+    let settings = files.profile(&name)?;
     let setting = |key: &str| settings.get(key).cloned();
-    let services = setting("services").map(|name| format!("services {name}"));
-    let services = services.and_then(|name| files.config.section(&name));
+    let services = setting("services");
+    let services = services.and_then(|name| files.config.named("services", &name));
     let service = |key: &str| services.and_then(|services| services.get(key)).cloned();
     let profile = Profile {
         region: setting("region"),
@@ -186,22 +198,35 @@ impl Files {
         })
     }
 
-    /// What both files say of a profile; the credentials file comes first.
-    fn profile(&self, name: &str) -> BTreeMap<String, String> {
-        let mut settings = BTreeMap::new();
-        let in_config = [
-            Some(format!("profile {name}")),
-            (name == DEFAULT_PROFILE).then(|| name.to_owned()),
+    /// Whether one of them has the profile.
+    fn have(&self, name: &str) -> bool {
+        let sections = [
+            self.config.named("profile", name),
+            self.credentials.section(name),
         ];
-        for section in in_config
-            .iter()
-            .flatten()
-            .filter_map(|name| self.config.section(name))
-        {
-            settings.extend(section.clone());
-        }
+        sections.iter().any(Option::is_some)
+    }
+
+    /// What both files say of a profile; the credentials file comes first. A blank value says
+    /// nothing.
+    fn profile(&self, name: &str) -> Result<Settings, Error> {
+        let mut settings = self
+            .config
+            .named("profile", name)
+            .cloned()
+            .unwrap_or_default();
         settings.extend(self.credentials.section(name).cloned().unwrap_or_default());
-        settings
+        settings.retain(|_, value| !value.is_empty());
+        match ONE_WORD.iter().find(|key| has_blank(&settings, key)) {
+            None => Ok(settings),
+            Some(key) => Err(Error::Profile {
+                profile: name.to_owned(),
+                reason: format!(
+                    "{key} has a blank in it; a comment needs a line of its own, as for the AWS \
+                     command line"
+                ),
+            }),
+        }
     }
 
     /// Where the keys of a profile come from; `None` when it does not say.
@@ -211,7 +236,7 @@ impl Files {
         variables: Variables<'_>,
         roles_left: u32,
     ) -> Result<Option<Source>, Error> {
-        let settings = self.profile(name);
+        let settings = self.profile(name)?;
         let wrong = |reason: &str| Error::Profile {
             profile: name.to_owned(),
             reason: reason.to_owned(),
@@ -247,11 +272,7 @@ impl Files {
 type Wrong<'a> = &'a dyn Fn(&str) -> Error;
 
 /// The role that a profile assumes.
-fn role_of(
-    arn: &str,
-    settings: &BTreeMap<String, String>,
-    wrong: Wrong<'_>,
-) -> Result<Role, Error> {
+fn role_of(arn: &str, settings: &Settings, wrong: Wrong<'_>) -> Result<Role, Error> {
     let session_name = settings.get("role_session_name").map(String::as_str);
     let duration_seconds = settings.get("duration_seconds").map(|text| text.parse());
     Ok(Role {
@@ -266,7 +287,7 @@ fn role_of(
 
 /// What `credential_source` names.
 fn credential_source(
-    settings: &BTreeMap<String, String>,
+    settings: &Settings,
     variables: Variables<'_>,
     wrong: Wrong<'_>,
 ) -> Result<Option<Source>, Error> {
@@ -282,10 +303,7 @@ fn credential_source(
 }
 
 /// Keys in the profile itself, or a program that prints them.
-fn own_source(
-    settings: &BTreeMap<String, String>,
-    wrong: Wrong<'_>,
-) -> Result<Option<Source>, Error> {
+fn own_source(settings: &Settings, wrong: Wrong<'_>) -> Result<Option<Source>, Error> {
     match (
         settings.get("aws_access_key_id"),
         settings.get("aws_secret_access_key"),
@@ -306,6 +324,12 @@ fn own_source(
             "one of aws_access_key_id and aws_secret_access_key is missing",
         )),
     }
+}
+
+fn has_blank(settings: &Settings, key: &str) -> bool {
+    settings
+        .get(key)
+        .is_some_and(|value| value.contains(char::is_whitespace))
 }
 
 fn expand(path: &str, home: &Path) -> PathBuf {
@@ -377,6 +401,12 @@ mod tests {
             Ok(Source::Instance {
                 endpoint: INSTANCE_ENDPOINT.to_owned()
             })
+        );
+        // A profile that says nothing is one.
+        let empty = [ENVIRONMENT[0], ENVIRONMENT[1], ("AWS_PROFILE", "empty")];
+        assert_eq!(
+            chosen(None, ["[profile empty]\n", ""], &empty),
+            Ok(keys("E"))
         );
         let container = [
             ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/x"),
@@ -472,6 +502,22 @@ mod tests {
             ["", "[default]\naws_access_key_id=D\n"],
             &[],
             "missing",
+        );
+        check(
+            None,
+            [
+                "",
+                "[default]\naws_access_key_id=\naws_secret_access_key=s\n",
+            ],
+            &[],
+            "missing",
+        );
+        let commented = "[default]\nregion = eu-west-3 # home\n";
+        check(
+            None,
+            [commented, KEYS],
+            &[],
+            "region has a blank in it; a comment",
         );
         check(
             None,

@@ -5,6 +5,7 @@
 
 mod source; // where keys come from
 mod error; // why there are none
+mod words; // a line as a shell splits it
 mod ini; // the files in ~/.aws
 mod chain; // which source it is: reads variables and files, asks nobody
 mod fetch; // keys from a source: processes, STS, metadata services
