@@ -259,7 +259,7 @@ pub struct Usage {
     pub monthly_usd: f64,
     /// The same, for each storage class.
     pub by_storage_class: BTreeMap<String, StorageClassUsage>,
-    /// What the store cannot list, such as `earlier versions`: where it keeps any, they are not in
+    /// What could not be listed, such as `earlier versions`: where there are any, they are not in
     /// the figures. A reader that does not know this field takes the figures for whole.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_listed: Vec<String>,

@@ -12,7 +12,7 @@ use mail_common::record::{Record, StorageClassUsage, Usage};
 use mail_common::tool::{Session, Totals};
 
 use crate::location::Location;
-use crate::store::{ObjectStore, StoreError};
+use crate::store::{NotListed, ObjectStore, StoreError, Withheld};
 
 /// The setting with the prices.
 pub(crate) const S3_PRICES: &str = "S3_PRICES";
@@ -87,10 +87,8 @@ pub(crate) fn usage(
         *objects += 1;
         *bytes += billed.bytes;
     })?;
-    for what in &not_listed {
-        session.report.warning(format!(
-            "this store cannot list {what}: if it keeps any, they are not in these figures"
-        ));
+    for part in &not_listed {
+        session.report.warning(missing(part));
     }
     let by_class: BTreeMap<String, StorageClassUsage> = sums
         .into_iter()
@@ -117,12 +115,22 @@ pub(crate) fn usage(
         bytes: by_class.values().map(|class| class.bytes).sum(),
         monthly_usd: cents(by_class.values().map(|class| class.monthly_usd).sum()),
         by_storage_class: by_class,
-        not_listed: not_listed.into_iter().map(str::to_owned).collect(),
+        not_listed: not_listed.iter().map(|part| part.what.to_owned()).collect(),
     };
     totals.add("objects", usage.objects);
     totals.add("bytes", usage.bytes);
     session.emit(&Record::Usage(usage));
     Ok(Exit::Done)
+}
+
+/// What the figures lack, and why.
+fn missing(part: &NotListed) -> String {
+    let what = part.what;
+    let why = match part.why {
+        Withheld::Absent => format!("this store cannot list {what}"),
+        Withheld::Denied(action) => format!("these keys may not list {what} ({action})"),
+    };
+    format!("{why}: if there are any, they are not in these figures")
 }
 
 /// To a hundredth of a cent. The sum of no prices is -0.0; nobody pays that.

@@ -139,6 +139,9 @@ impl Failure {
                 "BadDigest" | "IncompleteBody" | "RequestTimeout" | "XAmzContentSHA256Mismatch",
             ) => Remedy::TryAgain,
             (_, "OperationAborted" | "ConditionalRequestConflict") => Remedy::TryAgain,
+            (_, "ThrottlingException" | "KMS.ThrottlingException" | "RequestLimitExceeded") => {
+                Remedy::TryAgain
+            }
             (501 | 505, _) => Remedy::GiveUp,
             (408 | 429 | 500.., _) => Remedy::TryAgain,
             _ => Remedy::GiveUp,
@@ -213,6 +216,7 @@ mod tests {
             check(answer(status, ""), Remedy::TryAgain);
         }
         check(answer(400, "BadDigest"), Remedy::TryAgain);
+        check(answer(400, "KMS.ThrottlingException"), Remedy::TryAgain);
         check(answer(400, "ExpiredToken"), Remedy::RenewKeys);
         check(Failure::Transport("reset".to_owned()), Remedy::TryAgain);
         for (status, code) in [

@@ -27,10 +27,14 @@ pub(crate) enum Cause {
     #[error("there is no such bucket; check the name, and the endpoint and region it is in")]
     NoSuchBucket,
     #[error(
-        "the store refuses the credentials ({code}: {message}); check the access key, \
-         its secret and its session token"
+        "the store refuses the credentials ({code}{}); {hint}",
+        behind(": ", message)
     )]
-    BadCredentials { code: String, message: String },
+    BadCredentials {
+        code: String,
+        message: String,
+        hint: &'static str,
+    },
     #[error("no credentials to use")]
     Credentials(#[source] crate::credentials::Error),
     #[error(
@@ -45,11 +49,20 @@ pub(crate) enum Cause {
          or use another set"
     )]
     Archived,
-    #[error("the store answered {status} {code}: {message}")]
+    /// The account, the bucket, its key of KMS, or a setting.
+    #[error("the store refuses it ({code}{}); {hint}", behind(": ", message))]
+    Unusable {
+        code: String,
+        message: String,
+        hint: &'static str,
+    },
+    /// The hint may be empty: most codes say what is wrong, and nobody can mend it.
+    #[error("the store answered {status} {code}: {message}{}", behind("; ", hint))]
     Refused {
         status: u16,
         code: String,
         message: String,
+        hint: &'static str,
     },
     #[error("the store's answer makes no sense: {0}")]
     Odd(String),
@@ -110,6 +123,7 @@ impl StoreError {
             | Cause::Credentials(_)
             | Cause::ClockSkew { .. }
             | Cause::Denied { .. }
+            | Cause::Unusable { .. }
             | Cause::Untrusted(_)
             | Cause::Proxy(_)
             | Cause::Unresolved(_)
@@ -129,6 +143,15 @@ impl StoreError {
     }
 }
 
+/// `text` after `separator`; nothing where it is empty.
+fn behind(separator: &str, text: &str) -> String {
+    if text.is_empty() {
+        String::new()
+    } else {
+        format!("{separator}{text}")
+    }
+}
+
 impl Failure for StoreError {
     fn kind(&self) -> FailureKind {
         match &*self.cause {
@@ -137,6 +160,7 @@ impl Failure for StoreError {
             | Cause::BadCredentials { .. }
             | Cause::Credentials(_)
             | Cause::Denied { .. }
+            | Cause::Unusable { .. }
             | Cause::Untrusted(_)
             | Cause::Proxy(_)
             | Cause::Unresolved(_)

@@ -27,7 +27,8 @@ use super::body::Body;
 use super::error::{Cause, StoreError};
 use super::listing::{Entry, FileFacts, entries, look_in};
 use super::object::{
-    Attributes, Billed, Confirmed, Download, Found, Listed, Lock, Marks, ObjectStore, Protection,
+    Attributes, Billed, Confirmed, Download, Found, Listed, Lock, Marks, NotListed, ObjectStore,
+    Protection,
 };
 use crate::limit::{Limit, PIECE_BYTES};
 use crate::place::put_in_place;
@@ -321,7 +322,7 @@ impl ObjectStore for FileStore {
         &self,
         prefix: &str,
         each: &mut dyn FnMut(Billed),
-    ) -> Result<Vec<&'static str>, StoreError> {
+    ) -> Result<Vec<NotListed>, StoreError> {
         self.list(prefix, &mut |listed| {
             each(Billed {
                 bytes: listed.bytes,

@@ -55,16 +55,33 @@ pub(crate) trait ObjectStore: Debug + Send + Sync {
     fn protection(&self) -> Result<Option<Protection>, StoreError>;
 
     /// Calls `each` for everything below `prefix` that costs money: all versions, and parts of
-    /// unfinished uploads. Returns what the store has no way to tell.
+    /// unfinished uploads. Returns what is not known.
     fn billed(
         &self,
         prefix: &str,
         each: &mut dyn FnMut(Billed),
-    ) -> Result<Vec<&'static str>, StoreError>;
+    ) -> Result<Vec<NotListed>, StoreError>;
 
     /// Drops what uploads that were begun before `before` and never ended have left below `prefix`,
     /// and says how many.
     fn abort_stale(&self, prefix: &str, before: Timestamp) -> Result<usize, StoreError>;
+}
+
+/// What a store may hold that was not listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NotListed {
+    /// Such as `earlier versions`.
+    pub(crate) what: &'static str,
+    pub(crate) why: Withheld,
+}
+
+/// Why something cannot be listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Withheld {
+    /// The store does not have such a listing.
+    Absent,
+    /// The keys may not ask for it: they lack this action.
+    Denied(&'static str),
 }
 
 /// An object as a listing shows it.

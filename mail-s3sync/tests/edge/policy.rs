@@ -36,23 +36,18 @@ impl Scene {
     }
 
     fn push(&self, date: &str) -> Tool {
+        let tool = self.tool(&["push", "--date", date, "--to", "s3://mail"]);
+        tool.args(["--lock-days", "2", "-v"])
+    }
+
+    /// The tool with the role.
+    fn tool(&self, args: &[&str]) -> Tool {
         let tool = self
             .root
             .tool()
             .env("AWS_CONFIG_FILE", &self.config)
             .env("AWS_ENDPOINT_URL", self.server.endpoint());
-        tool.args([
-            "push",
-            "--profile",
-            "upload",
-            "--date",
-            date,
-            "--to",
-            "s3://mail",
-            "--lock-days",
-            "2",
-            "-v",
-        ])
+        tool.args(args).args(["--profile", "upload"])
     }
 
     /// The AWS command line with the same role.
@@ -147,6 +142,17 @@ fn the_policy_of_the_guide_is_enough_and_lets_nothing_be_deleted() {
             "{said}"
         );
     }
+    // It may not ask what everything costs, and gets the figures of what it may list.
+    let usage = scene.tool(&["usage", "--from", "s3://mail"]).run();
+    let usage = usage
+        .assert_code(0)
+        .assert_stderr("these keys may not list earlier versions (s3:ListBucketVersions)")
+        .assert_stderr("may not list unfinished uploads (s3:ListBucketMultipartUploads)");
+    let usage = &usage.data("usage")[0];
+    assert_eq!(usage["objects"], 10, "{usage}");
+    let not_listed = serde_json::json!(["earlier versions", "unfinished uploads"]);
+    assert_eq!(usage["not_listed"], not_listed);
+
     let to = scene.root.path().join("pulled");
     let tool = scene.root.s3_tool(&scene.server, &scene.server.endpoint());
     let _ = tool

@@ -21,7 +21,8 @@ use crate::store::body::Body;
 use crate::store::buffers::Buffers;
 use crate::store::error::{Cause, StoreError};
 use crate::store::object::{
-    Attributes, Billed, Confirmed, Download, Found, Listed, Lock, ObjectStore, Protection,
+    Attributes, Billed, Confirmed, Download, Found, Listed, Lock, NotListed, ObjectStore,
+    Protection,
 };
 
 /// Threads that move bytes; files are read and hashed elsewhere.
@@ -171,7 +172,7 @@ impl ObjectStore for S3Store {
         &self,
         prefix: &str,
         each: &mut dyn FnMut(Billed),
-    ) -> Result<Vec<&'static str>, StoreError> {
+    ) -> Result<Vec<NotListed>, StoreError> {
         self.wait(
             "list all versions of",
             prefix,

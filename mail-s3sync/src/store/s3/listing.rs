@@ -13,7 +13,7 @@ use super::bucket::Bucket;
 use super::etag::unquoted;
 use crate::aws::Failure;
 use crate::store::error::Cause;
-use crate::store::object::{Billed, Listed};
+use crate::store::object::{Billed, Listed, NotListed, Withheld};
 
 /// Keys may hold what XML cannot.
 const ESCAPED: &str = "url";
@@ -116,27 +116,34 @@ impl Bucket {
         &self,
         prefix: &str,
         each: &mut dyn FnMut(Billed),
-    ) -> Result<Vec<&'static str>, Cause> {
+    ) -> Result<Vec<NotListed>, Cause> {
         let mut not_listed = Vec::new();
-        if !self.billed_versions(prefix, each).await? {
+        let mut lacks = |what, why| not_listed.push(NotListed { what, why });
+        if let Some(why) = self.billed_versions(prefix, each).await? {
             self.billed_objects(prefix, each).await?;
-            not_listed.push("earlier versions");
+            lacks("earlier versions", why);
         }
         match self.uploads(prefix).await? {
-            Ok(uploads) => self.billed_parts(uploads, each).await?,
-            Err(failure) if failure.is_not_implemented() => not_listed.push("unfinished uploads"),
-            Err(failure) => return Err(failure.into()),
+            Ok(uploads) => {
+                if let Some(why) = self.billed_parts(uploads, each).await? {
+                    lacks("parts of unfinished uploads", why);
+                }
+            }
+            Err(failure) => {
+                let why = withheld(failure, "s3:ListBucketMultipartUploads")?;
+                lacks("unfinished uploads", why);
+            }
         }
         Ok(not_listed)
     }
 
-    /// Every version; `false` when the store cannot list them, and then none was counted. It may
-    /// say so with the first page alone.
+    /// Every version; why not, where they cannot be listed, and then none was counted. That is said
+    /// with the first page alone.
     async fn billed_versions(
         &self,
         prefix: &str,
         each: &mut dyn FnMut(Billed),
-    ) -> Result<bool, Cause> {
+    ) -> Result<Option<Withheld>, Cause> {
         let mut marker = None;
         loop {
             let (key_marker, version_id_marker) = marker.clone().unzip();
@@ -153,8 +160,8 @@ impl Bucket {
                 })
                 .await?;
             let page = match page {
-                Err(failure) if marker.is_none() && failure.is_not_implemented() => {
-                    return Ok(false);
+                Err(failure) if marker.is_none() => {
+                    return withheld(failure, "s3:ListBucketVersions").map(Some);
                 }
                 page => page.map_err(Cause::from)?,
             };
@@ -166,7 +173,7 @@ impl Bucket {
                 .map(|key| (key, page.next_version_id_marker));
             marker = next(page.is_truncated, marker.as_ref(), following)?;
             if marker.is_none() {
-                return Ok(true);
+                return Ok(None);
             }
         }
     }
@@ -190,19 +197,25 @@ impl Bucket {
         &self,
         uploads: Vec<MultipartUpload>,
         each: &mut dyn FnMut(Billed),
-    ) -> Result<(), Cause> {
+    ) -> Result<Option<Withheld>, Cause> {
+        let mut why = None;
         for upload in uploads {
-            for part in self.parts(&upload).await? {
-                each(billed(part.size, upload.storage_class.clone())?);
+            match self.parts(&upload).await? {
+                Ok(parts) => {
+                    for part in parts {
+                        each(billed(part.size, upload.storage_class.clone())?);
+                    }
+                }
+                Err(failure) => why = Some(withheld(failure, "s3:ListMultipartUploadParts")?),
             }
         }
-        Ok(())
+        Ok(why)
     }
 
-    /// The parts that an unfinished upload has.
-    async fn parts(&self, upload: &MultipartUpload) -> Result<Vec<Part>, Cause> {
+    /// The parts that an unfinished upload has; the inner error is the store's.
+    async fn parts(&self, upload: &MultipartUpload) -> Result<Result<Vec<Part>, Failure>, Cause> {
         let (Some(key), Some(id)) = (&upload.key, &upload.upload_id) else {
-            return Ok(Vec::new());
+            return Ok(Ok(Vec::new()));
         };
         let mut parts = Vec::new();
         let mut marker: Option<i64> = None;
@@ -220,8 +233,8 @@ impl Bucket {
             {
                 Ok(page) => page,
                 // It has ended meanwhile.
-                Err(failure) if failure.is_not_found() => return Ok(parts),
-                Err(failure) => return Err(failure.into()),
+                Err(failure) if failure.is_not_found() => return Ok(Ok(parts)),
+                Err(failure) => return Ok(Err(failure)),
             };
             parts.extend(page.parts.unwrap_or_default());
             marker = next(
@@ -230,7 +243,7 @@ impl Bucket {
                 page.next_part_number_marker,
             )?;
             if marker.is_none() {
-                return Ok(parts);
+                return Ok(Ok(parts));
             }
         }
     }
@@ -287,7 +300,7 @@ impl Bucket {
         {
             if !self
                 .parts(&upload)
-                .await?
+                .await??
                 .iter()
                 .all(|part| is_old(part.last_modified.as_ref()))
             {
@@ -327,6 +340,17 @@ fn next<T: PartialEq>(
             Err(odd("a listing that goes on where it was"))
         }
         following => Ok(following),
+    }
+}
+
+/// Why something is not listed, where the rest can be; else the failure.
+fn withheld(failure: Failure, action: &'static str) -> Result<Withheld, Cause> {
+    if failure.is_not_implemented() {
+        return Ok(Withheld::Absent);
+    }
+    match failure.into() {
+        Cause::Denied { .. } => Ok(Withheld::Denied(action)),
+        cause => Err(cause),
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod config; // how the bucket is reached, and what its objects get
 mod bucket; // what the requests share
+mod advice; // what to do about an error, by its code
 mod cause; // a failed request in the words of the store
 mod attempt; // a request, with fresh keys, until it succeeds or cannot
 mod interrupted; // what ends every wait
