@@ -15,6 +15,7 @@ pub(crate) struct Certificate {
     pub(crate) names: Vec<String>,
     /// Whom it is for, as its issuer writes it: `C=US, O=Let's Encrypt, CN=R11`.
     pub(crate) subject: String,
+    issuer: String,
     pub(crate) self_signed: bool,
 }
 
@@ -56,6 +57,13 @@ impl Chain {
         &self.own
     }
 
+    /// Whether the one that stands first has signed the second, and is not the server's own.
+    pub(crate) fn begins_with_signer(&self) -> bool {
+        self.issuers.first().is_some_and(|second| {
+            second.issuer == self.own.subject && second.subject != self.own.issuer
+        })
+    }
+
     /// The one that ends first: clients refuse the chain from then on.
     pub(crate) fn first_to_end(&self) -> &Certificate {
         let all = [&self.own].into_iter().chain(&self.issuers);
@@ -80,8 +88,18 @@ impl Certificate {
             not_after: time(x509.validity().not_after.timestamp())?,
             names: names.unwrap_or_default(),
             subject: x509.subject().to_string(),
+            issuer: x509.issuer().to_string(),
             self_signed: x509.subject() == x509.issuer(),
         })
+    }
+
+    /// Whom it is for: its names, or its subject where it has none.
+    pub(crate) fn whose(&self) -> String {
+        if self.names.is_empty() {
+            self.subject.clone()
+        } else {
+            self.names.join(", ")
+        }
     }
 
     /// Days left; negative when it has expired.

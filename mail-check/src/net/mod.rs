@@ -6,6 +6,7 @@ mod timed; // a socket with a deadline
 mod line; // a conversation in lines
 mod tls; // protection, whose certificate is read also where it does not verify
 mod certificate; // what a certificate says
+pub(crate) mod certificate_file; // the certificates of a file
 mod verifier; // whether a server is who it should be
 mod protocol; // the mail protocols, as far as a client without a password gets
 

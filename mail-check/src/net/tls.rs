@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
     CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootCertStore,
     SignatureScheme, StreamOwned,
 };
 
+use super::certificate_file;
 use super::timed::Timed;
 
 /// Whose signatures are trusted.
@@ -50,6 +50,8 @@ pub(crate) enum Doubt {
     WrongName,
     /// No trusted authority signed it, or not as it should.
     Untrusted(String),
+    /// The library does not know a kind of key or signature, or an extension: others may.
+    NotUnderstood(String),
 }
 
 impl Trust {
@@ -99,15 +101,7 @@ fn read_file(path: &Path) -> Result<Vec<CertificateDer<'static>>, TrustError> {
         path: path.to_owned(),
         reason,
     };
-    let read: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path)
-        .map_err(|error| failed(error.to_string()))?
-        .collect();
-    let certificates = read.map_err(|error| failed(error.to_string()))?;
-    if certificates.is_empty() {
-        Err(failed("it holds no certificate".to_owned()))
-    } else {
-        Ok(certificates)
-    }
+    certificate_file::read(path).map_err(failed)
 }
 
 impl Doubt {
@@ -125,9 +119,22 @@ impl Doubt {
             Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
                 Self::Untrusted("no authority that this machine trusts has signed it".to_owned())
             }
+            Error::InvalidCertificate(error) if is_not_understood(&error) => {
+                Self::NotUnderstood(error.to_string())
+            }
             other => Self::Untrusted(other.to_string()),
         }
     }
+}
+
+fn is_not_understood(error: &CertificateError) -> bool {
+    matches!(
+        error,
+        CertificateError::BadEncoding
+            | CertificateError::UnhandledCriticalExtension
+            | CertificateError::UnsupportedSignatureAlgorithmContext { .. }
+            | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. }
+    )
 }
 
 /// Greets a server that may call itself `name`, and tells who it is.

@@ -127,9 +127,13 @@ impl CertificateJudge<'_> {
             }
             Err(error) => return Some(Objection::Unknown(error.to_string())),
         };
-        let own = self.of_itself(chain.own());
-        own.or_else(|| self.of_signers(peer, &chain))
-            .map(Objection::Bad)
+        let own = self.of_itself(chain.own()).map(Objection::Bad);
+        own.or_else(|| match &peer.doubt {
+            Some(Doubt::NotUnderstood(why)) => Some(Objection::Unknown(format!(
+                "whether its certificate is trusted is not known here: {why}"
+            ))),
+            _ => self.of_signers(peer, &chain).map(Objection::Bad),
+        })
     }
 
     fn of_signers(&self, peer: &Peer, chain: &Chain) -> Option<String> {
@@ -143,7 +147,7 @@ impl CertificateJudge<'_> {
                 "its certificate is not trusted: {why}; serve fullchain.pem, or name its authority \
                  as [tls] ca_file"
             )),
-            Doubt::WrongName => None,
+            Doubt::WrongName | Doubt::NotUnderstood(_) => None,
         }
     }
 
@@ -162,7 +166,7 @@ impl CertificateJudge<'_> {
             ));
         }
         let name = self.name.filter(|name| !certificate.covers(name))?;
-        let names = certificate.names.join(", ");
+        let names = certificate.whose();
         Some(format!(
             "its certificate is for {names}, not for {name}; serve the right one"
         ))

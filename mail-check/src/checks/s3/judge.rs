@@ -367,7 +367,8 @@ mod tests {
     fn a_bill_that_is_not_whole_is_marked() {
         let usage = r#"{"type":"usage","data":{"url":"s3://b","objects":5,"bytes":5,"monthly_usd":1,"by_storage_class":{},"not_listed":["earlier versions","unfinished uploads"]}}"#;
         let lines = [begin("usage"), usage.to_owned(), end(0)];
-        let part = "at least 1.00 US dollars a month; not listed: earlier versions and unfinished uploads";
+        let part =
+            "at least 1.00 US dollars a month; not listed: earlier versions and unfinished uploads";
         check(&lines, "offsite-cost", "s3://b", Status::Ok, part);
     }
 }

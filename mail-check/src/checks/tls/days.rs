@@ -8,7 +8,7 @@ use crate::net::Chain;
 use crate::status::Status;
 
 pub(super) fn judge(target: &str, chain: &Chain, now: Timestamp, limits: Floor) -> Finding {
-    let names = chain.own().names.join(", ");
+    let names = chain.own().whose();
     let first = chain.first_to_end();
     let days = first.days_left(now);
     let message = if first == chain.own() {
@@ -22,6 +22,11 @@ pub(super) fn judge(target: &str, chain: &Chain, now: Timestamp, limits: Floor) 
     let mut finding = Finding::ok("certificate", target, message).above(days, "days", limits);
     if finding.status != Status::Ok {
         finding.message += "; renew it (certbot renew) and reload the services";
+    }
+    if chain.begins_with_signer() {
+        finding.status = finding.status.max(Status::Warning);
+        finding.message += "; the chain begins with the certificate that signed the next one: \
+                            the server's own must come first";
     }
     finding
 }

@@ -5,14 +5,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::{self, PemObject};
 
 use super::days;
 use crate::context::Context;
 use crate::finding::Finding;
 use crate::limits::Floor;
-use crate::net::{CertificateJudge, Chain};
+use crate::net::{CertificateJudge, Chain, certificate_file};
 use crate::probe::Probe;
 
 /// The files that hold certificates.
@@ -96,16 +94,14 @@ fn check(path: &Path, limits: Floor, now: Timestamp) -> Finding {
     }
 }
 
-/// The certificates of a PEM file.
+/// The certificates of a file.
 pub(super) fn read(path: &Path) -> Result<Chain, String> {
-    let shown = path.display();
-    let unread = |error: pem::Error| format!("{shown} cannot be read: {error}; see [tls] files");
-    let certificates = CertificateDer::pem_file_iter(path).map_err(unread)?;
-    let certificates: Vec<_> = certificates.collect::<Result<_, _>>().map_err(unread)?;
+    let unread = |why: &str| format!("{} cannot be read: {why}; see [tls] files", path.display());
+    let certificates = certificate_file::read(path).map_err(|why| unread(&why))?;
     match Chain::parse(&certificates) {
         Ok(Some(chain)) => Ok(chain),
-        Ok(None) => Err(format!("{shown} cannot be read: there is no certificate")),
-        Err(error) => Err(format!("{shown} cannot be read: {error}")),
+        Ok(None) => Err(unread("nothing is in it")),
+        Err(error) => Err(unread(&error.to_string())),
     }
 }
 
