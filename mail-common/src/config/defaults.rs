@@ -1,7 +1,7 @@
 //! The names of all settings, and their defaults.
 
 /// Every name that a tool looks up.
-pub(super) const NAMES: [&str; 32] = [
+pub(super) const NAMES: [&str; 33] = [
     "BACKUP_ROOT",
     "BACKUP_MOUNTPOINT",
     "BACKUP_COMPONENTS",
@@ -21,6 +21,7 @@ pub(super) const NAMES: [&str; 32] = [
     "DAILY_RETENTION_DAYS",
     "HOURLY_RETENTION_HOURS",
     "WEEKLY_RETENTION_WEEKS",
+    "WEEKLY_SETS",
     "BACKUP_PURGE_DAYS",
     "S3_BUCKET",
     "S3_PREFIX",

@@ -15,7 +15,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use environment::Environment;
-pub use settings::{MysqlSettings, Settings};
+pub use settings::{MysqlSettings, Settings, WeeklySets};
 use shell::Assignment;
 
 use crate::failure::{Failed, Failure, FailureKind};

@@ -38,6 +38,8 @@ pub struct Settings {
     pub weekly_retention_weeks: u32,
     /// HOURLY_RETENTION_HOURS: how long hourly sets are kept.
     pub hourly_retention_hours: u32,
+    /// WEEKLY_SETS: which sets a weekly one may share files with.
+    pub weekly_sets: WeeklySets,
     /// BACKUP_PURGE_DAYS: how long deleted mail may stay in the archives of new sets; 0 is not at
     /// all.
     pub backup_purge_days: u32,
@@ -55,6 +57,17 @@ pub struct Settings {
     pub notification_on_success: bool,
     /// NOTIFICATION_ON_FAILURE; yes by default.
     pub notification_on_failure: bool,
+}
+
+/// Which sets a weekly one may share files with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WeeklySets {
+    /// Other weekly ones: together with the daily ones there are two copies of what does not
+    /// change.
+    #[default]
+    Independent,
+    /// Sets of every kind: there is one copy.
+    Shared,
 }
 
 /// How the database server is reached; passwords are not here.
@@ -102,6 +115,7 @@ impl Settings {
             daily_retention_days: retention(config, "DAILY_RETENTION_DAYS")?,
             weekly_retention_weeks: retention(config, "WEEKLY_RETENTION_WEEKS")?,
             hourly_retention_hours: retention(config, "HOURLY_RETENTION_HOURS")?,
+            weekly_sets: weekly_sets(config)?,
             backup_purge_days: purge(config)?,
             s3_bucket: text("S3_BUCKET"),
             s3_prefix: text("S3_PREFIX"),
@@ -205,6 +219,15 @@ fn retention(config: &Config, name: &'static str) -> Result<u32, Error> {
             .filter(|number| (1..=36500).contains(number))
     };
     Ok(checked(config, name, "a whole number from 1 to 36500", in_range)?.unwrap_or_default())
+}
+
+fn weekly_sets(config: &Config) -> Result<WeeklySets, Error> {
+    let read = |text: &str| match text.to_ascii_lowercase().as_str() {
+        "independent" => Some(WeeklySets::Independent),
+        "shared" => Some(WeeklySets::Shared),
+        _ => None,
+    };
+    Ok(checked(config, "WEEKLY_SETS", "independent or shared", read)?.unwrap_or_default())
 }
 
 fn purge(config: &Config) -> Result<u32, Error> {
@@ -359,6 +382,15 @@ mod tests {
             (7, 12)
         );
         assert!(settings.notification_on_success && settings.notification_on_failure);
+        assert_eq!(settings.weekly_sets, WeeklySets::Independent);
+    }
+
+    #[test]
+    fn weekly_sets_are_independent_or_shared() {
+        let read = |text| settings(text).unwrap().weekly_sets;
+        assert_eq!(read("WEEKLY_SETS=Shared"), WeeklySets::Shared);
+        assert_eq!(read("WEEKLY_SETS=independent"), WeeklySets::Independent);
+        assert_eq!(read("WEEKLY_SETS="), WeeklySets::Independent);
     }
 
     #[test]
@@ -378,6 +410,10 @@ mod tests {
         check(
             "MYSQL_PORT=70000",
             "MYSQL_PORT=\"70000\" (/c line 1): not a port from 1 to 65535",
+        );
+        check(
+            "WEEKLY_SETS=linked",
+            "WEEKLY_SETS=\"linked\" (/c line 1): not independent or shared",
         );
         check(
             "NOTIFICATION_ON_FAILURE=maybe",
