@@ -30,6 +30,9 @@ pub(crate) struct Args {
     pub(crate) daily: bool,
 
     /// Make the set of the week, weekly/YYYY-week-WW, and read everything
+    ///
+    /// All live mail and all that is linked is compared with its digests; what is damaged is named,
+    /// and saved again. Unchanged files are linked to the last weekly set (WEEKLY_SETS).
     #[arg(long)]
     pub(crate) weekly: bool,
 
@@ -51,7 +54,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "YYYY-MM-DD")]
     pub(crate) date: Option<Date>,
 
-    /// Read everything and link nothing, as a weekly set does
+    /// Read everything and link nothing
     #[arg(long)]
     pub(crate) full: bool,
 
@@ -124,7 +127,7 @@ Settings are taken from flags, then the environment, then --config FILE, then de
 BACKUP_ROOT, BACKUP_MOUNTPOINT, BACKUP_COMPONENTS, MAILSERVER_ROOT, MAIL_DATA_DIR, CONFIG_DIR, \
 SSL_DIR, DKIM_DIR, DOCKER_COMPOSE_FILE, ENV_FILE, MYSQL_HOST, MYSQL_PORT, MYSQL_SOCKET, \
 MYSQL_USER, MYSQL_DATABASES, MYSQL_CONFIG_FILE, HOURLY_RETENTION_HOURS, DAILY_RETENTION_DAYS, \
-WEEKLY_RETENTION_WEEKS.
+WEEKLY_RETENTION_WEEKS, WEEKLY_SETS, BACKUP_PURGE_DAYS.
 A server without a database or keys: BACKUP_COMPONENTS=mailboxes,config,ssl. SSL_DIR, DKIM_DIR, \
 DOCKER_COMPOSE_FILE and ENV_FILE may be blank: there is none.
 The database password is read from MYSQL_CONFIG_FILE (default ~/.my.cnf) or MYSQL_PWD, never \

@@ -10,12 +10,12 @@ use mail_common::set::{Component, Staging};
 use mail_common::tool::{Session, Totals};
 
 use crate::compose::save_project;
-use crate::equal::link_equal;
+use crate::equal::{Linked, link_equal};
 use crate::error::Error;
-use crate::mailboxes::{self, Environment, SavedMailbox, save_mailboxes};
+use crate::mailboxes::{self, Damage, Environment, SavedMailbox, save_mailboxes};
 use crate::part::SavedPart;
 use crate::plan::Plan;
-use crate::previous::PreviousSets;
+use crate::previous::{PreviousSets, Reading};
 use crate::saved::SavedFile;
 use crate::trees::{save_copy, save_tree};
 
@@ -36,8 +36,18 @@ pub(crate) struct SavedComponents {
     pub(crate) files: Vec<SavedFile>,
     pub(crate) notices: Vec<String>,
     pub(crate) totals: Totals,
+    pub(crate) damage: Vec<FoundDamage>,
     /// Those of which a part is missing.
     pub(crate) failed: BTreeSet<Component>,
+}
+
+/// What changed by itself on a disk. The set is good all the same.
+#[derive(Debug)]
+pub(crate) struct FoundDamage {
+    pub(crate) component: Component,
+    /// Of the live mail.
+    pub(crate) path: Option<RelPath>,
+    pub(crate) error: Error,
 }
 
 /// Saves the components of the plan.
@@ -91,11 +101,13 @@ impl Saver<'_> {
             interrupt: run.interrupt,
             now_seconds: run.now_seconds,
             purge_days: run.plan.mailboxes.purge_days,
+            interval_seconds: run.previous.seconds_since_last(run.plan.id),
             progress: &progress,
         };
         match save_mailboxes(&run.plan.mailboxes, environment) {
             Ok(saved) => {
-                for mailbox in saved {
+                for mut mailbox in saved {
+                    self.take_damage(std::mem::take(&mut mailbox.damage));
                     let part = self.part_of(mailbox);
                     self.take(Component::Mailboxes, part);
                 }
@@ -107,6 +119,31 @@ impl Saver<'_> {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    fn take_damage(&mut self, damage: Vec<Damage>) {
+        for damage in damage {
+            let (path, error) = match damage {
+                Damage::Stored(file) => (None, Error::StoredDamage { file }),
+                Damage::Live { path, set } => {
+                    let file = self.run.plan.mailboxes.mail_dir.join(path.as_path());
+                    (Some(path), Error::LiveDamage { file, set })
+                }
+            };
+            self.note_damage(FoundDamage {
+                component: Component::Mailboxes,
+                path,
+                error,
+            });
+        }
+    }
+
+    fn note_damage(&mut self, damage: FoundDamage) {
+        let text = damage.error.to_string();
+        self.run.session.report.warning(&text);
+        self.saved.notices.push(text);
+        self.saved.totals.add("damaged_files", 1);
+        self.saved.damage.push(damage);
     }
 
     fn part_of(&self, mailbox: SavedMailbox) -> SavedPart {
@@ -176,7 +213,17 @@ impl Saver<'_> {
         for file in part.files {
             let path = run.staging.path().join(file.path.as_path());
             let linked = link_equal(file, run.previous, run.staging);
-            files.push(linked.map_err(Failed::at("write", &path))?);
+            let Linked { file, damaged } = linked.map_err(Failed::at("write", &path))?;
+            files.push(file);
+            if let Some(file) = damaged
+                && run.previous.reading() == Reading::Checked
+            {
+                self.note_damage(FoundDamage {
+                    component,
+                    path: None,
+                    error: Error::StoredDamage { file },
+                });
+            }
         }
         part.files = files;
         self.take(component, part);

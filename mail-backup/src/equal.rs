@@ -2,6 +2,7 @@
 //! of configuration.
 
 use std::io;
+use std::path::PathBuf;
 
 use mail_common::beneath;
 use mail_common::checksum::Sha256;
@@ -9,6 +10,13 @@ use mail_common::set::Staging;
 
 use crate::previous::PreviousSets;
 use crate::saved::{Origin, SavedFile};
+
+/// A file of the new set.
+pub(crate) struct Linked {
+    pub(crate) file: SavedFile,
+    /// The earlier file that should be the same by its record, and is not.
+    pub(crate) damaged: Option<PathBuf>,
+}
 
 /// Puts a link in the place of `file` where an earlier set has the same bytes. They are read: what
 /// was written now is given up only for what is known to be as good.
@@ -19,22 +27,30 @@ pub(crate) fn link_equal(
     file: SavedFile,
     previous: &PreviousSets,
     staging: &Staging<'_>,
-) -> io::Result<SavedFile> {
+) -> io::Result<Linked> {
+    let written = |file| Linked {
+        file,
+        damaged: None,
+    };
     let Some(set) = previous.linkable_with_any(std::slice::from_ref(&file.path)) else {
-        return Ok(file);
+        return Ok(written(file));
     };
     let recorded = set.file(&file.path).map(|artifact| artifact.sha256);
-    if recorded != Some(file.sha256) {
-        return Ok(file);
+    if recorded != Some(file.sha256) || previous.is_tied(set, &file.path) {
+        return Ok(written(file));
     }
-    let old = beneath::regular_file(&set.locate(&file.path)).and_then(Sha256::of_reader);
-    if old.is_ok_and(|(digest, _)| digest == file.sha256) {
-        staging.clear(&file.path)?;
-        staging.link_from(&set.directory, &file.path)?;
-        return Ok(SavedFile {
-            origin: Origin::Reused,
-            ..file
+    let place = set.locate(&file.path);
+    let old = beneath::regular_file(&place).and_then(Sha256::of_reader);
+    if !old.is_ok_and(|(digest, _)| digest == file.sha256) {
+        return Ok(Linked {
+            file,
+            damaged: Some(place),
         });
     }
-    Ok(file)
+    staging.clear(&file.path)?;
+    staging.link_from(&set.directory, &file.path)?;
+    Ok(written(SavedFile {
+        origin: Origin::Reused,
+        ..file
+    }))
 }

@@ -140,6 +140,20 @@ pub(crate) enum Error {
     #[error("nothing could be saved; the sets that were there are untouched")]
     NothingSaved,
 
+    // Found by a run that reads everything: the set that it made is good.
+    #[error(
+        "{} is damaged or missing; what it held is saved again. Check the backup disk, and the \
+         other sets with mail-check set",
+        file.display()
+    )]
+    StoredDamage { file: PathBuf },
+    #[error(
+        "{} holds other bytes than when it was saved, and nothing has written to it since: its \
+         disk may be failing. The new set has it as it is now, and {} as it was",
+        file.display(), set.display()
+    )]
+    LiveDamage { file: PathBuf, set: PathBuf },
+
     // Found by retention.
     #[error("old sets were not removed: {}", refusal_text(.0))]
     RetentionRefused(Refusal),
@@ -186,6 +200,7 @@ impl Failure for Error {
             Self::NotThere { source, .. } => FailureKind::of_io(source),
             Self::NoServer { .. } => FailureKind::Database,
             Self::StillLacking { .. } => FailureKind::Missing,
+            Self::StoredDamage { .. } | Self::LiveDamage { .. } => FailureKind::Damaged,
             Self::StillMoving => FailureKind::Changed,
             Self::Database(error) => error.kind(),
             Self::Lacking(_) => FailureKind::Database,

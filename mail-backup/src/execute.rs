@@ -13,7 +13,7 @@ use mail_common::set::{CommitAs, MANIFEST, RootLock, SetId, SetState, Staging};
 use mail_common::tool::{Session, Totals};
 
 use crate::carry_over::{self, Base, CarriedOver};
-use crate::components::{Run, SavedComponents, save_components};
+use crate::components::{FoundDamage, Run, SavedComponents, save_components};
 use crate::error::Error;
 use crate::plan::{Dated, Plan, Scope, Wanted, Work};
 use crate::previous::{KnownSet, PreviousSets, known_sets};
@@ -80,7 +80,7 @@ fn save(plan: &Plan, session: &Session, now: &ZonedDateTime) -> Result<(Exit, To
     clear_leftovers(plan, &lock, &session.report)?;
     let known = known_sets(&plan.root)?;
     check_clock(plan, &known, now, &session.report)?;
-    let previous = PreviousSets::new(known, plan.reading, &session.report);
+    let previous = PreviousSets::new(known, plan.reuse, &session.report);
     let base = find_base(plan)?;
     let staging = Staging::create(&lock, &plan.root, plan.id)?.watching(&interrupt);
     let saved = save_components(&Run {
@@ -174,6 +174,8 @@ struct NewSet {
     notices: Vec<String>,
     errors: Vec<ErrorRecord>,
     totals: Totals,
+    /// What the set does not suffer from.
+    damage: Vec<FoundDamage>,
     commit_as: CommitAs,
 }
 
@@ -196,6 +198,7 @@ impl NewSet {
         Self {
             files,
             notices: saved.notices,
+            damage: saved.damage,
             errors,
             totals,
             commit_as,
@@ -227,6 +230,7 @@ impl NewSet {
     ) -> Result<(Exit, Totals), Error> {
         let manifest = self.seal(plan, session, &staging)?;
         let exit = self.exit();
+        let damage = self.damage;
         let (mut totals, commit_as) = (self.totals, self.commit_as);
         let committed = staging.commit(commit_as, READER_PATIENCE)?;
         for left in committed.not_removed {
@@ -243,6 +247,7 @@ impl NewSet {
         for artifact in manifest.artifacts {
             session.emit(&Record::Artifact(artifact));
         }
+        let exit = exit.max(report_damage(&damage, session));
         if commit_as == CommitAs::Incomplete || plan.retention.wanted == Wanted::No {
             return Ok((exit, totals));
         }
@@ -251,7 +256,7 @@ impl NewSet {
             Dated::ByClock => Newest::Made(plan.id),
             Dated::ByFlag => Newest::Dated(plan.id.kind()),
         };
-        let exit = remove_old(plan, lock, session, newest, &mut totals);
+        let exit = exit.max(remove_old(plan, lock, session, newest, &mut totals));
         Ok((exit, totals))
     }
 
@@ -272,6 +277,18 @@ impl NewSet {
             files: &self.files,
         };
         seal(staging, closing)
+    }
+}
+
+/// Names what changed by itself on a disk. That makes the run bad, not the set that it made.
+fn report_damage(damage: &[FoundDamage], session: &Session) -> Exit {
+    for found in damage {
+        session.fail(Some(found.component), found.path.as_ref(), &found.error);
+    }
+    if damage.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Bad
     }
 }
 

@@ -20,7 +20,7 @@ use crate::compose::{self, ProjectPlan};
 use crate::databases::DatabasesPlan;
 use crate::error::Error;
 use crate::mailboxes::MailboxesPlan;
-use crate::previous::Reading;
+use crate::previous::{Chain, Reading, Reuse};
 use crate::retention::Force;
 use crate::trees::{CopyPlan, TreePlan};
 
@@ -54,7 +54,7 @@ pub(crate) struct Plan {
     pub(crate) components: Vec<Component>,
     /// What a full set of this server holds.
     pub(crate) wanted: Vec<Component>,
-    pub(crate) reading: Reading,
+    pub(crate) reuse: Reuse,
     pub(crate) mailboxes: MailboxesPlan,
     /// `None` when mysql is not asked for: its option file is not even read then.
     pub(crate) databases: Option<DatabasesPlan>,
@@ -186,10 +186,9 @@ impl Setup {
             work,
             scope: self.scope,
             components: self.components,
-            reading: if args.full || self.id.kind() == SetKind::Weekly {
-                Reading::Everything
-            } else {
-                Reading::Changes
+            reuse: Reuse {
+                reading: reading(args, self.id.kind()),
+                chain: Chain::of(self.id.kind(), self.settings.weekly_sets),
             },
             mailboxes: MailboxesPlan {
                 mail_dir: self.settings.mail_data_dir.clone(),
@@ -291,6 +290,16 @@ fn work(args: &Args) -> Work {
         (true, false) => Work::Show,
         (false, true) => Work::Prune,
         (false, false) => Work::Save,
+    }
+}
+
+fn reading(args: &Args, kind: SetKind) -> Reading {
+    if args.full {
+        return Reading::Everything;
+    }
+    match kind {
+        SetKind::Weekly => Reading::Checked,
+        SetKind::Daily | SetKind::Hourly => Reading::Changes,
     }
 }
 

@@ -7,21 +7,24 @@
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
 use std::io::BufReader;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use mail_common::beneath;
 use mail_common::checksum::{Sha256, read_checksums};
+use mail_common::config::WeeklySets;
 use mail_common::jsonl::RecordReader;
 use mail_common::manifest::Manifest;
 use mail_common::record::{Artifact, Begin, Record};
 use mail_common::relpath::RelPath;
 use mail_common::report::{self, Report};
-use mail_common::set::{self, BackupRoot, CHECKSUMS, MANIFEST, SetKind, SetState};
+use mail_common::set::{self, BackupRoot, CHECKSUMS, MANIFEST, SetId, SetKind, SetState};
 
 /// A complete set, and how its run began. That says nothing of what it holds.
 #[derive(Debug)]
 pub(crate) struct KnownSet {
+    pub(crate) id: SetId,
     pub(crate) directory: PathBuf,
     /// `None` when the manifest does not say so.
     pub(crate) begin: Option<Begin>,
@@ -30,21 +33,42 @@ pub(crate) struct KnownSet {
 /// What is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reading {
-    /// What has changed since the newest set.
+    /// What has changed since the last set.
     Changes,
-    /// Everything, so that one damaged file cannot reach every set.
+    /// Everything that lives and everything that is linked, so that damage is found.
+    Checked,
+    /// Everything that lives; nothing is linked.
     Everything,
 }
 
+/// Sets that may share files with one another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Chain {
+    /// Those of every kind.
+    All,
+    DailyAndHourly,
+    Weekly,
+}
+
+/// How a run uses the sets of earlier ones.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reuse {
+    pub(crate) reading: Reading,
+    pub(crate) chain: Chain,
+}
+
 /// Complete sets, newest first by the time at which they were begun.
+#[derive(Debug)]
 pub(crate) struct PreviousSets {
     sets: Vec<UnreadSet>,
-    reading: Reading,
+    reuse: Reuse,
     report: Report,
 }
 
 /// A complete set that is read when something is looked for in it.
+#[derive(Debug)]
 struct UnreadSet {
+    id: SetId,
     directory: PathBuf,
     /// `None` inside: it cannot be trusted, and that was said.
     read: OnceLock<Option<PreviousSet>>,
@@ -64,6 +88,7 @@ pub(crate) fn known_sets(root: &BackupRoot) -> Result<Vec<KnownSet>, set::Error>
         for set in root.sets(kind)? {
             if set.state == SetState::Complete {
                 known.push(KnownSet {
+                    id: set.id,
                     begin: begin_of(&set.path),
                     directory: set.path,
                 });
@@ -113,23 +138,58 @@ impl KnownSet {
     }
 }
 
+impl Chain {
+    /// The chain of a set of `kind`.
+    pub(crate) fn of(kind: SetKind, weekly_sets: WeeklySets) -> Self {
+        match (weekly_sets, kind) {
+            (WeeklySets::Shared, _) => Self::All,
+            (WeeklySets::Independent, SetKind::Weekly) => Self::Weekly,
+            (WeeklySets::Independent, SetKind::Daily | SetKind::Hourly) => Self::DailyAndHourly,
+        }
+    }
+
+    /// Whether sets of `kind` belong to it.
+    pub(crate) fn has(self, kind: SetKind) -> bool {
+        match self {
+            Self::All => true,
+            Self::DailyAndHourly => kind != SetKind::Weekly,
+            Self::Weekly => kind == SetKind::Weekly,
+        }
+    }
+}
+
 impl PreviousSets {
     /// Takes sets in any order. What cannot be trusted is named to `report` when it is met.
-    pub(crate) fn new(mut known: Vec<KnownSet>, reading: Reading, report: &Report) -> Self {
+    pub(crate) fn new(mut known: Vec<KnownSet>, reuse: Reuse, report: &Report) -> Self {
         // Of sets that were begun in one second, the later name is the newer one.
         known.sort_by(|a, b| {
             let newer_first = b.begun().cmp(&a.begun());
             newer_first.then_with(|| b.directory.cmp(&a.directory))
         });
         let unread = known.into_iter().map(|set| UnreadSet {
+            id: set.id,
             directory: set.directory,
             read: OnceLock::new(),
         });
         Self {
             sets: unread.collect(),
-            reading,
+            reuse,
             report: report.clone(),
         }
+    }
+
+    /// What this run reads.
+    pub(crate) fn reading(&self) -> Reading {
+        self.reuse.reading
+    }
+
+    /// How much later the set `new` is than the last one of its chain, in seconds by their names;
+    /// 0 for the first.
+    pub(crate) fn seconds_since_last(&self, new: SetId) -> i64 {
+        let last = self.sets.iter().find(|set| self.is_of_chain(set));
+        last.map_or(0, |last| {
+            new.start().duration_since(last.id.start()).as_secs()
+        })
     }
 
     /// The newest set that has one of the files `paths`.
@@ -138,12 +198,35 @@ impl PreviousSets {
         sets.find(|set| paths.iter().any(|path| set.files.contains_key(path)))
     }
 
-    /// The same, to be linked from: none when everything is read.
+    fn is_of_chain(&self, set: &UnreadSet) -> bool {
+        self.reuse.chain.has(set.id.kind())
+    }
+
+    /// The newest set of the chain that has one of the files `paths`, to be linked from: none when
+    /// nothing is.
     pub(crate) fn linkable_with_any(&self, paths: &[RelPath]) -> Option<&PreviousSet> {
-        match self.reading {
-            Reading::Changes => self.newest_with_any(paths),
-            Reading::Everything => None,
+        if self.reuse.reading == Reading::Everything {
+            return None;
         }
+        let of_chain = self.sets.iter().filter(|set| self.is_of_chain(set));
+        let mut sets = of_chain.filter_map(|set| set.read(&self.report));
+        sets.find(|set| paths.iter().any(|path| set.files.contains_key(path)))
+    }
+
+    /// Whether the file `path` of a set of this chain is the same file in the newest set of the
+    /// other chain, as where weekly sets were shared before: a link would not be a second copy.
+    /// Only a run that reads everything goes to that length.
+    pub(crate) fn is_tied(&self, set: &PreviousSet, path: &RelPath) -> bool {
+        if self.reuse.reading != Reading::Checked {
+            return false;
+        }
+        let mut others = self.sets.iter().filter(|set| !self.is_of_chain(set));
+        let identity = |directory: &Path| {
+            let found = std::fs::symlink_metadata(directory.join(path.as_path())).ok()?;
+            Some((found.dev(), found.ino()))
+        };
+        let other = others.next().and_then(|other| identity(&other.directory));
+        other.is_some_and(|other| identity(&set.directory) == Some(other))
     }
 }
 

@@ -22,10 +22,13 @@ pub(crate) fn show(plan: &Plan, session: &Session) -> (Exit, Totals) {
         "dry run: nothing is written. The set would be {}",
         plan.root.set_path(plan.id).display()
     ));
-    report.summary(match plan.reading {
-        Reading::Changes => format!(
-            "read: what has changed since the newest of {} complete sets",
-            complete_sets(plan)
+    let sets = complete_sets(plan);
+    report.summary(match plan.reuse.reading {
+        Reading::Changes => {
+            format!("read: what has changed since the newest of {sets} complete sets")
+        }
+        Reading::Checked => format!(
+            "read: everything, and all that is linked from the newest of {sets} complete sets"
         ),
         Reading::Everything => "read: everything; nothing is linked from earlier sets".to_owned(),
     });
@@ -81,9 +84,10 @@ pub(crate) fn show_prune(plan: &Plan, session: &Session) -> Result<(Exit, Totals
 }
 
 fn complete_sets(plan: &Plan) -> usize {
-    let sets = SetKind::ALL
+    let of_chain = SetKind::ALL
         .into_iter()
-        .flat_map(|kind| plan.root.sets(kind).unwrap_or_default());
+        .filter(|kind| plan.reuse.chain.has(*kind));
+    let sets = of_chain.flat_map(|kind| plan.root.sets(kind).unwrap_or_default());
     sets.filter(|set| set.state == SetState::Complete).count()
 }
 

@@ -10,6 +10,9 @@
 //! change time, or has the inode of a message that is no longer where it was, is read and compared
 //! with the stored digests: only if it is another content is it stored again. An entry of a segment
 //! that is lost counts as new, so that the live mailbox gives back what the backup disk has lost.
+//!
+//! A run that checks everything reads the unchanged, too. What holds other bytes then, though the
+//! system knows of no change, has rotten on its disk.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -17,7 +20,7 @@ use std::fs::File;
 use std::io;
 use std::iter::Peekable;
 
-use mail_common::archive::index::LiveEntry;
+use mail_common::archive::index::{Kind, LiveEntry};
 use mail_common::archive::state::{CONTROL, Change};
 use mail_common::archive::view::{Member, Stored, View};
 use mail_common::relpath::RelPath;
@@ -36,6 +39,7 @@ use super::units::{Reach, Unit};
 use super::unusual::Unusual;
 use super::usage::Usage;
 use super::walk::Step;
+use crate::previous::Reading;
 use crate::source::recheck::Verdict;
 
 /// What a mailbox looks like beside its last backup.
@@ -63,6 +67,8 @@ pub(crate) struct Comparison {
     pub(crate) second_names: Vec<RelPath>,
     /// What cannot be read.
     pub(crate) failed: Vec<(RelPath, io::Error)>,
+    /// What holds other bytes than it did, and was not changed.
+    pub(crate) rotten: Vec<RelPath>,
     /// Sockets, pipes, devices.
     pub(crate) special: Vec<RelPath>,
     pub(crate) unusual: Unusual,
@@ -119,6 +125,7 @@ impl Comparison {
             missing: Vec::new(),
             second_names: Vec::new(),
             failed: Vec::new(),
+            rotten: Vec::new(),
             special: Vec::new(),
             unusual: Unusual::default(),
             messages_above: 0,
@@ -188,23 +195,35 @@ impl Comparer<'_> {
             return self.take_message(entry, old);
         }
         self.found.messages_above += u64::from(is_message);
-        self.take_control(entry, old);
-        Ok(())
+        self.take_control(entry, old)
     }
 
-    fn take_control(&mut self, entry: LiveEntry, old: Option<Stored>) {
+    fn take_control(&mut self, entry: LiveEntry, old: Option<Stored>) -> Result<(), Error> {
+        self.found.control.push(entry.clone());
         match old {
-            Some(old) if self.is_there(&old) && old.entry.live == entry => {}
+            Some(old) if self.is_there(&old) && old.entry.live == entry => {
+                if self.is_checked() && entry.kind == Kind::File {
+                    return self.suspect(entry, OldMember::of(old));
+                }
+            }
             Some(old) => self.pass_by(old),
             None => self.found.control_changed = true,
         }
-        self.found.control.push(entry);
+        Ok(())
+    }
+
+    /// Whether what looks unchanged is read.
+    fn is_checked(&self) -> bool {
+        self.context.environment.previous.reading() == Reading::Checked
     }
 
     fn take_message(&mut self, entry: LiveEntry, old: Option<Stored>) -> Result<(), Error> {
         match old {
             Some(old) if !self.is_there(&old) || is_control(&old) => self.pass_by(old),
             Some(old) if old.entry.live == entry => {
+                if self.is_checked() {
+                    return self.suspect(entry, OldMember::of(old));
+                }
                 self.keep(old.entry.location.segment, entry.stat.size);
                 return Ok(());
             }
@@ -259,7 +278,11 @@ impl Comparer<'_> {
 
     /// A message at the place of an old one that looks like it.
     fn judge_in_place(&mut self, judged: Judged) -> Result<(), Error> {
-        let Some((entry, old)) = self.judge(judged) else {
+        if judged.old.segment == CONTROL {
+            self.judge_control(judged);
+            return Ok(());
+        }
+        let Some((entry, old)) = self.judge(judged)? else {
             return Ok(());
         };
         // The old one may have moved, and this one may be another that has.
@@ -275,7 +298,7 @@ impl Comparer<'_> {
 
     /// A message with the inode of an old one that was elsewhere.
     fn judge_moved(&mut self, judged: Judged) -> Result<(), Error> {
-        let Some((entry, old)) = self.judge(judged) else {
+        let Some((entry, old)) = self.judge(judged)? else {
             return Ok(());
         };
         self.bury(old);
@@ -285,29 +308,54 @@ impl Comparer<'_> {
         }
     }
 
+    /// Notes what the reading of a control file told. They are saved together when one has changed.
+    fn judge_control(&mut self, judged: Judged) {
+        let Judged { live, old, verdict } = judged;
+        if let Verdict::Same(_) | Verdict::Rotten = verdict {
+            self.found.rechecked_bytes += live.stat.size;
+        }
+        match verdict {
+            Verdict::Same(stat) if stat == old.known.stat => return,
+            Verdict::Rotten => self.found.rotten.push(live.path),
+            // What cannot be read is named when it is saved.
+            Verdict::Same(_) | Verdict::Other | Verdict::Vanished | Verdict::Failed(_) => {}
+        }
+        self.found.control_changed = true;
+    }
+
     /// Notes what the reading of a message told. Gives it back with the old member if it is not
     /// that one, or the old member alone.
-    fn judge(&mut self, judged: Judged) -> Option<(Option<LiveEntry>, OldMember)> {
+    fn judge(&mut self, judged: Judged) -> Result<Option<(Option<LiveEntry>, OldMember)>, Error> {
         let Judged { live, old, verdict } = judged;
         match verdict {
             Verdict::Same(stat) => {
                 self.found.rechecked_bytes += stat.size;
                 self.note_here(LiveEntry { stat, ..live }, old);
-                return None;
+                return Ok(None);
             }
-            Verdict::Other => return Some((Some(live), old)),
+            Verdict::Rotten => {
+                self.found.rechecked_bytes += live.stat.size;
+                self.found.rotten.push(live.path.clone());
+                self.bury(old);
+                self.push_message(&live)?;
+                return Ok(None);
+            }
+            Verdict::Other => return Ok(Some((Some(live), old))),
             Verdict::Vanished => self.found.missing.push(Missing {
                 inode: live.stat.inode,
                 path: live.path,
             }),
             Verdict::Failed(error) => self.found.failed.push((live.path, error)),
         }
-        Some((None, old))
+        Ok(Some((None, old)))
     }
 
     /// The old member is alive, and is `live` now.
     fn note_here(&mut self, live: LiveEntry, old: OldMember) {
         self.keep(old.segment, live.stat.size);
+        if live.path == old.path && live.stat == old.known.stat {
+            return;
+        }
         self.found.state_changed = true;
         self.found.names_changed |= live.path != old.path;
         if live.path != old.stored {

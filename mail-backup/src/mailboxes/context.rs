@@ -27,6 +27,8 @@ pub(crate) struct Environment<'a> {
     pub(crate) now_seconds: i64,
     /// How long what was deleted may stay in the segments.
     pub(crate) purge_days: u32,
+    /// How long after the last set of the chain this one comes, in seconds; 0 for the first.
+    pub(crate) interval_seconds: i64,
     pub(crate) progress: &'a Progress,
 }
 

@@ -27,6 +27,7 @@ pub(crate) type Index = IndexReader<BufReader<zstd::Decoder<'static, BufReader<F
 /// A mailbox as an earlier set holds it.
 #[derive(Debug)]
 pub(crate) struct History<'a> {
+    sets: &'a PreviousSets,
     set: &'a PreviousSet,
     directory: RelPath,
     pub(crate) format: Format,
@@ -77,13 +78,14 @@ fn descriptions(directory: &RelPath) -> [RelPath; 2] {
 
 impl<'a> History<'a> {
     /// What the newest set with the mailbox in `directory` (of the set) has of it; `None` for a new
-    /// mailbox, and when everything is read.
+    /// mailbox, and when nothing is linked.
     pub(crate) fn find(sets: &'a PreviousSets, directory: &RelPath) -> Result<Option<Self>, Error> {
         let Some(set) = sets.linkable_with_any(&descriptions(directory)) else {
             return Ok(None);
         };
         let has_state = set.file(&state_in(directory)).is_some();
         let mut history = Self {
+            sets,
             set,
             directory: directory.clone(),
             format: if has_state { Format::Two } else { Format::One },
@@ -281,6 +283,17 @@ impl<'a> History<'a> {
         &self.lost
     }
 
+    /// Whether a file of the mailbox is to be copied, not linked.
+    pub(crate) fn is_tied(&self, path: &RelPath) -> bool {
+        self.sets.is_tied(self.set, path)
+    }
+
+    /// Whether the bytes of a segment are still those that were recorded.
+    pub(crate) fn is_whole(&self, number: u32) -> bool {
+        let segment = self.segments.get(&number);
+        segment.is_some_and(|segment| segment.verify().unwrap_or(false))
+    }
+
     /// No longer counts on a segment.
     pub(crate) fn drop_segment(&mut self, number: u32) {
         let segment = self.segments.remove(&number);
@@ -293,7 +306,7 @@ impl<'a> History<'a> {
 impl OldSegment<'_> {
     /// Whether the bytes are still those that were recorded. Frames are copied out of a verified
     /// segment only: a new checksum must not bless old damage.
-    pub(crate) fn verify(&self) -> io::Result<bool> {
+    fn verify(&self) -> io::Result<bool> {
         let (digest, _) = Sha256::of_reader(beneath::regular_file(&self.file)?)?;
         Ok(digest == self.artifact.sha256)
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::error::Error as StdError;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use mail_common::failure::Failed;
 use mail_common::relpath::RelPath;
@@ -18,9 +18,10 @@ use super::history::History;
 use super::listing::Listing;
 use super::old_segments::Dispositions;
 use super::reuse::Purge;
-use super::saved::SavedMailbox;
+use super::saved::{Damage, SavedMailbox};
 use super::units::Unit;
 use super::walk::Walk;
+use crate::previous::Reading;
 
 /// Saves `unit`.
 pub(crate) fn save(context: &Context<'_>, unit: &Unit) -> Result<SavedMailbox, Error> {
@@ -35,8 +36,11 @@ pub(crate) fn save(context: &Context<'_>, unit: &Unit) -> Result<SavedMailbox, E
         unit,
         listing,
         notices: Vec::new(),
+        damaged: BTreeSet::new(),
+        rotten: BTreeSet::new(),
     };
     let mut saved = saver.save()?;
+    saved.damage = saver.damage();
     saved.notices.splice(0..0, saver.notices);
     let named: BTreeSet<RelPath> = saved.failed.iter().map(|(path, _)| path.clone()).collect();
     let unnamed = unlisted
@@ -51,20 +55,24 @@ struct Saver<'a> {
     unit: &'a Unit,
     listing: Listing,
     notices: Vec<String>,
+    /// Files of the last backup.
+    damaged: BTreeSet<PathBuf>,
+    /// Live files, and the set that has them as they were.
+    rotten: BTreeSet<(RelPath, PathBuf)>,
 }
 
 impl<'a> Saver<'a> {
     /// Tries with the last backup, then without what of it turned out to be damaged, and in the end
     /// without any of it.
     fn save(&mut self) -> Result<SavedMailbox, Error> {
-        let mut history = self.find_history();
+        let mut history = self.find_history()?;
         loop {
             self.context.check_interrupt()?;
             match self.attempt(history.as_mut()) {
                 Ok(Some(saved)) => return Ok(saved),
                 Ok(None) => {}
                 Err(error @ Error::LastBackup { .. }) if history.is_some() => {
-                    self.notices.push(self.read_all_notice(&error));
+                    self.distrust(&error);
                     self.clear_files()?;
                     history = None;
                 }
@@ -73,20 +81,67 @@ impl<'a> Saver<'a> {
         }
     }
 
-    fn find_history(&mut self) -> Option<History<'a>> {
+    fn find_history(&mut self) -> Result<Option<History<'a>>, Error> {
         let previous = self.context.environment.previous;
-        match History::find(previous, &self.unit.directory) {
-            Ok(history) => {
-                let lost = history.iter().flat_map(History::lost);
-                let notices: Vec<String> = lost.map(|file| self.lost_notice(file)).collect();
-                self.notices.extend(notices);
-                history
-            }
+        let mut history = match History::find(previous, &self.unit.directory) {
+            Ok(history) => history,
             Err(error) => {
-                self.notices.push(self.read_all_notice(&error));
+                self.distrust(&error);
                 None
             }
+        };
+        if let Some(history) = &mut history {
+            if self.names_damage() {
+                self.check_segments(history)?;
+            }
+            self.note_lost(history);
         }
+        Ok(history)
+    }
+
+    fn note_lost(&mut self, history: &History<'_>) {
+        for file in history.lost() {
+            if !self.names_damage() {
+                self.notices.push(self.lost_notice(file));
+            }
+            self.damaged.insert(file.clone());
+        }
+    }
+
+    /// Whether damage is looked for, and told as such.
+    fn names_damage(&self) -> bool {
+        self.context.environment.previous.reading() == Reading::Checked
+    }
+
+    /// Reads every segment of the last backup, and does without those that are damaged.
+    fn check_segments(&self, history: &mut History<'_>) -> Result<(), Error> {
+        let numbers: Vec<u32> = history.segments().keys().copied().collect();
+        for number in numbers {
+            self.context.check_interrupt()?;
+            if !history.is_whole(number) {
+                history.drop_segment(number);
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing of the last backup can be used.
+    fn distrust(&mut self, error: &Error) {
+        self.notices.push(self.read_all_notice(error));
+        if let Error::LastBackup { path, .. } = error {
+            self.damaged.insert(path.clone());
+        }
+    }
+
+    /// What is told as damage.
+    fn damage(&mut self) -> Vec<Damage> {
+        if !self.names_damage() {
+            return Vec::new();
+        }
+        let stored = std::mem::take(&mut self.damaged).into_iter();
+        let live = std::mem::take(&mut self.rotten).into_iter();
+        let live = live.map(|(path, set)| Damage::Live { path, set });
+        stored.map(Damage::Stored).chain(live).collect()
     }
 
     /// `None` when a segment that is to be copied from turned out to be damaged: `history` does not
@@ -100,17 +155,23 @@ impl<'a> Saver<'a> {
         let comparison = compare(self.context, unit, listing, walk, history.as_deref())?;
         let mut dispositions = Dispositions::default();
         if let Some(history) = history.as_deref_mut() {
+            let set = history.set_directory();
+            let rotten = comparison.rotten.iter();
+            self.rotten
+                .extend(rotten.map(|path| (path.clone(), set.to_owned())));
             let Environment {
                 purge_days,
                 now_seconds,
+                interval_seconds,
                 ..
             } = self.context.environment;
-            let purge = Purge::after_days(purge_days, now_seconds);
+            let purge = Purge::after_days(purge_days, now_seconds, interval_seconds);
             dispositions = Dispositions::decide(history, &comparison.usage, purge);
             let damaged = dispositions.damaged(history);
             for number in &damaged {
                 self.notices.push(self.damaged_notice(history, *number));
                 history.drop_segment(*number);
+                self.damaged.extend(history.lost().last().cloned());
             }
             if !damaged.is_empty() {
                 return Ok(None);

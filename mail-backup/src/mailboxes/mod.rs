@@ -37,4 +37,4 @@ mod component; // all of them
 pub(crate) use component::{MailboxesPlan, save_mailboxes};
 pub(crate) use context::Environment;
 pub(crate) use error::Error;
-pub(crate) use saved::SavedMailbox;
+pub(crate) use saved::{Damage, SavedMailbox};

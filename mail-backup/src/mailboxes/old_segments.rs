@@ -12,17 +12,18 @@ use mail_common::archive::segment::{FrameSpan, read_frame};
 use mail_common::archive::state::{CONTROL, Change};
 use mail_common::beneath;
 use mail_common::failure::Failed;
+use mail_common::record::Artifact;
 use mail_common::relpath::RelPath;
 
 use super::context::Context;
 use super::error::Error;
 use super::history::{History, OldSegment};
-use super::output::Output;
+use super::output::{Output, finish_file};
 use super::packing::Place;
 use super::pool::OldFrame;
 use super::reuse::{Candidate, Disposition, Purge, decide};
 use super::usage::Usage;
-use crate::saved::SavedFile;
+use crate::saved::{Content, SavedFile};
 
 /// What becomes of the segments of messages, by number.
 #[derive(Debug, Default)]
@@ -64,12 +65,7 @@ impl Dispositions {
         let copied = self
             .all(Disposition::Rewrite)
             .chain(self.all(Disposition::Merge));
-        copied
-            .filter(|number| {
-                let segment = history.segments().get(number);
-                !segment.is_some_and(|segment| segment.verify().unwrap_or(false))
-            })
-            .collect()
+        copied.filter(|number| !history.is_whole(*number)).collect()
     }
 }
 
@@ -94,6 +90,9 @@ pub(crate) fn link(
     let Some(artifact) = history.artifact(path) else {
         return Ok(None);
     };
+    if history.is_tied(path) {
+        return copy(context, history, artifact, path).map(Some);
+    }
     let staging = context.environment.staging;
     let linked = SavedFile::reused(artifact)
         .map_err(io::Error::other)
@@ -104,6 +103,34 @@ pub(crate) fn link(
     Ok(Some(
         linked.map_err(Failed::at("link", &context.in_set(path)))?,
     ))
+}
+
+/// Copies a file of the last backup whole: the other chain of sets has the same file, and each is
+/// to have its own.
+fn copy(
+    context: &Context<'_>,
+    history: &History<'_>,
+    artifact: &Artifact,
+    path: &RelPath,
+) -> Result<SavedFile, Error> {
+    let old = history.set_directory().join(path.as_path());
+    let mut source = beneath::regular_file(&old).map_err(Error::last_backup(&old))?;
+    let place = context.in_set(path);
+    let created = context.environment.staging.create_file(path);
+    let copied = created.and_then(|mut file| {
+        io::copy(&mut source, &mut file)?;
+        Ok(file)
+    });
+    let content = Content {
+        entries: artifact.entries,
+        source_bytes: artifact.source_bytes,
+    };
+    let file = copied.map_err(Failed::at("write", &place))?;
+    let saved = finish_file(context, path.clone(), file, content)?;
+    if saved.sha256 != artifact.sha256 {
+        return Err(Error::last_backup(&old)("it changed while it was copied"));
+    }
+    Ok(saved)
 }
 
 /// Copies the frames of old segments that still hold a living member.

@@ -7,9 +7,10 @@
 //! - *Room for the dead.* A segment of which a third is dead is written again without it.
 //! - *What was deleted stays for ever.* A segment in which something has been dead for longer than
 //!   the purge allows is written again, too. Where mail is deleted evenly, that falls due for many
-//!   segments on one day; so for this reason a run writes no more than a thirtieth of the mailbox
-//!   (and the segment with which that is reached), the oldest death first: all are through in
-//!   thirty runs.
+//!   segments on one day; so for this reason a run writes no more than its part of the mailbox
+//!   (and the segment with which that is reached), the oldest death first. A day's part is a
+//!   thirtieth, a week's a third: what has been gone for the time of the purge and 31 days more is
+//!   in no segment, however often the chain has a set.
 //! - *Too many files.* Each day adds a segment, and with one a day a mailbox would have hundreds of
 //!   them after a year. So the smallest are merged once there are more than [`SMALL_SEGMENTS`].
 //! - *Merging the same bytes every day.* So a merge takes many segments at a time, and takes none
@@ -27,8 +28,10 @@ const SMALL_SEGMENTS: usize = 32;
 /// How many are merged at least, so that merging is rare.
 const MERGE_AT_LEAST: usize = 8;
 
-/// A run writes this part of a mailbox for the purge.
-const PURGE_PART: u64 = 30;
+/// What has been gone for the time of the purge and these days is in no segment.
+const PURGE_DAYS_MORE: i64 = 31;
+
+const DAY_SECONDS: i64 = 86_400;
 
 /// A segment of messages as the last backup left it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,8 +47,13 @@ pub(crate) struct Candidate {
 pub(crate) enum Purge {
     /// Not beyond the next run.
     AtOnce,
-    /// What died before this moment is to go, in seconds since 1970.
-    DeadBefore(i64),
+    /// What died before a moment is to go.
+    DeadBefore {
+        /// The moment, in seconds since 1970.
+        seconds: i64,
+        /// The number of runs in which all of it is to be written.
+        runs: u64,
+    },
 }
 
 /// What becomes of a segment.
@@ -62,13 +70,27 @@ pub(crate) enum Disposition {
 }
 
 impl Purge {
-    /// Allows the dead to stay for `days` at `now_seconds`.
-    pub(crate) fn after_days(days: u32, now_seconds: i64) -> Self {
+    /// Allows the dead to stay for `days` at `now_seconds`, in a chain of sets in which this one
+    /// comes `interval_seconds` after the last.
+    pub(crate) fn after_days(days: u32, now_seconds: i64, interval_seconds: i64) -> Self {
         match days {
             0 => Self::AtOnce,
-            _ => Self::DeadBefore(now_seconds - i64::from(days) * 86_400),
+            _ => Self::DeadBefore {
+                seconds: now_seconds - i64::from(days) * DAY_SECONDS,
+                runs: purge_runs(interval_seconds),
+            },
         }
     }
+}
+
+/// In how many runs what is overdue is written. A death is seen up to an interval late, and found
+/// overdue up to another one late: the first is taken off here, the second is that of the first run.
+fn purge_runs(interval_seconds: i64) -> u64 {
+    let interval_seconds = interval_seconds.max(60);
+    let left_seconds = PURGE_DAYS_MORE * DAY_SECONDS - interval_seconds;
+    u64::try_from(left_seconds / interval_seconds)
+        .unwrap_or(0)
+        .max(1)
 }
 
 /// The disposition of each candidate, in their order.
@@ -123,7 +145,11 @@ impl Candidate {
 
 /// The indices of the segments to be written for the purge in this run.
 fn overdue(candidates: &[Candidate], dispositions: &[Disposition], purge: Purge) -> Vec<usize> {
-    let Purge::DeadBefore(limit_seconds) = purge else {
+    let Purge::DeadBefore {
+        seconds: limit_seconds,
+        runs,
+    } = purge
+    else {
         return Vec::new();
     };
     let mut due: Vec<(i64, usize)> = Vec::new();
@@ -137,7 +163,7 @@ fn overdue(candidates: &[Candidate], dispositions: &[Disposition], purge: Purge)
     }
     due.sort_unstable();
     let all_bytes: u64 = candidates.iter().map(|other| other.stored_bytes).sum();
-    let mut left_bytes = all_bytes.div_ceil(PURGE_PART);
+    let mut left_bytes = all_bytes.div_ceil(runs);
     let mut chosen = Vec::new();
     for (_, index) in due {
         if left_bytes == 0 {
@@ -183,7 +209,12 @@ mod tests {
     use super::*;
 
     const MIB: u64 = 1 << 20;
-    const NEVER: Purge = Purge::DeadBefore(i64::MIN);
+    const NEVER: Purge = before(i64::MIN);
+
+    /// In a chain with a set a day.
+    const fn before(seconds: i64) -> Purge {
+        Purge::DeadBefore { seconds, runs: 30 }
+    }
 
     fn candidate(stored: u64, dead: u64, oldest_death: Option<i64>) -> Candidate {
         Candidate {
@@ -219,8 +250,22 @@ mod tests {
     fn without_patience_nothing_dead_stays() {
         let expected = [Disposition::Link, Disposition::Rewrite, Disposition::Drop];
         check(&[(64, 0), (64, 1), (64, 64)], Purge::AtOnce, &expected);
-        assert_eq!(Purge::after_days(0, 9), Purge::AtOnce);
-        assert_eq!(Purge::after_days(1, 86_400), Purge::DeadBefore(0));
+        assert_eq!(Purge::after_days(0, 9, DAY_SECONDS), Purge::AtOnce);
+        assert_eq!(Purge::after_days(1, 86_400, DAY_SECONDS), before(0));
+    }
+
+    #[test]
+    fn the_part_of_a_run_grows_with_the_time_since_the_last() {
+        let check = |hours: i64, expected: u64| {
+            assert_eq!(purge_runs(hours * 3600), expected, "{hours} hours");
+        };
+        check(24, 30);
+        check(7 * 24, 3);
+        check(1, 743);
+        check(15 * 24, 1);
+        check(40 * 24, 1);
+        assert_eq!(purge_runs(0), purge_runs(60));
+        assert_eq!(purge_runs(-5), 44_639);
     }
 
     #[test]
@@ -231,7 +276,7 @@ mod tests {
             .collect();
         let mut rewritten = Vec::new();
         for run in 0..30 {
-            let dispositions = decide(&candidates, Purge::DeadBefore(60));
+            let dispositions = decide(&candidates, before(60));
             let chosen: Vec<usize> = (0..60)
                 .filter(|&index| dispositions[index] == Disposition::Rewrite)
                 .collect();
@@ -245,7 +290,7 @@ mod tests {
         assert!(groups.is_sorted());
         groups.dedup();
         assert_eq!(groups.len(), 60);
-        let dispositions = decide(&candidates, Purge::DeadBefore(60));
+        let dispositions = decide(&candidates, before(60));
         assert_eq!(dispositions, [Disposition::Link; 60]);
     }
 
@@ -263,10 +308,7 @@ mod tests {
             .map(|&size| candidate(size, 1, Some(0)))
             .collect();
         for _ in 0..30 {
-            for (index, disposition) in decide(&candidates, Purge::DeadBefore(1))
-                .into_iter()
-                .enumerate()
-            {
+            for (index, disposition) in decide(&candidates, before(1)).into_iter().enumerate() {
                 if disposition == Disposition::Rewrite {
                     candidates[index] = candidate(sizes[index], 0, None);
                 }
@@ -278,7 +320,7 @@ mod tests {
     #[test]
     fn what_died_lately_may_stay() {
         let candidates = [candidate(64, 1, Some(100)), candidate(64, 1, Some(99))];
-        let dispositions = decide(&candidates, Purge::DeadBefore(100));
+        let dispositions = decide(&candidates, before(100));
         assert_eq!(dispositions, [Disposition::Link, Disposition::Rewrite]);
     }
 

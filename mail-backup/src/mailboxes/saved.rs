@@ -1,6 +1,7 @@
 //! What was saved of a mailbox, and what was not.
 
 use std::io;
+use std::path::PathBuf;
 
 use mail_common::relpath::RelPath;
 
@@ -16,7 +17,22 @@ pub(crate) struct SavedMailbox {
     pub(crate) still_moving: Vec<RelPath>,
     /// What a person should know and what does not make the backup bad.
     pub(crate) notices: Vec<String>,
+    /// What changed by itself. The set is good all the same.
+    pub(crate) damage: Vec<Damage>,
     pub(crate) counts: Counts,
+}
+
+/// What a run that reads everything found to have changed by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Damage {
+    /// A file of the last backup, which is saved again from the live mailbox.
+    Stored(PathBuf),
+    /// A file of the live mailbox.
+    Live {
+        path: RelPath,
+        /// The set that has it as it was.
+        set: PathBuf,
+    },
 }
 
 /// Figures of a run.

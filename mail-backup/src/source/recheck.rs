@@ -26,6 +26,8 @@ pub(crate) enum Verdict {
     Same(Stat),
     /// It is something else, or was changing while it was read.
     Other,
+    /// It looks as it did to the nanosecond of its last change, and holds other bytes.
+    Rotten,
     /// It is no longer where it was listed.
     Vanished,
     /// It cannot be read.
@@ -48,23 +50,25 @@ impl Known {
 /// Reads the file `live` and compares it with what is known.
 pub(crate) fn recheck(tree: &SourceTree, live: &LiveEntry, known: &Known) -> Verdict {
     match compare(tree, live, known) {
-        Ok(Some(stat)) => Verdict::Same(stat),
-        Ok(None) => Verdict::Other,
+        Ok(verdict) => verdict,
         Err(error) if vanished(&error) => Verdict::Vanished,
         Err(error) => Verdict::Failed(error),
     }
 }
 
-fn compare(tree: &SourceTree, live: &LiveEntry, known: &Known) -> io::Result<Option<Stat>> {
+fn compare(tree: &SourceTree, live: &LiveEntry, known: &Known) -> io::Result<Verdict> {
     let file = tree.open_file(&live.path)?;
     let before = look(&file)?;
     if !known.may_be(&before) || xattr::digest(&xattr::read(&file)?) != known.xattrs_sha256 {
-        return Ok(None);
+        return Ok(Verdict::Other);
     }
     let (digest, bytes) = Sha256::of_reader(&file)?;
-    let is_steady = look(&file)? == before;
-    let is_same = is_steady && bytes == before.size && Some(digest) == known.sha256;
-    Ok(is_same.then(|| settled(before)))
+    let is_steady = look(&file)? == before && bytes == before.size;
+    Ok(match known.sha256 {
+        Some(known) if is_steady && known == digest => Verdict::Same(settled(before)),
+        Some(_) if is_steady && known.stat == before => Verdict::Rotten,
+        _ => Verdict::Other,
+    })
 }
 
 fn look(file: &File) -> io::Result<Stat> {

@@ -19,7 +19,7 @@ use mail_tests::tree::snapshot;
 
 /// A set holds the source as it is, each file once.
 #[track_caller]
-fn assert_holds_source(server: &Server, set: &Path) {
+pub(crate) fn assert_holds_source(server: &Server, set: &Path) {
     assert_sums(set);
     let source: Vec<String> = list_source(&server.mail());
     assert_eq!(
@@ -33,7 +33,7 @@ fn assert_holds_source(server: &Server, set: &Path) {
 }
 
 /// Files and symlinks of the mail tree by `find`, sorted.
-fn list_source(mail: &Path) -> Vec<String> {
+pub(crate) fn list_source(mail: &Path) -> Vec<String> {
     let mut find = std::process::Command::new("find");
     let listing = support::capture(find.arg(mail).args(["!", "-type", "d", "-printf", "%P\\n"]));
     let mut names: Vec<String> = String::from_utf8_lossy(&listing)
@@ -49,7 +49,7 @@ fn date(day: u32) -> String {
 }
 
 /// A day of deliveries, flags, deletions and moves.
-fn pass_day(server: &Server, day: u32, mean_bytes: u32, percent: f64) {
+pub(crate) fn pass_day(server: &Server, day: u32, mean_bytes: u32, percent: f64) {
     let plan = DayPlan {
         mean_bytes,
         new_percent: percent,
@@ -210,36 +210,11 @@ fn a_message_that_is_gone_is_in_no_archive_where_that_is_asked_for() {
 
 /// Makes the deaths in a set older by so many days.
 fn age_deaths(set: &Path, days: i64) {
-    let file = state(set);
-    let text = support::capture(std::process::Command::new("zstd").arg("-dcq").arg(&file));
-    let mut aged = Vec::new();
-    for line in String::from_utf8(text).unwrap().lines() {
-        let mut value: serde_json::Value = serde_json::from_str(line).unwrap();
+    support::forge_lines(set, &state(set), |value| {
         if let Some(since) = value["gone_seconds"].as_i64() {
             value["gone_seconds"] = (since - days * 86_400).into();
         }
-        aged.extend(format!("{value}\n").into_bytes());
-    }
-    let (bytes, digest) = (fs::metadata(&file).unwrap().len(), support::sha256(&file));
-    fs::write(&file, zstd_of(&aged)).unwrap();
-    let (new_bytes, new) = (fs::metadata(&file).unwrap().len(), support::sha256(&file));
-    let sums = format!("s/^{digest} /{new} /");
-    let mut sed = std::process::Command::new("sed");
-    support::succeed(sed.args(["-i", &sums, "checksums.sha256"]).current_dir(set));
-    forge_manifest(
-        set,
-        &format!(
-            "s/\"bytes\":{bytes},\"sha256\":\"{digest}\"/\"bytes\":{new_bytes},\"sha256\":\"{new}\"/"
-        ),
-    );
-}
-
-/// By the stock program.
-fn zstd_of(text: &[u8]) -> Vec<u8> {
-    let dir = tempfile::tempdir().unwrap();
-    let plain = dir.path().join("plain");
-    fs::write(&plain, text).unwrap();
-    support::capture(std::process::Command::new("zstd").arg("-cq").arg(plain))
+    });
 }
 
 #[test]
@@ -343,22 +318,22 @@ fn save_and_purge(server: &Server, day: u32, purge_days: &str) -> (SetDir, Outco
     (server.set(&format!("daily/{date}")), outcome.assert_code(0))
 }
 
-const MAILBOX: &str = "mailboxes/example.com/alice";
+pub(crate) const MAILBOX: &str = "mailboxes/example.com/alice";
 
 /// A message of alice.
 const NEW: &str = "example.com/alice/new/1767225700.M1P2.mx";
 
-fn state(set: &Path) -> PathBuf {
+pub(crate) fn state(set: &Path) -> PathBuf {
     set.join(MAILBOX).join("state.jsonl.zst")
 }
 
 /// The index of the largest segment.
-fn index(set: &Path) -> PathBuf {
+pub(crate) fn index(set: &Path) -> PathBuf {
     let segment = largest_segment(set).to_str().unwrap().to_owned();
     PathBuf::from(segment.replace(".tar.zst", ".jsonl.zst"))
 }
 
-fn flip_byte(path: &Path, at: u64) {
+pub(crate) fn flip_byte(path: &Path, at: u64) {
     let file = fs::OpenOptions::new()
         .read(true)
         .write(true)
@@ -369,12 +344,12 @@ fn flip_byte(path: &Path, at: u64) {
     file.write_all_at(&[byte[0] ^ 1], at).unwrap();
 }
 
-fn middle(path: &Path) -> u64 {
+pub(crate) fn middle(path: &Path) -> u64 {
     fs::metadata(path).unwrap().len() / 2
 }
 
 /// The largest segment of messages of alice.
-fn largest_segment(set: &Path) -> PathBuf {
+pub(crate) fn largest_segment(set: &Path) -> PathBuf {
     let files = list_files(&set.join(MAILBOX))
         .into_iter()
         .map(|path| set.join(MAILBOX).join(path));

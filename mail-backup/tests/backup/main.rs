@@ -11,5 +11,6 @@ mod incremental; // day after day, and damage of earlier sets
 mod histories; // random days of mailboxes
 mod project; // the files of a Compose project
 mod hourly; // sets of every hour; equal files are linked
+mod weekly; // sets of every week: all is read, and what is damaged is named
 mod components; // parts asked for one by one, failing one by one
 mod faults; // the disk, the clock, another run, the person at the keyboard

@@ -13,6 +13,6 @@ mod stock; // tar, zstd, sha256sum, find
 pub(crate) use kinds::Kinds;
 pub(crate) use server::{Server, SetDir, checked, is_root, names, put, settle};
 pub(crate) use stock::{
-    assert_sums, capture, forge_manifest, inode, list_files, members, sha256, succeed,
+    assert_sums, capture, forge_lines, forge_manifest, inode, list_files, members, sha256, succeed,
     unpack_archive, unpack_mail, unpack_mail_with,
 };

@@ -149,6 +149,38 @@ pub(crate) fn inode(path: &Path) -> u64 {
         .ino()
 }
 
+/// Changes the lines of a compressed file of a set, and what the set records of it.
+pub(crate) fn forge_lines(set: &Path, file: &Path, edit: impl Fn(&mut serde_json::Value)) {
+    let text = capture(Command::new("zstd").arg("-dcq").arg(file));
+    let mut edited = Vec::new();
+    for line in String::from_utf8(text).unwrap().lines() {
+        let mut value: serde_json::Value = serde_json::from_str(line).unwrap();
+        edit(&mut value);
+        edited.extend(format!("{value}\n").into_bytes());
+    }
+    let (bytes, digest) = (fs::metadata(file).unwrap().len(), sha256(file));
+    // A file of its own: the one that is there may be that of other sets, too.
+    fs::remove_file(file).unwrap();
+    fs::write(file, zstd_of(&edited)).unwrap();
+    let (new_bytes, new) = (fs::metadata(file).unwrap().len(), sha256(file));
+    let sums = format!("s/^{digest} /{new} /");
+    let mut sed = Command::new("sed");
+    succeed(sed.args(["-i", &sums, "checksums.sha256"]).current_dir(set));
+    forge_manifest(
+        set,
+        &format!(
+            "s/\"bytes\":{bytes},\"sha256\":\"{digest}\"/\"bytes\":{new_bytes},\"sha256\":\"{new}\"/"
+        ),
+    );
+}
+
+fn zstd_of(text: &[u8]) -> Vec<u8> {
+    let dir = tempfile::tempdir().unwrap();
+    let plain = dir.path().join("plain");
+    fs::write(&plain, text).unwrap();
+    capture(Command::new("zstd").arg("-cq").arg(plain))
+}
+
 /// Changes the manifest of a set by `sed`, and the checksums with it, as a program of another
 /// version or time would have written them.
 pub(crate) fn forge_manifest(set: &Path, script: &str) {
