@@ -5,7 +5,9 @@ use super::*;
 fn read(files: &[(&str, &str)]) -> Result<Compose, DockerError> {
     let dir = tempfile::tempdir().unwrap();
     for (name, text) in files {
-        mail_common::atomic::write_file(&dir.path().join(name), text.as_bytes()).unwrap();
+        let path = dir.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        mail_common::atomic::write_file(&path, text.as_bytes()).unwrap();
     }
     let variables = Variables::read(&dir.path().join(".env"))?;
     let files = compose::of_project(&dir.path().join("docker-compose.yml"), &variables);
@@ -64,6 +66,121 @@ fn overrides_includes_and_extensions_are_followed() {
 }
 
 #[test]
+fn an_override_may_reset_and_replace() {
+    let base = "services:\n  a:\n    profiles: [x]\n  b:\n    deploy: {replicas: 0}\n  c:\n  d:\n    scale: 0\n  \
+                e:\n    deploy: {replicas: 0}\n";
+    let changed = |changed: &str, wanted: &[&str]| {
+        let changed = ("docker-compose.override.yml", changed);
+        check(&[("docker-compose.yml", base), changed], wanted);
+    };
+    changed("services:\n  a: {profiles: !reset []}\n", &["a", "c"]);
+    changed("services:\n  a: {profiles: !override [y]}\n", &["c"]);
+    changed("services:\n  a: !override {image: x}\n", &["a", "c"]);
+    changed("services:\n  b: {deploy: !reset {}}\n", &["b", "c"]);
+    changed(
+        "services:\n  b: {deploy: {replicas: !reset 0}}\n",
+        &["b", "c"],
+    );
+    changed("services:\n  c: !reset null\n  d: {scale: 1}\n", &["d"]);
+    changed(
+        "services:\n  c: {ports: !reset []}\n  e: {deploy: !override {}}\n",
+        &["c", "e"],
+    );
+    changed(
+        "services:\n  c:\n    provider: {type: model}\n  f:\n",
+        &["f"],
+    );
+}
+
+#[test]
+fn what_is_included_has_its_own_directory_and_variables() {
+    let more = "services:\n  more:\n    scale: ${N:-1}\n    extends:\n      file: base.yml\n      service: s\n";
+    let included = |include: &str, wanted: &[&str]| {
+        let own = format!("include:\n{include}services:\n  own:\n");
+        let files = [
+            ("docker-compose.yml", own.as_str()),
+            ("sub/more.yml", more),
+            (
+                "sub/base.yml",
+                "services:\n  s:\n    profiles: ['${P:-y}']\n",
+            ),
+            ("base.yml", "services:\n  s:\n    profiles: [x]\n"),
+            ("none.env", "N=0\nP=x\n"),
+            ("two.env", "N=2\n"),
+            (".env", "COMPOSE_PROFILES=x\n"),
+        ];
+        check(&files, wanted);
+    };
+    included("  - sub/more.yml\n", &["own"]);
+    included("  - path: sub/more.yml\n    env_file: none.env\n", &["own"]);
+    included(
+        "  - path: [sub/more.yml]\n    env_file: [none.env, two.env]\n",
+        &["more", "own"],
+    );
+    included(
+        "  - path: sub/more.yml\n    project_directory: .\n",
+        &["more", "own"],
+    );
+}
+
+/// Wanted services by what docker-compose 1 makes of the files; `null` where it refuses them.
+const COMPOSE_1: &str = r#"
+import json, os, subprocess, sys, yaml
+for directory in sys.argv[1:]:
+    variables = dict(os.environ, COMPOSE_PROFILES="*")
+    out = subprocess.run(["docker-compose", "config"], cwd=directory, env=variables, capture_output=True)
+    if out.returncode != 0:
+        print("null", flush=True)
+        continue
+    services = yaml.safe_load(out.stdout)["services"]
+    active = os.environ.get("COMPOSE_PROFILES", "").split(",")
+    def wanted(service):
+        replicas = service.get("deploy", {}).get("replicas", service.get("scale", 1))
+        profiles = service.get("profiles", [])
+        return replicas != 0 and (not profiles or any(p in active for p in profiles))
+    print(json.dumps(sorted(name for name in services if wanted(services[name]))), flush=True)
+"#;
+
+/// Each directory of COMPOSE_PROJECTS is a project: what is wanted of it is what docker-compose 1
+/// finds, where that reads it.
+#[test]
+#[ignore = "reads public projects that COMPOSE_PROJECTS leads to"]
+fn public_projects_are_read_as_docker_compose_reads_them() {
+    let root = std::env::var_os("COMPOSE_PROJECTS").expect("COMPOSE_PROJECTS names a directory");
+    let mut directories: Vec<PathBuf> = std::fs::read_dir(root)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    directories.sort();
+    let asked = std::process::Command::new("/usr/bin/python3")
+        .args(["-c", COMPOSE_1])
+        .args(&directories)
+        .output()
+        .unwrap();
+    assert!(asked.status.success(), "{asked:?}");
+    let answers = String::from_utf8(asked.stdout).unwrap();
+    assert_eq!(answers.lines().count(), directories.len());
+    let (mut alike, mut refused) = (0, 0);
+    for (directory, answer) in directories.iter().zip(answers.lines()) {
+        let variables = Variables::read(&directory.join(".env")).unwrap();
+        let files = compose::of_project(&directory.join("docker-compose.yml"), &variables);
+        let ours = Project::read(&files, &variables).and_then(|p| p.settled(&files, &variables));
+        let theirs: Option<Vec<String>> = serde_json::from_str(answer).unwrap();
+        match theirs {
+            None => {
+                refused += 1;
+                println!("{}: refused; here {ours:?}", directory.display());
+            }
+            Some(theirs) => {
+                assert_eq!(ours.unwrap().wanted, theirs, "{}", directory.display());
+                alike += 1;
+            }
+        }
+    }
+    println!("{alike} alike, {refused} refused by docker-compose 1");
+}
+
+#[test]
 fn the_project_is_named_as_docker_compose_does() {
     let named = ("docker-compose.yml", "name: ${P:-post}\nservices:\n  a:\n");
     assert_eq!(read(&[named]).unwrap().project, "post");
@@ -94,7 +211,16 @@ fn what_cannot_be_understood_is_an_error_and_never_a_service_less() {
     check("volumes:\n", "no service");
     check("services:\n  a: text\n", "a is not a mapping");
     check("services:\n  a:\n    scale: many\n", "not a number");
-    check("services:\n  a:\n    profiles: !reset []\n", "profiles");
+    check(
+        "services:\n  a:\n    profiles: !mine []\n",
+        "the tag !mine is not understood",
+    );
+    check("services: !override {a: {}}\n", "services is not a mapping");
+    check(
+        "include: !reset []\nservices:\n  a:\n",
+        "`include` is not a list",
+    );
+    check("services:\n  a:\n    extends: !reset null\n", "extends");
     check("services:\n  a:\n    extends: a\n", "in a circle");
     check(
         "services:\n  a:\n    scale: ${N:?say how many}\n",

@@ -5,12 +5,17 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use mail_common::compose::{self, Variables};
+use serde_yaml_ng::value::TaggedValue;
 use serde_yaml_ng::{Mapping, Value};
 
 use crate::docker::error::DockerError;
 
 /// Includes and extensions that go deeper lead in a circle.
 const MAX_DEPTH: usize = 16;
+
+/// Tags of what an override takes away or replaces (Compose specification, "Merge").
+const RESET: &str = "!reset";
+const OVERRIDE: &str = "!override";
 
 /// What the files of a project say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,23 +27,18 @@ pub(in crate::docker) struct Compose {
 }
 
 /// What files say, as far as it matters here.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Project {
     name: Option<String>,
-    services: BTreeMap<String, Service>,
+    /// What matters of each, with the variables filled in: see [`Source::own`]. With its tags, so
+    /// that an override can say more than a value.
+    services: BTreeMap<String, Value>,
 }
 
-/// A service. What is not said is `None`, so that an override can be told from silence.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Service {
-    profiles: Vec<String>,
-    replicas: Option<u64>,
-    scale: Option<u64>,
-}
-
-/// A file, and what its variables are.
+/// A file, where its paths begin, and what its variables are.
 struct Source<'a> {
     path: &'a Path,
+    base: &'a Path,
     variables: &'a Variables,
     depth: usize,
 }
@@ -47,9 +47,11 @@ impl Project {
     /// Reads the files; each overrides those before it.
     pub(super) fn read(files: &[PathBuf], variables: &Variables) -> Result<Self, DockerError> {
         let mut project = Self::default();
+        let base = files.first().map_or(Path::new("."), |file| beside(file));
         for path in files {
             let source = Source {
                 path,
+                base,
                 variables,
                 depth: 0,
             };
@@ -73,12 +75,11 @@ impl Project {
         let by_directory = || name_of_directory(files.first().map_or(Path::new("."), |file| file));
         let active = variables.get("COMPOSE_PROFILES").unwrap_or_default();
         let active: Vec<&str> = active.split(',').map(str::trim).collect();
-        let wanted = self
-            .services
-            .iter()
-            .filter(|(_, service)| service.is_wanted(&active));
+        let services = self.services.into_iter();
+        let services = services.filter_map(|(name, service)| Some((name, merged(None, service)?)));
+        let wanted = services.filter(|(_, service)| is_wanted(service, &active));
         Ok(Compose {
-            wanted: wanted.map(|(name, _)| name.clone()).collect(),
+            wanted: wanted.map(|(name, _)| name).collect(),
             project: name.or(self.name).unwrap_or_else(by_directory),
         })
     }
@@ -86,29 +87,55 @@ impl Project {
     fn merge(&mut self, other: Self) {
         self.name = other.name.or(self.name.take());
         for (name, service) in other.services {
-            self.services.entry(name).or_default().merge(service);
+            let service = match self.services.remove(&name) {
+                // Its tags are for what a file before this one says.
+                None => Some(service),
+                Some(under) => merged(merged(None, under), service),
+            };
+            self.services.extend(service.map(|service| (name, service)));
         }
     }
 }
 
-impl Service {
-    /// Sequences are joined, and a number is replaced.
-    fn merge(&mut self, other: Self) {
-        for profile in other.profiles {
-            if !self.profiles.contains(&profile) {
-                self.profiles.push(profile);
+/// `over` upon `base`: mappings are merged, sequences joined, anything else is replaced. `!reset`
+/// takes away what was said before, and `!override` replaces it.
+fn merged(base: Option<Value>, over: Value) -> Option<Value> {
+    match (base, over) {
+        (_, Value::Tagged(tagged)) if tagged.tag == RESET => None,
+        (_, Value::Tagged(tagged)) => Some(tagged.value),
+        (Some(Value::Mapping(mut base)), Value::Mapping(over)) => {
+            for (key, value) in over {
+                let under = base.remove(&key);
+                base.extend(merged(under, value).map(|value| (key, value)));
             }
+            Some(Value::Mapping(base))
         }
-        self.replicas = other.replicas.or(self.replicas);
-        self.scale = other.scale.or(self.scale);
+        (_, Value::Mapping(over)) => merged(Some(Mapping::new().into()), over.into()),
+        (Some(Value::Sequence(mut base)), Value::Sequence(over)) => {
+            base.extend(over);
+            Some(base.into())
+        }
+        (_, over) => Some(over),
     }
+}
 
-    fn is_wanted(&self, active: &[&str]) -> bool {
-        let is_active =
-            |profile: &String| active.contains(&"*") || active.contains(&profile.as_str());
-        let runs = self.replicas.or(self.scale) != Some(0);
-        runs && (self.profiles.is_empty() || self.profiles.iter().any(is_active))
-    }
+/// Whether `up` starts a container of the service.
+fn is_wanted(service: &Value, active: &[&str]) -> bool {
+    let replicas = service
+        .get("deploy")
+        .and_then(|deploy| deploy.get("replicas"));
+    let runs = replicas.or(service.get("scale")) != Some(&0.into());
+    let profiles = service.get("profiles").and_then(Value::as_sequence);
+    let is_active = |profile: &Value| {
+        active.contains(&"*")
+            || profile
+                .as_str()
+                .is_some_and(|profile| active.contains(&profile))
+    };
+    let in_profile =
+        profiles.is_none_or(|profiles| profiles.is_empty() || profiles.iter().any(is_active));
+    // What a provider gives is no container.
+    runs && in_profile && service.get("provider").is_none()
 }
 
 impl Source<'_> {
@@ -129,8 +156,8 @@ impl Source<'_> {
         {
             for name in self.mapping(services, "services")?.keys() {
                 let name = self.text(name, "the name of a service")?;
-                own.services
-                    .insert(name.clone(), self.service(&document, &name)?);
+                let service = self.service(&document, &name)?;
+                own.services.insert(name, service);
             }
         }
         project.merge(own);
@@ -148,103 +175,149 @@ impl Source<'_> {
         let Some(include) = document.get("include").filter(|include| !include.is_null()) else {
             return Ok(Vec::new());
         };
-        let include = include
-            .as_sequence()
-            .ok_or_else(|| self.wrong("`include` is not a list".to_owned()))?;
+        let Value::Sequence(include) = include else {
+            return Err(self.wrong("`include` is not a list".to_owned()));
+        };
         include.iter().map(|entry| self.include(entry)).collect()
     }
 
+    /// A file, several that override one another, or a mapping of them and what they are read with.
     fn include(&self, entry: &Value) -> Result<Project, DockerError> {
-        let (path, env_file) = match entry {
-            Value::Mapping(entry) => (entry.get("path"), entry.get("env_file")),
-            path => (Some(path), None),
+        let (path, base, env_file) = match entry {
+            Value::Mapping(entry) => (
+                entry.get("path"),
+                entry.get("project_directory"),
+                entry.get("env_file"),
+            ),
+            path => (Some(path), None, None),
         };
         let paths = self.texts(path.unwrap_or(&Value::Null), "path of `include`")?;
-        let directory = self.beside(paths.first().map_or("", String::as_str));
-        let mut variables = match env_file {
-            Some(file) => self.texts(file, "env_file of `include`")?,
-            None => vec![
-                directory
-                    .parent()
-                    .unwrap_or(Path::new("."))
-                    .join(".env")
-                    .display()
-                    .to_string(),
-            ],
-        }
-        .into_iter()
-        .map(|file| Variables::read(&self.beside(&file)));
-        // The first counts here: profiles and names come from the project's own.
-        let own = variables
-            .next()
-            .transpose()?
-            .unwrap_or_default()
-            .over(self.variables);
+        let paths: Vec<PathBuf> = paths.iter().map(|path| self.base.join(path)).collect();
+        let base = match base {
+            Some(base) => self
+                .base
+                .join(self.text(base, "project_directory of `include`")?),
+            None => paths
+                .first()
+                .map_or(self.base, |path| beside(path))
+                .to_owned(),
+        };
+        let env_files: Vec<PathBuf> = match env_file {
+            Some(files) => self
+                .texts(files, "env_file of `include`")?
+                .iter()
+                .map(|file| self.base.join(file))
+                .collect(),
+            None => vec![base.join(".env")],
+        };
+        let variables = self.variables_of(&env_files)?;
         let mut project = Project::default();
-        for path in paths {
-            let path = self.beside(&path);
-            project.merge(self.deeper(&path, &own)?.project()?);
+        for path in &paths {
+            project.merge(self.deeper(path, &base, &variables)?.project()?);
         }
         // The name of what is included is not that of the project.
         project.name = None;
         Ok(project)
     }
 
-    /// A service of the document, with what it extends.
-    fn service(&self, document: &Value, name: &str) -> Result<Service, DockerError> {
+    /// Those of the files, of which a later one counts before an earlier one, and the project's own
+    /// before all.
+    fn variables_of(&self, env_files: &[PathBuf]) -> Result<Variables, DockerError> {
+        let mut variables = Variables::default();
+        for file in env_files {
+            variables = variables.over(&Variables::of_file(file)?);
+        }
+        Ok(variables.over(self.variables))
+    }
+
+    /// What matters of a service of the document, with what it extends.
+    fn service(&self, document: &Value, name: &str) -> Result<Value, DockerError> {
         let service = document
             .get("services")
             .and_then(|services| services.get(name));
         let service = service.ok_or_else(|| self.wrong(format!("there is no service {name:?}")))?;
-        let mapping = match service {
-            Value::Null => &Mapping::new(),
-            service => self.mapping(service, name)?,
-        };
-        let mut merged = match mapping.get("extends") {
-            Some(extends) => self.extended(document, extends)?,
-            None => Service::default(),
-        };
-        merged.merge(self.own(mapping)?);
-        Ok(merged)
+        self.tagged(service, &|service| {
+            let own = match service {
+                Value::Null => &Mapping::new(),
+                service => self.mapping(service, name)?,
+            };
+            let base = own
+                .get("extends")
+                .map(|extends| self.extended(document, extends));
+            let own = self.own(own)?;
+            match base.transpose()? {
+                Some(base) => Ok(merged(merged(None, base), own.clone()).unwrap_or(own)),
+                None => Ok(own),
+            }
+        })
     }
 
-    fn extended(&self, document: &Value, extends: &Value) -> Result<Service, DockerError> {
+    fn extended(&self, document: &Value, extends: &Value) -> Result<Value, DockerError> {
         let (file, service) = match extends {
             Value::Mapping(extends) => (extends.get("file"), extends.get("service")),
             service => (None, Some(service)),
         };
         let service = self.text(service.unwrap_or(&Value::Null), "service of `extends`")?;
-        let path = match file {
-            Some(file) => self.beside(&self.text(file, "file of `extends`")?),
-            None => self.path.to_owned(),
+        let Some(file) = file else {
+            let source = self.deeper(self.path, self.base, self.variables)?;
+            return source.service(document, &service);
         };
-        let source = self.deeper(&path, self.variables)?;
-        if file.is_some() {
-            source.service(&compose::document(source.path)?, &service)
-        } else {
-            source.service(document, &service)
-        }
+        let path = self.base.join(self.text(file, "file of `extends`")?);
+        let source = self.deeper(&path, beside(&path), self.variables)?;
+        source.service(&compose::document(&path)?, &service)
     }
 
-    /// What the service says itself.
-    fn own(&self, service: &Mapping) -> Result<Service, DockerError> {
-        let profiles = match service.get("profiles") {
-            Some(profiles) => self.texts(profiles, "profiles")?,
-            None => Vec::new(),
+    /// What matters of what the service says itself: `profiles`, `scale`, `deploy.replicas`, and
+    /// whether it has a `provider`.
+    fn own(&self, service: &Mapping) -> Result<Value, DockerError> {
+        let mut own = Mapping::new();
+        for key in ["profiles", "scale", "deploy", "provider"] {
+            let Some(value) = service.get(key) else {
+                continue;
+            };
+            let value = self.tagged(value, &|value| match (key, value) {
+                ("profiles", value) => Ok(self.texts(value, key)?.into()),
+                ("scale", value) => Ok(self.number(value, key)?.into()),
+                ("deploy", Value::Null) => Ok(Mapping::new().into()),
+                ("deploy", deploy) => self.replicas(self.mapping(deploy, key)?),
+                _ => Ok(true.into()),
+            })?;
+            own.insert(key.into(), value);
+        }
+        Ok(own.into())
+    }
+
+    fn replicas(&self, deploy: &Mapping) -> Result<Value, DockerError> {
+        let mut own = Mapping::new();
+        if let Some(value) = deploy.get("replicas") {
+            let number = |value: &Value| Ok(self.number(value, "replicas")?.into());
+            own.insert("replicas".into(), self.tagged(value, &number)?);
+        }
+        Ok(own.into())
+    }
+
+    /// What `read` makes of the value, under the same tag. What is reset has no value.
+    fn tagged(
+        &self,
+        value: &Value,
+        read: &dyn Fn(&Value) -> Result<Value, DockerError>,
+    ) -> Result<Value, DockerError> {
+        let Value::Tagged(tagged) = value else {
+            return read(value);
         };
-        let deploy = service.get("deploy");
-        let number =
-            |value: Option<&Value>, what| value.map(|value| self.number(value, what)).transpose();
-        Ok(Service {
-            profiles,
-            scale: number(service.get("scale"), "scale")?,
-            replicas: number(deploy.and_then(|deploy| deploy.get("replicas")), "replicas")?,
-        })
+        let value = match &tagged.tag {
+            tag if *tag == RESET => Value::Null,
+            tag if *tag == OVERRIDE => read(&tagged.value)?,
+            tag => return Err(self.wrong(format!("the tag {tag} is not understood"))),
+        };
+        let tag = tagged.tag.clone();
+        Ok(Value::Tagged(Box::new(TaggedValue { tag, value })))
     }
 
     fn deeper<'a>(
         &self,
         path: &'a Path,
+        base: &'a Path,
         variables: &'a Variables,
     ) -> Result<Source<'a>, DockerError> {
         if self.depth >= MAX_DEPTH {
@@ -252,19 +325,17 @@ impl Source<'_> {
         }
         Ok(Source {
             path,
+            base,
             variables,
             depth: self.depth + 1,
         })
     }
 
-    fn beside(&self, path: &str) -> PathBuf {
-        compose::beside(self.path, path)
-    }
-
     fn mapping<'v>(&self, value: &'v Value, what: &str) -> Result<&'v Mapping, DockerError> {
-        value
-            .as_mapping()
-            .ok_or_else(|| self.wrong(format!("{what} is not a mapping")))
+        match value {
+            Value::Mapping(mapping) => Ok(mapping),
+            _ => Err(self.wrong(format!("{what} is not a mapping"))),
+        }
     }
 
     fn number(&self, value: &Value, what: &str) -> Result<u64, DockerError> {
@@ -281,7 +352,7 @@ impl Source<'_> {
         }
     }
 
-    /// A scalar with its variables filled in. Tags such as `!reset` are not followed.
+    /// A scalar with its variables filled in.
     fn text(&self, value: &Value, what: &str) -> Result<String, DockerError> {
         let text = match value {
             Value::String(text) => text.clone(),
@@ -301,6 +372,10 @@ impl Source<'_> {
             reason,
         }
     }
+}
+
+fn beside(file: &Path) -> &Path {
+    file.parent().unwrap_or(Path::new("."))
 }
 
 /// The name that Docker Compose gives a project by its directory: in the letters that it allows.
