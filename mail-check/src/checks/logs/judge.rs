@@ -109,6 +109,7 @@ fn topics_of(kind: Kind) -> &'static [Topic] {
             Topic::Http5xx,
             Topic::Admin,
             Topic::AuthFailures,
+            Topic::AuthErrors,
             Topic::Probes,
         ],
         Kind::Roundcube => &[Topic::AuthFailures, Topic::ApiErrors],

@@ -7,6 +7,7 @@ mod path; // the path of a request as a web server looks it up
 mod requests; // Nginx and the inbound API
 mod roundcube; // the webmail
 mod api; // errors of an application
+mod wrapped; // lines of programs in lines of JSON
 mod escapes; // escape sequences of terminals
 mod tools; // the tools' own logs
 
@@ -42,6 +43,7 @@ impl<'a> Reader<'a> {
     /// Counts what whole lines tell; they are separated by newlines.
     pub(super) fn read(&self, block: &[u8], tally: &mut Tally) {
         let block = &escapes::without(block);
+        let block = &wrapped::unwrapped(block, self.kind);
         match self.kind {
             Kind::Postfix | Kind::Dovecot => {
                 search(&mail::INTERESTING, block, tally, mail::events);
@@ -154,6 +156,7 @@ fn each_line(block: &[u8], mut read: impl FnMut(&[u8])) {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use serde_json::json;
 
     use super::super::settings::Place;
     use super::*;
@@ -176,6 +179,30 @@ mod tests {
             .read(line, &mut tally);
         assert_eq!(tally.foreign_line(), None);
         assert_eq!(tally.counter(Topic::AuthFailures).new, 1);
+    }
+
+    #[test]
+    fn a_line_in_json_counts_as_the_line_that_it_holds() {
+        let settings = Settings::default();
+        let bounced = "4BC: to=<a@b.example>, dsn=5.1.1, status=bounced (host said \"no\")";
+        let syslog = format!("Nov 25 08:19:28 mx postfix/smtp[7]: {bounced}\n");
+        let docker = json!({"log": syslog, "stream": "stdout", "time": "2026-11-25T08:19:28Z"});
+        let journal = json!({"SYSLOG_IDENTIFIER": "postfix/smtp", "_PID": "7", "MESSAGE": bounced});
+        for line in [syslog.clone(), docker.to_string(), journal.to_string()] {
+            let source = Source {
+                name: "s".into(),
+                kind: Kind::Postfix,
+                place: Place::File("/l".into()),
+                silent: None,
+                max_size: 1,
+            };
+            let mut tally = Tally::default();
+            let reader = Reader::new(&source, &settings).unwrap();
+            reader.read(line.as_bytes(), &mut tally);
+            assert_eq!(tally.foreign_line(), None, "{line}");
+            let counted = tally.counter(Topic::Bounced).top(5);
+            assert_eq!(counted, ["1x host said \"no\""], "{line}");
+        }
     }
 
     /// Pieces of lines of interest, and bytes that are none.

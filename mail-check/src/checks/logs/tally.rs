@@ -195,6 +195,11 @@ fn shortened(reason: &str) -> &str {
     &reason[..end]
 }
 
+/// Whether the line says when it was written.
+pub(super) fn has_time(line: &[u8]) -> bool {
+    !hour_of(line).is_empty()
+}
+
 /// Day and hour as the line has them, cut out before the minutes; empty where it has no time.
 fn hour_of(line: &[u8]) -> String {
     let head = &line[..line.len().min(200)];

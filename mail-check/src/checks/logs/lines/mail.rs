@@ -91,6 +91,19 @@ static ROWS: &[Row] = &[
     row(&["(tried to use disallowed ", " rip="], Topic::AuthFailures, Why::Remote),
     row(&["(tried to use disabled ", " rip="], Topic::AuthFailures, Why::Remote),
     row(&["(proxy dest auth failed", " rip="], Topic::AuthFailures, Why::Remote),
+    row(&["(authorization failed, ", " rip="], Topic::AuthFailures, Why::Remote),
+    row(&["(user disabled, ", " rip="], Topic::AuthFailures, Why::Remote),
+    row(&["(password expired, ", " rip="], Topic::AuthFailures, Why::Remote),
+    row(&["(login disabled, ", " rip="], Topic::AuthFailures, Why::Remote),
+    row(&["(cert required, ", " rip="], Topic::AuthFailures, Why::Remote),
+    row(&["(client sent an invalid cert", " rip="], Topic::AuthFailures, Why::Remote),
+    row(&["(client didn't send a cert", " rip="], Topic::AuthFailures, Why::Remote),
+    // Its event exporter, auth_request_finished; `wrapped` writes these lines.
+    row(&["event auth_request_finished: error=", " rip="], Topic::AuthFailures, Why::Remote),
+    row(&["event auth_request_finished: error="], Topic::AuthFailures, Why::After),
+    // Its policy server.
+    row(&["Authentication failure due to policy server refusal"],
+        Topic::AuthFailures, Why::Account),
     // Dovecot's passdbs with auth_verbose: PAM, then passwd-file, SQL, LDAP and the others.
     row(&["authentication failure; ", "tty=dovecot", " rhost="],
         Topic::AuthFailures, Why::RemoteHost),
@@ -112,7 +125,20 @@ static ROWS: &[Row] = &[
     row(&["auth: Error: "], Topic::AuthErrors, Why::After),
     row(&["auth: Fatal: "], Topic::AuthErrors, Why::After),
     row(&["auth: Panic: "], Topic::AuthErrors, Why::After),
+    row(&["auth(", ": Error: "], Topic::AuthErrors, Why::After),
+    row(&["auth(", ": Fatal: "], Topic::AuthErrors, Why::After),
+    row(&["auth(", ": Panic: "], Topic::AuthErrors, Why::After),
     row(&["auth-worker(", "): Error: "], Topic::AuthErrors, Why::After),
+    row(&["auth-worker: Error: "], Topic::AuthErrors, Why::After),
+    // Its master process, service-monitor.c: a process that died, or one too many.
+    row(&["service(auth", "killed with signal"], Topic::AuthErrors, Why::From),
+    row(&["service(auth", "returned error"], Topic::AuthErrors, Why::From),
+    row(&["service(auth", "client connections are being dropped"], Topic::AuthErrors, Why::From),
+    row(&["-login): ", "killed with signal"], Topic::AuthErrors, Why::From),
+    row(&["-login): ", "client connections are being dropped"], Topic::AuthErrors, Why::From),
+    row(&["service(lmtp)", "killed with signal"], Topic::LmtpFailures, Why::From),
+    row(&["service(lmtp)", "returned error"], Topic::LmtpFailures, Why::From),
+    row(&["service(lmtp)", "client connections are being dropped"], Topic::LmtpFailures, Why::From),
     row(&["-login: Error: ", "auth"], Topic::AuthErrors, Why::From),
     // Dovecot's LMTP server and LDA, mail-deliver.c: mail that could not be saved.
     row(&["save failed to "], Topic::LmtpFailures, Why::After),
@@ -127,6 +153,10 @@ static ROWS: &[Row] = &[
     row(&["lmtp(", ": Fatal: "], Topic::LmtpFailures, Why::After),
     row(&["lmtp(", ": Panic: "], Topic::LmtpFailures, Why::After),
     row(&["lmtp(", ": save failed "], Topic::LmtpFailures, Why::After),
+    row(&["lmtp: Error: "], Topic::LmtpFailures, Why::After),
+    row(&["lmtp: Fatal: "], Topic::LmtpFailures, Why::After),
+    row(&["lmtp: Panic: "], Topic::LmtpFailures, Why::After),
+    row(&["event mail_delivery_finished: error="], Topic::LmtpFailures, Why::After),
     row(&["lda(", ": Error: "], Topic::LmtpFailures, Why::After),
     row(&["lda(", ": Fatal: "], Topic::LmtpFailures, Why::After),
     row(&["lda(", ": save failed "], Topic::LmtpFailures, Why::After),
@@ -134,7 +164,12 @@ static ROWS: &[Row] = &[
     // came too often. One who goes in the middle of a message or a login may have lost the line.
     row(&["lost connection after DATA"], Topic::Ignored, Why::From),
     row(&["lost connection after AUTH"], Topic::Ignored, Why::From),
+    row(&["timeout after DATA"], Topic::Ignored, Why::From),
+    row(&["timeout after END-OF-MESSAGE"], Topic::Ignored, Why::From),
     row(&["lost connection after ", " from ", "["], Topic::Probes, Why::Peer),
+    row(&["timeout after ", " from ", "["], Topic::Probes, Why::Peer),
+    row(&["non-SMTP command from ", "["], Topic::Probes, Why::Peer),
+    row(&["SSL_accept error from ", "["], Topic::Probes, Why::Peer),
     row(&["too many errors after ", " from ", "["], Topic::Probes, Why::Peer),
     row(&[" auth=0/", "disconnect from ", "["], Topic::Probes, Why::Peer),
     row(&[" rate limit exceeded: ", " from ", "["], Topic::Probes, Why::Peer),
@@ -145,10 +180,17 @@ static ROWS: &[Row] = &[
     row(&["COMMAND TIME LIMIT from ["], Topic::Probes, Why::Peer),
     row(&["COMMAND COUNT LIMIT from ["], Topic::Probes, Why::Peer),
     row(&["COMMAND LENGTH LIMIT from ["], Topic::Probes, Why::Peer),
+    row(&["COMMAND PIPELINING from ["], Topic::Probes, Why::Peer),
+    row(&["NON-SMTP COMMAND from ["], Topic::Probes, Why::Peer),
+    row(&["BARE NEWLINE from ["], Topic::Probes, Why::Peer),
     // Dovecot, client-common.c: who did not log in.
     row(&["(no auth attempts", " rip="], Topic::Probes, Why::Remote),
     row(&["(disconnected before auth was ready", " rip="], Topic::Probes, Why::Remote),
     row(&["(client didn't finish ", " rip="], Topic::Probes, Why::Remote),
+    row(&["(disconnected while authenticating", " rip="], Topic::Probes, Why::Remote),
+    row(&["(aborted authentication", " rip="], Topic::Probes, Why::Remote),
+    row(&["(tried to use unsupported auth mechanism", " rip="], Topic::Probes, Why::Remote),
+    row(&["(sent invalid base64 in response", " rip="], Topic::Probes, Why::Remote),
     row(&["(disconnected during TLS handshake", " rip="], Topic::Probes, Why::Remote),
 ];
 
@@ -161,8 +203,9 @@ pub(super) static INTERESTING: LazyLock<Regex> = LazyLock::new(|| {
 /// A line of syslog, of any program; or one of Postfix, or of Dovecot in its own format.
 pub(super) static KNOWN: LazyLock<Regex> = LazyLock::new(|| {
     let syslog = r"^(?:<\d+>(?:1 )?)?(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT\S+) \S+ [\w./-]+(?:\[\d+\])?: ";
+    let rfc5424 = r"^(?:<\d+>)?1 \d{4}-\d\d-\d\dT\S+ \S+ [\w./-]+ \S+ \S+ (?:-|\[.*?\]) ";
     let own = r"\b(?:postfix\S*/[\w-]+\[\d+\]|dovecot(?:\[\d+\])?|[a-z][\w-]*(?:\([^)]*\)[^:]*)?: (?:Debug|Info|Warning|Error|Fatal|Panic)): ";
-    Regex::new(&format!("(?m){syslog}|{own}")).expect("the tests compile it")
+    Regex::new(&format!("(?m){syslog}|{rfc5424}|{own}")).expect("the tests compile it")
 });
 
 /// What a line tells. A delivery over LMTP that failed is both: deferred or bounced, and a failure
@@ -186,7 +229,9 @@ pub(super) fn events(line: &[u8]) -> Vec<Event<'_>> {
     }
     let mut events = vec![first];
     let is_delivery = matches!(row.topic, Topic::Bounced | Topic::Deferred);
-    if is_delivery && after(line, b"/lmtp[").is_some() {
+    // RFC 5424 has no brackets there.
+    let is_lmtp = [&b"/lmtp["[..], b"/lmtp "];
+    if is_delivery && is_lmtp.iter().any(|part| after(line, part).is_some()) {
         events.push(Event {
             topic: Topic::LmtpFailures,
             ..event(row, line)

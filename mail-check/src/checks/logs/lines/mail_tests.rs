@@ -333,6 +333,105 @@ fn mail_that_sieve_could_not_store_is_a_failed_delivery() {
     );
 }
 
+/// Dovecot 2.3 and 2.4: reasons beside a wrong password, and processes that died.
+#[test]
+fn logins_that_are_refused_or_cannot_be_checked_are_told_apart() {
+    let login = |reason: &str| {
+        format!(
+            "Nov 28 08:00:00 mx dovecot: imap-login: Login aborted: Connection closed ({reason}): user=<ann>, method=PLAIN, rip=198.51.100.4, lip=192.0.2.1, TLS"
+        )
+    };
+    for reason in [
+        "authorization failed, 1 attempts in 2 secs",
+        "user disabled, 1 attempts in 2 secs",
+        "password expired, 1 attempts in 2 secs",
+        "login disabled, 1 attempts in 2 secs",
+        "cert required, client didn't start TLS",
+        "client sent an invalid cert",
+        "client didn't send a cert",
+    ] {
+        check(&login(reason), &[(Topic::AuthFailures, 1, "198.51.100.4")]);
+    }
+    for reason in [
+        "disconnected while authenticating, waited 4 secs",
+        "aborted authentication",
+        "tried to use unsupported auth mechanism",
+        "sent invalid base64 in response",
+    ] {
+        check(&login(reason), &[(Topic::Probes, 1, "198.51.100.4")]);
+    }
+    let dovecot = "2026-11-28T08:00:00.5+00:00 mx dovecot: ";
+    let policy = "Authentication failure due to policy server refusal";
+    check(
+        &format!("{dovecot}auth: policy(ann@example.org,192.0.2.7,<x>): {policy}"),
+        &[(Topic::AuthFailures, 1, "192.0.2.7")],
+    );
+    let killed = "service(auth): child 71 killed with signal 11";
+    let errors = |line: &str, reason: &str| check(line, &[(Topic::AuthErrors, 1, reason)]);
+    errors(
+        &format!("{dovecot}master: Error: {killed}"),
+        "killed with signal 11",
+    );
+    errors(
+        &format!(
+            "{dovecot}master: Warning: service(imap-login): process_limit (100) reached, client connections are being dropped"
+        ),
+        "client connections are being dropped",
+    );
+    errors(
+        &format!("{dovecot}auth(ann,192.0.2.7,sasl:plain)<x>: Error: sql: connect failed"),
+        "sql: connect failed",
+    );
+    check(
+        &format!(
+            "{dovecot}master: Error: service(lmtp): child 7 returned error 83 (Out of memory)"
+        ),
+        &[(Topic::LmtpFailures, 1, "returned error 83 (Out of memory)")],
+    );
+    check(
+        "2026-11-28T08:00:00Z dovecot: event auth_request_finished: error=refused rip=192.0.2.7",
+        &[(Topic::AuthFailures, 1, "192.0.2.7")],
+    );
+    check(
+        "2026-11-28T08:00:00Z dovecot: event mail_delivery_finished: error=Quota exceeded",
+        &[(Topic::LmtpFailures, 1, "Quota exceeded")],
+    );
+}
+
+/// Postfix 3.9 and 3.10, and any release by way of RFC 5424.
+#[test]
+fn further_clients_of_postfix_and_lines_of_rfc_5424_are_read() {
+    let refused = "connect to mail.test[private/dovecot-lmtp]: Connection refused";
+    check(
+        &format!(
+            "<22>1 2026-11-28T08:00:00.5+00:00 mx postfix/lmtp 7 - - 4BC: to=<a@b.example>, dsn=4.4.1, status=deferred ({refused})"
+        ),
+        &[
+            (Topic::Deferred, 1, refused),
+            (Topic::LmtpFailures, 1, refused),
+        ],
+    );
+    for line in [
+        "postfix/smtpd[3]: timeout after AUTH from unknown[192.0.2.7]",
+        "postfix/smtpd[3]: warning: non-SMTP command from unknown[192.0.2.7]: GET / HTTP/1.1",
+        "postfix/smtpd[3]: SSL_accept error from unknown[192.0.2.7]: -1",
+        "postfix/postscreen[3]: NON-SMTP COMMAND from [192.0.2.7]:4 after CONNECT: GET / HTTP/1.1",
+        "postfix/postscreen[3]: COMMAND PIPELINING from [192.0.2.7]:4 after HELO: x",
+        "postfix/postscreen[3]: BARE NEWLINE from [192.0.2.7]:4 after HELO",
+    ] {
+        let line = format!("Nov 28 08:00:00 mx {line}");
+        check(&line, &[(Topic::Probes, 1, "192.0.2.7")]);
+    }
+    check(
+        "Nov 28 08:00:00 mx postfix/smtpd[3]: timeout after DATA (9 bytes) from a.example[192.0.2.7]",
+        &[],
+    );
+    check(
+        "Nov 28 08:00:00 mx postfix/smtpd[3]: NOQUEUE: reject: DATA-END? from a.example[192.0.2.7]: 521 5.5.2 mx Error: bare <LF> received",
+        &[(Topic::Rejected, 1, "192.0.2.7")],
+    );
+}
+
 #[test]
 fn every_row_is_reached_and_lines_of_syslog_are_known() {
     for row in ROWS {
@@ -346,6 +445,8 @@ fn every_row_is_reached_and_lines_of_syslog_are_known() {
         "Nov 25 08:19:28 lmtp(19229): Info: Connect from local",
         "Nov 25 08:19:28 imap-login: Info: Login: user=<a>",
         "imap(ann)<1><x>: Info: Logged out",
+        "<22>1 2026-11-28T08:00:00.5+00:00 mx postfix/smtpd 7 - - connect from a[192.0.2.1]",
+        "1 2026-11-28T08:00:00Z mx dovecot - - [x@1 y=\"z\"] imap-login: Login: user=<a>",
     ] {
         assert!(KNOWN.is_match(known.as_bytes()), "{known}");
     }

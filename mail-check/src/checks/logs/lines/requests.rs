@@ -61,35 +61,38 @@ static SOUGHT: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(&format!("(?i)^/+(?:{})", parts.join("|"))).expect("the tests compile it")
 });
 
-/// What the error log of Nginx tells: a failed login (ngx_http_auth_basic_module,
-/// ngx_http_auth_pam_module), or a client that was held back (ngx_http_limit_req_module,
-/// ngx_http_limit_conn_module, ngx_http_access_module), did not finish its handshake, or looked for
-/// a program that is not there.
+/// What the error log of Nginx tells, by all that the line holds: a failed login
+/// (ngx_http_auth_basic_module, ngx_http_auth_pam_module, ngx_mail_auth_http_module), one that
+/// nobody could check (ngx_http_auth_request_module), or a client that was held back
+/// (ngx_http_limit_req_module, ngx_http_limit_conn_module, ngx_http_access_module, ModSecurity) or
+/// did not finish its handshake.
+static TOLD: &[(Topic, &[&str])] = &[
+    (
+        Topic::AuthFailures,
+        &[" user ", "\": password mismatch, client: "],
+    ),
+    (Topic::AuthFailures, &[" user ", "\" was not found in \""]),
+    (Topic::AuthFailures, &[" user ", "' - not authenticated: "]),
+    (Topic::AuthFailures, &[" client login failed: "]),
+    (Topic::AuthErrors, &[" auth http server "]),
+    (Topic::AuthErrors, &[" auth request unexpected status: "]),
+    (Topic::Probes, &[" access forbidden by rule, client: "]),
+    (Topic::Probes, &[" limiting requests, excess: "]),
+    (Topic::Probes, &[" limiting connections by zone "]),
+    (Topic::Probes, &[" delaying request, excess: "]),
+    (Topic::Probes, &[" SSL_do_handshake() failed (SSL: "]),
+    (Topic::Probes, &[" SSL_read() failed (SSL: "]),
+    (Topic::Probes, &[" ModSecurity: Access denied with code "]),
+];
+
+/// What a line of the error log tells; a client that looked for a program that is not there, too.
 pub(super) fn told(line: &[u8]) -> Option<Event<'_>> {
     after(line, b": *")?;
-    let holds = |word: &&[u8]| after(line, word).is_some();
-    let logins = [
-        &b"\": password mismatch, client: "[..],
-        b"\" was not found in \"",
-        b"' - not authenticated: ",
-    ];
-    let probes = [
-        &b" access forbidden by rule, client: "[..],
-        b" limiting requests, excess: ",
-        b" limiting connections by zone ",
-        b" delaying request, excess: ",
-        b" SSL_do_handshake() failed (SSL: ",
-        b" SSL_read() failed (SSL: ",
-    ];
-    let topic = if holds(&&b" user "[..]) && logins.iter().any(holds) {
-        Topic::AuthFailures
-    } else if probes.iter().any(holds) || is_search(line) {
-        Topic::Probes
-    } else {
-        return None;
-    };
+    let holds = |part: &&str| after(line, part.as_bytes()).is_some();
+    let row = TOLD.iter().find(|(_, parts)| parts.iter().all(holds));
+    let searched = || is_search(line).then_some(Topic::Probes);
     Some(Event {
-        topic,
+        topic: row.map(|(topic, _)| *topic).or_else(searched)?,
         times: 1,
         reason: client(line),
     })
@@ -134,6 +137,10 @@ fn parse(line: &[u8]) -> Option<Request<'_>> {
     if line.trim_ascii_start().starts_with(b"{") {
         return parse_json(line);
     }
+    // The console format of Caddy has its fields behind the last tab.
+    if let Some(at) = memchr::memrchr(b'\t', line).filter(|at| line[at + 1..].starts_with(b"{")) {
+        return parse_json(&line[at + 1..]);
+    }
     parse_quoted(line).or_else(|| parse_proxy_manager(line))
 }
 
@@ -148,6 +155,8 @@ fn parse_quoted(line: &[u8]) -> Option<Request<'_>> {
     }
     let (method, target) = method_and_target(&line[begin..end]);
     let head = &line[..begin - 1];
+    // What syslog puts before it.
+    let head = &head[after(head, b" nginx: ").unwrap_or(0)..];
     let head = head
         .strip_prefix(b"INFO:")
         .unwrap_or(head)
@@ -355,6 +364,45 @@ mod tests {
             Some("2001:db8::7"),
         );
         check(" is welcome, client: 192.0.2.7", None);
+    }
+
+    #[test]
+    fn logins_of_the_mail_proxy_and_those_that_nobody_checked_are_told_apart() {
+        let check = |message: &str, topic: Topic| {
+            let line = format!("2026/11/28 08:00:00 [error] 7#7: *1 {message}");
+            let event = told(line.as_bytes()).unwrap();
+            assert_eq!(
+                (event.topic, &*event.reason),
+                (topic, "192.0.2.7"),
+                "{message}"
+            );
+        };
+        check(
+            "client login failed: \"Invalid login or password\" while in http auth state, client: 192.0.2.7 using starttls, server: 0.0.0.0:993, login: \"ann\"",
+            Topic::AuthFailures,
+        );
+        check(
+            "auth http server 127.0.0.1:80 did not send server or port while in http auth state, client: 192.0.2.7, server: 0.0.0.0:993",
+            Topic::AuthErrors,
+        );
+        check(
+            "auth request unexpected status: 502 while sending to client, client: 192.0.2.7, server: m",
+            Topic::AuthErrors,
+        );
+        check(
+            "[client 192.0.2.7] ModSecurity: Access denied with code 403 (phase 2), client: 192.0.2.7, server: m",
+            Topic::Probes,
+        );
+    }
+
+    #[test]
+    fn requests_by_way_of_syslog_and_in_the_console_format_of_caddy_are_read() {
+        let tally = counted(&[
+            r#"<190>Nov 28 08:00:01 web nginx: 192.0.2.9 - - [28/Nov/2026:08:00:01 +0000] "DELETE /admin/users/1 HTTP/2.0" 502 1 "-" "-""#,
+            "2026/11/28 08:00:01.000\tERROR\thttp.log.access\thandled request\t{\"request\": {\"remote_ip\": \"192.0.2.9\", \"method\": \"DELETE\", \"uri\": \"/admin/users/2\"}, \"status\": 502}",
+        ]);
+        let expected = [1, 2].map(|n| format!("1x 502 DELETE /admin/users/{n} by 192.0.2.9"));
+        assert_eq!(tally.counter(Topic::Admin).top(9), expected);
     }
 
     #[test]
