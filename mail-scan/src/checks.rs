@@ -47,8 +47,13 @@ fn engine(address: &Address, clamd: &Introduction) -> Check {
         || "an unknown number of".to_owned(),
         |threads| threads.to_string(),
     );
+    let rar = if clamd.opens_rar {
+        ""
+    } else {
+        "; it does not open RAR archives (libclamunrar), which are not scanned"
+    };
     let message = format!(
-        "{} finds EICAR {route}, alone, in an archive and in a message; {threads} threads",
+        "{} finds EICAR {route}, alone, in an archive and in a message; {threads} threads{rar}",
         clamd.version.text
     );
     check("clamd", address, CheckStatus::Ok, message)
@@ -114,6 +119,7 @@ mod tests {
             route: Route::Stream,
             names_encrypted: false,
             names_limits: true,
+            opens_rar: true,
         }
     }
 

@@ -2,12 +2,13 @@
 //! (AlertEncrypted) says OK to them: then they are looked for here, as files and as attachments in
 //! base64.
 //!
-//! Found are zip archives with an encrypted member, and 7z archives with encrypted names. What lies
-//! deeper is not.
+//! Found are zip archives with an encrypted member, 7z archives with encrypted names, and encrypted
+//! PDF documents. What lies deeper is not.
 
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use memchr::memmem;
 
 const ZIP_MAGIC: &[u8] = b"PK\x03\x04";
 const ZIP_ENTRY: &[u8] = b"PK\x01\x02";
@@ -16,8 +17,13 @@ const SEVEN_ZIP_MAGIC: &[u8] = b"7z\xbc\xaf\x27\x1c";
 /// The method AES-256 with SHA-256 in the header of a 7z archive (7zFormat.txt, Methods.txt).
 const SEVEN_ZIP_AES: &[u8] = &[0x06, 0xf1, 0x07, 0x01];
 
-/// How the two begin in base64.
-const BASE64_HEADS: [&[u8]; 2] = [b"UEsDB", b"N3q8r"];
+/// How they begin in base64.
+const BASE64_HEADS: [&[u8]; 3] = [b"UEsDB", b"N3q8r", b"JVBER"];
+
+/// A document, and the entry of its trailer that says how it is encrypted (ISO 32000-1, 7.6). Whether
+/// it can be opened without a password is in no entry.
+const PDF_MAGIC: &[u8] = b"%PDF-";
+const PDF_ENCRYPT: &[u8] = b"/Encrypt";
 
 /// Mail programs write 76; a few write more.
 const LINE_MAX_BYTES: usize = 1000;
@@ -36,6 +42,11 @@ pub(crate) fn find(content: &[u8]) -> Option<&'static str> {
 }
 
 fn of_archive(content: &[u8]) -> Option<&'static str> {
+    if content.starts_with(PDF_MAGIC) {
+        return memmem::find(content, PDF_ENCRYPT).map(
+            |_| "a PDF document (set AlertEncrypted yes, and clamd tells those that it can open)",
+        );
+    }
     if content.starts_with(ZIP_MAGIC) {
         return is_encrypted_zip(content).then_some("a zip archive with a password");
     }

@@ -43,6 +43,7 @@ struct Question<'a> {
     shown: Vec<Content>,
     is_itself_shown: bool,
     hidden: Option<Hidden>,
+    has_rar: bool,
 }
 
 enum Prepared<'a> {
@@ -163,6 +164,7 @@ impl<'a> Question<'a> {
             shown: inside.shown.into_iter().map(Content::Memory).collect(),
             is_itself_shown: !is_layer,
             hidden: inside.hidden,
+            has_rar: inside.has_rar,
         }
     }
 
@@ -180,6 +182,7 @@ impl<'a> Question<'a> {
         let agree = answers
             .windows(2)
             .all(|pair| pair[0].by.identity() == pair[1].by.identity());
+        let opens_rar = answers.iter().all(|answer| answer.by.opens_rar);
         answers.sort_by_key(|answer| match answer.verdict {
             Verdict::Infected(_) => 0,
             Verdict::Unscanned(_) => 1,
@@ -188,7 +191,7 @@ impl<'a> Question<'a> {
         let Some(Answer { verdict, by }) = answers.into_iter().next() else {
             return run.scope.unscanned("it was not asked for");
         };
-        let verdict = self.with_hidden(run, verdict);
+        let verdict = self.with_hidden(run, verdict, self.hidden_from(opens_rar));
         // Of a file that changed meanwhile clamd has seen other bytes than those of the digest.
         if agree && self.sample.content.holds_still() {
             remember(run, &verdict, &by, self.sample);
@@ -210,8 +213,18 @@ impl<'a> Question<'a> {
         }
     }
 
-    fn with_hidden(&self, run: &Run<'_>, verdict: Verdict) -> Verdict {
-        match (&self.hidden, verdict) {
+    /// What these clamds could not look into, of which only some open RAR archives.
+    fn hidden_from(&self, opens_rar: bool) -> Option<Hidden> {
+        match &self.hidden {
+            None | Some(Hidden::Encrypted(_)) if self.has_rar && !opens_rar => Some(
+                Hidden::NotUnpacked("a RAR archive, and clamd is without libclamunrar".to_owned()),
+            ),
+            hidden => hidden.clone(),
+        }
+    }
+
+    fn with_hidden(&self, run: &Run<'_>, verdict: Verdict, hidden: Option<Hidden>) -> Verdict {
+        match (hidden, verdict) {
             (None, verdict) | (_, verdict @ Verdict::Infected(_)) => verdict,
             (Some(Hidden::NotUnpacked(what)), verdict) => {
                 self.count(&run.tally.counters.not_unpacked);
@@ -224,7 +237,7 @@ impl<'a> Question<'a> {
                 self.count(&run.tally.counters.encrypted);
                 match verdict {
                     Verdict::Unscanned(_) => verdict,
-                    _ => run.scope.judge_encrypted(what),
+                    _ => run.scope.judge_encrypted(&what),
                 }
             }
         }

@@ -20,6 +20,13 @@ const ENCRYPTED_ZIP: &str = "\
     b2ebe21300000007000000504b01021e030a0009000000911a795d8cb2ebe21300000007000000010000000000000001000000a4810000\
     000068504b050600000000010001002f000000420000000000";
 
+/// A RAR archive whose one member is EICAR, compressed so that it stands nowhere in it as it is.
+const RAR_WITH_EICAR: &str = "\
+    526172211a0700cf907300000d00000000000000845174008021009e00000044000000033ccf51680030795a1d330100a481000065080000\
+    0008800000000095555555555555555555555555555555555555555555555555555555555555555555555555555555555555555555555555\
+    555555555aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaef2c1aa790a812a020a82d9a2e282d2c1a9a14282f149ba1a1949bbe9222\
+    a4a1a0a916a9aa20a72220a92216a0a72a24ab24a92aa996aa22a9aa16a324a62290922415a41575400000c43d7b00400700";
+
 /// Deeper than clamd goes: MaxRecursion is 17 by default, and 100 at most.
 const NESTED_TARS: usize = 110;
 
@@ -43,7 +50,16 @@ pub(crate) fn padded_eicar(bytes: u64) -> io::Result<Vec<u8>> {
 
 /// An encrypted archive.
 pub(crate) fn encrypted() -> Vec<u8> {
-    let digits = ENCRYPTED_ZIP.as_bytes();
+    of_digits(ENCRYPTED_ZIP)
+}
+
+/// Found only by a clamd that has a library for RAR.
+pub(crate) fn rar_with_eicar() -> Vec<u8> {
+    of_digits(RAR_WITH_EICAR)
+}
+
+fn of_digits(digits: &str) -> Vec<u8> {
+    let digits = digits.as_bytes();
     let byte = |pair: &[u8]| {
         std::str::from_utf8(pair)
             .ok()
@@ -105,5 +121,8 @@ mod tests {
         assert!(padded.windows(68).any(|window| window == eicar()));
         assert_eq!(&encrypted()[..4], b"PK\x03\x04");
         assert_eq!(encrypted()[6] & 1, 1, "the flag of encryption");
+        let rar = rar_with_eicar();
+        assert_eq!((&rar[..4], rar.len()), (&b"Rar!"[..], 218));
+        assert!(!rar.windows(5).any(|window| window == b"EICAR"));
     }
 }

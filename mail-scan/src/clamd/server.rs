@@ -48,6 +48,8 @@ pub(crate) struct Introduction {
     pub(crate) names_encrypted: bool,
     /// It says where a limit ended the scan, instead of saying OK (AlertExceedsMax).
     pub(crate) names_limits: bool,
+    /// It opens RAR archives, for which it needs a library that Debian does not have.
+    pub(crate) opens_rar: bool,
 }
 
 impl Introduction {
@@ -59,10 +61,11 @@ impl Introduction {
             version,
             names_encrypted,
             names_limits,
+            opens_rar,
             ..
         } = self;
         format!(
-            "3; {}; encrypted {names_encrypted}; limits {names_limits}",
+            "4; {}; encrypted {names_encrypted}; limits {names_limits}; rar {opens_rar}",
             version.text
         )
     }
@@ -121,6 +124,7 @@ impl Server {
         let now = self.introduction();
         if (before.names_encrypted && !now.names_encrypted)
             || (before.names_limits && !now.names_limits)
+            || (before.opens_rar && !now.opens_rar)
         {
             return changed("keeps silent now about what it named before");
         }
@@ -309,6 +313,10 @@ fn introduction_of(address: &Address, patience: &Patience) -> Result<Introductio
         route,
         names_encrypted: is_named(&ask(sample::encrypted()).map_err(trouble)?),
         names_limits: is_named(&ask(deep).map_err(trouble)?),
+        opens_rar: matches!(
+            ask(sample::rar_with_eicar()).map_err(trouble)?,
+            Verdict::Infected(_)
+        ),
     })
 }
 

@@ -2,7 +2,7 @@
 
 use super::kind::Kind;
 use super::search::{Hidden, Inside, Role, Search, TooLarge};
-use super::{cms, common, dbox, message, open, pgp, seven_zip, tnef, zip};
+use super::{cms, common, dbox, message, office, open, pgp, rar, seven_zip, tnef, zip};
 
 /// Looks into `content`, and unpacks no more than `room_bytes`.
 pub(crate) fn look(content: &[u8], role: Role, room_bytes: u64) -> Result<Inside, TooLarge> {
@@ -39,6 +39,9 @@ fn look_at(search: &mut Search, content: &[u8], role: Role, name: &[u8]) -> Resu
             return open::packed(search, packed, content, role);
         }
         Kind::MailCrypt => search.hide_encrypted("Dovecot's mail_crypt"),
+        Kind::Encrypted(what) => search.hide_encrypted(what),
+        Kind::Rar => rar::look(search, content),
+        Kind::Ole => office::look(search, content),
         Kind::Zip => {
             zip::look(search, content)?;
             return common::zip(search, content);

@@ -9,11 +9,16 @@ pub(super) enum Kind {
     Packed(Packed),
     /// A format that neither clamd nor this program unpacks.
     Unknown(&'static str),
+    /// Encrypted as a whole, by this.
+    Encrypted(&'static str),
     /// Encrypted by Dovecot.
     MailCrypt,
     Tar,
     Zip,
     SevenZip,
+    Rar,
+    /// A document of Office, in its old format or encrypted.
+    Ole,
     Tnef,
     Cms,
     Pgp,
@@ -36,7 +41,7 @@ pub(super) enum Packed {
 }
 
 /// Formats that begin so. `None` where this program has a reader.
-const MAGICS: [(&[u8], Kind); 27] = [
+const MAGICS: [(&[u8], Kind); 38] = [
     (b"\x1f\x8b", Kind::Common(Packed::Gzip)),
     (b"BZh", Kind::Common(Packed::Bzip2)),
     (b"\xfd7zXZ\0", Kind::Common(Packed::Xz)),
@@ -63,6 +68,17 @@ const MAGICS: [(&[u8], Kind); 27] = [
     (b"vhdxfile", Kind::Unknown("a VHDX image")),
     (b"conectix", Kind::Unknown("a VHD image")),
     (b"KDMV", Kind::Unknown("a VMDK image")),
+    (b"ZOO ", Kind::Unknown("a zoo archive")),
+    (b"!<arch>\n", Kind::Unknown("an ar archive, such as a .deb")),
+    (b"\xed\xab\xee\xdb", Kind::Unknown("an RPM package")),
+    (b"!BDN", Kind::Unknown("a mailbox of Outlook")),
+    (b"QFI\xfb", Kind::Unknown("a QCOW image")),
+    (b"Rar!\x1a\x07", Kind::Rar),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", Kind::Ole),
+    (b"age-encryption.org/v", Kind::Encrypted("age")),
+    (b"-----BEGIN AGE ENCRYPTED FILE", Kind::Encrypted("age")),
+    (b"Salted__", Kind::Encrypted("openssl enc")),
+    (b"AES\x02\0", Kind::Encrypted("AES Crypt")),
     (b"CRYPTED\x03\x07", Kind::MailCrypt),
     (b"PK\x03\x04", Kind::Zip),
     (b"7z\xbc\xaf\x27\x1c", Kind::SevenZip),

@@ -15,6 +15,8 @@ mod cms; // S/MIME: encrypted, signed or compressed
 mod tnef; // the attachments of a winmail.dat
 mod zip; // members of a zip by methods that clamd does not know
 mod seven_zip; // the methods of a 7z archive
+mod rar; // whether a RAR archive is encrypted
+mod office; // whether a document of Office is encrypted
 mod dbox; // Dovecot's files of several messages
 mod kind; // what a content is, by its first bytes and its name
 mod open; // formats that are unpacked here

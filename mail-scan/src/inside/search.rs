@@ -46,6 +46,8 @@ pub(crate) struct Inside {
     /// To be shown to clamd, each by itself.
     pub(crate) shown: Vec<Vec<u8>>,
     pub(crate) hidden: Option<Hidden>,
+    /// A RAR archive is among it, which not every clamd opens.
+    pub(crate) has_rar: bool,
 }
 
 /// It would unpack to more than is held in memory.
@@ -196,6 +198,11 @@ impl Search {
         if outweighs || self.inside.hidden.is_none() {
             self.inside.hidden = Some(hidden);
         }
+    }
+
+    /// Whoever shows it to a clamd knows whether that opens it.
+    pub(super) fn found_rar(&mut self) {
+        self.inside.has_rar = true;
     }
 
     pub(super) fn hide_encrypted(&mut self, what: &str) {

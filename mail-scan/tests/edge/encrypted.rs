@@ -125,6 +125,72 @@ fn mail_that_is_encrypted_as_a_whole_is_not_clean_unless_the_policy_lets_it_pass
     assert_eq!(verdict_on(&outcome, "both:2,S")["status"], "infected");
 }
 
+/// A RAR archive with EICAR as its member, compressed.
+const COMPRESSED_RAR: &str = "\
+    526172211a0700cf907300000d00000000000000845174008021009e00000044000000033ccf51680030795a1d330100a481\
+    0000650800000008800000000095555555555555555555555555555555555555555555555555555555555555555555555555\
+    555555555555555555555555555555555aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaef2c1aa790a812a020a82d9a\
+    2e282d2c1a9a14282f149ba1a1949bbe9222a4a1a0a916a9aa20a72220a92216a0a72a24ab24a92aa996aa22a9aa16a324a6\
+    2290922415a41575400000c43d7b00400700";
+
+fn of_digits(digits: &str) -> Vec<u8> {
+    let byte = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
+    (0..digits.len()).step_by(2).map(byte).collect()
+}
+
+#[test]
+fn what_needs_a_password_or_a_library_is_not_clean() {
+    let rar = of_digits(COMPRESSED_RAR);
+    let mut secret = rar.clone();
+    secret[20 + 3] |= 4;
+    let name: Vec<u8> = "EncryptedPackage".bytes().flat_map(|c| [c, 0]).collect();
+    let office = [b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", &[0; 600][..], &name].concat();
+    let bench = Bench::new();
+    let contents = [
+        ("x.rar", rar, "RAR"),
+        ("secret.rar", secret, "RAR"),
+        ("x.docx", office, "encrypted: an Office document"),
+        (
+            "x.age",
+            b"age-encryption.org/v1\n-> X25519 a\n".to_vec(),
+            "encrypted: age",
+        ),
+        (
+            "x.enc",
+            b"Salted__12345678noise".to_vec(),
+            "encrypted: openssl enc",
+        ),
+        (
+            "x.deb",
+            b"!<arch>\ndebian-binary   ".to_vec(),
+            "an ar archive",
+        ),
+        (
+            "x.rpm",
+            b"\xed\xab\xee\xdb\x03\0noise".to_vec(),
+            "an RPM package",
+        ),
+    ];
+    for (name, content, _) in &contents {
+        put_message(&bench, name, mail_of(name, content));
+        bench.put(&format!("files/{name}"), content);
+    }
+    let outcome = bench.scan(bench.path("mail")).assert_code(1);
+    let files = bench.scan(bench.path("files")).assert_code(1);
+    for (name, _, reason) in &contents {
+        for verdict in [
+            verdict_on(&outcome, &format!("/{name}:2,S")),
+            verdict_on(&files, &format!("/{name}")),
+        ] {
+            // A clamd with the library for RAR finds what is in it.
+            let is_opened = *name == "x.rar" && verdict["status"] == "infected";
+            let said = verdict["reason"].as_str().unwrap_or_default();
+            assert!(is_opened || said.contains(reason), "{verdict}");
+            assert_ne!(verdict["status"], "clean", "{verdict}");
+        }
+    }
+}
+
 #[test]
 fn what_is_signed_around_its_content_is_looked_into() {
     let bench = Bench::new();

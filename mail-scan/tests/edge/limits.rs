@@ -187,6 +187,26 @@ fn a_password_is_seen_where_clamd_keeps_silent_about_it() {
 }
 
 #[test]
+fn an_encrypted_pdf_is_not_clean_where_clamd_keeps_silent_about_it() {
+    let bench = Bench::with(Clamd::start_with(""));
+    let pdf = |trailer: &str| format!("%PDF-1.7\n1 0 obj<<>>endobj\ntrailer<<{trailer}>>\n");
+    let (secret, open) = (pdf("/Encrypt 5 0 R"), pdf("/Root 1 0 R"));
+    bench.put("secret.pdf", &secret);
+    bench.put("open.pdf", &open);
+    bench.put("mail", mail_with(secret.as_bytes(), ""));
+    bench.put("mail-open", mail_with(open.as_bytes(), ""));
+    let outcome = bench.scan(bench.dir()).assert_code(1);
+    let expected = [
+        "mail unscanned",
+        "mail-open clean",
+        "open.pdf clean",
+        "secret.pdf unscanned",
+    ];
+    assert_eq!(verdicts(&outcome, bench.dir()), expected);
+    assert_unscanned(&verdict_on(&outcome, "/mail"), "encrypted: a PDF document");
+}
+
+#[test]
 fn a_clamd_that_keeps_silent_is_named() {
     let bench = Bench::with(Clamd::start_with(""));
     bench.put("file", "harmless");
