@@ -19,26 +19,36 @@ const AHEAD_SECONDS: i64 = 300;
 
 pub(super) fn judge(facts: &Facts, settings: &Settings, now: &ZonedDateTime) -> Vec<Finding> {
     let now = now.timestamp();
-    let mut findings = vec![age(&facts.daily, SetKind::Daily, settings, now)];
+    let mut findings = Vec::new();
+    let daily = settings.daily.unwrap_or(regular(facts) == SetKind::Daily);
+    if daily {
+        findings.push(age(facts, SetKind::Daily, settings, now));
+    }
     if settings.weekly {
         findings.push(weekly_age(facts, settings, now));
+        findings.extend(damage_found(facts));
     }
     if settings.hourly.unwrap_or(!facts.hourly.is_empty()) {
-        findings.push(age(&facts.hourly, SetKind::Hourly, settings, now));
+        findings.push(age(facts, SetKind::Hourly, settings, now));
         findings.extend(failed_since(&facts.hourly));
     }
     findings.extend(failed_since(&facts.daily));
     findings.extend(damaged_before(facts));
-    findings.extend(
-        facts
-            .daily
-            .iter()
-            .find(|set| is_whole(set))
-            .map(|set| components(set, facts, settings)),
-    );
-    findings.extend(size(&facts.daily, settings));
+    let regular = facts.of(regular(facts));
+    let newest = regular.iter().find(|set| is_whole(set));
+    findings.extend(newest.map(|set| components(set, facts, settings)));
+    findings.extend(size(regular, settings));
     findings.push(room(facts, settings));
     findings
+}
+
+/// Which sets the server lives by: hourly ones where it makes no others.
+fn regular(facts: &Facts) -> SetKind {
+    if facts.daily.is_empty() && !facts.hourly.is_empty() {
+        SetKind::Hourly
+    } else {
+        SetKind::Daily
+    }
 }
 
 /// Everything that it was to hold is there.
@@ -77,17 +87,18 @@ fn without(contents: &Contents, required: &[Component]) -> Vec<String> {
     missing.map(ToString::to_string).collect()
 }
 
-fn age(sets: &[Set], kind: SetKind, settings: &Settings, now: Timestamp) -> Finding {
+fn age(facts: &Facts, kind: SetKind, settings: &Settings, now: Timestamp) -> Finding {
+    let sets = facts.of(kind);
     let target = kind.name();
     let max = match kind {
         SetKind::Daily => settings.daily_max_age,
         SetKind::Weekly => settings.weekly_max_age,
         SetKind::Hourly => settings.hourly_max_age,
     };
-    // Hourly sets of the mailboxes alone are as good as they were meant to be.
+    // Beside daily ones, hourly sets of the mailboxes alone are as good as they were meant to be.
     let counts = |set: &&Set| match kind {
-        SetKind::Hourly => is_whole(set),
-        SetKind::Daily | SetKind::Weekly => is_full(set, settings),
+        SetKind::Hourly if regular(facts) != kind => is_whole(set),
+        SetKind::Hourly | SetKind::Daily | SetKind::Weekly => is_full(set, settings),
     };
     let Some(newest) = sets.iter().find(counts) else {
         let message = format!(
@@ -138,7 +149,21 @@ fn weekly_age(facts: &Facts, settings: &Settings, now: Timestamp) -> Finding {
             "there is no weekly set yet, and none was due",
         );
     }
-    age(&facts.weekly, SetKind::Weekly, settings, now)
+    age(facts, SetKind::Weekly, settings, now)
+}
+
+/// What the run of the newest weekly set found. Its set is whole; the disk may not be.
+fn damage_found(facts: &Facts) -> Option<Finding> {
+    let newest = facts.weekly.iter().find(|set| is_whole(set))?;
+    let contents = newest.contents.as_ref();
+    let files = contents.map_or(0, |contents| contents.damaged_files);
+    let message = match files {
+        0 => return None,
+        1 => "its run found a damaged file, and saved what was in it again".to_owned(),
+        _ => format!("its run found {files} damaged files, and saved what was in them again"),
+    };
+    let message = format!("{message}; its backup.log names them: look at that disk");
+    Some(Finding::warning("backup", newest.id.to_string(), message))
 }
 
 /// Sets that are newer than the newest good one, and are not good.
@@ -249,12 +274,12 @@ fn room(facts: &Facts, settings: &Settings) -> Finding {
         );
     };
     let news: Vec<&Contents> = facts
-        .daily
+        .of(regular(facts))
         .iter()
         .filter_map(|set| set.contents.as_ref())
         .collect();
     match needed_bytes(&news) {
-        Some(needed) => judge_room(&facts.root, space, needed, settings),
+        Some(needed) => judge_room(facts, space, needed, settings),
         None => Finding::ok(
             "backup-space",
             &facts.root,
@@ -283,7 +308,7 @@ fn needed_bytes(sets: &[&Contents]) -> Option<u64> {
     Some(mean.max(SET_LEAST_BYTES))
 }
 
-fn judge_room(root: &str, space: Space, needed: u64, settings: &Settings) -> Finding {
+fn judge_room(facts: &Facts, space: Space, needed: u64, settings: &Settings) -> Finding {
     let sets = (space.bytes_free as f64 / needed as f64).floor();
     let counted = if sets > COUNTED_SETS {
         format!("more than {COUNTED_SETS}")
@@ -291,18 +316,25 @@ fn judge_room(root: &str, space: Space, needed: u64, settings: &Settings) -> Fin
         sets.to_string()
     };
     let message = format!(
-        "{} are left, room for {counted} more daily sets of {}",
+        "{} are left, room for {counted} more {} sets of {}",
         human_size(space.bytes_free),
+        regular(facts),
         human_size(needed)
     );
     let sets = sets.min(COUNTED_SETS);
-    let finding = Finding::ok("backup-space", root, message).above(sets, "sets", settings.room);
+    let finding =
+        Finding::ok("backup-space", &facts.root, message).above(sets, "sets", settings.room);
     match finding.status {
         Status::Ok => finding,
         _ => Finding {
             message: format!(
-                "{}; lower DAILY_RETENTION_DAYS or add a disk",
-                finding.message
+                "{}; lower {} or add a disk",
+                finding.message,
+                match regular(facts) {
+                    SetKind::Daily => "DAILY_RETENTION_DAYS",
+                    SetKind::Weekly => "WEEKLY_RETENTION_WEEKS",
+                    SetKind::Hourly => "HOURLY_RETENTION_HOURS",
+                }
             ),
             ..finding
         },
@@ -328,6 +360,7 @@ mod tests {
             bytes,
             new_bytes: bytes / 10,
             errors: Vec::new(),
+            damaged_files: 0,
         };
         Set {
             id: SetId::for_date(SetKind::Daily, jiff::civil::date(2026, 11, day)),
@@ -509,6 +542,82 @@ mod tests {
         };
         let findings = found_hourly(vec![hourly(999)], &unwanted);
         assert!(!findings.iter().any(is_hourly));
+    }
+
+    fn found_hourly_alone(hourly: Vec<Set>, settings: &Settings) -> Vec<Finding> {
+        let facts = Facts {
+            daily: Vec::new(),
+            weekly: Vec::new(),
+            hourly,
+            root: "/b".to_owned(),
+            wanted: Component::ALL.to_vec(),
+            space: None,
+        };
+        judge(&facts, settings, &NOW.parse().unwrap())
+    }
+
+    #[test]
+    fn a_server_that_makes_hourly_sets_alone_lives_by_them() {
+        let settings = Settings::default();
+        let findings = found_hourly_alone(vec![hourly(10), hourly(20)], &settings);
+        let is_daily = |finding: &Finding| finding.target.starts_with("daily");
+        assert!(!findings.iter().any(is_daily), "{findings:?}");
+        check(&findings, "backup", "hourly", Status::Ok, "is complete");
+        let (name, id) = ("backup-components", "hourly/2026-11-23T1150");
+        check(&findings, name, id, Status::Ok, "every component");
+        // Nothing else has the other components.
+        let mut mail_alone = hourly(5);
+        mail_alone.contents.as_mut().unwrap().components = vec![Component::Mailboxes];
+        let findings = found_hourly_alone(vec![mail_alone], &settings);
+        check(
+            &findings,
+            "backup",
+            "hourly",
+            Status::Critical,
+            "with every",
+        );
+    }
+
+    #[test]
+    fn daily_sets_are_asked_for_where_a_setting_says_so() {
+        let with = |daily| Settings {
+            daily: Some(daily),
+            ..Settings::default()
+        };
+        let findings = found_hourly_alone(vec![hourly(10)], &with(true));
+        check(
+            &findings,
+            "backup",
+            "daily",
+            Status::Critical,
+            "no daily set",
+        );
+        let findings = found_hourly(vec![hourly(10)], &with(false));
+        assert!(!findings.iter().any(|finding| finding.target == "daily"));
+    }
+
+    #[test]
+    fn damage_that_a_weekly_run_found_is_a_warning() {
+        let mut weekly = set(22, 20, 100);
+        weekly.id = SetId::for_date(SetKind::Weekly, jiff::civil::date(2026, 11, 22));
+        let found = |damaged_files| {
+            let mut weekly = weekly.clone();
+            weekly.contents.as_mut().unwrap().damaged_files = damaged_files;
+            let facts = Facts {
+                daily: vec![set(23, 9, 100)],
+                weekly: vec![weekly],
+                hourly: Vec::new(),
+                root: "/b".to_owned(),
+                wanted: Component::ALL.to_vec(),
+                space: None,
+            };
+            judge(&facts, &Settings::default(), &NOW.parse().unwrap())
+        };
+        let id = "weekly/2026-week-47";
+        check(&found(2), "backup", id, Status::Warning, "2 damaged files");
+        check(&found(1), "backup", id, Status::Warning, "a damaged file");
+        check(&found(2), "backup", "weekly", Status::Ok, "is complete");
+        assert!(!found(0).iter().any(|finding| finding.target == id));
     }
 
     #[test]

@@ -56,6 +56,19 @@ pub(super) struct Contents {
     /// Size of those that were not linked from an earlier set.
     pub(super) new_bytes: u64,
     pub(super) errors: Vec<String>,
+    /// What the run found that had changed by itself on a disk.
+    pub(super) damaged_files: u64,
+}
+
+impl Facts {
+    /// The sets of a kind, the newest first.
+    pub(super) fn of(&self, kind: SetKind) -> &[Set] {
+        match kind {
+            SetKind::Daily => &self.daily,
+            SetKind::Weekly => &self.weekly,
+            SetKind::Hourly => &self.hourly,
+        }
+    }
 }
 
 pub(super) fn gather(root: &Path, wanted: Vec<Component>) -> Result<Facts, set::Error> {
@@ -155,5 +168,11 @@ fn contents(manifest: &Manifest) -> Contents {
             .iter()
             .map(|error| error.message.clone())
             .collect(),
+        damaged_files: manifest
+            .end
+            .totals
+            .get("damaged_files")
+            .copied()
+            .unwrap_or(0),
     }
 }

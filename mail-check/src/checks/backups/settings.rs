@@ -15,6 +15,8 @@ pub(crate) const EXAMPLE: &str = include_str!("example.toml");
 pub(crate) struct Settings {
     /// The newest daily set may be so old.
     pub(super) daily_max_age: Span,
+    /// `None`: where there are any, or no hourly ones.
+    pub(super) daily: Option<bool>,
     pub(super) weekly_max_age: Span,
     pub(super) weekly: bool,
     pub(super) hourly_max_age: Span,
@@ -32,6 +34,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             daily_max_age: Span::hours(26),
+            daily: None,
             weekly_max_age: Span::days(8),
             weekly: true,
             hourly_max_age: Span::hours(2),
