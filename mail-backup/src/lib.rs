@@ -4,6 +4,7 @@
 mod args; // the command line
 mod error; // what can go wrong, and its kind
 mod absence; // how to say that the server does not have a part
+mod naming; // the name of the set
 mod plan; // what is to be done: reads, never writes
 mod show; // the dry run
 

@@ -20,6 +20,7 @@ use crate::compose::{self, ProjectPlan};
 use crate::databases::DatabasesPlan;
 use crate::error::Error;
 use crate::mailboxes::MailboxesPlan;
+use crate::naming::set_id;
 use crate::previous::{Chain, Reading, Reuse};
 use crate::retention::Force;
 use crate::trees::{CopyPlan, TreePlan};
@@ -134,12 +135,10 @@ impl Setup {
         } else {
             None
         };
+        let root = absolute(&settings.backup_root);
         Ok(Self {
-            root: absolute(&settings.backup_root),
-            id: match args.date {
-                Some(date) => SetId::for_date(args.kind(), date),
-                None => SetId::for_time(args.kind(), now.datetime()),
-            },
+            id: set_id(args.kind(), args.date, now, &root),
+            root,
             scope: if args.components().is_some() {
                 Scope::Parts
             } else {

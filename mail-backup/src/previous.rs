@@ -98,8 +98,8 @@ pub(crate) fn known_sets(root: &BackupRoot) -> Result<Vec<KnownSet>, set::Error>
     Ok(known)
 }
 
-/// The first record of a manifest.
-fn begin_of(set: &Path) -> Option<Begin> {
+/// The first record of the manifest of a set.
+pub(crate) fn begin_of(set: &Path) -> Option<Begin> {
     let manifest = beneath::regular_file(&set.join(MANIFEST)).ok()?;
     let first = RecordReader::new(BufReader::new(manifest)).next()?;
     match first.ok()?.record {

@@ -251,3 +251,65 @@ fn a_name_means_the_set_of_the_root_wherever_a_tool_runs() {
     let _ = run(check(&name), 0);
     let _ = run(check(&format!("./{name}")), 2);
 }
+
+/// A tool or a script of a server that has mail alone.
+fn of_mail_alone(server: &Server, tool: Tool) -> Tool {
+    let settings = server.settings().into_iter();
+    let tool = settings.fold(tool, |tool, (name, value)| tool.env(name, value));
+    tool.env("BACKUP_COMPONENTS", "mailboxes")
+}
+
+#[test]
+fn every_tool_follows_latest_to_an_hourly_set() {
+    let server = Server::new(&TreePlan::new(20, 1, 41));
+    let run = |name: &str, args: &[&str]| {
+        let tool = of_mail_alone(&server, Tool::new(name).args(args));
+        tool.run().assert_code(0)
+    };
+    run("mail-backup", &["--daily"]);
+    let new = server
+        .mail()
+        .join("example.com/alice/new/1796000000.M1P1.mx");
+    fs::write(&new, "Subject: of the last hour\n\n").expect("a message can be delivered");
+    run("mail-backup", &["--hourly"]);
+    let hourly = server.latest();
+    let hourly = hourly.to_str().expect("latest is text");
+    assert!(hourly.starts_with("hourly/"), "{hourly}");
+
+    let below = |name: &str| server.dir().join(name).to_str().expect("a path").to_owned();
+    let dry = run("mail-restore", &["--from", "latest", "--dry-run"]);
+    assert_eq!(dry.data("begin")[0]["set"], hourly);
+    run("mail-check", &["set", "latest"]);
+    fs::create_dir(below("away")).expect("a store can be made");
+    let away = format!("file://{}", below("away"));
+    run("mail-s3sync", &["push", "--set", "latest", "--to", &away]);
+    assert_checksums(&server.dir().join("away").join(hourly));
+    run(
+        "mail-s3sync",
+        &[
+            "pull",
+            "--latest",
+            "--from",
+            &away,
+            "--to",
+            &below("pulled"),
+        ],
+    );
+    run(
+        "mail-restore",
+        &["--from", "latest", "--to", &below("restored")],
+    );
+    let tools = binary("mail-restore").with_file_name("");
+    let plain = Tool::script("plain-set.sh").args(["latest", &below("plain")]);
+    let plain = plain.env("PATH", format!("{}:/usr/bin:/bin", tools.display()));
+    let _ = of_mail_alone(&server, plain).run().assert_code(0);
+    let message = "example.com/alice/new/1796000000.M1P1.mx";
+    for tree in ["restored/mailboxes", "plain/mail"] {
+        let restored = server.dir().join(tree).join(message);
+        assert!(restored.exists(), "{}", restored.display());
+    }
+    let set = server.dir().join("pulled");
+    let pulled = fs::read(set.join("manifest.jsonl")).expect("the set was pulled");
+    let made = fs::read(server.root().join(hourly).join("manifest.jsonl"));
+    assert_eq!(pulled, made.expect("the set is there"));
+}

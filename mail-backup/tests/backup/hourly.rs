@@ -94,6 +94,38 @@ fn two_runs_in_one_minute_leave_one_set_of_it() {
     );
 }
 
+/// A run at a time of the clock of central Europe, in seconds since 1970.
+fn run_at(server: &Server, seconds: &str) -> Outcome {
+    let text = |args: &[&str]| {
+        let output = String::from_utf8(capture(Command::new("date").args(args)));
+        output.unwrap().trim().parse::<i64>().unwrap()
+    };
+    let offset = text(&["-d", seconds, "+%s"]) - text(&["+%s"]);
+    let tool = server.tool(&["--hourly", "--component", "mailboxes"]);
+    let tool = tool.env("TZ", "CET-1CEST,M3.5.0,M10.5.0/3");
+    support::checked(tool.clock(&format!("{offset:+}")).run())
+}
+
+#[test]
+fn the_hour_that_comes_twice_in_autumn_costs_no_set() {
+    let server = Server::with_one_message();
+    run_at(&server, "2026-10-25 00:30:10Z").assert_code(0);
+    assert_eq!(hourly(&server), ["2026-10-25T0230"]);
+    for again in ["2026-10-25 01:30:10Z", "2026-10-25 01:30:50Z"] {
+        let outcome = run_at(&server, again).assert_code(0);
+        assert_eq!(hourly(&server), ["2026-10-25T0230", "2026-10-25T0231"]);
+        let name = "hourly/2026-10-25T0231";
+        assert_eq!(outcome.data("begin")[0]["set"], name);
+        assert_eq!(server.latest().as_deref(), Some(name));
+    }
+    run_at(&server, "2026-10-25 01:31:10Z").assert_code(0);
+    let all = ["2026-10-25T0230", "2026-10-25T0231", "2026-10-25T0232"];
+    assert_eq!(hourly(&server), all);
+    for name in all {
+        assert_sums(&server.set(&format!("hourly/{name}")));
+    }
+}
+
 fn run_one(server: &Server, args: &[&str]) -> Outcome {
     let settings = [
         ("BACKUP_COMPONENTS", "mailboxes"),
