@@ -9,6 +9,7 @@ mod set; // what a set is on the disk
 mod odd_trees; // mail trees as they are found in the field
 mod incremental; // day after day, and damage of earlier sets
 mod histories; // random days of mailboxes
+mod purge; // how long what was deleted stays in archives
 mod project; // the files of a Compose project
 mod hourly; // sets of every hour; equal files are linked
 mod weekly; // sets of every week: all is read, and what is damaged is named
