@@ -101,7 +101,7 @@ pub(crate) fn compare(
         vanished: BTreeMap::new(),
         arrived: LiveSpool::create(context.scratch())
             .map_err(|error| context.scratch_error(error))?,
-        suspects: Suspects::new(context),
+        suspects: Suspects::new(context, history),
     };
     for step in walk {
         context.check_interrupt()?;

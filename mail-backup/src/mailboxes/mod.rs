@@ -15,6 +15,7 @@ mod history; // the mailbox in the last backup
 mod age; // first backups keep old mail and young mail apart
 mod usage; // how much of the old segments is alive
 mod old_member; // what is known of an old message, and what may be it
+mod stored_xattrs; // what archives say that indexes of format 1 do not
 mod suspects; // messages that look like old ones, read
 mod stored_names; // the names of new messages in the archives
 mod compare; // the walk beside the last backup

@@ -15,6 +15,7 @@ use mail_common::relpath::RelPath;
 
 use super::error::Error;
 use super::old_member::{Judged, Suspect};
+use super::stored_xattrs::StoredXattrs;
 use crate::source::pack::{LARGE_BYTES, Packed, Request, pack};
 use crate::source::recheck::recheck;
 use crate::source::tree::SourceTree;
@@ -183,10 +184,14 @@ impl Worker<'_> {
     }
 
     fn recheck(&self, suspects: Vec<Suspect>) -> Vec<Judged> {
-        let judge = |Suspect { live, old }| Judged {
-            verdict: recheck(self.tree, &live, &old.known),
-            live,
-            old,
+        let mut stored = StoredXattrs::default();
+        let judge = |Suspect { live, old, segment }| {
+            let archived = || stored.of(segment.as_deref()?, &old);
+            Judged {
+                verdict: recheck(self.tree, &live, &old.known, archived),
+                live,
+                old,
+            }
         };
         suspects.into_iter().map(judge).collect()
     }

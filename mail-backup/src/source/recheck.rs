@@ -16,7 +16,16 @@ pub(crate) struct Known {
     /// How it looked.
     pub(crate) stat: Stat,
     pub(crate) sha256: Option<Sha256>,
-    pub(crate) xattrs_sha256: Option<Sha256>,
+    pub(crate) xattrs: KnownXattrs,
+}
+
+/// What a set tells of the extended attributes of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KnownXattrs {
+    /// Their digest; `None` where there are none.
+    Digest(Option<Sha256>),
+    /// The archive tells of them, and no index does.
+    InArchive,
 }
 
 /// What the reading of a file tells.
@@ -47,25 +56,45 @@ impl Known {
     }
 }
 
-/// Reads the file `live` and compares it with what is known.
-pub(crate) fn recheck(tree: &SourceTree, live: &LiveEntry, known: &Known) -> Verdict {
-    match compare(tree, live, known) {
+/// Reads the file `live` and compares it with what is known. `archived` looks into the archive for
+/// the digest of extended attributes, if it can be told.
+pub(crate) fn recheck(
+    tree: &SourceTree,
+    live: &LiveEntry,
+    known: &Known,
+    archived: impl FnOnce() -> Option<Option<Sha256>>,
+) -> Verdict {
+    match compare(tree, live, known, archived) {
         Ok(verdict) => verdict,
         Err(error) if vanished(&error) => Verdict::Vanished,
         Err(error) => Verdict::Failed(error),
     }
 }
 
-fn compare(tree: &SourceTree, live: &LiveEntry, known: &Known) -> io::Result<Verdict> {
+fn compare(
+    tree: &SourceTree,
+    live: &LiveEntry,
+    known: &Known,
+    archived: impl FnOnce() -> Option<Option<Sha256>>,
+) -> io::Result<Verdict> {
     let file = tree.open_file(&live.path)?;
     let before = look(&file)?;
-    if !known.may_be(&before) || xattr::digest(&xattr::read(&file)?) != known.xattrs_sha256 {
+    if !known.may_be(&before) {
         return Ok(Verdict::Other);
     }
+    let xattrs = xattr::digest(&xattr::read(&file)?);
+    let has_same_xattrs = || match known.xattrs {
+        KnownXattrs::Digest(known) => known == xattrs,
+        // A change of them is one of the change time.
+        KnownXattrs::InArchive => known.stat == before || archived() == Some(xattrs),
+    };
     let (digest, bytes) = Sha256::of_reader(&file)?;
     let is_steady = look(&file)? == before && bytes == before.size;
     Ok(match known.sha256 {
-        Some(known) if is_steady && known == digest => Verdict::Same(settled(before)),
+        Some(known) if is_steady && known == digest && has_same_xattrs() => {
+            Verdict::Same(settled(before))
+        }
+        Some(sha256) if sha256 == digest => Verdict::Other,
         Some(_) if is_steady && known.stat == before => Verdict::Rotten,
         _ => Verdict::Other,
     })

@@ -7,11 +7,11 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::{DirBuilderExt, FileExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::support::{
-    self, Server, SetDir, assert_sums, forge_manifest, inode, list_files, members, unpack_mail,
+    self, Server, SetDir, assert_sums, forge_manifest, inode, list_files, members,
 };
 use mail_tests::maildir::{self, DayPlan, Dice, Spread, TreePlan};
 use mail_tests::run::Outcome;
@@ -20,6 +20,12 @@ use mail_tests::tree::snapshot;
 /// A set holds the source as it is, each file once.
 #[track_caller]
 pub(crate) fn assert_holds_source(server: &Server, set: &Path) {
+    assert_holds_source_with(server, set, &[]);
+}
+
+/// The same by tar with further options.
+#[track_caller]
+fn assert_holds_source_with(server: &Server, set: &Path, options: &[&str]) {
     assert_sums(set);
     let source: Vec<String> = list_source(&server.mail());
     assert_eq!(
@@ -28,7 +34,7 @@ pub(crate) fn assert_holds_source(server: &Server, set: &Path) {
         "files in the archives, each as often as it is there"
     );
     let restored = tempfile::tempdir().unwrap();
-    unpack_mail(set, restored.path());
+    support::unpack_mail_with(set, restored.path(), options);
     snapshot(&server.mail()).assert_same(&snapshot(restored.path()));
 }
 
@@ -507,6 +513,52 @@ fn the_newest_set_that_holds_the_mailbox_is_used() {
     assert_holds_source(&server, &third);
 }
 
+const WITH_ATTRIBUTES: [&str; 2] = ["--xattrs", "--xattrs-include=*"];
+
+/// Gives a file an extended attribute, or takes it away; false where there are none.
+fn attribute(file: &Path, args: &[&str]) -> bool {
+    let mut set = std::process::Command::new("setfattr");
+    set.args(args).arg(file).status().unwrap().success()
+}
+
+/// Indexes that were written from one of format 1 tell nothing of extended attributes.
+#[test]
+fn extended_attributes_are_compared_where_no_index_tells_of_them() {
+    let server = Server::empty();
+    let name = |number: u32| format!("example.com/alice/cur/{number}");
+    for number in 0..20 {
+        server.message(name(number), b"Subject: with attributes\n\n");
+    }
+    let attribute = |args: &[&str], number| attribute(&server.mail().join(name(number)), args);
+    let give = ["-n", "user.probe", "-v", "x"];
+    if !attribute(&give, 0) {
+        return eprintln!("skipped: no extended attributes in the temporary directory");
+    }
+    assert!(attribute(&give, 1));
+    support::settle();
+    let (first, _) = server.save_mail(&date(0), &[]);
+    support::forge_lines(&first, &index(&first), |line| {
+        let fields = line.as_object_mut().unwrap();
+        fields.remove("envelope");
+        fields.remove("xattrs_sha256");
+    });
+    assert!(attribute(&["-x", "user.probe"], 0));
+    assert!(attribute(&["-n", "user.probe", "-v", "x"], 1));
+    assert!(attribute(&give, 2));
+    fs::set_permissions(
+        server.mail().join(name(3)),
+        fs::Permissions::from_mode(0o644),
+    )
+    .unwrap();
+    support::settle();
+    let (second, outcome) = server.save_mail(&date(1), &[]);
+    // Of the first and the third something changed, of the two others the change time.
+    assert_eq!(outcome.data("end")[0]["totals"]["messages_unchanged"], 18);
+    let restored = tempfile::tempdir().unwrap();
+    support::unpack_mail_with(&second, restored.path(), &WITH_ATTRIBUTES);
+    snapshot(&server.mail()).assert_same(&snapshot(restored.path()));
+}
+
 /// The fixture is a set of format 1 of the mailboxes that it restores.
 #[test]
 fn the_first_run_over_a_set_of_the_older_format_stores_no_message_again() {
@@ -515,7 +567,12 @@ fn the_first_run_over_a_set_of_the_older_format_stores_no_message_again() {
     let mut copy = std::process::Command::new("cp");
     support::succeed(copy.arg("-r").arg(fixture).arg(server.root()));
     let first = server.set("daily/2026-11-23");
-    unpack_mail(&first, &server.mail());
+    // One message has an extended attribute.
+    if !attribute(&server.mail(), &["-n", "user.probe", "-v", "x"]) {
+        return eprintln!("skipped: no extended attributes in the temporary directory");
+    }
+    assert!(attribute(&server.mail(), &["-x", "user.probe"]));
+    support::unpack_mail_with(&first, &server.mail(), &WITH_ATTRIBUTES);
     support::settle();
     let (second, outcome) = server.save_mail("2026-11-24", &[]);
     assert!(!outcome.stderr.contains("warning:"), "{}", outcome.stderr);
@@ -529,8 +586,8 @@ fn the_first_run_over_a_set_of_the_older_format_stores_no_message_again() {
         !written.iter().any(|path| path.ends_with("0002.tar.zst")),
         "{written:?}"
     );
-    assert_holds_source(&server, &second);
+    assert_holds_source_with(&server, &second, &WITH_ATTRIBUTES);
     let (third, outcome) = server.save_mail("2026-11-25", &[]);
     assert_eq!(outcome.data("end")[0]["totals"]["read_bytes"], 0);
-    assert_holds_source(&server, &third);
+    assert_holds_source_with(&server, &third, &WITH_ATTRIBUTES);
 }
