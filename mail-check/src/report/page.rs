@@ -230,8 +230,9 @@ fn measured(measure: &Measure) -> String {
     let number = |value: f64| match measure.unit {
         "bytes" => human_size(value.max(0.0) as u64),
         "seconds" => duration(value),
-        "percent" => format!("{value} %"),
-        unit => format!("{value} {}", Text(unit)),
+        "percent" => format!("{} %", tenths(value)),
+        "load_per_core" => format!("{} a processor", tenths(value)),
+        unit => format!("{} {}", tenths(value), Text(unit)),
     };
     let limits: Vec<String> = [("warning", measure.warning), ("critical", measure.critical)]
         .into_iter()
@@ -243,6 +244,11 @@ fn measured(measure: &Measure) -> String {
         format!("<small>{}</small>", limits.join(", "))
     };
     format!("{}{limits}", number(measure.value))
+}
+
+/// As exact as people read it.
+fn tenths(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
 }
 
 fn daily(day: &Day) -> Option<&Backup> {
