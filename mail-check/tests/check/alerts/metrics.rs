@@ -102,6 +102,67 @@ files = ['/absent/a"b\c', "/absent/new\nline", "/absent/\u00fc{x}", "/absent/ bl
     assert!(checked.stderr.is_empty(), "{checked:?}\n{text}");
 }
 
+/// Rules and dashboard, as files of the repository.
+fn monitoring(name: &str) -> std::path::PathBuf {
+    let scripts = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/monitoring");
+    std::path::Path::new(scripts).join(name)
+}
+
+#[track_caller]
+fn promtool(arguments: &[&str], file: &std::path::Path) {
+    let ran = Command::new("promtool").args(arguments).arg(file).output();
+    let ran = ran.expect("promtool comes with the package prometheus");
+    assert!(ran.status.success(), "{ran:?}");
+}
+
+/// Every expression of the dashboard.
+fn expressions(value: &serde_json::Value, found: &mut Vec<String>) {
+    match value {
+        serde_json::Value::Object(fields) => {
+            let own = fields.get("expr").and_then(serde_json::Value::as_str);
+            found.extend(own.map(str::to_owned));
+            fields.values().for_each(|value| expressions(value, found));
+        }
+        serde_json::Value::Array(values) => {
+            values.iter().for_each(|value| expressions(value, found));
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn alert_rules_and_dashboard_ask_for_metrics_that_there_are() {
+    let rules = monitoring("mail-check.rules.yml");
+    promtool(&["check", "rules"], &rules);
+    promtool(&["test", "rules"], &monitoring("mail-check.test.yml"));
+
+    let dashboard = fs::read_to_string(monitoring("mail-check.dashboard.json")).unwrap();
+    let mut asked = Vec::new();
+    expressions(&serde_json::from_str(&dashboard).unwrap(), &mut asked);
+    assert!(asked.len() > 5, "{asked:?}");
+    let machine = Machine::new("");
+    let record = |(number, expression): (usize, &String)| {
+        let expression = serde_json::to_string(&expression.replace("$instance", ".*")).unwrap();
+        format!("  - record: asked{number}\n    expr: {expression}\n")
+    };
+    let records: String = asked.iter().enumerate().map(record).collect();
+    let records = format!("groups:\n- name: dashboard\n  rules:\n{records}");
+    promtool(&["check", "rules"], &machine.put("asked.yml", &records));
+
+    let file = machine.path("mail.prom");
+    let _ = machine.tool(Disk::Ok).arg("--prometheus").arg(&file).run();
+    let written = fs::read_to_string(file).unwrap();
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let text = fs::read_to_string(rules).unwrap() + &asked.join("\n");
+    for name in text
+        .split(|c| !is_word(c))
+        .filter(|word| word.starts_with("mail_check_"))
+    {
+        let line = format!("# TYPE {name} gauge\n");
+        assert!(written.contains(&line), "{name} is not in\n{written}");
+    }
+}
+
 #[test]
 fn a_file_that_cannot_be_written_is_critical_and_stays() {
     let machine = Machine::new("");
