@@ -6,6 +6,7 @@
 use std::error::Error;
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -41,16 +42,28 @@ struct Inner {
     warnings: AtomicU64,
 }
 
-/// Whether `error:` and `warning:` are coloured.
+/// How a line says what it is, beside its words.
 #[derive(Clone, Copy)]
 enum Style {
     Plain,
+    /// `error:` and `warning:` are coloured.
     Coloured,
+    /// A priority stands before it (sd-daemon(3)).
+    Journal,
+}
+
+/// How much a line matters.
+#[derive(Clone, Copy)]
+enum Level {
+    Error,
+    Warning,
+    Notice,
+    Step,
 }
 
 impl Report {
     /// Reports on stderr; with colour and progress bars when that is a terminal and `NO_COLOR` and
-    /// `-q` allow.
+    /// `-q` allow, and with priorities when it is the journal of systemd.
     #[must_use]
     pub fn to_stderr(tool: &str, verbosity: Verbosity) -> Self {
         let terminal = io::stderr().is_terminal();
@@ -61,6 +74,11 @@ impl Report {
         };
         let style = if terminal && colour_is_welcome() {
             Style::Coloured
+        } else if is_journal(
+            io::stderr(),
+            std::env::var("JOURNAL_STREAM").ok().as_deref(),
+        ) {
+            Style::Journal
         } else {
             Style::Plain
         };
@@ -104,31 +122,28 @@ impl Report {
     /// Prints `error` and its causes on one line and counts it.
     pub fn error(&self, error: &dyn Error) {
         self.0.errors.fetch_add(1, Ordering::Relaxed);
-        self.print(&self.0.style.paint("error:", "1;31"), &chain(error));
+        self.print(Level::Error, &chain(error));
     }
 
     /// Prints a warning and counts it.
     pub fn warning(&self, message: impl fmt::Display) {
         self.0.warnings.fetch_add(1, Ordering::Relaxed);
-        self.print(
-            &self.0.style.paint("warning:", "1;33"),
-            &message.to_string(),
-        );
+        self.print(Level::Warning, &message.to_string());
     }
 
     /// Prints the summary of the run, unless `-q`.
     pub fn summary(&self, message: impl fmt::Display) {
-        self.print_from(Verbosity::Normal, message);
+        self.print_from(Verbosity::Normal, Level::Notice, message);
     }
 
     /// Prints a step of the work, with `-v`.
     pub fn info(&self, message: impl fmt::Display) {
-        self.print_from(Verbosity::Verbose, message);
+        self.print_from(Verbosity::Verbose, Level::Step, message);
     }
 
     /// Prints what is done to one file, with `-vv`.
     pub fn detail(&self, message: impl fmt::Display) {
-        self.print_from(Verbosity::Detailed, message);
+        self.print_from(Verbosity::Detailed, Level::Step, message);
     }
 
     /// How many errors were printed.
@@ -161,15 +176,15 @@ impl Report {
         self.0.bars.suspend(write)
     }
 
-    fn print_from(&self, least: Verbosity, message: impl fmt::Display) {
+    fn print_from(&self, least: Verbosity, level: Level, message: impl fmt::Display) {
         if self.0.verbosity >= least {
-            self.print("", &message.to_string());
+            self.print(level, &message.to_string());
         }
     }
 
-    fn print(&self, label: &str, message: &str) {
-        let space = if label.is_empty() { "" } else { " " };
-        let line = format!("{}: {label}{space}{}\n", self.0.tool, printable(message));
+    fn print(&self, level: Level, message: &str) {
+        let (priority, label) = (self.0.style.priority(level), self.0.style.label(level));
+        let line = format!("{priority}{}: {label}{}\n", self.0.tool, printable(message));
         self.suspend(|| {
             let mut output = self.0.output.lock().unwrap_or_else(PoisonError::into_inner);
             // When stderr is closed there is nobody left to tell; the exit code still says it.
@@ -251,12 +266,35 @@ pub fn causes(error: &dyn Error) -> impl Iterator<Item = String> {
 }
 
 impl Style {
-    fn paint(self, text: &str, code: &str) -> String {
-        match self {
-            Self::Plain => text.to_owned(),
-            Self::Coloured => format!("\x1b[{code}m{text}\x1b[0m"),
+    fn label(self, level: Level) -> &'static str {
+        match (level, self) {
+            (Level::Error, Self::Coloured) => "\x1b[1;31merror:\x1b[0m ",
+            (Level::Error, Self::Plain | Self::Journal) => "error: ",
+            (Level::Warning, Self::Coloured) => "\x1b[1;33mwarning:\x1b[0m ",
+            (Level::Warning, Self::Plain | Self::Journal) => "warning: ",
+            (Level::Notice | Level::Step, _) => "",
         }
     }
+
+    fn priority(self, level: Level) -> &'static str {
+        match (self, level) {
+            (Self::Plain | Self::Coloured, _) => "",
+            (Self::Journal, Level::Error) => "<3>",
+            (Self::Journal, Level::Warning) => "<4>",
+            (Self::Journal, Level::Notice) => "<5>",
+            (Self::Journal, Level::Step) => "<6>",
+        }
+    }
+}
+
+/// Whether `output` is what systemd connected with the journal: `JOURNAL_STREAM` is its device and
+/// inode (systemd.exec(5)), and is inherited by programs whose output goes elsewhere.
+fn is_journal(output: impl AsFd, stream: Option<&str>) -> bool {
+    let Some((device, inode)) = stream.and_then(|stream| stream.split_once(':')) else {
+        return false;
+    };
+    rustix::fs::fstat(output)
+        .is_ok_and(|stat| device.parse() == Ok(stat.st_dev) && inode.parse() == Ok(stat.st_ino))
 }
 
 /// As <https://no-color.org> has it: set and not empty means no.
@@ -344,6 +382,18 @@ pub(crate) mod tests {
         report.detail("file");
         assert_eq!((report.errors(), report.clone().warnings()), (1, 1));
         shared.text()
+    }
+
+    #[test]
+    fn the_journal_is_known_by_its_device_and_inode() {
+        let file = tempfile::tempfile().unwrap();
+        let stat = rustix::fs::fstat(&file).unwrap();
+        let own = format!("{}:{}", stat.st_dev, stat.st_ino);
+        assert!(is_journal(&file, Some(&own)));
+        let other = format!("{}:{}", stat.st_dev, stat.st_ino + 1);
+        for stream in [None, Some(""), Some("8"), Some("a:b"), Some(&*other)] {
+            assert!(!is_journal(&file, stream), "{stream:?}");
+        }
     }
 
     #[test]

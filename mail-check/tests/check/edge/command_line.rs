@@ -77,6 +77,33 @@ fn a_disk_at_its_limit_is_seen() {
     );
 }
 
+/// As systemd runs a service, with a file in the journal's place; what goes elsewhere is plain.
+#[test]
+fn lines_in_the_journal_have_their_priority() {
+    let checker = Checker::new(FULL);
+    fs::write(checker.path("broken.toml"), "[resources]\nmemry = 1\n").unwrap();
+    let run = |checks: &str| {
+        let script = "exec 2>\"$0/$1.log\"; export JOURNAL_STREAM=$(stat -Lc %d:%i /dev/stderr)
+            \"$2\" resources --state \"$0/state\" --checks \"$0/$1.toml\" >/dev/null
+            \"$2\" resources --state \"$0/state\" --checks \"$0/$1.toml\" >/dev/null 2>\"$0/plain.log\"";
+        let ran = std::process::Command::new("bash")
+            .args(["-c", script])
+            .arg(checker.path(""))
+            .arg(checks)
+            .arg(mail_tests::run::binary("mail-check"))
+            .status();
+        let _ended_as_its_checks_did = ran.unwrap();
+        let read = |name: &str| fs::read_to_string(checker.path(name)).unwrap();
+        (read(&format!("{checks}.log")), read("plain.log"))
+    };
+    let (journal, plain) = run("broken");
+    assert!(journal.starts_with("<3>mail-check: error: "), "{journal}");
+    assert!(plain.starts_with("mail-check: error: "), "{plain}");
+    let (journal, plain) = run("check");
+    assert!(journal.starts_with("<5>mail-check: CRITICAL"), "{journal}");
+    assert!(plain.starts_with("mail-check: CRITICAL"), "{plain}");
+}
+
 /// A disk that is full by its limits, and a file of checks that is wrong.
 const FULL: &str = "[resources]\nmounts = [\"/\"]\ndisk = { critical = 0 }\ninodes = { warning = 101 }\ntime_sync = false\n\
                     cpu = { warning = 101 }\nmemory = { warning = 101 }\nswap = { warning = 101 }\nload_per_core = { warning = 100000 }\n";
