@@ -13,9 +13,11 @@
 //!   in no segment, however often the chain has a set.
 //! - *Too many files.* Each day adds a segment, and with one a day a mailbox would have hundreds of
 //!   them after a year. So the smallest are merged once there are more than [`SMALL_SEGMENTS`].
-//! - *Merging the same bytes every day.* So a merge takes many segments at a time, and takes none
-//!   that is larger than all the smaller ones together: a byte is written again only when its
-//!   segment grows by half, and the work of merging grows with the logarithm of the mailbox.
+//! - *Merging the same bytes every month.* So a merge takes many segments at a time, and then none
+//!   that is larger than a quarter of all the smaller ones together: the young are merged among
+//!   themselves, the old wait for their like, and a byte is written again two or three times in
+//!   three years. With "larger than all the smaller ones" each merge pulled the next larger
+//!   segment with it: after a month of ordinary life half of all mail was written again.
 
 use super::usage::SegmentUse;
 
@@ -26,7 +28,10 @@ pub(crate) const SEGMENT_BYTES: u64 = 64 << 20;
 const SMALL_SEGMENTS: usize = 32;
 
 /// How many are merged at least, so that merging is rare.
-const MERGE_AT_LEAST: usize = 8;
+const MERGE_AT_LEAST: usize = 16;
+
+/// Beyond these a segment is merged only with this many times its bytes in smaller ones.
+const MERGE_RATIO: u64 = 4;
 
 /// What has been gone for the time of the purge and these days is in no segment.
 const PURGE_DAYS_MORE: i64 = 31;
@@ -122,7 +127,7 @@ impl Candidate {
     }
 
     fn is_small(&self) -> bool {
-        self.living_stored_bytes() < SEGMENT_BYTES / 2
+        self.living_stored_bytes() < SEGMENT_BYTES / 4
     }
 
     /// The disposition without regard to the others.
@@ -176,7 +181,7 @@ fn overdue(candidates: &[Candidate], dispositions: &[Disposition], purge: Purge)
 }
 
 /// The indices of the small segments that are too many: the smallest, at least
-/// [`MERGE_AT_LEAST`], and on while each is no larger than all before it together.
+/// [`MERGE_AT_LEAST`], and on while each is small beside all before it together.
 fn surplus(candidates: &[Candidate], dispositions: &[Disposition]) -> Vec<usize> {
     let mut small: Vec<usize> = (0..candidates.len())
         .filter(|&index| {
@@ -195,7 +200,7 @@ fn surplus(candidates: &[Candidate], dispositions: &[Disposition]) -> Vec<usize>
     let mut merged_bytes = 0;
     for index in small {
         let bytes = candidates[index].living_stored_bytes();
-        if merged.len() >= MERGE_AT_LEAST && bytes > merged_bytes {
+        if merged.len() >= MERGE_AT_LEAST && bytes > merged_bytes / MERGE_RATIO {
             break;
         }
         merged_bytes += bytes;
@@ -206,6 +211,8 @@ fn surplus(candidates: &[Candidate], dispositions: &[Disposition]) -> Vec<usize>
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     const MIB: u64 = 1 << 20;
@@ -329,9 +336,114 @@ mod tests {
         check(&[(1, 0); 32], NEVER, &[Disposition::Link; 32]);
         check(&[(1, 0); 33], NEVER, &[Disposition::Merge; 33]);
         let mut sizes = vec![(1, 0); 30];
-        sizes.extend([(31, 0), (31, 0), (31, 0)]);
+        sizes.extend([(8, 0), (8, 0), (8, 0)]);
         let mut dispositions = vec![Disposition::Merge; 30];
         dispositions.extend([Disposition::Link; 3]);
         check(&sizes, NEVER, &dispositions);
+    }
+
+    /// The segments of a mailbox through the years: of each the bytes that live in it, by the day
+    /// on which they die.
+    struct Mailbox {
+        segments: Vec<BTreeMap<i64, u64>>,
+        written_bytes: u64,
+    }
+
+    const DIES_NEVER: i64 = i64::MAX;
+    const PURGE_DAYS: u32 = 90;
+
+    impl Mailbox {
+        fn candidates(&self, day: i64) -> Vec<Candidate> {
+            let candidate = |segment: &BTreeMap<i64, u64>| {
+                let dead = || segment.range(..=day);
+                let (all_bytes, dead_bytes) = (segment.values().sum(), dead().map(|d| d.1).sum());
+                Candidate {
+                    stored_bytes: all_bytes,
+                    usage: SegmentUse {
+                        living: all_bytes - dead_bytes,
+                        living_bytes: all_bytes - dead_bytes,
+                        dead_bytes,
+                        oldest_death_seconds: dead().next().map(|(died, _)| died * 86_400),
+                    },
+                }
+            };
+            self.segments.iter().map(candidate).collect()
+        }
+
+        /// A run, with what is new on this day by the day of its death.
+        fn run(&mut self, day: i64, new: BTreeMap<i64, u64>) {
+            let purge = Purge::after_days(PURGE_DAYS, day * 86_400, 86_400);
+            let dispositions = decide(&self.candidates(day), purge);
+            let mut added = new;
+            let mut kept = Vec::new();
+            for (mut segment, disposition) in self.segments.drain(..).zip(dispositions) {
+                if disposition != Disposition::Link {
+                    segment.retain(|died, _| *died > day);
+                }
+                match disposition {
+                    Disposition::Link => kept.push(segment),
+                    Disposition::Drop => {}
+                    Disposition::Rewrite => {
+                        self.written_bytes += segment.values().sum::<u64>();
+                        kept.push(segment);
+                    }
+                    Disposition::Merge => {
+                        for (died, bytes) in segment {
+                            *added.entry(died).or_default() += bytes;
+                        }
+                    }
+                }
+            }
+            self.written_bytes += added.values().sum::<u64>();
+            kept.push(added);
+            self.segments = kept;
+        }
+    }
+
+    #[test]
+    fn neither_files_nor_dead_bytes_grow_in_four_hundred_days() {
+        // Of the old mail a hundredth dies every ten days; of the new a quarter after a month.
+        let old = (1..=50).map(|part| (part * 10, MIB / 2));
+        let old: BTreeMap<i64, u64> = old.chain([(DIES_NEVER, 25 * MIB)]).collect();
+        let mut mailbox = Mailbox {
+            segments: vec![old; 10],
+            written_bytes: 0,
+        };
+        for day in 1..=400 {
+            let new = BTreeMap::from([(day + 34, MIB / 4), (DIES_NEVER, MIB * 3 / 4)]);
+            mailbox.run(day, new);
+            let sum = |part: fn(&SegmentUse) -> u64| {
+                let candidates = mailbox.candidates(day);
+                candidates.iter().map(|one| part(&one.usage)).sum::<u64>()
+            };
+            let living = sum(|usage| usage.living_bytes);
+            let dead = sum(|usage| usage.dead_bytes);
+            assert!(dead <= living / 2, "day {day}: {dead} of {living} bytes");
+            let large = living / (SEGMENT_BYTES / 4);
+            let segments = mailbox.segments.len();
+            assert!(segments as u64 <= 33 + large, "day {day}: {segments}");
+            let oldest = mailbox.segments.iter().filter_map(|one| one.keys().next());
+            let oldest = *oldest.min().expect("something is there");
+            assert!(
+                oldest > day - i64::from(PURGE_DAYS) - 31,
+                "{oldest} on {day}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_hundred_days_of_new_mail_do_not_draw_the_old_into_a_merge() {
+        // As a first backup divides 63 MiB by age, and the new mail of each day after it.
+        let new = || BTreeMap::from([(DIES_NEVER, MIB * 3 / 10)]);
+        let old = [23, 20, 13, 5, 2].map(|size| BTreeMap::from([(DIES_NEVER, size * MIB)]));
+        let mut mailbox = Mailbox {
+            segments: old.to_vec(),
+            written_bytes: 0,
+        };
+        for day in 1..=100 {
+            mailbox.run(day, new());
+        }
+        let again = mailbox.written_bytes / MIB - 30;
+        assert!((20..45).contains(&again), "{again} MiB were written again");
     }
 }
