@@ -2,8 +2,8 @@
 # Sourced by scripts/bench. What it costs to keep 30 daily and 12 weekly sets of a server on which ordinary life goes on:
 # every night a backup, on Sundays a weekly one first, under a clock that runs ahead; beside it restic and rustic, which
 # forget and prune once a week. Nights begin on a Monday, so weeks are whole.
-# Globals: MESSAGES MAILBOXES DAYS SEED MODES ALONE from the command line; WORK BIN SOURCE. A mode of WEEKLY_SETS is the
-# name of our program here.
+# Globals: MESSAGES MAILBOXES DAYS SEED MODES from the command line; WORK BIN SOURCE. A mode of WEEKLY_SETS is the
+# name of our program here; `none` makes daily sets only.
 
 bench_generations() {
     local programs night arrivals=$(((MESSAGES + 199) / 200)) row="$DAYS days of $MESSAGES messages, seed $SEED"
@@ -34,12 +34,10 @@ bench_generations() {
 
 generations_programs() {
     programs=("${MODES[@]}")
-    if [ -z "$ALONE" ]; then
-        mapfile -t -O ${#programs[@]} programs < <(installed restic rustic)
-    fi
+    mapfile -t -O ${#programs[@]} programs < <(installed restic rustic)
 }
 
-is_ours() { [ "$1" = independent ] || [ "$1" = shared ]; }
+is_ours() { [ "$1" = independent ] || [ "$1" = shared ] || [ "$1" = none ]; }
 
 # first_sunday: today, or the next: all nights are in the future, since nothing can be older than the files of the tree.
 first_sunday() { date -u -d "today + $(((7 - $(date -u +%w)) % 7)) days" +%F; }
@@ -70,7 +68,7 @@ save_night() {
     touch "$WORK/night"
     sleep 0.01
     if is_ours "$program"; then
-        if [ $((night % 7)) -eq 0 ]; then
+        if [ $((night % 7)) -eq 0 ] && [ "$program" != none ]; then
             ours_at_night "$program" --weekly
         fi
         ours_at_night "$program" --daily
@@ -90,7 +88,7 @@ save_night() {
 
 # ours_at_night MODE KIND
 ours_at_night() {
-    measure "$row" "$1" env WEEKLY_SETS="$1" TZ=UTC FAKETIME_DONT_FAKE_MONOTONIC=1 NO_FAKE_STAT=1 \
+    measure "$row" "$1" env WEEKLY_SETS="${1/none/independent}" TZ=UTC FAKETIME_DONT_FAKE_MONOTONIC=1 NO_FAKE_STAT=1 \
         faketime -f "@$time" "$BIN/mail-backup" --config "$WORK/generations.conf" "$2" -q --format jsonl \
         --root "$WORK/repo/$1" --mail-dir "$SOURCE"
 }
@@ -168,9 +166,10 @@ nights() {
 
 # The newest daily set is the tree, by our tool and by tar; and the weekly one, if it was made in the same night.
 generations_restore() {
-    local mode kind how tree kinds=(daily)
-    [ $((DAYS % 7)) -ne 0 ] || kinds+=(weekly)
+    local mode kind how tree kinds
     for mode in "${MODES[@]}"; do
+        kinds=(daily)
+        [ $((DAYS % 7)) -ne 0 ] || [ "$mode" = none ] || kinds+=(weekly)
         for kind in "${kinds[@]}"; do
             for how in mail-restore tar; do
                 # shellcheck disable=SC2034 # for restore_command_of

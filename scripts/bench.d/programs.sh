@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Sourced by scripts/bench. How each program is called. Globals: WORK, BIN, SOURCE (the mail tree), and COMMAND, which
-# command_of sets.
+# command_of sets; ALONE from the command line.
 
 # isolate: gives every program settings, caches and repositories of its own, and none of the caller's.
 isolate() {
@@ -18,11 +18,15 @@ isolate() {
     export BORG_REPO=$WORK/repo/borg BORG_BASE_DIR=$WORK/cache/borg BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK=yes
 }
 
-# installed PROGRAM...: those that are there; the others are named on standard error.
+# installed PROGRAM...: those that are there; the others are named on standard error. With ALONE, ours only.
 installed() {
     local program
     for program in "$@"; do
-        if [ "$program" = mail-backup ] || command -v "${program%%-*}" >/dev/null; then
+        if [ "$program" = mail-backup ]; then
+            echo "$program"
+        elif [ -n "$ALONE" ]; then
+            continue
+        elif command -v "${program%%-*}" >/dev/null; then
             echo "$program"
         else
             echo "skipped: $program is not installed" >&2
