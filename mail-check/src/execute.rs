@@ -35,10 +35,11 @@ pub(crate) fn execute(plan: Plan, session: &Session) -> (Exit, Totals) {
         findings.push(finding);
     });
     if let Some(diagnosis) = plan.diagnosis {
-        diagnosis.run(|finding| {
-            session.emit(&Record::Check(Check::from(finding)));
-            findings.push(finding.clone());
-        });
+        let found = diagnosis.run(|step| session.report.info(format!("looking at {step}")));
+        for finding in found {
+            session.emit(&Record::Check(Check::from(&finding)));
+            findings.push(finding);
+        }
     }
     let mut publisher = Publisher {
         session,

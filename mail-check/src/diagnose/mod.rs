@@ -52,12 +52,13 @@ impl Diagnosis {
         }
     }
 
-    /// Makes the steps, and reports what each found as soon as it is made; the last one is
-    /// the diagnosis.
-    pub(crate) fn run(self, mut report: impl FnMut(&Finding)) {
+    /// Makes the steps; `begins` is told of each. The diagnosis is the first finding, since it is
+    /// what was asked for; what each step found follows in their order.
+    pub(crate) fn run(self, mut begins: impl FnMut(&str)) -> Vec<Finding> {
         let mut unused: Vec<Finding> = Vec::new();
         let mut reported: Vec<Finding> = Vec::new();
         for (step, probes) in self.steps {
+            begins(step.what);
             run_all(probes, |finding| unused.push(finding));
             let (mine, others) = unused
                 .into_iter()
@@ -70,10 +71,10 @@ impl Diagnosis {
             } else {
                 mine
             };
-            mine.iter().for_each(&mut report);
             reported.extend(mine);
         }
-        report(&rules::diagnose(self.scenario, &reported));
+        let diagnosis = rules::diagnose(self.scenario, &reported);
+        [diagnosis].into_iter().chain(reported).collect()
     }
 }
 
@@ -92,17 +93,18 @@ mod tests {
             let probe = |findings| Probe::new("x", "x", Duration::from_secs(9), move || findings);
             (step, findings.map(probe).into_iter().collect())
         });
-        let mut reported = Vec::new();
-        Diagnosis {
+        let mut begun = 0;
+        let reported = Diagnosis {
             scenario,
             steps: steps.collect(),
         }
-        .run(|finding| reported.push(finding.clone()));
+        .run(|_| begun += 1);
+        assert_eq!(begun, steps::of(scenario).len());
         reported
     }
 
     #[test]
-    fn steps_are_printed_in_their_order_each_finding_once_and_the_diagnosis_last() {
+    fn the_diagnosis_comes_first_then_the_steps_in_their_order_each_finding_once() {
         let found = ["mailflow", "queue", "smtp", "disk", "no-step"]
             .map(|name| Finding::ok(name, "t", "fine"));
         let reported = run(Scenario::Receive, found.into());
@@ -111,7 +113,7 @@ mod tests {
             .filter(|finding| finding.target != "configuration")
             .map(|finding| &*finding.name)
             .collect();
-        assert_eq!(made, ["disk", "smtp", "queue", "mailflow", "diagnosis"]);
+        assert_eq!(made, ["diagnosis", "disk", "smtp", "queue", "mailflow"]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::group::Group;
 /// Something to look at.
 #[derive(Debug)]
 pub(super) struct Step {
-    what: &'static str,
+    pub(super) what: &'static str,
     pub(super) subject: Subject,
     /// Names of findings.
     names: &'static [&'static str],
