@@ -2,6 +2,7 @@
 
 mod judge; // from facts to findings
 mod sets; // what the backup root holds
+mod leftovers; // what restores have kept
 mod settings; // what is wanted, and the limits
 
 use std::path::Path;
@@ -17,10 +18,12 @@ pub(crate) use settings::{EXAMPLE, Settings};
 
 pub(crate) fn probes(settings: &Settings, context: &Arc<Context>) -> Vec<Probe> {
     let target = context.root.display().to_string();
+    let leftovers = leftovers::probe(settings.leftovers, context);
     let (settings, context) = (settings.clone(), Arc::clone(context));
-    vec![Probe::new("backup", target, context.timeout, move || {
+    let sets = Probe::new("backup", target, context.timeout, move || {
         check(&settings, &context)
-    })]
+    });
+    vec![sets, leftovers]
 }
 
 fn check(settings: &Settings, context: &Context) -> Vec<Finding> {

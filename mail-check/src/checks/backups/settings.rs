@@ -28,6 +28,8 @@ pub(crate) struct Settings {
     pub(super) size_change: Ceiling,
     /// For how many more sets there is room.
     pub(super) room: Floor,
+    /// For how many days what restores have kept may stay.
+    pub(super) leftovers: Ceiling,
 }
 
 impl Default for Settings {
@@ -42,6 +44,7 @@ impl Default for Settings {
             components: Vec::new(),
             size_change: Ceiling::new(50.0, 90.0),
             room: Floor::new(7.0, 2.0),
+            leftovers: Ceiling::warning(30.0),
         }
     }
 }

@@ -154,3 +154,23 @@ fn a_disk_that_is_not_mounted_is_critical() {
         "not mounted",
     );
 }
+
+#[test]
+fn what_restores_have_kept_is_counted() {
+    let (server, _) = Server::saved(10);
+    let root = server.root();
+    let check = |part: &str| {
+        let checker = Checker::new("[backups]\nweekly = false\n");
+        let tool = checker.tool().arg("--root").arg(&root).arg("backups");
+        let outcome = checked(tool.env("MAIL_DATA_DIR", server.dir().join("mail")));
+        assert_found(&outcome, "leftovers", root.to_str().unwrap(), "ok", part);
+    };
+    check("no restore has left anything");
+    shell(
+        server.dir(),
+        "mkdir -p mail.bak.20261123T030000 mail/example.com/ann.bak.20261123T030000-2
+         head -c 1000000 /dev/zero >mail.bak.20261123T030000/x; touch mail/example.com/main.cf.bak",
+    );
+    shell(&root, "mkdir -p pre-restore/2026-11-23T030000");
+    check("3 files and directories of before a restore are kept and take ");
+}
