@@ -38,7 +38,7 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "FILE")]
     pub(crate) checks: Option<PathBuf>,
 
-    /// Look for the cause of a problem, step by step, and end with the likely one and the command to
+    /// Look for the cause of a problem, step by step: the likely one comes first, with the command to
     /// run next
     #[arg(
         long,
