@@ -75,6 +75,7 @@ fn remove_old(
 }
 
 fn save(plan: &Plan, session: &Session, now: &ZonedDateTime) -> Result<(Exit, Totals), Error> {
+    session.keep_errors();
     let interrupt = Interrupt::on_signals();
     let lock = RootLock::acquire(&plan.root, now)?;
     clear_leftovers(plan, &lock, &session.report)?;

@@ -84,7 +84,7 @@ fn totals(findings: &[Finding], session: &Session) -> Totals {
         ("critical", count(findings, Status::Critical)),
         ("unknown", count(findings, Status::Unknown)),
         ("checks", findings.len() as u64),
-        ("errors", session.errors().len() as u64),
+        ("errors", session.error_count()),
     ])
 }
 

@@ -207,17 +207,18 @@ fn unfinished(run: &ToolRun) -> Option<String> {
 mod tests {
     use super::*;
     use crate::checksum::Sha256;
+    use crate::set::FileFacts;
     use serde_json::{Value, json};
 
     const SET: &str = "/b/daily/2026-11-23";
 
     fn file(path: &[u8]) -> SetFile {
-        SetFile {
+        SetFile::from(FileFacts {
             path: RelPath::new(path).unwrap(),
             sha256: Sha256::of(b"dkim"),
             component: None,
             recorded: None,
-        }
+        })
     }
 
     fn begin(tool: &str) -> Value {

@@ -13,10 +13,10 @@ use crate::set::Component;
 
 /// The longest manifest that is written and read. Who can write to the disk could forge one that
 /// fills the memory of whoever looks at the set.
-pub const MAX_BYTES: u64 = 256 << 20;
+pub const MAX_BYTES: u64 = 128 << 20;
 
 /// The most files that a set with a manifest has: those of some ten thousand busy mailboxes.
-pub const MAX_FILES: usize = 500_000;
+pub const MAX_FILES: usize = 300_000;
 
 /// What a run recorded of the set that it made.
 #[derive(Clone, Debug, PartialEq)]

@@ -10,6 +10,7 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -18,8 +19,10 @@ use serde::{Deserialize, Serialize};
 use crate::failure::{Failure, FailureKind};
 
 /// A relative path without `.`, `..`, empty components or NUL; `.` alone names the root itself.
+///
+/// A clone shares the bytes: plans and findings name the same million files again and again.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct RelPath(Box<[u8]>);
+pub struct RelPath(Arc<[u8]>);
 
 /// Why a name is not a [`RelPath`].
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -54,7 +57,7 @@ impl RelPath {
     /// The root itself, written `.`.
     #[must_use]
     pub fn root() -> Self {
-        Self(Box::from(&b"."[..]))
+        Self(Arc::from(&b"."[..]))
     }
 
     /// Whether this names the root itself.
@@ -177,7 +180,7 @@ impl Ord for RelPath {
             (false, false) => {}
             (this, that) => return that.cmp(&this),
         }
-        let differing = self.0.iter().zip(&other.0).find(|(a, b)| a != b);
+        let differing = self.0.iter().zip(other.0.iter()).find(|(a, b)| a != b);
         match differing {
             None => self.0.len().cmp(&other.0.len()),
             Some((b'/', _)) => Ordering::Less,

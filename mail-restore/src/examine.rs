@@ -94,7 +94,7 @@ fn check_against_index(
 /// An index may name no segment that the set does not have.
 fn all_segments_are_there(job: &TreeJob, listed: &Listed) -> Result<(), Error> {
     for (mailbox, said) in job.mailboxes.iter().zip(listed) {
-        let is_missing = |number: &&u32| !mailbox.archives.contains_key(*number);
+        let is_missing = |number: &&u32| mailbox.archives.get(**number).is_none();
         let missing = said.keys().find(is_missing);
         if let Some((number, (_, index))) = missing.and_then(|number| said.get_key_value(number)) {
             return Err(Error::Index {

@@ -339,16 +339,16 @@ impl fmt::Display for Unplaced {
 mod tests {
     use super::*;
     use mail_common::checksum::Sha256;
-    use mail_common::set::SetState;
+    use mail_common::set::{FileFacts, SetState};
 
     fn file(path: &str) -> SetFile {
         let component = path.split('/').next().unwrap().parse().ok();
-        SetFile {
+        SetFile::from(FileFacts {
             path: RelPath::new(path).unwrap(),
             sha256: Sha256::of(b""),
             component,
             recorded: None,
-        }
+        })
     }
 
     fn inventory(paths: &[&str]) -> Inventory {

@@ -13,7 +13,7 @@ use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use jiff::ZonedDateTime;
-use mail_common::set::Recorded;
+use mail_common::set::{FileFacts, Recorded};
 use mail_restore::databases::{Accounts, Databases, Error, Target, Watch};
 use mail_tests::facts::facts;
 use mail_tests::mariadb::MariaDb;
@@ -502,11 +502,16 @@ fn a_dump_that_is_not_what_the_manifest_records_is_refused() {
     let source_bytes = dump(&server, "second").len() as u64;
     let recorded = |entries, source_bytes| {
         let mut found = inventory(&set.path());
-        found.files[0].recorded = Some(Recorded {
+        let recorded = Some(Recorded {
             bytes: 1,
             entries,
             source_bytes,
         });
+        found.files[0] = FileFacts {
+            recorded,
+            ..FileFacts::clone(&found.files[0])
+        }
+        .into();
         let plan = Databases::plan(&found, Accounts::Leave).unwrap();
         plan.inspect(&target(&server), &AtomicBool::new(false))
             .map_err(|error| chain(&error))

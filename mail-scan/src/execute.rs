@@ -77,7 +77,7 @@ pub(crate) fn execute(plan: &Plan, session: &Session, now: &ZonedDateTime) -> (E
     });
     let exit = outcome.exit(&counters, session);
     let mut totals = counters.totals();
-    totals.add("errors", session.errors().len() as u64);
+    totals.add("errors", session.error_count());
     totals.add("warnings", session.report.warnings());
     print_summary(plan, session, &counters, exit);
     (exit, totals)

@@ -73,9 +73,8 @@ impl Outcome {
     /// The exit code: 0 only when everything was scanned and clean.
     pub(crate) fn exit(&self, totals: &Counters, session: &Session) -> Exit {
         let is_infected = get(&totals.infected) > 0 || get(&totals.infected_members) > 0;
-        let is_part = get(&totals.unscanned) > 0
-            || !session.errors().is_empty()
-            || self.worst == Exit::Partial;
+        let is_part =
+            get(&totals.unscanned) > 0 || session.error_count() > 0 || self.worst == Exit::Partial;
         if self.worst == Exit::Unfinished {
             Exit::Unfinished
         } else if is_infected {

@@ -7,8 +7,10 @@
 
 use std::fs;
 use std::io::{self, BufReader};
+use std::ops::Deref;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::layout::{CHECKSUMS, MANIFEST, is_about_set, is_hidden};
 use super::{Component, SetState};
@@ -41,9 +43,14 @@ pub struct Inventory {
     pub missing: Vec<RelPath>,
 }
 
-/// A file of a set.
+/// A file of a set. A clone is the same file and takes a word: a set may have hundreds of thousands,
+/// and each is named in several plans.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SetFile {
+pub struct SetFile(Arc<FileFacts>);
+
+/// What is known of a file of a set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileFacts {
     /// In the set.
     pub path: RelPath,
     /// Its digest, as the checksums (and the manifest) have it.
@@ -139,6 +146,20 @@ pub enum InventoryError {
         /// The file.
         file: RelPath,
     },
+}
+
+impl From<FileFacts> for SetFile {
+    fn from(facts: FileFacts) -> Self {
+        Self(Arc::new(facts))
+    }
+}
+
+impl Deref for SetFile {
+    type Target = FileFacts;
+
+    fn deref(&self) -> &FileFacts {
+        &self.0
+    }
 }
 
 impl Failure for InventoryError {
@@ -244,12 +265,12 @@ impl Listed {
                 path: path.clone(),
                 source,
             })?;
-            files.push(SetFile {
+            files.push(SetFile::from(FileFacts {
                 component: component_of(&file),
                 path: file,
                 sha256,
                 recorded: None,
-            });
+            }));
             if has_manifest && files.len() > MAX_FILES + ABOUT_THE_SET {
                 return Err(InventoryError::TooMany { path });
             }
@@ -302,7 +323,7 @@ impl Listed {
         let Some(file) = listed.filter(|file| file.sha256 == artifact.sha256) else {
             return Err(disagree(set, &path));
         };
-        file.recorded = Some(Recorded {
+        Arc::make_mut(&mut file.0).recorded = Some(Recorded {
             bytes: artifact.bytes,
             entries: artifact.entries,
             source_bytes: artifact.source_bytes,

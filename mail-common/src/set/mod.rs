@@ -14,6 +14,7 @@ mod layout; // the names in a root, visible and hidden
 mod backup_root; // the directory that holds the sets
 mod lock; // one writer to a root, many readers to a set
 pub mod mailbox; // where a mailbox lies in a set, and back
+mod numbered; // files of a mailbox by the numbers of their segments
 mod saved_mailbox; // a mailbox of a set, by its files
 mod mount; // whether the disk is there, and how much room it has
 mod operand; // what a SET on a command line means
@@ -27,10 +28,11 @@ pub use backup_root::BackupRoot;
 pub use component::{Component, UnknownComponent};
 pub use error::Error;
 pub use id::{NotASetId, SetId, SetKind};
-pub use inventory::{Inventory, InventoryError, Recorded, SetFile};
+pub use inventory::{FileFacts, Inventory, InventoryError, Recorded, SetFile};
 pub use layout::{CHECKSUMS, LATEST, LOCK, LOG, MANIFEST, PROJECT};
 pub use lock::{Holder, LockError, ReadLock, RootLock};
 pub use mount::{Space, free_space, is_mount_point};
+pub use numbered::Numbered;
 pub use operand::{SetReference, find_set};
 pub use remove::{Removal, remove_set};
 pub use root::{FoundSet, SetState};

@@ -4,13 +4,12 @@
 //! Format 1 has an index beside the archives. Format 2 has an index for each segment, and the state
 //! of the day; `0000` says the same to stock tar. What contradicts itself is refused as a whole.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::Path;
 
 use super::verify::{self, Damage};
-use super::{SetFile, mailbox};
+use super::{Numbered, SetFile, mailbox};
 use crate::archive::compression::Compression;
 use crate::archive::dumpdir::{self, Dumpdirs, Scope};
 use crate::archive::reader::TarReader;
@@ -28,12 +27,10 @@ const ARCHIVE: &[u8] = b".tar.zst";
 pub struct SavedMailbox {
     /// The directory in the set that they lie in.
     pub directory: RelPath,
-    /// The mailbox, relative to the mail root; the root for what lies above the mailboxes.
-    pub path: RelPath,
     /// Its archives, by their numbers.
-    pub archives: BTreeMap<u32, SetFile>,
+    pub archives: Numbered,
     /// Archives that lie there and have no number: these tools make none.
-    pub foreign: Vec<SetFile>,
+    pub foreign: Box<[SetFile]>,
     /// What says what is in them.
     pub listing: Listing,
     scope: Scope,
@@ -51,7 +48,7 @@ pub enum Listing {
         /// What became of the members.
         state: SetFile,
         /// The index of each segment, by its number.
-        indexes: BTreeMap<u32, SetFile>,
+        indexes: Numbered,
     },
 }
 
@@ -139,34 +136,25 @@ impl Failure for MailboxError {
 pub fn saved_mailboxes<'a>(
     files: impl IntoIterator<Item = &'a SetFile>,
 ) -> Result<Vec<SavedMailbox>, MailboxError> {
-    let mut mailboxes: BTreeMap<RelPath, (RelPath, Files)> = BTreeMap::new();
-    for file in files {
-        let directory = file.path.parent().unwrap_or_else(RelPath::root);
-        if let Some(path) = mailbox::mailbox_of(&directory).filter(|_| is_of_mailbox(&file.path)) {
-            let (_, files) = mailboxes
-                .entry(directory)
-                .or_insert((path, Files::default()));
-            files.add(file);
-        }
-    }
-    let has_neighbours = mailboxes.len() > 1;
-    let mut found = Vec::new();
-    for (directory, (path, files)) in mailboxes {
-        let scope = match (path.is_root(), has_neighbours) {
-            (false, _) => Scope::Mailbox,
-            (true, true) => Scope::Above,
-            (true, false) => Scope::Alone,
-        };
-        found.push(SavedMailbox {
-            listing: files.listing(&directory)?,
-            archives: files.archives,
-            foreign: files.foreign,
-            directory,
-            path,
-            scope,
-        });
-    }
-    Ok(found)
+    let files = files.into_iter().filter(|file| is_of_mailbox(&file.path));
+    let with_directory = files.filter_map(|file| Some((file.path.parent()?, file)));
+    let mut files: Vec<(RelPath, &SetFile)> = with_directory.collect();
+    files.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let has_neighbours =
+        files.first().map(|(first, _)| first) != files.last().map(|(last, _)| last);
+    files
+        .chunk_by(|(a, _), (b, _)| a == b)
+        .filter_map(|files| {
+            let directory = files.first()?.0.clone();
+            let path = mailbox::mailbox_of(&directory)?;
+            let scope = match (path.is_root(), has_neighbours) {
+                (false, _) => Scope::Mailbox,
+                (true, true) => Scope::Above,
+                (true, false) => Scope::Alone,
+            };
+            Some(SavedMailbox::new(directory, scope, files))
+        })
+        .collect()
 }
 
 /// Whether `file` of a set is an archive of a mailbox, or says what is in one.
@@ -183,9 +171,9 @@ pub fn is_of_mailbox(file: &RelPath) -> bool {
 /// The files of a mailbox, by what they are.
 #[derive(Default)]
 struct Files {
-    archives: BTreeMap<u32, SetFile>,
+    archives: Vec<(u32, SetFile)>,
     foreign: Vec<SetFile>,
-    indexes: BTreeMap<u32, SetFile>,
+    indexes: Vec<(u32, SetFile)>,
     index: Option<SetFile>,
     state: Option<SetFile>,
 }
@@ -194,11 +182,11 @@ impl Files {
     fn add(&mut self, file: &SetFile) {
         let path = &file.path;
         if let Some(number) = segment_number(path.name()) {
-            self.archives.insert(number, file.clone());
+            self.archives.push((number, file.clone()));
         } else if path.name().ends_with(ARCHIVE) {
             self.foreign.push(file.clone());
         } else if let Some(number) = mailbox::indexed_segment(path) {
-            self.indexes.insert(number, file.clone());
+            self.indexes.push((number, file.clone()));
         } else if mailbox::is_state(path) {
             self.state = Some(file.clone());
         } else {
@@ -206,15 +194,20 @@ impl Files {
         }
     }
 
-    fn listing(&self, directory: &RelPath) -> Result<Listing, MailboxError> {
-        match (&self.index, &self.state, self.indexes.values().next()) {
+    fn listing(
+        index: Option<SetFile>,
+        state: Option<SetFile>,
+        indexes: Vec<(u32, SetFile)>,
+        directory: &RelPath,
+    ) -> Result<Listing, MailboxError> {
+        match (index, state, indexes.first()) {
             (None, Some(state), _) => Ok(Listing::State {
-                state: state.clone(),
-                indexes: self.indexes.clone(),
+                state,
+                indexes: indexes.into_iter().collect(),
             }),
-            (Some(index), None, None) => Ok(Listing::Index(index.clone())),
+            (Some(index), None, None) => Ok(Listing::Index(index)),
             (None, None, None) => Ok(Listing::Lost),
-            (None, None, Some(index)) => Err(MailboxError::NoState {
+            (None, None, Some((_, index))) => Err(MailboxError::NoState {
                 index: index.path.clone(),
             }),
             (Some(_), _, _) => Err(MailboxError::BothFormats {
@@ -225,9 +218,31 @@ impl Files {
 }
 
 impl SavedMailbox {
+    fn new(
+        directory: RelPath,
+        scope: Scope,
+        files: &[(RelPath, &SetFile)],
+    ) -> Result<Self, MailboxError> {
+        let mut found = Files::default();
+        files.iter().for_each(|(_, file)| found.add(file));
+        Ok(Self {
+            listing: Files::listing(found.index, found.state, found.indexes, &directory)?,
+            archives: found.archives.into_iter().collect(),
+            foreign: found.foreign.into(),
+            directory,
+            scope,
+        })
+    }
+
+    /// The mailbox, relative to the mail root; the root for what lies above the mailboxes.
+    #[must_use]
+    pub fn path(&self) -> RelPath {
+        mailbox::mailbox_of(&self.directory).unwrap_or_else(RelPath::root)
+    }
+
     /// Every file of the mailbox.
     pub fn files(&self) -> impl Iterator<Item = &SetFile> {
-        let archives = self.archives.values().chain(&self.foreign);
+        let archives = self.archives.files().chain(&self.foreign);
         archives.chain(self.listing.files())
     }
 
@@ -301,18 +316,22 @@ impl SavedMailbox {
             return Ok(());
         };
         let numbers = || state.segments.iter();
-        let missing = |number: &&u32| !indexes.contains_key(*number);
+        let missing = |number: &&u32| indexes.get(**number).is_none();
         if let Some(number) = numbers().find(missing) {
             let name = mailbox::segment_index_in(&self.directory, *number);
             return Err(self.segments(name, "is missing"));
         }
         let mut wanted = numbers().copied().chain([CONTROL]);
-        if let Some(number) = wanted.find(|number| !self.archives.contains_key(number)) {
+        if let Some(number) = wanted.find(|number| self.archives.get(*number).is_none()) {
             let name = segment_name(number).below(&self.directory);
             return Err(self.segments(name, "is missing"));
         }
-        let is_strange = |(number, _): &(&u32, &SetFile)| !state.segments.contains(*number);
-        let archives = self.archives.range(CONTROL + 1..).filter(is_strange);
+        let is_strange = |(number, _): &(u32, &SetFile)| !state.segments.contains(number);
+        let archives = self
+            .archives
+            .iter()
+            .filter(|(number, _)| *number != CONTROL);
+        let archives = archives.filter(is_strange);
         let strange = archives.chain(indexes.iter().filter(is_strange));
         let strange = strange.map(|(_, file)| file).chain(&self.foreign).next();
         match strange {
@@ -329,7 +348,7 @@ impl SavedMailbox {
         let opened = match (&self.listing, state) {
             (Listing::Index(index), _) => View::of_index(verify::open(set, &index.path)?),
             (Listing::State { indexes, .. }, Some(state)) => View::of_state(state, |segment| {
-                let index = indexes.get(&segment).ok_or(io::ErrorKind::NotFound)?;
+                let index = indexes.get(segment).ok_or(io::ErrorKind::NotFound)?;
                 verify::open(set, &index.path).map_err(io::Error::other)
             }),
             _ => View::of_state(State::default(), |_| Err(io::ErrorKind::NotFound.into())),
@@ -343,7 +362,7 @@ impl SavedMailbox {
         let decompressed =
             decompressed.map_err(|source| MailboxError::Decompress { path, source })?;
         let tar = TarReader::new(BufReader::with_capacity(128 * 1024, decompressed));
-        let read = Dumpdirs::read(&self.path, self.scope, tar);
+        let read = Dumpdirs::read(&self.path(), self.scope, tar);
         read.map_err(|source| self.dumpdirs_error(source))
     }
 
@@ -382,7 +401,7 @@ impl Listing {
         };
         first
             .into_iter()
-            .chain(indexes.into_iter().flat_map(BTreeMap::values))
+            .chain(indexes.into_iter().flat_map(Numbered::files))
     }
 }
 
@@ -400,17 +419,20 @@ mod tests {
     use crate::archive::member::MemberHead;
     use crate::archive::state::Change;
     use crate::checksum::Sha256;
+    use crate::set::FileFacts;
 
     fn path(text: &str) -> RelPath {
         text.parse().unwrap()
     }
 
     fn files(paths: &[&str]) -> Vec<SetFile> {
-        let file = |text: &&str| SetFile {
-            path: path(text),
-            sha256: Sha256::of(b""),
-            component: None,
-            recorded: None,
+        let file = |text: &&str| {
+            SetFile::from(FileFacts {
+                path: path(text),
+                sha256: Sha256::of(b""),
+                component: None,
+                recorded: None,
+            })
         };
         paths.iter().map(file).collect()
     }
@@ -437,8 +459,14 @@ mod tests {
             panic!("{found:?}");
         };
         assert_eq!((above.scope, two.scope), (Scope::Above, Scope::Mailbox));
-        assert_eq!(above.path, RelPath::root());
-        assert_eq!(two.archives.keys().copied().collect::<Vec<_>>(), [0, 12]);
+        assert_eq!(above.path(), RelPath::root());
+        assert_eq!(
+            two.archives
+                .iter()
+                .map(|(number, _)| number)
+                .collect::<Vec<_>>(),
+            [0, 12]
+        );
         assert_eq!((two.foreign.len(), two.files().count()), (1, 5));
         assert!(two.state().is_some() && one.state().is_none());
         assert_eq!(one.files().count(), 2);

@@ -27,14 +27,16 @@ pub enum Damage {
         path: RelPath,
     },
     /// Its content is another.
-    #[error("{path} is damaged: its sha256 is {found}, and checksums.sha256 says {recorded}")]
+    #[error(
+        "{path} is damaged: its sha256 is {}, and checksums.sha256 says {}",
+        digests.found,
+        digests.recorded
+    )]
     Digest {
         /// The file, relative to the set.
         path: RelPath,
-        /// What it has.
-        found: Sha256,
-        /// What it should have.
-        recorded: Sha256,
+        /// Apart, since all files of a set may be damaged, and most are missing then.
+        digests: Box<Digests>,
     },
     /// A link, a directory or something else stands there.
     #[error("{path} is not a regular file")]
@@ -52,6 +54,15 @@ pub enum Damage {
     },
 }
 
+/// The digests of a file with another content.
+#[derive(Debug)]
+pub struct Digests {
+    /// What it has.
+    pub found: Sha256,
+    /// What it should have.
+    pub recorded: Sha256,
+}
+
 impl Failure for Damage {
     fn kind(&self) -> FailureKind {
         match self {
@@ -63,6 +74,16 @@ impl Failure for Damage {
 }
 
 impl Damage {
+    /// `file` has the digest `found`, which is not its own.
+    #[must_use]
+    pub fn digest(file: &SetFile, found: Sha256) -> Self {
+        let recorded = file.sha256;
+        Self::Digest {
+            path: file.path.clone(),
+            digests: Box::new(Digests { found, recorded }),
+        }
+    }
+
     /// The file, relative to the set.
     #[must_use]
     pub fn path(&self) -> &RelPath {
@@ -151,11 +172,7 @@ fn check(
     if found == file.sha256 {
         return Ok(Ok(()));
     }
-    Ok(Err(Damage::Digest {
-        path: file.path.clone(),
-        found,
-        recorded: file.sha256,
-    }))
+    Ok(Err(Damage::digest(file, found)))
 }
 
 #[cfg(test)]
@@ -165,6 +182,7 @@ fn check(
 )]
 mod tests {
     use super::*;
+    use crate::set::FileFacts;
     use std::fs;
 
     #[test]
@@ -172,12 +190,12 @@ mod tests {
         let set = tempfile::tempdir().unwrap();
         let file = |name: &str, content: &[u8]| {
             fs::write(set.path().join(name), content).unwrap();
-            SetFile {
+            SetFile::from(FileFacts {
                 path: RelPath::new(name).unwrap(),
                 sha256: Sha256::of(content),
                 component: None,
                 recorded: None,
-            }
+            })
         };
         let files = [
             file("a", b"a"),

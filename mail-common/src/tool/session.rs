@@ -4,6 +4,7 @@
 use std::fmt;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -29,7 +30,8 @@ pub struct Session {
     begin: Begin,
     started: Instant,
     output: Mutex<Output>,
-    errors: Mutex<Vec<ErrorRecord>>,
+    error_count: AtomicU64,
+    kept_errors: Mutex<Option<Vec<ErrorRecord>>>,
     done: Mutex<Option<Done>>,
 }
 
@@ -75,7 +77,8 @@ impl Session {
                 sink,
                 failed: false,
             }),
-            errors: Mutex::default(),
+            error_count: AtomicU64::new(0),
+            kept_errors: Mutex::default(),
             done: Mutex::default(),
         };
         session.emit(&Record::Begin(session.begin.clone()));
@@ -141,14 +144,29 @@ impl Session {
     ) {
         self.report.error(failure);
         let record = error_record(component, path, failure);
-        lock(&self.errors).push(record.clone());
+        self.error_count.fetch_add(1, Ordering::Relaxed);
+        if let Some(kept) = &mut *lock(&self.kept_errors) {
+            kept.push(record.clone());
+        }
         self.emit(&Record::Error(record));
     }
 
-    /// What failed so far, in order.
+    /// Keeps what fails from now on, for the manifest of a set. Nobody else does: every file of a
+    /// forged set may fail.
+    pub fn keep_errors(&self) {
+        lock(&self.kept_errors).get_or_insert_default();
+    }
+
+    /// What failed since [`Session::keep_errors`], in order.
     #[must_use]
     pub fn errors(&self) -> Vec<ErrorRecord> {
-        lock(&self.errors).clone()
+        lock(&self.kept_errors).clone().unwrap_or_default()
+    }
+
+    /// How often something failed.
+    #[must_use]
+    pub fn error_count(&self) -> u64 {
+        self.error_count.load(Ordering::Relaxed)
     }
 
     /// The `end` record of a run that ended now; for the manifest of a set, which is written before
@@ -367,14 +385,27 @@ mod tests {
             Some(&path),
             &jsonl::Error::Write(io::Error::other("full")),
         );
+        assert_eq!((session.error_count(), session.errors().len()), (1, 0));
+        session.keep_errors();
+        session.fail(None, None, &jsonl::Error::Write(io::Error::other("cut")));
+        assert_eq!((session.error_count(), session.errors().len()), (2, 1));
         assert_eq!(
             session.finish_as(Exit::Partial, Totals::from([("errors", 1)])),
             Exit::Partial
         );
 
-        assert_eq!(stderr.text(), "mail-x: error: write records: full\n");
+        assert_eq!(
+            stderr.text(),
+            "mail-x: error: write records: full\nmail-x: error: write records: cut\n"
+        );
         let records = records(&output);
-        let [Record::Begin(begin), Record::Error(error), Record::End(end)] = &records[..] else {
+        let [
+            Record::Begin(begin),
+            Record::Error(error),
+            Record::Error(_),
+            Record::End(end),
+        ] = &records[..]
+        else {
             panic!("{records:?}");
         };
         assert_eq!(

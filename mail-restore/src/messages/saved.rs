@@ -67,7 +67,7 @@ fn listed(saved: SavedMailbox) -> Option<Unit<'static>> {
         return None;
     }
     Some(Unit {
-        path: saved.path.clone(),
+        path: saved.path(),
         source: Source::Saved(saved),
     })
 }
@@ -123,7 +123,7 @@ impl<'a> VerifiedMailbox<'a> {
                 let state = state.map_err(|source| unreadable(source.into()))?;
                 self.saved.check_segments(&state)?;
                 View::of_state(state, |segment| {
-                    let index = indexes.get(&segment).ok_or(io::ErrorKind::NotFound)?;
+                    let index = indexes.get(segment).ok_or(io::ErrorKind::NotFound)?;
                     self.rewound(&index.path).map_err(io::Error::other)
                 })
             }

@@ -69,8 +69,8 @@ pub(crate) fn sums_of(
             let mut of_control = Sums::default();
             control.iter().for_each(|entry| of_control.add_entry(entry));
             sums.insert(CONTROL, (of_control, file.path.clone()));
-            for (number, index) in indexes {
-                sums.insert(*number, (Sums::default(), index.path.clone()));
+            for (number, index) in indexes.iter() {
+                sums.insert(number, (Sums::default(), index.path.clone()));
                 add_index(set, &index.path, &mut sums)?;
             }
         }

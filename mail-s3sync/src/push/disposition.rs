@@ -2,6 +2,7 @@
 //! asks nobody.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use mail_common::checksum::Sha256;
 use mail_common::record::TransferAction;
@@ -40,12 +41,12 @@ pub(super) enum Askable {
 
 impl Disposition {
     /// The file, when there is nothing to do.
-    pub(super) fn delivered(&self, item: &Item) -> Option<Delivered> {
+    pub(super) fn delivered(&self, item: &Arc<Item>) -> Option<Delivered> {
         let Self::Keep(stored) = self else {
             return None;
         };
         Some(Delivered {
-            item: item.clone(),
+            item: Arc::clone(item),
             bytes: stored.object.bytes,
             stored: stored.sha256,
             etag: stored.object.etag.clone(),
@@ -60,7 +61,7 @@ pub(super) fn decide(
     remote: &RemoteSet,
     recipients: Option<&str>,
     askable: Askable,
-) -> Vec<(Item, Disposition)> {
+) -> Vec<(Arc<Item>, Disposition)> {
     let contents = remote.contents.as_ref();
     let readable = contents.filter(|contents| is_for(contents, recipients));
     let listed = readable.iter().flat_map(|contents| &contents.entries);
@@ -90,14 +91,14 @@ pub(super) fn decide(
         .into_iter()
         .map(|item| {
             let disposition = decide_one(&item);
-            (item, disposition)
+            (Arc::new(item), disposition)
         })
         .collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
+    use std::path::Path;
 
     use jiff::Timestamp;
     use mail_common::checksum::Sha256;
@@ -113,7 +114,7 @@ mod tests {
         let (sha256, bytes) = (Sha256::of(content), content.len() as u64);
         let file = LocalFile {
             path: path.clone(),
-            set: PathBuf::new(),
+            set: Path::new("").into(),
             sha256,
             bytes,
             component: None,

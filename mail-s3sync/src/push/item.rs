@@ -1,5 +1,7 @@
 //! A file of the set on its way into the store.
 
+use std::sync::Arc;
+
 use mail_common::checksum::Sha256;
 use mail_common::record::TransferAction;
 use mail_common::relpath::RelPath;
@@ -21,7 +23,7 @@ pub(super) struct Item {
 /// A file that the store has confirmed.
 #[derive(Clone, Debug)]
 pub(super) struct Delivered {
-    pub(super) item: Item,
+    pub(super) item: Arc<Item>,
     /// As it is stored.
     pub(super) bytes: u64,
     /// The digest of what is stored.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use mail_common::beneath;
 use mail_common::checksum::{ChecksumFile, Sha256};
@@ -35,7 +36,7 @@ pub(crate) struct LocalSet {
 pub(crate) struct LocalFile {
     pub(crate) path: RelPath,
     /// The directory that `path` is in.
-    pub(crate) set: PathBuf,
+    pub(crate) set: Arc<Path>,
     pub(crate) sha256: Sha256,
     pub(crate) bytes: u64,
     pub(crate) component: Option<Component>,
@@ -72,9 +73,10 @@ impl LocalSet {
             .iter()
             .map(|(sha256, path)| (path.clone(), *sha256))
             .collect();
+        let set: Arc<Path> = inventory.set.as_path().into();
         let files = listed
             .into_iter()
-            .map(|(path, sha256)| file(&inventory, path, sha256))
+            .map(|(path, sha256)| file(&inventory, &set, path, sha256))
             .collect::<Result<_, _>>()?;
         Ok(Self {
             name: name(directory, &inventory)?,
@@ -111,8 +113,13 @@ impl LocalFile {
     }
 }
 
-fn file(inventory: &Inventory, path: RelPath, sha256: Sha256) -> Result<LocalFile, Error> {
-    let location = inventory.set.join(path.as_path());
+fn file(
+    inventory: &Inventory,
+    set: &Arc<Path>,
+    path: RelPath,
+    sha256: Sha256,
+) -> Result<LocalFile, Error> {
+    let location = set.join(path.as_path());
     let metadata = fs::symlink_metadata(&location);
     let bytes = metadata
         .map_err(|source| LocalError::Read {
@@ -132,7 +139,7 @@ fn file(inventory: &Inventory, path: RelPath, sha256: Sha256) -> Result<LocalFil
     Ok(LocalFile {
         component: listed.and_then(|file| file.component),
         path,
-        set: inventory.set.clone(),
+        set: Arc::clone(set),
         sha256,
         bytes,
     })

@@ -1,6 +1,7 @@
 //! What is to be done with a set: decided from the set itself and what the store has of it.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use mail_common::checksum::Sha256;
@@ -21,7 +22,7 @@ use crate::store::{Cause, StoreError};
 pub(super) struct PushPlan<'a> {
     pub(super) local: &'a LocalSet,
     pub(super) remote: RemoteSet,
-    pub(super) files: Vec<(Item, Disposition)>,
+    pub(super) files: Vec<(Arc<Item>, Disposition)>,
     pub(super) recipients: Option<&'a Recipients>,
     /// Until when every object of the set will be locked.
     pub(super) locked_until: Option<Timestamp>,
@@ -84,8 +85,9 @@ impl<'a> PushPlan<'a> {
             Some(_) => contents.entries.len() == self.files.len() + 1,
             None => contents.checksums == self.local.checksums,
         };
-        let is_kept =
-            |(_, disposition): &(Item, Disposition)| matches!(disposition, Disposition::Keep(_));
+        let is_kept = |(_, disposition): &(Arc<Item>, Disposition)| {
+            matches!(disposition, Disposition::Keep(_))
+        };
         contents.is_confirmed
             && same_list
             && self.has_same_manifest()
@@ -107,7 +109,7 @@ impl<'a> PushPlan<'a> {
 
     /// The digests of files that have to be sent or copied, or may have to be.
     pub(super) fn needed(&self) -> HashSet<Sha256> {
-        let is_needed = |(item, disposition): &(Item, Disposition)| match disposition {
+        let is_needed = |(item, disposition): &(Arc<Item>, Disposition)| match disposition {
             Disposition::Keep(_) => None,
             Disposition::Ask | Disposition::Send => Some(item.sha256),
         };
@@ -168,7 +170,7 @@ fn item(push: &Push<'_>, file: &LocalFile) -> Result<Item, Error> {
 fn own_checksums(local: &LocalSet) -> LocalFile {
     LocalFile {
         path: RelPath::new(CHECKSUMS).expect("the name of a file is a safe path"),
-        set: local.directory.clone(),
+        set: local.directory.as_path().into(),
         sha256: Sha256::of(&local.checksums),
         bytes: local.checksums.len() as u64,
         component: None,

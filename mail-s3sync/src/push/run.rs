@@ -1,5 +1,7 @@
 //! A push from its first look at the store to its last.
 
+use std::sync::Arc;
+
 use mail_common::exit::Exit;
 use mail_common::report::{self, Progress, Unit};
 use mail_common::set::SetKind;
@@ -143,7 +145,7 @@ impl<'a> Push<'a> {
         &self,
         plan: &PushPlan<'_>,
         sources: &Sources,
-        (item, disposition): &(Item, Disposition),
+        (item, disposition): &(Arc<Item>, Disposition),
         progress: &Progress,
     ) -> Result<Delivered, Error> {
         self.interrupt.check()?;

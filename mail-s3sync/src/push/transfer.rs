@@ -1,5 +1,7 @@
 //! One file: found in the store, copied inside it, or sent.
 
+use std::sync::Arc;
+
 use mail_common::checksum::Sha256;
 use mail_common::record::TransferAction;
 use mail_common::report::chain;
@@ -15,7 +17,7 @@ impl Push<'_> {
     /// Sees to it that the store has the file under `key`.
     pub(super) fn transfer(
         &self,
-        item: &Item,
+        item: &Arc<Item>,
         disposition: &Disposition,
         key: &str,
         source: Option<&Source>,
@@ -42,7 +44,7 @@ impl Push<'_> {
     }
 
     /// What an interrupted push has left under that key, when it is the file.
-    fn ask(&self, item: &Item, key: &str) -> Result<Option<Delivered>, Error> {
+    fn ask(&self, item: &Arc<Item>, key: &str) -> Result<Option<Delivered>, Error> {
         let Some(Found {
             bytes, etag, marks, ..
         }) = self.store.look(key)?
@@ -70,7 +72,12 @@ impl Push<'_> {
 
     /// Lets the store copy the file; `None` when the source is not what it was, or the store
     /// cannot.
-    fn copy(&self, item: &Item, key: &str, source: &Source) -> Result<Option<Delivered>, Error> {
+    fn copy(
+        &self,
+        item: &Arc<Item>,
+        key: &str,
+        source: &Source,
+    ) -> Result<Option<Delivered>, Error> {
         if self.recipients.is_none() && source.object.bytes != item.bytes {
             return Ok(None);
         }
@@ -108,7 +115,7 @@ impl Push<'_> {
         }))
     }
 
-    fn upload(&self, item: &Item, key: &str) -> Result<Delivered, Error> {
+    fn upload(&self, item: &Arc<Item>, key: &str) -> Result<Delivered, Error> {
         let plain = item.file.open()?;
         let body = match self.recipients {
             Some(recipients) => recipients.encrypt(&item.file.location(), plain)?.body,
@@ -125,7 +132,7 @@ impl Push<'_> {
         ))
     }
 
-    fn attributes(&self, item: &Item, stored: Sha256) -> Attributes {
+    fn attributes(&self, item: &Arc<Item>, stored: Sha256) -> Attributes {
         let marks = Marks {
             sha256: Some(stored),
             plain_sha256: self.recipients.map(|_| item.sha256),
@@ -142,14 +149,14 @@ impl Push<'_> {
 }
 
 fn delivered(
-    item: &Item,
+    item: &Arc<Item>,
     bytes: u64,
     stored: Sha256,
     confirmed: Confirmed,
     action: TransferAction,
 ) -> Delivered {
     Delivered {
-        item: item.clone(),
+        item: Arc::clone(item),
         bytes,
         stored,
         etag: confirmed.etag,

@@ -8,7 +8,7 @@ use mail_common::checksum::Sha256;
 use mail_common::record::Artifact;
 use mail_common::relpath::{PathField, RelPath};
 use mail_common::report::chain;
-use mail_common::set::{Inventory, ReadLock, SetFile};
+use mail_common::set::{FileFacts, Inventory, ReadLock, SetFile};
 
 use super::outlet::{Closed, Outlet};
 use crate::item::{HeldSet, Holder, Item, Place};
@@ -181,12 +181,12 @@ impl<'a> Origin<'a> {
 }
 
 fn set_file(artifact: &Artifact) -> Option<SetFile> {
-    Some(SetFile {
+    Some(SetFile::from(FileFacts {
         path: checked(artifact).ok()?,
         sha256: artifact.sha256,
         component: Some(artifact.component),
         recorded: None,
-    })
+    }))
 }
 
 fn send(run: &Run<'_>, item: Item, path: &RelPath, outlet: &mut Outlet) -> Result<(), Closed> {

@@ -58,12 +58,7 @@ pub(super) fn read_file(
             source,
         }
         .into()),
-        Ok(()) if found != file.sha256 => Err(Damage::Digest {
-            path: path(),
-            found,
-            recorded: file.sha256,
-        }
-        .into()),
+        Ok(()) if found != file.sha256 => Err(Damage::digest(file, found).into()),
         Ok(()) => inspected,
     };
     (bytes, result)

@@ -39,7 +39,7 @@ pub(super) fn read_mailbox(set: &Path, mailbox: &SavedMailbox) -> (u64, Vec<Prob
         Listing::State { state, indexes } => {
             let (bytes, mut problems) = read_state(set, state, &mut entries);
             let indexes = indexes
-                .values()
+                .files()
                 .map(|index| read_listed(set, index, &mut entries));
             let (lengths, of_indexes): (Vec<u64>, Vec<Vec<Problem>>) = indexes.unzip();
             problems.extend(of_indexes.into_iter().flatten());
@@ -50,7 +50,7 @@ pub(super) fn read_mailbox(set: &Path, mailbox: &SavedMailbox) -> (u64, Vec<Prob
         }
     };
     let is_listed = problems.is_empty();
-    for segment in mailbox.archives.values().chain(&mailbox.foreign) {
+    for segment in mailbox.archives.files().chain(&mailbox.foreign) {
         let (length, result) = read_file(set, segment, |input| {
             if is_listed {
                 read_segment(segment, input, &mut entries)

@@ -12,6 +12,7 @@ mod units; // which files are looked at together
 
 use std::num::NonZeroUsize;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -31,6 +32,9 @@ const WITHIN: Duration = Duration::from_secs(12 * 3600);
 /// How many problems are named; the others are counted.
 const NAMED: usize = 5;
 
+/// How many problems are kept to choose from: of a forged set there may be a million.
+const KEPT: u64 = 1000;
+
 /// What was found in a set.
 struct Facts {
     state: SetState,
@@ -38,6 +42,8 @@ struct Facts {
     bytes: u64,
     unlisted: Vec<String>,
     problems: Vec<Problem>,
+    /// How many were found, with those that are not kept.
+    problem_count: u64,
 }
 
 pub(crate) fn probe(operand: &Path, root: &Path) -> Probe {
@@ -60,7 +66,13 @@ fn examine(set: &Path) -> Result<Facts, Problem> {
     let inventory = Inventory::read(set)?;
     let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let (units, contradiction) = units_of(&inventory);
-    let read = |(): &mut (), unit: &Unit<'_>| Ok::<_, std::convert::Infallible>(unit.read(set));
+    let problem_count = AtomicU64::new(u64::from(contradiction.is_some()));
+    let read = |(): &mut (), unit: &Unit<'_>| {
+        let (bytes, problems) = unit.read(set);
+        let before = problem_count.fetch_add(problems.len() as u64, Ordering::Relaxed);
+        let kept = Some(problems).filter(|_| before < KEPT);
+        Ok::<_, std::convert::Infallible>((bytes, kept.unwrap_or_default()))
+    };
     let Ok(results) = pool::for_each(threads, &units, || (), read);
     drop(lock);
     // The old scripts' `sha256sum` listed no links.
@@ -78,6 +90,7 @@ fn examine(set: &Path) -> Result<Facts, Problem> {
             .map(ToString::to_string)
             .collect(),
         problems: contradiction.into_iter().map(Problem::from).collect(),
+        problem_count: problem_count.into_inner(),
     };
     for (bytes, problems) in results {
         facts.bytes += bytes;
@@ -95,7 +108,7 @@ fn judge(target: &str, facts: &Facts) -> Finding {
             .take(NAMED)
             .map(Problem::sentence)
             .collect();
-        let more = facts.problems.len() - named.len();
+        let more = facts.problem_count - named.len() as u64;
         let rest = if more > 0 {
             format!("; and {more} more")
         } else {
