@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 
 use mail_common::archive::index::{IndexEntry, IndexWriter, Location};
-use mail_common::archive::segment::{FrameSpan, SegmentWriter, segment_name};
+use mail_common::archive::segment::{FrameSpan, MAX_MEMBERS, SegmentWriter, segment_name};
 use mail_common::archive::state::CONTROL;
 use mail_common::atomic::StoredFile;
 use mail_common::failure::Failed;
@@ -21,9 +21,6 @@ use crate::saved::{Content, SavedFile};
 
 /// A segment of an older class of age is worth a file of its own from this size.
 const APART_BYTES: u64 = 1 << 20;
-
-/// A segment is closed before its index is too long to be read quickly.
-const SEGMENT_MEMBERS: u64 = 100_000;
 
 /// The indexes of all segments of a mailbox are read at once: each takes this much memory (the
 /// window of zstd, as a power of two), and compresses as well as with a larger one.
@@ -202,7 +199,7 @@ impl<'a> Output<'a> {
 
 impl OpenSegment {
     fn is_full(&self) -> bool {
-        self.writer.bytes() >= SEGMENT_BYTES || self.content.entries >= SEGMENT_MEMBERS
+        self.writer.bytes() >= SEGMENT_BYTES || self.content.entries >= MAX_MEMBERS
     }
 }
 

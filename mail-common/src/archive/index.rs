@@ -298,6 +298,12 @@ impl<R: BufRead> IndexReader<R> {
         }
     }
 
+    /// The number of the last line that was read.
+    #[must_use]
+    pub fn line(&self) -> u64 {
+        self.lines.number
+    }
+
     fn read_entry(&mut self) -> Result<Option<IndexEntry>, Error> {
         let Some(entry) = self.lines.next_line(parse_entry)? else {
             return Ok(None);

@@ -28,6 +28,10 @@ pub fn segment_name(number: u32) -> RelPath {
     RelPath::new(format!("{number:04}.tar.zst")).expect("digits and a suffix are a safe name")
 }
 
+/// A segment of messages is closed when it has as many members, before its index is too long to be
+/// read quickly.
+pub const MAX_MEMBERS: u64 = 100_000;
+
 /// The number in a segment's file name.
 #[must_use]
 pub fn segment_number(name: &[u8]) -> Option<u32> {

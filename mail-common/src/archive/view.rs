@@ -11,9 +11,14 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::io::{self, BufReader, Read};
 
 use super::index::{self, IndexEntry, IndexReader};
+use super::segment::MAX_MEMBERS;
 use super::state::{self, Change, State};
 use crate::failure::{Failure, FailureKind};
 use crate::relpath::RelPath;
+
+/// No index of a segment is longer: the last frame of a segment may go beyond [`MAX_MEMBERS`]. Who
+/// can write to the disk could forge one that fills the memory.
+const INDEX_MAX_LINES: u64 = 2 * MAX_MEMBERS;
 
 /// A member of an archive of the mailbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +68,14 @@ pub enum Error {
         /// The cause.
         source: index::Error,
     },
+    /// The index of a segment is longer than a segment can be.
+    #[error(
+        "the index of segment {segment} has over {INDEX_MAX_LINES} lines, as none of mail-backup"
+    )]
+    Long {
+        /// Its number.
+        segment: u32,
+    },
     /// The index of a segment speaks of another one.
     #[error("the index of segment {segment} has {path} in segment {other}")]
     Elsewhere {
@@ -96,9 +109,10 @@ impl Failure for Error {
             Self::State(source) => source.kind(),
             Self::Open { source, .. } => FailureKind::of_io(source),
             Self::Segment { source, .. } => source.kind(),
-            Self::Elsewhere { .. } | Self::Unknown { .. } | Self::Twice { .. } => {
-                FailureKind::Damaged
-            }
+            Self::Long { .. }
+            | Self::Elsewhere { .. }
+            | Self::Unknown { .. }
+            | Self::Twice { .. } => FailureKind::Damaged,
         }
     }
 }
@@ -272,6 +286,7 @@ fn next_of<R: Read>(segment: u32, index: &mut Index<R>) -> Result<Option<IndexEn
             other: entry.location.segment,
             path: entry.live.path,
         }),
+        Some(_) if index.line() > INDEX_MAX_LINES => Err(Error::Long { segment }),
         entry => Ok(entry),
     }
 }
@@ -453,6 +468,14 @@ mod tests {
         let members: Result<Vec<Member>, Error> = view.collect();
         let expected = entries.map(|entry| Member::Here(in_place(entry)));
         assert_eq!(members.unwrap(), expected);
+    }
+
+    #[test]
+    fn an_index_longer_than_a_segment_can_be_is_refused() {
+        let names: Vec<String> = (0..=INDEX_MAX_LINES).map(|n| format!("m/{n:06}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let refused = view(&[(1, &names)], &[]).unwrap_err();
+        assert!(matches!(refused, Error::Long { segment: 1 }), "{refused:?}");
     }
 
     #[test]

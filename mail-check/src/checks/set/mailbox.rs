@@ -31,16 +31,16 @@ type Index = HashMap<(u32, Sha256), Expected>;
 
 /// Reads all files of a mailbox, and gives their bytes and what is wrong with them.
 pub(super) fn read_mailbox(set: &Path, mailbox: &SavedMailbox) -> (u64, Vec<Problem>) {
-    let name = mailbox.directory.to_string();
     let mut entries = Index::new();
     let (mut bytes, mut problems) = match &mailbox.listing {
-        Listing::Lost => return (0, vec![Problem::NoIndex { mailbox: name }]),
-        Listing::Index(index) => read_listed(set, index, &mut entries),
+        Listing::Lost => {
+            let mailbox = mailbox.directory.to_string();
+            return (0, vec![Problem::NoIndex { mailbox }]);
+        }
+        Listing::Index(index) => read_listed(set, index, |entry| expect(entry, &mut entries)),
         Listing::State { state, indexes } => {
             let (bytes, mut problems) = read_state(set, state, &mut entries);
-            let indexes = indexes
-                .files()
-                .map(|index| read_listed(set, index, &mut entries));
+            let indexes = indexes.files().map(|index| read_listed(set, index, |_| {}));
             let (lengths, of_indexes): (Vec<u64>, Vec<Vec<Problem>>) = indexes.unzip();
             problems.extend(of_indexes.into_iter().flatten());
             if problems.is_empty() {
@@ -50,7 +50,13 @@ pub(super) fn read_mailbox(set: &Path, mailbox: &SavedMailbox) -> (u64, Vec<Prob
         }
     };
     let is_listed = problems.is_empty();
+    let mut unmet = 0;
     for segment in mailbox.archives.files().chain(&mailbox.foreign) {
+        // Of format 2, one index at a time is in memory.
+        if is_listed && let Some(index) = own_index(mailbox, segment) {
+            let (_, again) = read_listed(set, index, |entry| expect(entry, &mut entries));
+            problems.extend(again);
+        }
         let (length, result) = read_file(set, segment, |input| {
             if is_listed {
                 read_segment(segment, input, &mut entries)
@@ -61,23 +67,39 @@ pub(super) fn read_mailbox(set: &Path, mailbox: &SavedMailbox) -> (u64, Vec<Prob
         });
         bytes += length;
         problems.extend(result.err());
+        if matches!(mailbox.listing, Listing::State { .. }) {
+            unmet += entries.drain().count();
+        }
     }
+    unmet += entries.len();
     // What a broken segment should hold is missing for a reason that was reported.
-    if problems.is_empty() && !entries.is_empty() {
+    if problems.is_empty() && unmet > 0 {
         problems.push(Problem::NotInSegments {
-            mailbox: name,
-            count: entries.len() as u64,
+            mailbox: mailbox.directory.to_string(),
+            count: unmet as u64,
         });
     }
     (bytes, problems)
 }
 
-fn read_listed(set: &Path, index: &SetFile, entries: &mut Index) -> (u64, Vec<Problem>) {
-    let (bytes, result) = read_file(set, index, |input| read_index(index, input, entries));
+/// The index of `segment` alone, in format 2.
+fn own_index<'a>(mailbox: &'a SavedMailbox, segment: &SetFile) -> Option<&'a SetFile> {
+    match &mailbox.listing {
+        Listing::State { indexes, .. } => indexes.get(number_of(segment)?),
+        Listing::Index(_) | Listing::Lost => None,
+    }
+}
+
+fn read_listed(set: &Path, index: &SetFile, visit: impl FnMut(&IndexEntry)) -> (u64, Vec<Problem>) {
+    let (bytes, result) = read_file(set, index, |input| read_index(index, input, visit));
     (bytes, result.err().into_iter().collect())
 }
 
-fn read_index(file: &SetFile, input: &mut dyn Read, entries: &mut Index) -> Result<(), Problem> {
+fn read_index(
+    file: &SetFile,
+    input: &mut dyn Read,
+    mut visit: impl FnMut(&IndexEntry),
+) -> Result<(), Problem> {
     let reader = IndexReader::open(input).map_err(|source| Problem::Unreadable {
         path: file.path.clone(),
         source,
@@ -89,7 +111,7 @@ fn read_index(file: &SetFile, input: &mut dyn Read, entries: &mut Index) -> Resu
             source,
         })?;
         lines += 1;
-        expect(&entry, entries);
+        visit(&entry);
     }
     compare_entries(file, lines)
 }
