@@ -3,13 +3,14 @@
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::scene::{Scene, is_list, is_put};
 use crate::support::{DAY_1, DAY_2, tree};
 use mail_tests::proxy::{Fault, Request};
 use mail_tests::run::Outcome;
 use mail_tests::s3::ROLE;
+use mail_tests::talker::{Manner, Talker};
 
 #[test]
 fn a_push_gets_through_whatever_the_network_does() {
@@ -426,4 +427,26 @@ fn a_role_that_may_not_delete_and_a_token_that_expires_are_no_obstacle() {
         .count();
     assert_eq!(asked, 2, "STS was asked again");
     scene.check_whole();
+}
+
+/// Each request has an end, however little comes of its answer at a time.
+#[test]
+fn a_store_that_drips_is_given_up() {
+    let scene = Scene::new("drips");
+    let drip = |begin: &str| {
+        let bytes = [begin.as_bytes(), &[b' '; 10_000]].concat();
+        Talker::start(Manner::Drips(bytes, Duration::from_millis(100)))
+    };
+    let document = "HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n<?xml version=\"1.0\"?>";
+    for begin in ["", "HTTP/1.1 200 OK\r\nX-Long: ", document] {
+        let talker = drip(begin);
+        let endpoint = format!("http://127.0.0.1:{}", talker.port());
+        let push = scene
+            .root
+            .push_to_s3(&scene.server, &endpoint, DAY_1, &scene.bucket);
+        let begun = Instant::now();
+        let outcome = push.args(["--timeout", "1", "--attempts", "2"]).run();
+        assert!(begun.elapsed() < Duration::from_secs(90), "{begin:?}");
+        let _ = outcome.assert_failure("store");
+    }
 }

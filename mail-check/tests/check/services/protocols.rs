@@ -88,6 +88,51 @@ fn a_sound_server_is_ok_and_what_stops_or_hangs_is_critical() {
     }
 }
 
+/// A byte each tenth of a second, as each protocol begins, and never the end of it.
+#[test]
+fn every_kind_of_server_that_drips_is_given_up() {
+    let bench = Bench::new();
+    let drip = |begin: &[u8]| {
+        let bytes = [begin, &[b'x'; 10_000]].concat();
+        Talker::start(Manner::Drips(bytes, Duration::from_millis(100)))
+    };
+    let kinds: [(&str, &[u8]); 9] = [
+        ("smtp", b"220-"),
+        ("submission", b"220 "),
+        ("smtps", b"\x16\x03\x03\x40\x00\x02"),
+        ("imap", b"* OK "),
+        ("imaps", b"\x16\x03\x03\x40\x00\x02"),
+        ("pop3", b"+OK "),
+        ("pop3s", b"\x16\x03\x03\x40\x00\x02"),
+        ("lmtp", b"220 "),
+        ("clamd", b"PON"),
+    ];
+    let talkers = kinds.map(|(kind, begin)| (kind, drip(begin)));
+    let (page, mysql) = (
+        drip(b"HTTP/1.1 200 OK\r\nX: "),
+        drip(b"\x50\0\0\0\x0a10.11"),
+    );
+    let url = format!("http://127.0.0.1:{}/", page.port());
+    let mut settings = "[services]\nmysql = true\n".to_owned();
+    for (kind, talker) in &talkers {
+        settings += &format!("{kind} = ['{}']\n", at(talker.port()));
+    }
+    settings += &format!("[[services.http]]\nurl = '{url}'\n");
+    let tool = bench.tool("services", &settings);
+    let tool = tool
+        .env("MYSQL_HOST", "127.0.0.1")
+        .env("MYSQL_PORT", mysql.port().to_string())
+        .env("MYSQL_CONFIG_FILE", "/dev/null");
+    let begun = Instant::now();
+    let found = Found::of(tool.args(["--timeout", "3"]));
+    assert!(begun.elapsed() < Duration::from_secs(60));
+    for (kind, talker) in &talkers {
+        found.assert(kind, &at(talker.port()), "critical", "hangs");
+    }
+    found.assert("http", &url, "critical", "hangs");
+    found.assert("mysql", "server", "critical", "answer");
+}
+
 #[test]
 fn who_does_not_keep_to_the_protocol_is_named() {
     let bench = Bench::new();
