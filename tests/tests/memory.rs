@@ -100,7 +100,7 @@ fn a_forged_set_of_many_files_is_read_in_little_memory() {
 
 #[test]
 fn a_forged_set_of_more_files_than_a_set_can_have_is_refused_before_it_fills_the_memory() {
-    check(310_000, 90 << 20);
+    check(310_000, 160 << 20);
 }
 
 /// What may stand in the place of a file of a set.
@@ -199,7 +199,9 @@ impl Whole {
             let what = format!("{file}, {planted:?}, {tool} {arguments:?}: {said}");
             assert!(!said.contains("panicked"), "{what}");
             let base = file.rsplit('/').next().unwrap();
-            let is_read = file != "backup.log";
+            // Nothing is restored from the log; the accounts, only where they are asked for.
+            let is_restore = *tool == "mail-restore";
+            let is_read = file != "backup.log" && !(is_restore && base.starts_with("_accounts"));
             assert!(
                 !is_read || outcome.code() != 0 && said.contains(base),
                 "{what}"

@@ -4,14 +4,19 @@
 //! The format is that of Maildir++: a line of limits, then the size and the number of messages of
 //! each change.
 
-use std::fs;
-use std::io;
+use std::ffi::OsStr;
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Instant;
 
-use mail_common::beneath;
+use mail_common::beneath::Beneath;
 use mail_common::maildir::holds_messages;
+use mail_common::relpath::RelPath;
 use mail_common::tool::human_size;
+use rustix::fs::{AtFlags, Dir, FileType, statat};
+use rustix::io::Errno;
 
 use super::accounts::User;
 use super::compare::names;
@@ -22,6 +27,9 @@ use crate::status::Status;
 
 /// Dovecot's homes hold the Maildir one directory below.
 const MAX_DEPTH: usize = 8;
+
+/// Maildir++ makes `maildirsize` again beyond 5 KiB. Its owner can write any other.
+const COUNTED_MAX_BYTES: u64 = 64 << 10;
 
 /// What a user with a quota has used; why, where that is not known.
 #[derive(Debug)]
@@ -38,7 +46,7 @@ pub(super) fn measure(users: &[User], mailboxes: &Mailboxes, deadline: Instant) 
         .iter()
         .filter_map(|user| Some((user, user.quota_bytes?, mailboxes.get(&user.email)?)));
     let used = with_quota.map(|(user, quota_bytes, mailbox)| {
-        let counted = counted(&mailbox.path).map_or_else(|| sum(&mailbox.path, deadline, 0), Ok);
+        let counted = counted(&mailbox.path).map_or_else(|| sum(&mailbox.path, deadline), Ok);
         let used_bytes = counted.map_err(|error| error.to_string());
         Used {
             email: user.email.clone(),
@@ -125,10 +133,15 @@ fn not_measured(used: &[Used]) -> Option<String> {
 
 /// What `maildirsize` says; `None` where it is not there or not to be understood.
 fn counted(mailbox: &Path) -> Option<u64> {
-    let text = ["maildirsize", "Maildir/maildirsize"]
+    let mailbox = Beneath::open(mailbox).ok()?;
+    let open = |name: &&str| mailbox.regular_file(&RelPath::new(name).ok()?).ok();
+    let file = ["maildirsize", "Maildir/maildirsize"]
         .iter()
-        .find_map(|name| beneath::read(&mailbox.join(name)).ok())?;
-    parse_maildirsize(&String::from_utf8_lossy(&text))
+        .find_map(open)?;
+    let mut text = Vec::new();
+    let read = file.take(COUNTED_MAX_BYTES + 1).read_to_end(&mut text);
+    let is_whole = read.ok()? as u64 <= COUNTED_MAX_BYTES;
+    parse_maildirsize(&String::from_utf8_lossy(&text)).filter(|_| is_whole)
 }
 
 fn parse_maildirsize(text: &str) -> Option<u64> {
@@ -148,13 +161,24 @@ fn is_limit(text: &str) -> bool {
         .is_some_and(|number| number.parse::<u64>().is_ok())
 }
 
-/// The bytes of all messages.
-fn sum(directory: &Path, deadline: Instant, depth: usize) -> io::Result<u64> {
+/// The bytes of all messages. Whoever owns the mailbox can exchange a directory for a link while it
+/// is read: each is opened from the mailbox, and one that is no longer there has none.
+fn sum(mailbox: &Path, deadline: Instant) -> io::Result<u64> {
+    sum_below(&Beneath::open(mailbox)?, &RelPath::root(), deadline)
+}
+
+fn sum_below(mailbox: &Beneath, path: &RelPath, deadline: Instant) -> io::Result<u64> {
+    let directory = match mailbox.directory(path) {
+        Ok(directory) => directory,
+        Err(error) => {
+            let is_gone = [Some(Errno::NOENT), Some(Errno::NOTDIR), Some(Errno::LOOP)];
+            let is_gone = is_gone.contains(&Errno::from_io_error(&error)) && !path.is_root();
+            return if is_gone { Ok(0) } else { Err(error) };
+        }
+    };
+    let is_mail = holds_messages(path.name());
     let mut total = 0;
-    let is_mail = directory
-        .file_name()
-        .is_some_and(|name| holds_messages(name.as_encoded_bytes()));
-    for entry in fs::read_dir(directory)? {
+    for entry in Dir::read_from(&directory)? {
         if Instant::now() > deadline {
             return Err(io::Error::new(
                 io::ErrorKind::TimedOut,
@@ -162,28 +186,34 @@ fn sum(directory: &Path, deadline: Instant, depth: usize) -> io::Result<u64> {
             ));
         }
         let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        let is_below = name != b"." && name != b"..";
+        let may_be_directory = matches!(entry.file_type(), FileType::Directory | FileType::Unknown);
         if is_mail {
-            total += size_of(&entry)?;
-        } else if depth < MAX_DEPTH && entry.file_type()?.is_dir() {
-            total += sum(&entry.path(), deadline, depth + 1)?;
+            total += size_of(&directory, name)?;
+        } else if is_below && may_be_directory && path.depth() < MAX_DEPTH {
+            let child = path.child(name).map_err(io::Error::other)?;
+            total += sum_below(mailbox, &child, deadline)?;
         }
     }
     Ok(total)
 }
 
 /// By `,S=` in the name, else by the file. One that is gone by now was moved or deleted.
-fn size_of(entry: &fs::DirEntry) -> io::Result<u64> {
-    if let Some(size) = entry.file_name().to_str().and_then(size_in_name) {
+fn size_of(directory: &OwnedFd, name: &[u8]) -> io::Result<u64> {
+    if let Some(size) = std::str::from_utf8(name).ok().and_then(size_in_name) {
         return Ok(size);
     }
-    match entry.metadata() {
-        Ok(metadata) => Ok(if metadata.is_file() {
-            metadata.len()
-        } else {
-            0
-        }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
-        Err(error) => Err(error),
+    match statat(
+        directory,
+        OsStr::from_bytes(name),
+        AtFlags::SYMLINK_NOFOLLOW,
+    ) {
+        Ok(found) if FileType::from_raw_mode(found.st_mode) == FileType::RegularFile => {
+            Ok(found.st_size.unsigned_abs())
+        }
+        Ok(_) | Err(Errno::NOENT) => Ok(0),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -195,6 +225,10 @@ fn size_in_name(name: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
+    use std::time::Duration;
+
+    use mail_tests::swapper::Swapper;
 
     #[test]
     fn maildirsize_is_a_sum() {
@@ -220,6 +254,47 @@ mod tests {
         fs::write(dir.path().join("elsewhere"), "1000S\n300 2\n").unwrap();
         std::os::unix::fs::symlink("elsewhere", &file).unwrap();
         assert_eq!(counted(dir.path()), None);
+    }
+
+    #[test]
+    fn a_maildirsize_without_end_is_not_read_to_its_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |lines: usize| {
+            let text = format!("1000S\n{}", "1 1\n".repeat(lines));
+            fs::write(dir.path().join("maildirsize"), text).unwrap();
+            counted(dir.path())
+        };
+        assert_eq!(write(1000), Some(1000));
+        assert_eq!(write(1_000_000), None);
+        fs::create_dir(dir.path().join("elsewhere")).unwrap();
+        fs::rename(
+            dir.path().join("maildirsize"),
+            dir.path().join("elsewhere/maildirsize"),
+        )
+        .unwrap();
+        fs::write(dir.path().join("elsewhere/maildirsize"), "1000S\n300 2\n").unwrap();
+        std::os::unix::fs::symlink("elsewhere", dir.path().join("Maildir")).unwrap();
+        assert_eq!(counted(dir.path()), None);
+    }
+
+    #[test]
+    fn a_mailbox_that_becomes_a_link_counts_nothing_of_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let (cur, link) = (dir.path().join("box/cur"), dir.path().join("box/link"));
+        fs::create_dir_all(&cur).unwrap();
+        fs::create_dir_all(dir.path().join("others")).unwrap();
+        for n in 0..20 {
+            fs::write(cur.join(format!("{n}.a.mx")), "12345").unwrap();
+            fs::write(dir.path().join(format!("others/{n}.b.mx")), [0; 1000]).unwrap();
+        }
+        std::os::unix::fs::symlink("../others", &link).unwrap();
+        let swapper = Swapper::start(&cur, &link);
+        for _ in 0..2000 {
+            let deadline = Instant::now() + Duration::from_secs(60);
+            let bytes = sum(&dir.path().join("box"), deadline).unwrap();
+            assert!(bytes <= 100, "{bytes} bytes of 100");
+        }
+        assert!(swapper.stop() > 100);
     }
 
     #[test]
@@ -276,7 +351,6 @@ mod tests {
         let error = sum(
             dir.path(),
             Instant::now() - std::time::Duration::from_secs(1),
-            0,
         )
         .unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
