@@ -7,7 +7,6 @@
 use std::io::Write as _;
 use std::ops::Range;
 
-use super::dumpdir;
 use super::index::{Kind, Stat};
 use super::pax;
 use crate::failure::{Failure, FailureKind};
@@ -29,7 +28,7 @@ pub struct MemberHead<'a> {
     pub link_target: &'a [u8],
     /// Extended attributes, ACLs among them, by name.
     pub xattrs: &'a [(Vec<u8>, Vec<u8>)],
-    /// The names in a directory, see [`dumpdir`].
+    /// The names in a directory, see [`dumpdir`](super::dumpdir).
     pub dumpdir: Option<&'a [u8]>,
 }
 
@@ -105,7 +104,7 @@ impl MemberHead<'_> {
             pax_record(&mut records, &[b"SCHILY.xattr.", &name[..]].concat(), value);
         }
         if let Some(value) = self.dumpdir {
-            pax_record(&mut records, dumpdir::RECORD.as_bytes(), value);
+            pax_record(&mut records, pax::DUMPDIR.as_bytes(), value);
         }
         records
     }

@@ -4,6 +4,9 @@
 //! would cut it. Format: <https://pubs.opengroup.org/onlinepubs/9799919799/utilities/pax.html>,
 //! "pax Extended Header".
 
+/// The record of a directory entry that holds its dumpdir.
+pub(super) const DUMPDIR: &str = "GNU.dumpdir";
+
 /// The records are not a sequence of `LENGTH KEY=VALUE\n`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("damaged pax records")]

@@ -6,7 +6,6 @@
 
 use std::io::{self, Read};
 
-use super::dumpdir;
 use super::member::{BLOCK_BYTES, padding};
 use super::pax;
 use crate::failure::{Failure, FailureKind};
@@ -415,7 +414,7 @@ fn apply(
                 .ok_or("its group is not a number")?;
         }
         b"mtime" => head.mtime_ns = decimal_nanoseconds(value).ok_or("its time is not a number")?,
-        _ if key == dumpdir::RECORD.as_bytes() => head.dumpdir = Some(value.to_vec()),
+        _ if key == pax::DUMPDIR.as_bytes() => head.dumpdir = Some(value.to_vec()),
         _ => {
             if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
                 head.xattrs.push((name.to_vec(), value.to_vec()));

@@ -13,7 +13,7 @@ mod testing; // mailboxes of few names, and the dumpdirs that lead to them
 pub use comparison::Comparison;
 pub use control::{Dumpdirs, Scope};
 pub use error::Error;
-pub use record::{Dumpdir, Listed, RECORD, Rename};
+pub use record::{Dumpdir, Listed, Rename};
 pub use renames::{RenamePlanner, Still, plan_renames};
 
 use crate::relpath::RelPath;

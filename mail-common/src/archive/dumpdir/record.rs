@@ -14,9 +14,6 @@ use std::collections::BTreeMap;
 use super::error::Error;
 use crate::relpath::{RelPath, UnsafePath};
 
-/// The pax record of a directory entry that holds its dumpdir.
-pub const RECORD: &str = "GNU.dumpdir";
-
 /// What a listed name is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Listed {

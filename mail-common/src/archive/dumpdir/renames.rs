@@ -325,9 +325,10 @@ mod tests {
     use std::path::Path;
     use std::process::Command;
 
-    use super::super::record::{Dumpdir, RECORD};
+    use super::super::record::Dumpdir;
     use super::super::testing::{Member, list, path, plan, some_members};
     use super::*;
+    use crate::archive::pax::DUMPDIR;
     use proptest::prelude::*;
 
     fn rename(from: &str, to: &str) -> Rename {
@@ -379,7 +380,7 @@ mod tests {
             let parsed = Dumpdir::parse(&record, &directory, &path("m"));
             assert_eq!(parsed.unwrap(), dumpdir);
             builder
-                .append_pax_extensions([(RECORD, &record[..])])
+                .append_pax_extensions([(DUMPDIR, &record[..])])
                 .unwrap();
             let mut header = tar::Header::new_ustar();
             header.set_entry_type(tar::EntryType::Directory);
