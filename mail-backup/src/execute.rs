@@ -249,6 +249,7 @@ impl NewSet {
             session.emit(&Record::Artifact(artifact));
         }
         let exit = exit.max(report_damage(&damage, session));
+        totals.add("errors", damage.len() as u64);
         if commit_as == CommitAs::Incomplete || plan.retention.wanted == Wanted::No {
             return Ok((exit, totals));
         }

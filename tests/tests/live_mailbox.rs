@@ -127,6 +127,22 @@ fn every_message_that_was_there_throughout_is_saved_once() {
     }
 }
 
+/// A weekly run reads what it does not store again: what moves meanwhile must not be lost on that
+/// way, and no change may pass for damage.
+#[test]
+fn every_message_is_saved_once_by_a_run_that_reads_everything() {
+    let server = Server::new(&TreePlan {
+        mean_bytes: 2_000,
+        ..TreePlan::new(400, 1, 23)
+    });
+    for run in 0..3 {
+        let date = format!("2026-11-{:02}", 1 + 7 * run);
+        let ledger = backup_while_written(&server, &date, &["--weekly"], busy(run, 1_500));
+        let set = format!("weekly/2026-week-{}", 44 + run);
+        check(&server.root().join(set), &ledger);
+    }
+}
+
 #[test]
 fn a_tree_that_holds_still_again_is_saved_as_it_is() {
     let server = Server::new(&TreePlan {

@@ -183,6 +183,7 @@ fn check_damage(file: impl Fn(&Path) -> PathBuf, damage: impl Fn(&Path)) {
     assert!(outcome.stderr.contains("warning:"), "{}", outcome.stderr);
     assert_eq!(outcome.data("end")[0]["status"], "bad");
     assert_eq!(total(&outcome, "damaged_files"), 1);
+    assert_eq!(total(&outcome, "errors"), 1);
     let set = weekly(&server, 1);
     assert_holds_source(&server, &set);
     assert_eq!(server.latest().unwrap(), "weekly/2026-week-41");
