@@ -26,6 +26,8 @@ pub mod text; // text of others, made safe to show
 
 pub mod message; // the header of a message
 
+pub mod mime; // its body, part by part
+
 pub mod clamav; // the version of clamd, with the age of its signatures
 
 pub mod archive; // segments, frames and their index

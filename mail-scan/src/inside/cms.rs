@@ -1,11 +1,11 @@
 //! S/MIME (RFC 8551), which is CMS (RFC 5652) in BER (X.690): encrypted, signed around its content,
 //! or compressed.
 
+use mail_common::mime::{self, lines};
 use memchr::memmem;
 
 use super::open;
 use super::search::{Hidden, Role, Search, TooLarge};
-use super::transfer::{self, Base64, lines};
 
 const ARMORS: [&[u8]; 2] = [b"-----BEGIN PKCS7-----", b"-----BEGIN CMS-----"];
 
@@ -48,7 +48,7 @@ pub(super) fn look_at_armored(search: &mut Search, text: &[u8]) -> Result<(), To
     let digits: Vec<&[u8]> = body
         .take_while(|line| !line.starts_with(b"-----"))
         .collect();
-    let (Base64::Exact(bytes) | Base64::Lenient(bytes)) = transfer::base64(&digits.join(&b'\n'));
+    let bytes = mime::base64(&digits.join(&b'\n')).into_bytes();
     look(search, &bytes, "")
 }
 

@@ -1,8 +1,9 @@
 //! The parts of a message whose structure cannot be relied on: whatever some mail program might
 //! take for a part is decoded in each way that it might.
 
+use mail_common::mime::{self, lines};
+
 use super::search::{Role, Search, TooLarge};
-use super::transfer::{self, Base64, lines};
 
 /// A line of fewer digits than this stands in many texts.
 const RUN_MIN_BYTES: usize = 24;
@@ -34,7 +35,7 @@ pub(super) fn show_parts(search: &mut Search, message: &[u8]) -> Result<(), TooL
 pub(super) fn show_body(search: &mut Search, body: &[u8]) -> Result<(), TooLarge> {
     search.show(body.to_vec())?;
     if memchr::memchr(b'=', body).is_some() {
-        search.found(transfer::quoted_printable(body), Role::File, b"")?;
+        search.found(mime::quoted_printable(body), Role::File, b"")?;
     }
     if is_mostly_base64(body) {
         show_base64(search, body)?;
@@ -43,7 +44,7 @@ pub(super) fn show_body(search: &mut Search, body: &[u8]) -> Result<(), TooLarge
 }
 
 fn show_base64(search: &mut Search, text: &[u8]) -> Result<(), TooLarge> {
-    let (Base64::Exact(bytes) | Base64::Lenient(bytes)) = transfer::base64(text);
+    let bytes = mime::base64(text).into_bytes();
     search.found(bytes, Role::File, b"")
 }
 

@@ -8,14 +8,14 @@
 use std::borrow::Cow;
 
 use mail_common::message::{HEAD_BYTES, Head};
+use mail_common::mime::{self, Base64, Description, Encoding, Form, body_after, lines, parts};
 use memchr::memmem;
 
 use super::cms;
-use super::content_type::{Description, Encoding, Form};
+use super::inline::{uuencoded, yencoded};
 use super::loose;
 use super::pgp;
 use super::search::{Hidden, Role, Search, TooLarge};
-use super::transfer::{self, Base64, lines};
 
 /// Fields by which clamd knows a message that begins with one of them (libclamav/filetypes_int.h),
 /// those that each of its versions has had for years.
@@ -51,10 +51,6 @@ const TELLING_FIELDS: [&str; 8] = [
 ];
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
-
-/// What stands before the first part and after the last is shown by no mail program. More than this
-/// of it may be a part to somebody.
-const ASIDE_MAX_BYTES: usize = 1000;
 
 /// Whether a file that begins so is a message.
 pub(super) fn is_alike(start: &[u8]) -> bool {
@@ -164,7 +160,7 @@ impl Walk<'_> {
         }
         let description = Description::of(&head);
         self.form = self.form.and(description.form);
-        let body = without_blank_line(&entity[section.len()..]);
+        let body = body_after(&entity[section.len()..]);
         match description.content_type.split_once('/') {
             Some(("multipart", _)) => self.multipart(&description, body),
             Some(("message", "partial")) => self.fragment(&description, body),
@@ -272,9 +268,9 @@ impl Walk<'_> {
                     // Nothing that is looked for in a text is hidden in it.
                     return body.into();
                 }
-                transfer::quoted_printable(body).into()
+                mime::quoted_printable(body).into()
             }
-            Encoding::Base64 | Encoding::Unknown => match transfer::base64(body) {
+            Encoding::Base64 | Encoding::Unknown => match mime::base64(body) {
                 Base64::Exact(bytes) => bytes.into(),
                 Base64::Lenient(bytes) => {
                     self.form = Form::Odd;
@@ -308,10 +304,10 @@ impl Walk<'_> {
     fn inline_files(&mut self, message: &[u8]) -> Result<(), TooLarge> {
         let mut files = Vec::new();
         if memmem::find(message, b"\n=ybegin ").is_some() {
-            files.extend(transfer::yencoded(message));
+            files.extend(yencoded(message));
         }
         if memmem::find(message, b"\nbegin ").is_some() {
-            files.extend(transfer::uuencoded(message));
+            files.extend(uuencoded(message));
         }
         for file in files {
             self.search.found(file.bytes, Role::File, &file.name)?;
@@ -323,96 +319,14 @@ impl Walk<'_> {
 fn decoded_by(encoding: Encoding, body: &[u8]) -> Vec<u8> {
     match encoding {
         Encoding::Identity => body.to_vec(),
-        Encoding::QuotedPrintable => transfer::quoted_printable(body),
-        Encoding::Base64 | Encoding::Unknown => match transfer::base64(body) {
-            Base64::Exact(bytes) | Base64::Lenient(bytes) => bytes,
-        },
+        Encoding::QuotedPrintable => mime::quoted_printable(body),
+        Encoding::Base64 | Encoding::Unknown => mime::base64(body).into_bytes(),
     }
-}
-
-/// A body, which follows the blank line.
-fn without_blank_line(rest: &[u8]) -> &[u8] {
-    let rest = rest.strip_prefix(b"\r").unwrap_or(rest);
-    rest.strip_prefix(b"\n").unwrap_or(rest)
-}
-
-/// The parts of a multipart body.
-struct Parts<'a> {
-    parts: Vec<&'a [u8]>,
-    form: Form,
-}
-
-/// Cuts `body` at its boundary lines (RFC 2046, 5.1.1).
-fn parts<'a>(body: &'a [u8], boundary: &[u8]) -> Parts<'a> {
-    let delimiter = [b"--", boundary].concat();
-    let (mut parts, mut form) = (Vec::new(), Form::Usual);
-    let mut start = None;
-    let mut end_of_last = None;
-    for at in memmem::find_iter(body, &delimiter) {
-        if at > 0 && body[at - 1] != b'\n' {
-            continue;
-        }
-        let line = lines(&body[at..]).next().unwrap_or_default();
-        let rest = line[delimiter.len()..].trim_ascii();
-        if !matches!(rest, b"" | b"--") || end_of_last.is_some() {
-            // The boundary of another multipart may begin with this one.
-            form = Form::Odd;
-            continue;
-        }
-        match start {
-            Some(start) => parts.push(&body[start..at]),
-            None if at > ASIDE_MAX_BYTES => form = Form::Odd,
-            None => {}
-        }
-        let after = (at + line.len() + 1).min(body.len());
-        let after = after + usize::from(body.get(after - 1) == Some(&b'\r'));
-        start = Some(after.min(body.len()));
-        if rest == b"--" {
-            end_of_last = start.take();
-        }
-    }
-    match (start, end_of_last) {
-        (_, Some(end)) if body.len() - end > ASIDE_MAX_BYTES => form = Form::Odd,
-        (_, Some(_)) => {}
-        // Cut short, or without any part.
-        (Some(start), None) => {
-            parts.push(&body[start..]);
-            form = Form::Odd;
-        }
-        (None, None) => form = Form::Odd,
-    }
-    Parts { parts, form }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_body_is_cut_at_its_boundary_lines() {
-        let check = |body: &str, expected: &[&str], form: Form| {
-            let found = parts(body.as_bytes(), b"b");
-            let expected: Vec<&[u8]> = expected.iter().map(|part| part.as_bytes()).collect();
-            assert_eq!((found.parts, found.form), (expected, form), "{body:?}");
-        };
-        check(
-            "--b\none\n--b\ntwo\n--b--\n",
-            &["one\n", "two\n"],
-            Form::Usual,
-        );
-        check("\r\n--b \r\none\r\n--b--", &["one\r\n"], Form::Usual);
-        check("--b\none\n--b\n--b--\n", &["one\n", ""], Form::Usual);
-        check("--b\none --b\n--b--\n", &["one --b\n"], Form::Usual);
-        check("--b\none\n", &["one\n"], Form::Odd);
-        check(
-            "--b\none\n--bc\ntwo\n--b--\n",
-            &["one\n--bc\ntwo\n"],
-            Form::Odd,
-        );
-        check("--b--\n--b\none\n--b--\n", &[], Form::Odd);
-        check("one\n", &[], Form::Odd);
-        check("--b", &[""], Form::Odd);
-    }
 
     #[test]
     fn a_message_begins_with_a_field_that_clamd_knows() {

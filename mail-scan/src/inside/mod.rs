@@ -7,8 +7,7 @@
 //! from the form in which mail programs write it is where scanners and mail programs differ, so its
 //! parts are decoded here in each way that a mail program might, and shown one by one.
 
-mod transfer; // base64, quoted-printable, uuencode, yEnc
-mod content_type; // the fields that say what a part is
+mod inline; // files in a text: uuencode, yEnc
 mod loose; // parts of a message whose structure cannot be relied on
 mod pgp; // OpenPGP: encrypted, or only signed
 mod cms; // S/MIME: encrypted, signed or compressed

@@ -3,11 +3,11 @@
 
 use std::io::{self, Read};
 
+use mail_common::mime::{self, lines};
 use memchr::memmem;
 
 use super::open;
 use super::search::{Role, Search, TooLarge};
-use super::transfer::{self, Base64, lines};
 
 const ARMOR: &[u8] = b"-----BEGIN PGP MESSAGE";
 
@@ -113,8 +113,7 @@ fn dearmored(armor: &[u8]) -> Vec<u8> {
         digits.extend_from_slice(line);
         digits.push(b'\n');
     }
-    let (Base64::Exact(bytes) | Base64::Lenient(bytes)) = transfer::base64(&digits);
-    bytes
+    mime::base64(&digits).into_bytes()
 }
 
 /// Follows the packets to the first that tells what the message is.

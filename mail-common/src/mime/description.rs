@@ -1,43 +1,53 @@
 //! The fields that say what a part of a message is (RFC 2045, RFC 2183), and whether they say it
 //! plainly. Scanners and mail programs read repeated and broken fields differently.
 
-use mail_common::message::Head;
+use crate::message::Head;
 
 use super::transfer::{LINE_MAX_BYTES, lines};
 
 /// What the header of a part says of it.
 #[derive(Debug)]
-pub(super) struct Description {
+pub struct Description {
     /// `type/subtype` in lower case; `text/plain` where nothing is declared.
-    pub(super) content_type: String,
-    pub(super) boundary: Option<Vec<u8>>,
+    pub content_type: String,
+    /// What divides the parts of a multipart body.
+    pub boundary: Option<Vec<u8>>,
     /// `smime-type`, `protocol`, `number` and `total`, in lower case.
     parameters: Vec<(String, Vec<u8>)>,
-    pub(super) encoding: Encoding,
+    /// How the content is carried.
+    pub encoding: Encoding,
     /// The name of the file, as it stands there: only its end is looked at.
-    pub(super) name: Vec<u8>,
+    pub name: Vec<u8>,
     /// Whether all of this is written as mail programs write it.
-    pub(super) form: Form,
+    pub form: Form,
 }
 
 /// How the content of a part is carried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Encoding {
+pub enum Encoding {
+    /// As it is.
     Identity,
+    /// RFC 2045, 6.8.
     Base64,
+    /// RFC 2045, 6.7.
     QuotedPrintable,
+    /// In a way that is not known.
     Unknown,
 }
 
 /// Whether something is written as mail programs write it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub enum Form {
+    /// It is.
     Usual,
+    /// It is not: one reader may take it for something else than the next.
     Odd,
 }
 
 impl Form {
-    pub(super) fn and(self, other: Self) -> Self {
+    /// Usual where both are.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
         if self == Self::Usual {
             other
         } else {
@@ -52,7 +62,8 @@ impl Form {
 
 impl Description {
     /// Reads the fields of `head`.
-    pub(super) fn of(head: &Head<'_>) -> Self {
+    #[must_use]
+    pub fn of(head: &Head<'_>) -> Self {
         let types: Vec<_> = head.fields("Content-Type").collect();
         let encodings: Vec<_> = head.fields("Content-Transfer-Encoding").collect();
         let value = types.first().map_or(&b""[..], |value| value);
@@ -91,14 +102,16 @@ impl Description {
     }
 
     /// The value of a parameter in lower case; empty where it is not there.
-    pub(super) fn parameter(&self, name: &str) -> String {
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> String {
         let found = self.parameters.iter().find(|(known, _)| known == name);
         let value = found.map_or(&b""[..], |(_, value)| value);
         String::from_utf8_lossy(value).to_ascii_lowercase()
     }
 
     /// Whether the name of the file ends so.
-    pub(super) fn is_named(&self, endings: &[&str]) -> bool {
+    #[must_use]
+    pub fn is_named(&self, endings: &[&str]) -> bool {
         let name = self.name.to_ascii_lowercase();
         endings
             .iter()
