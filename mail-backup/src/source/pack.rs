@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io;
 
-use jiff::fmt::rfc2822;
 use mail_common::archive::index::{Envelope, IndexEntry, Kind, LiveEntry, Location, Stat};
 use mail_common::archive::member::{MemberHead, pad};
 use mail_common::checksum::Sha256;
@@ -109,29 +108,13 @@ impl HeaderFields {
             return Self::default();
         }
         let head = Head::of(start, message_bytes);
+        // What a cut one lacks may stand beyond: half an envelope would hide it from a search.
+        let whole = head.as_ref().filter(|head| head.is_whole());
         Self {
             message_id: head.as_ref().and_then(Head::message_id),
-            envelope: head.as_ref().map(|head| Box::new(envelope(head))),
+            envelope: whole.map(|head| Box::new(Envelope::of(head))),
         }
     }
-}
-
-fn envelope(head: &Head<'_>) -> Envelope {
-    let text = |name| head.text(name).unwrap_or_default();
-    Envelope {
-        date_seconds: head.field("Date").and_then(|date| date_seconds(&date)),
-        from: text("From"),
-        to: text("To"),
-        cc: text("Cc"),
-        subject: text("Subject"),
-    }
-}
-
-/// A date of RFC 5322 in seconds since 1970. A wrong day of the week is of no matter.
-fn date_seconds(date: &[u8]) -> Option<i64> {
-    let parser = rfc2822::DateTimeParser::new().relaxed_weekday(true);
-    let time = parser.parse_timestamp(date.trim_ascii()).ok()?;
-    Some(time.as_second())
 }
 
 /// Appends what is asked for to `tar`, reading each file once, or again where it changes meanwhile.

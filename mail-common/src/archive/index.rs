@@ -7,10 +7,12 @@
 use std::borrow::Cow;
 use std::io::{self, BufRead, BufReader, Read, Write};
 
+use jiff::fmt::rfc2822;
 use serde::{Deserialize, Serialize};
 
 use crate::checksum::Sha256;
 use crate::failure::{Failure, FailureKind};
+use crate::message::Head;
 use crate::relpath::{PathField, RelPath, UnsafePath};
 
 /// What an entry is.
@@ -105,6 +107,28 @@ pub struct Envelope {
     /// What it is about.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub subject: String,
+}
+
+impl Envelope {
+    /// Of a message with this header.
+    #[must_use]
+    pub fn of(head: &Head<'_>) -> Self {
+        let text = |name| head.text(name).unwrap_or_default();
+        Self {
+            date_seconds: head.field("Date").and_then(|date| date_seconds(&date)),
+            from: text("From"),
+            to: text("To"),
+            cc: text("Cc"),
+            subject: text("Subject"),
+        }
+    }
+}
+
+/// A date of RFC 5322 in seconds since 1970. A wrong day of the week is of no matter.
+fn date_seconds(date: &[u8]) -> Option<i64> {
+    let parser = rfc2822::DateTimeParser::new().relaxed_weekday(true);
+    let time = parser.parse_timestamp(date.trim_ascii()).ok()?;
+    Some(time.as_second())
 }
 
 /// How much of a field an envelope keeps, in characters.

@@ -29,7 +29,12 @@ const TO_ASCII: &[u8] = b"\x1b(B";
 /// The text of an unfolded value. A word of an unknown character set stays as it is. It may hold
 /// anything: [`crate::text::printable`] comes after this.
 pub(super) fn decode(value: &[u8]) -> String {
-    let mut rest = &value[..value.len().min(VALUE_MAX_BYTES)];
+    decode_all(&value[..value.len().min(VALUE_MAX_BYTES)])
+}
+
+/// The same of a value that is looked at to its end.
+pub(super) fn decode_all(value: &[u8]) -> String {
+    let mut rest = value;
     let mut text = Text::default();
     while let Some(start) = position(rest, b"=?") {
         let (before, candidate) = rest.split_at(start);
@@ -108,6 +113,16 @@ fn join(word: &mut Word, bytes: &[u8]) {
         word.bytes.truncate(word.bytes.len() - TO_ASCII.len());
     }
     word.bytes.extend_from_slice(bytes);
+}
+
+/// `bytes` in the character set of this name, or, where it is not known or claims to be ASCII and is
+/// not, as they are.
+pub(super) fn text_in(charset: &[u8], bytes: &[u8]) -> String {
+    let is_ascii = charset.eq_ignore_ascii_case(b"us-ascii");
+    match encoding_of(charset.trim_ascii()).filter(|_| !is_ascii) {
+        Some(encoding) => encoding.decode_with_bom_removal(bytes).0.into_owned(),
+        None => raw(bytes),
+    }
 }
 
 /// Bytes outside of words: UTF-8, and where Japanese programs of old wrote their character set into

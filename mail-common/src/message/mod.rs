@@ -29,6 +29,9 @@ pub const MESSAGE_ID_MAX_BYTES: usize = 998;
 /// People are shown no more of a field.
 pub const TEXT_MAX_CHARACTERS: usize = 200;
 
+/// A search looks at no more of a field: ten thousand recipients.
+const WHOLE_TEXT_MAX_BYTES: usize = 2 << 20;
+
 /// The header section of a message.
 #[derive(Clone, Copy, Debug)]
 pub struct Head<'a> {
@@ -105,6 +108,22 @@ impl<'a> Head<'a> {
         self.field(name).map(|value| readable(&value))
     }
 
+    /// The same, neither cut nor for showing: for a search that must not miss what stands late.
+    #[must_use]
+    pub fn whole_text(&self, name: &str) -> Option<String> {
+        self.field(name).map(|value| {
+            let value = &value[..value.len().min(WHOLE_TEXT_MAX_BYTES)];
+            printable(&encoded_word::decode_all(value).replace('\t', " "))
+        })
+    }
+
+    /// Whether the header ends within what was looked at. A field that a cut one lacks may stand
+    /// beyond.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.extent == Extent::Whole
+    }
+
     /// The Message-ID without angle brackets; empty when the message has none. `None` when that
     /// is unknown: the header goes beyond what is looked at, or the value is longer than
     /// [`MESSAGE_ID_MAX_BYTES`].
@@ -172,6 +191,19 @@ pub fn without_white_space(id: &str) -> String {
         !is_blank
     };
     id.chars().filter(is_kept).collect()
+}
+
+/// The text of a body, or of a parameter, in the character set that its message names.
+#[must_use]
+pub fn text_in(charset: &str, bytes: &[u8]) -> String {
+    encoded_word::text_in(charset.as_bytes(), bytes)
+}
+
+/// The text of a value of a field or a parameter: encoded words are decoded, also where the standard
+/// has none. It may hold anything: [`printable`] makes it safe to show.
+#[must_use]
+pub fn decoded(value: &[u8]) -> String {
+    encoded_word::decode(value)
 }
 
 /// The text of a value, made safe to show. A field is folded at tabs as well as at blanks.

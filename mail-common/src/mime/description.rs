@@ -3,6 +3,7 @@
 
 use crate::message::Head;
 
+use super::file_name;
 use super::transfer::{LINE_MAX_BYTES, lines};
 
 /// What the header of a part says of it.
@@ -13,9 +14,11 @@ pub struct Description {
     /// What divides the parts of a multipart body.
     pub boundary: Option<Vec<u8>>,
     /// `smime-type`, `protocol`, `number` and `total`, in lower case.
-    parameters: Vec<(String, Vec<u8>)>,
+    parameters: Parameters,
     /// How the content is carried.
     pub encoding: Encoding,
+    /// Those of Content-Disposition.
+    disposition: Parameters,
     /// The name of the file, as it stands there: only its end is looked at.
     pub name: Vec<u8>,
     /// Whether all of this is written as mail programs write it.
@@ -94,6 +97,7 @@ impl Description {
             content_type: content_type.unwrap_or_else(|| "text/plain".to_owned()),
             encoding,
             name,
+            disposition: named,
             form: form
                 .and(Form::usual_if(is_usual))
                 .and(form_of_lines(head.section())),
@@ -107,6 +111,13 @@ impl Description {
         let found = self.parameters.iter().find(|(known, _)| known == name);
         let value = found.map_or(&b""[..], |(_, value)| value);
         String::from_utf8_lossy(value).to_ascii_lowercase()
+    }
+
+    /// The name of the file as people read it.
+    #[must_use]
+    pub fn file_name(&self) -> Option<String> {
+        file_name::assembled(&self.disposition, "filename")
+            .or_else(|| file_name::assembled(&self.parameters, "name"))
     }
 
     /// Whether the name of the file ends so.
@@ -139,7 +150,8 @@ fn encoding_of(value: &[u8]) -> Encoding {
     }
 }
 
-type Parameters = Vec<(String, Vec<u8>)>;
+/// Names in lower case, and values.
+pub(super) type Parameters = Vec<(String, Vec<u8>)>;
 
 /// `type/subtype; name=value; name="value"`.
 fn parse(value: &[u8]) -> (Option<String>, Parameters, Form) {

@@ -2,6 +2,7 @@
 //! carry.
 
 mod transfer; // base64 and quoted-printable
+mod file_name; // of an attachment
 mod description; // the fields that say what a part is
 mod parts; // a body cut at its boundaries
 
