@@ -287,8 +287,8 @@ fn parse_line(raw: &str, line: u64) -> Result<Option<Record>, Error> {
     let envelope: Envelope = serde_json::from_str(raw).map_err(malformed)?;
     match envelope.r#type.as_str() {
         "begin" => refuse_newer(raw, line)?,
-        "artifact" | "verdict" | "transfer" | "restored" | "set" | "usage" | "check" | "error"
-        | "end" => {}
+        "artifact" | "verdict" | "transfer" | "restored" | "message" | "set" | "usage"
+        | "check" | "error" | "end" => {}
         _ => return Ok(None),
     }
     serde_json::from_str(raw).map(Some).map_err(malformed)

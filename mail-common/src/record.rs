@@ -38,6 +38,8 @@ pub enum Record {
     Transfer(Transfer),
     /// A part of a set has been restored; from mail-restore.
     Restored(Restored),
+    /// A message that a search found in sets; from mail-restore.
+    Message(Message),
     /// A set in a store; from mail-s3sync.
     Set(StoredSet),
     /// What a store holds and costs; from mail-s3sync.
@@ -215,6 +217,56 @@ pub struct Restored {
     pub entries: u64,
     /// Nothing was written; this is what would have been.
     pub dry_run: bool,
+}
+
+/// A message that a search found, once however many sets hold it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Message {
+    /// The absolute path of the directory that holds the sets; absent when the set lies elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<String>,
+    /// The oldest of the sets searched that holds it, relative to the root where there is one.
+    pub first_set: String,
+    /// The newest of them: from it the message is restored.
+    pub last_set: String,
+    /// What people call its mailbox.
+    pub mailbox: String,
+    /// Its path in the mail tree, as the newest set has it.
+    #[serde(flatten)]
+    pub path: PathField,
+    /// When it was delivered: RFC 3339 with the local offset.
+    pub delivered: String,
+    /// When it was written, as its own header says: RFC 3339 with the local offset. Who sends
+    /// rubbish dates it as they like.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub date: Option<String>,
+    /// Who wrote it. This field and those that follow are decoded, cut to 200 characters, with
+    /// control characters escaped; they are absent where the message has no such field, or shows no
+    /// header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// For whom.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// Who got a copy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cc: Option<String>,
+    /// What it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// Its size.
+    pub bytes: u64,
+    /// Its Message-ID, without angle brackets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message_id: Option<String>,
+    /// The digest of its content.
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub sha256: Sha256,
+    /// Whether the live mailbox holds the same content now, in whatever folder; absent where that
+    /// is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub live: Option<bool>,
 }
 
 /// A set in a store.

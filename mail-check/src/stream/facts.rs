@@ -103,7 +103,8 @@ impl Facts {
             | Record::End(_)
             | Record::Artifact(_)
             | Record::Transfer(_)
-            | Record::Restored(_) => {}
+            | Record::Restored(_)
+            | Record::Message(_) => {}
         }
     }
 

@@ -49,8 +49,8 @@ impl Session {
     pub fn start(opening: Opening, format: Format, report: Report) -> Self {
         let stdout: Box<dyn Write + Send> = Box::new(io::stdout());
         let sink = match format {
-            Format::Auto if io::stdout().is_terminal() => Sink::Text(Table::new(stdout)),
-            Format::Text => Sink::Text(Table::new(stdout)),
+            Format::Auto if io::stdout().is_terminal() => Sink::Text(table(stdout)),
+            Format::Text => Sink::Text(table(stdout)),
             Format::Auto | Format::Jsonl => Sink::Jsonl(RecordWriter::new(stdout)),
             Format::Nagios => Sink::Plain(stdout),
         };
@@ -285,6 +285,13 @@ impl Sink {
             Self::Plain(output) => output.flush().map_err(jsonl::Error::Write),
         }
     }
+}
+
+/// A table as wide as the terminal, where stdout is one.
+fn table(stdout: Box<dyn Write + Send>) -> Table<Box<dyn Write + Send>> {
+    let size = rustix::termios::tcgetwinsize(io::stdout());
+    let columns = size.ok().map(|size| usize::from(size.ws_col));
+    Table::new(stdout, columns.filter(|columns| *columns > 0))
 }
 
 impl fmt::Debug for Sink {

@@ -8,18 +8,26 @@ use unicode_width::UnicodeWidthStr;
 
 use super::human::{human_duration, human_size};
 use crate::record::{
-    Artifact, Begin, Check, CheckStatus, End, EndStatus, ErrorRecord, Record, Restored, StoredSet,
-    Transfer, TransferAction, Usage, Verdict, VerdictStatus,
+    Artifact, Begin, Check, CheckStatus, End, EndStatus, ErrorRecord, Message, Record, Restored,
+    StoredSet, Transfer, TransferAction, Usage, Verdict, VerdictStatus,
 };
 use crate::text::printable;
 
 /// How many rows of one kind are held back to size their columns; more come in another table.
 const MAX_ROWS: usize = 500;
 
+/// Blanks between two columns.
+const GAP: usize = 2;
+
+/// A column is cut no further: what is left tells nothing.
+const ELASTIC_MIN: usize = 8;
+
 /// Collects records of one kind, and writes them as a table once another kind comes.
 #[derive(Debug)]
 pub(super) struct Table<W> {
     output: W,
+    /// How wide a row may be, where it is shown on a terminal.
+    columns: Option<usize>,
     heading: &'static [Column],
     rows: Vec<Vec<String>>,
 }
@@ -29,12 +37,15 @@ pub(super) struct Table<W> {
 enum Column {
     Text(&'static str),
     Number(&'static str),
+    /// A text that is cut where a row is wider than the terminal.
+    Elastic(&'static str),
 }
 
 impl<W: Write> Table<W> {
-    pub(super) fn new(output: W) -> Self {
+    pub(super) fn new(output: W, columns: Option<usize>) -> Self {
         Self {
             output,
+            columns,
             heading: &[],
             rows: Vec::new(),
         }
@@ -59,7 +70,7 @@ impl<W: Write> Table<W> {
         if rows.is_empty() {
             return Ok(());
         }
-        let text = layout(self.heading, &rows);
+        let text = layout(self.heading, &fitted(self.heading, rows, self.columns));
         self.output.write_all(text.as_bytes())?;
         self.output.flush()
     }
@@ -109,6 +120,15 @@ static RESTORED: [Column; 5] = [
     Column::Text("PATH"),
     Column::Text("TARGET"),
 ];
+static MESSAGE: [Column; 7] = [
+    Column::Text("DELIVERED"),
+    Column::Elastic("MAILBOX"),
+    Column::Elastic("FROM"),
+    Column::Elastic("SUBJECT"),
+    Column::Number("SIZE"),
+    Column::Text("LAST SET"),
+    Column::Text("NOW"),
+];
 static SET: [Column; 6] = [
     Column::Text("SET"),
     Column::Text("STATUS"),
@@ -137,6 +157,7 @@ fn row(record: &Record) -> Row {
         Record::Verdict(verdict) => Row::Cells(&VERDICT, verdict_cells(verdict)),
         Record::Transfer(transfer) => Row::Cells(&TRANSFER, transfer_cells(transfer)),
         Record::Restored(restored) => Row::Cells(&RESTORED, restored_cells(restored)),
+        Record::Message(message) => Row::Cells(&MESSAGE, message_cells(message)),
         Record::Set(set) => Row::Cells(&SET, set_cells(set)),
         Record::Usage(usage) => Row::Cells(&USAGE, usage_cells(usage)),
         Record::Check(check) => Row::Cells(&CHECK, check_cells(check)),
@@ -240,6 +261,26 @@ fn restored_cells(restored: &Restored) -> Vec<String> {
     ]
 }
 
+fn message_cells(message: &Message) -> Vec<String> {
+    let now = match message.live {
+        Some(true) => "live",
+        Some(false) => "gone",
+        None => "?",
+    };
+    let minutes = message.delivered.get(.."2026-11-23T03:00".len());
+    let minutes = minutes.unwrap_or(&message.delivered).replace('T', " ");
+    let text = |field: &Option<String>| field.clone().unwrap_or_default();
+    vec![
+        minutes,
+        message.mailbox.clone(),
+        text(&message.from),
+        text(&message.subject),
+        human_size(message.bytes),
+        message.last_set.clone(),
+        now.to_owned(),
+    ]
+}
+
 fn set_cells(set: &StoredSet) -> Vec<String> {
     let status = match (set.complete, set.encrypted) {
         (true, true) => "complete, encrypted",
@@ -280,20 +321,65 @@ fn check_cells(check: &Check) -> Vec<String> {
     ]
 }
 
+/// The rows with their elastic cells cut, so that each fits into `columns`: the widest column gives
+/// way first.
+fn fitted(
+    heading: &[Column],
+    mut rows: Vec<Vec<String>>,
+    columns: Option<usize>,
+) -> Vec<Vec<String>> {
+    let Some(columns) = columns else { return rows };
+    let mut widths = widths(heading, &rows);
+    let gaps = GAP * heading.len().saturating_sub(1);
+    let elastic: Vec<usize> = (0..heading.len())
+        .filter(|&i| matches!(heading[i], Column::Elastic(_)))
+        .collect();
+    while widths.iter().sum::<usize>() + gaps > columns {
+        let widest = elastic.iter().copied().max_by_key(|&i| widths[i]);
+        match widest.filter(|&i| widths[i] > ELASTIC_MIN) {
+            Some(i) => widths[i] -= 1,
+            None => break,
+        }
+    }
+    for row in &mut rows {
+        for &i in &elastic {
+            row[i] = cut(&row[i], widths[i]);
+        }
+    }
+    rows
+}
+
+/// `cell` in at most `width` columns.
+fn cut(cell: &str, width: usize) -> String {
+    if cell.width() <= width {
+        return cell.to_owned();
+    }
+    let mut short = String::new();
+    for character in cell.chars() {
+        short.push(character);
+        if short.width() >= width {
+            short.pop();
+            break;
+        }
+    }
+    short.push('…');
+    short
+}
+
+fn widths(heading: &[Column], rows: &[Vec<String>]) -> Vec<usize> {
+    let of_column = |i: usize| {
+        let cells = rows.iter().map(|row| row[i].width());
+        cells.chain([heading[i].title().width()]).max().unwrap_or(0)
+    };
+    (0..heading.len()).map(of_column).collect()
+}
+
 fn layout(heading: &[Column], rows: &[Vec<String>]) -> String {
     let titles: Vec<String> = heading
         .iter()
         .map(|column| column.title().to_owned())
         .collect();
-    let widths: Vec<usize> = (0..heading.len())
-        .map(|i| {
-            rows.iter()
-                .chain([&titles])
-                .map(|row| row[i].width())
-                .max()
-                .unwrap_or(0)
-        })
-        .collect();
+    let widths = widths(heading, rows);
     let mut text = String::new();
     for row in std::iter::once(&titles).chain(rows) {
         let cells: Vec<String> = heading
@@ -302,7 +388,7 @@ fn layout(heading: &[Column], rows: &[Vec<String>]) -> String {
             .zip(&widths)
             .map(|((column, cell), &width)| column.pad(cell, width))
             .collect();
-        text.push_str(cells.join("  ").trim_end());
+        text.push_str(cells.join(&" ".repeat(GAP)).trim_end());
         text.push('\n');
     }
     text
@@ -311,7 +397,7 @@ fn layout(heading: &[Column], rows: &[Vec<String>]) -> String {
 impl Column {
     const fn title(self) -> &'static str {
         match self {
-            Self::Text(title) | Self::Number(title) => title,
+            Self::Text(title) | Self::Number(title) | Self::Elastic(title) => title,
         }
     }
 
@@ -319,7 +405,7 @@ impl Column {
     fn pad(self, cell: &str, width: usize) -> String {
         let blanks = " ".repeat(width.saturating_sub(cell.width()));
         match self {
-            Self::Text(_) => format!("{cell}{blanks}"),
+            Self::Text(_) | Self::Elastic(_) => format!("{cell}{blanks}"),
             Self::Number(_) => format!("{blanks}{cell}"),
         }
     }
@@ -352,7 +438,7 @@ mod tests {
     #[test]
     fn columns_are_as_wide_as_their_content() {
         let mut output = Vec::new();
-        let mut table = Table::new(&mut output);
+        let mut table = Table::new(&mut output, None);
         table
             .add(&artifact("mysql/a.sql.zst", 900, Component::Mysql))
             .unwrap();
@@ -380,6 +466,47 @@ mail-backup: ok (exit 0) in 2.0 s, artifacts 2, bytes 2.9 KiB
 ";
         assert_eq!(String::from_utf8(output).unwrap(), expected);
     }
+
+    /// On a terminal of 60 columns; a wide character is not cut in two.
+    #[test]
+    fn a_row_is_cut_to_the_width_of_the_terminal() {
+        let titles = [
+            Column::Text("DATE"),
+            Column::Elastic("FROM"),
+            Column::Elastic("SUBJECT"),
+            Column::Number("SIZE"),
+        ];
+        let rows = [
+            [
+                "1",
+                "取引先 <buyer@customer.example.com>",
+                "御見積書の件について",
+                "1 B",
+            ],
+            ["2", "a", "b", "22 B"],
+        ];
+        let rows: Vec<Vec<String>> = rows.map(|row| row.map(str::to_owned).to_vec()).into();
+        let check = |columns: Option<usize>, expected: &str| {
+            let text = layout(&titles, &fitted(&titles, rows.clone(), columns));
+            assert_eq!(text, expected, "{columns:?}");
+        };
+        let whole = "\
+DATE  FROM                                 SUBJECT               SIZE
+1     取引先 <buyer@customer.example.com>  御見積書の件について   1 B
+2     a                                    b                     22 B
+";
+        check(None, whole);
+        check(Some(69), whole);
+        check(
+            Some(40),
+            "\
+DATE  FROM           SUBJECT        SIZE
+1     取引先 <buye…  御見積書の件…   1 B
+2     a              b              22 B
+",
+        );
+    }
+
     #[test]
     fn columns_of_japanese_names_line_up() {
         let titles = [Column::Text("FOUND"), Column::Text("PATH")];
