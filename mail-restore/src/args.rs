@@ -5,7 +5,7 @@
     reason = "doc comments of flags are their help: plain text"
 )]
 
-use std::num::{NonZeroU16, NonZeroUsize};
+use std::num::{NonZeroU16, NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
 use clap::Parser;
@@ -27,8 +27,12 @@ use mail_common::tool::{CommonArgs, ComponentArg, cores};
 pub(crate) struct Args {
     /// The set: `latest`, a name below the backup root such as daily/2026-11-23, or a directory
     /// that begins with / or ./
+    ///
+    /// Messages are looked for in any number of sets: in all of a kind (daily, weekly, hourly), in
+    /// `all`, or in several by several --from. What more than one has is taken from the newest. A
+    /// whole restore takes the newest set of a kind.
     #[arg(long, value_name = "SET", required_unless_present = "records")]
-    pub(crate) from: Option<PathBuf>,
+    pub(crate) from: Vec<PathBuf>,
 
     /// Restore only this: mailboxes (or mail), mysql, config, ssl, dkim, or all; may be repeated
     #[arg(long, value_name = "COMPONENT")]
@@ -70,6 +74,9 @@ pub(crate) struct Args {
     pub(crate) records: Option<String>,
 
     /// Add the messages of this mailbox to the live one, which keeps what it has; may be repeated
+    ///
+    /// All flags of this group can be combined: a message must fit each of them. One that is
+    /// repeated means any of its values.
     #[arg(long, value_name = "USER@DOMAIN", help_heading = "Single messages")]
     pub(crate) mailbox: Vec<String>,
 
@@ -85,6 +92,9 @@ pub(crate) struct Args {
     /// may be repeated
     #[arg(long, value_name = "GLOB", help_heading = "Single messages")]
     pub(crate) path: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) search: SearchArgs,
 
     /// The directory of the sets; the current databases are dumped there before they are replaced
     /// [BACKUP_ROOT]
@@ -115,6 +125,110 @@ pub(crate) struct Args {
     pub(crate) common: CommonArgs,
 }
 
+/// What is known of a message that is looked for.
+///
+/// Upper and lower case, half and full width, composed and other characters are the same, and so are
+/// blanks and line breaks.
+#[derive(clap::Args, Debug)]
+pub(crate) struct SearchArgs {
+    /// List what is found, the newest first, and change nothing
+    #[arg(long, conflicts_with_all = ["dry_run", "verify"], help_heading = "Single messages")]
+    pub(crate) list: bool,
+
+    /// List no more than the newest N
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "list",
+        help_heading = "Single messages"
+    )]
+    pub(crate) limit: Option<NonZeroU32>,
+
+    /// Only messages that the live mailbox does not have now, in whatever folder
+    #[arg(long, help_heading = "Single messages")]
+    pub(crate) missing: bool,
+
+    /// Only messages that this set does not have: what changed between two days
+    #[arg(long, value_name = "SET", help_heading = "Single messages")]
+    pub(crate) not_in: Option<PathBuf>,
+
+    /// Only messages with this in From, name or address
+    #[arg(long, value_name = "TEXT", help_heading = "Single messages")]
+    pub(crate) sender: Vec<String>,
+
+    /// Only messages with this in To or Cc
+    #[arg(long, value_name = "TEXT", help_heading = "Single messages")]
+    pub(crate) recipient: Vec<String>,
+
+    /// Only messages with this in the subject
+    #[arg(long, value_name = "TEXT", help_heading = "Single messages")]
+    pub(crate) subject: Vec<String>,
+
+    /// Only messages with this in the subject or in the text, plain or HTML, also of messages that
+    /// are attached
+    ///
+    /// Texts are decoded, whatever their character set. Messages that the other flags do not leave
+    /// out are read, so give those too where you can.
+    #[arg(long, value_name = "TEXT", help_heading = "Single messages")]
+    pub(crate) text: Vec<String>,
+
+    /// Only messages with a file attached whose name matches, such as '*.pdf'
+    #[arg(long, value_name = "GLOB", help_heading = "Single messages")]
+    pub(crate) attachment: Vec<String>,
+
+    /// Only messages delivered until then: YYYY-MM-DD, the whole day, or before RFC 3339
+    #[arg(long, value_name = "TIME", help_heading = "Single messages")]
+    pub(crate) until: Option<String>,
+
+    /// Only messages of more than this; K, M and G stand for 1024, 1024^2, 1024^3
+    #[arg(long, value_name = "SIZE", help_heading = "Single messages")]
+    pub(crate) larger: Option<String>,
+
+    /// TEXT is a regular expression, whatever the case; ^ and $ are the ends of a line
+    #[arg(long, help_heading = "Single messages")]
+    pub(crate) regex: bool,
+}
+
+impl SearchArgs {
+    /// Whether any of them is given.
+    pub(crate) fn is_given(&self) -> bool {
+        let is_asked = self.list || self.missing || self.regex || self.not_in.is_some();
+        is_asked || self.asks_for_messages()
+    }
+
+    /// Whether something of a message is given.
+    fn asks_for_messages(&self) -> bool {
+        let words = [
+            &self.sender,
+            &self.recipient,
+            &self.subject,
+            &self.text,
+            &self.attachment,
+        ];
+        words.iter().any(|words| !words.is_empty()) || self.until.is_some() || self.larger.is_some()
+    }
+
+    /// As on the command line.
+    pub(crate) fn shown(&self) -> String {
+        let of = |flag: &'static str, values: &[String]| -> Vec<String> {
+            values
+                .iter()
+                .map(|value| format!("{flag} {value}"))
+                .collect()
+        };
+        let mut words = of("--sender", &self.sender);
+        words.extend(of("--recipient", &self.recipient));
+        words.extend(of("--subject", &self.subject));
+        words.extend(of("--text", &self.text));
+        words.extend(of("--attachment", &self.attachment));
+        words.extend(self.larger.iter().map(|size| format!("--larger {size}")));
+        words.extend(self.missing.then(|| "--missing".to_owned()));
+        let not_in = self.not_in.iter();
+        words.extend(not_in.map(|set| format!("--not-in {}", set.display())));
+        words.join(" ")
+    }
+}
+
 const LONG_HELP: &str = "\
 Settings come from flags, then the environment, then --config FILE, then defaults: BACKUP_ROOT, \
 MAILSERVER_ROOT, MAIL_DATA_DIR, CONFIG_DIR, SSL_DIR, DKIM_DIR, DOCKER_COMPOSE_FILE, ENV_FILE, \
@@ -133,6 +247,11 @@ Examples:
   mail-restore --from latest --to /srv/restored
   mail-restore --from latest --mailbox alice@example.com --since 2026-11-20
   mail-restore --from latest --message-id '<1234@example.com>'
+  mail-restore --from all --list --missing --mailbox alice@example.com --since 2026-06-01
+  mail-restore --from all --list --sender customer.example --text estimate --attachment '*.pdf'
+  mail-restore --from all --missing --sender customer.example --subject 'estimate 12'
+  mail-restore --from daily/2026-11-23 --list --not-in daily/2026-11-24
+  mail-restore --from all --list --text estimate --format jsonl | mail-restore -
   mail-scan daily/2026-11-23 | mail-restore --from daily/2026-11-23 --require-scan -";
 
 impl AsRef<CommonArgs> for Args {
@@ -151,7 +270,7 @@ impl Args {
     /// Whether single messages are asked for.
     pub(crate) fn asks_for_messages(&self) -> bool {
         let lists = [&self.mailbox, &self.message_id, &self.path];
-        self.since.is_some() || lists.iter().any(|list| !list.is_empty())
+        self.search.is_given() || self.since.is_some() || lists.iter().any(|list| !list.is_empty())
     }
 
     /// How many threads work.

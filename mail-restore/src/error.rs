@@ -13,7 +13,7 @@ use mail_common::interrupt::Interrupted;
 use mail_common::jsonl;
 use mail_common::set::{self, Component, InventoryError, LockError, MailboxError};
 
-use crate::{databases, messages, swap, unpack};
+use crate::{databases, find, messages, swap, unpack};
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -61,9 +61,7 @@ pub(crate) enum Error {
     Nothing { set: PathBuf, component: Component },
     #[error("single messages are verified as they are read; leave out --verify, or use --dry-run")]
     VerifyMessages,
-    #[error(
-        "--mailbox, --message-id, --since and --path are about mailboxes; leave out --component, or name mailboxes alone"
-    )]
+    #[error("messages are in mailboxes; leave out --component, or name mailboxes alone")]
     OtherComponents,
     #[error("read the settings of the database connection")]
     Connection(#[source] mail_mysql::Error),
@@ -162,6 +160,8 @@ pub(crate) enum Error {
 
     #[error(transparent)]
     Messages(#[from] messages::Error),
+    #[error(transparent)]
+    Find(#[from] find::Error),
     #[error(
         "{} does not say which message is meant; choose one of those listed, by --mailbox or \
          --path; nothing was restored",
@@ -234,6 +234,7 @@ impl Failure for Error {
             Self::Swap { source, .. } | Self::RollBack { source, .. } => FailureKind::of_io(source),
             Self::Databases(error) => error.kind(),
             Self::Messages(error) => error.kind(),
+            Self::Find(error) => error.kind(),
             Self::Ambiguous { .. } => FailureKind::Ambiguous,
             Self::MessagesInterrupted { .. } => FailureKind::Interrupted,
             Self::MessagesLeft { .. } => FailureKind::Io,

@@ -18,7 +18,7 @@ use crate::place::place;
 use crate::plan::Plan;
 use crate::setup::{Destination, Work};
 use crate::show::show;
-use crate::single;
+use crate::single::{self, Job};
 use crate::verify::{check_clean, check_digests, verify_used};
 
 /// Does what the plan says. What fails is in the records, and the exit says how bad it was.
@@ -101,7 +101,7 @@ fn messages(
     {
         locks::clear_directory(directory, plan, session)?;
     }
-    single::restore(plan, query, upstream, session, interrupt, now)
+    single::restore(&Job::of(plan), query, upstream, session, interrupt, now)
 }
 
 /// Says what somebody should know of the set before it is used.

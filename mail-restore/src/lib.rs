@@ -20,6 +20,9 @@ mod restored; // what was restored: records and totals
 mod dumps; // the databases of a run
 mod single; // single messages of a run
 
+mod find; // messages looked for in any number of sets
+mod hunt; // a run that does so
+
 mod examine; // archives read to their end, nothing written
 mod verify; // whether what is used is what was saved
 mod show; // the dry run
@@ -33,7 +36,9 @@ use std::process::ExitCode;
 
 use args::Args;
 use error::{Error, exit_of};
+use hunt::Hunt;
 use mail_common::exit::Exit;
+use mail_common::record::{self, Record};
 use mail_common::tool::{Session, Start, Tool, Totals};
 use mail_common::upstream::Upstream;
 use plan::Plan;
@@ -76,10 +81,34 @@ fn restore(
     setup: Result<Setup, Error>,
     session: &Session,
 ) -> Result<(Exit, Totals), Error> {
-    let mut upstream = Upstream::default();
+    let (mut upstream, mut listed) = (Upstream::default(), Vec::new());
     if start.args.records.is_some() {
-        session.pass_all(io::stdin().lock(), |record| upstream.add(record))?;
+        session.pass_all(io::stdin().lock(), |record| match record {
+            Record::Message(message) => listed.push(message),
+            record => upstream.add(record),
+        })?;
     }
-    let plan = Plan::new(&setup?, &start.args, &upstream, &start.now, &session.report)?;
+    let (setup, args) = (setup?, &start.args);
+    if let Some(hunt) = plan_hunt(args, &setup, &listed, start, session)? {
+        return Ok(hunt::execute(&hunt, &upstream, session, &start.now));
+    }
+    let plan = Plan::new(&setup, args, &upstream, &start.now, &session.report)?;
     Ok(execute::execute(&plan, &upstream, session, &start.now))
+}
+
+/// A search, or what one before this has found; `None` where a set is restored, or messages of one.
+fn plan_hunt(
+    args: &Args,
+    setup: &Setup,
+    listed: &[record::Message],
+    start: &Start<Args>,
+    session: &Session,
+) -> Result<Option<Hunt>, Error> {
+    if hunt::is_asked_for(args) {
+        return Hunt::new(args, setup, start.now.time_zone(), session).map(Some);
+    }
+    if args.from.is_empty() && !listed.is_empty() {
+        return Hunt::of_records(args, setup, listed).map(Some);
+    }
+    Ok(None)
 }

@@ -63,7 +63,11 @@ impl Setup {
     /// itself.
     pub(crate) fn subject(&self, args: &Args) -> Subject {
         let text = |path: &Path| Some(path.to_string_lossy().into_owned());
-        let (root, set) = (text(&self.root), args.from.as_deref());
+        let root = text(&self.root);
+        let set = match &args.from[..] {
+            [one] => Some(one),
+            _ => None,
+        };
         let Some(set) = set.and_then(|from| self.find(from).ok()) else {
             return Subject { root, set: None };
         };

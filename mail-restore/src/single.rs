@@ -1,29 +1,57 @@
 //! Single messages of a run: found, shown, and added to where they belong.
 
-use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ZonedDateTime};
+use mail_common::checksum::Sha256;
 use mail_common::clearance::refusals;
 use mail_common::exit::Exit;
 use mail_common::failure::Failure;
 use mail_common::interrupt::Interrupt;
 use mail_common::relpath::RelPath;
 use mail_common::report::Unit;
-use mail_common::set::{Component, SetFile};
+use mail_common::set::{Component, Inventory, SetFile};
 use mail_common::tool::{Session, Totals, human_size};
 use mail_common::upstream::Upstream;
 
 use crate::error::{Error, exit_of};
+use crate::find;
 use crate::messages::{self, Candidate, Disposition, Found, Outcome, Query, Selection, Work};
 use crate::plan::Plan;
 use crate::restored::{Ledger, Mode};
 use crate::setup::{Clearance, Destination, Work as Wanted};
 
+/// From which set messages are taken, and what is done with them.
+pub(crate) struct Job<'a> {
+    pub(crate) inventory: &'a Inventory,
+    pub(crate) work: Wanted,
+    pub(crate) destination: &'a Destination,
+    /// The live mail root.
+    pub(crate) mail: &'a Path,
+    pub(crate) clearance: Clearance,
+    /// The name of the set, and the contents that the messages must have, where these are known.
+    pub(crate) expected: Option<(&'a str, &'a BTreeMap<RelPath, Sha256>)>,
+}
+
+impl<'a> Job<'a> {
+    /// What a plan says.
+    pub(crate) fn of(plan: &'a Plan) -> Self {
+        Self {
+            inventory: &plan.inventory,
+            work: plan.work,
+            destination: &plan.destination,
+            mail: &plan.places.mail,
+            clearance: plan.clearance,
+            expected: None,
+        }
+    }
+}
+
 /// Restores what `query` means, or shows it.
 pub(crate) fn restore(
-    plan: &Plan,
+    job: &Job<'_>,
     query: &Query,
     upstream: &Upstream,
     session: &Session,
@@ -34,7 +62,7 @@ pub(crate) fn restore(
     let advance = |bytes| progress.advance(bytes);
     let stop = interrupt.flag();
     let run = Run {
-        plan,
+        job,
         session,
         interrupt,
         work: Work {
@@ -42,48 +70,84 @@ pub(crate) fn restore(
             progress: &advance,
         },
     };
-    let mut selection = match messages::find(&plan.inventory, query, &run.work)? {
-        Found::Chosen(selection) => selection,
-        Found::Ambiguous(mut ambiguous) => {
-            run.list(ambiguous.inspectable());
-            return Err(Error::Ambiguous {
-                message_ids: ambiguous.message_ids,
-            });
-        }
+    let Some(mut selection) = run.select(query)? else {
+        return Ok((Exit::Partial, Totals::default()));
     };
-    for unread in &selection.unread {
-        run.record(None, &unread.error);
-    }
-    if !selection.unsearched.is_empty() {
-        session.report.warning(selection.unsearched);
-    }
     run.check_clean(&selection, upstream)?;
-    if plan.work == Wanted::Show {
+    if job.work == Wanted::Show {
         return run.show(&mut selection);
     }
-    let outcome = match &plan.destination {
-        Destination::Live => {
-            messages::deliver(&selection, &plan.places.mail, now.timestamp(), &run.work)?
-        }
+    let outcome = match job.destination {
+        Destination::Live => messages::deliver(&selection, job.mail, now.timestamp(), &run.work)?,
         Destination::Directory(directory) => messages::write_to(&selection, directory, &run.work)?,
     };
     Ok(run.report(&outcome))
 }
 
 struct Run<'a> {
-    plan: &'a Plan,
+    job: &'a Job<'a>,
     session: &'a Session,
     interrupt: &'a Interrupt,
     work: Work<'a>,
 }
 
 impl Run<'_> {
+    /// What `query` means; `None` where nothing of what was found before is there.
+    fn select(&self, query: &Query) -> Result<Option<Selection>, Error> {
+        let found = messages::find(self.job.inventory, query, &self.work);
+        let found = match (found, self.job.expected) {
+            (Err(messages::Error::NoMatch { .. }), Some((set, expected))) => {
+                self.name_absent(set, expected.keys());
+                return Ok(None);
+            }
+            (found, _) => found?,
+        };
+        let mut selection = match found {
+            Found::Chosen(selection) => selection,
+            Found::Ambiguous(mut ambiguous) => {
+                self.list(ambiguous.inspectable());
+                return Err(Error::Ambiguous {
+                    message_ids: ambiguous.message_ids,
+                });
+            }
+        };
+        for unread in &selection.unread {
+            self.record(None, &unread.error);
+        }
+        if !selection.unsearched.is_empty() {
+            self.session.report.warning(selection.unsearched);
+        }
+        self.keep_expected(&mut selection);
+        Ok(Some(selection))
+    }
+
+    /// Names what is not what was found: the set was exchanged, or records speak of another.
+    fn keep_expected(&self, selection: &mut Selection) {
+        let Some((set, expected)) = self.job.expected else {
+            return;
+        };
+        let is_it = |candidate: &Candidate| {
+            expected.get(&candidate.file.path) == Some(&candidate.file.sha256)
+        };
+        selection.candidates.retain(is_it);
+        let found = selection.candidates.iter();
+        let found: BTreeSet<&RelPath> = found.map(|candidate| &candidate.file.path).collect();
+        self.name_absent(set, expected.keys().filter(|path| !found.contains(path)));
+    }
+
+    fn name_absent<'p>(&self, set: &str, paths: impl Iterator<Item = &'p RelPath>) {
+        for path in paths {
+            let (path, set) = (path.clone(), set.to_owned());
+            self.record(None, &find::Error::NotThere { path, set });
+        }
+    }
+
     /// Every segment that holds a message must have been found clean, where that is asked for.
     fn check_clean(&self, selection: &Selection, upstream: &Upstream) -> Result<(), Error> {
-        if self.plan.clearance == Clearance::Digest {
+        if self.job.clearance == Clearance::Digest {
             return Ok(());
         }
-        let inventory = &self.plan.inventory;
+        let inventory = self.job.inventory;
         let candidates = selection.candidates.iter();
         let paths: BTreeSet<RelPath> = candidates
             .map(|candidate| candidate.file.place.path())
@@ -108,8 +172,8 @@ impl Run<'_> {
     /// Lists what was found, and says what is there already; nothing is written.
     fn show(&self, selection: &mut Selection) -> Result<(Exit, Totals), Error> {
         let mut totals = self.list(selection);
-        if self.plan.destination == Destination::Live {
-            let preview = messages::preview(selection, &self.plan.places.mail, &self.work)?;
+        if *self.job.destination == Destination::Live {
+            let preview = messages::preview(selection, self.job.mail, &self.work)?;
             self.report_problems(&preview);
             for restored in &preview.restored {
                 if restored.disposition == Disposition::Present {
@@ -207,8 +271,8 @@ impl Run<'_> {
 
     /// What the targets of messages are relative to.
     fn target_root(&self) -> PathBuf {
-        match &self.plan.destination {
-            Destination::Live => self.plan.places.mail.clone(),
+        match self.job.destination {
+            Destination::Live => self.job.mail.to_owned(),
             Destination::Directory(directory) => directory.clone(),
         }
     }

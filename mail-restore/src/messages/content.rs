@@ -36,7 +36,7 @@ const HEAD_MAX_BYTES: u64 = 8 << 20;
 const FRAME_HEAD_BYTES: usize = 18;
 
 /// For `map_err` while a content is read.
-pub(super) fn unreadable(file: &SavedFile) -> impl FnOnce(io::Error) -> Error {
+pub(crate) fn unreadable(file: &SavedFile) -> impl FnOnce(io::Error) -> Error {
     |source| Error::Content {
         message: file.path.clone(),
         place: file.place.to_string(),
@@ -46,7 +46,7 @@ pub(super) fn unreadable(file: &SavedFile) -> impl FnOnce(io::Error) -> Error {
 
 /// The content of one message. Its last read fails when the digest is another than recorded, so
 /// whoever reads to the end has the message as it was saved.
-pub(super) struct Content<'a> {
+pub(crate) struct Content<'a> {
     inner: Box<dyn Read + 'a>,
     left: u64,
     digest: Option<Sha256Writer<io::Sink>>,
@@ -92,7 +92,7 @@ impl Read for Content<'_> {
 
 /// Reads `files` on all processors, each frame once, and gives every content, or why it cannot be
 /// read, to `sink`. Once `is_over`, no further frame is read: what was not reached has no answer.
-pub(super) fn read_all<R: Send>(
+pub(crate) fn read_all<R: Send>(
     set: &Path,
     files: &[&SavedFile],
     is_over: impl Fn() -> bool + Sync,

@@ -39,6 +39,7 @@ use super::keywords::{FILE_MAX_BYTES, FILE_NAME, Keywords};
 use super::outcome::{Disposition, Outcome, Warning};
 use super::present::look_through;
 use super::quota;
+use super::subscriptions;
 use super::unique_name::{Namer, Sizes, flagged, flags_of, named};
 use super::work::Work;
 
@@ -260,10 +261,7 @@ impl Delivery<'_> {
             match Folder::open(parent, &path, &text) {
                 Ok(folder) => {
                     if folder.made == Made::Now && !path.is_root() {
-                        let (mailbox, folder) = (address_of(self.path), folder_name(&path));
-                        outcome
-                            .warnings
-                            .push(Warning::FolderMade { mailbox, folder });
+                        outcome.warnings.push(self.subscribed(open, &path));
                     }
                     folders.insert(
                         path,
@@ -281,6 +279,19 @@ impl Delivery<'_> {
             }
         }
         folders
+    }
+
+    /// Lets mail programs show a folder that was made.
+    fn subscribed(&self, open: &Open<'_>, path: &RelPath) -> Warning {
+        let (mailbox, folder) = (address_of(self.path), folder_name(path));
+        match subscriptions::subscribe(open.directory(), path, &open.owner) {
+            Ok(()) => Warning::FolderMade { mailbox, folder },
+            Err(error) => Warning::NotSubscribed {
+                mailbox,
+                folder,
+                reason: error.to_string(),
+            },
+        }
     }
 
     /// The `dovecot-keywords` of a folder in the set; empty where it has none.

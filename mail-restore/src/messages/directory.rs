@@ -17,7 +17,7 @@ use super::candidate::Owner;
 
 /// An open directory.
 #[derive(Debug)]
-pub(super) struct Directory(OwnedFd);
+pub(crate) struct Directory(OwnedFd);
 
 /// An entry of a directory, as reading it tells.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,7 +39,7 @@ const OPEN: OFlags = OFlags::RDONLY
 
 impl Directory {
     /// Opens a directory that the administrator named: links in its path are followed.
-    pub(super) fn open_root(path: &Path) -> io::Result<Self> {
+    pub(crate) fn open_root(path: &Path) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Ok(Self(rustix::fs::open(path, flags, Mode::empty())?))
     }
@@ -54,7 +54,7 @@ impl Directory {
     }
 
     /// Opens the directory at `path`, step by step.
-    pub(super) fn descend(&self, path: &RelPath) -> io::Result<Self> {
+    pub(crate) fn descend(&self, path: &RelPath) -> io::Result<Self> {
         let start = Self(self.0.try_clone()?);
         path.components()
             .try_fold(start, |directory, name| directory.open(name))
@@ -143,6 +143,11 @@ impl Directory {
             }
             result => Ok(result?),
         }
+    }
+
+    /// Gives the file `from` the name `to`, in place of what has it.
+    pub(super) fn replace(&self, from: &[u8], to: &[u8]) -> io::Result<()> {
+        Ok(rustix::fs::renameat(&self.0, from, &self.0, to)?)
     }
 
     pub(super) fn remove_file(&self, name: &[u8]) -> io::Result<()> {

@@ -231,7 +231,7 @@ impl Error {
     }
 }
 
-fn similar_text(similar: &[String]) -> String {
+pub(crate) fn similar_text(similar: &[String]) -> String {
     if similar.is_empty() {
         String::new()
     } else {

@@ -86,8 +86,13 @@ fn parts_of(unit: &Unit<'_>, query: &Query) -> Vec<RelPath> {
     mailboxes.filter_map(Address::usual_path).collect()
 }
 
+/// Names of mailboxes that could have been meant by `address`.
+pub(crate) fn similar_to(address: &Address, known: impl Iterator<Item = String>) -> Vec<String> {
+    known.filter(|name| is_like(address, name)).collect()
+}
+
 fn unknown(inventory: &Inventory, address: &Address, known: impl Iterator<Item = String>) -> Error {
-    let similar = known.filter(|name| is_like(address, name)).collect();
+    let similar = similar_to(address, known);
     Error::UnknownMailbox {
         address: address.to_string(),
         set: inventory.set.clone(),

@@ -24,10 +24,20 @@ mod keywords; // flags a to z, which mean something else in each folder
 mod present; // what a live mailbox holds already
 mod folder; // a folder of a live mailbox
 mod quota; // maildirsize
+mod subscriptions; // the folders that mail programs show
 mod outcome; // what became of each message
 mod deliver; // into a live mailbox
 mod preview; // what that would do
 mod write_to; // into a directory
+
+pub(crate) use content::{Content, read_all, unreadable};
+pub(crate) use directory::Directory;
+pub(crate) use error::similar_text;
+pub(crate) use find::similar_to;
+pub(crate) use present::{Identity, look_through_knowing};
+pub(crate) use saved::{Source, Unit, open_listing, units, verify_listing};
+pub(crate) use scan::{look_at_plain, mailbox_of, owner_of};
+pub(crate) use work::for_each;
 
 pub use candidate::{Ambiguous, Candidate, Found, Owner, Place, SavedFile, Selection};
 pub use deliver::deliver;
@@ -36,7 +46,7 @@ pub use find::find;
 pub use inspect::inspect;
 pub use outcome::{Disposition, Outcome, Restored, Warning};
 pub use preview::preview;
-pub use query::{MessageId, Query, Since};
+pub use query::{MessageId, Query, Since, Until};
 pub use unsearched::Unsearched;
 pub use work::Work;
 pub use write_to::write_to;

@@ -67,12 +67,21 @@ pub enum Warning {
         /// Why, in full.
         reason: String,
     },
-    /// A folder was made. Who reads mail by subscriptions does not see it.
+    /// A folder was made, and subscribed.
     FolderMade {
         /// What people call the mailbox.
         mailbox: String,
         /// The folder, as Dovecot has it on disk.
         folder: String,
+    },
+    /// A folder that was made could not be subscribed: mail programs may not show it.
+    NotSubscribed {
+        /// What people call the mailbox.
+        mailbox: String,
+        /// The folder, as Dovecot has it on disk.
+        folder: String,
+        /// Why.
+        reason: String,
     },
     /// The quota file does not count a message.
     QuotaNotCounted {
@@ -136,9 +145,17 @@ impl fmt::Display for Warning {
                 write!(f, "keywords are dropped, since {path} is lost: {reason}")
             }
             Self::FolderMade { mailbox, folder } => {
+                write!(f, "made folder {folder} of {mailbox}, and subscribed it")
+            }
+            Self::NotSubscribed {
+                mailbox,
+                folder,
+                reason,
+            } => {
                 write!(
                     f,
-                    "made folder {folder} of {mailbox}; it may have to be subscribed"
+                    "folder {folder} of {mailbox} is not subscribed ({reason}); run: doveadm \
+                     mailbox subscribe -u {mailbox} {folder}"
                 )
             }
             Self::QuotaNotCounted { mailbox, reason } => {

@@ -23,7 +23,7 @@ const MESSAGE_MODE: u32 = 0o600;
 
 /// The messages of a mailbox that have one of the wanted sizes.
 #[derive(Debug)]
-pub(super) struct Present {
+pub(crate) struct Present {
     by_digest: BTreeMap<Sha256, RelPath>,
     /// The permission bits that messages have here.
     pub(super) mode: u32,
@@ -31,14 +31,26 @@ pub(super) struct Present {
 
 impl Present {
     /// Where a message with this content is, relative to the mailbox.
-    pub(super) fn place_of(&self, sha256: Sha256) -> Option<&RelPath> {
+    pub(crate) fn place_of(&self, sha256: Sha256) -> Option<&RelPath> {
         self.by_digest.get(&sha256)
     }
 }
 
+/// What tells a file from every other, and from itself with another content: inode, size,
+/// modification and change time.
+pub(crate) type Identity = (u64, u64, i64, i64);
+
 /// Looks through all folders of `mailbox` for messages of these sizes.
 pub(super) fn look_through(mailbox: &Directory, sizes: &BTreeSet<u64>) -> io::Result<Present> {
-    let mut known = HashMap::new();
+    look_through_knowing(mailbox, sizes, HashMap::new())
+}
+
+/// The same, where the contents of some files are known and need not be read.
+pub(crate) fn look_through_knowing(
+    mailbox: &Directory,
+    sizes: &BTreeSet<u64>,
+    mut known: HashMap<Identity, Sha256>,
+) -> io::Result<Present> {
     let mut round = 1;
     loop {
         let mut listing = Listing::default();
@@ -61,8 +73,8 @@ pub(super) fn look_through(mailbox: &Directory, sizes: &BTreeSet<u64>) -> io::Re
 #[derive(Debug)]
 struct Listed {
     path: RelPath,
-    /// Inode, size and time: what tells in the next round that it was hashed.
-    identity: (u64, u64, i64),
+    /// What tells in the next round that it was hashed.
+    identity: Identity,
 }
 
 /// All messages at one moment, if nothing changed meanwhile.
@@ -135,7 +147,7 @@ impl Listing {
                 let path = path.child(&entry.name).map_err(io::Error::other)?;
                 self.files.push(Listed {
                     path,
-                    identity: (stat.st_ino, size, times(&stat).0),
+                    identity: identity(&stat, size),
                 });
             }
         }
@@ -154,6 +166,11 @@ impl Listing {
         }
         Ok(true)
     }
+}
+
+fn identity(stat: &Stat, size: u64) -> Identity {
+    let (modified, changed) = times(stat);
+    (stat.st_ino, size, modified, changed)
 }
 
 /// Modification and change time in nanoseconds.
@@ -177,7 +194,7 @@ struct Digests {
 fn digests(
     mailbox: &Directory,
     files: &[Listed],
-    known: &mut HashMap<(u64, u64, i64), Sha256>,
+    known: &mut HashMap<Identity, Sha256>,
 ) -> io::Result<Digests> {
     let new: Vec<&Listed> = files
         .iter()

@@ -1,12 +1,13 @@
 //! What is asked for: by mailbox, Message-ID, time of delivery and name.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
 use glob::{MatchOptions, Pattern};
-use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use jiff::{Timestamp, ZonedDateTime};
 use mail_common::message::{MESSAGE_ID_MAX_BYTES, without_white_space};
 use mail_common::relpath::RelPath;
 use mail_common::set::Address;
@@ -23,6 +24,10 @@ pub struct Query {
     pub message_ids: Vec<MessageId>,
     /// Delivered then or later: the modification time of the file.
     pub since: Option<Since>,
+    /// Delivered before: the modification time of the file.
+    pub until: Option<Until>,
+    /// At one of these paths, where they are known already.
+    pub only: Option<BTreeSet<RelPath>>,
     /// With a path, relative to the mail root, that one of these patterns matches. `*` stays within
     /// a directory, `**` does not.
     pub paths: Vec<Pattern>,
@@ -31,6 +36,14 @@ pub struct Query {
 /// A Message-ID without its angle brackets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MessageId(String);
+
+/// A time up to which messages are meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Until {
+    /// The first moment that is too late.
+    end: Timestamp,
+    text: String,
+}
 
 /// A time from which on messages are meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,18 +55,45 @@ pub struct Since {
 impl Query {
     /// Whether path and time match.
     pub(super) fn wants_file(&self, path: &RelPath, mtime_ns: i64) -> bool {
-        self.since
-            .as_ref()
-            .is_none_or(|since| since.is_met(mtime_ns))
-            && self.wants_path(path)
+        self.wants_time(mtime_ns) && self.wants_path(path)
+    }
+
+    /// Whether every message is meant.
+    pub(crate) fn is_any(&self) -> bool {
+        let Self {
+            mailboxes,
+            message_ids,
+            since,
+            until,
+            only,
+            paths,
+        } = self;
+        mailboxes.is_empty()
+            && message_ids.is_empty()
+            && paths.is_empty()
+            && since.is_none()
+            && until.is_none()
+            && only.is_none()
+    }
+
+    /// Whether the time of delivery matches.
+    pub(crate) fn wants_time(&self, mtime_ns: i64) -> bool {
+        let since = self.since.as_ref();
+        let until = self.until.as_ref();
+        since.is_none_or(|since| since.is_met(mtime_ns))
+            && until.is_none_or(|until| until.is_met(mtime_ns))
     }
 
     /// Whether a message with this Message-ID is asked for.
-    pub(super) fn wants_id(&self, id: &str) -> bool {
+    pub(crate) fn wants_id(&self, id: &str) -> bool {
         self.message_ids.iter().any(|wanted| wanted.0 == id)
     }
 
-    fn wants_path(&self, path: &RelPath) -> bool {
+    /// Whether the path matches.
+    pub(crate) fn wants_path(&self, path: &RelPath) -> bool {
+        if self.only.as_ref().is_some_and(|only| !only.contains(path)) {
+            return false;
+        }
         let options = MatchOptions {
             require_literal_separator: true,
             ..MatchOptions::default()
@@ -79,6 +119,9 @@ impl fmt::Display for Query {
         }
         if let Some(since) = &self.since {
             words.push(format!("--since {}", since.text));
+        }
+        if let Some(until) = &self.until {
+            words.push(format!("--until {}", until.text));
         }
         for pattern in &self.paths {
             words.push(format!("--path {pattern}"));
@@ -119,15 +162,7 @@ impl Since {
     /// # Errors
     /// When it is neither.
     pub fn parse(text: &str, zone: &TimeZone) -> Result<Self, Error> {
-        let date = |text: &str| text.parse::<Date>()?.to_zoned_datetime(zone.clone());
-        let time = match text.len() {
-            0..=10 => date(text).map(|midnight| midnight.timestamp()),
-            _ => text.parse::<Timestamp>(),
-        };
-        let time = time.map_err(|source| Error::Time {
-            text: text.to_owned(),
-            source,
-        })?;
+        let time = moment(text, |date| date.to_zoned_datetime(zone.clone()))?;
         Ok(Self {
             time,
             text: text.to_owned(),
@@ -137,6 +172,40 @@ impl Since {
     fn is_met(&self, mtime_ns: i64) -> bool {
         i128::from(mtime_ns) >= self.time.as_nanosecond()
     }
+}
+
+impl Until {
+    /// Reads a date, of which the whole day is meant, in `zone`, or an RFC 3339 time, which is not
+    /// meant itself.
+    ///
+    /// # Errors
+    /// When it is neither.
+    pub fn parse(text: &str, zone: &TimeZone) -> Result<Self, Error> {
+        let day_after = |date: Date| date.tomorrow()?.to_zoned_datetime(zone.clone());
+        Ok(Self {
+            end: moment(text, day_after)?,
+            text: text.to_owned(),
+        })
+    }
+
+    fn is_met(&self, mtime_ns: i64) -> bool {
+        i128::from(mtime_ns) < self.end.as_nanosecond()
+    }
+}
+
+/// An RFC 3339 time, or what `of_date` makes of a date.
+fn moment(
+    text: &str,
+    of_date: impl Fn(Date) -> Result<ZonedDateTime, jiff::Error>,
+) -> Result<Timestamp, Error> {
+    let time = match text.len() {
+        0..=10 => text.parse().and_then(of_date).map(|time| time.timestamp()),
+        _ => text.parse::<Timestamp>(),
+    };
+    time.map_err(|source| Error::Time {
+        text: text.to_owned(),
+        source,
+    })
 }
 
 #[cfg(test)]
@@ -150,6 +219,23 @@ mod tests {
         }
         for text in ["", "<>", " ", &"x".repeat(999)] {
             assert!(text.parse::<MessageId>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn until_means_the_whole_day_or_up_to_a_time() {
+        let check = |text: &str, expected: &str| {
+            let zone = TimeZone::fixed(jiff::tz::offset(9));
+            let until = Until::parse(text, &zone).unwrap();
+            assert_eq!(until.end.to_string(), expected, "{text}");
+        };
+        check("2026-11-23", "2026-11-23T15:00:00Z");
+        check("2026-12-31", "2026-12-31T15:00:00Z");
+        check("2026-11-23T08:00:00+09:00", "2026-11-22T23:00:00Z");
+        let until = Until::parse("1970-01-01T00:00:01Z", &TimeZone::UTC).unwrap();
+        assert!(until.is_met(999_999_999) && !until.is_met(1_000_000_000));
+        for text in ["", "June", "2026-02-30", "9999-12-31"] {
+            assert!(Until::parse(text, &TimeZone::UTC).is_err(), "{text}");
         }
     }
 
@@ -224,10 +310,12 @@ mod tests {
             mailboxes: vec!["alice@example.com".parse().unwrap()],
             message_ids: vec!["<1@mx>".parse().unwrap()],
             since: Some(Since::parse("2026-11-23", &TimeZone::UTC).unwrap()),
+            until: Some(Until::parse("2026-11-24", &TimeZone::UTC).unwrap()),
+            only: None,
             paths: vec![Pattern::new("**").unwrap()],
         };
-        let expected =
-            "--mailbox alice@example.com --message-id <1@mx> --since 2026-11-23 --path **";
+        let expected = "--mailbox alice@example.com --message-id <1@mx> --since 2026-11-23 \
+                        --until 2026-11-24 --path **";
         assert_eq!(query.to_string(), expected);
         assert_eq!(Query::default().to_string(), "all messages");
     }

@@ -20,15 +20,15 @@ use super::error::Error;
 
 /// A part of the mail tree that a set keeps by itself.
 #[derive(Debug)]
-pub(super) struct Unit<'a> {
+pub(crate) struct Unit<'a> {
     /// Its directory, relative to the mail root; the root for what lies above the mailboxes.
-    pub(super) path: RelPath,
-    pub(super) source: Source<'a>,
+    pub(crate) path: RelPath,
+    pub(crate) source: Source<'a>,
 }
 
 /// Where the entries of a unit are listed.
 #[derive(Debug)]
-pub(super) enum Source<'a> {
+pub(crate) enum Source<'a> {
     /// In an index, or in indexes and a state.
     Saved(SavedMailbox),
     /// In the set's checksums, as files below `mail/`.
@@ -39,7 +39,7 @@ pub(super) enum Source<'a> {
 ///
 /// # Errors
 /// When the files of a mailbox contradict each other.
-pub(super) fn units(inventory: &Inventory) -> Result<Vec<Unit<'_>>, Error> {
+pub(crate) fn units(inventory: &Inventory) -> Result<Vec<Unit<'_>>, Error> {
     let saved = saved_mailboxes(inventory.of_component(Component::Mailboxes))?;
     let mut units: Vec<Unit<'_>> = saved.into_iter().filter_map(listed).collect();
     let mut plain: BTreeMap<RelPath, Vec<&SetFile>> = BTreeMap::new();
@@ -141,18 +141,31 @@ impl<'a> VerifiedMailbox<'a> {
     }
 }
 
+/// Opens and hashes a file that says what is in the archives.
 fn open_verified(inventory: &Inventory, file: &SetFile) -> Result<File, Error> {
+    let opened = open_listing(inventory, file)?;
+    verify_listing(&opened, file)?;
+    Ok(opened)
+}
+
+/// Opens a file that says what is in the archives.
+pub(crate) fn open_listing(inventory: &Inventory, file: &SetFile) -> Result<File, Failed> {
     let path = file.path.as_path();
     let set = Beneath::open(&inventory.set).map_err(Failed::at("read", path))?;
-    let opened = set.regular_file(&file.path);
-    let opened = opened.map_err(Failed::at("read", path))?;
-    let (digest, _) = Sha256::of_reader(&opened).map_err(Failed::at("read", path))?;
+    set.regular_file(&file.path)
+        .map_err(Failed::at("read", path))
+}
+
+/// Whether an opened file has the digest that the set has on record.
+pub(crate) fn verify_listing(mut opened: &File, file: &SetFile) -> Result<(), Error> {
+    let (digest, _) =
+        Sha256::of_reader(&mut opened).map_err(Failed::at("read", file.path.as_path()))?;
     if digest != file.sha256 {
         return Err(Error::IndexDigest {
             index: file.path.clone(),
         });
     }
-    Ok(opened)
+    Ok(())
 }
 
 #[cfg(test)]

@@ -340,19 +340,8 @@ impl Scanner<'_> {
         });
     }
 
-    /// The mailbox of the message at `path`: the unit. What lies above the mailboxes, or is a whole
-    /// tree in one unit, is told apart by its folders: `.Sent` and the like belong to the directory
-    /// that holds them.
     fn mailbox_of(&self, path: &RelPath) -> Arc<RelPath> {
-        if !self.mailbox.is_root() {
-            return Arc::clone(&self.mailbox);
-        }
-        let folder = path
-            .parent()
-            .and_then(|place| place.parent())
-            .unwrap_or_else(RelPath::root);
-        let is_subfolder = folder.name().starts_with(b".") && !folder.is_root();
-        Arc::new(folder.parent().filter(|_| is_subfolder).unwrap_or(folder))
+        mailbox_of(&self.mailbox, path)
     }
 
     fn unread(&self, error: Error) -> Problem {
@@ -433,6 +422,21 @@ impl Scanner<'_> {
     }
 }
 
+/// The mailbox of the message at `path` of a unit: the unit. What lies above the mailboxes, or is a
+/// whole tree in one unit, is told apart by its folders: `.Sent` and the like belong to the
+/// directory that holds them.
+pub(crate) fn mailbox_of(unit: &Arc<RelPath>, path: &RelPath) -> Arc<RelPath> {
+    if !unit.is_root() {
+        return Arc::clone(unit);
+    }
+    let folder = path
+        .parent()
+        .and_then(|place| place.parent())
+        .unwrap_or_else(RelPath::root);
+    let is_subfolder = folder.name().starts_with(b".") && !folder.is_root();
+    Arc::new(folder.parent().filter(|_| is_subfolder).unwrap_or(folder))
+}
+
 /// A file of the old scripts, looked into where a Message-ID is asked for.
 struct Plain {
     file: SavedFile,
@@ -469,7 +473,12 @@ fn look(inventory: &Inventory, listed: &SetFile, query: &Query) -> Result<Plain,
     })
 }
 
-fn owner_of(entry: &IndexEntry) -> Owner {
+/// What a file of the old scripts is, by itself.
+pub(crate) fn look_at_plain(inventory: &Inventory, listed: &SetFile) -> Result<SavedFile, Error> {
+    look(inventory, listed, &Query::default()).map(|plain| plain.file)
+}
+
+pub(crate) fn owner_of(entry: &IndexEntry) -> Owner {
     let stat = &entry.live.stat;
     Owner {
         uid: stat.uid,

@@ -1,13 +1,13 @@
-//! What a search for a Message-ID could not look into.
+//! What a search could not look into.
 
 use std::fmt;
 
-/// Messages whose Message-ID cannot be told: one of them may be what was asked for.
+/// Messages of which it cannot be told whether they are what was asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Unsearched {
-    /// By mail_crypt of Dovecot.
+    /// By mail_crypt of Dovecot; by S/MIME or PGP where a text is looked for.
     pub encrypted: u64,
-    /// With a header or a Message-ID longer than is looked at, or compressed and damaged.
+    /// Longer, or nested deeper, than is looked at; or compressed and damaged.
     pub unclear: u64,
 }
 
@@ -20,7 +20,7 @@ impl Unsearched {
 
     /// Both together.
     #[must_use]
-    pub(super) const fn and(self, other: Self) -> Self {
+    pub(crate) const fn and(self, other: Self) -> Self {
         Self {
             encrypted: self.encrypted + other.encrypted,
             unclear: self.unclear + other.unclear,
@@ -32,7 +32,7 @@ impl fmt::Display for Unsearched {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} messages were not looked into ({} encrypted, {} with a header that cannot be read)",
+            "{} messages were not looked into ({} encrypted, {} that cannot be read to the end)",
             self.encrypted + self.unclear,
             self.encrypted,
             self.unclear

@@ -19,7 +19,7 @@ pub struct Work<'a> {
 
 impl Work<'_> {
     /// Whether the run is to end.
-    pub(super) fn is_stopped(&self) -> bool {
+    pub(crate) fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
 }
@@ -33,7 +33,7 @@ impl fmt::Debug for Work<'_> {
 }
 
 /// Calls `each` with every item, on all processors. The answers come in the order of the items.
-pub(super) fn for_each<T: Sync, R: Send>(items: &[T], each: impl Fn(&T) -> R + Sync) -> Vec<R> {
+pub(crate) fn for_each<T: Sync, R: Send>(items: &[T], each: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let answers = pool::for_each(
         threads,

@@ -20,8 +20,9 @@ use mail_common::upstream::Upstream;
 use crate::args::Args;
 use crate::dumps::DumpsJob;
 use crate::error::Error;
+use crate::find;
 use crate::jobs::{Jobs, TreeJob};
-use crate::messages::{self, Query, Since};
+use crate::messages::{self, Query, Since, Until};
 use crate::places::Places;
 use crate::services;
 use crate::setup::{Clearance, Destination, Setup, Work};
@@ -171,13 +172,18 @@ impl Plan {
 }
 
 fn chosen_set(setup: &Setup, args: &Args, upstream: &Upstream) -> Result<PathBuf, Error> {
-    match &args.from {
-        Some(operand) => setup.find(operand),
-        None => set_of_records(upstream),
+    match &args.from[..] {
+        [] => set_of_records(upstream),
+        [operand] => setup.find(operand),
+        several => Err(find::Error::SeveralSets {
+            operands: several.len(),
+        }
+        .into()),
     }
 }
 
-fn places(args: &Args, setup: &Setup, destination: &Destination) -> Places {
+/// Where each part goes.
+pub(crate) fn places(args: &Args, setup: &Setup, destination: &Destination) -> Places {
     match destination {
         Destination::Directory(directory) => Places::below(directory),
         Destination::Live => Places::live(args, &setup.settings),
@@ -274,7 +280,7 @@ fn has_no_place(component: Component, places: &Places) -> bool {
 }
 
 /// The query of the command line; `None` where no single messages are asked for.
-fn query(args: &Args, zone: &TimeZone) -> Result<Option<Query>, Error> {
+pub(crate) fn query(args: &Args, zone: &TimeZone) -> Result<Option<Query>, Error> {
     if !args.asks_for_messages() {
         return Ok(None);
     }
@@ -299,6 +305,9 @@ fn query(args: &Args, zone: &TimeZone) -> Result<Option<Query>, Error> {
     }
     if let Some(text) = &args.since {
         query.since = Some(Since::parse(text, zone)?);
+    }
+    if let Some(text) = &args.search.until {
+        query.until = Some(Until::parse(text, zone)?);
     }
     for text in &args.path {
         let pattern = Pattern::new(text).map_err(|source| messages::Error::Pattern {

@@ -82,6 +82,41 @@ fn a_deleted_message_appears_in_an_open_imap_session_with_its_flags() {
     assert!(!dovecot.log().contains("Error"), "{}", dovecot.log());
 }
 
+/// Their names on disk are in modified UTF-7: 保管 is `&T917oQ-`.
+#[test]
+fn a_folder_that_was_lost_is_subscribed_again() {
+    let site = Site::with(&[
+        ("example.com/alice/cur/1.a:2,S", "one@mx"),
+        ("example.com/alice/.Archive.&T917oQ-/cur/2.b:2,S", "two@mx"),
+        ("example.com/alice/.Sent/cur/3.c:2,S", "three@mx"),
+    ]);
+    let dovecot = Dovecot::start(&site.mail());
+    let subscribed = || {
+        let list = dovecot.doveadm(&["mailbox", "list", "-s", "-u", "alice@example.com"]);
+        let names: BTreeSet<String> = list.lines().map(str::to_owned).collect();
+        names
+    };
+    for subscribe_before in ["Sent", "INBOX"] {
+        let args = [
+            "mailbox",
+            "subscribe",
+            "-u",
+            "alice@example.com",
+            subscribe_before,
+        ];
+        dovecot.doveadm(&args);
+    }
+    let before = subscribed();
+    site.remove("example.com/alice/.Archive.&T917oQ-");
+    let outcome = site.deliver(&by_id("two@mx"));
+    let made = format!("{:?}", outcome.warnings);
+    assert!(made.contains("FolderMade"), "{made}");
+    let new: Vec<String> = subscribed().difference(&before).cloned().collect();
+    assert_eq!(new, ["Archive.保管"]);
+    assert!(before.is_subset(&subscribed()));
+    assert!(!dovecot.log().contains("Error"), "{}", dovecot.log());
+}
+
 #[test]
 fn a_mailbox_that_was_lost_is_back_for_its_user_and_twice_is_once() {
     let site = Site::new(80, 2);

@@ -9,3 +9,7 @@ mod faults; // damage, traps, full disks
 mod killed; // signals and kills
 mod find; // what a query means
 mod compressed; // messages that Dovecot has compressed
+mod search; // messages looked for in many sets
+mod search_odd; // what mail can be like
+mod search_faults; // damage, wrong questions, sets that are gone
+mod slow_reader; // the same answers as a program that reads everything

@@ -20,7 +20,10 @@ use mail_restore::messages::{
     self, Candidate, Disposition, Error, Found, Outcome, Query, Selection, Since, Work, find,
 };
 use mail_tests::maildir::TreePlan;
+use mail_tests::run::Outcome as Ended;
+use mail_tests::schema::checked;
 use mail_tests::server::Server;
+use serde_json::Value;
 
 pub(crate) const DATE: &str = "2026-11-23";
 
@@ -281,4 +284,53 @@ pub(crate) fn stamp(path: &Path, seconds: i64) {
         .unwrap()
         .set_modified(time)
         .unwrap();
+}
+
+impl Site {
+    /// With no mail yet.
+    pub(crate) fn empty() -> Self {
+        let site = Self::new(1, 1);
+        fs::remove_dir_all(site.mail()).unwrap();
+        fs::create_dir(site.mail()).unwrap();
+        site
+    }
+
+    /// Writes a message that was delivered at a time, in seconds since 1970.
+    pub(crate) fn put_at(&self, path: &str, seconds: i64, content: impl AsRef<[u8]>) {
+        self.put(path, content.as_ref());
+        stamp(&self.live(path), seconds);
+    }
+
+    /// Makes the daily set of a day of November 2026, and gives its directory.
+    pub(crate) fn save_day(&self, day: u32) -> PathBuf {
+        let date = format!("2026-11-{day}");
+        let tool = self.server.backup().args(["--component", "mailboxes"]);
+        let _ = tool.args(["--date", &date]).run().assert_code(0);
+        self.server.daily(&date)
+    }
+
+    /// `mail-restore` with these flags; its records fit the schema.
+    #[track_caller]
+    pub(crate) fn restore(&self, flags: &[&str]) -> Ended {
+        checked(self.server.restore().args(flags))
+    }
+
+    /// What a search lists, as records.
+    #[track_caller]
+    pub(crate) fn list(&self, flags: &[&str]) -> Vec<Value> {
+        let outcome = self.restore(&[&["--list"], flags].concat());
+        outcome.assert_code(0).data("message")
+    }
+
+    /// The paths of what a search finds, in order; nothing where it says that there is nothing.
+    #[track_caller]
+    pub(crate) fn listed(&self, flags: &[&str]) -> Vec<String> {
+        let outcome = self.restore(&[&["--list"], flags].concat());
+        let found = outcome.data("message");
+        if found.is_empty() {
+            let _ = outcome.assert_failure("not_found").assert_code(1);
+        }
+        let paths = found.iter().map(|message| message["path"].as_str());
+        paths.map(|path| path.unwrap().to_owned()).collect()
+    }
 }

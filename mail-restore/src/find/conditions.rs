@@ -1,0 +1,198 @@
+//! What a message must be, and what of that is known without opening it.
+//!
+//! The index of a segment has the header fields of its messages, cut to some length. Where a field
+//! was cut, or the index has none, the answer is open until the message is read.
+
+use std::fmt;
+
+use glob::{MatchOptions, Pattern};
+use mail_common::archive::index::{ENVELOPE_MAX_CHARS, Envelope};
+use mail_common::message::{Head, without_white_space};
+use mail_common::relpath::RelPath;
+
+use super::fold::folded;
+use super::words::Words;
+use crate::messages::Query;
+
+/// All kinds that are given must hold; of one kind, any will do.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Conditions {
+    /// Mailboxes, Message-IDs, times and paths.
+    pub(crate) query: Query,
+    /// Of more bytes than this.
+    pub(crate) larger_bytes: Option<u64>,
+    pub(crate) senders: Option<Words>,
+    /// In To or Cc.
+    pub(crate) recipients: Option<Words>,
+    pub(crate) subjects: Option<Words>,
+    /// In the subject or in the text of the body.
+    pub(crate) texts: Option<Words>,
+    /// Names of attached files, folded.
+    pub(crate) attachments: Vec<Pattern>,
+    /// All but the query as on a command line.
+    pub(crate) shown: String,
+}
+
+/// Whether a message is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Verdict {
+    No,
+    /// It must be read.
+    Open,
+    Yes,
+}
+
+/// What an index says of a message.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Facts<'a> {
+    pub(crate) size: u64,
+    pub(crate) mtime_ns: i64,
+    /// `None` where it was not looked at.
+    pub(crate) message_id: Option<&'a str>,
+    pub(crate) envelope: Option<&'a Envelope>,
+}
+
+impl Conditions {
+    /// Whether a message could be meant, by what is said of it.
+    pub(crate) fn of_facts(&self, facts: Facts<'_>) -> Verdict {
+        let is_large = self.larger_bytes.is_none_or(|bytes| facts.size > bytes);
+        if !is_large || !self.query.wants_time(facts.mtime_ns) {
+            return Verdict::No;
+        }
+        let header = match facts.envelope {
+            Some(envelope) => self.of_envelope(envelope),
+            None if self.asks_for_header() => Verdict::Open,
+            None => Verdict::Yes,
+        };
+        let text = match facts.envelope {
+            Some(envelope) => self.of_subject(&envelope.subject),
+            None => Verdict::Open,
+        };
+        let text = if self.asks_for_body() {
+            text
+        } else {
+            Verdict::Yes
+        };
+        self.of_message_id(facts.message_id).min(header).min(text)
+    }
+
+    /// Whether a message at this path, in this mailbox, could be meant.
+    pub(crate) fn wants_place(&self, mailbox: &RelPath, path: &RelPath) -> bool {
+        let mut mailboxes = self.query.mailboxes.iter();
+        let is_named = self.query.mailboxes.is_empty() || mailboxes.any(|one| one.names(mailbox));
+        is_named && self.query.wants_path(path)
+    }
+
+    /// Whether a part of the mail tree may hold what is meant. What lies above the mailboxes may
+    /// hold any.
+    pub(crate) fn wants_unit(&self, unit: &RelPath) -> bool {
+        let mailboxes = &self.query.mailboxes;
+        mailboxes.is_empty() || unit.is_root() || mailboxes.iter().any(|one| one.names(unit))
+    }
+
+    /// Whether a text is looked for.
+    pub(crate) fn has_words(&self) -> bool {
+        self.asks_for_header() || self.texts.is_some()
+    }
+
+    /// Whether a header has to be known.
+    fn asks_for_header(&self) -> bool {
+        self.senders.is_some() || self.recipients.is_some() || self.subjects.is_some()
+    }
+
+    /// Whether a body has to be known.
+    pub(crate) fn asks_for_body(&self) -> bool {
+        self.texts.is_some() || !self.attachments.is_empty()
+    }
+
+    fn of_message_id(&self, message_id: Option<&str>) -> Verdict {
+        match message_id {
+            _ if self.query.message_ids.is_empty() => Verdict::Yes,
+            // Earlier versions wrote a folded one with its white space.
+            Some(id) if self.query.wants_id(&without_white_space(id)) => Verdict::Yes,
+            Some(_) => Verdict::No,
+            None => Verdict::Open,
+        }
+    }
+
+    fn of_envelope(&self, envelope: &Envelope) -> Verdict {
+        let of = |words: &Option<Words>, fields: &[&String]| match words {
+            None => Verdict::Yes,
+            Some(words) if fields.iter().any(|field| stand_in(words, field)) => Verdict::Yes,
+            Some(_) if fields.iter().any(|field| may_be_cut(field)) => Verdict::Open,
+            Some(_) => Verdict::No,
+        };
+        of(&self.senders, &[&envelope.from])
+            .min(of(&self.recipients, &[&envelope.to, &envelope.cc]))
+            .min(of(&self.subjects, &[&envelope.subject]))
+    }
+
+    /// A text that stands in the subject need not be looked for in the body.
+    fn of_subject(&self, subject: &str) -> Verdict {
+        match &self.texts {
+            Some(words) if !stand_in(words, subject) => Verdict::Open,
+            _ if self.attachments.is_empty() => Verdict::Yes,
+            _ => Verdict::Open,
+        }
+    }
+
+    /// Whether a message with this header could be meant; open where the header was cut. Its body
+    /// is not looked at.
+    pub(crate) fn of_head(&self, head: &Head<'_>) -> Verdict {
+        let of = |words: &Option<Words>, names: &[&str]| {
+            let has = |words: &Words| {
+                let mut texts = names.iter().filter_map(|name| head.whole_text(name));
+                texts.any(|text| stand_in(words, &text))
+            };
+            match words {
+                Some(words) if !has(words) && head.is_whole() => Verdict::No,
+                Some(words) if !has(words) => Verdict::Open,
+                _ => Verdict::Yes,
+            }
+        };
+        let id = head.message_id();
+        self.of_message_id(id.as_deref())
+            .min(of(&self.senders, &["From"]))
+            .min(of(&self.recipients, &["To", "Cc"]))
+            .min(of(&self.subjects, &["Subject"]))
+    }
+
+    /// Whether an attached file of this name is asked for.
+    pub(crate) fn wants_attachment(&self, name: &str) -> bool {
+        let name = folded(name);
+        let options = MatchOptions::new();
+        let mut patterns = self.attachments.iter();
+        patterns.any(|pattern| pattern.matches_with(&name, options))
+    }
+}
+
+impl fmt::Display for Conditions {
+    /// As on a command line, for messages that say what was searched.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let query = self.query.to_string();
+        match (self.shown.is_empty(), self.query.is_any()) {
+            (true, _) => f.write_str(&query),
+            (false, true) => f.write_str(&self.shown),
+            (false, false) => write!(f, "{query} {}", self.shown),
+        }
+    }
+}
+
+/// Whether a field, which is made safe to show, holds one of `words`. What is invisible is escaped
+/// there, and is nothing to a search.
+fn stand_in(words: &Words, field: &str) -> bool {
+    const INVISIBLE: [&str; 4] = ["\\u{ad}", "\\u{200b}", "\\u{2060}", "\\u{feff}"];
+    if !field.contains("\\u{") {
+        return words.are_in(field);
+    }
+    let mut visible = field.to_owned();
+    for escape in INVISIBLE {
+        visible = visible.replace(escape, "");
+    }
+    words.are_in(&visible)
+}
+
+/// What is escaped makes a field longer, and never shorter.
+fn may_be_cut(field: &str) -> bool {
+    field.chars().nth(ENVELOPE_MAX_CHARS - 1).is_some()
+}

@@ -1,0 +1,111 @@
+//! Why a search cannot be made, or what of it failed.
+
+use std::path::PathBuf;
+
+use mail_common::failure::{Failure, FailureKind};
+use mail_common::relpath::RelPath;
+use mail_common::set::{InventoryError, LockError};
+
+use crate::messages::{self, similar_text};
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("a text to look for is empty; every message would hold it")]
+    EmptyText,
+    #[error("not a regular expression: {text:?}")]
+    Regex {
+        text: String,
+        source: Box<regex::Error>,
+    },
+    #[error("not a size: {text:?}; write a number of bytes such as 1000, 500K, 20M or 1G")]
+    Size { text: String },
+    #[error("--{flag} is about messages that are looked for; {needs}")]
+    Needs {
+        flag: &'static str,
+        needs: &'static str,
+    },
+    #[error("{} cannot be searched", set.display())]
+    Unlocked {
+        set: PathBuf,
+        source: Box<LockError>,
+    },
+    #[error("{} cannot be searched", set.display())]
+    Unreadable {
+        set: PathBuf,
+        source: Box<InventoryError>,
+    },
+    #[error("there is no set of this kind in {}; mail-backup makes them", root.display())]
+    NoSets { root: PathBuf },
+    #[error(
+        "{operands} sets are named, and a whole set is restored from one; name one by --from, or \
+         say which messages are meant"
+    )]
+    SeveralSets { operands: usize },
+    #[error(
+        "--missing compares with the live mail, and {} is not there; name the mail root by \
+         --mail-dir",
+        root.display()
+    )]
+    NoLiveMail { root: PathBuf },
+    #[error("no mailbox {address} in {sets}{}", similar_text(similar))]
+    UnknownMailbox {
+        address: String,
+        sets: String,
+        similar: Vec<String>,
+    },
+    #[error("no message found by {searched} in {mailboxes} mailboxes of {sets}")]
+    NoMatch {
+        searched: String,
+        mailboxes: usize,
+        sets: String,
+    },
+    #[error("{mailbox} in {set} has lost its index: it is not searched; use another set")]
+    Lost { mailbox: String, set: String },
+    #[error("in {set}")]
+    InSet {
+        set: String,
+        source: Box<messages::Error>,
+    },
+    #[error("which messages of {mailbox} are in {set} cannot be told; none of them is listed")]
+    NotCompared {
+        mailbox: String,
+        set: String,
+        source: Box<messages::Error>,
+    },
+    #[error(
+        "which messages of {mailbox} are in the live mail cannot be told; none of them is listed"
+    )]
+    NotLooked {
+        mailbox: String,
+        source: Box<messages::Error>,
+    },
+    #[error("{path} with this content is not in {set}; search again")]
+    NotThere { path: RelPath, set: String },
+    #[error("the record of {path} is damaged: {what}")]
+    Record { path: String, what: &'static str },
+    #[error(transparent)]
+    Messages(#[from] messages::Error),
+}
+
+impl Failure for Error {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::EmptyText
+            | Self::Regex { .. }
+            | Self::Size { .. }
+            | Self::Needs { .. }
+            | Self::NoLiveMail { .. }
+            | Self::SeveralSets { .. } => FailureKind::Usage,
+            Self::NoSets { .. } | Self::UnknownMailbox { .. } => FailureKind::NoSuch,
+            Self::NoMatch { .. } | Self::NotThere { .. } => FailureKind::NotFound,
+            Self::Lost { .. } => FailureKind::Damaged,
+            Self::Record { .. } => FailureKind::Upstream,
+            Self::Unlocked { source, .. } => source.kind(),
+            Self::Unreadable { source, .. } => source.kind(),
+            Self::InSet { source, .. }
+            | Self::NotCompared { source, .. }
+            | Self::NotLooked { source, .. } => source.kind(),
+            Self::Messages(source) => source.kind(),
+        }
+    }
+}

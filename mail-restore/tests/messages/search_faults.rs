@@ -1,0 +1,210 @@
+//! Damage is named and the others are still searched; a question that means nothing is refused.
+#![expect(clippy::unwrap_used, reason = "a failing step ends the test")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "sample mail is not a stored file"
+)]
+
+use std::fs;
+use std::path::Path;
+
+use crate::support::{DELIVERED, Site};
+use mail_tests::run::Outcome;
+
+const ALICE: &str = "example.com/alice/cur/1.a:2,S";
+const BOB: &str = "example.com/bob/cur/2.b:2,S";
+
+/// Two mailboxes, saved on two days and by a week, which has archives of its own.
+fn sample() -> Site {
+    let site = Site::empty();
+    for (path, name) in [(ALICE, "alice"), (BOB, "bob")] {
+        let text = format!(
+            "From: {name}@mx\nSubject: the estimate of {name}\n\nto be found in the text\n"
+        );
+        site.put_at(path, DELIVERED, text);
+    }
+    site.save_day(21);
+    site.save_day(22);
+    site
+}
+
+fn flip(path: &Path) {
+    let mut content = fs::read(path).unwrap();
+    let middle = content.len() / 2;
+    content[middle] ^= 0x10;
+    fs::write(path, content).unwrap();
+}
+
+#[track_caller]
+fn check(site: &Site, flags: &[&str], paths: &[&str], stderr: &str) -> Outcome {
+    let outcome = site.restore(&[&["--list"], flags].concat()).assert_code(1);
+    let listed = outcome.data("message");
+    let listed: Vec<&str> = listed
+        .iter()
+        .map(|message| message["path"].as_str().unwrap())
+        .collect();
+    assert_eq!(listed, paths, "{flags:?}\n{}", outcome.stderr);
+    outcome.assert_stderr(stderr)
+}
+
+#[test]
+fn a_damaged_index_or_state_is_named_and_the_others_are_searched() {
+    for (name, of_one_set) in [("0001.jsonl.zst", false), ("state.jsonl.zst", true)] {
+        let site = sample();
+        let set = site.server.daily("2026-11-22");
+        let name = format!("mailboxes/example.com/alice/{name}");
+        flip(&set.join(&name));
+        // The index is a file of both days; the state may be.
+        let found: &[&str] =
+            if of_one_set && site.listed(&["--from", "daily/2026-11-21"]).len() == 2 {
+                &[ALICE, BOB]
+            } else {
+                &[BOB]
+            };
+        let outcome = check(
+            &site,
+            &["--from", "all", "--subject", "estimate"],
+            found,
+            &name,
+        );
+        assert_eq!(
+            outcome.data("error").len(),
+            if found.len() == 2 {
+                1
+            } else {
+                outcome.data("error").len()
+            }
+        );
+        let _ = outcome
+            .assert_failure("damaged")
+            .assert_stderr("in daily/2026-11-22");
+        let _ = check(
+            &site,
+            &["--from", "all", "--sender", "alice@", "--sender", "bob@"],
+            found,
+            &name,
+        );
+    }
+}
+
+#[test]
+fn a_damaged_segment_matters_where_it_has_to_be_read() {
+    let site = sample();
+    let name = "mailboxes/example.com/alice/0001.tar.zst";
+    flip(&site.server.daily("2026-11-22").join(name));
+    assert_eq!(
+        site.listed(&["--from", "all", "--subject", "estimate"])
+            .len(),
+        2
+    );
+    let text = ["--from", "all", "--text", "found in the text"];
+    let _ = check(&site, &text, &[BOB], name).assert_failure("damaged");
+    // Restored is what can be.
+    fs::remove_file(site.live(ALICE)).unwrap();
+    fs::remove_file(site.live(BOB)).unwrap();
+    let restored = site.restore(&["--from", "all", "--missing"]).assert_code(1);
+    assert_eq!(restored.data("restored").len(), 1);
+    let _ = restored.assert_failure("damaged");
+}
+
+#[test]
+fn sets_that_are_not_whole_are_named_and_the_others_are_searched() {
+    let site = sample();
+    let (one, two) = (
+        site.server.daily("2026-11-21"),
+        site.server.daily("2026-11-22"),
+    );
+    fs::remove_file(one.join("checksums.sha256")).unwrap();
+    let outcome = check(
+        &site,
+        &["--from", "daily"],
+        &[ALICE, BOB],
+        "daily/2026-11-21 cannot be searched",
+    );
+    let _ = outcome.assert_failure("missing");
+    // Gone while it is searched: as somebody who removes it by hand.
+    fs::remove_dir_all(two.join("mailboxes/example.com/bob")).unwrap();
+    let _ = check(
+        &site,
+        &["--from", "latest"],
+        &[ALICE],
+        "mailboxes/example.com/bob",
+    );
+    fs::remove_dir_all(&two).unwrap();
+    let refused = site.restore(&["--list", "--from", "daily"]).assert_code(2);
+    let _ = refused.assert_failure("no_such").assert_stderr("no set");
+    fs::remove_dir_all(&one).unwrap();
+    let _ = site
+        .restore(&["--list", "--from", "all"])
+        .assert_code(2)
+        .assert_failure("no_such");
+    let _ = site.restore(&["--list", "--from", "latest"]).assert_code(2);
+}
+
+#[test]
+fn what_cannot_be_compared_is_not_listed() {
+    let site = sample();
+    site.put_at(
+        "example.com/alice/cur/3.c:2,S",
+        DELIVERED,
+        "From: new@mx\n\n",
+    );
+    site.put_at("example.com/bob/cur/4.d:2,S", DELIVERED, "From: new@mx\n\n");
+    site.save_day(23);
+    flip(
+        &site
+            .server
+            .daily("2026-11-21")
+            .join("mailboxes/example.com/alice/state.jsonl.zst"),
+    );
+    let flags = ["--from", "daily/2026-11-23", "--not-in", "daily/2026-11-21"];
+    let outcome = check(
+        &site,
+        &flags,
+        &["example.com/bob/cur/4.d:2,S"],
+        "cannot be told",
+    );
+    let _ = outcome
+        .assert_failure("damaged")
+        .assert_stderr("alice@example.com");
+}
+
+#[test]
+fn a_question_that_means_nothing_is_refused() {
+    let site = sample();
+    let check = |flags: &[&str], stderr: &str| {
+        let outcome = site.server.restore().args(flags).run().assert_code(2);
+        let _ = outcome.assert_stderr(stderr);
+    };
+    let all = |flags: &[&'static str]| [&["--from", "all", "--list"], flags].concat();
+    check(&all(&["--text", ""]), "is empty");
+    check(&all(&["--subject", " \u{200b}"]), "is empty");
+    check(
+        &all(&["--regex", "--subject", "a("]),
+        "not a regular expression: \"a(\"",
+    );
+    check(&all(&["--regex"]), "--regex is about messages");
+    check(&all(&["--larger", "huge"]), "not a size: \"huge\"");
+    check(&all(&["--until", "June"]), "not a time: \"June\"");
+    check(&all(&["--attachment", "***"]), "not a pattern");
+    check(&all(&["--limit", "0"]), "--limit");
+    check(&["--from", "all", "--limit", "3", "--text", "x"], "--list");
+    check(&all(&["--dry-run"]), "--dry-run");
+    check(&all(&["--verify"]), "--verify");
+    check(&all(&["--component", "mysql"]), "leave out --component");
+    check(
+        &all(&["--mailbox", "alcie@example.com"]),
+        "there is alice@example.com",
+    );
+    check(&all(&["--not-in", "daily/2026-01-01"]), "daily/2026-01-01");
+    check(
+        &["--from", "daily/2026-01-01", "--list"],
+        "daily/2026-01-01",
+    );
+    check(&["--list"], "--from");
+    check(
+        &["--from", "daily/2026-11-21", "--from", "latest"],
+        "2 sets are named",
+    );
+    check(&["--from", "all"], "all");
+}
