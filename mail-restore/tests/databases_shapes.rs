@@ -29,7 +29,9 @@ fn source() -> MariaDb {
          INSERT INTO numbers VALUES (1.7976931348623157e308, -2.2250738585072014e-308, -0.1, '2026-03-29 01:30:00');
          CREATE VIEW v AS SELECT id, u FROM texts;
          CREATE TRIGGER tr BEFORE INSERT ON texts FOR EACH ROW SET NEW.u = CONCAT(NEW.u, ';');
-         USE web; CREATE TABLE pages (id INT); INSERT INTO pages VALUES (5); CREATE VIEW v AS SELECT id FROM mail.texts;",
+         USE web; CREATE TABLE pages (id INT); INSERT INTO pages VALUES (5); CREATE VIEW v AS SELECT id FROM mail.texts;
+         CREATE TABLE wide (s TEXT CHARACTER SET sjis, w TEXT CHARACTER SET cp932, u TEXT CHARACTER SET ucs2, k TEXT CHARACTER SET koi8r, b TEXT CHARACTER SET big5, g TEXT CHARACTER SET gbk);
+         INSERT INTO wide VALUES ('表示ソ\\'', '表示ソ①', '表ÿ', 'Жук', '表功', '表示');",
     );
     server
 }
@@ -111,6 +113,28 @@ fn each_option_is_loaded_as_the_stock_client_loads_it() {
     }
 }
 
+/// Where a replica stood is nothing of a database: no server becomes a replica by a restore.
+#[test]
+fn what_a_replica_was_told_is_passed_over_and_named() {
+    let (source, server) = (source(), MariaDb::start());
+    source.sql(
+        "CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_PORT=1, MASTER_USER='x', MASTER_LOG_FILE='m.000001', MASTER_LOG_POS=4",
+    );
+    for options in [
+        &["--dump-slave"][..],
+        &["--dump-slave=2", "--single-transaction"],
+        &["--dump-slave", "--apply-slave-statements"],
+        &["--dump-slave", "--gtid"],
+    ] {
+        let sql = dump(&source, options);
+        let warnings = restore(&server, &sql, options);
+        assert_eq!(all_facts(&source), all_facts(&server), "{options:?}");
+        let is_told = !options.contains(&"--dump-slave=2");
+        assert_eq!(warnings.contains("CHANGE MASTER"), is_told, "{warnings}");
+        assert_eq!(server.sql("SHOW ALL SLAVES STATUS"), "", "{options:?}");
+    }
+}
+
 /// The text of a dump is in the character set that its head names.
 #[test]
 fn a_dump_in_another_character_set_arrives() {
@@ -136,7 +160,7 @@ fn a_dump_in_another_character_set_arrives() {
 fn text_that_cannot_be_read_for_sure_is_refused() {
     let source = MariaDb::start();
     source.sql("CREATE DATABASE mail; CREATE TABLE mail.t (a TEXT CHARACTER SET utf8mb4); INSERT INTO mail.t VALUES ('表示')");
-    for set in ["sjis", "cp932"] {
+    for set in ["sjis", "cp932", "big5", "gbk"] {
         let option = format!("--default-character-set={set}");
         let sql = stock_dump(&source, &[&option, "mail"]);
         let text = refusal(&MariaDb::start(), &sql);
