@@ -74,6 +74,22 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) force: bool,
 
+    /// End the alarms that keep old sets, after you have looked at what they say
+    ///
+    /// An alarm says that mail was destroyed, or looks so: sets from before it are not removed until
+    /// it is accepted. The reason is kept in BACKUP_ROOT/accepted.jsonl.
+    #[arg(
+        long,
+        value_name = "REASON",
+        num_args = 0..=1,
+        default_missing_value = "",
+        conflicts_with_all = [
+            "daily", "weekly", "hourly", "component", "full", "date", "no_prune", "prune_only",
+            "force"
+        ]
+    )]
+    pub(crate) accept: Option<String>,
+
     /// Directory of the sets [BACKUP_ROOT]
     #[arg(long, value_name = "DIR", help_heading = PLACES)]
     pub(crate) root: Option<PathBuf>,
@@ -127,7 +143,8 @@ Settings are taken from flags, then the environment, then --config FILE, then de
 BACKUP_ROOT, BACKUP_MOUNTPOINT, BACKUP_COMPONENTS, MAILSERVER_ROOT, MAIL_DATA_DIR, CONFIG_DIR, \
 SSL_DIR, DKIM_DIR, DOCKER_COMPOSE_FILE, ENV_FILE, MYSQL_HOST, MYSQL_PORT, MYSQL_SOCKET, \
 MYSQL_USER, MYSQL_DATABASES, MYSQL_CONFIG_FILE, HOURLY_RETENTION_HOURS, DAILY_RETENTION_DAYS, \
-WEEKLY_RETENTION_WEEKS, WEEKLY_SETS, BACKUP_PURGE_DAYS.
+WEEKLY_RETENTION_WEEKS, WEEKLY_SETS, BACKUP_PURGE_DAYS, BACKUP_ALARM_SPOILED, \
+BACKUP_ALARM_LOSS_PERCENT, BACKUP_NOTABLE_LOSS_PERCENT, BACKUP_BUSY_MAILBOXES.
 A server without a database or keys: BACKUP_COMPONENTS=mailboxes,config,ssl. SSL_DIR, DKIM_DIR, \
 DOCKER_COMPOSE_FILE and ENV_FILE may be blank: there is none.
 The database password is read from MYSQL_CONFIG_FILE (default ~/.my.cnf) or MYSQL_PWD, never \

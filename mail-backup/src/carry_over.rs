@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use mail_common::failure::Failed;
-use mail_common::manifest::Manifest;
+use mail_common::manifest::{DayRecords, Manifest};
 use mail_common::record::{Artifact, ErrorRecord};
 use mail_common::set::{BackupRoot, Component, FoundSet, MANIFEST, SetId, SetState, Staging};
 
@@ -25,6 +25,8 @@ pub(crate) struct CarriedOver {
     pub(crate) files: Vec<SavedFile>,
     /// What was missing from the day's set already, and still is.
     pub(crate) errors: Vec<ErrorRecord>,
+    /// What the mailboxes had changed, where they are not saved again.
+    pub(crate) day: DayRecords,
 }
 
 /// The complete set of `id`, for a run that saves all that the server has; `None` when the day has
@@ -108,6 +110,9 @@ impl Base {
                 .component
                 .is_some_and(|component| !asked.contains(&component) && wanted.contains(&component))
         };
+        if !asked.contains(&Component::Mailboxes) {
+            carried.day = self.manifest.day;
+        }
         carried.errors = self.manifest.errors.into_iter().filter(is_left).collect();
         Ok(carried)
     }

@@ -12,7 +12,7 @@ use mail_common::tool::{Session, Totals};
 use crate::compose::save_project;
 use crate::equal::{Linked, link_equal};
 use crate::error::Error;
-use crate::mailboxes::{self, Damage, Environment, SavedMailbox, save_mailboxes};
+use crate::mailboxes::{self, Comparing, Damage, Environment, SavedMailbox, save_mailboxes};
 use crate::part::SavedPart;
 use crate::plan::Plan;
 use crate::previous::{PreviousSets, Reading};
@@ -37,6 +37,8 @@ pub(crate) struct SavedComponents {
     pub(crate) notices: Vec<String>,
     pub(crate) totals: Totals,
     pub(crate) damage: Vec<FoundDamage>,
+    /// What is known of the changes of each mailbox.
+    pub(crate) comparisons: Vec<Comparing>,
     /// Those of which a part is missing.
     pub(crate) failed: BTreeSet<Component>,
 }
@@ -108,6 +110,8 @@ impl Saver<'_> {
             Ok(saved) => {
                 for mut mailbox in saved {
                     self.take_damage(std::mem::take(&mut mailbox.damage));
+                    let comparison = std::mem::take(&mut mailbox.comparison);
+                    self.saved.comparisons.push(comparison);
                     let part = self.part_of(mailbox);
                     self.take(Component::Mailboxes, part);
                 }

@@ -8,7 +8,8 @@ use mail_common::config;
 use mail_common::failure::{Failed, Failure, FailureKind};
 use mail_common::interrupt::Interrupted;
 use mail_common::manifest;
-use mail_common::set::{self, Component, LockError};
+use mail_common::set::{self, Component, LockError, SetId};
+use mail_common::suspicion::HoldError;
 use mail_mysql::Cause;
 
 use crate::mailboxes;
@@ -140,6 +141,13 @@ pub(crate) enum Error {
     #[error("nothing could be saved; the sets that were there are untouched")]
     NothingSaved,
 
+    #[error(
+        "{set} is from before the alarm and stays; what was saved now is in {set}.incomplete: look \
+         at it, then run mail-backup --accept, and mail-backup again"
+    )]
+    FromBeforeAlarm { set: SetId },
+    #[error(transparent)]
+    Hold(#[from] HoldError),
     // Found by a run that reads everything: the set that it made is good.
     #[error(
         "{} is damaged or missing; what it held is saved again. Check the backup disk, and the \
@@ -206,6 +214,8 @@ impl Failure for Error {
             Self::Lacking(_) => FailureKind::Database,
             Self::Interrupted(interrupted) => interrupted.kind(),
             Self::NothingSaved => FailureKind::NothingDone,
+            Self::FromBeforeAlarm { .. } => FailureKind::Refused,
+            Self::Hold(error) => error.kind(),
             Self::RetentionRefused(Refusal::ClockSetBack { .. }) => FailureKind::Clock,
             Self::RetentionRefused(Refusal::SuspiciouslySmall { .. }) => FailureKind::Refused,
         }

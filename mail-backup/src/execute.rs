@@ -6,15 +6,18 @@ use std::time::Duration;
 use jiff::ZonedDateTime;
 use mail_common::exit::Exit;
 use mail_common::interrupt::Interrupt;
-use mail_common::manifest::Manifest;
+use mail_common::manifest::{DayRecords, Manifest};
 use mail_common::record::{ErrorRecord, Record};
 use mail_common::report::Report;
 use mail_common::set::{CommitAs, MANIFEST, RootLock, SetId, SetState, Staging};
+use mail_common::suspicion::{Hold, raise};
 use mail_common::tool::{Session, Totals};
 
+use crate::accept::{accept, show_accept};
 use crate::carry_over::{self, Base, CarriedOver};
 use crate::components::{FoundDamage, Run, SavedComponents, save_components};
 use crate::error::Error;
+use crate::judgement::judge_day;
 use crate::plan::{Dated, Plan, Scope, Wanted, Work};
 use crate::previous::{KnownSet, PreviousSets, known_sets};
 use crate::prune::{Newest, prune};
@@ -38,6 +41,8 @@ pub(crate) fn execute(
         Work::Show => Ok(show(plan, session)),
         Work::ShowPrune => show_prune(plan, session),
         Work::Prune => prune_only(plan, session, now),
+        Work::Accept => accept(plan, session, now),
+        Work::ShowAccept => show_accept(plan, session),
         Work::Save => save(plan, session, now),
     }
 }
@@ -50,7 +55,8 @@ fn prune_only(
     let lock = RootLock::acquire(&plan.root, now)?;
     let mut totals = Totals::default();
     let newest = Newest::Dated(plan.id.kind());
-    let exit = remove_old(plan, &lock, session, newest, &mut totals);
+    let hold = raise(&lock, &plan.root)?;
+    let exit = remove_old(plan, &lock, session, newest, hold.as_ref(), &mut totals);
     Ok((exit, totals))
 }
 
@@ -60,13 +66,16 @@ fn remove_old(
     lock: &RootLock,
     session: &Session,
     newest: Newest,
+    hold: Option<&Hold>,
     totals: &mut Totals,
 ) -> Exit {
-    let pruned = prune(lock, &plan.root, newest, &plan.retention, &session.report);
+    let report = &session.report;
+    let pruned = prune(lock, &plan.root, newest, &plan.retention, hold, report);
     for error in &pruned.failed {
         session.fail(None, None, error);
     }
     totals.add("removed_sets", pruned.removed);
+    totals.add("held_sets", pruned.held);
     if pruned.failed.is_empty() {
         Exit::Done
     } else {
@@ -102,7 +111,11 @@ fn save(plan: &Plan, session: &Session, now: &ZonedDateTime) -> Result<(Exit, To
     if let Some(lack) = carried.lack(plan.id) {
         session.fail(None, None, &lack);
     }
-    let new_set = NewSet::of(saved, carried, session);
+    let mut saved = saved;
+    let mut day = judge_day(plan, session, &mut saved, now)?;
+    day.add(carried.day.clone());
+    let commit_as = day.commit_as(plan, session);
+    let new_set = NewSet::of(saved, carried, day.records, commit_as, session);
     new_set.commit(plan, &lock, session, staging)
 }
 
@@ -173,6 +186,7 @@ fn check_clock(
 struct NewSet {
     files: Vec<SavedFile>,
     notices: Vec<String>,
+    day: DayRecords,
     errors: Vec<ErrorRecord>,
     totals: Totals,
     /// What the set does not suffer from.
@@ -181,9 +195,15 @@ struct NewSet {
 }
 
 impl NewSet {
-    fn of(saved: SavedComponents, carried: CarriedOver, session: &Session) -> Self {
+    fn of(
+        saved: SavedComponents,
+        carried: CarriedOver,
+        day: DayRecords,
+        commit_as: CommitAs,
+        session: &Session,
+    ) -> Self {
         let commit_as = if saved.failed.is_empty() && carried.errors.is_empty() {
-            CommitAs::Complete
+            commit_as
         } else {
             CommitAs::Incomplete
         };
@@ -200,6 +220,7 @@ impl NewSet {
             files,
             notices: saved.notices,
             damage: saved.damage,
+            day,
             errors,
             totals,
             commit_as,
@@ -245,11 +266,15 @@ impl NewSet {
             point_latest(plan, &manifest, lock, session)?;
         }
         print_summary(&session.report, &committed.path, &totals, commit_as);
+        for record in manifest.day.records() {
+            session.emit(&record);
+        }
         for artifact in manifest.artifacts {
             session.emit(&Record::Artifact(artifact));
         }
         let exit = exit.max(report_damage(&damage, session));
         totals.add("errors", damage.len() as u64);
+        let hold = raise(lock, &plan.root)?;
         if commit_as == CommitAs::Incomplete || plan.retention.wanted == Wanted::No {
             return Ok((exit, totals));
         }
@@ -258,7 +283,8 @@ impl NewSet {
             Dated::ByClock => Newest::Made(plan.id),
             Dated::ByFlag => Newest::Dated(plan.id.kind()),
         };
-        let exit = exit.max(remove_old(plan, lock, session, newest, &mut totals));
+        let removed = remove_old(plan, lock, session, newest, hold.as_ref(), &mut totals);
+        let exit = exit.max(removed);
         Ok((exit, totals))
     }
 
@@ -274,6 +300,7 @@ impl NewSet {
         let closing = Closing {
             begin,
             end: session.end(self.exit(), self.totals.clone()),
+            day: self.day.clone(),
             errors: self.errors.clone(),
             notices: &self.notices,
             files: &self.files,

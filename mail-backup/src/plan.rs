@@ -11,6 +11,7 @@ use mail_common::failure::Failed;
 use mail_common::relpath::RelPath;
 use mail_common::report::Report;
 use mail_common::set::{BackupRoot, Component, SetId, SetKind, free_space, is_mount_point};
+use mail_common::suspicion::Limits;
 use mail_common::tool::{Subject, absolute};
 use rustix::fs::Access;
 
@@ -64,6 +65,10 @@ pub(crate) struct Plan {
     /// Other files of the Compose project; none when config is not asked for.
     pub(crate) project: ProjectPlan,
     pub(crate) retention: Retention,
+    /// From where on changes of the mail are not those of an ordinary day.
+    pub(crate) change_limits: Limits,
+    /// Why alarms are ended; may be empty.
+    pub(crate) reason: String,
 }
 
 /// Where the date of the set comes from.
@@ -93,6 +98,10 @@ pub(crate) enum Work {
     Prune,
     /// To say what retention would remove.
     ShowPrune,
+    /// To end alarms.
+    Accept,
+    /// To say which alarms would be ended.
+    ShowAccept,
 }
 
 /// How long sets are kept.
@@ -127,7 +136,8 @@ impl Setup {
         if components.is_empty() {
             return Err(Error::NothingWanted);
         }
-        let asks_database = components.contains(&Component::Mysql) && !args.prune_only;
+        let saves = !args.prune_only && args.accept.is_none();
+        let asks_database = components.contains(&Component::Mysql) && saves;
         let databases = if asks_database {
             let plan = DatabasesPlan::read(&config, &settings.mysql, args.level, report)?;
             let absence = Absence { wanted: &wanted };
@@ -201,6 +211,8 @@ impl Setup {
             copies: plan_copies(&self.settings),
             project: ProjectPlan::default(),
             retention: plan_retention(args, &self.settings),
+            change_limits: self.settings.change_limits.clone(),
+            reason: args.accept.clone().unwrap_or_default(),
             wanted: self.wanted,
         };
         plan.check_apart()?;
@@ -285,6 +297,8 @@ fn check_sources(asked: Vec<Component>, settings: &Settings) -> Result<Vec<Compo
 
 fn work(args: &Args) -> Work {
     match (args.dry_run, args.prune_only) {
+        (true, _) if args.accept.is_some() => Work::ShowAccept,
+        (false, _) if args.accept.is_some() => Work::Accept,
         (true, true) => Work::ShowPrune,
         (true, false) => Work::Show,
         (false, true) => Work::Prune,

@@ -258,6 +258,11 @@ impl PreviousSet {
         Self { directory, files }
     }
 
+    /// The paths of its files, in order.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &RelPath> {
+        self.files.keys()
+    }
+
     /// The record of a file.
     pub(crate) fn file(&self, path: &RelPath) -> Option<&Artifact> {
         self.files.get(path)

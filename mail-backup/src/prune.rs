@@ -9,6 +9,7 @@ use mail_common::set::{
     self, BackupRoot, Component, FoundSet, MANIFEST, Removal, RootLock, SetId, SetKind, SetState,
     remove_set,
 };
+use mail_common::suspicion::{HOLD, Hold};
 
 use crate::error::Error;
 use crate::plan::Retention;
@@ -20,6 +21,8 @@ use crate::retention::{
 #[derive(Debug, Default)]
 pub(crate) struct Pruned {
     pub(crate) removed: u64,
+    /// Sets that would have gone and that an alarm keeps.
+    pub(crate) held: u64,
     pub(crate) failed: Vec<Error>,
 }
 
@@ -30,10 +33,11 @@ pub(crate) fn prune(
     root: &BackupRoot,
     newest: Newest,
     retention: &Retention,
+    hold: Option<&Hold>,
     report: &Report,
 ) -> Pruned {
     let mut pruned = Pruned::default();
-    let plan = match plan(root, newest, retention) {
+    let plan = match plan(root, newest, retention, hold) {
         Ok(Some(plan)) => plan,
         Ok(None) => return pruned,
         Err(error) => {
@@ -41,6 +45,10 @@ pub(crate) fn prune(
             return pruned;
         }
     };
+    pruned.held = plan.held.len() as u64;
+    if let Some(notice) = hold.and_then(|hold| held_notice(hold, &plan.held)) {
+        report.warning(notice);
+    }
     if let Some(refusal) = plan.refused {
         pruned.failed.push(Error::RetentionRefused(refusal));
     }
@@ -84,11 +92,13 @@ impl Newest {
     }
 }
 
-/// What retention does to the sets of the kind of `newest`; `None` when there is none.
+/// What retention does to the sets of the kind of `newest`; `None` when there is none. Sets from
+/// before an alarm that nobody has accepted stay.
 pub(crate) fn plan(
     root: &BackupRoot,
     newest: Newest,
     retention: &Retention,
+    hold: Option<&Hold>,
 ) -> Result<Option<RetentionPlan>, set::Error> {
     let kind = newest.kind();
     let sets = root.sets(kind)?;
@@ -109,7 +119,7 @@ pub(crate) fn plan(
         .filter(|set| set.state == SetState::Incomplete)
         .map(|set| set.id)
         .collect();
-    Ok(Some(plan_retention(&RetentionInput {
+    let plan = plan_retention(&RetentionInput {
         sets: &candidates(&sets, &new, keep_periods),
         incomplete: &incomplete,
         new: &new,
@@ -117,7 +127,25 @@ pub(crate) fn plan(
         wanted: &retention.components,
         keep_periods,
         force: retention.force,
-    })))
+    });
+    Ok(Some(match hold {
+        Some(hold) => plan.hold_back(|id| hold.keeps(id)),
+        None => plan,
+    }))
+}
+
+/// What people are told of sets that an alarm keeps.
+pub(crate) fn held_notice(hold: &Hold, held: &[SetId]) -> Option<String> {
+    let oldest = held.first()?;
+    let since = match hold.first() {
+        Some(alarm) => format!("the alarm of {}", alarm.set),
+        None => format!("{HOLD}, which cannot be read"),
+    };
+    Some(format!(
+        "{} old sets, the oldest {oldest}, are kept because of {since}; look at it, then run \
+         mail-backup --accept",
+        held.len()
+    ))
 }
 
 /// The sets that matter to the decision: the newest, which the new one is compared with and which

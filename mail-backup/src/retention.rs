@@ -74,6 +74,25 @@ pub(crate) struct RetentionPlan {
     pub(crate) keep: Vec<SetId>,
     /// Why nothing is removed though something may be due; worth a warning.
     pub(crate) refused: Option<Refusal>,
+    /// Sets that would go, and stay until somebody has looked at an alarm.
+    pub(crate) held: Vec<SetId>,
+}
+
+impl RetentionPlan {
+    /// Removes none of those that an alarm keeps.
+    pub(crate) fn hold_back(mut self, is_kept: impl Fn(SetId) -> bool) -> Self {
+        let due = std::mem::take(&mut self.remove);
+        let (held, remove) = due.into_iter().partition(|id| is_kept(*id));
+        self.remove = remove;
+        self.held = held;
+        let due = std::mem::take(&mut self.remove_incomplete);
+        let (held, remove): (Vec<_>, Vec<_>) = due.into_iter().partition(|id| is_kept(*id));
+        self.remove_incomplete = remove;
+        self.keep.extend(&self.held);
+        self.keep.sort_unstable();
+        self.held.extend(held);
+        self
+    }
 }
 
 /// Why retention removes nothing.
@@ -137,6 +156,7 @@ fn due(input: &RetentionInput<'_>, others: Vec<&Candidate>) -> RetentionPlan {
         ),
         keep: oldest_first(ids(kept), input.new.id),
         refused: None,
+        held: Vec::new(),
     }
 }
 

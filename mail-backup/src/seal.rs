@@ -6,7 +6,7 @@ use std::io::{self, Write};
 
 use mail_common::checksum::{ChecksumFile, Sha256};
 use mail_common::failure::Failed;
-use mail_common::manifest::{MAX_BYTES, MAX_FILES, Manifest};
+use mail_common::manifest::{DayRecords, MAX_BYTES, MAX_FILES, Manifest};
 use mail_common::record::{Begin, End, ErrorRecord};
 use mail_common::relpath::RelPath;
 use mail_common::set::mailbox::{is_index, is_state};
@@ -31,6 +31,7 @@ Load databases: zstd -dc mysql/NAME.sql.zst | mariadb
 pub(crate) struct Closing<'a> {
     pub(crate) begin: Begin,
     pub(crate) end: End,
+    pub(crate) day: DayRecords,
     pub(crate) errors: Vec<ErrorRecord>,
     pub(crate) notices: &'a [String],
     pub(crate) files: &'a [SavedFile],
@@ -52,6 +53,7 @@ pub(crate) fn seal(staging: &Staging<'_>, closing: Closing<'_>) -> Result<Manife
     }
     let manifest = Manifest {
         begin: closing.begin,
+        day: closing.day,
         artifacts,
         errors: closing.errors,
         end: closing.end,

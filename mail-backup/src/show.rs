@@ -7,6 +7,7 @@ use mail_common::exit::Exit;
 use mail_common::failure::Failed;
 use mail_common::relpath::RelPath;
 use mail_common::set::{Component, SetKind, SetState};
+use mail_common::suspicion::Hold;
 use mail_common::tool::{Session, Totals};
 use mail_common::trusted;
 
@@ -61,7 +62,12 @@ pub(crate) fn show_prune(plan: &Plan, session: &Session) -> Result<(Exit, Totals
     let report = &session.report;
     let newest = Newest::Dated(plan.id.kind());
     let mut names = Vec::new();
-    if let Some(retention) = prune::plan(&plan.root, newest, &plan.retention)? {
+    let hold = Hold::of(&plan.root)?;
+    if let Some(retention) = prune::plan(&plan.root, newest, &plan.retention, hold.as_ref())? {
+        let notice = hold.and_then(|hold| prune::held_notice(&hold, &retention.held));
+        if let Some(notice) = notice {
+            report.warning(notice);
+        }
         if let Some(refusal) = retention.refused {
             report.warning(format!(
                 "nothing would be removed: {}",

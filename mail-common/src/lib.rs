@@ -40,6 +40,8 @@ pub mod jsonl; // records as JSON lines, with pass-through of what is not known
 
 pub mod manifest; // the records that are kept in a set
 
+pub mod suspicion; // whether a day's changes are those of an ordinary day, and what holds until then
+
 pub mod upstream; // what came by pipe: runs, artifacts, verdicts
 
 pub mod clearance; // what of it a scanner has found clean

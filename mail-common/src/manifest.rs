@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::beneath;
 use crate::failure::{Failed, Failure, FailureKind};
 use crate::jsonl::{self, RecordReader, RecordWriter};
-use crate::record::{Artifact, Begin, End, ErrorRecord, Record};
+use crate::record::{Alarm, Artifact, Begin, Changes, End, ErrorRecord, MailboxChanges, Record};
 use crate::relpath::RelPath;
 use crate::set::Component;
 
@@ -23,12 +23,35 @@ pub const MAX_FILES: usize = 300_000;
 pub struct Manifest {
     /// How the run began.
     pub begin: Begin,
+    /// What has changed since the sets before.
+    pub day: DayRecords,
     /// The files of the set, in the order in which they were recorded.
     pub artifacts: Vec<Artifact>,
     /// What failed.
     pub errors: Vec<ErrorRecord>,
     /// How the run ended.
     pub end: End,
+}
+
+/// What a run recorded of the changes since the sets before it. These records follow `begin`, so
+/// that who looks for them need not read the files.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DayRecords {
+    /// What was not as on an ordinary day.
+    pub alarms: Vec<Alarm>,
+    /// All mailboxes together; `None` where nothing was compared, and in sets of earlier versions.
+    pub changes: Option<Changes>,
+    /// The mailboxes in which anything has changed.
+    pub mailboxes: Vec<MailboxChanges>,
+}
+
+/// How a manifest begins.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ManifestHead {
+    /// How the run began.
+    pub begin: Begin,
+    /// What has changed since the sets before.
+    pub day: DayRecords,
 }
 
 /// Why a manifest cannot be used.
@@ -132,19 +155,23 @@ impl Manifest {
         let run = each_artifact_of(input, path, &mut keep)?;
         Ok(Self {
             begin: run.begin,
+            day: run.day,
             artifacts,
             errors: run.errors,
             end: run.end,
         })
     }
 
-    /// Writes the records: `begin`, artifacts, errors, `end`.
+    /// Writes the records: `begin`, alarms, changes, artifacts, errors, `end`.
     ///
     /// # Errors
     /// As the writer.
     pub fn write_to(&self, output: &mut impl Write) -> Result<(), jsonl::Error> {
         let mut writer = RecordWriter::new(output);
         writer.write(&Record::Begin(self.begin.clone()))?;
+        for record in self.day.records() {
+            writer.write(&record)?;
+        }
         for artifact in &self.artifacts {
             writer.write(&Record::Artifact(artifact.clone()))?;
         }
@@ -196,9 +223,78 @@ impl Manifest {
     }
 }
 
+impl DayRecords {
+    /// As they are written.
+    pub fn records(&self) -> impl Iterator<Item = Record> {
+        let alarms = self.alarms.iter().cloned().map(Record::Alarm);
+        let changes = self.changes.iter().cloned().map(Record::Changes);
+        let mailboxes = self.mailboxes.iter().cloned().map(Record::Mailbox);
+        alarms.chain(changes).chain(mailboxes)
+    }
+
+    /// Takes `record` if it is one of these. Gives it back if it is not.
+    fn take(&mut self, record: Record) -> Option<Record> {
+        match record {
+            Record::Alarm(alarm) => self.alarms.push(alarm),
+            Record::Changes(changes) => self.changes = Some(changes),
+            Record::Mailbox(mailbox) => self.mailboxes.push(mailbox),
+            other => return Some(other),
+        }
+        None
+    }
+
+    fn are_too_many(&self) -> bool {
+        self.alarms.len() + self.mailboxes.len() > MAX_FILES
+    }
+}
+
+impl ManifestHead {
+    /// Reads the beginning of the manifest at `path`, up to its first file.
+    ///
+    /// # Errors
+    /// When that cannot be read, is damaged or too large, or is of a newer version.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let mut reader = RecordReader::new(open(path)?);
+        let mut head = Self {
+            begin: begin_of(&mut reader, path)?,
+            day: DayRecords::default(),
+        };
+        for line in reader {
+            let record = line.map_err(|error| Error::of_line(error, path))?.record;
+            let other = record.and_then(|record| head.day.take(record));
+            if matches!(
+                other,
+                Some(Record::Artifact(_) | Record::Error(_) | Record::End(_))
+            ) {
+                return Ok(head);
+            }
+            if head.day.are_too_many() {
+                return Err(Error::TooLarge {
+                    path: path.to_owned(),
+                });
+            }
+        }
+        Err(Error::NoEnd {
+            path: path.to_owned(),
+        })
+    }
+}
+
+fn begin_of(reader: &mut RecordReader<impl BufRead>, path: &Path) -> Result<Begin, Error> {
+    let first = reader.next().transpose();
+    let first = first.map_err(|error| Error::of_line(error, path))?;
+    match first.and_then(|line| line.record) {
+        Some(Record::Begin(begin)) => Ok(begin),
+        _ => Err(Error::NoBegin {
+            path: path.to_owned(),
+        }),
+    }
+}
+
 /// What a manifest says beside the artifacts.
 struct Run {
     begin: Begin,
+    day: DayRecords,
     errors: Vec<ErrorRecord>,
     end: End,
 }
@@ -245,17 +341,18 @@ fn each_artifact_of<E: From<Error>>(
 ) -> Result<Run, E> {
     let path_of = || path.to_owned();
     let mut reader = RecordReader::new(input);
-    let first = reader.next().transpose();
-    let first = first.map_err(|error| Error::of_line(error, path))?;
-    let Some(Record::Begin(begin)) = first.and_then(|line| line.record) else {
-        return Err(Error::NoBegin { path: path_of() }.into());
-    };
+    let begin = begin_of(&mut reader, path)?;
+    let mut day = DayRecords::default();
     let (mut files, mut errors, mut end) = (0, Vec::new(), None);
     for line in reader.by_ref() {
         if end.is_some() {
             return Err(Error::NoEnd { path: path_of() }.into());
         }
-        match line.map_err(|error| Error::of_line(error, path))?.record {
+        let record = line.map_err(|error| Error::of_line(error, path))?.record;
+        if day.are_too_many() {
+            return Err(Error::TooLarge { path: path_of() }.into());
+        }
+        match record.and_then(|record| day.take(record)) {
             Some(Record::Artifact(_)) if files == MAX_FILES => {
                 return Err(Error::TooLarge { path: path_of() }.into());
             }
@@ -271,7 +368,12 @@ fn each_artifact_of<E: From<Error>>(
     let whole = reader.finish();
     whole.map_err(|error| Error::of_line(error, path))?;
     let end = end.ok_or_else(|| Error::NoEnd { path: path_of() })?;
-    Ok(Run { begin, errors, end })
+    Ok(Run {
+        begin,
+        day,
+        errors,
+        end,
+    })
 }
 
 /// What a complete set held when the run that `begin` records made it.

@@ -46,6 +46,14 @@ pub enum Record {
     Usage(Usage),
     /// A check has been made; from mail-check, and from mail-scan of its scanners.
     Check(Check),
+    /// What has changed in all mailboxes since they were saved before; from mail-backup.
+    Changes(Changes),
+    /// The same of one mailbox in which anything has; from mail-backup.
+    Mailbox(MailboxChanges),
+    /// The changes are not those of an ordinary day; from mail-backup.
+    Alarm(Alarm),
+    /// Somebody has looked, and the alarms are over; from mail-backup.
+    Accepted(Accepted),
     /// Something failed; from every tool.
     Error(ErrorRecord),
     /// A tool has come to its end; from every tool. A stream whose `begin` has no `end` was cut
@@ -383,6 +391,100 @@ pub enum CheckStatus {
     Warning,
     /// Somebody must act.
     Critical,
+}
+
+/// What became of messages between two backups. A message never changes under its unique name, and
+/// begins with a header: what does not is counted apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct MessageChanges {
+    /// Messages at the backup before.
+    pub before: u64,
+    /// Messages that came.
+    pub new: u64,
+    /// Messages that have another name, folder or inode: flagged, moved, restored.
+    pub renamed: u64,
+    /// Messages that are gone.
+    pub vanished: u64,
+    /// Messages with other content under the same unique name.
+    pub replaced: u64,
+    /// Of the new and the replaced ones, those that begin with no header line, and are not as
+    /// Dovecot compresses or encrypts.
+    pub headless: u64,
+    /// Messages that are replaced, or headless, or both.
+    pub spoiled: u64,
+}
+
+/// What has changed in all mailboxes since they were saved before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Changes {
+    /// Mailboxes that were compared with what was saved before.
+    pub mailboxes: u64,
+    /// Mailboxes of which that could not be read: nothing is known of their changes.
+    pub not_compared: u64,
+    /// The sum of all.
+    #[serde(flatten)]
+    pub messages: MessageChanges,
+}
+
+/// What has changed in a mailbox since it was saved before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct MailboxChanges {
+    /// The mailbox: its path below the mail root, such as `example.com/alice`.
+    pub mailbox: String,
+    /// The mailbox is no longer there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gone: bool,
+    /// What became of its messages.
+    #[serde(flatten)]
+    pub messages: MessageChanges,
+}
+
+/// Changes that are not those of an ordinary day.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Alarm {
+    /// Whether sets are held.
+    pub level: AlarmLevel,
+    /// What was met, such as `server-loss`; newer versions may have more rules.
+    pub rule: String,
+    /// The set in which it was seen, relative to the root.
+    pub set: String,
+    /// When the run began that saw it: RFC 3339.
+    pub time: String,
+    /// A sentence for people.
+    pub message: String,
+    /// The mailboxes that it is about, those with the greatest changes first; of very many, the
+    /// first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mailboxes: Vec<MailboxChanges>,
+}
+
+/// What an alarm means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub enum AlarmLevel {
+    /// Somebody should look.
+    Notable,
+    /// Somebody must look: until then no set from before it is removed.
+    Alarm,
+}
+
+/// Somebody has looked at alarms and ended them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Accepted {
+    /// When: RFC 3339.
+    pub time: String,
+    /// Who ran the tool.
+    pub user: String,
+    /// Why; may be empty.
+    pub reason: String,
+    /// The alarms.
+    pub alarms: Vec<Alarm>,
 }
 
 /// A failure. It changed the exit code.

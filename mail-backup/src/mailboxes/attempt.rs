@@ -7,8 +7,9 @@ use mail_common::archive::index::{self, IndexEntry, Kind, LiveEntry};
 use mail_common::archive::state::{CONTROL, State};
 use mail_common::failure::Failed;
 use mail_common::relpath::RelPath;
-use mail_common::set::mailbox::{segment_index_in, state_in};
+use mail_common::set::mailbox::{ABOVE, segment_index_in, state_in};
 
+use super::changes::Tally;
 use super::compare::Comparison;
 use super::context::Context;
 use super::control::collect_names;
@@ -19,7 +20,7 @@ use super::old_segments::{Copier, Dispositions, link, link_segment};
 use super::output::{Output, finish_file};
 use super::packing::Packing;
 use super::reuse::Disposition;
-use super::saved::{Counts, SavedMailbox};
+use super::saved::{Comparing, Counts, SavedMailbox};
 use super::spool::LiveSpool;
 use super::units::{Reach, Unit};
 use super::upgrade::write_indexes;
@@ -36,6 +37,8 @@ pub(crate) struct Attempt<'a> {
     pub(crate) context: &'a Context<'a>,
     pub(crate) unit: &'a Unit,
     pub(crate) listing: &'a Listing,
+    /// Directories that could not be listed.
+    pub(crate) unlisted: &'a [RelPath],
     pub(crate) history: Option<&'a History<'a>>,
     /// Of the segments of `history`.
     pub(crate) dispositions: Dispositions,
@@ -63,6 +66,8 @@ impl Attempt<'_> {
             Some(history) if self.is_unchanged(&comparison) => {
                 self.context.progress.advance(comparison.control_bytes());
                 self.link_all(history, &mut saved)?;
+                let tally = Tally::new(comparison.unchanged, 0, comparison.buried);
+                saved.comparison = self.compared(Some(tally), &saved);
             }
             _ => self.save_changes(comparison, &mut saved)?,
         }
@@ -121,6 +126,10 @@ impl Attempt<'_> {
         let first_new = self.history.map_or(CONTROL + 1, History::first_new_number);
         let output = Output::new(self.context, self.unit.directory.clone(), first_new);
         let mut packing = Packing::new(self.context, output, comparison.names, comparison.changes);
+        if self.unit.reach == Reach::Whole && self.context.compares {
+            let (unchanged, renamed) = (comparison.unchanged, comparison.renamed);
+            packing.tally = Some(Tally::new(unchanged, renamed, comparison.buried));
+        }
         packing.failed = comparison.failed;
         packing.search.add(comparison.missing);
         packing.search.add(self.listing.unaccounted.iter().cloned());
@@ -362,7 +371,19 @@ impl Attempt<'_> {
         }));
         saved.counts.read_bytes += packing.read_bytes;
         saved.counts.expunged = packing.search.expunged;
+        saved.comparison = self.compared(packing.tally.take(), saved);
         Ok(())
+    }
+
+    /// What became of the messages, but for those that could not be looked at.
+    fn compared(&self, tally: Option<Tally>, saved: &SavedMailbox) -> Comparing {
+        let Some(tally) = tally.filter(|_| self.unit.reach == Reach::Whole) else {
+            return Comparing::None;
+        };
+        let failed = saved.failed.iter().map(|(path, _)| path);
+        let unlisted = self.unlisted.iter();
+        let unread: Vec<&RelPath> = failed.chain(&saved.still_moving).chain(unlisted).collect();
+        Comparing::Done(tally.finish(name_of(&self.unit.path), &unread))
     }
 
     fn write_state(&self, state: &State, content: Content) -> Result<SavedFile, Error> {
@@ -375,6 +396,14 @@ impl Attempt<'_> {
         let written = written.map_err(Failed::at("write", &file))?;
         finish_file(context, path, written, content)
     }
+}
+
+/// What a mailbox is called in records.
+pub(crate) fn name_of(mailbox: &RelPath) -> String {
+    if mailbox.is_root() {
+        return ABOVE.to_owned();
+    }
+    mailbox.to_string_lossy()
 }
 
 /// Packs messages above the mailboxes that were found after they had moved.

@@ -26,6 +26,7 @@ use mail_common::archive::view::{Member, Stored, View};
 use mail_common::relpath::RelPath;
 
 use super::age::Age;
+use super::changes::Buried;
 use super::context::Context;
 use super::error::Error;
 use super::history::{Format, History};
@@ -60,6 +61,10 @@ pub(crate) struct Comparison {
     pub(crate) state_changed: bool,
     /// How much of the old segments is alive.
     pub(crate) usage: Usage,
+    /// Old messages that are not there.
+    pub(crate) buried: Buried,
+    /// How many old messages have another name.
+    pub(crate) renamed: u64,
     pub(crate) names: StoredNames,
     /// Messages that were listed and are gone.
     pub(crate) missing: Vec<Missing>,
@@ -121,6 +126,8 @@ impl Comparison {
             changes: changes.unwrap_or_default(),
             state_changed: false,
             usage: Usage::default(),
+            buried: Buried::default(),
+            renamed: 0,
             names: StoredNames::new(&unit.path),
             missing: Vec::new(),
             second_names: Vec::new(),
@@ -358,6 +365,7 @@ impl Comparer<'_> {
         }
         self.found.state_changed = true;
         self.found.names_changed |= live.path != old.path;
+        self.found.renamed += u64::from(live.path != old.path);
         if live.path != old.stored {
             self.found.names.take(&old.stored);
         }
@@ -373,6 +381,7 @@ impl Comparer<'_> {
     fn bury(&mut self, old: OldMember) {
         let since_seconds = self.context.environment.now_seconds;
         let bytes = old.known.stat.size;
+        self.found.buried.add(&old);
         self.found.usage.add_dead(old.segment, bytes, since_seconds);
         self.found.state_changed = true;
         self.found.names_changed = true;

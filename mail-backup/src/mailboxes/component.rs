@@ -10,6 +10,7 @@ use mail_common::failure::Failed;
 
 use super::context::{Context, Environment};
 use super::error::Error;
+use super::gone::{gone_mailboxes, last_set};
 use super::history::last_source_bytes;
 use super::mailbox::save;
 use super::pool::FramePool;
@@ -59,6 +60,7 @@ pub(crate) fn save_mailboxes(
             pool: FramePool::start(scope, &tree, plan.level, threads, environment.interrupt)?,
             sync_queue: syncer.queue(),
             progress: MailProgress::new(environment.progress, last_bytes),
+            compares: last_set(environment.previous).is_some(),
             environment,
             tree: &tree,
             level: plan.level,
@@ -71,6 +73,7 @@ pub(crate) fn save_mailboxes(
         synced?;
         Ok::<_, Error>(saved)
     })?;
+    saved.extend(gone_mailboxes(environment.previous, &units));
     saved.push(unit_findings(units));
     Ok(saved)
 }

@@ -38,6 +38,8 @@ pub(crate) struct Context<'a> {
     pub(crate) tree: &'a SourceTree,
     pub(crate) pool: FramePool,
     pub(crate) progress: MailProgress<'a>,
+    /// Whether there is a last backup to compare with.
+    pub(crate) compares: bool,
     /// Where finished files go.
     pub(crate) sync_queue: SyncQueue,
     /// zstd's.

@@ -18,7 +18,7 @@ use super::history::History;
 use super::listing::Listing;
 use super::old_segments::Dispositions;
 use super::reuse::Purge;
-use super::saved::{Damage, SavedMailbox};
+use super::saved::{Comparing, Damage, SavedMailbox};
 use super::units::Unit;
 use super::walk::Walk;
 use crate::previous::Reading;
@@ -35,12 +35,17 @@ pub(crate) fn save(context: &Context<'_>, unit: &Unit) -> Result<SavedMailbox, E
         context,
         unit,
         listing,
+        unlisted: unlisted.iter().map(|(path, _)| path.clone()).collect(),
         notices: Vec::new(),
         damaged: BTreeSet::new(),
         rotten: BTreeSet::new(),
+        last: Last::Usable,
     };
     let mut saved = saver.save()?;
     saved.damage = saver.damage();
+    if saver.last == Last::Damaged {
+        saved.comparison = Comparing::Impossible;
+    }
     saved.notices.splice(0..0, saver.notices);
     let named: BTreeSet<RelPath> = saved.failed.iter().map(|(path, _)| path.clone()).collect();
     let unnamed = unlisted
@@ -54,11 +59,21 @@ struct Saver<'a> {
     context: &'a Context<'a>,
     unit: &'a Unit,
     listing: Listing,
+    /// Directories that could not be listed.
+    unlisted: Vec<RelPath>,
     notices: Vec<String>,
     /// Files of the last backup.
     damaged: BTreeSet<PathBuf>,
     /// Live files, and the set that has them as they were.
     rotten: BTreeSet<(RelPath, PathBuf)>,
+    last: Last,
+}
+
+/// Whether the last backup can be compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Last {
+    Usable,
+    Damaged,
 }
 
 impl<'a> Saver<'a> {
@@ -128,6 +143,7 @@ impl<'a> Saver<'a> {
     /// Nothing of the last backup can be used.
     fn distrust(&mut self, error: &Error) {
         self.notices.push(self.read_all_notice(error));
+        self.last = Last::Damaged;
         if let Error::LastBackup { path, .. } = error {
             self.damaged.insert(path.clone());
         }
@@ -181,6 +197,7 @@ impl<'a> Saver<'a> {
             context: self.context,
             unit: self.unit,
             listing: &self.listing,
+            unlisted: &self.unlisted,
             history: history.as_deref(),
             dispositions,
         };

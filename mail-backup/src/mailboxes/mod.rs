@@ -16,6 +16,7 @@ mod age; // first backups keep old mail and young mail apart
 mod usage; // how much of the old segments is alive
 mod old_member; // what is known of an old message, and what may be it
 mod stored_xattrs; // what archives say that indexes of format 1 do not
+mod changes; // what became of old messages, for the judgement of the day
 mod suspects; // messages that look like old ones, read
 mod stored_names; // the names of new messages in the archives
 mod compare; // the walk beside the last backup
@@ -29,13 +30,15 @@ mod output; // frames into segments
 mod syncer; // files onto stable storage, in the background
 mod control; // the names and renames of the day
 mod saved; // what was saved of a mailbox
+mod gone; // mailboxes that the last backup has and the mail tree has not
 mod attempt; // one mailbox, from the comparison to the state
 mod mailbox; // one mailbox, again without what of the last backup is damaged
 mod progress; // how far all of them are
 mod context; // what all of them share
 mod component; // all of them
 
+pub(crate) use changes::match_mailboxes;
 pub(crate) use component::{MailboxesPlan, save_mailboxes};
 pub(crate) use context::Environment;
 pub(crate) use error::Error;
-pub(crate) use saved::{Damage, SavedMailbox};
+pub(crate) use saved::{Comparing, Damage, SavedMailbox};

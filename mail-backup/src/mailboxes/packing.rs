@@ -10,6 +10,7 @@ use mail_common::archive::index::{self, LiveEntry, Location};
 use mail_common::archive::state::Change;
 use mail_common::relpath::RelPath;
 
+use super::changes::Tally;
 use super::context::Context;
 use super::error::Error;
 use super::listing::{Listing, Missing};
@@ -36,6 +37,8 @@ pub(crate) struct Packing<'a> {
     large: Vec<Request>,
     /// Gives new messages their stored names.
     pub(crate) names: StoredNames,
+    /// Counts what became of the messages; `None` when there is nothing to compare with.
+    pub(crate) tally: Option<Tally>,
     /// What became of the members of the segments.
     pub(crate) changes: BTreeMap<Place, Change>,
     /// Where messages were found after they had moved.
@@ -65,6 +68,7 @@ impl<'a> Packing<'a> {
             waiting: VecDeque::new(),
             large: Vec::new(),
             names,
+            tally: None,
             changes,
             late: BTreeSet::new(),
             late_saved: HashSet::new(),
@@ -222,9 +226,18 @@ impl<'a> Packing<'a> {
                 self.late_saved.insert(entry.live.path.clone());
             }
             self.note_name(&entry, location.segment);
+            self.tally(&entry);
             lines.push(entry.indexed(location));
         }
         self.output.add_lines(lines)
+    }
+
+    fn tally(&mut self, entry: &PackedEntry) {
+        if let Some(tally) = &mut self.tally
+            && is_message_entry(&entry.live)
+        {
+            tally.add(entry);
+        }
     }
 
     /// Notes the present name of a message that is stored under another one.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use mail_common::relpath::RelPath;
 
+use super::changes::Compared;
 use crate::saved::SavedFile;
 
 /// A mailbox as it was saved.
@@ -20,6 +21,18 @@ pub(crate) struct SavedMailbox {
     /// What changed by itself. The set is good all the same.
     pub(crate) damage: Vec<Damage>,
     pub(crate) counts: Counts,
+    pub(crate) comparison: Comparing,
+}
+
+/// What is known of the changes of a mailbox.
+#[derive(Debug, Default)]
+pub(crate) enum Comparing {
+    /// There is nothing to compare with, or nothing that is judged.
+    #[default]
+    None,
+    /// What there is cannot be read.
+    Impossible,
+    Done(Compared),
 }
 
 /// What a run that reads everything found to have changed by itself.

@@ -7,7 +7,7 @@ use mail_common::archive::index::{Envelope, IndexEntry, Kind, LiveEntry, Locatio
 use mail_common::archive::member::{MemberHead, pad};
 use mail_common::checksum::Sha256;
 use mail_common::maildir::is_message;
-use mail_common::message::Head;
+use mail_common::message::{Head, begins_like_message};
 use mail_common::relpath::RelPath;
 use mail_common::xattr;
 use rustix::buffer::spare_capacity;
@@ -75,9 +75,11 @@ pub(crate) struct PackedEntry {
     pub(crate) xattrs_sha256: Option<Sha256>,
 }
 
-/// What the index of a set keeps of the header of a message.
+/// What the index of a set keeps of the header of a message, and whether it has one.
 #[derive(Debug, Default)]
 pub(crate) struct HeaderFields {
+    /// A message that does not begin as one.
+    pub(crate) is_headless: bool,
     /// Where it can be told.
     message_id: Option<String>,
     /// Where the message shows its header.
@@ -111,6 +113,7 @@ impl HeaderFields {
         // What a cut one lacks may stand beyond: half an envelope would hide it from a search.
         let whole = head.as_ref().filter(|head| head.is_whole());
         Self {
+            is_headless: !begins_like_message(start),
             message_id: head.as_ref().and_then(Head::message_id),
             envelope: whole.map(|head| Box::new(Envelope::of(head))),
         }

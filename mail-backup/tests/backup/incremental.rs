@@ -112,7 +112,9 @@ fn ten_days_each_set_is_the_source_of_its_day() {
         rearrange(&server, day);
         let (set, outcome) = server.save_mail(&date(day), &[]);
         assert_holds_source(&server, &set);
-        assert!(!outcome.stderr.contains("warning:"), "{}", outcome.stderr);
+        // On the fifth day a folder is moved to where its files are no messages any more.
+        let warnings = outcome.stderr.matches("warning:").count();
+        assert!(warnings == 0 || day == 5, "{}", outcome.stderr);
     }
     for day in 0..=10 {
         assert_sums(&server.set(&format!("daily/{}", date(day))));

@@ -10,6 +10,7 @@ mod odd_trees; // mail trees as they are found in the field
 mod incremental; // day after day, and damage of earlier sets
 mod histories; // random days of mailboxes
 mod purge; // how long what was deleted stays in archives
+mod suspicious; // nights on which the mail itself was destroyed, and ordinary ones
 mod project; // the files of a Compose project
 mod hourly; // sets of every hour; equal files are linked
 mod weekly; // sets of every week: all is read, and what is damaged is named

@@ -5,7 +5,9 @@ use std::io::BufRead;
 
 use jiff::Timestamp;
 use mail_common::jsonl::RecordReader;
-use mail_common::record::{Check, ErrorRecord, Record, StoredSet, Usage, Verdict, VerdictStatus};
+use mail_common::record::{
+    Alarm, Check, ErrorRecord, Record, StoredSet, Usage, Verdict, VerdictStatus,
+};
 use mail_common::report::chain;
 use mail_common::tool::Session;
 use mail_common::upstream::{Runs, ToolRun};
@@ -29,6 +31,8 @@ pub(crate) struct Facts {
     pub(crate) usages: Vec<Usage>,
     /// Checks that others made.
     pub(crate) checks: Vec<Check>,
+    /// What was not as on an ordinary day.
+    pub(crate) alarms: Vec<Alarm>,
     /// Why the stream cannot be trusted to be whole.
     pub(crate) broken: Option<String>,
     /// What members of archives were found to be, by archive.
@@ -99,7 +103,11 @@ impl Facts {
             Record::Set(set) => self.sets.push(set),
             Record::Usage(usage) => self.usages.push(usage),
             Record::Check(check) => self.checks.push(check),
-            Record::Begin(_)
+            Record::Alarm(alarm) => self.alarms.push(alarm),
+            Record::Changes(_)
+            | Record::Mailbox(_)
+            | Record::Accepted(_)
+            | Record::Begin(_)
             | Record::End(_)
             | Record::Artifact(_)
             | Record::Transfer(_)

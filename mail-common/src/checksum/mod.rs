@@ -43,6 +43,12 @@ impl Sha256 {
         Ok((digest, bytes))
     }
 
+    /// Its bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// From 64 hexadecimal digits of either case.
     fn from_hex(text: &[u8]) -> Option<Self> {
         let mut digest = [0; 32];

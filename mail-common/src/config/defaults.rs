@@ -1,7 +1,7 @@
 //! The names of all settings, and their defaults.
 
 /// Every name that a tool looks up.
-pub(super) const NAMES: [&str; 33] = [
+pub(super) const NAMES: [&str; 37] = [
     "BACKUP_ROOT",
     "BACKUP_MOUNTPOINT",
     "BACKUP_COMPONENTS",
@@ -23,6 +23,10 @@ pub(super) const NAMES: [&str; 33] = [
     "WEEKLY_RETENTION_WEEKS",
     "WEEKLY_SETS",
     "BACKUP_PURGE_DAYS",
+    "BACKUP_ALARM_SPOILED",
+    "BACKUP_ALARM_LOSS_PERCENT",
+    "BACKUP_NOTABLE_LOSS_PERCENT",
+    "BACKUP_BUSY_MAILBOXES",
     "S3_BUCKET",
     "S3_PREFIX",
     "AWS_PROFILE",

@@ -5,9 +5,10 @@ use std::str::FromStr;
 
 use super::{Config, Error, Setting};
 use crate::set::{Component, UnknownComponent};
+use crate::suspicion::{Limits, MailboxLimits};
 
 /// The settings of every tool.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// BACKUP_ROOT: the directory that holds the sets.
     pub backup_root: PathBuf,
@@ -43,6 +44,9 @@ pub struct Settings {
     /// BACKUP_PURGE_DAYS: how long deleted mail may stay in the archives of new sets; 0 is not at
     /// all.
     pub backup_purge_days: u32,
+    /// BACKUP_ALARM_SPOILED, BACKUP_ALARM_LOSS_PERCENT, BACKUP_NOTABLE_LOSS_PERCENT and
+    /// BACKUP_BUSY_MAILBOXES: from where on changes of the mail are not those of an ordinary day.
+    pub change_limits: Limits,
     /// S3_BUCKET.
     pub s3_bucket: Option<String>,
     /// S3_PREFIX.
@@ -117,6 +121,7 @@ impl Settings {
             hourly_retention_hours: retention(config, "HOURLY_RETENTION_HOURS")?,
             weekly_sets: weekly_sets(config)?,
             backup_purge_days: purge(config)?,
+            change_limits: change_limits(config)?,
             s3_bucket: text("S3_BUCKET"),
             s3_prefix: text("S3_PREFIX"),
             clamd_address: text("CLAMD_ADDRESS"),
@@ -239,6 +244,32 @@ fn purge(config: &Config) -> Result<u32, Error> {
         in_range,
     )?;
     Ok(days.unwrap_or_default())
+}
+
+/// Those that are not set are the usual ones.
+fn change_limits(config: &Config) -> Result<Limits, Error> {
+    let mut limits = Limits::default();
+    let number = |text: &str| u64::from_str(text).ok();
+    if let Some(count) = checked(config, "BACKUP_ALARM_SPOILED", "a whole number", number)? {
+        limits.alarm_spoiled = count;
+    }
+    let settings = [
+        ("BACKUP_ALARM_LOSS_PERCENT", &mut limits.alarm_percent),
+        ("BACKUP_NOTABLE_LOSS_PERCENT", &mut limits.notable_percent),
+    ];
+    for (name, limit) in settings {
+        let percent = |text: &str| u8::from_str(text).ok().filter(|it| (1..=100).contains(it));
+        if let Some(percent) = checked(config, name, "a whole number from 1 to 100", percent)? {
+            *limit = f64::from(percent);
+        }
+    }
+    let busy = text(config, "BACKUP_BUSY_MAILBOXES").unwrap_or_default();
+    for mailbox in words(&busy) {
+        limits
+            .mailboxes
+            .insert(mailbox.to_owned(), MailboxLimits::busy());
+    }
+    Ok(limits)
 }
 
 fn yes_or_no(config: &Config, name: &'static str) -> Result<bool, Error> {

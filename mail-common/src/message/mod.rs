@@ -32,6 +32,26 @@ pub const TEXT_MAX_CHARACTERS: usize = 200;
 /// A search looks at no more of a field: ten thousand recipients.
 const WHOLE_TEXT_MAX_BYTES: usize = 2 << 20;
 
+/// Whether a file that begins with `start` begins as a message does: with a header field, or as
+/// Dovecot compresses and encrypts. Some programs leave the `From ` line of an mbox before it.
+#[must_use]
+pub fn begins_like_message(start: &[u8]) -> bool {
+    is_packed(start)
+        || start.starts_with(b"From ")
+        || start.starts_with(b">From ")
+        || begins_with_field(start)
+}
+
+/// RFC 5322, 2.2: a name of printable characters, then a colon; and 4.5.1: blanks before it.
+fn begins_with_field(start: &[u8]) -> bool {
+    let line = &start[..start.len().min(MESSAGE_ID_MAX_BYTES)];
+    let Some(colon) = line.iter().position(|&byte| byte == b':') else {
+        return false;
+    };
+    let name = line[..colon].trim_ascii_end();
+    !name.is_empty() && name.iter().all(u8::is_ascii_graphic)
+}
+
 /// The header section of a message.
 #[derive(Clone, Copy, Debug)]
 pub struct Head<'a> {

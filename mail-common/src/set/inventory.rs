@@ -467,6 +467,7 @@ mod tests {
         };
         let manifest = Manifest {
             begin,
+            day: crate::manifest::DayRecords::default(),
             artifacts,
             errors: Vec::new(),
             end,

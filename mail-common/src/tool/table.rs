@@ -8,8 +8,9 @@ use unicode_width::UnicodeWidthStr;
 
 use super::human::{human_duration, human_size};
 use crate::record::{
-    Artifact, Begin, Check, CheckStatus, End, EndStatus, ErrorRecord, Message, Record, Restored,
-    StoredSet, Transfer, TransferAction, Usage, Verdict, VerdictStatus,
+    Accepted, Alarm, AlarmLevel, Artifact, Begin, Check, CheckStatus, End, EndStatus, ErrorRecord,
+    MailboxChanges, Message, Record, Restored, StoredSet, Transfer, TransferAction, Usage, Verdict,
+    VerdictStatus,
 };
 use crate::text::printable;
 
@@ -149,6 +150,21 @@ static CHECK: [Column; 4] = [
     Column::Text("TARGET"),
     Column::Text("MESSAGE"),
 ];
+static MAILBOX: [Column; 7] = [
+    Column::Text("MAILBOX"),
+    Column::Number("BEFORE"),
+    Column::Number("NEW"),
+    Column::Number("RENAMED"),
+    Column::Number("VANISHED"),
+    Column::Number("REPLACED"),
+    Column::Number("HEADLESS"),
+];
+static ALARM: [Column; 4] = [
+    Column::Text("LEVEL"),
+    Column::Text("RULE"),
+    Column::Text("SET"),
+    Column::Text("MESSAGE"),
+];
 
 fn row(record: &Record) -> Row {
     match record {
@@ -161,7 +177,11 @@ fn row(record: &Record) -> Row {
         Record::Set(set) => Row::Cells(&SET, set_cells(set)),
         Record::Usage(usage) => Row::Cells(&USAGE, usage_cells(usage)),
         Record::Check(check) => Row::Cells(&CHECK, check_cells(check)),
-        Record::Error(ErrorRecord { .. }) => Row::Nothing,
+        Record::Mailbox(mailbox) => Row::Cells(&MAILBOX, mailbox_cells(mailbox)),
+        Record::Alarm(alarm) => Row::Cells(&ALARM, alarm_cells(alarm)),
+        Record::Accepted(accepted) => Row::Sentence(accepted_sentence(accepted)),
+        // The sums are in the totals.
+        Record::Changes(_) | Record::Error(ErrorRecord { .. }) => Row::Nothing,
         Record::End(end) => Row::Sentence(end_sentence(end)),
     }
 }
@@ -372,6 +392,52 @@ fn widths(heading: &[Column], rows: &[Vec<String>]) -> Vec<usize> {
         cells.chain([heading[i].title().width()]).max().unwrap_or(0)
     };
     (0..heading.len()).map(of_column).collect()
+}
+
+fn mailbox_cells(mailbox: &MailboxChanges) -> Vec<String> {
+    let messages = &mailbox.messages;
+    let numbers = [
+        messages.before,
+        messages.new,
+        messages.renamed,
+        messages.vanished,
+        messages.replaced,
+        messages.headless,
+    ];
+    let name = [mailbox.mailbox.clone()].into_iter();
+    name.chain(numbers.map(|number| number.to_string()))
+        .collect()
+}
+
+fn alarm_cells(alarm: &Alarm) -> Vec<String> {
+    let level = match alarm.level {
+        AlarmLevel::Notable => "notable",
+        AlarmLevel::Alarm => "ALARM",
+    };
+    vec![
+        level.to_owned(),
+        alarm.rule.clone(),
+        alarm.set.clone(),
+        alarm.message.clone(),
+    ]
+}
+
+fn accepted_sentence(accepted: &Accepted) -> String {
+    let rules: Vec<String> = accepted
+        .alarms
+        .iter()
+        .map(|alarm| format!("{} {}", alarm.set, alarm.rule))
+        .collect();
+    let reason = match accepted.reason.as_str() {
+        "" => String::new(),
+        reason => format!(": {reason}"),
+    };
+    format!(
+        "accepted {} by {}{reason}: {}",
+        accepted.time,
+        accepted.user,
+        rules.join(", ")
+    )
 }
 
 fn layout(heading: &[Column], rows: &[Vec<String>]) -> String {

@@ -1,0 +1,16 @@
+//! The suspicious day: on which the mail itself was destroyed, and the backup would faithfully keep
+//! what is left.
+//!
+//! A Maildir message never changes under its unique name, and begins with a header line. So what is
+//! counted between two backups tells a bad night from an ordinary one. What is kept until somebody
+//! has looked, and how long, is said here too: every tool that removes sets must agree on it.
+
+mod limits; // from where on a change is not ordinary
+mod day; // the changes of a day, from the runs that saw them
+mod judge; // a day beside the thirty before it: pure
+mod hold; // the alarms that nobody has accepted
+
+pub use day::{Day, DayRun, days, is_of_day, moment_of, runs};
+pub use hold::{ACCEPTED, HOLD, Hold, HoldError, accept, accepted, raise};
+pub use judge::{Finding, Rule, judge};
+pub use limits::{Limits, MailboxLimits};
