@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::{Timestamp, ZonedDateTime};
 use mail_common::clearance::refusals;
@@ -14,6 +14,7 @@ use mail_common::tool::{Session, Totals};
 use mail_common::upstream::Upstream;
 
 use crate::error::Error;
+use crate::hold::{LastGood, last_good};
 use crate::list::list;
 use crate::open::open;
 use crate::plan::{Plan, PullWork, PushWork, Verdicts, What, Which, Work};
@@ -85,7 +86,46 @@ impl<'a> Run<'a> {
             totals.merge(&of_set);
             exit = exit.max(pushed?);
         }
-        Ok(exit)
+        match sets.first() {
+            Some(set) => Ok(exit.max(self.keep_last_good(work, &set.directory, totals)?)),
+            None => Ok(exit),
+        }
+    }
+
+    /// While an alarm is open, the last set from before it is locked for as long as a new one.
+    fn keep_last_good(
+        &self,
+        work: &PushWork,
+        pushed: &Path,
+        totals: &mut Totals,
+    ) -> Result<Exit, Error> {
+        let report = &self.session.report;
+        let alarm = "an alarm is open (HOLD in the backup root)";
+        match last_good(pushed, &*self.store)? {
+            LastGood::NoAlarm => {}
+            LastGood::NotThere => report.warning(format!(
+                "{alarm}, and no set in {} is known to be from before it",
+                self.plan.location
+            )),
+            LastGood::OnlyThere(name) => report.warning(format!(
+                "{alarm}: {name} is the last set from before it, and no longer in the backup root; \
+                 its locks are not extended: see to it that no rule of the bucket removes it"
+            )),
+            LastGood::Here(directory) if work.lock.is_none() => report.warning(format!(
+                "{alarm}: {} is the last set from before it, and nothing locks it; push with \
+                 --lock-days",
+                directory.display()
+            )),
+            LastGood::Here(directory) => {
+                report.warning(format!(
+                    "{alarm}: {} is the last set from before it; its locks are extended",
+                    directory.display()
+                ));
+                let set = LocalSet::open(&directory, report)?;
+                return self.push_set(work, &set, totals);
+            }
+        }
+        Ok(Exit::Done)
     }
 
     fn push_set(

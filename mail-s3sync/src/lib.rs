@@ -23,6 +23,7 @@ mod list; // the sets in the store
 mod usage; // what is stored, and what it costs
 
 mod error; // why a run did not begin, or did not do its work
+mod hold; // the last set from before an alarm
 mod execute; // the run
 
 use std::ffi::OsString;

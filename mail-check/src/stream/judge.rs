@@ -1,7 +1,7 @@
 //! From what a stream says to findings: a failed backup, an infected message, an upload that is not
 //! whole.
 
-use mail_common::record::End;
+use mail_common::record::{Alarm, AlarmLevel, End};
 use mail_common::upstream::{CHECKER, Ending, SCANNER, ToolRun};
 
 use super::facts::{Facts, Infected, NAMED};
@@ -20,6 +20,7 @@ pub(crate) fn judge(facts: &Facts) -> Vec<Finding> {
         );
         findings.push(Finding::critical("infected", "others", message));
     }
+    findings.extend(facts.alarms.iter().map(judge_alarm));
     if facts.unscanned > 0 {
         let message = format!(
             "{} not scanned: {}",
@@ -38,6 +39,15 @@ pub(crate) fn judge(facts: &Facts) -> Vec<Finding> {
     findings
 }
 
+/// Alerts go by name and target: the rule is the same while it is met.
+fn judge_alarm(alarm: &Alarm) -> Finding {
+    let message = format!("{}: {}", alarm.set, alarm.message);
+    match alarm.level {
+        AlarmLevel::Notable => Finding::warning("changes", &alarm.rule, message),
+        AlarmLevel::Alarm => Finding::critical("changes", &alarm.rule, message),
+    }
+}
+
 /// Names of checks that are made only while something is bad, and that this run would have made:
 /// without them, that is over. Only a scan of all of it that found nothing can say so: one that
 /// could not finish has not looked.
@@ -46,6 +56,9 @@ pub(crate) fn settled(findings: &[Finding]) -> Vec<&'static str> {
     let mut names = Vec::new();
     if of(SCANNER).next().is_some() && of(SCANNER).all(|f| f.status == Status::Ok) {
         names.extend(["infected", "unscanned"]);
+    }
+    if of("mail-backup").any(|finding| finding.status == Status::Ok) {
+        names.push("changes");
     }
     let tools = ["mail-backup", SCANNER, "mail-s3sync", "mail-restore"];
     if tools

@@ -127,6 +127,16 @@ impl Hold {
     }
 }
 
+impl Hold {
+    /// Whether the set `id` is from before the first alarm.
+    #[must_use]
+    pub fn is_before(&self, id: SetId) -> bool {
+        let is_own = |alarm: &Alarm| alarm.set.trim_end_matches(".incomplete") == id.to_string();
+        let first = self.first().filter(|alarm| !is_own(alarm));
+        first.and_then(seen).is_some_and(|seen| id.start() < seen)
+    }
+}
+
 /// The clock on the wall when an alarm was seen, on the day of its set.
 fn seen(alarm: &Alarm) -> Option<DateTime> {
     let clock: DateTime = alarm.time.parse().ok()?;
@@ -397,5 +407,11 @@ mod tests {
         check("hourly/2026-11-28T0310", false);
         check("weekly/2026-week-47", true);
         check("weekly/2026-week-48", false);
+        let check =
+            |id: &str, before| assert_eq!(hold.is_before(id.parse().unwrap()), before, "{id}");
+        check("daily/2026-11-27", true);
+        check("daily/2026-11-28", false);
+        check("hourly/2026-11-28T0210", true);
+        check("hourly/2026-11-28T0310", false);
     }
 }

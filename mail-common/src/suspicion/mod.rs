@@ -8,6 +8,8 @@
 mod limits; // from where on a change is not ordinary
 mod day; // the changes of a day, from the runs that saw them
 mod judge; // a day beside the thirty before it: pure
+#[cfg(test)]
+mod simulation; // a year of ordinary life, and attacks
 mod hold; // the alarms that nobody has accepted
 
 pub use day::{Day, DayRun, days, is_of_day, moment_of, runs};

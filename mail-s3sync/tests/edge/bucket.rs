@@ -300,6 +300,21 @@ fn a_locked_set_cannot_be_deleted() {
             .iter()
             .all(|transfer| transfer["locked_until"] == later.as_str())
     );
+
+    // While an alarm is open, a push extends the locks of the last set from before it.
+    let alarm = format!(
+        r#"{{"type":"alarm","data":{{"level":"alarm","rule":"spoiled","set":"daily/{DAY_2}","time":"{DAY_2}T03:00:00+00:00","message":"20 messages"}}}}"#
+    );
+    std::fs::write(root.path().join("HOLD"), alarm).unwrap();
+    let second = push(DAY_2, "s3://mail", &["--lock-days", "9"]).assert_code(0);
+    assert!(
+        second.stderr.contains("its locks are extended"),
+        "{}",
+        second.stderr
+    );
+    let of = |day| locked(&format!("daily/{day}/checksums.sha256"));
+    assert_eq!(of(DAY_1), of(DAY_2));
+    assert!(of(DAY_1) > later);
 }
 
 #[test]

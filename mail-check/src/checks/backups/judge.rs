@@ -4,6 +4,7 @@ use jiff::{Timestamp, ZonedDateTime};
 use mail_common::set::{Component, SetKind, SetState, Space};
 use mail_common::tool::human_size;
 
+use super::changes;
 use super::sets::{Contents, Facts, Set};
 use super::settings::Settings;
 use crate::finding::Finding;
@@ -39,6 +40,11 @@ pub(super) fn judge(facts: &Facts, settings: &Settings, now: &ZonedDateTime) -> 
     findings.extend(newest.map(|set| components(set, facts, settings)));
     findings.extend(size(regular, settings));
     findings.push(room(facts, settings));
+    findings.extend(changes::judge(
+        &facts.changes,
+        &facts.root,
+        &settings.changes,
+    ));
     findings
 }
 
@@ -390,6 +396,7 @@ mod tests {
             root: "/b".to_owned(),
             wanted: wanted.to_vec(),
             space: Some(space),
+            changes: changes::Changes::default(),
         };
         judge(&facts, &Settings::default(), &NOW.parse().unwrap())
     }
@@ -494,6 +501,7 @@ mod tests {
             root: "/b".to_owned(),
             wanted: Component::ALL.to_vec(),
             space: None,
+            changes: changes::Changes::default(),
         };
         judge(&facts, settings, &NOW.parse().unwrap())
     }

@@ -1,6 +1,7 @@
 //! `backups`: whether there are sets, young, complete and of a likely size, and room for more.
 
 mod judge; // from facts to findings
+mod changes; // whether the mail was destroyed
 mod sets; // what the backup root holds
 mod leftovers; // what restores have kept
 mod settings; // what is wanted, and the limits

@@ -12,6 +12,8 @@ use mail_common::set::{
     free_space,
 };
 
+use super::changes::{self, Changes};
+
 /// How many of the newest daily sets are looked into: the newest, and the seven that it is compared
 /// with.
 const LOOKED_INTO: usize = 8;
@@ -29,6 +31,7 @@ pub(super) struct Facts {
     /// What a complete set of the server holds now.
     pub(super) wanted: Vec<Component>,
     pub(super) space: Option<Space>,
+    pub(super) changes: Changes,
 }
 
 /// A set, the newest of its kind first.
@@ -80,6 +83,7 @@ pub(super) fn gather(root: &Path, wanted: Vec<Component>) -> Result<Facts, set::
         root: root.display().to_string(),
         wanted,
         space: free_space(root).ok(),
+        changes: changes::gather(&backups)?,
     })
 }
 

@@ -1,6 +1,7 @@
 //! `[backups]`: its section of the file of checks.
 
 use mail_common::set::Component;
+use mail_common::suspicion::Limits;
 use serde::Deserialize;
 
 use crate::limits::{Ceiling, Floor};
@@ -30,6 +31,8 @@ pub(crate) struct Settings {
     pub(super) room: Floor,
     /// For how many days what restores have kept may stay.
     pub(super) leftovers: Ceiling,
+    /// From where on changes of the mail are not those of an ordinary day.
+    pub(super) changes: Limits,
 }
 
 impl Default for Settings {
@@ -45,6 +48,7 @@ impl Default for Settings {
             size_change: Ceiling::new(50.0, 90.0),
             room: Floor::new(7.0, 2.0),
             leftovers: Ceiling::warning(30.0),
+            changes: Limits::default(),
         }
     }
 }
