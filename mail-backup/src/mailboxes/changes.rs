@@ -247,8 +247,8 @@ fn print(sha256: &Sha256) -> Fingerprint {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::recheck::Known;
-    use mail_common::archive::index::{Kind, LiveEntry, Stat};
+    use crate::source::recheck::{Known, KnownXattrs};
+    use mail_common::archive::index::{Kind, LiveEntry, Location, Stat};
 
     fn path(name: &str) -> RelPath {
         format!("e/a/cur/{name}").parse().unwrap()
@@ -269,12 +269,17 @@ mod tests {
     fn old(name: &str, content: &str) -> OldMember {
         OldMember {
             segment: 1,
+            location: Location {
+                segment: 1,
+                frame_offset: 0,
+                frame_bytes: 1,
+            },
             stored: path(name),
             path: path(name),
             known: Known {
                 stat: stat(),
                 sha256: Some(Sha256::of(content.as_bytes())),
-                xattrs_sha256: None,
+                xattrs: KnownXattrs::Digest(None),
             },
         }
     }

@@ -374,7 +374,7 @@ fn what_cannot_be_read_is_not_lost() {
     use std::os::unix::fs::PermissionsExt;
     let server = saved_server();
     let folder = server.mail().join("example.com/user1/cur");
-    fs::set_permissions(&folder, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o000)).unwrap();
     let args = ["--component", "mailboxes", "--date", "2026-11-02"];
     let outcome = server.run_unprivileged(&args).assert_code(1);
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();

@@ -560,6 +560,7 @@ mod tests {
             root: "/b".to_owned(),
             wanted: Component::ALL.to_vec(),
             space: None,
+            changes: changes::Changes::default(),
         };
         judge(&facts, settings, &NOW.parse().unwrap())
     }
@@ -618,6 +619,7 @@ mod tests {
                 root: "/b".to_owned(),
                 wanted: Component::ALL.to_vec(),
                 space: None,
+                changes: changes::Changes::default(),
             };
             judge(&facts, &Settings::default(), &NOW.parse().unwrap())
         };
