@@ -305,7 +305,7 @@ fn a_locked_set_cannot_be_deleted() {
     let alarm = format!(
         r#"{{"type":"alarm","data":{{"level":"alarm","rule":"spoiled","set":"daily/{DAY_2}","time":"{DAY_2}T03:00:00+00:00","message":"20 messages"}}}}"#
     );
-    std::fs::write(root.path().join("HOLD"), alarm).unwrap();
+    std::fs::write(root.set("HOLD"), alarm).unwrap();
     let second = push(DAY_2, "s3://mail", &["--lock-days", "9"]).assert_code(0);
     assert!(
         second.stderr.contains("its locks are extended"),
