@@ -187,11 +187,7 @@ impl Setup {
         let mut plan = Plan {
             root,
             id: self.id,
-            dated: if args.date.is_some() {
-                Dated::ByFlag
-            } else {
-                Dated::ByClock
-            },
+            dated: dated(args),
             work,
             scope: self.scope,
             components: self.components,
@@ -313,6 +309,14 @@ fn reading(args: &Args, kind: SetKind) -> Reading {
     match kind {
         SetKind::Weekly => Reading::Checked,
         SetKind::Daily | SetKind::Hourly => Reading::Changes,
+    }
+}
+
+fn dated(args: &Args) -> Dated {
+    if args.date.is_some() {
+        Dated::ByFlag
+    } else {
+        Dated::ByClock
     }
 }
 

@@ -2,7 +2,7 @@
 //! that the index names, with the content it names, and no archive holds anything else. In format 2
 //! state, indexes and dumpdirs must come to one mailbox.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -194,16 +194,24 @@ fn read_segment(file: &SetFile, input: &mut dyn Read, entries: &mut Index) -> Re
         placed.dedup_by_key(|(offset, bytes, _)| (*offset, *bytes));
     }
     let frames = tar.finish().map_err(archive)?.into_read();
-    if let Some((_, _, member)) = placed
-        .into_iter()
-        .find(|(offset, bytes, _)| frames.get(offset) != Some(bytes))
-    {
-        return Err(Problem::NoFrame {
+    check_frames(file, placed, &frames)?;
+    compare_entries(file, members)
+}
+
+/// Whether each member lies in a frame of the place and length that the index says.
+fn check_frames(
+    file: &SetFile,
+    placed: Vec<(u64, u64, String)>,
+    frames: &BTreeMap<u64, u64>,
+) -> Result<(), Problem> {
+    let is_wrong = |(offset, bytes, _): &(u64, u64, String)| frames.get(offset) != Some(bytes);
+    match placed.into_iter().find(is_wrong) {
+        None => Ok(()),
+        Some((_, _, member)) => Err(Problem::NoFrame {
             path: file.path.clone(),
             member,
-        });
+        }),
     }
-    compare_entries(file, members)
 }
 
 /// Compares kind and content.

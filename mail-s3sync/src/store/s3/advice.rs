@@ -17,16 +17,16 @@ const OTHER_REGION: &str = "the bucket is in another region: check --region and 
 const FEWER_REQUESTS: &str =
     "the store wants fewer requests: run it again later, or with a smaller --jobs";
 const LATER: &str = "the trouble is on the store's side: run it again later";
-const ON_THE_WAY: &str = "it was changed on the way: run it again; if it comes back, a proxy between, \
-                          or the memory of this machine, is at fault";
+const ON_THE_WAY: &str = "it was changed on the way: run it again; if it comes back, a proxy \
+                          between, or the memory of this machine, is at fault";
 const BEGIN_AGAIN: &str =
     "the unfinished upload was removed, perhaps by a lifecycle rule: run it again";
 const FULL: &str =
     "the store has no room left for you: raise the quota, or shorten how long sets are kept";
 const ACCOUNT: &str =
     "the store has closed the account, mostly over a bill: log in there, or ask its support";
-const OLD_TOKEN: &str = "they were given for a time that is over: get new ones, or name a profile with a \
-                         role, which gets them by itself";
+const OLD_TOKEN: &str = "they were given for a time that is over: get new ones, or name a profile \
+                         with a role, which gets them by itself";
 const TOKEN: &str = "check the session token: each belongs to one access key";
 const NO_LOCK: &str = "the bucket was made without Object Lock: make one that has it \
                        (scripts/aws/make-bucket), or leave --lock-days out";
@@ -35,8 +35,8 @@ const NO_LOCK: &str = "the bucket was made without Object Lock: make one that ha
 const OF_KMS: [&str; 4] = ["kms:", "AWS KMS", "KMS key", "customer master key"];
 
 /// What to do where the keys may use the bucket and not its key of KMS.
-pub(super) const KMS_DENIED: &str = "the policy of the KMS key, and that of these keys, must allow kms:GenerateDataKey to push, and \
-     kms:Decrypt to push in parts and to read";
+pub(super) const KMS_DENIED: &str = "the policy of the KMS key, and that of these keys, must \
+     allow kms:GenerateDataKey to push, and kms:Decrypt to push in parts and to read";
 
 /// What to do where a policy denies it.
 pub(super) const DENIED: &str =
@@ -92,13 +92,14 @@ const TABLE: &[(About, &[&str], &str)] = &[
     (
         About::Setup,
         &["AllAccessDisabled"],
-        "the store serves this bucket to nobody: check its name; if it is yours, log in there or ask \
-         its support",
+        "the store serves this bucket to nobody: check its name; if it is yours, log in there or \
+         ask its support",
     ),
     (
         About::Setup,
         &["UnauthorizedAccess", "UnauthorizedAccessError"],
-        "in this region the account needs a licence or an approval of its own: ask the store's support",
+        "in this region the account needs a licence or an approval of its own: ask the store's \
+         support",
     ),
     (
         About::Setup,
@@ -114,8 +115,8 @@ const TABLE: &[(About, &[&str], &str)] = &[
     (
         About::Setup,
         &["KMS.NotFoundException"],
-        "there is no such KMS key in the region of the bucket: check --sse-kms-key-id, and the default \
-         encryption of the bucket",
+        "there is no such KMS key in the region of the bucket: check --sse-kms-key-id, and the \
+         default encryption of the bucket",
     ),
     (
         About::Setup,
@@ -240,8 +241,8 @@ const TABLE: &[(About, &[&str], &str)] = &[
     (
         About::Request,
         &["MethodNotAllowed", "NotImplemented"],
-        "this store does not know such a request: check --endpoint-url, and whether its documentation \
-         has it",
+        "this store does not know such a request: check --endpoint-url, and whether its \
+         documentation has it",
     ),
 ];
 
