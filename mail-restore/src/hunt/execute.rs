@@ -112,7 +112,10 @@ impl Run<'_> {
             Aim::List => Ok(self.list(&found, limit, totals)),
             Aim::Restore(wish) => {
                 self.check_clear(conditions, &found)?;
-                self.restore(&self.chosen(&found), wish, totals)
+                let chosen = self.chosen(&found);
+                // Of a large mailbox this is much memory, and the restore needs its own.
+                drop(found);
+                self.restore(&chosen, wish, totals)
             }
         }
     }
