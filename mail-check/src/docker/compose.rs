@@ -57,7 +57,7 @@ impl Location {
         let services = config.get("services")?.as_object()?;
         let is_off = |service: &Json| {
             let replicas = service.pointer("/deploy/replicas").or(service.get("scale"));
-            // What a provider gives is no container.
+            // A provider's service is not a container.
             replicas.and_then(Json::as_u64) == Some(0) || service.get("provider").is_some()
         };
         let wanted = services.iter().filter(|(_, service)| !is_off(service));

@@ -134,7 +134,7 @@ fn is_wanted(service: &Value, active: &[&str]) -> bool {
     };
     let in_profile =
         profiles.is_none_or(|profiles| profiles.is_empty() || profiles.iter().any(is_active));
-    // What a provider gives is no container.
+    // A provider's service is not a container.
     runs && in_profile && service.get("provider").is_none()
 }
 
