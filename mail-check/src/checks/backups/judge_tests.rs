@@ -143,8 +143,16 @@ fn hourly(minutes_ago: i64) -> Set {
 }
 
 fn found_hourly(hourly: Vec<Set>, settings: &Settings) -> Vec<Finding> {
+    found_of(vec![set(23, 9, 100)], hourly, settings)
+}
+
+fn found_hourly_alone(hourly: Vec<Set>, settings: &Settings) -> Vec<Finding> {
+    found_of(Vec::new(), hourly, settings)
+}
+
+fn found_of(daily: Vec<Set>, hourly: Vec<Set>, settings: &Settings) -> Vec<Finding> {
     let facts = Facts {
-        daily: vec![set(23, 9, 100)],
+        daily,
         weekly: Vec::new(),
         hourly,
         root: "/b".to_owned(),
@@ -199,19 +207,6 @@ fn hourly_sets_are_late_where_there_are_any_or_should_be() {
     };
     let findings = found_hourly(vec![hourly(999)], &unwanted);
     assert!(!findings.iter().any(is_hourly));
-}
-
-fn found_hourly_alone(hourly: Vec<Set>, settings: &Settings) -> Vec<Finding> {
-    let facts = Facts {
-        daily: Vec::new(),
-        weekly: Vec::new(),
-        hourly,
-        root: "/b".to_owned(),
-        wanted: Component::ALL.to_vec(),
-        space: None,
-        changes: changes::Changes::default(),
-    };
-    judge(&facts, settings, &NOW.parse().unwrap())
 }
 
 #[test]
