@@ -186,7 +186,11 @@ def texts(message):
 
 def files(message):
     for part in message.walk():
-        name = part.get_param("filename", header="content-disposition")
+        # Python makes question marks of names that stand there as raw bytes.
+        raw = {key.lower(): value for key, value in part.raw_items()}.get("content-disposition", "")
+        holder = email.message.Message()
+        holder["Content-Disposition"] = raw.encode("ascii", "surrogateescape").decode("utf-8", "replace")
+        name = holder.get_param("filename", header="content-disposition")
         if isinstance(name, tuple):
             name = email.utils.collapse_rfc2231_value(name)
         if name is not None:
