@@ -128,12 +128,13 @@ impl<'a> Head<'a> {
         self.field(name).map(|value| readable(&value))
     }
 
-    /// The same, neither cut nor for showing: for a search that must not miss what stands late.
+    /// The same, neither cut nor made safe to show: for a search that must not miss what stands
+    /// late, or has something invisible within it.
     #[must_use]
     pub fn whole_text(&self, name: &str) -> Option<String> {
         self.field(name).map(|value| {
             let value = &value[..value.len().min(WHOLE_TEXT_MAX_BYTES)];
-            printable(&encoded_word::decode_all(value).replace('\t', " "))
+            encoded_word::decode_all(value)
         })
     }
 

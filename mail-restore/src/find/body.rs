@@ -135,3 +135,33 @@ fn decoded<'a>(description: &Description, body: &'a [u8]) -> Cow<'a, [u8]> {
         Encoding::Base64 => base64(body).into_bytes().into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::words::{Language, Words};
+    use super::*;
+
+    #[test]
+    fn the_subject_of_an_attached_message_is_a_text() {
+        let message = b"Subject: outside\nContent-Type: message/rfc822\n\n\
+            Subject: =?iso-8859-2?Q?ver=ADtrag?=\n =?utf-8?q?_a=0D=0Ab?=\n\nbody\n";
+        for (text, expected) in [
+            ("vertrag", true),
+            ("ver\u{ad}trag a b", true),
+            ("outside", true),
+            ("body", true),
+            ("u{ad}", false),
+        ] {
+            let texts = Words::of(&[text.to_owned()], Language::Plain).unwrap();
+            let conditions = Conditions {
+                texts,
+                ..Conditions::default()
+            };
+            assert_eq!(
+                Body::look(&conditions, message).is_meant(),
+                expected,
+                "{text}"
+            );
+        }
+    }
+}

@@ -142,7 +142,7 @@ impl Conditions {
         let of = |words: &Option<Words>, names: &[&str]| {
             let has = |words: &Words| {
                 let mut texts = names.iter().filter_map(|name| head.whole_text(name));
-                texts.any(|text| stand_in(words, &text))
+                texts.any(|text| words.are_in(&text))
             };
             match words {
                 Some(words) if !has(words) && head.is_whole() => Verdict::No,
@@ -178,21 +178,76 @@ impl fmt::Display for Conditions {
     }
 }
 
-/// Whether a field, which is made safe to show, holds one of `words`. What is invisible is escaped
-/// there, and is nothing to a search.
+/// Whether a field, which an index has made safe to show, holds one of `words`. It is not known
+/// whether the index or the sender wrote what looks like an escape: both are looked at.
 fn stand_in(words: &Words, field: &str) -> bool {
-    const INVISIBLE: [&str; 4] = ["\\u{ad}", "\\u{200b}", "\\u{2060}", "\\u{feff}"];
-    if !field.contains("\\u{") {
-        return words.are_in(field);
+    words.are_in(field) || (field.contains('\\') && words.are_in(&unescaped(field)))
+}
+
+/// `field` as it was before [`mail_common::text::printable`].
+fn unescaped(field: &str) -> String {
+    let mut text = String::with_capacity(field.len());
+    let mut rest = field;
+    while let Some(start) = rest.find('\\') {
+        text.push_str(&rest[..start]);
+        let (character, bytes) = escape(&rest[start + 1..]).unwrap_or(('\\', 0));
+        text.push(character);
+        rest = &rest[start + 1 + bytes..];
     }
-    let mut visible = field.to_owned();
-    for escape in INVISIBLE {
-        visible = visible.replace(escape, "");
-    }
-    words.are_in(&visible)
+    text + rest
+}
+
+/// The character of the escape that `text` begins with after its backslash, and the bytes of it.
+fn escape(text: &str) -> Option<(char, usize)> {
+    let (kind, rest) = (text.chars().next()?, text.get(1..)?);
+    let character = match kind {
+        'r' => '\r',
+        'n' => '\n',
+        't' => '\t',
+        'u' => {
+            let (digits, _) = rest.strip_prefix('{')?.split_once('}')?;
+            let character = char::from_u32(u32::from_str_radix(digits, 16).ok()?)?;
+            return Some((character, "u{}".len() + digits.len()));
+        }
+        _ => return None,
+    };
+    Some((character, 1))
 }
 
 /// What is escaped makes a field longer, and never shorter.
 fn may_be_cut(field: &str) -> bool {
     field.chars().nth(ENVELOPE_MAX_CHARS - 1).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::words::Language;
+    use super::*;
+    use mail_common::text::printable;
+    use proptest::prelude::*;
+
+    /// A sender who writes a backslash is found, and so is one whose soft hyphen became one.
+    #[test]
+    fn words_are_found_in_a_field_that_was_made_safe_to_show() {
+        let check = |word: &str, field: &str, expected| {
+            let words = Words::of(&[word.to_owned()], Language::Plain).unwrap();
+            assert_eq!(stand_in(&words.unwrap(), field), expected, "{word} {field}");
+        };
+        check("vertrag", "ver\\u{ad}trag", true);
+        check("ver\u{ad}trag", "Re: Ver\\u{ad}trag", true);
+        check("total", "to\\u{200e}tal", true);
+        check("one two", "one\\r\\ntwo", true);
+        check("DOMAIN\\new", "from DOMAIN\\new", true);
+        check("\\u{zz}", "a \\u{zz} \\u{110000} \\u \\", true);
+        check("vertrag", "ver\\u{61}trag", false);
+        check("trag", "\\é\\", false);
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_escaped_comes_back(text in "[^\\\\]*", any: String) {
+            prop_assert_eq!(unescaped(&printable(&text)), text);
+            let _ = unescaped(&any);
+        }
+    }
 }

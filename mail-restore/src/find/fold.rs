@@ -99,11 +99,13 @@ fn is_unspaced(character: char) -> bool {
         '\u{2e80}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
 }
 
-/// The soft hyphen, joiners and blanks of no width, selectors of variants.
+/// The soft hyphen, joiners and blanks of no width, marks and turns of direction (Unicode Standard
+/// Annex 9), selectors of variants, tags.
 fn is_invisible(character: char) -> bool {
     matches!(character,
-        '\u{ad}' | '\u{34f}' | '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}'
-        | '\u{fe00}'..='\u{fe0f}')
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
+        | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+        | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]
@@ -126,6 +128,7 @@ mod tests {
         check("a \t\r\n  b", "a b");
         check("見積\r\n書", "見積書");
         check("Ver\u{ad}trag\u{200b}", "vertrag");
+        check("\u{202b}to\u{200e}tal\u{202c}\u{2069}", "total");
         check("\u{3000}a\u{a0}b ", "a b");
         check("㈱", "(株)");
         assert_ne!(folded("見積 書"), folded("見積書"));

@@ -24,6 +24,7 @@ HOSTS = ["customer.example", "supplier.example", "例え.example", "Lists.Exampl
 WORDS = [
     "estimate", "Invoice", "STRASSE", "Straße", "café", "CAFE\u0301", "naïve", "見積書", "御請求書", "バックアップ", "ﾊﾞｯｸｱｯﾌﾟ",
     "Ｑ１２３", "договор", "ΟΔΟΣ", "12,345", "a=b", "100%", "re:", "<tag>", "&amp;", "ver\u00adtrag", "résumé", "한국어", "end.",
+    "to\u200etal",
 ]
 CHARSETS = ["utf-8", "iso-2022-jp", "shift_jis", "euc-jp", "iso-8859-1", "iso-8859-2", "koi8-r", "windows-1252", "us-ascii"]
 FILES = ["Estimate 12.pdf", "見積書２.pdf", "naïve.DOCX", "a b.zip", "請求.xlsx", "photo.JPG"]
@@ -200,7 +201,7 @@ def files(message):
 
 
 def folded(text):
-    text = re.sub("[\u00ad\u200b-\u200d\u2060\ufeff]", "", unicodedata.normalize("NFKC", text)).casefold()
+    text = re.sub("[\u00ad\u200b-\u200f\u2060\ufeff]", "", unicodedata.normalize("NFKC", text)).casefold()
     text = re.sub("(?<=[\u2e80-\u9fff])\\s*[\r\n]\\s*(?=[\u2e80-\u9fff])", "", text)
     return re.sub(r"\s+", " ", text).strip()
 
