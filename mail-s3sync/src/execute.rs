@@ -20,7 +20,7 @@ use crate::open::open;
 use crate::plan::{Plan, PullWork, PushWork, Verdicts, What, Which, Work};
 use crate::pull::Pull;
 use crate::push::{LocalSet, Push};
-use crate::remote::{self, RemoteSet, SetName, names};
+use crate::remote::{self, Pool, RemoteSet, SetName, names};
 use crate::store::ObjectStore;
 use crate::usage::usage;
 use crate::verify::{Depth, Verify};
@@ -137,11 +137,14 @@ impl<'a> Run<'a> {
         let push = Push {
             store: &*self.store,
             location: &self.plan.location,
+            endpoint: self.plan.store.endpoint(),
             session: self.session,
             interrupt: &self.interrupt,
             jobs: self.plan.jobs,
             now: self.now,
             lock: work.lock,
+            layout: work.layout,
+            keep: work.keep,
             recipients: work.recipients.as_ref(),
         };
         let report = &self.session.report;
@@ -206,8 +209,9 @@ impl<'a> Run<'a> {
             return Ok(name);
         }
         let report = &self.session.report;
+        let pool = Pool::new(&*self.store);
         for name in names(&*self.store).map_err(remote::Error::from)? {
-            let set = RemoteSet::read(&*self.store, name)?;
+            let set = RemoteSet::read(&pool, name)?;
             match set.damage {
                 None if set.is_complete() => return Ok(name),
                 None => report.warning(format!("{name} is newer and not complete")),

@@ -5,6 +5,8 @@ mod args; // the command line
 mod location; // s3://bucket/prefix, file:///directory
 mod plan; // what is to be done: reads, never writes
 
+mod layout; // under which key a file of a set lies
+mod keep; // for how many days
 mod limit; // how fast bytes may flow
 mod aws; // signed requests over HTTP
 mod credentials; // from where AWS users expect them

@@ -14,9 +14,10 @@ use crate::aws::{AddressingStyle, Proxies, Trust};
 use crate::credentials::{self, Source, StsEndpoint};
 use crate::encryption::{Identities, Recipients};
 use crate::error::Error;
+use crate::keep::{self, Keep, end_of_day};
+use crate::layout::Choice;
 use crate::location::Location;
 use crate::pull::Wanted;
-use crate::push::lock_end;
 use crate::remote::SetName;
 use crate::store::Lock;
 use crate::store::s3::{S3Config, Sizes, Writing};
@@ -73,6 +74,8 @@ pub(crate) struct PushWork {
     pub(crate) what: What,
     pub(crate) recipients: Option<Recipients>,
     pub(crate) lock: Option<Lock>,
+    pub(crate) layout: Choice,
+    pub(crate) keep: Keep,
 }
 
 /// A pull.
@@ -163,7 +166,7 @@ impl Work {
         now: &ZonedDateTime,
     ) -> Result<Self, Error> {
         Ok(match command {
-            Command::Push(args) => Self::Push(PushWork::new(args, settings, now)?),
+            Command::Push(args) => Self::Push(PushWork::new(args, config, settings, now)?),
             Command::Pull(args) => Self::Pull(PullWork {
                 which: Which::new(&args.which),
                 to: std::path::absolute(&args.to).unwrap_or_else(|_| args.to.clone()),
@@ -188,16 +191,33 @@ impl Work {
 }
 
 impl PushWork {
-    fn new(args: &PushArgs, settings: &Settings, now: &ZonedDateTime) -> Result<Self, Error> {
+    fn new(
+        args: &PushArgs,
+        config: &Config,
+        settings: &Settings,
+        now: &ZonedDateTime,
+    ) -> Result<Self, Error> {
         let lock = args.lock_days.map(|days| Lock {
             mode: args.lock_mode,
-            until: lock_end(now.timestamp(), days.get()),
+            until: end_of_day(now.timestamp(), days.get()),
         });
         Ok(Self {
             what: What::new(args, settings, now)?,
             recipients: Recipients::new(&args.encrypt_to),
             lock,
+            layout: keep::layout(config)?,
+            keep: Keep::new(config)?,
         })
+    }
+}
+
+impl StorePlan {
+    /// Where the store is, unless that is AWS.
+    pub(crate) fn endpoint(&self) -> Option<&str> {
+        match &self.place {
+            Place::Bucket(bucket) if bucket.s3.endpoint_is_given => Some(&bucket.s3.endpoint),
+            Place::Bucket(_) | Place::Directory(_) => None,
+        }
     }
 }
 

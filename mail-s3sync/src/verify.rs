@@ -16,7 +16,7 @@ use mail_common::set::MANIFEST;
 use mail_common::tool::{Session, Totals};
 
 use crate::parallel::each_until_fatal;
-use crate::remote::{AsText, Contents, Entry, Error, RemoteSet, SetName, read_small};
+use crate::remote::{Contents, Entry, Error, Pool, RemoteSet, SetName, read_small};
 use crate::store::ObjectStore;
 
 /// What is verified, and how.
@@ -43,7 +43,7 @@ type Sizes = HashMap<RelPath, u64>;
 impl Verify<'_> {
     /// Verifies the set `name`: `Bad` when a file is not what it should be.
     pub(crate) fn verify(&self, name: SetName, totals: &mut Totals) -> Result<Exit, Error> {
-        let set = RemoteSet::read(self.store, name)?;
+        let set = RemoteSet::read(&Pool::new(self.store), name)?;
         if let Some(damage) = set.damage {
             return Err(damage);
         }
@@ -54,8 +54,11 @@ impl Verify<'_> {
         let sizes = self.sizes(name, contents)?;
         let (unit, total) = match self.depth {
             Depth::Deep => {
-                let bytes = set.listed.values().map(|listed| listed.bytes);
-                (Unit::Bytes, bytes.sum())
+                let objects = contents
+                    .entries
+                    .iter()
+                    .filter_map(|entry| set.object(entry));
+                (Unit::Bytes, objects.map(|object| object.bytes).sum())
             }
             Depth::Recorded => (Unit::Files, contents.entries.len() as u64),
         };
@@ -64,7 +67,7 @@ impl Verify<'_> {
         let results = each_until_fatal(self.jobs, &contents.entries, is_fatal, |entry| {
             self.interrupt.check()?;
             progress.message(&entry.path.to_string_lossy());
-            let bytes = self.check(&set, entry, &sizes)?;
+            let bytes = self.check(&set, contents, entry, &sizes)?;
             progress.advance(if unit == Unit::Bytes { bytes } else { 1 });
             Ok(bytes)
         });
@@ -111,15 +114,17 @@ impl Verify<'_> {
     }
 
     /// Verifies a file and gives its size.
-    fn check(&self, set: &RemoteSet, entry: &Entry, sizes: &Sizes) -> Result<u64, Error> {
-        let key = format!("{}/{}", set.name, entry.path);
+    fn check(
+        &self,
+        set: &RemoteSet,
+        contents: &Contents,
+        entry: &Entry,
+        sizes: &Sizes,
+    ) -> Result<u64, Error> {
+        let key = contents.key(set.name, entry);
         let url = || self.store.url(&key);
         let missing = || Error::Missing { url: url() };
-        let listed = entry
-            .path
-            .as_text()
-            .and_then(|path| set.listed.get(path))
-            .ok_or_else(missing)?;
+        let listed = set.object(entry).ok_or_else(missing)?;
         let expected = sizes.get(&entry.path).copied().unwrap_or(listed.bytes);
         if expected != listed.bytes {
             return Err(Error::Size {

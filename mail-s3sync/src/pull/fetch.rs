@@ -24,7 +24,7 @@ use super::context::Pull;
 use super::error::Error;
 use crate::encryption::Identities;
 use crate::place::put_in_place;
-use crate::remote::{self, Entry, SetName};
+use crate::remote::{self, Entry};
 
 /// How often a file is fetched that comes with another digest.
 const ATTEMPTS: u32 = 3;
@@ -39,7 +39,7 @@ impl Pull<'_> {
     /// Sees to it that the file is there, and gives its size.
     pub(super) fn fetch(
         &self,
-        name: SetName,
+        key: &str,
         to: &Path,
         entry: &Entry,
         progress: &Progress,
@@ -49,13 +49,12 @@ impl Pull<'_> {
         if let Some(bytes) = bytes_if_there(&path, entry.plain) {
             return Ok((TransferAction::Skipped, bytes));
         }
-        let key = format!("{name}/{}", entry.path);
         let parent = path.parent().unwrap_or(to);
         atomic::create_dir_all(parent).map_err(Failed::at("write", parent))?;
         let hidden = parent.join(hidden_name(entry));
         let mut locked = open_locked(&hidden)?;
         let file = locked.file_mut();
-        self.download(&key, file, &hidden, entry.stored, progress)?;
+        self.download(key, file, &hidden, entry.stored, progress)?;
         let finished = match self.identities {
             Some(identities) if entry.is_encrypted() => decrypt(file, &hidden, entry, identities)?,
             _ => hidden.clone(),

@@ -44,13 +44,15 @@ impl Pull<'_> {
         atomic::create_dir_all(to).map_err(Failed::at("write", to))?;
         open_up(to, &contents)?;
         // Until all is there, the directory is not to look like a set.
-        if self.fetch_all(name, to, &files, totals)? == Exit::Partial {
+        if self.fetch_all(name, to, &contents, &files, totals)? == Exit::Partial {
             return Ok(Exit::Partial);
         }
         for entry in closing {
             let progress = self.session.report.progress("pull", Unit::Bytes, None);
-            let (action, bytes) = self.fetch(name, to, entry, &progress)?;
-            self.session.emit(&self.record(name, entry, action, bytes));
+            let key = contents.key(name, entry);
+            let (action, bytes) = self.fetch(&key, to, entry, &progress)?;
+            self.session
+                .emit(&self.record(name, entry, &key, (action, bytes)));
             add_transfer(totals, action, bytes);
         }
         if contents.encrypted.is_none() {
@@ -77,11 +79,7 @@ impl Pull<'_> {
         let Some(entry) = own_checksums(contents) else {
             return Ok(());
         };
-        let sample = read_small(
-            self.store,
-            &format!("{name}/{}", entry.path),
-            Some(entry.stored),
-        )?;
+        let sample = read_small(self.store, &contents.key(name, entry), Some(entry.stored))?;
         if let Some(sample) = sample {
             drop(identities.decrypt(&sample.content[..])?);
         }
@@ -92,15 +90,17 @@ impl Pull<'_> {
         &self,
         name: SetName,
         to: &Path,
+        contents: &Contents,
         files: &[&Entry],
         totals: &mut Totals,
     ) -> Result<Exit, Error> {
         let progress = self.session.report.progress("pull", Unit::Bytes, None);
         let results = each_until_fatal(self.jobs, files, Error::is_fatal, |entry| {
             self.interrupt.check()?;
-            let (action, bytes) = self.fetch(name, to, entry, &progress)?;
-            self.session.emit(&self.record(name, entry, action, bytes));
-            Ok((action, bytes))
+            let key = contents.key(name, entry);
+            let fetched = self.fetch(&key, to, entry, &progress)?;
+            self.session.emit(&self.record(name, entry, &key, fetched));
+            Ok(fetched)
         });
         let (mut exit, mut fatal) = (Exit::Done, None);
         for (entry, result) in files.iter().zip(results) {
@@ -118,13 +118,19 @@ impl Pull<'_> {
     }
 
     /// The record of a file that is here now, as it is here.
-    fn record(&self, name: SetName, entry: &Entry, action: TransferAction, bytes: u64) -> Record {
+    fn record(
+        &self,
+        name: SetName,
+        entry: &Entry,
+        key: &str,
+        (action, bytes): (TransferAction, u64),
+    ) -> Record {
         Record::Transfer(Transfer {
             set: name.to_string(),
             path: PathField::from(&entry.plain_path()),
             bytes,
             sha256: entry.plain,
-            url: self.store.url(&format!("{name}/{}", entry.path)),
+            url: self.store.url(key),
             action,
             locked_until: None,
         })

@@ -23,6 +23,7 @@ use super::context::Push;
 use super::encrypted;
 use super::error::Error;
 use super::item::Delivered;
+use super::local::LocalSet;
 use super::plan::PushPlan;
 use crate::remote::{self, seal};
 use crate::store::{Attributes, Body, Confirmed, Listed, Marks};
@@ -36,12 +37,7 @@ impl Push<'_> {
         if self.recipients.is_none() && contents.checksums == plan.local.checksums {
             return Ok(());
         }
-        let time = timestamp(&ZonedDateTime::now());
-        let marker = format!(
-            "# mail-s3sync is replacing this set since {time}; \
-             it is complete again when this line is gone\n"
-        );
-        let marker = Body::of_bytes(CHECKSUMS, marker);
+        let marker = Body::of_bytes(CHECKSUMS, open_marker());
         let key = plan.key(CHECKSUMS);
         self.store.put(&key, marker, &Attributes::default())?;
         Ok(())
@@ -75,7 +71,7 @@ impl Push<'_> {
         totals: &mut Totals,
     ) -> Result<(), Error> {
         self.interrupt.check()?;
-        let (manifest, checksums) = closing_files(plan, delivered)?;
+        let (manifest, checksums) = closing_files(plan.local, plan.recipients_text(), delivered)?;
         let mut etags: Vec<(&str, Option<String>)> = delivered
             .iter()
             .map(|file| (file.item.stored_path.as_str(), file.etag.clone()))
@@ -133,17 +129,27 @@ impl Push<'_> {
     }
 }
 
+/// Checksums that list nothing.
+pub(super) fn open_marker() -> String {
+    let time = timestamp(&ZonedDateTime::now());
+    format!(
+        "# mail-s3sync is replacing this set since {time}; \
+         it is complete again when this line is gone\n"
+    )
+}
+
 /// The manifest, where the set has one, and the checksums, as they are stored beside the set.
-fn closing_files(
-    plan: &PushPlan<'_>,
+pub(super) fn closing_files(
+    local: &LocalSet,
+    recipients: Option<&str>,
     delivered: &[Delivered],
 ) -> Result<(Option<Body>, Vec<u8>), Error> {
-    let Some(own) = plan.local.manifest() else {
-        return Ok((None, plan.local.checksums.clone()));
+    let Some(own) = local.manifest() else {
+        return Ok((None, local.checksums.clone()));
     };
     let own = own.open()?;
-    let Some(recipients) = plan.recipients_text() else {
-        return Ok((Some(own), plan.local.checksums.clone()));
+    let Some(recipients) = recipients else {
+        return Ok((Some(own), local.checksums.clone()));
     };
     let manifest =
         encrypted::manifest(&own.whole()?, recipients, delivered).map_err(Error::Manifest)?;

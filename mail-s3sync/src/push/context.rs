@@ -7,6 +7,8 @@ use mail_common::interrupt::Interrupt;
 use mail_common::tool::Session;
 
 use crate::encryption::Recipients;
+use crate::keep::Keep;
+use crate::layout::Choice;
 use crate::location::Location;
 use crate::store::{Lock, ObjectStore};
 
@@ -14,10 +16,14 @@ use crate::store::{Lock, ObjectStore};
 pub(crate) struct Push<'a> {
     pub(crate) store: &'a dyn ObjectStore,
     pub(crate) location: &'a Location,
+    /// Where the store is, unless that is AWS.
+    pub(crate) endpoint: Option<&'a str>,
     pub(crate) session: &'a Session,
     pub(crate) interrupt: &'a Interrupt,
     pub(crate) jobs: NonZeroUsize,
     pub(crate) now: Timestamp,
     pub(crate) lock: Option<Lock>,
+    pub(crate) layout: Choice,
+    pub(crate) keep: Keep,
     pub(crate) recipients: Option<&'a Recipients>,
 }

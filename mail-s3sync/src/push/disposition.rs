@@ -104,6 +104,7 @@ mod tests {
     use mail_common::checksum::Sha256;
 
     use super::*;
+    use crate::layout::Layout;
     use crate::push::local::LocalFile;
     use crate::remote::{Contents, Encrypted, seal};
 
@@ -151,6 +152,7 @@ mod tests {
         let contents = Contents {
             checksums: Vec::new(),
             sha256: Sha256::of(b""),
+            layout: Layout::Plain,
             entries: vec![entry],
             encrypted: None,
             is_confirmed: true,

@@ -9,7 +9,8 @@ use mail_common::set::MANIFEST;
 use serde_json::{Value, json};
 
 use super::item::Delivered;
-use crate::remote::{AGE, path_of};
+use crate::layout::AGE;
+use crate::remote::path_of;
 
 /// The manifest beside an encrypted set: the records of `own`, with the names, sizes and digests of
 /// what is stored, those of the set beside them, and a record of type `encrypted` for each file

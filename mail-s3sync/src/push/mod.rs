@@ -7,6 +7,7 @@
 mod error; // why a set was not pushed
 mod local; // the set on this machine
 mod context; // where it goes, and how
+mod choice; // in which layout
 mod item; // a file on its way
 mod encrypted; // what stands beside an encrypted set
 mod recipients; // which sets are encrypted to the same keys
@@ -18,9 +19,9 @@ mod report; // records and counts
 mod closing; // the manifest and the checksums, which make a set of the files
 mod protection; // how the bucket protects it, and locks
 mod stale; // what runs that died have left
+mod pooled; // each content once, in the pool of all sets
 mod run; // all of it, in order
 
 pub(crate) use context::Push;
 pub(crate) use error::Error;
 pub(crate) use local::LocalSet;
-pub(crate) use protection::lock_end;

@@ -130,7 +130,7 @@ impl<'a> PushPlan<'a> {
 
 /// What is sent before the set is closed. An encrypted set has other files to close it: its own
 /// manifest and checksums are sent like any other.
-fn items(push: &Push<'_>, local: &LocalSet) -> Result<Vec<Item>, Error> {
+pub(super) fn items(push: &Push<'_>, local: &LocalSet) -> Result<Vec<Item>, Error> {
     let mut items = Vec::new();
     for file in &local.files {
         if push.recipients.is_some() || file.path.as_bytes() != MANIFEST.as_bytes() {

@@ -1,6 +1,5 @@
 //! How the bucket protects what is pushed: whether it can lock objects, and until when they are.
 
-use jiff::Timestamp;
 use mail_common::pool;
 use mail_common::set::{CHECKSUMS, MANIFEST};
 
@@ -77,28 +76,5 @@ impl Push<'_> {
             self.closing_marks(contents.seal),
         )?;
         Ok(())
-    }
-}
-
-/// When a lock of `days` days ends: with the day, so that pushing again on the same day asks for
-/// nothing new.
-pub(crate) fn lock_end(now: Timestamp, days: u32) -> Timestamp {
-    const DAY_SECONDS: i64 = 86_400;
-    let day = now.as_second().div_euclid(DAY_SECONDS) + i64::from(days) + 1;
-    Timestamp::from_second(day.saturating_mul(DAY_SECONDS)).unwrap_or(Timestamp::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_lock_ends_with_the_day_and_is_never_shorter_than_asked_for() {
-        let check = |now: &str, days, end: &str| {
-            assert_eq!(lock_end(now.parse().unwrap(), days).to_string(), end);
-        };
-        check("2026-11-23T00:00:00Z", 1, "2026-11-25T00:00:00Z");
-        check("2026-11-23T23:59:59Z", 1, "2026-11-25T00:00:00Z");
-        check("2026-11-23T04:00:00Z", 30, "2026-12-24T00:00:00Z");
     }
 }

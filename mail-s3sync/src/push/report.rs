@@ -1,5 +1,6 @@
 //! What a push reports of each file: a record, and a count.
 
+use jiff::Timestamp;
 use mail_common::checksum::Sha256;
 use mail_common::record::{Record, Transfer, TransferAction};
 use mail_common::relpath::PathField;
@@ -9,6 +10,7 @@ use mail_common::tool::Totals;
 use super::context::Push;
 use super::item::Delivered;
 use super::plan::PushPlan;
+use crate::remote::SetName;
 use crate::totals::add_transfer;
 
 impl Push<'_> {
@@ -21,7 +23,7 @@ impl Push<'_> {
     /// The record of a file.
     pub(super) fn record(&self, plan: &PushPlan<'_>, file: &Delivered) -> Record {
         let stored = (file.bytes, file.stored);
-        self.transfer_record(plan, &file.item.stored_path, stored, file.action)
+        self.record_of(plan, &file.item.stored_path, stored, file.action)
     }
 
     /// As [`Push::report_file`], of the manifest or the checksums, which have just been put.
@@ -34,7 +36,7 @@ impl Push<'_> {
     ) {
         let action = TransferAction::Uploaded;
         self.session
-            .emit(&self.transfer_record(plan, name, stored, action));
+            .emit(&self.record_of(plan, name, stored, action));
         add_transfer(totals, action, stored.0);
     }
 
@@ -51,29 +53,43 @@ impl Push<'_> {
             let sha256 = entry.map_or(contents.sha256, |entry| entry.stored);
             let (stored, action) = ((listed.bytes, sha256), TransferAction::Skipped);
             self.session
-                .emit(&self.transfer_record(plan, name, stored, action));
+                .emit(&self.record_of(plan, name, stored, action));
             add_transfer(totals, action, listed.bytes);
         }
     }
 
-    fn transfer_record(
+    fn record_of(
         &self,
         plan: &PushPlan<'_>,
         path: &str,
-        (bytes, sha256): (u64, Sha256),
+        stored: (u64, Sha256),
         action: TransferAction,
     ) -> Record {
+        let (name, key) = (plan.local.name, plan.key(path));
+        self.transfer_record(name, path, &key, stored, action, plan.locked_until)
+    }
+
+    /// The record of the file `path` of a set, which lies under `key`.
+    pub(super) fn transfer_record(
+        &self,
+        set: SetName,
+        path: &str,
+        key: &str,
+        (bytes, sha256): (u64, Sha256),
+        action: TransferAction,
+        locked_until: Option<Timestamp>,
+    ) -> Record {
         Record::Transfer(Transfer {
-            set: plan.local.name.to_string(),
+            set: set.to_string(),
             path: PathField {
                 path: path.to_owned(),
                 path_b64: None,
             },
             bytes,
             sha256,
-            url: self.store.url(&plan.key(path)),
+            url: self.store.url(key),
             action,
-            locked_until: plan.locked_until.map(|until| until.to_string()),
+            locked_until: locked_until.map(|until| until.to_string()),
         })
     }
 }

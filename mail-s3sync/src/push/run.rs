@@ -14,30 +14,36 @@ use super::item::{Delivered, Item};
 use super::local::LocalSet;
 use super::plan::PushPlan;
 use super::sources::{self, Sources};
+use crate::layout::Layout;
 use crate::parallel::each_until_fatal;
-use crate::remote::{self, RemoteSet, SetName};
+use crate::remote::{self, Pool, RemoteSet, SetName};
 use crate::totals::add_transfer;
 
 impl<'a> Push<'a> {
     /// Pushes a set. `Partial` when a file could not be sent: the others were, and the set is not
     /// closed.
     pub(crate) fn push(&self, local: &'a LocalSet, totals: &mut Totals) -> Result<Exit, Error> {
-        let remote = self.look_at(local.name).map_err(Error::LookFirst)?;
+        let pool = Pool::new(self.store);
+        let remote = self.look_at(&pool, local.name).map_err(Error::LookFirst)?;
+        let layout = self.layout_of(&remote, &pool).map_err(Error::LookFirst)?;
+        if layout == Layout::Pool {
+            return self.push_pooled(local, remote, &pool, totals);
+        }
         let plan = PushPlan::new(self, local, remote)?;
-        self.warn_of_unaccounted(&plan);
+        self.warn_of_unaccounted(local.name, &plan.unaccounted());
         if plan.is_unchanged() {
             self.keep(plan, totals)?;
             return Ok(Exit::Done);
         }
         let exit = self.send(&plan, totals)?;
-        self.drop_stale_uploads(&plan);
+        self.drop_stale_uploads(local.name.id().kind());
         Ok(exit)
     }
 
     /// What is there. A set whose checksums are damaged says nothing of itself: all of it is looked
     /// at again.
-    fn look_at(&self, name: SetName) -> Result<RemoteSet, remote::Error> {
-        let remote = RemoteSet::read(self.store, name)?;
+    fn look_at(&self, pool: &Pool<'_>, name: SetName) -> Result<RemoteSet, remote::Error> {
+        let remote = RemoteSet::read(pool, name)?;
         if let Some(damage) = &remote.damage {
             let damage = report::chain(damage);
             let report = &self.session.report;
@@ -47,15 +53,14 @@ impl<'a> Push<'a> {
     }
 
     /// We may not delete them.
-    fn warn_of_unaccounted(&self, plan: &PushPlan<'_>) {
-        let unaccounted = plan.unaccounted();
+    pub(super) fn warn_of_unaccounted(&self, name: SetName, unaccounted: &[&str]) {
         let Some(example) = unaccounted.first() else {
             return;
         };
         self.session.report.warning(format!(
             "{} holds {} objects that are not part of the set, such as {example}; \
              `pull` leaves them out, and they can be deleted",
-            self.store.url(&plan.local.name.to_string()),
+            self.store.url(&name.to_string()),
             unaccounted.len(),
         ));
     }
@@ -76,7 +81,7 @@ impl<'a> Push<'a> {
         }
         self.report_kept_closing_files(&plan, totals);
         if self.may_have_stale_uploads(&plan) {
-            self.drop_stale_uploads(&plan);
+            self.drop_stale_uploads(plan.local.name.id().kind());
         }
         Ok(())
     }

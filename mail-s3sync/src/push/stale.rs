@@ -6,28 +6,30 @@ use mail_common::set::SetKind;
 
 use super::context::Push;
 use super::plan::PushPlan;
+use crate::layout::POOL;
 
 /// Nobody goes on with an upload to which nothing was sent for this long.
 const STALE_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
 impl Push<'_> {
-    /// Drops what uploads of runs that died have left below the sets. A store that does
+    /// Drops what uploads of runs that died have left below the sets and in the pool. A store that does
     /// not allow it is as good: the bucket's lifecycle rule does the same. Hourly sets are looked
     /// for only where one is pushed: most buckets have none.
-    pub(super) fn drop_stale_uploads(&self, plan: &PushPlan<'_>) {
+    pub(super) fn drop_stale_uploads(&self, pushed: SetKind) {
         let Ok(before) = self.now.checked_sub(STALE_AFTER) else {
             return;
         };
         let report = &self.session.report;
-        let pushed = plan.local.name.id().kind();
-        for kind in SetKind::ALL {
-            if kind == SetKind::Hourly && kind != pushed {
-                continue;
-            }
-            match self.store.abort_stale(&format!("{kind}/"), before) {
+        let kinds = SetKind::ALL.into_iter();
+        let kinds = kinds.filter(|kind| *kind != SetKind::Hourly || *kind == pushed);
+        for prefix in kinds
+            .map(|kind| format!("{kind}/"))
+            .chain([POOL.to_owned()])
+        {
+            match self.store.abort_stale(&prefix, before) {
                 Ok(0) => {}
                 Ok(count) => report.info(format!(
-                    "dropped {count} unfinished {kind} uploads of runs that died"
+                    "dropped {count} unfinished uploads of runs that died below {prefix}"
                 )),
                 Err(error) => report.info(format!(
                     "unfinished uploads stay: {}",

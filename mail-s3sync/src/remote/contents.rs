@@ -8,7 +8,8 @@ use super::entries::{self, Encrypted, Entry};
 use super::error::Error;
 use super::name::SetName;
 use super::small::{Small, read_small};
-use crate::store::ObjectStore;
+use crate::layout::{Layout, RESTORE};
+use crate::store::{Marks, ObjectStore};
 
 /// The manifest of an encrypted set as the set has it, encrypted; beside it is one that can be
 /// read.
@@ -21,6 +22,8 @@ pub(crate) struct Contents {
     pub(crate) checksums: Vec<u8>,
     /// Their digest.
     pub(crate) sha256: Sha256,
+    /// Where these files lie.
+    pub(crate) layout: Layout,
     /// The files that they list, in their order.
     pub(crate) entries: Vec<Entry>,
     /// To whom the set is encrypted.
@@ -65,6 +68,7 @@ impl Contents {
         Ok(Some(Self {
             checksums: content,
             sha256,
+            layout: layout(store, name, &found.marks)?,
             entries,
             encrypted,
             is_confirmed: !store.keeps_marks() || found.marks.sha256.is_some(),
@@ -74,12 +78,30 @@ impl Contents {
         }))
     }
 
+    /// The key of a file of the set, which is called `name`.
+    pub(crate) fn key(&self, name: SetName, entry: &Entry) -> String {
+        self.layout.key(name, &entry.path, entry.stored)
+    }
+
     /// The file called `name`, as it is stored.
     pub(crate) fn entry(&self, name: &str) -> Option<&Entry> {
         self.entries
             .iter()
             .find(|entry| entry.path.as_bytes() == name.as_bytes())
     }
+}
+
+/// Where the files of a set lie: as the push that closed it has noted. Copies that other programs
+/// have made of the store may have lost the note: then the file that a push to the pool puts beside
+/// the checksums tells.
+fn layout(store: &dyn ObjectStore, name: SetName, marks: &Marks) -> Result<Layout, Error> {
+    if marks.sha256.is_some() {
+        return Ok(marks.layout.unwrap_or_default());
+    }
+    Ok(match store.look(&format!("{name}/{RESTORE}"))? {
+        Some(_) => Layout::Pool,
+        None => Layout::Plain,
+    })
 }
 
 fn read_encrypted(

@@ -11,8 +11,7 @@ use mail_common::checksum::Sha256;
 use mail_common::relpath::{PathField, RelPath};
 use serde_json::Value;
 
-/// What `age` appends to a name.
-pub(crate) const AGE: &str = ".age";
+use crate::layout::AGE;
 
 /// A file that the checksums list.
 #[derive(Clone, Debug, PartialEq, Eq)]

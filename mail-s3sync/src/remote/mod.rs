@@ -1,8 +1,7 @@
 //! Sets as a store holds them.
 //!
-//! The keys are those that `aws s3 sync` would give: the name of the set and the path in it. A set
-//! is there once its checksums are, which come last; and it is complete while every file that they
-//! list is there.
+//! `layout` says under which key a file of a set lies. A set is there once its checksums are, which
+//! come last; and it is complete while every file that they list is there.
 
 mod error; // what is stored is not what it should be
 mod name; // daily/2026-11-23, daily/2026-11-23.incomplete
@@ -10,15 +9,17 @@ mod small; // checksums and manifests, read whole
 mod entries; // what the checksums of a set list, and the digests before encryption
 mod contents; // what a set says of itself
 mod seal; // whether the objects are those that were confirmed
+mod pool; // the pool of all sets, as the store lists it
 mod set; // the objects of a set, and what it says of itself
 mod survey; // every set below a prefix
 
 pub(crate) use contents::Contents;
 #[cfg(test)]
 pub(crate) use entries::Encrypted;
-pub(crate) use entries::{AGE, AsText, Entry, path_of};
+pub(crate) use entries::{AsText, Entry, path_of};
 pub(crate) use error::Error;
 pub(crate) use name::SetName;
+pub(crate) use pool::{Pool, PoolListing};
 pub(crate) use seal::seal;
 pub(crate) use set::{RemoteSet, list};
 pub(crate) use small::read_small;

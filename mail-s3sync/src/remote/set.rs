@@ -1,6 +1,7 @@
 //! A set in a store: its objects, and what it says of itself.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use mail_common::set::CHECKSUMS;
 
@@ -8,25 +9,31 @@ use super::contents::Contents;
 use super::entries::{AsText, Entry};
 use super::error::Error;
 use super::name::SetName;
+use super::pool::{Pool, PoolListing};
 use super::seal::Seal;
+use crate::layout::Layout;
 use crate::store::{Listed, ObjectStore, StoreError};
 
 /// A set in a store.
 #[derive(Debug)]
 pub(crate) struct RemoteSet {
     pub(crate) name: SetName,
-    /// Its objects, by path in the set.
+    /// The objects below its name, by path in the set.
     pub(crate) listed: HashMap<String, Listed>,
     /// What it says of itself; `None` while it is being pushed, and when that is damaged.
     pub(crate) contents: Option<Contents>,
     /// Why what it says of itself cannot be used.
     pub(crate) damage: Option<Error>,
+    /// Where its other files lie, if it has any there.
+    pool: Option<Arc<PoolListing>>,
     seal: Seal,
 }
 
 impl RemoteSet {
-    /// What is in the store under `name`: one listing, and the checksums where there are any.
-    pub(crate) fn read(store: &dyn ObjectStore, name: SetName) -> Result<Self, Error> {
+    /// What is in the store under `name`: one listing, and the checksums where there are any; of a
+    /// set in the pool also that is listed, once for all sets.
+    pub(crate) fn read(pool: &Pool<'_>, name: SetName) -> Result<Self, Error> {
+        let store = pool.store;
         let listed = list(store, name)?;
         let (contents, damage) = match listed
             .contains_key(CHECKSUMS)
@@ -36,7 +43,14 @@ impl RemoteSet {
             Some(Err(error)) if error.is_damage() => (None, Some(error)),
             Some(contents) => (contents?, None),
         };
-        Ok(Self::new(name, listed, contents, damage))
+        let is_pooled = contents
+            .as_ref()
+            .is_some_and(|contents: &Contents| contents.layout == Layout::Pool);
+        let mut set = Self::new(name, listed, contents, damage);
+        if is_pooled {
+            set.pool = Some(pool.listing()?);
+        }
+        Ok(set)
     }
 
     /// What was read of a set.
@@ -46,8 +60,11 @@ impl RemoteSet {
         contents: Option<Contents>,
         damage: Option<Error>,
     ) -> Self {
+        let layout = contents.as_ref().map(|contents| contents.layout);
         let entries = contents.iter().flat_map(|contents| &contents.entries);
-        let paths = entries.map(|entry| entry.path.as_text().unwrap_or_default());
+        let own =
+            entries.filter(|entry| layout.is_some_and(|layout| !layout.is_pooled(&entry.path)));
+        let paths = own.map(|entry| entry.path.as_text().unwrap_or_default());
         let etags = paths.map(|path| {
             (
                 path,
@@ -60,14 +77,16 @@ impl RemoteSet {
             listed,
             contents,
             damage,
+            pool: None,
             seal,
         }
     }
 
-    /// The object of an entry, when it is the one that the push which closed the set has confirmed.
+    /// The object of an entry below the set's name, when it is the one that the push which closed
+    /// the set has confirmed. Of the pool a set does not know that: the ledger does.
     pub(crate) fn confirmed(&self, entry: &Entry) -> Option<&Listed> {
         let closed = self.listed.get(CHECKSUMS)?.modified;
-        let listed = self.object(entry)?;
+        let listed = self.listed.get(entry.path.as_text()?)?;
         let is_old = match self.seal {
             Seal::Absent => listed.modified <= closed,
             Seal::Whole => true,
@@ -76,9 +95,28 @@ impl RemoteSet {
         (self.contents.as_ref()?.is_confirmed && is_old).then_some(listed)
     }
 
-    /// What has the name of an entry, whatever it is.
+    /// What lies where an entry should, whatever it is.
     pub(crate) fn object(&self, entry: &Entry) -> Option<&Listed> {
+        if self.is_pooled(entry) {
+            return self.pool.as_ref()?.objects.get(&entry.stored);
+        }
         self.listed.get(entry.path.as_text()?)
+    }
+
+    /// What it uses: the objects below its name, and each of the pool once.
+    pub(crate) fn objects(&self) -> impl Iterator<Item = &Listed> {
+        let entries = self.contents.iter().flat_map(|contents| &contents.entries);
+        let pooled = entries.filter(|entry| self.is_pooled(entry));
+        let pooled: HashMap<&str, &Listed> = pooled
+            .filter_map(|entry| self.object(entry))
+            .map(|object| (object.key.as_str(), object))
+            .collect();
+        self.listed.values().chain(pooled.into_values())
+    }
+
+    fn is_pooled(&self, entry: &Entry) -> bool {
+        let contents = self.contents.as_ref();
+        contents.is_some_and(|contents| contents.layout.is_pooled(&entry.path))
     }
 
     /// How many files the checksums list that are not there.
@@ -93,7 +131,7 @@ impl RemoteSet {
     }
 }
 
-/// The objects of a set, by path in the set.
+/// The objects below the name of a set, by path in the set.
 pub(crate) fn list(
     store: &dyn ObjectStore,
     name: SetName,

@@ -8,6 +8,7 @@ use mail_common::set::SetKind;
 
 use super::error::Error;
 use super::name::SetName;
+use super::pool::Pool;
 use super::set::RemoteSet;
 use crate::store::{ObjectStore, StoreError};
 
@@ -15,9 +16,10 @@ use crate::store::{ObjectStore, StoreError};
 #[derive(Debug)]
 pub(crate) struct Surveyed {
     pub(crate) name: SetName,
+    /// What it uses; others may use it too.
     pub(crate) objects: u64,
     pub(crate) bytes: u64,
-    /// When its newest object was stored.
+    /// When the newest object below its name was stored.
     pub(crate) modified: Timestamp,
     /// Whether it can be restored as a whole.
     pub(crate) is_complete: bool,
@@ -50,11 +52,12 @@ pub(crate) fn names(store: &dyn ObjectStore) -> Result<Vec<SetName>, StoreError>
 pub(crate) fn survey(store: &dyn ObjectStore, jobs: NonZeroUsize) -> Result<Vec<Surveyed>, Error> {
     let mut names = names(store)?;
     names.sort();
+    let of_all = Pool::new(store);
     pool::for_each(
         jobs,
         &names,
         || (),
-        |(), name| RemoteSet::read(store, *name).map(Surveyed::from),
+        |(), name| RemoteSet::read(&of_all, *name).map(Surveyed::from),
     )
 }
 
@@ -63,8 +66,8 @@ impl From<RemoteSet> for Surveyed {
         let contents = set.contents.as_ref();
         Self {
             name: set.name,
-            objects: set.listed.len() as u64,
-            bytes: set.listed.values().map(|object| object.bytes).sum(),
+            objects: set.objects().count() as u64,
+            bytes: set.objects().map(|object| object.bytes).sum(),
             modified: set
                 .listed
                 .values()

@@ -12,6 +12,7 @@ use mail_common::secret::Secret;
 use mail_tests::s3::{ADMIN, S3Server};
 
 use super::s3::{S3Config, Sizes, Writing};
+use super::simulated::SimulatedStore;
 use super::{
     Attributes, Body, Cause, FileStore, Listed, LocalError, Lock, LockMode, Marks, ObjectStore,
     S3Store,
@@ -78,6 +79,13 @@ fn a_directory_conforms() {
     assert_eq!(store.abort_stale("b/", in_hours(-1)).unwrap(), 0);
     assert_eq!(store.abort_stale("b/", in_hours(1)).unwrap(), 1);
     assert!(!left.exists() && directory.path().join("b/one").exists());
+}
+
+#[test]
+fn a_store_in_memory_conforms() {
+    let store = SimulatedStore::new(Timestamp::now());
+    conforms(&store, &[NEWLINE, BACKSLASH], IfMatch::Honoured);
+    locks(&store);
 }
 
 #[test]

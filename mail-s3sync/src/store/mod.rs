@@ -8,6 +8,8 @@ mod listing; // what lies below an open directory
 mod file; // a directory
 pub(crate) mod s3; // a bucket
 #[cfg(test)]
+pub(crate) mod simulated; // in memory, with a clock of its own
+#[cfg(test)]
 mod conformance; // what each implementation must do
 
 pub(crate) use body::{Body, LocalError};

@@ -11,6 +11,7 @@ use mail_common::checksum::Sha256;
 
 use super::body::Body;
 use super::error::StoreError;
+use crate::layout::Layout;
 
 /// A place that keeps objects under keys, which are UTF-8 and do not begin with a slash.
 pub(crate) trait ObjectStore: Debug + Send + Sync {
@@ -104,6 +105,8 @@ pub(crate) struct Marks {
     pub(crate) recipients: Option<String>,
     /// Until when every object of the set is locked; only with its checksums.
     pub(crate) locked_until: Option<Timestamp>,
+    /// Where the files of the set lie; only with its checksums.
+    pub(crate) layout: Option<Layout>,
     /// Of every other object of the set, the ETag that was confirmed; only with its checksums.
     pub(crate) seal: Option<Sha256>,
 }

@@ -38,6 +38,7 @@ impl Scene {
     fn push(&self, date: &str) -> Tool {
         let tool = self.tool(&["push", "--date", date, "--to", "s3://mail"]);
         tool.args(["--lock-days", "2", "-v"])
+            .env("S3_LAYOUT", "plain")
     }
 
     /// The tool with the role.

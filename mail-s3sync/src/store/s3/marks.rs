@@ -8,6 +8,7 @@ const SHA256: &str = "sha256";
 const PLAIN_SHA256: &str = "plain-sha256";
 const RECIPIENTS: &str = "age-recipients";
 const LOCKED_UNTIL: &str = "set-locked-until";
+const LAYOUT: &str = "set-layout";
 const SEAL: &str = "set-etags-sha256";
 
 /// As metadata.
@@ -23,6 +24,7 @@ pub(super) fn write(marks: &Marks) -> HashMap<String, String> {
             LOCKED_UNTIL,
             marks.locked_until.map(|until| until.to_string()),
         ),
+        (LAYOUT, marks.layout.map(|layout| layout.name().to_owned())),
         (SEAL, marks.seal.map(|seal| seal.to_string())),
     ];
     texts
@@ -44,6 +46,7 @@ pub(super) fn read(metadata: Option<&HashMap<String, String>>) -> Marks {
         plain_sha256: text(PLAIN_SHA256).and_then(|text| text.parse().ok()),
         recipients: text(RECIPIENTS).map(str::to_owned),
         locked_until: text(LOCKED_UNTIL).and_then(|text| text.parse().ok()),
+        layout: text(LAYOUT).and_then(|text| text.parse().ok()),
         seal: text(SEAL).and_then(|text| text.parse().ok()),
     }
 }
@@ -51,6 +54,7 @@ pub(super) fn read(metadata: Option<&HashMap<String, String>>) -> Marks {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layout::Layout;
     use mail_common::checksum::Sha256;
 
     #[test]
@@ -60,6 +64,7 @@ mod tests {
             plain_sha256: Some(Sha256::of(b"b")),
             recipients: Some("age1x age1y".into()),
             locked_until: Some("2026-12-24T00:00:00Z".parse().unwrap()),
+            layout: Some(Layout::Pool),
             seal: Some(Sha256::of(b"c")),
         };
         let upper = write(&marks)

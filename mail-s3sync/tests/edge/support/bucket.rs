@@ -16,7 +16,20 @@ impl SampleRoot {
         tool.env("AWS_ENDPOINT_URL", endpoint)
     }
 
+    /// A push in the plain layout.
     pub(crate) fn push_to_s3(
+        &self,
+        server: &S3Server,
+        endpoint: &str,
+        date: &str,
+        url: &str,
+    ) -> Tool {
+        self.push_as_is(server, endpoint, date, url)
+            .env("S3_LAYOUT", "plain")
+    }
+
+    /// A push in the layout of what is there.
+    pub(crate) fn push_as_is(
         &self,
         server: &S3Server,
         endpoint: &str,
