@@ -8,7 +8,7 @@ use mail_common::config;
 use mail_common::failure::{Failed, Failure, FailureKind};
 use mail_common::interrupt::Interrupted;
 use mail_common::manifest;
-use mail_common::set::{self, Component, LockError, SetId};
+use mail_common::set::{self, Component, SetId};
 use mail_common::suspicion::HoldError;
 use mail_mysql::Cause;
 
@@ -76,8 +76,6 @@ pub(crate) enum Error {
     NothingWanted,
 
     // Found before anything is saved.
-    #[error(transparent)]
-    Lock(#[from] LockError),
     #[error(
         "the clock says {now}, but {} was begun later, at {begun}; set the clock, or pass --date \
          to replace that set",
@@ -196,7 +194,6 @@ impl Failure for Error {
                 FailureKind::NotMounted
             }
             Self::NoRoom { .. } => FailureKind::NoSpace,
-            Self::Lock(error) => error.kind(),
             Self::ClockBehind { .. } => FailureKind::Clock,
             Self::NoSource { .. } | Self::NotExtendable { .. } => FailureKind::Usage,
             Self::DaysSet(_) => FailureKind::State,

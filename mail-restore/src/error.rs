@@ -11,9 +11,9 @@ use mail_common::exit::Exit;
 use mail_common::failure::{Failed, Failure, FailureKind};
 use mail_common::interrupt::Interrupted;
 use mail_common::jsonl;
-use mail_common::set::{self, Component, InventoryError, LockError, MailboxError};
+use mail_common::set::{self, Component, InventoryError, MailboxError};
 
-use crate::{databases, find, messages, swap, unpack};
+use crate::{databases, find, messages, unpack};
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -30,8 +30,6 @@ pub(crate) enum Error {
         sets.len(), sets[0], sets[1]
     )]
     SeveralSets { sets: Vec<String> },
-    #[error(transparent)]
-    Lock(#[from] LockError),
     #[error("this set cannot be restored")]
     Inventory(#[from] InventoryError),
     #[error("this set cannot be restored")]
@@ -127,8 +125,8 @@ pub(crate) enum Error {
         needed: u64,
     },
 
-    #[error(transparent)]
-    TargetLock(#[from] swap::Error),
+    #[error("another restore is at work in {}; wait for it to end", directory.display())]
+    TargetLocked { directory: PathBuf },
     #[error(
         "{damaged} files of the set are damaged; nothing was touched: use another set, or \
          --component for what is whole"
@@ -204,7 +202,6 @@ impl Failure for Error {
             Self::Config(error) => error.kind(),
             Self::Records(error) => error.kind(),
             Self::Set(error) => error.kind(),
-            Self::Lock(error) => error.kind(),
             Self::Inventory(error) => error.kind(),
             Self::Mailbox(error) => error.kind(),
             Self::Connection(_) => FailureKind::Configuration,
@@ -227,7 +224,7 @@ impl Failure for Error {
             | Self::NotWritable { .. }
             | Self::NotEmpty { .. } => FailureKind::Usage,
             Self::NoRoom { .. } | Self::NoInodes { .. } => FailureKind::NoSpace,
-            Self::TargetLock(error) => error.kind(),
+            Self::TargetLocked { .. } => FailureKind::Locked,
             Self::Damaged { .. } => FailureKind::Damaged,
             Self::NotClean { .. } => FailureKind::Unscanned,
             Self::Build { source, .. } => source.kind(),

@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 
 use jiff::ZonedDateTime;
 use mail_common::failure::Failed;
-use mail_common::set::{BackupRoot, Component, LockError, RootLock};
+use mail_common::set::{self, BackupRoot, Component, RootLock};
 use mail_common::tool::Session;
 
 use crate::error::Error;
 use crate::places::FilePlace;
 use crate::plan::{Plan, existing_ancestor};
 use crate::setup::Destination;
-use crate::swap::{self, Cleared, TargetLock, clear_leftovers};
+use crate::swap::{Cleared, TargetLock, clear_leftovers};
 
 /// Held until the run ends.
 #[derive(Debug)]
@@ -38,8 +38,8 @@ impl Locks {
             .collect();
         let locks = parents
             .iter()
-            .map(|parent| TargetLock::take(parent))
-            .collect::<Result<_, swap::Error>>()?;
+            .map(|parent| lock_target(parent))
+            .collect::<Result<_, Error>>()?;
         for target in known_targets(plan) {
             if target
                 .parent()
@@ -55,6 +55,12 @@ impl Locks {
     }
 }
 
+fn lock_target(directory: &Path) -> Result<TargetLock, Error> {
+    TargetLock::try_take(directory)?.ok_or_else(|| Error::TargetLocked {
+        directory: directory.to_owned(),
+    })
+}
+
 /// Clears what earlier runs left in the directory of `--to`, for a run that exchanges nothing
 /// there. Where another run is at work, what is there may be its own, and stays.
 pub(crate) fn clear_directory(
@@ -62,9 +68,8 @@ pub(crate) fn clear_directory(
     plan: &Plan,
     session: &Session,
 ) -> Result<(), Error> {
-    let _lock = match TargetLock::take(directory) {
-        Err(swap::Error::Held { .. }) => return Ok(()),
-        taken => taken?,
+    let Some(_lock) = TargetLock::try_take(directory)? else {
+        return Ok(());
     };
     for target in known_targets(plan) {
         clear(&target, session)?;
@@ -109,12 +114,12 @@ fn clear(target: &Path, session: &Session) -> Result<(), Error> {
 
 /// No backup may save what is half restored. Where there is no root, or it cannot be written, no
 /// backup can be at work.
-fn lock_root(root: &Path, now: &ZonedDateTime) -> Result<Option<RootLock>, LockError> {
+fn lock_root(root: &Path, now: &ZonedDateTime) -> Result<Option<RootLock>, set::Error> {
     let Ok(root) = BackupRoot::open(root) else {
         return Ok(None);
     };
     match RootLock::acquire(&root, now) {
-        Err(LockError::Failed(Failed { source, .. }))
+        Err(set::Error::Failed(Failed { source, .. }))
             if source.kind() == io::ErrorKind::ReadOnlyFilesystem =>
         {
             Ok(None)

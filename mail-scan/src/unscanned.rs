@@ -8,7 +8,7 @@ use mail_common::checksum::Sha256;
 use mail_common::failure::{Failure, FailureKind};
 use mail_common::interrupt::Interrupted;
 use mail_common::relpath::UnsafePath;
-use mail_common::set::{InventoryError, LockError, MailboxError};
+use mail_common::set::{self, InventoryError, MailboxError};
 
 /// Why a file, or a set, has no verdict.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +38,7 @@ pub(crate) enum Error {
     #[error("{place} is listed, and not there; use another set")]
     Missing { place: String },
     #[error("hold the set {}", set.display())]
-    Lock { set: PathBuf, source: LockError },
+    Lock { set: PathBuf, source: set::Error },
     #[error("read the set {}", set.display())]
     Inventory {
         set: PathBuf,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::alert::{self, Occasion};
 use super::decide::Event;
-use super::error::SendError;
+use super::error::NotifyError;
 use super::http::{self, Url};
 use super::mail::{Mail, Stamp};
 use super::retry::{patience, retrying};
@@ -31,7 +31,7 @@ pub(super) enum Transport {
 pub(super) struct Sent {
     pub(super) channel: String,
     pub(super) events: Vec<Event>,
-    pub(super) result: Result<(), SendError>,
+    pub(super) result: Result<(), NotifyError>,
 }
 
 /// Sends the news to all channels at once; who hangs does not keep the others waiting. Each attempt
@@ -59,13 +59,13 @@ pub(super) fn send_all(
 }
 
 fn wait(
-    receiver: &Receiver<Result<(), SendError>>,
+    receiver: &Receiver<Result<(), NotifyError>>,
     deadline: Instant,
     within: Duration,
-) -> Result<(), SendError> {
+) -> Result<(), NotifyError> {
     match receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
         Ok(result) => result,
-        Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Err(SendError::Hung {
+        Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Err(NotifyError::Hung {
             within: patience(within),
         }),
     }
@@ -78,7 +78,7 @@ impl Channel {
         occasion: Occasion<'_>,
         events: &[Event],
         within: Duration,
-    ) -> Receiver<Result<(), SendError>> {
+    ) -> Receiver<Result<(), NotifyError>> {
         let attempt = self.attempt(occasion, events, within);
         let (sender, receiver) = mpsc::channel();
         // Nobody listens any more when it comes too late.
@@ -92,7 +92,7 @@ impl Channel {
         occasion: Occasion<'_>,
         events: &[Event],
         within: Duration,
-    ) -> Box<dyn Fn() -> Result<(), SendError> + Send> {
+    ) -> Box<dyn Fn() -> Result<(), NotifyError> + Send> {
         let alert = alert::write(occasion, events);
         match &self.transport {
             Transport::Webhook(template, url) => {

@@ -46,20 +46,20 @@ pub(crate) enum ConfigError {
     Url { section: String },
 }
 
-/// Somebody could not be notified.
+/// Somebody could not be notified. No message shows the URL of a request, which is a secret.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NotifyError {
     #[error("send alerts by {channel}")]
-    Send { channel: String, source: SendError },
+    Send {
+        channel: String,
+        source: Box<NotifyError>,
+    },
     #[error("lock what was notified before; the next run sends the alerts")]
     Lock(#[source] StateError),
     #[error("keep what was notified, which the next run sends again")]
     Keep(#[source] StateError),
-}
 
-/// Why an alert was not accepted. No message shows the URL of a request, which is a secret.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum SendError {
+    // Why an alert was not accepted.
     #[error("write the email")]
     Email(#[from] lettre::error::Error),
     #[error("the name of this machine makes no sender; give `from` in [notify.mail]")]
@@ -91,28 +91,41 @@ pub(crate) enum SendError {
 impl Failure for NotifyError {
     fn kind(&self) -> FailureKind {
         match self {
-            Self::Send { source, .. } => match source {
-                SendError::Email(_) | SendError::Sender(_) => FailureKind::Configuration,
-                SendError::Sendmail(_) => FailureKind::Program,
-                SendError::Smtp { .. }
-                | SendError::Status(_)
-                | SendError::TimedOut { .. }
-                | SendError::Unresolved
-                | SendError::Io(_)
-                | SendError::Tls(_)
-                | SendError::Request(_)
-                | SendError::Hung { .. } => FailureKind::Network,
-            },
+            Self::Send { source, .. } => source.kind(),
+            Self::Email(_) | Self::Sender(_) => FailureKind::Configuration,
+            Self::Sendmail(_) => FailureKind::Program,
+            Self::Smtp { .. }
+            | Self::Status(_)
+            | Self::TimedOut { .. }
+            | Self::Unresolved
+            | Self::Io(_)
+            | Self::Tls(_)
+            | Self::Request(_)
+            | Self::Hung { .. } => FailureKind::Network,
             Self::Lock(error) | Self::Keep(error) => error.kind(),
         }
     }
 }
 
-impl SendError {
+impl NotifyError {
+    /// Says by which channel nobody could be notified.
+    pub(super) fn by(self, channel: &str) -> Self {
+        Self::Send {
+            channel: channel.to_owned(),
+            source: Box::new(self),
+        }
+    }
+
     /// Whether trying again in a moment is of no use.
     pub(super) fn is_lasting(&self) -> bool {
         match self {
-            Self::Email(_) | Self::Sender(_) | Self::Tls(_) | Self::Hung { .. } => true,
+            Self::Send { source, .. } => source.is_lasting(),
+            Self::Lock(_)
+            | Self::Keep(_)
+            | Self::Email(_)
+            | Self::Sender(_)
+            | Self::Tls(_)
+            | Self::Hung { .. } => true,
             Self::TimedOut { .. } | Self::Unresolved | Self::Io(_) | Self::Request(_) => false,
             Self::Status(status) => *status < 500 && !matches!(status, 408 | 425 | 429),
             Self::Sendmail(error) => matches!(error, CommandError::Absent { .. }),

@@ -8,7 +8,7 @@ use rustls::crypto::ring;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, http};
 
-use super::error::SendError;
+use super::error::NotifyError;
 
 /// An address to send to.
 #[derive(Clone, Debug)]
@@ -43,7 +43,7 @@ impl Url {
 
 /// Sends `post`; only an answer of 2xx is success. A redirection is none: what follows it would be
 /// sent without its body.
-pub(crate) fn send(url: &Url, post: &Post, within: Duration) -> Result<(), SendError> {
+pub(crate) fn send(url: &Url, post: &Post, within: Duration) -> Result<(), NotifyError> {
     let mut request = agent(within)
         .post(url.0.expose())
         .content_type(post.content_type);
@@ -52,7 +52,7 @@ pub(crate) fn send(url: &Url, post: &Post, within: Duration) -> Result<(), SendE
     }
     match request.send(&post.body) {
         Ok(response) if response.status().is_success() => Ok(()),
-        Ok(response) => Err(SendError::Status(response.status().as_u16())),
+        Ok(response) => Err(NotifyError::Status(response.status().as_u16())),
         Err(error) => Err(without_url(&error, within)),
     }
 }
@@ -83,22 +83,22 @@ static ROOTS: LazyLock<RootCerts> = LazyLock::new(|| {
         .into()
 });
 
-fn without_url(error: &ureq::Error, within: Duration) -> SendError {
+fn without_url(error: &ureq::Error, within: Duration) -> NotifyError {
     match error {
-        ureq::Error::Timeout(_) => SendError::TimedOut { within },
-        ureq::Error::HostNotFound => SendError::Unresolved,
+        ureq::Error::Timeout(_) => NotifyError::TimedOut { within },
+        ureq::Error::HostNotFound => NotifyError::Unresolved,
         ureq::Error::Io(error) => match error
             .get_ref()
             .and_then(|inner| inner.downcast_ref::<rustls::Error>())
         {
-            Some(error) => SendError::Tls(error.to_string()),
-            None => SendError::Io(error.kind()),
+            Some(error) => NotifyError::Tls(error.to_string()),
+            None => NotifyError::Io(error.kind()),
         },
-        ureq::Error::Rustls(error) => SendError::Tls(error.to_string()),
-        ureq::Error::Tls(what) => SendError::Tls((*what).to_owned()),
-        ureq::Error::ConnectionFailed => SendError::Io(std::io::ErrorKind::ConnectionRefused),
-        ureq::Error::Protocol(_) => SendError::Request("the answer is not HTTP"),
-        _ => SendError::Request("see the settings of the proxy and the URL"),
+        ureq::Error::Rustls(error) => NotifyError::Tls(error.to_string()),
+        ureq::Error::Tls(what) => NotifyError::Tls((*what).to_owned()),
+        ureq::Error::ConnectionFailed => NotifyError::Io(std::io::ErrorKind::ConnectionRefused),
+        ureq::Error::Protocol(_) => NotifyError::Request("the answer is not HTTP"),
+        _ => NotifyError::Request("see the settings of the proxy and the URL"),
     }
 }
 

@@ -12,7 +12,7 @@ use mail_common::config::{Environment, Settings as ServerSettings};
 use mail_common::secret::Secret;
 
 use super::alert::Alert;
-use super::error::{ConfigError, SendError};
+use super::error::{ConfigError, NotifyError};
 use super::secrets::secret;
 use super::settings::{MailSettings, Tls};
 use crate::command;
@@ -83,7 +83,7 @@ impl Mail {
         alert: &Alert,
         stamp: Stamp<'_>,
         within: Duration,
-    ) -> Result<(), SendError> {
+    ) -> Result<(), NotifyError> {
         let message = self.message(alert, stamp)?;
         match &self.carrier {
             Carrier::Program(program) => {
@@ -103,7 +103,7 @@ impl Mail {
                 tls,
                 login,
             } => {
-                let failed = |source| SendError::Smtp {
+                let failed = |source| NotifyError::Smtp {
                     server: format!("{host}:{port}"),
                     source,
                 };
@@ -113,7 +113,7 @@ impl Mail {
         }
     }
 
-    fn message(&self, alert: &Alert, stamp: Stamp<'_>) -> Result<Message, SendError> {
+    fn message(&self, alert: &Alert, stamp: Stamp<'_>) -> Result<Message, NotifyError> {
         let Stamp { host, nanoseconds } = stamp;
         let from = match &self.from {
             Some(from) => from.clone(),

@@ -24,7 +24,6 @@ use mail_common::report::chain;
 
 use channel::{Channel, Sent, Transport, send_all};
 use decide::{Observation, Rules, decide, observe};
-use error::SendError;
 use http::Url;
 use mail::Mail;
 use memory::{Memory, NAME};
@@ -68,7 +67,7 @@ pub(crate) struct Outcome {
 
 /// A run that is reported to the dead-man switch.
 #[derive(Debug)]
-pub(crate) struct Begun(Option<thread::JoinHandle<Result<(), SendError>>>);
+pub(crate) struct Begun(Option<thread::JoinHandle<Result<(), NotifyError>>>);
 
 impl Notifier {
     pub(crate) fn new(
@@ -207,7 +206,7 @@ impl Notifier {
         let Some(ping) = &self.ping else {
             return outcome;
         };
-        let hung = || SendError::Hung {
+        let hung = || NotifyError::Hung {
             within: patience(self.within),
         };
         let started = begun
@@ -219,8 +218,7 @@ impl Notifier {
                 outcome.findings.push(Finding::ok(NAME, "ping", message));
             }
             Err(source) => {
-                let channel = "ping".to_owned();
-                outcome.fail("ping", NotifyError::Send { channel, source });
+                outcome.fail("ping", source.by("ping"));
             }
         }
         let kept = self.remember(&outcome.findings, occasion, state);
@@ -286,7 +284,7 @@ impl Outcome {
                 };
                 self.findings.push(Finding::ok(NAME, channel, message));
             }
-            Err(source) => self.fail(&channel.clone(), NotifyError::Send { channel, source }),
+            Err(source) => self.fail(&channel, source.by(&channel)),
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use mail_common::config::Environment;
 
 use super::alert::Occasion;
-use super::error::{ConfigError, SendError};
+use super::error::{ConfigError, NotifyError};
 use super::http::{self, Post, Url};
 use super::retry::retrying;
 use super::secrets::secret;
@@ -39,7 +39,7 @@ impl Ping {
         })
     }
 
-    pub(crate) fn start(&self) -> Result<(), SendError> {
+    pub(crate) fn start(&self) -> Result<(), NotifyError> {
         let empty = Post {
             content_type: "text/plain; charset=utf-8",
             headers: Vec::new(),
@@ -48,7 +48,7 @@ impl Ping {
         self.send(&self.url.below("start"), &empty)
     }
 
-    pub(crate) fn end(&self, occasion: Occasion<'_>) -> Result<(), SendError> {
+    pub(crate) fn end(&self, occasion: Occasion<'_>) -> Result<(), NotifyError> {
         let is_bad = matches!(occasion.worst, Status::Critical | Status::Unknown);
         let url = match self.end {
             PingEnd::ExitCode => self.url.below(
@@ -62,7 +62,7 @@ impl Ping {
         self.send(&url, &webhook::summary(occasion))
     }
 
-    fn send(&self, url: &Url, post: &Post) -> Result<(), SendError> {
+    fn send(&self, url: &Url, post: &Post) -> Result<(), NotifyError> {
         retrying(|| http::send(url, post, self.within))
     }
 }

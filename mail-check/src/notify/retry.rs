@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use super::error::SendError;
+use super::error::NotifyError;
 
 const ATTEMPTS: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(500);
@@ -17,7 +17,7 @@ pub(super) fn patience(within: Duration) -> Duration {
 }
 
 /// Tries until it works, as long as trying again is of use.
-pub(super) fn retrying(attempt: impl Fn() -> Result<(), SendError>) -> Result<(), SendError> {
+pub(super) fn retrying(attempt: impl Fn() -> Result<(), NotifyError>) -> Result<(), NotifyError> {
     for _ in 1..ATTEMPTS {
         match attempt() {
             Err(error) if !error.is_lasting() => thread::sleep(PAUSE),

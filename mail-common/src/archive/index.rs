@@ -134,7 +134,7 @@ fn date_seconds(date: &[u8]) -> Option<i64> {
 /// How much of a field an envelope keeps, in characters.
 pub const ENVELOPE_MAX_CHARS: usize = 200;
 
-/// What is wrong with an index.
+/// What is wrong with an index, or with a state, which has lines of the same kind.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The stream cannot be read or decompressed: cut short or damaged.
@@ -177,6 +177,12 @@ pub enum Error {
         /// The path of that line.
         path: RelPath,
     },
+    /// The lines are those of a state, which contradicts itself.
+    #[error("the state of the mailbox is damaged: {reason}")]
+    State {
+        /// What is wrong.
+        reason: &'static str,
+    },
 }
 
 impl Failure for Error {
@@ -186,7 +192,8 @@ impl Failure for Error {
             Self::Parse { .. }
             | Self::Path { .. }
             | Self::Incomplete { .. }
-            | Self::Unsorted { .. } => FailureKind::Damaged,
+            | Self::Unsorted { .. }
+            | Self::State { .. } => FailureKind::Damaged,
         }
     }
 }

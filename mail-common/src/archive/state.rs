@@ -12,8 +12,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use serde::{Deserialize, Serialize};
 use zstd::zstd_safe::CParameter;
 
-use super::index::{self, IndexEntry, IndexWriter, Lines, parse_entry};
-use crate::failure::{Failure, FailureKind};
+use super::index::{Error, IndexEntry, IndexWriter, Lines, parse_entry};
 use crate::relpath::{PathField, RelPath};
 
 /// The format of a mailbox whose directory has a state.
@@ -50,32 +49,6 @@ pub struct State {
     pub control: Vec<IndexEntry>,
     /// By segment and stored name.
     pub changes: BTreeMap<(u32, RelPath), Change>,
-}
-
-/// Why a state cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// A line cannot be read, or is not what it should be.
-    #[error("read the state of the mailbox")]
-    Line {
-        /// The cause; it calls the lines those of an index.
-        source: index::Error,
-    },
-    /// The state contradicts itself.
-    #[error("the state of the mailbox is damaged: {reason}")]
-    Damaged {
-        /// What is wrong.
-        reason: &'static str,
-    },
-}
-
-impl Failure for Error {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Line { source } => source.kind(),
-            Self::Damaged { .. } => FailureKind::Damaged,
-        }
-    }
 }
 
 /// The first line.
@@ -120,9 +93,8 @@ impl State {
     /// # Errors
     /// When it is cut, damaged, or of another format.
     pub fn read(compressed: impl Read) -> Result<Self, Error> {
-        let line = |source| Error::Line { source };
         let decoder = zstd::Decoder::new(compressed);
-        let decoder = decoder.map_err(|source| line(index::Error::Read { line: 1, source }))?;
+        let decoder = decoder.map_err(|source| Error::Read { line: 1, source })?;
         Self::read_lines(BufReader::with_capacity(128 * 1024, decoder))
     }
 
@@ -136,8 +108,7 @@ impl State {
                 head.changes,
             ))
         });
-        let head = head.map_err(|source| Error::Line { source })?;
-        let (format, segments, control, changes) = head.ok_or(damaged("it is empty"))?;
+        let (format, segments, control, changes) = head?.ok_or(damaged("it is empty"))?;
         if format != FORMAT {
             return Err(damaged("it is of a format that this version does not know"));
         }
@@ -151,7 +122,7 @@ impl State {
         state.read_control(&mut lines, control)?;
         state.read_changes(&mut lines, changes)?;
         let rest = lines.next_line(|_: serde_json::Value, _| Ok(()));
-        match rest.map_err(|source| Error::Line { source })? {
+        match rest? {
             Some(()) => Err(damaged("it has more lines than its first line says")),
             None => Ok(state),
         }
@@ -159,8 +130,7 @@ impl State {
 
     fn read_control(&mut self, lines: &mut Lines<impl BufRead>, count: u64) -> Result<(), Error> {
         for _ in 0..count {
-            let entry = lines.next_line(parse_entry);
-            let entry = entry.map_err(|source| Error::Line { source })?;
+            let entry = lines.next_line(parse_entry)?;
             let entry = entry.ok_or(damaged("it is cut short"))?;
             if entry.location.segment != CONTROL {
                 return Err(damaged("an entry of 0000 lies elsewhere"));
@@ -176,8 +146,7 @@ impl State {
 
     fn read_changes(&mut self, lines: &mut Lines<impl BufRead>, count: u64) -> Result<(), Error> {
         for _ in 0..count {
-            let change = lines.next_line(ChangeLine::into_change);
-            let change = change.map_err(|source| Error::Line { source })?;
+            let change = lines.next_line(ChangeLine::into_change)?;
             let (at, change) = change.ok_or(damaged("it is cut short"))?;
             if !self.segments.contains(&at.0) {
                 return Err(damaged(
@@ -220,7 +189,7 @@ impl State {
 }
 
 fn damaged(reason: &'static str) -> Error {
-    Error::Damaged { reason }
+    Error::State { reason }
 }
 
 fn write_line(out: &mut impl Write, line: &impl Serialize) -> io::Result<()> {
@@ -267,8 +236,8 @@ impl ChangeLine<'_> {
         }
     }
 
-    fn into_change(self, line: u64) -> Result<((u32, RelPath), Change), index::Error> {
-        let missing = |missing| index::Error::Incomplete { line, missing };
+    fn into_change(self, line: u64) -> Result<((u32, RelPath), Change), Error> {
+        let missing = |missing| Error::Incomplete { line, missing };
         let stored = checked(&self.stored, self.stored_b64, line)?;
         let change = match self.gone_seconds {
             Some(since_seconds) => Change::Gone { since_seconds },
@@ -285,18 +254,19 @@ impl ChangeLine<'_> {
     }
 }
 
-fn checked(path: &str, path_b64: Option<String>, line: u64) -> Result<RelPath, index::Error> {
+fn checked(path: &str, path_b64: Option<String>, line: u64) -> Result<RelPath, Error> {
     let field = PathField {
         path: path.to_owned(),
         path_b64,
     };
-    RelPath::try_from(&field).map_err(|source| index::Error::Path { line, source })
+    RelPath::try_from(&field).map_err(|source| Error::Path { line, source })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::archive::index::{Kind, LiveEntry, Location, Stat};
+    use crate::failure::{Failure, FailureKind};
     use proptest::prelude::*;
 
     const LINES: &str = concat!(

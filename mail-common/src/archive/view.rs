@@ -12,7 +12,7 @@ use std::io::{self, BufReader, Read};
 
 use super::index::{self, IndexEntry, IndexReader};
 use super::segment::MAX_MEMBERS;
-use super::state::{self, Change, State};
+use super::state::{Change, State};
 use crate::failure::{Failure, FailureKind};
 use crate::relpath::RelPath;
 
@@ -49,9 +49,6 @@ pub enum Error {
     /// The index of format 1 cannot be read.
     #[error(transparent)]
     Index(#[from] index::Error),
-    /// The state cannot be used.
-    #[error(transparent)]
-    State(#[from] state::Error),
     /// The index of a segment cannot be opened.
     #[error("open the index of segment {segment}")]
     Open {
@@ -106,7 +103,6 @@ impl Failure for Error {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Index(source) => source.kind(),
-            Self::State(source) => source.kind(),
             Self::Open { source, .. } => FailureKind::of_io(source),
             Self::Segment { source, .. } => source.kind(),
             Self::Long { .. }

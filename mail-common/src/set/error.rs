@@ -3,11 +3,12 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::{LockError, SetId};
+use super::SetId;
+use super::holder::{Holder, holder_text};
 use crate::failure::{Failed, Failure, FailureKind};
 use crate::interrupt::Interrupted;
 
-/// A set, or the root that holds it, could not be found, read or changed.
+/// A set, or the root that holds it, could not be found, locked, read or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Something in the root cannot be read or written. A set that cannot be committed is gone, and
@@ -74,9 +75,30 @@ pub enum Error {
         /// How long the commit waited.
         waited_seconds: u64,
     },
-    /// A set cannot be locked.
-    #[error(transparent)]
-    Lock(#[from] LockError),
+    /// Another run holds the root (exit code 4).
+    #[error("lock held by {}; wait for it to end", holder_text(holder.as_ref()))]
+    Held {
+        /// Who, unless it is just writing that down.
+        holder: Option<Holder>,
+    },
+    /// The set is being read; it can be neither replaced nor removed now.
+    #[error("{path} is being read")]
+    BeingRead {
+        /// The set.
+        path: PathBuf,
+    },
+    /// The set is being replaced or removed for longer than a reader waits.
+    #[error("{path} is being replaced; try again when the backup is done")]
+    BeingReplaced {
+        /// The set.
+        path: PathBuf,
+    },
+    /// The directory is not a set, or no longer one.
+    #[error("no set at {path}: it has neither manifest.jsonl nor checksums.sha256")]
+    NotASet {
+        /// The directory.
+        path: PathBuf,
+    },
 }
 
 impl Failure for Error {
@@ -89,11 +111,13 @@ impl Failure for Error {
             Self::OpenRoot { source, .. }
             | Self::SetLatest { source, .. }
             | Self::ClearLeftover { source, .. } => FailureKind::of_io(source),
-            Self::NoSuchSet { .. } => FailureKind::NoSuch,
+            Self::NoSuchSet { .. } | Self::NotASet { .. } => FailureKind::NoSuch,
             Self::NotComplete { .. } => FailureKind::Missing,
             Self::Interrupted(interrupted) => interrupted.kind(),
-            Self::Busy { .. } => FailureKind::Locked,
-            Self::Lock(error) => error.kind(),
+            Self::Busy { .. }
+            | Self::Held { .. }
+            | Self::BeingRead { .. }
+            | Self::BeingReplaced { .. } => FailureKind::Locked,
         }
     }
 }

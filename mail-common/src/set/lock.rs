@@ -2,28 +2,26 @@
 //!
 //! All locks are flock(2): they end with the process, however it ends.
 
-use std::fmt;
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, Write};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use jiff::ZonedDateTime;
-use jiff::fmt::temporal::DateTimePrinter;
 
 use super::backup_root::BackupRoot;
+use super::error::Error;
+use super::holder::{read_holder, write_holder};
 use super::layout::{CHECKSUMS, Hidden, LOCK, MANIFEST};
 use crate::beneath;
-use crate::failure::{Failed, Failure, FailureKind};
+use crate::failure::Failed;
 use crate::flock::Flock;
 
 /// A replacement or a removal holds a set for as long as it takes to delete the old tree.
 const READER_PATIENCE: Duration = Duration::from_secs(30);
 const READER_POLL: Duration = Duration::from_millis(10);
-/// Enough for a pid and a time; what is longer was not written by us.
-const HOLDER_MAX_BYTES: u64 = 128;
 
 /// The one writer to a backup root. Dropping it, or dying, lets the next one in.
 #[derive(Debug)]
@@ -44,73 +42,18 @@ pub(super) struct ExclusiveLock {
     _flock: Option<Flock<File>>,
 }
 
-/// Who holds the lock of a root.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Holder {
-    /// Its process.
-    pub pid: u32,
-    /// When it took the lock: RFC 3339, second precision.
-    pub since: String,
-    /// Today, as the holder wrote its time; a time of another day is shown with its date.
-    today: String,
-}
-
-/// Why a lock cannot be taken.
-#[derive(Debug, thiserror::Error)]
-pub enum LockError {
-    /// Another run holds the root (exit code 4).
-    #[error("lock held by {}; wait for it to end", holder_text(holder.as_ref()))]
-    Held {
-        /// Who, unless it is just writing that down.
-        holder: Option<Holder>,
-    },
-    /// The set is being read; it can be neither replaced nor removed now.
-    #[error("{path} is being read")]
-    Busy {
-        /// The set.
-        path: PathBuf,
-    },
-    /// The set is being replaced or removed for longer than a reader waits.
-    #[error("{path} is being replaced; try again when the backup is done")]
-    BeingReplaced {
-        /// The set.
-        path: PathBuf,
-    },
-    /// The directory is not a set, or no longer one.
-    #[error("no set at {path}: it has neither manifest.jsonl nor checksums.sha256")]
-    NotASet {
-        /// The directory.
-        path: PathBuf,
-    },
-    /// The lock file cannot be used.
-    #[error(transparent)]
-    Failed(#[from] Failed),
-}
-
-impl Failure for LockError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Held { .. } | Self::Busy { .. } | Self::BeingReplaced { .. } => {
-                FailureKind::Locked
-            }
-            Self::NotASet { .. } => FailureKind::NoSuch,
-            Self::Failed(failed) => failed.kind(),
-        }
-    }
-}
-
 impl RootLock {
     /// Takes the lock of `root` or fails at once, and writes down who has it since when.
     ///
     /// # Errors
-    /// [`LockError::Held`] when another process has it, [`LockError::Failed`] when the file cannot
+    /// [`Error::Held`] when another process has it, [`Error::Failed`] when the file cannot
     /// be made or written.
-    pub fn acquire(root: &BackupRoot, now: &ZonedDateTime) -> Result<Self, LockError> {
+    pub fn acquire(root: &BackupRoot, now: &ZonedDateTime) -> Result<Self, Error> {
         let path = root.path().join(LOCK);
         let failed = || Failed::at("lock", &path);
         let file = beneath::own_file(&path).map_err(failed())?;
         let Some(mut flock) = Flock::try_exclusive(file).map_err(failed())? else {
-            return Err(LockError::Held {
+            return Err(Error::Held {
                 holder: read_holder(&path, now),
             });
         };
@@ -125,16 +68,16 @@ impl ReadLock {
     /// A set that is just being replaced is waited for; it is the new one that is locked then.
     ///
     /// # Errors
-    /// [`LockError::NotASet`], [`LockError::BeingReplaced`] after 30 seconds, or
-    /// [`LockError::Failed`].
-    pub fn acquire(set: &Path) -> Result<Self, LockError> {
+    /// [`Error::NotASet`], [`Error::BeingReplaced`] after 30 seconds, or
+    /// [`Error::Failed`].
+    pub fn acquire(set: &Path) -> Result<Self, Error> {
         let start = Instant::now();
         loop {
             if let Some(flock) = try_shared(set)? {
                 return Ok(Self { _flock: flock });
             }
             if start.elapsed() > READER_PATIENCE {
-                return Err(LockError::BeingReplaced {
+                return Err(Error::BeingReplaced {
                     path: set.to_owned(),
                 });
             }
@@ -146,8 +89,8 @@ impl ReadLock {
 /// Shuts readers out of the set in directory `set`, or fails at once when there are any.
 ///
 /// # Errors
-/// [`LockError::Busy`] when it is being read, [`LockError::Failed`] when its file cannot be used.
-pub(super) fn try_exclusive(set: &Path) -> Result<ExclusiveLock, LockError> {
+/// [`Error::BeingRead`] when it is being read, [`Error::Failed`] when its file cannot be used.
+pub(super) fn try_exclusive(set: &Path) -> Result<ExclusiveLock, Error> {
     // NFS grants an exclusive flock only on a file that is open for writing (flock(2)).
     let Some((file, path)) = open_lockable(set, beneath::regular_file_to_write)? else {
         return Ok(ExclusiveLock { _flock: None });
@@ -156,59 +99,14 @@ pub(super) fn try_exclusive(set: &Path) -> Result<ExclusiveLock, LockError> {
         Some(flock) => Ok(ExclusiveLock {
             _flock: Some(flock),
         }),
-        None => Err(LockError::Busy {
+        None => Err(Error::BeingRead {
             path: set.to_owned(),
         }),
     }
 }
 
-fn write_holder(file: &mut File, now: &ZonedDateTime) -> io::Result<()> {
-    file.set_len(0)?;
-    file.rewind()?;
-    writeln!(file, "{} {}", std::process::id(), rfc3339(now))
-}
-
-/// `None` when the holder has not written its line yet.
-fn read_holder(path: &Path, now: &ZonedDateTime) -> Option<Holder> {
-    let mut line = String::new();
-    let file = beneath::regular_file(path).ok()?;
-    file.take(HOLDER_MAX_BYTES).read_to_string(&mut line).ok()?;
-    let (pid, since) = line.trim_end().split_once(' ')?;
-    let is_plain = since
-        .bytes()
-        .all(|b| b.is_ascii_digit() || b"-+:.TZ".contains(&b));
-    let holder = Holder {
-        pid: pid.parse().ok()?,
-        since: since.to_owned(),
-        today: now.date().to_string(),
-    };
-    is_plain.then_some(holder)
-}
-
-fn rfc3339(time: &ZonedDateTime) -> String {
-    DateTimePrinter::new()
-        .precision(Some(0))
-        .timestamp_with_offset_to_string(&time.timestamp(), time.offset())
-}
-
-fn holder_text(holder: Option<&Holder>) -> String {
-    holder.map_or_else(|| "another run".to_owned(), ToString::to_string)
-}
-
-impl fmt::Display for Holder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (date, time) = self.since.split_once('T').unwrap_or((&self.since, ""));
-        let minute = time.get(..5).unwrap_or(time);
-        if date == self.today {
-            write!(f, "pid {} since {minute}", self.pid)
-        } else {
-            write!(f, "pid {} since {date} {minute}", self.pid)
-        }
-    }
-}
-
 /// A shared lock on the set that `set` names now; `None` when it is, or was just, being replaced.
-fn try_shared(set: &Path) -> Result<Option<Flock<File>>, LockError> {
+fn try_shared(set: &Path) -> Result<Option<Flock<File>>, Error> {
     let Some((file, path)) = open_lockable(set, beneath::regular_file)? else {
         // Where two names cannot be exchanged, the set is absent for a moment while its successor
         // takes its name.
@@ -216,7 +114,7 @@ fn try_shared(set: &Path) -> Result<Option<Flock<File>>, LockError> {
         return if is_moved_aside {
             Ok(None)
         } else {
-            Err(LockError::NotASet {
+            Err(Error::NotASet {
                 path: set.to_owned(),
             })
         };
@@ -230,7 +128,7 @@ fn try_shared(set: &Path) -> Result<Option<Flock<File>>, LockError> {
 fn open_lockable(
     set: &Path,
     open: fn(&Path) -> io::Result<File>,
-) -> Result<Option<(File, PathBuf)>, LockError> {
+) -> Result<Option<(File, PathBuf)>, Error> {
     for name in [MANIFEST, CHECKSUMS] {
         let path = set.join(name);
         match open(&path) {
@@ -261,6 +159,7 @@ fn still_stands_for(set: &Path, path: &Path, file: &File) -> bool {
 mod tests {
     use super::super::fixture::{Fixture, acquire, flock_held_by_process, now};
     use super::*;
+    use std::io::Write;
     use std::sync::mpsc;
 
     #[test]
@@ -302,7 +201,7 @@ mod tests {
         let (_dir, root) = empty_root();
         let mut process = flock_held_by_process(&root.path().join(".lock"), "--exclusive");
         let held = RootLock::acquire(&root, &now("2026-11-23T03:00:00+09:00[+09:00]"));
-        assert!(matches!(held, Err(LockError::Held { holder: None })));
+        assert!(matches!(held, Err(Error::Held { holder: None })));
         process.kill().unwrap(); // SIGKILL
         process.wait().unwrap();
         acquire(&root);
@@ -341,7 +240,7 @@ mod tests {
         std::os::unix::fs::symlink("elsewhere", root.path().join(".lock")).unwrap();
         let error =
             RootLock::acquire(&root, &now("2026-11-23T03:00:00+09:00[+09:00]")).unwrap_err();
-        assert!(matches!(error, LockError::Failed(_)));
+        assert!(matches!(error, Error::Failed(_)));
         assert!(!root.path().join("elsewhere").exists());
     }
 
@@ -353,7 +252,7 @@ mod tests {
             ReadLock::acquire(&set).unwrap(),
             ReadLock::acquire(&set).unwrap(),
         ];
-        assert!(matches!(try_exclusive(&set), Err(LockError::Busy { .. })));
+        assert!(matches!(try_exclusive(&set), Err(Error::BeingRead { .. })));
         drop(readers);
         try_exclusive(&set).unwrap();
     }
@@ -364,7 +263,7 @@ mod tests {
         let set = fixture.commit("daily/2026-11-23", "one");
         let mut process = flock_held_by_process(&set.join(MANIFEST), "--shared");
         ReadLock::acquire(&set).unwrap();
-        assert!(matches!(try_exclusive(&set), Err(LockError::Busy { .. })));
+        assert!(matches!(try_exclusive(&set), Err(Error::BeingRead { .. })));
         process.kill().unwrap();
         process.wait().unwrap();
         try_exclusive(&set).unwrap();
@@ -376,12 +275,12 @@ mod tests {
         let set = fixture.commit("daily/2026-11-23", "one");
         fs::remove_file(set.join(MANIFEST)).unwrap();
         let reader = ReadLock::acquire(&set).unwrap();
-        assert!(matches!(try_exclusive(&set), Err(LockError::Busy { .. })));
+        assert!(matches!(try_exclusive(&set), Err(Error::BeingRead { .. })));
         drop(reader);
         fs::remove_file(set.join(CHECKSUMS)).unwrap();
         assert!(matches!(
             ReadLock::acquire(&set),
-            Err(LockError::NotASet { .. })
+            Err(Error::NotASet { .. })
         ));
         try_exclusive(&set).unwrap();
     }

@@ -8,6 +8,7 @@ mod component; // what a set is made of
 mod error; // what can go wrong with sets
 #[cfg(test)]
 mod fixture; // roots and sets for the tests of this module
+mod holder; // who has the lock of a root
 mod id; // daily/2026-11-23, weekly/2026-week-47
 mod inventory; // the files of a set, with their digests
 mod layout; // the names in a root, visible and hidden
@@ -27,10 +28,11 @@ pub use address::{Address, NotAnAddress, address_of};
 pub use backup_root::BackupRoot;
 pub use component::{Component, UnknownComponent};
 pub use error::Error;
+pub use holder::Holder;
 pub use id::{NotASetId, SetId, SetKind};
 pub use inventory::{FileFacts, Inventory, InventoryError, Recorded, SetFile};
 pub use layout::{CHECKSUMS, LATEST, LOCK, LOG, MANIFEST, PROJECT};
-pub use lock::{Holder, LockError, ReadLock, RootLock};
+pub use lock::{ReadLock, RootLock};
 pub use mount::{Space, free_space, is_mount_point};
 pub use numbered::Numbered;
 pub use operand::{SetReference, find_set};

@@ -4,8 +4,9 @@
 use std::io;
 use std::path::Path;
 
+use super::error::Error;
 use super::layout::Hidden;
-use super::lock::{LockError, RootLock, try_exclusive};
+use super::lock::{RootLock, try_exclusive};
 use crate::atomic;
 
 /// What became of a set that was to be removed.
@@ -25,7 +26,7 @@ pub enum Removal {
 pub fn remove_set(_: &RootLock, set: &Path) -> Removal {
     let guard = match try_exclusive(set) {
         Ok(guard) => guard,
-        Err(LockError::Busy { .. }) => return Removal::Busy,
+        Err(Error::BeingRead { .. }) => return Removal::Busy,
         Err(error) => return Removal::Failed(io::Error::other(error)),
     };
     let removed = retire(set, set);

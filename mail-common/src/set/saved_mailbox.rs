@@ -12,9 +12,10 @@ use super::verify::{self, Damage};
 use super::{Numbered, SetFile, mailbox};
 use crate::archive::compression::Compression;
 use crate::archive::dumpdir::{self, Dumpdirs, Scope};
+use crate::archive::index;
 use crate::archive::reader::TarReader;
 use crate::archive::segment::{segment_name, segment_number};
-use crate::archive::state::{self, CONTROL, State};
+use crate::archive::state::{CONTROL, State};
 use crate::archive::view::{self, Member, View};
 use crate::failure::{Failure, FailureKind};
 use crate::relpath::RelPath;
@@ -94,7 +95,7 @@ pub enum MailboxError {
         /// The state.
         path: RelPath,
         /// The cause.
-        source: state::Error,
+        source: index::Error,
     },
     /// State and indexes do not fit.
     #[error("read the mailbox in {directory}")]

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::layout::{CHECKSUMS, Hidden, MANIFEST, incomplete_path};
-use super::lock::{ExclusiveLock, LockError, RootLock, try_exclusive};
+use super::lock::{ExclusiveLock, RootLock, try_exclusive};
 use super::remove::{Removal, remove_set, retire};
 use super::{BackupRoot, Error, SetId};
 use crate::atomic::{self, Exchanged, Linked, StoredFile};
@@ -133,7 +133,7 @@ impl<'lock> Staging<'lock> {
     /// once nobody can read it.
     ///
     /// # Errors
-    /// [`Error::NotComplete`], [`Error::Busy`], [`Error::Interrupted`], [`Error::Lock`],
+    /// [`Error::NotComplete`], [`Error::Busy`], [`Error::Interrupted`],
     /// [`Error::Failed`]: the new set is gone then, the old one is untouched.
     pub fn commit(self, commit_as: CommitAs, patience: Duration) -> Result<Committed, Error> {
         let path = match commit_as {
@@ -244,17 +244,17 @@ fn wait_for_readers(
     let start = Instant::now();
     loop {
         match try_exclusive(path) {
-            Err(LockError::Busy { .. }) if start.elapsed() < patience => {
+            Err(Error::BeingRead { .. }) if start.elapsed() < patience => {
                 interrupt.check()?;
                 thread::sleep(READER_POLL);
             }
-            Err(LockError::Busy { path }) => {
+            Err(Error::BeingRead { path }) => {
                 return Err(Error::Busy {
                     path,
                     waited_seconds: patience.as_secs(),
                 });
             }
-            result => return Ok(result?),
+            result => return result,
         }
     }
 }

@@ -10,6 +10,7 @@ use std::sync::atomic::AtomicBool;
 use jiff::ZonedDateTime;
 use mail_common::atomic::{self, StoredFile};
 use mail_common::checksum::ChecksumFile;
+use mail_common::interrupt::Interrupted;
 use mail_common::relpath::RelPath;
 use mail_common::set::{CHECKSUMS, Inventory};
 use mail_mysql::{ConnectionSettings, DumpReport, Session, file_name};
@@ -236,7 +237,7 @@ impl Saver<'_> {
 
 fn save_error(database: &str, source: mail_mysql::Error) -> Error {
     match source {
-        mail_mysql::Error::Stopped { .. } => Error::Interrupted,
+        mail_mysql::Error::Stopped { .. } => Interrupted.into(),
         source => Error::Save {
             database: database.to_owned(),
             source,

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use mail_common::failure::{Failure, FailureKind};
+use mail_common::interrupt::Interrupted;
 use mail_common::relpath::RelPath;
 use mail_mysql::Cause;
 
@@ -221,8 +222,8 @@ pub enum Error {
         expected: String,
     },
     /// A signal came.
-    #[error("interrupted by a signal")]
-    Interrupted,
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
     /// Another part of the restore failed.
     #[error("{0}")]
     Elsewhere(String),
@@ -271,7 +272,7 @@ impl Failure for Error {
             Self::Incomplete { .. } | Self::Different { .. } => FailureKind::Damaged,
             Self::Connect(source) | Self::Save { source, .. } => source.kind(),
             Self::Write { source, .. } => FailureKind::of_io(source),
-            Self::Interrupted => FailureKind::Interrupted,
+            Self::Interrupted(interrupted) => interrupted.kind(),
             Self::RolledBack { source }
             | Self::NotRolledBack { source, .. }
             | Self::NotRecovered { source, .. }

@@ -11,6 +11,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use mail_common::interrupt::Interrupted;
 use mail_mysql::{Cause, ConnectionSettings};
 
 use super::action::Action;
@@ -198,7 +199,7 @@ impl Worker<'_> {
     fn run(mut self, reader: &mut StatementReader<super::source::Content>) -> Result<(), Stop> {
         while let Some(statement) = read(self.load.dump, reader)? {
             if self.load.watch.stop.load(Ordering::Relaxed) {
-                return Err(Error::Interrupted.into());
+                return Err(Error::from(Interrupted).into());
             }
             self.gate.check()?;
             let action = self.route.next(&statement);

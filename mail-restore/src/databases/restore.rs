@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use jiff::ZonedDateTime;
+use mail_common::interrupt::Interrupted;
 use mail_common::relpath::RelPath;
 use mail_mysql::{ConnectionSettings, Counts, Session};
 
@@ -329,7 +330,7 @@ impl Work<'_> {
             self.saved,
         )?;
         if self.watch.stop.load(std::sync::atomic::Ordering::Relaxed) {
-            return Err(Error::Interrupted);
+            return Err(Interrupted.into());
         }
         let unmade =
             exchange::exchange(&mut self.server, &connection, &mut self.undo.journal, dumps)?;

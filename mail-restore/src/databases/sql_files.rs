@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 use mail_common::atomic::{self, StoredFile};
+use mail_common::interrupt::Interrupted;
 use mail_common::relpath::RelPath;
 
 use super::dump::Dump;
@@ -76,7 +77,7 @@ fn copy(dump: &Dump, mut content: Content, hidden: &Path, watch: Watch<'_>) -> R
             return Ok(file.finish().map_err(failed)?.bytes);
         }
         if watch.stop.load(Ordering::Relaxed) {
-            return Err(Error::Interrupted);
+            return Err(Interrupted.into());
         }
         file.write_all(&chunk[..bytes]).map_err(failed)?;
         (watch.progress)(bytes as u64);

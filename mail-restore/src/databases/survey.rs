@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use mail_common::interrupt::Interrupted;
+
 use super::action::Action;
 use super::dump::Dump;
 use super::error::Error;
@@ -126,7 +128,7 @@ impl Survey {
             let mut surveyor = Surveyor::new(rules, trust);
             while let Some(statement) = next {
                 if stop.load(Ordering::Relaxed) {
-                    return Err(Error::Interrupted);
+                    return Err(Interrupted.into());
                 }
                 let line = statement.line;
                 surveyor

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use mail_common::failure::{Failure, FailureKind};
 use mail_common::relpath::RelPath;
-use mail_common::set::{InventoryError, LockError};
+use mail_common::set::{self, InventoryError};
 
 use crate::messages::{self, similar_text};
 
@@ -27,7 +27,7 @@ pub(crate) enum Error {
     #[error("{} cannot be searched", set.display())]
     Unlocked {
         set: PathBuf,
-        source: Box<LockError>,
+        source: Box<set::Error>,
     },
     #[error("{} cannot be searched", set.display())]
     Unreadable {

@@ -12,4 +12,4 @@ mod target_lock; // one restore at a time to a directory
 
 pub(crate) use leftovers::{Cleared, clear_leftovers};
 pub(crate) use staged::{NodeKind, Staged, Swapped};
-pub(crate) use target_lock::{Error, TargetLock};
+pub(crate) use target_lock::TargetLock;

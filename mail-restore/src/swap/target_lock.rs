@@ -2,9 +2,9 @@
 //! exchanged. It ends with the process, however it ends.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use mail_common::failure::{Failed, Failure, FailureKind};
+use mail_common::failure::Failed;
 use mail_common::flock::{self, Flock};
 use mail_common::trusted;
 
@@ -14,40 +14,18 @@ pub(crate) struct TargetLock {
     _directory: Option<Flock<File>>,
 }
 
-/// The lock was not taken.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
-    #[error("another restore is at work in {}; wait for it to end", directory.display())]
-    Held { directory: PathBuf },
-    #[error(transparent)]
-    Failed(#[from] Failed),
-}
-
-impl Failure for Error {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Held { .. } => FailureKind::Locked,
-            Self::Failed(failed) => failed.kind(),
-        }
-    }
-}
-
 impl TargetLock {
-    /// Takes the lock, or fails at once.
-    pub(crate) fn take(directory: &Path) -> Result<Self, Error> {
+    /// Takes the lock; `None` when another restore has it.
+    pub(crate) fn try_take(directory: &Path) -> Result<Option<Self>, Failed> {
         let opened = trusted::open(directory).map_err(Failed::at("open", directory))?;
         let locked = match Flock::try_exclusive(opened) {
             Ok(Some(locked)) => Some(locked),
-            Ok(None) => {
-                return Err(Error::Held {
-                    directory: directory.to_owned(),
-                });
-            }
+            Ok(None) => return Ok(None),
             // The lock of the backup root remains.
             Err(error) if flock::is_unsupported(&error) => None,
-            Err(error) => return Err(Failed::at("lock", directory)(error).into()),
+            Err(error) => return Err(Failed::at("lock", directory)(error)),
         };
-        Ok(Self { _directory: locked })
+        Ok(Some(Self { _directory: locked }))
     }
 }
 
@@ -58,12 +36,10 @@ mod tests {
     #[test]
     fn a_second_one_is_refused_until_the_first_is_done() {
         let dir = tempfile::tempdir().unwrap();
-        let first = TargetLock::take(dir.path()).unwrap();
-        assert!(matches!(
-            TargetLock::take(dir.path()),
-            Err(Error::Held { .. })
-        ));
+        let first = TargetLock::try_take(dir.path()).unwrap();
+        assert!(first.is_some());
+        assert!(TargetLock::try_take(dir.path()).unwrap().is_none());
         drop(first);
-        TargetLock::take(dir.path()).unwrap();
+        assert!(TargetLock::try_take(dir.path()).unwrap().is_some());
     }
 }

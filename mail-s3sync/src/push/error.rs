@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use mail_common::failure::{Failure, FailureKind};
 use mail_common::interrupt::Interrupted;
 use mail_common::relpath::RelPath;
-use mail_common::set::{InventoryError, LockError, NotASetId};
+use mail_common::set::{self, InventoryError, NotASetId};
 
 use crate::encryption;
 use crate::remote;
@@ -15,7 +15,7 @@ use crate::store::{LocalError, StoreError};
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error(transparent)]
-    Lock(#[from] LockError),
+    Lock(#[from] set::Error),
     #[error(transparent)]
     Inventory(#[from] InventoryError),
     #[error("{} is not named like a set", directory.display())]
@@ -80,7 +80,7 @@ impl Error {
 impl Failure for Error {
     fn kind(&self) -> FailureKind {
         match self {
-            Self::Lock(LockError::NotASet { .. }) => FailureKind::NoSuch,
+            Self::Lock(set::Error::NotASet { .. }) => FailureKind::NoSuch,
             Self::Lock(_) | Self::Name { .. } => FailureKind::Usage,
             Self::NoManifest { .. } | Self::NoObjectLock { .. } => FailureKind::Usage,
             Self::Inventory(_) => FailureKind::Damaged,

@@ -7,7 +7,6 @@ use mail_common::failure::Failed;
 use mail_common::interrupt::Interrupted;
 
 use super::address::Address;
-use super::reply::NoVerdict;
 
 /// Why a clamd is not used.
 #[derive(Debug, thiserror::Error)]
@@ -60,7 +59,7 @@ impl Error {
     }
 }
 
-/// Why a question got no answer. It may get one elsewhere, or later.
+/// Why a question got no verdict. It may get one elsewhere, or later.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Trouble {
     #[error("connect to clamd")]
@@ -69,6 +68,23 @@ pub(crate) enum Trouble {
     Ask(#[source] io::Error),
     #[error("read the content")]
     Content(#[source] io::Error),
-    #[error(transparent)]
-    NoVerdict(#[from] NoVerdict),
+    /// clamd ended, or closed the connection.
+    #[error("clamd closed the connection without an answer")]
+    NoReply,
+    /// It says that something failed.
+    #[error("clamd answers: {0}")]
+    Refused(String),
+    /// It is not a reply of clamd.
+    #[error("not an answer of clamd: {0:?}")]
+    Unknown(String),
+}
+
+impl Trouble {
+    /// Whether the question was asked, and what came back, if anything, is not a verdict.
+    pub(super) fn is_reply(&self) -> bool {
+        match self {
+            Self::NoReply | Self::Refused(_) | Self::Unknown(_) => true,
+            Self::Connect(_) | Self::Ask(_) | Self::Content(_) => false,
+        }
+    }
 }

@@ -2,24 +2,11 @@
 
 use mail_common::text::printable;
 
+use super::error::Trouble;
 use crate::verdict::Verdict;
 
 /// Names of signatures and reasons are quoted in records up to this length.
 const QUOTE_MAX_CHARS: usize = 300;
-
-/// A reply that says nothing of the file.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub(crate) enum NoVerdict {
-    /// clamd ended, or closed the connection.
-    #[error("clamd closed the connection without an answer")]
-    Empty,
-    /// It says that something failed.
-    #[error("clamd answers: {0}")]
-    Refused(String),
-    /// It is not a reply of clamd.
-    #[error("not an answer of clamd: {0:?}")]
-    Unknown(String),
-}
 
 /// How the file was named in the question, which comes back before the verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,15 +18,15 @@ pub(crate) enum Subject {
 }
 
 /// Reads a reply, with or without its terminator.
-pub(crate) fn parse(reply: &[u8], subject: Subject) -> Result<Verdict, NoVerdict> {
+pub(crate) fn parse(reply: &[u8], subject: Subject) -> Result<Verdict, Trouble> {
     if reply.is_empty() {
-        return Err(NoVerdict::Empty);
+        return Err(Trouble::NoReply);
     }
     let plain = reply
         .strip_suffix(b"\0")
         .or_else(|| reply.strip_suffix(b"\n"))
         .unwrap_or(reply);
-    let unknown = || NoVerdict::Unknown(quote(plain));
+    let unknown = || Trouble::Unknown(quote(plain));
     let text = std::str::from_utf8(plain).map_err(|_| unknown())?;
     let reply = match without_subject(text, subject) {
         Some(reply) => reply,
@@ -96,12 +83,12 @@ fn found(name: &str) -> Verdict {
     Verdict::Infected(quote(name.as_bytes()))
 }
 
-fn refusal(text: &str) -> Result<Verdict, NoVerdict> {
+fn refusal(text: &str) -> Result<Verdict, Trouble> {
     if text.contains("size limit exceeded") {
         let reason = "larger than clamd's StreamMaxLength".to_owned();
         return Ok(Verdict::Unscanned(reason));
     }
-    Err(NoVerdict::Refused(quote(text.as_bytes())))
+    Err(Trouble::Refused(quote(text.as_bytes())))
 }
 
 fn quote(text: &[u8]) -> String {
@@ -114,19 +101,20 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn check(reply: &str, subject: Subject, expected: &Result<Verdict, NoVerdict>) {
-        assert_eq!(&parse(reply.as_bytes(), subject), expected, "{reply:?}");
+    fn check(reply: &str, subject: Subject, expected: &Verdict) {
+        let verdict = parse(reply.as_bytes(), subject).unwrap();
+        assert_eq!(&verdict, expected, "{reply:?}");
     }
 
-    fn infected(name: &str) -> Result<Verdict, NoVerdict> {
-        Ok(Verdict::Infected(name.to_owned()))
+    fn infected(name: &str) -> Verdict {
+        Verdict::Infected(name.to_owned())
     }
 
     #[test]
     fn replies_of_clamd_are_understood() {
         let (stream, third) = (Subject::Stream, Subject::Descriptor(3));
-        check("stream: OK\0", stream, &Ok(Verdict::Clean));
-        check("3: fd[12]: OK\0", third, &Ok(Verdict::Clean));
+        check("stream: OK\0", stream, &Verdict::Clean);
+        check("3: fd[12]: OK\0", third, &Verdict::Clean);
         check(
             "stream: Eicar-Test-Signature FOUND\0",
             stream,
@@ -141,32 +129,34 @@ mod tests {
         check(
             "stream: Heuristics.Limits.Exceeded.MaxFileSize FOUND\0",
             stream,
-            &Ok(Verdict::Unscanned(limit.into())),
+            &Verdict::Unscanned(limit.into()),
         );
         let encrypted = "encrypted: Heuristics.Encrypted.Zip";
         check(
             "stream: Heuristics.Encrypted.Zip FOUND\0",
             stream,
-            &Ok(Verdict::Unscanned(encrypted.into())),
+            &Verdict::Unscanned(encrypted.into()),
         );
         let size = Verdict::Unscanned("larger than clamd's StreamMaxLength".into());
-        check("INSTREAM size limit exceeded. ERROR\0", stream, &Ok(size));
-        let refused = |text: &str| Err(NoVerdict::Refused(text.to_owned()));
-        check(
-            "COMMAND READ TIMED OUT\n",
-            stream,
-            &refused("COMMAND READ TIMED OUT"),
-        );
-        check(
-            "stream: Can't allocate memory ERROR\0",
-            stream,
-            &refused("Can't allocate memory ERROR"),
-        );
+        check("INSTREAM size limit exceeded. ERROR\0", stream, &size);
+        for (reply, refusal) in [
+            ("COMMAND READ TIMED OUT\n", "COMMAND READ TIMED OUT"),
+            (
+                "stream: Can't allocate memory ERROR\0",
+                "Can't allocate memory ERROR",
+            ),
+        ] {
+            let parsed = parse(reply.as_bytes(), stream);
+            assert!(
+                matches!(&parsed, Err(Trouble::Refused(text)) if text == refusal),
+                "{reply:?}: {parsed:?}"
+            );
+        }
     }
 
     #[test]
     fn nothing_else_is_clean() {
-        check("", Subject::Stream, &Err(NoVerdict::Empty));
+        assert!(matches!(parse(b"", Subject::Stream), Err(Trouble::NoReply)));
         for odd in [
             "OK\0",
             "stream: OK OK\0",
@@ -183,7 +173,7 @@ mod tests {
         ] {
             let parsed = parse(odd.as_bytes(), Subject::Stream);
             assert!(
-                matches!(parsed, Err(NoVerdict::Unknown(_))),
+                matches!(parsed, Err(Trouble::Unknown(_))),
                 "{odd:?}: {parsed:?}"
             );
         }
@@ -195,7 +185,7 @@ mod tests {
         ] {
             let parsed = parse(odd.as_bytes(), Subject::Descriptor(3));
             assert!(
-                matches!(parsed, Err(NoVerdict::Unknown(_))),
+                matches!(parsed, Err(Trouble::Unknown(_))),
                 "{odd:?}: {parsed:?}"
             );
         }
@@ -204,8 +194,10 @@ mod tests {
     proptest! {
         #[test]
         fn random_bytes_are_never_clean(reply in proptest::collection::vec(any::<u8>(), 0..80)) {
-            prop_assert_ne!(parse(&reply, Subject::Stream), Ok(Verdict::Clean));
-            prop_assert_ne!(parse(&reply, Subject::Descriptor(1)), Ok(Verdict::Clean));
+            for subject in [Subject::Stream, Subject::Descriptor(1)] {
+                let parsed = parse(&reply, subject);
+                prop_assert!(!matches!(parsed, Ok(Verdict::Clean)), "{parsed:?}");
+            }
         }
     }
 }

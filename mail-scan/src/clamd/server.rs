@@ -13,7 +13,7 @@ use super::connection::Dial;
 use super::connection::Patience;
 use super::error::{Error, Trouble};
 use super::limits::Limits;
-use super::reply::{self, NoVerdict, Subject};
+use super::reply::{self, Subject};
 use super::sample;
 use super::session::Session;
 use crate::content::Content;
@@ -220,7 +220,7 @@ impl Server {
         let is_file = matches!(content, Content::File { .. });
         if !is_file || !self.refuses_files.load(Ordering::Relaxed) {
             match ask_by_descriptor(dial, session, content) {
-                Err(Trouble::NoVerdict(_)) if is_file => *session = None,
+                Err(error) if is_file && error.is_reply() => *session = None,
                 answer => return answer,
             }
         }
@@ -376,7 +376,7 @@ fn ask_by_stream(dial: Dial<'_>, content: &Content) -> Result<Verdict, Trouble> 
         )));
     };
     let reply = clamav_client::scan_buffer(&memory, dial, Some(CHUNK_BYTES)).map_err(failed)?;
-    Ok(reply::parse(&reply, Subject::Stream)?)
+    reply::parse(&reply, Subject::Stream)
 }
 
 /// The crate does not tell a refused connection from one that broke.
@@ -398,7 +398,7 @@ fn ask_by_descriptor(
     content: &Content,
 ) -> Result<Verdict, Trouble> {
     let Address::Unix(path) = dial.address else {
-        return Err(NoVerdict::Empty.into());
+        return Err(Trouble::NoReply);
     };
     let descriptor = content.descriptor().map_err(Trouble::Content)?;
     let ask = |session: &mut Session| -> io::Result<(u64, Vec<u8>)> {
@@ -409,7 +409,7 @@ fn ask_by_descriptor(
     if let Some(old) = session {
         match ask(old) {
             Ok((number, reply)) if !reply.is_empty() => {
-                return Ok(reply::parse(&reply, Subject::Descriptor(number))?);
+                return reply::parse(&reply, Subject::Descriptor(number));
             }
             Err(error) if error.kind() == ErrorKind::TimedOut => return Err(Trouble::Ask(error)),
             // clamd closes a session that was silent for a while: a new one is asked.
@@ -418,7 +418,7 @@ fn ask_by_descriptor(
     }
     let new = session.insert(Session::open(path, dial.patience).map_err(Trouble::Connect)?);
     let (number, reply) = ask(new).map_err(Trouble::Ask)?;
-    Ok(reply::parse(&reply, Subject::Descriptor(number))?)
+    reply::parse(&reply, Subject::Descriptor(number))
 }
 
 /// Asks for all of `contents` before it waits for the first reply. Replies come in any order; after
@@ -442,7 +442,7 @@ fn ask_in_one_go(
     verdicts: &mut [Option<Verdict>],
 ) -> Result<(), Trouble> {
     let Address::Unix(path) = dial.address else {
-        return Err(NoVerdict::Empty.into());
+        return Err(Trouble::NoReply);
     };
     let session = match session {
         Some(session) => session,
@@ -457,16 +457,16 @@ fn ask_in_one_go(
     }
     for _ in contents {
         let reply = session.reply(dial.patience, start).map_err(Trouble::Ask)?;
-        let number = reply::number(&reply).ok_or(NoVerdict::Empty)?;
+        let number = reply::number(&reply).ok_or(Trouble::NoReply)?;
         let at = numbers
             .iter()
             .position(|asked| *asked == number)
-            .ok_or(NoVerdict::Empty)?;
+            .ok_or(Trouble::NoReply)?;
         let verdict = reply::parse(&reply, Subject::Descriptor(number))?;
         // One answer to a question: a second one would be for another.
         if verdicts[at].replace(verdict).is_some() {
             verdicts[at] = None;
-            return Err(NoVerdict::Empty.into());
+            return Err(Trouble::NoReply);
         }
     }
     Ok(())

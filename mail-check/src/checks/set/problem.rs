@@ -6,15 +6,13 @@ use mail_common::archive::{index, reader};
 use mail_common::relpath::RelPath;
 use mail_common::report::chain;
 use mail_common::set::verify::Damage;
-use mail_common::set::{self, InventoryError, LockError, MailboxError};
+use mail_common::set::{self, InventoryError, MailboxError};
 
 /// What is wrong with a set or a file of it.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Problem {
     #[error(transparent)]
     Set(#[from] set::Error),
-    #[error(transparent)]
-    Lock(#[from] LockError),
     #[error(transparent)]
     Inventory(#[from] InventoryError),
     /// The file is not what the checksums say.
