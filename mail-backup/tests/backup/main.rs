@@ -7,6 +7,7 @@ mod support; // a mail server to back up, and the programs that every administra
 
 mod set; // what a set is on the disk
 mod odd_trees; // mail trees as they are found in the field
+mod odd_roots; // mail roots as they are found in the field
 mod incremental; // day after day, and damage of earlier sets
 mod histories; // random days of mailboxes
 mod purge; // how long what was deleted stays in archives
@@ -15,4 +16,5 @@ mod project; // the files of a Compose project
 mod hourly; // sets of every hour; equal files are linked
 mod weekly; // sets of every week: all is read, and what is damaged is named
 mod components; // parts asked for one by one, failing one by one
+mod retention; // which old sets go
 mod faults; // the disk, the clock, another run, the person at the keyboard

@@ -1,20 +1,12 @@
 //! Dumps that the real `mariadb-dump` writes with its many options: each is loaded as the stock
 //! client loads it, or refused with the reason.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "sample sets are not stored files"
-)]
-#![expect(clippy::unwrap_used, reason = "a helper that fails ends the test")]
-
-#[path = "support/databases.rs"]
-mod support;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use crate::support::{Set, chain, stock_dump};
 use mail_tests::facts::facts;
 use mail_tests::mariadb::{MariaDb, fed};
-use support::{Set, chain, stock_dump};
 
 const DATABASES: [&str; 2] = ["mail", "web"];
 

@@ -1,5 +1,4 @@
 //! Three databases that use each other, an old state and a new one, and a restore through a proxy.
-#![allow(dead_code, reason = "each program of tests uses a part of it")]
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;

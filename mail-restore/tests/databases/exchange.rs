@@ -1,27 +1,15 @@
 //! A restore that is killed, refused or cut off at any statement leaves every database as it was,
 //! or as it shall be: never between.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "sample sets are not stored files"
-)]
-#![expect(clippy::unwrap_used, reason = "a helper that fails ends the test")]
-
-#[path = "support/scene.rs"]
-mod scene;
-#[path = "support/statement_proxy.rs"]
-mod statement_proxy;
-#[path = "support/databases.rs"]
-mod support;
 
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::scene::{CAMPAIGN, all_facts, broken, fill_again, process, restore, scene, through};
+use crate::statement_proxy::{Harm, StatementProxy};
+use crate::support::{Set, chain, target};
 use mail_restore::databases::{Error, Loaded};
 use mail_tests::mariadb::MariaDb;
 use rustix::process::Signal;
-use scene::{CAMPAIGN, all_facts, broken, fill_again, process, restore, scene, through};
-use statement_proxy::{Harm, StatementProxy};
-use support::{Set, chain, target};
 
 /// How many statements a restore takes that change something.
 fn statements(server: &MariaDb, set: &Set, old: &[String]) -> usize {

@@ -1,5 +1,4 @@
 //! A set with dumps, made by hand, and the server that they are loaded into.
-#![allow(dead_code, reason = "each program of tests uses a part of it")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -214,4 +213,19 @@ pub(crate) fn filter(program: &str, input: &[u8]) -> Vec<u8> {
     let output = fed(Command::new(program).stderr(Stdio::inherit()), input);
     assert!(output.status.success());
     output.stdout
+}
+
+/// A set with a database and the accounts of its server.
+pub(crate) fn with_accounts() -> (MariaDb, Set) {
+    let source = MariaDb::start();
+    source.sql(
+        "CREATE DATABASE d; CREATE TABLE d.t (a INT); CREATE USER new@localhost IDENTIFIED BY 'pw'; CREATE ROLE reader;
+         GRANT SELECT ON d.t TO reader; GRANT reader TO new@localhost;",
+    );
+    let set = Set::of(&source, &["d"]);
+    let mut session = mail_mysql::Session::connect(&target(&source).connection).unwrap();
+    let never = AtomicBool::new(false);
+    let (sql, _) = mail_mysql::dump_accounts(&mut session, || Ok(Vec::new()), &never).unwrap();
+    set.put("_accounts.sql.zst", &sql);
+    (source, set)
 }

@@ -7,16 +7,16 @@ use std::process::{Command, Output};
 use mail_tests::mariadb;
 
 /// A server, stopped when dropped.
-pub(super) struct MariaDb(mariadb::MariaDb);
+pub(crate) struct MariaDb(mariadb::MariaDb);
 
 impl MariaDb {
     /// Starts a server with `extra` options.
-    pub(super) fn start(extra: &[&str]) -> Self {
+    pub(crate) fn start(extra: &[&str]) -> Self {
         Self(mariadb::MariaDb::start_with(extra))
     }
 
     /// Runs statements with their comments, which are part of what is compared.
-    pub(super) fn sql(&self, sql: &str) -> String {
+    pub(crate) fn sql(&self, sql: &str) -> String {
         text(&self.client_with(
             &["--batch", "--skip-column-names", "--comments"],
             sql.as_bytes(),
@@ -24,17 +24,17 @@ impl MariaDb {
     }
 
     /// Loads `sql` as an administrator would: `mariadb < FILE`.
-    pub(super) fn load(&self, sql: &[u8]) {
+    pub(crate) fn load(&self, sql: &[u8]) {
         text(&self.client_with(&[], sql));
     }
 
     /// Runs the stock client as root with `arguments` and `input`.
-    pub(super) fn client_with(&self, arguments: &[&str], input: &[u8]) -> Output {
+    pub(crate) fn client_with(&self, arguments: &[&str], input: &[u8]) -> Output {
         mariadb::fed(self.0.client().args(arguments), input)
     }
 
     /// What the stock dump says of everything, with its date removed.
-    pub(super) fn stock_dump(&self, database: &str) -> String {
+    pub(crate) fn stock_dump(&self, database: &str) -> String {
         let mut command: Command = self.0.command("mariadb-dump");
         command.args([
             "--skip-dump-date",

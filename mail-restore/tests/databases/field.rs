@@ -1,20 +1,12 @@
 //! Dumps as they are in the field, by other programs and on servers with settings of their own, and
 //! dumps that would act where they must not.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "sample sets are not stored files"
-)]
-#![expect(clippy::unwrap_used, reason = "a helper that fails ends the test")]
-
-#[path = "support/databases.rs"]
-mod support;
 
 use std::sync::atomic::AtomicBool;
 
+use crate::support::{Set, chain, stock_dump, target};
 use mail_restore::databases::{Accounts, Error, Target, Trust};
 use mail_tests::facts::facts;
 use mail_tests::mariadb::MariaDb;
-use support::{Set, chain, stock_dump, target};
 
 const USERS: &str = "CREATE DATABASE mail; CREATE TABLE mail.users (id INT PRIMARY KEY, name TEXT DEFAULT 'x'); \
      INSERT INTO mail.users (id) VALUES (1), (2), (3);";

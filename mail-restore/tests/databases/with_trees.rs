@@ -1,10 +1,4 @@
 //! Whole sets with their databases: all or nothing, trees and databases together.
-#![allow(clippy::disallowed_methods, reason = "sample files")]
-
-#[expect(clippy::unwrap_used, reason = "a helper that fails ends the test")]
-#[path = "support/statement_proxy.rs"]
-mod statement_proxy;
-mod support;
 
 use std::fs;
 use std::process::Command;
@@ -12,14 +6,14 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::statement_proxy::{Harm, StatementProxy};
+use crate::whole_sets::{checked, is_root, live, names, put, seal, shell};
 use mail_tests::maildir::TreePlan;
 use mail_tests::mariadb::MariaDb;
 use mail_tests::run::Tool;
 use mail_tests::server::Server;
 use mail_tests::tree::snapshot;
 use rustix::process::Signal;
-use statement_proxy::{Harm, StatementProxy};
-use support::{checked, is_root, live, names, put};
 
 const SCHEMA: &str = "
 CREATE DATABASE mailserver CHARACTER SET utf8mb4;
@@ -107,11 +101,11 @@ fn a_database_that_cannot_be_loaded_leaves_the_trees_alone() {
     let (server, database) = saved();
     let set = server.root().join("daily/2026-11-23");
     // Its last lines are missing, and its checksums were made again over that.
-    support::shell(
+    shell(
         &set,
         "zstd -dcq mysql/mailserver.sql.zst | head -n -3 | zstd -q -o new; mv new mysql/mailserver.sql.zst; rm manifest.jsonl",
     );
-    support::seal(&set);
+    seal(&set);
     database.sql("DELETE FROM mailserver.users WHERE id = 1");
     let before = live(&server);
     let _ = checked(server.restore().arg("--from").arg(&set))
@@ -239,7 +233,7 @@ fn into_a_directory_databases_are_plain_sql() {
         names(&to.join("mysql")),
         ["_accounts.sql", "mailserver.sql"]
     );
-    let expected = support::shell(&server.root(), "zstd -dcq latest/mysql/mailserver.sql.zst");
+    let expected = shell(&server.root(), "zstd -dcq latest/mysql/mailserver.sql.zst");
     assert_eq!(
         fs::read_to_string(to.join("mysql/mailserver.sql")).unwrap(),
         expected

@@ -1,6 +1,5 @@
 //! A proxy for MariaDB's protocol that stands between a restore and its server, and does harm at
 //! the n-th statement that is a step of the restore.
-#![allow(dead_code, reason = "each program of tests uses a part of it")]
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};

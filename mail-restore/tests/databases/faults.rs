@@ -1,17 +1,5 @@
 //! The server dies, its disk is full, a recovery is killed too: every database is as it was, or as
 //! it shall be, and the restore never says that it is done when it is not.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "sample sets are not stored files"
-)]
-#![expect(clippy::unwrap_used, reason = "a helper that fails ends the test")]
-
-#[path = "support/scene.rs"]
-mod scene;
-#[path = "support/statement_proxy.rs"]
-mod statement_proxy;
-#[path = "support/databases.rs"]
-mod support;
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -22,11 +10,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use crate::scene::{CAMPAIGN, all_facts, broken, fill, fill_again, restore, through};
+use crate::statement_proxy::{Harm, StatementProxy};
+use crate::support::{Set, chain, target};
 use mail_restore::databases::{Error, Loaded};
 use mail_tests::mariadb::MariaDb;
-use scene::{CAMPAIGN, all_facts, broken, fill, fill_again, restore, through};
-use statement_proxy::{Harm, StatementProxy};
-use support::{Set, chain, target};
 use tempfile::TempDir;
 
 /// A server that may die, with the old state, and a set of the new one.
@@ -62,7 +50,7 @@ impl Stage {
     fn on(server: MariaDb) -> Self {
         let source = MariaDb::start();
         fill(&source, "new");
-        let set = Set::of(&source, &scene::DATABASES);
+        let set = Set::of(&source, &crate::scene::DATABASES);
         fill(&server, "old");
         let old = all_facts(&server);
         let proxy = StatementProxy::start(server.port(), Harm::Refuse, usize::MAX);
