@@ -474,6 +474,7 @@ fn parts_that_the_server_does_not_have_are_not_missed() {
     assert!(!files.contains(Path::new("config/env")), "{files:?}");
     run_with(&server, &none, &["--component", "dkim", "--date", DATE])
         .assert_code(2)
+        .assert_kinds(&["usage"])
         .assert_stderr("there is no dkim to save: DKIM_DIR says");
     let keys = server.path("config/opendkim");
     let args = ["--dkim-dir", keys.to_str().unwrap(), "--date", DATE];
@@ -523,6 +524,7 @@ fn an_unknown_word_in_the_setting_is_named_before_anything_is_touched() {
     let settings = [("BACKUP_COMPONENTS", "ssl"), ("SSL_DIR", "")];
     run_with(&server, &settings, &[])
         .assert_code(2)
+        .assert_kinds(&["configuration"])
         .assert_stderr("there is nothing to save");
     assert_eq!(server.daily(), [""; 0]);
 }

@@ -98,6 +98,7 @@ fn a_suspiciously_small_set_holds_retention_back() {
     );
     run(&["--prune-only"])
         .assert_code(1)
+        .assert_kinds(&["refused"])
         .assert_stderr("--force");
     run(&["--prune-only", "--force"]).assert_code(0);
     assert_eq!(server.daily(), [day(2), day(3), day(4)]);

@@ -110,6 +110,7 @@ fn a_database_that_cannot_be_loaded_leaves_the_trees_alone() {
     let before = live(&server);
     let _ = checked(server.restore().arg("--from").arg(&set))
         .assert_code(3)
+        .assert_failure("damaged")
         .assert_stderr("mysql/mailserver.sql.zst");
     before.assert_same(&live(&server));
     assert_eq!(users(&database).trim(), "bob@example.com");
@@ -250,6 +251,7 @@ fn without_a_server_or_a_place_to_save_it_nothing_is_touched() {
     let tool = || server.restore().arg("--from").arg(&set);
     let _ = checked(tool().env("MYSQL_SOCKET", "/nonexistent/s.sock"))
         .assert_code(3)
+        .assert_failure("database")
         .assert_stderr("is it running");
     let _ = checked(
         tool()
@@ -259,6 +261,7 @@ fn without_a_server_or_a_place_to_save_it_nothing_is_touched() {
     .assert_code(1);
     let _ = checked(tool().args(["--root", "/nonexistent"]))
         .assert_code(2)
+        .assert_failure("not_mounted")
         .assert_stderr("make the directory");
     let after = snapshot(server.dir()).without(|path| path == std::path::Path::new("backup/.lock"));
     before

@@ -314,6 +314,7 @@ fn a_set_inside_its_target_is_refused() {
                 .env(name, value),
         )
         .assert_code(2)
+        .assert_failure("usage")
     };
     let _ = run("MAIL_DATA_DIR", &server.root()).assert_stderr("holds the set");
     let _ = run("MAIL_DATA_DIR", &set.join("mail")).assert_stderr("lies in the set");

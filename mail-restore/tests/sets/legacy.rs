@@ -134,9 +134,11 @@ fn an_archive_that_was_cut_before_its_checksum_was_made_is_refused() {
     let before = live(&server);
     let _ = run(server.restore().arg("--dry-run"), &set)
         .assert_code(1)
+        .assert_failure("damaged")
         .assert_stderr("config/config.tar.gz");
     let _ = run(server.restore(), &set)
         .assert_code(3)
+        .assert_failure("damaged")
         .assert_stderr("config/config.tar.gz");
     before.assert_same(&live(&server));
 }

@@ -143,6 +143,7 @@ fn what_the_server_does_not_have_is_left_out_and_named() {
     let asked = ["--from", SET, "--component", "dkim"];
     let _ = checked(server.restore().args(asked).env("DKIM_DIR", ""))
         .assert_code(2)
+        .assert_failure("usage")
         .assert_stderr("this server has no dkim; name its directory with --dkim-dir");
     let to = server.dir().join("to");
     let args = ["--from", SET, "--to", to.to_str().unwrap()];
@@ -168,6 +169,7 @@ fn a_set_of_nothing_that_the_server_has_is_refused() {
     let tool = server.restore().args(["--from", SET]);
     let _ = checked(tool.env("BACKUP_COMPONENTS", "mailboxes"))
         .assert_code(2)
+        .assert_failure("no_such")
         .assert_stderr("holds nothing that the settings say this server has");
 }
 

@@ -136,10 +136,12 @@ fn services_beside_the_machine_have_keys() {
     metadata.set_rule(|_| Fault::Body("<html>"));
     let _ = push("AWS_CONTAINER_CREDENTIALS_FULL_URI", &url)
         .assert_code(2)
+        .assert_failure("configuration")
         .assert_stderr("not JSON");
     metadata.set_rule(|_| Fault::StallRequest);
     let _ = push("AWS_CONTAINER_CREDENTIALS_FULL_URI", &url)
         .assert_code(2)
+        .assert_failure("configuration")
         .assert_stderr("no answer");
 
     let token = scene.write("token", "a.web.token\n");
@@ -208,6 +210,7 @@ fn a_service_for_roles_that_is_busy_is_asked_again() {
     let _ = push()
         .run()
         .assert_code(2)
+        .assert_failure("configuration")
         .assert_stderr("403 AccessDenied: as the test wants it");
     assert_eq!(sts.seen().len(), 1, "a refusal stays one");
 }

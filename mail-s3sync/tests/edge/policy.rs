@@ -178,6 +178,7 @@ fn a_clock_that_is_wrong_is_reported() {
         let _ = push
             .run()
             .assert_code(3)
+            .assert_failure("store")
             .assert_stderr("set the clock right");
     }
     assert_eq!(

@@ -186,5 +186,9 @@ fn a_plain_store_is_reached_by_whole_urls() {
     let form = format!(" http://127.0.0.1:{}/mail", server.port());
     assert_goes_through(&root, &proxy, &|| tool(&proxy.url()), &form);
     let refused = tool(&format!("127.0.0.1:{}", proxy.port)).args(["list", "--from", "s3://mail"]);
-    let _ = refused.run().assert_code(2).assert_stderr("(407)");
+    let _ = refused
+        .run()
+        .assert_code(2)
+        .assert_failure("configuration")
+        .assert_stderr("(407)");
 }

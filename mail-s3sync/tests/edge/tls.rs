@@ -193,5 +193,7 @@ fn a_certificate_that_proves_nothing_is_refused_with_the_reason() {
         "{}",
         outcome.stderr
     );
-    let _ = outcome.assert_stderr("does that port speak https?");
+    let _ = outcome
+        .assert_failure("store")
+        .assert_stderr("does that port speak https?");
 }

@@ -338,6 +338,7 @@ fn a_clamd_whose_limits_are_lowered_is_not_believed() {
         .run();
     let _ = outcome
         .assert_code(3)
+        .assert_failure("scanner")
         .assert_stderr("no longer looks into contents as large");
 }
 

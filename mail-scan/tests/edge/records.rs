@@ -79,7 +79,10 @@ fn an_upstream_that_died_is_no_success() {
         ("", "no `begin` record"),
         ("nonsense\n", "read records line 1"),
     ] {
-        let _ = scan(&clamd, input).assert_code(3).assert_stderr(message);
+        let _ = scan(&clamd, input)
+            .assert_code(3)
+            .assert_failure("upstream")
+            .assert_stderr(message);
     }
 }
 
