@@ -1,8 +1,10 @@
 //! Text that acts on whatever shows it, to be planted where others write, and what tells that no
 //! output carries it. What acts is listed here by hand, apart from the tools' own list.
 
-/// Clears a screen, sets a title, makes a link, fills a clipboard, forges a line, turns the writing,
-/// hides. A name of a file can hold it, and UTF-8 text can.
+use crate::run::Tool;
+
+/// Clears a screen, sets a title, makes a link, fills a clipboard, forges a line, turns the
+/// writing, hides. A name of a file can hold it, and UTF-8 text can.
 pub const ACTS: &str = "\u{1b}[2J\u{1b}]0;title\u{7}\u{1b}]8;;x:y\u{1b}\\link\u{1b}]52;c;aGk=\u{7}\
     \r\nFORGED line\u{9b}31m\u{85}\u{90}q\u{202e}\u{2066}\u{200b}\u{2028}\u{feff}\u{8}\u{7f}";
 
@@ -48,6 +50,22 @@ pub fn assert_inert(what: &str, text: impl AsRef<[u8]>) {
     let text = text.as_ref();
     if let Some(acts) = what_acts(text) {
         panic!("{acts} in {what}: {:?}", String::from_utf8_lossy(text));
+    }
+}
+
+/// Asserts that nothing in what a tool prints acts, in each of its formats and with all that it can
+/// say.
+///
+/// # Panics
+/// When something does, or when it prints nothing.
+#[track_caller]
+pub fn assert_all_inert(what: &str, tool: impl Fn() -> Tool) {
+    for format in ["jsonl", "text"] {
+        let outcome = tool().args(["--format", format, "-vv"]).run();
+        let has_begun = !outcome.stdout.is_empty();
+        assert!(has_begun, "{what}: {}", outcome.stderr);
+        assert_inert(&format!("stderr of {what}"), &outcome.stderr);
+        assert_inert(&format!("stdout of {what}"), &outcome.stdout);
     }
 }
 

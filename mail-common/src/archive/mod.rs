@@ -15,3 +15,5 @@ pub mod dumpdir; // how tar --incremental comes to the same
 mod pax; // what a tar header cannot hold
 pub mod reader; // any tar, member by member, as a stream
 pub mod compression; // zstd, gzip or neither
+#[cfg(test)]
+pub(crate) mod fixture; // entries of an index

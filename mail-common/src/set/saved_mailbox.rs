@@ -415,8 +415,9 @@ mod tests {
     use proptest::prelude::*;
 
     use crate::archive::dumpdir::{Dumpdir, Listed};
+    use crate::archive::fixture::{self, STAT};
     use crate::archive::frame::FrameCompressor;
-    use crate::archive::index::{IndexEntry, IndexWriter, Kind, LiveEntry, Location, Stat};
+    use crate::archive::index::{IndexEntry, IndexWriter, Kind};
     use crate::archive::member::MemberHead;
     use crate::archive::state::Change;
     use crate::checksum::Sha256;
@@ -488,32 +489,10 @@ mod tests {
         refused(&["mailboxes/a/0001.jsonl.zst"]);
     }
 
-    const STAT: Stat = Stat {
-        size: 0,
-        mode: 0o700,
-        uid: 1,
-        gid: 1,
-        mtime_ns: 0,
-        inode: 1,
-        ctime_ns: 0,
-    };
-
     fn entry(name: &str, kind: Kind, segment: u32) -> IndexEntry {
         IndexEntry {
-            live: LiveEntry {
-                path: path(name),
-                kind,
-                stat: STAT,
-            },
             sha256: (kind == Kind::File).then(|| Sha256::of(b"")),
-            location: Location {
-                segment,
-                frame_offset: 0,
-                frame_bytes: 1,
-            },
-            message_id: None,
-            envelope: None,
-            xattrs_sha256: None,
+            ..fixture::entry(path(name), kind, segment)
         }
     }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use jiff::ZonedDateTime;
 use mail_common::checksum::Sha256;
+pub(crate) use mail_common::report::chain;
 use mail_common::set::Inventory;
 use mail_mysql::{Options, Session, file_name};
 use mail_restore::databases::{Accounts, Databases, Error, Loaded, Target, Trust, Watch};
@@ -195,17 +196,6 @@ pub(crate) fn stock_dump(server: &MariaDb, arguments: &[&str]) -> Vec<u8> {
         String::from_utf8_lossy(&output.stderr)
     );
     output.stdout
-}
-
-/// An error and its causes, as a tool prints them.
-pub(crate) fn chain(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    text
 }
 
 /// What `program` makes of `input`.

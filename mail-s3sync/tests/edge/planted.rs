@@ -6,7 +6,7 @@ use std::io::{BufReader, Write};
 use std::net::TcpStream;
 
 use mail_tests::http::Request;
-use mail_tests::planted::{ACTS, acts_on_one_line, assert_inert};
+use mail_tests::planted::{ACTS, acts_on_one_line, assert_all_inert};
 use mail_tests::receiver::Receiver;
 use mail_tests::run::Tool;
 
@@ -15,29 +15,17 @@ use crate::support::{DAY_1, DAY_2, SampleRoot};
 /// A store that is wrong is not asked again.
 const ONCE: [&str; 4] = ["--attempts", "1", "--timeout", "2"];
 
-/// In each format, with all that can be said.
-#[track_caller]
-fn check(what: &str, tool: impl Fn() -> Tool) {
-    for format in ["jsonl", "text"] {
-        let outcome = tool().args(["--format", format, "-vv"]).run();
-        let has_begun = !outcome.stdout.is_empty();
-        assert!(has_begun, "{what}: {}", outcome.stderr);
-        assert_inert(&format!("stderr of {what}"), &outcome.stderr);
-        assert_inert(&format!("stdout of {what}"), &outcome.stdout);
-    }
-}
-
 #[track_caller]
 fn check_commands(root: &SampleRoot, url: &str, tool: impl Fn() -> Tool) {
     for command in ["list", "usage", "verify"] {
-        check(command, || tool().args([command, "--from", url]).args(ONCE));
+        assert_all_inert(command, || tool().args([command, "--from", url]).args(ONCE));
     }
-    check("verify --deep", || {
+    assert_all_inert("verify --deep", || {
         let verify = ["verify", "--deep", "--from", url];
         tool().args(verify).args(ONCE)
     });
     let to = root.path().join("pulled");
-    check("pull", || {
+    assert_all_inert("pull", || {
         let pull = tool().args(["pull", "--from", url, "--to"]);
         pull.arg(&to).args(ONCE)
     });
@@ -49,7 +37,7 @@ fn names_in_a_set_and_in_a_store_do_not_act() {
     let name = format!("mailboxes/example.com/al{ACTS}ice/0001.tar.zst");
     let files: [(&str, &[u8]); 2] = [(&name, b"messages"), ("dkim/dkim.tar.zst", b"keys")];
     root.make_daily(DAY_1, &files);
-    check("push", || root.push_to_file(DAY_1));
+    assert_all_inert("push", || root.push_to_file(DAY_1));
     check_commands(&root, &root.file_url(), || root.tool());
 
     let stored = root.store().join("daily").join(DAY_1);
@@ -60,12 +48,12 @@ fn names_in_a_set_and_in_a_store_do_not_act() {
     fs::write(stored.join(&name), "damaged").unwrap();
     check_commands(&root, &root.file_url(), || root.tool());
     fs::remove_file(root.set(&format!("daily/{DAY_1}")).join(&name)).unwrap();
-    check("push of what is not there", || root.push_to_file(DAY_1));
+    assert_all_inert("push of what is not there", || root.push_to_file(DAY_1));
 
     root.make_daily(DAY_2, &files);
     let manifest = root.set(&format!("daily/{DAY_2}")).join("manifest.jsonl");
     fs::write(manifest, ACTS).unwrap();
-    check("push of a damaged set", || root.push_to_file(DAY_2));
+    assert_all_inert("push of a damaged set", || root.push_to_file(DAY_2));
 }
 
 /// What a store may answer to whatever it is asked: the head, and the body.
@@ -149,7 +137,7 @@ fn what_a_store_answers_does_not_act() {
                 .env("AWS_ENDPOINT_URL", &endpoint)
         };
         let push = ["push", "--date", DAY_1, "--to", "s3://bucket"];
-        check("push", || tool().args(push).args(ONCE));
+        assert_all_inert("push", || tool().args(push).args(ONCE));
         check_commands(&root, "s3://bucket", tool);
     }
 }

@@ -1,5 +1,6 @@
 //! What others write acts on no terminal and forges no line of a log, by night and on the day of a
-//! restore: names of mailboxes and of what a database holds, what its server says, the scripts' logs.
+//! restore: names of mailboxes and of what a database holds, what its server says, the scripts'
+//! logs.
 #![expect(
     clippy::disallowed_methods,
     reason = "sample mail is not a stored file of a set"
@@ -13,8 +14,7 @@ use std::process::Command;
 
 use mail_tests::clamd::eicar;
 use mail_tests::host::Host;
-use mail_tests::planted::{ACTS, RAW, assert_inert};
-use mail_tests::run::Tool;
+use mail_tests::planted::{ACTS, RAW, assert_all_inert, assert_inert};
 
 /// As long as a name in MariaDB may be.
 const NAME: &str = "a\u{1b}[2J\u{7}\r\nFORGED\u{9b}m\u{202e}\u{2066}b";
@@ -69,32 +69,19 @@ fn forged_set(host: &Host) -> PathBuf {
     set
 }
 
-/// In each format, with all that can be said.
-#[track_caller]
-fn check(what: &str, tool: impl Fn() -> Tool) {
-    for format in ["jsonl", "text"] {
-        let outcome = tool().args(["--format", format, "-vv"]).run();
-        let has_begun = !outcome.stdout.is_empty();
-        assert!(has_begun, "{what}: {}", outcome.stderr);
-        assert_inert(&format!("stderr of {what}"), &outcome.stderr);
-
-        assert_inert(&format!("stdout of {what}"), &outcome.stdout);
-    }
-}
-
 #[test]
 fn no_name_in_mail_or_database_acts_in_an_output_of_a_night_or_of_a_restore() {
     let host = Host::new(3);
     host.database.sql(&objects());
     plant_mail(&host.server.mail());
 
-    check("backup", || host.server.backup());
+    assert_all_inert("backup", || host.server.backup());
     let set = host.server.root().join("latest");
     assert_inert("backup.log", fs::read(set.join("backup.log")).unwrap());
     assert_inert("manifest", fs::read(set.join("manifest.jsonl")).unwrap());
     let of = |set: &Path| host.server.restore().arg("--from").arg(set);
-    check("verify", || of(&set).arg("--verify"));
-    check("dry run", || of(&set).arg("--dry-run"));
+    assert_all_inert("verify", || of(&set).arg("--verify"));
+    assert_all_inert("dry run", || of(&set).arg("--dry-run"));
     // Whatever it is called, it comes back.
     let restored = of(&set).args(["--component", "mysql"]).run();
     assert_eq!(
@@ -103,19 +90,19 @@ fn no_name_in_mail_or_database_acts_in_an_output_of_a_night_or_of_a_restore() {
         "{}",
         restored.stderr
     );
-    check("restore", || {
+    assert_all_inert("restore", || {
         of(&set).args(["--component", "mysql", "--component", "mailboxes"])
     });
 
     let forged = forged_set(&host);
-    check("restore of a forged set", || {
+    assert_all_inert("restore of a forged set", || {
         of(&forged).args(["--component", "mysql"])
     });
     host.database.sql(&broken_objects());
-    check("backup of what is broken", || host.server.backup());
+    assert_all_inert("backup of what is broken", || host.server.backup());
     host.database
         .sql("CREATE USER nobody@'%' IDENTIFIED BY 'x'");
-    check("backup of an account that sees little", || {
+    assert_all_inert("backup of an account that sees little", || {
         host.server
             .backup()
             .args(["--component", "mysql"])

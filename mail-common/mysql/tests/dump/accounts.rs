@@ -6,7 +6,6 @@ use crate::mariadb::MariaDb;
 use crate::support::{assert_equal, dump, last_line, root, settings, tcp_options};
 use mail_common::secret::Secret;
 use mail_mysql::{Options, Session};
-use mail_tests::facts::facts;
 
 const ACCOUNTS: &str = r"
     INSTALL SONAME 'auth_ed25519';

@@ -3,8 +3,9 @@
 use std::sync::atomic::AtomicBool;
 
 use crate::mariadb::MariaDb;
+pub(crate) use mail_common::report::chain;
 use mail_common::secret::Secret;
-use mail_mysql::{ConnectionSettings, DumpReport, Error, Options, Session};
+use mail_mysql::{ConnectionSettings, DumpReport, Options, Session};
 
 /// Settings for `user` by TCP.
 pub(crate) fn settings(server: &MariaDb, user: &str, password: &str) -> ConnectionSettings {
@@ -47,17 +48,6 @@ pub(crate) fn last_line(sql: &[u8]) -> String {
         .last()
         .unwrap_or_default()
         .to_owned()
-}
-
-/// The error and its causes, as the tool prints them.
-pub(crate) fn chain(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    text
 }
 
 pub(crate) fn assert_equal(left: &[String], right: &[String]) {

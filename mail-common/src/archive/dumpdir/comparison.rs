@@ -135,22 +135,13 @@ mod tests {
     use super::super::record::{Dumpdir, Rename};
     use super::super::testing::{list, path, plan, some_members};
     use super::*;
-    use crate::archive::index::{IndexEntry, LiveEntry, Location, Stat};
+    use crate::archive::fixture::{STAT, entry};
+    use crate::archive::index::IndexEntry;
     use crate::archive::member::MemberHead;
     use crate::archive::reader::TarReader;
     use crate::archive::state::Change;
     use crate::failure::{Failure, FailureKind};
     use proptest::prelude::*;
-
-    const STAT: Stat = Stat {
-        size: 0,
-        mode: 0o700,
-        uid: 1,
-        gid: 1,
-        mtime_ns: 0,
-        inode: 1,
-        ctime_ns: 0,
-    };
 
     /// A segment, a stored name, and the present one; none for what is gone.
     type Saved = (u32, RelPath, Option<RelPath>);
@@ -159,25 +150,6 @@ mod tests {
         let present = |to: &str| (!to.is_empty()).then(|| path(to));
         let member = |(segment, from, to): &(u32, &str, &str)| (*segment, path(from), present(to));
         texts.iter().map(member).collect()
-    }
-
-    fn entry(path: &RelPath, kind: Kind, segment: u32) -> IndexEntry {
-        IndexEntry {
-            live: LiveEntry {
-                path: path.clone(),
-                kind,
-                stat: STAT,
-            },
-            sha256: None,
-            location: Location {
-                segment,
-                frame_offset: 0,
-                frame_bytes: 1,
-            },
-            message_id: None,
-            envelope: None,
-            xattrs_sha256: None,
-        }
     }
 
     /// A mailbox `m`, as a state, a view and `0000`.
@@ -198,7 +170,7 @@ mod tests {
                     changes.insert(at, Change::Gone { since_seconds: 1 });
                     continue;
                 };
-                let entry = entry(present, Kind::File, *segment);
+                let entry = entry(present.clone(), Kind::File, *segment);
                 let stored = stored.clone();
                 members.push(Member::Here(Stored { entry, stored }));
                 let (path, inode, ctime_ns) = (present.clone(), 1, 1);
@@ -212,7 +184,7 @@ mod tests {
             }
             let directories = dumpdirs.keys();
             let control: Vec<IndexEntry> = directories
-                .map(|directory| entry(directory, Kind::Directory, CONTROL))
+                .map(|directory| entry(directory.clone(), Kind::Directory, CONTROL))
                 .collect();
             members.extend(control.iter().cloned().map(|entry| {
                 let stored = entry.live.path.clone();
@@ -282,17 +254,17 @@ mod tests {
 
     #[test]
     fn a_later_segment_wins() {
-        let shadowed = "m/cur/1 of segment 1 does not come to be m/cur/1 by the renames";
+        let shadowed = "m/cur/1 of segment 1 is not renamed to m/cur/1";
         let check = |members: &[(u32, &str, &str)]| Mailbox::new(&saved(members));
         check(&[(1, "m/cur/1", "m/cur/1"), (2, "m/cur/1", "")]).check(shadowed);
         let later = [(1, "m/cur/1", ""), (2, "m/cur/1", "m/cur/1")];
         assert!(check(&later).compare(Scope::Mailbox).is_ok());
         let renamed = [(1, "m/cur/1", ""), (2, "m/cur/1", "m/cur/2")];
         assert!(check(&renamed).compare(Scope::Mailbox).is_ok());
-        let lost = "m/cur/1 of segment 1 does not come to be m/cur/2 by the renames";
+        let lost = "m/cur/1 of segment 1 is not renamed to m/cur/2";
         check(&[(1, "m/cur/1", "m/cur/2"), (2, "m/cur/1", "")]).check(lost);
         // No tree holds a file in a file.
-        let inside = "m/a/1 of segment 2 does not come to be m/a/1 by the renames";
+        let inside = "m/a/1 of segment 2 is not renamed to m/a/1";
         check(&[(1, "m/a", ""), (2, "m/a/1", "m/a/1")]).check(inside);
     }
 
@@ -310,12 +282,12 @@ mod tests {
             first.renames = renames.iter().map(rename).collect();
             mailbox.check(expected);
         };
-        let lost = "m/cur/1 of segment 1 does not come to be m/cur/2 by the renames";
+        let lost = "m/cur/1 of segment 1 is not renamed to m/cur/2";
         let (one, two, aside) = ("m/cur/1", "m/cur/2", "m/x");
         check(&[], lost);
         check(
             &[(two, aside), (one, two), (aside, "m/cur/5")],
-            "m/cur/2 of segment 1 does not come to be m/cur/1 by the renames",
+            "m/cur/2 of segment 1 is not renamed to m/cur/1",
         );
         // One would replace the other.
         let replaced = "the rename of m/cur/1 to m/cur/2 cannot be carried out";
@@ -328,7 +300,7 @@ mod tests {
         let inside = "the rename of m/cur/1 to m/cur/3/1 cannot be carried out";
         check(&[(one, "m/cur/3/1")], inside);
         // What stays is moved away with its folder, or written over.
-        let moved = "m/cur/4 of segment 2 does not come to be m/cur/4 by the renames";
+        let moved = "m/cur/4 of segment 2 is not renamed to m/cur/4";
         let and_back = [("m/cur", aside), ("m/x/1", "m/cur/2"), ("m/x/2", "m/cur/1")];
         check(&and_back, moved);
         let over = [
@@ -413,7 +385,7 @@ mod tests {
         mailbox.check("n/1 is not in the mailbox m");
         assert_eq!(refused(&mailbox), FailureKind::Refused);
         let mut mailbox = Mailbox::new(&saved(&SWAPPED));
-        let here = entry(&path("n/1"), Kind::File, 1);
+        let here = entry(path("n/1"), Kind::File, 1);
         let stored = path("n/1");
         mailbox.members.push(Member::Here(Stored {
             entry: here,
@@ -432,7 +404,7 @@ mod tests {
         mailbox.control = vec![(path("m"), Kind::Directory, None)];
         assert!(mailbox.compare(Scope::Above).is_ok());
         assert!(mailbox.compare(Scope::Alone).is_ok());
-        let here = entry(&path("m/1"), Kind::File, 1);
+        let here = entry(path("m/1"), Kind::File, 1);
         let stored = path("m/1");
         mailbox.members.push(Member::Here(Stored {
             entry: here,
