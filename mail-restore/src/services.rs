@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use mail_common::compose::{self, Value, Variables, beside};
+use mail_common::compose::{self, Value, Variables};
 
 /// The services of the project of `compose_file` that mount something of `targets`, sorted; all of
 /// them where a target is no directory, such as a database, or none mounts any.
@@ -56,6 +56,11 @@ pub(crate) fn list(services: &[String]) -> String {
 fn variables_beside(compose_file: &Path) -> Variables {
     let env = Variables::of_file(&beside(compose_file, ".env"));
     env.unwrap_or_default().over(&Variables::of_process())
+}
+
+/// Where `path` is that is named in `file`: relative to the directory of the file.
+fn beside(file: &Path, path: &str) -> PathBuf {
+    file.parent().unwrap_or(Path::new(".")).join(path)
 }
 
 /// The directories and files of the host that a service of `file` mounts: the short form

@@ -1,6 +1,6 @@
 //! The YAML of a compose file.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_yaml_ng::Value;
 
@@ -24,10 +24,4 @@ pub fn document(path: &Path) -> Result<Value, Error> {
         path: path.to_owned(),
         reason: error.to_string(),
     })
-}
-
-/// Where `path` is that is named in `file`: relative to the directory of the file.
-#[must_use]
-pub fn beside(file: &Path, path: &str) -> PathBuf {
-    file.parent().unwrap_or(Path::new(".")).join(path)
 }

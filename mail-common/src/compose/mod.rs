@@ -8,7 +8,7 @@ mod env; // the .env file, and ${NAME:-default}
 mod files; // which files belong to a project
 mod document; // the YAML of a file
 
-pub use document::{beside, document};
+pub use document::document;
 pub use env::{Filled, Variables};
 pub use error::Error;
 pub use files::{of_project, usual_files};
