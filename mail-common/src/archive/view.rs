@@ -67,7 +67,7 @@ pub enum Error {
     },
     /// The index of a segment is longer than a segment can be.
     #[error(
-        "the index of segment {segment} has over {INDEX_MAX_LINES} lines, as none of mail-backup"
+        "the index of segment {segment} has over {INDEX_MAX_LINES} lines, more than mail-backup writes"
     )]
     Long {
         /// Its number.
@@ -349,7 +349,8 @@ fn renamed<R: Read>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::archive::index::{IndexWriter, Kind, LiveEntry, Location, Stat};
+    use crate::archive::fixture;
+    use crate::archive::index::{IndexWriter, Kind};
     use crate::checksum::Sha256;
     use std::collections::HashMap;
 
@@ -359,28 +360,8 @@ mod tests {
 
     fn entry(name: &str, segment: u32) -> IndexEntry {
         IndexEntry {
-            live: LiveEntry {
-                path: path(name),
-                kind: Kind::File,
-                stat: Stat {
-                    size: 1,
-                    mode: 0o600,
-                    uid: 1,
-                    gid: 1,
-                    mtime_ns: 1,
-                    inode: 1,
-                    ctime_ns: 1,
-                },
-            },
             sha256: Some(Sha256::of(name.as_bytes())),
-            location: Location {
-                segment,
-                frame_offset: 0,
-                frame_bytes: 1,
-            },
-            message_id: None,
-            envelope: None,
-            xattrs_sha256: None,
+            ..fixture::entry(path(name), Kind::File, segment)
         }
     }
 
@@ -402,8 +383,8 @@ mod tests {
 
     const GONE: Change = Change::Gone { since_seconds: 9 };
 
-    /// What a mailbox of these segments and changes shows: the present name, `<` and the stored one;
-    /// or `-` and the stored name of what is gone.
+    /// What a mailbox of these segments and changes shows: the present name, `<` and the stored
+    /// one; or `-` and the stored name of what is gone.
     fn view(
         segments: &[(u32, &[&str])],
         changes: &[(u32, &str, Change)],

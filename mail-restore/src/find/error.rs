@@ -10,7 +10,7 @@ use crate::messages::{self, similar_text};
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    #[error("a text to look for is empty; every message would hold it")]
+    #[error("a text to look for is empty; every message contains it")]
     EmptyText,
     #[error("not a regular expression: {text:?}")]
     Regex {
@@ -59,22 +59,20 @@ pub(crate) enum Error {
         mailboxes: usize,
         sets: String,
     },
-    #[error("{mailbox} in {set} has lost its index: it is not searched; use another set")]
+    #[error("{mailbox} in {set} has lost its index and is not searched; use another set")]
     Lost { mailbox: String, set: String },
     #[error("in {set}")]
     InSet {
         set: String,
         source: Box<messages::Error>,
     },
-    #[error("which messages of {mailbox} are in {set} cannot be told; none of them is listed")]
+    #[error("cannot tell which messages of {mailbox} are in {set}; none of them is listed")]
     NotCompared {
         mailbox: String,
         set: String,
         source: Box<messages::Error>,
     },
-    #[error(
-        "which messages of {mailbox} are in the live mail cannot be told; none of them is listed"
-    )]
+    #[error("cannot tell which messages of {mailbox} are in the live mail; none of them is listed")]
     NotLooked {
         mailbox: String,
         source: Box<messages::Error>,

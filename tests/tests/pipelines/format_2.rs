@@ -530,10 +530,10 @@ fn dumpdirs_that_lead_elsewhere_are_refused() {
             .message(1, alice(b"cur/2"), message("two"))
             .moved(1, alice(b"cur/1"), alice(b"cur/3"))
     };
-    check(&[moved()], "does not come to be");
+    check(&[moved()], "is not renamed to");
     check(
         &[moved().rename(alice(b"cur/1"), alice(b"cur/2"))],
-        "does not come to be",
+        "is not renamed to",
     );
     check(
         &[moved().rename(alice(b"cur/9"), alice(b"cur/3"))],

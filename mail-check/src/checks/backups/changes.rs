@@ -61,7 +61,7 @@ fn judge_hold(changes: &Changes, root: &str) -> Finding {
         None => "there is no set from before it here".to_owned(),
     };
     let message = format!(
-        "the mail was destroyed, or looks so, since {} ({}): {}; {last_good}; no set from before it \
+        "mail was destroyed, or appears to be, since {} ({}): {}; {last_good}; no set from before it \
          is removed until somebody has looked and runs mail-backup --accept",
         first.set,
         first.time,
@@ -86,7 +86,7 @@ fn judge_last(changes: &Changes, last: &DayRun, root: &str, limits: &Limits) -> 
     }
     let told = format!("{}: {}", last.set, told.join("; "));
     match level {
-        None => Finding::ok(CHANGES, root, format!("{} is of an ordinary day", last.set)),
+        None => Finding::ok(CHANGES, root, format!("{} shows an ordinary day", last.set)),
         Some(AlarmLevel::Notable) => Finding::warning(CHANGES, root, told),
         Some(AlarmLevel::Alarm) => Finding::critical(CHANGES, root, told),
     }

@@ -55,7 +55,7 @@ fn judge(target: &str, kept: &Kept, now_seconds: i64, limits: Ceiling) -> Findin
         _ => ("files and directories", "are"),
     };
     let message = format!(
-        "{} {what} of before a restore {is} kept and take{} {}, the oldest for {days:.0} days: {}; \
+        "{} {what} from before a restore {is} kept and take{} {}, the oldest for {days:.0} days: {}; \
          remove what nobody misses any more",
         kept.count,
         if kept.count == 1 { "s" } else { "" },
@@ -123,7 +123,8 @@ fn entries(directory: &Path) -> Result<Vec<PathBuf>, (PathBuf, io::Error)> {
 }
 
 impl Kept {
-    /// With all that is below it. A rename changes the time of the inode and not that of the content.
+    /// With all that is below it. A rename changes the time of the inode and not that of the
+    /// content.
     fn add(&mut self, path: PathBuf) -> Result<(), (PathBuf, io::Error)> {
         let failed = |path: &Path| {
             let path = path.to_owned();
@@ -165,7 +166,7 @@ mod tests {
         let limits = Ceiling::warning(30.0);
         let young = judge("/b", &kept, after(3), limits);
         assert_eq!(young.status, Status::Ok);
-        let expected = "2 files and directories of before a restore are kept and take 3.0 GiB, the \
+        let expected = "2 files and directories from before a restore are kept and take 3.0 GiB, the \
                         oldest for 3 days: /srv/mail.bak.20261123T030000; remove what nobody misses \
                         any more";
         assert_eq!(young.message, expected);

@@ -172,5 +172,5 @@ fn what_restores_have_kept_is_counted() {
          head -c 1000000 /dev/zero >mail.bak.20261123T030000/x; touch mail/example.com/main.cf.bak",
     );
     shell(&root, "mkdir -p pre-restore/2026-11-23T030000");
-    check("3 files and directories of before a restore are kept and take ");
+    check("3 files and directories from before a restore are kept and take ");
 }

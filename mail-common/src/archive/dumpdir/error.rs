@@ -96,7 +96,7 @@ pub enum Error {
         to: RelPath,
     },
     /// A member does not come to its name by the renames, or is lost on the way.
-    #[error("{stored} of segment {segment} does not come to be {path} by the renames")]
+    #[error("{stored} of segment {segment} is not renamed to {path}")]
     Lost {
         /// The segment.
         segment: u32,
