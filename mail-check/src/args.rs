@@ -38,8 +38,8 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "FILE")]
     pub(crate) checks: Option<PathBuf>,
 
-    /// Look for the cause of a problem, step by step: the likely one comes first, with the command to
-    /// run next
+    /// Look for the cause of a problem, step by step: the likely one comes first, with the command
+    /// to run next
     #[arg(
         long,
         value_name = "PROBLEM",

@@ -35,8 +35,8 @@ pub(crate) enum CommandError {
     },
 }
 
-/// Runs `program`, in English and with nothing on its stdin, and gives what it printed, whatever its
-/// exit status.
+/// Runs `program`, in English and with nothing on its stdin, and gives what it printed, whatever
+/// its exit status.
 pub(crate) fn run(
     program: &str,
     args: &[impl AsRef<OsStr>],

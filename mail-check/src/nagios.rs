@@ -88,8 +88,8 @@ impl fmt::Display for Figure<'_> {
     }
 }
 
-/// The name of the check, and of what; `machine` says nothing. A quote is doubled, and the sign that
-/// ends the label may not stand in it.
+/// The name of the check, and of what; `machine` says nothing. A quote is doubled, and the sign
+/// that ends the label may not stand in it.
 fn label(finding: &Finding) -> String {
     let label = if finding.target == "machine" {
         inert(&finding.name)

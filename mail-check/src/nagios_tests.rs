@@ -1,6 +1,6 @@
 //! What `--format nagios` writes, read by a parser that keeps to the guidelines of the monitoring
-//! plugins: <https://www.monitoring-plugins.org/doc/guidelines.html>, "Plugin Output for Nagios" and
-//! "Threshold and Ranges".
+//! plugins: <https://www.monitoring-plugins.org/doc/guidelines.html>, "Plugin Output for Nagios"
+//! and "Threshold and Ranges".
 
 use proptest::prelude::*;
 

@@ -188,7 +188,8 @@ pub fn create_dir_all(path: &Path) -> io::Result<()> {
 }
 
 /// Creates the directory at `path` below `root` and those above it where they are missing, each
-/// with mode 0700, and opens it. The names of the new ones are synced. No link is followed on the way.
+/// with mode 0700, and opens it. The names of the new ones are synced. No link is followed on the
+/// way.
 ///
 /// # Errors
 /// As mkdirat(2); ELOOP when a link stands in the way.

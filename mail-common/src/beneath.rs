@@ -107,8 +107,8 @@ pub fn regular_file_to_write(path: &Path) -> io::Result<File> {
     open_regular(path, OFlags::RDWR)
 }
 
-/// Opens a tool's own file at `path`, such as a lock, for reading and writing. Where it is not there
-/// it is made, for its owner alone; what it holds stays.
+/// Opens a tool's own file at `path`, such as a lock, for reading and writing. Where it is not
+/// there it is made, for its owner alone; what it holds stays.
 ///
 /// # Errors
 /// As [`regular_file`].

@@ -3,8 +3,8 @@
 //!
 //! A clean verdict counts only when it is on this file of this set, on the file itself and not on a
 //! member of it, has the digest that the set records, was given by a scanner, and no scan of the
-//! stream could not finish: a scanner that lost its trust in clamd may have reported clean before. The
-//! worst that anybody reported of a file or of a member of it counts in every case.
+//! stream could not finish: a scanner that lost its trust in clamd may have reported clean before.
+//! The worst that anybody reported of a file or of a member of it counts in every case.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

@@ -21,8 +21,8 @@ pub fn printable(text: &str) -> String {
 }
 
 /// JSON in which the same is escaped: JSON itself asks for that of the controls of ASCII only. Who
-/// reads it gets the same text. A carriage return, which is a blank to JSON, becomes a blank, except
-/// at the end of a line.
+/// reads it gets the same text. A carriage return, which is a blank to JSON, becomes a blank,
+/// except at the end of a line.
 #[must_use]
 pub fn inert_json(json: &str) -> Cow<'_, str> {
     if !json.contains(acts_in_json) {

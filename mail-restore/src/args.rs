@@ -127,8 +127,8 @@ pub(crate) struct Args {
 
 /// What is known of a message that is looked for.
 ///
-/// Upper and lower case, half and full width, composed and other characters are the same, and so are
-/// blanks and line breaks.
+/// Upper and lower case, half and full width, composed and other characters are the same, and so
+/// are blanks and line breaks.
 #[derive(clap::Args, Debug)]
 pub(crate) struct SearchArgs {
     /// List what is found, the newest first, and change nothing

@@ -20,8 +20,8 @@ const SEVEN_ZIP_AES: &[u8] = &[0x06, 0xf1, 0x07, 0x01];
 /// How they begin in base64.
 const BASE64_HEADS: [&[u8]; 3] = [b"UEsDB", b"N3q8r", b"JVBER"];
 
-/// A document, and the entry of its trailer that says how it is encrypted (ISO 32000-1, 7.6). Whether
-/// it can be opened without a password is in no entry.
+/// A document, and the entry of its trailer that says how it is encrypted (ISO 32000-1, 7.6).
+/// Whether it can be opened without a password is in no entry.
 const PDF_MAGIC: &[u8] = b"%PDF-";
 const PDF_ENCRYPT: &[u8] = b"/Encrypt";
 

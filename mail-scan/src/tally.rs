@@ -94,8 +94,8 @@ impl<'a> Tally<'a> {
         self.session.emit(&Record::Verdict(record));
     }
 
-    /// Reports the verdict on an archive that is what its members are. These have been reported, and
-    /// people count each thing once.
+    /// Reports the verdict on an archive that is what its members are. These have been reported,
+    /// and people count each thing once.
     pub(crate) fn report_archive(&self, item: &Item, finding: &Finding) {
         match finding.verdict {
             Verdict::Clean | Verdict::Noted(_) => {}

@@ -1,5 +1,5 @@
-//! Sets of every week: all mail and all that is linked is read, and what is damaged is named. Beside
-//! the daily sets they are a second copy.
+//! Sets of every week: all mail and all that is linked is read, and what is damaged is named.
+//! Beside the daily sets they are a second copy.
 #![expect(
     clippy::disallowed_methods,
     reason = "sample files are not stored files"

@@ -29,8 +29,8 @@ pub(crate) struct LogLine {
 }
 
 impl Docker {
-    /// What a container has printed after `since`, the oldest first, up to `max_bytes`; of a container
-    /// with a terminal, too.
+    /// What a container has printed after `since`, the oldest first, up to `max_bytes`; of a
+    /// container with a terminal, too.
     ///
     /// # Errors
     /// When the daemon does not answer in time, when there is no such container, and when its log

@@ -1,5 +1,5 @@
-//! One HTTP request by ureq, over the same bounded line as every protocol here: the certificate of an
-//! HTTPS server is read also where it does not verify, and a server that drips its answer cannot
+//! One HTTP request by ureq, over the same bounded line as every protocol here: the certificate of
+//! an HTTPS server is read also where it does not verify, and a server that drips its answer cannot
 //! outlast the deadline.
 
 use std::fmt;

@@ -178,8 +178,9 @@ impl BadMembers {
         self.reasons.extend(verdict.reason.clone());
     }
 
-    /// Whether the verdict on the archive says no more than theirs did. Where some were not scanned,
-    /// its reason ends with one of theirs; where it was itself not read to its end, it does not.
+    /// Whether the verdict on the archive says no more than theirs did. Where some were not
+    /// scanned, its reason ends with one of theirs; where it was itself not read to its end, it
+    /// does not.
     fn explain(&self, archive: &Verdict) -> bool {
         match (archive.status, &archive.reason) {
             (VerdictStatus::Infected, _) => self.infected,

@@ -220,8 +220,8 @@ pub fn text_in(charset: &str, bytes: &[u8]) -> String {
     encoded_word::text_in(charset.as_bytes(), bytes)
 }
 
-/// The text of a value of a field or a parameter: encoded words are decoded, also where the standard
-/// has none. It may hold anything: [`printable`] makes it safe to show.
+/// The text of a value of a field or a parameter: encoded words are decoded, also where the
+/// standard has none. It may hold anything: [`printable`] makes it safe to show.
 #[must_use]
 pub fn decoded(value: &[u8]) -> String {
     encoded_word::decode(value)

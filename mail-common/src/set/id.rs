@@ -28,8 +28,8 @@ pub enum SetKind {
 ///
 /// Weeks are those of `date +%Y-week-%U`: they start on Sunday, and the days before the first
 /// Sunday of a year are its week 00. Hours and minutes are those of the clock on the wall: where it
-/// is set back in autumn, an hour has its names twice, and mail-backup takes the next free one. Ordered
-/// by kind, then by time.
+/// is set back in autumn, an hour has its names twice, and mail-backup takes the next free one.
+/// Ordered by kind, then by time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct SetId {

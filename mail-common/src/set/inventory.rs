@@ -43,8 +43,8 @@ pub struct Inventory {
     pub missing: Vec<RelPath>,
 }
 
-/// A file of a set. A clone is the same file and takes a word: a set may have hundreds of thousands,
-/// and each is named in several plans.
+/// A file of a set. A clone is the same file and takes a word: a set may have hundreds of
+/// thousands, and each is named in several plans.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SetFile(Arc<FileFacts>);
 
@@ -238,8 +238,8 @@ fn component_of(path: &RelPath) -> Option<Component> {
     std::str::from_utf8(directory).ok()?.parse().ok()
 }
 
-/// What the checksums list, sorted by path: a file is kept once, however much is known of it. Sets of
-/// the old scripts list each message.
+/// What the checksums list, sorted by path: a file is kept once, however much is known of it. Sets
+/// of the old scripts list each message.
 struct Listed {
     files: Vec<SetFile>,
     /// Which of them were found in the set.

@@ -245,8 +245,8 @@ fn save_error(database: &str, source: mail_mysql::Error) -> Error {
     }
 }
 
-/// Opens the file of a dump, again when an attempt before it failed. One thread compresses while the
-/// rows come in.
+/// Opens the file of a dump, again when an attempt before it failed. One thread compresses while
+/// the rows come in.
 fn open(file: &Path) -> io::Result<Compressed> {
     match fs::remove_file(file) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

@@ -118,8 +118,8 @@ impl Databases {
     /// `<root>/pre-restore/<now>`, which is a set.
     ///
     /// # Errors
-    /// [`Error::RolledBack`] and [`Error::NotRolledBack`] say what became of the databases; after any other error,
-    /// nothing was touched.
+    /// [`Error::RolledBack`] and [`Error::NotRolledBack`] say what became of the databases; after
+    /// any other error, nothing was touched.
     pub fn restore(
         &self,
         target: &Target,

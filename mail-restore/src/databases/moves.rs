@@ -12,8 +12,8 @@ pub(super) fn all_to(tables: &[String], from: &str, to: &str) -> Vec<Move> {
     tables.iter().map(to_place).collect()
 }
 
-/// Renames in one statement: if one table cannot be renamed, none is. Only where the server takes no
-/// statement as long as that, there are several; they are undone like one.
+/// Renames in one statement: if one table cannot be renamed, none is. Only where the server takes
+/// no statement as long as that, there are several; they are undone like one.
 pub(super) fn rename(server: &mut Server, moves: &[Move]) -> Result<(), Error> {
     const ROOM_BYTES: usize = 1024;
     let limit = usize::try_from(server.packet_bytes()?).unwrap_or(usize::MAX);

@@ -1,4 +1,5 @@
-//! The mailboxes of a tree: which members of their archives they are made of, and under which names.
+//! The mailboxes of a tree: which members of their archives they are made of, and under which
+//! names.
 //!
 //! All that is said of the members is read and compared before the first of them is made.
 

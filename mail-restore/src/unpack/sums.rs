@@ -51,7 +51,8 @@ fn head(digest: Sha256) -> u128 {
     u128::from_str_radix(&digest.to_string()[..32], 16).unwrap_or_default()
 }
 
-/// The sums of what is said of each archive of `mailbox`, by its number, with the file that says it.
+/// The sums of what is said of each archive of `mailbox`, by its number, with the file that says
+/// it.
 pub(crate) fn sums_of(
     set: &Path,
     mailbox: &SavedMailbox,

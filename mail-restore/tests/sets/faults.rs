@@ -219,8 +219,8 @@ fn at_no_moment_is_there_nothing_at_the_target() {
     }
 }
 
-/// Exit code 3 means that everything is as it was. When only the records could not be written, it is
-/// not, and stderr is all that is left to say so.
+/// Exit code 3 means that everything is as it was. When only the records could not be written, it
+/// is not, and stderr is all that is left to say so.
 #[test]
 fn a_restore_that_cannot_write_its_records_prints_what_it_changed() {
     let (server, set) = Server::saved(10);

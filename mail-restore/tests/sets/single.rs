@@ -228,7 +228,8 @@ fn nothing_is_left_behind_in_tmp() {
     assert_eq!(names(&tmp), before);
 }
 
-/// A user can make their folder a link. What is not reached for that was not interrupted by anybody.
+/// A user can make their folder a link. What is not reached for that was not interrupted by
+/// anybody.
 #[test]
 fn a_mailbox_that_cannot_be_added_to_is_not_called_interrupted() {
     let (server, path) = server_that_lost_one();

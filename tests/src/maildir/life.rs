@@ -1,4 +1,5 @@
-//! A day of ordinary life: mail arrives, is read, answered, filed and thrown away in the days after.
+//! A day of ordinary life: mail arrives, is read, answered, filed and thrown away in the days
+//! after.
 //!
 //! What becomes of a message is drawn from its unique name, so nothing is kept from day to day but
 //! the tree itself. Only mail that arrives on one of these days has a fate; what was there before

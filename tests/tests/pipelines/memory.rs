@@ -1,5 +1,5 @@
-//! What a forged set costs whoever looks at it: memory, where digests, manifest and checksums agree;
-//! and time, where something else stands in the place of a file.
+//! What a forged set costs whoever looks at it: memory, where digests, manifest and checksums
+//! agree; and time, where something else stands in the place of a file.
 #![expect(clippy::unwrap_used, reason = "a fixture that fails ends the test")]
 #![expect(
     clippy::disallowed_methods,

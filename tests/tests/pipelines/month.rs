@@ -182,7 +182,8 @@ fn a_month_of_the_old_crontab_with_the_scripts_swapped() {
         );
         match day {
             NO_DATABASE => {
-                // A part failed; there is no set of today to send or to scan, and people are notified.
+                // A part failed; there is no set of today to send or to scan, and people are
+                // notified.
                 assert_eq!(codes[before..], [1, 2, 2], "{printed}");
                 assert!(!mails.is_empty(), "{printed}");
                 month.bring_database_back();

@@ -69,8 +69,8 @@ impl Package {
         file
     }
 
-    /// dpkg on the empty machine, whose maintainer scripts run outside of it and are passed where it
-    /// is.
+    /// dpkg on the empty machine, whose maintainer scripts run outside of it and are passed where
+    /// it is.
     fn dpkg(&self, action: &str, what: &Path) -> Output {
         for directory in ["var/lib/dpkg/info", "var/lib/dpkg/updates", "var/log"] {
             fs::create_dir_all(self.root().join(directory)).expect("a directory can be made");

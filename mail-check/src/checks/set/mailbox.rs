@@ -142,7 +142,8 @@ fn read_state(set: &Path, file: &SetFile, entries: &mut Index) -> (u64, Vec<Prob
     (bytes, result.err().into_iter().collect())
 }
 
-/// Whether state, indexes and dumpdirs come to one mailbox, of as many entries as the manifest says.
+/// Whether state, indexes and dumpdirs come to one mailbox, of as many entries as the manifest
+/// says.
 fn examine(set: &Path, mailbox: &SavedMailbox, state: &SetFile) -> Result<(), Problem> {
     let mut present = 0;
     mailbox.examine(set, |member| {

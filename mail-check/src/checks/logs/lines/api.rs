@@ -1,4 +1,5 @@
-//! Errors that an application writes itself: Python's logging and uvicorn, pino and winston of Node.
+//! Errors that an application writes itself: Python's logging and uvicorn, pino and winston of
+//! Node.
 
 use std::sync::LazyLock;
 

@@ -1,5 +1,5 @@
-//! Lines of Postfix and Dovecot, which often share a log: every way in which they say that mail or a
-//! login failed is a row of a table.
+//! Lines of Postfix and Dovecot, which often share a log: every way in which they say that mail or
+//! a login failed is a row of a table.
 
 use std::sync::LazyLock;
 
