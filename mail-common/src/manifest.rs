@@ -78,7 +78,8 @@ pub enum Error {
     },
     /// It is larger than [`MAX_BYTES`], or names more than [`MAX_FILES`].
     #[error(
-        "manifest {} has over {} MiB or {MAX_FILES} files, as no set of mail-backup; use another set",
+        "manifest {} has over {} MiB or {MAX_FILES} files, as no set of mail-backup; use another \
+         set",
         path.display(),
         MAX_BYTES >> 20
     )]

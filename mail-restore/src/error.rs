@@ -41,19 +41,21 @@ pub(crate) enum Error {
         held: String,
     },
     #[error(
-        "the settings say that this server has no {component}; name its directory with --{component}-dir, or restore \
-         with --to"
+        "the settings say that this server has no {component}; name its directory with \
+         --{component}-dir, or restore with --to"
     )]
     NoPlace { component: Component },
     #[error(
-        "{} holds nothing that the settings say this server has; see BACKUP_COMPONENTS, or name it with --component",
+        "{} holds nothing that the settings say this server has; see BACKUP_COMPONENTS, or name \
+         it with --component",
         set.display()
     )]
     NotHere { set: PathBuf },
     #[error("{} holds nothing that can be restored", set.display())]
     Empty { set: PathBuf },
     #[error(
-        "no file of {component} in {} can be used; nothing was touched: name the other components by --component",
+        "no file of {component} in {} can be used; nothing was touched: name the other components \
+         by --component",
         set.display()
     )]
     Nothing { set: PathBuf, component: Component },
@@ -64,7 +66,8 @@ pub(crate) enum Error {
     #[error("read the settings of the database connection")]
     Connection(#[source] mail_mysql::Error),
     #[error(
-        "the backup root {} is not there: the current databases would be saved in it; make the directory, or name another by --root",
+        "the backup root {} is not there: the current databases would be saved in it; make the \
+         directory, or name another by --root",
         root.display()
     )]
     NoRoot { root: PathBuf },

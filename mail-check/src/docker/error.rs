@@ -9,17 +9,30 @@ use mail_common::compose;
 /// Why the daemon gives no answer: whole sentences, since a finding has one message.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DockerError {
-    #[error("there is no Docker socket at {}; is Docker installed and started? (systemctl status docker)", socket.display())]
+    #[error(
+        "there is no Docker socket at {}; is Docker installed and started? (systemctl status \
+         docker)",
+        socket.display()
+    )]
     Absent { socket: PathBuf },
-    #[error("the Docker socket {} may not be opened; run as root or as a member of the group docker", socket.display())]
+    #[error(
+        "the Docker socket {} may not be opened; run as root or as a member of the group docker",
+        socket.display()
+    )]
     Denied { socket: PathBuf },
-    #[error("nobody listens at the Docker socket {}; see systemctl status docker", socket.display())]
+    #[error(
+        "nobody listens at the Docker socket {}; see systemctl status docker",
+        socket.display()
+    )]
     Refused { socket: PathBuf },
     #[error("the Docker socket {} cannot be opened: {cause}", socket.display())]
     Open { socket: PathBuf, cause: io::Error },
     #[error("{address} is not a unix socket; name one with `socket` in [docker]")]
     NotASocket { address: String },
-    #[error("{what}: Docker at {} gave no answer within {} s; see journalctl -u docker", socket.display(), within.as_secs_f64())]
+    #[error(
+        "{what}: Docker at {} gave no answer within {} s; see journalctl -u docker",
+        socket.display(), within.as_secs_f64()
+    )]
     Silent {
         socket: PathBuf,
         what: String,
@@ -39,14 +52,20 @@ pub(crate) enum DockerError {
         cause: Box<bollard::errors::Error>,
     },
     #[error(
-        "service {service} of the compose project {project} has no container; see docker compose ps --all"
+        "service {service} of the compose project {project} has no container; see docker compose \
+         ps --all"
     )]
     NoContainer { project: String, service: String },
     #[error(
-        "DOCKER_COMPOSE_FILE says that there is no compose file; set it, or `project` in [docker] and `services` in [containers]"
+        "DOCKER_COMPOSE_FILE says that there is no compose file; set it, or `project` in [docker] \
+         and `services` in [containers]"
     )]
     NoComposeFile,
-    #[error("{} cannot be read: {cause}; set DOCKER_COMPOSE_FILE, or `project` in [docker] and `services` in [containers]", path.display())]
+    #[error(
+        "{} cannot be read: {cause}; set DOCKER_COMPOSE_FILE, or `project` in [docker] and \
+         `services` in [containers]",
+        path.display()
+    )]
     ComposeFile { path: PathBuf, cause: io::Error },
     #[error("{}: {reason}; name the services with `services` in [containers]", path.display())]
     ComposeContent { path: PathBuf, reason: String },

@@ -136,8 +136,8 @@ pub fn databases(session: &mut Session, wanted: &[String]) -> Result<Databases, 
     missing.extend(of_restores.first().map(|name| {
         format!(
             "a restore is at work, or was killed while it exchanged databases ({name}): \
-             what is in them may be of before or after; the next run of mail-restore with the component mysql puts it \
-             right first"
+             what is in them may be of before or after; the next run of mail-restore with the \
+             component mysql puts it right first"
         )
     }));
     Ok(Databases { names, missing })

@@ -67,7 +67,8 @@ pub enum Error {
     },
     /// The index of a segment is longer than a segment can be.
     #[error(
-        "the index of segment {segment} has over {INDEX_MAX_LINES} lines, more than mail-backup writes"
+        "the index of segment {segment} has over {INDEX_MAX_LINES} lines, more than mail-backup \
+         writes"
     )]
     Long {
         /// Its number.

@@ -16,7 +16,8 @@ use super::statement::ReadError;
 pub enum Error {
     /// Two files for one database.
     #[error(
-        "{first} and {second} both hold database {database}; load the one that you want by hand: zcat FILE | mariadb"
+        "{first} and {second} both hold database {database}; load the one that you want by hand: \
+         zcat FILE | mariadb"
     )]
     Twice {
         /// The database.
@@ -28,8 +29,8 @@ pub enum Error {
     },
     /// `mysqldump --tab`: the rows are not in SQL.
     #[error(
-        "{file} has no rows: they are in {rows}, and only SQL is read (mysqldump --tab); load the definitions, then the rows with \
-         mariadb-import"
+        "{file} has no rows: they are in {rows}, and only SQL is read (mysqldump --tab); load the \
+         definitions, then the rows with mariadb-import"
     )]
     Tab {
         /// The definition of a table.
@@ -43,7 +44,7 @@ pub enum Error {
     /// The set has files of the component, and none is a dump.
     #[error(
         "no file of the set is a dump of a database that would be restored{}",
-        ignored.first().map_or_else(String::new, |path| format!(" ({path} is not .sql, .sql.zst, .sql.gz, .sql.bz2 or .sql.xz)"))
+        ignored_text(ignored)
     )]
     NoDumps {
         /// The files beside.
@@ -71,8 +72,9 @@ pub enum Error {
     },
     /// Stored code that is there now could not be made again, so it is not dropped.
     #[error(
-        "what is there now could not be made again if the restore failed, so it is not touched; where the server forbids a \
-         function, SET GLOBAL log_bin_trust_function_creators=1 allows it"
+        "what is there now could not be made again if the restore failed, so it is not touched; \
+         where the server forbids a function, SET GLOBAL log_bin_trust_function_creators=1 allows \
+         it"
     )]
     NoWayBack {
         /// What the server said of it.
@@ -86,7 +88,8 @@ pub enum Error {
     },
     /// The new databases are in place, and that could not be written down.
     #[error(
-        "the new databases are in place, but the server went away before that was settled: the next run puts the old ones back"
+        "the new databases are in place, but the server went away before that was settled: the \
+         next run puts the old ones back"
     )]
     NotKept {
         /// Why.
@@ -94,7 +97,8 @@ pub enum Error {
     },
     /// What a killed run left cannot be put right.
     #[error(
-        "a restore was killed while it exchanged databases (its journal is in {database}), and what it left cannot be put right"
+        "a restore was killed while it exchanged databases (its journal is in {database}), and \
+         what it left cannot be put right"
     )]
     NotRecovered {
         /// The database that holds the journal.
@@ -130,7 +134,8 @@ pub enum Error {
     },
     /// The server cannot take the longest statement.
     #[error(
-        "{file} has a statement of {bytes} bytes, and the server takes {limit}; raise it: SET GLOBAL max_allowed_packet=1073741824"
+        "{file} has a statement of {bytes} bytes, and the server takes {limit}; raise it: SET \
+         GLOBAL max_allowed_packet=1073741824"
     )]
     Packet {
         /// The dump.
@@ -153,8 +158,8 @@ pub enum Error {
     },
     /// What is there now cannot be saved whole.
     #[error(
-        "database {database} cannot be saved as it is now: {}; nothing was loaded; give the account what it lacks, or repair or \
-         drop what is broken, then run again",
+        "database {database} cannot be saved as it is now: {}; nothing was loaded; give the \
+         account what it lacks, or repair or drop what is broken, then run again",
         missing.join("; ")
     )]
     NotSaved {
@@ -193,7 +198,8 @@ pub enum Error {
     },
     /// The text is in no character set that can be sent.
     #[error(
-        "{file} line {line}: text that is not UTF-8 and that cannot be sent as it is; convert the dump with iconv"
+        "{file} line {line}: text that is not UTF-8 and that cannot be sent as it is; convert the \
+         dump with iconv"
     )]
     NotText {
         /// The dump.
@@ -238,8 +244,9 @@ pub enum Error {
     },
     /// Loading failed, and so did the way back.
     #[error(
-        "the databases are in the middle of an exchange that could not be undone ({failure}); its journal is in the database \
-         {journal}: the next run of mail-restore with the component mysql puts back what was there, before anything else"
+        "the databases are in the middle of an exchange that could not be undone ({failure}); its \
+         journal is in the database {journal}: the next run of mail-restore with the component \
+         mysql puts back what was there, before anything else"
     )]
     NotRolledBack {
         /// The database that holds the journal.
@@ -249,6 +256,14 @@ pub enum Error {
         /// Why it was taken.
         source: Box<Error>,
     },
+}
+
+/// What stands where dumps are looked for and is not one by its name.
+fn ignored_text(ignored: &[RelPath]) -> String {
+    let Some(path) = ignored.first() else {
+        return String::new();
+    };
+    format!(" ({path} is not .sql, .sql.zst, .sql.gz, .sql.bz2 or .sql.xz)")
 }
 
 impl Failure for Error {

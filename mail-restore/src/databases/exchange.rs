@@ -64,7 +64,8 @@ pub(super) fn rehearse_the_way_back(
         .filter(|place| place.options.is_some())
     {
         let query = format!(
-            "SELECT DISTINCT EVENT_OBJECT_TABLE FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = {}",
+            "SELECT DISTINCT EVENT_OBJECT_TABLE FROM information_schema.TRIGGERS WHERE \
+             TRIGGER_SCHEMA = {}",
             literal(&place.live)
         );
         for table in server.names(&query, "the triggers of a database")? {

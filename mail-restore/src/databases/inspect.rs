@@ -156,8 +156,8 @@ fn replaced(server: &mut Server, touched: &BTreeSet<String>) -> Result<Vec<Repla
             continue;
         }
         let size = format!(
-            "SELECT COUNT(*), COALESCE(SUM(DATA_LENGTH + INDEX_LENGTH), 0) FROM information_schema.TABLES \
-             WHERE TABLE_SCHEMA = {name}"
+            "SELECT COUNT(*), COALESCE(SUM(DATA_LENGTH + INDEX_LENGTH), 0) FROM \
+             information_schema.TABLES WHERE TABLE_SCHEMA = {name}"
         );
         let rows = ask(server.rows(&size), "the size of a database")?;
         let number = |at: usize| {
@@ -187,7 +187,8 @@ fn lacking(
     if NEEDED.iter().any(is_lacking) {
         let on = "`mail\\_restore\\_%`.*";
         lacking.push(format!(
-            "privileges on the databases that are loaded beside the live ones; run: GRANT ALL ON {on} TO the account"
+            "privileges on the databases that are loaded beside the live ones; run: GRANT ALL ON \
+             {on} TO the account"
         ));
     }
     for database in touched {

@@ -81,7 +81,8 @@ impl Journal {
         let created = server.prepare(
             &database,
             &format!(
-                "CREATE TABLE {}.journal (id INT PRIMARY KEY, state LONGTEXT CHARACTER SET utf8mb4) ENGINE=InnoDB",
+                "CREATE TABLE {}.journal (id INT PRIMARY KEY, state LONGTEXT CHARACTER SET \
+                 utf8mb4) ENGINE=InnoDB",
                 name(&database)
             ),
         );

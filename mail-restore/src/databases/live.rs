@@ -18,8 +18,9 @@ pub(super) fn options(server: &mut Server, database: &str) -> Result<Option<Stri
     const UNKNOWN_COLUMN: u16 = 1054;
     let of = |comment: &str| {
         format!(
-            "SELECT CONCAT('CHARACTER SET ', DEFAULT_CHARACTER_SET_NAME, ' COLLATE ', DEFAULT_COLLATION_NAME{comment}) \
-             FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = {0} AND BINARY SCHEMA_NAME = {0}",
+            "SELECT CONCAT('CHARACTER SET ', DEFAULT_CHARACTER_SET_NAME, ' COLLATE ', \
+             DEFAULT_COLLATION_NAME{comment}) FROM information_schema.SCHEMATA WHERE SCHEMA_NAME \
+             = {0} AND BINARY SCHEMA_NAME = {0}",
             literal(database)
         )
     };

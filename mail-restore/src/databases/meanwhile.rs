@@ -42,8 +42,9 @@ fn text(written: &[String], since: &str) -> String {
         tables = format!("{tables} and {more} more");
     }
     format!(
-        "other clients wrote to {tables} since {since} UTC, while the restore ran: what they wrote is lost, if it is not \
-         in the set of what was there before; stop them before a restore"
+        "other clients wrote to {tables} since {since} UTC, while the restore ran: what they \
+         wrote is lost, if it is not in the set of what was there before; stop them before a \
+         restore"
     )
 }
 

@@ -41,9 +41,10 @@ fn foreign_keys(server: &mut Server, dumps: &[SurveyedDump]) -> Result<Vec<Strin
     }
     let mine = mine.join(", ");
     let query = format!(
-        "SELECT DISTINCT CONSTRAINT_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, UNIQUE_CONSTRAINT_SCHEMA, REFERENCED_TABLE_NAME \
-         FROM information_schema.REFERENTIAL_CONSTRAINTS \
-         WHERE UNIQUE_CONSTRAINT_SCHEMA IN ({mine}) AND CONSTRAINT_SCHEMA NOT IN ({mine})"
+        "SELECT DISTINCT CONSTRAINT_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, \
+         UNIQUE_CONSTRAINT_SCHEMA, REFERENCED_TABLE_NAME FROM \
+         information_schema.REFERENTIAL_CONSTRAINTS WHERE UNIQUE_CONSTRAINT_SCHEMA IN ({mine}) \
+         AND CONSTRAINT_SCHEMA NOT IN ({mine})"
     );
     let rows = server.rows(&query).map_err(|source| Error::Ask {
         what: "its foreign keys",
@@ -55,8 +56,9 @@ fn foreign_keys(server: &mut Server, dumps: &[SurveyedDump]) -> Result<Vec<Strin
             continue;
         };
         found.push(format!(
-            "table {0}.{1}, which is not restored, refers to {2}.{3} by foreign key {4}; drop it (ALTER TABLE {0}.{1} DROP \
-             FOREIGN KEY {4}) and add it again afterwards, or restore {0} too",
+            "table {0}.{1}, which is not restored, refers to {2}.{3} by foreign key {4}; drop it \
+             (ALTER TABLE {0}.{1} DROP FOREIGN KEY {4}) and add it again afterwards, or restore \
+             {0} too",
             name(database),
             name(table),
             name(of),
@@ -84,7 +86,8 @@ fn code_that_reaches_elsewhere(
         for (what, names) in &survey.found.reached {
             if let Some(database) = others.iter().find(|other| names.contains(**other)) {
                 found.push(format!(
-                    "{}: {what} names another database, {}; if you know where this dump comes from, --trust-dump loads it",
+                    "{}: {what} names another database, {}; if you know where this dump comes \
+                     from, --trust-dump loads it",
                     dump.path,
                     name(database)
                 ));
@@ -126,7 +129,8 @@ fn lack_of_room(
     let needed_bytes: u64 = dumps.iter().map(bytes).sum();
     Ok((space.bytes_free < needed_bytes).then(|| {
         format!(
-            "{datadir} has {} bytes free, and the new databases take about {needed_bytes} beside the old ones; make room",
+            "{datadir} has {} bytes free, and the new databases take about {needed_bytes} beside \
+             the old ones; make room",
             space.bytes_free
         )
     }))

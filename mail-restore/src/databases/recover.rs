@@ -29,7 +29,8 @@ pub(super) fn recover(
             State::Done => {
                 clear(server, &journal)?;
                 told.push(format!(
-                    "a restore of {databases} was killed after it was done: what was there before is dropped now"
+                    "a restore of {databases} was killed after it was done: what was there before \
+                     is dropped now"
                 ));
             }
             state => {
@@ -40,11 +41,13 @@ pub(super) fn recover(
                 })?;
                 let text = if state == State::Loading {
                     format!(
-                        "what a killed restore had loaded beside the databases is dropped ({databases})"
+                        "what a killed restore had loaded beside the databases is dropped \
+                         ({databases})"
                     )
                 } else {
                     format!(
-                        "a restore of {databases} was killed while it exchanged them: they are as they were before it"
+                        "a restore of {databases} was killed while it exchanged them: they are as \
+                         they were before it"
                     )
                 };
                 told.push(text);

@@ -233,8 +233,8 @@ pub(super) fn stranger_warning(server: &mut Server, dumps: &[SurveyedDump]) -> O
     let strangers = obstacles::strangers(server, dumps)?;
     (!strangers.is_empty()).then(|| {
         format!(
-            "stored code runs with the rights of {}, who is not an account of this server: make the account, or the code fails \
-             when it is used",
+            "stored code runs with the rights of {}, who is not an account of this server: make \
+             the account, or the code fails when it is used",
             strangers.join(", ")
         )
     })

@@ -304,8 +304,8 @@ impl Route {
         let counted = self.check_rows(statement)?;
         if !self.made.contains(table) {
             return Err(format!(
-                "rows of table {}, which the dump does not make: it was taken with --no-create-info; use one with \
-                 definitions",
+                "rows of table {}, which the dump does not make: it was taken with \
+                 --no-create-info; use one with definitions",
                 table.1
             ));
         }

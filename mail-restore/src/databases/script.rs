@@ -324,7 +324,8 @@ impl Runner<'_> {
         let mut retry = vec![format!("USE {}", name(place))];
         retry.extend(keep);
         retry.push(format!(
-            "SET sql_mode = {}, time_zone = {}, character_set_client = {}, collation_connection = {}",
+            "SET sql_mode = {}, time_zone = {}, character_set_client = {}, collation_connection = \
+             {}",
             setting(0),
             setting(1),
             setting(2),

@@ -90,7 +90,8 @@ pub enum ReadError {
     },
     /// What the stock client itself would do.
     #[error(
-        "line {line}: {command:?} is a command of the client and no SQL; a dump has none: do not trust this file"
+        "line {line}: {command:?} is a command of the client and no SQL; a dump has none: do not \
+         trust this file"
     )]
     ClientCommand {
         /// Where it stands.

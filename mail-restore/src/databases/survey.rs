@@ -88,7 +88,8 @@ impl Survey {
         {
             return Err(dump.refused(
                 1,
-                "it names no database, and its file is called after a date; call it DATABASE.sql.gz, after the database",
+                "it names no database, and its file is called after a date; call it \
+                 DATABASE.sql.gz, after the database",
             ));
         }
         let holds_nothing = survey.found.databases.is_empty();
@@ -172,15 +173,16 @@ impl Survey {
         }
         if self.has_no_rows() {
             warnings.push(format!(
-                "{path} makes {} tables and has no rows: they will be empty (mysqldump writes such dumps with --no-data and \
-                 --tab)",
+                "{path} makes {} tables and has no rows: they will be empty (mysqldump writes \
+                 such dumps with --no-data and --tab)",
                 self.found.tables.len()
             ));
         }
         if !self.found.passed_over.is_empty() {
             let what: Vec<_> = self.found.passed_over.iter().take(5).cloned().collect();
             warnings.push(format!(
-                "{path}: what concerns the server is not loaded ({}); for accounts, look at them with zgrep and load them by hand",
+                "{path}: what concerns the server is not loaded ({}); for accounts, look at them \
+                 with zgrep and load them by hand",
                 what.join(", ")
             ));
         }

@@ -50,8 +50,8 @@ fn judge_hold(changes: &Changes, root: &str) -> Finding {
     let Some(first) = hold.first() else {
         let why = hold.unreadable.as_deref().unwrap_or_default();
         let message = format!(
-            "{root}/{HOLD} cannot be read ({why}): an alarm is open, and nobody knows since when; no \
-             old set is removed; look at the sets, then run mail-backup --accept"
+            "{root}/{HOLD} cannot be read ({why}): an alarm is open, and nobody knows since when; \
+             no old set is removed; look at the sets, then run mail-backup --accept"
         );
         return Finding::critical(ALARM, root, message);
     };
@@ -61,8 +61,8 @@ fn judge_hold(changes: &Changes, root: &str) -> Finding {
         None => "there is no set from before it here".to_owned(),
     };
     let message = format!(
-        "mail was destroyed, or appears to be, since {} ({}): {}; {last_good}; no set from before it \
-         is removed until somebody has looked and runs mail-backup --accept",
+        "mail was destroyed, or appears to be, since {} ({}): {}; {last_good}; no set from before \
+         it is removed until somebody has looked and runs mail-backup --accept",
         first.set,
         first.time,
         what.join("; ")

@@ -108,7 +108,8 @@ fn age(facts: &Facts, kind: SetKind, settings: &Settings, now: Timestamp) -> Fin
     };
     let Some(newest) = sets.iter().find(counts) else {
         let message = format!(
-            "there is no {target} set with every component; run mail-backup --{target}, or see BACKUP_COMPONENTS"
+            "there is no {target} set with every component; run mail-backup --{target}, or see \
+             BACKUP_COMPONENTS"
         );
         return Finding::critical("backup", target, message);
     };

@@ -55,8 +55,8 @@ fn judge(target: &str, kept: &Kept, now_seconds: i64, limits: Ceiling) -> Findin
         _ => ("files and directories", "are"),
     };
     let message = format!(
-        "{} {what} from before a restore {is} kept and take{} {}, the oldest for {days:.0} days: {}; \
-         remove what nobody misses any more",
+        "{} {what} from before a restore {is} kept and take{} {}, the oldest for {days:.0} days: \
+         {}; remove what nobody misses any more",
         kept.count,
         if kept.count == 1 { "s" } else { "" },
         human_size(kept.bytes),
