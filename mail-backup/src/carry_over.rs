@@ -9,6 +9,8 @@ use mail_common::manifest::{DayRecords, Manifest};
 use mail_common::record::{Artifact, ErrorRecord};
 use mail_common::set::{BackupRoot, Component, FoundSet, MANIFEST, SetId, SetState, Staging};
 
+use mail_common::suspicion;
+
 use crate::error::Error;
 use crate::saved::SavedFile;
 
@@ -25,7 +27,7 @@ pub(crate) struct CarriedOver {
     pub(crate) files: Vec<SavedFile>,
     /// What was missing from the day's set already, and still is.
     pub(crate) errors: Vec<ErrorRecord>,
-    /// What the mailboxes had changed, where they are not saved again.
+    /// What the day's set says of components that are not saved again.
     pub(crate) day: DayRecords,
 }
 
@@ -86,6 +88,22 @@ impl CarriedOver {
     }
 }
 
+/// What the day's set says of components that are not `asked` for.
+fn of_others(mut day: DayRecords, asked: &[Component]) -> DayRecords {
+    if asked.contains(&Component::Mailboxes) {
+        day.changes = None;
+        day.mailboxes.clear();
+        day.canary = None;
+    }
+    if asked.contains(&Component::Mysql) {
+        day.databases.clear();
+    }
+    day.watched.retain(|file| !asked.contains(&file.component));
+    day.alarms
+        .retain(|alarm| !asked.iter().any(|it| suspicion::is_about(alarm, *it)));
+    day
+}
+
 impl Base {
     /// Links every file that does not belong to one of `asked` into the set under way. What failed
     /// of the other `wanted` components is still missing.
@@ -110,9 +128,7 @@ impl Base {
                 .component
                 .is_some_and(|component| !asked.contains(&component) && wanted.contains(&component))
         };
-        if !asked.contains(&Component::Mailboxes) {
-            carried.day = self.manifest.day;
-        }
+        carried.day = of_others(self.manifest.day, asked);
         carried.errors = self.manifest.errors.into_iter().filter(is_left).collect();
         Ok(carried)
     }

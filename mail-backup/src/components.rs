@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use mail_common::failure::{Failed, Failure};
 use mail_common::interrupt::Interrupt;
+use mail_common::record::{DatabaseRows, WatchedFile};
 use mail_common::relpath::RelPath;
 use mail_common::report::Unit;
 use mail_common::set::{Component, Staging};
@@ -39,6 +40,9 @@ pub(crate) struct SavedComponents {
     pub(crate) damage: Vec<FoundDamage>,
     /// What is known of the changes of each mailbox.
     pub(crate) comparisons: Vec<Comparing>,
+    pub(crate) databases: Vec<DatabaseRows>,
+    /// Private keys, and files of the Compose project.
+    pub(crate) watched: Vec<WatchedFile>,
     /// Those of which a part is missing.
     pub(crate) failed: BTreeSet<Component>,
 }
@@ -153,7 +157,6 @@ impl Saver<'_> {
     fn part_of(&self, mailbox: SavedMailbox) -> SavedPart {
         let mut part = SavedPart {
             files: mailbox.files,
-            failures: Vec::new(),
             notices: mailbox.notices,
             totals: Totals::from([
                 ("messages_unchanged", mailbox.counts.unchanged),
@@ -161,6 +164,7 @@ impl Saver<'_> {
                 ("messages_expunged_meanwhile", mailbox.counts.expunged),
                 ("scratch_files_left_out", mailbox.counts.scratch_files),
             ]),
+            ..SavedPart::default()
         };
         for (path, error) in mailbox.failed {
             let live = self.run.plan.mailboxes.mail_dir.join(path.as_path());
@@ -244,6 +248,8 @@ impl Saver<'_> {
         self.saved.notices.extend(part.notices);
         self.saved.totals.merge(&part.totals);
         self.saved.files.extend(part.files);
+        self.saved.databases.extend(part.databases);
+        self.saved.watched.extend(part.watched);
     }
 
     fn fail(&mut self, component: Component, path: Option<&RelPath>, failure: &dyn Failure) {

@@ -6,6 +6,7 @@ use mail_common::atomic::StoredFile;
 use mail_common::config::{Config, MysqlSettings};
 use mail_common::failure::Failed;
 use mail_common::interrupt::Interrupt;
+use mail_common::record::DatabaseRows;
 use mail_common::relpath::RelPath;
 use mail_common::report::Report;
 use mail_common::set::{Component, Staging};
@@ -139,6 +140,12 @@ impl Saver<'_> {
             &self.interrupt.flag(),
             progress,
         );
+        if let Ok((_, report)) = &dumped {
+            self.saved.databases.push(DatabaseRows {
+                database: database.to_owned(),
+                tables: report.rows_of.clone(),
+            });
+        }
         self.keep(path, dumped)
     }
 

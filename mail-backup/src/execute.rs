@@ -7,13 +7,14 @@ use jiff::ZonedDateTime;
 use mail_common::exit::Exit;
 use mail_common::interrupt::Interrupt;
 use mail_common::manifest::{DayRecords, Manifest};
-use mail_common::record::{ErrorRecord, Record};
+use mail_common::record::{CanaryState, ErrorRecord, Record};
 use mail_common::report::Report;
-use mail_common::set::{CommitAs, MANIFEST, RootLock, SetId, SetState, Staging};
-use mail_common::suspicion::{Hold, raise};
+use mail_common::set::{CommitAs, MANIFEST, RootLock, SetId, SetKind, SetState, Staging};
+use mail_common::suspicion::{DayRun, Hold, raise, runs};
 use mail_common::tool::{Session, Totals};
 
 use crate::accept::{accept, show_accept};
+use crate::canary::{Tended, tend};
 use crate::carry_over::{self, Base, CarriedOver};
 use crate::components::{FoundDamage, Run, SavedComponents, save_components};
 use crate::error::Error;
@@ -93,6 +94,8 @@ fn save(plan: &Plan, session: &Session, now: &ZonedDateTime) -> Result<(Exit, To
     let previous = PreviousSets::new(known, plan.reuse, &session.report);
     let base = find_base(plan)?;
     let staging = Staging::create(&lock, &plan.root, plan.id)?.watching(&interrupt);
+    let earlier = runs(&plan.root, &SetKind::ALL);
+    let tended = tend_canary(plan, session, &earlier, now)?;
     let saved = save_components(&Run {
         plan,
         session,
@@ -112,11 +115,38 @@ fn save(plan: &Plan, session: &Session, now: &ZonedDateTime) -> Result<(Exit, To
         session.fail(None, None, &lack);
     }
     let mut saved = saved;
-    let mut day = judge_day(plan, session, &mut saved, now)?;
+    saved.notices.extend(tended.notice.clone());
+    let mut day = judge_day(plan, session, &mut saved, tended, &earlier, now)?;
     day.add(carried.day.clone());
     let commit_as = day.commit_as(plan, session);
     let new_set = NewSet::of(saved, carried, day.records, commit_as, session);
     new_set.commit(plan, &lock, session, staging)
+}
+
+/// Before the mailboxes are saved, so that the set has the canary that this run makes.
+fn tend_canary(
+    plan: &Plan,
+    session: &Session,
+    earlier: &[DayRun],
+    now: &ZonedDateTime,
+) -> Result<Tended, Error> {
+    let Some(canary) = &plan.canary else {
+        return Ok(Tended::default());
+    };
+    let tended = tend(canary, &plan.root, earlier, now.timestamp())?;
+    let report = &session.report;
+    if let Some(notice) = &tended.notice {
+        report.warning(notice);
+    }
+    if let Some(made) = tended
+        .record
+        .as_ref()
+        .filter(|it| it.state == CanaryState::Made)
+    {
+        let path = canary.mail_dir.join(&made.path);
+        report.summary(format!("made the canary {}", path.display()));
+    }
+    Ok(tended)
 }
 
 fn clear_leftovers(plan: &Plan, lock: &RootLock, report: &Report) -> Result<(), Error> {

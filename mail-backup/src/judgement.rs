@@ -2,14 +2,20 @@
 
 use jiff::{Timestamp, ZonedDateTime};
 use mail_common::manifest::DayRecords;
-use mail_common::record::{Alarm, AlarmLevel, Changes, MailboxChanges, MessageChanges};
-use mail_common::set::{CommitAs, SetId, SetKind, SetState};
-use mail_common::suspicion::{self, Day, DayRun, Hold, days, is_of_day, judge, moment_of, runs};
+use mail_common::record::{
+    Alarm, AlarmLevel, Changes, MailboxChanges, MessageChanges, WatchedFile, WatchedRole,
+};
+use mail_common::set::{CommitAs, Component, SetId, SetKind, SetState};
+use mail_common::suspicion::{
+    self, Day, DayRun, Finding, Hold, Rule, Told, days, is_of_day, judge, judge_month, moment_of,
+};
 use mail_common::tool::Session;
 
+use crate::canary::Tended;
 use crate::components::SavedComponents;
 use crate::error::Error;
 use crate::mailboxes::{Comparing, match_mailboxes};
+use crate::other_losses::other_losses;
 use crate::plan::Plan;
 use crate::previous::Chain;
 
@@ -26,19 +32,33 @@ enum Raised {
     Nothing,
 }
 
-/// Judges what was saved beside the days before, and says what is not ordinary. Nothing is judged
-/// where nothing was compared.
+/// Judges what was saved beside the days before, and says what is not ordinary. Mail is judged where
+/// it was compared. `earlier` are the runs that made the sets of the root.
 pub(crate) fn judge_day(
     plan: &Plan,
     session: &Session,
     saved: &mut SavedComponents,
+    tended: Tended,
+    earlier: &[DayRun],
     now: &ZonedDateTime,
 ) -> Result<JudgedDay, Error> {
     let mut records = records(std::mem::take(&mut saved.comparisons));
+    let mut findings = tended.alarm.map_or_else(Vec::new, of_canary);
     if let Some(changes) = &records.changes {
         count(saved, changes);
-        records.alarms = alarms(plan, session, &records, of_set(plan.id, now));
+        findings.extend(of_mail(plan, &records, earlier, of_set(plan.id, now)));
     }
+    findings.extend(other_losses(plan, saved, earlier, now.timestamp()));
+    records.alarms = findings
+        .into_iter()
+        .map(|it| alarm(plan, session, it))
+        .collect();
+    records.canary = tended.record;
+    records.databases = std::mem::take(&mut saved.databases);
+    records.watched = std::mem::take(&mut saved.watched);
+    records
+        .watched
+        .sort_by(|a, b| key_of_file(a).cmp(&key_of_file(b)));
     // A set that is made again does not end the alarm of the one whose name it takes.
     let held = Hold::of(&plan.root)?.map_or_else(Vec::new, |hold| hold.alarms);
     let name = plan.id.to_string();
@@ -86,9 +106,9 @@ fn records(comparisons: Vec<Comparing>) -> DayRecords {
     let changes = sum(&mailboxes, not_compared);
     mailboxes.retain(|mailbox| mailbox.gone || !mailbox.messages.are_none());
     DayRecords {
-        alarms: Vec::new(),
         changes: Some(changes),
         mailboxes,
+        ..DayRecords::default()
     }
 }
 
@@ -120,21 +140,73 @@ fn count(saved: &mut SavedComponents, changes: &Changes) {
     }
 }
 
-fn alarms(plan: &Plan, session: &Session, records: &DayRecords, now: Timestamp) -> Vec<Alarm> {
-    let earlier = runs(&plan.root, kinds(plan.reuse.chain));
-    let (today, before) = today(plan, records, &earlier, now);
-    let findings = judge(&today, &before, &plan.change_limits);
-    let told = told_today(plan, &earlier, now);
-    let findings = findings.into_iter().filter(|it| !told.contains(&key(it)));
-    let alarm = |finding: suspicion::Finding| Alarm {
+fn of_canary(message: String) -> Vec<Finding> {
+    vec![Finding {
+        rule: Rule::Canary,
+        message,
+        mailboxes: Vec::new(),
+    }]
+}
+
+/// What is not ordinary of the mail, but for what was told already.
+fn of_mail(plan: &Plan, records: &DayRecords, earlier: &[DayRun], now: Timestamp) -> Vec<Finding> {
+    let chain = of_kinds(earlier, kinds(plan.reuse.chain));
+    let (today, before) = today(plan, records, earlier, &chain, now);
+    let mut findings = judge(&today, &before, &plan.change_limits);
+    let told = told_today(plan, &chain, now);
+    findings.retain(|it| !told.contains(&key(it)));
+    if plan.reuse.chain != Chain::Weekly && !findings.iter().any(|it| it.rule == Rule::ServerLoss) {
+        let of_month = of_month(plan, &today, &chain, &findings, now);
+        findings.extend(of_month);
+    }
+    findings
+}
+
+/// What thirty days together say, and none of the runs of these days has said.
+fn of_month(
+    plan: &Plan,
+    today: &Day,
+    chain: &[DayRun],
+    of_today: &[Finding],
+    now: Timestamp,
+) -> Vec<Finding> {
+    let open = since(plan, chain);
+    let since = days(&open, now).split_off(1);
+    let since: Vec<&Day> = since.iter().collect();
+    let mut told = Told::default();
+    let alarms = chain.iter().flat_map(|run| &run.records.alarms);
+    for alarm in alarms.filter(|alarm| is_within_a_month(alarm, now)) {
+        told.add(&alarm.rule, &alarm.mailboxes);
+    }
+    for finding in of_today {
+        told.add(finding.rule.name(), &finding.mailboxes);
+    }
+    judge_month(today, &since, &plan.change_limits, &told)
+}
+
+fn is_within_a_month(alarm: &Alarm, now: Timestamp) -> bool {
+    let time: Option<Timestamp> = alarm.time.parse().ok();
+    time.is_some_and(|time| now.duration_since(time).as_hours() < 30 * 24)
+}
+
+fn alarm(plan: &Plan, session: &Session, finding: Finding) -> Alarm {
+    Alarm {
         level: finding.rule.level(),
         rule: finding.rule.name().to_owned(),
         set: plan.id.to_string(),
         time: session.begin().time.clone(),
         message: finding.message,
         mailboxes: finding.mailboxes,
-    };
-    findings.map(alarm).collect()
+    }
+}
+
+fn key_of_file(file: &WatchedFile) -> (Component, WatchedRole, &str) {
+    (file.component, file.role, &file.path.path)
+}
+
+fn of_kinds(runs: &[DayRun], kinds: &[SetKind]) -> Vec<DayRun> {
+    let of_kinds = runs.iter().filter(|run| kinds.contains(&run.set.kind()));
+    of_kinds.cloned().collect()
 }
 
 /// When a run is, by the date that its set was given.
@@ -155,7 +227,7 @@ fn kinds(chain: Chain) -> &'static [SetKind] {
 /// A rule and the names of mailboxes.
 type Key = (String, Vec<String>);
 
-fn key(finding: &suspicion::Finding) -> Key {
+fn key(finding: &Finding) -> Key {
     key_of(finding.rule.name(), &finding.mailboxes)
 }
 
@@ -178,31 +250,36 @@ fn told_today(plan: &Plan, earlier: &[DayRun], now: Timestamp) -> Vec<Key> {
         .collect()
 }
 
-/// The day of this run, and those before it.
-fn today(plan: &Plan, records: &DayRecords, earlier: &[DayRun], now: Timestamp) -> (Day, Vec<Day>) {
-    let before = days(earlier, now).split_off(1);
+/// The day of this run, and those before it. `chain` are the runs of the sets that are compared with
+/// each other.
+fn today(
+    plan: &Plan,
+    records: &DayRecords,
+    earlier: &[DayRun],
+    chain: &[DayRun],
+    now: Timestamp,
+) -> (Day, Vec<Day>) {
+    let before = days(chain, now).split_off(1);
     if plan.reuse.chain == Chain::Weekly {
         let mut week = Day::default();
         week.add(records);
-        let seen = seen_this_week(plan, earlier);
+        let seen = seen_this_week(earlier, chain);
         week.forget(&seen.iter().collect::<Vec<_>>());
         return (week, before);
     }
-    let accepted = accepted(plan);
-    let until = accepted
-        .iter()
-        .copied()
-        .chain(earlier.iter().flat_map(alarmed))
-        .max();
-    let open: Vec<DayRun> = earlier
-        .iter()
-        .filter(|run| until.is_none_or(|until| run.begun > until))
-        .cloned()
-        .collect();
+    let open = since(plan, chain);
     let mut today = days(&open, now).swap_remove(0);
     today.add(records);
-    today.forget(&accepted_since(earlier, &accepted));
+    today.forget(&accepted_since(chain, &accepted(plan)));
     (today, before)
+}
+
+/// The runs since the last alarm that was raised or accepted.
+fn since(plan: &Plan, chain: &[DayRun]) -> Vec<DayRun> {
+    let raised = chain.iter().flat_map(alarmed);
+    let until = accepted(plan).into_iter().chain(raised).max();
+    let is_open = |run: &&DayRun| until.is_none_or(|until| run.begun > until);
+    chain.iter().filter(is_open).cloned().collect()
 }
 
 /// When the alarms of a run were raised: what they say is not said again by each run of the day.
@@ -227,8 +304,8 @@ fn accepted_since<'a>(earlier: &'a [DayRun], accepted: &[Timestamp]) -> Vec<&'a 
 
 /// A weekly run is compared with the last weekly set. What the daily runs since have seen was judged
 /// then.
-fn seen_this_week(plan: &Plan, weekly: &[DayRun]) -> Vec<DayRun> {
-    let mut seen = runs(&plan.root, kinds(Chain::DailyAndHourly));
+fn seen_this_week(earlier: &[DayRun], weekly: &[DayRun]) -> Vec<DayRun> {
+    let mut seen = of_kinds(earlier, kinds(Chain::DailyAndHourly));
     let last = weekly.iter().map(|run| run.begun).max();
     seen.retain(|run| run.state == SetState::Complete && last.is_none_or(|last| run.begun > last));
     seen
@@ -255,6 +332,11 @@ impl JudgedDay {
             self.records.changes = carried.changes;
             self.records.mailboxes = carried.mailboxes;
         }
+        if self.records.canary.is_none() {
+            self.records.canary = carried.canary;
+        }
+        self.records.databases.extend(carried.databases);
+        self.records.watched.extend(carried.watched);
     }
 
     /// A day's set from before an alarm does not give its place to one from after it.

@@ -20,6 +20,8 @@ mod compose; // the files that a Compose project names
 
 mod execute; // the run: lock, components, commit, retention
 mod components; // one after the other, each with its failures
+mod canary; // the message that nobody touches
+mod other_losses; // what became of databases, keys and files
 mod judgement; // whether the changes of the mail are those of an ordinary day
 mod accept; // the end of alarms
 mod carry_over; // components of the day's set that were not asked for

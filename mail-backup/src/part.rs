@@ -1,5 +1,6 @@
 //! What was saved of a component, and what was not.
 
+use mail_common::record::{DatabaseRows, WatchedFile};
 use mail_common::relpath::RelPath;
 use mail_common::tool::Totals;
 
@@ -16,6 +17,10 @@ pub(crate) struct SavedPart {
     pub(crate) notices: Vec<String>,
     /// For the `end` record.
     pub(crate) totals: Totals,
+    /// The databases among them.
+    pub(crate) databases: Vec<DatabaseRows>,
+    /// Private keys, and files of the Compose project.
+    pub(crate) watched: Vec<WatchedFile>,
 }
 
 impl SavedPart {

@@ -17,6 +17,7 @@ use rustix::fs::Access;
 
 use crate::absence::Absence;
 use crate::args::Args;
+use crate::canary::CanaryPlan;
 use crate::compose::{self, ProjectPlan};
 use crate::databases::DatabasesPlan;
 use crate::error::Error;
@@ -67,6 +68,8 @@ pub(crate) struct Plan {
     pub(crate) retention: Retention,
     /// From where on changes of the mail are not those of an ordinary day.
     pub(crate) change_limits: Limits,
+    /// Where the message lies that nobody touches; `None` when none is wanted.
+    pub(crate) canary: Option<CanaryPlan>,
     /// Why alarms are ended; may be empty.
     pub(crate) reason: String,
 }
@@ -190,6 +193,7 @@ impl Setup {
             dated: dated(args),
             work,
             scope: self.scope,
+            canary: plan_canary(args, &self.settings, &self.components),
             components: self.components,
             reuse: Reuse {
                 reading: reading(args, self.id.kind()),
@@ -318,6 +322,14 @@ fn dated(args: &Args) -> Dated {
     } else {
         Dated::ByClock
     }
+}
+
+/// It is looked after when mail is saved.
+fn plan_canary(args: &Args, settings: &Settings, components: &[Component]) -> Option<CanaryPlan> {
+    (settings.backup_canary && components.contains(&Component::Mailboxes)).then(|| CanaryPlan {
+        mail_dir: settings.mail_data_dir.clone(),
+        depth: args.mailbox_depth.into(),
+    })
 }
 
 fn plan_trees(args: &Args, settings: &Settings, absence: &Absence<'_>) -> Vec<TreePlan> {

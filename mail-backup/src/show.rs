@@ -107,6 +107,12 @@ fn show_mailboxes(plan: &Plan, session: &Session) {
         plan.mailboxes.depth,
         directory.display()
     ));
+    if let Some(canary) = &plan.canary {
+        session.report.summary(format!(
+            "canary: looked after in {}, and made there if there was none",
+            canary.mail_dir.join(canary.directory().as_path()).display()
+        ));
+    }
 }
 
 fn show_databases(plan: &Plan, session: &Session) {

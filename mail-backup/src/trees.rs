@@ -3,7 +3,7 @@
 //! Each becomes one archive, read whole every time. What cannot be read is named; the rest is
 //! saved.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use mail_common::archive::frame::{FRAME_TAR_BYTES, FrameCompressor};
@@ -12,6 +12,7 @@ use mail_common::archive::segment::SegmentWriter;
 use mail_common::atomic::StoredFile;
 use mail_common::failure::Failed;
 use mail_common::interrupt::Interrupt;
+use mail_common::record::{WatchedFile, WatchedRole};
 use mail_common::relpath::RelPath;
 use mail_common::set::{Component, Staging};
 use mail_common::trusted;
@@ -21,8 +22,14 @@ use crate::error::Error;
 use crate::part::SavedPart;
 use crate::saved::{Content, SavedFile};
 use crate::source::large::{self, Streamed};
-use crate::source::pack::{LARGE_BYTES, Request, pack};
+use crate::source::pack::{LARGE_BYTES, PackedEntry, Request, pack};
 use crate::source::tree::{Look, SourceTree};
+
+/// A private key in PEM (RFC 7468), whatever its kind.
+const PRIVATE_KEY: &[u8] = b"PRIVATE KEY-----";
+
+/// No key is in a longer file.
+const MAX_KEY_BYTES: u64 = 64 << 10;
 
 /// A directory and the archive that it becomes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -199,6 +206,7 @@ impl Archiver<'_> {
         }
         for entry in &packed.entries {
             self.add_entry(entry.live.stat.size);
+            self.watch(entry);
         }
         for (path, error) in packed.failed {
             self.fail(&path, error);
@@ -213,6 +221,22 @@ impl Archiver<'_> {
             self.stream(request)?;
         }
         Ok(())
+    }
+
+    /// Takes note of a private key.
+    fn watch(&mut self, entry: &PackedEntry) {
+        let Some(sha256) = entry.sha256 else {
+            return;
+        };
+        let path = &entry.live.path;
+        if entry.live.stat.size <= MAX_KEY_BYTES && holds_key(self.tree, path).unwrap_or(false) {
+            self.saved.watched.push(WatchedFile {
+                component: self.plan.component,
+                role: WatchedRole::Key,
+                path: path.into(),
+                sha256,
+            });
+        }
     }
 
     fn add_entry(&mut self, source_bytes: u64) {
@@ -255,6 +279,14 @@ impl Archiver<'_> {
     }
 }
 
+fn holds_key(tree: &SourceTree, path: &RelPath) -> io::Result<bool> {
+    let mut content = Vec::new();
+    let file = tree.open_file(path)?;
+    file.take(MAX_KEY_BYTES).read_to_end(&mut content)?;
+    let mut places = content.windows(PRIVATE_KEY.len());
+    Ok(places.any(|place| place == PRIVATE_KEY))
+}
+
 /// Copies a single file into the set.
 ///
 /// # Errors
@@ -275,7 +307,14 @@ pub(crate) fn save_copy(plan: &CopyPlan, staging: &Staging<'_>) -> Result<SavedP
         source_bytes: content.len() as u64,
     };
     let target = plan.target.clone();
+    let watched = WatchedFile {
+        component: plan.component,
+        role: WatchedRole::Compose,
+        path: (&target).into(),
+        sha256: stored.sha256,
+    };
     Ok(SavedPart {
+        watched: vec![watched],
         files: vec![SavedFile::written(plan.component, target, &stored, content)],
         ..SavedPart::default()
     })

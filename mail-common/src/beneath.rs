@@ -34,6 +34,14 @@ impl Beneath {
         Ok(Self { root })
     }
 
+    /// Opens the directory `name` in one that is open.
+    ///
+    /// # Errors
+    /// As [`Beneath::directory`].
+    pub fn in_directory(directory: impl AsFd, name: &OsStr) -> io::Result<OwnedFd> {
+        directory_in(directory, name)
+    }
+
     /// Opens a directory.
     ///
     /// # Errors

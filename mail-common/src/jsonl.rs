@@ -288,7 +288,8 @@ fn parse_line(raw: &str, line: u64) -> Result<Option<Record>, Error> {
     match envelope.r#type.as_str() {
         "begin" => refuse_newer(raw, line)?,
         "artifact" | "verdict" | "transfer" | "restored" | "message" | "set" | "usage"
-        | "check" | "changes" | "mailbox" | "alarm" | "accepted" | "error" | "end" => {}
+        | "check" | "changes" | "mailbox" | "alarm" | "accepted" | "canary" | "database"
+        | "watched" | "error" | "end" => {}
         _ => return Ok(None),
     }
     serde_json::from_str(raw).map(Some).map_err(malformed)

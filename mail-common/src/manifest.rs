@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 use crate::beneath;
 use crate::failure::{Failed, Failure, FailureKind};
 use crate::jsonl::{self, RecordReader, RecordWriter};
-use crate::record::{Alarm, Artifact, Begin, Changes, End, ErrorRecord, MailboxChanges, Record};
+use crate::record::{
+    Alarm, Artifact, Begin, Canary, Changes, DatabaseRows, End, ErrorRecord, MailboxChanges,
+    Record, WatchedFile,
+};
 use crate::relpath::RelPath;
 use crate::set::Component;
 
@@ -43,6 +46,12 @@ pub struct DayRecords {
     pub changes: Option<Changes>,
     /// The mailboxes in which anything has changed.
     pub mailboxes: Vec<MailboxChanges>,
+    /// The message that nobody touches, where there is one.
+    pub canary: Option<Canary>,
+    /// The databases that were saved.
+    pub databases: Vec<DatabaseRows>,
+    /// Private keys, and files of the Compose project.
+    pub watched: Vec<WatchedFile>,
 }
 
 /// How a manifest begins.
@@ -163,7 +172,7 @@ impl Manifest {
         })
     }
 
-    /// Writes the records: `begin`, alarms, changes, artifacts, errors, `end`.
+    /// Writes the records: `begin`, alarms, changes, what else is watched, artifacts, errors, `end`.
     ///
     /// # Errors
     /// As the writer.
@@ -230,7 +239,11 @@ impl DayRecords {
         let alarms = self.alarms.iter().cloned().map(Record::Alarm);
         let changes = self.changes.iter().cloned().map(Record::Changes);
         let mailboxes = self.mailboxes.iter().cloned().map(Record::Mailbox);
-        alarms.chain(changes).chain(mailboxes)
+        let canary = self.canary.iter().cloned().map(Record::Canary);
+        let databases = self.databases.iter().cloned().map(Record::Database);
+        let watched = self.watched.iter().cloned().map(Record::Watched);
+        let others = canary.chain(databases).chain(watched);
+        alarms.chain(changes).chain(mailboxes).chain(others)
     }
 
     /// Takes `record` if it is one of these. Gives it back if it is not.
@@ -239,13 +252,22 @@ impl DayRecords {
             Record::Alarm(alarm) => self.alarms.push(alarm),
             Record::Changes(changes) => self.changes = Some(changes),
             Record::Mailbox(mailbox) => self.mailboxes.push(mailbox),
+            Record::Canary(canary) => self.canary = Some(canary),
+            Record::Database(database) => self.databases.push(database),
+            Record::Watched(file) => self.watched.push(file),
             other => return Some(other),
         }
         None
     }
 
     fn are_too_many(&self) -> bool {
-        self.alarms.len() + self.mailboxes.len() > MAX_FILES
+        let counts = [
+            self.alarms.len(),
+            self.mailboxes.len(),
+            self.databases.len(),
+            self.watched.len(),
+        ];
+        counts.iter().sum::<usize>() > MAX_FILES
     }
 }
 

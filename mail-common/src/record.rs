@@ -54,6 +54,12 @@ pub enum Record {
     Alarm(Alarm),
     /// Somebody has looked, and the alarms are over; from mail-backup.
     Accepted(Accepted),
+    /// The message that nobody touches, as it was met; from mail-backup.
+    Canary(Canary),
+    /// The tables of a database, and their rows; from mail-backup.
+    Database(DatabaseRows),
+    /// A private key or a file of the Compose project that is in the set; from mail-backup.
+    Watched(WatchedFile),
     /// Something failed; from every tool.
     Error(ErrorRecord),
     /// A tool has come to its end; from every tool. A stream whose `begin` has no `end` was cut
@@ -485,6 +491,72 @@ pub struct Accepted {
     pub reason: String,
     /// The alarms.
     pub alarms: Vec<Alarm>,
+}
+
+/// The message that nobody touches, and how a run met it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Canary {
+    /// Its path below the mail root, as it was made. It is known by its unique name.
+    pub path: String,
+    /// The digest of its content, as it was made.
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub sha256: Sha256,
+    /// How it was met.
+    pub state: CanaryState,
+}
+
+/// How a run met the message that nobody touches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub enum CanaryState {
+    /// The run has made it.
+    Made,
+    /// It is as it was made.
+    There,
+    /// It is not there.
+    Gone,
+    /// It has other content.
+    Changed,
+}
+
+/// The tables of a database that was saved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct DatabaseRows {
+    /// The database.
+    pub database: String,
+    /// The rows of each of its tables. A table whose rows live elsewhere has none.
+    pub tables: BTreeMap<String, u64>,
+}
+
+/// A file of the configuration that does not go away, and does not change, by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct WatchedFile {
+    /// The component that it belongs to.
+    pub component: Component,
+    /// What it is.
+    pub role: WatchedRole,
+    /// The file, relative to what is archived of the component; of a Compose project, relative to
+    /// the set.
+    #[serde(flatten)]
+    pub path: PathField,
+    /// The digest of its content.
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub sha256: Sha256,
+}
+
+/// What a watched file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub enum WatchedRole {
+    /// It holds a private key: it changes when somebody changes it.
+    Key,
+    /// A file of the Compose project: it is there, and may change.
+    Compose,
 }
 
 /// A failure. It changed the exit code.

@@ -152,6 +152,7 @@ pub(crate) fn save_project(plan: &ProjectPlan, staging: &Staging<'_>) -> Result<
     for copy in &plan.copies {
         let copied = save_copy(copy, staging)?;
         part.files.extend(copied.files);
+        part.watched.extend(copied.watched);
         for (_, error) in copied.failures {
             part.notices.push(format!(
                 "{}, a file of the Compose project, is not in the set: {}",

@@ -12,6 +12,8 @@ mod incremental; // day after day, and damage of earlier sets
 mod histories; // random days of mailboxes
 mod purge; // how long what was deleted stays in archives
 mod suspicious; // nights on which the mail itself was destroyed, and ordinary ones
+mod canary; // a message that nobody touches
+mod other_losses; // databases, keys and files that are lost or changed
 mod project; // the files of a Compose project
 mod hourly; // sets of every hour; equal files are linked
 mod weekly; // sets of every week: all is read, and what is damaged is named

@@ -5,6 +5,7 @@
 //! account may not see, or that is damaged, is named in [`DumpReport::missing`]; the rest is still
 //! saved.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -43,6 +44,8 @@ pub struct DumpReport {
     pub tables: u64,
     /// Rows saved, history included; of accounts: users and roles.
     pub rows: u64,
+    /// The same of each table.
+    pub rows_of: BTreeMap<String, u64>,
     /// Bytes of SQL written.
     pub source_bytes: u64,
     /// What could not be saved, and why: each makes the run's answer bad.
@@ -282,6 +285,7 @@ impl<W: Write> Dump<'_, W> {
             .statement(&format!("\nDROP TABLE IF EXISTS {quoted}"))?;
         self.script.statement(&create)?;
         self.report.tables += 1;
+        self.report.rows_of.insert(table.name.clone(), 0);
         if ELSEWHERE.contains(&table.engine.as_str()) {
             self.warn(format!(
                 "{} is {}: its rows live elsewhere",
@@ -310,6 +314,7 @@ impl<W: Write> Dump<'_, W> {
             longest_bytes,
         } = self.rows_with_history(table, &plan)?;
         self.report.rows += rows;
+        self.report.rows_of.insert(table.name.clone(), rows);
         self.check_count(table, &plan, rows)?;
         if longest_bytes > DEFAULT_PACKET_BYTES {
             self.warn(format!(

@@ -1,7 +1,7 @@
 //! The names of all settings, and their defaults.
 
 /// Every name that a tool looks up.
-pub(super) const NAMES: [&str; 37] = [
+pub(super) const NAMES: [&str; 38] = [
     "BACKUP_ROOT",
     "BACKUP_MOUNTPOINT",
     "BACKUP_COMPONENTS",
@@ -27,6 +27,7 @@ pub(super) const NAMES: [&str; 37] = [
     "BACKUP_ALARM_LOSS_PERCENT",
     "BACKUP_NOTABLE_LOSS_PERCENT",
     "BACKUP_BUSY_MAILBOXES",
+    "BACKUP_CANARY",
     "S3_BUCKET",
     "S3_PREFIX",
     "AWS_PROFILE",

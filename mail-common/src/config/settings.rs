@@ -47,6 +47,8 @@ pub struct Settings {
     /// BACKUP_ALARM_SPOILED, BACKUP_ALARM_LOSS_PERCENT, BACKUP_NOTABLE_LOSS_PERCENT and
     /// BACKUP_BUSY_MAILBOXES: from where on changes of the mail are not those of an ordinary day.
     pub change_limits: Limits,
+    /// BACKUP_CANARY: whether a message that nobody touches is made and looked after.
+    pub backup_canary: bool,
     /// S3_BUCKET.
     pub s3_bucket: Option<String>,
     /// S3_PREFIX.
@@ -122,6 +124,7 @@ impl Settings {
             weekly_sets: weekly_sets(config)?,
             backup_purge_days: purge(config)?,
             change_limits: change_limits(config)?,
+            backup_canary: yes_or_no(config, "BACKUP_CANARY")?,
             s3_bucket: text("S3_BUCKET"),
             s3_prefix: text("S3_PREFIX"),
             clamd_address: text("CLAMD_ADDRESS"),

@@ -125,7 +125,15 @@ impl Day {
         if self.before == 0 {
             self.before = changes.messages.before;
         }
-        for mailbox in &records.mailboxes {
+        self.add_mailboxes(records.mailboxes.iter());
+    }
+
+    /// Adds what became of mailboxes after what was added before.
+    pub(super) fn add_mailboxes<'a>(
+        &mut self,
+        mailboxes: impl Iterator<Item = &'a MailboxChanges>,
+    ) {
+        for mailbox in mailboxes {
             match self.changed.get_mut(&mailbox.mailbox) {
                 Some(sum) => {
                     sum.gone = mailbox.gone;
@@ -160,6 +168,15 @@ impl Day {
     #[must_use]
     pub fn spoiled(&self) -> u64 {
         self.sum(|messages| messages.spoiled)
+    }
+
+    /// The changes of all messages. What they were before is that of the changed mailboxes alone.
+    pub(super) fn messages(&self) -> MessageChanges {
+        let mut sum = MessageChanges::default();
+        for mailbox in self.changed.values() {
+            sum.add(&mailbox.messages);
+        }
+        sum
     }
 
     fn sum(&self, number: impl Fn(&MessageChanges) -> u64) -> u64 {
@@ -243,6 +260,7 @@ mod tests {
                     messages,
                 }],
                 alarms: Vec::new(),
+                ..DayRecords::default()
             },
         }
     }

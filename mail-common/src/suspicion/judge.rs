@@ -2,7 +2,8 @@
 
 use super::day::Day;
 use super::limits::Limits;
-use crate::record::{AlarmLevel, MailboxChanges};
+use crate::record::{Alarm, AlarmLevel, MailboxChanges};
+use crate::set::Component;
 
 /// So many mailboxes are named.
 const NAMED: usize = 50;
@@ -11,7 +12,7 @@ const NAMED: usize = 50;
 const NAMED_IN_MESSAGE: usize = 3;
 
 /// On so many of the days before something happens that is a habit.
-const HABIT_DAYS: usize = 3;
+pub(super) const HABIT_DAYS: usize = 3;
 
 /// A habit does not excuse more than this times its largest day.
 const HABIT_TIMES: f64 = 1.5;
@@ -29,6 +30,28 @@ pub enum Rule {
     MailboxLoss,
     /// A mailbox is gone.
     MailboxGone,
+    /// The message that nobody touches is gone, or has other content.
+    Canary,
+    /// Half of all messages have gone within thirty days.
+    SlowRuin,
+    /// A great part of them has.
+    SlowLoss,
+    /// As many messages were spoiled within thirty days as are an alarm on one.
+    SlowSpoiling,
+    /// A great part of a mailbox has gone within thirty days.
+    MailboxSlowLoss,
+    /// A database is gone.
+    DatabaseGone,
+    /// Tables of a database are gone.
+    TablesGone,
+    /// A table has lost its rows.
+    RowsLost,
+    /// A private key has other content.
+    KeyChanged,
+    /// A private key is gone.
+    KeyGone,
+    /// A file of the Compose project is gone.
+    FileGone,
 }
 
 /// What the judgement is.
@@ -53,6 +76,17 @@ impl Rule {
             Self::ManyMailboxes => "many-mailboxes",
             Self::MailboxLoss => "mailbox-loss",
             Self::MailboxGone => "mailbox-gone",
+            Self::Canary => "canary",
+            Self::SlowRuin => "slow-ruin",
+            Self::SlowLoss => "slow-loss",
+            Self::SlowSpoiling => "slow-spoiling",
+            Self::MailboxSlowLoss => "mailbox-slow-loss",
+            Self::DatabaseGone => "database-gone",
+            Self::TablesGone => "tables-gone",
+            Self::RowsLost => "rows-lost",
+            Self::KeyChanged => "key-changed",
+            Self::KeyGone => "key-gone",
+            Self::FileGone => "file-gone",
         }
     }
 
@@ -60,9 +94,36 @@ impl Rule {
     #[must_use]
     pub const fn level(self) -> AlarmLevel {
         match self {
-            Self::Spoiled | Self::ServerLoss | Self::ManyMailboxes => AlarmLevel::Alarm,
-            Self::MailboxLoss | Self::MailboxGone => AlarmLevel::Notable,
+            Self::Spoiled
+            | Self::ServerLoss
+            | Self::ManyMailboxes
+            | Self::Canary
+            | Self::SlowRuin => AlarmLevel::Alarm,
+            Self::MailboxLoss
+            | Self::MailboxGone
+            | Self::SlowLoss
+            | Self::SlowSpoiling
+            | Self::MailboxSlowLoss
+            | Self::DatabaseGone
+            | Self::TablesGone
+            | Self::RowsLost
+            | Self::KeyChanged
+            | Self::KeyGone
+            | Self::FileGone => AlarmLevel::Notable,
         }
+    }
+}
+
+/// Whether an alarm is about `component`. A rule that is not known is about the mail.
+#[must_use]
+pub fn is_about(alarm: &Alarm, component: Component) -> bool {
+    let is_of = |rules: &[Rule]| rules.iter().any(|rule| rule.name() == alarm.rule);
+    let is_of_databases = is_of(&[Rule::DatabaseGone, Rule::TablesGone, Rule::RowsLost]);
+    let is_of_files = is_of(&[Rule::KeyChanged, Rule::KeyGone, Rule::FileGone]);
+    match component {
+        Component::Mysql => is_of_databases,
+        Component::Config | Component::Ssl | Component::Dkim => is_of_files,
+        Component::Mailboxes => !is_of_databases && !is_of_files,
     }
 }
 
@@ -193,15 +254,12 @@ fn has_lost_much(mailbox: &MailboxChanges, before: &[Day], limits: &Limits) -> b
         .iter()
         .filter_map(|day| day.changed.get(&mailbox.mailbox))
         .collect();
-    let is_most = |of: &MailboxChanges| {
-        of.messages.vanished as f64 > share(of.messages.before, limits.notable_percent)
-    };
     let such: Vec<u64> = earlier
         .iter()
-        .filter(|of| is_most(of))
+        .filter(|of| is_most(of, &limits))
         .map(|of| of.messages.vanished)
         .collect();
-    if had >= limits.notable_messages && is_most(mailbox) {
+    if had >= limits.notable_messages && is_most(mailbox, &limits) {
         return !is_habit(lost, &such);
     }
     // Without days before it there is no largest one.
@@ -214,22 +272,28 @@ fn has_lost_much(mailbox: &MailboxChanges, before: &[Day], limits: &Limits) -> b
         })
 }
 
+/// Whether a mailbox lost more on a day than may be. `limits` are its own.
+pub(super) fn is_most(mailbox: &MailboxChanges, limits: &Limits) -> bool {
+    let messages = &mailbox.messages;
+    messages.vanished as f64 > share(messages.before, limits.notable_percent)
+}
+
 /// Whether so much was lost on several of the `such` days, on which it was a great part as well.
 fn is_habit(lost: u64, such: &[u64]) -> bool {
     let largest = such.iter().max().copied().unwrap_or_default();
     such.len() >= HABIT_DAYS && lost as f64 <= largest as f64 * HABIT_TIMES
 }
 
-fn share(of: u64, percent: f64) -> f64 {
+pub(super) fn share(of: u64, percent: f64) -> f64 {
     of as f64 * percent / 100.0
 }
 
-fn percent(part: u64, of: u64) -> u64 {
+pub(super) fn percent(part: u64, of: u64) -> u64 {
     part.saturating_mul(100) / of.max(1)
 }
 
 /// Those with the greatest numbers first; none without any.
-fn greatest<'a>(
+pub(super) fn greatest<'a>(
     mailboxes: impl Iterator<Item = &'a MailboxChanges>,
     number: impl Fn(&MailboxChanges) -> u64,
 ) -> Vec<MailboxChanges> {
@@ -238,7 +302,7 @@ fn greatest<'a>(
     sorted.into_iter().take(NAMED).cloned().collect()
 }
 
-fn losses(mailboxes: &[MailboxChanges]) -> String {
+pub(super) fn losses(mailboxes: &[MailboxChanges]) -> String {
     names(mailboxes, |mailbox| {
         format!(
             "{} of {}",
@@ -247,7 +311,10 @@ fn losses(mailboxes: &[MailboxChanges]) -> String {
     })
 }
 
-fn names(mailboxes: &[MailboxChanges], number: impl Fn(&MailboxChanges) -> String) -> String {
+pub(super) fn names(
+    mailboxes: &[MailboxChanges],
+    number: impl Fn(&MailboxChanges) -> String,
+) -> String {
     let named = mailboxes.iter().take(NAMED_IN_MESSAGE);
     let named: Vec<String> = named
         .map(|mailbox| format!("{} ({})", mailbox.mailbox, number(mailbox)))

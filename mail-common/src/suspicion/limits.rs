@@ -26,6 +26,10 @@ pub struct Limits {
     pub alarm_mailboxes: u64,
     /// ... if they are at least this share of all.
     pub alarm_mailboxes_percent: f64,
+    /// A server of so many messages that has lost this share within thirty days is notable ...
+    pub notable_month_percent: f64,
+    /// ... and this share is an alarm.
+    pub alarm_month_percent: f64,
     /// Mailboxes with limits of their own, by their path below the mail root.
     pub mailboxes: BTreeMap<String, MailboxLimits>,
 }
@@ -54,6 +58,8 @@ impl Default for Limits {
             alarm_messages: 1000,
             alarm_mailboxes: 3,
             alarm_mailboxes_percent: 10.0,
+            notable_month_percent: 20.0,
+            alarm_month_percent: 50.0,
             mailboxes: BTreeMap::new(),
         }
     }

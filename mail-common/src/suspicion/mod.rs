@@ -8,11 +8,19 @@
 mod limits; // from where on a change is not ordinary
 mod day; // the changes of a day, from the runs that saw them
 mod judge; // a day beside the thirty before it: pure
+mod month; // thirty days together: pure
+mod others; // databases, keys and files: pure
 #[cfg(test)]
 mod simulation; // a year of ordinary life, and attacks
 mod hold; // the alarms that nobody has accepted
 
+/// The domain of the message that nobody touches: no mailbox of a user is in it. Such names are
+/// reserved (RFC 2606), so no mail comes there.
+pub const CANARY_DOMAIN: &str = "backup-canary.invalid";
+
 pub use day::{Day, DayRun, days, is_of_day, moment_of, runs};
 pub use hold::{ACCEPTED, HOLD, Hold, HoldError, accept, accepted, raise};
-pub use judge::{Finding, Rule, judge};
+pub use judge::{Finding, Rule, is_about, judge};
 pub use limits::{Limits, MailboxLimits};
+pub use month::{Told, judge_month};
+pub use others::{Saved, judge_databases, judge_watched};

@@ -2,9 +2,10 @@
 //! alarm, and which of the others is seen when.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use super::judge::{Finding, judge};
-use super::{Day, Limits};
+use super::{Day, Limits, Rule, Told, judge_month};
 use crate::record::{AlarmLevel, MailboxChanges, MessageChanges};
 
 const SEEDS: u64 = 10;
@@ -12,6 +13,7 @@ const DAYS: usize = 365;
 const USERS: usize = 40;
 
 /// Numbers that look random and are the same each time (xorshift64*).
+#[derive(Clone)]
 struct Dice(u64);
 
 impl Dice {
@@ -27,6 +29,7 @@ impl Dice {
     }
 }
 
+#[derive(Clone)]
 struct User {
     name: String,
     messages: u64,
@@ -45,6 +48,7 @@ enum Kind {
     Jobs,
 }
 
+#[derive(Clone)]
 struct Server {
     dice: Dice,
     users: Vec<User>,
@@ -181,34 +185,84 @@ fn add(day: &mut Day, mailbox: String, messages: MessageChanges) {
     day.changed.insert(mailbox, changes);
 }
 
-/// What is found on `day`, with the thirty before it in `past`, the newest last.
-fn found(day: &Day, past: &[Day]) -> Vec<Finding> {
-    let before = &past[past.len().saturating_sub(30)..];
-    judge(day, before, &Limits::default())
+/// Who looks on: what was, and what was told.
+#[derive(Clone, Default)]
+struct Watch {
+    past: Vec<Day>,
+    /// With the day of each.
+    told: Vec<(usize, Finding)>,
+}
+
+impl Watch {
+    /// What is found on the next day, but for what was told already.
+    fn see(&mut self, day: Day) -> Vec<Finding> {
+        let before = &self.past[self.past.len().saturating_sub(30)..];
+        let mut findings = judge(&day, before, &Limits::default());
+        if !findings.iter().any(|it| it.rule == Rule::ServerLoss) {
+            let alarms = self.told.iter().filter(|(_, it)| is_alarm_of(it.rule));
+            let since = alarms.map(|(day, _)| day + 1).max().unwrap_or(0);
+            let since = since.max(self.past.len().saturating_sub(30));
+            let month: Vec<&Day> = self.past[since..].iter().rev().collect();
+            let told = self.told(&findings);
+            findings.extend(judge_month(&day, &month, &Limits::default(), &told));
+        }
+        let number = self.past.len();
+        self.told
+            .extend(findings.iter().map(|it| (number, it.clone())));
+        self.past.push(day);
+        findings
+    }
+
+    /// What was told within thirty days, and of today.
+    fn told(&self, today: &[Finding]) -> Told {
+        let mut told = Told::default();
+        for (day, finding) in &self.told {
+            if day + 30 > self.past.len() {
+                told.add(finding.rule.name(), &finding.mailboxes);
+            }
+        }
+        for finding in today {
+            told.add(finding.rule.name(), &finding.mailboxes);
+        }
+        told
+    }
+}
+
+fn is_alarm_of(rule: Rule) -> bool {
+    rule.level() == AlarmLevel::Alarm
 }
 
 fn is_alarm(findings: &[Finding]) -> bool {
-    let mut levels = findings.iter().map(|finding| finding.rule.level());
-    levels.any(|level| level == AlarmLevel::Alarm)
+    findings.iter().any(|finding| is_alarm_of(finding.rule))
 }
+
+/// What an administrator of forty mailboxes is told in a year: somebody left, somebody threw much
+/// away. Most of it is people who come back from a vacation and throw a quarter away.
+const NOTABLE_DAYS: usize = 65;
 
 #[test]
 fn a_year_of_ordinary_life_is_no_alarm() {
     for seed in 1..=SEEDS {
         let mut server = Server::new(seed);
-        let (mut past, mut notable) = (Vec::new(), 0);
+        let mut watch = Watch::default();
+        let mut by_rule: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut notable = 0;
         for number in 0..DAYS {
-            let day = server.pass_day();
-            let findings = found(&day, &past);
+            let findings = watch.see(server.pass_day());
             assert!(
                 !is_alarm(&findings),
                 "seed {seed} day {number}: {findings:?}"
             );
             notable += usize::from(!findings.is_empty());
-            past.push(day);
+            for finding in findings {
+                *by_rule.entry(finding.rule.name()).or_default() += 1;
+            }
         }
-        // Somebody is told now and then, not each day.
-        assert!(notable < 80, "seed {seed}: {notable} notable days");
+        println!("seed {seed}: {notable} notable days, {by_rule:?}");
+        assert!(
+            notable <= NOTABLE_DAYS,
+            "seed {seed}: {notable} notable days"
+        );
     }
 }
 
@@ -219,10 +273,13 @@ enum Attack {
     DeleteEvenly(u64),
     /// This share of one mailbox is.
     DeleteOne(u64),
-    /// This share is overwritten, header and all or not.
+    /// This share is overwritten under its names: encrypted, with or without its header, cut to
+    /// nothing, or replaced by older content.
     InPlace(u64),
     /// This share is encrypted under new names.
     NewNames(u64),
+    /// The same, and each message keeps its header.
+    NewNamesWithHeaders(u64),
     /// So many messages in all are overwritten.
     Messages(u64),
 }
@@ -234,25 +291,43 @@ enum Seen {
     Never,
 }
 
-/// Carries out an attack on the days from 200, `days` long. When it is seen, counted from 0.
+/// The server after 200 days of ordinary life, and what was seen of it.
+fn after_ordinary_life(seed: u64) -> (Server, Watch) {
+    static ALL: OnceLock<Vec<(Server, Watch)>> = OnceLock::new();
+    let all = ALL.get_or_init(|| {
+        let one = |seed| {
+            let mut server = Server::new(seed);
+            let past = (0..200).map(|_| server.pass_day()).collect();
+            let told = Vec::new();
+            (server, Watch { past, told })
+        };
+        (1..=SEEDS).map(one).collect()
+    });
+    all[seed as usize - 1].clone()
+}
+
+/// Carries out an attack on so many days in a row. When it is seen, counted from 0.
 fn seen(attack: Attack, days: usize, seed: u64) -> Seen {
-    let mut server = Server::new(seed);
-    let mut past: Vec<Day> = (0..200).map(|_| server.pass_day()).collect();
+    let (mut server, mut watch) = after_ordinary_life(seed);
     let mut notable = Seen::Never;
     for number in 0..days {
         let mut day = server.pass_day();
         strike(attack, &mut server, &mut day);
-        let findings = found(&day, &past);
+        let findings = watch.see(day);
         if is_alarm(&findings) {
             return Seen::AsAlarm(number);
         }
-        let is_told = findings
-            .iter()
-            .any(|it| it.rule == super::Rule::MailboxLoss);
-        if is_told && notable == Seen::Never {
+        // What ordinary life is told for on its own account is not it.
+        let is_of_it = |it: &Finding| match attack {
+            Attack::DeleteOne(_) => it
+                .mailboxes
+                .iter()
+                .any(|it| it.mailbox == server.users[3].name),
+            _ => matches!(it.rule, Rule::SlowLoss | Rule::SlowSpoiling),
+        };
+        if findings.iter().any(is_of_it) && notable == Seen::Never {
             notable = Seen::AsNotable(number);
         }
-        past.push(day);
     }
     notable
 }
@@ -268,65 +343,91 @@ fn strike(attack: Attack, server: &mut Server, day: &mut Day) {
         };
         let messages = &mut mailbox.messages;
         let rest = messages.before - messages.vanished;
-        let (lost, spoiled) = match attack {
-            Attack::DeleteEvenly(percent) => (rest * percent / 100, 0),
-            Attack::DeleteOne(percent) if number == 3 => (rest * percent / 100, 0),
-            Attack::DeleteOne(_) => (0, 0),
-            Attack::InPlace(percent) => (0, rest * percent / 100),
-            Attack::NewNames(percent) => (rest * percent / 100, rest * percent / 100),
-            Attack::Messages(_) => (0, left.min(rest)),
+        let (lost, spoiled, new) = match attack {
+            Attack::DeleteEvenly(percent) => (rest * percent / 100, 0, 0),
+            Attack::DeleteOne(percent) if number == 3 => (rest * percent / 100, 0, 0),
+            Attack::DeleteOne(_) => (0, 0, 0),
+            Attack::InPlace(percent) => (0, rest * percent / 100, 0),
+            Attack::NewNames(percent) => {
+                let part = rest * percent / 100;
+                (part, part, part)
+            }
+            Attack::NewNamesWithHeaders(percent) => {
+                let part = rest * percent / 100;
+                (part, 0, part)
+            }
+            Attack::Messages(_) => (0, left.min(rest), 0),
         };
         left = left.saturating_sub(spoiled);
         messages.vanished += lost;
         messages.spoiled += spoiled;
-        user.messages = user.messages.saturating_sub(lost);
+        messages.new += new;
+        user.messages = (user.messages + new).saturating_sub(lost);
     }
 }
 
-/// The same for each seed.
-#[track_caller]
-fn check(attack: Attack, days: usize, expected: Seen) {
-    for seed in 1..=SEEDS {
-        assert_eq!(seen(attack, days, seed), expected, "seed {seed}");
-    }
+/// The worst and the best that the seeds give.
+fn range(attack: Attack, days: usize) -> String {
+    let all: Vec<Seen> = (1..=SEEDS).map(|seed| seen(attack, days, seed)).collect();
+    let words = |seen: &Seen| match seen {
+        Seen::AsAlarm(day) => format!("alarm {day}"),
+        Seen::AsNotable(day) => format!("notable {day}"),
+        Seen::Never => "never".to_owned(),
+    };
+    let mut words: Vec<String> = all.iter().map(words).collect();
+    words.sort();
+    words.dedup();
+    words.join(", ")
 }
 
-/// Below the limits, though a mailbox may be notable on its own account.
+/// The same for each seed; the days are counted from 0.
 #[track_caller]
-fn check_no_alarm(attack: Attack, days: usize) {
-    for seed in 1..=SEEDS {
-        let seen = seen(attack, days, seed);
-        assert!(!matches!(seen, Seen::AsAlarm(_)), "seed {seed}: {seen:?}");
-    }
+fn check(attack: Attack, days: usize, expected: &str) {
+    assert_eq!(range(attack, days), expected);
 }
 
 #[test]
 fn attacks_are_seen_in_the_very_run_or_stay_below_the_limits() {
-    let at_once = Seen::AsAlarm(0);
+    let at_once = "alarm 0";
     for percent in [20, 25, 45, 75, 100] {
         check(Attack::DeleteEvenly(percent), 1, at_once);
+        check(Attack::NewNamesWithHeaders(percent), 1, at_once);
     }
-    check_no_alarm(Attack::DeleteEvenly(5), 1);
+    for percent in [5, 10, 15] {
+        check(Attack::DeleteEvenly(percent), 1, "never");
+        check(Attack::NewNamesWithHeaders(percent), 1, "never");
+    }
     for percent in [1, 2, 10, 50, 100] {
         check(Attack::InPlace(percent), 1, at_once);
         check(Attack::NewNames(percent), 1, at_once);
     }
     check(Attack::Messages(20), 1, at_once);
-    // What the ordinary odd messages of the day do not add to.
-    check_no_alarm(Attack::Messages(10), 1);
-    // Slowly: encrypting is seen on the first day, deleting is not seen at all.
-    check(Attack::InPlace(5), 20, at_once);
-    check_no_alarm(Attack::DeleteEvenly(5), 20);
+    check(Attack::Messages(10), 1, "never");
+}
+
+#[test]
+fn what_is_destroyed_slowly_is_seen_while_the_good_sets_are_there() {
+    let check = |attack, expected| check(attack, 20, expected);
+    check(Attack::DeleteEvenly(5), "alarm 13, alarm 14");
+    check(Attack::DeleteEvenly(3), "notable 6, notable 7, notable 8");
+    check(
+        Attack::DeleteEvenly(2),
+        "notable 11, notable 12, notable 13, notable 9",
+    );
+    check(Attack::DeleteEvenly(1), "never");
+    check(Attack::NewNamesWithHeaders(5), "never");
+    check(Attack::InPlace(1), "alarm 0");
+    check(Attack::Messages(10), "notable 1");
+    check(
+        Attack::Messages(2),
+        "notable 6, notable 7, notable 8, notable 9",
+    );
 }
 
 #[test]
 fn half_of_one_mailbox_is_notable_in_the_very_run() {
     for seed in 1..=SEEDS {
-        let messages = {
-            let mut server = Server::new(seed);
-            (0..200).for_each(|_| drop(server.pass_day()));
-            server.users[3].messages
-        };
+        let messages = after_ordinary_life(seed).0.users[3].messages;
         if messages > 200 {
             let told = seen(Attack::DeleteOne(60), 1, seed);
             assert_ne!(told, Seen::Never, "seed {seed}");

@@ -180,8 +180,12 @@ fn row(record: &Record) -> Row {
         Record::Mailbox(mailbox) => Row::Cells(&MAILBOX, mailbox_cells(mailbox)),
         Record::Alarm(alarm) => Row::Cells(&ALARM, alarm_cells(alarm)),
         Record::Accepted(accepted) => Row::Sentence(accepted_sentence(accepted)),
-        // The sums are in the totals.
-        Record::Changes(_) | Record::Error(ErrorRecord { .. }) => Row::Nothing,
+        // The sums are in the totals; what is watched is for the runs to come.
+        Record::Changes(_)
+        | Record::Canary(_)
+        | Record::Database(_)
+        | Record::Watched(_)
+        | Record::Error(ErrorRecord { .. }) => Row::Nothing,
         Record::End(end) => Row::Sentence(end_sentence(end)),
     }
 }

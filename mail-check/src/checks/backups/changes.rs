@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use mail_common::record::{AlarmLevel, MessageChanges};
 use mail_common::set::{self, BackupRoot, SetId, SetKind, SetState};
 use mail_common::suspicion::{
-    self, Day, DayRun, HOLD, Hold, Limits, days, judge as judge_day, runs,
+    self, Day, DayRun, HOLD, Hold, Limits, Told, days, judge as judge_day, judge_month, runs,
 };
 
 use crate::finding::Finding;
@@ -118,9 +118,11 @@ fn figures(last: &DayRun) -> Vec<Finding> {
 }
 
 impl Changes {
-    /// The last run that compared.
+    /// The last run that compared, or told something.
     fn last(&self) -> Option<&DayRun> {
-        let compared = self.runs.iter().filter(|run| run.records.changes.is_some());
+        let is_known =
+            |run: &&DayRun| run.records.changes.is_some() || !run.records.alarms.is_empty();
+        let compared = self.runs.iter().filter(is_known);
         compared.max_by_key(|run| (run.moment, run.begun))
     }
 
@@ -138,9 +140,19 @@ impl Changes {
         let accepted = self.accepted.iter().max();
         let is_open = |run: &&DayRun| accepted.is_none_or(|accepted| run.begun > *accepted);
         let open: Vec<DayRun> = self.runs.iter().filter(is_open).cloned().collect();
-        let today = days(&open, last.moment).into_iter().next();
+        let mut since = days(&open, last.moment).into_iter();
+        let Some(today) = since.next() else {
+            return Vec::new();
+        };
         let before: Vec<Day> = days(&self.runs, last.moment).into_iter().skip(1).collect();
-        today.map_or_else(Vec::new, |today| judge_day(&today, &before, limits))
+        let mut findings = judge_day(&today, &before, limits);
+        let is_alarm = |it: &suspicion::Finding| it.rule.level() == AlarmLevel::Alarm;
+        if !findings.iter().any(is_alarm) {
+            let since: Vec<Day> = since.collect();
+            let since: Vec<&Day> = since.iter().collect();
+            findings.extend(judge_month(&today, &since, limits, &Told::default()));
+        }
+        findings
     }
 }
 
@@ -176,6 +188,7 @@ mod tests {
                     gone: false,
                     messages,
                 }],
+                ..DayRecords::default()
             },
         }
     }

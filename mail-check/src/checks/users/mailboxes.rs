@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use mail_common::relpath::RelPath;
 use mail_common::set::address_of;
+use mail_common::suspicion::CANARY_DOMAIN;
 
 /// A mailbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +25,10 @@ pub(super) type Mailboxes = BTreeMap<String, Mailbox>;
 /// Every mailbox below `root`, a mail root or the directory of a set. Hidden directories are none.
 pub(super) fn list(root: &Path) -> io::Result<Mailboxes> {
     let mut mailboxes = Mailboxes::new();
-    for domain in directories(root, &RelPath::root())? {
+    let mut domains = directories(root, &RelPath::root())?;
+    // It belongs to mail-backup.
+    domains.retain(|domain| domain.name() != CANARY_DOMAIN.as_bytes());
+    for domain in domains {
         for mailbox in directories(root, &domain)? {
             let path = root.join(mailbox.as_path());
             let created = fs::metadata(&path).and_then(|metadata| metadata.created());

@@ -1,0 +1,68 @@
+//! What has become of databases, keys and files of the configuration, by the manifests of the sets
+//! before.
+
+use std::cmp::Reverse;
+
+use mail_common::record::{DatabaseRows, WatchedFile};
+use mail_common::set::{Component, SetState};
+use mail_common::suspicion::{DayRun, Finding, Saved, judge_databases, judge_watched};
+
+use crate::components::SavedComponents;
+use crate::plan::Plan;
+
+/// How many days a table is compared with.
+const DAYS: i64 = 30;
+
+/// What is told of `saved`. `earlier` are the runs that made the sets of the root.
+pub(crate) fn other_losses(
+    plan: &Plan,
+    saved: &SavedComponents,
+    earlier: &[DayRun],
+    now: jiff::Timestamp,
+) -> Vec<Finding> {
+    let is_before = |run: &&DayRun| run.state == SetState::Complete && run.begun <= now;
+    let mut complete: Vec<&DayRun> = earlier.iter().filter(is_before).collect();
+    complete.sort_by_key(|run| Reverse((run.begun, run.set)));
+    let mut findings = databases(plan, saved, &complete, now);
+    findings.extend(watched(plan, saved, &complete));
+    findings
+}
+
+fn databases(
+    plan: &Plan,
+    saved: &SavedComponents,
+    complete: &[&DayRun],
+    now: jiff::Timestamp,
+) -> Vec<Finding> {
+    if !plan.components.contains(&Component::Mysql) {
+        return Vec::new();
+    }
+    let is_young = |run: &&&DayRun| now.duration_since(run.begun).as_hours() <= DAYS * 24;
+    let before = complete.iter().filter(is_young);
+    let before = before.map(|run| &*run.records.databases);
+    let before: Vec<&[DatabaseRows]> = before.filter(|databases| !databases.is_empty()).collect();
+    let whole = if saved.failed.contains(&Component::Mysql) {
+        Saved::InPart
+    } else {
+        Saved::Whole
+    };
+    judge_databases(&saved.databases, &before, whole)
+}
+
+fn watched(plan: &Plan, saved: &SavedComponents, complete: &[&DayRun]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for component in [Component::Config, Component::Ssl, Component::Dkim] {
+        let of_it = |files: &[WatchedFile]| -> Vec<WatchedFile> {
+            let files = files.iter().filter(|file| file.component == component);
+            files.cloned().collect()
+        };
+        if !plan.components.contains(&component) || saved.failed.contains(&component) {
+            continue;
+        }
+        let mut known = complete.iter().map(|run| of_it(&run.records.watched));
+        if let Some(last) = known.find(|files| !files.is_empty()) {
+            findings.extend(judge_watched(&of_it(&saved.watched), &last, &[component]));
+        }
+    }
+    findings
+}

@@ -1,0 +1,103 @@
+//! Databases, keys and files of the Compose project that are lost or changed: told, and nothing is
+//! held for it.
+
+use std::fs;
+
+use mail_tests::run::Outcome;
+use serde_json::Value;
+
+use crate::support::{Server, put};
+
+/// A key of a kind that a tool would make; what it holds does not matter.
+fn key(text: &str) -> Vec<u8> {
+    format!("-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----\n").into_bytes()
+}
+
+/// The rules and the sentences of what a run tells. None of it holds anything.
+#[track_caller]
+fn check(server: &Server, args: &[&str], expected: &[(&str, &str)]) -> Outcome {
+    let outcome = server.run(args).assert_code(0);
+    let told = outcome.data("alarm");
+    let text = |alarm: &Value, field: &str| alarm[field].as_str().unwrap().to_owned();
+    let rules: Vec<String> = told.iter().map(|alarm| text(alarm, "rule")).collect();
+    let wanted: Vec<&str> = expected.iter().map(|(rule, _)| *rule).collect();
+    assert_eq!(rules, wanted, "{told:?}");
+    for (alarm, (_, part)) in told.iter().zip(expected) {
+        assert!(text(alarm, "message").contains(part), "{alarm}");
+        assert_eq!(alarm["level"], "notable");
+        assert!(outcome.stderr.contains(part), "{}", outcome.stderr);
+    }
+    assert!(!server.root().join("HOLD").exists());
+    outcome
+}
+
+#[test]
+fn a_database_that_loses_rows_tables_or_its_life_is_told_once() {
+    let server = Server::with_one_message().and_database();
+    let sql = |text: &str| server.database.as_ref().unwrap().sql(text);
+    sql(
+        "CREATE DATABASE webmail; CREATE TABLE webmail.contacts (id INT); \
+         CREATE TABLE webmail.sessions (id INT); CREATE DATABASE old; \
+         INSERT INTO webmail.contacts WITH RECURSIVE n AS (SELECT 1 AS id UNION ALL \
+         SELECT id + 1 FROM n WHERE id < 40) SELECT id FROM n",
+    );
+    let mysql = |date| ["--component", "mysql", "--date", date];
+    let outcome = check(&server, &mysql("2026-11-01"), &[]);
+    let webmail = outcome.data("database");
+    let webmail = webmail.iter().find(|it| it["database"] == "webmail");
+    assert_eq!(webmail.unwrap()["tables"]["contacts"], 40);
+    sql("DELETE FROM webmail.contacts WHERE id > 20");
+    check(&server, &mysql("2026-11-02"), &[]);
+    sql(
+        "DELETE FROM webmail.contacts WHERE id > 9; DROP TABLE webmail.sessions; DROP DATABASE old",
+    );
+    let told = [
+        ("database-gone", "was it dropped on purpose?: old"),
+        ("tables-gone", "webmail.sessions"),
+        ("rows-lost", "webmail.contacts (9 of 20)"),
+    ];
+    check(&server, &mysql("2026-11-03"), &told);
+    // Another component of the day's set leaves what the databases say, and does not say it again.
+    let outcome = server.run(&["--component", "config", "--date", "2026-11-03"]);
+    assert_eq!(outcome.data("alarm").len(), 3);
+    assert!(!outcome.stderr.contains("rows-lost"), "{}", outcome.stderr);
+    let manifest = server.set("daily/2026-11-03").join("manifest.jsonl");
+    let manifest = fs::read_to_string(manifest).unwrap();
+    assert!(manifest.contains("rows-lost") && manifest.contains(r#""contacts":9"#));
+    check(&server, &mysql("2026-11-04"), &[]);
+}
+
+#[test]
+fn a_key_that_changes_and_a_compose_file_that_vanishes_are_told_once() {
+    let server = Server::with_one_message();
+    let dkim = server.path("config/opendkim/example.com/mail.private");
+    put(&dkim, &key("one"));
+    put(&server.path("certbot/archive/mx/privkey1.pem"), &key("one"));
+    put(
+        &server.path("docker-compose.override.yml"),
+        b"services: {}\n",
+    );
+    let parts = ["config", "ssl", "dkim"].map(|part| ["--component", part]);
+    let parts = parts.concat();
+    let day = |date| [&parts[..], &["--date", date]].concat();
+    check(&server, &day("2026-11-01"), &[]);
+    check(&server, &day("2026-11-02"), &[]);
+    put(&dkim, &key("two"));
+    fs::remove_file(server.path("docker-compose.override.yml")).unwrap();
+    // Renewed, as certbot does.
+    put(&server.path("certbot/archive/mx/privkey2.pem"), &key("two"));
+    fs::remove_file(server.path("certbot/archive/mx/privkey1.pem")).unwrap();
+    let told = [
+        ("key-changed", "opendkim/example.com/mail.private in config"),
+        ("file-gone", "config/project/docker-compose.override.yml"),
+        ("key-changed", "example.com/mail.private in dkim"),
+    ];
+    check(&server, &day("2026-11-03"), &told);
+    check(&server, &day("2026-11-04"), &[]);
+    fs::remove_file(&dkim).unwrap();
+    let told = [
+        ("key-gone", "opendkim/example.com/mail.private in config"),
+        ("key-gone", "example.com/mail.private in dkim"),
+    ];
+    check(&server, &day("2026-11-05"), &told);
+}
