@@ -35,6 +35,10 @@ use crate::stream;
 /// What a clock may be wrong by, and runs may overtake each other by.
 const SLACK_SECONDS: i64 = 600;
 
+/// Mail was destroyed, or looks so: who waited for a second run would lose a night. As the checks of
+/// a root and of a stream name it.
+const AT_ONCE: [&str; 2] = ["backup-alarm", "changes"];
+
 /// When a change is news.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules {
@@ -199,7 +203,9 @@ fn update(known: &mut CheckState, finding: &Finding, now: Moment, rules: &Rules)
         known.found_runs = 0;
     }
     known.found_runs = known.found_runs.saturating_add(1);
-    if known.found_runs >= rules.after_runs && known.status != known.found {
+    let is_urgent = finding.status == Status::Critical && AT_ONCE.contains(&&*finding.name);
+    let after_runs = if is_urgent { 1 } else { rules.after_runs };
+    if known.found_runs >= after_runs && known.status != known.found {
         known.status = known.found;
         known.since = known.found_since;
     }

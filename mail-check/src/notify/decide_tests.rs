@@ -354,3 +354,30 @@ impl OfNumber for Status {
         [Self::Ok, Self::Warning, Self::Critical, Self::Unknown][usize::from(number)]
     }
 }
+
+#[test]
+fn destroyed_mail_is_news_at_once() {
+    let rules = Rules {
+        after_runs: 3,
+        ..RULES
+    };
+    let send = |name: &str, status| {
+        let findings = [Finding::new(status, name, "/b", "destroyed")];
+        let observation = Observation {
+            findings: &findings,
+            answered: &[],
+            now: 0,
+        };
+        let (_, news) = decide(
+            Memory::default(),
+            observation,
+            &[CHANNEL.to_owned()],
+            &rules,
+        );
+        news.len()
+    };
+    assert_eq!(send("disk", Status::Critical), 0);
+    assert_eq!(send("backup-alarm", Status::Critical), 1);
+    assert_eq!(send("changes", Status::Critical), 1);
+    assert_eq!(send("changes", Status::Warning), 0);
+}

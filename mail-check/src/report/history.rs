@@ -4,8 +4,8 @@ use std::path::Path;
 
 use jiff::ToSpan;
 use jiff::civil::Date;
-use mail_common::manifest::Manifest;
-use mail_common::record::EndStatus;
+use mail_common::manifest::{DayRecords, Manifest};
+use mail_common::record::{Alarm, EndStatus, MessageChanges};
 use mail_common::report::chain;
 use mail_common::set::{BackupRoot, FoundSet, MANIFEST, SetKind, SetState};
 
@@ -22,6 +22,16 @@ pub(super) struct History {
 pub(super) struct Day {
     pub(super) date: Date,
     pub(super) sets: Vec<Backup>,
+    /// What became of the mail; `None` when nothing was compared and nothing is told.
+    pub(super) changes: Option<MailChanges>,
+}
+
+/// What became of the mail on a day, as its daily and hourly sets tell.
+#[derive(Debug, Default)]
+pub(super) struct MailChanges {
+    pub(super) messages: MessageChanges,
+    /// What was not as on an ordinary day.
+    pub(super) alarms: Vec<Alarm>,
 }
 
 /// A set.
@@ -43,6 +53,7 @@ pub(super) struct Run {
     /// Of which these were written, and not linked from an earlier set.
     pub(super) new_bytes: u64,
     pub(super) components: Vec<&'static str>,
+    pub(super) day: DayRecords,
 }
 
 impl Backup {
@@ -63,13 +74,34 @@ pub(super) fn read(root: &Path, today: Date) -> History {
         let (hourly, others): (Vec<_>, Vec<_>) =
             of_day.partition(|set| set.id.kind() == SetKind::Hourly);
         let mut sets: Vec<Backup> = others.into_iter().map(backup).collect();
-        sets.extend(together(date, hourly.into_iter().map(backup).collect()));
-        Day { date, sets }
+        let hourly: Vec<Backup> = hourly.into_iter().map(backup).collect();
+        let changes = changes(sets.iter().chain(&hourly));
+        sets.extend(together(date, hourly));
+        Day {
+            date,
+            sets,
+            changes,
+        }
     });
     History {
         days: days.collect(),
         problem,
     }
+}
+
+/// A weekly set tells once more what the daily ones do.
+fn changes<'a>(sets: impl Iterator<Item = &'a Backup>) -> Option<MailChanges> {
+    let told = sets.filter(|set| set.kind != SetKind::Weekly);
+    let told = told.filter_map(|set| Some(&set.run.as_ref()?.day));
+    let mut sum: Option<MailChanges> = None;
+    for day in told.filter(|day| day.changes.is_some() || !day.alarms.is_empty()) {
+        let sum = sum.get_or_insert_default();
+        if let Some(changes) = &day.changes {
+            sum.messages.add(&changes.messages);
+        }
+        sum.alarms.extend(day.alarms.iter().cloned());
+    }
+    sum
 }
 
 fn find(root: &Path) -> Result<Vec<FoundSet>, mail_common::set::Error> {
@@ -162,6 +194,7 @@ fn run(manifest: &Manifest) -> Run {
             .into_iter()
             .map(mail_common::set::Component::name)
             .collect(),
+        day: manifest.day.clone(),
     }
 }
 

@@ -8,6 +8,7 @@ mod history; // the sets of thirty days
 mod markup; // text that is inert in HTML
 mod page; // the page
 mod plot; // bars
+mod changes; // what became of the mail
 mod streams; // the newest of the records of other tools
 
 use std::path::{Path, PathBuf};

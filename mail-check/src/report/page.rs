@@ -9,6 +9,7 @@ use mail_common::record::{EndStatus, VerdictStatus};
 use mail_common::set::{SetKind, SetState};
 use mail_common::tool::{human_duration, human_size};
 
+use super::changes;
 use super::history::{Backup, DAYS, Day, History};
 use super::markup::Text;
 use super::plot::{Bar, plot};
@@ -22,6 +23,9 @@ const STYLE: &str = include_str!("style.css");
 /// Nothing is loaded and nothing is run, whatever a name should contain.
 const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
+
+/// What a cross in the plots of sets says.
+const MISSING: &str = "missing or failed";
 
 /// All that is on it.
 pub(super) struct Page<'a> {
@@ -46,6 +50,7 @@ impl Page<'_> {
         self.head(&mut page);
         self.checks(&mut page);
         self.backups(&mut page);
+        changes::section(&mut page, &self.history.days, self.scan.newest.as_ref());
         page.push_str("<div class=\"two\" style=\"margin-top:16px\">\n");
         self.scan(&mut page);
         self.copy(&mut page);
@@ -148,10 +153,11 @@ impl Page<'_> {
             "Size of daily sets",
             &sizes,
             &["kept from before", "new"],
+            MISSING,
             |bytes| human_size(bytes as u64),
         ));
         let times = days.iter().map(time_bar).collect::<Vec<_>>();
-        let times = plot("Duration", &times, &["daily"], duration);
+        let times = plot("Duration", &times, &["daily"], MISSING, duration);
         page.push_str(&times.replacen("<figure>", "<figure class=\"times\">", 1));
         page.push_str(
             "</div>\n<details><summary>The same as a table</summary><table><thead><tr>\

@@ -1,11 +1,12 @@
 use jiff::civil::date;
 use jiff::{ToSpan, ZonedDateTime};
-use mail_common::record::{StoredSet, Usage, Verdict};
+use mail_common::manifest::DayRecords;
+use mail_common::record::{Alarm, AlarmLevel, MessageChanges, StoredSet, Usage, Verdict};
 use mail_common::relpath::PathField;
 
 use super::*;
 use crate::limits::Ceiling;
-use crate::report::history::Run;
+use crate::report::history::{MailChanges, Run};
 use crate::report::streams::Push;
 
 const GB: u64 = 1_000_000_000;
@@ -62,6 +63,30 @@ fn findings() -> Vec<Finding> {
     ]
 }
 
+/// The last day but one is that of an alarm; earlier versions had counted nothing.
+fn changes_of(ago: u64) -> MailChanges {
+    let is_bad = ago == 0;
+    let alarm = Alarm {
+        level: AlarmLevel::Alarm,
+        rule: "spoiled".to_owned(),
+        set: "daily/2026-11-25".to_owned(),
+        time: "2026-11-25T03:00:00+09:00".to_owned(),
+        message: "900 messages have <other> content".to_owned(),
+        mailboxes: Vec::new(),
+    };
+    MailChanges {
+        messages: MessageChanges {
+            before: 60_000,
+            new: 400 + ago * 37 % 90,
+            vanished: 100 + ago * 53 % 70,
+            replaced: if is_bad { 900 } else { 0 },
+            spoiled: if is_bad { 900 } else { 0 },
+            ..MessageChanges::default()
+        },
+        alarms: if is_bad { vec![alarm] } else { Vec::new() },
+    }
+}
+
 /// Thirty days until 2026-11-25: one without a set, one in which a part failed.
 fn history() -> History {
     let day = |ago: u64| {
@@ -83,6 +108,7 @@ fn history() -> History {
             total_bytes,
             new_bytes,
             components: vec!["mailboxes", "mysql", "config", "ssl", "dkim"],
+            day: DayRecords::default(),
         };
         let is_failed = ago == 17;
         let set = Backup {
@@ -99,6 +125,7 @@ fn history() -> History {
         Day {
             date,
             sets: if ago == 9 { Vec::new() } else { vec![set] },
+            changes: (ago < 20).then(|| changes_of(ago)),
         }
     };
     History {
@@ -244,7 +271,16 @@ fn a_page_has_the_worst_first_and_marks_the_days_without_a_whole_set() {
         text.find("<td class=\"target\">dovecot</td>").unwrap()
             < text.find("<td class=\"target\">mariadb</td>").unwrap()
     );
-    assert_eq!(text.matches("<path class=\"miss\"").count(), 2 * 2);
+    // Two days without a whole set in two plots, and an alarm in two.
+    assert_eq!(text.matches("<path class=\"miss\"").count(), 2 * 2 + 2);
+    let alarm = "ALARM: 900 messages have &lt;other&gt; content";
+    assert!(
+        text.contains(alarm),
+        "what acts is escaped, and the day is named"
+    );
+    assert!(text.contains("<td data-label=\"Replaced\">900</td>"));
+    assert!(text.contains("<td data-label=\"Infected\">1</td>"));
+    assert_eq!(text.matches("data-label=\"Without header\"").count(), 20);
     assert_eq!(
         (
             text.matches(">MISSING<").count(),

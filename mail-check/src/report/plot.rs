@@ -25,11 +25,13 @@ pub(super) struct Bar {
     pub(super) words: String,
 }
 
-/// A plot of `bars`; `legend` names the parts, and `write` a value of the axis.
+/// A plot of `bars`; `legend` names the parts, `mark` the mark of a bad day, and `write` a value of
+/// the axis.
 pub(super) fn plot(
     title: &str,
     bars: &[Bar],
     legend: &[&str],
+    mark: &str,
     write: impl Fn(f64) -> String,
 ) -> String {
     let height_of = |bar: &Bar| bar.parts.iter().sum::<f64>();
@@ -38,7 +40,7 @@ pub(super) fn plot(
         "<figure><figcaption>{}{}</figcaption>\
          <svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">",
         Text(title),
-        legend_of(legend),
+        legend_of(legend, mark),
         Text(&format!("{title}; the same numbers are in the table below"))
     );
     axis(&mut svg, top, write);
@@ -69,15 +71,18 @@ pub(super) fn plot(
     svg
 }
 
-fn legend_of(legend: &[&str]) -> String {
+fn legend_of(legend: &[&str], mark: &str) -> String {
     let keys = legend.iter().enumerate().map(|(number, name)| {
         format!(
             " <span class=\"key\"><i class=\"p{number}\"></i>{}</span>",
             Text(name)
         )
     });
-    let missing = " <span class=\"key\"><i class=\"miss\"></i>missing or failed</span>".to_owned();
-    keys.chain([missing]).collect()
+    let mark = format!(
+        " <span class=\"key\"><i class=\"miss\"></i>{}</span>",
+        Text(mark)
+    );
+    keys.chain([mark]).collect()
 }
 
 fn floor() -> f64 {
@@ -177,7 +182,7 @@ mod tests {
                 words: "no set".into(),
             },
         ];
-        let svg = plot("Sizes", &bars, &["kept", "new"], |value| {
+        let svg = plot("Sizes", &bars, &["kept", "new"], "missing", |value| {
             format!("{value} B")
         });
         assert_eq!(

@@ -20,7 +20,8 @@ pub(crate) fn judge(facts: &Facts) -> Vec<Finding> {
         );
         findings.push(Finding::critical("infected", "others", message));
     }
-    findings.extend(facts.alarms.iter().map(judge_alarm));
+    let alarms = facts.alarms.iter();
+    findings.extend(alarms.map(|alarm| judge_alarm(alarm, facts)));
     if facts.unscanned > 0 {
         let message = format!(
             "{} not scanned: {}",
@@ -40,12 +41,32 @@ pub(crate) fn judge(facts: &Facts) -> Vec<Finding> {
 }
 
 /// Alerts go by name and target: the rule is the same while it is met.
-fn judge_alarm(alarm: &Alarm) -> Finding {
+fn judge_alarm(alarm: &Alarm, facts: &Facts) -> Finding {
     let message = format!("{}: {}", alarm.set, alarm.message);
     match alarm.level {
         AlarmLevel::Notable => Finding::warning("changes", &alarm.rule, message),
-        AlarmLevel::Alarm => Finding::critical("changes", &alarm.rule, message),
+        AlarmLevel::Alarm => {
+            Finding::critical("changes", &alarm.rule, message + &same_night(facts))
+        }
     }
+}
+
+/// What a scan of the same night found: who encrypts mail may have come by mail.
+fn same_night(facts: &Facts) -> String {
+    let Some(scan) = facts.last_run(SCANNER) else {
+        return String::new();
+    };
+    let found = facts.infected_first.iter();
+    let found: Vec<String> = found
+        .map(|it| format!("{} in {}", it.signature, it.what))
+        .collect();
+    let is_whole = scan.end.as_ref().map(Ending::of) == Some(Ending::Good);
+    let found = match (facts.infected, is_whole) {
+        (0, true) => "found nothing infected".to_owned(),
+        (0, false) => "found nothing infected, and did not look at everything".to_owned(),
+        (count, _) => format!("found {count} infected: {}", shortened(&found, count)),
+    };
+    format!("; the scan of the same night {found}")
 }
 
 /// Names of checks that are made only while something is bad, and that this run would have made:
@@ -251,6 +272,27 @@ mod tests {
                 ("unscanned", "stream", Status::Warning),
             ],
         );
+    }
+
+    #[test]
+    fn an_alarm_says_what_the_scan_of_the_same_night_found() {
+        const ALARM: &str = r#"{"type":"alarm","data":{"level":"alarm","rule":"spoiled","set":"daily/2026-11-23","time":"2026-11-23T03:00:00+09:00","message":"20 messages"}}"#;
+        let message_of = |lines: &[&str]| {
+            let text = lines.join("\n") + "\n";
+            let findings = judge(&Facts::read(text.as_bytes()));
+            let alarm = findings.into_iter().find(|it| it.name == "changes");
+            alarm.unwrap().message
+        };
+        let (scan, end) = (begin(SCANNER), end(SCANNER, 1));
+        let alone = message_of(&[ALARM]);
+        assert_eq!(alone, "daily/2026-11-23: 20 messages");
+        let with_scan = message_of(&[&scan, ALARM, INFECTED, &end]);
+        let found = "; the scan of the same night found 1 infected: Eicar in a/cur/1";
+        assert_eq!(with_scan, alone.clone() + found);
+        let cut = message_of(&[&scan, ALARM, &end]);
+        assert!(cut.ends_with("and did not look at everything"), "{cut}");
+        let clean = message_of(&[&scan, ALARM, &end.replace(r#""exit":1"#, r#""exit":0"#)]);
+        assert!(clean.ends_with("found nothing infected"), "{clean}");
     }
 
     #[test]
