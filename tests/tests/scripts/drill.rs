@@ -169,6 +169,37 @@ fn a_server_without_a_database_passes_and_a_set_that_lacks_it_does_not() {
 }
 
 #[test]
+fn while_an_alarm_is_open_the_last_set_from_before_it_is_tried() {
+    let host = host();
+    let good = host.server.latest().display().to_string();
+    let cur = host.server.dir().join("mail");
+    let messages = ended_with(
+        Command::new("find")
+            .arg(cur)
+            .args(["-path", "*/cur/*", "-type", "f"]),
+        0,
+    );
+    for message in words(&messages).lines().take(20) {
+        fs::write(message, "").expect("it can be cut");
+    }
+    ended_with(host.script("backup-mailserver.sh").arg("--hourly"), 0);
+    let ruined = host.server.latest().display().to_string();
+    let said = words(&ended_with(&mut drill(&host, &[]), 0));
+    let held =
+        format!("hold       an alarm is open since {ruined}: the last set from before it is");
+    let tried = format!("{}/{good}\n", host.server.root().display());
+    assert!(said.starts_with(&format!("{held} {tried}")), "{said}");
+    assert!(said.contains("120 in the set"), "{said}");
+    // Who asks for the ruins gets them, and is told.
+    let said = words(&ended_with(&mut drill(&host, &["--from", &ruined]), 1));
+    assert!(said.contains("alarm      NOT AS IT SHOULD BE"), "{said}");
+    fs::write(host.server.root().join("HOLD"), "x\n").expect("it can be damaged");
+    let said = words(&ended_with(&mut drill(&host, &[]), 1));
+    assert!(said.contains("nobody knows which set is good"), "{said}");
+    assert_clean(&host);
+}
+
+#[test]
 fn a_damaged_set_does_not_pass() {
     let host = host();
     let set = host.server.root().join(host.server.latest());
