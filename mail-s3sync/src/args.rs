@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use jiff::civil::Date;
-use mail_common::set::Address;
+use mail_common::set::{Address, SetKind};
 use mail_common::tool::{CommonArgs, ComponentArg, parse_size};
 
 use crate::aws::{AddressingStyle, encode_uri_strict};
@@ -61,6 +61,11 @@ pub(crate) struct PushArgs {
     /// The daily set of this date [default: today]
     #[arg(long, value_name = "YYYY-MM-DD")]
     pub(crate) date: Option<Date>,
+
+    /// Send the newest complete set of this kind too, where there is one: weekly or hourly; may be
+    /// repeated
+    #[arg(long, value_name = "KIND", value_parser = parse_other_kind, conflicts_with_all = ["records", "set"])]
+    pub(crate) also: Vec<SetKind>,
 
     /// Where to: s3://bucket/prefix or file:///directory [S3_BUCKET and S3_PREFIX]
     #[arg(long, value_name = "URL")]
@@ -246,6 +251,10 @@ const LONG_HELP: &str = "\
 Settings come from flags, then the environment, then --config FILE: BACKUP_ROOT, S3_BUCKET, \
 S3_PREFIX, AWS_PROFILE, AWS_REGION, AWS_DEFAULT_REGION, AWS_ENDPOINT_URL, and S3_PRICES (such as \
 'STANDARD=0.023 GLACIER_IR=0.004', US dollars for a GB and month).
+In a bucket sets share their files in one pool; S3_LAYOUT=plain keeps each whole below its name. \
+S3_KEEP_DAILY (40), S3_KEEP_WEEKLY (100), S3_KEEP_HOURLY (7): days that the bucket's rules keep \
+sets. S3_POOL_DAYS (200): days after which they take what was not written again. S3_LOCK_MODE \
+(compliance or governance): lock each set for as long as it is kept.
 Credentials come from where the AWS command line takes them: AWS_ACCESS_KEY_ID and \
 AWS_SECRET_ACCESS_KEY, a web identity, the profile (keys, a role, a process), the container, the \
 instance.
@@ -256,6 +265,7 @@ that are reached directly.
 
 Examples:
   mail-s3sync push                                          today's set
+  mail-s3sync push --also weekly                            and the newest weekly one
   mail-s3sync push --set weekly/2026-week-47 --to file:///mnt/offsite
   mail-backup --daily | mail-s3sync push -
   mail-s3sync push --to s3://bucket/mail --lock-days 30 --storage-class GLACIER_IR
@@ -268,6 +278,13 @@ impl AsRef<CommonArgs> for Args {
     fn as_ref(&self) -> &CommonArgs {
         &self.common
     }
+}
+
+fn parse_other_kind(text: &str) -> Result<SetKind, &'static str> {
+    let mut others = [SetKind::Weekly, SetKind::Hourly].into_iter();
+    others
+        .find(|kind| kind.name() == text)
+        .ok_or("not weekly or hourly")
 }
 
 /// More threads than that only wait for each other.

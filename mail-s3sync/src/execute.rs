@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::hold::{LastGood, last_good};
 use crate::list::list;
 use crate::open::open;
-use crate::plan::{Plan, PullWork, PushWork, Verdicts, What, Which, Work};
+use crate::plan::{Locking, Plan, PullWork, PushWork, Verdicts, What, Which, Work};
 use crate::pull::Pull;
 use crate::push::{LocalSet, Push};
 use crate::remote::{self, Pool, RemoteSet, SetName, names};
@@ -76,7 +76,10 @@ impl<'a> Run<'a> {
 
     fn push(&self, work: &PushWork, totals: &mut Totals) -> Result<Exit, Error> {
         let sets = match &work.what {
-            What::Set(directory) => vec![LocalSet::open(directory, &self.session.report)?],
+            What::Sets(directories) => directories
+                .iter()
+                .map(|directory| LocalSet::open(directory, &self.session.report))
+                .collect::<Result<_, _>>()?,
             What::Records(verdicts) => sets_of_upstream(self.session, *verdicts)?,
         };
         let mut exit = Exit::Done;
@@ -111,16 +114,18 @@ impl<'a> Run<'a> {
                 "{alarm}: {name} is the last set from before it, and no longer in the backup root; \
                  its locks are not extended: see to it that no rule of the bucket removes it"
             )),
-            LastGood::Here(directory) if work.lock.is_none() => report.warning(format!(
-                "{alarm}: {} is the last set from before it, and nothing locks it; push with \
-                 --lock-days",
-                directory.display()
-            )),
             LastGood::Here(directory) => {
+                let locks = match work.locking {
+                    Locking::No => {
+                        ", and nothing locks it; push with --lock-days, or set S3_LOCK_MODE"
+                    }
+                    Locking::Days(..) | Locking::Kept(_) => "; its locks are extended",
+                };
                 report.warning(format!(
-                    "{alarm}: {} is the last set from before it; its locks are extended",
+                    "{alarm}: {} is the last set from before it{locks}",
                     directory.display()
                 ));
+                // In a pool its term begins again, also without locks.
                 let set = LocalSet::open(&directory, report)?;
                 return self.push_set(work, &set, totals);
             }
@@ -142,7 +147,7 @@ impl<'a> Run<'a> {
             interrupt: &self.interrupt,
             jobs: self.plan.jobs,
             now: self.now,
-            lock: work.lock,
+            lock: work.lock(local.name.id().kind(), &self.plan.store.place, self.now),
             layout: work.layout,
             keep: work.keep,
             recipients: work.recipients.as_ref(),

@@ -5,6 +5,7 @@ use mail_common::config::{self, Config};
 use mail_common::set::SetKind;
 
 use crate::layout::Choice;
+use crate::store::LockMode;
 
 const DAY_SECONDS: i64 = 86_400;
 /// S3 counts the days of a rule from the next midnight, and is in no hurry. An object is written
@@ -74,6 +75,24 @@ pub(crate) fn layout(config: &Config) -> Result<Choice, config::Error> {
         origin: setting.source,
         expected: "auto, pool or plain",
     })
+}
+
+/// S3_LOCK_MODE: who may end the locks of sets that are locked for as long as they are kept.
+pub(crate) fn lock_mode(config: &Config) -> Result<Option<LockMode>, config::Error> {
+    let setting = config.get("S3_LOCK_MODE");
+    let Some(setting) = setting.filter(|setting| !setting.value.is_empty()) else {
+        return Ok(None);
+    };
+    match setting.value.to_ascii_lowercase().as_str() {
+        "compliance" => Ok(Some(LockMode::Compliance)),
+        "governance" => Ok(Some(LockMode::Governance)),
+        _ => Err(config::Error::Invalid {
+            name: "S3_LOCK_MODE",
+            value: setting.value,
+            origin: setting.source,
+            expected: "compliance or governance",
+        }),
+    }
 }
 
 fn days(

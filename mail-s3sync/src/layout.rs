@@ -31,7 +31,7 @@ pub(crate) enum Layout {
 /// In which layout a push writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Choice {
-    /// In that of the sets that are there.
+    /// In that of the sets that are there; the first one begins a pool.
     #[default]
     Auto,
     Always(Layout),

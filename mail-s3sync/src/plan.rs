@@ -4,9 +4,9 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jiff::ZonedDateTime;
+use jiff::{Timestamp, ZonedDateTime};
 use mail_common::config::{Config, Environment, Settings};
-use mail_common::set::{SetId, SetKind, find_set};
+use mail_common::set::{self, SetId, SetKind, find_set};
 use mail_common::tool::Subject;
 
 use crate::args::{Args, Command, PushArgs, StoreArgs, WhichArgs, parse_endpoint};
@@ -19,8 +19,8 @@ use crate::layout::Choice;
 use crate::location::Location;
 use crate::pull::Wanted;
 use crate::remote::SetName;
-use crate::store::Lock;
 use crate::store::s3::{S3Config, Sizes, Writing};
+use crate::store::{Lock, LockMode};
 use crate::usage::{Prices, S3_PRICES};
 use crate::verify::Depth;
 
@@ -73,9 +73,19 @@ pub(crate) enum Work {
 pub(crate) struct PushWork {
     pub(crate) what: What,
     pub(crate) recipients: Option<Recipients>,
-    pub(crate) lock: Option<Lock>,
+    pub(crate) locking: Locking,
     pub(crate) layout: Choice,
     pub(crate) keep: Keep,
+}
+
+/// For how long objects are locked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Locking {
+    No,
+    /// Every set for as long.
+    Days(LockMode, u32),
+    /// Each set for as long as it is kept.
+    Kept(LockMode),
 }
 
 /// A pull.
@@ -90,8 +100,8 @@ pub(crate) struct PullWork {
 /// What is pushed.
 #[derive(Clone, Debug)]
 pub(crate) enum What {
-    /// The set in a directory.
-    Set(PathBuf),
+    /// The sets in these directories.
+    Sets(Vec<PathBuf>),
     /// The sets that records on standard input name.
     Records(Verdicts),
 }
@@ -133,9 +143,11 @@ impl Plan {
     pub(crate) fn subject(&self) -> Subject {
         let pushed = match &self.work {
             Work::Push(PushWork {
-                what: What::Set(directory),
+                what: What::Sets(directories),
                 ..
-            }) => SetName::of_directory(directory).ok(),
+            }) => directories
+                .first()
+                .and_then(|directory| SetName::of_directory(directory).ok()),
             _ => None,
         };
         Subject {
@@ -197,16 +209,32 @@ impl PushWork {
         settings: &Settings,
         now: &ZonedDateTime,
     ) -> Result<Self, Error> {
-        let lock = args.lock_days.map(|days| Lock {
-            mode: args.lock_mode,
-            until: end_of_day(now.timestamp(), days.get()),
-        });
+        let locking = match args.lock_days {
+            Some(days) => Locking::Days(args.lock_mode, days.get()),
+            None => keep::lock_mode(config)?.map_or(Locking::No, Locking::Kept),
+        };
         Ok(Self {
             what: What::new(args, settings, now)?,
             recipients: Recipients::new(&args.encrypt_to),
-            lock,
+            locking,
             layout: keep::layout(config)?,
             keep: Keep::new(config)?,
+        })
+    }
+}
+
+impl PushWork {
+    /// The lock of a set of that kind that is pushed now. A setting that is for buckets does not
+    /// matter to a directory.
+    pub(crate) fn lock(&self, kind: SetKind, place: &Place, now: Timestamp) -> Option<Lock> {
+        let (mode, days) = match (self.locking, place) {
+            (Locking::No, _) | (Locking::Kept(_), Place::Directory(_)) => return None,
+            (Locking::Days(mode, days), _) => (mode, days),
+            (Locking::Kept(mode), Place::Bucket(_)) => (mode, self.keep.days(kind)),
+        };
+        Some(Lock {
+            mode,
+            until: end_of_day(now, days),
         })
     }
 }
@@ -234,7 +262,16 @@ impl What {
         let date = args.date.unwrap_or_else(|| now.date());
         let named = SetId::for_date(SetKind::Daily, date).to_string();
         let operand = args.set.clone().unwrap_or_else(|| PathBuf::from(named));
-        Ok(Self::Set(find_set(&operand, &settings.backup_root)?))
+        let mut sets = vec![find_set(&operand, &settings.backup_root)?];
+        for kind in &args.also {
+            match find_set(Path::new(kind.name()), &settings.backup_root) {
+                Ok(set) if sets.contains(&set) => {}
+                Ok(set) => sets.push(set),
+                Err(set::Error::NoSuchSet { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(Self::Sets(sets))
     }
 }
 

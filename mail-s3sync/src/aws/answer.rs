@@ -52,6 +52,7 @@ pub(super) fn expected(request: &SignedRequest) -> Expected {
         "GET" if has("uploadId") => "ListPartsResult",
         "GET" if has("object-lock") => "ObjectLockConfiguration",
         "GET" if has("versioning") => "VersioningConfiguration",
+        "GET" if has("lifecycle") => "LifecycleConfiguration",
         "GET" if has("encryption") => "ServerSideEncryptionConfiguration",
         "GET" if has("retention") => "Retention",
         "GET" => return Expected::Content,

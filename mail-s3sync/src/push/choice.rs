@@ -1,15 +1,12 @@
 //! In which layout a set is pushed.
-//!
-//! A prefix without sets stays plain unless a pool is asked for: the rules of most buckets remove
-//! every object after some days, also what newer sets use.
 
 use super::context::Push;
 use crate::layout::{Choice, Layout};
-use crate::remote::{self, Pool, RemoteSet};
+use crate::remote::{self, Pool, PoolListing, RemoteSet, names};
 
 impl Push<'_> {
     /// The layout that was chosen, or else that of what is there: a set stays as it is, and so do
-    /// those of a prefix. A directory has no pool.
+    /// those of a prefix. The first set of a prefix begins a pool. A directory has none.
     pub(super) fn layout_of(
         &self,
         remote: &RemoteSet,
@@ -24,7 +21,11 @@ impl Push<'_> {
         if let Some(contents) = &remote.contents {
             return Ok(contents.layout);
         }
-        if pool.listing()?.objects.is_empty() {
+        if !pool.listing()?.objects.is_empty() || names(self.store)?.is_empty() {
+            return Ok(Layout::Pool);
+        }
+        // Another push may have begun the pool, and put the set that is seen, since it was listed.
+        if PoolListing::of(self.store)?.objects.is_empty() {
             return Ok(Layout::Plain);
         }
         Ok(Layout::Pool)

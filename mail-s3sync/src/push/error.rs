@@ -49,6 +49,12 @@ pub(crate) enum Error {
          it is switched on when a bucket is made"
     )]
     NoObjectLock { url: String },
+    #[error(
+        "a rule of the bucket removes what is in {url} after {days} days, and S3_POOL_DAYS is \
+         {wanted}: sets would lose files; make the rules by scripts/aws/make-bucket, or set \
+         S3_LAYOUT=plain"
+    )]
+    Rule { url: String, days: u32, wanted: u32 },
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -83,6 +89,7 @@ impl Failure for Error {
             Self::Lock(set::Error::NotASet { .. }) => FailureKind::NoSuch,
             Self::Lock(_) | Self::Name { .. } => FailureKind::Usage,
             Self::NoManifest { .. } | Self::NoObjectLock { .. } => FailureKind::Usage,
+            Self::Rule { .. } => FailureKind::Configuration,
             Self::Inventory(_) => FailureKind::Damaged,
             Self::Missing { .. } => FailureKind::Missing,
             Self::LookFirst(error) => error.kind(),

@@ -6,7 +6,8 @@ use mail_common::set::{CHECKSUMS, MANIFEST};
 use super::context::Push;
 use super::error::Error;
 use super::plan::PushPlan;
-use crate::store::{Body, Lock};
+use crate::layout::POOL;
+use crate::store::{Body, Expiry, Lock};
 
 impl Push<'_> {
     /// Asks the bucket how it protects what it holds, and warns of what it lacks.
@@ -44,6 +45,31 @@ impl Push<'_> {
             ));
         }
         Ok(())
+    }
+
+    /// Refuses a pool whose objects a rule would take from sets that are kept.
+    pub(super) fn check_rules(&self) -> Result<(), Error> {
+        let asked = self.store.expiry(POOL);
+        let wanted = self.keep.pool;
+        let url = self.store.url(POOL);
+        match asked.map_err(|error| Error::LookFirst(error.into()))? {
+            Expiry::After(days) if days < wanted => Err(Error::Rule { url, days, wanted }),
+            Expiry::After(_) => Ok(()),
+            Expiry::Never => {
+                self.session.report.info(format!(
+                    "no rule of the bucket removes what no set uses any more from {url}"
+                ));
+                Ok(())
+            }
+            Expiry::Unknown => {
+                self.session.report.warning(format!(
+                    "these keys may not read the rules of the bucket \
+                     (s3:GetLifecycleConfiguration): see to it that none removes what is in {url} \
+                     before {wanted} days"
+                ));
+                Ok(())
+            }
+        }
     }
 
     /// Locks every object of a set that is there.

@@ -126,6 +126,7 @@ fn conforms(store: &dyn ObjectStore, odd_names: &[&str], if_match: IfMatch) {
     damaged_content_is_not_stored(store);
     listings_are_by_prefix(store);
     copies_are_of_what_was_listed(store, if_match);
+    a_copy_onto_itself_is_written_again(store);
     everything_is_billed(store);
 }
 
@@ -341,6 +342,37 @@ fn copies_are_of_what_was_listed(store: &dyn ObjectStore, if_match: IfMatch) {
         store.copy(&gone, "c/copy", &Attributes::default()).unwrap(),
         None
     );
+}
+
+/// So that the rules of a bucket count its days from now on. A directory has no rules.
+fn a_copy_onto_itself_is_written_again(store: &dyn ObjectStore) {
+    if !store.keeps_marks() {
+        return;
+    }
+    // In parts above 6 MiB.
+    for bytes in [4, 12 << 20] {
+        let original = content(bytes);
+        put(store, "s/itself", &original);
+        let source = list(store, "s/").remove(0);
+        let _ = after_a_second();
+        let marks = Marks {
+            sha256: Some(Sha256::of(&original)),
+            recipients: Some("age1x".to_owned()),
+            ..Marks::default()
+        };
+        let attributes = Attributes { marks, lock: None };
+        let copied = store.copy(&source, "s/itself", &attributes).unwrap();
+        let listed = list(store, "s/").remove(0);
+        assert_eq!(listed.etag, copied.unwrap().etag);
+        let found = store.look("s/itself").unwrap().unwrap();
+        assert_eq!(
+            (found.bytes, found.marks),
+            (u64::from(bytes), attributes.marks)
+        );
+        assert!(get(store, "s/itself", 0) == Some(original));
+        // The clock of the store in memory stands still.
+        assert!(listed.modified > source.modified || store.url("").contains("simulated"));
+    }
 }
 
 fn everything_is_billed(store: &dyn ObjectStore) {

@@ -27,8 +27,8 @@ use super::body::Body;
 use super::error::{Cause, StoreError};
 use super::listing::{Entry, FileFacts, entries, look_in};
 use super::object::{
-    Attributes, Billed, Confirmed, Download, Found, Listed, Lock, Marks, NotListed, ObjectStore,
-    Protection,
+    Attributes, Billed, Confirmed, Download, Expiry, Found, Listed, Lock, Marks, NotListed,
+    ObjectStore, Protection,
 };
 use crate::limit::{Limit, PIECE_BYTES};
 use crate::place::put_in_place;
@@ -316,6 +316,10 @@ impl ObjectStore for FileStore {
 
     fn protection(&self) -> Result<Option<Protection>, StoreError> {
         Ok(None)
+    }
+
+    fn expiry(&self, _: &str) -> Result<Expiry, StoreError> {
+        Ok(Expiry::Never)
     }
 
     fn billed(

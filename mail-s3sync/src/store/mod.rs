@@ -16,7 +16,7 @@ pub(crate) use body::{Body, LocalError};
 pub(crate) use error::{Cause, StoreError};
 pub(crate) use file::FileStore;
 pub(crate) use object::{
-    Attributes, Confirmed, Download, Found, Listed, Lock, LockMode, Marks, NotListed, ObjectStore,
-    Withheld,
+    Attributes, Confirmed, Download, Expiry, Found, Listed, Lock, LockMode, Marks, NotListed,
+    ObjectStore, Withheld,
 };
 pub(crate) use s3::S3Store;

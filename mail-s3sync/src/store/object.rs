@@ -55,6 +55,9 @@ pub(crate) trait ObjectStore: Debug + Send + Sync {
     /// How the place protects what it holds; `None` where that is not its business.
     fn protection(&self) -> Result<Option<Protection>, StoreError>;
 
+    /// After how many days at the least the place itself removes objects below `prefix`.
+    fn expiry(&self, prefix: &str) -> Result<Expiry, StoreError>;
+
     /// Calls `each` for everything below `prefix` that costs money: all versions, and parts of
     /// unfinished uploads. Returns what is not known.
     fn billed(
@@ -162,6 +165,16 @@ pub(crate) struct Protection {
     pub(crate) object_lock: Option<bool>,
     pub(crate) versioning: Option<bool>,
     pub(crate) encryption: Option<bool>,
+}
+
+/// When a place removes objects by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Expiry {
+    Never,
+    /// So many days after they were written.
+    After(u32),
+    /// It did not say.
+    Unknown,
 }
 
 /// Something that costs money.

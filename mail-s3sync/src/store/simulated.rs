@@ -11,8 +11,8 @@ use mail_common::checksum::Sha256;
 use super::body::Body;
 use super::error::{Cause, StoreError};
 use super::object::{
-    Attributes, Billed, Confirmed, Download, Found, Listed, Lock, Marks, NotListed, ObjectStore,
-    Protection,
+    Attributes, Billed, Confirmed, Download, Expiry, Found, Listed, Lock, Marks, NotListed,
+    ObjectStore, Protection,
 };
 use crate::keep::{days_after, end_of_day};
 
@@ -280,6 +280,10 @@ impl ObjectStore for SimulatedStore {
             versioning: Some(true),
             encryption: Some(true),
         }))
+    }
+
+    fn expiry(&self, _: &str) -> Result<Expiry, StoreError> {
+        Ok(Expiry::Unknown)
     }
 
     fn billed(

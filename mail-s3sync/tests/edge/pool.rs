@@ -34,6 +34,10 @@ struct Scene {
 impl Scene {
     fn new(server: S3Server) -> Self {
         server.make_bucket("mail");
+        Self::with_bucket(server)
+    }
+
+    fn with_bucket(server: S3Server) -> Self {
         let root = SampleRoot::new();
         root.make_daily(DAY_1, &FILES);
         let proxy = Proxy::start(server.port(), |_| Fault::None);
@@ -47,7 +51,6 @@ impl Scene {
     fn push(&self, date: &str) -> Tool {
         self.root
             .push_as_is(&self.server, &self.proxy.endpoint(), date, URL)
-            .env("S3_LAYOUT", "pool")
     }
 
     fn read(&self, command: &str) -> Tool {
@@ -267,48 +270,42 @@ fn each_content_is_stored_once_and_a_day_without_news_costs_two_listings_and_the
 
 #[test]
 fn what_is_damaged_missing_or_foreign_in_the_pool_is_found_and_sent_again() {
-    for server in [S3Server::seaweedfs(), S3Server::moto()] {
-        let mut scene = Scene::new(server);
-        // The web server of moto knows no path with a newline, but no key has a name here.
-        scene.root = SampleRoot::new();
-        scene.root.make_daily(DAY_1, &FILES);
-        let _ = scene.push(DAY_1).run().assert_code(0);
-        let harm: [(&str, &dyn Fn()); 3] = [
-            ("damaged", &|| scene.overwrite(&pooled(b"keys"), b"KEYS")),
-            ("missing", &|| scene.rm(&pooled(b"keys"))),
-            ("damaged", &|| {
-                scene.overwrite(&pooled(b"keys"), b"something else");
-            }),
-        ];
-        for (kind, harm) in harm {
-            harm();
-            scene.overwrite("pool/README", b"foreign");
-            for depth in [&[][..], &["--deep"]] {
-                let verify = scene.read("verify").args(depth).run();
-                let _ = verify.assert_code(1).assert_failure(kind);
-            }
-            // That day's set again, or that of the next day.
-            let again = scene.push(DAY_1).run().assert_code(0);
-            assert_eq!(actions(&again)[0], 5, "{kind}: {}", again.stderr);
-            let _ = scene.read("verify").args(["--deep"]).run().assert_code(0);
+    let scene = Scene::new(S3Server::seaweedfs());
+    let _ = scene.push(DAY_1).run().assert_code(0);
+    let harm: [(&str, &dyn Fn()); 3] = [
+        ("damaged", &|| scene.overwrite(&pooled(b"keys"), b"KEYS")),
+        ("missing", &|| scene.rm(&pooled(b"keys"))),
+        ("damaged", &|| {
+            scene.overwrite(&pooled(b"keys"), b"something else");
+        }),
+    ];
+    for (kind, harm) in harm {
+        harm();
+        scene.overwrite("pool/README", b"foreign");
+        for depth in [&[][..], &["--deep"]] {
+            let verify = scene.read("verify").args(depth).run();
+            let _ = verify.assert_code(1).assert_failure(kind);
         }
-        scene.rm(&pooled(b"more"));
-        let listed = scene.read("list").run().assert_code(0).data("set");
-        assert_eq!(
-            (&listed[0]["complete"], &listed[0]["missing"]),
-            (&false.into(), &1.into())
-        );
-        scene.root.make_daily(DAY_2, &FILES);
-        assert_eq!(actions(&scene.push(DAY_2).run().assert_code(0)), [5, 0, 4]);
-        assert_eq!(scene.pull(DAY_1), scene.set(DAY_1));
-        // The ledger may be damaged or lost: then the store is asked.
-        scene.overwrite("pool/ledger.jsonl", b"\xff not a ledger");
-        assert_eq!(actions(&scene.push(DAY_2).run().assert_code(0)), [0, 0, 8]);
-        scene.rm("pool/ledger.jsonl");
-        scene.root.make_daily(DAY_3, &FILES);
-        assert_eq!(actions(&scene.push(DAY_3).run().assert_code(0)), [4, 0, 5]);
-        assert!(scene.keys().contains("host 1/pool/ledger.jsonl"));
+        let again = scene.push(DAY_1).run().assert_code(0);
+        assert_eq!(actions(&again)[0], 5, "{kind}: {}", again.stderr);
+        let _ = scene.read("verify").args(["--deep"]).run().assert_code(0);
     }
+    scene.rm(&pooled(b"more"));
+    let listed = scene.read("list").run().assert_code(0).data("set");
+    assert_eq!(
+        (&listed[0]["complete"], &listed[0]["missing"]),
+        (&false.into(), &1.into())
+    );
+    scene.root.make_daily(DAY_2, &FILES);
+    assert_eq!(actions(&scene.push(DAY_2).run().assert_code(0)), [5, 0, 4]);
+    assert_eq!(scene.pull(DAY_1), scene.set(DAY_1));
+    // The ledger may be damaged or lost: then the store is asked.
+    scene.overwrite("pool/ledger.jsonl", b"\xff not a ledger");
+    assert_eq!(actions(&scene.push(DAY_2).run().assert_code(0)), [0, 0, 8]);
+    scene.rm("pool/ledger.jsonl");
+    scene.root.make_daily(DAY_3, &FILES);
+    assert_eq!(actions(&scene.push(DAY_3).run().assert_code(0)), [4, 0, 5]);
+    assert!(scene.keys().contains("host 1/pool/ledger.jsonl"));
 }
 
 #[test]
@@ -323,8 +320,8 @@ fn a_listing_of_the_pool_that_fails_or_is_cut_is_never_an_empty_one() {
     type Rule = fn(&Request) -> Fault;
     let rules: [(Rule, i32); 3] = [
         (
-            |request| Fault::Answer(402, "AccessDenied").when(is_pool(request)),
-            3,
+            |request| Fault::Answer(403, "AccessDenied").when(is_pool(request)),
+            2,
         ),
         (
             |request| Fault::Answer(500, "InternalError").when(is_pool(request)),
@@ -467,4 +464,210 @@ fn an_encrypted_pool_knows_what_it_has_and_age_alone_gives_it_back() {
         .args(["--date", DAY_1, "--deep"])
         .run()
         .assert_code(0);
+}
+
+/// Until when an object cannot be deleted.
+fn locked_until(server: &S3Server, key: &str) -> String {
+    let key = format!("host 1/{key}");
+    let head = server.aws_ok(&[
+        "s3api",
+        "head-object",
+        "--bucket",
+        "mail",
+        "--key",
+        &key,
+        "--output",
+        "json",
+    ]);
+    let head: serde_json::Value = serde_json::from_str(&head).unwrap();
+    let until = head["ObjectLockRetainUntilDate"].as_str();
+    until.unwrap_or_default().replace("+00:00", "Z")
+}
+
+#[test]
+fn what_is_in_the_pool_is_locked_as_long_as_its_longest_set_and_extended_only_when_it_has_to_be() {
+    let server = S3Server::seaweedfs();
+    server.make_locked_bucket("mail");
+    let scene = Scene::with_bucket(server);
+    let kept = |date: &str, days: &str| {
+        let push = scene.push(date).env("S3_LOCK_MODE", "governance");
+        push.env("S3_KEEP_DAILY", days).run().assert_code(0)
+    };
+    let until = |outcome: &Outcome| {
+        let transfer = &outcome.data("transfer")[0];
+        transfer["locked_until"].as_str().unwrap().to_owned()
+    };
+    let extended = || {
+        let seen = scene.proxy.seen();
+        let is_lock =
+            |request: &&Request| request.method == "PUT" && request.target.contains("retention");
+        seen.iter().filter(is_lock).count()
+    };
+    let first = until(&kept(DAY_1, "8"));
+    let own = format!("daily/{DAY_1}/checksums.sha256");
+    assert_eq!(locked_until(&scene.server, &own), first);
+    // A quarter of the days longer, so that it is not extended tomorrow.
+    assert!(locked_until(&scene.server, &pooled(b"keys")) > first);
+    scene.root.make_daily(DAY_2, &FILES);
+    scene.watch();
+    let _ = kept(DAY_2, "8");
+    assert_eq!(extended(), 0);
+    // A set that is kept for longer uses the same four objects.
+    scene.root.make_daily(DAY_3, &FILES);
+    scene.watch();
+    let longer = until(&kept(DAY_3, "30"));
+    assert_eq!(extended(), 4);
+    for content in [&b"keys"[..], b"tables", b"more", b"messages"] {
+        assert!(locked_until(&scene.server, &pooled(content)) >= longer);
+    }
+    assert_eq!(locked_until(&scene.server, &own), first);
+
+    // While an alarm is open, a push extends the locks of the last set from before it.
+    let alarm = format!(
+        r#"{{"type":"alarm","data":{{"level":"alarm","rule":"spoiled","set":"daily/{DAY_2}","time":"{DAY_2}T03:00:00+00:00","message":"20 messages"}}}}"#
+    );
+    fs::write(scene.root.set("HOLD"), alarm).unwrap();
+    let held = kept(DAY_3, "60").assert_stderr("its locks are extended");
+    assert_eq!(locked_until(&scene.server, &own), until(&held));
+    assert!(locked_until(&scene.server, &pooled(b"keys")) >= until(&held));
+    fs::remove_file(scene.root.set("HOLD")).unwrap();
+    // A bucket that cannot lock is refused before anything is written.
+    scene.server.make_bucket("open");
+    let push = scene
+        .root
+        .push_as_is(&scene.server, &scene.proxy.endpoint(), DAY_1, "s3://open");
+    let _ = push
+        .env("S3_LOCK_MODE", "compliance")
+        .run()
+        .assert_code(2)
+        .assert_stderr("Object Lock");
+    assert_eq!(scene.server.aws_ok(&["s3", "ls", "s3://open"]), "");
+}
+
+#[test]
+fn what_a_rule_would_take_is_written_again_and_a_rule_that_is_too_quick_is_refused() {
+    let scene = Scene::new(S3Server::moto());
+    let rule = |days: u32| {
+        let rule = format!(
+            r#"{{"Rules":[{{"ID":"r","Status":"Enabled","Filter":{{"Prefix":"host 1/"}},"Expiration":{{"Days":{days}}}}}]}}"#
+        );
+        let put = [
+            "s3api",
+            "put-bucket-lifecycle-configuration",
+            "--bucket",
+            "mail",
+        ];
+        let _ = scene
+            .server
+            .aws_ok(&[&put[..], &["--lifecycle-configuration", &rule]].concat());
+    };
+    rule(40);
+    let _ = scene
+        .push(DAY_1)
+        .run()
+        .assert_code(2)
+        .assert_failure("configuration")
+        .assert_stderr("after 40 days, and S3_POOL_DAYS is 200");
+    assert_eq!(scene.server.aws_ok(&["s3", "ls", "s3://mail"]), "");
+    rule(200);
+    let _ = scene.push(DAY_1).run().assert_code(0);
+    scene.root.make_daily(DAY_2, &FILES);
+    let soon = scene.push(DAY_2).clock("+150d").run().assert_code(0);
+    assert_eq!(actions(&soon), [4, 0, 5]);
+    scene.root.make_daily(DAY_3, &FILES);
+    let late = scene.push(DAY_3).clock("+165d").run().assert_code(0);
+    assert_eq!(actions(&late), [4, 4, 1], "{}", late.stderr);
+    for date in [DAY_1, DAY_2, DAY_3] {
+        assert_eq!(scene.pull(date), scene.set(date), "{date}");
+        let verify = scene.read("verify").args(["--date", date]);
+        let _ = verify.run().assert_code(0);
+    }
+}
+
+#[test]
+fn a_push_can_take_the_newest_weekly_set_along() {
+    let scene = Scene::new(S3Server::moto());
+    let also = || scene.push(DAY_1).args(["--also", "weekly"]).run();
+    let _ = also().assert_code(0);
+    let mut files = FILES;
+    files[4].1 = b"the keys of the week";
+    scene.root.make("weekly/2026-week-46", &files);
+    let week = tree(&scene.root.make("weekly/2026-week-47", &files));
+    // That of the day is there, and the week brings one content and its own files.
+    assert_eq!(actions(&also().assert_code(0)), [5, 0, 12]);
+    let listed = scene.read("list").run().assert_code(0).data("set");
+    let names: Vec<&str> = listed
+        .iter()
+        .map(|set| set["set"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["daily/2026-11-23", "weekly/2026-week-47"]);
+    let to = scene.root.path().join("pulled");
+    let pull = scene
+        .read("pull")
+        .args(["--set", "weekly/2026-week-47", "--to"]);
+    let _ = pull.arg(&to).run().assert_code(0);
+    assert_eq!(tree(&to), week);
+    let _ = scene
+        .push(DAY_1)
+        .args(["--also", "daily"])
+        .run()
+        .assert_code(2);
+}
+
+/// Each round replaces the set by one with a new content, and the network goes for good at a later
+/// request. What is there then is all of the old set, all of the new one, or none.
+#[test]
+fn a_push_that_ends_at_any_request_leaves_the_old_set_the_new_one_or_none() {
+    let scene = Scene::new(S3Server::seaweedfs());
+    let _ = scene.push(DAY_1).run().assert_code(0);
+    let mut old = scene.set(DAY_1);
+    let mut found = [0; 3];
+    for end in 0..18 {
+        let tables = format!("the tables of round {end}");
+        let mut files = FILES;
+        files[3].1 = tables.as_bytes();
+        scene.root.make_daily(DAY_1, &files);
+        let new = scene.set(DAY_1);
+        scene
+            .proxy
+            .set_rule(move |request| Fault::CutRequest.when(request.number >= end));
+        let push = scene.push(DAY_1).args(["--attempts", "1", "--jobs", "1"]);
+        let code = push.run().code();
+        let listed = scene.read("list").run().assert_code(0).data("set");
+        let is_complete = listed.iter().any(|set| set["complete"] == true);
+        let there = is_complete.then(|| scene.pull(DAY_1));
+        found[match there {
+            None => 0,
+            Some(tree) if tree == old => 1,
+            Some(tree) => {
+                assert!(tree == new, "request {end}: half of both is called a set");
+                2
+            }
+        }] += 1;
+        assert!(code != 0 || found[2] > 0, "request {end}: a false ok");
+        scene.watch();
+        let _ = scene.push(DAY_1).run().assert_code(0);
+        assert_eq!(scene.pull(DAY_1), new, "request {end}");
+        old = new;
+    }
+    assert!(found.iter().all(|rounds| *rounds > 0), "{found:?}");
+}
+
+#[test]
+fn two_pushes_at_once_share_a_pool() {
+    let scene = Scene::new(S3Server::seaweedfs());
+    let mut files = FILES;
+    files[4].1 = b"other keys";
+    scene.root.make_daily(DAY_2, &files);
+    let running = [DAY_1, DAY_2].map(|date| scene.push(date).spawn());
+    for push in running {
+        let _ = push.wait().assert_code(0);
+    }
+    for date in [DAY_1, DAY_2] {
+        assert_eq!(scene.pull(date), scene.set(date), "{date}");
+    }
+    // What the ledger of the one does not have of the other is asked for, and nothing is sent.
+    files[3].0 = "mysql/other.sql.zst";
+    scene.root.make_daily(DAY_3, &files);
+    assert_eq!(actions(&scene.push(DAY_3).run().assert_code(0)), [4, 0, 5]);
 }

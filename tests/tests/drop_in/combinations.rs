@@ -40,6 +40,8 @@ impl Site {
         site.host.configure(&[
             ("S3_BUCKET", BUCKET),
             ("S3_PREFIX", prefix),
+            // The old way down is `aws s3 sync`.
+            ("S3_LAYOUT", "plain"),
             ("COMPOSE", "none"),
             ("CHECK_WAIT", "5"),
         ]);

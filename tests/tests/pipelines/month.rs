@@ -248,7 +248,7 @@ impl Month {
         );
     }
 
-    /// Every day but two is in the bucket, whole; nothing was ever deleted there.
+    /// Every day but two is in the bucket, and every week, whole; nothing was ever deleted there.
     fn assert_copy(&self) {
         let list = ended_with(
             self.host
@@ -265,7 +265,12 @@ impl Month {
             .iter()
             .filter(|record| record["type"] == "set")
             .collect();
-        assert_eq!(sets.len(), DAYS as usize - 2, "{text}");
+        let count = |kind: &str| {
+            let names = sets.iter().filter_map(|set| set["data"]["set"].as_str());
+            names.filter(|name| name.starts_with(kind)).count()
+        };
+        assert_eq!(count("daily/"), DAYS as usize - 2, "{text}");
+        assert_eq!(count("weekly/"), 5, "{text}");
         assert!(
             sets.iter().all(|set| set["data"]["complete"] == true),
             "{text}"

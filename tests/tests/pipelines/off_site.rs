@@ -35,6 +35,7 @@ fn mail_comes_back_from_the_bucket_with_stock_tools() {
     pipe.envs(server.settings())
         .envs(store.environment())
         .env("HOME", server.dir())
+        .env("S3_LAYOUT", "plain")
         .stdin(Stdio::null());
     let output = pipe.output().expect("bash runs");
     assert!(

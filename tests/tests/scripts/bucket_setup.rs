@@ -67,6 +67,15 @@ fn assert_lock(server: &S3Server, mode: &str, days: u64) {
     );
 }
 
+/// After how many days the rule of that name removes objects.
+#[track_caller]
+fn expiry(server: &S3Server, id: &str) -> Value {
+    let rules = ask(server, "get-bucket-lifecycle-configuration")["Rules"].clone();
+    let mut rules = rules.as_array().expect("there are rules").iter();
+    let rule = rules.find(|rule| rule["ID"] == id);
+    rule.unwrap_or_else(|| panic!("no rule {id}"))["Expiration"]["Days"].clone()
+}
+
 #[track_caller]
 fn assert_policy(server: &S3Server, sids: &[&str]) {
     let policy = parsed(
@@ -118,8 +127,9 @@ fn a_bucket_is_made_and_never_weakened() {
     ] {
         assert_eq!(block[what], true, "{what}");
     }
+    let days = ["daily", "weekly", "hourly", "pool", "tidy"].map(|id| expiry(&server, id));
+    assert_eq!(json!(days), json!([40, 100, 7, 200, null]));
     let rules = ask(&server, "get-bucket-lifecycle-configuration")["Rules"].clone();
-    assert_eq!(rules[0]["Expiration"]["Days"], 40);
     assert_eq!(rules[0]["NoncurrentVersionExpiration"]["NoncurrentDays"], 7);
     assert_eq!(
         rules[0]["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"],
@@ -150,10 +160,7 @@ fn a_bucket_is_made_and_never_weakened() {
         again.text()
     );
     assert_lock(&server, "COMPLIANCE", 30);
-    assert_eq!(
-        ask(&server, "get-bucket-lifecycle-configuration")["Rules"][0]["Expiration"]["Days"],
-        40
-    );
+    assert_eq!(expiry(&server, "daily"), 40);
 
     let _ = make_bucket(
         &server,
@@ -168,10 +175,22 @@ fn a_bucket_is_made_and_never_weakened() {
     )
     .assert_code(1);
     assert_lock(&server, "COMPLIANCE", 60);
-    assert_eq!(
-        ask(&server, "get-bucket-lifecycle-configuration")["Rules"][0]["Expiration"]["Days"],
-        70
-    );
+    assert_eq!(expiry(&server, "daily"), 70);
+
+    // Another mail server has rules of its own, and leaves those that are there.
+    let other = [
+        "--lock-days",
+        "60",
+        "--keep-days",
+        "80",
+        "--keep-weekly",
+        "150",
+    ];
+    let other = [&other[..], &["--pool-days", "300", "--prefix", "/mx2/"]].concat();
+    let _ = make_bucket(&server, &other).assert_code(1);
+    let ids = ["daily", "pool", "mx2/daily", "mx2/weekly", "mx2/pool"];
+    let days = ids.map(|id| expiry(&server, id));
+    assert_eq!(json!(days), json!([70, 200, 80, 150, 300]));
 }
 
 #[test]
@@ -268,6 +287,8 @@ fn wrong_usage_and_stores_that_do_not_answer_are_distinguished() {
         &["--bucket", BUCKET, "--lock-mode", "soft"],
         &["--bucket", BUCKET, "--what", "x"],
         &["--bucket", BUCKET, "--lock-days", "40", "--keep-days", "40"],
+        &["--bucket", BUCKET, "--pool-days", "109"],
+        &["--bucket", BUCKET, "--keep-weekly", "x"],
     ] {
         let _ = run(args)
             .assert_code(2)
@@ -401,7 +422,7 @@ impl Key {
 #[test]
 fn the_uploader_pushes_and_cannot_delete_and_the_restorer_only_reads() {
     let store = S3Server::moto();
-    let _ = make_bucket(&store, &[]).assert_code(1);
+    let _ = make_bucket(&store, &["--prefix", "mx"]).assert_code(1);
     let (uploader, restorer) = (
         Key::of(&store, "uploader-policy.json"),
         Key::of(&store, "restorer-policy.json"),
@@ -429,7 +450,7 @@ fn the_uploader_pushes_and_cannot_delete_and_the_restorer_only_reads() {
     let (first, second) = (backup("2026-11-22"), backup("2026-11-23"));
     let to = "s3://off-site/mx";
 
-    // New, again with a longer lock, and with files that the store copies from the set before.
+    // New, again with a longer lock, and with files that the pool has already.
     let _ = uploader
         .sync(&store, &["push", "--set", &first, "--to", to])
         .assert_code(0);

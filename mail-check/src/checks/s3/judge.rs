@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use mail_common::record::{StoredSet, Usage};
+use mail_common::set::SetKind;
 use mail_common::upstream::ToolRun;
 
 use super::settings::Settings;
@@ -26,8 +27,12 @@ pub(super) fn judge(sources: &[Source], settings: &Settings, now: Timestamp) -> 
     let lists = sources
         .iter()
         .any(|source| source.facts.runs.iter().any(is_list));
-    match newest_complete(&sets) {
-        Some(newest) => findings.extend(judge_set(newest, settings, now)),
+    let kinds = by_kind(&sets);
+    for (kind, of_kind) in &kinds {
+        findings.extend(judge_kind(*kind, of_kind, settings, now));
+    }
+    match kinds.first() {
+        Some(_) => {}
         None if lists => {
             let message = "there is no complete set in the store; run mail-s3sync push";
             findings.push(Finding::critical("offsite", "newest", message));
@@ -63,6 +68,38 @@ fn last_sets(facts: &Facts) -> Vec<&StoredSet> {
         }
     }
     last
+}
+
+/// The sets of each kind that the store has any of. Daily ones are expected wherever there are sets;
+/// where only others are kept, these stand for them.
+fn by_kind<'a>(sets: &[&'a StoredSet]) -> Vec<(SetKind, Vec<&'a StoredSet>)> {
+    let of = |kind: SetKind| -> Vec<&StoredSet> {
+        let start = format!("{kind}/");
+        let sets = sets.iter().filter(|set| set.set.starts_with(&start));
+        sets.copied().collect()
+    };
+    let all = SetKind::ALL.map(|kind| (kind, of(kind)));
+    all.into_iter()
+        .filter(|(_, sets)| !sets.is_empty())
+        .collect()
+}
+
+fn judge_kind(
+    kind: SetKind,
+    sets: &[&StoredSet],
+    settings: &Settings,
+    now: Timestamp,
+) -> Vec<Finding> {
+    let (target, max_age) = match kind {
+        SetKind::Daily => ("newest", settings.max_age),
+        SetKind::Weekly => ("newest weekly", settings.weekly_max_age),
+        SetKind::Hourly => ("newest hourly", settings.hourly_max_age),
+    };
+    if let Some(newest) = newest_complete(sets) {
+        return judge_set(newest, target, max_age, settings.locked_for, now);
+    }
+    let message = format!("there is no complete {kind} set in the store; run mail-s3sync push");
+    vec![Finding::critical("offsite", target, message)]
 }
 
 fn newest_complete<'a>(sets: &[&'a StoredSet]) -> Option<&'a StoredSet> {
@@ -122,13 +159,19 @@ fn judge_run(source: &Source, now: Timestamp) -> Option<Finding> {
     }
 }
 
-fn judge_set(newest: &StoredSet, settings: &Settings, now: Timestamp) -> Vec<Finding> {
-    let mut findings = vec![age(newest, settings.max_age, now)];
-    findings.extend(settings.locked_for.map(|span| lock(newest, span, now)));
+fn judge_set(
+    newest: &StoredSet,
+    target: &str,
+    max_age: Span,
+    locked_for: Option<Span>,
+    now: Timestamp,
+) -> Vec<Finding> {
+    let mut findings = vec![age(newest, target, max_age, now)];
+    findings.extend(locked_for.map(|span| lock(newest, target, span, now)));
     findings
 }
 
-fn age(newest: &StoredSet, max: Span, now: Timestamp) -> Finding {
+fn age(newest: &StoredSet, target: &str, max: Span, now: Timestamp) -> Finding {
     // It parses: it was chosen by it.
     let stored = newest
         .stored
@@ -148,10 +191,10 @@ fn age(newest: &StoredSet, max: Span, now: Timestamp) -> Finding {
         format!("{} is complete, stored {age} ago", newest.set)
     };
     let limits = Ceiling::critical((max.as_seconds() + 1.0) / 3600.0);
-    Finding::ok("offsite", "newest", message).under(age.as_seconds() / 3600.0, "hours", limits)
+    Finding::ok("offsite", target, message).under(age.as_seconds() / 3600.0, "hours", limits)
 }
 
-fn lock(newest: &StoredSet, wanted: Span, now: Timestamp) -> Finding {
+fn lock(newest: &StoredSet, target: &str, wanted: Span, now: Timestamp) -> Finding {
     let until = newest
         .locked_until
         .as_deref()
@@ -161,16 +204,16 @@ fn lock(newest: &StoredSet, wanted: Span, now: Timestamp) -> Finding {
             "{} is not locked: whoever has the keys can delete it; push with --lock-days",
             newest.set
         );
-        return Finding::critical("offsite-lock", "newest", message);
+        return Finding::critical("offsite-lock", target, message);
     };
     let seconds = until.as_second() - now.as_second();
     let days = seconds as f64 / 86_400.0;
     let message = format!("{} is locked until {until}, {days:.0} days", newest.set);
     let finding = if (seconds as f64) < wanted.as_seconds() {
         let message = format!("{message}, and should be for {wanted}");
-        Finding::warning("offsite-lock", "newest", message)
+        Finding::warning("offsite-lock", target, message)
     } else {
-        Finding::ok("offsite-lock", "newest", message)
+        Finding::ok("offsite-lock", target, message)
     };
     finding.measured(days, "days")
 }
@@ -292,6 +335,45 @@ mod tests {
             "newest",
             Status::Critical,
             "no complete set",
+        );
+    }
+
+    #[test]
+    fn each_kind_that_the_store_has_is_judged_by_itself() {
+        let day = set("daily/2026-11-22", true, "2026-11-22T04:00:00Z", "");
+        let week = set("weekly/2026-week-47", true, "2026-11-24T04:00:00Z", "");
+        let both = list(&[day.clone(), week.clone()]);
+        // A weekly copy of today does not hide that the daily ones have stopped.
+        let old = "daily/2026-11-22, is 2 d 5 h old";
+        check(&both, "offsite", "newest", Status::Critical, old);
+        let there = "weekly/2026-week-47 is complete";
+        check(&both, "offsite", "newest weekly", Status::Ok, there);
+        let locked = "is not locked";
+        check(
+            &both,
+            "offsite-lock",
+            "newest weekly",
+            Status::Critical,
+            locked,
+        );
+        let before = set("weekly/2026-week-45", true, "2026-11-10T04:00:00Z", "");
+        let late = list(&[day.clone(), before]);
+        let old = "weekly/2026-week-45, is 14 d 5 h old";
+        check(&late, "offsite", "newest weekly", Status::Critical, old);
+        let half = set("weekly/2026-week-47", false, "2026-11-24T04:00:00Z", "");
+        let none = "no complete weekly set";
+        check(
+            &list(&[day.clone(), half]),
+            "offsite",
+            "newest weekly",
+            Status::Critical,
+            none,
+        );
+        let only_daily = found(&list(&[day]));
+        assert!(
+            only_daily
+                .iter()
+                .all(|finding| !finding.target.contains("weekly"))
         );
     }
 

@@ -19,6 +19,8 @@ pub(crate) struct Settings {
     pub(super) program: String,
     pub(super) from: Option<String>,
     pub(super) max_age: Span,
+    pub(super) weekly_max_age: Span,
+    pub(super) hourly_max_age: Span,
     pub(super) locked_for: Option<Span>,
     pub(super) monthly_usd: Ceiling,
 }
@@ -31,6 +33,8 @@ impl Default for Settings {
             program: "mail-s3sync".to_owned(),
             from: None,
             max_age: Span::hours(28),
+            weekly_max_age: Span::days(9),
+            hourly_max_age: Span::hours(28),
             locked_for: None,
             monthly_usd: Ceiling::warning(5.0),
         }

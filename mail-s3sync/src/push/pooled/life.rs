@@ -9,6 +9,8 @@ use crate::store::Lock;
 /// A lock is extended for a quarter of its days more than it has to be: so an object that stays in
 /// use is extended every tenth day, not daily.
 const SPARE_PART: i64 = 4;
+/// A term that is longer by no more than this part of it is not begun again.
+const CLEARLY_PART: i64 = 10;
 const DAY_SECONDS: i64 = 86_400;
 
 /// The term of a set that is pushed now.
@@ -37,6 +39,21 @@ impl Life {
     /// When the set has gone.
     pub(super) fn kept_until(&self) -> Timestamp {
         end_of_day(self.now, self.keep_days)
+    }
+
+    /// Whether a term that ends then is longer than the other by more than a tenth of itself: a
+    /// weekly set that is pushed every day of its week is left as it is.
+    pub(super) fn is_clearly_longer(
+        &self,
+        wanted: Option<Timestamp>,
+        there: Option<Timestamp>,
+    ) -> bool {
+        let Some(wanted) = wanted else {
+            return false;
+        };
+        let days = (wanted.as_second() - self.now.as_second()).max(0) / DAY_SECONDS;
+        let spare_seconds = days / CLEARLY_PART * DAY_SECONDS;
+        there.is_none_or(|there| there.as_second() + spare_seconds < wanted.as_second())
     }
 
     /// What an object needs that was last written then, and is locked for as long as is known.
@@ -97,6 +114,29 @@ mod tests {
         let with = life(Some(lock("2027-01-03")));
         assert_eq!(with.need(time(written), locked), expected);
         assert_eq!(life(None).need(time(written), locked), unlocked);
+    }
+
+    #[test]
+    fn a_term_is_begun_again_when_that_makes_it_clearly_longer() {
+        let life = Life {
+            now: LIFE.0.parse().unwrap(),
+            keep_days: LIFE.1,
+            pool_days: LIFE.2,
+            lock: None,
+        };
+        let check = |wanted: &str, there: &str, expected| {
+            let longer = life.is_clearly_longer(Some(time(wanted)), Some(time(there)));
+            assert_eq!(longer, expected, "{wanted} and {there}");
+        };
+        // 40 days, and four of them spare.
+        check("2027-01-03", "2027-01-03", false);
+        check("2027-01-03", "2026-12-30", false);
+        check("2027-01-03", "2026-12-29", true);
+        check("2027-01-03", "2027-02-01", false);
+        // Two days, and none.
+        check("2026-11-26", "2026-11-25", true);
+        assert!(life.is_clearly_longer(Some(time("2026-11-26")), None));
+        assert!(!life.is_clearly_longer(None, None));
     }
 
     #[test]

@@ -112,13 +112,15 @@ impl<'a> PooledPlan<'a> {
             && items.into_iter().all(is_same)
     }
 
-    /// Whether the set is to be kept, or locked, for longer than the push that closed it has seen
-    /// to.
+    /// Whether the set is to be kept, or locked, for clearly longer than the push that closed it has
+    /// seen to.
     fn gets_longer(&self) -> bool {
         let closed = self.remote.listed.get(CHECKSUMS);
         let kept = closed.map(|listed| end_of_day(listed.modified, self.life.keep_days));
         let lock = self.life.lock.map(|lock| lock.until);
-        kept < Some(self.life.kept_until()) || self.already_locked() < lock
+        self.life
+            .is_clearly_longer(Some(self.life.kept_until()), kept)
+            || self.life.is_clearly_longer(lock, self.already_locked())
     }
 
     fn already_locked(&self) -> Option<Timestamp> {

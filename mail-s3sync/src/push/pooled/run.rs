@@ -44,6 +44,7 @@ impl<'a> Push<'a> {
         }
         if self.has_to_ask_for_protection(&plan) {
             self.check_protection()?;
+            self.check_rules()?;
         }
         let Some(pooled) = self.deliver_all(&plan, totals)? else {
             return Ok(Exit::Partial);

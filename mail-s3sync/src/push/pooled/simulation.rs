@@ -58,7 +58,7 @@ impl Simulation {
         let config = Config::parse(text, Path::new("/x"), Environment::default()).unwrap();
         let directory = tempfile::tempdir().unwrap();
         fs::create_dir(directory.path().join("backup")).unwrap();
-        let files = (0..12).map(|number| (name(number), format!("old {number}")));
+        let files = (0..5).map(|number| (name(number), format!("old {number}")));
         Self {
             directory,
             store: SimulatedStore::new(noon(0)),
@@ -84,8 +84,8 @@ impl Simulation {
     /// A file is new, now and then one is gone, and an old one comes back.
     fn change(&mut self, day: u32) {
         self.files.insert(name(100 + day), format!("new {day}"));
-        if day > 12 {
-            self.files.remove(&name(100 + day - 12));
+        if day > 5 {
+            self.files.remove(&name(100 + day - 5));
         }
         if day.is_multiple_of(50) {
             self.files.remove(&name(day / 50));

@@ -21,7 +21,7 @@ use crate::store::body::Body;
 use crate::store::buffers::Buffers;
 use crate::store::error::{Cause, StoreError};
 use crate::store::object::{
-    Attributes, Billed, Confirmed, Download, Found, Listed, Lock, NotListed, ObjectStore,
+    Attributes, Billed, Confirmed, Download, Expiry, Found, Listed, Lock, NotListed, ObjectStore,
     Protection,
 };
 
@@ -166,6 +166,14 @@ impl ObjectStore for S3Store {
     fn protection(&self) -> Result<Option<Protection>, StoreError> {
         self.wait("ask for the protection of", "", self.bucket.protection())
             .map(Some)
+    }
+
+    fn expiry(&self, prefix: &str) -> Result<Expiry, StoreError> {
+        self.wait(
+            "ask for the lifecycle of",
+            prefix,
+            self.bucket.expiry(prefix),
+        )
     }
 
     fn billed(

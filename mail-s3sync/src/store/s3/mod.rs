@@ -14,6 +14,7 @@ mod marks; // what we write beside the content
 mod request; // what all requests that make an object have
 mod look; // one object, and its lock
 mod protection; // how the bucket protects what it holds
+mod lifecycle; // when its rules remove objects
 mod listing; // keys, versions, unfinished uploads
 mod upload; // content, whole or in parts
 mod copy; // inside the store, whole or in parts
