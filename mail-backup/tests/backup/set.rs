@@ -77,17 +77,18 @@ fn records_are_true() {
         .iter()
         .map(|record| record["type"].as_str().unwrap())
         .collect();
-    let mut expected = vec!["artifact"; 13];
-    expected.insert(0, "begin");
+    // What the next runs compare with stands before the files.
+    let mut expected = vec!["begin", "database", "watched", "watched"];
+    expected.extend(["artifact"; 13]);
     expected.push("end");
     assert_eq!(kinds, expected);
     let begin = &records[0]["data"];
     assert_eq!(begin["set"], "daily/2026-11-23");
     assert_eq!(begin["args"], serde_json::json!(["--date", "2026-11-23"]));
     assert_eq!(begin["root"], server.root().to_str().unwrap());
-    assert_eq!(records[14]["data"]["status"], "ok");
+    assert_eq!(records[17]["data"]["status"], "ok");
     let of_stdout: Vec<Value> = outcome.data("artifact");
-    let of_manifest: Vec<&Value> = records[1..14]
+    let of_manifest: Vec<&Value> = records[4..17]
         .iter()
         .map(|record| &record["data"])
         .collect();
