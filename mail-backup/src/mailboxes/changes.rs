@@ -114,7 +114,7 @@ impl Tally {
         };
         let arrived = Arrived {
             print: print(sha256),
-            start: if entry.header.is_headless {
+            start: if entry.message.is_headless {
                 Start::Nothing
             } else {
                 Start::Header
@@ -292,7 +292,7 @@ mod tests {
         };
         PackedEntry {
             stored: live.path.clone(),
-            header: crate::source::pack::HeaderFields::of(&live.path, content.as_bytes(), 9),
+            message: crate::source::pack::MessageFields::of(&live.path, content.as_bytes(), 9),
             live,
             sha256: Some(Sha256::of(content.as_bytes())),
             xattrs_sha256: None,

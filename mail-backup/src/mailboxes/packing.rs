@@ -208,7 +208,7 @@ impl<'a> Packing<'a> {
             output.append_stream(head, content, tail)
         })?;
         match streamed {
-            Streamed::Whole { entry, place } => self.add_lines(vec![entry], place)?,
+            Streamed::Whole { entry, place } => self.add_lines(vec![*entry], place)?,
             Streamed::Cut(error) | Streamed::Failed(error) => {
                 self.failed.push((request.live.path.clone(), error));
             }

@@ -164,6 +164,7 @@ mod tests {
             },
             message_id: None,
             envelope: None,
+            attachments: None,
             xattrs_sha256: None,
         }
     }

@@ -11,13 +11,13 @@ use mail_common::message::HEAD_BYTES;
 use mail_common::relpath::RelPath;
 use mail_common::xattr;
 
-use super::pack::{HeaderFields, PackedEntry, Request, Xattr, append_file_head, expect, settled};
+use super::pack::{MessageFields, PackedEntry, Request, Xattr, append_file_head, expect, settled};
 use super::tree::{SourceTree, look_at_open, vanished};
 
 /// What became of a large file, and where its frame went.
 pub(crate) enum Streamed<L> {
     Whole {
-        entry: PackedEntry,
+        entry: Box<PackedEntry>,
         place: L,
     },
     /// It became shorter than its header had said, or could not be read on: zeros stand for the
@@ -54,9 +54,9 @@ pub(crate) fn stream<L, E>(
     if let Some(error) = content.failure {
         return Ok(Streamed::Cut(error));
     }
-    let entry = PackedEntry {
+    let entry = Box::new(PackedEntry {
         stored: stored.clone(),
-        header: HeaderFields::of(path, &content.start, stat.size),
+        message: MessageFields::of(path, &content.start, stat.size),
         sha256: Some(content.digest.into_parts().1),
         xattrs_sha256: xattr::digest(&xattrs),
         live: LiveEntry {
@@ -64,7 +64,7 @@ pub(crate) fn stream<L, E>(
             kind: Kind::File,
             stat: settled(stat),
         },
-    };
+    });
     Ok(Streamed::Whole { entry, place })
 }
 

@@ -8,6 +8,7 @@ use mail_common::archive::member::{MemberHead, pad};
 use mail_common::checksum::Sha256;
 use mail_common::maildir::is_message;
 use mail_common::message::{Head, begins_like_message};
+use mail_common::mime::attachment_names;
 use mail_common::relpath::RelPath;
 use mail_common::xattr;
 use rustix::buffer::spare_capacity;
@@ -70,20 +71,22 @@ pub(crate) struct PackedEntry {
     /// Of the content; for files only.
     pub(crate) sha256: Option<Sha256>,
     /// For messages only.
-    pub(crate) header: HeaderFields,
+    pub(crate) message: MessageFields,
     /// Of the extended attributes, if there are any.
     pub(crate) xattrs_sha256: Option<Sha256>,
 }
 
-/// What the index of a set keeps of the header of a message, and whether it has one.
+/// What the index of a set keeps of a message, and whether it begins as one.
 #[derive(Debug, Default)]
-pub(crate) struct HeaderFields {
+pub(crate) struct MessageFields {
     /// A message that does not begin as one.
     pub(crate) is_headless: bool,
     /// Where it can be told.
     message_id: Option<String>,
     /// Where the message shows its header.
     envelope: Option<Box<Envelope>>,
+    /// Where they can be told.
+    attachments: Option<Vec<String>>,
 }
 
 impl PackedEntry {
@@ -96,14 +99,15 @@ impl PackedEntry {
             },
             sha256: self.sha256,
             location,
-            message_id: self.header.message_id,
-            envelope: self.header.envelope,
+            message_id: self.message.message_id,
+            envelope: self.message.envelope,
+            attachments: self.message.attachments,
             xattrs_sha256: self.xattrs_sha256,
         }
     }
 }
 
-impl HeaderFields {
+impl MessageFields {
     /// Those of the file at `path`, which begins with `start`, if it is a message.
     pub(crate) fn of(path: &RelPath, start: &[u8], message_bytes: u64) -> Self {
         if !is_message(path) {
@@ -112,10 +116,12 @@ impl HeaderFields {
         let head = Head::of(start, message_bytes);
         // What a cut one lacks may stand beyond: half an envelope would hide it from a search.
         let whole = head.as_ref().filter(|head| head.is_whole());
+        let is_all_there = start.len() as u64 >= message_bytes;
         Self {
             is_headless: !begins_like_message(start),
             message_id: head.as_ref().and_then(Head::message_id),
             envelope: whole.map(|head| Box::new(Envelope::of(head))),
+            attachments: is_all_there.then(|| attachment_names(start)).flatten(),
         }
     }
 }
@@ -217,7 +223,7 @@ fn without_content(live: LiveEntry, xattrs_sha256: Option<Sha256>) -> PackedEntr
         stored: live.path.clone(),
         live,
         sha256: None,
-        header: HeaderFields::default(),
+        message: MessageFields::default(),
         xattrs_sha256,
     }
 }
@@ -255,7 +261,7 @@ fn read_file(tree: &SourceTree, request: &Request, tar: &mut Vec<u8>) -> io::Res
     let is_steady =
         read_bytes == stat.size && after.size == stat.size && after.mtime_ns == stat.mtime_ns;
     let sha256 = Some(Sha256::of(&tar[content..]));
-    let header = HeaderFields::of(path, &tar[content..], read_bytes);
+    let message = MessageFields::of(path, &tar[content..], read_bytes);
     if read_bytes < stat.size {
         // The head has promised more than there is: it is written again.
         stat.size = read_bytes;
@@ -269,7 +275,7 @@ fn read_file(tree: &SourceTree, request: &Request, tar: &mut Vec<u8>) -> io::Res
         live: live(stat),
         stored: stored.clone(),
         sha256,
-        header,
+        message,
         xattrs_sha256: xattr::digest(&xattrs),
     };
     if is_steady {

@@ -30,6 +30,7 @@ pub(crate) fn entry(path: RelPath, kind: Kind, segment: u32) -> IndexEntry {
         },
         message_id: None,
         envelope: None,
+        attachments: None,
         xattrs_sha256: None,
     }
 }

@@ -84,6 +84,9 @@ pub struct IndexEntry {
     pub message_id: Option<String>,
     /// What else the header of a message says; `None` as for the Message-ID.
     pub envelope: Option<Box<Envelope>>,
+    /// The names of the files that are attached to a message, see
+    /// [`attachment_names`](crate::mime::attachment_names); `None` where they are not known.
+    pub attachments: Option<Vec<String>>,
     /// Digest of the extended attributes; `None` where there are none.
     pub xattrs_sha256: Option<Sha256>,
 }
@@ -230,6 +233,8 @@ pub(super) struct IndexLine<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     envelope: Option<Cow<'a, Envelope>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    attachments: Option<Cow<'a, [String]>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     xattrs_sha256: Option<Sha256>,
 }
 
@@ -266,6 +271,7 @@ impl<W: Write> IndexWriter<W> {
             frame_bytes: Some(entry.location.frame_bytes),
             message_id: entry.message_id.as_deref().map(Cow::Borrowed),
             envelope: entry.envelope.as_deref().map(Cow::Borrowed),
+            attachments: entry.attachments.as_deref().map(Cow::Borrowed),
             xattrs_sha256: entry.xattrs_sha256,
             ..IndexLine::of(&entry.live)
         };
@@ -447,6 +453,7 @@ impl IndexLine<'_> {
             ctime_ns: stat.ctime_ns,
             message_id: None,
             envelope: None,
+            attachments: None,
             xattrs_sha256: None,
         }
     }
@@ -467,6 +474,7 @@ impl IndexLine<'_> {
             .envelope
             .take()
             .map(|found| Box::new(found.into_owned()));
+        let attachments = self.attachments.take().map(Cow::into_owned);
         let xattrs_sha256 = self.xattrs_sha256;
         Ok(IndexEntry {
             live: self.into_live(line)?,
@@ -474,6 +482,7 @@ impl IndexLine<'_> {
             location,
             message_id,
             envelope,
+            attachments,
             xattrs_sha256,
         })
     }
@@ -535,6 +544,7 @@ mod tests {
             },
             message_id: None,
             envelope: None,
+            attachments: None,
             xattrs_sha256: None,
         }
     }
@@ -584,7 +594,7 @@ mod tests {
     }
 
     #[test]
-    fn the_line_of_a_message_has_its_envelope() {
+    fn the_line_of_a_message_has_its_envelope_and_attachments() {
         let envelope = Envelope {
             date_seconds: Some(1_700_000_000),
             from: "A <a@example.com>".into(),
@@ -593,6 +603,7 @@ mod tests {
         };
         let entry = IndexEntry {
             envelope: Some(Box::new(envelope)),
+            attachments: Some(vec!["見積.pdf".into(), "a".into()]),
             xattrs_sha256: entry().sha256,
             ..entry()
         };
@@ -604,6 +615,7 @@ mod tests {
             concat!(
                 r#""ctime_ns":1700000001000000000,"envelope":{"date_seconds":1700000000,"#,
                 r#""from":"A <a@example.com>","subject":"見積"},"#,
+                r#""attachments":["見積.pdf","a"],"#,
                 r#""xattrs_sha256":"#,
                 r#""2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"}"#
             ),

@@ -21,6 +21,10 @@ pub const FORMAT: u32 = 2;
 /// The segment of directories and control files.
 pub const CONTROL: u32 = 0;
 
+/// What the names begin with under which messages are stored whose own would be in the way of
+/// another one; a number follows.
+pub const STORED_PREFIX: &[u8] = b"stored-";
+
 /// What became of a member since its segment was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
@@ -309,6 +313,7 @@ mod tests {
             },
             message_id: None,
             envelope: None,
+            attachments: None,
             xattrs_sha256: None,
         };
         let gone = Change::Gone {

@@ -1,17 +1,14 @@
 //! The parts of a message: the texts that a mail program shows of it, and the names of the files
 //! that are attached.
 
-use std::borrow::Cow;
+use std::ops::ControlFlow;
 
-use mail_common::message::{Head, Header, text_in};
-use mail_common::mime::{Description, Encoding, base64, body_after, parts, quoted_printable};
+use mail_common::message::text_in;
+use mail_common::mime::{Content, Depth, Description, Entity, visit_entities};
 use memchr::memmem;
 
 use super::conditions::Conditions;
 use super::html;
-
-/// Parts within parts are looked into no deeper: each level is gone through once more.
-const DEPTH_MAX: usize = 100;
 
 /// What a message was asked, and what is known so far.
 #[derive(Debug)]
@@ -35,7 +32,8 @@ impl<'a> Body<'a> {
             is_encrypted: false,
             is_too_deep: false,
         };
-        body.entity(message, 0);
+        let depth = visit_entities(message, |entity| body.entity(entity));
+        body.is_too_deep = depth == Depth::TooDeep;
         body
     }
 
@@ -44,64 +42,28 @@ impl<'a> Body<'a> {
         self.has_text && self.has_attachment
     }
 
-    /// A message, or a part of one: a header and a body.
-    fn entity(&mut self, entity: &[u8], depth: usize) {
+    /// The message, or a part of it.
+    fn entity(&mut self, entity: &Entity<'_>) -> ControlFlow<()> {
+        if entity.depth == 0 || entity.head.field("Subject").is_some() {
+            self.text(|| entity.head.whole_text("Subject").unwrap_or_default());
+        }
+        self.attachment(&entity.description);
+        self.is_encrypted |= entity.is_encrypted();
+        if entity.content() == Content::Text {
+            self.leaf(entity);
+        }
         if self.is_meant() {
-            return;
+            return ControlFlow::Break(());
         }
-        if depth > DEPTH_MAX {
-            self.is_too_deep = true;
-            return;
-        }
-        let Some(mut head) = Head::of(entity, entity.len() as u64) else {
-            return;
-        };
-        let header;
-        if !head.is_whole()
-            && let Ok(read) = Header::read(entity)
-        {
-            header = read;
-            head = header.head();
-        }
-        if depth == 0 || head.field("Subject").is_some() {
-            self.text(|| head.whole_text("Subject").unwrap_or_default());
-        }
-        let description = Description::of(&head);
-        let body = body_after(&entity[head.section().len()..]);
-        self.attachment(&description);
-        match description.content_type.split_once('/') {
-            Some(("multipart", kind)) => {
-                self.is_encrypted |= kind == "encrypted";
-                self.multipart(&description, body, depth);
-            }
-            Some(("message", "rfc822" | "global" | "news")) => {
-                self.entity(&decoded(&description, body), depth + 1);
-            }
-            Some(("text" | "message", _)) | None => self.leaf(&description, body),
-            Some(("application", "pkcs7-mime" | "x-pkcs7-mime")) => {
-                self.is_encrypted |= description.parameter("smime-type") != "signed-data";
-            }
-            Some(_) => {}
-        }
+        ControlFlow::Continue(())
     }
 
-    fn multipart(&mut self, description: &Description, body: &[u8], depth: usize) {
-        let body = decoded(description, body);
-        let boundary = description.boundary.as_deref().unwrap_or_default();
-        if boundary.is_empty() {
-            // Mail programs show it as a text.
-            return self.text(|| text_in(&description.parameter("charset"), &body));
-        }
-        for part in parts(&body, boundary).parts {
-            self.entity(part, depth + 1);
-        }
-    }
-
-    fn leaf(&mut self, description: &Description, body: &[u8]) {
+    fn leaf(&mut self, entity: &Entity<'_>) {
         if self.has_text {
             return;
         }
-        let bytes = decoded(description, body);
+        let bytes = entity.decoded();
+        let description = &entity.description;
         self.is_encrypted |= memmem::find(&bytes, b"-----BEGIN PGP MESSAGE").is_some();
         self.text(|| {
             let text = text_in(&description.parameter("charset"), &bytes);
@@ -124,15 +86,6 @@ impl<'a> Body<'a> {
         {
             self.has_attachment = self.conditions.wants_attachment(&name);
         }
-    }
-}
-
-/// A body as mail programs decode it.
-fn decoded<'a>(description: &Description, body: &'a [u8]) -> Cow<'a, [u8]> {
-    match description.encoding {
-        Encoding::Identity | Encoding::Unknown => body.into(),
-        Encoding::QuotedPrintable => quoted_printable(body).into(),
-        Encoding::Base64 => base64(body).into_bytes().into(),
     }
 }
 

@@ -50,6 +50,8 @@ pub(crate) struct Facts<'a> {
     /// `None` where it was not looked at.
     pub(crate) message_id: Option<&'a str>,
     pub(crate) envelope: Option<&'a Envelope>,
+    /// The names of attached files; `None` where they are not known.
+    pub(crate) attachments: Option<&'a [String]>,
 }
 
 impl Conditions {
@@ -64,16 +66,10 @@ impl Conditions {
             None if self.asks_for_header() => Verdict::Open,
             None => Verdict::Yes,
         };
-        let text = match facts.envelope {
-            Some(envelope) => self.of_subject(&envelope.subject),
-            None => Verdict::Open,
-        };
-        let text = if self.asks_for_body() {
-            text
-        } else {
-            Verdict::Yes
-        };
-        self.of_message_id(facts.message_id).min(header).min(text)
+        self.of_message_id(facts.message_id)
+            .min(header)
+            .min(self.of_text(facts.envelope))
+            .min(self.of_attachments(facts.attachments))
     }
 
     /// Whether a message at this path, in this mailbox, could be meant.
@@ -98,6 +94,11 @@ impl Conditions {
     /// Whether a header has to be known.
     fn asks_for_header(&self) -> bool {
         self.senders.is_some() || self.recipients.is_some() || self.subjects.is_some()
+    }
+
+    /// Whether nothing of a body has to be known but the names of attached files.
+    pub(crate) fn asks_for_names_alone(&self) -> bool {
+        self.texts.is_none() && !self.attachments.is_empty()
     }
 
     /// Whether a body has to be known.
@@ -128,11 +129,21 @@ impl Conditions {
     }
 
     /// A text that stands in the subject need not be looked for in the body.
-    fn of_subject(&self, subject: &str) -> Verdict {
-        match &self.texts {
-            Some(words) if !stand_in(words, subject) => Verdict::Open,
+    fn of_text(&self, envelope: Option<&Envelope>) -> Verdict {
+        let subject = envelope.map(|envelope| envelope.subject.as_str());
+        match (&self.texts, subject) {
+            (None, _) => Verdict::Yes,
+            (Some(words), Some(subject)) if stand_in(words, subject) => Verdict::Yes,
+            (Some(_), _) => Verdict::Open,
+        }
+    }
+
+    fn of_attachments(&self, names: Option<&[String]>) -> Verdict {
+        match names {
             _ if self.attachments.is_empty() => Verdict::Yes,
-            _ => Verdict::Open,
+            Some(names) if names.iter().any(|name| self.wants_attachment(name)) => Verdict::Yes,
+            Some(_) => Verdict::No,
+            None => Verdict::Open,
         }
     }
 

@@ -14,7 +14,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use mail_common::archive::index::{IndexEntry, IndexReader, Kind, Location};
-use mail_common::archive::state::{Change, State};
+use mail_common::archive::state::{Change, STORED_PREFIX, State};
 use mail_common::archive::view;
 use mail_common::checksum::Sha256;
 use mail_common::failure::Failed;
@@ -250,7 +250,7 @@ impl MailboxSearch<'_> {
                 )) => (path, *inode, *ctime_ns),
             };
             let message = &mut self.messages[hit.message];
-            let is_within = path.is_within(self.path);
+            let is_within = path.is_within(self.path) && is_message(path);
             if !is_within || !self.conditions.wants_place(&message.mailbox, path) {
                 continue;
             }
@@ -319,6 +319,7 @@ impl MailboxSearch<'_> {
             mtime_ns: stat.mtime_ns,
             message_id: entry.message_id.as_deref(),
             envelope: entry.envelope.as_deref(),
+            attachments: entry.attachments.as_deref(),
         });
         let mailbox = mailbox_of(self.path, &entry.live.path);
         if verdict == Verdict::No {
@@ -386,6 +387,7 @@ impl MailboxSearch<'_> {
             mtime_ns: file.mtime_ns,
             message_id: None,
             envelope: None,
+            attachments: None,
         });
         let mailbox = mailbox_of(self.path, &file.path);
         if verdict == Verdict::No || !self.conditions.wants_place(&mailbox, &file.path) {
@@ -464,7 +466,8 @@ fn for_each_message(
                 path: path.clone(),
             });
         }
-        if entry.live.kind == Kind::File && is_message(path) {
+        let may_be_message = is_message(path) || path.name().starts_with(STORED_PREFIX);
+        if entry.live.kind == Kind::File && may_be_message {
             each(entry);
         }
     }

@@ -57,6 +57,8 @@ pub(crate) struct Found {
     pub(crate) mailboxes: usize,
     /// How many had to be read, since no index has their header.
     pub(crate) without_envelope: usize,
+    /// How many others, since none has the names of their attachments.
+    pub(crate) without_attachments: usize,
     /// Whether the live mail could not be looked through.
     pub(crate) live_is_unknown: bool,
 }
@@ -216,6 +218,11 @@ impl Search<'_> {
             let is_blank =
                 |message: &&Message| message.envelope.is_none() && message.verdict == Verdict::Open;
             found.without_envelope += some.iter().filter(is_blank).count();
+            if self.conditions.asks_for_names_alone() {
+                let is_open = |message: &&Message| message.verdict == Verdict::Open;
+                let is_half_known = |message: &&Message| is_open(message) && !is_blank(message);
+                found.without_attachments += some.iter().filter(is_half_known).count();
+            }
             let looked = look::settle(self.sets, self.conditions, &mut some, self.work);
             found.unsearched = found.unsearched.and(looked.unsearched);
             let problems = looked.problems.into_iter();

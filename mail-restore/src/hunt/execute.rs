@@ -133,6 +133,14 @@ impl Run<'_> {
                 found.without_envelope
             ));
         }
+        if found.without_attachments > 0 {
+            report.summary(format!(
+                "{} messages were opened for the names of their attachments, which takes longer: \
+                 they come from sets of an earlier version, are over 16 MiB, or have very many or \
+                 very long names",
+                found.without_attachments
+            ));
+        }
         if !found.unsearched.is_empty() {
             report.warning(found.unsearched);
         }

@@ -7,7 +7,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::support::{Site, stamp};
+use crate::support::{Site, forge_index, stamp};
 
 /// 2026-06-03T05:12:00Z.
 const JUNE: i64 = 1_780_463_520;
@@ -112,6 +112,81 @@ fn each_condition_finds_what_it_says() {
     check(&["--regex", "--text", "御見.?積書を"], &[]);
     check(&["--regex", "--text", r"御見\s*積書を"], &[ESTIMATE]);
     check(&["--regex", "--sender", "k.nde@"], &[INVOICE]);
+}
+
+/// Where a name would be in the way of another one, a message is stored under a name without
+/// meaning.
+#[test]
+fn a_message_is_found_whatever_it_is_stored_as() {
+    let site = Site::empty();
+    let text = |number: u32| format!("Subject: number {number}.\n\n");
+    for number in 0..20 {
+        site.put_at(
+            &format!("example.com/alice/cur/{number}"),
+            JUNE,
+            text(number),
+        );
+    }
+    site.save_day(22);
+    fs::remove_file(site.live("example.com/alice/cur/1")).unwrap();
+    let inside = "example.com/alice/cur/1/cur/21";
+    site.put_at(inside, JUNE, text(21));
+    let set = site.save_day(23);
+    let index = set.join("mailboxes/example.com/alice/0002.jsonl.zst");
+    let lines = std::process::Command::new("zstd")
+        .arg("-dc")
+        .arg(index)
+        .output()
+        .unwrap();
+    let lines = String::from_utf8(lines.stdout).unwrap();
+    assert!(lines.contains("example.com/alice/stored-1\""), "{lines}");
+    assert_eq!(
+        site.listed(&["--from", "latest", "--subject", "number 21."]),
+        [inside]
+    );
+}
+
+/// The name of an attached file is in the index. Where it is not, the message is opened, and the
+/// answer is the same.
+#[test]
+fn names_of_attachments_come_from_the_index_or_are_read() {
+    const OPENED: &str = "1 messages were opened for the names of their attachments";
+    let site = sample();
+    let secret = "Subject: sealed\nContent-Type: multipart/encrypted; boundary=c\n\n--c--\n";
+    site.put_at("example.com/alice/cur/4.d:2,", JUNE, secret);
+    let set = site.save_day(23);
+    let ask = |expected: &[&str]| {
+        let flags = [
+            "--from",
+            "latest",
+            "--attachment",
+            "見積*",
+            "--mailbox",
+            "alice@example.com",
+        ];
+        assert_eq!(site.listed(&flags), expected);
+        site.restore(&[&flags[..], &["--list"]].concat())
+    };
+    // What is encrypted is not "without attachments": it alone is opened.
+    let outcome = ask(&[ESTIMATE]);
+    assert!(outcome.stderr.contains(OPENED), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("encrypted"), "{}", outcome.stderr);
+    forge_index(&set, "example.com/alice", |line| {
+        let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
+        line.as_object_mut().unwrap().remove("attachments");
+        line.to_string()
+    });
+    let outcome = ask(&[ESTIMATE]);
+    let opened = OPENED.replacen('1', "3", 1);
+    assert!(outcome.stderr.contains(&opened), "{}", outcome.stderr);
+    // Nothing but the index is asked.
+    forge_index(&set, "example.com/alice", |line| {
+        let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
+        line["attachments"] = serde_json::json!(["見積 of the index"]);
+        line.to_string()
+    });
+    let outcome = ask(&[INVOICE, ESTIMATE, "example.com/alice/cur/4.d:2,"]);
+    assert!(!outcome.stderr.contains("opened"), "{}", outcome.stderr);
 }
 
 #[test]
