@@ -31,7 +31,6 @@ use crate::file;
 use crate::inside::Role;
 use crate::item::Item;
 use crate::job::{Job, Piece};
-use crate::mailbox::Segment;
 use crate::maildir;
 use crate::outcome::Outcome;
 use crate::packing::Packing;
@@ -340,11 +339,14 @@ fn scan_pieces(run: &Run<'_>, worker: &mut Worker<'_>, pieces: Vec<Piece>) {
 /// A member of an archive of mailboxes lies where it lay in its mailbox; what was gone from there,
 /// and has lost its name, was a message.
 fn role_of(item: &Item, part: &Part) -> Role {
-    if let Some(role) = item.segment.as_ref().and_then(Segment::role) {
-        return role;
-    }
-    match (&part.member, part.window) {
-        (Some(member), None) => maildir::role_of(Path::new(OsStr::from_bytes(member))),
+    let Some(member) = &part.member else {
+        return Role::File;
+    };
+    let by_name = || maildir::role_of(Path::new(OsStr::from_bytes(member)));
+    match &item.segment {
+        Some(segment) if segment.has_lost_name(member) => Role::Message,
+        Some(segment) if segment.has_messages() => by_name(),
+        _ if part.window.is_none() => by_name(),
         _ => Role::File,
     }
 }

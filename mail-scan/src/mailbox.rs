@@ -10,14 +10,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use mail_common::archive::segment::segment_number;
-use mail_common::archive::state::{CONTROL, Change, State};
+use mail_common::archive::state::{CONTROL, Change, STORED_PREFIX, State};
 use mail_common::interrupt::{Interrupt, Interrupted};
 use mail_common::relpath::RelPath;
 use mail_common::report::chain;
 use mail_common::set::{Listing, MailboxError, SavedMailbox, SetFile, saved_mailboxes, verify};
 use mail_common::tool::Session;
 
-use crate::inside::Role;
 use crate::unscanned::Error;
 
 /// The mailboxes of a set that have a state, by their directories in the set.
@@ -147,8 +146,14 @@ impl Segment {
         }
     }
 
-    /// What its members are taken for; `None` where their names tell.
-    pub(crate) fn role(&self) -> Option<Role> {
-        (self.number != CONTROL).then_some(Role::Message)
+    /// Whether messages lie in it, beside control files that have stayed as they are.
+    pub(crate) fn has_messages(&self) -> bool {
+        self.number != CONTROL
+    }
+
+    /// Whether `member` is a message under a name that means nothing.
+    pub(crate) fn has_lost_name(&self, member: &[u8]) -> bool {
+        let name = member.rsplit(|byte| *byte == b'/').next();
+        self.has_messages() && name.is_some_and(|name| name.starts_with(STORED_PREFIX))
     }
 }

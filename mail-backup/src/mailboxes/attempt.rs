@@ -11,7 +11,7 @@ use mail_common::set::mailbox::{ABOVE, segment_index_in, state_in};
 
 use super::changes::Tally;
 use super::compare::Comparison;
-use super::context::Context;
+use super::context::{Context, Environment};
 use super::control::collect_names;
 use super::error::Error;
 use super::history::{Format, History, last_source_bytes};
@@ -21,6 +21,7 @@ use super::output::{Output, finish_file};
 use super::packing::Packing;
 use super::reuse::Disposition;
 use super::saved::{Comparing, Counts, SavedMailbox};
+use super::settled::{NewSegment, take_settled};
 use super::spool::LiveSpool;
 use super::units::{Reach, Unit};
 use super::upgrade::write_indexes;
@@ -122,7 +123,12 @@ impl Attempt<'_> {
         Ok(())
     }
 
-    fn save_changes(&self, comparison: Comparison, saved: &mut SavedMailbox) -> Result<(), Error> {
+    fn save_changes(
+        &self,
+        mut comparison: Comparison,
+        saved: &mut SavedMailbox,
+    ) -> Result<(), Error> {
+        self.settle(&mut comparison)?;
         let first_new = self.history.map_or(CONTROL + 1, History::first_new_number);
         let output = Output::new(self.context, self.unit.directory.clone(), first_new);
         let mut packing = Packing::new(self.context, output, comparison.names, comparison.changes);
@@ -159,6 +165,31 @@ impl Attempt<'_> {
         self.finish(packing, &state, content, saved)
     }
 
+    /// Has control files that stay as they are stored in a segment. As long as `0000` can be linked
+    /// they may as well be in it.
+    fn settle(&self, comparison: &mut Comparison) -> Result<(), Error> {
+        let Environment {
+            purge_days,
+            now_seconds,
+            ..
+        } = self.context.environment;
+        let has_names = comparison.control_changed || comparison.names_changed;
+        let is_linked = !has_names && self.dispositions.link_all();
+        // Where nothing dead may stay, a change of such a file would cost its whole segment.
+        if self.unit.reach != Reach::Whole || is_linked || purge_days == 0 {
+            return Ok(());
+        }
+        let segment = if comparison.messages.is_empty() && self.dispositions.link_all() {
+            NewSegment::OfItsOwn
+        } else {
+            NewSegment::OfMessages
+        };
+        for entry in take_settled(&mut comparison.control, now_seconds, segment) {
+            comparison.store(self.context, self.history, &entry)?;
+        }
+        Ok(())
+    }
+
     /// Links or copies the old segments.
     fn reuse_segments(
         &self,
@@ -181,6 +212,8 @@ impl Attempt<'_> {
             history,
             output: &mut packing.output,
             changes: &mut packing.changes,
+            names: &mut packing.names,
+            listing: self.listing,
         };
         for number in self.dispositions.all(Disposition::Rewrite) {
             copier.copy(number)?;

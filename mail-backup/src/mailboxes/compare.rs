@@ -11,6 +11,9 @@
 //! with the stored digests: only if it is another content is it stored again. An entry of a segment
 //! that is lost counts as new, so that the live mailbox gives back what the backup disk has lost.
 //!
+//! Control files are compared like messages where a segment has them, but for their names: one that
+//! is elsewhere is another one.
+//!
 //! A run that checks everything reads the unchanged, too. What holds other bytes then, though the
 //! system knows of no change, has rotten on its disk.
 
@@ -23,6 +26,7 @@ use std::iter::Peekable;
 use mail_common::archive::index::{Kind, LiveEntry};
 use mail_common::archive::state::{CONTROL, Change};
 use mail_common::archive::view::{Member, Stored, View};
+use mail_common::maildir::is_message;
 use mail_common::relpath::RelPath;
 
 use super::age::Age;
@@ -46,14 +50,15 @@ use crate::source::recheck::Verdict;
 /// What a mailbox looks like beside its last backup.
 #[derive(Debug)]
 pub(crate) struct Comparison {
-    /// Messages to be stored, by age; all in the youngest class when there is a last backup.
+    /// Messages to be stored in segments, and control files that have settled, by age; all in the
+    /// youngest class when there is a last backup.
     pub(crate) messages: BTreeMap<Age, LiveSpool>,
-    /// Directories, control files, links: all of them, since they are saved together when one has
-    /// changed, in the order of their paths.
+    /// Directories, links, and the control files that no segment has: all of them, since they are
+    /// saved together when one has changed. The mailbox itself comes first.
     pub(crate) control: Vec<LiveEntry>,
     /// Whether one of them is new, changed or gone.
     pub(crate) control_changed: bool,
-    /// Whether a message is gone or has another name.
+    /// Whether a member of a segment is gone or has another name.
     pub(crate) names_changed: bool,
     /// What became of the members of the old segments.
     pub(crate) changes: BTreeMap<(u32, RelPath), Change>,
@@ -143,6 +148,28 @@ impl Comparison {
         }
     }
 
+    /// Has `entry` stored in a segment.
+    pub(crate) fn store(
+        &mut self,
+        context: &Context<'_>,
+        history: Option<&History<'_>>,
+        entry: &LiveEntry,
+    ) -> Result<(), Error> {
+        let now_seconds = context.environment.now_seconds;
+        let age = match history {
+            None => Age::of(entry.stat.mtime_ns / 1_000_000_000, now_seconds),
+            Some(_) => Age::YOUNGEST,
+        };
+        let spool = match self.messages.entry(age) {
+            Entry::Occupied(spool) => Ok(spool.into_mut()),
+            Entry::Vacant(place) => {
+                LiveSpool::create(context.scratch()).map(|spool| place.insert(spool))
+            }
+        };
+        let pushed = spool.and_then(|spool| spool.push(entry));
+        pushed.map_err(|error| context.scratch_error(error))
+    }
+
     /// The size of the messages that are to be stored, in bytes.
     pub(crate) fn new_bytes(&self) -> u64 {
         self.messages.values().map(|spool| spool.bytes).sum()
@@ -206,6 +233,10 @@ impl Comparer<'_> {
     }
 
     fn take_control(&mut self, entry: LiveEntry, old: Option<Stored>) -> Result<(), Error> {
+        let old = match old {
+            Some(old) if self.is_in_segment(&old) => return self.take_settled(entry, old),
+            old => old,
+        };
         self.found.control.push(entry.clone());
         match old {
             Some(old) if self.is_there(&old) && old.entry.live == entry => {
@@ -216,6 +247,28 @@ impl Comparer<'_> {
             Some(old) => self.pass_by(old),
             None => self.found.control_changed = true,
         }
+        Ok(())
+    }
+
+    /// Whether it is a file in a segment that can be linked.
+    fn is_in_segment(&self, old: &Stored) -> bool {
+        let is_file = old.entry.live.kind == Kind::File && !is_control(old);
+        is_file && self.is_there(old) && self.unit.reach == Reach::Whole
+    }
+
+    /// Something at the place of a control file that a segment has: perhaps it.
+    fn take_settled(&mut self, entry: LiveEntry, old: Stored) -> Result<(), Error> {
+        if old.entry.live == entry && !self.is_checked() {
+            let usage = &mut self.found.usage;
+            usage.add_living(old.entry.location.segment, entry.stat.size);
+            return Ok(());
+        }
+        let old = OldMember::of(old);
+        if entry.kind == Kind::File && old.known.may_be(&entry.stat) {
+            return self.suspect(entry, old);
+        }
+        self.bury(old);
+        self.found.control.push(entry);
         Ok(())
     }
 
@@ -265,8 +318,10 @@ impl Comparer<'_> {
     fn pass_by(&mut self, old: Stored) {
         if is_control(&old) {
             self.found.control_changed = true;
-        } else if self.is_there(&old) {
+        } else if self.is_there(&old) && is_message(&old.entry.live.path) {
             self.vanish(OldMember::of(old));
+        } else if self.is_there(&old) {
+            self.bury(OldMember::of(old));
         }
     }
 
@@ -287,6 +342,10 @@ impl Comparer<'_> {
     fn judge_in_place(&mut self, judged: Judged) -> Result<(), Error> {
         if judged.old.segment == CONTROL {
             self.judge_control(judged);
+            return Ok(());
+        }
+        if !is_message(&judged.live.path) {
+            self.judge_settled(judged);
             return Ok(());
         }
         let Some((entry, old)) = self.judge(judged)? else {
@@ -330,6 +389,23 @@ impl Comparer<'_> {
         self.found.control_changed = true;
     }
 
+    /// Notes what the reading of a control file that a segment has told. One that is not the same
+    /// is saved with the others; there it is named if it cannot be read.
+    fn judge_settled(&mut self, judged: Judged) {
+        let Judged { live, old, verdict } = judged;
+        if let Verdict::Same(_) | Verdict::Rotten = verdict {
+            self.found.rechecked_bytes += live.stat.size;
+        }
+        if let Verdict::Same(stat) = verdict {
+            return self.note_here(LiveEntry { stat, ..live }, old);
+        }
+        if let Verdict::Rotten = verdict {
+            self.found.rotten.push(live.path.clone());
+        }
+        self.bury(old);
+        self.found.control.push(live);
+    }
+
     /// Notes what the reading of a message told. Gives it back with the old member if it is not
     /// that one, or the old member alone.
     fn judge(&mut self, judged: Judged) -> Result<Option<(Option<LiveEntry>, OldMember)>, Error> {
@@ -359,7 +435,12 @@ impl Comparer<'_> {
 
     /// The old member is alive, and is `live` now.
     fn note_here(&mut self, live: LiveEntry, old: OldMember) {
-        self.keep(old.segment, live.stat.size);
+        if is_message(&live.path) {
+            self.keep(old.segment, live.stat.size);
+        } else {
+            let usage = &mut self.found.usage;
+            usage.add_living(old.segment, live.stat.size);
+        }
         if live.path == old.path && live.stat == old.known.stat {
             return;
         }
@@ -381,7 +462,9 @@ impl Comparer<'_> {
     fn bury(&mut self, old: OldMember) {
         let since_seconds = self.context.environment.now_seconds;
         let bytes = old.known.stat.size;
-        self.found.buried.add(&old);
+        if is_message(&old.path) {
+            self.found.buried.add(&old);
+        }
         self.found.usage.add_dead(old.segment, bytes, since_seconds);
         self.found.state_changed = true;
         self.found.names_changed = true;
@@ -390,20 +473,7 @@ impl Comparer<'_> {
     }
 
     fn push_message(&mut self, entry: &LiveEntry) -> Result<(), Error> {
-        let age = match self.history {
-            None => Age::of(
-                entry.stat.mtime_ns / 1_000_000_000,
-                self.context.environment.now_seconds,
-            ),
-            Some(_) => Age::YOUNGEST,
-        };
-        let scratch = self.context.scratch();
-        let spool = match self.found.messages.entry(age) {
-            Entry::Occupied(spool) => Ok(spool.into_mut()),
-            Entry::Vacant(place) => LiveSpool::create(scratch).map(|spool| place.insert(spool)),
-        };
-        let pushed = spool.and_then(|spool| spool.push(entry));
-        pushed.map_err(|error| self.context.scratch_error(error))
+        self.found.store(self.context, self.history, entry)
     }
 
     /// Passes by the old members before `path`, and returns the one at it.

@@ -20,6 +20,7 @@ mod changes; // what became of old messages, for the judgement of the day
 mod suspects; // messages that look like old ones, read
 mod stored_names; // the names of new messages in the archives
 mod compare; // the walk beside the last backup
+mod settled; // control files that stay as they are
 mod reuse; // what becomes of the old segments
 mod old_segments; // links and copies them
 mod upgrade; // indexes for segments of format 1

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use mail_common::archive::index::{IndexEntry, LiveEntry, Location};
 use mail_common::archive::state::CONTROL;
 use mail_common::archive::view::Stored;
+use mail_common::maildir::is_message;
 use mail_common::relpath::RelPath;
 
 use crate::source::recheck::{Known, KnownXattrs, Verdict};
@@ -57,9 +58,10 @@ impl OldMember {
 }
 
 /// Lines of format 1 tell nothing of extended attributes, and of no sender: that is in all others
-/// whose message shows its header.
+/// whose message shows its header. In format 1 no segment has a control file.
 fn known_xattrs(entry: &IndexEntry) -> KnownXattrs {
-    let is_told = entry.location.segment == CONTROL || entry.envelope.is_some();
+    let is_control = entry.location.segment == CONTROL || !is_message(&entry.live.path);
+    let is_told = is_control || entry.envelope.is_some();
     match entry.xattrs_sha256 {
         None if !is_told => KnownXattrs::InArchive,
         digest => KnownXattrs::Digest(digest),

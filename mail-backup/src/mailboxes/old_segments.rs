@@ -1,5 +1,5 @@
 //! Brings the segments of the last backup into the new set: linked, or copied frame by frame
-//! without what is dead.
+//! without what is dead, under the names of today. So neither the dead nor the renames gather.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
@@ -18,12 +18,15 @@ use mail_common::relpath::RelPath;
 use super::context::Context;
 use super::error::Error;
 use super::history::{History, OldSegment};
+use super::listing::Listing;
 use super::output::{Output, finish_file};
 use super::packing::Place;
 use super::pool::OldFrame;
 use super::reuse::{Candidate, Disposition, Purge, decide};
+use super::stored_names::StoredNames;
 use super::usage::Usage;
 use crate::saved::{Content, SavedFile};
+use crate::source::pack::LARGE_BYTES;
 
 /// What becomes of the segments of messages, by number.
 #[derive(Debug, Default)]
@@ -138,15 +141,24 @@ pub(crate) struct Copier<'a, 'b> {
     pub(crate) context: &'a Context<'a>,
     pub(crate) history: &'a History<'a>,
     pub(crate) output: &'a mut Output<'b>,
-    /// What became of the members: those that are copied get their new places here.
+    /// What became of the members: of those that are copied it is forgotten, or gets its new place.
     pub(crate) changes: &'a mut BTreeMap<Place, Change>,
+    pub(crate) names: &'a mut StoredNames,
+    pub(crate) listing: &'a Listing,
+}
+
+/// A member that is copied.
+struct Living {
+    /// Its name in the old segment.
+    stored: RelPath,
+    /// Its line in the new one, but for its place.
+    line: IndexEntry,
 }
 
 /// A frame that is on its way.
 struct Waiting {
     old: Location,
-    /// The lines of its living members.
-    living: Vec<IndexEntry>,
+    living: Vec<Living>,
     /// `None` for one that is copied as it is.
     rebuilt: Option<Receiver<Result<Vec<u8>, Error>>>,
 }
@@ -154,8 +166,16 @@ struct Waiting {
 /// The members of a frame.
 #[derive(Default)]
 struct FrameLines {
-    living: Vec<IndexEntry>,
+    living: Vec<Living>,
     dead: Vec<RelPath>,
+}
+
+impl FrameLines {
+    /// Whether the frame may be copied as it is.
+    fn is_as_stored(&self) -> bool {
+        let is_named = |member: &Living| member.stored == member.line.live.path;
+        self.dead.is_empty() && self.living.iter().all(is_named)
+    }
 }
 
 impl Copier<'_, '_> {
@@ -184,18 +204,44 @@ impl Copier<'_, '_> {
     }
 
     /// The frames of a segment, in the order in which they lie in it.
-    fn frames_of(&self, number: u32) -> Result<BTreeMap<Location, FrameLines>, Error> {
+    fn frames_of(&mut self, number: u32) -> Result<BTreeMap<Location, FrameLines>, Error> {
         let mut frames: BTreeMap<Location, FrameLines> = BTreeMap::new();
-        for entry in self.history.members_of(number)? {
-            let entry = entry?;
-            let frame = frames.entry(entry.location).or_default();
-            let place = (number, entry.live.path.clone());
-            match self.changes.get(&place) {
-                Some(Change::Gone { .. }) => frame.dead.push(place.1),
-                _ => frame.living.push(entry),
+        for line in self.history.members_of(number)? {
+            let mut line = line?;
+            let stored = line.live.path.clone();
+            let frame = frames.entry(line.location).or_default();
+            let place = (number, stored);
+            if let Some(Change::Gone { .. }) = self.changes.get(&place) {
+                frame.dead.push(place.1);
+                continue;
             }
+            self.bring_up_to_date(&mut line, &place);
+            let stored = place.1;
+            frame.living.push(Living { stored, line });
         }
         Ok(frames)
+    }
+
+    /// Gives `line`, of the member at `place`, the name and the times of today, and forgets what is
+    /// known of the member besides. Where that name is not free, it keeps the old one, and so does
+    /// what is too large for memory.
+    fn bring_up_to_date(&mut self, line: &mut IndexEntry, place: &Place) {
+        let Some(Change::Here {
+            path,
+            inode,
+            ctime_ns,
+        }) = self.changes.get(place)
+        else {
+            return;
+        };
+        let is_small = line.live.stat.size <= LARGE_BYTES;
+        if *path == place.1 || is_small && self.names.is_free(path) {
+            self.names.meet_stored(path, self.listing);
+            line.live.path.clone_from(path);
+            line.live.stat.inode = *inode;
+            line.live.stat.ctime_ns = *ctime_ns;
+            self.changes.remove(place);
+        }
     }
 
     fn start(
@@ -205,13 +251,15 @@ impl Copier<'_, '_> {
         segment: &OldSegment<'_>,
         file: &Arc<File>,
     ) -> Waiting {
+        let is_as_stored = lines.is_as_stored();
         let FrameLines { living, dead } = lines;
-        let rebuilt = (!dead.is_empty()).then(|| {
+        let names = |member: &Living| (member.stored.clone(), member.line.live.path.clone());
+        let rebuilt = (!is_as_stored).then(|| {
             self.context.pool.rebuild(OldFrame {
                 segment: Arc::clone(file),
                 path: segment.file.clone(),
                 span: span(old),
-                living: living.iter().map(|line| line.live.path.clone()).collect(),
+                living: living.iter().map(names).collect(),
                 dead: dead.into_iter().collect(),
             })
         });
@@ -230,7 +278,7 @@ impl Copier<'_, '_> {
     ) -> Result<(), Error> {
         let Some(Waiting {
             old,
-            mut living,
+            living,
             rebuilt,
         }) = waiting.pop_front()
         else {
@@ -241,14 +289,16 @@ impl Copier<'_, '_> {
             None => read_frame(file, span(old)).map_err(Error::last_backup(&segment.file))?,
         };
         let new = self.output.append(&frame)?;
-        for line in &mut living {
+        let mut lines = Vec::with_capacity(living.len());
+        for Living { stored, mut line } in living {
             line.location = new;
-            self.take_along(old.segment, new.segment, &line.live.path);
+            self.take_along(old.segment, new.segment, &stored);
+            lines.push(line);
         }
-        self.output.add_lines(living)
+        self.output.add_lines(lines)
     }
 
-    /// What is known of a member is known of it in its new segment.
+    /// What is still known of a member is known of it in its new segment.
     fn take_along(&mut self, from: u32, to: u32, stored: &RelPath) {
         if let Some(change) = self.changes.remove(&(from, stored.clone())) {
             self.changes.insert((to, stored.clone()), change);

@@ -1,6 +1,6 @@
 //! Workers that read files and compress frames, one a core, shared by all mailboxes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -44,8 +44,8 @@ pub(crate) struct OldFrame {
     /// Where the segment lies, for messages.
     pub(crate) path: PathBuf,
     pub(crate) span: FrameSpan,
-    /// Names of the members to keep.
-    pub(crate) living: BTreeSet<RelPath>,
+    /// The names of the members to keep, and those that they are to have.
+    pub(crate) living: BTreeMap<RelPath, RelPath>,
     /// Names of the others.
     pub(crate) dead: BTreeSet<RelPath>,
 }
@@ -101,7 +101,7 @@ impl FramePool {
         result
     }
 
-    /// Asks for an old frame without the members that are gone.
+    /// Asks for an old frame without the members that are gone, and under the names of today.
     pub(crate) fn rebuild(&self, frame: OldFrame) -> Receiver<Result<Vec<u8>, Error>> {
         let (answer, result) = bounded(1);
         self.give(Job::Rebuild(frame, answer));
@@ -129,7 +129,7 @@ impl OldFrame {
     fn members(&self, tar: &[u8]) -> Result<Vec<Member>, Error> {
         let members = member::members(tar).map_err(|error| self.error(error))?;
         let names: BTreeSet<&RelPath> = members.iter().map(|member| &member.path).collect();
-        let indexed: BTreeSet<&RelPath> = self.living.iter().chain(&self.dead).collect();
+        let indexed: BTreeSet<&RelPath> = self.living.keys().chain(&self.dead).collect();
         if names.len() != members.len() || names != indexed {
             return Err(self.error("it does not hold what the index says"));
         }
@@ -176,8 +176,15 @@ impl Worker<'_> {
         let members = old.members(&tar)?;
         self.tar.clear();
         for member in members {
-            if old.living.contains(&member.path) {
-                self.tar.extend_from_slice(&tar[member.whole]);
+            match old.living.get(&member.path) {
+                Some(name) if *name == member.path => {
+                    self.tar.extend_from_slice(&tar[member.whole]);
+                }
+                Some(name) => {
+                    let renamed = member.append_renamed(&tar, name, &mut self.tar);
+                    renamed.map_err(|error| old.error(error))?;
+                }
+                None => {}
             }
         }
         self.compress()

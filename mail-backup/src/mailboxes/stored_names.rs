@@ -10,12 +10,10 @@
 
 use std::collections::HashSet;
 
+use mail_common::archive::state::STORED_PREFIX;
 use mail_common::relpath::RelPath;
 
 use super::listing::Listing;
-
-/// What the names without meaning begin with; a number follows.
-const PREFIX: &[u8] = b"stored-";
 
 /// Gives new messages their stored names.
 #[derive(Debug)]
@@ -66,7 +64,7 @@ impl StoredNames {
 
     /// A file or a folder has this name, stored or today.
     pub(crate) fn meet_name(&mut self, path: &RelPath) {
-        let Some(digits) = path.name().strip_prefix(PREFIX) else {
+        let Some(digits) = path.name().strip_prefix(STORED_PREFIX) else {
             return;
         };
         let number = std::str::from_utf8(digits).ok();
@@ -79,6 +77,12 @@ impl StoredNames {
     /// A living member has this name in its segment, and another one, or none, today.
     pub(crate) fn take(&mut self, stored: &RelPath) {
         self.taken.insert(stored.clone());
+    }
+
+    /// Whether what has been listed at `path` may be stored under this name.
+    pub(crate) fn is_free(&self, path: &RelPath) -> bool {
+        let is_taken = self.taken.contains(path) || self.folders.contains(path);
+        !is_taken && !self.has_file_above(path)
     }
 
     /// The name under which the message at `path`, which has been listed, is stored.
@@ -118,7 +122,7 @@ impl StoredNames {
     fn meaningless_in(&mut self, folder: &RelPath) -> RelPath {
         loop {
             self.last_number += 1;
-            let name = [PREFIX, self.last_number.to_string().as_bytes()].concat();
+            let name = [STORED_PREFIX, self.last_number.to_string().as_bytes()].concat();
             let path = folder.child(&name);
             let path = path.expect("letters and digits are one safe component");
             if !self.beyond.contains(&path) {

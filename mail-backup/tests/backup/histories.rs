@@ -11,8 +11,10 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
-use crate::support::{self, Server, assert_sums, is_root, unpack_mail};
+use crate::support::{self, Server, assert_sums, capture, is_root, unpack_mail};
 use mail_tests::maildir::Dice;
 use mail_tests::tree::{Snapshot, snapshot};
 
@@ -77,12 +79,18 @@ impl Life<'_> {
         (!found.is_empty()).then(|| self.dice.pick(&found).clone())
     }
 
+    /// A message, or a control file; often one that has not been written to for long.
     fn deliver(&mut self, path: &Path) -> io::Result<()> {
         self.written += 1;
         fs::create_dir_all(path.parent().unwrap())?;
         let size = usize::try_from(self.dice.below(4)).unwrap() * 700;
         let text = format!("Subject: {}\n\n{}", self.written, "x".repeat(size));
-        fs::write(path, text)
+        fs::write(path, text)?;
+        if self.dice.percent(60) {
+            return Ok(());
+        }
+        let file = fs::OpenOptions::new().append(true).open(path)?;
+        file.set_modified(std::time::UNIX_EPOCH + Duration::new(1_600_000_000, self.written))
     }
 
     /// One event. What is not possible now is left.
@@ -164,7 +172,7 @@ impl Life<'_> {
             }
             2 if found.is_file() => {
                 let file = fs::OpenOptions::new().append(true).open(path)?;
-                file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::new(9, 5))
+                file.set_modified(std::time::UNIX_EPOCH + Duration::new(9, 5))
             }
             _ => std::os::unix::fs::lchown(path, None, None),
         }
@@ -342,6 +350,60 @@ fn names_change_places() {
         &|alice| rename(alice.join(".A"), alice.join(".B")),
         &|alice| rename(alice.join(".B/cur"), alice.join("cur")),
     ]);
+}
+
+/// What the state of alice says of members that are not as their indexes say.
+fn changes(set: &Path) -> Vec<serde_json::Value> {
+    let state = set.join("mailboxes/example.com/alice/state.jsonl.zst");
+    let lines = capture(Command::new("zstd").arg("-dc").arg(state));
+    let lines = String::from_utf8(lines).unwrap();
+    let lines = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap());
+    lines
+        .filter(|line: &serde_json::Value| line.get("stored").is_some())
+        .collect()
+}
+
+#[test]
+fn a_segment_that_is_written_again_has_the_names_of_the_day() {
+    let server = with_twenty();
+    let alice = server.mail().join("example.com/alice");
+    support::settle();
+    server.save_mail("2026-11-01", &[]);
+    // Two change places, of which neither can have its name; one is renamed, one only touched.
+    rename(alice.join("cur/1"), alice.join("waiting"));
+    rename(alice.join("cur/2"), alice.join("cur/1"));
+    rename(alice.join("waiting"), alice.join("cur/2"));
+    let long = format!("new/{}", "日本".repeat(30));
+    rename(alice.join("cur/3"), alice.join(&long));
+    std::os::unix::fs::lchown(alice.join("cur/4"), None, None).unwrap();
+    support::settle();
+    let (second, _) = server.save_mail("2026-11-02", &[]);
+    assert_eq!(changes(&second).len(), 4);
+    assert_gives(&second, &source(&server));
+
+    for number in 10..20 {
+        fs::remove_file(alice.join(format!("cur/{number}"))).unwrap();
+    }
+    let (third, _) = server.save_mail("2026-11-03", &[]);
+    assert_gives(&third, &source(&server));
+    let segment = third.join("mailboxes/example.com/alice/0002.tar.zst");
+    let names = capture(
+        Command::new("tar")
+            .args(["--quoting-style=literal", "-tf"])
+            .arg(segment),
+    );
+    let names = String::from_utf8(names).unwrap();
+    assert!(
+        names.contains(&long) && !names.contains("cur/3\n"),
+        "{names}"
+    );
+    let left: Vec<_> = changes(&third)
+        .iter()
+        .map(|line| line["path"].clone())
+        .collect();
+    assert_eq!(left, ["example.com/alice/cur/2", "example.com/alice/cur/1"]);
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod odd_trees; // mail trees as they are found in the field
 mod odd_roots; // mail roots as they are found in the field
 mod incremental; // day after day, and damage of earlier sets
 mod histories; // random days of mailboxes
+mod settled; // control files that stay as they are
 mod purge; // how long what was deleted stays in archives
 mod suspicious; // nights on which the mail itself was destroyed, and ordinary ones
 mod canary; // a message that nobody touches

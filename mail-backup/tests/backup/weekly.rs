@@ -10,7 +10,7 @@ use std::fs;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rustix::process::Signal;
 
@@ -266,12 +266,23 @@ fn a_message_whose_bytes_changed_by_themselves_is_named() {
 
 #[test]
 fn a_control_file_whose_bytes_changed_by_themselves_is_named() {
+    check_rotten_control_file(SystemTime::now(), "state.jsonl.zst");
+    // One that a segment has.
+    let old = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    check_rotten_control_file(old, "0001.jsonl.zst");
+}
+
+#[track_caller]
+fn check_rotten_control_file(modified: SystemTime, listing: &str) {
     let server = Server::with_mail(60, 1);
     let name = "example.com/alice/subscriptions";
-    support::put(&server.mail().join(name), b"V\t2\n\nSent\n");
+    let path = server.mail().join(name);
+    support::put(&path, b"V\t2\n\nSent\n");
+    let file = fs::OpenOptions::new().append(true).open(&path).unwrap();
+    file.set_modified(modified).unwrap();
     support::settle();
     let (first, _) = save(&server, 0);
-    rot(&server, &first, &state(&first), name);
+    rot(&server, &first, &first.join(MAILBOX).join(listing), name);
     let outcome = support::checked(tool(&server, 1, &[]).run()).assert_code(1);
     assert_eq!(outcome.data("error")[0]["path"], name);
     assert_holds_source(&server, &weekly(&server, 1));

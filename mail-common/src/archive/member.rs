@@ -37,16 +37,10 @@ impl MemberHead<'_> {
     pub fn append_to(&self, tar: &mut Vec<u8>) {
         let name = self.name();
         let records = self.pax_records(&name);
-        if !records.is_empty() {
-            let mut header = self.plain_header(b"PaxHeaders/entry");
-            header.set_entry_type(tar::EntryType::XHeader);
-            header.set_size(records.len() as u64);
-            header.set_cksum();
-            tar.extend_from_slice(header.as_bytes());
-            tar.extend_from_slice(&records);
-            pad(tar, records.len() as u64);
-        }
         let mut header = self.plain_header(&name);
+        if !records.is_empty() {
+            append_pax(&header, &records, tar);
+        }
         header.set_entry_type(match self.kind {
             Kind::File => tar::EntryType::Regular,
             Kind::Directory => tar::EntryType::Directory,
@@ -81,7 +75,7 @@ impl MemberHead<'_> {
         header.set_uid(self.stat.uid.into());
         header.set_gid(self.stat.gid.into());
         header.set_mtime(u64::try_from(self.stat.mtime_ns.div_euclid(NANOS)).unwrap_or(0));
-        copy_cut(&mut header.as_old_mut().name, name);
+        set_name(&mut header, name);
         header
     }
 
@@ -116,6 +110,24 @@ fn needs_pax(name: &[u8]) -> bool {
     // ustar could split a long name at a slash into its prefix field; pax says it in one way for
     // all.
     name.len() > 100 || !name.is_ascii()
+}
+
+/// Appends `records` for the member that `header` is to follow as.
+fn append_pax(header: &tar::Header, records: &[u8], tar: &mut Vec<u8>) {
+    let mut header = header.clone();
+    set_name(&mut header, b"PaxHeaders/entry");
+    header.set_entry_type(tar::EntryType::XHeader);
+    header.set_size(records.len() as u64);
+    header.set_cksum();
+    tar.extend_from_slice(header.as_bytes());
+    tar.extend_from_slice(records);
+    pad(tar, records.len() as u64);
+}
+
+fn set_name(header: &mut tar::Header, name: &[u8]) {
+    let field = &mut header.as_old_mut().name;
+    field.fill(0);
+    copy_cut(field, name);
 }
 
 fn copy_cut(field: &mut [u8], value: &[u8]) {
@@ -169,6 +181,74 @@ pub struct Member {
     pub whole: Range<usize>,
     /// The content alone.
     pub content: Range<usize>,
+}
+
+impl Member {
+    /// Appends this member of `tar`, a file that these tools stored, to `out` under another name.
+    ///
+    /// # Errors
+    /// When its head is not one of theirs.
+    pub fn append_renamed(
+        &self,
+        tar: &[u8],
+        path: &RelPath,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ForeignHead> {
+        let head = &tar[self.whole.start..self.content.start];
+        let (before, last) = head.split_last_chunk::<BLOCK_BYTES>().ok_or(ForeignHead)?;
+        let mut header = tar::Header::from_byte_slice(last).clone();
+        if header.entry_type() != tar::EntryType::Regular {
+            return Err(ForeignHead);
+        }
+        let records = renamed_records(before, path)?;
+        set_name(&mut header, path.as_bytes());
+        if !records.is_empty() {
+            append_pax(&header, &records, out);
+        }
+        header.set_cksum();
+        out.extend_from_slice(header.as_bytes());
+        out.extend_from_slice(&tar[self.content.start..self.whole.end]);
+        Ok(())
+    }
+}
+
+/// A member has another head than these tools write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a member has a head that mail-backup does not write")]
+pub struct ForeignHead;
+
+/// The pax records in the blocks before a header, with another name.
+fn renamed_records(blocks: &[u8], path: &RelPath) -> Result<Vec<u8>, ForeignHead> {
+    let mut records = Vec::new();
+    if needs_pax(path.as_bytes()) {
+        pax_record(&mut records, b"path", path.as_bytes());
+    }
+    let Some((header, rest)) = blocks.split_first_chunk::<BLOCK_BYTES>() else {
+        return if blocks.is_empty() {
+            Ok(records)
+        } else {
+            Err(ForeignHead)
+        };
+    };
+    let header = tar::Header::from_byte_slice(header);
+    let bytes = header
+        .size()
+        .ok()
+        .and_then(|size| usize::try_from(size).ok());
+    let old = bytes
+        .and_then(|bytes| rest.get(..bytes))
+        .ok_or(ForeignHead)?;
+    let is_all = rest.len() == old.len() + padding(old.len() as u64);
+    if header.entry_type() != tar::EntryType::XHeader || !is_all {
+        return Err(ForeignHead);
+    }
+    for pair in pax::pairs(old) {
+        let (key, value) = pair.map_err(|pax::Damaged| ForeignHead)?;
+        if key != b"path" {
+            pax_record(&mut records, key, value);
+        }
+    }
+    Ok(records)
 }
 
 /// Why a frame's tar cannot be read.
@@ -345,6 +425,25 @@ mod tests {
                 .map(|m| (m.path, m.whole, tar[m.content].to_vec()))
                 .collect();
             prop_assert_eq!(found, expected);
+        }
+
+        #[test]
+        fn a_member_gets_another_name_as_if_it_had_been_written_under_it(
+            names in (
+                proptest::collection::vec(any::<u8>(), 1..300),
+                proptest::collection::vec(any::<u8>(), 1..300),
+            ),
+            content in proptest::collection::vec(any::<u8>(), 0..2000),
+            mtime_ns in prop_oneof![Just(5 * NANOS), any::<i32>().prop_map(i64::from)],
+        ) {
+            let (Ok(old), Ok(new)) = (RelPath::new(&names.0), RelPath::new(&names.1)) else {
+                return Ok(());
+            };
+            let mut tar = member(&old, b"before", 1);
+            tar.extend(member(&old, &content, mtime_ns));
+            let mut renamed = Vec::new();
+            members(&tar).unwrap()[1].append_renamed(&tar, &new, &mut renamed).unwrap();
+            prop_assert_eq!(renamed, member(&new, &content, mtime_ns));
         }
 
         #[test]
