@@ -162,7 +162,7 @@ fn what_cannot_be_compared_is_not_listed() {
         &site,
         &flags,
         &["example.com/bob/cur/4.d:2,S"],
-        "cannot be told",
+        "cannot tell",
     );
     let _ = outcome
         .assert_failure("damaged")
