@@ -5,7 +5,7 @@ use mail_common::exit::Exit;
 use mail_common::record::{Accepted, Record, timestamp};
 use mail_common::set::RootLock;
 use mail_common::suspicion::{self, HOLD, Hold};
-use mail_common::tool::{Session, Totals};
+use mail_common::tool::{Session, Totals, user};
 
 use crate::error::Error;
 use crate::plan::Plan;
@@ -60,17 +60,4 @@ pub(crate) fn show_accept(plan: &Plan, session: &Session) -> Result<(Exit, Total
         Some(_) => {}
     }
     Ok((Exit::Done, Totals::default()))
-}
-
-/// Who runs this, and who became that user by sudo.
-fn user() -> String {
-    let id = rustix::process::getuid().as_raw();
-    let user = match id {
-        0 => "root".to_owned(),
-        id => format!("uid {id}"),
-    };
-    match std::env::var("SUDO_USER") {
-        Ok(name) if !name.is_empty() => format!("{user} ({name} by sudo)"),
-        _ => user,
-    }
 }

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use jiff::civil::Date;
-use mail_common::set::{Component, SetKind};
+use mail_common::set::{Component, MailboxDepth, SetKind};
 use mail_common::tool::{CommonArgs, ComponentArg, cores};
 
 const PLACES: &str = "Sources and target";
@@ -110,15 +110,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR", help_heading = PLACES)]
     pub(crate) dkim_dir: Option<PathBuf>,
 
-    /// Levels of directories from the mail root to a mailbox, including its own
-    #[arg(
-        long,
-        value_name = "N",
-        default_value_t = 2,
-        value_parser = clap::value_parser!(u8).range(0..=16),
-        help_heading = PLACES
-    )]
-    pub(crate) mailbox_depth: u8,
+    /// Levels of directories from the mail root to a mailbox, including its own [MAILBOX_DEPTH]
+    ///
+    /// Or a path that shows it, such as {domain}/{user}/Maildir: what counts is the level of {user}.
+    #[arg(long, value_name = "N", help_heading = PLACES)]
+    pub(crate) mailbox_depth: Option<MailboxDepth>,
 
     /// Compression level of zstd, 1 to 19
     #[arg(
@@ -140,10 +136,11 @@ pub(crate) struct Args {
 
 const LONG_HELP: &str = "\
 Settings are taken from flags, then the environment, then --config FILE, then defaults: \
-BACKUP_ROOT, BACKUP_MOUNTPOINT, BACKUP_COMPONENTS, MAILSERVER_ROOT, MAIL_DATA_DIR, CONFIG_DIR, \
-SSL_DIR, DKIM_DIR, DOCKER_COMPOSE_FILE, ENV_FILE, MYSQL_HOST, MYSQL_PORT, MYSQL_SOCKET, \
-MYSQL_USER, MYSQL_DATABASES, MYSQL_CONFIG_FILE, HOURLY_RETENTION_HOURS, DAILY_RETENTION_DAYS, \
-WEEKLY_RETENTION_WEEKS, WEEKLY_SETS, BACKUP_PURGE_DAYS, BACKUP_ALARM_SPOILED, \
+BACKUP_ROOT, BACKUP_MOUNTPOINT, BACKUP_COMPONENTS, MAILSERVER_ROOT, MAIL_DATA_DIR, \
+MAILBOX_DEPTH, CONFIG_DIR, SSL_DIR, DKIM_DIR, DOCKER_COMPOSE_FILE, ENV_FILE, EXTRA_DIRS, EXCLUDE, \
+MYSQL_HOST, MYSQL_PORT, MYSQL_SOCKET, MYSQL_USER, MYSQL_DATABASES, MYSQL_CONFIG_FILE, \
+HOURLY_RETENTION_HOURS, DAILY_RETENTION_DAYS, WEEKLY_RETENTION_WEEKS, WEEKLY_SETS, \
+BACKUP_PURGE_DAYS, BACKUP_ALARM_SPOILED, \
 BACKUP_ALARM_LOSS_PERCENT, BACKUP_NOTABLE_LOSS_PERCENT, BACKUP_BUSY_MAILBOXES, BACKUP_CANARY.
 A server without a database or keys: BACKUP_COMPONENTS=mailboxes,config,ssl. SSL_DIR, DKIM_DIR, \
 DOCKER_COMPOSE_FILE and ENV_FILE may be blank: there is none.

@@ -36,6 +36,7 @@ pub(crate) struct Run<'a> {
 pub(crate) struct SavedComponents {
     pub(crate) files: Vec<SavedFile>,
     pub(crate) notices: Vec<String>,
+    pub(crate) remarks: Vec<String>,
     pub(crate) totals: Totals,
     pub(crate) damage: Vec<FoundDamage>,
     /// What is known of the changes of each mailbox.
@@ -158,6 +159,7 @@ impl Saver<'_> {
         let mut part = SavedPart {
             files: mailbox.files,
             notices: mailbox.notices,
+            remarks: Vec::new(),
             totals: Totals::from([
                 ("messages_unchanged", mailbox.counts.unchanged),
                 ("read_bytes", mailbox.counts.read_bytes),
@@ -245,7 +247,11 @@ impl Saver<'_> {
         for notice in &part.notices {
             self.run.session.report.warning(notice);
         }
+        for remark in &part.remarks {
+            self.run.session.report.summary(remark);
+        }
         self.saved.notices.extend(part.notices);
+        self.saved.remarks.extend(part.remarks);
         self.saved.totals.merge(&part.totals);
         self.saved.files.extend(part.files);
         self.saved.databases.extend(part.databases);

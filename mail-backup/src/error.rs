@@ -75,6 +75,12 @@ pub(crate) enum Error {
     )]
     NothingWanted,
 
+    #[error("EXCLUDE: {pattern:?} is not a pattern")]
+    Exclude {
+        pattern: String,
+        source: glob::PatternError,
+    },
+
     // Found before anything is saved.
     #[error(
         "the clock says {now}, but {} was begun later, at {begun}; set the clock, or pass --date \
@@ -187,6 +193,7 @@ impl Failure for Error {
             // A root that cannot be written is a wrong setting or user: nothing was touched.
             Self::ConnectionSettings(_)
             | Self::NothingWanted
+            | Self::Exclude { .. }
             | Self::RootNotWritable(_)
             | Self::RootName { .. }
             | Self::RootInSource { .. } => FailureKind::Configuration,

@@ -216,6 +216,7 @@ fn check_clock(
 struct NewSet {
     files: Vec<SavedFile>,
     notices: Vec<String>,
+    remarks: Vec<String>,
     day: DayRecords,
     errors: Vec<ErrorRecord>,
     totals: Totals,
@@ -249,6 +250,7 @@ impl NewSet {
         Self {
             files,
             notices: saved.notices,
+            remarks: saved.remarks,
             damage: saved.damage,
             day,
             errors,
@@ -333,6 +335,7 @@ impl NewSet {
             day: self.day.clone(),
             errors: self.errors.clone(),
             notices: &self.notices,
+            remarks: &self.remarks,
             files: &self.files,
         };
         seal(staging, closing)

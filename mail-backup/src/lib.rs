@@ -15,6 +15,8 @@ mod equal; // one that came out as it was becomes a link
 mod mailboxes; // Maildirs into segments
 mod part; // what was saved of a component, and what was not
 mod databases; // the mysql component of a set
+mod exclude; // what is left out of the next
+mod sqlite; // databases that are files among them
 mod trees; // configuration, certificates, keys
 mod compose; // the files that a Compose project names
 

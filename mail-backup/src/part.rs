@@ -15,6 +15,8 @@ pub(crate) struct SavedPart {
     pub(crate) failures: Vec<(Option<RelPath>, Error)>,
     /// What a person should know and what does not make the backup bad.
     pub(crate) notices: Vec<String>,
+    /// What was left out because the settings say so.
+    pub(crate) remarks: Vec<String>,
     /// For the `end` record.
     pub(crate) totals: Totals,
     /// The databases among them.

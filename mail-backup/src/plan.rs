@@ -10,7 +10,9 @@ use mail_common::config::{Config, Environment, Settings};
 use mail_common::failure::Failed;
 use mail_common::relpath::RelPath;
 use mail_common::report::Report;
-use mail_common::set::{BackupRoot, Component, SetId, SetKind, free_space, is_mount_point};
+use mail_common::set::{
+    BackupRoot, Component, SetId, SetKind, extra_archive, free_space, is_mount_point,
+};
 use mail_common::suspicion::Limits;
 use mail_common::tool::{Subject, absolute};
 use rustix::fs::Access;
@@ -21,6 +23,7 @@ use crate::canary::CanaryPlan;
 use crate::compose::{self, ProjectPlan};
 use crate::databases::DatabasesPlan;
 use crate::error::Error;
+use crate::exclude::Exclude;
 use crate::mailboxes::MailboxesPlan;
 use crate::naming::set_id;
 use crate::previous::{Chain, Reading, Reuse};
@@ -193,7 +196,7 @@ impl Setup {
             dated: dated(args),
             work,
             scope: self.scope,
-            canary: plan_canary(args, &self.settings, &self.components),
+            canary: plan_canary(&self.settings, &self.components),
             components: self.components,
             reuse: Reuse {
                 reading: reading(args, self.id.kind()),
@@ -201,13 +204,13 @@ impl Setup {
             },
             mailboxes: MailboxesPlan {
                 mail_dir: self.settings.mail_data_dir.clone(),
-                depth: args.mailbox_depth.into(),
+                depth: self.settings.mailbox_depth.levels(),
                 purge_days: self.settings.backup_purge_days,
                 level: args.level,
                 threads: args.threads(),
             },
             databases: self.databases,
-            trees: plan_trees(args, &self.settings, &absence),
+            trees: plan_trees(args, &self.settings, &absence)?,
             copies: plan_copies(&self.settings),
             project: ProjectPlan::default(),
             retention: plan_retention(args, &self.settings),
@@ -276,6 +279,7 @@ fn with_flags(mut settings: Settings, args: &Args) -> Settings {
             setting.clone_from(path);
         }
     }
+    settings.mailbox_depth = args.mailbox_depth.unwrap_or(settings.mailbox_depth);
     settings.ssl_dir = args.ssl_dir.clone().or(settings.ssl_dir);
     settings.dkim_dir = args.dkim_dir.clone().or(settings.dkim_dir);
     settings
@@ -325,19 +329,26 @@ fn dated(args: &Args) -> Dated {
 }
 
 /// It is looked after when mail is saved.
-fn plan_canary(args: &Args, settings: &Settings, components: &[Component]) -> Option<CanaryPlan> {
+fn plan_canary(settings: &Settings, components: &[Component]) -> Option<CanaryPlan> {
     (settings.backup_canary && components.contains(&Component::Mailboxes)).then(|| CanaryPlan {
         mail_dir: settings.mail_data_dir.clone(),
-        depth: args.mailbox_depth.into(),
+        depth: settings.mailbox_depth.levels(),
     })
 }
 
-fn plan_trees(args: &Args, settings: &Settings, absence: &Absence<'_>) -> Vec<TreePlan> {
+fn plan_trees(
+    args: &Args,
+    settings: &Settings,
+    absence: &Absence<'_>,
+) -> Result<Vec<TreePlan>, Error> {
+    let exclude = Exclude::parse(&settings.exclude);
+    let exclude = exclude.map_err(|(pattern, source)| Error::Exclude { pattern, source })?;
     let tree = |component, source: &Path, archive| TreePlan {
         component,
         source: source.to_owned(),
         archive: fixed(archive),
         level: args.level,
+        exclude: exclude.clone(),
         absence: absence.of_component(component),
     };
     let mut trees = vec![tree(
@@ -351,7 +362,23 @@ fn plan_trees(args: &Args, settings: &Settings, absence: &Absence<'_>) -> Vec<Tr
     if let Some(directory) = &settings.dkim_dir {
         trees.push(tree(Component::Dkim, directory, "dkim/dkim.tar.zst"));
     }
-    trees
+    for directory in &settings.extra_dirs {
+        if let Some(archive) = extra_archive(directory) {
+            trees.push(TreePlan {
+                archive,
+                absence: Some(without(&settings.extra_dirs, directory)),
+                ..tree(Component::Config, directory, "config/config.tar.zst")
+            });
+        }
+    }
+    Ok(trees)
+}
+
+/// EXTRA_DIRS without one that is not there.
+fn without(directories: &[PathBuf], absent: &Path) -> String {
+    let others = directories.iter().filter(|directory| *directory != absent);
+    let others: Vec<_> = others.map(|other| other.display().to_string()).collect();
+    format!("EXTRA_DIRS=\"{}\"", others.join(" "))
 }
 
 fn plan_copies(settings: &Settings) -> Vec<CopyPlan> {

@@ -23,6 +23,8 @@ pub(crate) struct SavedFile {
     pub(crate) entries: u64,
     /// The size of what went into it.
     pub(crate) source_bytes: u64,
+    /// Entries of the source that were left out.
+    pub(crate) excluded: u64,
     /// Where its bytes come from.
     pub(crate) origin: Origin,
 }
@@ -65,6 +67,7 @@ impl SavedFile {
             sha256: stored.sha256,
             entries: content.entries,
             source_bytes: content.source_bytes,
+            excluded: 0,
             origin: Origin::Written,
         }
     }
@@ -78,6 +81,7 @@ impl SavedFile {
             sha256: artifact.sha256,
             entries: artifact.entries,
             source_bytes: artifact.source_bytes,
+            excluded: artifact.excluded,
             origin: Origin::Reused,
         })
     }
@@ -94,6 +98,7 @@ impl SavedFile {
             entries: self.entries,
             source_bytes: self.source_bytes,
             reused: self.origin == Origin::Reused,
+            excluded: self.excluded,
         }
     }
 }

@@ -34,6 +34,8 @@ pub(crate) struct Closing<'a> {
     pub(crate) day: DayRecords,
     pub(crate) errors: Vec<ErrorRecord>,
     pub(crate) notices: &'a [String],
+    /// What was left out because the settings say so.
+    pub(crate) remarks: &'a [String],
     pub(crate) files: &'a [SavedFile],
 }
 
@@ -194,6 +196,9 @@ impl Closing<'_> {
         }
         for notice in self.notices {
             writeln!(log, "warning: {}", printable(notice))?;
+        }
+        for remark in self.remarks {
+            writeln!(log, "note: {}", printable(remark))?;
         }
         log.push_str(HOW_TO_OPEN);
         Ok(())

@@ -8,10 +8,11 @@ use mail_common::failure::Failed;
 use mail_common::relpath::RelPath;
 use mail_common::set::{Component, SetKind, SetState};
 use mail_common::suspicion::Hold;
-use mail_common::tool::{Session, Totals};
+use mail_common::tool::{Session, Totals, human_count};
 use mail_common::trusted;
 
 use crate::error::{Error, refusal_text};
+use crate::mailboxes::{self, Census};
 use crate::plan::{Plan, Wanted};
 use crate::previous::Reading;
 use crate::prune::{self, Newest};
@@ -99,13 +100,24 @@ fn complete_sets(plan: &Plan) -> usize {
 
 fn show_mailboxes(plan: &Plan, session: &Session) {
     let directory = &plan.mailboxes.mail_dir;
-    if let Err(failed) = try_source(directory).map_err(Failed::at("read", directory)) {
-        session.fail(Some(Component::Mailboxes), None, &failed);
+    let census = match mailboxes::count(&plan.mailboxes) {
+        Ok(census) => census,
+        Err(error) => {
+            session.fail(Some(Component::Mailboxes), None, &error);
+            return;
+        }
+    };
+    for (path, error) in &census.failed {
+        let live = directory.join(path.as_path());
+        let failed = Failed::at("read", &live)(io::Error::from(error.kind()));
+        session.fail(Some(Component::Mailboxes), Some(path), &failed);
     }
     session.report.summary(format!(
-        "mailboxes: every directory {} below {}",
+        "mailboxes: {} in {}, every directory {} below it{}",
+        counted(&census),
+        directory.display(),
         plan.mailboxes.depth,
-        directory.display()
+        beside(&census)
     ));
     if let Some(canary) = &plan.canary {
         session.report.summary(format!(
@@ -113,6 +125,31 @@ fn show_mailboxes(plan: &Plan, session: &Session) {
             canary.mail_dir.join(canary.directory().as_path()).display()
         ));
     }
+    if let Some(fit) = &census.fit {
+        session.report.warning(fit.to_string());
+    }
+}
+
+fn counted(census: &Census) -> String {
+    format!(
+        "{}, {}",
+        human_count(census.mailboxes, "mailbox", "mailboxes"),
+        human_count(census.messages, "message", "messages")
+    )
+}
+
+/// What is not in a mailbox.
+fn beside(census: &Census) -> String {
+    let mut text = String::new();
+    if census.others > 0 {
+        let others = human_count(census.others, "directory", "directories");
+        text += &format!("; {others} there without a Maildir");
+    }
+    if census.messages_above > 0 {
+        let messages = human_count(census.messages_above, "message", "messages");
+        text += &format!("; {messages} above the mailboxes, stored whole by each run");
+    }
+    text
 }
 
 fn show_databases(plan: &Plan, session: &Session) {

@@ -16,14 +16,16 @@ use mail_common::record::{WatchedFile, WatchedRole};
 use mail_common::relpath::RelPath;
 use mail_common::set::{Component, Staging};
 use mail_common::trusted;
-use walkdir::WalkDir;
+use walkdir::{DirEntry, WalkDir};
 
 use crate::error::Error;
+use crate::exclude::{Exclude, LeftOut, Named};
 use crate::part::SavedPart;
 use crate::saved::{Content, SavedFile};
 use crate::source::large::{self, Streamed};
 use crate::source::pack::{LARGE_BYTES, PackedEntry, Request, pack};
 use crate::source::tree::{Look, SourceTree};
+use crate::sqlite;
 
 /// A private key in PEM (RFC 7468), whatever its kind.
 const PRIVATE_KEY: &[u8] = b"PRIVATE KEY-----";
@@ -40,6 +42,8 @@ pub(crate) struct TreePlan {
     pub(crate) archive: RelPath,
     /// zstd's.
     pub(crate) level: i32,
+    /// What of it is left out.
+    pub(crate) exclude: Exclude,
     /// How to say that the server has none.
     pub(crate) absence: Option<String>,
 }
@@ -69,7 +73,15 @@ pub(crate) fn save_tree(
         Err(error) => return Ok(SavedPart::nothing(plan.unread(error))),
     };
     let mut saved = SavedPart::default();
-    let entries = list(plan, &tree, &mut saved);
+    let (entries, left_out) = list(plan, &tree, &mut saved);
+    for database in sqlite::unsettled(&tree, &entries) {
+        let path = plan.live_path(&database);
+        saved
+            .notices
+            .push(sqlite::notice(&path.display().to_string()));
+    }
+    saved.remarks.extend(left_out.sentence(&plan.source));
+    saved.totals.add("excluded_entries", left_out.entries);
     let file = staging.path().join(plan.archive.as_path());
     let written = || Failed::at("write", &file);
     let mut archiver = Archiver {
@@ -78,6 +90,7 @@ pub(crate) fn save_tree(
         compressor: FrameCompressor::new(plan.level).map_err(written())?,
         segment: SegmentWriter::new(staging.create_file(&plan.archive).map_err(written())?),
         content: Content::default(),
+        excluded: left_out.entries,
         saved,
     };
     for batch in batches(entries) {
@@ -110,6 +123,15 @@ impl TreePlan {
         unread(&self.source, self.absence.as_ref(), error)
     }
 
+    fn leaves_out(&self, entry: &DirEntry) -> bool {
+        let path = entry.path();
+        self.exclude.names(Named {
+            path,
+            below: path.strip_prefix(&self.source).unwrap_or(path),
+            is_directory: entry.file_type().is_dir(),
+        })
+    }
+
     /// A path of the archive in the live system.
     fn live_path(&self, path: &RelPath) -> PathBuf {
         if path.is_root() {
@@ -120,11 +142,19 @@ impl TreePlan {
     }
 }
 
-/// What is below the source, sorted; what cannot be looked at is noted.
-fn list(plan: &TreePlan, tree: &SourceTree, saved: &mut SavedPart) -> Vec<LiveEntry> {
-    let mut entries = Vec::new();
-    for found in WalkDir::new(&plan.source).sort_by_file_name() {
+/// What is below the source, sorted, and what is left out of it; what cannot be looked at is noted.
+fn list(plan: &TreePlan, tree: &SourceTree, saved: &mut SavedPart) -> (Vec<LiveEntry>, LeftOut) {
+    let (mut entries, mut left_out) = (Vec::new(), LeftOut::default());
+    let mut walk = WalkDir::new(&plan.source).sort_by_file_name().into_iter();
+    while let Some(found) = walk.next() {
         let path = match found {
+            Ok(found) if plan.leaves_out(&found) => {
+                left_out.add(found.path(), count_below(&found));
+                if found.file_type().is_dir() {
+                    walk.skip_current_dir();
+                }
+                continue;
+            }
             Ok(found) => found.into_path(),
             Err(error) => {
                 let path = error.path().unwrap_or(&plan.source).to_owned();
@@ -143,7 +173,12 @@ fn list(plan: &TreePlan, tree: &SourceTree, saved: &mut SavedPart) -> Vec<LiveEn
             Err(error) => saved.fail(None, Failed::at("read", &path)(error)),
         }
     }
-    entries
+    (entries, left_out)
+}
+
+/// An entry with all below it; what cannot be looked at counts as one.
+fn count_below(entry: &DirEntry) -> u64 {
+    WalkDir::new(entry.path()).into_iter().count() as u64
 }
 
 fn look(plan: &TreePlan, tree: &SourceTree, path: &Path) -> io::Result<Option<LiveEntry>> {
@@ -187,6 +222,7 @@ struct Archiver<'a> {
     compressor: FrameCompressor,
     segment: SegmentWriter<StoredFile>,
     content: Content,
+    excluded: u64,
     saved: SavedPart,
 }
 
@@ -269,12 +305,11 @@ impl Archiver<'_> {
     fn finish(self) -> io::Result<SavedPart> {
         let mut saved = self.saved;
         let stored = self.segment.finish()?.finish()?;
-        saved.files.push(SavedFile::written(
-            self.plan.component,
-            self.plan.archive.clone(),
-            &stored,
-            self.content,
-        ));
+        let (component, path) = (self.plan.component, self.plan.archive.clone());
+        saved.files.push(SavedFile {
+            excluded: self.excluded,
+            ..SavedFile::written(component, path, &stored, self.content)
+        });
         Ok(saved)
     }
 }

@@ -119,6 +119,14 @@ pub struct Artifact {
     pub source_bytes: u64,
     /// Whether it was linked from an older set, unread.
     pub reused: bool,
+    /// How many entries of the source EXCLUDE left out of it; absent for none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub excluded: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// What a scanner found in a file, or of a member of it.
@@ -658,6 +666,7 @@ mod tests {
                 entries: 1,
                 source_bytes: 9,
                 reused: false,
+                excluded: 0,
             }),
             json!({"type": "artifact", "data": {
                 "root": "/b", "set": "daily/2026-11-23", "component": "mailboxes",

@@ -232,7 +232,7 @@ impl SearchArgs {
 const LONG_HELP: &str = "\
 Settings come from flags, then the environment, then --config FILE, then defaults: BACKUP_ROOT, \
 MAILSERVER_ROOT, MAIL_DATA_DIR, CONFIG_DIR, SSL_DIR, DKIM_DIR, DOCKER_COMPOSE_FILE, ENV_FILE, \
-MYSQL_HOST, MYSQL_PORT, MYSQL_SOCKET, MYSQL_USER, MYSQL_CONFIG_FILE. The database password comes \
+EXTRA_DIRS, MYSQL_HOST, MYSQL_PORT, MYSQL_SOCKET, MYSQL_USER, MYSQL_CONFIG_FILE. The database password comes \
 from MYSQL_CONFIG_FILE (default ~/.my.cnf) or MYSQL_PWD, never from a flag.
 
 Stop the services that use what is restored, and start them afterwards: a container keeps the \

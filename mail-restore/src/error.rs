@@ -90,6 +90,16 @@ pub(crate) enum Error {
     SetInTarget { target: PathBuf },
     #[error("{} holds the backup root; it cannot be replaced", target.display())]
     RootInTarget { target: PathBuf },
+    #[error(
+        "{} holds the mail root, {}, of which this run restores nothing; restore both \
+         (--component {component} --component mailboxes), or with --to DIR",
+        target.display(), mail.display()
+    )]
+    MailInTarget {
+        target: PathBuf,
+        mail: PathBuf,
+        component: Component,
+    },
     #[error("{} lies in the set; restore to another place", target.display())]
     TargetInSet { target: PathBuf },
     #[error(
@@ -222,6 +232,7 @@ impl Failure for Error {
             | Self::OtherKind { .. }
             | Self::SetInTarget { .. }
             | Self::RootInTarget { .. }
+            | Self::MailInTarget { .. }
             | Self::TargetInSet { .. }
             | Self::NoParent { .. }
             | Self::NotWritable { .. }

@@ -8,7 +8,7 @@ use mail_common::failure::{Failed, Failure};
 use mail_common::interrupt::Interrupt;
 use mail_common::relpath::RelPath;
 use mail_common::set::SetState;
-use mail_common::tool::{Session, Totals};
+use mail_common::tool::{Session, Totals, human_count};
 use mail_common::upstream::Upstream;
 
 use crate::error::{Error, exit_of};
@@ -127,5 +127,15 @@ fn warn_of_the_set(plan: &Plan, session: &Session) {
         session
             .report
             .warning(format!("{path} is not restored: {reason}"));
+    }
+    for file in plan.used() {
+        let excluded = file.recorded.map_or(0, |recorded| recorded.excluded);
+        if excluded > 0 {
+            session.report.warning(format!(
+                "{} was saved without {} that EXCLUDE named: what is restored does not have them",
+                file.path,
+                human_count(excluded, "entry", "entries")
+            ));
+        }
     }
 }

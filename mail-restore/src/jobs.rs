@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use mail_common::archive::segment::segment_number;
 use mail_common::relpath::RelPath;
 use mail_common::set::{
-    Component, Inventory, MailboxError, PROJECT, SavedMailbox, SetFile, is_of_mailbox, mailbox,
-    saved_mailboxes,
+    Component, Inventory, MailboxError, PROJECT, SavedMailbox, SetFile, extra_dir, is_extra,
+    is_of_mailbox, mailbox, saved_mailboxes,
 };
 
-use crate::places::{FilePlace, Places, ProjectPlace, resolved};
+use crate::places::{ExtraPlace, FilePlace, Places, ProjectPlace, resolved};
 
 /// A tree that is made of files of the set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +44,8 @@ pub(crate) enum Unplaced {
     Unknown,
     LeadsOut,
     Taken,
+    /// EXTRA_DIRS does not name the directory.
+    NotNamed,
 }
 
 /// All that is made of a set, but for the databases.
@@ -112,6 +114,7 @@ impl Jobs {
                     (_, Some(apart)) => apart.files.push((file.clone(), below)),
                     (_, None) => self.unplaced.push((file.path.clone(), Unplaced::Unknown)),
                 },
+                Role::Extra(directory) => self.add_extra(file, &directory, &places.extra),
                 Role::Unknown => self.unplaced.push((file.path.clone(), Unplaced::Unknown)),
             }
         }
@@ -140,6 +143,30 @@ impl Jobs {
             return;
         };
         self.unplaced.push((file.path.clone(), unplaced));
+    }
+
+    /// The archive of a further directory: a tree of its own on the live server, below one of all of
+    /// them elsewhere.
+    fn add_extra(&mut self, file: &SetFile, directory: &Path, place: &ExtraPlace) {
+        let job = |target: &Path| TreeJob {
+            archives: vec![file.clone()],
+            ..TreeJob::new(Component::Config, target)
+        };
+        match place {
+            ExtraPlace::Live(named) if named.iter().any(|path| path == directory) => {
+                self.trees.push(job(&resolved(directory)));
+            }
+            ExtraPlace::Live(_) => {
+                self.unplaced.push((file.path.clone(), Unplaced::NotNamed));
+            }
+            ExtraPlace::Apart(base) => {
+                let below = directory.strip_prefix("/").unwrap_or(directory);
+                if !self.trees.iter().any(|tree| tree.target == *base) {
+                    self.trees.push(TreeJob::new(Component::Config, base));
+                }
+                self.trees.push(job(&base.join(below)));
+            }
+        }
     }
 
     fn add_file(
@@ -223,6 +250,11 @@ impl TreeJob {
         true
     }
 
+    /// Whether this or a tree in it is of `component`.
+    pub(crate) fn holds(&self, component: Component) -> bool {
+        self.component == component || self.inner.iter().any(|(_, tree)| tree.holds(component))
+    }
+
     /// Every file of the set that this and the trees in it are made of.
     pub(crate) fn used(&self) -> Box<dyn Iterator<Item = &SetFile> + '_> {
         let listings = self
@@ -274,6 +306,8 @@ enum Role {
     Env,
     /// Another file of the Compose project, at this path in its directory.
     Project(RelPath),
+    /// The archive of this directory.
+    Extra(PathBuf),
     Unknown,
 }
 
@@ -288,6 +322,9 @@ fn role(component: Component, path: &RelPath) -> Role {
         && let Some(below) = project_path(path)
     {
         return Role::Project(below);
+    }
+    if component == Component::Config && is_extra(path) {
+        return extra_dir(path).map_or(Role::Unknown, Role::Extra);
     }
     let name = path.name();
     let suffixes: [&[u8]; 9] = [
@@ -331,6 +368,9 @@ impl fmt::Display for Unplaced {
             Self::Unknown => "no place is known for it",
             Self::LeadsOut => "a link leads its place out of the directory of the compose file",
             Self::Taken => "another file of the set is restored in its place",
+            Self::NotNamed => {
+                "EXTRA_DIRS does not name its directory; name it, or restore it with --to DIR"
+            }
         })
     }
 }
@@ -373,6 +413,7 @@ mod tests {
             compose: FilePlace::At("/srv/docker-compose.yml".into()),
             env: FilePlace::At("/srv/.env".into()),
             project: ProjectPlace::Live("/srv".into()),
+            extra: ExtraPlace::Live(vec!["/srv/extra/a".into(), "/srv/config/b".into()]),
         }
     }
 
@@ -482,6 +523,59 @@ mod tests {
         assert_eq!(apart.trees[1].target, Path::new("/to/project"));
         assert_eq!(apart.trees[1].files.len(), 3);
         assert_eq!(apart.used().len(), paths.len());
+    }
+
+    #[test]
+    fn further_directories_go_only_where_the_settings_name_them() {
+        let paths = [
+            "config/config.tar.zst",
+            "config/extra/srv/extra/a.tar.zst",
+            "config/extra/srv/config/b.tar.zst",
+            "config/extra/srv/extra/a/b.tar.zst",
+            "config/extra/root.tar.zst",
+            "config/extra/srv/extra/a.tgz",
+            "config/extra/a.tar.zst/b.tar.zst",
+        ];
+        let config = [Component::Config];
+        let live = Jobs::new(&inventory(&paths), &config, &places("/srv/dkim")).unwrap();
+        let targets: Vec<_> = live.trees.iter().map(|tree| tree.target.to_str()).collect();
+        assert_eq!(targets, [Some("/srv/config"), Some("/srv/extra/a")]);
+        assert_eq!(live.trees[0].inner[0].0.to_string(), "b");
+        assert_eq!(
+            names(&live.trees[1].archives),
+            ["config/extra/srv/extra/a.tar.zst"]
+        );
+        let unplaced: Vec<_> = live
+            .unplaced
+            .iter()
+            .map(|(path, why)| (path.to_string(), *why))
+            .collect();
+        let expected = [
+            (paths[3].to_owned(), Unplaced::NotNamed),
+            (paths[4].to_owned(), Unplaced::NotNamed),
+            (paths[5].to_owned(), Unplaced::Unknown),
+            (paths[6].to_owned(), Unplaced::Unknown),
+        ];
+        assert_eq!(unplaced, expected);
+
+        let below = Places::below(Path::new("/to"));
+        let apart = Jobs::new(&inventory(&paths[..5]), &config, &below).unwrap();
+        let targets: Vec<_> = apart
+            .trees
+            .iter()
+            .map(|tree| tree.target.to_str())
+            .collect();
+        assert_eq!(targets, [Some("/to/extra"), Some("/to/config")]);
+        let inner: Vec<_> = apart.trees[0]
+            .inner
+            .iter()
+            .map(|(path, _)| path.to_string())
+            .collect();
+        assert_eq!(
+            inner,
+            ["root", "srv/config/b", "srv/extra/a", "srv/extra/a/b"]
+        );
+        assert_eq!(apart.used().len(), 5);
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub(crate) struct Places {
     pub(crate) compose: FilePlace,
     pub(crate) env: FilePlace,
     pub(crate) project: ProjectPlace,
+    pub(crate) extra: ExtraPlace,
 }
 
 /// Where a single file goes.
@@ -40,6 +41,15 @@ pub(crate) enum ProjectPlace {
     Apart(PathBuf),
     /// The settings say that the server has no compose file.
     Nowhere,
+}
+
+/// Where further directories go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ExtraPlace {
+    /// Each where it was, but these alone: a set does not decide where on the server is written.
+    Live(Vec<PathBuf>),
+    /// Below a directory, under their whole paths.
+    Apart(PathBuf),
 }
 
 impl FilePlace {
@@ -85,6 +95,7 @@ impl Places {
             compose: FilePlace::of_setting(settings.docker_compose_file.as_ref()),
             env: FilePlace::of_setting(settings.env_file.as_ref()),
             project: ProjectPlace::of_setting(settings.docker_compose_file.as_deref()),
+            extra: ExtraPlace::Live(settings.extra_dirs.clone()),
         }
     }
 
@@ -99,6 +110,7 @@ impl Places {
             compose: FilePlace::InTree,
             env: FilePlace::InTree,
             project: ProjectPlace::Apart(directory.join("project")),
+            extra: ExtraPlace::Apart(directory.join("extra")),
         }
     }
 

@@ -469,7 +469,7 @@ fn above_notice(messages: u64) -> Option<String> {
         _ => format!("{messages} messages lie above the mailboxes and are"),
     };
     Some(format!(
-        "{they_lie} stored whole by each run; see --mailbox-depth"
+        "{they_lie} stored whole by each run; see MAILBOX_DEPTH"
     ))
 }
 

@@ -10,6 +10,7 @@ use mail_common::failure::Failed;
 
 use super::context::{Context, Environment};
 use super::error::Error;
+use super::fit::Fit;
 use super::gone::{gone_mailboxes, last_set};
 use super::history::last_source_bytes;
 use super::mailbox::save;
@@ -86,9 +87,15 @@ fn unit_findings(units: Units) -> SavedMailbox {
              that lies in the mail root"
         )
     };
+    let depth_notice = Fit::of_too_deep(&units.found).map(|fit| fit.to_string());
     SavedMailbox {
         failed: units.failed,
-        notices: units.links.iter().map(link_notice).collect(),
+        notices: units
+            .links
+            .iter()
+            .map(link_notice)
+            .chain(depth_notice)
+            .collect(),
         ..SavedMailbox::default()
     }
 }

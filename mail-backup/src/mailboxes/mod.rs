@@ -5,6 +5,8 @@
 
 mod error; // what can go wrong with all of it
 mod units; // which mailboxes there are
+mod fit; // whether they lie as deep as it is said
+mod census; // how many there are, for the dry run
 mod maildir; // what an entry is to a backup, and what is left out
 mod names; // the sorted names of a directory, on disk
 mod listing; // all directories of a mailbox, listed until they hold still
@@ -38,6 +40,7 @@ mod progress; // how far all of them are
 mod context; // what all of them share
 mod component; // all of them
 
+pub(crate) use census::{Census, count};
 pub(crate) use changes::match_mailboxes;
 pub(crate) use component::{MailboxesPlan, save_mailboxes};
 pub(crate) use context::Environment;

@@ -344,6 +344,7 @@ fn wrong_command_lines_touch_nothing() {
     check(&["--threads", "-1"], "-1");
     check(&["--mailbox-depth", "-1"], "-1");
     check(&["--mailbox-depth", "99"], "--mailbox-depth");
+    check(&["--mailbox-depth", "{domain}"], "{domain}/{user}/Maildir");
     check(
         &["--prune-only", "--component", "mail"],
         "cannot be used with",

@@ -16,6 +16,7 @@ mod suspicious; // nights on which the mail itself was destroyed, and ordinary o
 mod canary; // a message that nobody touches
 mod other_losses; // databases, keys and files that are lost or changed
 mod project; // the files of a Compose project
+mod extra; // further directories, and what is left out of trees
 mod hourly; // sets of every hour; equal files are linked
 mod weekly; // sets of every week: all is read, and what is damaged is named
 mod components; // parts asked for one by one, failing one by one

@@ -92,6 +92,78 @@ fn mailboxes_of_other_depths() {
 }
 
 #[test]
+fn mailboxes_are_counted_and_a_wrong_depth_is_told_with_the_one_that_fits() {
+    let server = Server::empty();
+    for mailbox in ["a.com/alice", "a.com/bob/Maildir", "b.com/carol"] {
+        server.maildir(mailbox);
+        server.maildir(Path::new(mailbox).join(".Sent"));
+        server.message(Path::new(mailbox).join("cur/17.M1P1.mx:2,S"), b"A: b\n\n");
+        server.message(Path::new(mailbox).join(".Sent/new/18.M1P1.mx"), b"A: b\n\n");
+    }
+    server.message("a.com/bob/.dovecot.sieve", b"keep;\n");
+    server.message("b.com/sieve/global.sieve", b"keep;\n");
+    server.message("cur/19.M1P1.mx", b"A: b\n\n");
+    let check = |depth: &str, expected: &str, fit: Option<&str>| {
+        let tool = |args: &[&str]| {
+            let args = [&["--component", "mail", "--date", DATE], args].concat();
+            server.tool(&args).env("MAILBOX_DEPTH", depth)
+        };
+        let shown = support::checked(tool(&["--dry-run"]).run()).assert_code(0);
+        let line = shown
+            .stderr
+            .lines()
+            .find(|line| line.contains("mailboxes: "));
+        let line = line
+            .unwrap()
+            .replace(server.mail().to_str().unwrap(), "MAIL");
+        assert!(line.ends_with(expected), "{line}");
+        let said = shown.stderr.split("set MAILBOX_DEPTH=").nth(1);
+        assert_eq!(
+            said.and_then(|said| said.lines().next()),
+            fit,
+            "{}",
+            shown.stderr
+        );
+    };
+    check(
+        "2",
+        "3 mailboxes, 6 messages in MAIL, every directory 2 below it; 1 directory there without a \
+         Maildir; 1 message above the mailboxes, stored whole by each run",
+        None,
+    );
+    check(
+        "{domain}/{user}/Maildir",
+        "1 directory there without a Maildir; 1 message above the mailboxes, stored whole by each run",
+        None,
+    );
+    check(
+        "1",
+        "2 mailboxes, 7 messages in MAIL, every directory 1 below it; 1 directory there without a \
+         Maildir",
+        Some("2"),
+    );
+    check(
+        "0",
+        "1 mailbox, 7 messages in MAIL, every directory 0 below it",
+        None,
+    );
+    check(
+        "3",
+        "3 mailboxes, 6 messages in MAIL, every directory 3 below it; 6 directories there without \
+         a Maildir; 1 message above the mailboxes, stored whole by each run",
+        Some("2"),
+    );
+    let (_, saved) = server.save_mail(DATE, &["--mailbox-depth", "{domain}/*/{user}"]);
+    saved.assert_stderr("cur, new and tmp of a mailbox are taken for mailboxes, as in a.com/alice");
+    let (_, saved) = server.save_mail(DATE, &["--mailbox-depth", "2"]);
+    assert!(
+        !saved.stderr.contains("MAILBOX_DEPTH=2"),
+        "{}",
+        saved.stderr
+    );
+}
+
+#[test]
 fn two_mailboxes_never_share_a_directory_of_the_set() {
     let server = Server::empty();
     for mailbox in ["_root", "_root.mailbox", "_root.mailbox.mailbox"] {

@@ -1,17 +1,20 @@
 //! The names of all settings, and their defaults.
 
 /// Every name that a tool looks up.
-pub(super) const NAMES: [&str; 38] = [
+pub(super) const NAMES: [&str; 41] = [
     "BACKUP_ROOT",
     "BACKUP_MOUNTPOINT",
     "BACKUP_COMPONENTS",
     "MAILSERVER_ROOT",
     "MAIL_DATA_DIR",
+    "MAILBOX_DEPTH",
     "CONFIG_DIR",
     "SSL_DIR",
     "DKIM_DIR",
     "DOCKER_COMPOSE_FILE",
     "ENV_FILE",
+    "EXTRA_DIRS",
+    "EXCLUDE",
     "MYSQL_HOST",
     "MYSQL_PORT",
     "MYSQL_SOCKET",

@@ -1,10 +1,10 @@
 //! The settings that the tools share, under the names of the scripts, with their defaults, checked.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::{Config, Error, Setting};
-use crate::set::{Component, UnknownComponent};
+use crate::set::{Component, MailboxDepth, UnknownComponent, extra_dir_path};
 use crate::suspicion::{Limits, MailboxLimits};
 
 /// The settings of every tool.
@@ -17,6 +17,8 @@ pub struct Settings {
     /// MAIL_DATA_DIR: the root of the Maildirs. This and the next five are below MAILSERVER_ROOT by
     /// default.
     pub mail_data_dir: PathBuf,
+    /// MAILBOX_DEPTH: how deep below it the mailboxes lie.
+    pub mailbox_depth: MailboxDepth,
     /// CONFIG_DIR: the configuration of the services.
     pub config_dir: PathBuf,
     /// SSL_DIR: certificates and their keys. `None` in this and the next three: the server has
@@ -28,6 +30,10 @@ pub struct Settings {
     pub docker_compose_file: Option<PathBuf>,
     /// ENV_FILE: the environment of the compose file.
     pub env_file: Option<PathBuf>,
+    /// EXTRA_DIRS: further directories that are saved with the configuration, each once.
+    pub extra_dirs: Vec<PathBuf>,
+    /// EXCLUDE: patterns of what is left out of the trees that are not mail.
+    pub exclude: Vec<String>,
     /// BACKUP_COMPONENTS: what a complete set of this server holds, each once, in the order of
     /// [`Component::ALL`]; all of them by default.
     pub backup_components: Vec<Component>,
@@ -111,11 +117,16 @@ impl Settings {
             backup_root: path("BACKUP_ROOT"),
             backup_mountpoint: text("BACKUP_MOUNTPOINT").map(PathBuf::from),
             mail_data_dir: path("MAIL_DATA_DIR"),
+            mailbox_depth: mailbox_depth(config)?,
             config_dir: path("CONFIG_DIR"),
             ssl_dir: optional("SSL_DIR"),
             dkim_dir: optional("DKIM_DIR"),
             docker_compose_file: optional("DOCKER_COMPOSE_FILE"),
             env_file: optional("ENV_FILE"),
+            extra_dirs: extra_dirs(config)?,
+            exclude: words(&text("EXCLUDE").unwrap_or_default())
+                .map(str::to_owned)
+                .collect(),
             backup_components: backup_components(config)?,
             mysql: MysqlSettings::new(config)?,
             daily_retention_days: retention(config, "DAILY_RETENTION_DAYS")?,
@@ -220,6 +231,36 @@ fn components(text: &str) -> Result<Vec<Component>, UnknownComponent> {
     Ok(named)
 }
 
+fn mailbox_depth(config: &Config) -> Result<MailboxDepth, Error> {
+    let read = |text: &str| text.parse().ok();
+    let depth = checked(config, "MAILBOX_DEPTH", MailboxDepth::EXPECTED, read)?;
+    Ok(depth.unwrap_or_default())
+}
+
+/// Whole paths without detours: they are compared with those in a set.
+fn extra_dirs(config: &Config) -> Result<Vec<PathBuf>, Error> {
+    let path = |name| PathBuf::from(text(config, name).unwrap_or_default());
+    let mail = path("MAIL_DATA_DIR");
+    let saved = ["CONFIG_DIR", "SSL_DIR", "DKIM_DIR"].map(path);
+    let read = |text: &str| {
+        let mut directories = Vec::new();
+        for word in words(text) {
+            let directory: PathBuf = Path::new(word).components().collect();
+            let is_saved = mail.starts_with(&directory) || saved.contains(&directory);
+            if is_saved || extra_dir_path(&directory).is_none() {
+                return None;
+            }
+            directories.push(directory);
+        }
+        directories.sort();
+        directories.dedup();
+        Some(directories)
+    };
+    let expected = "whole paths of directories, without .. and with blanks between them, which do \
+                    not hold MAIL_DATA_DIR and are not CONFIG_DIR, SSL_DIR or DKIM_DIR";
+    Ok(checked(config, "EXTRA_DIRS", expected, read)?.unwrap_or_default())
+}
+
 fn retention(config: &Config, name: &'static str) -> Result<u32, Error> {
     let in_range = |text: &str| {
         u32::from_str(text)
@@ -311,7 +352,6 @@ fn checked<T>(
 mod tests {
     use super::*;
     use crate::config::Environment;
-    use std::path::Path;
 
     fn settings(text: &str) -> Result<Settings, Error> {
         let environment = Environment::from([("HOME", "/root"), ("MYSQL_USER", "backup")]);
@@ -428,6 +468,43 @@ mod tests {
     }
 
     #[test]
+    fn mailboxes_lie_where_the_settings_say() {
+        let levels = |text| settings(text).unwrap().mailbox_depth.levels();
+        assert_eq!(levels(""), 2);
+        assert_eq!(levels("MAILBOX_DEPTH="), 2);
+        assert_eq!(levels("MAILBOX_DEPTH=1"), 1);
+        assert_eq!(levels("MAILBOX_DEPTH='{domain}/a/b/c/{user}/Maildir'"), 5);
+    }
+
+    #[test]
+    fn further_directories_are_whole_paths() {
+        let read = |text: &str| settings(&format!("EXTRA_DIRS='{text}'")).map(|it| it.extra_dirs);
+        assert_eq!(read("").unwrap(), [] as [PathBuf; 0]);
+        let two = [Path::new("/etc/dovecot"), Path::new("/etc/postfix")];
+        assert_eq!(
+            read("/etc/postfix/ /etc//dovecot, /etc/postfix").unwrap(),
+            two
+        );
+        for wrong in [
+            "etc/postfix",
+            "/etc/../root",
+            "/",
+            "/etc/a.tar.zst",
+            "/opt",
+            "/opt/onprem-infra-system/project-root-infra/services/mailserver/config/",
+            "/etc /opt/onprem-infra-system/project-root-infra/services/mailserver/data/mail",
+        ] {
+            let error = read(wrong).unwrap_err().to_string();
+            assert!(
+                error.contains("whole paths of directories"),
+                "{wrong}: {error}"
+            );
+        }
+        let settings = settings("EXCLUDE='*.log  cache/'").unwrap();
+        assert_eq!(settings.exclude, ["*.log", "cache/"]);
+    }
+
+    #[test]
     fn a_wrong_value_is_named_with_its_line() {
         let check = |text: &str, expected: &str| {
             assert_eq!(settings(text).unwrap_err().to_string(), expected);
@@ -448,6 +525,11 @@ mod tests {
         check(
             "WEEKLY_SETS=linked",
             "WEEKLY_SETS=\"linked\" (/c line 1): not independent or shared",
+        );
+        check(
+            "MAILBOX_DEPTH=deep",
+            "MAILBOX_DEPTH=\"deep\" (/c line 1): not a whole number from 0 to 16, or a path below \
+             MAIL_DATA_DIR such as {domain}/{user}/Maildir",
         );
         check(
             "NOTIFICATION_ON_FAILURE=maybe",

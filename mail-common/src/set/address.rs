@@ -7,7 +7,8 @@ use super::mailbox::ABOVE;
 use crate::relpath::RelPath;
 
 /// The name of a mailbox: `USER@DOMAIN` for the directory `DOMAIN/USER`, or the name of its
-/// directory where mailboxes lie directly in the mail root. Upper and lower case are told apart, as
+/// directory where mailboxes lie directly in the mail root. The time that iRedMail appends to the
+/// directory, `USER-2026.11.23.02.00.00`, need not be part of it. Upper and lower case are told apart, as
 /// the file system does.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Address {
@@ -32,7 +33,10 @@ impl Address {
         }
         let mut components = path.components();
         match (components.next(), components.next_back()) {
-            (Some(domain), Some(user)) => self.parts() == Some((user, domain)),
+            (Some(domain), Some(user)) => {
+                let parts = self.parts();
+                parts == Some((user, domain)) || parts == Some((without_time(user), domain))
+            }
             _ => path.as_bytes() == self.text.as_bytes(),
         }
     }
@@ -62,8 +66,30 @@ pub fn address_of(path: &RelPath) -> String {
     }
     let components: Vec<_> = path.components().map(String::from_utf8_lossy).collect();
     match &components[..] {
-        [domain, .., user] => format!("{user}@{domain}"),
+        [domain, .., _] => {
+            let user = String::from_utf8_lossy(without_time(path.name()));
+            format!("{user}@{domain}")
+        }
         _ => path.to_string_lossy(),
+    }
+}
+
+/// What iRedMail calls the directory of a user, without the time at which it was made:
+/// <https://docs.iredmail.org/customize.maildir.path.html>.
+fn without_time(name: &[u8]) -> &[u8] {
+    const TIME: &[u8] = b"-0000.00.00.00.00.00";
+    let Some(end) = name.len().checked_sub(TIME.len()).filter(|end| *end > 0) else {
+        return name;
+    };
+    let (user, time) = name.split_at(end);
+    let is_like = |(byte, like): (&u8, &u8)| match like {
+        b'0' => byte.is_ascii_digit(),
+        like => byte == like,
+    };
+    if time.iter().zip(TIME).all(is_like) {
+        user
+    } else {
+        name
     }
 }
 
@@ -123,6 +149,11 @@ mod tests {
         check("alice@example.com", "example.com/a/alice", true);
         check("alice@example.com", "alice@example.com", true);
         check("odd@name@example.com", "example.com/odd@name", true);
+        let hashed = "example.com/a/l/i/alice-2026.11.23.02.00.00";
+        check("alice@example.com", hashed, true);
+        check("alice-2026.11.23.02.00.00@example.com", hashed, true);
+        check("al@example.com", hashed, false);
+        check("alice@example.com", "example.com/alice-2026.11.23", false);
         check("alice", "alice", true);
         check("alice", "example.com/alice", false);
         check("_root", ".", true);
@@ -153,6 +184,14 @@ mod tests {
         assert_eq!(
             address_of(&path("example.com/a/alice")),
             "alice@example.com"
+        );
+        assert_eq!(
+            address_of(&path("example.com/a/l/i/alice-2026.11.23.02.00.00")),
+            "alice@example.com"
+        );
+        assert_eq!(
+            address_of(&path("example.com/-2026.11.23.02.00.00")),
+            "-2026.11.23.02.00.00@example.com"
         );
         assert_eq!(address_of(&path("alice")), "alice");
         assert_eq!(address_of(&RelPath::root()), "_root");

@@ -70,6 +70,8 @@ pub struct Recorded {
     pub entries: u64,
     /// The size of what went into it.
     pub source_bytes: u64,
+    /// What EXCLUDE left out of it, in entries.
+    pub excluded: u64,
 }
 
 /// Why a directory cannot be used as a set.
@@ -327,6 +329,7 @@ impl Listed {
             bytes: artifact.bytes,
             entries: artifact.entries,
             source_bytes: artifact.source_bytes,
+            excluded: artifact.excluded,
         });
         Ok(())
     }
@@ -439,6 +442,7 @@ mod tests {
             entries: 2,
             source_bytes: 9,
             reused: false,
+            excluded: 0,
         }
     }
 
@@ -529,7 +533,8 @@ mod tests {
             Some(Recorded {
                 bytes: 3,
                 entries: 2,
-                source_bytes: 9
+                source_bytes: 9,
+                excluded: 0
             })
         );
         assert_eq!(

@@ -5,7 +5,9 @@
 
 mod address; // how people name a mailbox
 mod component; // what a set is made of
+mod depth; // how deep below the mail root mailboxes lie
 mod error; // what can go wrong with sets
+mod extra; // where further directories lie in a set, and back
 #[cfg(test)]
 mod fixture; // roots and sets for the tests of this module
 mod holder; // who has the lock of a root
@@ -27,7 +29,9 @@ pub mod verify; // whether the files of a set are what its checksums say
 pub use address::{Address, NotAnAddress, address_of};
 pub use backup_root::BackupRoot;
 pub use component::{Component, UnknownComponent};
+pub use depth::{MailboxDepth, NotADepth};
 pub use error::Error;
+pub use extra::{extra_archive, extra_dir, extra_dir_path, is_extra};
 pub use holder::Holder;
 pub use id::{NotASetId, SetId, SetKind};
 pub use inventory::{FileFacts, Inventory, InventoryError, Recorded, SetFile};

@@ -20,6 +20,20 @@ pub fn human_size(bytes: u64) -> String {
     format!("{size:.1} {}", UNITS[unit])
 }
 
+/// A number with its noun, and commas between thousands: `1 mailbox`, `2,000 messages`.
+#[must_use]
+pub fn human_count(count: u64, one: &str, many: &str) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.char_indices() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    format!("{text} {}", if count == 1 { one } else { many })
+}
+
 /// Reads a number of bytes, with `K`, `M` or `G` in either case for units of 1024; `None` for
 /// anything else, for 0, and for more than fits.
 #[must_use]
@@ -62,6 +76,16 @@ pub fn human_duration(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn counts_have_commas_and_their_noun() {
+        let check = |count, expected: &str| assert_eq!(human_count(count, "day", "days"), expected);
+        check(0, "0 days");
+        check(1, "1 day");
+        check(999, "999 days");
+        check(1000, "1,000 days");
+        check(1_234_567, "1,234,567 days");
+    }
 
     #[test]
     fn sizes_are_read_with_and_without_a_unit() {

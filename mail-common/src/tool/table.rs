@@ -502,6 +502,7 @@ mod tests {
             entries: 12,
             source_bytes: 2 * bytes,
             reused: bytes > 1000,
+            excluded: 0,
         })
     }
 

@@ -231,11 +231,15 @@ impl Error {
     }
 }
 
+/// How many mailboxes are named where none is like the one that was asked for.
+const NAMED: usize = 10;
+
 pub(crate) fn similar_text(similar: &[String]) -> String {
-    if similar.is_empty() {
-        String::new()
-    } else {
-        format!("; there is {}", similar.join(", "))
+    let named = &similar[..similar.len().min(NAMED)];
+    match similar.len() - named.len() {
+        _ if similar.is_empty() => String::new(),
+        0 => format!("; there is {}", named.join(", ")),
+        more => format!("; there is {}, and {more} more", named.join(", ")),
     }
 }
 

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mail_common::relpath::RelPath;
+use mail_common::set::mailbox::ABOVE;
 use mail_common::set::{Address, Inventory, address_of};
 
 use super::candidate::{Ambiguous, Candidate, Found, Selection};
@@ -86,9 +87,20 @@ fn parts_of(unit: &Unit<'_>, query: &Query) -> Vec<RelPath> {
     mailboxes.filter_map(Address::usual_path).collect()
 }
 
-/// Names of mailboxes that could have been meant by `address`.
+/// Names of mailboxes that could have been meant by `address`, the nearest first: those that are
+/// like it, else whichever there are.
 pub(crate) fn similar_to(address: &Address, known: impl Iterator<Item = String>) -> Vec<String> {
-    known.filter(|name| is_like(address, name)).collect()
+    let mut names: Vec<(usize, String)> = known
+        .filter(|name| name != ABOVE)
+        .map(|name| (distance(address, &name), name))
+        .collect();
+    names.sort();
+    names.dedup();
+    let like = names.partition_point(|(distance, _)| *distance <= LIKE);
+    if like > 0 {
+        names.truncate(like);
+    }
+    names.into_iter().map(|(_, name)| name).collect()
 }
 
 fn unknown(inventory: &Inventory, address: &Address, known: impl Iterator<Item = String>) -> Error {
@@ -100,10 +112,13 @@ fn unknown(inventory: &Inventory, address: &Address, known: impl Iterator<Item =
     }
 }
 
-/// Whether `name` could have been meant: another case, or one or two letters wrong.
-fn is_like(address: &Address, name: &str) -> bool {
+/// One or two letters are wrong.
+const LIKE: usize = 2;
+
+/// How many letters of `name` are wrong, whatever their case.
+fn distance(address: &Address, name: &str) -> usize {
     let address = address.to_string().to_lowercase();
-    strsim::levenshtein(&address, &name.to_lowercase()) <= 2
+    strsim::levenshtein(&address, &name.to_lowercase())
 }
 
 /// A part of a unit that holds nothing is a mailbox that is not there.
@@ -232,14 +247,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn similar_names_are_known() {
+    fn names_that_are_like_it_come_alone_or_all_come_the_nearest_first() {
         let address = "alice@example.com".parse().unwrap();
-        let check = |other: &str, expected| {
-            assert_eq!(is_like(&address, other), expected, "{other}");
+        let check = |known: &[&str], expected: &[&str]| {
+            let known = known.iter().map(|name| (*name).to_owned());
+            assert_eq!(similar_to(&address, known), expected);
         };
-        check("Alice@Example.com", true);
-        check("alcie@example.com", true);
-        check("alice@example.con", true);
-        check("bob@example.com", false);
+        let all = ["bob@b.com", "_root", "alcie@example.com", "bob@example.com"];
+        check(&all, &["alcie@example.com"]);
+        check(
+            &["bob@example.com", "Alice@Example.com"],
+            &["Alice@Example.com"],
+        );
+        check(&["alice@example.con"], &["alice@example.con"]);
+        check(
+            &["zoe@other.example.net", "_root", "bob@example.com"],
+            &["bob@example.com", "zoe@other.example.net"],
+        );
     }
 }

@@ -14,7 +14,7 @@ use jiff::tz::TimeZone;
 use mail_common::failure::Failed;
 use mail_common::manifest;
 use mail_common::report::Report;
-use mail_common::set::{Component, Inventory, ReadLock, SetFile};
+use mail_common::set::{Component, Inventory, ReadLock, SetFile, extra_dir};
 use mail_common::upstream::Upstream;
 
 use crate::args::Args;
@@ -23,7 +23,7 @@ use crate::error::Error;
 use crate::find;
 use crate::jobs::{Jobs, TreeJob};
 use crate::messages::{self, Query, Since, Until};
-use crate::places::Places;
+use crate::places::{ExtraPlace, Places};
 use crate::services;
 use crate::setup::{Clearance, Destination, Setup, Work};
 pub(crate) use target::{Target, existing_ancestor};
@@ -96,6 +96,7 @@ impl Plan {
         };
         plan.check_used()?;
         plan.name_lacking(args, report);
+        plan.name_lacking_directories(report);
         if plan.work != Work::Verify {
             plan.check_targets()?;
             plan.check_room()?;
@@ -135,6 +136,21 @@ impl Plan {
             .collect();
         if !lacking.is_empty() {
             report.summary(format!("the set does not have: {}", lacking.join(", ")));
+        }
+    }
+
+    /// Names further directories of this server of which the set has nothing.
+    fn name_lacking_directories(&self, report: &Report) {
+        let ExtraPlace::Live(named) = &self.places.extra else {
+            return;
+        };
+        if !self.components.contains(&Component::Config) {
+            return;
+        }
+        let held = self.inventory.of_component(Component::Config);
+        let held: Vec<PathBuf> = held.filter_map(|file| extra_dir(&file.path)).collect();
+        for directory in named.iter().filter(|directory| !held.contains(directory)) {
+            report.summary(format!("the set does not have: {}", directory.display()));
         }
     }
 

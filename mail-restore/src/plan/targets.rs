@@ -6,16 +6,18 @@ use std::io;
 use std::path::Path;
 
 use mail_common::failure::Failed;
-use mail_common::set::is_mount_point;
+use mail_common::set::{Component, is_mount_point};
 use rustix::fs::Access;
 
 use super::Plan;
 use super::target::{Target, existing_ancestor};
 use crate::error::Error;
+use crate::jobs::TreeJob;
 use crate::setup::Destination;
 
 impl Plan {
     pub(super) fn check_targets(&self) -> Result<(), Error> {
+        self.check_mail()?;
         for target in self.targets() {
             self.check_apart(target.path)?;
             match &self.destination {
@@ -24,6 +26,24 @@ impl Plan {
             }
         }
         Ok(())
+    }
+
+    /// Mail that lies in another tree is replaced with it, or else would be gone from the server.
+    fn check_mail(&self) -> Result<(), Error> {
+        let mail = &self.places.mail;
+        let loses_mail =
+            |tree: &&TreeJob| mail.starts_with(&tree.target) && !tree.holds(Component::Mailboxes);
+        if self.destination != Destination::Live || !mail.exists() {
+            return Ok(());
+        }
+        match self.jobs.trees.iter().find(loses_mail) {
+            None => Ok(()),
+            Some(tree) => Err(Error::MailInTarget {
+                target: tree.target.clone(),
+                mail: mail.clone(),
+                component: tree.component,
+            }),
+        }
     }
 
     /// Neither set nor root may lie in what is replaced, nor a target in the set.

@@ -140,6 +140,7 @@ fn a_dump_that_is_not_what_the_manifest_records_is_refused() {
             bytes: 1,
             entries,
             source_bytes,
+            excluded: 0,
         });
         found.files[0] = FileFacts {
             recorded,

@@ -247,7 +247,10 @@ fn a_mailbox_that_is_not_there_is_an_error_that_names_similar_ones() {
     };
     check("Alice@Example.com", "; there is alice@example.com");
     check("bob@example.co", "; there is bob@example.com");
-    check("nobody@example.org", "");
+    check(
+        "nobody@example.org",
+        "; there is bob@example.com, carol@example.net, alice@example.com",
+    );
 }
 
 #[test]

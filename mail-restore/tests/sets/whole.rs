@@ -537,3 +537,65 @@ fn verify_looks_at_digests_and_at_nothing_else() {
     let _ = restore(&server, &["--verify", "--component", "ssl"]).assert_code(0);
     let _ = restore(&server, &["--verify", "--mailbox", "alice@example.com"]).assert_code(2);
 }
+
+#[test]
+fn further_directories_come_back_only_where_the_settings_name_them() {
+    let (server, _) = Server::saved(3);
+    let postfix = server.dir().join("etc/postfix");
+    let private = server.dir().join("private");
+    put(&postfix.join("main.cf"), b"myhostname = mx\n");
+    put(&postfix.join("cache/a"), b"cached\n");
+    put(&private.join("key"), b"mine\n");
+    let both = format!("{} {}", postfix.display(), private.display());
+    let only = postfix.display().to_string();
+    let config = ["--component", "config"];
+    let backup = server.backup().args(config).args(["--date", "2026-11-23"]);
+    let backup = backup.env("EXTRA_DIRS", &both).env("EXCLUDE", "cache");
+    let _ = checked(backup).assert_code(0);
+    put(&postfix.join("main.cf"), b"changed\n");
+    put(&private.join("key"), b"changed\n");
+
+    // A set that names other directories writes into none of them.
+    let restore = |args: &[&str], named: &str| {
+        let tool = server
+            .restore()
+            .args(["--from", SET])
+            .args(config)
+            .args(args);
+        checked(tool.env("EXTRA_DIRS", named)).assert_code(0)
+    };
+    let outcome = restore(&[], &only);
+    assert_eq!(
+        fs::read(postfix.join("main.cf")).unwrap(),
+        b"myhostname = mx\n"
+    );
+    assert_eq!(fs::read(private.join("key")).unwrap(), b"changed\n");
+    let outcome = outcome.assert_stderr("EXTRA_DIRS does not name its directory");
+    let outcome = outcome.assert_stderr("was saved without 2 entries that EXCLUDE named");
+    assert_eq!(
+        outcome.stderr.matches("warning:").count(),
+        2,
+        "{}",
+        outcome.stderr
+    );
+    let beside = names(&server.dir().join("etc"));
+    assert!(
+        beside.iter().any(|name| name.starts_with("postfix.bak.")),
+        "{beside:?}"
+    );
+
+    let new = server.dir().join("new");
+    put(&new.join("x"), b"");
+    let named = format!("{only} {}", new.display());
+    restore(&["--dry-run"], &named).assert_stderr(&format!("does not have: {}", new.display()));
+
+    let to = server.dir().join("to");
+    restore(&["--to", to.to_str().unwrap()], "");
+    for (directory, file, text) in [
+        (&postfix, "main.cf", "myhostname = mx\n"),
+        (&private, "key", "mine\n"),
+    ] {
+        let below = to.join("extra").join(directory.strip_prefix("/").unwrap());
+        assert_eq!(fs::read_to_string(below.join(file)).unwrap(), text);
+    }
+}

@@ -8,6 +8,7 @@
 
 mod structure; // what of the code's shape must always hold
 mod text; // links, and the names of tests and files
+mod your_server; // the page of known servers
 
 use std::fs;
 use std::path::{Path, PathBuf};

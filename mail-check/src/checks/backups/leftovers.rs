@@ -77,15 +77,10 @@ fn gather(root: &Path, server: &Server) -> Result<Kept, (PathBuf, io::Error)> {
     ]
     .into_iter()
     .flatten()
+    .chain(&server.extra_dirs)
     .filter_map(|path| Some(path.parent()?.to_owned()))
     .collect();
-    directories.push(server.mail_data_dir.clone());
-    let domains = entries(&server.mail_data_dir)?;
-    directories.extend(
-        domains
-            .into_iter()
-            .filter(|path| path.is_dir() && !is_kept(path)),
-    );
+    directories.extend(above_mailboxes(server)?);
     directories.sort();
     directories.dedup();
     let mut kept = Kept::default();
@@ -98,6 +93,22 @@ fn gather(root: &Path, server: &Server) -> Result<Kept, (PathBuf, io::Error)> {
         kept.add(path)?;
     }
     Ok(kept)
+}
+
+/// The mail root and all directories between it and the mailboxes.
+fn above_mailboxes(server: &Server) -> Result<Vec<PathBuf>, (PathBuf, io::Error)> {
+    let mut directories = vec![server.mail_data_dir.clone()];
+    let mut level = directories.clone();
+    for _ in 1..server.mailbox_depth.levels() {
+        let mut below = Vec::new();
+        for directory in &level {
+            let found = entries(directory)?.into_iter();
+            below.extend(found.filter(|path| path.is_dir() && !is_kept(path)));
+        }
+        directories.extend(below.iter().cloned());
+        level = below;
+    }
+    Ok(directories)
 }
 
 /// `TARGET.bak.TIME`: other programs write `.bak` without a time.

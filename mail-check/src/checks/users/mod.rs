@@ -51,7 +51,7 @@ fn check(database: &str, settings: &Settings, context: &Context) -> Vec<Finding>
         Err(why) => return unknown(format!("no user was checked: {why}")),
     };
     let root = &context.server.mail_data_dir;
-    let mailboxes = match mailboxes::list(root) {
+    let mailboxes = match mailboxes::list(root, context.server.mailbox_depth) {
         Ok(mailboxes) => mailboxes,
         Err(error) => {
             let root = root.display();
@@ -60,7 +60,7 @@ fn check(database: &str, settings: &Settings, context: &Context) -> Vec<Finding>
             ));
         }
     };
-    let saved = match saved::newest(&context.root) {
+    let saved = match saved::newest(&context.root, context.server.mailbox_depth) {
         Ok(set) => compare::with_set(&users, &mailboxes, &set),
         Err(why) => Finding::unknown("user-backups", "newest set", why),
     };
