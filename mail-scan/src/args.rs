@@ -23,7 +23,7 @@ use crate::clamd::{Address, UnknownAddress};
 pub(crate) struct Args {
     /// A file or directory; a set (a directory, latest, daily/2026-11-23); or - for the records of
     /// another tool on stdin
-    #[arg(required = true, value_name = "PATH|SET|-")]
+    #[arg(required_unless_present = "accept", value_name = "PATH|SET|-")]
     pub(crate) operands: Vec<PathBuf>,
 
     /// unix:/path/clamd.sock, tcp:host:port, or spawn to start one for this run; may be repeated
@@ -89,6 +89,25 @@ pub(crate) struct Args {
     #[arg(long, value_name = "unscanned|note")]
     pub(crate) encrypted_mail: Option<EncryptedMail>,
 
+    /// Let the content with this SHA-256 pass from now on where it cannot be scanned, and say why
+    ///
+    /// For an archive with a password that is known, so that it does not fail each night. The
+    /// digest is that of its `verdict` record. The record says each time that it was not scanned,
+    /// who accepted it and why. What is infected is never let pass. A line of the list may be
+    /// removed by hand.
+    #[arg(
+        long,
+        num_args = 2,
+        value_names = ["SHA256", "REASON"],
+        conflicts_with_all = ["operands", "quarantine"]
+    )]
+    pub(crate) accept: Vec<String>,
+
+    /// The list of what was accepted [default: /var/lib/mail-scan/accepted.jsonl for root, else
+    /// ~/.local/state/mail-scan/accepted.jsonl]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) accepted: Option<PathBuf>,
+
     /// Where the sets are, for operands such as latest (BACKUP_ROOT)
     #[arg(long, value_name = "DIR")]
     pub(crate) root: Option<PathBuf>,
@@ -108,6 +127,7 @@ Examples:
   mail-scan latest
   mail-scan /srv/mailserver/data/mail --quarantine /var/quarantine
   mail-scan daily/2026-11-23 --clamd tcp:av1:3310 --clamd tcp:av2:3310
+  mail-scan --accept 9f86...0a08 'payroll archive, its password is known'
   mail-backup --daily | mail-scan - | mail-s3sync push - | mail-check -
   mail-scan latest | mail-restore --from latest --require-scan -";
 

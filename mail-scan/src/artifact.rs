@@ -233,7 +233,7 @@ impl State {
                 None => (Verdict::Clean, self.windows_note(window_bytes)),
                 Some(note) if self.pieces <= 1 => (Verdict::Noted(note), None),
                 Some(note) => {
-                    let counted = self.count("encrypted", self.noted);
+                    let counted = self.count("let pass", self.noted);
                     (Verdict::Noted(format!("{counted}: {note}")), None)
                 }
             },

@@ -3,8 +3,9 @@
 use std::io;
 use std::path::PathBuf;
 
+use mail_common::checksum::NotADigest;
 use mail_common::config;
-use mail_common::failure::{Failure, FailureKind};
+use mail_common::failure::{Failed, Failure, FailureKind};
 use mail_common::set;
 
 use crate::args::UnknownPolicy;
@@ -35,6 +36,22 @@ pub(crate) enum Error {
     SetName { dir: PathBuf },
     #[error("- is given twice, and there is one stdin")]
     RecordsTwice,
+    #[error("--accept takes one SHA-256 and one reason")]
+    AcceptOnce,
+    #[error("--accept needs a reason: why may this content pass?")]
+    NoReason,
+    #[error("read --accept")]
+    Accept(#[source] NotADigest),
+    #[error("there is no place for the list of what was accepted; name one with --accepted")]
+    NoListPlace,
+    #[error("read the accepted contents in {} line {line}", path.display())]
+    List {
+        path: PathBuf,
+        line: usize,
+        source: serde_json::Error,
+    },
+    #[error(transparent)]
+    Failed(#[from] Failed),
     #[error(transparent)]
     Clamd(#[from] clamd::Error),
     #[error(transparent)]
@@ -65,7 +82,14 @@ impl Failure for Error {
             Self::Config(error) => error.kind(),
             Self::Address(_) | Self::EncryptedMail(_) => FailureKind::Configuration,
             Self::NoSuchOperand { .. } | Self::Look { .. } => FailureKind::NoSuch,
-            Self::SetName { .. } | Self::RecordsTwice => FailureKind::Usage,
+            Self::SetName { .. }
+            | Self::RecordsTwice
+            | Self::AcceptOnce
+            | Self::NoReason
+            | Self::Accept(_)
+            | Self::NoListPlace => FailureKind::Usage,
+            Self::List { .. } => FailureKind::Configuration,
+            Self::Failed(failed) => failed.kind(),
             Self::Clamd(_) | Self::NoLongerTrusted(_) | Self::LostClamd => FailureKind::Scanner,
             Self::Quarantine(error) => error.kind(),
             Self::BrokenUpstream(_) | Self::FailedUpstream { .. } | Self::NothingToScan => {

@@ -66,16 +66,28 @@ pub(crate) fn examine(run: &Run<'_>, worker: &mut Worker<'_>, samples: &[Sample]
     let mut answers = worker.scan_all(&shown).into_iter();
     let mut findings = Vec::with_capacity(samples.len());
     for (prepared, sample) in prepared.into_iter().zip(samples) {
-        findings.push(match prepared {
+        let finding = match prepared {
             Prepared::Found(finding) => finding,
             Prepared::Ask(question) => {
                 let count = question.shown().count();
                 question.conclude(run, answers.by_ref().take(count).collect())
             }
             Prepared::Alone => examine_alone(run, worker, sample),
-        });
+        };
+        findings.push(accepted(run, sample, finding));
     }
     findings
+}
+
+/// Lets pass what somebody has accepted.
+fn accepted(run: &Run<'_>, sample: &Sample, finding: Finding) -> Finding {
+    let was_unscanned = matches!(finding.verdict, Verdict::Unscanned(_));
+    let finding = run.scope.judge_accepted(finding);
+    let passes = was_unscanned && matches!(finding.verdict, Verdict::Noted(_));
+    if passes && sample.standing == Standing::Present {
+        add(&run.tally.counters.accepted, 1);
+    }
+    finding
 }
 
 fn prepare<'a>(run: &Run<'_>, sample: &'a Sample) -> Prepared<'a> {

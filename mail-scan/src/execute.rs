@@ -105,6 +105,7 @@ fn scan_all(
     scope.quarantine = quarantine.as_ref();
     scope.max_bytes = plan.max_bytes;
     scope.encrypted_mail = plan.encrypted_mail;
+    scope.accepted = Some(&plan.accepted);
     let tally = Tally::new(session, extent_of(plan));
     let run = Run { scope, tally };
     let jobs = jobs(plan, &pool);
@@ -377,6 +378,21 @@ fn print_summary(plan: &Plan, session: &Session, totals: &Counters, exit: Exit) 
         get(&totals.cached),
     ));
     print_encrypted(plan, session, get(&totals.encrypted));
+    print_accepted(session, totals);
+}
+
+fn print_accepted(session: &Session, totals: &Counters) {
+    match get(&totals.accepted) {
+        0 if get(&totals.unscanned) > 0 => session.report.info(
+            "what is known and cannot be scanned passes from now on by mail-scan --accept SHA256 \
+             REASON, with the digest of its record",
+        ),
+        0 => {}
+        accepted => session.report.summary(format!(
+            "{accepted} contents were not scanned and let pass, because they are on the list of \
+             --accept"
+        )),
+    }
 }
 
 /// Each thing once: an archive is what its members are.

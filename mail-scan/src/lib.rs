@@ -24,6 +24,7 @@ mod budget; // how much is in memory at a time
 mod quarantine; // infected messages of live Maildirs
 mod totals; // counters
 
+mod accepted; // what was let pass by its digest
 mod scope; // what is fixed in a run
 mod tally; // what it has found and counted
 mod run; // both, shared by its threads
@@ -46,7 +47,7 @@ use std::process::ExitCode;
 
 use args::Args;
 use mail_common::failure::FailureKind;
-use mail_common::tool::{Start, Tool};
+use mail_common::tool::{Start, Subject, Tool};
 use plan::Plan;
 
 const MAIL_SCAN: Tool = Tool {
@@ -67,6 +68,11 @@ const MAIL_SCAN: Tool = Tool {
 /// Runs the tool with a command line whose first element is the program's name.
 pub fn run(command_line: impl Iterator<Item = OsString>) -> ExitCode {
     MAIL_SCAN.run(command_line, |start: &Start<Args>| {
+        if !start.args.accept.is_empty() {
+            let session = start.session(Subject::default());
+            let result = accepted::accept(&start.args, &session, &start.now);
+            return session.conclude(result);
+        }
         let plan = Plan::new(&start.args);
         let session = start.session(plan.as_ref().map(Plan::subject).unwrap_or_default());
         let result = plan.map(|plan| execute::execute(&plan, &session, &start.now));

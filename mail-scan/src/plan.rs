@@ -8,6 +8,7 @@ use mail_common::config::{Config, Environment, Settings};
 use mail_common::set::{CHECKSUMS, SetKind, SetReference, find_set};
 use mail_common::tool::{Subject, cores};
 
+use crate::accepted::{self, AcceptedList};
 use crate::args::{Args, EncryptedMail, Scanner};
 use crate::clamd::{Address, usual_address};
 use crate::error::Error;
@@ -31,6 +32,7 @@ pub(crate) struct Plan {
     pub(crate) cache: Option<PathBuf>,
     pub(crate) quarantine: Option<PathBuf>,
     pub(crate) encrypted_mail: EncryptedMail,
+    pub(crate) accepted: AcceptedList,
 }
 
 /// Something to be scanned.
@@ -63,6 +65,11 @@ impl Plan {
             .clone()
             .or_else(|| default_cache(&environment))
             .filter(|_| !args.no_cache);
+        let accepted = accepted::list_path(args, &environment);
+        let accepted = accepted.map_or_else(
+            || Ok(AcceptedList::default()),
+            |path| AcceptedList::read(&path),
+        )?;
         let settings = Settings::new(&Config::load(args.common.config.as_deref(), environment)?)?;
         let root = args
             .root
@@ -91,6 +98,7 @@ impl Plan {
             cache,
             quarantine: args.quarantine.clone(),
             encrypted_mail: encrypted_mail(args, settings.scan_encrypted_mail.as_deref())?,
+            accepted,
         })
     }
 

@@ -6,6 +6,7 @@ use mail_common::checksum::Sha256;
 use mail_common::interrupt::Interrupt;
 use mail_common::tool::Session;
 
+use crate::accepted::AcceptedList;
 use crate::args::EncryptedMail;
 use crate::budget::{Budget, Taken};
 use crate::cache::{Cache, Key, Known};
@@ -34,6 +35,7 @@ pub(crate) struct Scope<'a> {
     /// For contents that are large, or become so once they are unpacked.
     large: Budget,
     pub(crate) encrypted_mail: EncryptedMail,
+    pub(crate) accepted: Option<&'a AcceptedList>,
     window_bytes: OnceLock<u64>,
 }
 
@@ -56,6 +58,7 @@ impl<'a> Scope<'a> {
             identities: pool.identities(),
             large: Budget::new(MEMORY_MAX_BYTES),
             encrypted_mail: EncryptedMail::default(),
+            accepted: None,
             window_bytes: OnceLock::new(),
         }
     }
@@ -97,6 +100,20 @@ impl<'a> Scope<'a> {
             EncryptedMail::Note => Verdict::Noted(format!(
                 "encrypted: {what}; not looked into, and let pass by --encrypted-mail note"
             )),
+        }
+    }
+
+    /// The finding, or that what was not scanned is let pass because somebody accepted it.
+    pub(crate) fn judge_accepted(&self, finding: Finding) -> Finding {
+        let (Verdict::Unscanned(reason), Some(sha256)) = (&finding.verdict, finding.sha256) else {
+            return finding;
+        };
+        match self.accepted.and_then(|list| list.note(sha256, reason)) {
+            None => finding,
+            Some(note) => Finding {
+                verdict: Verdict::Noted(note),
+                ..finding
+            },
         }
     }
 

@@ -36,6 +36,7 @@ totals! {
     cached: "Contents whose verdict was known from an earlier run.",
     repeated: "Contents that had been found clean in the same run.",
     encrypted: "Messages and files that are encrypted, or have a part that is.",
+    accepted: "Contents that were not scanned, and let pass because somebody accepted them.",
     not_unpacked: "Messages and files with something that neither clamd nor this tool opens.",
     vanished: "Files that were gone before they could be read.",
     no_files: "Pipes, sockets and devices: they hold nothing.",

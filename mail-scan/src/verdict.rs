@@ -5,7 +5,7 @@
 pub(crate) enum Verdict {
     /// Nothing was found.
     Clean,
-    /// Nothing was found, and what is encrypted was let pass: what that is.
+    /// Nothing was found, and what could not be looked into was let pass: what that is, and why.
     Noted(String),
     /// The name of what was found.
     Infected(String),

@@ -266,3 +266,87 @@ fn a_set_with_encrypted_mail_passes_only_under_that_policy_and_not_from_the_cach
         (1, 1)
     );
 }
+
+#[test]
+fn what_somebody_accepted_passes_by_its_digest_and_is_told_each_time() {
+    let bench = Bench::new();
+    let list = bench.path("list");
+    let server = backed_up(3, |mail| {
+        let armor = "-----BEGIN PGP MESSAGE-----\n\nhQEM\n-----END PGP MESSAGE-----\n";
+        put(
+            &mail.join("example.com/alice/cur/1.pgp:2,S"),
+            format!("{FIELDS}\n{armor}"),
+        );
+    });
+    let list = list.to_str().unwrap();
+    let set = server.daily(DAY);
+    let scan = || bench.tool().args(["--accepted", list]).arg(&set).run();
+    let accept = |digest: &str, reason: &str| {
+        let args = ["--accepted", list, "--accept", digest, reason];
+        mail_tests::run::Tool::new("mail-scan").args(args).run()
+    };
+    let is_of_member = |verdict: &&serde_json::Value| {
+        let member = verdict["member"].as_str().unwrap_or_default();
+        member.ends_with("1.pgp:2,S")
+    };
+    let member = |outcome: &mail_tests::run::Outcome| {
+        let verdicts = outcome.data("verdict");
+        verdicts.iter().find(is_of_member).unwrap().clone()
+    };
+    let before = member(&scan().assert_code(1));
+    assert_eq!(before["status"], "unscanned");
+    let digest = before["sha256"].as_str().unwrap();
+    for (digest, reason) in [(digest, " "), ("abc", "known")] {
+        let _ = accept(digest, reason).assert_code(2);
+    }
+    let _ = accept(&"0".repeat(64), "another").assert_code(0);
+    assert_eq!(member(&scan().assert_code(1))["status"], "unscanned");
+    let _ = accept(digest, "Ito's key")
+        .assert_code(0)
+        .assert_stderr("is let pass");
+    for _ in 0..2 {
+        let outcome = scan()
+            .assert_code(0)
+            .assert_stderr("1 contents were not scanned");
+        let after = member(&outcome);
+        let reason = after["reason"].as_str().unwrap();
+        assert!(reason.starts_with("not scanned: encrypted: "), "{reason}");
+        assert!(
+            reason.ends_with(": Ito's key") && reason.contains("; accepted "),
+            "{reason}"
+        );
+        assert_eq!(total(&outcome, "accepted"), 1);
+        let whole = outcome.data("verdict");
+        let noted = whole.iter().filter(|verdict| {
+            let reason = verdict["reason"].as_str().unwrap_or_default();
+            verdict["member"].is_null() && reason.contains("members let pass: not scanned")
+        });
+        assert_eq!(noted.count(), 1, "{whole:#?}");
+    }
+    let gone = put(&bench.path("broken"), "{\"sha256\":1}\n");
+    let broken = bench.tool().arg("--accepted").arg(gone).arg(&set).run();
+    let _ = broken.assert_code(2).assert_stderr("line 1");
+}
+
+#[test]
+fn an_infection_cannot_be_accepted() {
+    let bench = Bench::new();
+    let file = bench.put("mail/x/cur/1.bad:2,", crate::support::infected_mail());
+    let list = bench.path("list");
+    let accept = [
+        "--accept",
+        &crate::support::sha256(&file),
+        "surely harmless",
+    ];
+    let tool = mail_tests::run::Tool::new("mail-scan").args(accept);
+    let _ = tool.arg("--accepted").arg(&list).run().assert_code(0);
+    let outcome = bench
+        .tool()
+        .arg("--accepted")
+        .arg(&list)
+        .arg(bench.path("mail"))
+        .run();
+    let outcome = outcome.assert_code(1);
+    assert_eq!(total(&outcome, "infected"), 1);
+    assert_eq!(total(&outcome, "accepted"), 0);
+}
