@@ -52,6 +52,11 @@ if [ -d "$work/parts/project" ]; then
     mkdir -p "$work/config"
     mv "$work/parts/project" "$work/config/project"
 fi
+# Further directories, as they are: the old script knew none.
+if [ -d "$work/parts/extra" ]; then
+    mkdir -p "$work/config"
+    mv "$work/parts/extra" "$work/config/extra"
+fi
 archived config config.tar.gz
 archived ssl certbot.tar.gz
 archived dkim dkim.tar.gz

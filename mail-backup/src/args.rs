@@ -112,7 +112,7 @@ pub(crate) struct Args {
 
     /// Levels of directories from the mail root to a mailbox, including its own [MAILBOX_DEPTH]
     ///
-    /// Or a path that shows it, such as {domain}/{user}/Maildir: what counts is the level of {user}.
+    /// Or a path that shows it, such as {domain}/{user}/Maildir: the level of {user} counts.
     #[arg(long, value_name = "N", help_heading = PLACES)]
     pub(crate) mailbox_depth: Option<MailboxDepth>,
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::failure::{Failure, FailureKind};
 use crate::record::{Verdict, VerdictStatus};
-use crate::relpath::RelPath;
+use crate::relpath::{PathField, RelPath};
 use crate::set::SetFile;
 use crate::upstream::{Ending, SCANNER, SetName, Statement, ToolRun, Upstream};
 
@@ -90,6 +90,26 @@ impl Failure for Refusal {
     }
 }
 
+/// A file that is not known to be clean.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedFile {
+    /// Why.
+    pub refusal: Refusal,
+    /// The members because of which it is refused, where all else in it is clean: a scanner that
+    /// could finish has read this very content to its end, and the worst of the file is that of
+    /// members with names. `None` where the file is refused as a whole.
+    pub members: Option<Vec<RefusedMember>>,
+}
+
+/// A member of an archive that is not known to be clean.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedMember {
+    /// Its name: in an archive of a mailbox that of the day of the set.
+    pub member: RelPath,
+    /// Why; the path is that of the archive.
+    pub refusal: Refusal,
+}
+
 /// Which of `files` of the set in the directory `set` are not known to be clean by what `upstream`
 /// says, in their order.
 pub fn refusals<'a>(
@@ -97,6 +117,16 @@ pub fn refusals<'a>(
     set: &Path,
     files: impl IntoIterator<Item = &'a SetFile>,
 ) -> Vec<Refusal> {
+    let refused = refused_files(upstream, set, files).into_iter();
+    refused.map(|file| file.refusal).collect()
+}
+
+/// The same, with the members that are the reason.
+pub fn refused_files<'a>(
+    upstream: &Upstream,
+    set: &Path,
+    files: impl IntoIterator<Item = &'a SetFile>,
+) -> Vec<RefusedFile> {
     let mut known: HashMap<SetName<'_>, bool> = HashMap::new();
     let resolved = set.canonicalize().ok();
     let clearance = Clearance::new(upstream, |name| {
@@ -104,10 +134,13 @@ pub fn refusals<'a>(
             .entry(name)
             .or_insert_with(|| is_directory(name, set, resolved.as_ref()))
     });
-    files
-        .into_iter()
-        .filter_map(|file| clearance.refusal(file))
-        .collect()
+    let refused = |file| {
+        Some(RefusedFile {
+            refusal: clearance.refusal(file)?,
+            members: clearance.refused_members(file),
+        })
+    };
+    files.into_iter().filter_map(refused).collect()
 }
 
 /// Whether `name` is the set in the directory `set`, which links may lead to.
@@ -150,18 +183,12 @@ impl<'a> Clearance<'a> {
             verdicts.find(|verdict| verdict.status == status)
         };
         if let Some(verdict) = with(VerdictStatus::Infected) {
-            let signature = verdict.signature.clone();
-            return Some(Refusal::Infected {
-                path,
-                signature: signature.unwrap_or_else(|| "no name".to_owned()),
-            });
+            let signature = signature_of(verdict);
+            return Some(Refusal::Infected { path, signature });
         }
         if let Some(verdict) = with(VerdictStatus::Unscanned) {
-            let reason = verdict.reason.clone();
-            return Some(Refusal::Unscanned {
-                path,
-                reason: reason.unwrap_or_else(|| "no reason given".to_owned()),
-            });
+            let reason = reason_of(verdict);
+            return Some(Refusal::Unscanned { path, reason });
         }
         // Nothing but clean from here on.
         let of_file: Vec<&&Statement> = statements
@@ -185,6 +212,84 @@ impl<'a> Clearance<'a> {
         let ending = self.unfinished.clone()?;
         Some(Refusal::UnfinishedScan { path, ending })
     }
+}
+
+impl Clearance<'_> {
+    /// mail-scan gives the digest of an archive only where it has read it to its end, and a verdict
+    /// of its own to each member that is not clean.
+    fn refused_members(&self, file: &SetFile) -> Option<Vec<RefusedMember>> {
+        let statements = self.by_path.get(&file.path)?;
+        let (of_file, of_members): (Vec<&Statement>, Vec<&Statement>) = statements
+            .iter()
+            .partition(|statement| is_on_file_itself(&statement.verdict));
+        let is_clean = |statement: &&Statement| statement.verdict.status == VerdictStatus::Clean;
+        let bad: Vec<&Verdict> = of_members
+            .iter()
+            .filter(|statement| !is_clean(statement))
+            .map(|statement| &statement.verdict)
+            .collect();
+        let is_content = |statement: &&Statement| statement.verdict.sha256 == Some(file.sha256);
+        let was_read = of_file
+            .iter()
+            .any(|statement| is_content(statement) && statement.is_of_scanner);
+        let is_by_members = of_file.iter().all(|statement| {
+            is_clean(statement) || is_content(statement) && says_no_more(&statement.verdict, &bad)
+        });
+        if self.unfinished.is_some() || bad.is_empty() || !was_read || !is_by_members {
+            return None;
+        }
+        let members = bad.into_iter().map(|verdict| refused_member(file, verdict));
+        members.collect()
+    }
+}
+
+/// Whether the verdict on a file says no more than those on its members did: mail-scan repeats the
+/// first signature, or ends with the first reason.
+fn says_no_more(of_file: &Verdict, members: &[&Verdict]) -> bool {
+    match of_file.status {
+        VerdictStatus::Clean => true,
+        VerdictStatus::Infected => members.iter().any(|member| {
+            member.status == VerdictStatus::Infected && member.signature == of_file.signature
+        }),
+        VerdictStatus::Unscanned => of_file.reason.as_ref().is_some_and(|reason| {
+            let reasons = members.iter().filter_map(|member| member.reason.as_ref());
+            reasons
+                .into_iter()
+                .any(|of_member| reason.ends_with(of_member.as_str()))
+        }),
+    }
+}
+
+fn refused_member(file: &SetFile, verdict: &Verdict) -> Option<RefusedMember> {
+    let member = RelPath::try_from(&PathField {
+        path: verdict.member.clone()?,
+        path_b64: verdict.member_b64.clone(),
+    });
+    let path = file.path.clone();
+    let refusal = match verdict.status {
+        VerdictStatus::Infected => Refusal::Infected {
+            path,
+            signature: signature_of(verdict),
+        },
+        VerdictStatus::Clean | VerdictStatus::Unscanned => Refusal::Unscanned {
+            path,
+            reason: reason_of(verdict),
+        },
+    };
+    Some(RefusedMember {
+        member: member.ok()?,
+        refusal,
+    })
+}
+
+fn signature_of(verdict: &Verdict) -> String {
+    let signature = verdict.signature.clone();
+    signature.unwrap_or_else(|| "no name".to_owned())
+}
+
+fn reason_of(verdict: &Verdict) -> String {
+    let reason = verdict.reason.clone();
+    reason.unwrap_or_else(|| "no reason given".to_owned())
 }
 
 fn is_on_file_itself(verdict: &Verdict) -> bool {
@@ -352,6 +457,63 @@ mod tests {
             &[scan(1, [infected(json!({}))]), scan(0, [clean()])].concat(),
             is_infected,
         );
+    }
+
+    #[test]
+    fn members_are_refused_alone_where_the_scanner_has_read_all_of_the_file() {
+        let check = |stream: &[Value], expected: Option<&[&str]>| {
+            let mut upstream = Upstream::default();
+            for record in stream {
+                upstream.add(serde_json::from_value(record.clone()).unwrap());
+            }
+            let file = file(b"dkim/dkim.tar.zst");
+            let refused = refused_files(&upstream, Path::new(SET), [&file]).pop();
+            let found = refused.and_then(|file| file.members).map(|members| {
+                let text = |it: RefusedMember| format!("{}: {}", it.member, it.refusal);
+                members.into_iter().map(text).collect::<Vec<_>>()
+            });
+            let found = found.map(|found| found.join("; ").replace("dkim/dkim.tar.zst ", ""));
+            assert_eq!(found, expected.map(|it| it.join("; ")), "{stream:#?}");
+        };
+        let infected = |changes: Value| {
+            let mut verdict = verdict(changes);
+            verdict["data"]["status"] = "infected".into();
+            verdict["data"]["signature"] = "Eicar".into();
+            verdict
+        };
+        let whole = || infected(json!({}));
+        let member = || infected(json!({"member": "keys/a", "sha256": null}));
+        let unscanned =
+            || verdict(json!({"member": "keys/b", "status": "unscanned", "reason": "too large"}));
+        let of_a = "keys/a: is infected with Eicar";
+        let of_b = "keys/b: was not scanned: too large";
+        check(&scan(1, [member(), whole()]), Some(&[of_a]));
+        check(
+            &scan(1, [unscanned(), member(), whole()]),
+            Some(&[of_b, of_a]),
+        );
+        // Nobody says which member it is, or it was not read to its end.
+        check(&scan(1, [whole()]), None);
+        check(&scan(1, [member()]), None);
+        let cut = || verdict(json!({"status": "unscanned", "sha256": null}));
+        check(&scan(1, [member(), cut()]), None);
+        check(&scan(1, [member(), whole(), cut()]), None);
+        let other = infected(json!({"sha256": "0".repeat(64)}));
+        check(&scan(1, [member(), other]), None);
+        // Not by a scanner, or by one that could not finish.
+        check(&scan(3, [member(), whole()]), None);
+        check(&[vec![member(), whole()], scan(0, [])].concat(), None);
+        // Something else was found in the file than in its members.
+        let mut other = infected(json!({}));
+        other["data"]["signature"] = "Worm".into();
+        check(&scan(1, [member(), other]), None);
+        check(&scan(1, [unscanned(), whole()]), None);
+        let of_file = |reason: &str| verdict(json!({"status": "unscanned", "reason": reason}));
+        let counted = of_file("1 of 9 members not scanned: too large");
+        check(&scan(1, [unscanned(), counted]), Some(&[of_b]));
+        check(&scan(1, [unscanned(), of_file("damaged")]), None);
+        let escapes = infected(json!({"member": "../keys", "sha256": null}));
+        check(&scan(1, [escapes, member(), whole()]), None);
     }
 
     #[test]

@@ -69,6 +69,14 @@ pub(crate) struct Args {
     #[arg(long, requires = "records")]
     pub(crate) require_scan: bool,
 
+    /// Restore everything but what the records on stdin call infected, or unscanned; repeatable;
+    /// needs `-`
+    ///
+    /// As --require-scan, but single messages and files of an archive that was otherwise read to
+    /// its end and found clean are left out, each with a record and an error. The run ends with 1.
+    #[arg(long, value_name = "infected|unscanned", requires = "records")]
+    pub(crate) leave_out: Vec<LeaveOutArg>,
+
     /// `-`: read records from stdin and pass them on; without --from, they name the set
     #[arg(value_name = "-", value_parser = ["-"])]
     pub(crate) records: Option<String>,
@@ -229,11 +237,30 @@ impl SearchArgs {
     }
 }
 
+/// What a restore does without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LeaveOutArg {
+    Infected,
+    Unscanned,
+}
+
+impl std::str::FromStr for LeaveOutArg {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "infected" => Ok(Self::Infected),
+            "unscanned" => Ok(Self::Unscanned),
+            _ => Err("not infected or unscanned"),
+        }
+    }
+}
+
 const LONG_HELP: &str = "\
 Settings come from flags, then the environment, then --config FILE, then defaults: BACKUP_ROOT, \
 MAILSERVER_ROOT, MAIL_DATA_DIR, CONFIG_DIR, SSL_DIR, DKIM_DIR, DOCKER_COMPOSE_FILE, ENV_FILE, \
-EXTRA_DIRS, MYSQL_HOST, MYSQL_PORT, MYSQL_SOCKET, MYSQL_USER, MYSQL_CONFIG_FILE. The database password comes \
-from MYSQL_CONFIG_FILE (default ~/.my.cnf) or MYSQL_PWD, never from a flag.
+EXTRA_DIRS, MYSQL_HOST, MYSQL_PORT, MYSQL_SOCKET, MYSQL_USER, MYSQL_CONFIG_FILE. The database \
+password comes from MYSQL_CONFIG_FILE (default ~/.my.cnf) or MYSQL_PWD, never from a flag.
 
 Stop the services that use what is restored, and start them afterwards: a container keeps the \
 directory that it was started with. Single messages can be restored without a stop: Dovecot sees \

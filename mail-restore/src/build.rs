@@ -10,6 +10,7 @@ use mail_common::set::{Component, SetFile};
 use mail_common::trusted;
 
 use crate::jobs::TreeJob;
+use crate::left_out::LeftOut;
 use crate::tree::{Attributes, Lacking, NewTree, Owners, Standing};
 use crate::unpack::{self, Archive, Error, Mailboxes, Unpacked};
 use mail_common::pool;
@@ -24,6 +25,8 @@ pub(crate) struct Builder<'a> {
     pub(crate) interrupt: &'a Interrupt,
     /// Notified of the bytes that are written.
     pub(crate) progress: &'a (dyn Fn(u64) + Sync),
+    /// What is not restored.
+    pub(crate) left_out: &'a LeftOut,
 }
 
 /// A file of the set that is in a tree now.
@@ -65,6 +68,9 @@ impl Builder<'_> {
             }
         }
         for (first, name) in mailboxes.links()? {
+            if self.left_out.has(&first) || self.left_out.has(&name) {
+                continue;
+            }
             let joined = tree.join(&first, &name);
             joined.map_err(|source| Error::Write {
                 archive: first_name(job),
@@ -108,6 +114,7 @@ impl Builder<'_> {
                     file,
                     prefix: &prefix,
                     segment: job.mailbox_of(file).and_then(|at| mailboxes.segment(at)),
+                    left_out: self.left_out.of(&file.path),
                 };
                 let unpacked = unpack::unpack(archive, maker, self.interrupt, self.progress)?;
                 Ok(Built {

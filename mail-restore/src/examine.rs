@@ -37,6 +37,7 @@ pub(crate) fn examine(builder: &Builder<'_>, job: &TreeJob) -> Result<Vec<Built>
                 file,
                 prefix: &prefix,
                 segment: job.mailbox_of(file).and_then(|at| mailboxes.segment(at)),
+                left_out: builder.left_out.of(&file.path),
             };
             let (unpacked, sums) = unpack::examine(archive, builder.interrupt, builder.progress)?;
             check_against_index(job, &listed, file, &sums)?;

@@ -19,7 +19,7 @@ use crate::plan::Plan;
 use crate::setup::{Destination, Work};
 use crate::show::show;
 use crate::single::{self, Job};
-use crate::verify::{check_clean, check_digests, verify_used};
+use crate::verify::{Cleared, check_clean, check_digests, verify_used};
 
 /// Does what the plan says. What fails is in the records, and the exit says how bad it was.
 pub(crate) fn execute(
@@ -69,7 +69,7 @@ fn restore(
     now: &ZonedDateTime,
 ) -> Result<(Exit, Totals), Error> {
     let _locks = Locks::take(plan, session, now)?;
-    let refused = check_clean(plan, upstream, session);
+    let Cleared { refused, left_out } = check_clean(plan, upstream, session);
     if refused > 0 {
         return Err(Error::NotClean { refused });
     }
@@ -77,12 +77,12 @@ fn restore(
     if damaged > 0 {
         return Err(Error::Damaged { damaged });
     }
-    let totals = place(plan, session, interrupt, now)?;
+    let totals = place(plan, &left_out, session, interrupt, now)?;
     // Stored code that could not be made is named; all else is in place.
-    let exit = if session.report.errors() == 0 {
-        Exit::Done
-    } else {
-        Exit::Bad
+    let exit = match session.report.errors() {
+        0 => Exit::Done,
+        _ if left_out.is_empty() => Exit::Bad,
+        _ => Exit::Partial,
     };
     Ok((exit, totals))
 }

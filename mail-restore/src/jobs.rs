@@ -145,8 +145,8 @@ impl Jobs {
         self.unplaced.push((file.path.clone(), unplaced));
     }
 
-    /// The archive of a further directory: a tree of its own on the live server, below one of all of
-    /// them elsewhere.
+    /// The archive of a further directory: a tree of its own on the live server, below one of all
+    /// of them elsewhere.
     fn add_extra(&mut self, file: &SetFile, directory: &Path, place: &ExtraPlace) {
         let job = |target: &Path| TreeJob {
             archives: vec![file.clone()],
@@ -573,7 +573,7 @@ mod tests {
             .collect();
         assert_eq!(
             inner,
-            ["root", "srv/config/b", "srv/extra/a", "srv/extra/a/b"]
+            ["root", "srv/extra/a", "srv/config/b", "srv/extra/a/b"]
         );
         assert_eq!(apart.used().len(), 5);
     }

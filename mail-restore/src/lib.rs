@@ -24,6 +24,7 @@ mod find; // messages looked for in any number of sets
 mod hunt; // a run that does so
 
 mod examine; // archives read to their end, nothing written
+mod left_out; // what is not restored because a scanner did not find it clean
 mod verify; // whether what is used is what was saved
 mod show; // the dry run
 mod locks; // one run at a time, and what earlier ones left

@@ -20,6 +20,7 @@ use crate::databases::Loaded;
 use crate::dumps;
 use crate::error::Error;
 use crate::jobs::{FileJob, TreeJob};
+use crate::left_out::LeftOut;
 use crate::plan::Plan;
 use crate::restored::{Ledger, Mode};
 use crate::services;
@@ -51,13 +52,14 @@ struct Placed {
 /// take a moment.
 pub(crate) fn place(
     plan: &Plan,
+    left_out: &LeftOut,
     session: &Session,
     interrupt: &Interrupt,
     now: &ZonedDateTime,
 ) -> Result<Totals, Error> {
     // Lives longer than what is built in it: what is thrown away leaves no directory behind.
     let _made = MadeDirectories::for_files(&plan.jobs.files)?;
-    let ready = build_all(plan, session, interrupt)?;
+    let ready = build_all(plan, left_out, session, interrupt)?;
     let loaded = match &plan.dumps {
         Some(dumps) => dumps.load(&plan.root, session, interrupt, now)?,
         None => None,
@@ -83,7 +85,12 @@ pub(crate) fn place(
     Ok(ledger.totals)
 }
 
-fn build_all(plan: &Plan, session: &Session, interrupt: &Interrupt) -> Result<Vec<Ready>, Error> {
+fn build_all(
+    plan: &Plan,
+    left_out: &LeftOut,
+    session: &Session,
+    interrupt: &Interrupt,
+) -> Result<Vec<Ready>, Error> {
     let progress = session
         .report
         .progress("restore", Unit::Bytes, Some(plan.unpacked_bytes()));
@@ -94,6 +101,7 @@ fn build_all(plan: &Plan, session: &Session, interrupt: &Interrupt) -> Result<Ve
         threads: plan.threads,
         interrupt,
         progress: &advance,
+        left_out,
     };
     let mut ready = Vec::new();
     for job in &plan.jobs.trees {

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use mail_common::config::{Config, Environment, Settings};
-use mail_common::failure::Failed;
+use mail_common::failure::{Failed, FailureKind};
 use mail_common::set::find_set;
 use mail_common::tool::{self, Subject};
 
-use crate::args::Args;
+use crate::args::{Args, LeaveOutArg};
 use crate::error::Error;
 
 /// Settings and flags.
@@ -43,8 +43,15 @@ pub(crate) enum Destination {
 pub(crate) enum Clearance {
     /// Its digest.
     Digest,
-    /// That a scanner found it clean, too.
-    Scan,
+    /// That a scanner found it clean, too, but for what may be left out.
+    Scan(LeaveOut),
+}
+
+/// Members of archives without which the rest is restored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LeaveOut {
+    infected: bool,
+    unscanned: bool,
 }
 
 impl Setup {
@@ -115,10 +122,28 @@ impl Destination {
 
 impl Clearance {
     pub(crate) fn of(args: &Args) -> Self {
-        if args.require_scan {
-            Self::Scan
+        if args.require_scan || !args.leave_out.is_empty() {
+            Self::Scan(LeaveOut::of(&args.leave_out))
         } else {
             Self::Digest
+        }
+    }
+}
+
+impl LeaveOut {
+    fn of(asked: &[LeaveOutArg]) -> Self {
+        Self {
+            infected: asked.contains(&LeaveOutArg::Infected),
+            unscanned: asked.contains(&LeaveOutArg::Unscanned),
+        }
+    }
+
+    /// Whether what was refused for such a failure may be left out.
+    pub(crate) fn has(self, kind: FailureKind) -> bool {
+        match kind {
+            FailureKind::Infected => self.infected,
+            FailureKind::Unscanned => self.unscanned,
+            _ => false,
         }
     }
 }

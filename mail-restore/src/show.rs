@@ -10,6 +10,7 @@ use mail_common::upstream::Upstream;
 use crate::build::{Builder, Built};
 use crate::examine::examine;
 use crate::jobs::FileJob;
+use crate::left_out::LeftOut;
 use crate::plan::Plan;
 use crate::restored::{Ledger, Mode};
 use crate::services;
@@ -29,10 +30,10 @@ pub(crate) fn show(
         "dry run of {}: nothing is written",
         plan.inventory.set.display()
     ));
-    check_clean(plan, upstream, session);
+    let cleared = check_clean(plan, upstream, session);
     check_digests(plan, session, interrupt)?;
     let mut ledger = Ledger::new(session, Mode::DryRun);
-    show_trees(plan, session, interrupt, &mut ledger)?;
+    show_trees(plan, &cleared.left_out, session, interrupt, &mut ledger)?;
     for job in &plan.jobs.files {
         ledger.add_built(&[as_it_is(job, plan)], &job.target);
     }
@@ -55,6 +56,7 @@ pub(crate) fn show(
 
 fn show_trees(
     plan: &Plan,
+    left_out: &LeftOut,
     session: &Session,
     interrupt: &Interrupt,
     ledger: &mut Ledger<'_>,
@@ -69,6 +71,7 @@ fn show_trees(
         threads: plan.threads,
         interrupt,
         progress: &advance,
+        left_out,
     };
     for job in &plan.jobs.trees {
         match examine(&builder, job) {

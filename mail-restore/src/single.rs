@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ZonedDateTime};
 use mail_common::checksum::Sha256;
-use mail_common::clearance::refusals;
+use mail_common::clearance::RefusedMember;
 use mail_common::exit::Exit;
 use mail_common::failure::Failure;
 use mail_common::interrupt::Interrupt;
@@ -18,6 +18,7 @@ use mail_common::upstream::Upstream;
 
 use crate::error::{Error, exit_of};
 use crate::find;
+use crate::left_out::{Judged, judge};
 use crate::messages::{self, Candidate, Disposition, Found, Outcome, Query, Selection, Work};
 use crate::plan::Plan;
 use crate::restored::{Ledger, Mode};
@@ -73,7 +74,10 @@ pub(crate) fn restore(
     let Some(mut selection) = run.select(query)? else {
         return Ok((Exit::Partial, Totals::default()));
     };
-    run.check_clean(&selection, upstream)?;
+    let left_out = run.check_clean(&mut selection, upstream)?;
+    if selection.candidates.is_empty() {
+        return Ok((Exit::Partial, Totals::default()));
+    }
     if job.work == Wanted::Show {
         return run.show(&mut selection);
     }
@@ -81,7 +85,8 @@ pub(crate) fn restore(
         Destination::Live => messages::deliver(&selection, job.mail, now.timestamp(), &run.work)?,
         Destination::Directory(directory) => messages::write_to(&selection, directory, &run.work)?,
     };
-    Ok(run.report(&outcome))
+    let (exit, totals) = run.report(&outcome);
+    Ok((exit.max(left_out), totals))
 }
 
 struct Run<'a> {
@@ -142,11 +147,12 @@ impl Run<'_> {
         }
     }
 
-    /// Every segment that holds a message must have been found clean, where that is asked for.
-    fn check_clean(&self, selection: &Selection, upstream: &Upstream) -> Result<(), Error> {
-        if self.job.clearance == Clearance::Digest {
-            return Ok(());
-        }
+    /// Every segment that holds a message must have been found clean, where that is asked for, but
+    /// for messages that are left out: those leave the selection, and the exit says so.
+    fn check_clean(&self, selection: &mut Selection, upstream: &Upstream) -> Result<Exit, Error> {
+        let Clearance::Scan(leave_out) = self.job.clearance else {
+            return Ok(Exit::Done);
+        };
         let inventory = self.job.inventory;
         let candidates = selection.candidates.iter();
         let paths: BTreeSet<RelPath> = candidates
@@ -156,17 +162,33 @@ impl Run<'_> {
             .iter()
             .filter_map(|path| inventory.file(path))
             .collect();
-        let refused = refusals(upstream, &inventory.set, files.iter().copied());
-        for refusal in &refused {
+        let judged = judge(leave_out, upstream, &inventory.set, files.iter().copied());
+        for refusal in &judged.refused {
             self.record(Some(refusal.path()), refusal);
         }
         // A segment that the set does not know has no verdict either.
-        match refused.len() + paths.len() - files.len() {
-            0 => Ok(()),
+        match judged.refused.len() + paths.len() - files.len() {
+            0 => Ok(self.leave_out(selection, &judged)),
             refused => Err(Error::NotClean {
                 refused: refused as u64,
             }),
         }
+    }
+
+    fn leave_out(&self, selection: &mut Selection, judged: &Judged) -> Exit {
+        let mut exit = Exit::Done;
+        for reason in &judged.reasons {
+            let RefusedMember { member, refusal } = &reason.member;
+            let before = selection.candidates.len();
+            selection.candidates.retain(|candidate| {
+                candidate.file.path != *member || candidate.file.place.path() != *refusal.path()
+            });
+            if selection.candidates.len() < before {
+                self.record(Some(member), reason);
+                exit = Exit::Partial;
+            }
+        }
+        exit
     }
 
     /// Lists what was found, and says what is there already; nothing is written.

@@ -4,7 +4,6 @@
 use std::fs;
 use std::path::Path;
 
-use mail_common::clearance::refusals;
 use mail_common::exit::Exit;
 use mail_common::interrupt::{Interrupt, Interrupted};
 use mail_common::report::Unit;
@@ -13,6 +12,7 @@ use mail_common::set::verify;
 use mail_common::tool::{Session, Totals, human_size};
 use mail_common::upstream::Upstream;
 
+use crate::left_out::{self, LeftOut};
 use crate::plan::Plan;
 use crate::setup::Clearance;
 
@@ -24,7 +24,7 @@ pub(crate) fn verify_used(
     session: &Session,
     interrupt: &Interrupt,
 ) -> Result<(Exit, Totals), Interrupted> {
-    let refused = check_clean(plan, upstream, session);
+    let cleared = check_clean(plan, upstream, session);
     let damaged = check_digests(plan, session, interrupt)?;
     let files = plan.used();
     let bytes = total_bytes(&plan.inventory.set, &files);
@@ -33,7 +33,7 @@ pub(crate) fn verify_used(
         files.len(),
         human_size(bytes)
     ));
-    let exit = if refused + damaged == 0 {
+    let exit = if cleared.refused + damaged == 0 && cleared.left_out.is_empty() {
         Exit::Done
     } else {
         Exit::Bad
@@ -44,16 +44,35 @@ pub(crate) fn verify_used(
     ))
 }
 
-/// How many files may not be used because no scanner found them clean; each is recorded.
-pub(crate) fn check_clean(plan: &Plan, upstream: &Upstream, session: &Session) -> u64 {
-    if plan.clearance == Clearance::Digest {
-        return 0;
-    }
-    let refused = refusals(upstream, &plan.inventory.set, plan.used());
-    for refusal in &refused {
+/// What a scanner's verdicts mean for what is used.
+#[derive(Debug, Default)]
+pub(crate) struct Cleared {
+    /// How many files may not be used because no scanner found them clean.
+    pub(crate) refused: u64,
+    /// Members that are not restored.
+    pub(crate) left_out: LeftOut,
+}
+
+/// Whether a scanner found clean what is used, where that is asked for. What is refused or left out
+/// is recorded.
+pub(crate) fn check_clean(plan: &Plan, upstream: &Upstream, session: &Session) -> Cleared {
+    let Clearance::Scan(leave_out) = plan.clearance else {
+        return Cleared::default();
+    };
+    let set = &plan.inventory.set;
+    let judged = left_out::judge(leave_out, upstream, set, plan.used());
+    for refusal in &judged.refused {
         session.fail(None, Some(refusal.path()), refusal);
     }
-    refused.len() as u64
+    for reason in &judged.reasons {
+        let file = plan.inventory.file(reason.member.refusal.path());
+        let component = file.and_then(|file| file.component);
+        session.fail(component, Some(&reason.member.member), reason);
+    }
+    Cleared {
+        refused: judged.refused.len() as u64,
+        left_out: judged.left_out,
+    }
 }
 
 /// How many files are not what the checksums say; each is recorded.

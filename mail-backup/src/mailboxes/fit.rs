@@ -22,8 +22,8 @@ enum Wrong {
 }
 
 impl Fit {
-    /// By a unit that is `cur` of a Maildir: its `new` is one, too. A user may be called so, but not
-    /// two of a domain by just these names.
+    /// By a unit that is `cur` of a Maildir: its `new` is one, too. A user may be called so, but
+    /// not two of a domain by just these names.
     pub(crate) fn of_too_deep(units: &[Unit]) -> Option<Self> {
         let paths: BTreeSet<&RelPath> = units.iter().map(|unit| &unit.path).collect();
         let is_sibling_there = |maildir: &RelPath| {

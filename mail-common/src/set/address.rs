@@ -8,8 +8,8 @@ use crate::relpath::RelPath;
 
 /// The name of a mailbox: `USER@DOMAIN` for the directory `DOMAIN/USER`, or the name of its
 /// directory where mailboxes lie directly in the mail root. The time that iRedMail appends to the
-/// directory, `USER-2026.11.23.02.00.00`, need not be part of it. Upper and lower case are told apart, as
-/// the file system does.
+/// directory, `USER-2026.11.23.02.00.00`, need not be part of it. Upper and lower case are told
+/// apart, as the file system does.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Address {
     text: String,

@@ -21,7 +21,8 @@ pub struct NotADepth;
 
 impl MailboxDepth {
     /// What a text must be.
-    pub const EXPECTED: &str = "a whole number from 0 to 16, or a path below MAIL_DATA_DIR such as {domain}/{user}/Maildir";
+    pub const EXPECTED: &str = "a whole number from 0 to 16, or a path below MAIL_DATA_DIR such \
+                                as {domain}/{user}/Maildir";
 
     /// As a number of levels.
     #[must_use]

@@ -1,6 +1,7 @@
 //! Reads an archive member by member, and checks each before anything is made of it: its name, its
 //! kind, and the size of all against what the manifest says.
 
+use std::collections::BTreeSet;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -30,6 +31,8 @@ pub(crate) struct Archive<'a> {
     pub(crate) prefix: &'a RelPath,
     /// What became of its members since it was written; `None` where nothing did.
     pub(crate) segment: Option<Segment<'a>>,
+    /// Members that are not restored, by their names in the tree.
+    pub(crate) left_out: &'a BTreeSet<RelPath>,
 }
 
 /// What an archive held of the tree.
@@ -126,7 +129,7 @@ fn read(
         source,
     };
     let mut tar = TarReader::new(open(archive.set, name)?);
-    let mut number = 0;
+    let (mut number, mut left_out) = (0, 0);
     let mut all = Unpacked::default();
     let mut made = Unpacked::default();
     while let Some(head) = tar.next_member().map_err(damaged)? {
@@ -142,7 +145,7 @@ fn read(
         all.add(head.size);
         archive.check(&path, &head, all)?;
         if let Some(stored) = prefix::without(&path, archive.prefix) {
-            let member = archive.member(stored);
+            let member = archive.member(stored, &mut left_out);
             if member.path.is_some() {
                 made.add(head.size);
             }
@@ -153,6 +156,7 @@ fn read(
     }
     tar.finish().map_err(damaged)?;
     archive.check_entries(all)?;
+    archive.check_left_out(left_out)?;
     Ok(made)
 }
 
@@ -173,12 +177,19 @@ impl Archive<'_> {
         is_control && number == 2 && head.dumpdir.is_some()
     }
 
-    fn member(&self, stored: RelPath) -> Member {
+    /// Counts in `left_out` what a tree would have.
+    fn member(&self, stored: RelPath, left_out: &mut usize) -> Member {
         let path = match &self.segment {
             Some(segment) => segment.present(&stored),
             None => Some(stored.clone()),
         };
-        Member { stored, path }
+        match path {
+            Some(path) if self.left_out.contains(&path) => {
+                *left_out += 1;
+                Member { stored, path: None }
+            }
+            path => Member { stored, path },
+        }
     }
 
     fn check(&self, path: &RelPath, head: &Head, so_far: Unpacked) -> Result<(), Error> {
@@ -194,6 +205,18 @@ impl Archive<'_> {
             }),
             _ => Ok(()),
         }
+    }
+
+    /// What is said to be left out must have been met: under another name it would be restored.
+    fn check_left_out(&self, met: usize) -> Result<(), Error> {
+        if met == self.left_out.len() {
+            return Ok(());
+        }
+        Err(Error::NotLeftOut {
+            archive: self.file.path.clone(),
+            met,
+            wanted: self.left_out.len(),
+        })
     }
 
     fn check_entries(&self, unpacked: Unpacked) -> Result<(), Error> {

@@ -56,6 +56,14 @@ pub(crate) enum Error {
         found: u64,
         recorded: u64,
     },
+    #[error(
+        "{archive} has only {met} of {wanted} members that are to be left out; scan the set again"
+    )]
+    NotLeftOut {
+        archive: RelPath,
+        met: usize,
+        wanted: usize,
+    },
     #[error("{archive} is not what {index} says of it")]
     Index { archive: RelPath, index: RelPath },
     #[error("read {index}")]
@@ -95,6 +103,7 @@ impl Failure for Error {
             Self::Name { .. }
             | Self::Special { .. }
             | Self::TooLarge { .. }
+            | Self::NotLeftOut { .. }
             | Self::Collision { .. } => FailureKind::Refused,
             Self::Write { source, .. } => FailureKind::of_io(source),
             Self::Interrupted(interrupted) => interrupted.kind(),

@@ -8,7 +8,9 @@
 use std::fs;
 use std::path::Path;
 
+use mail_tests::clamd::{Clamd, eicar};
 use mail_tests::run::Tool;
+use mail_tests::tree::snapshot;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -191,4 +193,136 @@ fn both_tools_refuse_the_same_streams() {
         records
     };
     refused(&[unnamed(backup()), scan(0, unnamed(site.verdicts()))]);
+}
+
+/// A set of the second day, on which a message has another name than its archive has for it, and
+/// what a real scanner says of it.
+fn scanned_with_bad_members(dir: &Path) -> (std::path::PathBuf, Vec<u8>) {
+    let mailbox = dir.join("mail/example.com/a");
+    for name in [
+        "mail/example.com/a/cur",
+        "mail/example.com/a/new",
+        "config",
+        "root",
+    ] {
+        fs::create_dir_all(dir.join(name)).expect("it can be made");
+    }
+    let pgp = "-----BEGIN PGP MESSAGE-----\n\nhQEM\n-----END PGP MESSAGE-----\n";
+    let head = "Message-ID: <a@x>\nSubject: a\nContent-Type: text/plain\n\n";
+    for (name, text) in [
+        ("1.good:2,", format!("{head}hello\n").into_bytes()),
+        ("2.bad:2,", eicar()),
+        ("4.pgp:2,", format!("{head}{pgp}").into_bytes()),
+    ] {
+        fs::write(mailbox.join("cur").join(name), text).expect("it can be written");
+    }
+    let (first, second) = (mailbox.join("cur/2.bad:2,"), mailbox.join("cur/3.link:2,"));
+    fs::hard_link(&first, second).expect("it can be linked");
+    fs::write(dir.join("config/main.cf"), "x = y\n").expect("it can be written");
+    fs::write(dir.join("config/evil.com"), eicar()).expect("it can be written");
+    let save = |date: &str| {
+        let backup = Tool::new("mail-backup").args(["--component", "mailboxes", "-q"]);
+        let backup = backup.args(["--component", "config", "--date", date]);
+        let settings = [
+            ("BACKUP_ROOT", "root"),
+            ("MAIL_DATA_DIR", "mail"),
+            ("CONFIG_DIR", "config"),
+        ];
+        let backup = settings.into_iter().fold(backup, |backup, (name, value)| {
+            backup.env(name, dir.join(value))
+        });
+        let backup = backup
+            .env("DOCKER_COMPOSE_FILE", "none")
+            .env("ENV_FILE", "none");
+        let _ = backup.run().assert_code(0);
+    };
+    save("2026-11-23");
+    fs::rename(first, mailbox.join("cur/2.bad:2,S")).expect("it can be flagged");
+    save("2026-11-24");
+    let set = dir.join("root/daily/2026-11-24");
+    let clamd = Clamd::start();
+    let scan = Tool::new("mail-scan").args(["--no-cache", "--clamd", &clamd.unix()]);
+    let scanned = scan.arg("--accepted").arg(dir.join("none")).arg(&set).run();
+    (set, scanned.assert_code(1).stdout)
+}
+
+#[test]
+fn what_is_infected_or_unscanned_is_left_out_and_the_rest_comes_back() {
+    let dir = tempfile::tempdir().expect("a temporary directory can be made");
+    let (set, records) = scanned_with_bad_members(dir.path());
+    let to = dir.path().join("to");
+    let restore = |args: &[&str]| {
+        let _ = fs::remove_dir_all(&to);
+        let restore = Tool::new("mail-restore")
+            .args(["-", "--from"])
+            .arg(&set)
+            .args(args);
+        restore.arg("--to").arg(&to).stdin(records.clone()).run()
+    };
+    for args in [
+        &["--require-scan"][..],
+        &["--leave-out", "infected"],
+        &["--leave-out", "unscanned"],
+    ] {
+        let _ = restore(args).assert_code(3);
+        assert!(
+            !to.join("config").exists() && !to.join("mailboxes").exists(),
+            "{args:?}"
+        );
+    }
+    let both = ["--leave-out", "infected", "--leave-out", "unscanned"];
+    let outcome = restore(&both)
+        .assert_code(1)
+        .assert_stderr("left out of the restore");
+    let found = snapshot(&to);
+    let files: Vec<&str> = found
+        .entries()
+        .keys()
+        .filter_map(|path| path.to_str())
+        .collect();
+    let is_there = |name: &str| files.iter().any(|path| path.contains(name));
+    assert!(
+        is_there("cur/1.good:2,") && is_there("config/main.cf"),
+        "{files:?}"
+    );
+    for name in ["2.bad", "3.link", "4.pgp", "evil"] {
+        assert!(!is_there(name), "{files:?}");
+    }
+    let mut left_out: Vec<(String, String)> = outcome
+        .data("error")
+        .iter()
+        .map(|error| {
+            [&error["path"], &error["kind"]]
+                .map(|text| text.as_str().unwrap_or_default().to_owned())
+        })
+        .map(|[path, kind]| (path, kind))
+        .collect();
+    left_out.sort();
+    let expected = [
+        ("evil.com", "infected"),
+        ("example.com/a/cur/2.bad:2,S", "infected"),
+        ("example.com/a/cur/3.link:2,", "infected"),
+        ("example.com/a/cur/4.pgp:2,", "unscanned"),
+    ];
+    let expected = expected.map(|(path, kind)| (path.to_owned(), kind.to_owned()));
+    assert_eq!(left_out, expected);
+    let end = outcome.data("end").pop().expect("a run has an end");
+    assert_eq!(
+        (&end["tool"], &end["status"]),
+        (&json!("mail-restore"), &json!("incomplete"))
+    );
+
+    let _ = restore(&[&both[..], &["--dry-run"]].concat()).assert_code(1);
+    let good =
+        restore(&[&both[..], &["--path", "example.com/a/cur/*good*"]].concat()).assert_code(0);
+    assert_eq!(good.data("restored").len(), 1);
+    let bad = restore(&[&both[..], &["--path", "example.com/a/cur/*bad*"]].concat()).assert_code(1);
+    assert_eq!(bad.data("restored").len(), 0);
+    assert_eq!(bad.data("error").len(), 1, "{}", bad.stderr);
+    let _ = Tool::new("mail-restore")
+        .args(["--from"])
+        .arg(&set)
+        .args(both)
+        .run()
+        .assert_code(2);
 }

@@ -22,8 +22,8 @@ pub(super) struct Mailbox {
 /// By address, in small letters.
 pub(super) type Mailboxes = BTreeMap<String, Mailbox>;
 
-/// Every mailbox below the mail root `root`. Hidden directories are none. Where all mail is saved as
-/// one, mailboxes are looked for where they usually are.
+/// Every mailbox below the mail root `root`. Hidden directories are none. Where all mail is saved
+/// as one, mailboxes are looked for where they usually are.
 pub(super) fn list(root: &Path, depth: MailboxDepth) -> io::Result<Mailboxes> {
     let levels = match depth.levels() {
         0 => MailboxDepth::default().levels(),

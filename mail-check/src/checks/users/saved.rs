@@ -90,8 +90,8 @@ fn read(set: &FoundSet, mail: &str, depth: MailboxDepth) -> Result<SavedSet, Str
     })
 }
 
-/// The mailboxes of a set, at whatever depth they lay when it was made: where the state or the index
-/// of one is. Below a mailbox there is none.
+/// The mailboxes of a set, at whatever depth they lay when it was made: where the state or the
+/// index of one is. Below a mailbox there is none.
 fn addresses(set: &Path, mail: &Path) -> io::Result<BTreeSet<String>> {
     let mut addresses = BTreeSet::new();
     let top = RelPath::try_from(mail.strip_prefix(set).unwrap_or(mail).to_owned());
