@@ -217,6 +217,7 @@ impl Comparer<'_> {
             Step::Scratch => self.found.scratch_files += 1,
             Step::Special(path) => self.found.special.push(path),
             Step::Failed(path, error) => self.found.failed.push((path, error)),
+            Step::Unlisted(error) => return Err(self.context.scratch_error(error)),
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! All mailboxes of the mail tree, several side by side.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -7,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use mail_common::failure::Failed;
+use mail_common::relpath::RelPath;
 
 use super::context::{Context, Environment};
 use super::error::Error;
@@ -75,12 +77,17 @@ pub(crate) fn save_mailboxes(
         Ok::<_, Error>(saved)
     })?;
     saved.extend(gone_mailboxes(environment.previous, &units));
-    saved.push(unit_findings(units));
+    let findings = unit_findings(units, &saved);
+    saved.push(findings);
     Ok(saved)
 }
 
-/// What was found while the tree was divided into units, and belongs to none of them.
-fn unit_findings(units: Units) -> SavedMailbox {
+/// What was found while the tree was divided into units, and belongs to none of them. What the walk
+/// could not look at either is named already.
+fn unit_findings(mut units: Units, saved: &[SavedMailbox]) -> SavedMailbox {
+    let failed = saved.iter().flat_map(|mailbox| &mailbox.failed);
+    let named: BTreeSet<&RelPath> = failed.map(|(path, _)| path).collect();
+    units.failed.retain(|(path, _)| !named.contains(path));
     let link_notice = |path| {
         format!(
             "{path} is a symbolic link: it is saved as a link, and what it leads to only where \

@@ -121,6 +121,12 @@ impl Listing {
         names.into_iter().flat_map(|names| self.spool.read(names))
     }
 
+    /// As if the disk of the spool gave nothing back any more.
+    #[cfg(test)]
+    pub(crate) fn lose_names(&mut self, scratch: &Path) {
+        self.spool.lose(scratch);
+    }
+
     /// Whether `path` is a directory whose names are listed.
     pub(crate) fn lists(&self, path: &RelPath) -> bool {
         self.directories.contains_key(path)
@@ -215,7 +221,7 @@ impl Lister<'_> {
         let mut siblings = 0;
         for name in self.listing.spool.read(names) {
             let name = name?;
-            if !is_directory(&directory, &name) {
+            if !is_directory(&directory, &name)? {
                 continue;
             }
             siblings += usize::from(holds_messages(&name.bytes));
@@ -344,16 +350,16 @@ impl Lister<'_> {
     }
 }
 
-fn is_directory(parent: impl AsFd, name: &Name) -> bool {
+/// What cannot be looked at may be a directory full of mail: that is an error, and no file.
+fn is_directory(parent: impl AsFd, name: &Name) -> io::Result<bool> {
     match name.hint {
-        Hint::Directory => true,
-        Hint::Other => false,
-        Hint::Unknown => {
-            matches!(
-                look_at(parent, &name.bytes[..]),
-                Ok(Look::Savable(Kind::Directory, _))
-            )
-        }
+        Hint::Directory => Ok(true),
+        Hint::Other => Ok(false),
+        Hint::Unknown => match look_at(parent, &name.bytes[..]) {
+            Ok(look) => Ok(matches!(look, Look::Savable(Kind::Directory, _))),
+            Err(error) if vanished(&error) => Ok(false),
+            Err(error) => Err(error),
+        },
     }
 }
 

@@ -121,6 +121,14 @@ impl NameSpool {
         })
     }
 
+    /// Leaves a file that can be written to only.
+    #[cfg(test)]
+    pub(crate) fn lose(&mut self, scratch: &Path) {
+        let path = scratch.join("write-only");
+        let mut options = std::fs::OpenOptions::new();
+        self.file = options.write(true).create(true).open(path).unwrap();
+    }
+
     /// The names in order.
     pub(crate) fn read(&self, names: NameRange) -> NameReader<At<'_>> {
         NameReader::new(

@@ -88,7 +88,7 @@ fn collect(
     mailboxes: &mut Vec<RelPath>,
     units: &mut Units,
 ) {
-    let children = match subdirectories(tree, path) {
+    let children = match subdirectories(tree, path, &mut units.failed) {
         Ok(children) => children,
         // Removed since its parent was read.
         Err(error) if vanished(&error) && !path.is_root() => return,
@@ -108,8 +108,13 @@ struct Child {
     kind: Kind,
 }
 
-/// The directories and symbolic links in `path`.
-fn subdirectories(tree: &SourceTree, path: &RelPath) -> io::Result<Vec<Child>> {
+/// The directories and symbolic links in `path`. What cannot be looked at may be one of them, so it
+/// is added to `failed`.
+fn subdirectories(
+    tree: &SourceTree,
+    path: &RelPath,
+    failed: &mut Vec<(RelPath, io::Error)>,
+) -> io::Result<Vec<Child>> {
     let directory = tree.open_directory(path)?;
     let mut children = Vec::new();
     for entry in Dir::read_from(&directory)? {
@@ -118,13 +123,14 @@ fn subdirectories(tree: &SourceTree, path: &RelPath) -> io::Result<Vec<Child>> {
         if name == b"." || name == b".." {
             continue;
         }
-        if let Ok(Look::Savable(kind @ (Kind::Directory | Kind::Symlink), _)) =
-            look_at(&directory, name)
-        {
-            children.push(Child {
-                path: path.child(name).map_err(io::Error::other)?,
-                kind,
-            });
+        let child = path.child(name).map_err(io::Error::other)?;
+        match look_at(&directory, name) {
+            Ok(Look::Savable(kind @ (Kind::Directory | Kind::Symlink), _)) => {
+                children.push(Child { path: child, kind });
+            }
+            Ok(_) => {}
+            Err(error) if vanished(&error) => {}
+            Err(error) => failed.push((child, error)),
         }
     }
     Ok(children)

@@ -33,6 +33,8 @@ pub(crate) enum Step {
     Special(RelPath),
     /// Something that cannot be looked at.
     Failed(RelPath, io::Error),
+    /// What was listed cannot be read back from the spool: what is there is not known any more.
+    Unlisted(io::Error),
 }
 
 /// Walks `top` and what `listing` has below it.
@@ -157,7 +159,7 @@ impl Iterator for Walk<'_> {
             let level = self.open.last_mut()?;
             let step = match level.names.next() {
                 Some(Ok(name)) => self.visit(&name),
-                Some(Err(error)) => Some(Step::Failed(level.path.clone(), error)),
+                Some(Err(error)) => Some(Step::Unlisted(error)),
                 None => {
                     self.open.pop();
                     None
@@ -167,5 +169,23 @@ impl Iterator for Walk<'_> {
                 return step;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mailboxes::units::Reach;
+
+    #[test]
+    fn names_that_cannot_be_read_back_are_no_directory_that_cannot_be_read() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("m/cur")).unwrap();
+        let tree = SourceTree::open(dir.path()).unwrap();
+        let top: RelPath = "m".parse().unwrap();
+        let mut listing = Listing::of(&tree, &top, Reach::Whole, dir.path()).unwrap();
+        listing.lose_names(dir.path());
+        let second = Walk::new(&tree, &listing, &top).nth(1);
+        assert!(matches!(second, Some(Step::Unlisted(_))), "{second:?}");
     }
 }
