@@ -157,13 +157,9 @@ pub(crate) enum Error {
     },
     #[error("put the new {} in place: everything is as it was", target.display())]
     Swap { target: PathBuf, source: io::Error },
-    #[error(
-        "{} could not be put back: what was there is {}, move it back by hand",
-        target.display(), kept.display()
-    )]
+    #[error("{}", sentences(left))]
     RollBack {
-        target: PathBuf,
-        kept: PathBuf,
+        left: Vec<NotPutBack>,
         source: io::Error,
     },
     #[error(transparent)]
@@ -207,6 +203,25 @@ pub(crate) const fn exit_of(kind: FailureKind) -> Exit {
         | FailureKind::Unscanned => Exit::Unfinished,
         kind => kind.exit(),
     }
+}
+
+/// What is new, though the restore failed.
+#[derive(Debug)]
+pub(crate) struct NotPutBack {
+    pub(crate) target: PathBuf,
+    /// Where the old one is.
+    pub(crate) kept: PathBuf,
+}
+
+fn sentences(left: &[NotPutBack]) -> String {
+    let sentence = |one: &NotPutBack| {
+        format!(
+            "{} could not be put back: what was there is {}, move it back by hand",
+            one.target.display(),
+            one.kept.display()
+        )
+    };
+    left.iter().map(sentence).collect::<Vec<_>>().join("; ")
 }
 
 impl Failure for Error {

@@ -18,14 +18,14 @@ use mail_common::trusted;
 use crate::build::{Builder, Built, BuiltTree};
 use crate::databases::Loaded;
 use crate::dumps;
-use crate::error::Error;
+use crate::error::{Error, NotPutBack};
 use crate::jobs::{FileJob, TreeJob};
 use crate::left_out::LeftOut;
 use crate::plan::Plan;
 use crate::restored::{Ledger, Mode};
 use crate::services;
 use crate::setup::Destination;
-use crate::swap::{NodeKind, Staged, Swapped};
+use crate::swap::{NodeKind, NotSwapped, Staged, Swapped};
 use crate::tree::{Attributes, Owners, acl_text};
 use crate::unpack::{self, Unpacked};
 use mail_common::relpath::RelPath;
@@ -264,8 +264,7 @@ fn swap_all(plan: &Plan, ready: Vec<Ready>, session: &Session) -> Result<Vec<Pla
     let mut placed = Vec::new();
     for ready in ready {
         if let Err(error) = swap(plan, ready, session, &mut placed) {
-            roll_back(placed)?;
-            return Err(error);
+            return Err(take_back(placed, error));
         }
     }
     Ok(placed)
@@ -306,12 +305,18 @@ fn swap(
             });
             Ok(())
         }
-        Err(source) => {
+        Err(NotSwapped { source, kept }) => {
             if let Some((list, _)) = &owners {
                 // Without its tree it says nothing; the failure of the swap matters more.
                 let _ = fs::remove_file(list);
             }
-            Err(Error::Swap { target, source })
+            Err(match kept {
+                None => Error::Swap { target, source },
+                Some(kept) => Error::RollBack {
+                    left: vec![NotPutBack { target, kept }],
+                    source,
+                },
+            })
         }
     }
 }
@@ -325,19 +330,34 @@ fn warn_of_owners(target: &Path, list: &Path, session: &Session) {
     ));
 }
 
-fn roll_back(placed: Vec<Placed>) -> Result<(), Error> {
+/// Takes back all that is in place because of `error`. One that cannot be put back does not keep the
+/// others from it, and each is named.
+fn take_back(placed: Vec<Placed>, error: Error) -> Error {
+    let (mut left, mut first) = (Vec::new(), None);
     for Placed {
         swapped, target, ..
     } in placed.into_iter().rev()
     {
         let kept = swapped.kept().unwrap_or(&target).to_owned();
-        swapped.roll_back().map_err(|source| Error::RollBack {
-            target,
-            kept,
-            source,
-        })?;
+        if let Err(source) = swapped.roll_back() {
+            left.push(NotPutBack { target, kept });
+            first.get_or_insert(source);
+        }
     }
-    Ok(())
+    match (error, first) {
+        (
+            Error::RollBack {
+                left: found,
+                source,
+            },
+            _,
+        ) => {
+            left.extend(found);
+            Error::RollBack { left, source }
+        }
+        (_, Some(source)) => Error::RollBack { left, source },
+        (error, None) => error,
+    }
 }
 
 fn print_summary(plan: &Plan, session: &Session, placed: &[Placed], totals: &Totals) {
@@ -377,10 +397,11 @@ fn kept(placed: &[Placed]) -> Vec<String> {
 /// would mean that everything is as it was.
 fn done_text(placed: &[Placed], saved: Option<&Path>) -> String {
     let targets = placed.iter().map(|part| part.target.display().to_string());
-    let mut text = format!(
-        "the restore was done all the same; in place: {}",
-        targets.collect::<Vec<_>>().join(" ")
-    );
+    let targets = targets.collect::<Vec<_>>().join(" ");
+    let mut text = "the restore was done all the same".to_owned();
+    if !targets.is_empty() {
+        text += &format!("; in place: {targets}");
+    }
     let kept = kept(placed);
     if !kept.is_empty() {
         text += &format!("; what was there is kept: {}", kept.join(" "));

@@ -29,6 +29,22 @@ pub(crate) struct Staged {
     target: PathBuf,
     path: PathBuf,
     time: String,
+    /// Whether the hidden name is that of the old one, which could not be put back.
+    is_old: bool,
+}
+
+/// Something new that did not come to its target.
+#[derive(Debug)]
+pub(crate) struct NotSwapped {
+    pub(crate) source: io::Error,
+    /// Where the old one is, if it is not at the target any more.
+    pub(crate) kept: Option<PathBuf>,
+}
+
+impl From<io::Error> for NotSwapped {
+    fn from(source: io::Error) -> Self {
+        Self { source, kept: None }
+    }
 }
 
 /// A new thing that is at its target. Dropped, it stays there.
@@ -60,6 +76,7 @@ impl Staged {
             target: target.to_owned(),
             path,
             time: time.to_owned(),
+            is_old: false,
         })
     }
 
@@ -71,15 +88,16 @@ impl Staged {
     /// Puts it at its target; what was there is kept beside it.
     ///
     /// # Errors
-    /// As rename(2) and fsync(2); the old one is at the target then.
-    pub(crate) fn swap(self) -> io::Result<Swapped> {
+    /// As rename(2) and fsync(2); the old one is at the target then, unless
+    /// [`NotSwapped::kept`] says where it is.
+    pub(crate) fn swap(mut self) -> Result<Swapped, NotSwapped> {
         let hidden = self.path.clone();
         let kept = match self.target.symlink_metadata() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 atomic::rename_into_place(&hidden, &self.target)?;
                 None
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
             Ok(_) => Some(self.exchange()?),
         };
         let swapped = Swapped {
@@ -89,33 +107,47 @@ impl Staged {
         };
         match atomic::sync_parent(&self.target) {
             Ok(()) => Ok(swapped),
-            Err(error) => {
+            Err(source) => {
                 // Not known to be on stable storage, so not there; the first error says why.
-                let _ = swapped.roll_back();
-                Err(error)
+                let kept = swapped.kept.clone().unwrap_or_else(|| self.target.clone());
+                let is_back = swapped.roll_back().is_ok();
+                let kept = Some(kept).filter(|_| !is_back);
+                Err(NotSwapped { source, kept })
             }
         }
     }
 
     /// Returns where the old one is now.
-    fn exchange(&self) -> io::Result<PathBuf> {
+    fn exchange(&mut self) -> Result<PathBuf, NotSwapped> {
         let kept = kept_path(&self.target, &self.time);
-        match atomic::exchange(&self.path, &self.target)? {
-            Exchanged::Done => atomic::rename_into_place(&self.path, &kept).inspect_err(|_| {
-                // Otherwise the old one would be left under a hidden name; the first error says
-                // why.
-                let _ = atomic::exchange(&self.path, &self.target);
-            })?,
-            Exchanged::Unsupported => move_aside(&self.path, &self.target, &kept)?,
+        if atomic::exchange(&self.path, &self.target)? == Exchanged::Unsupported {
+            let is_gone = |_: &PathBuf| self.target.symlink_metadata().is_err();
+            return match move_aside(&self.path, &self.target, &kept) {
+                Ok(()) => Ok(kept),
+                Err(source) => Err(NotSwapped {
+                    source,
+                    kept: Some(kept).filter(is_gone),
+                }),
+            };
         }
-        Ok(kept)
+        let Err(source) = atomic::rename_into_place(&self.path, &kept) else {
+            return Ok(kept);
+        };
+        // The old one has the hidden name. If it cannot come back it must not be thrown away: the
+        // next run knows it by its inode number.
+        let is_back = atomic::exchange(&self.path, &self.target).is_ok();
+        self.is_old = !is_back;
+        let kept = Some(self.path.clone()).filter(|_| !is_back);
+        Err(NotSwapped { source, kept })
     }
 }
 
 impl Drop for Staged {
     /// After a swap nothing is left under this name.
     fn drop(&mut self) {
-        let _ = atomic::remove_tree(&self.path);
+        if !self.is_old {
+            let _ = atomic::remove_tree(&self.path);
+        }
     }
 }
 
@@ -126,16 +158,31 @@ impl Swapped {
     }
 
     /// Puts the old one back, and removes the new one.
+    ///
+    /// # Errors
+    /// As rename(2); the old one is not at the target then.
     pub(crate) fn roll_back(self) -> io::Result<()> {
+        let mut new = &self.hidden;
         match &self.kept {
             None => atomic::rename_into_place(&self.target, &self.hidden)?,
             Some(kept) => match atomic::exchange(kept, &self.target)? {
-                Exchanged::Done => atomic::rename_into_place(kept, &self.hidden)?,
+                Exchanged::Done => new = self.hide(kept),
                 Exchanged::Unsupported => move_aside(kept, &self.target, &self.hidden)?,
             },
         }
-        atomic::sync_parent(&self.target)?;
-        atomic::remove_tree(&self.hidden)
+        // The old one is there again. That the rest fails takes nothing from that.
+        let _ = atomic::sync_parent(&self.target);
+        let _ = atomic::remove_tree(new);
+        Ok(())
+    }
+
+    /// Gives the new one, which has the name `kept` for a moment, its hidden name again, under which
+    /// the next run knows it. Returns the name that it has.
+    fn hide<'a>(&'a self, kept: &'a PathBuf) -> &'a PathBuf {
+        match atomic::rename_into_place(kept, &self.hidden) {
+            Ok(()) => &self.hidden,
+            Err(_) => kept,
+        }
     }
 }
 
