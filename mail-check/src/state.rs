@@ -4,7 +4,7 @@
 //! run.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use mail_common::atomic;
 use mail_common::beneath;
 use mail_common::failure::{Failed, Failure, FailureKind};
+use mail_common::trusted::{NotOurs, check_ours};
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 use serde::Serialize;
@@ -69,6 +70,10 @@ impl Drop for StateLock {
     }
 }
 
+fn distrusted(reason: NotOurs) -> io::Error {
+    io::Error::other(reason)
+}
+
 impl StateDir {
     pub(crate) fn new(path: impl Into<PathBuf>) -> Self {
         Self(Some(path.into()))
@@ -84,7 +89,7 @@ impl StateDir {
         let Some(path) = self.path(name) else {
             return Kept::Nothing;
         };
-        let bytes = match beneath::read(&path) {
+        let bytes = match self.read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Kept::Nothing,
             Err(error) => return Kept::Damaged(format!("{}: {error}", path.display())),
@@ -106,6 +111,7 @@ impl StateDir {
         };
         let bytes = serde_json::to_vec(value).map_err(|error| failed(error.into()))?;
         atomic::create_dir_all(dir).map_err(failed)?;
+        self.check_directory().map_err(failed)?;
         atomic::write_file(&path, &bytes).map_err(failed)?;
         Ok(())
     }
@@ -128,6 +134,22 @@ impl StateDir {
                 Err(errno) => return Err(Failed::at("lock", &path)(errno.into()).into()),
             }
         }
+    }
+
+    /// What somebody else could have written is not what was kept.
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let mut file = beneath::regular_file(path)?;
+        self.check_directory()?;
+        check_ours(&file.metadata()?).map_err(distrusted)?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn check_directory(&self) -> io::Result<()> {
+        let Some(dir) = &self.0 else { return Ok(()) };
+        check_ours(&dir.metadata()?)
+            .map_err(|reason| io::Error::other(format!("{}: {reason}", dir.display())))
     }
 
     fn path(&self, name: &str) -> Option<PathBuf> {
@@ -178,5 +200,31 @@ mod tests {
         assert!(matches!(refused, StateError::Held { .. }), "{refused}");
         drop(held);
         state.lock("notify", Duration::ZERO).unwrap();
+    }
+
+    #[test]
+    fn what_others_could_have_written_is_not_what_was_kept() {
+        use std::os::unix::fs::{PermissionsExt, chown};
+        let dir = tempfile::tempdir().unwrap();
+        let own = dir.path().join("state");
+        let state = StateDir::new(&own);
+        let kept = || state.load::<Vec<u32>>("a");
+        let set_mode = |path: &Path, mode| {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        let file = own.join("a.json");
+        state.keep("a", &vec![1]).unwrap();
+        set_mode(&file, 0o666);
+        assert!(matches!(kept(), Kept::Damaged(why) if why.contains("others may write to it")));
+        state.keep("a", &vec![1]).unwrap();
+        assert_eq!(kept(), Kept::There(vec![1]), "it is made again");
+        if rustix::process::geteuid().is_root() {
+            chown(&file, Some(4321), None).unwrap();
+            assert!(matches!(kept(), Kept::Damaged(why) if why.contains("belongs to user 4321")));
+            state.keep("a", &vec![1]).unwrap();
+        }
+        set_mode(&own, 0o777);
+        assert!(matches!(kept(), Kept::Damaged(why) if why.contains("others may write to it")));
+        assert!(state.keep("a", &vec![2]).is_err());
     }
 }

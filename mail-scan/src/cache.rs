@@ -14,7 +14,7 @@ use std::sync::{Mutex, PoisonError};
 
 use mail_common::atomic;
 use mail_common::checksum::Sha256;
-use mail_common::trusted;
+use mail_common::trusted::{self, NotOurs, check_ours};
 use redb::{
     Database, DatabaseError, ReadOnlyTable, ReadableTable, StorageError, TableDefinition,
     TableError, TableHandle,
@@ -70,6 +70,8 @@ pub(crate) enum Found {
     Usable,
     /// It was damaged, and starts empty.
     Rebuilt,
+    /// Others could have written it; it starts empty.
+    Distrusted(NotOurs),
     /// It was not a cache, and is there now.
     SetAside(PathBuf),
 }
@@ -81,6 +83,11 @@ pub(crate) enum CacheError {
     InUse { path: PathBuf },
     #[error("open the cache {}", path.display())]
     Open { path: PathBuf, source: io::Error },
+    #[error(
+        "the directory of the cache, {}, is not ours alone; this run scans without one",
+        path.display()
+    )]
+    Directory { path: PathBuf, source: NotOurs },
     #[error("use the cache {}", path.display())]
     Use {
         path: PathBuf,
@@ -126,6 +133,7 @@ impl Cache {
         };
         if let Some(parent) = path.parent() {
             atomic::create_dir_all(parent).map_err(io_failed)?;
+            check_directory(parent)?;
         }
         match open_whole(path) {
             Ok(database) => Ok((
@@ -136,6 +144,13 @@ impl Cache {
                 path: path.to_owned(),
             }),
             Err(OpenFailure::Io(source)) => Err(io_failed(source)),
+            Err(OpenFailure::NotOurs(reason)) => {
+                std::fs::remove_file(path).map_err(io_failed)?;
+                let database = open_whole(path)
+                    .map_err(|_| io_failed(io::Error::other("it cannot be made again")))?;
+                let cache = Self::prepare(database, path, identities, seconds)?;
+                Ok((cache, Found::Distrusted(reason)))
+            }
             Err(OpenFailure::Damaged) => {
                 let found = clear_away(path).map_err(io_failed)?;
                 let database = open_whole(path)
@@ -282,8 +297,27 @@ fn begins_as_cache(path: &Path) -> bool {
         && head == REDB_MAGIC[..]
 }
 
+/// A verdict of others must not be taken for ours: whoever may write to the directory may put one
+/// there at any time.
+fn check_directory(parent: &Path) -> Result<(), CacheError> {
+    let path = if parent.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        parent
+    };
+    let metadata = path.metadata().map_err(|source| CacheError::Open {
+        path: path.to_owned(),
+        source,
+    })?;
+    check_ours(&metadata).map_err(|source| CacheError::Directory {
+        path: path.to_owned(),
+        source,
+    })
+}
+
 enum OpenFailure {
     InUse,
+    NotOurs(NotOurs),
     Damaged,
     Io(io::Error),
 }
@@ -291,6 +325,8 @@ enum OpenFailure {
 /// Opens the database and verifies every checksum in it.
 fn open_whole(path: &Path) -> Result<Database, OpenFailure> {
     let file = open_file(path).map_err(OpenFailure::Io)?;
+    let metadata = file.metadata().map_err(OpenFailure::Io)?;
+    check_ours(&metadata).map_err(OpenFailure::NotOurs)?;
     let opened = without_panic_text(|| {
         let mut database = Database::builder()
             .set_cache_size(MEMORY_BYTES)
@@ -589,5 +625,46 @@ mod tests {
         std::fs::write(&path, b"no database").unwrap();
         let found = open(&path, &ENGINES).1;
         assert!(matches!(found, Found::SetAside(_)), "{found:?}");
+    }
+
+    /// Whoever could have written a verdict could have written that all is clean.
+    #[test]
+    fn a_cache_that_others_could_have_written_is_not_believed() {
+        use std::os::unix::fs::{PermissionsExt, chown};
+        let dir = tempfile::tempdir().unwrap();
+        let own = dir.path().join("own");
+        let path = own.join("cache.redb");
+        let key = Key::of_content(Sha256::of(b"x"), Role::File);
+        let set_mode = |path: &Path, mode| {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        let remember = || {
+            let (cache, _) = open(&path, &ENGINES[..1]);
+            let clean = Known::Clean(None);
+            cache.remember(ENGINES[0], key.clone(), clean).unwrap();
+            cache.finish().unwrap();
+            let (cache, found) = open(&path, &ENGINES[..1]);
+            assert!(found == Found::Usable && cache.lookup(&key).is_some());
+        };
+        remember();
+        set_mode(&path, 0o666);
+        let (cache, found) = open(&path, &ENGINES[..1]);
+        assert!(matches!(found, Found::Distrusted(NotOurs::Writable { .. })));
+        assert_eq!(cache.lookup(&key), None);
+        drop(cache);
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        if rustix::process::geteuid().is_root() {
+            remember();
+            chown(&path, Some(4321), None).unwrap();
+            let (cache, found) = open(&path, &ENGINES[..1]);
+            assert_eq!(found, Found::Distrusted(NotOurs::Owner { uid: 4321 }));
+            assert_eq!(cache.lookup(&key), None);
+        }
+        set_mode(&own, 0o777);
+        let refused = Cache::open(&path, &[ENGINES[0].to_owned()], 1);
+        assert!(matches!(refused, Err(CacheError::Directory { .. })));
     }
 }

@@ -212,6 +212,9 @@ fn open_cache(plan: &Plan, session: &Session, pool: &Pool, now: Timestamp) -> Op
     let path = path.display();
     match found {
         Found::Usable => {}
+        Found::Distrusted(reason) => report.warning(format!(
+            "the cache {path} is not believed, and starts empty: {reason}"
+        )),
         Found::Rebuilt => report.warning(format!("the cache {path} was damaged, and starts empty")),
         Found::SetAside(aside) => report.warning(format!(
             "{path} is not a cache: it is {} now, and a cache is begun",
