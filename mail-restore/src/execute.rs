@@ -13,7 +13,7 @@ use mail_common::upstream::Upstream;
 
 use crate::error::{Error, exit_of};
 use crate::locks::{self, Locks};
-use crate::messages::Query;
+use crate::messages::{Known, Query};
 use crate::place::place;
 use crate::plan::Plan;
 use crate::setup::{Destination, Work};
@@ -101,7 +101,8 @@ fn messages(
     {
         locks::clear_directory(directory, plan, session)?;
     }
-    single::restore(&Job::of(plan), query, upstream, session, interrupt, now)
+    let (job, mut known) = (Job::of(plan), Known::default());
+    single::restore(&job, query, upstream, session, interrupt, now, &mut known)
 }
 
 /// Says what somebody should know of the set before it is used.

@@ -18,8 +18,10 @@ use mail_common::upstream::Upstream;
 
 use crate::error::{Error, exit_of};
 use crate::find;
-use crate::left_out::{Judged, judge};
-use crate::messages::{self, Candidate, Disposition, Found, Outcome, Query, Selection, Work};
+use crate::left_out::{Reason, judge};
+use crate::messages::{
+    self, Amount, Candidate, Disposition, Found, Known, Many, Outcome, Query, Selection, Work,
+};
 use crate::plan::Plan;
 use crate::restored::{Ledger, Mode};
 use crate::setup::{Clearance, Destination, Work as Wanted};
@@ -50,7 +52,8 @@ impl<'a> Job<'a> {
     }
 }
 
-/// Restores what `query` means, or shows it.
+/// Restores what `query` means, or shows it: lot by lot where it is much. `known` is kept from set to
+/// set.
 pub(crate) fn restore(
     job: &Job<'_>,
     query: &Query,
@@ -58,11 +61,13 @@ pub(crate) fn restore(
     session: &Session,
     interrupt: &Interrupt,
     now: &ZonedDateTime,
+    known: &mut Known,
 ) -> Result<(Exit, Totals), Error> {
     let progress = session.report.progress("messages", Unit::Bytes, None);
     let advance = |bytes| progress.advance(bytes);
     let stop = interrupt.flag();
-    let run = Run {
+    known.begin();
+    let mut run = Run {
         job,
         session,
         interrupt,
@@ -70,23 +75,49 @@ pub(crate) fn restore(
             stop: &stop,
             progress: &advance,
         },
+        now: now.timestamp(),
+        known,
+        left_out: Vec::new(),
+        done: Done::default(),
     };
-    let Some(mut selection) = run.select(query)? else {
-        return Ok((Exit::Partial, Totals::default()));
-    };
-    let left_out = run.check_clean(&mut selection, upstream)?;
-    if selection.candidates.is_empty() {
-        return Ok((Exit::Partial, Totals::default()));
+    match run.find(query)? {
+        None => return Ok((Exit::Partial, Totals::default())),
+        Some(Amount::Few(found)) => {
+            let selection = run.chosen(found, query)?;
+            let candidates = selection.candidates.iter();
+            let archives = candidates.map(|candidate| candidate.file.place.path());
+            run.check_clean(&archives.collect(), upstream)?;
+            run.take(selection)?;
+        }
+        Some(Amount::Many(many)) => {
+            run.check_clean(&many.archives, upstream)?;
+            run.take_all(&many, query);
+        }
     }
-    if job.work == Wanted::Show {
-        return run.show(&mut selection);
-    }
-    let outcome = match job.destination {
-        Destination::Live => messages::deliver(&selection, job.mail, now.timestamp(), &run.work)?,
-        Destination::Directory(directory) => messages::write_to(&selection, directory, &run.work)?,
-    };
-    let (exit, totals) = run.report(&outcome);
-    Ok((exit.max(left_out), totals))
+    run.conclude()
+}
+
+/// Says what was added; the last word of a run that restores messages.
+pub(crate) fn summarise(root: &Path, totals: &Totals, session: &Session) {
+    let summary = format!(
+        "{} messages added below {}, {} were there already",
+        totals.get("messages"),
+        root.display(),
+        totals.get("present")
+    );
+    session.report.summary(&summary);
+    session.has_done(summary);
+}
+
+/// What was done so far.
+#[derive(Default)]
+struct Done {
+    totals: Totals,
+    /// Messages that were looked at, and those of them that were not reached.
+    seen: usize,
+    left: usize,
+    /// Nothing more can be written.
+    is_full: bool,
 }
 
 struct Run<'a> {
@@ -94,19 +125,29 @@ struct Run<'a> {
     session: &'a Session,
     interrupt: &'a Interrupt,
     work: Work<'a>,
+    /// For the names of messages.
+    now: Timestamp,
+    known: &'a mut Known,
+    /// Messages that are left out, since a scanner did not find them clean.
+    left_out: Vec<Reason>,
+    done: Done,
 }
 
 impl Run<'_> {
     /// What `query` means; `None` where nothing of what was found before is there.
-    fn select(&self, query: &Query) -> Result<Option<Selection>, Error> {
-        let found = messages::find(self.job.inventory, query, &self.work);
-        let found = match (found, self.job.expected) {
+    fn find(&self, query: &Query) -> Result<Option<Amount>, Error> {
+        let found = messages::find_some(self.job.inventory, query, &self.work);
+        match (found, self.job.expected) {
             (Err(messages::Error::NoMatch { .. }), Some((set, expected))) => {
-                self.name_absent(set, expected.keys());
-                return Ok(None);
+                self.name_absent(set, expected.keys().filter(|path| query.wants_path(path)));
+                Ok(None)
             }
-            (found, _) => found?,
-        };
+            (found, _) => Ok(Some(found?)),
+        }
+    }
+
+    /// What was found, if it is clear what is meant.
+    fn chosen(&self, found: Found, query: &Query) -> Result<Selection, Error> {
         let mut selection = match found {
             Found::Chosen(selection) => selection,
             Found::Ambiguous(mut ambiguous) => {
@@ -122,12 +163,55 @@ impl Run<'_> {
         if !selection.unsearched.is_empty() {
             self.session.report.warning(selection.unsearched);
         }
-        self.keep_expected(&mut selection);
-        Ok(Some(selection))
+        self.keep_expected(&mut selection, query);
+        Ok(selection)
+    }
+
+    /// Takes lot after lot. What was done is done: what fails is recorded, and ends it.
+    fn take_all(&mut self, many: &Many, query: &Query) {
+        for lot in &many.lots {
+            if self.done.is_full || self.interrupt.check().is_err() {
+                break;
+            }
+            let query = Query {
+                lot: Some(lot.clone()),
+                ..query.clone()
+            };
+            let found = messages::find(self.job.inventory, &query, &self.work);
+            let taken = found
+                .map_err(Error::from)
+                .and_then(|found| self.chosen(found, &query))
+                .and_then(|selection| self.take(selection));
+            if let Err(error) = taken {
+                self.record(None, &error);
+                break;
+            }
+        }
+        self.done.left += many.messages.saturating_sub(self.done.seen);
+    }
+
+    /// Restores or shows these messages.
+    fn take(&mut self, mut selection: Selection) -> Result<(), Error> {
+        let job = self.job;
+        self.done.seen += selection.candidates.len();
+        self.leave_out(&mut selection);
+        if job.work == Wanted::Show {
+            return self.show(&mut selection);
+        }
+        let outcome = match job.destination {
+            Destination::Live => {
+                messages::deliver_knowing(&selection, job.mail, self.now, self.known, &self.work)?
+            }
+            Destination::Directory(directory) => {
+                messages::write_to(&selection, directory, &self.work)?
+            }
+        };
+        self.report(&outcome);
+        Ok(())
     }
 
     /// Names what is not what was found: the set was exchanged, or records speak of another.
-    fn keep_expected(&self, selection: &mut Selection) {
+    fn keep_expected(&self, selection: &mut Selection, query: &Query) {
         let Some((set, expected)) = self.job.expected else {
             return;
         };
@@ -137,7 +221,8 @@ impl Run<'_> {
         selection.candidates.retain(is_it);
         let found = selection.candidates.iter();
         let found: BTreeSet<&RelPath> = found.map(|candidate| &candidate.file.path).collect();
-        self.name_absent(set, expected.keys().filter(|path| !found.contains(path)));
+        let meant = expected.keys().filter(|path| query.wants_path(path));
+        self.name_absent(set, meant.filter(|path| !found.contains(path)));
     }
 
     fn name_absent<'p>(&self, set: &str, paths: impl Iterator<Item = &'p RelPath>) {
@@ -148,16 +233,12 @@ impl Run<'_> {
     }
 
     /// Every segment that holds a message must have been found clean, where that is asked for, but
-    /// for messages that are left out: those leave the selection, and the exit says so.
-    fn check_clean(&self, selection: &mut Selection, upstream: &Upstream) -> Result<Exit, Error> {
+    /// for messages that are left out.
+    fn check_clean(&mut self, paths: &BTreeSet<RelPath>, upstream: &Upstream) -> Result<(), Error> {
         let Clearance::Scan(leave_out) = self.job.clearance else {
-            return Ok(Exit::Done);
+            return Ok(());
         };
         let inventory = self.job.inventory;
-        let candidates = selection.candidates.iter();
-        let paths: BTreeSet<RelPath> = candidates
-            .map(|candidate| candidate.file.place.path())
-            .collect();
         let files: Vec<&SetFile> = paths
             .iter()
             .filter_map(|path| inventory.file(path))
@@ -168,16 +249,19 @@ impl Run<'_> {
         }
         // A segment that the set does not know has no verdict either.
         match judged.refused.len() + paths.len() - files.len() {
-            0 => Ok(self.leave_out(selection, &judged)),
+            0 => {
+                self.left_out = judged.reasons;
+                Ok(())
+            }
             refused => Err(Error::NotClean {
                 refused: refused as u64,
             }),
         }
     }
 
-    fn leave_out(&self, selection: &mut Selection, judged: &Judged) -> Exit {
-        let mut exit = Exit::Done;
-        for reason in &judged.reasons {
+    /// Takes out of the selection what was not found clean, and names it.
+    fn leave_out(&self, selection: &mut Selection) {
+        for reason in &self.left_out {
             let RefusedMember { member, refusal } = &reason.member;
             let before = selection.candidates.len();
             selection.candidates.retain(|candidate| {
@@ -185,17 +269,16 @@ impl Run<'_> {
             });
             if selection.candidates.len() < before {
                 self.record(Some(member), reason);
-                exit = Exit::Partial;
             }
         }
-        exit
     }
 
     /// Lists what was found, and says what is there already; nothing is written.
-    fn show(&self, selection: &mut Selection) -> Result<(Exit, Totals), Error> {
+    fn show(&mut self, selection: &mut Selection) -> Result<(), Error> {
         let mut totals = self.list(selection);
         if *self.job.destination == Destination::Live {
-            let preview = messages::preview(selection, self.job.mail, &self.work)?;
+            let root = self.job.mail;
+            let preview = messages::preview_knowing(selection, root, self.known, &self.work)?;
             self.report_problems(&preview);
             for restored in &preview.restored {
                 if restored.disposition == Disposition::Present {
@@ -207,13 +290,9 @@ impl Run<'_> {
                 }
             }
         }
+        self.done.totals.merge(&totals);
         self.interrupt.check()?;
-        let exit = if self.session.report.errors() == 0 {
-            Exit::Done
-        } else {
-            Exit::Bad
-        };
-        Ok((exit, totals))
+        Ok(())
     }
 
     /// Reads what was found and lists it, for who has to choose.
@@ -233,7 +312,7 @@ impl Run<'_> {
 
     /// Records what was done. Each message that was not reached counts, whatever kept the run from
     /// it.
-    fn report(&self, outcome: &Outcome) -> (Exit, Totals) {
+    fn report(&mut self, outcome: &Outcome) {
         let root = self.target_root();
         let mut ledger = Ledger::new(self.session, Mode::Apply);
         for restored in &outcome.restored {
@@ -249,16 +328,25 @@ impl Run<'_> {
                 }
             }
         }
+        self.done.totals.merge(&ledger.totals);
         self.report_problems(outcome);
-        let summary = format!(
-            "{} messages added below {}, {} were there already",
-            ledger.totals.get("messages"),
-            root.display(),
-            ledger.totals.get("present")
-        );
-        self.session.report.summary(&summary);
-        self.session.has_done(summary);
-        (self.exit(outcome.left), ledger.totals)
+        self.done.left += outcome.left;
+        let mut failures = outcome.failures.iter();
+        self.done.is_full |=
+            failures.any(|failure| matches!(failure.error, messages::Error::Write { .. }));
+    }
+
+    fn conclude(self) -> Result<(Exit, Totals), Error> {
+        let is_clean = self.session.report.errors() == 0;
+        if self.job.work == Wanted::Show {
+            self.interrupt.check()?;
+            let exit = if is_clean { Exit::Done } else { Exit::Bad };
+            return Ok((exit, self.done.totals));
+        }
+        if self.job.expected.is_none() {
+            summarise(&self.target_root(), &self.done.totals, self.session);
+        }
+        Ok((self.exit(self.done.left), self.done.totals))
     }
 
     fn exit(&self, left: usize) -> Exit {
@@ -293,10 +381,15 @@ impl Run<'_> {
 
     /// What the targets of messages are relative to.
     fn target_root(&self) -> PathBuf {
-        match self.job.destination {
-            Destination::Live => self.job.mail.to_owned(),
-            Destination::Directory(directory) => directory.clone(),
-        }
+        target_root(self.job.destination, self.job.mail)
+    }
+}
+
+/// What the targets of messages are relative to.
+pub(crate) fn target_root(destination: &Destination, mail: &Path) -> PathBuf {
+    match destination {
+        Destination::Live => mail.to_owned(),
+        Destination::Directory(directory) => directory.clone(),
     }
 }
 

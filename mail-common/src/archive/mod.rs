@@ -10,6 +10,7 @@ pub mod segment; // a file of frames that ends as a tar ends
 
 pub mod state; // what became of the members since their segments were written
 pub mod view; // a mailbox as it was on the day of a set
+pub mod members; // the same in the order in which it is stored
 pub mod dumpdir; // how tar --incremental comes to the same
 
 mod pax; // what a tar header cannot hold

@@ -103,67 +103,17 @@ impl State {
     }
 
     fn read_lines(input: impl BufRead) -> Result<Self, Error> {
-        let mut lines = Lines::new(input);
-        let head = lines.next_line(|head: HeadLine<'_>, _| {
-            Ok((
-                head.format,
-                head.segments.into_owned(),
-                head.control,
-                head.changes,
-            ))
-        });
-        let (format, segments, control, changes) = head?.ok_or(damaged("it is empty"))?;
-        if format != FORMAT {
-            return Err(damaged("it is of a format that this version does not know"));
-        }
-        if segments.contains(&CONTROL) || !segments.is_sorted_by(|a, b| a < b) {
-            return Err(damaged("its segments are not in order"));
-        }
+        let mut reader = StateReader::new(input)?;
         let mut state = Self {
-            segments,
-            ..Self::default()
+            segments: std::mem::take(&mut reader.segments),
+            control: std::mem::take(&mut reader.control),
+            changes: BTreeMap::new(),
         };
-        state.read_control(&mut lines, control)?;
-        state.read_changes(&mut lines, changes)?;
-        let rest = lines.next_line(|_: serde_json::Value, _| Ok(()));
-        match rest? {
-            Some(()) => Err(damaged("it has more lines than its first line says")),
-            None => Ok(state),
+        for change in reader {
+            let (at, change) = change?;
+            state.changes.insert(at, change);
         }
-    }
-
-    fn read_control(&mut self, lines: &mut Lines<impl BufRead>, count: u64) -> Result<(), Error> {
-        for _ in 0..count {
-            let entry = lines.next_line(parse_entry)?;
-            let entry = entry.ok_or(damaged("it is cut short"))?;
-            if entry.location.segment != CONTROL {
-                return Err(damaged("an entry of 0000 lies elsewhere"));
-            }
-            let last = self.control.last();
-            if last.is_some_and(|last| last.live.path >= entry.live.path) {
-                return Err(damaged("the entries of 0000 are not in order"));
-            }
-            self.control.push(entry);
-        }
-        Ok(())
-    }
-
-    fn read_changes(&mut self, lines: &mut Lines<impl BufRead>, count: u64) -> Result<(), Error> {
-        for _ in 0..count {
-            let change = lines.next_line(ChangeLine::into_change)?;
-            let (at, change) = change.ok_or(damaged("it is cut short"))?;
-            if !self.segments.contains(&at.0) {
-                return Err(damaged(
-                    "a change is of a segment that the mailbox does not have",
-                ));
-            }
-            let last = self.changes.last_key_value();
-            if last.is_some_and(|(last, _)| *last >= at) {
-                return Err(damaged("its changes are not in order"));
-            }
-            self.changes.insert(at, change);
-        }
-        Ok(())
+        Ok(state)
     }
 
     /// Writes `state.jsonl.zst`.
@@ -190,6 +140,122 @@ impl State {
         }
         encoder.finish()
     }
+}
+
+/// A change, after the segment and the stored name of its member.
+pub type Changed = ((u32, RelPath), Change);
+
+/// A state whose changes come one by one, sorted by segment and stored name, and are not kept: a
+/// mailbox in which all was renamed has as many as messages.
+#[derive(Debug)]
+pub struct StateReader<R> {
+    /// As in [`State`].
+    pub segments: Vec<u32>,
+    /// As in [`State`].
+    pub control: Vec<IndexEntry>,
+    lines: Lines<R>,
+    known_segments: Vec<u32>,
+    left: u64,
+    last: Option<(u32, RelPath)>,
+    has_ended: bool,
+}
+
+impl<R: Read> StateReader<BufReader<zstd::Decoder<'static, BufReader<R>>>> {
+    /// Reads `state.jsonl.zst` up to the changes.
+    ///
+    /// # Errors
+    /// When it is cut, damaged, or of another format.
+    pub fn open(compressed: R) -> Result<Self, Error> {
+        let decoder = zstd::Decoder::new(compressed);
+        let decoder = decoder.map_err(|source| Error::Read { line: 1, source })?;
+        Self::new(BufReader::with_capacity(128 * 1024, decoder))
+    }
+}
+
+impl<R: BufRead> StateReader<R> {
+    fn new(input: R) -> Result<Self, Error> {
+        let mut lines = Lines::new(input);
+        let head = lines.next_line(|head: HeadLine<'_>, _| {
+            Ok((
+                head.format,
+                head.segments.into_owned(),
+                head.control,
+                head.changes,
+            ))
+        });
+        let (format, segments, control, changes) = head?.ok_or(damaged("it is empty"))?;
+        if format != FORMAT {
+            return Err(damaged("it is of a format that this version does not know"));
+        }
+        if segments.contains(&CONTROL) || !segments.is_sorted_by(|a, b| a < b) {
+            return Err(damaged("its segments are not in order"));
+        }
+        Ok(Self {
+            known_segments: segments.clone(),
+            segments,
+            control: read_control(&mut lines, control)?,
+            lines,
+            left: changes,
+            last: None,
+            has_ended: false,
+        })
+    }
+
+    fn next_change(&mut self) -> Result<Option<Changed>, Error> {
+        if self.left == 0 {
+            return self.end().map(|()| None);
+        }
+        self.left -= 1;
+        let change = self.lines.next_line(ChangeLine::into_change)?;
+        let (at, change) = change.ok_or(damaged("it is cut short"))?;
+        if self.known_segments.binary_search(&at.0).is_err() {
+            return Err(damaged(
+                "a change is of a segment that the mailbox does not have",
+            ));
+        }
+        if self.last.as_ref().is_some_and(|last| *last >= at) {
+            return Err(damaged("its changes are not in order"));
+        }
+        self.last = Some(at.clone());
+        Ok(Some((at, change)))
+    }
+
+    fn end(&mut self) -> Result<(), Error> {
+        match self.lines.next_line(|_: serde_json::Value, _| Ok(()))? {
+            Some(()) => Err(damaged("it has more lines than its first line says")),
+            None => Ok(()),
+        }
+    }
+}
+
+impl<R: BufRead> Iterator for StateReader<R> {
+    type Item = Result<Changed, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.has_ended {
+            return None;
+        }
+        let next = self.next_change().transpose();
+        self.has_ended = !matches!(next, Some(Ok(_)));
+        next
+    }
+}
+
+fn read_control(lines: &mut Lines<impl BufRead>, count: u64) -> Result<Vec<IndexEntry>, Error> {
+    let mut control: Vec<IndexEntry> = Vec::new();
+    for _ in 0..count {
+        let entry = lines.next_line(parse_entry)?;
+        let entry = entry.ok_or(damaged("it is cut short"))?;
+        if entry.location.segment != CONTROL {
+            return Err(damaged("an entry of 0000 lies elsewhere"));
+        }
+        let last = control.last();
+        if last.is_some_and(|last| last.live.path >= entry.live.path) {
+            return Err(damaged("the entries of 0000 are not in order"));
+        }
+        control.push(entry);
+    }
+    Ok(control)
 }
 
 fn damaged(reason: &'static str) -> Error {
@@ -240,7 +306,7 @@ impl ChangeLine<'_> {
         }
     }
 
-    fn into_change(self, line: u64) -> Result<((u32, RelPath), Change), Error> {
+    fn into_change(self, line: u64) -> Result<Changed, Error> {
         let missing = |missing| Error::Incomplete { line, missing };
         let stored = checked(&self.stored, self.stored_b64, line)?;
         let change = match self.gone_seconds {

@@ -114,7 +114,7 @@ impl Failure for Error {
     }
 }
 
-type Index<R> = IndexReader<BufReader<zstd::Decoder<'static, BufReader<R>>>>;
+pub(super) type Index<R> = IndexReader<BufReader<zstd::Decoder<'static, BufReader<R>>>>;
 
 /// The members of a mailbox. Those that were there come sorted by the names that they had; those
 /// that were gone come in between.
@@ -268,13 +268,16 @@ impl<R: Read> Iterator for View<R> {
     }
 }
 
-fn in_place(entry: IndexEntry) -> Stored {
+pub(super) fn in_place(entry: IndexEntry) -> Stored {
     let stored = entry.live.path.clone();
     Stored { entry, stored }
 }
 
 /// The next line of the index of `segment`, which may speak of no other one.
-fn next_of<R: Read>(segment: u32, index: &mut Index<R>) -> Result<Option<IndexEntry>, Error> {
+pub(super) fn next_of<R: Read>(
+    segment: u32,
+    index: &mut Index<R>,
+) -> Result<Option<IndexEntry>, Error> {
     let entry = index.next().transpose();
     let entry = entry.map_err(|source| Error::Segment { segment, source })?;
     match entry {
@@ -302,7 +305,7 @@ fn changed(entry: IndexEntry, change: Option<Change>) -> Option<Member> {
 }
 
 /// The member of `entry` as `change` has it.
-fn present(mut entry: IndexEntry, change: &Change) -> Stored {
+pub(super) fn present(mut entry: IndexEntry, change: &Change) -> Stored {
     let stored = entry.live.path.clone();
     if let Change::Here {
         path,
@@ -352,6 +355,8 @@ mod tests {
     use super::*;
     use crate::archive::fixture;
     use crate::archive::index::{IndexWriter, Kind};
+    use crate::archive::members::Members;
+    use crate::archive::state::StateReader;
     use crate::checksum::Sha256;
     use std::collections::HashMap;
 
@@ -405,7 +410,12 @@ mod tests {
         };
         let open = |segment| Ok(io::Cursor::new(indexes[&segment].clone()));
         let mut shown = Vec::new();
-        for member in View::of_state(state, open)? {
+        let written = io::Cursor::new(state.write(Vec::new(), 1).unwrap());
+        let members = Members::new(StateReader::open(written)?, open);
+        let members = members.collect::<Result<Vec<Member>, Error>>();
+        let view = View::of_state(state, open).and_then(Iterator::collect);
+        assert_same(&members, &view);
+        for member in view?.into_iter().map(Ok::<_, Error>) {
             shown.push(match member? {
                 Member::Gone { entry, .. } => format!("-{}", entry.live.path),
                 Member::Here(Stored { entry, stored }) => {
@@ -418,6 +428,20 @@ mod tests {
             });
         }
         Ok(shown)
+    }
+
+    /// In whatever order members come, they are the same, and what is refused is refused.
+    fn assert_same(members: &Result<Vec<Member>, Error>, view: &Result<Vec<Member>, Error>) {
+        let sorted = |members: &[Member]| {
+            let mut lines: Vec<String> = members.iter().map(|one| format!("{one:?}")).collect();
+            lines.sort();
+            lines
+        };
+        match (members, view) {
+            (Ok(members), Ok(view)) => assert_eq!(sorted(members), sorted(view)),
+            (Err(one), Err(other)) => assert_eq!(one.kind(), other.kind()),
+            _ => panic!("{members:?} {view:?}"),
+        }
     }
 
     #[test]

@@ -304,19 +304,19 @@ impl SavedMailbox {
             path: state.path.clone(),
             source,
         })?;
-        self.check_segments(&read)?;
+        self.check_segments(&read.segments)?;
         Ok(Some(read))
     }
 
-    /// Whether the files are those of which `state` speaks.
+    /// Whether the files are those of `segments`, of which a state speaks.
     ///
     /// # Errors
     /// When one is missing, or is there and should not be.
-    pub fn check_segments(&self, state: &State) -> Result<(), MailboxError> {
+    pub fn check_segments(&self, segments: &[u32]) -> Result<(), MailboxError> {
         let Listing::State { indexes, .. } = &self.listing else {
             return Ok(());
         };
-        let numbers = || state.segments.iter();
+        let numbers = || segments.iter();
         let missing = |number: &&u32| indexes.get(**number).is_none();
         if let Some(number) = numbers().find(missing) {
             let name = mailbox::segment_index_in(&self.directory, *number);
@@ -327,7 +327,7 @@ impl SavedMailbox {
             let name = segment_name(number).below(&self.directory);
             return Err(self.segments(name, "is missing"));
         }
-        let is_strange = |(number, _): &(u32, &SetFile)| !state.segments.contains(number);
+        let is_strange = |(number, _): &(u32, &SetFile)| !segments.contains(number);
         let archives = self
             .archives
             .iter()

@@ -4,7 +4,7 @@
 //! has the content that the set has on record; what has a size that is wanted and is not known is
 //! read.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +14,8 @@ use mail_common::failure::Failed;
 use mail_common::relpath::RelPath;
 
 use super::found::Message;
-use crate::messages::{Directory, Error, Identity, look_through_knowing};
+use super::share::Key;
+use crate::messages::{Directory, Error, Identity, Known, Wanted, contents_of, look_through};
 
 /// The live mail.
 pub(crate) struct Live {
@@ -30,6 +31,11 @@ impl Live {
     /// Notes of each of `messages` whether it is in its mailbox. What fails is said for each
     /// mailbox, and leaves its messages unknown.
     pub(crate) fn mark(&self, messages: &mut [Message]) -> Vec<(Arc<RelPath>, Error)> {
+        self.mark_each(messages.iter_mut().collect())
+    }
+
+    /// The same.
+    pub(crate) fn mark_each(&self, messages: Vec<&mut Message>) -> Vec<(Arc<RelPath>, Error)> {
         let mut mailboxes: BTreeMap<Arc<RelPath>, Vec<&mut Message>> = BTreeMap::new();
         for message in messages {
             let mailbox = Arc::clone(&message.mailbox);
@@ -42,6 +48,21 @@ impl Live {
             }
         }
         problems
+    }
+
+    /// The contents of all messages of a mailbox, where those of some files are known.
+    pub(crate) fn contents(
+        &self,
+        mailbox: &RelPath,
+        digests: HashMap<Identity, Sha256>,
+    ) -> Result<HashSet<Key>, Error> {
+        let directory = match self.root.descend(mailbox) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(HashSet::new()),
+            opened => opened.map_err(Failed::at("open", mailbox.as_path()))?,
+        };
+        let mut known = Known::of(digests);
+        let contents = contents_of(&directory, &mut known, Key::of_content);
+        Ok(contents.map_err(Failed::at("look through", mailbox.as_path()))?)
     }
 
     fn mark_of(&self, mailbox: &RelPath, messages: Vec<&mut Message>) -> Result<(), Error> {
@@ -57,9 +78,9 @@ impl Live {
         let files = messages
             .iter()
             .filter_map(|message| message.newest.as_ref());
-        let sizes: BTreeSet<u64> = files.map(|newest| newest.file.size).collect();
-        let known: HashMap<Identity, Sha256> = messages.iter().filter_map(known).collect();
-        let present = look_through_knowing(&directory, &sizes, known);
+        let wanted = Wanted::of(files.map(|newest| (newest.file.size, newest.file.sha256)));
+        let mut known = Known::of(messages.iter().filter_map(known).collect());
+        let present = look_through(&directory, &wanted, &mut known);
         let present = present.map_err(Failed::at("look through", mailbox.as_path()))?;
         for message in messages {
             message.live = Some(present.place_of(message.sha256).is_some());

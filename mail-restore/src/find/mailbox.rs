@@ -9,12 +9,13 @@
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::Seek;
+use std::iter::Peekable;
 use std::os::unix::fs::MetadataExt;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use mail_common::archive::index::{IndexEntry, IndexReader, Kind, Location};
-use mail_common::archive::state::{Change, STORED_PREFIX, State};
+use mail_common::archive::index::{self, IndexEntry, IndexReader, Kind, Location};
+use mail_common::archive::state::{Change, Changed, STORED_PREFIX, StateReader};
 use mail_common::archive::view;
 use mail_common::checksum::Sha256;
 use mail_common::failure::Failed;
@@ -26,6 +27,7 @@ use mail_common::set::{Listing, Numbered, SavedMailbox, SetFile};
 use super::conditions::{Conditions, Facts, Verdict};
 use super::found::{Message, Newest};
 use super::sets::SearchedSet;
+use super::share::{Key, Share};
 use crate::messages::{
     Error, Owner, Place, SavedFile, Source, Unit, Work, look_at_plain, mailbox_of, open_listing,
     owner_of, verify_listing,
@@ -42,6 +44,10 @@ pub(crate) struct Searched {
     pub(crate) problems: Vec<(usize, Error)>,
     /// Messages in indexes that were read.
     pub(crate) index_lines: u64,
+    /// Whether there was no room for all.
+    pub(crate) is_cut: bool,
+    /// When each content was delivered, where that alone was asked for.
+    pub(crate) times: HashMap<Key, i64>,
 }
 
 /// Looks for what `conditions` mean in a mailbox.
@@ -49,12 +55,13 @@ pub(crate) fn search(
     sets: &[SearchedSet],
     conditions: &Conditions,
     work: &Work<'_>,
-    path: &Arc<RelPath>,
-    in_sets: &InSets<'_>,
+    share: Share<'_>,
+    (path, in_sets): (&Arc<RelPath>, &InSets<'_>),
 ) -> Result<Searched, Interrupted> {
     let mut search = MailboxSearch {
         sets,
         conditions,
+        share,
         path,
         indexes: HashMap::new(),
         messages: Vec::new(),
@@ -66,6 +73,9 @@ pub(crate) fn search(
     for (set, unit) in in_sets {
         if work.is_stopped() {
             return Err(Interrupted);
+        }
+        if search.searched.is_cut {
+            break;
         }
         if let Err(error) = search.look(*set, unit) {
             search.last_state = None;
@@ -134,16 +144,48 @@ impl Hit {
     }
 }
 
+/// The changes of a state, sorted by segment and stored name.
+trait Changes: Iterator<Item = Result<Changed, index::Error>> {}
+
+impl<I: Iterator<Item = Result<Changed, index::Error>>> Changes for I {}
+
+/// Of an index that has no state.
+type NoChanges = std::iter::Empty<Result<Changed, index::Error>>;
+
+/// What became of the member `stored` of `segment`. Changes before it are passed over.
+fn change_of<C: Changes>(
+    changes: &mut Peekable<C>,
+    segment: u32,
+    stored: &RelPath,
+) -> Result<Option<Change>, index::Error> {
+    let wanted = (segment, stored);
+    let is_before = |change: &C::Item| {
+        let of = change
+            .as_ref()
+            .ok()
+            .map(|((segment, stored), _)| (*segment, stored));
+        of.is_some_and(|of| of < wanted)
+    };
+    while changes.next_if(is_before).is_some() {}
+    let is_of = |change: &C::Item| match change {
+        Ok(((segment, stored), _)) => (*segment, stored) == wanted,
+        Err(_) => true,
+    };
+    let change = changes.next_if(is_of).transpose()?;
+    Ok(change.map(|(_, change)| change))
+}
+
 struct MailboxSearch<'a> {
     sets: &'a [SearchedSet],
     conditions: &'a Conditions,
+    share: Share<'a>,
     path: &'a Arc<RelPath>,
     indexes: HashMap<FileId, Known>,
     messages: Vec<Message>,
     /// Where the message of a content is, by its mailbox.
-    numbers: HashMap<(Arc<RelPath>, Sha256), usize>,
+    numbers: HashMap<Key, usize>,
     /// Contents that a header says are not meant: an index that has no header may have them too.
-    refused: HashSet<(Arc<RelPath>, Sha256)>,
+    refused: HashSet<Key>,
     /// The set before, and its state: what has the same one holds the same.
     last_state: Option<(usize, FileId)>,
     searched: Searched,
@@ -162,8 +204,12 @@ impl MailboxSearch<'_> {
                 Listing::Index(index) => {
                     self.last_state = None;
                     let hits = self.hits(set, index, None)?;
-                    self.note(set, saved, &hits, &mut std::iter::empty());
-                    Ok(())
+                    let none: Option<(u32, &mut Peekable<NoChanges>)> = None;
+                    self.note(set, saved, &hits, none)
+                        .map_err(|source| Error::Index {
+                            index: index.path.clone(),
+                            source: source.into(),
+                        })
                 }
                 Listing::Lost => Ok(()),
             },
@@ -193,61 +239,56 @@ impl MailboxSearch<'_> {
         verify_listing(&file, state)?;
         file.rewind()
             .map_err(Failed::at("read", state.path.as_path()))?;
-        let read = State::read(&file).map_err(|source| Error::Index {
+        let unreadable = |source: index::Error| Error::Index {
             index: state.path.clone(),
             source: source.into(),
-        })?;
-        saved.check_segments(&read)?;
-        for segment in &read.segments {
-            let hits = match indexes.get(*segment) {
-                Some(index) => self.hits(set, index, Some(*segment)),
-                None => continue,
+        };
+        let mut read = StateReader::open(&file).map_err(unreadable)?;
+        let segments = std::mem::take(&mut read.segments);
+        saved.check_segments(&segments)?;
+        let mut changes = read.peekable();
+        for segment in segments {
+            let Some(index) = indexes.get(segment) else {
+                continue;
             };
-            match hits {
-                Ok(hits) => {
-                    let from = (*segment, RelPath::root());
-                    let changes = read.changes.range(from..);
-                    let mut changes = changes
-                        .take_while(|((of, _), _)| of == segment)
-                        .map(|((_, stored), change)| (stored, change));
-                    self.note(set, saved, &hits, &mut changes);
-                }
+            match self.hits(set, index, Some(segment)) {
+                Ok(hits) => self
+                    .note(set, saved, &hits, Some((segment, &mut changes)))
+                    .map_err(unreadable)?,
                 Err(error) => {
                     self.last_state = None;
                     self.searched.problems.push((set, error));
                 }
             }
         }
-        Ok(())
+        // To its end, where it may be damaged.
+        changes
+            .try_for_each(|change| change.map(drop))
+            .map_err(unreadable)
     }
 
     /// Notes which of `hits` a set has. Both they and the changes are sorted by stored name.
-    fn note<'c>(
+    fn note<C: Changes>(
         &mut self,
         set: usize,
         saved: &SavedMailbox,
         hits: &[Hit],
-        changes: &mut dyn Iterator<Item = (&'c RelPath, &'c Change)>,
-    ) {
+        mut changes: Option<(u32, &mut Peekable<C>)>,
+    ) -> Result<(), index::Error> {
         let directory = Arc::new(saved.directory.clone());
-        let mut changes = changes.peekable();
         for hit in hits {
-            while changes
-                .next_if(|(stored, _)| **stored < hit.stored)
-                .is_some()
-            {}
-            let change = changes.next_if(|(stored, _)| **stored == hit.stored);
-            let (path, inode, ctime_ns) = match change {
+            let change = match &mut changes {
+                Some((segment, changes)) => change_of(changes, *segment, &hit.stored)?,
+                None => None,
+            };
+            let (path, inode, ctime_ns) = match &change {
                 None => (&hit.stored, hit.inode, hit.ctime_ns),
-                Some((_, Change::Gone { .. })) => continue,
-                Some((
-                    _,
-                    Change::Here {
-                        path,
-                        inode,
-                        ctime_ns,
-                    },
-                )) => (path, *inode, *ctime_ns),
+                Some(Change::Gone { .. }) => continue,
+                Some(Change::Here {
+                    path,
+                    inode,
+                    ctime_ns,
+                }) => (path, *inode, *ctime_ns),
             };
             let message = &mut self.messages[hit.message];
             let is_within = path.is_within(self.path) && is_message(path);
@@ -264,6 +305,7 @@ impl MailboxSearch<'_> {
                 });
             }
         }
+        Ok(())
     }
 
     /// What could be meant of an index. A damaged one that many sets have is named once.
@@ -322,26 +364,33 @@ impl MailboxSearch<'_> {
             attachments: entry.attachments.as_deref(),
         });
         let mailbox = mailbox_of(self.path, &entry.live.path);
+        let key = Key::of(self.path, &mailbox, sha256);
         if verdict == Verdict::No {
-            if entry.envelope.is_some() {
-                self.refused.insert((mailbox, sha256));
+            if entry.envelope.is_some() && self.is_in_lot(key) {
+                self.refused.insert(key);
             }
+            return None;
+        }
+        if !self.is_kept(key, stat.mtime_ns) {
             return None;
         }
         let (size, inode, ctime_ns) = (stat.size, stat.inode, stat.ctime_ns);
         let owner = owner_of(&entry);
         let location = entry.location;
-        let message = self.number(Message {
-            mailbox,
-            sha256,
-            mtime_ns: stat.mtime_ns,
-            message_id: entry.message_id,
-            envelope: entry.envelope,
-            verdict,
-            newest: None,
-            first: 0,
-            live: None,
-        });
+        let message = self.number(
+            key,
+            Message {
+                mailbox,
+                sha256,
+                mtime_ns: stat.mtime_ns,
+                message_id: entry.message_id,
+                envelope: entry.envelope,
+                verdict,
+                newest: None,
+                first: 0,
+                live: None,
+            },
+        );
         Some(Hit {
             stored: entry.live.path,
             message,
@@ -353,9 +402,32 @@ impl MailboxSearch<'_> {
         })
     }
 
+    fn is_in_lot(&self, key: Key) -> bool {
+        match self.share {
+            Share::All(_) => true,
+            Share::Survey => false,
+            Share::Lot(lots, lot) => lots.get(&key) == Some(&lot),
+        }
+    }
+
+    /// Whether a content is kept; where all are only surveyed, it is noted.
+    fn is_kept(&mut self, key: Key, mtime_ns: i64) -> bool {
+        match self.share {
+            Share::All(room) => {
+                let has_room = self.numbers.contains_key(&key) || room.take();
+                self.searched.is_cut |= !has_room;
+                has_room
+            }
+            Share::Survey => {
+                self.searched.times.entry(key).or_insert(mtime_ns);
+                false
+            }
+            Share::Lot(..) => self.is_in_lot(key),
+        }
+    }
+
     /// The place of a message. What one index does not say of it, another may.
-    fn number(&mut self, message: Message) -> usize {
-        let key = (Arc::clone(&message.mailbox), message.sha256);
+    fn number(&mut self, key: Key, message: Message) -> usize {
         if let Some(&number) = self.numbers.get(&key) {
             let known = &mut self.messages[number];
             known.verdict = known.verdict.max(message.verdict);
@@ -393,17 +465,24 @@ impl MailboxSearch<'_> {
         if verdict == Verdict::No || !self.conditions.wants_place(&mailbox, &file.path) {
             return;
         }
-        let number = self.number(Message {
-            mailbox,
-            sha256: file.sha256,
-            mtime_ns: file.mtime_ns,
-            message_id: None,
-            envelope: None,
-            verdict,
-            newest: None,
-            first: set,
-            live: None,
-        });
+        let key = Key::of(self.path, &mailbox, file.sha256);
+        if !self.is_kept(key, file.mtime_ns) {
+            return;
+        }
+        let number = self.number(
+            key,
+            Message {
+                mailbox,
+                sha256: file.sha256,
+                mtime_ns: file.mtime_ns,
+                message_id: None,
+                envelope: None,
+                verdict,
+                newest: None,
+                first: set,
+                live: None,
+            },
+        );
         let message = &mut self.messages[number];
         message.first = set;
         message.newest.get_or_insert(Newest {
@@ -416,10 +495,10 @@ impl MailboxSearch<'_> {
 
     /// The messages that a set has: a member that is gone from all of them is not there.
     fn finish(mut self) -> Searched {
-        let refused = self.refused;
+        let (refused, unit) = (self.refused, self.path);
         self.messages.retain(|message| {
-            let is_refused = message.verdict == Verdict::Open
-                && refused.contains(&(Arc::clone(&message.mailbox), message.sha256));
+            let key = || Key::of(unit, &message.mailbox, message.sha256);
+            let is_refused = message.verdict == Verdict::Open && refused.contains(&key());
             message.newest.is_some() && !is_refused
         });
         self.searched.messages = self.messages;
@@ -472,53 +551,4 @@ fn for_each_message(
         }
     }
     Ok(())
-}
-
-/// The contents of the messages that a mailbox has in one set.
-pub(crate) fn contents(
-    set: &SearchedSet,
-    path: &Arc<RelPath>,
-    unit: &Unit<'_>,
-) -> Result<HashSet<(Arc<RelPath>, Sha256)>, Error> {
-    let mut contents = HashSet::new();
-    let saved = match &unit.source {
-        Source::Saved(saved) => saved,
-        Source::Files(files) => {
-            for file in files {
-                let plain = look_at_plain(&set.inventory, file)?;
-                contents.insert((mailbox_of(path, &plain.path), plain.sha256));
-            }
-            return Ok(contents);
-        }
-    };
-    let mut add = |index: &SetFile, segment, state: Option<&State>| {
-        let file = open_listing(&set.inventory, index)?;
-        for_each_message(&file, index, segment, path, |entry| {
-            let of = entry.location.segment;
-            let change = state.and_then(|state| state.change(of, &entry.live.path));
-            let is_gone = matches!(change, Some(Change::Gone { .. }));
-            if let Some(sha256) = entry.sha256.filter(|_| !is_gone) {
-                contents.insert((mailbox_of(path, &entry.live.path), sha256));
-            }
-        })
-    };
-    match &saved.listing {
-        Listing::Index(index) => add(index, None, None)?,
-        Listing::State { state, indexes } => {
-            let mut file = open_listing(&set.inventory, state)?;
-            verify_listing(&file, state)?;
-            file.rewind()
-                .map_err(Failed::at("read", state.path.as_path()))?;
-            let read = State::read(&file).map_err(|source| Error::Index {
-                index: state.path.clone(),
-                source: source.into(),
-            })?;
-            saved.check_segments(&read)?;
-            for (segment, index) in indexes.iter() {
-                add(index, Some(segment), Some(&read))?;
-            }
-        }
-        Listing::Lost => {}
-    }
-    Ok(contents)
 }

@@ -1,22 +1,28 @@
 //! Mailbox by mailbox through all sets, then through what has to be read, the newest messages first.
+//!
+//! Where more is found than is held at once, the indexes are gone through again: once to divide all
+//! contents into lots by the time of delivery, then once for each lot. Memory does not grow with the
+//! mail then, but for a few bytes a message.
 
-use std::cmp;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::{cmp, mem};
 
 use mail_common::interrupt::Interrupted;
 use mail_common::relpath::RelPath;
+use mail_common::report;
 use mail_common::set::{Component, Listing, address_of, saved_mailboxes};
 
 use super::conditions::{Conditions, Verdict};
 use super::error::Error;
 use super::found::Message;
-use super::live::Live;
 use super::look;
 use super::mailbox::{self, InSets, Searched};
-use super::sets::SearchedSet;
-use crate::messages::{self, Unit, Unsearched, Work, for_each, similar_to, units};
+use super::sets::{SearchedSet, in_set};
+use super::share::{Lots, Share};
+use super::sieve::{Mailbox, Sieve, Whereabouts};
+use crate::messages::{self, LOT, Room, Unsearched, Work, for_each, similar_to, units};
 
 /// How many messages are read before it is looked whether there are enough.
 const READ_AHEAD_MIN: usize = 500;
@@ -31,20 +37,22 @@ pub(crate) struct Search<'a> {
     /// The live mail root.
     pub(crate) live: &'a Path,
     pub(crate) whereabouts: Whereabouts,
+    pub(crate) detail: Detail,
     /// The newest so many.
     pub(crate) limit: Option<usize>,
     pub(crate) work: &'a Work<'a>,
 }
 
-/// Whether messages of the live mail are meant.
+/// How much has to be known of what is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Whereabouts {
-    Anywhere,
-    /// Only what the live mailbox has not.
-    Missing,
+pub(crate) enum Detail {
+    /// Where it is.
+    Place,
+    /// What a list says besides: headers of which no index has anything, and what is live.
+    Listed,
 }
 
-/// What was found.
+/// What was found, or a lot of it.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     /// The newest first.
@@ -63,38 +71,146 @@ pub(crate) struct Found {
     pub(crate) live_is_unknown: bool,
 }
 
+/// What one pass over all mailboxes gave.
+#[derive(Default)]
+struct Pass {
+    messages: Vec<Message>,
+    problems: Vec<Error>,
+    index_lines: u64,
+    /// There was no room for all.
+    is_cut: bool,
+}
+
 impl Search<'_> {
-    /// Looks through everything.
-    pub(crate) fn run(&self) -> Result<Found, Error> {
+    /// Looks through everything, and gives what it finds to `each`: at once, or lot after lot.
+    pub(crate) fn run<E: From<Error>>(
+        &self,
+        mut each: impl FnMut(Found) -> Result<(), E>,
+    ) -> Result<(), E> {
         let mut found = Found::default();
         let mailboxes = self.mailboxes(&mut found)?;
-        let not_in = self.units_of_other(&mut found);
-        found.mailboxes = mailboxes
-            .keys()
-            .filter(|path| !path.is_root())
-            .count()
-            .max(1);
-        let mailboxes: Vec<_> = mailboxes.into_iter().collect();
-        let answers = for_each(&mailboxes, |(path, in_sets)| {
-            let searched = self.one(path, in_sets)?;
-            Ok::<_, Interrupted>(self.sifted(path, searched, not_in.get(path)))
-        });
-        for answer in answers {
-            let (messages, problems, index_lines) = answer.map_err(messages::Error::from)?;
-            found.messages.extend(messages);
-            found.problems.extend(problems);
-            found.index_lines += index_lines;
+        let (sieve, problem) = Sieve::new(self.sets, self.not_in, self.live, self.whereabouts);
+        found.problems.extend(problem);
+        let named = mailboxes.iter().filter(|mailbox| !mailbox.path.is_root());
+        found.mailboxes = named.count().max(1);
+        let room = Room::new(LOT);
+        let sift = |path: &RelPath, messages: &mut Vec<Message>| sieve.sift(path, messages);
+        let all = self.pass(&mailboxes, sift, |_| Share::All(&room))?;
+        if !all.is_cut {
+            found.index_lines = all.index_lines;
+            self.complete(&mut found, all, self.limit, &sieve, None)?;
+            return each(found);
         }
-        found.messages.sort_by(|a, b| a.rank().cmp(&b.rank()));
-        self.settle(&mut found);
+        drop(all);
+        self.run_lots(found, &mailboxes, &sieve, each)
+    }
+
+    fn run_lots<E: From<Error>>(
+        &self,
+        mut found: Found,
+        mailboxes: &[Mailbox<'_>],
+        sieve: &Sieve<'_>,
+        mut each: impl FnMut(Found) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let lots = self.survey(&mut found, mailboxes, sieve)?;
+        let known_mailboxes = found.mailboxes;
+        let (mut left, mut said) = (self.limit, HashSet::new());
+        for lot in 0..lots.count {
+            let share = |number: usize| Share::Lot(&lots.of_mailbox[number], lot);
+            let pass = self.pass(mailboxes, |path, found| sieve.sift_lot(path, found), share)?;
+            self.complete(&mut found, pass, left, sieve, Some(mailboxes))?;
+            // Each pass meets the same damage.
+            found
+                .problems
+                .retain(|problem| said.insert(report::chain(problem)));
+            let count = found.messages.len();
+            each(mem::take(&mut found))?;
+            found.mailboxes = known_mailboxes;
+            left = left.map(|left| left - count);
+            if left == Some(0) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Divides all contents into lots.
+    fn survey(
+        &self,
+        found: &mut Found,
+        mailboxes: &[Mailbox<'_>],
+        sieve: &Sieve<'_>,
+    ) -> Result<Lots, Error> {
+        let answers = for_each(mailboxes, |mailbox| {
+            let mut searched = self.one(mailbox, Share::Survey)?;
+            let problems = sieve.sift_contents(mailbox, &mut searched.times);
+            Ok::<_, Interrupted>((searched, problems))
+        });
+        let mut of_mailbox = Vec::new();
+        for answer in answers {
+            let (searched, problems) = answer.map_err(messages::Error::from)?;
+            found.index_lines += searched.index_lines;
+            found.problems.extend(problems);
+            of_mailbox.push(searched.times);
+        }
+        Ok(Lots::new(of_mailbox, LOT))
+    }
+
+    /// One pass over all mailboxes.
+    fn pass<'s>(
+        &self,
+        mailboxes: &[Mailbox<'_>],
+        sift: impl Fn(&RelPath, &mut Vec<Message>) -> Vec<Error> + Sync,
+        share: impl Fn(usize) -> Share<'s> + Sync,
+    ) -> Result<Pass, Error> {
+        let numbered: Vec<(usize, &Mailbox<'_>)> = mailboxes.iter().enumerate().collect();
+        let answers = for_each(&numbered, |(number, mailbox)| {
+            let mut searched = self.one(mailbox, share(*number))?;
+            let mut problems = Vec::new();
+            if !searched.is_cut {
+                problems = sift(&mailbox.path, &mut searched.messages);
+            }
+            Ok::<_, Interrupted>((searched, problems))
+        });
+        let mut pass = Pass::default();
+        for answer in answers {
+            let (searched, problems) = answer.map_err(messages::Error::from)?;
+            let of_sets = searched.problems.into_iter();
+            let of_sets = of_sets.map(|(set, source)| in_set(&self.sets[set], source));
+            pass.problems.extend(of_sets.chain(problems));
+            pass.messages.extend(searched.messages);
+            pass.index_lines += searched.index_lines;
+            pass.is_cut |= searched.is_cut;
+        }
+        pass.messages.sort_by(|a, b| a.rank().cmp(&b.rank()));
+        Ok(pass)
+    }
+
+    /// Makes a pass what was found: what has to be read is read, and described if it is listed.
+    fn complete(
+        &self,
+        found: &mut Found,
+        pass: Pass,
+        limit: Option<usize>,
+        sieve: &Sieve<'_>,
+        lots_of: Option<&[Mailbox<'_>]>,
+    ) -> Result<(), Error> {
+        found.messages = pass.messages;
+        found.problems.extend(pass.problems);
+        self.settle(found, limit);
+        if self.detail == Detail::Listed {
+            // Of few messages, only files of their sizes are looked at.
+            let lots_of = lots_of.filter(|_| self.limit.is_none());
+            self.describe(found, sieve, lots_of);
+        }
         if self.work.is_stopped() {
             return Err(messages::Error::from(Interrupted).into());
         }
-        Ok(found)
+        Ok(())
     }
 
     /// Each mailbox that is asked for, in the sets that hold it.
-    fn mailboxes(&self, found: &mut Found) -> Result<BTreeMap<Arc<RelPath>, InSets<'_>>, Error> {
+    fn mailboxes(&self, found: &mut Found) -> Result<Vec<Mailbox<'_>>, Error> {
         let mut mailboxes: BTreeMap<Arc<RelPath>, InSets<'_>> = BTreeMap::new();
         let mut names = BTreeSet::new();
         for (number, set) in self.sets.iter().enumerate() {
@@ -113,7 +229,10 @@ impl Search<'_> {
             }
         }
         self.check_named(&names)?;
-        Ok(mailboxes)
+        let mailboxes = mailboxes.into_iter();
+        Ok(mailboxes
+            .map(|(path, in_sets)| Mailbox::new(path, in_sets))
+            .collect())
     }
 
     /// A mailbox that no set has is a mistake, unless the mail tree is not divided into mailboxes.
@@ -132,83 +251,16 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// The mailboxes of the set whose messages are left out.
-    fn units_of_other(&self, found: &mut Found) -> BTreeMap<RelPath, Unit<'_>> {
-        let Some(set) = self.not_in else {
-            return BTreeMap::new();
-        };
-        match units(&set.inventory) {
-            Ok(units) => units
-                .into_iter()
-                .map(|unit| (unit.path.clone(), unit))
-                .collect(),
-            Err(source) => {
-                found.problems.push(in_set(set, source));
-                BTreeMap::new()
-            }
-        }
-    }
-
-    fn one(&self, path: &Arc<RelPath>, in_sets: &InSets<'_>) -> Result<Searched, Interrupted> {
-        mailbox::search(self.sets, self.conditions, self.work, path, in_sets)
-    }
-
-    /// What is left of a mailbox without the messages of the other set and of the live mail.
-    fn sifted(
-        &self,
-        path: &Arc<RelPath>,
-        searched: Searched,
-        other: Option<&Unit<'_>>,
-    ) -> (Vec<Message>, Vec<Error>, u64) {
-        let Searched {
-            mut messages,
-            problems,
-            index_lines,
-        } = searched;
-        let mut problems: Vec<Error> = problems
-            .into_iter()
-            .map(|(set, source)| in_set(&self.sets[set], source))
-            .collect();
-        if let (Some(set), Some(unit)) = (self.not_in, other) {
-            match mailbox::contents(set, path, unit) {
-                Ok(contents) => {
-                    let key = |message: &Message| (Arc::clone(&message.mailbox), message.sha256);
-                    messages.retain(|message| !contents.contains(&key(message)));
-                }
-                Err(source) => {
-                    messages.clear();
-                    problems.push(Error::NotCompared {
-                        mailbox: address_of(path),
-                        set: set.name.clone(),
-                        source: Box::new(source),
-                    });
-                }
-            }
-        }
-        if self.whereabouts == Whereabouts::Missing {
-            problems.extend(self.keep_missing(&mut messages));
-        }
-        (messages, problems, index_lines)
-    }
-
-    fn keep_missing(&self, messages: &mut Vec<Message>) -> Vec<Error> {
-        let marked = match Live::open(self.live) {
-            Ok(live) => live.mark(messages),
-            Err(_) => Vec::new(),
-        };
-        messages.retain(|message| message.live == Some(false));
-        let not_looked = |(mailbox, source): (Arc<RelPath>, _)| Error::NotLooked {
-            mailbox: address_of(&mailbox),
-            source: Box::new(source),
-        };
-        marked.into_iter().map(not_looked).collect()
+    fn one(&self, mailbox: &Mailbox<'_>, share: Share<'_>) -> Result<Searched, Interrupted> {
+        let of = (&mailbox.path, &mailbox.in_sets);
+        mailbox::search(self.sets, self.conditions, self.work, share, of)
     }
 
     /// Reads what has to be read, from the newest message on, until there are enough.
-    fn settle(&self, found: &mut Found) {
-        let waiting = std::mem::take(&mut found.messages);
-        let limit = self.limit.unwrap_or(usize::MAX);
-        let step = match self.limit {
+    fn settle(&self, found: &mut Found, wanted: Option<usize>) {
+        let waiting = mem::take(&mut found.messages);
+        let limit = wanted.unwrap_or(usize::MAX);
+        let step = match wanted {
             Some(limit) => cmp::max(limit.saturating_mul(4), READ_AHEAD_MIN),
             None => cmp::max(waiting.len(), 1),
         };
@@ -234,26 +286,15 @@ impl Search<'_> {
         found.messages.truncate(limit);
     }
 
-    /// Looks up what a list says besides: headers of which no index has anything, and what is live.
-    pub(crate) fn describe(&self, found: &mut Found) {
+    /// Looks up what a list says besides.
+    fn describe(&self, found: &mut Found, sieve: &Sieve<'_>, lots_of: Option<&[Mailbox<'_>]>) {
         let problems = look::read_headers(self.sets, &mut found.messages, self.work);
         let problems = problems.into_iter();
         let problems = problems.map(|(set, source)| in_set(&self.sets[set], source));
         found.problems.extend(problems);
-        if self.whereabouts == Whereabouts::Missing {
-            return;
+        if self.whereabouts == Whereabouts::Anywhere {
+            found.live_is_unknown = !sieve.mark(&mut found.messages, lots_of);
         }
-        found.live_is_unknown = match Live::open(self.live) {
-            Ok(live) => !live.mark(&mut found.messages).is_empty(),
-            Err(_) => true,
-        };
-    }
-}
-
-fn in_set(set: &SearchedSet, source: messages::Error) -> Error {
-    Error::InSet {
-        set: set.name.clone(),
-        source: Box::new(source),
     }
 }
 

@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use mail_common::set::{Inventory, ReadLock, SetId};
 
 use super::error::Error;
+use crate::messages;
 
 /// A set that is open: nobody replaces or removes it.
 #[derive(Debug)]
@@ -49,6 +50,14 @@ impl SearchedSet {
     /// Its directory.
     pub(crate) fn directory(&self) -> &Path {
         &self.inventory.set
+    }
+}
+
+/// What failed in a set.
+pub(crate) fn in_set(set: &SearchedSet, source: messages::Error) -> Error {
+    Error::InSet {
+        set: set.name.clone(),
+        source: Box::new(source),
     }
 }
 

@@ -15,8 +15,10 @@ use mail_common::upstream::{Ending, Upstream};
 
 use super::plan::{Aim, Chosen, Hunt, Wanted};
 use crate::error::{Error, exit_of};
-use crate::find::{Conditions, Error as FindError, Found, Message, Search, Whereabouts, sets_text};
-use crate::messages::{Query, Work};
+use crate::find::{
+    Conditions, Detail, Error as FindError, Found, Message, Search, Whereabouts, sets_text,
+};
+use crate::messages::{Known, Query, Unsearched, Work};
 use crate::setup::{Destination, Work as Wish};
 use crate::single;
 
@@ -27,17 +29,20 @@ pub(crate) fn execute(
     session: &Session,
     now: &ZonedDateTime,
 ) -> (Exit, Totals) {
-    let run = Run {
+    let mut run = Run {
         hunt,
         upstream,
         session,
         interrupt: &Interrupt::on_signals(),
         now,
+        known: Known::default(),
+        done: Done::default(),
     };
-    let (exit, mut totals) = run.run().unwrap_or_else(|error| {
+    let exit = run.run().unwrap_or_else(|error| {
         session.fail(None, None, &error);
-        (exit_of(error.kind()), Totals::default())
+        exit_of(error.kind())
     });
+    let mut totals = run.done.totals;
     totals.add("errors", session.report.errors());
     totals.add("warnings", session.report.warnings());
     (exit, totals)
@@ -49,18 +54,44 @@ struct Run<'a> {
     session: &'a Session,
     interrupt: &'a Interrupt,
     now: &'a ZonedDateTime,
+    /// Of the live mail.
+    known: Known,
+    done: Done,
+}
+
+/// What was done so far.
+#[derive(Default)]
+struct Done {
+    totals: Totals,
+    found: usize,
+    mailboxes: usize,
+    without_envelope: usize,
+    without_attachments: usize,
+    unsearched: Unsearched,
+    live_is_unknown: bool,
+    /// The worst of what was restored.
+    worst: Option<Exit>,
 }
 
 impl Run<'_> {
-    fn run(&self) -> Result<(Exit, Totals), Error> {
-        match &self.hunt.wanted {
-            Wanted::Listed(listed) => self.restore(listed, self.wish(), Totals::default()),
+    fn run(&mut self) -> Result<Exit, Error> {
+        let hunt = self.hunt;
+        let result = match &hunt.wanted {
+            Wanted::Listed(listed) => self.restore(listed, self.wish()),
             Wanted::Fitting {
                 conditions,
                 whereabouts,
                 limit,
             } => self.search(conditions, *whereabouts, *limit),
+        };
+        if self.done.worst.is_some() && self.wish() == Wish::Restore {
+            let root = single::target_root(&hunt.destination, &hunt.mail);
+            single::summarise(&root, &self.done.totals, self.session);
         }
+        result?;
+        let is_clean = self.session.report.errors() == 0;
+        let least = if is_clean { Exit::Done } else { Exit::Partial };
+        Ok(self.done.worst.unwrap_or(Exit::Done).max(least))
     }
 
     /// What is asked for beside a list, which records cannot be asked for.
@@ -72,133 +103,158 @@ impl Run<'_> {
     }
 
     fn search(
-        &self,
+        &mut self,
         conditions: &Conditions,
         whereabouts: Whereabouts,
         limit: Option<usize>,
-    ) -> Result<(Exit, Totals), Error> {
-        let stop = self.interrupt.flag();
-        let progress = self
-            .session
-            .report
-            .progress("looked into", Unit::Bytes, None);
+    ) -> Result<(), Error> {
+        let (hunt, stop) = (self.hunt, self.interrupt.flag());
+        let report = &self.session.report;
+        let progress = report.progress("looked into", Unit::Bytes, None);
         let advance = |bytes| progress.advance(bytes);
         let work = Work {
             stop: &stop,
             progress: &advance,
         };
+        let is_list = hunt.aim == Aim::List;
         let search = Search {
-            sets: &self.hunt.sets,
+            sets: &hunt.sets,
             conditions,
-            not_in: self.hunt.not_in.as_ref(),
-            live: &self.hunt.mail,
+            not_in: hunt.not_in.as_ref(),
+            live: &hunt.mail,
             whereabouts,
+            detail: if is_list {
+                Detail::Listed
+            } else {
+                Detail::Place
+            },
             limit,
             work: &work,
         };
-        let mut found = search.run()?;
-        if self.hunt.aim == Aim::List {
-            search.describe(&mut found);
+        // Which message a Message-ID means is known when all were seen; they are few.
+        let is_by_id = !conditions.query.message_ids.is_empty() && !is_list;
+        let mut by_id = Vec::new();
+        self.done.totals.add("sets", hunt.sets.len() as u64);
+        search.run(|mut found| {
+            self.interrupt.check()?;
+            self.note(&found);
+            if is_by_id {
+                by_id.append(&mut found.messages);
+                return Ok(());
+            }
+            self.take(found.messages)
+        })?;
+        if is_by_id {
+            self.check_clear(conditions, &by_id)?;
+            self.take(by_id)?;
         }
         drop(progress);
-        self.interrupt.check()?;
-        let totals = self.report(&found);
-        if found.messages.is_empty() {
-            let error = self.no_match(conditions, &found);
-            self.session.fail(None, None, &error);
-            return Ok((exit_of(error.kind()), totals));
+        self.report(limit);
+        if self.done.found == 0 {
+            return Err(self.no_match(conditions).into());
         }
+        Ok(())
+    }
+
+    /// Lists these messages, or restores them.
+    fn take(&mut self, messages: Vec<Message>) -> Result<(), Error> {
+        self.done.found += messages.len();
         match self.hunt.aim {
-            Aim::List => Ok(self.list(&found, limit, totals)),
+            Aim::List => {
+                self.list(&messages);
+                Ok(())
+            }
             Aim::Restore(wish) => {
-                self.check_clear(conditions, &found)?;
-                let chosen = self.chosen(&found);
-                // Of a large mailbox this is much memory, and the restore needs its own.
-                drop(found);
-                self.restore(&chosen, wish, totals)
+                let chosen = self.chosen(&messages);
+                // The restore needs memory of its own.
+                drop(messages);
+                self.restore(&chosen, wish)
             }
         }
     }
 
     /// Says what could not be looked into. What was not is never passed over.
-    fn report(&self, found: &Found) -> Totals {
+    fn note(&mut self, found: &Found) {
         for problem in &found.problems {
             self.session.fail(Some(Component::Mailboxes), None, problem);
         }
-        let report = &self.session.report;
-        if found.without_envelope > 0 {
+        let done = &mut self.done;
+        done.mailboxes = found.mailboxes;
+        done.without_envelope += found.without_envelope;
+        done.without_attachments += found.without_attachments;
+        done.unsearched = done.unsearched.and(found.unsearched);
+        done.live_is_unknown |= found.live_is_unknown;
+        done.totals.add("index_lines", found.index_lines);
+        let Unsearched { encrypted, unclear } = found.unsearched;
+        done.totals.add("not_looked_into", encrypted + unclear);
+    }
+
+    fn report(&self, limit: Option<usize>) {
+        let (done, report) = (&self.done, &self.session.report);
+        if done.without_envelope > 0 {
             report.summary(format!(
                 "{} messages were opened for their headers, which takes longer: they come from \
                  sets of an earlier version, or are compressed or encrypted",
-                found.without_envelope
+                done.without_envelope
             ));
         }
-        if found.without_attachments > 0 {
+        if done.without_attachments > 0 {
             report.summary(format!(
                 "{} messages were opened for the names of their attachments, which takes longer: \
                  they come from sets of an earlier version, are over 16 MiB, or have very many or \
                  very long names",
-                found.without_attachments
+                done.without_attachments
             ));
         }
-        if !found.unsearched.is_empty() {
-            report.warning(found.unsearched);
+        if !done.unsearched.is_empty() {
+            report.warning(done.unsearched);
         }
-        if found.live_is_unknown {
+        if done.live_is_unknown {
             report.warning(format!(
                 "which of the messages are in the live mail is not known: {} cannot be looked \
                  through",
                 self.hunt.mail.display()
             ));
         }
-        let unsearched = found.unsearched;
-        Totals::from([
-            ("sets", self.hunt.sets.len() as u64),
-            ("index_lines", found.index_lines),
-            ("not_looked_into", unsearched.encrypted + unsearched.unclear),
-        ])
+        if self.hunt.aim != Aim::List || done.found == 0 {
+            return;
+        }
+        report.summary(format!(
+            "found {} messages in {}, {} of them not in the live mail; without --list they are \
+             restored",
+            done.totals.get("messages"),
+            sets_text(&self.hunt.sets),
+            done.totals.get("missing"),
+        ));
+        if limit == Some(done.found) {
+            report.summary("these are the newest; there may be more");
+        }
     }
 
-    fn no_match(&self, conditions: &Conditions, found: &Found) -> FindError {
+    fn no_match(&self, conditions: &Conditions) -> FindError {
         FindError::NoMatch {
             searched: conditions.to_string(),
-            mailboxes: found.mailboxes,
+            mailboxes: self.done.mailboxes,
             sets: sets_text(&self.hunt.sets),
         }
     }
 
-    fn list(&self, found: &Found, limit: Option<usize>, mut totals: Totals) -> (Exit, Totals) {
-        for message in &found.messages {
+    fn list(&mut self, messages: &[Message]) {
+        for message in messages {
             if let Some(record) = message.record(&self.hunt.sets) {
+                let totals = &mut self.done.totals;
                 totals.add("messages", 1);
                 totals.add("bytes", record.bytes);
                 totals.add("missing", u64::from(record.live == Some(false)));
                 self.session.emit(&Record::Message(record));
             }
         }
-        let report = &self.session.report;
-        report.summary(format!(
-            "found {} messages in {}, {} of them not in the live mail; without --list they are \
-             restored",
-            totals.get("messages"),
-            sets_text(&self.hunt.sets),
-            totals.get("missing"),
-        ));
-        if limit == Some(found.messages.len()) {
-            report.summary("these are the newest; there may be more");
-        }
-        let exit = if report.errors() == 0 {
-            Exit::Done
-        } else {
-            Exit::Partial
-        };
-        (exit, totals)
     }
 
     /// A Message-ID must mean one message: what is restored is what was meant.
-    fn check_clear(&self, conditions: &Conditions, found: &Found) -> Result<(), Error> {
+    fn check_clear(&self, conditions: &Conditions, found: &[Message]) -> Result<(), Error> {
         let mut by_id: BTreeMap<&str, BTreeSet<usize>> = BTreeMap::new();
-        for (number, message) in found.messages.iter().enumerate() {
+        for (number, message) in found.iter().enumerate() {
             let id = message.message_id.as_deref().unwrap_or_default();
             by_id.entry(id).or_default().insert(number);
         }
@@ -207,7 +263,7 @@ impl Run<'_> {
             return Ok(());
         }
         for number in by_id.values().flatten() {
-            if let Some(record) = found.messages[*number].record(&self.hunt.sets) {
+            if let Some(record) = found[*number].record(&self.hunt.sets) {
                 self.session.emit(&Record::Message(record));
             }
         }
@@ -217,9 +273,9 @@ impl Run<'_> {
     }
 
     /// What was found, by the set from which it is taken.
-    fn chosen(&self, found: &Found) -> Vec<Chosen> {
+    fn chosen(&self, messages: &[Message]) -> Vec<Chosen> {
         let mut chosen: Vec<Chosen> = self.hunt.sets.iter().map(|_| Chosen::default()).collect();
-        for message in &found.messages {
+        for message in messages {
             let Message {
                 newest: Some(newest),
                 mailbox,
@@ -236,19 +292,15 @@ impl Run<'_> {
     }
 
     /// Restores from each set what was chosen of it. One that fails does not keep back the others.
-    fn restore(
-        &self,
-        chosen: &[Chosen],
-        wish: Wish,
-        mut totals: Totals,
-    ) -> Result<(Exit, Totals), Error> {
+    fn restore(&mut self, chosen: &[Chosen], wish: Wish) -> Result<(), Error> {
+        let hunt = self.hunt;
         if wish == Wish::Restore
-            && let Destination::Directory(directory) = &self.hunt.destination
+            && let Destination::Directory(directory) = &hunt.destination
         {
             atomic::create_dir_all(directory).map_err(Failed::at("make", directory))?;
         }
-        let mut worst = self.upstream_exit();
-        for (set, chosen) in self.hunt.sets.iter().zip(chosen) {
+        self.note_exit(self.upstream_exit());
+        for (set, chosen) in hunt.sets.iter().zip(chosen) {
             if chosen.paths.is_empty() {
                 continue;
             }
@@ -256,9 +308,9 @@ impl Run<'_> {
             let job = single::Job {
                 inventory: &set.inventory,
                 work: wish,
-                destination: &self.hunt.destination,
-                mail: &self.hunt.mail,
-                clearance: self.hunt.clearance,
+                destination: &hunt.destination,
+                mail: &hunt.mail,
+                clearance: hunt.clearance,
                 expected: Some((&set.name, &chosen.paths)),
             };
             let query = Query {
@@ -273,18 +325,20 @@ impl Run<'_> {
                 self.session,
                 self.interrupt,
                 self.now,
+                &mut self.known,
             );
             let (exit, of_set) = restored.unwrap_or_else(|error| {
                 self.session.fail(Some(Component::Mailboxes), None, &error);
                 (exit_of(error.kind()), Totals::default())
             });
-            totals.merge(&of_set);
-            worst = worst.max(exit);
+            self.done.totals.merge(&of_set);
+            self.note_exit(exit);
         }
-        if self.session.report.errors() > 0 {
-            worst = worst.max(Exit::Partial);
-        }
-        Ok((worst, totals))
+        Ok(())
+    }
+
+    fn note_exit(&mut self, exit: Exit) {
+        self.done.worst = Some(self.done.worst.map_or(exit, |worst| worst.max(exit)));
     }
 
     /// Of a list that was not whole, not all can be restored.

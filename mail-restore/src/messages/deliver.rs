@@ -14,9 +14,10 @@
 //! takes back, the next run adds. When a write fails, the disk is taken to be full and no further
 //! message is begun; when a content is damaged, the others are still delivered.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -37,7 +38,7 @@ use super::error::{Error, Problem};
 use super::folder::{Folder, Parent, hand_over, set_time};
 use super::keywords::{FILE_MAX_BYTES, FILE_NAME, Keywords};
 use super::outcome::{Disposition, Outcome, Warning};
-use super::present::look_through;
+use super::present::{Known, Wanted, look_through};
 use super::quota;
 use super::subscriptions;
 use super::unique_name::{Namer, Sizes, flagged, flags_of, named};
@@ -58,6 +59,17 @@ pub fn deliver(
     now: Timestamp,
     work: &Work<'_>,
 ) -> Result<Outcome, Error> {
+    deliver_knowing(selection, live_root, now, &mut Known::default(), work)
+}
+
+/// The same for one of several lots, of whose mailboxes something is known.
+pub(crate) fn deliver_knowing(
+    selection: &Selection,
+    live_root: &Path,
+    now: Timestamp,
+    known: &mut Known,
+    work: &Work<'_>,
+) -> Result<Outcome, Error> {
     let root = Directory::open_root(live_root).map_err(Failed::at("open", live_root))?;
     let namer = Namer::new(now);
     let mut outcome = Outcome::default();
@@ -69,7 +81,7 @@ pub fn deliver(
             work,
             path,
         };
-        if let Err(error) = delivery.run(&root, &candidates, &mut outcome) {
+        if let Err(error) = delivery.run(&root, &candidates, known, &mut outcome) {
             outcome.failures.push(Problem {
                 mailbox: address_of(path),
                 path: None,
@@ -110,6 +122,8 @@ struct Added {
     target: RelPath,
     dropped: Vec<String>,
     uncounted: Option<io::Error>,
+    /// Device and inode.
+    file: (u64, u64),
 }
 
 impl Delivery<'_> {
@@ -117,6 +131,7 @@ impl Delivery<'_> {
         &self,
         root: &Directory,
         candidates: &[&Candidate],
+        known: &mut Known,
         outcome: &mut Outcome,
     ) -> Result<(), Error> {
         if self.work.is_stopped() {
@@ -127,11 +142,9 @@ impl Delivery<'_> {
             return Ok(());
         };
         let look = |source| Failed::at("look through", self.path.as_path())(source);
-        let sizes: BTreeSet<u64> = candidates
-            .iter()
-            .map(|candidate| candidate.file.size)
-            .collect();
-        let present = look_through(&directory, &sizes).map_err(look)?;
+        let files = candidates.iter().map(|candidate| &candidate.file);
+        let sought = Wanted::of(files.map(|file| (file.size, file.sha256)));
+        let present = look_through(&directory, &sought, known).map_err(look)?;
         let open = Open {
             owner: directory.owner().map_err(look)?,
             lock,
@@ -148,7 +161,7 @@ impl Delivery<'_> {
                 wanted.push(*candidate);
             }
         }
-        self.add(&open, &wanted, outcome)
+        self.add(&open, &wanted, known, outcome)
     }
 
     /// Waits until no other run adds to the mailbox; gives up when this one is to end.
@@ -167,6 +180,7 @@ impl Delivery<'_> {
         &self,
         open: &Open<'_>,
         wanted: &[&Candidate],
+        known: &mut Known,
         outcome: &mut Outcome,
     ) -> Result<(), Error> {
         let folders = self.folders(open, wanted, outcome);
@@ -196,7 +210,10 @@ impl Delivery<'_> {
         });
         for ((candidate, _), answer) in wanted.iter().zip(answers) {
             match answer.flatten() {
-                Some(Ok(added)) => self.note_added(candidate, added, outcome),
+                Some(Ok(added)) => {
+                    known.added.insert(added.file);
+                    self.note_added(candidate, added, outcome);
+                }
                 Some(Err(error)) => outcome.fail(candidate, error),
                 None => {}
             }
@@ -212,6 +229,7 @@ impl Delivery<'_> {
             target,
             dropped,
             uncounted,
+            ..
         } = added;
         if !dropped.is_empty() {
             let path = candidate.file.path.clone();
@@ -327,6 +345,7 @@ impl Delivery<'_> {
             source,
         };
         let mut temporary = folder.tmp.create_file(unique.as_bytes()).map_err(write)?;
+        let created = temporary.metadata().map_err(write)?;
         let added = self
             .fill(&mut temporary, content, open, file, &write)
             .and_then(|sizes| {
@@ -349,6 +368,7 @@ impl Delivery<'_> {
                     target: message.path(folder),
                     dropped: message.dropped,
                     uncounted,
+                    file: (created.dev(), created.ino()),
                 })
             }
             Err(error) => {

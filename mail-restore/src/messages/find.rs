@@ -9,9 +9,10 @@ use mail_common::set::{Address, Inventory, address_of};
 
 use super::candidate::{Ambiguous, Candidate, Found, Selection};
 use super::error::Error;
+use super::lots::{LOT, Lot, Room};
 use super::query::{MessageId, Query};
 use super::saved::{Unit, units};
-use super::scan::{Scan, Scope, scan};
+use super::scan::{Keep, Scan, Scope, scan};
 use super::work::{Work, for_each};
 
 /// Finds the messages of a set that `query` means. Only the indices of the mailboxes that are asked
@@ -21,6 +22,60 @@ use super::work::{Work, for_each};
 /// # Errors
 /// When a mailbox is not in the set, no message matches, or an index is not what it should be.
 pub fn find(inventory: &Inventory, query: &Query, work: &Work<'_>) -> Result<Found, Error> {
+    let room = Room::new(usize::MAX);
+    let total = look_through(inventory, query, Keep::InRoom(&room), work)?;
+    judge(inventory, query, total)
+}
+
+/// Messages that may be too many to be held at once.
+#[derive(Debug)]
+pub(crate) enum Amount {
+    Few(Found),
+    Many(Many),
+}
+
+/// Messages that were counted: they are to be found lot by lot.
+#[derive(Debug)]
+pub(crate) struct Many {
+    pub(crate) messages: usize,
+    /// The files of the set that hold them.
+    pub(crate) archives: BTreeSet<RelPath>,
+    /// In the order of the paths.
+    pub(crate) lots: Vec<Lot>,
+}
+
+/// The same as [`find()`], unless a lot does not hold what is meant. All that says what is in the
+/// archives has been read then, and fits. With Message-IDs there are never too many: which message
+/// is meant is known when all were seen.
+pub(crate) fn find_some(
+    inventory: &Inventory,
+    query: &Query,
+    work: &Work<'_>,
+) -> Result<Amount, Error> {
+    if !query.message_ids.is_empty() {
+        return find(inventory, query, work).map(Amount::Few);
+    }
+    let room = Room::new(LOT);
+    let total = look_through(inventory, query, Keep::InRoom(&room), work)?;
+    if !room.is_full() {
+        return judge(inventory, query, total).map(Amount::Few);
+    }
+    drop(total);
+    let survey = look_through(inventory, query, Keep::Nothing, work)?.survey;
+    Ok(Amount::Many(Many {
+        messages: survey.messages,
+        lots: survey.lots(LOT),
+        archives: survey.archives,
+    }))
+}
+
+/// Looks through the mailboxes that are asked for.
+fn look_through(
+    inventory: &Inventory,
+    query: &Query,
+    keep: Keep<'_>,
+    work: &Work<'_>,
+) -> Result<Scan, Error> {
     let units = units(inventory)?;
     if units.is_empty() {
         return Err(Error::NoMailboxes {
@@ -28,7 +83,7 @@ pub fn find(inventory: &Inventory, query: &Query, work: &Work<'_>) -> Result<Fou
         });
     }
     let scopes = scopes(inventory, &units, query)?;
-    let scans = for_each(&scopes, |scope| scan(inventory, scope, query, work));
+    let scans = for_each(&scopes, |scope| scan(inventory, scope, query, keep, work));
     let mut total = Scan::default();
     for scan in scans {
         merge(&mut total, scan?);
@@ -36,8 +91,11 @@ pub fn find(inventory: &Inventory, query: &Query, work: &Work<'_>) -> Result<Fou
     total
         .candidates
         .sort_by(|a, b| a.file.path.cmp(&b.file.path));
-    check_parts(inventory, &scopes, &total)?;
-    judge(inventory, query, total)
+    let is_cut = matches!(keep, Keep::InRoom(room) if room.is_full());
+    if !is_cut {
+        check_parts(inventory, &scopes, &total)?;
+    }
+    Ok(total)
 }
 
 /// Which units are asked for.
@@ -149,6 +207,7 @@ fn merge(total: &mut Scan, scan: Scan) {
     total.control.owners.extend(scan.control.owners);
     total.control.keywords.extend(scan.control.keywords);
     total.messages += scan.messages;
+    total.survey.merge(scan.survey);
     total.mailboxes.extend(scan.mailboxes);
 }
 

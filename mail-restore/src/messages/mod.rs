@@ -10,6 +10,7 @@ mod unsearched; // what a search could not look into
 mod error; // what can go wrong
 mod query; // what is asked for
 mod work; // all processors, until a signal comes
+mod lots; // no more of them at once than memory holds
 
 mod saved; // the mailboxes of a set, and what is said of them, verified
 mod candidate; // a message of a set
@@ -31,11 +32,14 @@ mod preview; // what that would do
 mod write_to; // into a directory
 
 pub(crate) use content::{Content, read_all, unreadable};
+pub(crate) use deliver::deliver_knowing;
 pub(crate) use directory::Directory;
 pub(crate) use error::similar_text;
-pub(crate) use find::similar_to;
-pub(crate) use present::{Identity, look_through_knowing};
-pub(crate) use saved::{Source, Unit, open_listing, units, verify_listing};
+pub(crate) use find::{Amount, Many, find_some, similar_to};
+pub(crate) use lots::{LOT, Room};
+pub(crate) use present::{Identity, Known, Wanted, contents_of, look_through};
+pub(crate) use preview::preview_knowing;
+pub(crate) use saved::{Source, Unit, VerifiedMailbox, open_listing, units, verify_listing};
 pub(crate) use scan::{look_at_plain, mailbox_of, owner_of};
 pub(crate) use work::for_each;
 
@@ -44,6 +48,7 @@ pub use deliver::deliver;
 pub use error::{Error, Problem};
 pub use find::find;
 pub use inspect::inspect;
+pub use lots::Lot;
 pub use outcome::{Disposition, Outcome, Restored, Warning};
 pub use preview::preview;
 pub use query::{MessageId, Query, Since, Until};

@@ -4,7 +4,8 @@
 //! looked through is looked through again, so that no message is missed because it was being
 //! renamed.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::hash::Hash;
 use std::io;
 
 use mail_common::checksum::Sha256;
@@ -12,7 +13,7 @@ use mail_common::maildir::holds_messages;
 use mail_common::relpath::RelPath;
 use rustix::fs::{FileType, Stat};
 
-use super::directory::Directory;
+use super::directory::{Directory, Entry};
 use super::work::for_each;
 
 /// How often a mailbox that never holds still is looked through.
@@ -21,7 +22,10 @@ const ROUNDS: usize = 5;
 /// The mode of a message where there is none to take it from.
 const MESSAGE_MODE: u32 = 0o600;
 
-/// The messages of a mailbox that have one of the wanted sizes.
+/// Files of a directory that are looked at together.
+const CHUNK: usize = 4096;
+
+/// The wanted messages that a mailbox has.
 #[derive(Debug)]
 pub(crate) struct Present {
     by_digest: BTreeMap<Sha256, RelPath>,
@@ -36,34 +40,105 @@ impl Present {
     }
 }
 
+/// Sizes and digests of messages that are looked for.
+#[derive(Debug, Default)]
+pub(crate) struct Wanted {
+    sizes: BTreeSet<u64>,
+    digests: HashSet<Sha256>,
+}
+
+impl Wanted {
+    pub(crate) fn of(files: impl Iterator<Item = (u64, Sha256)>) -> Self {
+        let mut wanted = Self::default();
+        for (size, digest) in files {
+            wanted.sizes.insert(size);
+            wanted.digests.insert(digest);
+        }
+        wanted
+    }
+}
+
 /// What tells a file from every other, and from itself with another content: inode, size,
 /// modification and change time.
 pub(crate) type Identity = (u64, u64, i64, i64);
 
-/// Looks through all folders of `mailbox` for messages of these sizes.
-pub(super) fn look_through(mailbox: &Directory, sizes: &BTreeSet<u64>) -> io::Result<Present> {
-    look_through_knowing(mailbox, sizes, HashMap::new())
+/// What a run knows of the files of live mailboxes.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    /// Their contents, which need not be read again.
+    digests: HashMap<Identity, Sha256>,
+    /// Devices and inodes of what this run has added: it was not there before.
+    pub(super) added: HashSet<(u64, u64)>,
 }
 
-/// The same, where the contents of some files are known and need not be read.
-pub(crate) fn look_through_knowing(
+impl Known {
+    /// Where the contents of these files are known.
+    pub(crate) fn of(digests: HashMap<Identity, Sha256>) -> Self {
+        let added = HashSet::new();
+        Self { digests, added }
+    }
+
+    /// A new run begins: what the one before has added is there.
+    pub(crate) fn begin(&mut self) {
+        self.added.clear();
+    }
+}
+
+/// Looks through all folders of `mailbox` for these messages.
+pub(crate) fn look_through(
     mailbox: &Directory,
-    sizes: &BTreeSet<u64>,
-    mut known: HashMap<Identity, Sha256>,
+    wanted: &Wanted,
+    known: &mut Known,
 ) -> io::Result<Present> {
+    let is_wanted = |size| wanted.sizes.contains(&size);
+    let note = |places: &mut BTreeMap<Sha256, RelPath>, digest, folder: &RelPath, name: &[u8]| {
+        if wanted.digests.contains(&digest)
+            && let Ok(path) = folder.child(name)
+        {
+            places.entry(digest).or_insert(path);
+        }
+    };
+    let (by_digest, mode) = walk(mailbox, &is_wanted, known, &note)?;
+    let mode = mode.map_or(MESSAGE_MODE, |mode| (mode & 0o666) | MESSAGE_MODE);
+    Ok(Present { by_digest, mode })
+}
+
+/// All contents of `mailbox`, as the keys that `key` makes of their digests.
+pub(crate) fn contents_of<K: Eq + Hash>(
+    mailbox: &Directory,
+    known: &mut Known,
+    key: impl Fn(Sha256) -> K,
+) -> io::Result<HashSet<K>> {
+    let note = |keys: &mut HashSet<K>, digest, _: &RelPath, _: &[u8]| {
+        keys.insert(key(digest));
+    };
+    Ok(walk(mailbox, &|_| true, known, &note)?.0)
+}
+
+/// What is done with a content: its digest, its folder and its name.
+type Note<'a, P> = &'a dyn Fn(&mut P, Sha256, &RelPath, &[u8]);
+
+/// Notes all messages of wanted sizes at one moment, and the mode of one of them.
+fn walk<P: Default>(
+    mailbox: &Directory,
+    is_wanted: &dyn Fn(u64) -> bool,
+    known: &mut Known,
+    note: Note<'_, P>,
+) -> io::Result<(P, Option<u32>)> {
     let mut round = 1;
     loop {
-        let mut listing = Listing::default();
-        listing.add(mailbox, &RelPath::root(), sizes)?;
-        let digests = digests(mailbox, &listing.files, &mut known)?;
-        if round == ROUNDS || (digests.is_whole && listing.is_settled && listing.holds(mailbox)?) {
-            let mode = listing
-                .mode
-                .map_or(MESSAGE_MODE, |mode| (mode & 0o666) | MESSAGE_MODE);
-            return Ok(Present {
-                by_digest: digests.by_digest,
-                mode,
-            });
+        let mut walk = Walk {
+            is_wanted,
+            known: &mut *known,
+            note,
+            places: P::default(),
+            read: Vec::new(),
+            mode: None,
+            is_settled: true,
+        };
+        walk.folder(mailbox, &RelPath::root())?;
+        if round == ROUNDS || (walk.is_settled && walk.holds(mailbox)?) {
+            return Ok((walk.places, walk.mode));
         }
         round += 1;
     }
@@ -72,35 +147,27 @@ pub(crate) fn look_through_knowing(
 /// A message as the listing has it.
 #[derive(Debug)]
 struct Listed {
-    path: RelPath,
+    name: Vec<u8>,
     /// What tells in the next round that it was hashed.
     identity: Identity,
 }
 
-/// All messages at one moment, if nothing changed meanwhile.
-#[derive(Debug)]
-struct Listing {
-    files: Vec<Listed>,
+/// One round.
+struct Walk<'a, P> {
+    is_wanted: &'a dyn Fn(u64) -> bool,
+    known: &'a mut Known,
+    note: Note<'a, P>,
+    places: P,
     /// The directories of messages, with their times before they were read.
     read: Vec<(RelPath, (i64, i64))>,
     mode: Option<u32>,
+    /// Nothing vanished while it was looked at.
     is_settled: bool,
 }
 
-impl Default for Listing {
-    fn default() -> Self {
-        Self {
-            files: Vec::new(),
-            read: Vec::new(),
-            mode: None,
-            is_settled: true,
-        }
-    }
-}
-
-impl Listing {
-    /// Adds the folder at `path` and those in it.
-    fn add(&mut self, folder: &Directory, path: &RelPath, sizes: &BTreeSet<u64>) -> io::Result<()> {
+impl<P> Walk<'_, P> {
+    /// Looks through the folder at `path` and those in it.
+    fn folder(&mut self, folder: &Directory, path: &RelPath) -> io::Result<()> {
         for entry in folder
             .entries()?
             .into_iter()
@@ -115,22 +182,33 @@ impl Listing {
                 opened => opened?,
             };
             if holds_messages(&entry.name) {
-                self.add_messages(&opened, child, sizes)?;
+                self.messages(&opened, child)?;
             } else {
-                self.add(&opened, &child, sizes)?;
+                self.folder(&opened, &child)?;
             }
         }
         Ok(())
     }
 
-    fn add_messages(
-        &mut self,
-        directory: &Directory,
-        path: RelPath,
-        sizes: &BTreeSet<u64>,
-    ) -> io::Result<()> {
+    fn messages(&mut self, directory: &Directory, path: RelPath) -> io::Result<()> {
         let before = times(&directory.stat()?);
-        for entry in directory.entries()? {
+        for entries in directory.entries()?.chunks(CHUNK) {
+            let listed = self.list(directory, entries)?;
+            self.hash(directory, &listed)?;
+            for file in &listed {
+                if let Some(digest) = self.known.digests.get(&file.identity) {
+                    (self.note)(&mut self.places, *digest, &path, &file.name);
+                }
+            }
+        }
+        self.read.push((path, before));
+        Ok(())
+    }
+
+    /// The messages among `entries` that have a wanted size.
+    fn list(&mut self, directory: &Directory, entries: &[Entry]) -> io::Result<Vec<Listed>> {
+        let mut listed = Vec::new();
+        for entry in entries {
             let stat = match directory.look(&entry.name) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     self.is_settled = false;
@@ -143,15 +221,31 @@ impl Listing {
                 continue;
             }
             self.mode.get_or_insert(stat.st_mode & 0o777);
-            if sizes.contains(&size) {
-                let path = path.child(&entry.name).map_err(io::Error::other)?;
-                self.files.push(Listed {
-                    path,
+            let is_ours = self.known.added.contains(&(stat.st_dev, stat.st_ino));
+            if (self.is_wanted)(size) && !is_ours {
+                listed.push(Listed {
+                    name: entry.name.clone(),
                     identity: identity(&stat, size),
                 });
             }
         }
-        self.read.push((path, before));
+        Ok(listed)
+    }
+
+    /// Hashes on all processors what is not known.
+    fn hash(&mut self, directory: &Directory, listed: &[Listed]) -> io::Result<()> {
+        let is_new = |file: &&Listed| !self.known.digests.contains_key(&file.identity);
+        let new: Vec<&Listed> = listed.iter().filter(is_new).collect();
+        let hashed = for_each(&new, |file| {
+            Sha256::of_reader(directory.open_file(&file.name)?)
+        });
+        for (file, hashed) in new.iter().zip(hashed) {
+            match hashed {
+                Ok((digest, _)) => drop(self.known.digests.insert(file.identity, digest)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => self.is_settled = false,
+                Err(error) => return Err(error),
+            }
+        }
         Ok(())
     }
 
@@ -184,49 +278,6 @@ fn times(stat: &Stat) -> (i64, i64) {
     )
 }
 
-struct Digests {
-    by_digest: BTreeMap<Sha256, RelPath>,
-    /// No message vanished before it was hashed.
-    is_whole: bool,
-}
-
-/// Hashes on all processors what an earlier round has not.
-fn digests(
-    mailbox: &Directory,
-    files: &[Listed],
-    known: &mut HashMap<Identity, Sha256>,
-) -> io::Result<Digests> {
-    let new: Vec<&Listed> = files
-        .iter()
-        .filter(|file| !known.contains_key(&file.identity))
-        .collect();
-    let hashed = for_each(&new, |file| hash(mailbox, &file.path));
-    let mut is_whole = true;
-    for (file, digest) in new.iter().zip(hashed) {
-        match digest {
-            Ok(digest) => drop(known.insert(file.identity, digest)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => is_whole = false,
-            Err(error) => return Err(error),
-        }
-    }
-    let mut by_digest = BTreeMap::new();
-    for file in files {
-        if let Some(digest) = known.get(&file.identity) {
-            by_digest
-                .entry(*digest)
-                .or_insert_with(|| file.path.clone());
-        }
-    }
-    Ok(Digests {
-        by_digest,
-        is_whole,
-    })
-}
-
-fn hash(mailbox: &Directory, path: &RelPath) -> io::Result<Sha256> {
-    hash_file(mailbox, path).map(|(digest, _)| digest)
-}
-
 /// Digest and size of the file at `path` below `directory`.
 pub(super) fn hash_file(directory: &Directory, path: &RelPath) -> io::Result<(Sha256, u64)> {
     let parent = path.parent().unwrap_or_else(RelPath::root);
@@ -250,9 +301,32 @@ mod tests {
         dir
     }
 
+    const CONTENTS: [&str; 6] = ["one", "two", "three", "four", "six", "ten"];
+
     fn look(dir: &tempfile::TempDir, sizes: &[u64]) -> Present {
-        let sizes = sizes.iter().copied().collect();
-        look_through(&Directory::open_root(dir.path()).unwrap(), &sizes).unwrap()
+        look_knowing(dir, sizes, &mut Known::default())
+    }
+
+    fn look_knowing(dir: &tempfile::TempDir, sizes: &[u64], known: &mut Known) -> Present {
+        let wanted = Wanted {
+            sizes: sizes.iter().copied().collect(),
+            digests: CONTENTS.map(|text| Sha256::of(text.as_bytes())).into(),
+        };
+        let mailbox = Directory::open_root(dir.path()).unwrap();
+        look_through(&mailbox, &wanted, known).unwrap()
+    }
+
+    /// A restore in several lots adds a message and its copy in another folder alike.
+    #[test]
+    fn what_this_run_added_was_not_there() {
+        use std::os::unix::fs::MetadataExt;
+        let dir = mailbox(&[("cur/1.a:2,S", "one"), ("new/2.b", "two")]);
+        let mut known = Known::default();
+        let added = fs::metadata(dir.path().join("new/2.b")).unwrap();
+        known.added.insert((added.dev(), added.ino()));
+        let present = look_knowing(&dir, &[3], &mut known);
+        assert!(present.place_of(Sha256::of(b"one")).is_some());
+        assert_eq!(present.place_of(Sha256::of(b"two")), None);
     }
 
     #[test]

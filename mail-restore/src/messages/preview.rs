@@ -12,7 +12,7 @@ use super::candidate::{Candidate, Control, Selection, folder_name};
 use super::directory::Directory;
 use super::error::{Error, Problem};
 use super::outcome::{Disposition, Outcome, Warning};
-use super::present::look_through;
+use super::present::{Known, Wanted, look_through};
 use super::work::Work;
 
 /// Says for each message of `selection` whether it is in the live mailbox already, or to which
@@ -21,6 +21,16 @@ use super::work::Work;
 /// # Errors
 /// When the live mail root cannot be opened. What fails later is in the outcome.
 pub fn preview(selection: &Selection, live_root: &Path, work: &Work<'_>) -> Result<Outcome, Error> {
+    preview_knowing(selection, live_root, &mut Known::default(), work)
+}
+
+/// The same for one of several lots, of whose mailboxes something is known.
+pub(crate) fn preview_knowing(
+    selection: &Selection,
+    live_root: &Path,
+    known: &mut Known,
+    work: &Work<'_>,
+) -> Result<Outcome, Error> {
     let root = Directory::open_root(live_root).map_err(Failed::at("open", live_root))?;
     let mut outcome = Outcome::default();
     for (path, candidates) in selection.by_mailbox() {
@@ -28,7 +38,12 @@ pub fn preview(selection: &Selection, live_root: &Path, work: &Work<'_>) -> Resu
         if work.is_stopped() {
             continue;
         }
-        if let Err(error) = look(&root, path, &candidates, &selection.control, &mut outcome) {
+        let looked = Look {
+            root: &root,
+            path,
+            control: &selection.control,
+        };
+        if let Err(error) = looked.run(&candidates, known, &mut outcome) {
             outcome.failures.push(Problem {
                 mailbox: address_of(path),
                 path: None,
@@ -40,53 +55,71 @@ pub fn preview(selection: &Selection, live_root: &Path, work: &Work<'_>) -> Resu
     Ok(outcome)
 }
 
-fn look(
-    root: &Directory,
-    path: &RelPath,
-    candidates: &[&Candidate],
-    control: &Control,
-    outcome: &mut Outcome,
-) -> Result<(), Error> {
-    let mailbox = existing(root.descend(path)).map_err(Failed::at("open", path.as_path()))?;
-    let sizes: BTreeSet<u64> = candidates
-        .iter()
-        .map(|candidate| candidate.file.size)
-        .collect();
-    let present = mailbox
-        .as_ref()
-        .map(|mailbox| look_through(mailbox, &sizes))
-        .transpose();
-    let present = present.map_err(Failed::at("look through", path.as_path()))?;
-    let mut folders = BTreeSet::new();
-    for candidate in candidates {
-        let place = present
+/// What is looked up in one mailbox.
+struct Look<'a> {
+    root: &'a Directory,
+    /// Of the mailbox, relative to the mail root.
+    path: &'a RelPath,
+    control: &'a Control,
+}
+
+impl Look<'_> {
+    fn run(
+        &self,
+        candidates: &[&Candidate],
+        known: &mut Known,
+        outcome: &mut Outcome,
+    ) -> Result<(), Error> {
+        let path = self.path;
+        let mailbox = existing(self.root.descend(path));
+        let mailbox = mailbox.map_err(Failed::at("open", path.as_path()))?;
+        let files = candidates.iter().map(|candidate| &candidate.file);
+        let wanted = Wanted::of(files.map(|file| (file.size, file.sha256)));
+        let present = mailbox
             .as_ref()
-            .and_then(|present| present.place_of(candidate.file.sha256));
-        if let Some(place) = place {
-            outcome.note(candidate, place.below(path), Disposition::Present);
-        } else if let Some(owners) = control.other_owner(candidate) {
-            let error = Error::other_owner(&candidate.file.path, owners);
-            outcome.fail(candidate, error);
-        } else {
-            outcome.note(candidate, candidate.folder_directory(), Disposition::Added);
-            folders.insert(candidate.folder_path());
-        }
-    }
-    for folder in folders.into_iter().filter(|folder| !folder.is_root()) {
-        let opened = mailbox
-            .as_ref()
-            .map(|mailbox| existing(mailbox.descend(&folder)))
+            .map(|mailbox| look_through(mailbox, &wanted, known))
             .transpose();
-        let at = folder.below(path);
-        let opened = opened.map_err(Failed::at("open", at.as_path()))?;
-        if opened.flatten().is_none() {
-            let (mailbox, folder) = (address_of(path), folder_name(&folder));
-            outcome
-                .warnings
-                .push(Warning::FolderMade { mailbox, folder });
+        let present = present.map_err(Failed::at("look through", path.as_path()))?;
+        let mut folders = BTreeSet::new();
+        for candidate in candidates {
+            let place = present
+                .as_ref()
+                .and_then(|present| present.place_of(candidate.file.sha256));
+            if let Some(place) = place {
+                outcome.note(candidate, place.below(path), Disposition::Present);
+            } else if let Some(owners) = self.control.other_owner(candidate) {
+                let error = Error::other_owner(&candidate.file.path, owners);
+                outcome.fail(candidate, error);
+            } else {
+                outcome.note(candidate, candidate.folder_directory(), Disposition::Added);
+                folders.insert(candidate.folder_path());
+            }
         }
+        self.name_folders(mailbox.as_ref(), folders, outcome)
     }
-    Ok(())
+
+    /// Names the folders that would be made.
+    fn name_folders(
+        &self,
+        mailbox: Option<&Directory>,
+        folders: BTreeSet<RelPath>,
+        outcome: &mut Outcome,
+    ) -> Result<(), Error> {
+        for folder in folders.into_iter().filter(|folder| !folder.is_root()) {
+            let opened = mailbox
+                .map(|mailbox| existing(mailbox.descend(&folder)))
+                .transpose();
+            let at = folder.below(self.path);
+            let opened = opened.map_err(Failed::at("open", at.as_path()))?;
+            if opened.flatten().is_none() {
+                let (mailbox, folder) = (address_of(self.path), folder_name(&folder));
+                outcome
+                    .warnings
+                    .push(Warning::FolderMade { mailbox, folder });
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A directory that is not there is not an error here: it would be made.

@@ -13,6 +13,7 @@ use mail_common::relpath::RelPath;
 use mail_common::set::Address;
 
 use super::error::Error;
+use super::lots::Lot;
 
 /// What a message must be. All kinds that are given must hold; of one kind, any will do. Without
 /// any, every message is meant.
@@ -31,6 +32,8 @@ pub struct Query {
     /// With a path, relative to the mail root, that one of these patterns matches. `*` stays within
     /// a directory, `**` does not.
     pub paths: Vec<Pattern>,
+    /// In this lot of them, where they are too many to be held at once.
+    pub lot: Option<Lot>,
 }
 
 /// A Message-ID without its angle brackets.
@@ -67,6 +70,7 @@ impl Query {
             until,
             only,
             paths,
+            lot,
         } = self;
         mailboxes.is_empty()
             && message_ids.is_empty()
@@ -74,6 +78,7 @@ impl Query {
             && since.is_none()
             && until.is_none()
             && only.is_none()
+            && lot.is_none()
     }
 
     /// Whether the time of delivery matches.
@@ -92,6 +97,9 @@ impl Query {
     /// Whether the path matches.
     pub(crate) fn wants_path(&self, path: &RelPath) -> bool {
         if self.only.as_ref().is_some_and(|only| !only.contains(path)) {
+            return false;
+        }
+        if self.lot.as_ref().is_some_and(|lot| !lot.holds(path)) {
             return false;
         }
         let options = MatchOptions {
@@ -313,6 +321,7 @@ mod tests {
             until: Some(Until::parse("2026-11-24", &TimeZone::UTC).unwrap()),
             only: None,
             paths: vec![Pattern::new("**").unwrap()],
+            lot: None,
         };
         let expected = "--mailbox alice@example.com --message-id <1@mx> --since 2026-11-23 \
                         --until 2026-11-24 --path **";

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Seek};
 
-use mail_common::archive::state::State;
-use mail_common::archive::view::View;
+use mail_common::archive::members::Members;
+use mail_common::archive::state::StateReader;
+use mail_common::archive::view::{self, Member, View};
 use mail_common::beneath::Beneath;
 use mail_common::checksum::Sha256;
 use mail_common::failure::Failed;
@@ -87,18 +88,21 @@ fn plain_mailbox(path: &RelPath) -> Option<RelPath> {
     RelPath::new(parts.join(&b'/')).ok()
 }
 
+/// The members of a mailbox, one by one.
+pub(crate) type MemberStream<'a> = Box<dyn Iterator<Item = Result<Member, view::Error>> + 'a>;
+
 /// A mailbox whose index, or whose state and indexes, have the recorded digests.
 #[derive(Debug)]
-pub(super) struct VerifiedMailbox<'a> {
+pub(crate) struct VerifiedMailbox<'a> {
     saved: &'a SavedMailbox,
     /// The file that errors name: the index, or the state.
-    pub(super) listing: RelPath,
+    pub(crate) listing: RelPath,
     files: BTreeMap<RelPath, File>,
 }
 
 impl<'a> VerifiedMailbox<'a> {
     /// Opens and hashes what says what is in the archives: nothing of it is believed before.
-    pub(super) fn open(inventory: &Inventory, saved: &'a SavedMailbox) -> Result<Self, Error> {
+    pub(crate) fn open(inventory: &Inventory, saved: &'a SavedMailbox) -> Result<Self, Error> {
         let mut files = BTreeMap::new();
         for file in saved.listing.files() {
             files.insert(file.path.clone(), open_verified(inventory, file)?);
@@ -111,28 +115,26 @@ impl<'a> VerifiedMailbox<'a> {
         })
     }
 
-    /// Its members, from the first.
-    pub(super) fn members(&self) -> Result<View<&File>, Error> {
+    /// Its members, from the first, in the order in which they are stored.
+    pub(crate) fn members(&self) -> Result<MemberStream<'_>, Error> {
         let unreadable = |source| Error::Index {
             index: self.listing.clone(),
             source,
         };
-        let view = match &self.saved.listing {
-            Listing::State { indexes, .. } => {
-                let state = State::read(self.rewound(&self.listing)?);
-                let state = state.map_err(|source| unreadable(source.into()))?;
-                self.saved.check_segments(&state)?;
-                View::of_state(state, |segment| {
-                    let index = indexes.get(segment).ok_or(io::ErrorKind::NotFound)?;
-                    self.rewound(&index.path).map_err(io::Error::other)
-                })
-            }
-            Listing::Index(_) | Listing::Lost => View::of_index(self.rewound(&self.listing)?),
+        let Listing::State { indexes, .. } = &self.saved.listing else {
+            let view = View::of_index(self.rewound(&self.listing)?);
+            return Ok(Box::new(view.map_err(unreadable)?));
         };
-        view.map_err(unreadable)
+        let state = StateReader::open(self.rewound(&self.listing)?);
+        let state = state.map_err(|source| unreadable(source.into()))?;
+        self.saved.check_segments(&state.segments)?;
+        Ok(Box::new(Members::new(state, |segment| {
+            let index = indexes.get(segment).ok_or(io::ErrorKind::NotFound)?;
+            self.rewound(&index.path).map_err(io::Error::other)
+        })))
     }
 
-    /// A file at its beginning. The view reads each to its end before it opens it again.
+    /// A file at its beginning: each is read to its end before it is opened again.
     fn rewound(&self, path: &RelPath) -> Result<&File, Failed> {
         let missing = || Failed::at("open", path.as_path())(io::ErrorKind::NotFound.into());
         let mut file = self.files.get(path).ok_or_else(missing)?;

@@ -27,6 +27,7 @@ use super::candidate::{Candidate, Control, Owner, Place, SavedFile};
 use super::content::{Frame, open_frame};
 use super::error::{Error, Problem};
 use super::keywords;
+use super::lots::{Room, Survey};
 use super::query::Query;
 use super::saved::{Source, Unit, VerifiedMailbox, plain_path};
 use super::unsearched::Unsearched;
@@ -43,6 +44,17 @@ pub(super) struct Scan {
     pub(super) messages: u64,
     /// Mailboxes that were met.
     pub(super) mailboxes: BTreeSet<Arc<RelPath>>,
+    /// The wanted messages, where they are only counted.
+    pub(super) survey: Survey,
+}
+
+/// What is done with the messages that are wanted.
+#[derive(Clone, Copy)]
+pub(super) enum Keep<'a> {
+    /// They are kept as long as there is room; then the rest is not looked at.
+    InRoom(&'a Room),
+    /// They are counted.
+    Nothing,
 }
 
 /// A unit, and the parts of it that are asked for; all of it when there are none.
@@ -80,6 +92,7 @@ pub(super) fn scan(
     inventory: &Inventory,
     scope: &Scope<'_>,
     query: &Query,
+    keep: Keep<'_>,
     work: &Work<'_>,
 ) -> Result<Scan, Error> {
     let mailbox = Arc::new(scope.unit.path.clone());
@@ -87,6 +100,7 @@ pub(super) fn scan(
         inventory,
         scope,
         query,
+        keep,
         work,
         mailbox,
         scan: Scan::default(),
@@ -101,6 +115,7 @@ struct Scanner<'a> {
     inventory: &'a Inventory,
     scope: &'a Scope<'a>,
     query: &'a Query,
+    keep: Keep<'a>,
     work: &'a Work<'a>,
     /// The path of the unit.
     mailbox: Arc<RelPath>,
@@ -113,6 +128,9 @@ impl Scanner<'_> {
         let directory = Arc::new(saved.directory.clone());
         let mut unknown = BTreeSet::new();
         for member in mailbox.members()? {
+            if self.is_over() {
+                break;
+            }
             let Some(mut found) = self.check(member, &mailbox.listing)? else {
                 continue;
             };
@@ -324,7 +342,20 @@ impl Scanner<'_> {
         self.push(file, found.entry.message_id);
     }
 
+    /// Whether there is no room for what comes.
+    fn is_over(&self) -> bool {
+        match self.keep {
+            Keep::InRoom(room) => room.is_full(),
+            Keep::Nothing => false,
+        }
+    }
+
     fn push(&mut self, file: SavedFile, message_id: Option<String>) {
+        match self.keep {
+            Keep::InRoom(room) if room.take() => {}
+            Keep::InRoom(_) => return,
+            Keep::Nothing => return self.scan.survey.note(&file),
+        }
         let mailbox = self.mailbox_of(&file.path);
         let mailbox = self
             .scan

@@ -7,6 +7,7 @@ mod deliver; // into a live mailbox
 mod dovecot; // as Dovecot sees it
 mod faults; // damage, traps, full disks
 mod killed; // signals and kills
+mod lots; // more messages than are held at once
 mod find; // what a query means
 mod compressed; // messages that Dovecot has compressed
 mod search; // messages looked for in many sets
