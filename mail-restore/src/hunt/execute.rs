@@ -149,6 +149,11 @@ impl Run<'_> {
             self.take(by_id)?;
         }
         drop(progress);
+        self.conclude(conditions, limit)
+    }
+
+    /// Says what was found, and what was not looked into. To find nothing is an error.
+    fn conclude(&self, conditions: &Conditions, limit: Option<usize>) -> Result<(), Error> {
         self.report(limit);
         if self.done.found == 0 {
             return Err(self.no_match(conditions).into());
