@@ -76,8 +76,8 @@ pub(crate) struct Args {
 
     /// End the alarms that keep old sets, after you have looked at what they say
     ///
-    /// An alarm says that mail was destroyed, or looks so: sets from before it are not removed until
-    /// it is accepted. The reason is kept in BACKUP_ROOT/accepted.jsonl.
+    /// An alarm says that mail was destroyed, or looks so: sets from before it are not removed
+    /// until it is accepted. The reason is kept in BACKUP_ROOT/accepted.jsonl.
     #[arg(
         long,
         value_name = "REASON",

@@ -32,8 +32,8 @@ enum Raised {
     Nothing,
 }
 
-/// Judges what was saved beside the days before, and says what is not ordinary. Mail is judged where
-/// it was compared. `earlier` are the runs that made the sets of the root.
+/// Judges what was saved beside the days before, and says what is not ordinary. Mail is judged
+/// where it was compared. `earlier` are the runs that made the sets of the root.
 pub(crate) fn judge_day(
     plan: &Plan,
     session: &Session,
@@ -250,8 +250,8 @@ fn told_today(plan: &Plan, earlier: &[DayRun], now: Timestamp) -> Vec<Key> {
         .collect()
 }
 
-/// The day of this run, and those before it. `chain` are the runs of the sets that are compared with
-/// each other.
+/// The day of this run, and those before it. `chain` are the runs of the sets that are compared
+/// with each other.
 fn today(
     plan: &Plan,
     records: &DayRecords,
@@ -289,8 +289,8 @@ fn alarmed(run: &DayRun) -> impl Iterator<Item = Timestamp> {
     raised.filter_map(|alarm| alarm.time.parse().ok())
 }
 
-/// Incomplete sets whose alarms were accepted since the last complete one: this run is compared with
-/// that, and sees once more what they saw.
+/// Incomplete sets whose alarms were accepted since the last complete one: this run is compared
+/// with that, and sees once more what they saw.
 fn accepted_since<'a>(earlier: &'a [DayRun], accepted: &[Timestamp]) -> Vec<&'a DayRun> {
     let complete = earlier.iter().filter(|run| run.state == SetState::Complete);
     let last = complete.map(|run| run.begun).max();
@@ -302,8 +302,8 @@ fn accepted_since<'a>(earlier: &'a [DayRun], accepted: &[Timestamp]) -> Vec<&'a 
     seen.collect()
 }
 
-/// A weekly run is compared with the last weekly set. What the daily runs since have seen was judged
-/// then.
+/// A weekly run is compared with the last weekly set. What the daily runs since have seen was
+/// judged then.
 fn seen_this_week(earlier: &[DayRun], weekly: &[DayRun]) -> Vec<DayRun> {
     let mut seen = of_kinds(earlier, kinds(Chain::DailyAndHourly));
     let last = weekly.iter().map(|run| run.begun).max();

@@ -1,4 +1,5 @@
-//! What clamd answers to VERSION, and which signatures it has: `ClamAV 1.4.6/27345/Mon Jul 15 08:29:54 2026`.
+//! What clamd answers to VERSION, and which signatures it has:
+//! `ClamAV 1.4.6/27345/Mon Jul 15 08:29:54 2026`.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;

@@ -172,7 +172,8 @@ impl Manifest {
         })
     }
 
-    /// Writes the records: `begin`, alarms, changes, what else is watched, artifacts, errors, `end`.
+    /// Writes the records: `begin`, alarms, changes, what else is watched, artifacts, errors,
+    /// `end`.
     ///
     /// # Errors
     /// As the writer.

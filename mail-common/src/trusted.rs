@@ -1,5 +1,6 @@
-//! Files where nobody but the administrator can put one: settings, keys, records of other tools, what
-//! the kernel tells. They may be reached through links and may be pipes, as in `--config <(...)`.
+//! Files where nobody but the administrator can put one: settings, keys, records of other tools,
+//! what the kernel tells. They may be reached through links and may be pipes, as in `--config
+//! <(...)`.
 //!
 //! What others may have written is opened by [`crate::beneath`].
 #![expect(

@@ -330,8 +330,8 @@ fn warn_of_owners(target: &Path, list: &Path, session: &Session) {
     ));
 }
 
-/// Takes back all that is in place because of `error`. One that cannot be put back does not keep the
-/// others from it, and each is named.
+/// Takes back all that is in place because of `error`. One that cannot be put back does not keep
+/// the others from it, and each is named.
 fn take_back(placed: Vec<Placed>, error: Error) -> Error {
     let (mut left, mut first) = (Vec::new(), None);
     for Placed {

@@ -52,8 +52,8 @@ impl<'a> Job<'a> {
     }
 }
 
-/// Restores what `query` means, or shows it: lot by lot where it is much. `known` is kept from set to
-/// set.
+/// Restores what `query` means, or shows it: lot by lot where it is much. `known` is kept from set
+/// to set.
 pub(crate) fn restore(
     job: &Job<'_>,
     query: &Query,

@@ -53,8 +53,8 @@ pub(crate) struct PushArgs {
     #[arg(value_name = "-", value_parser = ["-"], conflicts_with_all = ["set", "date"])]
     pub(crate) records: Option<String>,
 
-    /// The set: latest, a name in the backup root such as weekly/2026-week-47, or a directory, which
-    /// begins with / or ./
+    /// The set: latest, a name in the backup root such as weekly/2026-week-47, or a directory,
+    /// which begins with / or ./
     #[arg(long, value_name = "SET", conflicts_with = "date")]
     pub(crate) set: Option<PathBuf>,
 

@@ -89,7 +89,8 @@ impl Purge {
 }
 
 /// In how many runs what is overdue is written. A death is seen up to an interval late, and found
-/// overdue up to another one late: the first is taken off here, the second is that of the first run.
+/// overdue up to another one late: the first is taken off here, the second is that of the first
+/// run.
 fn purge_runs(interval_seconds: i64) -> u64 {
     let interval_seconds = interval_seconds.max(60);
     let left_seconds = PURGE_DAYS_MORE * DAY_SECONDS - interval_seconds;

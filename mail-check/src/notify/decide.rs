@@ -35,8 +35,8 @@ use crate::stream;
 /// What a clock may be wrong by, and runs may overtake each other by.
 const SLACK_SECONDS: i64 = 600;
 
-/// Mail was destroyed, or looks so: who waited for a second run would lose a night. As the checks of
-/// a root and of a stream name it.
+/// Mail was destroyed, or looks so: who waited for a second run would lose a night. As the checks
+/// of a root and of a stream name it.
 const AT_ONCE: [&str; 2] = ["backup-alarm", "changes"];
 
 /// When a change is news.

@@ -115,8 +115,8 @@ fn join(word: &mut Word, bytes: &[u8]) {
     word.bytes.extend_from_slice(bytes);
 }
 
-/// `bytes` in the character set of this name, or, where it is not known or claims to be ASCII and is
-/// not, as they are.
+/// `bytes` in the character set of this name, or, where it is not known or claims to be ASCII and
+/// is not, as they are.
 pub(super) fn text_in(charset: &[u8], bytes: &[u8]) -> String {
     let is_ascii = charset.eq_ignore_ascii_case(b"us-ascii");
     match encoding_of(charset.trim_ascii()).filter(|_| !is_ascii) {

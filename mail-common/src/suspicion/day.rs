@@ -78,9 +78,9 @@ pub fn runs(root: &BackupRoot, kinds: &[SetKind]) -> Vec<DayRun> {
     ours.filter_map(read).collect()
 }
 
-/// The days up to `now` of the complete sets, that of `now` first. Days on which nothing was compared are left out,
-/// except the first. Runs that began after `now`, by a clock that was set back since, count for
-/// none.
+/// The days up to `now` of the complete sets, that of `now` first. Days on which nothing was
+/// compared are left out, except the first. Runs that began after `now`, by a clock that was set
+/// back since, count for none.
 #[must_use]
 pub fn days(runs: &[DayRun], now: Timestamp) -> Vec<Day> {
     let mut days: BTreeMap<i64, Vec<&DayRun>> = BTreeMap::from([(0, Vec::new())]);

@@ -142,8 +142,8 @@ fn mailbox_slow_loss(day: &Day, month: &[&Day], limits: &Limits, told: &Told) ->
     })
 }
 
-/// How far a mailbox has fallen, if that is more than half, or as its limits say, and at least as many
-/// messages as a mailbox must have to be judged, and not its habit.
+/// How far a mailbox has fallen, if that is more than half, or as its limits say, and at least as
+/// many messages as a mailbox must have to be judged, and not its habit.
 fn fallen(mailbox: &MailboxChanges, month: &[&Day], limits: &Limits) -> Option<MailboxChanges> {
     let limits = limits.of(&mailbox.mailbox);
     let days = month

@@ -1,5 +1,5 @@
-//! What is not mail: databases that lost their rows, keys that changed, files that are not there any
-//! more. It is told, and nothing is held for it.
+//! What is not mail: databases that lost their rows, keys that changed, files that are not there
+//! any more. It is told, and nothing is held for it.
 //!
 //! All this is judged by what the manifests say of the sets before. What they do not say is not
 //! known, and not judged.

@@ -3,8 +3,10 @@
 //!
 //! | state | what a kill leaves | the next run |
 //! |---|---|---|
-//! | loading | the live databases untouched, scratch databases beside them | drops the scratch databases |
-//! | exchanging | tables in either place, stored code partly dropped or made | puts all back as it was |
+//! | loading | the live databases untouched, scratch databases beside them | drops the scratch
+//! databases |
+//! | exchanging | tables in either place, stored code partly dropped or made | puts all back as it
+//! was |
 //! | done | the new databases in place, the old ones beside them | drops the old ones |
 
 use mail_mysql::scratch;

@@ -2,8 +2,8 @@
 //!
 //! Half and full width, composed and decomposed characters are one (NFKC, Unicode Standard Annex
 //! 15), white space of any length is one blank, and what is invisible is left out: soft hyphens,
-//! joiners, blanks of no width. Mail programs break a line between any two characters of Chinese and
-//! Japanese, so that to words a break there is nothing.
+//! joiners, blanks of no width. Mail programs break a line between any two characters of Chinese
+//! and Japanese, so that to words a break there is nothing.
 
 use unicode_normalization::UnicodeNormalization;
 

@@ -1,8 +1,8 @@
 //! Which of the found messages are in the live mail now, in whatever folder of their mailbox.
 //!
-//! A file that is as it was when the newest set was made (inode, size, modification and change time)
-//! has the content that the set has on record; what has a size that is wanted and is not known is
-//! read.
+//! A file that is as it was when the newest set was made (inode, size, modification and change
+//! time) has the content that the set has on record; what has a size that is wanted and is not
+//! known is read.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;

@@ -1,10 +1,10 @@
 //! One mailbox looked for in all sets at once.
 //!
-//! Sets share the indexes of their segments by hard links, so each file is read and hashed once, and
-//! of its lines only those are kept that could be meant. What a set adds is its state: which of them
-//! it has no longer, and under which names it has the others. Sets are gone through from the newest
-//! to the oldest, so the first that has a message is the one that it is restored from, and the last
-//! is where it came.
+//! Sets share the indexes of their segments by hard links, so each file is read and hashed once,
+//! and of its lines only those are kept that could be meant. What a set adds is its state: which of
+//! them it has no longer, and under which names it has the others. Sets are gone through from the
+//! newest to the oldest, so the first that has a message is the one that it is restored from, and
+//! the last is where it came.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -98,7 +98,8 @@ fn id_of(file: &File, path: &RelPath) -> Result<FileId, Failed> {
 /// An index that was read.
 struct Known {
     sha256: Sha256,
-    /// What could be meant of it, sorted by stored name; nothing where it is damaged, which was said.
+    /// What could be meant of it, sorted by stored name; nothing where it is damaged, which was
+    /// said.
     hits: Rc<Vec<Hit>>,
 }
 

@@ -1,8 +1,9 @@
-//! Mailbox by mailbox through all sets, then through what has to be read, the newest messages first.
+//! Mailbox by mailbox through all sets, then through what has to be read, the newest messages
+//! first.
 //!
 //! Where more is found than is held at once, the indexes are gone through again: once to divide all
-//! contents into lots by the time of delivery, then once for each lot. Memory does not grow with the
-//! mail then, but for a few bytes a message.
+//! contents into lots by the time of delivery, then once for each lot. Memory does not grow with
+//! the mail then, but for a few bytes a message.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! Which part of all messages a pass over the indexes keeps: all, where there are few, or else one lot
-//! after the other, each as a search for it alone would find it.
+//! Which part of all messages a pass over the indexes keeps: all, where there are few, or else one
+//! lot after the other, each as a search for it alone would find it.
 //!
 //! A lot is made of contents, not of lines: all that sets say of a content is met in one pass, so
 //! that the first and the last set that has it, and its answer, are what they would be.

@@ -1,5 +1,5 @@
-//! What is left of what was found: without the messages of another set, and without those that are in
-//! the live mail.
+//! What is left of what was found: without the messages of another set, and without those that are
+//! in the live mail.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;

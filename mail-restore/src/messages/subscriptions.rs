@@ -1,9 +1,9 @@
-//! `subscriptions`: the folders of a mailbox that mail programs show. A folder that was made is added,
-//! or its user would not see what came back.
+//! `subscriptions`: the folders of a mailbox that mail programs show. A folder that was made is
+//! added, or its user would not see what came back.
 //!
-//! Dovecot writes the file as a whole, into `subscriptions.lock`, which is its lock too, and renames
-//! that; so does this. Since Dovecot 2.3 its first line is `V`, a tab and `2`, and a tab stands
-//! between the levels of a name; before, each line was a name as it is on disk.
+//! Dovecot writes the file as a whole, into `subscriptions.lock`, which is its lock too, and
+//! renames that; so does this. Since Dovecot 2.3 its first line is `V`, a tab and `2`, and a tab
+//! stands between the levels of a name; before, each line was a name as it is on disk.
 
 use std::io::{self, Read, Write};
 use std::thread;

@@ -176,8 +176,8 @@ impl Swapped {
         Ok(())
     }
 
-    /// Gives the new one, which has the name `kept` for a moment, its hidden name again, under which
-    /// the next run knows it. Returns the name that it has.
+    /// Gives the new one, which has the name `kept` for a moment, its hidden name again, under
+    /// which the next run knows it. Returns the name that it has.
     fn hide<'a>(&'a self, kept: &'a PathBuf) -> &'a PathBuf {
         match atomic::rename_into_place(kept, &self.hidden) {
             Ok(()) => &self.hidden,

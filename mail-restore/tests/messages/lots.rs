@@ -15,8 +15,8 @@ use crate::support::{DELIVERED, Site};
 /// Several lots, and a part of one.
 const MESSAGES: u32 = 430;
 
-/// Every third message is Bob's. Delivered later, it comes later in the alphabet of its mailbox only
-/// by chance.
+/// Every third message is Bob's. Delivered later, it comes later in the alphabet of its mailbox
+/// only by chance.
 fn path(number: u32, flags: &str) -> String {
     let user = if number.is_multiple_of(3) {
         "bob"

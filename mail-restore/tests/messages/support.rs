@@ -220,8 +220,9 @@ pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Changes the lines of the index of the first segment by `change`, and makes manifest and checksums agree with it: a set
-/// as a program of another version, or an attacker, would have written it.
+/// Changes the lines of the index of the first segment by `change`, and makes manifest and
+/// checksums agree with it: a set as a program of another version, or an attacker, would have
+/// written it.
 pub(crate) fn forge_index(set: &Path, unit: &str, change: impl Fn(&str) -> String) {
     let name = format!("mailboxes/{unit}/0001.jsonl.zst");
     let text = String::from_utf8(piped(

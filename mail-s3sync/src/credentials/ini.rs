@@ -42,9 +42,9 @@ impl Ini {
     }
 
     /// Reads `text` by the rules of Python's `RawConfigParser`, which the AWS command line uses: a
-    /// line that is indented deeper than the setting before it continues its value, so a section may
-    /// be indented as a whole; a comment has a line of its own; nothing may be there twice. Only the
-    /// byte order mark that Windows writes is no error here.
+    /// line that is indented deeper than the setting before it continues its value, so a section
+    /// may be indented as a whole; a comment has a line of its own; nothing may be there twice.
+    /// Only the byte order mark that Windows writes is no error here.
     pub(super) fn parse(text: &str, path: &Path) -> Result<Self, Error> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let text = text.replace("\r\n", "\n").replace('\r', "\n");

@@ -94,7 +94,8 @@ impl<'a> PushPlan<'a> {
             && self.files.iter().all(is_kept)
     }
 
-    /// The manifest is not among the items: that it is there, and of the right size, is checked here.
+    /// The manifest is not among the items: that it is there, and of the right size, is checked
+    /// here.
     fn has_same_manifest(&self) -> bool {
         let contents = self.remote.contents.as_ref();
         let Some(entry) = contents.and_then(|contents| contents.entry(MANIFEST)) else {

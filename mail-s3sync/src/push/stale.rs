@@ -12,9 +12,9 @@ use crate::layout::POOL;
 const STALE_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
 impl Push<'_> {
-    /// Drops what uploads of runs that died have left below the sets and in the pool. A store that does
-    /// not allow it is as good: the bucket's lifecycle rule does the same. Hourly sets are looked
-    /// for only where one is pushed: most buckets have none.
+    /// Drops what uploads of runs that died have left below the sets and in the pool. A store that
+    /// does not allow it is as good: the bucket's lifecycle rule does the same. Hourly sets are
+    /// looked for only where one is pushed: most buckets have none.
     pub(super) fn drop_stale_uploads(&self, pushed: SetKind) {
         let Ok(before) = self.now.checked_sub(STALE_AFTER) else {
             return;
@@ -39,9 +39,9 @@ impl Push<'_> {
         }
     }
 
-    /// Whether [`Push::drop_stale_uploads`] is worth its requests when there is nothing to send. The push that
-    /// closed the set has done it: within a day there is little new to find, and a push of what is
-    /// there stays at one listing and one object.
+    /// Whether [`Push::drop_stale_uploads`] is worth its requests when there is nothing to send.
+    /// The push that closed the set has done it: within a day there is little new to find, and a
+    /// push of what is there stays at one listing and one object.
     pub(super) fn may_have_stale_uploads(&self, plan: &PushPlan<'_>) -> bool {
         plan.closed()
             .is_some_and(|closed: Timestamp| self.now.duration_since(closed) > STALE_AFTER)

@@ -61,8 +61,8 @@ impl SimulatedStore {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets the time be `now`, and the rules do their work. They take no version that is locked, and
-    /// they count from the midnight after it was written.
+    /// Lets the time be `now`, and the rules do their work. They take no version that is locked,
+    /// and they count from the midnight after it was written.
     pub(crate) fn pass_to(&self, now: Timestamp, rules: &[Rule]) {
         let mut state = self.state();
         state.now = now;

@@ -1,5 +1,5 @@
-//! What a store does not allow, answered by the store itself: keys that may not delete, a clock that is
-//! wrong.
+//! What a store does not allow, answered by the store itself: keys that may not delete, a clock
+//! that is wrong.
 
 use std::path::PathBuf;
 use std::process::Output;

@@ -70,8 +70,8 @@ fn last_sets(facts: &Facts) -> Vec<&StoredSet> {
     last
 }
 
-/// The sets of each kind that the store has any of. Daily ones are expected wherever there are sets;
-/// where only others are kept, these stand for them.
+/// The sets of each kind that the store has any of. Daily ones are expected wherever there are
+/// sets; where only others are kept, these stand for them.
 fn by_kind<'a>(sets: &[&'a StoredSet]) -> Vec<(SetKind, Vec<&'a StoredSet>)> {
     let of = |kind: SetKind| -> Vec<&StoredSet> {
         let start = format!("{kind}/");

@@ -54,8 +54,8 @@ impl Push<'_> {
         Ok(contents)
     }
 
-    /// Completes the ledger by what pushes have left that were killed, or that ran at the same time,
-    /// as far as it can matter. Whatever others have put there stays unknown.
+    /// Completes the ledger by what pushes have left that were killed, or that ran at the same
+    /// time, as far as it can matter. Whatever others have put there stays unknown.
     fn ask_for_unknown(
         &self,
         items: &[Arc<Item>],

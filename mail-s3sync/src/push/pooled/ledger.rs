@@ -2,9 +2,9 @@
 //! encrypted the digest before.
 //!
 //! A listing shows neither whether an object is what its key says, nor its lock. The ledger does,
-//! for as long as the listing gives the ETag that was confirmed. It is a note and nothing more: what
-//! it does not have, or has otherwise, the store is asked for, so that it may be lost, be older
-//! than the pool, or be written by two pushes at once.
+//! for as long as the listing gives the ETag that was confirmed. It is a note and nothing more:
+//! what it does not have, or has otherwise, the store is asked for, so that it may be lost, be
+//! older than the pool, or be written by two pushes at once.
 
 use std::collections::BTreeMap;
 
@@ -102,8 +102,8 @@ impl Ledger {
 }
 
 impl Known {
-    /// What the store says of the object under the digest `sha256`; `None` when it does not say that
-    /// it is this.
+    /// What the store says of the object under the digest `sha256`; `None` when it does not say
+    /// that it is this.
     pub(super) fn of(found: &Found, sha256: Sha256) -> Option<Self> {
         if found.marks.sha256 != Some(sha256) {
             return None;

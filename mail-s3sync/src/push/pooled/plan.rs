@@ -112,8 +112,8 @@ impl<'a> PooledPlan<'a> {
             && items.into_iter().all(is_same)
     }
 
-    /// Whether the set is to be kept, or locked, for clearly longer than the push that closed it has
-    /// seen to.
+    /// Whether the set is to be kept, or locked, for clearly longer than the push that closed it
+    /// has seen to.
     fn gets_longer(&self) -> bool {
         let closed = self.remote.listed.get(CHECKSUMS);
         let kept = closed.map(|listed| end_of_day(listed.modified, self.life.keep_days));

@@ -23,8 +23,8 @@ use crate::remote::{self, AsText, Entry, Pool, PoolListing, RemoteSet};
 use crate::totals::add_transfer;
 
 impl<'a> Push<'a> {
-    /// Pushes a set into the pool. `Partial` when a file could not be sent: the others were, and the
-    /// set is not closed.
+    /// Pushes a set into the pool. `Partial` when a file could not be sent: the others were, and
+    /// the set is not closed.
     pub(in crate::push) fn push_pooled(
         &self,
         local: &'a LocalSet,

@@ -29,8 +29,8 @@ impl Patience {
 }
 
 impl Bucket {
-    /// Makes a request until it succeeds, or trying again cannot help. The outer error is that of the keys or
-    /// of a signal; the inner one is the store's, for the caller to look at.
+    /// Makes a request until it succeeds, or trying again cannot help. The outer error is that of
+    /// the keys or of a signal; the inner one is the store's, for the caller to look at.
     pub(super) async fn attempt<T, E, F>(
         &self,
         patience: Patience,

@@ -170,8 +170,8 @@ fn parse_quoted(line: &[u8]) -> Option<Request<'_>> {
     })
 }
 
-/// `[time] - 200 200 - GET https host "/path" [Client 192.0.2.1] ...`, where the statuses before the
-/// last are those of the cache and of the server behind.
+/// `[time] - 200 200 - GET https host "/path" [Client 192.0.2.1] ...`, where the statuses before
+/// the last are those of the cache and of the server behind.
 fn parse_proxy_manager(line: &[u8]) -> Option<Request<'_>> {
     static FORMAT: LazyLock<Regex> = LazyLock::new(|| {
         let format =
