@@ -44,11 +44,12 @@ pub(crate) fn judge_day(
 ) -> Result<JudgedDay, Error> {
     let mut records = records(std::mem::take(&mut saved.comparisons));
     let mut findings = tended.alarm.map_or_else(Vec::new, of_canary);
+    let moment = of_set(plan.id, now);
     if let Some(changes) = &records.changes {
         count(saved, changes);
-        findings.extend(of_mail(plan, &records, earlier, of_set(plan.id, now)));
+        findings.extend(of_mail(plan, &records, earlier, moment));
     }
-    findings.extend(other_losses(plan, saved, earlier, now.timestamp()));
+    findings.extend(other_losses(plan, saved, earlier, now.timestamp(), moment));
     records.alarms = findings
         .into_iter()
         .map(|it| alarm(plan, session, it))

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 
 use mail_common::record::{DatabaseRows, WatchedFile};
 use mail_common::set::{Component, SetState};
-use mail_common::suspicion::{DayRun, Finding, Saved, judge_databases, judge_watched};
+use mail_common::suspicion::{DayRun, Finding, Saved, is_of_day, judge_databases, judge_watched};
 
 use crate::components::SavedComponents;
 use crate::plan::Plan;
@@ -13,14 +13,19 @@ use crate::plan::Plan;
 /// How many days a table is compared with.
 const DAYS: i64 = 30;
 
-/// What is told of `saved`. `earlier` are the runs that made the sets of the root.
+/// What is told of `saved`, beside the sets from before the day that ends at `moment`: every run of
+/// a day tells it, so that no later one, of whatever kind, takes it from those who read the last
+/// set. `earlier` are the runs that made the sets of the root.
 pub(crate) fn other_losses(
     plan: &Plan,
     saved: &SavedComponents,
     earlier: &[DayRun],
     now: jiff::Timestamp,
+    moment: jiff::Timestamp,
 ) -> Vec<Finding> {
-    let is_before = |run: &&DayRun| run.state == SetState::Complete && run.begun <= now;
+    let is_before = |run: &&DayRun| {
+        run.state == SetState::Complete && run.begun <= now && !is_of_day(run, moment)
+    };
     let mut complete: Vec<&DayRun> = earlier.iter().filter(is_before).collect();
     complete.sort_by_key(|run| Reverse((run.begun, run.set)));
     let mut findings = databases(plan, saved, &complete, now);

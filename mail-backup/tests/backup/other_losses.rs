@@ -2,11 +2,12 @@
 //! held for it.
 
 use std::fs;
+use std::process::Command;
 
 use mail_tests::run::Outcome;
 use serde_json::Value;
 
-use crate::support::{Server, put};
+use crate::support::{self, Server, put};
 
 /// A key of a kind that a tool would make; what it holds does not matter.
 fn key(text: &str) -> Vec<u8> {
@@ -100,4 +101,23 @@ fn a_key_that_changes_and_a_compose_file_that_vanishes_are_told_once() {
         ("key-gone", "example.com/mail.private in dkim"),
     ];
     check(&server, &day("2026-11-05"), &told);
+}
+
+#[test]
+fn every_run_of_a_day_tells_what_has_changed_since_the_day_before() {
+    let server = Server::with_one_message();
+    let config = server.path("config/tls/mx.key");
+    put(&config, &key("one"));
+    let before = support::capture(Command::new("date").args(["-u", "-d", "-2 days", "+%F"]));
+    let before = String::from_utf8(before).unwrap();
+    let save = |args: &[&str], told: &[(&str, &str)]| {
+        check(&server, &[&["--component", "config"], args].concat(), told)
+    };
+    save(&["--date", before.trim()], &[]);
+    put(&config, &key("two"));
+    let told = [("key-changed", "tls/mx.key in config")];
+    // The second daily run takes the place of the first.
+    for kind in ["--weekly", "--daily", "--daily", "--hourly"] {
+        save(&[kind], &told);
+    }
 }

@@ -1,11 +1,14 @@
 //! Whether the mail was destroyed: alarms that nobody has accepted, and the changes of the last day
 //! by the limits of the file of checks, which are not those of the mail server's own settings.
 
+use std::cmp::Reverse;
+
 use jiff::Timestamp;
-use mail_common::record::{AlarmLevel, MessageChanges};
+use mail_common::record::{Alarm, AlarmLevel, MessageChanges};
 use mail_common::set::{self, BackupRoot, SetId, SetKind, SetState};
 use mail_common::suspicion::{
-    self, Day, DayRun, HOLD, Hold, Limits, Told, days, judge as judge_day, judge_month, runs,
+    self, Day, DayRun, HOLD, Hold, Limits, Told, days, is_of_day, judge as judge_day, judge_month,
+    runs,
 };
 
 use crate::finding::Finding;
@@ -19,6 +22,8 @@ pub(super) struct Changes {
     hold: Option<Hold>,
     /// Of daily and hourly sets.
     runs: Vec<DayRun>,
+    /// Of weekly sets: their figures are those of a week, but they tell what others do not.
+    weekly: Vec<DayRun>,
     /// When the runs began whose alarms were accepted.
     accepted: Vec<Timestamp>,
 }
@@ -29,6 +34,7 @@ pub(super) fn gather(root: &BackupRoot) -> Result<Changes, set::Error> {
     Ok(Changes {
         hold: Hold::of(root)?,
         runs: runs(root, &[SetKind::Daily, SetKind::Hourly]),
+        weekly: runs(root, &[SetKind::Weekly]),
         accepted: alarms.filter_map(|alarm| alarm.time.parse().ok()).collect(),
     })
 }
@@ -71,15 +77,11 @@ fn judge_hold(changes: &Changes, root: &str) -> Finding {
 }
 
 fn judge_last(changes: &Changes, last: &DayRun, root: &str, limits: &Limits) -> Finding {
-    let mut told: Vec<String> = Vec::new();
-    let mut level = None;
-    let recorded = last.records.alarms.iter();
-    for alarm in recorded.filter(|alarm| alarm.level == AlarmLevel::Notable) {
-        told.push(alarm.message.clone());
-        level = level.max(Some(AlarmLevel::Notable));
-    }
+    let notable = changes.notable(last);
+    let mut told: Vec<String> = notable.iter().map(|alarm| words(alarm, last)).collect();
+    let mut level = (!notable.is_empty()).then_some(AlarmLevel::Notable);
     for finding in changes.found(last, limits) {
-        if !told.contains(&finding.message) {
+        if notable.iter().all(|alarm| alarm.message != finding.message) {
             told.push(finding.message);
         }
         level = level.max(Some(finding.rule.level()));
@@ -89,6 +91,15 @@ fn judge_last(changes: &Changes, last: &DayRun, root: &str, limits: &Limits) -> 
         None => Finding::ok(CHANGES, root, format!("{} shows an ordinary day", last.set)),
         Some(AlarmLevel::Notable) => Finding::warning(CHANGES, root, told),
         Some(AlarmLevel::Alarm) => Finding::critical(CHANGES, root, told),
+    }
+}
+
+/// What an alarm says, and which set if that is not the last one.
+fn words(alarm: &Alarm, last: &DayRun) -> String {
+    if alarm.set == last.set.to_string() {
+        alarm.message.clone()
+    } else {
+        format!("{} ({})", alarm.message, alarm.set)
     }
 }
 
@@ -124,6 +135,23 @@ impl Changes {
             |run: &&DayRun| run.records.changes.is_some() || !run.records.alarms.is_empty();
         let compared = self.runs.iter().filter(is_known);
         compared.max_by_key(|run| (run.moment, run.begun))
+    }
+
+    /// What the runs of the last day have told as notable, the newest first: the last run of a
+    /// day may see less than those before it.
+    fn notable(&self, last: &DayRun) -> Vec<&Alarm> {
+        let is_of_it = |run: &&DayRun| run.moment > last.moment || is_of_day(run, last.moment);
+        let runs = self.runs.iter().chain(&self.weekly).filter(is_of_it);
+        let mut runs: Vec<&DayRun> = runs.collect();
+        runs.sort_by_key(|run| Reverse((run.moment, run.begun)));
+        let mut told: Vec<&Alarm> = Vec::new();
+        for alarm in runs.into_iter().flat_map(|run| &run.records.alarms) {
+            let is_new = told.iter().all(|known| known.message != alarm.message);
+            if alarm.level == AlarmLevel::Notable && is_new {
+                told.push(alarm);
+            }
+        }
+        told
     }
 
     /// The newest complete set from before `time`.
@@ -259,6 +287,47 @@ mod tests {
             ..alarm(28)
         });
         check(&changes, CHANGES, Status::Warning, "half of a mailbox");
+    }
+
+    /// A run that told something that is no mail.
+    fn telling(set: &str, time: &str) -> DayRun {
+        let notable = Alarm {
+            level: AlarmLevel::Notable,
+            set: set.to_owned(),
+            message: "a private key is gone".into(),
+            ..alarm(28)
+        };
+        run_of(set, time, vec![notable])
+    }
+
+    fn run_of(set: &str, time: &str, alarms: Vec<Alarm>) -> DayRun {
+        let mut run = run(28, 0);
+        run.set = set.parse().unwrap();
+        run.begun = time.parse().unwrap();
+        run.moment = run.begun;
+        run.records.alarms = alarms;
+        run
+    }
+
+    #[test]
+    fn what_any_run_of_the_day_has_told_is_told() {
+        let weekly = telling("weekly/2026-week-48", "2026-11-28T02:00:00Z");
+        let told = "daily/2026-11-28: a private key is gone (weekly/2026-week-48)";
+        let mut changes = Changes {
+            runs: vec![run(27, 0), run(28, 0)],
+            weekly: vec![weekly],
+            ..Changes::default()
+        };
+        check(&changes, CHANGES, Status::Warning, told);
+        // The daily run after it has failed.
+        changes.runs.pop();
+        check(&changes, CHANGES, Status::Warning, "(weekly/2026-week-48)");
+        changes.runs.push(run(29, 0));
+        check(&changes, CHANGES, Status::Ok, "ordinary");
+        let hourly = run_of("hourly/2026-11-28T0330", "2026-11-28T03:30:00Z", Vec::new());
+        let daily = telling("daily/2026-11-28", "2026-11-28T03:00:00Z");
+        changes.runs = vec![run(27, 0), daily, hourly];
+        check(&changes, CHANGES, Status::Warning, "(daily/2026-11-28)");
     }
 
     #[test]
