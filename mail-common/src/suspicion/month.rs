@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::day::Day;
 use super::judge::{Finding, HABIT_DAYS, Rule, greatest, is_most, losses, names, percent, share};
 use super::limits::Limits;
-use crate::record::{MailboxChanges, MessageChanges};
+use crate::record::{AlarmLevel, MailboxChanges, MessageChanges};
 
-/// What was told within thirty days, and is not told again.
+/// What was told within thirty days, and is not told again. An alarm is: what has gone is counted
+/// from the last one on, so that another is about other messages.
 #[derive(Clone, Debug, Default)]
 pub struct Told {
     rules: BTreeSet<String>,
@@ -27,7 +28,7 @@ impl Told {
     }
 
     fn has(&self, rule: Rule) -> bool {
-        self.rules.contains(rule.name())
+        rule.level() == AlarmLevel::Notable && self.rules.contains(rule.name())
     }
 }
 
@@ -266,8 +267,9 @@ mod tests {
         assert_eq!(judge(&told), ["slow-ruin"]);
         told.add("slow-loss", &[]);
         assert_eq!(judge(&told), ["slow-ruin"]);
+        // The count of what has gone began again with that alarm: this is another half.
         told.add("slow-ruin", &[]);
-        assert_eq!(judge(&told), [""; 0]);
+        assert_eq!(judge(&told), ["slow-ruin"]);
     }
 
     #[test]
