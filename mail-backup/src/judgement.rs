@@ -201,8 +201,9 @@ fn alarm(plan: &Plan, session: &Session, finding: Finding) -> Alarm {
     }
 }
 
-fn key_of_file(file: &WatchedFile) -> (Component, WatchedRole, &str) {
-    (file.component, file.role, &file.path.path)
+fn key_of_file(file: &WatchedFile) -> (Component, WatchedRole, Option<&str>, &str) {
+    let archive = file.archive.as_deref();
+    (file.component, file.role, archive, &file.path.path)
 }
 
 fn of_kinds(runs: &[DayRun], kinds: &[SetKind]) -> Vec<DayRun> {

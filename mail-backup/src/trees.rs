@@ -269,6 +269,7 @@ impl Archiver<'_> {
             self.saved.watched.push(WatchedFile {
                 component: self.plan.component,
                 role: WatchedRole::Key,
+                archive: Some(self.plan.archive.to_string()),
                 path: path.into(),
                 sha256,
             });
@@ -345,6 +346,7 @@ pub(crate) fn save_copy(plan: &CopyPlan, staging: &Staging<'_>) -> Result<SavedP
     let watched = WatchedFile {
         component: plan.component,
         role: WatchedRole::Compose,
+        archive: None,
         path: (&target).into(),
         sha256: stored.sha256,
     };

@@ -547,8 +547,10 @@ pub struct WatchedFile {
     pub component: Component,
     /// What it is.
     pub role: WatchedRole,
-    /// The file, relative to what is archived of the component; of a Compose project, relative to
-    /// the set.
+    /// The archive that a key is in, relative to the set; a file of a Compose project is in none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<String>,
+    /// The file, relative to what its archive holds; of a Compose project, relative to the set.
     #[serde(flatten)]
     pub path: PathField,
     /// The digest of its content.

@@ -17,7 +17,12 @@ fn key(text: &str) -> Vec<u8> {
 /// The rules and the sentences of what a run tells. None of it holds anything.
 #[track_caller]
 fn check(server: &Server, args: &[&str], expected: &[(&str, &str)]) -> Outcome {
-    let outcome = server.run(args).assert_code(0);
+    check_outcome(server, server.run(args), expected)
+}
+
+#[track_caller]
+fn check_outcome(server: &Server, outcome: Outcome, expected: &[(&str, &str)]) -> Outcome {
+    let outcome = outcome.assert_code(0);
     let told = outcome.data("alarm");
     let text = |alarm: &Value, field: &str| alarm[field].as_str().unwrap().to_owned();
     let rules: Vec<String> = told.iter().map(|alarm| text(alarm, "rule")).collect();
@@ -120,4 +125,24 @@ fn every_run_of_a_day_tells_what_has_changed_since_the_day_before() {
     for kind in ["--weekly", "--daily", "--daily", "--hourly"] {
         save(&[kind], &told);
     }
+}
+
+#[test]
+fn keys_of_one_name_in_further_directories_are_told_apart() {
+    let server = Server::with_one_message();
+    let [one, two] = ["etc/one", "etc/two"].map(|name| server.path(name));
+    put(&one.join("key.pem"), &key("one"));
+    put(&two.join("key.pem"), &key("two"));
+    let both = format!("{} {}", one.display(), two.display());
+    let save = |date, told: &[(&str, &str)]| {
+        let tool = server.tool(&["--component", "config", "--date", date]);
+        let outcome = support::checked(tool.env("EXTRA_DIRS", &both).run());
+        check_outcome(&server, outcome, told)
+    };
+    save("2026-11-01", &[]);
+    save("2026-11-02", &[]);
+    fs::remove_file(two.join("key.pem")).unwrap();
+    save("2026-11-03", &[("key-gone", "etc/two.tar.zst")]);
+    put(&one.join("key.pem"), &key("three"));
+    save("2026-11-04", &[("key-changed", "etc/one.tar.zst")]);
 }

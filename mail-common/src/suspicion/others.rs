@@ -106,7 +106,8 @@ pub fn judge_watched(
     let (mut changed, mut keys_gone, mut files_gone) = (Vec::new(), Vec::new(), Vec::new());
     let places = places_of_keys(now);
     for file in last.iter().filter(|file| saved.contains(&file.component)) {
-        let name = format!("{} in {}", printable(&file.path.path), file.component);
+        let archive = file.archive.as_deref().unwrap_or(file.component.name());
+        let name = format!("{} in {}", printable(&file.path.path), printable(archive));
         match (there.get(&key_of(file)), file.role) {
             (Some(found), WatchedRole::Key) if found.sha256 != file.sha256 => changed.push(name),
             (Some(_), _) => {}
@@ -132,19 +133,26 @@ pub fn judge_watched(
     findings.into_iter().flatten().collect()
 }
 
-fn key_of(file: &WatchedFile) -> (Component, WatchedRole, &str) {
-    (file.component, file.role, &file.path.path)
+/// One component may have several archives, with files of the same names.
+type Archive<'a> = (Component, Option<&'a str>);
+
+fn archive_of(file: &WatchedFile) -> Archive<'_> {
+    (file.component, file.archive.as_deref())
 }
 
-fn places_of_keys(files: &[WatchedFile]) -> BTreeSet<(Component, Option<RelPath>)> {
+fn key_of(file: &WatchedFile) -> (Archive<'_>, WatchedRole, &str) {
+    (archive_of(file), file.role, &file.path.path)
+}
+
+fn places_of_keys(files: &[WatchedFile]) -> BTreeSet<(Archive<'_>, Option<RelPath>)> {
     let keys = files.iter().filter(|file| file.role == WatchedRole::Key);
     keys.map(place_of).collect()
 }
 
 /// The directory of a file.
-fn place_of(file: &WatchedFile) -> (Component, Option<RelPath>) {
+fn place_of(file: &WatchedFile) -> (Archive<'_>, Option<RelPath>) {
     let path = RelPath::try_from(&file.path).ok();
-    (file.component, path.and_then(|path| path.parent()))
+    (archive_of(file), path.and_then(|path| path.parent()))
 }
 
 fn told(rule: Rule, what: &str, names: &[String]) -> Option<Finding> {
@@ -234,6 +242,7 @@ mod tests {
         WatchedFile {
             component: Component::Ssl,
             role,
+            archive: (role == WatchedRole::Key).then(|| "ssl/certbot.tar.zst".to_owned()),
             path: (&path.parse::<RelPath>().unwrap()).into(),
             sha256: Sha256::of(content.as_bytes()),
         }
@@ -250,12 +259,23 @@ mod tests {
         let same = std::slice::from_ref(&key);
         check(&judge(same, same), &[]);
         check(
-            &judge(&[other], same),
+            &judge(std::slice::from_ref(&other), same),
             &[
                 "key-changed: a private key has other content; was that you?: live/a/privkey.pem in ssl",
             ],
         );
         check(&judge(&[], same), &["key-gone: a private key is gone"]);
+        // Of the same name in another archive of the component.
+        let elsewhere = WatchedFile {
+            archive: Some("config/extra/etc/a.tar.zst".into()),
+            ..other.clone()
+        };
+        let both = [key.clone(), elsewhere.clone()];
+        check(&judge(&both, &both), &[]);
+        check(
+            &judge(same, &both),
+            &["key-gone: a private key is gone: live/a/privkey.pem in config/extra/etc/a.tar.zst"],
+        );
         let renewed = file(Key, "live/a/privkey2.pem", "2");
         check(&judge(&[renewed], same), &[]);
         let compose = file(Compose, "config/docker-compose.yml", "1");
