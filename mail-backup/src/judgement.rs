@@ -144,6 +144,7 @@ fn count(saved: &mut SavedComponents, changes: &Changes) {
 fn of_canary(message: String) -> Vec<Finding> {
     vec![Finding {
         rule: Rule::Canary,
+        component: None,
         message,
         mailboxes: Vec::new(),
     }]
@@ -197,6 +198,7 @@ fn alarm(plan: &Plan, session: &Session, finding: Finding) -> Alarm {
         set: plan.id.to_string(),
         time: session.begin().time.clone(),
         message: finding.message,
+        component: finding.component,
         mailboxes: finding.mailboxes,
     }
 }

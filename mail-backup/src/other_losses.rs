@@ -66,7 +66,7 @@ fn watched(plan: &Plan, saved: &SavedComponents, complete: &[&DayRun]) -> Vec<Fi
         }
         let mut known = complete.iter().map(|run| of_it(&run.records.watched));
         if let Some(last) = known.find(|files| !files.is_empty()) {
-            findings.extend(judge_watched(&of_it(&saved.watched), &last, &[component]));
+            findings.extend(judge_watched(&of_it(&saved.watched), &last, component));
         }
     }
     findings

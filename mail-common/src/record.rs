@@ -470,6 +470,9 @@ pub struct Alarm {
     pub time: String,
     /// A sentence for people.
     pub message: String,
+    /// The component that it is about, where that is not the mail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub component: Option<Component>,
     /// The mailboxes that it is about, those with the greatest changes first; of very many, the
     /// first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -99,6 +99,9 @@ fn a_key_that_changes_and_a_compose_file_that_vanishes_are_told_once() {
         ("key-changed", "example.com/mail.private in dkim"),
     ];
     check(&server, &day("2026-11-03"), &told);
+    // The certificates alone, once more: what the day told of the others stays.
+    let outcome = server.run(&["--component", "ssl", "--date", "2026-11-03"]);
+    assert_eq!(outcome.assert_code(0).data("alarm").len(), told.len());
     check(&server, &day("2026-11-04"), &[]);
     fs::remove_file(&dkim).unwrap();
     let told = [

@@ -72,6 +72,7 @@ fn changes_of(ago: u64) -> MailChanges {
         set: "daily/2026-11-25".to_owned(),
         time: "2026-11-25T03:00:00+09:00".to_owned(),
         message: "900 messages have <other> content".to_owned(),
+        component: None,
         mailboxes: Vec::new(),
     };
     MailChanges {

@@ -248,6 +248,7 @@ mod tests {
             set: set.to_owned(),
             time: time.to_owned(),
             message: String::new(),
+            component: None,
             mailboxes: Vec::new(),
         }
     }

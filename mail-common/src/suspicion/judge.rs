@@ -59,6 +59,8 @@ pub enum Rule {
 pub struct Finding {
     /// Why.
     pub rule: Rule,
+    /// What it is about, where that is not the mail.
+    pub component: Option<Component>,
     /// A sentence for people.
     pub message: String,
     /// The mailboxes that it is about, those with the greatest changes first; of very many, the
@@ -114,15 +116,19 @@ impl Rule {
     }
 }
 
-/// Whether an alarm is about `component`. A rule that is not known is about the mail.
+/// Whether an alarm is about `component`. A rule that is not known is about the mail, and one about
+/// files that does not say which component it means is about none.
 #[must_use]
 pub fn is_about(alarm: &Alarm, component: Component) -> bool {
+    if let Some(of) = alarm.component {
+        return of == component;
+    }
     let is_of = |rules: &[Rule]| rules.iter().any(|rule| rule.name() == alarm.rule);
     let is_of_databases = is_of(&[Rule::DatabaseGone, Rule::TablesGone, Rule::RowsLost]);
     let is_of_files = is_of(&[Rule::KeyChanged, Rule::KeyGone, Rule::FileGone]);
     match component {
         Component::Mysql => is_of_databases,
-        Component::Config | Component::Ssl | Component::Dkim => is_of_files,
+        Component::Config | Component::Ssl | Component::Dkim => false,
         Component::Mailboxes => !is_of_databases && !is_of_files,
     }
 }
@@ -159,6 +165,7 @@ fn spoiled(day: &Day, limits: &Limits) -> Option<Finding> {
     let names = names(&mailboxes, |mailbox| by(mailbox).to_string());
     Some(Finding {
         rule: Rule::Spoiled,
+        component: None,
         message: format!(
             "{count} messages have other content under the same name, or begin with no header, as \
              mail never does: {names}"
@@ -184,6 +191,7 @@ fn server_loss(day: &Day, before: &[Day], limits: &Limits) -> Option<Finding> {
     let mailboxes = greatest(day.changed.values(), |mailbox| mailbox.messages.vanished);
     Some(Finding {
         rule: Rule::ServerLoss,
+        component: None,
         message: format!(
             "{vanished} of all {} messages ({} %) are gone: {}",
             day.before,
@@ -212,6 +220,7 @@ fn many_mailboxes(
     let mailboxes = greatest(notable.into_iter(), |mailbox| mailbox.messages.vanished);
     Some(Finding {
         rule: Rule::ManyMailboxes,
+        component: None,
         message: format!(
             "{count} of {} mailboxes lost an unusual part of their messages at once: {}",
             day.mailboxes,
@@ -225,6 +234,7 @@ fn mailbox_loss(lost: &[&MailboxChanges]) -> Option<Finding> {
     let mailboxes = greatest(lost.iter().copied(), |mailbox| mailbox.messages.vanished);
     (!mailboxes.is_empty()).then(|| Finding {
         rule: Rule::MailboxLoss,
+        component: None,
         message: format!(
             "an unusual part of a mailbox is gone: {}",
             losses(&mailboxes)
@@ -237,6 +247,7 @@ fn mailbox_gone(gone: &[&MailboxChanges]) -> Option<Finding> {
     let mailboxes = greatest(gone.iter().copied(), |mailbox| mailbox.messages.before + 1);
     (!mailboxes.is_empty()).then(|| Finding {
         rule: Rule::MailboxGone,
+        component: None,
         message: format!(
             "a mailbox is gone as a whole; was the user deleted on purpose? {}",
             losses(&mailboxes)

@@ -93,6 +93,7 @@ fn slow_loss(day: &Day, month: &[&Day], limits: &Limits) -> Option<Finding> {
     let mailboxes = greatest(sums(month).values(), |mailbox| mailbox.messages.vanished);
     Some(Finding {
         rule,
+        component: None,
         message: format!(
             "within thirty days the server has lost {} of {} messages ({} %): {}",
             fall.by,
@@ -116,6 +117,7 @@ fn slow_spoiling(day: &Day, month: &[&Day], limits: &Limits) -> Option<Finding> 
     let mailboxes = greatest(sums(month).values(), by);
     Some(Finding {
         rule: Rule::SlowSpoiling,
+        component: None,
         message: format!(
             "within thirty days {count} messages got other content under the same name, or began \
              with no header, as mail never does: {}",
@@ -135,6 +137,7 @@ fn mailbox_slow_loss(day: &Day, month: &[&Day], limits: &Limits, told: &Told) ->
     let mailboxes = greatest(fallen.iter(), |mailbox| mailbox.messages.vanished);
     (!mailboxes.is_empty()).then(|| Finding {
         rule: Rule::MailboxSlowLoss,
+        component: None,
         message: format!(
             "within thirty days an unusual part of a mailbox has gone: {}",
             losses(&mailboxes)

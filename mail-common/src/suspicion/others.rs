@@ -52,12 +52,19 @@ pub fn judge_databases(
     }
     let findings = [
         told(
+            Component::Mysql,
             Rule::DatabaseGone,
             "a database is gone; was it dropped on purpose?",
             &gone,
         ),
-        told(Rule::TablesGone, "tables are gone", &tables_gone),
         told(
+            Component::Mysql,
+            Rule::TablesGone,
+            "tables are gone",
+            &tables_gone,
+        ),
+        told(
+            Component::Mysql,
             Rule::RowsLost,
             "a table has less than half of the least rows that it had in thirty days",
             &rows_lost,
@@ -94,18 +101,18 @@ fn name_of(database: &DatabaseRows, table: &str) -> String {
     printable(&format!("{}.{table}", database.database))
 }
 
-/// Judges the watched files of the components in `saved`, which were saved whole, by those of the
-/// last set that has any.
+/// Judges the watched files of `component`, which was saved whole, by those of the last set that has
+/// any.
 #[must_use]
 pub fn judge_watched(
     now: &[WatchedFile],
     last: &[WatchedFile],
-    saved: &[Component],
+    component: Component,
 ) -> Vec<Finding> {
     let there: BTreeMap<_, _> = now.iter().map(|file| (key_of(file), file)).collect();
     let (mut changed, mut keys_gone, mut files_gone) = (Vec::new(), Vec::new(), Vec::new());
     let places = places_of_keys(now);
-    for file in last.iter().filter(|file| saved.contains(&file.component)) {
+    for file in last.iter().filter(|file| file.component == component) {
         let archive = file.archive.as_deref().unwrap_or(file.component.name());
         let name = format!("{} in {}", printable(&file.path.path), printable(archive));
         match (there.get(&key_of(file)), file.role) {
@@ -119,12 +126,19 @@ pub fn judge_watched(
     }
     let findings = [
         told(
+            component,
             Rule::KeyChanged,
             "a private key has other content; was that you?",
             &changed,
         ),
-        told(Rule::KeyGone, "a private key is gone", &keys_gone),
         told(
+            component,
+            Rule::KeyGone,
+            "a private key is gone",
+            &keys_gone,
+        ),
+        told(
+            component,
             Rule::FileGone,
             "a file of the Compose project is gone",
             &files_gone,
@@ -155,7 +169,7 @@ fn place_of(file: &WatchedFile) -> (Archive<'_>, Option<RelPath>) {
     (archive_of(file), path.and_then(|path| path.parent()))
 }
 
-fn told(rule: Rule, what: &str, names: &[String]) -> Option<Finding> {
+fn told(component: Component, rule: Rule, what: &str, names: &[String]) -> Option<Finding> {
     if names.is_empty() {
         return None;
     }
@@ -166,6 +180,7 @@ fn told(rule: Rule, what: &str, names: &[String]) -> Option<Finding> {
     };
     Some(Finding {
         rule,
+        component: Some(component),
         message: format!("{what}: {}{more}", named.join(", ")),
         mailboxes: Vec::new(),
     })
@@ -252,7 +267,7 @@ mod tests {
     fn keys_that_changed_and_files_that_are_gone_are_told() {
         use WatchedRole::{Compose, Key};
         let judge =
-            |now: &[WatchedFile], last: &[WatchedFile]| judge_watched(now, last, &[Component::Ssl]);
+            |now: &[WatchedFile], last: &[WatchedFile]| judge_watched(now, last, Component::Ssl);
         let key = file(Key, "live/a/privkey.pem", "1");
         let other = file(Key, "live/a/privkey.pem", "2");
         check(&judge(std::slice::from_ref(&key), &[]), &[]);
@@ -286,7 +301,6 @@ mod tests {
             &judge(&[], compose),
             &["file-gone: a file of the Compose project is gone: config/docker-compose.yml"],
         );
-        // It was not saved, or not whole.
-        check(&judge_watched(&[], compose, &[]), &[]);
+        check(&judge_watched(&[], compose, Component::Config), &[]);
     }
 }

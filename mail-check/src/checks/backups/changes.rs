@@ -228,6 +228,7 @@ mod tests {
             set: format!("daily/2026-11-{day}"),
             time: format!("2026-11-{day}T03:00:00+00:00"),
             message: "20 messages".into(),
+            component: None,
             mailboxes: Vec::new(),
         }
     }
