@@ -37,7 +37,7 @@ const SLACK_SECONDS: i64 = 600;
 
 /// Mail was destroyed, or looks so: who waited for a second run would lose a night. As the checks
 /// of a root and of a stream name it.
-const AT_ONCE: [&str; 2] = ["backup-alarm", "changes"];
+const AT_ONCE: [&str; 3] = ["backup-alarm", "backup-changes", "changes"];
 
 /// When a change is news.
 #[derive(Clone, Copy, Debug)]

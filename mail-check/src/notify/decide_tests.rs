@@ -378,6 +378,7 @@ fn destroyed_mail_is_news_at_once() {
     };
     assert_eq!(send("disk", Status::Critical), 0);
     assert_eq!(send("backup-alarm", Status::Critical), 1);
+    assert_eq!(send("backup-changes", Status::Critical), 1);
     assert_eq!(send("changes", Status::Critical), 1);
     assert_eq!(send("changes", Status::Warning), 0);
 }
