@@ -158,7 +158,10 @@ impl Changes {
     fn last_before(&self, time: &str) -> Option<SetId> {
         let time: Timestamp = time.parse().ok()?;
         let before = self.runs.iter().filter(|run| {
-            run.state == SetState::Complete && run.begun < time && run.records.alarms.is_empty()
+            let is_alarm = |alarm: &Alarm| alarm.level == AlarmLevel::Alarm;
+            run.state == SetState::Complete
+                && run.begun < time
+                && !run.records.alarms.iter().any(is_alarm)
         });
         before.max_by_key(|run| run.begun).map(|run| run.set)
     }
@@ -251,6 +254,11 @@ mod tests {
             ..Changes::default()
         };
         check(&changes, ALARM, Status::Ok, "no alarm");
+        // What is notable makes no set a bad one.
+        changes.runs[1].records.alarms.push(Alarm {
+            level: AlarmLevel::Notable,
+            ..alarm(27)
+        });
         changes.hold = Some(Hold {
             alarms: vec![alarm(28)],
             unreadable: None,
