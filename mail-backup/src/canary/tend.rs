@@ -165,7 +165,10 @@ fn words(canary: &Canary) -> String {
     let path = mail_common::text::printable(&canary.path);
     match canary.state {
         CanaryState::Changed => format!("the message that nobody touches has changed: {path}"),
-        _ => format!("the message that nobody touches is gone: {path}"),
+        CanaryState::Gone => format!("the message that nobody touches is gone: {path}"),
+        CanaryState::Made | CanaryState::There => {
+            format!("the message that nobody touches is there: {path}")
+        }
     }
 }
 

@@ -66,7 +66,7 @@ pub fn judge_databases(
         told(
             Component::Mysql,
             Rule::RowsLost,
-            "a table has less than half of the least rows that it had in thirty days",
+            "a table has fewer than half the fewest rows it had in thirty days",
             &rows_lost,
         ),
     ];
