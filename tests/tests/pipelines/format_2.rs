@@ -461,7 +461,7 @@ fn a_state_that_does_not_fit_is_refused() {
     );
     check(
         "sed 's/\"segments\":\\[1,2,12\\]/\"segments\":[1,2]/'",
-        "does not have",
+        "mailboxes/example.com/alice",
     );
     check(
         "sed 's/\"segments\":\\[1,2,12\\]/\"segments\":[1,2,7,12]/'",

@@ -194,6 +194,6 @@ fn the_copy_elsewhere_is_asked_or_read() {
         "offsite",
         "newest",
         "critical",
-        "no complete set in the store",
+        "no complete daily set in the store",
     );
 }
