@@ -131,6 +131,13 @@ pub(crate) enum Error {
         components: String,
         first: Component,
     },
+    #[error("look after the canary in {}{advice}", place.display())]
+    Canary {
+        place: PathBuf,
+        /// What to do about it, after a semicolon; empty where only the cause says that.
+        advice: String,
+        source: io::Error,
+    },
     #[error(transparent)]
     Mailboxes(#[from] mailboxes::Error),
     #[error("the message was moved too often to be read; run mail-backup again")]
@@ -209,7 +216,9 @@ impl Failure for Error {
             Self::Set(set::Error::NotComplete { .. }) => FailureKind::State,
             Self::Set(error) => error.kind(),
             Self::Mailboxes(error) => error.kind(),
-            Self::NotThere { source, .. } => FailureKind::of_io(source),
+            Self::NotThere { source, .. } | Self::Canary { source, .. } => {
+                FailureKind::of_io(source)
+            }
             Self::NoServer { .. } => FailureKind::Database,
             Self::StillLacking { .. } => FailureKind::Missing,
             Self::StoredDamage { .. } | Self::LiveDamage { .. } => FailureKind::Damaged,

@@ -9,7 +9,9 @@ use mail_common::interrupt::Interrupt;
 use mail_common::manifest::{DayRecords, Manifest};
 use mail_common::record::{CanaryState, ErrorRecord, Record};
 use mail_common::report::Report;
-use mail_common::set::{CommitAs, MANIFEST, RootLock, SetId, SetKind, SetState, Staging};
+use mail_common::set::{
+    CommitAs, Component, MANIFEST, RootLock, SetId, SetKind, SetState, Staging,
+};
 use mail_common::suspicion::{DayRun, Hold, raise, runs};
 use mail_common::tool::{Session, Totals};
 
@@ -95,7 +97,8 @@ fn save(plan: &Plan, session: &Session, now: &ZonedDateTime) -> Result<(Exit, To
     let base = find_base(plan)?;
     let staging = Staging::create(&lock, &plan.root, plan.id)?.watching(&interrupt);
     let earlier = runs(&plan.root, &SetKind::ALL);
-    let tended = tend_canary(plan, session, &earlier, now)?;
+    let mut tended = tend_canary(plan, session, &earlier, now)?;
+    let untended = tended.failure.take();
     let saved = save_components(&Run {
         plan,
         session,
@@ -120,6 +123,10 @@ fn save(plan: &Plan, session: &Session, now: &ZonedDateTime) -> Result<(Exit, To
     day.add(carried.day.clone());
     let commit_as = day.commit_as(plan, session);
     let new_set = NewSet::of(saved, carried, day.records, commit_as, session);
+    let new_set = NewSet {
+        untended,
+        ..new_set
+    };
     new_set.commit(plan, &lock, session, staging)
 }
 
@@ -222,6 +229,8 @@ struct NewSet {
     totals: Totals,
     /// What the set does not suffer from.
     damage: Vec<FoundDamage>,
+    /// Nor of this: why nobody could look after the canary.
+    untended: Option<Error>,
     commit_as: CommitAs,
 }
 
@@ -252,6 +261,7 @@ impl NewSet {
             notices: saved.notices,
             remarks: saved.remarks,
             damage: saved.damage,
+            untended: None,
             day,
             errors,
             totals,
@@ -284,7 +294,7 @@ impl NewSet {
     ) -> Result<(Exit, Totals), Error> {
         let manifest = self.seal(plan, session, &staging)?;
         let exit = self.exit();
-        let damage = self.damage;
+        let (damage, untended) = (self.damage, self.untended);
         let (mut totals, commit_as) = (self.totals, self.commit_as);
         let committed = staging.commit(commit_as, READER_PATIENCE)?;
         for left in committed.not_removed {
@@ -306,6 +316,8 @@ impl NewSet {
         }
         let exit = exit.max(report_damage(&damage, session));
         totals.add("errors", damage.len() as u64);
+        let exit = exit.max(report_untended(untended.as_ref(), session));
+        totals.add("errors", u64::from(untended.is_some()));
         let hold = raise(lock, &plan.root)?;
         if commit_as == CommitAs::Incomplete || plan.retention.wanted == Wanted::No {
             return Ok((exit, totals));
@@ -352,6 +364,15 @@ fn report_damage(damage: &[FoundDamage], session: &Session) -> Exit {
     } else {
         Exit::Bad
     }
+}
+
+/// Says that nobody could look after the canary: who asked for one believes that it watches.
+fn report_untended(untended: Option<&Error>, session: &Session) -> Exit {
+    let Some(error) = untended else {
+        return Exit::Done;
+    };
+    session.fail(Some(Component::Mailboxes), None, error);
+    Exit::Bad
 }
 
 /// `latest` leads to the full set that was made last. One of some components takes its place only

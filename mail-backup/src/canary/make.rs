@@ -22,6 +22,10 @@ use super::place::{CanaryPlan, DIRECTORIES, child, names_in};
 /// What a Maildir has.
 const FOLDERS: [&str; 3] = ["cur", "new", "tmp"];
 
+/// Set-user-ID and set-group-ID are not copied: `RestrictSUIDSGID=` of our unit refuses to set
+/// them, and nobody delivers to the canary, so no file takes its group from its directory.
+const COPIED_MODE: u32 = 0o1777;
+
 /// Whose a directory is, and who may do what with it.
 #[derive(Clone, Copy, Debug)]
 struct Likeness {
@@ -122,7 +126,7 @@ fn likeness(root: &Beneath, path: &RelPath) -> io::Result<Likeness> {
     Ok(Likeness {
         uid: found.st_uid,
         gid: found.st_gid,
-        mode: found.st_mode & 0o7777,
+        mode: found.st_mode & COPIED_MODE,
     })
 }
 
@@ -130,17 +134,28 @@ fn likeness(root: &Beneath, path: &RelPath) -> io::Result<Likeness> {
 fn ensure(above: &OwnedFd, name: &[u8], like: Likeness) -> io::Result<OwnedFd> {
     let name = OsStr::from_bytes(name);
     let made = rustix::fs::mkdirat(above, name, Mode::RWXU);
-    let directory = Beneath::in_directory(above, name)?;
-    match made {
-        Ok(()) => {
-            give(&directory, like)?;
-            rustix::fs::fchmod(&directory, Mode::from_raw_mode(like.mode))?;
-            sync_open_dir(above)?;
-        }
-        Err(Errno::EXIST) => {}
-        Err(errno) => return Err(errno.into()),
+    if let Err(errno) = made
+        && errno != Errno::EXIST
+    {
+        return Err(errno.into());
     }
+    let directory = Beneath::in_directory(above, name)?;
+    // What a run that was ended half-way has made is still ours.
+    if made.is_err() && !is_ours(&directory)? {
+        return Ok(directory);
+    }
+    // It is given away last: until then the next run takes up where this one ended.
+    if is_ours(&directory)? {
+        rustix::fs::fchmod(&directory, Mode::from_raw_mode(like.mode))?;
+    }
+    give(&directory, like)?;
+    sync_open_dir(above)?;
     Ok(directory)
+}
+
+fn is_ours(directory: impl AsFd) -> io::Result<bool> {
+    let found = rustix::fs::fstat(directory)?;
+    Ok(found.st_uid == rustix::process::geteuid().as_raw())
 }
 
 /// Gives what this run has made to who owns what is beside it. Only root can; who runs as the owner
@@ -172,4 +187,22 @@ fn write(mailbox: &OwnedFd, name: &str, text: &str, like: Likeness) -> io::Resul
     rename_between(&tmp, name, &cur, name)?;
     sync_open_dir(&cur)?;
     Ok(stored.sha256)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_a_directory_cannot_be_made_is_told() {
+        let above = Beneath::open("/sys".as_ref()).unwrap();
+        let above = above.directory(&RelPath::root()).unwrap();
+        let like = Likeness {
+            uid: 0,
+            gid: 0,
+            mode: 0o700,
+        };
+        let error = ensure(&above, b"canary", like).unwrap_err();
+        assert_ne!(error.kind(), io::ErrorKind::NotFound, "{error}");
+    }
 }

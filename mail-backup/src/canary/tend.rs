@@ -5,12 +5,12 @@ use std::io::{self, Read};
 use jiff::Timestamp;
 use mail_common::beneath::Beneath;
 use mail_common::checksum::Sha256;
-use mail_common::failure::Failed;
 use mail_common::maildir::unique_name;
 use mail_common::record::{Canary, CanaryState};
 use mail_common::relpath::RelPath;
 use mail_common::set::BackupRoot;
 use mail_common::suspicion::{DayRun, Hold, Rule};
+use rustix::io::Errno;
 
 use super::make::{make, text};
 use super::place::{CanaryPlan, child, is_absence, names_in};
@@ -28,6 +28,8 @@ pub(crate) struct Tended {
     pub(crate) alarm: Option<String>,
     /// What a person should know.
     pub(crate) notice: Option<String>,
+    /// Why nobody could look after it. The set is good without: what is wrong is the run.
+    pub(crate) failure: Option<Error>,
 }
 
 /// What stands where the canary was made.
@@ -58,14 +60,8 @@ pub(crate) fn tend(
     let known = known.max_by_key(|run| (run.begun, run.set));
     let known = known.and_then(|run| run.records.canary.clone());
     let is_open = Hold::of(root)?.is_some_and(|hold| is_raised(&hold));
-    Ok(plan.tend(known, is_open, now).unwrap_or_else(|error| {
-        let place = plan.mail_dir.join(plan.directory().as_path());
-        let failed = Failed::at("look after the canary in", &place)(error);
-        Tended {
-            notice: Some(mail_common::report::chain(&failed)),
-            ..Tended::default()
-        }
-    }))
+    let tended = plan.tend(known, is_open, now);
+    Ok(tended.unwrap_or_else(|error| plan.untended(error)))
 }
 
 /// Whether an alarm of it waits for somebody, or may: a hold that cannot be read may be of it.
@@ -119,8 +115,28 @@ impl CanaryPlan {
         Ok(Tended {
             record,
             alarm,
-            notice: None,
+            ..Tended::default()
         })
+    }
+
+    fn untended(&self, source: io::Error) -> Tended {
+        let advice = match Errno::from_io_error(&source) {
+            Some(Errno::ROFS | Errno::ACCESS | Errno::PERM) => format!(
+                "; mail-backup has to write there: its unit needs ReadWritePaths=-{}",
+                self.mail_dir.display()
+            ),
+            _ => String::new(),
+        };
+        let failure = Error::Canary {
+            place: self.mail_dir.join(self.directory().as_path()),
+            advice,
+            source,
+        };
+        Tended {
+            notice: Some(mail_common::report::chain(&failure)),
+            failure: Some(failure),
+            ..Tended::default()
+        }
     }
 
     fn make(&self, root: &Beneath, now: Timestamp) -> io::Result<Tended> {

@@ -68,18 +68,21 @@ fn the_canary_is_made_like_its_neighbours_and_missed_when_it_is_gone() {
     let before = names(&server.mail());
     server.save_mail("2026-11-01", &[]);
     assert_eq!(names(&server.mail()), before, "not asked for");
+    // A run that was ended half-way has left this.
+    let half_made = server.mail().join("backup-canary.invalid");
+    fs::create_dir(&half_made).unwrap();
+    fs::set_permissions(&half_made, fs::Permissions::from_mode(0o700)).unwrap();
 
     let outcome = save(&server, &["--date", "2026-11-02"]).assert_code(0);
     check(&outcome, "made", false);
     let canary = only_message(&server);
     let ours = canary.parent().unwrap().parent().unwrap();
     assert_eq!(owner(ours.parent().unwrap()), owner(&domain));
-    assert_eq!(owner(ours), owner(&domain.join("alice")));
-    assert_eq!(
-        owner(canary.parent().unwrap()),
-        owner(&domain.join("alice/cur"))
-    );
+    // The neighbours are set-group-ID: RestrictSUIDSGID= of our unit would refuse that.
+    let (uid, gid, _) = owner(&domain.join("alice"));
+    assert_eq!(owner(ours), (uid, gid, 0o750));
     let (uid, gid, _) = owner(&domain.join("alice/cur"));
+    assert_eq!(owner(canary.parent().unwrap()), (uid, gid, 0o770));
     assert_eq!(owner(&canary), (uid, gid, 0o600));
     assert!(fs::read_to_string(&canary).unwrap().starts_with("From: "));
     let saved = members(&server.set("daily/2026-11-02"));
@@ -147,9 +150,16 @@ fn a_canary_is_made_nowhere_else() {
     let elsewhere = server.path("elsewhere");
     fs::create_dir(&elsewhere).unwrap();
     symlink(&elsewhere, server.mail().join("backup-canary.invalid")).unwrap();
-    let outcome = save(&server, &[]).assert_code(0);
-    outcome.assert_stderr("look after the canary in");
+    let outcome = save(&server, &["--date", "2026-11-02"]).assert_code(1);
+    let outcome = outcome.assert_stderr("error: look after the canary in");
+    let errors = outcome.data("error");
+    assert_eq!(errors.len(), 1, "{errors:?}");
     assert!(names(&elsewhere).is_empty());
+    // What is wrong is not the set.
+    let set = server.set("daily/2026-11-02");
+    assert!(set.join("manifest.jsonl").is_file());
+    let log = fs::read_to_string(set.join("backup.log")).unwrap();
+    assert!(log.contains("look after the canary in"), "{log}");
 
     let empty = Server::empty();
     put(&empty.mail().join("README"), b"no mailbox yet\n");
