@@ -145,19 +145,26 @@ impl Cache {
             }),
             Err(OpenFailure::Io(source)) => Err(io_failed(source)),
             Err(OpenFailure::NotOurs(reason)) => {
-                std::fs::remove_file(path).map_err(io_failed)?;
-                let database = open_whole(path)
-                    .map_err(|_| io_failed(io::Error::other("it cannot be made again")))?;
-                let cache = Self::prepare(database, path, identities, seconds)?;
-                Ok((cache, Found::Distrusted(reason)))
+                let found = match clear_away(path).map_err(io_failed)? {
+                    Found::Rebuilt => Found::Distrusted(reason),
+                    found => found,
+                };
+                Ok((Self::begin(path, identities, seconds)?, found))
             }
             Err(OpenFailure::Damaged) => {
                 let found = clear_away(path).map_err(io_failed)?;
-                let database = open_whole(path)
-                    .map_err(|_| io_failed(io::Error::other("it cannot be made again")))?;
-                Ok((Self::prepare(database, path, identities, seconds)?, found))
+                Ok((Self::begin(path, identities, seconds)?, found))
             }
         }
+    }
+
+    /// Makes the cache where nothing is any more.
+    fn begin(path: &Path, identities: &[String], seconds: i64) -> Result<Self, CacheError> {
+        let database = open_whole(path).map_err(|_| CacheError::Open {
+            path: path.to_owned(),
+            source: io::Error::other("it cannot be made again"),
+        })?;
+        Self::prepare(database, path, identities, seconds)
     }
 
     fn prepare(
@@ -554,6 +561,18 @@ mod tests {
         assert_eq!(open(&path, &ENGINES).1, Found::SetAside(second.clone()));
         assert_eq!(std::fs::read(&aside).unwrap(), b"INSERT INTO mail");
         assert_eq!(std::fs::read(&second).unwrap(), b"UPDATE mail");
+    }
+
+    #[test]
+    fn a_file_of_others_that_never_was_a_cache_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("dump.sql");
+        std::fs::write(&path, "INSERT INTO mail").unwrap();
+        let others = std::fs::Permissions::from_mode(0o664);
+        std::fs::set_permissions(&path, others).unwrap();
+        let aside = dir.path().join("dump.sql.damaged");
+        assert_eq!(open(&path, &ENGINES).1, Found::SetAside(aside.clone()));
+        assert_eq!(std::fs::read(&aside).unwrap(), b"INSERT INTO mail");
     }
 
     #[test]
