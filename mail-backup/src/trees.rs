@@ -3,7 +3,7 @@
 //! Each becomes one archive, read whole every time. What cannot be read is named; the rest is
 //! saved.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use mail_common::archive::frame::{FRAME_TAR_BYTES, FrameCompressor};
@@ -26,12 +26,6 @@ use crate::source::large::{self, Streamed};
 use crate::source::pack::{LARGE_BYTES, PackedEntry, Request, pack};
 use crate::source::tree::{Look, SourceTree};
 use crate::sqlite;
-
-/// A private key in PEM (RFC 7468), whatever its kind.
-const PRIVATE_KEY: &[u8] = b"PRIVATE KEY-----";
-
-/// No key is in a longer file.
-const MAX_KEY_BYTES: u64 = 64 << 10;
 
 /// A directory and the archive that it becomes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -210,7 +204,10 @@ fn batches(entries: Vec<LiveEntry>) -> Vec<Vec<Request>> {
         }
         bytes = bytes.saturating_add(size.max(1));
         if let Some(batch) = batches.last_mut() {
-            batch.push(Request::plain(entry));
+            batch.push(Request {
+                is_watched: true,
+                ..Request::plain(entry)
+            });
         }
     }
     batches
@@ -261,16 +258,14 @@ impl Archiver<'_> {
 
     /// Takes note of a private key.
     fn watch(&mut self, entry: &PackedEntry) {
-        let Some(sha256) = entry.sha256 else {
-            return;
-        };
-        let path = &entry.live.path;
-        if entry.live.stat.size <= MAX_KEY_BYTES && holds_key(self.tree, path).unwrap_or(false) {
+        if entry.holds_key
+            && let Some(sha256) = entry.sha256
+        {
             self.saved.watched.push(WatchedFile {
                 component: self.plan.component,
                 role: WatchedRole::Key,
                 archive: Some(self.plan.archive.to_string()),
-                path: path.into(),
+                path: (&entry.live.path).into(),
                 sha256,
             });
         }
@@ -313,14 +308,6 @@ impl Archiver<'_> {
         });
         Ok(saved)
     }
-}
-
-fn holds_key(tree: &SourceTree, path: &RelPath) -> io::Result<bool> {
-    let mut content = Vec::new();
-    let file = tree.open_file(path)?;
-    file.take(MAX_KEY_BYTES).read_to_end(&mut content)?;
-    let mut places = content.windows(PRIVATE_KEY.len());
-    Ok(places.any(|place| place == PRIVATE_KEY))
 }
 
 /// Copies a single file into the set.

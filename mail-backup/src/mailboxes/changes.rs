@@ -295,6 +295,7 @@ mod tests {
             message: crate::source::pack::MessageFields::of(&live.path, content.as_bytes(), 9),
             live,
             sha256: Some(Sha256::of(content.as_bytes())),
+            holds_key: false,
             xattrs_sha256: None,
         }
     }

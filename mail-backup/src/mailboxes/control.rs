@@ -160,6 +160,7 @@ impl Names {
             stored: live.path.clone(),
             live,
             dumpdirs,
+            is_watched: false,
         })
     }
 

@@ -92,6 +92,7 @@ impl<'a> Packing<'a> {
                 stored: self.names.name_for(&live.path),
                 live,
                 dumpdirs: Vec::new(),
+                is_watched: false,
             };
             self.add(request, &mut batch)?;
         }
@@ -121,6 +122,7 @@ impl<'a> Packing<'a> {
                 stored,
                 live,
                 dumpdirs: Vec::new(),
+                is_watched: false,
             };
             self.add(request, &mut batch)?;
         }

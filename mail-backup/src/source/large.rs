@@ -58,6 +58,7 @@ pub(crate) fn stream<L, E>(
         stored: stored.clone(),
         message: MessageFields::of(path, &content.start, stat.size),
         sha256: Some(content.digest.into_parts().1),
+        holds_key: false,
         xattrs_sha256: xattr::digest(&xattrs),
         live: LiveEntry {
             path: path.clone(),

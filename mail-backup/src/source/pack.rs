@@ -14,6 +14,7 @@ use mail_common::xattr;
 use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 
+use super::private_key;
 use super::tree::{Look, SourceTree, is_fresh, look_at_open, vanished};
 
 /// A larger file is not read into memory but streamed into a frame of its own.
@@ -34,6 +35,8 @@ pub(crate) struct Request {
     /// For a directory: it gets a member for each of these records of its names. Such a directory
     /// is stored even if it is gone by now, as it was when it was listed.
     pub(crate) dumpdirs: Vec<Vec<u8>>,
+    /// For a file: whether it is looked into for a private key.
+    pub(crate) is_watched: bool,
 }
 
 impl Request {
@@ -43,6 +46,7 @@ impl Request {
             stored: live.path.clone(),
             live,
             dumpdirs: Vec::new(),
+            is_watched: false,
         }
     }
 }
@@ -70,6 +74,8 @@ pub(crate) struct PackedEntry {
     pub(crate) stored: RelPath,
     /// Of the content; for files only.
     pub(crate) sha256: Option<Sha256>,
+    /// Whether a private key is in it; known only where the request asks for that.
+    pub(crate) holds_key: bool,
     /// For messages only.
     pub(crate) message: MessageFields,
     /// Of the extended attributes, if there are any.
@@ -223,6 +229,7 @@ fn without_content(live: LiveEntry, xattrs_sha256: Option<Sha256>) -> PackedEntr
         stored: live.path.clone(),
         live,
         sha256: None,
+        holds_key: false,
         message: MessageFields::default(),
         xattrs_sha256,
     }
@@ -261,6 +268,7 @@ fn read_file(tree: &SourceTree, request: &Request, tar: &mut Vec<u8>) -> io::Res
     let is_steady =
         read_bytes == stat.size && after.size == stat.size && after.mtime_ns == stat.mtime_ns;
     let sha256 = Some(Sha256::of(&tar[content..]));
+    let holds_key = request.is_watched && private_key::is_in(&tar[content..]);
     let message = MessageFields::of(path, &tar[content..], read_bytes);
     if read_bytes < stat.size {
         // The head has promised more than there is: it is written again.
@@ -275,6 +283,7 @@ fn read_file(tree: &SourceTree, request: &Request, tar: &mut Vec<u8>) -> io::Res
         live: live(stat),
         stored: stored.clone(),
         sha256,
+        holds_key,
         message,
         xattrs_sha256: xattr::digest(&xattrs),
     };

@@ -1,10 +1,12 @@
 //! Further directories, what is left out of trees, and databases that are files among them.
 
 use std::fs;
+use std::mem::MaybeUninit;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use mail_tests::run::Outcome;
+use rustix::fs::inotify;
 
 use crate::support::{self, Server, assert_sums, put, unpack_archive};
 
@@ -76,6 +78,29 @@ fn further_directories_are_archives_under_their_whole_paths() {
         save(&server, &[("EXTRA_DIRS", wrong)], 2).assert_stderr(why);
     }
     save(&server, &[("EXTRA_DIRS", root.to_str().unwrap())], 2).assert_stderr("lies in");
+}
+
+#[test]
+fn a_small_file_is_opened_once() {
+    let server = Server::empty();
+    let key = server.path("config/opendkim/mail.private");
+    put(&key, b"-----BEGIN PRIVATE KEY-----\nx\n");
+    let watch = inotify::init(inotify::CreateFlags::NONBLOCK).unwrap();
+    // Two openings with nothing between them would be one event.
+    let flags = inotify::WatchFlags::OPEN | inotify::WatchFlags::CLOSE_NOWRITE;
+    inotify::add_watch(&watch, &key, flags).unwrap();
+    let outcome = save(&server, &[], 0);
+    let watched = outcome.data("watched");
+    let is_key = |file: &&serde_json::Value| file["path"] == "opendkim/mail.private";
+    assert_eq!(watched.iter().filter(is_key).count(), 1, "{watched:?}");
+    // What is hashed and what is looked into are the same bytes.
+    let mut buffer = [MaybeUninit::uninit(); 4096];
+    let mut events = inotify::Reader::new(&watch, &mut buffer);
+    let mut opened = 0;
+    while let Ok(event) = events.next() {
+        opened += u32::from(event.events().contains(inotify::ReadFlags::OPEN));
+    }
+    assert_eq!(opened, 1);
 }
 
 #[test]
