@@ -143,7 +143,7 @@ fn list(plan: &TreePlan, tree: &SourceTree, saved: &mut SavedPart) -> (Vec<LiveE
     while let Some(found) = walk.next() {
         let path = match found {
             Ok(found) if plan.leaves_out(&found) => {
-                left_out.add(found.path(), count_below(&found));
+                left_out.add(found.path());
                 if found.file_type().is_dir() {
                     walk.skip_current_dir();
                 }
@@ -168,11 +168,6 @@ fn list(plan: &TreePlan, tree: &SourceTree, saved: &mut SavedPart) -> (Vec<LiveE
         }
     }
     (entries, left_out)
-}
-
-/// An entry with all below it; what cannot be looked at counts as one.
-fn count_below(entry: &DirEntry) -> u64 {
-    WalkDir::new(entry.path()).into_iter().count() as u64
 }
 
 fn look(plan: &TreePlan, tree: &SourceTree, path: &Path) -> io::Result<Option<LiveEntry>> {

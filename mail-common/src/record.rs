@@ -119,7 +119,7 @@ pub struct Artifact {
     pub source_bytes: u64,
     /// Whether it was linked from an older set, unread.
     pub reused: bool,
-    /// How many entries of the source EXCLUDE left out of it; absent for none.
+    /// How many entries of the source EXCLUDE named, a directory as one; absent for none.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub excluded: u64,
 }

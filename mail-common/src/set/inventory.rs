@@ -70,7 +70,7 @@ pub struct Recorded {
     pub entries: u64,
     /// The size of what went into it.
     pub source_bytes: u64,
-    /// What EXCLUDE left out of it, in entries.
+    /// How many entries of the source EXCLUDE named.
     pub excluded: u64,
 }
 
