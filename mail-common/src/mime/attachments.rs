@@ -14,8 +14,9 @@ const NAME_MAX_CHARS: usize = 200;
 
 /// The names of the files that are attached to `message`, in their order, those of attached
 /// messages among them. `None` where they cannot be told: it is compressed or encrypted, or a part
-/// of it is; its parts lie too deep; there are too many names, or one is too long, or has
-/// characters that act on a terminal. Then the message has to be looked into by whoever asks.
+/// of it is; its parts lie too deep; a header goes on beyond what is read of one; there are too many
+/// names, or one is too long, or has characters that act on a terminal. Then the message has to be
+/// looked into by whoever asks.
 #[must_use]
 pub fn attachment_names(message: &[u8]) -> Option<Vec<String>> {
     if is_packed(message) {
@@ -47,6 +48,7 @@ fn is_plain(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::HEADER_MAX_BYTES;
 
     #[track_caller]
     fn check(message: &str, expected: Option<&[&str]>) {
@@ -109,5 +111,15 @@ mod tests {
             format!("Content-Type: message/rfc822\n\n{inner}")
         });
         check(&deep, None);
+        // The field that says what it is may stand beyond what is read of a header.
+        let field = format!("X-Long: {}\n", "x".repeat(990));
+        let header = field.repeat(HEADER_MAX_BYTES / field.len() + 1);
+        let message = format!("{header}{}", mixed(&[&one]));
+        assert_eq!(attachment_names(message.as_bytes()), None);
+        let short = format!("{}{}", field.repeat(1000), mixed(&[&one]));
+        assert_eq!(
+            attachment_names(short.as_bytes()),
+            Some(vec!["a.pdf".into()])
+        );
     }
 }

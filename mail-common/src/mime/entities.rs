@@ -45,6 +45,8 @@ pub enum Depth {
     Whole,
     /// Its parts lie deeper than anybody writes them.
     TooDeep,
+    /// A header of it is longer than is read of one: what follows may be parts.
+    CutHeader,
 }
 
 impl Entity<'_> {
@@ -121,6 +123,9 @@ impl Walk<'_> {
         {
             header = read;
             head = header.head();
+        }
+        if !head.is_whole() {
+            self.reached = Depth::CutHeader;
         }
         let entity = Entity {
             depth,

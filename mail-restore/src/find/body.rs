@@ -33,7 +33,7 @@ impl<'a> Body<'a> {
             is_too_deep: false,
         };
         let depth = visit_entities(message, |entity| body.entity(entity));
-        body.is_too_deep = depth == Depth::TooDeep;
+        body.is_too_deep = depth != Depth::Whole;
         body
     }
 
