@@ -111,6 +111,10 @@ const STACKS: [Stack; 6] = [
             "opt/www/roundcubemail/config/config.inc.php",
             "etc/letsencrypt/live/mx/privkey.pem",
             "var/lib/dkim/a.com.pem",
+            "var/vmail/mlmmj/a.com/news/subscribers.d/b",
+            "var/vmail/mlmmj-archive/a.com/news/1",
+            "var/vmail/public/a.com/Team/cur/1764000002.M1P1.mx:2,S",
+            "var/vmail/sieve/dovecot.sieve",
         ],
         left_out: &[],
         extra: &[
@@ -119,6 +123,10 @@ const STACKS: [Stack; 6] = [
             "etc/nginx",
             "opt/iredapd",
             "opt/www",
+            "var/vmail/mlmmj",
+            "var/vmail/mlmmj-archive",
+            "var/vmail/public",
+            "var/vmail/sieve",
         ],
     },
     Stack {
