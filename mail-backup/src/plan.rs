@@ -134,6 +134,7 @@ impl Setup {
     pub(crate) fn read(args: &Args, now: &ZonedDateTime, report: &Report) -> Result<Self, Error> {
         let config = Config::load(args.common.config.as_deref(), Environment::of_process())?;
         let settings = with_flags(Settings::new(&config)?, args);
+        settings.check_extra_dirs(&config)?;
         let wanted = settings.wanted_components();
         let components = match args.components() {
             Some(asked) => check_sources(asked, &settings)?,

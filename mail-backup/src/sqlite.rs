@@ -46,7 +46,8 @@ fn is_database(tree: &SourceTree, path: &RelPath) -> bool {
 /// What is said of one.
 pub(crate) fn notice(database: &str) -> String {
     format!(
-        "{database} is a SQLite database in the middle of a change, and is copied as a file: save \
-         a copy that `sqlite3 {database} \".backup COPY\"` makes, and name this one in EXCLUDE"
+        "{database} is a SQLite database that may be in the middle of a change, and is copied as a \
+         file: save a copy that `sqlite3 '{database}' \".backup COPY\"` makes, and name this one in \
+         EXCLUDE"
     )
 }

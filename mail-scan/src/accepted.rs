@@ -71,7 +71,7 @@ pub(crate) fn accept(
     let path = list_path(args, &Environment::of_process()).ok_or(Error::NoListPlace)?;
     add(&path, &entry)?;
     session.report.summary(format!(
-        "{} is let pass where it cannot be scanned, as {} says now",
+        "{} will pass where it cannot be scanned; recorded in {}",
         entry.sha256,
         path.display()
     ));

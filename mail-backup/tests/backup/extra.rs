@@ -78,6 +78,12 @@ fn further_directories_are_archives_under_their_whole_paths() {
         save(&server, &[("EXTRA_DIRS", wrong)], 2).assert_stderr(why);
     }
     save(&server, &[("EXTRA_DIRS", root.to_str().unwrap())], 2).assert_stderr("lies in");
+    // What a flag names is not named by the settings.
+    for flag in ["--mail-dir", "--config-dir"] {
+        let args = [&ARGS[..], &[flag, postfix.to_str().unwrap()]].concat();
+        let outcome = server.tool(&args).env("EXTRA_DIRS", &both).run();
+        outcome.assert_code(2).assert_stderr("whole paths");
+    }
 }
 
 #[test]
@@ -157,9 +163,10 @@ fn a_database_in_the_middle_of_a_change_is_named() {
         support::succeed(python.arg("-c").arg(script).arg(&database).args(args));
     };
     let says = format!(
-        "{} is a SQLite database in the middle of a change",
+        "{} is a SQLite database that may be in the middle of a change",
         database.display()
     );
+    let command = format!("`sqlite3 '{}' \".backup COPY\"`", database.display());
     for (args, expected) in [
         (&["delete", "closed"][..], false),
         (&["delete"], true),
@@ -174,6 +181,7 @@ fn a_database_in_the_middle_of_a_change_is_named() {
             "{args:?}: {}",
             outcome.stderr
         );
+        assert_eq!(outcome.stderr.contains(&command), expected);
         assert!(!outcome.stderr.contains("notes"), "{}", outcome.stderr);
     }
 }

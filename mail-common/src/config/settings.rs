@@ -7,6 +7,9 @@ use super::{Config, Error, Setting};
 use crate::set::{Component, MailboxDepth, UnknownComponent, extra_dir_path};
 use crate::suspicion::{Limits, MailboxLimits};
 
+const EXTRA_DIRS_EXPECTED: &str = "whole paths of directories, without .. and with blanks between \
+     them, which do not hold MAIL_DATA_DIR and are not CONFIG_DIR, SSL_DIR or DKIM_DIR";
+
 /// The settings of every tool.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -113,7 +116,7 @@ impl Settings {
                 .filter(|value| !says_none(value))
                 .map(PathBuf::from)
         };
-        Ok(Self {
+        let settings = Self {
             backup_root: path("BACKUP_ROOT"),
             backup_mountpoint: text("BACKUP_MOUNTPOINT").map(PathBuf::from),
             mail_data_dir: path("MAIL_DATA_DIR"),
@@ -143,7 +146,26 @@ impl Settings {
             admin_email: text("ADMIN_EMAIL"),
             notification_on_success: yes_or_no(config, "NOTIFICATION_ON_SUCCESS")?,
             notification_on_failure: yes_or_no(config, "NOTIFICATION_ON_FAILURE")?,
-        })
+        };
+        settings.check_extra_dirs(config)?;
+        Ok(settings)
+    }
+
+    /// Whether EXTRA_DIRS, as `config` has it, is saved by nothing else. A tool whose flags name
+    /// other directories asks again.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when a directory holds the mail, or is saved anyway.
+    pub fn check_extra_dirs(&self, config: &Config) -> Result<(), Error> {
+        let whole = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        let mail = whole(&self.mail_data_dir);
+        let others = [&self.ssl_dir, &self.dkim_dir].into_iter().flatten();
+        let saved: Vec<PathBuf> = others.chain([&self.config_dir]).map(whole).collect();
+        let is_saved =
+            |directory: &PathBuf| mail.starts_with(directory) || saved.contains(directory);
+        let read = |_: &str| (!self.extra_dirs.iter().any(is_saved)).then_some(());
+        checked(config, "EXTRA_DIRS", EXTRA_DIRS_EXPECTED, read)?;
+        Ok(())
     }
 
     /// What a complete set of this server holds: BACKUP_COMPONENTS, without certificates or keys
@@ -239,26 +261,19 @@ fn mailbox_depth(config: &Config) -> Result<MailboxDepth, Error> {
 
 /// Whole paths without detours: they are compared with those in a set.
 fn extra_dirs(config: &Config) -> Result<Vec<PathBuf>, Error> {
-    let path = |name| PathBuf::from(text(config, name).unwrap_or_default());
-    let mail = path("MAIL_DATA_DIR");
-    let saved = ["CONFIG_DIR", "SSL_DIR", "DKIM_DIR"].map(path);
     let read = |text: &str| {
         let mut directories = Vec::new();
         for word in words(text) {
             let directory: PathBuf = Path::new(word).components().collect();
-            let is_saved = mail.starts_with(&directory) || saved.contains(&directory);
-            if is_saved || extra_dir_path(&directory).is_none() {
-                return None;
-            }
+            extra_dir_path(&directory)?;
             directories.push(directory);
         }
         directories.sort();
         directories.dedup();
         Some(directories)
     };
-    let expected = "whole paths of directories, without .. and with blanks between them, which do \
-                    not hold MAIL_DATA_DIR and are not CONFIG_DIR, SSL_DIR or DKIM_DIR";
-    Ok(checked(config, "EXTRA_DIRS", expected, read)?.unwrap_or_default())
+    let directories = checked(config, "EXTRA_DIRS", EXTRA_DIRS_EXPECTED, read)?;
+    Ok(directories.unwrap_or_default())
 }
 
 fn retention(config: &Config, name: &'static str) -> Result<u32, Error> {
