@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use jiff::{Timestamp, ZonedDateTime};
 use mail_common::clearance::refusals;
 use mail_common::exit::Exit;
-use mail_common::failure::Failure;
+use mail_common::failure::{Failure, FailureKind};
 use mail_common::interrupt::Interrupt;
 use mail_common::report;
 use mail_common::tool::{Session, Totals};
@@ -19,7 +19,7 @@ use crate::list::list;
 use crate::open::open;
 use crate::plan::{Locking, Plan, PullWork, PushWork, Verdicts, What, Which, Work};
 use crate::pull::Pull;
-use crate::push::{LocalSet, Push};
+use crate::push::{self, LocalSet, Push};
 use crate::remote::{self, Pool, RemoteSet, SetName, names};
 use crate::store::ObjectStore;
 use crate::usage::usage;
@@ -75,23 +75,55 @@ impl<'a> Run<'a> {
     }
 
     fn push(&self, work: &PushWork, totals: &mut Totals) -> Result<Exit, Error> {
-        let sets = match &work.what {
-            What::Sets(directories) => directories
-                .iter()
-                .map(|directory| LocalSet::open(directory, &self.session.report))
-                .collect::<Result<_, _>>()?,
-            What::Records(verdicts) => sets_of_upstream(self.session, *verdicts)?,
+        let (pushed, exit) = match &work.what {
+            What::Sets(directories) => {
+                let report = &self.session.report;
+                let sets = directories.iter().map(|set| LocalSet::open(set, report));
+                let exit = self.push_each(work, sets, totals)?;
+                (directories.first().cloned(), exit)
+            }
+            What::Records(verdicts) => {
+                let sets = sets_of_upstream(self.session, *verdicts)?;
+                let first = sets.iter().flatten().next();
+                let first = first.map(|set| set.directory.clone());
+                (first, self.push_each(work, sets.into_iter(), totals)?)
+            }
         };
-        let mut exit = Exit::Done;
-        for set in &sets {
-            let mut of_set = Totals::default();
-            let pushed = self.push_set(work, set, &mut of_set);
-            totals.merge(&of_set);
-            exit = exit.max(pushed?);
-        }
-        match sets.first() {
-            Some(set) => Ok(exit.max(self.keep_last_good(work, &set.directory, totals)?)),
+        match pushed {
+            Some(set) => Ok(exit.max(self.settle(self.keep_last_good(work, &set, totals))?)),
             None => Ok(exit),
+        }
+    }
+
+    /// Pushes one set after the other. Each is opened when its turn comes: what is wrong with one
+    /// keeps none of the others from the store.
+    fn push_each(
+        &self,
+        work: &PushWork,
+        sets: impl Iterator<Item = Result<LocalSet, push::Error>>,
+        totals: &mut Totals,
+    ) -> Result<Exit, Error> {
+        let mut exit = Exit::Done;
+        for set in sets {
+            let mut of_set = Totals::default();
+            let pushed = set
+                .map_err(Error::from)
+                .and_then(|set| self.push_set(work, &set, &mut of_set));
+            totals.merge(&of_set);
+            exit = exit.max(self.settle(pushed)?);
+        }
+        Ok(exit)
+    }
+
+    /// Reports what stopped the push of a set, and gives its exit. Only an interruption ends the
+    /// run.
+    fn settle(&self, pushed: Result<Exit, Error>) -> Result<Exit, Error> {
+        match pushed {
+            Err(error) if error.kind() != FailureKind::Interrupted => {
+                self.session.fail(None, None, &error);
+                Ok(error.kind().exit())
+            }
+            pushed => pushed,
         }
     }
 
@@ -232,22 +264,27 @@ impl<'a> Run<'a> {
     }
 }
 
-/// The sets that standard input names, held against replacement; all are proven clean where they
-/// have to be.
-fn sets_of_upstream(session: &Session, verdicts: Verdicts) -> Result<Vec<LocalSet>, Error> {
+/// The sets that standard input names, held against replacement. Where they have to be clean, all
+/// of them are whole and proven so.
+fn sets_of_upstream(
+    session: &Session,
+    verdicts: Verdicts,
+) -> Result<Vec<Result<LocalSet, push::Error>>, Error> {
     let mut upstream = Upstream::default();
     session.pass_all(io::stdin().lock(), |record| upstream.add(record))?;
-    let mut sets = Vec::new();
-    for directory in directories(&upstream) {
-        sets.push(LocalSet::open(&directory, &session.report)?);
-    }
-    if sets.is_empty() {
+    let directories = directories(&upstream);
+    if directories.is_empty() {
         return Err(Error::NoSet);
     }
-    if verdicts == Verdicts::Required {
-        require_clean(&sets, &upstream, session)?;
+    let sets = directories
+        .iter()
+        .map(|directory| LocalSet::open(directory, &session.report));
+    if verdicts == Verdicts::Ignored {
+        return Ok(sets.collect());
     }
-    Ok(sets)
+    let sets = sets.collect::<Result<Vec<_>, _>>()?;
+    require_clean(&sets, &upstream, session)?;
+    Ok(sets.into_iter().map(Ok).collect())
 }
 
 /// The sets of the stream, each once: those that were saved, and where nothing was saved those that

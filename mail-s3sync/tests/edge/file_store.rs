@@ -222,6 +222,44 @@ fn damage_on_this_side_is_refused_and_the_set_is_not_there() {
     }
 }
 
+/// As every night, where the newest weekly set has been damaged since it was made.
+#[test]
+fn a_damaged_weekly_set_keeps_no_daily_one_from_the_store() {
+    let root = SampleRoot::new();
+    let week = root.make("weekly/2026-week-47", &FILES);
+    root.make_daily(DAY_1, &FILES);
+    let _ = root.push_to_file(DAY_1).run().assert_code(0);
+    let alarm = format!(
+        r#"{{"type":"alarm","data":{{"level":"alarm","rule":"spoiled","set":"daily/{DAY_2}","time":"{DAY_2}T03:00:00+00:00","message":"20 messages"}}}}"#
+    );
+    fs::write(root.set("HOLD"), alarm).unwrap();
+    let table = week.join("mysql/mailserver.sql.zst");
+    let harm: [(&str, &dyn Fn()); 2] = [
+        (DAY_2, &|| fs::write(&table, b"cut").unwrap()),
+        ("2026-11-25", &|| fs::remove_file(&table).unwrap()),
+    ];
+    for (date, harm) in harm {
+        harm();
+        root.make_daily(date, &FILES);
+        let push = root.push_to_file(date).args(["--also", "weekly"]).run();
+        assert_ne!(push.code(), 0, "a false ok");
+        assert!(
+            push.stderr.contains("weekly/2026-week-47"),
+            "{}",
+            push.stderr
+        );
+        // What is done for the last good set is done as well.
+        assert!(push.stderr.contains("an alarm is open"), "{}", push.stderr);
+        assert!(complete_sets(&root).contains(&format!("daily/{date}")));
+    }
+    // The other way round: the daily one that was asked for is damaged.
+    root.make("weekly/2026-week-47", &FILES);
+    fs::remove_file(root.set(&format!("daily/{DAY_1}/dkim/dkim.tar.zst"))).unwrap();
+    let push = root.push_to_file(DAY_1).args(["--also", "weekly"]).run();
+    assert_ne!(push.code(), 0, "a false ok");
+    assert!(complete_sets(&root).contains(&"weekly/2026-week-47".to_owned()));
+}
+
 #[test]
 fn damage_in_the_store_is_found_and_the_next_push_heals_it() {
     let root = SampleRoot::new();
