@@ -11,6 +11,7 @@ use mail_tests::proxy::{Fault, Proxy, Request};
 use mail_tests::run::{Outcome, Tool};
 use mail_tests::s3::{S3Server, program};
 use mail_tests::schema::Schema;
+use serde_json::Value;
 
 const URL: &str = "s3://mail/host 1";
 const DAY_3: &str = "2026-11-25";
@@ -521,6 +522,15 @@ fn what_is_in_the_pool_is_locked_as_long_as_its_longest_set_and_extended_only_wh
         assert!(locked_until(&scene.server, &pooled(content)) >= longer);
     }
     assert_eq!(locked_until(&scene.server, &own), first);
+    // What is recorded is the lock there is: longer by less than a tenth is not done, and what
+    // replaces a locked set without a lock is not locked.
+    assert_eq!(until(&kept(DAY_3, "32")), longer);
+    let last = "2026-11-26";
+    scene.root.make_daily(last, &FILES);
+    let _ = kept(last, "8");
+    scene.root.make_daily(last, &FILES[..3]);
+    let unlocked = scene.push(last).run().assert_code(0);
+    assert_eq!(unlocked.data("transfer")[0]["locked_until"], Value::Null);
 
     // While an alarm is open, a push extends the locks of the last set from before it.
     let alarm = format!(

@@ -67,14 +67,13 @@ impl Push<'_> {
             let key = plan.key(&item.stored_path);
             let confirmed = self.store.put(&key, body, &attributes)?;
             etags.push((item.stored_path.clone(), confirmed.etag.clone()));
-            let action = TransferAction::Uploaded;
-            self.report_own(plan, &item.stored_path, (bytes, stored), action, totals);
+            self.report_own(plan, &item.stored_path, (bytes, stored), totals);
             delivered.push(Delivered {
                 item: item.clone(),
                 bytes,
                 stored,
                 etag: confirmed.etag,
-                action,
+                action: TransferAction::Uploaded,
             });
         }
         let recipients = plan.recipients.map(Recipients::text);
@@ -122,7 +121,7 @@ impl Push<'_> {
         let stored = (body.bytes(), body.sha256());
         let attributes = attributes(stored.1, None, plan.life.lock);
         let confirmed = self.store.put(&plan.key(name), body, &attributes)?;
-        self.report_own(plan, name, stored, TransferAction::Uploaded, totals);
+        self.report_own(plan, name, stored, totals);
         Ok(confirmed.etag)
     }
 
@@ -153,7 +152,7 @@ impl Push<'_> {
             lock: plan.life.lock,
         };
         self.store.put(&plan.key(CHECKSUMS), body, &attributes)?;
-        self.report_own(plan, CHECKSUMS, stored, TransferAction::Uploaded, totals);
+        self.report_own(plan, CHECKSUMS, stored, totals);
         Ok(())
     }
 }

@@ -66,10 +66,10 @@ impl<'a> PooledPlan<'a> {
         format!("{}/{path}", self.local.name)
     }
 
-    /// Until when all of the set is locked, now or by the push that closed it.
+    /// Until when what this push puts is locked. A lock of what was there before does not count:
+    /// the files of the set are new versions.
     pub(super) fn locked_until(&self) -> Option<Timestamp> {
-        let lock = self.life.lock.map(|lock| lock.until);
-        lock.max(self.already_locked())
+        self.life.lock.map(|lock| lock.until)
     }
 
     /// Whether the store has this very set, closed, and its term does not get longer by this push.
@@ -117,13 +117,13 @@ impl<'a> PooledPlan<'a> {
     fn gets_longer(&self) -> bool {
         let closed = self.remote.listed.get(CHECKSUMS);
         let kept = closed.map(|listed| end_of_day(listed.modified, self.life.keep_days));
-        let lock = self.life.lock.map(|lock| lock.until);
-        self.life
-            .is_clearly_longer(Some(self.life.kept_until()), kept)
-            || self.life.is_clearly_longer(lock, self.already_locked())
+        let life = &self.life;
+        life.is_clearly_longer(Some(life.kept_until()), kept)
+            || life.is_clearly_longer(self.locked_until(), self.already_locked())
     }
 
-    fn already_locked(&self) -> Option<Timestamp> {
+    /// Until when the push that closed the set has locked all of it.
+    pub(super) fn already_locked(&self) -> Option<Timestamp> {
         let contents = self.remote.contents.as_ref();
         contents.and_then(|contents| contents.locked_until)
     }

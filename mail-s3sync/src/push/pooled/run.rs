@@ -141,15 +141,15 @@ impl<'a> Push<'a> {
         }
     }
 
-    /// Writes the record of a file below the set's name, and counts it.
+    /// Writes the record of a file that was put below the set's name, and counts it.
     pub(super) fn report_own(
         &self,
         plan: &PooledPlan<'_>,
         path: &str,
         stored: (u64, Sha256),
-        action: TransferAction,
         totals: &mut Totals,
     ) {
+        let action = TransferAction::Uploaded;
         let (key, until) = (plan.key(path), plan.locked_until());
         let record = self.transfer_record(plan.local.name, path, &key, stored, action, until);
         self.session.emit(&record);
@@ -161,7 +161,12 @@ impl<'a> Push<'a> {
         let Some(contents) = &plan.remote.contents else {
             return;
         };
-        let action = TransferAction::Skipped;
+        let (action, until) = (TransferAction::Skipped, plan.already_locked());
+        let emit = |path: &str, key: &str, stored: (u64, Sha256)| {
+            let record = self.transfer_record(plan.local.name, path, key, stored, action, until);
+            self.session.emit(&record);
+            stored.0
+        };
         let report = |entry: &Entry| {
             let path = entry.path.as_text().unwrap_or_default();
             let key = contents.key(plan.local.name, entry);
@@ -170,17 +175,15 @@ impl<'a> Push<'a> {
             } else {
                 plan.remote.listed.get(path)
             };
-            let stored = (object.map_or(0, |object| object.bytes), entry.stored);
-            let until = plan.locked_until();
-            let record = self.transfer_record(plan.local.name, path, &key, stored, action, until);
-            self.session.emit(&record);
-            stored.0
+            let bytes = object.map_or(0, |object| object.bytes);
+            emit(path, &key, (bytes, entry.stored))
         };
         for entry in &contents.entries {
             add_transfer(totals, action, report(entry));
         }
         let checksums = (contents.checksums.len() as u64, contents.sha256);
-        self.report_own(plan, CHECKSUMS, checksums, action, totals);
+        let bytes = emit(CHECKSUMS, &plan.key(CHECKSUMS), checksums);
+        add_transfer(totals, action, bytes);
     }
 }
 
