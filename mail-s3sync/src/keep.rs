@@ -40,6 +40,15 @@ impl Keep {
         Ok(Self { pool, ..keep })
     }
 
+    /// The setting that says how many days a set of that kind is kept.
+    pub(crate) fn setting(kind: SetKind) -> &'static str {
+        match kind {
+            SetKind::Daily => "S3_KEEP_DAILY",
+            SetKind::Weekly => "S3_KEEP_WEEKLY",
+            SetKind::Hourly => "S3_KEEP_HOURLY",
+        }
+    }
+
     /// How many days a set is kept.
     pub(crate) fn days(&self, kind: SetKind) -> u32 {
         match kind {

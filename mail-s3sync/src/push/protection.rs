@@ -1,13 +1,16 @@
 //! How the bucket protects what is pushed: whether it can lock objects, and until when they are.
 
 use mail_common::pool;
-use mail_common::set::{CHECKSUMS, MANIFEST};
+use mail_common::set::{CHECKSUMS, MANIFEST, SetKind};
 
 use super::context::Push;
 use super::error::Error;
 use super::plan::PushPlan;
+use crate::keep::Keep;
 use crate::layout::POOL;
-use crate::store::{Body, Expiry, Lock};
+use crate::store::{Body, Expiry, Lock, StoreError};
+
+const MEND_RULES: &str = "make the rules by scripts/aws/make-bucket";
 
 impl Push<'_> {
     /// Asks the bucket how it protects what it holds, and warns of what it lacks.
@@ -47,12 +50,41 @@ impl Push<'_> {
         Ok(())
     }
 
-    /// Refuses a pool whose objects a rule would take from sets that are kept.
-    pub(super) fn check_rules(&self) -> Result<(), Error> {
-        let asked = self.store.expiry(POOL);
+    /// Refuses a pool whose objects a rule would take from sets that are kept, and warns where sets
+    /// of that kind go sooner or later than what they use.
+    pub(super) fn check_rules(&self, kind: SetKind) -> Result<(), Error> {
+        let look_first = |error: StoreError| Error::LookFirst(error.into());
+        let of_pool = self.store.expiry(POOL).map_err(look_first)?;
+        self.check_pool_rule(of_pool)?;
+        let sets = format!("{}/", kind.name());
+        let of_sets = self.store.expiry(&sets).map_err(look_first)?;
+        if let Some(fault) = fault_of_rule(of_sets, of_pool, self.keep.days(kind)) {
+            let (url, setting) = (self.store.url(&sets), Keep::setting(kind));
+            let days = self.keep.days(kind);
+            let report = &self.session.report;
+            report.warning(match fault {
+                RuleFault::Quick(after) => format!(
+                    "a rule of the bucket removes the sets in {url} after {after} days, and \
+                     {setting} is {days}: they go sooner than they should; {MEND_RULES}"
+                ),
+                RuleFault::Slow(after) => format!(
+                    "the rules of the bucket remove the sets in {url} only after {after} days, and \
+                     {setting} is {days}: until then they are listed and have lost files; set \
+                     {setting} to {after}, or {MEND_RULES}"
+                ),
+                RuleFault::None => format!(
+                    "no rule of the bucket removes the sets in {url}, and one removes what they \
+                     use: after {days} days ({setting}) they are listed and lose files; {MEND_RULES}"
+                ),
+            });
+        }
+        Ok(())
+    }
+
+    fn check_pool_rule(&self, of_pool: Expiry) -> Result<(), Error> {
         let wanted = self.keep.pool;
         let url = self.store.url(POOL);
-        match asked.map_err(|error| Error::LookFirst(error.into()))? {
+        match of_pool {
             Expiry::After(days) if days < wanted => Err(Error::Rule { url, days, wanted }),
             Expiry::After(_) => Ok(()),
             Expiry::Never => {
@@ -102,5 +134,47 @@ impl Push<'_> {
             self.closing_marks(contents.seal),
         )?;
         Ok(())
+    }
+}
+
+/// What is wrong with the rule for sets, beside that for the pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum RuleFault {
+    /// They go before their time, after so many days.
+    Quick(u32),
+    /// They stay for so many days, when what they use may have gone.
+    Slow(u32),
+    /// They stay for good, and what they use does not.
+    None,
+}
+
+/// What is wrong with rules that are known, where sets are to be kept for `days`.
+fn fault_of_rule(of_sets: Expiry, of_pool: Expiry, days: u32) -> Option<RuleFault> {
+    match (of_sets, of_pool) {
+        (Expiry::After(after), _) if after < days => Some(RuleFault::Quick(after)),
+        (Expiry::After(after), Expiry::After(_)) if after > days => Some(RuleFault::Slow(after)),
+        (Expiry::Never, Expiry::After(_)) => Some(RuleFault::None),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_are_to_go_before_what_they_use() {
+        let check = |of_sets, of_pool, expected| {
+            let fault = fault_of_rule(of_sets, of_pool, 100);
+            assert_eq!(fault, expected, "{of_sets:?} {of_pool:?}");
+        };
+        let (never, pool) = (Expiry::Never, Expiry::After(310));
+        check(Expiry::After(100), pool, None);
+        check(Expiry::After(99), pool, Some(RuleFault::Quick(99)));
+        check(Expiry::After(99), never, Some(RuleFault::Quick(99)));
+        check(Expiry::After(300), pool, Some(RuleFault::Slow(300)));
+        check(Expiry::After(300), never, None);
+        check(never, pool, Some(RuleFault::None));
+        check(never, never, None);
     }
 }

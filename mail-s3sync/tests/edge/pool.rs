@@ -580,7 +580,18 @@ fn what_a_rule_would_take_is_written_again_and_a_rule_that_is_too_quick_is_refus
         .assert_stderr("after 40 days, and S3_POOL_DAYS is 200");
     assert_eq!(scene.server.aws_ok(&["s3", "ls", "s3://mail"]), "");
     rule(200);
-    let _ = scene.push(DAY_1).run().assert_code(0);
+    let first = scene.push(DAY_1).run().assert_code(0);
+    // The same rule is for the sets, which use what is in the pool for forty days.
+    let _ = first.assert_stderr("after 200 days, and S3_KEEP_DAILY is 40");
+    // The week is asked for as well, whose contents are all there.
+    let week = |number: u32| {
+        let name = format!("weekly/2026-week-{number}");
+        scene.root.make(&name, &FILES);
+        let url = ["push", "--set", &name, "--to", URL, "--attempts", "1"];
+        let tool = scene.root.s3_tool(&scene.server, &scene.proxy.endpoint());
+        tool.args(url).run().assert_code(0)
+    };
+    let _ = week(44).assert_stderr("after 200 days, and S3_KEEP_WEEKLY is 100");
     scene.root.make_daily(DAY_2, &FILES);
     let soon = scene.push(DAY_2).clock("+150d").run().assert_code(0);
     assert_eq!(actions(&soon), [4, 0, 5]);

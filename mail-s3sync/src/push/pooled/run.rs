@@ -6,7 +6,7 @@ use mail_common::checksum::Sha256;
 use mail_common::exit::Exit;
 use mail_common::record::TransferAction;
 use mail_common::report::{self, Unit};
-use mail_common::set::{CHECKSUMS, MANIFEST};
+use mail_common::set::{CHECKSUMS, MANIFEST, SetKind};
 use mail_common::tool::Totals;
 
 use super::content::Content;
@@ -44,7 +44,10 @@ impl<'a> Push<'a> {
         }
         if self.has_to_ask_for_protection(&plan) {
             self.check_protection()?;
-            self.check_rules()?;
+        }
+        let kind = local.name.id().kind();
+        if self.has_to_ask_for_rules(&plan) {
+            self.check_rules(kind)?;
         }
         let Some(pooled) = self.deliver_all(&plan, totals)? else {
             return Ok(Exit::Partial);
@@ -61,7 +64,7 @@ impl<'a> Push<'a> {
         }
         self.close_pooled(&plan, delivered(&plan.contents, &pooled), totals)?;
         if pooled.iter().any(is_new) {
-            self.drop_stale_uploads(local.name.id().kind());
+            self.drop_stale_uploads(kind);
         }
         Ok(Exit::Done)
     }
@@ -88,6 +91,12 @@ impl<'a> Push<'a> {
         };
         let lacks_proof = self.lock.is_some() && !plan.contents.iter().any(is_locked);
         lacks_proof || stored.any(|stored| stored.is_none())
+    }
+
+    /// Nearly every day something is new. A weekly set has what the daily one before it has sent.
+    fn has_to_ask_for_rules(&self, plan: &PooledPlan<'_>) -> bool {
+        let is_daily = plan.local.name.id().kind() == SetKind::Daily;
+        !is_daily || self.has_to_ask_for_protection(plan)
     }
 
     /// Sees to every content; `None` when one failed, which is reported.
