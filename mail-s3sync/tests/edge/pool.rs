@@ -106,7 +106,8 @@ impl Scene {
         self.proxy.set_rule(|_| Fault::None);
     }
 
-    /// Gives the lines of RESTORE.txt to bash, with stock tools alone, and what comes.
+    /// Gives the lines of RESTORE.txt to bash, with stock tools alone, and what comes. They are given
+    /// twice, as by whoever tries again in the same shell.
     fn follow_the_guide(&self, date: &str, identity: Option<&Path>) -> Tree {
         let to = tempfile::tempdir().unwrap();
         let guide = to.path().join("RESTORE.txt");
@@ -126,7 +127,7 @@ impl Scene {
             std::env::var("PATH").unwrap()
         );
         let output = Command::new("bash")
-            .args(["-c", &lines])
+            .args(["-c", &lines.repeat(2)])
             .current_dir(to.path())
             .env("PATH", path)
             .envs(self.server.environment())
@@ -382,6 +383,10 @@ fn a_prefix_stays_as_it_is_and_a_pool_can_be_begun_beside() {
     }
     let listed = scene.read("list").run().assert_code(0).data("set");
     assert!(listed.len() == 4 && listed.iter().all(|set| set["complete"] == true));
+    // A plain set whose place one of the pool takes leaves its files there; they are no part of it.
+    scene.root.make_daily(DAY_2, &FILES[..3]);
+    let _ = layout(DAY_2, "pool").assert_code(0);
+    assert_eq!(scene.follow_the_guide(DAY_2, None), scene.set(DAY_2));
     // A copy of the bucket on a disk has no metadata, and is read all the same.
     let copy = scene.root.path().join("copy");
     let sync = ["s3", "sync", "--quiet", URL, copy.to_str().unwrap()];

@@ -14,17 +14,22 @@ pub(super) struct Guide<'a> {
     pub(super) recipients: Option<&'a str>,
 }
 
+/// In a shell of its own, as all of it: where the directory cannot be entered nothing is done, and
+/// whoever gives the lines again stands where they stood before.
 const FETCH: &str = r#"while IFS= read -r line; do
     sum=${line%%  *} name=${line#*  }
     case $sum in \\*) sum=${sum#?} name=$(printf '%b' "$name") ;; esac
-    [ -e "$name" ] || aws s3 cp --quiet "$FROM/pool/$sum" "./$name" </dev/null ||
+    [ "$({ sha256sum <"$name"; } 2>/dev/null)" = "$sum  -" ] ||
+        aws s3 cp --quiet "$FROM/pool/$sum" "./$name" </dev/null ||
         echo "missing: $name" >&2
 done <checksums.sha256
-sha256sum --quiet --strict -c checksums.sha256"#;
+sha256sum --quiet --strict -c checksums.sha256
+)"#;
 
 const DECRYPT: &str = r#"rm manifest.jsonl checksums.sha256
 find . -name '*.age' -exec sh -c 'age -d -i "$0" -o "${1%.age}" "$1" && rm "$1"' "$KEY" {} \;
-sha256sum --quiet --strict -c checksums.sha256"#;
+sha256sum --quiet --strict -c checksums.sha256
+)"#;
 
 impl Guide<'_> {
     /// The text.
@@ -42,20 +47,20 @@ impl Guide<'_> {
              Its files lie in {location}/pool/, each under the sha256 of what is stored, which\n\
              checksums.sha256 lists with the name of the file. To bring all of it back, give these\n\
              lines to bash. They need the AWS command line with keys that may read the bucket, and\n\
-             can be run again after a failure: what is there already is not fetched again. All of it\n\
-             is there when sha256sum says nothing.\n\
+             can be given again after a failure: what is there and whole is not fetched again. All of\n\
+             it is there when sha256sum says nothing.\n\
              \n\
              {endpoint}FROM={from}\n\
-             mkdir -p {directory} && cd {directory}\n\
-             aws s3 cp --quiet --recursive \"$FROM/{name}/\" . --exclude RESTORE.txt\n\
+             ( mkdir -p {directory} && cd {directory} || exit\n\
+             aws s3 cp --quiet --recursive \"$FROM/{name}/\" . --exclude '*/*' --exclude RESTORE.txt\n\
              {FETCH}\n\
              {}\n\
              What came is a set: docs/format.md of the tools says how tar, zstd and mariadb open it.\n",
-            self.decryption(),
+            self.decryption(&directory),
         )
     }
 
-    fn decryption(&self) -> String {
+    fn decryption(&self, directory: &str) -> String {
         let Some(recipients) = self.recipients else {
             return String::new();
         };
@@ -65,6 +70,7 @@ impl Guide<'_> {
              private key of {recipients}:\n\
              \n\
              KEY=/path/to/the/key\n\
+             ( cd {directory} || exit\n\
              {DECRYPT}\n"
         )
     }
