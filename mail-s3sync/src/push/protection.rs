@@ -55,10 +55,10 @@ impl Push<'_> {
     pub(super) fn check_rules(&self, kind: SetKind) -> Result<(), Error> {
         let look_first = |error: StoreError| Error::LookFirst(error.into());
         let of_pool = self.store.expiry(POOL).map_err(look_first)?;
-        self.check_pool_rule(of_pool)?;
+        self.check_pool_rule(&of_pool)?;
         let sets = format!("{}/", kind.name());
         let of_sets = self.store.expiry(&sets).map_err(look_first)?;
-        if let Some(fault) = fault_of_rule(of_sets, of_pool, self.keep.days(kind)) {
+        if let Some(fault) = fault_of_rule(&of_sets, &of_pool, self.keep.days(kind)) {
             let (url, setting) = (self.store.url(&sets), Keep::setting(kind));
             let days = self.keep.days(kind);
             let report = &self.session.report;
@@ -69,23 +69,28 @@ impl Push<'_> {
                 ),
                 RuleFault::Slow(after) => format!(
                     "the rules of the bucket remove the sets in {url} only after {after} days, and \
-                     {setting} is {days}: until then they are listed and have lost files; set \
+                     {setting} is {days}: in between they are listed and may have lost files; set \
                      {setting} to {after}, or {MEND_RULES}"
                 ),
-                RuleFault::None => format!(
+                RuleFault::Missing => format!(
                     "no rule of the bucket removes the sets in {url}, and one removes what they \
-                     use: after {days} days ({setting}) they are listed and lose files; {MEND_RULES}"
+                     use: after {days} days ({setting}) they are listed and may have lost \
+                     files; {MEND_RULES}"
                 ),
             });
         }
         Ok(())
     }
 
-    fn check_pool_rule(&self, of_pool: Expiry) -> Result<(), Error> {
+    fn check_pool_rule(&self, of_pool: &Expiry) -> Result<(), Error> {
         let wanted = self.keep.pool;
         let url = self.store.url(POOL);
         match of_pool {
-            Expiry::After(days) if days < wanted => Err(Error::Rule { url, days, wanted }),
+            Expiry::After(days) if *days < wanted => Err(Error::Rule {
+                url,
+                days: *days,
+                wanted,
+            }),
             Expiry::After(_) => Ok(()),
             Expiry::Never => {
                 self.session.report.info(format!(
@@ -93,15 +98,28 @@ impl Push<'_> {
                 ));
                 Ok(())
             }
-            Expiry::Unknown => {
-                self.session.report.warning(format!(
+            Expiry::Denied => {
+                self.warn_of_unknown_rules(
                     "these keys may not read the rules of the bucket \
-                     (s3:GetLifecycleConfiguration): see to it that none removes what is in {url} \
-                     before {wanted} days"
+                     (s3:GetLifecycleConfiguration)",
+                );
+                Ok(())
+            }
+            Expiry::Unknown(why) => {
+                self.warn_of_unknown_rules(&format!(
+                    "the rules of the bucket are not known ({why})"
                 ));
                 Ok(())
             }
         }
+    }
+
+    fn warn_of_unknown_rules(&self, why: &str) {
+        self.session.report.warning(format!(
+            "{why}: see to it that none removes what is in {} before {} days",
+            self.store.url(POOL),
+            self.keep.pool
+        ));
     }
 
     /// Locks every object of a set that is there.
@@ -145,15 +163,15 @@ enum RuleFault {
     /// They stay for so many days, when what they use may have gone.
     Slow(u32),
     /// They stay for good, and what they use does not.
-    None,
+    Missing,
 }
 
 /// What is wrong with rules that are known, where sets are to be kept for `days`.
-fn fault_of_rule(of_sets: Expiry, of_pool: Expiry, days: u32) -> Option<RuleFault> {
+fn fault_of_rule(of_sets: &Expiry, of_pool: &Expiry, days: u32) -> Option<RuleFault> {
     match (of_sets, of_pool) {
-        (Expiry::After(after), _) if after < days => Some(RuleFault::Quick(after)),
-        (Expiry::After(after), Expiry::After(_)) if after > days => Some(RuleFault::Slow(after)),
-        (Expiry::Never, Expiry::After(_)) => Some(RuleFault::None),
+        (&Expiry::After(after), _) if after < days => Some(RuleFault::Quick(after)),
+        (&Expiry::After(after), Expiry::After(_)) if after > days => Some(RuleFault::Slow(after)),
+        (Expiry::Never, Expiry::After(_)) => Some(RuleFault::Missing),
         _ => None,
     }
 }
@@ -165,16 +183,16 @@ mod tests {
     #[test]
     fn sets_are_to_go_before_what_they_use() {
         let check = |of_sets, of_pool, expected| {
-            let fault = fault_of_rule(of_sets, of_pool, 100);
+            let fault = fault_of_rule(&of_sets, of_pool, 100);
             assert_eq!(fault, expected, "{of_sets:?} {of_pool:?}");
         };
-        let (never, pool) = (Expiry::Never, Expiry::After(310));
+        let (never, pool) = (&Expiry::Never, &Expiry::After(310));
         check(Expiry::After(100), pool, None);
         check(Expiry::After(99), pool, Some(RuleFault::Quick(99)));
         check(Expiry::After(99), never, Some(RuleFault::Quick(99)));
         check(Expiry::After(300), pool, Some(RuleFault::Slow(300)));
         check(Expiry::After(300), never, None);
-        check(never, pool, Some(RuleFault::None));
-        check(never, never, None);
+        check(Expiry::Never, pool, Some(RuleFault::Missing));
+        check(Expiry::Never, never, None);
     }
 }

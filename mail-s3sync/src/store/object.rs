@@ -168,13 +168,15 @@ pub(crate) struct Protection {
 }
 
 /// When a place removes objects by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Expiry {
     Never,
     /// So many days after they were written.
     After(u32),
-    /// It did not say.
-    Unknown,
+    /// The keys may not ask.
+    Denied,
+    /// It did not say, for this reason.
+    Unknown(String),
 }
 
 /// Something that costs money.

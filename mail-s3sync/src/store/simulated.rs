@@ -283,7 +283,7 @@ impl ObjectStore for SimulatedStore {
     }
 
     fn expiry(&self, _: &str) -> Result<Expiry, StoreError> {
-        Ok(Expiry::Unknown)
+        Ok(Expiry::Denied)
     }
 
     fn billed(

@@ -597,6 +597,17 @@ fn what_a_rule_would_take_is_written_again_and_a_rule_that_is_too_quick_is_refus
         tool.args(url).run().assert_code(0)
     };
     let _ = week(44).assert_stderr("after 200 days, and S3_KEEP_WEEKLY is 100");
+    for (number, status, code, said) in [
+        (45, 503, "SlowDown", "answered 503 SlowDown"),
+        (46, 501, "NotImplemented", "answered 501 NotImplemented"),
+        (47, 403, "AccessDenied", "these keys may not read the rules"),
+    ] {
+        scene.proxy.set_rule(move |request| {
+            Fault::Answer(status, code).when(request.target.contains("lifecycle"))
+        });
+        let _ = week(number).assert_stderr(said);
+    }
+    scene.watch();
     scene.root.make_daily(DAY_2, &FILES);
     let soon = scene.push(DAY_2).clock("+150d").run().assert_code(0);
     assert_eq!(actions(&soon), [4, 0, 5]);

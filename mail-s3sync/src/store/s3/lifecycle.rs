@@ -1,5 +1,6 @@
 //! After how many days the rules of the bucket remove objects.
 
+use mail_common::report::chain;
 use rusoto_s3::{GetBucketLifecycleConfigurationRequest, LifecycleRule, S3};
 
 use super::attempt::Patience;
@@ -22,7 +23,10 @@ impl Bucket {
         Ok(match answer {
             Ok(answer) => quickest(&answer.rules.unwrap_or_default(), &self.full(prefix)),
             Err(failure) if failure.has_code("NoSuchLifecycleConfiguration") => Expiry::Never,
-            Err(_) => Expiry::Unknown,
+            Err(failure) => match Cause::from(failure) {
+                Cause::Denied { .. } => Expiry::Denied,
+                cause => Expiry::Unknown(chain(&cause)),
+            },
         })
     }
 }
@@ -31,7 +35,12 @@ fn quickest(rules: &[LifecycleRule], prefix: &str) -> Expiry {
     let days = rules
         .iter()
         .filter(|rule| rule.status == "Enabled" && may_take(rule, prefix))
-        .filter_map(|rule| rule.expiration.as_ref()?.days)
+        .filter_map(|rule| {
+            let expiration = rule.expiration.as_ref()?;
+            // On the day that is named all goes, however young.
+            let at_once = expiration.date.is_some().then_some(0);
+            at_once.or(expiration.days)
+        })
         .min();
     match days {
         None => Expiry::Never,
@@ -98,6 +107,12 @@ mod tests {
             }),
             ..Default::default()
         });
-        check(&[both, pool], Expiry::After(200));
+        check(&[both, pool.clone()], Expiry::After(200));
+        let mut day = rule("mx1/", None);
+        day.expiration = Some(LifecycleExpiration {
+            date: Some("2026-12-31T00:00:00Z".to_owned()),
+            ..Default::default()
+        });
+        check(&[day, pool], Expiry::After(0));
     }
 }
