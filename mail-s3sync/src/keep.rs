@@ -7,7 +7,7 @@ use mail_common::set::SetKind;
 use crate::layout::Choice;
 use crate::store::LockMode;
 
-const DAY_SECONDS: i64 = 86_400;
+pub(crate) const DAY_SECONDS: i64 = 86_400;
 /// S3 counts the days of a rule from the next midnight, and is in no hurry. An object is written
 /// again when it would go less than this before a set that uses it.
 pub(crate) const MARGIN_DAYS: u32 = 3;

@@ -109,8 +109,9 @@ fn a_bucket_is_made_and_never_weakened() {
     );
     assert_eq!(server.aws_ok(&["s3", "ls"]), "", "a dry run makes nothing");
 
-    // All is set, but for the rule against plain HTTP, which this server speaks.
-    let _ = make_bucket(&server, &[])
+    // All is set, but for the rule against plain HTTP, which this server speaks. A slash is no
+    // prefix, as in S3_PREFIX.
+    let _ = make_bucket(&server, &["--prefix", "/"])
         .assert_code(1)
         .assert_stderr("asked over plain HTTP");
     assert_lock(&server, "COMPLIANCE", 30);

@@ -12,7 +12,7 @@ use mail_common::tool::Totals;
 
 use super::deliver::{Pooled, attributes};
 use super::guide::Guide;
-use super::ledger::Ledger;
+use super::ledger::{Ledger, Plain};
 use super::plan::PooledPlan;
 use crate::encryption::Recipients;
 use crate::layout::{Layout, RESTORE, pool_key};
@@ -58,28 +58,25 @@ impl Push<'_> {
         self.interrupt.check()?;
         self.mark_pooled_as_open(plan)?;
         let guide = self.guide(plan);
-        self.put_own(plan, RESTORE, Body::of_bytes(RESTORE, guide), totals)?;
+        self.put_own(plan, RESTORE, Body::of_bytes(RESTORE, guide), None, totals)?;
         let mut etags: Vec<(String, Option<String>)> = Vec::new();
         for item in &plan.own {
             let (body, plain) = self.body(item)?;
             let (bytes, stored) = (body.bytes(), body.sha256());
-            let attributes = attributes(stored, plain, plan.life.lock);
-            let key = plan.key(&item.stored_path);
-            let confirmed = self.store.put(&key, body, &attributes)?;
-            etags.push((item.stored_path.clone(), confirmed.etag.clone()));
-            self.report_own(plan, &item.stored_path, (bytes, stored), totals);
+            let etag = self.put_own(plan, &item.stored_path, body, plain, totals)?;
+            etags.push((item.stored_path.clone(), etag.clone()));
             delivered.push(Delivered {
                 item: item.clone(),
                 bytes,
                 stored,
-                etag: confirmed.etag,
+                etag,
                 action: TransferAction::Uploaded,
             });
         }
         let recipients = plan.recipients.map(Recipients::text);
         let (manifest, checksums) = closing_files(plan.local, recipients, &delivered)?;
         if let Some(manifest) = manifest {
-            let etag = self.put_own(plan, MANIFEST, manifest, totals)?;
+            let etag = self.put_own(plan, MANIFEST, manifest, None, totals)?;
             etags.push((MANIFEST.to_owned(), etag));
         }
         self.put_checksums(plan, checksums, &etags, totals)
@@ -116,10 +113,11 @@ impl Push<'_> {
         plan: &PooledPlan<'_>,
         name: &str,
         body: Body,
+        plain: Option<Plain>,
         totals: &mut Totals,
     ) -> Result<Option<String>, Error> {
         let stored = (body.bytes(), body.sha256());
-        let attributes = attributes(stored.1, None, plan.life.lock);
+        let attributes = attributes(stored.1, plain, plan.life.lock);
         let confirmed = self.store.put(&plan.key(name), body, &attributes)?;
         self.report_own(plan, name, stored, totals);
         Ok(confirmed.etag)

@@ -26,7 +26,7 @@ impl Push<'_> {
     pub(super) fn deliver(&self, content: &Content, life: &Life) -> Result<Pooled, Error> {
         let item = &content.items[0];
         let Some(stored) = &content.stored else {
-            return self.send_to_pool(item, life);
+            return self.send_to_pool(item, life.lock_of(life.now));
         };
         let mut known = stored.known.clone();
         let action = match life.need(stored.object.modified, known.locked_until) {
@@ -42,7 +42,7 @@ impl Push<'_> {
                     known.locked_until = lock.map(|lock| lock.until);
                     TransferAction::Copied
                 }
-                None => return self.send_to_pool(item, life),
+                None => return self.send_to_pool(item, lock),
             },
         };
         Ok(Pooled {
@@ -71,8 +71,7 @@ impl Push<'_> {
         }
     }
 
-    fn send_to_pool(&self, item: &Item, life: &Life) -> Result<Pooled, Error> {
-        let lock = life.lock_of(life.now);
+    fn send_to_pool(&self, item: &Item, lock: Option<Lock>) -> Result<Pooled, Error> {
         let (body, plain) = self.body(item)?;
         let (bytes, stored) = (body.bytes(), body.sha256());
         let attributes = attributes(stored, plain.clone(), lock);

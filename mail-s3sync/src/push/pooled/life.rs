@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use crate::keep::{MARGIN_DAYS, days_after, end_of_day};
+use crate::keep::{DAY_SECONDS, MARGIN_DAYS, days_after, end_of_day};
 use crate::store::Lock;
 
 /// A lock is extended for a quarter of its days more than it has to be: so an object that stays in
@@ -11,7 +11,6 @@ use crate::store::Lock;
 const SPARE_PART: i64 = 4;
 /// A term that is longer by no more than this part of it is not begun again.
 const CLEARLY_PART: i64 = 10;
-const DAY_SECONDS: i64 = 86_400;
 
 /// The term of a set that is pushed now.
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +59,12 @@ impl Life {
     pub(super) fn need(&self, written: Timestamp, locked_until: Option<Timestamp>) -> Need {
         let goes = days_after(written, self.pool_days);
         if goes < days_after(self.kept_until(), MARGIN_DAYS) {
-            return Need::Rewrite(self.lock_of(self.now));
+            // What is written is a new version, and other sets may need it for longer.
+            let lock = self.lock_of(self.now).map(|lock| Lock {
+                until: locked_until.map_or(lock.until, |until| until.max(lock.until)),
+                ..lock
+            });
+            return Need::Rewrite(lock);
         }
         match self.lock {
             Some(lock) if locked_until.is_none_or(|until| until < lock.until) => {
@@ -150,6 +154,14 @@ mod tests {
         check("2026-06-20", Some("2027-01-03"), nothing, nothing);
         let again = Need::Rewrite(Some(lock("2027-01-13")));
         check("2026-06-19", Some("2027-01-03"), again, Need::Rewrite(None));
+        // Another set needs it for longer.
+        let longer = Need::Rewrite(Some(lock("2027-02-20")));
+        check(
+            "2026-06-19",
+            Some("2027-02-20"),
+            longer,
+            Need::Rewrite(None),
+        );
         // What goes soon is not locked for longer than it is there, nor for less than is needed.
         let short = Need::Lock(lock("2027-01-07"));
         check("2026-06-20", None, short, nothing);
