@@ -151,7 +151,10 @@ impl Search<'_> {
         for answer in answers {
             let (searched, problems) = answer.map_err(messages::Error::from)?;
             found.index_lines += searched.index_lines;
-            found.problems.extend(problems);
+            // What cannot be read now is in no lot, and a later pass may read it well.
+            let of_sets = searched.problems.into_iter();
+            let of_sets = of_sets.map(|(set, source)| in_set(&self.sets[set], source));
+            found.problems.extend(of_sets.chain(problems));
             of_mailbox.push(searched.times);
         }
         Ok(Lots::new(of_mailbox, LOT))
@@ -317,5 +320,52 @@ pub(crate) fn sets_text(sets: &[SearchedSet]) -> String {
         [one] => one.name.clone(),
         [.., oldest] => format!("{} sets from {} on", sets.len(), oldest.name),
         [] => "no set".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::atomic::AtomicBool;
+
+    use mail_tests::server::Server;
+
+    use super::*;
+
+    /// What fails while the lots are made, and at no other time.
+    #[test]
+    fn what_cannot_be_read_when_lots_are_made_is_named() {
+        let (server, path) = Server::saved(3);
+        let sets = [SearchedSet::open(&server.root(), &path).unwrap()];
+        let (conditions, stop) = (Conditions::default(), AtomicBool::new(false));
+        let work = Work {
+            stop: &stop,
+            progress: &|_| {},
+        };
+        let search = Search {
+            sets: &sets,
+            conditions: &conditions,
+            not_in: None,
+            live: Path::new("/nonexistent"),
+            whereabouts: Whereabouts::Anywhere,
+            detail: Detail::Place,
+            limit: None,
+            work: &work,
+        };
+        let mut found = Found::default();
+        let mailboxes = search.mailboxes(&mut found).unwrap();
+        let sieve = Sieve::new(&sets, None, search.live, search.whereabouts).0;
+        let _ = search.survey(&mut found, &mailboxes, &sieve).unwrap();
+        assert!(found.problems.is_empty(), "{:?}", found.problems);
+        let mut indexes = 0;
+        for file in sets[0].inventory.of_component(Component::Mailboxes) {
+            if file.path.name().ends_with(b".jsonl.zst") {
+                fs::remove_file(path.join(file.path.as_path())).unwrap();
+                indexes += 1;
+            }
+        }
+        assert!(indexes > 0);
+        let _ = search.survey(&mut found, &mailboxes, &sieve).unwrap();
+        assert_eq!(found.problems.len(), mailboxes.len());
     }
 }
