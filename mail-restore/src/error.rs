@@ -150,6 +150,11 @@ pub(crate) enum Error {
          out --require-scan"
     )]
     NotClean { refused: u64 },
+    #[error(
+        "{refused} files of {set} are not known to be clean; the messages that were found in them, \
+         and beside these, were not restored: scan the set, or leave out --require-scan"
+    )]
+    NotCleanOfSearch { refused: u64, set: String },
     #[error("restore {}: everything is as it was", target.display())]
     Build {
         target: PathBuf,
@@ -255,7 +260,7 @@ impl Failure for Error {
             Self::NoRoom { .. } | Self::NoInodes { .. } => FailureKind::NoSpace,
             Self::TargetLocked { .. } => FailureKind::Locked,
             Self::Damaged { .. } => FailureKind::Damaged,
-            Self::NotClean { .. } => FailureKind::Unscanned,
+            Self::NotClean { .. } | Self::NotCleanOfSearch { .. } => FailureKind::Unscanned,
             Self::Build { source, .. } => source.kind(),
             Self::Swap { source, .. } | Self::RollBack { source, .. } => FailureKind::of_io(source),
             Self::Databases(error) => error.kind(),

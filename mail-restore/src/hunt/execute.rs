@@ -71,6 +71,8 @@ struct Done {
     live_is_unknown: bool,
     /// The worst of what was restored.
     worst: Option<Exit>,
+    /// The messages of a set, or of a lot of it, were refused.
+    is_refused: bool,
 }
 
 impl Run<'_> {
@@ -90,7 +92,13 @@ impl Run<'_> {
         }
         result?;
         let is_clean = self.session.report.errors() == 0;
-        let least = if is_clean { Exit::Done } else { Exit::Partial };
+        let least = if is_clean {
+            Exit::Done
+        } else if self.done.is_refused && self.done.totals.get("messages") == 0 {
+            Exit::Unfinished
+        } else {
+            Exit::Partial
+        };
         Ok(self.done.worst.unwrap_or(Exit::Done).max(least))
     }
 
@@ -332,14 +340,31 @@ impl Run<'_> {
                 self.now,
                 &mut self.known,
             );
-            let (exit, of_set) = restored.unwrap_or_else(|error| {
-                self.session.fail(Some(Component::Mailboxes), None, &error);
-                (exit_of(error.kind()), Totals::default())
-            });
+            let (exit, of_set) = restored
+                .unwrap_or_else(|error| (self.note_failed(&set.name, error), Totals::default()));
             self.done.totals.merge(&of_set);
             self.note_exit(exit);
         }
         Ok(())
+    }
+
+    /// Records why nothing of a set, or of a lot of it, was restored. A refusal keeps back these
+    /// messages alone: at the end it is seen whether others were restored.
+    fn note_failed(&mut self, set: &str, error: Error) -> Exit {
+        let error = match error {
+            Error::NotClean { refused } => Error::NotCleanOfSearch {
+                refused,
+                set: set.to_owned(),
+            },
+            error => error,
+        };
+        self.session.fail(Some(Component::Mailboxes), None, &error);
+        let (answer, exit) = (error.kind().exit(), exit_of(error.kind()));
+        if answer == exit {
+            return exit;
+        }
+        self.done.is_refused = true;
+        Exit::Partial
     }
 
     fn note_exit(&mut self, exit: Exit) {

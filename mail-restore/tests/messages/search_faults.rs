@@ -10,6 +10,7 @@ use std::path::Path;
 
 use crate::support::{DELIVERED, Site};
 use mail_tests::run::Outcome;
+use serde_json::{Value, json};
 
 const ALICE: &str = "example.com/alice/cur/1.a:2,S";
 const BOB: &str = "example.com/bob/cur/2.b:2,S";
@@ -207,4 +208,70 @@ fn a_question_that_means_nothing_is_refused() {
         "2 sets are named",
     );
     check(&["--from", "all"], "all");
+}
+
+/// The records of a set, and of a scan of it that has `verdicts` of each file.
+fn scanned(site: &Site, set: &Path, verdicts: impl Fn(&str) -> Vec<Value>) -> String {
+    let mut stream = fs::read_to_string(set.join("manifest.jsonl")).unwrap();
+    let records: Vec<Value> = stream
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let mut add = |kind: &str, data: Value| {
+        stream += &(json!({"type": kind, "data": data}).to_string() + "\n");
+    };
+    add(
+        "begin",
+        json!({"v": 1, "tool": "mail-scan", "version": "1", "host": "mx",
+               "time": "2026-11-23T05:00:00+09:00", "args": []}),
+    );
+    for record in records.iter().filter(|record| record["type"] == "artifact") {
+        let artifact = &record["data"];
+        for mut verdict in verdicts(artifact["path"].as_str().unwrap()) {
+            for field in ["set", "path", "sha256"] {
+                verdict[field] = artifact[field].clone();
+            }
+            verdict["root"] = json!(site.server.root());
+            verdict["engine"] = json!("ClamAV 1.4");
+            add("verdict", verdict);
+        }
+    }
+    add(
+        "end",
+        json!({"tool": "mail-scan", "status": "ok", "exit": 0, "seconds": 1.0, "totals": {}}),
+    );
+    stream
+}
+
+fn restore_scanned(site: &Site, records: &str, flags: &[&str]) -> Outcome {
+    let tool = site.server.restore().args(["--require-scan"]).args(flags);
+    tool.arg("-").stdin(records).run()
+}
+
+fn restored(outcome: &Outcome) -> Vec<String> {
+    let restored = outcome.data("restored");
+    let paths = restored.iter().map(|one| one["path"].as_str());
+    paths.map(|path| path.unwrap().to_owned()).collect()
+}
+
+/// One set is not known to be clean, and messages of another are restored: this is no run that did
+/// nothing.
+#[test]
+fn a_search_that_is_refused_in_part_does_not_say_that_nothing_was_restored() {
+    let site = sample();
+    fs::remove_file(site.live(BOB)).unwrap();
+    let newest = site.save_day(23);
+    fs::remove_file(site.live(ALICE)).unwrap();
+    let clean = |_: &str| vec![json!({"status": "clean"})];
+    let flags = ["--from", "all", "--subject", "estimate"];
+    let outcome = restore_scanned(&site, &scanned(&site, &newest, clean), &flags);
+    let outcome = outcome.assert_code(1).assert_failure("unscanned");
+    assert_eq!(outcome.data("end").last().unwrap()["status"], "incomplete");
+    let outcome = outcome.assert_stderr("1 files of daily/2026-11-22 are not known to be clean");
+    assert_eq!(restored(&outcome), [ALICE]);
+    fs::remove_dir_all(site.live("example.com/alice")).unwrap();
+    let outcome = restore_scanned(&site, &scanned(&site, &newest, |_| Vec::new()), &flags);
+    let outcome = outcome.assert_code(3).assert_failure("unscanned");
+    assert!(restored(&outcome).is_empty());
+    assert!(!site.live("example.com/alice").exists());
 }
