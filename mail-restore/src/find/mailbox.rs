@@ -367,7 +367,9 @@ impl MailboxSearch<'_> {
         let mailbox = mailbox_of(self.path, &entry.live.path);
         let key = Key::of(self.path, &mailbox, sha256);
         if verdict == Verdict::No {
-            if entry.envelope.is_some() && self.is_in_lot(key) {
+            // What was delivered at another time may be there twice, and its copy in time.
+            let is_in_time = self.conditions.query.wants_time(stat.mtime_ns);
+            if is_in_time && entry.envelope.is_some() && self.is_in_lot(key) {
                 self.refused.insert(key);
             }
             return None;

@@ -192,3 +192,21 @@ fn sets_of_format_1_and_of_the_old_scripts_are_read_through() {
     assert_eq!(alone.len(), 1);
     assert_eq!(alone[0]["path"], kept);
 }
+
+/// The older one is not meant; that says nothing of the other.
+#[test]
+fn a_copy_is_found_though_the_same_message_was_delivered_before() {
+    let site = Site::empty();
+    let (old, new) = (
+        "example.com/alice/.Old/cur/1.a:2,S",
+        "example.com/alice/cur/2.b:2,S",
+    );
+    let text = "From: a@mx\nSubject: twice\n\nto be found in the text\n";
+    site.put_at(old, DELIVERED - 86_400 * 30, text);
+    site.put_at(new, DELIVERED, text);
+    site.save_day(22);
+    let since = ["--from", "all", "--since", "2026-10-25"];
+    assert_eq!(site.listed(&since), [new]);
+    let looked_into = [&since[..], &["--text", "found in the text"]].concat();
+    assert_eq!(site.listed(&looked_into), [new]);
+}
