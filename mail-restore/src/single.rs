@@ -264,8 +264,10 @@ impl Run<'_> {
         for reason in &self.left_out {
             let RefusedMember { member, refusal } = &reason.member;
             let before = selection.candidates.len();
-            selection.candidates.retain(|candidate| {
-                candidate.file.path != *member || candidate.file.place.path() != *refusal.path()
+            // A flag that was set since gave it another name than its archive has.
+            selection.candidates.retain(|Candidate { file, .. }| {
+                let is_named = file.path == *member || file.stored == *member;
+                !is_named || file.place.path() != *refusal.path()
             });
             if selection.candidates.len() < before {
                 self.record(Some(member), reason);

@@ -275,3 +275,41 @@ fn a_search_that_is_refused_in_part_does_not_say_that_nothing_was_restored() {
     assert!(restored(&outcome).is_empty());
     assert!(!site.live("example.com/alice").exists());
 }
+
+#[test]
+fn a_message_is_left_out_by_the_name_that_it_has_in_its_archive() {
+    let site = sample();
+    let flagged = ALICE.replace(":2,S", ":2,FS");
+    fs::rename(site.live(ALICE), site.live(&flagged)).unwrap();
+    let set = site.save_day(23);
+    assert_eq!(
+        site.listed(&["--from", "latest", "--sender", "alice@"]),
+        [&*flagged]
+    );
+    fs::remove_file(site.live(&flagged)).unwrap();
+    fs::remove_file(site.live(BOB)).unwrap();
+    for member in [ALICE, &flagged] {
+        let verdicts = |path: &str| {
+            if path != "mailboxes/example.com/alice/0001.tar.zst" {
+                return vec![json!({"status": "clean"})];
+            }
+            let of_file = json!({"status": "infected", "signature": "Eicar"});
+            let mut of_member = of_file.clone();
+            of_member["member"] = json!(member);
+            vec![of_member, of_file]
+        };
+        let stream = scanned(&site, &set, verdicts);
+        let flags = [
+            "--from",
+            "latest",
+            "--path",
+            "**",
+            "--leave-out",
+            "infected",
+        ];
+        let outcome = restore_scanned(&site, &stream, &flags).assert_code(1);
+        let outcome = outcome.assert_failure("infected").assert_stderr("left out");
+        assert_eq!(restored(&outcome), [BOB], "{member}");
+        fs::remove_dir_all(site.live("example.com/bob")).unwrap();
+    }
+}
