@@ -214,17 +214,21 @@ pub(crate) const fn exit_of(kind: FailureKind) -> Exit {
 #[derive(Debug)]
 pub(crate) struct NotPutBack {
     pub(crate) target: PathBuf,
-    /// Where the old one is.
-    pub(crate) kept: PathBuf,
+    /// Where the old one is, if there was one.
+    pub(crate) kept: Option<PathBuf>,
 }
 
 fn sentences(left: &[NotPutBack]) -> String {
-    let sentence = |one: &NotPutBack| {
-        format!(
+    let sentence = |NotPutBack { target, kept }: &NotPutBack| match kept {
+        Some(kept) => format!(
             "{} could not be put back: what was there is {}, move it back by hand",
-            one.target.display(),
-            one.kept.display()
-        )
+            target.display(),
+            kept.display()
+        ),
+        None => format!(
+            "the new {} could not be taken away: nothing was there before, remove it by hand",
+            target.display()
+        ),
     };
     left.iter().map(sentence).collect::<Vec<_>>().join("; ")
 }
@@ -272,5 +276,23 @@ impl Failure for Error {
             Self::Failed(failed) => failed.kind(),
             Self::Interrupted(interrupted) => interrupted.kind(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_taken_back_is_said_with_where_the_old_one_is() {
+        let left = |target: &str, kept: Option<&str>| NotPutBack {
+            target: target.into(),
+            kept: kept.map(PathBuf::from),
+        };
+        assert_eq!(
+            sentences(&[left("/mail", Some("/mail.bak.T")), left("/ssl", None)]),
+            "/mail could not be put back: what was there is /mail.bak.T, move it back by hand; \
+             the new /ssl could not be taken away: nothing was there before, remove it by hand"
+        );
     }
 }

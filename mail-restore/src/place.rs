@@ -25,7 +25,7 @@ use crate::plan::Plan;
 use crate::restored::{Ledger, Mode};
 use crate::services;
 use crate::setup::Destination;
-use crate::swap::{NodeKind, NotSwapped, Staged, Swapped};
+use crate::swap::{Left, NodeKind, NotSwapped, Staged, Swapped};
 use crate::tree::{Attributes, Owners, acl_text};
 use crate::unpack::{self, Unpacked};
 use mail_common::relpath::RelPath;
@@ -305,18 +305,18 @@ fn swap(
             });
             Ok(())
         }
-        Err(NotSwapped { source, kept }) => {
+        Err(NotSwapped { source, left }) => {
             if let Some((list, _)) = &owners {
                 // Without its tree it says nothing; the failure of the swap matters more.
                 let _ = fs::remove_file(list);
             }
-            Err(match kept {
-                None => Error::Swap { target, source },
-                Some(kept) => Error::RollBack {
-                    left: vec![NotPutBack { target, kept }],
-                    source,
-                },
-            })
+            let kept = match left {
+                None => return Err(Error::Swap { target, source }),
+                Some(Left::Old(kept)) => Some(kept),
+                Some(Left::New) => None,
+            };
+            let left = vec![NotPutBack { target, kept }];
+            Err(Error::RollBack { left, source })
         }
     }
 }
@@ -338,7 +338,7 @@ fn take_back(placed: Vec<Placed>, error: Error) -> Error {
         swapped, target, ..
     } in placed.into_iter().rev()
     {
-        let kept = swapped.kept().unwrap_or(&target).to_owned();
+        let kept = swapped.kept().map(Path::to_owned);
         if let Err(source) = swapped.roll_back() {
             left.push(NotPutBack { target, kept });
             first.get_or_insert(source);

@@ -11,5 +11,5 @@ mod leftovers; // what killed runs left
 mod target_lock; // one restore at a time to a directory
 
 pub(crate) use leftovers::{Cleared, clear_leftovers};
-pub(crate) use staged::{NodeKind, NotSwapped, Staged, Swapped};
+pub(crate) use staged::{Left, NodeKind, NotSwapped, Staged, Swapped};
 pub(crate) use target_lock::TargetLock;

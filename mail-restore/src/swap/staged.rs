@@ -29,21 +29,31 @@ pub(crate) struct Staged {
     target: PathBuf,
     path: PathBuf,
     time: String,
-    /// Whether the hidden name is that of the old one, which could not be put back.
-    is_old: bool,
+    /// Whether the hidden name stays for the next run: it is that of the old one, which could not
+    /// be put back, or the target is gone, and by it the next run knows where the old one is.
+    is_left: bool,
 }
 
 /// Something new that did not come to its target.
 #[derive(Debug)]
 pub(crate) struct NotSwapped {
     pub(crate) source: io::Error,
-    /// Where the old one is, if it is not at the target any more.
-    pub(crate) kept: Option<PathBuf>,
+    /// What is not as it was.
+    pub(crate) left: Option<Left>,
+}
+
+/// What could not be taken back.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// The old one is here, and not at the target any more.
+    Old(PathBuf),
+    /// The new one is at the target, where nothing was.
+    New,
 }
 
 impl From<io::Error> for NotSwapped {
     fn from(source: io::Error) -> Self {
-        Self { source, kept: None }
+        Self { source, left: None }
     }
 }
 
@@ -76,7 +86,7 @@ impl Staged {
             target: target.to_owned(),
             path,
             time: time.to_owned(),
-            is_old: false,
+            is_left: false,
         })
     }
 
@@ -88,8 +98,8 @@ impl Staged {
     /// Puts it at its target; what was there is kept beside it.
     ///
     /// # Errors
-    /// As rename(2) and fsync(2); the old one is at the target then, unless
-    /// [`NotSwapped::kept`] says where it is.
+    /// As rename(2) and fsync(2); what was at the target is there then, unless
+    /// [`NotSwapped::left`] says otherwise.
     pub(crate) fn swap(mut self) -> Result<Swapped, NotSwapped> {
         let hidden = self.path.clone();
         let kept = match self.target.symlink_metadata() {
@@ -109,10 +119,10 @@ impl Staged {
             Ok(()) => Ok(swapped),
             Err(source) => {
                 // Not known to be on stable storage, so not there; the first error says why.
-                let kept = swapped.kept.clone().unwrap_or_else(|| self.target.clone());
-                let is_back = swapped.roll_back().is_ok();
-                let kept = Some(kept).filter(|_| !is_back);
-                Err(NotSwapped { source, kept })
+                let left = swapped.kept.clone().map_or(Left::New, Left::Old);
+                self.is_left = swapped.roll_back().is_err();
+                let left = Some(left).filter(|_| self.is_left);
+                Err(NotSwapped { source, left })
             }
         }
     }
@@ -121,14 +131,7 @@ impl Staged {
     fn exchange(&mut self) -> Result<PathBuf, NotSwapped> {
         let kept = kept_path(&self.target, &self.time);
         if atomic::exchange(&self.path, &self.target)? == Exchanged::Unsupported {
-            let is_gone = |_: &PathBuf| self.target.symlink_metadata().is_err();
-            return match move_aside(&self.path, &self.target, &kept) {
-                Ok(()) => Ok(kept),
-                Err(source) => Err(NotSwapped {
-                    source,
-                    kept: Some(kept).filter(is_gone),
-                }),
-            };
+            return self.move_aside(kept);
         }
         let Err(source) = atomic::rename_into_place(&self.path, &kept) else {
             return Ok(kept);
@@ -136,16 +139,26 @@ impl Staged {
         // The old one has the hidden name. If it cannot come back it must not be thrown away: the
         // next run knows it by its inode number.
         let is_back = atomic::exchange(&self.path, &self.target).is_ok();
-        self.is_old = !is_back;
-        let kept = Some(self.path.clone()).filter(|_| !is_back);
-        Err(NotSwapped { source, kept })
+        self.is_left = !is_back;
+        let left = Some(Left::Old(self.path.clone())).filter(|_| !is_back);
+        Err(NotSwapped { source, left })
+    }
+
+    /// The same where the file system cannot exchange two names.
+    fn move_aside(&mut self, kept: PathBuf) -> Result<PathBuf, NotSwapped> {
+        let Err(source) = move_aside(&self.path, &self.target, &kept) else {
+            return Ok(kept);
+        };
+        self.is_left = self.target.symlink_metadata().is_err();
+        let left = Some(Left::Old(kept)).filter(|_| self.is_left);
+        Err(NotSwapped { source, left })
     }
 }
 
 impl Drop for Staged {
     /// After a swap nothing is left under this name.
     fn drop(&mut self) {
-        if !self.is_old {
+        if !self.is_left {
             let _ = atomic::remove_tree(&self.path);
         }
     }
@@ -202,6 +215,7 @@ fn move_aside(new: &Path, target: &Path, old_to: &Path) -> io::Result<()> {
     reason = "files of a live system are no stored files"
 )]
 mod tests {
+    use super::super::leftovers::{Cleared, clear_leftovers};
     use super::*;
 
     pub(in super::super) fn names(dir: &Path) -> Vec<String> {
@@ -272,6 +286,22 @@ mod tests {
         drop(staged(&target));
         assert_eq!(names(dir.path()), ["mail"]);
         assert_eq!(names(&target), ["old"]);
+    }
+
+    #[test]
+    fn what_could_not_be_moved_back_is_put_back_by_the_next_run() {
+        let (dir, target) = live();
+        let mut staged = staged(&target);
+        let kept = dir.path().join("mail.bak.T");
+        // As after a move that failed, and was not undone either.
+        fs::rename(&target, &kept).unwrap();
+        let not_swapped = staged.move_aside(kept.clone()).unwrap_err();
+        assert_eq!(not_swapped.left, Some(Left::Old(kept)));
+        drop(staged);
+        let cleared = clear_leftovers(&target).unwrap();
+        assert_eq!(cleared, [Cleared::PutBack(target.clone())]);
+        assert_eq!(names(&target), ["old"]);
+        assert_eq!(names(dir.path()), ["mail"]);
     }
 
     #[test]
