@@ -72,6 +72,16 @@ pub(crate) enum Error {
         set: String,
         source: Box<messages::Error>,
     },
+    #[error(
+        "cannot tell which messages of {mailbox} are in {set}, where it has lost its index; none \
+         of them is listed"
+    )]
+    LostCompared { mailbox: String, set: String },
+    #[error("cannot tell which messages are in {set}; nothing is listed: name another --not-in")]
+    NoneCompared {
+        set: String,
+        source: Box<messages::Error>,
+    },
     #[error("cannot tell which messages of {mailbox} are in the live mail; none of them is listed")]
     NotLooked {
         mailbox: String,
@@ -96,12 +106,13 @@ impl Failure for Error {
             | Self::SeveralSets { .. } => FailureKind::Usage,
             Self::NoSets { .. } | Self::UnknownMailbox { .. } => FailureKind::NoSuch,
             Self::NoMatch { .. } | Self::NotThere { .. } => FailureKind::NotFound,
-            Self::Lost { .. } => FailureKind::Damaged,
+            Self::Lost { .. } | Self::LostCompared { .. } => FailureKind::Damaged,
             Self::Record { .. } => FailureKind::Upstream,
             Self::Unlocked { source, .. } => source.kind(),
             Self::Unreadable { source, .. } => source.kind(),
             Self::InSet { source, .. }
             | Self::NotCompared { source, .. }
+            | Self::NoneCompared { source, .. }
             | Self::NotLooked { source, .. } => source.kind(),
             Self::Messages(source) => source.kind(),
         }

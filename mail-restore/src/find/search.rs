@@ -13,7 +13,7 @@ use std::{cmp, mem};
 use mail_common::interrupt::Interrupted;
 use mail_common::relpath::RelPath;
 use mail_common::report;
-use mail_common::set::{Component, Listing, address_of, saved_mailboxes};
+use mail_common::set::address_of;
 
 use super::conditions::{Conditions, Verdict};
 use super::error::Error;
@@ -90,8 +90,7 @@ impl Search<'_> {
     ) -> Result<(), E> {
         let mut found = Found::default();
         let mailboxes = self.mailboxes(&mut found)?;
-        let (sieve, problem) = Sieve::new(self.sets, self.not_in, self.live, self.whereabouts);
-        found.problems.extend(problem);
+        let sieve = Sieve::new(self.sets, self.not_in, self.live, self.whereabouts)?;
         let named = mailboxes.iter().filter(|mailbox| !mailbox.path.is_root());
         found.mailboxes = named.count().max(1);
         let room = Room::new(LOT);
@@ -304,11 +303,9 @@ impl Search<'_> {
 
 /// The mailboxes of a set of which no file says what is in their archives.
 fn lost(set: &SearchedSet) -> Vec<Error> {
-    let saved = saved_mailboxes(set.inventory.of_component(Component::Mailboxes));
-    let lost = saved.into_iter().flatten();
-    let lost = lost.filter(|mailbox| mailbox.listing == Listing::Lost);
+    let lost = set.lost_mailboxes();
     lost.map(|mailbox| Error::Lost {
-        mailbox: address_of(&mailbox.path()),
+        mailbox: address_of(&mailbox),
         set: set.name.clone(),
     })
     .collect()
@@ -328,6 +325,7 @@ mod tests {
     use std::fs;
     use std::sync::atomic::AtomicBool;
 
+    use mail_common::set::Component;
     use mail_tests::server::Server;
 
     use super::*;
@@ -354,7 +352,7 @@ mod tests {
         };
         let mut found = Found::default();
         let mailboxes = search.mailboxes(&mut found).unwrap();
-        let sieve = Sieve::new(&sets, None, search.live, search.whereabouts).0;
+        let sieve = Sieve::new(&sets, None, search.live, search.whereabouts).unwrap();
         let _ = search.survey(&mut found, &mailboxes, &sieve).unwrap();
         assert!(found.problems.is_empty(), "{:?}", found.problems);
         let mut indexes = 0;

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use mail_common::set::{Inventory, ReadLock, SetId};
+use mail_common::relpath::RelPath;
+use mail_common::set::{Component, Inventory, Listing, ReadLock, SetId, saved_mailboxes};
 
 use super::error::Error;
 use crate::messages;
@@ -50,6 +51,14 @@ impl SearchedSet {
     /// Its directory.
     pub(crate) fn directory(&self) -> &Path {
         &self.inventory.set
+    }
+
+    /// The mailboxes of which no file says what is in their archives.
+    pub(crate) fn lost_mailboxes(&self) -> impl Iterator<Item = RelPath> {
+        let saved = saved_mailboxes(self.inventory.of_component(Component::Mailboxes));
+        let lost = saved.into_iter().flatten();
+        let lost = lost.filter(|mailbox| mailbox.listing == Listing::Lost);
+        lost.map(|mailbox| mailbox.path())
     }
 }
 

@@ -1,7 +1,7 @@
 //! What is left of what was found: without the messages of another set, and without those that are
 //! in the live mail.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -14,7 +14,7 @@ use super::error::Error;
 use super::found::Message;
 use super::live::Live;
 use super::mailbox::InSets;
-use super::sets::{SearchedSet, in_set};
+use super::sets::SearchedSet;
 use super::share::Key;
 use crate::messages::{self, Unit, units};
 
@@ -22,7 +22,7 @@ use crate::messages::{self, Unit, units};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Whereabouts {
     Anywhere,
-    /// Only what the live mailbox has not.
+    /// Only what the live mailbox lacks.
     Missing,
 }
 
@@ -52,6 +52,8 @@ pub(crate) struct Sieve<'a> {
     /// The set whose messages are left out.
     pub(crate) other: Option<&'a SearchedSet>,
     units_of_other: BTreeMap<RelPath, Unit<'a>>,
+    /// Mailboxes of it of which no file says what is in their archives.
+    lost_of_other: BTreeSet<RelPath>,
     /// The live mail root.
     live: &'a Path,
     whereabouts: Whereabouts,
@@ -59,30 +61,33 @@ pub(crate) struct Sieve<'a> {
 
 impl<'a> Sieve<'a> {
     /// Reads which mailboxes `other` has.
+    ///
+    /// # Errors
+    /// When that cannot be told: what is left out is not known of any mailbox.
     pub(crate) fn new(
         sets: &'a [SearchedSet],
         other: Option<&'a SearchedSet>,
         live: &'a Path,
         whereabouts: Whereabouts,
-    ) -> (Self, Option<Error>) {
-        let (mut units_of_other, mut problem) = (BTreeMap::new(), None);
+    ) -> Result<Self, Error> {
+        let (mut units_of_other, mut lost_of_other) = (BTreeMap::new(), BTreeSet::new());
         if let Some(set) = other {
-            match units(&set.inventory) {
-                Ok(units) => {
-                    let by_path = units.into_iter().map(|unit| (unit.path.clone(), unit));
-                    units_of_other = by_path.collect();
-                }
-                Err(source) => problem = Some(in_set(set, source)),
-            }
+            let units = units(&set.inventory).map_err(|source| Error::NoneCompared {
+                set: set.name.clone(),
+                source: Box::new(source),
+            })?;
+            let by_path = units.into_iter().map(|unit| (unit.path.clone(), unit));
+            units_of_other = by_path.collect();
+            lost_of_other = set.lost_mailboxes().collect();
         }
-        let sieve = Self {
+        Ok(Self {
             sets,
             other,
             units_of_other,
+            lost_of_other,
             live,
             whereabouts,
-        };
-        (sieve, problem)
+        })
     }
 
     /// What is left of messages of a mailbox; what keeps it from being told comes back.
@@ -184,7 +189,16 @@ impl<'a> Sieve<'a> {
     }
 
     fn contents_of_other(&self, mailbox: &RelPath) -> Result<HashSet<Key>, Error> {
-        let (Some(set), Some(unit)) = (self.other, self.units_of_other.get(mailbox)) else {
+        let Some(set) = self.other else {
+            return Ok(HashSet::new());
+        };
+        if self.lost_of_other.contains(mailbox) {
+            return Err(Error::LostCompared {
+                mailbox: address_of(mailbox),
+                set: set.name.clone(),
+            });
+        }
+        let Some(unit) = self.units_of_other.get(mailbox) else {
             return Ok(HashSet::new());
         };
         let contents = contents(set, &Arc::new(mailbox.clone()), unit);

@@ -170,6 +170,46 @@ fn what_cannot_be_compared_is_not_listed() {
         .assert_stderr("alice@example.com");
 }
 
+/// As a set whose index could not be written: its records and its checksums do not have it.
+fn forget(set: &Path, is_forgotten: impl Fn(&str) -> bool) {
+    for name in ["checksums.sha256", "manifest.jsonl"] {
+        let text = fs::read_to_string(set.join(name)).unwrap();
+        let lines = text.lines().filter(|line| !is_forgotten(line));
+        let text: String = lines.map(|line| line.to_owned() + "\n").collect();
+        if name == "manifest.jsonl" {
+            crate::support::replace(set, name, text.as_bytes());
+        } else {
+            fs::write(set.join(name), text).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_mailbox_that_lost_its_index_is_not_taken_for_an_empty_one() {
+    let site = sample();
+    let new = "example.com/bob/cur/4.d:2,S";
+    site.put_at(new, DELIVERED, "From: new@mx\n\n");
+    site.save_day(23);
+    let older = site.server.daily("2026-11-21");
+    forget(&older, |line| {
+        line.contains("example.com/alice/") && !line.contains(".tar.zst")
+    });
+    let flags = ["--from", "daily/2026-11-23", "--not-in", "daily/2026-11-21"];
+    let outcome = check(&site, &flags, &[new], "lost its index");
+    let _ = outcome
+        .assert_failure("damaged")
+        .assert_stderr("alice@example.com");
+    // What contradicts itself cannot be compared with at all.
+    forget(&older, |line| {
+        line.contains("example.com/bob/state.jsonl.zst")
+    });
+    let refused = site
+        .restore(&[&["--list"], &flags[..]].concat())
+        .assert_code(3);
+    assert!(refused.data("message").is_empty());
+    let _ = refused.assert_stderr("nothing is listed");
+}
+
 #[test]
 fn a_question_that_means_nothing_is_refused() {
     let site = sample();
