@@ -173,10 +173,7 @@ impl Run<'_> {
             if self.done.is_full || self.interrupt.check().is_err() {
                 break;
             }
-            let query = Query {
-                lot: Some(lot.clone()),
-                ..query.clone()
-            };
+            let query = query.of_lot(lot);
             let found = messages::find(self.job.inventory, &query, &self.work);
             let taken = found
                 .map_err(Error::from)

@@ -89,6 +89,23 @@ impl Query {
             && until.is_none_or(|until| until.is_met(mtime_ns))
     }
 
+    /// What is asked for of a lot.
+    pub(crate) fn of_lot(&self, lot: &Lot) -> Self {
+        let only = self.only.as_ref().map(|only| {
+            let only = only.iter().filter(|path| lot.holds(path));
+            only.cloned().collect()
+        });
+        Self {
+            only,
+            lot: Some(lot.clone()),
+            mailboxes: self.mailboxes.clone(),
+            message_ids: self.message_ids.clone(),
+            paths: self.paths.clone(),
+            since: self.since.clone(),
+            until: self.until.clone(),
+        }
+    }
+
     /// Whether a message with this Message-ID is asked for.
     pub(crate) fn wants_id(&self, id: &str) -> bool {
         self.message_ids.iter().any(|wanted| wanted.0 == id)
