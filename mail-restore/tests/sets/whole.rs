@@ -571,7 +571,7 @@ fn further_directories_come_back_only_where_the_settings_name_them() {
     );
     assert_eq!(fs::read(private.join("key")).unwrap(), b"changed\n");
     let outcome = outcome.assert_stderr("EXTRA_DIRS does not name its directory");
-    let outcome = outcome.assert_stderr("was saved without 2 entries that EXCLUDE named");
+    let outcome = outcome.assert_stderr("was saved without 1 entry that EXCLUDE named");
     assert_eq!(
         outcome.stderr.matches("warning:").count(),
         2,

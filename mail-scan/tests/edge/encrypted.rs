@@ -303,7 +303,7 @@ fn what_somebody_accepted_passes_by_its_digest_and_is_told_each_time() {
     assert_eq!(member(&scan().assert_code(1))["status"], "unscanned");
     let _ = accept(digest, "Ito's key")
         .assert_code(0)
-        .assert_stderr("is let pass");
+        .assert_stderr("will pass where it cannot be scanned");
     for _ in 0..2 {
         let outcome = scan()
             .assert_code(0)
