@@ -14,9 +14,9 @@ const NAME_MAX_CHARS: usize = 200;
 
 /// The names of the files that are attached to `message`, in their order, those of attached
 /// messages among them. `None` where they cannot be told: it is compressed or encrypted, or a part
-/// of it is; its parts lie too deep; a header goes on beyond what is read of one; there are too many
-/// names, or one is too long, or has characters that act on a terminal. Then the message has to be
-/// looked into by whoever asks.
+/// of it is; its parts lie too deep; a header goes on beyond what is read of one; there are too
+/// many names, or one is too long, or has characters that act on a terminal. Then the message has
+/// to be looked into by whoever asks.
 #[must_use]
 pub fn attachment_names(message: &[u8]) -> Option<Vec<String>> {
     if is_packed(message) {

@@ -101,8 +101,8 @@ fn name_of(database: &DatabaseRows, table: &str) -> String {
     printable(&format!("{}.{table}", database.database))
 }
 
-/// Judges the watched files of `component`, which was saved whole, by those of the last set that has
-/// any.
+/// Judges the watched files of `component`, which was saved whole, by those of the last set that
+/// has any.
 #[must_use]
 pub fn judge_watched(
     now: &[WatchedFile],

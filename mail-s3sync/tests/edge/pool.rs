@@ -106,8 +106,8 @@ impl Scene {
         self.proxy.set_rule(|_| Fault::None);
     }
 
-    /// Gives the lines of RESTORE.txt to bash, with stock tools alone, and what comes. They are given
-    /// twice, as by whoever tries again in the same shell.
+    /// Gives the lines of RESTORE.txt to bash, with stock tools alone, and what comes. They are
+    /// given twice, as by whoever tries again in the same shell.
     fn follow_the_guide(&self, date: &str, identity: Option<&Path>) -> Tree {
         let to = tempfile::tempdir().unwrap();
         let guide = to.path().join("RESTORE.txt");
