@@ -6,6 +6,8 @@
 //! `schema/records.schema.json`, which a test generates from them. Paths of roots and targets are
 //! UTF-8; a name below them that is not has `path_b64` beside it.
 
+mod cost; // what a push would cost, what there will be
+
 use std::collections::BTreeMap;
 
 use jiff::ZonedDateTime;
@@ -15,6 +17,8 @@ use crate::checksum::Sha256;
 use crate::failure::FailureKind;
 use crate::relpath::PathField;
 use crate::set::Component;
+
+pub use cost::{FilesAndBytes, Forecast, PlannedPush, RequestCounts, Warning};
 
 /// The version of the records that this code writes, `v` of [`Begin`]; it reads this and older
 /// ones.
@@ -44,6 +48,10 @@ pub enum Record {
     Set(StoredSet),
     /// What a store holds and costs; from mail-s3sync.
     Usage(Usage),
+    /// What the push of a set would do and cost; from mail-s3sync.
+    Plan(PlannedPush),
+    /// Something that somebody should know, and that changes no exit code; from mail-s3sync.
+    Warning(Warning),
     /// A check has been made; from mail-check, and from mail-scan of its scanners.
     Check(Check),
     /// What has changed in all mailboxes since they were saved before; from mail-backup.
@@ -329,10 +337,22 @@ pub struct Usage {
     pub objects: u64,
     /// Their size.
     pub bytes: u64,
-    /// The price of keeping them, in US dollars a month.
-    pub monthly_usd: f64,
+    /// The price of keeping them, in US dollars a month; absent where nothing of it has a known
+    /// price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monthly_usd: Option<f64>,
     /// The same, for each storage class.
     pub by_storage_class: BTreeMap<String, StorageClassUsage>,
+    /// The storage classes without a known price: they are not in `monthly_usd`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_priced: Vec<String>,
+    /// When the prices were taken, such as `2026-11-29`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prices_taken: Option<String>,
+    /// What there will be once as many sets are kept as are to be; where that was asked for and is
+    /// known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forecast: Option<Forecast>,
     /// What could not be listed, such as `earlier versions`: where there are any, they are not in
     /// the figures. A reader that does not know this field takes the figures for whole.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -341,15 +361,18 @@ pub struct Usage {
 
 impl Usage {
     /// The price as people read it, such as `3.70`, or `at least 3.70` where something is not
-    /// listed.
+    /// listed or has no known price, or `unknown`.
     #[must_use]
     pub fn price(&self) -> String {
-        let at_least = if self.not_listed.is_empty() {
+        let Some(usd) = self.monthly_usd else {
+            return "unknown".to_owned();
+        };
+        let at_least = if self.not_listed.is_empty() && self.not_priced.is_empty() {
             ""
         } else {
             "at least "
         };
-        format!("{at_least}{:.2}", self.monthly_usd)
+        format!("{at_least}{usd:.2}")
     }
 }
 
@@ -361,8 +384,12 @@ pub struct StorageClassUsage {
     pub objects: u64,
     /// Their size.
     pub bytes: u64,
-    /// The price of keeping them, in US dollars a month.
-    pub monthly_usd: f64,
+    /// As how much that is billed: some classes have a least size of an object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub billed_bytes: Option<u64>,
+    /// The price of keeping them, in US dollars a month; absent where it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monthly_usd: Option<f64>,
 }
 
 /// The result of one check of the running system.

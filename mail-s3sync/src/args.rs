@@ -71,6 +71,11 @@ pub(crate) struct PushArgs {
     #[arg(long, value_name = "URL")]
     pub(crate) to: Option<Location>,
 
+    /// Send nothing: show how much would be sent, by how many requests, and what the push and each
+    /// month after it cost
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
     /// With -: push only when there is a clean verdict for every file of the set
     #[arg(long, requires = "records", conflicts_with_all = ["set", "date"])]
     pub(crate) require_clean: bool,
@@ -164,6 +169,10 @@ pub(crate) struct ListArgs {
 
 #[derive(ClapArgs, Debug)]
 pub(crate) struct UsageArgs {
+    /// Also how much there will be when as many sets are kept as are to be, and what it will cost
+    #[arg(long)]
+    pub(crate) forecast: bool,
+
     #[command(flatten)]
     pub(crate) from: FromArgs,
 }
@@ -250,7 +259,7 @@ pub(crate) struct StoreArgs {
 const LONG_HELP: &str = "\
 Settings come from flags, then the environment, then --config FILE: BACKUP_ROOT, S3_BUCKET, \
 S3_PREFIX, AWS_PROFILE, AWS_REGION, AWS_DEFAULT_REGION, AWS_ENDPOINT_URL, and S3_PRICES (such as \
-'STANDARD=0.023 GLACIER_IR=0.004', US dollars for a GB and month).
+'STANDARD=0.023 STANDARD.put=0.005', US dollars for a GB and month, and for 1000 requests).
 In a bucket sets share their files in one pool; S3_LAYOUT=plain keeps each whole below its name. \
 S3_KEEP_DAILY (40), S3_KEEP_WEEKLY (100), S3_KEEP_HOURLY (7): days that the bucket's rules keep \
 sets. S3_POOL_DAYS (200): days after which they take what was not written again. S3_LOCK_MODE \
@@ -266,6 +275,7 @@ that are reached directly.
 Examples:
   mail-s3sync push                                          today's set
   mail-s3sync push --also weekly                            and the newest weekly one
+  mail-s3sync push --dry-run                                what that would send and cost
   mail-s3sync push --set weekly/2026-week-47 --to file:///mnt/offsite
   mail-backup --daily | mail-s3sync push -
   mail-s3sync push --to s3://bucket/mail --lock-days 30 --storage-class GLACIER_IR

@@ -5,9 +5,9 @@ use mail_common::failure::{Failed, Failure, FailureKind};
 use mail_common::jsonl;
 use mail_common::set;
 
+use crate::cost::NotPrices;
 use crate::location::NotALocation;
 use crate::store::StoreError;
-use crate::usage::NotPrices;
 use crate::{credentials, encryption, pull, push, remote};
 
 /// Why a run did not begin, or ended before its work was done.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::{Timestamp, ZonedDateTime};
 use mail_common::clearance::refusals;
@@ -18,8 +19,9 @@ use crate::hold::{LastGood, last_good};
 use crate::list::list;
 use crate::open::open;
 use crate::plan::{Locking, Plan, PullWork, PushWork, Verdicts, What, Which, Work};
+use crate::planned::Rehearsal;
 use crate::pull::Pull;
-use crate::push::{self, LocalSet, Push};
+use crate::push::{self, Intent, LocalSet, Push};
 use crate::remote::{self, Pool, RemoteSet, SetName, names};
 use crate::store::ObjectStore;
 use crate::usage::usage;
@@ -43,7 +45,9 @@ pub(crate) fn execute(plan: &Plan, session: &Session, now: &ZonedDateTime) -> (E
 struct Run<'a> {
     plan: &'a Plan,
     session: &'a Session,
-    store: Box<dyn ObjectStore>,
+    store: Arc<dyn ObjectStore>,
+    /// Where nothing is to be done: then the store is that of the rehearsal.
+    rehearsal: Option<Rehearsal<'a>>,
     interrupt: Interrupt,
     now: Timestamp,
 }
@@ -51,13 +55,25 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     fn new(plan: &'a Plan, session: &'a Session, now: Timestamp) -> Result<Self, Error> {
         let interrupt = Interrupt::on_signals();
-        Ok(Self {
+        let store: Arc<dyn ObjectStore> = open(&plan.store, &interrupt)?.into();
+        let mut run = Self {
             plan,
             session,
-            store: open(&plan.store, &interrupt)?,
+            store,
+            rehearsal: None,
             interrupt,
             now,
-        })
+        };
+        if let Work::Push(work) = &plan.work
+            && work.intent == Intent::Rehearse
+        {
+            let inner = Arc::clone(&run.store);
+            let rehearsal = Rehearsal::new(inner, &plan.store, &work.terms.prices, now);
+            let rehearsal = rehearsal.map_err(remote::Error::from)?;
+            run.store = rehearsal.store();
+            run.rehearsal = Some(rehearsal);
+        }
+        Ok(run)
     }
 
     fn work(&self, totals: &mut Totals) -> Result<Exit, Error> {
@@ -67,10 +83,7 @@ impl<'a> Run<'a> {
             Work::Pull(pull) => self.pull(pull, totals),
             Work::Verify { which, depth } => self.verify(*which, *depth, totals),
             Work::List => Ok(list(store, jobs, self.now, session, totals)?),
-            Work::Usage(prices) => {
-                let used = usage(store, &self.plan.location, prices, session, totals);
-                Ok(used.map_err(remote::Error::from)?)
-            }
+            Work::Usage(work) => Ok(usage(store, &self.plan.location, work, session, totals)?),
         }
     }
 
@@ -105,11 +118,9 @@ impl<'a> Run<'a> {
     ) -> Result<Exit, Error> {
         let mut exit = Exit::Done;
         for set in sets {
-            let mut of_set = Totals::default();
             let pushed = set
                 .map_err(Error::from)
-                .and_then(|set| self.push_set(work, &set, &mut of_set));
-            totals.merge(&of_set);
+                .and_then(|set| self.push_set(work, &set, totals));
             exit = exit.max(self.settle(pushed)?);
         }
         Ok(exit)
@@ -183,6 +194,9 @@ impl<'a> Run<'a> {
             layout: work.layout,
             keep: work.keep,
             recipients: work.recipients.as_ref(),
+            storage_class: self.plan.store.storage_class(),
+            terms: &work.terms,
+            intent: work.intent,
         };
         let report = &self.session.report;
         if local.name.is_incomplete() {
@@ -191,14 +205,22 @@ impl<'a> Run<'a> {
                 local.name
             ));
         }
-        let exit = push.push(local, totals)?;
+        let mut of_set = Totals::default();
+        let pushed = push.push(local, &mut of_set);
+        if let Some(rehearsal) = &self.rehearsal {
+            let exit = pushed?;
+            rehearsal.conclude(local.name, &of_set, self.session, totals);
+            return Ok(exit);
+        }
+        totals.merge(&of_set);
+        let exit = pushed?;
         report.summary(format!(
             "{} {}: {} sent, {} copied there, {} already there",
             done_or_not("pushed", exit),
             self.store.url(&local.name.to_string()),
-            totals.size("uploaded_bytes"),
-            totals.size("copied_bytes"),
-            totals.size("skipped_bytes"),
+            of_set.size("uploaded_bytes"),
+            of_set.size("copied_bytes"),
+            of_set.size("skipped_bytes"),
         ));
         Ok(exit)
     }

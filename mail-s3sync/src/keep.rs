@@ -34,10 +34,20 @@ impl Keep {
             hourly: days(config, "S3_KEEP_HOURLY", 7, 1)?,
             pool: 0,
         };
-        let longest = keep.daily.max(keep.weekly).max(keep.hourly);
+        let longest = keep.longest();
         let least = longest + MARGIN_DAYS + LEAST_REST_DAYS;
         let pool = days(config, "S3_POOL_DAYS", (2 * longest).max(200), least)?;
         Ok(Self { pool, ..keep })
+    }
+
+    /// How many days the kind is kept that is kept longest.
+    pub(crate) fn longest(&self) -> u32 {
+        self.daily.max(self.weekly).max(self.hourly)
+    }
+
+    /// After how many days what stays in use in the pool is written again, at the earliest.
+    pub(crate) fn rewritten_after(&self) -> u32 {
+        self.pool.saturating_sub(self.longest() + MARGIN_DAYS)
     }
 
     /// The setting that says how many days a set of that kind is kept.

@@ -7,12 +7,14 @@ mod plan; // what is to be done: reads, never writes
 
 mod layout; // under which key a file of a set lies
 mod keep; // for how many days
+mod cost; // prices, what is billed, requests by kind
 mod limit; // how fast bytes may flow
 mod aws; // signed requests over HTTP
 mod credentials; // from where AWS users expect them
 mod place; // how a finished file gets its name
 mod store; // objects in a bucket or a directory, behind one trait
 mod open; // the store of the plan
+mod rehearsal; // a store that is asked and never changed
 mod remote; // sets as a store holds them
 mod encryption; // to public keys, as `age` does it
 mod parallel; // work on many things by a few threads
@@ -25,6 +27,7 @@ mod list; // the sets in the store
 mod usage; // what is stored, and what it costs
 
 mod error; // why a run did not begin, or did not do its work
+mod planned; // what a push would do and cost, instead of doing it
 mod hold; // the last set from before an alarm
 mod execute; // the run
 

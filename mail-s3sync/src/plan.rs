@@ -11,6 +11,7 @@ use mail_common::tool::Subject;
 
 use crate::args::{Args, Command, PushArgs, StoreArgs, WhichArgs, parse_endpoint};
 use crate::aws::{AddressingStyle, Proxies, Trust};
+use crate::cost::{FILE, Prices, S3_PRICES, STANDARD, Terms};
 use crate::credentials::{self, Source, StsEndpoint};
 use crate::encryption::{Identities, Recipients};
 use crate::error::Error;
@@ -18,10 +19,10 @@ use crate::keep::{self, Keep, end_of_day};
 use crate::layout::Choice;
 use crate::location::Location;
 use crate::pull::Wanted;
+use crate::push::Intent;
 use crate::remote::SetName;
 use crate::store::s3::{S3Config, Sizes, Writing};
 use crate::store::{Lock, LockMode};
-use crate::usage::{Prices, S3_PRICES};
 use crate::verify::Depth;
 
 /// Where AWS has its oldest buckets, and what other stores expect.
@@ -65,7 +66,24 @@ pub(crate) enum Work {
     Pull(PullWork),
     Verify { which: Which, depth: Depth },
     List,
-    Usage(Prices),
+    Usage(UsageWork),
+}
+
+/// What is stored, and what it costs.
+#[derive(Debug)]
+pub(crate) struct UsageWork {
+    pub(crate) horizon: Horizon,
+    pub(crate) prices: Prices,
+    pub(crate) keep: Keep,
+    pub(crate) lock: Option<LockMode>,
+}
+
+/// Of which time the bill is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Horizon {
+    Now,
+    /// Also of when as many sets are kept as are to be.
+    Forecast,
 }
 
 /// A push.
@@ -76,6 +94,8 @@ pub(crate) struct PushWork {
     pub(crate) locking: Locking,
     pub(crate) layout: Choice,
     pub(crate) keep: Keep,
+    pub(crate) terms: Terms,
+    pub(crate) intent: Intent,
 }
 
 /// For how long objects are locked.
@@ -131,9 +151,11 @@ impl Plan {
             Some(location) => location.clone(),
             None => default_location(&settings)?,
         };
+        let store = StorePlan::new(&location, command, &config)?;
+        let prices = prices(&store, &config)?;
         Ok(Self {
-            work: Work::new(command, &config, &settings, now)?,
-            store: StorePlan::new(&location, command, &config)?,
+            work: Work::new(command, &config, &settings, prices, now)?,
+            store,
             location,
             jobs: store_args.jobs,
         })
@@ -175,10 +197,11 @@ impl Work {
         command: &Command,
         config: &Config,
         settings: &Settings,
+        prices: Prices,
         now: &ZonedDateTime,
     ) -> Result<Self, Error> {
         Ok(match command {
-            Command::Push(args) => Self::Push(PushWork::new(args, config, settings, now)?),
+            Command::Push(args) => Self::Push(PushWork::new(args, config, settings, prices, now)?),
             Command::Pull(args) => Self::Pull(PullWork {
                 which: Which::new(&args.which),
                 to: std::path::absolute(&args.to).unwrap_or_else(|_| args.to.clone()),
@@ -194,9 +217,15 @@ impl Work {
                 },
             },
             Command::List(_) => Self::List,
-            Command::Usage(_) => Self::Usage(match config.get(S3_PRICES) {
-                Some(prices) => prices.value.parse()?,
-                None => Prices::default(),
+            Command::Usage(args) => Self::Usage(UsageWork {
+                horizon: if args.forecast {
+                    Horizon::Forecast
+                } else {
+                    Horizon::Now
+                },
+                prices,
+                keep: Keep::new(config)?,
+                lock: keep::lock_mode(config)?,
             }),
         })
     }
@@ -207,18 +236,26 @@ impl PushWork {
         args: &PushArgs,
         config: &Config,
         settings: &Settings,
+        prices: Prices,
         now: &ZonedDateTime,
     ) -> Result<Self, Error> {
         let locking = match args.lock_days {
             Some(days) => Locking::Days(args.lock_mode, days.get()),
             None => keep::lock_mode(config)?.map_or(Locking::No, Locking::Kept),
         };
+        let keep = Keep::new(config)?;
         Ok(Self {
             what: What::new(args, settings, now)?,
             recipients: Recipients::new(&args.encrypt_to),
             locking,
             layout: keep::layout(config)?,
-            keep: Keep::new(config)?,
+            keep,
+            terms: Terms::new(prices, keep),
+            intent: if args.dry_run {
+                Intent::Rehearse
+            } else {
+                Intent::Send
+            },
         })
     }
 }
@@ -240,6 +277,23 @@ impl PushWork {
 }
 
 impl StorePlan {
+    /// The storage class of what is put, as bills name it.
+    pub(crate) fn storage_class(&self) -> &str {
+        match &self.place {
+            Place::Bucket(bucket) => bucket.s3.writing.storage_class.as_deref(),
+            Place::Directory(_) => Some(FILE),
+        }
+        .unwrap_or(STANDARD)
+    }
+
+    /// From which sizes on a bucket does things in parts.
+    pub(crate) fn sizes(&self) -> Option<Sizes> {
+        match &self.place {
+            Place::Bucket(bucket) => Some(bucket.s3.sizes),
+            Place::Directory(_) => None,
+        }
+    }
+
     /// Where the store is, unless that is AWS.
     pub(crate) fn endpoint(&self) -> Option<&str> {
         match &self.place {
@@ -282,6 +336,25 @@ impl Which {
             .map(|date| SetId::for_date(SetKind::Daily, date).into());
         args.set.or(by_date).map_or(Self::Latest, Self::Named)
     }
+}
+
+/// The list of AWS is for its own endpoints alone.
+fn prices(store: &StorePlan, config: &Config) -> Result<Prices, Error> {
+    let is_of_aws = |endpoint: &str| {
+        let host = endpoint
+            .split_once("://")
+            .map_or(endpoint, |(_, rest)| rest);
+        let host = host.split(['/', ':']).next().unwrap_or_default();
+        host.ends_with(".amazonaws.com")
+    };
+    let listed = match store.endpoint() {
+        Some(endpoint) if !is_of_aws(endpoint) => Prices::unknown(),
+        Some(_) | None => Prices::of_aws(),
+    };
+    Ok(match config.get(S3_PRICES) {
+        Some(prices) => listed.with(&prices.value)?,
+        None => listed,
+    })
 }
 
 fn default_location(settings: &Settings) -> Result<Location, Error> {

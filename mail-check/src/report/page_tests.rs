@@ -196,7 +196,10 @@ fn copies() -> Copies {
         url: "s3://mail".to_owned(),
         objects: 12_090,
         bytes: 148 * GB,
-        monthly_usd: 3.7,
+        monthly_usd: Some(3.7),
+        not_priced: Vec::new(),
+        prices_taken: None,
+        forecast: None,
         by_storage_class: BTreeMap::new(),
         not_listed: Vec::new(),
     };

@@ -118,11 +118,11 @@ fn add_copies(path: &Path, copies: &mut Copies) -> Result<(), String> {
     let mut command = String::new();
     each(path, |record| match record {
         Record::Begin(begin) if begin.tool == "mail-s3sync" => {
-            command = begin
-                .args
-                .into_iter()
-                .find(|arg| COMMANDS.contains(&arg.as_str()))
-                .unwrap_or_default();
+            // A rehearsal of a push is none.
+            let is_dry = begin.args.iter().any(|arg| arg == "--dry-run");
+            let named = begin.args.into_iter();
+            let named = named.filter(|arg| !is_dry && COMMANDS.contains(&arg.as_str()));
+            command = named.take(1).collect();
             copies.begin(&command, begin.time, begin.set);
         }
         Record::Transfer(transfer) => {

@@ -114,6 +114,8 @@ impl Facts {
             | Record::End(_)
             | Record::Artifact(_)
             | Record::Transfer(_)
+            | Record::Plan(_)
+            | Record::Warning(_)
             | Record::Restored(_)
             | Record::Message(_) => {}
         }

@@ -9,8 +9,8 @@ use unicode_width::UnicodeWidthStr;
 use super::human::{human_duration, human_size};
 use crate::record::{
     Accepted, Alarm, AlarmLevel, Artifact, Begin, Check, CheckStatus, End, EndStatus, ErrorRecord,
-    MailboxChanges, Message, Record, Restored, StoredSet, Transfer, TransferAction, Usage, Verdict,
-    VerdictStatus,
+    MailboxChanges, Message, PlannedPush, Record, Restored, StoredSet, Transfer, TransferAction,
+    Usage, Verdict, VerdictStatus,
 };
 use crate::text::printable;
 
@@ -144,6 +144,15 @@ static USAGE: [Column; 4] = [
     Column::Number("USD/MONTH"),
     Column::Text("URL"),
 ];
+static PLAN: [Column; 7] = [
+    Column::Text("SET"),
+    Column::Number("TO SEND"),
+    Column::Number("TO COPY"),
+    Column::Number("THERE"),
+    Column::Number("USD"),
+    Column::Number("USD/MONTH NOW"),
+    Column::Number("AND AFTER"),
+];
 static CHECK: [Column; 4] = [
     Column::Text("STATUS"),
     Column::Text("CHECK"),
@@ -176,6 +185,7 @@ fn row(record: &Record) -> Row {
         Record::Message(message) => Row::Cells(&MESSAGE, message_cells(message)),
         Record::Set(set) => Row::Cells(&SET, set_cells(set)),
         Record::Usage(usage) => Row::Cells(&USAGE, usage_cells(usage)),
+        Record::Plan(plan) => Row::Cells(&PLAN, plan_cells(plan)),
         Record::Check(check) => Row::Cells(&CHECK, check_cells(check)),
         Record::Mailbox(mailbox) => Row::Cells(&MAILBOX, mailbox_cells(mailbox)),
         Record::Alarm(alarm) => Row::Cells(&ALARM, alarm_cells(alarm)),
@@ -185,6 +195,7 @@ fn row(record: &Record) -> Row {
         | Record::Canary(_)
         | Record::Database(_)
         | Record::Watched(_)
+        | Record::Warning(_)
         | Record::Error(ErrorRecord { .. }) => Row::Nothing,
         Record::End(end) => Row::Sentence(end_sentence(end)),
     }
@@ -327,6 +338,21 @@ fn usage_cells(usage: &Usage) -> Vec<String> {
         human_size(usage.bytes),
         usage.price(),
         usage.url.clone(),
+    ]
+}
+
+fn plan_cells(plan: &PlannedPush) -> Vec<String> {
+    let usd = |usd: Option<f64>, digits: usize| {
+        usd.map_or_else(|| "unknown".to_owned(), |usd| format!("{usd:.digits$}"))
+    };
+    vec![
+        plan.set.clone(),
+        human_size(plan.send.bytes),
+        human_size(plan.copy.bytes),
+        human_size(plan.skip.bytes),
+        usd(plan.usd, 4),
+        usd(plan.monthly_usd_now, 2),
+        usd(plan.monthly_usd_after, 2),
     ]
 }
 

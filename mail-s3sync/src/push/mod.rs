@@ -22,6 +22,6 @@ mod stale; // what runs that died have left
 mod pooled; // each content once, in the pool of all sets
 mod run; // all of it, in order
 
-pub(crate) use context::Push;
+pub(crate) use context::{Intent, Push};
 pub(crate) use error::Error;
 pub(crate) use local::LocalSet;

@@ -16,7 +16,7 @@ use crate::totals::add_transfer;
 impl Push<'_> {
     /// Writes the record of a file, and counts it.
     pub(super) fn report_file(&self, plan: &PushPlan<'_>, file: &Delivered, totals: &mut Totals) {
-        self.session.emit(&self.record(plan, file));
+        self.emit(&self.record(plan, file));
         add_transfer(totals, file.action, file.bytes);
     }
 
@@ -35,8 +35,7 @@ impl Push<'_> {
         totals: &mut Totals,
     ) {
         let action = TransferAction::Uploaded;
-        self.session
-            .emit(&self.record_of(plan, name, stored, action));
+        self.emit(&self.record_of(plan, name, stored, action));
         add_transfer(totals, action, stored.0);
     }
 
@@ -52,8 +51,7 @@ impl Push<'_> {
             let entry = contents.entry(name);
             let sha256 = entry.map_or(contents.sha256, |entry| entry.stored);
             let (stored, action) = ((listed.bytes, sha256), TransferAction::Skipped);
-            self.session
-                .emit(&self.record_of(plan, name, stored, action));
+            self.emit(&self.record_of(plan, name, stored, action));
             add_transfer(totals, action, listed.bytes);
         }
     }

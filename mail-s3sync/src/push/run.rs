@@ -14,6 +14,7 @@ use super::item::{Delivered, Item};
 use super::local::LocalSet;
 use super::plan::PushPlan;
 use super::sources::{self, Sources};
+use crate::cost::Where;
 use crate::layout::Layout;
 use crate::parallel::each_until_fatal;
 use crate::remote::{self, Pool, RemoteSet, SetName};
@@ -26,6 +27,12 @@ impl<'a> Push<'a> {
         let pool = Pool::new(self.store);
         let remote = self.look_at(&pool, local.name).map_err(Error::LookFirst)?;
         let layout = self.layout_of(&remote, &pool).map_err(Error::LookFirst)?;
+        let place = match layout {
+            Layout::Pool => Where::Pool,
+            Layout::Plain => Where::Sets(local.name.id().kind()),
+        };
+        self.terms
+            .warn_once(self.session, self.storage_class, place);
         if layout == Layout::Pool {
             return self.push_pooled(local, remote, &pool, totals);
         }
@@ -158,7 +165,7 @@ impl<'a> Push<'a> {
         let key = plan.key(&item.stored_path);
         let file = self.transfer(item, disposition, &key, sources.get(&item.sha256))?;
         progress.advance(item.bytes);
-        self.session.emit(&self.record(plan, &file));
+        self.emit(&self.record(plan, &file));
         Ok(file)
     }
 }

@@ -118,7 +118,7 @@ impl Push<'_> {
     fn upload(&self, item: &Arc<Item>, key: &str) -> Result<Delivered, Error> {
         let plain = item.file.open()?;
         let body = match self.recipients {
-            Some(recipients) => recipients.encrypt(&item.file.location(), plain)?.body,
+            Some(recipients) => self.encrypt(recipients, &item.file.location(), plain)?,
             None => plain,
         };
         let (bytes, stored) = (body.bytes(), body.sha256());

@@ -19,6 +19,7 @@ use super::buffers::Buffers;
 pub(crate) struct Body {
     name: PathBuf,
     reader: Box<dyn Read + Send>,
+    memory: Option<Bytes>,
     hasher: Sha256Writer<io::Sink>,
     bytes: u64,
     left: u64,
@@ -91,14 +92,14 @@ impl Body {
 
     /// What is in memory, called `name`.
     pub(crate) fn of_bytes(name: &str, content: impl Into<Vec<u8>>) -> Self {
-        let content = content.into();
+        let content: Vec<u8> = content.into();
+        let content = Bytes::from(content);
         let (sha256, bytes) = (Sha256::of(&content), content.len() as u64);
-        Self::new(
-            Path::new(name),
-            Box::new(io::Cursor::new(content)),
-            sha256,
-            bytes,
-        )
+        let reader = Box::new(io::Cursor::new(content.clone()));
+        Self {
+            memory: Some(content),
+            ..Self::new(Path::new(name), reader, sha256, bytes)
+        }
     }
 
     /// `bytes` bytes from `reader`, which should have that digest; `name` is for messages.
@@ -112,6 +113,7 @@ impl Body {
         Self {
             name: name.to_owned(),
             reader,
+            memory: None,
             hasher,
             bytes,
             left: bytes,
@@ -122,6 +124,11 @@ impl Body {
     /// The size of the whole.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// All of it, where it is not read from somewhere.
+    pub(crate) fn in_memory(&self) -> Option<Bytes> {
+        self.memory.clone()
     }
 
     /// The digest of the whole.

@@ -16,7 +16,7 @@ pub(crate) use body::{Body, LocalError};
 pub(crate) use error::{Cause, StoreError};
 pub(crate) use file::FileStore;
 pub(crate) use object::{
-    Attributes, Confirmed, Download, Expiry, Found, Listed, Lock, LockMode, Marks, NotListed,
-    ObjectStore, Withheld,
+    Attributes, Billed, Confirmed, Download, Expiry, Found, Listed, Lock, LockMode, Marks,
+    NotListed, ObjectStore, Protection, Withheld,
 };
 pub(crate) use s3::S3Store;

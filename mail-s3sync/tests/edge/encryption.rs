@@ -21,7 +21,7 @@ const FILES: [(&str, &[u8]); 3] = [
 ];
 
 /// A key of `age-keygen`: its file, and the public half.
-fn key(root: &SampleRoot, name: &str) -> (PathBuf, String) {
+pub(crate) fn key(root: &SampleRoot, name: &str) -> (PathBuf, String) {
     let file = root.path().join(name);
     assert!(
         Command::new("age-keygen")

@@ -13,6 +13,7 @@ mod links; // links and pipes, which are never followed
 mod records; // `push -`: the set that records on standard input name
 mod bucket; // the life of a set in a bucket
 mod pool; // each content once, for all sets of a bucket
+mod cost; // what a push would do and cost, and what there will be
 mod objects; // what objects are like
 mod encryption; // sets for those with the private key alone
 mod credentials; // where keys come from

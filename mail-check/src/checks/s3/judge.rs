@@ -227,11 +227,16 @@ fn cost(usage: &Usage, settings: &Settings) -> Finding {
     if !usage.not_listed.is_empty() {
         message += &format!("; not listed: {}", usage.not_listed.join(" and "));
     }
-    Finding::ok("offsite-cost", &usage.url, message).under(
-        usage.monthly_usd,
-        "usd",
-        settings.monthly_usd,
-    )
+    if !usage.not_priced.is_empty() {
+        let classes = usage.not_priced.join(", ");
+        message += &format!("; no price is known for {classes}: set S3_PRICES");
+    }
+    match usage.monthly_usd {
+        Some(usd) => {
+            Finding::ok("offsite-cost", &usage.url, message).under(usd, "usd", settings.monthly_usd)
+        }
+        None => Finding::unknown("offsite-cost", &usage.url, message),
+    }
 }
 
 #[cfg(test)]
@@ -443,6 +448,14 @@ mod tests {
             Status::Warning,
             "5.00",
         );
+    }
+
+    #[test]
+    fn a_bill_without_prices_is_unknown() {
+        let usage = r#"{"type":"usage","data":{"url":"s3://b","objects":5,"bytes":5,"by_storage_class":{},"not_priced":["MINE"]}}"#;
+        let lines = [begin("usage"), usage.to_owned(), end(0)];
+        let part = "unknown US dollars a month; no price is known for MINE: set S3_PRICES";
+        check(&lines, "offsite-cost", "s3://b", Status::Unknown, part);
     }
 
     #[test]

@@ -98,8 +98,8 @@ impl Push<'_> {
             sha256: item.sha256,
             recipients: recipients.text().to_owned(),
         };
-        let encrypted = recipients.encrypt(&item.file.location(), body)?;
-        Ok((encrypted.body, Some(plain)))
+        let encrypted = self.encrypt(recipients, &item.file.location(), body)?;
+        Ok((encrypted, Some(plain)))
     }
 }
 

@@ -146,7 +146,7 @@ impl<'a> Push<'a> {
             let stored = (pooled.known.bytes, pooled.stored);
             let until = plan.locked_until();
             let record = self.transfer_record(plan.local.name, path, &key, stored, action, until);
-            self.session.emit(&record);
+            self.emit(&record);
         }
     }
 
@@ -161,7 +161,7 @@ impl<'a> Push<'a> {
         let action = TransferAction::Uploaded;
         let (key, until) = (plan.key(path), plan.locked_until());
         let record = self.transfer_record(plan.local.name, path, &key, stored, action, until);
-        self.session.emit(&record);
+        self.emit(&record);
         add_transfer(totals, action, stored.0);
     }
 
@@ -173,7 +173,7 @@ impl<'a> Push<'a> {
         let (action, until) = (TransferAction::Skipped, plan.already_locked());
         let emit = |path: &str, key: &str, stored: (u64, Sha256)| {
             let record = self.transfer_record(plan.local.name, path, key, stored, action, until);
-            self.session.emit(&record);
+            self.emit(&record);
             stored.0
         };
         let report = |entry: &Entry| {

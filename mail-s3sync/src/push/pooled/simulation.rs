@@ -21,11 +21,12 @@ use mail_common::set::{SetId, SetKind};
 use mail_common::tool::{Format, Opening, Session, Subject, Tool, Totals};
 use serde_json::json;
 
+use crate::cost::{Prices, Terms};
 use crate::encryption::{Recipient, Recipients};
 use crate::keep::{Keep, days_after, end_of_day};
 use crate::layout::{Choice, Layout, POOL};
 use crate::location::Location;
-use crate::push::{LocalSet, Push};
+use crate::push::{Intent, LocalSet, Push};
 use crate::remote::{Contents, Pool, RemoteSet, SetName, names};
 use crate::store::simulated::{Rule, SimulatedStore};
 use crate::store::{Lock, LockMode, ObjectStore};
@@ -124,6 +125,9 @@ impl Simulation {
             layout: Choice::Always(Layout::Pool),
             keep: self.keep,
             recipients: self.recipients.as_ref(),
+            storage_class: "STANDARD",
+            terms: &Terms::new(Prices::unknown(), self.keep),
+            intent: Intent::Send,
         };
         let local = LocalSet::open(&set, &self.session.report).unwrap();
         let exit = push.push(&local, &mut Totals::default()).unwrap();

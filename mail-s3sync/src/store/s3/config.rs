@@ -46,6 +46,16 @@ pub(crate) struct Sizes {
     pub(crate) copy_part_bytes: u64,
 }
 
+/// S3 takes no more.
+const MAX_PARTS: u64 = 10_000;
+
+impl Sizes {
+    /// So large a part of so many bytes that the whole has no more parts than are allowed.
+    pub(crate) fn part_bytes_of(&self, bytes: u64) -> u64 {
+        self.part_bytes.max(bytes.div_ceil(MAX_PARTS))
+    }
+}
+
 impl Default for Sizes {
     fn default() -> Self {
         Self {
@@ -54,5 +64,17 @@ impl Default for Sizes {
             whole_copy_bytes: 5 << 30,
             copy_part_bytes: 1 << 30,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_not_too_many() {
+        let sizes = Sizes::default();
+        assert_eq!(sizes.part_bytes_of(100 << 20), 8 << 20);
+        assert!(sizes.part_bytes_of(1 << 40) * MAX_PARTS >= 1 << 40);
     }
 }

@@ -26,8 +26,6 @@ use crate::store::object::{Attributes, Confirmed};
 
 /// After a signal.
 const ABORT_PATIENCE: Duration = Duration::from_secs(1);
-/// S3 takes no more.
-const MAX_PARTS: u64 = 10_000;
 /// Stores `body`, and compares what the store says that it has.
 pub(super) async fn put(
     bucket: &Arc<Bucket>,
@@ -104,7 +102,7 @@ impl Upload {
     /// Reads, hashes and sends, all at the same time; the last part only when the whole is what it
     /// should be.
     async fn send(&self, mut body: Body) -> Result<Confirmed, Cause> {
-        let part_bytes = part_bytes(body.bytes(), self.bucket.sizes.part_bytes);
+        let part_bytes = self.bucket.sizes.part_bytes_of(body.bytes());
         let part_bytes = usize::try_from(part_bytes).unwrap_or(usize::MAX);
         let mut tasks = JoinSet::new();
         let mut parts = Vec::new();
@@ -257,24 +255,8 @@ pub(super) async fn abort_unfinished(bucket: &Arc<Bucket>, key: &str) {
     }
 }
 
-/// So large that the whole has no more parts than are allowed.
-fn part_bytes(bytes: u64, least: u64) -> u64 {
-    least.max(bytes.div_ceil(MAX_PARTS))
-}
-
 /// One piece, shared between attempts.
 fn stream_of(content: &Bytes) -> ByteStream {
     let piece = content.clone();
     ByteStream::new_with_size(stream::once(async move { Ok(piece) }), content.len())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parts_are_not_too_many() {
-        assert_eq!(part_bytes(100 << 20, 8 << 20), 8 << 20);
-        assert!(part_bytes(1 << 40, 8 << 20) * MAX_PARTS >= 1 << 40);
-    }
 }
