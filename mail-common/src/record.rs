@@ -307,10 +307,13 @@ pub struct StoredSet {
     pub set: String,
     /// Where it is in the store.
     pub url: String,
-    /// Objects below it.
+    /// Objects that it uses.
     pub objects: u64,
-    /// Their size.
+    /// Their size; sets in a pool share objects.
     pub bytes: u64,
+    /// The size of those that no other set of the store uses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_bytes: Option<u64>,
     /// Whether every file that its checksums list is there; false while it is being pushed, and of
     /// a set of which a part had failed.
     pub complete: bool,

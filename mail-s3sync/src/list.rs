@@ -8,10 +8,10 @@ use mail_common::exit::Exit;
 use mail_common::record::{Record, StoredSet, timestamp};
 use mail_common::tool::{Session, Totals};
 
-use crate::remote::{Error, Surveyed, survey};
+use crate::remote::{Error, Survey, Surveyed, survey};
 use crate::store::ObjectStore;
 
-/// Writes a record of each set. A set whose checksums are damaged is an error, and `Bad`.
+/// Writes a record of each set, and counts what all of them use, each object once. A set whose checksums are damaged is an error, and `Bad`.
 pub(crate) fn list(
     store: &dyn ObjectStore,
     jobs: NonZeroUsize,
@@ -19,20 +19,21 @@ pub(crate) fn list(
     session: &Session,
     totals: &mut Totals,
 ) -> Result<Exit, Error> {
-    let sets = survey(store, jobs)?;
+    let Survey { sets, bytes } = survey(store, jobs)?;
     for set in &sets {
         if let Some(damage) = &set.damage {
             session.fail(None, None, damage);
         }
-        session.emit(&Record::Set(stored_set(
-            set,
-            store.url(&set.name.to_string()),
-            now,
-        )));
+        let mut record = stored_set(set, store.url(&set.name.to_string()), now);
+        if store.copies_share_storage() {
+            // Whether others are names of the same files is not known.
+            record.own_bytes = None;
+        }
+        session.emit(&Record::Set(record));
         totals.add("sets", 1);
         totals.add("complete", u64::from(set.is_complete));
-        totals.add("bytes", set.bytes);
     }
+    totals.add("bytes", bytes);
     Ok(if sets.iter().any(|set| set.damage.is_some()) {
         Exit::Bad
     } else {
@@ -47,6 +48,7 @@ fn stored_set(set: &Surveyed, url: String, now: Timestamp) -> StoredSet {
         url,
         objects: set.objects,
         bytes: set.bytes,
+        own_bytes: Some(set.own_bytes),
         complete: set.is_complete,
         missing: set.missing,
         encrypted: set.is_encrypted,

@@ -184,6 +184,7 @@ fn copies() -> Copies {
         url: format!("s3://mail/{set}"),
         objects: 412,
         bytes: 11 * GB,
+        own_bytes: None,
         complete: true,
         missing: 0,
         encrypted: true,

@@ -130,11 +130,12 @@ static MESSAGE: [Column; 7] = [
     Column::Text("LAST SET"),
     Column::Text("NOW"),
 ];
-static SET: [Column; 6] = [
+static SET: [Column; 7] = [
     Column::Text("SET"),
     Column::Text("STATUS"),
     Column::Number("OBJECTS"),
     Column::Number("SIZE"),
+    Column::Number("ITS ALONE"),
     Column::Number("AGE"),
     Column::Text("LOCKED UNTIL"),
 ];
@@ -327,6 +328,7 @@ fn set_cells(set: &StoredSet) -> Vec<String> {
         status.to_owned(),
         set.objects.to_string(),
         human_size(set.bytes),
+        set.own_bytes.map_or_else(|| "-".to_owned(), human_size),
         human_duration(Duration::from_secs(set.age_seconds)),
         set.locked_until.clone().unwrap_or_else(|| "-".to_owned()),
     ]

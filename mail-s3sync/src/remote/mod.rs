@@ -23,4 +23,4 @@ pub(crate) use pool::{Pool, PoolListing};
 pub(crate) use seal::seal;
 pub(crate) use set::{RemoteSet, list};
 pub(crate) use small::read_small;
-pub(crate) use survey::{Surveyed, names, survey};
+pub(crate) use survey::{Survey, Surveyed, names, survey};

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use mail_common::checksum::Sha256;
 use mail_common::set::CHECKSUMS;
 
 use super::contents::Contents;
@@ -105,13 +106,16 @@ impl RemoteSet {
 
     /// What it uses: the objects below its name, and each of the pool once.
     pub(crate) fn objects(&self) -> impl Iterator<Item = &Listed> {
+        self.listed.values().chain(self.pooled().into_values())
+    }
+
+    /// What it uses of the pool.
+    pub(super) fn pooled(&self) -> HashMap<Sha256, &Listed> {
         let entries = self.contents.iter().flat_map(|contents| &contents.entries);
         let pooled = entries.filter(|entry| self.is_pooled(entry));
-        let pooled: HashMap<&str, &Listed> = pooled
-            .filter_map(|entry| self.object(entry))
-            .map(|object| (object.key.as_str(), object))
-            .collect();
-        self.listed.values().chain(pooled.into_values())
+        pooled
+            .filter_map(|entry| Some((entry.stored, self.object(entry)?)))
+            .collect()
     }
 
     fn is_pooled(&self, entry: &Entry) -> bool {

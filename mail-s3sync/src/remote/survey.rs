@@ -1,8 +1,11 @@
 //! Every set below a prefix: what is there, and how much of it.
 
+use std::collections::HashMap;
 use std::num::NonZeroUsize;
+use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
+use mail_common::checksum::Sha256;
 use mail_common::pool;
 use mail_common::set::SetKind;
 
@@ -19,6 +22,8 @@ pub(crate) struct Surveyed {
     /// What it uses; others may use it too.
     pub(crate) objects: u64,
     pub(crate) bytes: u64,
+    /// Of these, what no other set uses.
+    pub(crate) own_bytes: u64,
     /// When the newest object below its name was stored.
     pub(crate) modified: Timestamp,
     /// Whether it can be restored as a whole.
@@ -30,6 +35,52 @@ pub(crate) struct Surveyed {
     pub(crate) locked_until: Option<Timestamp>,
     /// Its checksums cannot be used.
     pub(crate) damage: Option<Error>,
+}
+
+/// All sets below a prefix.
+#[derive(Debug)]
+pub(crate) struct Survey {
+    pub(crate) sets: Vec<Surveyed>,
+    /// What they use, each object once.
+    pub(crate) bytes: u64,
+}
+
+/// Who uses the objects of the pool.
+#[derive(Debug, Default)]
+struct Users(HashMap<Sha256, User>);
+
+/// The first set that was met, and whether others use the object too.
+#[derive(Clone, Copy, Debug)]
+struct User {
+    set: SetName,
+    is_alone: bool,
+    bytes: u64,
+}
+
+impl Users {
+    fn add(&mut self, set: &RemoteSet) {
+        for (sha256, object) in set.pooled() {
+            let user = self.0.entry(sha256).or_insert(User {
+                set: set.name,
+                is_alone: true,
+                bytes: object.bytes,
+            });
+            user.is_alone &= user.set == set.name;
+        }
+    }
+
+    fn bytes(&self) -> u64 {
+        self.0.values().map(|user| user.bytes).sum()
+    }
+
+    /// What each set uses alone.
+    fn alone(&self) -> HashMap<SetName, u64> {
+        let mut alone = HashMap::new();
+        for user in self.0.values().filter(|user| user.is_alone) {
+            *alone.entry(user.set).or_default() += user.bytes;
+        }
+        alone
+    }
 }
 
 /// The names of the sets in the store, the newest first; complete or not.
@@ -49,16 +100,27 @@ pub(crate) fn names(store: &dyn ObjectStore) -> Result<Vec<SetName>, StoreError>
 }
 
 /// All sets, by name. Each costs a listing of its objects and a reading of its checksums.
-pub(crate) fn survey(store: &dyn ObjectStore, jobs: NonZeroUsize) -> Result<Vec<Surveyed>, Error> {
+pub(crate) fn survey(store: &dyn ObjectStore, jobs: NonZeroUsize) -> Result<Survey, Error> {
     let mut names = names(store)?;
     names.sort();
-    let of_all = Pool::new(store);
-    pool::for_each(
-        jobs,
-        &names,
-        || (),
-        |(), name| RemoteSet::read(&of_all, *name).map(Surveyed::from),
-    )
+    let (of_all, users) = (Pool::new(store), Mutex::new(Users::default()));
+    let look = |(): &mut (), name: &SetName| {
+        let set = RemoteSet::read(&of_all, *name)?;
+        users
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .add(&set);
+        Ok::<_, Error>(Surveyed::from(set))
+    };
+    let mut sets = pool::for_each(jobs, &names, || (), look)?;
+    let users = users.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let alone = users.alone();
+    let mut bytes = users.bytes();
+    for set in &mut sets {
+        bytes += set.own_bytes;
+        set.own_bytes += alone.get(&set.name).copied().unwrap_or_default();
+    }
+    Ok(Survey { sets, bytes })
 }
 
 impl From<RemoteSet> for Surveyed {
@@ -68,6 +130,7 @@ impl From<RemoteSet> for Surveyed {
             name: set.name,
             objects: set.objects().count() as u64,
             bytes: set.objects().map(|object| object.bytes).sum(),
+            own_bytes: set.listed.values().map(|object| object.bytes).sum(),
             modified: set
                 .listed
                 .values()

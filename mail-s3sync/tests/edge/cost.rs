@@ -408,3 +408,32 @@ fn a_class_that_is_billed_for_longer_than_sets_are_kept_is_warned_of_once() {
     let objects = class["objects"].as_u64().unwrap();
     assert_eq!(class["billed_bytes"], objects * 131_072, "{class}");
 }
+
+#[test]
+fn a_list_counts_what_sets_share_once_and_says_what_each_has_alone() {
+    let scene = Scene::new(S3Server::moto());
+    scene.server.make_bucket("mail");
+    let shared = random(1 << 20);
+    let alone = random(2 << 20);
+    let own = &alone[1 << 20..];
+    scene.make(&format!("daily/{DAY_1}"), &[("mysql/a.sql.zst", &shared)]);
+    scene.make(
+        &format!("daily/{DAY_2}"),
+        &[("mysql/a.sql.zst", &shared), ("mysql/b.sql.zst", own)],
+    );
+    for date in [DAY_1, DAY_2] {
+        let _ = scene.push(date).run().assert_code(0);
+    }
+    let listed = scene.tool(&["list", "--from", URL]).run().assert_code(0);
+    Schema::open().assert_valid(&listed.records());
+    let mib = |value: &Value| value.as_f64().unwrap() / f64::from(1 << 20);
+    let near = |value: &Value, expected: f64| {
+        assert!((mib(value) - expected).abs() < 0.01, "{value}");
+    };
+    let sets = listed.data("set");
+    near(&sets[0]["bytes"], 1.0);
+    near(&sets[0]["own_bytes"], 0.0);
+    near(&sets[1]["bytes"], 2.0);
+    near(&sets[1]["own_bytes"], 1.0);
+    near(&listed.data("end")[0]["totals"]["bytes"], 2.0);
+}
