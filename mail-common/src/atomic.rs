@@ -318,9 +318,26 @@ pub fn link_or_copy_between(
     to: &OsStr,
 ) -> io::Result<Linked> {
     let (old, new) = (from_directory.as_fd(), to_directory.as_fd());
+    match link_between(old, from, new, to)? {
+        Some(linked) => Ok(linked),
+        None => copy(old, from, new, to),
+    }
+}
+
+/// As [`link_or_copy_between`], but a hard link or nothing: `None` where there can be none.
+///
+/// # Errors
+/// As [`link_or_copy`].
+pub fn link_between(
+    from_directory: impl AsFd,
+    from: &OsStr,
+    to_directory: impl AsFd,
+    to: &OsStr,
+) -> io::Result<Option<Linked>> {
+    let (old, new) = (from_directory.as_fd(), to_directory.as_fd());
     match rustix::fs::linkat(old, from, new, to, AtFlags::empty()) {
-        Ok(()) => Ok(Linked::HardLink),
-        Err(errno) if cannot_link(errno) => copy(old, from, new, to),
+        Ok(()) => Ok(Some(Linked::HardLink)),
+        Err(errno) if cannot_link(errno) => Ok(None),
         Err(errno) => Err(errno.into()),
     }
 }
