@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use mail_common::exit::Exit;
 use mail_common::report::{self, Progress, Unit};
-use mail_common::set::SetKind;
-use mail_common::tool::Totals;
+use mail_common::tool::{Totals, human_count};
 
 use super::context::Push;
 use super::disposition::Disposition;
@@ -99,6 +98,7 @@ impl<'a> Push<'a> {
         let sources = self.sources(plan).map_err(Error::LookFirst)?;
         self.mark_as_open(plan)?;
         let delivered = self.transfer_all(plan, &sources, totals)?;
+        self.say_what_is_not_linked();
         if delivered.len() < plan.files.len() {
             return Ok(Exit::Partial);
         }
@@ -107,12 +107,22 @@ impl<'a> Push<'a> {
         Ok(Exit::Done)
     }
 
-    /// Earlier objects that the store can copy. A weekly set is to stand for itself, also on the
-    /// disk.
+    fn say_what_is_not_linked(&self) {
+        let unlinked = self.store.unlinked_to_say();
+        if unlinked > 0 {
+            self.session.report.warning(format!(
+                "{}: {} that an earlier set has could not be linked (no hard links there, too \
+                 many of one file, or not permitted), and took room again",
+                self.location,
+                human_count(unlinked, "file", "files")
+            ));
+        }
+    }
+
+    /// Earlier objects that the store can copy.
     fn sources(&self, plan: &PushPlan<'_>) -> Result<Sources, remote::Error> {
         let needed = plan.needed();
-        let is_weekly = plan.local.name.id().kind() == SetKind::Weekly;
-        if needed.is_empty() || (is_weekly && self.store.copies_share_storage()) {
+        if needed.is_empty() {
             return Ok(Sources::new());
         }
         let recipients = plan.recipients_text();

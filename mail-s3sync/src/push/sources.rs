@@ -3,8 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroUsize;
 
+use jiff::civil::Date;
 use mail_common::checksum::Sha256;
 use mail_common::pool;
+use mail_common::set::SetKind;
 
 use super::recipients::is_for;
 use crate::remote::{Contents, Error, RemoteSet, SetName, list, names};
@@ -23,6 +25,11 @@ pub(super) struct Source {
     pub(super) is_confirmed: bool,
 }
 
+/// Of how many parts of what it links a daily set reads one, so that all of it is read within as
+/// many days. The number is no multiple of seven: whoever saves on some days of the week alone reads
+/// all of it, too.
+const PARTS_TO_READ: i64 = 8;
+
 /// Where the `needed` digests are in the store: in `target` as it is, else in the newest sets that
 /// have them. Only sets that a push has closed count, and only what is encrypted to the same
 /// `recipients`.
@@ -36,7 +43,7 @@ pub(super) fn find(
     let mut sources = Sources::new();
     add(&mut sources, target, needed, recipients);
     let mut others: Vec<SetName> = names(store)?;
-    others.retain(|name| *name != target.name);
+    others.retain(|name| *name != target.name && may_share(store, *name, target.name));
     // The newest has nearly everything, as a rule; then the rest is asked at once.
     let (newest, older) = others.split_at(others.len().min(1));
     for group in [newest, older] {
@@ -58,7 +65,33 @@ pub(super) fn find(
             add(&mut sources, set, needed, recipients);
         }
     }
+    if store.copies_share_storage() {
+        for source in sources.values_mut() {
+            source.is_confirmed &= !is_to_be_read(&source.stored, target.name);
+        }
+    }
     Ok(sources)
+}
+
+/// Where a copy is a second name of one file, weekly sets are the second copy of all that the others
+/// hold, and share with each other alone.
+fn may_share(store: &dyn ObjectStore, one: SetName, other: SetName) -> bool {
+    let is_weekly = |name: SetName| name.id().kind() == SetKind::Weekly;
+    !store.copies_share_storage() || is_weekly(one) == is_weekly(other)
+}
+
+/// Whether a file is read before a set gets it under a second name: damage that times and sizes do
+/// not show would be in that set, too. For a weekly set everything is read, for another one a part
+/// of it by turns.
+fn is_to_be_read(stored: &Sha256, name: SetName) -> bool {
+    let id = name.id();
+    let day = i64::from(
+        id.date()
+            .since(Date::ZERO)
+            .map_or(0, |span| span.get_days()),
+    );
+    let part = i64::from(stored.as_bytes()[0]);
+    id.kind() == SetKind::Weekly || (day - part).rem_euclid(PARTS_TO_READ) == 0
 }
 
 /// A set that has some of what is needed. One whose checksums are damaged is of no use, and no

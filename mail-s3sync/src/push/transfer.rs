@@ -82,6 +82,13 @@ impl Push<'_> {
             return Ok(None);
         }
         if !source.is_confirmed && !self.is_marked(source)? {
+            if self.store.copies_share_storage() {
+                self.session.report.warning(format!(
+                    "{} is damaged: it is not what the checksums of its set say, and is sent \
+                     instead of linked; `verify --deep` names all files of that set that are",
+                    self.store.url(&source.object.key)
+                ));
+            }
             return Ok(None);
         }
         let attributes = self.attributes(item, source.stored);

@@ -6,6 +6,7 @@
 //! Others may write into the store, and root pushes: below the directory nothing is reached by
 //! path, but from one open directory to the next, and never through a link.
 
+use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -13,10 +14,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use jiff::Timestamp;
-use mail_common::atomic::{self, Linked, StoredFile};
+use mail_common::atomic::{self, StoredFile};
 use mail_common::beneath::Beneath;
 use mail_common::checksum::Sha256;
 use mail_common::interrupt::Interrupt;
@@ -46,6 +47,9 @@ pub(crate) struct FileStore {
     root: Beneath,
     limit: Option<Arc<Limit>>,
     interrupt: Interrupt,
+    /// Files that could get no second name.
+    unlinked: AtomicU64,
+    is_unlinked_said: AtomicBool,
 }
 
 impl FileStore {
@@ -61,6 +65,8 @@ impl FileStore {
             root: Beneath::open(directory).map_err(failed)?,
             limit,
             interrupt,
+            unlinked: AtomicU64::new(0),
+            is_unlinked_said: AtomicBool::new(false),
         })
     }
 
@@ -183,22 +189,32 @@ struct Source {
 }
 
 impl Source {
-    /// Gives the content the name `to`. The name that it has may be another file's by now, so what
-    /// was linked is looked at.
-    fn link_to(&self, directory: impl AsFd, to: &OsStr) -> io::Result<()> {
-        let linked =
-            atomic::link_or_copy_between(&self.directory, &self.name, directory.as_fd(), to)?;
-        let is_the_same = match look_in(directory, to)? {
-            Entry::File(found) if linked == Linked::HardLink => found.is_same_file(&self.facts),
-            Entry::File(found) => found.bytes == self.facts.bytes,
-            Entry::Directory | Entry::Other => false,
-        };
-        if is_the_same {
-            return Ok(());
+    /// Gives the content the name `to` as well. The name that it has may be another file's by now,
+    /// so what was linked is looked at.
+    fn link_to(&self, directory: impl AsFd, to: &OsStr) -> Result<(), NotLinked> {
+        let directory = directory.as_fd();
+        if atomic::link_between(&self.directory, &self.name, directory, to)?.is_none() {
+            return Err(NotLinked::Impossible);
         }
-        Err(io::Error::other(
-            "the object it is copied from was replaced meanwhile",
-        ))
+        match look_in(directory, to)? {
+            Entry::File(found) if found.is_same_file(&self.facts) => Ok(()),
+            Entry::File(_) | Entry::Directory | Entry::Other => Err(NotLinked::Failed(
+                io::Error::other("the object it is linked to was replaced meanwhile"),
+            )),
+        }
+    }
+}
+
+/// Why a file got no second name.
+enum NotLinked {
+    /// The file system has none, or no more for this file.
+    Impossible,
+    Failed(io::Error),
+}
+
+impl From<io::Error> for NotLinked {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(error)
     }
 }
 
@@ -285,6 +301,8 @@ impl ObjectStore for FileStore {
             .map_err(|cause| self.error("write", key, cause))
     }
 
+    /// A second name for the same file; `None` where there can be none: what would be copied is
+    /// better sent, and proven on the way.
     fn copy(
         &self,
         source: &Listed,
@@ -294,12 +312,24 @@ impl ObjectStore for FileStore {
         let Some(source) = self.unchanged(source) else {
             return Ok(None);
         };
+        let mut is_possible = true;
         let published = self.publish(key, |directory, temporary| {
-            Ok(source.link_to(directory, temporary)?)
+            match source.link_to(directory, temporary) {
+                Ok(()) => Ok(()),
+                Err(NotLinked::Failed(error)) => Err(error.into()),
+                Err(NotLinked::Impossible) => {
+                    is_possible = false;
+                    Err(io::Error::from(io::ErrorKind::Unsupported).into())
+                }
+            }
         });
+        if !is_possible {
+            self.unlinked.fetch_add(1, Ordering::Relaxed);
+            return Ok(None);
+        }
         published
             .map(|()| Some(Confirmed { etag: None }))
-            .map_err(|cause| self.error("copy to", key, cause))
+            .map_err(|cause| self.error("link", key, cause))
     }
 
     fn extend_lock(&self, key: &str, _: Lock) -> Result<(), StoreError> {
@@ -312,6 +342,14 @@ impl ObjectStore for FileStore {
 
     fn copies_share_storage(&self) -> bool {
         true
+    }
+
+    fn unlinked_to_say(&self) -> u64 {
+        let unlinked = self.unlinked.load(Ordering::Relaxed);
+        if unlinked == 0 || self.is_unlinked_said.swap(true, Ordering::Relaxed) {
+            return 0;
+        }
+        unlinked
     }
 
     fn protection(&self) -> Result<Option<Protection>, StoreError> {
@@ -327,11 +365,15 @@ impl ObjectStore for FileStore {
         prefix: &str,
         each: &mut dyn FnMut(Billed),
     ) -> Result<Vec<NotListed>, StoreError> {
-        self.list(prefix, &mut |listed| {
-            each(Billed {
-                bytes: listed.bytes,
-                storage_class: STORAGE_CLASS.to_owned(),
-            });
+        // A file that sets share has many names, and takes its room once.
+        let mut seen = HashSet::new();
+        self.walk("list", prefix, &mut |path, facts| {
+            if !is_temporary(path) && seen.insert(facts.identity()) {
+                each(Billed {
+                    bytes: facts.bytes,
+                    storage_class: STORAGE_CLASS.to_owned(),
+                });
+            }
         })?;
         Ok(Vec::new())
     }

@@ -46,6 +46,11 @@ impl FileFacts {
         }
     }
 
+    /// Equal for all names of one file, and for no others.
+    pub(super) fn identity(&self) -> (u64, u64) {
+        self.inode
+    }
+
     /// Whether these are two names of one file.
     pub(super) fn is_same_file(&self, other: &Self) -> bool {
         self.inode == other.inode

@@ -52,6 +52,11 @@ pub(crate) trait ObjectStore: Debug + Send + Sync {
     /// Whether a copy is the same bytes on the same disk, so that damage to one damages the other.
     fn copies_share_storage(&self) -> bool;
 
+    /// How many objects could not share their storage, if that was not said before.
+    fn unlinked_to_say(&self) -> u64 {
+        0
+    }
+
     /// How the place protects what it holds; `None` where that is not its business.
     fn protection(&self) -> Result<Option<Protection>, StoreError>;
 

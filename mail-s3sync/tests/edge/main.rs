@@ -10,6 +10,7 @@ mod scene; // a server behind a proxy that does harm
 
 mod file_store; // the whole logic without a network
 mod links; // links and pipes, which are never followed
+mod hard_links; // what sets on one disk share
 mod records; // `push -`: the set that records on standard input name
 mod bucket; // the life of a set in a bucket
 mod pool; // each content once, for all sets of a bucket
