@@ -2,9 +2,10 @@
 # Sourced by scripts/bench. mail-s3sync beside other programs that copy a directory to a bucket, on one private server.
 # Globals: ROUNDS WORK BIN.
 
-# s3_server_start: SeaweedFS in WORK. Sets S3_PID and the variables that every program takes its keys and place from.
+# s3_server_start: SeaweedFS in WORK. Sets S3_PID, S3_METRICS_PORT, and the variables that every program takes its keys and place from.
 s3_server_start() {
     local port=23000 dir=$WORK/seaweed name
+    S3_METRICS_PORT=$((port + 4))
     for name in "${!AWS_@}"; do
         unset "$name"
     done
@@ -17,7 +18,7 @@ JSON
         -ip.bind=127.0.0.1 -master.telemetry=false -s3 -s3.config="$dir/s3.json" -s3.port=$port \
         -master.port=$((port + 1)) -volume.port=$((port + 2)) -filer.port=$((port + 3)) -s3.port.grpc=$((port + 10)) \
         -master.port.grpc=$((port + 11)) -volume.port.grpc=$((port + 12)) -filer.port.grpc=$((port + 13)) \
-        -s3.port.iceberg=0 -s3.port.lance=0 -master.volumeSizeLimitMB=1024 -volume.max=200 >"$dir/log" 2>&1) &
+        -metricsPort="$S3_METRICS_PORT" -s3.port.iceberg=0 -s3.port.lance=0 -master.volumeSizeLimitMB=1024 -volume.max=200 >"$dir/log" 2>&1) &
     S3_PID=$!
     export AWS_ACCESS_KEY_ID=AKIATESTADMIN AWS_SECRET_ACCESS_KEY=test-admin-secret AWS_DEFAULT_REGION=us-east-1
     export AWS_ENDPOINT_URL=http://127.0.0.1:$port AWS_EC2_METADATA_DISABLED=true

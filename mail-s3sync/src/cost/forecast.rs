@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use jiff::civil::Date;
 use mail_common::checksum::Sha256;
 use mail_common::record::Forecast;
-use mail_common::set::SetKind;
+use mail_common::set::{SetId, SetKind};
 
 use super::bill::{Bill, rounded};
 use super::prices::Prices;
@@ -88,7 +88,7 @@ impl Kept {
 fn hours_a_day(names: &[SetName]) -> u64 {
     let ids = names.iter().map(|name| name.id());
     let hourly = ids.filter(|id| id.kind() == SetKind::Hourly);
-    let dates: Vec<Date> = hourly.map(|id| id.date()).collect();
+    let dates: Vec<Date> = hourly.map(SetId::date).collect();
     let of_day = |date: &Date| dates.iter().filter(|other| *other == date).count() as u64;
     dates.iter().map(of_day).max().unwrap_or(HOURS_PER_DAY)
 }
