@@ -12,12 +12,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use mail_common::text::printable;
 
 use crate::definition;
+use crate::dump_failure::{Failure, StepFailure};
 use crate::error::{Cause, Error, Meaning};
 use crate::privilege::Privileges;
-use crate::schema::{self, CodeKind, CodeName, Column, Objects, Table};
-use crate::script::{Script, StoredCode, name};
+use crate::schema::{self, CodeKind, CodeName, Objects, Table};
+use crate::script::{Script, name};
 use crate::session::Session;
-use crate::table::{Past, RowFailure, RowPlan, Rows, Watch, count_rows, plan_rows, write_rows};
+use crate::table::{Past, RowPlan, Rows, Watch, count_rows, plan_rows, write_rows};
+use crate::view::{View, in_order_of_use};
 
 /// The first, and three more when tables change under it.
 const ATTEMPTS: u32 = 4;
@@ -54,14 +56,6 @@ pub struct DumpReport {
     pub over: Vec<String>,
     /// What an administrator should know and the dump does not lack.
     pub warnings: Vec<String>,
-}
-
-/// Why one attempt ended.
-enum Failure {
-    /// Definitions changed after the snapshot.
-    Changed { object: String, source: Cause },
-    /// No other attempt would help.
-    Fatal(Error),
 }
 
 /// One attempt.
@@ -153,15 +147,6 @@ fn attempt_dump<'a, W: Write>(
         report,
     };
     dump.run()
-}
-
-impl Failure {
-    fn write(database: &str, source: io::Error) -> Self {
-        Self::Fatal(Error::Write {
-            database: database.to_owned(),
-            source,
-        })
-    }
 }
 
 impl<W: Write> Dump<'_, W> {
@@ -299,7 +284,7 @@ impl<W: Write> Dump<'_, W> {
 
     fn rows(&mut self, table: &Table) -> Result<(), StepFailure> {
         let columns = schema::columns(self.session, self.database, &table.name)?;
-        for column in columns.iter().filter(|column| has_lost_members(column)) {
+        for column in columns.iter().filter(|column| column.has_lost_members()) {
             self.miss(format!(
                 "members of column {} of table {}: the server shows bytes in them \
                  as question marks",
@@ -448,9 +433,8 @@ impl<W: Write> Dump<'_, W> {
     }
 
     fn warn_of_foreign_tables(&mut self, view: &View, databases: &[String]) {
-        let used = |other: &&String| {
-            *other != self.database && holds(&view.code.create, &format!("{}.", name(other)))
-        };
+        let used =
+            |other: &&String| *other != self.database && view.names(&format!("{}.", name(other)));
         let others: Vec<_> = databases
             .iter()
             .filter(used)
@@ -606,123 +590,5 @@ impl<W: Write> Dump<'_, W> {
 
     fn warn(&mut self, what: String) {
         self.report.warnings.push(what);
-    }
-}
-
-/// Why one object is not saved.
-enum StepFailure {
-    Read(Cause),
-    Write(io::Error),
-    Stopped,
-    /// The server shows its name but not its text.
-    Hidden,
-}
-
-impl From<Cause> for StepFailure {
-    fn from(cause: Cause) -> Self {
-        Self::Read(cause)
-    }
-}
-
-impl From<io::Error> for StepFailure {
-    fn from(error: io::Error) -> Self {
-        Self::Write(error)
-    }
-}
-
-impl From<RowFailure> for StepFailure {
-    fn from(failure: RowFailure) -> Self {
-        match failure {
-            RowFailure::Read(cause) => Self::Read(cause),
-            RowFailure::Write(error) => Self::Write(error),
-            RowFailure::Stopped => Self::Stopped,
-        }
-    }
-}
-
-/// The server shows the members of an ENUM or SET as text: bytes that are none become question
-/// marks.
-fn has_lost_members(column: &Column) -> bool {
-    let is_list = column.data_type == "enum" || column.data_type == "set";
-    is_list && column.character_set == "binary" && column.column_type.contains('?')
-}
-
-/// A view that can be made again.
-struct View {
-    name: String,
-    columns: Vec<String>,
-    code: StoredCode,
-}
-
-/// Puts views after those that they name. A circle, which a column's name can feign, is left to the
-/// placeholders.
-fn in_order_of_use(mut rest: Vec<View>) -> Vec<View> {
-    let mut ordered = Vec::with_capacity(rest.len());
-    while !rest.is_empty() {
-        let names: Vec<_> = rest.iter().map(|view| name(&view.name)).collect();
-        let is_free = |view: &View| {
-            let own = name(&view.name);
-            names
-                .iter()
-                .all(|other| *other == own || !holds(body(&view.code.create), other))
-        };
-        let next = rest.iter().position(is_free).unwrap_or(0);
-        ordered.push(rest.remove(next));
-    }
-    ordered
-}
-
-/// The text of a view without its own name.
-fn body(create: &[u8]) -> &[u8] {
-    const AS: &[u8] = b" AS ";
-    let at = create.windows(AS.len()).position(|bytes| bytes == AS);
-    at.map_or(create, |at| &create[at + AS.len()..])
-}
-
-fn holds(text: &[u8], part: &str) -> bool {
-    text.windows(part.len())
-        .any(|bytes| bytes == part.as_bytes())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check_order(views: &[(&str, &str)], expected: &[&str]) {
-        let code = |body: &str| StoredCode {
-            create: format!("CREATE VIEW `x` AS {body}").into_bytes(),
-            sql_mode: None,
-            character_set_client: String::new(),
-            collation_connection: String::new(),
-            database_collation: None,
-            time_zone: None,
-        };
-        let view = |(view, body): &(&str, &str)| View {
-            name: (*view).to_owned(),
-            columns: Vec::new(),
-            code: code(body),
-        };
-        let order: Vec<_> = in_order_of_use(views.iter().map(view).collect())
-            .into_iter()
-            .map(|view| view.name)
-            .collect();
-        assert_eq!(order, expected);
-    }
-
-    #[test]
-    fn views_come_after_those_they_use() {
-        check_order(&[], &[]);
-        check_order(
-            &[
-                ("a", "select 1 from `b`"),
-                ("b", "select 1 from `c`"),
-                ("c", "select 1"),
-            ],
-            &["c", "b", "a"],
-        );
-        check_order(
-            &[("a", "select `b`.`x` from `b`"), ("b", "select 1 AS `a`")],
-            &["a", "b"],
-        );
     }
 }

@@ -22,6 +22,8 @@ mod value; // one value of the text protocol as SQL
 mod script; // the file being written: quoting, head, foot, stored code
 
 mod accounts; // users, roles and grants
+mod dump_failure; // why an attempt, or one object of it, ended
+mod view; // views, and which of them comes first
 mod dump; // one database
 mod table; // one table: its definition and its rows
 mod count; // tables and rows that are there, by the rules of a dump

@@ -50,6 +50,15 @@ pub(crate) struct Column {
     pub(crate) origin: Origin,
 }
 
+impl Column {
+    /// The server shows the members of an ENUM or SET as text: bytes that are none become question
+    /// marks.
+    pub(crate) fn has_lost_members(&self) -> bool {
+        let is_list = self.data_type == "enum" || self.data_type == "set";
+        is_list && self.character_set == "binary" && self.column_type.contains('?')
+    }
+}
+
 /// Where the values of a column come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
