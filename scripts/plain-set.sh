@@ -17,6 +17,10 @@ fi
 umask 077
 target=$(readlink -f "$2")
 work=$target.new
+if [ -e "$work" ]; then
+    echo "error: $work is there, of a run that was killed or is at work; if it was killed: rm -r $work" >&2
+    exit 2
+fi
 mkdir "$work"
 trap 'rm -rf "$work" "$work.sums"' EXIT
 

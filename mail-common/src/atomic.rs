@@ -8,16 +8,17 @@
 )]
 
 use std::ffi::OsStr;
-use std::fs::{self, DirBuilder, File, Permissions};
+use std::fs::{self, DirBuilder, File, Metadata, Permissions};
 use std::io::{self, BufWriter, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
+use rustix::process::{Pid, geteuid, test_kill_process};
 
 use crate::beneath::{self, Beneath};
 use crate::checksum::{Sha256, Sha256Writer};
@@ -125,7 +126,7 @@ impl Write for StoredFile {
 }
 
 /// Writes a whole small file so that `path` names either the old content or all of the new one,
-/// also after a crash.
+/// also after a crash. What processes that were killed at this have left beside it goes.
 ///
 /// # Errors
 /// As the system calls; the temporary file is gone then and `path` is untouched.
@@ -146,6 +147,7 @@ pub fn write_file_for(path: &Path, bytes: &[u8], mode: u32) -> io::Result<Stored
         .and_then(|()| file.finish())
         .and_then(|stored| fs::rename(&temporary, path).map(|()| stored));
     let stored = written.inspect_err(|_| discard(&temporary))?;
+    clear_left_behind(parent_of(path));
     sync_parent(path)?;
     Ok(stored)
 }
@@ -166,6 +168,18 @@ pub(crate) fn replace_symlink(link: &Path, target: &Path) -> io::Result<()> {
 #[must_use]
 pub fn is_temporary_name(name: &str) -> bool {
     name.starts_with(TEMPORARY_PREFIX)
+}
+
+/// Whether `name` is a temporary one, of a process that is gone.
+#[must_use]
+pub fn is_left_behind(name: &[u8]) -> bool {
+    let pid = || {
+        let name = std::str::from_utf8(name).ok()?;
+        let (pid, number) = name.strip_prefix(TEMPORARY_PREFIX)?.split_once('-')?;
+        number.parse::<u64>().ok()?;
+        Pid::from_raw(pid.parse().ok()?)
+    };
+    pid().is_some_and(|pid| test_kill_process(pid) == Err(Errno::SRCH))
 }
 
 /// Creates one directory, mode 0700.
@@ -420,6 +434,17 @@ fn with_temporary_name<T>(
 /// Removes a temporary file after a failure, which matters more than whether this succeeds.
 fn discard(temporary: &Path) {
     let _ = fs::remove_file(temporary);
+}
+
+/// Removes the temporary files of processes that are gone. Nobody reads them: what cannot be
+/// removed takes no more than room.
+fn clear_left_behind(dir: &Path) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let is_our_file = |found: Metadata| found.is_file() && found.uid() == geteuid().as_raw();
+        if is_left_behind(entry.file_name().as_bytes()) && entry.metadata().is_ok_and(is_our_file) {
+            discard(&entry.path());
+        }
+    }
 }
 
 fn parent_of(path: &Path) -> &Path {

@@ -91,6 +91,47 @@ fn a_leftover_with_the_same_temporary_name_is_stepped_over() {
     ));
 }
 
+/// The number of a process that is gone.
+fn dead_process() -> u32 {
+    let mut child = std::process::Command::new("true").spawn().unwrap();
+    child.wait().unwrap();
+    child.id()
+}
+
+#[test]
+fn only_what_a_dead_process_left_is_left_behind() {
+    let (dead, own) = (dead_process(), std::process::id());
+    assert!(is_left_behind(format!(".tmp-{dead}-0").as_bytes()));
+    for name in [
+        format!(".tmp-{own}-0"),
+        format!(".tmp-{dead}-"),
+        format!(".tmp-{dead}-0.mx"),
+        format!("tmp-{dead}-0"),
+        ".tmp--1-0".to_owned(),
+        ".tmp-0-0".to_owned(),
+        "1763900000.M1P1.mx:2,S".to_owned(),
+    ] {
+        assert!(!is_left_behind(name.as_bytes()), "{name}");
+    }
+}
+
+#[test]
+fn what_a_killed_process_was_writing_goes_when_the_next_one_writes() {
+    let dir = tempfile::tempdir().unwrap();
+    let dead = dead_process();
+    let own = format!(".tmp-{}-999", std::process::id());
+    let of_dead = format!(".tmp-{dead}-0");
+    let directory = format!(".tmp-{dead}-1");
+    fs::create_dir(dir.path().join(&directory)).unwrap();
+    for name in [&own, &of_dead] {
+        fs::write(dir.path().join(name), "half").unwrap();
+    }
+    write_file(&dir.path().join("state"), b"whole").unwrap();
+    let mut expected = [own, directory, "state".to_owned()];
+    expected.sort();
+    assert_eq!(names(dir.path()), expected);
+}
+
 #[test]
 fn a_symlink_is_replaced() {
     let dir = tempfile::tempdir().unwrap();

@@ -8,7 +8,7 @@
     reason = "the caller says that nobody else can write there"
 )]
 
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File, Metadata, ReadDir};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -75,6 +75,14 @@ pub fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
 /// As [`read`]; `InvalidData` when it is not UTF-8.
 pub fn read_to_string(path: impl AsRef<Path>) -> io::Result<String> {
     fs::read_to_string(path)
+}
+
+/// Lists a directory.
+///
+/// # Errors
+/// As opendir(3).
+pub fn read_dir(path: impl AsRef<Path>) -> io::Result<ReadDir> {
+    fs::read_dir(path)
 }
 
 #[cfg(test)]

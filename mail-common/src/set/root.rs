@@ -10,6 +10,7 @@ use super::remove::retire;
 use super::{Error, RootLock, SetId, SetKind};
 use crate::atomic;
 use crate::failure::Failed;
+use crate::trusted;
 
 /// A directory with the name of a set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,7 +148,7 @@ impl BackupRoot {
     }
 
     /// Clears what dead runs left: hidden directories under `daily/` and `weekly/`, temporary
-    /// symlinks in the root. A set that was moved aside and has no successor gets its name back
+    /// symlinks and files in the root. A set that was moved aside and has no successor gets its name back
     /// first.
     ///
     /// Gives the paths of what was cleared or put back, in the order of their names.
@@ -170,7 +171,7 @@ impl BackupRoot {
                 cleared.push(path);
             }
         }
-        for path in self.temporary_symlinks()? {
+        for path in self.temporary_names()? {
             atomic::remove_tree(&path).map_err(|source| Error::ClearLeftover {
                 path: path.clone(),
                 source,
@@ -206,19 +207,26 @@ impl BackupRoot {
         Ok(entries.map_err(Failed::at("list the sets in", &path))?)
     }
 
-    fn temporary_symlinks(&self) -> Result<Vec<PathBuf>, Error> {
-        let entries = entries_of(&self.path, fs::FileType::is_symlink)
+    /// Symlinks are the writer's, whose lock is held; a file may be a checker's, of its metrics.
+    fn temporary_names(&self) -> Result<Vec<PathBuf>, Error> {
+        let entries = entries_of(&self.path, |found| !found.is_dir())
             .map_err(Failed::at("list the sets in", &self.path))?;
         Ok(entries
             .into_iter()
-            .filter(|(name, _)| atomic::is_temporary_name(name))
+            .filter(|(name, path)| {
+                if path.is_symlink() {
+                    atomic::is_temporary_name(name)
+                } else {
+                    atomic::is_left_behind(name.as_bytes())
+                }
+            })
             .map(|(_, path)| path)
             .collect())
     }
 }
 
 fn entries_of(dir: &Path, wanted: fn(&fs::FileType) -> bool) -> io::Result<Vec<(String, PathBuf)>> {
-    let listing = match fs::read_dir(dir) {
+    let listing = match trusted::read_dir(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         listing => listing?,
     };
@@ -367,10 +375,16 @@ mod tests {
             fixture.make(&format!("{path}/deep"));
         }
         symlink("daily/2026-11-23", fixture.root.path().join(".tmp-1-0")).unwrap();
+        // Of `HOLD`, say; the other is being written by a process that lives.
+        let mut dead = std::process::Command::new("true").spawn().unwrap();
+        dead.wait().unwrap();
+        for pid in [dead.id(), 1] {
+            fs::write(fixture.root.path().join(format!(".tmp-{pid}-7")), "half").unwrap();
+        }
         // Moved aside, and its successor has the name: what is left of the old one goes.
         fixture.make("daily/.2026-11-23.old");
         let cleared = fixture.root.clear_leftovers(&fixture.lock).unwrap();
-        assert_eq!(cleared.len(), 6);
+        assert_eq!(cleared.len(), 7);
         let expected = [
             ".2026-11-23.other",
             ".foreign.new",
@@ -379,7 +393,8 @@ mod tests {
         ];
         assert_eq!(names(&fixture.root.path().join("daily")), expected);
         assert!(names(&fixture.root.path().join("weekly")).is_empty());
-        assert_eq!(names(fixture.root.path()), [".lock", "daily", "weekly"]);
+        let left = [".lock", ".tmp-1-7", "daily", "weekly"];
+        assert_eq!(names(fixture.root.path()), left);
         assert!(
             fixture
                 .root

@@ -23,6 +23,10 @@ const HEAD: &[u8] = b"V\t2\n";
 const PATIENCE: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_millis(20);
 
+/// A lock that is older is of a run that was killed: whoever holds it renames it at once. Dovecot
+/// does not wait so long itself.
+const STALE_SECONDS: i64 = 120;
+
 /// A longer file is not read: a mailbox has thousands of folders at most.
 const MAX_BYTES: u64 = 4 << 20;
 
@@ -56,6 +60,10 @@ fn lock(mailbox: &Directory) -> io::Result<std::fs::File> {
     loop {
         match mailbox.create_file(LOCK) {
             Err(error)
+                if error.kind() == io::ErrorKind::AlreadyExists
+                    && is_stale(mailbox)
+                    && mailbox.remove_file(LOCK).is_ok() => {}
+            Err(error)
                 if error.kind() == io::ErrorKind::AlreadyExists && start.elapsed() < PATIENCE =>
             {
                 thread::sleep(POLL);
@@ -63,6 +71,13 @@ fn lock(mailbox: &Directory) -> io::Result<std::fs::File> {
             created => return created,
         }
     }
+}
+
+fn is_stale(mailbox: &Directory) -> bool {
+    let oldest = jiff::Timestamp::now().as_second() - STALE_SECONDS;
+    mailbox
+        .look(LOCK)
+        .is_ok_and(|found| found.st_mtime < oldest)
 }
 
 /// The file and its mode; what a new one begins with where there is none.
@@ -159,5 +174,13 @@ mod tests {
             "it is not ours"
         );
         assert_eq!(text(), "V\t2\n\nArchive\n");
+        // Of a run that was killed.
+        let lock = fs::File::open(dir.path().join("subscriptions.lock")).unwrap();
+        let age = Duration::from_secs(STALE_SECONDS.unsigned_abs() + 10);
+        lock.set_modified(std::time::SystemTime::now() - age)
+            .unwrap();
+        subscribe(&mailbox, &other, &owner).unwrap();
+        assert_eq!(text(), "V\t2\n\nArchive\nOther\n");
+        assert!(!dir.path().join("subscriptions.lock").exists());
     }
 }

@@ -14,8 +14,6 @@ use mail_common::atomic;
 use mail_common::failure::Failed;
 use mail_common::relpath::RelPath;
 use mail_common::set::Component;
-use rustix::io::Errno;
-use rustix::process::{Pid, test_kill_process};
 
 use super::candidate::{Owner, SavedFile, Selection};
 use super::content::{Content, read_all, unreadable};
@@ -26,7 +24,8 @@ use super::outcome::{Disposition, Outcome};
 use super::present::hash_file;
 use super::work::Work;
 
-/// Before the process number in the name of a message that is not whole yet.
+/// Before the process number in the name of a message that is not whole yet, as in
+/// [`atomic::is_left_behind`].
 const TEMPORARY: &str = ".tmp-";
 
 /// Writes the messages of `selection` below `directory`, which is made where it is missing.
@@ -127,7 +126,7 @@ impl Export<'_> {
                 continue; // It is not there yet, or cannot be used, which writing to it will say.
             };
             for entry in directory.entries().unwrap_or_default() {
-                if is_left_behind(&entry.name) {
+                if atomic::is_left_behind(&entry.name) {
                     // Only room is lost where this fails.
                     let _ = directory.remove_file(&entry.name);
                 }
@@ -222,44 +221,9 @@ impl Export<'_> {
     }
 }
 
-/// Whether `name` is of a message that a process was writing which is gone.
-fn is_left_behind(name: &[u8]) -> bool {
-    let pid = || {
-        let text = std::str::from_utf8(name).ok()?.strip_prefix(TEMPORARY)?;
-        let (pid, number) = text.split_once('-')?;
-        number.parse::<u64>().ok()?;
-        Pid::from_raw(pid.parse().ok()?)
-    };
-    pid().is_some_and(|pid| test_kill_process(pid) == Err(Errno::SRCH))
-}
-
 /// The path below the directory that was asked for.
 fn in_directory(path: &RelPath) -> RelPath {
     RelPath::new(Component::Mailboxes.name())
         .map(|base| path.below(&base))
         .unwrap_or_else(|_| path.clone())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_a_dead_process_left_is_left_behind() {
-        let mut child = std::process::Command::new("true").spawn().unwrap();
-        child.wait().unwrap();
-        let (dead, own) = (child.id(), std::process::id());
-        assert!(is_left_behind(format!(".tmp-{dead}-0").as_bytes()));
-        for name in [
-            format!(".tmp-{own}-0"),
-            format!(".tmp-{dead}-"),
-            format!(".tmp-{dead}-0.mx"),
-            format!("tmp-{dead}-0"),
-            ".tmp--1-0".to_owned(),
-            ".tmp-0-0".to_owned(),
-            "1763900000.M1P1.mx:2,S".to_owned(),
-        ] {
-            assert!(!is_left_behind(name.as_bytes()), "{name}");
-        }
-    }
 }

@@ -1,4 +1,5 @@
-//! A pull that is killed leaves no set, and the next one leaves nothing of it.
+//! A pull that is killed leaves no set, and the next one leaves nothing of it; so does a push to a
+//! directory.
 
 use std::path::Path;
 use std::process::Command;
@@ -59,4 +60,26 @@ fn the_next_pull_completes_the_set_and_leaves_nothing_hidden() {
         assert!(tree(&to) == tree(&root.set(&format!("daily/{next}"))));
     }
     assert!(killed > 0 && left > 0, "{killed} killed, {left} left");
+}
+
+/// What another push may still be writing is left alone for a day.
+#[test]
+fn what_a_killed_push_left_in_a_directory_goes_with_a_push_of_the_next_day() {
+    let root = SampleRoot::new();
+    let large = vec![b'1'; 4 << 20];
+    root.make_daily(DAY_1, &[(LARGE, &large)]);
+    let push = || root.push_to_file(DAY_1);
+    let mut running = push().args(["--limit-rate", "512K"]).spawn();
+    while running.is_running() && hidden(&root.store()).is_empty() {
+        thread::sleep(Duration::from_millis(10));
+    }
+    running.signal(Signal::KILL);
+    let _ = running.wait();
+    assert_ne!(hidden(&root.store()), "");
+    let _ = push().run().assert_code(0);
+    assert_ne!(hidden(&root.store()), "");
+    let _ = push().clock("+50h").run().assert_code(0);
+    assert_eq!(hidden(&root.store()), "");
+    let set = root.set(&format!("daily/{DAY_1}"));
+    assert!(tree(&root.store().join("daily").join(DAY_1)) == tree(&set));
 }

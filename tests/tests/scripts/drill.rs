@@ -199,6 +199,32 @@ fn while_an_alarm_is_open_the_last_set_from_before_it_is_tried() {
     assert_clean(&host);
 }
 
+/// A killed drill cannot clear up: its servers would run on, over mail that it had unpacked.
+#[test]
+fn what_a_killed_drill_left_is_cleared_by_the_next() {
+    let host = host();
+    let tmp = host.server.dir().join("tmp");
+    let mut running = drill(&host, &[]).spawn().expect("bash starts");
+    let has_server = || {
+        // What is found may be gone again.
+        let mut find = Command::new("find");
+        let found = find.arg(&tmp).args(["-name", "s.sock"]).output();
+        !found.expect("find runs").stdout.is_empty()
+    };
+    while !has_server() {
+        let ended = running.try_wait().expect("a child can be asked");
+        assert!(ended.is_none(), "it was over before it could be killed");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    running.kill().expect("it is ours");
+    running.wait().expect("a child can be waited for");
+    assert!(has_server());
+    ended_with(&mut drill(&host, &[]), 0);
+    let log = host.log(".mailserver-drill.log");
+    assert!(log.contains("left by a drill that was killed"), "{log}");
+    assert_clean(&host);
+}
+
 #[test]
 fn a_damaged_set_does_not_pass() {
     let host = host();

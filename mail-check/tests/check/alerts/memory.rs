@@ -164,3 +164,25 @@ fn what_was_sent_and_cannot_be_kept_is_critical() {
     let run = machine.notify(Disk::Warning).assert_code(2);
     assert_eq!(notified(&run, "state")["status"], "critical");
 }
+
+/// Of its state, its metrics and its page.
+#[test]
+fn what_a_killed_run_was_writing_is_cleared_by_the_next() {
+    let web = Web::start(Answer::Status(200));
+    let machine = machine(&web.url("http", "/"), "");
+    let mut dead = std::process::Command::new("true").spawn().unwrap();
+    dead.wait().unwrap();
+    let places = ["state", "metrics", "pages"].map(|name| machine.path(name));
+    for place in &places {
+        fs::create_dir(place).unwrap();
+        fs::write(place.join(format!(".tmp-{}-0", dead.id())), "half").unwrap();
+    }
+    let tool = machine.tool(Disk::Ok).arg("--notify").arg("--prometheus");
+    let tool = tool.arg(places[1].join("mail.prom")).arg("--report");
+    let _ = tool.arg(places[2].join("index.html")).run().assert_code(0);
+    for place in &places {
+        let names = fs::read_dir(place).unwrap();
+        let mut names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        assert!(!names.any(|name| name.starts_with(".tmp")), "{place:?}");
+    }
+}
