@@ -203,7 +203,7 @@ fn show_source(
 
 fn try_source(path: &Path) -> io::Result<()> {
     if path.is_dir() {
-        std::fs::read_dir(path).map(drop)
+        trusted::read_dir(path).map(drop)
     } else {
         trusted::open(path).map(drop)
     }

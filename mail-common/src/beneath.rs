@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, statat};
 use rustix::io::Errno;
 
 use crate::relpath::RelPath;
@@ -65,6 +65,32 @@ impl Beneath {
     /// As [`Beneath::directory`]; `InvalidInput` when something else stands there.
     pub fn regular_file(&self, path: &RelPath) -> io::Result<File> {
         must_be_regular(self.any_file(path)?)
+    }
+
+    /// What is in the directory at `path`, in any order, a link as a link.
+    ///
+    /// # Errors
+    /// As [`Beneath::directory`] and getdents(2).
+    pub fn entries(&self, path: &RelPath) -> io::Result<Vec<(RelPath, Stat)>> {
+        let directory = self.directory(path)?;
+        let mut entries = Vec::new();
+        for entry in Dir::read_from(&directory)? {
+            let entry = entry?;
+            let name = entry.file_name().to_bytes();
+            if [&b"."[..], b".."].contains(&name) {
+                continue;
+            }
+            match statat(
+                &directory,
+                OsStr::from_bytes(name),
+                AtFlags::SYMLINK_NOFOLLOW,
+            ) {
+                // It has gone meanwhile.
+                Err(Errno::NOENT) => {}
+                found => entries.push((path.child(name).map_err(io::Error::other)?, found?)),
+            }
+        }
+        Ok(entries)
     }
 
     /// The first link on the way to `path`, `path` itself included: what an ELOOP is about.
@@ -197,8 +223,7 @@ fn names_of(path: &Path) -> io::Result<Vec<&OsStr>> {
 }
 
 fn is_link(directory: impl AsFd, name: &OsStr) -> bool {
-    let flags = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
-    rustix::fs::statat(directory, name, flags)
+    statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)
         .is_ok_and(|found| FileType::from_raw_mode(found.st_mode) == FileType::Symlink)
 }
 

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use mail_common::failure::Failed;
 use mail_common::relpath::RelPath;
 use mail_common::report;
+use mail_common::trusted;
 
 use super::attempt::Attempt;
 use super::compare::compare;
@@ -214,7 +215,7 @@ impl<'a> Saver<'a> {
     }
 
     fn clear_files_in(&self, directory: &Path) -> io::Result<()> {
-        let entries = match std::fs::read_dir(directory) {
+        let entries = match trusted::read_dir(directory) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             entries => entries?,
         };

@@ -5,16 +5,16 @@
 //! as plain files, `mysql/*.sql.gz`, `config/config.tar.gz`. Nothing of the content of the files is
 //! read here.
 
-use std::fs;
 use std::io::{self, BufReader};
 use std::ops::Deref;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::fs::{FileType, Stat};
+
 use super::layout::{CHECKSUMS, MANIFEST, is_about_set, is_hidden};
 use super::{Component, SetState};
-use crate::beneath;
+use crate::beneath::{self, Beneath};
 use crate::checksum::{self, Sha256};
 use crate::failure::{Failed, Failure, FailureKind};
 use crate::manifest::{self, MAX_FILES};
@@ -340,12 +340,15 @@ impl Listed {
     fn find_files(&mut self, set: &Path) -> Result<Vec<RelPath>, InventoryError> {
         let mut unlisted = Vec::new();
         let mut directories = vec![RelPath::root()];
+        let root = Beneath::open(set).map_err(Failed::at("read", set))?;
         while let Some(directory) = directories.pop() {
             let path = set.join(directory.as_path());
-            let entries = entries_of(&path, &directory).map_err(Failed::at("read", &path))?;
-            for (child, is_directory) in entries {
+            let entries = root
+                .entries(&directory)
+                .map_err(Failed::at("read", &path))?;
+            for (child, found) in entries {
                 match self.position(&child) {
-                    _ if is_directory => directories.push(child),
+                    _ if is_directory(&found) => directories.push(child),
                     Some(at) => self.is_there[at] = true,
                     None if child.as_bytes() != CHECKSUMS.as_bytes() => unlisted.push(child),
                     None => {}
@@ -370,17 +373,8 @@ fn disagree(set: &Path, file: &RelPath) -> InventoryError {
     }
 }
 
-/// The entries of the directory at `path`, which the set knows as `directory`, and whether each is
-/// a directory.
-fn entries_of(path: &Path, directory: &RelPath) -> io::Result<Vec<(RelPath, bool)>> {
-    let mut entries = Vec::new();
-    for entry in fs::read_dir(path)? {
-        let entry = entry?;
-        let child = directory.child(entry.file_name().as_bytes());
-        let is_directory = entry.file_type()?.is_dir();
-        entries.push((child.map_err(io::Error::other)?, is_directory));
-    }
-    Ok(entries)
+fn is_directory(found: &Stat) -> bool {
+    FileType::from_raw_mode(found.st_mode) == FileType::Directory
 }
 
 #[cfg(test)]
@@ -390,6 +384,7 @@ mod tests {
     use crate::manifest::Manifest;
     use crate::record::{End, EndStatus};
     use std::collections::BTreeMap;
+    use std::fs;
     use std::io::Write;
     use tempfile::TempDir;
 

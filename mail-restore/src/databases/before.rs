@@ -13,6 +13,7 @@ use mail_common::checksum::ChecksumFile;
 use mail_common::interrupt::Interrupted;
 use mail_common::relpath::RelPath;
 use mail_common::set::{CHECKSUMS, Inventory};
+use mail_common::trusted;
 use mail_mysql::{ConnectionSettings, DumpReport, Session, file_name};
 use zstd::zstd_safe::CParameter;
 
@@ -111,7 +112,7 @@ fn first_free(parent: &Path, time: &str) -> PathBuf {
 }
 
 fn clear_unfinished(parent: &Path) -> io::Result<()> {
-    let entries = match fs::read_dir(parent) {
+    let entries = match trusted::read_dir(parent) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         entries => entries?,
     };

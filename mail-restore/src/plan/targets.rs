@@ -1,12 +1,12 @@
 //! Whether what is at each target can change places with something new. Found out before anything
 //! is built, so that a restore of hours does not fail at its last step.
 
-use std::fs;
 use std::io;
 use std::path::Path;
 
 use mail_common::failure::Failed;
 use mail_common::set::{Component, is_mount_point};
+use mail_common::trusted;
 use rustix::fs::Access;
 
 use super::Plan;
@@ -99,7 +99,7 @@ fn check_new(directory: &Path, target: &Path) -> Result<(), Error> {
     } else {
         check_writable(&existing_ancestor(directory), target)?;
     }
-    let is_empty = match fs::read_dir(target).map(|mut entries| entries.next().is_none()) {
+    let is_empty = match trusted::read_dir(target).map(|mut entries| entries.next().is_none()) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => true,
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => false,
         listed => listed.map_err(Failed::at("look at", target))?,

@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use mail_common::atomic;
+use mail_common::trusted;
 
 use super::hidden::{Hidden, kept_path};
 
@@ -33,7 +34,7 @@ pub(crate) fn clear_leftovers(target: &Path) -> io::Result<Vec<Cleared>> {
 
 fn leftovers(target: &Path) -> io::Result<Vec<(Hidden, PathBuf)>> {
     let parent = target.parent().unwrap_or(Path::new("/"));
-    let listing = match fs::read_dir(parent) {
+    let listing = match trusted::read_dir(parent) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         listing => listing?,
     };

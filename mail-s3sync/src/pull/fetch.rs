@@ -4,7 +4,7 @@
 //! stopped.
 
 use std::ffi::OsStr;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Read, Seek, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
@@ -152,7 +152,7 @@ fn hidden_name(entry: &Entry) -> String {
 /// work holds a lock on its file.
 pub(super) fn clear_unfinished(directory: &Path) -> io::Result<()> {
     let mut hidden = Vec::new();
-    for entry in fs::read_dir(directory)? {
+    for entry in trusted::read_dir(directory)? {
         let entry = entry?;
         if entry.file_name().as_bytes().starts_with(HIDDEN.as_bytes()) {
             hidden.push(entry.path());

@@ -1,7 +1,6 @@
 //! A private clamd from the system's program and signatures, for machines where none runs. It ends
 //! with the run.
 
-use std::fs;
 use std::io;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
@@ -167,7 +166,7 @@ fn signature_dir() -> PathBuf {
 }
 
 fn has_signatures(dir: &Path) -> bool {
-    fs::read_dir(dir).is_ok_and(|entries| {
+    trusted::read_dir(dir).is_ok_and(|entries| {
         entries.flatten().any(|entry| {
             let name = entry.file_name().to_string_lossy().into_owned();
             [".cvd", ".cld", ".cud", ".ndb", ".hdb", ".hsb", ".ldb"]

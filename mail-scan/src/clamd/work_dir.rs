@@ -8,6 +8,7 @@ use std::path::Path;
 
 use mail_common::flock::Flock;
 use mail_common::set::free_space;
+use mail_common::trusted;
 use rustix::fs::OFlags;
 use tempfile::TempDir;
 
@@ -56,7 +57,7 @@ impl WorkDir {
 
 /// Removes what runs left behind that are no more. Whatever cannot be removed stays: it is small.
 fn clear(base: &Path) {
-    for entry in fs::read_dir(base).into_iter().flatten().flatten() {
+    for entry in trusted::read_dir(base).into_iter().flatten().flatten() {
         if entry.file_name().to_string_lossy().starts_with(PREFIX) && is_left_behind(&entry.path())
         {
             // Another run may have been faster.

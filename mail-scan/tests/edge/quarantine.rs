@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use mail_tests::clamd::eicar;
-use mail_tests::swapper::Swapper;
+use mail_tests::swapper::{Swapper, give_to_another, rounds};
 use serde_json::Value;
 
 use crate::support::{
@@ -152,6 +152,28 @@ fn on_another_file_system_it_is_moved_too() {
     assert_eq!(names(memory.path()).len(), 2);
 }
 
+/// The note comes first. A run that is killed before the message follows leaves it alone there.
+#[test]
+fn a_note_without_its_message_is_in_nobodys_way_and_can_be_told() {
+    let bench = Bench::new();
+    let maildir = maildir(&bench);
+    let moved = format!("{}.2.bad,S=9", sha256(&maildir.join("cur/2.bad,S=9:2,RS")));
+    let note = bench.put(
+        &format!("quarantine/{moved}.json"),
+        "of a run that was killed",
+    );
+    let quarantine = bench.path("quarantine");
+    let scan = bench.tool().arg("--quarantine").arg(&quarantine);
+    let _ = scan.arg(&maildir).run().assert_code(1);
+    assert_eq!(names(&maildir.join("cur")), ["1.good:2,S"]);
+    let expected = [".2", ".2.json", ".json"].map(|end| format!("{moved}{end}"));
+    assert_eq!(names(&quarantine), expected);
+    // As docs/threats.md has it.
+    let command = r#"for note in *.json; do [ -e "${note%.json}" ] || echo "$note"; done"#;
+    let told = mail_tests::run::shell(&quarantine, command);
+    assert_eq!(told.trim(), note.file_name().unwrap().to_str().unwrap());
+}
+
 #[test]
 fn nothing_is_taken_out_of_a_set() {
     let bench = Bench::new();
@@ -214,11 +236,13 @@ fn a_maildir_that_becomes_a_link_leads_to_nothing_of_others() {
     for number in 0..FILES {
         put(&theirs.join(format!("{number}.m")), "of others");
     }
+    give_to_another(&theirs);
     let before = mail_tests::tree::snapshot(&theirs);
     let other_disk = tempfile::tempdir_in("/dev/shm").unwrap();
     let same_disk = bench.path("quarantine");
-    let mut exchanges = 0;
-    for quarantine in [same_disk.as_path(), other_disk.path()].repeat(4) {
+    let (mut exchanges, mut moved) = (0, 0);
+    for round in rounds(8) {
+        let quarantine = [same_disk.as_path(), other_disk.path()][round % 2];
         for number in 0..FILES {
             bench.put(&format!("box/cur/{number}.m"), eicar());
         }
@@ -226,8 +250,10 @@ fn a_maildir_that_becomes_a_link_leads_to_nothing_of_others() {
         let scan = bench.tool().arg("--quarantine").arg(quarantine);
         let outcome = scan.arg(bench.path("box")).run();
         exchanges += swapper.stop();
+        moved += total(&outcome, "quarantined");
         assert!([0, 1].contains(&outcome.code()), "{}", outcome.stderr);
         before.assert_same(&mail_tests::tree::snapshot(&theirs));
     }
-    assert!(exchanges > 1000, "{exchanges}");
+    println!("{exchanges} exchanges, {moved} messages");
+    assert!(exchanges > 1000 && moved > 0, "{exchanges}, {moved}");
 }

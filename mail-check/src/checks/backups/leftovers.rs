@@ -1,14 +1,18 @@
 //! What restores have kept of what they replaced: `TARGET.bak.TIME` beside it, and dumps in
 //! `pre-restore/` of the backup root. Nobody removes it but the administrator.
 
-use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use mail_common::beneath::Beneath;
 use mail_common::config::Settings as Server;
+use mail_common::relpath::RelPath;
 use mail_common::tool::human_size;
+use mail_common::trusted;
+use rustix::fs::FileType;
+use rustix::io::Errno;
 
 use crate::context::Context;
 use crate::finding::Finding;
@@ -18,6 +22,8 @@ use crate::probe::Probe;
 const NAME: &str = "leftovers";
 const PRE_RESTORE: &str = "pre-restore";
 const DAY_SECONDS: f64 = 86_400.0;
+/// Of `st_blocks`, stat(2).
+const BLOCK_BYTES: u64 = 512;
 
 /// What was kept, and where the first of it is.
 #[derive(Debug, Default)]
@@ -85,12 +91,12 @@ fn gather(root: &Path, server: &Server) -> Result<Kept, (PathBuf, io::Error)> {
     directories.dedup();
     let mut kept = Kept::default();
     for directory in &directories {
-        for path in entries(directory)?.into_iter().filter(|path| is_kept(path)) {
+        for path in entries(directory)?.iter().filter(|path| is_kept(path)) {
             kept.add(path)?;
         }
     }
     for path in entries(&root.join(PRE_RESTORE))? {
-        kept.add(path)?;
+        kept.add(&path)?;
     }
     Ok(kept)
 }
@@ -121,7 +127,7 @@ fn is_kept(path: &Path) -> bool {
 /// What is in a directory; nothing where there is none.
 fn entries(directory: &Path) -> Result<Vec<PathBuf>, (PathBuf, io::Error)> {
     let failed = |error| (directory.to_owned(), error);
-    let entries = match fs::read_dir(directory) {
+    let entries = match trusted::read_dir(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.map_err(failed)?,
     };
@@ -136,34 +142,60 @@ fn entries(directory: &Path) -> Result<Vec<PathBuf>, (PathBuf, io::Error)> {
 impl Kept {
     /// With all that is below it. A rename changes the time of the inode and not that of the
     /// content.
-    fn add(&mut self, path: PathBuf) -> Result<(), (PathBuf, io::Error)> {
+    fn add(&mut self, path: &Path) -> Result<(), (PathBuf, io::Error)> {
         let failed = |path: &Path| {
             let path = path.to_owned();
             move |error| (path, error)
         };
-        let found = path.symlink_metadata().map_err(failed(&path))?;
+        let found = path.symlink_metadata().map_err(failed(path))?;
         let seconds = found.ctime();
         self.oldest_seconds = Some(self.oldest_seconds.map_or(seconds, |old| old.min(seconds)));
         if self.count == 0 {
-            self.first.clone_from(&path);
+            path.clone_into(&mut self.first);
         }
         self.count += 1;
-        let mut left = vec![path];
-        while let Some(path) = left.pop() {
-            let found = path.symlink_metadata().map_err(failed(&path))?;
-            self.bytes += found.blocks() * 512;
-            if found.is_dir() {
-                left.extend(entries(&path)?);
-            }
+        self.bytes += found.blocks() * BLOCK_BYTES;
+        if found.is_dir() {
+            self.bytes += bytes_below(path).map_err(failed(path))?;
         }
         Ok(())
     }
+}
+
+/// What the directory at `path` holds. Of a mail root much belongs to mail users: it is walked from
+/// one open directory to the next, never through a link.
+fn bytes_below(path: &Path) -> io::Result<u64> {
+    let root = Beneath::open(path)?;
+    let (mut bytes, mut left) = (0, vec![RelPath::root()]);
+    while let Some(directory) = left.pop() {
+        let entries = match root.entries(&directory) {
+            // Its owner has put something else in its place meanwhile.
+            Err(error) if is_elsewhere(&error) => continue,
+            entries => entries?,
+        };
+        for (child, found) in entries {
+            bytes += found.st_blocks.unsigned_abs() * BLOCK_BYTES;
+            if FileType::from_raw_mode(found.st_mode) == FileType::Directory {
+                left.push(child);
+            }
+        }
+    }
+    Ok(bytes)
+}
+
+fn is_elsewhere(error: &io::Error) -> bool {
+    let errno = Errno::from_io_error(error);
+    [Errno::NOENT, Errno::NOTDIR, Errno::LOOP]
+        .map(Some)
+        .contains(&errno)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::status::Status;
+    use mail_tests::swapper::{Swapper, give_to_another, rounds};
+    use std::fs;
 
     #[test]
     fn what_was_kept_is_counted_and_old_is_a_warning() {
@@ -190,6 +222,28 @@ mod tests {
             (none.status, &*none.message),
             (Status::Ok, "no restore has left anything")
         );
+    }
+
+    #[test]
+    fn a_kept_mailbox_that_becomes_a_link_counts_nothing_of_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let (cur, link) = (dir.path().join("kept/cur"), dir.path().join("kept/link"));
+        let others = dir.path().join("others");
+        for directory in [&cur, &others] {
+            fs::create_dir_all(directory).unwrap();
+        }
+        fs::write(cur.join("1.a.mx"), "own").unwrap();
+        fs::write(others.join("1.b.mx"), vec![1; 4 << 20]).unwrap();
+        give_to_another(&others);
+        std::os::unix::fs::symlink(&others, &link).unwrap();
+        let swapper = Swapper::start(&cur, &link);
+        for _ in rounds(2000) {
+            let bytes = bytes_below(&dir.path().join("kept")).unwrap();
+            assert!(bytes < 4 << 20, "{bytes}");
+        }
+        let exchanges = swapper.stop();
+        println!("{exchanges} exchanges");
+        assert!(exchanges > 100, "{exchanges}");
     }
 
     #[test]

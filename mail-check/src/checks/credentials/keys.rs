@@ -5,6 +5,8 @@ use std::fs::{self, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use mail_common::trusted;
+
 use super::access::{Access, Rule};
 use crate::finding::Finding;
 use crate::status::Status;
@@ -45,7 +47,7 @@ pub(super) fn check(directory: &Path, patterns: &[&str], rule: &Rule) -> Finding
 impl Found {
     fn walk(&mut self, directory: &Path, patterns: &[&str], depth: usize) {
         let entries =
-            match fs::read_dir(directory).and_then(Iterator::collect::<io::Result<Vec<_>>>) {
+            match trusted::read_dir(directory).and_then(Iterator::collect::<io::Result<Vec<_>>>) {
                 Ok(entries) => entries,
                 Err(error) => return self.hide(directory, &error),
             };

@@ -5,13 +5,14 @@
 //! a file that was truncated and has grown again (logrotate's copytruncate) is not taken for one
 //! that only grew, and its copy is found by these bytes.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use mail_common::checksum::Sha256;
+use mail_common::trusted;
 use serde::{Deserialize, Serialize};
 
 /// How many bytes before an offset its digest covers.
@@ -312,7 +313,7 @@ fn siblings(current: &Opened) -> Result<Siblings, FollowError> {
         compressed: None,
     };
     let mut newest = SystemTime::UNIX_EPOCH;
-    for entry in fs::read_dir(directory)? {
+    for entry in trusted::read_dir(directory)? {
         let entry = entry?;
         match entry
             .file_name()

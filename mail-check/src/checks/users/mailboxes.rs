@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use mail_common::relpath::RelPath;
 use mail_common::set::{MailboxDepth, address_of};
 use mail_common::suspicion::CANARY_DOMAIN;
+use mail_common::trusted;
 
 /// A mailbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +53,7 @@ pub(super) fn list(root: &Path, depth: MailboxDepth) -> io::Result<Mailboxes> {
 /// The directories directly below `parent`, also through symlinks.
 pub(super) fn directories(root: &Path, parent: &RelPath) -> io::Result<Vec<RelPath>> {
     let mut directories = Vec::new();
-    for entry in fs::read_dir(root.join(parent.as_path()))? {
+    for entry in trusted::read_dir(root.join(parent.as_path()))? {
         let entry = entry?;
         let name = entry.file_name();
         let is_hidden = name.as_bytes().starts_with(b".");
