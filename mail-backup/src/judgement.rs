@@ -60,12 +60,7 @@ pub(crate) fn judge_day(
     records
         .watched
         .sort_by(|a, b| key_of_file(a).cmp(&key_of_file(b)));
-    // A set that is made again does not end the alarm of the one whose name it takes.
-    let held = Hold::of(&plan.root)?.map_or_else(Vec::new, |hold| hold.alarms);
-    let name = plan.id.to_string();
-    let of_this = held
-        .into_iter()
-        .filter(|alarm| alarm.set.trim_end_matches(".incomplete") == name);
+    let of_replaced = of_replaced(plan, earlier)?;
     for alarm in &records.alarms {
         let notice = notice(alarm);
         session.report.warning(&notice);
@@ -76,8 +71,20 @@ pub(crate) fn judge_day(
         Some(_) => Raised::Alarm,
         None => Raised::Nothing,
     };
-    records.alarms.splice(0..0, of_this);
+    records.alarms.splice(0..0, of_replaced);
     Ok(JudgedDay { records, raised })
+}
+
+/// A set that is made again does not end the alarm of the one whose name it takes, and forgets
+/// nothing notable of it.
+fn of_replaced(plan: &Plan, earlier: &[DayRun]) -> Result<Vec<Alarm>, Error> {
+    let held = Hold::of(&plan.root)?.map_or_else(Vec::new, |hold| hold.alarms);
+    let name = plan.id.to_string();
+    let is_own = |alarm: &Alarm| alarm.set.trim_end_matches(".incomplete") == name;
+    let replaced = earlier.iter().filter(|run| run.set == plan.id);
+    let told = replaced.flat_map(|run| run.records.alarms.iter().cloned());
+    let notable = told.filter(|alarm| alarm.level == AlarmLevel::Notable);
+    Ok(held.into_iter().filter(is_own).chain(notable).collect())
 }
 
 fn notice(alarm: &Alarm) -> String {

@@ -13,9 +13,9 @@ use crate::plan::Plan;
 /// How many days a table is compared with.
 const DAYS: i64 = 30;
 
-/// What is told of `saved`, beside the sets from before the day that ends at `moment`: every run of
-/// a day tells it, so that no later one, of whatever kind, takes it from those who read the last
-/// set. `earlier` are the runs that made the sets of the root.
+/// What is told of `saved`, beside the sets from before the day that ends at `moment`, but for what
+/// another run of that day has told: whoever asks is told it all day long. `earlier` are the runs
+/// that made the sets of the root.
 pub(crate) fn other_losses(
     plan: &Plan,
     saved: &SavedComponents,
@@ -30,7 +30,37 @@ pub(crate) fn other_losses(
     complete.sort_by_key(|run| Reverse((run.begun, run.set)));
     let mut findings = databases(plan, saved, &complete, now);
     findings.extend(watched(plan, saved, &complete));
+    let told = told_today(earlier, moment);
+    findings.retain(|it| !told.contains(&(it.rule.name(), it.component, loss(&it.message))));
     findings
+}
+
+/// The rule, the component and what was lost.
+type Told<'a> = (&'a str, Option<Component>, String);
+
+fn told_today(earlier: &[DayRun], moment: jiff::Timestamp) -> Vec<Told<'_>> {
+    let today = earlier.iter().filter(|run| is_of_day(run, moment));
+    let alarms = today.flat_map(|run| &run.records.alarms);
+    let told = alarms.map(|alarm| (&*alarm.rule, alarm.component, loss(&alarm.message)));
+    told.collect()
+}
+
+/// A message without the numbers of rows: those of a table that is in use change from run to run.
+fn loss(message: &str) -> String {
+    let without = |part: &str| match part.rsplit_once(" (") {
+        Some((name, rows)) if are_rows(rows) => name.to_owned(),
+        _ => part.to_owned(),
+    };
+    message.split_inclusive(')').map(without).collect()
+}
+
+/// Such as `9 of 20)`.
+fn are_rows(text: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|it| it.is_ascii_digit());
+    let numbers = text
+        .strip_suffix(')')
+        .and_then(|text| text.split_once(" of "));
+    numbers.is_some_and(|(rows, least)| is_number(rows) && is_number(least))
 }
 
 fn databases(
@@ -70,4 +100,18 @@ fn watched(plan: &Plan, saved: &SavedComponents, complete: &[&DayRun]) -> Vec<Fi
         }
     }
     findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loss_is_known_again_with_other_numbers_of_rows() {
+        let one = "fewer rows: d.t (9 of 20), d.u (1 of 40)";
+        assert_eq!(loss(one), "fewer rows: d.t, d.u");
+        for other in ["gone: d.t (old), d.u (1 of", "gone: d.t (x of 20)", ""] {
+            assert_eq!(loss(other), other);
+        }
+    }
 }

@@ -111,8 +111,9 @@ fn a_key_that_changes_and_a_compose_file_that_vanishes_are_told_once() {
     check(&server, &day("2026-11-05"), &told);
 }
 
+/// With a set each hour, each would say it, and who is notified would no longer read it.
 #[test]
-fn every_run_of_a_day_tells_what_has_changed_since_the_day_before() {
+fn what_a_day_has_lost_is_told_by_its_first_run() {
     let server = Server::with_one_message();
     let config = server.path("config/tls/mx.key");
     put(&config, &key("one"));
@@ -124,9 +125,32 @@ fn every_run_of_a_day_tells_what_has_changed_since_the_day_before() {
     save(&["--date", before.trim()], &[]);
     put(&config, &key("two"));
     let told = [("key-changed", "tls/mx.key in config")];
-    // The second daily run takes the place of the first.
-    for kind in ["--weekly", "--daily", "--daily", "--hourly"] {
-        save(&[kind], &told);
+    save(&["--weekly"], &told);
+    for kind in ["--daily", "--hourly"] {
+        save(&[kind], &[]);
+    }
+    put(&config, &key("three"));
+    put(&server.path("config/tls/other.key"), &key("one"));
+    save(&["--daily"], &[]);
+}
+
+/// A second run of the day takes the place of the first: it says nothing again, and its set still
+/// tells whoever asks.
+#[test]
+fn a_set_that_is_made_again_keeps_what_was_told() {
+    let server = Server::with_one_message();
+    let config = server.path("config/tls/mx.key");
+    put(&config, &key("one"));
+    let save = |date| server.run(&["--component", "config", "--date", date]);
+    let _ = save("2026-11-01").assert_code(0);
+    put(&config, &key("two"));
+    for said in [true, false, false] {
+        let outcome = save("2026-11-02").assert_code(0);
+        let told = outcome.data("alarm");
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert_eq!(told[0]["rule"], "key-changed");
+        let is_said = outcome.stderr.contains("tls/mx.key in config");
+        assert_eq!(is_said, said, "{}", outcome.stderr);
     }
 }
 

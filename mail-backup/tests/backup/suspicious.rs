@@ -350,6 +350,22 @@ fn a_set_that_is_made_again_keeps_its_alarm() {
 }
 
 #[test]
+fn a_set_that_is_made_again_keeps_what_was_notable() {
+    let server = saved_server();
+    let half = &messages(&server)[..61];
+    half.iter().for_each(|it| fs::remove_file(it).unwrap());
+    settle();
+    for said in [true, false, false] {
+        let (_, outcome) = server.save_mail("2026-11-02", &[]);
+        check(&outcome, &["mailbox-loss"]);
+        let is_said = outcome
+            .stderr
+            .contains("an unusual part of a mailbox is gone");
+        assert_eq!(is_said, said, "{}", outcome.stderr);
+    }
+}
+
+#[test]
 fn a_damaged_manifest_of_the_days_before_is_not_judged() {
     let server = saved_server();
     for day in 2..4 {
@@ -357,6 +373,7 @@ fn a_damaged_manifest_of_the_days_before_is_not_judged() {
     }
     let manifest = server.set("daily/2026-11-02").join("manifest.jsonl");
     fs::write(&manifest, "damage\n").unwrap();
+    fs::remove_file(server.set("daily/2026-11-01").join("manifest.jsonl")).unwrap();
     messages(&server)[..20]
         .iter()
         .for_each(|it| overwrite(it, b""));

@@ -16,6 +16,9 @@ use crate::finding::Finding;
 const ALARM: &str = "backup-alarm";
 const CHANGES: &str = "backup-changes";
 
+/// What an hourly run told is seen by a check that is made once a day, whenever that is.
+const HOURS_OF_HOURLY: i64 = 26;
+
 /// What the root says of the changes of the mail.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Changes {
@@ -140,7 +143,13 @@ impl Changes {
     /// What the runs of the last day have told as notable, the newest first: the last run of a
     /// day may see less than those before it.
     fn notable(&self, last: &DayRun) -> Vec<&Alarm> {
-        let is_of_it = |run: &&DayRun| run.moment > last.moment || is_of_day(run, last.moment);
+        let is_of_it = |run: &&DayRun| {
+            let hours = last.moment.duration_since(run.moment).as_hours();
+            let is_hourly = run.set.kind() == SetKind::Hourly;
+            run.moment > last.moment
+                || is_of_day(run, last.moment)
+                || is_hourly && hours < HOURS_OF_HOURLY
+        };
         let runs = self.runs.iter().chain(&self.weekly).filter(is_of_it);
         let mut runs: Vec<&DayRun> = runs.collect();
         runs.sort_by_key(|run| Reverse((run.moment, run.begun)));
@@ -337,6 +346,12 @@ mod tests {
         let daily = telling("daily/2026-11-28", "2026-11-28T03:00:00Z");
         changes.runs = vec![run(27, 0), daily, hourly];
         check(&changes, CHANGES, Status::Warning, "(daily/2026-11-28)");
+        // The check before it was made at three, as the next is.
+        let told = telling("hourly/2026-11-28T0400", "2026-11-28T04:00:00Z");
+        let last = run_of("hourly/2026-11-29T0230", "2026-11-29T02:30:00Z", Vec::new());
+        changes.runs = vec![run(27, 0), told, last];
+        let hourly = "(hourly/2026-11-28T0400)";
+        check(&changes, CHANGES, Status::Warning, hourly);
     }
 
     #[test]
