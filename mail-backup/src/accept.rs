@@ -31,9 +31,7 @@ pub(crate) fn accept(
     };
     suspicion::accept(&lock, &plan.root, &accepted)?;
     let count = accepted.alarms.len();
-    session
-        .report
-        .summary(format!("{count} alarms are over; old sets go again by age"));
+    session.sum_up(format!("{count} alarms are over; old sets go again by age"));
     session.emit(&Record::Accepted(accepted));
     Ok((
         Exit::Done,

@@ -77,6 +77,9 @@ fn remove_old(
     for error in &pruned.failed {
         session.fail(None, None, error);
     }
+    if pruned.removed > 0 {
+        session.has_done(format!("removed {} old sets", pruned.removed));
+    }
     totals.add("removed_sets", pruned.removed);
     totals.add("held_sets", pruned.held);
     if pruned.failed.is_empty() {
@@ -307,7 +310,7 @@ impl NewSet {
         if commit_as == CommitAs::Complete {
             point_latest(plan, &manifest, lock, session)?;
         }
-        print_summary(&session.report, &committed.path, &totals, commit_as);
+        print_summary(session, &committed.path, &totals, commit_as);
         for record in manifest.day.records() {
             session.emit(&record);
         }
@@ -434,12 +437,12 @@ fn of_some_components(id: SetId, manifest: &Manifest, full: Option<SetId>) -> St
     }
 }
 
-fn print_summary(report: &Report, path: &Path, totals: &Totals, commit_as: CommitAs) {
+fn print_summary(session: &Session, path: &Path, totals: &Totals, commit_as: CommitAs) {
     let made = match commit_as {
         CommitAs::Complete => "made",
         CommitAs::Incomplete => "some parts failed; what could be saved is in",
     };
-    report.summary(format!(
+    session.sum_up(format!(
         "{made} {}: {} in {} files, {} of them linked from earlier sets",
         path.display(),
         totals.size("bytes"),

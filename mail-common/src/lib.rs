@@ -58,6 +58,6 @@ pub mod report; // stderr: errors, warnings, progress
 
 pub mod pool; // several threads at many things
 
-pub mod interrupt; // SIGTERM and SIGINT end a run cleanly
+pub mod interrupt; // SIGTERM, SIGINT and SIGHUP end a run cleanly
 
 pub mod tool; // what every tool does before and after its own work

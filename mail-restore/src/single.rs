@@ -105,8 +105,7 @@ pub(crate) fn summarise(root: &Path, totals: &Totals, session: &Session) {
         root.display(),
         totals.get("present")
     );
-    session.report.summary(&summary);
-    session.has_done(summary);
+    session.sum_up(summary);
 }
 
 /// What was done so far.

@@ -214,7 +214,7 @@ impl<'a> Run<'a> {
         }
         totals.merge(&of_set);
         let exit = pushed?;
-        report.summary(format!(
+        self.session.sum_up(format!(
             "{} {}: {} sent, {} copied there, {} already there",
             done_or_not("pushed", exit),
             self.store.url(&local.name.to_string()),
@@ -235,7 +235,7 @@ impl<'a> Run<'a> {
         };
         let name = self.find(work.which)?;
         let exit = pull.pull(name, &work.to, &work.wanted, totals)?;
-        self.session.report.summary(format!(
+        self.session.sum_up(format!(
             "{} {name} in {}: {} fetched, {} already there",
             done_or_not("pulled", exit),
             work.to.display(),

@@ -70,7 +70,7 @@ pub(crate) fn accept(
     };
     let path = list_path(args, &Environment::of_process()).ok_or(Error::NoListPlace)?;
     add(&path, &entry)?;
-    session.report.summary(format!(
+    session.sum_up(format!(
         "{} will pass where it cannot be scanned; recorded in {}",
         entry.sha256,
         path.display()

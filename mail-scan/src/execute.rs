@@ -79,6 +79,12 @@ pub(crate) fn execute(plan: &Plan, session: &Session, now: &ZonedDateTime) -> (E
     totals.add("errors", session.error_count());
     totals.add("warnings", session.report.warnings());
     print_summary(plan, session, &counters, exit);
+    if let (Some(quarantine), moved @ 1..) = (&plan.quarantine, get(&counters.quarantined)) {
+        session.has_done(format!(
+            "{moved} messages moved to {}",
+            quarantine.display()
+        ));
+    }
     (exit, totals)
 }
 

@@ -164,6 +164,22 @@ impl Tool {
         tool.env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
     }
 
+    /// Lets a shell start it by a script in which it is `"$@"`, such as `"$@" >/dev/full`. A
+    /// pipeline ends with the worst of its codes.
+    #[must_use]
+    pub fn in_shell(mut self, script: &str) -> Self {
+        let mut bash = Command::new("bash");
+        bash.args(["-o", "pipefail", "-c", script, "bash"])
+            .arg(self.command.get_program())
+            .args(self.command.get_args())
+            .env_clear();
+        for (name, value) in self.command.get_envs() {
+            bash.env(name, value.unwrap_or_default());
+        }
+        self.command = bash;
+        self
+    }
+
     /// For what has no method here: working directory, user, limits.
     pub fn command(&mut self) -> &mut Command {
         &mut self.command

@@ -182,10 +182,22 @@ impl Session {
         }
     }
 
-    /// What the run has changed, for the last line on stderr when stdout could not be written: the
-    /// exit code is then that of a run that could not finish, which reads as if nothing was done.
+    /// Says for people what the run has done, and keeps it as [`Session::has_done`] does.
+    pub fn sum_up(&self, done: impl Into<String>) {
+        let done = done.into();
+        self.report.summary(&done);
+        self.has_done(done);
+    }
+
+    /// What the run has changed, beside what it said before, for the last line on stderr when
+    /// stdout could not be written: the exit code is then that of a run that could not finish,
+    /// which reads as if nothing was done.
     pub fn has_done(&self, done: impl Into<String>) {
-        *lock(&self.done) = Some(Done(done.into()));
+        let mut kept = lock(&self.done);
+        *kept = Some(Done(match kept.take() {
+            None => done.into(),
+            Some(Done(before)) => format!("{before}; {}", done.into()),
+        }));
     }
 
     /// Ends the run with its result. A failure is recorded first.
@@ -508,6 +520,7 @@ mod tests {
             let report = Report::to_writer("mail-x", Verbosity::Quiet, stderr.clone());
             let session = Session::start_jsonl(opening(), report, output);
             session.has_done("all is in place");
+            session.has_done("two were moved");
             let exit = session.finish_as(Exit::Done, Totals::default());
             (exit, stderr.text())
         };
@@ -515,7 +528,8 @@ mod tests {
         drop(reader);
         let (exit, text) = stderr_of(Box::new(writer));
         assert_eq!(exit, Exit::Unfinished);
-        assert!(text.ends_with("error: all is in place\n"), "{text}");
+        let done = "error: all is in place; two were moved\n";
+        assert!(text.ends_with(done), "{text}");
         assert_eq!(stderr_of(Box::new(io::sink())), (Exit::Done, String::new()));
     }
 }

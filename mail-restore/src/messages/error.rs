@@ -178,7 +178,7 @@ pub enum Error {
     /// Something failed at a file or directory, of the set or of the live server.
     #[error(transparent)]
     Failed(#[from] Failed),
-    /// SIGTERM or SIGINT.
+    /// SIGTERM, SIGINT or SIGHUP.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
 }

@@ -236,7 +236,7 @@ fn check_interrupted(server: &Server, mut running: Running, signal: Signal) {
 fn a_run_that_is_asked_to_stop_clears_up_at_once() {
     let server = slow_server();
     let staging = server.root().join("daily").join(format!(".{DAY_2}.new"));
-    for signal in [Signal::TERM, Signal::INT] {
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
         for delay_ms in [0, 100, 250] {
             let running = slow_backup(&server).spawn();
             wait_for("staging", || staging.join("mailboxes").exists());

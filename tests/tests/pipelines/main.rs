@@ -4,6 +4,7 @@ mod month; // the crontab of a month, on good days and on bad ones
 mod whole_pipeline; // records pass on, and no tool says better than the one before it
 mod stages; // each stage killed in the middle
 mod pipeline; // mail-backup under cron, in a pipe, as an ordinary user
+mod streams; // output that cannot be written, signals
 mod clearance; // only what is proven clean is used
 mod round_trip; // backup, then restore, is the identity
 mod live_mailbox; // mail that comes and goes while it is saved
