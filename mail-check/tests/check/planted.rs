@@ -156,6 +156,21 @@ fn known_of(records: &str) -> Vec<Value> {
         .collect()
 }
 
+/// What a found message says.
+const MESSAGE: [&str; 11] = [
+    "first_set",
+    "last_set",
+    "mailbox",
+    "path",
+    "delivered",
+    "date",
+    "from",
+    "to",
+    "cc",
+    "subject",
+    "message_id",
+];
+
 /// A run of `tool` with records of every type.
 fn run_of(tool: &str, command: &str) -> String {
     let set = "daily/2026-11-23";
@@ -172,6 +187,15 @@ fn run_of(tool: &str, command: &str) -> String {
     let end = json!({"tool": tool, "status": "incomplete", "exit": 3, "seconds": 1.0,
         "totals": {ACTS: 1}});
     let infected = json!({"status": "infected"});
+    let counts = json!({"before": 1, "new": 0, "renamed": 0, "vanished": 1, "replaced": 0,
+        "headless": 0, "spoiled": 0, "mailboxes": 1, "not_compared": 0});
+    let mut mailbox = counts.clone();
+    mailbox["mailbox"] = json!(ACTS);
+    let mut alarm = alarm_of_daily();
+    alarm["mailboxes"] = json!([mailbox.clone()]);
+    let watched = json!({"component": "ssl", "role": "key", "sha256": digest, "archive": ACTS});
+    let found = json!({"bytes": 1, "sha256": digest});
+    let restored = json!({"component": "ssl", "bytes": 1, "entries": 1, "dry_run": false});
     let records = [
         record("begin", &["version", "host", "time", "root"], start),
         record(
@@ -198,6 +222,23 @@ fn run_of(tool: &str, command: &str) -> String {
         ),
         record("set", &["set", "url", "stored", "locked_until"], stored),
         record("usage", &["url"], usage),
+        record("changes", &[], counts),
+        record("mailbox", &[], mailbox),
+        record("alarm", &["rule", "message"], alarm),
+        record(
+            "accepted",
+            &["time", "user", "reason"],
+            json!({"alarms": []}),
+        ),
+        record(
+            "canary",
+            &["path"],
+            json!({"sha256": digest, "state": "gone"}),
+        ),
+        record("database", &["database"], json!({"tables": {ACTS: 1}})),
+        record("watched", &["path"], watched),
+        record("message", &MESSAGE, found),
+        record("restored", &["path", "target"], restored),
         record("error", &["message", "path"], json!({"causes": [ACTS]})),
         record("later", &["path", "message"], json!({})),
         record("end", &[], end),
@@ -333,8 +374,18 @@ fn lines_of_logs_and_names_of_files() {
     let files = format!("[credentials]\nfiles = [{}]\n", toml_text(&odd));
     site.check(&["backups"], "", b"", "2026-11-22");
     site.check(&["credentials"], &files, b"", "FORGED");
+    let hold = record("alarm", &["rule", "message"], alarm_of_daily());
+    site.put("backup/HOLD", format!("{hold}\n"));
+    site.check(&["backups"], "", b"", "FORGED");
+    site.put("backup/HOLD", ACTS);
+    site.check(&["backups"], "", b"", "cannot be read");
     let set = site.path("backup/daily/2026-11-22");
     site.check(&["set", set.to_str().unwrap()], "", b"", "2026-11-22");
+}
+
+/// What an alarm has beside its words.
+fn alarm_of_daily() -> Value {
+    json!({"level": "alarm", "set": "daily/2026-11-22", "time": "2026-11-22T03:00:00+00:00"})
 }
 
 fn toml_text(path: &Path) -> String {

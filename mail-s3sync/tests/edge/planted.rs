@@ -101,6 +101,8 @@ fn answers() -> Vec<(String, String)> {
             head("200 OK"),
             list(&format!("daily/{mild}/checksums.sha256"), mild),
         ),
+        (head("200 OK"), list(&format!("pool/{mild}"), mild)),
+        (head("200 OK"), list("pool/ledger.jsonl", mild)),
         (
             head("200 OK"),
             list("daily/2026-11-23/checksums.sha256", ACTS),

@@ -100,6 +100,34 @@ fn the_note_beside_a_message_in_quarantine_does_not_act() {
     assert!(notes > 0, "nothing was moved");
 }
 
+/// Why somebody let a content pass, and who: said each time.
+#[test]
+fn a_reason_to_accept_does_not_act() {
+    let bench = Bench::new();
+    let armor = "-----BEGIN PGP MESSAGE-----\n\nhQEM\n-----END PGP MESSAGE-----\n";
+    let message = format!("From: a@example.org\nSubject: x\n\n{armor}");
+    let file = bench.put("box/cur/1.pgp:2,S", message);
+    fs::create_dir_all(bench.path("box/new")).unwrap();
+    fs::create_dir_all(bench.path("box/tmp")).unwrap();
+    let list = bench.path("list");
+    let accept = || {
+        let accept = tool(&[&bench.clamd.unix()]).arg("--accepted").arg(&list);
+        accept.args(["--accept", &crate::support::sha256(&file), ACTS])
+    };
+    for format in ["jsonl", "text"] {
+        let outcome = accept().args(["--format", format, "-vv"]).run();
+        assert_all_inert(&outcome.assert_code(0));
+    }
+    assert_inert("the list", fs::read(&list).unwrap());
+    for format in ["jsonl", "text"] {
+        let scan = bench.tool().arg("--accepted").arg(&list);
+        let scan = scan.args(["--format", format, "-vv"]);
+        let outcome = scan.arg(bench.path("box")).run().assert_code(0);
+        assert!(outcome.text().contains("FORGED"), "{}", outcome.text());
+        assert_all_inert(&outcome);
+    }
+}
+
 #[test]
 fn records_that_are_passed_on_do_not_act() {
     let bench = Bench::new();

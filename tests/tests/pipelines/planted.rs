@@ -142,3 +142,105 @@ fn no_name_acts_in_the_logs_of_the_scripts() {
     let log = host.log(".mailserver-backup.log");
     assert!(log.contains("FORGED"), "{log}");
 }
+
+/// Text as a header carries it encoded (RFC 2047), and as a parameter does (RFC 2231).
+fn encoded() -> (String, String) {
+    let bytes = |before: char| ACTS.bytes().map(move |byte| format!("{before}{byte:02X}"));
+    let word: String = bytes('=').collect();
+    let parameter: String = bytes('%').collect();
+    (format!("=?utf-8?Q?{word}?="), format!("utf-8''{parameter}"))
+}
+
+/// Who sends mail names sender, subject and attachment of what is found.
+#[test]
+fn what_a_search_shows_of_a_message_does_not_act() {
+    let host = Host::new(3);
+    let (word, name) = encoded();
+    let mail = format!(
+        "From: {word} <a@example.org>\r\nTo: {word} <b@example.org>\r\nCc: {word} <c@example.org>\r\n\
+         Subject: {word}\r\nMessage-ID: <{word}@example.org>\r\nMIME-Version: 1.0\r\n\
+         Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\
+         Content-Type: text/plain; name*={name}\r\n\
+         Content-Disposition: attachment; filename*={name}\r\n\r\nfound\r\n--b--\r\n"
+    );
+    let folder = host
+        .server
+        .mail()
+        .join(format!("example.com/alice/.Fol{ACTS}der/cur"));
+    for name in ["new", "tmp", "cur"] {
+        fs::create_dir_all(folder.with_file_name(name)).unwrap();
+    }
+    fs::write(folder.join(format!("1.a{ACTS}:2,S")), mail).unwrap();
+    let _ = host.server.backup().run().assert_code(0);
+    let search = |args: &[&str]| host.server.restore().args(["--from", "all"]).args(args);
+    for condition in [
+        ["--attachment", "*FORGED*"],
+        ["--subject", "FORGED"],
+        ["--sender", "a@example.org"],
+        ["--text", "found"],
+    ] {
+        let list = || search(&condition).arg("--list");
+        let found = list().run().assert_code(0);
+        assert_eq!(
+            found.data("message").len(),
+            1,
+            "{condition:?} {}",
+            found.stderr
+        );
+        assert_all_inert(condition[0], list);
+        assert_all_inert("dry run", || search(&condition).arg("--dry-run"));
+    }
+    let to = host.server.dir().join("found");
+    assert_all_inert("restore", || search(&["--text", "found", "--to"]).arg(&to));
+}
+
+/// Who holds the backup disk writes `HOLD` and what was accepted; names of settings come from
+/// elsewhere, too.
+#[test]
+fn no_alarm_reason_or_setting_acts() {
+    let host = Host::new(3);
+    let server = &host.server;
+    let name = "odd\u{1b}c\u{7}\u{9b}m\u{202e}\u{2066}";
+    let extra = server.dir().join(name);
+    fs::create_dir(&extra).unwrap();
+    fs::write(extra.join(ACTS), "x").unwrap();
+    let canary = server.mail().join("backup-canary.invalid/canary/cur");
+    fs::create_dir_all(&canary).unwrap();
+    fs::write(canary.join(format!("1.M{ACTS}.backup-canary:2,S")), "x").unwrap();
+    let backup = || {
+        let backup = server.backup().env("EXTRA_DIRS", extra.to_str().unwrap());
+        backup
+            .env("BACKUP_CANARY", "yes")
+            .env("EXCLUDE", format!("*FORGED* {name}"))
+    };
+    assert_all_inert("backup", backup);
+    let log = fs::read_to_string(server.root().join("latest/backup.log")).unwrap();
+    assert!(log.contains("FORGED"), "{log}");
+    assert_inert("backup.log", log);
+    assert_all_inert("dry run", || backup().arg("--dry-run"));
+
+    let hold = server.root().join("HOLD");
+    let text = serde_json::to_string(ACTS).unwrap();
+    let alarm = format!(
+        r#"{{"type":"alarm","data":{{"level":"alarm","rule":{text},"set":"daily/2026-11-01","time":"2026-11-01T03:00:00+00:00","message":{text}}}}}"#
+    );
+    fs::create_dir(server.dir().join("store")).unwrap();
+    let store = format!("file://{}", server.dir().join("store").display());
+    for content in [alarm.as_str(), ACTS] {
+        fs::write(&hold, content).unwrap();
+        assert_all_inert("accept, dry run", || {
+            server.backup().args(["--accept", ACTS, "-n"])
+        });
+        assert_all_inert("prune", || server.backup().arg("--prune-only"));
+        assert_all_inert("backup", || server.backup().arg("--hourly"));
+        assert_all_inert("push", || {
+            let push = mail_tests::run::Tool::new("mail-s3sync").args(["push", "--to", &store]);
+            push.env("BACKUP_ROOT", server.root())
+        });
+    }
+    fs::write(&hold, format!("{alarm}\n")).unwrap();
+    assert_all_inert("accept", || server.backup().args(["--accept", ACTS]));
+    let accepted = fs::read(server.root().join("accepted.jsonl")).unwrap();
+    assert!(String::from_utf8_lossy(&accepted).contains("FORGED"));
+    assert_inert("accepted.jsonl", accepted);
+}
