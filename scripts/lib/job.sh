@@ -41,7 +41,8 @@ job_begin() {
         echo "warning: the log $JOB_LOG cannot be written; going on without it" >&2
         JOB_LOG=/dev/null
     fi
-    JOB_DIR=$(mktemp -d)
+    clear_killed_jobs
+    JOB_DIR=$(mktemp -d "${TMPDIR:-/tmp}/mail-job.$$.XXXXXX")
     trap 'rm -rf "$JOB_DIR"' EXIT
     # What tools get beside their own flags, where the configuration is not in its usual place.
     local state
@@ -57,6 +58,17 @@ job_begin() {
     if [ -n "$state" ]; then
         CHECK_FLAGS+=(--state "$state")
     fi
+}
+
+# clear_killed_jobs: what scripts that were killed have left.
+clear_killed_jobs() {
+    local left pid
+    for left in "${TMPDIR:-/tmp}"/mail-job.*; do
+        pid=${left##*/mail-job.}
+        if [ -O "$left" ] && ! kill -0 "${pid%%.*}" 2>/dev/null; then
+            rm -rf "$left"
+        fi
+    done
 }
 
 # job_end STATUS: the last line of the log says how it went.

@@ -416,6 +416,8 @@ fn what_is_destroyed_slowly_is_seen_while_the_good_sets_are_there() {
     );
     check(Attack::DeleteEvenly(1), "never");
     check(Attack::NewNamesWithHeaders(5), "never");
+    check(Attack::NewNamesWithHeaders(1), "never");
+    check(Attack::NewNames(1), "alarm 0");
     check(Attack::InPlace(1), "alarm 0");
     check(Attack::Messages(10), "notable 1");
     check(
@@ -424,13 +426,25 @@ fn what_is_destroyed_slowly_is_seen_while_the_good_sets_are_there() {
     );
 }
 
-#[test]
-fn half_of_one_mailbox_is_notable_in_the_very_run() {
-    for seed in 1..=SEEDS {
-        let messages = after_ordinary_life(seed).0.users[3].messages;
-        if messages > 200 {
-            let told = seen(Attack::DeleteOne(60), 1, seed);
-            assert_ne!(told, Seen::Never, "seed {seed}");
+/// What is seen when this share of a mailbox that is large enough is deleted: the best and the worst.
+fn seen_of_one(percent: u64) -> Vec<Seen> {
+    let is_large = |seed: &u64| after_ordinary_life(*seed).0.users[3].messages > 200;
+    let seeds = (1..=SEEDS).filter(is_large);
+    let mut all: Vec<Seen> = Vec::new();
+    for told in seeds.map(|seed| seen(Attack::DeleteOne(percent), 1, seed)) {
+        if !all.contains(&told) {
+            all.push(told);
         }
     }
+    all
+}
+
+/// A folder is as so much of its mailbox.
+#[test]
+fn a_quarter_of_one_mailbox_is_notable_in_the_very_run() {
+    for percent in [25, 35, 50, 60, 100] {
+        assert_eq!(seen_of_one(percent), [Seen::AsNotable(0)], "{percent} %");
+    }
+    // Only together with what its user has deleted on that day.
+    assert!(seen_of_one(10).contains(&Seen::Never));
 }

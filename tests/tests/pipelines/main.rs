@@ -2,6 +2,7 @@
 
 mod month; // the crontab of a month, on good days and on bad ones
 mod whole_pipeline; // records pass on, and no tool says better than the one before it
+mod suspicious_night; // the mail is destroyed, and comes back
 mod stages; // each stage killed in the middle
 mod pipeline; // mail-backup under cron, in a pipe, as an ordinary user
 mod streams; // output that cannot be written, signals
