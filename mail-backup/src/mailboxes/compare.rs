@@ -24,8 +24,9 @@ use std::io;
 use std::iter::Peekable;
 
 use mail_common::archive::index::{Kind, LiveEntry};
+use mail_common::archive::members::{Member, Stored};
 use mail_common::archive::state::{CONTROL, Change};
-use mail_common::archive::view::{Member, Stored, View};
+use mail_common::archive::view::View;
 use mail_common::maildir::is_message;
 use mail_common::relpath::RelPath;
 
@@ -569,7 +570,7 @@ fn is_control(old: &Stored) -> bool {
 }
 
 /// The members of the last backup, in order; none when there is no last backup.
-struct OldMembers<'a>(Option<(&'a History<'a>, Peekable<View<File>>)>);
+struct OldMembers<'a>(Option<(&'a History<'a>, Peekable<View<'a, File>>)>);
 
 impl<'a> OldMembers<'a> {
     fn open(history: Option<&'a History<'a>>) -> Result<Self, Error> {

@@ -11,8 +11,9 @@ use std::os::unix::fs::FileExt;
 
 use mail_common::archive::dumpdir::{Dumpdir, Listed, Rename, RenamePlanner, Still};
 use mail_common::archive::index::{Kind, LiveEntry};
+use mail_common::archive::members::Member;
 use mail_common::archive::state::{Change, State};
-use mail_common::archive::view::{Member, View};
+use mail_common::archive::view::View;
 use mail_common::beneath;
 use mail_common::relpath::RelPath;
 use mail_common::set::mailbox::segment_index_in;
@@ -54,7 +55,7 @@ pub(crate) fn collect_names(
         let path = segment_index_in(&unit.directory, number);
         beneath::regular_file(&context.in_set(&path))
     };
-    let view = View::of_state(state.clone(), open);
+    let view = View::of_state(state, open);
     for member in view.map_err(Error::NewIndexes)? {
         context.check_interrupt()?;
         collector.take(member.map_err(Error::NewIndexes)?)?;

@@ -5,7 +5,7 @@ use std::error::Error as StdError;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use mail_common::archive::{dumpdir, index, view};
+use mail_common::archive::{dumpdir, index, members};
 use mail_common::failure::{Failed, Failure, FailureKind};
 use mail_common::interrupt::Interrupted;
 
@@ -37,7 +37,7 @@ pub(crate) enum Error {
     /// The indexes that were just written or linked do not go together, which only a bug brings
     /// about, or a disk that does not keep what was written.
     #[error("read the indexes of the new set back")]
-    NewIndexes(#[source] view::Error),
+    NewIndexes(#[source] members::Error),
     /// The same of the names in them.
     #[error("find the way from the stored names to the present ones")]
     Renames(#[source] dumpdir::Error),

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use mail_common::archive::view::Member;
+use mail_common::archive::members::Member;
 use mail_common::checksum::Sha256;
 use mail_common::relpath::RelPath;
 use mail_common::set::mailbox::{directory_of, index_in, is_index, is_state, mailbox_of, state_in};

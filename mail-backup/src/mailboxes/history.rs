@@ -9,9 +9,10 @@ use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
 use mail_common::archive::index::{IndexEntry, IndexReader};
+use mail_common::archive::members;
 use mail_common::archive::segment::segment_number;
 use mail_common::archive::state::{CONTROL, State};
-use mail_common::archive::view::{self, View};
+use mail_common::archive::view::View;
 use mail_common::beneath;
 use mail_common::checksum::Sha256;
 use mail_common::record::Artifact;
@@ -202,7 +203,7 @@ impl<'a> History<'a> {
     }
 
     /// The mailbox as the earlier set has it.
-    pub(crate) fn view(&self) -> Result<View<File>, Error> {
+    pub(crate) fn view(&self) -> Result<View<'_, File>, Error> {
         let open = |path: &RelPath| beneath::regular_file(&self.set.locate(path));
         let view = match self.format {
             Format::One => {
@@ -210,7 +211,7 @@ impl<'a> History<'a> {
                 let index = open(&path).map_err(Error::last_backup(&self.set.locate(&path)))?;
                 View::of_index(index)
             }
-            Format::Two => View::of_state(self.state.clone(), |number| {
+            Format::Two => View::of_state(&self.state, |number| {
                 open(&segment_index_in(&self.directory, number))
             }),
         };
@@ -218,7 +219,7 @@ impl<'a> History<'a> {
     }
 
     /// For `map_err`: the mailbox cannot be seen whole.
-    pub(crate) fn view_error(&self, source: view::Error) -> Error {
+    pub(crate) fn view_error(&self, source: members::Error) -> Error {
         Error::last_backup(&self.set.locate(&self.description()))(source)
     }
 

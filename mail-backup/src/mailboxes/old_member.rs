@@ -4,8 +4,8 @@ use std::fs::File;
 use std::sync::Arc;
 
 use mail_common::archive::index::{IndexEntry, LiveEntry, Location};
+use mail_common::archive::members::Stored;
 use mail_common::archive::state::CONTROL;
-use mail_common::archive::view::Stored;
 use mail_common::maildir::is_message;
 use mail_common::relpath::RelPath;
 

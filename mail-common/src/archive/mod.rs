@@ -9,8 +9,8 @@ pub mod member; // one entry as tar writes it
 pub mod segment; // a file of frames that ends as a tar ends
 
 pub mod state; // what became of the members since their segments were written
-pub mod view; // a mailbox as it was on the day of a set
-pub mod members; // the same in the order in which it is stored
+pub mod members; // the members of a mailbox on the day of a set, as they are stored
+pub mod view; // the same by the names that they had
 pub mod dumpdir; // how tar --incremental comes to the same
 
 mod pax; // what a tar header cannot hold

@@ -7,7 +7,9 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::iter::Peekable;
 
 use serde::{Deserialize, Serialize};
 use zstd::zstd_safe::CParameter;
@@ -90,6 +92,15 @@ impl State {
     #[must_use]
     pub fn change(&self, segment: u32, stored: &RelPath) -> Option<&Change> {
         self.changes.get(&(segment, stored.clone()))
+    }
+
+    /// What became of the members of a segment, by stored name.
+    pub(super) fn changes_of(
+        &self,
+        segment: u32,
+    ) -> impl Iterator<Item = (&(u32, RelPath), &Change)> {
+        let from = self.changes.range((segment, RelPath::root())..);
+        from.take_while(move |((of, _), _)| *of == segment)
     }
 
     /// Reads `state.jsonl.zst`.
@@ -238,6 +249,63 @@ impl<R: BufRead> Iterator for StateReader<R> {
         let next = self.next_change().transpose();
         self.has_ended = !matches!(next, Some(Ok(_)));
         next
+    }
+}
+
+/// Changes that are read beside the members that they are of, both sorted by segment and stored
+/// name.
+pub struct ChangeCursor<C: Iterator>(Peekable<C>);
+
+impl<C: Iterator> fmt::Debug for ChangeCursor<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChangeCursor").finish_non_exhaustive()
+    }
+}
+
+impl<C: Iterator<Item = Result<Changed, Error>>> ChangeCursor<C> {
+    /// Before the first of `changes`.
+    pub fn new(changes: C) -> Self {
+        Self(changes.peekable())
+    }
+
+    /// What became of the member `stored` of `segment`, if that is the next change.
+    ///
+    /// # Errors
+    /// When the next change cannot be read.
+    pub fn of(&mut self, segment: u32, stored: &RelPath) -> Result<Option<Change>, Error> {
+        let changed = self.next_if(|at| *at == (segment, stored))?;
+        Ok(changed.map(|(_, change)| change))
+    }
+
+    /// The next change, if its member comes before `stored` of `segment`.
+    ///
+    /// # Errors
+    /// When the next change cannot be read.
+    pub fn next_before(
+        &mut self,
+        segment: u32,
+        stored: &RelPath,
+    ) -> Result<Option<Changed>, Error> {
+        self.next_if(|at| *at < (segment, stored))
+    }
+
+    /// The next change, if its member is in `segment` or one before.
+    ///
+    /// # Errors
+    /// When the next change cannot be read.
+    pub fn next_up_to(&mut self, segment: u32) -> Result<Option<Changed>, Error> {
+        self.next_if(|(of, _)| *of <= segment)
+    }
+
+    fn next_if(
+        &mut self,
+        is_meant: impl Fn(&(u32, &RelPath)) -> bool,
+    ) -> Result<Option<Changed>, Error> {
+        let next = self.0.next_if(|next| match next {
+            Ok(((segment, stored), _)) => is_meant(&(*segment, stored)),
+            Err(_) => true,
+        });
+        next.transpose()
     }
 }
 

@@ -7,141 +7,41 @@
 //! first: memory grows with the renames, and not with the mailbox.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
-use std::io::{self, BufReader, Read};
+use std::collections::{BTreeSet, BinaryHeap};
+use std::io::{self, Read};
 
-use super::index::{self, IndexEntry, IndexReader};
-use super::segment::MAX_MEMBERS;
-use super::state::{Change, State};
-use crate::failure::{Failure, FailureKind};
+use super::index::{self, IndexReader};
+use super::members::{Error, Index, Member, SegmentIndex, Stored, all_met};
+use super::state::{Change, ChangeCursor, Changed, State};
 use crate::relpath::RelPath;
 
-/// No index of a segment is longer: the last frame of a segment may go beyond [`MAX_MEMBERS`]. Who
-/// can write to the disk could forge one that fills the memory.
-const INDEX_MAX_LINES: u64 = 2 * MAX_MEMBERS;
-
-/// A member of an archive of the mailbox.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Member {
-    /// It was in the mailbox.
-    Here(Stored),
-    /// It was no longer.
-    Gone {
-        /// As it was when its segment was written.
-        entry: IndexEntry,
-        /// When this was first seen, in seconds since 1970.
-        since_seconds: i64,
-    },
-}
-
-/// An entry of the mailbox.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stored {
-    /// With the name and the times of that day.
-    pub entry: IndexEntry,
-    /// Its name in the archive.
-    pub stored: RelPath,
-}
-
-/// Why a mailbox cannot be seen whole.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The index of format 1 cannot be read.
-    #[error(transparent)]
-    Index(#[from] index::Error),
-    /// The index of a segment cannot be opened.
-    #[error("open the index of segment {segment}")]
-    Open {
-        /// Its number.
-        segment: u32,
-        /// The cause.
-        source: io::Error,
-    },
-    /// The index of a segment cannot be read.
-    #[error("read the index of segment {segment}")]
-    Segment {
-        /// Its number.
-        segment: u32,
-        /// The cause.
-        source: index::Error,
-    },
-    /// The index of a segment is longer than a segment can be.
-    #[error(
-        "the index of segment {segment} has over {INDEX_MAX_LINES} lines, more than mail-backup \
-         writes"
-    )]
-    Long {
-        /// Its number.
-        segment: u32,
-    },
-    /// The index of a segment speaks of another one.
-    #[error("the index of segment {segment} has {path} in segment {other}")]
-    Elsewhere {
-        /// Whose index it is.
-        segment: u32,
-        /// What it lists.
-        path: RelPath,
-        /// Where it says that this lies.
-        other: u32,
-    },
-    /// The state does not fit the indexes.
-    #[error("the state speaks of {path} in segment {segment}, whose index does not have it")]
-    Unknown {
-        /// The segment.
-        segment: u32,
-        /// The stored name.
-        path: RelPath,
-    },
-    /// Two members have one name.
-    #[error("the mailbox has {path} twice")]
-    Twice {
-        /// The name.
-        path: RelPath,
-    },
-}
-
-impl Failure for Error {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Index(source) => source.kind(),
-            Self::Open { source, .. } => FailureKind::of_io(source),
-            Self::Segment { source, .. } => source.kind(),
-            Self::Long { .. }
-            | Self::Elsewhere { .. }
-            | Self::Unknown { .. }
-            | Self::Twice { .. } => FailureKind::Damaged,
-        }
-    }
-}
-
-pub(super) type Index<R> = IndexReader<BufReader<zstd::Decoder<'static, BufReader<R>>>>;
+/// The changes of a segment, of which the state is kept.
+type KeptChanges<'a> = Box<dyn Iterator<Item = Result<Changed, index::Error>> + 'a>;
 
 /// The members of a mailbox. Those that were there come sorted by the names that they had; those
 /// that were gone come in between.
-pub struct View<R> {
-    streams: Vec<Stream<R>>,
+pub struct View<'a, R: Read> {
+    streams: Vec<Stream<'a, R>>,
     /// Streams whose next member is not known.
     waiting: Vec<usize>,
     /// The next member of each of the others, and their names.
     next: Vec<Option<Stored>>,
     names: BinaryHeap<Reverse<(RelPath, usize)>>,
-    /// Those that no member was met for.
-    changes: BTreeMap<(u32, RelPath), Change>,
     last: Option<RelPath>,
     has_ended: bool,
 }
 
 /// A source of members in the order of their stored names.
-enum Stream<R> {
+enum Stream<'a, R: Read> {
     /// The index of a mailbox of format 1.
     Whole(Index<R>),
-    /// The index of a segment.
-    Segment(u32, Index<R>),
+    /// A segment, without what was renamed.
+    Segment(SegmentIndex<R>, ChangeCursor<KeptChanges<'a>>),
     /// Entries that are known already.
     Known(std::vec::IntoIter<Stored>),
 }
 
-impl<R> std::fmt::Debug for View<R> {
+impl<R: Read> std::fmt::Debug for View<'_, R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("View")
             .field("last", &self.last)
@@ -149,7 +49,13 @@ impl<R> std::fmt::Debug for View<R> {
     }
 }
 
-impl<R: Read> View<R> {
+impl<'a, R: Read> View<'a, R> {
+    /// A mailbox of which nothing is known.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::of_streams(Vec::new())
+    }
+
     /// The mailbox of a set of format 1, by its `index.jsonl.zst`.
     ///
     /// # Errors
@@ -157,10 +63,7 @@ impl<R: Read> View<R> {
     pub fn of_index(compressed: R) -> Result<Self, Error> {
         let index = IndexReader::open(compressed);
         let index = index.map_err(|source| index::Error::Read { line: 1, source })?;
-        Ok(Self::of_streams(
-            vec![Stream::Whole(index)],
-            BTreeMap::new(),
-        ))
+        Ok(Self::of_streams(vec![Stream::Whole(index)]))
     }
 
     /// The mailbox of a set of format 2. `open` opens the index of a segment; twice where something
@@ -169,32 +72,31 @@ impl<R: Read> View<R> {
     /// # Errors
     /// When an index cannot be opened, or the renames cannot be collected.
     pub fn of_state(
-        state: State,
+        state: &'a State,
         mut open: impl FnMut(u32) -> io::Result<R>,
     ) -> Result<Self, Error> {
-        let mut open = |segment| {
-            let index = open(segment).and_then(IndexReader::open);
-            index.map_err(|source| Error::Open { segment, source })
-        };
-        let renamed = renamed(&state.changes, &mut open)?;
-        let control: Vec<Stored> = state.control.into_iter().map(in_place).collect();
+        let is_strange = |(segment, _): &&(u32, RelPath)| !state.segments.contains(segment);
+        let strange = state.changes.iter().find(|(at, _)| is_strange(at));
+        all_met(strange.map(|(at, change)| (at.clone(), change.clone())))?;
+        let control = state.control.iter().cloned().map(Stored::in_place);
+        let control: Vec<Stored> = control.collect();
         let mut streams = vec![
             Stream::Known(control.into_iter()),
-            Stream::Known(renamed.into_iter()),
+            Stream::Known(renamed(state, &mut open)?.into_iter()),
         ];
-        for segment in state.segments {
-            streams.push(Stream::Segment(segment, open(segment)?));
+        for segment in &state.segments {
+            let index = SegmentIndex::open_by(*segment, &mut open)?;
+            streams.push(Stream::Segment(index, kept_changes(state, *segment)));
         }
-        Ok(Self::of_streams(streams, state.changes))
+        Ok(Self::of_streams(streams))
     }
 
-    fn of_streams(streams: Vec<Stream<R>>, changes: BTreeMap<(u32, RelPath), Change>) -> Self {
+    fn of_streams(streams: Vec<Stream<'a, R>>) -> Self {
         Self {
             waiting: (0..streams.len()).collect(),
             next: streams.iter().map(|_| None).collect(),
             streams,
             names: BinaryHeap::new(),
-            changes,
             last: None,
             has_ended: false,
         }
@@ -202,7 +104,7 @@ impl<R: Read> View<R> {
 
     fn next_member(&mut self) -> Result<Option<Member>, Error> {
         while let Some(stream) = self.waiting.last().copied() {
-            match self.read(stream)? {
+            match self.streams[stream].read()? {
                 Some(Member::Here(stored)) => {
                     self.waiting.pop();
                     let path = stored.entry.live.path.clone();
@@ -216,7 +118,7 @@ impl<R: Read> View<R> {
             }
         }
         let Some(Reverse((path, stream))) = self.names.pop() else {
-            return self.end();
+            return Ok(None);
         };
         self.waiting.push(stream);
         if self.last.as_ref() == Some(&path) {
@@ -225,37 +127,28 @@ impl<R: Read> View<R> {
         self.last = Some(path);
         Ok(self.next[stream].take().map(Member::Here))
     }
+}
 
-    fn end(&mut self) -> Result<Option<Member>, Error> {
-        match self.changes.pop_first() {
-            Some(((segment, path), _)) => Err(Error::Unknown { segment, path }),
-            None => Ok(None),
-        }
-    }
-
-    /// What the stream has next.
-    fn read(&mut self, stream: usize) -> Result<Option<Member>, Error> {
-        match &mut self.streams[stream] {
-            Stream::Known(entries) => Ok(entries.next().map(Member::Here)),
-            Stream::Whole(index) => {
+impl<R: Read> Stream<'_, R> {
+    /// What it has next.
+    fn read(&mut self) -> Result<Option<Member>, Error> {
+        match self {
+            Self::Known(entries) => Ok(entries.next().map(Member::Here)),
+            Self::Whole(index) => {
                 let entry = index.next().transpose()?;
-                Ok(entry.map(|entry| Member::Here(in_place(entry))))
+                Ok(entry.map(|entry| Member::Here(Stored::in_place(entry))))
             }
-            Stream::Segment(segment, index) => {
-                while let Some(entry) = next_of(*segment, index)? {
-                    let change = self.changes.remove(&(*segment, entry.live.path.clone()));
-                    let member = changed(entry, change);
-                    if member.is_some() {
-                        return Ok(member);
-                    }
+            Self::Segment(index, changes) => loop {
+                match index.next_member(changes)? {
+                    Some(Member::Here(stored)) if stored.is_renamed() => {}
+                    member => return Ok(member),
                 }
-                Ok(None)
-            }
+            },
         }
     }
 }
 
-impl<R: Read> Iterator for View<R> {
+impl<R: Read> Iterator for View<'_, R> {
     type Item = Result<Member, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -268,81 +161,33 @@ impl<R: Read> Iterator for View<R> {
     }
 }
 
-pub(super) fn in_place(entry: IndexEntry) -> Stored {
-    let stored = entry.live.path.clone();
-    Stored { entry, stored }
-}
-
-/// The next line of the index of `segment`, which may speak of no other one.
-pub(super) fn next_of<R: Read>(
-    segment: u32,
-    index: &mut Index<R>,
-) -> Result<Option<IndexEntry>, Error> {
-    let entry = index.next().transpose();
-    let entry = entry.map_err(|source| Error::Segment { segment, source })?;
-    match entry {
-        Some(entry) if entry.location.segment != segment => Err(Error::Elsewhere {
-            segment,
-            other: entry.location.segment,
-            path: entry.live.path,
-        }),
-        Some(_) if index.line() > INDEX_MAX_LINES => Err(Error::Long { segment }),
-        entry => Ok(entry),
-    }
-}
-
-/// The member of `entry` after `change`; `None` when it was renamed: it comes from another stream.
-fn changed(entry: IndexEntry, change: Option<Change>) -> Option<Member> {
-    match change {
-        None => Some(Member::Here(in_place(entry))),
-        Some(Change::Gone { since_seconds }) => Some(Member::Gone {
-            entry,
-            since_seconds,
-        }),
-        Some(Change::Here { ref path, .. }) if *path != entry.live.path => None,
-        Some(change) => Some(Member::Here(present(entry, &change))),
-    }
-}
-
-/// The member of `entry` as `change` has it.
-pub(super) fn present(mut entry: IndexEntry, change: &Change) -> Stored {
-    let stored = entry.live.path.clone();
-    if let Change::Here {
-        path,
-        inode,
-        ctime_ns,
-    } = change
-    {
-        entry.live.path.clone_from(path);
-        entry.live.stat.inode = *inode;
-        entry.live.stat.ctime_ns = *ctime_ns;
-    }
-    Stored { entry, stored }
+fn kept_changes(state: &State, segment: u32) -> ChangeCursor<KeptChanges<'_>> {
+    let changes = state.changes_of(segment);
+    let changes = changes.map(|(at, change)| Ok((at.clone(), change.clone())));
+    ChangeCursor::new(Box::new(changes) as KeptChanges<'_>)
 }
 
 /// The members that have another name than they are stored under, sorted by it.
 fn renamed<R: Read>(
-    changes: &BTreeMap<(u32, RelPath), Change>,
-    mut open: impl FnMut(u32) -> Result<Index<R>, Error>,
+    state: &State,
+    open: &mut impl FnMut(u32) -> io::Result<R>,
 ) -> Result<Vec<Stored>, Error> {
     let is_rename = |stored: &RelPath, change: &Change| match change {
         Change::Here { path, .. } => path != stored,
         Change::Gone { .. } => false,
     };
-    let mut segments: Vec<u32> = changes
-        .iter()
-        .filter(|((_, stored), change)| is_rename(stored, change))
-        .map(|((segment, _), _)| *segment)
-        .collect();
-    segments.dedup();
+    let renames = state.changes.iter();
+    let renames = renames.filter(|((_, stored), change)| is_rename(stored, change));
+    let segments: BTreeSet<u32> = renames.map(|((segment, _), _)| *segment).collect();
     let mut found = Vec::new();
     for segment in segments {
-        let mut index = open(segment)?;
-        while let Some(entry) = next_of(segment, &mut index)? {
-            let at = (segment, entry.live.path.clone());
-            match changes.get(&at) {
-                Some(change) if is_rename(&at.1, change) => found.push(present(entry, change)),
-                _ => {}
+        let mut index = SegmentIndex::open_by(segment, open)?;
+        let mut changes = kept_changes(state, segment);
+        while let Some(member) = index.next_member(&mut changes)? {
+            if let Member::Here(stored) = member
+                && stored.is_renamed()
+            {
+                found.push(stored);
             }
         }
     }
@@ -354,10 +199,11 @@ fn renamed<R: Read>(
 mod tests {
     use super::*;
     use crate::archive::fixture;
-    use crate::archive::index::{IndexWriter, Kind};
-    use crate::archive::members::Members;
+    use crate::archive::index::{IndexEntry, IndexWriter, Kind};
+    use crate::archive::members::{INDEX_MAX_LINES, Members};
     use crate::archive::state::StateReader;
     use crate::checksum::Sha256;
+    use crate::failure::{Failure, FailureKind};
     use std::collections::HashMap;
 
     fn path(text: &str) -> RelPath {
@@ -413,7 +259,7 @@ mod tests {
         let written = io::Cursor::new(state.write(Vec::new(), 1).unwrap());
         let members = Members::new(StateReader::open(written)?, open);
         let members = members.collect::<Result<Vec<Member>, Error>>();
-        let view = View::of_state(state, open).and_then(Iterator::collect);
+        let view = View::of_state(&state, open).and_then(Iterator::collect);
         assert_same(&members, &view);
         for member in view?.into_iter().map(Ok::<_, Error>) {
             shown.push(match member? {
@@ -468,7 +314,7 @@ mod tests {
         let entries = [entry("m/a", 1), entry("m/b", 0)];
         let view = View::of_index(io::Cursor::new(index(&entries))).unwrap();
         let members: Result<Vec<Member>, Error> = view.collect();
-        let expected = entries.map(|entry| Member::Here(in_place(entry)));
+        let expected = entries.map(|entry| Member::Here(Stored::in_place(entry)));
         assert_eq!(members.unwrap(), expected);
     }
 
@@ -502,7 +348,7 @@ mod tests {
             ..State::default()
         };
         let open = |_| Ok(io::Cursor::new(index(&[entry("m/a", 2)])));
-        let failed = View::of_state(state, open).unwrap().next().unwrap();
+        let failed = View::of_state(&state, open).unwrap().next().unwrap();
         assert_eq!(failed.unwrap_err().kind(), FailureKind::Damaged);
     }
 }

@@ -13,10 +13,11 @@ use super::{Numbered, SetFile, mailbox};
 use crate::archive::compression::Compression;
 use crate::archive::dumpdir::{self, Dumpdirs, Scope};
 use crate::archive::index;
+use crate::archive::members::{self, Member};
 use crate::archive::reader::TarReader;
 use crate::archive::segment::{segment_name, segment_number};
 use crate::archive::state::{CONTROL, State};
-use crate::archive::view::{self, Member, View};
+use crate::archive::view::View;
 use crate::failure::{Failure, FailureKind};
 use crate::relpath::RelPath;
 
@@ -103,7 +104,7 @@ pub enum MailboxError {
         /// Where.
         directory: RelPath,
         /// The cause.
-        source: view::Error,
+        source: members::Error,
     },
     /// `0000` does not say what the state says.
     #[error("stock tar would not come to the mailbox in {directory}")]
@@ -276,7 +277,7 @@ impl SavedMailbox {
                 Some(state)
             }
         };
-        for member in self.view(set, state.clone())? {
+        for member in self.view(set, state.as_ref())? {
             let member = member.map_err(|source| self.unreadable(source))?;
             if let Some(comparison) = &mut comparison {
                 let added = comparison.add(&member);
@@ -345,14 +346,18 @@ impl SavedMailbox {
     ///
     /// # Errors
     /// When an index cannot be opened.
-    pub fn view(&self, set: &Path, state: Option<State>) -> Result<View<File>, MailboxError> {
+    pub fn view<'s>(
+        &self,
+        set: &Path,
+        state: Option<&'s State>,
+    ) -> Result<View<'s, File>, MailboxError> {
         let opened = match (&self.listing, state) {
             (Listing::Index(index), _) => View::of_index(verify::open(set, &index.path)?),
             (Listing::State { indexes, .. }, Some(state)) => View::of_state(state, |segment| {
                 let index = indexes.get(segment).ok_or(io::ErrorKind::NotFound)?;
                 verify::open(set, &index.path).map_err(io::Error::other)
             }),
-            _ => View::of_state(State::default(), |_| Err(io::ErrorKind::NotFound.into())),
+            _ => Ok(View::empty()),
         };
         opened.map_err(|source| self.unreadable(source))
     }
@@ -377,7 +382,7 @@ impl SavedMailbox {
 
     /// For what the view gives.
     #[must_use]
-    pub fn unreadable(&self, source: view::Error) -> MailboxError {
+    pub fn unreadable(&self, source: members::Error) -> MailboxError {
         MailboxError::View {
             directory: self.directory.clone(),
             source,

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use mail_common::archive::view::{Member, Stored};
+use mail_common::archive::members::{Member, Stored};
 use mail_common::checksum::Sha256;
 use mail_common::maildir::is_message;
 use mail_common::relpath::RelPath;

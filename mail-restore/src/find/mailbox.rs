@@ -9,14 +9,13 @@
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::Seek;
-use std::iter::Peekable;
 use std::os::unix::fs::MetadataExt;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use mail_common::archive::index::{self, IndexEntry, IndexReader, Kind, Location};
-use mail_common::archive::state::{Change, Changed, STORED_PREFIX, StateReader};
-use mail_common::archive::view;
+use mail_common::archive::members::{self, SegmentIndex};
+use mail_common::archive::state::{Change, ChangeCursor, Changed, STORED_PREFIX, StateReader};
 use mail_common::checksum::Sha256;
 use mail_common::failure::Failed;
 use mail_common::interrupt::Interrupted;
@@ -145,36 +144,8 @@ impl Hit {
     }
 }
 
-/// The changes of a state, sorted by segment and stored name.
-trait Changes: Iterator<Item = Result<Changed, index::Error>> {}
-
-impl<I: Iterator<Item = Result<Changed, index::Error>>> Changes for I {}
-
 /// Of an index that has no state.
 type NoChanges = std::iter::Empty<Result<Changed, index::Error>>;
-
-/// What became of the member `stored` of `segment`. Changes before it are passed over.
-fn change_of<C: Changes>(
-    changes: &mut Peekable<C>,
-    segment: u32,
-    stored: &RelPath,
-) -> Result<Option<Change>, index::Error> {
-    let wanted = (segment, stored);
-    let is_before = |change: &C::Item| {
-        let of = change
-            .as_ref()
-            .ok()
-            .map(|((segment, stored), _)| (*segment, stored));
-        of.is_some_and(|of| of < wanted)
-    };
-    while changes.next_if(is_before).is_some() {}
-    let is_of = |change: &C::Item| match change {
-        Ok(((segment, stored), _)) => (*segment, stored) == wanted,
-        Err(_) => true,
-    };
-    let change = changes.next_if(is_of).transpose()?;
-    Ok(change.map(|(_, change)| change))
-}
 
 struct MailboxSearch<'a> {
     sets: &'a [SearchedSet],
@@ -205,7 +176,7 @@ impl MailboxSearch<'_> {
                 Listing::Index(index) => {
                     self.last_state = None;
                     let hits = self.hits(set, index, None)?;
-                    let none: Option<(u32, &mut Peekable<NoChanges>)> = None;
+                    let none: Option<(u32, &mut ChangeCursor<NoChanges>)> = None;
                     self.note(set, saved, &hits, none)
                         .map_err(|source| Error::Index {
                             index: index.path.clone(),
@@ -247,7 +218,7 @@ impl MailboxSearch<'_> {
         let mut read = StateReader::open(&file).map_err(unreadable)?;
         let segments = std::mem::take(&mut read.segments);
         saved.check_segments(&segments)?;
-        let mut changes = read.peekable();
+        let mut changes = ChangeCursor::new(read);
         for segment in segments {
             let Some(index) = indexes.get(segment) else {
                 continue;
@@ -263,23 +234,25 @@ impl MailboxSearch<'_> {
             }
         }
         // To its end, where it may be damaged.
-        changes
-            .try_for_each(|change| change.map(drop))
-            .map_err(unreadable)
+        while changes.next_up_to(u32::MAX).map_err(unreadable)?.is_some() {}
+        Ok(())
     }
 
     /// Notes which of `hits` a set has. Both they and the changes are sorted by stored name.
-    fn note<C: Changes>(
+    fn note<C: Iterator<Item = Result<Changed, index::Error>>>(
         &mut self,
         set: usize,
         saved: &SavedMailbox,
         hits: &[Hit],
-        mut changes: Option<(u32, &mut Peekable<C>)>,
+        mut changes: Option<(u32, &mut ChangeCursor<C>)>,
     ) -> Result<(), index::Error> {
         let directory = Arc::new(saved.directory.clone());
         for hit in hits {
             let change = match &mut changes {
-                Some((segment, changes)) => change_of(changes, *segment, &hit.stored)?,
+                Some((segment, changes)) => {
+                    while changes.next_before(*segment, &hit.stored)?.is_some() {}
+                    changes.of(*segment, &hit.stored)?
+                }
                 None => None,
             };
             let (path, inode, ctime_ns) = match &change {
@@ -528,20 +501,11 @@ fn for_each_message(
         source,
     };
     verify_listing(file, index)?;
-    let failed = Failed::at("read", index.path.as_path());
-    file.rewind().map_err(failed)?;
-    let reader = IndexReader::open(file).map_err(Failed::at("read", index.path.as_path()))?;
-    for entry in reader {
-        let entry = entry.map_err(|source| unreadable(source.into()))?;
-        let (path, of) = (&entry.live.path, entry.location.segment);
-        if let Some(segment) = segment.filter(|segment| *segment != of) {
-            let (path, other) = (path.clone(), of);
-            return Err(unreadable(view::Error::Elsewhere {
-                segment,
-                path,
-                other,
-            }));
-        }
+    file.rewind()
+        .map_err(Failed::at("read", index.path.as_path()))?;
+    for entry in entries_of(file, segment).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        let path = &entry.live.path;
         if !path.is_within(unit) {
             return Err(Error::Foreign {
                 index: index.path.clone(),
@@ -554,4 +518,17 @@ fn for_each_message(
         }
     }
     Ok(())
+}
+
+/// The lines of an index: of a segment, or, in format 1, of them all.
+fn entries_of(
+    file: &File,
+    segment: Option<u32>,
+) -> Result<Box<dyn Iterator<Item = Result<IndexEntry, members::Error>> + '_>, members::Error> {
+    if let Some(segment) = segment {
+        return Ok(Box::new(SegmentIndex::open(segment, file)?));
+    }
+    let index = IndexReader::open(file);
+    let index = index.map_err(|source| index::Error::Read { line: 1, source })?;
+    Ok(Box::new(index.map(|entry| Ok(entry?))))
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use mail_common::archive::view;
+use mail_common::archive::members;
 use mail_common::failure::{Failed, Failure, FailureKind};
 use mail_common::interrupt::Interrupted;
 use mail_common::message::MESSAGE_ID_MAX_BYTES;
@@ -95,7 +95,7 @@ pub enum Error {
         /// In the set.
         index: RelPath,
         /// The cause.
-        source: view::Error,
+        source: members::Error,
     },
     /// The files of a mailbox contradict each other.
     #[error(transparent)]

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Seek};
 
-use mail_common::archive::members::Members;
+use mail_common::archive::members::{self, Member, Members};
 use mail_common::archive::state::StateReader;
-use mail_common::archive::view::{self, Member, View};
+use mail_common::archive::view::View;
 use mail_common::beneath::Beneath;
 use mail_common::checksum::Sha256;
 use mail_common::failure::Failed;
@@ -89,7 +89,7 @@ fn plain_mailbox(path: &RelPath) -> Option<RelPath> {
 }
 
 /// The members of a mailbox, one by one.
-pub(crate) type MemberStream<'a> = Box<dyn Iterator<Item = Result<Member, view::Error>> + 'a>;
+pub(crate) type MemberStream<'a> = Box<dyn Iterator<Item = Result<Member, members::Error>> + 'a>;
 
 /// A mailbox whose index, or whose state and indexes, have the recorded digests.
 #[derive(Debug)]

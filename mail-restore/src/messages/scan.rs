@@ -13,8 +13,8 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
 use mail_common::archive::index::{IndexEntry, Kind, Location};
+use mail_common::archive::members::{self, Member, Stored};
 use mail_common::archive::segment::segment_name;
-use mail_common::archive::view::{self, Member, Stored};
 use mail_common::beneath::Beneath;
 use mail_common::failure::Failed;
 use mail_common::interrupt::Interrupted;
@@ -272,7 +272,7 @@ impl Scanner<'_> {
     /// A member that was in the mailbox, and must lie in its unit.
     fn check(
         &self,
-        member: Result<Member, view::Error>,
+        member: Result<Member, members::Error>,
         listing: &RelPath,
     ) -> Result<Option<Stored>, Error> {
         if self.work.is_stopped() {

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use mail_common::archive::index::{IndexEntry, Kind};
+use mail_common::archive::members::Member;
 use mail_common::archive::state::State;
-use mail_common::archive::view::Member;
 use mail_common::relpath::RelPath;
 use mail_common::set::SavedMailbox;
 
@@ -30,7 +30,7 @@ pub(super) fn find_links(
     }
     let mut first: HashMap<u64, Vec<IndexEntry>> = HashMap::new();
     for (mailbox, state) in mailboxes.iter().zip(states) {
-        for member in mailbox.view(set, state.clone())? {
+        for member in mailbox.view(set, state.as_ref())? {
             let member = member.map_err(|source| mailbox.unreadable(source))?;
             let Some(entry) = file_of(member) else {
                 continue;

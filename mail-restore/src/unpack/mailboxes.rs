@@ -7,8 +7,8 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use mail_common::archive::index::Kind;
+use mail_common::archive::members::Member;
 use mail_common::archive::state::{Change, State};
-use mail_common::archive::view::Member;
 use mail_common::interrupt::Interrupt;
 use mail_common::pool;
 use mail_common::relpath::RelPath;

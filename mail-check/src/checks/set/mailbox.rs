@@ -7,10 +7,10 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use mail_common::archive::index::{IndexEntry, IndexReader, Kind};
+use mail_common::archive::members::Member;
 use mail_common::archive::reader::{Head, MemberKind, TarReader};
 use mail_common::archive::segment::segment_number;
 use mail_common::archive::state::{CONTROL, State};
-use mail_common::archive::view::Member;
 use mail_common::checksum::{Sha256, Sha256Writer};
 use mail_common::set::{Listing, MailboxError, SavedMailbox, SetFile};
 

@@ -14,8 +14,8 @@ use super::control::{Dumpdirs, Names, Scope};
 use super::error::Error;
 use super::record::Listed;
 use crate::archive::index::Kind;
+use crate::archive::members::{Member, Stored};
 use crate::archive::state::{CONTROL, State};
-use crate::archive::view::{Member, Stored};
 use crate::relpath::RelPath;
 
 impl Dumpdirs {
