@@ -186,6 +186,11 @@ pub(crate) enum Error {
     )]
     MessagesInterrupted { left: usize },
     #[error(
+        "nothing more can be written, and not every message was restored; make room and run the \
+         same command again: those that are there are left alone"
+    )]
+    Full,
+    #[error(
         "{left} messages were not restored, for the reasons above; run again when these are \
          mended, and those that are there are left alone"
     )]
@@ -261,7 +266,7 @@ impl Failure for Error {
             | Self::NoParent { .. }
             | Self::NotWritable { .. }
             | Self::NotEmpty { .. } => FailureKind::Usage,
-            Self::NoRoom { .. } | Self::NoInodes { .. } => FailureKind::NoSpace,
+            Self::NoRoom { .. } | Self::NoInodes { .. } | Self::Full => FailureKind::NoSpace,
             Self::TargetLocked { .. } => FailureKind::Locked,
             Self::Damaged { .. } => FailureKind::Damaged,
             Self::NotClean { .. } | Self::NotCleanOfSearch { .. } => FailureKind::Unscanned,

@@ -102,7 +102,8 @@ fn messages(
         locks::clear_directory(directory, plan, session)?;
     }
     let (job, mut known) = (Job::of(plan), Known::default());
-    single::restore(&job, query, upstream, session, interrupt, now, &mut known)
+    let ended = single::restore(&job, query, upstream, session, interrupt, now, &mut known)?;
+    Ok((ended.exit, ended.totals))
 }
 
 /// Says what somebody should know of the set before it is used.

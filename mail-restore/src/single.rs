@@ -17,10 +17,11 @@ use mail_common::tool::{Session, Totals, human_size};
 use mail_common::upstream::Upstream;
 
 use crate::error::{Error, exit_of};
-use crate::find;
+use crate::find::{self, Unread};
 use crate::left_out::{Reason, judge};
 use crate::messages::{
-    self, Amount, Candidate, Disposition, Found, Known, Many, Outcome, Query, Selection, Work,
+    self, Amount, Candidate, Disposition, Found, Known, Many, Outcome, Problem, Query, Selection,
+    Work,
 };
 use crate::plan::Plan;
 use crate::restored::{Ledger, Mode};
@@ -52,6 +53,16 @@ impl<'a> Job<'a> {
     }
 }
 
+/// How the work with one set ended.
+pub(crate) struct Ended {
+    pub(crate) exit: Exit,
+    pub(crate) totals: Totals,
+    /// What the set could not give.
+    pub(crate) unread: Vec<Unread>,
+    /// Nothing more can be written.
+    pub(crate) is_full: bool,
+}
+
 /// Restores what `query` means, or shows it: lot by lot where it is much. `known` is kept from set
 /// to set.
 pub(crate) fn restore(
@@ -62,7 +73,7 @@ pub(crate) fn restore(
     interrupt: &Interrupt,
     now: &ZonedDateTime,
     known: &mut Known,
-) -> Result<(Exit, Totals), Error> {
+) -> Result<Ended, Error> {
     let progress = session.report.progress("messages", Unit::Bytes, None);
     let advance = |bytes| progress.advance(bytes);
     let stop = interrupt.flag();
@@ -81,7 +92,7 @@ pub(crate) fn restore(
         done: Done::default(),
     };
     match run.find(query)? {
-        None => return Ok((Exit::Partial, Totals::default())),
+        None => {}
         Some(Amount::Few(found)) => {
             let selection = run.chosen(found, query)?;
             let candidates = selection.candidates.iter();
@@ -95,6 +106,14 @@ pub(crate) fn restore(
         }
     }
     run.conclude()
+}
+
+/// How a run exits that `error` stopped. Where it has added messages, a part was done.
+pub(crate) fn stopped(error: &Error, totals: &Totals) -> Exit {
+    match error {
+        Error::MessagesLeft { .. } | Error::Full if totals.get("messages") > 0 => Exit::Partial,
+        error => exit_of(error.kind()),
+    }
 }
 
 /// Says what was added; the last word of a run that restores messages.
@@ -117,6 +136,7 @@ struct Done {
     left: usize,
     /// Nothing more can be written.
     is_full: bool,
+    unread: Vec<Unread>,
 }
 
 struct Run<'a> {
@@ -133,12 +153,12 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// What `query` means; `None` where nothing of what was found before is there.
-    fn find(&self, query: &Query) -> Result<Option<Amount>, Error> {
+    /// What `query` means; `None` where nothing of what was found before is there, which was said.
+    fn find(&mut self, query: &Query) -> Result<Option<Amount>, Error> {
         let found = messages::find_some(self.job.inventory, query, &self.work);
         match (found, self.job.expected) {
             (Err(messages::Error::NoMatch { .. }), Some((set, expected))) => {
-                self.name_absent(set, expected.keys().filter(|path| query.wants_path(path)));
+                self.name_absent(set, expected.iter().filter(|one| query.wants_path(one.0)));
                 Ok(None)
             }
             (found, _) => Ok(Some(found?)),
@@ -146,7 +166,7 @@ impl Run<'_> {
     }
 
     /// What was found, if it is clear what is meant.
-    fn chosen(&self, found: Found, query: &Query) -> Result<Selection, Error> {
+    fn chosen(&mut self, found: Found, query: &Query) -> Result<Selection, Error> {
         let mut selection = match found {
             Found::Chosen(selection) => selection,
             Found::Ambiguous(mut ambiguous) => {
@@ -202,12 +222,27 @@ impl Run<'_> {
                 messages::write_to(&selection, directory, &self.work)?
             }
         };
+        self.note_unread(&selection, &outcome.failures);
         self.report(&outcome);
         Ok(())
     }
 
+    /// Notes which messages another set may have whole.
+    fn note_unread(&mut self, selection: &Selection, problems: &[Problem]) {
+        let unread = problems.iter().filter(|one| one.error.is_of_set());
+        let paths: BTreeSet<&RelPath> = unread.filter_map(|one| one.path.as_ref()).collect();
+        let files = selection.candidates.iter().map(|one| &one.file);
+        for file in files.filter(|file| paths.contains(&file.path)) {
+            self.done.unread.push(Unread {
+                path: file.path.clone(),
+                sha256: file.sha256,
+                file: Some(file.place.path()),
+            });
+        }
+    }
+
     /// Names what is not what was found: the set was exchanged, or records speak of another.
-    fn keep_expected(&self, selection: &mut Selection, query: &Query) {
+    fn keep_expected(&mut self, selection: &mut Selection, query: &Query) {
         let Some((set, expected)) = self.job.expected else {
             return;
         };
@@ -217,13 +252,24 @@ impl Run<'_> {
         selection.candidates.retain(is_it);
         let found = selection.candidates.iter();
         let found: BTreeSet<&RelPath> = found.map(|candidate| &candidate.file.path).collect();
-        let meant = expected.keys().filter(|path| query.wants_path(path));
-        self.name_absent(set, meant.filter(|path| !found.contains(path)));
+        let meant = expected.iter().filter(|one| query.wants_path(one.0));
+        let absent: Vec<_> = meant.filter(|one| !found.contains(one.0)).collect();
+        self.name_absent(set, absent.into_iter());
     }
 
-    fn name_absent<'p>(&self, set: &str, paths: impl Iterator<Item = &'p RelPath>) {
-        for path in paths {
+    /// Names what of a set is not there, and notes it: another one may have it.
+    fn name_absent<'p>(
+        &mut self,
+        set: &str,
+        expected: impl Iterator<Item = (&'p RelPath, &'p Sha256)>,
+    ) {
+        for (path, sha256) in expected {
             let (path, set) = (path.clone(), set.to_owned());
+            self.done.unread.push(Unread {
+                path: path.clone(),
+                sha256: *sha256,
+                file: None,
+            });
             self.record(None, &find::Error::NotThere { path, set });
         }
     }
@@ -294,10 +340,12 @@ impl Run<'_> {
     }
 
     /// Reads what was found and lists it, for who has to choose.
-    fn list(&self, selection: &mut Selection) -> Totals {
-        for problem in messages::inspect(selection, &self.work) {
+    fn list(&mut self, selection: &mut Selection) -> Totals {
+        let problems = messages::inspect(selection, &self.work);
+        for problem in &problems {
             self.record(problem.path.as_ref(), &problem.error);
         }
+        self.note_unread(selection, &problems);
         let root = self.target_root();
         let mut ledger = Ledger::new(self.session, Mode::DryRun);
         for candidate in &selection.candidates {
@@ -334,26 +382,40 @@ impl Run<'_> {
             failures.any(|failure| matches!(failure.error, messages::Error::Write { .. }));
     }
 
-    fn conclude(self) -> Result<(Exit, Totals), Error> {
-        let is_clean = self.session.report.errors() == 0;
-        if self.job.work == Wanted::Show {
-            self.interrupt.check()?;
-            let exit = if is_clean { Exit::Done } else { Exit::Bad };
-            return Ok((exit, self.done.totals));
-        }
-        if self.job.expected.is_none() {
-            summarise(&self.target_root(), &self.done.totals, self.session);
-        }
-        Ok((self.exit(self.done.left), self.done.totals))
+    fn conclude(self) -> Result<Ended, Error> {
+        let exit = match self.job.work {
+            Wanted::Show => {
+                self.interrupt.check()?;
+                self.exit_of_answer(Exit::Bad)
+            }
+            _ if self.job.expected.is_none() => {
+                summarise(&self.target_root(), &self.done.totals, self.session);
+                self.exit()
+            }
+            _ => self.exit(),
+        };
+        let done = self.done;
+        Ok(Ended {
+            exit,
+            totals: done.totals,
+            unread: done.unread,
+            is_full: done.is_full,
+        })
     }
 
-    fn exit(&self, left: usize) -> Exit {
+    fn exit_of_answer(&self, bad: Exit) -> Exit {
+        if self.session.report.errors() == 0 {
+            Exit::Done
+        } else {
+            bad
+        }
+    }
+
+    /// What was not reached is said. Where messages were added, not everything is as it was.
+    fn exit(&self) -> Exit {
+        let left = self.done.left;
         if left == 0 {
-            return if self.session.report.errors() == 0 {
-                Exit::Done
-            } else {
-                Exit::Partial
-            };
+            return self.exit_of_answer(Exit::Partial);
         }
         let error = if self.interrupt.check().is_err() {
             Error::MessagesInterrupted { left }
@@ -361,7 +423,7 @@ impl Run<'_> {
             Error::MessagesLeft { left }
         };
         self.session.fail(None, None, &error);
-        exit_of(error.kind())
+        stopped(&error, &self.done.totals)
     }
 
     fn report_problems(&self, outcome: &Outcome) {

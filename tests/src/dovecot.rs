@@ -43,6 +43,15 @@ impl Dovecot {
     /// When Dovecot is not installed (`scripts/test` installs it) or does not come up.
     #[must_use]
     pub fn start(mail: &Path) -> Self {
+        Self::start_with(mail, "")
+    }
+
+    /// The same with further lines of its configuration.
+    ///
+    /// # Panics
+    /// As [`Dovecot::start`].
+    #[must_use]
+    pub fn start_with(mail: &Path, more: &str) -> Self {
         let dir = tempfile::Builder::new()
             .prefix("dovecot-")
             .tempdir()
@@ -56,7 +65,7 @@ impl Dovecot {
         let port = free_port();
         write(
             &dir.path().join("dovecot.conf"),
-            &configuration(dir.path(), mail, port),
+            &(configuration(dir.path(), mail, port) + more),
         );
         let mut command = Command::new(program("dovecot"));
         command

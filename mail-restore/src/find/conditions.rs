@@ -86,6 +86,12 @@ impl Conditions {
         mailboxes.is_empty() || unit.is_root() || mailboxes.iter().any(|one| one.names(unit))
     }
 
+    /// Of folders that are meant as a whole, what comes with them; see [`Query::whole_folders`].
+    pub(crate) fn whole_folders(&self) -> Option<&Vec<Pattern>> {
+        let asks = self.has_words() || self.asks_for_body() || self.larger_bytes.is_some();
+        self.query.whole_folders.as_ref().filter(|_| !asks)
+    }
+
     /// Whether a text is looked for.
     pub(crate) fn has_words(&self) -> bool {
         self.asks_for_header() || self.texts.is_some()

@@ -89,6 +89,8 @@ pub(crate) enum Error {
     },
     #[error("{path} with this content is not in {set}; search again")]
     NotThere { path: RelPath, set: String },
+    #[error("no whole copy of {path} is in the sets that were searched; search others, by --from")]
+    NoCopy { path: RelPath },
     #[error("the record of {path} is damaged: {what}")]
     Record { path: String, what: &'static str },
     #[error(transparent)]
@@ -106,7 +108,9 @@ impl Failure for Error {
             | Self::SeveralSets { .. } => FailureKind::Usage,
             Self::NoSets { .. } | Self::UnknownMailbox { .. } => FailureKind::NoSuch,
             Self::NoMatch { .. } | Self::NotThere { .. } => FailureKind::NotFound,
-            Self::Lost { .. } | Self::LostCompared { .. } => FailureKind::Damaged,
+            Self::Lost { .. } | Self::LostCompared { .. } | Self::NoCopy { .. } => {
+                FailureKind::Damaged
+            }
             Self::Record { .. } => FailureKind::Upstream,
             Self::Unlocked { source, .. } => source.kind(),
             Self::Unreadable { source, .. } => source.kind(),

@@ -44,11 +44,36 @@ pub(crate) struct Newest {
     pub(crate) ctime_ns: i64,
 }
 
+/// A message that cannot be read from a set.
+#[derive(Clone, Debug)]
+pub(crate) struct Unread {
+    /// Where the set has it.
+    pub(crate) path: RelPath,
+    pub(crate) sha256: Sha256,
+    /// The file of the set that it is in, where that is known.
+    pub(crate) file: Option<RelPath>,
+}
+
 impl Message {
     /// Which comes first in a list: the one that was delivered last.
     pub(crate) fn rank(&self) -> (std::cmp::Reverse<i64>, &RelPath, Option<&RelPath>) {
         let path = self.newest.as_ref().map(|newest| &newest.file.path);
         (std::cmp::Reverse(self.mtime_ns), &self.mailbox, path)
+    }
+
+    /// The number of the newest set that has it.
+    pub(crate) fn newest_set(&self) -> usize {
+        self.newest.as_ref().map_or(usize::MAX, |newest| newest.set)
+    }
+
+    /// As what the newest set that has it cannot give.
+    pub(crate) fn unread(&self) -> Option<Unread> {
+        let file = &self.newest.as_ref()?.file;
+        Some(Unread {
+            path: file.path.clone(),
+            sha256: self.sha256,
+            file: Some(file.place.path()),
+        })
     }
 
     /// Notes what was read of its header, of which an index may have had a part.

@@ -8,7 +8,7 @@ use mail_common::message::{HEADER_MAX_BYTES, Header, is_packed, text_of};
 
 use super::body::Body;
 use super::conditions::{Conditions, Verdict};
-use super::found::Message;
+use super::found::{Message, Unread};
 use super::sets::SearchedSet;
 use crate::messages::{Content, Error, SavedFile, Unsearched, Work, read_all, unreadable};
 
@@ -21,6 +21,8 @@ pub(crate) struct Looked {
     pub(crate) unsearched: Unsearched,
     /// What could not be read, and the set.
     pub(crate) problems: Vec<(usize, Error)>,
+    /// The messages that a set cannot give, by the number of the set.
+    pub(crate) unread: BTreeMap<usize, Vec<Unread>>,
 }
 
 /// What a message says when it is read.
@@ -65,7 +67,16 @@ pub(crate) fn settle(
             Ok(Answer::No) => {}
             Ok(Answer::Encrypted) => looked.unsearched.encrypted += 1,
             Ok(Answer::Unclear) => looked.unsearched.unclear += 1,
-            Err(error) => looked.problems.push((set, error)),
+            Err(error) => {
+                if error.is_of_set() {
+                    looked
+                        .unread
+                        .entry(set)
+                        .or_default()
+                        .extend(message.unread());
+                }
+                looked.problems.push((set, error));
+            }
         }
     }
     looked

@@ -63,6 +63,7 @@ pub(crate) fn search(
         share,
         path,
         indexes: HashMap::new(),
+        contents: HashMap::new(),
         messages: Vec::new(),
         numbers: HashMap::new(),
         refused: HashSet::new(),
@@ -86,6 +87,9 @@ pub(crate) fn search(
 
 /// Device and inode.
 type FileId = (u64, u64);
+
+/// The digest of an index, and the segment that it is of.
+type IndexId = (Sha256, Option<u32>);
 
 fn id_of(file: &File, path: &RelPath) -> Result<FileId, Failed> {
     let metadata = file
@@ -153,6 +157,9 @@ struct MailboxSearch<'a> {
     share: Share<'a>,
     path: &'a Arc<RelPath>,
     indexes: HashMap<FileId, Known>,
+    /// What could be meant of those that were read to their end: another file with the same digest
+    /// need not even be opened.
+    contents: HashMap<IndexId, Rc<Vec<Hit>>>,
     messages: Vec<Message>,
     /// Where the message of a content is, by its mailbox.
     numbers: HashMap<Key, usize>,
@@ -289,7 +296,16 @@ impl MailboxSearch<'_> {
         index: &SetFile,
         segment: Option<u32>,
     ) -> Result<Rc<Vec<Hit>>, Error> {
-        let file = open_listing(&self.sets[set].inventory, index)?;
+        let inventory = &self.sets[set].inventory;
+        let is_there = inventory.missing.binary_search(&index.path).is_err();
+        if let Some(hits) = self
+            .contents
+            .get(&(index.sha256, segment))
+            .filter(|_| is_there)
+        {
+            return Ok(Rc::clone(hits));
+        }
+        let file = open_listing(inventory, index)?;
         let id = id_of(&file, &index.path)?;
         if let Some(known) = self.indexes.get(&id) {
             if known.sha256 != index.sha256 {
@@ -305,6 +321,10 @@ impl MailboxSearch<'_> {
             hits.clear();
         }
         let hits = Rc::new(hits);
+        if read.is_ok() {
+            let content = (index.sha256, segment);
+            self.contents.insert(content, Rc::clone(&hits));
+        }
         let known = Known {
             sha256: index.sha256,
             hits: Rc::clone(&hits),

@@ -18,6 +18,7 @@ mod contents; // one mailbox in one set, to compare with
 mod html; // the text of a page
 mod body; // the parts of a message
 mod look; // what has to be read
+mod older; // where else a message is that a set cannot give
 
 mod live; // what is in the live mail now
 mod sieve; // what is left out
@@ -26,7 +27,8 @@ mod search; // all of it, in order
 pub(crate) use conditions::Conditions;
 pub(crate) use error::Error;
 pub(crate) use fold::folded;
-pub(crate) use found::Message;
+pub(crate) use found::{Message, Unread};
+pub(crate) use older::{Turned, older_copies};
 pub(crate) use search::{Detail, Found, Search, sets_text};
 pub(crate) use sets::SearchedSet;
 pub(crate) use sieve::Whereabouts;

@@ -17,9 +17,10 @@ use mail_common::set::address_of;
 
 use super::conditions::{Conditions, Verdict};
 use super::error::Error;
-use super::found::Message;
+use super::found::{Message, Unread};
 use super::look;
 use super::mailbox::{self, InSets, Searched};
+use super::older::{Turned, older_copies};
 use super::sets::{SearchedSet, in_set};
 use super::share::{Lots, Share};
 use super::sieve::{Mailbox, Sieve, Whereabouts};
@@ -70,6 +71,8 @@ pub(crate) struct Found {
     pub(crate) without_attachments: usize,
     /// Whether the live mail could not be looked through.
     pub(crate) live_is_unknown: bool,
+    /// What was read from another set than the newest that has it.
+    pub(crate) turned: Turned,
 }
 
 /// What one pass over all mailboxes gave.
@@ -278,15 +281,59 @@ impl Search<'_> {
                 let is_half_known = |message: &&Message| is_open(message) && !is_blank(message);
                 found.without_attachments += some.iter().filter(is_half_known).count();
             }
-            let looked = look::settle(self.sets, self.conditions, &mut some, self.work);
-            found.unsearched = found.unsearched.and(looked.unsearched);
-            let problems = looked.problems.into_iter();
-            let problems = problems.map(|(set, source)| in_set(&self.sets[set], source));
-            found.problems.extend(problems);
+            self.read(found, &mut some);
             some.retain(|message| message.verdict == Verdict::Yes);
             found.messages.extend(some);
         }
         found.messages.truncate(limit);
+    }
+
+    /// Reads those of `messages` that are open. What a set cannot give is read from the next older
+    /// one that has it.
+    fn read(&self, found: &mut Found, messages: &mut [Message]) {
+        loop {
+            let looked = look::settle(self.sets, self.conditions, messages, self.work);
+            found.unsearched = found.unsearched.and(looked.unsearched);
+            let problems = looked.problems.into_iter();
+            let problems = problems.map(|(set, source)| in_set(&self.sets[set], source));
+            found.problems.extend(problems);
+            let turned = looked
+                .unread
+                .iter()
+                .map(|(set, unread)| self.turn_to_older(found, messages, *set, unread))
+                .sum::<usize>();
+            if turned == 0 {
+                return;
+            }
+        }
+    }
+
+    /// Opens again those of the `unread` messages of a set that an older one has; how many.
+    fn turn_to_older(
+        &self,
+        found: &mut Found,
+        messages: &mut [Message],
+        set: usize,
+        unread: &[Unread],
+    ) -> usize {
+        // A signal is seen after this.
+        let Ok(mut copies) = older_copies(self.sets, set, unread, self.work) else {
+            return 0;
+        };
+        let mut turned = 0;
+        for message in messages {
+            let of_set = message.newest.as_ref().filter(|newest| newest.set == set);
+            let Some(path) = of_set.map(|newest| newest.file.path.clone()) else {
+                continue;
+            };
+            if let Some(copy) = copies.remove(&path) {
+                found.turned.note(set, copy.newest_set(), path);
+                message.newest = copy.newest;
+                message.verdict = Verdict::Open;
+                turned += 1;
+            }
+        }
+        turned
     }
 
     /// Looks up what a list says besides.

@@ -20,7 +20,7 @@ pub(crate) struct SearchedSet {
     pub(crate) inventory: Inventory,
     _reader: ReadLock,
     /// When it was made.
-    pub(crate) made: Timestamp,
+    made: Timestamp,
 }
 
 impl SearchedSet {
@@ -46,6 +46,11 @@ impl SearchedSet {
             inventory,
             _reader: reader,
         })
+    }
+
+    /// The newer of two sets is the greater.
+    pub(crate) fn age_order(&self) -> (Timestamp, &str) {
+        (self.made, &self.name)
     }
 
     /// Its directory.

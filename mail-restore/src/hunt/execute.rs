@@ -16,7 +16,8 @@ use mail_common::upstream::{Ending, Upstream};
 use super::plan::{Aim, Chosen, Hunt, Wanted};
 use crate::error::{Error, exit_of};
 use crate::find::{
-    Conditions, Detail, Error as FindError, Found, Message, Search, Whereabouts, sets_text,
+    Conditions, Detail, Error as FindError, Found, Message, Search, Turned, Unread, Whereabouts,
+    older_copies, sets_text,
 };
 use crate::messages::{Known, Query, Unsearched, Work};
 use crate::setup::{Destination, Work as Wish};
@@ -40,7 +41,7 @@ pub(crate) fn execute(
     };
     let exit = run.run().unwrap_or_else(|error| {
         session.fail(None, None, &error);
-        exit_of(error.kind())
+        single::stopped(&error, &run.done.totals)
     });
     let mut totals = run.done.totals;
     totals.add("errors", session.report.errors());
@@ -79,7 +80,7 @@ impl Run<'_> {
     fn run(&mut self) -> Result<Exit, Error> {
         let hunt = self.hunt;
         let result = match &hunt.wanted {
-            Wanted::Listed(listed) => self.restore(listed, self.wish()),
+            Wanted::Listed(listed) => self.restore(listed.clone(), self.wish()),
             Wanted::Fitting {
                 conditions,
                 whereabouts,
@@ -181,7 +182,7 @@ impl Run<'_> {
                 let chosen = self.chosen(&messages);
                 // The restore needs memory of its own.
                 drop(messages);
-                self.restore(&chosen, wish)
+                self.restore(chosen, wish)
             }
         }
     }
@@ -191,6 +192,7 @@ impl Run<'_> {
         for problem in &found.problems {
             self.session.fail(Some(Component::Mailboxes), None, problem);
         }
+        self.warn_of(&found.turned);
         let done = &mut self.done;
         done.mailboxes = found.mailboxes;
         done.without_envelope += found.without_envelope;
@@ -304,8 +306,9 @@ impl Run<'_> {
         chosen
     }
 
-    /// Restores from each set what was chosen of it. One that fails does not keep back the others.
-    fn restore(&mut self, chosen: &[Chosen], wish: Wish) -> Result<(), Error> {
+    /// Restores from each set what was chosen of it, the newest first. One that fails does not keep
+    /// back the others.
+    fn restore(&mut self, mut chosen: Vec<Chosen>, wish: Wish) -> Result<(), Error> {
         let hunt = self.hunt;
         if wish == Wish::Restore
             && let Destination::Directory(directory) = &hunt.destination
@@ -313,39 +316,112 @@ impl Run<'_> {
             atomic::create_dir_all(directory).map_err(Failed::at("make", directory))?;
         }
         self.note_exit(self.upstream_exit());
-        for (set, chosen) in hunt.sets.iter().zip(chosen) {
-            if chosen.paths.is_empty() {
+        for number in 0..hunt.sets.len() {
+            let of_set = std::mem::take(&mut chosen[number]);
+            if of_set.paths.is_empty() {
                 continue;
             }
             self.interrupt.check()?;
-            let job = single::Job {
-                inventory: &set.inventory,
-                work: wish,
-                destination: &hunt.destination,
-                mail: &hunt.mail,
-                clearance: hunt.clearance,
-                expected: Some((&set.name, &chosen.paths)),
-            };
-            let query = Query {
-                only: Some(chosen.paths.keys().cloned().collect()),
-                mailboxes: chosen.mailboxes.iter().flatten().cloned().collect(),
-                ..Query::default()
-            };
-            let restored = single::restore(
-                &job,
-                &query,
-                self.upstream,
-                self.session,
-                self.interrupt,
-                self.now,
-                &mut self.known,
-            );
-            let (exit, of_set) = restored
-                .unwrap_or_else(|error| (self.note_failed(&set.name, error), Totals::default()));
-            self.done.totals.merge(&of_set);
-            self.note_exit(exit);
+            let unread = self.restore_of(number, &of_set, wish)?;
+            self.turn_to_older(number, &unread, &mut chosen)?;
         }
         Ok(())
+    }
+
+    /// Restores what was chosen of a set; what the set cannot give comes back.
+    fn restore_of(
+        &mut self,
+        number: usize,
+        chosen: &Chosen,
+        wish: Wish,
+    ) -> Result<Vec<Unread>, Error> {
+        let (hunt, set) = (self.hunt, &self.hunt.sets[number]);
+        let job = single::Job {
+            inventory: &set.inventory,
+            work: wish,
+            destination: &hunt.destination,
+            mail: &hunt.mail,
+            clearance: hunt.clearance,
+            expected: Some((&set.name, &chosen.paths)),
+        };
+        let query = Query {
+            only: Some(chosen.paths.keys().cloned().collect()),
+            mailboxes: chosen.mailboxes.iter().flatten().cloned().collect(),
+            whole_folders: hunt.whole_folders().cloned(),
+            ..Query::default()
+        };
+        let restored = single::restore(
+            &job,
+            &query,
+            self.upstream,
+            self.session,
+            self.interrupt,
+            self.now,
+            &mut self.known,
+        );
+        match restored {
+            Ok(ended) => {
+                self.done.totals.merge(&ended.totals);
+                self.note_exit(ended.exit);
+                if ended.is_full {
+                    return Err(Error::Full);
+                }
+                Ok(ended.unread)
+            }
+            Err(error) => {
+                let is_of_set = matches!(&error, Error::Messages(error) if error.is_of_set());
+                let exit = self.note_failed(&set.name, error);
+                self.note_exit(exit);
+                Ok(if is_of_set {
+                    chosen.unread()
+                } else {
+                    Vec::new()
+                })
+            }
+        }
+    }
+
+    /// What a set cannot give is taken from the next older one that has it.
+    fn turn_to_older(
+        &mut self,
+        set: usize,
+        unread: &[Unread],
+        chosen: &mut [Chosen],
+    ) -> Result<(), Error> {
+        if unread.is_empty() {
+            return Ok(());
+        }
+        let (sets, stop) = (&self.hunt.sets, self.interrupt.flag());
+        let work = Work {
+            stop: &stop,
+            progress: &|_| {},
+        };
+        let mut copies = older_copies(sets, set, unread, &work)?;
+        let mut turned = Turned::default();
+        for Unread { path, .. } in unread {
+            let Some(Message {
+                newest: Some(newest),
+                mailbox,
+                sha256,
+                ..
+            }) = copies.remove(path)
+            else {
+                let error = FindError::NoCopy { path: path.clone() };
+                self.session
+                    .fail(Some(Component::Mailboxes), Some(path), &error);
+                continue;
+            };
+            turned.note(set, newest.set, path.clone());
+            chosen[newest.set].choose(newest.file.path, sha256, &address_of(&mailbox));
+        }
+        self.warn_of(&turned);
+        Ok(())
+    }
+
+    fn warn_of(&self, turned: &Turned) {
+        for sentence in turned.sentences(&self.hunt.sets) {
+            self.session.report.warning(sentence);
+        }
     }
 
     /// Records why nothing of a set, or of a lot of it, was restored. A refusal keeps back these

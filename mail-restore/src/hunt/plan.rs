@@ -15,7 +15,7 @@ use super::sets::{is_of_many, open_all};
 use crate::args::Args;
 use crate::error::Error;
 use crate::find::{
-    Conditions, Error as FindError, Language, SearchedSet, Whereabouts, Words, folded,
+    Conditions, Error as FindError, Language, SearchedSet, Unread, Whereabouts, Words, folded,
 };
 use crate::messages;
 use crate::plan::{places, query};
@@ -49,7 +49,7 @@ pub(super) enum Wanted {
 }
 
 /// Messages of one set, by their paths.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Chosen {
     pub(super) paths: BTreeMap<RelPath, Sha256>,
     /// Their mailboxes, where all of them have a name.
@@ -103,28 +103,45 @@ impl Hunt {
         })
     }
 
-    /// Opens the sets that `records` name.
+    /// Opens the sets that `records` name: the last that has a message, which it is taken from, and
+    /// the first, for what that one cannot give.
     pub(crate) fn of_records(
         args: &Args,
         setup: &Setup,
         records: &[record::Message],
     ) -> Result<Self, Error> {
         let mut by_set: BTreeMap<PathBuf, Chosen> = BTreeMap::new();
+        let mut others = BTreeSet::new();
         for record in records {
-            let root = record.root.as_deref().unwrap_or_default();
-            let set = Path::new(root).join(&record.last_set);
-            by_set.entry(set).or_default().add(record)?;
+            let root = Path::new(record.root.as_deref().unwrap_or_default());
+            let chosen = by_set.entry(root.join(&record.last_set)).or_default();
+            chosen.add(record)?;
+            others.insert(root.join(&record.first_set));
         }
-        let (mut sets, mut listed) = (Vec::new(), Vec::new());
-        for (path, chosen) in by_set {
-            sets.push(SearchedSet::open(&setup.root, &path)?);
-            listed.push(chosen);
-        }
+        others.retain(|path| !by_set.contains_key(path));
+        let open = |path: &Path| SearchedSet::open(&setup.root, path);
+        let opened = by_set
+            .into_iter()
+            .map(|(path, chosen)| Ok((open(&path)?, chosen)));
+        let mut opened = opened.collect::<Result<Vec<_>, Error>>()?;
+        // One that is gone by now is not missed as long as nothing is damaged.
+        let others = others.iter().filter_map(|path| open(path).ok());
+        opened.extend(others.map(|set| (set, Chosen::default())));
+        opened.sort_by(|(a, _), (b, _)| b.age_order().cmp(&a.age_order()));
+        let (sets, listed) = opened.into_iter().unzip();
         let live = places(args, setup, &Destination::Live).mail;
         Ok(Self {
             sets,
             ..Self::of(args, Wanted::Listed(listed), live)
         })
+    }
+
+    /// What comes with folders that are gone, where whole ones are meant.
+    pub(super) fn whole_folders(&self) -> Option<&Vec<Pattern>> {
+        match &self.wanted {
+            Wanted::Fitting { conditions, .. } => conditions.whole_folders(),
+            Wanted::Listed(_) => None,
+        }
     }
 
     fn of(args: &Args, wanted: Wanted, mail: PathBuf) -> Self {
@@ -153,6 +170,16 @@ impl Chosen {
         })?;
         self.choose(path, record.sha256, &record.mailbox);
         Ok(())
+    }
+
+    /// All of them, where the set cannot give any.
+    pub(super) fn unread(&self) -> Vec<Unread> {
+        let unread = |(path, sha256): (&RelPath, &Sha256)| Unread {
+            path: path.clone(),
+            sha256: *sha256,
+            file: None,
+        };
+        self.paths.iter().map(unread).collect()
     }
 
     pub(super) fn choose(&mut self, path: RelPath, sha256: Sha256, mailbox: &str) {

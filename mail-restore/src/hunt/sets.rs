@@ -8,6 +8,7 @@ use mail_common::tool::Session;
 
 use crate::error::Error;
 use crate::find::{self, SearchedSet};
+use crate::messages::for_each;
 use crate::setup::Setup;
 
 /// What means every set of the root.
@@ -36,41 +37,51 @@ fn meant(operand: &Path) -> Meant {
     kind.map_or(Meant::One, |kind| Meant::Every(vec![kind]))
 }
 
-/// Opens the sets that `operands` mean, the newest first. One of many that cannot be opened is
-/// reported, and the others are searched; one that was named must be there.
+/// Opens the sets that `operands` mean, the newest first. One of many that cannot be opened, or is
+/// gone since it was listed, is reported, and the others are searched; one that was named must be
+/// there.
 pub(crate) fn open_all(
     setup: &Setup,
     operands: &[PathBuf],
     session: &Session,
 ) -> Result<Vec<SearchedSet>, Error> {
-    let mut known = BTreeSet::new();
+    let paths = all_paths(setup, operands)?;
+    let opened = for_each(&paths, |(path, _)| SearchedSet::open(&setup.root, path));
     let mut sets = Vec::new();
-    for operand in operands {
-        match meant(operand) {
-            Meant::One => {
-                let path = setup.find(operand)?;
-                if known.insert(path.clone()) {
-                    sets.push(SearchedSet::open(&setup.root, &path)?);
-                }
-            }
-            Meant::Every(kinds) => {
-                for path in paths_of(setup, &kinds)? {
-                    if known.insert(path.clone()) {
-                        match SearchedSet::open(&setup.root, &path) {
-                            Ok(set) => sets.push(set),
-                            Err(error) => session.fail(None, None, &error),
-                        }
-                    }
-                }
-            }
+    for ((_, asked), opened) in paths.iter().zip(opened) {
+        match (opened, asked) {
+            (Ok(set), _) => sets.push(set),
+            (Err(error), Asked::ByName) => return Err(error.into()),
+            (Err(error), Asked::WithOthers) => session.fail(None, None, &error),
         }
     }
     if sets.is_empty() {
         let root = setup.root.clone();
         return Err(find::Error::NoSets { root }.into());
     }
-    sets.sort_by(|a, b| b.made.cmp(&a.made).then_with(|| b.name.cmp(&a.name)));
+    sets.sort_by(|a, b| b.age_order().cmp(&a.age_order()));
     Ok(sets)
+}
+
+/// How a set was asked for.
+#[derive(Clone, Copy)]
+enum Asked {
+    ByName,
+    WithOthers,
+}
+
+/// The directory of each set that `operands` mean, once.
+fn all_paths(setup: &Setup, operands: &[PathBuf]) -> Result<Vec<(PathBuf, Asked)>, Error> {
+    let (mut known, mut paths) = (BTreeSet::new(), Vec::new());
+    for operand in operands {
+        let (meant, asked) = match meant(operand) {
+            Meant::One => (vec![setup.find(operand)?], Asked::ByName),
+            Meant::Every(kinds) => (paths_of(setup, &kinds)?, Asked::WithOthers),
+        };
+        let new = meant.into_iter().filter(|path| known.insert(path.clone()));
+        paths.extend(new.map(|path| (path, asked)));
+    }
+    Ok(paths)
 }
 
 fn paths_of(setup: &Setup, kinds: &[SetKind]) -> Result<Vec<PathBuf>, Error> {

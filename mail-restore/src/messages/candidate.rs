@@ -110,6 +110,8 @@ pub(super) struct Control {
     pub(super) owners: BTreeMap<RelPath, Owner>,
     /// The `dovecot-keywords` of folders, by folder.
     pub(super) keywords: BTreeMap<RelPath, SavedFile>,
+    /// The `dovecot-acl` of folders that are meant as a whole: who else may do what there.
+    pub(super) acls: BTreeMap<RelPath, SavedFile>,
 }
 
 impl Candidate {

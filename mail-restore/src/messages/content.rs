@@ -17,7 +17,6 @@ use mail_common::archive::reader::TarReader;
 use mail_common::archive::segment::{FrameSpan, read_frame};
 use mail_common::beneath::Beneath;
 use mail_common::checksum::{Sha256, Sha256Writer};
-use mail_common::failure::Failed;
 use mail_common::relpath::RelPath;
 use zstd::zstd_safe;
 
@@ -165,10 +164,7 @@ fn read_group(set: &Path, files: &[&SavedFile], group: &[usize], sink: Sink<'_>)
                         file,
                     )),
                 ),
-                Err(source) => sink(
-                    number,
-                    Err(Failed::at("open", path.as_path())(source).into()),
-                ),
+                Err(source) => sink(number, Err(unopened(path, source))),
             },
             Place::Frame { location, .. } => {
                 let segment = file.place.path();
@@ -195,6 +191,11 @@ fn read_streamed(mut stream: Stream, number: usize, file: &SavedFile, sink: Sink
         Ok(()) => sink(number, Ok(Content::new(stream.tar, file))),
         Err(error) => sink(number, Err(error)),
     }
+}
+
+fn unopened(file: &RelPath, source: io::Error) -> Error {
+    let file = file.clone();
+    Error::Unopened { file, source }
 }
 
 fn absent(file: &SavedFile) -> Error {
@@ -291,7 +292,7 @@ pub(super) fn open_frame(
         source,
     };
     let opened = Beneath::open(set).and_then(|set| set.regular_file(segment));
-    let file = opened.map_err(Failed::at("open", segment.as_path()))?;
+    let file = opened.map_err(|source| unopened(segment, source))?;
     let span = FrameSpan {
         offset,
         bytes: location.frame_bytes,

@@ -31,12 +31,12 @@ use mail_common::relpath::RelPath;
 use mail_common::report;
 use mail_common::set::address_of;
 
-use super::candidate::{Candidate, Control, Owner, SavedFile, Selection, folder_name};
+use super::candidate::{Candidate, Owner, SavedFile, Selection, folder_name};
 use super::content::{Content, read_all, read_small, unreadable};
 use super::directory::{Directory, Made};
 use super::error::{Error, Problem};
-use super::folder::{Folder, Parent, hand_over, set_time};
-use super::keywords::{FILE_MAX_BYTES, FILE_NAME, Keywords};
+use super::folder::{ACL, Folder, Parent, Saved, hand_over, set_time};
+use super::keywords::{FILE_MAX_BYTES, Keywords};
 use super::outcome::{Disposition, Outcome, Warning};
 use super::present::{Known, Wanted, look_through};
 use super::quota;
@@ -137,7 +137,7 @@ impl Delivery<'_> {
         if self.work.is_stopped() {
             return Ok(());
         }
-        let directory = open_mailbox(root, self.path, &self.selection.control)?;
+        let directory = self.open_mailbox(root, outcome)?;
         let Some(lock) = self.lock(&directory)? else {
             return Ok(());
         };
@@ -162,6 +162,52 @@ impl Delivery<'_> {
             }
         }
         self.add(&open, &wanted, known, outcome)
+    }
+
+    /// Opens the mailbox. One that is gone is made, whole, for the owner that it had; so are
+    /// directories above it.
+    fn open_mailbox(&self, root: &Directory, outcome: &mut Outcome) -> Result<Directory, Error> {
+        let (path, control) = (self.path, &self.selection.control);
+        let failed = |source| Failed::at("open or make", path.as_path())(source);
+        let mut directory = root.descend(&RelPath::root()).map_err(failed)?;
+        let mut at = RelPath::root();
+        for name in path.components() {
+            at = at
+                .child(name)
+                .map_err(|error| failed(io::Error::other(error)))?;
+            let saved = control.owners.get(&at).or_else(|| control.owners.get(path));
+            let owner = saved
+                .copied()
+                .map_or_else(|| directory.owner(), Ok)
+                .map_err(failed)?;
+            (directory, _) = directory.ensure(name, &owner).map_err(failed)?;
+        }
+        if directory.entries().map_err(failed)?.is_empty() {
+            self.make_inbox(&directory, outcome)?;
+        }
+        Ok(directory)
+    }
+
+    fn make_inbox(&self, mailbox: &Directory, outcome: &mut Outcome) -> Result<(), Error> {
+        let failed = Failed::at("open or make", self.path.as_path());
+        let (inbox, owner) = (RelPath::root(), mailbox.owner().map_err(failed)?);
+        let parent = Parent {
+            mailbox,
+            path: self.path,
+            owner: &owner,
+        };
+        let acl = self.saved_file(&self.selection.control.acls, &inbox, outcome);
+        let saved = Saved {
+            acl: &acl,
+            ..Saved::default()
+        };
+        Folder::open(parent, &inbox, saved)?;
+        if !acl.is_empty() {
+            outcome
+                .warnings
+                .push(Warning::acl_restored(self.path, &inbox));
+        }
+        Ok(())
     }
 
     /// Waits until no other run adds to the mailbox; gives up when this one is to end.
@@ -266,20 +312,32 @@ impl Delivery<'_> {
         }
         let mut folders = BTreeMap::new();
         for (path, has_keywords) in has_keywords {
-            let text = if has_keywords {
-                self.saved_keywords(&path, outcome)
-            } else {
-                Vec::new()
-            };
+            let saved = &self.selection.control;
+            let (mut text, mut acl) = (Vec::new(), Vec::new());
+            if has_keywords {
+                text = self.saved_file(&saved.keywords, &path, outcome);
+            }
+            if !Folder::is_there(open.directory(), &path) {
+                acl = self.saved_file(&saved.acls, &path, outcome);
+            }
             let parent = Parent {
                 mailbox: open.directory(),
                 path: self.path,
                 owner: &open.owner,
             };
-            match Folder::open(parent, &path, &text) {
+            let saved = Saved {
+                keywords: &text,
+                acl: &acl,
+            };
+            match Folder::open(parent, &path, saved) {
                 Ok(folder) => {
                     if folder.made == Made::Now && !path.is_root() {
                         outcome.warnings.push(self.subscribed(open, &path));
+                    }
+                    if folder.made == Made::Now && !acl.is_empty() {
+                        outcome
+                            .warnings
+                            .push(Warning::acl_restored(self.path, &path));
                     }
                     folders.insert(
                         path,
@@ -312,19 +370,23 @@ impl Delivery<'_> {
         }
     }
 
-    /// The `dovecot-keywords` of a folder in the set; empty where it has none.
-    fn saved_keywords(&self, folder: &RelPath, outcome: &mut Outcome) -> Vec<u8> {
-        let folder = folder.below(self.path);
-        let Some(file) = self.selection.control.keywords.get(&folder) else {
+    /// What the set has of a folder among `files`; empty where it has nothing.
+    fn saved_file(
+        &self,
+        files: &BTreeMap<RelPath, SavedFile>,
+        folder: &RelPath,
+        outcome: &mut Outcome,
+    ) -> Vec<u8> {
+        let Some(file) = files.get(&folder.below(self.path)) else {
             return Vec::new();
         };
         match read_small(&self.selection.set, file, FILE_MAX_BYTES) {
             Ok(text) => text,
             Err(error) => {
-                let path = folder.child(FILE_NAME).unwrap_or(folder);
-                outcome.warnings.push(Warning::KeywordsUnread {
-                    path,
-                    reason: report::chain(&error),
+                let (path, reason) = (file.path.clone(), report::chain(&error));
+                outcome.warnings.push(match file.path.name() {
+                    ACL => Warning::AclUnread { path, reason },
+                    _ => Warning::KeywordsUnread { path, reason },
                 });
                 Vec::new()
             }
@@ -490,38 +552,6 @@ impl Counter {
             wire: Some(self.bytes + self.bare_line_ends),
         }
     }
-}
-
-/// Opens a mailbox. One that is gone is made, whole, for the owner that it had; so are directories
-/// above it.
-fn open_mailbox(root: &Directory, path: &RelPath, control: &Control) -> Result<Directory, Error> {
-    let failed = |source| Failed::at("open or make", path.as_path())(source);
-    let mut directory = root.descend(&RelPath::root()).map_err(failed)?;
-    let mut at = RelPath::root();
-    for name in path.components() {
-        at = at
-            .child(name)
-            .map_err(|error| failed(io::Error::other(error)))?;
-        let saved = control.owners.get(&at).or_else(|| control.owners.get(path));
-        let owner = saved
-            .copied()
-            .map_or_else(|| directory.owner(), Ok)
-            .map_err(failed)?;
-        (directory, _) = directory.ensure(name, &owner).map_err(failed)?;
-    }
-    if directory.entries().map_err(failed)?.is_empty() {
-        let owner = directory.owner().map_err(failed)?;
-        Folder::open(
-            Parent {
-                mailbox: &directory,
-                path,
-                owner: &owner,
-            },
-            &RelPath::root(),
-            &[],
-        )?;
-    }
-    Ok(directory)
 }
 
 #[cfg(test)]

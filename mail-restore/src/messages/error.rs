@@ -108,6 +108,14 @@ pub enum Error {
         /// What it names.
         path: RelPath,
     },
+    /// A file of messages cannot be opened.
+    #[error("open {file}; use another set")]
+    Unopened {
+        /// In the set.
+        file: RelPath,
+        /// The cause.
+        source: io::Error,
+    },
     /// A frame, or the tar in it, is damaged, cut, or unpacks to more than it may.
     #[error("read the frame at {offset} of {segment}; use another set")]
     Frame {
@@ -211,6 +219,10 @@ impl Failure for Error {
             | Self::Absent { .. }
             | Self::Size { .. }
             | Self::Content { .. } => FailureKind::Damaged,
+            Self::Unopened { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                FailureKind::Missing
+            }
+            Self::Unopened { source, .. } => FailureKind::of_io(source),
             Self::Mailbox(error) => error.kind(),
             Self::OtherOwner { .. } => FailureKind::Refused,
             Self::Write { source, .. } => FailureKind::of_io(source),
@@ -221,6 +233,33 @@ impl Failure for Error {
 }
 
 impl Error {
+    /// Whether a message cannot be read from its set: another one may have it whole.
+    pub(crate) fn is_of_set(&self) -> bool {
+        match self {
+            Self::IndexDigest { .. }
+            | Self::Index { .. }
+            | Self::Mailbox(_)
+            | Self::Foreign { .. }
+            | Self::Unopened { .. }
+            | Self::Frame { .. }
+            | Self::Absent { .. }
+            | Self::Size { .. }
+            | Self::Content { .. } => true,
+            Self::Address(_)
+            | Self::MessageId { .. }
+            | Self::Time { .. }
+            | Self::Pattern { .. }
+            | Self::NoMailboxes { .. }
+            | Self::UnknownMailbox { .. }
+            | Self::NoMatch { .. }
+            | Self::OtherOwner { .. }
+            | Self::Write { .. }
+            | Self::Occupied { .. }
+            | Self::Failed(_)
+            | Self::Interrupted(_) => false,
+        }
+    }
+
     /// That a message is of another user; `owners` are its own and that of its folder.
     pub(super) fn other_owner(message: &RelPath, (owner, folder_owner): (u32, u32)) -> Self {
         Self::OtherOwner {

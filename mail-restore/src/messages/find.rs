@@ -206,6 +206,7 @@ fn merge(total: &mut Scan, scan: Scan) {
     total.unsearched = total.unsearched.and(scan.unsearched);
     total.control.owners.extend(scan.control.owners);
     total.control.keywords.extend(scan.control.keywords);
+    total.control.acls.extend(scan.control.acls);
     total.messages += scan.messages;
     total.survey.merge(scan.survey);
     total.mailboxes.extend(scan.mailboxes);

@@ -15,6 +15,9 @@ use super::keywords::{FILE_MAX_BYTES, FILE_NAME, Keywords};
 /// In Maildir++, what tells a folder from a mailbox.
 const FOLDER_MARK: &[u8] = b"maildirfolder";
 
+/// Who else may do what in a folder: <https://doc.dovecot.org/2.3/settings/plugin/acl/>.
+pub(super) const ACL: &[u8] = b"dovecot-acl";
+
 /// A folder with its three directories.
 #[derive(Debug)]
 pub(super) struct Folder {
@@ -38,32 +41,61 @@ pub(super) struct Parent<'a> {
     pub(super) owner: &'a Owner,
 }
 
+/// What a set has of a folder beside its messages; empty where it has nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Saved<'a> {
+    /// Its `dovecot-keywords`.
+    pub(super) keywords: &'a [u8],
+    /// Its `dovecot-acl`.
+    pub(super) acl: &'a [u8],
+}
+
 impl Folder {
     /// Opens the folder at `path` of a mailbox, or makes what is missing of it. One without
-    /// messages and without a `dovecot-keywords` gets `keywords`, its content in the set.
-    pub(super) fn open(parent: Parent<'_>, path: &RelPath, keywords: &[u8]) -> Result<Self, Error> {
+    /// messages and without a `dovecot-keywords` gets that of the set; one that is made gets its
+    /// `dovecot-acl`, before Dovecot takes it for a folder.
+    pub(super) fn open(
+        parent: Parent<'_>,
+        path: &RelPath,
+        saved: Saved<'_>,
+    ) -> Result<Self, Error> {
         let at = path.below(parent.path);
-        let opened = Self::try_open(parent, path, keywords);
+        let opened = Self::try_open(parent, path, saved);
         Ok(opened.map_err(Failed::at("open or make", at.as_path()))?)
     }
 
-    fn try_open(parent: Parent<'_>, path: &RelPath, keywords: &[u8]) -> io::Result<Self> {
+    /// Whether the folder at `path` of a mailbox is there: Dovecot takes it for one by its `cur`.
+    pub(super) fn is_there(mailbox: &Directory, path: &RelPath) -> bool {
+        let folder = mailbox.descend(path);
+        folder.is_ok_and(|folder| folder.look(b"cur").is_ok())
+    }
+
+    fn try_open(parent: Parent<'_>, path: &RelPath, saved: Saved<'_>) -> io::Result<Self> {
         let Parent { mailbox, owner, .. } = parent;
+        // What a killed run began is made to its end.
+        let made = if Self::is_there(mailbox, path) {
+            Made::Before
+        } else {
+            Made::Now
+        };
         let mut directory = mailbox.descend(&RelPath::root())?;
-        let mut made = Made::Before;
         for name in path.components() {
-            (directory, made) = directory.ensure(name, owner)?;
+            (directory, _) = directory.ensure(name, owner)?;
         }
         // Dovecot looks for new mail in `cur` and `new`: they come last.
         let (tmp, _) = directory.ensure(b"tmp", owner)?;
         if made == Made::Now && path.depth() == 1 && path.name().starts_with(b".") {
             put_small(&tmp, &directory, FOLDER_MARK, b"", owner)?;
         }
+        if made == Made::Now && !saved.acl.is_empty() {
+            put_small(&tmp, &directory, ACL, saved.acl, owner)?;
+        }
         let (new, _) = directory.ensure(b"new", owner)?;
         let (cur, _) = directory.ensure(b"cur", owner)?;
         // Where there is no message, no flag has a meaning yet.
-        if !keywords.is_empty() && cur.entries()?.is_empty() && new.entries()?.is_empty() {
-            put_small(&tmp, &directory, FILE_NAME, keywords, owner)?;
+        let has_keywords = !saved.keywords.is_empty();
+        if has_keywords && cur.entries()?.is_empty() && new.entries()?.is_empty() {
+            put_small(&tmp, &directory, FILE_NAME, saved.keywords, owner)?;
         }
         let keywords = read_keywords(&directory)?;
         Ok(Self {

@@ -4,8 +4,9 @@ use std::fmt;
 
 use mail_common::checksum::Sha256;
 use mail_common::relpath::RelPath;
+use mail_common::set::address_of;
 
-use super::candidate::{Candidate, Owner, SavedFile};
+use super::candidate::{Candidate, Owner, SavedFile, folder_name};
 use super::error::{Error, Problem};
 
 /// What a delivery did. What is neither in `restored` nor in `failures` was not reached.
@@ -66,6 +67,20 @@ pub enum Warning {
         path: RelPath,
         /// Why, in full.
         reason: String,
+    },
+    /// The ACL of a folder that was made cannot be read: nobody but its owner may use it.
+    AclUnread {
+        /// The file.
+        path: RelPath,
+        /// Why, in full.
+        reason: String,
+    },
+    /// A folder that was made has the ACL that it had.
+    AclRestored {
+        /// What people call the mailbox.
+        mailbox: String,
+        /// The folder, as Dovecot has it on disk.
+        folder: String,
     },
     /// A folder was made, and subscribed.
     FolderMade {
@@ -131,6 +146,14 @@ impl Outcome {
     }
 }
 
+impl Warning {
+    /// That the folder at `path` of `mailbox` has its ACL.
+    pub(super) fn acl_restored(mailbox: &RelPath, path: &RelPath) -> Self {
+        let (mailbox, folder) = (address_of(mailbox), folder_name(path));
+        Self::AclRestored { mailbox, folder }
+    }
+}
+
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -143,6 +166,19 @@ impl fmt::Display for Warning {
             }
             Self::KeywordsUnread { path, reason } => {
                 write!(f, "keywords are dropped, since {path} is lost: {reason}")
+            }
+            Self::AclUnread { path, reason } => {
+                write!(
+                    f,
+                    "the folder is its owner's alone, since {path} is lost: {reason}"
+                )
+            }
+            Self::AclRestored { mailbox, folder } => {
+                write!(
+                    f,
+                    "gave folder {folder} of {mailbox} its dovecot-acl of that day; look at it, \
+                     then run: doveadm acl recalc -u {mailbox}"
+                )
             }
             Self::FolderMade { mailbox, folder } => {
                 write!(f, "made folder {folder} of {mailbox}, and subscribed it")

@@ -112,6 +112,10 @@ impl Look<'_> {
             let at = folder.below(self.path);
             let opened = opened.map_err(Failed::at("open", at.as_path()))?;
             if opened.flatten().is_none() {
+                if self.control.acls.contains_key(&at) {
+                    let restored = Warning::acl_restored(self.path, &folder);
+                    outcome.warnings.push(restored);
+                }
                 let (mailbox, folder) = (address_of(self.path), folder_name(&folder));
                 outcome
                     .warnings

@@ -34,6 +34,9 @@ pub struct Query {
     pub paths: Vec<Pattern>,
     /// In this lot of them, where they are too many to be held at once.
     pub lot: Option<Lot>,
+    /// Where whole folders are meant: which of their other files come with one that is gone, as
+    /// with `paths`.
+    pub whole_folders: Option<Vec<Pattern>>,
 }
 
 /// A Message-ID without its angle brackets.
@@ -71,6 +74,7 @@ impl Query {
             only,
             paths,
             lot,
+            whole_folders: _,
         } = self;
         mailboxes.is_empty()
             && message_ids.is_empty()
@@ -101,6 +105,7 @@ impl Query {
             mailboxes: self.mailboxes.clone(),
             message_ids: self.message_ids.clone(),
             paths: self.paths.clone(),
+            whole_folders: self.whole_folders.clone(),
             since: self.since.clone(),
             until: self.until.clone(),
         }
@@ -119,17 +124,25 @@ impl Query {
         if self.lot.as_ref().is_some_and(|lot| !lot.holds(path)) {
             return false;
         }
-        let options = MatchOptions {
-            require_literal_separator: true,
-            ..MatchOptions::default()
-        };
-        self.paths.is_empty() || {
-            let text = path.to_string_lossy();
-            self.paths
-                .iter()
-                .any(|pattern| pattern.matches_with(&text, options))
-        }
+        fits_any(&self.paths, path)
     }
+
+    /// Whether a file of a folder that is not a message comes with the folder.
+    pub(super) fn wants_with_folder(&self, path: &RelPath) -> bool {
+        let patterns = self.whole_folders.as_ref();
+        patterns.is_some_and(|patterns| fits_any(patterns, path))
+    }
+}
+
+/// Whether one of `patterns` matches, or there are none.
+fn fits_any(patterns: &[Pattern], path: &RelPath) -> bool {
+    let options = MatchOptions {
+        require_literal_separator: true,
+        ..MatchOptions::default()
+    };
+    let text = path.to_string_lossy();
+    let mut patterns = patterns.iter().peekable();
+    patterns.peek().is_none() || patterns.any(|pattern| pattern.matches_with(&text, options))
 }
 
 impl fmt::Display for Query {
@@ -339,6 +352,7 @@ mod tests {
             only: None,
             paths: vec![Pattern::new("**").unwrap()],
             lot: None,
+            whole_folders: None,
         };
         let expected = "--mailbox alice@example.com --message-id <1@mx> --since 2026-11-23 \
                         --until 2026-11-24 --path **";

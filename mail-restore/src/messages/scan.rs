@@ -26,6 +26,7 @@ use mail_common::set::{Inventory, SavedMailbox, SetFile, address_of, mailbox};
 use super::candidate::{Candidate, Control, Owner, Place, SavedFile};
 use super::content::{Frame, open_frame};
 use super::error::{Error, Problem};
+use super::folder::ACL;
 use super::keywords;
 use super::lots::{Room, Survey};
 use super::query::Query;
@@ -305,15 +306,27 @@ impl Scanner<'_> {
                 owners.insert(path.clone(), owner_of(entry));
             }
             Kind::File if is_message(path) => return false,
-            Kind::File if path.name() == keywords::FILE_NAME => {
-                let folder = path.parent().unwrap_or_else(RelPath::root);
+            Kind::File => {
                 if let Some(file) = saved(found, directory) {
-                    self.scan.control.keywords.insert(folder, file);
+                    self.note_file(file);
                 }
             }
-            Kind::File | Kind::Symlink => {}
+            Kind::Symlink => {}
         }
         true
+    }
+
+    /// Notes what a folder has beside its messages.
+    fn note_file(&mut self, file: SavedFile) {
+        let folder = file.path.parent().unwrap_or_else(RelPath::root);
+        let control = &mut self.scan.control;
+        match file.path.name() {
+            keywords::FILE_NAME => drop(control.keywords.insert(folder, file)),
+            ACL if self.query.wants_with_folder(&file.path) => {
+                control.acls.insert(folder, file);
+            }
+            _ => {}
+        }
     }
 
     /// Whether a message is asked for, as far as its path and time tell.
@@ -415,8 +428,7 @@ impl Scanner<'_> {
 
     fn note_plain(&mut self, file: SavedFile, looked: Option<Looked>) {
         if !is_message(&file.path) {
-            let folder = file.path.parent().unwrap_or_else(RelPath::root);
-            self.scan.control.keywords.insert(folder, file);
+            self.note_file(file);
             return;
         }
         self.count(&file.path);

@@ -332,5 +332,8 @@ pub(crate) fn query(args: &Args, zone: &TimeZone) -> Result<Option<Query>, Error
         })?;
         query.paths.push(pattern);
     }
+    let is_of_messages =
+        !query.message_ids.is_empty() || query.since.is_some() || query.until.is_some();
+    query.whole_folders = (!is_of_messages).then(|| query.paths.clone());
     Ok(Some(query))
 }

@@ -12,6 +12,7 @@ use std::thread;
 use crate::support::{Site, assert_clean, by_id, by_mailbox, message, put};
 use mail_restore::messages::Disposition;
 use mail_tests::dovecot::Dovecot;
+use mail_tests::run::Outcome;
 
 /// Serves the sample's mail, without the Sieve link of its mailboxes, which Dovecot would take for
 /// a folder.
@@ -114,6 +115,66 @@ fn a_folder_that_was_lost_is_subscribed_again() {
     let new: Vec<String> = subscribed().difference(&before).cloned().collect();
     assert_eq!(new, ["Archive.保管"]);
     assert!(before.is_subset(&subscribed()));
+    assert!(!dovecot.log().contains("Error"), "{}", dovecot.log());
+}
+
+/// Whoever could read a folder of others can read it again, and none of its messages less.
+#[test]
+fn a_whole_folder_that_was_lost_comes_with_its_acl() {
+    let site = Site::with(&[
+        ("example.com/alice/cur/1.a:2,S", "one@mx"),
+        ("example.com/alice/.Projects/cur/2.b:2,S", "two@mx"),
+        ("example.com/alice/.Projects/cur/3.c:2,S", "three@mx"),
+    ]);
+    let acl = "mail_plugins = acl\nplugin {\n  acl = vfile\n}\n";
+    let dovecot = Dovecot::start_with(&site.mail(), acl);
+    let of_folder = |action: &[&str]| {
+        let user = ["-u", "alice@example.com", "Projects"];
+        dovecot.doveadm(&[&["acl"], action, &user[..]].concat())
+    };
+    let rights = ["user=bob@example.com", "lookup", "read"];
+    let user = ["acl", "set", "-u", "alice@example.com", "Projects"];
+    dovecot.doveadm(&[&user[..], &rights].concat());
+    let before = of_folder(&["get"]);
+    assert!(before.contains("bob@example.com"), "{before}");
+    site.back_up(&[]);
+    let set = site.set();
+    let restore = |flags: &[&str]| {
+        site.remove("example.com/alice/.Projects");
+        let dry = site.server.restore().args(flags).arg("--dry-run");
+        let shown = dry.run().assert_code(0);
+        let outcome = site.server.restore().args(flags).run().assert_code(0);
+        let says = |outcome: &Outcome| outcome.stderr.contains("dovecot-acl");
+        assert_eq!(says(&shown), says(&outcome), "{}", shown.stderr);
+        outcome
+    };
+    let from = set.to_str().unwrap();
+    let whole = ["--path", "example.com/alice/.Projects/**"];
+    for flags in [
+        &["--from", from][..],
+        &["--from", "all"],
+        &["--from", from, "--missing"],
+    ] {
+        let outcome = restore(&[flags, &whole].concat());
+        let _ = outcome.assert_stderr("gave folder Projects of alice@example.com its dovecot-acl");
+        assert_eq!(of_folder(&["get"]), before, "{flags:?}");
+        let shared = dovecot.doveadm(&["search", "-u", "alice@example.com", "mailbox", "Projects"]);
+        assert_eq!(shared.lines().count(), 2, "{flags:?}");
+    }
+    // One message of it is not the folder: it comes back for its owner alone.
+    for flags in [
+        &["--from", from, "--message-id", "two@mx"][..],
+        &["--from", "all", "--subject", "two"],
+        &["--from", from, "--path", "**/.Projects/cur/2*"],
+    ] {
+        let outcome = restore(flags);
+        assert!(
+            !outcome.stderr.contains("dovecot-acl"),
+            "{}",
+            outcome.stderr
+        );
+        assert!(!of_folder(&["get"]).contains("bob@"), "{flags:?}");
+    }
     assert!(!dovecot.log().contains("Error"), "{}", dovecot.log());
 }
 

@@ -13,4 +13,7 @@ mod compressed; // messages that Dovecot has compressed
 mod search; // messages looked for in many sets
 mod search_odd; // what mail can be like
 mod search_faults; // damage, wrong questions, sets that are gone
+mod older_copy; // a message that the newest set cannot give
+mod retention; // sets that go while they are searched
+mod full_disk; // what was added before, and what a second run adds
 mod slow_reader; // the same answers as a program that reads everything

@@ -4,7 +4,7 @@
 
 use std::process::Command;
 
-use crate::support::{DELIVERED, Site, message, piped};
+use crate::support::{DELIVERED, Site, forge_index, message, piped};
 use mail_tests::planted::assert_inert;
 use mail_tests::run::repository;
 
@@ -145,13 +145,33 @@ fn fields_that_act_on_a_terminal_are_inert() {
             .args(["--format", format])
             .run();
         let outcome = outcome.assert_code(0);
-        assert_inert(&outcome.text(), "stdout");
-        assert_inert(&outcome.stderr, "stderr");
+        assert_inert("stdout", outcome.text());
+        assert_inert("stderr", &outcome.stderr);
         assert!(outcome.text().contains("forged"), "{}", outcome.text());
     }
     check(&site, &["--subject", "vertrag"], &[0]);
     let failed = site.restore(&["--from", "latest", "--list", "--subject", "\u{1b}[2Jx"]);
-    assert_inert(&failed.assert_code(1).stderr, "stderr");
+    assert_inert("stderr", failed.assert_code(1).stderr);
+}
+
+/// Who can write to the disk can write an index, too.
+#[test]
+fn fields_of_a_forged_index_are_inert() {
+    let site = saved(&[message("one@mx")]);
+    forge_index(&site.server.daily("2026-11-23"), "m.example/a", |line| {
+        let acts = "\\u001b[2J\\u001b]0;owned\\u0007\\r\\nforged\\u202etxt";
+        let line = line.replace("about one@mx", &format!("about {acts}"));
+        line.replace("a@mail.example", &format!("{acts}@mail.example"))
+    });
+    for format in ["text", "jsonl"] {
+        let flags = [
+            "--from", "latest", "--list", "--sender", "@", "--format", format,
+        ];
+        let outcome = site.server.restore().args(flags).run().assert_code(0);
+        assert_inert("stdout", outcome.text());
+        assert_inert("stderr", &outcome.stderr);
+        assert!(outcome.text().contains("forged"), "{}", outcome.text());
+    }
 }
 
 /// The fixture that every version reads: no index has the header of a message.
