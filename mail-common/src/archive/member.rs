@@ -36,11 +36,8 @@ impl MemberHead<'_> {
     /// Appends the header blocks to `tar`.
     pub fn append_to(&self, tar: &mut Vec<u8>) {
         let name = self.name();
-        let records = self.pax_records(&name);
         let mut header = self.plain_header(&name);
-        if !records.is_empty() {
-            append_pax(&header, &records, tar);
-        }
+        append_pax(&header, tar, |tar| self.append_pax_records(&name, tar));
         header.set_entry_type(match self.kind {
             Kind::File => tar::EntryType::Regular,
             Kind::Directory => tar::EntryType::Directory,
@@ -79,28 +76,27 @@ impl MemberHead<'_> {
         header
     }
 
-    fn pax_records(&self, name: &[u8]) -> Vec<u8> {
-        let mut records = Vec::new();
+    fn append_pax_records(&self, name: &[u8], tar: &mut Vec<u8>) {
         if needs_pax(name) {
-            pax_record(&mut records, b"path", name);
+            pax_record(tar, b"path", name);
         }
         if needs_pax(self.link_target) {
-            pax_record(&mut records, b"linkpath", self.link_target);
+            pax_record(tar, b"linkpath", self.link_target);
         }
         if self.stat.mtime_ns % NANOS != 0 || self.stat.mtime_ns < 0 {
-            pax_record(
-                &mut records,
-                b"mtime",
-                decimal_seconds(self.stat.mtime_ns).as_bytes(),
-            );
+            let seconds = decimal_seconds(self.stat.mtime_ns);
+            pax_record(tar, b"mtime", seconds.as_bytes());
         }
         for (name, value) in self.xattrs {
-            pax_record(&mut records, &[b"SCHILY.xattr.", &name[..]].concat(), value);
+            pax_record(tar, &[b"SCHILY.xattr.", &name[..]].concat(), value);
         }
         if let Some(value) = self.dumpdir {
-            pax_record(&mut records, pax::DUMPDIR.as_bytes(), value);
+            if value.len() > tar.len() {
+                // By doubling it would take up to twice its room.
+                tar.reserve_exact(value.len() + 2 * BLOCK_BYTES);
+            }
+            pax_record(tar, pax::DUMPDIR.as_bytes(), value);
         }
-        records
     }
 }
 
@@ -112,16 +108,25 @@ fn needs_pax(name: &[u8]) -> bool {
     name.len() > 100 || !name.is_ascii()
 }
 
-/// Appends `records` for the member that `header` is to follow as.
-fn append_pax(header: &tar::Header, records: &[u8], tar: &mut Vec<u8>) {
+/// Appends what `append_records` does, if anything, as a member of its own before that of `header`.
+/// The records are written where they stay: those of a directory of a million names take 40 MB.
+fn append_pax(header: &tar::Header, tar: &mut Vec<u8>, append_records: impl FnOnce(&mut Vec<u8>)) {
+    let start = tar.len();
+    let records_start = start + BLOCK_BYTES;
+    tar.resize(records_start, 0);
+    append_records(tar);
+    let records_bytes = (tar.len() - records_start) as u64;
+    if records_bytes == 0 {
+        tar.truncate(start);
+        return;
+    }
     let mut header = header.clone();
     set_name(&mut header, b"PaxHeaders/entry");
     header.set_entry_type(tar::EntryType::XHeader);
-    header.set_size(records.len() as u64);
+    header.set_size(records_bytes);
     header.set_cksum();
-    tar.extend_from_slice(header.as_bytes());
-    tar.extend_from_slice(records);
-    pad(tar, records.len() as u64);
+    tar[start..records_start].copy_from_slice(header.as_bytes());
+    pad(tar, records_bytes);
 }
 
 fn set_name(header: &mut tar::Header, name: &[u8]) {
@@ -202,9 +207,7 @@ impl Member {
         }
         let records = renamed_records(before, path)?;
         set_name(&mut header, path.as_bytes());
-        if !records.is_empty() {
-            append_pax(&header, &records, out);
-        }
+        append_pax(&header, out, |out| out.extend_from_slice(&records));
         header.set_cksum();
         out.extend_from_slice(header.as_bytes());
         out.extend_from_slice(&tar[self.content.start..self.whole.end]);
