@@ -14,10 +14,12 @@
 //! - *Too many files.* Each day adds a segment, and with one a day a mailbox would have hundreds of
 //!   them after a year. So the smallest are merged once there are more than [`SMALL_SEGMENTS`].
 //! - *Merging the same bytes every month.* So a merge takes many segments at a time, and then none
-//!   that is larger than a quarter of all the smaller ones together: the young are merged among
+//!   that is larger than an eighth of all the smaller ones together: the young are merged among
 //!   themselves, the old wait for their like, and a byte is written again two or three times in
 //!   three years. With "larger than all the smaller ones" each merge pulled the next larger
-//!   segment with it: after a month of ordinary life half of all mail was written again.
+//!   segment with it: after a month of ordinary life half of all mail was written again. With "a
+//!   quarter" that happened to the youngest part of the first backup, for as long as older sets
+//!   hold it: 6 % of all that is kept.
 
 use super::usage::SegmentUse;
 
@@ -31,7 +33,7 @@ const SMALL_SEGMENTS: usize = 32;
 const MERGE_AT_LEAST: usize = 16;
 
 /// Beyond these a segment is merged only with this many times its bytes in smaller ones.
-const MERGE_RATIO: u64 = 4;
+const MERGE_RATIO: u64 = 8;
 
 /// What has been gone for the time of the purge and these days is in no segment.
 const PURGE_DAYS_MORE: i64 = 31;
