@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Sourced by scripts/bench. How each program is called. Globals: WORK, BIN, SOURCE (the mail tree), and COMMAND, which
-# command_of sets; ALONE from the command line.
+# command_of sets; ALONE and BESIDE from the command line.
 
 # isolate: gives every program settings, caches and repositories of its own, and none of the caller's.
 isolate() {
@@ -18,12 +18,14 @@ isolate() {
     export BORG_REPO=$WORK/repo/borg BORG_BASE_DIR=$WORK/cache/borg BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK=yes
 }
 
-# installed PROGRAM...: those that are there; the others are named on standard error. With ALONE, ours only.
+# installed PROGRAM...: those that are there; the others are named on standard error. With ALONE, ours only. The other
+# build of ours stands where the command line names one.
 installed() {
     local program
     for program in "$@"; do
         if [ "$program" = mail-backup ]; then
             echo "$program"
+            [ -z "$BESIDE" ] || echo mail-backup--beside
         elif [ -n "$ALONE" ]; then
             continue
         elif command -v "${program%%-*}" >/dev/null; then
@@ -72,6 +74,10 @@ command_of() {
         mail-backup)
             COMMAND=("$BIN/mail-backup" --config "$WORK/bench.conf" --daily --component mailboxes --no-prune -q
                 --root "$WORK/repo/mail-backup" --mail-dir "$SOURCE" --date "$date" --format jsonl)
+            ;;
+        mail-backup--beside)
+            COMMAND=("$BESIDE/mail-backup" --config "$WORK/bench.conf" --daily --component mailboxes --no-prune -q
+                --root "$WORK/repo/mail-backup--beside" --mail-dir "$SOURCE" --date "$date" --format jsonl)
             ;;
         # What our own full backup of the same tree costs, in a root of its own.
         mail-backup--full)

@@ -44,7 +44,7 @@ restore_command_of() {
                 printf "%s\0" "$1/_root/0000.tar.zst"; } |
                 xargs -0 -n 1 tar -C "$2" --zstd --incremental -xpf' bash "$SET/mailboxes" "$WORK/restored")
             ;;
-        tar-format-1)
+        tar-format-1 | tar--beside)
             # shellcheck disable=SC2016 # expanded by the inner shell
             COMMAND=(bash -c '{ find "$1" -mindepth 2 -name "*.tar.zst" ! -path "$1/_root/*" -print0 | sort -zV
                 printf "%s\0" "$1/_root/0000.tar.zst"; } | xargs -0 -n 1 tar -C "$2" --zstd -xpf' \
@@ -56,8 +56,8 @@ restore_command_of() {
     esac
 }
 
-# Ten even days later: a set with dead and renamed members by stock tar, beside one that was written anew, which is read
-# as one of format 1 is: without --incremental.
+# Ten even days later: a set with dead and renamed members by stock tar, beside one that was written whole, which is read
+# as one of format 1 is: without --incremental; and beside one of the other build, which may be of format 1.
 bench_unpack_after_days() {
     local day round row="stock tar, a set of ten even days"
     for ((day = 2; day <= 11; day++)); do
@@ -65,11 +65,16 @@ bench_unpack_after_days() {
         save mail-backup "$day"
     done
     save mail-backup--full "$day"
+    if [ -n "$BESIDE" ]; then
+        reset mail-backup--beside
+        save mail-backup--beside "$day"
+    fi
     for ((round = 1; round <= ROUNDS; round++)); do
         unpack_timed tar "$(newest_set mail-backup daily)"
         unpack_timed tar-format-1 "$(newest_set mail-backup--full daily)"
+        [ -z "$BESIDE" ] || unpack_timed tar--beside "$(newest_set mail-backup--beside daily)"
     done
-    report "$row" tar tar-format-1
+    report "$row" tar tar-format-1 ${BESIDE:+tar--beside}
 }
 
 # unpack_timed PROGRAM SET
