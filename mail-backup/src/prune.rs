@@ -14,7 +14,7 @@ use mail_common::suspicion::{HOLD, Hold};
 use crate::error::Error;
 use crate::plan::Retention;
 use crate::retention::{
-    ALWAYS_KEPT_SETS, Candidate, RetentionInput, RetentionPlan, Worth, is_expired, plan_retention,
+    ALWAYS_KEPT_SETS, Candidate, RetentionInput, RetentionPlan, Worth, plan_retention,
 };
 
 /// What retention did.
@@ -154,7 +154,7 @@ fn candidates(sets: &[FoundSet], new: &Candidate, keep_periods: NonZeroU32) -> V
     let mut candidates = Vec::new();
     let mut full_and_alike = 0;
     for set in sets.iter().rev() {
-        if full_and_alike > ALWAYS_KEPT_SETS && !is_expired(set.id, new.id, keep_periods) {
+        if full_and_alike > ALWAYS_KEPT_SETS && !set.id.is_expired(new.id, keep_periods.get()) {
             continue;
         }
         if let Some(candidate) = candidate(set) {

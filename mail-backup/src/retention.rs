@@ -142,7 +142,7 @@ pub(crate) fn plan_retention(input: &RetentionInput<'_>) -> RetentionPlan {
 fn due(input: &RetentionInput<'_>, others: Vec<&Candidate>) -> RetentionPlan {
     let protected = protected(input, &others);
     let goes = |set: &&Candidate| {
-        is_expired(set.id, input.new.id, input.keep_periods) && !protected.contains(&set.id)
+        set.id.is_expired(input.new.id, input.keep_periods.get()) && !protected.contains(&set.id)
     };
     let (expired, kept): (Vec<_>, Vec<_>) = others.into_iter().partition(goes);
     RetentionPlan {
@@ -152,7 +152,7 @@ fn due(input: &RetentionInput<'_>, others: Vec<&Candidate>) -> RetentionPlan {
                 .incomplete
                 .iter()
                 .copied()
-                .filter(|id| is_expired(*id, input.new.id, input.keep_periods)),
+                .filter(|id| id.is_expired(input.new.id, input.keep_periods.get())),
         ),
         keep: oldest_first(ids(kept), input.new.id),
         refused: None,
@@ -210,17 +210,6 @@ fn median_before(new: &Candidate, others: &[&Candidate]) -> Option<u64> {
         .collect();
     sizes.sort_unstable();
     (sizes.len() >= COMPARED_SETS_AT_LEAST).then(|| sizes[(sizes.len() - 1) / 2])
-}
-
-/// Whether the set `id` is too old, counted from `new`.
-pub(crate) fn is_expired(id: SetId, new: SetId, keep_periods: NonZeroU32) -> bool {
-    let hours_per_period = match new.kind() {
-        SetKind::Hourly => 1,
-        SetKind::Daily => 24,
-        SetKind::Weekly => 7 * 24,
-    };
-    let kept = SignedDuration::from_hours(i64::from(keep_periods.get()) * hours_per_period);
-    id.kind() == new.kind() && new.start().duration_since(id.start()) > kept
 }
 
 /// Whether `id` is of a later time than `new`. In autumn the clock on the wall is set back by an

@@ -4,8 +4,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use jiff::ToSpan;
 use jiff::civil::{Date, DateTime};
+use jiff::{SignedDuration, ToSpan};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{Failure, FailureKind};
@@ -130,6 +130,19 @@ impl SetId {
             SetKind::Hourly => "%Y-%m-%dT%H%M",
         };
         self.start.strftime(format).to_string()
+    }
+
+    /// Whether it is too old to be kept for its age, counted from `newest`: sets of a kind are kept
+    /// for so many days, weeks or hours.
+    #[must_use]
+    pub fn is_expired(self, newest: Self, keep_periods: u32) -> bool {
+        let hours_per_period = match newest.kind {
+            SetKind::Hourly => 1,
+            SetKind::Daily => 24,
+            SetKind::Weekly => 7 * 24,
+        };
+        let kept = SignedDuration::from_hours(i64::from(keep_periods) * hours_per_period);
+        self.kind == newest.kind && newest.start.duration_since(self.start) > kept
     }
 
     /// The directory of the set below `root`.
