@@ -22,7 +22,7 @@ use crate::components::{FoundDamage, Run, SavedComponents, save_components};
 use crate::error::Error;
 use crate::judgement::judge_day;
 use crate::plan::{Dated, Plan, Scope, Wanted, Work};
-use crate::previous::{KnownSet, PreviousSets, known_sets};
+use crate::previous::{KnownSet, PreviousSets, known_sets, set_before};
 use crate::prune::{Newest, prune};
 use crate::saved::SavedFile;
 use crate::seal::{Closing, count_files, seal};
@@ -344,6 +344,7 @@ impl NewSet {
         let mut begin = session.begin().clone();
         begin.set = Some(self.name(plan));
         begin.wanted = Some(plan.wanted.clone());
+        begin.previous = set_before(&plan.root, plan.id);
         let closing = Closing {
             begin,
             end: session.end(self.exit(), self.totals.clone()),

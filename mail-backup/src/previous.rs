@@ -16,10 +16,10 @@ use mail_common::checksum::{Sha256, read_checksums};
 use mail_common::config::WeeklySets;
 use mail_common::jsonl::RecordReader;
 use mail_common::manifest::Manifest;
-use mail_common::record::{Artifact, Begin, Record};
+use mail_common::record::{Artifact, Begin, PreviousSet as Before, Record};
 use mail_common::relpath::RelPath;
 use mail_common::report::{self, Report};
-use mail_common::set::{self, BackupRoot, CHECKSUMS, MANIFEST, SetId, SetKind, SetState};
+use mail_common::set::{self, BackupRoot, CHECKSUMS, FoundSet, MANIFEST, SetId, SetKind, SetState};
 
 /// A complete set, and how its run began. That says nothing of what it holds.
 #[derive(Debug)]
@@ -96,6 +96,19 @@ pub(crate) fn known_sets(root: &BackupRoot) -> Result<Vec<KnownSet>, set::Error>
         }
     }
     Ok(known)
+}
+
+/// The newest complete set of the same kind that is older than `id`, with the digest of its
+/// checksums. One that cannot be read is not named: that is no reason to make no new set.
+pub(crate) fn set_before(root: &BackupRoot, id: SetId) -> Option<Before> {
+    let is_before = |set: &FoundSet| set.state == SetState::Complete && set.id < id;
+    let before = root.sets(id.kind()).ok()?.into_iter().rfind(is_before)?;
+    let checksums = beneath::regular_file(&before.path.join(CHECKSUMS)).ok()?;
+    let (sha256, _) = Sha256::of_reader(checksums).ok()?;
+    Some(Before {
+        set: before.id.to_string(),
+        sha256,
+    })
 }
 
 /// The first record of the manifest of a set.

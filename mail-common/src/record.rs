@@ -106,6 +106,21 @@ pub struct Begin {
     /// version does not say so: all components.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wanted: Option<Vec<Component>>,
+    /// The set of its kind that was the newest before it; in the manifest of a set. None of the
+    /// first one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<PreviousSet>,
+}
+
+/// The set before one, by which a set that is gone from between is missed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct PreviousSet {
+    /// Relative to the root.
+    pub set: String,
+    /// The digest of its checksums.
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub sha256: Sha256,
 }
 
 /// A file of a committed set: it is at `root`/`set`/`path`.

@@ -263,6 +263,7 @@ mod tests {
                 set: None,
                 root: None,
                 wanted: None,
+                previous: None,
             })
         };
         let mut runs = Runs::default();

@@ -456,6 +456,7 @@ mod tests {
             set: None,
             root: None,
             wanted: None,
+            previous: None,
         };
         let end = End {
             tool: text("mail-backup"),

@@ -330,6 +330,7 @@ fn begin_of(opening: Opening) -> Begin {
         set: opening.subject.set,
         root: opening.subject.root,
         wanted: None,
+        previous: None,
     }
 }
 
