@@ -7,12 +7,13 @@ use std::path::PathBuf;
 use mail_common::failure::Failed;
 use mail_common::manifest::{DayRecords, Manifest};
 use mail_common::record::{Artifact, ErrorRecord};
-use mail_common::set::{BackupRoot, Component, FoundSet, MANIFEST, SetId, SetState, Staging};
-
+use mail_common::set::{BackupRoot, Component, FoundSet, SetId, SetState, Staging};
+use mail_common::signature::AllowedSigners;
 use mail_common::suspicion;
 
 use crate::error::Error;
 use crate::saved::SavedFile;
+use crate::trust::trusted_manifest;
 
 /// The day's set as it is.
 #[derive(Debug)]
@@ -33,12 +34,16 @@ pub(crate) struct CarriedOver {
 
 /// The complete set of `id`, for a run that saves all that the server has; `None` when the day has
 /// none that can be used.
-pub(crate) fn find_complete(root: &BackupRoot, id: SetId) -> Result<Option<Base>, Error> {
+pub(crate) fn find_complete(
+    root: &BackupRoot,
+    id: SetId,
+    signers: Option<&AllowedSigners>,
+) -> Result<Option<Base>, Error> {
     let directory = root.set_path(id);
     if SetState::of(&directory) != SetState::Complete {
         return Ok(None);
     }
-    let manifest = Manifest::read(&directory.join(MANIFEST)).ok();
+    let manifest = trusted_manifest(&directory, signers).ok();
     Ok(manifest.map(|manifest| Base {
         directory,
         manifest,
@@ -47,7 +52,11 @@ pub(crate) fn find_complete(root: &BackupRoot, id: SetId) -> Result<Option<Base>
 
 /// The set of `id`, complete or not, for a run that saves parts of it; `None` when the day has
 /// none.
-pub(crate) fn find(root: &BackupRoot, id: SetId) -> Result<Option<Base>, Error> {
+pub(crate) fn find(
+    root: &BackupRoot,
+    id: SetId,
+    signers: Option<&AllowedSigners>,
+) -> Result<Option<Base>, Error> {
     let mut base: Option<FoundSet> = None;
     for set in root.sets(id.kind())? {
         if set.id != id {
@@ -65,7 +74,7 @@ pub(crate) fn find(root: &BackupRoot, id: SetId) -> Result<Option<Base>, Error> 
         return Ok(None);
     };
     Ok(Some(Base {
-        manifest: Manifest::read(&set.path.join(MANIFEST)).map_err(Error::DaysSet)?,
+        manifest: trusted_manifest(&set.path, signers).map_err(Error::DaysSet)?,
         directory: set.path,
     }))
 }

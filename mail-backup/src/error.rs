@@ -7,13 +7,14 @@ use std::path::PathBuf;
 use mail_common::config;
 use mail_common::failure::{Failed, Failure, FailureKind};
 use mail_common::interrupt::Interrupted;
-use mail_common::manifest;
 use mail_common::set::{self, Component, SetId};
+use mail_common::signature;
 use mail_common::suspicion::HoldError;
 use mail_mysql::Cause;
 
 use crate::mailboxes;
 use crate::retention::Refusal;
+use crate::trust::Untrusted;
 
 /// Why a run ends, or a part of it is missing.
 #[derive(Debug, thiserror::Error)]
@@ -98,12 +99,14 @@ pub(crate) enum Error {
         set.display()
     )]
     NotExtendable { set: PathBuf },
-    #[error("read the set of the day; run mail-backup without --component to make a new one")]
-    DaysSet(#[source] manifest::Error),
+    #[error("go on with the set of the day; run mail-backup without --component to make a new one")]
+    DaysSet(#[source] Untrusted),
 
     // A part is missing, or the run cannot go on.
     #[error(transparent)]
     Failed(#[from] Failed),
+    #[error("the set is whole and was kept, but it is not signed")]
+    NotSigned(#[source] signature::Error),
     #[error(transparent)]
     Set(#[from] set::Error),
     #[error("read {}; if the server has none, say so: {say}", path.display())]
@@ -210,11 +213,12 @@ impl Failure for Error {
             Self::NoRoom { .. } => FailureKind::NoSpace,
             Self::ClockBehind { .. } => FailureKind::Clock,
             Self::NoSource { .. } | Self::NotExtendable { .. } => FailureKind::Usage,
-            Self::DaysSet(_) => FailureKind::State,
+            Self::DaysSet(error) => error.kind(),
             Self::Failed(failed) => failed.kind(),
             // A set without its closing files is not made: the run could not finish.
             Self::Set(set::Error::NotComplete { .. }) => FailureKind::State,
             Self::Set(error) => error.kind(),
+            Self::NotSigned(error) => error.kind(),
             Self::Mailboxes(error) => error.kind(),
             Self::NotThere { source, .. } | Self::Canary { source, .. } => {
                 FailureKind::of_io(source)

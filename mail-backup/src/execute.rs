@@ -12,6 +12,7 @@ use mail_common::report::Report;
 use mail_common::set::{
     CommitAs, Component, MANIFEST, RootLock, SetId, SetKind, SetState, Staging,
 };
+use mail_common::signature;
 use mail_common::suspicion::{DayRun, Hold, raise, runs};
 use mail_common::tool::{Session, Totals};
 
@@ -25,7 +26,7 @@ use crate::plan::{Dated, Plan, Scope, Wanted, Work};
 use crate::previous::{KnownSet, PreviousSets, known_sets, set_before};
 use crate::prune::{Newest, prune};
 use crate::saved::SavedFile;
-use crate::seal::{Closing, count_files, seal};
+use crate::seal::{Closing, Sealed, count_files, seal};
 use crate::show::{show, show_prune};
 
 /// How long a commit waits for the readers of the set that it replaces.
@@ -96,7 +97,7 @@ fn save(plan: &Plan, session: &Session, now: &ZonedDateTime) -> Result<(Exit, To
     clear_leftovers(plan, &lock, &session.report)?;
     let known = known_sets(&plan.root)?;
     check_clock(plan, &known, now, &session.report)?;
-    let previous = PreviousSets::new(known, plan.reuse, &session.report);
+    let previous = PreviousSets::new(known, plan.reuse, plan.signers.as_ref(), &session.report);
     let base = find_base(plan)?;
     let staging = Staging::create(&lock, &plan.root, plan.id)?.watching(&interrupt);
     let earlier = runs(&plan.root, &SetKind::ALL);
@@ -186,9 +187,10 @@ fn age_from(plan: &Plan, now: &ZonedDateTime) -> i64 {
 
 /// The day's set, of which only parts may be saved again.
 fn find_base(plan: &Plan) -> Result<Option<Base>, Error> {
+    let signers = plan.signers.as_ref();
     match plan.scope {
-        Scope::Whole => carry_over::find_complete(&plan.root, plan.id),
-        Scope::Parts => carry_over::find(&plan.root, plan.id),
+        Scope::Whole => carry_over::find_complete(&plan.root, plan.id, signers),
+        Scope::Parts => carry_over::find(&plan.root, plan.id, signers),
     }
 }
 
@@ -295,7 +297,7 @@ impl NewSet {
         session: &Session,
         staging: Staging<'_>,
     ) -> Result<(Exit, Totals), Error> {
-        let manifest = self.seal(plan, session, &staging)?;
+        let Sealed { manifest, unsigned } = self.seal(plan, session, &staging)?;
         let exit = self.exit();
         let (damage, untended) = (self.damage, self.untended);
         let (mut totals, commit_as) = (self.totals, self.commit_as);
@@ -318,6 +320,7 @@ impl NewSet {
             session.emit(&Record::Artifact(artifact));
         }
         let exit = exit.max(report_damage(&damage, session));
+        let exit = exit.max(report_unsigned(unsigned, session));
         totals.add("errors", damage.len() as u64);
         let exit = exit.max(report_untended(untended.as_ref(), session));
         totals.add("errors", u64::from(untended.is_some()));
@@ -335,12 +338,7 @@ impl NewSet {
         Ok((exit, totals))
     }
 
-    fn seal(
-        &self,
-        plan: &Plan,
-        session: &Session,
-        staging: &Staging<'_>,
-    ) -> Result<Manifest, Error> {
+    fn seal(&self, plan: &Plan, session: &Session, staging: &Staging<'_>) -> Result<Sealed, Error> {
         let mut begin = session.begin().clone();
         begin.set = Some(self.name(plan));
         begin.wanted = Some(plan.wanted.clone());
@@ -353,9 +351,19 @@ impl NewSet {
             notices: &self.notices,
             remarks: &self.remarks,
             files: &self.files,
+            signing_key: plan.signing_key.as_ref(),
         };
         seal(staging, closing)
     }
+}
+
+/// A set that is not signed is refused where signatures are asked for: somebody must know.
+fn report_unsigned(unsigned: Option<signature::Error>, session: &Session) -> Exit {
+    let Some(error) = unsigned else {
+        return Exit::Done;
+    };
+    session.fail(None, None, &Error::NotSigned(error));
+    Exit::Bad
 }
 
 /// Names what changed by itself on a disk. That makes the run bad, not the set that it made.

@@ -9,6 +9,7 @@ mod plan; // what is to be done: reads, never writes
 mod show; // the dry run
 
 mod source; // live trees: opened, looked at, read into tar
+mod trust; // whether a set may be built on
 mod previous; // the sets of earlier runs
 mod saved; // a file of the set under way
 mod equal; // one that came out as it was becomes a link

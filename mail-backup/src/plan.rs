@@ -13,6 +13,7 @@ use mail_common::report::Report;
 use mail_common::set::{
     BackupRoot, Component, SetId, SetKind, extra_archive, free_space, is_mount_point,
 };
+use mail_common::signature::{AllowedSigners, SigningKey};
 use mail_common::suspicion::Limits;
 use mail_common::tool::{Subject, absolute};
 use rustix::fs::Access;
@@ -73,6 +74,10 @@ pub(crate) struct Plan {
     pub(crate) change_limits: Limits,
     /// Where the message lies that nobody touches; `None` when none is wanted.
     pub(crate) canary: Option<CanaryPlan>,
+    /// What the set is signed with.
+    pub(crate) signing_key: Option<SigningKey>,
+    /// Whose sets are linked and compared with; `None`: any are.
+    pub(crate) signers: Option<AllowedSigners>,
     /// Why alarms are ended; may be empty.
     pub(crate) reason: String,
 }
@@ -216,6 +221,8 @@ impl Setup {
             project: ProjectPlan::default(),
             retention: plan_retention(args, &self.settings),
             change_limits: self.settings.change_limits.clone(),
+            signing_key: self.settings.signing_key.clone(),
+            signers: self.settings.allowed_signers.clone(),
             reason: args.accept.clone().unwrap_or_default(),
             wanted: self.wanted,
         };

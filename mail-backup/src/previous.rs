@@ -5,14 +5,13 @@
 //! manifest of one is read when something is looked for in it, which is mostly the newest alone.
 
 use std::collections::BTreeMap;
-use std::error::Error as StdError;
 use std::io::BufReader;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use mail_common::beneath;
-use mail_common::checksum::{Sha256, read_checksums};
+use mail_common::checksum::Sha256;
 use mail_common::config::WeeklySets;
 use mail_common::jsonl::RecordReader;
 use mail_common::manifest::Manifest;
@@ -20,6 +19,9 @@ use mail_common::record::{Artifact, Begin, PreviousSet as Before, Record};
 use mail_common::relpath::RelPath;
 use mail_common::report::{self, Report};
 use mail_common::set::{self, BackupRoot, CHECKSUMS, FoundSet, MANIFEST, SetId, SetKind, SetState};
+use mail_common::signature::AllowedSigners;
+
+use crate::trust::trusted_manifest;
 
 /// A complete set, and how its run began. That says nothing of what it holds.
 #[derive(Debug)]
@@ -70,6 +72,8 @@ pub(crate) struct PreviousSets {
 struct UnreadSet {
     id: SetId,
     directory: PathBuf,
+    /// Whose sets are accepted; `None`: any set is.
+    signers: Option<AllowedSigners>,
     /// `None` inside: it cannot be trusted, and that was said.
     read: OnceLock<Option<PreviousSet>>,
 }
@@ -121,29 +125,6 @@ pub(crate) fn begin_of(set: &Path) -> Option<Begin> {
     }
 }
 
-/// The manifest of a set, when it is what the set's checksums say.
-fn trusted_manifest(set: &Path) -> Result<Manifest, Box<dyn StdError>> {
-    let recorded = recorded_digest(set)?;
-    let (found, _) = Sha256::of_reader(beneath::regular_file(&set.join(MANIFEST))?)?;
-    if recorded != Some(found) {
-        return Err(format!("{MANIFEST} is not what {CHECKSUMS} says").into());
-    }
-    Ok(Manifest::read(&set.join(MANIFEST))?)
-}
-
-/// The digest of the manifest, by the checksums.
-fn recorded_digest(set: &Path) -> Result<Option<Sha256>, Box<dyn StdError>> {
-    let checksums = beneath::regular_file(&set.join(CHECKSUMS))?;
-    let mut recorded = None;
-    for entry in read_checksums(BufReader::new(checksums)) {
-        let (digest, path) = entry??;
-        if path.as_bytes() == MANIFEST.as_bytes() {
-            recorded.get_or_insert(digest);
-        }
-    }
-    Ok(recorded)
-}
-
 impl KnownSet {
     /// When the run that made it was begun. Times with different offsets compare as instants.
     pub(crate) fn begun(&self) -> Option<jiff::Timestamp> {
@@ -172,8 +153,14 @@ impl Chain {
 }
 
 impl PreviousSets {
-    /// Takes sets in any order. What cannot be trusted is named to `report` when it is met.
-    pub(crate) fn new(mut known: Vec<KnownSet>, reuse: Reuse, report: &Report) -> Self {
+    /// Takes sets in any order. What cannot be trusted, as one that none of `signers` has signed,
+    /// is named to `report` when it is met.
+    pub(crate) fn new(
+        mut known: Vec<KnownSet>,
+        reuse: Reuse,
+        signers: Option<&AllowedSigners>,
+        report: &Report,
+    ) -> Self {
         // Of sets that were begun in one second, the later name is the newer one.
         known.sort_by(|a, b| {
             let newer_first = b.begun().cmp(&a.begun());
@@ -182,6 +169,7 @@ impl PreviousSets {
         let unread = known.into_iter().map(|set| UnreadSet {
             id: set.id,
             directory: set.directory,
+            signers: signers.cloned(),
             read: OnceLock::new(),
         });
         Self {
@@ -245,13 +233,13 @@ impl PreviousSets {
 
 impl UnreadSet {
     fn read(&self, report: &Report) -> Option<&PreviousSet> {
-        let read = || match trusted_manifest(&self.directory) {
+        let read = || match trusted_manifest(&self.directory, self.signers.as_ref()) {
             Ok(manifest) => Some(PreviousSet::new(self.directory.clone(), manifest)),
             Err(error) => {
                 report.warning(format!(
                     "{} is not used to find what has changed: {}",
                     self.directory.display(),
-                    report::chain(&*error)
+                    report::chain(&error)
                 ));
                 None
             }

@@ -10,7 +10,8 @@ use mail_common::manifest::{DayRecords, MAX_BYTES, MAX_FILES, Manifest};
 use mail_common::record::{Begin, End, ErrorRecord};
 use mail_common::relpath::RelPath;
 use mail_common::set::mailbox::{is_index, is_state};
-use mail_common::set::{CHECKSUMS, Component, LOG, MANIFEST, Staging};
+use mail_common::set::{CHECKSUMS, Component, LOG, MANIFEST, SIGNATURE, Staging};
+use mail_common::signature::{self, SigningKey};
 use mail_common::text::printable;
 use mail_common::tool::Totals;
 
@@ -37,13 +38,22 @@ pub(crate) struct Closing<'a> {
     /// What was left out because the settings say so.
     pub(crate) remarks: &'a [String],
     pub(crate) files: &'a [SavedFile],
+    pub(crate) signing_key: Option<&'a SigningKey>,
 }
 
-/// Writes the last three files. Returns the manifest.
+/// A set that is closed.
+pub(crate) struct Sealed {
+    pub(crate) manifest: Manifest,
+    /// Why it is not signed, though it should be.
+    pub(crate) unsigned: Option<signature::Error>,
+}
+
+/// Writes the last three files, and the signature, before the checksums that make a set of it. A
+/// set that could not be signed is better than none.
 ///
 /// # Errors
 /// When the set cannot be written.
-pub(crate) fn seal(staging: &Staging<'_>, closing: Closing<'_>) -> Result<Manifest, Error> {
+pub(crate) fn seal(staging: &Staging<'_>, closing: Closing<'_>) -> Result<Sealed, Error> {
     let root = closing.begin.root.clone().unwrap_or_default();
     let set = closing.begin.set.clone().unwrap_or_default();
     let log = closing.log();
@@ -65,9 +75,20 @@ pub(crate) fn seal(staging: &Staging<'_>, closing: Closing<'_>) -> Result<Manife
         must_be_readable(manifest.artifacts.len(), out)
     })?);
     digests.sort_by(|(_, a), (_, b)| a.cmp(b));
-    let checksums = ChecksumFile::new(digests);
-    write(staging, CHECKSUMS, |out| checksums.format(out))?;
-    Ok(manifest)
+    let mut checksums = Vec::new();
+    ChecksumFile::new(digests)
+        .format(&mut checksums)
+        .map_err(Failed::at("write", &staging.path().join(CHECKSUMS)))?;
+    let unsigned = match closing.signing_key.map(|key| key.sign(&checksums)) {
+        None => None,
+        Some(Ok(signature)) => {
+            write(staging, SIGNATURE, |out| out.write_all(&signature))?;
+            None
+        }
+        Some(Err(error)) => Some(error),
+    };
+    write(staging, CHECKSUMS, |out| out.write_all(&checksums))?;
+    Ok(Sealed { manifest, unsigned })
 }
 
 /// No tool reads more, so a set of more could not be restored.

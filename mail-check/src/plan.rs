@@ -86,7 +86,7 @@ impl Plan {
     fn add(&mut self, operand: &Operand, settings: &Settings, context: &Arc<Context>) {
         match operand {
             Operand::Records => self.reads_records = true,
-            Operand::Set(set) => self.probes.push(checks::set::probe(set, &context.root)),
+            Operand::Set(set) => self.probes.push(checks::set::probe(set, context)),
             Operand::Group(group) => {
                 let probes = catalog::probes(*group, settings, context);
                 if probes.is_empty() {

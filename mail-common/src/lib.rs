@@ -38,6 +38,8 @@ pub mod record; // what the tools tell each other: the wire types
 
 pub mod jsonl; // records as JSON lines, with pass-through of what is not known
 
+pub mod signature; // who made a set, by ssh-keygen
+
 pub mod manifest; // the records that are kept in a set
 
 pub mod suspicion; // whether a day's changes are those of an ordinary day, and what holds until then

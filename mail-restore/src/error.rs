@@ -12,6 +12,7 @@ use mail_common::failure::{Failed, Failure, FailureKind};
 use mail_common::interrupt::Interrupted;
 use mail_common::jsonl;
 use mail_common::set::{self, Component, InventoryError, MailboxError};
+use mail_common::signature;
 
 use crate::{databases, find, messages, unpack};
 
@@ -32,6 +33,8 @@ pub(crate) enum Error {
     SeveralSets { sets: Vec<String> },
     #[error("this set cannot be restored")]
     Inventory(#[from] InventoryError),
+    #[error("this set is not restored")]
+    Signature(#[from] signature::Error),
     #[error("this set cannot be restored")]
     Mailbox(#[from] MailboxError),
     #[error("{} holds no {component}; it holds {held}", set.display())]
@@ -245,6 +248,7 @@ impl Failure for Error {
             Self::Records(error) => error.kind(),
             Self::Set(error) => error.kind(),
             Self::Inventory(error) => error.kind(),
+            Self::Signature(error) => error.kind(),
             Self::Mailbox(error) => error.kind(),
             Self::Connection(_) => FailureKind::Configuration,
             Self::NoRoot { .. } => FailureKind::NotMounted,

@@ -232,6 +232,7 @@ impl<'a> Run<'a> {
             interrupt: &self.interrupt,
             jobs: self.plan.jobs,
             identities: work.identities.as_ref(),
+            signers: self.plan.signers.as_ref(),
         };
         let name = self.find(work.which)?;
         let exit = pull.pull(name, &work.to, &work.wanted, totals)?;
@@ -253,6 +254,7 @@ impl<'a> Run<'a> {
             interrupt: &self.interrupt,
             jobs: self.plan.jobs,
             depth,
+            signers: self.plan.signers.as_ref(),
         };
         let exit = verify.verify(name, totals)?;
         let (good, bad) = (totals.get("verified"), totals.get("failed"));

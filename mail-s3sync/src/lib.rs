@@ -16,6 +16,7 @@ mod store; // objects in a bucket or a directory, behind one trait
 mod open; // the store of the plan
 mod rehearsal; // a store that is asked and never changed
 mod remote; // sets as a store holds them
+mod signature; // who made a set
 mod encryption; // to public keys, as `age` does it
 mod parallel; // work on many things by a few threads
 mod totals; // transfers, counted

@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::{Timestamp, ZonedDateTime};
 use mail_common::config::{Config, Environment, Settings};
 use mail_common::set::{self, SetId, SetKind, find_set};
+use mail_common::signature::AllowedSigners;
 use mail_common::tool::Subject;
 
 use crate::args::{Args, Command, PushArgs, StoreArgs, WhichArgs, parse_endpoint};
@@ -34,6 +35,8 @@ pub(crate) struct Plan {
     pub(crate) location: Location,
     pub(crate) store: StorePlan,
     pub(crate) jobs: NonZeroUsize,
+    /// Whose sets are accepted; none: any set is.
+    pub(crate) signers: Option<AllowedSigners>,
     pub(crate) work: Work,
 }
 
@@ -158,6 +161,7 @@ impl Plan {
             store,
             location,
             jobs: store_args.jobs,
+            signers: settings.allowed_signers,
         })
     }
 

@@ -13,10 +13,12 @@ use mail_common::record::Artifact;
 use mail_common::relpath::RelPath;
 use mail_common::report::Unit;
 use mail_common::set::MANIFEST;
+use mail_common::signature::{AllowedSigners, has_own_name};
 use mail_common::tool::{Session, Totals};
 
 use crate::parallel::each_until_fatal;
 use crate::remote::{Contents, Entry, Error, Pool, RemoteSet, SetName, read_small};
+use crate::signature;
 use crate::store::ObjectStore;
 
 /// What is verified, and how.
@@ -26,6 +28,8 @@ pub(crate) struct Verify<'a> {
     pub(crate) interrupt: &'a Interrupt,
     pub(crate) jobs: NonZeroUsize,
     pub(crate) depth: Depth,
+    /// Whose sets are accepted; none: any set is.
+    pub(crate) signers: Option<&'a AllowedSigners>,
 }
 
 /// How a file is verified.
@@ -51,6 +55,7 @@ impl Verify<'_> {
             url: self.store.url(&name.to_string()),
         };
         let contents = set.contents.as_ref().ok_or_else(no_set)?;
+        self.check_signature(name, contents)?;
         let sizes = self.sizes(name, contents)?;
         let (unit, total) = match self.depth {
             Depth::Deep => {
@@ -90,6 +95,20 @@ impl Verify<'_> {
         Ok(exit)
     }
 
+    /// Of an encrypted set the signed checksums cannot be read here.
+    fn check_signature(&self, name: SetName, contents: &Contents) -> Result<(), Error> {
+        let Some(signers) = self.signers else {
+            return Ok(());
+        };
+        let url = self.store.url(&name.to_string());
+        if contents.encrypted.is_some() {
+            return Err(Error::SignedInside { url });
+        }
+        let signature = signature::of_stored(self.store, name)?;
+        let _signer = signers.verify(&url, &contents.checksums, signature.as_deref())?;
+        Ok(())
+    }
+
     /// The sizes in the manifest, which is compared with its digest first. Sets of the old scripts
     /// have none.
     fn sizes(&self, name: SetName, contents: &Contents) -> Result<Sizes, Error> {
@@ -108,6 +127,9 @@ impl Verify<'_> {
                     source,
                 }
             })?;
+        if let (Some(_), Some(signed)) = (self.signers, &manifest.begin.set) {
+            has_own_name(Path::new(&name.to_string()), signed)?;
+        }
         let size =
             |artifact: &Artifact| Some((RelPath::try_from(&artifact.path).ok()?, artifact.bytes));
         Ok(manifest.artifacts.iter().filter_map(size).collect())

@@ -1,7 +1,7 @@
 //! The names of all settings, and their defaults.
 
 /// Every name that a tool looks up.
-pub(super) const NAMES: [&str; 41] = [
+pub(super) const NAMES: [&str; 43] = [
     "BACKUP_ROOT",
     "BACKUP_MOUNTPOINT",
     "BACKUP_COMPONENTS",
@@ -31,6 +31,8 @@ pub(super) const NAMES: [&str; 41] = [
     "BACKUP_NOTABLE_LOSS_PERCENT",
     "BACKUP_BUSY_MAILBOXES",
     "BACKUP_CANARY",
+    "BACKUP_SIGNING_KEY",
+    "ALLOWED_SIGNERS",
     "S3_BUCKET",
     "S3_PREFIX",
     "AWS_PROFILE",

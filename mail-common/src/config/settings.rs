@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use super::{Config, Error, Setting};
 use crate::set::{Component, MailboxDepth, UnknownComponent, extra_dir_path};
+use crate::signature::{AllowedSigners, SigningKey};
 use crate::suspicion::{Limits, MailboxLimits};
 
 const EXTRA_DIRS_EXPECTED: &str = "whole paths of directories, without .. and with blanks between \
@@ -58,6 +59,10 @@ pub struct Settings {
     pub change_limits: Limits,
     /// BACKUP_CANARY: whether a message that nobody touches is made and looked after.
     pub backup_canary: bool,
+    /// BACKUP_SIGNING_KEY: what sets are signed with.
+    pub signing_key: Option<SigningKey>,
+    /// ALLOWED_SIGNERS: whose sets are accepted; none: any set is.
+    pub allowed_signers: Option<AllowedSigners>,
     /// S3_BUCKET.
     pub s3_bucket: Option<String>,
     /// S3_PREFIX.
@@ -116,6 +121,7 @@ impl Settings {
                 .filter(|value| !says_none(value))
                 .map(PathBuf::from)
         };
+        let file = |name| text(name).map(PathBuf::from);
         let settings = Self {
             backup_root: path("BACKUP_ROOT"),
             backup_mountpoint: text("BACKUP_MOUNTPOINT").map(PathBuf::from),
@@ -139,6 +145,8 @@ impl Settings {
             backup_purge_days: purge(config)?,
             change_limits: change_limits(config)?,
             backup_canary: yes_or_no(config, "BACKUP_CANARY")?,
+            signing_key: file("BACKUP_SIGNING_KEY").map(SigningKey::new),
+            allowed_signers: file("ALLOWED_SIGNERS").map(AllowedSigners::new),
             s3_bucket: text("S3_BUCKET"),
             s3_prefix: text("S3_PREFIX"),
             clamd_address: text("CLAMD_ADDRESS"),

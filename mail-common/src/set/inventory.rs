@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use rustix::fs::{FileType, Stat};
 
-use super::layout::{CHECKSUMS, MANIFEST, is_about_set, is_hidden};
+use super::layout::{CHECKSUMS, MANIFEST, SIGNATURE, is_about_set, is_hidden};
 use super::{Component, SetState};
 use crate::beneath::{self, Beneath};
 use crate::checksum::{self, Sha256};
@@ -334,7 +334,8 @@ impl Listed {
         Ok(())
     }
 
-    /// Marks what is there, and gives every other file in the set, sorted: all but the checksums.
+    /// Marks what is there, and gives every other file in the set, sorted: all but the checksums
+    /// and their signature.
     /// Links and other things that are no files are among them: they are in no list, and are never
     /// followed.
     fn find_files(&mut self, set: &Path) -> Result<Vec<RelPath>, InventoryError> {
@@ -350,7 +351,7 @@ impl Listed {
                 match self.position(&child) {
                     _ if is_directory(&found) => directories.push(child),
                     Some(at) => self.is_there[at] = true,
-                    None if child.as_bytes() != CHECKSUMS.as_bytes() => unlisted.push(child),
+                    None if !is_beside_the_list(&child) => unlisted.push(child),
                     None => {}
                 }
             }
@@ -364,6 +365,13 @@ impl Listed {
         let missing = with_mark.filter(|(_, is_there)| !**is_there);
         missing.map(|(file, _)| file.path.clone()).collect()
     }
+}
+
+/// What no checksums can list: they themselves, and their signature.
+fn is_beside_the_list(path: &RelPath) -> bool {
+    [CHECKSUMS, SIGNATURE]
+        .iter()
+        .any(|name| path.as_bytes() == name.as_bytes())
 }
 
 fn disagree(set: &Path, file: &RelPath) -> InventoryError {

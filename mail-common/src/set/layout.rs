@@ -13,6 +13,8 @@ use crate::relpath::RelPath;
 pub const MANIFEST: &str = "manifest.jsonl";
 /// The digests of every other file of a set; written last.
 pub const CHECKSUMS: &str = "checksums.sha256";
+/// Their signature, where sets are signed; it is in no list.
+pub const SIGNATURE: &str = "checksums.sha256.sig";
 /// The summary for people in a set.
 pub const LOG: &str = "backup.log";
 /// The directory of further files of the Compose project in a set, under their paths in it.

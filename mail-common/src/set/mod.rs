@@ -35,7 +35,7 @@ pub use extra::{extra_archive, extra_dir, extra_dir_path, is_extra};
 pub use holder::Holder;
 pub use id::{NotASetId, SetId, SetKind};
 pub use inventory::{FileFacts, Inventory, InventoryError, Recorded, SetFile};
-pub use layout::{CHECKSUMS, LATEST, LOCK, LOG, MANIFEST, PROJECT};
+pub use layout::{CHECKSUMS, LATEST, LOCK, LOG, MANIFEST, PROJECT, SIGNATURE};
 pub use lock::{ReadLock, RootLock};
 pub use mount::{Space, free_space, is_mount_point};
 pub use numbered::Numbered;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use mail_common::failure::{Failure, FailureKind};
 use mail_common::relpath::RelPath;
 use mail_common::set::{self, InventoryError};
+use mail_common::signature;
 
 use crate::messages::{self, similar_text};
 
@@ -33,6 +34,11 @@ pub(crate) enum Error {
     Unreadable {
         set: PathBuf,
         source: Box<InventoryError>,
+    },
+    #[error("{} is not searched", set.display())]
+    Signature {
+        set: PathBuf,
+        source: Box<signature::Error>,
     },
     #[error("there is no set of this kind in {}; mail-backup makes them", root.display())]
     NoSets { root: PathBuf },
@@ -114,6 +120,7 @@ impl Failure for Error {
             Self::Record { .. } => FailureKind::Upstream,
             Self::Unlocked { source, .. } => source.kind(),
             Self::Unreadable { source, .. } => source.kind(),
+            Self::Signature { source, .. } => source.kind(),
             Self::InSet { source, .. }
             | Self::NotCompared { source, .. }
             | Self::NoneCompared { source, .. }

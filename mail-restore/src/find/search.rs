@@ -381,7 +381,7 @@ mod tests {
     #[test]
     fn what_cannot_be_read_when_lots_are_made_is_named() {
         let (server, path) = Server::saved(3);
-        let sets = [SearchedSet::open(&server.root(), &path).unwrap()];
+        let sets = [SearchedSet::open(&server.root(), &path, None).unwrap()];
         let (conditions, stop) = (Conditions::default(), AtomicBool::new(false));
         let work = Work {
             stop: &stop,

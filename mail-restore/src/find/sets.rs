@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use mail_common::relpath::RelPath;
 use mail_common::set::{Component, Inventory, Listing, ReadLock, SetId, saved_mailboxes};
+use mail_common::signature::AllowedSigners;
 
 use super::error::Error;
 use crate::messages;
@@ -25,7 +26,14 @@ pub(crate) struct SearchedSet {
 
 impl SearchedSet {
     /// Opens the set in the directory `path`, which may lie in `root`.
-    pub(crate) fn open(root: &Path, path: &Path) -> Result<Self, Error> {
+    ///
+    /// # Errors
+    /// When it cannot be read, or is not signed by one of `signers`.
+    pub(crate) fn open(
+        root: &Path,
+        path: &Path,
+        signers: Option<&AllowedSigners>,
+    ) -> Result<Self, Error> {
         let reader = ReadLock::acquire(path).map_err(|source| Error::Unlocked {
             set: path.to_owned(),
             source: Box::new(source),
@@ -34,6 +42,14 @@ impl SearchedSet {
             set: path.to_owned(),
             source: Box::new(source),
         })?;
+        if let Some(signers) = signers {
+            let _signer = signers
+                .check(&inventory)
+                .map_err(|source| Error::Signature {
+                    set: path.to_owned(),
+                    source: Box::new(source),
+                })?;
+        }
         let root = root.canonicalize().ok();
         let below = root
             .as_ref()

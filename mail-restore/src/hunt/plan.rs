@@ -11,7 +11,7 @@ use mail_common::relpath::RelPath;
 use mail_common::set::Address;
 use mail_common::tool::{Session, parse_size};
 
-use super::sets::{is_of_many, open_all};
+use super::sets::{is_of_many, open, open_all};
 use crate::args::Args;
 use crate::error::Error;
 use crate::find::{
@@ -94,8 +94,7 @@ impl Hunt {
             return Err(FindError::NoLiveMail { root: live }.into());
         }
         let not_in = search.not_in.as_ref();
-        let not_in = not_in
-            .map(|operand| Ok::<_, Error>(SearchedSet::open(&setup.root, &setup.find(operand)?)?));
+        let not_in = not_in.map(|operand| Ok::<_, Error>(open(setup, &setup.find(operand)?)?));
         Ok(Self {
             not_in: not_in.transpose()?,
             sets: open_all(setup, &args.from, session)?,
@@ -119,7 +118,7 @@ impl Hunt {
             others.insert(root.join(&record.first_set));
         }
         others.retain(|path| !by_set.contains_key(path));
-        let open = |path: &Path| SearchedSet::open(&setup.root, path);
+        let open = |path: &Path| open(setup, path);
         let opened = by_set
             .into_iter()
             .map(|(path, chosen)| Ok((open(&path)?, chosen)));

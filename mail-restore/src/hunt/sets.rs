@@ -37,6 +37,12 @@ fn meant(operand: &Path) -> Meant {
     kind.map_or(Meant::One, |kind| Meant::Every(vec![kind]))
 }
 
+/// Opens the set at `path`, where it is accepted.
+pub(crate) fn open(setup: &Setup, path: &Path) -> Result<SearchedSet, find::Error> {
+    let signers = setup.settings.allowed_signers.as_ref();
+    SearchedSet::open(&setup.root, path, signers)
+}
+
 /// Opens the sets that `operands` mean, the newest first. One of many that cannot be opened, or is
 /// gone since it was listed, is reported, and the others are searched; one that was named must be
 /// there.
@@ -46,7 +52,7 @@ pub(crate) fn open_all(
     session: &Session,
 ) -> Result<Vec<SearchedSet>, Error> {
     let paths = all_paths(setup, operands)?;
-    let opened = for_each(&paths, |(path, _)| SearchedSet::open(&setup.root, path));
+    let opened = for_each(&paths, |(path, _)| open(setup, path));
     let mut sets = Vec::new();
     for ((_, asked), opened) in paths.iter().zip(opened) {
         match (opened, asked) {

@@ -15,6 +15,8 @@ use mail_common::failure::Failed;
 use mail_common::manifest;
 use mail_common::report::Report;
 use mail_common::set::{Component, Inventory, ReadLock, SetFile, extra_dir};
+use mail_common::signature;
+use mail_common::text::printable;
 use mail_common::upstream::Upstream;
 
 use crate::args::Args;
@@ -63,6 +65,7 @@ impl Plan {
         let set = chosen_set(setup, args, upstream)?;
         let reader = ReadLock::acquire(&set)?;
         let inventory = Inventory::read(&set)?;
+        check_signature(setup, &inventory, report)?;
         let destination = Destination::of(args);
         let places = places(args, setup, &destination);
         let query = query(args, now.time_zone())?;
@@ -196,6 +199,20 @@ fn chosen_set(setup: &Setup, args: &Args, upstream: &Upstream) -> Result<PathBuf
         }
         .into()),
     }
+}
+
+/// Where only signed sets are accepted: before anything else of the set is believed.
+fn check_signature(
+    setup: &Setup,
+    inventory: &Inventory,
+    report: &Report,
+) -> Result<(), signature::Error> {
+    let Some(signers) = &setup.settings.allowed_signers else {
+        return Ok(());
+    };
+    let signer = signers.check(inventory)?;
+    report.info(format!("the set is signed by {}", printable(&signer)));
+    Ok(())
 }
 
 /// Where each part goes.

@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 
 use mail_common::interrupt::Interrupt;
+use mail_common::signature::AllowedSigners;
 use mail_common::tool::Session;
 
 use crate::encryption::Identities;
@@ -15,4 +16,6 @@ pub(crate) struct Pull<'a> {
     pub(crate) interrupt: &'a Interrupt,
     pub(crate) jobs: NonZeroUsize,
     pub(crate) identities: Option<&'a Identities>,
+    /// Whose sets are accepted; none: any set is.
+    pub(crate) signers: Option<&'a AllowedSigners>,
 }

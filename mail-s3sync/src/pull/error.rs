@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use mail_common::checksum::Sha256;
 use mail_common::failure::{Failed, Failure, FailureKind};
 use mail_common::interrupt::Interrupted;
+use mail_common::signature;
 
 use crate::encryption;
 use crate::remote;
@@ -20,6 +21,8 @@ pub(crate) enum Error {
     NoIdentity { url: String, recipients: String },
     #[error("{url} holds nothing of {what}")]
     NothingWanted { url: String, what: String },
+    #[error(transparent)]
+    Signature(#[from] signature::Error),
     #[error(transparent)]
     Decrypt(#[from] encryption::Error),
     #[error(
@@ -45,7 +48,7 @@ impl Error {
     pub(super) fn is_fatal(&self) -> bool {
         match self {
             Self::Remote(error) => error.is_fatal(),
-            Self::Interrupted(_) => true,
+            Self::Interrupted(_) | Self::Signature(_) => true,
             Self::Write(failed) => failed.kind() == FailureKind::NoSpace,
             _ => false,
         }
@@ -58,6 +61,7 @@ impl Failure for Error {
             Self::Remote(error) => error.kind(),
             Self::NoSet { .. } | Self::NothingWanted { .. } => FailureKind::NoSuch,
             Self::NoIdentity { .. } => FailureKind::Usage,
+            Self::Signature(error) => error.kind(),
             Self::Decrypt(error) => error.kind(),
             Self::Damaged { .. } => FailureKind::Damaged,
             // Not of the kind `Locked`, whose exit code is for the lock of a backup root.

@@ -16,7 +16,7 @@
 use jiff::ZonedDateTime;
 use mail_common::checksum::Sha256;
 use mail_common::record::timestamp;
-use mail_common::set::{CHECKSUMS, MANIFEST};
+use mail_common::set::{CHECKSUMS, MANIFEST, SIGNATURE};
 use mail_common::tool::Totals;
 
 use super::context::Push;
@@ -63,7 +63,7 @@ impl Push<'_> {
         Ok(())
     }
 
-    /// Puts the manifest, then the checksums with the seal.
+    /// Puts the manifest and the signature, then the checksums with the seal.
     pub(super) fn close(
         &self,
         plan: &PushPlan<'_>,
@@ -79,6 +79,10 @@ impl Push<'_> {
         if let Some(manifest) = manifest {
             let put = self.put_and_report(plan, MANIFEST, manifest, Marks::default(), totals)?;
             etags.push((MANIFEST, put.etag));
+        }
+        if let Some(signature) = &plan.local.signature {
+            let body = Body::of_bytes(SIGNATURE, signature.clone());
+            self.put_and_report(plan, SIGNATURE, body, Marks::default(), totals)?;
         }
         let sealed = seal(etags.iter().map(|(path, etag)| (*path, etag.as_deref())));
         let marks = self.closing_marks(sealed);

@@ -10,8 +10,9 @@ use mail_common::checksum::{ChecksumFile, Sha256};
 use mail_common::relpath::RelPath;
 use mail_common::report::Report;
 use mail_common::set::{
-    CHECKSUMS, Component, Inventory, InventoryError, MANIFEST, ReadLock, SetFile,
+    CHECKSUMS, Component, Inventory, InventoryError, MANIFEST, ReadLock, SIGNATURE, SetFile,
 };
+use mail_common::signature::of_directory;
 
 use super::error::Error;
 use crate::remote::SetName;
@@ -27,6 +28,8 @@ pub(crate) struct LocalSet {
     pub(crate) contents: Vec<SetFile>,
     /// Its checksums, as they are.
     pub(crate) checksums: Vec<u8>,
+    /// Their signature, where it is signed.
+    pub(crate) signature: Option<Vec<u8>>,
     pub(crate) directory: PathBuf,
     _lock: ReadLock,
 }
@@ -82,6 +85,10 @@ impl LocalSet {
             name: name(directory, &inventory)?,
             files,
             checksums,
+            signature: of_directory(directory).map_err(|source| LocalError::Read {
+                path: directory.join(SIGNATURE),
+                source,
+            })?,
             directory: directory.to_owned(),
             contents: inventory.files,
             _lock: lock,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use mail_common::checksum::Sha256;
 use mail_common::relpath::RelPath;
-use mail_common::set::{CHECKSUMS, MANIFEST};
+use mail_common::set::{CHECKSUMS, MANIFEST, SIGNATURE};
 
 use super::context::Push;
 use super::disposition::{Askable, Disposition, decide};
@@ -16,6 +16,7 @@ use super::item::Item;
 use super::local::{LocalFile, LocalSet};
 use crate::encryption::Recipients;
 use crate::remote::{AsText, RemoteSet};
+use crate::signature;
 use crate::store::{Cause, StoreError};
 
 /// A set, what the store has of it, and what is to be done.
@@ -26,6 +27,8 @@ pub(super) struct PushPlan<'a> {
     pub(super) recipients: Option<&'a Recipients>,
     /// Until when every object of the set will be locked.
     pub(super) locked_until: Option<Timestamp>,
+    /// Whether the store has the signature of the set, where it is signed.
+    pub(super) has_signature: bool,
 }
 
 impl<'a> PushPlan<'a> {
@@ -46,6 +49,7 @@ impl<'a> PushPlan<'a> {
         Ok(Self {
             local,
             files: decide(items, &remote, recipients, askable),
+            has_signature: has_signature(push, local, &remote)?,
             remote,
             recipients: push.recipients,
             locked_until: push.lock.map(|lock| lock.until),
@@ -91,6 +95,7 @@ impl<'a> PushPlan<'a> {
         contents.is_confirmed
             && same_list
             && self.has_same_manifest()
+            && self.has_signature
             && self.files.iter().all(is_kept)
     }
 
@@ -121,11 +126,29 @@ impl<'a> PushPlan<'a> {
     /// earlier set of that name.
     pub(super) fn unaccounted(&self) -> Vec<&str> {
         let stored = self.files.iter().map(|(item, _)| item.stored_path.as_str());
-        let ours: HashSet<&str> = stored.chain([CHECKSUMS, MANIFEST]).collect();
+        let signature = self.local.signature.is_some().then_some(SIGNATURE);
+        let closing = [CHECKSUMS, MANIFEST].into_iter().chain(signature);
+        let ours: HashSet<&str> = stored.chain(closing).collect();
         let listed = self.remote.listed.keys().map(String::as_str);
         let mut unaccounted: Vec<&str> = listed.filter(|path| !ours.contains(path)).collect();
         unaccounted.sort_unstable();
         unaccounted
+    }
+}
+
+/// Whether the store has the signature of `local`, or none is needed. A set may be signed after it
+/// was pushed.
+pub(super) fn has_signature(
+    push: &Push<'_>,
+    local: &LocalSet,
+    remote: &RemoteSet,
+) -> Result<bool, Error> {
+    if local.signature.is_none() || !remote.listed.contains_key(SIGNATURE) {
+        return Ok(local.signature.is_none());
+    }
+    match signature::of_stored(push.store, local.name) {
+        Err(error) if error.is_damage() => Ok(false),
+        stored => Ok(stored.map_err(Error::LookFirst)? == local.signature),
     }
 }
 

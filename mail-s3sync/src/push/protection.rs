@@ -1,7 +1,7 @@
 //! How the bucket protects what is pushed: whether it can lock objects, and until when they are.
 
 use mail_common::pool;
-use mail_common::set::{CHECKSUMS, MANIFEST, SetKind};
+use mail_common::set::{CHECKSUMS, MANIFEST, SIGNATURE, SetKind};
 
 use super::context::Push;
 use super::error::Error;
@@ -125,7 +125,7 @@ impl Push<'_> {
     /// Locks every object of a set that is there.
     pub(super) fn lock_longer(&self, plan: &PushPlan<'_>, lock: Lock) -> Result<(), Error> {
         self.check_protection()?;
-        let own = [MANIFEST, CHECKSUMS]
+        let own = [MANIFEST, SIGNATURE, CHECKSUMS]
             .into_iter()
             .filter(|name| plan.remote.listed.contains_key(*name));
         let files = plan.files.iter().map(|(item, _)| item.stored_path.as_str());

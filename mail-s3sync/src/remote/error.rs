@@ -7,6 +7,7 @@ use mail_common::exit::Exit;
 use mail_common::failure::{Failure, FailureKind};
 use mail_common::interrupt::Interrupted;
 use mail_common::manifest;
+use mail_common::signature;
 
 use crate::store::StoreError;
 
@@ -54,6 +55,13 @@ pub(crate) enum Error {
     #[error("read {url}: {reason}; push the set again")]
     Encrypted { url: String, reason: String },
     #[error(transparent)]
+    Signature(#[from] signature::Error),
+    #[error(
+        "{url} is encrypted, and its signature is of what is inside: a pull verifies it. To \
+         compare what is stored with its digests alone, run this with ALLOWED_SIGNERS= (empty)"
+    )]
+    SignedInside { url: String },
+    #[error(transparent)]
     Interrupted(#[from] Interrupted),
 }
 
@@ -77,6 +85,8 @@ impl Failure for Error {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Store(error) => error.kind(),
+            Self::Signature(error) => error.kind(),
+            Self::SignedInside { .. } => FailureKind::Usage,
             Self::Read { .. } => FailureKind::Store,
             Self::NoSet { .. } | Self::Missing { .. } => FailureKind::Missing,
             Self::Checksums { .. }

@@ -13,7 +13,7 @@ use mail_tests::s3::{S3Server, program};
 use mail_tests::schema::Schema;
 use serde_json::Value;
 
-const URL: &str = "s3://mail/host 1";
+pub(crate) const URL: &str = "s3://mail/host 1";
 const DAY_3: &str = "2026-11-25";
 
 /// Two of one content, names that need care, and one that goes up in parts.
@@ -26,9 +26,9 @@ const FILES: [(&str, &[u8]); 5] = [
 ];
 
 /// A server behind a proxy, and a root with the sets of two days.
-struct Scene {
-    root: SampleRoot,
-    server: S3Server,
+pub(crate) struct Scene {
+    pub(crate) root: SampleRoot,
+    pub(crate) server: S3Server,
     proxy: Proxy,
 }
 
@@ -38,7 +38,7 @@ impl Scene {
         Self::with_bucket(server)
     }
 
-    fn with_bucket(server: S3Server) -> Self {
+    pub(crate) fn with_bucket(server: S3Server) -> Self {
         let root = SampleRoot::new();
         root.make_daily(DAY_1, &FILES);
         let proxy = Proxy::start(server.port(), |_| Fault::None);
@@ -49,12 +49,12 @@ impl Scene {
         }
     }
 
-    fn push(&self, date: &str) -> Tool {
+    pub(crate) fn push(&self, date: &str) -> Tool {
         self.root
             .push_as_is(&self.server, &self.proxy.endpoint(), date, URL)
     }
 
-    fn read(&self, command: &str) -> Tool {
+    pub(crate) fn read(&self, command: &str) -> Tool {
         self.root
             .s3_tool(&self.server, &self.server.endpoint())
             .args([command, "--from", URL])
@@ -67,7 +67,7 @@ impl Scene {
         tree(to.path())
     }
 
-    fn set(&self, date: &str) -> Tree {
+    pub(crate) fn set(&self, date: &str) -> Tree {
         tree(&self.root.set(&format!("daily/{date}")))
     }
 
@@ -92,7 +92,7 @@ impl Scene {
     }
 
     /// Puts other content there, as another program would.
-    fn overwrite(&self, key: &str, content: &[u8]) {
+    pub(crate) fn overwrite(&self, key: &str, content: &[u8]) {
         let file = self.root.path().join("other");
         fs::write(&file, content).unwrap();
         let to = format!("{URL}/{key}");
@@ -109,6 +109,18 @@ impl Scene {
     /// Gives the lines of RESTORE.txt to bash, with stock tools alone, and what comes. They are
     /// given twice, as by whoever tries again in the same shell.
     fn follow_the_guide(&self, date: &str, identity: Option<&Path>) -> Tree {
+        let (tree, said) = self.fill_in_and_follow(date, "KEY=/path/to/the/key", identity);
+        assert_eq!(said, "");
+        tree
+    }
+
+    /// The same, where this line is filled in, and what was said.
+    pub(crate) fn fill_in_and_follow(
+        &self,
+        date: &str,
+        line: &str,
+        path: Option<&Path>,
+    ) -> (Tree, String) {
         let to = tempfile::tempdir().unwrap();
         let guide = to.path().join("RESTORE.txt");
         let from = format!("{URL}/daily/{date}/RESTORE.txt");
@@ -116,9 +128,10 @@ impl Scene {
             .server
             .aws_ok(&["s3", "cp", "--quiet", &from, guide.to_str().unwrap()]);
         let mut lines = commands(&fs::read_to_string(&guide).unwrap());
-        if let Some(identity) = identity {
-            let key = format!("KEY={}\n", identity.display());
-            lines = lines.replace("KEY=/path/to/the/key\n", &key);
+        if let Some(path) = path {
+            let (name, _) = line.split_once('=').unwrap();
+            let filled_in = format!("{name}={}\n", path.display());
+            lines = lines.replace(&format!("{line}\n"), &filled_in);
         }
         let aws = program("aws");
         let path = format!(
@@ -134,18 +147,24 @@ impl Scene {
             .output()
             .unwrap();
         let said = [output.stdout, output.stderr].concat();
-        assert_eq!(String::from_utf8_lossy(&said), "", "{lines}");
-        tree(&to.path().join(format!("daily-{date}")))
+        let tree = tree(&to.path().join(format!("daily-{date}")));
+        (tree, String::from_utf8(said).unwrap())
     }
 }
 
 /// What a reader of the guide gives to bash: everything from the first command on but the prose
-/// around the key.
+/// around the key and the signers.
 fn commands(guide: &str) -> String {
     let is_prose = |line: &&str| {
-        ["It is encrypted", "private key of", "What came is"]
-            .iter()
-            .any(|start| line.starts_with(start))
+        let prose = [
+            "It is encrypted",
+            "private key of",
+            "It is signed",
+            "ALLOWED SIGNERS",
+            "not come from",
+            "What came is",
+        ];
+        prose.iter().any(|start| line.starts_with(start))
     };
     let begin = guide.find("export AWS_ENDPOINT_URL").unwrap();
     guide[begin..]
@@ -473,7 +492,7 @@ fn an_encrypted_pool_knows_what_it_has_and_age_alone_gives_it_back() {
 }
 
 /// Until when an object cannot be deleted.
-fn locked_until(server: &S3Server, key: &str) -> String {
+pub(crate) fn locked_until(server: &S3Server, key: &str) -> String {
     let key = format!("host 1/{key}");
     let head = server.aws_ok(&[
         "s3api",

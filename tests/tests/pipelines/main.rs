@@ -11,6 +11,7 @@ mod round_trip; // backup, then restore, is the identity
 mod live_mailbox; // mail that comes and goes while it is saved
 mod killed; // a run that is killed at any moment
 mod off_site; // there and back again by another program
+mod signatures; // whose sets are accepted
 mod dovecot; // a real Dovecot opens what was restored
 mod format_1; // sets as mail-backup 0.1.0 made them
 mod format_2; // sets made by hand

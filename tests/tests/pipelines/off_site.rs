@@ -73,7 +73,8 @@ fn mail_comes_back_from_the_bucket_with_stock_tools() {
     assert_same_files(&server.daily(DAY), &pulled);
 }
 
-fn assert_same_files(a: &Path, b: &Path) {
+/// Asserts that two directories hold the same, by diff(1).
+pub(crate) fn assert_same_files(a: &Path, b: &Path) {
     let output = Command::new("diff")
         .arg("-r")
         .args([a, b])

@@ -12,6 +12,7 @@ use std::process::{Command, Output};
 
 use mail_tests::format_2::{Mailbox, write_set};
 use mail_tests::host::{Host, ended_with};
+use mail_tests::run::shell;
 use mail_tests::tree::snapshot;
 
 fn host() -> Host {
@@ -125,6 +126,25 @@ fn the_messages_of_a_set_of_format_2_are_those_that_are_there() {
     let said = words(&output);
     let counted = "messages   3 in the set, as many restored, and as many shown by Dovecot";
     assert!(said.contains(counted), "{said}");
+    assert_clean(&host);
+}
+
+#[test]
+fn where_only_signed_sets_are_accepted_no_other_one_comes_back() {
+    let host = host();
+    let keys = "ssh-keygen -q -t ed25519 -N '' -C '' -f key
+        echo \"mx.example.com $(cat key.pub)\" >allowed";
+    let _ = shell(host.server.dir(), keys);
+    let path = |name: &str| host.server.dir().join(name).display().to_string();
+    let (key, allowed) = (path("key"), path("allowed"));
+    host.configure(&[("BACKUP_SIGNING_KEY", &key), ("ALLOWED_SIGNERS", &allowed)]);
+    ended_with(&mut drill(&host, &[]), 3);
+    let log = host.log(".mailserver-drill.log");
+    assert!(log.contains("has no checksums.sha256.sig"), "{log}");
+    assert_clean(&host);
+    ended_with(host.script("backup-mailserver.sh").arg("--daily"), 0);
+    let printed = words(&ended_with(&mut drill(&host, &[]), 0));
+    assert!(printed.contains("120 in the set"), "{printed}");
     assert_clean(&host);
 }
 

@@ -40,6 +40,8 @@ pub(super) fn judge(facts: &Facts, settings: &Settings, now: &ZonedDateTime) -> 
     findings.extend(newest.map(|set| components(set, facts, settings)));
     findings.extend(size(regular, settings));
     findings.push(room(facts, settings));
+    let broken = |text: &String| Finding::warning("backup-chain", &facts.root, text);
+    findings.extend(facts.breaks.iter().map(broken));
     findings.extend(changes::judge(
         &facts.changes,
         &facts.root,

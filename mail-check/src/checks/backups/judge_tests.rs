@@ -46,6 +46,7 @@ fn found_wanting(daily: Vec<Set>, free: u64, wanted: &[Component]) -> Vec<Findin
         wanted: wanted.to_vec(),
         space: Some(space),
         changes: changes::Changes::default(),
+        breaks: Vec::new(),
     };
     judge(&facts, &Settings::default(), &NOW.parse().unwrap())
 }
@@ -159,6 +160,7 @@ fn found_of(daily: Vec<Set>, hourly: Vec<Set>, settings: &Settings) -> Vec<Findi
         wanted: Component::ALL.to_vec(),
         space: None,
         changes: changes::Changes::default(),
+        breaks: Vec::new(),
     };
     judge(&facts, settings, &NOW.parse().unwrap())
 }
@@ -264,6 +266,7 @@ fn damage_that_a_weekly_run_found_is_a_warning() {
             wanted: Component::ALL.to_vec(),
             space: None,
             changes: changes::Changes::default(),
+            breaks: Vec::new(),
         };
         judge(&facts, &Settings::default(), &NOW.parse().unwrap())
     };

@@ -2,6 +2,7 @@
 
 mod judge; // from facts to findings
 mod changes; // whether the mail was destroyed
+mod chain; // whether a set is gone from between
 mod sets; // what the backup root holds
 mod leftovers; // what restores have kept
 mod settings; // what is wanted, and the limits
@@ -9,13 +10,15 @@ mod settings; // what is wanted, and the limits
 use std::path::Path;
 use std::sync::Arc;
 
-use mail_common::report::chain;
+use mail_common::report;
 
 use crate::context::Context;
 use crate::finding::Finding;
 use crate::probe::Probe;
 
 pub(crate) use settings::{EXAMPLE, Settings};
+
+use chain::Chains;
 
 pub(crate) fn probes(settings: &Settings, context: &Arc<Context>) -> Vec<Probe> {
     let target = context.root.display().to_string();
@@ -32,11 +35,16 @@ fn check(settings: &Settings, context: &Context) -> Vec<Finding> {
     if let Some(finding) = mount.and_then(not_mounted) {
         return vec![finding];
     }
-    match sets::gather(&context.root, context.server.wanted_components()) {
+    let server = &context.server;
+    match sets::gather(
+        &context.root,
+        server.wanted_components(),
+        Chains::of(server),
+    ) {
         Ok(facts) => judge::judge(&facts, settings, &context.now),
         Err(error) => {
             let target = context.root.display().to_string();
-            vec![Finding::critical("backup", target, chain(&error))]
+            vec![Finding::critical("backup", target, report::chain(&error))]
         }
     }
 }

@@ -12,6 +12,7 @@ use mail_common::set::{
     free_space,
 };
 
+use super::chain::Chains;
 use super::changes::{self, Changes};
 
 /// How many of the newest daily sets are looked into: the newest, and the seven that it is compared
@@ -32,6 +33,8 @@ pub(super) struct Facts {
     pub(super) wanted: Vec<Component>,
     pub(super) space: Option<Space>,
     pub(super) changes: Changes,
+    /// Sets that are gone from between others, or are not those that were there.
+    pub(super) breaks: Vec<String>,
 }
 
 /// A set, the newest of its kind first.
@@ -74,7 +77,11 @@ impl Facts {
     }
 }
 
-pub(super) fn gather(root: &Path, wanted: Vec<Component>) -> Result<Facts, set::Error> {
+pub(super) fn gather(
+    root: &Path,
+    wanted: Vec<Component>,
+    chains: Option<Chains>,
+) -> Result<Facts, set::Error> {
     let backups = BackupRoot::open(root)?;
     Ok(Facts {
         daily: newest_first(backups.sets(SetKind::Daily)?, LOOKED_INTO),
@@ -84,6 +91,10 @@ pub(super) fn gather(root: &Path, wanted: Vec<Component>) -> Result<Facts, set::
         wanted,
         space: free_space(root).ok(),
         changes: changes::gather(&backups)?,
+        breaks: match chains {
+            Some(chains) => chains.breaks(&backups)?,
+            None => Vec::new(),
+        },
     })
 }
 

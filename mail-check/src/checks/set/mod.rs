@@ -19,10 +19,12 @@ use std::time::Duration;
 use mail_common::pool;
 use mail_common::relpath::RelPath;
 use mail_common::set::{Inventory, ReadLock, SetState, find_set};
+use mail_common::signature::AllowedSigners;
 use mail_common::tool::human_size;
 
 use self::problem::Problem;
 use self::units::{Unit, units_of};
+use crate::context::Context;
 use crate::finding::Finding;
 use crate::probe::Probe;
 
@@ -37,6 +39,8 @@ const KEPT: u64 = 1000;
 
 /// What was found in a set.
 struct Facts {
+    /// Who signed it, where that was asked.
+    signer: Option<String>,
     state: SetState,
     files: u64,
     bytes: u64,
@@ -46,24 +50,30 @@ struct Facts {
     problem_count: u64,
 }
 
-pub(crate) fn probe(operand: &Path, root: &Path) -> Probe {
-    let (operand, root) = (operand.to_owned(), root.to_owned());
+pub(crate) fn probe(operand: &Path, context: &Context) -> Probe {
+    let (operand, root) = (operand.to_owned(), context.root.clone());
+    let signers = context.server.allowed_signers.clone();
     let target = operand.display().to_string();
-    Probe::new("set", target, WITHIN, move || vec![check(&operand, &root)])
+    Probe::new("set", target, WITHIN, move || {
+        vec![check(&operand, &root, signers.as_ref())]
+    })
 }
 
-fn check(operand: &Path, root: &Path) -> Finding {
+fn check(operand: &Path, root: &Path, signers: Option<&AllowedSigners>) -> Finding {
     let target = operand.display().to_string();
     let set = find_set(operand, root).map_err(Problem::from);
-    match set.and_then(|set| examine(&set)) {
+    match set.and_then(|set| examine(&set, signers)) {
         Ok(facts) => judge(&target, &facts),
         Err(problem) => Finding::critical("set", target, problem.to_string()),
     }
 }
 
-fn examine(set: &Path) -> Result<Facts, Problem> {
+fn examine(set: &Path, signers: Option<&AllowedSigners>) -> Result<Facts, Problem> {
     let lock = ReadLock::acquire(set)?;
     let inventory = Inventory::read(set)?;
+    let signer = signers
+        .map(|signers| signers.check(&inventory))
+        .transpose()?;
     let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let (units, contradiction) = units_of(&inventory);
     let problem_count = AtomicU64::new(u64::from(contradiction.is_some()));
@@ -80,6 +90,7 @@ fn examine(set: &Path) -> Result<Facts, Problem> {
         inventory.state != SetState::Legacy || !set.join(path.as_path()).is_symlink()
     };
     let mut facts = Facts {
+        signer,
         state: inventory.state,
         files: inventory.files.len() as u64,
         bytes: 0,
@@ -120,8 +131,10 @@ fn judge(target: &str, facts: &Facts) -> Finding {
         );
         return Finding::critical("set", target, message).measured(bytes, "bytes");
     }
+    let signed = facts.signer.as_ref();
+    let signed = signed.map_or_else(String::new, |signer| format!("; signed by {signer}"));
     let whole = format!(
-        "{} files, {}: digests, archives, indexes and dumps are whole",
+        "{} files, {}: digests, archives, indexes and dumps are whole{signed}",
         facts.files,
         human_size(facts.bytes)
     );

@@ -7,6 +7,7 @@ use mail_common::relpath::RelPath;
 use mail_common::report::chain;
 use mail_common::set::verify::Damage;
 use mail_common::set::{self, InventoryError, MailboxError};
+use mail_common::signature;
 
 /// What is wrong with a set or a file of it.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +16,8 @@ pub(super) enum Problem {
     Set(#[from] set::Error),
     #[error(transparent)]
     Inventory(#[from] InventoryError),
+    #[error("{}", chain(.0))]
+    Signature(#[from] signature::Error),
     /// The file is not what the checksums say.
     #[error(transparent)]
     Damage(#[from] Damage),

@@ -7,11 +7,11 @@
 
 use jiff::Timestamp;
 use mail_common::record::TransferAction;
-use mail_common::set::{CHECKSUMS, MANIFEST};
+use mail_common::set::{CHECKSUMS, MANIFEST, SIGNATURE};
 use mail_common::tool::Totals;
 
 use super::deliver::{Pooled, attributes};
-use super::guide::Guide;
+use super::guide::{Guide, Signed};
 use super::ledger::{Ledger, Plain};
 use super::plan::PooledPlan;
 use crate::encryption::Recipients;
@@ -79,6 +79,10 @@ impl Push<'_> {
             let etag = self.put_own(plan, MANIFEST, manifest, None, totals)?;
             etags.push((MANIFEST.to_owned(), etag));
         }
+        if let Some(signature) = &plan.local.signature {
+            let body = Body::of_bytes(SIGNATURE, signature.clone());
+            self.put_own(plan, SIGNATURE, body, None, totals)?;
+        }
         self.put_checksums(plan, checksums, &etags, totals)
     }
 
@@ -103,6 +107,10 @@ impl Push<'_> {
             location: self.location,
             endpoint: self.endpoint,
             recipients: plan.recipients.map(Recipients::text),
+            signed: match plan.local.signature {
+                Some(_) => Signed::Yes,
+                None => Signed::No,
+            },
         };
         guide.text()
     }

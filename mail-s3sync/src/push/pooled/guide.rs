@@ -1,6 +1,9 @@
 //! `RESTORE.txt`: how this very set is brought back with stock tools alone, for whoever finds the
 //! bucket in ten years.
 
+use mail_common::set::SIGNATURE;
+use mail_common::signature::NAMESPACE;
+
 use crate::location::Location;
 use crate::remote::SetName;
 
@@ -12,6 +15,14 @@ pub(super) struct Guide<'a> {
     pub(super) endpoint: Option<&'a str>,
     /// Public keys, where it is encrypted.
     pub(super) recipients: Option<&'a str>,
+    pub(super) signed: Signed,
+}
+
+/// Whether the set says who made it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Signed {
+    Yes,
+    No,
 }
 
 /// In a shell of its own, as all of it: where the directory cannot be entered nothing is done, and
@@ -54,9 +65,10 @@ impl Guide<'_> {
              ( mkdir -p {directory} && cd {directory} || exit\n\
              aws s3 cp --quiet --recursive \"$FROM/{name}/\" . --exclude '*/*' --exclude RESTORE.txt\n\
              {FETCH}\n\
-             {}\n\
+             {}{}\n\
              What came is a set: docs/format.md of the tools says how tar, zstd and mariadb open it.\n",
             self.decryption(&directory),
+            self.verification(&directory),
         )
     }
 
@@ -72,6 +84,25 @@ impl Guide<'_> {
              KEY=/path/to/the/key\n\
              ( cd {directory} || exit\n\
              {DECRYPT}\n"
+        )
+    }
+
+    fn verification(&self, directory: &str) -> String {
+        if self.signed == Signed::No {
+            return String::new();
+        }
+        format!(
+            "\n\
+             It is signed. With a list of the signers that you trust, as ssh-keygen(1) describes it under\n\
+             ALLOWED SIGNERS, these lines say whether one of them made the set, and who. The list must\n\
+             not come from this bucket:\n\
+             \n\
+             SIGNERS=/path/to/the/list\n\
+             ( cd {directory} || exit\n\
+             who=$(ssh-keygen -Y find-principals -f \"$SIGNERS\" -s {SIGNATURE} | head -n 1)\n\
+             ssh-keygen -Y verify -f \"$SIGNERS\" -I \"$who\" -n {NAMESPACE} -s {SIGNATURE} \\\n    \
+             <checksums.sha256\n\
+             )\n"
         )
     }
 }

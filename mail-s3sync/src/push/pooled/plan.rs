@@ -16,7 +16,7 @@ use crate::push::context::Push;
 use crate::push::error::Error;
 use crate::push::item::Item;
 use crate::push::local::LocalSet;
-use crate::push::plan::items;
+use crate::push::plan::{has_signature, items};
 use crate::push::recipients::is_for;
 use crate::remote::{AsText, Contents, Entry, PoolListing, RemoteSet};
 
@@ -30,6 +30,8 @@ pub(super) struct PooledPlan<'a> {
     /// What describes the set and is to be below its name, beside what closes it.
     pub(super) own: Vec<Arc<Item>>,
     pub(super) life: Life,
+    /// Whether the store has the signature of the set, where it is signed.
+    pub(super) has_signature: bool,
 }
 
 impl<'a> PooledPlan<'a> {
@@ -48,6 +50,7 @@ impl<'a> PooledPlan<'a> {
             .map_err(Error::LookFirst)?;
         Ok(Self {
             local,
+            has_signature: has_signature(push, local, &remote)?,
             remote,
             recipients: push.recipients,
             contents,
@@ -86,6 +89,7 @@ impl<'a> PooledPlan<'a> {
             && contents.layout == Layout::Pool
             && self.has_same_files(contents)
             && self.remote.listed.contains_key(RESTORE)
+            && self.has_signature
             && contents.entries.iter().all(is_confirmed)
             && !self.gets_longer()
     }

@@ -6,7 +6,7 @@ use mail_common::checksum::Sha256;
 use mail_common::exit::Exit;
 use mail_common::record::TransferAction;
 use mail_common::report::{self, Unit};
-use mail_common::set::{CHECKSUMS, MANIFEST, SetKind};
+use mail_common::set::{CHECKSUMS, MANIFEST, SIGNATURE, SetKind};
 use mail_common::tool::Totals;
 
 use super::content::Content;
@@ -234,6 +234,7 @@ fn delivered(contents: &[Content], pooled: &[Pooled]) -> Vec<Delivered> {
 fn unaccounted<'a>(plan: &'a PooledPlan<'_>) -> Vec<&'a str> {
     let is_ours = |path: &str| {
         [CHECKSUMS, MANIFEST, RESTORE].contains(&path)
+            || (path == SIGNATURE && plan.local.signature.is_some())
             || plan.own.iter().any(|item| item.stored_path == path)
     };
     let listed = plan.remote.listed.keys().map(String::as_str);
