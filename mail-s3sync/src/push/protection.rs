@@ -43,7 +43,7 @@ impl Push<'_> {
             }
             report.warning(format!(
                 "{} has no Object Lock: whoever has the keys can delete the backups; \
-                 the manual says how to set up a bucket (docs/manual.md, \"The off-site copy\")",
+                 docs/mail-s3sync.md, \"The bucket\", says how to set one up",
                 self.location
             ));
         }

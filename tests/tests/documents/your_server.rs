@@ -321,17 +321,3 @@ fn the_lines_for_each_known_server_save_it_and_bring_it_back() {
         "each block of the page is tried"
     );
 }
-
-#[test]
-fn the_japanese_page_of_servers_has_the_same_lines() {
-    let texts = |name: &str| -> Vec<String> {
-        blocks(&document(name))
-            .into_iter()
-            .map(|block| block.text)
-            .collect()
-    };
-    assert_eq!(
-        texts("docs/your-server.md"),
-        texts("docs/your-server.ja.md")
-    );
-}

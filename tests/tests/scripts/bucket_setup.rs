@@ -312,7 +312,7 @@ fn wrong_usage_and_stores_that_do_not_answer_are_distinguished() {
 
 /// The JSON that follows `opening` in the manual, to the end of its block.
 fn in_manual(opening: &str, closing: &str) -> Value {
-    let manual = repository().join("docs/manual.md");
+    let manual = repository().join("docs/mail-s3sync.md");
     let manual = fs::read_to_string(manual).expect("there is a manual");
     let rest = manual
         .split_once(opening)

@@ -40,7 +40,7 @@ pub(super) const KMS_DENIED: &str = "the policy of the KMS key, and that of thes
 
 /// What to do where a policy denies it.
 pub(super) const DENIED: &str =
-    "docs/manual.md, \"The off-site copy\", has the policy that these keys need";
+    "docs/mail-s3sync.md, \"The bucket\", has the policy that these keys need";
 
 /// What each code is about, and what to do.
 const TABLE: &[(About, &[&str], &str)] = &[

@@ -143,7 +143,7 @@ mod tests {
                 "",
                 "",
                 Configuration,
-                "not allowed (403); docs/manual.md",
+                "not allowed (403); docs/mail-s3sync.md",
             ),
             (
                 403,
