@@ -7,6 +7,7 @@ use jiff::ZonedDateTime;
 use mail_common::config::{Config, Settings as ServerSettings};
 
 use crate::docker::Project;
+use crate::language::Language;
 use crate::net::Verifier;
 use crate::state::StateDir;
 
@@ -14,6 +15,8 @@ use crate::state::StateDir;
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) now: ZonedDateTime,
+    /// That of who reads letters and pages.
+    pub(crate) language: Language,
     /// How long a check may take.
     pub(crate) timeout: Duration,
     /// What is kept from run to run.

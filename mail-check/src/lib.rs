@@ -11,6 +11,7 @@ mod plan; // which checks are made: reads, never writes
 
 mod span; // lengths of time: "90s", "26h", "8d"
 mod status; // ok, warning, critical, unknown
+mod language; // the words of letters and pages, in English and Japanese
 mod limits; // from which value on it is a warning
 mod finding; // what a check found
 mod probe; // checks, side by side, each bounded in time

@@ -17,6 +17,7 @@ use crate::docker::Project;
 use crate::error::Error;
 use crate::finding::NOT_CONFIGURED;
 use crate::group::{Group, Operand, parse_operands};
+use crate::language::Language;
 use crate::net::Verifier;
 use crate::notify::Notifier;
 use crate::probe::Probe;
@@ -135,6 +136,7 @@ fn sources(settings: &Settings, context: &Context) -> Sources {
 fn new_context(args: &Args, settings: &Settings, now: &ZonedDateTime) -> Result<Context, Error> {
     let environment = Environment::of_process();
     let state = state_dir(args, &environment)?;
+    let language = Language::of(&environment);
     let config = Config::load(args.common.config.as_deref(), environment)?;
     let server = ServerSettings::new(&config)?;
     let root = args
@@ -149,6 +151,7 @@ fn new_context(args: &Args, settings: &Settings, now: &ZonedDateTime) -> Result<
     );
     Ok(Context {
         now: now.clone(),
+        language,
         timeout: Duration::from_secs(args.timeout.get().into()),
         state,
         config_file: args.common.config.clone(),

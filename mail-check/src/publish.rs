@@ -65,6 +65,7 @@ impl Publisher<'_> {
         Occasion {
             host: &self.session.begin().host,
             now: &self.context.now,
+            language: self.context.language,
             findings: &self.findings,
             worst: worst_of(&self.findings),
             remark: None,

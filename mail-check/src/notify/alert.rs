@@ -3,20 +3,21 @@
 
 use std::fmt::Write;
 
-use jiff::tz::TimeZone;
-use jiff::{Timestamp, ZonedDateTime};
+use jiff::ZonedDateTime;
 use mail_common::text::printable;
 
 use super::decide::{Event, Kind};
-use super::memory::Moment;
 use crate::finding::{Finding, worst_by_target};
-use crate::status::{Status, word};
+use crate::language::{Language, fill};
+use crate::status::Status;
 
 /// What an alert is about.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Occasion<'a> {
     pub(crate) host: &'a str,
     pub(crate) now: &'a ZonedDateTime,
+    /// That of who reads it.
+    pub(crate) language: Language,
     /// What the run found; what is bad and no news is listed, too.
     pub(crate) findings: &'a [Finding],
     /// The worst of them.
@@ -36,7 +37,8 @@ pub(crate) struct Alert {
 pub(crate) fn write(occasion: Occasion<'_>, events: &[Event]) -> Alert {
     let mut body = head(occasion);
     if let Some(remark) = occasion.remark {
-        let _ = write!(body, "\nNote: {}\n", printable(remark));
+        let remark = fill(occasion.language.words().remark, &[&printable(remark)]);
+        let _ = write!(body, "\n{remark}\n");
     }
     for kind in [
         Kind::Problem,
@@ -46,9 +48,9 @@ pub(crate) fn write(occasion: Occasion<'_>, events: &[Event]) -> Alert {
         Kind::Reminder,
         Kind::Gone,
     ] {
-        section(&mut body, kind, events, occasion.now);
+        section(&mut body, kind, events, occasion);
     }
-    also_bad(&mut body, occasion.findings, events);
+    also_bad(&mut body, occasion, events);
     Alert {
         subject: subject(occasion, events),
         body,
@@ -64,113 +66,103 @@ pub(crate) fn head(occasion: Occasion<'_>) -> String {
             .filter(|finding| finding.status == status)
             .count()
     };
-    format!(
-        "{}, {}: {} checks, {} critical, {} warning, {} unknown.\n",
-        printable(occasion.host),
-        occasion.now.strftime("%Y-%m-%d %H:%M %:z"),
-        occasion.findings.len(),
-        count(Status::Critical),
-        count(Status::Warning),
-        count(Status::Unknown)
-    )
+    let language = occasion.language;
+    let line = fill(
+        language.words().found,
+        &[
+            &printable(occasion.host),
+            &occasion.now.strftime("%Y-%m-%d %H:%M %:z"),
+            &language.checks(occasion.findings.len()),
+            &count(Status::Critical),
+            &count(Status::Warning),
+            &count(Status::Unknown),
+        ],
+    );
+    line + "\n"
 }
 
 fn subject(occasion: Occasion<'_>, events: &[Event]) -> String {
-    let host = printable(occasion.host);
+    let (language, host) = (occasion.language, printable(occasion.host));
+    let words = language.words();
+    let summary = |status, what: &str| {
+        let status = language.status(status);
+        fill(words.summary, &[&status, &host, &what])
+    };
     let Some(first) = events.first() else {
-        return format!(
-            "[{}] {host}: {} checks",
-            word(occasion.worst),
-            occasion.findings.len()
-        );
+        return summary(occasion.worst, &language.checks(occasion.findings.len()));
     };
     let what = match first.kind {
         Kind::Problem => "",
-        Kind::Flapping => " keeps changing",
-        Kind::Steady => " is steady again",
-        Kind::Recovery => " has recovered",
-        Kind::Reminder => " still",
-        Kind::Gone => " is no longer checked",
+        Kind::Flapping => words.flapping,
+        Kind::Steady => words.steady,
+        Kind::Recovery => words.recovered,
+        Kind::Reminder => words.reminded,
+        Kind::Gone => words.gone_from_checks,
     };
     let others = match events.len() {
         1 => String::new(),
-        several => format!(", and {} more", several - 1),
+        several => fill(words.and_more, &[&(several - 1)]),
     };
     let (name, target) = (printable(&first.key.name), printable(&first.key.target));
-    format!(
-        "[{}] {host}: {name} {target}{what}{others}",
-        word(first.status)
-    )
+    summary(first.status, &format!("{name} {target}{what}{others}"))
 }
 
-fn section(body: &mut String, kind: Kind, events: &[Event], now: &ZonedDateTime) {
+fn section(body: &mut String, kind: Kind, events: &[Event], occasion: Occasion<'_>) {
     let mut events = events.iter().filter(|event| event.kind == kind).peekable();
     if events.peek().is_none() {
         return;
     }
+    let language = occasion.language;
+    let words = language.words();
     let title = match kind {
-        Kind::Problem => "NEW",
-        Kind::Flapping => "KEEPS CHANGING (the next message comes when it is steady)",
-        Kind::Steady => "STEADY AGAIN",
-        Kind::Recovery => "RECOVERED",
-        Kind::Reminder => "STILL BAD",
-        Kind::Gone => "NO LONGER CHECKED",
+        Kind::Problem => words.title_problem,
+        Kind::Flapping => words.title_flapping,
+        Kind::Steady => words.title_steady,
+        Kind::Recovery => words.title_recovered,
+        Kind::Reminder => words.title_reminded,
+        Kind::Gone => words.title_gone,
     };
     let _ = write!(body, "\n{title}\n");
     for event in events {
         let (name, target) = (printable(&event.key.name), printable(&event.key.target));
-        let since = moment(event.since, now);
-        let _ = writeln!(
-            body,
-            "  {:8}  {name} {target}, since {since}{}",
-            word(event.status),
-            before(event)
-        );
-        let _ = writeln!(body, "            {}", printable(&event.message));
+        let since = language.since(event.since, occasion.now);
+        let text = if event.was == event.status {
+            words.since
+        } else {
+            words.since_was
+        };
+        let what = format!("{name} {target}");
+        let what = fill(text, &[&what, &since, &language.status(event.was)]);
+        item(body, language, event.status, &what, &event.message);
     }
 }
 
-fn before(event: &Event) -> String {
-    if event.was == event.status {
-        String::new()
-    } else {
-        format!(" (was {})", word(event.was))
-    }
+/// A line of a section and, below it, its message.
+fn item(body: &mut String, language: Language, status: Status, what: &str, message: &str) {
+    let status = language.status_column(status);
+    let _ = writeln!(body, "  {status}  {what}");
+    let _ = writeln!(body, "{}{}", language.indent(), printable(message));
 }
 
 /// What is bad and no news: who reads this alert alone must not take it for the whole.
-fn also_bad(body: &mut String, findings: &[Finding], events: &[Event]) {
+fn also_bad(body: &mut String, occasion: Occasion<'_>, events: &[Event]) {
     let is_news = |finding: &Finding| {
         events
             .iter()
             .any(|e| e.key.name == finding.name && e.key.target == finding.target)
     };
-    let mut bad: Vec<&Finding> = worst_by_target(findings);
+    let mut bad: Vec<&Finding> = worst_by_target(occasion.findings);
     bad.retain(|finding| finding.status != Status::Ok && !is_news(finding));
     bad.sort_by_key(|finding| std::cmp::Reverse(finding.status));
     if !bad.is_empty() {
-        body.push_str("\nALSO BAD\n");
+        let _ = write!(body, "\n{}\n", occasion.language.words().title_also_bad);
     }
     for finding in bad {
         let (name, target) = (printable(&finding.name), printable(&finding.target));
-        let _ = writeln!(body, "  {:8}  {name} {target}", word(finding.status));
-        let _ = writeln!(body, "            {}", printable(&finding.message));
+        let what = format!("{name} {target}");
+        let (status, message) = (finding.status, &finding.message);
+        item(body, occasion.language, status, &what, message);
     }
-}
-
-/// The time of day where it was today, else with its date.
-fn moment(moment: Moment, now: &ZonedDateTime) -> String {
-    let zone: TimeZone = now.time_zone().clone();
-    let Ok(then) = Timestamp::from_second(moment) else {
-        return "an unknown time".to_owned();
-    };
-    let then = then.to_zoned_datetime(zone);
-    let format = if then.date() == now.date() {
-        "%H:%M"
-    } else {
-        "%Y-%m-%d %H:%M"
-    };
-    then.strftime(format).to_string()
 }
 
 #[cfg(test)]
@@ -205,6 +197,7 @@ mod tests {
         let occasion = Occasion {
             host: "mx.example.com",
             now: &now,
+            language: Language::English,
             findings: &findings,
             worst: Status::Critical,
             remark: None,
@@ -247,5 +240,31 @@ ALSO BAD
             "{}",
             alert.body
         );
+        let japanese = Occasion {
+            language: Language::Japanese,
+            remark: None,
+            ..occasion
+        };
+        let alert = write(japanese, &events);
+        assert_eq!(
+            alert.subject,
+            "[危険] mx.example.com: imaps tcp://127.0.0.1:993、ほか 1 件"
+        );
+        let expected = "\
+mx.example.com 2026-11-25 03:20 +00:00: チェック 3 件(危険 1、警告 1、不明 0)
+
+新しい異常
+  危険  imaps tcp://127.0.0.1:993(03:15 から。それまでは正常)
+        imaps refused the connection; see docker compose ps dovecot
+
+回復
+  正常  smtp tcp://127.0.0.1:993(03:15 から。それまでは危険)
+        smtp refused the connection; see docker compose ps dovecot
+
+そのほかの異常
+  警告  disk /mnt\\n/backup
+        91 % used; delete something
+";
+        assert_eq!(alert.body, expected);
     }
 }

@@ -1,5 +1,7 @@
 //! Alerts by HTTP, in the words of who receives them.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use mail_common::record::Check;
 use mail_common::text::inert_json;
 use serde_json::json;
@@ -9,7 +11,7 @@ use super::decide::{Event, Kind};
 use super::http::Post;
 use super::settings::Template;
 use crate::finding::Finding;
-use crate::status::{Status, word};
+use crate::status::Status;
 
 /// The most that a receiver takes of a text.
 #[derive(Clone, Copy)]
@@ -117,16 +119,8 @@ fn ntfy(alert: &Alert, events: &[Event]) -> Post {
         Status::Unknown => ("4", "question"),
         Status::Ok => ("3", "white_check_mark"),
     };
-    let ascii = |c: char| {
-        if c.is_ascii_graphic() || c == ' ' {
-            c
-        } else {
-            '?'
-        }
-    };
-    let title: String = alert.subject.chars().map(ascii).collect();
     let headers = vec![
-        ("Title", title),
+        ("Title", in_header(&alert.subject)),
         ("Priority", priority.to_owned()),
         ("Tags", tag.to_owned()),
     ];
@@ -134,6 +128,15 @@ fn ntfy(alert: &Alert, events: &[Event]) -> Post {
         content_type: "text/plain; charset=utf-8",
         headers,
         body: shortened(&alert.body, NTFY),
+    }
+}
+
+/// As it is where it is ASCII, else as an encoded word (RFC 2047), which ntfy reads.
+fn in_header(text: &str) -> String {
+    if text.chars().all(|c| c.is_ascii_graphic() || c == ' ') {
+        text.to_owned()
+    } else {
+        format!("=?UTF-8?B?{}?=", STANDARD.encode(text))
     }
 }
 
@@ -172,7 +175,7 @@ pub(crate) fn summary(occasion: Occasion<'_>) -> Post {
     {
         body.push_str(&format!(
             "{} {} {}: {}\n",
-            word(finding.status),
+            occasion.language.status(finding.status),
             finding.name,
             finding.target,
             finding.message
@@ -188,6 +191,7 @@ pub(crate) fn summary(occasion: Occasion<'_>) -> Post {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::language::Language;
     use crate::notify::memory::Key;
 
     fn check(template: Template, expected: &str) {
@@ -197,6 +201,7 @@ mod tests {
         let occasion = Occasion {
             host: "mx",
             now: &now,
+            language: Language::English,
             findings: &findings,
             worst: Status::Critical,
             remark: None,
@@ -235,7 +240,7 @@ mod tests {
         check(Template::Discord, r#""allowed_mentions":{"parse":[]}"#);
         check(
             Template::Ntfy,
-            r#"[("Title", "[CRITICAL] mx: ??"), ("Priority", "5"), ("Tags", "rotating_light")] b <c>"#,
+            r#"[("Title", "=?UTF-8?B?W0NSSVRJQ0FMXSBteDog44Ot44Kw?="), ("Priority", "5"), ("Tags", "rotating_light")] b <c>"#,
         );
     }
 

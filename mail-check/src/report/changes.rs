@@ -4,54 +4,87 @@ use std::fmt::Write;
 
 use mail_common::record::{Alarm, AlarmLevel};
 
-use super::history::{Day, MailChanges};
-use super::markup::Text;
-use super::plot::{Bar, plot};
+use super::history::{DAYS, Day, MailChanges};
+use super::markup::{Text, table_head};
+use super::plot::{Bar, Plot};
 use super::streams::{RunOf, Scan};
+use crate::language::{Language, Words, fill};
 
 /// The section; nothing where no set tells of changes.
-pub(super) fn section(page: &mut String, days: &[Day], scan: Option<&RunOf<Scan>>) {
+pub(super) fn section(
+    page: &mut String,
+    language: Language,
+    days: &[Day],
+    scan: Option<&RunOf<Scan>>,
+) {
     if days.iter().all(|day| day.changes.is_none()) {
         return;
     }
-    page.push_str("<section id=\"changes\"><h2>Changes of the mail in 30 days</h2>\n");
-    page.push_str("<div class=\"two\">");
-    let gone = days.iter().map(|day| bar(day, gone_parts, gone_words));
-    page.push_str(&plot(
-        "Messages gone or spoiled",
-        &gone.collect::<Vec<_>>(),
-        &["gone", "other content or no header"],
-        "alarm",
-        |count| count.to_string(),
-    ));
-    let new = days.iter().map(|day| bar(day, new_parts, new_words));
-    let new = plot(
-        "Messages new",
-        &new.collect::<Vec<_>>(),
-        &["new"],
-        "alarm",
-        |count| count.to_string(),
+    let words = language.words();
+    let _ = writeln!(
+        page,
+        "<section id=\"changes\"><h2>{}</h2>",
+        fill(words.changes, &[&DAYS])
     );
-    page.push_str(&new.replacen("<figure>", "<figure class=\"times\">", 1));
-    page.push_str(
-        "</div>\n<details><summary>The same as a table</summary><table><thead><tr>\
-         <th scope=\"col\">Day</th><th scope=\"col\">New</th><th scope=\"col\">Gone</th>\
-         <th scope=\"col\">Replaced</th><th scope=\"col\">Without header</th>\
-         <th scope=\"col\">Infected</th><th scope=\"col\">What to know</th></tr></thead><tbody>\n",
+    plots(page, days, words);
+    let heads = [
+        words.day,
+        words.head_new,
+        words.head_gone,
+        words.head_replaced,
+        words.head_headless,
+        words.head_infected,
+        words.what_to_know,
+    ];
+    let _ = writeln!(
+        page,
+        "<details><summary>{}</summary><table>{}<tbody>",
+        words.as_table,
+        table_head(&heads)
     );
     for day in days.iter().rev() {
         if let Some(changes) = &day.changes {
-            row(page, day, changes, scan);
+            row(page, language, day, changes, scan);
         }
     }
     page.push_str("</tbody></table></details></section>\n");
 }
 
-fn bar(day: &Day, parts: fn(&MailChanges) -> Vec<f64>, words: fn(&MailChanges) -> String) -> Bar {
+fn plots(page: &mut String, days: &[Day], words: &Words) {
+    let bars = |parts, said| -> Vec<Bar> {
+        let bars = days.iter().map(|day| bar(day, parts, said, words));
+        bars.collect()
+    };
+    let gone = Plot {
+        title: words.messages_gone,
+        bars: &bars(gone_parts, gone_words),
+        legend: &[words.gone, words.spoiled],
+        mark: words.alarm,
+    };
+    let new = Plot {
+        title: words.messages_new,
+        bars: &bars(new_parts, new_words),
+        legend: &[words.new],
+        mark: words.alarm,
+    };
+    page.push_str("<div class=\"two\">");
+    page.push_str(&gone.draw(words, |count| count.to_string()));
+    let new = new.draw(words, |count| count.to_string());
+    page.push_str(&new.replacen("<figure>", "<figure class=\"times\">", 1));
+    page.push_str("</div>\n");
+}
+
+fn bar(
+    day: &Day,
+    parts: fn(&MailChanges) -> Vec<f64>,
+    said: fn(&MailChanges, &Words) -> String,
+    words: &Words,
+) -> Bar {
     let changes = day.changes.as_ref();
     let alarms = changes.map_or(&[][..], |changes| &changes.alarms);
     let told: Vec<&str> = alarms.iter().map(|alarm| &*alarm.message).collect();
-    let mut text = changes.map_or_else(|| "nothing was compared".to_owned(), words);
+    let compared = changes.map(|changes| said(changes, words));
+    let mut text = compared.unwrap_or_else(|| words.not_compared.to_owned());
     if !told.is_empty() {
         let _ = write!(text, "; {}", told.join("; "));
     }
@@ -74,10 +107,11 @@ fn gone_parts(changes: &MailChanges) -> Vec<f64> {
     ]
 }
 
-fn gone_words(changes: &MailChanges) -> String {
-    format!(
-        "{} gone, {} with other content or no header",
-        changes.messages.vanished, changes.messages.spoiled
+fn gone_words(changes: &MailChanges, words: &Words) -> String {
+    let messages = &changes.messages;
+    fill(
+        words.gone_and_spoiled,
+        &[&messages.vanished, &messages.spoiled],
     )
 }
 
@@ -85,32 +119,41 @@ fn new_parts(changes: &MailChanges) -> Vec<f64> {
     vec![changes.messages.new as f64]
 }
 
-fn new_words(changes: &MailChanges) -> String {
-    format!("{} new", changes.messages.new)
+fn new_words(changes: &MailChanges, words: &Words) -> String {
+    fill(words.count_new, &[&changes.messages.new])
 }
 
-fn row(page: &mut String, day: &Day, changes: &MailChanges, scan: Option<&RunOf<Scan>>) {
-    let messages = &changes.messages;
-    let told: Vec<String> = changes.alarms.iter().map(in_words).collect();
+fn row(
+    page: &mut String,
+    language: Language,
+    day: &Day,
+    changes: &MailChanges,
+    scan: Option<&RunOf<Scan>>,
+) {
+    let (words, messages) = (language.words(), &changes.messages);
+    let told = changes.alarms.iter().map(|alarm| in_words(alarm, words));
+    let told: Vec<String> = told.collect();
+    let cells = [
+        (words.head_new, messages.new.to_string()),
+        (words.head_gone, messages.vanished.to_string()),
+        (words.head_replaced, messages.replaced.to_string()),
+        (words.head_headless, messages.headless.to_string()),
+        (words.head_infected, infected(day, scan)),
+    ];
+    let cells = cells.iter();
+    let cells = cells.map(|(name, text)| format!("<td data-label=\"{name}\">{text}</td>"));
     let _ = writeln!(
         page,
-        "<tr><th scope=\"row\">{}</th><td data-label=\"New\">{}</td>\
-         <td data-label=\"Gone\">{}</td><td data-label=\"Replaced\">{}</td>\
-         <td data-label=\"Without header\">{}</td><td data-label=\"Infected\">{}</td>\
-         <td class=\"words\">{}</td></tr>",
-        day.date.strftime("%a %Y-%m-%d"),
-        messages.new,
-        messages.vanished,
-        messages.replaced,
-        messages.headless,
-        infected(day, scan),
+        "<tr><th scope=\"row\">{}</th>{}<td class=\"words\">{}</td></tr>",
+        language.day(day.date),
+        cells.collect::<String>(),
         Text(&told.join("; "))
     );
 }
 
-fn in_words(alarm: &Alarm) -> String {
+fn in_words(alarm: &Alarm, words: &Words) -> String {
     match alarm.level {
-        AlarmLevel::Alarm => format!("ALARM: {}", alarm.message),
+        AlarmLevel::Alarm => fill(words.alarm_of, &[&alarm.message]),
         AlarmLevel::Notable => alarm.message.clone(),
     }
 }

@@ -23,6 +23,13 @@ impl fmt::Display for Text<'_> {
     }
 }
 
+/// The first row of a table.
+pub(super) fn table_head(names: &[&str]) -> String {
+    let cells = names.iter();
+    let cells = cells.map(|name| format!("<th scope=\"col\">{name}</th>"));
+    format!("<thead><tr>{}</tr></thead>", cells.collect::<String>())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

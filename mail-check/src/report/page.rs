@@ -2,30 +2,28 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 use std::time::Duration;
 
-use mail_common::record::{EndStatus, VerdictStatus};
+use mail_common::record::{EndStatus, TransferAction, VerdictStatus};
 use mail_common::set::{SetKind, SetState};
 use mail_common::tool::{human_duration, human_size};
 
 use super::changes;
 use super::history::{Backup, DAYS, Day, History};
-use super::markup::Text;
-use super::plot::{Bar, plot};
+use super::markup::{Text, table_head};
+use super::plot::{Bar, Plot};
 use super::streams::{Copies, MAX_SHOWN, Push, RunOf, Scan, Stream};
 use crate::finding::{Finding, Measure};
+use crate::language::{Language, Words, fill};
 use crate::notify::Occasion;
-use crate::status::{Status, word};
+use crate::status::Status;
 
 const STYLE: &str = include_str!("style.css");
 
 /// Nothing is loaded and nothing is run, whatever a name should contain.
 const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
-
-/// What a cross in the plots of sets says.
-const MISSING: &str = "missing or failed";
 
 /// All that is on it.
 pub(super) struct Page<'a> {
@@ -37,31 +35,30 @@ pub(super) struct Page<'a> {
 
 impl Page<'_> {
     pub(super) fn render(&self) -> String {
-        let (host, worst) = (self.occasion.host, self.occasion.worst);
+        let (host, language) = (self.occasion.host, self.occasion.language);
         let mut page = format!(
-            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+            "<!DOCTYPE html>\n<html lang=\"{}\">\n<head>\n<meta charset=\"utf-8\">\n\
              <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n\
              <meta name=\"viewport\" content=\"width=device-width\">\n\
              <meta name=\"robots\" content=\"noindex\">\n\
              <title>{} {}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n",
-            word(worst),
+            language.code(),
+            language.status(self.occasion.worst),
             Text(host)
         );
         self.head(&mut page);
         self.checks(&mut page);
         self.backups(&mut page);
-        changes::section(&mut page, &self.history.days, self.scan.newest.as_ref());
+        let scan = self.scan.newest.as_ref();
+        changes::section(&mut page, language, &self.history.days, scan);
         page.push_str("<div class=\"two\" style=\"margin-top:16px\">\n");
         self.scan(&mut page);
         self.copy(&mut page);
         page.push_str("</div>\n");
         let _ = write!(
             page,
-            "<footer>Written by mail-check {}. Status: ok, as it should be; \
-             warning, somebody should look; critical, somebody must act; \
-             unknown, it could not be checked. An age is as of the time above.</footer>\n\
-             </body>\n</html>\n",
-            env!("CARGO_PKG_VERSION")
+            "<footer>{}</footer>\n</body>\n</html>\n",
+            fill(language.words().footer, &[&env!("CARGO_PKG_VERSION")])
         );
         page
     }
@@ -72,18 +69,19 @@ impl Page<'_> {
             now,
             findings,
             worst,
+            language,
             ..
         } = self.occasion;
         let _ = write!(
             page,
-            "<header><span class=\"badge big {}\">{}</span><h1>Mail server {}</h1>\
+            "<header><span class=\"badge big {}\">{}</span><h1>{}</h1>\
              <p><time datetime=\"{}\">{}</time></p></header>\n\
              <ul class=\"counts\">",
             class(worst),
-            word(worst),
-            Text(host),
+            language.status(worst),
+            fill(language.words().server, &[&Text(host)]),
             now.strftime("%Y-%m-%dT%H:%M:%S%:z"),
-            now.strftime("%A, %-d %B %Y, %H:%M %:z")
+            language.moment(now)
         );
         for status in [
             Status::Critical,
@@ -99,18 +97,27 @@ impl Page<'_> {
             let _ = write!(
                 page,
                 "<li><b class=\"{shown}\">{count}</b>{}</li>",
-                class(status)
+                language.status(status).to_lowercase()
             );
         }
         page.push_str("</ul>\n");
     }
 
     fn checks(&self, page: &mut String) {
-        page.push_str(
-            "<section id=\"checks\"><h2>Checks</h2>\n<table><thead><tr>\
-             <th scope=\"col\">Check</th><th scope=\"col\">Status</th>\
-             <th scope=\"col\">Of what</th><th scope=\"col\">Measured</th>\
-             <th scope=\"col\">What to know</th></tr></thead>\n",
+        let language = self.occasion.language;
+        let words = language.words();
+        let heads = [
+            words.check,
+            words.status,
+            words.target,
+            words.measured,
+            words.what_to_know,
+        ];
+        let _ = writeln!(
+            page,
+            "<section id=\"checks\"><h2>{}</h2>\n<table>{}",
+            words.checks,
+            table_head(&heads)
         );
         for (name, findings) in grouped(self.occasion.findings) {
             page.push_str("<tbody>");
@@ -124,14 +131,18 @@ impl Page<'_> {
                     ),
                     _ => format!("<tr data-check=\"{}\">", Text(name)),
                 };
+                let measure = finding.measure.as_ref();
                 let _ = write!(
                     page,
                     "{head}<td>{}</td><td class=\"target\">{}</td>\
-                     <td class=\"number\" data-label=\"Measured\">{}</td>\
+                     <td class=\"number\" data-label=\"{}\">{}</td>\
                      <td class=\"words\">{}</td></tr>",
-                    badge(class(finding.status), word(finding.status)),
+                    badge(class(finding.status), language.status(finding.status)),
                     Text(&finding.target),
-                    finding.measure.as_ref().map(measured).unwrap_or_default(),
+                    words.measured,
+                    measure
+                        .map(|measure| measured(measure, words))
+                        .unwrap_or_default(),
                     Text(&finding.message)
                 );
             }
@@ -141,72 +152,80 @@ impl Page<'_> {
     }
 
     fn backups(&self, page: &mut String) {
-        let days = &self.history.days;
+        let (language, days) = (self.occasion.language, &self.history.days);
+        let words = language.words();
         let _ = writeln!(
             page,
-            "<section id=\"backups\"><h2>Backups of {DAYS} days</h2>"
+            "<section id=\"backups\"><h2>{}</h2>",
+            fill(words.backups, &[&DAYS])
         );
         note(page, self.history.problem.as_deref());
         page.push_str("<div class=\"two\">");
-        let sizes = days.iter().map(size_bar).collect::<Vec<_>>();
-        page.push_str(&plot(
-            "Size of daily sets",
-            &sizes,
-            &["kept from before", "new"],
-            MISSING,
-            |bytes| human_size(bytes as u64),
-        ));
-        let times = days.iter().map(time_bar).collect::<Vec<_>>();
-        let times = plot("Duration", &times, &["daily"], MISSING, duration);
+        let sizes: Vec<Bar> = days.iter().map(|day| size_bar(day, words)).collect();
+        let sizes = Plot {
+            title: words.sizes,
+            bars: &sizes,
+            legend: &[words.kept, words.new],
+            mark: words.missing_or_failed,
+        };
+        page.push_str(&sizes.draw(words, |bytes| human_size(bytes as u64)));
+        let times: Vec<Bar> = days.iter().map(|day| time_bar(day, words)).collect();
+        let times = Plot {
+            title: words.durations,
+            bars: &times,
+            legend: &[words.daily],
+            mark: words.missing_or_failed,
+        };
+        let times = times.draw(words, duration);
         page.push_str(&times.replacen("<figure>", "<figure class=\"times\">", 1));
-        page.push_str(
-            "</div>\n<details><summary>The same as a table</summary><table><thead><tr>\
-             <th scope=\"col\">Day</th>\
-             <th scope=\"col\">Set</th><th scope=\"col\">Status</th><th scope=\"col\">Size</th>\
-             <th scope=\"col\">New</th>\
-             <th scope=\"col\">Duration</th><th scope=\"col\">What to know</th></tr></thead>\
-             <tbody>\n",
+        let heads = [
+            words.day,
+            words.set,
+            words.status,
+            words.size,
+            words.head_new,
+            words.durations,
+            words.what_to_know,
+        ];
+        let _ = writeln!(
+            page,
+            "</div>\n<details><summary>{}</summary><table>{}<tbody>",
+            words.as_table,
+            table_head(&heads)
         );
         for day in days.iter().rev() {
-            day_rows(page, day);
+            day_rows(page, day, language);
         }
         page.push_str("</tbody></table></details></section>\n");
     }
 
     fn scan(&self, page: &mut String) {
-        page.push_str("<section id=\"scan\"><h2>Newest scan</h2>\n");
+        let words = self.occasion.language.words();
+        let _ = writeln!(page, "<section id=\"scan\"><h2>{}</h2>", words.scan);
         note(page, self.scan.problem.as_deref());
         if let Some(run) = &self.scan.newest {
             let scan = &run.facts;
             page.push_str("<dl>");
-            row(page, "Result", &scan_result(run));
-            row(page, "Began", &Text(&run.began).to_string());
-            row(
-                page,
-                "Set",
-                &Text(scan.set.as_deref().unwrap_or("no set: paths")).to_string(),
-            );
-            row(
-                page,
-                "Files",
-                &format!(
-                    "{} clean, {} infected, {} not scanned",
-                    scan.clean, scan.infected, scan.unscanned
-                ),
-            );
-            row(page, "Duration", &duration(run.seconds));
+            let set = scan.set.as_deref().unwrap_or(words.no_set_but_paths);
+            let counts: [&dyn Display; 3] = [&scan.clean, &scan.infected, &scan.unscanned];
+            row(page, words.result, &scan_result(run, words));
+            row(page, words.began, &Text(&run.began).to_string());
+            row(page, words.set, &Text(set).to_string());
+            row(page, words.files, &fill(words.verdict_counts, &counts));
+            row(page, words.durations, &duration(run.seconds));
             page.push_str("</dl>\n");
-            verdicts(page, scan);
+            verdicts(page, scan, words);
         }
         page.push_str("</section>\n");
     }
 
     fn copy(&self, page: &mut String) {
-        page.push_str("<section id=\"offsite\"><h2>Newest copy elsewhere</h2>\n");
+        let words = self.occasion.language.words();
+        let _ = writeln!(page, "<section id=\"offsite\"><h2>{}</h2>", words.copy);
         note(page, self.copy.problem.as_deref());
         if let Some(copies) = &self.copy.newest {
             page.push_str("<dl>");
-            copy_rows(page, copies);
+            copy_rows(page, copies, words);
             page.push_str("</dl>\n");
         }
         page.push_str("</section>\n");
@@ -232,18 +251,21 @@ fn grouped(findings: &[Finding]) -> Vec<(&str, Vec<&Finding>)> {
 }
 
 /// `91 %<small>warning 80 %, critical 95 %</small>`.
-fn measured(measure: &Measure) -> String {
+fn measured(measure: &Measure, words: &Words) -> String {
     let number = |value: f64| match measure.unit {
         "bytes" => human_size(value.max(0.0) as u64),
         "seconds" => duration(value),
         "percent" => format!("{} %", tenths(value)),
-        "load_per_core" => format!("{} a processor", tenths(value)),
+        "load_per_core" => fill(words.per_processor, &[&tenths(value)]),
         unit => format!("{} {}", tenths(value), Text(unit)),
     };
-    let limits: Vec<String> = [("warning", measure.warning), ("critical", measure.critical)]
-        .into_iter()
-        .filter_map(|(word, limit)| Some(format!("{word} {}", number(limit?))))
-        .collect();
+    let limits = [
+        (words.warning_from, measure.warning),
+        (words.critical_from, measure.critical),
+    ];
+    let limits = limits.into_iter();
+    let limits = limits.filter_map(|(text, limit)| Some(fill(text, &[&number(limit?)])));
+    let limits: Vec<String> = limits.collect();
     let limits = if limits.is_empty() {
         String::new()
     } else {
@@ -264,7 +286,7 @@ fn daily(day: &Day) -> Option<&Backup> {
         .or_else(|| of_day().next())
 }
 
-fn size_bar(day: &Day) -> Bar {
+fn size_bar(day: &Day, words: &Words) -> Bar {
     let run = daily(day).and_then(|set| set.run.as_ref());
     let parts = run.map(|run| {
         vec![
@@ -272,45 +294,43 @@ fn size_bar(day: &Day) -> Bar {
             run.new_bytes as f64,
         ]
     });
-    let words = run.map(|run| {
-        format!(
-            "{}, of which {} new",
-            human_size(run.total_bytes),
-            human_size(run.new_bytes)
-        )
+    let said = run.map(|run| {
+        let (total, new) = (human_size(run.total_bytes), human_size(run.new_bytes));
+        fill(words.of_which_new, &[&total, &new])
     });
-    bar(day, parts, words)
+    bar(day, parts, said, words)
 }
 
-fn time_bar(day: &Day) -> Bar {
+fn time_bar(day: &Day, words: &Words) -> Bar {
     let run = daily(day).and_then(|set| set.run.as_ref());
     bar(
         day,
         run.map(|run| vec![run.seconds]),
         run.map(|run| duration(run.seconds)),
+        words,
     )
 }
 
-fn bar(day: &Day, parts: Option<Vec<f64>>, words: Option<String>) -> Bar {
+fn bar(day: &Day, parts: Option<Vec<f64>>, said: Option<String>, words: &Words) -> Bar {
     let is_whole = daily(day).is_some_and(Backup::is_whole);
-    let words = match (daily(day), words) {
-        (None, _) => "no set".to_owned(),
-        (Some(_), None) => "its manifest tells nothing".to_owned(),
-        (Some(_), Some(words)) if is_whole => words,
-        (Some(_), Some(words)) => format!("not whole; {words}"),
+    let said = match (daily(day), said) {
+        (None, _) => words.no_set.to_owned(),
+        (Some(_), None) => words.no_manifest.to_owned(),
+        (Some(_), Some(said)) if is_whole => said,
+        (Some(_), Some(said)) => fill(words.not_whole_but, &[&said]),
     };
     Bar {
         label: day.date.strftime("%m-%d").to_string(),
         parts: parts.unwrap_or_default(),
         is_bad: !is_whole,
-        words: format!("{}: {words}", day.date),
+        words: format!("{}: {said}", day.date),
     }
 }
 
-fn day_rows(page: &mut String, day: &Day) {
-    let date = day.date.strftime("%a %Y-%m-%d").to_string();
+fn day_rows(page: &mut String, day: &Day, language: Language) {
+    let (words, date) = (language.words(), language.day(day.date));
     if day.sets.is_empty() {
-        let missing = badge("critical", "MISSING");
+        let missing = badge("critical", words.missing);
         let _ = writeln!(
             page,
             "<tr><th scope=\"row\">{date}</th><td></td><td>{missing}</td><td></td><td></td>\
@@ -319,9 +339,9 @@ fn day_rows(page: &mut String, day: &Day) {
     }
     for set in &day.sets {
         let status = match set.state {
-            _ if !set.is_whole() => badge("critical", "NOT WHOLE"),
-            SetState::Legacy => badge("ok", "OLD SCRIPT"),
-            _ => badge("ok", "WHOLE"),
+            _ if !set.is_whole() => badge("critical", words.not_whole),
+            SetState::Legacy => badge("ok", words.old_script),
+            _ => badge("ok", words.whole),
         };
         let run = set.run.as_ref();
         let shown = |show: fn(&super::history::Run) -> String| run.map(show).unwrap_or_default();
@@ -332,39 +352,39 @@ fn day_rows(page: &mut String, day: &Day) {
         let _ = writeln!(
             page,
             "<tr><th scope=\"row\">{date}</th><td>{}</td><td>{status}</td>\
-             <td data-label=\"Size\">{}</td>\
-             <td data-label=\"New\">{}</td><td data-label=\"Duration\">{}</td>\
-             <td class=\"words\">{}</td></tr>",
+             <td data-label=\"{}\">{}</td><td data-label=\"{}\">{}</td>\
+             <td data-label=\"{}\">{}</td><td class=\"words\">{}</td></tr>",
             Text(&set.name),
+            words.size,
             shown(|run| human_size(run.total_bytes)),
+            words.head_new,
             shown(|run| human_size(run.new_bytes)),
+            words.durations,
             shown(|run| duration(run.seconds)),
             Text(&what)
         );
     }
 }
 
-fn scan_result(run: &RunOf<Scan>) -> String {
+fn scan_result(run: &RunOf<Scan>, words: &Words) -> String {
     match (run.status, run.facts.infected, run.facts.unscanned) {
-        (None, ..) => badge("unknown", "NOT ENDED"),
-        (_, 1.., _) => badge("critical", "INFECTED"),
-        (Some(EndStatus::Ok), 0, 0) => badge("ok", "CLEAN"),
-        _ => badge("warning", "NOT ALL SCANNED"),
+        (None, ..) => badge("unknown", words.not_ended),
+        (_, 1.., _) => badge("critical", words.infected),
+        (Some(EndStatus::Ok), 0, 0) => badge("ok", words.clean),
+        _ => badge("warning", words.not_all_scanned),
     }
 }
 
-fn verdicts(page: &mut String, scan: &Scan) {
+fn verdicts(page: &mut String, scan: &Scan, words: &Words) {
     if scan.shown.is_empty() {
         return;
     }
-    page.push_str(
-        "<table><thead><tr><th scope=\"col\">Verdict</th><th scope=\"col\">File</th>\
-                   <th scope=\"col\">Why</th></tr></thead><tbody>\n",
-    );
+    let head = table_head(&[words.verdict, words.file, words.why]);
+    let _ = writeln!(page, "<table>{head}<tbody>");
     for verdict in &scan.shown {
         let (class, word) = match verdict.status {
-            VerdictStatus::Infected => ("critical", "INFECTED"),
-            _ => ("warning", "UNSCANNED"),
+            VerdictStatus::Infected => ("critical", words.infected),
+            _ => ("warning", words.unscanned),
         };
         let mut file = verdict.path.path.clone();
         if let Some(member) = &verdict.member {
@@ -376,74 +396,79 @@ fn verdicts(page: &mut String, scan: &Scan) {
         let why: Vec<&str> = why.map(String::as_str).collect();
         let _ = writeln!(
             page,
-            "<tr><td>{}</td><td data-label=\"File\">{}</td><td data-label=\"Why\">{}</td></tr>",
+            "<tr><td>{}</td><td data-label=\"{}\">{}</td><td data-label=\"{}\">{}</td></tr>",
             badge(class, word),
+            words.file,
             Text(&file),
+            words.why,
             Text(&why.join("; "))
         );
     }
     page.push_str("</tbody></table>\n");
     let more = (scan.infected + scan.unscanned).saturating_sub(MAX_SHOWN as u64);
     if more > 0 {
-        let _ = writeln!(page, "<p>And {more} more.</p>");
+        let _ = writeln!(page, "<p>{}</p>", fill(words.and_others, &[&more]));
     }
 }
 
-fn copy_rows(page: &mut String, copies: &Copies) {
+fn copy_rows(page: &mut String, copies: &Copies, words: &Words) {
     if let Some(run) = &copies.push {
-        push_rows(page, run);
+        push_rows(page, run, words);
     }
     if let Some(run) = &copies.sets {
         let whole = run.facts.iter().filter(|set| set.complete).count();
-        let text = format!(
-            "{} {whole} of {} sets whole, as of {}",
-            ending(run),
-            run.facts.len(),
-            Text(&run.began)
+        let began = Text(&run.began);
+        let text = fill(words.sets_whole, &[&whole, &run.facts.len(), &began]);
+        row(
+            page,
+            words.stored,
+            &format!("{} {text}", ending(run, words)),
         );
-        row(page, "Stored", &text);
     }
     if let Some(run) = &copies.usage {
         for usage in &run.facts {
-            let text = format!(
-                "{} USD a month for {} in {}",
-                usage.price(),
-                human_size(usage.bytes),
-                Text(&usage.url)
-            );
-            row(page, "Cost", &text);
+            let (price, size) = (usage.price(), human_size(usage.bytes));
+            let text = fill(words.a_month, &[&price, &size, &Text(&usage.url)]);
+            row(page, words.cost, &text);
         }
     }
 }
 
-fn push_rows(page: &mut String, run: &RunOf<Push>) {
+fn push_rows(page: &mut String, run: &RunOf<Push>, words: &Words) {
     let push = &run.facts;
-    let set = push.set.as_deref().unwrap_or("unknown");
-    let locked_until = push.locked_until.as_deref().unwrap_or("not locked");
-    let actions: Vec<String> = push
-        .by_action
-        .iter()
-        .map(|(action, count)| format!("{count} {action}"))
-        .collect();
+    let set = push.set.as_deref().unwrap_or(words.unknown_set);
+    let locked_until = push.locked_until.as_deref().unwrap_or(words.not_locked);
+    let actions = push.by_action.iter();
+    let actions = actions.map(|(action, count)| fill(done(*action, words), &[count]));
+    let actions: Vec<String> = actions.collect();
     let bytes = human_size(push.bytes);
     let files = format!("{} ({bytes}); {}", push.files, actions.join(", "));
-    row(page, "Push", &ending(run));
-    row(page, "Began", &Text(&run.began).to_string());
-    row(page, "Set", &Text(set).to_string());
-    row(page, "Files", &files);
-    row(page, "Duration", &duration(run.seconds));
-    row(page, "Locked until", &Text(locked_until).to_string());
+    row(page, words.push, &ending(run, words));
+    row(page, words.began, &Text(&run.began).to_string());
+    row(page, words.set, &Text(set).to_string());
+    row(page, words.files, &files);
+    row(page, words.durations, &duration(run.seconds));
+    row(page, words.locked_until, &Text(locked_until).to_string());
     if push.errors > 0 {
-        row(page, "Errors", &push.errors.to_string());
+        row(page, words.errors, &push.errors.to_string());
     }
 }
 
-fn ending<T>(run: &RunOf<T>) -> String {
+fn done(action: TransferAction, words: &Words) -> &'static str {
+    match action {
+        TransferAction::Uploaded => words.uploaded,
+        TransferAction::Copied => words.copied,
+        TransferAction::Skipped => words.skipped,
+        TransferAction::Downloaded => words.downloaded,
+    }
+}
+
+fn ending<T>(run: &RunOf<T>, words: &Words) -> String {
     match run.status {
-        None => badge("unknown", "NOT ENDED"),
-        Some(EndStatus::Ok) => badge("ok", "OK"),
-        Some(EndStatus::Bad) => badge("critical", "BAD"),
-        Some(EndStatus::Incomplete) => badge("critical", "INCOMPLETE"),
+        None => badge("unknown", words.not_ended),
+        Some(EndStatus::Ok) => badge("ok", words.ended_well),
+        Some(EndStatus::Bad) => badge("critical", words.bad),
+        Some(EndStatus::Incomplete) => badge("critical", words.incomplete),
     }
 }
 

@@ -175,7 +175,11 @@ fn copies() -> Copies {
         set: Some("daily/2026-11-25".to_owned()),
         files: 412,
         bytes: 11 * GB,
-        by_action: [("copied", 391), ("uploaded", 21)].into(),
+        by_action: [
+            (TransferAction::Copied, 391),
+            (TransferAction::Uploaded, 21),
+        ]
+        .into(),
         locked_until: Some("2026-12-25T04:00:02+09:00".to_owned()),
         errors: 0,
     };
@@ -227,16 +231,14 @@ fn copies() -> Copies {
     }
 }
 
-/// To look at it: `SAMPLE_PAGE=page.html cargo test -p mail-check a_page_has`; the picture in the
-/// documentation is of it.
-#[test]
-fn a_page_has_the_worst_first_and_marks_the_days_without_a_whole_set() {
+fn rendered(language: Language) -> String {
     let now: ZonedDateTime = "2026-11-25T08:12:00+09:00[Asia/Tokyo]".parse().unwrap();
     let findings = findings();
     let page = Page {
         occasion: Occasion {
             host: "mx.example.com",
             now: &now,
+            language,
             findings: &findings,
             worst: Status::Critical,
             remark: None,
@@ -251,10 +253,50 @@ fn a_page_has_the_worst_first_and_marks_the_days_without_a_whole_set() {
             problem: None,
         },
     };
-    let text = page.render();
-    if let Some(path) = std::env::var_os("SAMPLE_PAGE") {
-        mail_common::atomic::write_file(path.as_ref(), text.as_bytes()).unwrap();
+    page.render()
+}
+
+/// To look at them: `SAMPLE_PAGES=DIR cargo test -p mail-check a_page_has`; the picture in the
+/// documentation is of one.
+fn keep_sample(name: &str, page: &str) {
+    if let Some(directory) = std::env::var_os("SAMPLE_PAGES") {
+        let path = std::path::Path::new(&directory).join(name);
+        mail_common::atomic::write_file(&path, page.as_bytes()).unwrap();
     }
+}
+
+#[test]
+fn a_page_has_the_frame_of_its_language_and_english_messages() {
+    let (english, japanese) = (rendered(Language::English), rendered(Language::Japanese));
+    keep_sample("ja.html", &japanese);
+    for part in [
+        "<html lang=\"ja\">",
+        "<title>危険 mx.example.com</title>",
+        "<h1>メールサーバー mx.example.com</h1>",
+        ">2026年11月25日(水)08:12 +09:00</time>",
+        "<b class=\"critical\">2</b>危険</li>",
+        "<th scope=\"col\">測定値</th>",
+        "<td class=\"number\" data-label=\"測定値\">83.4 %<small>警告 70 %, 危険 95 %</small>",
+        "<h2>メールの変化(30 日間)</h2>",
+        "<th scope=\"row\">2026-11-25(水)</th>",
+        "警報: 900 messages have &lt;other&gt; content",
+        "感染なし 61204、感染 1、未スキャン 0",
+        "送信 21, ストア内コピー 391",
+        "2 セット中 2 セットが完全(2026-11-25T04:00:02+09:00 時点)",
+        "connection refused; see docker compose ps dovecot",
+    ] {
+        assert!(japanese.contains(part), "no {part:?}");
+    }
+    assert!(english.starts_with("<!DOCTYPE html>\n<html lang=\"en\">"));
+    assert!(english.is_ascii(), "no word of the other language");
+    let shape = |page: &str| page.matches('<').count();
+    assert_eq!(shape(&english), shape(&japanese));
+}
+
+#[test]
+fn a_page_has_the_worst_first_and_marks_the_days_without_a_whole_set() {
+    let text = rendered(Language::English);
+    keep_sample("en.html", &text);
     let heads = [
         "container",
         "imaps",

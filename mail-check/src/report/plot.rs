@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::markup::Text;
+use crate::language::{Words, fill};
 
 const WIDTH: f64 = 560.0;
 const HEIGHT: f64 = 150.0;
@@ -25,50 +26,61 @@ pub(super) struct Bar {
     pub(super) words: String,
 }
 
-/// A plot of `bars`; `legend` names the parts, `mark` the mark of a bad day, and `write` a value of
-/// the axis.
-pub(super) fn plot(
-    title: &str,
-    bars: &[Bar],
-    legend: &[&str],
-    mark: &str,
-    write: impl Fn(f64) -> String,
-) -> String {
-    let height_of = |bar: &Bar| bar.parts.iter().sum::<f64>();
-    let top = round_up(bars.iter().map(height_of).fold(0.0, f64::max));
-    let mut svg = format!(
-        "<figure><figcaption>{}{}</figcaption>\
-         <svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">",
-        Text(title),
-        legend_of(legend, mark),
-        Text(&format!("{title}; the same numbers are in the table below"))
+/// What is drawn.
+pub(super) struct Plot<'a> {
+    pub(super) title: &'a str,
+    pub(super) bars: &'a [Bar],
+    /// Names of the parts.
+    pub(super) legend: &'a [&'a str],
+    /// What the mark of a bad day means.
+    pub(super) mark: &'a str,
+}
+
+impl Plot<'_> {
+    /// `write` shows a value of the axis.
+    pub(super) fn draw(&self, words: &Words, write: impl Fn(f64) -> String) -> String {
+        let height_of = |bar: &Bar| bar.parts.iter().sum::<f64>();
+        let top = round_up(self.bars.iter().map(height_of).fold(0.0, f64::max));
+        let mut svg = format!(
+            "<figure><figcaption>{}{}</figcaption>\
+             <svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">",
+            Text(self.title),
+            legend_of(self.legend, self.mark),
+            Text(&fill(words.below, &[&self.title]))
+        );
+        axis(&mut svg, top, write);
+        let step = (WIDTH - LEFT - RIGHT) / self.bars.len().max(1) as f64;
+        for (number, bar) in self.bars.iter().enumerate() {
+            let has_label = (self.bars.len() - 1 - number).is_multiple_of(LABEL_EVERY);
+            let label = has_label.then_some(&*bar.label);
+            day(&mut svg, bar, label, LEFT + step * number as f64, step, top);
+        }
+        svg.push_str("</svg></figure>\n");
+        svg
+    }
+}
+
+/// What is drawn of a day, `width` wide.
+fn day(svg: &mut String, bar: &Bar, label: Option<&str>, left: f64, width: f64, top: f64) {
+    let _ = write!(svg, "<g><title>{}</title>", Text(&bar.words));
+    // The whole column answers to the pointer.
+    let _ = write!(
+        svg,
+        "<rect class=\"hit\" x=\"{left:.1}\" y=\"{TOP}\" width=\"{width:.1}\" \
+         height=\"{:.1}\"/>",
+        floor() - TOP
     );
-    axis(&mut svg, top, write);
-    let step = (WIDTH - LEFT - RIGHT) / bars.len().max(1) as f64;
-    for (number, bar) in bars.iter().enumerate() {
-        let left = LEFT + step * number as f64;
-        let _ = write!(svg, "<g><title>{}</title>", Text(&bar.words));
-        // The whole column answers to the pointer.
+    column(svg, bar, left + width * 0.15, width * 0.7, top);
+    if let Some(label) = label {
         let _ = write!(
             svg,
-            "<rect class=\"hit\" x=\"{left:.1}\" y=\"{TOP}\" width=\"{step:.1}\" \
-             height=\"{:.1}\"/>",
-            floor() - TOP
+            "<text class=\"day\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
+            left + width / 2.0,
+            HEIGHT - 8.0,
+            Text(label)
         );
-        column(&mut svg, bar, left + step * 0.15, step * 0.7, top);
-        if (bars.len() - 1 - number).is_multiple_of(LABEL_EVERY) {
-            let middle = left + step / 2.0;
-            let _ = write!(
-                svg,
-                "<text class=\"day\" x=\"{middle:.1}\" y=\"{:.1}\">{}</text>",
-                HEIGHT - 8.0,
-                Text(&bar.label)
-            );
-        }
-        svg.push_str("</g>");
     }
-    svg.push_str("</svg></figure>\n");
-    svg
+    svg.push_str("</g>");
 }
 
 fn legend_of(legend: &[&str], mark: &str) -> String {
@@ -157,6 +169,7 @@ fn round_up(value: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::language::Language;
 
     #[test]
     fn the_axis_ends_at_a_round_number() {
@@ -182,9 +195,14 @@ mod tests {
                 words: "no set".into(),
             },
         ];
-        let svg = plot("Sizes", &bars, &["kept", "new"], "missing", |value| {
-            format!("{value} B")
-        });
+        let sizes = Plot {
+            title: "Sizes",
+            bars: &bars,
+            legend: &["kept", "new"],
+            mark: "missing",
+        };
+        let words = Language::English.words();
+        let svg = sizes.draw(words, |value| format!("{value} B"));
         assert_eq!(
             (
                 svg.matches("<path class=\"miss\"").count(),

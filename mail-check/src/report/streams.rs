@@ -5,7 +5,9 @@ use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
 use mail_common::jsonl::RecordReader;
-use mail_common::record::{EndStatus, Record, StoredSet, Usage, Verdict, VerdictStatus};
+use mail_common::record::{
+    EndStatus, Record, StoredSet, Transfer, TransferAction, Usage, Verdict, VerdictStatus,
+};
 use mail_common::report::chain;
 use mail_common::trusted;
 
@@ -56,7 +58,7 @@ pub(super) struct Push {
     pub(super) set: Option<String>,
     pub(super) files: u64,
     pub(super) bytes: u64,
-    pub(super) by_action: BTreeMap<&'static str, u64>,
+    pub(super) by_action: BTreeMap<TransferAction, u64>,
     pub(super) locked_until: Option<String>,
     pub(super) errors: u64,
 }
@@ -169,15 +171,8 @@ impl Scan {
 }
 
 impl Push {
-    fn count(&mut self, transfer: mail_common::record::Transfer) {
-        use mail_common::record::TransferAction as Action;
-        let action = match transfer.action {
-            Action::Uploaded => "uploaded",
-            Action::Copied => "copied",
-            Action::Skipped => "skipped",
-            Action::Downloaded => "downloaded",
-        };
-        *self.by_action.entry(action).or_default() += 1;
+    fn count(&mut self, transfer: Transfer) {
+        *self.by_action.entry(transfer.action).or_default() += 1;
         self.files += 1;
         self.bytes += transfer.bytes;
         self.set.get_or_insert(transfer.set);

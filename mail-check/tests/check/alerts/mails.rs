@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
 use mail_tests::receiver::closed_port;
+use serde_json::Value;
 
 use super::identity::Identity;
 use super::smtp::{MailServer, Manner};
@@ -53,6 +55,70 @@ fn the_program_gets_the_email_and_the_administrator_is_the_recipient() {
     ] {
         assert!(letter.contains(part), "no {part:?} in\n{letter}");
     }
+}
+
+/// A letter as Python's library reads it: its subject, the name of its character set, its text, and
+/// the longest line of what was sent.
+const READ: &str = "
+import email, email.policy, json, sys
+raw = open(sys.argv[1], 'rb').read()
+letter = email.message_from_bytes(raw, policy=email.policy.default)
+print(json.dumps({'subject': letter['Subject'], 'charset': letter.get_content_charset(),
+    'text': letter.get_content(), 'defects': [str(d) for d in letter.defects],
+    'longest': max(map(len, raw.splitlines())), 'head_is_ascii': raw.split(b'\\n\\n')[0].isascii()}))
+";
+
+/// The letter of a warning about `/` for who has this language.
+fn letter_in(language: &str) -> Value {
+    let machine = Machine::new("");
+    let letter = machine.path("letter");
+    let program = sendmail(&machine, &format!("cat >{}", letter.display()));
+    let machine = machine.with(&format!("[notify.mail]\nsendmail = \"{program}\"\n"));
+    let run = machine.tool(Disk::Warning).arg("--notify");
+    let run = run.env("ADMIN_EMAIL", "root@example.com");
+    let run = run.env("LC_ALL", language).run().assert_code(1);
+    let checks = run.data("check");
+    let disk = checks.iter().find(|check| check["name"] == "disk");
+    let message = disk.expect("it is checked")["message"].as_str().unwrap();
+    let mut python = Command::new("python3");
+    let output = python.args(["-c", READ]).arg(&letter).output().unwrap();
+    let mut read: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(read["text"].as_str().unwrap().contains(message), "{read:#}");
+    let lines = read["text"].as_str().unwrap().replace("\r\n", "\n");
+    read["text"] = lines.into();
+    read["message"] = message.into();
+    read
+}
+
+#[test]
+fn a_letter_has_the_frame_of_its_language_and_any_program_can_read_it() {
+    let japanese = letter_in("ja_JP.UTF-8");
+    let english = letter_in("C");
+    for letter in [&japanese, &english] {
+        assert_eq!(letter["charset"], "utf-8", "{letter:#}");
+        assert_eq!(letter["defects"], serde_json::json!([]));
+        assert_eq!(letter["head_is_ascii"], true);
+        assert!(letter["longest"].as_u64().unwrap() <= 998);
+    }
+    let part = |letter: &Value, name: &str| letter[name].as_str().unwrap().to_owned();
+    let subject = part(&japanese, "subject");
+    assert!(
+        subject.starts_with("[警告] ") && subject.ends_with(": disk /"),
+        "{subject}"
+    );
+    assert!(part(&english, "subject").starts_with("[WARNING] "));
+    let text = part(&japanese, "text");
+    for wanted in [
+        "(危険 0、警告 1、不明 0)\n",
+        "\n新しい異常\n  警告  disk /(",
+    ] {
+        assert!(text.contains(wanted), "no {wanted:?} in\n{text}");
+    }
+    assert!(part(&english, "text").is_ascii());
+    assert!(
+        part(&japanese, "message").is_ascii(),
+        "messages are English"
+    );
 }
 
 #[test]

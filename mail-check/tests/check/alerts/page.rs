@@ -173,6 +173,32 @@ fn a_hostile_subject_neither_runs_nor_loads() {
 }
 
 #[test]
+fn the_frame_of_the_page_is_in_the_language_of_the_environment() {
+    let machine = Machine::new("");
+    let page_in = |name: &str, value: &str| {
+        let file = machine.put("report.html", "old");
+        let tool = machine.tool(Disk::Warning).arg("--report").arg(&file);
+        let _ = tool.env("LC_ALL", "").env(name, value).run().assert_code(1);
+        fs::read_to_string(file).unwrap()
+    };
+    let japanese = page_in("LANG", "ja_JP.UTF-8");
+    for part in [
+        "<html lang=\"ja\">",
+        ">警告</span>",
+        "<h2>バックアップ(30 日間)</h2>",
+    ] {
+        assert!(japanese.contains(part), "no {part:?} in\n{japanese}");
+    }
+    for (name, value) in [("LANG", "C"), ("LANG", "en_US.UTF-8"), ("LC_MESSAGES", "C")] {
+        let english = page_in(name, value);
+        assert!(
+            english.contains("<html lang=\"en\">") && english.is_ascii(),
+            "{name}={value}"
+        );
+    }
+}
+
+#[test]
 fn what_cannot_be_read_is_reported_and_the_rest_is_there() {
     let machine = Machine::new("");
     let scans = format!("{}\nno record\n", begin("mail-scan", ""));
