@@ -7,7 +7,8 @@ use mail_common::record::{
 };
 use mail_common::set::{CommitAs, Component, SetId, SetKind, SetState};
 use mail_common::suspicion::{
-    self, Day, DayRun, Finding, Hold, Rule, Told, days, is_of_day, judge, judge_month, moment_of,
+    self, Day, DayRun, Finding, Hold, Rule, Told, days, forget_seen, is_of_day, judge, judge_month,
+    moment_of,
 };
 use mail_common::tool::Session;
 
@@ -42,7 +43,8 @@ pub(crate) fn judge_day(
     earlier: &[DayRun],
     now: &ZonedDateTime,
 ) -> Result<JudgedDay, Error> {
-    let mut records = records(std::mem::take(&mut saved.comparisons));
+    let seen = accepted_since(plan, earlier);
+    let mut records = records(std::mem::take(&mut saved.comparisons), &seen);
     let mut findings = tended.alarm.map_or_else(Vec::new, of_canary);
     let moment = of_set(plan.id, now);
     if let Some(changes) = &records.changes {
@@ -98,7 +100,9 @@ fn notice(alarm: &Alarm) -> String {
     }
 }
 
-fn records(comparisons: Vec<Comparing>) -> DayRecords {
+/// What was compared, but for what was `seen` and accepted: whoever adds up these records later, as
+/// the next run and `mail-check` do, would count it once more.
+fn records(comparisons: Vec<Comparing>, seen: &[&DayRun]) -> DayRecords {
     let (mut compared, mut not_compared) = (Vec::new(), 0);
     for comparison in comparisons {
         match comparison {
@@ -111,6 +115,7 @@ fn records(comparisons: Vec<Comparing>) -> DayRecords {
         return DayRecords::default();
     }
     let mut mailboxes = match_mailboxes(compared);
+    forget_seen(&mut mailboxes, seen);
     let changes = sum(&mailboxes, not_compared);
     mailboxes.retain(|mailbox| mailbox.gone || !mailbox.messages.are_none());
     DayRecords {
@@ -281,7 +286,6 @@ fn today(
     let open = since(plan, chain);
     let mut today = days(&open, now).swap_remove(0);
     today.add(records);
-    today.forget(&accepted_since(chain, &accepted(plan)));
     (today, before)
 }
 
@@ -301,16 +305,21 @@ fn alarmed(run: &DayRun) -> impl Iterator<Item = Timestamp> {
 }
 
 /// Incomplete sets whose alarms were accepted since the last complete one: this run is compared
-/// with that, and sees once more what they saw.
-fn accepted_since<'a>(earlier: &'a [DayRun], accepted: &[Timestamp]) -> Vec<&'a DayRun> {
-    let complete = earlier.iter().filter(|run| run.state == SetState::Complete);
-    let last = complete.map(|run| run.begun).max();
-    let seen = earlier.iter().filter(|run| {
-        run.state == SetState::Incomplete
-            && last.is_none_or(|last| run.begun >= last)
-            && accepted.contains(&run.begun)
-    });
-    seen.collect()
+/// with that, and sees once more what they saw. A weekly run leaves out what the daily ones have
+/// seen, and nothing twice.
+fn accepted_since<'a>(plan: &Plan, earlier: &'a [DayRun]) -> Vec<&'a DayRun> {
+    if plan.reuse.chain == Chain::Weekly {
+        return Vec::new();
+    }
+    let accepted = accepted(plan);
+    let kinds = kinds(plan.reuse.chain);
+    let chain = earlier.iter().filter(|run| kinds.contains(&run.set.kind()));
+    let (complete, incomplete): (Vec<&DayRun>, Vec<&DayRun>) =
+        chain.partition(|run| run.state == SetState::Complete);
+    let last = complete.iter().map(|run| run.begun).max();
+    let mut seen = incomplete;
+    seen.retain(|run| last.is_none_or(|last| run.begun >= last) && accepted.contains(&run.begun));
+    seen
 }
 
 /// A weekly run is compared with the last weekly set. What the daily runs since have seen was

@@ -325,9 +325,12 @@ fn a_set_from_before_the_alarm_is_not_replaced_by_one_of_the_same_day() {
         .join("example.com/user0/cur/1767220000.M1P1.mx:2,");
     assert!(fs::metadata(first).unwrap().len() > 0);
 
+    // What was accepted is not counted again by whoever adds up the records of the day.
     server.run(&["--accept"]).assert_code(0);
     let outcome = server.run(&args).assert_code(0);
     check(&outcome, &[]);
+    check_numbers(&outcome, [0, 0, 0, 0]);
+    assert_eq!(of_type(&outcome, "mailbox"), Vec::<Value>::new());
     assert_eq!(server.daily(), ["2026-11-01"]);
 }
 

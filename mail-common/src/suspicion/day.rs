@@ -115,6 +115,20 @@ fn day_of(runs: &[&DayRun]) -> Day {
     day
 }
 
+/// Leaves of the changes of `mailboxes` what was not seen before by `others`.
+pub fn forget_seen<'a>(
+    mailboxes: impl IntoIterator<Item = &'a mut MailboxChanges>,
+    others: &[&DayRun],
+) {
+    let seen = day_of(others);
+    for mailbox in mailboxes {
+        if let Some(seen) = seen.changed.get(&mailbox.mailbox) {
+            mailbox.gone &= !seen.gone;
+            mailbox.messages.subtract(&seen.messages);
+        }
+    }
+}
+
 impl Day {
     /// Adds a run that came after those that were added.
     pub fn add(&mut self, records: &DayRecords) {
@@ -149,13 +163,7 @@ impl Day {
 
     /// Leaves what was not seen before by `others`, which looked at the same mailboxes more often.
     pub fn forget(&mut self, others: &[&DayRun]) {
-        let seen = day_of(others);
-        for (name, mailbox) in &mut self.changed {
-            if let Some(seen) = seen.changed.get(name) {
-                mailbox.gone &= !seen.gone;
-                mailbox.messages.subtract(&seen.messages);
-            }
-        }
+        forget_seen(self.changed.values_mut(), others);
     }
 
     /// How many messages are gone.

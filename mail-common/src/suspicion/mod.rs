@@ -18,7 +18,7 @@ mod hold; // the alarms that nobody has accepted
 /// reserved (RFC 2606), so no mail comes there.
 pub const CANARY_DOMAIN: &str = "backup-canary.invalid";
 
-pub use day::{Day, DayRun, days, is_of_day, moment_of, runs};
+pub use day::{Day, DayRun, days, forget_seen, is_of_day, moment_of, runs};
 pub use hold::{ACCEPTED, HOLD, Hold, HoldError, accept, accepted, raise};
 pub use judge::{Finding, Rule, is_about, judge};
 pub use limits::{Limits, MailboxLimits};
