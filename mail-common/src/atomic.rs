@@ -15,6 +15,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
 
 use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
@@ -28,6 +29,9 @@ const BUFFER_BYTES: usize = 256 * 1024;
 const FILE_MODE: u32 = 0o600;
 const DIRECTORY_MODE: u32 = 0o700;
 const TEMPORARY_PREFIX: &str = ".tmp-";
+
+/// For how long a temporary file may be somebody's who is not to be seen from here.
+const LEFT_BEHIND_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// A new file under construction, hashed on the way. Dropped without `finish`, it stays as it is:
 /// unsynced, and cleared together with the staging directory that holds it.
@@ -170,9 +174,19 @@ pub fn is_temporary_name(name: &str) -> bool {
     name.starts_with(TEMPORARY_PREFIX)
 }
 
-/// Whether `name` is a temporary one, of a process that is gone.
+/// Whether `name` is a temporary one, of a process that is gone, and was `modified` long before
+/// `now`.
+///
+/// The number of a process says something within its PID namespace only: one in a container that
+/// shares the directory looks gone while it writes. A file that nobody has written to for
+/// [`LEFT_BEHIND_AFTER`] is nobody's. A time that is yet to come, by another clock, is no age.
 #[must_use]
-pub fn is_left_behind(name: &[u8]) -> bool {
+pub fn is_left_behind(name: &[u8], modified: SystemTime, now: SystemTime) -> bool {
+    let age = now.duration_since(modified);
+    age.is_ok_and(|age| age >= LEFT_BEHIND_AFTER) && is_of_dead_process(name)
+}
+
+fn is_of_dead_process(name: &[u8]) -> bool {
     let pid = || {
         let name = std::str::from_utf8(name).ok()?;
         let (pid, number) = name.strip_prefix(TEMPORARY_PREFIX)?.split_once('-')?;
@@ -439,9 +453,13 @@ fn discard(temporary: &Path) {
 /// Removes the temporary files of processes that are gone. Nobody reads them: what cannot be
 /// removed takes no more than room.
 fn clear_left_behind(dir: &Path) {
+    let now = SystemTime::now();
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        let is_our_file = |found: Metadata| found.is_file() && found.uid() == geteuid().as_raw();
-        if is_left_behind(entry.file_name().as_bytes()) && entry.metadata().is_ok_and(is_our_file) {
+        let is_ours = |found: &Metadata| found.is_file() && found.uid() == geteuid().as_raw();
+        let found = entry.metadata().ok().filter(is_ours);
+        let modified = found.and_then(|found| found.modified().ok());
+        let name = entry.file_name();
+        if modified.is_some_and(|modified| is_left_behind(name.as_bytes(), modified, now)) {
             discard(&entry.path());
         }
     }

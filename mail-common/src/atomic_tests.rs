@@ -101,7 +101,15 @@ fn dead_process() -> u32 {
 #[test]
 fn only_what_a_dead_process_left_is_left_behind() {
     let (dead, own) = (dead_process(), std::process::id());
-    assert!(is_left_behind(format!(".tmp-{dead}-0").as_bytes()));
+    let now = SystemTime::now();
+    let long_ago = now - LEFT_BEHIND_AFTER;
+    let of_dead = format!(".tmp-{dead}-0");
+    assert!(is_left_behind(of_dead.as_bytes(), long_ago, now));
+    // It may live in another PID namespace; or its clock is ahead.
+    let second = Duration::from_secs(1);
+    for modified in [long_ago + second, now, now + LEFT_BEHIND_AFTER + second] {
+        assert!(!is_left_behind(of_dead.as_bytes(), modified, now));
+    }
     for name in [
         format!(".tmp-{own}-0"),
         format!(".tmp-{dead}-"),
@@ -111,23 +119,27 @@ fn only_what_a_dead_process_left_is_left_behind() {
         ".tmp-0-0".to_owned(),
         "1763900000.M1P1.mx:2,S".to_owned(),
     ] {
-        assert!(!is_left_behind(name.as_bytes()), "{name}");
+        assert!(!is_left_behind(name.as_bytes(), long_ago, now), "{name}");
     }
 }
 
 #[test]
-fn what_a_killed_process_was_writing_goes_when_the_next_one_writes() {
+fn what_a_killed_process_was_writing_goes_when_one_writes_an_hour_later() {
     let dir = tempfile::tempdir().unwrap();
     let dead = dead_process();
+    let [of_dead, directory, recent] = [0, 1, 2].map(|number| format!(".tmp-{dead}-{number}"));
     let own = format!(".tmp-{}-999", std::process::id());
-    let of_dead = format!(".tmp-{dead}-0");
-    let directory = format!(".tmp-{dead}-1");
     fs::create_dir(dir.path().join(&directory)).unwrap();
-    for name in [&own, &of_dead] {
+    for name in [&own, &of_dead, &recent] {
         fs::write(dir.path().join(name), "half").unwrap();
     }
+    for name in [&own, &of_dead, &directory] {
+        let old = File::open(dir.path().join(name)).unwrap();
+        old.set_modified(SystemTime::now() - LEFT_BEHIND_AFTER)
+            .unwrap();
+    }
     write_file(&dir.path().join("state"), b"whole").unwrap();
-    let mut expected = [own, directory, "state".to_owned()];
+    let mut expected = [own, directory, recent, "state".to_owned()];
     expected.sort();
     assert_eq!(names(dir.path()), expected);
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::backup_root::BackupRoot;
 use super::layout::{CHECKSUMS, Hidden, LATEST, MANIFEST, incomplete_path, parse_visible};
@@ -211,13 +212,17 @@ impl BackupRoot {
     fn temporary_names(&self) -> Result<Vec<PathBuf>, Error> {
         let entries = entries_of(&self.path, |found| !found.is_dir())
             .map_err(Failed::at("list the sets in", &self.path))?;
+        let now = SystemTime::now();
+        let modified =
+            |path: &PathBuf| fs::symlink_metadata(path).and_then(|found| found.modified());
         Ok(entries
             .into_iter()
             .filter(|(name, path)| {
                 if path.is_symlink() {
                     atomic::is_temporary_name(name)
                 } else {
-                    atomic::is_left_behind(name.as_bytes())
+                    modified(path)
+                        .is_ok_and(|time| atomic::is_left_behind(name.as_bytes(), time, now))
                 }
             })
             .map(|(_, path)| path)
@@ -375,11 +380,18 @@ mod tests {
             fixture.make(&format!("{path}/deep"));
         }
         symlink("daily/2026-11-23", fixture.root.path().join(".tmp-1-0")).unwrap();
-        // Of `HOLD`, say; the other is being written by a process that lives.
+        // Of `HOLD`, say; the others are being written by a process that lives, the last one maybe
+        // in a container.
         let mut dead = std::process::Command::new("true").spawn().unwrap();
         dead.wait().unwrap();
+        let recent = format!(".tmp-{}-8", dead.id());
+        fs::write(fixture.root.path().join(&recent), "half").unwrap();
         for pid in [dead.id(), 1] {
-            fs::write(fixture.root.path().join(format!(".tmp-{pid}-7")), "half").unwrap();
+            let half = fixture.root.path().join(format!(".tmp-{pid}-7"));
+            fs::write(&half, "half").unwrap();
+            let two_hours_ago = SystemTime::now() - Duration::from_secs(2 * 60 * 60);
+            let half = fs::File::open(&half).unwrap();
+            half.set_modified(two_hours_ago).unwrap();
         }
         // Moved aside, and its successor has the name: what is left of the old one goes.
         fixture.make("daily/.2026-11-23.old");
@@ -393,7 +405,7 @@ mod tests {
         ];
         assert_eq!(names(&fixture.root.path().join("daily")), expected);
         assert!(names(&fixture.root.path().join("weekly")).is_empty());
-        let left = [".lock", ".tmp-1-7", "daily", "weekly"];
+        let left = [".lock", ".tmp-1-7", &recent, "daily", "weekly"];
         assert_eq!(names(fixture.root.path()), left);
         assert!(
             fixture

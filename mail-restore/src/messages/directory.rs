@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mail_common::relpath::RelPath;
 use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, RenameFlags, Stat, Uid};
@@ -161,6 +162,12 @@ impl Directory {
             name,
             AtFlags::SYMLINK_NOFOLLOW,
         )?)
+    }
+
+    /// When the content of `name` was written last, to the second.
+    pub(super) fn modified(&self, name: &[u8]) -> io::Result<SystemTime> {
+        let since_epoch = u64::try_from(self.look(name)?.st_mtime).unwrap_or(0);
+        Ok(UNIX_EPOCH + Duration::from_secs(since_epoch))
     }
 
     fn is_link(&self, name: &[u8]) -> bool {

@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use mail_common::atomic;
 use mail_common::failure::Failed;
@@ -116,6 +117,7 @@ impl Export<'_> {
 
     /// Removes what killed runs had not finished from the directories that are written to.
     fn clear_unfinished(&self, selection: &Selection) {
+        let now = SystemTime::now();
         let parents: BTreeSet<RelPath> = selection
             .candidates
             .iter()
@@ -126,7 +128,8 @@ impl Export<'_> {
                 continue; // It is not there yet, or cannot be used, which writing to it will say.
             };
             for entry in directory.entries().unwrap_or_default() {
-                if atomic::is_left_behind(&entry.name) {
+                let modified = directory.modified(&entry.name);
+                if modified.is_ok_and(|time| atomic::is_left_behind(&entry.name, time, now)) {
                     // Only room is lost where this fails.
                     let _ = directory.remove_file(&entry.name);
                 }

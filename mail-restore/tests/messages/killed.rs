@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::faults::sample;
 use crate::support::{Site, assert_clean, by_id, by_mailbox, deliver, work};
@@ -182,6 +182,11 @@ fn killed_while_it_writes_to_a_directory_it_leaves_nothing_that_the_next_run_doe
         thread::sleep(Duration::from_millis(kill_after_ms));
         running.signal(rustix::process::Signal::KILL);
         let _ = running.wait();
+        let two_hours_ago = SystemTime::now() - Duration::from_secs(2 * 60 * 60);
+        for half in files(dir.path()) {
+            let half = fs::File::open(dir.path().join(half)).unwrap();
+            half.set_modified(two_hours_ago).unwrap();
+        }
         let _ = to(dir.path()).run();
         assert_eq!(
             files(dir.path()),

@@ -1,6 +1,7 @@
 //! What is sent once, again, and never lost.
 
 use std::fs;
+use std::time::{Duration, SystemTime};
 
 use mail_tests::http::Request;
 use mail_tests::receiver::closed_port;
@@ -167,7 +168,7 @@ fn what_was_sent_and_cannot_be_kept_is_critical() {
 
 /// Of its state, its metrics and its page.
 #[test]
-fn what_a_killed_run_was_writing_is_cleared_by_the_next() {
+fn what_a_killed_run_was_writing_is_cleared_by_one_an_hour_later() {
     let web = Web::start(Answer::Status(200));
     let machine = machine(&web.url("http", "/"), "");
     let mut dead = std::process::Command::new("true").spawn().unwrap();
@@ -175,7 +176,11 @@ fn what_a_killed_run_was_writing_is_cleared_by_the_next() {
     let places = ["state", "metrics", "pages"].map(|name| machine.path(name));
     for place in &places {
         fs::create_dir(place).unwrap();
-        fs::write(place.join(format!(".tmp-{}-0", dead.id())), "half").unwrap();
+        let half = place.join(format!(".tmp-{}-0", dead.id()));
+        fs::write(&half, "half").unwrap();
+        let half = fs::File::open(&half).unwrap();
+        half.set_modified(SystemTime::now() - Duration::from_secs(2 * 60 * 60))
+            .unwrap();
     }
     let tool = machine.tool(Disk::Ok).arg("--notify").arg("--prometheus");
     let tool = tool.arg(places[1].join("mail.prom")).arg("--report");
