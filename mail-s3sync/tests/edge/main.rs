@@ -14,7 +14,6 @@ mod hard_links; // what sets on one disk share
 mod records; // `push -`: the set that records on standard input name
 mod bucket; // the life of a set in a bucket
 mod pool; // each content once, for all sets of a bucket
-mod signed; // whose sets are accepted
 mod cost; // what a push would do and cost, and what there will be
 mod objects; // what objects are like
 mod encryption; // sets for those with the private key alone

@@ -1,6 +1,7 @@
 //! The signature of a set in a bucket.
 
-use crate::pool::{Scene, URL, locked_until};
+use super::locks::locked_until;
+use super::scene::{Scene, URL};
 use crate::support::{DAY_1, tree};
 use mail_tests::run::shell;
 use mail_tests::s3::S3Server;
