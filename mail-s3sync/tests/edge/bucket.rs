@@ -1,6 +1,6 @@
 //! Push, pull, verify, list, usage and locks with real servers.
 
-use crate::support::{DAY_1, DAY_2, SampleRoot, assert_sums, tree};
+use crate::support::{DAY_1, DAY_2, SampleRoot, assert_sums, locked_until, tree};
 use mail_tests::proxy::{Fault, Proxy, Request};
 use mail_tests::run::Outcome;
 use mail_tests::s3::S3Server;
@@ -276,14 +276,7 @@ fn a_locked_set_cannot_be_deleted() {
         .as_str()
         .unwrap()
         .to_owned();
-    let locked = |key: &str| {
-        let text = server.aws_ok(&["s3api", "head-object", "--bucket", "mail", "--key", key]);
-        let head: serde_json::Value = serde_json::from_str(&text).unwrap();
-        head["ObjectLockRetainUntilDate"]
-            .as_str()
-            .unwrap()
-            .replace("+00:00", "Z")
-    };
+    let locked = |key: &str| locked_until(&server, key);
     for path in [
         "mysql/large.sql.zst",
         "dkim/dkim.tar.zst",

@@ -1,6 +1,6 @@
 //! What every object gets: storage class, encryption by the store, tags. And what costs money.
 
-use crate::support::{DAY_1, DAY_2, SampleRoot};
+use crate::support::{DAY_1, DAY_2, SampleRoot, head};
 use mail_tests::proxy::{Fault, Proxy};
 use mail_tests::s3::S3Server;
 use serde_json::Value;
@@ -47,18 +47,13 @@ fn objects_are_as_they_were_asked_for_also_when_copied() {
             "checksums.sha256",
         ] {
             let key = format!("daily/{date}/{path}");
-            let ask = |what: &str| -> Value {
-                let text = server.aws_ok(&[
-                    "s3api", what, "--bucket", "mail", "--key", &key, "--output", "json",
-                ]);
-                serde_json::from_str(&text).unwrap()
-            };
-            let head = ask("head-object");
+            let head = head(&server, &key);
             assert_eq!(
                 (&head["StorageClass"], &head["ServerSideEncryption"]),
                 (&"STANDARD_IA".into(), &"AES256".into())
             );
-            let tags = ask("get-object-tagging")["TagSet"].to_string();
+            let ask = ["s3api", "get-object-tagging", "--bucket", "mail"];
+            let tags = server.aws_ok(&[&ask[..], &["--key", &key]].concat());
             assert!(
                 tags.contains("mail + more") && tags.contains("a/b"),
                 "{tags}"
@@ -198,17 +193,7 @@ fn a_key_of_kms_is_named_to_the_store() {
         "checksums.sha256",
     ] {
         let key = format!("daily/{DAY_1}/{path}");
-        let head = server.aws_ok(&[
-            "s3api",
-            "head-object",
-            "--bucket",
-            "mail",
-            "--key",
-            &key,
-            "--output",
-            "json",
-        ]);
-        let head: Value = serde_json::from_str(&head).unwrap();
+        let head = head(&server, &key);
         assert_eq!(
             (&head["ServerSideEncryption"], &head["SSEKMSKeyId"]),
             (&"aws:kms".into(), &KEY.into()),

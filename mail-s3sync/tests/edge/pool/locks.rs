@@ -3,35 +3,18 @@
 use std::fs;
 
 use super::scene::{DAY_3, FILES, Scene, pooled};
-use crate::support::{DAY_1, DAY_2};
+use crate::support::{self, DAY_1, DAY_2};
 use mail_tests::proxy::Request;
 use mail_tests::run::Outcome;
 use mail_tests::s3::S3Server;
 use serde_json::Value;
-
-/// Until when an object cannot be deleted.
-pub(super) fn locked_until(server: &S3Server, key: &str) -> String {
-    let key = format!("host 1/{key}");
-    let head = server.aws_ok(&[
-        "s3api",
-        "head-object",
-        "--bucket",
-        "mail",
-        "--key",
-        &key,
-        "--output",
-        "json",
-    ]);
-    let head: serde_json::Value = serde_json::from_str(&head).unwrap();
-    let until = head["ObjectLockRetainUntilDate"].as_str();
-    until.unwrap_or_default().replace("+00:00", "Z")
-}
 
 #[test]
 fn what_is_in_the_pool_is_locked_as_long_as_its_longest_set_and_extended_only_when_it_has_to_be() {
     let server = S3Server::seaweedfs();
     server.make_locked_bucket("mail");
     let scene = Scene::with_bucket(server);
+    let locked_until = |key: &str| support::locked_until(&scene.server, &format!("host 1/{key}"));
     let kept = |date: &str, days: &str| {
         let push = scene.push(date).env("S3_LOCK_MODE", "governance");
         push.env("S3_KEEP_DAILY", days).run().assert_code(0)
@@ -48,9 +31,9 @@ fn what_is_in_the_pool_is_locked_as_long_as_its_longest_set_and_extended_only_wh
     };
     let first = until(&kept(DAY_1, "8"));
     let own = format!("daily/{DAY_1}/checksums.sha256");
-    assert_eq!(locked_until(&scene.server, &own), first);
+    assert_eq!(locked_until(&own), first);
     // A quarter of the days longer, so that it is not extended tomorrow.
-    assert!(locked_until(&scene.server, &pooled(b"keys")) > first);
+    assert!(locked_until(&pooled(b"keys")) > first);
     scene.root.make_daily(DAY_2, &FILES);
     scene.watch();
     let _ = kept(DAY_2, "8");
@@ -61,9 +44,9 @@ fn what_is_in_the_pool_is_locked_as_long_as_its_longest_set_and_extended_only_wh
     let longer = until(&kept(DAY_3, "30"));
     assert_eq!(extended(), 4);
     for content in [&b"keys"[..], b"tables", b"more", b"messages"] {
-        assert!(locked_until(&scene.server, &pooled(content)) >= longer);
+        assert!(locked_until(&pooled(content)) >= longer);
     }
-    assert_eq!(locked_until(&scene.server, &own), first);
+    assert_eq!(locked_until(&own), first);
     // What is recorded is the lock there is: longer by less than a tenth is not done, and what
     // replaces a locked set without a lock is not locked.
     assert_eq!(until(&kept(DAY_3, "32")), longer);
@@ -80,8 +63,8 @@ fn what_is_in_the_pool_is_locked_as_long_as_its_longest_set_and_extended_only_wh
     );
     fs::write(scene.root.set("HOLD"), alarm).unwrap();
     let held = kept(DAY_3, "60").assert_stderr("its locks are extended");
-    assert_eq!(locked_until(&scene.server, &own), until(&held));
-    assert!(locked_until(&scene.server, &pooled(b"keys")) >= until(&held));
+    assert_eq!(locked_until(&own), until(&held));
+    assert!(locked_until(&pooled(b"keys")) >= until(&held));
     fs::remove_file(scene.root.set("HOLD")).unwrap();
     // A bucket that cannot lock is refused before anything is written.
     scene.server.make_bucket("open");

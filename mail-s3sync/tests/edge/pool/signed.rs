@@ -1,8 +1,7 @@
 //! The signature of a set in a bucket.
 
-use super::locks::locked_until;
 use super::scene::{Scene, URL};
-use crate::support::{DAY_1, tree};
+use crate::support::{DAY_1, locked_until, tree};
 use mail_tests::run::shell;
 use mail_tests::s3::S3Server;
 
@@ -30,7 +29,7 @@ fn a_signature_is_locked_kept_and_brought_back_with_its_set() {
         };
         for days in ["8", "60"] {
             let until = push(days);
-            assert_eq!(locked_until(&scene.server, &own), until, "{layout} {days}");
+            assert_eq!(locked_until(&scene.server, &format!("host 1/{own}")), until, "{layout} {days}");
         }
         let asking = |command| scene.read(command).env("ALLOWED_SIGNERS", &signers);
         let _ = asking("verify").run().assert_code(0);

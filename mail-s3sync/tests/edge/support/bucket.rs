@@ -2,6 +2,7 @@
 
 use mail_tests::run::Tool;
 use mail_tests::s3::S3Server;
+use serde_json::Value;
 
 use super::SampleRoot;
 
@@ -39,4 +40,20 @@ impl SampleRoot {
         self.s3_tool(server, endpoint)
             .args(["push", "--date", date, "--to", url])
     }
+}
+
+/// What the server says of an object of the bucket `mail`, as `aws` shows it.
+#[track_caller]
+pub(crate) fn head(server: &S3Server, key: &str) -> Value {
+    let command = ["s3api", "head-object", "--bucket", "mail"];
+    let text = server.aws_ok(&[&command[..], &["--output", "json", "--key", key]].concat());
+    serde_json::from_str(&text).unwrap()
+}
+
+/// Until when an object of that bucket cannot be deleted; empty where it can.
+#[track_caller]
+pub(crate) fn locked_until(server: &S3Server, key: &str) -> String {
+    let head = head(server, key);
+    let until = head["ObjectLockRetainUntilDate"].as_str();
+    until.unwrap_or_default().replace("+00:00", "Z")
 }
