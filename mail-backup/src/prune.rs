@@ -6,16 +6,14 @@ use mail_common::failure::Failed;
 use mail_common::manifest::Manifest;
 use mail_common::report::Report;
 use mail_common::set::{
-    self, BackupRoot, Component, FoundSet, MANIFEST, Removal, RootLock, SetId, SetKind, SetState,
-    remove_set,
+    self, ALWAYS_KEPT_SETS, BackupRoot, Component, FoundSet, MANIFEST, Removal, RootLock, SetId,
+    SetKind, SetState, remove_set,
 };
 use mail_common::suspicion::{HOLD, Hold};
 
 use crate::error::Error;
 use crate::plan::Retention;
-use crate::retention::{
-    ALWAYS_KEPT_SETS, Candidate, RetentionInput, RetentionPlan, Worth, plan_retention,
-};
+use crate::retention::{Candidate, RetentionInput, RetentionPlan, Worth, plan_retention};
 
 /// What retention did.
 #[derive(Debug, Default)]

@@ -4,11 +4,8 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 
 use jiff::SignedDuration;
-use mail_common::set::{Component, SetId, SetKind};
+use mail_common::set::{ALWAYS_KEPT_SETS, Component, SetId, SetKind};
 
-/// How many of the newest sets of each worth stay, however old: a clock that jumped, or weeks
-/// without a success, must not cost the good ones.
-pub(crate) const ALWAYS_KEPT_SETS: usize = 7;
 /// With how many sets before it the new one is compared, at most ...
 const COMPARED_SETS: usize = 7;
 /// ... and at least.

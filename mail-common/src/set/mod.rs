@@ -40,7 +40,7 @@ pub use lock::{ReadLock, RootLock};
 pub use mount::{Space, free_space, is_mount_point};
 pub use numbered::Numbered;
 pub use operand::{SetReference, find_set};
-pub use remove::{Removal, remove_set};
+pub use remove::{ALWAYS_KEPT_SETS, Removal, remove_set};
 pub use root::{FoundSet, SetState};
 pub use saved_mailbox::{Listing, MailboxError, SavedMailbox, is_of_mailbox, saved_mailboxes};
 pub use staging::{CommitAs, Committed, NotRemoved, Staging};

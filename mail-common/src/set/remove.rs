@@ -9,6 +9,10 @@ use super::layout::Hidden;
 use super::lock::{RootLock, try_exclusive};
 use crate::atomic;
 
+/// How many of the newest sets of a kind and worth stay, however old, here and in the copy
+/// elsewhere: a clock that jumped, or weeks without a success, must not cost the good ones.
+pub const ALWAYS_KEPT_SETS: usize = 7;
+
 /// What became of a set that was to be removed.
 #[derive(Debug)]
 pub enum Removal {
