@@ -8,6 +8,7 @@
 
 mod changes; // what has changed since the set before
 mod cost; // what a push would cost, what there will be
+mod pruned; // what is past its days in a store
 
 use std::collections::BTreeMap;
 
@@ -24,6 +25,7 @@ pub use changes::{
     MessageChanges, WatchedFile, WatchedRole,
 };
 pub use cost::{FilesAndBytes, Forecast, PlannedPush, RequestCounts, Warning};
+pub use pruned::{PruneOutcome, Pruned};
 
 /// The version of the records that this code writes, `v` of [`Begin`]; it reads this and older
 /// ones.
@@ -53,6 +55,8 @@ pub enum Record {
     Set(StoredSet),
     /// What a store holds and costs; from mail-s3sync.
     Usage(Usage),
+    /// A set of a store, or what none uses of its pool, that is past its days; from mail-s3sync.
+    Pruned(Pruned),
     /// What the push of a set would do and cost; from mail-s3sync.
     Plan(PlannedPush),
     /// Something that somebody should know, and that changes no exit code; from mail-s3sync.

@@ -113,6 +113,7 @@ impl Facts {
             | Record::Begin(_)
             | Record::End(_)
             | Record::Artifact(_)
+            | Record::Pruned(_)
             | Record::Transfer(_)
             | Record::Plan(_)
             | Record::Warning(_)

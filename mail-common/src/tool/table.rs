@@ -9,8 +9,8 @@ use unicode_width::UnicodeWidthStr;
 use super::human::{human_duration, human_size};
 use crate::record::{
     Accepted, Alarm, AlarmLevel, Artifact, Begin, Check, CheckStatus, End, EndStatus, ErrorRecord,
-    MailboxChanges, Message, PlannedPush, Record, Restored, StoredSet, Transfer, TransferAction,
-    Usage, Verdict, VerdictStatus,
+    MailboxChanges, Message, PlannedPush, PruneOutcome, Pruned, Record, Restored, StoredSet,
+    Transfer, TransferAction, Usage, Verdict, VerdictStatus,
 };
 use crate::text::printable;
 
@@ -154,6 +154,13 @@ static PLAN: [Column; 7] = [
     Column::Number("USD/MONTH NOW"),
     Column::Number("AND AFTER"),
 ];
+static PRUNED: [Column; 5] = [
+    Column::Text("OUTCOME"),
+    Column::Text("SET"),
+    Column::Number("OBJECTS"),
+    Column::Number("SIZE"),
+    Column::Text("LOCKED UNTIL"),
+];
 static CHECK: [Column; 4] = [
     Column::Text("STATUS"),
     Column::Text("CHECK"),
@@ -185,6 +192,7 @@ fn row(record: &Record) -> Row {
         Record::Restored(restored) => Row::Cells(&RESTORED, restored_cells(restored)),
         Record::Message(message) => Row::Cells(&MESSAGE, message_cells(message)),
         Record::Set(set) => Row::Cells(&SET, set_cells(set)),
+        Record::Pruned(pruned) => Row::Cells(&PRUNED, pruned_cells(pruned)),
         Record::Usage(usage) => Row::Cells(&USAGE, usage_cells(usage)),
         Record::Plan(plan) => Row::Cells(&PLAN, plan_cells(plan)),
         Record::Check(check) => Row::Cells(&CHECK, check_cells(check)),
@@ -331,6 +339,27 @@ fn set_cells(set: &StoredSet) -> Vec<String> {
         set.own_bytes.map_or_else(|| "-".to_owned(), human_size),
         human_duration(Duration::from_secs(set.age_seconds)),
         set.locked_until.clone().unwrap_or_else(|| "-".to_owned()),
+    ]
+}
+
+fn pruned_cells(pruned: &Pruned) -> Vec<String> {
+    let outcome = match pruned.outcome {
+        PruneOutcome::Due => "would go",
+        PruneOutcome::Removed => "removed",
+        PruneOutcome::Newest => "kept, one of the newest",
+        PruneOutcome::Held => "kept for an alarm",
+        PruneOutcome::Locked => "locked",
+        PruneOutcome::Failed => "NOT REMOVED",
+    };
+    vec![
+        outcome.to_owned(),
+        pruned.set.clone().unwrap_or_else(|| "(pool)".to_owned()),
+        pruned.objects.to_string(),
+        human_size(pruned.bytes),
+        pruned
+            .locked_until
+            .clone()
+            .unwrap_or_else(|| "-".to_owned()),
     ]
 }
 
