@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Sourced by scripts/bench. mail-s3sync beside other programs that copy a directory to a bucket, on one private server.
-# Globals: ROUNDS WORK BIN.
+# Globals: ROUNDS WORK BIN OBJECTS.
 
 # s3_server_start: SeaweedFS in WORK. Sets S3_PID, S3_METRICS_PORT, and the variables that every program takes its keys and place from.
 s3_server_start() {
@@ -125,5 +125,29 @@ bench_push() {
     report "$again" "${programs[@]}"
     report "$next" "${programs[@]}"
     echo "mail-s3sync sent on the next day: $(cat "$WORK/uploaded") of 1084222400"
+    s3_server_stop
+}
+
+# bench_pool: mail-s3sync alone with a pool of OBJECTS small objects: time and memory of what lists and remembers them all.
+bench_pool() {
+    local set=$WORK/root/daily/2026-01-01 to=s3://bench/pool row again
+    mkdir -p "$set/config"
+    (cd "$set/config" && seq "$OBJECTS" | split -l 1 -a 6 -d --additional-suffix=.tar.zst - f)
+    close_set "$set"
+    cp -r "$set" "$WORK/root/daily/2026-01-02"
+    echo 2 >"$WORK/root/daily/2026-01-02/backup.log"
+    close_set "$WORK/root/daily/2026-01-02"
+    s3_server_start
+    row="$OBJECTS objects"
+    measure "$row, push" mail-s3sync "$BIN/mail-s3sync" push --set "$set" --to "$to" --jobs 16 -q --format jsonl
+    measure "$row, push again" mail-s3sync "$BIN/mail-s3sync" push --set "$set" --to "$to" -q --format jsonl
+    again=$WORK/root/daily/2026-01-02
+    measure "$row, push of the next day" mail-s3sync "$BIN/mail-s3sync" push --set "$again" --to "$to" -q --format jsonl
+    measure "$row, verify" mail-s3sync "$BIN/mail-s3sync" verify --from "$to" --jobs 16 -q --format jsonl
+    measure "$row, list" mail-s3sync "$BIN/mail-s3sync" list --from "$to" -q --format jsonl
+    measure "$row, prune" mail-s3sync "$BIN/mail-s3sync" prune --no-alarm --from "$to" -q --format jsonl
+    for row in "push" "push again" "push of the next day" "verify" "list" "prune"; do
+        report "$OBJECTS objects, $row" mail-s3sync
+    done
     s3_server_stop
 }
