@@ -18,7 +18,7 @@ use crate::store::LockMode;
 /// back.
 ///
 /// Files are compared by sha256, never by time. What the store already has under the same digest is
-/// not sent again. A set exists once its checksums do; they are sent last. Nothing is ever deleted.
+/// not sent again. A set exists once its checksums do; they are sent last. Only `prune --yes` deletes.
 #[derive(Debug, Parser)]
 #[command(
     name = "mail-s3sync",
@@ -45,6 +45,8 @@ pub(crate) enum Command {
     List(ListArgs),
     /// Show how much is stored, with all versions and unfinished uploads, and what it costs a month
     Usage(UsageArgs),
+    /// Show what is past its days, and with --yes remove it: for stores without rules that do
+    Prune(PruneArgs),
 }
 
 #[derive(ClapArgs, Debug)]
@@ -177,6 +179,20 @@ pub(crate) struct UsageArgs {
     pub(crate) from: FromArgs,
 }
 
+#[derive(ClapArgs, Debug)]
+pub(crate) struct PruneArgs {
+    /// Remove it; without this it is only shown
+    #[arg(long)]
+    pub(crate) yes: bool,
+
+    /// No alarm is open: to be said where the backup root, which knows, is not
+    #[arg(long)]
+    pub(crate) no_alarm: bool,
+
+    #[command(flatten)]
+    pub(crate) from: FromArgs,
+}
+
 /// Which set in the store.
 #[derive(ClapArgs, Debug)]
 pub(crate) struct WhichArgs {
@@ -281,6 +297,7 @@ Examples:
   mail-s3sync push --to s3://bucket/mail --lock-days 30 --storage-class GLACIER_IR
   mail-s3sync list
   mail-s3sync verify --deep
+  mail-s3sync prune --profile pruner                        what would go; with --yes it does
   mail-s3sync pull --latest --to /srv/restore
   mail-s3sync pull --date 2026-11-23 --mailbox alice@example.com --to /srv/alice";
 

@@ -8,12 +8,12 @@ use mail_common::set;
 use crate::cost::NotPrices;
 use crate::location::NotALocation;
 use crate::store::StoreError;
-use crate::{credentials, encryption, pull, push, remote};
+use crate::{credentials, encryption, prune, pull, push, remote};
 
 /// Why a run did not begin, or ended before its work was done.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    #[error("no command: push, pull, verify, list or usage; see mail-s3sync --help")]
+    #[error("no command: push, pull, verify, list, usage or prune; see mail-s3sync --help")]
     NoCommand,
     #[error(transparent)]
     Config(#[from] config::Error),
@@ -54,6 +54,18 @@ pub(crate) enum Error {
     Push(#[from] push::Error),
     #[error(transparent)]
     Pull(#[from] pull::Error),
+    #[error(
+        "{root} holds no sets, so whether an alarm is open (HOLD) is not known; prune on the mail \
+         server, or look there and say --no-alarm"
+    )]
+    NoRoot { root: String },
+    #[error(
+        "how long a directory keeps sets is not configured: set S3_KEEP_DAILY, S3_KEEP_WEEKLY or \
+         S3_KEEP_HOURLY, in days"
+    )]
+    NoDays,
+    #[error(transparent)]
+    Prune(#[from] prune::Error),
     #[error(transparent)]
     Remote(#[from] remote::Error),
 }
@@ -61,15 +73,17 @@ pub(crate) enum Error {
 impl Failure for Error {
     fn kind(&self) -> FailureKind {
         match self {
-            Self::NoCommand | Self::NoLocation | Self::NotForDirectories { .. } => {
-                FailureKind::Usage
-            }
+            Self::NoCommand
+            | Self::NoLocation
+            | Self::NotForDirectories { .. }
+            | Self::NoRoot { .. } => FailureKind::Usage,
             Self::Config(error) => error.kind(),
             Self::Location(_)
             | Self::Prices(_)
             | Self::Encryption(_)
             | Self::Credentials(_)
             | Self::Trust(_)
+            | Self::NoDays
             | Self::Endpoint { .. } => FailureKind::Configuration,
             // Nothing has been touched.
             Self::Sets(_) => FailureKind::NoSuch,
@@ -80,6 +94,7 @@ impl Failure for Error {
             Self::NoCompleteSet { .. } => FailureKind::Missing,
             Self::Push(error) => error.kind(),
             Self::Pull(error) => error.kind(),
+            Self::Prune(error) => error.kind(),
             Self::Remote(error) => error.kind(),
         }
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use jiff::{Timestamp, ZonedDateTime};
 use mail_common::clearance::refusals;
@@ -11,6 +12,7 @@ use mail_common::exit::Exit;
 use mail_common::failure::{Failure, FailureKind};
 use mail_common::interrupt::Interrupt;
 use mail_common::report;
+use mail_common::set;
 use mail_common::tool::{Session, Totals};
 use mail_common::upstream::Upstream;
 
@@ -18,8 +20,9 @@ use crate::error::Error;
 use crate::hold::{LastGood, last_good};
 use crate::list::list;
 use crate::open::open;
-use crate::plan::{Locking, Plan, PullWork, PushWork, Verdicts, What, Which, Work};
+use crate::plan::{Locking, Plan, PruneWork, PullWork, PushWork, Verdicts, What, Which, Work};
 use crate::planned::Rehearsal;
+use crate::prune::{Mode, Prune};
 use crate::pull::Pull;
 use crate::push::{self, Intent, LocalSet, Push};
 use crate::remote::{self, Pool, RemoteSet, SetName, names};
@@ -84,16 +87,20 @@ impl<'a> Run<'a> {
             Work::Verify { which, depth } => self.verify(*which, *depth, totals),
             Work::List => Ok(list(store, jobs, self.now, session, totals)?),
             Work::Usage(work) => Ok(usage(store, &self.plan.location, work, session, totals)?),
+            Work::Prune(prune) => self.prune(prune, totals),
         }
     }
 
     fn push(&self, work: &PushWork, totals: &mut Totals) -> Result<Exit, Error> {
         let (pushed, exit) = match &work.what {
-            What::Sets(directories) => {
+            What::Sets(directories, not_found) => {
                 let report = &self.session.report;
                 let sets = directories.iter().map(|set| LocalSet::open(set, report));
                 let exit = self.push_each(work, sets, totals)?;
-                (directories.first().cloned(), exit)
+                (
+                    directories.first().cloned(),
+                    exit.max(self.name_all(not_found)),
+                )
             }
             What::Records(verdicts) => {
                 let sets = sets_of_upstream(self.session, *verdicts)?;
@@ -105,6 +112,18 @@ impl<'a> Run<'a> {
         match pushed {
             Some(set) => Ok(exit.max(self.settle(self.keep_last_good(work, &set, totals))?)),
             None => Ok(exit),
+        }
+    }
+
+    /// Names the kinds whose sets cannot be looked for. The other sets were pushed.
+    fn name_all(&self, not_found: &[set::Error]) -> Exit {
+        for error in not_found {
+            self.session.fail(None, None, error);
+        }
+        if not_found.is_empty() {
+            Exit::Done
+        } else {
+            Exit::Partial
         }
     }
 
@@ -149,6 +168,7 @@ impl<'a> Run<'a> {
         let alarm = "an alarm is open (HOLD in the backup root)";
         match last_good(pushed, &*self.store)? {
             LastGood::NoAlarm => {}
+            LastGood::Unknown(error) => return Ok(self.name_all(&[error])),
             LastGood::NotThere => report.warning(format!(
                 "{alarm}, and no set in {} is known to be from before it",
                 self.plan.location
@@ -197,6 +217,7 @@ impl<'a> Run<'a> {
             storage_class: self.plan.store.storage_class(),
             terms: &work.terms,
             intent: work.intent,
+            not_copied: AtomicU64::new(0),
         };
         let report = &self.session.report;
         if local.name.is_incomplete() {
@@ -260,6 +281,33 @@ impl<'a> Run<'a> {
         let (good, bad) = (totals.get("verified"), totals.get("failed"));
         self.session.report.summary(format!(
             "{name}: {good} files are as recorded, {bad} are not"
+        ));
+        Ok(exit)
+    }
+
+    fn prune(&self, work: &PruneWork, totals: &mut Totals) -> Result<Exit, Error> {
+        let prune = Prune {
+            store: &*self.store,
+            session: self.session,
+            interrupt: &self.interrupt,
+            jobs: self.plan.jobs,
+            now: self.now,
+            keep: work.keep,
+            hold: work.hold.as_ref(),
+            mode: work.mode,
+        };
+        let exit = prune.prune(totals)?;
+        let (word, advice) = match work.mode {
+            Mode::List => ("due", "; --yes removes it"),
+            Mode::Remove => ("removed", ""),
+        };
+        let of = |what: &str| totals.get(&format!("{word}_{what}"));
+        self.session.report.summary(format!(
+            "{word} in {}: {} sets, {} objects of the pool, {}{advice}",
+            self.plan.location,
+            of("sets"),
+            of("pool_objects"),
+            totals.size(&format!("{word}_bytes")),
         ));
         Ok(exit)
     }

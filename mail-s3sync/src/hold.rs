@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use mail_common::set::{BackupRoot, SetState};
+use mail_common::set::{self, BackupRoot, SetState};
 use mail_common::suspicion::Hold;
 
 use crate::error::Error;
@@ -10,10 +10,12 @@ use crate::remote::{self, names};
 use crate::store::ObjectStore;
 
 /// What holds for a backup root.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum LastGood {
     /// No alarm is open.
     NoAlarm,
+    /// The sets of the root cannot be listed, so nobody knows.
+    Unknown(set::Error),
     /// One is, and the store has no set from before it, or nobody knows since when.
     NotThere,
     /// The newest set of the store from before the alarm, which lies here.
@@ -29,9 +31,10 @@ pub(crate) fn last_good(directory: &Path, store: &dyn ObjectStore) -> Result<Las
     let Some(root) = root.and_then(|root| BackupRoot::open(root).ok()) else {
         return Ok(LastGood::NoAlarm);
     };
-    // A set that lies alone, such as one that was fetched, has no root that could be read.
-    let Ok(Some(hold)) = Hold::of(&root) else {
-        return Ok(LastGood::NoAlarm);
+    let hold = match Hold::of(&root) {
+        Ok(Some(hold)) => hold,
+        Ok(None) => return Ok(LastGood::NoAlarm),
+        Err(error) => return Ok(LastGood::Unknown(error)),
     };
     let there = names(store).map_err(remote::Error::from)?;
     let mut before = there.into_iter();

@@ -40,6 +40,23 @@ impl Keep {
         Ok(Self { pool, ..keep })
     }
 
+    /// The same for a directory, where nothing goes that has no setting of its own; `None` where no
+    /// kind has one.
+    pub(crate) fn given(config: &Config) -> Result<Option<Self>, config::Error> {
+        let given = |kind| days(config, Self::setting(kind), LONGEST_DAYS, 1);
+        let is_set = |kind| {
+            let setting = config.get(Self::setting(kind));
+            setting.is_some_and(|setting| !setting.value.is_empty())
+        };
+        let keep = Self {
+            daily: given(SetKind::Daily)?,
+            weekly: given(SetKind::Weekly)?,
+            hourly: given(SetKind::Hourly)?,
+            pool: LONGEST_DAYS,
+        };
+        Ok(SetKind::ALL.into_iter().any(is_set).then_some(keep))
+    }
+
     /// How many days the kind is kept that is kept longest.
     pub(crate) fn longest(&self) -> u32 {
         self.daily.max(self.weekly).max(self.hourly)
@@ -169,6 +186,18 @@ mod tests {
         refused("S3_KEEP_DAILY=0", "S3_KEEP_DAILY=\"0\"");
         refused("S3_KEEP_WEEKLY=x", "1 to 36500");
         refused("S3_KEEP_WEEKLY=36501", "1 to 36500");
+    }
+
+    #[test]
+    fn in_a_directory_nothing_goes_that_was_not_asked_for() {
+        let given = |text: &str| {
+            let path = Path::new("/etc/x");
+            let config = Config::parse(text.as_bytes(), path, Environment::default()).unwrap();
+            let keep = Keep::given(&config).unwrap();
+            keep.map(|keep| SetKind::ALL.map(|kind| keep.days(kind)))
+        };
+        assert_eq!(given("S3_POOL_DAYS=300\nS3_KEEP_DAILY=\n"), None);
+        assert_eq!(given("S3_KEEP_WEEKLY=30"), Some([36_500, 30, 36_500]));
     }
 
     #[test]

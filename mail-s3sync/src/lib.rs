@@ -26,11 +26,14 @@ mod pull; // a set, or a part of it, out of the store
 mod verify; // a set in the store against its own digests
 mod list; // the sets in the store
 mod usage; // what is stored, and what it costs
+mod prune; // what is past its days, out of the store
 
 mod error; // why a run did not begin, or did not do its work
 mod planned; // what a push would do and cost, instead of doing it
 mod hold; // the last set from before an alarm
 mod execute; // the run
+#[cfg(test)]
+mod server; // a server whose sets go into a store in memory
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -1,5 +1,7 @@
 //! Decides what a run does, from flags and settings. It opens nothing, and writes nothing.
 
+mod prune; // what is past its days
+
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -25,6 +27,8 @@ use crate::remote::SetName;
 use crate::store::s3::{S3Config, Sizes, Writing};
 use crate::store::{Lock, LockMode};
 use crate::verify::Depth;
+
+pub(crate) use prune::PruneWork;
 
 /// Where AWS has its oldest buckets, and what other stores expect.
 const DEFAULT_REGION: &str = "us-east-1";
@@ -70,6 +74,7 @@ pub(crate) enum Work {
     Verify { which: Which, depth: Depth },
     List,
     Usage(UsageWork),
+    Prune(PruneWork),
 }
 
 /// What is stored, and what it costs.
@@ -121,10 +126,10 @@ pub(crate) struct PullWork {
 }
 
 /// What is pushed.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) enum What {
-    /// The sets in these directories.
-    Sets(Vec<PathBuf>),
+    /// The sets in these directories, and why others that were asked for cannot be looked for.
+    Sets(Vec<PathBuf>, Vec<set::Error>),
     /// The sets that records on standard input name.
     Records(Verdicts),
 }
@@ -157,7 +162,7 @@ impl Plan {
         let store = StorePlan::new(&location, command, &config)?;
         let prices = prices(&store, &config)?;
         Ok(Self {
-            work: Work::new(command, &config, &settings, prices, now)?,
+            work: Work::new(command, &location, &config, &settings, prices, now)?,
             store,
             location,
             jobs: store_args.jobs,
@@ -169,7 +174,7 @@ impl Plan {
     pub(crate) fn subject(&self) -> Subject {
         let pushed = match &self.work {
             Work::Push(PushWork {
-                what: What::Sets(directories),
+                what: What::Sets(directories, _),
                 ..
             }) => directories
                 .first()
@@ -192,6 +197,7 @@ impl Command {
             Self::Verify(args) => (args.from.from.as_ref(), &args.from.store),
             Self::List(args) => (args.from.from.as_ref(), &args.from.store),
             Self::Usage(args) => (args.from.from.as_ref(), &args.from.store),
+            Self::Prune(args) => (args.from.from.as_ref(), &args.from.store),
         }
     }
 }
@@ -199,6 +205,7 @@ impl Command {
 impl Work {
     fn new(
         command: &Command,
+        location: &Location,
         config: &Config,
         settings: &Settings,
         prices: Prices,
@@ -231,6 +238,7 @@ impl Work {
                 keep: Keep::new(config)?,
                 lock: keep::lock_mode(config)?,
             }),
+            Command::Prune(args) => Self::Prune(PruneWork::new(args, location, config, settings)?),
         })
     }
 }
@@ -321,15 +329,16 @@ impl What {
         let named = SetId::for_date(SetKind::Daily, date).to_string();
         let operand = args.set.clone().unwrap_or_else(|| PathBuf::from(named));
         let mut sets = vec![find_set(&operand, &settings.backup_root)?];
+        let mut not_found = Vec::new();
         for kind in &args.also {
             match find_set(Path::new(kind.name()), &settings.backup_root) {
                 Ok(set) if sets.contains(&set) => {}
                 Ok(set) => sets.push(set),
                 Err(set::Error::NoSuchSet { .. }) => {}
-                Err(error) => return Err(error.into()),
+                Err(error) => not_found.push(error),
             }
         }
-        Ok(Self::Sets(sets))
+        Ok(Self::Sets(sets, not_found))
     }
 }
 

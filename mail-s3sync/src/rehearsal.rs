@@ -12,7 +12,7 @@ use crate::cost::Requests;
 use crate::store::s3::Sizes;
 use crate::store::{
     Attributes, Billed, Body, Cause, Confirmed, Download, Expiry, Found, Listed, Lock, NotListed,
-    ObjectStore, Protection, StoreError,
+    ObjectStore, Protection, Removal, StoreError, TreeRemoval,
 };
 
 /// S3 lists so many at a time.
@@ -154,7 +154,7 @@ impl Written {
             bytes: self.listed.bytes,
             etag: self.listed.etag.clone(),
             marks,
-            locked_until: self.attributes.lock.map(|lock| lock.until),
+            lock: self.attributes.lock,
         }
     }
 }
@@ -253,7 +253,7 @@ impl ObjectStore for RehearsedStore {
 
     fn extend_lock(&self, key: &str, lock: Lock) -> Result<(), StoreError> {
         let found = self.found(key)?;
-        let until = found.and_then(|found| found.locked_until);
+        let until = found.and_then(|found| found.locked_until());
         let is_longer = until.is_none_or(|until| until < lock.until);
         self.count(Requests {
             head: 1,
@@ -266,6 +266,15 @@ impl ObjectStore for RehearsedStore {
             written.attributes.lock = Some(lock);
         }
         Ok(())
+    }
+
+    /// Nothing that a push asks for.
+    fn remove(&self, _: &Listed, _: Timestamp) -> Result<Removal, StoreError> {
+        Ok(Removal::Changed)
+    }
+
+    fn remove_tree(&self, _: &str) -> Result<TreeRemoval, StoreError> {
+        Ok(TreeRemoval::Unsupported)
     }
 
     fn keeps_marks(&self) -> bool {

@@ -153,13 +153,8 @@ impl Tool {
     /// When faketime is not installed (`scripts/test` installs it).
     #[must_use]
     pub fn clock(self, offset: &str) -> Self {
-        let library = Command::new("faketime")
-            .args(["-f", "+0", "printenv", "LD_PRELOAD"])
-            .output();
-        let library = String::from_utf8(library.expect("faketime runs").stdout)
-            .expect("a path of the system is text");
         let tool = self
-            .env("LD_PRELOAD", library.trim())
+            .env("LD_PRELOAD", faketime_library())
             .env("FAKETIME", offset);
         tool.env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
     }
@@ -469,4 +464,18 @@ mod tests {
         running.signal(Signal::KILL);
         assert_eq!(running.wait().code(), 128 + 9);
     }
+}
+
+/// The library that gives a program another clock.
+///
+/// # Panics
+/// When faketime is not installed (`scripts/test` installs it).
+#[must_use]
+pub fn faketime_library() -> String {
+    let library = Command::new("faketime")
+        .args(["-f", "+0", "printenv", "LD_PRELOAD"])
+        .output();
+    let library = String::from_utf8(library.expect("faketime runs").stdout);
+    let library = library.expect("a path of the system is text");
+    library.trim().to_owned()
 }

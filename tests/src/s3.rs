@@ -20,6 +20,10 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::run::faketime_library;
+
+/// Where a server with a clock of its own reads how far that is off.
+const CLOCK: &str = "clock";
 const READY_WITHIN: Duration = Duration::from_secs(60);
 /// SeaweedFS takes its port and these after it.
 const SEAWEED_PORTS: [u16; 8] = [0, 1, 2, 3, 10, 11, 12, 13];
@@ -149,6 +153,34 @@ impl S3Server {
         let mut command = Command::new(program("moto_server"));
         command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
         Self::start(temporary(), port, command)
+    }
+
+    /// Starts moto with a clock that [`S3Server::set_clock`] sets.
+    ///
+    /// # Panics
+    /// As [`S3Server::seaweedfs`], and when faketime is not installed.
+    #[must_use]
+    pub fn moto_with_clock() -> Self {
+        let port = free_ports(&[0]);
+        let dir = temporary();
+        let mut command = Command::new(program("moto_server"));
+        command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
+        command
+            .env("LD_PRELOAD", faketime_library())
+            .env("FAKETIME_TIMESTAMP_FILE", dir.path().join(CLOCK))
+            .env("FAKETIME_NO_CACHE", "1")
+            .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        write_clock(&dir, "+0d");
+        Self::start(dir, port, command)
+    }
+
+    /// Lets the time of day be off by `offset` from now on, such as `+3d`.
+    ///
+    /// # Panics
+    /// When it was not started with a clock.
+    pub fn set_clock(&self, offset: &str) {
+        assert!(self.dir.path().join(CLOCK).exists(), "it has no clock");
+        write_clock(&self.dir, offset);
     }
 
     /// Starts moto with TLS, with this certificate and its key.
@@ -383,6 +415,10 @@ pub fn program(name: &str) -> PathBuf {
         .map(|dir| dir.join("s3-venv/bin").join(name))
         .find(|path| path.is_file());
     found.unwrap_or_else(|| panic!("{name} is not installed; run: scripts/test"))
+}
+
+fn write_clock(dir: &TempDir, offset: &str) {
+    fs::write(dir.path().join(CLOCK), offset).expect("a clock can be set");
 }
 
 fn temporary() -> TempDir {

@@ -31,6 +31,11 @@ pub(crate) enum Failure {
     WrongRegion(String),
 }
 
+/// Whether an answer says that the store does not have a kind of request at all.
+pub(crate) fn is_not_implemented(status: u16, code: &str) -> bool {
+    matches!(status, 405 | 501) || code == "NotImplemented"
+}
+
 /// What to do about a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Remedy {
@@ -96,9 +101,7 @@ impl Failure {
     /// The store does not have this kind of request at all.
     pub(crate) fn is_not_implemented(&self) -> bool {
         match self {
-            Self::Answer { status, code, .. } => {
-                matches!(status, 405 | 501) || code == "NotImplemented"
-            }
+            Self::Answer { status, code, .. } => is_not_implemented(*status, code),
             _ => false,
         }
     }

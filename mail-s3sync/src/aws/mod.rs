@@ -13,7 +13,7 @@ mod failure; // what a failed request means
 mod retry; // again, later, a little later
 
 pub(crate) use dispatch::{Dispatcher, Signer};
-pub(crate) use failure::{Failure, Remedy};
+pub(crate) use failure::{Failure, Remedy, is_not_implemented};
 pub(crate) use host::{Addressing, AddressingStyle};
 pub(crate) use keys::Credentials;
 pub(crate) use proxy::Proxies;

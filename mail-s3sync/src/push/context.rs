@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::path::Path;
+use std::sync::atomic::AtomicU64;
 
 use jiff::Timestamp;
 use mail_common::interrupt::Interrupt;
@@ -33,6 +34,8 @@ pub(crate) struct Push<'a> {
     pub(crate) storage_class: &'a str,
     pub(crate) terms: &'a Terms,
     pub(crate) intent: Intent,
+    /// How many objects the store could not copy, since it copies none.
+    pub(crate) not_copied: AtomicU64,
 }
 
 /// Whether it is done.

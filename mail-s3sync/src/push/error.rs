@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use jiff::Timestamp;
 use mail_common::failure::{Failure, FailureKind};
 use mail_common::interrupt::Interrupted;
 use mail_common::relpath::RelPath;
@@ -66,6 +67,11 @@ pub(crate) enum Error {
          push again when it is done"
     )]
     Changed { url: String },
+    #[error(
+        "a prune is at work in {url} since {since}, and may take what was written again a moment \
+         ago; push again when it has ended"
+    )]
+    Pruned { url: String, since: Timestamp },
     #[error("write the manifest of the encrypted set")]
     Manifest(#[source] serde_json::Error),
     #[error(transparent)]
@@ -102,7 +108,7 @@ impl Failure for Error {
             },
             Self::File(error) => error.kind(),
             Self::Encrypt(error) => error.kind(),
-            Self::Changed { .. } => FailureKind::Changed,
+            Self::Changed { .. } | Self::Pruned { .. } => FailureKind::Changed,
             Self::Interrupted(interrupted) => interrupted.kind(),
         }
     }

@@ -14,6 +14,7 @@ mod recipients; // which sets are encrypted to the same keys
 mod disposition; // what is to be done with a file
 mod plan; // what is to be done with the set
 mod sources; // what earlier sets in the store already hold
+mod copying; // inside the store, where it can
 mod transfer; // one file
 mod report; // records and counts
 mod closing; // the manifest and the checksums, which make a set of the files

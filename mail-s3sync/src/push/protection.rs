@@ -93,8 +93,9 @@ impl Push<'_> {
             }),
             Expiry::After(_) => Ok(()),
             Expiry::Never => {
-                self.session.report.info(format!(
-                    "no rule of the bucket removes what no set uses any more from {url}"
+                self.session.report.summary(format!(
+                    "no rule of the bucket removes what no set uses any more from {url}: \
+                     `mail-s3sync prune` does"
                 ));
                 Ok(())
             }

@@ -23,6 +23,12 @@ impl<'a> Push<'a> {
     /// Pushes a set. `Partial` when a file could not be sent: the others were, and the set is not
     /// closed.
     pub(crate) fn push(&self, local: &'a LocalSet, totals: &mut Totals) -> Result<Exit, Error> {
+        let pushed = self.push_set(local, totals);
+        self.warn_of_copies();
+        pushed
+    }
+
+    fn push_set(&self, local: &'a LocalSet, totals: &mut Totals) -> Result<Exit, Error> {
         let pool = Pool::new(self.store);
         let remote = self.look_at(&pool, local.name).map_err(Error::LookFirst)?;
         let layout = self.layout_of(&remote, &pool).map_err(Error::LookFirst)?;

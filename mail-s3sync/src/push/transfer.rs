@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use mail_common::checksum::Sha256;
 use mail_common::record::TransferAction;
-use mail_common::report::chain;
 
 use super::context::Push;
 use super::disposition::Disposition;
@@ -92,16 +91,7 @@ impl Push<'_> {
             return Ok(None);
         }
         let attributes = self.attributes(item, source.stored);
-        let copied = match self.store.copy(&source.object, key, &attributes) {
-            // Whatever it was, sending is the other way to the same end.
-            Err(error) if !error.is_interruption() => {
-                self.session
-                    .report
-                    .info(format!("sent instead: {}", chain(&error)));
-                None
-            }
-            copied => copied?,
-        };
+        let copied = self.copy_in_store(&source.object, key, &attributes)?;
         let bytes = source.object.bytes;
         Ok(copied.map(|confirmed| {
             delivered(

@@ -73,7 +73,7 @@ impl Contents {
             encrypted,
             is_confirmed: !store.keeps_marks() || found.marks.sha256.is_some(),
             locked_until: found.marks.locked_until,
-            checksums_locked_until: found.locked_until,
+            checksums_locked_until: found.locked_until(),
             seal: found.marks.seal,
         }))
     }

@@ -19,7 +19,7 @@ pub(crate) use entries::Encrypted;
 pub(crate) use entries::{AsText, Entry, path_of};
 pub(crate) use error::Error;
 pub(crate) use name::SetName;
-pub(crate) use pool::{Pool, PoolListing};
+pub(crate) use pool::{PRUNE_MARK, Pool, PoolListing, since};
 pub(crate) use seal::seal;
 pub(crate) use set::{RemoteSet, list};
 pub(crate) use small::read_small;

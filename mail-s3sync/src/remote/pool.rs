@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use jiff::{SignedDuration, Timestamp};
 use mail_common::checksum::Sha256;
 
 use crate::layout::POOL;
@@ -23,6 +24,13 @@ pub(crate) struct Pool<'a> {
     pub(crate) store: &'a dyn ObjectStore,
     listing: Mutex<Option<Arc<PoolListing>>>,
 }
+
+/// Says that a `prune` is at work. What it removes is old, so a push may write again what is about
+/// to go: it looks for this before it closes a set of such objects.
+pub(crate) const PRUNE_MARK: &str = "prune-under-way";
+/// A mark that is older was left by a prune that was killed, and an empty one by one that ended
+/// where nothing can be deleted.
+const PRUNE_LASTS: SignedDuration = SignedDuration::from_hours(24);
 
 impl<'a> Pool<'a> {
     pub(crate) fn new(store: &'a dyn ObjectStore) -> Self {
@@ -64,6 +72,23 @@ impl PoolListing {
         })?;
         Ok(listing)
     }
+
+    /// Since when a prune is at work.
+    pub(crate) fn pruned_since(&self, now: Timestamp) -> Option<Timestamp> {
+        since(self.others.get(PRUNE_MARK)?, now)
+    }
+
+    /// When the newest object was written, by the clock of the store.
+    pub(crate) fn newest(&self) -> Option<Timestamp> {
+        let all = self.objects.values().chain(self.others.values());
+        all.map(|object| object.modified).max()
+    }
+}
+
+/// Since when the prune is at work that has put this mark; `None` when it has ended.
+pub(crate) fn since(mark: &Listed, now: Timestamp) -> Option<Timestamp> {
+    let is_fresh = now.duration_since(mark.modified) < PRUNE_LASTS;
+    (mark.bytes > 0 && is_fresh).then_some(mark.modified)
 }
 
 /// The digest that an object is named for. `ABCD...` is not the object `abcd...`.

@@ -118,6 +118,13 @@ impl RemoteSet {
             .collect()
     }
 
+    /// The digests of what it uses of the pool, whether it is there or not.
+    pub(crate) fn uses(&self) -> impl Iterator<Item = Sha256> {
+        let entries = self.contents.iter().flat_map(|contents| &contents.entries);
+        let pooled = entries.filter(|entry| self.is_pooled(entry));
+        pooled.map(|entry| entry.stored)
+    }
+
     fn is_pooled(&self, entry: &Entry) -> bool {
         let contents = self.contents.as_ref();
         contents.is_some_and(|contents| contents.layout.is_pooled(&entry.path))

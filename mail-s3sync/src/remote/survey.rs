@@ -93,6 +93,9 @@ pub(crate) fn names(store: &dyn ObjectStore) -> Result<Vec<SetName>, StoreError>
             .map(|name| format!("{kind}/{name}").parse::<SetName>());
         names.extend(named.filter_map(Result::ok));
     }
+    // A store that lists in no order may name one on each of two pages.
+    names.sort_unstable();
+    names.dedup();
     names.sort_by_key(|name| {
         std::cmp::Reverse((name.id().start(), name.id(), !name.is_incomplete()))
     });

@@ -15,7 +15,7 @@ use super::s3::{S3Config, Sizes, Writing};
 use super::simulated::SimulatedStore;
 use super::{
     Attributes, Body, Cause, FileStore, Listed, LocalError, Lock, LockMode, Marks, ObjectStore,
-    S3Store,
+    Removal, S3Store, TreeRemoval,
 };
 use crate::aws::{AddressingStyle, Credentials, Proxies, Trust};
 use crate::credentials::{Keys, Source, StsEndpoint};
@@ -79,6 +79,16 @@ fn a_directory_conforms() {
     assert_eq!(store.abort_stale("b/", in_hours(-1)).unwrap(), 0);
     assert_eq!(store.abort_stale("b/", in_hours(1)).unwrap(), 1);
     assert!(!left.exists() && directory.path().join("b/one").exists());
+    // A set vanishes at once, and what a killed run leaves of one is cleared, too.
+    assert_eq!(store.remove_tree("b/").unwrap(), TreeRemoval::Removed);
+    assert!(!directory.path().join("b").exists());
+    let left = directory.path().join("gone/.tmp-1-put-0");
+    let file = left.join("mysql/a.sql.zst");
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    StoredFile::create(&file).unwrap().finish().unwrap();
+    assert_eq!(keys(&store, "gone/"), [""; 0]);
+    assert_eq!(store.abort_stale("gone/", in_hours(1)).unwrap(), 1);
+    assert!(!left.exists());
 }
 
 #[test]
@@ -128,6 +138,7 @@ fn conforms(store: &dyn ObjectStore, odd_names: &[&str], if_match: IfMatch) {
     copies_are_of_what_was_listed(store, if_match);
     a_copy_onto_itself_is_written_again(store);
     everything_is_billed(store);
+    what_is_removed_is_what_was_listed(store);
 }
 
 fn put(store: &dyn ObjectStore, key: &str, content: &[u8]) {
@@ -375,6 +386,29 @@ fn a_copy_onto_itself_is_written_again(store: &dyn ObjectStore) {
     }
 }
 
+fn what_is_removed_is_what_was_listed(store: &dyn ObjectStore) {
+    let one = || list(store, "r/one").remove(0);
+    for content in [b"first", b"other"] {
+        put(store, "r/one", content);
+    }
+    put(store, "r/one-more", b"its name begins alike");
+    let now = Timestamp::now();
+    let old = Listed {
+        etag: one().etag.map(|_| "another".to_owned()),
+        modified: one().modified - SignedDuration::from_secs(1),
+        ..one()
+    };
+    assert_eq!(store.remove(&old, now).unwrap(), Removal::Changed);
+    let listed = one();
+    assert_eq!(store.remove(&listed, now).unwrap(), Removal::Removed);
+    assert_eq!(keys(store, "r/"), ["r/one-more"]);
+    assert_eq!(get(store, "r/one", 0), None);
+    assert_eq!(store.remove(&listed, now).unwrap(), Removal::Changed);
+    let mut billed = 0;
+    let _ = store.billed("r/", &mut |_| billed += 1).unwrap();
+    assert_eq!(billed, 1, "the version before has gone, too");
+}
+
 fn everything_is_billed(store: &dyn ObjectStore) {
     put(store, "b/one", b"1234");
     put(store, "b/two", b"12345678");
@@ -456,7 +490,7 @@ fn locks(store: &dyn ObjectStore) {
         store
             .put(key, Body::of_bytes(key, content(bytes)), &attributes)
             .unwrap();
-        let until = || store.look(key).unwrap().unwrap().locked_until;
+        let until = || store.look(key).unwrap().unwrap().locked_until();
         assert_eq!(until(), Some(lock.until));
         let longer = Lock {
             until: day(3),
@@ -465,6 +499,9 @@ fn locks(store: &dyn ObjectStore) {
         store.extend_lock(key, longer).unwrap();
         store.extend_lock(key, lock).unwrap();
         assert_eq!(until(), Some(longer.until), "never shorter");
+        let removal = store.remove(&list(store, key)[0], Timestamp::now());
+        assert_eq!(removal.unwrap(), Removal::Locked(longer.until));
+        assert_eq!(until(), Some(longer.until));
         let source = list(store, key).remove(0);
         let copy = format!("{key}-copy");
         store
@@ -479,7 +516,7 @@ fn locks(store: &dyn ObjectStore) {
             .unwrap()
             .unwrap();
         assert_eq!(
-            store.look(&copy).unwrap().unwrap().locked_until,
+            store.look(&copy).unwrap().unwrap().locked_until(),
             Some(longer.until)
         );
     }

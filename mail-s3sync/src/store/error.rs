@@ -7,6 +7,7 @@ use mail_common::failure::{Failure, FailureKind};
 use mail_common::interrupt::Interrupted;
 
 use super::body::LocalError;
+use crate::aws::is_not_implemented;
 
 /// A request that was not done: on what, and why.
 #[derive(Debug, thiserror::Error)]
@@ -113,6 +114,14 @@ impl StoreError {
     /// A signal came.
     pub(crate) fn is_interruption(&self) -> bool {
         matches!(*self.cause, Cause::Interrupted(_))
+    }
+
+    /// The store does not have this kind of request at all.
+    pub(crate) fn is_not_implemented(&self) -> bool {
+        match &*self.cause {
+            Cause::Refused { status, code, .. } => is_not_implemented(*status, code),
+            _ => false,
+        }
     }
 
     /// Whether any other request would fail alike, so that there is no use in going on.

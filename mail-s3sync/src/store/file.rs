@@ -29,7 +29,7 @@ use super::error::{Cause, StoreError};
 use super::listing::{Entry, FileFacts, entries, look_in};
 use super::object::{
     Attributes, Billed, Confirmed, Download, Expiry, Found, Listed, Lock, Marks, NotListed,
-    ObjectStore, Protection,
+    ObjectStore, Protection, Removal, TreeRemoval,
 };
 use crate::limit::{Limit, PIECE_BYTES};
 use crate::place::put_in_place;
@@ -227,7 +227,7 @@ impl ObjectStore for FileStore {
         self.walk("list", prefix, &mut |path, facts| {
             if let Ok(key) = std::str::from_utf8(path.as_bytes())
                 && key.starts_with(prefix)
-                && !is_temporary(path)
+                && temporary(path).is_none()
             {
                 each(Listed {
                     key: key.to_owned(),
@@ -275,7 +275,7 @@ impl ObjectStore for FileStore {
                     bytes,
                     etag: None,
                     marks: Marks::default(),
-                    locked_until: None,
+                    lock: None,
                 };
                 let reader = LimitedReader {
                     file,
@@ -336,6 +336,34 @@ impl ObjectStore for FileStore {
         Err(self.failed("lock", key, io::ErrorKind::Unsupported.into()))
     }
 
+    fn remove(&self, object: &Listed, _: Timestamp) -> Result<Removal, StoreError> {
+        let Some(Source {
+            directory, name, ..
+        }) = self.unchanged(object)
+        else {
+            return Ok(Removal::Changed);
+        };
+        atomic::remove_tree_in(&directory, &name)
+            .and_then(|()| atomic::sync_open_dir(&directory))
+            .map_err(|error| self.failed("remove", &object.key, error))?;
+        Ok(Removal::Removed)
+    }
+
+    /// What a killed run leaves has a temporary name, which no listing shows.
+    fn remove_tree(&self, prefix: &str) -> Result<TreeRemoval, StoreError> {
+        let removed = path_of(prefix.trim_end_matches('/')).and_then(|path| {
+            let (parent, name) = split(&path);
+            let directory = self.root.directory(&parent)?;
+            let temporary = temporary_name();
+            atomic::rename_between(&directory, &name, &directory, &temporary)?;
+            atomic::sync_open_dir(&directory)?;
+            atomic::remove_tree_in(&directory, &temporary)
+        });
+        removed
+            .map(|()| TreeRemoval::Removed)
+            .map_err(|error| self.failed("remove", prefix, error))
+    }
+
     fn keeps_marks(&self) -> bool {
         false
     }
@@ -368,7 +396,7 @@ impl ObjectStore for FileStore {
         // A file that sets share has many names, and takes its room once.
         let mut seen = HashSet::new();
         self.walk("list", prefix, &mut |path, facts| {
-            if !is_temporary(path) && seen.insert(facts.identity()) {
+            if temporary(path).is_none() && seen.insert(facts.identity()) {
                 each(Billed {
                     bytes: facts.bytes,
                     storage_class: STORAGE_CLASS.to_owned(),
@@ -379,11 +407,10 @@ impl ObjectStore for FileStore {
     }
 
     fn abort_stale(&self, prefix: &str, before: Timestamp) -> Result<usize, StoreError> {
-        let mut stale = Vec::new();
+        let mut stale = HashSet::new();
         self.walk("clear", prefix, &mut |path, facts| {
-            if is_temporary(path) && facts.modified < before {
-                stale.push(path.clone());
-            }
+            let temporary = temporary(path);
+            stale.extend(temporary.filter(|_| facts.modified < before));
         })?;
         for path in &stale {
             let (parent, name) = split(path);
@@ -439,6 +466,14 @@ fn temporary_name() -> OsString {
     format!(".tmp-{}-put-{number}", std::process::id()).into()
 }
 
-fn is_temporary(path: &RelPath) -> bool {
-    atomic::is_temporary_name(&String::from_utf8_lossy(path.name()))
+/// The part of a path that has a temporary name: the file, or a directory that is being removed.
+fn temporary(path: &RelPath) -> Option<RelPath> {
+    let mut part = Some(path.clone());
+    while let Some(path) = part {
+        if atomic::is_temporary_name(&String::from_utf8_lossy(path.name())) {
+            return Some(path);
+        }
+        part = path.parent();
+    }
+    None
 }

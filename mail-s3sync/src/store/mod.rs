@@ -17,6 +17,6 @@ pub(crate) use error::{Cause, StoreError};
 pub(crate) use file::FileStore;
 pub(crate) use object::{
     Attributes, Billed, Confirmed, Download, Expiry, Found, Listed, Lock, LockMode, Marks,
-    NotListed, ObjectStore, Protection, Withheld,
+    NotListed, ObjectStore, Protection, Removal, TreeRemoval, Withheld,
 };
 pub(crate) use s3::S3Store;

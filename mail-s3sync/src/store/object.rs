@@ -1,7 +1,8 @@
 //! What a store of objects can do, whatever it is: a bucket, or a directory.
 //!
 //! A store is shared by threads, and its methods block. A put or a copy that gives `Ok` has been
-//! confirmed from the store's answer. Nothing here deletes an object.
+//! confirmed from the store's answer. Only [`ObjectStore::remove`] and
+//! [`ObjectStore::remove_tree`] delete, for `prune`.
 
 use std::fmt::Debug;
 use std::io::Read;
@@ -45,6 +46,14 @@ pub(crate) trait ObjectStore: Debug + Send + Sync {
     /// Lets the store refuse to delete the object before the lock ends. A longer lock stays as it
     /// is.
     fn extend_lock(&self, key: &str, lock: Lock) -> Result<(), StoreError>;
+
+    /// Removes an object and its earlier versions, if it is what was listed and was not written
+    /// again. The earlier ones go first: none of them comes to light when a run is killed.
+    fn remove(&self, object: &Listed, now: Timestamp) -> Result<Removal, StoreError>;
+
+    /// Removes all that is below `prefix`, a directory, which vanishes in one step; `Unsupported`
+    /// where the store has no such step.
+    fn remove_tree(&self, prefix: &str) -> Result<TreeRemoval, StoreError>;
 
     /// Whether it keeps [`Marks`].
     fn keeps_marks(&self) -> bool;
@@ -125,8 +134,15 @@ pub(crate) struct Found {
     pub(crate) bytes: u64,
     pub(crate) etag: Option<String>,
     pub(crate) marks: Marks,
-    /// The store itself refuses to delete it until then.
-    pub(crate) locked_until: Option<Timestamp>,
+    /// The store itself refuses to delete it before that ends.
+    pub(crate) lock: Option<Lock>,
+}
+
+impl Found {
+    /// Until when the store refuses to delete it.
+    pub(crate) fn locked_until(&self) -> Option<Timestamp> {
+        self.lock.map(|lock| lock.until)
+    }
 }
 
 /// The content of an object.
@@ -164,6 +180,23 @@ pub(crate) struct Confirmed {
     pub(crate) etag: Option<String>,
 }
 
+/// What became of an object that was to be removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Removal {
+    Removed,
+    /// It is another by now, was written again, or is gone: nothing was done.
+    Changed,
+    /// The store keeps it, or an earlier version, until then.
+    Locked(Timestamp),
+}
+
+/// Whether a directory was removed at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TreeRemoval {
+    Removed,
+    Unsupported,
+}
+
 /// How a place protects what it holds; `None` where it did not say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Protection {
@@ -197,6 +230,14 @@ impl LockMode {
         match self {
             Self::Governance => "GOVERNANCE",
             Self::Compliance => "COMPLIANCE",
+        }
+    }
+
+    /// What the store says of an object. A mode that is not known is one that somebody can end.
+    pub(crate) fn of_name(name: Option<&str>) -> Self {
+        match name {
+            Some("COMPLIANCE") => Self::Compliance,
+            _ => Self::Governance,
         }
     }
 }

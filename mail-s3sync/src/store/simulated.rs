@@ -12,7 +12,7 @@ use super::body::Body;
 use super::error::{Cause, StoreError};
 use super::object::{
     Attributes, Billed, Confirmed, Download, Expiry, Found, Listed, Lock, Marks, NotListed,
-    ObjectStore, Protection,
+    ObjectStore, Protection, Removal, TreeRemoval,
 };
 use crate::keep::{days_after, end_of_day};
 
@@ -20,9 +20,23 @@ use crate::keep::{days_after, end_of_day};
 #[derive(Debug)]
 pub(crate) struct SimulatedStore(Mutex<State>);
 
-#[derive(Debug)]
+/// What a store does not do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lack {
+    /// It copies nothing.
+    Copy,
+    /// It locks nothing.
+    Locks,
+    /// It lists in no order.
+    Order,
+    /// It has no versions: what is removed is whatever is there by then.
+    Versions,
+}
+
+#[derive(Clone, Debug)]
 struct State {
     now: Timestamp,
+    lacks: Vec<Lack>,
     objects: BTreeMap<String, Vec<Version>>,
     requests: BTreeMap<&'static str, u64>,
 }
@@ -35,7 +49,7 @@ struct Version {
     marks: Marks,
     etag: String,
     written: Timestamp,
-    locked_until: Option<Timestamp>,
+    lock: Option<Lock>,
     replaced: Option<Timestamp>,
 }
 
@@ -50,11 +64,32 @@ const REPLACED_DAYS: u32 = 7;
 
 impl SimulatedStore {
     pub(crate) fn new(now: Timestamp) -> Self {
+        Self::lacking(now, &[])
+    }
+
+    /// A store that does not do everything.
+    pub(crate) fn lacking(now: Timestamp, lacks: &[Lack]) -> Self {
         Self(Mutex::new(State {
             now,
+            lacks: lacks.to_vec(),
             objects: BTreeMap::new(),
             requests: BTreeMap::new(),
         }))
+    }
+
+    /// The same, as it is now.
+    pub(crate) fn twin(&self) -> Self {
+        Self(Mutex::new(self.state().clone()))
+    }
+
+    fn refuse(&self, doing: &'static str, key: &str) -> StoreError {
+        let cause = Cause::Refused {
+            status: 501,
+            code: "NotImplemented".to_owned(),
+            message: String::new(),
+            hint: "",
+        };
+        StoreError::new(doing, self.url(key), cause)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -76,7 +111,7 @@ impl SimulatedStore {
                 replace(versions, Version::marker(now), now);
             }
             versions.retain(|version| {
-                let is_locked = version.locked_until.is_some_and(|until| until > now);
+                let is_locked = version.lock.is_some_and(|lock| lock.until > now);
                 let goes = version
                     .replaced
                     .is_some_and(|replaced| end_of_day(replaced, REPLACED_DAYS) <= now);
@@ -94,7 +129,7 @@ impl SimulatedStore {
     pub(crate) fn everything(&self) -> BTreeMap<String, Option<Timestamp>> {
         let state = self.state();
         let lock = |versions: &Vec<Version>| {
-            let locks = versions.iter().map(|version| version.locked_until);
+            let locks = versions.iter().map(|version| Some(version.lock?.until));
             locks.max().flatten()
         };
         let objects = state.objects.iter();
@@ -133,7 +168,7 @@ impl State {
             marks: attributes.marks.clone(),
             etag: etag.clone(),
             written: self.now,
-            locked_until: attributes.lock.map(|lock| lock.until),
+            lock: attributes.lock,
             replaced: None,
         };
         let now = self.now;
@@ -147,14 +182,20 @@ impl State {
 
     fn listed(&self, prefix: &str) -> Vec<Listed> {
         let keys = self.objects.keys().filter(|key| key.starts_with(prefix));
-        keys.filter_map(|key| Some((key, self.current(key)?)))
+        let listed = keys.filter_map(|key| Some((key, self.current(key)?)));
+        let mut listed: Vec<Listed> = listed
             .map(|(key, version)| Listed {
                 key: key.clone(),
                 bytes: version.bytes(),
                 etag: Some(version.etag.clone()),
                 modified: version.written,
             })
-            .collect()
+            .collect();
+        if self.lacks.contains(&Lack::Order) {
+            // As good as none, and always the same.
+            listed.sort_by_key(|listed| Sha256::of(listed.key.as_bytes()).to_string());
+        }
+        listed
     }
 }
 
@@ -165,7 +206,7 @@ impl Version {
             marks: Marks::default(),
             etag: String::new(),
             written: now,
-            locked_until: None,
+            lock: None,
             replaced: None,
         }
     }
@@ -181,7 +222,7 @@ impl Version {
             bytes: self.bytes(),
             etag: Some(self.etag.clone()),
             marks: self.marks.clone(),
-            locked_until: self.locked_until,
+            lock: self.lock,
         }
     }
 }
@@ -248,6 +289,10 @@ impl ObjectStore for SimulatedStore {
         attributes: &Attributes,
     ) -> Result<Option<Confirmed>, StoreError> {
         let mut state = self.count("copy");
+        if state.lacks.contains(&Lack::Copy) {
+            drop(state);
+            return Err(self.refuse("copy to", key));
+        }
         let current = state.current(&source.key);
         let same = current.filter(|version| Some(&version.etag) == source.etag.as_ref());
         let content = same.and_then(|version| version.content.clone());
@@ -256,14 +301,53 @@ impl ObjectStore for SimulatedStore {
 
     fn extend_lock(&self, key: &str, lock: Lock) -> Result<(), StoreError> {
         let mut state = self.count("lock");
+        if state.lacks.contains(&Lack::Locks) {
+            drop(state);
+            return Err(self.refuse("lock", key));
+        }
         let version = state
             .objects
             .get_mut(key)
             .and_then(|versions| versions.last_mut());
         if let Some(version) = version.filter(|version| version.content.is_some()) {
-            version.locked_until = version.locked_until.max(Some(lock.until));
+            let is_shorter = version.lock.is_none_or(|there| there.until < lock.until);
+            version.lock = if is_shorter { Some(lock) } else { version.lock };
         }
         Ok(())
+    }
+
+    fn remove(&self, object: &Listed, _: Timestamp) -> Result<Removal, StoreError> {
+        let mut state = self.count("delete");
+        let now = state.now;
+        let is_listed = |version: &Version| {
+            Some(&version.etag) == object.etag.as_ref() && version.written <= object.modified
+        };
+        if state.lacks.contains(&Lack::Versions) {
+            state.objects.remove(&object.key);
+            return Ok(Removal::Removed);
+        }
+        if !state.current(&object.key).is_some_and(is_listed) {
+            return Ok(Removal::Changed);
+        }
+        let versions = state.objects.get_mut(&object.key);
+        let versions = versions.map(std::mem::take).unwrap_or_default();
+        let is_locked = |version: &Version| version.lock.filter(|lock| lock.until > now);
+        let locked = versions
+            .iter()
+            .position(|version| is_locked(version).is_some());
+        let Some(first) = locked else {
+            state.objects.remove(&object.key);
+            return Ok(Removal::Removed);
+        };
+        let until = is_locked(&versions[first]).map_or(now, |lock| lock.until);
+        state
+            .objects
+            .insert(object.key.clone(), versions[first..].to_vec());
+        Ok(Removal::Locked(until))
+    }
+
+    fn remove_tree(&self, _: &str) -> Result<TreeRemoval, StoreError> {
+        Ok(TreeRemoval::Unsupported)
     }
 
     fn keeps_marks(&self) -> bool {
@@ -275,8 +359,9 @@ impl ObjectStore for SimulatedStore {
     }
 
     fn protection(&self) -> Result<Option<Protection>, StoreError> {
+        let lacks_locks = self.state().lacks.contains(&Lack::Locks);
         Ok(Some(Protection {
-            object_lock: Some(true),
+            object_lock: Some(!lacks_locks),
             versioning: Some(true),
             encryption: Some(true),
         }))

@@ -9,6 +9,7 @@ mod support; // sets made by hand, and stores to push them to
 mod scene; // a server behind a proxy that does harm
 
 mod file_store; // the whole logic without a network
+mod prune_directory; // what of it is past its days
 mod links; // links and pipes, which are never followed
 mod hard_links; // what sets on one disk share
 mod records; // `push -`: the set that records on standard input name

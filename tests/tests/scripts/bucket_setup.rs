@@ -506,6 +506,37 @@ fn the_uploader_pushes_and_cannot_delete_and_the_restorer_only_reads() {
     assert!(!restorer.may(&store, &["delete-object", "--key", key]));
 }
 
+#[test]
+fn the_pruner_deletes_below_its_prefix_and_writes_nothing_but_its_mark() {
+    let store = S3Server::moto();
+    let _ = make_bucket(&store, &["--prefix", "mx"]).assert_code(1);
+    let pruner = Key::of(&store, "pruner-policy.json");
+    store.enforce_policies();
+    let prune = ["prune", "--yes", "--no-alarm", "--from", "s3://off-site/mx"];
+    // The second finds the mark of the first, which the default lock keeps, and which says that it
+    // has ended.
+    for _ in 0..2 {
+        let _ = pruner.sync(&store, &prune).assert_code(0);
+    }
+    let _ = pruner
+        .sync(
+            &store,
+            &[
+                "prune",
+                "--yes",
+                "--no-alarm",
+                "--from",
+                "s3://off-site/other",
+            ],
+        )
+        .assert_code(3)
+        .assert_stderr("not allowed");
+    assert!(!pruner.may(&store, &["put-object", "--key", "mx/pool/x"]));
+    assert!(pruner.may(&store, &["delete-object", "--key", "mx/pool/x"]));
+    assert!(!pruner.may(&store, &["delete-object", "--key", "other/x"]));
+    assert!(!file("pruner-policy.json").contains("Bypass"));
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "the configuration of a command line is not a stored file"

@@ -15,7 +15,7 @@ use super::guide::{Guide, Signed};
 use super::ledger::{Ledger, Plain};
 use super::plan::PooledPlan;
 use crate::encryption::Recipients;
-use crate::layout::{Layout, RESTORE, pool_key};
+use crate::layout::{Layout, POOL, RESTORE, pool_key};
 use crate::push::closing::{closing_files, open_marker};
 use crate::push::context::Push;
 use crate::push::error::Error;
@@ -24,9 +24,25 @@ use crate::remote::{PoolListing, seal};
 use crate::store::{Attributes, Body, Marks};
 
 impl Push<'_> {
-    /// Compares what was written into the pool with what the store lists now.
-    pub(super) fn confirm_pool(&self, pooled: &[Pooled]) -> Result<PoolListing, Error> {
+    /// Compares what was written into the pool with what the store lists now. A prune takes what
+    /// was old in `before`, and may have looked before that was written again: while one is at
+    /// work, nobody can rely on it.
+    pub(super) fn confirm_pool(
+        &self,
+        before: &PoolListing,
+        pooled: &[Pooled],
+    ) -> Result<PoolListing, Error> {
         let listing = PoolListing::of(self.store).map_err(Error::Store)?;
+        let is_rewritten = |pooled: &Pooled| {
+            pooled.action != TransferAction::Skipped && before.objects.contains_key(&pooled.stored)
+        };
+        let pruned_since = listing.newest().and_then(|now| listing.pruned_since(now));
+        if let Some(since) = pruned_since
+            && pooled.iter().any(is_rewritten)
+        {
+            let url = self.store.url(POOL);
+            return Err(Error::Pruned { url, since });
+        }
         for Pooled { stored, known, .. } in pooled {
             let is_as_confirmed = listing.objects.get(stored).is_some_and(|listed| {
                 listed.bytes == known.bytes && (known.etag.is_none() || listed.etag == known.etag)

@@ -2,7 +2,6 @@
 
 use mail_common::checksum::Sha256;
 use mail_common::record::TransferAction;
-use mail_common::report::chain;
 
 use super::content::{Content, Stored};
 use super::ledger::{Known, Plain};
@@ -11,7 +10,7 @@ use crate::layout::pool_key;
 use crate::push::context::Push;
 use crate::push::error::Error;
 use crate::push::item::Item;
-use crate::store::{Attributes, Body, Confirmed, Lock, Marks};
+use crate::store::{Attributes, Body, Confirmed, Lock, LockMode, Marks};
 
 /// A content that is in the pool, for long enough.
 #[derive(Clone, Debug)]
@@ -36,14 +35,15 @@ impl Push<'_> {
                 known.locked_until = known.locked_until.max(Some(lock.until));
                 TransferAction::Skipped
             }
-            Need::Rewrite(lock) => match self.write_again(stored, lock)? {
-                Some(Confirmed { etag }) => {
-                    known.etag = etag;
-                    known.locked_until = lock.map(|lock| lock.until);
-                    TransferAction::Copied
-                }
-                None => return self.send_to_pool(item, lock),
-            },
+            Need::Rewrite(lock) => {
+                let lock = self.lock_that_stays(stored, lock)?;
+                let Some(Confirmed { etag }) = self.write_again(stored, lock)? else {
+                    return self.send_to_pool(item, lock);
+                };
+                known.etag = etag;
+                known.locked_until = lock.map(|lock| lock.until);
+                TransferAction::Copied
+            }
         };
         Ok(Pooled {
             stored: stored.sha256,
@@ -52,23 +52,26 @@ impl Push<'_> {
         })
     }
 
+    /// The lock of what is written again. A new version has none of its own, and other sets may
+    /// rely on the one there is: it ends no sooner, also where this push locks nothing. The store
+    /// is asked for it; where the keys may not ask, the ledger knows until when.
+    fn lock_that_stays(&self, stored: &Stored, lock: Option<Lock>) -> Result<Option<Lock>, Error> {
+        let found = self.store.look(&stored.object.key)?;
+        let known = stored.known.locked_until.map(|until| Lock {
+            mode: LockMode::Governance,
+            until,
+        });
+        let there = found.and_then(|found| found.lock).or(known);
+        let there = there.filter(|there| there.until > self.now);
+        Ok(longer(lock, there))
+    }
+
     /// Lets the store copy an object onto itself, so that the rule counts its days from now on;
     /// `None` when it is not what it was any more, or the store cannot.
     fn write_again(&self, stored: &Stored, lock: Option<Lock>) -> Result<Option<Confirmed>, Error> {
         let plain = stored.known.plain.clone();
         let attributes = attributes(stored.sha256, plain, lock);
-        match self
-            .store
-            .copy(&stored.object, &stored.object.key, &attributes)
-        {
-            // Whatever it was, sending is the other way to the same end.
-            Err(error) if !error.is_interruption() => {
-                let report = &self.session.report;
-                report.info(format!("sent instead: {}", chain(&error)));
-                Ok(None)
-            }
-            copied => Ok(copied?),
-        }
+        self.copy_in_store(&stored.object, &stored.object.key, &attributes)
     }
 
     fn send_to_pool(&self, item: &Item, lock: Option<Lock>) -> Result<Pooled, Error> {
@@ -101,6 +104,17 @@ impl Push<'_> {
         let encrypted = self.encrypt(recipients, &item.file.location(), body)?;
         Ok((encrypted, Some(plain)))
     }
+}
+
+/// The lock that is wanted, for as long as one that is there.
+fn longer(wanted: Option<Lock>, there: Option<Lock>) -> Option<Lock> {
+    let (Some(wanted), Some(there)) = (wanted, there) else {
+        return wanted.or(there);
+    };
+    Some(Lock {
+        until: wanted.until.max(there.until),
+        ..wanted
+    })
 }
 
 /// How an object is stored.

@@ -113,7 +113,7 @@ impl Known {
         Some(Self {
             bytes: found.bytes,
             etag: found.etag.clone(),
-            locked_until: found.locked_until,
+            locked_until: found.locked_until(),
             plain: plain.map(|(sha256, recipients)| Plain { sha256, recipients }),
         })
     }
@@ -211,7 +211,7 @@ mod tests {
                 sha256,
                 ..Marks::default()
             },
-            locked_until: None,
+            lock: None,
         };
         let sha256 = Sha256::of(b"a");
         assert!(Known::of(&found(Some(sha256)), sha256).is_some());

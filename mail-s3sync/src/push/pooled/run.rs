@@ -54,7 +54,7 @@ impl<'a> Push<'a> {
         };
         let is_new = |pooled: &Pooled| pooled.action != TransferAction::Skipped;
         if pooled.iter().any(is_new) {
-            ledger.retain_listed(&self.confirm_pool(&pooled)?);
+            ledger.retain_listed(&self.confirm_pool(&listing, &pooled)?);
         }
         for Pooled { stored, known, .. } in &pooled {
             ledger.insert(*stored, known.clone());

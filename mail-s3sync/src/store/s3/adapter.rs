@@ -22,7 +22,7 @@ use crate::store::buffers::Buffers;
 use crate::store::error::{Cause, StoreError};
 use crate::store::object::{
     Attributes, Billed, Confirmed, Download, Expiry, Found, Listed, Lock, NotListed, ObjectStore,
-    Protection,
+    Protection, Removal, TreeRemoval,
 };
 
 /// Threads that move bytes; files are read and hashed elsewhere.
@@ -153,6 +153,14 @@ impl ObjectStore for S3Store {
 
     fn extend_lock(&self, key: &str, lock: Lock) -> Result<(), StoreError> {
         self.wait("lock", key, self.bucket.extend_lock(key, lock))
+    }
+
+    fn remove(&self, object: &Listed, now: Timestamp) -> Result<Removal, StoreError> {
+        self.wait("remove", &object.key, self.bucket.remove(object, now))
+    }
+
+    fn remove_tree(&self, _: &str) -> Result<TreeRemoval, StoreError> {
+        Ok(TreeRemoval::Unsupported)
     }
 
     fn keeps_marks(&self) -> bool {

@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use super::attempt::Patience;
 use super::bucket::Bucket;
 use super::etag::unquoted;
-use super::{attempt, interrupted, marks};
+use super::{attempt, interrupted, look, marks};
 use crate::store::error::Cause;
 use crate::store::object::{Download, Found, Marks};
 
@@ -70,7 +70,7 @@ fn nothing_left(bytes: u64) -> Download {
             bytes,
             etag: None,
             marks: Marks::default(),
-            locked_until: None,
+            lock: None,
         },
         reader: Box::new(io::empty()),
     }
@@ -78,12 +78,15 @@ fn nothing_left(bytes: u64) -> Download {
 
 /// What the answer says of the object, whose content it has from the byte `start` on.
 fn found(answer: &GetObjectOutput, start: u64) -> Result<Found, Cause> {
-    let locked_until = answer.object_lock_retain_until_date.as_deref();
+    let (mode, until) = (
+        &answer.object_lock_mode,
+        &answer.object_lock_retain_until_date,
+    );
     Ok(Found {
         bytes: start + attempt::bytes(answer.content_length)?,
         etag: answer.e_tag.as_deref().map(unquoted),
         marks: marks::read(answer.metadata.as_ref()),
-        locked_until: locked_until.and_then(|until| until.parse().ok()),
+        lock: look::lock(mode.as_deref(), until.as_deref()),
     })
 }
 

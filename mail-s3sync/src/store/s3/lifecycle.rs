@@ -23,6 +23,8 @@ impl Bucket {
         Ok(match answer {
             Ok(answer) => quickest(&answer.rules.unwrap_or_default(), &self.full(prefix)),
             Err(failure) if failure.has_code("NoSuchLifecycleConfiguration") => Expiry::Never,
+            // It has no rules.
+            Err(failure) if failure.is_not_implemented() => Expiry::Never,
             Err(failure) => match Cause::from(failure) {
                 Cause::Denied { .. } => Expiry::Denied,
                 cause => Expiry::Unknown(chain(&cause)),

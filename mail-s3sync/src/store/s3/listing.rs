@@ -1,6 +1,8 @@
 //! What is in the bucket: keys, versions, unfinished uploads. A listing that fails half-way is an
 //! error, and never a short listing.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 use rusoto_core::signature::decode_uri;
 use rusoto_s3::{
@@ -16,7 +18,7 @@ use crate::store::error::Cause;
 use crate::store::object::{Billed, Listed, NotListed, Withheld};
 
 /// Keys may hold what XML cannot.
-const ESCAPED: &str = "url";
+pub(super) const ESCAPED: &str = "url";
 const STANDARD: &str = "STANDARD";
 
 impl Bucket {
@@ -70,9 +72,12 @@ impl Bucket {
         delimiter: Option<&str>,
         each: &mut dyn FnMut(ListObjectsV2Output) -> Result<(), Cause>,
     ) -> Result<(), Cause> {
-        let mut token = None;
+        let (mut token, mut begins) = (None, HashSet::new());
         loop {
             let mut page = self.page(prefix, delimiter, token.as_deref()).await?;
+            if first_key(&page).is_some_and(|key| !begins.insert(key)) {
+                return Err(odd("a listing that begins again and again"));
+            }
             let following = page.next_continuation_token.take();
             let is_truncated = page.is_truncated;
             each(page)?;
@@ -103,7 +108,7 @@ impl Bucket {
     }
 
     /// The key without the prefix that all of ours have.
-    fn own_key(&self, key: Option<String>, is_escaped: bool) -> Result<String, Cause> {
+    pub(super) fn own_key(&self, key: Option<String>, is_escaped: bool) -> Result<String, Cause> {
         let key = key.ok_or_else(|| odd("an object without its key"))?;
         let key = if is_escaped { unescaped(&key) } else { key };
         let own = key
@@ -327,8 +332,16 @@ impl Bucket {
     }
 }
 
+/// Where a page begins: a store that ignores the token gives the first one each time.
+fn first_key(page: &ListObjectsV2Output) -> Option<String> {
+    let object = page.contents.iter().flatten().next();
+    let object = object.and_then(|object| object.key.clone());
+    let common = page.common_prefixes.iter().flatten().next();
+    object.or_else(|| common.and_then(|common| common.prefix.clone()))
+}
+
 /// Where the page after this one begins, which began at `current`; `None` after the last.
-fn next<T: PartialEq>(
+pub(super) fn next<T: PartialEq>(
     is_truncated: Option<bool>,
     current: Option<&T>,
     following: Option<T>,
@@ -361,12 +374,12 @@ fn billed(size: Option<i64>, storage_class: Option<String>) -> Result<Billed, Ca
     })
 }
 
-fn odd(what: &str) -> Cause {
+pub(super) fn odd(what: &str) -> Cause {
     Cause::Odd(what.to_owned())
 }
 
 /// As in a form: a plus is a blank.
-fn unescaped(key: &str) -> String {
+pub(super) fn unescaped(key: &str) -> String {
     decode_uri(&key.replace('+', "%20"))
 }
 

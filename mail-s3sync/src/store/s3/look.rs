@@ -7,7 +7,7 @@ use super::bucket::Bucket;
 use super::etag::unquoted;
 use super::marks;
 use crate::store::error::Cause;
-use crate::store::object::{Attributes, Found, Lock};
+use crate::store::object::{Attributes, Found, Lock, LockMode};
 
 impl Bucket {
     pub(super) async fn look(&self, key: &str) -> Result<Option<Found>, Cause> {
@@ -24,9 +24,10 @@ impl Bucket {
                 bytes: attempt::bytes(answer.content_length)?,
                 etag: answer.e_tag.as_deref().map(unquoted),
                 marks: marks::read(answer.metadata.as_ref()),
-                locked_until: answer
-                    .object_lock_retain_until_date
-                    .and_then(|until| until.parse().ok()),
+                lock: lock(
+                    answer.object_lock_mode.as_deref(),
+                    answer.object_lock_retain_until_date.as_deref(),
+                ),
             })),
             Err(failure) if failure.is_not_found() => Ok(None),
             Err(failure) => Err(failure.into()),
@@ -50,7 +51,7 @@ impl Bucket {
         // Where reading a lock is not allowed, the store itself refuses to shorten one.
         let found = self.look(key).await?;
         if found
-            .and_then(|found| found.locked_until)
+            .and_then(|found| found.locked_until())
             .is_some_and(|until| until >= lock.until)
         {
             return Ok(());
@@ -70,4 +71,12 @@ impl Bucket {
             .map_err(Cause::from)?;
         Ok(())
     }
+}
+
+/// A lock, as headers say it.
+pub(super) fn lock(mode: Option<&str>, until: Option<&str>) -> Option<Lock> {
+    Some(Lock {
+        mode: LockMode::of_name(mode),
+        until: until?.parse().ok()?,
+    })
 }

@@ -17,6 +17,7 @@ mod protection; // how the bucket protects what it holds
 mod lifecycle; // when its rules remove objects
 mod listing; // keys, versions, unfinished uploads
 mod upload; // content, whole or in parts
+mod remove; // an object with all its versions
 mod copy; // inside the store, whole or in parts
 mod download; // content, taken up again where it broke off
 mod adapter; // all of it behind the trait

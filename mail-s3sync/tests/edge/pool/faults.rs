@@ -1,7 +1,7 @@
 //! Damage in the pool, listings that fail, pushes that end at any request, and two at once.
 
 use super::scene::{DAY_3, FILES, Scene, URL, actions, pooled};
-use crate::support::{DAY_1, DAY_2};
+use crate::support::{DAY_1, DAY_2, SampleRoot, tree};
 use mail_tests::proxy::{Fault, Request};
 use mail_tests::s3::S3Server;
 
@@ -141,4 +141,78 @@ fn two_pushes_at_once_share_a_pool() {
     files[3].0 = "mysql/other.sql.zst";
     scene.root.make_daily(DAY_3, &files);
     assert_eq!(actions(&scene.push(DAY_3).run().assert_code(0)), [4, 0, 5]);
+}
+
+/// In a bucket with versions what is deleted is only hidden, and nobody finds it all the same.
+#[test]
+fn a_version_that_is_hidden_by_a_delete_marker_is_missing_and_sent_again() {
+    let server = S3Server::seaweedfs();
+    server.make_locked_bucket("mail");
+    let scene = Scene::with_bucket(server);
+    let locked = |date: &str| scene.push(date).args(["--lock-days", "2"]).run();
+    let _ = locked(DAY_1).assert_code(0);
+    scene.rm(&pooled(b"keys"));
+    scene.rm(&format!("daily/{DAY_1}/manifest.jsonl"));
+    let _ = scene
+        .read("verify")
+        .args(["--date", DAY_1])
+        .run()
+        .assert_code(1);
+    let again = locked(DAY_1).assert_code(0);
+    assert_eq!(actions(&again)[0], 5, "{}", again.stderr);
+    assert_eq!(scene.pull(DAY_1), scene.set(DAY_1));
+}
+
+/// What was done is not known where the answer was cut or lost: it is asked for, or done again.
+#[test]
+fn an_answer_that_is_cut_or_lost_at_any_request_costs_a_push_nothing() {
+    let scene = Scene::new(S3Server::seaweedfs());
+    for (round, fault) in [Fault::CutAnswer, Fault::LoseAnswer]
+        .into_iter()
+        .enumerate()
+    {
+        for at in 0..18 {
+            let tables = format!("the tables of round {round} {at}");
+            let mut files = FILES;
+            files[3].1 = tables.as_bytes();
+            scene.root.make_daily(DAY_1, &files);
+            let fault = fault.clone();
+            scene
+                .proxy
+                .set_rule(move |request| fault.clone().when(request.number == at));
+            let push = scene
+                .push(DAY_1)
+                .args(["--attempts", "4", "--timeout", "2"]);
+            let _ = push.run().assert_code(0);
+        }
+        assert_eq!(scene.pull(DAY_1), scene.set(DAY_1));
+        let _ = scene.read("verify").args(["--deep"]).run().assert_code(0);
+    }
+}
+
+/// Two servers that were given one prefix by mistake: sets of one name, of other content.
+#[test]
+fn two_servers_with_sets_of_one_name_never_make_one_set_of_both() {
+    let scene = Scene::new(S3Server::seaweedfs());
+    let other = SampleRoot::new();
+    let mut files = FILES;
+    files[3].1 = b"the tables of another server";
+    other.make_daily(DAY_1, &files);
+    for _ in 0..4 {
+        let there = other.push_as_is(&scene.server, &scene.server.endpoint(), DAY_1, URL);
+        let running = [scene.push(DAY_1).spawn(), there.spawn()];
+        for push in running {
+            let _ = push.wait();
+        }
+        let to = tempfile::tempdir().unwrap();
+        let pull = scene.read("pull").args(["--date", DAY_1, "--to"]);
+        let pulled = pull.arg(to.path()).run();
+        let is_one_of_them = [&scene.root, &other]
+            .into_iter()
+            .any(|root| tree(to.path()) == tree(&root.set(&format!("daily/{DAY_1}"))));
+        assert!(pulled.code() != 0 || is_one_of_them, "{}", pulled.stderr);
+        // Whoever pushes last has the name.
+        let _ = scene.push(DAY_1).run().assert_code(0);
+        assert_eq!(scene.pull(DAY_1), scene.set(DAY_1));
+    }
 }

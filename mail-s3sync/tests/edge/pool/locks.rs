@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::scene::{DAY_3, FILES, Scene, pooled};
+use super::scene::{DAY_3, FILES, Scene, actions, pooled};
 use crate::support::{self, DAY_1, DAY_2};
 use mail_tests::proxy::Request;
 use mail_tests::run::Outcome;
@@ -77,4 +77,30 @@ fn what_is_in_the_pool_is_locked_as_long_as_its_longest_set_and_extended_only_wh
         .assert_code(2)
         .assert_stderr("Object Lock");
     assert_eq!(scene.server.aws_ok(&["s3", "ls", "s3://open"]), "");
+}
+
+/// A copy onto itself is a new version, which has no lock of its own.
+#[test]
+fn what_is_written_again_keeps_its_lock_also_when_the_push_locks_nothing() {
+    let server = S3Server::moto();
+    server.make_locked_bucket("mail");
+    let scene = Scene::with_bucket(server);
+    let key = format!("host 1/{}", pooled(b"keys"));
+    let locked = scene.push(DAY_1).args(["--lock-days", "300"]);
+    let _ = locked
+        .args(["--lock-mode", "compliance"])
+        .run()
+        .assert_code(0);
+    let before = support::locked_until(&scene.server, &key);
+    assert!(!before.is_empty());
+    scene.root.make_daily(DAY_2, &FILES);
+    let late = scene.push(DAY_2).clock("+165d").run().assert_code(0);
+    assert_eq!(actions(&late), [4, 4, 1], "{}", late.stderr);
+    assert_eq!(support::locked_until(&scene.server, &key), before);
+    let head = support::head(&scene.server, &key);
+    assert_eq!(head["ObjectLockMode"], "COMPLIANCE");
+    // A lock that has ended is none.
+    scene.root.make_daily(DAY_3, &FILES);
+    let later = scene.push(DAY_3).clock("+330d").run().assert_code(0);
+    assert_eq!(actions(&later), [4, 4, 1], "{}", later.stderr);
 }

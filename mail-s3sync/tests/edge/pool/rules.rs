@@ -45,7 +45,7 @@ fn what_a_rule_would_take_is_written_again_and_a_rule_that_is_too_quick_is_refus
     let _ = week(44).assert_stderr("after 200 days, and S3_KEEP_WEEKLY is 100");
     for (number, status, code, said) in [
         (45, 503, "SlowDown", "answered 503 SlowDown"),
-        (46, 501, "NotImplemented", "answered 501 NotImplemented"),
+        (46, 501, "NotImplemented", "no rule of the bucket removes"),
         (47, 403, "AccessDenied", "these keys may not read the rules"),
     ] {
         scene.proxy.set_rule(move |request| {
@@ -65,4 +65,36 @@ fn what_a_rule_would_take_is_written_again_and_a_rule_that_is_too_quick_is_refus
         let verify = scene.read("verify").args(["--date", date]);
         let _ = verify.run().assert_code(0);
     }
+}
+
+#[test]
+fn a_store_that_cannot_copy_is_sent_again_what_a_rule_would_take() {
+    let scene = Scene::new(S3Server::moto_with_clock());
+    let _ = scene.push(DAY_1).run().assert_code(0);
+    scene.root.make_daily(DAY_2, &FILES);
+    scene.proxy.set_rule(|request| {
+        let is_copy = request.head.to_lowercase().contains("x-amz-copy-source");
+        Fault::Answer(501, "NotImplemented").when(is_copy)
+    });
+    scene.server.set_clock("+165d");
+    let late = scene.push(DAY_2).clock("+165d").run().assert_code(0);
+    let late = late.assert_stderr("cannot copy objects: 4 files");
+    assert_eq!(actions(&late), [8, 0, 1]);
+    assert_eq!(scene.pull(DAY_2), scene.set(DAY_2));
+    // They have their days from now on; the ledger is the same.
+    let prefix = "host 1/pool/";
+    let list = [
+        "s3api",
+        "list-objects-v2",
+        "--bucket",
+        "mail",
+        "--prefix",
+        prefix,
+    ];
+    let times = ["--query", "Contents[].[LastModified]", "--output", "text"];
+    let listed = scene.server.aws_ok(&[&list[..], &times].concat());
+    let mut days: Vec<&str> = listed.lines().map(|time| &time[..10]).collect();
+    days.sort_unstable();
+    let new = days.iter().filter(|day| **day == days[4]).count();
+    assert_eq!((days.len(), new), (5, 4), "{days:?}");
 }
