@@ -9,4 +9,3 @@ mod rules; // what the bucket's lifecycle takes
 mod faults; // damage, failing listings, pushes that end anywhere, two at once
 mod signed; // the signature goes with its set, in both layouts
 mod prune; // what is past its days
-

@@ -29,7 +29,11 @@ fn a_signature_is_locked_kept_and_brought_back_with_its_set() {
         };
         for days in ["8", "60"] {
             let until = push(days);
-            assert_eq!(locked_until(&scene.server, &format!("host 1/{own}")), until, "{layout} {days}");
+            assert_eq!(
+                locked_until(&scene.server, &format!("host 1/{own}")),
+                until,
+                "{layout} {days}"
+            );
         }
         let asking = |command| scene.read(command).env("ALLOWED_SIGNERS", &signers);
         let _ = asking("verify").run().assert_code(0);
