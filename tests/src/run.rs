@@ -429,6 +429,20 @@ fn read_back(file: &mut File) -> Vec<u8> {
     content
 }
 
+/// The library that gives a program another clock.
+///
+/// # Panics
+/// When faketime is not installed (`scripts/test` installs it).
+#[must_use]
+pub fn faketime_library() -> String {
+    let library = Command::new("faketime")
+        .args(["-f", "+0", "printenv", "LD_PRELOAD"])
+        .output();
+    let library = String::from_utf8(library.expect("faketime runs").stdout);
+    let library = library.expect("a path of the system is text");
+    library.trim().to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -464,18 +478,4 @@ mod tests {
         running.signal(Signal::KILL);
         assert_eq!(running.wait().code(), 128 + 9);
     }
-}
-
-/// The library that gives a program another clock.
-///
-/// # Panics
-/// When faketime is not installed (`scripts/test` installs it).
-#[must_use]
-pub fn faketime_library() -> String {
-    let library = Command::new("faketime")
-        .args(["-f", "+0", "printenv", "LD_PRELOAD"])
-        .output();
-    let library = String::from_utf8(library.expect("faketime runs").stdout);
-    let library = library.expect("a path of the system is text");
-    library.trim().to_owned()
 }
