@@ -103,7 +103,7 @@ pub(crate) fn known_sets(root: &BackupRoot) -> Result<Vec<KnownSet>, set::Error>
 }
 
 /// The newest complete set of the same kind that is older than `id`, with the digest of its
-/// checksums. One that cannot be read is not named: that is no reason to make no new set.
+/// checksums. One that cannot be read is not named: a new set is made all the same.
 pub(crate) fn set_before(root: &BackupRoot, id: SetId) -> Option<Before> {
     let is_before = |set: &FoundSet| set.state == SetState::Complete && set.id < id;
     let before = root.sets(id.kind()).ok()?.into_iter().rfind(is_before)?;

@@ -11,7 +11,8 @@ use mail_common::tool::{Session, Totals};
 use crate::remote::{Error, Survey, Surveyed, survey};
 use crate::store::ObjectStore;
 
-/// Writes a record of each set, and counts what all of them use, each object once. A set whose checksums are damaged is an error, and `Bad`.
+/// Writes a record of each set, and counts what all of them use, each object once. A set whose
+/// checksums are damaged is an error, and `Bad`.
 pub(crate) fn list(
     store: &dyn ObjectStore,
     jobs: NonZeroUsize,
